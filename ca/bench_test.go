@@ -1,0 +1,83 @@
+package ca_test
+
+import (
+	"slices"
+	"testing"
+
+	"certportal/ca"
+)
+
+func BenchmarkPrepare(b *testing.B) {
+	for _, issuing := range []string{"rsa", "ec"} {
+		for _, key := range []string{"rsa", "ec"} {
+			b.Run(issuing+"-issues-"+key, func(b *testing.B) {
+				issuer, profile := ca.FixtureIssuer(b, issuing), ca.FixtureProfile(b)
+				pub := ca.FixtureKey(b, "user-"+key).Public()
+				for b.Loop() {
+					if _, err := issuer.Prepare(profile, ca.FixtureSubject(), pub, ca.FixtureNow()); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkSign(b *testing.B) {
+	for _, issuing := range []string{"rsa", "ec"} {
+		b.Run(issuing, func(b *testing.B) {
+			issuer := ca.FixtureIssuer(b, issuing)
+			for b.Loop() {
+				b.StopTimer()
+				p := prepared(b, issuer)
+				b.StartTimer()
+				if _, err := issuer.Sign(p); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkGenerateRSA2048 is what the two above are measured against.
+func BenchmarkGenerateRSA2048(b *testing.B) {
+	for b.Loop() {
+		if _, err := ca.RSA2048.Generate(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkNewIssuer(b *testing.B) {
+	h := ca.FixtureHierarchy(b, "rsa")
+	for b.Loop() {
+		if _, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkOpenKey(b *testing.B) {
+	file, err := ca.SealKey(ca.FixtureKey(b, "issuing-rsa"), passphrase)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := ca.OpenKey(file, passphrase); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkCRL builds a CRL of a million entries, sorted as a store gives them.
+func BenchmarkCRL(b *testing.B) {
+	issuer := ca.FixtureIssuer(b, "rsa")
+	cfg := listOf(b, manyRevoked(b, 1_000_000)...)
+	slices.SortFunc(cfg.Revoked, func(x, y ca.Revocation) int { return x.Serial.Compare(y.Serial) })
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := issuer.CRL(cfg); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

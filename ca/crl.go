@@ -1,0 +1,279 @@
+package ca
+
+import (
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	der "golang.org/x/crypto/cryptobyte/asn1"
+)
+
+// Revocation is one entry of a CRL.
+type Revocation struct {
+	Serial Serial
+	At     time.Time // whole seconds count
+	Reason int       // RFC 5280 section 5.3.1: 0 unspecified, 1, 2, 3, 4, 5, 9 or 10
+}
+
+// CRLConfig is the content of one CRL.
+type CRLConfig struct {
+	// Number is positive, has at most 20 octets, and must be greater than that
+	// of every CRL before: the caller keeps count.
+	Number     *big.Int
+	ThisUpdate time.Time
+	NextUpdate time.Time // after ThisUpdate
+	// Revoked may come in any order. It is not changed; if it is not sorted by
+	// serial it is copied.
+	Revoked []Revocation
+}
+
+// lintedEntries bounds the entries that the lints of zlint read. Its parser
+// needs about a kilobyte for each; a million would take longer than the CRL may.
+// All entries are encoded by one function, and checked one by one before.
+const lintedEntries = 1000
+
+// CRL signs a complete CRL in DER (RFC 5280 section 5), which has not left the
+// function before lints read it and its signature was checked.
+//
+// The error is a [*LintError] or names the entry that cannot stand: twice the
+// same serial, a time after ThisUpdate, a reason that takes back what must be
+// final.
+func (i *Issuer) CRL(cfg CRLConfig) ([]byte, error) {
+	number, revoked, err := cfg.check()
+	if err != nil {
+		return nil, fmt.Errorf("building CRL %s: %w", number, err)
+	}
+	sample := revoked[:min(len(revoked), lintedEntries)]
+	// Linted under the throwaway key, like a certificate.
+	linted, err := i.listTBS(cfg, number, sample)
+	if err != nil {
+		return nil, fmt.Errorf("building CRL %s: %w", number, err)
+	}
+	signature, err := sign(i.lintKey, i.kind, linted)
+	if err != nil {
+		return nil, fmt.Errorf("signing CRL %s for lints: %w", number, err)
+	}
+	if err := i.lints.list(i.assemble(linted, signature)); err != nil {
+		return nil, fmt.Errorf("linting CRL %s: %w", number, err)
+	}
+	tbs := linted
+	if len(sample) < len(revoked) {
+		if tbs, err = i.listTBS(cfg, number, revoked); err != nil {
+			return nil, fmt.Errorf("building CRL %s: %w", number, err)
+		}
+	}
+	if signature, err = sign(i.signer, i.kind, tbs); err != nil {
+		return nil, fmt.Errorf("signing CRL %s: %w", number, err)
+	}
+	if err := verify(i.cert, i.kind, tbs, signature); err != nil {
+		return nil, fmt.Errorf("checking signature of CRL %s: %w", number, err)
+	}
+	return i.assemble(tbs, signature), nil
+}
+
+// check validates the configuration and sorts the entries. Clients search a
+// CRL of a million entries faster, and two builds are equal, if it is sorted.
+func (c *CRLConfig) check() (Serial, []Revocation, error) {
+	// A CRL number obeys the bounds of a serial number (RFC 5280 section 5.2.3).
+	number, err := SerialOf(c.Number)
+	if err != nil {
+		return number, nil, errors.New("number is not positive, or longer than 20 octets")
+	}
+	if !c.ThisUpdate.Truncate(time.Second).Before(c.NextUpdate.Truncate(time.Second)) {
+		return number, nil, errors.New("nextUpdate is not after thisUpdate")
+	}
+	revoked := c.Revoked
+	bySerial := func(a, b Revocation) int { return a.Serial.Compare(b.Serial) }
+	if !slices.IsSortedFunc(revoked, bySerial) {
+		revoked = slices.Clone(revoked)
+		slices.SortFunc(revoked, bySerial)
+	}
+	for n, r := range revoked {
+		if n > 0 && revoked[n-1].Serial == r.Serial {
+			return number, nil, fmt.Errorf("serial %s stands twice", r.Serial)
+		}
+		if err := r.check(c.ThisUpdate); err != nil {
+			return number, nil, err
+		}
+	}
+	return number, revoked, nil
+}
+
+// check refuses an entry that relying parties would read in their own ways.
+func (r *Revocation) check(thisUpdate time.Time) error {
+	if r.Serial.IsZero() {
+		return errors.New("an entry has no serial")
+	}
+	if r.At.Truncate(time.Second).After(thisUpdate) {
+		return fmt.Errorf("serial %s is revoked at %s, after thisUpdate", r.Serial, r.At.Format(time.RFC3339))
+	}
+	// Before there were CRLs of this kind (RFC 2459): a time that was never set.
+	if r.At.Year() < 1999 {
+		return fmt.Errorf("serial %s is revoked in the year %d", r.Serial, r.At.Year())
+	}
+	// 6 is a hold, 8 its release, 7 unused: revocation here is final.
+	if !slices.Contains([]int{0, 1, 2, 3, 4, 5, 9, 10}, r.Reason) {
+		return fmt.Errorf("serial %s has reason %d", r.Serial, r.Reason)
+	}
+	return nil
+}
+
+// listTBS encodes a TBSCertList. The list of entries, the one large part, is
+// written in place: crypto/x509 takes several times the memory and the time.
+func (i *Issuer) listTBS(cfg CRLConfig, number Serial, revoked []Revocation) ([]byte, error) {
+	var b cryptobyte.Builder
+	b.AddASN1Int64(1) // version 2
+	b.AddBytes(i.kind.signing().der)
+	b.AddBytes(i.cert.RawSubject)
+	addTime(&b, cfg.ThisUpdate)
+	addTime(&b, cfg.NextUpdate)
+	head, err := b.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	tail, err := i.listExtensions(number)
+	if err != nil {
+		return nil, err
+	}
+	entries := 0
+	for n := range revoked {
+		size := revoked[n].size()
+		entries += headSize(size) + size
+	}
+	size := len(head) + len(tail)
+	// An empty list must be absent (RFC 5280 section 5.1.2.6).
+	if entries > 0 {
+		size += headSize(entries) + entries
+	}
+	tbs := make([]byte, 0, headSize(size)+size)
+	tbs = appendHead(tbs, 0x30, size)
+	tbs = append(tbs, head...)
+	if entries > 0 {
+		tbs = appendHead(tbs, 0x30, entries)
+	}
+	for n := range revoked {
+		tbs = revoked[n].append(tbs)
+	}
+	return append(tbs, tail...), nil
+}
+
+// listExtensions encodes authority key identifier and CRL number, the two that
+// RFC 5280 section 5.2 demands of every CRL.
+func (i *Issuer) listExtensions(number Serial) ([]byte, error) {
+	var b cryptobyte.Builder
+	b.AddASN1(contextTag(0), func(b *cryptobyte.Builder) {
+		b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
+				b.AddASN1ObjectIdentifier(oidAKI())
+				b.AddASN1(der.OCTET_STRING, func(b *cryptobyte.Builder) {
+					b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
+						b.AddASN1(der.Tag(0).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes(i.cert.SubjectKeyId) })
+					})
+				})
+			})
+			b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
+				b.AddASN1ObjectIdentifier([]int{2, 5, 29, 20})
+				b.AddASN1(der.OCTET_STRING, func(b *cryptobyte.Builder) { b.AddASN1BigInt(number.Big()) })
+			})
+		})
+	})
+	return b.Bytes()
+}
+
+// assemble puts list, algorithm and signature together.
+func (i *Issuer) assemble(tbs, signature []byte) []byte {
+	algorithm := i.kind.signing().der
+	bits := len(signature) + 1
+	size := len(tbs) + len(algorithm) + headSize(bits) + bits
+	list := make([]byte, 0, headSize(size)+size)
+	list = appendHead(list, 0x30, size)
+	list = append(list, tbs...)
+	list = append(list, algorithm...)
+	list = appendHead(list, 0x03, bits)
+	list = append(list, 0)
+	return append(list, signature...)
+}
+
+// reasonHead is the extension around a reason code (RFC 5280 section 5.3.1), up
+// to the code itself.
+const reasonHead = "\x30\x0c\x30\x0a\x06\x03\x55\x1d\x15\x04\x03\x0a\x01"
+
+// size gives the octets inside the entry's sequence. Reason 0 should be absent.
+func (r *Revocation) size() int {
+	size := 2 + r.integerSize() + 2 + len(utcTime)
+	if r.At.UTC().Year() >= 2050 {
+		size += len(generalizedTime) - len(utcTime)
+	}
+	if r.Reason != 0 {
+		size += len(reasonHead) + 1
+	}
+	return size
+}
+
+// integerSize counts the zero octet that keeps a number positive.
+func (r *Revocation) integerSize() int {
+	if r.Serial.octets[0] >= 0x80 {
+		return int(r.Serial.length) + 1
+	}
+	return int(r.Serial.length)
+}
+
+func (r *Revocation) append(b []byte) []byte {
+	b = appendHead(b, 0x30, r.size())
+	b = appendHead(b, 0x02, r.integerSize())
+	if r.Serial.octets[0] >= 0x80 {
+		b = append(b, 0)
+	}
+	b = append(b, r.Serial.bytes()...)
+	b = appendTime(b, r.At)
+	if r.Reason != 0 {
+		b = append(b, reasonHead...)
+		b = append(b, byte(r.Reason))
+	}
+	return b
+}
+
+const (
+	utcTime         = "060102150405Z"
+	generalizedTime = "20060102150405Z"
+)
+
+// appendTime writes UTCTime through 2049, GeneralizedTime after (RFC 5280
+// section 5.1.2.4).
+func appendTime(b []byte, t time.Time) []byte {
+	t = t.UTC()
+	if t.Year() >= 2050 {
+		return t.AppendFormat(appendHead(b, 0x18, len(generalizedTime)), generalizedTime)
+	}
+	return t.AppendFormat(appendHead(b, 0x17, len(utcTime)), utcTime)
+}
+
+func addTime(b *cryptobyte.Builder, t time.Time) { b.AddBytes(appendTime(nil, t)) }
+
+// appendHead writes a tag and a length in the shortest form, as DER demands.
+func appendHead(b []byte, tag byte, size int) []byte {
+	b = append(b, tag)
+	if size < 0x80 {
+		return append(b, byte(size))
+	}
+	octets := headSize(size) - 2
+	b = append(b, 0x80|byte(octets))
+	for shift := octets - 1; shift >= 0; shift-- {
+		b = append(b, byte(size>>(8*shift)))
+	}
+	return b
+}
+
+// headSize counts the octets of tag and length.
+func headSize(size int) int {
+	n := 2
+	if size >= 0x80 {
+		for rest := size; rest > 0; rest >>= 8 {
+			n++
+		}
+	}
+	return n
+}

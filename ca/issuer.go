@@ -1,0 +1,169 @@
+package ca
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// IssuerConfig is what an Issuer is made of.
+type IssuerConfig struct {
+	Certificate *x509.Certificate // the CA certificate
+	Signer      crypto.Signer     // its key, in memory or in an HSM; used concurrently
+	Rand        io.Reader         // Optional: source of serials for repeatable tests; default crypto/rand
+}
+
+// Issuer signs certificates and CRLs with one CA key. It is safe for concurrent
+// use as far as its Signer is.
+type Issuer struct {
+	cert     *x509.Certificate
+	signer   crypto.Signer
+	kind     KeyKind
+	rand     io.Reader
+	stand    *x509.Certificate // cert as seen with the throwaway key in it
+	lintKey  crypto.Signer     // throwaway key
+	lints    *lintSet
+	validity validity
+}
+
+// NewIssuer checks that certificate and key belong together and may sign
+// certificates and CRLs. It makes a throwaway key, which takes some ten
+// milliseconds for an RSA issuer.
+func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
+	if cfg.Certificate == nil || cfg.Signer == nil {
+		return nil, errors.New("checking issuer: certificate or key is missing")
+	}
+	name := cfg.Certificate.Subject.String()
+	kind, err := checkIssuer(cfg.Certificate, cfg.Signer.Public())
+	if err != nil {
+		return nil, fmt.Errorf("checking issuer %s: %w", name, err)
+	}
+	lintKey, err := newLintKey(kind)
+	if err != nil {
+		return nil, fmt.Errorf("checking issuer %s: %w", name, err)
+	}
+	lints, err := newLintSet()
+	if err != nil {
+		return nil, fmt.Errorf("checking issuer %s: %w", name, err)
+	}
+	return &Issuer{
+		cert:     cfg.Certificate,
+		signer:   cfg.Signer,
+		kind:     kind,
+		rand:     cfg.Rand,
+		stand:    standIn(cfg.Certificate, lintKey),
+		lintKey:  lintKey,
+		lints:    lints,
+		validity: validity{cfg.Certificate.NotBefore, cfg.Certificate.NotAfter},
+	}, nil
+}
+
+// Certificate gives the CA certificate. It is shared: do not change it.
+func (i *Issuer) Certificate() *x509.Certificate { return i.cert }
+
+// checkIssuer holds what RFC 5280 sections 4.2.1.2, 4.2.1.3 and 4.2.1.9 demand
+// of a CA, so that a wrong file is met at start and not at the first signature.
+func checkIssuer(cert *x509.Certificate, pub crypto.PublicKey) (KeyKind, error) {
+	kind, err := KindOf(cert.PublicKey)
+	if err != nil {
+		return "", err
+	}
+	key, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !key.Equal(pub) {
+		return "", errors.New("key does not belong to the certificate")
+	}
+	if !cert.BasicConstraintsValid || !cert.IsCA {
+		return "", errors.New("certificate is not that of a CA (RFC 5280 section 4.2.1.9)")
+	}
+	if cert.KeyUsage&x509.KeyUsageCertSign == 0 || cert.KeyUsage&x509.KeyUsageCRLSign == 0 {
+		return "", errors.New("certificate lacks keyCertSign or cRLSign (RFC 5280 section 4.2.1.3)")
+	}
+	if len(cert.SubjectKeyId) == 0 {
+		return "", errors.New("certificate lacks a subject key identifier (RFC 5280 section 4.2.1.2)")
+	}
+	return kind, nil
+}
+
+// newLintKey makes the key that signs what is only linted. It has the issuer's
+// algorithm, so that the AlgorithmIdentifier inside the certificate is the same.
+// Its certificate exists nowhere and nobody trusts it, so the least RSA size
+// that Go signs with is enough, at a third of the cost for every certificate.
+func newLintKey(kind KeyKind) (crypto.Signer, error) {
+	if kind.isRSA() {
+		return rsa.GenerateKey(rand.Reader, 1024)
+	}
+	return kind.Generate()
+}
+
+// standIn gives a CA certificate with the throwaway key in place of the real
+// one: same name, same key identifier, hence the same bytes in what it issues.
+func standIn(cert *x509.Certificate, key crypto.Signer) *x509.Certificate {
+	stand := *cert
+	stand.PublicKey = key.Public()
+	return &stand
+}
+
+// sign makes a signature over tbs with the key and the hash of its kind.
+func sign(key crypto.Signer, kind KeyKind, tbs []byte) ([]byte, error) {
+	hash := kind.signing().hash
+	h := hash.New()
+	h.Write(tbs)
+	return key.Sign(rand.Reader, h.Sum(nil), hash)
+}
+
+// verify checks a signature over tbs against the CA's public key. An HSM or a
+// faulty core can return a wrong one, which for RSA gives the key away.
+func verify(cert *x509.Certificate, kind KeyKind, tbs, signature []byte) error {
+	hash := kind.signing().hash
+	h := hash.New()
+	h.Write(tbs)
+	switch key := cert.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return rsa.VerifyPKCS1v15(key, hash, h.Sum(nil), signature)
+	case *ecdsa.PublicKey:
+		if ecdsa.VerifyASN1(key, h.Sum(nil), signature) {
+			return nil
+		}
+	}
+	return errors.New("signature does not verify")
+}
+
+// validity is a period, both ends included.
+type validity struct {
+	notBefore, notAfter time.Time
+}
+
+// ValidityError says that a certificate would live outside its issuer's
+// validity. Nothing is cut short in silence: the issuer is to be renewed.
+type ValidityError struct {
+	NotBefore, NotAfter             time.Time // of the certificate that was asked for
+	IssuerNotBefore, IssuerNotAfter time.Time
+}
+
+// Error tells both periods.
+func (e *ValidityError) Error() string {
+	return fmt.Sprintf("refusing validity %s to %s: the issuer's is %s to %s",
+		e.NotBefore.Format(time.RFC3339), e.NotAfter.Format(time.RFC3339),
+		e.IssuerNotBefore.Format(time.RFC3339), e.IssuerNotAfter.Format(time.RFC3339))
+}
+
+// newValidity counts from the second of now. The last second belongs to the
+// validity (RFC 5280 section 4.1.2.5), hence one less at the end.
+func newValidity(now time.Time, backdate, length time.Duration) validity {
+	start := now.UTC().Truncate(time.Second).Add(-backdate)
+	return validity{start, start.Add(length - time.Second)}
+}
+
+// within refuses with a ValidityError what does not lie inside the issuer's.
+func (v validity) within(issuer validity) error {
+	if !v.notBefore.Before(issuer.notBefore) && !v.notAfter.After(issuer.notAfter) {
+		return nil
+	}
+	return &ValidityError{v.notBefore, v.notAfter, issuer.notBefore, issuer.notAfter}
+}

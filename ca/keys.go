@@ -1,0 +1,155 @@
+package ca
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"fmt"
+)
+
+// KeyKind names an algorithm and a size that the portal makes and certifies.
+// The zero value names none.
+type KeyKind string
+
+// The kinds of keys that the portal makes and certifies, and no others. RSA
+// 2048 is what servers of the Exchange era and every phone take.
+const (
+	RSA2048 KeyKind = "rsa-2048"
+	RSA3072 KeyKind = "rsa-3072"
+	RSA4096 KeyKind = "rsa-4096"
+	ECP256  KeyKind = "ec-p256"
+	ECP384  KeyKind = "ec-p384"
+)
+
+// KeyError says why a public key is not certified. Reason is lower case and
+// free of key material, fit for a log and for a person's page.
+type KeyError struct {
+	Reason string
+}
+
+// Error tells the reason.
+func (e *KeyError) Error() string { return "refusing public key: " + e.Reason }
+
+// ParseKeyKind reads a kind as it is written in settings, such as "rsa-2048".
+// The error of anything else lists the kinds there are.
+func ParseKeyKind(s string) (KeyKind, error) {
+	switch k := KeyKind(s); k {
+	case RSA2048, RSA3072, RSA4096, ECP256, ECP384:
+		return k, nil
+	}
+	return "", fmt.Errorf("parsing key kind %q: want rsa-2048, rsa-3072, rsa-4096, ec-p256 or ec-p384", s)
+}
+
+// Generate makes a new private key with crypto/rand. RSA keys take tens to
+// hundreds of milliseconds of one core, elliptic curve keys microseconds.
+func (k KeyKind) Generate() (crypto.Signer, error) {
+	if bits := k.bits(); bits > 0 {
+		return rsa.GenerateKey(rand.Reader, bits)
+	}
+	switch k {
+	case ECP256:
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case ECP384:
+		return ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	}
+	return nil, fmt.Errorf("generating key: unknown kind %q", string(k))
+}
+
+// isRSA tells whether keys of this kind can encrypt as well as sign, which
+// decides the key usage.
+func (k KeyKind) isRSA() bool { return k.bits() > 0 }
+
+// bits gives the length of the modulus, zero for elliptic curves.
+func (k KeyKind) bits() int {
+	switch k {
+	case RSA2048:
+		return 2048
+	case RSA3072:
+		return 3072
+	case RSA4096:
+		return 4096
+	}
+	return 0
+}
+
+// KindOf tells the kind of a public key, and refuses with a [*KeyError] what is
+// not certified here: other algorithms, curves and sizes, RSA exponents other
+// than 65537, RSA moduli with small factors or with the trace of the ROCA
+// weakness (CVE-2017-15361), points off their curve. RSA primes that stand too
+// close together are found later, by a lint of [Issuer.Prepare].
+func KindOf(pub crypto.PublicKey) (KeyKind, error) {
+	switch key := pub.(type) {
+	case *rsa.PublicKey:
+		return rsaKind(key)
+	case *ecdsa.PublicKey:
+		return ecKind(key)
+	}
+	return "", &KeyError{Reason: fmt.Sprintf("algorithm of %T is not RSA or ECDSA", pub)}
+}
+
+func rsaKind(key *rsa.PublicKey) (KeyKind, error) {
+	if key == nil || key.N == nil || key.N.Sign() <= 0 {
+		return "", &KeyError{Reason: "RSA modulus is missing"}
+	}
+	// RFC 8017 allows any odd exponent; 3 has a history of broken padding, and
+	// nothing in the field makes other exponents than 65537.
+	if key.E != 65537 {
+		return "", &KeyError{Reason: fmt.Sprintf("RSA exponent %d is not 65537", key.E)}
+	}
+	for _, kind := range []KeyKind{RSA2048, RSA3072, RSA4096} {
+		if key.N.BitLen() != kind.bits() {
+			continue
+		}
+		if reason := weakModulus(key.N); reason != "" {
+			return "", &KeyError{Reason: reason}
+		}
+		return kind, nil
+	}
+	return "", &KeyError{Reason: fmt.Sprintf("RSA modulus of %d bits is not 2048, 3072 or 4096", key.N.BitLen())}
+}
+
+func ecKind(key *ecdsa.PublicKey) (KeyKind, error) {
+	if key == nil || key.Curve == nil {
+		return "", &KeyError{Reason: "elliptic curve is missing"}
+	}
+	var kind KeyKind
+	switch key.Curve {
+	case elliptic.P256():
+		kind = ECP256
+	case elliptic.P384():
+		kind = ECP384
+	default:
+		return "", &KeyError{Reason: fmt.Sprintf("curve %s is not P-256 or P-384", key.Curve.Params().Name)}
+	}
+	// The conversion checks that the point lies on the curve (NIST SP
+	// 800-56A section 5.6.2.3.3; a point off it leaks the other party's key).
+	if _, err := key.ECDH(); err != nil {
+		return "", &KeyError{Reason: "elliptic curve point is not on its curve"}
+	}
+	return kind, nil
+}
+
+// signing tells how keys of one kind sign certificates and CRLs.
+type signing struct {
+	algorithm x509.SignatureAlgorithm
+	hash      crypto.Hash
+	der       []byte // AlgorithmIdentifier, RFC 4055 section 5 and RFC 5758 section 3.2
+}
+
+// signing pairs every kind with one hash of matching strength, so that the
+// AlgorithmIdentifier follows from the kind alone.
+func (k KeyKind) signing() signing {
+	switch k {
+	case ECP256:
+		return signing{x509.ECDSAWithSHA256, crypto.SHA256,
+			[]byte{0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02}}
+	case ECP384:
+		return signing{x509.ECDSAWithSHA384, crypto.SHA384,
+			[]byte{0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03}}
+	}
+	return signing{x509.SHA256WithRSA, crypto.SHA256,
+		[]byte{0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00}}
+}

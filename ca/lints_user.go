@@ -1,0 +1,183 @@
+package ca
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+)
+
+// userRules bind User certificates: the parts that Microsoft's domain
+// controllers read, for which no public lints exist. Each encodes what it
+// expects by its own means, so that a fault in building does not hide itself.
+func userRules() []rule {
+	return []rule{
+		{"common-name-is-upn", "RFC 5280 section 4.1.2.6, subject of the User profile", lintCommonName},
+		{"san-upn", "KB5014754, account lookup by UPN", lintUPN},
+		{"san-mail", "RFC 5280 section 4.2.1.6", lintMail},
+		{"san-nothing-else", "KB5014754, weak mappings", lintSANOnly},
+		{"sid-extension", "MS-WCCE 2.2.2.7.7.4", lintSID},
+		{"template-name", "User template of AD CS", lintTemplate},
+		{"extended-key-usage", "RFC 5280 section 4.2.1.12, User template of AD CS", lintUsages},
+		{"key-usage", "RFC 5280 section 4.2.1.3", lintKeyUsage},
+		{"extensions-known", "golden list of the User profile", lintKnownUser},
+	}
+}
+
+func lintCommonName(cert *x509.Certificate, want *order) error {
+	names := cert.Subject.Names
+	if len(names) != 1 || !names[0].Type.Equal(oidCommonName()) || names[0].Value != any(want.subject.UPN) {
+		return errors.New("subject is not the user principal name as common name alone")
+	}
+	return nil
+}
+
+// generalNames splits the subject alternative name into its entries.
+func generalNames(cert *x509.Certificate) ([]asn1.RawValue, error) {
+	e, found := extensionOf(cert, oidSAN())
+	if !found {
+		return nil, errors.New("subject alternative name is missing")
+	}
+	var names []asn1.RawValue
+	rest, err := asn1.Unmarshal(e.Value, &names)
+	if err != nil || len(rest) > 0 {
+		return nil, errors.New("subject alternative name is not a list of names")
+	}
+	return names, nil
+}
+
+func lintUPN(cert *x509.Certificate, want *order) error {
+	names, err := generalNames(cert)
+	if err != nil {
+		return err
+	}
+	// 06 0a 2b0601040182371402 03 is the identifier 1.3.6.1.4.1.311.20.2.3.
+	id := []byte{0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x14, 0x02, 0x03}
+	text := layer(0xa0, layer(0x0c, []byte(want.subject.UPN)))
+	found := 0
+	for _, name := range names {
+		if name.Tag == 0 && bytes.Equal(name.FullBytes, layer(0xa0, append(id, text...))) {
+			found++
+		}
+	}
+	if found != 1 {
+		return fmt.Errorf("user principal name stands %d times as UTF8String", found)
+	}
+	return nil
+}
+
+func lintMail(cert *x509.Certificate, want *order) error {
+	names, err := generalNames(cert)
+	if err != nil {
+		return err
+	}
+	var found []string
+	for _, name := range names {
+		if name.Tag == 1 {
+			found = append(found, string(name.Bytes))
+		}
+	}
+	if want.subject.Mail == "" && len(found) == 0 {
+		return nil
+	}
+	if len(found) != 1 || found[0] != want.subject.Mail {
+		return errors.New("e-mail addresses differ from the directory's")
+	}
+	return nil
+}
+
+// lintSANOnly keeps out names that could map to another account or stand for a
+// server.
+func lintSANOnly(cert *x509.Certificate, _ *order) error {
+	names, err := generalNames(cert)
+	if err != nil {
+		return err
+	}
+	if len(names) > 2 {
+		return fmt.Errorf("subject alternative name has %d entries", len(names))
+	}
+	for _, name := range names {
+		if name.Class != asn1.ClassContextSpecific || name.Tag > 1 {
+			return fmt.Errorf("subject alternative name has an entry of type %d", name.Tag)
+		}
+	}
+	return nil
+}
+
+func lintSID(cert *x509.Certificate, want *order) error {
+	e, found := extensionOf(cert, oidSIDExtension())
+	if want.subject.SID == "" {
+		if found {
+			return errors.New("SID extension without a SID")
+		}
+		return nil
+	}
+	// 06 0a 2b0601040182371902 01 is the identifier 1.3.6.1.4.1.311.25.2.1.
+	id := []byte{0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x19, 0x02, 0x01}
+	text := layer(0xa0, layer(0x04, []byte(want.subject.SID)))
+	if !bytes.Equal(e.Value, layer(0x30, layer(0xa0, append(id, text...)))) {
+		return errors.New("SID extension is missing or differs from the directory's SID")
+	}
+	if e.Critical {
+		return errors.New("SID extension is critical")
+	}
+	return nil
+}
+
+func lintTemplate(cert *x509.Certificate, want *order) error {
+	var wide []byte
+	for _, c := range []byte(want.profile.template) {
+		wide = append(wide, 0, c)
+	}
+	if e, _ := extensionOf(cert, oidTemplate()); !bytes.Equal(e.Value, layer(0x1e, wide)) {
+		return errors.New("template name is not the profile's as BMPString")
+	}
+	return nil
+}
+
+func lintUsages(cert *x509.Certificate, want *order) error {
+	// Spelled out here, and not taken from the profile: a profile must not be
+	// able to widen what a User certificate may do.
+	for _, usage := range cert.ExtKeyUsage {
+		if usage != x509.ExtKeyUsageClientAuth && usage != x509.ExtKeyUsageEmailProtection {
+			return fmt.Errorf("extended key usage %s is none of a user's", usage)
+		}
+	}
+	for _, usage := range cert.UnknownExtKeyUsage {
+		if !usage.Equal(oidEFS()) {
+			return fmt.Errorf("extended key usage %s is none of a user's", usage)
+		}
+	}
+	e, _ := extensionOf(cert, oidExtKeyUsage())
+	return equalDER(e.Value, want.profile.extKeyUsages)
+}
+
+func lintKeyUsage(cert *x509.Certificate, want *order) error {
+	// 03 02 07 80 is digitalSignature, 03 02 05 a0 with keyEncipherment.
+	octets := []byte{0x03, 0x02, 0x07, 0x80}
+	if want.kind.isRSA() && want.profile.enciphers {
+		octets = []byte{0x03, 0x02, 0x05, 0xa0}
+	}
+	e, _ := extensionOf(cert, oidKeyUsage())
+	if !bytes.Equal(e.Value, octets) || !e.Critical {
+		return fmt.Errorf("key usage is %x, want %x and critical", e.Value, octets)
+	}
+	return nil
+}
+
+func lintKnownUser(cert *x509.Certificate, _ *order) error {
+	return allowedOnly(cert, oidTemplate(), oidSIDExtension())
+}
+
+// layer puts tag and length around content of up to 65535 octets.
+func layer(tag byte, content []byte) []byte {
+	n := len(content)
+	head := []byte{tag, byte(n)}
+	if n > 255 {
+		head = []byte{tag, 0x82, byte(n >> 8), byte(n)}
+	} else if n > 127 {
+		head = []byte{tag, 0x81, byte(n)}
+	}
+	return append(head, content...)
+}

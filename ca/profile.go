@@ -1,0 +1,207 @@
+package ca
+
+import (
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ProfileConfig is what an administrator may set about a User certificate.
+type ProfileConfig struct {
+	Name     string // for logs and errors, such as "User"; required
+	Template string // Optional: template name in the certificate; default "User"
+
+	Validity time.Duration // Optional: from notBefore; default 365 days, at least 1 hour, at most 1096 days
+	Backdate time.Duration // Optional: how far notBefore lies in the past, for slow clocks; default 5 minutes, at most 1 hour
+
+	// ExtKeyUsages are names out of clientAuth, emailProtection and efs.
+	// Optional: all three, as in the template of AD CS.
+	ExtKeyUsages []string
+
+	// CRLURLs are where the issuer's CRL is found, at least one, the first with
+	// http; further ones may use ldap.
+	CRLURLs []string
+	// IssuerURLs are where the issuer's certificate is found in DER, with http.
+	// Optional.
+	IssuerURLs []string
+	// OCSPURLs are the OCSP responders, with http. Optional.
+	OCSPURLs []string
+
+	RequireSID bool // refuse subjects without SID: set for Active Directory
+}
+
+// Profile is a checked ProfileConfig. It never changes, so it may be shared.
+type Profile struct {
+	name         string
+	template     string
+	backdate     time.Duration
+	validity     time.Duration
+	extKeyUsages []asn1.ObjectIdentifier
+	enciphers    bool
+	publication  publication
+	requireSID   bool
+}
+
+// publication is where relying parties learn about the issuer.
+type publication struct {
+	crls, issuers, responders []string
+}
+
+const (
+	defaultValidity = 365 * 24 * time.Hour
+	maxValidity     = 1096 * 24 * time.Hour
+	minValidity     = time.Hour
+	defaultBackdate = 5 * time.Minute
+	maxBackdate     = time.Hour
+	// maxTemplate keeps the BMPString below 128 octets.
+	maxTemplate = 60
+)
+
+// NewProfile checks a configuration and freezes it. The error names the first
+// setting that cannot stand.
+func NewProfile(cfg ProfileConfig) (*Profile, error) {
+	p := &Profile{name: cfg.Name, template: cfg.Template, requireSID: cfg.RequireSID}
+	if p.name == "" {
+		return nil, errors.New("checking profile: name is missing")
+	}
+	if p.template == "" {
+		p.template = "User"
+	}
+	if err := checkTemplate(p.template); err != nil {
+		return nil, fmt.Errorf("checking profile %s: %w", p.name, err)
+	}
+	var err error
+	if p.validity, p.backdate, err = checkTimes(cfg.Validity, cfg.Backdate, maxValidity); err != nil {
+		return nil, fmt.Errorf("checking profile %s: %w", p.name, err)
+	}
+	if p.extKeyUsages, p.enciphers, err = checkUsages(cfg.ExtKeyUsages); err != nil {
+		return nil, fmt.Errorf("checking profile %s: %w", p.name, err)
+	}
+	if p.publication, err = newPublication(cfg.CRLURLs, cfg.IssuerURLs, cfg.OCSPURLs); err != nil {
+		return nil, fmt.Errorf("checking profile %s: %w", p.name, err)
+	}
+	return p, nil
+}
+
+// Name gives the name for logs.
+func (p *Profile) Name() string { return p.name }
+
+// Validity gives the time from notBefore to the moment after notAfter.
+func (p *Profile) Validity() time.Duration { return p.validity }
+
+// keyUsage gives the bits for a key of the kind. Only RSA keys encipher, and
+// only for usages that encipher: keyEncipherment beside clientAuth alone
+// contradicts RFC 5280 section 4.2.1.12.
+func (p *Profile) keyUsage(kind KeyKind) x509.KeyUsage {
+	if kind.isRSA() && p.enciphers {
+		return x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment
+	}
+	return x509.KeyUsageDigitalSignature
+}
+
+// checkTemplate takes printable ASCII: a BMPString could hold more, but AD CS
+// templates have common names of this kind and tools misread the rest.
+func checkTemplate(name string) error {
+	for _, r := range name {
+		if r < ' ' || r > '~' {
+			return fmt.Errorf("template name %q: want printable ASCII", name)
+		}
+	}
+	if len(name) > maxTemplate {
+		return fmt.Errorf("template name of %d characters: want at most %d", len(name), maxTemplate)
+	}
+	return nil
+}
+
+// checkTimes puts in the defaults. Certificates count in whole seconds, so a
+// fraction would make the certificate differ from the setting.
+func checkTimes(validity, backdate, longest time.Duration) (time.Duration, time.Duration, error) {
+	if validity == 0 {
+		validity = defaultValidity
+	}
+	if backdate == 0 {
+		backdate = defaultBackdate
+	}
+	if validity < minValidity || validity > longest || validity%time.Second != 0 {
+		return 0, 0, fmt.Errorf("validity %s: want whole seconds between %s and %s", validity, minValidity, longest)
+	}
+	if backdate < 0 || backdate > maxBackdate || backdate%time.Second != 0 {
+		return 0, 0, fmt.Errorf("backdate %s: want whole seconds up to %s", backdate, maxBackdate)
+	}
+	return validity, backdate, nil
+}
+
+// checkUsages turns names into identifiers, in the order in which AD CS writes
+// them whatever the order of the setting. Usages outside the list, any usage
+// above all, would let a User certificate stand in for a server or a CA agent.
+func checkUsages(names []string) ([]asn1.ObjectIdentifier, bool, error) {
+	if len(names) == 0 {
+		names = []string{"efs", "emailProtection", "clientAuth"}
+	}
+	for i, name := range names {
+		if !slices.Contains([]string{"efs", "emailProtection", "clientAuth"}, name) {
+			return nil, false, fmt.Errorf("extended key usage %q: want clientAuth, emailProtection or efs", name)
+		}
+		if slices.Contains(names[:i], name) {
+			return nil, false, fmt.Errorf("extended key usage %q: named twice", name)
+		}
+	}
+	var usages []asn1.ObjectIdentifier
+	if slices.Contains(names, "efs") {
+		usages = append(usages, oidEFS())
+	}
+	if slices.Contains(names, "emailProtection") {
+		usages = append(usages, oidEmailProtection())
+	}
+	enciphers := len(usages) > 0
+	if slices.Contains(names, "clientAuth") {
+		usages = append(usages, oidClientAuth())
+	}
+	return usages, enciphers, nil
+}
+
+// newPublication demands a CRL: a server that cannot learn of revocations
+// refuses the certificate (Exchange answers 403.13), and http first, because
+// the servers and phones that ask have no directory credentials.
+func newPublication(crls, issuers, responders []string) (publication, error) {
+	if len(crls) == 0 {
+		return publication{}, errors.New("CRL addresses: want at least one")
+	}
+	for i, address := range crls {
+		if err := checkURL(address, i > 0); err != nil {
+			return publication{}, fmt.Errorf("CRL address %d: %w", i+1, err)
+		}
+	}
+	for i, address := range slices.Concat(issuers, responders) {
+		if err := checkURL(address, false); err != nil {
+			return publication{}, fmt.Errorf("issuer or OCSP address %d: %w", i+1, err)
+		}
+	}
+	return publication{slices.Clone(crls), slices.Clone(issuers), slices.Clone(responders)}, nil
+}
+
+// checkURL refuses https: to check that server's certificate the asker would
+// need the very answer it is asking for (RFC 5280 section 8).
+func checkURL(address string, ldap bool) error {
+	for _, r := range address {
+		if r <= ' ' || r > '~' {
+			return fmt.Errorf("address %q: want ASCII without spaces", address)
+		}
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return fmt.Errorf("parsing address: %w", err)
+	}
+	if ldap && u.Scheme == "ldap" {
+		return nil
+	}
+	if u.Scheme != "http" || u.Hostname() == "" || u.User != nil || strings.Contains(address, "#") {
+		return fmt.Errorf("address %q: want http://host/path", address)
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package ca
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ServerConfig describes the TLS certificate of the portal itself.
+type ServerConfig struct {
+	// Names are host names in ASCII and IP addresses, at least one; the first
+	// becomes the common name.
+	Names    []string
+	Validity time.Duration // Optional: default 365 days, at most 825 days, which is what Apple takes
+	Backdate time.Duration // Optional: default 5 minutes, at most 1 hour
+
+	CRLURLs    []string // as in ProfileConfig, at least one
+	IssuerURLs []string // Optional, as in ProfileConfig
+	OCSPURLs   []string // Optional, as in ProfileConfig
+}
+
+// maxServerValidity is Apple's bound for TLS certificates under a root that a
+// person installed.
+const maxServerValidity = 825 * 24 * time.Hour
+
+// names are what a server certificate is for.
+type names struct {
+	hosts     []string
+	addresses []net.IP
+}
+
+// PrepareServer builds and lints the TLS certificate of the portal. The result
+// is signed by [Issuer.Sign]. The errors are those of [Issuer.Prepare], with
+// Field "name" in a [*SubjectError], and those of a wrong setting.
+func (i *Issuer) PrepareServer(cfg ServerConfig, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
+	kind, err := KindOf(pub)
+	if err != nil {
+		return nil, err
+	}
+	serves, err := parseNames(cfg.Names)
+	if err != nil {
+		return nil, err
+	}
+	length, backdate, err := checkTimes(cfg.Validity, cfg.Backdate, maxServerValidity)
+	if err != nil {
+		return nil, fmt.Errorf("preparing server certificate: %w", err)
+	}
+	published, err := newPublication(cfg.CRLURLs, cfg.IssuerURLs, cfg.OCSPURLs)
+	if err != nil {
+		return nil, fmt.Errorf("preparing server certificate: %w", err)
+	}
+	valid := newValidity(now, backdate, length)
+	if err := valid.within(i.validity); err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		Subject:     pkix.Name{CommonName: cfg.Names[0]},
+		DNSNames:    serves.hosts,
+		IPAddresses: serves.addresses,
+		// TLS 1.3 and the ECDHE suites sign; nothing encrypts to this key.
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	want := &order{publication: published, validity: valid, pub: pub, kind: kind, names: serves}
+	return i.prepare(template, want)
+}
+
+// parseNames sorts names into hosts and addresses. Wildcards are refused: the
+// portal knows where it lives.
+func parseNames(list []string) (*names, error) {
+	if len(list) == 0 {
+		return nil, &SubjectError{Field: "name", Reason: "is missing"}
+	}
+	var n names
+	for i, name := range list {
+		if slices.Contains(list[:i], name) {
+			return nil, &SubjectError{Field: "name", Reason: "stands twice"}
+		}
+		if address, err := netip.ParseAddr(name); err == nil && address.Zone() == "" {
+			n.addresses = append(n.addresses, net.IP(address.Unmap().AsSlice()))
+			continue
+		}
+		if !validHost(name) {
+			return nil, &SubjectError{Field: "name", Reason: "is neither a lower-case ASCII host name of at most 64 characters nor an IP address"}
+		}
+		n.hosts = append(n.hosts, name)
+	}
+	return &n, nil
+}
+
+// validHost takes the preferred syntax of RFC 1034 section 3.5, in lower case
+// and short enough for a common name.
+func validHost(name string) bool {
+	if len(name) > maxCommonName {
+		return false
+	}
+	for _, label := range strings.Split(name, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		if strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// serverRules bind the portal's TLS certificate.
+func serverRules() []rule {
+	return []rule{
+		{"server-names", "RFC 9525 section 6", lintServerNames},
+		{"server-usage", "RFC 5280 section 4.2.1.12", lintServerUsage},
+		{"extensions-known", "golden list of the server profile", lintKnownServer},
+	}
+}
+
+func lintServerNames(cert *x509.Certificate, want *order) error {
+	var entries []asn1.RawValue
+	for _, host := range want.names.hosts {
+		entries = append(entries, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 2, Bytes: []byte(host)})
+	}
+	for _, address := range want.names.addresses {
+		entries = append(entries, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 7, Bytes: address})
+	}
+	e, _ := extensionOf(cert, oidSAN())
+	return equalDER(e.Value, entries)
+}
+
+func lintServerUsage(cert *x509.Certificate, _ *order) error {
+	e, _ := extensionOf(cert, oidExtKeyUsage())
+	if err := equalDER(e.Value, []asn1.ObjectIdentifier{oidServerAuth()}); err != nil {
+		return fmt.Errorf("extended key usage is not serverAuth alone: %w", err)
+	}
+	if e, _ := extensionOf(cert, oidKeyUsage()); !bytes.Equal(e.Value, []byte{0x03, 0x02, 0x07, 0x80}) || !e.Critical {
+		return errors.New("key usage is not a critical digitalSignature alone")
+	}
+	return nil
+}
+
+func lintKnownServer(cert *x509.Certificate, _ *order) error {
+	return allowedOnly(cert)
+}

@@ -1,0 +1,119 @@
+package ca
+
+import (
+	"net/mail"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Subject is the person that a certificate names, as the directory knows them
+// at this moment.
+type Subject struct {
+	UPN  string // user principal name, such as alice@example.com, at most 64 characters
+	Mail string // Optional: e-mail address for rfc822Name, ASCII
+	SID  string // Optional: security identifier, such as S-1-5-21-1-2-3-1001
+}
+
+// SubjectError says which of a subject's data cannot stand in a certificate,
+// and why.
+type SubjectError struct {
+	Field  string // "upn", "mail", "sid", or "name" for a server's name
+	Reason string // lower case, without the value, fit to print
+}
+
+// Error tells field and reason.
+func (e *SubjectError) Error() string { return "refusing subject: " + e.Field + " " + e.Reason }
+
+const (
+	// maxCommonName is ub-common-name of RFC 5280 appendix A.1, in characters.
+	maxCommonName = 64
+	// maxMail is the longest address that SMTP can carry (RFC 5321 section
+	// 4.5.3.1.3, less the angle brackets).
+	maxMail = 254
+)
+
+// check refuses a subject that could be read in two ways. It does not ask who
+// the person is: that UPN, mail and SID belong together is the directory's word.
+func (s Subject) check(requireSID bool) error {
+	if reason := upnFault(s.UPN); reason != "" {
+		return &SubjectError{Field: "upn", Reason: reason}
+	}
+	if reason := mailFault(s.Mail); reason != "" {
+		return &SubjectError{Field: "mail", Reason: reason}
+	}
+	if s.SID == "" && requireSID {
+		return &SubjectError{Field: "sid", Reason: "is missing, and without it domain controllers refuse the certificate"}
+	}
+	if s.SID != "" && !validSID(s.SID) {
+		return &SubjectError{Field: "sid", Reason: "is not of the form S-1-5-21-a-b-c-rid"}
+	}
+	return nil
+}
+
+func upnFault(upn string) string {
+	if upn == "" {
+		return "is missing"
+	}
+	if !utf8.ValidString(upn) {
+		return "is not UTF-8"
+	}
+	// Two spellings of one name must not become two identities.
+	if !norm.NFC.IsNormalString(upn) {
+		return "is not in Unicode normalization form C"
+	}
+	for _, r := range upn {
+		if r == ' ' || !unicode.IsPrint(r) {
+			return "holds a space, a control or an invisible character"
+		}
+	}
+	user, suffix, _ := strings.Cut(upn, "@")
+	if user == "" || suffix == "" || strings.Contains(suffix, "@") {
+		return "is not one name, one @ and one suffix"
+	}
+	if n := utf8.RuneCountInString(upn); n > maxCommonName {
+		return "has " + strconv.Itoa(n) + " characters, and a common name holds 64 at most (RFC 5280, ub-common-name)"
+	}
+	return ""
+}
+
+func mailFault(address string) string {
+	if address == "" {
+		return ""
+	}
+	if len(address) > maxMail {
+		return "is longer than 254 characters"
+	}
+	for _, r := range address {
+		if r <= ' ' || r > '~' {
+			return "holds a character that rfc822Name cannot carry (RFC 5280 section 4.2.1.6)"
+		}
+	}
+	// The parser also takes display names, comments and quoted parts, which have
+	// no place in a certificate; it gives back the same text only without them.
+	parsed, err := mail.ParseAddress(address)
+	if err != nil || parsed.Address != address || strings.ContainsAny(address, `"<>()[]\,;:`) {
+		return "is not an e-mail address"
+	}
+	return ""
+}
+
+// validSID tells whether the text is a domain account: three domain parts and
+// the relative identifier (MS-DTYP 2.4.2.1), decimal and without leading zeros.
+func validSID(sid string) bool {
+	rest, domain := strings.CutPrefix(sid, "S-1-5-21-")
+	parts := strings.Split(rest, "-")
+	if !domain || len(parts) != 4 {
+		return false
+	}
+	for _, part := range parts {
+		n, err := strconv.ParseUint(part, 10, 32)
+		if err != nil || strconv.FormatUint(n, 10) != part {
+			return false
+		}
+	}
+	return true
+}

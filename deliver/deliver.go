@@ -1,0 +1,35 @@
+// Package deliver makes what a device installs: the PKCS#12 file with key,
+// certificate and issuing CA (RFC 7292), its install password, its file name
+// and its media type.
+//
+// It refuses whatever a phone would later call a "wrong password" or a broken
+// file: an empty or non-ASCII password, a key that does not belong to the
+// certificate, a key type other than RSA and ECDSA. It leaves every
+// self-signed certificate out: macOS trusts any CA it finds in a PKCS#12 and
+// Windows asks about each, so trust anchors travel apart.
+//
+// # The name on the device
+//
+// go-pkcs12 encrypts, but writes no friendlyName (RFC 2985 section 5.5.1), and
+// a phone then shows a hash. The bag of the key lies in a content that is not
+// itself encrypted, so [PKCS12] adds the name there and computes the MAC again:
+// one derivation more, and no cipher of our own. OpenSSL, NSS, GnuTLS and Java
+// all take the name from this bag; the tests ask each of them. Naming the
+// certificate's bag too would mean encrypting it again, three derivations in
+// the legacy format, for a column in Windows' certificate list.
+package deliver
+
+// Media types of what a person or a machine fetches, as Android's installer and
+// Apple's browsers match them; a type they do not know opens nothing.
+const (
+	// TypePKCS12 is for .p12 files.
+	TypePKCS12 = "application/x-pkcs12"
+	// TypeCertificate is for one certificate in DER, .cer.
+	TypeCertificate = "application/x-x509-ca-cert"
+	// TypePEM is for one or more certificates in PEM, .pem.
+	TypePEM = "application/x-pem-file"
+	// TypePKCS7 is for a degenerate PKCS#7 of certificates, .p7b.
+	TypePKCS7 = "application/x-pkcs7-certificates"
+	// TypeCRL is for revocation lists in DER, .crl (RFC 2585 section 4.2).
+	TypeCRL = "application/pkix-crl"
+)

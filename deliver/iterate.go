@@ -1,0 +1,72 @@
+package deliver
+
+import (
+	"bytes"
+	"encoding"
+	"hash"
+)
+
+// stateMagic is the length of the mark, such as "sha\x01", in front of the
+// state of a SHA-1 or SHA-256 in its binary form.
+const stateMagic = 4
+
+// iterate is step 6A of RFC 7292 appendix B.2: h over the seed, then over its
+// own result until there have been that many rounds; fewer than two are one.
+//
+// Ten thousand rounds are what naming a file costs. Half the time of a plain
+// round goes into padding and copying, so the padded block is kept and the sum
+// is read from the state of the hash. What that state looks like is the
+// standard library's own affair: one round is tried, and if the sum is not
+// where it used to be, all rounds are plain ones.
+func iterate(h hash.Hash, seed []byte, iterations int) []byte {
+	h.Write(seed)
+	first := h.Sum(nil)
+	tried, ok := iterateBlocks(h, first, 1)
+	if !ok || !bytes.Equal(tried, iteratePlain(h, first, 1)) {
+		return iteratePlain(h, first, iterations-1)
+	}
+	last, ok := iterateBlocks(h, first, iterations-1)
+	if !ok {
+		return iteratePlain(h, first, iterations-1)
+	}
+	return last
+}
+
+// iteratePlain hashes sum n times over and leaves sum as it was.
+func iteratePlain(h hash.Hash, sum []byte, n int) []byte {
+	out := bytes.Clone(sum)
+	for range n {
+		h.Reset()
+		h.Write(out)
+		out = h.Sum(out[:0])
+	}
+	return out
+}
+
+// iterateBlocks does the same by whole blocks, and reports false for a hash
+// whose state it cannot read.
+func iterateBlocks(h hash.Hash, sum []byte, n int) ([]byte, bool) {
+	state, ok := h.(encoding.BinaryAppender)
+	if !ok || h.BlockSize() != hashBlock || len(sum) > hashBlock-9 {
+		return nil, false
+	}
+	// FIPS 180-4 section 5.1.1: a one bit behind the message, and its length in
+	// bits at the end, which for these sums fits two bytes.
+	var block [hashBlock]byte
+	size := copy(block[:], sum)
+	block[size] = 0x80
+	block[hashBlock-2], block[hashBlock-1] = byte(size*8>>8), byte(size*8)
+
+	var binary []byte
+	var err error
+	for range n {
+		h.Reset()
+		h.Write(block[:])
+		binary, err = state.AppendBinary(binary[:0])
+		if err != nil || len(binary) < stateMagic+size {
+			return nil, false
+		}
+		copy(block[:size], binary[stateMagic:])
+	}
+	return block[:size], true
+}
