@@ -31,6 +31,8 @@ const (
 	CertificateReserved Action = "certificate.reserved"
 	CertificateIssued   Action = "certificate.issued"
 	CertificateRevoked  Action = "certificate.revoked"
+	DeviceRemoved       Action = "device.removed" // one that held no certificate to revoke
+	RequestRejected     Action = "request.rejected"
 	PickupRead          Action = "pickup.read"
 	PickupWiped         Action = "pickup.wiped"
 	AccountAdded        Action = "account.added"

@@ -1,0 +1,149 @@
+package directory
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/mail"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// NewAccount describes somebody to add.
+type NewAccount struct {
+	Login     string // a-z 0-9 . _ -
+	UPN       string
+	Name      string // default: the login
+	GivenName string
+	Mail      string
+	SID       string
+	Roles     []enroll.Role
+	Password  string // at least MinPassword characters
+}
+
+// MinPassword is the shortest password of the built-in directory, in characters.
+const MinPassword = 10
+
+// Add makes an account. It returns a *enroll.Refusal with AccountFormat that
+// names the field, and enroll.ErrConflict when login, UPN or SID is taken.
+func (b *Builtin) Add(ctx context.Context, n NewAccount, entry ledger.Entry) (enroll.Person, error) {
+	n.Login = b.Canonical(n.Login)
+	n.Name = strings.TrimSpace(n.Name)
+	if n.Name == "" {
+		n.Name = n.Login
+	}
+	if err := n.check(); err != nil {
+		return enroll.Person{}, err
+	}
+	hash, err := b.hasher.hash(ctx, n.Password)
+	if err != nil {
+		return enroll.Person{}, err
+	}
+	p := enroll.Person{
+		ID: enroll.PersonID(strings.ToLower(rand.Text())), Login: n.Login, UPN: n.UPN, SID: n.SID,
+		Mail: n.Mail, Name: n.Name, GivenName: n.GivenName, Roles: n.Roles, MayEnroll: true,
+	}
+	entry.Action, entry.Person, entry.Object = ledger.AccountAdded, string(p.ID), n.Login
+	return p, b.accounts.AddAccount(ctx, enroll.Account{Person: p, PasswordHash: hash}, entry)
+}
+
+// SetPassword gives an account a new password.
+func (b *Builtin) SetPassword(ctx context.Context, login, password string, entry ledger.Entry) error {
+	if err := checkPassword(password); err != nil {
+		return err
+	}
+	return b.change(ctx, login, ledger.AccountPassword, entry, func(a *enroll.Account) (err error) {
+		a.PasswordHash, err = b.hasher.hash(ctx, password)
+		return err
+	})
+}
+
+// SetDisabled switches an account off or on. Signed-in sessions of a disabled
+// account get nothing more issued.
+func (b *Builtin) SetDisabled(ctx context.Context, login string, disabled bool, entry ledger.Entry) error {
+	action := ledger.AccountEnabled
+	if disabled {
+		action = ledger.AccountDisabled
+	}
+	return b.change(ctx, login, action, entry, func(a *enroll.Account) error {
+		a.Disabled = disabled
+		return nil
+	})
+}
+
+// Remove deletes an account. Its devices and certificates stay on record.
+func (b *Builtin) Remove(ctx context.Context, login string, entry ledger.Entry) error {
+	account, err := b.accounts.AccountByLogin(ctx, b.Canonical(login))
+	if err != nil {
+		return fmt.Errorf("finding account %q: %w", login, err)
+	}
+	entry.Action, entry.Person, entry.Object = ledger.AccountRemoved, string(account.ID), account.Login
+	return b.accounts.RemoveAccount(ctx, account.ID, entry)
+}
+
+func (b *Builtin) change(ctx context.Context, login string, action ledger.Action, entry ledger.Entry, how func(*enroll.Account) error) error {
+	account, err := b.accounts.AccountByLogin(ctx, b.Canonical(login))
+	if err != nil {
+		return fmt.Errorf("finding account %q: %w", login, err)
+	}
+	if err := how(&account); err != nil {
+		return err
+	}
+	entry.Action, entry.Person, entry.Object = action, string(account.ID), account.Login
+	return b.accounts.UpdateAccount(ctx, account, entry)
+}
+
+// check says which field is not well formed.
+func (n NewAccount) check() error {
+	login := regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+	sid := regexp.MustCompile(`^S-1-5-21(-(0|[1-9][0-9]{0,9})){2,14}$`)
+	switch {
+	case !login.MatchString(n.Login):
+		return malformed("login", n.Login)
+	case !wellFormedUPN(n.UPN):
+		return malformed("upn", n.UPN)
+	case n.SID != "" && !sid.MatchString(n.SID):
+		return malformed("sid", n.SID)
+	case n.Mail != "" && !wellFormedMail(n.Mail):
+		return malformed("mail", n.Mail)
+	case strings.ContainsFunc(n.Name+n.GivenName, unicode.IsControl):
+		return malformed("name", n.Name)
+	}
+	for _, r := range n.Roles {
+		if _, ok := enroll.ParseRole(string(r)); !ok {
+			return malformed("role", string(r))
+		}
+	}
+	return checkPassword(n.Password)
+}
+
+func checkPassword(password string) error {
+	if utf8.RuneCountInString(password) < MinPassword || strings.TrimSpace(password) == "" {
+		return &enroll.Refusal{Reason: enroll.AccountFormat, Field: "password", Limit: MinPassword}
+	}
+	return nil
+}
+
+func malformed(field, value string) error {
+	return &enroll.Refusal{Reason: enroll.AccountFormat, Field: field, Value: value}
+}
+
+// wellFormedUPN accepts name@suffix, the form Active Directory keeps (MS-ADA3
+// section 2.349). What of it fits a certificate, the issuer decides.
+func wellFormedUPN(s string) bool {
+	name, suffix, ok := strings.Cut(s, "@")
+	return ok && name != "" && suffix != "" && len(s) <= 256 &&
+		!strings.Contains(suffix, "@") && !strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || unicode.IsSpace(r)
+	})
+}
+
+func wellFormedMail(s string) bool {
+	a, err := mail.ParseAddress(s)
+	return err == nil && a.Address == s
+}

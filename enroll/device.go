@@ -1,0 +1,146 @@
+package enroll
+
+import (
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"certportal/ca"
+)
+
+// MaxDeviceName is the longest name of a device, in characters.
+const MaxDeviceName = 40
+
+// DeviceID names a device for good; it stands in addresses and is not secret.
+type DeviceID string
+
+// Platform is the kind of system a device runs, which decides the file it gets.
+type Platform string
+
+// The platforms, as the form field "platform" names them.
+const (
+	IOS     Platform = "ios"
+	Android Platform = "android"
+	Windows Platform = "windows"
+	MacOS   Platform = "macos"
+	Linux   Platform = "linux"
+)
+
+// Platforms lists all platforms in the order the pages show them.
+func Platforms() []Platform { return []Platform{IOS, Android, Windows, MacOS, Linux} }
+
+// ParsePlatform reads the value of the form field.
+func ParsePlatform(s string) (Platform, error) {
+	for _, p := range Platforms() {
+		if s == string(p) {
+			return p, nil
+		}
+	}
+	return "", &Refusal{Reason: PlatformBad, Field: "platform"}
+}
+
+// Device is a named thing of a person. It has certificates, one after the other.
+type Device struct {
+	ID       DeviceID
+	Person   PersonID
+	Name     string
+	Platform Platform
+	Created  time.Time
+	Removed  time.Time // zero while the person keeps it
+
+	// Certificate is the newest one that was issued, or is being issued; the zero
+	// value when there is none.
+	Certificate Certificate
+}
+
+// Working reports whether the device holds a certificate that opens doors now.
+func (d Device) Working(now time.Time) bool {
+	return d.Certificate.Status == Issued && now.Before(d.Certificate.NotAfter)
+}
+
+// Status is where a certificate stands in its life. Expiry is not a status: it
+// follows from NotAfter.
+type Status string
+
+// The statuses, as the store keeps them.
+const (
+	Pending    Status = "pending"    // recorded, perhaps signed, not handed out
+	Issued     Status = "issued"     // signed and recorded whole
+	Superseded Status = "superseded" // replaced by a newer one, still valid until its end
+	Revoked    Status = "revoked"    // listed in the CRL
+)
+
+// Kind says what a certificate is for.
+type Kind string
+
+// The kinds of certificates the embedded CA signs.
+const (
+	KindUser   Kind = "user"
+	KindServer Kind = "server" // the portal's own TLS certificate
+)
+
+// Certificate is one X.509 certificate as the store knows it.
+type Certificate struct {
+	Serial    ca.Serial
+	Status    Status
+	Kind      Kind
+	UPN       string // as it stands in the certificate
+	SID       string
+	NotBefore time.Time
+	NotAfter  time.Time
+	Requested time.Time
+	Delivered time.Time // first complete read of the file; zero before
+	RevokedAt time.Time // zero unless revoked
+	Cause     Cause     // why it was revoked
+	DER       []byte    // nil while pending
+}
+
+// Cause is why the portal revoked a certificate, finer than the reason code of
+// the CRL.
+type Cause string
+
+// The causes there are.
+const (
+	Abandoned   Cause = "abandoned"   // the portal stopped between recording and delivering it
+	Undelivered Cause = "undelivered" // nobody fetched the file in time; the key is gone
+	Replaced    Cause = "replaced"    // the person asked for a new file
+	Removed     Cause = "removed"     // the person removed the device
+)
+
+// ReasonCode is the CRL reason of a cause (RFC 5280 section 5.3.1).
+func (c Cause) ReasonCode() int {
+	if c == Replaced {
+		return 4 // superseded
+	}
+	return 5 // cessationOfOperation
+}
+
+// CleanDeviceName makes the name fit to be shown and stored: NFC, without
+// control, format (bidirectional overrides among them) and line characters,
+// without outer or doubled spaces. Zero-width joiners stay, emoji need them. It
+// refuses a name that is then empty or longer than MaxDeviceName.
+func CleanDeviceName(s string) (string, error) {
+	s = norm.NFC.String(strings.ToValidUTF8(s, ""))
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\u200d':
+			return r
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.Is(unicode.C, r):
+			return -1
+		}
+		return r
+	}, s)
+	s = strings.Join(strings.Fields(s), " ")
+	if strings.Trim(s, "\u200d ") == "" {
+		return "", &Refusal{Reason: NameEmpty, Field: "name"}
+	}
+	if utf8.RuneCountInString(s) > MaxDeviceName {
+		return "", &Refusal{Reason: NameLong, Field: "name", Limit: MaxDeviceName}
+	}
+	return s, nil
+}

@@ -1,0 +1,113 @@
+package enroll
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+var (
+	// ErrNotFound says that there is no such thing, or that it is not the asker's:
+	// the two look alike on purpose.
+	ErrNotFound = errors.New("not found")
+
+	// ErrConflict says that somebody else changed the thing in between.
+	ErrConflict = errors.New("changed in between")
+
+	// ErrCredentials says that name and password do not belong together. Wrong
+	// and unknown are the same error, in the same time.
+	ErrCredentials = errors.New("wrong username or password")
+)
+
+// Reason is why the portal refuses, as a key of the language catalogues
+// ("refusal." + Reason). The keys are stable: the ledger keeps them.
+type Reason string
+
+// The reasons there are. Those of a form field are shown at the field, the
+// others on a page of their own.
+const (
+	NameEmpty     Reason = "name-empty"     // the device has no name
+	NameLong      Reason = "name-long"      // over MaxDeviceName characters
+	NameTaken     Reason = "name-taken"     // another working device is called so
+	PlatformBad   Reason = "platform"       // not a platform of the list
+	QuotaReached  Reason = "quota"          // Limit devices already work
+	NotAllowed    Reason = "not-allowed"    // not in the group that may enrol
+	Disabled      Reason = "disabled"       // the account is switched off
+	Expired       Reason = "expired"        // the account has run out
+	Locked        Reason = "locked"         // the directory locked the account
+	PasswordOld   Reason = "password-old"   // right password, but it has run out
+	NoUPN         Reason = "no-upn"         // the directory gives no UPN
+	NoSID         Reason = "no-sid"         // the directory gives no SID, and must
+	BadIdentity   Reason = "bad-identity"   // UPN, SID or mail cannot stand in a certificate
+	PausedSignIn  Reason = "paused"         // too many wrong passwords, until Until
+	AccountFormat Reason = "account-format" // an account of the built-in directory is not well formed
+)
+
+// Refusal is a no that a person can do something about. It is fit to print:
+// Reason picks the sentence, the other fields fill it.
+type Refusal struct {
+	Reason Reason
+	Field  string    // form field it belongs to, empty for a page of its own
+	Value  string    // what the sentence names: a device, a wrong value
+	Limit  int       // the number that was reached
+	Until  time.Time // when to try again
+}
+
+func (r *Refusal) Error() string {
+	if r.Value == "" {
+		return "refused: " + string(r.Reason)
+	}
+	return fmt.Sprintf("refused: %s: %q", r.Reason, r.Value)
+}
+
+// Part is a piece of the installation that can be out of order.
+type Part string
+
+// The parts an Outage names.
+const (
+	PartDirectory Part = "directory"
+	PartIssuer    Part = "issuer"
+	PartStore     Part = "store"
+)
+
+// Outage says that a part did not answer or could not do its work: nothing was
+// decided, nothing was issued, and trying again later may help.
+type Outage struct {
+	Part Part
+	Err  error
+}
+
+func (o *Outage) Error() string { return string(o.Part) + ": " + o.Err.Error() }
+
+// Unwrap gives the cause, for operators.
+func (o *Outage) Unwrap() error { return o.Err }
+
+// Gone says that a pickup existed and is closed.
+type Gone struct {
+	Used     bool      // true: read MaxReads times; false: its time ran out
+	At       time.Time // last complete read, or the end of its time
+	Platform Platform  // of the device it was made for
+	Device   DeviceID
+}
+
+func (g *Gone) Error() string {
+	if g.Used {
+		return "pickup was read as often as allowed"
+	}
+	return "pickup has run out"
+}
+
+// outage wraps an error of a part, but lets through what is an answer and not a
+// fault: refusals, the sentinels and an outage that already names its part.
+func outage(part Part, doing string, err error) error {
+	var refusal *Refusal
+	var known *Outage
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refusal), errors.As(err, &known),
+		errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict), errors.Is(err, ErrCredentials):
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return &Outage{Part: part, Err: fmt.Errorf("%s: %w", doing, err)}
+}

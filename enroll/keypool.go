@@ -1,0 +1,120 @@
+package enroll
+
+import (
+	"context"
+	"crypto"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+
+	"certportal/ca"
+)
+
+// KeyPool hands out private keys. RSA keys take a good part of a second to make,
+// so a bounded number is made ahead, by one worker of low priority; when the
+// pool is empty, keys are made on demand, as many at once as there are
+// processors.
+//
+// A key leaves the pool once and lives in memory only.
+type KeyPool struct {
+	kind  ca.KeyKind
+	ready chan crypto.Signer
+	slots chan struct{} // bounds keys being made on demand
+	log   *slog.Logger
+
+	mu    sync.Mutex
+	makes int           // keys being made on demand now
+	quiet chan struct{} // closed while none is
+}
+
+// NewKeyPool makes an empty pool that keeps up to size keys ready; size 0 makes
+// every key on demand. Run fills it.
+func NewKeyPool(kind ca.KeyKind, size int, log *slog.Logger) *KeyPool {
+	quiet := make(chan struct{})
+	close(quiet)
+	return &KeyPool{
+		kind: kind, log: log, quiet: quiet,
+		ready: make(chan crypto.Signer, size),
+		slots: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	}
+}
+
+// Ready is the number of keys waiting.
+func (p *KeyPool) Ready() int { return len(p.ready) }
+
+// Take gives a key, made ahead or now. It waits for a free processor until the
+// context ends.
+func (p *KeyPool) Take(ctx context.Context) (crypto.Signer, error) {
+	select {
+	case key := <-p.ready:
+		return key, nil
+	default:
+	}
+	select {
+	case key := <-p.ready:
+		return key, nil
+	case p.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting to make a key: %w", ctx.Err())
+	}
+	defer func() { <-p.slots }()
+	p.begin()
+	defer p.end()
+	key, err := p.kind.Generate()
+	if err != nil {
+		return nil, fmt.Errorf("making a key: %w", err)
+	}
+	return key, nil
+}
+
+// Run keeps the pool full until the context ends. It stands back while a key is
+// made for somebody who waits.
+func (p *KeyPool) Run(ctx context.Context) {
+	if cap(p.ready) == 0 {
+		return
+	}
+	// The thread of this goroutine yields to all others and ends with it.
+	runtime.LockOSThread()
+	lowerThreadPriority(p.log)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.waitQuiet():
+		}
+		key, err := p.kind.Generate()
+		if err != nil {
+			p.log.Error("making a key ahead", "err", err)
+			return
+		}
+		select {
+		case p.ready <- key:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (p *KeyPool) waitQuiet() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.quiet
+}
+
+func (p *KeyPool) begin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.makes == 0 {
+		p.quiet = make(chan struct{})
+	}
+	p.makes++
+}
+
+func (p *KeyPool) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.makes--; p.makes == 0 {
+		close(p.quiet)
+	}
+}

@@ -1,0 +1,176 @@
+package enroll
+
+import (
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"crypto/x509"
+	"time"
+
+	"certportal/ca"
+	"certportal/ledger"
+)
+
+// Issuer signs certificates: the embedded CA, or one elsewhere.
+type Issuer interface {
+	// Prepare fixes everything that will be signed, and refuses what the lints
+	// refuse. Nothing is signed with the issuer's key.
+	Prepare(*ca.Profile, ca.Subject, crypto.PublicKey, time.Time) (*ca.Prepared, error)
+
+	// Sign signs what was prepared, once.
+	Sign(*ca.Prepared) (*x509.Certificate, error)
+}
+
+// Reservation is the intent to sign a certificate: recorded before any signature
+// exists, so that whatever was signed can be revoked.
+type Reservation struct {
+	Serial     ca.Serial
+	Kind       Kind
+	Profile    string
+	Subject    ca.Subject
+	PublicKey  [sha256.Size]byte // SHA-256 of the SubjectPublicKeyInfo; unique over all certificates
+	NotBefore  time.Time
+	NotAfter   time.Time
+	Requested  time.Time
+	Person     PersonID // empty for KindServer
+	Device     Device   // a new device, or the known one that gets a new certificate; zero for KindServer
+	NewDevice  bool
+	Idempotent string // token of the form; unique for the person while the attempt stands
+	Quota      int    // devices of this person that may work at the same time
+	Entry      ledger.Entry
+}
+
+// Completion turns a reservation into an issued certificate.
+type Completion struct {
+	Serial      ca.Serial
+	Certificate *x509.Certificate
+	Pickup      *SealedPickup // nil for KindServer
+	At          time.Time
+
+	// Supersede revokes whatever else the device holds, with cause Replaced.
+	Supersede bool
+	Entry     ledger.Entry
+}
+
+// Revocation ends certificates. Exactly the certificates named are meant, and of
+// these only those that are pending or issued; each gets its own ledger entry,
+// made from Entry with the serial as Object.
+type Revocation struct {
+	Serials []ca.Serial
+	Cause   Cause
+	At      time.Time
+	Entry   ledger.Entry
+
+	// RemoveDevice marks the device as removed in the same transaction, and ends
+	// whatever else it holds.
+	RemoveDevice DeviceID
+}
+
+// Enrolment is what became of a request: the device and its certificate.
+type Enrolment struct {
+	Device DeviceID
+	Serial ca.Serial
+
+	// Again says that the same form was sent before: this is the outcome of then.
+	Again bool
+}
+
+// Records is the registrar's memory. Every method is one transaction, its ledger
+// entry included.
+type Records interface {
+	// Reserve records an intent. It returns a *Refusal with QuotaReached or
+	// NameTaken, decided inside the transaction.
+	Reserve(context.Context, Reservation) error
+
+	// Complete stores the signed certificate and its pickup. It returns
+	// ErrConflict when the reservation does not stand any more.
+	Complete(context.Context, Completion) error
+
+	// Revoke ends certificates and returns those it ended.
+	Revoke(context.Context, Revocation) ([]ca.Serial, error)
+
+	// Attempted finds what an idempotency token led to. It returns ErrNotFound
+	// when the token is new, or its attempt came to nothing.
+	Attempted(ctx context.Context, person PersonID, token string) (Enrolment, error)
+
+	// Unfinished lists reservations from before the moment that are still
+	// pending, of every kind, at most limit.
+	Unfinished(ctx context.Context, before time.Time, limit int) ([]ca.Serial, error)
+
+	// Undelivered lists issued certificates whose pickup is closed, or ran out
+	// before the moment, and was never read whole; at most limit.
+	Undelivered(ctx context.Context, before time.Time, limit int) ([]ca.Serial, error)
+
+	// Note records an entry that stands for itself, such as a refusal.
+	Note(context.Context, ledger.Entry) error
+}
+
+// Inventory answers what somebody has.
+type Inventory interface {
+	// Devices lists a person's devices, newest first, with their newest
+	// certificate. Removed devices and those that never got a certificate are
+	// left out.
+	Devices(ctx context.Context, person PersonID) ([]Device, error)
+
+	// Device finds a device of the person. It returns ErrNotFound when there is
+	// none or it is somebody else's.
+	Device(ctx context.Context, person PersonID, id DeviceID) (Device, error)
+}
+
+// SealedPickup is a pickup as the store keeps it: nothing in it opens without
+// the token, and of the token only the hash is kept.
+type SealedPickup struct {
+	TokenHash      [sha256.Size]byte
+	Serial         ca.Serial
+	Key            []byte    // sealed PKCS#8; nil once wiped
+	Password       []byte    // sealed install password; nil once wiped
+	Expires        time.Time // end of reading the file
+	PasswordUntil  time.Time // end of showing the password
+	Reads          int       // complete reads so far
+	LastRead       time.Time
+	Device         Device // with Certificate; not stored with the pickup, but read with it
+	CertificateDER []byte // read with it
+}
+
+// Pickups keeps sealed pickups.
+type Pickups interface {
+	// Pickup finds a pickup by the hash of its token, wiped or not. It returns
+	// ErrNotFound for a token that never was.
+	Pickup(ctx context.Context, tokenHash [sha256.Size]byte) (SealedPickup, error)
+
+	// ClaimRead counts a read before it happens, so that concurrent readers stay
+	// within max. It returns ErrConflict when no read is left.
+	ClaimRead(ctx context.Context, tokenHash [sha256.Size]byte, max int) error
+
+	// ReturnRead gives back the claim of a read that broke off.
+	ReturnRead(ctx context.Context, tokenHash [sha256.Size]byte) error
+
+	// ConfirmRead records that the file arrived: first delivery of the
+	// certificate, ledger entry, and after read number max the key is wiped.
+	ConfirmRead(ctx context.Context, tokenHash [sha256.Size]byte, max int, at time.Time, entry ledger.Entry) error
+
+	// WipePickups removes the keys of pickups that have run out, and the
+	// passwords past their own time. It returns the number of pickups touched.
+	WipePickups(ctx context.Context, now time.Time) (int, error)
+}
+
+// Tries is the state of an account's throttle.
+type Tries struct {
+	Allowed bool
+	Left    int       // tries left after this one
+	Until   time.Time // end of the pause, when not allowed
+}
+
+// Attempts counts sign-in tries per key, shared by all replicas and kept over
+// restarts.
+type Attempts interface {
+	// Try counts a try before it is made. Within window at most limit tries are
+	// allowed; the next one starts a pause of the same length.
+	Try(ctx context.Context, key string, limit int, window time.Duration, now time.Time) (Tries, error)
+
+	// GiveBack takes back one try whose outcome nobody learned.
+	GiveBack(ctx context.Context, key string) error
+
+	// Forgive forgets the tries of a key, after a right password.
+	Forgive(ctx context.Context, key string) error
+}

@@ -1,0 +1,95 @@
+package enroll
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"time"
+
+	"certportal/ca"
+)
+
+// Config is what a registrar works with. All fields but Quota, Revoked, Now and
+// Log are required.
+type Config struct {
+	Directory Directory
+	Issuer    Issuer
+	Profile   *ca.Profile
+	Keys      *KeyPool
+	Records   Records
+	Inventory Inventory
+	Pickups   Pickups
+
+	// Chain is what a device needs between its certificate and the root: the
+	// issuing CA, without the root.
+	Chain []*x509.Certificate
+
+	// Quota is the number of devices that may work at the same time for one
+	// person. Default 5.
+	Quota int
+
+	// Revoked is called after certificates were revoked, so that the revocation
+	// list is renewed at once. It must not block. Optional.
+	Revoked func()
+
+	Now func() time.Time // default time.Now
+	Log *slog.Logger     // default slog.Default()
+}
+
+// Registrar decides whether a certificate may be issued, records it, has it
+// signed and seals the result. It is the only way to a certificate.
+type Registrar struct {
+	c Config
+}
+
+// DefaultQuota is the number of devices of a person where no setting says
+// otherwise.
+const DefaultQuota = 5
+
+// New checks the configuration and returns a registrar.
+func New(c Config) (*Registrar, error) {
+	switch {
+	case c.Directory == nil, c.Issuer == nil, c.Profile == nil, c.Keys == nil,
+		c.Records == nil, c.Inventory == nil, c.Pickups == nil:
+		return nil, errors.New("registrar: a required part is missing")
+	case len(c.Chain) == 0:
+		return nil, errors.New("registrar: the chain is empty")
+	case c.Quota < 0:
+		return nil, errors.New("registrar: the quota is negative")
+	}
+	if c.Quota == 0 {
+		c.Quota = DefaultQuota
+	}
+	if c.Revoked == nil {
+		c.Revoked = func() {}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return &Registrar{c: c}, nil
+}
+
+// Quota is the number of devices a person may have working at the same time.
+func (r *Registrar) Quota() int { return r.c.Quota }
+
+// Person reads somebody afresh from the directory.
+func (r *Registrar) Person(ctx context.Context, id PersonID) (Person, error) {
+	p, err := r.c.Directory.Person(ctx, id)
+	return p, outage(PartDirectory, "reading person", err)
+}
+
+// Devices lists a person's devices, newest first.
+func (r *Registrar) Devices(ctx context.Context, person PersonID) ([]Device, error) {
+	devices, err := r.c.Inventory.Devices(ctx, person)
+	return devices, outage(PartStore, "listing devices", err)
+}
+
+// Device finds a device of the person, or ErrNotFound.
+func (r *Registrar) Device(ctx context.Context, person PersonID, id DeviceID) (Device, error) {
+	device, err := r.c.Inventory.Device(ctx, person, id)
+	return device, outage(PartStore, "finding device", err)
+}

@@ -1,0 +1,58 @@
+package enroll
+
+import (
+	"context"
+	"time"
+
+	"certportal/ca"
+)
+
+// sweepBatch bounds one transaction of the sweep.
+const sweepBatch = 200
+
+// Sweep clears what a crash or an absent phone left: reservations made before
+// the given moment are revoked, because a signature may exist that nobody holds;
+// pickups past their time are wiped; certificates whose key went with an unread
+// pickup are revoked. It may run on several replicas at once.
+//
+// At start-up of a portal that is alone with its database the moment is now;
+// otherwise it is Stale.
+func (r *Registrar) Sweep(ctx context.Context, before time.Time) error {
+	err := r.sweepEach(ctx, Abandoned, func() ([]ca.Serial, error) {
+		return r.c.Records.Unfinished(ctx, before, sweepBatch)
+	})
+	if err != nil {
+		return err
+	}
+	now := r.c.Now()
+	if _, err := r.c.Pickups.WipePickups(ctx, now); err != nil {
+		return outage(PartStore, "wiping pickups", err)
+	}
+	return r.sweepEach(ctx, Undelivered, func() ([]ca.Serial, error) {
+		return r.c.Records.Undelivered(ctx, now, sweepBatch)
+	})
+}
+
+// Stale is the moment before which a pending reservation can belong to no
+// running request, here or on another replica.
+func (r *Registrar) Stale() time.Time { return r.c.Now().Add(-2 * issueTimeout) }
+
+func (r *Registrar) sweepEach(ctx context.Context, cause Cause, list func() ([]ca.Serial, error)) error {
+	for {
+		serials, err := list()
+		if err != nil {
+			return outage(PartStore, "listing for the sweep", err)
+		}
+		if len(serials) == 0 {
+			return nil
+		}
+		ended, err := r.revoke(ctx, By{}, cause, "", serials...)
+		if err != nil {
+			return err
+		}
+		r.c.Log.Info("swept", "cause", cause, "certificates", ended)
+		if len(serials) < sweepBatch {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,137 @@
+// Package pgtest starts a PostgreSQL server for tests and gives each test a
+// database of its own.
+//
+// It uses the initdb and postgres that are installed, on the PATH or where
+// Debian puts version 15, with a fresh data folder, on a free port of the
+// loopback interface, without fsync. Where they are absent tests are skipped,
+// and fail when the environment says CI=true. It refuses to use a server that
+// runs already: its data may be dear to somebody.
+package pgtest
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+)
+
+// debianPrograms is where Debian keeps the programs that are not on the PATH.
+const debianPrograms = "/usr/lib/postgresql/15/bin"
+
+// Server is a PostgreSQL server that starts at its first use. The zero value is
+// ready; keep one for all tests of a package and stop it in TestMain.
+type Server struct {
+	mu       sync.Mutex
+	process  *process
+	startErr error
+	made     int
+	free     []string
+}
+
+// Database gives the test an empty database of its own and returns its address,
+// which holds no password. What the test left in it is dropped at its end,
+// connections included; settings of the database itself are not reset. The test
+// is skipped where PostgreSQL is not installed.
+func (s *Server) Database(t testing.TB) string {
+	t.Helper()
+	initdb, postgres := program("initdb"), program("postgres")
+	if initdb == "" || postgres == "" {
+		const absent = "PostgreSQL (initdb, postgres) is not installed"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(absent)
+		}
+		t.Skip(absent)
+	}
+	name, err := s.take(initdb, postgres)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.giveBack(name); err != nil {
+			t.Error(err)
+		}
+	})
+	return s.process.address(name)
+}
+
+// Stop ends the server and removes its data. It may be called without a start.
+func (s *Server) Stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process != nil {
+		s.process.stop()
+		s.process = nil
+	}
+}
+
+func (s *Server) take(initdb, postgres string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil && s.startErr == nil {
+		s.process, s.startErr = start(initdb, postgres)
+	}
+	if s.startErr != nil {
+		return "", fmt.Errorf("starting PostgreSQL: %w", s.startErr)
+	}
+	if last := len(s.free) - 1; last >= 0 {
+		name := s.free[last]
+		s.free = s.free[:last]
+		return name, nil
+	}
+	s.made++
+	name := fmt.Sprintf("test%d", s.made)
+	return name, s.run("postgres", "CREATE DATABASE "+name+" STRATEGY FILE_COPY")
+}
+
+// giveBack empties a database for the next test. Making a new one would take
+// ten times as long.
+func (s *Server) giveBack(name string) error {
+	err := s.run(name,
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+		"DROP SCHEMA public CASCADE",
+		"CREATE SCHEMA public")
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.free = append(s.free, name)
+	return nil
+}
+
+// run executes statements in a database of the server.
+func (s *Server) run(database string, statements ...string) error {
+	db, err := sql.Open("pgx", s.process.address(database))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for _, statement := range statements {
+		if _, err := db.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("running %q: %w", statement, err)
+		}
+	}
+	return nil
+}
+
+// program finds an installed program; empty when it is absent.
+func program(name string) string {
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	path := filepath.Join(debianPrograms, name)
+	if _, err := os.Stat(path); err != nil {
+		return ""
+	}
+	return path
+}

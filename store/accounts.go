@@ -1,0 +1,162 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+const accountColumns = `a.id, a.login, a.upn, a.sid, a.mail, a.name, a.given_name, a.roles, a.disabled, a.may_enroll,
+	a.password_hash`
+
+// AccountByLogin finds an account of the built-in directory by its login or its
+// UPN, in any case of letters. The error wraps enroll.ErrNotFound when there is
+// none.
+func (db *DB) AccountByLogin(ctx context.Context, login string) (enroll.Account, error) {
+	if !storable(login) {
+		return enroll.Account{}, fmt.Errorf("finding account: %w", enroll.ErrNotFound)
+	}
+	// The name does not stand in the error: people type passwords here.
+	return db.account(ctx, `SELECT `+accountColumns+` FROM accounts a
+		JOIN account_names n ON n.account = a.id WHERE n.name_key = $1`, strings.ToLower(login))
+}
+
+// AccountByID finds an account. The error wraps enroll.ErrNotFound when there is
+// none.
+func (db *DB) AccountByID(ctx context.Context, id enroll.PersonID) (enroll.Account, error) {
+	if !storable(string(id)) {
+		return enroll.Account{}, fmt.Errorf("finding account: %w", enroll.ErrNotFound)
+	}
+	return db.account(ctx, `SELECT `+accountColumns+` FROM accounts a WHERE a.id = $1`, string(id))
+}
+
+func (db *DB) account(ctx context.Context, query, key string) (enroll.Account, error) {
+	account, err := scanAccount(func(into ...any) error { return db.one(ctx, query, []any{key}, into...) })
+	if err != nil {
+		return enroll.Account{}, fmt.Errorf("finding account: %w", err)
+	}
+	return account, nil
+}
+
+// Accounts lists all accounts by login.
+func (db *DB) Accounts(ctx context.Context) ([]enroll.Account, error) {
+	var accounts []enroll.Account
+	err := db.all(ctx, `SELECT `+accountColumns+` FROM accounts a ORDER BY a.login, a.id`, nil,
+		func(rows *sql.Rows) error {
+			account, err := scanAccount(rows.Scan)
+			accounts = append(accounts, account)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("listing accounts: %w", err)
+	}
+	return accounts, nil
+}
+
+func scanAccount(scan func(into ...any) error) (enroll.Account, error) {
+	var a enroll.Account
+	var sid sql.NullString
+	var roles string
+	err := scan(&a.ID, &a.Login, &a.UPN, &sid, &a.Mail, &a.Name, &a.GivenName, &roles, &a.Disabled, &a.MayEnroll,
+		&a.PasswordHash)
+	if err != nil {
+		return enroll.Account{}, err
+	}
+	a.SID = sid.String
+	if err := json.Unmarshal([]byte(roles), &a.Roles); err != nil {
+		return enroll.Account{}, fmt.Errorf("reading roles of %s: %w", a.ID, err)
+	}
+	return a, nil
+}
+
+// AddAccount records a new account. enroll.ErrConflict says that its id, login,
+// UPN or SID is taken; a login may not be another account's UPN either.
+func (db *DB) AddAccount(ctx context.Context, a enroll.Account, entry ledger.Entry) error {
+	return db.write(ctx, "adding account "+a.Login, func(t *tx) error {
+		args, err := accountArgs(a)
+		if err != nil {
+			return err
+		}
+		_, err = t.exec(ctx, `INSERT INTO accounts
+			(id, login, upn, sid, mail, name, given_name, roles, disabled, may_enroll, password_hash)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, args...)
+		if err != nil {
+			return err
+		}
+		if err := t.insertNames(ctx, a); err != nil {
+			return err
+		}
+		return t.append(ctx, entry)
+	})
+}
+
+// UpdateAccount replaces all of an account but its id. enroll.ErrNotFound says
+// that there is none, enroll.ErrConflict that login, UPN or SID is taken.
+func (db *DB) UpdateAccount(ctx context.Context, a enroll.Account, entry ledger.Entry) error {
+	return db.write(ctx, "updating account "+a.Login, func(t *tx) error {
+		args, err := accountArgs(a)
+		if err != nil {
+			return err
+		}
+		touched, err := t.exec(ctx, `UPDATE accounts SET login = $2, upn = $3, sid = $4, mail = $5, name = $6,
+			given_name = $7, roles = $8, disabled = $9, may_enroll = $10, password_hash = $11 WHERE id = $1`, args...)
+		if err != nil {
+			return err
+		}
+		if touched == 0 {
+			return enroll.ErrNotFound
+		}
+		if _, err := t.exec(ctx, "DELETE FROM account_names WHERE account = $1", string(a.ID)); err != nil {
+			return err
+		}
+		if err := t.insertNames(ctx, a); err != nil {
+			return err
+		}
+		return t.append(ctx, entry)
+	})
+}
+
+// RemoveAccount deletes an account. Its devices and certificates stay: revoking
+// them is another act. enroll.ErrNotFound says that there is none.
+func (db *DB) RemoveAccount(ctx context.Context, id enroll.PersonID, entry ledger.Entry) error {
+	return db.write(ctx, "removing account "+string(id), func(t *tx) error {
+		touched, err := t.exec(ctx, "DELETE FROM accounts WHERE id = $1", string(id))
+		if err != nil {
+			return err
+		}
+		if touched == 0 {
+			return enroll.ErrNotFound
+		}
+		return t.append(ctx, entry)
+	})
+}
+
+// insertNames takes the names under which the account signs in, each once.
+func (t *tx) insertNames(ctx context.Context, a enroll.Account) error {
+	names := []string{strings.ToLower(a.Login), strings.ToLower(a.UPN)}
+	for _, name := range slices.Compact(names) {
+		if name == "" {
+			continue
+		}
+		_, err := t.exec(ctx, "INSERT INTO account_names (name_key, account) VALUES ($1, $2)", name, string(a.ID))
+		if err != nil {
+			return fmt.Errorf("taking name %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func accountArgs(a enroll.Account) ([]any, error) {
+	roles, err := json.Marshal(a.Roles)
+	if err != nil {
+		return nil, fmt.Errorf("writing roles: %w", err)
+	}
+	return []any{string(a.ID), a.Login, a.UPN, optional(a.SID), a.Mail, a.Name, a.GivenName, string(roles),
+		a.Disabled, a.MayEnroll, a.PasswordHash}, nil
+}

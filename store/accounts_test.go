@@ -1,0 +1,113 @@
+package store_test
+
+import (
+	"testing"
+
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+func account(id enroll.PersonID, login, upn, sid string) enroll.Account {
+	return enroll.Account{
+		Person: enroll.Person{
+			ID: id, Login: login, UPN: upn, SID: sid, Mail: upn, Name: "Anna Example", GivenName: "Anna",
+			Roles: []enroll.Role{enroll.Helpdesk, enroll.Admin}, MayEnroll: true,
+		},
+		PasswordHash: "$argon2id$v=19$m=65536,t=1,p=2$c2FsdA$aGFzaA",
+	}
+}
+
+func TestAccounts(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		ctx := t.Context()
+		a := account("p1", "anna", "Anna@corp.example", "S-1-5-21-1-2-3-1001")
+		if err := db.AddAccount(ctx, a, entry(ledger.AccountAdded, "p1")); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"anna", "ANNA", "anna@corp.example", "Anna@corp.example"} {
+			got := must[enroll.Account](t)(db.AccountByLogin(ctx, name))
+			equal(t, name, got.ID, a.ID)
+			equal(t, "UPN", got.UPN, a.UPN)
+			equal(t, "SID", got.SID, a.SID)
+			equal(t, "roles", len(got.Roles), 2)
+			equal(t, "may enrol", got.MayEnroll, true)
+			equal(t, "disabled", got.Disabled, false)
+			equal(t, "hash", got.PasswordHash, a.PasswordHash)
+		}
+		a.Disabled, a.SID, a.Roles, a.Login = true, "", nil, "anna2"
+		if err := db.UpdateAccount(ctx, a, entry(ledger.AccountDisabled, "p1")); err != nil {
+			t.Fatal(err)
+		}
+		got := must[enroll.Account](t)(db.AccountByID(ctx, "p1"))
+		equal(t, "disabled", got.Disabled, true)
+		equal(t, "SID", got.SID, "")
+		equal(t, "roles", len(got.Roles), 0)
+		_, err := db.AccountByLogin(ctx, "anna")
+		wantError(t, "old login", err, enroll.ErrNotFound)
+		if err := db.RemoveAccount(ctx, "p1", entry(ledger.AccountRemoved, "p1")); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "left", len(must[[]enroll.Account](t)(db.Accounts(ctx))), 0)
+		_, err = db.AccountByLogin(ctx, "anna2")
+		wantError(t, "removed account", err, enroll.ErrNotFound)
+		equal(t, "ledger", actions(entries(t, db)), "[account.added account.disabled account.removed]")
+	})
+}
+
+func TestUnknownAccounts(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		ctx := t.Context()
+		for _, name := range []string{"", "nobody", "a\x00b", "a\xffb", "%", "' OR 1=1 --"} {
+			_, err := db.AccountByLogin(ctx, name)
+			wantError(t, "login", err, enroll.ErrNotFound)
+			_, err = db.AccountByID(ctx, enroll.PersonID(name))
+			wantError(t, "id", err, enroll.ErrNotFound)
+			_, err = db.Device(ctx, enroll.PersonID(name), enroll.DeviceID(name))
+			wantError(t, "device", err, enroll.ErrNotFound)
+			_, err = db.Attempted(ctx, enroll.PersonID(name), name)
+			wantError(t, "attempt", err, enroll.ErrNotFound)
+		}
+		wantError(t, "update", db.UpdateAccount(ctx, account("p9", "x", "x@corp.example", ""), ledger.Entry{}), enroll.ErrNotFound)
+		wantError(t, "remove", db.RemoveAccount(ctx, "p9", ledger.Entry{}), enroll.ErrNotFound)
+		equal(t, "entries", len(entries(t, db)), 0)
+	})
+}
+
+func TestA5_IdentitiesAreUnique(t *testing.T) {
+	cases := []struct {
+		name    string
+		account enroll.Account
+		taken   bool
+	}{
+		{"same id", account("p1", "b", "b@corp.example", ""), true},
+		{"same login", account("p2", "ANNA", "b@corp.example", ""), true},
+		{"same UPN", account("p3", "b", "ANNA@corp.example", ""), true},
+		{"same SID", account("p4", "b", "b@corp.example", "S-1-5-21-1-2-3-1001"), true},
+		{"login is a UPN", account("p5", "anna@corp.example", "b@corp.example", ""), true},
+		{"UPN is a login", account("p6", "b", "anna", ""), true},
+		{"other", account("p7", "b", "b@corp.example", ""), false},
+		{"other without SID", account("p8", "c", "c@corp.example", ""), false},
+		{"login is the own UPN", account("p9", "d@corp.example", "d@corp.example", ""), false},
+	}
+	onBoth(t, func(t *testing.T, db *fixture) {
+		ctx := t.Context()
+		first := account("p1", "anna", "anna@corp.example", "S-1-5-21-1-2-3-1001")
+		if err := db.AddAccount(ctx, first, entry(ledger.AccountAdded, "p1")); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				err := db.AddAccount(ctx, c.account, entry(ledger.AccountAdded, c.account.ID))
+				if c.taken {
+					wantError(t, "adding", err, enroll.ErrConflict)
+				}
+				if !c.taken && err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		thief := account("p7", "b", "anna@corp.example", "")
+		wantError(t, "changing the UPN", db.UpdateAccount(ctx, thief, ledger.Entry{}), enroll.ErrConflict)
+		equal(t, "UPN", must[enroll.Account](t)(db.AccountByLogin(ctx, "b")).UPN, "b@corp.example")
+	})
+}

@@ -1,0 +1,118 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"certportal/enroll"
+)
+
+// throttle is the row of a key.
+type throttle struct {
+	tries       int
+	start       time.Time
+	pausedUntil time.Time
+}
+
+// Try counts a try before it is made, under the lock of its key, so that
+// parallel tries stay within the limit. Only the hash of the key is kept.
+func (db *DB) Try(ctx context.Context, key string, limit int, window time.Duration, now time.Time) (enroll.Tries, error) {
+	var answer enroll.Tries
+	err := db.write(ctx, "counting try", func(t *tx) error {
+		before, err := t.lockThrottle(ctx, key)
+		if err != nil {
+			return err
+		}
+		var state throttle
+		if state, answer = before.next(limit, window, now); state == before {
+			return nil
+		}
+		_, err = t.exec(ctx, `UPDATE attempts SET tries = $2, window_start = $3, paused_until = $4, forget_at = $5
+			WHERE key_hash = $1`, throttleKey(key), state.tries, state.start.UnixMilli(), millisOf(state.pausedUntil),
+			max(state.start.Add(window).UnixMilli(), millisOf(state.pausedUntil)))
+		return err
+	})
+	if err != nil {
+		return enroll.Tries{}, err
+	}
+	return answer, nil
+}
+
+// next decides about a try at now.
+func (s throttle) next(limit int, window time.Duration, now time.Time) (throttle, enroll.Tries) {
+	if now.Before(s.pausedUntil) {
+		return s, enroll.Tries{Until: s.pausedUntil}
+	}
+	// A pause that is over has used up its window too.
+	if !s.pausedUntil.IsZero() || !now.Before(s.start.Add(window)) {
+		s = throttle{start: now}
+	}
+	if s.tries >= limit {
+		s.pausedUntil = now.Add(window).Truncate(time.Millisecond)
+		return s, enroll.Tries{Until: s.pausedUntil}
+	}
+	s.tries++
+	return s, enroll.Tries{Allowed: true, Left: limit - s.tries}
+}
+
+// lockThrottle reads the row of a key and keeps others from reading it so until
+// the transaction ends. A new key starts with an old window.
+func (t *tx) lockThrottle(ctx context.Context, key string) (throttle, error) {
+	var s throttle
+	var start, paused sql.NullInt64
+	err := t.one(ctx, `INSERT INTO attempts (key_hash, tries, window_start, paused_until, forget_at)
+		VALUES ($1, 0, 0, 0, 0)
+		ON CONFLICT (key_hash) DO UPDATE SET tries = attempts.tries
+		RETURNING tries, window_start, paused_until`, []any{throttleKey(key)}, &s.tries, &start, &paused)
+	if err != nil {
+		return s, fmt.Errorf("locking throttle: %w", err)
+	}
+	s.start = timeOf(start)
+	if paused.Int64 != 0 {
+		s.pausedUntil = timeOf(paused)
+	}
+	return s, nil
+}
+
+// GiveBack takes back one try whose outcome nobody learned. A pause that other
+// tries brought about stays.
+func (db *DB) GiveBack(ctx context.Context, key string) error {
+	return db.write(ctx, "giving back a try", func(t *tx) error {
+		_, err := t.exec(ctx, "UPDATE attempts SET tries = tries - 1 WHERE key_hash = $1 AND tries > 0", throttleKey(key))
+		return err
+	})
+}
+
+// Forgive forgets the tries of a key, after a right password.
+func (db *DB) Forgive(ctx context.Context, key string) error {
+	return db.write(ctx, "forgiving tries", func(t *tx) error {
+		_, err := t.exec(ctx, "DELETE FROM attempts WHERE key_hash = $1", throttleKey(key))
+		return err
+	})
+}
+
+// PruneAttempts drops the keys whose window and pause are over, and returns
+// their number. Without it, made-up names would fill the disk.
+func (db *DB) PruneAttempts(ctx context.Context, now time.Time) (int, error) {
+	return db.prune(ctx, "pruning tries", "DELETE FROM attempts WHERE forget_at <= $1", now.UnixMilli())
+}
+
+// prune runs one statement that deletes, and returns how many rows went.
+func (db *DB) prune(ctx context.Context, doing, query string, args ...any) (int, error) {
+	gone := 0
+	err := db.write(ctx, doing, func(t *tx) (err error) {
+		gone, err = t.exec(ctx, query, args...)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return gone, nil
+}
+
+// throttleKey hashes with a label: the empty key has a hash too.
+func throttleKey(key string) []byte { return hashOf("throttle " + key) }
+
+func millisOf(t time.Time) int64 { return moment(t).Int64 }

@@ -1,0 +1,92 @@
+package store_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"certportal/enroll"
+)
+
+// benchmarkFolder lies beside the sources, on a disk that is one: the folder for
+// temporary files may be memory.
+func benchmarkFolder(b *testing.B) string {
+	b.Helper()
+	folder, err := os.MkdirTemp(".", "bench")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { os.RemoveAll(folder) })
+	return folder
+}
+
+// prepared makes the requests before the clock runs: keys and certificates are
+// not the store's work.
+func prepared(b *testing.B) []enrolment {
+	b.Helper()
+	requests := make([]enrolment, b.N)
+	for i := range requests {
+		requests[i] = request(b, enroll.PersonID(fmt.Sprint("person", i)), "iPhone")
+	}
+	return requests
+}
+
+// BenchmarkReserveComplete is one durable enrolment: two transactions, each on
+// disk before it is acknowledged.
+func BenchmarkReserveComplete(b *testing.B) {
+	b.Run("single", func(b *testing.B) {
+		db := opened(b, filepath.Join(benchmarkFolder(b), "portal.db"))
+		requests := prepared(b)
+		b.ResetTimer()
+		for i := range b.N {
+			issue(b, db, requests[i])
+		}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		db := opened(b, filepath.Join(benchmarkFolder(b), "portal.db"))
+		requests := prepared(b)
+		var next atomic.Int64
+		b.SetParallelism(4)
+		b.ResetTimer()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				issue(b, db, requests[next.Add(1)-1])
+			}
+		})
+	})
+}
+
+// BenchmarkDevices reads beside one that writes all the time.
+func BenchmarkDevices(b *testing.B) {
+	db := opened(b, filepath.Join(benchmarkFolder(b), "portal.db"))
+	for i := range 5 {
+		issue(b, db, request(b, anna, fmt.Sprint("device", i)))
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				if err := db.Note(b.Context(), entry("benchmark.noted", anna)); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		}
+	}()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := db.Devices(b.Context(), anna); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	close(stop)
+	<-stopped
+}

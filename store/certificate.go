@@ -1,0 +1,21 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"certportal/ca"
+	"certportal/enroll"
+)
+
+// Certificate finds a certificate of any kind and person by its serial. The
+// error wraps enroll.ErrNotFound when there is none.
+func (db *DB) Certificate(ctx context.Context, serial ca.Serial) (enroll.Certificate, error) {
+	var c certificateRow
+	err := db.one(ctx, "SELECT "+certificateColumns+" FROM certificates c WHERE c.serial = $1",
+		[]any{serial.String()}, c.fields()...)
+	if err != nil {
+		return enroll.Certificate{}, fmt.Errorf("finding certificate %s: %w", serial, err)
+	}
+	return c.value()
+}

@@ -1,0 +1,177 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"certportal/ca"
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// Complete stores the signed certificate and its pickup, and ends what it
+// replaces. enroll.ErrConflict says that the reservation does not stand: it was
+// revoked, completed, never made, or its device was removed. A certificate of
+// another serial or key than reserved is refused.
+func (db *DB) Complete(ctx context.Context, c enroll.Completion) error {
+	return db.write(ctx, "completing serial "+c.Serial.String(), func(t *tx) error {
+		device, err := t.standing(ctx, c)
+		if err != nil {
+			return err
+		}
+		touched, err := t.exec(ctx, "UPDATE certificates SET status = 'issued', der = $2 WHERE serial = $1 AND status = 'pending'",
+			c.Serial.String(), c.Certificate.Raw)
+		if err != nil {
+			return fmt.Errorf("recording certificate: %w", err)
+		}
+		if touched == 0 {
+			return enroll.ErrConflict
+		}
+		if err := t.insertPickup(ctx, c); err != nil {
+			return err
+		}
+		entry := c.Entry
+		if entry.Object == "" {
+			entry.Object = c.Serial.String()
+		}
+		entries := []ledger.Entry{entry}
+		if c.Supersede && device != "" {
+			ended, err := t.supersede(ctx, device, c)
+			if err != nil {
+				return err
+			}
+			entries = append(entries, ended...)
+		}
+		return t.append(ctx, entries...)
+	})
+}
+
+// standing locks the person of a reservation and compares the certificate with
+// it. It returns the device, empty for the portal's own certificates.
+func (t *tx) standing(ctx context.Context, c enroll.Completion) (enroll.DeviceID, error) {
+	if err := t.lockOwners(ctx, []ca.Serial{c.Serial}); err != nil {
+		return "", err
+	}
+	var key []byte
+	var status enroll.Status
+	var device sql.NullString
+	err := t.one(ctx, "SELECT key_hash, status, device_id FROM certificates WHERE serial = $1",
+		[]any{c.Serial.String()}, &key, &status, &device)
+	if errors.Is(err, enroll.ErrNotFound) || (err == nil && status != enroll.Pending) {
+		return "", enroll.ErrConflict
+	}
+	if err != nil {
+		return "", fmt.Errorf("finding reservation: %w", err)
+	}
+	if err := t.checkKept(ctx, enroll.DeviceID(device.String)); err != nil {
+		return "", err
+	}
+	serial, err := ca.SerialOf(c.Certificate.SerialNumber)
+	if err != nil {
+		return "", err
+	}
+	if serial != c.Serial {
+		return "", fmt.Errorf("serial %s of the certificate %w", serial, errMismatch)
+	}
+	if sha256.Sum256(c.Certificate.RawSubjectPublicKeyInfo) != [sha256.Size]byte(key) {
+		return "", fmt.Errorf("key of the certificate %w", errMismatch)
+	}
+	return enroll.DeviceID(device.String), nil
+}
+
+// checkKept refuses a device that was removed meanwhile.
+func (t *tx) checkKept(ctx context.Context, device enroll.DeviceID) error {
+	if device == "" {
+		return nil
+	}
+	var removed sql.NullInt64
+	err := t.one(ctx, "SELECT removed_at FROM devices WHERE id = $1", []any{string(device)}, &removed)
+	if err != nil {
+		return fmt.Errorf("finding device %s: %w", device, err)
+	}
+	if removed.Valid {
+		return fmt.Errorf("device %s was removed: %w", device, enroll.ErrConflict)
+	}
+	return nil
+}
+
+func (t *tx) insertPickup(ctx context.Context, c enroll.Completion) error {
+	p := c.Pickup
+	if p == nil {
+		return nil
+	}
+	_, err := t.exec(ctx, `INSERT INTO pickups
+		(token_hash, serial, sealed_key, sealed_password, expires_at, password_until, claims, reads)
+		VALUES ($1, $2, $3, $4, $5, $6, 0, 0)`,
+		p.TokenHash[:], c.Serial.String(), p.Key, p.Password, p.Expires.UnixMilli(), p.PasswordUntil.UnixMilli())
+	if err != nil {
+		return fmt.Errorf("recording pickup: %w", err)
+	}
+	return nil
+}
+
+// supersede revokes whatever else the device holds and returns the entries that
+// tell so.
+func (t *tx) supersede(ctx context.Context, device enroll.DeviceID, c enroll.Completion) ([]ledger.Entry, error) {
+	var others []ca.Serial
+	err := t.all(ctx, `SELECT serial FROM certificates
+		WHERE device_id = $1 AND serial <> $2 AND status IN ('pending', 'issued', 'superseded') ORDER BY serial`,
+		[]any{string(device), c.Serial.String()}, func(rows *sql.Rows) error { return scanSerial(rows, &others) })
+	if err != nil {
+		return nil, fmt.Errorf("listing certificates of device %s: %w", device, err)
+	}
+	base := c.Entry
+	base.Action, base.At = ledger.CertificateRevoked, c.At
+	base.Detail = map[string]string{"by": c.Serial.String()}
+	var entries []ledger.Entry
+	for _, serial := range others {
+		entry, err := t.end(ctx, serial, enroll.Replaced, c.At, base)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, entry)
+	}
+	return entries, nil
+}
+
+func scanSerial(rows *sql.Rows, into *[]ca.Serial) error {
+	var text string
+	if err := rows.Scan(&text); err != nil {
+		return err
+	}
+	serial, err := serialOf(text)
+	*into = append(*into, serial)
+	return err
+}
+
+// Unfinished lists reservations from before the moment that are still pending,
+// oldest first.
+func (db *DB) Unfinished(ctx context.Context, before time.Time, limit int) ([]ca.Serial, error) {
+	var serials []ca.Serial
+	err := db.all(ctx, `SELECT serial FROM certificates
+		WHERE der IS NULL AND revoked_at IS NULL AND requested_at < $1 ORDER BY requested_at LIMIT $2`,
+		[]any{before.UnixMilli(), limit}, func(rows *sql.Rows) error { return scanSerial(rows, &serials) })
+	if err != nil {
+		return nil, fmt.Errorf("listing unfinished certificates: %w", err)
+	}
+	return serials, nil
+}
+
+// Undelivered lists issued certificates that nobody read whole and whose pickup
+// is wiped, or ran out before the moment; oldest first.
+func (db *DB) Undelivered(ctx context.Context, before time.Time, limit int) ([]ca.Serial, error) {
+	var serials []ca.Serial
+	err := db.all(ctx, `SELECT c.serial FROM certificates c JOIN pickups p ON p.serial = c.serial
+		WHERE c.der IS NOT NULL AND c.delivered_at IS NULL AND c.revoked_at IS NULL AND c.status = 'issued'
+		AND (p.sealed_key IS NULL OR p.expires_at < $1)
+		ORDER BY c.requested_at LIMIT $2`,
+		[]any{before.UnixMilli(), limit}, func(rows *sql.Rows) error { return scanSerial(rows, &serials) })
+	if err != nil {
+		return nil, fmt.Errorf("listing undelivered certificates: %w", err)
+	}
+	return serials, nil
+}

@@ -1,0 +1,145 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"certportal/enroll"
+)
+
+// deviceColumns and certificateColumns are what [deviceRow] and
+// [certificateRow] scan, of tables named d and c.
+const (
+	deviceColumns      = `d.id, d.person, d.name, d.platform, d.created_at, d.removed_at`
+	certificateColumns = `c.serial, c.status, c.kind, c.upn, c.sid, c.not_before, c.not_after, c.requested_at,
+		c.delivered_at, c.revoked_at, c.cause, c.der`
+)
+
+// newestCertificate picks the newest certificate that device d got, and where
+// there is none the one that is being issued. An attempt that came to nothing is
+// neither, and one under way does not hide what works meanwhile.
+const newestCertificate = `c.serial = (SELECT n.serial FROM certificates n
+	WHERE n.device_id = d.id AND (n.der IS NOT NULL OR n.status = 'pending')
+	ORDER BY CASE WHEN n.der IS NULL THEN 1 ELSE 0 END, n.requested_at DESC,
+		CASE WHEN n.revoked_at IS NULL THEN 0 ELSE 1 END, n.serial LIMIT 1)`
+
+type deviceRow struct {
+	device  enroll.Device
+	created sql.NullInt64
+	removed sql.NullInt64
+}
+
+func (r *deviceRow) fields() []any {
+	return []any{&r.device.ID, &r.device.Person, &r.device.Name, &r.device.Platform, &r.created, &r.removed}
+}
+
+func (r *deviceRow) value() enroll.Device {
+	d := r.device
+	d.Created, d.Removed = timeOf(r.created), timeOf(r.removed)
+	return d
+}
+
+// certificateRow may be all NULL, where a device has no certificate.
+type certificateRow struct {
+	serial, status, kind, upn, sid, cause                    sql.NullString
+	notBefore, notAfter, requested, delivered, revokedMoment sql.NullInt64
+	der                                                      []byte
+}
+
+func (r *certificateRow) fields() []any {
+	return []any{&r.serial, &r.status, &r.kind, &r.upn, &r.sid, &r.notBefore, &r.notAfter, &r.requested,
+		&r.delivered, &r.revokedMoment, &r.cause, &r.der}
+}
+
+func (r *certificateRow) value() (enroll.Certificate, error) {
+	if !r.serial.Valid {
+		return enroll.Certificate{}, nil
+	}
+	serial, err := serialOf(r.serial.String)
+	if err != nil {
+		return enroll.Certificate{}, err
+	}
+	return enroll.Certificate{
+		Serial:    serial,
+		Status:    enroll.Status(r.status.String),
+		Kind:      enroll.Kind(r.kind.String),
+		UPN:       r.upn.String,
+		SID:       r.sid.String,
+		NotBefore: timeOf(r.notBefore),
+		NotAfter:  timeOf(r.notAfter),
+		Requested: timeOf(r.requested),
+		Delivered: timeOf(r.delivered),
+		RevokedAt: timeOf(r.revokedMoment),
+		Cause:     enroll.Cause(r.cause.String),
+		DER:       r.der,
+	}, nil
+}
+
+// Devices lists a person's devices, newest first, without removed ones and those
+// that never got a certificate.
+func (db *DB) Devices(ctx context.Context, person enroll.PersonID) ([]enroll.Device, error) {
+	if !storable(string(person)) {
+		return nil, nil
+	}
+	var devices []enroll.Device
+	err := db.all(ctx, `SELECT `+deviceColumns+`, `+certificateColumns+`
+		FROM devices d JOIN certificates c ON `+newestCertificate+`
+		WHERE d.person = $1 AND d.removed_at IS NULL AND c.der IS NOT NULL
+		ORDER BY d.created_at DESC, d.id`, []any{string(person)},
+		func(rows *sql.Rows) error {
+			var d deviceRow
+			var c certificateRow
+			if err := rows.Scan(append(d.fields(), c.fields()...)...); err != nil {
+				return err
+			}
+			device := d.value()
+			var err error
+			device.Certificate, err = c.value()
+			devices = append(devices, device)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("listing devices of %q: %w", person, err)
+	}
+	return devices, nil
+}
+
+// deviceQuery finds one device by its id ($1) and person ($2).
+const deviceQuery = `SELECT ` + deviceColumns + `, ` + certificateColumns + `
+	FROM devices d LEFT JOIN certificates c ON ` + newestCertificate + `
+	WHERE d.id = $1 AND d.person = $2`
+
+// Device finds a device of the person, removed or not. The error wraps
+// enroll.ErrNotFound when there is none or it is somebody else's.
+func (db *DB) Device(ctx context.Context, person enroll.PersonID, id enroll.DeviceID) (enroll.Device, error) {
+	if !storable(string(person)) || !storable(string(id)) {
+		return enroll.Device{}, fmt.Errorf("finding device %q: %w", id, enroll.ErrNotFound)
+	}
+	device, err := scanDevice(func(into ...any) error {
+		return db.one(ctx, deviceQuery, []any{string(id), string(person)}, into...)
+	})
+	if err != nil {
+		return enroll.Device{}, fmt.Errorf("finding device %q: %w", id, err)
+	}
+	return device, nil
+}
+
+// device is [DB.Device] inside a transaction.
+func (t *tx) device(ctx context.Context, person enroll.PersonID, id enroll.DeviceID) (enroll.Device, error) {
+	return scanDevice(func(into ...any) error {
+		return t.one(ctx, deviceQuery, []any{string(id), string(person)}, into...)
+	})
+}
+
+func scanDevice(one func(into ...any) error) (enroll.Device, error) {
+	var d deviceRow
+	var c certificateRow
+	if err := one(append(d.fields(), c.fields()...)...); err != nil {
+		return enroll.Device{}, err
+	}
+	device := d.value()
+	var err error
+	device.Certificate, err = c.value()
+	return device, err
+}

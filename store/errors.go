@@ -1,0 +1,35 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"certportal/enroll"
+)
+
+// ErrSchemaNewer says that the database belongs to a newer program. Nothing was
+// changed.
+var ErrSchemaNewer = errors.New("database schema is newer than this program")
+
+var (
+	// errBroken ends all writing after the disk failed to keep something.
+	errBroken = errors.New("disk refused to keep data earlier, restart needed")
+
+	// errMismatch says that a caller's data contradict what was recorded.
+	errMismatch = errors.New("does not match the reservation")
+)
+
+// meaning turns the driver's errors into those of package enroll, and keeps the
+// driver's in the chain for operators.
+func (db *DB) meaning(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, sql.ErrNoRows):
+		return enroll.ErrNotFound
+	case db.engine.duplicate(err):
+		return fmt.Errorf("%w: %w", enroll.ErrConflict, err)
+	}
+	return err
+}

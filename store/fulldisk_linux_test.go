@@ -1,0 +1,118 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// smallDisk mounts a file system of 12 MiB for the test: SQLite writes its journal
+// back into the file when it has 4 MiB.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	if err := syscall.Mount("tmpfs", folder, "tmpfs", 0, "size=12m"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("mounting a small disk: %v", err)
+		}
+		t.Skipf("mounting a small disk needs root: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(folder, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	return folder
+}
+
+// fill writes until the disk is full, then gives back some pages of it.
+func fill(t *testing.T, file string, spare int64) {
+	t.Helper()
+	const page = 4096
+	filler, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer filler.Close()
+	written := int64(0)
+	for chunk := make([]byte, page); ; written += page {
+		if _, err := filler.Write(chunk); errors.Is(err, syscall.ENOSPC) {
+			break
+		}
+	}
+	if err := filler.Truncate(max(0, written-spare*page)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The disk runs full at different moments of an enrolment. Nothing is
+// acknowledged that is not there afterwards, reading goes on, and with room
+// again so does writing, in the same process.
+func TestF3_FullDisk(t *testing.T) {
+	folder := smallDisk(t)
+	db := &fixture{DB: opened(t, filepath.Join(folder, "portal.db"))}
+	save(t, db, 1, "anna", noon)
+	publish(t, db, noon)
+	acknowledged := make(map[enroll.PersonID]int)
+	for moment := range int64(20) {
+		person := enroll.PersonID(fmt.Sprint("person", moment))
+		before := issue(t, db, request(t, person, "before"))
+		filler := filepath.Join(folder, "filler")
+		fill(t, filler, moment)
+		acknowledged[person] = 1 + enrolUntilFull(t, db, person)
+		checkReading(t, db, before)
+		for known, want := range acknowledged {
+			devices := must[[]enroll.Device](t)(db.Devices(t.Context(), known))
+			equal(t, "devices of "+string(known), len(devices), want)
+		}
+		if err := os.Remove(filler); err != nil {
+			t.Fatal(err)
+		}
+		after := request(t, person, "after")
+		after.reservation.Quota = 1000
+		issue(t, db, after)
+		acknowledged[person]++
+		entries(t, db)
+	}
+}
+
+// enrolUntilFull counts the enrolments that were acknowledged.
+func enrolUntilFull(t *testing.T, db *fixture, person enroll.PersonID) int {
+	t.Helper()
+	for n := range 1000 {
+		e := request(t, person, fmt.Sprint("device", n))
+		e.reservation.Quota = 1000
+		if err := db.Reserve(t.Context(), e.reservation); err != nil {
+			return n
+		}
+		if err := db.Complete(t.Context(), e.completion); err != nil {
+			equal(t, "status after a failed completion", newest(t, db, e).Status, enroll.Pending)
+			return n
+		}
+	}
+	t.Fatal("the disk did not run full")
+	return 0
+}
+
+func checkReading(t *testing.T, db *fixture, known enrolment) {
+	t.Helper()
+	ctx := t.Context()
+	equal(t, "certificate", newest(t, db, known).Serial, known.serial())
+	must[enroll.SealedPickup](t)(db.Pickup(ctx, known.token))
+	must[ledger.Head](t)(db.Head(ctx))
+	// Its use cannot be written down.
+	must[[]byte](t)(db.Session(ctx, [32]byte{1}, noon.Add(5*time.Minute)))
+	if _, found, err := db.Latest(ctx, "issuing"); !found || err != nil {
+		t.Errorf("newest list: got %v, %v", found, err)
+	}
+	if err := db.Ping(ctx); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,145 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"certportal/ledger"
+)
+
+// errNoHead is what a database without its ledger head answers. It must not look
+// like enroll.ErrNotFound to those who asked for something else.
+var errNoHead = errors.New("ledger has no head")
+
+// Note records an entry that stands for itself.
+func (db *DB) Note(ctx context.Context, e ledger.Entry) error {
+	return db.write(ctx, "noting "+string(e.Action), func(t *tx) error { return t.append(ctx, e) })
+}
+
+// append adds entries to the ledger. It takes the lock on the head, which every
+// other act needs too, so it comes last in a transaction.
+func (t *tx) append(ctx context.Context, entries ...ledger.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	head, err := t.reserveNumbers(ctx, len(entries))
+	if err != nil {
+		return fmt.Errorf("appending to ledger: %w", err)
+	}
+	for _, e := range entries {
+		e, head = head.Append(cleanEntry(e))
+		if err := t.insertEntry(ctx, e); err != nil {
+			return fmt.Errorf("appending ledger entry %d: %w", e.Seq, err)
+		}
+	}
+	if _, err := t.exec(ctx, "UPDATE ledger_head SET hash = $1 WHERE id = 1", head.Hash[:]); err != nil {
+		return fmt.Errorf("moving ledger head: %w", err)
+	}
+	return nil
+}
+
+// reserveNumbers locks the head, moves its number on by n, and gives the head as
+// it was.
+func (t *tx) reserveNumbers(ctx context.Context, n int) (ledger.Head, error) {
+	var head ledger.Head
+	var hash []byte
+	touched := 0
+	err := t.all(ctx, "UPDATE ledger_head SET seq = seq + $1 WHERE id = 1 RETURNING seq, hash", []any{n},
+		func(rows *sql.Rows) error {
+			touched++
+			return rows.Scan(&head.Seq, &hash)
+		})
+	if err != nil {
+		return ledger.Head{}, err
+	}
+	if touched != 1 {
+		return ledger.Head{}, errNoHead
+	}
+	head.Seq -= int64(n)
+	head.Hash, err = hash32(hash)
+	return head, err
+}
+
+func (t *tx) insertEntry(ctx context.Context, e ledger.Entry) error {
+	detail, err := json.Marshal(e.Detail)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, `INSERT INTO ledger
+		(seq, at, action, actor, role, person, object, address, request, detail, prev, hash)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		e.Seq, e.At.UnixMilli(), string(e.Action), e.Actor, e.Role, e.Person, e.Object, e.Address, e.Request,
+		string(detail), e.Prev[:], e.Hash[:])
+	return err
+}
+
+func cleanEntry(e ledger.Entry) ledger.Entry {
+	e.Action = ledger.Action(cleaned(string(e.Action)))
+	for _, field := range []*string{&e.Actor, &e.Role, &e.Person, &e.Object, &e.Address, &e.Request} {
+		*field = cleaned(*field)
+	}
+	detail := make(map[string]string, len(e.Detail))
+	for key, value := range e.Detail {
+		detail[cleaned(key)] = cleaned(value)
+	}
+	e.Detail = detail
+	return e
+}
+
+// Entries reads the ledger in order: at most limit entries with a number above
+// after. It does not verify them; that is ledger.Entry.Follows's work.
+func (db *DB) Entries(ctx context.Context, after int64, limit int) ([]ledger.Entry, error) {
+	var entries []ledger.Entry
+	err := db.all(ctx, `SELECT seq, at, action, actor, role, person, object, address, request, detail, prev, hash
+		FROM ledger WHERE seq > $1 ORDER BY seq LIMIT $2`, []any{after, limit},
+		func(rows *sql.Rows) error {
+			e, err := scanEntry(rows)
+			entries = append(entries, e)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("reading ledger after %d: %w", after, err)
+	}
+	return entries, nil
+}
+
+func scanEntry(rows *sql.Rows) (ledger.Entry, error) {
+	var e ledger.Entry
+	var at sql.NullInt64
+	var detail string
+	var prev, hash []byte
+	err := rows.Scan(&e.Seq, &at, &e.Action, &e.Actor, &e.Role, &e.Person, &e.Object, &e.Address, &e.Request,
+		&detail, &prev, &hash)
+	if err != nil {
+		return e, err
+	}
+	e.At = timeOf(at)
+	if err := json.Unmarshal([]byte(detail), &e.Detail); err != nil {
+		return e, fmt.Errorf("reading detail of entry %d: %w", e.Seq, err)
+	}
+	if e.Prev, err = hash32(prev); err != nil {
+		return e, err
+	}
+	e.Hash, err = hash32(hash)
+	return e, err
+}
+
+// Head gives the end of the ledger, the zero Head when it is empty.
+func (db *DB) Head(ctx context.Context) (ledger.Head, error) {
+	var head ledger.Head
+	var hash []byte
+	err := db.reader.row(ctx, "SELECT seq, hash FROM ledger_head WHERE id = 1").Scan(&head.Seq, &hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = errNoHead
+	}
+	if err == nil {
+		head.Hash, err = hash32(hash)
+	}
+	if err != nil {
+		return ledger.Head{}, fmt.Errorf("reading ledger head: %w", err)
+	}
+	return head, nil
+}

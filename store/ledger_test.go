@@ -1,0 +1,139 @@
+package store_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"certportal/ca"
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+func TestEntriesComeBackAsTheyWere(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		ctx := t.Context()
+		equal(t, "empty head", must[ledger.Head](t)(db.Head(ctx)), ledger.Head{})
+		notes := []ledger.Entry{
+			entry(ledger.SignedIn, anna),
+			{At: noon, Action: ledger.SignInRefused},
+			{At: noon.Add(123456789 * time.Nanosecond), Action: ledger.EnrolmentRefused, Detail: map[string]string{
+				"name": "Ännas \"iPhone\" <b>&\u2028👩‍💻", "": "empty key", "empty": "",
+			}},
+		}
+		for _, e := range notes {
+			if err := db.Note(ctx, e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all := entries(t, db)
+		equal(t, "entries", len(all), len(notes))
+		equal(t, "detail", all[2].Detail["name"], notes[2].Detail["name"])
+		equal(t, "moment", all[2].At, noon.Add(123*time.Millisecond))
+		page := must[[]ledger.Entry](t)(db.Entries(ctx, 1, 1))
+		equal(t, "page", len(page), 1)
+		equal(t, "number", page[0].Seq, 2)
+	})
+}
+
+// Texts that PostgreSQL does not take would stop the act, and texts that JSON
+// changes would break the chain: a browser's header may hold either.
+func TestA19_HostileTextNeitherStopsNorBreaksTheLedger(t *testing.T) {
+	hostile := []string{"\x00", "a\xffb", "\xed\xa0\x80", "\ufffd", strings.Repeat("x", 1<<16), "'); DROP TABLE ledger; --"}
+	onBoth(t, func(t *testing.T, db *fixture) {
+		for _, text := range hostile {
+			e := ledger.Entry{
+				At: noon, Action: ledger.SignInRefused, Actor: text, Role: text, Person: text, Object: text,
+				Address: text, Request: text, Detail: map[string]string{"agent": text, text: "key"},
+			}
+			if err := db.Note(t.Context(), e); err != nil {
+				t.Errorf("noting %.20q: %v", text, err)
+			}
+		}
+		equal(t, "entries", len(entries(t, db)), len(hostile))
+	})
+}
+
+func TestA19_ParallelActsKeepTheChain(t *testing.T) {
+	const writers, acts = 8, 10
+	onBoth(t, func(t *testing.T, db *fixture) {
+		replica := opened(t, db.address)
+		var waiting sync.WaitGroup
+		for w := range writers {
+			via := enroll.Records(db)
+			if w%2 == 1 {
+				via = replica
+			}
+			waiting.Go(func() {
+				for range acts {
+					if err := via.Note(t.Context(), entry(ledger.SignedIn, enroll.PersonID(fmt.Sprint(w)))); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		waiting.Wait()
+		equal(t, "entries", len(entries(t, db)), writers*acts)
+	})
+}
+
+func TestA19_LedgerCannotBeRewrittenInSQL(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		if err := db.Note(t.Context(), entry(ledger.SignedIn, anna)); err != nil {
+			t.Fatal(err)
+		}
+		for _, statement := range []string{"UPDATE ledger SET actor = 'bob'", "DELETE FROM ledger"} {
+			if _, err := db.plain.Exec(statement); err == nil || !strings.Contains(err.Error(), "append-only") {
+				t.Errorf("%s: got error %v", statement, err)
+			}
+		}
+		equal(t, "actor", entries(t, db)[0].Actor, string(anna))
+	})
+}
+
+// When the ledger does not take the entry, the act did not happen.
+func TestActsFailWithTheLedger(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		ctx := t.Context()
+		issued := issue(t, db, request(t, anna, "iPhone"))
+		pending := reserve(t, db, request(t, anna, "iPad"))
+		fresh := request(t, "bob", "iPhone")
+		account := enroll.Account{Person: enroll.Person{ID: "p1", Login: "carol", UPN: "carol@corp.example"}}
+		if _, err := db.plain.Exec("ALTER TABLE ledger RENAME TO elsewhere"); err != nil {
+			t.Fatal(err)
+		}
+		renewal := issued.again(t).reservation
+		acts := map[string]error{
+			"reserve":  db.Reserve(ctx, fresh.reservation),
+			"again":    db.Reserve(ctx, renewal),
+			"complete": db.Complete(ctx, pending.completion),
+			"confirm":  db.ConfirmRead(ctx, issued.token, 1, noon, entry(ledger.PickupRead, anna)),
+			"account":  db.AddAccount(ctx, account, entry(ledger.AccountAdded, "p1")),
+			"note":     db.Note(ctx, entry(ledger.SignedIn, anna)),
+		}
+		_, acts["revoke"] = db.Revoke(ctx, enroll.Revocation{
+			Serials: []ca.Serial{issued.serial(), pending.serial()}, Cause: enroll.Removed, At: noon, RemoveDevice: issued.device(),
+		})
+		for act, err := range acts {
+			if err == nil {
+				t.Errorf("%s succeeded without the ledger", act)
+			}
+		}
+		if _, err := db.plain.Exec("ALTER TABLE elsewhere RENAME TO ledger"); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "issued", newest(t, db, issued).Status, enroll.Issued)
+		equal(t, "pending", newest(t, db, pending).Status, enroll.Pending)
+		p := must[enroll.SealedPickup](t)(db.Pickup(ctx, issued.token))
+		equal(t, "reads", p.Reads, 0)
+		sameBytes(t, "key", p.Key, []byte("sealed key"))
+		equal(t, "removed", p.Device.Removed.IsZero(), true)
+		_, err := db.Device(ctx, "bob", fresh.device())
+		wantError(t, "device of a failed reservation", err, enroll.ErrNotFound)
+		_, err = db.AccountByID(ctx, "p1")
+		wantError(t, "account that was not added", err, enroll.ErrNotFound)
+		equal(t, "entries", len(entries(t, db)), 3)
+	})
+}

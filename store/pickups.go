@@ -1,0 +1,174 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// Pickup finds a pickup by the hash of its token, wiped or not, with the device
+// and the certificate it was made for.
+func (db *DB) Pickup(ctx context.Context, tokenHash [sha256.Size]byte) (enroll.SealedPickup, error) {
+	var p enroll.SealedPickup
+	var d deviceRow
+	var c certificateRow
+	var expires, passwordUntil, lastRead sql.NullInt64
+	into := []any{&p.Key, &p.Password, &expires, &passwordUntil, &p.Reads, &lastRead}
+	into = append(append(into, d.fields()...), c.fields()...)
+	err := db.one(ctx, `SELECT p.sealed_key, p.sealed_password, p.expires_at, p.password_until, p.reads, p.last_read,
+		`+deviceColumns+`, `+certificateColumns+`
+		FROM pickups p JOIN certificates c ON c.serial = p.serial JOIN devices d ON d.id = c.device_id
+		WHERE p.token_hash = $1`, []any{tokenHash[:]}, into...)
+	if err != nil {
+		return enroll.SealedPickup{}, fmt.Errorf("finding pickup: %w", err)
+	}
+	p.TokenHash = tokenHash
+	p.Expires, p.PasswordUntil, p.LastRead = timeOf(expires), timeOf(passwordUntil), timeOf(lastRead)
+	p.Device = d.value()
+	if p.Device.Certificate, err = c.value(); err != nil {
+		return enroll.SealedPickup{}, fmt.Errorf("finding pickup: %w", err)
+	}
+	p.Serial, p.CertificateDER = p.Device.Certificate.Serial, p.Device.Certificate.DER
+	return p, nil
+}
+
+// ClaimRead counts a read before it happens. enroll.ErrConflict says that max
+// reads are claimed or the key is wiped, enroll.ErrNotFound that there never was
+// such a pickup.
+func (db *DB) ClaimRead(ctx context.Context, tokenHash [sha256.Size]byte, max int) error {
+	return db.write(ctx, "claiming read", func(t *tx) error {
+		touched, err := t.exec(ctx, `UPDATE pickups SET claims = claims + 1
+			WHERE token_hash = $1 AND claims < $2 AND sealed_key IS NOT NULL`, tokenHash[:], max)
+		if err != nil || touched == 1 {
+			return err
+		}
+		var reads int
+		if err := t.one(ctx, "SELECT reads FROM pickups WHERE token_hash = $1", []any{tokenHash[:]}, &reads); err != nil {
+			return err
+		}
+		return enroll.ErrConflict
+	})
+}
+
+// ReturnRead gives back the claim of a read that broke off. Claims of confirmed
+// reads cannot be given back.
+func (db *DB) ReturnRead(ctx context.Context, tokenHash [sha256.Size]byte) error {
+	return db.write(ctx, "returning read", func(t *tx) error {
+		_, err := t.exec(ctx, "UPDATE pickups SET claims = claims - 1 WHERE token_hash = $1 AND claims > reads", tokenHash[:])
+		return err
+	})
+}
+
+// ConfirmRead records that the file arrived. The key goes with the read that is
+// number max, not with the claim: until then an earlier read may break off and
+// be tried again. A certificate revoked meanwhile stays as it is, and that its
+// file arrived is recorded all the same.
+func (db *DB) ConfirmRead(ctx context.Context, tokenHash [sha256.Size]byte, max int, at time.Time, entry ledger.Entry) error {
+	return db.write(ctx, "confirming read", func(t *tx) error {
+		var serial string
+		var reads int
+		err := t.one(ctx, `UPDATE pickups SET reads = reads + 1, last_read = $2,
+			claims = CASE WHEN claims > reads THEN claims ELSE reads + 1 END,
+			sealed_key = CASE WHEN reads + 1 >= $3 THEN NULL ELSE sealed_key END
+			WHERE token_hash = $1 RETURNING serial, reads`,
+			[]any{tokenHash[:], at.UnixMilli(), max}, &serial, &reads)
+		if err != nil {
+			return err
+		}
+		_, err = t.exec(ctx, `UPDATE certificates SET delivered_at = $2
+			WHERE serial = $1 AND delivered_at IS NULL AND status <> 'revoked'`, serial, at.UnixMilli())
+		if err != nil {
+			return fmt.Errorf("recording delivery of %s: %w", serial, err)
+		}
+		if entry.Object == "" {
+			entry.Object = serial
+		}
+		return t.append(ctx, entry)
+	})
+}
+
+// wipeBatch bounds the pickups of one transaction of WipePickups.
+const wipeBatch = 200
+
+// WipePickups removes keys and passwords whose time is over, and returns the
+// number of pickups it touched. Each key that is wiped unread or before its last
+// read gets a pickup.wiped entry by "system"; of the others their reads tell.
+func (db *DB) WipePickups(ctx context.Context, now time.Time) (int, error) {
+	total := 0
+	for {
+		touched := 0
+		err := db.write(ctx, "wiping pickups", func(t *tx) (err error) {
+			touched, err = t.wipe(ctx, now)
+			return err
+		})
+		total += touched
+		if err != nil || touched < wipeBatch {
+			return total, err
+		}
+	}
+}
+
+func (t *tx) wipe(ctx context.Context, now time.Time) (int, error) {
+	due, err := t.duePickups(ctx, now)
+	if err != nil {
+		return 0, fmt.Errorf("listing pickups: %w", err)
+	}
+	var entries []ledger.Entry
+	touched := 0
+	for _, hash := range due {
+		serial, person, hadKey, err := t.wipeOne(ctx, hash, now)
+		if errors.Is(err, enroll.ErrNotFound) {
+			continue // another replica was here first
+		}
+		if err != nil {
+			return 0, err
+		}
+		touched++
+		if hadKey {
+			entries = append(entries, ledger.Entry{
+				At: now, Action: ledger.PickupWiped, Actor: "system", Role: "system", Person: person, Object: serial,
+			})
+		}
+	}
+	return touched, t.append(ctx, entries...)
+}
+
+func (t *tx) duePickups(ctx context.Context, now time.Time) ([][]byte, error) {
+	var due [][]byte
+	err := t.all(ctx, `SELECT token_hash FROM pickups WHERE sealed_key IS NOT NULL AND expires_at <= $1
+		UNION SELECT token_hash FROM pickups WHERE sealed_password IS NOT NULL AND password_until <= $1
+		ORDER BY token_hash LIMIT $2`, []any{now.UnixMilli(), wipeBatch},
+		func(rows *sql.Rows) error {
+			var hash []byte
+			err := rows.Scan(&hash)
+			due = append(due, hash)
+			return err
+		})
+	return due, err
+}
+
+// wipeOne wipes what is due of a pickup; enroll.ErrNotFound when nothing is.
+func (t *tx) wipeOne(ctx context.Context, hash []byte, now time.Time) (serial, person string, hadKey bool, err error) {
+	keys, err := t.exec(ctx, `UPDATE pickups SET sealed_key = NULL
+		WHERE token_hash = $1 AND sealed_key IS NOT NULL AND expires_at <= $2`, hash, now.UnixMilli())
+	if err != nil {
+		return "", "", false, fmt.Errorf("wiping key: %w", err)
+	}
+	passwords, err := t.exec(ctx, `UPDATE pickups SET sealed_password = NULL
+		WHERE token_hash = $1 AND sealed_password IS NOT NULL AND password_until <= $2`, hash, now.UnixMilli())
+	if err != nil {
+		return "", "", false, fmt.Errorf("wiping password: %w", err)
+	}
+	if keys+passwords == 0 {
+		return "", "", false, enroll.ErrNotFound
+	}
+	err = t.one(ctx, `SELECT c.serial, c.person FROM pickups p JOIN certificates c ON c.serial = p.serial
+		WHERE p.token_hash = $1`, []any{hash}, &serial, &person)
+	return serial, person, keys == 1, err
+}

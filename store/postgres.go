@@ -1,0 +1,114 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+const (
+	// defaultConnections is what a small PostgreSQL gives several replicas.
+	defaultConnections = 10
+
+	// connectTimeout lets a request fail while its person still waits; an address
+	// may set connect_timeout.
+	connectTimeout = 3 * time.Second
+
+	// connectionLife makes a pool find its way back after a failover.
+	connectionLife = 30 * time.Minute
+)
+
+func openPostgres(ctx context.Context, c Config, log *slog.Logger) (*DB, error) {
+	if err := checkUser(c.URL); err != nil {
+		return nil, err
+	}
+	config, err := pgx.ParseConfig(c.URL)
+	if err != nil {
+		return nil, redact(fmt.Errorf("reading database address: %w", err), c.URL)
+	}
+	if !strings.Contains(c.URL, "connect_timeout=") {
+		config.ConnectTimeout = connectTimeout
+	}
+	pooled := stdlib.OpenDB(*config)
+	connections := c.Connections
+	if connections <= 0 {
+		connections = defaultConnections
+	}
+	pooled.SetMaxOpenConns(connections)
+	pooled.SetMaxIdleConns(connections)
+	pooled.SetConnMaxLifetime(connectionLife)
+	if err := preparePostgres(ctx, pooled, log); err != nil {
+		pooled.Close()
+		return nil, redact(err, c.URL)
+	}
+	p := newPool(pooled, false)
+	return &DB{engine: postgresEngine{}, writer: p, reader: p, log: log}, nil
+}
+
+func preparePostgres(ctx context.Context, db *sql.DB, log *slog.Logger) error {
+	var durable, encoding string
+	err := db.QueryRowContext(ctx,
+		"SELECT current_setting('synchronous_commit'), current_setting('server_encoding')").Scan(&durable, &encoding)
+	if err != nil {
+		return fmt.Errorf("connecting: %w", err)
+	}
+	if encoding != "UTF8" {
+		return fmt.Errorf("encoding of the database is %s, want UTF8", encoding)
+	}
+	if durable == "off" {
+		log.Warn("synchronous_commit is off: a crash of PostgreSQL can lose issued certificates")
+	}
+	return migratePostgres(ctx, db)
+}
+
+func migratePostgres(ctx context.Context, db *sql.DB) error {
+	migrations, err := migrationsOf("postgres")
+	if err != nil {
+		return err
+	}
+	// Probing every second, for two minutes, until the replica that holds the
+	// lock has migrated.
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120))
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations, goose.WithSessionLocker(locker))
+	if err != nil {
+		return err
+	}
+	return migrate(ctx, provider)
+}
+
+// postgresEngine judges errors by their SQLSTATE (PostgreSQL appendix A).
+type postgresEngine struct{}
+
+func (postgresEngine) retryable(err error) bool {
+	switch sqlState(err) {
+	case "40001", "40P01": // serialization failure, deadlock: rolled back for sure
+		return true
+	}
+	return false
+}
+
+func (postgresEngine) duplicate(err error) bool { return sqlState(err) == "23505" }
+
+// durabilityLost is PostgreSQL's own to judge: it stops by itself.
+func (postgresEngine) durabilityLost(error) bool { return false }
+
+func sqlState(err error) string {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		return ""
+	}
+	return e.Code
+}

@@ -1,0 +1,179 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+
+	"certportal/enroll"
+)
+
+// issuing is the issuer of all that is reserved: the root signs nothing here.
+const issuing = "issuing"
+
+// Reserve records the intent to sign a certificate. Quota and name are decided
+// under the person's lock, so parallel requests cannot both take the last place.
+// A *enroll.Refusal says why not. enroll.ErrConflict says that the form was sent
+// before (Attempted finds its outcome), that the serial or the key has a
+// certificate, or that the device was removed; enroll.ErrNotFound that the
+// device is not this person's.
+func (db *DB) Reserve(ctx context.Context, r enroll.Reservation) error {
+	return db.write(ctx, "reserving serial "+r.Serial.String(), func(t *tx) error {
+		if r.Kind == enroll.KindUser {
+			if err := t.reserveDevice(ctx, r); err != nil {
+				return err
+			}
+		}
+		if err := t.insertCertificate(ctx, r); err != nil {
+			return err
+		}
+		entry := r.Entry
+		if entry.Object == "" {
+			entry.Object = r.Serial.String()
+		}
+		return t.append(ctx, entry)
+	})
+}
+
+func (t *tx) reserveDevice(ctx context.Context, r enroll.Reservation) error {
+	if err := t.lockPerson(ctx, r.Person); err != nil {
+		return err
+	}
+	// Before the quota: who taps twice on the last free place is not told that
+	// there is none.
+	if err := t.checkForm(ctx, r); err != nil {
+		return err
+	}
+	device := r.Device
+	if !r.NewDevice {
+		known, err := t.device(ctx, r.Person, r.Device.ID)
+		if err != nil {
+			return fmt.Errorf("finding device %s: %w", r.Device.ID, err)
+		}
+		if !known.Removed.IsZero() {
+			return fmt.Errorf("device %s was removed: %w", r.Device.ID, enroll.ErrConflict)
+		}
+		device = known
+	}
+	if err := t.checkPlace(ctx, r, device); err != nil {
+		return err
+	}
+	if !r.NewDevice {
+		return nil
+	}
+	return t.insertDevice(ctx, r)
+}
+
+// lockPerson makes this transaction the only one that changes what the person
+// has. The row is made at the first need.
+func (t *tx) lockPerson(ctx context.Context, person enroll.PersonID) error {
+	_, err := t.exec(ctx, `INSERT INTO people (id, changes) VALUES ($1, 1)
+		ON CONFLICT (id) DO UPDATE SET changes = people.changes + 1`, string(person))
+	if err != nil {
+		return fmt.Errorf("locking person: %w", err)
+	}
+	return nil
+}
+
+func (t *tx) checkForm(ctx context.Context, r enroll.Reservation) error {
+	if r.Idempotent == "" {
+		return nil
+	}
+	var serial string
+	err := t.one(ctx, "SELECT serial FROM certificates WHERE person = $1 AND form_hash = $2",
+		[]any{string(r.Person), hashOf(r.Idempotent)}, &serial)
+	switch {
+	case errors.Is(err, enroll.ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("looking for an earlier attempt: %w", err)
+	}
+	return fmt.Errorf("form led to serial %s already: %w", serial, enroll.ErrConflict)
+}
+
+// checkPlace refuses a device too many, and a name that another device bears. A
+// device counts while it holds a certificate that works or is about to.
+func (t *tx) checkPlace(ctx context.Context, r enroll.Reservation, device enroll.Device) error {
+	others := make(map[enroll.DeviceID]bool)
+	taken, key := false, nameKey(device.Name)
+	err := t.all(ctx, `SELECT d.id, d.name_key, c.status, c.not_after
+		FROM devices d JOIN certificates c ON c.device_id = d.id
+		WHERE d.person = $1 AND d.removed_at IS NULL AND c.status IN ('pending', 'issued')`, []any{string(r.Person)},
+		func(rows *sql.Rows) error {
+			var id enroll.DeviceID
+			var name, status string
+			var end sql.NullInt64
+			err := rows.Scan(&id, &name, &status, &end)
+			works := status == string(enroll.Pending) || timeOf(end).After(r.Requested)
+			if err != nil || id == device.ID || !works {
+				return err
+			}
+			others[id] = true
+			taken = taken || name == key
+			return nil
+		})
+	if err != nil {
+		return fmt.Errorf("counting devices: %w", err)
+	}
+	if len(others) >= r.Quota {
+		return &enroll.Refusal{Reason: enroll.QuotaReached, Limit: r.Quota}
+	}
+	if taken {
+		return &enroll.Refusal{Reason: enroll.NameTaken, Field: "name", Value: device.Name}
+	}
+	return nil
+}
+
+// nameKey is equal for names that people take for the same. A Caser may keep
+// state, so each call has its own.
+func nameKey(name string) string { return norm.NFC.String(cases.Fold().String(norm.NFC.String(name))) }
+
+func (t *tx) insertDevice(ctx context.Context, r enroll.Reservation) error {
+	created := r.Device.Created
+	if created.IsZero() {
+		created = r.Requested
+	}
+	_, err := t.exec(ctx, `INSERT INTO devices (id, person, name, name_key, platform, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6)`,
+		string(r.Device.ID), string(r.Person), r.Device.Name, nameKey(r.Device.Name), string(r.Device.Platform),
+		created.UnixMilli())
+	if err != nil {
+		return fmt.Errorf("recording device %s: %w", r.Device.ID, err)
+	}
+	return nil
+}
+
+func (t *tx) insertCertificate(ctx context.Context, r enroll.Reservation) error {
+	_, err := t.exec(ctx, `INSERT INTO certificates
+		(serial, issuer, kind, profile, status, person, device_id, upn, sid, mail, key_hash, form_hash,
+		not_before, not_after, requested_at)
+		VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		r.Serial.String(), issuing, string(r.Kind), r.Profile, optional(string(r.Person)), optional(string(r.Device.ID)),
+		r.Subject.UPN, r.Subject.SID, r.Subject.Mail, r.PublicKey[:], hashOf(r.Idempotent),
+		r.NotBefore.UnixMilli(), r.NotAfter.UnixMilli(), r.Requested.UnixMilli())
+	if err != nil {
+		return fmt.Errorf("recording certificate: %w", err)
+	}
+	return nil
+}
+
+// Attempted finds what a form led to, while it stands: an attempt that is under
+// way counts, one whose certificate was revoked does not.
+func (db *DB) Attempted(ctx context.Context, person enroll.PersonID, token string) (enroll.Enrolment, error) {
+	if token == "" || !storable(string(person)) {
+		return enroll.Enrolment{}, fmt.Errorf("finding attempt: %w", enroll.ErrNotFound)
+	}
+	var serial, device string
+	err := db.one(ctx, "SELECT serial, device_id FROM certificates WHERE person = $1 AND form_hash = $2",
+		[]any{string(person), hashOf(token)}, &serial, &device)
+	if err != nil {
+		return enroll.Enrolment{}, fmt.Errorf("finding attempt: %w", err)
+	}
+	found := enroll.Enrolment{Device: enroll.DeviceID(device), Again: true}
+	found.Serial, err = serialOf(serial)
+	return found, err
+}

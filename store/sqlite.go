@@ -1,0 +1,172 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// sqliteReaders is how many connections read beside the one that writes. Reading
+// on the writing connection instead takes half as long again under load.
+const sqliteReaders = 4
+
+// openSQLite opens one connection for writing, because SQLite has one write
+// lock and waiting in our queue is fairer than its polling, and a few that
+// read. Readers see what was committed when their statement began.
+func openSQLite(ctx context.Context, c Config, log *slog.Logger) (*DB, error) {
+	path, err := sqlitePath(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	if err := createFile(path, log); err != nil {
+		return nil, err
+	}
+	writer, err := openFile(ctx, path, false)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", path, err)
+	}
+	if err := migrateSQLite(ctx, writer); err != nil {
+		writer.Close()
+		return nil, fmt.Errorf("opening %s: %w", path, err)
+	}
+	reader, err := openFile(ctx, path, true)
+	if err != nil {
+		writer.Close()
+		return nil, fmt.Errorf("opening %s for reading: %w", path, err)
+	}
+	return &DB{engine: sqliteEngine{}, writer: newPool(writer, true), reader: newPool(reader, true), log: log}, nil
+}
+
+func sqlitePath(address string) (string, error) {
+	path := strings.TrimPrefix(address, "sqlite:")
+	path = strings.TrimPrefix(path, "//")
+	if path == "" || strings.Contains(path, ":memory:") || strings.Contains(path, "://") {
+		return "", errors.New("database address is neither a path, sqlite:PATH nor postgres://…")
+	}
+	return filepath.Abs(path)
+}
+
+// createFile makes the file before SQLite does, so that nobody else may read it
+// for a moment; SQLite gives its journal the mode of the file.
+func createFile(path string, log *slog.Logger) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		log.Warn("database file is open to other accounts of this machine", "path", path, "mode", info.Mode().Perm().String())
+	}
+	return nil
+}
+
+func openFile(ctx context.Context, path string, readOnly bool) (*sql.DB, error) {
+	settings := url.Values{
+		"_txlock":    {"immediate"}, // a deferred transaction that turns to writing late can only fail
+		"_dqs":       {"0"},
+		"_defensive": {"1"},
+		"_error_rc":  {"1"},
+		"_pragma":    {"busy_timeout(5000)", "foreign_keys(1)", "trusted_schema(0)", "cell_size_check(1)"},
+	}
+	connections := sqliteReaders
+	if readOnly {
+		settings.Add("_pragma", "query_only(1)")
+	} else {
+		connections = 1
+		settings["_pragma"] = append(settings["_pragma"],
+			"journal_mode(WAL)",
+			// NORMAL would lose the last commits with the power.
+			"synchronous(FULL)",
+			// Wiped pickups leave zeros in the file, not a free page.
+			"secure_delete(1)",
+			"journal_size_limit(67108864)")
+	}
+	dsn := "file://" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + settings.Encode()
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	if err := checkJournal(ctx, db); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// checkJournal makes sure of the journal: where the file system cannot share
+// memory, as on network drives, SQLite silently falls back to another one.
+func checkJournal(ctx context.Context, db *sql.DB) error {
+	var mode string
+	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "wal" {
+		return fmt.Errorf("write-ahead journal is not available here (journal mode %s); a network drive?", mode)
+	}
+	return nil
+}
+
+func migrateSQLite(ctx context.Context, db *sql.DB) error {
+	migrations, err := migrationsOf("sqlite")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, migrations)
+	if err != nil {
+		return err
+	}
+	// Two programs that meet a new file both try. One of them finds the tables
+	// of the other, rolls back, and sees at the second try that all is done.
+	if err = migrate(ctx, provider); err != nil && !errors.Is(err, ErrSchemaNewer) && ctx.Err() == nil {
+		err = migrate(ctx, provider)
+	}
+	return err
+}
+
+// sqliteEngine judges errors of modernc.org/sqlite by their extended codes.
+type sqliteEngine struct{}
+
+func (sqliteEngine) retryable(err error) bool {
+	code := sqliteCode(err) & 0xff
+	return code == sqlite3.SQLITE_BUSY || code == sqlite3.SQLITE_LOCKED
+}
+
+func (sqliteEngine) duplicate(err error) bool {
+	code := sqliteCode(err)
+	return code == sqlite3.SQLITE_CONSTRAINT_UNIQUE || code == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY
+}
+
+func (sqliteEngine) durabilityLost(err error) bool {
+	code := sqliteCode(err)
+	return code == sqlite3.SQLITE_IOERR_FSYNC || code == sqlite3.SQLITE_IOERR_DIR_FSYNC
+}
+
+func sqliteCode(err error) int {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return 0
+	}
+	return e.Code()
+}
+
+// migrationsOf gives the numbered SQL files of a dialect.
+func migrationsOf(dialect string) (fs.FS, error) {
+	return fs.Sub(migrationFiles, "migrations/"+dialect)
+}
