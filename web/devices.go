@@ -1,0 +1,174 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"certportal/enroll"
+	"certportal/web/page"
+)
+
+const (
+	// expiresSoon is from when on a device counts down.
+	expiresSoon = 30 * 24 * time.Hour
+
+	// foldAfter is how long an ended device stays among the others.
+	foldAfter = 30 * 24 * time.Hour
+
+	// maxDeviceID bounds the id in an address, in bytes.
+	maxDeviceID = 64
+)
+
+// showHome is GET /.
+func (s *Server) showHome(w http.ResponseWriter, r *http.Request) error {
+	devices, err := s.registrar.Devices(r.Context(), s.person(r).person)
+	if err != nil {
+		return err
+	}
+	client := clientOf(r)
+	p := page.Home{
+		Frame: s.frame(r), Platform: client.Platform, Mobile: client.Mobile,
+		Used: len(s.inUse(devices)), Limit: s.registrar.Quota(),
+	}
+	for _, d := range devices {
+		if s.endedLongAgo(d) {
+			p.Old = append(p.Old, s.card(d))
+			continue
+		}
+		p.Devices = append(p.Devices, s.card(d))
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+// showDevice is GET /devices/{id}.
+func (s *Server) showDevice(w http.ResponseWriter, r *http.Request) error {
+	d, err := s.device(r)
+	if err != nil {
+		return err
+	}
+	p := page.Device{
+		Frame: s.frame(r), Device: s.card(d), Created: d.Created, Delivered: d.Certificate.Delivered,
+		Token: newFormToken(), Removed: !d.Removed.IsZero(),
+	}
+	pickup, open, err := s.openPickup(r, d)
+	if err != nil {
+		return err
+	}
+	if open && pickup.ReadsLeft > 0 {
+		p.PickupEnd = pickup.Expires
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+// showRemove is GET /devices/{id}/remove: the question before the act.
+func (s *Server) showRemove(w http.ResponseWriter, r *http.Request) error {
+	d, err := s.keptDevice(r)
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, page.RemoveDevice{Frame: s.frame(r), Device: s.card(d)})
+}
+
+// submitRemove is POST /devices/{id}/remove.
+func (s *Server) submitRemove(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readForm(r); err != nil {
+		return err
+	}
+	d, err := s.keptDevice(r)
+	if err != nil {
+		return err
+	}
+	if err := s.registrar.Remove(r.Context(), s.by(r), d.ID); err != nil {
+		return err
+	}
+	return redirect(w, "/")
+}
+
+// device finds the device of the address among those of the person. An id that
+// the portal cannot have made is not looked up.
+func (s *Server) device(r *http.Request) (enroll.Device, error) {
+	id := chi.URLParam(r, "id")
+	foreign := func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' }
+	if len(id) > maxDeviceID || strings.ContainsFunc(id, foreign) {
+		return enroll.Device{}, enroll.ErrNotFound
+	}
+	return s.registrar.Device(r.Context(), s.person(r).person, enroll.DeviceID(id))
+}
+
+// keptDevice is a device that its person did not remove.
+func (s *Server) keptDevice(r *http.Request) (enroll.Device, error) {
+	d, err := s.device(r)
+	if err == nil && !d.Removed.IsZero() {
+		return enroll.Device{}, enroll.ErrNotFound
+	}
+	return d, err
+}
+
+// openPickup opens the pickup of the device's certificate with the session's
+// key; false when there is none, it is over, or another session asked for it.
+func (s *Server) openPickup(r *http.Request, d enroll.Device) (enroll.Pickup, bool, error) {
+	if d.Certificate.Status != enroll.Issued {
+		return enroll.Pickup{}, false, nil
+	}
+	pickup, err := s.registrar.Pickup(r.Context(), s.pickupKey(r).Token(d.Certificate.Serial))
+	var gone *enroll.Gone
+	if errors.Is(err, enroll.ErrNotFound) || errors.As(err, &gone) {
+		return enroll.Pickup{}, false, nil
+	}
+	return pickup, err == nil, err
+}
+
+// card is a device as the lists show it.
+func (s *Server) card(d enroll.Device) page.DeviceCard {
+	c := d.Certificate
+	card := page.DeviceCard{
+		ID: string(d.ID), Name: d.Name, Platform: string(d.Platform), Serial: c.Serial.String(),
+		Status: s.status(d), NotAfter: c.NotAfter,
+	}
+	if left := c.NotAfter.Sub(s.now()); left > 0 {
+		card.DaysLeft = int(left / (24 * time.Hour))
+	}
+	return card
+}
+
+// status names the state of a device in the words of the pages.
+func (s *Server) status(d enroll.Device) string {
+	left := d.Certificate.NotAfter.Sub(s.now())
+	switch {
+	case d.Certificate.Status == enroll.Pending:
+		return page.StatusMaking
+	case d.Certificate.Status != enroll.Issued:
+		return page.StatusRevoked
+	case left <= 0:
+		return page.StatusExpired
+	case d.Certificate.Delivered.IsZero():
+		return page.StatusNotInstalled
+	case left <= expiresSoon:
+		return page.StatusExpires
+	}
+	return page.StatusWorking
+}
+
+// inUse picks the devices that fill the quota and hold their names.
+func (s *Server) inUse(devices []enroll.Device) []enroll.Device {
+	var used []enroll.Device
+	for _, d := range devices {
+		if d.Certificate.Status == enroll.Pending || d.Working(s.now()) {
+			used = append(used, d)
+		}
+	}
+	return used
+}
+
+// endedLongAgo reports whether the device only matters to those who look for it.
+func (s *Server) endedLongAgo(d enroll.Device) bool {
+	ended := d.Certificate.NotAfter
+	if d.Certificate.Status == enroll.Revoked {
+		ended = d.Certificate.RevokedAt
+	}
+	return d.Certificate.Status != enroll.Pending && s.now().Sub(ended) > foldAfter
+}

@@ -1,0 +1,58 @@
+package web_test
+
+import (
+	"strings"
+	"testing"
+
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+func TestStranger(t *testing.T) {
+	p := newPortal(t)
+	anna, ben := p.signedIn("anna", iPhone), p.signedIn("ben", android)
+	device := anna.enrol("Anna's iPhone", "ios")
+	for _, path := range []string{device, device + "/install", device + "/remove"} {
+		if got := ben.get(path); got.status != 404 || strings.Contains(got.text(), "Anna's") {
+			t.Errorf("GET %s: got %d, want 404", path, got.status)
+		}
+	}
+	for _, path := range []string{device + "/install", device + "/remove"} {
+		if got := ben.post(path); got.status != 404 {
+			t.Errorf("POST %s: got %d, want 404", path, got.status)
+		}
+	}
+	for _, id := range []string{"none", "A", "..", "%2e%2e", "x%00", "%ff", strings.Repeat("a", 65), "a'--"} {
+		if got := ben.get("/devices/" + id); got.status != 404 {
+			t.Errorf("device %q: got %d, want 404", id, got.status)
+		}
+	}
+	if got := p.certificates("anna"); got[enroll.Issued] != 1 {
+		t.Errorf("certificates: got %v, want anna's untouched", got)
+	}
+}
+
+func TestRemove(t *testing.T) {
+	p := newPortal(t)
+	b := p.signedIn("anna", iPhone)
+	device := b.enrol("Anna's iPhone", "ios")
+	href, _ := b.download(device)
+	if got := b.get(device + "/remove"); got.status != 200 || !strings.Contains(got.text(), "Anna's iPhone") {
+		t.Errorf("question: got %d", got.status)
+	}
+	if got := b.post(device + "/remove"); got.status != 303 || got.location() != "/" {
+		t.Errorf("removing: got %d to %q", got.status, got.location())
+	}
+	if got := b.post(device + "/remove"); got.status != 404 {
+		t.Errorf("removing again: got %d, want 404", got.status)
+	}
+	if got := b.post(device+"/install", "request", "x"); got.status != 404 {
+		t.Errorf("new file for it: got %d, want 404", got.status)
+	}
+	if got := b.get(href); got.status != 410 {
+		t.Errorf("its file: got %d, want 410", got.status)
+	}
+	if got := p.entries(ledger.CertificateRevoked); got != 1 {
+		t.Errorf("got %d revoked, want 1", got)
+	}
+}

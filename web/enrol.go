@@ -1,0 +1,176 @@
+package web
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"golang.org/x/text/cases"
+
+	"certportal/enroll"
+	"certportal/web/page"
+)
+
+// maxFormToken bounds the idempotency token of a form, in bytes.
+const maxFormToken = 64
+
+// newFormToken makes the token that tells two sendings of one form from two
+// forms.
+func newFormToken() string { return rand.Text() }
+
+// formToken reads the token of a form. A form without one, of a script perhaps,
+// is a new one each time.
+func formToken(f form) (string, error) {
+	token := f["request"]
+	if token == "" {
+		return newFormToken(), nil
+	}
+	foreign := func(c rune) bool {
+		return (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '-' && c != '_'
+	}
+	if len(token) > maxFormToken || strings.ContainsFunc(token, foreign) {
+		return "", fmt.Errorf("%w: malformed token", errForm)
+	}
+	return token, nil
+}
+
+// showNew is GET /new. Without a guess and without ?p= the platform is asked
+// first.
+func (s *Server) showNew(w http.ResponseWriter, r *http.Request) error {
+	platform, chosen := platformParam(r)
+	if !chosen {
+		guess, err := enroll.ParsePlatform(clientOf(r).Platform)
+		if err != nil {
+			return redirect(w, "/new/platform")
+		}
+		platform = guess
+	}
+	who := s.person(r)
+	devices, err := s.registrar.Devices(r.Context(), who.person)
+	if err != nil {
+		return err
+	}
+	if len(s.inUse(devices)) >= s.registrar.Quota() {
+		return s.showQuota(w, r, devices)
+	}
+	suggested := s.renderer.SuggestName(languageOf(r), who.given, string(platform))
+	return s.show(w, r, http.StatusOK, page.NewDevice{
+		Frame: s.frame(r), Suggested: freeName(suggested, s.inUse(devices)), Platform: string(platform),
+		Token: newFormToken(), Guessed: !chosen,
+	})
+}
+
+// showPlatforms is GET /new/platform.
+func (s *Server) showPlatforms(w http.ResponseWriter, r *http.Request) error {
+	client := clientOf(r)
+	selected := client.Platform
+	if p, ok := platformParam(r); ok {
+		selected = string(p)
+	}
+	return s.show(w, r, http.StatusOK, page.ChoosePlatform{
+		Frame: s.frame(r), Selected: selected, IPadMaybe: client.IPadMaybe,
+	})
+}
+
+// submitNew is POST /new. The same token twice leads to the same device.
+func (s *Server) submitNew(w http.ResponseWriter, r *http.Request) error {
+	f, err := readForm(r, "name", "platform", "request")
+	if err != nil {
+		return err
+	}
+	token, err := formToken(f)
+	if err != nil {
+		return err
+	}
+	done, err := s.registrar.Enroll(r.Context(), enroll.Request{
+		By: s.by(r), Name: f["name"], Platform: enroll.Platform(f["platform"]),
+		Idempotent: token, PickupKey: s.pickupKey(r),
+	})
+	if err == nil {
+		return redirect(w, installPath(done.Device))
+	}
+	retry := &page.Retry{Action: "/new", Fields: []page.Hidden{
+		{Name: "name", Value: f["name"]}, {Name: "platform", Value: f["platform"]}, {Name: "request", Value: token},
+	}}
+	return s.refuseNew(w, r, page.NewDevice{
+		Frame: s.frame(r), Name: f["name"], Platform: f["platform"], Token: token,
+	}, &retryable{err, retry})
+}
+
+// refuseNew shows the form again when a field was at fault, and the devices when
+// there are too many; all else has a page of its own.
+func (s *Server) refuseNew(w http.ResponseWriter, r *http.Request, p page.NewDevice, err error) error {
+	var refusal *enroll.Refusal
+	if !errors.As(err, &refusal) || (refusal.Field == "" && refusal.Reason != enroll.QuotaReached &&
+		refusal.Reason != enroll.NameTaken) {
+		return err
+	}
+	who := s.person(r)
+	devices, listErr := s.registrar.Devices(r.Context(), who.person)
+	if listErr != nil {
+		return listErr
+	}
+	if refusal.Reason == enroll.QuotaReached {
+		return s.showQuota(w, r, devices)
+	}
+	field := page.FieldError{
+		Field: refusal.Field, Key: "refusal." + string(refusal.Reason),
+		Value: refusal.Value, Limit: refusal.Limit,
+	}
+	switch refusal.Reason {
+	case enroll.NameTaken:
+		field.Field = "name"
+		p.DuplicateID = string(namesake(p.Name, s.inUse(devices)))
+	case enroll.PlatformBad:
+		// What was sent cannot be sent again: the guess takes its place.
+		guess, _ := enroll.ParsePlatform(clientOf(r).Platform)
+		p.Platform = string(guess)
+	}
+	p.Suggested = s.renderer.SuggestName(languageOf(r), who.given, p.Platform)
+	p.Errors = []page.FieldError{field}
+	return s.show(w, r, http.StatusUnprocessableEntity, p)
+}
+
+// showQuota offers to remove a device that still counts.
+func (s *Server) showQuota(w http.ResponseWriter, r *http.Request, devices []enroll.Device) error {
+	p := page.Quota{Frame: s.frame(r), Limit: s.registrar.Quota()}
+	for _, d := range s.inUse(devices) {
+		p.Devices = append(p.Devices, s.card(d))
+	}
+	return s.show(w, r, http.StatusConflict, p)
+}
+
+// freeName numbers the suggestion when a device is called so already: whoever
+// changes nothing must not be told to choose another name.
+func freeName(suggested string, devices []enroll.Device) string {
+	for n := 1; n <= len(devices)+1; n++ {
+		name := suggested
+		if n > 1 {
+			name = fmt.Sprintf("%s %d", suggested, n)
+		}
+		if clean, err := enroll.CleanDeviceName(name); err == nil && namesake(clean, devices) == "" {
+			return clean
+		}
+	}
+	return suggested
+}
+
+// namesake finds the device that has the name, in whatever case.
+func namesake(name string, devices []enroll.Device) enroll.DeviceID {
+	clean, err := enroll.CleanDeviceName(name)
+	if err != nil {
+		return ""
+	}
+	fold := cases.Fold()
+	for _, d := range devices {
+		if fold.String(d.Name) == fold.String(clean) {
+			return d.ID
+		}
+	}
+	return ""
+}
+
+// installPath is the page with the file of a device.
+func installPath(id enroll.DeviceID) string { return "/devices/" + string(id) + "/install" }

@@ -1,0 +1,215 @@
+package web_test
+
+import (
+	"bytes"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
+
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// TestEnrol goes the whole way on each platform: form, page, file, and the file
+// opens with the password of the page.
+func TestEnrol(t *testing.T) {
+	for _, platform := range []string{"ios", "android", "windows", "macos", "linux"} {
+		t.Run(platform, func(t *testing.T) {
+			p := newPortal(t)
+			b := p.signedIn("anna", iPhone)
+			device := b.enrol("Annas Gerät 📱", platform)
+			href, secret := b.download(device)
+			// Download managers bring no cookie.
+			got := p.browser("AndroidDownloadManager/14").get(href)
+			if got.status != 200 || got.header.Get("Content-Type") != "application/x-pkcs12" {
+				t.Fatalf("got %d of type %q", got.status, got.header.Get("Content-Type"))
+			}
+			_, leaf, chain, err := pkcs12.DecodeChain(got.body, secret)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if leaf.Subject.CommonName != "anna@example.com" {
+				t.Errorf("subject: got %q", leaf.Subject.CommonName)
+			}
+			if len(chain) != 1 || !chain[0].Equal(p.issuing) {
+				t.Errorf("chain: got %d certificates, want the issuing CA", len(chain))
+			}
+			home := b.get("/")
+			if !strings.Contains(home.text(), "Annas Gerät 📱") || !strings.Contains(string(home.body), leaf.SerialNumber.Text(16)) {
+				t.Error("the home page does not list device and serial")
+			}
+		})
+	}
+}
+
+// TestA1_NamesComeFromTheDirectory names the device like somebody else: the
+// certificate still names who signed in.
+func TestA1_NamesComeFromTheDirectory(t *testing.T) {
+	p := newPortal(t)
+	b := p.signedIn("anna", iPhone)
+	for i, name := range []string{"administrator@example.com", "CN=ben@example.com,O=x", "S-1-5-21-1-2-3-500"} {
+		device := b.enrol(name, "linux")
+		href, secret := b.download(device)
+		_, leaf, _, err := pkcs12.DecodeChain(b.get(href).body, secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := leaf.Subject.String(); got != "CN=anna@example.com" {
+			t.Errorf("subject %d: got %q", i, got)
+		}
+		if bytes.Contains(leaf.RawTBSCertificate, []byte(name)) {
+			t.Errorf("%q stands in the certificate", name)
+		}
+	}
+}
+
+func TestEnrolRefused(t *testing.T) {
+	tests := []struct {
+		name, device, platform string
+		status                 int
+		words                  string
+	}{
+		{"no name", " ", "ios", 422, ""},
+		{"only direction marks", "\u202e\u202c", "ios", 422, ""},
+		{"long name", strings.Repeat("a", 41), "ios", 422, "40"},
+		{"name taken", "anna's IPHONE", "ios", 422, "anna's IPHONE"},
+		{"no platform", "x", "", 422, ""},
+		{"unknown platform", "x", "symbian", 422, ""},
+	}
+	p := newPortal(t)
+	b := p.signedIn("anna", iPhone)
+	b.enrol("Anna's iPhone", "ios")
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := b.post("/new", "name", tt.device, "platform", tt.platform, "request", "same")
+			if got.status != tt.status {
+				t.Fatalf("got %d, want %d: %s", got.status, tt.status, got.text())
+			}
+			if !strings.Contains(got.text(), tt.words) {
+				t.Errorf("page does not say %q: %s", tt.words, got.text())
+			}
+			if tt.device != " " && got.value("request") != "same" {
+				t.Errorf("token: got %q, want the same form again", got.value("request"))
+			}
+		})
+	}
+	if got := p.entries(ledger.CertificateReserved); got != 1 {
+		t.Errorf("got %d serials reserved, want 1", got)
+	}
+}
+
+func TestQuota(t *testing.T) {
+	p := newPortal(t)
+	b := p.signedIn("anna", linux)
+	var last string
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		last = b.enrol(name, "linux")
+	}
+	if got := b.post("/new", "name", "f", "platform", "linux"); got.status != 409 {
+		t.Errorf("sixth device: got %d, want 409", got.status)
+	}
+	if got := b.get("/new?p=linux"); got.status != 409 {
+		t.Errorf("form for a sixth device: got %d, want 409", got.status)
+	}
+	// A new file for one that counts already is no sixth device.
+	if got := b.post(last+"/install", "request", "again"); got.status != 303 {
+		t.Errorf("new file: got %d, want 303", got.status)
+	}
+	if got := b.post(last + "/remove"); got.status != 303 {
+		t.Fatalf("removing: got %d, want 303", got.status)
+	}
+	if got := b.post("/new", "name", "f", "platform", "linux"); got.status != 303 {
+		t.Errorf("after removing one: got %d, want 303", got.status)
+	}
+}
+
+// TestDoubleTap sends one form many times at once: one certificate, and every
+// answer leads to it.
+func TestDoubleTap(t *testing.T) {
+	p := newPortal(t)
+	b := p.signedIn("anna", iPhone)
+	form := b.get("/new?p=ios")
+	answers := make([]answer, 8)
+	var wg sync.WaitGroup
+	for i := range answers {
+		wg.Go(func() {
+			answers[i] = b.post("/new", "name", form.value("name"), "platform", "ios", "request", form.value("request"))
+		})
+	}
+	wg.Wait()
+	for i, a := range answers {
+		if a.status != 303 || a.location() != answers[0].location() {
+			t.Errorf("tap %d: got %d to %q, want 303 to %q", i, a.status, a.location(), answers[0].location())
+		}
+	}
+	if got := p.certificates("anna"); got[enroll.Issued] != 1 || len(got) != 1 {
+		t.Errorf("certificates: got %v, want one issued", got)
+	}
+	// So does a reload of the form's answer, later.
+	again := b.post("/new", "name", "another", "platform", "android", "request", form.value("request"))
+	if again.location() != answers[0].location() {
+		t.Errorf("reload: got %q, want %q", again.location(), answers[0].location())
+	}
+}
+
+// TestReload holds that a page shown again shows the same.
+func TestReload(t *testing.T) {
+	p := newPortal(t)
+	b := p.signedIn("anna", iPhone)
+	device := b.enrol("Anna's iPhone", "ios")
+	href, secret := b.download(device)
+	for range 3 {
+		if h, s := b.download(device); h != href || s != secret {
+			t.Errorf("got %q and another password, want the same", h)
+		}
+	}
+	if got := p.certificates("anna"); got[enroll.Issued] != 1 {
+		t.Errorf("certificates: got %v, want 1", got)
+	}
+	// Another session of the same person sees the device, but no password.
+	other := p.signedIn("anna", linux).get(device + "/install")
+	if other.status != 200 || other.id("install-password") != nil || other.id("download") != nil {
+		t.Errorf("another session: got %d with a file or password", other.status)
+	}
+}
+
+func TestNewFile(t *testing.T) {
+	p := newPortal(t)
+	b := p.signedIn("anna", iPhone)
+	device := b.enrol("Anna's iPhone", "ios")
+	old, _ := b.download(device)
+	token := b.get(device).value("request")
+	p.clock.pass(time.Minute)
+	for range 2 {
+		if got := b.post(device+"/install", "request", token); got.status != 303 || got.location() != device+"/install" {
+			t.Fatalf("got %d to %q", got.status, got.location())
+		}
+	}
+	fresh, _ := b.download(device)
+	if fresh == old {
+		t.Error("the file has the old address")
+	}
+	if got := b.get(old); got.status != 410 {
+		t.Errorf("old file: got %d, want 410", got.status)
+	}
+	if got := p.entries(ledger.CertificateRevoked); got != 1 {
+		t.Errorf("got %d revoked, want the old one", got)
+	}
+}
+
+// TestLeaver takes the right away in the middle of a session.
+func TestLeaver(t *testing.T) {
+	p := newPortal(t)
+	b := p.signedIn("anna", iPhone)
+	form := b.get("/new")
+	if err := p.people.SetDisabled(t.Context(), "anna", true, ledger.Entry{At: start}); err != nil {
+		t.Fatal(err)
+	}
+	got := b.post("/new", "name", "x", "platform", "ios", "request", form.value("request"))
+	if got.status != 403 || p.entries(ledger.CertificateReserved) != 0 {
+		t.Errorf("got %d and %d serials, want 403 and none", got.status, p.entries(ledger.CertificateReserved))
+	}
+}

@@ -1,0 +1,185 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"certportal/enroll"
+	"certportal/web/page"
+)
+
+var (
+	errCrossSite = errors.New("request of another site")
+	errMethod    = errors.New("method not allowed here")
+	errPanic     = errors.New("panic in handler") // logged with its stack where it was caught
+)
+
+// outageRetry is when to try again after a part did not answer.
+const outageRetry = 30 * time.Second
+
+// handlerFunc shows a page or says why not.
+type handlerFunc func(w http.ResponseWriter, r *http.Request) error
+
+// handle turns h into a handler; what it returns ends in fail.
+func (s *Server) handle(h handlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	}
+}
+
+// retryable is an error with the form that sends the same act again.
+type retryable struct {
+	err   error
+	retry *page.Retry
+}
+
+func (e *retryable) Error() string { return e.err.Error() }
+
+// Unwrap gives the error itself.
+func (e *retryable) Unwrap() error { return e.err }
+
+// verdict is what an error means to whoever asked and to the operator.
+type verdict struct {
+	status int
+	kind   page.Kind
+	level  slog.Level
+	msg    string        // of the log line; empty for none
+	wait   time.Duration // of Retry-After; 0 for none
+}
+
+// fail is where errors end: it picks status, page and log level, and is the
+// only place that logs them.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	v := s.judge(r, err)
+	if v.msg != "" {
+		s.log.LogAttrs(r.Context(), v.level, v.msg, slog.String("route", routeOf(r)),
+			slog.Int("status", v.status), slog.String("request", visitOf(r).ref), slog.Any("err", err))
+	}
+	if v.wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(v.wait.Seconds())))
+	}
+	switch v.status {
+	case http.StatusRequestEntityTooLarge:
+		// The rest of the body is not worth reading.
+		w.Header().Set("Connection", "close")
+	case http.StatusMethodNotAllowed:
+		w.Header().Set("Allow", allowedMethods(r))
+	}
+	_ = s.show(w, r, v.status, s.problemPage(r, v.kind, err))
+}
+
+// judge knows every kind of error. What it does not know is a fault of the
+// portal.
+func (s *Server) judge(r *http.Request, err error) verdict {
+	var outage *enroll.Outage
+	var refusal *enroll.Refusal
+	var gone *enroll.Gone
+	var large *http.MaxBytesError
+	switch {
+	case r.Context().Err() != nil && errors.Is(err, context.Canceled):
+		// Whoever asked has left; what they broke off is no fault of a part.
+		return verdict{503, page.Server, slog.LevelInfo, "request broken off", 0}
+	case errors.As(err, &outage):
+		return verdict{503, page.Kind(outage.Part), slog.LevelError, "part out of order", outageRetry}
+	case errors.As(err, &refusal):
+		return s.judgeRefusal(refusal)
+	case errors.As(err, &gone) && gone.Used:
+		return verdict{410, page.LinkUsed, slog.LevelInfo, "", 0}
+	case errors.As(err, &gone):
+		return verdict{410, page.LinkExpired, slog.LevelInfo, "", 0}
+	case errors.As(err, &large), errors.Is(err, errTooLarge):
+		return verdict{413, page.TooLarge, slog.LevelWarn, "request rejected", 0}
+	case errors.Is(err, errForm):
+		return verdict{400, page.Unreadable, slog.LevelWarn, "request rejected", 0}
+	case errors.Is(err, errCrossSite):
+		return verdict{403, page.CrossSite, slog.LevelWarn, "request rejected", 0}
+	case errors.Is(err, errTooMany):
+		return verdict{429, page.TooMany, slog.LevelWarn, "request rejected", limitWindow}
+	case errors.Is(err, errMethod):
+		return verdict{405, page.MethodNotAllowed, slog.LevelInfo, "", 0}
+	case errors.Is(err, enroll.ErrNotFound):
+		return verdict{404, page.NotFound, slog.LevelInfo, "", 0}
+	case errors.Is(err, enroll.ErrConflict):
+		return verdict{409, page.Changed, slog.LevelInfo, "changed in between", 0}
+	case errors.Is(err, errPanic):
+		return verdict{500, page.Server, slog.LevelError, "", 0}
+	}
+	return verdict{500, page.Server, slog.LevelError, "request failed", 0}
+}
+
+// judgeRefusal gives the status of a no that has a page of its own. Those of a
+// form field are shown by their handlers; one that arrives here belongs to a
+// form without that field, so something changed since it was shown.
+func (s *Server) judgeRefusal(refusal *enroll.Refusal) verdict {
+	v := verdict{http.StatusForbidden, page.Kind(refusal.Reason), slog.LevelInfo, "refused", 0}
+	switch refusal.Reason {
+	case enroll.Locked:
+		v.status = http.StatusLocked
+	case enroll.PausedSignIn:
+		v.status = http.StatusTooManyRequests
+		v.wait = max(time.Second, refusal.Until.Sub(s.now()))
+	case enroll.Disabled, enroll.Expired, enroll.PasswordOld, enroll.NotAllowed,
+		enroll.NoUPN, enroll.NoSID, enroll.BadIdentity:
+	default:
+		v.status, v.kind = http.StatusConflict, page.Changed
+	}
+	return v
+}
+
+// problemPage fills the page with what the error tells.
+func (s *Server) problemPage(r *http.Request, kind page.Kind, err error) page.Page {
+	p := page.Problem{Frame: s.frame(r), Kind: kind}
+	var refusal *enroll.Refusal
+	if errors.As(err, &refusal) {
+		if refusal.Reason == enroll.PausedSignIn {
+			return page.Paused{Frame: p.Frame, Until: refusal.Until}
+		}
+		p.Detail, p.At = refusal.Value, refusal.Until
+	}
+	var again *retryable
+	var outage *enroll.Outage
+	if errors.As(err, &again) && errors.As(err, &outage) {
+		p.Retry = again.retry
+	}
+	var gone *enroll.Gone
+	if errors.As(err, &gone) {
+		s.fillGone(r, &p, gone)
+	}
+	return p
+}
+
+// fillGone names the device to its owner only. Anyone else with the address
+// learns when the link ended, and for which kind of device.
+func (s *Server) fillGone(r *http.Request, p *page.Problem, gone *enroll.Gone) {
+	p.At, p.Platform = gone.At, string(gone.Platform)
+	who, ok, err := s.signedIn(r)
+	if err != nil || !ok {
+		return
+	}
+	device, err := s.registrar.Device(r.Context(), who.person, gone.Device)
+	if err != nil {
+		return
+	}
+	p.DeviceID, p.DeviceName = string(device.ID), device.Name
+}
+
+// showNotFound answers addresses that are in no table.
+func (s *Server) showNotFound(http.ResponseWriter, *http.Request) error {
+	return fmt.Errorf("finding address: %w", enroll.ErrNotFound)
+}
+
+// showMethodNotAllowed answers known addresses asked in another way. A method
+// that nobody knows arrives here for any address.
+func (s *Server) showMethodNotAllowed(_ http.ResponseWriter, r *http.Request) error {
+	if allowedMethods(r) == "" {
+		return enroll.ErrNotFound
+	}
+	return errMethod
+}

@@ -1,0 +1,110 @@
+package web
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"certportal/enroll"
+	"certportal/web/page"
+)
+
+// assetLife is a year: the address of an asset changes with its content.
+const assetLife = 365 * 24 * time.Hour
+
+// publicFile is a file for anyone, ready to be sent.
+type publicFile struct {
+	kind      string // media type
+	data      []byte
+	gzip      []byte // the same, compressed; nil for none
+	modified  time.Time
+	life      time.Duration // how long it may be kept
+	immutable bool
+	etag      string // without quotes; empty to make it from data
+}
+
+// servePublic sends a file for anyone, other sites included, with what a cache
+// needs to ask again cheaply.
+func servePublic(w http.ResponseWriter, r *http.Request, f publicFile) error {
+	h := w.Header()
+	h.Set("Content-Type", f.kind)
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	keep := "public, max-age=" + strconv.Itoa(max(0, int(f.life.Seconds())))
+	if f.immutable {
+		keep += ", immutable"
+	}
+	h.Set("Cache-Control", keep)
+	if f.etag == "" {
+		f.etag = contentTag(f.data)
+	}
+	data := f.data
+	if f.gzip != nil {
+		h.Set("Vary", "Accept-Encoding")
+		if acceptsGzip(r) {
+			data = f.gzip
+			// Another representation, another strong tag (RFC 9110 section 8.8.3).
+			f.etag += "-gzip"
+			h.Set("Content-Encoding", "gzip")
+			h.Set("Content-Length", strconv.Itoa(len(data)))
+		}
+	}
+	h.Set("ETag", `"`+f.etag+`"`)
+	http.ServeContent(w, r, "", f.modified, bytes.NewReader(data))
+	return nil
+}
+
+// contentTag names content by its hash.
+func contentTag(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:12])
+}
+
+// serveAsset is GET /static/{name}.
+func (s *Server) serveAsset(w http.ResponseWriter, r *http.Request) error {
+	asset, ok := s.renderer.Assets().Lookup(chi.URLParam(r, "name"))
+	if !ok {
+		return fmt.Errorf("finding asset: %w", enroll.ErrNotFound)
+	}
+	return servePublic(w, r, publicFile{
+		kind: asset.Type, data: asset.Data, gzip: asset.Gzip, life: assetLife, immutable: true,
+	})
+}
+
+// showHelp is GET /help.
+func (s *Server) showHelp(w http.ResponseWriter, r *http.Request) error {
+	return s.show(w, r, http.StatusOK, page.Help{Frame: s.frame(r)})
+}
+
+// showNoIcon tells browsers that there is none, once a day.
+func showNoIcon(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Cache-Control", "public, max-age=86400")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// showRobots keeps the portal out of search engines.
+func showRobots(w http.ResponseWriter, r *http.Request) {
+	_ = servePublic(w, r, publicFile{
+		kind: "text/plain; charset=utf-8", data: []byte("User-agent: *\nDisallow: /\n"), life: anchorLife,
+	})
+}
+
+// redirectToHTTPS sends whoever came by plain http to the same address of the
+// https side. A form is not sent on: it has already gone over the wire.
+func (s *Server) redirectToHTTPS(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return enroll.ErrNotFound
+	}
+	target := s.origin() + r.URL.EscapedPath()
+	if r.URL.RawQuery != "" {
+		target += "?" + r.URL.RawQuery
+	}
+	w.Header().Set("Location", target)
+	w.WriteHeader(http.StatusPermanentRedirect)
+	return nil
+}

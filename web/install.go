@@ -1,0 +1,113 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"certportal/deliver"
+	"certportal/enroll"
+	"certportal/web/page"
+)
+
+// makingLimit is how long a page waits for the issuer before it says that the
+// issuer does not answer.
+const makingLimit = 2 * time.Minute
+
+// showInstall is GET /devices/{id}/install: the file, its password and the steps
+// of the platform, or of the one that ?p= asks for.
+func (s *Server) showInstall(w http.ResponseWriter, r *http.Request) error {
+	d, err := s.keptDevice(r)
+	if err != nil {
+		return err
+	}
+	if d.Certificate.Status == enroll.Pending {
+		return s.showMaking(w, r, d)
+	}
+	pickup, open, err := s.openPickup(r, d)
+	if err != nil {
+		return err
+	}
+	platform, chosen := platformParam(r)
+	if !chosen {
+		platform = d.Platform
+	}
+	client := clientOf(r)
+	p := page.Install{
+		Frame: s.frame(r), Device: s.card(d), Platform: string(platform),
+		Detected: client.Platform, Browser: client.Browser, TokenForNewFile: newFormToken(),
+	}
+	for _, a := range s.anchors.further {
+		p.Anchors = append(p.Anchors, page.Anchor{Name: a.title(), Href: a.href("cer")})
+	}
+	p.ServerAnchor = len(p.Anchors) > 0
+	if open {
+		s.offerFile(r, &p, pickup, formatFor(platform, client))
+		// Once only: a reload must not use up the reads.
+		p.AutoStart = p.Download != "" && !client.Mobile && client.Platform == string(platform) &&
+			pickup.ReadsLeft == enroll.MaxReads
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+// offerFile puts password and addresses on the page. The address names the
+// format, so that a download manager with another User-Agent gets the same
+// bytes.
+func (s *Server) offerFile(r *http.Request, p *page.Install, pickup enroll.Pickup, format deliver.Format) {
+	p.Password = deliver.GroupPassword(pickup.Password)
+	p.Expires, p.ReadsLeft, p.Format = pickup.Expires, pickup.ReadsLeft, string(format)
+	if pickup.ReadsLeft == 0 {
+		return
+	}
+	file := "/d/" + string(s.pickupKey(r).Token(pickup.Serial)) + "/" +
+		url.PathEscape(deliver.FileName(s.org, pickup.Device.Name, "p12")) + "?format="
+	p.Download, p.OtherFormat = file+string(format), file+string(format.Other())
+}
+
+// showMaking waits, for a while.
+func (s *Server) showMaking(w http.ResponseWriter, r *http.Request, d enroll.Device) error {
+	if waited := s.now().Sub(d.Certificate.Requested); waited > makingLimit {
+		return &enroll.Outage{
+			Part: enroll.PartIssuer,
+			Err:  fmt.Errorf("certificate %s pending since %s", d.Certificate.Serial, waited.Round(time.Second)),
+		}
+	}
+	return s.show(w, r, http.StatusOK, page.Making{Frame: s.frame(r), Device: d.Name})
+}
+
+// submitInstall is POST /devices/{id}/install: a new key, certificate and file
+// for a device, which revokes what it had.
+func (s *Server) submitInstall(w http.ResponseWriter, r *http.Request) error {
+	f, err := readForm(r, "request")
+	if err != nil {
+		return err
+	}
+	token, err := formToken(f)
+	if err != nil {
+		return err
+	}
+	d, err := s.keptDevice(r)
+	if err != nil {
+		return err
+	}
+	done, err := s.registrar.Enroll(r.Context(), enroll.Request{
+		By: s.by(r), Device: d.ID, Name: d.Name, Platform: d.Platform,
+		Idempotent: token, PickupKey: s.pickupKey(r),
+	})
+	if err == nil {
+		return redirect(w, installPath(done.Device))
+	}
+	var refusal *enroll.Refusal
+	if errors.As(err, &refusal) && refusal.Reason == enroll.QuotaReached {
+		devices, err := s.registrar.Devices(r.Context(), s.person(r).person)
+		if err != nil {
+			return err
+		}
+		return s.showQuota(w, r, devices)
+	}
+	return &retryable{err, &page.Retry{
+		Action: installPath(d.ID), Fields: []page.Hidden{{Name: "request", Value: token}},
+	}}
+}

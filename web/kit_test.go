@@ -1,0 +1,285 @@
+package web_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"certportal/ca"
+	"certportal/directory"
+	"certportal/enroll"
+	"certportal/ledger"
+	"certportal/revocation"
+	"certportal/store"
+	"certportal/web"
+	"certportal/web/page"
+)
+
+// password is that of everybody in these tests.
+const password = "correct horse battery"
+
+const (
+	iPhone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) " +
+		"Version/26.1 Mobile/15E148 Safari/604.1"
+	android = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) " +
+		"Chrome/142.0.0.0 Mobile Safari/537.36"
+	linux = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
+)
+
+// clock is the time of one portal, moved by hand.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// journal collects the log of one portal.
+type journal struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.String()
+}
+
+// fixedLists serves one list of the issuing CA.
+type fixedLists struct{ list revocation.List }
+
+func (f *fixedLists) CRL(issuer string) (revocation.List, bool) {
+	return f.list, issuer == f.list.Issuer
+}
+
+// portal is a whole portal on a temporary SQLite file, with an EC hierarchy.
+type portal struct {
+	t         testing.TB
+	clock     *clock
+	log       *journal
+	db        *store.DB
+	file      string // of the database
+	people    *directory.Builtin
+	registrar *enroll.Registrar
+	server    *web.Server
+	lists     *fixedLists
+	https     *httptest.Server
+	plain     *httptest.Server
+	root      *x509.Certificate
+	issuing   *x509.Certificate
+}
+
+// hierarchy is made once: keys and lints take their time.
+var hierarchy = sync.OnceValues(func() (*ca.Hierarchy, error) {
+	return ca.CreateHierarchy(ca.HierarchyConfig{
+		Organization: "Example", RootKind: ca.ECP256, IssuingKind: ca.ECP256,
+	}, start)
+})
+
+// start is when every test begins.
+var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// newPortal starts a portal with anna, ben and hedi of the helpdesk.
+func newPortal(t testing.TB, change ...func(*web.Config)) *portal {
+	t.Helper()
+	h, err := hierarchy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &portal{t: t, clock: &clock{now: start}, log: &journal{}, root: h.Root, issuing: h.Issuing}
+	p.file = filepath.Join(t.TempDir(), "portal.db")
+	log := slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if p.db, err = store.Open(t.Context(), store.Config{URL: "sqlite:" + p.file, Log: log}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.db.Close() })
+	if p.people, err = directory.NewBuiltin(p.db); err != nil {
+		t.Fatal(err)
+	}
+	p.add("anna", "Anna Muster", "Anna")
+	p.add("ben", "Ben Other", "Ben")
+	p.add("hedi", "Hedi Help", "Hedi", enroll.Helpdesk)
+	p.registrar = p.newRegistrar(h, log)
+	p.start(h, log, change)
+	return p
+}
+
+func (p *portal) add(login, name, given string, roles ...enroll.Role) {
+	p.t.Helper()
+	hash, err := passwordHash()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	err = p.db.AddAccount(p.t.Context(), enroll.Account{PasswordHash: hash, Person: enroll.Person{
+		ID: enroll.PersonID("id-of-" + login), Login: login, UPN: login + "@example.com", Name: name,
+		GivenName: given, Mail: login + "@example.com", Roles: roles, MayEnroll: true,
+	}}, ledger.Entry{At: p.clock.Now(), Action: ledger.AccountAdded, Actor: "system", Role: "system"})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// passwordHash is the hash of password, made by a directory of its own, once: it
+// is slow by design.
+var passwordHash = sync.OnceValues(func() (string, error) {
+	folder, err := os.MkdirTemp("", "certportal-web")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(folder)
+	db, err := store.Open(context.Background(), store.Config{URL: filepath.Join(folder, "people.db")})
+	if err != nil {
+		return "", err
+	}
+	defer db.Close()
+	people, err := directory.NewBuiltin(db)
+	if err != nil {
+		return "", err
+	}
+	_, err = people.Add(context.Background(), directory.NewAccount{
+		Login: "x", UPN: "x@example.com", Password: password,
+	}, ledger.Entry{})
+	if err != nil {
+		return "", err
+	}
+	account, err := db.AccountByLogin(context.Background(), "x")
+	return account.PasswordHash, err
+})
+
+func (p *portal) newRegistrar(h *ca.Hierarchy, log *slog.Logger) *enroll.Registrar {
+	p.t.Helper()
+	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	profile, err := ca.NewProfile(ca.ProfileConfig{
+		Name: "User", CRLURLs: []string{"http://example.com/crl/issuing.crl"},
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	r, err := enroll.New(enroll.Config{
+		Directory: p.people, Issuer: issuer, Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
+		Records: p.db, Inventory: p.db, Pickups: p.db,
+		Chain: []*x509.Certificate{h.Issuing}, Now: p.clock.Now, Log: log,
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return r
+}
+
+func (p *portal) start(h *ca.Hierarchy, log *slog.Logger, change []func(*web.Config)) {
+	p.t.Helper()
+	signIn, err := enroll.NewSignIn(enroll.SignInConfig{
+		Directory: p.people, Attempts: p.db, Records: p.db, Now: p.clock.Now, Log: log,
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	renderer, err := page.New(page.Config{
+		Org: "Example", Helpdesk: page.Helpdesk{Phone: "+49 89 1234"}, Location: time.UTC,
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.lists = &fixedLists{revocation.List{
+		Issuer: "issuing", Number: 1, ThisUpdate: start, NextUpdate: start.Add(72 * time.Hour),
+		DER: bytes.Repeat([]byte("a list of revoked certificates "), 100),
+	}}
+	p.https = httptest.NewUnstartedServer(nil)
+	origin := &url.URL{Scheme: "https", Host: p.https.Listener.Addr().String()}
+	config := web.Config{
+		Registrar: p.registrar, SignIn: signIn, Sessions: p.db, Lists: p.lists, Renderer: renderer,
+		Anchors: []web.Anchor{
+			{Name: "root", Cert: h.Root, Own: true},
+			{Name: "issuing", Cert: h.Issuing, Own: true, Issuing: true},
+		},
+		Org: "Example", PublicURL: origin, Log: log, Now: p.clock.Now,
+	}
+	for _, c := range change {
+		c(&config)
+	}
+	if p.server, err = web.New(config); err != nil {
+		p.t.Fatal(err)
+	}
+	p.https.Config.Handler = p.server.Handler()
+	p.https.StartTLS()
+	p.plain = httptest.NewServer(p.server.PlainHandler())
+	p.t.Cleanup(func() {
+		p.https.Close()
+		p.plain.Close()
+		if log := p.log.String(); strings.Contains(log, "rendering page") {
+			p.t.Errorf("a page was not rendered: %s", log)
+		}
+	})
+}
+
+// certificates counts the certificates of a person, by status.
+func (p *portal) certificates(login string) map[enroll.Status]int {
+	p.t.Helper()
+	account, err := p.db.AccountByLogin(p.t.Context(), login)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	devices, err := p.db.Devices(p.t.Context(), account.ID)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	count := map[enroll.Status]int{}
+	for _, d := range devices {
+		count[d.Certificate.Status]++
+	}
+	return count
+}
+
+// entries counts the ledger entries of an action.
+func (p *portal) entries(action ledger.Action) int {
+	p.t.Helper()
+	all, err := p.db.Entries(context.Background(), 0, 10_000)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	n := 0
+	for _, e := range all {
+		if e.Action == action {
+			n++
+		}
+	}
+	return n
+}
+
+func newSerial(t *testing.T) ca.Serial {
+	t.Helper()
+	serial, err := ca.NewSerial(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serial
+}

@@ -1,0 +1,79 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"certportal/deliver"
+	"certportal/enroll"
+	"certportal/revocation"
+)
+
+// listLife is the longest a cache on the way may keep a list. Whoever checks a
+// certificate keeps it until its NextUpdate anyway; a proxy must not add to the
+// time until a revocation is seen.
+const listLife = time.Hour
+
+// listCache holds the lists as they are sent, made once for each number.
+type listCache struct {
+	lists Lists
+	gzip  *compressor
+
+	mu   sync.Mutex
+	made map[string]*sentList
+}
+
+// sentList is one list with its tag, and compressed for the first client that
+// takes it so: a long list takes a second.
+type sentList struct {
+	list revocation.List
+	etag string
+	gzip func() []byte
+}
+
+// find returns the newest list of the issuer.
+func (c *listCache) find(issuer string) (*sentList, bool) {
+	list, ok := c.lists.CRL(issuer)
+	if !ok {
+		return nil, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if sent := c.made[issuer]; sent != nil && sent.list.Number == list.Number {
+		return sent, true
+	}
+	sent := &sentList{list: list, etag: contentTag(list.DER)}
+	sent.gzip = sync.OnceValue(func() []byte {
+		small, err := c.gzip.compress(list.DER)
+		if err != nil || len(small) >= len(list.DER) {
+			return nil
+		}
+		return small
+	})
+	if c.made == nil {
+		c.made = map[string]*sentList{}
+	}
+	c.made[issuer] = sent
+	return sent, true
+}
+
+// serveList is GET /crl/{issuer}.crl (RFC 5280 section 4.2.1.13).
+func (s *Server) serveList(w http.ResponseWriter, r *http.Request) error {
+	sent, ok := s.lists.find(chi.URLParam(r, "issuer"))
+	if !ok {
+		return fmt.Errorf("finding revocation list: %w", enroll.ErrNotFound)
+	}
+	f := publicFile{
+		kind: deliver.TypeCRL, data: sent.list.DER, etag: sent.etag, modified: sent.list.ThisUpdate,
+		life: min(listLife, sent.list.NextUpdate.Sub(s.now())),
+	}
+	w.Header().Set("Vary", "Accept-Encoding")
+	if acceptsGzip(r) {
+		f.gzip = sent.gzip()
+	}
+	return servePublic(w, r, f)
+}

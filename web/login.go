@@ -1,0 +1,113 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"unicode"
+
+	"certportal/enroll"
+	"certportal/web/page"
+)
+
+// maxTriesShown is from how many tries left on the sign-in page counts them
+// down.
+const maxTriesShown = 2
+
+// showLogin is GET /login.
+func (s *Server) showLogin(w http.ResponseWriter, r *http.Request) error {
+	next, _ := localPath(r.URL.Query().Get("next"))
+	_, ok, err := s.signedIn(r)
+	if ok {
+		return redirect(w, orHome(next))
+	}
+	// A cookie that opens nothing any more belongs to a session that ran out.
+	// When it cannot be looked up, nothing is claimed.
+	_, cookieErr := r.Cookie(sessionCookie)
+	return s.show(w, r, http.StatusOK, page.Login{
+		Frame: s.frame(r), Example: s.example, Next: next,
+		TimedOut: err == nil && cookieErr == nil,
+	})
+}
+
+// submitLogin is POST /login. Fields left empty never reach the directory.
+func (s *Server) submitLogin(w http.ResponseWriter, r *http.Request) error {
+	f, err := readForm(r, "username", "password", "next")
+	if err != nil {
+		return err
+	}
+	next, _ := localPath(f["next"])
+	p := page.Login{Frame: s.frame(r), Username: strings.TrimSpace(f["username"]), Example: s.example, Next: next}
+	p.Frame.Path = signInAddress(next) // the query of the form's page did not come along
+	if p.Errors = missing(p.Username, f["password"]); len(p.Errors) > 0 {
+		return s.show(w, r, http.StatusUnprocessableEntity, p)
+	}
+	person, err := s.authenticate(r, p.Username, f["password"])
+	if errors.Is(err, enroll.ErrCredentials) {
+		var wrong *enroll.Wrong
+		if errors.As(err, &wrong) && wrong.Left <= maxTriesShown {
+			p.TriesLeft = wrong.Left
+		}
+		p.Errors = []page.FieldError{{Field: "username", Key: page.ErrWrong}}
+		// 401 without WWW-Authenticate: there is no scheme to offer, and a browser
+		// must never be asked for NTLM or Negotiate here (attack A14).
+		return s.show(w, r, http.StatusUnauthorized, p)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.openSession(w, r, person); err != nil {
+		return err
+	}
+	return redirect(w, orHome(next))
+}
+
+// authenticate asks whether name and password belong together. A name with
+// control characters is nobody's: it is answered here, as wrong.
+func (s *Server) authenticate(r *http.Request, username, password string) (enroll.Person, error) {
+	if strings.ContainsFunc(username, unicode.IsControl) {
+		return enroll.Person{}, enroll.ErrCredentials
+	}
+	by := enroll.By{Role: enroll.Employee, Address: clientAddress(r), Request: visitOf(r).ref}
+	return s.signIn.Authenticate(r.Context(), username, password, by)
+}
+
+// missing lists the fields that were left empty.
+func missing(username, password string) []page.FieldError {
+	var errs []page.FieldError
+	if username == "" {
+		errs = append(errs, page.FieldError{Field: "username", Key: page.ErrUsernameEmpty})
+	}
+	if password == "" {
+		errs = append(errs, page.FieldError{Field: "password", Key: page.ErrPasswordEmpty})
+	}
+	return errs
+}
+
+// submitLogout is POST /logout. It is recorded first: a sign-out that the ledger
+// does not know did not happen.
+func (s *Server) submitLogout(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readForm(r); err != nil {
+		return err
+	}
+	if err := s.signIn.SignedOut(r.Context(), s.by(r)); err != nil {
+		return err
+	}
+	session, err := s.sessions.Get(r, sessionCookie)
+	if err == nil {
+		session.Options.MaxAge = -1
+		err = session.Save(r, w)
+	}
+	if err != nil {
+		return &enroll.Outage{Part: enroll.PartStore, Err: err}
+	}
+	return redirect(w, "/login")
+}
+
+// orHome is the page after signing in.
+func orHome(next string) string {
+	if next == "" || next == "/login" || strings.HasPrefix(next, "/login?") || next == "/logout" {
+		return "/"
+	}
+	return next
+}

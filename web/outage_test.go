@@ -1,0 +1,113 @@
+package web_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// TestMaking shows a page that waits while the certificate is being signed.
+func TestMaking(t *testing.T) {
+	p := newPortal(t)
+	b := p.signedIn("anna", iPhone)
+	account, err := p.db.AccountByLogin(t.Context(), "anna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := reserve(t, p, account.ID)
+	if got := b.get("/devices/" + id + "/install"); got.status != 200 || !strings.Contains(string(got.body), "refresh") {
+		t.Errorf("got %d, want a page that reloads: %s", got.status, got.text())
+	}
+	p.clock.pass(3 * time.Minute)
+	got := b.get("/devices/" + id + "/install")
+	if got.status != 503 || got.header.Get("Retry-After") == "" {
+		t.Errorf("after three minutes: got %d, want 503", got.status)
+	}
+}
+
+// TestStoreGone closes the database under a running portal.
+func TestStoreGone(t *testing.T) {
+	p := newPortal(t)
+	b := p.signedIn("anna", iPhone)
+	device := b.enrol("Anna's iPhone", "ios")
+	href, _ := b.download(device)
+	if err := p.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	form := "application/x-www-form-urlencoded"
+	tests := []struct {
+		name, method, path string
+		status             int
+	}{
+		{"home", http.MethodGet, "/", 503},
+		{"new", http.MethodPost, "/new", 503},
+		{"file", http.MethodGet, href, 503},
+		{"sign-in", http.MethodPost, "/login", 503},
+		{"sign-in page", http.MethodGet, "/login", 200},
+		{"help", http.MethodGet, "/help", 200},
+		{"anchors", http.MethodGet, "/ca", 200},
+		{"root", http.MethodGet, "/ca/root.cer", 200},
+		{"list", http.MethodGet, "/crl/issuing.crl", 200},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			body := strings.NewReader("")
+			if tt.path == "/login" && tt.method == http.MethodPost {
+				body = strings.NewReader("username=anna&password=x")
+			}
+			got := b.do(tt.method, tt.path, body, "Content-Type", form)
+			if got.status != tt.status {
+				t.Errorf("got %d, want %d: %s", got.status, tt.status, got.text())
+			}
+			if tt.status == 503 && got.header.Get("Retry-After") == "" {
+				t.Error("no Retry-After")
+			}
+			if strings.Contains(string(got.body), "sql") {
+				t.Errorf("the page tells the cause: %s", got.text())
+			}
+		})
+	}
+}
+
+// reserve records the intent to issue, as the registrar does before it signs,
+// and returns the device's id.
+func reserve(t *testing.T, p *portal, person enroll.PersonID) string {
+	t.Helper()
+	device := enroll.Device{ID: "waiting", Person: person, Name: "Slow", Platform: enroll.IOS, Created: p.clock.Now()}
+	err := p.db.Reserve(context.Background(), enroll.Reservation{
+		Serial: newSerial(t), Kind: enroll.KindUser, Profile: "User", Requested: p.clock.Now(),
+		NotBefore: p.clock.Now(), NotAfter: p.clock.Now().Add(time.Hour),
+		Person: person, Device: device, NewDevice: true, Idempotent: "slow", Quota: 5,
+		Entry: ledger.Entry{At: p.clock.Now(), Action: ledger.CertificateReserved},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(device.ID)
+}
+
+// TestIssuerGone lets the issuing CA run out: nothing is issued, and trying again
+// sends the same form.
+func TestIssuerGone(t *testing.T) {
+	p := newPortal(t)
+	p.clock.pass(6 * 365 * 24 * time.Hour)
+	b := p.signedIn("anna", iPhone)
+	got := b.post("/new", "name", "Anna's iPhone", "platform", "ios", "request", "the-same")
+	if got.status != 503 || got.header.Get("Retry-After") == "" {
+		t.Fatalf("got %d, want 503: %s", got.status, got.text())
+	}
+	if got.value("request") != "the-same" || got.value("name") != "Anna's iPhone" || got.value("platform") != "ios" {
+		t.Errorf("trying again sends %q, %q, %q", got.value("request"), got.value("name"), got.value("platform"))
+	}
+	if n := p.entries(ledger.CertificateReserved); n != 0 {
+		t.Errorf("got %d serials reserved, want none", n)
+	}
+	if log := p.log.String(); !strings.Contains(log, "part out of order") || !strings.Contains(log, got.header.Get("X-Request-Id")) {
+		t.Error("the log does not tell the operator")
+	}
+}

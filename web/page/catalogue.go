@@ -1,0 +1,150 @@
+package page
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"github.com/nicksnyder/go-i18n/v2/i18n"
+	"github.com/nicksnyder/go-i18n/v2/i18n/template"
+	"golang.org/x/text/language"
+)
+
+// catalogue finds sentences by language and key.
+type catalogue struct {
+	bundle     *i18n.Bundle
+	localizers map[string]*i18n.Localizer
+}
+
+// words is text of the catalogue itself, such as a date: it stands in a sentence
+// without being set apart.
+type words string
+
+// readCatalogues reads locales/{language}.json of files, one per language.
+func readCatalogues(files fs.FS, languages []string) (*catalogue, error) {
+	c := &catalogue{bundle: i18n.NewBundle(language.English), localizers: map[string]*i18n.Localizer{}}
+	c.bundle.RegisterUnmarshalFunc("json", json.Unmarshal)
+	for _, lang := range languages {
+		name := "locales/" + lang + ".json"
+		data, err := fs.ReadFile(files, name)
+		if err != nil {
+			return nil, fmt.Errorf("reading catalogue %s: %w", name, err)
+		}
+		if err := c.add(lang, data); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (c *catalogue) add(lang string, data []byte) error {
+	if _, err := c.bundle.ParseMessageFileBytes(data, lang+".json"); err != nil {
+		return fmt.Errorf("parsing catalogue %s: %w", lang, err)
+	}
+	c.localizers[lang] = i18n.NewLocalizer(c.bundle, lang)
+	return nil
+}
+
+// known gives the language a page is written in: lang, or English.
+func (c *catalogue) known(lang string) string {
+	if _, ok := c.localizers[lang]; ok {
+		return lang
+	}
+	return English
+}
+
+// Values stand in a sentence as marks first, so that asterisks or braces in a
+// name are never read as markup. The marks are private-use characters, which no
+// catalogue contains.
+const (
+	markOpen  = '\ue000'
+	markClose = '\ue001'
+)
+
+// sentence finds a sentence and fills it. args are pairs of a name and a value;
+// the value named Count, a number, also picks the plural form (CLDR).
+func (c *catalogue) sentence(lang, key string, args ...any) (sentence, error) {
+	if len(args)%2 != 0 {
+		return nil, fmt.Errorf("filling sentence %s: odd number of arguments", key)
+	}
+	data := map[string]string{}
+	var values []string
+	config := &i18n.LocalizeConfig{
+		MessageID: key, TemplateData: data,
+		TemplateParser: &template.TextParser{Option: "missingkey=error"},
+	}
+	for i := 0; i < len(args); i += 2 {
+		name, ok := args[i].(string)
+		if !ok {
+			return nil, fmt.Errorf("filling sentence %s: argument %d is no name", key, i)
+		}
+		switch value := args[i+1].(type) {
+		case int:
+			data[name] = strconv.Itoa(value)
+			if name == "Count" {
+				config.PluralCount = value
+			}
+		case words:
+			data[name] = string(value)
+		default:
+			data[name] = string(markOpen) + strconv.Itoa(len(values)) + string(markClose)
+			values = append(values, fmt.Sprint(value))
+		}
+	}
+	text, err := c.localizers[c.known(lang)].Localize(config)
+	var missing *i18n.MessageNotFoundErr
+	// A sentence that one language lacks is shown in English; that none lacks any
+	// is tested.
+	if err != nil && (text == "" || !errors.As(err, &missing)) {
+		return nil, fmt.Errorf("finding sentence %s: %w", key, err)
+	}
+	return parseSentence(text, values)
+}
+
+// segment is a piece of a sentence.
+type segment struct {
+	Text   string
+	Strong bool // stands between ** and **
+	Value  bool // was filled in: somebody's text, of whatever direction
+}
+
+// sentence is a text of the catalogue, filled. As a string it is plain text; the
+// partial "rich" writes it with bold words and values set apart.
+type sentence []segment
+
+// String is the sentence as plain text.
+func (s sentence) String() string {
+	var b strings.Builder
+	for _, piece := range s {
+		b.WriteString(piece.Text)
+	}
+	return b.String()
+}
+
+// parseSentence cuts the text at ** and at the marks of values.
+func parseSentence(text string, values []string) (sentence, error) {
+	var s sentence
+	for i, part := range strings.Split(text, "**") {
+		strong := i%2 == 1
+		for part != "" {
+			before, rest, found := strings.Cut(part, string(markOpen))
+			if before != "" {
+				s = append(s, segment{Text: before, Strong: strong})
+			}
+			if !found {
+				break
+			}
+			number, after, _ := strings.Cut(rest, string(markClose))
+			n, err := strconv.Atoi(number)
+			if err != nil || n < 0 || n >= len(values) {
+				return nil, fmt.Errorf("filling sentence %q: no value %q", text, number)
+			}
+			s = append(s, segment{Text: values[n], Strong: strong, Value: true})
+			part = after
+		}
+	}
+	return s, nil
+}

@@ -1,0 +1,116 @@
+package page
+
+import "time"
+
+// The states of a device, as DeviceCard.Status names them. Each is shown as a
+// word with a colour, never as a colour alone.
+const (
+	StatusWorking      = "working"
+	StatusExpires      = "expires" // working, and DaysLeft is 30 or less
+	StatusExpired      = "expired"
+	StatusRevoked      = "revoked"
+	StatusNotInstalled = "notinstalled" // issued, the file was never fetched
+	StatusMaking       = "making"       // being issued
+)
+
+// DeviceCard is a device as the lists show it.
+type DeviceCard struct {
+	ID       string // of the address /devices/{id}
+	Name     string
+	Platform string    // one of the platforms
+	Serial   string    // of the newest certificate, hexadecimal; may be empty
+	Status   string    // one of the states
+	NotAfter time.Time // end of the certificate; zero while there is none
+	DaysLeft int       // whole days until NotAfter, used by StatusExpires
+}
+
+// Home is /: somebody's own devices, newest first. Without any device it invites
+// to get a certificate for this one.
+type Home struct {
+	Frame
+	Platform string // as Detect guessed it; decides the words of the button
+	Devices  []DeviceCard
+	Old      []DeviceCard // ended more than 30 days ago, folded away
+	Used     int
+	Limit    int
+	Mobile   bool   // the page is open on a phone or tablet
+	Services string // what the certificate opens, such as "mail"; empty takes the renderer's
+}
+
+func (Home) name() string { return "home" }
+
+// Wording picks the words of the button by the device that asks. A Mac may be an
+// iPad, so it is just a device.
+func (p Home) Wording() string {
+	switch {
+	case p.Mobile:
+		return "phone"
+	case p.Platform == Windows, p.Platform == Linux:
+		return "computer"
+	}
+	return "device"
+}
+
+// NewDevice is /new. The form posts name, platform and request.
+type NewDevice struct {
+	Frame
+	Name        string // as it was typed; empty shows Suggested, unless there are errors
+	Suggested   string // as Renderer.SuggestName gives it
+	Platform    string // one of the platforms, sent along
+	Token       string // idempotency token, sent along as "request"
+	Guessed     bool   // the platform is a guess, not a choice
+	Errors      []FieldError
+	DuplicateID string // device that has the name already; optional
+}
+
+func (NewDevice) name() string { return "new" }
+
+func (p NewDevice) faults() []FieldError { return p.Errors }
+
+// Value is what stands in the field.
+func (p NewDevice) Value() string {
+	if p.Name == "" && len(p.Errors) == 0 {
+		return p.Suggested
+	}
+	return p.Name
+}
+
+// ChoosePlatform is /new/platform: a GET form that leads back to /new?p=….
+type ChoosePlatform struct {
+	Frame
+	Selected  string // one of the platforms; may be empty
+	IPadMaybe bool   // says it is a Mac, and may be an iPad
+}
+
+func (ChoosePlatform) name() string { return "platform" }
+
+// Device is /devices/{id}. Getting a new file posts request to
+// /devices/{id}/install; removing starts at /devices/{id}/remove.
+type Device struct {
+	Frame
+	Device    DeviceCard
+	Created   time.Time // when the device was named
+	Delivered time.Time // first complete download; zero before
+	PickupEnd time.Time // until when the file can be fetched; zero when that is over
+	Token     string    // idempotency token for "Get a new file"
+	Removed   bool      // the device is out of use: facts only, no buttons
+}
+
+func (Device) name() string { return "device" }
+
+// RemoveDevice asks before /devices/{id}/remove is posted, without any field.
+type RemoveDevice struct {
+	Frame
+	Device DeviceCard
+}
+
+func (RemoveDevice) name() string { return "remove" }
+
+// Quota says that no further device fits, and offers to remove one.
+type Quota struct {
+	Frame
+	Limit   int
+	Devices []DeviceCard
+}
+
+func (Quota) name() string { return "quota" }

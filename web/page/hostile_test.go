@@ -1,0 +1,153 @@
+package page_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+
+	"certportal/web/page"
+)
+
+// hostileTexts are what a directory, a form or a header may hold.
+func hostileTexts() []string {
+	return []string{
+		`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `'"/><svg/onload=alert(1)>`, `</title><script>alert(1)</script>`,
+		`javascript:alert(1)`, `{{.T "x"}}`, `**bold** {{.Org}}`, "\ue0000\ue001", "a\u202eb\u2066c", `&lt;b&gt;`, "<!--", "]]>",
+		`" onfocus="alert(1)" autofocus="`, "\x00\x01\xff\xfe", "%s%n%00", `//evil.example/`, `\\evil.example\`, "https://evil.example/",
+		"a.very.long.local.part.of.an.electronic.mail.address@a.very.long.company.example.com",
+		strings.Repeat("W", 400),
+	}
+}
+
+// hostilePages puts one text into every field that takes foreign text.
+func hostilePages(x string) []page.Page {
+	f := page.Frame{Lang: x, Path: x, SignedIn: x, Ref: x, InApp: x, PageURL: x}
+	d := page.DeviceCard{ID: x, Name: x, Platform: x, Serial: x, Status: x, NotAfter: noon()}
+	var pages []page.Page
+	for _, kind := range kinds() {
+		pages = append(pages, page.Problem{Frame: f, Kind: kind, Platform: x, DeviceName: x, DeviceID: x, Detail: x,
+			Retry: &page.Retry{Action: x, Fields: []page.Hidden{{Name: x, Value: x}}}})
+	}
+	steps := page.Install{Frame: f, Device: d, Password: []string{x, x}, Download: x, OtherFormat: x, Format: x, Detected: page.IOS,
+		Browser: x, Anchors: []page.Anchor{{Name: x, Href: x}}, AutoStart: true, TokenForNewFile: x}
+	for _, platform := range []string{page.IOS, page.Android, page.Windows, page.MacOS, page.Linux, x} {
+		steps.Platform = platform
+		pages = append(pages, steps, page.Anchors{Frame: f, Platform: platform, ChainPEM: x, ChainP7B: x,
+			Items: []page.AnchorItem{{Name: x, Subject: x, Fingerprint: x, HrefCER: x, HrefPEM: x}}})
+	}
+	return append(pages,
+		page.Login{Frame: f, Username: x, Example: x, Next: x, Errors: []page.FieldError{{Field: "username", Key: page.ErrWrong, Value: x}}},
+		page.Home{Frame: f, Platform: x, Devices: []page.DeviceCard{d}, Old: []page.DeviceCard{d}, Services: x},
+		page.NewDevice{Frame: f, Name: x, Suggested: x, Platform: x, Token: x, DuplicateID: x,
+			Errors: []page.FieldError{{Field: "name", Key: page.ErrNameTaken, Value: x}}},
+		page.ChoosePlatform{Frame: f, Selected: x}, page.Making{Frame: f, Device: x},
+		page.Device{Frame: f, Device: d, Token: x}, page.RemoveDevice{Frame: f, Device: d},
+		page.Quota{Frame: f, Devices: []page.DeviceCard{d}}, page.Help{Frame: f}, page.Paused{Frame: f},
+	)
+}
+
+// tags are the elements of a page, in order: what foreign text must not change.
+func tags(root *html.Node) string {
+	var b strings.Builder
+	walk(root, func(n *html.Node) {
+		if n.Type == html.ElementNode {
+			b.WriteString(n.Data + " ")
+		}
+	})
+	return b.String()
+}
+
+func TestA18_HostileTextStaysText(t *testing.T) {
+	r := renderer(t)
+	for _, x := range hostileTexts() {
+		for _, p := range hostilePages(x) {
+			data := render(t, r, p)
+			root := parse(t, data)
+			for _, script := range elements(root, "script") {
+				if script.FirstChild != nil || !strings.HasPrefix(attr(script, "src"), "/static/app.") {
+					t.Fatalf("%T with %.40q: a script of its own", p, x)
+				}
+			}
+			if n := len(elements(root, "script")); n != 1 {
+				t.Fatalf("%T with %.40q: %d scripts", p, x, n)
+			}
+			walk(root, func(n *html.Node) {
+				for _, a := range n.Attr {
+					if strings.HasPrefix(a.Key, "on") || a.Key == "autofocus" || a.Key == "style" {
+						t.Errorf("%T with %.40q: attribute %s", p, x, a.Key)
+					}
+					if a.Key == "href" || a.Key == "action" || a.Key == "src" || a.Key == "content" {
+						if strings.Contains(strings.ToLower(a.Val), "javascript:") && !strings.Contains(a.Val, "/javascript:") {
+							t.Errorf("%T with %.40q: %s is %q", p, x, a.Key, a.Val)
+						}
+					}
+				}
+			})
+			if bytes.Contains(data, []byte("<img src=x")) {
+				t.Errorf("%T with %.40q: markup came through", p, x)
+			}
+		}
+	}
+}
+
+// The mark of a value must not be mistaken for one that stands in the value.
+func TestA18_ValuesAreNotMarkup(t *testing.T) {
+	r := renderer(t)
+	for _, name := range []string{"**bold**", "{{.Org}}", "\ue0000\ue001"} {
+		root := parse(t, render(t, r, page.RemoveDevice{Device: page.DeviceCard{Name: name}}))
+		h1 := elements(root, "h1")[0]
+		if got, want := text(h1), "Remove "+name+"?"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		bdi := elements(h1, "bdi")
+		if len(bdi) != 1 || text(bdi[0]) != name {
+			t.Errorf("name %q is not set apart from the sentence", name)
+		}
+	}
+}
+
+// Foreign text must not open or close elements: the skeleton of a page is the
+// same with and without markup in it.
+func TestA18_SkeletonStays(t *testing.T) {
+	r := renderer(t)
+	plain, hostile := hostilePages("x"), hostilePages(`</p></main><script>alert(1)</script><form action=//evil><h1>`)
+	for i := range plain {
+		got, want := tags(parse(t, render(t, r, hostile[i]))), tags(parse(t, render(t, r, plain[i])))
+		// Groups of a serial depend on its length.
+		trim := strings.NewReplacer("span ", "", "wbr ", "")
+		if trim.Replace(got) != trim.Replace(want) {
+			t.Errorf("%T: skeleton changed\n got %s\nwant %s", plain[i], got, want)
+		}
+	}
+}
+
+func TestA18_LanguageLinksStayHere(t *testing.T) {
+	r := renderer(t)
+	for _, path := range append(hostileTexts(), "/new?p=ios&lang=de", "?a=b#c") {
+		root := parse(t, render(t, r, page.Help{Frame: page.Frame{Path: path}}))
+		for _, a := range elements(elements(root, "footer")[0], "a") {
+			if href := attr(a, "href"); !strings.HasPrefix(href, "?") && href != "/help" {
+				t.Errorf("path %.40q: link leads to %q", path, href)
+			}
+		}
+	}
+}
+
+func TestShellName(t *testing.T) {
+	tests := []struct{ name, download, want string }{
+		{"plain", "/d/t/example-co.p12?format=legacy", "example-co.p12"},
+		{"space", "/d/t/a%20b.p12", "./'a b.p12'"},
+		{"command", "/d/t/$(id).p12", "./'$(id).p12'"},
+		{"quote", "/d/t/it's.p12", `./'it'\''s.p12'`},
+		{"option", "/d/t/-x.p12", "./'-x.p12'"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := (page.Install{Download: tt.download}).ShellName(); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

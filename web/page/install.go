@@ -1,0 +1,80 @@
+package page
+
+import (
+	"net/url"
+	"path"
+	"strings"
+	"time"
+)
+
+// The formats of the file, as Install.Format names them.
+const (
+	Legacy = "legacy" // older devices read it, and nearly all others
+	Modern = "modern" // Android 14 and newer, current desktops
+)
+
+// Install is /devices/{id}/install: the file, its password and the steps of one
+// platform. With an empty Download the time of the file is over, and the page
+// offers a new one instead: a form that posts request to the same path.
+type Install struct {
+	Frame
+	Device          DeviceCard
+	Password        []string // groups of the install password; nil when it is not shown any more
+	Download        string   // address of the file
+	OtherFormat     string   // address of the file in the other format; optional
+	Format          string   // of Download: Legacy or Modern
+	Platform        string   // whose steps are shown
+	Detected        string   // platform of the device that asks, as Detect guessed it; may be empty
+	Browser         string   // as Detect names it; on iOS all but Safari get a warning
+	Anchors         []Anchor // further roots this device must trust; their steps are shown
+	Expires         time.Time
+	ReadsLeft       int
+	ServerAnchor    bool   // the anchors vouch for a server: iOS must be told to trust them fully
+	AutoStart       bool   // starts the download by itself; for desktops only
+	TokenForNewFile string // idempotency token for "Get a new file"
+}
+
+func (Install) name() string { return "install" }
+
+// FileName is the last part of Download, as the browser will save it.
+func (p Install) FileName() string {
+	u, err := url.Parse(p.Download)
+	if err != nil || u.Path == "" {
+		return ""
+	}
+	return path.Base(u.Path)
+}
+
+// ShellName is FileName as a word of a shell command, quoted where it must be: a
+// person copies it into a terminal.
+func (p Install) ShellName() string {
+	name := p.FileName()
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r)
+	}
+	if name != "" && !strings.ContainsFunc(name, func(r rune) bool { return !plain(r) }) && name[0] != '-' {
+		return name
+	}
+	// The leading ./ keeps a name that starts with a dash from being an option.
+	return "./'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
+}
+
+// WrongBrowser reports that the browser saves the file instead of handing it to
+// the system: on iOS only Safari can (and the name is known).
+func (p Install) WrongBrowser() bool {
+	return p.Platform == IOS && p.Detected == IOS && p.Browser != "" && p.Browser != Safari
+}
+
+// Anchor is a root certificate to be installed beside the file.
+type Anchor struct {
+	Name string
+	Href string // of the DER file
+}
+
+// Making waits for a slow issuer; it reloads itself every five seconds.
+type Making struct {
+	Frame
+	Device string // name of the device
+}
+
+func (Making) name() string { return "making" }

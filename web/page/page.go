@@ -1,0 +1,80 @@
+// Package page holds what people see: one struct per page, the three languages,
+// the rendering, and the guess which device is asking.
+//
+// A page arrives here complete: the handlers decide, the structs carry facts,
+// and the words come from the language catalogues of package templates. Nothing
+// in here reads a clock, a request or a database. Every value is text that
+// somebody may have chosen with ill intent; html/template escapes it, it is set
+// apart from the sentence around it (<bdi>), and no value is ever marked as
+// safe. A misspelt field or a missing sentence fails the rendering as a whole,
+// so that half a page is never sent.
+//
+// The package refuses to know people, certificates and addresses beyond the
+// strings it prints. Language tags follow BCP 47, the choice of a language
+// RFC 9110 section 12.5.4 (Accept-Language).
+package page
+
+// Page is one page, ready to be rendered: one of the structs of this package.
+type Page interface {
+	// name is the file under pages/ and the first part of the catalogue keys.
+	name() string
+
+	// frame is what every page carries.
+	frame() Frame
+}
+
+// Frame is what every page carries, whatever it shows. Each page struct embeds
+// it.
+type Frame struct {
+	Lang     string // "en", "de" or "zh-Hans", as Match gives it; anything else is "en"
+	Path     string // path and query of this page, for the language links
+	SignedIn string // display name; empty when nobody is signed in
+	Ref      string // reference of the request, for the helpdesk; shown on problem and help pages
+	InApp    string // name of the in-app browser, as Detect gives it; empty for a real browser
+	PageURL  string // full address of this page, to be copied into a real browser
+}
+
+func (f Frame) frame() Frame { return f }
+
+// FieldError is one mistake in a form. It is shown twice with the same words: in
+// the summary above the heading, and at the field.
+type FieldError struct {
+	Field string // name of the form field, "username", "name", …
+	Key   string // catalogue key of the sentence, one of the Err… constants
+	Value string // what the sentence names, such as the device of that name
+	Limit int    // the number in the sentence, such as the longest length
+}
+
+// The mistakes a form can hold. "refusal." keys are "refusal." plus the reason
+// of a refusal of the registrar.
+const (
+	ErrUsernameEmpty = "login.username.empty"
+	ErrPasswordEmpty = "login.password.empty"
+	ErrWrong         = "login.wrong" // neither says which of the two is wrong
+	ErrNameEmpty     = "refusal.name-empty"
+	ErrNameLong      = "refusal.name-long"  // takes Limit
+	ErrNameTaken     = "refusal.name-taken" // takes Value, and NewDevice.DuplicateID for the link
+	ErrPlatform      = "refusal.platform"
+)
+
+// The platforms, as the form field "platform" and the query "p" name them.
+const (
+	IOS     = "ios"
+	Android = "android"
+	Windows = "windows"
+	MacOS   = "macos"
+	Linux   = "linux"
+)
+
+// platforms is the order in which the pages offer the platforms.
+func platforms() []string { return []string{IOS, Android, Windows, MacOS, Linux} }
+
+// Hidden is a form field that travels along unseen.
+type Hidden struct{ Name, Value string }
+
+// Retry is a form that sends the same act again, with the same idempotency key,
+// so that trying again never makes a second certificate.
+type Retry struct {
+	Action string // path the form posts to
+	Fields []Hidden
+}

@@ -1,0 +1,59 @@
+package page
+
+// newFile is what the form "Get a new file" needs.
+type newFile struct {
+	ID, Token string
+	Quiet     bool // something else on the page is more important
+}
+
+// NewFile gathers what the form "Get a new file" needs.
+func (v view) NewFile(id, token string, quiet bool) newFile {
+	return newFile{ID: id, Token: token, Quiet: quiet}
+}
+
+// trust is what the steps for a trust anchor need.
+type trust struct {
+	Platform string
+	Full     bool // it vouches for servers, so iOS needs a further switch
+}
+
+// Trust gathers what the steps for a trust anchor need.
+func (v view) Trust(platform string, full bool) trust {
+	return trust{Platform: platform, Full: full}
+}
+
+// problemKeys are the catalogue keys of a problem: heading, what happened and
+// means, what to do.
+type problemKeys struct{ H1, What, Do string }
+
+// ProblemKey finds the sentences of the problem. Two kinds have other words once
+// somebody is signed in: the directory then stopped an act, not a sign-in, and a
+// dead link has a device behind it.
+func (v view) ProblemKey() problemKeys {
+	p, ok := v.page.(Problem)
+	if !ok {
+		return problemKeys{}
+	}
+	key := "problem." + string(p.Kind)
+	switch {
+	case p.Kind == Directory && p.SignedIn != "":
+		key += ".inside"
+	case p.Kind == NotAllowed && p.Detail != "":
+		key += ".group"
+	}
+	return problemKeys{H1: key + ".h1", What: key + ".what", Do: key + ".do"}
+}
+
+// AskHelpdesk reports that only the helpdesk can help: the account is at fault,
+// and trying again would not change that.
+func (v view) AskHelpdesk() bool {
+	p, ok := v.page.(Problem)
+	if !ok {
+		return false
+	}
+	switch p.Kind {
+	case Locked, Disabled, ExpiredAccount, NotAllowed, NoUPN, NoSID, BadIdentity:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,48 @@
+package page
+
+import "time"
+
+// Kind says which problem a Problem page is about. Where the registrar has a
+// reason or a part for it, the kind is the same word, so that
+// page.Kind(refusal.Reason) and page.Kind(outage.Part) are kinds.
+type Kind string
+
+// The kinds there are, and the status code each is meant for.
+const (
+	NotFound         Kind = "notfound"         // 404
+	CrossSite        Kind = "crosssite"        // 403
+	Unreadable       Kind = "unreadable"       // 400
+	TooLarge         Kind = "toolarge"         // 413
+	MethodNotAllowed Kind = "methodnotallowed" // 405
+	TooMany          Kind = "toomany"          // 429, too many requests from one address
+	Server           Kind = "server"           // 500
+	Issuer           Kind = "issuer"           // 503, takes Retry
+	Directory        Kind = "directory"        // 503, takes Retry
+	Store            Kind = "store"            // 503, takes Retry
+	Locked           Kind = "locked"           // 423
+	Disabled         Kind = "disabled"         // 403
+	ExpiredAccount   Kind = "expired"          // 403
+	PasswordOld      Kind = "password-old"     // 403
+	NotAllowed       Kind = "not-allowed"      // 403
+	NoUPN            Kind = "no-upn"           // 403
+	NoSID            Kind = "no-sid"           // 403
+	BadIdentity      Kind = "bad-identity"     // 403
+	LinkExpired      Kind = "linkexpired"      // 410, takes DeviceID and DeviceName when the person is known
+	LinkUsed         Kind = "linkused"         // 410, takes At, Platform, and DeviceID and DeviceName
+	Changed          Kind = "changed"          // 409, somebody changed the thing in between
+)
+
+// Problem is a page of its own for what is not a mistake in a field: what
+// happened, what it means, what to do, whom to call.
+type Problem struct {
+	Frame
+	Kind       Kind
+	At         time.Time // when it happened, or until when it lasts; zero leaves the sentence out
+	Platform   string    // one of the platforms; empty leaves the sentence out
+	DeviceName string
+	DeviceID   string
+	Detail     string // name of the group for NotAllowed; optional
+	Retry      *Retry // "Try again"; nil offers a link home instead
+}
+
+func (Problem) name() string { return "problem" }

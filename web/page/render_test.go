@@ -1,0 +1,235 @@
+package page_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/html"
+
+	"certportal/web/page"
+)
+
+func renderer(t testing.TB) *page.Renderer {
+	t.Helper()
+	r, err := page.New(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	arabic, err := os.ReadFile("testdata/ar.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.AddCatalogue("ar", arabic); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func render(t testing.TB, r *page.Renderer, p page.Page) []byte {
+	t.Helper()
+	data, err := r.Render(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func parse(t testing.TB, data []byte) *html.Node {
+	t.Helper()
+	root, err := html.Parse(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+// everyPage calls check for every page in every state and language, the
+// right-to-left fixture included.
+func everyPage(t *testing.T, check func(t *testing.T, lang string, s sample, data []byte)) {
+	r := renderer(t)
+	for _, lang := range append(page.Languages(), "ar") {
+		for _, s := range filled(lang) {
+			t.Run(lang+"/filled/"+s.name, func(t *testing.T) { check(t, lang, s, render(t, r, s.page)) })
+		}
+		for _, s := range minimal(lang) {
+			t.Run(lang+"/minimal/"+s.name, func(t *testing.T) { check(t, lang, s, render(t, r, s.page)) })
+		}
+	}
+}
+
+func TestNoLeftovers(t *testing.T) {
+	key := regexp.MustCompile(`\b(login|home|new|install|steps|trouble|trust|device|remove|quota|problem|help|anchors|frame|refusal|status|platform)\.[a-z]`)
+	everyPage(t, func(t *testing.T, _ string, _ sample, data []byte) {
+		words := text(parse(t, data))
+		for _, leftover := range []string{"{{", "}}", "**", "<no value>", "\ue000", "%!"} {
+			if strings.Contains(words, leftover) {
+				t.Errorf("page shows %q", leftover)
+			}
+		}
+		words = strings.ReplaceAll(words, "help@", "") // of no address
+		words = strings.ReplaceAll(words, "helpdesk@example.com", "")
+		if m := key.FindString(words); m != "" {
+			t.Errorf("page shows the key %q", m)
+		}
+	})
+}
+
+func TestTitles(t *testing.T) {
+	everyPage(t, func(t *testing.T, lang string, s sample, data []byte) {
+		root := parse(t, data)
+		title, h1 := text(elements(root, "title")[0]), text(elements(root, "h1")[0])
+		if !strings.Contains(title, h1+" - ") {
+			t.Errorf("title %q does not name the heading %q", title, h1)
+		}
+		if lang != page.English {
+			return
+		}
+		wrong := len(elements(root, "html")) == 1 && bytes.Contains(data, []byte(`role="alert"`))
+		if got := strings.HasPrefix(title, "Error: "); got != wrong {
+			t.Errorf("title %q: marked as error %t, want %t", title, got, wrong)
+		}
+		if !strings.HasSuffix(title, " - Example Co Certificates") {
+			t.Errorf("title %q does not name the portal", title)
+		}
+	})
+}
+
+func TestWeight(t *testing.T) {
+	r := renderer(t)
+	var shared int
+	for _, name := range []string{"app.css", "app.js"} {
+		a, _ := r.Assets().Lookup(filepath.Base(r.Assets().Path(name)))
+		shared += len(a.Gzip)
+	}
+	everyPage(t, func(t *testing.T, _ string, _ sample, data []byte) {
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		_, _ = w.Write(data)
+		_ = w.Close()
+		if b.Len() > 8<<10 {
+			t.Errorf("HTML: %d bytes compressed, want at most 8 KB", b.Len())
+		}
+		if total := b.Len() + shared; total > 20<<10 {
+			t.Errorf("page in all: %d bytes, want at most 20 KB", total)
+		}
+	})
+}
+
+func TestErrorsStandTwice(t *testing.T) {
+	r := renderer(t)
+	data := render(t, r, page.Login{Errors: []page.FieldError{
+		{Field: "username", Key: page.ErrUsernameEmpty}, {Field: "password", Key: page.ErrPasswordEmpty}}})
+	root := parse(t, data)
+	for _, want := range []struct{ field, words string }{
+		{"username", "Enter your username"}, {"password", "Enter your password"},
+	} {
+		if got := text(byID(root, want.field+"-error")); got != "Error: "+want.words {
+			t.Errorf("at the field: got %q, want %q", got, want.words)
+		}
+		if !strings.Contains(text(byID(root, "summary")), want.words) {
+			t.Errorf("summary does not say %q", want.words)
+		}
+		if attr(byID(root, want.field), "aria-invalid") != "true" {
+			t.Errorf("field %s is not marked as wrong", want.field)
+		}
+	}
+	if v := attr(byID(root, "password"), "value"); v != "" {
+		t.Errorf("password field came back with %q", v)
+	}
+}
+
+func TestInstallPage(t *testing.T) {
+	r := renderer(t)
+	p := install(frame(page.English), page.IOS)
+	root := parse(t, render(t, r, p))
+	password := byID(root, "install-password")
+	if got, want := rawText(password), strings.Join(p.Password, ""); got != want {
+		t.Errorf("password as selected: got %q, want %q without separators", got, want)
+	}
+	if password.Data != "bdi" || attr(password, "dir") != "ltr" {
+		t.Error("password is not set apart from right-to-left text")
+	}
+	if got := attr(byID(root, "download"), "href"); got != p.Download {
+		t.Errorf("download: got %q, want %q", got, p.Download)
+	}
+	p.Password, p.Download = nil, ""
+	over := parse(t, render(t, r, p))
+	if byID(over, "download") != nil || byID(over, "install-password") != nil {
+		t.Error("a closed pickup still offers a file or a password")
+	}
+	form := elements(over, "main")[0]
+	if got := attr(elements(form, "input")[0], "value"); got != p.TokenForNewFile {
+		t.Errorf("token of the new file: got %q, want %q", got, p.TokenForNewFile)
+	}
+}
+
+func TestRefresh(t *testing.T) {
+	r := renderer(t)
+	auto := install(frame(page.English), page.Windows)
+	auto.AutoStart = true
+	tests := []struct {
+		name string
+		page page.Page
+		want string
+	}{
+		{"desktop starts the download", auto, "0;url=" + auto.Download},
+		{"phone waits for a tap", install(frame(page.English), page.IOS), ""},
+		{"making reloads", page.Making{}, "5"},
+		{"home stays", page.Home{}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := ""
+			for _, meta := range elements(parse(t, render(t, r, tt.page)), "meta") {
+				if attr(meta, "http-equiv") == "refresh" {
+					got = attr(meta, "content")
+				}
+			}
+			if got != tt.want {
+				t.Errorf("refresh: got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestDates(t *testing.T) {
+	r := renderer(t)
+	for lang, want := range map[string]string{
+		page.English: "22 November 2027", page.German: "22. November 2027", page.Chinese: "2027年11月22日",
+	} {
+		p := page.Device{Frame: frame(lang), Device: page.DeviceCard{Name: "x", NotAfter: time.Date(2027, 11, 21, 23, 30, 0, 0, time.UTC)}}
+		if got := text(parse(t, render(t, r, p))); !strings.Contains(got, want) {
+			t.Errorf("%s: page does not say %q in the zone of the company", lang, want)
+		}
+	}
+	if got := text(parse(t, render(t, r, page.Paused{Until: noon()}))); !strings.Contains(got, "until 14:17 CET") {
+		t.Errorf("paused page does not name time and zone: %s", got)
+	}
+}
+
+func TestUnknownKindIsAnError(t *testing.T) {
+	if _, err := renderer(t).Render(page.Problem{Kind: "nonsense"}); err == nil {
+		t.Error("rendering an unknown kind of problem: got no error")
+	}
+}
+
+func TestFallback(t *testing.T) {
+	root := parse(t, renderer(t).Fallback())
+	if got, want := text(elements(root, "h1")[0]), "There is a problem with the portal"; got != want {
+		t.Errorf("fallback: got %q, want %q", got, want)
+	}
+}
+
+func BenchmarkRender(b *testing.B) {
+	r := renderer(b)
+	p := install(frame(page.German), page.IOS)
+	for b.Loop() {
+		render(b, r, p)
+	}
+}

@@ -1,0 +1,161 @@
+package page_test
+
+import (
+	"time"
+
+	"certportal/web/page"
+)
+
+// noon is the moment all samples are about.
+func noon() time.Time { return time.Date(2026, 11, 22, 13, 17, 0, 0, time.UTC) }
+
+// sample is a page with a name for files and subtests.
+type sample struct {
+	name string
+	page page.Page
+}
+
+func config() page.Config {
+	return page.Config{
+		Org:         "Example Co",
+		Helpdesk:    page.Helpdesk{Phone: "+49 (0)30 1234 567", Mail: "helpdesk@example.com", Hours: "Mo–Fr 8:00–17:00"},
+		PasswordURL: "https://password.example.com/",
+		Location:    time.FixedZone("CET", 3600),
+	}
+}
+
+func frame(lang string) page.Frame {
+	return page.Frame{
+		Lang: lang, Path: "/new?p=ios", SignedIn: "Li Wei", Ref: "K7QM-2WTA",
+		InApp: "", PageURL: "https://certs.example.com/new",
+	}
+}
+
+func cards() []page.DeviceCard {
+	return []page.DeviceCard{
+		{ID: "d1", Name: "Li Wei’s iPhone", Platform: page.IOS, Serial: "4fa29b0c11d27e88a0b1c2d3e4f50617", Status: page.StatusWorking, NotAfter: noon().AddDate(1, 0, 0), DaysLeft: 365},
+		{ID: "d2", Name: "Work tablet", Platform: page.Android, Serial: "0b12", Status: page.StatusExpires, NotAfter: noon().AddDate(0, 0, 12), DaysLeft: 12},
+		{ID: "d3", Name: "Büro-Laptop Flügel C", Platform: page.Windows, Serial: "0c13", Status: page.StatusNotInstalled, NotAfter: noon().AddDate(1, 0, 0), DaysLeft: 365},
+		{ID: "d4", Name: "MacBook", Platform: page.MacOS, Serial: "0d14", Status: page.StatusRevoked, NotAfter: noon().AddDate(0, 4, 0), DaysLeft: 120},
+		{ID: "d5", Name: "Linux", Platform: page.Linux, Status: page.StatusMaking},
+	}
+}
+
+func oldCards() []page.DeviceCard {
+	return []page.DeviceCard{{ID: "d9", Name: "Old phone", Platform: page.Android, Serial: "0e", Status: page.StatusExpired, NotAfter: noon().AddDate(0, -3, 0)}}
+}
+
+func install(f page.Frame, platform string) page.Install {
+	return page.Install{
+		Frame: f, Device: cards()[0], Password: []string{"k7mw", "3hpx", "9trd"},
+		Download: "/d/Zt0kEN/example-co-li-wei-s-iphone.p12?format=legacy", OtherFormat: "/d/Zt0kEN/example-co-li-wei-s-iphone.p12?format=modern",
+		Format: page.Legacy, Platform: platform, Detected: platform, Browser: page.Safari,
+		Anchors: []page.Anchor{{Name: "Example Co Exchange Root", Href: "/ca/exchange-root.cer"}},
+		Expires: noon().Add(15 * time.Minute), ReadsLeft: 5, ServerAnchor: true, TokenForNewFile: "tok-2",
+	}
+}
+
+// filled gives every page with every field set, in as many states as it has.
+func filled(lang string) []sample {
+	f := frame(lang)
+	out := f
+	out.SignedIn = ""
+	inApp := out
+	inApp.InApp = "WeChat"
+	s := []sample{
+		{"login", page.Login{Frame: out, Example: "lwei or lwei@example.com", Next: "/new"}},
+		{"login-errors", page.Login{Frame: out, Username: "lwei", Example: "lwei", Errors: []page.FieldError{
+			{Field: "username", Key: page.ErrUsernameEmpty}, {Field: "password", Key: page.ErrPasswordEmpty}}}},
+		{"login-wrong", page.Login{Frame: inApp, Username: "lwei", Example: "lwei", Errors: []page.FieldError{{Field: "username", Key: page.ErrWrong}}, TriesLeft: 2}},
+		{"login-timedout", page.Login{Frame: out, TimedOut: true, Next: "/"}},
+		{"paused", page.Paused{Frame: out, Until: noon().Add(15 * time.Minute)}},
+		{"home", page.Home{Frame: f, Platform: page.IOS, Devices: cards(), Old: oldCards(), Used: 2, Limit: 5, Mobile: true}},
+		{"home-empty-phone", page.Home{Frame: f, Platform: page.IOS, Limit: 5, Mobile: true}},
+		{"home-empty-desktop", page.Home{Frame: f, Platform: page.Windows, Limit: 5, Services: "Mail"}},
+		{"new", page.NewDevice{Frame: f, Suggested: "Li’s iPhone", Platform: page.IOS, Token: "tok-1", Guessed: true}},
+		{"new-mac", page.NewDevice{Frame: f, Suggested: "Li’s Mac", Platform: page.MacOS, Token: "tok-1", Guessed: true}},
+		{"new-errors", page.NewDevice{Frame: f, Name: "Work tablet", Suggested: "Li’s iPhone", Platform: page.Android, Token: "tok-1",
+			Errors: []page.FieldError{{Field: "name", Key: page.ErrNameTaken, Value: "Work tablet"}}, DuplicateID: "d2"}},
+		{"new-long", page.NewDevice{Frame: f, Token: "tok-1", Errors: []page.FieldError{
+			{Field: "name", Key: page.ErrNameLong, Limit: 40}, {Field: "platform", Key: page.ErrPlatform}}}},
+		{"platform", page.ChoosePlatform{Frame: f, Selected: page.MacOS, IPadMaybe: true}},
+		{"making", page.Making{Frame: f, Device: "Li Wei’s iPhone"}},
+		{"device", page.Device{Frame: f, Device: cards()[0], Created: noon(), Delivered: noon(), Token: "tok-3"}},
+		{"device-open", page.Device{Frame: f, Device: cards()[2], Created: noon(), PickupEnd: noon().Add(time.Minute), Token: "tok-3"}},
+		{"remove", page.RemoveDevice{Frame: f, Device: cards()[1]}},
+		{"quota", page.Quota{Frame: f, Limit: 5, Devices: cards()}},
+		{"help", page.Help{Frame: f}},
+		{"anchors", page.Anchors{Frame: out, Platform: page.IOS, ChainPEM: "/ca/chain.pem", ChainP7B: "/ca/chain.p7b", Items: anchorItems()}},
+	}
+	for _, platform := range []string{page.IOS, page.Android, page.Windows, page.MacOS, page.Linux} {
+		s = append(s, sample{"install-" + platform, install(f, platform)})
+		s = append(s, sample{"anchors-" + platform, page.Anchors{Frame: f, Platform: platform, Items: anchorItems()}})
+	}
+	firefox := install(f, page.IOS)
+	firefox.Browser, firefox.ServerAnchor, firefox.Format = "Firefox", false, page.Modern
+	late := install(f, page.IOS)
+	late.Password = nil
+	used := install(f, page.Android)
+	used.Download, used.OtherFormat, used.ReadsLeft = "", "", 0
+	over := used
+	over.Password = nil
+	auto := install(f, page.Windows)
+	auto.AutoStart = true
+	s = append(s, sample{"install-firefox", firefox}, sample{"install-late", late}, sample{"install-used", used},
+		sample{"install-over", over}, sample{"install-auto", auto})
+	long := f
+	long.SignedIn = "a.very.long.local.part.of.an.electronic.mail.address@a.very.long.company.example.com"
+	wide := cards()[:1]
+	wide[0].Name = "Donaudampfschifffahrtsgesellschaftskapit"
+	s = append(s, sample{"home-long", page.Home{Frame: long, Devices: wide, Used: 1, Limit: 5}},
+		sample{"device-long", page.Device{Frame: long, Device: wide[0], Token: "tok-4"}})
+	for _, kind := range kinds() {
+		s = append(s, sample{"problem-" + string(kind), page.Problem{Frame: f, Kind: kind, At: noon(), Platform: page.IOS,
+			DeviceName: "Li Wei’s iPhone", DeviceID: "d1", Detail: "Phone users"}})
+	}
+	retry := &page.Retry{Action: "/new", Fields: []page.Hidden{{Name: "name", Value: "x"}, {Name: "request", Value: "tok"}}}
+	return append(s, sample{"problem-retry", page.Problem{Frame: f, Kind: page.Issuer, Retry: retry}})
+}
+
+func anchorItems() []page.AnchorItem {
+	print256 := "9F:86:D0:81:88:4C:7D:65:9A:2F:EA:A0:C5:5A:D0:15:A3:BF:4F:1B:2B:0B:82:2C:D1:5D:6C:15:B0:F0:0A:08"
+	return []page.AnchorItem{
+		{Name: "Example Co Root CA 2026", Subject: "CN=Example Co Root CA 2026,O=Example Co", Fingerprint: print256, NotAfter: noon().AddDate(20, 0, 0), Own: true, HrefCER: "/ca/root.cer", HrefPEM: "/ca/root.pem"},
+		{Name: "Example Co Issuing CA 1", Subject: "CN=Example Co Issuing CA 1,O=Example Co", Fingerprint: print256, NotAfter: noon().AddDate(10, 0, 0), Own: true, Issuing: true, HrefCER: "/ca/issuing.cer", HrefPEM: "/ca/issuing.pem"},
+		{Name: "Example Co Exchange Root", Subject: "CN=Example Co Exchange Root", Fingerprint: print256, NotAfter: noon().AddDate(3, 0, 0), HrefCER: "/ca/exchange-root.cer", HrefPEM: "/ca/exchange-root.pem"},
+	}
+}
+
+func kinds() []page.Kind {
+	return []page.Kind{
+		page.NotFound, page.CrossSite, page.Unreadable, page.TooLarge, page.MethodNotAllowed, page.TooMany, page.Server,
+		page.Issuer, page.Directory, page.Store, page.Locked, page.Disabled, page.ExpiredAccount, page.PasswordOld,
+		page.NotAllowed, page.NoUPN, page.NoSID, page.BadIdentity, page.LinkExpired, page.LinkUsed, page.Changed,
+	}
+}
+
+// minimal gives every page with as little in it as a handler may ever put there.
+func minimal(lang string) []sample {
+	f := page.Frame{Lang: lang}
+	s := []sample{
+		{"login", page.Login{Frame: f}},
+		{"paused", page.Paused{Frame: f}},
+		{"home", page.Home{Frame: f}},
+		{"home-card", page.Home{Frame: f, Devices: []page.DeviceCard{{ID: "a"}}, Old: []page.DeviceCard{{ID: "b"}}}},
+		{"new", page.NewDevice{Frame: f}},
+		{"platform", page.ChoosePlatform{Frame: f}},
+		{"install", page.Install{Frame: f}},
+		{"install-bare", page.Install{Frame: f, Download: "/d/x/y.p12"}},
+		{"making", page.Making{Frame: f}},
+		{"device", page.Device{Frame: f, Device: page.DeviceCard{Name: "d"}}},
+		{"device-removed", page.Device{Frame: f, Removed: true, Device: page.DeviceCard{Name: "d"}}},
+		{"remove", page.RemoveDevice{Frame: f}},
+		{"quota", page.Quota{Frame: f}},
+		{"help", page.Help{Frame: f}},
+		{"anchors", page.Anchors{Frame: f, Items: []page.AnchorItem{{}}}},
+	}
+	for _, kind := range kinds() {
+		s = append(s, sample{"problem-" + string(kind), page.Problem{Frame: f, Kind: kind}})
+	}
+	return s
+}

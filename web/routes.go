@@ -1,0 +1,107 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+)
+
+// newHandler builds the https side. The table is grouped by who may pass; what
+// is not in it does not exist.
+func (s *Server) newHandler(proxies []netip.Prefix) (http.Handler, error) {
+	sameOrigin, err := s.sameOrigin()
+	if err != nil {
+		return nil, err
+	}
+	ceiling := s.limitPerAddress(s.limits.Requests)
+	signIns, downloads := s.limitPerAddress(s.limits.SignIns), s.limitPerAddress(s.limits.Downloads)
+	r := chi.NewRouter()
+	r.Use(begin(true), clientIP(proxies), s.logRequests, s.limitBody, sameOrigin, middleware.GetHead)
+	r.NotFound(ceiling(s.handle(s.showNotFound)).ServeHTTP)
+	r.MethodNotAllowed(ceiling(s.handle(s.showMethodNotAllowed)).ServeHTTP)
+
+	// Anyone, any number of times: small files from memory.
+	s.routeFiles(r)
+	r.Get("/favicon.ico", showNoIcon)
+	r.Get("/robots.txt", showRobots)
+
+	r.Group(func(r chi.Router) {
+		r.Use(ceiling, rememberLanguage)
+
+		// Anyone.
+		r.Get("/login", s.handle(s.showLogin))
+		r.With(signIns).Post("/login", s.handle(s.submitLogin))
+		r.Get("/help", s.handle(s.showHelp))
+		r.Get("/ca", s.handle(s.showAnchors))
+
+		// Whoever holds the token in the address.
+		r.With(downloads).Get("/d/{token}/{file}", s.handle(s.serveDownload))
+		r.With(downloads).Head("/d/{token}/{file}", s.handle(s.serveDownload))
+
+		// Signed in: one's own devices.
+		r.Group(func(r chi.Router) {
+			r.Use(s.requireSession)
+			r.Post("/logout", s.handle(s.submitLogout))
+			r.Get("/", s.handle(s.showHome))
+			r.Get("/new", s.handle(s.showNew))
+			r.Post("/new", s.handle(s.submitNew))
+			r.Get("/new/platform", s.handle(s.showPlatforms))
+			r.Get("/devices/{id}", s.handle(s.showDevice))
+			r.Get("/devices/{id}/install", s.handle(s.showInstall))
+			r.Post("/devices/{id}/install", s.handle(s.submitInstall))
+			r.Get("/devices/{id}/remove", s.handle(s.showRemove))
+			r.Post("/devices/{id}/remove", s.handle(s.submitRemove))
+		})
+	})
+	return r, nil
+}
+
+// newPlainHandler builds the plain http side.
+func (s *Server) newPlainHandler(proxies []netip.Prefix) http.Handler {
+	r := chi.NewRouter()
+	r.Use(begin(false), clientIP(proxies), s.logRequests, s.limitBody, middleware.GetHead)
+	r.NotFound(s.handle(s.redirectToHTTPS))
+	r.MethodNotAllowed(s.handle(s.showNotFound))
+	s.routeFiles(r)
+	r.Get("/ca", s.handle(s.showAnchors))
+	return r
+}
+
+// routeFiles adds what both sides serve. The style sheet is there on plain http
+// too: a phone that does not trust the portal yet must read /ca as it was meant.
+func (s *Server) routeFiles(r chi.Router) {
+	r.Get("/ca/chain.pem", s.handle(s.serveChainPEM))
+	r.Get("/ca/chain.p7b", s.handle(s.serveChainPKCS7))
+	r.Get("/ca/{anchor}.cer", s.handle(s.serveAnchorDER))
+	r.Get("/ca/{anchor}.pem", s.handle(s.serveAnchorPEM))
+	r.Get("/crl/{issuer}.crl", s.handle(s.serveList))
+	r.Get("/static/{name}", s.handle(s.serveAsset))
+}
+
+// sameOrigin refuses what another site makes a browser send (attack A9). There
+// is no exception: the one origin it trusts is the portal's own, in case a proxy
+// hands on another Host.
+func (s *Server) sameOrigin() (func(http.Handler) http.Handler, error) {
+	protection := http.NewCrossOriginProtection()
+	if err := protection.AddTrustedOrigin(s.public.Scheme + "://" + s.public.Host); err != nil {
+		return nil, fmt.Errorf("web: trusting own address: %w", err)
+	}
+	protection.SetDenyHandler(s.handle(func(http.ResponseWriter, *http.Request) error { return errCrossSite }))
+	return protection.Handler, nil
+}
+
+// clientIP finds the address a request came from. X-Forwarded-For counts only
+// from proxies that are trusted; without any, nobody's word is taken.
+func clientIP(proxies []netip.Prefix) func(http.Handler) http.Handler {
+	if len(proxies) == 0 {
+		return middleware.ClientIPFromRemoteAddr
+	}
+	prefixes := make([]string, len(proxies))
+	for i, p := range proxies {
+		prefixes[i] = p.String()
+	}
+	return middleware.ClientIPFromXFF(prefixes...)
+}

@@ -1,0 +1,225 @@
+package web
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/gorilla/sessions"
+
+	"certportal/enroll"
+)
+
+// sessionCookie is the name of the session's cookie. The prefix makes browsers
+// refuse it without Secure, with a Domain, or with another Path.
+const sessionCookie = "__Host-certportal"
+
+// SessionRecords keeps sessions. It sees a hash and sealed bytes: a copy of the
+// records opens no session and reads none.
+type SessionRecords interface {
+	// Session returns the data of a session and notes that it was used. It
+	// returns enroll.ErrNotFound when there is none, or its idle or its absolute
+	// time is over.
+	Session(ctx context.Context, idHash [32]byte, now time.Time) ([]byte, error)
+
+	// SaveSession adds or replaces a session of the person. It ends when idle
+	// passes without use, and at expires in any case.
+	SaveSession(ctx context.Context, idHash [32]byte, person string, data []byte,
+		idle time.Duration, expires, now time.Time) error
+
+	// EndSession removes a session; removing none is no error.
+	EndSession(ctx context.Context, idHash [32]byte) error
+
+	// EndSessions removes all sessions of a person and returns their number.
+	EndSessions(ctx context.Context, person string) (int, error)
+}
+
+// cookieSecret is what the cookie holds and the portal does not keep. All else
+// of a session is derived from it, each under its own label (RFC 5869), so that
+// neither the row's id nor a pickup's key tells anything about the others.
+type cookieSecret [32]byte
+
+// parseSecret reads a cookie's value. Only the one spelling that was sent is
+// accepted.
+func parseSecret(value string) (cookieSecret, bool) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(value)
+	if err != nil || len(b) != len(cookieSecret{}) {
+		return cookieSecret{}, false
+	}
+	return cookieSecret(b), true
+}
+
+func (c cookieSecret) String() string { return base64.RawURLEncoding.EncodeToString(c[:]) }
+
+// idHash is the id under which the row is kept.
+func (c cookieSecret) idHash() [32]byte { return c.derive("certportal session id") }
+
+// pickupKey is what the tokens of this session's pickups are derived from.
+func (c cookieSecret) pickupKey() enroll.PickupKey {
+	return enroll.PickupKey(c.derive("certportal pickup key"))
+}
+
+func (c cookieSecret) derive(label string) [32]byte {
+	b, err := hkdf.Key(sha256.New, c[:], nil, label, sha256.Size)
+	if err != nil { // only for lengths over 255 hashes
+		panic(err)
+	}
+	return [32]byte(b)
+}
+
+// aead seals the values of the session. The id is bound in by Seal and Open, so
+// that rows cannot be exchanged.
+func (c cookieSecret) aead() (cipher.AEAD, error) {
+	key := c.derive("certportal session values")
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		return nil, fmt.Errorf("keying session cipher: %w", err)
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// sessionStore is the sessions.Store of the portal. A session is new until it
+// is saved; its ID is then the value of the cookie, which is a secret: it is
+// never logged.
+type sessionStore struct {
+	records SessionRecords
+	now     func() time.Time
+	idle    time.Duration
+}
+
+// Get returns the session of the request, read once per request.
+func (s *sessionStore) Get(r *http.Request, name string) (*sessions.Session, error) {
+	return sessions.GetRegistry(r).Get(s, name)
+}
+
+// New reads the session that the cookie opens, or makes an unsaved one with
+// IsNew. The error is that of the records; a cookie that opens nothing is none.
+func (s *sessionStore) New(r *http.Request, name string) (*sessions.Session, error) {
+	session := sessions.NewSession(s, name)
+	session.IsNew = true
+	cookie, err := r.Cookie(name)
+	if err != nil {
+		return session, nil
+	}
+	secret, ok := parseSecret(cookie.Value)
+	if !ok {
+		return session, nil
+	}
+	data, err := s.records.Session(r.Context(), secret.idHash(), s.now())
+	if errors.Is(err, enroll.ErrNotFound) {
+		return session, nil
+	}
+	if err != nil {
+		return session, fmt.Errorf("reading session: %w", err)
+	}
+	if err := secret.open(data, session.Values); err != nil {
+		return session, fmt.Errorf("opening session: %w", err)
+	}
+	session.ID, session.IsNew = secret.String(), false
+	return session, nil
+}
+
+// Save ends the session when its MaxAge is negative. Else it keeps it: under a
+// new id when it has none, which is how a sign-in leaves behind whatever cookie
+// the browser came with.
+func (s *sessionStore) Save(r *http.Request, w http.ResponseWriter, session *sessions.Session) error {
+	if session.Options.MaxAge < 0 {
+		return s.end(r.Context(), w, session)
+	}
+	if session.ID == "" {
+		var fresh cookieSecret
+		rand.Read(fresh[:]) // never returns an error, see crypto/rand
+		session.ID = fresh.String()
+	}
+	secret, ok := parseSecret(session.ID)
+	if !ok {
+		return errors.New("saving session: id is not a secret of this store")
+	}
+	data, err := secret.seal(session.Values)
+	if err != nil {
+		return fmt.Errorf("sealing session: %w", err)
+	}
+	a := accountOf(session)
+	err = s.records.SaveSession(r.Context(), secret.idHash(), string(a.person), data, s.idle, a.expires, s.now())
+	if err != nil {
+		return fmt.Errorf("saving session: %w", err)
+	}
+	session.IsNew = false
+	http.SetCookie(w, newSessionCookie(session.ID, 0))
+	return nil
+}
+
+// end removes the row before the cookie: a row without cookie opens nothing,
+// a cookie without row neither, but an error must leave the person signed in
+// and told so.
+func (s *sessionStore) end(ctx context.Context, w http.ResponseWriter, session *sessions.Session) error {
+	if secret, ok := parseSecret(session.ID); ok {
+		if err := s.records.EndSession(ctx, secret.idHash()); err != nil {
+			return fmt.Errorf("ending session: %w", err)
+		}
+	}
+	http.SetCookie(w, newSessionCookie("", -1))
+	return nil
+}
+
+// newSessionCookie makes the cookie. SameSite is Lax, not Strict: links from
+// mails and QR codes must find the session, and a GET changes nothing.
+func newSessionCookie(value string, maxAge int) *http.Cookie {
+	return &http.Cookie{
+		Name: sessionCookie, Value: value, MaxAge: maxAge,
+		Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	}
+}
+
+// seal encrypts the values, which are strings under strings.
+func (c cookieSecret) seal(values map[any]any) ([]byte, error) {
+	plain := make(map[string]string, len(values))
+	for k, v := range values {
+		key, keyOK := k.(string)
+		value, valueOK := v.(string)
+		if !keyOK || !valueOK {
+			return nil, fmt.Errorf("value %v of type %T under key of type %T: want strings", k, v, k)
+		}
+		plain[key] = value
+	}
+	data, err := json.Marshal(plain)
+	if err != nil {
+		return nil, fmt.Errorf("encoding values: %w", err)
+	}
+	aead, err := c.aead()
+	if err != nil {
+		return nil, err
+	}
+	id := c.idHash()
+	return aead.Seal(nil, nil, data, id[:]), nil
+}
+
+// open decrypts what seal made, into values.
+func (c cookieSecret) open(data []byte, values map[any]any) error {
+	aead, err := c.aead()
+	if err != nil {
+		return err
+	}
+	id := c.idHash()
+	data, err = aead.Open(nil, nil, data, id[:])
+	if err != nil {
+		return fmt.Errorf("decrypting values: %w", err)
+	}
+	var plain map[string]string
+	if err := json.Unmarshal(data, &plain); err != nil {
+		return fmt.Errorf("decoding values: %w", err)
+	}
+	for k, v := range plain {
+		values[k] = v
+	}
+	return nil
+}

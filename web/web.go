@@ -1,0 +1,192 @@
+// Package web is the face of the portal for people and for machines that check
+// certificates: routes, sessions, security headers, and the handlers that read
+// a request, ask the registrar, and show a page of package page.
+//
+// It refuses what would let a request decide more than it may: fields no form
+// has, cross-site POSTs, bodies over a limit, addresses that lead elsewhere.
+// Only a same-origin POST changes anything; a success answers 303, so that a
+// reload repeats nothing. A session is 32 random bytes in a cookie, and the
+// records hold nothing that opens it. No token, password or query stands in the
+// log.
+//
+// The package follows RFC 9110 (HTTP), RFC 9111 (caching), RFC 6265bis (cookies
+// and their prefixes) and RFC 6797 (HSTS). It never touches SQL, LDAP or the
+// signing of certificates.
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"certportal/enroll"
+	"certportal/revocation"
+	"certportal/web/page"
+)
+
+// Lists hands out the newest revocation lists, from memory.
+type Lists interface {
+	// CRL returns the list of an issuer, "root" or "issuing", and false when
+	// there is none.
+	CRL(issuer string) (revocation.List, bool)
+}
+
+// Limits bounds what one client or one session may take. The zero value of a
+// field means its default.
+type Limits struct {
+	Body          int64         // bytes of a request body; default 64 KiB
+	SignIns       int           // POST /login per minute and address; default 240, an office shares one address
+	Requests      int           // pages per minute and address; default 6000
+	Downloads     int           // requests for files per minute and address; default 600, each makes the file anew
+	Idle          time.Duration // a session ends after this time without use; default 15 minutes
+	Lifetime      time.Duration // a session ends after this time in any case; default 8 hours
+	StaffLifetime time.Duration // the same for helpdesk and administrators; default 4 hours
+}
+
+// Config is what a Server works with. Fields are required unless they say
+// otherwise.
+type Config struct {
+	Registrar *enroll.Registrar
+	SignIn    *enroll.SignIn
+	Sessions  SessionRecords
+	Lists     Lists
+	Renderer  *page.Renderer
+
+	// Anchors are the certificates under /ca: the portal's own root and issuing
+	// CA, and every further root a device must trust.
+	Anchors []Anchor
+
+	// Org is the company's name as it stands in file names.
+	Org string
+
+	// PublicURL is the https origin people use, such as https://certs.example.com.
+	PublicURL *url.URL
+
+	// UsernameExample shows on the sign-in page how names look. Optional.
+	UsernameExample string
+
+	// TrustedProxies are the addresses of reverse proxies whose X-Forwarded-For
+	// is believed. Optional; empty means that clients connect directly.
+	TrustedProxies []netip.Prefix
+
+	Limits Limits           // optional
+	Log    *slog.Logger     // optional, default slog.Default()
+	Now    func() time.Time // optional, default time.Now
+}
+
+// Server answers requests. It is safe for concurrent use.
+type Server struct {
+	registrar *enroll.Registrar
+	signIn    *enroll.SignIn
+	records   SessionRecords
+	sessions  *sessionStore
+	lists     *listCache
+	gzip      *compressor
+	renderer  *page.Renderer
+	anchors   anchors
+	org       string
+	public    *url.URL
+	example   string
+	limits    Limits
+	log       *slog.Logger
+	now       func() time.Time
+
+	https, plain http.Handler
+}
+
+// New checks the configuration and builds the routes. It refuses missing parts,
+// an address that is not an https origin, and anchors whose names clash.
+func New(c Config) (*Server, error) {
+	if c.Registrar == nil || c.SignIn == nil || c.Sessions == nil || c.Lists == nil || c.Renderer == nil {
+		return nil, errors.New("web: a required part is missing")
+	}
+	if err := checkOrigin(c.PublicURL); err != nil {
+		return nil, err
+	}
+	anchors, err := newAnchors(c.Anchors)
+	if err != nil {
+		return nil, err
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	limits := c.Limits.withDefaults()
+	s := &Server{
+		registrar: c.Registrar, signIn: c.SignIn, records: c.Sessions, renderer: c.Renderer,
+		sessions: &sessionStore{records: c.Sessions, now: c.Now, idle: limits.Idle},
+		gzip:     &compressor{}, anchors: anchors,
+		org: c.Org, public: c.PublicURL, example: c.UsernameExample,
+		limits: limits, log: c.Log, now: c.Now,
+	}
+	s.lists = &listCache{lists: c.Lists, gzip: s.gzip}
+	if s.https, err = s.newHandler(c.TrustedProxies); err != nil {
+		return nil, err
+	}
+	s.plain = s.newPlainHandler(c.TrustedProxies)
+	return s, nil
+}
+
+// Handler answers the https side: pages, files and PKI addresses.
+func (s *Server) Handler() http.Handler { return s.https }
+
+// PlainHandler answers plain http: trust anchors and revocation lists, which are
+// signed and must be reachable before anything is trusted. Whatever else is
+// asked for by GET or HEAD is sent to the https side; it takes no form and sets
+// no cookie.
+func (s *Server) PlainHandler() http.Handler { return s.plain }
+
+// EndSessions ends every session of a person, on all replicas, and returns how
+// many there were. Their next request leads to the sign-in page.
+func (s *Server) EndSessions(ctx context.Context, id enroll.PersonID) (int, error) {
+	n, err := s.records.EndSessions(ctx, string(id))
+	if err != nil {
+		return n, fmt.Errorf("ending sessions of %s: %w", id, err)
+	}
+	return n, nil
+}
+
+// withDefaults fills in what is zero.
+func (l Limits) withDefaults() Limits {
+	if l.Body == 0 {
+		l.Body = 64 << 10
+	}
+	if l.SignIns == 0 {
+		l.SignIns = 240
+	}
+	if l.Requests == 0 {
+		l.Requests = 6000
+	}
+	if l.Downloads == 0 {
+		l.Downloads = 600
+	}
+	if l.Idle == 0 {
+		l.Idle = 15 * time.Minute
+	}
+	if l.Lifetime == 0 {
+		l.Lifetime = 8 * time.Hour
+	}
+	if l.StaffLifetime == 0 {
+		l.StaffLifetime = 4 * time.Hour
+	}
+	return l
+}
+
+// checkOrigin refuses what cannot be the portal's own address: cookies with the
+// __Host- prefix work on https and on the root path only.
+func checkOrigin(u *url.URL) error {
+	if u == nil || u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("web: public address %v is not an https address", u)
+	}
+	if u.User != nil || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("web: public address %v holds more than scheme, host and port", u.Redacted())
+	}
+	return nil
+}
