@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"runtime/debug"
+	"time"
+
+	"certportal/ca"
+	"certportal/enroll"
+	"certportal/ledger"
+	"certportal/revocation"
+	"certportal/store"
+)
+
+// authority is the embedded CA of an installation.
+type authority struct {
+	folder     *ca.Folder
+	issuing    *ca.Issuer // nil while sealed
+	sealed     error      // why the issuing key could not be opened
+	passphrase []byte
+}
+
+// The names of the two CAs, in the store and in the addresses of their lists.
+const (
+	rootName    = "root"
+	issuingName = "issuing"
+)
+
+// Addresses of what certificates point to, below the plain-http address.
+func crlURL(base *url.URL, issuer string) string { return base.JoinPath("crl", issuer+".crl").String() }
+
+func certificateURL(base *url.URL, issuer string) string {
+	return base.JoinPath("ca", issuer+".cer").String()
+}
+
+// createAuthority makes root and issuing CA, files and first revocation lists.
+func createAuthority(ctx context.Context, s *Settings, db *store.DB, base *url.URL, passphrase []byte, now time.Time) (*authority, error) {
+	h, err := ca.CreateHierarchy(ca.HierarchyConfig{
+		Organization: s.Organization,
+		RootKind:     s.CA.RootKey, IssuingKind: s.CA.IssuingKey,
+		CRLURL: crlURL(base, rootName), IssuerURL: certificateURL(base, rootName),
+	}, now)
+	if err != nil {
+		return nil, fmt.Errorf("creating CA: %w", err)
+	}
+	folder, err := ca.CreateFolder(s.path("ca"), h, passphrase)
+	if err != nil {
+		return nil, err
+	}
+	issuing, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey})
+	if err != nil {
+		return nil, err
+	}
+	a := &authority{folder: folder, issuing: issuing, passphrase: passphrase}
+	err = db.Note(ctx, ledger.Entry{
+		At: now, Action: ledger.CACreated, Actor: "system", Role: "system", Object: issuingName,
+		Detail: map[string]string{
+			"root": ca.Fingerprint(h.Root), "issuing": ca.Fingerprint(h.Issuing),
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("recording the new CA: %w", err)
+	}
+	return a, nil
+}
+
+// openAuthority opens the CA in the data folder. A key that does not open leaves
+// it sealed: lists and pages are served, nothing is issued. The error wraps
+// fs.ErrNotExist when there is no CA.
+func openAuthority(s *Settings, term *terminal) (*authority, error) {
+	folder, err := ca.OpenFolder(s.path("ca"))
+	if err != nil {
+		return nil, err
+	}
+	a := &authority{folder: folder}
+	if a.passphrase, err = s.passphrase(term); err != nil {
+		a.sealed = err
+		return a, nil
+	}
+	key, err := folder.IssuingKey(a.passphrase)
+	if err != nil {
+		a.sealed = err
+		return a, nil
+	}
+	a.issuing, err = ca.NewIssuer(ca.IssuerConfig{Certificate: folder.Issuing(), Signer: key})
+	// Opening a key took 64 MiB for a moment; the portal lives in less.
+	debug.FreeOSMemory()
+	return a, err
+}
+
+// issuer is what the registrar signs with, sealed or not.
+func (a *authority) issuer() enroll.Issuer {
+	if a.issuing == nil {
+		return sealedIssuer{a.sealed}
+	}
+	return a.issuing
+}
+
+// sealedIssuer signs nothing and says why.
+type sealedIssuer struct{ cause error }
+
+func (s sealedIssuer) Prepare(*ca.Profile, ca.Subject, crypto.PublicKey, time.Time) (*ca.Prepared, error) {
+	return nil, fmt.Errorf("the CA is sealed: %w", s.cause)
+}
+
+func (s sealedIssuer) Sign(*ca.Prepared) (*x509.Certificate, error) {
+	return nil, fmt.Errorf("the CA is sealed: %w", s.cause)
+}
+
+// lists are the two authorities whose revocation lists are published.
+func (a *authority) lists() []revocation.Authority {
+	return []revocation.Authority{
+		{Name: rootName, Life: revocation.RootLife, Renew: revocation.RootRenew, Issuer: a.rootIssuer},
+		{Name: issuingName, Life: revocation.IssuingLife, Renew: revocation.IssuingRenew, Issuer: a.issuingIssuer},
+	}
+}
+
+func (a *authority) issuingIssuer() (*ca.Issuer, error) {
+	if a.issuing == nil {
+		return nil, fmt.Errorf("the CA is sealed: %w", a.sealed)
+	}
+	return a.issuing, nil
+}
+
+// rootIssuer opens the root's key for one signature; it is not kept.
+func (a *authority) rootIssuer() (*ca.Issuer, error) {
+	key, err := a.folder.RootKey(a.passphrase)
+	if err != nil {
+		return nil, err
+	}
+	defer debug.FreeOSMemory()
+	return ca.NewIssuer(ca.IssuerConfig{Certificate: a.folder.Root(), Signer: key})
+}
+
+// chain is what stands between a person's certificate and the root.
+func (a *authority) chain() []*x509.Certificate { return []*x509.Certificate{a.folder.Issuing()} }
+
+// noAuthority reports whether the error says that no CA was created yet.
+func noAuthority(err error) bool { return errors.Is(err, fs.ErrNotExist) }

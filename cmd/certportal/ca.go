@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"certportal/ca"
+	"certportal/ledger"
+	"certportal/revocation"
+	"certportal/store"
+)
+
+type caCommands struct {
+	Init      caInit      `cmd:"" help:"Create root and issuing CA with their first revocation lists."`
+	Show      caShow      `cmd:"" help:"Show the CA: names, fingerprints, ends, keys, revocation lists."`
+	ExportKey caExportKey `cmd:"" name:"export-root-key" help:"Take the root's key off this machine."`
+}
+
+type caInit struct{}
+
+// Run creates the CA; it never touches one that is there.
+func (caInit) Run(i *invocation) error {
+	s, err := i.settings()
+	if err != nil {
+		return err
+	}
+	if _, err := ca.OpenFolder(s.path("ca")); !noAuthority(err) {
+		if err == nil {
+			err = fmt.Errorf("there is a CA in %s already", s.path("ca"))
+		}
+		return err
+	}
+	db, err := s.openStore(i.ctx, i.logger(&s))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	secret, made, err := s.newPassphrase(i.terminal())
+	if err != nil {
+		return err
+	}
+	public, err := s.configuredAddresses()
+	if err != nil {
+		return err
+	}
+	a, err := createAuthority(i.ctx, &s, db, public.http, secret, time.Now())
+	if err != nil {
+		return err
+	}
+	if err := a.publishAll(i.ctx, db, i); err != nil {
+		return err
+	}
+	fmt.Fprintf(i.io.out, "CA created in %s\n", s.path("ca"))
+	if made {
+		fmt.Fprintf(i.io.out, "Its keys are encrypted; the passphrase is in %s, readable by you alone.\n"+
+			"For better protection move it elsewhere and set ca.passphrase_file.\n", s.defaultPassphraseFile())
+	}
+	fmt.Fprintf(i.io.out, "Revocation lists will be at %s and %s\n",
+		crlURL(public.http, rootName), crlURL(public.http, issuingName))
+	return describe(i, a.folder, s.path("ca"))
+}
+
+// publishAll makes the revocation lists that are due.
+func (a *authority) publishAll(ctx context.Context, db *store.DB, i *invocation) error {
+	p, err := revocation.New(revocation.Config{Lists: db, Authorities: a.lists(), Log: i.quiet()})
+	if err != nil {
+		return err
+	}
+	return p.Refresh(ctx)
+}
+
+type caShow struct{}
+
+// Run describes the CA without opening a key.
+func (caShow) Run(i *invocation) error {
+	s, err := i.settings()
+	if err != nil {
+		return err
+	}
+	folder, err := ca.OpenFolder(s.path("ca"))
+	if noAuthority(err) {
+		return fmt.Errorf("there is no CA in %s: create it with certportal ca init", s.path("ca"))
+	}
+	if err != nil {
+		return err
+	}
+	if err := describe(i, folder, s.path("ca")); err != nil {
+		return err
+	}
+	db, err := s.openStore(i.ctx, i.quiet())
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	for _, name := range []string{rootName, issuingName} {
+		list, ok, err := db.Latest(i.ctx, name)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			fmt.Fprintf(i.io.out, "Revocation list of %s: none\n", name)
+			continue
+		}
+		fmt.Fprintf(i.io.out, "Revocation list of %s: number %d, until %s\n", name, list.Number, list.NextUpdate.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// describe prints both CA certificates.
+func describe(i *invocation, folder *ca.Folder, dir string) error {
+	keyHere := "on this machine, encrypted; certportal ca export-root-key takes it away"
+	if _, err := os.Lstat(filepath.Join(dir, "root.key")); err != nil {
+		keyHere = "not on this machine"
+	}
+	for _, c := range []struct {
+		what string
+		cert *x509.Certificate
+	}{{"Root", folder.Root()}, {"Issuing CA", folder.Issuing()}} {
+		kind, err := ca.KindOf(c.cert.PublicKey)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(i.io.out, "\n%s: %s\n  key          %s\n  until        %s\n  SHA-256      %s\n",
+			c.what, c.cert.Subject, kind, c.cert.NotAfter.UTC().Format(time.DateOnly), ca.Fingerprint(c.cert))
+	}
+	_, err := fmt.Fprintf(i.io.out, "\nRoot key: %s\n", keyHere)
+	return err
+}
+
+type caExportKey struct {
+	To string `required:"" placeholder:"FILE" help:"New file for the key, best on a medium that goes into a safe."`
+}
+
+// Run renews the root's revocation list, records the act, and moves the key.
+func (c caExportKey) Run(i *invocation) error {
+	s, err := i.settings()
+	if err != nil {
+		return err
+	}
+	dest, err := filepath.Abs(c.To)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(dest); err == nil {
+		return usageError(fmt.Sprintf("%s is there already: name a new file", dest))
+	}
+	a, err := openAuthority(&s, i.terminal())
+	if err != nil {
+		return err
+	}
+	db, err := s.openStore(i.ctx, i.quiet())
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	// The list the root signs now must last until the key is brought back.
+	issuer, err := a.rootIssuer()
+	if errors.Is(err, ca.ErrNoRootKey) {
+		return errors.New("the root's key is not on this machine any more")
+	}
+	if err != nil {
+		return err
+	}
+	publisher, err := revocation.New(revocation.Config{Lists: db, Authorities: a.lists(), Log: i.quiet()})
+	if err != nil {
+		return err
+	}
+	if err := publisher.Publish(i.ctx, a.lists()[0], issuer); err != nil {
+		return err
+	}
+	err = db.Note(i.ctx, ledger.Entry{
+		At: time.Now(), Action: ledger.RootKeyExported, Actor: "system", Role: "system", Object: rootName,
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.folder.ExportRootKey(dest); err != nil {
+		return err
+	}
+	list, _ := publisher.CRL(rootName)
+	_, err = fmt.Fprintf(i.io.out, "The root's key is in %s, under the same passphrase, and no longer here.\n"+
+		"Keep file and passphrase apart. Bring the key back before %s to renew the root's revocation list:\n"+
+		"copy it to %s, start the portal, and export it again.\n",
+		dest, list.NextUpdate.UTC().Format(time.DateOnly), filepath.Join(s.path("ca"), "root.key"))
+	return err
+}
+
+// configuredAddresses are the public addresses without anything listening, for
+// commands that only write them down.
+func (s *Settings) configuredAddresses() (addresses, error) {
+	https, err := net.ResolveTCPAddr("tcp", s.Listen)
+	if err != nil {
+		return addresses{}, fmt.Errorf("listen: %w", err)
+	}
+	http, err := net.ResolveTCPAddr("tcp", s.ListenHTTP)
+	if err != nil {
+		return addresses{}, fmt.Errorf("listen_http: %w", err)
+	}
+	return s.publicAddresses(https, http)
+}

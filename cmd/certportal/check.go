@@ -1,0 +1,174 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"certportal/ca"
+)
+
+// check finds every mistake that can be seen without opening anything.
+func (s *Settings) check() error {
+	return errors.Join(
+		s.checkAddresses(),
+		s.checkTLS(),
+		s.checkKinds(),
+		s.checkCertificates(),
+		s.checkPages(),
+		s.checkLog(),
+	)
+}
+
+// mistake is one wrong setting: key, value, and what would be right.
+func mistake(key string, value any, want string) error {
+	return fmt.Errorf("%s: %q: %s", key, fmt.Sprint(value), want)
+}
+
+func (s *Settings) checkAddresses() error {
+	var errs []error
+	if s.Data == "" {
+		errs = append(errs, mistake("data", s.Data, "name a folder"))
+	}
+	if strings.TrimSpace(s.Organization) == "" {
+		errs = append(errs, mistake("organization", s.Organization, "give the company's name"))
+	}
+	for key, value := range map[string]string{"listen": s.Listen, "listen_http": s.ListenHTTP} {
+		if _, _, err := net.SplitHostPort(value); err != nil {
+			errs = append(errs, mistake(key, value, "write ADDRESS:PORT or :PORT"))
+		}
+	}
+	errs = append(errs, checkURL("public_url", s.PublicURL, "https"), checkURL("public_http_url", s.PublicHTTPURL, "http"))
+	if s.Database != "" && s.DatabaseFile != "" {
+		errs = append(errs, mistake("database_file", s.DatabaseFile, "give database or database_file, not both"))
+	}
+	if db := s.Database; db != "" && !strings.HasPrefix(db, "sqlite:") && !strings.HasPrefix(db, "postgres://") && !strings.HasPrefix(db, "postgresql://") {
+		errs = append(errs, errors.New("database: write sqlite:FILE or postgres://USER@HOST/DATABASE"))
+	}
+	return errors.Join(errs...)
+}
+
+// checkURL accepts scheme://host[:port] without path, query or user.
+func checkURL(key, value, scheme string) error {
+	if value == "" {
+		return nil
+	}
+	u, err := url.Parse(value)
+	if err != nil || u.Scheme != scheme || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return mistake(key, value, "write "+scheme+"://HOST or "+scheme+"://HOST:PORT, without a path")
+	}
+	return nil
+}
+
+func (s *Settings) checkTLS() error {
+	if (s.TLS.Certificate == "") != (s.TLS.Key == "") {
+		return errors.New("tls: certificate and key go together: give both or none")
+	}
+	var errs []error
+	for i, name := range s.TLS.Names {
+		if _, err := netip.ParseAddr(name); err != nil && !hostName.MatchString(name) {
+			errs = append(errs, mistake(fmt.Sprintf("tls.names[%d]", i), name, "write a host name or an IP address"))
+		}
+	}
+	for i, a := range s.Anchors {
+		if strings.TrimSpace(a.Name) == "" || a.File == "" {
+			errs = append(errs, fmt.Errorf("anchors[%d]: give name and file", i))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Settings) checkKinds() error {
+	var errs []error
+	for key, kind := range map[string]*ca.KeyKind{
+		"ca.root_key": &s.CA.RootKey, "ca.issuing_key": &s.CA.IssuingKey, "certificates.key": &s.Certificates.Key,
+	} {
+		if _, err := ca.ParseKeyKind(string(*kind)); err != nil {
+			errs = append(errs, mistake(key, *kind, "choose rsa-2048, rsa-3072, rsa-4096, ec-p256 or ec-p384"))
+		}
+	}
+	for key, kind := range map[string]ca.KeyKind{"ca.root_key": s.CA.RootKey, "ca.issuing_key": s.CA.IssuingKey} {
+		if kind == ca.RSA2048 {
+			errs = append(errs, mistake(key, kind, "a CA lives for years: choose rsa-3072 or more, or an EC key"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Settings) checkCertificates() error {
+	c, between := s.Certificates, func(n, low, high int) bool { return n >= low && n <= high }
+	var errs []error
+	if !between(c.Days, 1, 1095) {
+		errs = append(errs, mistake("certificates.days", c.Days, "choose 1 to 1095"))
+	}
+	if !between(c.Devices, 1, 1000) {
+		errs = append(errs, mistake("certificates.devices", c.Devices, "choose 1 to 1000"))
+	}
+	if !between(c.PreparedKeys, 0, 1000) {
+		errs = append(errs, mistake("certificates.prepared_keys", c.PreparedKeys, "choose 0 to 1000"))
+	}
+	for _, usage := range c.Usages {
+		if !slices.Contains([]string{"clientAuth", "emailProtection", "efs"}, usage) {
+			errs = append(errs, mistake("certificates.usages", usage, "choose from clientAuth, emailProtection, efs"))
+		}
+	}
+	if !slices.Contains(c.Usages, "clientAuth") {
+		errs = append(errs, mistake("certificates.usages", strings.Join(c.Usages, ","), "clientAuth must be among them: mail servers ask for it"))
+	}
+	if !hostName.MatchString(s.Directory.Domain) {
+		errs = append(errs, mistake("directory.domain", s.Directory.Domain, "write a domain such as corp.example"))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Settings) checkPages() error {
+	var errs []error
+	if s.Pages.Accent != "" && !regexp.MustCompile(`^#[0-9a-fA-F]{6}$`).MatchString(s.Pages.Accent) {
+		errs = append(errs, mistake("pages.accent", s.Pages.Accent, "write a colour as #rrggbb"))
+	}
+	if u, err := url.Parse(s.Pages.PasswordURL); s.Pages.PasswordURL != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
+		errs = append(errs, mistake("pages.password_url", s.Pages.PasswordURL, "write an address that starts with https://"))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Settings) checkLog() error {
+	var level slog.Level
+	var errs []error
+	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		errs = append(errs, mistake("log_level", s.LogLevel, "choose debug, info, warn or error"))
+	}
+	if s.LogFormat != "text" && s.LogFormat != "json" {
+		errs = append(errs, mistake("log_format", s.LogFormat, "choose text or json"))
+	}
+	return errors.Join(errs...)
+}
+
+// checkFiles opens what the settings name: the second half of "config check".
+func (s *Settings) checkFiles() error {
+	var errs []error
+	for key, file := range map[string]string{
+		"tls.certificate": s.TLS.Certificate, "tls.key": s.TLS.Key, "pages.logo": s.Pages.Logo, "database_file": s.DatabaseFile,
+	} {
+		if file == "" {
+			continue
+		}
+		if _, err := os.ReadFile(file); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", key, err))
+		}
+	}
+	if f := s.CA.PassphraseFile; f != "" && f != promptWord {
+		if _, err := readSecret(f); err != nil {
+			errs = append(errs, fmt.Errorf("ca.passphrase_file: %w", err))
+		}
+	}
+	_, err := s.anchors()
+	return errors.Join(append(errs, err)...)
+}

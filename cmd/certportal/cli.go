@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/alecthomas/kong"
+)
+
+// commands is the command line: what kong parses, and what help prints.
+type commands struct {
+	ConfigFile string `name:"config" placeholder:"FILE" help:"Settings file (YAML). Default: built-in settings."`
+	Data       string `placeholder:"DIR" help:"Data folder, instead of the one in the settings."`
+
+	Serve   serveCommand   `cmd:"" help:"Run the portal."`
+	Demo    demoCommand    `cmd:"" help:"Run the portal with sample people, to try it out."`
+	CA      caCommands     `cmd:"" name:"ca" help:"The embedded CA."`
+	User    userCommands   `cmd:"" help:"People of the built-in directory."`
+	Config  configCommands `cmd:"" help:"Settings."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+	Help    helpCommand    `cmd:"" help:"Explain a command."`
+}
+
+// invocation is what every command gets besides its own flags.
+type invocation struct {
+	ctx     context.Context
+	io      streams
+	environ map[string]string
+	cli     *commands
+}
+
+// settings loads what --config and the environment say; --data wins over both.
+func (i *invocation) settings() (Settings, error) {
+	s, err := loadSettings(i.cli.ConfigFile, i.environ)
+	if i.cli.Data != "" {
+		s.Data = i.cli.Data
+	}
+	return s, err
+}
+
+func (i *invocation) terminal() *terminal { return &terminal{in: i.io.in, out: i.io.err} }
+
+// logger writes to standard error, so that output stays for scripts.
+func (i *invocation) logger(s *Settings) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		level = slog.LevelInfo
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if s.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(i.io.err, options))
+	}
+	return slog.New(slog.NewTextHandler(i.io.err, options))
+}
+
+// exitRequest ends parsing after help was printed.
+type exitRequest int
+
+// run parses the command line, runs the command and returns the exit code.
+func run(ctx context.Context, args []string, io streams, environ map[string]string) (code int) {
+	var cli commands
+	parser, err := kong.New(&cli,
+		kong.Name("certportal"),
+		kong.Description("Self-service certificates for phones, so that mail opens without a password."),
+		kong.Writers(io.out, io.err),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.UsageOnError(),
+		kong.Exit(func(code int) { panic(exitRequest(code)) }),
+	)
+	if err != nil {
+		fmt.Fprintln(io.err, "certportal:", err)
+		return exitFailed
+	}
+	// kong prints help and then wants to exit, which only a panic can stop.
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case exitRequest:
+			code = int(r)
+		default:
+			panic(r)
+		}
+	}()
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(io.err, "certportal: %v\nTry: certportal --help\n", err)
+		return exitUsage
+	}
+	err = parsed.Run(&invocation{ctx: ctx, io: io, environ: environ, cli: &cli}, parser)
+	if err == nil || errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return exitDone
+	}
+	fmt.Fprintln(io.err, "certportal:", err)
+	var usage usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// usageError is a command line that parses and still makes no sense.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run(i *invocation) error {
+	_, err := fmt.Fprintln(i.io.out, "certportal", version)
+	return err
+}
+
+type helpCommand struct {
+	Command []string `arg:"" optional:"" help:"Command to explain."`
+}
+
+// Run prints what --help prints.
+func (h helpCommand) Run(i *invocation, parser *kong.Kong) error {
+	if _, err := parser.Parse(append(h.Command, "--help")); err != nil {
+		return usageError(err.Error())
+	}
+	return nil
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// result is what a command line did.
+type result struct {
+	code     int
+	out, err string
+}
+
+// fastCA keeps the tests from waiting for RSA keys.
+func fastCA() map[string]string {
+	return map[string]string{
+		"CERTPORTAL_CA_ROOT_KEY": "ec-p256", "CERTPORTAL_CA_ISSUING_KEY": "ec-p256", "CERTPORTAL_CERTIFICATES_KEY": "ec-p256",
+	}
+}
+
+func certportal(t *testing.T, input string, args ...string) result {
+	t.Helper()
+	var out, err bytes.Buffer
+	code := run(t.Context(), args, streams{strings.NewReader(input), &out, &err}, fastCA())
+	return result{code, out.String(), err.String()}
+}
+
+// must runs a command that has to succeed, and gives its output.
+func mustRun(t *testing.T, args ...string) string {
+	t.Helper()
+	r := certportal(t, "", args...)
+	if r.code != exitDone {
+		t.Fatalf("certportal %s: exit %d\n%s%s", strings.Join(args, " "), r.code, r.out, r.err)
+	}
+	return r.out
+}
+
+func TestUsage(t *testing.T) {
+	tests := []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"nothing", nil, exitDone, "serve"},
+		{"help", []string{"help"}, exitDone, "export-root-key"},
+		{"help of a command", []string{"help", "user", "add"}, exitDone, "--upn"},
+		{"--help of a command", []string{"demo", "--help"}, exitDone, "--listen"},
+		{"help of nothing", []string{"help", "fly"}, exitUsage, "fly"},
+		{"version", []string{"version"}, exitDone, "certportal development"},
+		{"unknown command", []string{"fly"}, exitUsage, "fly"},
+		{"unknown flag", []string{"serve", "--fly"}, exitUsage, "--fly"},
+		{"missing argument", []string{"user", "add"}, exitUsage, "login"},
+		{"no settings file", []string{"config", "check", "--config", "nowhere.yml"}, exitFailed, "nowhere.yml"},
+		{"bad demo address", []string{"demo", "--listen", "nonsense"}, exitUsage, "ADDRESS:PORT"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := certportal(t, "", tt.args...)
+			if r.code != tt.code {
+				t.Errorf("exit %d, want %d\n%s%s", r.code, tt.code, r.out, r.err)
+			}
+			if !strings.Contains(r.out+r.err, tt.want) {
+				t.Errorf("output does not name %q:\n%s%s", tt.want, r.out, r.err)
+			}
+		})
+	}
+}
+
+func TestConfigCommands(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "certportal.yml")
+	if err := os.WriteFile(file, []byte(mustRun(t, "config", "example")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mustRun(t, "config", "check", "--config", file)
+	text := "tls: {certificate: nowhere.pem, key: nowhere.key}\nanchors: [{name: Corp, file: nothing.cer}]\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := certportal(t, "", "config", "check", "--config", file)
+	for _, want := range []string{"tls.certificate", "nowhere.pem", "tls.key", "anchors[0]", "nothing.cer"} {
+		if r.code != exitFailed || !strings.Contains(r.err, want) {
+			t.Errorf("exit %d, does not name %s:\n%s", r.code, want, r.err)
+		}
+	}
+}
+
+func TestUserCommands(t *testing.T) {
+	data := t.TempDir()
+	user := func(args ...string) []string { return append([]string{"--data", data, "user"}, args...) }
+	out := mustRun(t, user("add", "anna", "--name", "Anna Schmidt", "--role", "helpdesk,auditor")...)
+	if !strings.Contains(out, "added anna (anna@portal.example)") || !strings.Contains(out, "password: ") {
+		t.Errorf("add printed %q", out)
+	}
+	if r := certportal(t, "typed password\n", user("add", "bob", "--ask")...); r.code != exitDone || strings.Contains(r.out, "typed password") {
+		t.Errorf("add --ask: exit %d, %q", r.code, r.out)
+	}
+	mustRun(t, user("disable", "bob")...)
+	listed := mustRun(t, user("list")...)
+	for _, want := range []string{"helpdesk,auditor", "Anna Schmidt", "disabled"} {
+		if !strings.Contains(listed, want) {
+			t.Errorf("list does not show %q:\n%s", want, listed)
+		}
+	}
+	mustRun(t, user("enable", "bob")...)
+	mustRun(t, user("passwd", "bob")...)
+	mustRun(t, user("remove", "bob")...)
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{user("remove", "bob"), "no such account"},
+		{user("add", "anna"), "already"},
+		{user("add", "carl", "--sid", "x"), "--sid"},
+		{user("add", "carl", "--upn", "carl"), "--upn"},
+	} {
+		if r := certportal(t, "", tt.args...); r.code != exitFailed || !strings.Contains(r.err, tt.want) {
+			t.Errorf("%v: exit %d, %q, want it to say %q", tt.args, r.code, r.err, tt.want)
+		}
+	}
+	if r := certportal(t, "short\n", user("passwd", "anna", "--ask")...); r.code != exitFailed || !strings.Contains(r.err, "too short") {
+		t.Errorf("short password: exit %d, %q", r.code, r.err)
+	}
+}
+
+func TestCACommands(t *testing.T) {
+	data := t.TempDir()
+	if r := certportal(t, "", "--data", data, "ca", "show"); r.code != exitFailed || !strings.Contains(r.err, "certportal ca init") {
+		t.Errorf("show without a CA: exit %d, %q", r.code, r.err)
+	}
+	out := mustRun(t, "--data", data, "ca", "init")
+	if !strings.Contains(out, "ca-passphrase") || !strings.Contains(out, "/crl/issuing.crl") {
+		t.Errorf("init printed %q", out)
+	}
+	if r := certportal(t, "", "--data", data, "ca", "init"); r.code != exitFailed || !strings.Contains(r.err, "already") {
+		t.Errorf("second init: exit %d, %q", r.code, r.err)
+	}
+	shown := mustRun(t, "--data", data, "ca", "show")
+	for _, want := range []string{"Root CA", "Issuing CA", "SHA-256", "Revocation list of root: number", "Revocation list of issuing: number", "on this machine"} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("show does not print %q:\n%s", want, shown)
+		}
+	}
+	dest := filepath.Join(t.TempDir(), "root.key")
+	mustRun(t, "--data", data, "ca", "export-root-key", "--to", dest)
+	if _, err := os.Stat(dest); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(data, "ca", "root.key")); err == nil {
+		t.Error("the root's key is still in the folder")
+	}
+	if shown := mustRun(t, "--data", data, "ca", "show"); !strings.Contains(shown, "not on this machine") {
+		t.Errorf("show after the export:\n%s", shown)
+	}
+	if r := certportal(t, "", "--data", data, "ca", "export-root-key", "--to", dest+"2"); r.code != exitFailed || !strings.Contains(r.err, "not on this machine") {
+		t.Errorf("second export: exit %d, %q", r.code, r.err)
+	}
+}
+
+func TestA13_ExposedSecretsAreRefused(t *testing.T) {
+	data := t.TempDir()
+	mustRun(t, "--data", data, "ca", "init")
+	for _, file := range []string{"ca/issuing.key", "ca/root.key"} {
+		path := filepath.Join(data, file)
+		if err := os.Chmod(path, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if r := certportal(t, "", "--data", data, "serve"); r.code != exitFailed || !strings.Contains(r.err, "chmod") {
+			t.Errorf("%s open to others: exit %d, %q", file, r.code, r.err)
+		}
+		if err := os.Chmod(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestPassphraseFromFileAndPrompt(t *testing.T) {
+	for _, source := range []string{"file", "prompt"} {
+		t.Run(source, func(t *testing.T) {
+			data, environ := t.TempDir(), fastCA()
+			environ["CERTPORTAL_CA_PASSPHRASE_FILE"] = promptWord
+			if source == "file" {
+				file := filepath.Join(t.TempDir(), "secret")
+				if err := os.WriteFile(file, []byte("a long passphrase\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				environ["CERTPORTAL_CA_PASSPHRASE_FILE"] = file
+			}
+			var out, errs bytes.Buffer
+			code := run(context.WithoutCancel(t.Context()), []string{"--data", data, "ca", "init"},
+				streams{strings.NewReader("a long passphrase\n"), &out, &errs}, environ)
+			if code != exitDone {
+				t.Fatalf("exit %d\n%s", code, errs.String())
+			}
+			if _, err := os.Stat(filepath.Join(data, "ca-passphrase")); err == nil {
+				t.Error("a passphrase file was made although one was given")
+			}
+		})
+	}
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"certportal/ca"
+	"certportal/directory"
+	"certportal/enroll"
+)
+
+// demoData is where the demo lives unless --data says otherwise.
+const demoData = "certportal-demo"
+
+type demoCommand struct {
+	Listen     string `placeholder:"ADDRESS:PORT" default:"127.0.0.1:8443" help:"Address of the portal. :8443 lets phones in your network in; port 0 takes a free one."`
+	ListenHTTP string `name:"listen-http" placeholder:"ADDRESS:PORT" help:"Address for revocation lists and CA certificates. Default: beside the other."`
+}
+
+// Run serves with sample people and prints their passwords.
+func (c demoCommand) Run(i *invocation) error {
+	s, err := i.settings()
+	if err != nil {
+		return err
+	}
+	if i.cli.Data == "" && s.Data == defaults().Data {
+		s.Data = demoData
+	}
+	if s.Organization == defaults().Organization {
+		s.Organization = "Example Company"
+	}
+	if s.Helpdesk == (HelpdeskSettings{}) {
+		s.Helpdesk = HelpdeskSettings{Phone: "+49 30 5550 100", Mail: "helpdesk@demo.example", Hours: "8–18"}
+	}
+	s.Directory.Domain = "demo.example"
+	s.Listen, s.PublicURL, s.PublicHTTPURL = c.Listen, "", ""
+	if s.ListenHTTP, err = c.plainAddress(&s); err != nil {
+		return err
+	}
+	if err := s.check(); err != nil {
+		return usageError(err.Error())
+	}
+	return i.serve(&s, func(ctx context.Context, p *portal) error {
+		p.announce(i)
+		return p.samplePeople(ctx, i)
+	})
+}
+
+// plainAddress puts the plain-http listener beside the other. With a free port
+// asked for, a demo that ran before takes the port it had: its CA names it.
+func (c demoCommand) plainAddress(s *Settings) (string, error) {
+	if c.ListenHTTP != "" {
+		return c.ListenHTTP, nil
+	}
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return "", usageError(fmt.Sprintf("--listen %q: write ADDRESS:PORT or :PORT", c.Listen))
+	}
+	if port == "8443" {
+		return net.JoinHostPort(host, "8080"), nil
+	}
+	return net.JoinHostPort(host, formerPort(s, host)), nil
+}
+
+// formerPort is the port in the CA's certificate, if it is free, else 0.
+func formerPort(s *Settings, host string) string {
+	const free = "0"
+	folder, err := ca.OpenFolder(s.path("ca"))
+	if err != nil || len(folder.Issuing().CRLDistributionPoints) == 0 {
+		return free
+	}
+	u, err := url.Parse(folder.Issuing().CRLDistributionPoints[0])
+	if err != nil || u.Port() == "" {
+		return free
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, u.Port()))
+	if err != nil {
+		return free
+	}
+	if l.Close() != nil {
+		return free
+	}
+	return u.Port()
+}
+
+// samplePerson is a line of people.json.
+type samplePerson struct {
+	Role     string `json:"role"`
+	Username string `json:"username"`
+	Password string `json:"password"`
+}
+
+// samples are one person in every role. They carry SIDs, so that certificates
+// can be tried in full.
+func samples() []directory.NewAccount {
+	sid := func(rid string) string { return "S-1-5-21-1004336348-1177238915-682003330-" + rid }
+	return []directory.NewAccount{
+		{Login: "anna", Name: "Anna Schmidt", GivenName: "Anna", SID: sid("1101"), Roles: []enroll.Role{enroll.Employee}},
+		{Login: "hugo", Name: "Hugo Weber", GivenName: "Hugo", SID: sid("1102"), Roles: []enroll.Role{enroll.Helpdesk}},
+		{Login: "wei", Name: "李伟", GivenName: "伟", SID: sid("1103"), Roles: []enroll.Role{enroll.Auditor}},
+		{Login: "ada", Name: "Ada King", GivenName: "Ada", SID: sid("1104"), Roles: []enroll.Role{enroll.Admin}},
+	}
+}
+
+// samplePeople makes the sample people that are missing, keeps the passwords of
+// an earlier run, writes people.json and prints the table.
+func (p *portal) samplePeople(ctx context.Context, i *invocation) error {
+	file := p.settings.path("people.json")
+	known, err := readPeople(file)
+	if err != nil {
+		return err
+	}
+	var people []samplePerson
+	for _, a := range samples() {
+		a.UPN, a.Mail = a.Login+"@"+p.settings.Directory.Domain, a.Login+"@"+p.settings.Directory.Domain
+		a.Password = known[a.Login]
+		if err := p.samplePerson(ctx, &a); err != nil {
+			return fmt.Errorf("making sample person %s: %w", a.Login, err)
+		}
+		people = append(people, samplePerson{roleNames(a.Roles), a.Login, a.Password})
+	}
+	text, err := json.MarshalIndent(people, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(file, append(text, '\n'), 0o600); err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(i.io.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "  ROLE\tUSERNAME\tPASSWORD")
+	for _, s := range people {
+		fmt.Fprintf(w, "  %s\t%s\t%s\n", s.Role, s.Username, s.Password)
+	}
+	fmt.Fprintf(w, "\nThey are also in %s. This is a demo: do not trust its root on a phone you need.\n\n", file)
+	return w.Flush()
+}
+
+// samplePerson adds somebody, or makes sure that the password of people.json is
+// theirs.
+func (p *portal) samplePerson(ctx context.Context, a *directory.NewAccount) error {
+	made := a.Password == ""
+	if made {
+		a.Password = strings.ToLower(rand.Text())[:12]
+	}
+	_, err := p.people.Add(ctx, *a, byOperator())
+	if errors.Is(err, enroll.ErrConflict) && made {
+		return p.people.SetPassword(ctx, a.Login, a.Password, byOperator())
+	}
+	if errors.Is(err, enroll.ErrConflict) {
+		return nil
+	}
+	return err
+}
+
+func readPeople(file string) (map[string]string, error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading sample people: %w", err)
+	}
+	var people []samplePerson
+	if err := json.Unmarshal(text, &people); err != nil {
+		return nil, fmt.Errorf("reading sample people %s: %w", file, err)
+	}
+	known := map[string]string{}
+	for _, p := range people {
+		known[p.Username] = p.Password
+	}
+	return known, nil
+}

@@ -1,0 +1,52 @@
+// Certportal is a self-service portal on which people fetch a certificate for
+// their phone, so that mail opens without a password.
+//
+//	certportal demo      try it out, with sample people
+//	certportal serve     run it; without settings, on built-in defaults
+//	certportal help      all commands
+//
+// Settings come from a YAML file (--config) and from environment variables
+// (CERTPORTAL_…); "certportal config example" prints all of them with their
+// meaning and default, "certportal config check" finds mistakes. Secrets come
+// from files, systemd credentials or a prompt, never from the command line.
+//
+// Exit codes: 0 done, 1 failed, 2 wrong usage. On SIGINT or SIGTERM the portal
+// answers what it has begun and ends.
+//
+// Files, all below the data folder (default ./certportal-data):
+//
+//	portal.db          records (SQLite), unless a PostgreSQL is set
+//	ca/                root.crt, root.key, issuing.crt, issuing.key; keys encrypted
+//	ca-passphrase      passphrase of the CA's keys, when no other is set
+//	tls/               the portal's own TLS certificate from the embedded CA
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// version is set by the build: -ldflags "-X main.version=1.2.3".
+var version = "development"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}, environment()))
+}
+
+// streams are the program's standard files; tests give their own.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// Exit codes of the program.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"unicode"
+
+	"certportal/ca"
+	"certportal/web"
+	"certportal/web/page"
+)
+
+// openPages builds the pages with the company's look and the trust anchors.
+func (p *portal) openPages(context.Context, *terminal) error {
+	renderer, err := p.settings.renderer()
+	if err != nil {
+		return err
+	}
+	further, err := p.settings.anchors()
+	if err != nil {
+		return err
+	}
+	p.web, err = web.New(web.Config{
+		Registrar: p.registrar, SignIn: p.signIn, Sessions: p.db, Lists: p.lists, Renderer: renderer,
+		Anchors: append([]web.Anchor{
+			{Name: rootName, Cert: p.authority.folder.Root(), Own: true},
+			{Name: issuingName, Cert: p.authority.folder.Issuing(), Own: true, Issuing: true},
+		}, further...),
+		Org: p.settings.Organization, PublicURL: p.public.https,
+		UsernameExample: "anna.schmidt", TrustedProxies: p.settings.TrustedProxies,
+		Log: p.log, Now: p.now,
+	})
+	return err
+}
+
+// renderer reads what gives the pages their look.
+func (s *Settings) renderer() (*page.Renderer, error) {
+	c := page.Config{
+		Org: s.Organization, Accent: s.Pages.Accent, Services: s.Pages.Services, PasswordURL: s.Pages.PasswordURL,
+		Helpdesk: page.Helpdesk{Phone: s.Helpdesk.Phone, Mail: s.Helpdesk.Mail, Hours: s.Helpdesk.Hours},
+	}
+	if s.Pages.Logo != "" {
+		var err error
+		if c.Logo, err = os.ReadFile(s.Pages.Logo); err != nil {
+			return nil, fmt.Errorf("pages.logo: %w", err)
+		}
+	}
+	return page.New(c)
+}
+
+// anchors reads the further CA certificates devices must trust.
+func (s *Settings) anchors() ([]web.Anchor, error) {
+	var list []web.Anchor
+	var errs []error
+	for i, a := range s.Anchors {
+		certs, err := readAnchors(a.File)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("anchors[%d] %s: %w", i, a.Name, err))
+			continue
+		}
+		for n, cert := range certs {
+			name := fileLabel(a.Name)
+			if n > 0 || name == "" {
+				name = fmt.Sprintf("%sanchor-%d-%d", name, i+1, n+1)
+			}
+			list = append(list, web.Anchor{Name: name, Cert: cert})
+		}
+	}
+	return list, errors.Join(errs...)
+}
+
+func readAnchors(file string) ([]*x509.Certificate, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return ca.ParseAnchors(text)
+}
+
+// fileLabel makes the name of an anchor fit for an address: lower-case letters,
+// digits and hyphens.
+func fileLabel(name string) string {
+	label := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		case unicode.IsSpace(r), r == '-', r == '_', r == '.':
+			return '-'
+		}
+		return -1
+	}, strings.ToLower(name))
+	return strings.Trim(label, "-")
+}

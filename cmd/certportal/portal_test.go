@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"certportal/directory"
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// open wires a portal in a folder, on free ports, with an EC hierarchy.
+func open(t *testing.T, data string) (*portal, error) {
+	t.Helper()
+	s, err := loadSettings("", fastCA())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Data, s.Listen, s.ListenHTTP = data, "127.0.0.1:0", "127.0.0.1:0"
+	p, err := newPortal(t.Context(), &s, &terminal{in: strings.NewReader(""), out: io.Discard}, slog.New(slog.DiscardHandler))
+	t.Cleanup(func() { p.close() })
+	return p, err
+}
+
+// serving runs a portal until the test ends.
+func serving(t *testing.T, data string) *portal {
+	t.Helper()
+	p, err := open(t, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	return p
+}
+
+func (p *portal) client() *http.Client {
+	pool := x509.NewCertPool()
+	pool.AddCert(p.authority.folder.Root())
+	return &http.Client{
+		Transport:     &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func status(t *testing.T, c *http.Client, address string) int {
+	t.Helper()
+	resp, err := c.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+func TestServeAnswersOnBothSides(t *testing.T) {
+	p := serving(t, t.TempDir())
+	c := p.client()
+	tests := []struct {
+		address string
+		want    int
+	}{
+		{p.public.https.String() + "/login", http.StatusOK},
+		{p.public.https.String() + "/crl/issuing.crl", http.StatusOK},
+		{p.public.http.String() + "/crl/issuing.crl", http.StatusOK},
+		{p.public.http.String() + "/crl/root.crl", http.StatusOK},
+		{p.public.http.String() + "/ca/issuing.cer", http.StatusOK},
+		{p.public.http.String() + "/ca/chain.p7b", http.StatusOK},
+		{p.public.http.String() + "/login", http.StatusPermanentRedirect},
+		{p.public.https.String() + "/nothing", http.StatusNotFound},
+	}
+	for _, tt := range tests {
+		if got := status(t, c, tt.address); got != tt.want {
+			t.Errorf("%s: status %d, want %d", tt.address, got, tt.want)
+		}
+	}
+}
+
+func TestA14_PlainHTTPTakesNoForm(t *testing.T) {
+	p := serving(t, t.TempDir())
+	resp, err := http.Post(p.public.http.String()+"/login", "application/x-www-form-urlencoded", strings.NewReader("username=a&password=b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if got, want := resp.StatusCode, http.StatusNotFound; got != want {
+		t.Errorf("status %d, want %d", got, want)
+	}
+}
+
+func TestTLSCertificateIsRecordedAndKept(t *testing.T) {
+	data := t.TempDir()
+	first, err := open(t, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serial := first.tls.current.Load().Leaf.SerialNumber
+	entries, err := first.db.Entries(t.Context(), 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var actions []string
+	for _, e := range entries {
+		actions = append(actions, string(e.Action))
+	}
+	if got, want := strings.Join(actions, " "), "ca.created certificate.reserved certificate.issued"; got != want {
+		t.Errorf("ledger %q, want %q", got, want)
+	}
+	if err := first.close(); err != nil {
+		t.Fatal(err)
+	}
+	second, err := open(t, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.tls.current.Load().Leaf.SerialNumber.Cmp(serial) != 0 {
+		t.Error("a restart made another TLS certificate")
+	}
+}
+
+func TestWrongPassphraseSeals(t *testing.T) {
+	data := t.TempDir()
+	first, err := open(t, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(data, "ca-passphrase"), []byte("not the passphrase\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := serving(t, data)
+	if p.authority.sealed == nil {
+		t.Fatal("the CA is open")
+	}
+	c := p.client()
+	for _, address := range []string{p.public.https.String() + "/login", p.public.http.String() + "/crl/issuing.crl"} {
+		if got, want := status(t, c, address), http.StatusOK; got != want {
+			t.Errorf("%s: status %d, want %d", address, got, want)
+		}
+	}
+	anna, err := p.people.Add(t.Context(), directory.NewAccount{
+		Login: "anna", UPN: "anna@corp.example", Password: "correct horse",
+	}, ledger.Entry{At: p.now(), Actor: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.registrar.Enroll(t.Context(), enroll.Request{
+		By: enroll.By{Person: anna.ID}, Name: "phone", Platform: enroll.Android, Idempotent: "1",
+	})
+	var outage *enroll.Outage
+	if !errors.As(err, &outage) || outage.Part != enroll.PartIssuer {
+		t.Errorf("Enroll: %v, want an outage of the issuer", err)
+	}
+}
+
+func TestBrokenFilesStopTheStart(t *testing.T) {
+	tests := []struct {
+		name, file, content, want string
+	}{
+		{"damaged CA certificate", "ca/issuing.crt", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "issuing.crt"},
+		{"no database", "portal.db", "this is not a database, however long it is, and it never was one", "database"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			data := t.TempDir()
+			p, err := open(t, data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(data, tt.file), []byte(tt.content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := open(t, data); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("start: %v, want it to name %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestFirstAdministratorIsPrintedOnce(t *testing.T) {
+	p, err := open(t, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	i := &invocation{io: streams{out: &out, err: io.Discard}}
+	for range 2 {
+		if err := p.firstAdministrator(t.Context(), i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := strings.Count(out.String(), "password "), 1; got != want {
+		t.Errorf("%d passwords printed, want %d:\n%s", got, want, out.String())
+	}
+	_, rest, _ := strings.Cut(out.String(), "password ")
+	password, _, _ := strings.Cut(rest, "\n")
+	person, err := p.people.Authenticate(t.Context(), "admin", password)
+	if err != nil || !person.Has(enroll.Admin) {
+		t.Errorf("signing in with the printed password: %+v, %v", person, err)
+	}
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"certportal/ca"
+	"certportal/directory"
+	"certportal/enroll"
+)
+
+type serveCommand struct{}
+
+// Run serves until a signal. The first start makes CA, database, TLS certificate
+// and an administrator.
+func (serveCommand) Run(i *invocation) error {
+	s, err := i.settings()
+	if err != nil {
+		return err
+	}
+	return i.serve(&s, func(ctx context.Context, p *portal) error {
+		p.announce(i)
+		return p.firstAdministrator(ctx, i)
+	})
+}
+
+// serve runs a portal; ready is called when everything is open and before the
+// first request is answered.
+func (i *invocation) serve(s *Settings, ready func(context.Context, *portal) error) (err error) {
+	p, err := newPortal(i.ctx, s, i.terminal(), i.logger(s))
+	defer func() {
+		if closing := p.close(); err == nil {
+			err = closing
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	if err := ready(i.ctx, p); err != nil {
+		return err
+	}
+	return p.serve(i.ctx)
+}
+
+// announce prints where to go and what to compare.
+func (p *portal) announce(i *invocation) {
+	fmt.Fprintf(i.io.out, "\ncertportal is ready.\n\n"+
+		"  Open            %s\n"+
+		"  Root and lists  %s\n"+
+		"  Root SHA-256    %s\n",
+		p.public.https, p.public.http.JoinPath("ca"), ca.Fingerprint(p.authority.folder.Root()))
+	if p.madePass {
+		fmt.Fprintf(i.io.out, "\nA CA was created. Its keys are encrypted; the passphrase is in %s,\n"+
+			"readable by you alone. For better protection move it elsewhere and set ca.passphrase_file.\n",
+			p.settings.defaultPassphraseFile())
+	}
+	fmt.Fprintln(i.io.out)
+}
+
+// firstAdministrator makes an administrator where there is nobody yet, and
+// prints the password once.
+func (p *portal) firstAdministrator(ctx context.Context, i *invocation) error {
+	accounts, err := p.people.Accounts(ctx)
+	if err != nil || len(accounts) > 0 {
+		return err
+	}
+	password := strings.ToLower(rand.Text())[:20]
+	_, err = p.people.Add(ctx, directory.NewAccount{
+		Login: "admin", UPN: "admin@" + p.settings.Directory.Domain, Name: "Administrator",
+		Roles: []enroll.Role{enroll.Admin}, Password: password,
+	}, byOperator())
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(i.io.out, "First administrator: admin, password %s\n"+
+		"It is shown only now. Set another with: certportal user passwd admin --ask\n\n", password)
+	return err
+}
+
+// quiet is the logger of commands that end by themselves.
+func (i *invocation) quiet() *slog.Logger {
+	return slog.New(slog.NewTextHandler(i.io.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}

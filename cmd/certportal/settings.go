@@ -1,0 +1,182 @@
+package main
+
+import (
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"certportal/ca"
+	"certportal/enroll"
+)
+
+// Settings is the whole configuration: one YAML file, every key also by an
+// environment variable of the same name in capitals, CERTPORTAL_ in front and _
+// for every dot (CERTPORTAL_CA_ROOT_KEY). The comments of this struct are the
+// manual; "certportal config example" prints them with the defaults.
+type Settings struct {
+	// Folder for everything the portal keeps: database, CA, TLS certificate.
+	Data string `yaml:"data" env:"DATA"`
+
+	// Name of the company, on every page and in the names of the CA.
+	Organization string `yaml:"organization" env:"ORGANIZATION"`
+
+	// Address and port of the portal (https).
+	Listen string `yaml:"listen" env:"LISTEN"`
+
+	// Address and port for revocation lists and CA certificates (plain http, as
+	// those who check certificates need it); everything else is sent on to https.
+	ListenHTTP string `yaml:"listen_http" env:"LISTEN_HTTP"`
+
+	// Address of the portal as people type it. Default: made from listen.
+	// Example: https://certificates.corp.example
+	PublicURL string `yaml:"public_url" env:"PUBLIC_URL"`
+
+	// Plain-http address that goes into every certificate for revocation lists
+	// and CA certificates: mail servers must reach it without a password, for as
+	// long as certificates live. Default: made from listen_http.
+	// Example: http://pki.corp.example
+	PublicHTTPURL string `yaml:"public_http_url" env:"PUBLIC_HTTP_URL"`
+
+	// Where records are kept: sqlite:FILE or postgres://USER@HOST/DATABASE.
+	// Default: sqlite in the data folder.
+	Database string `yaml:"database" env:"DATABASE"`
+
+	// File with the database address instead, when it holds a password.
+	DatabaseFile string `yaml:"database_file" env:"DATABASE_FILE"`
+
+	TLS          TLSSettings         `yaml:"tls" envPrefix:"TLS_"`
+	CA           CASettings          `yaml:"ca" envPrefix:"CA_"`
+	Certificates CertificateSettings `yaml:"certificates" envPrefix:"CERTIFICATES_"`
+	Directory    DirectorySettings   `yaml:"directory" envPrefix:"DIRECTORY_"`
+	Helpdesk     HelpdeskSettings    `yaml:"helpdesk" envPrefix:"HELPDESK_"`
+	Pages        PageSettings        `yaml:"pages" envPrefix:"PAGES_"`
+
+	// Further CA certificates that devices must trust, above all the root of
+	// Exchange's server certificate. Each has a name and a file (PEM or DER).
+	Anchors []AnchorSettings `yaml:"anchors" envPrefix:"ANCHORS_"`
+
+	// Networks of reverse proxies whose X-Forwarded-For is believed, such as
+	// 10.0.0.0/24. Empty: nobody's.
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" env:"TRUSTED_PROXIES"`
+
+	// What is logged: debug, info, warn or error.
+	LogLevel string `yaml:"log_level" env:"LOG_LEVEL"`
+
+	// How it is logged: text or json.
+	LogFormat string `yaml:"log_format" env:"LOG_FORMAT"`
+}
+
+// TLSSettings name the portal's own TLS certificate.
+type TLSSettings struct {
+	// Certificate chain in PEM, best from a public CA, so that phones show no
+	// warning. Default: one from the embedded CA, renewed by itself.
+	Certificate string `yaml:"certificate" env:"CERTIFICATE"`
+
+	// Its private key in PEM.
+	Key string `yaml:"key" env:"KEY"`
+
+	// Further names and IP addresses in the certificate from the embedded CA.
+	Names []string `yaml:"names" env:"NAMES"`
+}
+
+// CASettings describe the embedded CA. The kinds and lives matter when it is
+// created, not later.
+type CASettings struct {
+	// Key of the root: rsa-3072, rsa-4096, ec-p256 or ec-p384.
+	RootKey ca.KeyKind `yaml:"root_key" env:"ROOT_KEY"`
+
+	// Key of the issuing CA, likewise.
+	IssuingKey ca.KeyKind `yaml:"issuing_key" env:"ISSUING_KEY"`
+
+	// File with the passphrase of the CA's keys, or the word prompt to be asked
+	// at every start. Default: the systemd credential ca-passphrase, else a file
+	// in the data folder, made at the first start.
+	PassphraseFile string `yaml:"passphrase_file" env:"PASSPHRASE_FILE"`
+}
+
+// CertificateSettings describe the certificates people get.
+type CertificateSettings struct {
+	// Kind of key: rsa-2048, rsa-3072, rsa-4096, ec-p256 or ec-p384. Phones and
+	// mail servers of every age take rsa-2048.
+	Key ca.KeyKind `yaml:"key" env:"KEY"`
+
+	// Days a certificate is valid.
+	Days int `yaml:"days" env:"DAYS"`
+
+	// What it may be used for: clientAuth, emailProtection, efs.
+	Usages []string `yaml:"usages" env:"USAGES"`
+
+	// Devices a person may have working at the same time.
+	Devices int `yaml:"devices" env:"DEVICES"`
+
+	// RSA keys made ahead in idle time, so that nobody waits for one.
+	PreparedKeys int `yaml:"prepared_keys" env:"PREPARED_KEYS"`
+}
+
+// DirectorySettings say where people come from. Today that is the built-in
+// directory.
+type DirectorySettings struct {
+	// Domain of the user principal names of people added without one.
+	Domain string `yaml:"domain" env:"DOMAIN"`
+}
+
+// HelpdeskSettings are printed wherever somebody may need help.
+type HelpdeskSettings struct {
+	// Telephone number, as people dial it.
+	Phone string `yaml:"phone" env:"PHONE"`
+
+	// E-mail address.
+	Mail string `yaml:"mail" env:"MAIL"`
+
+	// When somebody answers, such as: Monday to Friday, 8 to 18
+	Hours string `yaml:"hours" env:"HOURS"`
+}
+
+// PageSettings give the pages the company's look.
+type PageSettings struct {
+	// Colour of buttons and links, as #rrggbb. Default: a calm blue.
+	Accent string `yaml:"accent" env:"ACCENT"`
+
+	// Logo in the page header: a PNG file of at most 20 KB.
+	Logo string `yaml:"logo" env:"LOGO"`
+
+	// What a certificate opens, such as: mail and calendar
+	Services string `yaml:"services" env:"SERVICES"`
+
+	// Where people change an expired work password.
+	PasswordURL string `yaml:"password_url" env:"PASSWORD_URL"`
+}
+
+// AnchorSettings name one further CA certificate.
+type AnchorSettings struct {
+	// Name people see.
+	Name string `yaml:"name" env:"NAME"`
+
+	// File with the certificate, PEM or DER.
+	File string `yaml:"file" env:"FILE"`
+}
+
+// defaults are the settings of a run without a file.
+func defaults() Settings {
+	return Settings{
+		Data: "certportal-data", Organization: "Company",
+		Listen: ":8443", ListenHTTP: ":8080",
+		CA: CASettings{RootKey: ca.RSA3072, IssuingKey: ca.RSA3072},
+		Certificates: CertificateSettings{
+			Key: ca.RSA2048, Days: 365, Devices: enroll.DefaultQuota, PreparedKeys: 16,
+			Usages: []string{"clientAuth", "emailProtection", "efs"},
+		},
+		Directory: DirectorySettings{Domain: "portal.example"},
+		LogLevel:  "info", LogFormat: "text",
+	}
+}
+
+// path names a file in the data folder.
+func (s *Settings) path(parts ...string) string {
+	return filepath.Join(append([]string{s.Data}, parts...)...)
+}
+
+// validity is the life of a person's certificate.
+func (s *Settings) validity() time.Duration {
+	return time.Duration(s.Certificates.Days) * 24 * time.Hour
+}

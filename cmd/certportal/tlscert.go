@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"certportal/ca"
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// serverCertificate is the TLS certificate in use: the one of the settings, or
+// one from the embedded CA that is renewed before it ends.
+type serverCertificate struct {
+	settings *Settings
+	ca       *authority
+	records  enroll.Records
+	public   addresses
+	now      func() time.Time
+	log      *slog.Logger
+
+	current atomic.Pointer[tls.Certificate]
+}
+
+const (
+	serverLife = 90 * 24 * time.Hour
+	// serverRenew is the rest of its life at which it is made anew.
+	serverRenew = 30 * 24 * time.Hour
+)
+
+// config is the TLS side of the https listener: TLS 1.2 with forward secrecy and
+// AEAD, or 1.3.
+func (c *serverCertificate) config() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		CipherSuites: []uint16{
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		},
+		SessionTicketsDisabled: true,
+		NextProtos:             []string{"h2", "http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return c.current.Load(), nil
+		},
+	}
+}
+
+// refresh loads or renews the certificate. It is called at start and daily.
+func (c *serverCertificate) refresh(ctx context.Context) error {
+	if c.settings.TLS.Certificate != "" {
+		return c.load(c.settings.TLS.Certificate, c.settings.TLS.Key)
+	}
+	certFile, keyFile := c.settings.path("tls", "server.crt"), c.settings.path("tls", "server.key")
+	err := c.load(certFile, keyFile)
+	if err == nil && c.serves(c.current.Load().Leaf) {
+		return nil
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		c.log.Warn("the portal's TLS certificate is made anew", "err", err)
+	}
+	if err := c.renew(ctx, certFile, keyFile); err != nil {
+		if c.current.Load() != nil {
+			c.log.Error("renewing the portal's TLS certificate", "err", err)
+			return nil
+		}
+		return fmt.Errorf("making the portal's TLS certificate: %w", err)
+	}
+	return c.load(certFile, keyFile)
+}
+
+func (c *serverCertificate) load(certFile, keyFile string) error {
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return fmt.Errorf("loading TLS certificate: %w", err)
+	}
+	c.current.Store(&pair)
+	return nil
+}
+
+// serves reports whether the certificate of the embedded CA still does: it lives
+// long enough, names all names and is from this CA.
+func (c *serverCertificate) serves(leaf *x509.Certificate) bool {
+	if leaf.NotAfter.Sub(c.now()) < serverRenew || leaf.CheckSignatureFrom(c.ca.folder.Issuing()) != nil {
+		return false
+	}
+	return !slices.ContainsFunc(c.settings.serverNames(c.public), func(name string) bool {
+		return leaf.VerifyHostname(name) != nil
+	})
+}
+
+// renew makes key and certificate, recorded before it is signed like every other.
+func (c *serverCertificate) renew(ctx context.Context, certFile, keyFile string) error {
+	issuer, err := c.ca.issuingIssuer()
+	if err != nil {
+		return err
+	}
+	key, err := ca.ECP256.Generate()
+	if err != nil {
+		return err
+	}
+	names := c.settings.serverNames(c.public)
+	prepared, err := issuer.PrepareServer(ca.ServerConfig{
+		Names: names, Validity: serverLife,
+		CRLURLs:    []string{crlURL(c.public.http, issuingName)},
+		IssuerURLs: []string{certificateURL(c.public.http, issuingName)},
+	}, key.Public(), c.now())
+	if err != nil {
+		return err
+	}
+	if err := c.records.Reserve(ctx, c.reservation(prepared, names)); err != nil {
+		return err
+	}
+	cert, err := issuer.Sign(prepared)
+	if err != nil {
+		return err
+	}
+	err = c.records.Complete(ctx, enroll.Completion{
+		Serial: prepared.Serial(), Certificate: cert, At: c.now(),
+		Entry: c.entry(ledger.CertificateIssued, prepared.Serial(), nil),
+	})
+	if err != nil {
+		return err
+	}
+	return writeServerFiles(certFile, keyFile, key, cert, c.ca.folder.Issuing())
+}
+
+func (c *serverCertificate) reservation(p *ca.Prepared, names []string) enroll.Reservation {
+	return enroll.Reservation{
+		Serial: p.Serial(), Kind: enroll.KindServer, Profile: "Server", PublicKey: p.PublicKeyHash(),
+		NotBefore: p.NotBefore(), NotAfter: p.NotAfter(), Requested: c.now(),
+		Entry: c.entry(ledger.CertificateReserved, p.Serial(), map[string]string{
+			"profile": "Server", "names": strings.Join(names, " "),
+		}),
+	}
+}
+
+func (c *serverCertificate) entry(action ledger.Action, serial ca.Serial, detail map[string]string) ledger.Entry {
+	return ledger.Entry{
+		At: c.now(), Action: action, Actor: "system", Role: "system", Object: serial.String(), Detail: detail,
+	}
+}
+
+func writeServerFiles(certFile, keyFile string, key crypto.Signer, chain ...*x509.Certificate) error {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return fmt.Errorf("encoding TLS key: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(certFile), 0o700); err != nil {
+		return fmt.Errorf("writing TLS certificate: %w", err)
+	}
+	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	if err := replaceFile(keyFile, keyPEM, 0o600); err != nil {
+		return err
+	}
+	return replaceFile(certFile, ca.PEM(chain...), 0o644)
+}
+
+// replaceFile writes a file whole or not at all.
+func replaceFile(name string, content []byte, mode os.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(content)
+	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	if err := os.Rename(f.Name(), name); err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	return nil
+}

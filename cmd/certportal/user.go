@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"certportal/directory"
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+type userCommands struct {
+	Add     userAdd     `cmd:"" help:"Add a person."`
+	List    userList    `cmd:"" help:"List all people."`
+	Passwd  userPasswd  `cmd:"" help:"Set a person's password."`
+	Disable userDisable `cmd:"" help:"Switch an account off: no sign-in, nothing issued."`
+	Enable  userEnable  `cmd:"" help:"Switch an account on again."`
+	Remove  userRemove  `cmd:"" help:"Remove an account. Certificates stay on record."`
+}
+
+// passwordSource says where a password comes from: never the command line.
+type passwordSource struct {
+	PasswordFile string `placeholder:"FILE" help:"File with the password; - reads it from the input."`
+	Ask          bool   `help:"Ask for the password. Default: one is made and printed."`
+}
+
+// password gives the password and whether it was made here.
+func (p passwordSource) password(i *invocation) (secret string, made bool, err error) {
+	var b []byte
+	switch {
+	case p.Ask, p.PasswordFile == "-":
+		b, err = i.terminal().password("Password: ")
+	case p.PasswordFile != "":
+		b, err = readSecret(p.PasswordFile)
+	default:
+		return strings.ToLower(rand.Text())[:20], true, nil
+	}
+	return string(b), false, err
+}
+
+// withDirectory opens the built-in directory for one command.
+func (i *invocation) withDirectory(do func(context.Context, *Settings, *directory.Builtin) error) error {
+	s, err := i.settings()
+	if err != nil {
+		return err
+	}
+	db, err := s.openStore(i.ctx, i.quiet())
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	people, err := directory.NewBuiltin(db)
+	if err != nil {
+		return err
+	}
+	return explain(do(i.ctx, &s, people))
+}
+
+// explain turns what the directory answers into sentences for an operator.
+func explain(err error) error {
+	var refusal *enroll.Refusal
+	switch {
+	case errors.As(err, &refusal) && refusal.Field == "password":
+		return fmt.Errorf("the password is too short: use %d characters or more", refusal.Limit)
+	case errors.As(err, &refusal):
+		return fmt.Errorf("--%s %q is not well formed", refusal.Field, refusal.Value)
+	case errors.Is(err, enroll.ErrConflict):
+		return fmt.Errorf("somebody has that login, UPN or SID already: %w", err)
+	case errors.Is(err, enroll.ErrNotFound):
+		return fmt.Errorf("there is no such account; certportal user list shows all: %w", err)
+	}
+	return err
+}
+
+// byOperator opens the ledger entry of a command.
+func byOperator() ledger.Entry {
+	return ledger.Entry{At: time.Now(), Actor: "operator", Role: "operator"}
+}
+
+type userAdd struct {
+	Login     string   `arg:"" help:"Login name."`
+	UPN       string   `name:"upn" placeholder:"NAME@DOMAIN" help:"User principal name. Default: the login and directory.domain."`
+	Name      string   `help:"Display name. Default: the login."`
+	GivenName string   `help:"First name, for the name of the phone."`
+	Mail      string   `help:"E-mail address, which goes into certificates."`
+	SID       string   `name:"sid" placeholder:"S-1-5-21-…" help:"Windows security identifier, which goes into certificates."`
+	Role      []string `enum:"employee,helpdesk,auditor,admin" default:"employee" help:"employee, helpdesk, auditor, admin; several with commas."`
+
+	passwordSource `embed:""`
+}
+
+// Run adds the person and prints a password that was made.
+func (c userAdd) Run(i *invocation) error {
+	password, made, err := c.password(i)
+	if err != nil {
+		return err
+	}
+	return i.withDirectory(func(ctx context.Context, s *Settings, people *directory.Builtin) error {
+		if c.UPN == "" {
+			c.UPN = people.Canonical(c.Login) + "@" + s.Directory.Domain
+		}
+		var roles []enroll.Role
+		for _, r := range c.Role {
+			roles = append(roles, enroll.Role(r))
+		}
+		p, err := people.Add(ctx, directory.NewAccount{
+			Login: c.Login, UPN: c.UPN, Name: c.Name, GivenName: c.GivenName,
+			Mail: c.Mail, SID: c.SID, Roles: roles, Password: password,
+		}, byOperator())
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(i.io.out, "added %s (%s)\n", p.Login, p.UPN)
+		return printMade(i, password, made)
+	})
+}
+
+func printMade(i *invocation, password string, made bool) error {
+	if !made {
+		return nil
+	}
+	_, err := fmt.Fprintf(i.io.out, "password: %s\n", password)
+	return err
+}
+
+type userList struct{}
+
+// Run prints a table of all people.
+func (userList) Run(i *invocation) error {
+	return i.withDirectory(func(ctx context.Context, _ *Settings, people *directory.Builtin) error {
+		accounts, err := people.Accounts(ctx)
+		if err != nil {
+			return err
+		}
+		w := tabwriter.NewWriter(i.io.out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "LOGIN\tNAME\tUPN\tROLES\tSTATE")
+		for _, a := range accounts {
+			state := "active"
+			if a.Disabled {
+				state = "disabled"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", a.Login, a.Name, a.UPN, roleNames(a.Roles), state)
+		}
+		return w.Flush()
+	})
+}
+
+func roleNames(roles []enroll.Role) string {
+	names := make([]string, len(roles))
+	for i, r := range roles {
+		names[i] = string(r)
+	}
+	return strings.Join(names, ",")
+}
+
+type userPasswd struct {
+	Login string `arg:"" help:"Login name."`
+
+	passwordSource `embed:""`
+}
+
+// Run sets the password and prints one that was made.
+func (c userPasswd) Run(i *invocation) error {
+	password, made, err := c.password(i)
+	if err != nil {
+		return err
+	}
+	return i.withDirectory(func(ctx context.Context, _ *Settings, people *directory.Builtin) error {
+		if err := people.SetPassword(ctx, c.Login, password, byOperator()); err != nil {
+			return err
+		}
+		return printMade(i, password, made)
+	})
+}
+
+type userDisable struct {
+	Login string `arg:"" help:"Login name."`
+}
+
+// Run switches the account off.
+func (c userDisable) Run(i *invocation) error { return setDisabled(i, c.Login, true) }
+
+type userEnable struct {
+	Login string `arg:"" help:"Login name."`
+}
+
+// Run switches the account on.
+func (c userEnable) Run(i *invocation) error { return setDisabled(i, c.Login, false) }
+
+func setDisabled(i *invocation, login string, disabled bool) error {
+	return i.withDirectory(func(ctx context.Context, _ *Settings, people *directory.Builtin) error {
+		return people.SetDisabled(ctx, login, disabled, byOperator())
+	})
+}
+
+type userRemove struct {
+	Login string `arg:"" help:"Login name."`
+}
+
+// Run removes the account.
+func (c userRemove) Run(i *invocation) error {
+	return i.withDirectory(func(ctx context.Context, _ *Settings, people *directory.Builtin) error {
+		return people.Remove(ctx, c.Login, byOperator())
+	})
+}
