@@ -74,6 +74,9 @@ func (s *Server) showMaking(w http.ResponseWriter, r *http.Request, d enroll.Dev
 			Err:  fmt.Errorf("certificate %s pending since %s", d.Certificate.Serial, waited.Round(time.Second)),
 		}
 	}
+	// A header and not a meta element, which axe reports: nothing is read or typed
+	// on this page that a reload could take away.
+	w.Header().Set("Refresh", "5")
 	return s.show(w, r, http.StatusOK, page.Making{Frame: s.frame(r), Device: d.Name})
 }
 

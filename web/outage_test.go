@@ -20,7 +20,7 @@ func TestMaking(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := reserve(t, p, account.ID)
-	if got := b.get("/devices/" + id + "/install"); got.status != 200 || !strings.Contains(string(got.body), "refresh") {
+	if got := b.get("/devices/" + id + "/install"); got.status != 200 || got.header.Get("Refresh") != "5" {
 		t.Errorf("got %d, want a page that reloads: %s", got.status, got.text())
 	}
 	p.clock.pass(3 * time.Minute)

@@ -50,8 +50,10 @@ func openTab(t *testing.T, l look) *tab {
 	t.Cleanup(cancel)
 	ctx, cancelTab := chromedp.NewContext(ctx)
 	t.Cleanup(cancelTab)
-	ctx, cancelTime := context.WithTimeout(ctx, 4*time.Minute)
-	t.Cleanup(cancelTime)
+	// The browser lives as long as the context of its first step.
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal(err)
+	}
 	b := &tab{t: t, ctx: ctx, dir: t.TempDir()}
 	b.look(l)
 	return b
@@ -73,17 +75,13 @@ func (b *tab) look(l look) {
 	if l.dark {
 		scheme = "dark"
 	}
-	b.do(chromedp.Navigate("about:blank"), chromedp.EmulateViewport(l.width, 844))
+	b.do(chromedp.Navigate("about:blank"))
 	b.call(func() (any, error) {
 		return chromedp.Call(b.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{
 			UserAgent: l.agent, AcceptLanguage: l.language,
 		})
 	})
-	b.call(func() (any, error) {
-		return chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-		})
-	})
+	b.view(l.width, scheme)
 	b.call(func() (any, error) {
 		return chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !l.scripts})
 	})
@@ -96,9 +94,14 @@ func (b *tab) call(f func() (any, error)) {
 	}
 }
 
+// patience is how long one step may take before the test says where it stands.
+const patience = 30 * time.Second
+
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	if err := chromedp.Do(b.ctx, steps...); err != nil {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -109,7 +112,9 @@ func (b *tab) open(address string) { b.t.Helper(); b.do(chromedp.Navigate(addres
 // press clicks something that leads to another page, and waits for it.
 func (b *tab) press(selector string) {
 	b.t.Helper()
-	if _, err := chromedp.RunResponse(b.ctx, chromedp.Click(selector)); err != nil {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if _, err := chromedp.RunResponse(ctx, chromedp.Click(selector)); err != nil {
 		b.t.Fatalf("pressing %s: %v\n%s", selector, err, b.text("body"))
 	}
 }
@@ -134,7 +139,9 @@ func (b *tab) attribute(selector, name string) string {
 
 func run[T any](b *tab, a chromedp.Action[T]) T {
 	b.t.Helper()
-	v, err := chromedp.Run(b.ctx, a)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	v, err := chromedp.Run(ctx, a)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -155,8 +162,10 @@ func (b *tab) download(selector string) (file, name string) {
 			Behavior: browser.SetDownloadBehaviorBehaviorAllowAndName, DownloadPath: b.dir, EventsEnabled: &events,
 		})
 	})
-	begins := chromedp.BrowserEvents(b.ctx, browser.DownloadWillBegin)
-	progress := chromedp.BrowserEvents(b.ctx, browser.DownloadProgress)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	begins := chromedp.BrowserEvents(ctx, browser.DownloadWillBegin)
+	progress := chromedp.BrowserEvents(ctx, browser.DownloadProgress)
 	b.do(chromedp.Click(selector))
 	for ev, err := range begins {
 		if err != nil {

@@ -128,10 +128,11 @@ func TestImporters(t *testing.T) {
 	d := startDemo(t)
 	b := openTab(t, look{})
 	file, _, password := b.enrol(d)
-	first := map[string]string{"as offered": file}
+	files := map[string]string{"as offered": file}
 	b.open(d.https + b.path())
-	first["the other type"], _ = b.download("#other-format")
-	for kind, file := range first {
+	eval[bool](b, `document.querySelectorAll("details").forEach(d => d.open = true), true`)
+	files["the other type"], _ = b.download("#download-other")
+	for kind, file := range files {
 		t.Run(kind, func(t *testing.T) { importEverywhere(t, d, file, password) })
 	}
 }

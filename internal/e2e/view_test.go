@@ -11,7 +11,11 @@ func (b *tab) view(width int64, scheme string) {
 	b.do(chromedp.EmulateViewport(width, 844))
 	b.call(func() (any, error) {
 		return chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+			Features: []*emulation.MediaFeature{
+				{Name: "prefers-color-scheme", Value: scheme},
+				// A colour on its way to another is neither of the two.
+				{Name: "prefers-reduced-motion", Value: "reduce"},
+			},
 		})
 	})
 }

@@ -180,7 +180,6 @@ func TestRefresh(t *testing.T) {
 	}{
 		{"desktop starts the download", auto, "0;url=" + auto.Download},
 		{"phone waits for a tap", install(frame(page.English), page.IOS), ""},
-		{"making reloads", page.Making{}, "5"},
 		{"home stays", page.Home{}, ""},
 	}
 	for _, tt := range tests {
