@@ -36,6 +36,10 @@ const (
 	maxMail = 254
 )
 
+// Validate says with a [*SubjectError] whether the subject fits a certificate at
+// all: for those who take names in long before a certificate is asked for.
+func (s Subject) Validate() error { return s.check(false) }
+
 // check refuses a subject that could be read in two ways. It does not ask who
 // the person is: that UPN, mail and SID belong together is the directory's word.
 func (s Subject) check(requireSID bool) error {

@@ -3,13 +3,14 @@ package directory
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
-	"net/mail"
 	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"certportal/ca"
 	"certportal/enroll"
 	"certportal/ledger"
 )
@@ -98,20 +99,18 @@ func (b *Builtin) change(ctx context.Context, login string, action ledger.Action
 	return b.accounts.UpdateAccount(ctx, account, entry)
 }
 
-// check says which field is not well formed.
+// check says which field is not well formed. UPN, mail and SID must fit a
+// certificate: better to hear it now than when a phone asks for one.
 func (n NewAccount) check() error {
 	login := regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
-	sid := regexp.MustCompile(`^S-1-5-21(-(0|[1-9][0-9]{0,9})){2,14}$`)
-	switch {
-	case !login.MatchString(n.Login):
+	if !login.MatchString(n.Login) {
 		return malformed("login", n.Login)
-	case !wellFormedUPN(n.UPN):
-		return malformed("upn", n.UPN)
-	case n.SID != "" && !sid.MatchString(n.SID):
-		return malformed("sid", n.SID)
-	case n.Mail != "" && !wellFormedMail(n.Mail):
-		return malformed("mail", n.Mail)
-	case strings.ContainsFunc(n.Name+n.GivenName, unicode.IsControl):
+	}
+	var bad *ca.SubjectError
+	if errors.As(ca.Subject{UPN: n.UPN, Mail: n.Mail, SID: n.SID}.Validate(), &bad) {
+		return malformed(bad.Field, map[string]string{"upn": n.UPN, "mail": n.Mail, "sid": n.SID}[bad.Field])
+	}
+	if strings.ContainsFunc(n.Name+n.GivenName, unicode.IsControl) {
 		return malformed("name", n.Name)
 	}
 	for _, r := range n.Roles {
@@ -131,19 +130,4 @@ func checkPassword(password string) error {
 
 func malformed(field, value string) error {
 	return &enroll.Refusal{Reason: enroll.AccountFormat, Field: field, Value: value}
-}
-
-// wellFormedUPN accepts name@suffix, the form Active Directory keeps (MS-ADA3
-// section 2.349). What of it fits a certificate, the issuer decides.
-func wellFormedUPN(s string) bool {
-	name, suffix, ok := strings.Cut(s, "@")
-	return ok && name != "" && suffix != "" && len(s) <= 256 &&
-		!strings.Contains(suffix, "@") && !strings.ContainsFunc(s, func(r rune) bool {
-		return unicode.IsControl(r) || unicode.IsSpace(r)
-	})
-}
-
-func wellFormedMail(s string) bool {
-	a, err := mail.ParseAddress(s)
-	return err == nil && a.Address == s
 }

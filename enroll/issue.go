@@ -183,6 +183,14 @@ func (r *Registrar) abandon(ctx context.Context, serial ca.Serial) {
 	}
 }
 
+// NoteRejected records a request that no page of the portal sends: somebody
+// signed in is trying what forms do not offer.
+func (r *Registrar) NoteRejected(ctx context.Context, by By, route, why string) error {
+	e := by.entry(r.c.Now(), ledger.RequestRejected)
+	e.Object, e.Detail = route, map[string]string{"reason": why}
+	return outage(PartStore, "recording a rejected request", r.c.Records.Note(ctx, e))
+}
+
 // noteRefusal records a no. The refusal stands even when it cannot be recorded:
 // nothing was done.
 func (r *Registrar) noteRefusal(ctx context.Context, req Request, refusal *Refusal) {

@@ -54,6 +54,7 @@ type Publisher struct {
 	c       Config
 	current map[string]*atomic.Pointer[List]
 	nudge   chan struct{}
+	said    map[string]time.Time // when a complaint was last logged; of the one goroutine that refreshes
 }
 
 // New checks the configuration. Nothing is loaded or signed before Refresh.
@@ -67,7 +68,7 @@ func New(c Config) (*Publisher, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	p := &Publisher{c: c, current: map[string]*atomic.Pointer[List]{}, nudge: make(chan struct{}, 1)}
+	p := &Publisher{c: c, current: map[string]*atomic.Pointer[List]{}, nudge: make(chan struct{}, 1), said: map[string]time.Time{}}
 	for _, a := range c.Authorities {
 		if a.Life <= a.Renew || a.Renew <= 0 || a.Issuer == nil {
 			return nil, fmt.Errorf("publisher: authority %s: life %v, renewal %v", a.Name, a.Life, a.Renew)
@@ -100,7 +101,7 @@ func (p *Publisher) Run(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for {
-		if err := p.Refresh(ctx); err != nil && ctx.Err() == nil {
+		if err := p.Refresh(ctx); err != nil && ctx.Err() == nil && p.unsaid(err.Error(), time.Hour) {
 			p.c.Log.Error("publishing revocation lists", "err", err)
 		}
 		select {
@@ -175,6 +176,17 @@ func (p *Publisher) Publish(ctx context.Context, a Authority, issuer *ca.Issuer)
 	return nil
 }
 
+// unsaid reports whether a complaint was not logged within the time before, and
+// takes it as logged: the clock looks every few seconds, and so would the log.
+func (p *Publisher) unsaid(complaint string, within time.Duration) bool {
+	now := p.c.Now()
+	if last, ok := p.said[complaint]; ok && now.Sub(last) < within && !now.Before(last) {
+		return false
+	}
+	p.said[complaint] = now
+	return true
+}
+
 // due reports whether a new list must be made: there is none, it is old, or
 // something was revoked since it was made.
 func (p *Publisher) due(ctx context.Context, a Authority, latest List, ok bool) (bool, error) {
@@ -201,7 +213,7 @@ func (p *Publisher) due(ctx context.Context, a Authority, latest List, ok bool) 
 // warnOfEnd reminds of a list that only the key in the safe can renew.
 func (p *Publisher) warnOfEnd(a Authority, latest List) {
 	left := latest.NextUpdate.Sub(p.c.Now())
-	if left < a.Life/4 {
+	if left < a.Life/4 && p.unsaid("root list", 24*time.Hour) {
 		p.c.Log.Warn("the root's revocation list must be renewed: bring its key back for a moment",
 			"issuer", a.Name, "ends", latest.NextUpdate)
 	}

@@ -62,6 +62,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		s.log.LogAttrs(r.Context(), v.level, v.msg, slog.String("route", routeOf(r)),
 			slog.Int("status", v.status), slog.String("request", visitOf(r).ref), slog.Any("err", err))
 	}
+	if errors.Is(err, errForm) {
+		s.noteRejected(r, err)
+	}
 	if v.wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(v.wait.Seconds())))
 	}
@@ -73,6 +76,17 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Allow", allowedMethods(r))
 	}
 	_ = s.show(w, r, v.status, s.problemPage(r, v.kind, err))
+}
+
+// noteRejected records a form that no page sends, when somebody is signed in.
+// What strangers send is only logged: they could fill the ledger.
+func (s *Server) noteRejected(r *http.Request, cause error) {
+	if s.person(r).person == "" {
+		return
+	}
+	if err := s.registrar.NoteRejected(r.Context(), s.by(r), routeOf(r), cause.Error()); err != nil {
+		s.log.Error("recording a rejected request", "request", visitOf(r).ref, "err", err)
+	}
 }
 
 // judge knows every kind of error. What it does not know is a fault of the

@@ -55,6 +55,9 @@ func TestA2_FieldsOfNoForm(t *testing.T) {
 	if got := p.entries(ledger.CertificateReserved); got != reserved {
 		t.Errorf("got %d serials reserved, want %d", got, reserved)
 	}
+	if got := p.entries(ledger.RequestRejected); got != len(tests) {
+		t.Errorf("got %d rejections in the ledger, want %d", got, len(tests))
+	}
 	if got := p.certificates("anna"); got[enroll.Issued] != 1 || b.get("/").status != 200 {
 		t.Errorf("got %v, want everything as before", got)
 	}

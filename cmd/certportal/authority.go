@@ -39,8 +39,23 @@ func certificateURL(base *url.URL, issuer string) string {
 	return base.JoinPath("ca", issuer+".cer").String()
 }
 
-// createAuthority makes root and issuing CA, files and first revocation lists.
+// refuseSecondCA stops the creation of a CA where the records already know one:
+// its folder was lost, not restored, or not copied to this replica, and a new CA
+// would make every certificate so far worthless.
+func refuseSecondCA(ctx context.Context, s *Settings, db *store.DB) error {
+	_, known, err := db.Latest(ctx, issuingName)
+	if err != nil || !known {
+		return err
+	}
+	return fmt.Errorf("the records belong to a CA whose files are not in %s: restore them from a backup, "+
+		"or copy them from another replica; nothing was created", s.path("ca"))
+}
+
+// createAuthority makes root and issuing CA, their files and the ledger entry.
 func createAuthority(ctx context.Context, s *Settings, db *store.DB, base *url.URL, passphrase []byte, now time.Time) (*authority, error) {
+	if err := refuseSecondCA(ctx, s, db); err != nil {
+		return nil, err
+	}
 	h, err := ca.CreateHierarchy(ca.HierarchyConfig{
 		Organization: s.Organization,
 		RootKind:     s.CA.RootKey, IssuingKind: s.CA.IssuingKey,

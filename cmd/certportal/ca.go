@@ -185,8 +185,8 @@ func (c caExportKey) Run(i *invocation) error {
 	}
 	list, _ := publisher.CRL(rootName)
 	_, err = fmt.Fprintf(i.io.out, "The root's key is in %s, under the same passphrase, and no longer here.\n"+
-		"Keep file and passphrase apart. Bring the key back before %s to renew the root's revocation list:\n"+
-		"copy it to %s, start the portal, and export it again.\n",
+		"Keep file and passphrase apart. To renew the root's revocation list before %s,\n"+
+		"copy the key to %s and export it again: every export makes a new list.\n",
 		dest, list.NextUpdate.UTC().Format(time.DateOnly), filepath.Join(s.path("ca"), "root.key"))
 	return err
 }

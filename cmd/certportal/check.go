@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"certportal/ca"
@@ -41,8 +42,9 @@ func (s *Settings) checkAddresses() error {
 		errs = append(errs, mistake("organization", s.Organization, "give the company's name"))
 	}
 	for key, value := range map[string]string{"listen": s.Listen, "listen_http": s.ListenHTTP} {
-		if _, _, err := net.SplitHostPort(value); err != nil {
-			errs = append(errs, mistake(key, value, "write ADDRESS:PORT or :PORT"))
+		_, port, err := net.SplitHostPort(value)
+		if _, badPort := strconv.ParseUint(port, 10, 16); err != nil || badPort != nil {
+			errs = append(errs, mistake(key, value, "write ADDRESS:PORT or :PORT, with a port of 0 to 65535"))
 		}
 	}
 	errs = append(errs, checkURL("public_url", s.PublicURL, "https"), checkURL("public_http_url", s.PublicHTTPURL, "http"))

@@ -3,10 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"certportal/enroll"
 )
 
 // result is what a command line did.
@@ -174,6 +178,50 @@ func TestA13_ExposedSecretsAreRefused(t *testing.T) {
 		}
 		if err := os.Chmod(path, 0o600); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// systemd shows the access list of a credential as group rights (0440).
+func TestSystemdCredential(t *testing.T) {
+	credentials, data := t.TempDir(), t.TempDir()
+	file := filepath.Join(credentials, "ca-passphrase")
+	if err := os.WriteFile(file, []byte("from systemd, long enough\n"), 0o440); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", credentials)
+	mustRun(t, "--data", data, "ca", "init")
+	if _, err := os.Stat(filepath.Join(data, "ca-passphrase")); err == nil {
+		t.Error("a passphrase was made although systemd gave one")
+	}
+	if err := os.Chmod(file, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	if r := certportal(t, "", "--data", t.TempDir(), "ca", "init"); r.code != exitFailed || !strings.Contains(r.err, "chmod") {
+		t.Errorf("a credential everybody reads: exit %d, %s", r.code, r.err)
+	}
+}
+
+func TestDisablingEndsSessions(t *testing.T) {
+	p, err := open(t, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, ctx := p.settings, t.Context()
+	mustRun(t, "--data", s.Data, "user", "add", "anna")
+	account, err := p.db.AccountByLogin(ctx, "anna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := p.now()
+	for n, verb := range []string{"disable", "passwd", "remove"} {
+		id := [32]byte{byte(n)}
+		if err := p.db.SaveSession(ctx, id, string(account.ID), []byte("sealed"), time.Hour, now.Add(time.Hour), now); err != nil {
+			t.Fatal(err)
+		}
+		mustRun(t, "--data", s.Data, "user", verb, "anna")
+		if _, err := p.db.Session(ctx, id, now); !errors.Is(err, enroll.ErrNotFound) {
+			t.Errorf("after user %s the session is open: %v", verb, err)
 		}
 	}
 }

@@ -43,6 +43,9 @@ func (s *Settings) defaultPassphraseFile() string { return s.path("ca-passphrase
 // settings name none, one is made and kept in the data folder; made says so.
 func (s *Settings) newPassphrase(term *terminal) (secret []byte, made bool, err error) {
 	secret, err = s.passphrase(term)
+	if s.CA.PassphraseFile == promptWord && err == nil {
+		err = term.confirm(secret)
+	}
 	if s.CA.PassphraseFile == "" && errors.Is(err, fs.ErrNotExist) {
 		secret = []byte(rand.Text())
 		return secret, true, writeSecret(s.defaultPassphraseFile(), secret)
@@ -65,7 +68,9 @@ func readSecret(file string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading secret: %w", err)
 	}
-	if info.Mode().Perm()&0o077 != 0 && info.Mode().IsRegular() {
+	// systemd shows the access list of a credential as group rights.
+	ownFolder := os.Getenv("CREDENTIALS_DIRECTORY") == filepath.Dir(file)
+	if info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 && !(ownFolder && info.Mode().Perm()&0o007 == 0) {
 		return nil, fmt.Errorf("secret %s can be read by other users: chmod 600 %s", file, file)
 	}
 	secret, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
@@ -96,6 +101,19 @@ func writeSecret(file string, secret []byte) error {
 type terminal struct {
 	in  io.Reader
 	out io.Writer
+}
+
+// confirm asks for the same secret again: a slip would lock the CA for good.
+// Without a terminal nothing was typed, and nothing is asked.
+func (t *terminal) confirm(secret []byte) error {
+	if f, ok := t.in.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+		return nil
+	}
+	again, err := t.password("The same passphrase again: ")
+	if err == nil && !bytes.Equal(secret, again) {
+		err = errors.New("the two passphrases differ")
+	}
+	return err
 }
 
 // password asks for a secret. Without a terminal it takes the first line of the

@@ -179,6 +179,9 @@ func (p *portal) serve(ctx context.Context) error {
 	go func() { failed <- secure.ServeTLS(p.https, "", "") }()
 	go func() { failed <- plain.Serve(p.http) }()
 	clocks := p.runClocks(ctx)
+	p.log.Info("serving", "version", version, "https", p.https.Addr().String(), "http", p.http.Addr().String(),
+		"public", p.public.https.String())
+	p.warnOfCAEnd()
 
 	var err error
 	select {
@@ -191,7 +194,17 @@ func (p *portal) serve(ctx context.Context) error {
 	defer cancel()
 	err = errors.Join(err, secure.Shutdown(grace), plain.Shutdown(grace))
 	clocks.Wait()
+	p.log.Info("stopped")
 	return err
+}
+
+// warnOfCAEnd tells in time that the issuing CA ends: half a year before it
+// could not sign a certificate of full length any more.
+func (p *portal) warnOfCAEnd() {
+	end := p.authority.folder.Issuing().NotAfter
+	if left := end.Sub(p.now()) - p.settings.validity(); left < 180*24*time.Hour {
+		p.log.Warn("the issuing CA must be renewed: certificates of full length cannot be signed much longer", "ends", end)
+	}
 }
 
 // shutdownGrace is how long open requests have after a signal.

@@ -220,3 +220,31 @@ func TestFirstAdministratorIsPrintedOnce(t *testing.T) {
 		t.Errorf("signing in with the printed password: %+v, %v", person, err)
 	}
 }
+
+// A lost CA folder beside records that know a CA must not be filled with a new
+// CA: everything issued so far would fail.
+func TestLostCAFolderStopsTheStart(t *testing.T) {
+	data := t.TempDir()
+	p, err := open(t, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(data, "ca"), filepath.Join(data, "lost")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(t, data); err == nil || !strings.Contains(err.Error(), "restore them from a backup") {
+		t.Errorf("start without the folder: %v", err)
+	}
+	if r := certportal(t, "", "--data", data, "ca", "init"); r.code != exitFailed || !strings.Contains(r.err, "nothing was created") {
+		t.Errorf("ca init without the folder: exit %d, %s", r.code, r.err)
+	}
+	if err := os.Rename(filepath.Join(data, "lost"), filepath.Join(data, "ca")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(t, data); err != nil {
+		t.Errorf("start with the folder again: %v", err)
+	}
+}

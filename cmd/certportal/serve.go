@@ -76,7 +76,7 @@ func (p *portal) firstAdministrator(ctx context.Context, i *invocation) error {
 		return err
 	}
 	_, err = fmt.Fprintf(i.io.out, "First administrator: admin, password %s\n"+
-		"It is shown only now. Set another with: certportal user passwd admin --ask\n\n", password)
+		"It is shown only now. Set another with: certportal --data %s user passwd admin --ask\n\n", password, p.settings.Data)
 	return err
 }
 

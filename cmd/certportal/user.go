@@ -12,21 +12,22 @@ import (
 	"certportal/directory"
 	"certportal/enroll"
 	"certportal/ledger"
+	"certportal/store"
 )
 
 type userCommands struct {
 	Add     userAdd     `cmd:"" help:"Add a person."`
 	List    userList    `cmd:"" help:"List all people."`
 	Passwd  userPasswd  `cmd:"" help:"Set a person's password."`
-	Disable userDisable `cmd:"" help:"Switch an account off: no sign-in, nothing issued."`
+	Disable userDisable `cmd:"" help:"Switch an account off: signed out, nothing issued. Certificates stay valid."`
 	Enable  userEnable  `cmd:"" help:"Switch an account on again."`
-	Remove  userRemove  `cmd:"" help:"Remove an account. Certificates stay on record."`
+	Remove  userRemove  `cmd:"" help:"Remove an account. Certificates stay on record and valid."`
 }
 
 // passwordSource says where a password comes from: never the command line.
 type passwordSource struct {
 	PasswordFile string `placeholder:"FILE" help:"File with the password; - reads it from the input."`
-	Ask          bool   `help:"Ask for the password. Default: one is made and printed."`
+	Ask          bool   `help:"Ask for the password, 10 characters or more. Default: one is made and printed."`
 }
 
 // password gives the password and whether it was made here.
@@ -43,8 +44,15 @@ func (p passwordSource) password(i *invocation) (secret string, made bool, err e
 	return string(b), false, err
 }
 
+// people is what the commands work on.
+type people struct {
+	*directory.Builtin
+	settings *Settings
+	db       *store.DB
+}
+
 // withDirectory opens the built-in directory for one command.
-func (i *invocation) withDirectory(do func(context.Context, *Settings, *directory.Builtin) error) error {
+func (i *invocation) withDirectory(do func(context.Context, people) error) error {
 	s, err := i.settings()
 	if err != nil {
 		return err
@@ -54,15 +62,25 @@ func (i *invocation) withDirectory(do func(context.Context, *Settings, *director
 		return err
 	}
 	defer db.Close()
-	people, err := directory.NewBuiltin(db)
+	builtin, err := directory.NewBuiltin(db)
 	if err != nil {
 		return err
 	}
-	return explain(do(i.ctx, &s, people))
+	return explain(do(i.ctx, people{builtin, &s, db}), &s)
+}
+
+// signOut ends the sessions of an account, wherever they are open.
+func (p people) signOut(ctx context.Context, login string) error {
+	account, err := p.db.AccountByLogin(ctx, p.Canonical(login))
+	if err != nil {
+		return err
+	}
+	_, err = p.db.EndSessions(ctx, string(account.ID))
+	return err
 }
 
 // explain turns what the directory answers into sentences for an operator.
-func explain(err error) error {
+func explain(err error, s *Settings) error {
 	var refusal *enroll.Refusal
 	switch {
 	case errors.As(err, &refusal) && refusal.Field == "password":
@@ -72,7 +90,7 @@ func explain(err error) error {
 	case errors.Is(err, enroll.ErrConflict):
 		return fmt.Errorf("somebody has that login, UPN or SID already: %w", err)
 	case errors.Is(err, enroll.ErrNotFound):
-		return fmt.Errorf("there is no such account; certportal user list shows all: %w", err)
+		return fmt.Errorf("there is no such account in the portal of %s; certportal user list shows all: %w", s.Data, err)
 	}
 	return err
 }
@@ -100,9 +118,9 @@ func (c userAdd) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	return i.withDirectory(func(ctx context.Context, s *Settings, people *directory.Builtin) error {
+	return i.withDirectory(func(ctx context.Context, people people) error {
 		if c.UPN == "" {
-			c.UPN = people.Canonical(c.Login) + "@" + s.Directory.Domain
+			c.UPN = people.Canonical(c.Login) + "@" + people.settings.Directory.Domain
 		}
 		var roles []enroll.Role
 		for _, r := range c.Role {
@@ -132,7 +150,7 @@ type userList struct{}
 
 // Run prints a table of all people.
 func (userList) Run(i *invocation) error {
-	return i.withDirectory(func(ctx context.Context, _ *Settings, people *directory.Builtin) error {
+	return i.withDirectory(func(ctx context.Context, people people) error {
 		accounts, err := people.Accounts(ctx)
 		if err != nil {
 			return err
@@ -170,8 +188,11 @@ func (c userPasswd) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	return i.withDirectory(func(ctx context.Context, _ *Settings, people *directory.Builtin) error {
+	return i.withDirectory(func(ctx context.Context, people people) error {
 		if err := people.SetPassword(ctx, c.Login, password, byOperator()); err != nil {
+			return err
+		}
+		if err := people.signOut(ctx, c.Login); err != nil {
 			return err
 		}
 		return printMade(i, password, made)
@@ -193,8 +214,11 @@ type userEnable struct {
 func (c userEnable) Run(i *invocation) error { return setDisabled(i, c.Login, false) }
 
 func setDisabled(i *invocation, login string, disabled bool) error {
-	return i.withDirectory(func(ctx context.Context, _ *Settings, people *directory.Builtin) error {
-		return people.SetDisabled(ctx, login, disabled, byOperator())
+	return i.withDirectory(func(ctx context.Context, people people) error {
+		if err := people.SetDisabled(ctx, login, disabled, byOperator()); err != nil {
+			return err
+		}
+		return people.signOut(ctx, login)
 	})
 }
 
@@ -204,7 +228,10 @@ type userRemove struct {
 
 // Run removes the account.
 func (c userRemove) Run(i *invocation) error {
-	return i.withDirectory(func(ctx context.Context, _ *Settings, people *directory.Builtin) error {
+	return i.withDirectory(func(ctx context.Context, people people) error {
+		if err := people.signOut(ctx, c.Login); err != nil {
+			return err
+		}
 		return people.Remove(ctx, c.Login, byOperator())
 	})
 }

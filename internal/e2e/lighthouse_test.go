@@ -17,7 +17,7 @@ type report struct {
 	Categories map[string]struct{ Score float64 }
 	Audits     map[string]struct {
 		NumericValue float64
-		Details      struct{ Items []json.RawMessage }
+		Details      struct{ Items json.RawMessage } // a list in most audits, not in all
 	}
 }
 
@@ -46,7 +46,7 @@ func TestLighthouse(t *testing.T) {
 			var performance []float64
 			var r report
 			for range 3 {
-				r = lighthouse(t, tool, d.https+tt.path, tt.cookie)
+				r = lighthouse(t, tool, d.https+tt.path, tt.cookie, 3)
 				performance = append(performance, r.Categories["performance"].Score)
 			}
 			slices.Sort(performance)
@@ -63,17 +63,21 @@ func TestLighthouse(t *testing.T) {
 			if got, most := r.Audits["total-byte-weight"].NumericValue, 20.0*1024; got > most {
 				t.Errorf("%.0f bytes on the wire, want at most %.0f", got, most)
 			}
-			if got, most := len(r.Audits["network-requests"].Details.Items), 3; got > most {
+			var requests []json.RawMessage
+			if err := json.Unmarshal(r.Audits["network-requests"].Details.Items, &requests); err != nil {
+				t.Fatal(err)
+			}
+			if got, most := len(requests), 3; got > most {
 				t.Errorf("%d requests, want at most %d", got, most)
 			}
 			t.Logf("performance %v, %.0f bytes, %d requests, LCP %.0f ms", performance,
-				r.Audits["total-byte-weight"].NumericValue, len(r.Audits["network-requests"].Details.Items),
+				r.Audits["total-byte-weight"].NumericValue, len(requests),
 				r.Audits["largest-contentful-paint"].NumericValue)
 		})
 	}
 }
 
-func lighthouse(t *testing.T, tool, address, cookie string) report {
+func lighthouse(t *testing.T, tool, address, cookie string, tries int) report {
 	t.Helper()
 	headers, err := json.Marshal(map[string]string{"Cookie": cookie})
 	if err != nil {
@@ -88,15 +92,21 @@ func lighthouse(t *testing.T, tool, address, cookie string) report {
 		"--extra-headers="+string(headers), "--only-categories=performance,accessibility,best-practices",
 		"--chrome-flags=--headless=new --no-sandbox --disable-dev-shm-usage --disable-gpu --disable-quic --ignore-certificate-errors --no-first-run --disable-background-networking --disable-component-update --disable-sync")
 	cmd.Env = append(os.Environ(), "CHROME_PATH="+chrome)
-	if text, err := cmd.CombinedOutput(); err != nil {
+	text, err := cmd.CombinedOutput()
+	if err != nil && tries > 1 {
+		// On a busy machine the browser sometimes does not record the first paint.
+		t.Logf("lighthouse: %v\n%s", err, text)
+		return lighthouse(t, tool, address, cookie, tries-1)
+	}
+	if err != nil {
 		t.Fatalf("lighthouse: %v\n%s", err, text)
 	}
-	text, err := os.ReadFile(out)
+	content, err := os.ReadFile(out)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var r report
-	if err := json.Unmarshal(text, &r); err != nil {
+	if err := json.Unmarshal(content, &r); err != nil {
 		t.Fatal(err)
 	}
 	return r

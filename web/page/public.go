@@ -23,7 +23,7 @@ func (Anchors) name() string { return "anchors" }
 type AnchorItem struct {
 	Name        string
 	Subject     string
-	Fingerprint string // SHA-256 in hexadecimal, in groups or not
+	Fingerprint string // SHA-256 as hexadecimal pairs with colons
 	NotAfter    time.Time
 	Own         bool   // of this portal, not a further root
 	Issuing     bool   // signs certificates, is not a root to trust

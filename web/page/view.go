@@ -144,6 +144,10 @@ func (v view) Dial(phone string) string {
 	}, phone)
 }
 
+// Pairs cuts a fingerprint behind its colons, where a line may break. It stays as
+// the command line prints it: the two are compared by eye.
+func (v view) Pairs(fingerprint string) []string { return strings.SplitAfter(fingerprint, ":") }
+
 // Groups cuts a long hexadecimal number into groups of four, for the eye.
 func (v view) Groups(hex string) []string {
 	hex = strings.Map(func(r rune) rune {
