@@ -53,6 +53,7 @@ type Refusal struct {
 	Until  time.Time // when to try again
 }
 
+// Error is for operators; people read the catalogue's sentence.
 func (r *Refusal) Error() string {
 	if r.Value == "" {
 		return "refused: " + string(r.Reason)
@@ -77,6 +78,7 @@ type Outage struct {
 	Err  error
 }
 
+// Error names the part and the cause, for operators.
 func (o *Outage) Error() string { return string(o.Part) + ": " + o.Err.Error() }
 
 // Unwrap gives the cause, for operators.
@@ -90,6 +92,7 @@ type Gone struct {
 	Device   DeviceID
 }
 
+// Error says which of the two ends it was.
 func (g *Gone) Error() string {
 	if g.Used {
 		return "pickup was read as often as allowed"

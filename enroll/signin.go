@@ -56,6 +56,7 @@ func NewSignIn(c SignInConfig) (*SignIn, error) {
 // are left before a pause. It is ErrCredentials.
 type Wrong struct{ Left int }
 
+// Error tells the tries left.
 func (w *Wrong) Error() string { return fmt.Sprintf("%v, %d tries left", ErrCredentials, w.Left) }
 
 // Unwrap makes a Wrong an ErrCredentials.

@@ -10,8 +10,17 @@ import (
 	"strings"
 )
 
-// hostName is a DNS name in letters, digits, hyphens and dots (RFC 1123).
-var hostName = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+// isHostName reports whether name is a DNS name of letters, digits, hyphens and
+// dots (RFC 1123 section 2.1).
+func isHostName(name string) bool {
+	label := regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+	for part := range strings.SplitSeq(name, ".") {
+		if !label.MatchString(part) {
+			return false
+		}
+	}
+	return len(name) <= 253
+}
 
 // addresses are where the portal is reached, as pages and certificates name it.
 type addresses struct {
@@ -91,7 +100,7 @@ func machineAddresses() []netip.Addr {
 // one first.
 func (s *Settings) serverNames(public addresses) []string {
 	names := append([]string{public.https.Hostname()}, s.TLS.Names...)
-	if host, err := os.Hostname(); err == nil && hostName.MatchString(host) {
+	if host, err := os.Hostname(); err == nil && isHostName(host) {
 		names = append(names, host)
 	}
 	names = append(names, "localhost", "127.0.0.1", "::1")

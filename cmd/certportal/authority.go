@@ -120,10 +120,12 @@ func (a *authority) issuer() enroll.Issuer {
 // sealedIssuer signs nothing and says why.
 type sealedIssuer struct{ cause error }
 
+// Prepare fulfils enroll.Issuer with a no.
 func (s sealedIssuer) Prepare(*ca.Profile, ca.Subject, crypto.PublicKey, time.Time) (*ca.Prepared, error) {
 	return nil, fmt.Errorf("the CA is sealed: %w", s.cause)
 }
 
+// Sign fulfils enroll.Issuer with a no.
 func (s sealedIssuer) Sign(*ca.Prepared) (*x509.Certificate, error) {
 	return nil, fmt.Errorf("the CA is sealed: %w", s.cause)
 }

@@ -159,23 +159,12 @@ func (c caExportKey) Run(i *invocation) error {
 		return err
 	}
 	defer db.Close()
-	// The list the root signs now must last until the key is brought back.
-	issuer, err := a.rootIssuer()
-	if errors.Is(err, ca.ErrNoRootKey) {
-		return errors.New("the root's key is not on this machine any more")
-	}
+	list, err := a.lastRootList(i, db)
 	if err != nil {
-		return err
-	}
-	publisher, err := revocation.New(revocation.Config{Lists: db, Authorities: a.lists(), Log: i.quiet()})
-	if err != nil {
-		return err
-	}
-	if err := publisher.Publish(i.ctx, a.lists()[0], issuer); err != nil {
 		return err
 	}
 	err = db.Note(i.ctx, ledger.Entry{
-		At: time.Now(), Action: ledger.RootKeyExported, Actor: "system", Role: "system", Object: rootName,
+		At: time.Now(), Action: ledger.RootKeyExported, Actor: "operator", Role: "operator", Object: rootName,
 	})
 	if err != nil {
 		return err
@@ -183,12 +172,30 @@ func (c caExportKey) Run(i *invocation) error {
 	if err := a.folder.ExportRootKey(dest); err != nil {
 		return err
 	}
-	list, _ := publisher.CRL(rootName)
 	_, err = fmt.Fprintf(i.io.out, "The root's key is in %s, under the same passphrase, and no longer here.\n"+
 		"Keep file and passphrase apart. To renew the root's revocation list before %s,\n"+
 		"copy the key to %s and export it again: every export makes a new list.\n",
 		dest, list.NextUpdate.UTC().Format(time.DateOnly), filepath.Join(s.path("ca"), "root.key"))
 	return err
+}
+
+// lastRootList makes the list that must last until the root's key is brought
+// back.
+func (a *authority) lastRootList(i *invocation, db *store.DB) (revocation.List, error) {
+	issuer, err := a.rootIssuer()
+	if errors.Is(err, ca.ErrNoRootKey) {
+		return revocation.List{}, errors.New("the root's key is not on this machine any more")
+	}
+	if err != nil {
+		return revocation.List{}, err
+	}
+	publisher, err := revocation.New(revocation.Config{Lists: db, Authorities: a.lists(), Log: i.quiet()})
+	if err != nil {
+		return revocation.List{}, err
+	}
+	err = publisher.Publish(i.ctx, a.lists()[0], issuer)
+	list, _ := publisher.CRL(rootName)
+	return list, err
 }
 
 // configuredAddresses are the public addresses without anything listening, for

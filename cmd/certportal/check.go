@@ -75,7 +75,7 @@ func (s *Settings) checkTLS() error {
 	}
 	var errs []error
 	for i, name := range s.TLS.Names {
-		if _, err := netip.ParseAddr(name); err != nil && !hostName.MatchString(name) {
+		if _, err := netip.ParseAddr(name); err != nil && !isHostName(name) {
 			errs = append(errs, mistake(fmt.Sprintf("tls.names[%d]", i), name, "write a host name or an IP address"))
 		}
 	}
@@ -124,7 +124,7 @@ func (s *Settings) checkCertificates() error {
 	if !slices.Contains(c.Usages, "clientAuth") {
 		errs = append(errs, mistake("certificates.usages", strings.Join(c.Usages, ","), "clientAuth must be among them: mail servers ask for it"))
 	}
-	if !hostName.MatchString(s.Directory.Domain) {
+	if !isHostName(s.Directory.Domain) {
 		errs = append(errs, mistake("directory.domain", s.Directory.Domain, "write a domain such as corp.example"))
 	}
 	return errors.Join(errs...)

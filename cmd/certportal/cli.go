@@ -106,6 +106,7 @@ func run(ctx context.Context, args []string, io streams, environ map[string]stri
 // usageError is a command line that parses and still makes no sense.
 type usageError string
 
+// Error gives the sentence.
 func (e usageError) Error() string { return string(e) }
 
 type versionCommand struct{}

@@ -50,6 +50,7 @@ func TestJourney(t *testing.T) {
 			if !strings.HasSuffix(name, ".p12") {
 				t.Errorf("file is called %q, want .p12", name)
 			}
+			b.picture("result " + tt.name)
 			checkFile(t, d, file, password)
 			// A reload shows the same certificate and the same password.
 			serial := b.attribute("[data-serial]", "data-serial")
