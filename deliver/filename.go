@@ -29,12 +29,19 @@ func FileName(org, device, ext string) string {
 	return join(asciiPart(org), asciiPart(device)) + "." + cleanExt(ext)
 }
 
+// FullName returns "{org}-{device}.{ext}" in every script, spaces kept: the name
+// under which browsers save the file, because they prefer filename* (RFC 6266
+// section 4.3). It holds no control or format character and nothing that a file
+// system reserves, but quotes and other signs a shell reads: quote it there.
+func FullName(org, device, ext string) string {
+	return join(unicodePart(org), unicodePart(device)) + "." + cleanExt(ext)
+}
+
 // ContentDisposition returns the header's value that makes a browser save the
-// answer (RFC 6266): attachment, the ASCII name of [FileName], and the full
-// name as filename* (RFC 8187). No name can break out of it (attack A18).
+// answer (RFC 6266): attachment, the ASCII name of [FileName], and [FullName] as
+// filename* (RFC 8187). No name can break out of it (attack A18).
 func ContentDisposition(org, device, ext string) string {
-	full := join(unicodePart(org), unicodePart(device)) + "." + cleanExt(ext)
-	return `attachment; filename="` + FileName(org, device, ext) + `"; filename*=UTF-8''` + extValue(full)
+	return `attachment; filename="` + FileName(org, device, ext) + `"; filename*=UTF-8''` + extValue(FullName(org, device, ext))
 }
 
 // join makes one base name of two cleaned parts.

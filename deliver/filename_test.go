@@ -74,6 +74,24 @@ func TestContentDisposition(t *testing.T) {
 	}
 }
 
+func TestFullName(t *testing.T) {
+	tests := []struct{ name, org, device, want string }{
+		{"plain", "Example", "phone", "Example-phone.p12"},
+		{"spaces and apostrophe", "Example Company", "Wei's Linux computer", "Example Company-Wei's Linux computer.p12"},
+		{"other script", "例", "手机", "例-手机.p12"},
+		{"command", "Example", "$(id) `id`", "Example-$(id) `id`.p12"},
+		{"traversal", "..", "../../etc/passwd", "etc-passwd.p12"},
+		{"nothing given", "", "", "certificate.p12"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := deliver.FullName(tt.org, tt.device, "p12"); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestA18_FileNames(t *testing.T) {
 	for _, org := range hostileNames() {
 		for _, device := range hostileNames() {
@@ -127,7 +145,10 @@ func checkDisposition(t *testing.T, org, device, ext string) {
 	if err != nil || kind != "attachment" || len(params) != 1 {
 		t.Fatalf("header %q is %s with %v: %v", header, kind, params, err)
 	}
-	name := params["filename"]
+	name := params["filename"] // of filename*
+	if got := deliver.FullName(org, device, ext); got != name {
+		t.Errorf("FullName(%q, %q, %q) = %q, the header says %q", org, device, ext, got, name)
+	}
 	for _, r := range name {
 		if !unicode.IsGraphic(r) || unicode.IsSpace(r) && r != ' ' || strings.ContainsRune(`/\:*?"<>|%`, r) {
 			t.Errorf("full name %q holds %U", name, r)

@@ -27,13 +27,14 @@ type NewAccount struct {
 	Password  string // at least MinPassword characters
 }
 
-// MinPassword is the shortest password of the built-in directory, in characters.
+// MinPassword is the shortest password of the built-in directory, in characters;
+// the longest has enroll.MaxCredential bytes.
 const MinPassword = 10
 
 // Add makes an account. It returns a *enroll.Refusal with AccountFormat that
 // names the field, and enroll.ErrConflict when login, UPN or SID is taken.
 func (b *Builtin) Add(ctx context.Context, n NewAccount, entry ledger.Entry) (enroll.Person, error) {
-	n.Login = b.Canonical(n.Login)
+	n.Login = spelled(n.Login)
 	n.Name = strings.TrimSpace(n.Name)
 	if n.Name == "" {
 		n.Name = n.Login
@@ -58,10 +59,12 @@ func (b *Builtin) SetPassword(ctx context.Context, login, password string, entry
 	if err := checkPassword(password); err != nil {
 		return err
 	}
-	return b.change(ctx, login, ledger.AccountPassword, entry, func(a *enroll.Account) (err error) {
-		a.PasswordHash, err = b.hasher.hash(ctx, password)
+	// Hashing takes long: not inside the transaction.
+	hash, err := b.hasher.hash(ctx, password)
+	if err != nil {
 		return err
-	})
+	}
+	return b.change(ctx, login, ledger.AccountPassword, entry, func(a *enroll.Account) { a.PasswordHash = hash })
 }
 
 // SetDisabled switches an account off or on. Signed-in sessions of a disabled
@@ -71,15 +74,12 @@ func (b *Builtin) SetDisabled(ctx context.Context, login string, disabled bool, 
 	if disabled {
 		action = ledger.AccountDisabled
 	}
-	return b.change(ctx, login, action, entry, func(a *enroll.Account) error {
-		a.Disabled = disabled
-		return nil
-	})
+	return b.change(ctx, login, action, entry, func(a *enroll.Account) { a.Disabled = disabled })
 }
 
 // Remove deletes an account. Its devices and certificates stay on record.
 func (b *Builtin) Remove(ctx context.Context, login string, entry ledger.Entry) error {
-	account, err := b.accounts.AccountByLogin(ctx, b.Canonical(login))
+	account, err := b.accounts.AccountByLogin(ctx, spelled(login))
 	if err != nil {
 		return fmt.Errorf("finding account %q: %w", login, err)
 	}
@@ -87,16 +87,16 @@ func (b *Builtin) Remove(ctx context.Context, login string, entry ledger.Entry) 
 	return b.accounts.RemoveAccount(ctx, account.ID, entry)
 }
 
-func (b *Builtin) change(ctx context.Context, login string, action ledger.Action, entry ledger.Entry, how func(*enroll.Account) error) error {
-	account, err := b.accounts.AccountByLogin(ctx, b.Canonical(login))
+func (b *Builtin) change(ctx context.Context, login string, action ledger.Action, entry ledger.Entry, how func(*enroll.Account)) error {
+	account, err := b.accounts.AccountByLogin(ctx, spelled(login))
 	if err != nil {
 		return fmt.Errorf("finding account %q: %w", login, err)
 	}
-	if err := how(&account); err != nil {
-		return err
-	}
 	entry.Action, entry.Person, entry.Object = action, string(account.ID), account.Login
-	return b.accounts.UpdateAccount(ctx, account, entry)
+	return b.accounts.ChangeAccount(ctx, account.ID, func(a *enroll.Account) error {
+		how(a)
+		return nil
+	}, entry)
 }
 
 // check says which field is not well formed. UPN, mail and SID must fit a
@@ -122,7 +122,7 @@ func (n NewAccount) check() error {
 }
 
 func checkPassword(password string) error {
-	if utf8.RuneCountInString(password) < MinPassword || strings.TrimSpace(password) == "" {
+	if utf8.RuneCountInString(password) < MinPassword || len(password) > enroll.MaxCredential || strings.TrimSpace(password) == "" {
 		return &enroll.Refusal{Reason: enroll.AccountFormat, Field: "password", Limit: MinPassword}
 	}
 	return nil

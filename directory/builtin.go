@@ -25,8 +25,9 @@ type Accounts interface {
 	Accounts(ctx context.Context) ([]enroll.Account, error)
 	// AddAccount returns enroll.ErrConflict when login, UPN or SID is taken.
 	AddAccount(context.Context, enroll.Account, ledger.Entry) error
-	// UpdateAccount returns enroll.ErrNotFound when there is none.
-	UpdateAccount(context.Context, enroll.Account, ledger.Entry) error
+	// ChangeAccount changes an account inside its transaction. It returns
+	// enroll.ErrNotFound when there is none.
+	ChangeAccount(context.Context, enroll.PersonID, func(*enroll.Account) error, ledger.Entry) error
 	// RemoveAccount returns enroll.ErrNotFound when there is none.
 	RemoveAccount(context.Context, enroll.PersonID, ledger.Entry) error
 }
@@ -51,7 +52,7 @@ func NewBuiltin(accounts Accounts) (*Builtin, error) {
 // Authenticate fulfils enroll.Directory. Unknown names cost a password check
 // like known ones.
 func (b *Builtin) Authenticate(ctx context.Context, login, password string) (enroll.Person, error) {
-	account, err := b.accounts.AccountByLogin(ctx, b.Canonical(login))
+	account, err := b.accounts.AccountByLogin(ctx, spelled(login))
 	known := err == nil
 	if err != nil && !errors.Is(err, enroll.ErrNotFound) {
 		return enroll.Person{}, fmt.Errorf("finding account: %w", err)
@@ -82,9 +83,23 @@ func (b *Builtin) Person(ctx context.Context, id enroll.PersonID) (enroll.Person
 	return account.Person, nil
 }
 
-// Canonical fulfils enroll.Directory: without spaces around it, in lower case,
-// composed; "DOMAIN\name" is name.
-func (b *Builtin) Canonical(login string) string {
+// Canonical fulfils enroll.Directory: the login of the account that the name or
+// UPN belongs to, else the name as spelled.
+func (b *Builtin) Canonical(ctx context.Context, login string) (string, error) {
+	login = spelled(login)
+	account, err := b.accounts.AccountByLogin(ctx, login)
+	if errors.Is(err, enroll.ErrNotFound) {
+		return login, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("finding account: %w", err)
+	}
+	return account.Login, nil
+}
+
+// spelled is a name without spaces around it, in lower case, composed;
+// "DOMAIN\name" is name.
+func spelled(login string) string {
 	login = norm.NFC.String(strings.ToValidUTF8(strings.TrimSpace(login), ""))
 	if i := strings.LastIndexByte(login, '\\'); i >= 0 {
 		login = login[i+1:]

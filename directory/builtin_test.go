@@ -72,6 +72,7 @@ func TestAddRefuses(t *testing.T) {
 		{"name with a control", func(a *directory.NewAccount) { a.Name = "An\x07na" }, "name"},
 		{"unknown role", func(a *directory.NewAccount) { a.Roles = []enroll.Role{"root"} }, "role"},
 		{"short password", func(a *directory.NewAccount) { a.Password = "short" }, "password"},
+		{"endless password", func(a *directory.NewAccount) { a.Password = strings.Repeat("x", 1025) }, "password"},
 		{"blank password", func(a *directory.NewAccount) { a.Password = strings.Repeat(" ", 20) }, "password"},
 	}
 	b := newBuiltin(t)

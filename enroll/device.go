@@ -118,6 +118,15 @@ func (c Cause) ReasonCode() int {
 	return 5 // cessationOfOperation
 }
 
+// blanks are letters and symbols by their class that show nothing: Hangul fillers
+// and the empty Braille pattern.
+func blanks() *unicode.RangeTable {
+	return &unicode.RangeTable{R16: []unicode.Range16{
+		{Lo: 0x115f, Hi: 0x1160, Stride: 1}, {Lo: 0x2800, Hi: 0x2800, Stride: 1},
+		{Lo: 0x3164, Hi: 0x3164, Stride: 1}, {Lo: 0xffa0, Hi: 0xffa0, Stride: 1},
+	}}
+}
+
 // CleanDeviceName makes the name fit to be shown and stored: NFC, without
 // control, format (bidirectional overrides among them) and line characters,
 // without outer or doubled spaces. Zero-width joiners stay, emoji need them. It
@@ -128,7 +137,7 @@ func CleanDeviceName(s string) (string, error) {
 		switch {
 		case r == '\u200d':
 			return r
-		case unicode.IsSpace(r):
+		case unicode.IsSpace(r), unicode.Is(blanks(), r):
 			return ' '
 		case unicode.Is(unicode.C, r):
 			return -1

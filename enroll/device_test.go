@@ -30,6 +30,7 @@ func TestCleanDeviceName(t *testing.T) {
 		{"three hundred", strings.Repeat("a", 300), "", enroll.NameLong},
 		{"empty", "", "", enroll.NameEmpty},
 		{"only invisible", "\u200d\u202e \u2066", "", enroll.NameEmpty},
+		{"only blank letters", "\u3164\u2800\u115f\uffa0", "", enroll.NameEmpty},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

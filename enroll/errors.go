@@ -84,18 +84,24 @@ func (o *Outage) Error() string { return string(o.Part) + ": " + o.Err.Error() }
 // Unwrap gives the cause, for operators.
 func (o *Outage) Unwrap() error { return o.Err }
 
-// Gone says that a pickup existed and is closed.
+// Gone says that a pickup existed and is closed: used up, ended with its
+// certificate, or, when neither is set, out of time.
 type Gone struct {
-	Used     bool      // true: read MaxReads times; false: its time ran out
+	Used     bool      // read MaxReads times
+	Ended    bool      // the certificate is revoked: a newer file, or the device removed
+	Removed  bool      // the device itself is removed
 	At       time.Time // last complete read, or the end of its time
 	Platform Platform  // of the device it was made for
 	Device   DeviceID
 }
 
-// Error says which of the two ends it was.
+// Error says which of the ends it was.
 func (g *Gone) Error() string {
-	if g.Used {
+	switch {
+	case g.Used:
 		return "pickup was read as often as allowed"
+	case g.Ended:
+		return "pickup ended with its certificate"
 	}
 	return "pickup has run out"
 }

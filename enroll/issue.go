@@ -40,11 +40,16 @@ type Request struct {
 // *Outage when the directory, the issuer or the store did not do their part:
 // then nothing was handed out, and what was recorded is revoked.
 //
-// A request that was begun is finished even when the caller goes away: a phone
-// that loses its connection finds the certificate on the next page it loads.
+// What was recorded is finished even when the caller goes away: a phone that
+// loses its connection finds the certificate on the next page it loads.
 func (r *Registrar) Enroll(ctx context.Context, req Request) (Enrolment, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), issueTimeout)
+	ctx, cancel := context.WithTimeout(ctx, issueTimeout)
 	defer cancel()
+	leave, err := r.turns.enter(ctx, req.By.Person)
+	if err != nil {
+		return Enrolment{}, &Outage{Part: PartIssuer, Err: err}
+	}
+	defer leave()
 	if done, err := r.c.Records.Attempted(ctx, req.By.Person, req.Idempotent); !errors.Is(err, ErrNotFound) {
 		return done, outage(PartStore, "looking for an earlier attempt", err)
 	}
@@ -85,6 +90,9 @@ func (r *Registrar) issue(ctx context.Context, req Request) (Enrolment, error) {
 	if err != nil {
 		return Enrolment{}, outage(PartStore, "reserving certificate", err)
 	}
+	// From here on nobody's going away leaves a half-made certificate.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), issueTimeout)
+	defer cancel()
 	if err := r.signAndComplete(ctx, req, prepared, key); err != nil {
 		r.abandon(ctx, serial)
 		return Enrolment{}, err
@@ -105,6 +113,9 @@ func (r *Registrar) deviceFor(ctx context.Context, req Request) (Device, error) 
 	if err != nil {
 		return Device{}, err
 	}
+	if err := r.mayAdd(ctx, req.By.Person); err != nil {
+		return Device{}, err
+	}
 	platform, err := ParsePlatform(string(req.Platform))
 	if err != nil {
 		return Device{}, err
@@ -113,6 +124,25 @@ func (r *Registrar) deviceFor(ctx context.Context, req Request) (Device, error) 
 		ID: DeviceID(strings.ToLower(rand.Text())), Person: req.By.Person,
 		Name: name, Platform: platform, Created: r.c.Now(),
 	}, nil
+}
+
+// mayAdd refuses a device over the quota before a key is spent on it. The store
+// decides for good, inside its transaction.
+func (r *Registrar) mayAdd(ctx context.Context, person PersonID) error {
+	devices, err := r.Devices(ctx, person)
+	if err != nil {
+		return err
+	}
+	working := 0
+	for _, d := range devices {
+		if d.Working(r.c.Now()) {
+			working++
+		}
+	}
+	if working >= r.c.Quota {
+		return &Refusal{Reason: QuotaReached, Limit: r.c.Quota}
+	}
+	return nil
 }
 
 // prepare has the issuer fix and lint what will be signed.

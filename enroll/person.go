@@ -44,6 +44,16 @@ type Person struct {
 // Has reports whether the person holds the role.
 func (p Person) Has(r Role) bool { return r == Employee || slices.Contains(p.Roles, r) }
 
+// highest is the role the ledger names for an act that needs none.
+func (p Person) highest() Role {
+	for _, r := range []Role{Admin, Auditor, Helpdesk} {
+		if p.Has(r) {
+			return r
+		}
+	}
+	return Employee
+}
+
 // Directory says who people are. It is the only source of what stands in a
 // certificate.
 type Directory interface {
@@ -57,9 +67,10 @@ type Directory interface {
 	// does not know them any more.
 	Person(ctx context.Context, id PersonID) (Person, error)
 
-	// Canonical gives one spelling for all spellings of a login name, without
-	// asking whether there is such an account. Throttling keys on it.
-	Canonical(login string) string
+	// Canonical gives one spelling for all spellings of a login name, the UPN
+	// among them. A name nobody has is given back in one spelling too, in the same
+	// time. Throttling keys on it.
+	Canonical(ctx context.Context, login string) (string, error)
 
 	// RequiresSID reports whether everybody in this directory has a SID, so that
 	// a missing one is a fault and not a fact.

@@ -127,18 +127,23 @@ func (r *Registrar) pickup(ctx context.Context, t Token) (Pickup, SealedPickup, 
 }
 
 func gone(s SealedPickup) *Gone {
-	g := &Gone{At: s.Expires, Platform: s.Device.Platform, Device: s.Device.ID}
-	if s.Reads >= MaxReads {
+	g := &Gone{At: s.Expires, Platform: s.Device.Platform, Device: s.Device.ID, Removed: !s.Device.Removed.IsZero()}
+	cause := s.Device.Certificate.Cause
+	switch {
+	case cause == Replaced, cause == Removed:
+		g.Ended, g.At = true, s.Device.Certificate.RevokedAt
+	case s.Reads >= MaxReads:
 		g.Used, g.At = true, s.LastRead
 	}
 	return g
 }
 
-// ClaimRead counts a read before the first byte goes out, so that readers at the
-// same time stay within MaxReads. It returns *Gone when none is left.
-func (r *Registrar) ClaimRead(ctx context.Context, f File, t Token) error {
+// ClaimRead counts and records a read before the first byte goes out, so that
+// readers at the same time stay within MaxReads and no key leaves unrecorded. It
+// returns *Gone when none is left.
+func (r *Registrar) ClaimRead(ctx context.Context, by By, f File, t Token) error {
 	hash, _ := t.hash()
-	err := r.c.Pickups.ClaimRead(ctx, hash, MaxReads)
+	err := r.c.Pickups.ClaimRead(ctx, hash, MaxReads, r.readEntry(by, f, "whole"))
 	if errors.Is(err, ErrConflict) {
 		return &Gone{Used: true, At: r.c.Now(), Platform: f.Device.Platform, Device: f.Device.ID}
 	}
@@ -151,14 +156,28 @@ func (r *Registrar) ReturnRead(ctx context.Context, t Token) error {
 	return outage(PartStore, "returning a read", r.c.Pickups.ReturnRead(context.WithoutCancel(ctx), hash))
 }
 
-// ConfirmRead records that the whole file went out. The last read wipes the key.
-func (r *Registrar) ConfirmRead(ctx context.Context, by By, f File, t Token) error {
+// ConfirmRead notes that the whole file went out. The last read wipes the key.
+func (r *Registrar) ConfirmRead(ctx context.Context, t Token) error {
 	hash, _ := t.hash()
-	now := r.c.Now()
-	entry := by.entry(now, ledger.PickupRead)
-	// The address alone opened the file: the reader need not be signed in.
-	entry.Actor, entry.Role = "pickup", ""
-	entry.Person, entry.Object = string(f.Device.Person), f.Serial.String()
-	err := r.c.Pickups.ConfirmRead(context.WithoutCancel(ctx), hash, MaxReads, now, entry)
+	err := r.c.Pickups.ConfirmRead(context.WithoutCancel(ctx), hash, MaxReads, r.c.Now())
 	return outage(PartStore, "confirming a read", err)
+}
+
+// NotePart records, before it goes out, that a piece of the file is fetched: a
+// download manager may have the whole by then. It counts against no limit, and
+// the certificate is taken as delivered.
+func (r *Registrar) NotePart(ctx context.Context, by By, f File, t Token) error {
+	hash, _ := t.hash()
+	err := r.c.Pickups.NotePart(ctx, hash, r.c.Now(), r.readEntry(by, f, "part"))
+	return outage(PartStore, "recording a partial read", err)
+}
+
+// readEntry is the ledger's line of a read. The address alone opened the file:
+// the reader need not be signed in.
+func (r *Registrar) readEntry(by By, f File, what string) ledger.Entry {
+	e := by.entry(r.c.Now(), ledger.PickupRead)
+	e.Actor, e.Role = "pickup", ""
+	e.Person, e.Object = string(f.Device.Person), f.Serial.String()
+	e.Detail = map[string]string{"read": what}
+	return e
 }

@@ -25,10 +25,10 @@ func (h *house) read(e enroll.Enrolment) enroll.File {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	if err := h.ClaimRead(h.t.Context(), f, h.token(e)); err != nil {
+	if err := h.ClaimRead(h.t.Context(), enroll.By{Address: "192.0.2.9"}, f, h.token(e)); err != nil {
 		h.t.Fatal(err)
 	}
-	if err := h.ConfirmRead(h.t.Context(), enroll.By{Address: "192.0.2.9"}, f, h.token(e)); err != nil {
+	if err := h.ConfirmRead(h.t.Context(), h.token(e)); err != nil {
 		h.t.Fatal(err)
 	}
 	return f
@@ -95,7 +95,7 @@ func TestBrokenReadDoesNotCount(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 * enroll.MaxReads {
-		if err := h.ClaimRead(t.Context(), f, h.token(done)); err != nil {
+		if err := h.ClaimRead(t.Context(), h.by(), f, h.token(done)); err != nil {
 			t.Fatal(err)
 		}
 		if err := h.ReturnRead(t.Context(), h.token(done)); err != nil {

@@ -138,16 +138,20 @@ type Pickups interface {
 	// ErrNotFound for a token that never was.
 	Pickup(ctx context.Context, tokenHash [sha256.Size]byte) (SealedPickup, error)
 
-	// ClaimRead counts a read before it happens, so that concurrent readers stay
-	// within max. It returns ErrConflict when no read is left.
-	ClaimRead(ctx context.Context, tokenHash [sha256.Size]byte, max int) error
+	// ClaimRead counts and records a read before it happens, so that concurrent
+	// readers stay within max. It returns ErrConflict when no read is left.
+	ClaimRead(ctx context.Context, tokenHash [sha256.Size]byte, max int, entry ledger.Entry) error
 
 	// ReturnRead gives back the claim of a read that broke off.
 	ReturnRead(ctx context.Context, tokenHash [sha256.Size]byte) error
 
-	// ConfirmRead records that the file arrived: first delivery of the
-	// certificate, ledger entry, and after read number max the key is wiped.
-	ConfirmRead(ctx context.Context, tokenHash [sha256.Size]byte, max int, at time.Time, entry ledger.Entry) error
+	// ConfirmRead notes that the file arrived: first delivery of the certificate,
+	// and after read number max the key is wiped.
+	ConfirmRead(ctx context.Context, tokenHash [sha256.Size]byte, max int, at time.Time) error
+
+	// NotePart records a read of a piece: first delivery of the certificate,
+	// without counting. It returns ErrConflict when the key is wiped.
+	NotePart(ctx context.Context, tokenHash [sha256.Size]byte, at time.Time, entry ledger.Entry) error
 
 	// WipePickups removes the keys of pickups that have run out, and the
 	// passwords past their own time. It returns the number of pickups touched.

@@ -40,7 +40,8 @@ type Config struct {
 // Registrar decides whether a certificate may be issued, records it, has it
 // signed and seals the result. It is the only way to a certificate.
 type Registrar struct {
-	c Config
+	c     Config
+	turns turnstile
 }
 
 // DefaultQuota is the number of devices of a person where no setting says

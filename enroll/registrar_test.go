@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -157,6 +159,37 @@ func TestQuota(t *testing.T) {
 	}
 	// The same form again: the refusal did not use it up.
 	h.enroll("three", "3")
+}
+
+func TestARefusalCostsNoKey(t *testing.T) {
+	h := newHouse(t)
+	h.enroll("one", "1")
+	h.enroll("two", "2")
+	pool := enroll.NewKeyPool(ca.ECP256, 1, slog.New(slog.DiscardHandler))
+	go pool.Run(t.Context())
+	for pool.Ready() < 1 {
+		runtime.Gosched()
+	}
+	full := h.with(func(c *enroll.Config) { c.Keys = pool })
+	for i := range 3 {
+		h.refusal(full, h.request("three", fmt.Sprint("form ", i)))
+		if got, want := pool.Ready(), 1; got != want {
+			t.Fatalf("%d keys ready after a refusal, want %d", got, want)
+		}
+	}
+}
+
+func TestWaitingEndsWithTheRequest(t *testing.T) {
+	h := newHouse(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := h.Enroll(ctx, h.request("phone", "1")); err == nil {
+		t.Fatal("Enroll succeeded for somebody who left")
+	}
+	if got := count(h.checkLedger(), ledger.CertificateReserved); got != 0 {
+		t.Errorf("%d serials, want 0", got)
+	}
+	h.enroll("phone", "1")
 }
 
 func TestF22_DoubleTap(t *testing.T) {

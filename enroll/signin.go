@@ -18,8 +18,8 @@ const (
 	SignInWindow = 15 * time.Minute
 )
 
-// maxCredential bounds name and password before anything is asked, in bytes.
-const maxCredential = 1024
+// MaxCredential bounds name and password before anything is asked, in bytes.
+const MaxCredential = 1024
 
 // SignInConfig is what signing in needs; Now and Log are optional.
 type SignInConfig struct {
@@ -68,8 +68,11 @@ func (w *Wrong) Unwrap() error { return ErrCredentials }
 // count as an anonymous success (RFC 4513 section 5.1.2).
 func (s *SignIn) Authenticate(ctx context.Context, login, password string, by By) (Person, error) {
 	login = strings.TrimSpace(login)
-	key := "sign-in " + s.c.Directory.Canonical(clip(login))
-	now := s.c.Now()
+	canonical, err := s.c.Directory.Canonical(ctx, clip(login))
+	if err != nil {
+		return Person{}, outage(PartDirectory, "signing in", err)
+	}
+	key, now := "sign-in "+canonical, s.c.Now()
 	tries, err := s.c.Attempts.Try(ctx, key, SignInTries, SignInWindow, now)
 	if err != nil {
 		return Person{}, outage(PartStore, "counting tries", err)
@@ -95,7 +98,7 @@ func (s *SignIn) Authenticate(ctx context.Context, login, password string, by By
 		return Person{}, outage(PartStore, "forgetting tries", err)
 	}
 	// Being let in is an act: without its entry it does not happen.
-	by.Person = person.ID
+	by.Person, by.Role = person.ID, person.highest()
 	if err := s.c.Records.Note(ctx, by.entry(now, ledger.SignedIn)); err != nil {
 		return Person{}, outage(PartStore, "recording sign-in", err)
 	}
@@ -109,7 +112,7 @@ func (s *SignIn) SignedOut(ctx context.Context, by By) error {
 }
 
 func (s *SignIn) ask(ctx context.Context, login, password string) (Person, error) {
-	if login == "" || strings.TrimSpace(password) == "" || len(login) > maxCredential || len(password) > maxCredential {
+	if login == "" || strings.TrimSpace(password) == "" || len(login) > MaxCredential || len(password) > MaxCredential {
 		return Person{}, ErrCredentials
 	}
 	return s.c.Directory.Authenticate(ctx, login, password)
@@ -128,8 +131,8 @@ func (s *SignIn) note(ctx context.Context, by By, p Person, action ledger.Action
 }
 
 func clip(s string) string {
-	if len(s) > maxCredential {
-		return s[:maxCredential]
+	if len(s) > MaxCredential {
+		return s[:MaxCredential]
 	}
 	return s
 }

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"math/big"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"certportal/ca"
 )
@@ -101,7 +103,7 @@ func (p *Publisher) Run(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for {
-		if err := p.Refresh(ctx); err != nil && ctx.Err() == nil && p.unsaid(err.Error(), time.Hour) {
+		if err := p.Refresh(ctx); err != nil && ctx.Err() == nil && p.unsaid(withoutDigits(err.Error()), time.Hour) {
 			p.c.Log.Error("publishing revocation lists", "err", err)
 		}
 		select {
@@ -185,6 +187,16 @@ func (p *Publisher) unsaid(complaint string, within time.Duration) bool {
 	}
 	p.said[complaint] = now
 	return true
+}
+
+// withoutDigits makes one complaint of those that differ in a time or a number.
+func withoutDigits(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // due reports whether a new list must be made: there is none, it is old, or

@@ -15,6 +15,9 @@ import (
 const accountColumns = `a.id, a.login, a.upn, a.sid, a.mail, a.name, a.given_name, a.roles, a.disabled, a.may_enroll,
 	a.password_hash`
 
+// accountByID finds one account by its id ($1).
+const accountByID = `SELECT ` + accountColumns + ` FROM accounts a WHERE a.id = $1`
+
 // AccountByLogin finds an account of the built-in directory by its login or its
 // UPN, in any case of letters. The error wraps enroll.ErrNotFound when there is
 // none.
@@ -33,7 +36,7 @@ func (db *DB) AccountByID(ctx context.Context, id enroll.PersonID) (enroll.Accou
 	if !storable(string(id)) {
 		return enroll.Account{}, fmt.Errorf("finding account: %w", enroll.ErrNotFound)
 	}
-	return db.account(ctx, `SELECT `+accountColumns+` FROM accounts a WHERE a.id = $1`, string(id))
+	return db.account(ctx, accountByID, string(id))
 }
 
 func (db *DB) account(ctx context.Context, query, key string) (enroll.Account, error) {
@@ -78,7 +81,7 @@ func scanAccount(scan func(into ...any) error) (enroll.Account, error) {
 // AddAccount records a new account. enroll.ErrConflict says that its id, login,
 // UPN or SID is taken; a login may not be another account's UPN either.
 func (db *DB) AddAccount(ctx context.Context, a enroll.Account, entry ledger.Entry) error {
-	return db.write(ctx, "adding account "+a.Login, func(t *tx) error {
+	return db.write(ctx, "adding account "+a.Login, func(ctx context.Context, t *tx) error {
 		args, err := accountArgs(a)
 		if err != nil {
 			return err
@@ -96,36 +99,65 @@ func (db *DB) AddAccount(ctx context.Context, a enroll.Account, entry ledger.Ent
 	})
 }
 
-// UpdateAccount replaces all of an account but its id. enroll.ErrNotFound says
-// that there is none, enroll.ErrConflict that login, UPN or SID is taken.
-func (db *DB) UpdateAccount(ctx context.Context, a enroll.Account, entry ledger.Entry) error {
-	return db.write(ctx, "updating account "+a.Login, func(t *tx) error {
-		args, err := accountArgs(a)
+// ChangeAccount changes an account as it stands at that moment, under its lock:
+// of two changes at the same time neither undoes the other. change gets the
+// account and sets what is to be new; its id stays. It is called again when the
+// transaction is repeated, and should be quick, because on SQLite nobody else
+// writes meanwhile. An error of change is returned and nothing is changed.
+// enroll.ErrNotFound says that there is no such account, enroll.ErrConflict that
+// the new login, UPN or SID is taken.
+func (db *DB) ChangeAccount(ctx context.Context, id enroll.PersonID, change func(*enroll.Account) error, entry ledger.Entry) error {
+	if !storable(string(id)) {
+		return fmt.Errorf("changing account: %w", enroll.ErrNotFound)
+	}
+	return db.write(ctx, "changing account "+string(id), func(ctx context.Context, t *tx) error {
+		account, err := t.lockAccount(ctx, id)
 		if err != nil {
 			return err
 		}
-		touched, err := t.exec(ctx, `UPDATE accounts SET login = $2, upn = $3, sid = $4, mail = $5, name = $6,
-			given_name = $7, roles = $8, disabled = $9, may_enroll = $10, password_hash = $11 WHERE id = $1`, args...)
-		if err != nil {
+		if err := change(&account); err != nil {
 			return err
 		}
-		if touched == 0 {
-			return enroll.ErrNotFound
-		}
-		if _, err := t.exec(ctx, "DELETE FROM account_names WHERE account = $1", string(a.ID)); err != nil {
-			return err
-		}
-		if err := t.insertNames(ctx, a); err != nil {
+		account.ID = id
+		if err := t.replaceAccount(ctx, account); err != nil {
 			return err
 		}
 		return t.append(ctx, entry)
 	})
 }
 
+// lockAccount reads an account and keeps others from changing it until the
+// transaction ends.
+func (t *tx) lockAccount(ctx context.Context, id enroll.PersonID) (enroll.Account, error) {
+	if _, err := t.exec(ctx, "UPDATE accounts SET login = login WHERE id = $1", string(id)); err != nil {
+		return enroll.Account{}, fmt.Errorf("locking account: %w", err)
+	}
+	return scanAccount(func(into ...any) error {
+		return t.one(ctx, accountByID, []any{string(id)}, into...)
+	})
+}
+
+// replaceAccount writes all of a known account but its id.
+func (t *tx) replaceAccount(ctx context.Context, a enroll.Account) error {
+	args, err := accountArgs(a)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, `UPDATE accounts SET login = $2, upn = $3, sid = $4, mail = $5, name = $6,
+		given_name = $7, roles = $8, disabled = $9, may_enroll = $10, password_hash = $11 WHERE id = $1`, args...)
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, "DELETE FROM account_names WHERE account = $1", string(a.ID)); err != nil {
+		return err
+	}
+	return t.insertNames(ctx, a)
+}
+
 // RemoveAccount deletes an account. Its devices and certificates stay: revoking
 // them is another act. enroll.ErrNotFound says that there is none.
 func (db *DB) RemoveAccount(ctx context.Context, id enroll.PersonID, entry ledger.Entry) error {
-	return db.write(ctx, "removing account "+string(id), func(t *tx) error {
+	return db.write(ctx, "removing account "+string(id), func(ctx context.Context, t *tx) error {
 		touched, err := t.exec(ctx, "DELETE FROM accounts WHERE id = $1", string(id))
 		if err != nil {
 			return err

@@ -1,6 +1,9 @@
 package store_test
 
 import (
+	"errors"
+	"strings"
+	"sync"
 	"testing"
 
 	"certportal/enroll"
@@ -34,15 +37,19 @@ func TestAccounts(t *testing.T) {
 			equal(t, "disabled", got.Disabled, false)
 			equal(t, "hash", got.PasswordHash, a.PasswordHash)
 		}
-		a.Disabled, a.SID, a.Roles, a.Login = true, "", nil, "anna2"
-		if err := db.UpdateAccount(ctx, a, entry(ledger.AccountDisabled, "p1")); err != nil {
+		err := db.ChangeAccount(ctx, "p1", func(a *enroll.Account) error {
+			equal(t, "account to change", a.UPN, "Anna@corp.example")
+			a.ID, a.Disabled, a.SID, a.Roles, a.Login = "p2", true, "", nil, "anna2"
+			return nil
+		}, entry(ledger.AccountDisabled, "p1"))
+		if err != nil {
 			t.Fatal(err)
 		}
 		got := must[enroll.Account](t)(db.AccountByID(ctx, "p1"))
 		equal(t, "disabled", got.Disabled, true)
 		equal(t, "SID", got.SID, "")
 		equal(t, "roles", len(got.Roles), 0)
-		_, err := db.AccountByLogin(ctx, "anna")
+		_, err = db.AccountByLogin(ctx, "anna")
 		wantError(t, "old login", err, enroll.ErrNotFound)
 		if err := db.RemoveAccount(ctx, "p1", entry(ledger.AccountRemoved, "p1")); err != nil {
 			t.Fatal(err)
@@ -62,12 +69,13 @@ func TestUnknownAccounts(t *testing.T) {
 			wantError(t, "login", err, enroll.ErrNotFound)
 			_, err = db.AccountByID(ctx, enroll.PersonID(name))
 			wantError(t, "id", err, enroll.ErrNotFound)
+			err = db.ChangeAccount(ctx, enroll.PersonID(name), disable, ledger.Entry{})
+			wantError(t, "change", err, enroll.ErrNotFound)
 			_, err = db.Device(ctx, enroll.PersonID(name), enroll.DeviceID(name))
 			wantError(t, "device", err, enroll.ErrNotFound)
 			_, err = db.Attempted(ctx, enroll.PersonID(name), name)
 			wantError(t, "attempt", err, enroll.ErrNotFound)
 		}
-		wantError(t, "update", db.UpdateAccount(ctx, account("p9", "x", "x@corp.example", ""), ledger.Entry{}), enroll.ErrNotFound)
 		wantError(t, "remove", db.RemoveAccount(ctx, "p9", ledger.Entry{}), enroll.ErrNotFound)
 		equal(t, "entries", len(entries(t, db)), 0)
 	})
@@ -106,8 +114,68 @@ func TestA5_IdentitiesAreUnique(t *testing.T) {
 				}
 			})
 		}
-		thief := account("p7", "b", "anna@corp.example", "")
-		wantError(t, "changing the UPN", db.UpdateAccount(ctx, thief, ledger.Entry{}), enroll.ErrConflict)
+		steal := func(a *enroll.Account) error {
+			a.UPN = "anna@corp.example"
+			return nil
+		}
+		wantError(t, "changing the UPN", db.ChangeAccount(ctx, "p7", steal, ledger.Entry{}), enroll.ErrConflict)
 		equal(t, "UPN", must[enroll.Account](t)(db.AccountByLogin(ctx, "b")).UPN, "b@corp.example")
+	})
+}
+
+func disable(a *enroll.Account) error {
+	a.Disabled = true
+	return nil
+}
+
+func TestRefusedChangeChangesNothing(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		ctx := t.Context()
+		if err := db.AddAccount(ctx, account("p1", "anna", "anna@corp.example", ""), entry(ledger.AccountAdded, "p1")); err != nil {
+			t.Fatal(err)
+		}
+		refused := errors.New("password is too short")
+		err := db.ChangeAccount(ctx, "p1", func(a *enroll.Account) error {
+			a.Disabled = true
+			return refused
+		}, entry(ledger.AccountDisabled, "p1"))
+		wantError(t, "refused change", err, refused)
+		equal(t, "disabled", must[enroll.Account](t)(db.AccountByID(ctx, "p1")).Disabled, false)
+		equal(t, "ledger", actions(entries(t, db)), "[account.added]")
+	})
+}
+
+// A disabled account stays disabled when its password is set at the same time:
+// each change sees what the others did.
+func TestParallelChangesDoNotUndoEachOther(t *testing.T) {
+	const changers, rounds = 4, 5
+	onBoth(t, func(t *testing.T, db *fixture) {
+		ctx := t.Context()
+		if err := db.AddAccount(ctx, account("p1", "anna", "anna@corp.example", ""), entry(ledger.AccountAdded, "p1")); err != nil {
+			t.Fatal(err)
+		}
+		replica := opened(t, db.address)
+		var waiting sync.WaitGroup
+		for i := range changers {
+			via := db.DB
+			if i%2 == 1 {
+				via = replica
+			}
+			waiting.Go(func() {
+				for range rounds {
+					err := via.ChangeAccount(ctx, "p1", func(a *enroll.Account) error {
+						a.Name += "+"
+						return nil
+					}, entry(ledger.AccountPassword, "p1"))
+					if err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		waiting.Wait()
+		got := must[enroll.Account](t)(db.AccountByID(ctx, "p1"))
+		equal(t, "name", got.Name, "Anna Example"+strings.Repeat("+", changers*rounds))
+		equal(t, "entries", len(entries(t, db)), 1+changers*rounds)
 	})
 }

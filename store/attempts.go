@@ -20,7 +20,7 @@ type throttle struct {
 // parallel tries stay within the limit. Only the hash of the key is kept.
 func (db *DB) Try(ctx context.Context, key string, limit int, window time.Duration, now time.Time) (enroll.Tries, error) {
 	var answer enroll.Tries
-	err := db.write(ctx, "counting try", func(t *tx) error {
+	err := db.write(ctx, "counting try", func(ctx context.Context, t *tx) error {
 		before, err := t.lockThrottle(ctx, key)
 		if err != nil {
 			return err
@@ -79,7 +79,7 @@ func (t *tx) lockThrottle(ctx context.Context, key string) (throttle, error) {
 // GiveBack takes back one try whose outcome nobody learned. A pause that other
 // tries brought about stays.
 func (db *DB) GiveBack(ctx context.Context, key string) error {
-	return db.write(ctx, "giving back a try", func(t *tx) error {
+	return db.write(ctx, "giving back a try", func(ctx context.Context, t *tx) error {
 		_, err := t.exec(ctx, "UPDATE attempts SET tries = tries - 1 WHERE key_hash = $1 AND tries > 0", throttleKey(key))
 		return err
 	})
@@ -87,7 +87,7 @@ func (db *DB) GiveBack(ctx context.Context, key string) error {
 
 // Forgive forgets the tries of a key, after a right password.
 func (db *DB) Forgive(ctx context.Context, key string) error {
-	return db.write(ctx, "forgiving tries", func(t *tx) error {
+	return db.write(ctx, "forgiving tries", func(ctx context.Context, t *tx) error {
 		_, err := t.exec(ctx, "DELETE FROM attempts WHERE key_hash = $1", throttleKey(key))
 		return err
 	})
@@ -96,13 +96,13 @@ func (db *DB) Forgive(ctx context.Context, key string) error {
 // PruneAttempts drops the keys whose window and pause are over, and returns
 // their number. Without it, made-up names would fill the disk.
 func (db *DB) PruneAttempts(ctx context.Context, now time.Time) (int, error) {
-	return db.prune(ctx, "pruning tries", "DELETE FROM attempts WHERE forget_at <= $1", now.UnixMilli())
+	return db.prune(ctx, workWithin, "pruning tries", "DELETE FROM attempts WHERE forget_at <= $1", now.UnixMilli())
 }
 
 // prune runs one statement that deletes, and returns how many rows went.
-func (db *DB) prune(ctx context.Context, doing, query string, args ...any) (int, error) {
+func (db *DB) prune(ctx context.Context, within time.Duration, doing, query string, args ...any) (int, error) {
 	gone := 0
-	err := db.write(ctx, doing, func(t *tx) (err error) {
+	err := db.writeWithin(ctx, within, doing, func(ctx context.Context, t *tx) (err error) {
 		gone, err = t.exec(ctx, query, args...)
 		return err
 	})

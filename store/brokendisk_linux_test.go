@@ -72,9 +72,6 @@ func enrolOnBrokenDisk(t *testing.T, file string) {
 		if err := db.Note(ctx, entry(ledger.SignedIn, anna)); err == nil || !strings.Contains(err.Error(), "restart needed") {
 			t.Errorf("writing after the disk broke: got error %v", err)
 		}
-		if err := db.Ping(ctx); err == nil {
-			t.Error("store with a broken disk reports itself ready")
-		}
 		must[[]enroll.Device](t)(db.Devices(ctx, anna))
 		return
 	}

@@ -18,7 +18,7 @@ import (
 // revoked, completed, never made, or its device was removed. A certificate of
 // another serial or key than reserved is refused.
 func (db *DB) Complete(ctx context.Context, c enroll.Completion) error {
-	return db.write(ctx, "completing serial "+c.Serial.String(), func(t *tx) error {
+	return db.write(ctx, "completing serial "+c.Serial.String(), func(ctx context.Context, t *tx) error {
 		device, err := t.standing(ctx, c)
 		if err != nil {
 			return err

@@ -13,8 +13,16 @@ import (
 var ErrSchemaNewer = errors.New("database schema is newer than this program")
 
 var (
-	// errBroken ends all writing after the disk failed to keep something.
+	// errBroken ends all writing after the disk failed to keep something. After a
+	// failed fsync the system may have dropped the pages and report success the
+	// next time: whatever is written then could rest on lost data.
 	errBroken = errors.New("disk refused to keep data earlier, restart needed")
+
+	// errMoved ends all writing into a file that nobody will find again.
+	errMoved = errors.New("database file was moved or deleted: restart needed")
+
+	// errNoAnswer says that an act took longer than it may.
+	errNoAnswer = errors.New("database did not answer in time")
 
 	// errMismatch says that a caller's data contradict what was recorded.
 	errMismatch = errors.New("does not match the reservation")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"certportal/enroll"
 	"certportal/ledger"
 )
 
@@ -16,7 +17,7 @@ var errNoHead = errors.New("ledger has no head")
 
 // Note records an entry that stands for itself.
 func (db *DB) Note(ctx context.Context, e ledger.Entry) error {
-	return db.write(ctx, "noting "+string(e.Action), func(t *tx) error { return t.append(ctx, e) })
+	return db.write(ctx, "noting "+string(e.Action), func(ctx context.Context, t *tx) error { return t.append(ctx, e) })
 }
 
 // append adds entries to the ledger. It takes the lock on the head, which every
@@ -39,6 +40,14 @@ func (t *tx) append(ctx context.Context, entries ...ledger.Entry) error {
 		return fmt.Errorf("moving ledger head: %w", err)
 	}
 	return nil
+}
+
+// appendAbout adds an entry about a certificate, unless it names another object.
+func (t *tx) appendAbout(ctx context.Context, serial string, e ledger.Entry) error {
+	if e.Object == "" {
+		e.Object = serial
+	}
+	return t.append(ctx, e)
 }
 
 // reserveNumbers locks the head, moves its number on by n, and gives the head as
@@ -127,12 +136,38 @@ func scanEntry(rows *sql.Rows) (ledger.Entry, error) {
 	return e, err
 }
 
+// Knows reports whether the ledger tells of the creation of the CA with this
+// fingerprint, compared with the detail "issuing" of ca.created entries as it
+// stands there. An empty fingerprint is nobody's.
+func (db *DB) Knows(ctx context.Context, fingerprint string) (bool, error) {
+	if fingerprint == "" {
+		return false, nil
+	}
+	known := false
+	// Such entries are few, but all others are looked at to find them.
+	err := db.allWithin(ctx, workWithin, "SELECT detail FROM ledger WHERE action = $1", []any{string(ledger.CACreated)},
+		func(rows *sql.Rows) error {
+			var text string
+			if err := rows.Scan(&text); err != nil {
+				return err
+			}
+			var detail map[string]string
+			err := json.Unmarshal([]byte(text), &detail)
+			known = known || detail["issuing"] == fingerprint
+			return err
+		})
+	if err != nil {
+		return false, fmt.Errorf("looking for CA %s in the ledger: %w", fingerprint, err)
+	}
+	return known, nil
+}
+
 // Head gives the end of the ledger, the zero Head when it is empty.
 func (db *DB) Head(ctx context.Context) (ledger.Head, error) {
 	var head ledger.Head
 	var hash []byte
-	err := db.reader.row(ctx, "SELECT seq, hash FROM ledger_head WHERE id = 1").Scan(&head.Seq, &hash)
-	if errors.Is(err, sql.ErrNoRows) {
+	err := db.one(ctx, "SELECT seq, hash FROM ledger_head WHERE id = 1", nil, &head.Seq, &hash)
+	if errors.Is(err, enroll.ErrNotFound) {
 		err = errNoHead
 	}
 	if err == nil {

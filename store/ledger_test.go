@@ -101,6 +101,10 @@ func TestActsFailWithTheLedger(t *testing.T) {
 		pending := reserve(t, db, request(t, anna, "iPad"))
 		fresh := request(t, "bob", "iPhone")
 		account := enroll.Account{Person: enroll.Person{ID: "p1", Login: "carol", UPN: "carol@corp.example"}}
+		before := enroll.Account{Person: enroll.Person{ID: "p0", Login: "dora", UPN: "dora@corp.example"}}
+		if err := db.AddAccount(ctx, before, entry(ledger.AccountAdded, "p0")); err != nil {
+			t.Fatal(err)
+		}
 		if _, err := db.plain.Exec("ALTER TABLE ledger RENAME TO elsewhere"); err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +113,9 @@ func TestActsFailWithTheLedger(t *testing.T) {
 			"reserve":  db.Reserve(ctx, fresh.reservation),
 			"again":    db.Reserve(ctx, renewal),
 			"complete": db.Complete(ctx, pending.completion),
-			"confirm":  db.ConfirmRead(ctx, issued.token, 1, noon, entry(ledger.PickupRead, anna)),
+			"claim":    db.ClaimRead(ctx, issued.token, 1, entry(ledger.PickupRead, anna)),
+			"part":     db.NotePart(ctx, issued.token, noon, entry(ledger.PickupRead, anna)),
+			"change":   db.ChangeAccount(ctx, "p0", disable, entry(ledger.AccountDisabled, "p0")),
 			"account":  db.AddAccount(ctx, account, entry(ledger.AccountAdded, "p1")),
 			"note":     db.Note(ctx, entry(ledger.SignedIn, anna)),
 		}
@@ -129,11 +135,46 @@ func TestActsFailWithTheLedger(t *testing.T) {
 		p := must[enroll.SealedPickup](t)(db.Pickup(ctx, issued.token))
 		equal(t, "reads", p.Reads, 0)
 		sameBytes(t, "key", p.Key, []byte("sealed key"))
+		equal(t, "delivered", p.Device.Certificate.Delivered.IsZero(), true)
+		equal(t, "disabled", must[enroll.Account](t)(db.AccountByID(ctx, "p0")).Disabled, false)
 		equal(t, "removed", p.Device.Removed.IsZero(), true)
 		_, err := db.Device(ctx, "bob", fresh.device())
 		wantError(t, "device of a failed reservation", err, enroll.ErrNotFound)
 		_, err = db.AccountByID(ctx, "p1")
 		wantError(t, "account that was not added", err, enroll.ErrNotFound)
-		equal(t, "entries", len(entries(t, db)), 3)
+		equal(t, "entries", len(entries(t, db)), 4)
+		if err := db.ClaimRead(ctx, issued.token, 1, entry(ledger.PickupRead, anna)); err != nil {
+			t.Errorf("claiming the only read, which was not counted before: %v", err)
+		}
+	})
+}
+
+func TestKnows(t *testing.T) {
+	created := func(fingerprint string) ledger.Entry {
+		return ledger.Entry{At: noon, Action: ledger.CACreated, Actor: "system", Role: "system",
+			Detail: map[string]string{"root": "aa:aa", "issuing": fingerprint}}
+	}
+	other := entry(ledger.SignedIn, anna)
+	other.Detail = map[string]string{"issuing": "dd:dd"}
+	without := created("")
+	without.Detail = nil
+	cases := []struct {
+		name, fingerprint string
+		want              bool
+	}{
+		{"first", "bb:bb", true}, {"second", "cc:cc", true}, {"unknown", "ee:ee", false},
+		{"the root", "aa:aa", false}, {"of another action", "dd:dd", false}, {"a part", "bb", false}, {"empty", "", false},
+	}
+	onBoth(t, func(t *testing.T, db *fixture) {
+		ctx := t.Context()
+		equal(t, "in an empty ledger", must[bool](t)(db.Knows(ctx, "bb:bb")), false)
+		for _, e := range []ledger.Entry{without, created("bb:bb"), other, created("cc:cc")} {
+			if err := db.Note(ctx, e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, c := range cases {
+			equal(t, c.name, must[bool](t)(db.Knows(ctx, c.fingerprint)), c.want)
+		}
 	})
 }

@@ -38,11 +38,12 @@ func (db *DB) Latest(ctx context.Context, issuer string) (revocation.List, bool,
 // issuer's number is locked. The list holds every revoked certificate of the
 // issuer until 30 days after its end. build is called again when the transaction
 // is repeated, with the same or a higher number; what it returns must bear the
-// number it was given. On SQLite nothing else is written while build runs.
+// number it was given. On SQLite nothing else is written while build runs, so that
+// others' writes fail when it takes longer than they wait.
 func (db *DB) Publish(ctx context.Context, issuer string, now time.Time,
 	build func(number int64, revoked []ca.Revocation) (revocation.List, error)) (revocation.List, error) {
 	var list revocation.List
-	err := db.write(ctx, "publishing list of "+issuer, func(t *tx) error {
+	err := db.writeWithin(ctx, workWithin, "publishing list of "+issuer, func(ctx context.Context, t *tx) error {
 		number, err := t.nextNumber(ctx, issuer, now)
 		if err != nil {
 			return fmt.Errorf("drawing number: %w", err)

@@ -38,39 +38,51 @@ func (db *DB) Pickup(ctx context.Context, tokenHash [sha256.Size]byte) (enroll.S
 	return p, nil
 }
 
-// ClaimRead counts a read before it happens. enroll.ErrConflict says that max
-// reads are claimed or the key is wiped, enroll.ErrNotFound that there never was
-// such a pickup.
-func (db *DB) ClaimRead(ctx context.Context, tokenHash [sha256.Size]byte, max int) error {
-	return db.write(ctx, "claiming read", func(t *tx) error {
-		touched, err := t.exec(ctx, `UPDATE pickups SET claims = claims + 1
-			WHERE token_hash = $1 AND claims < $2 AND sealed_key IS NOT NULL`, tokenHash[:], max)
-		if err != nil || touched == 1 {
+// ClaimRead counts and records a read before it happens: no key leaves without
+// an entry. enroll.ErrConflict says that max reads are claimed or the key is
+// wiped, enroll.ErrNotFound that there never was such a pickup.
+func (db *DB) ClaimRead(ctx context.Context, tokenHash [sha256.Size]byte, max int, entry ledger.Entry) error {
+	return db.write(ctx, "claiming read", func(ctx context.Context, t *tx) error {
+		var serial string
+		err := t.one(ctx, `UPDATE pickups SET claims = claims + 1
+			WHERE token_hash = $1 AND claims < $2 AND sealed_key IS NOT NULL RETURNING serial`,
+			[]any{tokenHash[:], max}, &serial)
+		if errors.Is(err, enroll.ErrNotFound) {
+			return t.closed(ctx, tokenHash)
+		}
+		if err != nil {
 			return err
 		}
-		var reads int
-		if err := t.one(ctx, "SELECT reads FROM pickups WHERE token_hash = $1", []any{tokenHash[:]}, &reads); err != nil {
-			return err
-		}
-		return enroll.ErrConflict
+		return t.appendAbout(ctx, serial, entry)
 	})
+}
+
+// closed tells a pickup that is closed (enroll.ErrConflict) from one that never
+// was (enroll.ErrNotFound).
+func (t *tx) closed(ctx context.Context, tokenHash [sha256.Size]byte) error {
+	var serial string
+	err := t.one(ctx, "SELECT serial FROM pickups WHERE token_hash = $1", []any{tokenHash[:]}, &serial)
+	if err != nil {
+		return err
+	}
+	return enroll.ErrConflict
 }
 
 // ReturnRead gives back the claim of a read that broke off. Claims of confirmed
 // reads cannot be given back.
 func (db *DB) ReturnRead(ctx context.Context, tokenHash [sha256.Size]byte) error {
-	return db.write(ctx, "returning read", func(t *tx) error {
+	return db.write(ctx, "returning read", func(ctx context.Context, t *tx) error {
 		_, err := t.exec(ctx, "UPDATE pickups SET claims = claims - 1 WHERE token_hash = $1 AND claims > reads", tokenHash[:])
 		return err
 	})
 }
 
-// ConfirmRead records that the file arrived. The key goes with the read that is
-// number max, not with the claim: until then an earlier read may break off and
-// be tried again. A certificate revoked meanwhile stays as it is, and that its
-// file arrived is recorded all the same.
-func (db *DB) ConfirmRead(ctx context.Context, tokenHash [sha256.Size]byte, max int, at time.Time, entry ledger.Entry) error {
-	return db.write(ctx, "confirming read", func(t *tx) error {
+// ConfirmRead notes that the file arrived; the ledger has its claim. The key goes
+// with the read that is number max, not with the claim: until then an earlier
+// read may break off and be tried again. A certificate revoked meanwhile stays
+// as it is, and the read counts all the same.
+func (db *DB) ConfirmRead(ctx context.Context, tokenHash [sha256.Size]byte, max int, at time.Time) error {
+	return db.write(ctx, "confirming read", func(ctx context.Context, t *tx) error {
 		var serial string
 		var reads int
 		err := t.one(ctx, `UPDATE pickups SET reads = reads + 1, last_read = $2,
@@ -86,10 +98,27 @@ func (db *DB) ConfirmRead(ctx context.Context, tokenHash [sha256.Size]byte, max 
 		if err != nil {
 			return fmt.Errorf("recording delivery of %s: %w", serial, err)
 		}
-		if entry.Object == "" {
-			entry.Object = serial
+		return nil
+	})
+}
+
+// NotePart records that a piece of the file goes out: the certificate counts as delivered, the read does not count. enroll.ErrConflict
+// says that the key is wiped, enroll.ErrNotFound that there never was such a
+// pickup.
+func (db *DB) NotePart(ctx context.Context, tokenHash [sha256.Size]byte, at time.Time, entry ledger.Entry) error {
+	return db.write(ctx, "noting partial read", func(ctx context.Context, t *tx) error {
+		var serial string
+		err := t.one(ctx, `UPDATE certificates SET delivered_at = COALESCE(delivered_at, $2)
+			WHERE status <> 'revoked'
+			AND serial = (SELECT serial FROM pickups WHERE token_hash = $1 AND sealed_key IS NOT NULL)
+			RETURNING serial`, []any{tokenHash[:], at.UnixMilli()}, &serial)
+		if errors.Is(err, enroll.ErrNotFound) {
+			return t.closed(ctx, tokenHash)
 		}
-		return t.append(ctx, entry)
+		if err != nil {
+			return fmt.Errorf("recording delivery: %w", err)
+		}
+		return t.appendAbout(ctx, serial, entry)
 	})
 }
 
@@ -103,7 +132,7 @@ func (db *DB) WipePickups(ctx context.Context, now time.Time) (int, error) {
 	total := 0
 	for {
 		touched := 0
-		err := db.write(ctx, "wiping pickups", func(t *tx) (err error) {
+		err := db.writeWithin(ctx, workWithin, "wiping pickups", func(ctx context.Context, t *tx) (err error) {
 			touched, err = t.wipe(ctx, now)
 			return err
 		})

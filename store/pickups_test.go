@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"certportal/ca"
 	"certportal/enroll"
 	"certportal/ledger"
 )
@@ -29,8 +30,10 @@ func TestPickup(t *testing.T) {
 		sameBytes(t, "DER", p.CertificateDER, e.completion.Certificate.Raw)
 		_, err := db.Pickup(ctx, [32]byte{1})
 		wantError(t, "unknown token", err, enroll.ErrNotFound)
-		wantError(t, "claiming unknown", db.ClaimRead(ctx, [32]byte{1}, maxReads), enroll.ErrNotFound)
-		wantError(t, "confirming unknown", db.ConfirmRead(ctx, [32]byte{1}, maxReads, noon, ledger.Entry{}), enroll.ErrNotFound)
+		wantError(t, "claiming unknown", db.ClaimRead(ctx, [32]byte{1}, maxReads, ledger.Entry{}), enroll.ErrNotFound)
+		wantError(t, "confirming unknown", db.ConfirmRead(ctx, [32]byte{1}, maxReads, noon), enroll.ErrNotFound)
+		wantError(t, "part of unknown", db.NotePart(ctx, [32]byte{1}, noon, ledger.Entry{}), enroll.ErrNotFound)
+		equal(t, "ledger", actions(entries(t, db)), "[certificate.reserved certificate.issued]")
 	})
 }
 
@@ -38,11 +41,11 @@ func TestReadsAreCounted(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
 		e := issue(t, db, request(t, anna, "iPhone"))
-		later := noon.Add(time.Minute)
+		later, read := noon.Add(time.Minute), entry(ledger.PickupRead, anna)
 		// A claim given back counts no longer; one that is confirmed cannot be.
 		steps := []error{
-			db.ClaimRead(ctx, e.token, 1), db.ReturnRead(ctx, e.token), db.ReturnRead(ctx, e.token),
-			db.ClaimRead(ctx, e.token, 1), db.ConfirmRead(ctx, e.token, maxReads, later, entry(ledger.PickupRead, anna)),
+			db.ClaimRead(ctx, e.token, 1, read), db.ReturnRead(ctx, e.token), db.ReturnRead(ctx, e.token),
+			db.ClaimRead(ctx, e.token, 1, read), db.ConfirmRead(ctx, e.token, maxReads, later),
 			db.ReturnRead(ctx, e.token),
 		}
 		for i, err := range steps {
@@ -50,14 +53,16 @@ func TestReadsAreCounted(t *testing.T) {
 				t.Fatalf("step %d: %v", i, err)
 			}
 		}
-		wantError(t, "second read of one", db.ClaimRead(ctx, e.token, 1), enroll.ErrConflict)
+		wantError(t, "second read of one", db.ClaimRead(ctx, e.token, 1, read), enroll.ErrConflict)
 		p := must[enroll.SealedPickup](t)(db.Pickup(ctx, e.token))
 		equal(t, "reads", p.Reads, 1)
 		equal(t, "last read", p.LastRead, later)
 		equal(t, "delivered", p.Device.Certificate.Delivered, later)
 		sameBytes(t, "key", p.Key, []byte("sealed key"))
+		// The entry belongs to the claim: both of them, and no third for what arrived.
 		log := entries(t, db)
-		equal(t, "object", log[len(log)-1].Object, e.serial().String())
+		equal(t, "ledger", actions(log[2:]), "[pickup.read pickup.read]")
+		equal(t, "object", log[3].Object, e.serial().String())
 	})
 }
 
@@ -66,11 +71,10 @@ func TestLastReadWipesKey(t *testing.T) {
 		ctx := t.Context()
 		e := issue(t, db, request(t, anna, "iPhone"))
 		for i := range maxReads {
-			if err := db.ClaimRead(ctx, e.token, maxReads); err != nil {
+			if err := db.ClaimRead(ctx, e.token, maxReads, entry(ledger.PickupRead, anna)); err != nil {
 				t.Fatal(err)
 			}
-			err := db.ConfirmRead(ctx, e.token, maxReads, noon.Add(time.Duration(i)*time.Second), entry(ledger.PickupRead, anna))
-			if err != nil {
+			if err := db.ConfirmRead(ctx, e.token, maxReads, noon.Add(time.Duration(i)*time.Second)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -78,7 +82,48 @@ func TestLastReadWipesKey(t *testing.T) {
 		sameBytes(t, "key", p.Key, nil)
 		sameBytes(t, "password", p.Password, []byte("sealed password"))
 		equal(t, "delivered", p.Device.Certificate.Delivered, noon)
-		wantError(t, "one more", db.ClaimRead(ctx, e.token, maxReads+1), enroll.ErrConflict)
+		wantError(t, "one more", db.ClaimRead(ctx, e.token, maxReads+1, ledger.Entry{}), enroll.ErrConflict)
+		wantError(t, "a part more", db.NotePart(ctx, e.token, noon, ledger.Entry{}), enroll.ErrConflict)
+		equal(t, "entries", len(entries(t, db)), 2+maxReads)
+	})
+}
+
+// Who fetches the file in pieces may have the whole of it: the certificate is not
+// swept as undelivered.
+func TestPartsDeliverAndDoNotCount(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		ctx := t.Context()
+		e := issue(t, db, request(t, anna, "iPhone"))
+		over := noon.Add(16 * time.Minute)
+		equal(t, "undelivered before", len(must[[]ca.Serial](t)(db.Undelivered(ctx, over, 10))), 1)
+		for i := range maxReads + 2 {
+			at := noon.Add(time.Duration(i+1) * time.Minute)
+			if err := db.NotePart(ctx, e.token, at, entry(ledger.PickupRead, anna)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p := must[enroll.SealedPickup](t)(db.Pickup(ctx, e.token))
+		equal(t, "delivered", p.Device.Certificate.Delivered, noon.Add(time.Minute))
+		equal(t, "reads", p.Reads, 0)
+		equal(t, "last read", p.LastRead.IsZero(), true)
+		sameBytes(t, "key", p.Key, []byte("sealed key"))
+		equal(t, "undelivered", len(must[[]ca.Serial](t)(db.Undelivered(ctx, over, 10))), 0)
+		if err := db.ClaimRead(ctx, e.token, 1, entry(ledger.PickupRead, anna)); err != nil {
+			t.Errorf("claiming the only read after parts: %v", err)
+		}
+		log := entries(t, db)
+		equal(t, "entries", len(log), 2+maxReads+2+1)
+		equal(t, "object", log[2].Object, e.serial().String())
+	})
+}
+
+func TestPartOfARevokedCertificateIsRefused(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		e := issue(t, db, request(t, anna, "iPhone"))
+		revoke(t, db, enroll.Removed, noon, e.serial())
+		wantError(t, "part", db.NotePart(t.Context(), e.token, noon, ledger.Entry{}), enroll.ErrConflict)
+		equal(t, "delivered", newest(t, db, e).Delivered.IsZero(), true)
+		equal(t, "entries", len(entries(t, db)), 3)
 	})
 }
 
@@ -94,13 +139,14 @@ func TestF22_ParallelReadersStayWithinMax(t *testing.T) {
 				via = replica
 			}
 			waiting.Go(func() {
-				if via.ClaimRead(t.Context(), e.token, maxReads) == nil {
+				if via.ClaimRead(t.Context(), e.token, maxReads, entry(ledger.PickupRead, anna)) == nil {
 					claimed.Add(1)
 				}
 			})
 		}
 		waiting.Wait()
 		equal(t, "claims", claimed.Load(), maxReads)
+		equal(t, "entries", len(entries(t, db)), 2+maxReads)
 	})
 }
 

@@ -105,6 +105,9 @@ func (postgresEngine) duplicate(err error) bool { return sqlState(err) == "23505
 // durabilityLost is PostgreSQL's own to judge: it stops by itself.
 func (postgresEngine) durabilityLost(error) bool { return false }
 
+// intact has nothing to ask: a server knows where its data are.
+func (postgresEngine) intact() error { return nil }
+
 func sqlState(err error) string {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {

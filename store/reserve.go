@@ -22,7 +22,7 @@ const issuing = "issuing"
 // certificate, or that the device was removed; enroll.ErrNotFound that the
 // device is not this person's.
 func (db *DB) Reserve(ctx context.Context, r enroll.Reservation) error {
-	return db.write(ctx, "reserving serial "+r.Serial.String(), func(t *tx) error {
+	return db.write(ctx, "reserving serial "+r.Serial.String(), func(ctx context.Context, t *tx) error {
 		if r.Kind == enroll.KindUser {
 			if err := t.reserveDevice(ctx, r); err != nil {
 				return err
@@ -31,11 +31,7 @@ func (db *DB) Reserve(ctx context.Context, r enroll.Reservation) error {
 		if err := t.insertCertificate(ctx, r); err != nil {
 			return err
 		}
-		entry := r.Entry
-		if entry.Object == "" {
-			entry.Object = r.Serial.String()
-		}
-		return t.append(ctx, entry)
+		return t.appendAbout(ctx, r.Serial.String(), r.Entry)
 	})
 }
 

@@ -13,6 +13,10 @@ import (
 	"certportal/ledger"
 )
 
+// fewSerials is what a person ends at once. A sweep ends hundreds, each with a
+// handful of statements, and nobody waits for it.
+const fewSerials = 10
+
 // Revoke ends the certificates named that are pending or issued, for good, and
 // returns them. Each loses its pickup and frees its form, so that the person may
 // send it again. Entry.Action may be empty and is then certificate.revoked; the
@@ -21,7 +25,11 @@ import (
 // enroll.ErrNotFound says that the device to remove does not exist.
 func (db *DB) Revoke(ctx context.Context, r enroll.Revocation) ([]ca.Serial, error) {
 	var ended []ca.Serial
-	err := db.write(ctx, "revoking", func(t *tx) error {
+	within := answerWithin
+	if len(r.Serials) > fewSerials {
+		within = workWithin
+	}
+	err := db.writeWithin(ctx, within, "revoking", func(ctx context.Context, t *tx) error {
 		ended = nil
 		if err := t.lockOwners(ctx, r.Serials); err != nil {
 			return err

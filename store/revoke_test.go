@@ -95,7 +95,7 @@ func TestRevoke(t *testing.T) {
 		p := must[enroll.SealedPickup](t)(db.Pickup(ctx, issued.token))
 		sameBytes(t, "key", p.Key, nil)
 		sameBytes(t, "password", p.Password, nil)
-		wantError(t, "reading the file", db.ClaimRead(ctx, issued.token, 5), enroll.ErrConflict)
+		wantError(t, "reading the file", db.ClaimRead(ctx, issued.token, 5, ledger.Entry{}), enroll.ErrConflict)
 
 		last := entries(t, db)[3:]
 		equal(t, "entries", len(last), 2)
@@ -189,7 +189,7 @@ func TestUnfinishedAndUndelivered(t *testing.T) {
 		pending := reserve(t, db, request(t, anna, "pending"))
 		unread := issue(t, db, request(t, anna, "unread"))
 		read := issue(t, db, request(t, anna, "read"))
-		if err := db.ConfirmRead(ctx, read.token, 5, noon, entry(ledger.PickupRead, anna)); err != nil {
+		if err := db.ConfirmRead(ctx, read.token, 5, noon); err != nil {
 			t.Fatal(err)
 		}
 		cases := []struct {

@@ -14,6 +14,9 @@ import (
 // therefore idle out up to this much early, never late.
 const touchEvery = time.Minute
 
+// touchWithin leaves most of the time of an answer to what the person asked for.
+const touchWithin = time.Second
+
 // Session gives the data of a session by the hash of its id, and notes its use.
 // The error wraps enroll.ErrNotFound when there is none, when it was ended, and
 // when its idle or its absolute time is over. A note of use that cannot be
@@ -38,7 +41,7 @@ func (db *DB) Session(ctx context.Context, idHash [sha256.Size]byte, now time.Ti
 }
 
 func (db *DB) touch(ctx context.Context, idHash [sha256.Size]byte, now time.Time) error {
-	return db.write(ctx, "touching session", func(t *tx) error {
+	return db.writeWithin(ctx, touchWithin, "touching session", func(ctx context.Context, t *tx) error {
 		_, err := t.exec(ctx, "UPDATE sessions SET touched_at = $2 WHERE id_hash = $1 AND touched_at < $2",
 			idHash[:], now.UnixMilli())
 		return err
@@ -50,7 +53,7 @@ func (db *DB) touch(ctx context.Context, idHash [sha256.Size]byte, now time.Time
 // when the session was ended: a request under way does not bring it back.
 func (db *DB) SaveSession(ctx context.Context, idHash [sha256.Size]byte, person string, data []byte,
 	idle time.Duration, expires, now time.Time) error {
-	return db.write(ctx, "saving session", func(t *tx) error {
+	return db.write(ctx, "saving session", func(ctx context.Context, t *tx) error {
 		touched, err := t.exec(ctx, `INSERT INTO sessions (id_hash, person, data, idle, touched_at, expires_at, ended)
 			VALUES ($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (id_hash) DO UPDATE SET person = excluded.person, data = excluded.data, idle = excluded.idle,
@@ -69,7 +72,7 @@ func (db *DB) SaveSession(ctx context.Context, idHash [sha256.Size]byte, person 
 // EndSession ends a session for good; ending what is not there is no error. The
 // row stays without data until its time is over.
 func (db *DB) EndSession(ctx context.Context, idHash [sha256.Size]byte) error {
-	return db.write(ctx, "ending session", func(t *tx) error {
+	return db.write(ctx, "ending session", func(ctx context.Context, t *tx) error {
 		_, err := t.exec(ctx, "UPDATE sessions SET ended = $2, data = NULL WHERE id_hash = $1", idHash[:], true)
 		return err
 	})
@@ -77,13 +80,13 @@ func (db *DB) EndSession(ctx context.Context, idHash [sha256.Size]byte) error {
 
 // EndSessions ends all sessions of a person and returns how many were open.
 func (db *DB) EndSessions(ctx context.Context, person string) (int, error) {
-	return db.prune(ctx, "ending sessions",
+	return db.prune(ctx, answerWithin, "ending sessions",
 		"UPDATE sessions SET ended = $2, data = NULL WHERE person = $1 AND NOT ended", person, true)
 }
 
 // PruneSessions drops sessions whose absolute time is over, or that idled out,
 // and returns their number. Ended ones stay until their absolute time is over.
 func (db *DB) PruneSessions(ctx context.Context, now time.Time) (int, error) {
-	return db.prune(ctx, "pruning sessions",
+	return db.prune(ctx, workWithin, "pruning sessions",
 		"DELETE FROM sessions WHERE expires_at <= $1 OR (touched_at + idle <= $1 AND NOT ended)", now.UnixMilli())
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
@@ -21,6 +22,15 @@ import (
 // on the writing connection instead takes half as long again under load.
 const sqliteReaders = 4
 
+const (
+	// busyTimeout is how long SQLite itself waits for the lock of another
+	// process, well below the time an act may take.
+	busyTimeout = time.Second
+
+	// migrationBusyTimeout lets another process finish its migration first.
+	migrationBusyTimeout = 5 * time.Second
+)
+
 // openSQLite opens one connection for writing, because SQLite has one write
 // lock and waiting in our queue is fairer than its polling, and a few that
 // read. Readers see what was committed when their statement began.
@@ -29,23 +39,24 @@ func openSQLite(ctx context.Context, c Config, log *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := createFile(path, log); err != nil {
+	created, err := createFile(path, log)
+	if err != nil {
 		return nil, err
 	}
-	writer, err := openFile(ctx, path, false)
+	if err := migrateFile(ctx, path); err != nil {
+		return nil, fmt.Errorf("opening %s: %w", path, err)
+	}
+	writer, err := openFile(ctx, path, false, busyTimeout)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
-	if err := migrateSQLite(ctx, writer); err != nil {
-		writer.Close()
-		return nil, fmt.Errorf("opening %s: %w", path, err)
-	}
-	reader, err := openFile(ctx, path, true)
+	reader, err := openFile(ctx, path, true, busyTimeout)
 	if err != nil {
 		writer.Close()
 		return nil, fmt.Errorf("opening %s for reading: %w", path, err)
 	}
-	return &DB{engine: sqliteEngine{}, writer: newPool(writer, true), reader: newPool(reader, true), log: log}, nil
+	engine := sqliteEngine{path: path, opened: created}
+	return &DB{engine: engine, writer: newPool(writer, true), reader: newPool(reader, true), log: log}, nil
 }
 
 func sqlitePath(address string) (string, error) {
@@ -58,30 +69,33 @@ func sqlitePath(address string) (string, error) {
 }
 
 // createFile makes the file before SQLite does, so that nobody else may read it
-// for a moment; SQLite gives its journal the mode of the file.
-func createFile(path string, log *slog.Logger) error {
+// for a moment; SQLite gives its journal the mode of the file. It tells which
+// file that is, new or known.
+func createFile(path string, log *slog.Logger) (fs.FileInfo, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		log.Warn("database file is open to other accounts of this machine", "path", path, "mode", info.Mode().Perm().String())
 	}
-	return nil
+	return info, nil
 }
 
-func openFile(ctx context.Context, path string, readOnly bool) (*sql.DB, error) {
+func openFile(ctx context.Context, path string, readOnly bool, busy time.Duration) (*sql.DB, error) {
 	settings := url.Values{
+		"mode":       {"rw"},        // a connection made anew never makes an empty file
 		"_txlock":    {"immediate"}, // a deferred transaction that turns to writing late can only fail
 		"_dqs":       {"0"},
 		"_defensive": {"1"},
 		"_error_rc":  {"1"},
-		"_pragma":    {"busy_timeout(5000)", "foreign_keys(1)", "trusted_schema(0)", "cell_size_check(1)"},
+		"_pragma": {fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()),
+			"foreign_keys(1)", "trusted_schema(0)", "cell_size_check(1)"},
 	}
 	connections := sqliteReaders
 	if readOnly {
@@ -123,6 +137,16 @@ func checkJournal(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
+// migrateFile has connections of its own, which wait longer.
+func migrateFile(ctx context.Context, path string) error {
+	db, err := openFile(ctx, path, false, migrationBusyTimeout)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return migrateSQLite(ctx, db)
+}
+
 func migrateSQLite(ctx context.Context, db *sql.DB) error {
 	migrations, err := migrationsOf("sqlite")
 	if err != nil {
@@ -141,7 +165,24 @@ func migrateSQLite(ctx context.Context, db *sql.DB) error {
 }
 
 // sqliteEngine judges errors of modernc.org/sqlite by their extended codes.
-type sqliteEngine struct{}
+type sqliteEngine struct {
+	path   string
+	opened fs.FileInfo
+}
+
+// intact compares the file at the path with the one that was opened: SQLite goes
+// on writing into a file that has lost its name, and all of it would be gone at
+// the next start.
+func (e sqliteEngine) intact() error {
+	found, err := os.Stat(e.path)
+	if errors.Is(err, fs.ErrNotExist) || (err == nil && !os.SameFile(found, e.opened)) {
+		return errMoved
+	}
+	if err != nil {
+		return fmt.Errorf("looking for database file: %w", err)
+	}
+	return nil
+}
 
 func (sqliteEngine) retryable(err error) bool {
 	code := sqliteCode(err) & 0xff

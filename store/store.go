@@ -10,7 +10,13 @@
 // The store refuses what would break a promise, whoever asks: a second
 // certificate for the same key or serial (RFC 5280 section 4.1.2.2), a completed
 // certificate that was not reserved, a change of anything revoked, a change of
-// the ledger, and a database whose schema is newer than the program.
+// the ledger, and a database whose schema is newer than the program. It refuses
+// to write what would be lost: to a disk that once failed to keep something, and
+// to a SQLite file that was moved or deleted meanwhile.
+//
+// An act that somebody waits for ends within three seconds, with an error when
+// the database is locked or gone; background work and revocation lists have a
+// minute. A caller's own deadline holds where it is shorter.
 //
 // It takes secrets only sealed or hashed by others; sign-in names that are tried
 // and tokens of forms are hashed here, because people type passwords into the
@@ -50,8 +56,8 @@ type DB struct {
 	reader *pool
 	log    *slog.Logger
 
-	// broken is set once the disk refused to make something durable.
-	broken atomic.Bool
+	// broken is set, with the reason, once writes would be lost.
+	broken atomic.Pointer[error]
 }
 
 // engine is what differs between the databases at run time.
@@ -65,6 +71,10 @@ type engine interface {
 
 	// durabilityLost reports that writes may be lost without another error.
 	durabilityLost(error) bool
+
+	// intact returns errMoved when the database is no longer where the next start
+	// would look for it. It is asked twice in each transaction.
+	intact() error
 }
 
 // Open opens the database, creating the SQLite file where there is none, and
@@ -101,18 +111,6 @@ func (db *DB) Close() error {
 	}
 	if err != nil {
 		return fmt.Errorf("closing database: %w", err)
-	}
-	return nil
-}
-
-// Ping reports whether the database answers and takes writes: after the disk
-// once refused a write for good, it does not until the program starts anew.
-func (db *DB) Ping(ctx context.Context) error {
-	if db.broken.Load() {
-		return errBroken
-	}
-	if _, err := db.Head(ctx); err != nil {
-		return fmt.Errorf("pinging database: %w", err)
 	}
 	return nil
 }

@@ -16,7 +16,29 @@ const (
 
 	// firstPause is the mean pause before the second try; it doubles each time.
 	firstPause = 10 * time.Millisecond
+
+	// answerWithin bounds what somebody waits for, in the queue, in all tries and
+	// in the pauses between them: who gets no page for longer goes away, and
+	// requests that pile up behind a lock would outlive it.
+	answerWithin = 3 * time.Second
+
+	// workWithin bounds what nobody waits for and what grows with the data, such
+	// as a revocation list.
+	workWithin = time.Minute
 )
+
+// bounded ends ctx after the time, or when it ends anyway.
+func bounded(ctx context.Context, within time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, within, errNoAnswer)
+}
+
+// overdue adds to the error of an act that its context had ended, and why.
+func overdue(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+}
 
 // tx is a transaction that writes. On SQLite it holds the only write lock from
 // its beginning; on PostgreSQL, at read committed, each act takes the row locks
@@ -27,33 +49,54 @@ type tx struct {
 	missed []string
 }
 
-// write runs act in a transaction and commits it. It repeats act when another
-// transaction was in the way, so act must set what it returns afresh each time.
-// When it returns nil, what act did is durable.
-func (db *DB) write(ctx context.Context, doing string, act func(*tx) error) error {
+// write runs act in a transaction and commits it, within the time of an answer.
+// It repeats act when another transaction was in the way, so act must set what it
+// returns afresh each time, and use the context it is given, which ends with that
+// time. When write returns nil, what act did is durable.
+func (db *DB) write(ctx context.Context, doing string, act func(context.Context, *tx) error) error {
+	return db.writeWithin(ctx, answerWithin, doing, act)
+}
+
+// writeWithin is [DB.write] with another bound.
+func (db *DB) writeWithin(ctx context.Context, within time.Duration, doing string, act func(context.Context, *tx) error) error {
+	ctx, cancel := bounded(ctx, within)
+	defer cancel()
 	for try := 1; ; try++ {
 		err := db.writeOnce(ctx, act)
 		if err == nil {
 			return nil
 		}
 		if db.engine.durabilityLost(err) {
-			db.broken.Store(true)
-			db.log.Error("disk refuses to keep data, writing stopped until restart", "err", err)
+			db.stop(errBroken, "disk refuses to keep data, writing stopped until restart", err)
 		}
-		if try == maxTransactionTries || !db.engine.retryable(err) {
-			return fmt.Errorf("%s: %w", doing, err)
-		}
-		if !pause(ctx, try) {
-			return fmt.Errorf("%s: %w", doing, errors.Join(ctx.Err(), err))
+		if try == maxTransactionTries || !db.engine.retryable(err) || !pause(ctx, try) {
+			return fmt.Errorf("%s: %w", doing, overdue(ctx, err))
 		}
 	}
 }
 
-func (db *DB) writeOnce(ctx context.Context, act func(*tx) error) error {
-	// After a failed fsync the system may have dropped the pages and report
-	// success the next time: whatever is written now could rest on lost data.
-	if db.broken.Load() {
-		return errBroken
+// writable refuses writing where it would be lost.
+func (db *DB) writable() error {
+	if reason := db.broken.Load(); reason != nil {
+		return *reason
+	}
+	err := db.engine.intact()
+	if errors.Is(err, errMoved) {
+		db.stop(errMoved, "database file is gone, writing stopped until restart", err)
+	}
+	return err
+}
+
+// stop ends all writing for good, and says so once; the first reason stands.
+func (db *DB) stop(reason error, message string, cause error) {
+	if db.broken.CompareAndSwap(nil, &reason) {
+		db.log.Error(message, "err", cause)
+	}
+}
+
+func (db *DB) writeOnce(ctx context.Context, act func(context.Context, *tx) error) error {
+	if err := db.writable(); err != nil {
+		return err
 	}
 	sqlTx, err := db.writer.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -61,13 +104,18 @@ func (db *DB) writeOnce(ctx context.Context, act func(*tx) error) error {
 	}
 	defer sqlTx.Rollback() // does nothing once committed
 	t := &tx{db: db, tx: sqlTx}
-	if err := act(t); err != nil {
+	if err := act(ctx, t); err != nil {
+		return err
+	}
+	// Again: the wait for the writer, or building a list, may have been long.
+	if err := db.writable(); err != nil {
 		return err
 	}
 	if err := sqlTx.Commit(); err != nil {
 		return err
 	}
-	db.writer.learn(context.WithoutCancel(ctx), t.missed...)
+	// With the time that is left: what is committed need not wait for a lock.
+	db.writer.learn(ctx, t.missed...)
 	return nil
 }
 
@@ -134,18 +182,29 @@ func (t *tx) all(ctx context.Context, query string, args []any, scan func(*sql.R
 	return t.db.meaning(each(rows, scan))
 }
 
-// one reads a single row outside a transaction, as [tx.one] does inside.
+// one reads a single row outside a transaction, as [tx.one] does inside, within
+// the time of an answer.
 func (db *DB) one(ctx context.Context, query string, args []any, into ...any) error {
-	return db.meaning(db.reader.row(ctx, query, args...).Scan(into...))
+	ctx, cancel := bounded(ctx, answerWithin)
+	defer cancel()
+	return overdue(ctx, db.meaning(db.reader.row(ctx, query, args...).Scan(into...)))
 }
 
-// all reads rows outside a transaction, as [tx.all] does inside.
+// all reads rows outside a transaction, as [tx.all] does inside, within the time
+// of an answer.
 func (db *DB) all(ctx context.Context, query string, args []any, scan func(*sql.Rows) error) error {
+	return db.allWithin(ctx, answerWithin, query, args, scan)
+}
+
+// allWithin is [DB.all] with another bound.
+func (db *DB) allWithin(ctx context.Context, within time.Duration, query string, args []any, scan func(*sql.Rows) error) error {
+	ctx, cancel := bounded(ctx, within)
+	defer cancel()
 	rows, err := db.reader.query(ctx, query, args...)
-	if err != nil {
-		return db.meaning(err)
+	if err == nil {
+		err = each(rows, scan)
 	}
-	return db.meaning(each(rows, scan))
+	return overdue(ctx, db.meaning(err))
 }
 
 func each(rows *sql.Rows, scan func(*sql.Rows) error) error {

@@ -54,11 +54,11 @@ func (s *Server) showDevice(w http.ResponseWriter, r *http.Request) error {
 		Frame: s.frame(r), Device: s.card(d), Created: d.Created, Delivered: d.Certificate.Delivered,
 		Token: newFormToken(), Removed: !d.Removed.IsZero(),
 	}
-	pickup, open, err := s.openPickup(r, d)
+	pickup, state, err := s.openPickup(r, d)
 	if err != nil {
 		return err
 	}
-	if open && pickup.ReadsLeft > 0 {
+	if state == pickupOpen && pickup.ReadsLeft > 0 {
 		p.PickupEnd = pickup.Expires
 	}
 	return s.show(w, r, http.StatusOK, p)
@@ -73,14 +73,18 @@ func (s *Server) showRemove(w http.ResponseWriter, r *http.Request) error {
 	return s.show(w, r, http.StatusOK, page.RemoveDevice{Frame: s.frame(r), Device: s.card(d)})
 }
 
-// submitRemove is POST /devices/{id}/remove.
+// submitRemove is POST /devices/{id}/remove. A second tap finds done what it asks
+// for.
 func (s *Server) submitRemove(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readForm(r); err != nil {
 		return err
 	}
-	d, err := s.keptDevice(r)
+	d, err := s.device(r)
 	if err != nil {
 		return err
+	}
+	if !d.Removed.IsZero() {
+		return redirect(w, "/")
 	}
 	if err := s.registrar.Remove(r.Context(), s.by(r), d.ID); err != nil {
 		return err
@@ -88,15 +92,21 @@ func (s *Server) submitRemove(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, "/")
 }
 
-// device finds the device of the address among those of the person. An id that
-// the portal cannot have made is not looked up.
-func (s *Server) device(r *http.Request) (enroll.Device, error) {
+// deviceID reads the id of the address; false for one that the portal cannot have
+// made.
+func deviceID(r *http.Request) (enroll.DeviceID, bool) {
 	id := chi.URLParam(r, "id")
 	foreign := func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' }
-	if len(id) > maxDeviceID || strings.ContainsFunc(id, foreign) {
+	return enroll.DeviceID(id), id != "" && len(id) <= maxDeviceID && !strings.ContainsFunc(id, foreign)
+}
+
+// device finds the device of the address among those of the person.
+func (s *Server) device(r *http.Request) (enroll.Device, error) {
+	id, ok := deviceID(r)
+	if !ok {
 		return enroll.Device{}, enroll.ErrNotFound
 	}
-	return s.registrar.Device(r.Context(), s.person(r).person, enroll.DeviceID(id))
+	return s.registrar.Device(r.Context(), s.person(r).person, id)
 }
 
 // keptDevice is a device that its person did not remove.
@@ -108,18 +118,34 @@ func (s *Server) keptDevice(r *http.Request) (enroll.Device, error) {
 	return d, err
 }
 
-// openPickup opens the pickup of the device's certificate with the session's
-// key; false when there is none, it is over, or another session asked for it.
-func (s *Server) openPickup(r *http.Request, d enroll.Device) (enroll.Pickup, bool, error) {
-	if d.Certificate.Status != enroll.Issued {
-		return enroll.Pickup{}, false, nil
+// pickupState is how a session stands to the pickup of a device.
+type pickupState int
+
+const (
+	pickupOver      pickupState = iota // there is none, or its time is over
+	pickupElsewhere                    // another session asked for it, and may be using it
+	pickupOpen
+)
+
+// openPickup opens the pickup of the device's certificate with the session's key.
+func (s *Server) openPickup(r *http.Request, d enroll.Device) (enroll.Pickup, pickupState, error) {
+	c := d.Certificate
+	if c.Status != enroll.Issued {
+		return enroll.Pickup{}, pickupOver, nil
 	}
-	pickup, err := s.registrar.Pickup(r.Context(), s.pickupKey(r).Token(d.Certificate.Serial))
+	pickup, err := s.registrar.Pickup(r.Context(), s.pickupKey(r).Token(c.Serial))
 	var gone *enroll.Gone
-	if errors.Is(err, enroll.ErrNotFound) || errors.As(err, &gone) {
-		return enroll.Pickup{}, false, nil
+	switch {
+	case err == nil:
+		return pickup, pickupOpen, nil
+	case errors.As(err, &gone):
+		return enroll.Pickup{}, pickupOver, nil
+	case !errors.Is(err, enroll.ErrNotFound):
+		return enroll.Pickup{}, pickupOver, err
+	case s.now().Before(c.Requested.Add(enroll.PasswordLife)):
+		return enroll.Pickup{}, pickupElsewhere, nil
 	}
-	return pickup, err == nil, err
+	return enroll.Pickup{}, pickupOver, nil
 }
 
 // card is a device as the lists show it.

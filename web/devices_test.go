@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 
 	"certportal/enroll"
@@ -43,14 +44,42 @@ func TestRemove(t *testing.T) {
 	if got := b.post(device + "/remove"); got.status != 303 || got.location() != "/" {
 		t.Errorf("removing: got %d to %q", got.status, got.location())
 	}
-	if got := b.post(device + "/remove"); got.status != 404 {
-		t.Errorf("removing again: got %d, want 404", got.status)
+	if got := b.post(device + "/remove"); got.status != 303 || got.location() != "/" {
+		t.Errorf("removing again: got %d to %q, want the devices", got.status, got.location())
+	}
+	if got := p.signedIn("ben", android).post(device + "/remove"); got.status != 404 {
+		t.Errorf("removing it as somebody else: got %d, want 404", got.status)
+	}
+	if got := b.get(device + "/remove"); got.status != 404 {
+		t.Errorf("question about it: got %d, want 404", got.status)
 	}
 	if got := b.post(device+"/install", "request", "x"); got.status != 404 {
 		t.Errorf("new file for it: got %d, want 404", got.status)
 	}
 	if got := b.get(href); got.status != 410 {
 		t.Errorf("its file: got %d, want 410", got.status)
+	}
+	if got := p.entries(ledger.CertificateRevoked); got != 1 {
+		t.Errorf("got %d revoked, want 1", got)
+	}
+}
+
+// TestDoubleTapOnRemove sends one removal many times at once: every answer leads
+// to the devices, and one certificate is revoked.
+func TestDoubleTapOnRemove(t *testing.T) {
+	p := newPortal(t)
+	b := p.signedIn("anna", iPhone)
+	device := b.enrol("Anna's iPhone", "ios")
+	answers := make([]answer, 6)
+	var wg sync.WaitGroup
+	for i := range answers {
+		wg.Go(func() { answers[i] = b.post(device + "/remove") })
+	}
+	wg.Wait()
+	for i, a := range answers {
+		if a.status != 303 || a.location() != "/" {
+			t.Errorf("tap %d: got %d to %q, want 303 to /", i, a.status, a.location())
+		}
 	}
 	if got := p.entries(ledger.CertificateRevoked); got != 1 {
 		t.Errorf("got %d revoked, want 1", got)

@@ -5,6 +5,7 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"path"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 
 	"certportal/deliver"
 	"certportal/enroll"
@@ -27,77 +29,130 @@ const (
 	seedLength = 1024
 )
 
+// delivery is one request for a file that may be read.
+type delivery struct {
+	by    enroll.By
+	token enroll.Token
+	file  enroll.File
+	data  []byte // PKCS#12
+	etag  string // with its quotes
+}
+
+// openDelivery opens the file of the address and makes it.
+func (s *Server) openDelivery(r *http.Request) (delivery, error) {
+	d := delivery{
+		by:    enroll.By{Role: enroll.Employee, Address: clientAddress(r), Request: visitOf(r).ref},
+		token: enroll.Token(chi.URLParam(r, "token")),
+	}
+	if path.Ext(chi.URLParam(r, "file")) != ".p12" {
+		return d, enroll.ErrNotFound
+	}
+	var err error
+	if d.file, err = s.registrar.OpenFile(r.Context(), d.token); err != nil {
+		return d, err
+	}
+	if d.data, err = makeFile(r, d.file); err != nil {
+		return d, err
+	}
+	sum := sha256.Sum256(d.data)
+	d.etag = `"` + hex.EncodeToString(sum[:16]) + `"`
+	return d, nil
+}
+
+// size is the length of the file in bytes.
+func (d delivery) size() int64 { return int64(len(d.data)) }
+
 // serveDownload is GET and HEAD /d/{token}/{file}. The token opens the file,
 // without a cookie: download managers drop cookies. Only a whole file that went
-// out counts as a read; looking (HEAD), fetching ahead and pieces do not.
+// out counts as a read; looking (HEAD), fetching ahead and pieces do not. A piece
+// still counts as delivery, or the sweep would revoke what was fetched in pieces.
 func (s *Server) serveDownload(w http.ResponseWriter, r *http.Request) error {
 	if isPrefetch(r) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return nil
 	}
-	token := enroll.Token(chi.URLParam(r, "token"))
-	if path.Ext(chi.URLParam(r, "file")) != ".p12" {
-		return enroll.ErrNotFound
-	}
-	file, err := s.registrar.OpenFile(r.Context(), token)
+	d, err := s.openDelivery(r)
 	if err != nil {
 		return err
 	}
-	data, err := makeFile(r, file)
-	if err != nil {
-		return err
-	}
-	sum := sha256.Sum256(data)
-	etag := `"` + hex.EncodeToString(sum[:16]) + `"`
 	h := w.Header()
 	h.Set("Content-Type", deliver.TypePKCS12)
-	h.Set("Content-Disposition", deliver.ContentDisposition(s.org, file.Device.Name, "p12"))
-	h.Set("ETag", etag)
-	if isBeyond(r.Header, int64(len(data))) {
+	h.Set("Content-Disposition", deliver.ContentDisposition(s.org, d.file.Device.Name, "p12"))
+	h.Set("ETag", d.etag)
+	if isBeyond(r.Header, d.size()) {
 		// Not left to ServeContent, which would take the no-store away.
-		h.Set("Content-Range", "bytes */"+strconv.Itoa(len(data)))
+		h.Set("Content-Range", "bytes */"+strconv.Itoa(len(d.data)))
 		w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
 		return nil
 	}
-	if r.Method == http.MethodHead || isPart(r.Header, etag, int64(len(data))) {
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
-		return nil
+	if r.Method != http.MethodHead {
+		if !isPart(r.Header, d.etag, d.size()) {
+			return s.deliverWhole(w, r, d)
+		}
+		if err := s.notePart(r, d); err != nil {
+			clearFileHeaders(h)
+			return err
+		}
 	}
-	return s.deliverWhole(w, r, file, token, data)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(d.data))
+	return nil
 }
 
-// deliverWhole sends the file and counts it. The read is claimed before the
-// first byte, so that readers at the same time stay within the limit, and given
-// back when the line broke.
-func (s *Server) deliverWhole(w http.ResponseWriter, r *http.Request, file enroll.File, token enroll.Token, data []byte) error {
-	if err := s.registrar.ClaimRead(r.Context(), file, token); err != nil {
+// notePart records a piece before it goes out: a part of the key leaves, and
+// nobody knows which piece completes the file.
+func (s *Server) notePart(r *http.Request, d delivery) error {
+	// Nothing here is ever in a cache: with these conditions, which may answer 304
+	// or 412, a piece would be recorded that does not go out.
+	r.Header.Del("If-None-Match")
+	r.Header.Del("If-Match")
+	err := s.registrar.NotePart(r.Context(), d.by, d.file, d.token)
+	if errors.Is(err, enroll.ErrConflict) {
+		// The file ended since it was opened: opening it again tells how.
+		if _, ended := s.registrar.OpenFile(r.Context(), d.token); ended != nil {
+			return ended
+		}
+	}
+	return err
+}
+
+// deliverWhole sends the file and counts it. The read is claimed and recorded
+// before the first byte, so that readers at the same time stay within the limit,
+// and given back when the line broke. Once the last byte is flushed the file has
+// arrived, even when whoever asked closed the line right behind it.
+func (s *Server) deliverWhole(w http.ResponseWriter, r *http.Request, d delivery) error {
+	if err := s.registrar.ClaimRead(r.Context(), d.by, d.file, d.token); err != nil {
 		clearFileHeaders(w.Header())
 		return err
 	}
 	w.Header().Set("Accept-Ranges", "bytes")
-	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+	w.Header().Set("Content-Length", strconv.Itoa(len(d.data)))
 	w.WriteHeader(http.StatusOK)
-	_, err := w.Write(data)
+	_, err := w.Write(d.data)
 	if err == nil {
 		// A short file fits the buffer whole: only flushing tells that the line is
 		// down.
-		err = http.NewResponseController(w).Flush()
-	}
-	if err == nil {
-		err = r.Context().Err()
+		err = flush(w)
 	}
 	if err != nil {
-		if back := s.registrar.ReturnRead(r.Context(), token); back != nil {
+		if back := s.registrar.ReturnRead(r.Context(), d.token); back != nil {
 			s.log.Error("giving back a read", "request", visitOf(r).ref, "err", back)
 		}
 		return nil
 	}
-	by := enroll.By{Role: enroll.Employee, Address: clientAddress(r), Request: visitOf(r).ref}
-	if err := s.registrar.ConfirmRead(r.Context(), by, file, token); err != nil {
+	if err := s.registrar.ConfirmRead(r.Context(), d.token); err != nil {
 		// The file is out; the page would land behind it.
 		s.log.Error("confirming a read", "request", visitOf(r).ref, "err", err)
 	}
 	return nil
+}
+
+// flush sends what is buffered and tells whether that went well. The recorder of
+// the access log would keep the error to itself, so it is passed by.
+func flush(w http.ResponseWriter) error {
+	if recorder, ok := w.(middleware.WrapResponseWriter); ok {
+		w = recorder.Unwrap()
+	}
+	return http.NewResponseController(w).Flush()
 }
 
 // clearFileHeaders makes room for a page.

@@ -169,10 +169,34 @@ func TestReload(t *testing.T) {
 	if got := p.certificates("anna"); got[enroll.Issued] != 1 {
 		t.Errorf("certificates: got %v, want 1", got)
 	}
-	// Another session of the same person sees the device, but no password.
-	other := p.signedIn("anna", linux).get(device + "/install")
-	if other.status != 200 || other.id("install-password") != nil || other.id("download") != nil {
-		t.Errorf("another session: got %d with a file or password", other.status)
+}
+
+// TestOtherSession opens the page in a second browser: it shows neither file nor
+// password, and does not say that the time is over while it is not.
+func TestOtherSession(t *testing.T) {
+	p := newPortal(t)
+	b := p.signedIn("anna", iPhone)
+	device := b.enrol("Anna's iPhone", "ios")
+	href, _ := b.download(device)
+	b.get(href)
+	const elsewhere, over = "offered in another browser", "That time is over"
+	see := func(when, want, not string) {
+		t.Helper()
+		got := p.signedIn("anna", linux).get(device + "/install")
+		if got.status != 200 || got.id("install-password") != nil || got.id("download") != nil {
+			t.Errorf("%s: got %d with a file or password", when, got.status)
+		}
+		if !strings.Contains(got.text(), want) || strings.Contains(got.text(), not) || got.value("request") == "" {
+			t.Errorf("%s: want %q and a form for a new file: %s", when, want, got.text())
+		}
+	}
+	see("at once", elsewhere, over)
+	p.clock.pass(enroll.PasswordLife - time.Minute)
+	see("while the password shows there", elsewhere, over)
+	p.clock.pass(time.Minute)
+	see("after that", over, elsewhere)
+	if got := p.certificates("anna"); got[enroll.Issued] != 1 {
+		t.Errorf("certificates: got %v, want the one untouched", got)
 	}
 }
 

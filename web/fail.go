@@ -75,7 +75,28 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", allowedMethods(r))
 	}
-	_ = s.show(w, r, v.status, s.problemPage(r, v.kind, err))
+	p := s.problemPage(r, v.kind, err)
+	if v.status >= http.StatusInternalServerError {
+		p = s.undone(r, p)
+	}
+	_ = s.show(w, r, v.status, p)
+}
+
+// undone is the page of a fault where the comfort of the other pages, that
+// everything still works, is the alarm: a lost phone that was not removed, a
+// sign-out that did not happen. Both may be sent again without harm.
+func (s *Server) undone(r *http.Request, p page.Page) page.Page {
+	if r.Method != http.MethodPost {
+		return p
+	}
+	switch id, ok := deviceID(r); {
+	case routeOf(r) == "/logout":
+		return page.Problem{Frame: s.frame(r), Kind: page.NotSignedOut, Retry: &page.Retry{Action: "/logout"}}
+	case routeOf(r) == "/devices/{id}/remove" && ok:
+		retry := &page.Retry{Action: "/devices/" + string(id) + "/remove"}
+		return page.Problem{Frame: s.frame(r), Kind: page.NotRemoved, Retry: retry}
+	}
+	return p
 }
 
 // noteRejected records a form that no page sends, when somebody is signed in.
@@ -104,10 +125,8 @@ func (s *Server) judge(r *http.Request, err error) verdict {
 		return verdict{503, page.Kind(outage.Part), slog.LevelError, "part out of order", outageRetry}
 	case errors.As(err, &refusal):
 		return s.judgeRefusal(refusal)
-	case errors.As(err, &gone) && gone.Used:
-		return verdict{410, page.LinkUsed, slog.LevelInfo, "", 0}
 	case errors.As(err, &gone):
-		return verdict{410, page.LinkExpired, slog.LevelInfo, "", 0}
+		return verdict{410, goneKind(gone), slog.LevelInfo, "", 0}
 	case errors.As(err, &large), errors.Is(err, errTooLarge):
 		return verdict{413, page.TooLarge, slog.LevelWarn, "request rejected", 0}
 	case errors.Is(err, errForm):
@@ -167,6 +186,19 @@ func (s *Server) problemPage(r *http.Request, kind page.Kind, err error) page.Pa
 		s.fillGone(r, &p, gone)
 	}
 	return p
+}
+
+// goneKind tells how a link ended, as far as anyone with the address may know.
+func goneKind(gone *enroll.Gone) page.Kind {
+	switch {
+	case gone.Removed:
+		return page.LinkRemoved
+	case gone.Ended:
+		return page.LinkReplaced
+	case gone.Used:
+		return page.LinkUsed
+	}
+	return page.LinkExpired
 }
 
 // fillGone names the device to its owner only. Anyone else with the address

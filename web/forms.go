@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -51,7 +52,7 @@ func readForm(r *http.Request, fields ...string) (form, error) {
 	for name, all := range values {
 		switch {
 		case !slices.Contains(fields, name):
-			return nil, fmt.Errorf("%w: unknown field %.40q", errForm, name)
+			return nil, fmt.Errorf("%w: %s", errForm, unknownField(name, fields))
 		case len(all) != 1:
 			return nil, fmt.Errorf("%w: field %q sent %d times", errForm, name, len(all))
 		case !utf8.ValidString(all[0]):
@@ -60,6 +61,20 @@ func readForm(r *http.Request, fields ...string) (form, error) {
 		f[name] = all[0]
 	}
 	return f, nil
+}
+
+// maxFieldName is the longest name of an unknown field that is repeated.
+const maxFieldName = 20
+
+// unknownField describes a field for log and ledger. An unescaped & in a password
+// makes a field of the password's end, and the ledger forgets nothing: so a name
+// is repeated only where no password is typed, and if it looks like a name.
+func unknownField(name string, form []string) string {
+	foreign := func(c rune) bool { return (c < 'a' || c > 'z') && c != '_' }
+	if slices.Contains(form, "password") || name == "" || len(name) > maxFieldName || strings.ContainsFunc(name, foreign) {
+		return "a field that no form has"
+	}
+	return fmt.Sprintf("unknown field %q", name)
 }
 
 // checkFormType accepts the type that browsers send for a form, with no charset

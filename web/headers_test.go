@@ -175,6 +175,50 @@ func TestRequestsPerAddress(t *testing.T) {
 	}
 }
 
+// TestRefusalsPerAddress holds that what is refused at the door counts too: each
+// refusal is a line in the log.
+func TestRefusalsPerAddress(t *testing.T) {
+	tests := []struct {
+		name, method, body string
+		headers            []string
+		status             int
+	}{
+		{"cross-site", http.MethodPost, "", []string{"Origin", "https://evil.example"}, 403},
+		{"oversized", http.MethodPost, strings.Repeat("a", 70_000), nil, 413},
+		{"oversized, other method", http.MethodDelete, strings.Repeat("a", 70_000), nil, 413},
+		{"oversized reading", http.MethodGet, strings.Repeat("a", 70_000), nil, 413},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPortal(t, func(c *web.Config) { c.Limits.Requests = 3 })
+			b := p.browser(linux)
+			for range 3 {
+				if got := b.do(tt.method, "/login", strings.NewReader(tt.body), tt.headers...); got.status != tt.status {
+					t.Fatalf("got %d, want %d", got.status, tt.status)
+				}
+			}
+			if got := b.do(tt.method, "/login", strings.NewReader(tt.body), tt.headers...); got.status != 429 {
+				t.Errorf("fourth: got %d, want 429", got.status)
+			}
+		})
+	}
+}
+
+// TestPostsCountOnce counts a form that passes both places where requests are
+// counted.
+func TestPostsCountOnce(t *testing.T) {
+	p := newPortal(t, func(c *web.Config) { c.Limits.Requests = 3 })
+	b := p.browser(linux)
+	for _, want := range []int{422, 422, 422, 429} {
+		if got := b.post("/login", "username", "", "password", ""); got.status != want {
+			t.Errorf("got %d, want %d", got.status, want)
+		}
+	}
+	if got := b.get("/help"); got.status != 429 {
+		t.Errorf("page: got %d, want 429: reading and acting share one count", got.status)
+	}
+}
+
 func TestDownloadsPerAddress(t *testing.T) {
 	p := newPortal(t, func(c *web.Config) { c.Limits.Downloads = 3 })
 	b := p.browser(linux)

@@ -109,12 +109,14 @@ func TestIsPart(t *testing.T) {
 }
 
 // FuzzIsPart holds the promise that what is not counted is never the whole file:
-// ServeContent must answer it with a piece or an error.
+// ServeContent answers it with a piece or an error.
 func FuzzIsPart(f *testing.F) {
 	f.Add("bytes=0-", "")
 	f.Add("bytes=1-5,7-9", "")
 	f.Add("bytes=-1", `"abc"`)
-	data := strings.Repeat("x", 1000)
+	f.Add("bytes=5-998", "")
+	f.Add("bytes= 5 - 999 ", "")
+	data := strings.Repeat("x", 999) + "$"
 	f.Fuzz(func(t *testing.T, value, ifRange string) {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Header.Set("Range", value)
@@ -193,6 +195,33 @@ func TestReadForm(t *testing.T) {
 			f, err := readForm(r, "name", "platform")
 			if (err == nil) != tt.ok {
 				t.Errorf("got %v, %v, want ok %v", f, err, tt.ok)
+			}
+		})
+	}
+}
+
+func TestUnknownField(t *testing.T) {
+	device, login := []string{"name", "platform", "request"}, []string{"username", "password", "next"}
+	const secret = "a field that no form has"
+	tests := []struct {
+		name, field string
+		form        []string
+		want        string
+	}{
+		{"plain", "upn", device, `unknown field "upn"`},
+		{"underscore", "not_after", device, `unknown field "not_after"`},
+		{"longest", strings.Repeat("a", 20), device, `unknown field "` + strings.Repeat("a", 20) + `"`},
+		{"too long", strings.Repeat("a", 21), device, secret},
+		{"upper case", "MySecretTail", device, secret},
+		{"digits", "pass1", device, secret},
+		{"empty", "", device, secret},
+		{"line break", "a\nb", device, secret},
+		{"beside a password", "tail", login, secret},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := unknownField(tt.field, tt.form); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
 	}

@@ -26,7 +26,7 @@ func (s *Server) showInstall(w http.ResponseWriter, r *http.Request) error {
 	if d.Certificate.Status == enroll.Pending {
 		return s.showMaking(w, r, d)
 	}
-	pickup, open, err := s.openPickup(r, d)
+	pickup, state, err := s.openPickup(r, d)
 	if err != nil {
 		return err
 	}
@@ -38,12 +38,13 @@ func (s *Server) showInstall(w http.ResponseWriter, r *http.Request) error {
 	p := page.Install{
 		Frame: s.frame(r), Device: s.card(d), Platform: string(platform),
 		Detected: client.Platform, Browser: client.Browser, TokenForNewFile: newFormToken(),
+		Elsewhere: state == pickupElsewhere,
 	}
 	for _, a := range s.anchors.further {
 		p.Anchors = append(p.Anchors, page.Anchor{Name: a.title(), Href: a.href("cer")})
 	}
 	p.ServerAnchor = len(p.Anchors) > 0
-	if open {
+	if state == pickupOpen {
 		s.offerFile(r, &p, pickup, formatFor(platform, client))
 		// Once only: a reload must not use up the reads.
 		p.AutoStart = p.Download != "" && !client.Mobile && client.Platform == string(platform) &&
@@ -63,6 +64,7 @@ func (s *Server) offerFile(r *http.Request, p *page.Install, pickup enroll.Picku
 	}
 	file := "/d/" + string(s.pickupKey(r).Token(pickup.Serial)) + "/" +
 		url.PathEscape(deliver.FileName(s.org, pickup.Device.Name, "p12")) + "?format="
+	p.SavedAs = deliver.FullName(s.org, pickup.Device.Name, "p12")
 	p.Download, p.OtherFormat = file+string(format), file+string(format.Other())
 }
 

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -210,6 +211,8 @@ func TestA9_Fixation(t *testing.T) {
 	}
 }
 
+// TestEndSessions ends them in the records, as the command line does: the next
+// request leads to the sign-in page.
 func TestEndSessions(t *testing.T) {
 	p := newPortal(t)
 	phone, laptop, other := p.signedIn("anna", iPhone), p.signedIn("anna", linux), p.signedIn("ben", linux)
@@ -217,7 +220,7 @@ func TestEndSessions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := p.server.EndSessions(t.Context(), account.ID); n != 2 || err != nil {
+	if n, err := p.db.EndSessions(t.Context(), string(account.ID)); n != 2 || err != nil {
 		t.Errorf("got %d, %v, want 2", n, err)
 	}
 	if a, b, c := phone.get("/").status, laptop.get("/").status, other.get("/").status; a != 303 || b != 303 || c != 200 {
@@ -251,6 +254,36 @@ func TestA7_HostileNames(t *testing.T) {
 	}
 	if log := p.log.String(); strings.Contains(log, "forged") || strings.Contains(log, "jndi") {
 		t.Error("a name that was typed stands in the log")
+	}
+}
+
+// TestA7_PasswordTails sends passwords whose & was not escaped: no piece of one
+// may stand in the log, or in the ledger, which forgets nothing.
+func TestA7_PasswordTails(t *testing.T) {
+	p := newPortal(t)
+	b := p.signedIn("anna", iPhone)
+	const kind = "application/x-www-form-urlencoded"
+	for _, body := range []string{
+		"username=anna&password=abc&MySecretTail", "username=anna&password=abc&secret_tail=x",
+		"username=anna&password=abc&MySecretTail=%zz",
+	} {
+		for who, agent := range map[string]*browser{"anna": b, "stranger": p.browser(linux)} {
+			if got := agent.do(http.MethodPost, "/login", strings.NewReader(body), "Content-Type", kind); got.status != 400 {
+				t.Errorf("%s, %s: got %d, want 400", who, body, got.status)
+			}
+		}
+	}
+	entries, err := p.db.Entries(t.Context(), 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for place, content := range map[string]string{"log": p.log.String(), "ledger": fmt.Sprint(entries)} {
+		if strings.Contains(content, "SecretTail") || strings.Contains(content, "secret_tail") {
+			t.Errorf("the end of a password stands in the %s", place)
+		}
+		if !strings.Contains(content, "a field that no form has") {
+			t.Errorf("the %s does not tell of the rejection", place)
+		}
 	}
 }
 

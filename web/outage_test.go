@@ -2,10 +2,13 @@ package web_test
 
 import (
 	"context"
+	"database/sql"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/net/html"
 
 	"certportal/enroll"
 	"certportal/ledger"
@@ -71,6 +74,57 @@ func TestStoreGone(t *testing.T) {
 				t.Errorf("the page tells the cause: %s", got.text())
 			}
 		})
+	}
+}
+
+// TestUndone breaks the store in two ways while somebody removes a lost phone or
+// signs out. That all still works would be the alarm then, not the comfort.
+func TestUndone(t *testing.T) {
+	breaks := map[string]func(t *testing.T, p *portal){
+		"store gone": func(t *testing.T, p *portal) {
+			if err := p.db.Close(); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"ledger full": stopLedger,
+	}
+	for name, breakIt := range breaks {
+		t.Run(name, func(t *testing.T) {
+			p := newPortal(t)
+			b := p.signedIn("anna", iPhone)
+			device := b.enrol("Anna's iPhone", "ios")
+			breakIt(t, p)
+			for path, sentence := range map[string]string{
+				device + "/remove": "The device was NOT removed", "/logout": "You are still signed in",
+			} {
+				got := b.post(path)
+				if got.status != 503 || !strings.Contains(got.text(), sentence) {
+					t.Errorf("POST %s: got %d, want 503 with %q: %s", path, got.status, sentence, got.text())
+				}
+				if strings.Contains(got.text(), "certificates still work") || strings.Contains(got.text(), "Nothing was issued") {
+					t.Errorf("POST %s: the page comforts: %s", path, got.text())
+				}
+				again := got.node(func(n *html.Node) bool { return n.Data == "form" && attr(n, "action") == path })
+				if again == nil || attr(again, "method") != "post" {
+					t.Errorf("POST %s: no form to try again: %s", path, got.text())
+				}
+			}
+		})
+	}
+}
+
+// stopLedger lets every entry fail, as a full disk does, while reading goes on.
+func stopLedger(t *testing.T, p *portal) {
+	t.Helper()
+	db, err := sql.Open("sqlite", p.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	_, err = db.ExecContext(t.Context(), `CREATE TRIGGER ledger_is_full BEFORE INSERT ON ledger
+		BEGIN SELECT RAISE(ABORT, 'the disk is full'); END`)
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

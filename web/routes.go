@@ -16,10 +16,10 @@ func (s *Server) newHandler(proxies []netip.Prefix) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	ceiling := s.limitPerAddress(s.limits.Requests)
+	acts, ceiling := s.limitRequests()
 	signIns, downloads := s.limitPerAddress(s.limits.SignIns), s.limitPerAddress(s.limits.Downloads)
 	r := chi.NewRouter()
-	r.Use(begin(true), clientIP(proxies), s.logRequests, s.limitBody, sameOrigin, middleware.GetHead)
+	r.Use(begin(true), clientIP(proxies), s.logRequests, acts, s.limitBody, sameOrigin, middleware.GetHead)
 	r.NotFound(ceiling(s.handle(s.showNotFound)).ServeHTTP)
 	r.MethodNotAllowed(ceiling(s.handle(s.showMethodNotAllowed)).ServeHTTP)
 

@@ -38,9 +38,6 @@ type SessionRecords interface {
 
 	// EndSession removes a session; removing none is no error.
 	EndSession(ctx context.Context, idHash [32]byte) error
-
-	// EndSessions removes all sessions of a person and returns their number.
-	EndSessions(ctx context.Context, person string) (int, error)
 }
 
 // cookieSecret is what the cookie holds and the portal does not keep. All else

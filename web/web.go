@@ -15,7 +15,6 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -142,16 +141,6 @@ func (s *Server) Handler() http.Handler { return s.https }
 // asked for by GET or HEAD is sent to the https side; it takes no form and sets
 // no cookie.
 func (s *Server) PlainHandler() http.Handler { return s.plain }
-
-// EndSessions ends every session of a person, on all replicas, and returns how
-// many there were. Their next request leads to the sign-in page.
-func (s *Server) EndSessions(ctx context.Context, id enroll.PersonID) (int, error) {
-	n, err := s.records.EndSessions(ctx, string(id))
-	if err != nil {
-		return n, fmt.Errorf("ending sessions of %s: %w", id, err)
-	}
-	return n, nil
-}
 
 // withDefaults fills in what is zero.
 func (l Limits) withDefaults() Limits {

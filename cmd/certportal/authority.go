@@ -51,11 +51,33 @@ func refuseSecondCA(ctx context.Context, s *Settings, db *store.DB) error {
 		"or copy them from another replica; nothing was created", s.path("ca"))
 }
 
-// createAuthority makes root and issuing CA, their files and the ledger entry.
-func createAuthority(ctx context.Context, s *Settings, db *store.DB, base *url.URL, passphrase []byte, now time.Time) (*authority, error) {
-	if err := refuseSecondCA(ctx, s, db); err != nil {
-		return nil, err
+// belongsTo refuses records that know nothing of this CA: with them every revoked
+// certificate would open doors again, and what was issued could not be found.
+func (a *authority) belongsTo(ctx context.Context, db *store.DB) error {
+	known, err := db.Knows(ctx, ca.Fingerprint(a.folder.Issuing()))
+	if err != nil || known {
+		return err
 	}
+	return errors.New("the records know nothing of this CA: the database setting names another one, or the database " +
+		"was lost; restore it from a backup; nothing was published and nothing was issued")
+}
+
+// createAuthority makes root and issuing CA, their files and the ledger entry.
+// madePassphrase says that the passphrase was made, too.
+func createAuthority(ctx context.Context, s *Settings, db *store.DB, base *url.URL, term *terminal, now time.Time) (a *authority, madePassphrase bool, err error) {
+	if err := refuseSecondCA(ctx, s, db); err != nil {
+		return nil, false, err
+	}
+	passphrase, madePassphrase, err := s.newPassphrase(term)
+	if err != nil {
+		return nil, madePassphrase, err
+	}
+	a, err = newAuthority(ctx, s, db, base, passphrase, now)
+	return a, madePassphrase, err
+}
+
+// newAuthority is recorded before its files exist, like every certificate.
+func newAuthority(ctx context.Context, s *Settings, db *store.DB, base *url.URL, passphrase []byte, now time.Time) (*authority, error) {
 	h, err := ca.CreateHierarchy(ca.HierarchyConfig{
 		Organization: s.Organization,
 		RootKind:     s.CA.RootKey, IssuingKind: s.CA.IssuingKey,
@@ -64,15 +86,6 @@ func createAuthority(ctx context.Context, s *Settings, db *store.DB, base *url.U
 	if err != nil {
 		return nil, fmt.Errorf("creating CA: %w", err)
 	}
-	folder, err := ca.CreateFolder(s.path("ca"), h, passphrase)
-	if err != nil {
-		return nil, err
-	}
-	issuing, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey})
-	if err != nil {
-		return nil, err
-	}
-	a := &authority{folder: folder, issuing: issuing, passphrase: passphrase}
 	err = db.Note(ctx, ledger.Entry{
 		At: now, Action: ledger.CACreated, Actor: "system", Role: "system", Object: issuingName,
 		Detail: map[string]string{
@@ -82,7 +95,12 @@ func createAuthority(ctx context.Context, s *Settings, db *store.DB, base *url.U
 	if err != nil {
 		return nil, fmt.Errorf("recording the new CA: %w", err)
 	}
-	return a, nil
+	folder, err := ca.CreateFolder(s.path("ca"), h, passphrase)
+	if err != nil {
+		return nil, err
+	}
+	issuing, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey})
+	return &authority{folder: folder, issuing: issuing, passphrase: passphrase}, err
 }
 
 // openAuthority opens the CA in the data folder. A key that does not open leaves
@@ -147,6 +165,9 @@ func (a *authority) issuingIssuer() (*ca.Issuer, error) {
 
 // rootIssuer opens the root's key for one signature; it is not kept.
 func (a *authority) rootIssuer() (*ca.Issuer, error) {
+	if len(a.passphrase) == 0 {
+		return nil, fmt.Errorf("the CA is sealed: %w", a.sealed)
+	}
 	key, err := a.folder.RootKey(a.passphrase)
 	if err != nil {
 		return nil, err

@@ -36,20 +36,16 @@ func (caInit) Run(i *invocation) error {
 		}
 		return err
 	}
+	public, err := s.configuredAddresses()
+	if err != nil {
+		return err
+	}
 	db, err := s.openStore(i.ctx, i.logger(&s))
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	secret, made, err := s.newPassphrase(i.terminal())
-	if err != nil {
-		return err
-	}
-	public, err := s.configuredAddresses()
-	if err != nil {
-		return err
-	}
-	a, err := createAuthority(i.ctx, &s, db, public.http, secret, time.Now())
+	a, made, err := createAuthority(i.ctx, &s, db, public.http, i.terminal(), time.Now())
 	if err != nil {
 		return err
 	}
@@ -93,7 +89,7 @@ func (caShow) Run(i *invocation) error {
 	if err := describe(i, folder, s.path("ca")); err != nil {
 		return err
 	}
-	db, err := s.openStore(i.ctx, i.quiet())
+	db, err := s.openExisting(i.ctx, i.quiet())
 	if err != nil {
 		return err
 	}
@@ -150,11 +146,14 @@ func (c caExportKey) Run(i *invocation) error {
 	if _, err := os.Lstat(dest); err == nil {
 		return usageError(fmt.Sprintf("%s is there already: name a new file", dest))
 	}
+	if dir, err := os.Stat(filepath.Dir(dest)); err != nil || !dir.IsDir() {
+		return usageError(fmt.Sprintf("there is no folder %s", filepath.Dir(dest)))
+	}
 	a, err := openAuthority(&s, i.terminal())
 	if err != nil {
 		return err
 	}
-	db, err := s.openStore(i.ctx, i.quiet())
+	db, err := s.openExisting(i.ctx, i.quiet())
 	if err != nil {
 		return err
 	}
@@ -208,6 +207,9 @@ func (s *Settings) configuredAddresses() (addresses, error) {
 	http, err := net.ResolveTCPAddr("tcp", s.ListenHTTP)
 	if err != nil {
 		return addresses{}, fmt.Errorf("listen_http: %w", err)
+	}
+	if http.Port == 0 && s.PublicHTTPURL == "" {
+		return addresses{}, errors.New("listen_http: the port goes into certificates: name one, or set public_http_url")
 	}
 	return s.publicAddresses(https, http)
 }

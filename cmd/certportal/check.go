@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,8 +39,8 @@ func (s *Settings) checkAddresses() error {
 	if s.Data == "" {
 		errs = append(errs, mistake("data", s.Data, "name a folder"))
 	}
-	if strings.TrimSpace(s.Organization) == "" {
-		errs = append(errs, mistake("organization", s.Organization, "give the company's name"))
+	if n := len(s.Organization); strings.TrimSpace(s.Organization) == "" || n > maxOrganization {
+		errs = append(errs, mistake("organization", s.Organization, fmt.Sprintf("give the company's name in at most %d bytes: it stands in the CA's", maxOrganization)))
 	}
 	for key, value := range map[string]string{"listen": s.Listen, "listen_http": s.ListenHTTP} {
 		_, port, err := net.SplitHostPort(value)
@@ -63,11 +64,25 @@ func checkURL(key, value, scheme string) error {
 		return nil
 	}
 	u, err := url.Parse(value)
-	if err != nil || u.Scheme != scheme || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.Scheme != scheme || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
 		return mistake(key, value, "write "+scheme+"://HOST or "+scheme+"://HOST:PORT, without a path")
+	}
+	_, badAddress := netip.ParseAddr(u.Hostname())
+	if badAddress != nil && (!isHostName(u.Hostname()) || len(u.Hostname()) > maxHost) {
+		return mistake(key, value, fmt.Sprintf("the host must be a name of letters, digits, hyphens and dots, at most %d, or an IP address", maxHost))
+	}
+	if port, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || port == 0) {
+		return mistake(key, value, "the port must be 1 to 65535")
 	}
 	return nil
 }
+
+const (
+	// maxOrganization leaves room for " Issuing CA" in a common name of 64 (RFC
+	// 5280 appendix A.1, ub-common-name).
+	maxOrganization = 53
+	maxHost         = 64
+)
 
 func (s *Settings) checkTLS() error {
 	if (s.TLS.Certificate == "") != (s.TLS.Key == "") {
@@ -77,6 +92,11 @@ func (s *Settings) checkTLS() error {
 	for i, name := range s.TLS.Names {
 		if _, err := netip.ParseAddr(name); err != nil && !isHostName(name) {
 			errs = append(errs, mistake(fmt.Sprintf("tls.names[%d]", i), name, "write a host name or an IP address"))
+		}
+	}
+	for i, network := range s.TrustedProxies {
+		if _, err := netip.ParsePrefix(network); err != nil {
+			errs = append(errs, mistake(fmt.Sprintf("trusted_proxies[%d]", i), network, "write a network such as 10.0.0.0/24"))
 		}
 	}
 	for i, a := range s.Anchors {
@@ -171,6 +191,13 @@ func (s *Settings) checkFiles() error {
 			errs = append(errs, fmt.Errorf("ca.passphrase_file: %w", err))
 		}
 	}
+	if s.TLS.Certificate != "" {
+		if _, err := tls.LoadX509KeyPair(s.TLS.Certificate, s.TLS.Key); err != nil {
+			errs = append(errs, fmt.Errorf("tls: %w", err))
+		}
+	}
 	_, err := s.anchors()
+	errs = append(errs, err)
+	_, err = s.renderer()
 	return errors.Join(append(errs, err)...)
 }

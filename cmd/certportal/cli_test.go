@@ -95,6 +95,7 @@ func TestConfigCommands(t *testing.T) {
 
 func TestUserCommands(t *testing.T) {
 	data := t.TempDir()
+	mustRun(t, "--data", data, "ca", "init")
 	user := func(args ...string) []string { return append([]string{"--data", data, "user"}, args...) }
 	out := mustRun(t, user("add", "anna", "--name", "Anna Schmidt", "--role", "helpdesk,auditor")...)
 	if !strings.Contains(out, "added anna (anna@portal.example)") || !strings.Contains(out, "password: ") {
@@ -125,6 +126,9 @@ func TestUserCommands(t *testing.T) {
 		if r := certportal(t, "", tt.args...); r.code != exitFailed || !strings.Contains(r.err, tt.want) {
 			t.Errorf("%v: exit %d, %q, want it to say %q", tt.args, r.code, r.err, tt.want)
 		}
+	}
+	if r := certportal(t, "", "--data", filepath.Join(data, "typo"), "user", "list"); r.code != exitFailed || !strings.Contains(r.err, "no portal in") {
+		t.Errorf("a folder that is not there: exit %d, %q", r.code, r.err)
 	}
 	if r := certportal(t, "short\n", user("passwd", "anna", "--ask")...); r.code != exitFailed || !strings.Contains(r.err, "too short") {
 		t.Errorf("short password: exit %d, %q", r.code, r.err)
@@ -159,6 +163,9 @@ func TestCACommands(t *testing.T) {
 	}
 	if shown := mustRun(t, "--data", data, "ca", "show"); !strings.Contains(shown, "not on this machine") {
 		t.Errorf("show after the export:\n%s", shown)
+	}
+	if r := certportal(t, "", "--data", data, "ca", "export-root-key", "--to", filepath.Join(data, "nowhere", "x")); r.code != exitUsage {
+		t.Errorf("export into no folder: exit %d, %q", r.code, r.err)
 	}
 	if r := certportal(t, "", "--data", data, "ca", "export-root-key", "--to", dest+"2"); r.code != exitFailed || !strings.Contains(r.err, "not on this machine") {
 		t.Errorf("second export: exit %d, %q", r.code, r.err)

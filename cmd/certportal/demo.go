@@ -41,6 +41,9 @@ func (c demoCommand) Run(i *invocation) error {
 	if s.Helpdesk == (HelpdeskSettings{}) {
 		s.Helpdesk = HelpdeskSettings{Phone: "+49 30 5550 100", Mail: "helpdesk@demo.example", Hours: "8–18"}
 	}
+	if s.Database != "" || s.DatabaseFile != "" {
+		return usageError("a demo keeps its records in its own folder: leave database and database_file out")
+	}
 	s.Directory.Domain = "demo.example"
 	s.Listen, s.PublicURL, s.PublicHTTPURL = c.Listen, "", ""
 	if s.ListenHTTP, err = c.plainAddress(&s); err != nil {
@@ -119,6 +122,9 @@ func (p *portal) samplePeople(ctx context.Context, i *invocation) error {
 	if err != nil {
 		return err
 	}
+	if accounts, err := p.people.Accounts(ctx); err != nil || len(accounts) > 0 && known == nil {
+		return errors.Join(err, fmt.Errorf("%s is the folder of a portal and not of a demo: nobody was added", p.settings.Data))
+	}
 	var people []samplePerson
 	for _, a := range samples() {
 		a.UPN, a.Mail = a.Login+"@"+p.settings.Directory.Domain, a.Login+"@"+p.settings.Directory.Domain
@@ -152,13 +158,17 @@ func (p *portal) samplePerson(ctx context.Context, a *directory.NewAccount) erro
 		a.Password = strings.ToLower(rand.Text())[:12]
 	}
 	_, err := p.people.Add(ctx, *a, byOperator())
-	if errors.Is(err, enroll.ErrConflict) && made {
+	if !errors.Is(err, enroll.ErrConflict) {
+		return err
+	}
+	if !made {
+		_, err = p.people.Authenticate(ctx, a.Login, a.Password)
+		made = errors.Is(err, enroll.ErrCredentials)
+	}
+	if made {
 		return p.people.SetPassword(ctx, a.Login, a.Password, byOperator())
 	}
-	if errors.Is(err, enroll.ErrConflict) {
-		return nil
-	}
-	return err
+	return nil
 }
 
 func readPeople(file string) (map[string]string, error) {

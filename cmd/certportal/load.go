@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -154,9 +155,12 @@ func overlayEnvironment(s *Settings, environ map[string]string) error {
 	for _, p := range params {
 		known[p.Key] = nil
 	}
+	// What container platforms set for a service that is called like the portal.
+	foreign := regexp.MustCompile(`^CERTPORTAL_(SERVICE_(HOST|PORT)|PORT)(_.*)?$`)
+	anchor := regexp.MustCompile(`^CERTPORTAL_ANCHORS_[0-9]+_(NAME|FILE)$`)
 	for name := range environ {
 		_, ok := known[name]
-		if ok || !strings.HasPrefix(name, envPrefix) || strings.HasPrefix(name, envPrefix+"ANCHORS_") {
+		if ok || !strings.HasPrefix(name, envPrefix) || foreign.MatchString(name) || anchor.MatchString(name) {
 			continue
 		}
 		hint := ""
@@ -166,9 +170,26 @@ func overlayEnvironment(s *Settings, environ map[string]string) error {
 		return fmt.Errorf("environment: unknown variable %s%s", name, hint)
 	}
 	if err := env.ParseWithOptions(s, env.Options{Prefix: envPrefix, Environment: environ}); err != nil {
-		return fmt.Errorf("reading environment: %w", err)
+		return fmt.Errorf("reading environment: %w", namedMistake(err, environ))
 	}
 	return nil
+}
+
+// namedMistake adds the variables that may be meant: the library names the field
+// of the program, which nobody outside knows.
+func namedMistake(err error, environ map[string]string) error {
+	var parse env.ParseError
+	if !errors.As(err, &parse) {
+		return err
+	}
+	var names []string
+	for name := range environ {
+		if strings.HasPrefix(name, envPrefix) && strings.HasSuffix(strings.ReplaceAll(name, "_", ""), strings.ToUpper(parse.Name)) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return fmt.Errorf("%s: %w", strings.Join(names, ", "), err)
 }
 
 // environment is the process environment as a map.

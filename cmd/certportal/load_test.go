@@ -84,6 +84,11 @@ func TestSettingsRefuse(t *testing.T) {
 		{"address with a path", "public_url: https://a.example/portal", []string{"public_url", "without a path"}},
 		{"http where https", "public_url: http://a.example", []string{"public_url", "https://HOST"}},
 		{"https where http", "public_http_url: https://a.example", []string{"public_http_url", "http://HOST"}},
+		{"host with an underscore", "public_url: https://cert_portal.corp.example", []string{"public_url", "host must be"}},
+		{"no host", "public_url: https://:8443", []string{"public_url", "host must be"}},
+		{"impossible port", "public_http_url: http://a.example:99999", []string{"public_http_url", "1 to 65535"}},
+		{"port by name", "listen: ':https'", []string{"listen", "0 to 65535"}},
+		{"long company", "organization: 一二三四五六七八九十一二三四五六七八", []string{"organization", "53 bytes"}},
 		{"too many days", "certificates: {days: 5000}", []string{"certificates.days", "1 to 1095"}},
 		{"usage of a domain controller", "certificates: {usages: [clientAuth, serverAuth]}", []string{"serverAuth", "choose from"}},
 		{"no clientAuth", "certificates: {usages: [efs]}", []string{"clientAuth must be among them"}},
@@ -93,7 +98,7 @@ func TestSettingsRefuse(t *testing.T) {
 		{"two documents", "listen: :1\n---\nlisten: :2", []string{"more than one document"}},
 		{"not YAML", "listen: [", []string{"yaml"}},
 		{"a list where a map", "- a\n- b", []string{"cannot unmarshal"}},
-		{"network", "trusted_proxies: [10.0.0.0/99]", []string{"10.0.0.0/99"}},
+		{"network", "trusted_proxies: [10.0.0.0/99]", []string{"trusted_proxies[0]", "10.0.0.0/99"}},
 		{"several at once", "log_level: loud\npages: {accent: blue}", []string{"log_level", "pages.accent"}},
 	}
 	for _, tt := range tests {
@@ -130,6 +135,28 @@ func TestUnknownEnvironmentVariable(t *testing.T) {
 	_, err := loadSettings("", map[string]string{"CERTPORTAL_ORGANISATION": "x"})
 	if err == nil || !strings.Contains(err.Error(), "did you mean CERTPORTAL_ORGANIZATION?") {
 		t.Errorf("error %v, want the right name", err)
+	}
+}
+
+func TestEnvironmentMistakesNameTheVariable(t *testing.T) {
+	_, err := loadSettings("", map[string]string{"CERTPORTAL_CERTIFICATES_PREPARED_KEYS": "many"})
+	if err == nil || !strings.Contains(err.Error(), "CERTPORTAL_CERTIFICATES_PREPARED_KEYS") {
+		t.Errorf("error %v, want the variable", err)
+	}
+}
+
+// Kubernetes and Docker set these in every container beside a service that is
+// called certportal.
+func TestPlatformVariablesAreNotSettings(t *testing.T) {
+	_, err := loadSettings("", map[string]string{
+		"CERTPORTAL_SERVICE_HOST": "10.0.0.1", "CERTPORTAL_SERVICE_PORT_HTTPS": "8443",
+		"CERTPORTAL_PORT": "tcp://10.0.0.1:8443", "CERTPORTAL_PORT_8443_TCP_ADDR": "10.0.0.1",
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := loadSettings("", map[string]string{"CERTPORTAL_ANCHORS_FOO": "x"}); err == nil {
+		t.Error("an unknown variable of the anchors was taken")
 	}
 }
 

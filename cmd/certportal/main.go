@@ -19,6 +19,7 @@
 //	ca/                root.crt, root.key, issuing.crt, issuing.key; keys encrypted
 //	ca-passphrase      passphrase of the CA's keys, when no other is set
 //	tls/               the portal's own TLS certificate from the embedded CA
+//	portal.lock        held by the portal that runs on the folder
 package main
 
 import (

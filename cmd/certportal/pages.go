@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"unicode"
@@ -31,7 +32,7 @@ func (p *portal) openPages(context.Context, *terminal) error {
 			{Name: issuingName, Cert: p.authority.folder.Issuing(), Own: true, Issuing: true},
 		}, further...),
 		Org: p.settings.Organization, PublicURL: p.public.https,
-		UsernameExample: "anna.schmidt", TrustedProxies: p.settings.TrustedProxies,
+		UsernameExample: "anna.schmidt", TrustedProxies: p.settings.proxies(),
 		Log: p.log, Now: p.now,
 	})
 	return err
@@ -56,21 +57,43 @@ func (s *Settings) renderer() (*page.Renderer, error) {
 func (s *Settings) anchors() ([]web.Anchor, error) {
 	var list []web.Anchor
 	var errs []error
+	taken := map[string]bool{rootName: true, issuingName: true, "chain": true}
 	for i, a := range s.Anchors {
 		certs, err := readAnchors(a.File)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("anchors[%d] %s: %w", i, a.Name, err))
 			continue
 		}
-		for n, cert := range certs {
-			name := fileLabel(a.Name)
-			if n > 0 || name == "" {
-				name = fmt.Sprintf("%sanchor-%d-%d", name, i+1, n+1)
-			}
+		for _, cert := range certs {
+			name := freeLabel(fileLabel(a.Name), taken)
+			taken[name] = true
 			list = append(list, web.Anchor{Name: name, Cert: cert})
 		}
 	}
 	return list, errors.Join(errs...)
+}
+
+// freeLabel numbers a label that is empty or taken.
+func freeLabel(label string, taken map[string]bool) string {
+	if label == "" {
+		label = "anchor"
+	}
+	free := label
+	for n := 2; taken[free]; n++ {
+		free = fmt.Sprintf("%s-%d", label, n)
+	}
+	return free
+}
+
+// proxies are the trusted networks; the settings were checked.
+func (s *Settings) proxies() []netip.Prefix {
+	var list []netip.Prefix
+	for _, network := range s.TrustedProxies {
+		if p, err := netip.ParsePrefix(network); err == nil {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 func readAnchors(file string) ([]*x509.Certificate, error) {

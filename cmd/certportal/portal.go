@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
-	"sync"
 	"time"
 
 	"certportal/ca"
@@ -38,6 +36,18 @@ type portal struct {
 
 	public      addresses
 	https, http net.Listener
+	lock        *os.File
+}
+
+// openExisting opens a database that is there: a command that only looks or
+// changes must not make an empty portal where the folder is mistyped.
+func (s *Settings) openExisting(ctx context.Context, log *slog.Logger) (*store.DB, error) {
+	if s.Database == "" && s.DatabaseFile == "" {
+		if _, err := os.Stat(s.path("portal.db")); err != nil {
+			return nil, fmt.Errorf("there is no portal in %s; name its folder with --data or its settings with --config: %w", s.Data, err)
+		}
+	}
+	return s.openStore(ctx, log)
 }
 
 // openStore opens the database of the settings; the data folder is made for it.
@@ -64,13 +74,25 @@ func (s *Settings) openStore(ctx context.Context, log *slog.Logger) (*store.DB, 
 func newPortal(ctx context.Context, s *Settings, term *terminal, log *slog.Logger) (*portal, error) {
 	p := &portal{settings: s, log: log, now: time.Now}
 	for _, step := range []func(context.Context, *terminal) error{
-		p.openRecords, p.listen, p.openCA, p.openPeople, p.openTLS, p.openRegistrar, p.openPages, p.clearUp,
+		p.openFolder, p.openRecords, p.listen, p.openCA, p.openPeople, p.openTLS, p.openRegistrar, p.openPages, p.clearUp,
 	} {
 		if err := step(ctx, term); err != nil {
 			return p, err
 		}
 	}
 	return p, nil
+}
+
+// openFolder checks what the settings name before anything is made.
+func (p *portal) openFolder(context.Context, *terminal) (err error) {
+	if err := p.settings.checkFiles(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(p.settings.Data, 0o700); err != nil {
+		return fmt.Errorf("making data folder: %w", err)
+	}
+	p.lock, err = lockData(p.settings)
+	return err
 }
 
 func (p *portal) openRecords(ctx context.Context, _ *terminal) (err error) {
@@ -93,12 +115,11 @@ func (p *portal) listen(ctx context.Context, _ *terminal) (err error) {
 
 func (p *portal) openCA(ctx context.Context, term *terminal) (err error) {
 	p.authority, err = openAuthority(p.settings, term)
-	if noAuthority(err) {
-		var secret []byte
-		if secret, p.madePass, err = p.settings.newPassphrase(term); err != nil {
-			return err
-		}
-		p.authority, err = createAuthority(ctx, p.settings, p.db, p.public.http, secret, p.now())
+	switch {
+	case noAuthority(err):
+		p.authority, p.madePass, err = createAuthority(ctx, p.settings, p.db, p.public.http, term, p.now())
+	case err == nil:
+		err = p.authority.belongsTo(ctx, p.db)
 	}
 	if err != nil {
 		return err
@@ -170,105 +191,6 @@ func (p *portal) clearUp(ctx context.Context, _ *terminal) error {
 	return p.registrar.Sweep(ctx, before)
 }
 
-// serve answers until the context ends, then finishes what was begun.
-func (p *portal) serve(ctx context.Context) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	secure, plain := p.servers()
-	failed := make(chan error, 2)
-	go func() { failed <- secure.ServeTLS(p.https, "", "") }()
-	go func() { failed <- plain.Serve(p.http) }()
-	clocks := p.runClocks(ctx)
-	p.log.Info("serving", "version", version, "https", p.https.Addr().String(), "http", p.http.Addr().String(),
-		"public", p.public.https.String())
-	p.warnOfCAEnd()
-
-	var err error
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
-	}
-	stop()
-	// The ending context must not cut short what is being answered.
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
-	defer cancel()
-	err = errors.Join(err, secure.Shutdown(grace), plain.Shutdown(grace))
-	clocks.Wait()
-	p.log.Info("stopped")
-	return err
-}
-
-// warnOfCAEnd tells in time that the issuing CA ends: half a year before it
-// could not sign a certificate of full length any more.
-func (p *portal) warnOfCAEnd() {
-	end := p.authority.folder.Issuing().NotAfter
-	if left := end.Sub(p.now()) - p.settings.validity(); left < 180*24*time.Hour {
-		p.log.Warn("the issuing CA must be renewed: certificates of full length cannot be signed much longer", "ends", end)
-	}
-}
-
-// shutdownGrace is how long open requests have after a signal.
-const shutdownGrace = 12 * time.Second
-
-// runClocks starts what happens by time: keys ahead, revocation lists, the
-// sweep, the TLS certificate.
-func (p *portal) runClocks(ctx context.Context) *sync.WaitGroup {
-	var clocks sync.WaitGroup
-	clocks.Go(func() { p.keys.Run(ctx) })
-	clocks.Go(func() { p.lists.Run(ctx) })
-	every(ctx, &clocks, time.Minute, func() {
-		if err := p.registrar.Sweep(ctx, p.registrar.Stale()); err != nil && ctx.Err() == nil {
-			p.log.Error("sweeping", "err", err)
-		}
-		for what, prune := range map[string]func(context.Context, time.Time) (int, error){
-			"sessions": p.db.PruneSessions, "tries": p.db.PruneAttempts,
-		} {
-			if _, err := prune(ctx, p.now()); err != nil && ctx.Err() == nil {
-				p.log.Error("pruning", "what", what, "err", err)
-			}
-		}
-	})
-	every(ctx, &clocks, 12*time.Hour, func() {
-		if err := p.tls.refresh(ctx); err != nil && ctx.Err() == nil {
-			p.log.Error("refreshing the TLS certificate", "err", err)
-		}
-	})
-	return &clocks
-}
-
-// every calls do at an interval until the context ends.
-func every(ctx context.Context, group *sync.WaitGroup, interval time.Duration, do func()) {
-	group.Go(func() {
-		ticker := time.NewTicker(interval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				do()
-			}
-		}
-	})
-}
-
-// servers are the two http servers, with a bound on everything a client can
-// draw out.
-func (p *portal) servers() (secure, plain *http.Server) {
-	errorLog := slog.NewLogLogger(newCalmHandler(p.log.Handler(), p.now), slog.LevelWarn)
-	server := func(h http.Handler) *http.Server {
-		return &http.Server{
-			Handler: h, ErrorLog: errorLog,
-			ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
-			WriteTimeout: 60 * time.Second, IdleTimeout: 75 * time.Second,
-			MaxHeaderBytes: 16 << 10,
-		}
-	}
-	secure, plain = server(p.web.Handler()), server(p.web.PlainHandler())
-	secure.TLSConfig = p.tls.config()
-	return secure, plain
-}
-
 // close gives back ports and database.
 func (p *portal) close() error {
 	var errs []error
@@ -282,6 +204,9 @@ func (p *portal) close() error {
 	}
 	if p.db != nil {
 		errs = append(errs, p.db.Close())
+	}
+	if p.lock != nil {
+		errs = append(errs, p.lock.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -16,6 +16,7 @@ import (
 	"certportal/directory"
 	"certportal/enroll"
 	"certportal/ledger"
+	"certportal/store"
 )
 
 // open wires a portal in a folder, on free ports, with an EC hierarchy.
@@ -27,8 +28,11 @@ func open(t *testing.T, data string) (*portal, error) {
 	}
 	s.Data, s.Listen, s.ListenHTTP = data, "127.0.0.1:0", "127.0.0.1:0"
 	p, err := newPortal(t.Context(), &s, &terminal{in: strings.NewReader(""), out: io.Discard}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return p, errors.Join(err, p.close())
+	}
 	t.Cleanup(func() { p.close() })
-	return p, err
+	return p, nil
 }
 
 // serving runs a portal until the test ends.
@@ -246,5 +250,98 @@ func TestLostCAFolderStopsTheStart(t *testing.T) {
 	}
 	if _, err := open(t, data); err != nil {
 		t.Errorf("start with the folder again: %v", err)
+	}
+}
+
+// The other way round: an empty database beside a CA would make every revoked
+// certificate good again with its first list.
+func TestA12_LostDatabaseStopsTheStart(t *testing.T) {
+	data := t.TempDir()
+	p, err := open(t, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.close(); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(data, "portal.db*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no database: %v", err)
+	}
+	for _, file := range files {
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := open(t, data); err == nil || !strings.Contains(err.Error(), "nothing was published") {
+		t.Fatalf("start with an empty database: %v", err)
+	}
+	db, err := store.Open(t.Context(), store.Config{URL: filepath.Join(data, "portal.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, ok, err := db.Latest(t.Context(), issuingName); ok || err != nil {
+		t.Errorf("a list was published: %v, %v", ok, err)
+	}
+}
+
+func TestSecondPortalOnAFolderIsRefused(t *testing.T) {
+	data := t.TempDir()
+	first, err := open(t, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(t, data); err == nil || !strings.Contains(err.Error(), "another portal runs") {
+		t.Errorf("second start: %v", err)
+	}
+	if err := first.close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(t, data); err != nil {
+		t.Errorf("start after the first ended: %v", err)
+	}
+}
+
+func TestA20_DemoLeavesRealFoldersAlone(t *testing.T) {
+	p, err := open(t, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := &invocation{io: streams{out: io.Discard, err: io.Discard}}
+	if err := p.firstAdministrator(t.Context(), i); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.samplePeople(t.Context(), i); err == nil || !strings.Contains(err.Error(), "not of a demo") {
+		t.Errorf("samplePeople: %v", err)
+	}
+	accounts, err := p.people.Accounts(t.Context())
+	if err != nil || len(accounts) != 1 {
+		t.Errorf("%d accounts, %v, want the administrator alone", len(accounts), err)
+	}
+}
+
+func TestDemoPasswordsAreTrueAfterAChange(t *testing.T) {
+	p, err := open(t, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	i := &invocation{io: streams{out: &out, err: io.Discard}}
+	if err := p.samplePeople(t.Context(), i); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.people.SetPassword(t.Context(), "anna", "something else", byOperator()); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.samplePeople(t.Context(), i); err != nil {
+		t.Fatal(err)
+	}
+	known, err := readPeople(p.settings.path("people.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.people.Authenticate(t.Context(), "anna", known["anna"]); err != nil {
+		t.Errorf("the printed password: %v", err)
 	}
 }

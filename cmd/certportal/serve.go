@@ -47,11 +47,18 @@ func (i *invocation) serve(s *Settings, ready func(context.Context, *portal) err
 
 // announce prints where to go and what to compare.
 func (p *portal) announce(i *invocation) {
-	fmt.Fprintf(i.io.out, "\ncertportal is ready.\n\n"+
+	state := "certportal is ready."
+	if p.authority.sealed != nil {
+		state = "certportal runs, but its CA is SEALED: nothing can be issued. The log says why."
+	}
+	fmt.Fprintf(i.io.out, "\n"+state+"\n\n"+
 		"  Open            %s\n"+
 		"  Root and lists  %s\n"+
 		"  Root SHA-256    %s\n",
 		p.public.https, p.public.http.JoinPath("ca"), ca.Fingerprint(p.authority.folder.Root()))
+	if names := p.authority.folder.Issuing().CRLDistributionPoints; len(names) > 0 && names[0] != crlURL(p.public.http, rootName) {
+		fmt.Fprintf(i.io.out, "\nThe CA was created for %s:\nuntil that address answers, servers cannot check the CA itself.\n", names[0])
+	}
 	if p.madePass {
 		fmt.Fprintf(i.io.out, "\nA CA was created. Its keys are encrypted; the passphrase is in %s,\n"+
 			"readable by you alone. For better protection move it elsewhere and set ca.passphrase_file.\n",

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/netip"
 	"path/filepath"
 	"time"
 
@@ -57,7 +56,7 @@ type Settings struct {
 
 	// Networks of reverse proxies whose X-Forwarded-For is believed, such as
 	// 10.0.0.0/24. Empty: nobody's.
-	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" env:"TRUSTED_PROXIES"`
+	TrustedProxies []string `yaml:"trusted_proxies" env:"TRUSTED_PROXIES"`
 
 	// What is logged: debug, info, warn or error.
 	LogLevel string `yaml:"log_level" env:"LOG_LEVEL"`

@@ -57,7 +57,7 @@ func (i *invocation) withDirectory(do func(context.Context, people) error) error
 	if err != nil {
 		return err
 	}
-	db, err := s.openStore(i.ctx, i.quiet())
+	db, err := s.openExisting(i.ctx, i.quiet())
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,11 @@ func (i *invocation) withDirectory(do func(context.Context, people) error) error
 
 // signOut ends the sessions of an account, wherever they are open.
 func (p people) signOut(ctx context.Context, login string) error {
-	account, err := p.db.AccountByLogin(ctx, p.Canonical(login))
+	canonical, err := p.Canonical(ctx, login)
+	if err != nil {
+		return err
+	}
+	account, err := p.db.AccountByLogin(ctx, canonical)
 	if err != nil {
 		return err
 	}
@@ -120,7 +124,7 @@ func (c userAdd) Run(i *invocation) error {
 	}
 	return i.withDirectory(func(ctx context.Context, people people) error {
 		if c.UPN == "" {
-			c.UPN = people.Canonical(c.Login) + "@" + people.settings.Directory.Domain
+			c.UPN = strings.ToLower(strings.TrimSpace(c.Login)) + "@" + people.settings.Directory.Domain
 		}
 		var roles []enroll.Role
 		for _, r := range c.Role {
@@ -192,10 +196,7 @@ func (c userPasswd) Run(i *invocation) error {
 		if err := people.SetPassword(ctx, c.Login, password, byOperator()); err != nil {
 			return err
 		}
-		if err := people.signOut(ctx, c.Login); err != nil {
-			return err
-		}
-		return printMade(i, password, made)
+		return errors.Join(printMade(i, password, made), people.signOut(ctx, c.Login))
 	})
 }
 

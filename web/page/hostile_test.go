@@ -30,7 +30,7 @@ func hostilePages(x string) []page.Page {
 		pages = append(pages, page.Problem{Frame: f, Kind: kind, Platform: x, DeviceName: x, DeviceID: x, Detail: x,
 			Retry: &page.Retry{Action: x, Fields: []page.Hidden{{Name: x, Value: x}}}})
 	}
-	steps := page.Install{Frame: f, Device: d, Password: []string{x, x}, Download: x, OtherFormat: x, Format: x, Detected: page.IOS,
+	steps := page.Install{Frame: f, Device: d, Password: []string{x, x}, Download: x, OtherFormat: x, SavedAs: x, Format: x, Detected: page.IOS,
 		Browser: x, Anchors: []page.Anchor{{Name: x, Href: x}}, AutoStart: true, TokenForNewFile: x}
 	for _, platform := range []string{page.IOS, page.Android, page.Windows, page.MacOS, page.Linux, x} {
 		steps.Platform = platform
@@ -136,16 +136,22 @@ func TestA18_LanguageLinksStayHere(t *testing.T) {
 }
 
 func TestShellName(t *testing.T) {
-	tests := []struct{ name, download, want string }{
-		{"plain", "/d/t/example-co.p12?format=legacy", "example-co.p12"},
-		{"space", "/d/t/a%20b.p12", "./'a b.p12'"},
-		{"command", "/d/t/$(id).p12", "./'$(id).p12'"},
-		{"quote", "/d/t/it's.p12", `./'it'\''s.p12'`},
-		{"option", "/d/t/-x.p12", "./'-x.p12'"},
+	tests := []struct{ name, saved, want string }{
+		{"plain", "example-co.p12", "example-co.p12"},
+		{"space", "a b.p12", "./'a b.p12'"},
+		{"command", "$(id).p12", "./'$(id).p12'"},
+		{"backticks", "`id`.p12", "./'`id`.p12'"},
+		{"several commands", "a; id & b.p12", "./'a; id & b.p12'"},
+		{"quote", "it's.p12", `./'it'\''s.p12'`},
+		{"two quotes", "''.p12", `./''\'''\''.p12'`},
+		{"history", "wow!.p12", "./'wow!.p12'"},
+		{"home", "~root.p12", "./'~root.p12'"},
+		{"other script", "例-手机.p12", "./'例-手机.p12'"},
+		{"option", "-x.p12", "./'-x.p12'"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := (page.Install{Download: tt.download}).ShellName(); got != tt.want {
+			if got := (page.Install{SavedAs: tt.saved}).ShellName(); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

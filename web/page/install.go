@@ -1,8 +1,6 @@
 package page
 
 import (
-	"net/url"
-	"path"
 	"strings"
 	"time"
 )
@@ -22,6 +20,7 @@ type Install struct {
 	Password        []string // groups of the install password; nil when it is not shown any more
 	Download        string   // address of the file
 	OtherFormat     string   // address of the file in the other format; optional
+	SavedAs         string   // name the browser gives the file, for commands
 	Format          string   // of Download: Legacy or Modern
 	Platform        string   // whose steps are shown
 	Detected        string   // platform of the device that asks, as Detect guessed it; may be empty
@@ -31,27 +30,19 @@ type Install struct {
 	ReadsLeft       int
 	ServerAnchor    bool   // the anchors vouch for a server: iOS must be told to trust them fully
 	AutoStart       bool   // starts the download by itself; for desktops only
+	Elsewhere       bool   // without Download: the file is offered to another session, which may be using it
 	TokenForNewFile string // idempotency token for "Get a new file"
 }
 
 func (Install) name() string { return "install" }
 
-// FileName is the last part of Download, as the browser will save it.
-func (p Install) FileName() string {
-	u, err := url.Parse(p.Download)
-	if err != nil || u.Path == "" {
-		return ""
-	}
-	return path.Base(u.Path)
-}
-
-// ShellName is FileName as a word of a shell command, quoted where it must be: a
+// ShellName is SavedAs as a word of a shell command, quoted where it must be: a
 // person copies it into a terminal.
 func (p Install) ShellName() string {
-	name := p.FileName()
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r)
 	}
+	name := p.SavedAs
 	if name != "" && !strings.ContainsFunc(name, func(r rune) bool { return !plain(r) }) && name[0] != '-' {
 		return name
 	}

@@ -29,6 +29,10 @@ const (
 	BadIdentity      Kind = "bad-identity"     // 403
 	LinkExpired      Kind = "linkexpired"      // 410, takes DeviceID and DeviceName when the person is known
 	LinkUsed         Kind = "linkused"         // 410, takes At, Platform, and DeviceID and DeviceName
+	LinkReplaced     Kind = "linkreplaced"     // 410, a newer file took its place; takes DeviceID and DeviceName
+	LinkRemoved      Kind = "linkremoved"      // 410, the device was removed; takes DeviceName when the person is known
+	NotRemoved       Kind = "notremoved"       // 500 or 503, takes Retry
+	NotSignedOut     Kind = "notsignedout"     // 500 or 503, takes Retry
 	Changed          Kind = "changed"          // 409, somebody changed the thing in between
 )
 
@@ -46,3 +50,18 @@ type Problem struct {
 }
 
 func (Problem) name() string { return "problem" }
+
+// DeviceButton is the catalogue key of the button that leads to the device behind
+// a dead link; empty when there is nothing to do there.
+func (p Problem) DeviceButton() string {
+	if p.DeviceID == "" {
+		return ""
+	}
+	switch p.Kind {
+	case LinkExpired, LinkUsed:
+		return "device.newfile"
+	case LinkReplaced:
+		return "problem.device"
+	}
+	return ""
+}

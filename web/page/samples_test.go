@@ -49,7 +49,8 @@ func install(f page.Frame, platform string) page.Install {
 	return page.Install{
 		Frame: f, Device: cards()[0], Password: []string{"k7mw", "3hpx", "9trd"},
 		Download: "/d/Zt0kEN/example-co-li-wei-s-iphone.p12?format=legacy", OtherFormat: "/d/Zt0kEN/example-co-li-wei-s-iphone.p12?format=modern",
-		Format: page.Legacy, Platform: platform, Detected: platform, Browser: page.Safari,
+		SavedAs: "Example Co-Li Wei’s iPhone.p12",
+		Format:  page.Legacy, Platform: platform, Detected: platform, Browser: page.Safari,
 		Anchors: []page.Anchor{{Name: "Example Co Exchange Root", Href: "/ca/exchange-root.cer"}},
 		Expires: noon().Add(15 * time.Minute), ReadsLeft: 5, ServerAnchor: true, TokenForNewFile: "tok-2",
 	}
@@ -99,10 +100,12 @@ func filled(lang string) []sample {
 	used.Download, used.OtherFormat, used.ReadsLeft = "", "", 0
 	over := used
 	over.Password = nil
+	elsewhere := over
+	elsewhere.Elsewhere = true
 	auto := install(f, page.Windows)
 	auto.AutoStart = true
 	s = append(s, sample{"install-firefox", firefox}, sample{"install-late", late}, sample{"install-used", used},
-		sample{"install-over", over}, sample{"install-auto", auto})
+		sample{"install-over", over}, sample{"install-elsewhere", elsewhere}, sample{"install-auto", auto})
 	long := f
 	long.SignedIn = "a.very.long.local.part.of.an.electronic.mail.address@a.very.long.company.example.com"
 	wide := cards()[:1]
@@ -131,6 +134,7 @@ func kinds() []page.Kind {
 		page.NotFound, page.CrossSite, page.Unreadable, page.TooLarge, page.MethodNotAllowed, page.TooMany, page.Server,
 		page.Issuer, page.Directory, page.Store, page.Locked, page.Disabled, page.ExpiredAccount, page.PasswordOld,
 		page.NotAllowed, page.NoUPN, page.NoSID, page.BadIdentity, page.LinkExpired, page.LinkUsed, page.Changed,
+		page.LinkReplaced, page.LinkRemoved, page.NotRemoved, page.NotSignedOut,
 	}
 }
 

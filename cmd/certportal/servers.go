@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// serve answers until the context ends, then finishes what was begun.
+func (p *portal) serve(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	secure, plain := p.servers()
+	failed := make(chan error, 2)
+	go func() { failed <- secure.ServeTLS(p.https, "", "") }()
+	go func() { failed <- plain.Serve(p.http) }()
+	clocks := p.runClocks(ctx)
+	p.log.Info("serving", "version", version, "https", p.https.Addr().String(), "http", p.http.Addr().String(),
+		"public", p.public.https.String())
+	p.warnOfCAEnd()
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	stop()
+	// The ending context must not cut short what is being answered.
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	defer cancel()
+	var closing sync.WaitGroup
+	for _, s := range []*http.Server{secure, plain} {
+		closing.Go(func() { p.shutDown(grace, s) })
+	}
+	closing.Wait()
+	clocks.Wait()
+	p.log.Info("stopped")
+	return err
+}
+
+// shutDown lets a server finish; whoever is slower than the grace is cut off.
+func (p *portal) shutDown(grace context.Context, s *http.Server) {
+	if err := s.Shutdown(grace); err != nil {
+		p.log.Warn("cutting off what did not end in time", "err", err)
+		s.Close()
+	}
+}
+
+// warnOfCAEnd tells in time that the issuing CA ends: half a year before it
+// could not sign a certificate of full length any more.
+func (p *portal) warnOfCAEnd() {
+	end := p.authority.folder.Issuing().NotAfter
+	if left := end.Sub(p.now()) - p.settings.validity(); left < 180*24*time.Hour {
+		p.log.Warn("the issuing CA must be renewed: certificates of full length cannot be signed much longer", "ends", end)
+	}
+}
+
+// shutdownGrace is how long open requests have after a signal.
+const shutdownGrace = 12 * time.Second
+
+// runClocks starts what happens by time: keys ahead, revocation lists, the
+// sweep, the TLS certificate.
+func (p *portal) runClocks(ctx context.Context) *sync.WaitGroup {
+	var clocks sync.WaitGroup
+	clocks.Go(func() { p.keys.Run(ctx) })
+	clocks.Go(func() { p.lists.Run(ctx) })
+	every(ctx, &clocks, time.Minute, func() {
+		if err := p.registrar.Sweep(ctx, p.registrar.Stale()); err != nil && ctx.Err() == nil {
+			p.log.Error("sweeping", "err", err)
+		}
+		for what, prune := range map[string]func(context.Context, time.Time) (int, error){
+			"sessions": p.db.PruneSessions, "tries": p.db.PruneAttempts,
+		} {
+			if _, err := prune(ctx, p.now()); err != nil && ctx.Err() == nil {
+				p.log.Error("pruning", "what", what, "err", err)
+			}
+		}
+	})
+	every(ctx, &clocks, 12*time.Hour, func() {
+		if err := p.tls.refresh(ctx); err != nil && ctx.Err() == nil {
+			p.log.Error("refreshing the TLS certificate", "err", err)
+		}
+	})
+	return &clocks
+}
+
+// every calls do at an interval until the context ends.
+func every(ctx context.Context, group *sync.WaitGroup, interval time.Duration, do func()) {
+	group.Go(func() {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				do()
+			}
+		}
+	})
+}
+
+// servers are the two http servers, with a bound on everything a client can
+// draw out.
+func (p *portal) servers() (secure, plain *http.Server) {
+	errorLog := slog.NewLogLogger(newCalmHandler(p.log.Handler(), p.now), slog.LevelWarn)
+	server := func(h http.Handler) *http.Server {
+		return &http.Server{
+			Handler: h, ErrorLog: errorLog,
+			ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
+			WriteTimeout: 60 * time.Second, IdleTimeout: 75 * time.Second,
+			MaxHeaderBytes: 16 << 10,
+		}
+	}
+	secure, plain = server(p.web.Handler()), server(p.web.PlainHandler())
+	secure.TLSConfig = p.tls.config()
+	return secure, plain
+}

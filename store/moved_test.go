@@ -1,0 +1,123 @@
+package store_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"certportal/ca"
+	"certportal/enroll"
+	"certportal/ledger"
+	"certportal/revocation"
+	"certportal/store"
+)
+
+func wantMoved(t *testing.T, doing string, err error) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), "database file was moved or deleted: restart needed") {
+		t.Errorf("%s: got error %v, want that the file was moved", doing, err)
+	}
+}
+
+// moveAway renames the database with its journal, as a restore by hand does.
+func moveAway(t *testing.T, from, to string) {
+	t.Helper()
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Rename(from+suffix, to+suffix); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Without its name the file takes everything and keeps nothing: the next start
+// would know none of it.
+func TestNothingIsWrittenIntoAFileThatWasTakenAway(t *testing.T) {
+	cases := []struct {
+		name     string
+		takeAway func(t *testing.T, file string)
+	}{
+		{"moved", func(t *testing.T, file string) { moveAway(t, file, file+".old") }},
+		{"deleted", func(t *testing.T, file string) {
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"folder moved", func(t *testing.T, file string) {
+			if err := os.Rename(filepath.Dir(file), filepath.Dir(file)+".old"); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"replaced", func(t *testing.T, file string) {
+			moveAway(t, file, file+".old")
+			opened(t, file)
+		}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			folder := filepath.Join(t.TempDir(), "data")
+			if err := os.Mkdir(folder, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(folder, "portal.db")
+			db := &fixture{DB: opened(t, file)}
+			known := issue(t, db, request(t, anna, "iPhone"))
+			c.takeAway(t, file)
+			wantMoved(t, "reserving", db.Reserve(t.Context(), request(t, anna, "iPad").reservation))
+			wantMoved(t, "noting", db.Note(t.Context(), entry(ledger.SignedIn, anna)))
+			equal(t, "serial", newest(t, db, known).Serial, known.serial())
+		})
+	}
+}
+
+// The refusal lasts until the restart, even when the file comes back: others may
+// have written to it meanwhile. What was acknowledged is in it.
+func TestFileThatCameBackNeedsARestart(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "portal.db")
+	db := &fixture{DB: opened(t, file)}
+	known := issue(t, db, request(t, anna, "iPhone"))
+	moveAway(t, file, file+".old")
+	wantMoved(t, "away", db.Note(t.Context(), entry(ledger.SignedIn, anna)))
+	moveAway(t, file+".old", file)
+	wantMoved(t, "back again", db.Note(t.Context(), entry(ledger.SignedIn, anna)))
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db.DB = opened(t, file)
+	equal(t, "serial", newest(t, db, known).Serial, known.serial())
+	issue(t, db, request(t, anna, "iPad"))
+	equal(t, "entries", len(entries(t, db)), 4)
+}
+
+// A transaction that was under way when the file went is not committed either.
+func TestFileTakenAwayDuringATransaction(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "portal.db")
+	db := opened(t, file)
+	_, err := db.Publish(t.Context(), "issuing", noon, func(number int64, revoked []ca.Revocation) (revocation.List, error) {
+		moveAway(t, file, file+".old")
+		return list("issuing", nil)(number, revoked)
+	})
+	wantMoved(t, "publishing", err)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, found, err := opened(t, file+".old").Latest(t.Context(), "issuing"); found || err != nil {
+		t.Errorf("list in the moved file: got %v, %v", found, err)
+	}
+}
+
+// A symbolic link to the file is followed: it is the file that counts.
+func TestLinkedFileIsNotTakenForMoved(t *testing.T) {
+	folder := t.TempDir()
+	file, link := filepath.Join(folder, "portal.db"), filepath.Join(folder, "link.db")
+	if err := os.Symlink(file, link); err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.Open(t.Context(), store.Config{URL: link})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var records enroll.Records = db
+	issue(t, records, request(t, anna, "iPhone"))
+}
