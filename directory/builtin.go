@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -36,17 +37,22 @@ type Accounts interface {
 type Builtin struct {
 	accounts Accounts
 	hasher   *hasher
-	decoy    string // hash of a password nobody has, for names nobody has
+
+	// decoy gives the hash of a password nobody has, for names nobody has. It is
+	// made by the first who signs in, known or not: at start it would only cost
+	// time.
+	decoy func() (string, error)
 }
 
 // NewBuiltin opens the built-in directory over its accounts.
 func NewBuiltin(accounts Accounts) (*Builtin, error) {
-	h := newHasher()
-	decoy, err := h.hash(context.Background(), rand.Text())
-	if err != nil {
-		return nil, fmt.Errorf("preparing password check: %w", err)
+	if accounts == nil {
+		return nil, errors.New("built-in directory: accounts are missing")
 	}
-	return &Builtin{accounts: accounts, hasher: h, decoy: decoy}, nil
+	h := newHasher()
+	return &Builtin{accounts: accounts, hasher: h, decoy: sync.OnceValues(func() (string, error) {
+		return h.hash(context.Background(), rand.Text())
+	})}, nil
 }
 
 // Authenticate fulfils enroll.Directory. Unknown names cost a password check
@@ -57,7 +63,10 @@ func (b *Builtin) Authenticate(ctx context.Context, login, password string) (enr
 	if err != nil && !errors.Is(err, enroll.ErrNotFound) {
 		return enroll.Person{}, fmt.Errorf("finding account: %w", err)
 	}
-	hash := b.decoy
+	hash, err := b.decoy()
+	if err != nil {
+		return enroll.Person{}, fmt.Errorf("preparing password check: %w", err)
+	}
 	if known {
 		hash = account.PasswordHash
 	}

@@ -74,6 +74,7 @@ type demo struct {
 	cmd   *exec.Cmd
 	args  []string
 	log   *os.File
+	ready string // in the line that says all is up; default the end of the table of people
 }
 
 // startDemo runs the demo on free ports and waits until it says it is ready.
@@ -109,6 +110,10 @@ func (d *demo) start(env ...string) {
 func (d *demo) readAddresses(out io.Reader) {
 	d.t.Helper()
 	address := regexp.MustCompile(`https?://[0-9.:]+`)
+	ready := d.ready
+	if ready == "" {
+		ready = "people.json"
+	}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		switch found := address.FindString(lines.Text()); {
@@ -116,7 +121,7 @@ func (d *demo) readAddresses(out io.Reader) {
 			d.https = found
 		case found != "":
 			d.http = found
-		case strings.Contains(lines.Text(), "people.json"):
+		case strings.Contains(lines.Text(), ready):
 			go func() { _, _ = io.Copy(io.Discard, out) }()
 			return
 		}
