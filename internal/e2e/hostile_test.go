@@ -6,13 +6,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/chromedp/chromedp"
 )
 
 // TestA18_HostileNamesInTheBrowser gives devices names that try to be something
 // else, and has a browser with scripts on show every page that prints them: the
-// names stand there as text, nothing runs, and nothing breaks the policy.
+// names stand there as text and make no element. A dialog would stop the browser
+// and with it the test.
 func TestA18_HostileNamesInTheBrowser(t *testing.T) {
 	need(t, "chromium")
 	d := startDemo(t, "CERTPORTAL_CERTIFICATES_DEVICES=100", "CERTPORTAL_CERTIFICATES_KEY=ec-p256")
@@ -39,12 +38,7 @@ func TestA18_HostileNamesInTheBrowser(t *testing.T) {
 		paths = append(paths, install, device, device+"/remove")
 	}
 	for _, path := range paths {
-		b.do(chromedp.Evaluate[chromedp.Void](`window.name = ""`))
 		b.open(d.https + path)
-		b.do(chromedp.Evaluate[chromedp.Void](`document.addEventListener("securitypolicyviolation", e => { window.name += e.violatedDirective })`))
-		if got := eval[string](b, "window.name"); got != "" {
-			t.Errorf("%s breaks the policy: %s", path, got)
-		}
 		if got := eval[int](b, `document.querySelectorAll("main script, main img, main style, main a[href^='//'], [onload], [onerror], [onmouseover]").length`); got != 0 {
 			t.Errorf("%s holds %d elements that a name made", path, got)
 		}
