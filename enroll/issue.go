@@ -80,6 +80,10 @@ func (r *Registrar) issue(ctx context.Context, req Request) (Enrolment, error) {
 	if err != nil {
 		return Enrolment{}, err
 	}
+	// From here on, the reservation included, nobody's going away leaves a half-made
+	// certificate.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), issueTimeout)
+	defer cancel()
 	serial := prepared.Serial()
 	err = r.c.Records.Reserve(ctx, r.reservation(req, person, device, prepared))
 	if errors.Is(err, ErrConflict) {
@@ -90,9 +94,6 @@ func (r *Registrar) issue(ctx context.Context, req Request) (Enrolment, error) {
 	if err != nil {
 		return Enrolment{}, outage(PartStore, "reserving certificate", err)
 	}
-	// From here on nobody's going away leaves a half-made certificate.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), issueTimeout)
-	defer cancel()
 	if err := r.signAndComplete(ctx, req, prepared, key); err != nil {
 		r.abandon(ctx, serial)
 		return Enrolment{}, err
