@@ -197,7 +197,5 @@ func (s *Settings) checkFiles() error {
 		}
 	}
 	_, err := s.anchors()
-	errs = append(errs, err)
-	_, err = s.renderer()
 	return errors.Join(append(errs, err)...)
 }

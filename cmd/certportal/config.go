@@ -24,7 +24,8 @@ type configCheck struct{}
 // Run checks the settings and the files they name.
 func (configCheck) Run(i *invocation) error {
 	s, err := i.settings()
-	if err := errors.Join(err, s.checkFiles()); err != nil {
+	_, badLook := s.renderer()
+	if err := errors.Join(err, s.checkFiles(), badLook); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(i.io.out, "settings are well formed")
@@ -80,7 +81,7 @@ func exampleSettings() (string, error) {
 }
 
 func exampleStruct(b *strings.Builder, v reflect.Value, docs map[string]string, indent string) error {
-	for i, key := range sortedKeys(v.Type()) {
+	for i, key := range settingKeys(v.Type()) {
 		field, name := v.Field(i), v.Type().Field(i).Name
 		comment(b, docs[v.Type().Name()+"."+name], indent)
 		if field.Kind() == reflect.Struct {

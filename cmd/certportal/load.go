@@ -202,11 +202,11 @@ func environment() map[string]string {
 	return vars
 }
 
-// sortedKeys lists the keys of a settings struct in the order of the file.
-func sortedKeys(t reflect.Type) []string {
+// settingKeys lists the keys of a settings struct in the order of the file.
+func settingKeys(t reflect.Type) []string {
 	keys := make([]string, 0, t.NumField())
 	for i := range t.NumField() {
 		keys = append(keys, t.Field(i).Tag.Get("yaml"))
 	}
-	return slices.Clip(keys)
+	return keys
 }

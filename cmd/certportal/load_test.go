@@ -41,7 +41,7 @@ func TestExampleExplainsEverySetting(t *testing.T) {
 	lines := strings.Split(text, "\n")
 	var visit func(reflect.Type, string)
 	visit = func(typ reflect.Type, indent string) {
-		for i, key := range sortedKeys(typ) {
+		for i, key := range settingKeys(typ) {
 			at := indexOf(lines, indent, key)
 			if at < 0 {
 				t.Errorf("%s is not in the example", key)

@@ -17,16 +17,12 @@ import (
 
 // openPages builds the pages with the company's look and the trust anchors.
 func (p *portal) openPages(context.Context, *terminal) error {
-	renderer, err := p.settings.renderer()
-	if err != nil {
-		return err
-	}
 	further, err := p.settings.anchors()
 	if err != nil {
 		return err
 	}
 	p.web, err = web.New(web.Config{
-		Registrar: p.registrar, SignIn: p.signIn, Sessions: p.db, Lists: p.lists, Renderer: renderer,
+		Registrar: p.registrar, SignIn: p.signIn, Sessions: p.db, Lists: p.lists, Renderer: p.renderer,
 		Anchors: append([]web.Anchor{
 			{Name: rootName, Cert: p.authority.folder.Root(), Own: true},
 			{Name: issuingName, Cert: p.authority.folder.Issuing(), Own: true, Issuing: true},

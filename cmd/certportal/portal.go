@@ -15,6 +15,7 @@ import (
 	"certportal/revocation"
 	"certportal/store"
 	"certportal/web"
+	"certportal/web/page"
 )
 
 // portal is one running installation, wired from its settings.
@@ -32,6 +33,7 @@ type portal struct {
 	keys      *enroll.KeyPool
 	lists     *revocation.Publisher
 	tls       *serverCertificate
+	renderer  *page.Renderer
 	web       *web.Server
 
 	public      addresses
@@ -86,6 +88,9 @@ func newPortal(ctx context.Context, s *Settings, term *terminal, log *slog.Logge
 // openFolder checks what the settings name before anything is made.
 func (p *portal) openFolder(context.Context, *terminal) (err error) {
 	if err := p.settings.checkFiles(); err != nil {
+		return err
+	}
+	if p.renderer, err = p.settings.renderer(); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(p.settings.Data, 0o700); err != nil {
