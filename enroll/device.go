@@ -95,8 +95,23 @@ type Certificate struct {
 	Delivered time.Time // first complete read of the file; zero before
 	RevokedAt time.Time // zero unless revoked
 	Cause     Cause     // why it was revoked
+	Changed   Change    // what the drift watch noticed since it was issued; empty when nothing
 	DER       []byte    // nil while pending
 }
+
+// Change is how the directory departed from what a working certificate says. The
+// drift watch notices it.
+type Change string
+
+// The changes, gravest first. The first three end certificates, the others ask
+// for a new one.
+const (
+	AccountGone     Change = "gone"
+	AccountDisabled Change = "disabled"
+	AccountExpired  Change = "expired"
+	SIDChanged      Change = "sid"
+	UPNChanged      Change = "upn"
+)
 
 // Cause is why the portal revoked a certificate, finer than the reason code of
 // the CRL.
@@ -108,11 +123,15 @@ const (
 	Undelivered Cause = "undelivered" // nobody fetched the file in time; the key is gone
 	Replaced    Cause = "replaced"    // the person asked for a new file
 	Removed     Cause = "removed"     // the person removed the device
+	Left        Cause = "left"        // the person's account is switched off, run out or gone
 )
 
 // ReasonCode is the CRL reason of a cause (RFC 5280 section 5.3.1).
 func (c Cause) ReasonCode() int {
-	if c == Replaced {
+	switch c {
+	case Left:
+		return 3 // affiliationChanged
+	case Replaced:
 		return 4 // superseded
 	}
 	return 5 // cessationOfOperation

@@ -17,6 +17,10 @@ var (
 	// ErrCredentials says that name and password do not belong together. Wrong
 	// and unknown are the same error, in the same time.
 	ErrCredentials = errors.New("wrong username or password")
+
+	// ErrUnanswered says that a password was sent to the directory and no answer
+	// came. The directory may have counted it as wrong.
+	ErrUnanswered = errors.New("no answer to the password")
 )
 
 // Reason is why the portal refuses, as a key of the language catalogues
@@ -26,21 +30,26 @@ type Reason string
 // The reasons there are. Those of a form field are shown at the field, the
 // others on a page of their own.
 const (
-	NameEmpty     Reason = "name-empty"     // the device has no name
-	NameLong      Reason = "name-long"      // over MaxDeviceName characters
-	NameTaken     Reason = "name-taken"     // another working device is called so
-	PlatformBad   Reason = "platform"       // not a platform of the list
-	QuotaReached  Reason = "quota"          // Limit devices already work
-	NotAllowed    Reason = "not-allowed"    // not in the group that may enrol
-	Disabled      Reason = "disabled"       // the account is switched off
-	Expired       Reason = "expired"        // the account has run out
-	Locked        Reason = "locked"         // the directory locked the account
-	PasswordOld   Reason = "password-old"   // right password, but it has run out
-	NoUPN         Reason = "no-upn"         // the directory gives no UPN
-	NoSID         Reason = "no-sid"         // the directory gives no SID, and must
-	BadIdentity   Reason = "bad-identity"   // UPN, SID or mail cannot stand in a certificate
-	PausedSignIn  Reason = "paused"         // too many wrong passwords, until Until
-	AccountFormat Reason = "account-format" // an account of the built-in directory is not well formed
+	NameEmpty     Reason = "name-empty"        // the device has no name
+	NameLong      Reason = "name-long"         // over MaxDeviceName characters
+	NameTaken     Reason = "name-taken"        // another working device is called so
+	PlatformBad   Reason = "platform"          // not a platform of the list
+	QuotaReached  Reason = "quota"             // Limit devices already work
+	NotAllowed    Reason = "not-allowed"       // not in the group that may enrol
+	Disabled      Reason = "disabled"          // the account is switched off
+	Expired       Reason = "expired"           // the account has run out
+	Locked        Reason = "locked"            // the directory locked the account
+	PasswordOld   Reason = "password-old"      // right password, but it has run out
+	Restricted    Reason = "restricted"        // right password, but not from here or not at this hour
+	Protected     Reason = "protected"         // a certificate of this person would open the domain
+	UnknownPerson Reason = "unknown-person"    // the identity provider knows them, the directory does not
+	NoUPN         Reason = "no-upn"            // the directory gives no UPN
+	NoSID         Reason = "no-sid"            // the directory gives no SID, and must
+	BadIdentity   Reason = "bad-identity"      // UPN, SID or mail cannot stand in a certificate
+	Conflicting   Reason = "identity-conflict" // UPN or login could stand for somebody else; Value is the Conflict
+	PausedSignIn  Reason = "paused"            // too many wrong passwords, until Until
+	PausedAddress Reason = "paused-address"    // too many wrong passwords from this network, until Until
+	AccountFormat Reason = "account-format"    // an account of the built-in directory is not well formed
 )
 
 // Refusal is a no that a person can do something about. It is fit to print:
@@ -67,6 +76,7 @@ type Part string
 // The parts an Outage names.
 const (
 	PartDirectory Part = "directory"
+	PartProvider  Part = "identity-provider"
 	PartIssuer    Part = "issuer"
 	PartStore     Part = "store"
 )

@@ -148,8 +148,7 @@ func (r *Registrar) mayAdd(ctx context.Context, person PersonID) error {
 
 // prepare has the issuer fix and lint what will be signed.
 func (r *Registrar) prepare(p Person, key crypto.Signer) (*ca.Prepared, error) {
-	subject := ca.Subject{UPN: p.UPN, Mail: p.Mail, SID: p.SID}
-	prepared, err := r.c.Issuer.Prepare(r.c.Profile, subject, key.Public(), r.c.Now())
+	prepared, err := r.c.Issuer.Prepare(r.c.Profile, p.subject(), key.Public(), r.c.Now())
 	var bad *ca.SubjectError
 	if errors.As(err, &bad) {
 		r.c.Log.Warn("identity does not fit a certificate", "person", p.ID, "err", err)
@@ -168,7 +167,7 @@ func (r *Registrar) reservation(req Request, p Person, d Device, prepared *ca.Pr
 	}
 	return Reservation{
 		Serial: prepared.Serial(), Kind: KindUser, Profile: r.c.Profile.Name(),
-		Subject:   ca.Subject{UPN: p.UPN, Mail: p.Mail, SID: p.SID},
+		Subject:   p.subject(),
 		PublicKey: prepared.PublicKeyHash(),
 		NotBefore: prepared.NotBefore(), NotAfter: prepared.NotAfter(), Requested: now,
 		Person: p.ID, Device: d, NewDevice: req.Device == "",

@@ -3,6 +3,8 @@ package enroll
 import (
 	"context"
 	"slices"
+
+	"certportal/ca"
 )
 
 // PersonID is the directory's stable id of a person: the same under every
@@ -36,13 +38,53 @@ type Person struct {
 	Mail      string // may be empty
 	Name      string // display name, shown as it is
 	GivenName string // for "Anna's iPhone"; may be empty
+
+	EmployeeNumber string // may be empty
+	Department     string // may be empty
+
 	Roles     []Role
-	Disabled  bool
-	MayEnroll bool // is in the group that may have certificates
+	MayEnroll bool // is in a group that may have certificates
+
+	// Protected people may do more than read their own mail: a certificate of
+	// theirs opens the domain.
+	Protected bool
+
+	Disabled bool // the account is switched off
+	Expired  bool // the account's end has passed
+	Locked   bool // the directory locked the account after wrong passwords
+
+	// MailShared says that somebody else has this address too. It is then good
+	// for letters and not for a certificate.
+	MailShared bool
+
+	// Conflict says why the person's names could stand for somebody else; empty
+	// when they are unmistakable.
+	Conflict Conflict
 }
+
+// Conflict is a way in which one person's names could be taken for another's.
+type Conflict string
+
+// The conflicts there are (attack A5). The ledger keeps them: add, do not rename.
+const (
+	UPNTaken   Conflict = "upn-taken"    // another entry has this UPN, or one a domain controller takes for it
+	UPNIsLogin Conflict = "upn-is-login" // the UPN reads as another account's login name
+	UPNSuffix  Conflict = "upn-suffix"   // its suffix is not one the administrator allows
+	UPNForm    Conflict = "upn-form"     // it is not name@suffix
+)
 
 // Has reports whether the person holds the role.
 func (p Person) Has(r Role) bool { return r == Employee || slices.Contains(p.Roles, r) }
+
+// subject is what of the person stands in a certificate. An address that others
+// have too could be mapped to them.
+func (p Person) subject() ca.Subject {
+	s := ca.Subject{UPN: p.UPN, Mail: p.Mail, SID: p.SID}
+	if p.MailShared {
+		s.Mail = ""
+	}
+	return s
+}
 
 // highest is the role the ledger names for an act that needs none.
 func (p Person) highest() Role {
@@ -54,13 +96,21 @@ func (p Person) highest() Role {
 	return Employee
 }
 
+// Claim is what an identity provider says of somebody who signed in there. Empty
+// fields are unknown; a claim without both matches nobody.
+type Claim struct {
+	SID string // "S-1-5-21-…"
+	UPN string
+}
+
 // Directory says who people are. It is the only source of what stands in a
 // certificate.
 type Directory interface {
 	// Authenticate checks a password. It returns ErrCredentials for a wrong
 	// password and an unknown name alike and in the same time, a *Refusal where
 	// the password was right and the account still may not sign in, and any other
-	// error when the directory could not be asked.
+	// error when the directory could not be asked: ErrUnanswered among them when
+	// the password went out and no answer came.
 	Authenticate(ctx context.Context, login, password string) (Person, error)
 
 	// Person reads somebody afresh. It returns ErrNotFound when the directory
@@ -71,6 +121,11 @@ type Directory interface {
 	// among them. A name nobody has is given back in one spelling too, in the same
 	// time. Throttling keys on it.
 	Canonical(ctx context.Context, login string) (string, error)
+
+	// Match finds the one person a claim of an identity provider speaks of, read
+	// afresh. It returns ErrNotFound when there is nobody or more than one, and
+	// when SID and UPN of the claim are not of the same person.
+	Match(ctx context.Context, claim Claim) (Person, error)
 
 	// RequiresSID reports whether everybody in this directory has a SID, so that
 	// a missing one is a fault and not a fact.

@@ -5,6 +5,38 @@ import (
 	"errors"
 )
 
+// Rules say who may have a certificate, as far as an installation differs.
+type Rules struct {
+	RequireSID      bool // the directory knows a SID of everybody
+	EnrollProtected bool // protected people may enrol
+}
+
+// Judge says whether a person may have a certificate now: nil, or the *Refusal
+// that names the first thing in the way.
+func (r Rules) Judge(p Person) error {
+	switch {
+	case p.Disabled:
+		return &Refusal{Reason: Disabled}
+	case p.Expired:
+		return &Refusal{Reason: Expired}
+	case p.Locked:
+		return &Refusal{Reason: Locked}
+	case p.Conflict != "":
+		return &Refusal{Reason: Conflicting, Value: string(p.Conflict)}
+	case p.Protected && !r.EnrollProtected:
+		return &Refusal{Reason: Protected}
+	case !p.MayEnroll:
+		return &Refusal{Reason: NotAllowed}
+	case p.UPN == "":
+		return &Refusal{Reason: NoUPN}
+	case p.SID == "" && r.RequireSID:
+		// Without the SID a domain controller maps by name alone, which it
+		// refuses since September 2025 (KB5014754).
+		return &Refusal{Reason: NoSID}
+	}
+	return nil
+}
+
 // mayEnroll reads the person afresh and says whether they may have a certificate
 // now. It is asked at every issue, whatever was true at sign-in.
 func (r *Registrar) mayEnroll(ctx context.Context, id PersonID) (Person, error) {
@@ -16,17 +48,13 @@ func (r *Registrar) mayEnroll(ctx context.Context, id PersonID) (Person, error) 
 	if err != nil {
 		return Person{ID: id}, outage(PartDirectory, "reading person", err)
 	}
-	switch {
-	case p.Disabled:
-		return p, &Refusal{Reason: Disabled}
-	case !p.MayEnroll:
-		return p, &Refusal{Reason: NotAllowed}
-	case p.UPN == "":
-		return p, &Refusal{Reason: NoUPN}
-	case p.SID == "" && r.c.Directory.RequiresSID():
-		// Without the SID a domain controller maps by name alone, which it
-		// refuses since September 2025 (KB5014754).
-		return p, &Refusal{Reason: NoSID}
+	if p.Conflict != "" {
+		r.c.Log.Error("identity conflict: nothing is issued until the directory is mended",
+			"person", p.ID, "login", p.Login, "upn", p.UPN, "conflict", p.Conflict)
 	}
-	return p, nil
+	return p, r.rules().Judge(p)
+}
+
+func (r *Registrar) rules() Rules {
+	return Rules{RequireSID: r.c.Directory.RequiresSID(), EnrollProtected: r.c.EnrollProtected}
 }

@@ -29,6 +29,10 @@ type Config struct {
 	// person. Default 5.
 	Quota int
 
+	// EnrollProtected lets protected people enrol. Default: they are refused,
+	// because a phone that is lost with such a certificate is a lost domain.
+	EnrollProtected bool
+
 	// Revoked is called after certificates were revoked, so that the revocation
 	// list is renewed at once. It must not block. Optional.
 	Revoked func()

@@ -1,41 +1,52 @@
 package enroll
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"certportal/ledger"
 )
 
-// How many tries an account has before a pause, and how long both last. Behind a
-// directory that locks accounts the limit must stay below that of the directory.
+// How many wrong passwords bring a pause, and how long it and the window of
+// counting last, where no setting says otherwise. Three tries in fifteen minutes
+// stay below every lock that directories usually have; an office of many people
+// shares one address.
 const (
-	SignInTries  = 5
-	SignInWindow = 15 * time.Minute
+	SignInTries        = 3
+	SignInAddressTries = 100
+	SignInWindow       = 15 * time.Minute
 )
 
 // MaxCredential bounds name and password before anything is asked, in bytes.
 const MaxCredential = 1024
 
-// SignInConfig is what signing in needs; Now and Log are optional.
+// SignInConfig is what signing in needs. All but Directory, Attempts and Records
+// is optional.
 type SignInConfig struct {
 	Directory Directory
 	Attempts  Attempts
 	Records   interface {
 		Note(context.Context, ledger.Entry) error
 	}
-	Now func() time.Time // default time.Now
-	Log *slog.Logger     // default slog.Default()
+	Tries        int           // wrong passwords of one account in Window; default SignInTries
+	AddressTries int           // wrong passwords from one network in Window; default SignInAddressTries
+	Window       time.Duration // default SignInWindow
+	Now          func() time.Time
+	Log          *slog.Logger
 }
 
 // SignIn checks passwords, with a pause after too many wrong ones. The pause is
-// per account under all its spellings and comes before the directory's own lock.
+// per account under all its spellings and comes before the directory's own lock;
+// another is per network, for those who try one password on many accounts.
 type SignIn struct {
-	c SignInConfig
+	c       SignInConfig
+	account atomic.Pointer[limit]
 }
 
 // NewSignIn checks the configuration.
@@ -43,13 +54,21 @@ func NewSignIn(c SignInConfig) (*SignIn, error) {
 	if c.Directory == nil || c.Attempts == nil || c.Records == nil {
 		return nil, errors.New("sign-in: a required part is missing")
 	}
+	if c.Tries < 0 || c.AddressTries < 0 || c.Window < 0 {
+		return nil, errors.New("sign-in: a limit is negative")
+	}
+	c.Tries = cmp.Or(c.Tries, SignInTries)
+	c.AddressTries = cmp.Or(c.AddressTries, SignInAddressTries)
+	c.Window = cmp.Or(c.Window, SignInWindow)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	return &SignIn{c: c}, nil
+	s := &SignIn{c: c}
+	s.account.Store(&limit{c.Tries, c.Window})
+	return s, nil
 }
 
 // Wrong says that name and password do not belong together, and how many tries
@@ -63,46 +82,81 @@ func (w *Wrong) Error() string { return fmt.Sprintf("%v, %d tries left", ErrCred
 func (w *Wrong) Unwrap() error { return ErrCredentials }
 
 // Authenticate checks a password. It returns *Wrong, a *Refusal with PausedSignIn
-// or with what the directory says of an account whose password was right, or an
-// *Outage. An empty or blank password never reaches the directory, where it could
-// count as an anonymous success (RFC 4513 section 5.1.2).
+// or PausedAddress or with what the directory says of an account whose password
+// was right, or an *Outage. An empty or blank password never reaches the
+// directory, where it could count as an anonymous success (RFC 4513 section
+// 5.1.2).
 func (s *SignIn) Authenticate(ctx context.Context, login, password string, by By) (Person, error) {
 	login = strings.TrimSpace(login)
-	canonical, err := s.c.Directory.Canonical(ctx, clip(login))
+	visit, err := s.enter(ctx, login, by)
 	if err != nil {
-		return Person{}, outage(PartDirectory, "signing in", err)
-	}
-	key, now := "sign-in "+canonical, s.c.Now()
-	tries, err := s.c.Attempts.Try(ctx, key, SignInTries, SignInWindow, now)
-	if err != nil {
-		return Person{}, outage(PartStore, "counting tries", err)
-	}
-	if !tries.Allowed {
-		return Person{}, &Refusal{Reason: PausedSignIn, Until: tries.Until}
+		return Person{}, err
 	}
 	person, err := s.ask(ctx, login, password)
-	if errors.Is(err, ErrCredentials) {
-		s.note(ctx, by, person, ledger.SignInRefused, "credentials")
-		return Person{}, &Wrong{Left: tries.Left}
+	var refusal *Refusal
+	switch {
+	case errors.Is(err, ErrCredentials):
+		s.note(ctx, by, person, "credentials")
+		return Person{}, &Wrong{Left: visit.left}
+	case errors.As(err, &refusal):
+		// The password was right: nobody is guessing from this network.
+		s.note(ctx, by, person, string(refusal.Reason))
+		return Person{}, errors.Join(err, s.giveBack(ctx, visit.address))
+	case errors.Is(err, ErrUnanswered):
+		// The directory may still count it as wrong, and so does the portal: who
+		// makes the directory slow gets no tries for nothing.
+		return Person{}, outage(PartDirectory, "signing in", err)
+	case err != nil:
+		// The directory's fault is not a wrong password.
+		return Person{}, errors.Join(outage(PartDirectory, "signing in", err), s.giveBack(ctx, visit.address, visit.account))
+	}
+	if err := errors.Join(s.giveBack(ctx, visit.address), s.c.Attempts.Forgive(ctx, visit.account)); err != nil {
+		return Person{}, outage(PartStore, "forgetting tries", err)
+	}
+	return person, s.signedIn(ctx, by, person, "password")
+}
+
+// Assert lets in whom an identity provider vouches for. It returns a *Refusal
+// when the directory does not know them or they may not sign in, or an *Outage.
+func (s *SignIn) Assert(ctx context.Context, claim Claim, by By) (Person, error) {
+	person, err := s.c.Directory.Match(ctx, claim)
+	if errors.Is(err, ErrNotFound) {
+		err = &Refusal{Reason: UnknownPerson}
+	} else if err == nil {
+		err = maySignIn(person)
 	}
 	var refusal *Refusal
 	if errors.As(err, &refusal) {
-		s.note(ctx, by, person, ledger.SignInRefused, string(refusal.Reason))
+		s.note(ctx, by, person, string(refusal.Reason))
 		return Person{}, err
 	}
 	if err != nil {
-		// The directory's fault is not a wrong password.
-		return Person{}, errors.Join(outage(PartDirectory, "signing in", err), s.c.Attempts.GiveBack(ctx, key))
+		return Person{}, outage(PartDirectory, "matching claim", err)
 	}
-	if err := s.c.Attempts.Forgive(ctx, key); err != nil {
-		return Person{}, outage(PartStore, "forgetting tries", err)
+	return person, s.signedIn(ctx, by, person, "openid")
+}
+
+// maySignIn refuses whom the directory does not let in. A password is refused by
+// the directory itself; a claim of somebody else is not.
+func maySignIn(p Person) error {
+	switch {
+	case p.Disabled:
+		return &Refusal{Reason: Disabled}
+	case p.Expired:
+		return &Refusal{Reason: Expired}
+	case p.Locked:
+		return &Refusal{Reason: Locked}
 	}
-	// Being let in is an act: without its entry it does not happen.
-	by.Person, by.Role = person.ID, person.highest()
-	if err := s.c.Records.Note(ctx, by.entry(now, ledger.SignedIn)); err != nil {
-		return Person{}, outage(PartStore, "recording sign-in", err)
-	}
-	return person, nil
+	return nil
+}
+
+// signedIn records that somebody was let in. That is an act: without its entry
+// it does not happen.
+func (s *SignIn) signedIn(ctx context.Context, by By, p Person, method string) error {
+	by.Person, by.Role = p.ID, p.highest()
+	e := by.entry(s.c.Now(), ledger.SignedIn)
+	e.Detail = map[string]string{"method": method}
+	return outage(PartStore, "recording sign-in", s.c.Records.Note(ctx, e))
 }
 
 // SignedOut records that a person left.
@@ -120,9 +174,9 @@ func (s *SignIn) ask(ctx context.Context, login, password string) (Person, error
 
 // note records a refused try. What was typed as a name is not kept: people type
 // passwords there.
-func (s *SignIn) note(ctx context.Context, by By, p Person, action ledger.Action, reason string) {
+func (s *SignIn) note(ctx context.Context, by By, p Person, reason string) {
 	by.Person = p.ID
-	e := by.entry(s.c.Now(), action)
+	e := by.entry(s.c.Now(), ledger.SignInRefused)
 	e.Actor, e.Role = string(p.ID), ""
 	e.Detail = map[string]string{"reason": reason}
 	if err := s.c.Records.Note(ctx, e); err != nil {

@@ -3,6 +3,7 @@ package enroll_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync/atomic"
@@ -29,10 +30,10 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
-func TestSignInPausesAfterFiveTries(t *testing.T) {
+func TestSignInPausesAfterAFewTries(t *testing.T) {
 	h := newHouse(t)
 	spellings := []string{"anna", "ANNA", "corp\\anna", " Anna@Corp.example ", "anna@corp.example"}
-	for i, login := range spellings {
+	for i, login := range spellings[:enroll.SignInTries] {
 		_, err := h.signIn.Authenticate(t.Context(), login, "wrong", enroll.By{})
 		var wrong *enroll.Wrong
 		if !errors.As(err, &wrong) || !errors.Is(err, enroll.ErrCredentials) {
@@ -45,7 +46,7 @@ func TestSignInPausesAfterFiveTries(t *testing.T) {
 	_, err := h.signIn.Authenticate(t.Context(), "anna", password, enroll.By{})
 	var refusal *enroll.Refusal
 	if !errors.As(err, &refusal) || refusal.Reason != enroll.PausedSignIn || !refusal.Until.After(h.now()) {
-		t.Fatalf("sixth try: %v, want a pause", err)
+		t.Fatalf("one try more: %v, want a pause", err)
 	}
 	h.pass(enroll.SignInWindow + time.Second)
 	if _, err := h.signIn.Authenticate(t.Context(), "anna", password, enroll.By{}); err != nil {
@@ -65,6 +66,67 @@ func TestSignInRefusesTheDisabledOnlyWithTheRightPassword(t *testing.T) {
 	var refusal *enroll.Refusal
 	if !errors.As(err, &refusal) || refusal.Reason != enroll.Disabled {
 		t.Errorf("right password: %v, want it refused as disabled", err)
+	}
+}
+
+func TestA8_OneNetworkHasItsOwnLimit(t *testing.T) {
+	h := newHouse(t)
+	signIn := must[*enroll.SignIn](t)(enroll.NewSignIn(enroll.SignInConfig{
+		Directory: h.people, Attempts: h.db, Records: h.db, AddressTries: 4, Now: h.now,
+	}))
+	// One password on many names, from addresses of one customer's network.
+	for i := range 4 {
+		by := enroll.By{Address: fmt.Sprintf("2001:db8:1:2::%x", i)}
+		if _, err := signIn.Authenticate(t.Context(), fmt.Sprint("nobody", i), "Spring2026!", by); !errors.Is(err, enroll.ErrCredentials) {
+			t.Fatalf("try %d: %v, want it wrong", i+1, err)
+		}
+	}
+	_, err := signIn.Authenticate(t.Context(), "anna", password, enroll.By{Address: "2001:db8:1:2::ffff"})
+	var refusal *enroll.Refusal
+	if !errors.As(err, &refusal) || refusal.Reason != enroll.PausedAddress || !refusal.Until.After(h.now()) {
+		t.Errorf("from the same network: %v, want a pause", err)
+	}
+	for range 10 { // right passwords do not count
+		if _, err := signIn.Authenticate(t.Context(), "anna", password, enroll.By{Address: "2001:db8:1:3::1"}); err != nil {
+			t.Fatalf("from another network: %v", err)
+		}
+	}
+}
+
+func TestA8_StaysBelowTheDirectorysLock(t *testing.T) {
+	tests := []struct {
+		name      string
+		threshold int
+		want      int
+	}{
+		{"no lock", 0, enroll.SignInTries},
+		{"far away", 10, enroll.SignInTries},
+		{"at the limit", enroll.SignInTries, enroll.SignInTries - 1},
+		{"hair trigger", 1, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHouse(t)
+			if got := h.signIn.StayBelow(tt.threshold, time.Hour); got != tt.want {
+				t.Errorf("StayBelow(%d) = %d, want %d", tt.threshold, got, tt.want)
+			}
+			asked := 0
+			for range 2 * enroll.SignInTries {
+				_, err := h.signIn.Authenticate(t.Context(), "anna", "wrong", enroll.By{})
+				if errors.Is(err, enroll.ErrCredentials) {
+					asked++
+				}
+			}
+			if asked != tt.want {
+				t.Errorf("%d passwords were judged, want %d", asked, tt.want)
+			}
+			// A window as long as the directory's own.
+			h.pass(enroll.SignInWindow + time.Minute)
+			_, err := h.signIn.Authenticate(t.Context(), "anna", password, enroll.By{})
+			if paused := err != nil; paused != (tt.threshold > 0) {
+				t.Errorf("after %v: %v", enroll.SignInWindow, err)
+			}
+		})
 	}
 }
 
@@ -118,6 +180,60 @@ func TestF7_AnOutageIsNotAWrongPassword(t *testing.T) {
 	}
 	if _, err := h.signIn.Authenticate(t.Context(), "anna", password, enroll.By{}); err != nil {
 		t.Errorf("once the directory is back: %v", err)
+	}
+}
+
+func TestF7_SlowAnswersGiveNoTriesForNothing(t *testing.T) {
+	h := newHouse(t)
+	slow := &counting{Directory: h.people, err: fmt.Errorf("binding: %w", enroll.ErrUnanswered)}
+	signIn := h.signInOver(slow)
+	for range 3 * enroll.SignInTries {
+		if _, err := signIn.Authenticate(t.Context(), "anna", "guess", enroll.By{}); err == nil {
+			t.Fatal("signed in without an answer")
+		}
+	}
+	if got, want := slow.asked.Load(), int32(enroll.SignInTries); got != want {
+		t.Errorf("%d passwords went out, want %d", got, want)
+	}
+}
+
+func TestAssert(t *testing.T) {
+	h := newHouse(t)
+	bob := h.add("bob", "S-1-5-21-1004336348-1177238915-682003330-1102")
+	if err := h.people.SetDisabled(t.Context(), "bob", true, ledger.Entry{At: h.now()}); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name  string
+		claim enroll.Claim
+		want  enroll.PersonID
+		no    enroll.Reason
+	}{
+		{"by SID", enroll.Claim{SID: h.anna.SID}, h.anna.ID, ""},
+		{"by UPN in other case", enroll.Claim{UPN: "ANNA@corp.example"}, h.anna.ID, ""},
+		{"by both", enroll.Claim{SID: h.anna.SID, UPN: h.anna.UPN}, h.anna.ID, ""},
+		{"of two people", enroll.Claim{SID: h.anna.SID, UPN: bob.UPN}, "", enroll.UnknownPerson},
+		{"of nobody", enroll.Claim{UPN: "eve@elsewhere.example"}, "", enroll.UnknownPerson},
+		{"empty", enroll.Claim{}, "", enroll.UnknownPerson},
+		{"disabled", enroll.Claim{UPN: bob.UPN}, "", enroll.Disabled},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p, err := h.signIn.Assert(t.Context(), tt.claim, enroll.By{Address: "192.0.2.1"})
+			var refusal *enroll.Refusal
+			if tt.no != "" && (!errors.As(err, &refusal) || refusal.Reason != tt.no) || tt.no == "" && err != nil {
+				t.Fatalf("Assert: %v, want %q", err, tt.no)
+			}
+			if p.ID != tt.want {
+				t.Errorf("let in %q, want %q", p.ID, tt.want)
+			}
+			entries := h.checkLedger()
+			last := entries[len(entries)-1]
+			if tt.no == "" && (last.Action != ledger.SignedIn || last.Detail["method"] != "openid") ||
+				tt.no != "" && (last.Action != ledger.SignInRefused || last.Detail["reason"] != string(tt.no)) {
+				t.Errorf("last entry %+v", last)
+			}
+		})
 	}
 }
 

@@ -31,6 +31,10 @@ const (
 	CertificateReserved Action = "certificate.reserved"
 	CertificateIssued   Action = "certificate.issued"
 	CertificateRevoked  Action = "certificate.revoked"
+	CertificateMarked   Action = "certificate.marked"   // the directory departed from what it says
+	CertificateUnmarked Action = "certificate.unmarked" // and came back
+	WatchStopped        Action = "watch.stopped"        // the drift watch saw too much change, or no directory
+	WatchResumed        Action = "watch.resumed"
 	DeviceRemoved       Action = "device.removed" // one that held no certificate to revoke
 	RequestRejected     Action = "request.rejected"
 	PickupRead          Action = "pickup.read"

@@ -91,7 +91,7 @@ func TestSignInRefused(t *testing.T) {
 func TestSignInPauses(t *testing.T) {
 	p := newPortal(t)
 	b := p.browser(iPhone)
-	for i, spelling := range []string{"anna", "ANNA", " Anna", `EXAMPLE\anna`, "Anna"} {
+	for i, spelling := range []string{"anna", " ANNA", `EXAMPLE\anna`} {
 		if got := b.post("/login", "username", spelling, "password", "wrong"); got.status != 401 {
 			t.Errorf("try %d: got %d, want 401", i+1, got.status)
 		}

@@ -1,0 +1,97 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// limit is a number of tries in a window.
+type limit struct {
+	tries  int
+	window time.Duration
+}
+
+// StayBelow keeps the tries of an account below the number at which the directory
+// itself locks it, counted over the directory's own window when that is longer
+// (AD: lockoutThreshold, lockOutObservationWindow). A threshold of 0 means that the
+// directory locks nobody. It returns the tries that are allowed now; with a
+// threshold of 1 that is one, which nobody can stay below.
+func (s *SignIn) StayBelow(threshold int, window time.Duration) int {
+	now := limit{s.c.Tries, s.c.Window}
+	if threshold > 0 {
+		now = limit{max(1, min(s.c.Tries, threshold-1)), max(s.c.Window, window)}
+	}
+	s.account.Store(&now)
+	return now.tries
+}
+
+// visit is a try that was counted: under which keys, and how many are left.
+type visit struct {
+	address, account string
+	left             int
+}
+
+// enter counts a try before it is made, of the network and of the account.
+func (s *SignIn) enter(ctx context.Context, login string, by By) (visit, error) {
+	now := s.c.Now()
+	v := visit{address: networkKey(by.Address)}
+	if v.address != "" {
+		if _, err := s.try(ctx, v.address, limit{s.c.AddressTries, s.c.Window}, now, PausedAddress); err != nil {
+			return v, err
+		}
+	}
+	canonical, err := s.c.Directory.Canonical(ctx, clip(login))
+	if err != nil {
+		return v, errors.Join(outage(PartDirectory, "signing in", err), s.giveBack(ctx, v.address))
+	}
+	v.account = "sign-in " + canonical
+	tries, err := s.try(ctx, v.account, *s.account.Load(), now, PausedSignIn)
+	if err != nil {
+		// No password was judged.
+		return v, errors.Join(err, s.giveBack(ctx, v.address))
+	}
+	v.left = tries.Left
+	return v, nil
+}
+
+func (s *SignIn) try(ctx context.Context, key string, l limit, now time.Time, paused Reason) (Tries, error) {
+	tries, err := s.c.Attempts.Try(ctx, key, l.tries, l.window, now)
+	if err != nil {
+		return tries, outage(PartStore, "counting tries", err)
+	}
+	if !tries.Allowed {
+		return tries, &Refusal{Reason: paused, Until: tries.Until}
+	}
+	return tries, nil
+}
+
+// giveBack takes back tries that were not wrong passwords.
+func (s *SignIn) giveBack(ctx context.Context, keys ...string) error {
+	for _, key := range keys {
+		if key == "" {
+			continue
+		}
+		if err := s.c.Attempts.GiveBack(ctx, key); err != nil {
+			return outage(PartStore, "giving back a try", err)
+		}
+	}
+	return nil
+}
+
+// networkKey is what tries from an address count under: the address, or the /64
+// of an IPv6 address, which is what one customer gets (RFC 6177).
+func networkKey(address string) string {
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		return ""
+	}
+	a = a.Unmap().WithZone("")
+	bits := a.BitLen()
+	if a.Is6() {
+		bits = 64
+	}
+	network, _ := a.Prefix(bits) // fits the address by construction
+	return "address " + network.String()
+}
