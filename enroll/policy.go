@@ -9,6 +9,10 @@ import (
 type Rules struct {
 	RequireSID      bool // the directory knows a SID of everybody
 	EnrollProtected bool // protected people may enrol
+
+	// EnrollGroup is what people call the group that may enrol; it stands in the
+	// refusal of those who are not in it. Optional.
+	EnrollGroup string
 }
 
 // Judge says whether a person may have a certificate now: nil, or the *Refusal
@@ -26,7 +30,7 @@ func (r Rules) Judge(p Person) error {
 	case p.Protected && !r.EnrollProtected:
 		return &Refusal{Reason: Protected}
 	case !p.MayEnroll:
-		return &Refusal{Reason: NotAllowed}
+		return &Refusal{Reason: NotAllowed, Value: r.EnrollGroup}
 	case p.UPN == "":
 		return &Refusal{Reason: NoUPN}
 	case p.SID == "" && r.RequireSID:
@@ -52,9 +56,5 @@ func (r *Registrar) mayEnroll(ctx context.Context, id PersonID) (Person, error) 
 		r.c.Log.Error("identity conflict: nothing is issued until the directory is mended",
 			"person", p.ID, "login", p.Login, "upn", p.UPN, "conflict", p.Conflict)
 	}
-	return p, r.rules().Judge(p)
-}
-
-func (r *Registrar) rules() Rules {
-	return Rules{RequireSID: r.c.Directory.RequiresSID(), EnrollProtected: r.c.EnrollProtected}
+	return p, r.rules.Judge(p)
 }

@@ -33,6 +33,9 @@ type Config struct {
 	// because a phone that is lost with such a certificate is a lost domain.
 	EnrollProtected bool
 
+	// EnrollGroup is what people call the group that may enrol. Optional.
+	EnrollGroup string
+
 	// Revoked is called after certificates were revoked, so that the revocation
 	// list is renewed at once. It must not block. Optional.
 	Revoked func()
@@ -45,6 +48,7 @@ type Config struct {
 // signed and seals the result. It is the only way to a certificate.
 type Registrar struct {
 	c     Config
+	rules Rules
 	turns turnstile
 }
 
@@ -75,7 +79,9 @@ func New(c Config) (*Registrar, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	return &Registrar{c: c}, nil
+	return &Registrar{c: c, rules: Rules{
+		RequireSID: c.Directory.RequiresSID(), EnrollProtected: c.EnrollProtected, EnrollGroup: c.EnrollGroup,
+	}}, nil
 }
 
 // Quota is the number of devices a person may have working at the same time.

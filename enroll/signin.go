@@ -23,6 +23,10 @@ const (
 	SignInWindow       = 15 * time.Minute
 )
 
+// SignInTimeout is how long the directory may take over a whole sign-in where no
+// setting says otherwise.
+const SignInTimeout = 5 * time.Second
+
 // MaxCredential bounds name and password before anything is asked, in bytes.
 const MaxCredential = 1024
 
@@ -37,6 +41,7 @@ type SignInConfig struct {
 	Tries        int           // wrong passwords of one account in Window; default SignInTries
 	AddressTries int           // wrong passwords from one network in Window; default SignInAddressTries
 	Window       time.Duration // default SignInWindow
+	Timeout      time.Duration // for all questions to the directory together; default SignInTimeout
 	Now          func() time.Time
 	Log          *slog.Logger
 }
@@ -54,12 +59,13 @@ func NewSignIn(c SignInConfig) (*SignIn, error) {
 	if c.Directory == nil || c.Attempts == nil || c.Records == nil {
 		return nil, errors.New("sign-in: a required part is missing")
 	}
-	if c.Tries < 0 || c.AddressTries < 0 || c.Window < 0 {
+	if c.Tries < 0 || c.AddressTries < 0 || c.Window < 0 || c.Timeout < 0 {
 		return nil, errors.New("sign-in: a limit is negative")
 	}
 	c.Tries = cmp.Or(c.Tries, SignInTries)
 	c.AddressTries = cmp.Or(c.AddressTries, SignInAddressTries)
 	c.Window = cmp.Or(c.Window, SignInWindow)
+	c.Timeout = cmp.Or(c.Timeout, SignInTimeout)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -88,11 +94,13 @@ func (w *Wrong) Unwrap() error { return ErrCredentials }
 // 5.1.2).
 func (s *SignIn) Authenticate(ctx context.Context, login, password string, by By) (Person, error) {
 	login = strings.TrimSpace(login)
-	visit, err := s.enter(ctx, login, by)
+	asking, cancel := context.WithTimeout(ctx, s.c.Timeout)
+	defer cancel()
+	visit, err := s.enter(ctx, asking, login, by)
 	if err != nil {
 		return Person{}, err
 	}
-	person, err := s.ask(ctx, login, password)
+	person, err := s.ask(asking, login, password)
 	var refusal *Refusal
 	switch {
 	case errors.Is(err, ErrCredentials):
@@ -119,7 +127,9 @@ func (s *SignIn) Authenticate(ctx context.Context, login, password string, by By
 // Assert lets in whom an identity provider vouches for. It returns a *Refusal
 // when the directory does not know them or they may not sign in, or an *Outage.
 func (s *SignIn) Assert(ctx context.Context, claim Claim, by By) (Person, error) {
-	person, err := s.c.Directory.Match(ctx, claim)
+	asking, cancel := context.WithTimeout(ctx, s.c.Timeout)
+	defer cancel()
+	person, err := s.c.Directory.Match(asking, claim)
 	if errors.Is(err, ErrNotFound) {
 		err = &Refusal{Reason: UnknownPerson}
 	} else if err == nil {

@@ -33,8 +33,9 @@ type visit struct {
 	left             int
 }
 
-// enter counts a try before it is made, of the network and of the account.
-func (s *SignIn) enter(ctx context.Context, login string, by By) (visit, error) {
+// enter counts a try before it is made, of the network and of the account. The
+// directory is asked under a context of its own, which ends sooner.
+func (s *SignIn) enter(ctx, asking context.Context, login string, by By) (visit, error) {
 	now := s.c.Now()
 	v := visit{address: networkKey(by.Address)}
 	if v.address != "" {
@@ -42,7 +43,7 @@ func (s *SignIn) enter(ctx context.Context, login string, by By) (visit, error) 
 			return v, err
 		}
 	}
-	canonical, err := s.c.Directory.Canonical(ctx, clip(login))
+	canonical, err := s.c.Directory.Canonical(asking, clip(login))
 	if err != nil {
 		return v, errors.Join(outage(PartDirectory, "signing in", err), s.giveBack(ctx, v.address))
 	}
