@@ -13,8 +13,13 @@ import (
 const (
 	deviceColumns      = `d.id, d.person, d.name, d.platform, d.created_at, d.removed_at`
 	certificateColumns = `c.serial, c.status, c.kind, c.upn, c.sid, c.not_before, c.not_after, c.requested_at,
-		c.delivered_at, c.revoked_at, c.cause, c.der`
+		c.delivered_at, c.revoked_at, c.cause, ` + gravestMark + `, c.der`
 )
+
+// gravestMark is the change a certificate c is marked with, the gravest where
+// there are several.
+const gravestMark = `(SELECT m.change FROM marks m WHERE m.serial = c.serial ORDER BY CASE m.change
+		WHEN 'gone' THEN 1 WHEN 'disabled' THEN 2 WHEN 'expired' THEN 3 WHEN 'sid' THEN 4 ELSE 5 END LIMIT 1)`
 
 // newestCertificate picks the newest certificate that device d got, and where
 // there is none the one that is being issued. An attempt that came to nothing is
@@ -42,14 +47,14 @@ func (r *deviceRow) value() enroll.Device {
 
 // certificateRow may be all NULL, where a device has no certificate.
 type certificateRow struct {
-	serial, status, kind, upn, sid, cause                    sql.NullString
+	serial, status, kind, upn, sid, cause, changed           sql.NullString
 	notBefore, notAfter, requested, delivered, revokedMoment sql.NullInt64
 	der                                                      []byte
 }
 
 func (r *certificateRow) fields() []any {
 	return []any{&r.serial, &r.status, &r.kind, &r.upn, &r.sid, &r.notBefore, &r.notAfter, &r.requested,
-		&r.delivered, &r.revokedMoment, &r.cause, &r.der}
+		&r.delivered, &r.revokedMoment, &r.cause, &r.changed, &r.der}
 }
 
 func (r *certificateRow) value() (enroll.Certificate, error) {
@@ -72,6 +77,7 @@ func (r *certificateRow) value() (enroll.Certificate, error) {
 		Delivered: timeOf(r.delivered),
 		RevokedAt: timeOf(r.revokedMoment),
 		Cause:     enroll.Cause(r.cause.String),
+		Changed:   enroll.Change(r.changed.String),
 		DER:       r.der,
 	}, nil
 }

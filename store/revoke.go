@@ -147,8 +147,8 @@ func (t *tx) live(ctx context.Context, serial ca.Serial) (bool, error) {
 	return n == 1, nil
 }
 
-// end revokes one certificate and wipes its pickup. The returned entry is made
-// from base and tells which one, of whom and why.
+// end revokes one certificate, wipes its pickup and drops its marks. The returned
+// entry is made from base and tells which one, of whom and why.
 func (t *tx) end(ctx context.Context, serial ca.Serial, cause enroll.Cause, at time.Time, base ledger.Entry) (ledger.Entry, error) {
 	var upn string
 	var device, person sql.NullString
@@ -162,6 +162,9 @@ func (t *tx) end(ctx context.Context, serial ca.Serial, cause enroll.Cause, at t
 	_, err = t.exec(ctx, "UPDATE pickups SET sealed_key = NULL, sealed_password = NULL WHERE serial = $1", serial.String())
 	if err != nil {
 		return base, fmt.Errorf("wiping pickup of %s: %w", serial, err)
+	}
+	if _, err := t.exec(ctx, "DELETE FROM marks WHERE serial = $1", serial.String()); err != nil {
+		return base, fmt.Errorf("dropping marks of %s: %w", serial, err)
 	}
 	entry := base
 	entry.Object = serial.String()

@@ -139,12 +139,23 @@ func checkJournal(ctx context.Context, db *sql.DB) error {
 
 // migrateFile has connections of its own, which wait longer.
 func migrateFile(ctx context.Context, path string) error {
-	db, err := openFile(ctx, path, false, migrationBusyTimeout)
+	db, err := openNew(ctx, path)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	return migrateSQLite(ctx, db)
+}
+
+// openNew opens a file that may be empty. Of several programs that give it its
+// journal at the same time, SQLite refuses all but one, without waiting.
+func openNew(ctx context.Context, path string) (*sql.DB, error) {
+	for try := 1; ; try++ {
+		db, err := openFile(ctx, path, false, migrationBusyTimeout)
+		if err == nil || try == maxTransactionTries || !(sqliteEngine{}).retryable(err) || !pause(ctx, try) {
+			return db, err
+		}
+	}
 }
 
 func migrateSQLite(ctx context.Context, db *sql.DB) error {
@@ -156,9 +167,14 @@ func migrateSQLite(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	// Two programs that meet a new file both try. One of them finds the tables
-	// of the other, rolls back, and sees at the second try that all is done.
-	if err = migrate(ctx, provider); err != nil && !errors.Is(err, ErrSchemaNewer) && ctx.Err() == nil {
+	// Two programs that meet an old file both try. One of them finds the tables of
+	// the other, rolls back, and sees at the next try that the step is done; so it
+	// may go at every step.
+	err = migrate(ctx, provider)
+	for range provider.ListSources() {
+		if err == nil || errors.Is(err, ErrSchemaNewer) || ctx.Err() != nil {
+			break
+		}
 		err = migrate(ctx, provider)
 	}
 	return err

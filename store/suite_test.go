@@ -11,6 +11,7 @@ import (
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite"
 
+	"certportal/drift"
 	"certportal/enroll"
 	"certportal/internal/pgtest"
 	"certportal/revocation"
@@ -23,6 +24,7 @@ var (
 	_ enroll.Pickups   = (*store.DB)(nil)
 	_ enroll.Attempts  = (*store.DB)(nil)
 	_ revocation.Lists = (*store.DB)(nil)
+	_ drift.Records    = (*store.DB)(nil)
 )
 
 // postgres is started by the first test that needs it.

@@ -1,0 +1,8 @@
+package drift
+
+import "time"
+
+// Rest is the time until the next pass, with chance in the caller's hand.
+func (w *Watch) Rest(r Report, err error, chance float64) time.Duration {
+	return w.rest(r, err, chance)
+}

@@ -1,0 +1,79 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"certportal/ca"
+	"certportal/drift"
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// Depart ends all certificates of somebody whose account ended, those under way
+// included, for good, and returns their serials. It does nothing when no mark of
+// an account stands, or none that began at Due or before: another watch was
+// quicker, or saw the person come back. The details cause, upn, device and since
+// are added to the entries.
+func (db *DB) Depart(ctx context.Context, d drift.Departure) ([]ca.Serial, error) {
+	var ended []ca.Serial
+	err := db.writeWithin(ctx, workWithin, "ending certificates of "+string(d.Person), func(ctx context.Context, t *tx) error {
+		ended = nil
+		if err := t.lockPerson(ctx, d.Person); err != nil {
+			return err
+		}
+		since, err := t.accountMarked(ctx, d.Person, d.At)
+		if err != nil || since.IsZero() || since.After(d.Due) {
+			return err
+		}
+		if ended, err = t.heldBy(ctx, d.Person, d.At); err != nil {
+			return err
+		}
+		base := d.Entry
+		base.Action = ledger.CertificateRevoked
+		base.Detail = detailed(base.Detail, "since", since.Format(time.RFC3339))
+		var entries []ledger.Entry
+		for _, serial := range ended {
+			entry, err := t.end(ctx, serial, enroll.Left, d.At, base)
+			if err != nil {
+				return err
+			}
+			entries = append(entries, entry)
+		}
+		if err := t.departed(ctx, d, since); err != nil {
+			return err
+		}
+		return t.append(ctx, entries...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ended, nil
+}
+
+// heldBy lists what a person has that works or may come to work, in the order of
+// row locks.
+func (t *tx) heldBy(ctx context.Context, person enroll.PersonID, now time.Time) ([]ca.Serial, error) {
+	var serials []ca.Serial
+	err := t.all(ctx, `SELECT serial FROM certificates
+		WHERE person = $1 AND revoked_at IS NULL AND not_after > $2 AND kind = 'user' ORDER BY serial`,
+		[]any{string(person), now.UnixMilli()}, func(rows *sql.Rows) error { return scanSerial(rows, &serials) })
+	if err != nil {
+		return nil, fmt.Errorf("listing certificates: %w", err)
+	}
+	return inOrder(serials), nil
+}
+
+// departed remembers that the watch ended what somebody had, and signs them out:
+// they may have come in again since the first mark.
+func (t *tx) departed(ctx context.Context, d drift.Departure, since time.Time) error {
+	_, err := t.exec(ctx, `INSERT INTO departures (person, since, ended_at) VALUES ($1, $2, $3)
+		ON CONFLICT (person) DO UPDATE SET since = excluded.since, ended_at = excluded.ended_at`,
+		string(d.Person), since.UnixMilli(), d.At.UnixMilli())
+	if err != nil {
+		return fmt.Errorf("recording departure: %w", err)
+	}
+	return t.endSessions(ctx, d.Person)
+}

@@ -1,0 +1,187 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"certportal/ca"
+	"certportal/drift"
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// accountMarks is the condition of marks m that say that an account ended.
+const accountMarks = `m.change IN ('gone', 'disabled', 'expired')`
+
+// Mark brings the marks of a person's certificates to what the drift watch read,
+// under the person's lock, and returns how many it set and removed; each has its
+// ledger entry. Certificates that ended meanwhile are left alone. A mark of an
+// account begins when the first one did that the person has, and the first one
+// ends the person's sessions.
+func (db *DB) Mark(ctx context.Context, m drift.Marking) (set, removed int, err error) {
+	err = db.writeWithin(ctx, workWithin, "marking certificates of "+string(m.Person), func(ctx context.Context, t *tx) error {
+		set, removed = 0, 0
+		if err := t.lockPerson(ctx, m.Person); err != nil {
+			return err
+		}
+		began, err := t.accountMarked(ctx, m.Person, m.At)
+		if err != nil {
+			return err
+		}
+		var entries []ledger.Entry
+		for _, c := range bySerial(m.Certificates) {
+			more, err := t.remark(ctx, c, began, m)
+			if err != nil {
+				return err
+			}
+			entries = append(entries, more...)
+		}
+		ended := false
+		for _, e := range entries {
+			if e.Action == ledger.CertificateUnmarked {
+				removed++
+				continue
+			}
+			set++
+			ended = ended || drift.Ends(enroll.Change(e.Detail["change"]))
+		}
+		if ended && began.IsZero() {
+			if err := t.endSessions(ctx, m.Person); err != nil {
+				return err
+			}
+		}
+		return t.append(ctx, entries...)
+	})
+	return set, removed, err
+}
+
+// bySerial sorts a copy: everybody takes row locks in the same order.
+func bySerial(certificates []drift.Certificate) []drift.Certificate {
+	return slices.SortedFunc(slices.Values(certificates), func(a, b drift.Certificate) int { return a.Serial.Compare(b.Serial) })
+}
+
+// accountMarked gives the beginning of the first mark that says that the
+// person's account ended; the zero time when none stands. Marks of certificates
+// past their end are on their way out.
+func (t *tx) accountMarked(ctx context.Context, person enroll.PersonID, now time.Time) (time.Time, error) {
+	var since sql.NullInt64
+	err := t.one(ctx, `SELECT min(m.since) FROM marks m JOIN certificates c ON c.serial = m.serial
+		WHERE c.person = $1 AND c.not_after > $2 AND `+accountMarks, []any{string(person), now.UnixMilli()}, &since)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("reading marks: %w", err)
+	}
+	return timeOf(since), nil
+}
+
+// remark brings the marks of one certificate to those that are to stand, and
+// returns the entries that tell so. An account's mark that another one replaces
+// goes without an entry: it did not come back.
+func (t *tx) remark(ctx context.Context, c drift.Certificate, began time.Time, m drift.Marking) ([]ledger.Entry, error) {
+	base, err := t.markEntry(ctx, c.Serial, m.Entry)
+	if errors.Is(err, enroll.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	standing, err := t.marks(ctx, c.Serial)
+	if err != nil {
+		return nil, err
+	}
+	var entries []ledger.Entry
+	stillEnded := false
+	for _, wanted := range c.Marks {
+		stillEnded = stillEnded || drift.Ends(wanted.Change)
+		since, found := standing[wanted.Change]
+		delete(standing, wanted.Change)
+		if found && !since.After(m.At) {
+			continue
+		}
+		if err := t.setMark(ctx, c.Serial, wanted.Change, beginning(wanted.Change, began, m.At)); err != nil {
+			return nil, err
+		}
+		if !found {
+			entries = append(entries, about(base, ledger.CertificateMarked, wanted.Change))
+		}
+	}
+	for change := range standing {
+		_, err := t.exec(ctx, "DELETE FROM marks WHERE serial = $1 AND change = $2", c.Serial.String(), string(change))
+		if err != nil {
+			return nil, fmt.Errorf("removing mark of %s: %w", c.Serial, err)
+		}
+		if !drift.Ends(change) || !stillEnded {
+			entries = append(entries, about(base, ledger.CertificateUnmarked, change))
+		}
+	}
+	return entries, nil
+}
+
+// beginning is when a mark begins that is set now: with the account's first one,
+// unless a clock that was wrong dated that one.
+func beginning(change enroll.Change, began, now time.Time) time.Time {
+	if drift.Ends(change) && !began.IsZero() && began.Before(now) {
+		return began
+	}
+	return now
+}
+
+// markEntry makes what the entries about a certificate's marks share. Without a
+// working certificate the error wraps enroll.ErrNotFound.
+func (t *tx) markEntry(ctx context.Context, serial ca.Serial, base ledger.Entry) (ledger.Entry, error) {
+	var upn, sid string
+	var person, device sql.NullString
+	err := t.one(ctx, `SELECT upn, sid, person, device_id FROM certificates
+		WHERE serial = $1 AND der IS NOT NULL AND revoked_at IS NULL`, []any{serial.String()}, &upn, &sid, &person, &device)
+	if err != nil {
+		return base, fmt.Errorf("finding certificate %s: %w", serial, err)
+	}
+	base.Object, base.Person = serial.String(), person.String
+	base.Detail = detailed(base.Detail, "upn", upn, "sid", sid, "device", device.String)
+	return base, nil
+}
+
+func about(base ledger.Entry, action ledger.Action, change enroll.Change) ledger.Entry {
+	base.Action = action
+	base.Detail = detailed(base.Detail, "change", string(change))
+	return base
+}
+
+// marks reads what a certificate is marked with, and since when.
+func (t *tx) marks(ctx context.Context, serial ca.Serial) (map[enroll.Change]time.Time, error) {
+	standing := make(map[enroll.Change]time.Time)
+	err := t.all(ctx, "SELECT change, since FROM marks WHERE serial = $1", []any{serial.String()},
+		func(rows *sql.Rows) error {
+			var change enroll.Change
+			var since sql.NullInt64
+			err := rows.Scan(&change, &since)
+			standing[change] = timeOf(since)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("reading marks of %s: %w", serial, err)
+	}
+	return standing, nil
+}
+
+func (t *tx) setMark(ctx context.Context, serial ca.Serial, change enroll.Change, since time.Time) error {
+	_, err := t.exec(ctx, `INSERT INTO marks (serial, change, since) VALUES ($1, $2, $3)
+		ON CONFLICT (serial, change) DO UPDATE SET since = excluded.since`,
+		serial.String(), string(change), since.UnixMilli())
+	if err != nil {
+		return fmt.Errorf("marking %s: %w", serial, err)
+	}
+	return nil
+}
+
+// endSessions ends all sessions of a person.
+func (t *tx) endSessions(ctx context.Context, person enroll.PersonID) error {
+	_, err := t.exec(ctx, "UPDATE sessions SET ended = $2, data = NULL WHERE person = $1 AND NOT ended", string(person), true)
+	if err != nil {
+		return fmt.Errorf("ending sessions: %w", err)
+	}
+	return nil
+}

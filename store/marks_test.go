@@ -1,0 +1,263 @@
+package store_test
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"certportal/ca"
+	"certportal/drift"
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+const grace = 10 * time.Minute
+
+// marking asks that the certificates bear exactly these marks.
+func marking(at time.Time, changes []enroll.Change, certificates ...enrolment) drift.Marking {
+	m := drift.Marking{
+		Person: certificates[0].reservation.Person, At: at,
+		Entry: ledger.Entry{At: at, Actor: "system", Role: "system"},
+	}
+	for _, e := range certificates {
+		c := drift.Certificate{Serial: e.serial()}
+		for _, change := range changes {
+			c.Marks = append(c.Marks, drift.Mark{Change: change})
+		}
+		m.Certificates = append(m.Certificates, c)
+	}
+	return m
+}
+
+// mark marks and compares how many marks came and went.
+func mark(t testing.TB, db drift.Records, m drift.Marking, wantSet, wantRemoved int) {
+	t.Helper()
+	set, removed, err := db.Mark(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "marks set", set, wantSet)
+	equal(t, "marks removed", removed, wantRemoved)
+}
+
+func departure(at time.Time) drift.Departure {
+	return drift.Departure{
+		Person: anna, At: at, Due: at.Add(-grace), Entry: ledger.Entry{At: at, Actor: "system", Role: "system"},
+	}
+}
+
+func changes(list ...enroll.Change) []enroll.Change { return list }
+
+// superseded makes a certificate one that a newer one replaced and that works
+// until its end.
+func superseded(t testing.TB, db *fixture, e enrolment) {
+	t.Helper()
+	if _, err := db.plain.Exec("UPDATE certificates SET status = 'superseded' WHERE serial = $1", e.serial().String()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestMarksComeAndGoWithTheirEntries(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		e := issue(t, db, request(t, anna, "iPhone"))
+		equal(t, "unmarked", newest(t, db, e).Changed, "")
+		steps := []struct {
+			name         string
+			changes      []enroll.Change
+			set, removed int
+			shown        enroll.Change
+			entries      string
+		}{
+			{"UPN", changes(enroll.UPNChanged), 1, 0, enroll.UPNChanged, "[certificate.marked]"},
+			{"again", changes(enroll.UPNChanged), 0, 0, enroll.UPNChanged, "[]"},
+			{"gravest first", changes(enroll.UPNChanged, enroll.SIDChanged), 1, 0, enroll.SIDChanged, "[certificate.marked]"},
+			{"account", changes(enroll.UPNChanged, enroll.AccountExpired), 1, 1, enroll.AccountExpired, "[certificate.marked certificate.unmarked]"},
+			{"one account change for another", changes(enroll.UPNChanged, enroll.AccountGone), 1, 0, enroll.AccountGone, "[certificate.marked]"},
+			{"disabled", changes(enroll.AccountDisabled), 1, 1, enroll.AccountDisabled, "[certificate.marked certificate.unmarked]"},
+			{"none", nil, 0, 1, "", "[certificate.unmarked]"},
+			{"none again", nil, 0, 0, "", "[]"},
+		}
+		before := len(entries(t, db))
+		for i, s := range steps {
+			t.Run(s.name, func(t *testing.T) {
+				mark(t, db, marking(noon.Add(time.Duration(i)*time.Minute), s.changes, e), s.set, s.removed)
+				equal(t, "shown", newest(t, db, e).Changed, s.shown)
+				log := entries(t, db)
+				equal(t, "entries", actions(log[before:]), s.entries)
+				before = len(log)
+			})
+		}
+		first := entries(t, db)[2]
+		equal(t, "object", first.Object, e.serial().String())
+		equal(t, "person", first.Person, string(anna))
+		equal(t, "actor", first.Actor, "system")
+		equal(t, "change", first.Detail["change"], "upn")
+		equal(t, "upn", first.Detail["upn"], "anna@corp.example")
+		equal(t, "device", first.Detail["device"], string(e.device()))
+	})
+}
+
+func TestMarksBeginOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		phone, tablet := issue(t, db, request(t, anna, "iPhone")), issue(t, db, request(t, anna, "iPad"))
+		since := func(e enrolment, change enroll.Change) string {
+			t.Helper()
+			for _, c := range must[[]drift.Holder](t)(db.Holders(t.Context(), noon, "", 10))[0].Certificates {
+				for _, m := range c.Marks {
+					if c.Serial == e.serial() && m.Change == change {
+						return m.Since.Format(time.TimeOnly)
+					}
+				}
+			}
+			return ""
+		}
+		mark(t, db, marking(noon, changes(enroll.AccountDisabled, enroll.UPNChanged), phone), 2, 0)
+		mark(t, db, marking(noon.Add(time.Minute), changes(enroll.AccountGone, enroll.UPNChanged), phone, tablet), 3, 0)
+		equal(t, "what replaces keeps the beginning", since(phone, enroll.AccountGone), "12:00:00")
+		equal(t, "another certificate shares it", since(tablet, enroll.AccountGone), "12:00:00")
+		equal(t, "a name that stays", since(phone, enroll.UPNChanged), "12:00:00")
+		equal(t, "a name of another certificate", since(tablet, enroll.UPNChanged), "12:01:00")
+
+		before := len(entries(t, db))
+		mark(t, db, marking(noon.Add(-time.Hour), changes(enroll.AccountGone, enroll.UPNChanged), phone, tablet), 0, 0)
+		equal(t, "after the clock was set back", since(phone, enroll.AccountGone), "11:00:00")
+		equal(t, "a name then", since(tablet, enroll.UPNChanged), "11:00:00")
+		equal(t, "entries", len(entries(t, db)), before)
+	})
+}
+
+func TestMarksGoWithTheirCertificate(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		ctx := t.Context()
+		revoked, lasting := issue(t, db, request(t, anna, "iPhone")), issue(t, db, request(t, anna, "iPad"))
+		mark(t, db, marking(noon, changes(enroll.SIDChanged), revoked, lasting), 2, 0)
+		revoke(t, db, enroll.Removed, noon, revoked.serial())
+		equal(t, "after revoking", newest(t, db, revoked).Changed, "")
+		mark(t, db, marking(noon, changes(enroll.UPNChanged), revoked), 0, 0)
+		equal(t, "marking what is revoked", newest(t, db, revoked).Changed, "")
+
+		end := lasting.reservation.NotAfter
+		for _, step := range []struct {
+			at   time.Time
+			want enroll.Change
+		}{{end.Add(-time.Second), enroll.SIDChanged}, {end, ""}} {
+			if err := db.Pass(ctx, step.at); err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "after a pass at "+step.at.String(), newest(t, db, lasting).Changed, step.want)
+		}
+		equal(t, "passed", must[drift.State](t)(db.Watching(ctx)).Passed, end)
+	})
+}
+
+func TestA11_AnEndedAccountIsSignedOut(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		e := issue(t, db, request(t, anna, "iPhone"))
+		open := func(id byte) bool {
+			_, err := db.Session(t.Context(), [32]byte{id}, noon)
+			return err == nil
+		}
+		save(t, db, 1, "anna", noon)
+		save(t, db, 2, "bob", noon)
+		mark(t, db, marking(noon, changes(enroll.UPNChanged, enroll.SIDChanged), e), 2, 0)
+		equal(t, "session after names changed", open(1), true)
+		mark(t, db, marking(noon, changes(enroll.AccountDisabled), e), 1, 2)
+		equal(t, "session after the account ended", open(1), false)
+		equal(t, "session of another", open(2), true)
+		save(t, db, 3, "anna", noon)
+		must[[]ca.Serial](t)(db.Depart(t.Context(), departure(noon.Add(grace))))
+		equal(t, "session after the grace", open(3), false)
+	})
+}
+
+func TestHoldersArePagedWithAllThatWorks(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		ctx := t.Context()
+		equal(t, "holders of nothing", len(must[[]drift.Holder](t)(db.Holders(ctx, noon, "", 10))), 0)
+		old := issue(t, db, request(t, "carol", "iPhone"))
+		renewed := old.again(t)
+		renewed.completion.Supersede = false
+		superseded(t, db, old)
+		issue(t, db, renewed)
+		issue(t, db, request(t, anna, "iPhone"))
+		reserve(t, db, request(t, "bob", "pending"))
+		gone := issue(t, db, request(t, "bob", "revoked"))
+		revoke(t, db, enroll.Removed, noon, gone.serial())
+		issue(t, db, request(t, "dora", "iPhone"))
+		if err := db.Reserve(ctx, server(t)); err != nil {
+			t.Fatal(err)
+		}
+
+		var pages []string
+		after := enroll.PersonID("")
+		for {
+			page := must[[]drift.Holder](t)(db.Holders(ctx, noon, after, 2))
+			if len(page) == 0 {
+				break
+			}
+			for _, h := range page {
+				pages = append(pages, fmt.Sprint(h.Person, len(h.Certificates)))
+				after = h.Person
+			}
+			pages = append(pages, "|")
+		}
+		equal(t, "pages", fmt.Sprint(pages), "[anna1 carol2 | dora1 |]")
+		equal(t, "count", must[int](t)(db.HolderCount(ctx, noon)), 3)
+		carol := must[[]drift.Holder](t)(db.Holders(ctx, noon, "anna", 1))[0]
+		equal(t, "newest first", carol.Certificates[0].Serial, renewed.serial())
+		equal(t, "upn", carol.Certificates[0].UPN, "carol@corp.example")
+		equal(t, "sid", carol.Certificates[1].SID, "S-1-5-21-1-2-3-1001")
+		end := old.reservation.NotAfter
+		equal(t, "count at the end", must[int](t)(db.HolderCount(ctx, end)), 0)
+		equal(t, "holders at the end", len(must[[]drift.Holder](t)(db.Holders(ctx, end, "", 10))), 0)
+	})
+}
+
+// server is a certificate of the portal itself, which is nobody's.
+func server(t testing.TB) enroll.Reservation {
+	t.Helper()
+	r := request(t, "", "").reservation
+	r.Kind, r.Device, r.Idempotent = enroll.KindServer, enroll.Device{}, ""
+	return r
+}
+
+func TestA11_MarksInParallelLeaveNoDoubleEntries(t *testing.T) {
+	const people, watches = 5, 4
+	onBoth(t, func(t *testing.T, db *fixture) {
+		var holders [][]enrolment
+		for i := range people {
+			person := enroll.PersonID(fmt.Sprint("person", i))
+			holders = append(holders, []enrolment{issue(t, db, request(t, person, "iPhone")), issue(t, db, request(t, person, "iPad"))})
+		}
+		var waiting sync.WaitGroup
+		for i := range watches {
+			mine := slices.Clone(holders)
+			if i%2 == 1 {
+				slices.Reverse(mine)
+			}
+			waiting.Go(func() {
+				for _, held := range mine {
+					if _, _, err := db.Mark(t.Context(), marking(noon, changes(enroll.AccountDisabled), held...)); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		waiting.Wait()
+		log := entries(t, db)
+		equal(t, "marked", count(log, ledger.CertificateMarked), 2*people)
+		equal(t, "entries", len(log), 2*2*people+2*people)
+	})
+}
+
+func count(log []ledger.Entry, action ledger.Action) int {
+	n := 0
+	for _, e := range log {
+		if e.Action == action {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,111 @@
+package store_test
+
+import (
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"certportal/drift"
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// fillFirstSchema writes, as the first release did, what a portal in use has:
+// certificates in every status, a pickup, a session, an account, a list, and a
+// ledger whose chain must hold.
+func fillFirstSchema(t *testing.T, db *sql.DB, all map[enroll.Status]enrolment) []ledger.Entry {
+	t.Helper()
+	do := func(query string, args ...any) {
+		t.Helper()
+		if _, err := db.Exec(query, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do("INSERT INTO people (id, changes) VALUES ('anna', 7)")
+	var head ledger.Head
+	var log []ledger.Entry
+	for status, e := range all {
+		r := e.reservation
+		do(`INSERT INTO devices (id, person, name, name_key, platform, created_at) VALUES ($1, 'anna', $2, $2, 'ios', $3)`,
+			string(r.Device.ID), r.Device.Name, noon.UnixMilli())
+		do(`INSERT INTO certificates (serial, issuer, kind, profile, status, person, device_id, upn, sid, mail, key_hash,
+			not_before, not_after, requested_at) VALUES ($1, 'issuing', 'user', 'User', 'pending', 'anna', $2, $3, $4, $5, $6, $7, $8, $9)`,
+			r.Serial.String(), string(r.Device.ID), r.Subject.UPN, r.Subject.SID, r.Subject.Mail, r.PublicKey[:],
+			r.NotBefore.UnixMilli(), r.NotAfter.UnixMilli(), noon.UnixMilli())
+		switch status {
+		case enroll.Issued, enroll.Superseded:
+			do("UPDATE certificates SET status = $2, der = $3 WHERE serial = $1", r.Serial.String(), string(status), e.completion.Certificate.Raw)
+			do(`INSERT INTO pickups (token_hash, serial, sealed_key, expires_at, password_until, claims, reads)
+				VALUES ($1, $2, $3, $4, $4, 0, 0)`, e.token[:], r.Serial.String(), []byte("sealed"), noon.UnixMilli())
+		case enroll.Revoked:
+			do(`UPDATE certificates SET status = 'revoked', revoked_at = $2, cause = 'removed', reason_code = 5, listed_in = 7
+				WHERE serial = $1`, r.Serial.String(), noon.UnixMilli())
+		}
+		var next ledger.Entry
+		next, head = head.Append(entry(ledger.CertificateReserved, anna))
+		log = append(log, next)
+		detail, err := json.Marshal(next.Detail)
+		if err != nil {
+			t.Fatal(err)
+		}
+		do(`INSERT INTO ledger (seq, at, action, actor, role, person, object, address, request, detail, prev, hash)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`, next.Seq, next.At.UnixMilli(), string(next.Action),
+			next.Actor, next.Role, next.Person, next.Object, next.Address, next.Request, string(detail), next.Prev[:], next.Hash[:])
+	}
+	do("UPDATE ledger_head SET seq = $1, hash = $2 WHERE id = 1", head.Seq, head.Hash[:])
+	do("INSERT INTO crl_numbers (issuer, number) VALUES ('issuing', 7)")
+	do("INSERT INTO crls (issuer, number, this_update, next_update, entries, der) VALUES ('issuing', 7, 1, 2, 1, $1)", []byte("list"))
+	session := sha256.Sum256([]byte{1})
+	do(`INSERT INTO sessions (id_hash, person, data, idle, touched_at, expires_at, ended) VALUES ($1, 'anna', $2, $3, $4, $5, $6)`,
+		session[:], []byte("sealed"), idle.Milliseconds(), noon.UnixMilli(), noon.Add(absolute).UnixMilli(), false)
+	return log
+}
+
+// A database of the first release keeps all it knows, and the drift watch finds
+// its holders in it.
+func TestF18_AFilledDatabaseOfTheFirstSchemaIsMigrated(t *testing.T) {
+	for _, engine := range engines {
+		t.Run(engine.name, func(t *testing.T) {
+			ctx := t.Context()
+			address := engine.address(t)
+			plain := plainly(t, engine.driver, address)
+			if _, err := migrations(t, engine.dialect, plain).UpTo(ctx, 1); err != nil {
+				t.Fatal(err)
+			}
+			all := map[enroll.Status]enrolment{
+				enroll.Pending: request(t, anna, "pending"), enroll.Issued: request(t, anna, "issued"),
+				enroll.Superseded: request(t, anna, "superseded"), enroll.Revoked: request(t, anna, "revoked"),
+			}
+			written := fillFirstSchema(t, plain, all)
+			db := &fixture{DB: opened(t, address), plain: plain, address: address, dialect: engine.dialect}
+
+			equal(t, "entries", len(entries(t, db)), len(written))
+			for status, e := range all {
+				c := must[enroll.Certificate](t)(db.Certificate(ctx, e.serial()))
+				equal(t, "status", c.Status, status)
+				equal(t, "mark", c.Changed, "")
+				equal(t, "upn", c.UPN, "anna@corp.example")
+			}
+			if _, err := db.Session(ctx, sha256.Sum256([]byte{1}), noon); err != nil {
+				t.Errorf("session: %v", err)
+			}
+			list, found, err := db.Latest(ctx, "issuing")
+			if err != nil || !found || list.Number != 7 {
+				t.Errorf("list: got %d, %v, %v, want number 7", list.Number, found, err)
+			}
+			if _, err := plain.Exec("UPDATE certificates SET status = 'issued', revoked_at = NULL, cause = NULL, reason_code = NULL"); err == nil {
+				t.Error("revocation can be undone after the migration")
+			}
+
+			holders := must[[]drift.Holder](t)(db.Holders(ctx, noon, "", 10))
+			equal(t, "holders", len(holders), 1)
+			equal(t, "working certificates", len(holders[0].Certificates), 2)
+			equal(t, "state", must[drift.State](t)(db.Watching(ctx)), drift.State{})
+			mark(t, db, marking(noon, changes(enroll.AccountGone), all[enroll.Issued], all[enroll.Superseded]), 2, 0)
+			depart(t, db, departure(noon.Add(time.Hour)), 3)
+			equal(t, "entries after", len(entries(t, db)), len(written)+2+3)
+		})
+	}
+}

@@ -1,0 +1,37 @@
+-- What the drift watch remembers: how the directory departed from certificates
+-- that work.
+
+-- +goose Up
+
+-- The condition is that of the statuses issued and superseded (see 00001).
+CREATE INDEX certificates_working ON certificates (person, not_after, kind)
+    WHERE der IS NOT NULL AND revoked_at IS NULL;
+
+-- A mark lasts while the difference does, and ends with its certificate.
+CREATE TABLE marks (
+    serial TEXT    NOT NULL REFERENCES certificates (serial),
+    change TEXT    NOT NULL CHECK (change <> ''),
+    since  INTEGER NOT NULL,
+    PRIMARY KEY (serial, change)
+) STRICT, WITHOUT ROWID;
+
+-- People whose certificates the watch ended, the last time it did, and when it
+-- had first seen why.
+CREATE TABLE departures (
+    person   TEXT    NOT NULL PRIMARY KEY CHECK (person <> ''),
+    since    INTEGER NOT NULL,
+    ended_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX departures_by_time ON departures (since);
+
+CREATE TABLE watch (
+    id         INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    reason     TEXT    NOT NULL,
+    stopped_at INTEGER,
+    allowed_at INTEGER,
+    passed_at  INTEGER,
+    CHECK ((reason = '') = (stopped_at IS NULL))
+) STRICT;
+
+INSERT INTO watch (id, reason) VALUES (1, '');
