@@ -154,6 +154,7 @@ func (s *Server) card(d enroll.Device) page.DeviceCard {
 	card := page.DeviceCard{
 		ID: string(d.ID), Name: d.Name, Platform: string(d.Platform), Serial: c.Serial.String(),
 		Status: s.status(d), NotAfter: c.NotAfter,
+		Outdated: d.Working(s.now()) && (c.Changed == enroll.UPNChanged || c.Changed == enroll.SIDChanged),
 	}
 	if left := c.NotAfter.Sub(s.now()); left > 0 {
 		card.DaysLeft = int(left / (24 * time.Hour))

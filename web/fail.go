@@ -117,6 +117,7 @@ func (s *Server) judge(r *http.Request, err error) verdict {
 	var refusal *enroll.Refusal
 	var gone *enroll.Gone
 	var large *http.MaxBytesError
+	var sso *ssoRefused
 	switch {
 	case r.Context().Err() != nil && errors.Is(err, context.Canceled):
 		// Whoever asked has left; what they broke off is no fault of a part.
@@ -125,6 +126,8 @@ func (s *Server) judge(r *http.Request, err error) verdict {
 		return verdict{503, page.Kind(outage.Part), slog.LevelError, "part out of order", outageRetry}
 	case errors.As(err, &refusal):
 		return s.judgeRefusal(refusal)
+	case errors.As(err, &sso):
+		return verdict{sso.status, "", slog.LevelWarn, "sign-in at identity provider refused", 0}
 	case errors.As(err, &gone):
 		return verdict{410, goneKind(gone), slog.LevelInfo, "", 0}
 	case errors.As(err, &large), errors.Is(err, errTooLarge):
@@ -155,11 +158,18 @@ func (s *Server) judgeRefusal(refusal *enroll.Refusal) verdict {
 	switch refusal.Reason {
 	case enroll.Locked:
 		v.status = http.StatusLocked
-	case enroll.PausedSignIn:
+	case enroll.NoSID:
+		v.status = http.StatusUnprocessableEntity
+	case enroll.Conflicting:
+		v.status, v.level = http.StatusConflict, slog.LevelWarn
+	case enroll.UnknownPerson:
+		// Perhaps the provider names people in another way than the directory.
+		v.level = slog.LevelWarn
+	case enroll.PausedSignIn, enroll.PausedAddress:
 		v.status = http.StatusTooManyRequests
 		v.wait = max(time.Second, refusal.Until.Sub(s.now()))
-	case enroll.Disabled, enroll.Expired, enroll.PasswordOld, enroll.NotAllowed,
-		enroll.NoUPN, enroll.NoSID, enroll.BadIdentity:
+	case enroll.Disabled, enroll.Expired, enroll.PasswordOld, enroll.Restricted, enroll.Protected,
+		enroll.NotAllowed, enroll.NoUPN, enroll.BadIdentity:
 	default:
 		v.status, v.kind = http.StatusConflict, page.Changed
 	}
@@ -170,22 +180,53 @@ func (s *Server) judgeRefusal(refusal *enroll.Refusal) verdict {
 func (s *Server) problemPage(r *http.Request, kind page.Kind, err error) page.Page {
 	p := page.Problem{Frame: s.frame(r), Kind: kind}
 	var refusal *enroll.Refusal
-	if errors.As(err, &refusal) {
-		if refusal.Reason == enroll.PausedSignIn {
-			return page.Paused{Frame: p.Frame, Until: refusal.Until}
-		}
-		p.Detail, p.At = refusal.Value, refusal.Until
-	}
-	var again *retryable
 	var outage *enroll.Outage
-	if errors.As(err, &again) && errors.As(err, &outage) {
-		p.Retry = again.retry
-	}
+	var sso *ssoRefused
+	var again *retryable
 	var gone *enroll.Gone
-	if errors.As(err, &gone) {
+	switch {
+	case errors.As(err, &outage):
+		s.fillOutage(r, &p, outage)
+		if errors.As(err, &again) {
+			p.Retry = again.retry
+		}
+	case errors.As(err, &refusal):
+		return s.refusalPage(p, refusal)
+	case errors.As(err, &sso):
+		return s.ssoAgain(r, sso.key)
+	case errors.As(err, &gone):
 		s.fillGone(r, &p, gone)
 	}
 	return p
+}
+
+// refusalPage fills the page with what the refusal tells.
+func (s *Server) refusalPage(p page.Problem, refusal *enroll.Refusal) page.Page {
+	switch refusal.Reason {
+	case enroll.PausedSignIn, enroll.PausedAddress:
+		return page.Paused{Frame: p.Frame, Until: refusal.Until, Network: refusal.Reason == enroll.PausedAddress}
+	case enroll.UnknownPerson:
+		if s.sso != nil {
+			p.Detail = s.sso.Name
+		}
+		return p
+	case enroll.Conflicting:
+		return p // whom the name belongs to is not this person's business
+	}
+	p.Detail, p.At = refusal.Value, refusal.Until
+	return p
+}
+
+// fillOutage offers the other way in when the identity provider is the part that
+// is out of order.
+func (s *Server) fillOutage(r *http.Request, p *page.Problem, outage *enroll.Outage) {
+	if outage.Part != enroll.PartProvider || s.sso == nil {
+		return
+	}
+	p.Detail = s.sso.Name
+	if s.takesPasswords() {
+		p.SignIn = signInAddress(s.nextOf(r))
+	}
 }
 
 // goneKind tells how a link ended, as far as anyone with the address may know.

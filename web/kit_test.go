@@ -86,6 +86,7 @@ type portal struct {
 	db        *store.DB
 	file      string // of the database
 	people    *directory.Builtin
+	moody     *moody // people, as the portal sees them
 	registrar *enroll.Registrar
 	server    *web.Server
 	lists     *fixedLists
@@ -122,6 +123,7 @@ func newPortal(t testing.TB, change ...func(*web.Config)) *portal {
 	if p.people, err = directory.NewBuiltin(p.db); err != nil {
 		t.Fatal(err)
 	}
+	p.moody = &moody{Directory: p.people}
 	p.add("anna", "Anna Muster", "Anna")
 	p.add("ben", "Ben Other", "Ben")
 	p.add("hedi", "Hedi Help", "Hedi", enroll.Helpdesk)
@@ -185,7 +187,7 @@ func (p *portal) newRegistrar(h *ca.Hierarchy, log *slog.Logger) *enroll.Registr
 		p.t.Fatal(err)
 	}
 	r, err := enroll.New(enroll.Config{
-		Directory: p.people, Issuer: issuer, Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
+		Directory: p.moody, Issuer: issuer, Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
 		Records: p.db, Inventory: p.db, Pickups: p.db,
 		Chain: []*x509.Certificate{h.Issuing}, Now: p.clock.Now, Log: log,
 	})
@@ -198,7 +200,7 @@ func (p *portal) newRegistrar(h *ca.Hierarchy, log *slog.Logger) *enroll.Registr
 func (p *portal) start(h *ca.Hierarchy, log *slog.Logger, change []func(*web.Config)) {
 	p.t.Helper()
 	signIn, err := enroll.NewSignIn(enroll.SignInConfig{
-		Directory: p.people, Attempts: p.db, Records: p.db, Now: p.clock.Now, Log: log,
+		Directory: p.moody, Attempts: p.db, Records: p.db, Now: p.clock.Now, Log: log,
 	})
 	if err != nil {
 		p.t.Fatal(err)

@@ -24,21 +24,38 @@ func (s *Server) showLogin(w http.ResponseWriter, r *http.Request) error {
 	// A cookie that opens nothing any more belongs to a session that ran out.
 	// When it cannot be looked up, nothing is claimed.
 	_, cookieErr := r.Cookie(sessionCookie)
-	return s.show(w, r, http.StatusOK, page.Login{
-		Frame: s.frame(r), Example: s.example, Next: next,
-		TimedOut: err == nil && cookieErr == nil,
-	})
+	p := s.loginPage(r, next)
+	p.TimedOut = err == nil && cookieErr == nil
+	return s.show(w, r, http.StatusOK, p)
 }
+
+// loginPage is the sign-in page that leads on to next. Its own address is that of
+// the page, wherever it is shown.
+func (s *Server) loginPage(r *http.Request, next string) page.Login {
+	p := page.Login{Frame: s.frame(r), Example: s.example, Next: next}
+	p.Frame.Path = signInAddress(next)
+	p.Frame.PageURL = s.origin() + p.Frame.Path
+	if s.sso != nil {
+		p.Provider, p.PasswordOff = s.sso.Name, s.sso.PasswordOff
+	}
+	return p
+}
+
+// takesPasswords reports whether name and password are a way in.
+func (s *Server) takesPasswords() bool { return s.sso == nil || !s.sso.PasswordOff }
 
 // submitLogin is POST /login. Fields left empty never reach the directory.
 func (s *Server) submitLogin(w http.ResponseWriter, r *http.Request) error {
+	if !s.takesPasswords() {
+		return enroll.ErrNotFound
+	}
 	f, err := readForm(r, "username", "password", "next")
 	if err != nil {
 		return err
 	}
 	next, _ := localPath(f["next"])
-	p := page.Login{Frame: s.frame(r), Username: strings.TrimSpace(f["username"]), Example: s.example, Next: next}
-	p.Frame.Path = signInAddress(next) // the query of the form's page did not come along
+	p := s.loginPage(r, next)
+	p.Username = strings.TrimSpace(f["username"])
 	if p.Errors = missing(p.Username, f["password"]); len(p.Errors) > 0 {
 		return s.show(w, r, http.StatusUnprocessableEntity, p)
 	}
@@ -106,7 +123,8 @@ func (s *Server) submitLogout(w http.ResponseWriter, r *http.Request) error {
 
 // orHome is the page after signing in.
 func orHome(next string) string {
-	if next == "" || next == "/login" || strings.HasPrefix(next, "/login?") || next == "/logout" {
+	path, _, _ := strings.Cut(next, "?")
+	if path == "" || path == "/login" || path == "/logout" || path == ssoPath || path == CallbackPath {
 		return "/"
 	}
 	return next

@@ -34,6 +34,7 @@ func (s *Server) newHandler(proxies []netip.Prefix) (http.Handler, error) {
 		// Anyone.
 		r.Get("/login", s.handle(s.showLogin))
 		r.With(signIns).Post("/login", s.handle(s.submitLogin))
+		s.routeSSO(r)
 		r.Get("/help", s.handle(s.showHelp))
 		r.Get("/ca", s.handle(s.showAnchors))
 
@@ -57,6 +58,15 @@ func (s *Server) newHandler(proxies []netip.Prefix) (http.Handler, error) {
 		})
 	})
 	return r, nil
+}
+
+// routeSSO adds the way to the identity provider and back, where there is one.
+func (s *Server) routeSSO(r chi.Router) {
+	if s.sso == nil {
+		return
+	}
+	r.With(s.limitPerAddress(s.limits.SignIns)).Get(ssoPath, s.handle(s.startSSO))
+	r.With(s.limitPerAddress(s.limits.SignIns)).Get(CallbackPath, s.handle(s.finishSSO))
 }
 
 // newPlainHandler builds the plain http side.

@@ -5,12 +5,14 @@
 // It refuses what would let a request decide more than it may: fields no form
 // has, cross-site POSTs, bodies over a limit, addresses that lead elsewhere.
 // Only a same-origin POST changes anything; a success answers 303, so that a
-// reload repeats nothing. A session is 32 random bytes in a cookie, and the
-// records hold nothing that opens it. No token, password or query stands in the
-// log.
+// reload repeats nothing. The one exception is the answer of the identity
+// provider, which signs in the browser that asked for it. A session is 32 random
+// bytes in a cookie, and the records hold nothing that opens it. No token,
+// password or query stands in the log.
 //
 // The package follows RFC 9110 (HTTP), RFC 9111 (caching), RFC 6265bis (cookies
-// and their prefixes) and RFC 6797 (HSTS). It never touches SQL, LDAP or the
+// and their prefixes), RFC 6797 (HSTS) and RFC 6749 section 4.1 (the way to the
+// identity provider and back). It never touches SQL, LDAP or the
 // signing of certificates.
 package web
 
@@ -39,7 +41,7 @@ type Lists interface {
 // field means its default.
 type Limits struct {
 	Body          int64         // bytes of a request body; default 64 KiB
-	SignIns       int           // POST /login per minute and address; default 240, an office shares one address
+	SignIns       int           // POST /login per minute and address; default 240, an office shares one address; the same for each step of SSO
 	Requests      int           // pages per minute and address; default 6000
 	Downloads     int           // requests for files per minute and address; default 600, each makes the file anew
 	Idle          time.Duration // a session ends after this time without use; default 15 minutes
@@ -66,6 +68,9 @@ type Config struct {
 	// PublicURL is the https origin people use, such as https://certs.example.com.
 	PublicURL *url.URL
 
+	// SSO lets people sign in at an identity provider. Optional.
+	SSO *SSO
+
 	// UsernameExample shows on the sign-in page how names look. Optional.
 	UsernameExample string
 
@@ -90,6 +95,7 @@ type Server struct {
 	anchors   anchors
 	org       string
 	public    *url.URL
+	sso       *SSO // nil without
 	example   string
 	limits    Limits
 	log       *slog.Logger
@@ -107,6 +113,9 @@ func New(c Config) (*Server, error) {
 	if err := checkOrigin(c.PublicURL); err != nil {
 		return nil, err
 	}
+	if err := c.SSO.check(); err != nil {
+		return nil, err
+	}
 	anchors, err := newAnchors(c.Anchors)
 	if err != nil {
 		return nil, err
@@ -122,7 +131,7 @@ func New(c Config) (*Server, error) {
 		registrar: c.Registrar, signIn: c.SignIn, records: c.Sessions, renderer: c.Renderer,
 		sessions: &sessionStore{records: c.Sessions, now: c.Now, idle: limits.Idle},
 		gzip:     &compressor{}, anchors: anchors,
-		org: c.Org, public: c.PublicURL, example: c.UsernameExample,
+		org: c.Org, public: c.PublicURL, sso: c.SSO, example: c.UsernameExample,
 		limits: limits, log: c.Log, now: c.Now,
 	}
 	s.lists = &listCache{lists: c.Lists, gzip: s.gzip}

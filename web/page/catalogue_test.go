@@ -93,7 +93,7 @@ func TestEverySentenceIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Keys that are put together, or used by the code.
-	built := regexp.MustCompile(`^(month\.\d+|date|services|lang\.name|platform\.(ios|android|windows|macos|linux|other)|thing\..*|new\.suggested.*|problem\..*\.(h1|what|do)|problem\.device|refusal\..*|login\.(wrong|username\.empty|password\.empty))$`)
+	built := regexp.MustCompile(`^(month\.\d+|date|services|lang\.name|platform\.(ios|android|windows|macos|linux|other)|thing\..*|new\.suggested.*|problem\..*\.(h1|what|do)|problem\.device|refusal\..*|login\.(wrong|sso\.denied|sso\.failed|username\.empty|password\.empty))$`)
 	for key := range readCatalogue(t, page.English) {
 		if !built.MatchString(key) && !strings.Contains(source.String(), `"`+key+`"`) {
 			t.Errorf("sentence %s is used by no page", key)
@@ -166,6 +166,8 @@ func TestGivenWords(t *testing.T) {
 		{"problem.issuer.h1", "We cannot make certificates right now", "目前无法签发证书", "Wir können gerade keine Zertifikate ausstellen"},
 		{"quota.h1", "You have reached {{.Count}} devices", "设备数量已达上限（{{.Count}} 台）", "Sie haben {{.Count}} Geräte erreicht"},
 		{"problem.not-allowed.h1", "You cannot get a certificate yet", "您暂时无法获取证书", "Sie können noch kein Zertifikat holen"},
+		{"login.sso", "Continue with {{.Provider}}", "使用 {{.Provider}} 继续", "Weiter mit {{.Provider}}"},
+		{"login.sso.instead", "Use username and password instead", "改用用户名和密码", "Stattdessen Benutzername und Passwort verwenden"},
 		{"problem.locked.h1", "Your work account is locked", "您的工作帐号已被锁定", "Ihr Konto ist gesperrt"},
 		{"problem.linkexpired.h1", "This link has run out", "此链接已失效", "Dieser Link ist abgelaufen"},
 		{"problem.linkreplaced.h1", "This file was replaced by a newer one", "此文件已被新文件取代", "Diese Datei wurde durch eine neuere ersetzt"},

@@ -22,6 +22,7 @@ type DeviceCard struct {
 	Status   string    // one of the states
 	NotAfter time.Time // end of the certificate; zero while there is none
 	DaysLeft int       // whole days until NotAfter, used by StatusExpires
+	Outdated bool      // it works, but names the person as they were called before
 }
 
 // Home is /: somebody's own devices, newest first. Without any device it invites

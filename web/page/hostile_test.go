@@ -24,10 +24,11 @@ func hostileTexts() []string {
 // hostilePages puts one text into every field that takes foreign text.
 func hostilePages(x string) []page.Page {
 	f := page.Frame{Lang: x, Path: x, SignedIn: x, Ref: x, InApp: x, PageURL: x}
-	d := page.DeviceCard{ID: x, Name: x, Platform: x, Serial: x, Status: x, NotAfter: noon()}
+	d := page.DeviceCard{ID: x, Name: x, Platform: x, Serial: x, Status: x, NotAfter: noon(), Outdated: true}
 	var pages []page.Page
 	for _, kind := range kinds() {
-		pages = append(pages, page.Problem{Frame: f, Kind: kind, Platform: x, DeviceName: x, DeviceID: x, Detail: x,
+		pages = append(pages, page.Problem{Frame: f, Kind: kind, DeviceID: x, Detail: x, SignIn: x}, page.Problem{
+			Frame: f, Kind: kind, Platform: x, DeviceName: x, DeviceID: x, Detail: x,
 			Retry: &page.Retry{Action: x, Fields: []page.Hidden{{Name: x, Value: x}}}})
 	}
 	steps := page.Install{Frame: f, Device: d, Password: []string{x, x}, Download: x, OtherFormat: x, SavedAs: x, Format: x, Detected: page.IOS,
@@ -39,6 +40,7 @@ func hostilePages(x string) []page.Page {
 	}
 	return append(pages,
 		page.Login{Frame: f, Username: x, Example: x, Next: x, Errors: []page.FieldError{{Field: "username", Key: page.ErrWrong, Value: x}}},
+		page.Login{Frame: f, Username: x, Example: x, Next: x, Provider: x, Errors: []page.FieldError{{Field: "sso", Key: page.ErrSSODenied, Value: x}}},
 		page.Home{Frame: f, Platform: x, Devices: []page.DeviceCard{d}, Old: []page.DeviceCard{d}, Services: x},
 		page.NewDevice{Frame: f, Name: x, Suggested: x, Platform: x, Token: x, DuplicateID: x,
 			Errors: []page.FieldError{{Field: "name", Key: page.ErrNameTaken, Value: x}}},

@@ -51,6 +51,8 @@ const (
 	ErrUsernameEmpty = "login.username.empty"
 	ErrPasswordEmpty = "login.password.empty"
 	ErrWrong         = "login.wrong" // neither says which of the two is wrong
+	ErrSSODenied     = "login.sso.denied"
+	ErrSSOFailed     = "login.sso.failed" // both take Value, the name of the identity provider
 	ErrNameEmpty     = "refusal.name-empty"
 	ErrNameLong      = "refusal.name-long"  // takes Limit
 	ErrNameTaken     = "refusal.name-taken" // takes Value, and NewDevice.DuplicateID for the link

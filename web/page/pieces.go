@@ -26,9 +26,9 @@ func (v view) Trust(platform string, full bool) trust {
 // means, what to do.
 type problemKeys struct{ H1, What, Do string }
 
-// ProblemKey finds the sentences of the problem. Two kinds have other words once
-// somebody is signed in: the directory then stopped an act, not a sign-in, and a
-// dead link has a device behind it.
+// ProblemKey finds the sentences of the problem. Some kinds have other words when
+// more is known: the directory stopped an act of somebody signed in, not a
+// sign-in; the group has a name; there is another way in.
 func (v view) ProblemKey() problemKeys {
 	p, ok := v.page.(Problem)
 	if !ok {
@@ -40,6 +40,8 @@ func (v view) ProblemKey() problemKeys {
 		key += ".inside"
 	case p.Kind == NotAllowed && p.Detail != "":
 		key += ".group"
+	case p.Kind == Provider && p.SignIn == "":
+		key += ".only"
 	}
 	return problemKeys{H1: key + ".h1", What: key + ".what", Do: key + ".do"}
 }
@@ -52,7 +54,8 @@ func (v view) AskHelpdesk() bool {
 		return false
 	}
 	switch p.Kind {
-	case Locked, Disabled, ExpiredAccount, NotAllowed, NoUPN, NoSID, BadIdentity:
+	case Locked, Disabled, ExpiredAccount, NotAllowed, NoUPN, NoSID, BadIdentity,
+		Restricted, Protected, Conflicting, UnknownPerson:
 		return true
 	}
 	return false

@@ -9,31 +9,36 @@ type Kind string
 
 // The kinds there are, and the status code each is meant for.
 const (
-	NotFound         Kind = "notfound"         // 404
-	CrossSite        Kind = "crosssite"        // 403
-	Unreadable       Kind = "unreadable"       // 400
-	TooLarge         Kind = "toolarge"         // 413
-	MethodNotAllowed Kind = "methodnotallowed" // 405
-	TooMany          Kind = "toomany"          // 429, too many requests from one address
-	Server           Kind = "server"           // 500
-	Issuer           Kind = "issuer"           // 503, takes Retry
-	Directory        Kind = "directory"        // 503, takes Retry
-	Store            Kind = "store"            // 503, takes Retry
-	Locked           Kind = "locked"           // 423
-	Disabled         Kind = "disabled"         // 403
-	ExpiredAccount   Kind = "expired"          // 403
-	PasswordOld      Kind = "password-old"     // 403
-	NotAllowed       Kind = "not-allowed"      // 403
-	NoUPN            Kind = "no-upn"           // 403
-	NoSID            Kind = "no-sid"           // 403
-	BadIdentity      Kind = "bad-identity"     // 403
-	LinkExpired      Kind = "linkexpired"      // 410, takes DeviceID and DeviceName when the person is known
-	LinkUsed         Kind = "linkused"         // 410, takes At, Platform, and DeviceID and DeviceName
-	LinkReplaced     Kind = "linkreplaced"     // 410, a newer file took its place; takes DeviceID and DeviceName
-	LinkRemoved      Kind = "linkremoved"      // 410, the device was removed; takes DeviceName when the person is known
-	NotRemoved       Kind = "notremoved"       // 500 or 503, takes Retry
-	NotSignedOut     Kind = "notsignedout"     // 500 or 503, takes Retry
-	Changed          Kind = "changed"          // 409, somebody changed the thing in between
+	NotFound         Kind = "notfound"          // 404
+	CrossSite        Kind = "crosssite"         // 403
+	Unreadable       Kind = "unreadable"        // 400
+	TooLarge         Kind = "toolarge"          // 413
+	MethodNotAllowed Kind = "methodnotallowed"  // 405
+	TooMany          Kind = "toomany"           // 429, too many requests from one address
+	Server           Kind = "server"            // 500
+	Issuer           Kind = "issuer"            // 503, takes Retry
+	Directory        Kind = "directory"         // 503, takes Retry
+	Store            Kind = "store"             // 503, takes Retry
+	Provider         Kind = "identity-provider" // 503, takes Detail, the provider's name, and SignIn
+	Locked           Kind = "locked"            // 423
+	Disabled         Kind = "disabled"          // 403
+	ExpiredAccount   Kind = "expired"           // 403
+	PasswordOld      Kind = "password-old"      // 403
+	NotAllowed       Kind = "not-allowed"       // 403
+	NoUPN            Kind = "no-upn"            // 403
+	NoSID            Kind = "no-sid"            // 422
+	Restricted       Kind = "restricted"        // 403, the account may not sign in from here or at this hour
+	Protected        Kind = "protected"         // 403, an account with administrator rights
+	Conflicting      Kind = "identity-conflict" // 409, the account's name could be taken for another's
+	UnknownPerson    Kind = "unknown-person"    // 403, takes Detail, the provider's name
+	BadIdentity      Kind = "bad-identity"      // 403
+	LinkExpired      Kind = "linkexpired"       // 410, takes DeviceID and DeviceName when the person is known
+	LinkUsed         Kind = "linkused"          // 410, takes At, Platform, and DeviceID and DeviceName
+	LinkReplaced     Kind = "linkreplaced"      // 410, a newer file took its place; takes DeviceID and DeviceName
+	LinkRemoved      Kind = "linkremoved"       // 410, the device was removed; takes DeviceName when the person is known
+	NotRemoved       Kind = "notremoved"        // 500 or 503, takes Retry
+	NotSignedOut     Kind = "notsignedout"      // 500 or 503, takes Retry
+	Changed          Kind = "changed"           // 409, somebody changed the thing in between
 )
 
 // Problem is a page of its own for what is not a mistake in a field: what
@@ -45,7 +50,8 @@ type Problem struct {
 	Platform   string    // one of the platforms; empty leaves the sentence out
 	DeviceName string
 	DeviceID   string
-	Detail     string // name of the group for NotAllowed; optional
+	Detail     string // name of the group for NotAllowed, of the provider for Provider and UnknownPerson
+	SignIn     string // for Provider: address of the sign-in page; empty when no password is taken
 	Retry      *Retry // "Try again"; nil offers a link home instead
 }
 

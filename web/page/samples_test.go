@@ -61,6 +61,7 @@ func filled(lang string) []sample {
 	f := frame(lang)
 	out := f
 	out.SignedIn = ""
+	idp := "Anmeldedienst der Donaudampfschifffahrtsgesellschaft"
 	inApp := out
 	inApp.InApp = "WeChat"
 	s := []sample{
@@ -69,7 +70,16 @@ func filled(lang string) []sample {
 			{Field: "username", Key: page.ErrUsernameEmpty}, {Field: "password", Key: page.ErrPasswordEmpty}}}},
 		{"login-wrong", page.Login{Frame: inApp, Username: "lwei", Example: "lwei", Errors: []page.FieldError{{Field: "username", Key: page.ErrWrong}}, TriesLeft: 2}},
 		{"login-timedout", page.Login{Frame: out, TimedOut: true, Next: "/"}},
+		{"login-sso", page.Login{Frame: out, Example: "lwei", Next: "/new", Provider: idp}},
+		{"login-sso-wrong", page.Login{Frame: inApp, Username: "lwei", Provider: idp, TriesLeft: 1,
+			Errors: []page.FieldError{{Field: "username", Key: page.ErrWrong}}}},
+		{"login-sso-denied", page.Login{Frame: out, Example: "lwei", Provider: idp,
+			Errors: []page.FieldError{{Field: "sso", Key: page.ErrSSODenied, Value: idp}}}},
+		{"login-sso-only", page.Login{Frame: out, Provider: idp, PasswordOff: true, TimedOut: true,
+			Errors: []page.FieldError{{Field: "sso", Key: page.ErrSSOFailed, Value: idp}}}},
 		{"paused", page.Paused{Frame: out, Until: noon().Add(15 * time.Minute)}},
+		{"paused-network", page.Paused{Frame: out, Until: noon().Add(15 * time.Minute), Network: true}},
+		{"problem-identity-provider-form", page.Problem{Frame: out, Kind: page.Provider, Detail: idp, SignIn: "/login?next=%2Fnew"}},
 		{"home", page.Home{Frame: f, Platform: page.IOS, Devices: cards(), Old: oldCards(), Used: 2, Limit: 5, Mobile: true}},
 		{"home-empty-phone", page.Home{Frame: f, Platform: page.IOS, Limit: 5, Mobile: true}},
 		{"home-empty-desktop", page.Home{Frame: f, Platform: page.Windows, Limit: 5, Services: "Mail"}},
@@ -112,6 +122,12 @@ func filled(lang string) []sample {
 	wide[0].Name = "Donaudampfschifffahrtsgesellschaftskapit"
 	s = append(s, sample{"home-long", page.Home{Frame: long, Devices: wide, Used: 1, Limit: 5}},
 		sample{"device-long", page.Device{Frame: long, Device: wide[0], Token: "tok-4"}})
+	old := cards()
+	old[0].Outdated, old[0].Name = true, wide[0].Name
+	old[1].Outdated = true // and it runs out soon
+	s = append(s, sample{"home-outdated", page.Home{Frame: f, Platform: page.IOS, Devices: old, Used: 2, Limit: 5, Mobile: true}},
+		sample{"device-outdated", page.Device{Frame: f, Device: old[0], Created: noon(), Delivered: noon(), Token: "tok-5"}},
+		sample{"device-outdated-removed", page.Device{Frame: f, Device: old[0], Created: noon(), Removed: true}})
 	for _, kind := range kinds() {
 		s = append(s, sample{"problem-" + string(kind), page.Problem{Frame: f, Kind: kind, At: noon(), Platform: page.IOS,
 			DeviceName: "Li Wei’s iPhone", DeviceID: "d1", Detail: "Phone users"}})
@@ -135,6 +151,7 @@ func kinds() []page.Kind {
 		page.Issuer, page.Directory, page.Store, page.Locked, page.Disabled, page.ExpiredAccount, page.PasswordOld,
 		page.NotAllowed, page.NoUPN, page.NoSID, page.BadIdentity, page.LinkExpired, page.LinkUsed, page.Changed,
 		page.LinkReplaced, page.LinkRemoved, page.NotRemoved, page.NotSignedOut,
+		page.Provider, page.Restricted, page.Protected, page.Conflicting, page.UnknownPerson,
 	}
 }
 
@@ -143,6 +160,7 @@ func minimal(lang string) []sample {
 	f := page.Frame{Lang: lang}
 	s := []sample{
 		{"login", page.Login{Frame: f}},
+		{"login-sso", page.Login{Frame: f, Provider: "x"}},
 		{"paused", page.Paused{Frame: f}},
 		{"home", page.Home{Frame: f}},
 		{"home-card", page.Home{Frame: f, Devices: []page.DeviceCard{{ID: "a"}}, Old: []page.DeviceCard{{ID: "b"}}}},

@@ -1,26 +1,48 @@
 package page
 
-import "time"
+import (
+	"net/url"
+	"slices"
+	"time"
+)
 
 // Login is /login. The form posts username, password and, when it is set, next.
+// With a Provider the way there comes first, and the form is folded away.
 type Login struct {
 	Frame
-	Username  string // as it was typed; the password never comes back
-	Example   string // of a username, such as "lwei or lwei@example.com"; optional
-	Next      string // local path to return to; empty for the home page
-	Errors    []FieldError
-	TriesLeft int  // shown from 1 to 2, after a wrong password; 0 shows nothing
-	TimedOut  bool // the session ended because nothing happened
+	Username    string // as it was typed; the password never comes back
+	Example     string // of a username, such as "lwei or lwei@example.com"; optional
+	Next        string // local path to return to; empty for the home page
+	Provider    string // name of the identity provider people may use; empty without
+	PasswordOff bool   // there is no form; needs a Provider
+	Errors      []FieldError
+	TriesLeft   int  // shown from 1 to 2, after a wrong password; 0 shows nothing
+	TimedOut    bool // the session ended because nothing happened
 }
 
 func (Login) name() string { return "login" }
 
 func (p Login) faults() []FieldError { return p.Errors }
 
-// Paused says that sign-in for an account rests after too many wrong passwords.
+// SSO is the address of the way to the identity provider.
+func (p Login) SSO() string {
+	if p.Next == "" {
+		return "/login/sso"
+	}
+	return "/login/sso?next=" + url.QueryEscape(p.Next)
+}
+
+// FormOpen reports whether the folded form must be seen: something in it is wrong.
+func (p Login) FormOpen() bool {
+	return slices.ContainsFunc(p.Errors, func(e FieldError) bool { return e.Field != "sso" })
+}
+
+// Paused says that signing in rests after too many wrong passwords: for an
+// account, or for everybody in a network.
 type Paused struct {
 	Frame
-	Until time.Time
+	Until   time.Time
+	Network bool
 }
 
 func (Paused) name() string { return "paused" }

@@ -1,0 +1,288 @@
+package web_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"certportal/drift"
+	"certportal/enroll"
+	"certportal/ledger"
+	"certportal/web"
+)
+
+// moody is the built-in directory with what others know besides: outages,
+// refusals, and people who change.
+type moody struct {
+	enroll.Directory
+	mu     sync.Mutex
+	err    error                // of every call
+	change func(*enroll.Person) // of everybody who is read
+}
+
+func (m *moody) become(err error, change func(*enroll.Person)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.err, m.change = err, change
+}
+
+func (m *moody) mood(p enroll.Person, err error) (enroll.Person, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err != nil {
+		return enroll.Person{}, m.err
+	}
+	if err == nil && m.change != nil {
+		m.change(&p)
+	}
+	return p, err
+}
+
+func (m *moody) Authenticate(ctx context.Context, login, password string) (enroll.Person, error) {
+	return m.mood(m.Directory.Authenticate(ctx, login, password))
+}
+
+func (m *moody) Person(ctx context.Context, id enroll.PersonID) (enroll.Person, error) {
+	return m.mood(m.Directory.Person(ctx, id))
+}
+
+func (m *moody) Match(ctx context.Context, claim enroll.Claim) (enroll.Person, error) {
+	return m.mood(m.Directory.Match(ctx, claim))
+}
+
+// TestF7_PagesWithoutDirectory takes the directory away from people who are signed
+// in: what needs no directory works on, what does says so and issues nothing.
+func TestF7_PagesWithoutDirectory(t *testing.T) {
+	c := newCompany(t)
+	b := c.signedIn("anna", iPhone)
+	device := b.enrol("Anna's iPhone", "ios")
+	href, _ := b.download(device)
+	back := c.browser(linux)
+	callback := c.leave(back, "/login/sso")
+	c.moody.become(errors.New("dial tcp 192.0.2.1:636: i/o timeout"), nil)
+	reserved := c.entries(ledger.CertificateReserved)
+
+	for _, path := range []string{"/", device, device + "/install", device + "/remove", "/new?p=ios", "/new/platform",
+		"/ca", "/ca/root.cer", "/crl/issuing.crl", "/help", href} {
+		if got := b.get(path); got.status != 200 {
+			t.Errorf("GET %s: got %d, want 200: %s", path, got.status, got.text())
+		}
+	}
+	for _, path := range []string{"/login", "/help", "/ca"} {
+		if got := c.browser(linux).get(path); got.status != 200 {
+			t.Errorf("GET %s as a stranger: got %d, want 200", path, got.status)
+		}
+	}
+	noIssue := func(got answer) {
+		t.Helper()
+		if got.status != 503 || got.header.Get("Retry-After") == "" || !strings.Contains(got.text(), "Nothing was issued") {
+			t.Errorf("got %d, want 503 and that nothing was issued: %s", got.status, got.text())
+		}
+	}
+	enrolling := b.post("/new", "name", "Second", "platform", "ios", "request", "the-same")
+	noIssue(enrolling)
+	if enrolling.value("request") != "the-same" {
+		t.Error("trying again would send another form")
+	}
+	noIssue(b.post(device+"/install", "request", "again"))
+	for name, got := range map[string]answer{
+		"password": c.browser(iPhone).post("/login", "username", "anna", "password", password),
+		"provider": back.get(callback),
+	} {
+		if got.status != 503 || !strings.Contains(got.text(), "It is not your password.") {
+			t.Errorf("signing in by %s: got %d: %s", name, got.status, got.text())
+		}
+		if strings.Contains(got.text(), "192.0.2.1") {
+			t.Errorf("signing in by %s: the page tells the cause", name)
+		}
+	}
+	if got := c.entries(ledger.CertificateReserved); got != reserved {
+		t.Errorf("got %d serials reserved, want %d", got, reserved)
+	}
+	if got := b.post(device + "/remove"); got.status != 303 {
+		t.Errorf("removing: got %d, want 303", got.status)
+	}
+	if got := b.post("/logout"); got.status != 303 {
+		t.Errorf("signing out: got %d, want 303", got.status)
+	}
+}
+
+// TestA3_A5_RefusedAtIssue shows the page of each refusal of the registrar.
+func TestA3_A5_RefusedAtIssue(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*enroll.Person)
+		status int
+		words  string
+	}{
+		{"protected", func(p *enroll.Person) { p.Protected = true }, 403, "It has administrator rights"},
+		{"conflict", func(p *enroll.Person) { p.Conflict = enroll.UPNTaken }, 409, "could be taken for each other"},
+		{"disabled", func(p *enroll.Person) { p.Disabled = true }, 403, "switched off"},
+		{"expired", func(p *enroll.Person) { p.Expired = true }, 403, "has run out"},
+		{"locked", func(p *enroll.Person) { p.Locked = true }, 423, "Your work account is locked"},
+		{"not in the group", func(p *enroll.Person) { p.MayEnroll = false }, 403, "not in the group"},
+		{"no UPN", func(p *enroll.Person) { p.UPN = "" }, 403, "user principal name is missing"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPortal(t)
+			b := p.signedIn("anna", iPhone)
+			p.moody.become(nil, tt.change)
+			got := b.post("/new", "name", "Anna's iPhone", "platform", "ios", "request", "x")
+			if got.status != tt.status || !strings.Contains(got.text(), tt.words) {
+				t.Errorf("got %d, want %d with %q: %s", got.status, tt.status, tt.words, got.text())
+			}
+			if !strings.Contains(got.text(), got.header.Get("X-Request-Id")) {
+				t.Error("the page does not name the reference")
+			}
+			if strings.Contains(got.text(), string(enroll.UPNTaken)) {
+				t.Error("the page tells what the administrators are told")
+			}
+			if n := p.entries(ledger.CertificateReserved); n != 0 {
+				t.Errorf("got %d serials, want none", n)
+			}
+		})
+	}
+}
+
+// TestA5_NoSID is the refusal of an entry without objectSid.
+func TestA5_NoSID(t *testing.T) {
+	p := newPortal(t)
+	b := p.signedIn("anna", iPhone)
+	p.moody.become(&enroll.Refusal{Reason: enroll.NoSID}, nil)
+	got := b.post("/new", "name", "Anna's iPhone", "platform", "ios", "request", "x")
+	if got.status != http.StatusUnprocessableEntity || !strings.Contains(got.text(), "(SID) is missing") {
+		t.Errorf("got %d, want 422: %s", got.status, got.text())
+	}
+}
+
+// TestSignInRefusals shows what the right password brings when the directory still
+// says no.
+func TestSignInRefusals(t *testing.T) {
+	tests := []struct {
+		reason enroll.Reason
+		status int
+		words  string
+	}{
+		{enroll.Restricted, 403, "may not sign in from here, or not at this hour"},
+		{enroll.PasswordOld, 403, "Your work password has run out"},
+		{enroll.Locked, 423, "Your work account is locked"},
+		{enroll.Disabled, 403, "switched off"},
+		{enroll.Expired, 403, "end date"},
+	}
+	for _, tt := range tests {
+		t.Run(string(tt.reason), func(t *testing.T) {
+			p := newPortal(t)
+			p.moody.become(&enroll.Refusal{Reason: tt.reason}, nil)
+			b := p.browser(iPhone)
+			got := b.post("/login", "username", "anna", "password", password)
+			if got.status != tt.status || !strings.Contains(got.text(), tt.words) || b.cookie(sessionCookie) != "" {
+				t.Errorf("got %d, want %d with %q: %s", got.status, tt.status, tt.words, got.text())
+			}
+		})
+	}
+}
+
+// TestA8_NetworkPaused guesses one password for many accounts.
+func TestA8_NetworkPaused(t *testing.T) {
+	p := newPortal(t)
+	b := p.browser(iPhone)
+	for i := range enroll.SignInAddressTries {
+		name := strings.Repeat("x", 1+i%9) + string(rune('a'+i/9))
+		if got := b.post("/login", "username", name, "password", "Winter2026!"); got.status != 401 {
+			t.Fatalf("try %d: got %d, want 401", i+1, got.status)
+		}
+	}
+	got := b.post("/login", "username", "anna", "password", password)
+	if got.status != 429 || got.header.Get("Retry-After") == "" ||
+		!strings.Contains(got.text(), "from your network") || !strings.Contains(got.text(), "does not lock your work account") {
+		t.Errorf("got %d: %s", got.status, got.text())
+	}
+}
+
+// TestA8_CountedDown says that the account may be locked to whoever is counted
+// down, known or not.
+func TestA8_CountedDown(t *testing.T) {
+	p := newPortal(t)
+	known := p.browser(iPhone).post("/login", "username", "anna", "password", "wrong")
+	unknown := p.browser(iPhone).post("/login", "username", "nobody", "password", "wrong")
+	for name, got := range map[string]answer{"known": known, "unknown": unknown} {
+		if got.status != 401 || !strings.Contains(got.text(), "your work account may be locked") {
+			t.Errorf("%s: got %d: %s", name, got.status, got.text())
+		}
+	}
+	if a, b := len(known.body)-len("anna"), len(unknown.body)-len("nobody"); a != b {
+		t.Errorf("the pages differ: %d and %d bytes beside the name", a, b)
+	}
+}
+
+// TestOutdatedCertificate follows a certificate whose person was renamed to the one
+// that carries the new name.
+func TestOutdatedCertificate(t *testing.T) {
+	const notice = "Your work name has changed."
+	for _, change := range []enroll.Change{enroll.UPNChanged, enroll.SIDChanged} {
+		t.Run(string(change), func(t *testing.T) {
+			f := newFile(t, "ios")
+			f.stranger.get(f.href)
+			if got := f.owner.get("/"); strings.Contains(got.text(), notice) {
+				t.Fatalf("before: %s", got.text())
+			}
+			mark(t, f, change)
+			for _, path := range []string{"/", f.device} {
+				if got := f.owner.get(path); got.status != 200 || !strings.Contains(got.text(), notice) {
+					t.Errorf("%s: got %d: %s", path, got.status, got.text())
+				}
+			}
+			if got := f.owner.post(f.device+"/install", "request", "new"); got.status != 303 {
+				t.Fatalf("new file: got %d: %s", got.status, got.text())
+			}
+			for _, path := range []string{"/", f.device} {
+				if got := f.owner.get(path); strings.Contains(got.text(), notice) {
+					t.Errorf("%s with the new certificate: %s", path, got.text())
+				}
+			}
+		})
+	}
+}
+
+// mark marks the file's certificate as the drift watch does.
+func mark(t *testing.T, f file, change enroll.Change) {
+	t.Helper()
+	c := f.certificate()
+	set, _, err := f.db.Mark(t.Context(), drift.Marking{
+		Person: "id-of-anna", At: f.clock.Now(),
+		Certificates: []drift.Certificate{{
+			Serial: c.Serial, UPN: c.UPN, SID: c.SID, Marks: []drift.Mark{{Change: change, Since: f.clock.Now()}},
+		}},
+		Entry: ledger.Entry{At: f.clock.Now(), Actor: "system", Role: "system"},
+	})
+	if err != nil || set != 1 {
+		t.Fatalf("got %d marks, %v", set, err)
+	}
+}
+
+// TestA16_HeadersWithSSO asks for the addresses of a portal with a provider. The
+// answer of the provider has a stricter Referrer-Policy: its address is a secret.
+func TestA16_HeadersWithSSO(t *testing.T) {
+	c := newCompany(t, func(c *web.Config) { c.SSO.Name = "Corp" })
+	for _, path := range []string{"/login", "/login/sso", web.CallbackPath, web.CallbackPath + "?code=x", web.CallbackPath + "?error=x"} {
+		got := c.browser(linux).get(path)
+		if strings.HasPrefix(path, web.CallbackPath) {
+			if policy := got.header.Get("Referrer-Policy"); policy != "strict-origin" {
+				t.Errorf("%s: Referrer-Policy: got %q", path, policy)
+			}
+			got.header.Set("Referrer-Policy", "same-origin")
+		}
+		checkHeaders(t, path, got)
+	}
+	// The time of the start stands in the cookie, not in the address.
+	first := c.browser(linux).get("/login/sso").location()
+	c.clock.pass(time.Minute)
+	if second := c.browser(linux).get("/login/sso").location(); first == second {
+		t.Error("two sign-ins share their state")
+	}
+}

@@ -1,0 +1,144 @@
+package page_test
+
+import (
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+
+	"certportal/web/page"
+)
+
+// TestLoginForm shows where the form for name and password is: folded away behind
+// the way to the provider, unless something in it is wrong; gone when no password
+// is taken.
+func TestLoginForm(t *testing.T) {
+	wrong := []page.FieldError{{Field: "username", Key: page.ErrWrong}}
+	denied := []page.FieldError{{Field: "sso", Key: page.ErrSSODenied, Value: "Corp"}}
+	tests := []struct {
+		name               string
+		page               page.Login
+		way                string // to the provider
+		form, folded, open bool
+	}{
+		{"without provider", page.Login{Next: "/new"}, "", true, false, false},
+		{"with provider", page.Login{Provider: "Corp"}, "/login/sso", true, true, false},
+		{"on the way to a page", page.Login{Provider: "Corp", Next: "/new?p=ios"}, "/login/sso?next=%2Fnew%3Fp%3Dios", true, true, false},
+		{"wrong password", page.Login{Provider: "Corp", Errors: wrong}, "/login/sso", true, true, true},
+		{"refused at the provider", page.Login{Provider: "Corp", Errors: denied}, "/login/sso", true, true, false},
+		{"provider only", page.Login{Provider: "Corp", PasswordOff: true}, "/login/sso", false, false, false},
+	}
+	r := renderer(t)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			root := parse(t, render(t, r, tt.page))
+			if got := linkOf(root, "sso"); got != tt.way {
+				t.Errorf("way to the provider: got %q, want %q", got, tt.way)
+			}
+			form := byID(root, "password") != nil
+			details := elements(root, "details")
+			open := len(details) == 1 && hasAttribute(details[0], "open")
+			if form != tt.form || (len(details) == 1) != tt.folded || open != tt.open {
+				t.Errorf("form %v, folded %v, open %v, want %v, %v, %v", form, len(details) == 1, open, tt.form, tt.folded, tt.open)
+			}
+			primary := 0
+			for _, tag := range []string{"a", "button"} {
+				for _, e := range elements(elements(root, "main")[0], tag) {
+					if attr(e, "class") == "btn" {
+						primary++
+					}
+				}
+			}
+			if primary != 1 {
+				t.Errorf("got %d primary buttons, want 1", primary)
+			}
+		})
+	}
+}
+
+// TestLockedPerhaps says the same to everybody who is counted down: whether the
+// account is locked, only the right password may tell.
+func TestLockedPerhaps(t *testing.T) {
+	r := renderer(t)
+	wrong := []page.FieldError{{Field: "username", Key: page.ErrWrong}}
+	for left, want := range map[int]bool{0: false, 1: true, 2: true} {
+		got := text(parse(t, render(t, r, page.Login{Errors: wrong, TriesLeft: left})))
+		if strings.Contains(got, "may be locked") != want {
+			t.Errorf("%d tries left: got %q", left, got)
+		}
+	}
+}
+
+// TestOutdated shows a changed name in words and with an icon, and the way out.
+func TestOutdated(t *testing.T) {
+	r := renderer(t)
+	old := cards()[0]
+	old.Outdated = true
+	home := parse(t, render(t, r, page.Home{Devices: []page.DeviceCard{old}}))
+	device := parse(t, render(t, r, page.Device{Device: old, Token: "tok"}))
+	for name, root := range map[string]*html.Node{"home": home, "device": device} {
+		var notice *html.Node
+		walk(root, func(n *html.Node) {
+			if attr(n, "class") == "box warn" {
+				notice = n
+			}
+		})
+		if notice == nil || !strings.Contains(text(notice), "Your work name has changed.") ||
+			len(elements(notice, "svg")) != 1 || len(elements(notice, "a")) != 1 {
+			t.Errorf("%s: no notice with an icon and a link", name)
+		}
+	}
+	for _, form := range elements(device, "form") {
+		if attr(form, "action") == "/devices/d1/install" && attr(elements(form, "button")[0], "class") != "btn" {
+			t.Error("getting a new file is not the page's first act")
+		}
+	}
+	removed := parse(t, render(t, r, page.Device{Device: old, Removed: true}))
+	if strings.Contains(text(removed), "has changed") {
+		t.Error("a removed device asks for a new file")
+	}
+}
+
+// TestWaysOut checks the button of the problems that have one of their own.
+func TestWaysOut(t *testing.T) {
+	f := page.Frame{Lang: page.English}
+	tests := []struct {
+		name string
+		page page.Problem
+		href string
+	}{
+		{"password run out", page.Problem{Frame: f, Kind: page.PasswordOld}, "https://password.example.com/"},
+		{"provider down", page.Problem{Frame: f, Kind: page.Provider, Detail: "Corp", SignIn: "/login?next=%2Fnew"}, "/login?next=%2Fnew#username"},
+		{"provider down, no passwords", page.Problem{Frame: f, Kind: page.Provider, Detail: "Corp"}, "/"},
+		{"restricted", page.Problem{Frame: f, Kind: page.Restricted}, "tel:+49301234567"},
+		{"protected", page.Problem{Frame: f, Kind: page.Protected}, "tel:+49301234567"},
+		{"conflict", page.Problem{Frame: f, Kind: page.Conflicting}, "tel:+49301234567"},
+		{"unknown person", page.Problem{Frame: f, Kind: page.UnknownPerson, Detail: "Corp"}, "tel:+49301234567"},
+	}
+	r := renderer(t)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, a := range elements(elements(parse(t, render(t, r, tt.page)), "main")[0], "a") {
+				if attr(a, "class") == "btn" {
+					got = append(got, attr(a, "href"))
+				}
+			}
+			if len(got) != 1 || got[0] != tt.href {
+				t.Errorf("got buttons to %q, want %q", got, tt.href)
+			}
+		})
+	}
+}
+
+func hasAttribute(n *html.Node, name string) bool {
+	_, ok := attribute(n, name)
+	return ok
+}
+
+func linkOf(root *html.Node, id string) string {
+	if n := byID(root, id); n != nil {
+		return attr(n, "href")
+	}
+	return ""
+}

@@ -1,0 +1,245 @@
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"certportal/enroll"
+	"certportal/openid"
+	"certportal/web/page"
+)
+
+// CallbackPath is where the identity provider sends people back to. With the
+// public address before it, it is the redirect address of the portal there.
+const CallbackPath = "/login/callback"
+
+// ssoPath is where a sign-in at the identity provider starts.
+const ssoPath = "/login/sso"
+
+// IdentityProvider is where people may sign in instead of typing a password here.
+type IdentityProvider interface {
+	// Address is where to send the person. It returns an *enroll.Outage when the
+	// provider does not answer.
+	Address(ctx context.Context, flow openid.Flow) (string, error)
+
+	// Finish tells who came back. It returns an *enroll.Outage when the provider
+	// does not answer, an *enroll.Refusal when it names no account, and any other
+	// error when the answer is not to be believed.
+	Finish(ctx context.Context, flow openid.Flow, answer openid.Answer) (enroll.Claim, error)
+}
+
+// SSO is signing in at an identity provider.
+type SSO struct {
+	Provider IdentityProvider
+
+	// Name is what people call it: "Continue with {Name}".
+	Name string
+
+	// PasswordOff leaves it as the only way in: the portal takes no password.
+	PasswordOff bool
+}
+
+func (o *SSO) check() error {
+	if o != nil && (o.Provider == nil || strings.TrimSpace(o.Name) == "") {
+		return errors.New("web: single sign-on lacks its provider or its name")
+	}
+	return nil
+}
+
+const (
+	// ssoCookie is the name of the cookie between the way to the provider and the
+	// way back.
+	ssoCookie = "__Host-sso"
+
+	// ssoLife is how long people may take at the provider.
+	ssoLife = 10 * time.Minute
+
+	// maxCode bounds the code of the provider, in bytes.
+	maxCode = 8 << 10
+)
+
+// ssoStart is what the cookie holds: a secret, and where the person wanted to go.
+// State, nonce and PKCE verifier are derived from all of it, so that the portal
+// keeps nothing, and an answer fits only the browser, the time and the page it was
+// asked for: nobody can be signed in by somebody else's answer (attack A9).
+type ssoStart struct {
+	secret cookieSecret
+	at     time.Time
+	next   string // local path; empty for the home page
+}
+
+func newStart(at time.Time, next string) ssoStart {
+	s := ssoStart{at: at, next: next}
+	rand.Read(s.secret[:]) // never returns an error, see crypto/rand
+	return s
+}
+
+// String is the value of the cookie.
+func (s ssoStart) String() string { return s.secret.String() + "." + s.open() }
+
+// open is the part of the cookie that is no secret.
+func (s ssoStart) open() string {
+	return strconv.FormatInt(s.at.Unix(), 10) + "." + base64.RawURLEncoding.EncodeToString([]byte(s.next))
+}
+
+// parseStart reads the value of a cookie.
+func parseStart(value string) (ssoStart, bool) {
+	parts := strings.Split(value, ".")
+	if len(parts) != 3 {
+		return ssoStart{}, false
+	}
+	secret, ok := parseSecret(parts[0])
+	unix, err := strconv.ParseInt(parts[1], 10, 64)
+	path, pathErr := base64.RawURLEncoding.Strict().DecodeString(parts[2])
+	if !ok || err != nil || pathErr != nil {
+		return ssoStart{}, false
+	}
+	next, ok := localPath(string(path))
+	return ssoStart{secret: secret, at: time.Unix(unix, 0), next: next}, ok || len(path) == 0
+}
+
+// flow derives the secrets of the sign-in, each under its own label.
+func (s ssoStart) flow() openid.Flow {
+	part := func(label string) string {
+		return cookieSecret(s.secret.derive("certportal sso " + label + " " + s.open())).String()
+	}
+	return openid.Flow{State: part("state"), Nonce: part("nonce"), Verifier: part("verifier")}
+}
+
+// startSSO is GET /login/sso. Nothing changes but the cookie, so that a link of
+// another site does no harm: whoever follows it signs in as nobody but themselves.
+func (s *Server) startSSO(w http.ResponseWriter, r *http.Request) error {
+	next, _ := localPath(r.URL.Query().Get("next"))
+	if _, ok, _ := s.signedIn(r); ok {
+		return redirect(w, orHome(next))
+	}
+	start := newStart(s.now(), next)
+	address, err := s.sso.Provider.Address(r.Context(), start.flow())
+	if err != nil {
+		return err
+	}
+	http.SetCookie(w, newSSOCookie(start.String(), int(ssoLife.Seconds())))
+	return redirect(w, address)
+}
+
+// newSSOCookie makes the cookie. SameSite is Lax: the provider's answer comes from
+// another site.
+func newSSOCookie(value string, maxAge int) *http.Cookie {
+	return &http.Cookie{
+		Name: ssoCookie, Value: value, MaxAge: maxAge,
+		Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	}
+}
+
+// finishSSO is GET /login/callback, the provider's answer. It is the one GET that
+// signs somebody in: the state, which only this browser's cookie explains, stands
+// for the form. Whatever comes of it, the cookie is used up.
+func (s *Server) finishSSO(w http.ResponseWriter, r *http.Request) error {
+	http.SetCookie(w, newSSOCookie("", -1))
+	// The address holds a code. It must not travel on with the style sheet's
+	// request; a form on this page keeps its Origin.
+	w.Header().Set("Referrer-Policy", "strict-origin")
+	q := r.URL.Query()
+	if !q.Has("code") && !q.Has("error") {
+		return redirect(w, "/login") // a link of this page in another language, or nothing at all
+	}
+	start, err := s.startOf(r, q)
+	if err != nil {
+		return &ssoRefused{http.StatusBadRequest, page.ErrSSOFailed, err}
+	}
+	if code := q.Get("error"); code != "" {
+		return providerError(code)
+	}
+	claim, err := s.sso.Provider.Finish(r.Context(), start.flow(), openid.Answer{Code: q.Get("code"), Issuer: q.Get("iss")})
+	if err != nil {
+		return &ssoRefused{http.StatusForbidden, page.ErrSSOFailed, err}
+	}
+	by := enroll.By{Role: enroll.Employee, Address: clientAddress(r), Request: visitOf(r).ref}
+	person, err := s.signIn.Assert(r.Context(), claim, by)
+	if err != nil {
+		return err
+	}
+	if err := s.openSession(w, r, person); err != nil {
+		return err
+	}
+	return redirect(w, orHome(start.next))
+}
+
+// startOf finds the start that the answer belongs to.
+func (s *Server) startOf(r *http.Request, q url.Values) (ssoStart, error) {
+	for _, name := range []string{"code", "state", "iss", "error"} {
+		if len(q[name]) > 1 {
+			return ssoStart{}, fmt.Errorf("parameter %s sent %d times", name, len(q[name]))
+		}
+	}
+	cookie, err := r.Cookie(ssoCookie)
+	if err != nil {
+		return ssoStart{}, errors.New("no sign-in was started in this browser")
+	}
+	start, ok := parseStart(cookie.Value)
+	state := q.Get("state")
+	switch {
+	case !ok || subtle.ConstantTimeCompare([]byte(state), []byte(start.flow().State)) != 1:
+		return ssoStart{}, errors.New("state of another sign-in")
+	case s.now().Sub(start.at) > ssoLife || start.at.After(s.now().Add(time.Minute)):
+		return ssoStart{}, errors.New("sign-in started too long ago")
+	case len(q.Get("code")) > maxCode:
+		return ssoStart{}, fmt.Errorf("code of %d bytes", len(q.Get("code")))
+	}
+	return start, nil
+}
+
+// providerError is the provider's own no (RFC 6749 section 4.1.2.1).
+func providerError(code string) error {
+	err := fmt.Errorf("answer of the identity provider: %.100q", code)
+	switch code {
+	case "server_error", "temporarily_unavailable":
+		return &enroll.Outage{Part: enroll.PartProvider, Err: err}
+	case "access_denied":
+		return &ssoRefused{http.StatusForbidden, page.ErrSSODenied, err}
+	}
+	return &ssoRefused{http.StatusForbidden, page.ErrSSOFailed, err}
+}
+
+// ssoRefused is a sign-in at the provider that came to nothing. The person sees
+// the sign-in page again; an outage or a refusal inside it has a page of its own.
+type ssoRefused struct {
+	status int
+	key    string // of the sentence
+	err    error
+}
+
+func (e *ssoRefused) Error() string { return "signing in at identity provider: " + e.err.Error() }
+
+// Unwrap gives the cause.
+func (e *ssoRefused) Unwrap() error { return e.err }
+
+// ssoAgain is the sign-in page after a sign-in at the provider came to nothing.
+func (s *Server) ssoAgain(r *http.Request, key string) page.Page {
+	p := s.loginPage(r, s.nextOf(r))
+	p.Errors = []page.FieldError{{Field: "sso", Key: key, Value: s.sso.Name}}
+	return p
+}
+
+// nextOf is where somebody wanted to go who is on the way in: of the address, or of
+// the cookie.
+func (s *Server) nextOf(r *http.Request) string {
+	if next, ok := localPath(r.URL.Query().Get("next")); ok {
+		return next
+	}
+	if cookie, err := r.Cookie(ssoCookie); err == nil {
+		if start, ok := parseStart(cookie.Value); ok {
+			return start.next
+		}
+	}
+	return ""
+}
