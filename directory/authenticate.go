@@ -125,7 +125,7 @@ func (l *LDAP) bindPerson(ctx context.Context, who found, password string) error
 	// keeps its owner even when a later bind is refused.
 	k.broken = k.broken || err == nil
 	if isFault(err) {
-		return l.unanswered(k.server, err)
+		return l.unanswered(ctx, k.server, err)
 	}
 	if err := judgeBind(l.c.Kind, err); err != nil {
 		return err
@@ -135,12 +135,14 @@ func (l *LDAP) bindPerson(ctx context.Context, who found, password string) error
 
 // unanswered says that a password went out and nothing sensible came back. It is
 // not sent again, to no server.
-func (l *LDAP) unanswered(s *server, err error) error {
+func (l *LDAP) unanswered(ctx context.Context, s *server, err error) error {
 	var result *ldap.Error
 	if errors.As(err, &result) && result.ResultCode < ldap.ErrorNetwork {
 		return fmt.Errorf("checking a password: %w", err) // it answered that it is unwell
 	}
-	s.rests(l.c.Now().Add(restTime))
+	if !errors.Is(ctx.Err(), context.Canceled) { // the asker may have gone away
+		s.rests(l.c.Now().Add(restTime))
+	}
 	return fmt.Errorf("checking a password: %w: %w", enroll.ErrUnanswered, err)
 }
 

@@ -24,6 +24,7 @@ func (s *Settings) check() error {
 		s.checkTLS(),
 		s.checkKinds(),
 		s.checkCertificates(),
+		s.checkPeople(),
 		s.checkPages(),
 		s.checkLog(),
 	)
@@ -144,9 +145,6 @@ func (s *Settings) checkCertificates() error {
 	if !slices.Contains(c.Usages, "clientAuth") {
 		errs = append(errs, mistake("certificates.usages", strings.Join(c.Usages, ","), "clientAuth must be among them: mail servers ask for it"))
 	}
-	if !isHostName(s.Directory.Domain) {
-		errs = append(errs, mistake("directory.domain", s.Directory.Domain, "write a domain such as corp.example"))
-	}
 	return errors.Join(errs...)
 }
 
@@ -186,9 +184,20 @@ func (s *Settings) checkFiles() error {
 			errs = append(errs, fmt.Errorf("%s: %w", key, err))
 		}
 	}
-	if f := s.CA.PassphraseFile; f != "" && f != promptWord {
-		if _, err := readSecret(f); err != nil {
-			errs = append(errs, fmt.Errorf("ca.passphrase_file: %w", err))
+	for key, file := range map[string]string{
+		"ca.passphrase_file": s.CA.PassphraseFile, "directory.password_file": s.Directory.PasswordFile,
+		"openid.client_secret_file": s.OpenID.ClientSecretFile,
+	} {
+		if file == "" || key == "ca.passphrase_file" && file == promptWord {
+			continue
+		}
+		if _, err := readSecret(file); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", key, err))
+		}
+	}
+	for key, file := range map[string]string{"directory.ca_file": s.Directory.CAFile, "openid.ca_file": s.OpenID.CAFile} {
+		if _, err := readRoots(file); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", key, err))
 		}
 	}
 	if s.TLS.Certificate != "" {

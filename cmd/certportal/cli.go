@@ -18,6 +18,8 @@ type commands struct {
 	Demo    demoCommand    `cmd:"" help:"Run the portal with sample people, to try it out."`
 	CA      caCommands     `cmd:"" name:"ca" help:"The embedded CA."`
 	User    userCommands   `cmd:"" help:"People of the built-in directory."`
+	People  peopleCommands `cmd:"" help:"People as the directory knows them."`
+	Drift   driftCommands  `cmd:"" help:"Certificates that the directory has moved away from."`
 	Config  configCommands `cmd:"" help:"Settings."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 	Help    helpCommand    `cmd:"" help:"Explain a command."`

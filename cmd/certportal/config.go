@@ -1,7 +1,7 @@
 package main
 
 import (
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -19,17 +19,21 @@ type configCommands struct {
 	Example configExample `cmd:"" help:"Print every setting with its meaning and default."`
 }
 
-type configCheck struct{}
+type configCheck struct {
+	Offline bool `help:"Ask neither the directory nor the identity provider."`
+}
 
-// Run checks the settings and the files they name.
-func (configCheck) Run(i *invocation) error {
+// Run checks the settings and the files they name, then the servers.
+func (c configCheck) Run(i *invocation) error {
 	s, err := i.settings()
 	_, badLook := s.renderer()
 	if err := errors.Join(err, s.checkFiles(), badLook); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(i.io.out, "settings are well formed")
-	return err
+	if _, err := fmt.Fprintln(i.io.out, "settings are well formed"); err != nil || c.Offline {
+		return err
+	}
+	return i.checkServers(&s)
 }
 
 type configExample struct{}
@@ -47,29 +51,16 @@ func (configExample) Run(i *invocation) error {
 // settingsSource is the source in which every setting is documented where it is
 // declared. The example is made from it, so that the two cannot differ.
 //
-//go:embed settings.go
-var settingsSource string
+//go:embed settings.go settings_people.go
+var settingsSource embed.FS
 
 // exampleSettings renders all settings as YAML: each with the comment of its
 // field, and its default. What has no default is commented out.
 func exampleSettings() (string, error) {
-	file, err := parser.ParseFile(token.NewFileSet(), "settings.go", settingsSource, parser.ParseComments)
+	docs, err := settingDocs()
 	if err != nil {
-		return "", fmt.Errorf("reading own settings: %w", err)
+		return "", err
 	}
-	docs := map[string]string{}
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.TypeSpec)
-		if !ok {
-			return true
-		}
-		if fields, ok := spec.Type.(*ast.StructType); ok {
-			for _, f := range fields.Fields.List {
-				docs[spec.Name.Name+"."+f.Names[0].Name] = f.Doc.Text()
-			}
-		}
-		return false
-	})
 	var b strings.Builder
 	b.WriteString("# Settings of certportal. Every value below is the default.\n" +
 		"# Each can also be given as an environment variable: CERTPORTAL_ and the key in\n" +
@@ -78,6 +69,34 @@ func exampleSettings() (string, error) {
 		return "", err
 	}
 	return b.String(), nil
+}
+
+// settingDocs reads the comments of all fields, under "Type.Field".
+func settingDocs() (map[string]string, error) {
+	docs := map[string]string{}
+	for _, name := range []string{"settings.go", "settings_people.go"} {
+		text, err := settingsSource.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading own settings: %w", err)
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ParseComments)
+		if err != nil {
+			return nil, fmt.Errorf("reading own settings: %w", err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok {
+				return true
+			}
+			if fields, ok := spec.Type.(*ast.StructType); ok {
+				for _, f := range fields.Fields.List {
+					docs[spec.Name.Name+"."+f.Names[0].Name] = f.Doc.Text()
+				}
+			}
+			return false
+		})
+	}
+	return docs, nil
 }
 
 func exampleStruct(b *strings.Builder, v reflect.Value, docs map[string]string, indent string) error {

@@ -44,6 +44,7 @@ func (c demoCommand) Run(i *invocation) error {
 	if s.Database != "" || s.DatabaseFile != "" {
 		return usageError("a demo keeps its records in its own folder: leave database and database_file out")
 	}
+	s.Directory, s.OpenID = defaultDirectory(), OpenIDSettings{}
 	s.Directory.Domain = "demo.example"
 	s.Listen, s.PublicURL, s.PublicHTTPURL = c.Listen, "", ""
 	if s.ListenHTTP, err = c.plainAddress(&s); err != nil {
@@ -122,7 +123,7 @@ func (p *portal) samplePeople(ctx context.Context, i *invocation) error {
 	if err != nil {
 		return err
 	}
-	if accounts, err := p.people.Accounts(ctx); err != nil || len(accounts) > 0 && known == nil {
+	if accounts, err := p.builtin.Accounts(ctx); err != nil || len(accounts) > 0 && known == nil {
 		return errors.Join(err, fmt.Errorf("%s is the folder of a portal and not of a demo: nobody was added", p.settings.Data))
 	}
 	var people []samplePerson
@@ -157,16 +158,16 @@ func (p *portal) samplePerson(ctx context.Context, a *directory.NewAccount) erro
 	if made {
 		a.Password = strings.ToLower(rand.Text())[:12]
 	}
-	_, err := p.people.Add(ctx, *a, byOperator())
+	_, err := p.builtin.Add(ctx, *a, byOperator())
 	if !errors.Is(err, enroll.ErrConflict) {
 		return err
 	}
 	if !made {
-		_, err = p.people.Authenticate(ctx, a.Login, a.Password)
+		_, err = p.builtin.Authenticate(ctx, a.Login, a.Password)
 		made = errors.Is(err, enroll.ErrCredentials)
 	}
 	if made {
-		return p.people.SetPassword(ctx, a.Login, a.Password, byOperator())
+		return p.builtin.SetPassword(ctx, a.Login, a.Password, byOperator())
 	}
 	return nil
 }

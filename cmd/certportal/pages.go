@@ -21,6 +21,10 @@ func (p *portal) openPages(context.Context, *terminal) error {
 	if err != nil {
 		return err
 	}
+	sso, err := p.singleSignOn()
+	if err != nil {
+		return err
+	}
 	p.web, err = web.New(web.Config{
 		Registrar: p.registrar, SignIn: p.signIn, Sessions: p.db, Lists: p.lists, Renderer: p.renderer,
 		Anchors: append([]web.Anchor{
@@ -29,9 +33,18 @@ func (p *portal) openPages(context.Context, *terminal) error {
 		}, further...),
 		Org: p.settings.Organization, PublicURL: p.public.https,
 		UsernameExample: "anna.schmidt", TrustedProxies: p.settings.proxies(),
-		Log: p.log, Now: p.now,
+		SSO: sso, Log: p.log, Now: p.now,
 	})
 	return err
+}
+
+// singleSignOn is the way in through an identity provider, or nil without one.
+func (p *portal) singleSignOn() (*web.SSO, error) {
+	provider, err := p.settings.openOpenID(p.public.https.JoinPath(web.CallbackPath).String(), p.now, p.log)
+	if err != nil || provider == nil {
+		return nil, err
+	}
+	return &web.SSO{Provider: provider, Name: p.settings.OpenID.Name, PasswordOff: p.settings.OpenID.Only}, nil
 }
 
 // renderer reads what gives the pages their look.

@@ -11,6 +11,7 @@ import (
 
 	"certportal/ca"
 	"certportal/directory"
+	"certportal/drift"
 	"certportal/enroll"
 	"certportal/revocation"
 	"certportal/store"
@@ -27,7 +28,10 @@ type portal struct {
 	db        *store.DB
 	authority *authority
 	madePass  bool // a passphrase file was made in this run
-	people    *directory.Builtin
+	people    peopleSource
+	builtin   *directory.Builtin // nil with another directory
+	ldap      *directory.LDAP    // nil with the built-in one
+	watch     *drift.Watch
 	registrar *enroll.Registrar
 	signIn    *enroll.SignIn
 	keys      *enroll.KeyPool
@@ -144,11 +148,6 @@ func (p *portal) openCA(ctx context.Context, term *terminal) (err error) {
 	return nil
 }
 
-func (p *portal) openPeople(context.Context, *terminal) (err error) {
-	p.people, err = directory.NewBuiltin(p.db)
-	return err
-}
-
 func (p *portal) openTLS(ctx context.Context, _ *terminal) error {
 	p.tls = &serverCertificate{
 		settings: p.settings, ca: p.authority, records: p.db, public: p.public, now: p.now, log: p.log,
@@ -175,14 +174,22 @@ func (p *portal) openRegistrar(context.Context, *terminal) error {
 	p.registrar, err = enroll.New(enroll.Config{
 		Directory: p.people, Issuer: p.authority.issuer(), Profile: profile, Keys: p.keys,
 		Records: p.db, Inventory: p.db, Pickups: p.db, Quota: c.Devices,
+		EnrollProtected: p.settings.Directory.InsecureEnrollProtected, EnrollGroup: p.settings.Directory.Groups.EnrollName,
 		Chain: p.authority.chain(), Revoked: p.lists.Nudge, Now: p.now, Log: p.log,
 	})
 	if err != nil {
 		return err
 	}
+	limits := p.settings.SignIn
 	p.signIn, err = enroll.NewSignIn(enroll.SignInConfig{
 		Directory: p.people, Attempts: p.db, Records: p.db, Now: p.now, Log: p.log,
+		Tries: limits.Tries, AddressTries: limits.TriesPerAddress, Window: limits.Window,
+		Timeout: p.settings.Directory.Timeout,
 	})
+	if err != nil {
+		return err
+	}
+	p.watch, err = p.settings.openWatch(p.people, p.db, p.lists.Nudge, p.now, p.log)
 	return err
 }
 
@@ -206,6 +213,9 @@ func (p *portal) close() error {
 		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if p.ldap != nil {
+		errs = append(errs, p.ldap.Close())
 	}
 	if p.db != nil {
 		errs = append(errs, p.db.Close())

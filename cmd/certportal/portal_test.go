@@ -22,7 +22,12 @@ import (
 // open wires a portal in a folder, on free ports, with an EC hierarchy.
 func open(t *testing.T, data string) (*portal, error) {
 	t.Helper()
-	s, err := loadSettings("", fastCA())
+	return openWith(t, data, fastCA())
+}
+
+func openWith(t *testing.T, data string, environ map[string]string) (*portal, error) {
+	t.Helper()
+	s, err := loadSettings("", environ)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +165,7 @@ func TestWrongPassphraseSeals(t *testing.T) {
 			t.Errorf("%s: status %d, want %d", address, got, want)
 		}
 	}
-	anna, err := p.people.Add(t.Context(), directory.NewAccount{
+	anna, err := p.builtin.Add(t.Context(), directory.NewAccount{
 		Login: "anna", UPN: "anna@corp.example", Password: "correct horse",
 	}, ledger.Entry{At: p.now(), Actor: "test"})
 	if err != nil {
@@ -219,7 +224,7 @@ func TestFirstAdministratorIsPrintedOnce(t *testing.T) {
 	}
 	_, rest, _ := strings.Cut(out.String(), "password ")
 	password, _, _ := strings.Cut(rest, "\n")
-	person, err := p.people.Authenticate(t.Context(), "admin", password)
+	person, err := p.builtin.Authenticate(t.Context(), "admin", password)
 	if err != nil || !person.Has(enroll.Admin) {
 		t.Errorf("signing in with the printed password: %+v, %v", person, err)
 	}
@@ -315,7 +320,7 @@ func TestA20_DemoLeavesRealFoldersAlone(t *testing.T) {
 	if err := p.samplePeople(t.Context(), i); err == nil || !strings.Contains(err.Error(), "not of a demo") {
 		t.Errorf("samplePeople: %v", err)
 	}
-	accounts, err := p.people.Accounts(t.Context())
+	accounts, err := p.builtin.Accounts(t.Context())
 	if err != nil || len(accounts) != 1 {
 		t.Errorf("%d accounts, %v, want the administrator alone", len(accounts), err)
 	}
@@ -331,7 +336,7 @@ func TestDemoPasswordsAreTrueAfterAChange(t *testing.T) {
 	if err := p.samplePeople(t.Context(), i); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.people.SetPassword(t.Context(), "anna", "something else", byOperator()); err != nil {
+	if err := p.builtin.SetPassword(t.Context(), "anna", "something else", byOperator()); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.samplePeople(t.Context(), i); err != nil {
@@ -341,7 +346,7 @@ func TestDemoPasswordsAreTrueAfterAChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.people.Authenticate(t.Context(), "anna", known["anna"]); err != nil {
+	if _, err := p.builtin.Authenticate(t.Context(), "anna", known["anna"]); err != nil {
 		t.Errorf("the printed password: %v", err)
 	}
 }

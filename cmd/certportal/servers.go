@@ -60,12 +60,17 @@ func (p *portal) warnOfCAEnd() {
 // shutdownGrace is how long open requests have after a signal.
 const shutdownGrace = 12 * time.Second
 
-// runClocks starts what happens by time: keys ahead, revocation lists, the
-// sweep, the TLS certificate.
+// runClocks starts what happens by time: keys ahead, revocation lists, the watch
+// over the directory, the sweep, the TLS certificate.
 func (p *portal) runClocks(ctx context.Context) *sync.WaitGroup {
 	var clocks sync.WaitGroup
 	clocks.Go(func() { p.keys.Run(ctx) })
 	clocks.Go(func() { p.lists.Run(ctx) })
+	clocks.Go(func() { p.watch.Run(ctx) })
+	if p.ldap != nil {
+		clocks.Go(func() { p.watchDirectory(ctx) })
+		every(ctx, &clocks, time.Hour, func() { p.stayBelowLock(ctx) })
+	}
 	every(ctx, &clocks, time.Minute, func() {
 		if err := p.registrar.Sweep(ctx, p.registrar.Stale()); err != nil && ctx.Err() == nil {
 			p.log.Error("sweeping", "err", err)

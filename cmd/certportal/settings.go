@@ -47,6 +47,8 @@ type Settings struct {
 	CA           CASettings          `yaml:"ca" envPrefix:"CA_"`
 	Certificates CertificateSettings `yaml:"certificates" envPrefix:"CERTIFICATES_"`
 	Directory    DirectorySettings   `yaml:"directory" envPrefix:"DIRECTORY_"`
+	SignIn       SignInSettings      `yaml:"sign_in" envPrefix:"SIGN_IN_"`
+	OpenID       OpenIDSettings      `yaml:"openid" envPrefix:"OPENID_"`
 	Helpdesk     HelpdeskSettings    `yaml:"helpdesk" envPrefix:"HELPDESK_"`
 	Pages        PageSettings        `yaml:"pages" envPrefix:"PAGES_"`
 
@@ -112,13 +114,6 @@ type CertificateSettings struct {
 	PreparedKeys int `yaml:"prepared_keys" env:"PREPARED_KEYS"`
 }
 
-// DirectorySettings say where people come from. Today that is the built-in
-// directory.
-type DirectorySettings struct {
-	// Domain of the user principal names of people added without one.
-	Domain string `yaml:"domain" env:"DOMAIN"`
-}
-
 // HelpdeskSettings are printed wherever somebody may need help.
 type HelpdeskSettings struct {
 	// Telephone number, as people dial it.
@@ -165,8 +160,9 @@ func defaults() Settings {
 			Key: ca.RSA2048, Days: 365, Devices: enroll.DefaultQuota, PreparedKeys: 16,
 			Usages: []string{"clientAuth", "emailProtection", "efs"},
 		},
-		Directory: DirectorySettings{Domain: "portal.example"},
-		LogLevel:  "info", LogFormat: "text",
+		Directory: defaultDirectory(), SignIn: defaultSignIn(),
+		OpenID:   OpenIDSettings{Name: "single sign-on", UPNClaim: "upn"},
+		LogLevel: "info", LogFormat: "text",
 	}
 }
 

@@ -19,9 +19,9 @@ type userCommands struct {
 	Add     userAdd     `cmd:"" help:"Add a person."`
 	List    userList    `cmd:"" help:"List all people."`
 	Passwd  userPasswd  `cmd:"" help:"Set a person's password."`
-	Disable userDisable `cmd:"" help:"Switch an account off: signed out, nothing issued. Certificates stay valid."`
+	Disable userDisable `cmd:"" help:"Switch an account off: signed out, nothing issued, certificates revoked by the drift watch."`
 	Enable  userEnable  `cmd:"" help:"Switch an account on again."`
-	Remove  userRemove  `cmd:"" help:"Remove an account. Certificates stay on record and valid."`
+	Remove  userRemove  `cmd:"" help:"Remove an account. Certificates stay on record and are revoked by the drift watch."`
 }
 
 // passwordSource says where a password comes from: never the command line.
@@ -56,6 +56,9 @@ func (i *invocation) withDirectory(do func(context.Context, people) error) error
 	s, err := i.settings()
 	if err != nil {
 		return err
+	}
+	if s.Directory.Kind != kindBuiltin {
+		return fmt.Errorf("people come from %s (directory.kind): change accounts there; certportal people shows them", s.Directory.Kind)
 	}
 	db, err := s.openExisting(i.ctx, i.quiet())
 	if err != nil {

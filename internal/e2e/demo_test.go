@@ -240,6 +240,11 @@ func (d *demo) get(ctx context.Context, c *http.Client, path string) (int, strin
 		return 0, "", err
 	}
 	req.Header.Set("User-Agent", androidUA)
+	return do(c, req)
+}
+
+// do sends a request and gives status and body.
+func do(c *http.Client, req *http.Request) (int, string, error) {
 	resp, err := c.Do(req)
 	if err != nil {
 		return 0, "", err

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// checkPeople finds mistakes in where people come from and how they sign in.
+func (s *Settings) checkPeople() error {
+	errs := []error{s.checkDirectory(), s.checkWatch(), s.checkSignIn(), s.checkOpenID()}
+	if !isHostName(s.Directory.Domain) {
+		errs = append(errs, mistake("directory.domain", s.Directory.Domain, "write a domain such as corp.example"))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Settings) checkDirectory() error {
+	d := s.Directory
+	switch d.Kind {
+	case kindBuiltin:
+		if len(d.Servers) > 0 || d.User != "" {
+			return mistake("directory.kind", d.Kind, "servers and user belong to active-directory or ldap: set the kind too")
+		}
+		return nil
+	case kindAD, kindLDAP:
+	default:
+		return mistake("directory.kind", d.Kind, "choose builtin, active-directory or ldap")
+	}
+	var errs []error
+	if len(d.Servers) == 0 {
+		errs = append(errs, errors.New("directory.servers: name at least one, such as ldaps://dc1.corp.example"))
+	}
+	for key, servers := range map[string][]string{"directory.servers": d.Servers, "directory.global_catalog": d.GlobalCatalog} {
+		for i, server := range servers {
+			errs = append(errs, checkServer(fmt.Sprintf("%s[%d]", key, i), server))
+		}
+	}
+	if d.User == "" {
+		errs = append(errs, errors.New("directory.user: name the account the portal reads with, such as certportal@corp.example"))
+	}
+	if d.Kind == kindAD && d.Domain == builtinDomain {
+		errs = append(errs, errors.New("directory.domain: name the DNS domain of Active Directory, such as corp.example"))
+	}
+	if d.Kind == kindLDAP && d.Base == "" {
+		errs = append(errs, errors.New("directory.base: name where people are, such as ou=people,dc=corp,dc=example"))
+	}
+	if d.Timeout < time.Second || d.Timeout > 30*time.Second {
+		errs = append(errs, mistake("directory.timeout", d.Timeout, "choose 1s to 30s"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return s.tryDirectory()
+}
+
+// checkServer refuses what is not the address of an LDAP server.
+func checkServer(key, server string) error {
+	u, err := url.Parse(server)
+	if err != nil || u.Scheme != "ldap" && u.Scheme != "ldaps" || u.Hostname() == "" ||
+		u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+		return mistake(key, server, "write ldaps://HOST, or ldap://HOST for StartTLS")
+	}
+	return nil
+}
+
+func (s *Settings) checkWatch() error {
+	w := s.Directory.Watch
+	var errs []error
+	if w.Every < time.Second || w.Every > 24*time.Hour {
+		errs = append(errs, mistake("directory.watch.every", w.Every, "choose 1s to 24h"))
+	}
+	if w.Grace < time.Second || w.Grace > 60*24*time.Hour {
+		errs = append(errs, mistake("directory.watch.grace", w.Grace, "choose 1s to 1440h, which is 60 days"))
+	}
+	if w.SharePercent < 1 || w.SharePercent > 100 {
+		errs = append(errs, mistake("directory.watch.share_percent", w.SharePercent, "choose 1 to 100"))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Settings) checkSignIn() error {
+	var errs []error
+	if n := s.SignIn.Tries; n < 1 || n > 20 {
+		errs = append(errs, mistake("sign_in.tries", n, "choose 1 to 20, below the directory's own lock"))
+	}
+	if n := s.SignIn.TriesPerAddress; n < 1 || n > 100_000 {
+		errs = append(errs, mistake("sign_in.tries_per_address", n, "choose 1 to 100000"))
+	}
+	if w := s.SignIn.Window; w < time.Minute || w > 24*time.Hour {
+		errs = append(errs, mistake("sign_in.window", w, "choose 1m to 24h"))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Settings) checkOpenID() error {
+	o := s.OpenID
+	if o.Issuer == "" {
+		if o.Only {
+			return errors.New("openid.only: name openid.issuer too, else nobody can sign in")
+		}
+		return nil
+	}
+	var errs []error
+	if u, err := url.Parse(o.Issuer); err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		errs = append(errs, mistake("openid.issuer", o.Issuer, "write an address that starts with https://"))
+	}
+	if o.ClientID == "" {
+		errs = append(errs, errors.New("openid.client_id: give the id the provider gave this portal"))
+	}
+	if strings.TrimSpace(o.Name) == "" {
+		errs = append(errs, errors.New("openid.name: give the name people know, such as Corp sign-in"))
+	}
+	if o.UPNClaim == "" && o.SIDClaim == "" {
+		errs = append(errs, errors.New("openid.upn_claim: name the claim with the user principal name, or openid.sid_claim"))
+	}
+	for key, claim := range map[string]string{"openid.upn_claim": o.UPNClaim, "openid.sid_claim": o.SIDClaim} {
+		switch claim {
+		case "email", "name", "nickname", "given_name", "family_name":
+			errs = append(errs, mistake(key, claim, "people can change it at many providers, and become somebody else: choose upn, onprem_sid or the like"))
+		case "sid":
+			errs = append(errs, mistake(key, claim, "in OpenID Connect this is the id of the session, not a security identifier"))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"certportal/directory"
+)
+
+// checkServers asks the directory and the identity provider, and prints what it
+// finds.
+func (i *invocation) checkServers(s *Settings) error {
+	findings, err := s.findings(i.ctx, i)
+	if err != nil {
+		return err
+	}
+	failed := 0
+	w := tabwriter.NewWriter(i.io.out, 0, 0, 2, ' ', 0)
+	for _, f := range findings {
+		if f.State == directory.Failed {
+			failed++
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", f.State, f.What, f.Text)
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("printing findings: %w", err)
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d checks failed", failed, len(findings))
+	}
+	return nil
+}
+
+func (s *Settings) findings(ctx context.Context, i *invocation) (findings []directory.Finding, err error) {
+	if s.Directory.Kind != kindBuiltin {
+		d, err := s.openLDAP(time.Now, i.quiet())
+		if err != nil {
+			return nil, err
+		}
+		defer d.Close()
+		findings = d.Check(ctx)
+		// The policy of a directory that lets nobody in cannot be read either.
+		if !slices.ContainsFunc(findings, func(f directory.Finding) bool { return f.State == directory.Failed }) {
+			findings = append(findings, s.checkTries(ctx, d))
+		}
+	}
+	provider, err := s.openOpenID("https://portal.invalid/login/callback", time.Now, i.quiet())
+	if err != nil || provider == nil {
+		return findings, err
+	}
+	f := directory.Finding{What: "identity provider", State: directory.OK, Text: s.OpenID.Issuer + " answers"}
+	if err := provider.Check(ctx); err != nil {
+		f.State, f.Text = directory.Failed, err.Error()
+	}
+	return append(findings, f), nil
+}
+
+// checkTries compares the portal's own limit with the directory's lock.
+func (s *Settings) checkTries(ctx context.Context, d *directory.LDAP) directory.Finding {
+	f := directory.Finding{What: "sign_in.tries", State: directory.OK}
+	lock, err := d.Lockout(ctx)
+	switch {
+	case err != nil:
+		f.State, f.Text = directory.Failed, "the lockout policy cannot be read: "+err.Error()
+	case lock.Threshold == 1:
+		f.State = directory.Warning
+		f.Text = "the directory locks an account at the first wrong password: nothing can stay below that; raise lockoutThreshold"
+	case lock.Threshold > 0 && s.SignIn.Tries >= lock.Threshold:
+		f.State = directory.Warning
+		f.Text = fmt.Sprintf("the directory locks an account after %d wrong passwords: the portal allows %d instead of %d",
+			lock.Threshold, lock.Threshold-1, s.SignIn.Tries)
+	case lock.Threshold > 0:
+		f.Text = fmt.Sprintf("%d, below the directory's own lock at %d in %v", s.SignIn.Tries, lock.Threshold, lock.Window)
+	default:
+		f.Text = fmt.Sprintf("%d; the directory tells of no lock of its own", s.SignIn.Tries)
+	}
+	return f
+}
+
+// watchDirectory is what happens by time with a directory elsewhere: at start all
+// checks, into the log; then and every hour its lockout policy.
+func (p *portal) watchDirectory(ctx context.Context) {
+	for _, f := range p.ldap.Check(ctx) {
+		switch f.State {
+		case directory.Failed:
+			p.log.Error("directory check failed", "what", f.What, "text", f.Text)
+		case directory.Warning:
+			p.log.Warn("directory check", "what", f.What, "text", f.Text)
+		}
+	}
+	p.stayBelowLock(ctx)
+}
+
+func (p *portal) stayBelowLock(ctx context.Context) {
+	lock, err := p.ldap.Lockout(ctx)
+	if err != nil {
+		// The limit of the settings, or of the last answer, stays.
+		if ctx.Err() == nil {
+			p.log.Warn("reading the directory's lockout policy", "err", err)
+		}
+		return
+	}
+	allowed := p.signIn.StayBelow(lock.Threshold, lock.Window)
+	if lock.Threshold > 0 && allowed < p.settings.SignIn.Tries {
+		p.log.Warn("fewer tries than sign_in.tries, to stay below the directory's lock", "allowed", allowed, "lock", lock.Threshold)
+	}
+}

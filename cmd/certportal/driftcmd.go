@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"certportal/directory"
+	"certportal/drift"
+	"certportal/store"
+)
+
+type driftCommands struct {
+	Check driftCheck `cmd:"" help:"Show whose certificates the directory has moved away from. Changes nothing."`
+	Apply driftApply `cmd:"" help:"Mark and revoke what check shows, however many there are. What is due is revoked for good."`
+}
+
+type driftCheck struct{}
+
+// Run tells what the watch sees.
+func (driftCheck) Run(i *invocation) error { return i.lookForDrift(drift.Options{}) }
+
+type driftApply struct {
+	Yes bool `help:"Do it without asking."`
+}
+
+// Run lets the watch act regardless of the share, once the operator has seen
+// what it is about to do.
+func (c driftApply) Run(i *invocation) error {
+	if !c.Yes {
+		if err := i.lookForDrift(drift.Options{AnyShare: true}); err != nil {
+			return err
+		}
+		fmt.Fprint(i.io.err, "Type yes to mark and revoke these: ")
+		answer, err := bufio.NewReader(i.io.in).ReadString('\n')
+		if strings.TrimSpace(answer) != "yes" {
+			return errors.Join(errors.New("nothing was changed"), err)
+		}
+	}
+	return i.lookForDrift(drift.Options{Apply: true, AnyShare: true, Actor: byOperator().Actor})
+}
+
+// lookForDrift makes one pass and prints it.
+func (i *invocation) lookForDrift(o drift.Options) error {
+	s, err := i.settings()
+	if err != nil {
+		return err
+	}
+	db, err := s.openExisting(i.ctx, i.quiet())
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return i.withSource(&s, db, func(ctx context.Context, people peopleSource) error {
+		// A running portal renews the revocation list within a minute.
+		watch, err := s.openWatch(people, db, func() {}, time.Now, i.quiet())
+		if err != nil {
+			return err
+		}
+		report, err := watch.Once(ctx, o)
+		if err != nil {
+			return err
+		}
+		return i.printDrift(report, o.Apply)
+	})
+}
+
+func (i *invocation) printDrift(r drift.Report, applied bool) error {
+	w := tabwriter.NewWriter(i.io.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "CHANGE\tUPN\tNOW\tCERTIFICATES\tSINCE\tREVOKED AT")
+	for _, f := range r.Findings {
+		due := "never"
+		if !f.Due.IsZero() {
+			due = f.Due.Local().Format(time.DateTime)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", f.Change, f.UPN, f.Now, len(f.Serials), f.Since.Local().Format(time.DateTime), due)
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("printing: %w", err)
+	}
+	summary := []string{fmt.Sprintf("%d people hold certificates, %d changed within a day, %d may", r.Holders, r.Changed, r.Limit)}
+	if applied {
+		summary = append(summary, fmt.Sprintf("%d marked, %d unmarked, %d certificates revoked", r.Marked, r.Unmarked, r.Revoked))
+	}
+	fmt.Fprintln(i.io.out, strings.Join(summary, "; "))
+	if r.Stopped != "" {
+		return errors.Join(fmt.Errorf("stopped: %s", r.Stopped), r.Cause)
+	}
+	return nil
+}
+
+// withSource opens the directory of the settings, whichever it is.
+func (i *invocation) withSource(s *Settings, db *store.DB, do func(context.Context, peopleSource) error) error {
+	if s.Directory.Kind != kindBuiltin {
+		d, err := s.openLDAP(time.Now, i.quiet())
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		return do(i.ctx, d)
+	}
+	builtin, err := directory.NewBuiltin(db)
+	if err != nil {
+		return err
+	}
+	return do(i.ctx, builtin)
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"certportal/enroll"
+	"certportal/store"
+)
+
+type peopleCommands struct {
+	Search peopleSearch `cmd:"" help:"Find people by name, login, mail or employee number."`
+	Show   peopleShow   `cmd:"" help:"Show what the directory says of somebody, and whether they may have a certificate."`
+}
+
+type peopleSearch struct {
+	Query []string `arg:"" help:"Beginnings of names; every word must fit."`
+	Limit int      `default:"20" help:"At most so many."`
+}
+
+// Run prints who was found.
+func (c peopleSearch) Run(i *invocation) error {
+	return i.withPeople(func(ctx context.Context, people peopleSource, _ *Settings) error {
+		found, more, err := people.Search(ctx, strings.Join(c.Query, " "), max(1, min(c.Limit, 1000)))
+		if err != nil {
+			return err
+		}
+		w := tabwriter.NewWriter(i.io.out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "LOGIN\tNAME\tUPN\tDEPARTMENT\tSTATE")
+		for _, p := range found {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Login, p.Name, p.UPN, p.Department, accountState(p))
+		}
+		if more {
+			fmt.Fprintln(w, "there are more: add letters")
+		}
+		return w.Flush()
+	})
+}
+
+// accountState is the state of an account in one word.
+func accountState(p enroll.Person) string {
+	switch {
+	case p.Disabled:
+		return "disabled"
+	case p.Expired:
+		return "expired"
+	case p.Locked:
+		return "locked"
+	}
+	return "active"
+}
+
+type peopleShow struct {
+	Login string `arg:"" help:"Login name, UPN, mail or employee number."`
+}
+
+// Run prints one person.
+func (c peopleShow) Run(i *invocation) error {
+	return i.withPeople(func(ctx context.Context, people peopleSource, s *Settings) error {
+		found, more, err := people.Search(ctx, c.Login, 10)
+		if err != nil {
+			return err
+		}
+		one, err := onlyOne(found, more, c.Login)
+		if err != nil {
+			return err
+		}
+		p, err := people.Person(ctx, one.ID)
+		if err != nil {
+			return err
+		}
+		return i.printPerson(p, enroll.Rules{
+			RequireSID: people.RequiresSID(), EnrollProtected: s.Directory.InsecureEnrollProtected,
+			EnrollGroup: s.Directory.Groups.EnrollName,
+		})
+	})
+}
+
+// onlyOne picks the person that was meant: the only one found, or the one whose
+// login or UPN is exactly what was asked for.
+func onlyOne(found []enroll.Person, more bool, asked string) (enroll.Person, error) {
+	for _, p := range found {
+		if strings.EqualFold(p.Login, asked) || strings.EqualFold(p.UPN, asked) {
+			return p, nil
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return enroll.Person{}, fmt.Errorf("the directory knows nobody called %q: %w", asked, enroll.ErrNotFound)
+	case len(found) > 1 || more:
+		return enroll.Person{}, fmt.Errorf("several people fit %q: certportal people search %s lists them", asked, asked)
+	}
+	return found[0], nil
+}
+
+func (i *invocation) printPerson(p enroll.Person, rules enroll.Rules) error {
+	verdict := "yes"
+	var refusal *enroll.Refusal
+	if err := rules.Judge(p); errors.As(err, &refusal) {
+		verdict = "no: " + strings.TrimSpace(string(refusal.Reason)+" "+refusal.Value)
+	}
+	roles := append([]enroll.Role{enroll.Employee}, p.Roles...)
+	w := tabwriter.NewWriter(i.io.out, 0, 0, 2, ' ', 0)
+	for _, line := range [][2]string{
+		{"id", string(p.ID)}, {"login", p.Login}, {"name", p.Name}, {"upn", p.UPN}, {"sid", p.SID}, {"mail", p.Mail},
+		{"employee number", p.EmployeeNumber}, {"department", p.Department}, {"state", accountState(p)},
+		{"roles", roleNames(roles)}, {"protected", fmt.Sprint(p.Protected)}, {"may have a certificate", verdict},
+	} {
+		fmt.Fprintf(w, "%s\t%s\n", line[0], line[1])
+	}
+	return w.Flush()
+}
+
+// withPeople opens the directory of the settings to read; the built-in one needs
+// the portal's database.
+func (i *invocation) withPeople(do func(context.Context, peopleSource, *Settings) error) error {
+	s, err := i.settings()
+	if err != nil {
+		return err
+	}
+	var db *store.DB
+	if s.Directory.Kind == kindBuiltin {
+		if db, err = s.openExisting(i.ctx, i.quiet()); err != nil {
+			return err
+		}
+		defer db.Close()
+	}
+	return i.withSource(&s, db, func(ctx context.Context, people peopleSource) error { return do(ctx, people, &s) })
+}

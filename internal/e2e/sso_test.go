@@ -1,0 +1,171 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"certportal/internal/addc"
+	"certportal/internal/oidctest"
+)
+
+// startWithSSO runs the portal beside a domain controller and the provider.
+func startWithSSO(t *testing.T, dc *addc.DC, idp *oidctest.Provider, env ...string) *demo {
+	t.Helper()
+	dir := t.TempDir()
+	secret, roots := filepath.Join(dir, "secret"), filepath.Join(dir, "idp.pem")
+	write(t, secret, oidctest.ClientSecret)
+	write(t, roots, string(idp.PEM()))
+	private(t, secret)
+	d := startWithAD(t, dc, append(env, "CERTPORTAL_OPENID_ISSUER="+idp.Issuer(),
+		"CERTPORTAL_OPENID_CLIENT_ID="+oidctest.ClientID, "CERTPORTAL_OPENID_CLIENT_SECRET_FILE="+secret,
+		"CERTPORTAL_OPENID_CA_FILE="+roots, "CERTPORTAL_OPENID_SID_CLAIM=onprem_sid",
+		"CERTPORTAL_OPENID_NAME=Corp sign-in")...)
+	idp.Register(d.https + "/login/callback")
+	return d
+}
+
+// TestSingleSignOn goes through the provider in a browser without JavaScript. The
+// token speaks of somebody by SID; what stands in the certificate is the
+// directory's.
+func TestSingleSignOn(t *testing.T) {
+	need(t, "chromium", "openssl")
+	dc, idp := addc.Start(t), oidctest.New(t, oidctest.Config{})
+	anna := dc.AddUser(t, addc.User{Login: "anna", Name: "Anna Schmidt"})
+	dc.AddUser(t, addc.User{Login: "leaver", Disabled: true})
+	d := startWithSSO(t, dc, idp)
+
+	idp.SignIn(map[string]any{"onprem_sid": anna.SID, "name": "Domain Administrator", "email": "administrator@" + addc.Domain})
+	b := openTab(t, look{agent: androidUA})
+	b.open(d.https + "/new")
+	b.press("#sso")
+	if got, want := b.path(), "/new"; got != want {
+		t.Fatalf("back at %s, want %s:\n%s", got, want, b.text("main"))
+	}
+	b.press(`main form .btn`)
+	password := strings.Join(strings.Fields(b.text("#install-password")), "")
+	file, _ := b.download("#download")
+	checkIdentity(t, openFile(t, file, password), "anna@"+addc.Domain, anna.SID)
+
+	for name, claims := range map[string]map[string]any{
+		"Your work account is switched off": {"upn": "leaver@" + addc.Domain},
+		"We do not know this account":       {"upn": "nobody@" + addc.Domain},
+	} {
+		idp.SignIn(claims)
+		other := openTab(t, look{agent: androidUA})
+		other.open(d.https + "/login")
+		other.press("#sso")
+		if got := other.text("h1"); got != name {
+			t.Errorf("%v: %q, want %q", claims, got, name)
+		}
+	}
+}
+
+// directoryScreens lists what people see of a directory, with the person the
+// provider vouches for on the way there.
+func directoryScreens(idp *oidctest.Provider) []screen {
+	as := func(login string) { idp.SignIn(map[string]any{"upn": login}) }
+	enter := func(login string) func(*tab, *demo) {
+		return func(b *tab, d *demo) {
+			as(login)
+			b.open(d.https + "/login")
+			b.press("#sso")
+		}
+	}
+	leave := func(b *tab) { b.press(`form[action="/logout"] button`) }
+	ask := func(login string) func(*tab, *demo) {
+		return func(b *tab, d *demo) {
+			enter(login)(b, d)
+			b.open(d.https + "/new")
+			b.press("main form .btn")
+		}
+	}
+	return []screen{
+		{"sso-login", at("/login")},
+		{"sso-wrong", func(b *tab, d *demo) {
+			b.open(d.https + "/login")
+			b.do(chromedp.Click("summary"))
+			b.fill(`input[name="username"]`, "nobody")
+			b.fill(`input[name="password"]`, "wrong")
+			b.press("main form .btn")
+		}},
+		{"unknown-person", enter("nobody@" + addc.Domain)},
+		{"disabled", enter("leaver@" + addc.Domain)},
+		{"protected", ask("boss@" + addc.Domain)},
+		{"conflict", func(b *tab, d *demo) { leave(b); ask("bob@elsewhere.example")(b, d) }},
+		{"not-allowed", func(b *tab, d *demo) { leave(b); ask("carl@"+addc.Domain)(b, d) }},
+		{"changed-home", func(b *tab, d *demo) { leave(b); enter("anna@"+addc.Domain)(b, d) }},
+		{"changed-device", func(b *tab, d *demo) { b.press(`main [data-device] a`) }},
+	}
+}
+
+// TestPagesOfADirectory holds the pages that only a directory brings about
+// against the same bars as TestPages.
+func TestPagesOfADirectory(t *testing.T) {
+	slow(t)
+	axe, err := os.ReadFile(browserTool(t, "axe-core", "axe.min.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dc, idp := addc.Start(t), oidctest.New(t, oidctest.Config{})
+	anna := dc.AddUser(t, addc.User{Login: "anna", UPN: "before@" + addc.Domain})
+	dc.AddUser(t, addc.User{Login: "carl"}) // in no group
+	boss := dc.AddUser(t, addc.User{Login: "boss"})
+	dc.AddMember(t, dc.BySID(t, dc.SID+"-512").DN, boss.DN)
+	bob := dc.AddUser(t, addc.User{Login: "bob", UPN: "bob@elsewhere.example"})
+	dc.AddUser(t, addc.User{Login: "leaver", Disabled: true})
+	phones := dc.AddGroup(t, "GG-Diensthandy-Zertifikatsberechtigte")
+	for _, member := range []string{anna.DN, boss.DN, bob.DN} {
+		dc.AddMember(t, phones.DN, member)
+	}
+	d := startWithSSO(t, dc, idp, "CERTPORTAL_DIRECTORY_GROUPS_ENROLL="+phones.SID,
+		"CERTPORTAL_DIRECTORY_GROUPS_ENROLL_NAME=GG-Diensthandy-Zertifikatsberechtigte",
+		"CERTPORTAL_DIRECTORY_WATCH_EVERY=1s")
+	c := d.visitor()
+	d.signIn(c, person{Username: "anna", Password: addc.Password})
+	device := d.enrolBy(c, "Diensthandy")
+	dc.Modify(t, anna.DN, map[string][]string{"userPrincipalName": {"anna@" + addc.Domain}})
+	d.awaitOnPage(t, c, strings.TrimSuffix(device, "/install"), `class="box warn`)
+
+	for _, language := range []string{"en", "de", "zh-CN"} {
+		b := openTab(t, look{language: language, scripts: true})
+		for _, s := range directoryScreens(idp) {
+			s.show(b, d)
+			for _, width := range []int64{320, 1280} {
+				for _, scheme := range []string{"light", "dark"} {
+					name := fmt.Sprintf("%s-%s-%d-%s", s.name, language, width, scheme)
+					b.view(width, scheme)
+					b.check(name, string(axe))
+					b.picture(name)
+				}
+			}
+			b.view(390, "light")
+		}
+	}
+}
+
+// awaitOnPage waits until a page shows something.
+func (d *demo) awaitOnPage(t *testing.T, c *http.Client, path, want string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	look := time.NewTicker(200 * time.Millisecond)
+	defer look.Stop()
+	for {
+		_, page, err := d.get(ctx, c, path)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, d.stderr())
+		}
+		if strings.Contains(page, want) {
+			return
+		}
+		<-look.C
+	}
+}
