@@ -151,6 +151,18 @@ func TestA11_BackBeforeTheGraceEnds(t *testing.T) {
 	c.want(c.look(), 0, 0, 1, "")
 }
 
+// Whose account was switched off is not spared for being deleted at the last
+// moment.
+func TestA11_DeletedWhenTheGraceEnds(t *testing.T) {
+	c := newCompany(t, file(t), staff(4)...)
+	c.disable("p001")
+	c.want(c.look(), 1, 0, 0, "")
+	c.pass(grace)
+	c.remove("p001")
+	c.want(c.look(), 0, 0, 1, "")
+	equal(t, "account", c.last(ledger.CertificateRevoked).Detail["account"], "gone")
+}
+
 func TestA11_ClockSetBackEndsNobodyEarly(t *testing.T) {
 	c := newCompany(t, file(t), staff(4)...)
 	c.disable("p001")

@@ -224,3 +224,29 @@ func TestA11_ADirectoryThatKnowsNobodyIsAnotherOne(t *testing.T) {
 		})
 	}
 }
+
+// The store's trouble is an error, and no reason to believe less or more.
+func TestAStoreInTroubleEndsThePass(t *testing.T) {
+	c := newCompany(t, file(t), staff(4)...)
+	c.disable("p001")
+	c.want(c.look(), 1, 0, 0, "")
+	c.pass(grace)
+	for _, lose := range []string{"the answer", "the database"} {
+		c.fault.many = func(_ context.Context, people []enroll.Person, err error) ([]enroll.Person, error) {
+			c.db.Close()
+			if lose == "the answer" {
+				return nil, errDown
+			}
+			return people, err
+		}
+		r, err := c.Once(t.Context(), drift.Options{Apply: true})
+		equal(t, "fails with "+lose, err != nil, true)
+		equal(t, "cause in the error", errors.Is(err, errDown), lose == "the answer")
+		equal(t, "revoked", r.Revoked, 0)
+		equal(t, "nudges", c.nudges.Load(), 0)
+		c.open()
+	}
+	c.fault.mend()
+	c.want(c.look(), 0, 0, 1, "")
+	equal(t, "stopped", c.told(ledger.WatchStopped), 0)
+}

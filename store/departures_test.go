@@ -117,3 +117,31 @@ func TestA11_DepartAndUnmarkInParallel(t *testing.T) {
 		equal(t, "ends and returns", count(log, ledger.CertificateRevoked)+count(log, ledger.CertificateUnmarked), rounds)
 	})
 }
+
+// What the ledger does not take does not happen.
+func TestA11_NothingIsMarkedOrEndedWithoutItsEntry(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		e := issue(t, db, request(t, anna, "iPhone"))
+		mark(t, db, marking(noon, changes(enroll.AccountDisabled), e), 1, 0)
+		save(t, db, 1, "anna", noon)
+		if _, err := db.plain.Exec("DELETE FROM ledger_head"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Depart(t.Context(), departure(noon.Add(grace))); err == nil {
+			t.Error("ended without an entry")
+		}
+		if _, _, err := db.Mark(t.Context(), marking(noon, nil, e)); err == nil {
+			t.Error("unmarked without an entry")
+		}
+		if _, err := db.Stop(t.Context(), drift.NoAnswer, noon, ledger.Entry{}); err == nil {
+			t.Error("stopped without an entry")
+		}
+		c := newest(t, db, e)
+		equal(t, "status", c.Status, enroll.Issued)
+		equal(t, "mark", c.Changed, enroll.AccountDisabled)
+		equal(t, "state", must[drift.State](t)(db.Watching(t.Context())), drift.State{})
+		if _, err := db.Session(t.Context(), [32]byte{1}, noon); err != nil {
+			t.Errorf("session: %v", err)
+		}
+	})
+}

@@ -28,26 +28,29 @@ func TestF18_RefusesNewerSchema(t *testing.T) {
 
 func TestF18_ReplicasThatStartTogetherMigrateOnce(t *testing.T) {
 	for _, engine := range engines {
-		t.Run(engine.name, func(t *testing.T) {
-			address := engine.address(t)
-			var waiting sync.WaitGroup
-			for i := range 4 {
-				waiting.Go(func() {
-					db, err := store.Open(t.Context(), store.Config{URL: address})
-					if err != nil {
-						t.Errorf("replica %d: %v", i, err)
-						return
-					}
-					defer db.Close()
-					if err := db.Note(t.Context(), entry(ledger.SignedIn, anna)); err != nil {
-						t.Error(err)
-					}
-				})
-			}
-			waiting.Wait()
-			db := &fixture{DB: opened(t, address)}
-			equal(t, "entries", len(entries(t, db)), 4)
-		})
+		for _, origin := range origins {
+			t.Run(engine.name+"/"+origin.name, func(t *testing.T) {
+				address := engine.address(t)
+				origin.prepare(t, engine.dialect, plainly(t, engine.driver, address))
+				var waiting sync.WaitGroup
+				for i := range 4 {
+					waiting.Go(func() {
+						db, err := store.Open(t.Context(), store.Config{URL: address})
+						if err != nil {
+							t.Errorf("replica %d: %v", i, err)
+							return
+						}
+						defer db.Close()
+						if err := db.Note(t.Context(), entry(ledger.SignedIn, anna)); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				waiting.Wait()
+				db := &fixture{DB: opened(t, address)}
+				equal(t, "entries", len(entries(t, db)), 4)
+			})
+		}
 	}
 }
 
