@@ -52,7 +52,7 @@ func NewSerial(random io.Reader) (Serial, error) {
 // either case, with or without 0x in front, with colons or spaces between.
 // The error wraps [ErrSerial].
 func ParseSerial(text string) (Serial, error) {
-	digits := strings.NewReplacer(":", "", " ", "").Replace(strings.TrimSpace(text))
+	digits := strings.ReplaceAll(strings.ReplaceAll(strings.TrimSpace(text), ":", ""), " ", "")
 	digits = strings.TrimPrefix(strings.ToLower(digits), "0x")
 	digits = strings.TrimLeft(digits, "0")
 	if len(digits) == 0 || len(digits) > 2*maxSerialOctets {
