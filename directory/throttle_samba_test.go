@@ -94,6 +94,28 @@ func TestA8_GuessingStopsBeforeTheLock(t *testing.T) {
 	}
 }
 
+// TestA8_SlowGuessingStopsBeforeTheLock tries around the end of a window, and then
+// now and then, always soon enough for the controller to add them up.
+func TestA8_SlowGuessingStopsBeforeTheLock(t *testing.T) {
+	o := newOffice(t)
+	signIn, people := o.counting(enroll.SignInConfig{})
+	anna := o.dc.AddUser(t, addc.User{Login: "anna"})
+	lock := must[directory.Lockout](t)(o.people.Lockout(t.Context()))
+	signIn.StayBelow(lock.Threshold, lock.Window)
+	for _, after := range []time.Duration{0, lock.Window - time.Second, 2 * time.Second, 0, 0, lock.Window - time.Second} {
+		o.ahead.Add(int64(after))
+		if _, err := signIn.Authenticate(t.Context(), "anna", "guess", from(1)); err == nil {
+			t.Fatal("signed in with a guess")
+		}
+	}
+	if got := people.asked.Load(); got >= addc.LockAfter {
+		t.Errorf("%d passwords reached the directory, which locks at %d", got, addc.LockAfter)
+	}
+	if err := o.dc.TryPassword(anna.DN, addc.Password); err != nil {
+		t.Errorf("anna at her own desk: %v", err)
+	}
+}
+
 // TestA8_UnknownNamesPauseLikeKnownOnes gives no hint of who exists.
 func TestA8_UnknownNamesPauseLikeKnownOnes(t *testing.T) {
 	o := newOffice(t)

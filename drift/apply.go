@@ -82,7 +82,7 @@ func (p *pass) apply(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := p.c.Records.Pass(ctx, p.now); err != nil {
+	if err := p.c.Records.Pass(ctx, p.now, p.c.Source); err != nil {
 		return fmt.Errorf("noting the pass: %w", err)
 	}
 	return nil

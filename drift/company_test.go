@@ -2,6 +2,7 @@ package drift_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -54,6 +55,7 @@ type company struct {
 	nudges  atomic.Int32
 	log     bytes.Buffer
 	fault   fault
+	source  string // of the directory; empty is the first one
 }
 
 // fault stands between the watch and the directory. The zero value does nothing.
@@ -112,7 +114,8 @@ func (c *company) watch(db *store.DB) *drift.Watch {
 	c.t.Helper()
 	return must[*drift.Watch](c.t)(drift.New(drift.Config{
 		Directory: &c.fault, Records: db, Revoked: func() { c.nudges.Add(1) },
-		Now: c.now, Log: slog.New(slog.NewTextHandler(&c.log, nil)),
+		Source: cmp.Or(c.source, "builtin"),
+		Now:    c.now, Log: slog.New(slog.NewTextHandler(&c.log, nil)),
 	}))
 }
 

@@ -9,7 +9,7 @@
 //
 // Ending certificates cannot be undone, so the watch refuses to believe much: an
 // answer that speaks of somebody else, a directory that does not answer, that
-// knows none of the people asked for, or in which more than a share of them
+// is another one than before, that knows none of the people asked for, or in which more than a share of them
 // changed at once. Then it stops, says so, and ends nothing until the directory
 // is well again or an administrator lets it.
 //
@@ -53,6 +53,10 @@ type Directory interface {
 type Config struct {
 	Directory Directory
 	Records   Records
+
+	// Source names the directory in a way that stays while its people are the same,
+	// such as its kind and domain.
+	Source string
 
 	// Revoked is called after certificates were revoked, so that the revocation
 	// list is renewed at once. It must not block. Optional.

@@ -64,6 +64,7 @@ type pass struct {
 	options Options
 	now     time.Time // when it began
 	from    time.Time // changes seen after this moment came at once
+	moved   bool      // it is another directory than before
 	known   int       // holders that the directory knows
 	asked   int
 	acts    []act
@@ -80,7 +81,11 @@ type act struct {
 
 // allowed reports whether an administrator lets the pass go on.
 func (p *pass) allowed() bool {
-	return p.options.AnyShare && (p.report.Stopped == TooMany || p.report.Stopped == NobodyKnown)
+	switch p.report.Stopped {
+	case TooMany, NobodyKnown, OtherDirectory:
+		return p.options.AnyShare
+	}
+	return false
 }
 
 // look reads everybody and decides what is to be done.
@@ -103,6 +108,8 @@ func (p *pass) look(ctx context.Context) error {
 		after = holders[len(holders)-1].Person
 	}
 	switch {
+	case p.moved:
+		p.report.Stopped = OtherDirectory
 	case p.known == 0 && p.asked > 1:
 		p.report.Stopped = NobodyKnown
 	case p.report.Changed > p.report.Limit:
@@ -119,6 +126,7 @@ func (p *pass) measure(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading state of the watch: %w", err)
 	}
+	p.moved = state.Source != "" && state.Source != p.c.Source
 	p.from = p.now.Add(-window)
 	// From the future it is of a clock that was wrong, and lets nothing pass.
 	if state.Allowed.After(p.from) && !state.Allowed.After(p.now) {

@@ -36,6 +36,7 @@ type State struct {
 	Reason  Stop      // why; empty while the watch works
 	Allowed time.Time // when an administrator last let more than the share change; zero for never
 	Passed  time.Time // when the last pass that went through began; zero before the first
+	Source  string    // which directory that one asked; empty before the first
 }
 
 // Marking brings the marks of one person's certificates to what was read.
@@ -98,7 +99,7 @@ type Records interface {
 	// is no entry.
 	Resume(ctx context.Context, entry ledger.Entry) (bool, error)
 
-	// Pass notes that a pass went through, and forgets the marks of certificates
-	// that are past their end.
-	Pass(ctx context.Context, at time.Time) error
+	// Pass notes that a pass over a directory went through, and forgets the marks
+	// of certificates that are past their end.
+	Pass(ctx context.Context, at time.Time, source string) error
 }

@@ -18,6 +18,10 @@ const (
 	WrongAnswer Stop = "wrong-answer" // it spoke of people nobody asked for
 	NobodyKnown Stop = "nobody-known" // it knows none of several holders: it is another directory
 	TooMany     Stop = "too-many"     // more than the share changed at once
+
+	// OtherDirectory: the settings name another directory than the one that was
+	// compared before. Nobody's id is known there, however few they are.
+	OtherDirectory Stop = "other-directory"
 )
 
 // Finding is one change of one person.

@@ -250,3 +250,23 @@ func TestAStoreInTroubleEndsThePass(t *testing.T) {
 	c.want(c.look(), 0, 0, 1, "")
 	equal(t, "stopped", c.told(ledger.WatchStopped), 0)
 }
+
+// TestA11_AnotherDirectoryRevokesNobody moves to another directory with so few
+// people that no share is passed: their ids mean nothing there.
+func TestA11_AnotherDirectoryRevokesNobody(t *testing.T) {
+	c := newCompany(t, file(t), staff(2)...)
+	c.want(c.look(), 0, 0, 0, "")
+	c.source = "active-directory corp.example"
+	if err := c.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.open()
+	c.disable("p001")
+	c.want(c.look(), 0, 0, 0, drift.OtherDirectory)
+	c.pass(2 * grace)
+	c.want(c.look(), 0, 0, 0, drift.OtherDirectory)
+	// An administrator says that this is so.
+	report := must[drift.Report](t)(c.Once(t.Context(), drift.Options{Apply: true, AnyShare: true}))
+	equal(t, "marked", report.Marked, 1)
+	c.want(c.look(), 0, 0, 0, "")
+}

@@ -3,6 +3,7 @@ package enroll
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"certportal/ca"
 )
@@ -101,6 +102,17 @@ func (p Person) highest() Role {
 type Claim struct {
 	SID string // "S-1-5-21-…"
 	UPN string
+}
+
+// names reports whether the claim names the person to the letter, but for case.
+// Directories compare more loosely (ſ is s, ß is ss), and at some providers people
+// choose how they are called: there they could be two.
+func (c Claim) names(p Person) bool {
+	same := true
+	for _, spell := range []func(string) string{strings.ToLower, strings.ToUpper} {
+		same = same && spell(c.UPN) == spell(p.UPN)
+	}
+	return (c.SID != "" || c.UPN != "") && (c.SID == "" || c.SID == p.SID) && (c.UPN == "" || same)
 }
 
 // Directory says who people are. It is the only source of what stands in a

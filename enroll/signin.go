@@ -51,7 +51,7 @@ type SignInConfig struct {
 // another is per network, for those who try one password on many accounts.
 type SignIn struct {
 	c       SignInConfig
-	account atomic.Pointer[limit]
+	account atomic.Pointer[Limit]
 }
 
 // NewSignIn checks the configuration.
@@ -73,13 +73,16 @@ func NewSignIn(c SignInConfig) (*SignIn, error) {
 		c.Log = slog.Default()
 	}
 	s := &SignIn{c: c}
-	s.account.Store(&limit{c.Tries, c.Window})
+	s.StayBelow(0, 0)
 	return s, nil
 }
 
-// Wrong says that name and password do not belong together, and how many tries
-// are left before a pause. It is ErrCredentials.
-type Wrong struct{ Left int }
+// Wrong says that name and password do not belong together, how many tries are
+// left before a pause, and how long that lasts. It is ErrCredentials.
+type Wrong struct {
+	Left  int
+	Pause time.Duration
+}
 
 // Error tells the tries left.
 func (w *Wrong) Error() string { return fmt.Sprintf("%v, %d tries left", ErrCredentials, w.Left) }
@@ -105,7 +108,7 @@ func (s *SignIn) Authenticate(ctx context.Context, login, password string, by By
 	switch {
 	case errors.Is(err, ErrCredentials):
 		s.note(ctx, by, person, "credentials")
-		return Person{}, &Wrong{Left: visit.left}
+		return Person{}, &Wrong{Left: visit.left, Pause: visit.pause}
 	case errors.As(err, &refusal):
 		// The password was right: nobody is guessing from this network.
 		s.note(ctx, by, person, string(refusal.Reason))
@@ -113,6 +116,7 @@ func (s *SignIn) Authenticate(ctx context.Context, login, password string, by By
 	case errors.Is(err, ErrUnanswered):
 		// The directory may still count it as wrong, and so does the portal: who
 		// makes the directory slow gets no tries for nothing.
+		s.note(ctx, by, person, "unanswered")
 		return Person{}, outage(PartDirectory, "signing in", err)
 	case err != nil:
 		// The directory's fault is not a wrong password.
@@ -130,9 +134,13 @@ func (s *SignIn) Assert(ctx context.Context, claim Claim, by By) (Person, error)
 	asking, cancel := context.WithTimeout(ctx, s.c.Timeout)
 	defer cancel()
 	person, err := s.c.Directory.Match(asking, claim)
-	if errors.Is(err, ErrNotFound) {
+	switch {
+	case errors.Is(err, ErrNotFound):
 		err = &Refusal{Reason: UnknownPerson}
-	} else if err == nil {
+	case err == nil && !claim.names(person):
+		s.c.Log.Warn("the directory takes a claim for somebody it does not name to the letter", "person", person.ID, "request", by.Request)
+		person, err = Person{}, &Refusal{Reason: UnknownPerson}
+	case err == nil:
 		err = maySignIn(person)
 	}
 	var refusal *Refusal
@@ -182,14 +190,15 @@ func (s *SignIn) ask(ctx context.Context, login, password string) (Person, error
 	return s.c.Directory.Authenticate(ctx, login, password)
 }
 
-// note records a refused try. What was typed as a name is not kept: people type
-// passwords there.
+// note records a refused try, also when whoever tried has left: hanging up must
+// not keep a guess out of the ledger. What was typed as a name is not kept: people
+// type passwords there.
 func (s *SignIn) note(ctx context.Context, by By, p Person, reason string) {
 	by.Person = p.ID
 	e := by.entry(s.c.Now(), ledger.SignInRefused)
 	e.Actor, e.Role = string(p.ID), ""
 	e.Detail = map[string]string{"reason": reason}
-	if err := s.c.Records.Note(ctx, e); err != nil {
+	if err := s.c.Records.Note(context.WithoutCancel(ctx), e); err != nil {
 		s.c.Log.Error("recording a refused sign-in", "request", by.Request, "err", err)
 	}
 }

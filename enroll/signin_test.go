@@ -39,8 +39,8 @@ func TestSignInPausesAfterAFewTries(t *testing.T) {
 		if !errors.As(err, &wrong) || !errors.Is(err, enroll.ErrCredentials) {
 			t.Fatalf("try %d: %v, want it wrong", i+1, err)
 		}
-		if got, want := wrong.Left, enroll.SignInTries-1-i; got != want {
-			t.Errorf("try %d: %d left, want %d", i+1, got, want)
+		if got, want := *wrong, (enroll.Wrong{Left: enroll.SignInTries - 1 - i, Pause: enroll.SignInWindow}); got != want {
+			t.Errorf("try %d: %+v, want %+v", i+1, got, want)
 		}
 	}
 	_, err := h.signIn.Authenticate(t.Context(), "anna", password, enroll.By{})
@@ -197,6 +197,46 @@ func TestF7_SlowAnswersGiveNoTriesForNothing(t *testing.T) {
 	}
 }
 
+// leaving hangs up while the directory looks at a password.
+type leaving struct {
+	enroll.Directory
+	leave context.CancelFunc
+	err   error
+}
+
+func (l *leaving) Authenticate(context.Context, string, string) (enroll.Person, error) {
+	l.leave()
+	return enroll.Person{}, l.err
+}
+
+// TestA8_HangingUpHidesNoGuess breaks the request off under way: a wrong password
+// is in the ledger all the same, and what the directory did not judge is not
+// counted.
+func TestA8_HangingUpHidesNoGuess(t *testing.T) {
+	for name, answer := range map[string]error{"wrong": enroll.ErrCredentials, "not judged": context.Canceled} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			ctx, leave := context.WithCancel(t.Context())
+			signIn := h.signInOver(&leaving{h.people, leave, answer})
+			if _, err := signIn.Authenticate(ctx, "anna", "guess", enroll.By{Address: "192.0.2.1"}); err == nil {
+				t.Fatal("signed in")
+			}
+			judged := 0
+			if answer == enroll.ErrCredentials {
+				judged = 1
+			}
+			if got := count(h.checkLedger(), ledger.SignInRefused); got != judged {
+				t.Errorf("%d refusals in the ledger, want %d", got, judged)
+			}
+			_, err := h.signIn.Authenticate(t.Context(), "anna", "guess", enroll.By{})
+			var wrong *enroll.Wrong
+			if want := enroll.SignInTries - 1 - judged; !errors.As(err, &wrong) || wrong.Left != want {
+				t.Errorf("next try: %v, want %d left", err, want)
+			}
+		})
+	}
+}
+
 func TestAssert(t *testing.T) {
 	h := newHouse(t)
 	bob := h.add("bob", "S-1-5-21-1004336348-1177238915-682003330-1102")
@@ -232,6 +272,47 @@ func TestAssert(t *testing.T) {
 			if tt.no == "" && (last.Action != ledger.SignedIn || last.Detail["method"] != "openid") ||
 				tt.no != "" && (last.Action != ledger.SignInRefused || last.Detail["reason"] != string(tt.no)) {
 				t.Errorf("last entry %+v", last)
+			}
+		})
+	}
+}
+
+// loose takes every claim for one person.
+type loose struct {
+	enroll.Directory
+	person enroll.Person
+}
+
+func (l loose) Match(context.Context, enroll.Claim) (enroll.Person, error) { return l.person, nil }
+
+// TestA5_ClaimsCountToTheLetter has a directory that finds somebody for names
+// that are not theirs.
+func TestA5_ClaimsCountToTheLetter(t *testing.T) {
+	h := newHouse(t)
+	hans := enroll.Person{ID: "1", UPN: "hans.Weiss-kühn@corp.example", SID: "S-1-5-21-1-2-3-1104"}
+	signIn := h.signInOver(loose{h.people, hans})
+	tests := []struct {
+		name  string
+		claim enroll.Claim
+		in    bool
+	}{
+		{"as it is", enroll.Claim{UPN: hans.UPN}, true},
+		{"other case", enroll.Claim{UPN: "HANS.WEISS-KÜHN@corp.EXAMPLE"}, true},
+		{"by SID", enroll.Claim{SID: hans.SID}, true},
+		{"long s", enroll.Claim{UPN: "han\u017f.weiss-kühn@corp.example"}, false},
+		{"sharp s", enroll.Claim{UPN: "hans.wei\u00df-kühn@corp.example"}, false},
+		{"Kelvin sign", enroll.Claim{UPN: "hans.weiss-\u212aühn@corp.example"}, false},
+		{"no accent", enroll.Claim{UPN: "hans.weiss-kuhn@corp.example"}, false},
+		{"somebody else", enroll.Claim{UPN: "eve@corp.example"}, false},
+		{"SID of somebody else", enroll.Claim{UPN: hans.UPN, SID: hans.SID + "1"}, false},
+		{"nothing", enroll.Claim{}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := signIn.Assert(t.Context(), tt.claim, enroll.By{})
+			var refusal *enroll.Refusal
+			if unknown := errors.As(err, &refusal) && refusal.Reason == enroll.UnknownPerson; tt.in != (err == nil) || !tt.in && !unknown {
+				t.Errorf("got %v, want it let in: %v", err, tt.in)
 			}
 		})
 	}

@@ -7,30 +7,32 @@ import (
 	"time"
 )
 
-// limit is a number of tries in a window.
-type limit struct {
-	tries  int
-	window time.Duration
-}
-
 // StayBelow keeps the tries of an account below the number at which the directory
 // itself locks it, counted over the directory's own window when that is longer
 // (AD: lockoutThreshold, lockOutObservationWindow). A threshold of 0 means that the
 // directory locks nobody. It returns the tries that are allowed now; with a
 // threshold of 1 that is one, which nobody can stay below.
 func (s *SignIn) StayBelow(threshold int, window time.Duration) int {
-	now := limit{s.c.Tries, s.c.Window}
+	now := perAccount(s.c.Tries, s.c.Window)
 	if threshold > 0 {
-		now = limit{max(1, min(s.c.Tries, threshold-1)), max(s.c.Window, window)}
+		now = perAccount(max(1, min(s.c.Tries, threshold-1)), max(s.c.Window, window))
 	}
 	s.account.Store(&now)
-	return now.tries
+	return now.Tries
 }
 
-// visit is a try that was counted: under which keys, and how many are left.
+// perAccount rolls: in a window that stands, twice the tries fit around its end,
+// and one now and then never ends.
+func perAccount(tries int, window time.Duration) Limit {
+	return Limit{Tries: tries, Window: window, Rolling: true}
+}
+
+// visit is a try that was counted: under which keys, how many are left, and how
+// long the pause after the last one is.
 type visit struct {
 	address, account string
 	left             int
+	pause            time.Duration
 }
 
 // enter counts a try before it is made, of the network and of the account. The
@@ -39,7 +41,7 @@ func (s *SignIn) enter(ctx, asking context.Context, login string, by By) (visit,
 	now := s.c.Now()
 	v := visit{address: networkKey(by.Address)}
 	if v.address != "" {
-		if _, err := s.try(ctx, v.address, limit{s.c.AddressTries, s.c.Window}, now, PausedAddress); err != nil {
+		if _, err := s.try(ctx, v.address, Limit{Tries: s.c.AddressTries, Window: s.c.Window}, now, PausedAddress); err != nil {
 			return v, err
 		}
 	}
@@ -48,17 +50,18 @@ func (s *SignIn) enter(ctx, asking context.Context, login string, by By) (visit,
 		return v, errors.Join(outage(PartDirectory, "signing in", err), s.giveBack(ctx, v.address))
 	}
 	v.account = "sign-in " + canonical
-	tries, err := s.try(ctx, v.account, *s.account.Load(), now, PausedSignIn)
+	allowed := *s.account.Load()
+	tries, err := s.try(ctx, v.account, allowed, now, PausedSignIn)
 	if err != nil {
 		// No password was judged.
 		return v, errors.Join(err, s.giveBack(ctx, v.address))
 	}
-	v.left = tries.Left
+	v.left, v.pause = tries.Left, allowed.Window
 	return v, nil
 }
 
-func (s *SignIn) try(ctx context.Context, key string, l limit, now time.Time, paused Reason) (Tries, error) {
-	tries, err := s.c.Attempts.Try(ctx, key, l.tries, l.window, now)
+func (s *SignIn) try(ctx context.Context, key string, l Limit, now time.Time, paused Reason) (Tries, error) {
+	tries, err := s.c.Attempts.Try(ctx, key, l, now)
 	if err != nil {
 		return tries, outage(PartStore, "counting tries", err)
 	}
@@ -68,8 +71,10 @@ func (s *SignIn) try(ctx context.Context, key string, l limit, now time.Time, pa
 	return tries, nil
 }
 
-// giveBack takes back tries that were not wrong passwords.
+// giveBack takes back tries that were not wrong passwords, also when whoever
+// tried has left: a browser breaks off the first of two taps.
 func (s *SignIn) giveBack(ctx context.Context, keys ...string) error {
+	ctx = context.WithoutCancel(ctx)
 	for _, key := range keys {
 		if key == "" {
 			continue

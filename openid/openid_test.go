@@ -260,9 +260,9 @@ func TestClaims(t *testing.T) {
 	}{
 		{"both", map[string]any{"onprem_sid": sid, "upn": upn}, enroll.Claim{SID: sid, UPN: upn}},
 		{"SID alone", map[string]any{"onprem_sid": sid}, enroll.Claim{SID: sid}},
-		{"UPN alone", map[string]any{"upn": upn}, enroll.Claim{UPN: upn}},
-		{"SID as a list", map[string]any{"onprem_sid": []string{sid}, "upn": upn}, enroll.Claim{UPN: upn}},
-		{"SID as a number", map[string]any{"onprem_sid": 1101, "upn": upn}, enroll.Claim{UPN: upn}},
+		{"UPN alone, where the SID is asked for", map[string]any{"upn": upn}, enroll.Claim{}},
+		{"SID as a list", map[string]any{"onprem_sid": []string{sid}, "upn": upn}, enroll.Claim{}},
+		{"SID as a number", map[string]any{"onprem_sid": 1101, "upn": upn}, enroll.Claim{}},
 		{"SID as an object", map[string]any{"onprem_sid": map[string]string{"sid": sid}}, enroll.Claim{}},
 		{"SID as null", map[string]any{"onprem_sid": nil}, enroll.Claim{}},
 		{"SID of the machine", map[string]any{"onprem_sid": "S-1-5-18"}, enroll.Claim{}},

@@ -104,10 +104,12 @@ func (p *Provider) claim(id *oidc.IDToken) (enroll.Claim, error) {
 	if _, sent := all[p.sidClaim]; sent && claim.SID == "" {
 		p.log.Warn("claim of identity provider is no SID", "claim", p.sidClaim)
 	}
-	if claim == (enroll.Claim{}) {
+	// Where the provider is to send the SID, a name alone is not enough: in the cloud
+	// an account can be given the name of somebody on the premises.
+	if p.sidClaim != "" && claim.SID == "" || claim == (enroll.Claim{}) {
 		// The names that did come help whoever sets up the provider; the values are
 		// nobody's business.
-		return enroll.Claim{}, fmt.Errorf("ID token names no account: neither claim %q with a SID nor claim %q with a user principal name; it holds %.300q: %w",
+		return enroll.Claim{}, fmt.Errorf("ID token names no account: it lacks claim %q with a SID or claim %q with a user principal name; it holds %.300q: %w",
 			p.sidClaim, p.upnClaim, strings.Join(slices.Sorted(maps.Keys(all)), " "), &enroll.Refusal{Reason: enroll.UnknownPerson})
 	}
 	return claim, nil

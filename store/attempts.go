@@ -12,13 +12,13 @@ import (
 // throttle is the row of a key.
 type throttle struct {
 	tries       int
-	start       time.Time
+	start       time.Time // of the window
 	pausedUntil time.Time
 }
 
 // Try counts a try before it is made, under the lock of its key, so that
 // parallel tries stay within the limit. Only the hash of the key is kept.
-func (db *DB) Try(ctx context.Context, key string, limit int, window time.Duration, now time.Time) (enroll.Tries, error) {
+func (db *DB) Try(ctx context.Context, key string, limit enroll.Limit, now time.Time) (enroll.Tries, error) {
 	var answer enroll.Tries
 	err := db.write(ctx, "counting try", func(ctx context.Context, t *tx) error {
 		before, err := t.lockThrottle(ctx, key)
@@ -26,12 +26,12 @@ func (db *DB) Try(ctx context.Context, key string, limit int, window time.Durati
 			return err
 		}
 		var state throttle
-		if state, answer = before.next(limit, window, now); state == before {
+		if state, answer = before.next(limit, now); state == before {
 			return nil
 		}
 		_, err = t.exec(ctx, `UPDATE attempts SET tries = $2, window_start = $3, paused_until = $4, forget_at = $5
 			WHERE key_hash = $1`, throttleKey(key), state.tries, state.start.UnixMilli(), millisOf(state.pausedUntil),
-			max(state.start.Add(window).UnixMilli(), millisOf(state.pausedUntil)))
+			max(state.start.Add(limit.Window).UnixMilli(), millisOf(state.pausedUntil)))
 		return err
 	})
 	if err != nil {
@@ -41,20 +41,23 @@ func (db *DB) Try(ctx context.Context, key string, limit int, window time.Durati
 }
 
 // next decides about a try at now.
-func (s throttle) next(limit int, window time.Duration, now time.Time) (throttle, enroll.Tries) {
+func (s throttle) next(limit enroll.Limit, now time.Time) (throttle, enroll.Tries) {
 	if now.Before(s.pausedUntil) {
 		return s, enroll.Tries{Until: s.pausedUntil}
 	}
 	// A pause that is over has used up its window too.
-	if !s.pausedUntil.IsZero() || !now.Before(s.start.Add(window)) {
+	if !s.pausedUntil.IsZero() || !now.Before(s.start.Add(limit.Window)) {
 		s = throttle{start: now}
 	}
-	if s.tries >= limit {
-		s.pausedUntil = now.Add(window).Truncate(time.Millisecond)
+	if s.tries >= limit.Tries {
+		s.pausedUntil = now.Add(limit.Window).Truncate(time.Millisecond)
 		return s, enroll.Tries{Until: s.pausedUntil}
 	}
 	s.tries++
-	return s, enroll.Tries{Allowed: true, Left: limit - s.tries}
+	if limit.Rolling && now.After(s.start) {
+		s.start = now
+	}
+	return s, enroll.Tries{Allowed: true, Left: limit.Tries - s.tries}
 }
 
 // lockThrottle reads the row of a key and keeps others from reading it so until

@@ -10,7 +10,7 @@ import (
 )
 
 func TestTry(t *testing.T) {
-	const limit, window = 3, 15 * time.Minute
+	limit := enroll.Limit{Tries: 3, Window: 15 * time.Minute}
 	steps := []struct {
 		name string
 		at   time.Duration
@@ -28,12 +28,41 @@ func TestTry(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		for _, s := range steps {
 			t.Run(s.name, func(t *testing.T) {
-				got := must[enroll.Tries](t)(db.Try(t.Context(), "anna", limit, window, noon.Add(s.at)))
+				got := must[enroll.Tries](t)(db.Try(t.Context(), "anna", limit, noon.Add(s.at)))
 				equal(t, "tries", got, s.want)
 			})
 		}
-		other := must[enroll.Tries](t)(db.Try(t.Context(), "bob\x00\xff", limit, window, noon))
+		other := must[enroll.Tries](t)(db.Try(t.Context(), "bob\x00\xff", limit, noon))
 		equal(t, "other key", other, enroll.Tries{Allowed: true, Left: 2})
+	})
+}
+
+// TestA8_RollingWindow counts as Active Directory does: a count is forgotten only
+// after a window without a try, so that tries around a window's end, or one now and
+// then, add up here before they add up there.
+func TestA8_RollingWindow(t *testing.T) {
+	limit := enroll.Limit{Tries: 3, Window: 30 * time.Minute, Rolling: true}
+	steps := []struct {
+		name string
+		at   time.Duration
+		want enroll.Tries
+	}{
+		{"first", 0, enroll.Tries{Allowed: true, Left: 2}},
+		{"at the end of its window", 29 * time.Minute, enroll.Tries{Allowed: true, Left: 1}},
+		{"after it", 31 * time.Minute, enroll.Tries{Allowed: true, Left: 0}},
+		{"much later", 60 * time.Minute, enroll.Tries{Until: noon.Add(90 * time.Minute)}},
+		{"after the pause", 90 * time.Minute, enroll.Tries{Allowed: true, Left: 2}},
+		{"a window without a try", 120 * time.Minute, enroll.Tries{Allowed: true, Left: 2}},
+	}
+	onBoth(t, func(t *testing.T, db *fixture) {
+		for _, s := range steps {
+			t.Run(s.name, func(t *testing.T) {
+				got := must[enroll.Tries](t)(db.Try(t.Context(), "anna", limit, noon.Add(s.at)))
+				equal(t, "tries", got, s.want)
+				pruned := must[int](t)(db.PruneAttempts(t.Context(), noon.Add(s.at+29*time.Minute)))
+				equal(t, "forgotten early", pruned, 0)
+			})
+		}
 	})
 }
 
@@ -41,7 +70,7 @@ func TestForgiveGiveBackAndPrune(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
 		try := func() enroll.Tries {
-			return must[enroll.Tries](t)(db.Try(ctx, "anna", 3, time.Minute, noon))
+			return must[enroll.Tries](t)(db.Try(ctx, "anna", enroll.Limit{Tries: 3, Window: time.Minute}, noon))
 		}
 		try()
 		equal(t, "second", try().Left, 1)
@@ -72,7 +101,7 @@ func TestA8_ParallelTriesStayWithinLimit(t *testing.T) {
 				via = replica
 			}
 			waiting.Go(func() {
-				tries, err := via.Try(t.Context(), "anna", 3, time.Minute, noon)
+				tries, err := via.Try(t.Context(), "anna", enroll.Limit{Tries: 3, Window: time.Minute}, noon)
 				if err != nil {
 					t.Error(err)
 				}

@@ -143,7 +143,7 @@ func TestMarksGoWithTheirCertificate(t *testing.T) {
 			at   time.Time
 			want enroll.Change
 		}{{end.Add(-time.Second), enroll.SIDChanged}, {end, ""}} {
-			if err := db.Pass(ctx, step.at); err != nil {
+			if err := db.Pass(ctx, step.at, "builtin"); err != nil {
 				t.Fatal(err)
 			}
 			equal(t, "after a pass at "+step.at.String(), newest(t, db, lasting).Changed, step.want)

@@ -102,7 +102,7 @@ func TestF18_AFilledDatabaseOfTheFirstSchemaIsMigrated(t *testing.T) {
 			holders := must[[]drift.Holder](t)(db.Holders(ctx, noon, "", 10))
 			equal(t, "holders", len(holders), 1)
 			equal(t, "working certificates", len(holders[0].Certificates), 2)
-			equal(t, "state", must[drift.State](t)(db.Watching(ctx)), drift.State{})
+			equal(t, "state", must[drift.State](t)(db.Watching(ctx)), drift.State{Source: "builtin"})
 			mark(t, db, marking(noon, changes(enroll.AccountGone), all[enroll.Issued], all[enroll.Superseded]), 2, 0)
 			depart(t, db, departure(noon.Add(time.Hour)), 3)
 			equal(t, "entries after", len(entries(t, db)), len(written)+2+3)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"certportal/enroll"
 	"certportal/ledger"
 	"certportal/store"
 )
@@ -142,7 +143,7 @@ func TestA16_FilesHoldOnlyWhatIsSealed(t *testing.T) {
 	e := request(t, anna, "iPhone")
 	e.reservation.Idempotent = "token-of-the-form"
 	issue(t, db, e)
-	if _, err := db.Try(t.Context(), "password-typed-as-name", 3, idle, noon); err != nil {
+	if _, err := db.Try(t.Context(), "password-typed-as-name", enroll.Limit{Tries: 3, Window: idle}, noon); err != nil {
 		t.Fatal(err)
 	}
 	everything := contents(t, file)

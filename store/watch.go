@@ -14,8 +14,8 @@ import (
 func (db *DB) Watching(ctx context.Context) (drift.State, error) {
 	var s drift.State
 	var stopped, allowed, passed sql.NullInt64
-	err := db.one(ctx, "SELECT reason, stopped_at, allowed_at, passed_at FROM watch WHERE id = 1", nil,
-		&s.Reason, &stopped, &allowed, &passed)
+	err := db.one(ctx, "SELECT reason, stopped_at, allowed_at, passed_at, source FROM watch WHERE id = 1", nil,
+		&s.Reason, &stopped, &allowed, &passed, &s.Source)
 	if err != nil {
 		return drift.State{}, fmt.Errorf("reading state of the watch: %w", err)
 	}
@@ -60,16 +60,16 @@ func (db *DB) moveWatch(ctx context.Context, doing string, entry ledger.Entry, q
 	return moved && err == nil, err
 }
 
-// Pass notes that a pass of the drift watch went through, and drops the marks of
-// certificates that are past their end.
-func (db *DB) Pass(ctx context.Context, at time.Time) error {
+// Pass notes that a pass of the drift watch went through over a directory, and
+// drops the marks of certificates that are past their end.
+func (db *DB) Pass(ctx context.Context, at time.Time, source string) error {
 	return db.writeWithin(ctx, workWithin, "noting the pass of the watch", func(ctx context.Context, t *tx) error {
 		_, err := t.exec(ctx, `DELETE FROM marks WHERE EXISTS (
 			SELECT 1 FROM certificates c WHERE c.serial = marks.serial AND c.not_after <= $1)`, at.UnixMilli())
 		if err != nil {
 			return fmt.Errorf("dropping marks: %w", err)
 		}
-		_, err = t.exec(ctx, "UPDATE watch SET passed_at = $1 WHERE id = 1", at.UnixMilli())
+		_, err = t.exec(ctx, "UPDATE watch SET passed_at = $1, source = $2 WHERE id = 1", at.UnixMilli(), source)
 		return err
 	})
 }

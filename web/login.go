@@ -63,7 +63,7 @@ func (s *Server) submitLogin(w http.ResponseWriter, r *http.Request) error {
 	if errors.Is(err, enroll.ErrCredentials) {
 		var wrong *enroll.Wrong
 		if errors.As(err, &wrong) && wrong.Left <= maxTriesShown {
-			p.TriesLeft = wrong.Left
+			p.TriesLeft, p.Pause = wrong.Left, wrong.Pause
 		}
 		p.Errors = []page.FieldError{{Field: "username", Key: page.ErrWrong}}
 		// 401 without WWW-Authenticate: there is no scheme to offer, and a browser

@@ -92,8 +92,9 @@ func TestSignInPauses(t *testing.T) {
 	p := newPortal(t)
 	b := p.browser(iPhone)
 	for i, spelling := range []string{"anna", " ANNA", `EXAMPLE\anna`} {
-		if got := b.post("/login", "username", spelling, "password", "wrong"); got.status != 401 {
-			t.Errorf("try %d: got %d, want 401", i+1, got.status)
+		got := b.post("/login", "username", spelling, "password", "wrong")
+		if want := []string{"2 tries left", "1 try left", "no tries left"}[i]; got.status != 401 || !strings.Contains(got.text(), want) {
+			t.Errorf("try %d: got %d, want 401 and %q: %s", i+1, got.status, want, got.text())
 		}
 	}
 	got := b.post("/login", "username", "anna", "password", password)

@@ -33,7 +33,7 @@ func newCompany(t *testing.T, change ...func(*web.Config)) *company {
 	c.idp.SignIn(map[string]any{"upn": "anna@example.com"})
 	sso := func(w *web.Config) {
 		provider, err := openid.New(openid.Config{
-			Issuer: c.idp.Issuer(), ClientID: oidctest.ClientID, UPNClaim: "upn", SIDClaim: "onprem_sid",
+			Issuer: c.idp.Issuer(), ClientID: oidctest.ClientID, UPNClaim: "upn",
 			ClientSecret: func() (string, error) { return oidctest.ClientSecret, nil },
 			RedirectURL:  w.PublicURL.String() + web.CallbackPath, Roots: c.idp.Roots(), Now: w.Now, Log: w.Log,
 		})
@@ -152,7 +152,7 @@ func TestSSONoes(t *testing.T) {
 		log    string // of the operator; empty for none in particular
 	}{
 		{"unknown", claim("nobody@example.com"), 403, "You signed in with Corp sign-in, but we cannot find this account", "unknown-person"},
-		{"no account", func(c *company) { c.idp.SignIn(map[string]any{"email": "anna@example.com"}) }, 403, "We do not know this account", "onprem_sid"},
+		{"no account", func(c *company) { c.idp.SignIn(map[string]any{"email": "anna@example.com"}) }, 403, "We do not know this account", `claim \"upn\"`},
 		{"disabled", disable, 403, "Your work account is switched off", "disabled"},
 		{"lie", func(c *company) { c.idp.Misbehave(oidctest.WrongNonce) }, 403, "Signing in with Corp sign-in did not work", "nonce of another sign-in"},
 		{"other key", func(c *company) { c.idp.Misbehave(oidctest.OtherKey) }, 403, "did not work", "no key of the provider"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"reflect"
 	"strings"
 	"time"
 )
@@ -19,17 +20,17 @@ func (s *Settings) checkPeople() error {
 
 func (s *Settings) checkDirectory() error {
 	d := s.Directory
+	var errs []error
+	if d.Timeout < time.Second || d.Timeout > 30*time.Second {
+		errs = append(errs, mistake("directory.timeout", d.Timeout, "choose 1s to 30s"))
+	}
 	switch d.Kind {
 	case kindBuiltin:
-		if len(d.Servers) > 0 || d.User != "" {
-			return mistake("directory.kind", d.Kind, "servers and user belong to active-directory or ldap: set the kind too")
-		}
-		return nil
+		return errors.Join(append(errs, s.checkBuiltin())...)
 	case kindAD, kindLDAP:
 	default:
 		return mistake("directory.kind", d.Kind, "choose builtin, active-directory or ldap")
 	}
-	var errs []error
 	if len(d.Servers) == 0 {
 		errs = append(errs, errors.New("directory.servers: name at least one, such as ldaps://dc1.corp.example"))
 	}
@@ -41,14 +42,12 @@ func (s *Settings) checkDirectory() error {
 	if d.User == "" {
 		errs = append(errs, errors.New("directory.user: name the account the portal reads with, such as certportal@corp.example"))
 	}
-	if d.Kind == kindAD && d.Domain == builtinDomain {
-		errs = append(errs, errors.New("directory.domain: name the DNS domain of Active Directory, such as corp.example"))
+	if d.Domain == builtinDomain {
+		// Nobody's UPN ends so: everybody would be refused.
+		errs = append(errs, errors.New("directory.domain: name the DNS domain of the directory, such as corp.example"))
 	}
 	if d.Kind == kindLDAP && d.Base == "" {
 		errs = append(errs, errors.New("directory.base: name where people are, such as ou=people,dc=corp,dc=example"))
-	}
-	if d.Timeout < time.Second || d.Timeout > 30*time.Second {
-		errs = append(errs, mistake("directory.timeout", d.Timeout, "choose 1s to 30s"))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -56,11 +55,41 @@ func (s *Settings) checkDirectory() error {
 	return s.tryDirectory()
 }
 
+// checkBuiltin refuses what only a directory elsewhere can do. A group that may
+// enrol, say, would otherwise be ignored without a word.
+func (s *Settings) checkBuiltin() error {
+	d, kinds := s.Directory, kindAD+" or "+kindLDAP
+	d.Kind, d.Domain, d.Timeout, d.Watch = "", "", 0, WatchSettings{}
+	var errs []error
+	for _, key := range setKeys(reflect.ValueOf(d), "directory.") {
+		errs = append(errs, fmt.Errorf("%s: it does nothing with the built-in directory: set directory.kind to %s too", key, kinds))
+	}
+	return errors.Join(errs...)
+}
+
+// setKeys lists the settings that are not empty.
+func setKeys(v reflect.Value, path string) (set []string) {
+	for i, key := range settingKeys(v.Type()) {
+		field := v.Field(i)
+		switch {
+		case field.Kind() == reflect.Struct:
+			set = append(set, setKeys(field, path+key+".")...)
+		case field.Kind() == reflect.Slice && field.Len() == 0, field.IsZero():
+		default:
+			set = append(set, path+key)
+		}
+	}
+	return set
+}
+
 // checkServer refuses what is not the address of an LDAP server.
 func checkServer(key, server string) error {
 	u, err := url.Parse(server)
+	if err == nil && u.User != nil {
+		return fmt.Errorf("%s: leave name and password out of the address: directory.user and password_file hold them", key)
+	}
 	if err != nil || u.Scheme != "ldap" && u.Scheme != "ldaps" || u.Hostname() == "" ||
-		u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
 		return mistake(key, server, "write ldaps://HOST, or ldap://HOST for StartTLS")
 	}
 	return nil
@@ -98,8 +127,9 @@ func (s *Settings) checkSignIn() error {
 func (s *Settings) checkOpenID() error {
 	o := s.OpenID
 	if o.Issuer == "" {
-		if o.Only {
-			return errors.New("openid.only: name openid.issuer too, else nobody can sign in")
+		o.Name, o.UPNClaim = "", "" // have defaults
+		if set := setKeys(reflect.ValueOf(o), "openid."); len(set) > 0 {
+			return fmt.Errorf("%s: name openid.issuer too, else nobody can sign in with it", strings.Join(set, ", "))
 		}
 		return nil
 	}
@@ -118,11 +148,14 @@ func (s *Settings) checkOpenID() error {
 	}
 	for key, claim := range map[string]string{"openid.upn_claim": o.UPNClaim, "openid.sid_claim": o.SIDClaim} {
 		switch claim {
-		case "email", "name", "nickname", "given_name", "family_name":
+		case "email", "name", "nickname", "given_name", "family_name", "preferred_username", "unique_name":
 			errs = append(errs, mistake(key, claim, "people can change it at many providers, and become somebody else: choose upn, onprem_sid or the like"))
 		case "sid":
 			errs = append(errs, mistake(key, claim, "in OpenID Connect this is the id of the session, not a security identifier"))
 		}
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return s.tryOpenID()
 }

@@ -47,7 +47,7 @@ func (s *Settings) findings(ctx context.Context, i *invocation) (findings []dire
 			findings = append(findings, s.checkTries(ctx, d))
 		}
 	}
-	provider, err := s.openOpenID("https://portal.invalid/login/callback", time.Now, i.quiet())
+	provider, err := s.openOpenID(anyRedirect, time.Now, i.quiet())
 	if err != nil || provider == nil {
 		return findings, err
 	}
@@ -80,9 +80,8 @@ func (s *Settings) checkTries(ctx context.Context, d *directory.LDAP) directory.
 	return f
 }
 
-// watchDirectory is what happens by time with a directory elsewhere: at start all
-// checks, into the log; then and every hour its lockout policy.
-func (p *portal) watchDirectory(ctx context.Context) {
+// checkAtStart puts into the log what the check of the settings would find.
+func (p *portal) checkAtStart(ctx context.Context) {
 	for _, f := range p.ldap.Check(ctx) {
 		switch f.State {
 		case directory.Failed:
@@ -91,20 +90,38 @@ func (p *portal) watchDirectory(ctx context.Context) {
 			p.log.Warn("directory check", "what", f.What, "text", f.Text)
 		}
 	}
-	p.stayBelowLock(ctx)
 }
 
-func (p *portal) stayBelowLock(ctx context.Context) {
+// followLock reads the lockout policy now and every hour. Until it is known the
+// limit of the settings may be too high: a directory that was down at the start is
+// asked every minute.
+func (p *portal) followLock(ctx context.Context) {
+	for {
+		wait := time.Hour
+		if !p.stayBelowLock(ctx) {
+			wait = time.Minute
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// stayBelowLock reports whether the directory told its lockout policy.
+func (p *portal) stayBelowLock(ctx context.Context) bool {
 	lock, err := p.ldap.Lockout(ctx)
 	if err != nil {
 		// The limit of the settings, or of the last answer, stays.
 		if ctx.Err() == nil {
 			p.log.Warn("reading the directory's lockout policy", "err", err)
 		}
-		return
+		return false
 	}
 	allowed := p.signIn.StayBelow(lock.Threshold, lock.Window)
 	if lock.Threshold > 0 && allowed < p.settings.SignIn.Tries {
 		p.log.Warn("fewer tries than sign_in.tries, to stay below the directory's lock", "allowed", allowed, "lock", lock.Threshold)
 	}
+	return true
 }

@@ -10,12 +10,14 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"certportal/ca"
 	"certportal/directory"
 	"certportal/enroll"
+	"certportal/ledger"
 )
 
 // demoData is where the demo lives unless --data says otherwise.
@@ -123,7 +125,7 @@ func (p *portal) samplePeople(ctx context.Context, i *invocation) error {
 	if err != nil {
 		return err
 	}
-	if accounts, err := p.builtin.Accounts(ctx); err != nil || len(accounts) > 0 && known == nil {
+	if lived, err := p.lived(ctx); err != nil || lived && known == nil {
 		return errors.Join(err, fmt.Errorf("%s is the folder of a portal and not of a demo: nobody was added", p.settings.Data))
 	}
 	var people []samplePerson
@@ -149,6 +151,21 @@ func (p *portal) samplePeople(ctx context.Context, i *invocation) error {
 	}
 	fmt.Fprintf(w, "\nThey are also in %s. This is a demo: do not trust its root on a phone you need.\n\n", file)
 	return w.Flush()
+}
+
+// lived reports whether anybody has come to this portal: its ledger holds more
+// than the making of a CA. With a directory elsewhere there are no accounts to
+// tell it by.
+func (p *portal) lived(ctx context.Context) (bool, error) {
+	entries, err := p.db.Entries(ctx, 0, 100)
+	return slices.ContainsFunc(entries, func(e ledger.Entry) bool {
+		switch e.Action {
+		case ledger.CACreated, ledger.RootKeyExported,
+			ledger.CertificateReserved, ledger.CertificateIssued, ledger.CertificateRevoked: // of the portal itself
+			return false
+		}
+		return true
+	}), err
 }
 
 // samplePerson adds somebody, or makes sure that the password of people.json is

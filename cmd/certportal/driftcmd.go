@@ -22,7 +22,10 @@ type driftCommands struct {
 type driftCheck struct{}
 
 // Run tells what the watch sees.
-func (driftCheck) Run(i *invocation) error { return i.lookForDrift(drift.Options{}) }
+func (driftCheck) Run(i *invocation) error {
+	report, err := i.lookForDrift(drift.Options{})
+	return errors.Join(err, stopped(report))
+}
 
 type driftApply struct {
 	Yes bool `help:"Do it without asking."`
@@ -32,8 +35,17 @@ type driftApply struct {
 // what it is about to do.
 func (c driftApply) Run(i *invocation) error {
 	if !c.Yes {
-		if err := i.lookForDrift(drift.Options{AnyShare: true}); err != nil {
+		report, err := i.lookForDrift(drift.Options{AnyShare: true})
+		switch {
+		case err != nil:
 			return err
+		case report.Stopped == drift.NobodyKnown:
+			fmt.Fprintln(i.io.err, "The directory knows NONE of them. Are the settings those of another directory?")
+		case report.Stopped != drift.TooMany:
+			// A share is the administrator's to lift, a silent directory is not.
+			if err := stopped(report); err != nil {
+				return err
+			}
 		}
 		fmt.Fprint(i.io.err, "Type yes to mark and revoke these: ")
 		answer, err := bufio.NewReader(i.io.in).ReadString('\n')
@@ -41,32 +53,41 @@ func (c driftApply) Run(i *invocation) error {
 			return errors.Join(errors.New("nothing was changed"), err)
 		}
 	}
-	return i.lookForDrift(drift.Options{Apply: true, AnyShare: true, Actor: byOperator().Actor})
+	report, err := i.lookForDrift(drift.Options{Apply: true, AnyShare: true, Actor: byOperator().Actor})
+	return errors.Join(err, stopped(report))
+}
+
+// stopped is the error of a pass that did nothing, or would do nothing.
+func stopped(r drift.Report) error {
+	if r.Stopped == "" {
+		return nil
+	}
+	return errors.Join(fmt.Errorf("stopped: %s", r.Stopped), r.Cause)
 }
 
 // lookForDrift makes one pass and prints it.
-func (i *invocation) lookForDrift(o drift.Options) error {
+func (i *invocation) lookForDrift(o drift.Options) (report drift.Report, err error) {
 	s, err := i.settings()
 	if err != nil {
-		return err
+		return report, err
 	}
 	db, err := s.openExisting(i.ctx, i.quiet())
 	if err != nil {
-		return err
+		return report, err
 	}
 	defer db.Close()
-	return i.withSource(&s, db, func(ctx context.Context, people peopleSource) error {
+	err = i.withSource(&s, db, func(ctx context.Context, people peopleSource) error {
 		// A running portal renews the revocation list within a minute.
 		watch, err := s.openWatch(people, db, func() {}, time.Now, i.quiet())
 		if err != nil {
 			return err
 		}
-		report, err := watch.Once(ctx, o)
-		if err != nil {
+		if report, err = watch.Once(ctx, o); err != nil {
 			return err
 		}
 		return i.printDrift(report, o.Apply)
 	})
+	return report, err
 }
 
 func (i *invocation) printDrift(r drift.Report, applied bool) error {
@@ -77,7 +98,7 @@ func (i *invocation) printDrift(r drift.Report, applied bool) error {
 		if !f.Due.IsZero() {
 			due = f.Due.Local().Format(time.DateTime)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", f.Change, f.UPN, f.Now, len(f.Serials), f.Since.Local().Format(time.DateTime), due)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", f.Change, plain(f.UPN), plain(f.Now), len(f.Serials), f.Since.Local().Format(time.DateTime), due)
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("printing: %w", err)
@@ -86,11 +107,8 @@ func (i *invocation) printDrift(r drift.Report, applied bool) error {
 	if applied {
 		summary = append(summary, fmt.Sprintf("%d marked, %d unmarked, %d certificates revoked", r.Marked, r.Unmarked, r.Revoked))
 	}
-	fmt.Fprintln(i.io.out, strings.Join(summary, "; "))
-	if r.Stopped != "" {
-		return errors.Join(fmt.Errorf("stopped: %s", r.Stopped), r.Cause)
-	}
-	return nil
+	_, err := fmt.Fprintln(i.io.out, strings.Join(summary, "; "))
+	return err
 }
 
 // withSource opens the directory of the settings, whichever it is.

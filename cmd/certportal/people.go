@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"certportal/ca"
@@ -17,6 +18,7 @@ import (
 	"certportal/enroll"
 	"certportal/openid"
 	"certportal/store"
+	"certportal/web"
 )
 
 // peopleSource is what the program asks of a directory, whichever it is.
@@ -117,10 +119,8 @@ func (s *Settings) openOpenID(redirect string, now func() time.Time, log *slog.L
 	if err != nil {
 		return nil, fmt.Errorf("openid.ca_file: %w", err)
 	}
-	c := openid.Config{
-		Issuer: o.Issuer, ClientID: o.ClientID, RedirectURL: redirect, Scopes: o.Scopes,
-		SIDClaim: o.SIDClaim, UPNClaim: o.UPNClaim, Roots: roots, Now: now, Log: log,
-	}
+	c := s.openidConfig(redirect)
+	c.Roots, c.Now, c.Log = roots, now, log
 	if _, err := os.Stat(credentialFile(openidSecret)); o.ClientSecretFile != "" || err == nil {
 		c.ClientSecret = func() (string, error) {
 			secret, err := credential(o.ClientSecretFile, openidSecret, "openid.client_secret_file")
@@ -128,6 +128,24 @@ func (s *Settings) openOpenID(redirect string, now func() time.Time, log *slog.L
 		}
 	}
 	return openid.New(c)
+}
+
+// tryOpenID has the client look at its settings without asking the provider.
+func (s *Settings) tryOpenID() error {
+	_, err := openid.New(s.openidConfig(anyRedirect))
+	return err
+}
+
+// anyRedirect stands for the redirect address where nobody is sent anywhere.
+const anyRedirect = "https://portal.invalid" + web.CallbackPath
+
+// openidConfig carries the settings over, but for what is in files.
+func (s *Settings) openidConfig(redirect string) openid.Config {
+	o := s.OpenID
+	return openid.Config{
+		Issuer: o.Issuer, ClientID: o.ClientID, RedirectURL: redirect, Scopes: o.Scopes,
+		SIDClaim: o.SIDClaim, UPNClaim: o.UPNClaim,
+	}
 }
 
 // The systemd credentials that stand in for files of the settings.
@@ -145,11 +163,23 @@ func credentialFile(name string) string {
 	return filepath.Join(dir, name)
 }
 
+// directorySource names the directory for the drift watch: with another one,
+// nobody's id is known, and that must not count as everybody having left.
+func (s *Settings) directorySource() string {
+	switch d := s.Directory; d.Kind {
+	case kindAD:
+		return d.Kind + " " + strings.ToLower(d.Domain)
+	case kindLDAP:
+		return d.Kind + " " + strings.ToLower(d.Base)
+	}
+	return kindBuiltin
+}
+
 // openWatch makes the job that compares certificates with the directory.
 func (s *Settings) openWatch(people peopleSource, db *store.DB, revoked func(), now func() time.Time, log *slog.Logger) (*drift.Watch, error) {
 	w := s.Directory.Watch
 	return drift.New(drift.Config{
-		Directory: people, Records: db, Revoked: revoked,
+		Directory: people, Records: db, Revoked: revoked, Source: s.directorySource(),
 		Every: w.Every, Grace: w.Grace, Share: float64(w.SharePercent) / 100, Now: now, Log: log,
 	})
 }

@@ -5,16 +5,24 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"certportal/enroll"
 	"certportal/internal/addc"
 )
 
+// ad are the smallest settings of Active Directory, open for more.
+const ad = "directory: {kind: active-directory, domain: corp.example, servers: [ldaps://dc1.corp.example], user: reader@corp.example"
+
 func TestPeopleSettingsRefuse(t *testing.T) {
-	const ad = "directory: {kind: active-directory, domain: corp.example, servers: [ldaps://dc1.corp.example], user: reader@corp.example"
 	tests := []struct{ name, text, want string }{
 		{"unknown kind", "directory: {kind: novell}", "directory.kind"},
 		{"servers without kind", "directory: {servers: [ldaps://dc1]}", "directory.kind"},
+		{"group without kind", "directory: {groups: {enroll: [S-1-5-21-1-2-3-4]}}", "directory.groups.enroll"},
+		{"attribute without kind", "directory: {attributes: {upn: mail}}", "directory.attributes.upn"},
+		{"endless timeout without kind", "directory: {timeout: 1h}", "directory.timeout"},
+		{"client without issuer", "openid: {client_id: a}", "openid.client_id"},
+		{"no domain of people", "directory: {kind: ldap, user: cn=a, base: 'dc=x', servers: [ldaps://ldap1]}", "directory.domain"},
 		{"no servers", "directory: {kind: active-directory, domain: corp.example, user: a}", "directory.servers"},
 		{"web address", "directory: {kind: active-directory, domain: corp.example, user: a, servers: [https://dc1]}", "directory.servers[0]"},
 		{"server with a password", "directory: {kind: active-directory, domain: corp.example, user: a, servers: ['ldaps://a:b@dc1']}", "directory.servers[0]"},
@@ -33,6 +41,8 @@ func TestPeopleSettingsRefuse(t *testing.T) {
 		{"provider without TLS", "openid: {issuer: 'http://idp', client_id: a}", "openid.issuer"},
 		{"no client id", "openid: {issuer: 'https://idp'}", "openid.client_id"},
 		{"e-mail as a name", "openid: {issuer: 'https://idp', client_id: a, upn_claim: email}", "openid.upn_claim"},
+		{"address as a name", "openid: {issuer: 'https://idp', client_id: a, upn_claim: mail}", "mail address"},
+		{"provider with a password", "openid: {issuer: 'https://a:b@idp', client_id: a}", "issuer"},
 		{"session id as SID", "openid: {issuer: 'https://idp', client_id: a, sid_claim: sid}", "openid.sid_claim"},
 		{"no claim", "openid: {issuer: 'https://idp', client_id: a, upn_claim: ''}", "openid.upn_claim"},
 	}
@@ -43,14 +53,18 @@ func TestPeopleSettingsRefuse(t *testing.T) {
 			}
 		})
 	}
-	if _, err := load(t, ad+"}", nil); err != nil {
-		t.Errorf("the smallest settings: %v", err)
+	for name, text := range map[string]string{
+		"the smallest": ad + "}", "of no directory": "directory: {domain: corp.example, groups: {admin: []}, watch: {every: 1m}}",
+	} {
+		if _, err := load(t, text, nil); err != nil {
+			t.Errorf("settings %s: %v", name, err)
+		}
 	}
 }
 
 func TestGroupsInTheEnvironmentHoldCommas(t *testing.T) {
 	const a, b = "CN=Phones,DC=corp,DC=example", "S-1-5-21-1-2-3-1104"
-	s, err := load(t, "", map[string]string{"CERTPORTAL_DIRECTORY_GROUPS_ENROLL": a + ";" + b})
+	s, err := load(t, ad+"}", map[string]string{"CERTPORTAL_DIRECTORY_GROUPS_ENROLL": a + ";" + b})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,6 +137,80 @@ func TestA11_DriftCommands(t *testing.T) {
 	}
 }
 
+// TestA11_DriftApplyLiftsTheStop has more people leave than the watch believes: an
+// administrator is shown all of them, is asked, and is done with it.
+func TestA11_DriftApplyLiftsTheStop(t *testing.T) {
+	leavers := []string{"anna", "ben", "carl", "dora"}
+	tests := []struct{ name, leave, stop, warning string }{
+		{"switched off", "disable", "too-many", "Type yes"},
+		{"another directory", "remove", "nobody-known", "knows NONE of them"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			data := t.TempDir()
+			p, err := open(t, data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, login := range leavers {
+				upn := login + "@corp.example"
+				mustRun(t, "--data", data, "user", "add", login, "--upn", upn)
+				person, err := p.people.Match(t.Context(), enroll.Claim{UPN: upn})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r := enroll.Request{By: enroll.By{Person: person.ID}, Name: "phone", Platform: enroll.Android, Idempotent: login}
+				if _, err := p.registrar.Enroll(t.Context(), r); err != nil {
+					t.Fatal(err)
+				}
+				mustRun(t, "--data", data, "user", tt.leave, login)
+			}
+			if r := certportal(t, "", "--data", data, "drift", "check"); r.code != exitFailed || !strings.Contains(r.err, "stopped: "+tt.stop) {
+				t.Errorf("check: exit %d, want %d and %q:\n%s", r.code, exitFailed, tt.stop, r.err)
+			}
+			r := certportal(t, "yes\n", "--data", data, "drift", "apply")
+			if r.code != exitDone || !strings.Contains(r.out, "4 marked") || !strings.Contains(r.err, tt.warning) {
+				t.Errorf("apply: exit %d, want %d, 4 marked and %q:\n%s%s", r.code, exitDone, tt.warning, r.out, r.err)
+			}
+		})
+	}
+}
+
+// TestNamesMoveNoTerminal prints what people wrote into their own entries.
+func TestNamesMoveNoTerminal(t *testing.T) {
+	const name = "Anna\x1b[2J\nroot\u202e李伟 Müller"
+	if got, want := plain(name), "Anna\ufffd[2J\ufffdroot\ufffd李伟 Müller"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestTheOneWhoIsMeant never takes one of two people for the other.
+func TestTheOneWhoIsMeant(t *testing.T) {
+	anna := enroll.Person{ID: "1", Login: "anna", UPN: "a.schmidt@corp.example"}
+	long := enroll.Person{ID: "2", Login: "annabell", UPN: "annabell@corp.example"}
+	thief := enroll.Person{ID: "3", Login: "mallory", UPN: "anna"}
+	tests := []struct {
+		name  string
+		found []enroll.Person
+		more  bool
+		want  enroll.PersonID
+	}{
+		{"nobody", nil, false, ""},
+		{"one", []enroll.Person{long}, false, "2"},
+		{"one of many", []enroll.Person{long}, true, ""},
+		{"exactly one", []enroll.Person{long, anna}, true, "1"},
+		{"two by this name", []enroll.Person{anna, thief}, false, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p, err := onlyOne(tt.found, tt.more, "ANNA")
+			if p.ID != tt.want || (err == nil) != (tt.want != "") {
+				t.Errorf("got %q, %v, want %q", p.ID, err, tt.want)
+			}
+		})
+	}
+}
+
 // adSettings are those of a portal at a domain controller, by environment.
 func adSettings(t *testing.T, dc *addc.DC) map[string]string {
 	t.Helper()
@@ -189,9 +277,32 @@ func TestF7_StartsWithoutItsDirectory(t *testing.T) {
 	if _, ok := p.lists.CRL(issuingName); !ok {
 		t.Error("no revocation list")
 	}
+	if p.stayBelowLock(t.Context()) {
+		t.Error("the lockout policy counts as read")
+	}
 	_, err = p.signIn.Authenticate(t.Context(), "anna", "some password", enroll.By{Address: "192.0.2.1"})
 	var outage *enroll.Outage
 	if !errors.As(err, &outage) || outage.Part != enroll.PartDirectory {
 		t.Errorf("Authenticate: %v, want an outage of the directory", err)
+	}
+}
+
+// TestA8_FollowsTheDirectorysLock reads a hair trigger from the domain and stays
+// below it.
+func TestA8_FollowsTheDirectorysLock(t *testing.T) {
+	dc := addc.Start(t)
+	dc.Modify(t, addc.Base, map[string][]string{"lockoutThreshold": {"2"}})
+	dc.AddUser(t, addc.User{Login: "anna"})
+	p, err := openWith(t, t.TempDir(), adSettings(t, dc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !p.stayBelowLock(t.Context()) {
+		t.Fatal("the domain told no policy")
+	}
+	_, err = p.signIn.Authenticate(t.Context(), "anna", "guess", enroll.By{})
+	var wrong *enroll.Wrong
+	if want := (enroll.Wrong{Pause: 30 * time.Minute}); !errors.As(err, &wrong) || *wrong != want {
+		t.Errorf("first guess: %v, want %+v", err, want)
 	}
 }

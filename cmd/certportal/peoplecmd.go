@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"unicode"
+	"unicode/utf8"
 
 	"certportal/enroll"
 	"certportal/store"
@@ -31,7 +33,7 @@ func (c peopleSearch) Run(i *invocation) error {
 		w := tabwriter.NewWriter(i.io.out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "LOGIN\tNAME\tUPN\tDEPARTMENT\tSTATE")
 		for _, p := range found {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Login, p.Name, p.UPN, p.Department, accountState(p))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", plain(p.Login), plain(p.Name), plain(p.UPN), plain(p.Department), accountState(p))
 		}
 		if more {
 			fmt.Fprintln(w, "there are more: add letters")
@@ -60,7 +62,7 @@ type peopleShow struct {
 // Run prints one person.
 func (c peopleShow) Run(i *invocation) error {
 	return i.withPeople(func(ctx context.Context, people peopleSource, s *Settings) error {
-		found, more, err := people.Search(ctx, c.Login, 10)
+		found, more, err := people.Search(ctx, c.Login, 100)
 		if err != nil {
 			return err
 		}
@@ -79,21 +81,36 @@ func (c peopleShow) Run(i *invocation) error {
 	})
 }
 
-// onlyOne picks the person that was meant: the only one found, or the one whose
-// login or UPN is exactly what was asked for.
+// onlyOne picks the person that was meant: the only one found, or the only one
+// whose login or UPN is exactly what was asked for. One person's UPN may be
+// another's login: that is a conflict to look into, and no answer.
 func onlyOne(found []enroll.Person, more bool, asked string) (enroll.Person, error) {
+	var exact []enroll.Person
 	for _, p := range found {
 		if strings.EqualFold(p.Login, asked) || strings.EqualFold(p.UPN, asked) {
-			return p, nil
+			exact = append(exact, p)
 		}
 	}
 	switch {
+	case len(exact) == 1:
+		return exact[0], nil
 	case len(found) == 0:
 		return enroll.Person{}, fmt.Errorf("the directory knows nobody called %q: %w", asked, enroll.ErrNotFound)
 	case len(found) > 1 || more:
 		return enroll.Person{}, fmt.Errorf("several people fit %q: certportal people search %s lists them", asked, asked)
 	}
 	return found[0], nil
+}
+
+// plain is text of the directory for a terminal: a name must not move the cursor,
+// start a line of its own, or turn the line around.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsGraphic(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
 }
 
 func (i *invocation) printPerson(p enroll.Person, rules enroll.Rules) error {
@@ -109,7 +126,7 @@ func (i *invocation) printPerson(p enroll.Person, rules enroll.Rules) error {
 		{"employee number", p.EmployeeNumber}, {"department", p.Department}, {"state", accountState(p)},
 		{"roles", roleNames(roles)}, {"protected", fmt.Sprint(p.Protected)}, {"may have a certificate", verdict},
 	} {
-		fmt.Fprintf(w, "%s\t%s\n", line[0], line[1])
+		fmt.Fprintf(w, "%s\t%s\n", line[0], plain(line[1]))
 	}
 	return w.Flush()
 }

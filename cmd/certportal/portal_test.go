@@ -309,20 +309,40 @@ func TestSecondPortalOnAFolderIsRefused(t *testing.T) {
 }
 
 func TestA20_DemoLeavesRealFoldersAlone(t *testing.T) {
-	p, err := open(t, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
 	i := &invocation{io: streams{out: io.Discard, err: io.Discard}}
-	if err := p.firstAdministrator(t.Context(), i); err != nil {
-		t.Fatal(err)
+	tests := []struct {
+		name     string
+		live     func(p *portal) error
+		accounts int
+	}{
+		{"with accounts", func(p *portal) error { return p.firstAdministrator(t.Context(), i) }, 1},
+		{"with a directory elsewhere", func(p *portal) error {
+			// Somebody came; that the directory knew them not is enough.
+			_, err := p.signIn.Assert(t.Context(), enroll.Claim{UPN: "anna@corp.example"}, enroll.By{})
+			var refusal *enroll.Refusal
+			if errors.As(err, &refusal) {
+				return nil
+			}
+			return err
+		}, 0},
 	}
-	if err := p.samplePeople(t.Context(), i); err == nil || !strings.Contains(err.Error(), "not of a demo") {
-		t.Errorf("samplePeople: %v", err)
-	}
-	accounts, err := p.builtin.Accounts(t.Context())
-	if err != nil || len(accounts) != 1 {
-		t.Errorf("%d accounts, %v, want the administrator alone", len(accounts), err)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p, err := open(t, t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tt.live(p); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.samplePeople(t.Context(), i); err == nil || !strings.Contains(err.Error(), "not of a demo") {
+				t.Errorf("samplePeople: %v", err)
+			}
+			accounts, err := p.builtin.Accounts(t.Context())
+			if err != nil || len(accounts) != tt.accounts {
+				t.Errorf("%d accounts, %v, want %d", len(accounts), err, tt.accounts)
+			}
+		})
 	}
 }
 

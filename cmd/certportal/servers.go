@@ -68,8 +68,8 @@ func (p *portal) runClocks(ctx context.Context) *sync.WaitGroup {
 	clocks.Go(func() { p.lists.Run(ctx) })
 	clocks.Go(func() { p.watch.Run(ctx) })
 	if p.ldap != nil {
-		clocks.Go(func() { p.watchDirectory(ctx) })
-		every(ctx, &clocks, time.Hour, func() { p.stayBelowLock(ctx) })
+		clocks.Go(func() { p.checkAtStart(ctx) })
+		clocks.Go(func() { p.followLock(ctx) })
 	}
 	every(ctx, &clocks, time.Minute, func() {
 		if err := p.registrar.Sweep(ctx, p.registrar.Stale()); err != nil && ctx.Err() == nil {

@@ -26,8 +26,7 @@ func startWithSSO(t *testing.T, dc *addc.DC, idp *oidctest.Provider, env ...stri
 	private(t, secret)
 	d := startWithAD(t, dc, append(env, "CERTPORTAL_OPENID_ISSUER="+idp.Issuer(),
 		"CERTPORTAL_OPENID_CLIENT_ID="+oidctest.ClientID, "CERTPORTAL_OPENID_CLIENT_SECRET_FILE="+secret,
-		"CERTPORTAL_OPENID_CA_FILE="+roots, "CERTPORTAL_OPENID_SID_CLAIM=onprem_sid",
-		"CERTPORTAL_OPENID_NAME=Corp sign-in")...)
+		"CERTPORTAL_OPENID_CA_FILE="+roots, "CERTPORTAL_OPENID_NAME=Corp sign-in")...)
 	idp.Register(d.https + "/login/callback")
 	return d
 }
@@ -39,8 +38,8 @@ func TestSingleSignOn(t *testing.T) {
 	need(t, "chromium", "openssl")
 	dc, idp := addc.Start(t), oidctest.New(t, oidctest.Config{})
 	anna := dc.AddUser(t, addc.User{Login: "anna", Name: "Anna Schmidt"})
-	dc.AddUser(t, addc.User{Login: "leaver", Disabled: true})
-	d := startWithSSO(t, dc, idp)
+	leaver := dc.AddUser(t, addc.User{Login: "leaver", Disabled: true})
+	d := startWithSSO(t, dc, idp, "CERTPORTAL_OPENID_SID_CLAIM=onprem_sid")
 
 	idp.SignIn(map[string]any{"onprem_sid": anna.SID, "name": "Domain Administrator", "email": "administrator@" + addc.Domain})
 	b := openTab(t, look{agent: androidUA})
@@ -55,8 +54,8 @@ func TestSingleSignOn(t *testing.T) {
 	checkIdentity(t, openFile(t, file, password), "anna@"+addc.Domain, anna.SID)
 
 	for name, claims := range map[string]map[string]any{
-		"Your work account is switched off": {"upn": "leaver@" + addc.Domain},
-		"We do not know this account":       {"upn": "nobody@" + addc.Domain},
+		"Your work account is switched off": {"onprem_sid": leaver.SID},
+		"We do not know this account":       {"onprem_sid": dc.SID + "-99999", "upn": "anna@" + addc.Domain},
 	} {
 		idp.SignIn(claims)
 		other := openTab(t, look{agent: androidUA})

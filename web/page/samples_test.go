@@ -68,10 +68,10 @@ func filled(lang string) []sample {
 		{"login", page.Login{Frame: out, Example: "lwei or lwei@example.com", Next: "/new"}},
 		{"login-errors", page.Login{Frame: out, Username: "lwei", Example: "lwei", Errors: []page.FieldError{
 			{Field: "username", Key: page.ErrUsernameEmpty}, {Field: "password", Key: page.ErrPasswordEmpty}}}},
-		{"login-wrong", page.Login{Frame: inApp, Username: "lwei", Example: "lwei", Errors: []page.FieldError{{Field: "username", Key: page.ErrWrong}}, TriesLeft: 2}},
+		{"login-wrong", page.Login{Frame: inApp, Username: "lwei", Example: "lwei", Errors: []page.FieldError{{Field: "username", Key: page.ErrWrong}}, TriesLeft: 2, Pause: 15 * time.Minute}},
 		{"login-timedout", page.Login{Frame: out, TimedOut: true, Next: "/"}},
 		{"login-sso", page.Login{Frame: out, Example: "lwei", Next: "/new", Provider: idp}},
-		{"login-sso-wrong", page.Login{Frame: inApp, Username: "lwei", Provider: idp, TriesLeft: 1,
+		{"login-sso-wrong", page.Login{Frame: inApp, Username: "lwei", Provider: idp, Pause: 24 * time.Hour,
 			Errors: []page.FieldError{{Field: "username", Key: page.ErrWrong}}}},
 		{"login-sso-denied", page.Login{Frame: out, Example: "lwei", Provider: idp,
 			Errors: []page.FieldError{{Field: "sso", Key: page.ErrSSODenied, Value: idp}}}},

@@ -16,8 +16,9 @@ type Login struct {
 	Provider    string // name of the identity provider people may use; empty without
 	PasswordOff bool   // there is no form; needs a Provider
 	Errors      []FieldError
-	TriesLeft   int  // shown from 1 to 2, after a wrong password; 0 shows nothing
-	TimedOut    bool // the session ended because nothing happened
+	TriesLeft   int           // before a pause, after a wrong password
+	Pause       time.Duration // how long that pause is; zero counts nothing down
+	TimedOut    bool          // the session ended because nothing happened
 }
 
 func (Login) name() string { return "login" }
@@ -31,6 +32,9 @@ func (p Login) SSO() string {
 	}
 	return "/login/sso?next=" + url.QueryEscape(p.Next)
 }
+
+// PauseMinutes is the length of the pause, a minute begun counted whole.
+func (p Login) PauseMinutes() int { return int((p.Pause + time.Minute - 1) / time.Minute) }
 
 // FormOpen reports whether the folded form must be seen: something in it is wrong.
 func (p Login) FormOpen() bool {

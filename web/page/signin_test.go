@@ -3,6 +3,7 @@ package page_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/html"
 
@@ -56,16 +57,31 @@ func TestLoginForm(t *testing.T) {
 	}
 }
 
-// TestLockedPerhaps says the same to everybody who is counted down: whether the
-// account is locked, only the right password may tell.
-func TestLockedPerhaps(t *testing.T) {
+// TestCountedDown tells how long the pause will be, which a directory's own policy
+// may have lengthened, and the same to everybody: whether the account is locked,
+// only the right password may tell.
+func TestCountedDown(t *testing.T) {
 	r := renderer(t)
 	wrong := []page.FieldError{{Field: "username", Key: page.ErrWrong}}
-	for left, want := range map[int]bool{0: false, 1: true, 2: true} {
-		got := text(parse(t, render(t, r, page.Login{Errors: wrong, TriesLeft: left})))
-		if strings.Contains(got, "may be locked") != want {
-			t.Errorf("%d tries left: got %q", left, got)
-		}
+	tests := []struct {
+		name string
+		page page.Login
+		want string // empty: nothing is counted
+	}{
+		{"not counted", page.Login{}, ""},
+		{"two left", page.Login{TriesLeft: 2, Pause: 15 * time.Minute}, "You have 2 tries left before a 15-minute pause."},
+		{"one left", page.Login{TriesLeft: 1, Pause: 29*time.Minute + time.Second}, "You have 1 try left before a 30-minute pause."},
+		{"none left", page.Login{Pause: time.Hour}, "You have no tries left: the next one starts a 60-minute pause."},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.page.Errors = wrong
+			got := text(parse(t, render(t, r, tt.page)))
+			if !strings.Contains(got, tt.want) || strings.Contains(got, "may be locked") != (tt.want != "") ||
+				tt.want == "" && strings.Contains(got, "pause") {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
 	}
 }
 

@@ -31,7 +31,10 @@ CREATE TABLE watch (
     stopped_at BIGINT,
     allowed_at BIGINT,
     passed_at  BIGINT,
+    source     TEXT    NOT NULL,
     CHECK ((reason = '') = (stopped_at IS NULL))
 );
 
-INSERT INTO watch (id, reason) VALUES (1, '');
+-- Before this version there was no directory but the built-in one.
+INSERT INTO watch (id, reason, source)
+    SELECT 1, '', CASE WHEN EXISTS (SELECT 1 FROM people) THEN 'builtin' ELSE '' END;
