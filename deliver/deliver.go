@@ -1,6 +1,7 @@
 // Package deliver makes what a device installs: the PKCS#12 file with key,
 // certificate and issuing CA (RFC 7292), its install password, its file name
-// and its media type.
+// and its media type; and for iPhone, iPad and Mac the configuration profile
+// around it, signed as CMS (RFC 5652).
 //
 // It refuses whatever a phone would later call a "wrong password" or a broken
 // file: an empty or non-ASCII password, a key that does not belong to the
@@ -24,6 +25,8 @@ package deliver
 const (
 	// TypePKCS12 is for .p12 files.
 	TypePKCS12 = "application/x-pkcs12"
+	// TypeProfile is for Apple profiles, .mobileconfig.
+	TypeProfile = "application/x-apple-aspen-config"
 	// TypeCertificate is for one certificate in DER, .cer.
 	TypeCertificate = "application/x-x509-ca-cert"
 	// TypePEM is for one or more certificates in PEM, .pem.

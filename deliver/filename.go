@@ -41,7 +41,18 @@ func FullName(org, device, ext string) string {
 // answer (RFC 6266): attachment, the ASCII name of [FileName], and [FullName] as
 // filename* (RFC 8187). No name can break out of it (attack A18).
 func ContentDisposition(org, device, ext string) string {
-	return `attachment; filename="` + FileName(org, device, ext) + `"; filename*=UTF-8''` + extValue(FullName(org, device, ext))
+	return "attachment; " + nameParameters(org, device, ext)
+}
+
+// InlineDisposition is ContentDisposition for a file that the browser hands to
+// the system: Safari on an iPhone saves an Apple profile that is an attachment.
+func InlineDisposition(org, device, ext string) string {
+	return "inline; " + nameParameters(org, device, ext)
+}
+
+// nameParameters are the two names of a file.
+func nameParameters(org, device, ext string) string {
+	return `filename="` + FileName(org, device, ext) + `"; filename*=UTF-8''` + extValue(FullName(org, device, ext))
 }
 
 // join makes one base name of two cleaned parts.
