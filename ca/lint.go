@@ -40,6 +40,7 @@ type order struct {
 	profile *Profile // set for User certificates
 	subject Subject  // set for User certificates
 	names   *names   // set for server certificates
+	agent   string   // set for certificates of a registration authority
 }
 
 // rule is one lint of our own. The check returns what is wrong.
@@ -57,6 +58,7 @@ type lintSet struct {
 	config       zlint.Configuration
 	user         []rule
 	server       []rule
+	agent        []rule
 }
 
 // newLintSet chooses the sources that bind any X.509 certificate. Those of the
@@ -78,6 +80,7 @@ func newLintSet() (*lintSet, error) {
 		config:       registry.GetConfiguration(),
 		user:         slices.Concat(commonRules(), userRules()),
 		server:       slices.Concat(commonRules(), serverRules()),
+		agent:        slices.Concat(commonRules(), agentRules()),
 	}
 	// An import lost in a refactoring would otherwise turn the gate off unseen.
 	if len(set.certificates) < 100 || len(set.lists) < 8 {
@@ -102,8 +105,11 @@ func (l *lintSet) certificate(cert *x509.Certificate, want *order) error {
 		return err
 	}
 	rules := l.user
-	if want.names != nil {
+	switch {
+	case want.names != nil:
 		rules = l.server
+	case want.agent != "":
+		rules = l.agent
 	}
 	for _, r := range rules {
 		if err := r.check(cert, want); err != nil {

@@ -79,7 +79,7 @@ type Kind string
 // The kinds of certificates the embedded CA signs.
 const (
 	KindUser   Kind = "user"
-	KindServer Kind = "server" // the portal's own TLS certificate
+	KindServer Kind = "server" // the portal's own: TLS, and the agent that answers for SCEP
 )
 
 // Certificate is one X.509 certificate as the store knows it.

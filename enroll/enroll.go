@@ -11,6 +11,6 @@
 // happen.
 //
 // The package knows neither HTTP nor SQL nor LDAP. It says what it needs in
-// small interfaces (Directory, Issuer, Records, Inventory, Pickups, Attempts)
-// that the rooms above fulfil.
+// small interfaces (Directory, Issuer, Records, Inventory, Pickups, Attempts,
+// Handoffs, Challenges) that the rooms above fulfil.
 package enroll

@@ -49,6 +49,7 @@ const (
 	Conflicting   Reason = "identity-conflict" // UPN or login could stand for somebody else; Value is the Conflict
 	PausedSignIn  Reason = "paused"            // too many wrong passwords, until Until
 	PausedAddress Reason = "paused-address"    // too many wrong passwords from this network, until Until
+	PausedCodes   Reason = "paused-codes"      // too many codes that open nothing from this network, until Until
 	AccountFormat Reason = "account-format"    // an account of the built-in directory is not well formed
 )
 

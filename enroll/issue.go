@@ -76,7 +76,7 @@ func (r *Registrar) issue(ctx context.Context, req Request) (Enrolment, error) {
 	if err != nil {
 		return Enrolment{}, &Outage{Part: PartIssuer, Err: err}
 	}
-	prepared, err := r.prepare(person, key)
+	prepared, err := r.prepare(person, key.Public())
 	if err != nil {
 		return Enrolment{}, err
 	}
@@ -147,8 +147,8 @@ func (r *Registrar) mayAdd(ctx context.Context, person PersonID) error {
 }
 
 // prepare has the issuer fix and lint what will be signed.
-func (r *Registrar) prepare(p Person, key crypto.Signer) (*ca.Prepared, error) {
-	prepared, err := r.c.Issuer.Prepare(r.c.Profile, p.subject(), key.Public(), r.c.Now())
+func (r *Registrar) prepare(p Person, key crypto.PublicKey) (*ca.Prepared, error) {
+	prepared, err := r.c.Issuer.Prepare(r.c.Profile, p.subject(), key, r.c.Now())
 	var bad *ca.SubjectError
 	if errors.As(err, &bad) {
 		r.c.Log.Warn("identity does not fit a certificate", "person", p.ID, "err", err)

@@ -38,14 +38,22 @@ type Reservation struct {
 	Idempotent string // token of the form; unique for the person while the attempt stands
 	Quota      int    // devices of this person that may work at the same time
 	Entry      ledger.Entry
+
+	// Challenge is the hash of the one that is used up by this reservation, in
+	// the same transaction. Zero without.
+	Challenge [sha256.Size]byte
 }
 
 // Completion turns a reservation into an issued certificate.
 type Completion struct {
 	Serial      ca.Serial
 	Certificate *x509.Certificate
-	Pickup      *SealedPickup // nil for KindServer
+	Pickup      *SealedPickup // nil for KindServer, and for a key that the device made
 	At          time.Time
+
+	// Delivered says that the device gets the certificate in the answer: nothing
+	// waits to be fetched.
+	Delivered bool
 
 	// Supersede revokes whatever else the device holds, with cause Replaced.
 	Supersede bool
@@ -79,7 +87,8 @@ type Enrolment struct {
 // entry included.
 type Records interface {
 	// Reserve records an intent. It returns a *Refusal with QuotaReached or
-	// NameTaken, decided inside the transaction.
+	// NameTaken, decided inside the transaction, and ErrConflict when form, key or
+	// challenge was used before or the device was removed.
 	Reserve(context.Context, Reservation) error
 
 	// Complete stores the signed certificate and its pickup. It returns

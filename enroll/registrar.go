@@ -10,8 +10,8 @@ import (
 	"certportal/ca"
 )
 
-// Config is what a registrar works with. All fields but Quota, Revoked, Now and
-// Log are required.
+// Config is what a registrar works with. Fields are required unless they say
+// otherwise or have a default.
 type Config struct {
 	Directory Directory
 	Issuer    Issuer
@@ -20,6 +20,10 @@ type Config struct {
 	Records   Records
 	Inventory Inventory
 	Pickups   Pickups
+
+	// Challenges lets devices make their own keys. Optional: without it every key
+	// is made here.
+	Challenges Challenges
 
 	// Chain is what a device needs between its certificate and the root: the
 	// issuing CA, without the root.
@@ -86,6 +90,10 @@ func New(c Config) (*Registrar, error) {
 
 // Quota is the number of devices a person may have working at the same time.
 func (r *Registrar) Quota() int { return r.c.Quota }
+
+// Chain is what a device needs between its certificate and the root. It is
+// shared: do not change it.
+func (r *Registrar) Chain() []*x509.Certificate { return r.c.Chain }
 
 // Person reads somebody afresh from the directory.
 func (r *Registrar) Person(ctx context.Context, id PersonID) (Person, error) {

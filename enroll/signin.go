@@ -33,11 +33,9 @@ const MaxCredential = 1024
 // SignInConfig is what signing in needs. All but Directory, Attempts and Records
 // is optional.
 type SignInConfig struct {
-	Directory Directory
-	Attempts  Attempts
-	Records   interface {
-		Note(context.Context, ledger.Entry) error
-	}
+	Directory    Directory
+	Attempts     Attempts
+	Records      SignInRecords
 	Tries        int           // wrong passwords of one account in Window; default SignInTries
 	AddressTries int           // wrong passwords from one network in Window; default SignInAddressTries
 	Window       time.Duration // default SignInWindow
@@ -46,12 +44,21 @@ type SignInConfig struct {
 	Log          *slog.Logger
 }
 
+// SignInRecords is what signing in remembers.
+type SignInRecords interface {
+	Handoffs
+
+	// Note records an entry that stands for itself.
+	Note(context.Context, ledger.Entry) error
+}
+
 // SignIn checks passwords, with a pause after too many wrong ones. The pause is
 // per account under all its spellings and comes before the directory's own lock;
 // another is per network, for those who try one password on many accounts.
 type SignIn struct {
 	c       SignInConfig
 	account atomic.Pointer[Limit]
+	hashing chan struct{} // holds one token for each code being hashed
 }
 
 // NewSignIn checks the configuration.
@@ -72,7 +79,7 @@ func NewSignIn(c SignInConfig) (*SignIn, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	s := &SignIn{c: c}
+	s := &SignIn{c: c, hashing: make(chan struct{}, codeHashers)}
 	s.StayBelow(0, 0)
 	return s, nil
 }

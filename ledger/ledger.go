@@ -27,6 +27,9 @@ const (
 	SignedIn            Action = "session.signed-in"
 	SignInRefused       Action = "session.refused"
 	SignedOut           Action = "session.signed-out"
+	HandoffMade         Action = "handoff.made"     // a code to continue on a phone
+	HandoffRedeemed     Action = "handoff.redeemed" // a phone was let in
+	HandoffBurnt        Action = "handoff.burnt"    // somebody chose a wrong number
 	EnrolmentRefused    Action = "enrolment.refused"
 	CertificateReserved Action = "certificate.reserved"
 	CertificateIssued   Action = "certificate.issued"
@@ -39,6 +42,8 @@ const (
 	RequestRejected     Action = "request.rejected"
 	PickupRead          Action = "pickup.read"
 	PickupWiped         Action = "pickup.wiped"
+	ChallengeMade       Action = "challenge.made" // the right to enrol a key made on a device
+	ChallengeRead       Action = "challenge.read"
 	AccountAdded        Action = "account.added"
 	AccountRemoved      Action = "account.removed"
 	AccountEnabled      Action = "account.enabled"

@@ -23,8 +23,12 @@ func (db *DB) Complete(ctx context.Context, c enroll.Completion) error {
 		if err != nil {
 			return err
 		}
-		touched, err := t.exec(ctx, "UPDATE certificates SET status = 'issued', der = $2 WHERE serial = $1 AND status = 'pending'",
-			c.Serial.String(), c.Certificate.Raw)
+		var delivered time.Time
+		if c.Delivered {
+			delivered = c.At
+		}
+		touched, err := t.exec(ctx, `UPDATE certificates SET status = 'issued', der = $2, delivered_at = $3
+			WHERE serial = $1 AND status = 'pending'`, c.Serial.String(), c.Certificate.Raw, moment(delivered))
 		if err != nil {
 			return fmt.Errorf("recording certificate: %w", err)
 		}

@@ -19,8 +19,8 @@ const issuing = "issuing"
 // under the person's lock, so parallel requests cannot both take the last place.
 // A *enroll.Refusal says why not. enroll.ErrConflict says that the form was sent
 // before (Attempted finds its outcome), that the serial or the key has a
-// certificate, or that the device was removed; enroll.ErrNotFound that the
-// device is not this person's.
+// certificate, that the challenge was used or ran out, or that the device was
+// removed; enroll.ErrNotFound that the device is not this person's.
 func (db *DB) Reserve(ctx context.Context, r enroll.Reservation) error {
 	return db.write(ctx, "reserving serial "+r.Serial.String(), func(ctx context.Context, t *tx) error {
 		if r.Kind == enroll.KindUser {
@@ -29,6 +29,9 @@ func (db *DB) Reserve(ctx context.Context, r enroll.Reservation) error {
 			}
 		}
 		if err := t.insertCertificate(ctx, r); err != nil {
+			return err
+		}
+		if err := t.useChallenge(ctx, r); err != nil {
 			return err
 		}
 		return t.appendAbout(ctx, r.Serial.String(), r.Entry)

@@ -1,7 +1,7 @@
 // Package store keeps everything the portal must not forget in one SQL database:
 // devices, certificates and what the drift watch noticed of them, sealed pickups,
-// the ledger, revocation lists, sign-in tries, sessions and the accounts of the
-// built-in directory.
+// the ledger, revocation lists, sign-in tries, sessions, hand-offs and the accounts
+// of the built-in directory.
 //
 // There are two engines, SQLite in a file and PostgreSQL, and one SQL text for
 // both: the dialect shows only in the migrations and where a database is opened.

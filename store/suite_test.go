@@ -23,6 +23,7 @@ var (
 	_ enroll.Inventory = (*store.DB)(nil)
 	_ enroll.Pickups   = (*store.DB)(nil)
 	_ enroll.Attempts  = (*store.DB)(nil)
+	_ enroll.Handoffs  = (*store.DB)(nil)
 	_ revocation.Lists = (*store.DB)(nil)
 	_ drift.Records    = (*store.DB)(nil)
 )

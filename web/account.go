@@ -19,6 +19,29 @@ type account struct {
 	name    string // display name
 	given   string // given name, may be empty
 	expires time.Time
+	began   time.Time // when they showed who they are
+
+	// A hand-off that this session made, and its code.
+	offer enroll.HandoffID
+	code  enroll.HandoffCode
+
+	// The hand-off that this session came by, empty for a whole session, and the
+	// device it got its one certificate for, empty before.
+	phone  enroll.HandoffID
+	device enroll.DeviceID
+}
+
+// limited reports whether the session is that of a phone, good for one certificate.
+func (a account) limited() bool { return a.phone != "" }
+
+// attempt is the token under which the session asks for a certificate. All forms of
+// a phone are the same request: it gets one certificate, however often and at
+// however many places it asks at once.
+func (a account) attempt(token string) string {
+	if a.limited() {
+		return "hand-off " + string(a.phone)
+	}
+	return token
 }
 
 // accountOf reads the values of a session.
@@ -27,17 +50,36 @@ func accountOf(session *sessions.Session) account {
 		s, _ := session.Values[key].(string)
 		return s
 	}
-	// A time that does not parse is long over: the session ends.
-	unix, _ := strconv.ParseInt(text("expires"), 10, 64)
+	// A time that does not parse is long over: the session ends, or is not fresh.
+	moment := func(key string) time.Time {
+		unix, _ := strconv.ParseInt(text(key), 10, 64)
+		return time.Unix(unix, 0)
+	}
 	return account{
 		person: enroll.PersonID(text("person")), name: text("name"), given: text("given"),
-		expires: time.Unix(unix, 0),
+		expires: moment("expires"), began: moment("began"),
+		offer: enroll.HandoffID(text("offer")), code: enroll.HandoffCode(text("code")),
+		phone: enroll.HandoffID(text("phone")), device: enroll.DeviceID(text("device")),
 	}
 }
 
-// openSession opens a new session for the person. The row of a session that was open
-// before ends first, so that its cookie is worth nothing from here on.
+// openSession opens a new session for the person.
 func (s *Server) openSession(w http.ResponseWriter, r *http.Request, p enroll.Person) error {
+	lifetime := s.limits.Lifetime
+	if p.Has(enroll.Helpdesk) || p.Has(enroll.Admin) {
+		lifetime = s.limits.StaffLifetime
+	}
+	return s.beginSession(w, r, p, lifetime, "")
+}
+
+// openPhoneSession opens a session that is good for one certificate.
+func (s *Server) openPhoneSession(w http.ResponseWriter, r *http.Request, p enroll.Person, h enroll.HandoffID) error {
+	return s.beginSession(w, r, p, min(enroll.HandoffSession, s.limits.Lifetime), h)
+}
+
+// beginSession opens a session. The row of one that was open before ends first, so
+// that its cookie is worth nothing from here on.
+func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, p enroll.Person, lifetime time.Duration, h enroll.HandoffID) error {
 	session, err := s.sessions.Get(r, sessionCookie)
 	if err != nil {
 		return &enroll.Outage{Part: enroll.PartStore, Err: err}
@@ -47,16 +89,14 @@ func (s *Server) openSession(w http.ResponseWriter, r *http.Request, p enroll.Pe
 			return &enroll.Outage{Part: enroll.PartStore, Err: fmt.Errorf("ending earlier session: %w", err)}
 		}
 	}
-	lifetime := s.limits.Lifetime
-	if p.Has(enroll.Helpdesk) || p.Has(enroll.Admin) {
-		lifetime = s.limits.StaffLifetime
-	}
 	session.ID = ""
 	clear(session.Values)
 	session.Values["person"] = string(p.ID)
 	session.Values["name"] = p.Name
 	session.Values["given"] = p.GivenName
+	session.Values["began"] = strconv.FormatInt(s.now().Unix(), 10)
 	session.Values["expires"] = strconv.FormatInt(s.now().Add(lifetime).Unix(), 10)
+	session.Values["phone"] = string(h)
 	if err := session.Save(r, w); err != nil {
 		return &enroll.Outage{Part: enroll.PartStore, Err: err}
 	}

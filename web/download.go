@@ -34,7 +34,10 @@ type delivery struct {
 	by    enroll.By
 	token enroll.Token
 	file  enroll.File
-	data  []byte // PKCS#12
+	kind  string // media type
+	shown bool   // handed to the system by the browser, not saved
+	ext   string // of the file's name
+	data  []byte
 	etag  string // with its quotes
 }
 
@@ -44,14 +47,22 @@ func (s *Server) openDelivery(r *http.Request) (delivery, error) {
 		by:    enroll.By{Role: enroll.Employee, Address: clientAddress(r), Request: visitOf(r).ref},
 		token: enroll.Token(chi.URLParam(r, "token")),
 	}
-	if path.Ext(chi.URLParam(r, "file")) != ".p12" {
+	d.ext = strings.TrimPrefix(path.Ext(chi.URLParam(r, "file")), ".")
+	if d.ext != "p12" && (d.ext != profileExt || s.profiles == nil) {
 		return d, enroll.ErrNotFound
 	}
 	var err error
 	if d.file, err = s.registrar.OpenFile(r.Context(), d.token); err != nil {
 		return d, err
 	}
-	if d.data, err = makeFile(r, d.file); err != nil {
+	d.kind = deliver.TypePKCS12
+	if d.ext == profileExt {
+		d.kind = deliver.TypeProfile
+		d.data, d.shown, err = s.makeProfile(r, d.file)
+	} else {
+		d.data, err = makeFile(r, d.file)
+	}
+	if err != nil {
 		return d, err
 	}
 	sum := sha256.Sum256(d.data)
@@ -76,8 +87,12 @@ func (s *Server) serveDownload(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	h := w.Header()
-	h.Set("Content-Type", deliver.TypePKCS12)
-	h.Set("Content-Disposition", deliver.ContentDisposition(s.org, d.file.Device.Name, "p12"))
+	h.Set("Content-Type", d.kind)
+	disposition := deliver.ContentDisposition
+	if d.shown {
+		disposition = deliver.InlineDisposition
+	}
+	h.Set("Content-Disposition", disposition(s.org, d.file.Device.Name, d.ext))
 	h.Set("ETag", d.etag)
 	if isBeyond(r.Header, d.size()) {
 		// Not left to ServeContent, which would take the no-store away.
@@ -171,14 +186,23 @@ func makeFile(r *http.Request, file enroll.File) ([]byte, error) {
 			return nil, fmt.Errorf("%w: %w", errForm, err)
 		}
 	}
+	b, err := bundleOf(file, format)
+	if err != nil {
+		return nil, err
+	}
+	return deliver.PKCS12(b)
+}
+
+// bundleOf gathers what goes into a PKCS#12 of a format.
+func bundleOf(file enroll.File, format deliver.Format) (deliver.Bundle, error) {
 	seed, err := hkdf.Key(sha256.New, file.Seed[:], nil, seedLabel+string(format), seedLength)
 	if err != nil {
-		return nil, fmt.Errorf("deriving salts: %w", err)
+		return deliver.Bundle{}, fmt.Errorf("deriving salts: %w", err)
 	}
-	return deliver.PKCS12(deliver.Bundle{
+	return deliver.Bundle{
 		Key: file.Key, Leaf: file.Leaf, Chain: file.Chain, Name: file.Device.Name,
 		Password: file.Password, Format: format, Rand: bytes.NewReader(seed),
-	})
+	}, nil
 }
 
 // isPart reports whether the request is answered with less than the whole file:

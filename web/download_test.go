@@ -15,6 +15,7 @@ import (
 
 	"certportal/enroll"
 	"certportal/ledger"
+	"certportal/web"
 )
 
 // file is an enrolled device with its file.
@@ -26,9 +27,9 @@ type file struct {
 	stranger       *browser // has the address, and no cookie
 }
 
-func newFile(t *testing.T, platform string) file {
+func newFile(t *testing.T, platform string, change ...func(*web.Config)) file {
 	t.Helper()
-	p := newPortal(t)
+	p := newPortal(t, change...)
 	f := file{portal: p, owner: p.signedIn("anna", iPhone), stranger: p.browser(linux)}
 	f.device = f.owner.enrol("Annas Telefon", platform)
 	f.href, f.password = f.owner.download(f.device)

@@ -86,8 +86,11 @@ func (s *Server) submitNew(w http.ResponseWriter, r *http.Request) error {
 	}
 	done, err := s.registrar.Enroll(r.Context(), enroll.Request{
 		By: s.by(r), Name: f["name"], Platform: enroll.Platform(f["platform"]),
-		Idempotent: token, PickupKey: s.pickupKey(r),
+		Idempotent: s.person(r).attempt(token), PickupKey: s.pickupKey(r),
 	})
+	if err == nil {
+		err = s.rememberDevice(w, r, done.Device)
+	}
 	if err == nil {
 		return redirect(w, installPath(done.Device))
 	}
@@ -122,7 +125,9 @@ func (s *Server) refuseNew(w http.ResponseWriter, r *http.Request, p page.NewDev
 	switch refusal.Reason {
 	case enroll.NameTaken:
 		field.Field = "name"
-		p.DuplicateID = string(namesake(p.Name, s.inUse(devices)))
+		if !who.limited() {
+			p.DuplicateID = string(namesake(p.Name, s.inUse(devices)))
+		}
 	case enroll.PlatformBad:
 		// What was sent cannot be sent again: the guess takes its place.
 		guess, _ := enroll.ParsePlatform(clientOf(r).Platform)
@@ -136,6 +141,9 @@ func (s *Server) refuseNew(w http.ResponseWriter, r *http.Request, p page.NewDev
 // showQuota offers to remove a device that still counts.
 func (s *Server) showQuota(w http.ResponseWriter, r *http.Request, devices []enroll.Device) error {
 	p := page.Quota{Frame: s.frame(r), Limit: s.registrar.Quota()}
+	if s.person(r).limited() {
+		devices = nil // it may remove none
+	}
 	for _, d := range s.inUse(devices) {
 		p.Devices = append(p.Devices, s.card(d))
 	}

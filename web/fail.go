@@ -134,6 +134,8 @@ func (s *Server) judge(r *http.Request, err error) verdict {
 		return verdict{413, page.TooLarge, slog.LevelWarn, "request rejected", 0}
 	case errors.Is(err, errForm):
 		return verdict{400, page.Unreadable, slog.LevelWarn, "request rejected", 0}
+	case errors.Is(err, errLimited):
+		return verdict{403, "", slog.LevelInfo, "", 0}
 	case errors.Is(err, errCrossSite):
 		return verdict{403, page.CrossSite, slog.LevelWarn, "request rejected", 0}
 	case errors.Is(err, errTooMany):
@@ -165,7 +167,7 @@ func (s *Server) judgeRefusal(refusal *enroll.Refusal) verdict {
 	case enroll.UnknownPerson:
 		// Perhaps the provider names people in another way than the directory.
 		v.level = slog.LevelWarn
-	case enroll.PausedSignIn, enroll.PausedAddress:
+	case enroll.PausedSignIn, enroll.PausedAddress, enroll.PausedCodes:
 		v.status = http.StatusTooManyRequests
 		v.wait = max(time.Second, refusal.Until.Sub(s.now()))
 	case enroll.Disabled, enroll.Expired, enroll.PasswordOld, enroll.Restricted, enroll.Protected,
@@ -194,6 +196,8 @@ func (s *Server) problemPage(r *http.Request, kind page.Kind, err error) page.Pa
 		return s.refusalPage(p, refusal)
 	case errors.As(err, &sso):
 		return s.ssoAgain(r, sso.key)
+	case errors.Is(err, errLimited):
+		return s.limitedPage(r)
 	case errors.As(err, &gone):
 		s.fillGone(r, &p, gone)
 	}
@@ -205,6 +209,8 @@ func (s *Server) refusalPage(p page.Problem, refusal *enroll.Refusal) page.Page 
 	switch refusal.Reason {
 	case enroll.PausedSignIn, enroll.PausedAddress:
 		return page.Paused{Frame: p.Frame, Until: refusal.Until, Network: refusal.Reason == enroll.PausedAddress}
+	case enroll.PausedCodes:
+		return page.Paused{Frame: p.Frame, Until: refusal.Until, Codes: true}
 	case enroll.UnknownPerson:
 		if s.sso != nil {
 			p.Detail = s.sso.Name

@@ -45,7 +45,9 @@ func (s *Server) showInstall(w http.ResponseWriter, r *http.Request) error {
 	}
 	p.ServerAnchor = len(p.Anchors) > 0
 	if state == pickupOpen {
-		s.offerFile(r, &p, pickup, formatFor(platform, client))
+		if err := s.offerFile(r, &p, pickup, formatFor(platform, client)); err != nil {
+			return err
+		}
 		// Once only: a reload must not use up the reads.
 		p.AutoStart = p.Download != "" && !client.Mobile && client.Platform == string(platform) &&
 			pickup.ReadsLeft == enroll.MaxReads
@@ -56,16 +58,31 @@ func (s *Server) showInstall(w http.ResponseWriter, r *http.Request) error {
 // offerFile puts password and addresses on the page. The address names the
 // format, so that a download manager with another User-Agent gets the same
 // bytes.
-func (s *Server) offerFile(r *http.Request, p *page.Install, pickup enroll.Pickup, format deliver.Format) {
+func (s *Server) offerFile(r *http.Request, p *page.Install, pickup enroll.Pickup, format deliver.Format) error {
 	p.Password = deliver.GroupPassword(pickup.Password)
 	p.Expires, p.ReadsLeft, p.Format = pickup.Expires, pickup.ReadsLeft, string(format)
 	if pickup.ReadsLeft == 0 {
-		return
+		return nil
 	}
-	file := "/d/" + string(s.pickupKey(r).Token(pickup.Serial)) + "/" +
-		url.PathEscape(deliver.FileName(s.org, pickup.Device.Name, "p12")) + "?format="
+	var err error
+	if p.Mailbox, err = s.exchange.mailbox(pickup.Device.Certificate); err != nil {
+		return err
+	}
+	folder := "/d/" + string(s.pickupKey(r).Token(pickup.Serial)) + "/"
+	file := folder + url.PathEscape(deliver.FileName(s.org, pickup.Device.Name, "p12")) + "?format="
+	if target, ok := targetOf(enroll.Platform(p.Platform)); ok && s.profiles != nil {
+		p.Profile, p.Plain, p.Unverified = true, file+string(deliver.FormatLegacy), s.profiles.unverified()
+		p.SavedAs = deliver.FullName(s.org, pickup.Device.Name, profileExt)
+		p.Download = folder + url.PathEscape(deliver.FileName(s.org, pickup.Device.Name, profileExt)) +
+			"?" + profileQuery(p.Platform, p.Lang)
+		if target == deliver.TargetMac {
+			p.Mailbox = page.Mailbox{} // a Mac has no such account
+		}
+		return nil
+	}
 	p.SavedAs = deliver.FullName(s.org, pickup.Device.Name, "p12")
 	p.Download, p.OtherFormat = file+string(format), file+string(format.Other())
+	return nil
 }
 
 // showMaking waits, for a while.

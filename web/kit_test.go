@@ -88,6 +88,7 @@ type portal struct {
 	people    *directory.Builtin
 	moody     *moody // people, as the portal sees them
 	registrar *enroll.Registrar
+	config    web.Config
 	server    *web.Server
 	lists     *fixedLists
 	https     *httptest.Server
@@ -228,6 +229,7 @@ func (p *portal) start(h *ca.Hierarchy, log *slog.Logger, change []func(*web.Con
 	for _, c := range change {
 		c(&config)
 	}
+	p.config = config
 	if p.server, err = web.New(config); err != nil {
 		p.t.Fatal(err)
 	}

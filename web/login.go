@@ -17,15 +17,16 @@ const maxTriesShown = 2
 // showLogin is GET /login.
 func (s *Server) showLogin(w http.ResponseWriter, r *http.Request) error {
 	next, _ := localPath(r.URL.Query().Get("next"))
-	_, ok, err := s.signedIn(r)
-	if ok {
+	a, ok, err := s.signedIn(r)
+	if ok && s.settled(a, next) {
 		return redirect(w, orHome(next))
 	}
 	// A cookie that opens nothing any more belongs to a session that ran out.
 	// When it cannot be looked up, nothing is claimed.
 	_, cookieErr := r.Cookie(sessionCookie)
 	p := s.loginPage(r, next)
-	p.TimedOut = err == nil && cookieErr == nil
+	p.TimedOut = !ok && err == nil && cookieErr == nil
+	p.Again = ok && !a.limited()
 	return s.show(w, r, http.StatusOK, p)
 }
 

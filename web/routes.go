@@ -38,20 +38,28 @@ func (s *Server) newHandler(proxies []netip.Prefix) (http.Handler, error) {
 		r.Get("/help", s.handle(s.showHelp))
 		r.Get("/ca", s.handle(s.showAnchors))
 
-		// Whoever holds the token in the address.
+		// Whoever holds the code of a hand-off, or the token in the address.
+		s.routeGo(r)
 		r.With(downloads).Get("/d/{token}/{file}", s.handle(s.serveDownload))
 		r.With(downloads).Head("/d/{token}/{file}", s.handle(s.serveDownload))
 
-		// Signed in: one's own devices.
+		// Signed in, also as a phone that came by a hand-off.
 		r.Group(func(r chi.Router) {
 			r.Use(s.requireSession)
 			r.Post("/logout", s.handle(s.submitLogout))
+			r.Get("/new", s.handle(s.onceOnPhone(s.showNew)))
+			r.Post("/new", s.handle(s.onceOnPhone(s.submitNew)))
+			r.Get("/new/platform", s.handle(s.onceOnPhone(s.showPlatforms)))
+			r.Get("/devices/{id}/install", s.handle(s.ownOnPhone(s.showInstall)))
+		})
+
+		// Signed in as a person: one's own devices.
+		r.Group(func(r chi.Router) {
+			r.Use(s.requireSession, s.requireWhole)
 			r.Get("/", s.handle(s.showHome))
-			r.Get("/new", s.handle(s.showNew))
-			r.Post("/new", s.handle(s.submitNew))
-			r.Get("/new/platform", s.handle(s.showPlatforms))
+			r.Get(handoffPath, s.handle(s.showHandoff))
+			r.Post(handoffPath, s.handle(s.submitHandoff))
 			r.Get("/devices/{id}", s.handle(s.showDevice))
-			r.Get("/devices/{id}/install", s.handle(s.showInstall))
 			r.Post("/devices/{id}/install", s.handle(s.submitInstall))
 			r.Get("/devices/{id}/remove", s.handle(s.showRemove))
 			r.Post("/devices/{id}/remove", s.handle(s.submitRemove))

@@ -119,7 +119,7 @@ func (s ssoStart) flow() openid.Flow {
 // another site does no harm: whoever follows it signs in as nobody but themselves.
 func (s *Server) startSSO(w http.ResponseWriter, r *http.Request) error {
 	next, _ := localPath(r.URL.Query().Get("next"))
-	if _, ok, _ := s.signedIn(r); ok {
+	if a, ok, _ := s.signedIn(r); ok && s.settled(a, next) {
 		return redirect(w, orHome(next))
 	}
 	start := newStart(s.now(), next)

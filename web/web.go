@@ -17,6 +17,8 @@
 package web
 
 import (
+	"crypto"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -71,6 +73,15 @@ type Config struct {
 	// SSO lets people sign in at an identity provider. Optional.
 	SSO *SSO
 
+	// ProfileSigner returns what signs Apple profiles at this moment: a certificate,
+	// what is above it, and its key; best the TLS certificate. It must be safe for
+	// concurrent use. Optional; without it nothing is handed out unsigned, and
+	// iPhones and Macs get the plain file.
+	ProfileSigner func() (chain []*x509.Certificate, key crypto.Signer)
+
+	Apple    Apple     // optional
+	Exchange *Exchange // optional; without it the pages promise no mailbox
+
 	// UsernameExample shows on the sign-in page how names look. Optional.
 	UsernameExample string
 
@@ -95,7 +106,9 @@ type Server struct {
 	anchors   anchors
 	org       string
 	public    *url.URL
-	sso       *SSO // nil without
+	sso       *SSO      // nil without
+	profiles  *profiles // nil without
+	exchange  *Exchange // nil without
 	example   string
 	limits    Limits
 	log       *slog.Logger
@@ -120,6 +133,13 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	profiles, err := newProfiles(c, anchors)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Exchange.check(); err != nil {
+		return nil, err
+	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -132,6 +152,7 @@ func New(c Config) (*Server, error) {
 		sessions: &sessionStore{records: c.Sessions, now: c.Now, idle: limits.Idle},
 		gzip:     &compressor{}, anchors: anchors,
 		org: c.Org, public: c.PublicURL, sso: c.SSO, example: c.UsernameExample,
+		profiles: profiles, exchange: c.Exchange,
 		limits: limits, log: c.Log, now: c.Now,
 	}
 	s.lists = &listCache{lists: c.Lists, gzip: s.gzip}

@@ -35,6 +35,11 @@ func hostilePages(x string) []page.Page {
 		Browser: x, Anchors: []page.Anchor{{Name: x, Href: x}}, AutoStart: true, TokenForNewFile: x}
 	for _, platform := range []string{page.IOS, page.Android, page.Windows, page.MacOS, page.Linux, x} {
 		steps.Platform = platform
+		asProfile := steps
+		asProfile.Profile, asProfile.Plain, asProfile.Unverified = true, x, true
+		asProfile.Mailbox = page.Mailbox{Host: x, User: x, Address: x}
+		steps.Mailbox = asProfile.Mailbox
+		pages = append(pages, asProfile)
 		pages = append(pages, steps, page.Anchors{Frame: f, Platform: platform, ChainPEM: x, ChainP7B: x,
 			Items: []page.AnchorItem{{Name: x, Subject: x, Fingerprint: x, HrefCER: x, HrefPEM: x}}})
 	}
@@ -47,6 +52,10 @@ func hostilePages(x string) []page.Page {
 		page.ChoosePlatform{Frame: f, Selected: x}, page.Making{Frame: f, Device: x},
 		page.Device{Frame: f, Device: d, Token: x}, page.RemoveDevice{Frame: f, Device: d},
 		page.Quota{Frame: f, Devices: []page.DeviceCard{d}}, page.Help{Frame: f}, page.Paused{Frame: f},
+		page.Handoff{Frame: f, State: page.HandoffOpen, Number: x, Code: x, Address: x, QR: page.QR{Size: 29, Path: x}},
+		page.Handoff{Frame: f, State: x}, page.GoLimited{Frame: f, DeviceID: x},
+		page.Go{Frame: f, Code: x, Errors: []page.FieldError{{Field: "code", Key: page.ErrCode, Value: x}}},
+		page.GoConfirm{Frame: f, Code: x, Masked: x, Choices: [3]int{47, 12, 83}}, page.GoOver{Frame: f},
 	)
 }
 

@@ -20,6 +20,10 @@ type Install struct {
 	Password        []string // groups of the install password; nil when it is not shown any more
 	Download        string   // address of the file
 	OtherFormat     string   // address of the file in the other format; optional
+	Profile         bool     // Download is a profile, which holds the anchors too
+	Plain           string   // address of the certificate alone, where there is a profile
+	Unverified      bool     // the device does not know who signed the profile, and says so in red
+	Mailbox         Mailbox  // to be set up with this certificate; where none is known, empty
 	SavedAs         string   // name the browser gives the file, for commands
 	Format          string   // of Download: Legacy or Modern
 	Platform        string   // whose steps are shown
@@ -54,6 +58,13 @@ func (p Install) ShellName() string {
 // the system: on iOS only Safari can (and the name is known).
 func (p Install) WrongBrowser() bool {
 	return p.Platform == IOS && p.Detected == IOS && p.Browser != "" && p.Browser != Safari
+}
+
+// Mailbox is a mailbox that opens with the certificate.
+type Mailbox struct {
+	Host    string // of the server; empty where there is no mailbox
+	User    string // name to sign in with
+	Address string // of mail; may be empty
 }
 
 // Anchor is a root certificate to be installed beside the file.

@@ -57,6 +57,7 @@ const (
 	ErrNameLong      = "refusal.name-long"  // takes Limit
 	ErrNameTaken     = "refusal.name-taken" // takes Value, and NewDevice.DuplicateID for the link
 	ErrPlatform      = "refusal.platform"
+	ErrCode          = "handoff.code.form"
 )
 
 // The platforms, as the form field "platform" and the query "p" name them.

@@ -98,6 +98,7 @@ func filled(lang string) []sample {
 		{"help", page.Help{Frame: f}},
 		{"anchors", page.Anchors{Frame: out, Platform: page.IOS, ChainPEM: "/ca/chain.pem", ChainP7B: "/ca/chain.p7b", Items: anchorItems()}},
 	}
+	s = append(s, handoffs(f, out)...)
 	for _, platform := range []string{page.IOS, page.Android, page.Windows, page.MacOS, page.Linux} {
 		s = append(s, sample{"install-" + platform, install(f, platform)})
 		s = append(s, sample{"anchors-" + platform, page.Anchors{Frame: f, Platform: platform, Items: anchorItems()}})
@@ -110,6 +111,16 @@ func filled(lang string) []sample {
 	used.Download, used.OtherFormat, used.ReadsLeft = "", "", 0
 	over := used
 	over.Password = nil
+	noMail := install(f, page.IOS)
+	noMail.Profile, noMail.Plain, noMail.OtherFormat, noMail.Unverified = true, "/d/Zt0kEN/x.p12?format=legacy", "", true
+	mailed := noMail
+	mailed.Mailbox, mailed.ServerAnchor, mailed.Unverified = page.Mailbox{Host: "mail.example.com", User: "lwei@example.com", Address: "li.wei@example.com"}, false, false
+	onMac := noMail
+	onMac.Platform, onMac.Detected, onMac.AutoStart = page.MacOS, page.MacOS, true
+	apps := install(f, page.Android)
+	apps.Mailbox = mailed.Mailbox
+	s = append(s, sample{"install-profile", noMail}, sample{"install-profile-mail", mailed},
+		sample{"install-profile-mac", onMac}, sample{"install-mailapps", apps})
 	elsewhere := over
 	elsewhere.Elsewhere = true
 	auto := install(f, page.Windows)
@@ -168,6 +179,8 @@ func minimal(lang string) []sample {
 		{"platform", page.ChoosePlatform{Frame: f}},
 		{"install", page.Install{Frame: f}},
 		{"install-bare", page.Install{Frame: f, Download: "/d/x/y.p12"}},
+		{"install-bare-profile", page.Install{Frame: f, Download: "/d/x/y.mobileconfig", Profile: true, Platform: page.IOS}},
+		{"install-bare-mailapps", page.Install{Frame: f, Download: "/d/x/y.p12", Platform: page.Android, Mailbox: page.Mailbox{Host: "x"}}},
 		{"making", page.Making{Frame: f}},
 		{"device", page.Device{Frame: f, Device: page.DeviceCard{Name: "d"}}},
 		{"device-removed", page.Device{Frame: f, Removed: true, Device: page.DeviceCard{Name: "d"}}},
@@ -175,6 +188,12 @@ func minimal(lang string) []sample {
 		{"quota", page.Quota{Frame: f}},
 		{"help", page.Help{Frame: f}},
 		{"anchors", page.Anchors{Frame: f, Items: []page.AnchorItem{{}}}},
+		{"handoff", page.Handoff{Frame: f}},
+		{"handoff-open", page.Handoff{Frame: f, State: page.HandoffOpen}},
+		{"go", page.Go{Frame: f}},
+		{"goconfirm", page.GoConfirm{Frame: f}},
+		{"goover", page.GoOver{Frame: f}},
+		{"golimited", page.GoLimited{Frame: f}},
 	}
 	for _, kind := range kinds() {
 		s = append(s, sample{"problem-" + string(kind), page.Problem{Frame: f, Kind: kind}})

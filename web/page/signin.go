@@ -19,6 +19,7 @@ type Login struct {
 	TriesLeft   int           // before a pause, after a wrong password
 	Pause       time.Duration // how long that pause is; zero counts nothing down
 	TimedOut    bool          // the session ended because nothing happened
+	Again       bool          // somebody is signed in, and what they want asks for a fresh sign-in
 }
 
 func (Login) name() string { return "login" }
@@ -47,6 +48,7 @@ type Paused struct {
 	Frame
 	Until   time.Time
 	Network bool
+	Codes   bool // not signing in rests, but the codes of hand-offs from a network
 }
 
 func (Paused) name() string { return "paused" }

@@ -1,0 +1,114 @@
+package ca
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// AgentConfig describes the certificate of a registration authority: what
+// devices encrypt their requests to, and what signs the answers, so that the
+// key of the CA does neither.
+type AgentConfig struct {
+	// Name becomes the common name, 1 to 64 printable ASCII characters.
+	Name     string
+	Validity time.Duration // Optional: default 365 days, at most 825 days
+	Backdate time.Duration // Optional: default 5 minutes, at most 1 hour
+
+	CRLURLs    []string // as in ProfileConfig, at least one
+	IssuerURLs []string // Optional, as in ProfileConfig
+	OCSPURLs   []string // Optional, as in ProfileConfig
+}
+
+// oidRegistrationAuthority is id-kp-cmcRA of RFC 6402 section 2.10. The usage of
+// Microsoft's enrolment agents has no place here: a domain that trusts this CA
+// would let its holder enrol in anybody's name (ESC3).
+func oidRegistrationAuthority() asn1.ObjectIdentifier {
+	return asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 28}
+}
+
+// PrepareAgent builds and lints the certificate of a registration authority.
+// The result is signed by [Issuer.Sign]. The key must be RSA, for no device
+// encrypts to another. The errors are those of [Issuer.Prepare], with Field
+// "name" in a [*SubjectError], and those of a wrong setting.
+func (i *Issuer) PrepareAgent(cfg AgentConfig, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
+	kind, err := KindOf(pub)
+	if err != nil {
+		return nil, err
+	}
+	if !kind.isRSA() {
+		return nil, &KeyError{Reason: "a registration authority needs RSA to be encrypted to"}
+	}
+	if !validAgentName(cfg.Name) {
+		return nil, &SubjectError{Field: "name", Reason: "is not 1 to 64 printable ASCII characters"}
+	}
+	length, backdate, err := checkTimes(cfg.Validity, cfg.Backdate, maxServerValidity)
+	if err != nil {
+		return nil, fmt.Errorf("preparing agent certificate: %w", err)
+	}
+	published, err := newPublication(cfg.CRLURLs, cfg.IssuerURLs, cfg.OCSPURLs)
+	if err != nil {
+		return nil, fmt.Errorf("preparing agent certificate: %w", err)
+	}
+	valid := newValidity(now, backdate, length)
+	if err := valid.within(i.validity); err != nil {
+		return nil, err
+	}
+	usages, err := usageExtension([]asn1.ObjectIdentifier{oidRegistrationAuthority()})
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		Subject:         pkix.Name{CommonName: cfg.Name},
+		KeyUsage:        x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+		ExtraExtensions: []pkix.Extension{usages},
+	}
+	want := &order{publication: published, validity: valid, pub: pub, kind: kind, agent: cfg.Name}
+	return i.prepare(template, want)
+}
+
+// validAgentName keeps an @ out: nothing that reads like a UPN.
+func validAgentName(name string) bool {
+	foreign := func(r rune) bool { return r < ' ' || r > '~' || r == '@' }
+	return name != "" && utf8.RuneCountInString(name) <= maxCommonName && !strings.ContainsFunc(name, foreign)
+}
+
+// agentRules bind the certificate of a registration authority.
+func agentRules() []rule {
+	return []rule{
+		{"agent-name", "RFC 5280 section 4.1.2.6", lintAgentName},
+		{"agent-usage", "RFC 6402 section 2.10", lintAgentUsage},
+		{"extensions-known", "golden list of the agent profile", lintKnownServer},
+	}
+}
+
+// lintAgentName also refuses every name beside the subject: an agent is nobody
+// who could sign in.
+func lintAgentName(cert *x509.Certificate, want *order) error {
+	names := cert.Subject.Names
+	if len(names) != 1 || !names[0].Type.Equal(oidCommonName()) || names[0].Value != any(want.agent) {
+		return errors.New("subject is not the agent's name alone")
+	}
+	if _, found := extensionOf(cert, oidSAN()); found {
+		return errors.New("subject alternative name is present")
+	}
+	return nil
+}
+
+func lintAgentUsage(cert *x509.Certificate, _ *order) error {
+	e, _ := extensionOf(cert, oidExtKeyUsage())
+	if err := equalDER(e.Value, []asn1.ObjectIdentifier{oidRegistrationAuthority()}); err != nil {
+		return fmt.Errorf("extended key usage is not that of a registration authority alone: %w", err)
+	}
+	if e, _ := extensionOf(cert, oidKeyUsage()); !bytes.Equal(e.Value, []byte{0x03, 0x02, 0x05, 0xa0}) || !e.Critical {
+		return errors.New("key usage is not a critical digitalSignature and keyEncipherment")
+	}
+	return nil
+}

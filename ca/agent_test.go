@@ -1,0 +1,83 @@
+package ca_test
+
+import (
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"strings"
+	"testing"
+
+	"certportal/ca"
+)
+
+func agentConfig() ca.AgentConfig {
+	return ca.AgentConfig{Name: "Certificate enrolment", CRLURLs: []string{"http://pki.example.com/crl/issuing.crl"}}
+}
+
+// An agent is encrypted to and signs answers, and is nobody and nothing else:
+// above all no person, no server, and no enrolment agent of a domain (ESC3).
+func TestAgentCertificate(t *testing.T) {
+	h := ca.FixtureHierarchy(t, "rsa")
+	issuer := ca.FixtureIssuer(t, "rsa")
+	p, err := issuer.PrepareAgent(agentConfig(), ca.FixtureKey(t, "user-rsa").Public(), ca.FixtureNow())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := issuer.Sign(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := cert.KeyUsage, x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment; got != want {
+		t.Errorf("key usage %b, want %b", got, want)
+	}
+	if got, want := cert.Subject.String(), "CN=Certificate enrolment"; got != want {
+		t.Errorf("subject %q, want %q", got, want)
+	}
+	san := asn1.ObjectIdentifier{2, 5, 29, 17}
+	for _, e := range cert.Extensions {
+		if e.Id.Equal(san) {
+			t.Errorf("subject alternative name %x", e.Value)
+		}
+	}
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(h.Root)
+	between.AddCert(h.Issuing)
+	for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageEmailProtection} {
+		_, err := cert.Verify(x509.VerifyOptions{
+			Roots: roots, Intermediates: between, CurrentTime: ca.FixtureNow(), KeyUsages: []x509.ExtKeyUsage{usage},
+		})
+		if err == nil {
+			t.Errorf("the agent verifies for usage %d", usage)
+		}
+	}
+}
+
+func TestPrepareAgentRefuses(t *testing.T) {
+	issuer := ca.FixtureIssuer(t, "ec")
+	for _, test := range []struct {
+		name   string
+		change func(*ca.AgentConfig)
+		field  bool
+	}{
+		{"no name", func(c *ca.AgentConfig) { c.Name = "" }, true},
+		{"UPN for a name", func(c *ca.AgentConfig) { c.Name = "administrator@example.com" }, true},
+		{"umlaut", func(c *ca.AgentConfig) { c.Name = "Prüfer" }, true},
+		{"65 characters", func(c *ca.AgentConfig) { c.Name = strings.Repeat("a", 65) }, true},
+		{"no CRL", func(c *ca.AgentConfig) { c.CRLURLs = nil }, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cfg := agentConfig()
+			test.change(&cfg)
+			_, err := issuer.PrepareAgent(cfg, ca.FixtureKey(t, "user-rsa").Public(), ca.FixtureNow())
+			var refused *ca.SubjectError
+			if err == nil || errors.As(err, &refused) != test.field {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	var weak *ca.KeyError
+	_, err := issuer.PrepareAgent(agentConfig(), ca.FixtureKey(t, "user-ec").Public(), ca.FixtureNow())
+	if !errors.As(err, &weak) {
+		t.Errorf("elliptic curve key: got %v", err)
+	}
+}

@@ -1,0 +1,209 @@
+package store_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// offer makes a hand-off of a person, whose desktop has the session of the number.
+func offer(person enroll.PersonID, n byte, at time.Time) enroll.HandoffOffer {
+	return enroll.HandoffOffer{
+		Handoff: enroll.Handoff{
+			ID: enroll.HandoffID(fmt.Sprintf("handoff-%d", n)), Person: person, Masked: "A** 李**", Number: 12,
+			Choices: [3]int{47, 12, 83}, State: enroll.HandoffOpen, Expires: at.Add(enroll.HandoffLife),
+		},
+		CodeHash: [32]byte{n}, Session: [32]byte{n}, At: at, Entry: entry(ledger.HandoffMade, person),
+	}
+}
+
+// offered records a hand-off and the session it belongs to.
+func offered(t *testing.T, db *fixture, person enroll.PersonID, n byte, at time.Time) enroll.HandoffOffer {
+	t.Helper()
+	save(t, db, n, string(person), at)
+	o := offer(person, n, at)
+	if err := db.OfferHandoff(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func redeem(t *testing.T, db enroll.Handoffs, id enroll.HandoffID, at time.Time) error {
+	t.Helper()
+	return db.CloseHandoff(t.Context(), id, enroll.HandoffRedeemed, at, entry(ledger.HandoffRedeemed, anna))
+}
+
+func TestHandoff(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		ctx := t.Context()
+		o := offered(t, db, anna, 1, noon)
+		open := must[enroll.Handoff](t)(db.OpenHandoff(ctx, o.CodeHash, noon.Add(time.Minute)))
+		equal(t, "found by code", open, o.Handoff)
+		equal(t, "found by id", must[enroll.Handoff](t)(db.Handoff(ctx, anna, o.ID)), o.Handoff)
+		_, err := db.Handoff(ctx, "bob", o.ID)
+		wantError(t, "somebody else's", err, enroll.ErrNotFound)
+		_, err = db.Handoff(ctx, "a\x00", enroll.HandoffID("\xff"))
+		wantError(t, "unstorable", err, enroll.ErrNotFound)
+		_, err = db.OpenHandoff(ctx, [32]byte{9}, noon)
+		wantError(t, "unknown code", err, enroll.ErrNotFound)
+
+		if err := redeem(t, db, o.ID, noon.Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "state", must[enroll.Handoff](t)(db.Handoff(ctx, anna, o.ID)).State, enroll.HandoffRedeemed)
+		_, err = db.OpenHandoff(ctx, o.CodeHash, noon.Add(time.Minute))
+		wantError(t, "used code", err, enroll.ErrNotFound)
+		wantError(t, "closing twice", redeem(t, db, o.ID, noon.Add(time.Minute)), enroll.ErrNotFound)
+		equal(t, "ledger", actions(entries(t, db)), "[handoff.made handoff.redeemed]")
+	})
+}
+
+// A code is good for its time, and only while the desktop is signed in.
+func TestA9_HandoffEndsWithItsSession(t *testing.T) {
+	tests := []struct {
+		name string
+		end  func(t *testing.T, db *fixture)
+		at   time.Duration
+		open bool
+	}{
+		{"last moment", nil, enroll.HandoffLife - time.Millisecond, true},
+		{"time over", nil, enroll.HandoffLife, false},
+		{"signed out", func(t *testing.T, db *fixture) {
+			if err := db.EndSession(t.Context(), [32]byte{1}); err != nil {
+				t.Fatal(err)
+			}
+		}, time.Minute, false},
+		{"all sessions ended", func(t *testing.T, db *fixture) { must[int](t)(db.EndSessions(t.Context(), string(anna))) }, time.Minute, false},
+		{"session pruned", func(t *testing.T, db *fixture) {
+			must[int](t)(db.PruneSessions(t.Context(), noon.Add(absolute)))
+		}, time.Minute, false},
+		{"session idle", func(t *testing.T, db *fixture) {
+			if err := db.SaveSession(t.Context(), [32]byte{1}, string(anna), nil, time.Minute, noon.Add(absolute), noon); err != nil {
+				t.Fatal(err)
+			}
+		}, time.Minute, false},
+	}
+	onBoth(t, func(t *testing.T, db *fixture) {
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) {
+				if _, err := db.plain.Exec("DELETE FROM handoffs"); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := db.plain.Exec("DELETE FROM sessions"); err != nil {
+					t.Fatal(err)
+				}
+				o := offered(t, db, anna, 1, noon)
+				if tt.end != nil {
+					tt.end(t, db)
+				}
+				want := enroll.ErrNotFound
+				if tt.open {
+					want = nil
+				}
+				_, err := db.OpenHandoff(t.Context(), o.CodeHash, noon.Add(tt.at))
+				wantError(t, "opening", err, want)
+				wantError(t, "closing", redeem(t, db, o.ID, noon.Add(tt.at)), want)
+			})
+		}
+	})
+}
+
+func TestOneHandoffAtATime(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		ctx := t.Context()
+		first, other := offered(t, db, anna, 1, noon), offered(t, db, "bob", 3, noon)
+		second := offered(t, db, anna, 2, noon.Add(time.Minute))
+		_, err := db.OpenHandoff(ctx, first.CodeHash, noon.Add(time.Minute))
+		wantError(t, "the first", err, enroll.ErrNotFound)
+		equal(t, "state of the first", must[enroll.Handoff](t)(db.Handoff(ctx, anna, first.ID)).State, enroll.HandoffEnded)
+		must[enroll.Handoff](t)(db.OpenHandoff(ctx, second.CodeHash, noon.Add(time.Minute)))
+		must[enroll.Handoff](t)(db.OpenHandoff(ctx, other.CodeHash, noon.Add(time.Minute)))
+		wantError(t, "the same code again", db.OfferHandoff(ctx, second), enroll.ErrConflict)
+
+		// What ran out long ago is dropped with the next offer.
+		offered(t, db, anna, 4, noon.Add(2*time.Hour))
+		for _, id := range []enroll.HandoffID{first.ID, second.ID} {
+			_, err = db.Handoff(ctx, anna, id)
+			wantError(t, "after two hours", err, enroll.ErrNotFound)
+		}
+	})
+}
+
+// Of many who bring the same code at once, over two replicas, one gets in.
+func TestA9_HandoffIsUsedOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		replica := opened(t, db.address)
+		o := offered(t, db, anna, 1, noon)
+		results := make(chan error, 20)
+		var waiting sync.WaitGroup
+		for i := range cap(results) {
+			via := enroll.Handoffs(db)
+			if i%2 == 1 {
+				via = replica
+			}
+			waiting.Go(func() { results <- redeem(t, via, o.ID, noon) })
+		}
+		waiting.Wait()
+		close(results)
+		in := 0
+		for err := range results {
+			if err == nil {
+				in++
+				continue
+			}
+			wantError(t, "closing", err, enroll.ErrNotFound)
+		}
+		equal(t, "let in", in, 1)
+		equal(t, "ledger", actions(entries(t, db)), "[handoff.made handoff.redeemed]")
+	})
+}
+
+// Two taps on the button at once leave one open code, and no error.
+func TestHandoffsOfferedAtOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		replica := opened(t, db.address)
+		var waiting sync.WaitGroup
+		for n := byte(1); n <= 6; n++ {
+			save(t, db, n, string(anna), noon)
+			via := enroll.Handoffs(db)
+			if n%2 == 1 {
+				via = replica
+			}
+			waiting.Go(func() {
+				if err := via.OfferHandoff(t.Context(), offer(anna, n, noon)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		waiting.Wait()
+		open := 0
+		for n := byte(1); n <= 6; n++ {
+			if _, err := db.OpenHandoff(t.Context(), [32]byte{n}, noon); err == nil {
+				open++
+			}
+		}
+		equal(t, "open", open, 1)
+		equal(t, "entries", len(entries(t, db)), 6)
+	})
+}
+
+// Without its ledger entry a hand-off is neither made nor used.
+func TestHandoffNeedsItsEntry(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		o := offered(t, db, anna, 1, noon)
+		if _, err := db.plain.Exec("DELETE FROM ledger_head"); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.OfferHandoff(t.Context(), offer(anna, 2, noon)); err == nil {
+			t.Error("offered without an entry")
+		}
+		if err := redeem(t, db, o.ID, noon); err == nil {
+			t.Error("redeemed without an entry")
+		}
+		must[enroll.Handoff](t)(db.OpenHandoff(t.Context(), o.CodeHash, noon))
+	})
+}

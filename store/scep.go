@@ -1,0 +1,169 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"certportal/ca"
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// challengeColumns are what [challengeRow] scans beside device and certificate.
+const challengeColumns = `h.id, h.secret_hash, h.token_hash, h.names_hash, h.made_at, h.expires_at, h.used_at`
+
+// AddChallenge records the right of a device to enrol, and the device when it is
+// new. What the device had and did not use goes: the last profile made is the one
+// that works. Quota and name are those of Reserve, which decides again.
+func (db *DB) AddChallenge(ctx context.Context, c enroll.StoredChallenge, quota int, entry ledger.Entry) error {
+	return db.write(ctx, "recording challenge", func(ctx context.Context, t *tx) error {
+		r := enroll.Reservation{Person: c.Device.Person, Device: c.Device, Requested: c.Made, Quota: quota}
+		if err := t.challengedDevice(ctx, &r); err != nil {
+			return err
+		}
+		_, err := t.exec(ctx, "DELETE FROM challenges WHERE device_id = $1 AND used_at IS NULL", string(r.Device.ID))
+		if err != nil {
+			return fmt.Errorf("dropping earlier challenges: %w", err)
+		}
+		_, err = t.exec(ctx, `INSERT INTO challenges
+			(id, secret_hash, token_hash, device_id, names_hash, made_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+			string(c.ID), c.SecretHash[:], c.TokenHash[:], string(r.Device.ID), c.Names[:], c.Made.UnixMilli(), c.Expires.UnixMilli())
+		if err != nil {
+			return fmt.Errorf("recording challenge: %w", err)
+		}
+		return t.append(ctx, entry)
+	})
+}
+
+// challengedDevice finds the device of a challenge or makes it, under the lock of
+// its person.
+func (t *tx) challengedDevice(ctx context.Context, r *enroll.Reservation) error {
+	if err := t.lockPerson(ctx, r.Person); err != nil {
+		return err
+	}
+	known, err := t.device(ctx, r.Person, r.Device.ID)
+	switch {
+	case errors.Is(err, enroll.ErrNotFound):
+		if err := t.checkPlace(ctx, *r, r.Device); err != nil {
+			return err
+		}
+		return t.insertDevice(ctx, *r)
+	case err != nil:
+		return fmt.Errorf("finding device %s: %w", r.Device.ID, err)
+	case !known.Removed.IsZero():
+		return fmt.Errorf("device %s was removed: %w", known.ID, enroll.ErrConflict)
+	}
+	return t.checkPlace(ctx, *r, known)
+}
+
+// ChallengeBySecret finds a challenge by the hash of what the device presents.
+func (db *DB) ChallengeBySecret(ctx context.Context, hash [sha256.Size]byte) (enroll.StoredChallenge, error) {
+	return db.challenge(ctx, "h.secret_hash = $1", hash[:])
+}
+
+// ChallengeByToken finds a challenge by the hash of the token in the address.
+func (db *DB) ChallengeByToken(ctx context.Context, hash [sha256.Size]byte) (enroll.StoredChallenge, error) {
+	return db.challenge(ctx, "h.token_hash = $1", hash[:])
+}
+
+// OpenChallenge finds the challenge that a device of the person may still use.
+func (db *DB) OpenChallenge(ctx context.Context, person enroll.PersonID, device enroll.DeviceID, now time.Time) (enroll.StoredChallenge, error) {
+	if !storable(string(person)) || !storable(string(device)) {
+		return enroll.StoredChallenge{}, fmt.Errorf("finding challenge: %w", enroll.ErrNotFound)
+	}
+	return db.challenge(ctx, `d.id = $1 AND d.person = $2 AND d.removed_at IS NULL AND h.used_at IS NULL AND h.expires_at > $3`,
+		string(device), string(person), now.UnixMilli())
+}
+
+func (db *DB) challenge(ctx context.Context, where string, args ...any) (enroll.StoredChallenge, error) {
+	var c enroll.StoredChallenge
+	var d deviceRow
+	var secret, token, names []byte
+	var made, expires, used sql.NullInt64
+	into := append([]any{&c.ID, &secret, &token, &names, &made, &expires, &used}, d.fields()...)
+	err := db.one(ctx, `SELECT `+challengeColumns+`, `+deviceColumns+`
+		FROM challenges h JOIN devices d ON d.id = h.device_id WHERE `+where, args, into...)
+	if err != nil {
+		return enroll.StoredChallenge{}, fmt.Errorf("finding challenge: %w", err)
+	}
+	var errs [3]error
+	c.SecretHash, errs[0] = hash32(secret)
+	c.TokenHash, errs[1] = hash32(token)
+	c.Names, errs[2] = hash32(names)
+	c.Device = d.value()
+	c.Made, c.Expires, c.Used = timeOf(made), timeOf(expires), timeOf(used)
+	return c, errors.Join(errs[:]...)
+}
+
+// useChallenge ties a challenge to the certificate that is reserved with it.
+// enroll.ErrConflict says that it was used, ran out or was replaced.
+func (t *tx) useChallenge(ctx context.Context, r enroll.Reservation) error {
+	if r.Challenge == [sha256.Size]byte{} {
+		return nil
+	}
+	touched, err := t.exec(ctx, `UPDATE challenges SET used_at = $2, serial = $3
+		WHERE secret_hash = $1 AND used_at IS NULL AND expires_at > $2 AND device_id = $4`,
+		r.Challenge[:], r.Requested.UnixMilli(), r.Serial.String(), string(r.Device.ID))
+	if err != nil {
+		return fmt.Errorf("using challenge: %w", err)
+	}
+	if touched == 0 {
+		return fmt.Errorf("using challenge: %w", enroll.ErrConflict)
+	}
+	return nil
+}
+
+// Held finds the device that a certificate belongs to, with that certificate in
+// it, whatever its status.
+func (db *DB) Held(ctx context.Context, serial ca.Serial) (enroll.Device, error) {
+	device, err := scanDevice(func(into ...any) error {
+		return db.one(ctx, `SELECT `+deviceColumns+`, `+certificateColumns+`
+			FROM certificates c JOIN devices d ON d.id = c.device_id WHERE c.serial = $1`, []any{serial.String()}, into...)
+	})
+	if err != nil {
+		return enroll.Device{}, fmt.Errorf("finding holder of %s: %w", serial, err)
+	}
+	return device, nil
+}
+
+// challengeMemory is how long a challenge is known after its end.
+const challengeMemory = time.Hour
+
+// PruneChallenges forgets challenges an hour after their end, with the devices
+// that never came, and agents past theirs. It returns the number of challenges.
+func (db *DB) PruneChallenges(ctx context.Context, now time.Time) (int, error) {
+	gone := 0
+	err := db.writeWithin(ctx, workWithin, "pruning challenges", func(ctx context.Context, t *tx) error {
+		gone = 0
+		var devices []string
+		err := t.all(ctx, "DELETE FROM challenges WHERE expires_at <= $1 RETURNING device_id",
+			[]any{now.Add(-challengeMemory).UnixMilli()}, func(rows *sql.Rows) error {
+				var device string
+				err := rows.Scan(&device)
+				devices = append(devices, device)
+				return err
+			})
+		if err != nil {
+			return err
+		}
+		gone = len(devices)
+		for _, device := range devices {
+			_, err := t.exec(ctx, `DELETE FROM devices WHERE id = $1
+				AND NOT EXISTS (SELECT 1 FROM certificates c WHERE c.device_id = devices.id)
+				AND NOT EXISTS (SELECT 1 FROM challenges h WHERE h.device_id = devices.id)`, device)
+			if err != nil {
+				return fmt.Errorf("dropping device %s that never came: %w", device, err)
+			}
+		}
+		_, err = t.exec(ctx, "DELETE FROM agents WHERE not_after <= $1", now.UnixMilli())
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return gone, nil
+}

@@ -1,0 +1,163 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"certportal/enroll"
+	"certportal/web/page"
+)
+
+// goPath is the phone's end of a hand-off.
+const goPath = "/go"
+
+// codePath is the address of a code, as the QR code holds it.
+func codePath(code enroll.HandoffCode) string { return goPath + "/" + string(code) }
+
+// routeGo adds the phone's end of a hand-off. A code is looked up by whoever has
+// it, so the cheap limit of the sign-ins stands before that of the records.
+func (s *Server) routeGo(r chi.Router) {
+	limited := s.limitPerAddress(s.limits.SignIns)
+	r.Get(goPath, s.handle(s.showGo))
+	r.Post(goPath, s.handle(s.submitGo))
+	r.With(limited).Get(goPath+"/{code}", s.handle(s.showGoCode))
+	r.With(limited).Post(goPath+"/{code}", s.handle(s.submitGoCode))
+}
+
+// showGo is GET /go, for phones without a camera.
+func (s *Server) showGo(w http.ResponseWriter, r *http.Request) error {
+	return s.show(w, r, http.StatusOK, page.Go{Frame: s.frame(r)})
+}
+
+// submitGo is POST /go. It only leads to the address of the code.
+func (s *Server) submitGo(w http.ResponseWriter, r *http.Request) error {
+	f, err := readForm(r, "code")
+	if err != nil {
+		return err
+	}
+	code, ok := enroll.ParseHandoffCode(f["code"])
+	if !ok {
+		p := page.Go{Frame: s.frame(r), Code: f["code"], Errors: []page.FieldError{{Field: "code", Key: page.ErrCode}}}
+		return s.show(w, r, http.StatusUnprocessableEntity, p)
+	}
+	return redirect(w, codePath(code))
+}
+
+// showGoCode is GET /go/{code}: the question, and three numbers. It changes nothing
+// and names nobody in full, because link previews ask too.
+func (s *Server) showGoCode(w http.ResponseWriter, r *http.Request) error {
+	code, ok := enroll.ParseHandoffCode(chi.URLParam(r, "code"))
+	if !ok {
+		return s.showOver(w, r)
+	}
+	h, err := s.signIn.OpenHandoff(r.Context(), code, s.stranger(r))
+	if errors.Is(err, enroll.ErrNotFound) {
+		return s.showOver(w, r)
+	}
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, page.GoConfirm{
+		Frame: s.frame(r), Code: string(code), Masked: h.Masked, Choices: h.Choices,
+	})
+}
+
+// submitGoCode is POST /go/{code}: one choice, right or wrong. The right one opens
+// a session that is good for one certificate.
+func (s *Server) submitGoCode(w http.ResponseWriter, r *http.Request) error {
+	f, err := readForm(r, "number")
+	if err != nil {
+		return err
+	}
+	code, ok := enroll.ParseHandoffCode(chi.URLParam(r, "code"))
+	if !ok {
+		return s.showOver(w, r)
+	}
+	person, h, err := s.signIn.RedeemHandoff(r.Context(), code, enroll.ParseHandoffNumber(f["number"]), s.stranger(r))
+	switch {
+	case errors.Is(err, enroll.ErrNotFound):
+		return s.showOver(w, r)
+	case errors.Is(err, enroll.ErrWrongNumber):
+		return s.show(w, r, http.StatusForbidden, page.GoOver{Frame: s.frame(r), Wrong: true})
+	case err != nil:
+		return &retryable{err, &page.Retry{
+			Action: codePath(code), Fields: []page.Hidden{{Name: "number", Value: f["number"]}},
+		}}
+	}
+	if err := s.openPhoneSession(w, r, person, h.ID); err != nil {
+		return err
+	}
+	return redirect(w, "/new")
+}
+
+// showOver answers a code that opens nothing: unknown, used and run out are alike.
+func (s *Server) showOver(w http.ResponseWriter, r *http.Request) error {
+	return s.show(w, r, http.StatusGone, page.GoOver{Frame: s.frame(r)})
+}
+
+// stranger says for ledger and throttle who asks before anybody is known.
+func (s *Server) stranger(r *http.Request) enroll.By {
+	return enroll.By{Role: enroll.Employee, Address: clientAddress(r), Request: visitOf(r).ref}
+}
+
+// errLimited says that the session of a phone does not reach that far.
+var errLimited = errors.New("session is limited to one certificate")
+
+// requireWhole refuses a phone that came by a hand-off. What is not named in the
+// route table for such a phone is closed to it.
+func (s *Server) requireWhole(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.person(r).limited() {
+			s.fail(w, r, errLimited)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// onceOnPhone lets a phone ask until it has its certificate, and from then on leads
+// it there.
+func (s *Server) onceOnPhone(next handlerFunc) handlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if a := s.person(r); a.limited() && a.device != "" {
+			return redirect(w, installPath(a.device))
+		}
+		return next(w, r)
+	}
+}
+
+// ownOnPhone lets a phone see the one device it got.
+func (s *Server) ownOnPhone(next handlerFunc) handlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if a := s.person(r); a.limited() {
+			if id, ok := deviceID(r); !ok || id != a.device {
+				return errLimited
+			}
+		}
+		return next(w, r)
+	}
+}
+
+// limitedPage is the page behind errLimited.
+func (s *Server) limitedPage(r *http.Request) page.Page {
+	return page.GoLimited{Frame: s.frame(r), DeviceID: string(s.person(r).device)}
+}
+
+// rememberDevice notes which device a phone got. It matters to no other session.
+func (s *Server) rememberDevice(w http.ResponseWriter, r *http.Request, id enroll.DeviceID) error {
+	if !s.person(r).limited() {
+		return nil
+	}
+	session, err := s.sessions.Get(r, sessionCookie)
+	if err == nil {
+		session.Values["device"] = string(id)
+		err = session.Save(r, w)
+	}
+	if err != nil {
+		return &enroll.Outage{Part: enroll.PartStore, Err: fmt.Errorf("noting device of hand-off: %w", err)}
+	}
+	return nil
+}

@@ -1,0 +1,186 @@
+package web_test
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/html"
+
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// shown is what a desktop shows of its hand-off.
+type shown struct{ path, code, number string }
+
+// offer makes a code on a desktop.
+func (b *browser) offer() shown {
+	b.t.Helper()
+	if got := b.post("/handoff"); got.status != 303 || got.location() != "/handoff" {
+		b.t.Fatalf("making a code: got %d to %q", got.status, got.location())
+	}
+	got := b.get("/handoff")
+	code, number := got.id("handoff-code"), got.id("handoff-number")
+	if code == nil || number == nil {
+		b.t.Fatalf("the page shows no code: %s", got.text())
+	}
+	s := shown{code: nodeText(code), number: nodeText(number)}
+	s.path = "/go/" + strings.ReplaceAll(s.code, "-", "")
+	return s
+}
+
+// numbers are the choices of the phone's page.
+func (a answer) numbers() []string {
+	var all []string
+	a.node(func(n *html.Node) bool {
+		if n.Data == "button" && attr(n, "name") == "number" {
+			all = append(all, attr(n, "value"))
+		}
+		return false
+	})
+	return all
+}
+
+// wrong is a number that the phone offers and the desktop does not show.
+func (s shown) wrong(b *browser) string {
+	b.t.Helper()
+	for _, n := range b.get(s.path).numbers() {
+		if n != s.number {
+			return n
+		}
+	}
+	b.t.Fatal("the phone offers no other number")
+	return ""
+}
+
+// handedOff is a phone that came over from a desktop.
+func (p *portal) handedOff(desktop *browser) *browser {
+	p.t.Helper()
+	s, phone := desktop.offer(), p.browser(iPhone)
+	if got := phone.post(s.path, "number", s.number); got.status != 303 || got.location() != "/new" {
+		p.t.Fatalf("choosing the number: got %d to %q: %s", got.status, got.location(), got.text())
+	}
+	return phone
+}
+
+// head is the number of entries in the ledger.
+func (p *portal) head() int64 {
+	p.t.Helper()
+	head, err := p.db.Head(p.t.Context())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return head.Seq
+}
+
+func TestHandoff(t *testing.T) {
+	p := newPortal(t)
+	desktop, phone := p.signedIn("anna", linux), p.browser(iPhone)
+	if got := desktop.get("/"); got.node(func(n *html.Node) bool { return attr(n, "action") == "/handoff" }) == nil {
+		t.Error("the home page does not lead to the phone")
+	}
+	s := desktop.offer()
+	if got := desktop.get("/handoff").header.Get("Refresh"); got != "4" {
+		t.Errorf("Refresh: got %q, want 4", got)
+	}
+	asked := phone.get(s.path)
+	if choices := asked.numbers(); asked.status != 200 || len(choices) != 3 || !slices.Contains(choices, s.number) {
+		t.Fatalf("phone: got %d with %q, want %s among three", asked.status, choices, s.number)
+	}
+	if !strings.Contains(asked.text(), "A** M** (Example)") {
+		t.Errorf("the phone's page does not hint at the person: %s", asked.text())
+	}
+	if got := phone.post(s.path, "number", s.number); got.location() != "/new" {
+		t.Fatalf("right number: got %d to %q: %s", got.status, got.location(), got.text())
+	}
+	done := desktop.get("/handoff")
+	if !strings.Contains(done.text(), "Your phone is connected") || done.header.Get("Refresh") != "" {
+		t.Errorf("desktop: %s, Refresh %q", done.text(), done.header.Get("Refresh"))
+	}
+	if form := phone.get("/new"); form.value("name") != "Anna’s iPhone" || form.value("platform") != "ios" {
+		t.Errorf("phone's form: got %q, %q", form.value("name"), form.value("platform"))
+	}
+	device := phone.enrol("Anna's iPhone", "ios")
+	href, installPassword := phone.download(device)
+	if got := phone.get(href); got.status != 200 || installPassword == "" {
+		t.Errorf("file: got %d", got.status)
+	}
+	if p.entries(ledger.HandoffMade) != 1 || p.entries(ledger.HandoffRedeemed) != 1 || p.entries(ledger.HandoffBurnt) != 0 {
+		t.Error("ledger: want one hand-off made and one redeemed")
+	}
+	if got := phone.post("/logout"); got.status != 303 {
+		t.Errorf("signing out on the phone: got %d", got.status)
+	}
+}
+
+func TestHandoffTypedCode(t *testing.T) {
+	p := newPortal(t)
+	phone := p.browser(android)
+	tests := []struct {
+		name, typed string
+		want        string // location; empty for the form again
+	}{
+		{"as shown", "7F3K-9QXM", "/go/7F3K9QXM"},
+		{"small letters and spaces", " 7f3k 9qxm ", "/go/7F3K9QXM"},
+		{"short", "7F3K-9QX", ""},
+		{"letters that are in no code", "7F3K-9QXO", ""},
+		{"markup", `"><script>alert(1)</script>`, ""},
+		{"path", "../new", ""},
+		{"empty", "", ""},
+		{"long", strings.Repeat("-", 100) + "7F3K9QXM", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := phone.post("/go", "code", tt.typed)
+			if got.location() != tt.want || (tt.want == "" && got.status != 422) {
+				t.Errorf("got %d to %q, want %q", got.status, got.location(), tt.want)
+			}
+			if tt.want == "" && got.value("code") != tt.typed {
+				t.Errorf("the field holds %q, want what was typed", got.value("code"))
+			}
+		})
+	}
+	for _, path := range []string{"/go", "/go/7F3K9QXM", "/handoff"} {
+		if got := p.signedIn("anna", linux).post(path, "person", "ben"); got.status != 400 {
+			t.Errorf("POST %s with a field of no form: got %d", path, got.status)
+		}
+	}
+}
+
+// TestQuotaOnThePhone: a phone is told, and is not shown what else there is.
+func TestQuotaOnThePhone(t *testing.T) {
+	p := newPortal(t)
+	desktop := p.signedIn("anna", linux)
+	for i := range enroll.DefaultQuota {
+		desktop.enrol(fmt.Sprintf("Device %d", i), "linux")
+	}
+	phone := p.handedOff(desktop)
+	got := phone.get("/new")
+	if got.status != 409 || bytes.Contains(got.body, []byte("Device 1")) {
+		t.Errorf("got %d: %s", got.status, got.text())
+	}
+}
+
+// TestHandoffWithSSO sends an old session to the provider again, and not round in a
+// circle.
+func TestHandoffWithSSO(t *testing.T) {
+	c := newCompany(t, passwordOff)
+	b := c.browser(linux)
+	b.get(c.leave(b, "/login/sso"))
+	c.clock.pass(10 * time.Minute)
+	b.get("/")
+	c.clock.pass(6 * time.Minute)
+	got := b.get(b.post("/handoff").location())
+	link := got.id("sso")
+	if got.status != 200 || link == nil {
+		t.Fatalf("sign-in page: got %d to %q: %s", got.status, got.location(), got.text())
+	}
+	if got := b.get(c.leave(b, attr(link, "href"))); got.location() != "/handoff" {
+		t.Fatalf("coming back: got %d to %q: %s", got.status, got.location(), got.text())
+	}
+	b.offer()
+}

@@ -1,0 +1,126 @@
+package page_test
+
+import (
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"certportal/web/page"
+)
+
+// handoffs are the pages between a desktop and a phone.
+func handoffs(f, out page.Frame) []sample {
+	code, err := page.NewQR("https://certs.example.com/go/7F3K9QXM")
+	if err != nil {
+		panic(err)
+	}
+	open := page.Handoff{Frame: f, State: page.HandoffOpen, Number: "47", Code: "7F3K-9QXM", QR: code,
+		Address: "certificates.of.a.company.example.com:8443/go", Expires: noon().Add(10 * time.Minute)}
+	phone := out
+	phone.InApp = "WeChat"
+	return []sample{
+		{"handoff", page.Handoff{Frame: f}},
+		{"handoff-open", open},
+		{"handoff-redeemed", page.Handoff{Frame: f, State: page.HandoffRedeemed}},
+		{"handoff-burnt", page.Handoff{Frame: f, State: page.HandoffBurnt}},
+		{"handoff-over", page.Handoff{Frame: f, State: "expired"}},
+		{"go", page.Go{Frame: out}},
+		{"go-wrong", page.Go{Frame: out, Code: "7F3K-9QX", Errors: []page.FieldError{{Field: "code", Key: page.ErrCode}}}},
+		{"goconfirm", page.GoConfirm{Frame: phone, Code: "7F3K9QXM", Masked: "L** W**", Choices: [3]int{47, 12, 83}}},
+		{"goover", page.GoOver{Frame: out}},
+		{"goover-wrong", page.GoOver{Frame: out, Wrong: true}},
+		{"golimited", page.GoLimited{Frame: f}},
+		{"golimited-device", page.GoLimited{Frame: f, DeviceID: "d1"}},
+		{"paused-codes", page.Paused{Frame: out, Until: noon().Add(15 * time.Minute), Codes: true}},
+		{"login-again", page.Login{Frame: f, Next: "/handoff", Again: true}},
+	}
+}
+
+// draw paints the path of a code at four pixels a module.
+func draw(t *testing.T, code page.QR) image.Image {
+	t.Helper()
+	const scale = 4
+	picture := image.NewGray(image.Rect(0, 0, code.Size*scale, code.Size*scale))
+	for i := range picture.Pix {
+		picture.Pix[i] = 0xff
+	}
+	for part := range strings.SplitSeq(strings.TrimSuffix(code.Path, "z"), "z") {
+		var x, y, run, back int
+		if _, err := fmt.Sscanf(part, "M%d %dh%dv1h-%d", &x, &y, &run, &back); err != nil || run != back {
+			t.Fatalf("path holds %q: %v", part, err)
+		}
+		if x < 4 || y < 4 || x+run > code.Size-4 || y >= code.Size-4 {
+			t.Fatalf("%q reaches into the quiet zone", part)
+		}
+		for px := x * scale; px < (x+run)*scale; px++ {
+			for py := y * scale; py < (y+1)*scale; py++ {
+				picture.SetGray(px, py, color.Gray{})
+			}
+		}
+	}
+	return picture
+}
+
+// TestQR has a reader of other people's making read the codes.
+func TestQR(t *testing.T) {
+	if _, err := exec.LookPath("zbarimg"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip("zbarimg is not installed: ", err)
+	}
+	for _, text := range []string{
+		"https://a.de/go/7F3K9QXM", "https://certs.example.com/go/22222222", "https://127.0.0.1:34567/go/ZZZZZZZZ",
+		"https://" + strings.Repeat("very-long-label.", 15) + "example.com:8443/go/7F3K9QXM",
+	} {
+		code, err := page.NewQR(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Join(t.TempDir(), "qr.png")
+		file, err := os.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := png.Encode(file, draw(t, code)); err != nil {
+			t.Fatal(err)
+		}
+		if err := file.Close(); err != nil {
+			t.Fatal(err)
+		}
+		read, err := exec.CommandContext(t.Context(), "zbarimg", "--quiet", "--raw", name).Output()
+		if got := strings.TrimSpace(string(read)); err != nil || got != text {
+			t.Errorf("read %q (%v), want %q", got, err, text)
+		}
+	}
+	if _, err := page.NewQR(strings.Repeat("x", 4000)); err == nil {
+		t.Error("4000 bytes fit a code")
+	}
+}
+
+// TestHandoffShowsNumberOnDesktopOnly holds the page that a link preview or a
+// victim sees apart from the one with the answer.
+func TestHandoffShowsNumberOnDesktopOnly(t *testing.T) {
+	r := renderer(t)
+	for _, s := range handoffs(frame(page.English), page.Frame{Lang: page.English}) {
+		root := parse(t, render(t, r, s.page))
+		if shown := byID(root, "handoff-number") != nil; shown != (s.name == "handoff-open") {
+			t.Errorf("%s: the number is shown: %v", s.name, shown)
+		}
+	}
+}
+
+func BenchmarkQR(b *testing.B) {
+	for b.Loop() {
+		if _, err := page.NewQR("https://certs.example.com/go/7F3K9QXM"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package web
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"certportal/deliver"
+	"certportal/enroll"
+	"certportal/web/page"
+)
+
+// profileExt is the ending of the file that holds an Apple profile.
+const profileExt = "mobileconfig"
+
+// Apple is what the profiles for iPhone, iPad and Mac say. Every field is
+// optional.
+type Apple struct {
+	// Identifier is the reverse DNS form that the identifiers of all profiles begin
+	// with. A device takes a profile with another one for another profile and sets
+	// up a second mailbox, so it must never change. The default is the host of the
+	// public address, reversed.
+	Identifier string
+
+	// Organization stands on the screen that asks whether to install. The default
+	// is Config.Org.
+	Organization string
+
+	// RemoveAtEnd makes devices remove a profile, mailbox included, when its
+	// certificate ends.
+	RemoveAtEnd bool
+}
+
+// profiles makes Apple profiles.
+type profiles struct {
+	signer    func() ([]*x509.Certificate, crypto.Signer)
+	apple     Apple
+	all       []Anchor            // to see who signed
+	roots     []*x509.Certificate // to be trusted by phones
+	strangers []*x509.Certificate // the same for Macs
+}
+
+// newProfiles refuses an identifier that is none; nil without a signer.
+//
+// A Mac trusts the roots of a profile for everything. The portal's own root
+// signs people, whom a Mac need not know, so only phones get it: they ask their
+// owner once more before they trust a root for servers.
+func newProfiles(c Config, set anchors) (*profiles, error) {
+	if c.ProfileSigner == nil {
+		return nil, nil
+	}
+	p := &profiles{signer: c.ProfileSigner, apple: c.Apple, all: set.all}
+	if p.apple.Identifier == "" {
+		p.apple.Identifier = deliver.ReverseHost(c.PublicURL.Hostname())
+	}
+	// The id of a device follows; 64 characters leave room for it.
+	id := p.apple.Identifier
+	if !deliver.ValidIdentifier(id) || !deliver.ValidIdentifier(id+"."+strings.Repeat("x", 64)) {
+		return nil, fmt.Errorf("web: identifier of profiles %.80q is not in reverse DNS form", p.apple.Identifier)
+	}
+	if p.apple.Organization == "" {
+		p.apple.Organization = c.Org
+	}
+	for _, a := range set.all {
+		if a.Own && a.Issuing {
+			continue
+		}
+		p.roots = append(p.roots, a.Cert)
+		if !a.Own {
+			p.strangers = append(p.strangers, a.Cert)
+		}
+	}
+	return p, nil
+}
+
+// unverified reports whether devices do not know who signed: an anchor of ours
+// did, or nobody.
+func (p *profiles) unverified() bool {
+	chain, _ := p.signer()
+	return slices.ContainsFunc(chain, func(c *x509.Certificate) bool {
+		return bytes.Equal(c.RawIssuer, c.RawSubject) || slices.ContainsFunc(p.all, func(a Anchor) bool {
+			return bytes.Equal(c.RawIssuer, a.Cert.RawSubject)
+		})
+	})
+}
+
+// targetOf is the kind of device that a profile is for; false for platforms
+// without profiles.
+func targetOf(p enroll.Platform) (deliver.Target, bool) {
+	switch p {
+	case enroll.IOS:
+		return deliver.TargetPhone, true
+	case enroll.MacOS:
+		return deliver.TargetMac, true
+	}
+	return 0, false
+}
+
+// profileQuery names all that a profile depends on beside its pickup, so that
+// whoever fetches the address gets the same bytes, in whatever language a
+// download manager asks.
+func profileQuery(platform, lang string) string {
+	return url.Values{"p": {platform}, "text": {lang}}.Encode()
+}
+
+// makeProfile makes and signs the profile now, from the sealed key. The answer
+// for a phone is to be shown, not saved. Signed is at the time the pickup was
+// made: a retry and a range are of the same file, to the byte.
+func (s *Server) makeProfile(r *http.Request, file enroll.File) (data []byte, shown bool, err error) {
+	target, ok := targetOf(file.Device.Platform)
+	if asked := r.URL.Query()["p"]; len(asked) > 0 {
+		target, ok = targetOf(enroll.Platform(asked[0]))
+	} else if !ok {
+		target, ok = deliver.TargetPhone, true
+	}
+	lang := r.URL.Query().Get("text")
+	if !ok || lang != "" && !slices.Contains(page.Languages(), lang) {
+		return nil, false, fmt.Errorf("%w: no profile of that kind", errForm)
+	}
+	content, err := s.profileOf(file, target, lang)
+	if err != nil {
+		return nil, false, err
+	}
+	list, err := content.XML()
+	if err != nil {
+		return nil, false, err
+	}
+	chain, key := s.profiles.signer()
+	at := file.Expires.Add(-enroll.PickupLife)
+	data, err = deliver.Sign(list, deliver.Signer{Chain: chain, Key: key}, at)
+	return data, target == deliver.TargetPhone, err
+}
+
+// profileOf gathers what goes into a profile.
+func (s *Server) profileOf(file enroll.File, target deliver.Target, lang string) (deliver.Profile, error) {
+	identity, err := bundleOf(file, deliver.FormatLegacy)
+	if err != nil {
+		return deliver.Profile{}, err
+	}
+	p := deliver.Profile{
+		Target: target, Identifier: s.profiles.apple.Identifier + "." + string(file.Device.ID),
+		Organization: s.profiles.apple.Organization, RemoveAtEnd: s.profiles.apple.RemoveAtEnd,
+		Anchors: s.profiles.roots, Issuing: file.Chain, Identity: identity,
+	}
+	if target == deliver.TargetMac {
+		p.Anchors = s.profiles.strangers
+	} else if s.exchange != nil {
+		mailbox, err := s.exchange.mailbox(file.Device.Certificate)
+		if err != nil {
+			return deliver.Profile{}, err
+		}
+		p.Exchange = &deliver.Exchange{
+			Host: mailbox.Host, UserName: mailbox.User, EmailAddress: mailbox.Address, SyncDays: s.exchange.SyncDays,
+			SMIMESign: s.exchange.SMIMESign, SMIMEEncrypt: s.exchange.SMIMEEncrypt,
+		}
+	}
+	texts, err := s.renderer.ProfileTexts(lang, file.Device.Name, p.Exchange != nil, len(p.Anchors))
+	if err != nil {
+		return deliver.Profile{}, err
+	}
+	p.Name, p.Description, p.Consent, p.IdentityName = texts.Name, texts.Description, texts.Consent, texts.Identity
+	return p, nil
+}
