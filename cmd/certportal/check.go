@@ -25,6 +25,7 @@ func (s *Settings) check() error {
 		s.checkKinds(),
 		s.checkCertificates(),
 		s.checkPeople(),
+		s.checkDevices(),
 		s.checkPages(),
 		s.checkLog(),
 	)
@@ -175,6 +176,7 @@ func (s *Settings) checkLog() error {
 func (s *Settings) checkFiles() error {
 	var errs []error
 	for key, file := range map[string]string{
+		"apple.signer_certificate": s.Apple.SignerCertificate, "apple.signer_key": s.Apple.SignerKey,
 		"tls.certificate": s.TLS.Certificate, "tls.key": s.TLS.Key, "pages.logo": s.Pages.Logo, "database_file": s.DatabaseFile,
 	} {
 		if file == "" {

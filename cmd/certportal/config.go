@@ -51,7 +51,7 @@ func (configExample) Run(i *invocation) error {
 // settingsSource is the source in which every setting is documented where it is
 // declared. The example is made from it, so that the two cannot differ.
 //
-//go:embed settings.go settings_people.go
+//go:embed settings.go settings_people.go settings_devices.go
 var settingsSource embed.FS
 
 // exampleSettings renders all settings as YAML: each with the comment of its
@@ -74,7 +74,7 @@ func exampleSettings() (string, error) {
 // settingDocs reads the comments of all fields, under "Type.Field".
 func settingDocs() (map[string]string, error) {
 	docs := map[string]string{}
-	for _, name := range []string{"settings.go", "settings_people.go"} {
+	for _, name := range []string{"settings.go", "settings_people.go", "settings_devices.go"} {
 		text, err := settingsSource.ReadFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("reading own settings: %w", err)

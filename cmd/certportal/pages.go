@@ -25,6 +25,11 @@ func (p *portal) openPages(context.Context, *terminal) error {
 	if err != nil {
 		return err
 	}
+	signer, err := p.profileSigner()
+	if err != nil {
+		return err
+	}
+	apple := p.settings.Apple
 	p.web, err = web.New(web.Config{
 		Registrar: p.registrar, SignIn: p.signIn, Sessions: p.db, Lists: p.lists, Renderer: p.renderer,
 		Anchors: append([]web.Anchor{
@@ -33,7 +38,9 @@ func (p *portal) openPages(context.Context, *terminal) error {
 		}, further...),
 		Org: p.settings.Organization, PublicURL: p.public.https,
 		UsernameExample: "anna.schmidt", TrustedProxies: p.settings.proxies(),
-		SSO: sso, Log: p.log, Now: p.now,
+		ProfileSigner: signer, Exchange: p.settings.exchange(),
+		Apple: web.Apple{Identifier: apple.Identifier, Organization: apple.Organization, RemoveAtEnd: apple.RemoveAtEnd},
+		SSO:   sso, Log: p.log, Now: p.now,
 	})
 	return err
 }

@@ -6,6 +6,7 @@ import (
 
 	"certportal/ca"
 	"certportal/enroll"
+	"certportal/web"
 )
 
 // Settings is the whole configuration: one YAML file, every key also by an
@@ -49,6 +50,8 @@ type Settings struct {
 	Directory    DirectorySettings   `yaml:"directory" envPrefix:"DIRECTORY_"`
 	SignIn       SignInSettings      `yaml:"sign_in" envPrefix:"SIGN_IN_"`
 	OpenID       OpenIDSettings      `yaml:"openid" envPrefix:"OPENID_"`
+	Exchange     ExchangeSettings    `yaml:"exchange" envPrefix:"EXCHANGE_"`
+	Apple        AppleSettings       `yaml:"apple" envPrefix:"APPLE_"`
 	Helpdesk     HelpdeskSettings    `yaml:"helpdesk" envPrefix:"HELPDESK_"`
 	Pages        PageSettings        `yaml:"pages" envPrefix:"PAGES_"`
 
@@ -162,6 +165,7 @@ func defaults() Settings {
 		},
 		Directory: defaultDirectory(), SignIn: defaultSignIn(),
 		OpenID:   OpenIDSettings{Name: "single sign-on", UPNClaim: "upn"},
+		Exchange: ExchangeSettings{UserName: string(web.UserNameUPN), SyncDays: 7},
 		LogLevel: "info", LogFormat: "text",
 	}
 }

@@ -39,7 +39,6 @@ func TestJourney(t *testing.T) {
 	}{
 		{"Android without JavaScript", androidUA, false},
 		{"Android with JavaScript", androidUA, true},
-		{"iPhone without JavaScript", iphoneUA, false},
 		{"Windows with JavaScript", windowsUA, true},
 	}
 	for _, tt := range tests {

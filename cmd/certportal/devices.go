@@ -1,0 +1,89 @@
+package main
+
+import (
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"regexp"
+
+	"certportal/deliver"
+	"certportal/web"
+)
+
+// checkDevices finds mistakes in what goes onto devices.
+func (s *Settings) checkDevices() error {
+	e, a := s.Exchange, s.Apple
+	var errs []error
+	if e.Host != "" && !deliver.ValidExchangeHost(e.Host) {
+		errs = append(errs, mistake("exchange.host", e.Host, "write a host name such as mail.corp.example, without https://"))
+	}
+	if e.UserName != string(web.UserNameUPN) && e.UserName != string(web.UserNameMail) {
+		errs = append(errs, mistake("exchange.user_name", e.UserName, "choose upn or mail"))
+	}
+	if !deliver.ValidSyncDays(e.syncDays()) {
+		errs = append(errs, mistake("exchange.sync_days", e.SyncDays, "choose 1, 3, 7, 14, 31 or 0 for all"))
+	}
+	if e.Host == "" && (e.SMIMESign || e.SMIMEEncrypt) {
+		errs = append(errs, errors.New("exchange.host: name it too, else smime_sign and smime_encrypt do nothing"))
+	}
+	if a.Identifier != "" && !regexp.MustCompile(`^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`).MatchString(a.Identifier) {
+		errs = append(errs, mistake("apple.identifier", a.Identifier, "write it in reverse DNS form, such as example.corp.certificates"))
+	}
+	if (a.SignerCertificate == "") != (a.SignerKey == "") {
+		errs = append(errs, errors.New("apple: signer_certificate and signer_key go together: give both or none"))
+	}
+	return errors.Join(errs...)
+}
+
+// syncDays speaks the language of package deliver, in which 0 is the default.
+func (e ExchangeSettings) syncDays() deliver.SyncDays {
+	if e.SyncDays == 0 {
+		return deliver.SyncAll
+	}
+	return deliver.SyncDays(e.SyncDays)
+}
+
+// exchange is the server of the settings, or nil without one.
+func (s *Settings) exchange() *web.Exchange {
+	e := s.Exchange
+	if e.Host == "" {
+		return nil
+	}
+	return &web.Exchange{
+		Host: e.Host, UserName: web.UserNameForm(e.UserName), SyncDays: e.syncDays(),
+		SMIMESign: e.SMIMESign, SMIMEEncrypt: e.SMIMEEncrypt,
+	}
+}
+
+// profileSigner gives what signs Apple profiles: the certificate of the settings,
+// or the portal's own TLS certificate as it is at that moment.
+func (p *portal) profileSigner() (func() ([]*x509.Certificate, crypto.Signer), error) {
+	current := func() *tls.Certificate { return p.tls.current.Load() }
+	if a := p.settings.Apple; a.SignerCertificate != "" {
+		pair, err := tls.LoadX509KeyPair(a.SignerCertificate, a.SignerKey)
+		if err != nil {
+			return nil, fmt.Errorf("apple.signer_certificate: %w", err)
+		}
+		current = func() *tls.Certificate { return &pair }
+	}
+	return func() ([]*x509.Certificate, crypto.Signer) { return chainAndKey(current()) }, nil
+}
+
+// chainAndKey takes a TLS certificate apart; nothing for one that does not parse.
+func chainAndKey(pair *tls.Certificate) ([]*x509.Certificate, crypto.Signer) {
+	var chain []*x509.Certificate
+	for _, der := range pair.Certificate {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, nil
+		}
+		chain = append(chain, cert)
+	}
+	key, ok := pair.PrivateKey.(crypto.Signer)
+	if !ok {
+		return nil, nil
+	}
+	return chain, key
+}
