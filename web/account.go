@@ -141,6 +141,11 @@ func (s *Server) by(r *http.Request) enroll.By {
 	}
 }
 
+// StrangerOf says where a request of a machine came from: nobody is signed in.
+func StrangerOf(r *http.Request) enroll.By {
+	return enroll.By{Address: clientAddress(r), Request: visitOf(r).ref}
+}
+
 // clientAddress is the address the request came from, proxies that the
 // configuration trusts taken off.
 func clientAddress(r *http.Request) string { return middleware.GetClientIP(r.Context()) }

@@ -91,6 +91,10 @@ func (s *Server) newPlainHandler(proxies []netip.Prefix) http.Handler {
 // routeFiles adds what both sides serve. The style sheet is there on plain http
 // too: a phone that does not trust the portal yet must read /ca as it was meant.
 func (s *Server) routeFiles(r chi.Router) {
+	services := s.limitPerAddress(s.limits.Services)
+	for path, service := range s.services {
+		r.With(services).Handle(path, service)
+	}
 	r.Get("/ca/chain.pem", s.handle(s.serveChainPEM))
 	r.Get("/ca/chain.p7b", s.handle(s.serveChainPKCS7))
 	r.Get("/ca/{anchor}.cer", s.handle(s.serveAnchorDER))

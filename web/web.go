@@ -45,6 +45,7 @@ type Limits struct {
 	Body          int64         // bytes of a request body; default 64 KiB
 	SignIns       int           // POST /login per minute and address; default 240, an office shares one address; the same for each step of SSO
 	Requests      int           // pages per minute and address; default 6000
+	Services      int           // requests of machines per minute and address; default 600
 	Downloads     int           // requests for files per minute and address; default 600, each makes the file anew
 	Idle          time.Duration // a session ends after this time without use; default 15 minutes
 	Lifetime      time.Duration // a session ends after this time in any case; default 8 hours
@@ -82,6 +83,10 @@ type Config struct {
 	Apple    Apple     // optional
 	Exchange *Exchange // optional; without it the pages promise no mailbox
 
+	// Services answer machines under their path, such as "/scep", on both sides, with
+	// the limits, log and body bound of the pages. Optional.
+	Services map[string]http.Handler
+
 	// UsernameExample shows on the sign-in page how names look. Optional.
 	UsernameExample string
 
@@ -109,6 +114,7 @@ type Server struct {
 	sso       *SSO      // nil without
 	profiles  *profiles // nil without
 	exchange  *Exchange // nil without
+	services  map[string]http.Handler
 	example   string
 	limits    Limits
 	log       *slog.Logger
@@ -152,7 +158,7 @@ func New(c Config) (*Server, error) {
 		sessions: &sessionStore{records: c.Sessions, now: c.Now, idle: limits.Idle},
 		gzip:     &compressor{}, anchors: anchors,
 		org: c.Org, public: c.PublicURL, sso: c.SSO, example: c.UsernameExample,
-		profiles: profiles, exchange: c.Exchange,
+		profiles: profiles, exchange: c.Exchange, services: c.Services,
 		limits: limits, log: c.Log, now: c.Now,
 	}
 	s.lists = &listCache{lists: c.Lists, gzip: s.gzip}
@@ -182,6 +188,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Requests == 0 {
 		l.Requests = 6000
+	}
+	if l.Services == 0 {
+		l.Services = 600
 	}
 	if l.Downloads == 0 {
 		l.Downloads = 600

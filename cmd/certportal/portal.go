@@ -14,6 +14,7 @@ import (
 	"certportal/drift"
 	"certportal/enroll"
 	"certportal/revocation"
+	"certportal/scep"
 	"certportal/store"
 	"certportal/web"
 	"certportal/web/page"
@@ -32,6 +33,7 @@ type portal struct {
 	builtin   *directory.Builtin // nil with another directory
 	ldap      *directory.LDAP    // nil with the built-in one
 	watch     *drift.Watch
+	scep      *scep.Server // nil when off
 	registrar *enroll.Registrar
 	signIn    *enroll.SignIn
 	keys      *enroll.KeyPool
@@ -80,7 +82,7 @@ func (s *Settings) openStore(ctx context.Context, log *slog.Logger) (*store.DB, 
 func newPortal(ctx context.Context, s *Settings, term *terminal, log *slog.Logger) (*portal, error) {
 	p := &portal{settings: s, log: log, now: time.Now}
 	for _, step := range []func(context.Context, *terminal) error{
-		p.openFolder, p.openRecords, p.listen, p.openCA, p.openPeople, p.openTLS, p.openRegistrar, p.openPages, p.clearUp,
+		p.openFolder, p.openRecords, p.listen, p.openCA, p.openPeople, p.openTLS, p.openRegistrar, p.openSCEP, p.openPages, p.clearUp,
 	} {
 		if err := step(ctx, term); err != nil {
 			return p, err
@@ -173,7 +175,7 @@ func (p *portal) openRegistrar(context.Context, *terminal) error {
 	p.keys = enroll.NewKeyPool(c.Key, size, p.log)
 	p.registrar, err = enroll.New(enroll.Config{
 		Directory: p.people, Issuer: p.authority.issuer(), Profile: profile, Keys: p.keys,
-		Records: p.db, Inventory: p.db, Pickups: p.db, Quota: c.Devices,
+		Records: p.db, Inventory: p.db, Pickups: p.db, Challenges: p.db, Quota: c.Devices,
 		EnrollProtected: p.settings.Directory.InsecureEnrollProtected, EnrollGroup: p.settings.Directory.Groups.EnrollName,
 		Chain: p.authority.chain(), Revoked: p.lists.Nudge, Now: p.now, Log: p.log,
 	})

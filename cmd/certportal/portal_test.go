@@ -47,6 +47,12 @@ func serving(t *testing.T, data string) *portal {
 	if err != nil {
 		t.Fatal(err)
 	}
+	serveUntilEnd(t, p)
+	return p
+}
+
+func serveUntilEnd(t *testing.T, p *portal) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- p.serve(ctx) }()
@@ -56,7 +62,6 @@ func serving(t *testing.T, data string) *portal {
 			t.Errorf("serve: %v", err)
 		}
 	})
-	return p
 }
 
 func (p *portal) client() *http.Client {

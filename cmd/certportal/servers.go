@@ -67,6 +67,13 @@ func (p *portal) runClocks(ctx context.Context) *sync.WaitGroup {
 	clocks.Go(func() { p.keys.Run(ctx) })
 	clocks.Go(func() { p.lists.Run(ctx) })
 	clocks.Go(func() { p.watch.Run(ctx) })
+	if p.scep != nil {
+		every(ctx, &clocks, time.Hour, func() {
+			if err := p.scep.Refresh(ctx); err != nil && ctx.Err() == nil {
+				p.log.Error("refreshing the SCEP agent", "err", err)
+			}
+		})
+	}
 	if p.ldap != nil {
 		clocks.Go(func() { p.checkAtStart(ctx) })
 		clocks.Go(func() { p.followLock(ctx) })
@@ -76,7 +83,7 @@ func (p *portal) runClocks(ctx context.Context) *sync.WaitGroup {
 			p.log.Error("sweeping", "err", err)
 		}
 		for what, prune := range map[string]func(context.Context, time.Time) (int, error){
-			"sessions": p.db.PruneSessions, "tries": p.db.PruneAttempts,
+			"sessions": p.db.PruneSessions, "tries": p.db.PruneAttempts, "challenges": p.db.PruneChallenges,
 		} {
 			if _, err := prune(ctx, p.now()); err != nil && ctx.Err() == nil {
 				p.log.Error("pruning", "what", what, "err", err)

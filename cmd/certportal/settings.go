@@ -52,6 +52,7 @@ type Settings struct {
 	OpenID       OpenIDSettings      `yaml:"openid" envPrefix:"OPENID_"`
 	Exchange     ExchangeSettings    `yaml:"exchange" envPrefix:"EXCHANGE_"`
 	Apple        AppleSettings       `yaml:"apple" envPrefix:"APPLE_"`
+	SCEP         SCEPSettings        `yaml:"scep" envPrefix:"SCEP_"`
 	Helpdesk     HelpdeskSettings    `yaml:"helpdesk" envPrefix:"HELPDESK_"`
 	Pages        PageSettings        `yaml:"pages" envPrefix:"PAGES_"`
 

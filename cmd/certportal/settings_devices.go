@@ -22,6 +22,14 @@ type ExchangeSettings struct {
 	SMIMEEncrypt bool `yaml:"smime_encrypt" env:"SMIME_ENCRYPT"`
 }
 
+// SCEPSettings let phones make their own key.
+type SCEPSettings struct {
+	// Offer it: iPhones and iPads then get a profile without a key in it, make the
+	// key themselves and fetch the certificate over the plain-http address, which
+	// they must reach. No real iPhone was tried yet.
+	Enabled bool `yaml:"enabled" env:"ENABLED"`
+}
+
 // AppleSettings say what stands in the profiles for iPhone, iPad and Mac.
 type AppleSettings struct {
 	// What the identifiers of all profiles begin with, in reverse DNS form, such as
