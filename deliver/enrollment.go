@@ -24,8 +24,10 @@ type Enrollment struct {
 	// Optional.
 	CommonName string
 
-	// CAFingerprint is the hash of the CA certificate that the device must meet.
-	// Optional.
+	// CAFingerprint is the hash of the CA certificate that the device must meet:
+	// SHA-1 or MD5, says Apple's paper on 802.1X, and without it nothing is
+	// compared. Over http it must be there: who answers in the server's place would
+	// be sent the challenge. Optional.
 	CAFingerprint []byte
 
 	// KeyBits is the length of the RSA key, 2048 or 4096; Apple's payload knows no

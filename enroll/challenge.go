@@ -99,6 +99,7 @@ const (
 	HolderUnknown    = "holder-unknown"  // the certificate that signs is not byte for byte a stored one
 	HolderEnded      = "holder-ended"    // it is revoked or has run out
 	HolderRenewed    = "holder-renewed"  // it was renewed before
+	HolderEarly      = "holder-early"    // the one that it renewed works still
 	DeviceGone       = "device-removed"
 )
 

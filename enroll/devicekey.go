@@ -87,7 +87,9 @@ func (r *Registrar) redeem(ctx context.Context, by By, stored StoredChallenge, k
 // Renew issues the next certificate of a device to whoever proved to hold the
 // key of a certificate, which must be the stored one byte for byte, in force,
 // and not renewed before. The old one works until its end: the answer with the
-// new one may be lost on its way. Errors are those of Redeem.
+// new one may be lost on its way. The new one renews when the old one has ended, so
+// that whoever has the key of a device gets no more than two that work. Errors are
+// those of Redeem.
 func (r *Registrar) Renew(ctx context.Context, by By, holder *x509.Certificate, key crypto.PublicKey) (*x509.Certificate, error) {
 	ctx, cancel := context.WithTimeout(ctx, issueTimeout)
 	defer cancel()
@@ -148,7 +150,9 @@ func (r *Registrar) renew(ctx context.Context, by By, device Device, key crypto.
 	if err != nil {
 		return nil, err
 	}
-	return r.issueFor(ctx, keyOrder{by: by, person: person, device: device, key: key, once: once})
+	return r.issueFor(ctx, keyOrder{
+		by: by, person: person, device: device, key: key, once: once, renews: device.Certificate.Serial,
+	})
 }
 
 // noteDenial records a no to a device. It stands even when it cannot be

@@ -118,14 +118,16 @@ func (g *Gone) Error() string {
 }
 
 // outage wraps an error of a part, but lets through what is an answer and not a
-// fault: refusals, the sentinels and an outage that already names its part.
+// fault: refusals, denials, the sentinels and an outage that already names its
+// part.
 func outage(part Part, doing string, err error) error {
 	var refusal *Refusal
+	var denial *Denial
 	var known *Outage
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &refusal), errors.As(err, &known),
+	case errors.As(err, &refusal), errors.As(err, &denial), errors.As(err, &known),
 		errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict), errors.Is(err, ErrCredentials):
 		return fmt.Errorf("%s: %w", doing, err)
 	}

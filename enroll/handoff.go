@@ -20,7 +20,7 @@ const (
 
 // HandoffTries is how many codes that open nothing may come from one network in
 // the window of sign-in tries, before a pause of the same length.
-const HandoffTries = 20
+const HandoffTries = 100
 
 // ErrWrongNumber says that somebody with the code chose another number than the
 // desktop shows. The code is used up.

@@ -22,6 +22,7 @@ type keyOrder struct {
 	key       crypto.PublicKey
 	challenge [sha256.Size]byte // zero without
 	once      string            // what may lead to one certificate only
+	renews    ca.Serial         // zero without
 	supersede bool
 }
 
@@ -96,7 +97,7 @@ func (r *Registrar) issueFor(ctx context.Context, o keyOrder) (*x509.Certificate
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), issueTimeout)
 	defer cancel()
 	reservation := r.reservation(Request{By: o.by, Idempotent: o.once}, o.person, o.device, prepared)
-	reservation.NewDevice, reservation.Challenge = o.fresh, o.challenge
+	reservation.NewDevice, reservation.Challenge, reservation.Renews = o.fresh, o.challenge, o.renews
 	reservation.Entry = o.entry(reservation.Entry)
 	err = r.c.Records.Reserve(ctx, reservation)
 	if errors.Is(err, ErrConflict) {

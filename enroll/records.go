@@ -42,6 +42,10 @@ type Reservation struct {
 	// Challenge is the hash of the one that is used up by this reservation, in
 	// the same transaction. Zero without.
 	Challenge [sha256.Size]byte
+
+	// Renews is the certificate whose holder asks for the next one. It must be in
+	// force in the same transaction, and the only one of its device. Zero without.
+	Renews ca.Serial
 }
 
 // Completion turns a reservation into an issued certificate.
@@ -87,8 +91,9 @@ type Enrolment struct {
 // entry included.
 type Records interface {
 	// Reserve records an intent. It returns a *Refusal with QuotaReached or
-	// NameTaken, decided inside the transaction, and ErrConflict when form, key or
-	// challenge was used before or the device was removed.
+	// NameTaken or a *Denial with HolderEnded or HolderEarly, decided inside the
+	// transaction, and ErrConflict when form, key or challenge was used before or
+	// the device was removed.
 	Reserve(context.Context, Reservation) error
 
 	// Complete stores the signed certificate and its pickup. It returns

@@ -5,11 +5,14 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"io"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	wire "github.com/smallstep/scep"
@@ -62,6 +65,17 @@ func TestPanicEndsOneRequest(t *testing.T) {
 	}
 	if got := answerOf(s, h.message(p, wire.PKCSReq, request).Raw); got != http.StatusOK || h.serials() != 1 {
 		t.Errorf("status %d and %d serials afterwards", got, h.serials())
+	}
+}
+
+// Half a message is no success.
+func TestBrokenBody(t *testing.T) {
+	h := newHouse(t)
+	w := httptest.NewRecorder()
+	body := io.MultiReader(strings.NewReader("half"), iotest.ErrReader(io.ErrUnexpectedEOF))
+	h.server.ServeHTTP(w, httptest.NewRequest(http.MethodPost, scep.Path+"?operation=PKIOperation", body))
+	if w.Code != http.StatusBadRequest {
+		t.Errorf("status %d, want %d", w.Code, http.StatusBadRequest)
 	}
 }
 

@@ -111,6 +111,8 @@ func (s *Server) serveMessage(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, http.StatusRequestEntityTooLarge)
 		return
 	case err != nil:
+		// Without a status it would be a 200 to whoever is still there.
+		s.refuse(w, http.StatusBadRequest)
 		return
 	}
 	// The body first: who sends it slowly must not take anybody's place.

@@ -17,7 +17,8 @@ const issuing = "issuing"
 
 // Reserve records the intent to sign a certificate. Quota and name are decided
 // under the person's lock, so parallel requests cannot both take the last place.
-// A *enroll.Refusal says why not. enroll.ErrConflict says that the form was sent
+// A *enroll.Refusal says why not, and a *enroll.Denial that what is to be renewed
+// is not in force or not alone on its device. enroll.ErrConflict says that the form was sent
 // before (Attempted finds its outcome), that the serial or the key has a
 // certificate, that the challenge was used or ran out, or that the device was
 // removed; enroll.ErrNotFound that the device is not this person's.
@@ -59,6 +60,9 @@ func (t *tx) reserveDevice(ctx context.Context, r enroll.Reservation) error {
 		device = known
 	}
 	if err := t.checkPlace(ctx, r, device); err != nil {
+		return err
+	}
+	if err := t.checkRenewal(ctx, r); err != nil {
 		return err
 	}
 	if !r.NewDevice {

@@ -117,12 +117,49 @@ func (t *tx) useChallenge(ctx context.Context, r enroll.Reservation) error {
 	return nil
 }
 
+// checkRenewal looks at the holder of a renewal once more, under the lock of the
+// person: a revocation between the first look and this one must count. One renewal
+// of another would pile up certificates faster than anybody can revoke them.
+func (t *tx) checkRenewal(ctx context.Context, r enroll.Reservation) error {
+	if r.Renews == (ca.Serial{}) {
+		return nil
+	}
+	held, more := false, false
+	err := t.all(ctx, `SELECT serial, status, not_after FROM certificates
+		WHERE device_id = $1 AND status IN ('pending', 'issued')`, []any{string(r.Device.ID)},
+		func(rows *sql.Rows) error {
+			var serial, status string
+			var end sql.NullInt64
+			err := rows.Scan(&serial, &status, &end)
+			works := status == string(enroll.Pending) || timeOf(end).After(r.Requested)
+			switch {
+			case !works:
+			case serial != r.Renews.String():
+				more = true
+			case status == string(enroll.Issued):
+				held = true
+			}
+			return err
+		})
+	switch {
+	case err != nil:
+		return fmt.Errorf("looking at the holder of a renewal: %w", err)
+	case !held:
+		return &enroll.Denial{Why: enroll.HolderEnded}
+	case more:
+		return &enroll.Denial{Why: enroll.HolderEarly}
+	}
+	return nil
+}
+
 // Held finds the device that a certificate belongs to, with that certificate in
-// it, whatever its status.
+// it, whatever its status. It knows only certificates whose key the device made:
+// the holder of a file and its password must not make themselves a key that lasts.
 func (db *DB) Held(ctx context.Context, serial ca.Serial) (enroll.Device, error) {
 	device, err := scanDevice(func(into ...any) error {
 		return db.one(ctx, `SELECT `+deviceColumns+`, `+certificateColumns+`
-			FROM certificates c JOIN devices d ON d.id = c.device_id WHERE c.serial = $1`, []any{serial.String()}, into...)
+			FROM certificates c JOIN devices d ON d.id = c.device_id WHERE c.serial = $1
+			AND NOT EXISTS (SELECT 1 FROM pickups p WHERE p.serial = c.serial)`, []any{serial.String()}, into...)
 	})
 	if err != nil {
 		return enroll.Device{}, fmt.Errorf("finding holder of %s: %w", serial, err)

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"crypto/sha256"
+	"errors"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -90,6 +91,11 @@ func TestChallenge(t *testing.T) {
 		sameBytes(t, "held certificate", held.Certificate.DER, e.completion.Certificate.Raw)
 		_, err = db.Held(ctx, request(t, anna, "x").serial())
 		wantError(t, "unknown serial", err, enroll.ErrNotFound)
+		// Whoever stole a file and its password renews nothing with it.
+		file := request(t, anna, "Android")
+		issue(t, db, file)
+		_, err = db.Held(ctx, file.serial())
+		wantError(t, "key made by the portal", err, enroll.ErrNotFound)
 	})
 }
 
@@ -140,6 +146,42 @@ func TestChallengeIsRefused(t *testing.T) {
 		}
 		wantError(t, "replaced", db.Reserve(ctx, e.with(c).reservation), enroll.ErrConflict)
 		reserve(t, db, e.with(next))
+	})
+}
+
+// The registrar looked at the holder before; what happened since decides.
+func TestA15_RenewalOfWhatEndedMeanwhile(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		ctx := t.Context()
+		first := issue(t, db, request(t, anna, "iPhone"))
+		renewal := func(of enrolment) enrolment {
+			e := of.again(t)
+			e.reservation.Renews = of.serial()
+			e.completion.Pickup, e.completion.Delivered, e.completion.Supersede = nil, true, false
+			return e
+		}
+		denied := func(doing string, of enrolment, at time.Time, why string) {
+			t.Helper()
+			e := renewal(of)
+			e.reservation.Requested = at
+			var denial *enroll.Denial
+			if err := db.Reserve(ctx, e.reservation); !errors.As(err, &denial) || denial.Why != why {
+				t.Errorf("%s: got %v, want %s", doing, err, why)
+			}
+		}
+		soon, later := noon.Add(time.Hour), first.reservation.NotAfter.Add(-time.Hour)
+		second := renewal(first)
+		second.reservation.NotAfter = first.reservation.NotAfter.Add(24 * time.Hour)
+		issue(t, db, second)
+		denied("the one it renewed works", second, later, enroll.HolderEarly)
+		denied("renewed before, another form", first, later, enroll.HolderEarly)
+		third := renewal(second)
+		third.reservation.Requested = first.reservation.NotAfter.Add(time.Hour)
+		reserve(t, db, third)
+		revoke(t, db, enroll.Abandoned, soon, third.serial())
+		// A new file of the person ends all that the device had.
+		issue(t, db, second.again(t))
+		denied("replaced", second, soon, enroll.HolderEnded)
 	})
 }
 

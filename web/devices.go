@@ -54,6 +54,14 @@ func (s *Server) showDevice(w http.ResponseWriter, r *http.Request) error {
 		Frame: s.frame(r), Device: s.card(d), Created: d.Created, Delivered: d.Certificate.Delivered,
 		Token: newFormToken(), Removed: !d.Removed.IsZero(),
 	}
+	challenge, open, err := s.waiting(r, d)
+	if err != nil {
+		return err
+	}
+	if open {
+		p.PickupEnd = challenge.Expires
+		return s.show(w, r, http.StatusOK, p)
+	}
 	pickup, state, err := s.openPickup(r, d)
 	if err != nil {
 		return err
@@ -124,6 +132,7 @@ type pickupState int
 const (
 	pickupOver      pickupState = iota // there is none, or its time is over
 	pickupElsewhere                    // another session asked for it, and may be using it
+	pickupArrived                      // the device fetched the certificate for a key of its own
 	pickupOpen
 )
 
@@ -142,6 +151,8 @@ func (s *Server) openPickup(r *http.Request, d enroll.Device) (enroll.Pickup, pi
 		return enroll.Pickup{}, pickupOver, nil
 	case !errors.Is(err, enroll.ErrNotFound):
 		return enroll.Pickup{}, pickupOver, err
+	case s.makesKey(d.Platform) && !c.Delivered.IsZero():
+		return enroll.Pickup{}, pickupArrived, nil
 	case s.now().Before(c.Requested.Add(enroll.PasswordLife)):
 		return enroll.Pickup{}, pickupElsewhere, nil
 	}
@@ -166,6 +177,8 @@ func (s *Server) card(d enroll.Device) page.DeviceCard {
 func (s *Server) status(d enroll.Device) string {
 	left := d.Certificate.NotAfter.Sub(s.now())
 	switch {
+	case d.Certificate.Status == "": // the device has not asked for it yet
+		return page.StatusNotInstalled
 	case d.Certificate.Status == enroll.Pending:
 		return page.StatusMaking
 	case d.Certificate.Status != enroll.Issued:

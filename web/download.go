@@ -34,11 +34,14 @@ type delivery struct {
 	by    enroll.By
 	token enroll.Token
 	file  enroll.File
+	name  string // of the device
 	kind  string // media type
 	shown bool   // handed to the system by the browser, not saved
 	ext   string // of the file's name
 	data  []byte
 	etag  string // with its quotes
+
+	challenge *enroll.Challenge // the file holds it and no key; nil for a pickup
 }
 
 // openDelivery opens the file of the address and makes it.
@@ -51,16 +54,9 @@ func (s *Server) openDelivery(r *http.Request) (delivery, error) {
 	if d.ext != "p12" && (d.ext != profileExt || s.profiles == nil) {
 		return d, enroll.ErrNotFound
 	}
-	var err error
-	if d.file, err = s.registrar.OpenFile(r.Context(), d.token); err != nil {
-		return d, err
-	}
-	d.kind = deliver.TypePKCS12
-	if d.ext == profileExt {
-		d.kind = deliver.TypeProfile
-		d.data, d.shown, err = s.makeProfile(r, d.file)
-	} else {
-		d.data, err = makeFile(r, d.file)
+	err := s.openPickupFile(r, &d)
+	if errors.Is(err, enroll.ErrNotFound) {
+		err = s.openChallenge(r, &d)
 	}
 	if err != nil {
 		return d, err
@@ -68,6 +64,22 @@ func (s *Server) openDelivery(r *http.Request) (delivery, error) {
 	sum := sha256.Sum256(d.data)
 	d.etag = `"` + hex.EncodeToString(sum[:16]) + `"`
 	return d, nil
+}
+
+// openPickupFile opens a pickup and makes its file.
+func (s *Server) openPickupFile(r *http.Request, d *delivery) error {
+	var err error
+	if d.file, err = s.registrar.OpenFile(r.Context(), d.token); err != nil {
+		return err
+	}
+	d.kind, d.name = deliver.TypePKCS12, d.file.Device.Name
+	if d.ext == profileExt {
+		d.kind = deliver.TypeProfile
+		d.data, d.shown, err = s.makeProfile(r, d.file)
+	} else {
+		d.data, err = makeFile(r, d.file)
+	}
+	return err
 }
 
 // size is the length of the file in bytes.
@@ -92,13 +104,16 @@ func (s *Server) serveDownload(w http.ResponseWriter, r *http.Request) error {
 	if d.shown {
 		disposition = deliver.InlineDisposition
 	}
-	h.Set("Content-Disposition", disposition(s.org, d.file.Device.Name, d.ext))
+	h.Set("Content-Disposition", disposition(s.org, d.name, d.ext))
 	h.Set("ETag", d.etag)
 	if isBeyond(r.Header, d.size()) {
 		// Not left to ServeContent, which would take the no-store away.
 		h.Set("Content-Range", "bytes */"+strconv.Itoa(len(d.data)))
 		w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
 		return nil
+	}
+	if d.challenge != nil && r.Method != http.MethodHead {
+		return s.deliverKeyless(w, r, d)
 	}
 	if r.Method != http.MethodHead {
 		if !isPart(r.Header, d.etag, d.size()) {

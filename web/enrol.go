@@ -84,15 +84,24 @@ func (s *Server) submitNew(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	done, err := s.registrar.Enroll(r.Context(), enroll.Request{
-		By: s.by(r), Name: f["name"], Platform: enroll.Platform(f["platform"]),
+	leave, device, err := s.turnOfPhone(r)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if device != "" {
+		return redirect(w, installPath(device))
+	}
+	platform := enroll.Platform(f["platform"])
+	device, err = s.certify(r, enroll.Request{
+		By: s.by(r), Name: f["name"], Platform: platform,
 		Idempotent: s.person(r).attempt(token), PickupKey: s.pickupKey(r),
-	})
+	}, platform)
 	if err == nil {
-		err = s.rememberDevice(w, r, done.Device)
+		err = s.rememberDevice(w, r, device)
 	}
 	if err == nil {
-		return redirect(w, installPath(done.Device))
+		return redirect(w, installPath(device))
 	}
 	retry := &page.Retry{Action: "/new", Fields: []page.Hidden{
 		{Name: "name", Value: f["name"]}, {Name: "platform", Value: f["platform"]}, {Name: "request", Value: token},

@@ -321,7 +321,7 @@ func TestA8_GuessesPause(t *testing.T) {
 	s := p.signedIn("anna", linux).offer()
 	guesser := p.browser(android)
 	for i := range enroll.HandoffTries {
-		if got := guesser.get(fmt.Sprintf("/go/222222%d%d", 2+i/8, 2+i%8)); got.status != 410 {
+		if got := guesser.get(fmt.Sprintf("/go/22222%d%d%d", 2+i/64, 2+i/8%8, 2+i%8)); got.status != 410 {
 			t.Fatalf("guess %d: got %d", i, got.status)
 		}
 	}

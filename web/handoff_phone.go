@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -151,6 +152,8 @@ func (s *Server) rememberDevice(w http.ResponseWriter, r *http.Request, id enrol
 	if !s.person(r).limited() {
 		return nil
 	}
+	// Who hangs up in between must not come back for another one.
+	r = r.WithContext(context.WithoutCancel(r.Context()))
 	session, err := s.sessions.Get(r, sessionCookie)
 	if err == nil {
 		session.Values["device"] = string(id)

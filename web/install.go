@@ -26,9 +26,16 @@ func (s *Server) showInstall(w http.ResponseWriter, r *http.Request) error {
 	if d.Certificate.Status == enroll.Pending {
 		return s.showMaking(w, r, d)
 	}
-	pickup, state, err := s.openPickup(r, d)
+	challenge, open, err := s.waiting(r, d)
 	if err != nil {
 		return err
+	}
+	var pickup enroll.Pickup
+	state := pickupOver
+	if !open {
+		if pickup, state, err = s.openPickup(r, d); err != nil {
+			return err
+		}
 	}
 	platform, chosen := platformParam(r)
 	if !chosen {
@@ -38,12 +45,18 @@ func (s *Server) showInstall(w http.ResponseWriter, r *http.Request) error {
 	p := page.Install{
 		Frame: s.frame(r), Device: s.card(d), Platform: string(platform),
 		Detected: client.Platform, Browser: client.Browser, TokenForNewFile: newFormToken(),
-		Elsewhere: state == pickupElsewhere,
+		Elsewhere: state == pickupElsewhere, Arrived: state == pickupArrived, Limited: s.person(r).limited(),
 	}
 	for _, a := range s.anchors.further {
 		p.Anchors = append(p.Anchors, page.Anchor{Name: a.title(), Href: a.href("cer")})
 	}
 	p.ServerAnchor = len(p.Anchors) > 0
+	if p.Arrived && s.exchange != nil {
+		p.Mailbox = page.Mailbox{Host: s.exchange.Host}
+	}
+	if open {
+		s.offerKeyless(r, &p, challenge)
+	}
 	if state == pickupOpen {
 		if err := s.offerFile(r, &p, pickup, formatFor(platform, client)); err != nil {
 			return err
@@ -70,7 +83,9 @@ func (s *Server) offerFile(r *http.Request, p *page.Install, pickup enroll.Picku
 	}
 	folder := "/d/" + string(s.pickupKey(r).Token(pickup.Serial)) + "/"
 	file := folder + url.PathEscape(deliver.FileName(s.org, pickup.Device.Name, "p12")) + "?format="
-	if target, ok := targetOf(enroll.Platform(p.Platform)); ok && s.profiles != nil {
+	// Where the profile is the way without a key, who has one chose the plain file.
+	target, ok := targetOf(enroll.Platform(p.Platform))
+	if ok && s.profiles != nil && !s.makesKey(pickup.Device.Platform) {
 		p.Profile, p.Plain, p.Unverified = true, file+string(deliver.FormatLegacy), s.profiles.unverified()
 		p.SavedAs = deliver.FullName(s.org, pickup.Device.Name, profileExt)
 		p.Download = folder + url.PathEscape(deliver.FileName(s.org, pickup.Device.Name, profileExt)) +
@@ -100,9 +115,14 @@ func (s *Server) showMaking(w http.ResponseWriter, r *http.Request, d enroll.Dev
 }
 
 // submitInstall is POST /devices/{id}/install: a new key, certificate and file
-// for a device, which revokes what it had.
+// for a device, which revokes what it had; or a profile with which the device makes
+// the key, unless the certificate alone is asked for.
 func (s *Server) submitInstall(w http.ResponseWriter, r *http.Request) error {
-	f, err := readForm(r, "request")
+	fields := []string{"request"}
+	if s.scep != nil {
+		fields = append(fields, "alone")
+	}
+	f, err := readForm(r, fields...)
 	if err != nil {
 		return err
 	}
@@ -114,12 +134,16 @@ func (s *Server) submitInstall(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	done, err := s.registrar.Enroll(r.Context(), enroll.Request{
+	way, again := d.Platform, []page.Hidden{{Name: "request", Value: token}}
+	if f["alone"] != "" {
+		way, again = "", append(again, page.Hidden{Name: "alone", Value: "1"})
+	}
+	device, err := s.certify(r, enroll.Request{
 		By: s.by(r), Device: d.ID, Name: d.Name, Platform: d.Platform,
 		Idempotent: token, PickupKey: s.pickupKey(r),
-	})
+	}, way)
 	if err == nil {
-		return redirect(w, installPath(done.Device))
+		return redirect(w, installPath(device))
 	}
 	var refusal *enroll.Refusal
 	if errors.As(err, &refusal) && refusal.Reason == enroll.QuotaReached {
@@ -130,6 +154,6 @@ func (s *Server) submitInstall(w http.ResponseWriter, r *http.Request) error {
 		return s.showQuota(w, r, devices)
 	}
 	return &retryable{err, &page.Retry{
-		Action: installPath(d.ID), Fields: []page.Hidden{{Name: "request", Value: token}},
+		Action: installPath(d.ID), Fields: again,
 	}}
 }

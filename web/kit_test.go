@@ -189,7 +189,7 @@ func (p *portal) newRegistrar(h *ca.Hierarchy, log *slog.Logger) *enroll.Registr
 	}
 	r, err := enroll.New(enroll.Config{
 		Directory: p.moody, Issuer: issuer, Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
-		Records: p.db, Inventory: p.db, Pickups: p.db,
+		Records: p.db, Inventory: p.db, Pickups: p.db, Challenges: p.db,
 		Chain: []*x509.Certificate{h.Issuing}, Now: p.clock.Now, Log: log,
 	})
 	if err != nil {

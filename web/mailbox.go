@@ -62,12 +62,18 @@ func (e *Exchange) mailbox(c enroll.Certificate) (page.Mailbox, error) {
 	if err != nil {
 		return page.Mailbox{}, fmt.Errorf("making mailbox: parsing certificate %s: %w", c.Serial, err)
 	}
-	m := page.Mailbox{Host: e.Host, User: c.UPN}
+	address := ""
 	if len(leaf.EmailAddresses) > 0 {
-		m.Address = leaf.EmailAddresses[0]
+		address = leaf.EmailAddresses[0]
 	}
-	if e.UserName == UserNameMail && m.Address != "" {
-		m.User = m.Address
+	return e.mailboxOf(c.UPN, address), nil
+}
+
+// mailboxOf is the mailbox of a name and an address, which may be empty.
+func (e *Exchange) mailboxOf(upn, address string) page.Mailbox {
+	m := page.Mailbox{Host: e.Host, User: upn, Address: address}
+	if e.UserName == UserNameMail && address != "" {
+		m.User = address
 	}
-	return m, nil
+	return m
 }

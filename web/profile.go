@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"certportal/deliver"
 	"certportal/enroll"
@@ -113,27 +114,43 @@ func profileQuery(platform, lang string) string {
 // made: a retry and a range are of the same file, to the byte.
 func (s *Server) makeProfile(r *http.Request, file enroll.File) (data []byte, shown bool, err error) {
 	target, ok := targetOf(file.Device.Platform)
-	if asked := r.URL.Query()["p"]; len(asked) > 0 {
-		target, ok = targetOf(enroll.Platform(asked[0]))
-	} else if !ok {
-		target, ok = deliver.TargetPhone, true
+	if !ok {
+		target = deliver.TargetPhone
 	}
-	lang := r.URL.Query().Get("text")
-	if !ok || lang != "" && !slices.Contains(page.Languages(), lang) {
-		return nil, false, fmt.Errorf("%w: no profile of that kind", errForm)
+	target, lang, err := profileAsked(r, target)
+	if err != nil {
+		return nil, false, err
 	}
 	content, err := s.profileOf(file, target, lang)
 	if err != nil {
 		return nil, false, err
 	}
+	data, err = s.signProfile(content, file.Expires.Add(-enroll.PickupLife))
+	return data, target == deliver.TargetPhone, err
+}
+
+// profileAsked reads what profileQuery wrote. Without a platform it is the usual
+// one.
+func profileAsked(r *http.Request, usual deliver.Target) (target deliver.Target, lang string, err error) {
+	target, ok := usual, true
+	if asked := r.URL.Query()["p"]; len(asked) > 0 {
+		target, ok = targetOf(enroll.Platform(asked[0]))
+	}
+	lang = r.URL.Query().Get("text")
+	if !ok || lang != "" && !slices.Contains(page.Languages(), lang) {
+		return 0, "", fmt.Errorf("%w: no profile of that kind", errForm)
+	}
+	return target, lang, nil
+}
+
+// signProfile makes the file of a profile.
+func (s *Server) signProfile(content deliver.Profile, at time.Time) ([]byte, error) {
 	list, err := content.XML()
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	chain, key := s.profiles.signer()
-	at := file.Expires.Add(-enroll.PickupLife)
-	data, err = deliver.Sign(list, deliver.Signer{Chain: chain, Key: key}, at)
-	return data, target == deliver.TargetPhone, err
+	return deliver.Sign(list, deliver.Signer{Chain: chain, Key: key}, at)
 }
 
 // profileOf gathers what goes into a profile.
@@ -142,27 +159,42 @@ func (s *Server) profileOf(file enroll.File, target deliver.Target, lang string)
 	if err != nil {
 		return deliver.Profile{}, err
 	}
-	p := deliver.Profile{
-		Target: target, Identifier: s.profiles.apple.Identifier + "." + string(file.Device.ID),
-		Organization: s.profiles.apple.Organization, RemoveAtEnd: s.profiles.apple.RemoveAtEnd,
-		Anchors: s.profiles.roots, Issuing: file.Chain, Identity: identity,
+	mailbox, err := s.exchange.mailbox(file.Device.Certificate)
+	if err != nil {
+		return deliver.Profile{}, err
 	}
-	if target == deliver.TargetMac {
+	p := s.newProfile(file.Device, target, mailbox)
+	p.Issuing, p.Identity = file.Chain, identity
+	return p, s.fillTexts(&p, lang, file.Device.Name)
+}
+
+// newProfile gathers what does not depend on how the device gets its key. What
+// makes it the profile of the device never changes, so that the next one takes
+// its place.
+func (s *Server) newProfile(d enroll.Device, target deliver.Target, mailbox page.Mailbox) deliver.Profile {
+	p := deliver.Profile{
+		Target: target, Identifier: s.profiles.apple.Identifier + "." + string(d.ID),
+		Organization: s.profiles.apple.Organization, RemoveAtEnd: s.profiles.apple.RemoveAtEnd,
+		Anchors: s.profiles.roots,
+	}
+	switch {
+	case target == deliver.TargetMac:
 		p.Anchors = s.profiles.strangers
-	} else if s.exchange != nil {
-		mailbox, err := s.exchange.mailbox(file.Device.Certificate)
-		if err != nil {
-			return deliver.Profile{}, err
-		}
+	case mailbox.Host != "":
 		p.Exchange = &deliver.Exchange{
 			Host: mailbox.Host, UserName: mailbox.User, EmailAddress: mailbox.Address, SyncDays: s.exchange.SyncDays,
 			SMIMESign: s.exchange.SMIMESign, SMIMEEncrypt: s.exchange.SMIMEEncrypt,
 		}
 	}
-	texts, err := s.renderer.ProfileTexts(lang, file.Device.Name, p.Exchange != nil, len(p.Anchors))
+	return p
+}
+
+// fillTexts puts the words into a profile that is complete otherwise.
+func (s *Server) fillTexts(p *deliver.Profile, lang, device string) error {
+	texts, err := s.renderer.ProfileTexts(lang, device, p.Exchange != nil, len(p.Anchors))
 	if err != nil {
-		return deliver.Profile{}, err
+		return err
 	}
 	p.Name, p.Description, p.Consent, p.IdentityName = texts.Name, texts.Description, texts.Consent, texts.Identity
-	return p, nil
+	return nil
 }

@@ -25,6 +25,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"sync"
 	"time"
 
 	"certportal/enroll"
@@ -45,7 +46,7 @@ type Limits struct {
 	Body          int64         // bytes of a request body; default 64 KiB
 	SignIns       int           // POST /login per minute and address; default 240, an office shares one address; the same for each step of SSO
 	Requests      int           // pages per minute and address; default 6000
-	Services      int           // requests of machines per minute and address; default 600
+	Services      int           // requests of machines per minute and address; default 60, for each wrong one stands in the ledger
 	Downloads     int           // requests for files per minute and address; default 600, each makes the file anew
 	Idle          time.Duration // a session ends after this time without use; default 15 minutes
 	Lifetime      time.Duration // a session ends after this time in any case; default 8 hours
@@ -82,6 +83,7 @@ type Config struct {
 
 	Apple    Apple     // optional
 	Exchange *Exchange // optional; without it the pages promise no mailbox
+	SCEP     *SCEP     // optional; without it the portal makes every key
 
 	// Services answer machines under their path, such as "/scep", on both sides, with
 	// the limits, log and body bound of the pages. Optional.
@@ -114,6 +116,7 @@ type Server struct {
 	sso       *SSO      // nil without
 	profiles  *profiles // nil without
 	exchange  *Exchange // nil without
+	scep      *SCEP     // nil without
 	services  map[string]http.Handler
 	example   string
 	limits    Limits
@@ -121,6 +124,8 @@ type Server struct {
 	now       func() time.Time
 
 	https, plain http.Handler
+
+	phones [phoneTurns]sync.Mutex // see turnOfPhone
 }
 
 // New checks the configuration and builds the routes. It refuses missing parts,
@@ -143,7 +148,7 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Exchange.check(); err != nil {
+	if err := errors.Join(c.Exchange.check(), c.SCEP.check()); err != nil {
 		return nil, err
 	}
 	if c.Log == nil {
@@ -158,7 +163,7 @@ func New(c Config) (*Server, error) {
 		sessions: &sessionStore{records: c.Sessions, now: c.Now, idle: limits.Idle},
 		gzip:     &compressor{}, anchors: anchors,
 		org: c.Org, public: c.PublicURL, sso: c.SSO, example: c.UsernameExample,
-		profiles: profiles, exchange: c.Exchange, services: c.Services,
+		profiles: profiles, exchange: c.Exchange, scep: c.SCEP, services: c.Services,
 		limits: limits, log: c.Log, now: c.Now,
 	}
 	s.lists = &listCache{lists: c.Lists, gzip: s.gzip}
@@ -190,7 +195,7 @@ func (l Limits) withDefaults() Limits {
 		l.Requests = 6000
 	}
 	if l.Services == 0 {
-		l.Services = 600
+		l.Services = 60
 	}
 	if l.Downloads == 0 {
 		l.Downloads = 600

@@ -38,7 +38,7 @@ func (p *portal) openPages(context.Context, *terminal) error {
 		}, further...),
 		Org: p.settings.Organization, PublicURL: p.public.https,
 		UsernameExample: "anna.schmidt", TrustedProxies: p.settings.proxies(),
-		Services:      p.services(),
+		Services: p.services(), SCEP: p.phoneKeys(),
 		ProfileSigner: signer, Exchange: p.settings.exchange(),
 		Apple: web.Apple{Identifier: apple.Identifier, Organization: apple.Organization, RemoveAtEnd: apple.RemoveAtEnd},
 		SSO:   sso, Log: p.log, Now: p.now,

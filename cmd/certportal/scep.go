@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"crypto"
+	"crypto/sha1"
 	"net/http"
-	"net/url"
 
 	"certportal/ca"
 	"certportal/scep"
@@ -48,6 +48,18 @@ func (p *portal) services() map[string]http.Handler {
 	return map[string]http.Handler{scep.Path: p.scep}
 }
 
-// scepURL is where phones ask: over plain http, because the messages protect
-// themselves and a phone need not trust the portal's TLS certificate yet.
-func (p *portal) scepURL() *url.URL { return p.public.http.JoinPath(scep.Path) }
+// phoneKeys is what profiles say of it, or nil when it is off. Phones ask over https
+// where the TLS certificate is one of the settings, which phones trust. Else they
+// ask over plain http, and the profile names the CA they must meet, by the hash
+// that Apple compares.
+func (p *portal) phoneKeys() *web.SCEP {
+	if p.scep == nil {
+		return nil
+	}
+	base := p.public.http
+	if p.settings.TLS.Certificate != "" {
+		base = p.public.https
+	}
+	sum := sha1.Sum(p.authority.folder.Issuing().Raw)
+	return &web.SCEP{URL: base.JoinPath(scep.Path).String(), CAFingerprint: sum[:]}
+}

@@ -25,8 +25,9 @@ type ExchangeSettings struct {
 // SCEPSettings let phones make their own key.
 type SCEPSettings struct {
 	// Offer it: iPhones and iPads then get a profile without a key in it, make the
-	// key themselves and fetch the certificate over the plain-http address, which
-	// they must reach. No real iPhone was tried yet.
+	// key themselves and fetch the certificate from this portal: over https when
+	// tls.certificate is set, else over the plain-http address. No real iPhone was
+	// tried yet.
 	Enabled bool `yaml:"enabled" env:"ENABLED"`
 }
 

@@ -39,7 +39,10 @@ func hostilePages(x string) []page.Page {
 		asProfile.Profile, asProfile.Plain, asProfile.Unverified = true, x, true
 		asProfile.Mailbox = page.Mailbox{Host: x, User: x, Address: x}
 		steps.Mailbox = asProfile.Mailbox
-		pages = append(pages, asProfile)
+		ownKey, arrived := asProfile, asProfile
+		ownKey.OwnKey, ownKey.Password = true, nil
+		arrived.Arrived, arrived.Download, arrived.Password = true, "", nil
+		pages = append(pages, asProfile, ownKey, arrived)
 		pages = append(pages, steps, page.Anchors{Frame: f, Platform: platform, ChainPEM: x, ChainP7B: x,
 			Items: []page.AnchorItem{{Name: x, Subject: x, Fingerprint: x, HrefCER: x, HrefPEM: x}}})
 	}

@@ -21,6 +21,9 @@ type Install struct {
 	Download        string   // address of the file
 	OtherFormat     string   // address of the file in the other format; optional
 	Profile         bool     // Download is a profile, which holds the anchors too
+	OwnKey          bool     // the device makes its key with the profile: no password; a form gets the certificate alone
+	Arrived         bool     // without Download: the device fetched its certificate itself
+	Limited         bool     // a phone's session, which gets one certificate: no form for another
 	Plain           string   // address of the certificate alone, where there is a profile
 	Unverified      bool     // the device does not know who signed the profile, and says so in red
 	Mailbox         Mailbox  // to be set up with this certificate; where none is known, empty

@@ -121,6 +121,16 @@ func filled(lang string) []sample {
 	apps.Mailbox = mailed.Mailbox
 	s = append(s, sample{"install-profile", noMail}, sample{"install-profile-mail", mailed},
 		sample{"install-profile-mac", onMac}, sample{"install-mailapps", apps})
+	own := mailed
+	own.OwnKey, own.Plain, own.Password, own.ReadsLeft, own.Unverified = true, "", nil, 0, true
+	ownPhone := own
+	ownPhone.Limited, ownPhone.Mailbox, ownPhone.ServerAnchor = true, page.Mailbox{}, true
+	arrived := over
+	arrived.Platform, arrived.Arrived, arrived.Mailbox = page.IOS, true, mailed.Mailbox
+	arrivedPhone := arrived
+	arrivedPhone.Limited, arrivedPhone.Mailbox = true, page.Mailbox{}
+	s = append(s, sample{"install-own", own}, sample{"install-own-phone", ownPhone},
+		sample{"install-arrived", arrived}, sample{"install-arrived-phone", arrivedPhone})
 	elsewhere := over
 	elsewhere.Elsewhere = true
 	auto := install(f, page.Windows)
@@ -181,6 +191,8 @@ func minimal(lang string) []sample {
 		{"install-bare", page.Install{Frame: f, Download: "/d/x/y.p12"}},
 		{"install-bare-profile", page.Install{Frame: f, Download: "/d/x/y.mobileconfig", Profile: true, Platform: page.IOS}},
 		{"install-bare-mailapps", page.Install{Frame: f, Download: "/d/x/y.p12", Platform: page.Android, Mailbox: page.Mailbox{Host: "x"}}},
+		{"install-bare-own", page.Install{Frame: f, Download: "/d/x/y.mobileconfig", Profile: true, OwnKey: true, Platform: page.IOS}},
+		{"install-bare-arrived", page.Install{Frame: f, Arrived: true}},
 		{"making", page.Making{Frame: f}},
 		{"device", page.Device{Frame: f, Device: page.DeviceCard{Name: "d"}}},
 		{"device-removed", page.Device{Frame: f, Removed: true, Device: page.DeviceCard{Name: "d"}}},
