@@ -148,6 +148,9 @@ func (r *Registrar) newChallenge(ctx context.Context, req Request) (Challenge, e
 	if err := r.fits(person); err != nil {
 		return Challenge{}, err
 	}
+	if err := r.spend(ctx, person.ID); err != nil {
+		return Challenge{}, err
+	}
 	id := ChallengeID(strings.ToLower(rand.Text()))
 	c, err := r.openChallenge(req.PickupKey.challengeToken(id), StoredChallenge{
 		ID: id, Device: device, Expires: r.c.Now().Add(ChallengeLife),

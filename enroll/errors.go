@@ -42,6 +42,7 @@ const (
 	PasswordOld   Reason = "password-old"      // right password, but it has run out
 	Restricted    Reason = "restricted"        // right password, but not from here or not at this hour
 	Protected     Reason = "protected"         // a certificate of this person would open the domain
+	TooOften      Reason = "too-often"         // Limit certificates within an hour, until Until
 	UnknownPerson Reason = "unknown-person"    // the identity provider knows them, the directory does not
 	NoUPN         Reason = "no-upn"            // the directory gives no UPN
 	NoSID         Reason = "no-sid"            // the directory gives no SID, and must

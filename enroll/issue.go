@@ -72,6 +72,9 @@ func (r *Registrar) issue(ctx context.Context, req Request) (Enrolment, error) {
 	if err != nil {
 		return Enrolment{}, err
 	}
+	if err := r.spend(ctx, person.ID); err != nil {
+		return Enrolment{}, err
+	}
 	key, err := r.c.Keys.Take(ctx)
 	if err != nil {
 		return Enrolment{}, &Outage{Part: PartIssuer, Err: err}

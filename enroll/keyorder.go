@@ -81,6 +81,9 @@ func (r *Registrar) issueToPerson(ctx context.Context, req Request, o *keyOrder)
 	if o.device, err = r.deviceFor(ctx, req); err != nil {
 		return nil, err
 	}
+	if err := r.spend(ctx, o.person.ID); err != nil {
+		return nil, err
+	}
 	return r.issueFor(ctx, *o)
 }
 

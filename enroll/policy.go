@@ -3,6 +3,7 @@ package enroll
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Rules say who may have a certificate, as far as an installation differs.
@@ -37,6 +38,21 @@ func (r Rules) Judge(p Person) error {
 		// Without the SID a domain controller maps by name alone, which it
 		// refuses since September 2025 (KB5014754).
 		return &Refusal{Reason: NoSID}
+	}
+	return nil
+}
+
+// spend counts a certificate before it is made, whatever becomes of it.
+func (r *Registrar) spend(ctx context.Context, id PersonID) error {
+	if r.c.Attempts == nil || r.c.PerHour == 0 {
+		return nil
+	}
+	tries, err := r.c.Attempts.Try(ctx, "certificates of "+string(id), Limit{Tries: r.c.PerHour, Window: time.Hour}, r.c.Now())
+	if err != nil {
+		return outage(PartStore, "counting certificates", err)
+	}
+	if !tries.Allowed {
+		return &Refusal{Reason: TooOften, Limit: r.c.PerHour, Until: tries.Until}
 	}
 	return nil
 }

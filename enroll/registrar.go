@@ -33,6 +33,12 @@ type Config struct {
 	// person. Default 5.
 	Quota int
 
+	// PerHour is how many certificates a person may ask for within an hour, counted
+	// in Attempts: each one replaced stands in the revocation list that everybody
+	// fetches. Zero, or no Attempts, is no limit.
+	PerHour  int
+	Attempts Attempts
+
 	// EnrollProtected lets protected people enrol. Default: they are refused,
 	// because a phone that is lost with such a certificate is a lost domain.
 	EnrollProtected bool
@@ -68,8 +74,8 @@ func New(c Config) (*Registrar, error) {
 		return nil, errors.New("registrar: a required part is missing")
 	case len(c.Chain) == 0:
 		return nil, errors.New("registrar: the chain is empty")
-	case c.Quota < 0:
-		return nil, errors.New("registrar: the quota is negative")
+	case c.Quota < 0, c.PerHour < 0:
+		return nil, errors.New("registrar: a limit is negative")
 	}
 	if c.Quota == 0 {
 		c.Quota = DefaultQuota

@@ -369,3 +369,40 @@ func TestA1_KeysAreTheRegistrars(t *testing.T) {
 		t.Error("two devices got the same key")
 	}
 }
+
+// TestA17_NobodyFillsTheRevocationList: asking again and again for the same device
+// passes no quota, and each certificate replaced is listed for a year.
+func TestA17_NobodyFillsTheRevocationList(t *testing.T) {
+	h := newHouse(t)
+	bob := h.add("bob", "")
+	r := h.with(func(c *enroll.Config) { c.PerHour, c.Attempts = 3, h.db })
+	ask := func(p enroll.Person, i int, device enroll.DeviceID) (enroll.Enrolment, error) {
+		req := h.request("Phone", fmt.Sprint(p.ID, i))
+		req.By, req.Device = h.byPerson(p), device
+		return r.Enroll(t.Context(), req)
+	}
+	first, err := ask(h.anna, 0, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		if _, err := ask(h.anna, 1+i, first.Device); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = ask(h.anna, 3, first.Device)
+	var refusal *enroll.Refusal
+	if !errors.As(err, &refusal) || refusal.Reason != enroll.TooOften || refusal.Limit != 3 || !refusal.Until.After(h.now()) {
+		t.Fatalf("the fourth: %v, want it refused", err)
+	}
+	if got := count(h.checkLedger(), ledger.CertificateReserved); got != 3 {
+		t.Errorf("%d serials used, want 3", got)
+	}
+	if _, err := ask(bob, 0, ""); err != nil {
+		t.Errorf("somebody else: %v", err)
+	}
+	h.pass(time.Hour + time.Second)
+	if _, err := ask(h.anna, 4, first.Device); err != nil {
+		t.Errorf("an hour later: %v", err)
+	}
+}

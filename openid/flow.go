@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -12,13 +13,18 @@ import (
 	"certportal/enroll"
 )
 
-// Flow holds the three secrets of one sign-in, each of 128 bits of entropy or
+// Flow is one sign-in, with three secrets, each of 128 bits of entropy or
 // more. The caller makes them, keeps them from one request to the next, and
 // compares State itself.
 type Flow struct {
 	State    string // comes back in the address
 	Nonce    string // comes back in the ID token
 	Verifier string // proves at the end that it is the same sign-in; 43 to 128 characters (RFC 7636 section 4.1)
+
+	// Since, when it is set, asks for a sign-in that is newer than this moment,
+	// whatever session the person has at the provider (OpenID Connect Core section
+	// 3.1.2.1, prompt and max_age). The provider must then say when it was.
+	Since time.Time
 }
 
 // Answer is what the provider sent along when the person came back.
@@ -37,7 +43,11 @@ func (p *Provider) Address(ctx context.Context, flow Flow) (string, error) {
 		return "", asOutage("discovering identity provider", err)
 	}
 	config := p.oauth(m, "")
-	return config.AuthCodeURL(flow.State, oidc.Nonce(flow.Nonce), oauth2.S256ChallengeOption(flow.Verifier)), nil
+	options := []oauth2.AuthCodeOption{oidc.Nonce(flow.Nonce), oauth2.S256ChallengeOption(flow.Verifier)}
+	if !flow.Since.IsZero() {
+		options = append(options, oauth2.SetAuthURLParam("prompt", "login"), oauth2.SetAuthURLParam("max_age", "0"))
+	}
+	return config.AuthCodeURL(flow.State, options...), nil
 }
 
 // Finish exchanges the code and tells who signed in. The error is an

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -366,5 +367,38 @@ func TestLeaver(t *testing.T) {
 	_, _ = c.Address(gone, flow("a"))
 	if _, err := c.signIn(); err != nil {
 		t.Errorf("after somebody left: %v", err)
+	}
+}
+
+// TestA9_FreshSignIn asks for a sign-in that is newer than the provider's session.
+func TestA9_FreshSignIn(t *testing.T) {
+	tests := []struct {
+		name   string
+		fault  []oidctest.Fault
+		claims map[string]any
+		ok     bool
+	}{
+		{"signed in anew", nil, nil, true},
+		{"old session", []oidctest.Fault{oidctest.OldSession}, nil, false},
+		{"does not tell", nil, map[string]any{"auth_time": nil}, false},
+		{"tells no number", nil, map[string]any{"auth_time": "now"}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newCompany(t, oidctest.Config{Algorithm: jose.ES256})
+			claims := map[string]any{"onprem_sid": sid}
+			maps.Copy(claims, tt.claims)
+			c.idp.SignIn(claims)
+			c.idp.Misbehave(tt.fault...)
+			f := flow("f")
+			f.Since = c.now()
+			_, err := c.Finish(t.Context(), f, c.visit(f))
+			if (err == nil) != tt.ok {
+				t.Errorf("got %v", err)
+			}
+			if _, err := c.Finish(t.Context(), flow("a"), c.visit(flow("a"))); tt.claims == nil && err != nil {
+				t.Errorf("any session will do: %v", err)
+			}
+		})
 	}
 }

@@ -65,10 +65,11 @@ func (p *Provider) verify(ctx context.Context, flow Flow, token *oauth2.Token) (
 // checkToken checks what the library leaves to its caller.
 func (p *Provider) checkToken(id *oidc.IDToken, flow Flow, access string) error {
 	var azp struct {
-		Party *string `json:"azp"`
+		Party    *string `json:"azp"`
+		SignedIn int64   `json:"auth_time"`
 	}
 	if err := id.Claims(&azp); err != nil {
-		return fmt.Errorf("claim azp: %w", err)
+		return fmt.Errorf("claims azp and auth_time: %w", err)
 	}
 	switch {
 	case id.Subject == "":
@@ -81,6 +82,8 @@ func (p *Provider) checkToken(id *oidc.IDToken, flow Flow, access string) error 
 		return errors.New("made for several parties, and none is named")
 	case id.IssuedAt.After(p.now().Add(maxSkew)):
 		return fmt.Errorf("issued at %s, in the future", id.IssuedAt.UTC().Format(time.RFC3339))
+	case !flow.Since.IsZero() && time.Unix(azp.SignedIn, 0).Before(flow.Since.Add(-maxSkew)):
+		return errors.New("a new sign-in was asked for, and auth_time does not tell of one")
 	case id.AccessTokenHash != "":
 		return id.VerifyAccessToken(access)
 	}

@@ -167,7 +167,7 @@ func (s *Server) judgeRefusal(refusal *enroll.Refusal) verdict {
 	case enroll.UnknownPerson:
 		// Perhaps the provider names people in another way than the directory.
 		v.level = slog.LevelWarn
-	case enroll.PausedSignIn, enroll.PausedAddress, enroll.PausedCodes:
+	case enroll.PausedSignIn, enroll.PausedAddress, enroll.PausedCodes, enroll.TooOften:
 		v.status = http.StatusTooManyRequests
 		v.wait = max(time.Second, refusal.Until.Sub(s.now()))
 	case enroll.Disabled, enroll.Expired, enroll.PasswordOld, enroll.Restricted, enroll.Protected,

@@ -43,29 +43,33 @@ func (s *Server) newHandler(proxies []netip.Prefix) (http.Handler, error) {
 		r.With(downloads).Get("/d/{token}/{file}", s.handle(s.serveDownload))
 		r.With(downloads).Head("/d/{token}/{file}", s.handle(s.serveDownload))
 
-		// Signed in, also as a phone that came by a hand-off.
-		r.Group(func(r chi.Router) {
-			r.Use(s.requireSession)
-			r.Post("/logout", s.handle(s.submitLogout))
-			r.Get("/new", s.handle(s.onceOnPhone(s.showNew)))
-			r.Post("/new", s.handle(s.onceOnPhone(s.submitNew)))
-			r.Get("/new/platform", s.handle(s.onceOnPhone(s.showPlatforms)))
-			r.Get("/devices/{id}/install", s.handle(s.ownOnPhone(s.showInstall)))
-		})
-
-		// Signed in as a person: one's own devices.
-		r.Group(func(r chi.Router) {
-			r.Use(s.requireSession, s.requireWhole)
-			r.Get("/", s.handle(s.showHome))
-			r.Get(handoffPath, s.handle(s.showHandoff))
-			r.Post(handoffPath, s.handle(s.submitHandoff))
-			r.Get("/devices/{id}", s.handle(s.showDevice))
-			r.Post("/devices/{id}/install", s.handle(s.submitInstall))
-			r.Get("/devices/{id}/remove", s.handle(s.showRemove))
-			r.Post("/devices/{id}/remove", s.handle(s.submitRemove))
-		})
+		r.Group(s.routeSignedIn)
+		r.Group(s.routeOwnDevices)
 	})
 	return r, nil
+}
+
+// routeSignedIn adds what is for whoever is signed in, also as a phone that came by
+// a hand-off.
+func (s *Server) routeSignedIn(r chi.Router) {
+	r.Use(s.requireSession)
+	r.Post("/logout", s.handle(s.submitLogout))
+	r.Get("/new", s.handle(s.onceOnPhone(s.showNew)))
+	r.Post("/new", s.handle(s.onceOnPhone(s.submitNew)))
+	r.Get("/new/platform", s.handle(s.onceOnPhone(s.showPlatforms)))
+	r.Get("/devices/{id}/install", s.handle(s.ownOnPhone(s.showInstall)))
+}
+
+// routeOwnDevices adds what is for a person's whole session: their own devices.
+func (s *Server) routeOwnDevices(r chi.Router) {
+	r.Use(s.requireSession, s.requireWhole)
+	r.Get("/", s.handle(s.showHome))
+	r.Get(handoffPath, s.handle(s.showHandoff))
+	r.Post(handoffPath, s.handle(s.submitHandoff))
+	r.Get("/devices/{id}", s.handle(s.showDevice))
+	r.Post("/devices/{id}/install", s.handle(s.submitInstall))
+	r.Get("/devices/{id}/remove", s.handle(s.showRemove))
+	r.Post("/devices/{id}/remove", s.handle(s.submitRemove))
 }
 
 // routeSSO adds the way to the identity provider and back, where there is one.

@@ -112,7 +112,13 @@ func (s ssoStart) flow() openid.Flow {
 	part := func(label string) string {
 		return cookieSecret(s.secret.derive("certportal sso " + label + " " + s.open())).String()
 	}
-	return openid.Flow{State: part("state"), Nonce: part("nonce"), Verifier: part("verifier")}
+	flow := openid.Flow{State: part("state"), Nonce: part("nonce"), Verifier: part("verifier")}
+	if s.next == handoffPath {
+		// What asks for a fresh sign-in is not served by the provider's old session, at a
+		// desktop that somebody left open.
+		flow.Since = s.at
+	}
+	return flow
 }
 
 // startSSO is GET /login/sso. Nothing changes but the cookie, so that a link of

@@ -135,6 +135,9 @@ func (s *Settings) checkCertificates() error {
 	if !between(c.Devices, 1, 1000) {
 		errs = append(errs, mistake("certificates.devices", c.Devices, "choose 1 to 1000"))
 	}
+	if !between(c.PerHour, 1, 100_000) {
+		errs = append(errs, mistake("certificates.per_hour", c.PerHour, "choose 1 to 100000"))
+	}
 	if !between(c.PreparedKeys, 0, 1000) {
 		errs = append(errs, mistake("certificates.prepared_keys", c.PreparedKeys, "choose 0 to 1000"))
 	}

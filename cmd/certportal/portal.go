@@ -175,7 +175,7 @@ func (p *portal) openRegistrar(context.Context, *terminal) error {
 	p.keys = enroll.NewKeyPool(c.Key, size, p.log)
 	p.registrar, err = enroll.New(enroll.Config{
 		Directory: p.people, Issuer: p.authority.issuer(), Profile: profile, Keys: p.keys,
-		Records: p.db, Inventory: p.db, Pickups: p.db, Challenges: p.db, Quota: c.Devices,
+		Records: p.db, Inventory: p.db, Pickups: p.db, Challenges: p.db, Quota: c.Devices, PerHour: c.PerHour, Attempts: p.db,
 		EnrollProtected: p.settings.Directory.InsecureEnrollProtected, EnrollGroup: p.settings.Directory.Groups.EnrollName,
 		Chain: p.authority.chain(), Revoked: p.lists.Nudge, Now: p.now, Log: p.log,
 	})

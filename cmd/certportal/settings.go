@@ -114,6 +114,10 @@ type CertificateSettings struct {
 	// Devices a person may have working at the same time.
 	Devices int `yaml:"devices" env:"DEVICES"`
 
+	// Certificates a person may ask for within an hour. Each that is replaced stands
+	// in the revocation list until its end.
+	PerHour int `yaml:"per_hour" env:"PER_HOUR"`
+
 	// RSA keys made ahead in idle time, so that nobody waits for one.
 	PreparedKeys int `yaml:"prepared_keys" env:"PREPARED_KEYS"`
 }
@@ -161,7 +165,7 @@ func defaults() Settings {
 		Listen: ":8443", ListenHTTP: ":8080",
 		CA: CASettings{RootKey: ca.RSA3072, IssuingKey: ca.RSA3072},
 		Certificates: CertificateSettings{
-			Key: ca.RSA2048, Days: 365, Devices: enroll.DefaultQuota, PreparedKeys: 16,
+			Key: ca.RSA2048, Days: 365, Devices: enroll.DefaultQuota, PerHour: 30, PreparedKeys: 16,
 			Usages: []string{"clientAuth", "emailProtection", "efs"},
 		},
 		Directory: defaultDirectory(), SignIn: defaultSignIn(),

@@ -92,6 +92,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 	code := rand.Text()
 	g := &grant{nonce: q.Get("nonce"), challenge: q.Get("code_challenge")}
+	g.fresh = q.Get("prompt") == "login" && q.Get("max_age") == "0" && !p.does(OldSession)
 	if p.does(DropsChallenge) {
 		g.challenge = rand.Text()
 	}

@@ -32,6 +32,7 @@ const (
 	SaysOtherIssuer Fault = "the answer names another issuer"
 	DropsChallenge  Fault = "the code is bound to another PKCE verifier"
 	RefusesClient   Fault = "invalid_client"
+	OldSession      Fault = "an old session, though a new sign-in was asked for"
 	NoIDToken       Fault = "no ID token beside the access token"
 	WrongNonce      Fault = "another nonce"
 	NoNonce         Fault = "no nonce"

@@ -66,6 +66,7 @@ type Provider struct {
 // grant is what a code stands for.
 type grant struct {
 	nonce, challenge string
+	fresh            bool // the person signs in anew, and not by an old session
 	used             bool
 }
 

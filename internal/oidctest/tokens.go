@@ -71,6 +71,10 @@ func (p *Provider) content(g *grant, access string) map[string]any {
 		"iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(), "at_hash": encode(hash[:16]),
 		"email": "somebody.else@example.com", "preferred_username": "somebody.else",
 	}
+	claims["auth_time"] = now.Add(-8 * time.Hour).Unix()
+	if g.fresh {
+		claims["auth_time"] = now.Unix()
+	}
 	maps.Copy(claims, p.claims)
 	p.mu.Unlock()
 	lies := map[Fault]func(){

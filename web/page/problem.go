@@ -30,6 +30,7 @@ const (
 	Restricted       Kind = "restricted"        // 403, the account may not sign in from here or at this hour
 	Protected        Kind = "protected"         // 403, an account with administrator rights
 	Conflicting      Kind = "identity-conflict" // 409, the account's name could be taken for another's
+	TooOften         Kind = "too-often"         // 429, takes At, until when
 	UnknownPerson    Kind = "unknown-person"    // 403, takes Detail, the provider's name
 	BadIdentity      Kind = "bad-identity"      // 403
 	LinkExpired      Kind = "linkexpired"       // 410, takes DeviceID and DeviceName when the person is known

@@ -172,7 +172,7 @@ func kinds() []page.Kind {
 		page.Issuer, page.Directory, page.Store, page.Locked, page.Disabled, page.ExpiredAccount, page.PasswordOld,
 		page.NotAllowed, page.NoUPN, page.NoSID, page.BadIdentity, page.LinkExpired, page.LinkUsed, page.Changed,
 		page.LinkReplaced, page.LinkRemoved, page.NotRemoved, page.NotSignedOut,
-		page.Provider, page.Restricted, page.Protected, page.Conflicting, page.UnknownPerson,
+		page.Provider, page.Restricted, page.Protected, page.Conflicting, page.UnknownPerson, page.TooOften,
 	}
 }
 
