@@ -61,12 +61,14 @@ type Process struct {
 	ended chan struct{}
 }
 
-// Run starts a server and waits until ready says nil, 30 seconds at most. The
-// error of a server that ends early or never gets ready carries what it wrote.
+// Run starts a server and waits until ready says nil, 30 seconds at most. Without
+// SysProcAttr of its own the command ends with the test program. The error of a server that ends early or never gets ready carries what it wrote.
 func Run(ctx context.Context, cmd *exec.Cmd, ready func(context.Context) error) (*Process, error) {
 	p := &Process{cmd: cmd, ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = &p.log, &p.log
-	cmd.SysProcAttr = attributes()
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = attributes()
+	}
 	if err := p.launch(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", cmd.Path, err)
 	}
@@ -116,8 +118,12 @@ func (p *Process) await(ctx context.Context, ready func(context.Context) error) 
 
 // Stop asks the server to end, kills it when it does not, and returns when it
 // is gone. It may be called twice.
-func (p *Process) Stop() {
-	p.cmd.Process.Signal(syscall.SIGTERM)
+func (p *Process) Stop() { p.StopBy(syscall.SIGTERM) }
+
+// StopBy is Stop with another signal, for servers to which SIGTERM means to wait
+// for their clients.
+func (p *Process) StopBy(signal os.Signal) {
+	p.cmd.Process.Signal(signal)
 	select {
 	case <-p.ended:
 	case <-time.After(stopWithin):

@@ -31,7 +31,7 @@ func floors() map[string]float64 {
 
 		// Test kits may use everything and are used by tests alone.
 		"internal/floors":    5,
-		"internal/pgtest":    0,
+		"internal/pgtest":    0.5,
 		"internal/daemon":    0,
 		"internal/addc":      0.5,
 		"internal/slapdtest": 0.5,
