@@ -168,7 +168,9 @@ func (r *Registrar) newChallenge(ctx context.Context, req Request) (Challenge, e
 		ID: id, SecretHash: sha256.Sum256([]byte(c.Secret)), TokenHash: token, Device: device,
 		Names: namesOf(person), Made: r.c.Now(), Expires: c.Expires,
 	}, r.c.Quota, entry)
-	return c, outage(PartStore, "recording a challenge", err)
+	err = outage(PartStore, "recording a challenge", err)
+	r.refund(ctx, person.ID, err)
+	return c, err
 }
 
 // deviceOf gives the device of a form one name, however often it is sent.

@@ -63,7 +63,7 @@ func (r *Registrar) Enroll(ctx context.Context, req Request) (Enrolment, error) 
 
 // issue is the order that must hold: who, what, prepare, record, sign, seal,
 // record.
-func (r *Registrar) issue(ctx context.Context, req Request) (Enrolment, error) {
+func (r *Registrar) issue(ctx context.Context, req Request) (done Enrolment, err error) {
 	person, err := r.mayEnroll(ctx, req.By.Person)
 	if err != nil {
 		return Enrolment{}, err
@@ -75,6 +75,7 @@ func (r *Registrar) issue(ctx context.Context, req Request) (Enrolment, error) {
 	if err := r.spend(ctx, person.ID); err != nil {
 		return Enrolment{}, err
 	}
+	defer func() { r.refund(ctx, person.ID, err) }()
 	key, err := r.c.Keys.Take(ctx)
 	if err != nil {
 		return Enrolment{}, &Outage{Part: PartIssuer, Err: err}

@@ -84,7 +84,9 @@ func (r *Registrar) issueToPerson(ctx context.Context, req Request, o *keyOrder)
 	if err := r.spend(ctx, o.person.ID); err != nil {
 		return nil, err
 	}
-	return r.issueFor(ctx, *o)
+	cert, err = r.issueFor(ctx, *o)
+	r.refund(ctx, o.person.ID, err)
+	return cert, err
 }
 
 // issueFor keeps the order of issue: prepare, record, sign, record. There is no

@@ -42,12 +42,12 @@ func (r Rules) Judge(p Person) error {
 	return nil
 }
 
-// spend counts a certificate before it is made, whatever becomes of it.
+// spend counts a certificate before it is made.
 func (r *Registrar) spend(ctx context.Context, id PersonID) error {
 	if r.c.Attempts == nil || r.c.PerHour == 0 {
 		return nil
 	}
-	tries, err := r.c.Attempts.Try(ctx, "certificates of "+string(id), Limit{Tries: r.c.PerHour, Window: time.Hour}, r.c.Now())
+	tries, err := r.c.Attempts.Try(ctx, budgetKey(id), Limit{Tries: r.c.PerHour, Window: time.Hour}, r.c.Now())
 	if err != nil {
 		return outage(PartStore, "counting certificates", err)
 	}
@@ -56,6 +56,20 @@ func (r *Registrar) spend(ctx context.Context, id PersonID) error {
 	}
 	return nil
 }
+
+// refund takes the count back when a part of the portal failed: who tries again
+// until the issuer is back must not be told that they asked too often.
+func (r *Registrar) refund(ctx context.Context, id PersonID, err error) {
+	var outage *Outage
+	if r.c.Attempts == nil || r.c.PerHour == 0 || !errors.As(err, &outage) {
+		return
+	}
+	if err := r.c.Attempts.GiveBack(context.WithoutCancel(ctx), budgetKey(id)); err != nil {
+		r.c.Log.Error("giving back a certificate of the hour", "person", id, "err", err)
+	}
+}
+
+func budgetKey(id PersonID) string { return "certificates of " + string(id) }
 
 // mayEnroll reads the person afresh and says whether they may have a certificate
 // now. It is asked at every issue, whatever was true at sign-in.

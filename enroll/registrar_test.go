@@ -405,4 +405,25 @@ func TestA17_NobodyFillsTheRevocationList(t *testing.T) {
 	if _, err := ask(h.anna, 4, first.Device); err != nil {
 		t.Errorf("an hour later: %v", err)
 	}
+	// What the portal fails at is nobody's impatience.
+	broken := h.with(func(c *enroll.Config) { c.PerHour, c.Attempts, c.Issuer = 3, h.db, silent{} })
+	for i := range 10 {
+		req := h.request("Phone", fmt.Sprint("outage ", i))
+		req.Device = first.Device
+		var outage *enroll.Outage
+		if _, err := broken.Enroll(t.Context(), req); !errors.As(err, &outage) {
+			t.Fatalf("try %d without an issuer: %v, want an outage", i, err)
+		}
+	}
+	if _, err := ask(h.anna, 5, first.Device); err != nil {
+		t.Errorf("the issuer is back: %v", err)
+	}
 }
+
+// silent is an issuer that does not answer.
+type silent struct{}
+
+func (silent) Prepare(*ca.Profile, ca.Subject, crypto.PublicKey, time.Time) (*ca.Prepared, error) {
+	return nil, io.ErrUnexpectedEOF
+}
+func (silent) Sign(*ca.Prepared) (*x509.Certificate, error) { return nil, io.ErrUnexpectedEOF }
