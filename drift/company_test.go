@@ -54,6 +54,7 @@ type company struct {
 	clock   atomic.Int64
 	nudges  atomic.Int32
 	log     bytes.Buffer
+	logger  *slog.Logger // the only writer of log: one lock for all watches
 	fault   fault
 	source  string // of the directory; empty is the first one
 }
@@ -89,6 +90,7 @@ func newCompany(t *testing.T, address string, logins ...string) *company {
 	t.Helper()
 	c := &company{t: t, address: address}
 	c.clock.Store(noon.UnixMilli())
+	c.logger = slog.New(slog.NewTextHandler(&c.log, nil))
 	c.open()
 	for _, login := range logins {
 		c.hire(login)
@@ -115,7 +117,7 @@ func (c *company) watch(db *store.DB) *drift.Watch {
 	return must[*drift.Watch](c.t)(drift.New(drift.Config{
 		Directory: &c.fault, Records: db, Revoked: func() { c.nudges.Add(1) },
 		Source: cmp.Or(c.source, "builtin"),
-		Now:    c.now, Log: slog.New(slog.NewTextHandler(&c.log, nil)),
+		Now:    c.now, Log: c.logger,
 	}))
 }
 
