@@ -20,6 +20,7 @@ func floors() map[string]float64 {
 		"store":          2,
 		"directory":      2,
 		"openid":         2,
+		"access":         1.5, // who may do what
 		"drift":          1.5, // above the enrolment it watches
 		"enroll":         1,
 		"revocation":     1,
