@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"context"
 	"time"
 
 	"certportal/ledger"
@@ -29,4 +30,12 @@ func (b By) entry(at time.Time, action ledger.Action) ledger.Entry {
 		e.Actor, e.Role = system, system
 	}
 	return e
+}
+
+// NoteDeniedAct records that the policy refused an act: which one, why, and on
+// which route.
+func (r *Registrar) NoteDeniedAct(ctx context.Context, by By, route, act, why string) error {
+	e := by.entry(r.c.Now(), ledger.AccessRefused)
+	e.Object, e.Detail = route, map[string]string{"act": act, "reason": why}
+	return outage(PartStore, "recording a refused act", r.c.Records.Note(ctx, e))
 }

@@ -3,9 +3,11 @@ package enroll
 import (
 	"crypto"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
 	der "golang.org/x/crypto/cryptobyte/asn1"
@@ -16,6 +18,23 @@ import (
 // MaxRequest is the longest certificate request that is read, in bytes; one with
 // an RSA 4096 key takes less than two thousand.
 const MaxRequest = 16 << 10
+
+// The reasons of a Denial for a request that a person pasted. The ledger keeps
+// them: add, do not rename.
+const (
+	RequestEmpty     = "request-empty"
+	RequestLong      = "request-long"        // over MaxRequest bytes
+	RequestForm      = "request-form"        // not one whole certificate request in PEM
+	RequestSecret    = "request-private-key" // a private key was pasted in its place
+	RequestAlgorithm = "request-algorithm"   // signed with a hash or scheme that is not taken
+	RequestProof     = "request-proof"       // not signed with the key it names
+	RequestPlatform  = "request-platform"    // for an iPhone or iPad, which takes up no such certificate
+)
+
+var (
+	errSignatureAlgorithm = errors.New("signature algorithm is not taken")
+	errPossession         = errors.New("request is not signed with its key")
+)
 
 // KeyRequest is all that is taken from a certificate request (PKCS #10, RFC
 // 2986): names, usages and whatever else it asks for are not even looked at.
@@ -39,16 +58,68 @@ func ParseKeyRequest(raw []byte) (KeyRequest, error) {
 		return KeyRequest{}, err
 	}
 	if !slices.Contains(soundSignatures(), csr.SignatureAlgorithm) {
-		return KeyRequest{}, fmt.Errorf("reading certificate request: signature algorithm %s is not taken", csr.SignatureAlgorithm)
+		return KeyRequest{}, fmt.Errorf("reading certificate request: %w: %s", errSignatureAlgorithm, csr.SignatureAlgorithm)
 	}
 	if err := csr.CheckSignature(); err != nil {
-		return KeyRequest{}, fmt.Errorf("checking possession of the key: %w", err)
+		return KeyRequest{}, fmt.Errorf("checking possession of the key: %w: %w", errPossession, err)
 	}
 	challenge, err := challengePassword(csr.RawTBSCertificateRequest)
 	if err != nil {
 		return KeyRequest{}, fmt.Errorf("reading attributes of certificate request: %w", err)
 	}
 	return KeyRequest{Key: csr.PublicKey, Challenge: challenge}, nil
+}
+
+// ParsePastedRequest reads a certificate request in PEM (RFC 7468 section 7) as
+// people copy it: with any line ends, a byte order mark, blanks around it, and
+// the older label. Every other text is refused. All errors are a *Denial.
+func ParsePastedRequest(text string) (KeyRequest, error) {
+	text = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(text), "\ufeff"))
+	switch {
+	case text == "":
+		return KeyRequest{}, &Denial{RequestEmpty}
+	case strings.Contains(text, "PRIVATE KEY-----"):
+		return KeyRequest{}, &Denial{RequestSecret}
+	case len(text) > MaxRequest:
+		return KeyRequest{}, &Denial{RequestLong}
+	}
+	raw, ok := onlyRequest(text)
+	if !ok {
+		return KeyRequest{}, &Denial{RequestForm}
+	}
+	key, err := ParseKeyRequest(raw)
+	if err != nil {
+		return KeyRequest{}, fmt.Errorf("%w: %w", &Denial{whyNot(err)}, err)
+	}
+	return key, nil
+}
+
+// onlyRequest decodes the one block that the text consists of. The decoder passes
+// over what it cannot read: a text with anything beside the block could be taken
+// for another one than its reader sees.
+func onlyRequest(text string) ([]byte, bool) {
+	if !strings.HasPrefix(text, "-----BEGIN ") || strings.Count(text, "-----BEGIN") != 1 {
+		return nil, false
+	}
+	block, rest := pem.Decode([]byte(text))
+	if block == nil || len(block.Headers) != 0 || strings.TrimSpace(string(rest)) != "" {
+		return nil, false
+	}
+	return block.Bytes, block.Type == "CERTIFICATE REQUEST" || block.Type == "NEW CERTIFICATE REQUEST"
+}
+
+// whyNot sorts the errors of ParseKeyRequest by what a person can do about them.
+func whyNot(err error) string {
+	var weak *ca.KeyError
+	switch {
+	case errors.As(err, &weak):
+		return KeyRefused
+	case errors.Is(err, errSignatureAlgorithm):
+		return RequestAlgorithm
+	case errors.Is(err, errPossession):
+		return RequestProof
+	}
+	return RequestForm
 }
 
 // soundSignatures leaves out SHA-1, which the library still verifies in requests.

@@ -155,6 +155,42 @@ func (r *Registrar) renew(ctx context.Context, by By, device Device, key crypto.
 	})
 }
 
+// EnrollRequest is [Registrar.EnrollKey] for a certificate request as a person
+// pasted it. Names, usages and whatever else it asks for do not count. The errors
+// are those of EnrollKey, and a *Denial for a text that [ParsePastedRequest]
+// refuses or a platform that such a certificate is no use to; each is recorded.
+func (r *Registrar) EnrollRequest(ctx context.Context, req Request, pasted string) (Enrolment, error) {
+	wish, err := ParsePastedRequest(pasted)
+	if err == nil && req.Platform == IOS {
+		err = &Denial{RequestPlatform}
+	}
+	if err != nil {
+		r.c.Log.Info("pasted request not taken", "person", req.By.Person, "request", req.By.Request, "err", err)
+		r.noteKeyRefusal(ctx, req, err)
+		return Enrolment{}, err
+	}
+	if r.c.Challenges == nil {
+		return Enrolment{}, &Outage{Part: PartIssuer, Err: errNoChallenges}
+	}
+	return r.EnrollKey(ctx, req, wish.Key)
+}
+
+// Brought reports whether the person made the key of the device's newest
+// certificate and brought a request: the portal never had it, and can make no
+// file with it. A key that an iPhone or iPad made is the phone's own, out of a
+// profile: they are the only ones that get challenges, and bring no requests.
+func (r *Registrar) Brought(ctx context.Context, d Device) (bool, error) {
+	status := d.Certificate.Status
+	if r.c.Challenges == nil || d.Platform == IOS || status == "" || status == Pending {
+		return false, nil
+	}
+	_, err := r.c.Challenges.Held(ctx, d.Certificate.Serial)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, outage(PartStore, "looking whose key a certificate has", err)
+}
+
 // noteDenial records a no to a device. It stands even when it cannot be
 // recorded: nothing was done.
 func (r *Registrar) noteDenial(ctx context.Context, by By, device Device, way string, err error) {

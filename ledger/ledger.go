@@ -40,6 +40,7 @@ const (
 	WatchResumed        Action = "watch.resumed"
 	DeviceRemoved       Action = "device.removed" // one that held no certificate to revoke
 	RequestRejected     Action = "request.rejected"
+	AccessRefused       Action = "access.refused" // the policy refused an act of somebody signed in
 	PickupRead          Action = "pickup.read"
 	PickupWiped         Action = "pickup.wiped"
 	ChallengeMade       Action = "challenge.made" // the right to enrol a key made on a device

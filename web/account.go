@@ -20,6 +20,7 @@ type account struct {
 	given   string // given name, may be empty
 	expires time.Time
 	began   time.Time // when they showed who they are
+	desk    string    // where staff pages begin for them; empty for employees
 
 	// A hand-off that this session made, and its code.
 	offer enroll.HandoffID
@@ -57,7 +58,7 @@ func accountOf(session *sessions.Session) account {
 	}
 	return account{
 		person: enroll.PersonID(text("person")), name: text("name"), given: text("given"),
-		expires: moment("expires"), began: moment("began"),
+		expires: moment("expires"), began: moment("began"), desk: text("desk"),
 		offer: enroll.HandoffID(text("offer")), code: enroll.HandoffCode(text("code")),
 		phone: enroll.HandoffID(text("phone")), device: enroll.DeviceID(text("device")),
 	}
@@ -97,6 +98,9 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, p enroll.P
 	session.Values["began"] = strconv.FormatInt(s.now().Unix(), 10)
 	session.Values["expires"] = strconv.FormatInt(s.now().Add(lifetime).Unix(), 10)
 	session.Values["phone"] = string(h)
+	if h == "" {
+		session.Values["desk"] = deskOf(p.Roles)
+	}
 	if err := session.Save(r, w); err != nil {
 		return &enroll.Outage{Part: enroll.PartStore, Err: err}
 	}

@@ -65,8 +65,8 @@ func TestA9_CrossSitePosts(t *testing.T) {
 			}
 		}
 	}
-	if posts != 8 {
-		t.Errorf("got %d POST routes, want 8: look at the new one", posts)
+	if posts != 9 {
+		t.Errorf("got %d POST routes, want 9: look at the new one", posts)
 	}
 	if got := p.certificates("anna"); got[enroll.Issued] != before[enroll.Issued] || p.entries(ledger.CertificateReserved) != reserved {
 		t.Errorf("certificates: got %v, want %v", got, before)

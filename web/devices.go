@@ -54,6 +54,12 @@ func (s *Server) showDevice(w http.ResponseWriter, r *http.Request) error {
 		Frame: s.frame(r), Device: s.card(d), Created: d.Created, Delivered: d.Certificate.Delivered,
 		Token: newFormToken(), Removed: !d.Removed.IsZero(),
 	}
+	if p.Brought, err = s.registrar.Brought(r.Context(), d); err != nil {
+		return err
+	}
+	if p.Brought {
+		return s.show(w, r, http.StatusOK, p)
+	}
 	challenge, open, err := s.waiting(r, d)
 	if err != nil {
 		return err

@@ -36,9 +36,14 @@ func formToken(f form) (string, error) {
 	return token, nil
 }
 
-// showNew is GET /new. Without a guess and without ?p= the platform is asked
-// first.
+// showNew is GET /new.
 func (s *Server) showNew(w http.ResponseWriter, r *http.Request) error {
+	return s.showNewForm(w, r, false)
+}
+
+// showNewForm asks for the platform first, without a guess and without ?p=. The
+// form for a key of one's own stands open where somebody came for it.
+func (s *Server) showNewForm(w http.ResponseWriter, r *http.Request, bring bool) error {
 	platform, chosen := platformParam(r)
 	if !chosen {
 		guess, err := enroll.ParsePlatform(clientOf(r).Platform)
@@ -56,10 +61,14 @@ func (s *Server) showNew(w http.ResponseWriter, r *http.Request) error {
 		return s.showQuota(w, r, devices)
 	}
 	suggested := s.renderer.SuggestName(languageOf(r), who.given, string(platform))
-	return s.show(w, r, http.StatusOK, page.NewDevice{
+	p := page.NewDevice{
 		Frame: s.frame(r), Suggested: freeName(suggested, s.inUse(devices)), Platform: string(platform),
-		Token: newFormToken(), Guessed: !chosen,
-	})
+		Token: newFormToken(), Guessed: !chosen, Bring: newBringForm(platform),
+	}
+	if p.Bring != nil {
+		p.Bring.Open = bring
+	}
+	return s.show(w, r, http.StatusOK, p)
 }
 
 // showPlatforms is GET /new/platform.
@@ -107,7 +116,7 @@ func (s *Server) submitNew(w http.ResponseWriter, r *http.Request) error {
 		{Name: "name", Value: f["name"]}, {Name: "platform", Value: f["platform"]}, {Name: "request", Value: token},
 	}}
 	return s.refuseNew(w, r, page.NewDevice{
-		Frame: s.frame(r), Name: f["name"], Platform: f["platform"], Token: token,
+		Frame: s.frame(r), Name: f["name"], Platform: f["platform"], Token: token, Bring: newBringForm(platform),
 	}, &retryable{err, retry})
 }
 
@@ -131,16 +140,20 @@ func (s *Server) refuseNew(w http.ResponseWriter, r *http.Request, p page.NewDev
 		Field: refusal.Field, Key: "refusal." + string(refusal.Reason),
 		Value: refusal.Value, Limit: refusal.Limit,
 	}
+	bringing := p.Bring != nil && p.Bring.Open
 	switch refusal.Reason {
 	case enroll.NameTaken:
 		field.Field = "name"
-		if !who.limited() {
+		if !who.limited() && !bringing {
 			p.DuplicateID = string(namesake(p.Name, s.inUse(devices)))
 		}
 	case enroll.PlatformBad:
 		// What was sent cannot be sent again: the guess takes its place.
 		guess, _ := enroll.ParsePlatform(clientOf(r).Platform)
 		p.Platform = string(guess)
+	}
+	if bringing && field.Field == "name" {
+		field.Field = "key-name" // the page has two fields for a name
 	}
 	p.Suggested = s.renderer.SuggestName(languageOf(r), who.given, p.Platform)
 	p.Errors = []page.FieldError{field}

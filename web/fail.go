@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"certportal/access"
 	"certportal/enroll"
 	"certportal/web/page"
 )
@@ -118,6 +119,7 @@ func (s *Server) judge(r *http.Request, err error) verdict {
 	var gone *enroll.Gone
 	var large *http.MaxBytesError
 	var sso *ssoRefused
+	var denied *access.Denied
 	switch {
 	case r.Context().Err() != nil && errors.Is(err, context.Canceled):
 		// Whoever asked has left; what they broke off is no fault of a part.
@@ -126,6 +128,9 @@ func (s *Server) judge(r *http.Request, err error) verdict {
 		return verdict{503, page.Kind(outage.Part), slog.LevelError, "part out of order", outageRetry}
 	case errors.As(err, &refusal):
 		return s.judgeRefusal(refusal)
+	case errors.As(err, &denied):
+		status, kind := deniedKind(denied)
+		return verdict{status, kind, slog.LevelWarn, "act refused", 0}
 	case errors.As(err, &sso):
 		return verdict{sso.status, "", slog.LevelWarn, "sign-in at identity provider refused", 0}
 	case errors.As(err, &gone):

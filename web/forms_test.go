@@ -3,6 +3,7 @@ package web_test
 import (
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,6 +19,7 @@ func TestA2_FieldsOfNoForm(t *testing.T) {
 	device := b.enrol("Anna's iPhone", "ios")
 	const kind = "application/x-www-form-urlencoded"
 	good := "name=x&platform=ios&request=abc"
+	key := "name=x&platform=linux&request=abc&csr=" + url.QueryEscape(newRequest(t, newKey(t)))
 	tests := []struct{ name, path, kind, body string }{
 		{"upn", "/new", kind, good + "&upn=administrator%40example.com"},
 		{"sid", "/new", kind, good + "&sid=S-1-5-21-1-2-3-500"},
@@ -36,6 +38,17 @@ func TestA2_FieldsOfNoForm(t *testing.T) {
 		{"long token", "/new", kind, "name=x&platform=ios&request=" + strings.Repeat("a", 65)},
 		{"upn for a new file", device + "/install", kind, "request=abc&upn=ben"},
 		{"person on removal", device + "/remove", kind, "person=ben"},
+		{"upn with a key", "/new/key", kind, key + "&upn=administrator%40example.com"},
+		{"sid with a key", "/new/key", kind, key + "&sid=S-1-5-21-1-2-3-500"},
+		{"template with a key", "/new/key", kind, key + "&template=DomainController"},
+		{"days with a key", "/new/key", kind, key + "&days=3650"},
+		{"user with a key", "/new/key", kind, key + "&user=ben"},
+		{"device with a key", "/new/key", kind, key + "&device=" + strings.TrimPrefix(device, "/devices/")},
+		{"two requests", "/new/key", kind, key + "&csr=MIIB"},
+		{"query beside a key", "/new/key?platform=linux", kind, key},
+		{"key in JSON", "/new/key", "application/json", `{"name":"x","platform":"linux","csr":"-----BEGIN CERTIFICATE REQUEST-----"}`},
+		{"key in a file", "/new/key", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"csr\"\r\n\r\nx\r\n--b--\r\n"},
+		{"hostile token with a key", "/new/key", kind, strings.Replace(key, "request=abc", "request=%27%3B--", 1)},
 		{"role at sign-in", "/login", kind, "username=anna&password=x&role=admin"},
 		{"field at sign-out", "/logout", kind, "all=1"},
 	}
@@ -80,7 +93,7 @@ func TestA17_LargeBodies(t *testing.T) {
 	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	const kind = "application/x-www-form-urlencoded"
-	for _, path := range []string{"/login", "/new", "/logout"} {
+	for _, path := range []string{"/login", "/new", "/new/key", "/logout"} {
 		got := b.do(http.MethodPost, path, strings.NewReader("name="+strings.Repeat("a", 70_000)), "Content-Type", kind)
 		if got.status != 413 {
 			t.Errorf("announced body to %s: got %d, want 413", path, got.status)

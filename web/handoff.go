@@ -29,7 +29,15 @@ func (s *Server) fresh(a account) bool {
 // that the sign-in page leads on without asking.
 func (s *Server) settled(a account, next string) bool {
 	path, _, _ := strings.Cut(next, "?")
-	return !a.limited() && (path != handoffPath || s.fresh(a))
+	switch {
+	case a.limited():
+		return false
+	case path == handoffPath:
+		return s.fresh(a)
+	case s.changesAsStaff(path):
+		return s.provenWithin(a, staffFresh)
+	}
+	return true
 }
 
 // showHandoff is GET /handoff: the code that this session made, and what became of

@@ -26,6 +26,18 @@ func (s *Server) showInstall(w http.ResponseWriter, r *http.Request) error {
 	if d.Certificate.Status == enroll.Pending {
 		return s.showMaking(w, r, d)
 	}
+	brought, err := s.registrar.Brought(r.Context(), d)
+	switch {
+	case err != nil:
+		return err
+	case brought:
+		return s.showBrought(w, r, d)
+	}
+	return s.showFile(w, r, d)
+}
+
+// showFile is the page of a device that gets a file, or once got it.
+func (s *Server) showFile(w http.ResponseWriter, r *http.Request, d enroll.Device) error {
 	challenge, open, err := s.waiting(r, d)
 	if err != nil {
 		return err
@@ -133,6 +145,9 @@ func (s *Server) submitInstall(w http.ResponseWriter, r *http.Request) error {
 	d, err := s.keptDevice(r)
 	if err != nil {
 		return err
+	}
+	if brought, err := s.registrar.Brought(r.Context(), d); err != nil || brought {
+		return errors.Join(err, enroll.ErrConflict)
 	}
 	way, again := d.Platform, []page.Hidden{{Name: "request", Value: token}}
 	if f["alone"] != "" {

@@ -56,8 +56,12 @@ func (s *Server) routeSignedIn(r chi.Router) {
 	r.Post("/logout", s.handle(s.submitLogout))
 	r.Get("/new", s.handle(s.onceOnPhone(s.showNew)))
 	r.Post("/new", s.handle(s.onceOnPhone(s.submitNew)))
+	r.Get(keyPath, s.handle(s.onceOnPhone(s.showNewKey)))
+	r.Post(keyPath, s.handle(s.onceOnPhone(s.submitKey)))
 	r.Get("/new/platform", s.handle(s.onceOnPhone(s.showPlatforms)))
 	r.Get("/devices/{id}/install", s.handle(s.ownOnPhone(s.showInstall)))
+	r.Get("/devices/{id}/certificate.cer", s.handle(s.ownOnPhone(s.serveOwnDER)))
+	r.Get("/devices/{id}/certificate.pem", s.handle(s.ownOnPhone(s.serveOwnPEM)))
 }
 
 // routeOwnDevices adds what is for a person's whole session: their own devices.

@@ -68,7 +68,7 @@ func (s *Server) frame(r *http.Request) page.Frame {
 	}
 	// A public page is shown to a stranger when the session cannot be read.
 	if who, ok, err := s.signedIn(r); err == nil && ok {
-		f.SignedIn = who.name
+		f.SignedIn, f.Desk = who.name, who.desk
 	}
 	return f
 }

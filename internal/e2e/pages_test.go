@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -62,6 +63,11 @@ func screens() []screen {
 			b.fill(`input[name="name"]`, " ")
 			b.press("main form .btn")
 		}},
+		{"new-key", at("/new/key")},
+		{"new-key-error", func(b *tab, d *demo) { b.bring(d, longName+"!", newRequest(b.t)) }},
+		{"new-key-reason", func(b *tab, d *demo) { b.bring(d, "Server", strings.Repeat("MIIB", 16)) }},
+		{"install-key", func(b *tab, d *demo) { b.bring(d, longName[:len(longName)-1]+"8", newRequest(b.t)) }},
+		{"device-key", func(b *tab, d *demo) { b.open(d.https + strings.TrimSuffix(b.path(), "/install")) }},
 		{"platform", at("/new/platform")},
 		{"install", func(b *tab, d *demo) {
 			b.open(d.https + "/new")

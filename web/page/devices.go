@@ -62,6 +62,8 @@ type NewDevice struct {
 	Guessed     bool   // the platform is a guess, not a choice
 	Errors      []FieldError
 	DuplicateID string // device that has the name already; optional
+
+	Bring *BringForm // for a key of one's own; nil where it is not offered
 }
 
 func (NewDevice) name() string { return "new" }
@@ -70,7 +72,7 @@ func (p NewDevice) faults() []FieldError { return p.Errors }
 
 // Value is what stands in the field.
 func (p NewDevice) Value() string {
-	if p.Name == "" && len(p.Errors) == 0 {
+	if p.Name == "" && (len(p.Errors) == 0 || p.bringing()) {
 		return p.Suggested
 	}
 	return p.Name
@@ -95,6 +97,7 @@ type Device struct {
 	PickupEnd time.Time // until when the file can be fetched; zero when that is over
 	Token     string    // idempotency token for "Get a new file"
 	Removed   bool      // the device is out of use: facts only, no buttons
+	Brought   bool      // its person has the key: there is no new file
 }
 
 func (Device) name() string { return "device" }

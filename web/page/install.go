@@ -43,13 +43,15 @@ type Install struct {
 
 func (Install) name() string { return "install" }
 
-// ShellName is SavedAs as a word of a shell command, quoted where it must be: a
-// person copies it into a terminal.
-func (p Install) ShellName() string {
+// ShellName is SavedAs as a word of a shell command.
+func (p Install) ShellName() string { return shellWord(p.SavedAs) }
+
+// shellWord quotes the name of a file where it must be: a person copies it into a
+// terminal.
+func shellWord(name string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r)
 	}
-	name := p.SavedAs
 	if name != "" && !strings.ContainsFunc(name, func(r rune) bool { return !plain(r) }) && name[0] != '-' {
 		return name
 	}

@@ -32,6 +32,16 @@ type Frame struct {
 	Ref      string // reference of the request, for the helpdesk; shown on problem and help pages
 	InApp    string // name of the in-app browser, as Detect gives it; empty for a real browser
 	PageURL  string // full address of this page, to be copied into a real browser
+
+	Desk  string      // where the staff pages begin, for staff; empty for everybody else
+	Staff []StaffLink // the parts of the staff pages, on staff pages alone
+}
+
+// StaffLink is a part of the staff pages.
+type StaffLink struct {
+	Key  string // of its name, after "staff.nav."
+	Path string
+	Here bool // this page belongs to it
 }
 
 func (f Frame) frame() Frame { return f }

@@ -40,6 +40,11 @@ const (
 	NotRemoved       Kind = "notremoved"        // 500 or 503, takes Retry
 	NotSignedOut     Kind = "notsignedout"      // 500 or 503, takes Retry
 	Changed          Kind = "changed"           // 409, somebody changed the thing in between
+	AccessRole       Kind = "access-role"       // 403, the policy of package access: no role may do it
+	AccessSelf       Kind = "access-self"       // 403, not for oneself
+	AccessSame       Kind = "access-same"       // 403, not by who made it
+	AccessProtected  Kind = "access-protected"  // 403, the other person is protected
+	AccessStaff      Kind = "access-staff"      // 403, the other person is staff
 )
 
 // Problem is a page of its own for what is not a mistake in a field: what

@@ -66,6 +66,7 @@ func filled(lang string) []sample {
 	inApp.InApp = "WeChat"
 	s := []sample{
 		{"login", page.Login{Frame: out, Example: "lwei or lwei@example.com", Next: "/new"}},
+		{"staff", page.Problem{Frame: staffFrame(lang), Kind: page.AccessRole}},
 		{"login-errors", page.Login{Frame: out, Username: "lwei", Example: "lwei", Errors: []page.FieldError{
 			{Field: "username", Key: page.ErrUsernameEmpty}, {Field: "password", Key: page.ErrPasswordEmpty}}}},
 		{"login-wrong", page.Login{Frame: inApp, Username: "lwei", Example: "lwei", Errors: []page.FieldError{{Field: "username", Key: page.ErrWrong}}, TriesLeft: 2, Pause: 15 * time.Minute}},
@@ -89,6 +90,13 @@ func filled(lang string) []sample {
 			Errors: []page.FieldError{{Field: "name", Key: page.ErrNameTaken, Value: "Work tablet"}}, DuplicateID: "d2"}},
 		{"new-long", page.NewDevice{Frame: f, Token: "tok-1", Errors: []page.FieldError{
 			{Field: "name", Key: page.ErrNameLong, Limit: 40}, {Field: "platform", Key: page.ErrPlatform}}}},
+		{"new-bring", page.NewDevice{Frame: f, Suggested: "Li’s Linux PC", Platform: page.Linux, Token: "tok-1", Bring: &page.BringForm{Token: "tok-6"}}},
+		{"new-bring-errors", page.NewDevice{Frame: f, Suggested: "Li’s Linux PC", Platform: page.Linux, Token: "tok-1", Errors: []page.FieldError{
+			{Field: "key-name", Key: page.ErrNameLong, Limit: 40}, {Field: "csr", Key: "bring.denied.request-private-key"}},
+			Bring: &page.BringForm{Open: true, Name: "Build server", Request: "-----BEGIN CERTIFICATE REQUEST-----", Token: "tok-6"}}},
+		{"bring", page.Brought{Frame: f, Device: cards()[0], PEM: "/devices/d1/certificate.pem", DER: "/devices/d1/certificate.cer", SavedAs: "Example Co-Li Wei’s Laptop.pem"}},
+		{"bring-ended", page.Brought{Frame: f, Device: cards()[3]}},
+		{"device-bring", page.Device{Frame: f, Device: cards()[0], Created: noon(), Delivered: noon(), Brought: true}},
 		{"platform", page.ChoosePlatform{Frame: f, Selected: page.MacOS, IPadMaybe: true}},
 		{"making", page.Making{Frame: f, Device: "Li Wei’s iPhone"}},
 		{"device", page.Device{Frame: f, Device: cards()[0], Created: noon(), Delivered: noon(), Token: "tok-3"}},
@@ -148,6 +156,7 @@ func filled(lang string) []sample {
 	old[1].Outdated = true // and it runs out soon
 	s = append(s, sample{"home-outdated", page.Home{Frame: f, Platform: page.IOS, Devices: old, Used: 2, Limit: 5, Mobile: true}},
 		sample{"device-outdated", page.Device{Frame: f, Device: old[0], Created: noon(), Delivered: noon(), Token: "tok-5"}},
+		sample{"device-outdated-bring", page.Device{Frame: f, Device: old[0], Created: noon(), Delivered: noon(), Brought: true}},
 		sample{"device-outdated-removed", page.Device{Frame: f, Device: old[0], Created: noon(), Removed: true}})
 	for _, kind := range kinds() {
 		s = append(s, sample{"problem-" + string(kind), page.Problem{Frame: f, Kind: kind, At: noon(), Platform: page.IOS,
@@ -173,7 +182,18 @@ func kinds() []page.Kind {
 		page.NotAllowed, page.NoUPN, page.NoSID, page.BadIdentity, page.LinkExpired, page.LinkUsed, page.Changed,
 		page.LinkReplaced, page.LinkRemoved, page.NotRemoved, page.NotSignedOut,
 		page.Provider, page.Restricted, page.Protected, page.Conflicting, page.UnknownPerson, page.TooOften,
+		page.AccessRole, page.AccessSelf, page.AccessSame, page.AccessProtected, page.AccessStaff,
 	}
+}
+
+// staffFrame is the frame of staff pages, with every part there is.
+func staffFrame(lang string) page.Frame {
+	f := frame(lang)
+	f.Path, f.Desk = "/admin/certificates", "/helpdesk"
+	for _, key := range []string{"helpdesk", "overview", "certificates", "people", "audit", "checks"} {
+		f.Staff = append(f.Staff, page.StaffLink{Key: key, Path: "/admin/" + key, Here: key == "certificates"})
+	}
+	return f
 }
 
 // minimal gives every page with as little in it as a handler may ever put there.
@@ -186,6 +206,9 @@ func minimal(lang string) []sample {
 		{"home", page.Home{Frame: f}},
 		{"home-card", page.Home{Frame: f, Devices: []page.DeviceCard{{ID: "a"}}, Old: []page.DeviceCard{{ID: "b"}}}},
 		{"new", page.NewDevice{Frame: f}},
+		{"new-bring", page.NewDevice{Frame: f, Bring: &page.BringForm{}}},
+		{"bring", page.Brought{Frame: f, PEM: "/devices/x/certificate.pem", DER: "/devices/x/certificate.cer"}},
+		{"bring-ended", page.Brought{Frame: f, Limited: true}},
 		{"platform", page.ChoosePlatform{Frame: f}},
 		{"install", page.Install{Frame: f}},
 		{"install-bare", page.Install{Frame: f, Download: "/d/x/y.p12"}},

@@ -69,7 +69,7 @@ func checkForms(t *testing.T, root *html.Node) {
 	for _, label := range elements(root, "label") {
 		labelled[attr(label, "for")] = true
 	}
-	for _, input := range elements(root, "input") {
+	for _, input := range append(elements(root, "input"), elements(root, "textarea")...) {
 		if attr(input, "type") != "hidden" && !labelled[attr(input, "id")] {
 			t.Errorf("field %q has no label", attr(input, "name"))
 		}

@@ -1,0 +1,163 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"certportal/access"
+	"certportal/enroll"
+	"certportal/web/page"
+)
+
+// staffFresh is how long after showing who they are staff may change something
+// without showing it again.
+const staffFresh = 10 * time.Minute
+
+// actor is who asks for a staff page, as the directory knows them now.
+type actor struct {
+	person enroll.Person
+	role   enroll.Role // in which the act of the route is tried
+}
+
+type actorKey struct{}
+
+// actorOf returns who acts, on routes that [Server.staff] made.
+func actorOf(r *http.Request) actor {
+	a, _ := r.Context().Value(actorKey{}).(actor)
+	return a
+}
+
+// byStaff says for the ledger which of the staff acts, in which role and from
+// where. Whose things it is about, the act's own entry says.
+func (s *Server) byStaff(r *http.Request) enroll.By {
+	a := actorOf(r)
+	return enroll.By{Person: a.person.ID, Role: a.role, Address: clientAddress(r), Request: visitOf(r).ref}
+}
+
+// staff is a table for the routes of one act. Roles are read from the directory
+// with every request: who lost one has lost it now (attack A11). What changes
+// something also asks for a sign-in of the last ten minutes, already where its
+// form is shown.
+func (s *Server) staff(r chi.Router, act access.Act) chi.Router {
+	return r.With(s.requireSession, s.requireWhole, s.allow(act))
+}
+
+// allow lets those pass who may do the act to anybody at all. Whether they may do
+// it to the one they mean is decided where it is done.
+func (s *Server) allow(act access.Act) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return s.handle(func(w http.ResponseWriter, r *http.Request) error {
+			a := s.person(r)
+			person, err := s.registrar.Person(r.Context(), a.person)
+			if err != nil && !errors.Is(err, enroll.ErrNotFound) {
+				return err
+			}
+			role, err := access.MayTry(person, act)
+			if err != nil {
+				s.noteDenied(r, err)
+				return err
+			}
+			if act.Changes() && !s.provenWithin(a, staffFresh) {
+				return redirect(w, signInAddress(pagePath(r)))
+			}
+			ctx := context.WithValue(r.Context(), actorKey{}, actor{person: person, role: role})
+			next.ServeHTTP(w, r.WithContext(ctx))
+			return nil
+		})
+	}
+}
+
+// provenWithin reports whether the person showed who they are within the time.
+func (s *Server) provenWithin(a account, within time.Duration) bool {
+	age := s.now().Sub(a.began)
+	return age >= 0 && age <= within
+}
+
+// noteDenied records that the policy refused somebody. The refusal stands even
+// when it cannot be recorded: nothing was done.
+func (s *Server) noteDenied(r *http.Request, err error) {
+	var denied *access.Denied
+	if !errors.As(err, &denied) {
+		return
+	}
+	if err := s.registrar.NoteDeniedAct(r.Context(), s.by(r), routeOf(r), string(denied.Act), string(denied.Why)); err != nil {
+		s.log.Error("recording a refusal", "request", visitOf(r).ref, "err", err)
+	}
+}
+
+// deniedKind is the page of a refusal by the policy. What is not somebody's is
+// not there for them.
+func deniedKind(d *access.Denied) (int, page.Kind) {
+	switch d.Why {
+	case access.WhyNobody, access.WhyAnother:
+		return http.StatusNotFound, page.NotFound
+	case access.WhyAccount:
+		return http.StatusForbidden, page.Disabled
+	}
+	return http.StatusForbidden, page.Kind("access-" + string(d.Why))
+}
+
+// staffSection is a part of the staff pages and the act that opens it.
+type staffSection struct {
+	path, key string
+	act       access.Act
+}
+
+// staffSections lists the parts in the order of the navigation.
+func staffSections() []staffSection {
+	return []staffSection{
+		{"/helpdesk", "helpdesk", access.FindPeople},
+		{"/admin", "overview", access.ReadOverview},
+		{"/admin/certificates", "certificates", access.ReadCertificates},
+		{"/admin/people", "people", access.ReadRoles},
+		{"/admin/audit", "audit", access.ReadLedger},
+		{"/admin/checks", "checks", access.ReadChecks},
+	}
+}
+
+// staffFrame is the frame of a staff page: with the parts its reader may open.
+func (s *Server) staffFrame(r *http.Request) page.Frame {
+	f := s.frame(r)
+	here := r.URL.Path
+	longest := ""
+	for _, section := range staffSections() {
+		if _, err := access.MayTry(actorOf(r).person, section.act); err != nil {
+			continue
+		}
+		f.Staff = append(f.Staff, page.StaffLink{Key: section.key, Path: section.path})
+		inside := here == section.path || strings.HasPrefix(here, section.path+"/")
+		if inside && len(section.path) > len(longest) {
+			longest = section.path
+		}
+	}
+	for i := range f.Staff {
+		f.Staff[i].Here = f.Staff[i].Path == longest
+	}
+	return f
+}
+
+// deskOf is where the staff pages begin for somebody who signed in with these
+// roles; empty for employees. It only makes a link: what a page shows is decided
+// when it is asked for.
+func deskOf(roles []enroll.Role) string {
+	for _, section := range staffSections() {
+		for _, role := range roles {
+			if slices.Contains(access.Acts(role), section.act) {
+				return section.path
+			}
+		}
+	}
+	return ""
+}
+
+// changesAsStaff reports whether a path belongs to a staff page that asks for a
+// recent sign-in, so that the sign-in page does not lead back at once.
+func (s *Server) changesAsStaff(path string) bool {
+	return strings.HasPrefix(path, "/helpdesk/") || strings.HasPrefix(path, "/admin/")
+}
