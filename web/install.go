@@ -58,6 +58,7 @@ func (s *Server) showFile(w http.ResponseWriter, r *http.Request, d enroll.Devic
 		Frame: s.frame(r), Device: s.card(d), Platform: string(platform),
 		Detected: client.Platform, Browser: client.Browser, TokenForNewFile: newFormToken(),
 		Elsewhere: state == pickupElsewhere, Arrived: state == pickupArrived, Limited: s.person(r).limited(),
+		Renewing: d.FormerEnds.After(s.now()) || open && challenge.Renew,
 	}
 	for _, a := range s.anchors.further {
 		p.Anchors = append(p.Anchors, page.Anchor{Name: a.title(), Href: a.href("cer")})
@@ -90,7 +91,7 @@ func (s *Server) offerFile(r *http.Request, p *page.Install, pickup enroll.Picku
 		return nil
 	}
 	var err error
-	if p.Mailbox, err = s.exchange.mailbox(pickup.Device.Certificate); err != nil {
+	if p.Mailbox, err = s.mailbox(r.Context(), pickup.Device); err != nil {
 		return err
 	}
 	folder := "/d/" + string(s.pickupKey(r).Token(pickup.Serial)) + "/"

@@ -1,9 +1,14 @@
 package web
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"certportal/deliver"
 	"certportal/enroll"
@@ -13,10 +18,11 @@ import (
 // UserNameForm is how a person signs in to Exchange.
 type UserNameForm string
 
-// The forms. DOMAIN\user is none of them: the certificate does not carry it.
+// The forms.
 const (
-	UserNameUPN  UserNameForm = "upn"  // the user principal name
-	UserNameMail UserNameForm = "mail" // the mail address; of people without, the UPN
+	UserNameUPN    UserNameForm = "upn"    // the user principal name
+	UserNameMail   UserNameForm = "mail"   // the mail address; of people without, the UPN
+	UserNameDomain UserNameForm = "domain" // DOMAIN\user, of the directory: the certificate does not carry it
 )
 
 // Exchange is the server whose mailboxes open with a certificate.
@@ -26,6 +32,9 @@ type Exchange struct {
 
 	// UserName is optional; the default is UserNameUPN.
 	UserName UserNameForm
+
+	// Domain stands before the backslash with UserNameDomain: the NetBIOS name.
+	Domain string
 
 	// SyncDays, SMIMESign and SMIMEEncrypt go into the profiles of phones, as
 	// deliver.Exchange tells.
@@ -42,17 +51,31 @@ func (e *Exchange) check() error {
 		return fmt.Errorf("web: Exchange host %.80q is not a host name", e.Host)
 	case !deliver.ValidSyncDays(e.SyncDays):
 		return fmt.Errorf("web: Exchange sync of %d days: want 1, 3, 7, 14, 31 or all", e.SyncDays)
-	case e.UserName != "" && e.UserName != UserNameUPN && e.UserName != UserNameMail:
-		return fmt.Errorf("web: Exchange user name %.80q: want %q or %q", string(e.UserName), UserNameUPN, UserNameMail)
+	case !slices.Contains([]UserNameForm{"", UserNameUPN, UserNameMail, UserNameDomain}, e.UserName):
+		return fmt.Errorf("web: Exchange user name %.80q: want %q, %q or %q",
+			string(e.UserName), UserNameUPN, UserNameMail, UserNameDomain)
+	case e.UserName == UserNameDomain && !validDomain(e.Domain):
+		return fmt.Errorf("web: Exchange domain %.80q: want a NetBIOS name of 1 to 15 characters", e.Domain)
 	}
 	return nil
 }
 
-// mailbox is the mailbox of whom a certificate names; empty without Exchange. Its
-// names are those of the certificate: what a phone signs in with must not differ
-// from what it shows.
-func (e *Exchange) mailbox(c enroll.Certificate) (page.Mailbox, error) {
-	if e == nil {
+// validDomain takes what Windows takes as a NetBIOS domain name, without its
+// exotic signs.
+func validDomain(name string) bool {
+	foreign := func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '-' && r != '_' && r != '.'
+	}
+	return name != "" && utf8.RuneCountInString(name) <= 15 && !strings.ContainsFunc(name, foreign)
+}
+
+// mailbox is the mailbox of whom the device's certificate names; empty without
+// Exchange. Its names are those of the certificate: what a phone signs in with must
+// not differ from what it shows. Only DOMAIN\user is read from the directory, and
+// only while it belongs to the certificate's UPN.
+func (s *Server) mailbox(ctx context.Context, d enroll.Device) (page.Mailbox, error) {
+	c := d.Certificate
+	if s.exchange == nil {
 		return page.Mailbox{}, nil
 	}
 	if c.UPN == "" {
@@ -62,18 +85,31 @@ func (e *Exchange) mailbox(c enroll.Certificate) (page.Mailbox, error) {
 	if err != nil {
 		return page.Mailbox{}, fmt.Errorf("making mailbox: parsing certificate %s: %w", c.Serial, err)
 	}
-	address := ""
+	names := enroll.Person{UPN: c.UPN}
 	if len(leaf.EmailAddresses) > 0 {
-		address = leaf.EmailAddresses[0]
+		names.Mail = leaf.EmailAddresses[0]
 	}
-	return e.mailboxOf(c.UPN, address), nil
+	if s.exchange.UserName == UserNameDomain {
+		person, err := s.registrar.Person(ctx, d.Person)
+		if err != nil && !errors.Is(err, enroll.ErrNotFound) {
+			return page.Mailbox{}, err
+		}
+		if strings.EqualFold(person.UPN, c.UPN) {
+			names.Login = person.Login
+		}
+	}
+	return s.exchange.mailboxOf(names), nil
 }
 
-// mailboxOf is the mailbox of a name and an address, which may be empty.
-func (e *Exchange) mailboxOf(upn, address string) page.Mailbox {
-	m := page.Mailbox{Host: e.Host, User: upn, Address: address}
-	if e.UserName == UserNameMail && address != "" {
-		m.User = address
+// mailboxOf is the mailbox of somebody with these names, of which mail and login
+// may be empty.
+func (e *Exchange) mailboxOf(p enroll.Person) page.Mailbox {
+	m := page.Mailbox{Host: e.Host, User: p.UPN, Address: p.Mail}
+	switch {
+	case e.UserName == UserNameMail && p.Mail != "":
+		m.User = p.Mail
+	case e.UserName == UserNameDomain && p.Login != "":
+		m.User = e.Domain + `\` + p.Login
 	}
 	return m
 }

@@ -147,11 +147,11 @@ func (s *Server) keylessProfile(r *http.Request, c enroll.Challenge, lang string
 	}
 	mailbox := page.Mailbox{}
 	if s.exchange != nil {
-		mail := person.Mail
+		names := person
 		if person.MailShared {
-			mail = "" // as in the certificate
+			names.Mail = "" // as in the certificate
 		}
-		mailbox = s.exchange.mailboxOf(person.UPN, mail)
+		mailbox = s.exchange.mailboxOf(names)
 	}
 	p := s.newProfile(c.Device, deliver.TargetPhone, mailbox)
 	p.Issuing = s.registrar.Chain()

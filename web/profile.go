@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/x509"
 	"fmt"
@@ -121,7 +122,7 @@ func (s *Server) makeProfile(r *http.Request, file enroll.File) (data []byte, sh
 	if err != nil {
 		return nil, false, err
 	}
-	content, err := s.profileOf(file, target, lang)
+	content, err := s.profileOf(r.Context(), file, target, lang)
 	if err != nil {
 		return nil, false, err
 	}
@@ -154,12 +155,12 @@ func (s *Server) signProfile(content deliver.Profile, at time.Time) ([]byte, err
 }
 
 // profileOf gathers what goes into a profile.
-func (s *Server) profileOf(file enroll.File, target deliver.Target, lang string) (deliver.Profile, error) {
+func (s *Server) profileOf(ctx context.Context, file enroll.File, target deliver.Target, lang string) (deliver.Profile, error) {
 	identity, err := bundleOf(file, deliver.FormatLegacy)
 	if err != nil {
 		return deliver.Profile{}, err
 	}
-	mailbox, err := s.exchange.mailbox(file.Device.Certificate)
+	mailbox, err := s.mailbox(ctx, file.Device)
 	if err != nil {
 		return deliver.Profile{}, err
 	}

@@ -102,7 +102,11 @@ func TestNewRefusesAppleAndExchange(t *testing.T) {
 		{"no host", func(c *web.Config) { c.Exchange = &web.Exchange{} }, "host name"},
 		{"address as host", func(c *web.Config) { c.Exchange = &web.Exchange{Host: "https://mail"} }, "host name"},
 		{"days", func(c *web.Config) { c.Exchange = &web.Exchange{Host: "mail", SyncDays: 2} }, "2 days"},
-		{"user name", func(c *web.Config) { c.Exchange = &web.Exchange{Host: "mail", UserName: "domain"} }, `want "upn" or "mail"`},
+		{"user name", func(c *web.Config) { c.Exchange = &web.Exchange{Host: "mail", UserName: "sam"} }, `want "upn", "mail" or "domain"`},
+		{"no domain", func(c *web.Config) { c.Exchange = &web.Exchange{Host: "mail", UserName: "domain"} }, "NetBIOS"},
+		{"domain with a backslash", func(c *web.Config) {
+			c.Exchange = &web.Exchange{Host: "mail", UserName: "domain", Domain: `CORP\x`}
+		}, "NetBIOS"},
 	}
 	p := newPortal(t)
 	for _, tt := range tests {

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"os"
 	"os/exec"
@@ -223,5 +224,30 @@ func TestRenewedProfileReplaces(t *testing.T) {
 	account, identity := renewed.PayloadContent[renewed.payload(t, "eas.account")], renewed.PayloadContent[renewed.payload(t, "security.pkcs12")]
 	if account.PayloadCertificateUUID != identity.PayloadUUID {
 		t.Error("the mailbox uses the old identity")
+	}
+}
+
+// The form DOMAIN\user is the directory's, and only while it is of the one whom
+// the certificate names.
+func TestProfileWithDomainAndUser(t *testing.T) {
+	s := newSigner(t, "ec")
+	f := newFile(t, "ios", s.sign, withExchange, func(c *web.Config) {
+		c.Exchange.UserName, c.Exchange.Domain = web.UserNameDomain, "EXAMPLE"
+	})
+	user := func() string {
+		t.Helper()
+		p := s.open(t, f.stranger.get(f.href).body)
+		return p.PayloadContent[p.payload(t, "eas.account")].UserName
+	}
+	if got, want := user(), `EXAMPLE\anna`; got != want {
+		t.Errorf("user name: got %q, want %q", got, want)
+	}
+	f.moody.become(errors.New("no answer"), nil)
+	if got := f.stranger.get(f.href); got.status != 503 {
+		t.Errorf("without directory: got %d, want 503", got.status)
+	}
+	f.moody.become(nil, func(person *enroll.Person) { person.UPN = "anna.married@example.com" })
+	if got, want := user(), "anna@example.com"; got != want {
+		t.Errorf("user name after a new UPN: got %q, want %q", got, want)
 	}
 }

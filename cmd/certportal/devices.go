@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
@@ -19,8 +20,14 @@ func (s *Settings) checkDevices() error {
 	if e.Host != "" && !deliver.ValidExchangeHost(e.Host) {
 		errs = append(errs, mistake("exchange.host", e.Host, "write a host name such as mail.corp.example, without https://"))
 	}
-	if e.UserName != string(web.UserNameUPN) && e.UserName != string(web.UserNameMail) {
-		errs = append(errs, mistake("exchange.user_name", e.UserName, "choose upn or mail"))
+	switch web.UserNameForm(e.UserName) {
+	case web.UserNameUPN, web.UserNameMail:
+	case web.UserNameDomain:
+		if s.exchangeDomain() == "" {
+			errs = append(errs, errors.New("exchange.domain: name what stands before the backslash, such as CORP, for user_name: domain"))
+		}
+	default:
+		errs = append(errs, mistake("exchange.user_name", e.UserName, "choose upn, mail or domain"))
 	}
 	if !deliver.ValidSyncDays(e.syncDays()) {
 		errs = append(errs, mistake("exchange.sync_days", e.SyncDays, "choose 1, 3, 7, 14, 31 or 0 for all"))
@@ -45,6 +52,9 @@ func (e ExchangeSettings) syncDays() deliver.SyncDays {
 	return deliver.SyncDays(e.SyncDays)
 }
 
+// exchangeDomain is what stands before the backslash of user names.
+func (s *Settings) exchangeDomain() string { return cmp.Or(s.Exchange.Domain, s.Directory.NetBIOS) }
+
 // exchange is the server of the settings, or nil without one.
 func (s *Settings) exchange() *web.Exchange {
 	e := s.Exchange
@@ -52,7 +62,7 @@ func (s *Settings) exchange() *web.Exchange {
 		return nil
 	}
 	return &web.Exchange{
-		Host: e.Host, UserName: web.UserNameForm(e.UserName), SyncDays: e.syncDays(),
+		Host: e.Host, UserName: web.UserNameForm(e.UserName), Domain: s.exchangeDomain(), SyncDays: e.syncDays(),
 		SMIMESign: e.SMIMESign, SMIMEEncrypt: e.SMIMEEncrypt,
 	}
 }

@@ -10,7 +10,8 @@ import (
 func TestDeviceSettingsRefuse(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"address for a host", "exchange: {host: 'https://mail.corp.example'}", "exchange.host"},
-		{"domain form", "exchange: {host: mail.corp.example, user_name: domain}", "exchange.user_name"},
+		{"form of a name", "exchange: {host: mail.corp.example, user_name: sam}", "exchange.user_name"},
+		{"no domain", "exchange: {host: mail.corp.example, user_name: domain}", "exchange.domain"},
 		{"days Apple does not know", "exchange: {host: mail.corp.example, sync_days: 10}", "exchange.sync_days"},
 		{"S/MIME without a server", "exchange: {smime_sign: true}", "exchange.host"},
 		{"identifier with a blank", "apple: {identifier: 'my company'}", "apple.identifier"},

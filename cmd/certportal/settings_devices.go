@@ -8,8 +8,13 @@ type ExchangeSettings struct {
 	// mail.corp.example. Empty: profiles hold no mailbox, pages promise none.
 	Host string `yaml:"host" env:"HOST"`
 
-	// Name phones sign in with: upn, or mail for the e-mail address.
+	// Name phones sign in with: upn, mail for the e-mail address, or domain for
+	// DOMAIN\user, where Exchange takes no other.
 	UserName string `yaml:"user_name" env:"USER_NAME"`
+
+	// What stands before the backslash with user_name: domain, such as CORP.
+	// Default: directory.netbios
+	Domain string `yaml:"domain" env:"DOMAIN"`
 
 	// Days of mail a phone fetches: 1, 3, 7, 14 or 31; 0 is all.
 	SyncDays int `yaml:"sync_days" env:"SYNC_DAYS"`
