@@ -91,10 +91,12 @@ func agentRules() []rule {
 
 // lintAgentName also refuses every name beside the subject: an agent is nobody
 // who could sign in.
-func lintAgentName(cert *x509.Certificate, want *order) error {
+func lintAgentName(cert *x509.Certificate, want *order) error { return onlyName(cert, want.agent) }
+
+func onlyName(cert *x509.Certificate, name string) error {
 	names := cert.Subject.Names
-	if len(names) != 1 || !names[0].Type.Equal(oidCommonName()) || names[0].Value != any(want.agent) {
-		return errors.New("subject is not the agent's name alone")
+	if len(names) != 1 || !names[0].Type.Equal(oidCommonName()) || names[0].Value != any(name) {
+		return errors.New("subject is not the ordered name alone")
 	}
 	if _, found := extensionOf(cert, oidSAN()); found {
 		return errors.New("subject alternative name is present")

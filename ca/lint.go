@@ -41,6 +41,7 @@ type order struct {
 	subject Subject  // set for User certificates
 	names   *names   // set for server certificates
 	agent   string   // set for certificates of a registration authority
+	sealer  string   // set for certificates that seal the audit log
 }
 
 // rule is one lint of our own. The check returns what is wrong.
@@ -59,6 +60,7 @@ type lintSet struct {
 	user         []rule
 	server       []rule
 	agent        []rule
+	sealer       []rule
 }
 
 // newLintSet chooses the sources that bind any X.509 certificate. Those of the
@@ -81,6 +83,7 @@ func newLintSet() (*lintSet, error) {
 		user:         slices.Concat(commonRules(), userRules()),
 		server:       slices.Concat(commonRules(), serverRules()),
 		agent:        slices.Concat(commonRules(), agentRules()),
+		sealer:       slices.Concat(commonRules(), sealerRules()),
 	}
 	// An import lost in a refactoring would otherwise turn the gate off unseen.
 	if len(set.certificates) < 100 || len(set.lists) < 8 {
@@ -110,6 +113,8 @@ func (l *lintSet) certificate(cert *x509.Certificate, want *order) error {
 		rules = l.server
 	case want.agent != "":
 		rules = l.agent
+	case want.sealer != "":
+		rules = l.sealer
 	}
 	for _, r := range rules {
 		if err := r.check(cert, want); err != nil {

@@ -40,6 +40,7 @@ type Challenge struct {
 	Secret  string // what the device presents: 256 bits as base64url
 	Device  Device
 	Expires time.Time
+	Renew   bool // what the device holds works on beside the new certificate
 }
 
 // StoredChallenge is a challenge as the store keeps it. Secret and token are
@@ -52,7 +53,9 @@ type StoredChallenge struct {
 	Names      [sha256.Size]byte // of UPN, mail and SID when it was made
 	Made       time.Time
 	Expires    time.Time
-	Used       time.Time // zero until a certificate was reserved with it
+	Used       time.Time    // zero until a certificate was reserved with it
+	Invitation InvitationID // used up with it; empty without
+	Renew      bool         // what the device holds works on beside the new certificate
 }
 
 // Challenges keeps challenges. Every method is one transaction, its ledger entry
@@ -60,8 +63,8 @@ type StoredChallenge struct {
 type Challenges interface {
 	// AddChallenge stores a challenge, and its device when there is none by that
 	// id. It takes the place of those that the device has and did not use. It
-	// returns a *Refusal with QuotaReached or NameTaken, and ErrConflict for a
-	// device that was removed.
+	// returns a *Refusal with QuotaReached, NameTaken, CodeOver or DeviceBlocked, and
+	// ErrConflict for a device that was removed.
 	AddChallenge(ctx context.Context, c StoredChallenge, quota int, entry ledger.Entry) error
 
 	// ChallengeBySecret and ChallengeByToken find a challenge, used or run out or
@@ -99,7 +102,7 @@ const (
 	HolderUnknown    = "holder-unknown"  // the certificate that signs is not byte for byte a stored one
 	HolderEnded      = "holder-ended"    // it is revoked or has run out
 	HolderRenewed    = "holder-renewed"  // it was renewed before
-	HolderEarly      = "holder-early"    // the one that it renewed works still
+	HolderEarly      = "holder-early"    // the device has, or is getting, a newer one
 	DeviceGone       = "device-removed"
 )
 
@@ -132,6 +135,9 @@ func (r *Registrar) NewChallenge(ctx context.Context, req Request) (Challenge, e
 }
 
 func (r *Registrar) newChallenge(ctx context.Context, req Request) (Challenge, error) {
+	if err := r.invited(req); err != nil {
+		return Challenge{}, err
+	}
 	person, err := r.mayEnroll(ctx, req.By.Person)
 	if err != nil {
 		return Challenge{}, err
@@ -166,7 +172,7 @@ func (r *Registrar) newChallenge(ctx context.Context, req Request) (Challenge, e
 	token, _ := c.Token.hash()
 	err = r.c.Challenges.AddChallenge(ctx, StoredChallenge{
 		ID: id, SecretHash: sha256.Sum256([]byte(c.Secret)), TokenHash: token, Device: device,
-		Names: namesOf(person), Made: r.c.Now(), Expires: c.Expires,
+		Names: namesOf(person), Made: r.c.Now(), Expires: c.Expires, Invitation: req.Invitation, Renew: req.renews(),
 	}, r.c.Quota, entry)
 	err = outage(PartStore, "recording a challenge", err)
 	r.refund(ctx, person.ID, err)
@@ -208,7 +214,8 @@ func (r *Registrar) openChallenge(t Token, s StoredChallenge) (Challenge, error)
 		return Challenge{}, fmt.Errorf("deriving challenge: %w", err)
 	}
 	return Challenge{
-		ID: s.ID, Token: t, Secret: base64.RawURLEncoding.EncodeToString(secret), Device: s.Device, Expires: s.Expires,
+		ID: s.ID, Token: t, Secret: base64.RawURLEncoding.EncodeToString(secret),
+		Device: s.Device, Expires: s.Expires, Renew: s.Renew,
 	}, nil
 }
 

@@ -50,15 +50,21 @@ type Device struct {
 	Platform Platform
 	Created  time.Time
 	Removed  time.Time // zero while the person keeps it
+	Blocked  time.Time // when it was reported lost, replaced or given back; zero before
 
-	// Certificate is the newest one that was issued, or is being issued; the zero
-	// value when there is none.
+	// Certificate is the newest one that works, else the newest that was issued or
+	// is being issued; the zero value when there is none.
 	Certificate Certificate
+
+	// FormerEnds is until when the certificate before works beside the newest, after
+	// a renewal; zero when there is none.
+	FormerEnds time.Time
 }
 
 // Working reports whether the device holds a certificate that opens doors now.
 func (d Device) Working(now time.Time) bool {
-	return d.Certificate.Status == Issued && now.Before(d.Certificate.NotAfter)
+	c := d.Certificate
+	return (c.Status == Issued || c.Status == Superseded) && now.Before(c.End())
 }
 
 // Status is where a certificate stands in its life. Expiry is not a status: it
@@ -69,7 +75,7 @@ type Status string
 const (
 	Pending    Status = "pending"    // recorded, perhaps signed, not handed out
 	Issued     Status = "issued"     // signed and recorded whole
-	Superseded Status = "superseded" // replaced by a newer one, still valid until its end
+	Superseded Status = "superseded" // renewed, and still valid until its Ends
 	Revoked    Status = "revoked"    // listed in the CRL
 )
 
@@ -95,8 +101,19 @@ type Certificate struct {
 	Delivered time.Time // first complete read of the file; zero before
 	RevokedAt time.Time // zero unless revoked
 	Cause     Cause     // why it was revoked
+	Listed    int64     // number of the first CRL that says so; 0 before it is published
 	Changed   Change    // what the drift watch noticed since it was issued; empty when nothing
+	Ends      time.Time // when the portal ends it after a renewal; zero for others
+	Next      ca.Serial // what superseded it; zero for others
 	DER       []byte    // nil while pending
+}
+
+// End is when the certificate stops opening doors, if nothing happens before.
+func (c Certificate) End() time.Time {
+	if c.Status == Superseded && !c.Ends.IsZero() {
+		return c.Ends
+	}
+	return c.NotAfter
 }
 
 // Change is how the directory departed from what a working certificate says. The
@@ -121,21 +138,38 @@ type Cause string
 const (
 	Abandoned   Cause = "abandoned"   // the portal stopped between recording and delivering it
 	Undelivered Cause = "undelivered" // nobody fetched the file in time; the key is gone
-	Replaced    Cause = "replaced"    // the person asked for a new file
+	Replaced    Cause = "replaced"    // a newer one is in use: a new file, or the end of a renewal
 	Removed     Cause = "removed"     // the person removed the device
+	Lost        Cause = "lost"        // the device is lost or stolen
+	Retired     Cause = "retired"     // another device took its place
+	Returned    Cause = "returned"    // the device was given back
 	Left        Cause = "left"        // the person's account is switched off, run out or gone
+	Withdrawn   Cause = "withdrawn"   // an administrator ended it for a reason of their own
 )
 
 // ReasonCode is the CRL reason of a cause (RFC 5280 section 5.3.1).
 func (c Cause) ReasonCode() int {
 	switch c {
+	case Lost:
+		return 1 // keyCompromise: whoever has the device may have the key
 	case Left:
 		return 3 // affiliationChanged
-	case Replaced:
+	case Replaced, Retired:
 		return 4 // superseded
 	}
 	return 5 // cessationOfOperation
 }
+
+// ParseLoss reads why a device is blocked, as the form field "reason" names it:
+// Lost, Retired or Returned.
+func ParseLoss(s string) (Cause, bool) {
+	c := Cause(s)
+	return c, c.Blocks()
+}
+
+// Blocks reports whether the cause is the end of a device and not only of a
+// certificate.
+func (c Cause) Blocks() bool { return c == Lost || c == Retired || c == Returned }
 
 // blanks are letters and symbols by their class that show nothing: Hangul fillers
 // and the empty Braille pattern.

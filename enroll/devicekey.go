@@ -81,15 +81,16 @@ func (r *Registrar) redeem(ctx context.Context, by By, stored StoredChallenge, k
 	}
 	return r.issueFor(ctx, keyOrder{
 		by: by, person: person, device: device, key: key, challenge: stored.SecretHash, supersede: true,
+		invited: stored.Invitation, renewal: stored.Renew,
 	})
 }
 
 // Renew issues the next certificate of a device to whoever proved to hold the
 // key of a certificate, which must be the stored one byte for byte, in force,
-// and not renewed before. The old one works until its end: the answer with the
-// new one may be lost on its way. The new one renews when the old one has ended, so
-// that whoever has the key of a device gets no more than two that work. Errors are
-// those of Redeem.
+// and not renewed before. The old one works on for Config.Overlap: the answer with
+// the new one may be lost on its way. That the new one asks for the next shows that
+// it arrived, and ends the old one: whoever has the key of a device gets no more
+// than two that work. Errors are those of Redeem.
 func (r *Registrar) Renew(ctx context.Context, by By, holder *x509.Certificate, key crypto.PublicKey) (*x509.Certificate, error) {
 	ctx, cancel := context.WithTimeout(ctx, issueTimeout)
 	defer cancel()
@@ -126,7 +127,7 @@ func (r *Registrar) findHolder(ctx context.Context, holder *x509.Certificate) (D
 	switch {
 	case len(c.DER) == 0 || !bytes.Equal(c.DER, holder.Raw) || c.Kind != KindUser:
 		return Device{}, &Denial{HolderUnknown}
-	case c.Status != Issued || now.Before(c.NotBefore) || now.After(c.NotAfter):
+	case !device.Working(now) || now.Before(c.NotBefore):
 		return device, &Denial{HolderEnded}
 	}
 	return device, nil
@@ -150,9 +151,15 @@ func (r *Registrar) renew(ctx context.Context, by By, device Device, key crypto.
 	if err != nil {
 		return nil, err
 	}
-	return r.issueFor(ctx, keyOrder{
+	// Each renewal leaves a certificate in the revocation list.
+	if err := r.spend(ctx, person.ID); err != nil {
+		return nil, err
+	}
+	cert, err := r.issueFor(ctx, keyOrder{
 		by: by, person: person, device: device, key: key, once: once, renews: device.Certificate.Serial,
 	})
+	r.refund(ctx, person.ID, err)
+	return cert, err
 }
 
 // EnrollRequest is [Registrar.EnrollKey] for a certificate request as a person

@@ -12,5 +12,5 @@
 //
 // The package knows neither HTTP nor SQL nor LDAP. It says what it needs in
 // small interfaces (Directory, Issuer, Records, Inventory, Pickups, Attempts,
-// Handoffs, Challenges) that the rooms above fulfil.
+// Handoffs, Challenges, Invitations) that the rooms above fulfil.
 package enroll

@@ -43,6 +43,8 @@ const (
 	Restricted    Reason = "restricted"        // right password, but not from here or not at this hour
 	Protected     Reason = "protected"         // a certificate of this person would open the domain
 	TooOften      Reason = "too-often"         // Limit certificates within an hour, until Until
+	RenewEarly    Reason = "renew-early"       // the certificate of the device Value is to be renewed from Until on
+	DeviceBlocked Reason = "device-blocked"    // the device Value is blocked, or holds nothing to renew
 	UnknownPerson Reason = "unknown-person"    // the identity provider knows them, the directory does not
 	NoUPN         Reason = "no-upn"            // the directory gives no UPN
 	NoSID         Reason = "no-sid"            // the directory gives no SID, and must
@@ -51,6 +53,21 @@ const (
 	PausedSignIn  Reason = "paused"            // too many wrong passwords, until Until
 	PausedAddress Reason = "paused-address"    // too many wrong passwords from this network, until Until
 	PausedCodes   Reason = "paused-codes"      // too many codes that open nothing from this network, until Until
+	CodeNeeded    Reason = "code-needed"       // people enrol with a pickup code only
+	CodeOver      Reason = "code-over"         // the pickup code was used, replaced or ran out in between
+	PausedPickup  Reason = "paused-pickup"     // somebody brought too many wrong pickup codes, until Until
+	PausedInvites Reason = "paused-invites"    // one of the staff made Limit codes within an hour, until Until
+	CheckMissing  Reason = "check-missing"     // staff did not say how they recognised somebody
+	CheckNote     Reason = "check-note"        // nor in words, where the list does not have it
+	CheckLong     Reason = "check-long"        // over MaxCheckNote characters
+	BlockReason   Reason = "block-reason"      // staff did not say why a device is blocked
+	PurposeBad    Reason = "purpose"           // not a purpose of the list, or not without a device
+	Halted        Reason = "halted"            // an administrator stopped all issuing; Value is what they say
+	CauseBad      Reason = "cause"             // staff did not choose why something ends
+	CommentEmpty  Reason = "comment-empty"     // nor say it in words
+	CommentLong   Reason = "comment-long"      // over Limit characters
+	CountWrong    Reason = "count"             // the number typed is not that of the certificates, Limit
+	FilterEmpty   Reason = "filter-empty"      // an order over all certificates there are
 	AccountFormat Reason = "account-format"    // an account of the built-in directory is not well formed
 )
 
@@ -97,10 +114,11 @@ func (o *Outage) Error() string { return string(o.Part) + ": " + o.Err.Error() }
 func (o *Outage) Unwrap() error { return o.Err }
 
 // Gone says that a pickup existed and is closed: used up, ended with its
-// certificate, or, when neither is set, out of time.
+// certificate or device, or, when none is set, out of time.
 type Gone struct {
 	Used     bool      // read MaxReads times
 	Ended    bool      // the certificate is revoked: a newer file, or the device removed
+	Blocked  bool      // the device is blocked
 	Removed  bool      // the device itself is removed
 	At       time.Time // last complete read, or the end of its time
 	Platform Platform  // of the device it was made for
@@ -112,6 +130,8 @@ func (g *Gone) Error() string {
 	switch {
 	case g.Used:
 		return "pickup was read as often as allowed"
+	case g.Blocked:
+		return "pickup ended with its device"
 	case g.Ended:
 		return "pickup ended with its certificate"
 	}

@@ -19,10 +19,11 @@ type HandoffCode string
 
 const (
 	handoffCodeLength = 8
+	handoffCodeLabel  = "certportal hand-off code"
 
-	// handoffSymbols are those of install passwords, in capitals: people copy the
-	// code from one screen to the other.
-	handoffSymbols = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
+	// codeSymbols are those of install passwords, in capitals: people copy a code
+	// from one screen to the other.
+	codeSymbols = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
 
 	// maxTypedCode bounds what is read of a code somebody typed, in bytes.
 	maxTypedCode = 64
@@ -39,15 +40,21 @@ func newHandoffCode() (HandoffCode, error) {
 // ParseHandoffCode reads a code as people type it: in either case, with spaces
 // and hyphens anywhere. False for what no code can be.
 func ParseHandoffCode(s string) (HandoffCode, bool) {
+	code, ok := typedCode(s, handoffCodeLength)
+	return HandoffCode(code), ok
+}
+
+// typedCode gives the one spelling of a code that somebody typed.
+func typedCode(s string, length int) (string, bool) {
 	if len(s) > maxTypedCode {
 		return "", false
 	}
 	s = strings.ToUpper(strings.NewReplacer(" ", "", "-", "", "\t", "", "\u2011", "", "\u2013", "").Replace(s))
-	foreign := func(r rune) bool { return !strings.ContainsRune(handoffSymbols, r) }
-	if len(s) != handoffCodeLength || strings.ContainsFunc(s, foreign) {
+	foreign := func(r rune) bool { return !strings.ContainsRune(codeSymbols, r) }
+	if len(s) != length || strings.ContainsFunc(s, foreign) {
 		return "", false
 	}
-	return HandoffCode(s), true
+	return s, true
 }
 
 // Grouped is the code as screens show it, "7F3K-9QXM".
@@ -70,14 +77,19 @@ const codeHashers = 4
 
 // hashCode is the key under which a hand-off is kept.
 func (s *SignIn) hashCode(ctx context.Context, code HandoffCode) ([32]byte, error) {
+	return s.hashTyped(ctx, handoffCodeLabel, string(code))
+}
+
+// hashTyped hashes a code that somebody typed. The label stands for a salt: the
+// code is looked up by its hash.
+func (s *SignIn) hashTyped(ctx context.Context, label, code string) ([32]byte, error) {
 	select {
 	case s.hashing <- struct{}{}:
 	case <-ctx.Done():
-		return [32]byte{}, fmt.Errorf("waiting to hash a hand-off code: %w", ctx.Err())
+		return [32]byte{}, fmt.Errorf("waiting to hash a code: %w", ctx.Err())
 	}
 	defer func() { <-s.hashing }()
-	// The label stands for a salt: the code is looked up by its hash.
-	return [32]byte(argon2.IDKey([]byte(code), []byte("certportal hand-off code"), codePasses, codeMemory, codeThreads, 32)), nil
+	return [32]byte(argon2.IDKey([]byte(code), []byte(label), codePasses, codeMemory, codeThreads, 32)), nil
 }
 
 // drawNumbers draws the number of the desktop and the three the phone offers, of

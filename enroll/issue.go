@@ -23,7 +23,11 @@ type Request struct {
 
 	// Device is empty for a new device. For a known one, it gets a new
 	// certificate and file, and what it had before is revoked.
-	Device   DeviceID
+	Device DeviceID
+
+	// Renew lets what the known device holds work on for a while beside the new
+	// certificate, and is refused where Device.Renewable says so.
+	Renew    bool
 	Name     string // of a new device, as typed
 	Platform Platform
 
@@ -31,9 +35,15 @@ type Request struct {
 	// same request twice.
 	Idempotent string
 
+	// Invitation is used up by the certificate. Empty without.
+	Invitation InvitationID
+
 	// PickupKey is the secret of the asker's session: only it leads to the file.
 	PickupKey PickupKey
 }
+
+// renews reports whether the request is for the next certificate of a device.
+func (r Request) renews() bool { return r.Renew && r.Device != "" }
 
 // Enroll issues a certificate and seals it for pickup. It returns a *Refusal for
 // what the person can mend, ErrNotFound for a device that is not theirs, and an
@@ -64,6 +74,9 @@ func (r *Registrar) Enroll(ctx context.Context, req Request) (Enrolment, error) 
 // issue is the order that must hold: who, what, prepare, record, sign, seal,
 // record.
 func (r *Registrar) issue(ctx context.Context, req Request) (done Enrolment, err error) {
+	if err := r.invited(req); err != nil {
+		return Enrolment{}, err
+	}
 	person, err := r.mayEnroll(ctx, req.By.Person)
 	if err != nil {
 		return Enrolment{}, err
@@ -93,6 +106,9 @@ func (r *Registrar) issue(ctx context.Context, req Request) (done Enrolment, err
 	if errors.Is(err, ErrConflict) {
 		// The second tap overtook the first on the way to the store.
 		done, err := r.c.Records.Attempted(ctx, req.By.Person, req.Idempotent)
+		if errors.Is(err, ErrNotFound) {
+			err = ErrConflict // it ended again, or something else was in the way
+		}
 		return done, outage(PartStore, "finding the first attempt", err)
 	}
 	if err != nil {
@@ -109,8 +125,8 @@ func (r *Registrar) issue(ctx context.Context, req Request) (done Enrolment, err
 func (r *Registrar) deviceFor(ctx context.Context, req Request) (Device, error) {
 	if req.Device != "" {
 		device, err := r.Device(ctx, req.By.Person, req.Device)
-		if err == nil && !device.Removed.IsZero() {
-			err = ErrNotFound
+		if err == nil {
+			err = r.mayHaveNext(device, req)
 		}
 		return device, err
 	}
@@ -129,6 +145,20 @@ func (r *Registrar) deviceFor(ctx context.Context, req Request) (Device, error) 
 		ID: DeviceID(strings.ToLower(rand.Text())), Person: req.By.Person,
 		Name: name, Platform: platform, Created: r.c.Now(),
 	}, nil
+}
+
+// mayHaveNext refuses a known device that gets nothing more, before a key is spent
+// on it. The store decides for good.
+func (r *Registrar) mayHaveNext(d Device, req Request) error {
+	switch {
+	case req.renews():
+		return d.Renewable(r.c.Now(), r.c.RenewFrom)
+	case !d.Removed.IsZero():
+		return ErrNotFound
+	case !d.Blocked.IsZero():
+		return &Refusal{Reason: DeviceBlocked, Value: d.Name}
+	}
+	return nil
 }
 
 // mayAdd refuses a device over the quota before a key is spent on it. The store
@@ -163,6 +193,10 @@ func (r *Registrar) prepare(p Person, key crypto.PublicKey) (*ca.Prepared, error
 
 func (r *Registrar) reservation(req Request, p Person, d Device, prepared *ca.Prepared) Reservation {
 	now := r.c.Now()
+	var window time.Duration
+	if req.Renew {
+		window = r.c.RenewFrom
+	}
 	entry := req.By.entry(now, ledger.CertificateReserved)
 	entry.Object = prepared.Serial().String()
 	entry.Detail = map[string]string{
@@ -174,8 +208,8 @@ func (r *Registrar) reservation(req Request, p Person, d Device, prepared *ca.Pr
 		Subject:   p.subject(),
 		PublicKey: prepared.PublicKeyHash(),
 		NotBefore: prepared.NotBefore(), NotAfter: prepared.NotAfter(), Requested: now,
-		Person: p.ID, Device: d, NewDevice: req.Device == "",
-		Idempotent: req.Idempotent, Quota: r.c.Quota, Entry: entry,
+		Person: p.ID, Name: p.Name, Device: d, NewDevice: req.Device == "",
+		Idempotent: req.Idempotent, Quota: r.c.Quota, Invitation: req.Invitation, RenewFrom: window, Entry: entry,
 	}
 }
 
@@ -193,10 +227,14 @@ func (r *Registrar) signAndComplete(ctx context.Context, req Request, prepared *
 	entry := req.By.entry(now, ledger.CertificateIssued)
 	entry.Object = prepared.Serial().String()
 	entry.Detail = map[string]string{"not-after": prepared.NotAfter().UTC().Format(time.RFC3339)}
-	err = r.c.Records.Complete(ctx, Completion{
+	done := Completion{
 		Serial: prepared.Serial(), Certificate: cert, Pickup: &sealed, At: now,
 		Supersede: req.Device != "", Entry: entry,
-	})
+	}
+	if req.renews() {
+		done.Overlap = r.c.Overlap
+	}
+	err = r.c.Records.Complete(ctx, done)
 	if err != nil {
 		return outage(PartStore, "completing certificate", err)
 	}

@@ -23,8 +23,13 @@ type keyOrder struct {
 	challenge [sha256.Size]byte // zero without
 	once      string            // what may lead to one certificate only
 	renews    ca.Serial         // zero without
-	supersede bool
+	invited   InvitationID      // empty without
+	supersede bool              // of what the device holds; at once, unless it is renewed
+	renewal   bool              // a person renews
 }
+
+// overlaps reports whether the old certificate works beside the new one.
+func (o keyOrder) overlaps() bool { return o.renewal || o.renews != (ca.Serial{}) }
 
 // entry opens a ledger entry about the order.
 func (o keyOrder) entry(e ledger.Entry) ledger.Entry {
@@ -49,7 +54,10 @@ func (r *Registrar) EnrollKey(ctx context.Context, req Request, key crypto.Publi
 	if done, err := r.c.Records.Attempted(ctx, req.By.Person, req.Idempotent); !errors.Is(err, ErrNotFound) {
 		return done, outage(PartStore, "looking for an earlier attempt", err)
 	}
-	o := keyOrder{by: req.By, signedIn: true, key: key, once: req.Idempotent, fresh: req.Device == "", supersede: req.Device != ""}
+	o := keyOrder{
+		by: req.By, signedIn: true, key: key, once: req.Idempotent,
+		fresh: req.Device == "", supersede: req.Device != "", renewal: req.renews(),
+	}
 	cert, err := r.issueToPerson(ctx, req, &o)
 	if err != nil {
 		// The second tap overtook the first, on another replica.
@@ -75,6 +83,10 @@ func (r *Registrar) noteKeyRefusal(ctx context.Context, req Request, err error) 
 }
 
 func (r *Registrar) issueToPerson(ctx context.Context, req Request, o *keyOrder) (cert *x509.Certificate, err error) {
+	if err := r.invited(req); err != nil {
+		return nil, err
+	}
+	o.invited = req.Invitation
 	if o.person, err = r.mayEnroll(ctx, req.By.Person); err != nil {
 		return nil, err
 	}
@@ -101,7 +113,8 @@ func (r *Registrar) issueFor(ctx context.Context, o keyOrder) (*x509.Certificate
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), issueTimeout)
 	defer cancel()
-	reservation := r.reservation(Request{By: o.by, Idempotent: o.once}, o.person, o.device, prepared)
+	order := Request{By: o.by, Idempotent: o.once, Invitation: o.invited, Renew: o.renewal}
+	reservation := r.reservation(order, o.person, o.device, prepared)
 	reservation.NewDevice, reservation.Challenge, reservation.Renews = o.fresh, o.challenge, o.renews
 	reservation.Entry = o.entry(reservation.Entry)
 	err = r.c.Records.Reserve(ctx, reservation)
@@ -161,14 +174,17 @@ func (r *Registrar) handOut(ctx context.Context, o keyOrder, prepared *ca.Prepar
 	entry := o.entry(o.by.entry(now, ledger.CertificateIssued))
 	entry.Object = prepared.Serial().String()
 	entry.Detail = map[string]string{"not-after": prepared.NotAfter().UTC().Format(time.RFC3339), "key": "device"}
-	err = r.c.Records.Complete(ctx, Completion{
+	done := Completion{
 		Serial: prepared.Serial(), Certificate: cert, At: now, Delivered: true, Supersede: o.supersede, Entry: entry,
-	})
-	if err != nil {
+	}
+	if o.overlaps() {
+		done.Overlap = r.c.Overlap
+	}
+	if err := r.c.Records.Complete(ctx, done); err != nil {
 		return nil, outage(PartStore, "completing certificate", err)
 	}
 	// A device that had nothing lost nothing: no list need be made for it.
-	if o.supersede && o.device.Certificate.Status != "" {
+	if (o.supersede || o.overlaps()) && o.device.Certificate.Status != "" {
 		r.c.Revoked()
 	}
 	return cert, nil

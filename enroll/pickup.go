@@ -130,6 +130,8 @@ func gone(s SealedPickup) *Gone {
 	g := &Gone{At: s.Expires, Platform: s.Device.Platform, Device: s.Device.ID, Removed: !s.Device.Removed.IsZero()}
 	cause := s.Device.Certificate.Cause
 	switch {
+	case cause.Blocks():
+		g.Blocked, g.At = true, s.Device.Certificate.RevokedAt
 	case cause == Replaced, cause == Removed:
 		g.Ended, g.At = true, s.Device.Certificate.RevokedAt
 	case s.Reads >= MaxReads:

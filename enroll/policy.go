@@ -57,16 +57,31 @@ func (r *Registrar) spend(ctx context.Context, id PersonID) error {
 	return nil
 }
 
-// refund takes the count back when a part of the portal failed: who tries again
-// until the issuer is back must not be told that they asked too often.
+// refund takes the count back when nothing came of it: who tries again until the
+// issuer is back, or brings a weak key, must not be told that they asked too often.
 func (r *Registrar) refund(ctx context.Context, id PersonID, err error) {
-	var outage *Outage
-	if r.c.Attempts == nil || r.c.PerHour == 0 || !errors.As(err, &outage) {
+	if r.c.Attempts == nil || r.c.PerHour == 0 || err == nil {
 		return
 	}
 	if err := r.c.Attempts.GiveBack(context.WithoutCancel(ctx), budgetKey(id)); err != nil {
 		r.c.Log.Error("giving back a certificate of the hour", "person", id, "err", err)
 	}
+}
+
+// Judge says whether somebody, read afresh, may have a certificate now: nil, or
+// the *Refusal that names the first thing in the way.
+func (r *Registrar) Judge(p Person) error { return r.rules.Judge(p) }
+
+// CodeRequired reports whether nobody enrols without an invitation.
+func (r *Registrar) CodeRequired() bool { return r.c.CodeRequired }
+
+// invited refuses who brings no invitation where one is required. Whether it is
+// good, the store decides inside its transaction.
+func (r *Registrar) invited(req Request) error {
+	if r.c.CodeRequired && req.Invitation == "" {
+		return &Refusal{Reason: CodeNeeded}
+	}
+	return nil
 }
 
 func budgetKey(id PersonID) string { return "certificates of " + string(id) }

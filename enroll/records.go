@@ -33,6 +33,7 @@ type Reservation struct {
 	NotAfter   time.Time
 	Requested  time.Time
 	Person     PersonID // empty for KindServer
+	Name       string   // of the person, as the directory calls them now; staff finds them by it
 	Device     Device   // a new device, or the known one that gets a new certificate; zero for KindServer
 	NewDevice  bool
 	Idempotent string // token of the form; unique for the person while the attempt stands
@@ -43,9 +44,18 @@ type Reservation struct {
 	// the same transaction. Zero without.
 	Challenge [sha256.Size]byte
 
+	// Invitation is used up by this reservation, in the same transaction: it must be
+	// open and the person's. Empty without.
+	Invitation InvitationID
+
 	// Renews is the certificate whose holder asks for the next one. It must be in
-	// force in the same transaction, and the only one of its device. Zero without.
+	// force in the same transaction, and the newest of its device: what it superseded
+	// ends, for it is in use. Zero without.
 	Renews ca.Serial
+
+	// RenewFrom is the window of a renewal that a person asks for: Device.Renewable
+	// must allow it in the same transaction. Zero without.
+	RenewFrom time.Duration
 }
 
 // Completion turns a reservation into an issued certificate.
@@ -61,12 +71,19 @@ type Completion struct {
 
 	// Supersede revokes whatever else the device holds, with cause Replaced.
 	Supersede bool
-	Entry     ledger.Entry
+
+	// Overlap lets what the device holds work on for so long, as superseded, in the
+	// place of revoking it. One certificate at most does: where a renewal is tried
+	// again, it is the one from before the first try, with the end it had.
+	Overlap time.Duration
+	Entry   ledger.Entry
 }
 
 // Revocation ends certificates. Exactly the certificates named are meant, and of
-// these only those that are pending or issued; each gets its own ledger entry,
-// made from Entry with the serial as Object.
+// these only those that are pending, issued or superseded; each gets its own ledger
+// entry, made from Entry with the serial as Object. With cause Undelivered only
+// those are meant that nobody fetched. What a certificate superseded that ends as
+// Undelivered or Abandoned is issued again, in the same transaction.
 type Revocation struct {
 	Serials []ca.Serial
 	Cause   Cause
@@ -76,6 +93,10 @@ type Revocation struct {
 	// RemoveDevice marks the device as removed in the same transaction, and ends
 	// whatever else it holds.
 	RemoveDevice DeviceID
+
+	// BlockDevice marks the device as blocked in the same transaction, and ends
+	// whatever else it holds, its challenges, and the person's open hand-off.
+	BlockDevice DeviceID
 }
 
 // Enrolment is what became of a request: the device and its certificate.
@@ -90,8 +111,8 @@ type Enrolment struct {
 // Records is the registrar's memory. Every method is one transaction, its ledger
 // entry included.
 type Records interface {
-	// Reserve records an intent. It returns a *Refusal with QuotaReached or
-	// NameTaken or a *Denial with HolderEnded or HolderEarly, decided inside the
+	// Reserve records an intent. It returns a *Refusal with QuotaReached, NameTaken
+	// or CodeOver or a *Denial with HolderEnded or HolderEarly, decided inside the
 	// transaction, and ErrConflict when form, key or challenge was used before or
 	// the device was removed.
 	Reserve(context.Context, Reservation) error
@@ -102,6 +123,15 @@ type Records interface {
 
 	// Revoke ends certificates and returns those it ended.
 	Revoke(context.Context, Revocation) ([]ca.Serial, error)
+
+	// EndSuperseded ends certificates that a renewal superseded, with cause Replaced,
+	// and returns them. It returns ErrConflict when a device is named whose newest
+	// certificate was not fetched.
+	EndSuperseded(context.Context, Ending) ([]ca.Serial, error)
+
+	// Rename gives a device another name. It returns a *Refusal with NameTaken, and
+	// ErrNotFound for a device that is not the person's or was removed.
+	Rename(context.Context, Renaming) error
 
 	// Attempted finds what an idempotency token led to. It returns ErrNotFound
 	// when the token is new, or its attempt came to nothing.
@@ -115,14 +145,18 @@ type Records interface {
 	// before the moment, and was never read whole; at most limit.
 	Undelivered(ctx context.Context, before time.Time, limit int) ([]ca.Serial, error)
 
+	// Overdue lists superseded certificates whose time is over at the moment and that
+	// would work on without their end, at most limit.
+	Overdue(ctx context.Context, now time.Time, limit int) ([]ca.Serial, error)
+
 	// Note records an entry that stands for itself, such as a refusal.
 	Note(context.Context, ledger.Entry) error
 }
 
 // Inventory answers what somebody has.
 type Inventory interface {
-	// Devices lists a person's devices, newest first, with their newest
-	// certificate. Removed devices and those that never got a certificate are
+	// Devices lists a person's devices, newest first, with the certificate that
+	// Device.Certificate tells. Removed devices and those that never got a certificate are
 	// left out.
 	Devices(ctx context.Context, person PersonID) ([]Device, error)
 

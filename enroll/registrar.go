@@ -39,6 +39,14 @@ type Config struct {
 	PerHour  int
 	Attempts Attempts
 
+	// RenewFrom is how long before its end a certificate may be renewed, and Overlap
+	// how long it then works beside the new one. Default 60 and 7 days.
+	RenewFrom, Overlap time.Duration
+
+	// CodeRequired refuses a certificate without an invitation, but for one that a
+	// device asks for with the key of the one before.
+	CodeRequired bool
+
 	// EnrollProtected lets protected people enrol. Default: they are refused,
 	// because a phone that is lost with such a certificate is a lost domain.
 	EnrollProtected bool
@@ -74,11 +82,17 @@ func New(c Config) (*Registrar, error) {
 		return nil, errors.New("registrar: a required part is missing")
 	case len(c.Chain) == 0:
 		return nil, errors.New("registrar: the chain is empty")
-	case c.Quota < 0, c.PerHour < 0:
+	case c.Quota < 0, c.PerHour < 0, c.RenewFrom < 0, c.Overlap < 0:
 		return nil, errors.New("registrar: a limit is negative")
 	}
 	if c.Quota == 0 {
 		c.Quota = DefaultQuota
+	}
+	if c.RenewFrom == 0 {
+		c.RenewFrom = DefaultRenewFrom
+	}
+	if c.Overlap == 0 {
+		c.Overlap = DefaultOverlap
 	}
 	if c.Revoked == nil {
 		c.Revoked = func() {}

@@ -36,6 +36,8 @@ type SignInConfig struct {
 	Directory    Directory
 	Attempts     Attempts
 	Records      SignInRecords
+	Invitations  Invitations   // without it no pickup code opens anything
+	CodeAlone    bool          // codes that were made for it stand for a password
 	Tries        int           // wrong passwords of one account in Window; default SignInTries
 	AddressTries int           // wrong passwords from one network in Window; default SignInAddressTries
 	Window       time.Duration // default SignInWindow

@@ -13,14 +13,15 @@ const sweepBatch = 200
 // Sweep clears what a crash or an absent phone left: reservations made before
 // the given moment are revoked, because a signature may exist that nobody holds;
 // pickups past their time are wiped; certificates whose key went with an unread
-// pickup are revoked. It may run on several replicas at once.
+// pickup are revoked, and those that a renewal superseded when their time is over.
+// It may run on several replicas at once.
 //
 // At start-up of a portal that is alone with its database the moment is now;
 // otherwise it is Stale.
 func (r *Registrar) Sweep(ctx context.Context, before time.Time) error {
 	err := r.sweepEach(ctx, Abandoned, func() ([]ca.Serial, error) {
 		return r.c.Records.Unfinished(ctx, before, sweepBatch)
-	})
+	}, r.ending(ctx, Abandoned))
 	if err != nil {
 		return err
 	}
@@ -28,16 +29,27 @@ func (r *Registrar) Sweep(ctx context.Context, before time.Time) error {
 	if _, err := r.c.Pickups.WipePickups(ctx, now); err != nil {
 		return outage(PartStore, "wiping pickups", err)
 	}
-	return r.sweepEach(ctx, Undelivered, func() ([]ca.Serial, error) {
+	err = r.sweepEach(ctx, Undelivered, func() ([]ca.Serial, error) {
 		return r.c.Records.Undelivered(ctx, now, sweepBatch)
-	})
+	}, r.ending(ctx, Undelivered))
+	if err != nil {
+		return err
+	}
+	// After the undelivered: a certificate whose successor nobody fetched stays.
+	return r.endOverdue(ctx)
+}
+
+// ending revokes certificates with a cause.
+func (r *Registrar) ending(ctx context.Context, cause Cause) func([]ca.Serial) (int, error) {
+	return func(serials []ca.Serial) (int, error) { return r.revoke(ctx, By{}, cause, "", serials...) }
 }
 
 // Stale is the moment before which a pending reservation can belong to no
 // running request, here or on another replica.
-func (r *Registrar) Stale() time.Time { return r.c.Now().Add(-2 * issueTimeout) }
+func (r *Registrar) Stale() time.Time { return r.c.Now().Add(-ReservationLife) }
 
-func (r *Registrar) sweepEach(ctx context.Context, cause Cause, list func() ([]ca.Serial, error)) error {
+func (r *Registrar) sweepEach(ctx context.Context, cause Cause,
+	list func() ([]ca.Serial, error), end func([]ca.Serial) (int, error)) error {
 	for {
 		serials, err := list()
 		if err != nil {
@@ -46,7 +58,7 @@ func (r *Registrar) sweepEach(ctx context.Context, cause Cause, list func() ([]c
 		if len(serials) == 0 {
 			return nil
 		}
-		ended, err := r.revoke(ctx, By{}, cause, "", serials...)
+		ended, err := end(serials)
 		if err != nil {
 			return err
 		}

@@ -49,7 +49,7 @@ func (s *SignIn) enter(ctx, asking context.Context, login string, by By) (visit,
 	if err != nil {
 		return v, errors.Join(outage(PartDirectory, "signing in", err), s.giveBack(ctx, v.address))
 	}
-	v.account = "sign-in " + canonical
+	v.account = accountKey(canonical)
 	allowed := *s.account.Load()
 	tries, err := s.try(ctx, v.account, allowed, now, PausedSignIn)
 	if err != nil {
@@ -58,6 +58,18 @@ func (s *SignIn) enter(ctx, asking context.Context, login string, by By) (visit,
 	}
 	v.left, v.pause = tries.Left, allowed.Window
 	return v, nil
+}
+
+func accountKey(canonical string) string { return "sign-in " + canonical }
+
+// AccountKey is what wrong passwords of an account count under, for those who tell
+// how long its pause lasts. It returns an *Outage when the directory does not
+// answer.
+func (s *SignIn) AccountKey(ctx context.Context, login string) (string, error) {
+	asking, cancel := context.WithTimeout(ctx, s.c.Timeout)
+	defer cancel()
+	canonical, err := s.c.Directory.Canonical(asking, clip(login))
+	return accountKey(canonical), outage(PartDirectory, "spelling a login name", err)
 }
 
 func (s *SignIn) try(ctx context.Context, key string, l Limit, now time.Time, paused Reason) (Tries, error) {

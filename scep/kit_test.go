@@ -315,3 +315,15 @@ func must[T any](t testing.TB) func(T, error) T {
 		return v
 	}
 }
+
+// count gives the number of ledger entries of an action.
+func (h *house) count(action ledger.Action) int {
+	h.t.Helper()
+	n := 0
+	for _, e := range h.entries() {
+		if e.Action == action {
+			n++
+		}
+	}
+	return n
+}

@@ -122,23 +122,41 @@ func TestRenewal(t *testing.T) {
 	third := newPhone(t, 2)
 	again := h.message(p, wire.RenewalReq, csr(t, third.key, "", x509.CertificateRequest{}))
 	h.denied(p, again, wire.BadRequest, enroll.HolderRenewed)
-	// The new one renews once the old one has ended, and not before.
+	if got := h.count(ledger.CertificateRevoked); got != 0 {
+		t.Errorf("%d certificates revoked while both are to work, want none", got)
+	}
+	// That the new one renews shows that it arrived: the first one ends.
 	next.signer = cert
-	h.denied(next, h.message(next, wire.RenewalReq, csr(t, third.key, "", x509.CertificateRequest{})),
-		wire.BadRequest, enroll.HolderEarly)
+	h.issue(next, h.message(next, wire.RenewalReq, csr(t, third.key, "", x509.CertificateRequest{})))
+	if got := h.count(ledger.CertificateRevoked); got != 1 {
+		t.Errorf("%d certificates revoked, want the first", got)
+	}
+	h.denied(p, again, wire.BadRequest, enroll.HolderEnded)
 	// With the device everything ends that it was ever given.
 	if err := h.registrar.Remove(t.Context(), h.byPerson(h.anna), c.Device.ID); err != nil {
 		t.Fatal(err)
 	}
-	revoked := 0
-	for _, e := range h.entries() {
-		if e.Action == ledger.CertificateRevoked {
-			revoked++
-		}
+	if got := h.count(ledger.CertificateRevoked); got != 3 {
+		t.Errorf("%d certificates revoked with the device, want all 3", got)
 	}
-	if revoked != 2 {
-		t.Errorf("%d certificates revoked with the device, want 2", revoked)
+}
+
+// The old certificate ends with the overlap, and the sweep sees to it.
+func TestA15_RenewedCertificateEndsWithTheOverlap(t *testing.T) {
+	h := newHouse(t)
+	p, c := newPhone(t, 0), h.challenge(h.anna)
+	p.signer = h.issue(p, h.first(p, c.Secret))
+	next := newPhone(t, 1)
+	h.issue(p, h.message(p, wire.RenewalReq, csr(t, next.key, "", x509.CertificateRequest{})))
+	h.pass(enroll.DefaultOverlap + time.Second)
+	if err := h.registrar.Sweep(t.Context(), h.registrar.Stale()); err != nil {
+		t.Fatal(err)
 	}
+	if got := h.count(ledger.CertificateRevoked); got != 1 {
+		t.Errorf("%d certificates revoked after the overlap, want the old one", got)
+	}
+	h.denied(p, h.message(p, wire.RenewalReq, csr(t, newPhone(t, 2).key, "", x509.CertificateRequest{})),
+		wire.BadRequest, enroll.HolderEnded)
 }
 
 // The device's next profile replaces what the device had.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -77,6 +78,20 @@ func (t *tx) lockThrottle(ctx context.Context, key string) (throttle, error) {
 		s.pausedUntil = timeOf(paused)
 	}
 	return s, nil
+}
+
+// PausedUntil tells when the pause of a key ends; the zero time when there is none.
+func (db *DB) PausedUntil(ctx context.Context, key string, now time.Time) (time.Time, error) {
+	var until sql.NullInt64
+	err := db.one(ctx, "SELECT paused_until FROM attempts WHERE key_hash = $1 AND paused_until > $2",
+		[]any{throttleKey(key), now.UnixMilli()}, &until)
+	if errors.Is(err, enroll.ErrNotFound) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("reading pause: %w", err)
+	}
+	return timeOf(until), nil
 }
 
 // GiveBack takes back one try whose outcome nobody learned. A pause that other

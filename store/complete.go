@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"certportal/ca"
@@ -42,16 +43,25 @@ func (db *DB) Complete(ctx context.Context, c enroll.Completion) error {
 		if entry.Object == "" {
 			entry.Object = c.Serial.String()
 		}
-		entries := []ledger.Entry{entry}
-		if c.Supersede && device != "" {
-			ended, err := t.supersede(ctx, device, c)
-			if err != nil {
-				return err
-			}
-			entries = append(entries, ended...)
+		followed, err := t.follow(ctx, device, c)
+		if err != nil {
+			return err
 		}
-		return t.append(ctx, entries...)
+		return t.append(ctx, append([]ledger.Entry{entry}, followed...)...)
 	})
+}
+
+// follow settles what becomes of the certificates that the device had before.
+func (t *tx) follow(ctx context.Context, device enroll.DeviceID, c enroll.Completion) ([]ledger.Entry, error) {
+	switch {
+	case device == "":
+		return nil, nil
+	case c.Overlap > 0:
+		return t.overlap(ctx, device, c)
+	case c.Supersede:
+		return t.supersede(ctx, device, c)
+	}
+	return nil, nil
 }
 
 // standing locks the person of a reservation and compares the certificate with
@@ -121,25 +131,15 @@ func (t *tx) insertPickup(ctx context.Context, c enroll.Completion) error {
 // supersede revokes whatever else the device holds and returns the entries that
 // tell so.
 func (t *tx) supersede(ctx context.Context, device enroll.DeviceID, c enroll.Completion) ([]ledger.Entry, error) {
-	var others []ca.Serial
-	err := t.all(ctx, `SELECT serial FROM certificates
-		WHERE device_id = $1 AND serial <> $2 AND status IN ('pending', 'issued', 'superseded') ORDER BY serial`,
-		[]any{string(device), c.Serial.String()}, func(rows *sql.Rows) error { return scanSerial(rows, &others) })
+	others, err := t.liveOf(ctx, device)
 	if err != nil {
-		return nil, fmt.Errorf("listing certificates of device %s: %w", device, err)
+		return nil, err
 	}
+	others = slices.DeleteFunc(others, func(s ca.Serial) bool { return s == c.Serial })
 	base := c.Entry
 	base.Action, base.At = ledger.CertificateRevoked, c.At
 	base.Detail = map[string]string{"by": c.Serial.String()}
-	var entries []ledger.Entry
-	for _, serial := range others {
-		entry, err := t.end(ctx, serial, enroll.Replaced, c.At, base)
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, entry)
-	}
-	return entries, nil
+	return t.endAll(ctx, others, enroll.Replaced, c.At, base)
 }
 
 func scanSerial(rows *sql.Rows, into *[]ca.Serial) error {

@@ -5,15 +5,17 @@ import (
 	"database/sql"
 	"fmt"
 
+	"certportal/ca"
 	"certportal/enroll"
 )
 
 // deviceColumns and certificateColumns are what [deviceRow] and
 // [certificateRow] scan, of tables named d and c.
 const (
-	deviceColumns      = `d.id, d.person, d.name, d.platform, d.created_at, d.removed_at`
+	deviceColumns = `d.id, d.person, d.name, d.platform, d.created_at, d.removed_at, d.blocked_at,
+		(SELECT max(s.ends_at) FROM certificates s WHERE s.device_id = d.id AND s.status = 'superseded')`
 	certificateColumns = `c.serial, c.status, c.kind, c.upn, c.sid, c.not_before, c.not_after, c.requested_at,
-		c.delivered_at, c.revoked_at, c.cause, ` + gravestMark + `, c.der`
+		c.delivered_at, c.revoked_at, c.cause, c.listed_in, c.ends_at, c.superseded_by, ` + gravestMark + `, c.der`
 )
 
 // gravestMark is the change a certificate c is marked with, the gravest where
@@ -21,40 +23,42 @@ const (
 const gravestMark = `(SELECT m.change FROM marks m WHERE m.serial = c.serial ORDER BY CASE m.change
 		WHEN 'gone' THEN 1 WHEN 'disabled' THEN 2 WHEN 'expired' THEN 3 WHEN 'sid' THEN 4 ELSE 5 END LIMIT 1)`
 
-// newestCertificate picks the newest certificate that device d got, and where
-// there is none the one that is being issued. An attempt that came to nothing is
-// neither, and one under way does not hide what works meanwhile.
+// newestCertificate picks the newest certificate of device d that is not revoked,
+// one that was renewed behind the others; else the newest that is; else the one that
+// is being issued. An attempt that came to nothing is neither, and one under way, or
+// a try to renew that nobody fetched, does not hide what works meanwhile.
 const newestCertificate = `c.serial = (SELECT n.serial FROM certificates n
 	WHERE n.device_id = d.id AND (n.der IS NOT NULL OR n.status = 'pending')
-	ORDER BY CASE WHEN n.der IS NULL THEN 1 ELSE 0 END, n.requested_at DESC,
-		CASE WHEN n.revoked_at IS NULL THEN 0 ELSE 1 END, n.serial LIMIT 1)`
+	ORDER BY CASE WHEN n.der IS NULL THEN 3 WHEN n.revoked_at IS NOT NULL THEN 2 WHEN n.ends_at IS NOT NULL THEN 1 ELSE 0 END,
+		n.requested_at DESC, n.serial LIMIT 1)`
 
 type deviceRow struct {
-	device  enroll.Device
-	created sql.NullInt64
-	removed sql.NullInt64
+	device                              enroll.Device
+	created, removed, blocked, formerly sql.NullInt64
 }
 
 func (r *deviceRow) fields() []any {
-	return []any{&r.device.ID, &r.device.Person, &r.device.Name, &r.device.Platform, &r.created, &r.removed}
+	return []any{&r.device.ID, &r.device.Person, &r.device.Name, &r.device.Platform,
+		&r.created, &r.removed, &r.blocked, &r.formerly}
 }
 
 func (r *deviceRow) value() enroll.Device {
 	d := r.device
 	d.Created, d.Removed = timeOf(r.created), timeOf(r.removed)
+	d.Blocked, d.FormerEnds = timeOf(r.blocked), timeOf(r.formerly)
 	return d
 }
 
 // certificateRow may be all NULL, where a device has no certificate.
 type certificateRow struct {
-	serial, status, kind, upn, sid, cause, changed           sql.NullString
-	notBefore, notAfter, requested, delivered, revokedMoment sql.NullInt64
-	der                                                      []byte
+	serial, status, kind, upn, sid, cause, changed, next                   sql.NullString
+	notBefore, notAfter, requested, delivered, revokedMoment, listed, ends sql.NullInt64
+	der                                                                    []byte
 }
 
 func (r *certificateRow) fields() []any {
 	return []any{&r.serial, &r.status, &r.kind, &r.upn, &r.sid, &r.notBefore, &r.notAfter, &r.requested,
-		&r.delivered, &r.revokedMoment, &r.cause, &r.changed, &r.der}
+		&r.delivered, &r.revokedMoment, &r.cause, &r.listed, &r.ends, &r.next, &r.changed, &r.der}
 }
 
 func (r *certificateRow) value() (enroll.Certificate, error) {
@@ -64,6 +68,12 @@ func (r *certificateRow) value() (enroll.Certificate, error) {
 	serial, err := serialOf(r.serial.String)
 	if err != nil {
 		return enroll.Certificate{}, err
+	}
+	var next ca.Serial
+	if r.next.Valid {
+		if next, err = serialOf(r.next.String); err != nil {
+			return enroll.Certificate{}, err
+		}
 	}
 	return enroll.Certificate{
 		Serial:    serial,
@@ -77,6 +87,9 @@ func (r *certificateRow) value() (enroll.Certificate, error) {
 		Delivered: timeOf(r.delivered),
 		RevokedAt: timeOf(r.revokedMoment),
 		Cause:     enroll.Cause(r.cause.String),
+		Listed:    r.listed.Int64,
+		Ends:      timeOf(r.ends),
+		Next:      next,
 		Changed:   enroll.Change(r.changed.String),
 		DER:       r.der,
 	}, nil

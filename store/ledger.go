@@ -2,10 +2,12 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"certportal/enroll"
 	"certportal/ledger"
@@ -31,6 +33,9 @@ func (t *tx) append(ctx context.Context, entries ...ledger.Entry) error {
 		return fmt.Errorf("appending to ledger: %w", err)
 	}
 	for _, e := range entries {
+		if e.Node == "" {
+			e.Node = t.db.node
+		}
 		e, head = head.Append(cleanEntry(e))
 		if err := t.insertEntry(ctx, e); err != nil {
 			return fmt.Errorf("appending ledger entry %d: %w", e.Seq, err)
@@ -42,12 +47,13 @@ func (t *tx) append(ctx context.Context, entries ...ledger.Entry) error {
 	return nil
 }
 
-// appendAbout adds an entry about a certificate, unless it names another object.
-func (t *tx) appendAbout(ctx context.Context, serial string, e ledger.Entry) error {
+// appendAbout adds an entry about a certificate, unless it names another object,
+// behind those that led to it.
+func (t *tx) appendAbout(ctx context.Context, serial string, e ledger.Entry, before ...ledger.Entry) error {
 	if e.Object == "" {
 		e.Object = serial
 	}
-	return t.append(ctx, e)
+	return t.append(ctx, append(before, e)...)
 }
 
 // reserveNumbers locks the head, moves its number on by n, and gives the head as
@@ -78,16 +84,16 @@ func (t *tx) insertEntry(ctx context.Context, e ledger.Entry) error {
 		return err
 	}
 	_, err = t.exec(ctx, `INSERT INTO ledger
-		(seq, at, action, actor, role, person, object, address, request, detail, prev, hash)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-		e.Seq, e.At.UnixMilli(), string(e.Action), e.Actor, e.Role, e.Person, e.Object, e.Address, e.Request,
+		(seq, at, node, action, actor, role, person, object, address, request, detail, prev, hash)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		e.Seq, e.At.UnixMilli(), e.Node, string(e.Action), e.Actor, e.Role, e.Person, e.Object, e.Address, e.Request,
 		string(detail), e.Prev[:], e.Hash[:])
 	return err
 }
 
 func cleanEntry(e ledger.Entry) ledger.Entry {
 	e.Action = ledger.Action(cleaned(string(e.Action)))
-	for _, field := range []*string{&e.Actor, &e.Role, &e.Person, &e.Object, &e.Address, &e.Request} {
+	for _, field := range []*string{&e.Node, &e.Actor, &e.Role, &e.Person, &e.Object, &e.Address, &e.Request} {
 		*field = cleaned(*field)
 	}
 	detail := make(map[string]string, len(e.Detail))
@@ -98,17 +104,26 @@ func cleanEntry(e ledger.Entry) ledger.Entry {
 	return e
 }
 
+// entryColumns are what scanEntry reads, in its order.
+const entryColumns = "seq, at, node, action, actor, role, person, object, address, request, detail, prev, hash"
+
 // Entries reads the ledger in order: at most limit entries with a number above
-// after. It does not verify them; that is ledger.Entry.Follows's work.
+// after. It does not verify them; that is [ledger.Checker]'s work. At a row that
+// is no entry it gives those before and a *ledger.Break.
 func (db *DB) Entries(ctx context.Context, after int64, limit int) ([]ledger.Entry, error) {
 	var entries []ledger.Entry
-	err := db.all(ctx, `SELECT seq, at, action, actor, role, person, object, address, request, detail, prev, hash
-		FROM ledger WHERE seq > $1 ORDER BY seq LIMIT $2`, []any{after, limit},
+	err := db.all(ctx, "SELECT "+entryColumns+" FROM ledger WHERE seq > $1 ORDER BY seq LIMIT $2", []any{after, limit},
 		func(rows *sql.Rows) error {
 			e, err := scanEntry(rows)
-			entries = append(entries, e)
+			if err == nil {
+				entries = append(entries, e)
+			}
 			return err
 		})
+	var broken *ledger.Break
+	if errors.As(err, &broken) {
+		return entries, broken
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading ledger after %d: %w", after, err)
 	}
@@ -117,23 +132,21 @@ func (db *DB) Entries(ctx context.Context, after int64, limit int) ([]ledger.Ent
 
 func scanEntry(rows *sql.Rows) (ledger.Entry, error) {
 	var e ledger.Entry
-	var at sql.NullInt64
-	var detail string
+	var at int64
+	var detail sql.RawBytes
 	var prev, hash []byte
-	err := rows.Scan(&e.Seq, &at, &e.Action, &e.Actor, &e.Role, &e.Person, &e.Object, &e.Address, &e.Request,
+	err := rows.Scan(&e.Seq, &at, &e.Node, &e.Action, &e.Actor, &e.Role, &e.Person, &e.Object, &e.Address, &e.Request,
 		&detail, &prev, &hash)
 	if err != nil {
 		return e, err
 	}
-	e.At = timeOf(at)
-	if err := json.Unmarshal([]byte(detail), &e.Detail); err != nil {
-		return e, fmt.Errorf("reading detail of entry %d: %w", e.Seq, err)
+	e.At = time.UnixMilli(at).UTC()
+	var readable bool
+	if e.Detail, readable = detailOf(detail); !readable || len(prev) != len(e.Prev) || len(hash) != len(e.Hash) {
+		return e, &ledger.Break{Seq: e.Seq, Fault: ledger.Altered}
 	}
-	if e.Prev, err = hash32(prev); err != nil {
-		return e, err
-	}
-	e.Hash, err = hash32(hash)
-	return e, err
+	e.Prev, e.Hash = [sha256.Size]byte(prev), [sha256.Size]byte(hash)
+	return e, nil
 }
 
 // Knows reports whether the ledger tells of the creation of the CA with this

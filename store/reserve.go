@@ -5,11 +5,15 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"time"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
 	"certportal/enroll"
+	"certportal/ledger"
 )
 
 // issuing is the issuer of all that is reserved: the root signs nothing here.
@@ -18,14 +22,20 @@ const issuing = "issuing"
 // Reserve records the intent to sign a certificate. Quota and name are decided
 // under the person's lock, so parallel requests cannot both take the last place.
 // A *enroll.Refusal says why not, and a *enroll.Denial that what is to be renewed
-// is not in force or not alone on its device. enroll.ErrConflict says that the form was sent
-// before (Attempted finds its outcome), that the serial or the key has a
-// certificate, that the challenge was used or ran out, or that the device was
+// is not in force or not the newest of its device. enroll.ErrConflict says that the
+// form was sent before (Attempted finds its outcome), that the serial or the key has
+// a certificate, that the challenge was used or ran out, or that the device was
 // removed; enroll.ErrNotFound that the device is not this person's.
 func (db *DB) Reserve(ctx context.Context, r enroll.Reservation) error {
 	return db.write(ctx, "reserving serial "+r.Serial.String(), func(ctx context.Context, t *tx) error {
+		var before []ledger.Entry
 		if r.Kind == enroll.KindUser {
-			if err := t.reserveDevice(ctx, r); err != nil {
+			ended, err := t.reserveDevice(ctx, r)
+			if err != nil {
+				return err
+			}
+			before = ended
+			if err := t.rememberPerson(ctx, r); err != nil {
 				return err
 			}
 		}
@@ -35,40 +45,60 @@ func (db *DB) Reserve(ctx context.Context, r enroll.Reservation) error {
 		if err := t.useChallenge(ctx, r); err != nil {
 			return err
 		}
-		return t.appendAbout(ctx, r.Serial.String(), r.Entry)
+		redeemed, err := t.useInvitation(ctx, r)
+		if err != nil {
+			return err
+		}
+		err = t.appendAbout(ctx, r.Serial.String(), r.Entry, append(before, redeemed...)...)
+		if err != nil {
+			return err
+		}
+		return t.checkHalt(ctx, r.Kind)
 	})
 }
 
-func (t *tx) reserveDevice(ctx context.Context, r enroll.Reservation) error {
+// reserveDevice takes a place for a new device, or for the next certificate of a
+// known one. It returns the entries of what this put an end to.
+func (t *tx) reserveDevice(ctx context.Context, r enroll.Reservation) ([]ledger.Entry, error) {
 	if err := t.lockPerson(ctx, r.Person); err != nil {
-		return err
+		return nil, err
 	}
 	// Before the quota: who taps twice on the last free place is not told that
 	// there is none.
 	if err := t.checkForm(ctx, r); err != nil {
-		return err
+		return nil, err
 	}
-	device := r.Device
-	if !r.NewDevice {
-		known, err := t.device(ctx, r.Person, r.Device.ID)
-		if err != nil {
-			return fmt.Errorf("finding device %s: %w", r.Device.ID, err)
+	if r.NewDevice {
+		if err := t.checkPlace(ctx, r, r.Device); err != nil {
+			return nil, err
 		}
-		if !known.Removed.IsZero() {
-			return fmt.Errorf("device %s was removed: %w", r.Device.ID, enroll.ErrConflict)
-		}
-		device = known
+		return nil, t.insertDevice(ctx, r)
 	}
-	if err := t.checkPlace(ctx, r, device); err != nil {
-		return err
+	known, err := t.device(ctx, r.Person, r.Device.ID)
+	if err != nil {
+		return nil, fmt.Errorf("finding device %s: %w", r.Device.ID, err)
 	}
-	if err := t.checkRenewal(ctx, r); err != nil {
-		return err
+	if err := checkUsable(known); err != nil {
+		return nil, err
 	}
-	if !r.NewDevice {
-		return nil
+	if err := t.checkPlace(ctx, r, known); err != nil {
+		return nil, err
 	}
-	return t.insertDevice(ctx, r)
+	if err := t.checkRenewable(ctx, r, known); err != nil {
+		return nil, err
+	}
+	return t.checkHolder(ctx, r)
+}
+
+// checkUsable refuses a device that gets no certificate any more.
+func checkUsable(d enroll.Device) error {
+	switch {
+	case !d.Removed.IsZero():
+		return fmt.Errorf("device %s was removed: %w", d.ID, enroll.ErrConflict)
+	case !d.Blocked.IsZero():
+		return &enroll.Refusal{Reason: enroll.DeviceBlocked, Value: d.Name}
+	}
+	return nil
 }
 
 // lockPerson makes this transaction the only one that changes what the person
@@ -98,35 +128,46 @@ func (t *tx) checkForm(ctx context.Context, r enroll.Reservation) error {
 	return fmt.Errorf("form led to serial %s already: %w", serial, enroll.ErrConflict)
 }
 
-// checkPlace refuses a device too many, and a name that another device bears. A
-// device counts while it holds a certificate that works or is about to.
+// checkPlace refuses a device too many, and a name that another device bears.
 func (t *tx) checkPlace(ctx context.Context, r enroll.Reservation, device enroll.Device) error {
-	others := make(map[enroll.DeviceID]bool)
-	taken, key := false, nameKey(device.Name)
-	err := t.all(ctx, `SELECT d.id, d.name_key, c.status, c.not_after
+	others, err := t.othersInUse(ctx, r.Person, device.ID, r.Requested)
+	if err != nil {
+		return err
+	}
+	if len(others) >= r.Quota {
+		return &enroll.Refusal{Reason: enroll.QuotaReached, Limit: r.Quota}
+	}
+	return checkName(others, device.Name)
+}
+
+// othersInUse gives the name keys of the devices of a person but one. A device
+// counts while it holds a certificate that works or is about to.
+func (t *tx) othersInUse(ctx context.Context, person enroll.PersonID, but enroll.DeviceID, now time.Time) (map[enroll.DeviceID]string, error) {
+	others := make(map[enroll.DeviceID]string)
+	err := t.all(ctx, `SELECT d.id, d.name_key, c.status, COALESCE(c.ends_at, c.not_after)
 		FROM devices d JOIN certificates c ON c.device_id = d.id
-		WHERE d.person = $1 AND d.removed_at IS NULL AND c.status IN ('pending', 'issued')`, []any{string(r.Person)},
+		WHERE d.person = $1 AND d.removed_at IS NULL AND c.status IN ('pending', 'issued', 'superseded')`, []any{string(person)},
 		func(rows *sql.Rows) error {
 			var id enroll.DeviceID
 			var name, status string
 			var end sql.NullInt64
 			err := rows.Scan(&id, &name, &status, &end)
-			works := status == string(enroll.Pending) || timeOf(end).After(r.Requested)
-			if err != nil || id == device.ID || !works {
-				return err
+			works := status == string(enroll.Pending) || timeOf(end).After(now)
+			if err == nil && id != but && works {
+				others[id] = name
 			}
-			others[id] = true
-			taken = taken || name == key
-			return nil
+			return err
 		})
 	if err != nil {
-		return fmt.Errorf("counting devices: %w", err)
+		return nil, fmt.Errorf("counting devices: %w", err)
 	}
-	if len(others) >= r.Quota {
-		return &enroll.Refusal{Reason: enroll.QuotaReached, Limit: r.Quota}
-	}
-	if taken {
-		return &enroll.Refusal{Reason: enroll.NameTaken, Field: "name", Value: device.Name}
+	return others, nil
+}
+
+// checkName refuses a name that one of the others bears.
+func checkName(others map[enroll.DeviceID]string, name string) error {
+	if slices.Contains(slices.Collect(maps.Values(others)), nameKey(name)) {
+		return &enroll.Refusal{Reason: enroll.NameTaken, Field: "name", Value: name}
 	}
 	return nil
 }

@@ -17,12 +17,13 @@ import (
 // handful of statements, and nobody waits for it.
 const fewSerials = 10
 
-// Revoke ends the certificates named that are pending or issued, for good, and
-// returns them. Each loses its pickup and frees its form, so that the person may
-// send it again. Entry.Action may be empty and is then certificate.revoked; the
-// details cause, upn and device are added. RemoveDevice ends whatever its device
-// holds; when that is nothing, the ledger gets a [ledger.DeviceRemoved] entry instead.
-// enroll.ErrNotFound says that the device to remove does not exist.
+// Revoke ends the certificates named that are pending, issued or superseded, for
+// good, and returns them. Each loses its pickup and frees its form, so that the
+// person may send it again. Entry.Action may be empty and is then
+// certificate.revoked; the details cause, upn and device are added. RemoveDevice and
+// BlockDevice end whatever their device holds; when that is nothing, the ledger gets
+// a [ledger.DeviceRemoved] or [ledger.DeviceBlocked] entry instead.
+// enroll.ErrNotFound says that the device does not exist.
 func (db *DB) Revoke(ctx context.Context, r enroll.Revocation) ([]ca.Serial, error) {
 	var ended []ca.Serial
 	within := answerWithin
@@ -34,42 +35,81 @@ func (db *DB) Revoke(ctx context.Context, r enroll.Revocation) ([]ca.Serial, err
 		if err := t.lockOwners(ctx, r.Serials); err != nil {
 			return err
 		}
-		if err := t.lockOwner(ctx, r.RemoveDevice); err != nil {
-			return err
-		}
-		ofDevice, err := t.liveOf(ctx, r.RemoveDevice)
-		if err != nil {
-			return err
+		serials := r.Serials
+		for _, device := range []enroll.DeviceID{r.RemoveDevice, r.BlockDevice} {
+			if err := t.lockOwner(ctx, device); err != nil {
+				return err
+			}
+			held, err := t.liveOf(ctx, device)
+			if err != nil {
+				return err
+			}
+			serials = append(held, serials...)
 		}
 		var entries []ledger.Entry
-		for _, serial := range inOrder(append(ofDevice, r.Serials...)) {
-			live, err := t.live(ctx, serial)
+		for _, serial := range inOrder(serials) {
+			about, err := t.endIfLive(ctx, serial, r)
 			if err != nil {
 				return err
 			}
-			if !live {
-				continue
+			if len(about) > 0 {
+				ended = append(ended, serial)
+				entries = append(entries, about...)
 			}
-			entry, err := t.end(ctx, serial, r.Cause, r.At, r.Entry)
-			if err != nil {
-				return err
-			}
-			ended = append(ended, serial)
-			entries = append(entries, entry)
 		}
-		removed, err := t.removeDevice(ctx, r)
+		closing, err := t.closeDevice(ctx, r, len(entries) > 0)
 		if err != nil {
 			return err
 		}
-		if removed && len(entries) == 0 {
-			entries = append(entries, removal(r))
-		}
-		return t.append(ctx, entries...)
+		return t.append(ctx, append(entries, closing...)...)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return ended, nil
+}
+
+// endIfLive ends one certificate and issues again what it superseded without ever
+// arriving. It returns the entries that tell so, none when it does not stand.
+func (t *tx) endIfLive(ctx context.Context, serial ca.Serial, r enroll.Revocation) ([]ledger.Entry, error) {
+	live, err := t.live(ctx, serial, r.Cause)
+	if err != nil || !live {
+		return nil, err
+	}
+	entry, err := t.end(ctx, serial, r.Cause, r.At, r.Entry)
+	if err != nil {
+		return nil, err
+	}
+	entries := []ledger.Entry{entry}
+	if r.Cause == enroll.Undelivered || r.Cause == enroll.Abandoned {
+		again, err := t.restore(ctx, serial, r.Entry)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, again...)
+	}
+	return entries, nil
+}
+
+// closeDevice removes or blocks the device of a revocation. told says that entries
+// about its certificates tell so already.
+func (t *tx) closeDevice(ctx context.Context, r enroll.Revocation, told bool) ([]ledger.Entry, error) {
+	removed, err := t.removeDevice(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	blocked, err := t.blockDevice(ctx, r)
+	if err != nil || told {
+		return nil, err
+	}
+	var entries []ledger.Entry
+	if removed {
+		entries = append(entries, aboutDevice(r, ledger.DeviceRemoved, r.RemoveDevice))
+	}
+	if blocked {
+		entries = append(entries, aboutDevice(r, ledger.DeviceBlocked, r.BlockDevice))
+	}
+	return entries, nil
 }
 
 // inOrder sorts and thins the serials: everybody takes row locks in the same
@@ -114,33 +154,28 @@ func (t *tx) lockOwner(ctx context.Context, device enroll.DeviceID) error {
 	return t.lockPerson(ctx, person)
 }
 
-// liveOf lists the pending and issued certificates of a device.
+// liveOf lists the pending, issued and superseded certificates of a device.
 func (t *tx) liveOf(ctx context.Context, device enroll.DeviceID) ([]ca.Serial, error) {
 	if device == "" {
 		return nil, nil
 	}
-	var serials []ca.Serial
-	err := t.all(ctx, "SELECT serial FROM certificates WHERE device_id = $1 AND status IN ('pending', 'issued')",
-		[]any{string(device)}, func(rows *sql.Rows) error {
-			var stored string
-			if err := rows.Scan(&stored); err != nil {
-				return err
-			}
-			serial, err := serialOf(stored)
-			serials = append(serials, serial)
-			return err
-		})
+	all, err := t.heldOf(ctx, device)
 	if err != nil {
-		return nil, fmt.Errorf("listing certificates of device %s: %w", device, err)
+		return nil, err
+	}
+	serials := make([]ca.Serial, len(all))
+	for i, h := range all {
+		serials[i] = h.serial
 	}
 	return serials, nil
 }
 
-// live reports whether a certificate is pending or issued.
-func (t *tx) live(ctx context.Context, serial ca.Serial) (bool, error) {
+// live reports whether a certificate is pending, issued or superseded. One that was
+// fetched since it was listed as undelivered is not to end as such.
+func (t *tx) live(ctx context.Context, serial ca.Serial, cause enroll.Cause) (bool, error) {
 	var n int
-	err := t.one(ctx, "SELECT count(*) FROM certificates WHERE serial = $1 AND status IN ('pending', 'issued')",
-		[]any{serial.String()}, &n)
+	err := t.one(ctx, `SELECT count(*) FROM certificates WHERE serial = $1 AND status IN ('pending', 'issued', 'superseded')
+		AND (delivered_at IS NULL OR $2)`, []any{serial.String(), cause != enroll.Undelivered}, &n)
 	if err != nil {
 		return false, fmt.Errorf("reading status of %s: %w", serial, err)
 	}
@@ -174,7 +209,14 @@ func (t *tx) end(ctx context.Context, serial ca.Serial, cause enroll.Cause, at t
 	if entry.Person == "" {
 		entry.Person = person.String
 	}
-	entry.Detail = detailed(base.Detail, "cause", string(cause), "upn", upn, "device", device.String)
+	reopened := ""
+	if cause == enroll.Abandoned {
+		// What the portal did not manage to make uses up nobody's code.
+		if reopened, err = t.reopenInvitation(ctx, serial.String()); err != nil {
+			return base, err
+		}
+	}
+	entry.Detail = detailed(base.Detail, "cause", string(cause), "upn", upn, "device", device.String, "reopened", reopened)
 	return entry, nil
 }
 
@@ -189,14 +231,6 @@ func (t *tx) removeDevice(ctx context.Context, r enroll.Revocation) (bool, error
 		return false, fmt.Errorf("removing device %s: %w", r.RemoveDevice, err)
 	}
 	return touched == 1, nil
-}
-
-func removal(r enroll.Revocation) ledger.Entry {
-	entry := r.Entry
-	entry.Action = ledger.DeviceRemoved
-	entry.Object = string(r.RemoveDevice)
-	entry.Detail = detailed(r.Entry.Detail, "cause", string(r.Cause))
-	return entry
 }
 
 // detailed adds facts, given as keys and values, to a copy of the details of an

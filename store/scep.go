@@ -14,7 +14,7 @@ import (
 )
 
 // challengeColumns are what [challengeRow] scans beside device and certificate.
-const challengeColumns = `h.id, h.secret_hash, h.token_hash, h.names_hash, h.made_at, h.expires_at, h.used_at`
+const challengeColumns = `h.id, h.secret_hash, h.token_hash, h.names_hash, h.made_at, h.expires_at, h.used_at, h.invitation, h.renews`
 
 // AddChallenge records the right of a device to enrol, and the device when it is
 // new. What the device had and did not use goes: the last profile made is the one
@@ -25,13 +25,18 @@ func (db *DB) AddChallenge(ctx context.Context, c enroll.StoredChallenge, quota 
 		if err := t.challengedDevice(ctx, &r); err != nil {
 			return err
 		}
+		if err := t.checkInvitation(ctx, r.Person, c.Invitation, c.Made); err != nil {
+			return err
+		}
 		_, err := t.exec(ctx, "DELETE FROM challenges WHERE device_id = $1 AND used_at IS NULL", string(r.Device.ID))
 		if err != nil {
 			return fmt.Errorf("dropping earlier challenges: %w", err)
 		}
 		_, err = t.exec(ctx, `INSERT INTO challenges
-			(id, secret_hash, token_hash, device_id, names_hash, made_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			string(c.ID), c.SecretHash[:], c.TokenHash[:], string(r.Device.ID), c.Names[:], c.Made.UnixMilli(), c.Expires.UnixMilli())
+			(id, secret_hash, token_hash, device_id, names_hash, made_at, expires_at, invitation, renews)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			string(c.ID), c.SecretHash[:], c.TokenHash[:], string(r.Device.ID), c.Names[:], c.Made.UnixMilli(), c.Expires.UnixMilli(),
+			optional(string(c.Invitation)), c.Renew)
 		if err != nil {
 			return fmt.Errorf("recording challenge: %w", err)
 		}
@@ -54,8 +59,9 @@ func (t *tx) challengedDevice(ctx context.Context, r *enroll.Reservation) error 
 		return t.insertDevice(ctx, *r)
 	case err != nil:
 		return fmt.Errorf("finding device %s: %w", r.Device.ID, err)
-	case !known.Removed.IsZero():
-		return fmt.Errorf("device %s was removed: %w", known.ID, enroll.ErrConflict)
+	}
+	if err := checkUsable(known); err != nil {
+		return err
 	}
 	return t.checkPlace(ctx, *r, known)
 }
@@ -84,7 +90,8 @@ func (db *DB) challenge(ctx context.Context, where string, args ...any) (enroll.
 	var d deviceRow
 	var secret, token, names []byte
 	var made, expires, used sql.NullInt64
-	into := append([]any{&c.ID, &secret, &token, &names, &made, &expires, &used}, d.fields()...)
+	var invitation sql.NullString
+	into := append([]any{&c.ID, &secret, &token, &names, &made, &expires, &used, &invitation, &c.Renew}, d.fields()...)
 	err := db.one(ctx, `SELECT `+challengeColumns+`, `+deviceColumns+`
 		FROM challenges h JOIN devices d ON d.id = h.device_id WHERE `+where, args, into...)
 	if err != nil {
@@ -94,7 +101,7 @@ func (db *DB) challenge(ctx context.Context, where string, args ...any) (enroll.
 	c.SecretHash, errs[0] = hash32(secret)
 	c.TokenHash, errs[1] = hash32(token)
 	c.Names, errs[2] = hash32(names)
-	c.Device = d.value()
+	c.Device, c.Invitation = d.value(), enroll.InvitationID(invitation.String)
 	c.Made, c.Expires, c.Used = timeOf(made), timeOf(expires), timeOf(used)
 	return c, errors.Join(errs[:]...)
 }
@@ -113,41 +120,6 @@ func (t *tx) useChallenge(ctx context.Context, r enroll.Reservation) error {
 	}
 	if touched == 0 {
 		return fmt.Errorf("using challenge: %w", enroll.ErrConflict)
-	}
-	return nil
-}
-
-// checkRenewal looks at the holder of a renewal once more, under the lock of the
-// person: a revocation between the first look and this one must count. One renewal
-// of another would pile up certificates faster than anybody can revoke them.
-func (t *tx) checkRenewal(ctx context.Context, r enroll.Reservation) error {
-	if r.Renews == (ca.Serial{}) {
-		return nil
-	}
-	held, more := false, false
-	err := t.all(ctx, `SELECT serial, status, not_after FROM certificates
-		WHERE device_id = $1 AND status IN ('pending', 'issued')`, []any{string(r.Device.ID)},
-		func(rows *sql.Rows) error {
-			var serial, status string
-			var end sql.NullInt64
-			err := rows.Scan(&serial, &status, &end)
-			works := status == string(enroll.Pending) || timeOf(end).After(r.Requested)
-			switch {
-			case !works:
-			case serial != r.Renews.String():
-				more = true
-			case status == string(enroll.Issued):
-				held = true
-			}
-			return err
-		})
-	switch {
-	case err != nil:
-		return fmt.Errorf("looking at the holder of a renewal: %w", err)
-	case !held:
-		return &enroll.Denial{Why: enroll.HolderEnded}
-	case more:
-		return &enroll.Denial{Why: enroll.HolderEarly}
 	}
 	return nil
 }

@@ -1,7 +1,7 @@
 // Package store keeps everything the portal must not forget in one SQL database:
 // devices, certificates and what the drift watch noticed of them, sealed pickups,
-// the ledger, revocation lists, sign-in tries, sessions, hand-offs and the accounts
-// of the built-in directory.
+// the ledger, revocation lists, sign-in tries, sessions, hand-offs, invitations
+// and the accounts of the built-in directory.
 //
 // There are two engines, SQLite in a file and PostgreSQL, and one SQL text for
 // both: the dialect shows only in the migrations and where a database is opened.
@@ -29,6 +29,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync/atomic"
 )
@@ -43,6 +44,9 @@ type Config struct {
 	// Log receives what an operator should know. Optional: nil logs nothing.
 	Log *slog.Logger
 
+	// Node names this replica in the ledger. Optional: the name of the host.
+	Node string
+
 	// Connections bounds the connections to PostgreSQL. Optional: 10. SQLite
 	// takes no notice.
 	Connections int
@@ -56,6 +60,7 @@ type DB struct {
 	writer *pool
 	reader *pool
 	log    *slog.Logger
+	node   string // of this replica, in the ledger
 
 	// broken is set, with the reason, once writes would be lost.
 	broken atomic.Pointer[error]
@@ -94,6 +99,10 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	db, err := open(ctx, c, log)
 	if err != nil {
 		return nil, fmt.Errorf("opening database: %w", err)
+	}
+	if db.node = c.Node; db.node == "" {
+		// Without a name either, entries have no node, as before there were nodes.
+		db.node, _ = os.Hostname()
 	}
 	return db, nil
 }

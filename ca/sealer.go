@@ -1,0 +1,83 @@
+package ca
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// oidDocumentSigning is id-kp-documentSigning of RFC 9336. Nothing signs anybody in
+// with it, and no server is one by it.
+func oidDocumentSigning() asn1.ObjectIdentifier {
+	return asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 36}
+}
+
+// PrepareSealer builds and lints the certificate of a key that seals the portal's
+// audit log: it signs, is nobody and serves nothing. The result is signed by
+// [Issuer.Sign]. The key must be EC. The errors are those of [Issuer.PrepareAgent].
+func (i *Issuer) PrepareSealer(cfg AgentConfig, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
+	kind, err := KindOf(pub)
+	if err != nil {
+		return nil, err
+	}
+	if kind.isRSA() {
+		return nil, &KeyError{Reason: "seals are made with EC keys"}
+	}
+	if !validAgentName(cfg.Name) {
+		return nil, &SubjectError{Field: "name", Reason: "is not 1 to 64 printable ASCII characters"}
+	}
+	length, backdate, err := checkTimes(cfg.Validity, cfg.Backdate, maxServerValidity)
+	if err != nil {
+		return nil, fmt.Errorf("preparing sealing certificate: %w", err)
+	}
+	published, err := newPublication(cfg.CRLURLs, cfg.IssuerURLs, cfg.OCSPURLs)
+	if err != nil {
+		return nil, fmt.Errorf("preparing sealing certificate: %w", err)
+	}
+	valid := newValidity(now, backdate, length)
+	if err := valid.within(i.validity); err != nil {
+		return nil, err
+	}
+	usages, err := usageExtension([]asn1.ObjectIdentifier{oidDocumentSigning()})
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		Subject:         pkix.Name{CommonName: cfg.Name},
+		KeyUsage:        x509.KeyUsageDigitalSignature,
+		ExtraExtensions: []pkix.Extension{usages},
+	}
+	want := &order{publication: published, validity: valid, pub: pub, kind: kind, sealer: cfg.Name}
+	return i.prepare(template, want)
+}
+
+// IsSealer reports whether a certificate is one for sealing the audit log. Whether
+// the CA signed it is another question.
+func IsSealer(cert *x509.Certificate) bool { return lintSealerUsage(cert, nil) == nil }
+
+// sealerRules bind the certificate of a key that seals.
+func sealerRules() []rule {
+	return []rule{
+		{"sealer-name", "RFC 5280 section 4.1.2.6", lintSealerName},
+		{"sealer-usage", "RFC 9336 section 3", lintSealerUsage},
+		{"extensions-known", "golden list of the sealer profile", lintKnownServer},
+	}
+}
+
+func lintSealerName(cert *x509.Certificate, want *order) error { return onlyName(cert, want.sealer) }
+
+func lintSealerUsage(cert *x509.Certificate, _ *order) error {
+	e, _ := extensionOf(cert, oidExtKeyUsage())
+	if err := equalDER(e.Value, []asn1.ObjectIdentifier{oidDocumentSigning()}); err != nil {
+		return fmt.Errorf("extended key usage is not that of a document signer alone: %w", err)
+	}
+	if e, _ := extensionOf(cert, oidKeyUsage()); !bytes.Equal(e.Value, []byte{0x03, 0x02, 0x07, 0x80}) || !e.Critical {
+		return errors.New("key usage is not a critical digitalSignature alone")
+	}
+	return nil
+}

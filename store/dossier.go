@@ -1,0 +1,73 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"certportal/ca"
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// lastRune ends the range of names with a common beginning.
+const lastRune = "\U0010ffff"
+
+// FindDevices finds devices that were not removed, by the beginning of the name or by
+// the whole serial of a certificate, as people write serials: with spaces, colons
+// and 0x, in either case. Of the devices only id, person, name and platform count.
+func (db *DB) FindDevices(ctx context.Context, query string, limit int) ([]enroll.Device, error) {
+	if !storable(query) {
+		return nil, nil
+	}
+	var found []enroll.Device
+	scan := func(rows *sql.Rows) error {
+		var d deviceRow
+		err := rows.Scan(d.fields()...)
+		found = append(found, d.value())
+		return err
+	}
+	key := nameKey(query)
+	err := db.all(ctx, `SELECT `+deviceColumns+` FROM devices d
+		WHERE d.name_key >= $1 AND d.name_key < $2 AND d.removed_at IS NULL ORDER BY d.name_key, d.id LIMIT $3`,
+		[]any{key, key + lastRune, limit}, scan)
+	serial, notOne := ca.ParseSerial(query)
+	if err == nil && notOne == nil {
+		err = db.all(ctx, `SELECT `+deviceColumns+` FROM certificates c JOIN devices d ON d.id = c.device_id
+			WHERE c.serial = $1`, []any{serial.String()}, scan)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("finding devices: %w", err)
+	}
+	return found, nil
+}
+
+// EntriesAbout gives the newest ledger entries about a person, newest first: of all
+// actions, or of those that are named.
+func (db *DB) EntriesAbout(ctx context.Context, person enroll.PersonID, limit int, named ...ledger.Action) ([]ledger.Entry, error) {
+	if !storable(string(person)) {
+		return nil, nil
+	}
+	args := []any{string(person), limit}
+	among := ""
+	for _, action := range named {
+		args = append(args, string(action))
+		among += fmt.Sprintf(", $%d", len(args))
+	}
+	if among != "" {
+		among = " AND action IN (" + among[2:] + ")"
+	}
+	var entries []ledger.Entry
+	// The index holds the beginning of ids.
+	err := db.all(ctx, `SELECT `+entryColumns+` FROM ledger
+		WHERE substr(person, 1, 64) = substr($1, 1, 64) AND person = $1`+among+` ORDER BY seq DESC LIMIT $2`, args,
+		func(rows *sql.Rows) error {
+			e, err := scanEntry(rows)
+			entries = append(entries, e)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("reading ledger about %q: %w", person, err)
+	}
+	return entries, nil
+}

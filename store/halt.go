@@ -1,0 +1,60 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"certportal/admin"
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// Halted gives the state of the switch that stops issuing.
+func (db *DB) Halted(ctx context.Context) (admin.Halt, error) {
+	var h admin.Halt
+	var since sql.NullInt64
+	err := db.one(ctx, "SELECT reason, actor, since FROM halt WHERE id = 1", nil, &h.Reason, &h.Actor, &since)
+	if err != nil {
+		return admin.Halt{}, fmt.Errorf("reading halt: %w", err)
+	}
+	h.Since = timeOf(since)
+	return h, nil
+}
+
+// Halt turns the switch and reports whether that changed anything. An empty reason
+// lets issuing go on. Once it returns, no replica reserves a certificate any more.
+func (db *DB) Halt(ctx context.Context, h admin.Halt, entry ledger.Entry) (bool, error) {
+	changed := false
+	err := db.write(ctx, "turning the switch", func(ctx context.Context, t *tx) error {
+		touched, err := t.exec(ctx, "UPDATE halt SET reason = $1, actor = $2, since = $3 WHERE id = 1 AND reason <> $1",
+			cleaned(h.Reason), string(h.Actor), moment(h.Since))
+		if err != nil {
+			return fmt.Errorf("recording halt: %w", err)
+		}
+		if changed = touched == 1; !changed {
+			return nil
+		}
+		return t.append(ctx, entry)
+	})
+	return changed, err
+}
+
+// checkHalt refuses to reserve while issuing is stopped. It comes after the ledger
+// entry of the reservation: who turns the switch needs the ledger's head too, so the
+// switch is either seen here, or turned after the reservation is committed. From the
+// moment it is turned it counts for every replica.
+// The portal's own certificates are let through: without them no page would tell.
+func (t *tx) checkHalt(ctx context.Context, kind enroll.Kind) error {
+	if kind != enroll.KindUser {
+		return nil
+	}
+	var reason string
+	if err := t.one(ctx, "SELECT reason FROM halt WHERE id = 1", nil, &reason); err != nil {
+		return fmt.Errorf("reading halt: %w", err)
+	}
+	if reason != "" {
+		return &enroll.Refusal{Reason: enroll.Halted, Value: reason}
+	}
+	return nil
+}

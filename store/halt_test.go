@@ -1,0 +1,70 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"certportal/admin"
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+func TestHaltStopsEveryReplica(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		ctx := t.Context()
+		replica := &fixture{DB: opened(t, db.address)}
+		first := issue(t, db, request(t, anna, "iPhone"))
+		halt := admin.Halt{Reason: "The key is being looked at.", Actor: "ada", Since: noon}
+		equal(t, "changed", must[bool](t)(db.Halt(ctx, halt, entry(ledger.IssuingHalted, "ada"))), true)
+		equal(t, "changed again", must[bool](t)(db.Halt(ctx, halt, entry(ledger.IssuingHalted, "ada"))), false)
+		equal(t, "state", must[admin.Halt](t)(replica.Halted(ctx)), halt)
+		before := len(entries(t, db))
+		for _, each := range []*fixture{db, replica} {
+			next := request(t, "ben", "iPhone")
+			wantRefusal(t, each.Reserve(ctx, next.reservation), enroll.Halted)
+			_, err := each.Detail(ctx, next.serial(), noon)
+			wantError(t, "what was refused", err, enroll.ErrNotFound)
+		}
+		equal(t, "entries of what was refused", len(entries(t, db))-before, 0)
+
+		// Revoking goes on, and so do the portal's own certificates.
+		equal(t, "revoked meanwhile", len(revoke(t, replica, enroll.Lost, noon, first.serial())), 1)
+		own := request(t, "", "")
+		own.reservation.Kind, own.reservation.Device, own.reservation.Idempotent = enroll.KindServer, enroll.Device{}, ""
+		if err := db.Reserve(ctx, own.reservation); err != nil {
+			t.Errorf("the portal's own certificate: %v", err)
+		}
+
+		equal(t, "resumed", must[bool](t)(replica.Halt(ctx, admin.Halt{Actor: "ada"}, entry(ledger.IssuingResumed, "ada"))), true)
+		issue(t, db, request(t, "ben", "iPhone"))
+	})
+}
+
+// Once turning the switch has returned, nothing is reserved, however many replicas
+// are at it.
+func TestHaltLeavesNoneBehind(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		replica := &fixture{DB: opened(t, db.address)}
+		var reservations []enrolment
+		for i := range 40 {
+			reservations = append(reservations, request(t, enroll.PersonID(fmt.Sprint("p", i)), "iPhone"))
+		}
+		var all sync.WaitGroup
+		for i, e := range reservations {
+			at := []*fixture{db, replica}[i%2]
+			all.Go(func() { _ = at.Reserve(context.Background(), e.reservation) })
+		}
+		must[bool](t)(db.Halt(t.Context(), admin.Halt{Reason: "now", Actor: "ada", Since: noon}, entry(ledger.IssuingHalted, "ada")))
+		all.Wait()
+		halted := false
+		for _, e := range entries(t, db) {
+			if halted && e.Action == ledger.CertificateReserved {
+				t.Errorf("entry %d: reserved after the switch was turned", e.Seq)
+			}
+			halted = halted || e.Action == ledger.IssuingHalted
+		}
+		equal(t, "halted", halted, true)
+	})
+}

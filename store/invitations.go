@@ -1,0 +1,215 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// rememberInvitation is how long an invitation is known after its end, so that its
+// person is told when the code was used.
+const rememberInvitation = 90 * 24 * time.Hour
+
+// invitationColumns are what [invitationRow] scans, of a table named i.
+const invitationColumns = `i.id, i.person, i.made_by, i.made_role, i.made_at, i.checked, i.note, i.purpose, i.device_id,
+	i.alone, i.state, i.expires_at, i.approver, i.closed_at, i.serial`
+
+type invitationRow struct {
+	invitation            enroll.Invitation
+	made, expires, closed sql.NullInt64
+	approver, serial      sql.NullString
+}
+
+func (r *invitationRow) fields() []any {
+	i := &r.invitation
+	return []any{&i.ID, &i.Person, &i.MadeBy, &i.MadeRole, &r.made, &i.Check, &i.Note, &i.Purpose, &i.Device,
+		&i.Alone, &i.State, &r.expires, &r.approver, &r.closed, &r.serial}
+}
+
+func (r *invitationRow) value() (enroll.Invitation, error) {
+	i := r.invitation
+	i.Made, i.Expires, i.Closed = timeOf(r.made), timeOf(r.expires), timeOf(r.closed)
+	i.Approver = enroll.PersonID(r.approver.String)
+	if !r.serial.Valid {
+		return i, nil
+	}
+	var err error
+	i.Serial, err = serialOf(r.serial.String)
+	return i, err
+}
+
+// Invite records an invitation, under the person's lock: what they had open ends,
+// with an entry of its own, and what ended long ago is dropped. The error wraps
+// enroll.ErrConflict when the id or the code is in use.
+func (db *DB) Invite(ctx context.Context, o enroll.InvitationOffer) error {
+	return db.write(ctx, "recording invitation", func(ctx context.Context, t *tx) error {
+		if err := t.lockPerson(ctx, o.Person); err != nil {
+			return err
+		}
+		entries, err := t.endInvitations(ctx, o)
+		if err != nil {
+			return err
+		}
+		_, err = t.exec(ctx, "DELETE FROM invitations WHERE expires_at <= $1", o.Made.Add(-rememberInvitation).UnixMilli())
+		if err != nil {
+			return fmt.Errorf("dropping old invitations: %w", err)
+		}
+		_, err = t.exec(ctx, `INSERT INTO invitations (id, code_hash, person, made_by, made_role, made_at, checked, note,
+			purpose, device_id, alone, state, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+			string(o.ID), o.CodeHash[:], string(o.Person), string(o.MadeBy), string(o.MadeRole), o.Made.UnixMilli(),
+			string(o.Check), cleaned(o.Note), string(o.Purpose), string(o.Device), o.Alone, string(o.State), o.Expires.UnixMilli())
+		if err != nil {
+			return fmt.Errorf("recording invitation: %w", err)
+		}
+		return t.append(ctx, append(entries, o.Entry)...)
+	})
+}
+
+// endInvitations ends what stands in the way of a new invitation.
+func (t *tx) endInvitations(ctx context.Context, o enroll.InvitationOffer) ([]ledger.Entry, error) {
+	var entries []ledger.Entry
+	err := t.all(ctx, `UPDATE invitations SET state = $3, closed_at = $2 WHERE person = $1 AND closed_at IS NULL
+		RETURNING id`, []any{string(o.Person), o.Made.UnixMilli(), string(enroll.InvitationEnded)},
+		func(rows *sql.Rows) error {
+			entry := o.Entry
+			entry.Action, entry.Detail = ledger.InvitationEnded, map[string]string{"by-invitation": string(o.ID)}
+			err := rows.Scan(&entry.Object)
+			entries = append(entries, entry)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("ending earlier invitation: %w", err)
+	}
+	return entries, nil
+}
+
+// Invitation finds an invitation by its id. The error wraps enroll.ErrNotFound
+// when there is none.
+func (db *DB) Invitation(ctx context.Context, id enroll.InvitationID) (enroll.Invitation, error) {
+	if !storable(string(id)) {
+		return enroll.Invitation{}, fmt.Errorf("finding invitation: %w", enroll.ErrNotFound)
+	}
+	return db.invitation(ctx, "i.id = $1", string(id))
+}
+
+// InvitationByCode finds an invitation by the hash of its code, whatever became of
+// it. The error wraps enroll.ErrNotFound when there is none.
+func (db *DB) InvitationByCode(ctx context.Context, codeHash [sha256.Size]byte) (enroll.Invitation, error) {
+	return db.invitation(ctx, "i.code_hash = $1", codeHash[:])
+}
+
+// Invited finds the invitation of a person that is open or waiting. The error
+// wraps enroll.ErrNotFound when there is none.
+func (db *DB) Invited(ctx context.Context, person enroll.PersonID) (enroll.Invitation, error) {
+	if !storable(string(person)) {
+		return enroll.Invitation{}, fmt.Errorf("finding invitation: %w", enroll.ErrNotFound)
+	}
+	return db.invitation(ctx, "i.person = $1 AND i.closed_at IS NULL", string(person))
+}
+
+func (db *DB) invitation(ctx context.Context, where string, args ...any) (enroll.Invitation, error) {
+	var r invitationRow
+	err := db.one(ctx, "SELECT "+invitationColumns+" FROM invitations i WHERE "+where, args, r.fields()...)
+	if err != nil {
+		return enroll.Invitation{}, fmt.Errorf("finding invitation: %w", err)
+	}
+	return r.value()
+}
+
+// WaitingInvitations lists what waits for approval, oldest first.
+func (db *DB) WaitingInvitations(ctx context.Context, now time.Time, limit int) ([]enroll.Invitation, error) {
+	var waiting []enroll.Invitation
+	err := db.all(ctx, "SELECT "+invitationColumns+` FROM invitations i
+		WHERE i.closed_at IS NULL AND i.state = 'waiting' AND i.expires_at > $1 ORDER BY i.made_at, i.id LIMIT $2`,
+		[]any{now.UnixMilli(), limit}, func(rows *sql.Rows) error {
+			var r invitationRow
+			if err := rows.Scan(r.fields()...); err != nil {
+				return err
+			}
+			i, err := r.value()
+			waiting = append(waiting, i)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("listing waiting invitations: %w", err)
+	}
+	return waiting, nil
+}
+
+// ApproveInvitation lets a waiting code work. The error wraps enroll.ErrConflict
+// when it does not wait any more, and for whoever made it or is to use it.
+func (db *DB) ApproveInvitation(ctx context.Context, id enroll.InvitationID, approver enroll.PersonID, at time.Time, entry ledger.Entry) error {
+	if !storable(string(id)) {
+		return fmt.Errorf("approving invitation: %w", enroll.ErrConflict)
+	}
+	return db.write(ctx, "approving invitation", func(ctx context.Context, t *tx) error {
+		touched, err := t.exec(ctx, `UPDATE invitations SET state = 'open', approver = $2
+			WHERE id = $1 AND state = 'waiting' AND expires_at > $3 AND made_by <> $2 AND person <> $2`,
+			string(id), string(approver), at.UnixMilli())
+		if err != nil {
+			return err
+		}
+		if touched == 0 {
+			return enroll.ErrConflict
+		}
+		return t.append(ctx, entry)
+	})
+}
+
+// checkInvitation refuses an invitation that is not open for the person, under the
+// person's lock.
+func (t *tx) checkInvitation(ctx context.Context, person enroll.PersonID, id enroll.InvitationID, now time.Time) error {
+	if id == "" {
+		return nil
+	}
+	n := 0
+	err := t.one(ctx, `SELECT count(*) FROM invitations WHERE id = $1 AND person = $2 AND state = 'open' AND expires_at > $3`,
+		[]any{string(id), string(person), now.UnixMilli()}, &n)
+	if err != nil {
+		return fmt.Errorf("looking at invitation: %w", err)
+	}
+	if n == 0 {
+		return &enroll.Refusal{Reason: enroll.CodeOver}
+	}
+	return nil
+}
+
+// useInvitation uses up the invitation of a reservation, and gives the entry that
+// tells so. A *enroll.Refusal says that it is not open any more.
+func (t *tx) useInvitation(ctx context.Context, r enroll.Reservation) ([]ledger.Entry, error) {
+	if r.Invitation == "" {
+		return nil, nil
+	}
+	entry, by := r.Entry, ""
+	err := t.all(ctx, `UPDATE invitations SET state = 'redeemed', closed_at = $2, serial = $3
+		WHERE id = $1 AND person = $4 AND state = 'open' AND expires_at > $2 RETURNING made_by`,
+		[]any{string(r.Invitation), r.Requested.UnixMilli(), r.Serial.String(), string(r.Person)},
+		func(rows *sql.Rows) error { return rows.Scan(&by) })
+	if err != nil {
+		return nil, fmt.Errorf("using invitation: %w", err)
+	}
+	if by == "" {
+		return nil, &enroll.Refusal{Reason: enroll.CodeOver}
+	}
+	entry.Action, entry.Object = ledger.InvitationRedeemed, string(r.Invitation)
+	entry.Detail = detailed(nil, "serial", r.Serial.String(), "device", string(r.Device.ID), "name", r.Device.Name, "by", by)
+	return []ledger.Entry{entry}, nil
+}
+
+// reopenInvitation gives back the invitation of a certificate that the portal did
+// not manage to make, unless a newer one took its place. It tells which.
+func (t *tx) reopenInvitation(ctx context.Context, serial string) (string, error) {
+	var id string
+	err := t.all(ctx, `UPDATE invitations SET state = 'open', closed_at = NULL, serial = NULL WHERE serial = $1
+		AND NOT EXISTS (SELECT 1 FROM invitations o WHERE o.person = invitations.person AND o.closed_at IS NULL)
+		RETURNING id`, []any{serial}, func(rows *sql.Rows) error { return rows.Scan(&id) })
+	if err != nil {
+		return "", fmt.Errorf("reopening invitation of %s: %w", serial, err)
+	}
+	return id, nil
+}

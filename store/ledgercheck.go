@@ -1,0 +1,74 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"certportal/ledger"
+)
+
+// LastCheck gives what verifying has come to, the zero Check before the first.
+func (db *DB) LastCheck(ctx context.Context) (ledger.Check, error) {
+	var c ledger.Check
+	var broken ledger.Break
+	var hash []byte
+	var at, full, since sql.NullInt64
+	err := db.one(ctx, `SELECT seq, hash, checked_at, full_at, fault, fault_seq, fault_until, broken_since
+		FROM ledger_check WHERE id = 1`, nil,
+		&c.Seq, &hash, &at, &full, &broken.Fault, &broken.Seq, &broken.Until, &since)
+	if err == nil {
+		c.Hash, err = hash32(hash)
+	}
+	if err != nil {
+		return ledger.Check{}, fmt.Errorf("reading ledger check: %w", err)
+	}
+	c.At, c.FullAt, c.Since = timeOf(at), timeOf(full), timeOf(since)
+	if broken.Fault != "" {
+		c.Broken = &broken
+	}
+	return c, nil
+}
+
+// SaveCheck keeps what verifying has come to, with entries that tell of it.
+func (db *DB) SaveCheck(ctx context.Context, c ledger.Check, entries ...ledger.Entry) error {
+	var broken ledger.Break
+	if c.Broken != nil {
+		broken = *c.Broken
+	}
+	return db.write(ctx, "keeping ledger check", func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, `UPDATE ledger_check SET seq = $1, hash = $2, checked_at = $3, full_at = $4,
+			fault = $5, fault_seq = $6, fault_until = $7, broken_since = $8 WHERE id = 1`,
+			c.Seq, c.Hash[:], moment(c.At), moment(c.FullAt),
+			string(broken.Fault), broken.Seq, broken.Until, moment(c.Since))
+		if err != nil {
+			return err
+		}
+		return t.append(ctx, entries...)
+	})
+}
+
+// Mismatches compares certificates with what the ledger tells of them, and gives
+// at most limit that differ: one without an entry for its reservation, one that
+// was reserved and is gone, and one that was revoked and is not.
+func (db *DB) Mismatches(ctx context.Context, limit int) ([]*ledger.Break, error) {
+	var found []*ledger.Break
+	for _, query := range []string{
+		`SELECT 0, c.serial FROM certificates c WHERE NOT EXISTS (SELECT 1 FROM ledger l
+			WHERE substr(l.object, 1, 64) = c.serial AND l.action = 'certificate.reserved') ORDER BY c.serial LIMIT $1`,
+		`SELECT l.seq, l.object FROM ledger l LEFT JOIN certificates c ON c.serial = l.object
+			WHERE l.action = 'certificate.reserved' AND c.serial IS NULL ORDER BY l.seq LIMIT $1`,
+		`SELECT l.seq, l.object FROM ledger l LEFT JOIN certificates c ON c.serial = l.object
+			WHERE l.action = 'certificate.revoked' AND (c.status IS NULL OR c.status <> 'revoked') ORDER BY l.seq LIMIT $1`,
+	} {
+		err := db.allWithin(ctx, workWithin, query, []any{limit}, func(rows *sql.Rows) error {
+			b := &ledger.Break{Fault: ledger.RecordDiffers}
+			found = append(found, b)
+			return rows.Scan(&b.Seq, &b.Object)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("comparing certificates with the ledger: %w", err)
+		}
+	}
+	return found[:min(len(found), limit)], nil
+}

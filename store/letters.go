@@ -1,0 +1,170 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"certportal/ledger"
+	"certportal/notify"
+)
+
+// forgetAtOnce bounds one transaction that removes old letters.
+const forgetAtOnce = 1000
+
+// Claim takes letters that are due, the longest waiting first, at most limit.
+// Until the moment nobody else gets them.
+func (db *DB) Claim(ctx context.Context, now, until time.Time, limit int) ([]notify.Letter, error) {
+	due, err := db.count(ctx, "looking for letters", `SELECT count(*) FROM (SELECT 1 FROM letters WHERE closed_at IS NULL
+		AND next_at <= $1 AND (claimed_until IS NULL OR claimed_until <= $1) LIMIT 1) AS due`, now.UnixMilli())
+	if err != nil || due == 0 {
+		return nil, err // mostly: nobody needs the lock of a transaction for it
+	}
+	var claimed []notify.Letter
+	err = db.writeWithin(ctx, workWithin, "claiming letters", func(ctx context.Context, t *tx) error {
+		claimed = nil
+		// The condition stands twice: PostgreSQL looks again at a row that another
+		// transaction held, and only by the outer one.
+		return t.all(ctx, `UPDATE letters SET claimed_until = $2 WHERE closed_at IS NULL
+			AND (claimed_until IS NULL OR claimed_until <= $1) AND id IN (
+				SELECT id FROM letters WHERE closed_at IS NULL AND next_at <= $1
+				AND (claimed_until IS NULL OR claimed_until <= $1) ORDER BY next_at, id LIMIT $3)
+			RETURNING id, about, kind, person, recipient, language, facts, made_at, tries`,
+			[]any{now.UnixMilli(), until.UnixMilli(), limit},
+			func(rows *sql.Rows) error {
+				l, err := scanLetter(rows)
+				claimed = append(claimed, l)
+				return err
+			})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return claimed, nil
+}
+
+func scanLetter(rows *sql.Rows) (notify.Letter, error) {
+	var l notify.Letter
+	var facts string
+	var made sql.NullInt64
+	err := rows.Scan(&l.ID, &l.Key, &l.Kind, &l.Person, &l.To, &l.Language, &facts, &made, &l.Tries)
+	if err != nil {
+		return l, err
+	}
+	l.Made = timeOf(made)
+	if err := json.Unmarshal([]byte(facts), &l.Facts); err != nil {
+		return l, fmt.Errorf("reading facts of letter %s: %w", l.ID, err)
+	}
+	return l, nil
+}
+
+// Release gives claimed letters back as they were.
+func (db *DB) Release(ctx context.Context, letters []notify.Letter) error {
+	return db.writeWithin(ctx, workWithin, "releasing letters", func(ctx context.Context, t *tx) error {
+		for _, l := range letters {
+			_, err := t.exec(ctx, "UPDATE letters SET claimed_until = NULL WHERE id = $1 AND closed_at IS NULL", l.ID)
+			if err != nil {
+				return fmt.Errorf("releasing letter %s: %w", l.ID, err)
+			}
+		}
+		return nil
+	})
+}
+
+// Sent closes a letter, forgets whom it went to and what it told, and notes when
+// mail last worked.
+func (db *DB) Sent(ctx context.Context, l notify.Letter, at time.Time) error {
+	return db.writeWithin(ctx, workWithin, "closing letter "+l.ID, func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, `UPDATE letters SET closed_at = $2, recipient = NULL, facts = NULL, claimed_until = NULL, failure = NULL
+			WHERE id = $1 AND closed_at IS NULL`, l.ID, at.UnixMilli())
+		if err != nil {
+			return err
+		}
+		_, err = t.exec(ctx, "UPDATE outbox SET sent_at = $1 WHERE id = 1", at.UnixMilli())
+		return err
+	})
+}
+
+// Later counts a try and lets the letter wait until next.
+func (db *DB) Later(ctx context.Context, l notify.Letter, next time.Time, why string) error {
+	return db.writeWithin(ctx, workWithin, "delaying letter "+l.ID, func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, `UPDATE letters SET tries = tries + 1, next_at = $2, failure = $3, claimed_until = NULL
+			WHERE id = $1 AND closed_at IS NULL`, l.ID, next.UnixMilli(), optional(cleaned(why)))
+		return err
+	})
+}
+
+// GiveUp closes a letter that will not arrive, with its ledger entry, and forgets
+// what it told. One that was closed meanwhile gets no entry.
+func (db *DB) GiveUp(ctx context.Context, l notify.Letter, at time.Time, why string, entry ledger.Entry) error {
+	return db.writeWithin(ctx, workWithin, "giving up letter "+l.ID, func(ctx context.Context, t *tx) error {
+		touched, err := t.exec(ctx, `UPDATE letters SET closed_at = $2, given_up = 1, tries = tries + 1, failure = $3,
+			facts = NULL, claimed_until = NULL WHERE id = $1 AND closed_at IS NULL`, l.ID, at.UnixMilli(), cleaned(why))
+		if err != nil || touched == 0 {
+			return err
+		}
+		return t.append(ctx, entry)
+	})
+}
+
+// Unsendable notes that the server takes no mail at all. The first such note
+// since mail worked keeps its moment.
+func (db *DB) Unsendable(ctx context.Context, at time.Time, why string) error {
+	return db.writeWithin(ctx, workWithin, "noting that mail fails", func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, `UPDATE outbox SET failing_since = COALESCE(failing_since, $1), failure = $2 WHERE id = 1`,
+			at.UnixMilli(), cleaned(why))
+		return err
+	})
+}
+
+// Sendable ends what Unsendable noted.
+func (db *DB) Sendable(ctx context.Context) error {
+	failing, err := db.count(ctx, "asking whether mail fails", "SELECT count(*) FROM outbox WHERE failing_since IS NOT NULL")
+	if err != nil || failing == 0 {
+		return err
+	}
+	return db.writeWithin(ctx, workWithin, "noting that mail works", func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, "UPDATE outbox SET failing_since = NULL, failure = '' WHERE id = 1")
+		return err
+	})
+}
+
+// FailedLetters lists letters that were given up and are not yet forgotten, the
+// newest first, at most limit.
+func (db *DB) FailedLetters(ctx context.Context, limit int) ([]notify.Failure, error) {
+	var failed []notify.Failure
+	err := db.all(ctx, `SELECT id, kind, person, recipient, made_at, closed_at, tries, failure
+		FROM letters WHERE given_up IS NOT NULL ORDER BY closed_at DESC, id LIMIT $1`, []any{limit},
+		func(rows *sql.Rows) error {
+			var f notify.Failure
+			var made, closed sql.NullInt64
+			err := rows.Scan(&f.ID, &f.Kind, &f.Person, &f.To, &made, &closed, &f.Tries, &f.Why)
+			f.Made, f.Closed = timeOf(made), timeOf(closed)
+			failed = append(failed, f)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("listing letters given up: %w", err)
+	}
+	return failed, nil
+}
+
+// ForgetLetters removes letters that were closed before the moment, and returns
+// how many.
+func (db *DB) ForgetLetters(ctx context.Context, before time.Time) (int, error) {
+	forgotten := 0
+	for {
+		n := 0
+		err := db.writeWithin(ctx, workWithin, "forgetting letters", func(ctx context.Context, t *tx) (err error) {
+			n, err = t.exec(ctx, `DELETE FROM letters WHERE id IN (
+				SELECT id FROM letters WHERE closed_at IS NOT NULL AND closed_at < $1 LIMIT $2)`, before.UnixMilli(), forgetAtOnce)
+			return err
+		})
+		forgotten += n
+		if err != nil || n < forgetAtOnce {
+			return forgotten, err
+		}
+	}
+}

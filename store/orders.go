@@ -1,0 +1,290 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"certportal/admin"
+	"certportal/ca"
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// orderColumns is what [orderRow] scans.
+const orderColumns = `id, state, filter, place, maker, maker_name, role, address, request, made_at, expires_at,
+	cause, comment, approver, approver_name, approved_at, closed_at, items, finished, ended`
+
+type orderRow struct {
+	order                           admin.Order
+	place                           string
+	made, expires, approved, closed sql.NullInt64
+}
+
+func (r *orderRow) fields() []any {
+	o := &r.order
+	return []any{&o.ID, &o.State, &o.Filter, &r.place, &o.Maker, &o.MakerName, &o.Role, &o.Address, &o.Request,
+		&r.made, &r.expires, &o.Cause, &o.Comment, &o.Approver, &o.ApproverName, &r.approved, &r.closed,
+		&o.Items, &o.Finished, &o.Ended}
+}
+
+func (r *orderRow) value() (admin.Order, error) {
+	o := r.order
+	o.Made, o.Expires, o.Approved, o.Closed = timeOf(r.made), timeOf(r.expires), timeOf(r.approved), timeOf(r.closed)
+	var err error
+	o.Place, err = admin.ParsePlace(r.place)
+	return o, err
+}
+
+// AddOrder records a new order.
+func (db *DB) AddOrder(ctx context.Context, o admin.Order, entry ledger.Entry) error {
+	return db.write(ctx, "recording order", func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, `INSERT INTO orders (`+orderColumns+`) VALUES
+			($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', '', '', '', NULL, NULL, 0, 0, 0)`,
+			o.ID, string(o.State), cleaned(o.Filter), o.Place.String(), string(o.Maker), cleaned(o.MakerName), o.Role,
+			cleaned(o.Address), cleaned(o.Request), o.Made.UnixMilli(), o.Expires.UnixMilli())
+		if err != nil {
+			return fmt.Errorf("recording order %s: %w", o.ID, err)
+		}
+		return t.append(ctx, entry)
+	})
+}
+
+// Order finds an order. The error wraps enroll.ErrNotFound when there is none.
+func (db *DB) Order(ctx context.Context, id string) (admin.Order, error) {
+	if !storable(id) {
+		return admin.Order{}, fmt.Errorf("finding order: %w", enroll.ErrNotFound)
+	}
+	var r orderRow
+	err := db.one(ctx, "SELECT "+orderColumns+" FROM orders WHERE id = $1", []any{id}, r.fields()...)
+	if err != nil {
+		return admin.Order{}, fmt.Errorf("finding order %q: %w", id, err)
+	}
+	return r.value()
+}
+
+// OrdersSince lists orders, newest first; open ones alone when open is set.
+func (db *DB) OrdersSince(ctx context.Context, open bool, limit int) ([]admin.Order, error) {
+	where := "TRUE"
+	if open {
+		where = "closed_at IS NULL"
+	}
+	var orders []admin.Order
+	err := db.all(ctx, "SELECT "+orderColumns+" FROM orders WHERE "+where+" ORDER BY made_at DESC, id LIMIT $1",
+		[]any{limit}, func(rows *sql.Rows) error {
+			var r orderRow
+			if err := rows.Scan(r.fields()...); err != nil {
+				return err
+			}
+			o, err := r.value()
+			orders = append(orders, o)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("listing orders: %w", err)
+	}
+	return orders, nil
+}
+
+// OrderItems lists certificates of an order, in its order, behind a place.
+func (db *DB) OrderItems(ctx context.Context, id string, after, limit int, now time.Time) ([]admin.Item, error) {
+	if !storable(id) {
+		return nil, nil
+	}
+	var items []admin.Item
+	err := db.all(ctx, `SELECT `+rowColumns+`, i.outcome FROM order_items i JOIN certificates c ON c.serial = i.serial`+
+		listedJoins+`WHERE i.order_id = $1 AND i.place > $2 ORDER BY i.place LIMIT $3`, []any{id, after, limit},
+		func(rows *sql.Rows) error {
+			var r listedRow
+			var item admin.Item
+			if err := rows.Scan(append(r.fields(), &item.Outcome)...); err != nil {
+				return err
+			}
+			var err error
+			item.Certificate, err = r.value(now)
+			items = append(items, item)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("listing certificates of order %q: %w", id, err)
+	}
+	return items, nil
+}
+
+// Gather adds certificates to an order and moves its place on. enroll.ErrConflict
+// says that the order gathers from another place by now, or not at all.
+func (db *DB) Gather(ctx context.Context, id string, from admin.Place, serials []ca.Serial, next admin.Place) error {
+	return db.writeWithin(ctx, workWithin, "gathering", func(ctx context.Context, t *tx) error {
+		state := admin.Gathering
+		if next == (admin.Place{}) {
+			state = admin.Draft
+		}
+		var items int
+		err := t.one(ctx, `UPDATE orders SET place = $3, state = $4 WHERE id = $1 AND state = 'gathering' AND place = $2
+			RETURNING items`, []any{id, from.String(), next.String(), string(state)}, &items)
+		if errors.Is(err, enroll.ErrNotFound) {
+			return enroll.ErrConflict
+		}
+		if err != nil {
+			return fmt.Errorf("moving order %s on: %w", id, err)
+		}
+		return t.addItems(ctx, id, items, serials)
+	})
+}
+
+// addItems adds what an order does not have yet, behind its first items.
+func (t *tx) addItems(ctx context.Context, id string, items int, serials []ca.Serial) error {
+	for _, serial := range serials {
+		touched, err := t.exec(ctx, `INSERT INTO order_items (order_id, place, serial, outcome) VALUES ($1, $2, $3, '')
+			ON CONFLICT (order_id, serial) DO NOTHING`, id, items+1, serial.String())
+		if err != nil {
+			return fmt.Errorf("adding %s to order %s: %w", serial, id, err)
+		}
+		items += touched
+	}
+	_, err := t.exec(ctx, "UPDATE orders SET items = $2 WHERE id = $1", id, items)
+	if err != nil {
+		return fmt.Errorf("counting order %s: %w", id, err)
+	}
+	return nil
+}
+
+// MoveOrder brings an order from one state to another. enroll.ErrConflict says that
+// it is not in the state it should come from.
+func (db *DB) MoveOrder(ctx context.Context, m admin.Move) error {
+	return db.write(ctx, "moving order "+m.ID, func(ctx context.Context, t *tx) error {
+		var closed, approved time.Time
+		if m.To == admin.Done || m.To == admin.Dropped || m.To == admin.Lapsed {
+			closed = m.At
+		}
+		if m.Approver != "" {
+			approved = m.At
+		}
+		touched, err := t.exec(ctx, `UPDATE orders SET state = $3, closed_at = $4,
+			expires_at = coalesce($5, expires_at),
+			cause = CASE WHEN $6 = '' THEN cause ELSE $6 END, comment = CASE WHEN $7 = '' THEN comment ELSE $7 END,
+			approver = $8, approver_name = $9, approved_at = $10
+			WHERE id = $1 AND state = $2`,
+			m.ID, string(m.From), string(m.To), moment(closed), moment(m.Expires), string(m.Grounds.Cause),
+			cleaned(m.Grounds.Comment), string(m.Approver), cleaned(m.Name), moment(approved))
+		if err != nil {
+			return fmt.Errorf("moving order: %w", err)
+		}
+		if touched == 0 {
+			return enroll.ErrConflict
+		}
+		return t.append(ctx, m.Entry)
+	})
+}
+
+// RunOrder ends the next certificates of a running order in one transaction with what
+// it notes of them, and closes the order after the last. What a crash interrupts
+// was either done and noted, or is done again.
+func (db *DB) RunOrder(ctx context.Context, id string, limit int, at time.Time) (ended int, more bool, err error) {
+	err = db.writeWithin(ctx, workWithin, "carrying out order "+id, func(ctx context.Context, t *tx) error {
+		ended, more = 0, false
+		// The first statement takes the order's row: replicas take turns.
+		var r orderRow
+		found := false
+		err := t.all(ctx, "UPDATE orders SET finished = finished WHERE id = $1 AND state = 'running' RETURNING "+orderColumns,
+			[]any{id}, func(rows *sql.Rows) error {
+				found = true
+				return rows.Scan(r.fields()...)
+			})
+		if err != nil || !found {
+			return err
+		}
+		o, err := r.value()
+		if err != nil {
+			return err
+		}
+		serials, err := t.itemsOf(ctx, o, limit)
+		if err != nil {
+			return err
+		}
+		entries, err := t.endItems(ctx, o, serials, at)
+		if err != nil {
+			return err
+		}
+		ended, more = len(entries), o.Finished+len(serials) < o.Items
+		if !more {
+			entries = append(entries, doneEntry(o, o.Ended+ended, at))
+		}
+		if err := t.noteProgress(ctx, o, len(serials), ended, more, at); err != nil {
+			return err
+		}
+		return t.append(ctx, entries...)
+	})
+	if err != nil {
+		return 0, false, err
+	}
+	return ended, more, nil
+}
+
+// itemsOf lists what comes next in an order.
+func (t *tx) itemsOf(ctx context.Context, o admin.Order, limit int) ([]ca.Serial, error) {
+	var serials []ca.Serial
+	err := t.all(ctx, "SELECT serial FROM order_items WHERE order_id = $1 AND place > $2 ORDER BY place LIMIT $3",
+		[]any{o.ID, o.Finished, limit}, func(rows *sql.Rows) error { return scanSerial(rows, &serials) })
+	if err != nil {
+		return nil, fmt.Errorf("listing certificates of order %s: %w", o.ID, err)
+	}
+	return serials, nil
+}
+
+// endItems ends those that still stand and notes what became of each.
+func (t *tx) endItems(ctx context.Context, o admin.Order, serials []ca.Serial, at time.Time) ([]ledger.Entry, error) {
+	if err := t.lockOwners(ctx, serials); err != nil {
+		return nil, err
+	}
+	r := enroll.Revocation{Cause: o.Cause, At: at, Entry: orderEntry(o, at)}
+	r.Entry.Action = ledger.CertificateRevoked
+	var entries []ledger.Entry
+	for _, serial := range inOrder(serials) {
+		about, err := t.endIfLive(ctx, serial, r)
+		if err != nil {
+			return nil, err
+		}
+		outcome := admin.Before
+		if len(about) > 0 {
+			outcome = admin.Ended
+		}
+		entries = append(entries, about...)
+		_, err = t.exec(ctx, "UPDATE order_items SET outcome = $3 WHERE order_id = $1 AND serial = $2",
+			o.ID, serial.String(), string(outcome))
+		if err != nil {
+			return nil, fmt.Errorf("noting outcome of %s: %w", serial, err)
+		}
+	}
+	return entries, nil
+}
+
+func (t *tx) noteProgress(ctx context.Context, o admin.Order, finished, ended int, more bool, at time.Time) error {
+	state, closed := admin.Running, time.Time{}
+	if !more {
+		state, closed = admin.Done, at
+	}
+	_, err := t.exec(ctx, "UPDATE orders SET finished = $2, ended = $3, state = $4, closed_at = $5 WHERE id = $1",
+		o.ID, o.Finished+finished, o.Ended+ended, string(state), moment(closed))
+	if err != nil {
+		return fmt.Errorf("noting progress of order %s: %w", o.ID, err)
+	}
+	return nil
+}
+
+// orderEntry is in the name of who made the order.
+func orderEntry(o admin.Order, at time.Time) ledger.Entry {
+	return ledger.Entry{
+		At: at, Actor: string(o.Maker), Role: o.Role, Address: o.Address, Request: o.Request,
+		Detail: detailed(nil, "order", o.ID, "comment", o.Comment, "approver", string(o.Approver)),
+	}
+}
+
+func doneEntry(o admin.Order, ended int, at time.Time) ledger.Entry {
+	e := orderEntry(o, at)
+	e.Action, e.Object = ledger.OrderDone, o.ID
+	e.Detail["certificates"], e.Detail["ended"] = fmt.Sprint(o.Items), fmt.Sprint(ended)
+	return e
+}

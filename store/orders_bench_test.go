@@ -1,0 +1,111 @@
+package store_test
+
+import (
+	"context"
+	"math/big"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"certportal/admin"
+	"certportal/ca"
+	"certportal/enroll"
+	"certportal/ledger"
+	"certportal/revocation"
+)
+
+// BenchmarkMassRevocation ends 100,000 certificates by one order and makes the list
+// that names them. It changes the database it is given: DISPOSABLE_DATABASE.
+func BenchmarkMassRevocation(b *testing.B) {
+	address := os.Getenv("DISPOSABLE_DATABASE")
+	if address == "" {
+		b.Skip("DISPOSABLE_DATABASE names no copy of a database filled by certportal seed")
+	}
+	const many = 100_000
+	db := opened(b, address)
+	ctx, now := context.Background(), time.Now()
+	issuer := benchmarkIssuer(b, now)
+	for b.Loop() {
+		began := time.Now()
+		id := "bench" + strings.ReplaceAll(began.Format("150405.000000"), ".", "")
+		err := db.AddOrder(ctx, admin.Order{
+			ID: id, State: admin.Gathering, Filter: "status=working", Maker: "ada", Role: "admin", Made: now, Expires: now.Add(time.Hour),
+		}, entry(ledger.OrderMade, "ada"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		gatherMany(b, db, id, many, now)
+		gathered := time.Since(began)
+		err = db.MoveOrder(ctx, admin.Move{
+			ID: id, From: admin.Draft, To: admin.Running, At: now, Entry: entry(ledger.OrderConfirmed, "ada"),
+			Grounds: admin.Grounds{Cause: enroll.Withdrawn, Comment: "benchmark"},
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		ended := 0
+		for more := true; more; {
+			var n int
+			if n, more, err = db.RunOrder(ctx, id, 200, now); err != nil {
+				b.Fatal(err)
+			}
+			ended += n
+		}
+		revoked := time.Since(began) - gathered
+		list, err := db.Publish(ctx, "issuing", now, func(number int64, revoked []ca.Revocation) (revocation.List, error) {
+			l := revocation.List{Issuer: "issuing", Number: number, ThisUpdate: now, NextUpdate: now.Add(72 * time.Hour)}
+			var err error
+			l.DER, err = issuer.CRL(ca.CRLConfig{Number: big.NewInt(number), ThisUpdate: now, NextUpdate: l.NextUpdate, Revoked: revoked})
+			return l, err
+		})
+		if err != nil || ended != many {
+			b.Fatalf("ended %d, list of %d octets, error %v", ended, len(list.DER), err)
+		}
+		b.ReportMetric(gathered.Seconds(), "gathering-s")
+		b.ReportMetric(revoked.Seconds(), "revoking-s")
+		b.ReportMetric((time.Since(began) - gathered - revoked).Seconds(), "list-s")
+	}
+}
+
+func gatherMany(b *testing.B, db interface {
+	admin.Finder
+	admin.Orders
+}, id string, many int, now time.Time) {
+	b.Helper()
+	var from admin.Place
+	for gathered := 0; gathered < many; {
+		found, err := db.Certificates(context.Background(), admin.Filter{State: admin.Working}, from, min(1000, many-gathered), now)
+		if err != nil {
+			b.Fatal(err)
+		}
+		var serials []ca.Serial
+		for _, c := range found.Rows {
+			serials = append(serials, c.Serial)
+		}
+		gathered += len(serials)
+		next := found.Next
+		if gathered >= many {
+			next = admin.Place{}
+		} else if next == (admin.Place{}) {
+			b.Fatalf("only %d certificates work", gathered)
+		}
+		if err := db.Gather(context.Background(), id, from, serials, next); err != nil {
+			b.Fatal(err)
+		}
+		from = next
+	}
+}
+
+func benchmarkIssuer(b *testing.B, now time.Time) *ca.Issuer {
+	b.Helper()
+	h, err := ca.CreateHierarchy(ca.HierarchyConfig{Organization: "Bench", RootKind: ca.ECP256, IssuingKind: ca.ECP256}, now.Add(-time.Hour))
+	if err != nil {
+		b.Fatal(err)
+	}
+	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return issuer
+}

@@ -1,0 +1,168 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"certportal/admin"
+	"certportal/ca"
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// order makes an order over certificates, confirmed and running.
+func order(t *testing.T, db *fixture, id string, serials []ca.Serial) {
+	t.Helper()
+	ctx := t.Context()
+	o := admin.Order{
+		ID: id, State: admin.Gathering, Filter: "status=working", Maker: "ada", MakerName: "Ada", Role: "admin",
+		Made: noon, Expires: noon.Add(time.Hour),
+	}
+	steps := []error{
+		db.AddOrder(ctx, o, entry(ledger.OrderMade, "ada")),
+		db.Gather(ctx, id, admin.Place{}, serials, admin.Place{Last: "ff"}),
+		db.Gather(ctx, id, admin.Place{Last: "ff"}, serials, admin.Place{}), // the same again adds nothing
+		db.MoveOrder(ctx, admin.Move{
+			ID: id, From: admin.Draft, To: admin.Running, At: noon,
+			Grounds: admin.Grounds{Cause: enroll.Left, Comment: "branch closed"}, Entry: entry(ledger.OrderConfirmed, "ada"),
+		}),
+	}
+	for i, err := range steps {
+		if err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
+	}
+}
+
+func issuedSerials(t *testing.T, db *fixture, n int) []ca.Serial {
+	t.Helper()
+	var serials []ca.Serial
+	for i := range n {
+		serials = append(serials, issue(t, db, request(t, enroll.PersonID(fmt.Sprint("p", i)), "iPhone")).serial())
+	}
+	return serials
+}
+
+func runAll(db *fixture, id string, limit int) (ended int, err error) {
+	for {
+		n, more, err := db.RunOrder(context.Background(), id, limit, noon)
+		ended += n
+		if err != nil || !more {
+			return ended, err
+		}
+	}
+}
+
+func TestOrder(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		serials := issuedSerials(t, db, 7)
+		revoke(t, db, enroll.Lost, noon, serials[2])
+		order(t, db, "o1", serials)
+		o := must[admin.Order](t)(db.Order(t.Context(), "o1"))
+		equal(t, "certificates", o.Items, 7)
+		equal(t, "comment", o.Comment, "branch closed")
+		before := len(entries(t, db))
+
+		// A crash between two batches: what is done is noted, the rest goes on.
+		ended, more, err := db.RunOrder(t.Context(), "o1", 3, noon)
+		if err != nil || ended != 2 || !more {
+			t.Fatalf("first batch: got %d, %v, %v", ended, more, err)
+		}
+		o = must[admin.Order](t)(db.Order(t.Context(), "o1"))
+		equal(t, "looked at", o.Finished, 3)
+		rest := must[int](t)(runAll(db, "o1", 3))
+		equal(t, "ended by the rest", rest, 4)
+		o = must[admin.Order](t)(db.Order(t.Context(), "o1"))
+		equal(t, "state", o.State, admin.Done)
+		equal(t, "ended", o.Ended, 6)
+		items := must[[]admin.Item](t)(db.OrderItems(t.Context(), "o1", 0, 50, noon))
+		for i, item := range items {
+			want := admin.Ended
+			if i == 2 {
+				want = admin.Before
+			}
+			equal(t, "outcome", item.Outcome, want)
+			equal(t, "state", item.State, admin.Revoked)
+		}
+		all := entries(t, db)
+		equal(t, "entries", len(all)-before, 7) // one each, and the end
+		last := all[len(all)-1]
+		equal(t, "last", last.Action, ledger.OrderDone)
+		equal(t, "ended in the ledger", last.Detail["ended"], "6")
+		equal(t, "actor", all[len(all)-2].Actor, "ada")
+		equal(t, "order in the ledger", all[len(all)-2].Detail["order"], "o1")
+
+		open := must[[]admin.Order](t)(db.OrdersSince(t.Context(), true, 10))
+		equal(t, "open orders", len(open), 0)
+	})
+}
+
+// Two administrators end the same certificates at once, and two replicas carry out
+// each order: every certificate ends once.
+func TestTwoAdministratorsRevokeAtOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		serials := issuedSerials(t, db, 12)
+		order(t, db, "o1", serials)
+		order(t, db, "o2", serials)
+		other := &fixture{DB: opened(t, db.address)}
+		var mu sync.Mutex
+		total := 0
+		var all sync.WaitGroup
+		for _, run := range []func() (int, error){
+			func() (int, error) { return runAll(db, "o1", 2) }, func() (int, error) { return runAll(other, "o1", 2) },
+			func() (int, error) { return runAll(db, "o2", 3) }, func() (int, error) { return runAll(other, "o2", 3) },
+			func() (int, error) {
+				ended, err := db.Revoke(context.Background(), enroll.Revocation{
+					Serials: serials, Cause: enroll.Lost, At: noon, Entry: entry("", "eve"),
+				})
+				return len(ended), err
+			},
+		} {
+			all.Go(func() {
+				n, err := run()
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				total += n
+			})
+		}
+		all.Wait()
+		equal(t, "ended", total, len(serials))
+		told := map[string]int{}
+		for _, e := range entries(t, db) {
+			if e.Action == ledger.CertificateRevoked {
+				told[e.Object]++
+			}
+		}
+		for _, serial := range serials {
+			equal(t, "entries of a certificate", told[serial.String()], 1)
+		}
+	})
+}
+
+func TestOrderMoves(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		ctx := t.Context()
+		serials := issuedSerials(t, db, 1)
+		order(t, db, "o1", serials)
+		move := admin.Move{ID: "o1", From: admin.Draft, To: admin.Dropped, At: noon, Entry: entry(ledger.OrderDropped, "ada")}
+		wantError(t, "dropping a running order", db.MoveOrder(ctx, move), enroll.ErrConflict)
+		wantError(t, "gathering for a running order", db.Gather(ctx, "o1", admin.Place{}, serials, admin.Place{}), enroll.ErrConflict)
+		move.ID = "none"
+		wantError(t, "dropping no order", db.MoveOrder(ctx, move), enroll.ErrConflict)
+		_, err := db.Order(ctx, "none")
+		wantError(t, "reading no order", err, enroll.ErrNotFound)
+		same := admin.Move{ID: "o1", From: admin.Running, To: admin.Running, At: noon, Approver: "ada", Entry: entry("x", "ada")}
+		if err := db.MoveOrder(ctx, same); err == nil {
+			t.Error("the maker approved their own order")
+		}
+		if n, more, err := db.RunOrder(ctx, "none", 5, noon); n != 0 || more || err != nil {
+			t.Errorf("running no order: got %d, %v, %v", n, more, err)
+		}
+	})
+}

@@ -1,0 +1,185 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"certportal/enroll"
+	"certportal/notify"
+)
+
+// Happenings reads the ledger behind the place up to which letters are written:
+// at most limit entries, in order, and that place. What the store knows of a
+// certificate that an entry is about comes with it.
+func (db *DB) Happenings(ctx context.Context, limit int) (after int64, found []notify.Happening, err error) {
+	if err := db.one(ctx, "SELECT seq FROM outbox WHERE id = 1", nil, &after); err != nil {
+		return 0, nil, fmt.Errorf("reading place of the clerk: %w", err)
+	}
+	err = db.allWithin(ctx, workWithin, `SELECT l.seq, l.at, l.action, l.actor, l.role, l.person, l.object, l.request, l.detail,
+		COALESCE(g.language, ''), COALESCE(d.id, ''), COALESCE(d.name, ''), c.not_after,
+		EXISTS (SELECT 1 FROM certificates o WHERE o.superseded_by = c.serial)
+		FROM ledger l LEFT JOIN certificates c ON c.serial = l.object
+		LEFT JOIN devices d ON d.id = c.device_id LEFT JOIN languages g ON g.person = l.person
+		WHERE l.seq > $1 ORDER BY l.seq LIMIT $2`, []any{after, limit},
+		func(rows *sql.Rows) error {
+			h, err := scanHappening(rows)
+			found = append(found, h)
+			return err
+		})
+	if err != nil {
+		return 0, nil, fmt.Errorf("reading what happened after %d: %w", after, err)
+	}
+	return after, found, nil
+}
+
+func scanHappening(rows *sql.Rows) (notify.Happening, error) {
+	var h notify.Happening
+	var at, end sql.NullInt64
+	var detail string
+	err := rows.Scan(&h.Seq, &at, &h.Action, &h.Actor, &h.Role, &h.Person, &h.Object, &h.Request, &detail,
+		&h.Language, &h.Device, &h.DeviceName, &end, &h.Renewal)
+	if err != nil {
+		return h, err
+	}
+	h.At, h.NotAfter = timeOf(at), timeOf(end)
+	if err := json.Unmarshal([]byte(detail), &h.Detail); err != nil {
+		return h, fmt.Errorf("reading detail of entry %d: %w", h.Seq, err)
+	}
+	return h, nil
+}
+
+// Post puts letters out and moves the place in the ledger from one entry to
+// another. enroll.ErrConflict says that another clerk moved it first; then
+// nothing was done. A letter whose key was there before is left out.
+func (db *DB) Post(ctx context.Context, from, to int64, letters []notify.Letter) error {
+	return db.writeWithin(ctx, workWithin, "posting letters", func(ctx context.Context, t *tx) error {
+		touched, err := t.exec(ctx, "UPDATE outbox SET seq = $2 WHERE id = 1 AND seq = $1", from, to)
+		if err != nil {
+			return fmt.Errorf("moving the clerk to entry %d: %w", to, err)
+		}
+		if touched == 0 {
+			return fmt.Errorf("the clerk is not at entry %d any more: %w", from, enroll.ErrConflict)
+		}
+		return t.insertLetters(ctx, letters)
+	})
+}
+
+// Remind puts letters out, but for those whose key was there before. One without
+// an address only takes its key.
+func (db *DB) Remind(ctx context.Context, letters []notify.Letter) error {
+	return db.writeWithin(ctx, workWithin, "posting reminders", func(ctx context.Context, t *tx) error {
+		return t.insertLetters(ctx, letters)
+	})
+}
+
+func (t *tx) insertLetters(ctx context.Context, letters []notify.Letter) error {
+	for _, l := range letters {
+		facts, err := factsOf(l)
+		if err != nil {
+			return err
+		}
+		var closed time.Time
+		if l.To == "" {
+			closed = l.Made
+		}
+		_, err = t.exec(ctx, `INSERT INTO letters
+			(id, about, kind, person, recipient, language, facts, made_at, tries, next_at, closed_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $8, $9) ON CONFLICT (about) DO NOTHING`,
+			l.ID, cleaned(l.Key), string(l.Kind), cleaned(string(l.Person)), optional(cleaned(l.To)), l.Language,
+			facts, l.Made.UnixMilli(), moment(closed))
+		if err != nil {
+			return fmt.Errorf("recording letter about %s: %w", l.Key, err)
+		}
+	}
+	return nil
+}
+
+// factsOf is what a letter tells as it is kept; nothing for one that only takes
+// its key.
+func factsOf(l notify.Letter) (sql.NullString, error) {
+	if l.To == "" {
+		return sql.NullString{}, nil
+	}
+	text, err := json.Marshal(l.Facts)
+	if err != nil {
+		return sql.NullString{}, fmt.Errorf("writing facts of letter about %s: %w", l.Key, err)
+	}
+	// NUL is escaped in JSON, and PostgreSQL keeps the text as it is.
+	return optional(string(text)), nil
+}
+
+// Ending lists certificates that end after the one moment and at the other or
+// before, without those that have a letter under key and their serial. Only the
+// newest of a kept device counts, and only one made for at least the life given.
+func (db *DB) Ending(ctx context.Context, key string, after, until time.Time, life time.Duration, limit int) ([]notify.Reminder, error) {
+	var found []notify.Reminder
+	err := db.allWithin(ctx, workWithin, `SELECT c.serial, c.person, COALESCE(g.language, ''), d.id, d.name, c.not_after
+		FROM certificates c JOIN devices d ON d.id = c.device_id LEFT JOIN languages g ON g.person = c.person
+		WHERE c.der IS NOT NULL AND c.revoked_at IS NULL AND c.not_after > $2 AND c.not_after <= $3
+		AND c.not_after - c.not_before >= $4 AND c.status = 'issued' AND d.removed_at IS NULL
+		AND NOT EXISTS (SELECT 1 FROM letters l WHERE l.about = $1 || c.serial)
+		AND NOT EXISTS (SELECT 1 FROM certificates n WHERE n.device_id = c.device_id
+			AND n.status = 'issued' AND n.requested_at > c.requested_at)
+		ORDER BY c.not_after, c.serial LIMIT $5`,
+		[]any{key, after.UnixMilli(), until.UnixMilli(), life.Milliseconds(), limit},
+		func(rows *sql.Rows) error {
+			var r notify.Reminder
+			var end sql.NullInt64
+			err := rows.Scan(&r.Serial, &r.Person, &r.Language, &r.Device, &r.DeviceName, &end)
+			r.NotAfter = timeOf(end)
+			found = append(found, r)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("listing certificates that end: %w", err)
+	}
+	return found, nil
+}
+
+// Sending gives how mail is doing, counting waiting letters up to bound.
+func (db *DB) Sending(ctx context.Context, bound int) (notify.State, error) {
+	var s notify.State
+	var sent, failing, oldest sql.NullInt64
+	err := db.one(ctx, `SELECT o.sent_at, o.failing_since, o.failure, h.seq - o.seq,
+		(SELECT count(*) FROM (SELECT 1 FROM letters WHERE closed_at IS NULL LIMIT $1) AS waiting),
+		(SELECT min(made_at) FROM letters WHERE closed_at IS NULL),
+		(SELECT count(*) FROM letters WHERE given_up IS NOT NULL)
+		FROM outbox o JOIN ledger_head h ON h.id = o.id WHERE o.id = 1`, []any{bound},
+		&sent, &failing, &s.Why, &s.Behind, &s.Waiting, &oldest, &s.Failed)
+	if err != nil {
+		return notify.State{}, fmt.Errorf("reading state of the mail: %w", err)
+	}
+	s.Sent, s.Failing, s.Oldest = timeOf(sent), timeOf(failing), timeOf(oldest)
+	return s, nil
+}
+
+// SetLanguage notes in which language somebody reads. It writes only what is new:
+// it is called with every sign-in.
+func (db *DB) SetLanguage(ctx context.Context, person enroll.PersonID, language string) error {
+	known, err := db.Language(ctx, person)
+	if known == language && err == nil {
+		return nil
+	}
+	if err != nil && !errors.Is(err, enroll.ErrNotFound) {
+		return err
+	}
+	return db.write(ctx, "noting language of "+string(person), func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, `INSERT INTO languages (person, language) VALUES ($1, $2)
+			ON CONFLICT (person) DO UPDATE SET language = excluded.language`, string(person), language)
+		return err
+	})
+}
+
+// Language gives the language somebody last read in, or enroll.ErrNotFound.
+func (db *DB) Language(ctx context.Context, person enroll.PersonID) (string, error) {
+	var language string
+	err := db.one(ctx, "SELECT language FROM languages WHERE person = $1", []any{string(person)}, &language)
+	if err != nil {
+		return "", fmt.Errorf("reading language of %s: %w", person, err)
+	}
+	return language, nil
+}

@@ -1,0 +1,105 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"certportal/ca"
+	"certportal/enroll"
+)
+
+// EndSuperseded ends what renewals superseded, with cause Replaced: all of a
+// device, or those named that are past their time. enroll.ErrConflict says that the
+// newest certificate of the device was not fetched yet, enroll.ErrNotFound that the
+// device does not exist.
+func (db *DB) EndSuperseded(ctx context.Context, e enroll.Ending) ([]ca.Serial, error) {
+	var ended []ca.Serial
+	within := answerWithin
+	if len(e.Serials) > fewSerials {
+		within = workWithin
+	}
+	err := db.writeWithin(ctx, within, "ending superseded certificates", func(ctx context.Context, t *tx) (err error) {
+		ended = nil
+		if err := t.lockOwners(ctx, e.Serials); err != nil {
+			return err
+		}
+		if err := t.lockOwner(ctx, e.Device); err != nil {
+			return err
+		}
+		if ended, err = t.overdue(ctx, e.Serials, e.At); err != nil {
+			return err
+		}
+		former, err := t.former(ctx, e.Device, e.At)
+		if err != nil {
+			return err
+		}
+		ended = inOrder(append(ended, former...))
+		entries, err := t.endAll(ctx, ended, enroll.Replaced, e.At, e.Entry)
+		if err != nil {
+			return err
+		}
+		return t.append(ctx, entries...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ended, nil
+}
+
+// arrived is the condition of a superseded certificate c that its successor is not
+// waiting to be fetched: until that is decided, the device may have nothing else.
+const arrived = `NOT EXISTS (SELECT 1 FROM certificates n
+	WHERE n.serial = c.superseded_by AND n.status = 'issued' AND n.delivered_at IS NULL)`
+
+// overdue picks those that are superseded and past their time: one may have been
+// issued again since it was listed.
+func (t *tx) overdue(ctx context.Context, serials []ca.Serial, now time.Time) ([]ca.Serial, error) {
+	var due []ca.Serial
+	for _, serial := range inOrder(serials) {
+		err := t.all(ctx, "SELECT c.serial FROM certificates c WHERE c.serial = $1 AND c.status = 'superseded' AND c.ends_at <= $2 AND "+
+			arrived, []any{serial.String(), now.UnixMilli()}, func(rows *sql.Rows) error { return scanSerial(rows, &due) })
+		if err != nil {
+			return nil, fmt.Errorf("reading end of %s: %w", serial, err)
+		}
+	}
+	return due, nil
+}
+
+// former lists what works on a device beside its newest certificate.
+func (t *tx) former(ctx context.Context, device enroll.DeviceID, now time.Time) ([]ca.Serial, error) {
+	if device == "" {
+		return nil, nil
+	}
+	all, err := t.heldOf(ctx, device)
+	if err != nil {
+		return nil, err
+	}
+	var former []ca.Serial
+	inUse := false
+	for _, h := range all {
+		if h.status == enroll.Superseded && h.works(now) {
+			former = append(former, h.serial)
+		}
+		inUse = inUse || h.status == enroll.Issued && h.delivered
+	}
+	if len(former) > 0 && !inUse {
+		return nil, fmt.Errorf("newest certificate of device %s was not fetched: %w", device, enroll.ErrConflict)
+	}
+	return former, nil
+}
+
+// Overdue lists superseded certificates whose time is over and that would work on,
+// oldest first. Those whose successor waits to be fetched are left out.
+func (db *DB) Overdue(ctx context.Context, now time.Time, limit int) ([]ca.Serial, error) {
+	var serials []ca.Serial
+	err := db.all(ctx, `SELECT c.serial FROM certificates c
+		WHERE c.ends_at IS NOT NULL AND c.revoked_at IS NULL AND c.not_after > c.ends_at AND c.ends_at <= $1 AND `+arrived+`
+		ORDER BY c.ends_at LIMIT $2`,
+		[]any{now.UnixMilli(), limit}, func(rows *sql.Rows) error { return scanSerial(rows, &serials) })
+	if err != nil {
+		return nil, fmt.Errorf("listing overdue certificates: %w", err)
+	}
+	return serials, nil
+}

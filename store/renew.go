@@ -1,0 +1,223 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"certportal/ca"
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// held is a certificate of a device that works or is about to, or did so until it
+// ran out.
+type held struct {
+	serial    ca.Serial
+	status    enroll.Status
+	notAfter  time.Time
+	end       time.Time // notAfter, or the earlier end of a superseded one
+	delivered bool
+	next      string // serial of what superseded it; empty for others
+}
+
+// heldOf lists what a device holds, in the order of row locks.
+func (t *tx) heldOf(ctx context.Context, device enroll.DeviceID) ([]held, error) {
+	var all []held
+	err := t.all(ctx, `SELECT serial, status, not_after, COALESCE(ends_at, not_after), delivered_at, superseded_by
+		FROM certificates WHERE device_id = $1 AND status IN ('pending', 'issued', 'superseded') ORDER BY serial`,
+		[]any{string(device)}, func(rows *sql.Rows) error {
+			var h held
+			var serial string
+			var next sql.NullString
+			var notAfter, end, delivered sql.NullInt64
+			err := rows.Scan(&serial, &h.status, &notAfter, &end, &delivered, &next)
+			if err != nil {
+				return err
+			}
+			h.serial, err = serialOf(serial)
+			h.notAfter, h.end, h.delivered, h.next = timeOf(notAfter), timeOf(end), delivered.Valid, next.String
+			all = append(all, h)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("listing certificates of device %s: %w", device, err)
+	}
+	return all, nil
+}
+
+// works reports whether the certificate opens doors at the moment, or may soon.
+func (h held) works(now time.Time) bool { return h.status == enroll.Pending || h.end.After(now) }
+
+// checkRenewable decides on a renewal that a person asks for, under their lock: of
+// two at once, the second finds the first under way.
+func (t *tx) checkRenewable(ctx context.Context, r enroll.Reservation, known enroll.Device) error {
+	if r.RenewFrom == 0 {
+		return nil
+	}
+	if err := known.Renewable(r.Requested, r.RenewFrom); err != nil {
+		return err
+	}
+	var first, last sql.NullInt64
+	err := t.one(ctx, `SELECT not_before, not_after FROM certificates
+		WHERE device_id = $1 AND der IS NULL AND revoked_at IS NULL AND requested_at > $2 ORDER BY requested_at DESC LIMIT 1`,
+		[]any{string(known.ID), r.Requested.Add(-enroll.ReservationLife).UnixMilli()}, &first, &last)
+	switch {
+	case errors.Is(err, enroll.ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("looking for a renewal under way: %w", err)
+	}
+	next := enroll.Device{Certificate: enroll.Certificate{NotBefore: timeOf(first), NotAfter: timeOf(last)}}
+	return &enroll.Refusal{Reason: enroll.RenewEarly, Value: known.Name, Until: next.RenewFrom(r.RenewFrom)}
+}
+
+// checkHolder looks at the holder of a renewal once more, under the lock of the
+// person: a revocation between the first look and this one must count. The holder
+// must be the newest of its device. That it asks shows that it arrived: what it
+// superseded ends, and the entries tell so. Whoever has the key of a device gets
+// no more than two that work.
+func (t *tx) checkHolder(ctx context.Context, r enroll.Reservation) ([]ledger.Entry, error) {
+	if r.Renews == (ca.Serial{}) {
+		return nil, nil
+	}
+	all, err := t.heldOf(ctx, r.Device.ID)
+	if err != nil {
+		return nil, err
+	}
+	holds, more := false, false
+	var former []ca.Serial
+	for _, h := range all {
+		switch {
+		case !h.works(r.Requested):
+		case h.serial == r.Renews && h.status == enroll.Issued:
+			holds = true
+		case h.status == enroll.Superseded && h.next == r.Renews.String():
+			former = append(former, h.serial)
+		default:
+			more = true
+		}
+	}
+	switch {
+	case !holds:
+		return nil, &enroll.Denial{Why: enroll.HolderEnded}
+	case more:
+		return nil, &enroll.Denial{Why: enroll.HolderEarly}
+	}
+	base := r.Entry
+	base.Action, base.Detail = ledger.CertificateRevoked, map[string]string{"by": r.Renews.String()}
+	return t.endAll(ctx, former, enroll.Replaced, r.Requested, base)
+}
+
+// endAll ends certificates that were found to stand, and returns the entries that
+// tell so.
+func (t *tx) endAll(ctx context.Context, serials []ca.Serial, cause enroll.Cause, at time.Time, base ledger.Entry) ([]ledger.Entry, error) {
+	var entries []ledger.Entry
+	for _, serial := range serials {
+		entry, err := t.end(ctx, serial, cause, at, base)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, entry)
+	}
+	return entries, nil
+}
+
+// overlap lets what the device holds work on beside the new certificate. Where one
+// from before an earlier renewal still does, that renewal is being tried again: the
+// device may not have got what came of it, so that ends and the older one stays.
+// What nobody fetched ends in any case.
+func (t *tx) overlap(ctx context.Context, device enroll.DeviceID, c enroll.Completion) ([]ledger.Entry, error) {
+	all, err := t.heldOf(ctx, device)
+	if err != nil {
+		return nil, err
+	}
+	again := false
+	for _, h := range all {
+		again = again || h.status == enroll.Superseded && h.works(c.At)
+	}
+	base := c.Entry
+	base.At = c.At
+	var entries []ledger.Entry
+	for _, h := range all {
+		entry, err := ledger.Entry{}, error(nil)
+		switch {
+		case h.serial == c.Serial, h.status == enroll.Superseded && !h.works(c.At):
+			continue // of the latter the sweep takes care
+		case h.status == enroll.Superseded:
+			err = t.point(ctx, h.serial, c.Serial)
+		case h.status == enroll.Pending, again, !h.delivered:
+			base.Action, base.Detail = ledger.CertificateRevoked, map[string]string{"by": c.Serial.String()}
+			entry, err = t.end(ctx, h.serial, enroll.Replaced, c.At, base)
+		default:
+			entry, err = t.supersedeOne(ctx, h, c, base)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if entry.Action != "" {
+			entries = append(entries, entry)
+		}
+	}
+	return entries, nil
+}
+
+// point notes which certificate a superseded one waits for now.
+func (t *tx) point(ctx context.Context, serial, next ca.Serial) error {
+	_, err := t.exec(ctx, "UPDATE certificates SET superseded_by = $2 WHERE serial = $1 AND status = 'superseded'",
+		serial.String(), next.String())
+	if err != nil {
+		return fmt.Errorf("noting successor of %s: %w", serial, err)
+	}
+	return nil
+}
+
+// supersedeOne gives a certificate its end: that of the overlap, or its own where
+// that is nearer.
+func (t *tx) supersedeOne(ctx context.Context, h held, c enroll.Completion, base ledger.Entry) (ledger.Entry, error) {
+	end := c.At.Add(c.Overlap)
+	if h.notAfter.Before(end) {
+		end = h.notAfter
+	}
+	return t.turn(ctx, h.serial, ledger.CertificateSuperseded, base, `UPDATE certificates
+		SET status = 'superseded', ends_at = $2, superseded_by = $3 WHERE serial = $1 AND status = 'issued'
+		RETURNING upn, device_id, person`, []any{h.serial.String(), end.UnixMilli(), c.Serial.String()},
+		"by", c.Serial.String(), "until", end.UTC().Format(time.RFC3339))
+}
+
+// restore issues again what a certificate superseded that never arrived.
+func (t *tx) restore(ctx context.Context, lost ca.Serial, base ledger.Entry) ([]ledger.Entry, error) {
+	var waiting []ca.Serial
+	err := t.all(ctx, "SELECT serial FROM certificates WHERE superseded_by = $1 AND status = 'superseded' ORDER BY serial",
+		[]any{lost.String()}, func(rows *sql.Rows) error { return scanSerial(rows, &waiting) })
+	if err != nil {
+		return nil, fmt.Errorf("finding what %s superseded: %w", lost, err)
+	}
+	var entries []ledger.Entry
+	for _, serial := range waiting {
+		entry, err := t.turn(ctx, serial, ledger.CertificateRestored, base, `UPDATE certificates
+			SET status = 'issued', ends_at = NULL, superseded_by = NULL WHERE serial = $1 AND status = 'superseded'
+			RETURNING upn, device_id, person`, []any{serial.String()}, "by", lost.String())
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, entry)
+	}
+	return entries, nil
+}
+
+// turn gives one certificate another status, and returns the entry that tells so,
+// with the facts and whose it is.
+func (t *tx) turn(ctx context.Context, serial ca.Serial, action ledger.Action, base ledger.Entry,
+	query string, args []any, facts ...string) (ledger.Entry, error) {
+	var upn string
+	var device, person sql.NullString
+	if err := t.one(ctx, query, args, &upn, &device, &person); err != nil {
+		return ledger.Entry{}, fmt.Errorf("turning %s into %s: %w", serial, action, err)
+	}
+	base.Action, base.Object, base.Person = action, serial.String(), person.String
+	base.Detail = detailed(nil, append(facts, "upn", upn, "device", device.String)...)
+	return base, nil
+}

@@ -1,0 +1,107 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"certportal/ca"
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// AddSeal keeps a seal. One for an entry that has a seal is dropped: replicas may
+// seal the same end.
+func (db *DB) AddSeal(ctx context.Context, s ledger.Seal) error {
+	return db.write(ctx, "keeping seal", func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, `INSERT INTO ledger_seals (seq, hash, at, node, key, signature)
+			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (seq) DO NOTHING`,
+			s.Seq, s.Hash[:], s.At.UnixMilli(), s.Node, s.Key, s.Signature)
+		return err
+	})
+}
+
+// sealColumns are what scanSeal reads, in its order.
+const sealColumns = "seq, hash, at, node, key, signature"
+
+// Seals reads the seals in the order of what they seal: at most limit, of entries
+// with a number above after.
+func (db *DB) Seals(ctx context.Context, after int64, limit int) ([]ledger.Seal, error) {
+	seals, err := db.seals(ctx, "SELECT "+sealColumns+" FROM ledger_seals WHERE seq > $1 ORDER BY seq LIMIT $2", after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("reading seals after %d: %w", after, err)
+	}
+	return seals, nil
+}
+
+// LastSeal gives the seal of the highest number, or enroll.ErrNotFound.
+func (db *DB) LastSeal(ctx context.Context) (ledger.Seal, error) {
+	seals, err := db.seals(ctx, "SELECT "+sealColumns+" FROM ledger_seals ORDER BY seq DESC LIMIT 1")
+	if err == nil && len(seals) == 0 {
+		err = enroll.ErrNotFound
+	}
+	if err != nil {
+		return ledger.Seal{}, fmt.Errorf("reading the last seal: %w", err)
+	}
+	return seals[0], nil
+}
+
+func (db *DB) seals(ctx context.Context, query string, args ...any) ([]ledger.Seal, error) {
+	var seals []ledger.Seal
+	err := db.all(ctx, query, args, func(rows *sql.Rows) error {
+		var s ledger.Seal
+		var at sql.NullInt64
+		var hash []byte
+		if err := rows.Scan(&s.Seq, &hash, &at, &s.Node, &s.Key, &s.Signature); err != nil {
+			return err
+		}
+		s.At = timeOf(at)
+		var err error
+		s.Hash, err = hash32(hash)
+		seals = append(seals, s)
+		return err
+	})
+	return seals, err
+}
+
+// AddLedgerKey keeps the sealed key of a certificate that seals the ledger and is
+// recorded already.
+func (db *DB) AddLedgerKey(ctx context.Context, serial ca.Serial, sealedKey []byte, notAfter time.Time) error {
+	return db.write(ctx, "keeping ledger key", func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, "INSERT INTO ledger_keys (serial, sealed_key, not_after) VALUES ($1, $2, $3)",
+			serial.String(), sealedKey, notAfter.UnixMilli())
+		return err
+	})
+}
+
+// LedgerKey gives certificate and sealed key of the newest that is in force at the
+// time, or enroll.ErrNotFound.
+func (db *DB) LedgerKey(ctx context.Context, now time.Time) (certificate, sealedKey []byte, err error) {
+	err = db.one(ctx, `SELECT c.der, k.sealed_key FROM ledger_keys k JOIN certificates c ON c.serial = k.serial
+		WHERE k.not_after > $1 AND c.status = $2 ORDER BY k.not_after DESC, k.serial LIMIT 1`,
+		[]any{now.UnixMilli(), string(enroll.Issued)}, &certificate, &sealedKey)
+	if err != nil {
+		return nil, nil, fmt.Errorf("finding ledger key: %w", err)
+	}
+	return certificate, sealedKey, nil
+}
+
+// LedgerCertificate gives the certificate, in DER, of a key that sealed, also of
+// one that ended since. enroll.ErrNotFound says that no such key sealed.
+func (db *DB) LedgerCertificate(ctx context.Context, serial string) ([]byte, error) {
+	if !storable(serial) {
+		return nil, fmt.Errorf("finding ledger certificate: %w", enroll.ErrNotFound)
+	}
+	var der []byte
+	err := db.one(ctx, "SELECT c.der FROM ledger_keys k JOIN certificates c ON c.serial = k.serial WHERE k.serial = $1",
+		[]any{serial}, &der)
+	if err == nil && der == nil {
+		err = errors.New("certificate was never completed")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("finding ledger certificate %s: %w", serial, err)
+	}
+	return der, nil
+}

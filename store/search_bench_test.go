@@ -1,0 +1,143 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"certportal/admin"
+)
+
+// seededDatabase is the address of a database that "certportal seed" filled. Filling
+// one takes minutes, so it is made once for all benchmarks.
+func seededDatabase(b *testing.B) string {
+	b.Helper()
+	address := os.Getenv("SEEDED_DATABASE")
+	if address == "" {
+		b.Skip("SEEDED_DATABASE names no database filled by certportal seed")
+	}
+	return address
+}
+
+// BenchmarkSearch is one page of 50 for each kind of search, with names, days and
+// places that change, so that no page is asked for twice.
+func BenchmarkSearch(b *testing.B) {
+	db := opened(b, seededDatabase(b))
+	now := time.Now()
+	all := sampled(b, db, now)
+	any := func() admin.Certificate { return all[rand.IntN(len(all))] }
+	word := func(n int) string {
+		words := admin.NameWords(any().PersonName, "")
+		return prefix(words[rand.IntN(len(words))], n)
+	}
+	day := func() time.Time { return now.AddDate(0, 0, -rand.IntN(700)) }
+	for _, search := range []struct {
+		name string
+		next func() admin.Filter
+	}{
+		{"newest", func() admin.Filter { return admin.Filter{To: day()} }},
+		{"serial", func() admin.Filter { return admin.Filter{Serial: any().Serial.String()} }},
+		{"serial-prefix", func() admin.Filter { return admin.Filter{Serial: any().Serial.String()[:4]} }},
+		{"upn", func() admin.Filter { return admin.Filter{Person: any().UPN} }},
+		{"name-3-letters", func() admin.Filter { return admin.Filter{Person: word(3)} }},
+		{"name-two-words", func() admin.Filter { return admin.Filter{Person: any().PersonName} }},
+		{"name-and-status", func() admin.Filter { return admin.Filter{Person: word(2), State: admin.Revoked} }},
+		{"name-and-nothing", func() admin.Filter { return admin.Filter{Person: word(2), State: admin.Pending} }},
+		{"person", func() admin.Filter { return admin.Filter{PersonID: any().Person} }},
+		{"device", func() admin.Filter { return admin.Filter{Device: prefix(any().DeviceName, 6)} }},
+		{"working", func() admin.Filter { return admin.Filter{State: admin.Working} }},
+		{"expiring", func() admin.Filter { return admin.Filter{State: admin.Expiring, Days: 1 + rand.IntN(90)} }},
+		{"expired", func() admin.Filter { return admin.Filter{State: admin.Expired} }},
+		{"revoked-in-days", func() admin.Filter { return admin.Filter{State: admin.Revoked, From: day()} }},
+		{"superseded", func() admin.Filter { return admin.Filter{State: admin.Superseded} }},
+		{"days-and-nothing", func() admin.Filter { return admin.Filter{State: admin.Pending, To: day(), From: now.AddDate(-2, 0, 0)} }},
+	} {
+		b.Run("certificates/"+search.name, func(b *testing.B) {
+			measured(b, func() error {
+				_, err := db.Certificates(context.Background(), search.next(), admin.Place{}, admin.PageSize, now)
+				return err
+			})
+		})
+	}
+	for _, search := range []struct {
+		name string
+		next func() admin.Filter
+	}{
+		{"newest", func() admin.Filter { return admin.Filter{To: day()} }},
+		{"name", func() admin.Filter { return admin.Filter{Device: prefix(any().DeviceName, 7)} }},
+		{"person", func() admin.Filter { return admin.Filter{Person: word(4)} }},
+		{"revoked", func() admin.Filter { return admin.Filter{State: admin.Revoked, To: day()} }},
+	} {
+		b.Run("devices/"+search.name, func(b *testing.B) {
+			measured(b, func() error {
+				_, err := db.SearchDevices(context.Background(), search.next(), admin.Place{}, admin.PageSize, now)
+				return err
+			})
+		})
+	}
+}
+
+// prefix is the first letters of a text.
+func prefix(s string, n int) string {
+	letters := []rune(s)
+	return string(letters[:min(n, len(letters))])
+}
+
+// sampled picks rows from all over the serials.
+func sampled(b *testing.B, db admin.Finder, now time.Time) []admin.Certificate {
+	b.Helper()
+	var all []admin.Certificate
+	for i := range 200 {
+		f := admin.Filter{Serial: fmt.Sprintf("%02x%02x", 0x40+i%0x40, rand.IntN(256))}
+		found, err := db.Certificates(context.Background(), f, admin.Place{}, 20, now)
+		if err != nil {
+			b.Fatal(err)
+		}
+		all = append(all, found.Rows...)
+	}
+	if len(all) < 100 {
+		b.Fatalf("the database holds too little: %d rows", len(all))
+	}
+	return all
+}
+
+// measured runs the benchmark and reports the median and the 99th percentile.
+func measured(b *testing.B, once func() error) {
+	b.Helper()
+	var took []time.Duration
+	for b.Loop() {
+		began := time.Now()
+		if err := once(); err != nil {
+			b.Fatal(err)
+		}
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+}
+
+// BenchmarkTally counts for the overview.
+func BenchmarkTally(b *testing.B) {
+	db := opened(b, seededDatabase(b))
+	measured(b, func() error { _, err := db.Tally(context.Background(), time.Now()); return err })
+}
+
+// BenchmarkExport reads every certificate, as an export does.
+func BenchmarkExport(b *testing.B) {
+	db := opened(b, seededDatabase(b))
+	measured(b, func() error {
+		var from admin.Place
+		for {
+			found, err := db.Certificates(context.Background(), admin.Filter{}, from, 1000, time.Now())
+			if err != nil || found.Next == (admin.Place{}) {
+				return err
+			}
+			from = found.Next
+		}
+	})
+}

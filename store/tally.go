@@ -1,0 +1,37 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"certportal/admin"
+	"certportal/ledger"
+)
+
+// Tally counts what the overview shows, along the indexes of a search.
+func (db *DB) Tally(ctx context.Context, now time.Time) (admin.Tally, error) {
+	t := admin.Tally{At: now}
+	ms := now.UnixMilli()
+	for _, c := range []struct {
+		into  *int
+		query string
+		args  []any
+	}{
+		{&t.Working, "SELECT count(*) FROM certificates c WHERE " + stillValid + " AND c.not_after > $1", []any{ms}},
+		{&t.Issued, "SELECT count(*) FROM certificates c WHERE c.requested_at > $1 AND c.der IS NOT NULL", []any{now.Add(-admin.TallyIssued).UnixMilli()}},
+		{&t.Ending, "SELECT count(*) FROM certificates c WHERE " + stillValid + " AND c.not_after > $1 AND c.not_after <= $2",
+			[]any{ms, now.Add(admin.TallyEnding).UnixMilli()}},
+		{&t.Revoked, "SELECT count(*) FROM certificates c WHERE c.revoked_at > $1", []any{now.Add(-admin.TallyRevoked).UnixMilli()}},
+	} {
+		n, err := db.count(ctx, "counting certificates", c.query, c.args...)
+		if err != nil {
+			return t, err
+		}
+		*c.into = n
+	}
+	var err error
+	t.Failed, err = db.count(ctx, "counting refusals", `SELECT count(*) FROM ledger WHERE action = $2
+		AND seq >= (SELECT l.seq FROM ledger l WHERE l.at >= $1 ORDER BY l.at, l.seq LIMIT 1)`,
+		now.Add(-admin.TallyFailed).UnixMilli(), string(ledger.EnrolmentRefused))
+	return t, err
+}
