@@ -58,11 +58,18 @@ func protections(dc *addc.DC, watched addc.Entry) []protection {
 }
 
 // TestA3_ProtectedPeopleDoNotEnrol makes people powerful in every way the domain
-// knows. None of them gets a certificate, and no serial is spent.
+// knows. None of them gets a certificate, and no serial is spent; none gets a
+// pickup code from the helpdesk.
 func TestA3_ProtectedPeopleDoNotEnrol(t *testing.T) {
 	dc := addc.Start(t)
 	watched := dc.AddGroup(t, "Board")
-	o := officeOver(t, dc, func(c *directory.LDAPConfig) { c.Protected = []string{watched.DN} })
+	counter := dc.AddGroup(t, "Service counter")
+	o := officeOver(t, dc, func(c *directory.LDAPConfig) {
+		c.Protected, c.Roles = []string{watched.DN}, map[enroll.Role][]string{enroll.Helpdesk: {counter.DN}}
+	})
+	hedi := dc.AddUser(t, addc.User{Login: "hedi"})
+	dc.AddMember(t, counter.DN, hedi.DN)
+	o.wantCode(t, o.person(hedi), idOf(dc.AddUser(t, addc.User{Login: "ordinary"})))
 	for _, c := range protections(dc, watched) {
 		t.Run(c.name, func(t *testing.T) {
 			e := dc.AddUser(t, addc.User{Login: "of-" + c.name})
@@ -74,6 +81,7 @@ func TestA3_ProtectedPeopleDoNotEnrol(t *testing.T) {
 				t.Error("not protected")
 			}
 			o.wantRefused(t, idOf(e), enroll.Protected)
+			o.wantNoCode(t, o.person(hedi), idOf(e))
 		})
 	}
 	for _, c := range []struct {
@@ -87,6 +95,7 @@ func TestA3_ProtectedPeopleDoNotEnrol(t *testing.T) {
 				t.Error("not protected")
 			}
 			o.wantRefused(t, idOf(e), c.want)
+			o.wantNoCode(t, o.person(hedi), idOf(e))
 		})
 	}
 }
