@@ -32,6 +32,12 @@ if (navigator.clipboard) {
   }
 }
 
+// "Print" on a sheet.
+for (const button of all('[data-print]')) {
+  button.hidden = false;
+  button.addEventListener('click', () => print());
+}
+
 // An iPad says it is a Mac; only a touch screen tells them apart.
 if (navigator.maxTouchPoints > 1) {
   for (const hint of all('[data-ipad]')) hint.hidden = false;

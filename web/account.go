@@ -20,11 +20,17 @@ type account struct {
 	given   string // given name, may be empty
 	expires time.Time
 	began   time.Time // when they showed who they are
+	proven  time.Time // when they last showed it to nobody else's old session; zero for never
 	desk    string    // where staff pages begin for them; empty for employees
 
 	// A hand-off that this session made, and its code.
 	offer enroll.HandoffID
 	code  enroll.HandoffCode
+
+	// The pickup code that the next certificate uses up, empty for none, and the
+	// device it is for, empty for a new one.
+	invitation enroll.InvitationID
+	invitedTo  enroll.DeviceID
 
 	// The hand-off that this session came by, empty for a whole session, and the
 	// device it got its one certificate for, empty before.
@@ -58,29 +64,39 @@ func accountOf(session *sessions.Session) account {
 	}
 	return account{
 		person: enroll.PersonID(text("person")), name: text("name"), given: text("given"),
-		expires: moment("expires"), began: moment("began"), desk: text("desk"),
+		expires: moment("expires"), began: moment("began"), proven: moment("proven"), desk: text("desk"),
 		offer: enroll.HandoffID(text("offer")), code: enroll.HandoffCode(text("code")),
 		phone: enroll.HandoffID(text("phone")), device: enroll.DeviceID(text("device")),
+		invitation: enroll.InvitationID(text("invitation")), invitedTo: enroll.DeviceID(text("invited-to")),
 	}
 }
 
-// openSession opens a new session for the person.
-func (s *Server) openSession(w http.ResponseWriter, r *http.Request, p enroll.Person) error {
+// openSession opens a new session for the person. Proven says that they showed just
+// now who they are, and no provider remembered them from earlier.
+func (s *Server) openSession(w http.ResponseWriter, r *http.Request, p enroll.Person, proven bool) error {
 	lifetime := s.limits.Lifetime
 	if p.Has(enroll.Helpdesk) || p.Has(enroll.Admin) {
 		lifetime = s.limits.StaffLifetime
 	}
-	return s.beginSession(w, r, p, lifetime, "")
+	return s.beginSession(w, r, p, sessionStart{lifetime: lifetime, proven: proven})
 }
 
-// openPhoneSession opens a session that is good for one certificate.
+// openPhoneSession opens a session that is good for one certificate, of a phone that
+// came by a hand-off or by a pickup code.
 func (s *Server) openPhoneSession(w http.ResponseWriter, r *http.Request, p enroll.Person, h enroll.HandoffID) error {
-	return s.beginSession(w, r, p, min(enroll.HandoffSession, s.limits.Lifetime), h)
+	return s.beginSession(w, r, p, sessionStart{lifetime: min(enroll.HandoffSession, s.limits.Lifetime), phone: h})
+}
+
+// sessionStart is how a session begins.
+type sessionStart struct {
+	lifetime time.Duration
+	proven   bool
+	phone    enroll.HandoffID // that it came by, empty for a whole session
 }
 
 // beginSession opens a session. The row of one that was open before ends first, so
 // that its cookie is worth nothing from here on.
-func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, p enroll.Person, lifetime time.Duration, h enroll.HandoffID) error {
+func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, p enroll.Person, start sessionStart) error {
 	session, err := s.sessions.Get(r, sessionCookie)
 	if err != nil {
 		return &enroll.Outage{Part: enroll.PartStore, Err: err}
@@ -95,15 +111,20 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, p enroll.P
 	session.Values["person"] = string(p.ID)
 	session.Values["name"] = p.Name
 	session.Values["given"] = p.GivenName
-	session.Values["began"] = strconv.FormatInt(s.now().Unix(), 10)
-	session.Values["expires"] = strconv.FormatInt(s.now().Add(lifetime).Unix(), 10)
-	session.Values["phone"] = string(h)
-	if h == "" {
+	now := strconv.FormatInt(s.now().Unix(), 10)
+	session.Values["began"] = now
+	if start.proven {
+		session.Values["proven"] = now
+	}
+	session.Values["expires"] = strconv.FormatInt(s.now().Add(start.lifetime).Unix(), 10)
+	session.Values["phone"] = string(start.phone)
+	if start.phone == "" {
 		session.Values["desk"] = deskOf(p.Roles)
 	}
 	if err := session.Save(r, w); err != nil {
 		return &enroll.Outage{Part: enroll.PartStore, Err: err}
 	}
+	s.noteLanguage(r, p.ID)
 	return nil
 }
 

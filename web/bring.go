@@ -54,7 +54,7 @@ func (s *Server) submitKey(w http.ResponseWriter, r *http.Request) error {
 	}
 	done, err := s.registrar.EnrollRequest(r.Context(), enroll.Request{
 		By: s.by(r), Name: f["name"], Platform: enroll.Platform(f["platform"]),
-		Idempotent: s.person(r).attempt(token), PickupKey: s.pickupKey(r),
+		Idempotent: s.person(r).attempt(token), PickupKey: s.pickupKey(r), Invitation: s.person(r).invitation,
 	}, f["csr"])
 	if err == nil {
 		err = s.rememberDevice(w, r, done.Device)

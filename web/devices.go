@@ -52,7 +52,7 @@ func (s *Server) showDevice(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := page.Device{
 		Frame: s.frame(r), Device: s.card(d), Created: d.Created, Delivered: d.Certificate.Delivered,
-		Token: newFormToken(), Removed: !d.Removed.IsZero(),
+		Token: newFormToken(), Removed: !d.Removed.IsZero(), Made: d.Certificate.Requested, Blocked: d.Blocked,
 	}
 	if p.Brought, err = s.registrar.Brought(r.Context(), d); err != nil {
 		return err
@@ -167,27 +167,36 @@ func (s *Server) openPickup(r *http.Request, d enroll.Device) (enroll.Pickup, pi
 
 // card is a device as the lists show it.
 func (s *Server) card(d enroll.Device) page.DeviceCard {
-	c := d.Certificate
+	c, now, window := d.Certificate, s.now(), s.registrar.RenewWindow()
 	card := page.DeviceCard{
 		ID: string(d.ID), Name: d.Name, Platform: string(d.Platform), Serial: c.Serial.String(),
-		Status: s.status(d), NotAfter: c.NotAfter,
-		Outdated: d.Working(s.now()) && (c.Changed == enroll.UPNChanged || c.Changed == enroll.SIDChanged),
+		Status: s.status(d), NotAfter: c.End(), Arrived: !c.Delivered.IsZero(),
+		Outdated:  d.Working(now) && (c.Changed == enroll.UPNChanged || c.Changed == enroll.SIDChanged),
+		Renewable: d.Renewable(now, window) == nil,
 	}
-	if left := c.NotAfter.Sub(s.now()); left > 0 {
+	if left := c.End().Sub(now); left > 0 {
 		card.DaysLeft = int(left / (24 * time.Hour))
+	}
+	if d.Working(now) && c.Status == enroll.Issued {
+		card.RenewFrom = d.RenewFrom(window)
+		if d.FormerEnds.After(now) {
+			card.Former = d.FormerEnds
+		}
 	}
 	return card
 }
 
 // status names the state of a device in the words of the pages.
 func (s *Server) status(d enroll.Device) string {
-	left := d.Certificate.NotAfter.Sub(s.now())
+	left := d.Certificate.End().Sub(s.now())
 	switch {
+	case !d.Blocked.IsZero():
+		return page.StatusBlocked
 	case d.Certificate.Status == "": // the device has not asked for it yet
 		return page.StatusNotInstalled
 	case d.Certificate.Status == enroll.Pending:
 		return page.StatusMaking
-	case d.Certificate.Status != enroll.Issued:
+	case d.Certificate.Status == enroll.Revoked:
 		return page.StatusRevoked
 	case left <= 0:
 		return page.StatusExpired
@@ -212,8 +221,11 @@ func (s *Server) inUse(devices []enroll.Device) []enroll.Device {
 
 // endedLongAgo reports whether the device only matters to those who look for it.
 func (s *Server) endedLongAgo(d enroll.Device) bool {
-	ended := d.Certificate.NotAfter
-	if d.Certificate.Status == enroll.Revoked {
+	ended := d.Certificate.End()
+	switch {
+	case !d.Blocked.IsZero():
+		ended = d.Blocked
+	case d.Certificate.Status == enroll.Revoked:
 		ended = d.Certificate.RevokedAt
 	}
 	return d.Certificate.Status != enroll.Pending && s.now().Sub(ended) > foldAfter

@@ -44,6 +44,9 @@ func (s *Server) showNew(w http.ResponseWriter, r *http.Request) error {
 // showNewForm asks for the platform first, without a guess and without ?p=. The
 // form for a key of one's own stands open where somebody came for it.
 func (s *Server) showNewForm(w http.ResponseWriter, r *http.Request, bring bool) error {
+	if s.registrar.CodeRequired() && s.person(r).invitation == "" {
+		return redirect(w, pickupPath)
+	}
 	platform, chosen := platformParam(r)
 	if !chosen {
 		guess, err := enroll.ParsePlatform(clientOf(r).Platform)
@@ -104,7 +107,7 @@ func (s *Server) submitNew(w http.ResponseWriter, r *http.Request) error {
 	platform := enroll.Platform(f["platform"])
 	device, err = s.certify(r, enroll.Request{
 		By: s.by(r), Name: f["name"], Platform: platform,
-		Idempotent: s.person(r).attempt(token), PickupKey: s.pickupKey(r),
+		Idempotent: s.person(r).attempt(token), PickupKey: s.pickupKey(r), Invitation: s.person(r).invitation,
 	}, platform)
 	if err == nil {
 		err = s.rememberDevice(w, r, device)

@@ -58,6 +58,9 @@ type verdict struct {
 // fail is where errors end: it picks status, page and log level, and is the
 // only place that logs them.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if s.refuseUninvited(w, r, err) {
+		return
+	}
 	v := s.judge(r, err)
 	if v.msg != "" {
 		s.log.LogAttrs(r.Context(), v.level, v.msg, slog.String("route", routeOf(r)),
@@ -96,6 +99,12 @@ func (s *Server) undone(r *http.Request, p page.Page) page.Page {
 	case routeOf(r) == "/devices/{id}/remove" && ok:
 		retry := &page.Retry{Action: "/devices/" + string(id) + "/remove"}
 		return page.Problem{Frame: s.frame(r), Kind: page.NotRemoved, Retry: retry}
+	case routeOf(r) == "/devices/{id}/lost" && ok:
+		retry := blockRetry(id, enroll.Lost)
+		if problem, ok := p.(page.Problem); ok && problem.Retry != nil {
+			retry = problem.Retry // with the reason that was chosen
+		}
+		return page.Problem{Frame: s.frame(r), Kind: page.NotBlocked, Retry: retry}
 	}
 	return p
 }
@@ -167,14 +176,19 @@ func (s *Server) judgeRefusal(refusal *enroll.Refusal) verdict {
 		v.status = http.StatusLocked
 	case enroll.NoSID:
 		v.status = http.StatusUnprocessableEntity
+	case enroll.Halted:
+		v.status, v.wait = http.StatusServiceUnavailable, outageRetry
 	case enroll.Conflicting:
 		v.status, v.level = http.StatusConflict, slog.LevelWarn
 	case enroll.UnknownPerson:
 		// Perhaps the provider names people in another way than the directory.
 		v.level = slog.LevelWarn
-	case enroll.PausedSignIn, enroll.PausedAddress, enroll.PausedCodes, enroll.TooOften:
+	case enroll.PausedSignIn, enroll.PausedAddress, enroll.PausedCodes, enroll.PausedPickup, enroll.PausedInvites,
+		enroll.TooOften:
 		v.status = http.StatusTooManyRequests
 		v.wait = max(time.Second, refusal.Until.Sub(s.now()))
+	case enroll.RenewEarly, enroll.DeviceBlocked:
+		v.status = http.StatusConflict
 	case enroll.Disabled, enroll.Expired, enroll.PasswordOld, enroll.Restricted, enroll.Protected,
 		enroll.NotAllowed, enroll.NoUPN, enroll.BadIdentity:
 	default:
@@ -245,6 +259,8 @@ func goneKind(gone *enroll.Gone) page.Kind {
 	switch {
 	case gone.Removed:
 		return page.LinkRemoved
+	case gone.Blocked:
+		return page.LinkBlocked
 	case gone.Ended:
 		return page.LinkReplaced
 	case gone.Used:

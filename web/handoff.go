@@ -34,7 +34,7 @@ func (s *Server) settled(a account, next string) bool {
 		return false
 	case path == handoffPath:
 		return s.fresh(a)
-	case s.changesAsStaff(path):
+	case changesAsStaff(path):
 		return s.provenWithin(a, staffFresh)
 	}
 	return true

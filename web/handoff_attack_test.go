@@ -158,7 +158,8 @@ func TestA9_LimitedSession(t *testing.T) {
 	other := desktop.enrol("Laptop", "linux")
 	phone := p.handedOff(desktop)
 	own := phone.enrol("Phone", "ios")
-	open := []route{{"GET", "/new"}, {"POST", "/new"}, {"GET", "/new/platform"}, {"POST", "/logout"}, {"GET", "/new/key"}, {"POST", "/new/key"}}
+	open := []route{{"GET", "/new"}, {"POST", "/new"}, {"GET", "/new/platform"}, {"POST", "/logout"}, {"GET", "/new/key"}, {"POST", "/new/key"},
+		{"GET", "/pickup"}, {"POST", "/pickup"}, {"GET", "/pickup/{code}"}} // as /new: lead to what the phone has
 	closed := 0
 	for _, device := range []string{own, other} {
 		for _, r := range p.routes() {

@@ -147,10 +147,11 @@ func (s *Server) limitedPage(r *http.Request) page.Page {
 	return page.GoLimited{Frame: s.frame(r), DeviceID: string(s.person(r).device)}
 }
 
-// rememberDevice notes which device a phone got. It matters to no other session.
+// rememberDevice notes which device a phone got. It matters to no other session,
+// which only forgets the code that it used up.
 func (s *Server) rememberDevice(w http.ResponseWriter, r *http.Request, id enroll.DeviceID) error {
 	if !s.person(r).limited() {
-		return nil
+		return s.dropInvitation(w, r)
 	}
 	// Who hangs up in between must not come back for another one.
 	r = r.WithContext(context.WithoutCancel(r.Context()))

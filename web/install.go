@@ -156,8 +156,11 @@ func (s *Server) submitInstall(w http.ResponseWriter, r *http.Request) error {
 	}
 	device, err := s.certify(r, enroll.Request{
 		By: s.by(r), Device: d.ID, Name: d.Name, Platform: d.Platform,
-		Idempotent: token, PickupKey: s.pickupKey(r),
+		Idempotent: token, PickupKey: s.pickupKey(r), Invitation: s.person(r).invitation,
 	}, way)
+	if err == nil {
+		err = s.dropInvitation(w, r)
+	}
 	if err == nil {
 		return redirect(w, installPath(device))
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"certportal/admin"
 	"certportal/ca"
 	"certportal/directory"
 	"certportal/enroll"
@@ -88,6 +89,7 @@ type portal struct {
 	people    *directory.Builtin
 	moody     *moody // people, as the portal sees them
 	registrar *enroll.Registrar
+	admin     *admin.Service
 	config    web.Config
 	server    *web.Server
 	lists     *fixedLists
@@ -175,7 +177,18 @@ var passwordHash = sync.OnceValues(func() (string, error) {
 	return account.PasswordHash, err
 })
 
-func (p *portal) newRegistrar(h *ca.Hierarchy, log *slog.Logger) *enroll.Registrar {
+// strictRegistrar is another registrar over the same records, which wants a pickup
+// code.
+func (p *portal) strictRegistrar() *enroll.Registrar {
+	p.t.Helper()
+	h, err := hierarchy()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return p.newRegistrar(h, p.config.Log, func(c *enroll.Config) { c.CodeRequired = true })
+}
+
+func (p *portal) newRegistrar(h *ca.Hierarchy, log *slog.Logger, change ...func(*enroll.Config)) *enroll.Registrar {
 	p.t.Helper()
 	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey})
 	if err != nil {
@@ -187,11 +200,15 @@ func (p *portal) newRegistrar(h *ca.Hierarchy, log *slog.Logger) *enroll.Registr
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	r, err := enroll.New(enroll.Config{
+	config := enroll.Config{
 		Directory: p.moody, Issuer: issuer, Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
 		Records: p.db, Inventory: p.db, Pickups: p.db, Challenges: p.db,
 		Chain: []*x509.Certificate{h.Issuing}, Now: p.clock.Now, Log: log,
-	})
+	}
+	for _, f := range change {
+		f(&config)
+	}
+	r, err := enroll.New(config)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -201,7 +218,7 @@ func (p *portal) newRegistrar(h *ca.Hierarchy, log *slog.Logger) *enroll.Registr
 func (p *portal) start(h *ca.Hierarchy, log *slog.Logger, change []func(*web.Config)) {
 	p.t.Helper()
 	signIn, err := enroll.NewSignIn(enroll.SignInConfig{
-		Directory: p.moody, Attempts: p.db, Records: p.db, Now: p.clock.Now, Log: log,
+		Directory: p.moody, Attempts: p.db, Records: p.db, Invitations: p.db, CodeAlone: true, Now: p.clock.Now, Log: log,
 	})
 	if err != nil {
 		p.t.Fatal(err)
@@ -219,7 +236,7 @@ func (p *portal) start(h *ca.Hierarchy, log *slog.Logger, change []func(*web.Con
 	p.https = httptest.NewUnstartedServer(nil)
 	origin := &url.URL{Scheme: "https", Host: p.https.Listener.Addr().String()}
 	config := web.Config{
-		Registrar: p.registrar, SignIn: signIn, Sessions: p.db, Lists: p.lists, Renderer: renderer,
+		Registrar: p.registrar, SignIn: signIn, Sessions: p.db, Lists: p.lists, Renderer: renderer, Desk: p.newDesk(signIn), Admin: p.newAdmin(), Audit: p.db,
 		Anchors: []web.Anchor{
 			{Name: "root", Cert: h.Root, Own: true},
 			{Name: "issuing", Cert: h.Issuing, Own: true, Issuing: true},

@@ -27,13 +27,14 @@ func (s *Server) showLogin(w http.ResponseWriter, r *http.Request) error {
 	p := s.loginPage(r, next)
 	p.TimedOut = !ok && err == nil && cookieErr == nil
 	p.Again = ok && !a.limited()
+	p.AgainStaff = p.Again && changesAsStaff(next)
 	return s.show(w, r, http.StatusOK, p)
 }
 
 // loginPage is the sign-in page that leads on to next. Its own address is that of
 // the page, wherever it is shown.
 func (s *Server) loginPage(r *http.Request, next string) page.Login {
-	p := page.Login{Frame: s.frame(r), Example: s.example, Next: next}
+	p := page.Login{Frame: s.frame(r), Example: s.example, Next: next, Pickup: s.desk != nil}
 	p.Frame.Path = signInAddress(next)
 	p.Frame.PageURL = s.origin() + p.Frame.Path
 	if s.sso != nil {
@@ -74,7 +75,7 @@ func (s *Server) submitLogin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.openSession(w, r, person); err != nil {
+	if err := s.openSession(w, r, person, true); err != nil {
 		return err
 	}
 	return redirect(w, orHome(next))

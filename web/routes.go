@@ -29,7 +29,7 @@ func (s *Server) newHandler(proxies []netip.Prefix) (http.Handler, error) {
 	r.Get("/robots.txt", showRobots)
 
 	r.Group(func(r chi.Router) {
-		r.Use(ceiling, rememberLanguage)
+		r.Use(ceiling, s.rememberLanguage)
 
 		// Anyone.
 		r.Get("/login", s.handle(s.showLogin))
@@ -40,11 +40,15 @@ func (s *Server) newHandler(proxies []netip.Prefix) (http.Handler, error) {
 
 		// Whoever holds the code of a hand-off, or the token in the address.
 		s.routeGo(r)
+		s.routePickup(r)
 		r.With(downloads).Get("/d/{token}/{file}", s.handle(s.serveDownload))
 		r.With(downloads).Head("/d/{token}/{file}", s.handle(s.serveDownload))
 
+		r.Group(s.routeHelpdesk)
 		r.Group(s.routeSignedIn)
 		r.Group(s.routeOwnDevices)
+		r.Group(s.routeAdmin)
+		r.Group(s.routeAudit)
 	})
 	return r, nil
 }
@@ -72,6 +76,13 @@ func (s *Server) routeOwnDevices(r chi.Router) {
 	r.Post(handoffPath, s.handle(s.submitHandoff))
 	r.Get("/devices/{id}", s.handle(s.showDevice))
 	r.Post("/devices/{id}/install", s.handle(s.submitInstall))
+	r.Get("/devices/{id}/renew", s.handle(s.showRenew))
+	r.Post("/devices/{id}/renew", s.handle(s.submitRenew))
+	r.Post("/devices/{id}/finish", s.handle(s.submitFinish))
+	r.Get("/devices/{id}/lost", s.handle(s.showLost))
+	r.Post("/devices/{id}/lost", s.handle(s.submitLost))
+	r.Get("/devices/{id}/rename", s.handle(s.showRename))
+	r.Post("/devices/{id}/rename", s.handle(s.submitRename))
 	r.Get("/devices/{id}/remove", s.handle(s.showRemove))
 	r.Post("/devices/{id}/remove", s.handle(s.submitRemove))
 }

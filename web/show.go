@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -142,20 +141,6 @@ func languageOf(r *http.Request) string {
 		chosen = cookie.Value
 	}
 	return page.Match(r.Header.Get("Accept-Language"), r.URL.Query().Get("lang"), chosen)
-}
-
-// rememberLanguage keeps what ?lang= chose.
-func rememberLanguage(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		lang := r.URL.Query().Get("lang")
-		if (r.Method == http.MethodGet || r.Method == http.MethodHead) && slices.Contains(page.Languages(), lang) {
-			http.SetCookie(w, &http.Cookie{
-				Name: languageCookie, Value: lang, MaxAge: languageYear,
-				Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-			})
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 // allowedMethods lists what the route of the request answers, for Allow (RFC

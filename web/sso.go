@@ -113,7 +113,7 @@ func (s ssoStart) flow() openid.Flow {
 		return cookieSecret(s.secret.derive("certportal sso " + label + " " + s.open())).String()
 	}
 	flow := openid.Flow{State: part("state"), Nonce: part("nonce"), Verifier: part("verifier")}
-	if s.next == handoffPath {
+	if s.next == handoffPath || changesAsStaff(s.next) {
 		// What asks for a fresh sign-in is not served by the provider's old session, at a
 		// desktop that somebody left open.
 		flow.Since = s.at
@@ -174,7 +174,7 @@ func (s *Server) finishSSO(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.openSession(w, r, person); err != nil {
+	if err := s.openSession(w, r, person, !start.flow().Since.IsZero()); err != nil {
 		return err
 	}
 	return redirect(w, orHome(start.next))

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"certportal/enroll"
 	"certportal/ledger"
 	"certportal/web"
 )
@@ -202,5 +203,36 @@ func TestA9_StartOfAnotherSite(t *testing.T) {
 	// The provider's answer to a wrong person's start is the attacker's only chance.
 	if got := c.browser(linux).get(web.CallbackPath, foreign...); got.status != 303 || got.location() != "/login" {
 		t.Errorf("empty answer: got %d to %q, want the sign-in page", got.status, got.location())
+	}
+}
+
+// TestA9_RememberedSignInIsNoProof: the provider may know the browser from this
+// morning. Whoever changes something as staff shows again who they are, there.
+func TestA9_RememberedSignInIsNoProof(t *testing.T) {
+	c := newCompany(t)
+	c.add("adam", "Adam Min", "Adam", enroll.Admin)
+	b := c.browser(linux)
+	c.idp.SignIn(map[string]any{"upn": "adam@example.com"})
+	b.get(c.leave(b, "/login/sso"))
+	if got := b.get("/admin"); got.status != 200 {
+		t.Fatalf("reading: got %d: %s", got.status, got.text())
+	}
+	if got := b.get("/admin/halt"); got.status != 303 || !strings.HasPrefix(got.location(), "/login?") {
+		t.Fatalf("changing: got %d to %q, want the sign-in page", got.status, got.location())
+	}
+	const again = "/login/sso?next=%2Fadmin%2Fhalt"
+	if got := b.get(again); !strings.Contains(got.location(), "max_age=0") {
+		t.Errorf("the provider is asked for any sign-in: %s", got.location())
+	}
+	c.idp.SignIn(map[string]any{"upn": "adam@example.com", "auth_time": c.clock.Now().Add(-time.Hour).Unix()})
+	if got := b.get(c.leave(b, again)); got.status != 403 {
+		t.Errorf("old sign-in: got %d to %q, want it refused", got.status, got.location())
+	}
+	c.idp.SignIn(map[string]any{"upn": "adam@example.com", "auth_time": c.clock.Now().Unix()})
+	if got := b.get(c.leave(b, again)); got.status != 303 || got.location() != "/admin/halt" {
+		t.Fatalf("new sign-in: got %d to %q: %s", got.status, got.location(), got.text())
+	}
+	if got := b.get("/admin/halt"); got.status != 200 {
+		t.Errorf("after it: got %d", got.status)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -64,7 +65,7 @@ func (s *Server) allow(act access.Act) func(http.Handler) http.Handler {
 				return err
 			}
 			if act.Changes() && !s.provenWithin(a, staffFresh) {
-				return redirect(w, signInAddress(pagePath(r)))
+				return redirect(w, signInAddress(s.formOf(r)))
 			}
 			ctx := context.WithValue(r.Context(), actorKey{}, actor{person: person, role: role})
 			next.ServeHTTP(w, r.WithContext(ctx))
@@ -73,9 +74,26 @@ func (s *Server) allow(act access.Act) func(http.Handler) http.Handler {
 	}
 }
 
+// formOf is the page to come back to after signing in again: the page asked for, or
+// that of the form that was sent.
+func (s *Server) formOf(r *http.Request) string {
+	if r.Method != http.MethodPost {
+		return pagePath(r)
+	}
+	from, err := url.Parse(r.Referer())
+	if err != nil || from.Host != s.public.Host {
+		return pagePath(r)
+	}
+	page, ok := localPath(from.RequestURI())
+	if !ok {
+		return pagePath(r)
+	}
+	return page
+}
+
 // provenWithin reports whether the person showed who they are within the time.
 func (s *Server) provenWithin(a account, within time.Duration) bool {
-	age := s.now().Sub(a.began)
+	age := s.now().Sub(a.proven)
 	return age >= 0 && age <= within
 }
 
@@ -158,6 +176,6 @@ func deskOf(roles []enroll.Role) string {
 
 // changesAsStaff reports whether a path belongs to a staff page that asks for a
 // recent sign-in, so that the sign-in page does not lead back at once.
-func (s *Server) changesAsStaff(path string) bool {
+func changesAsStaff(path string) bool {
 	return strings.HasPrefix(path, "/helpdesk/") || strings.HasPrefix(path, "/admin/")
 }

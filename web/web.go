@@ -28,6 +28,8 @@ import (
 	"sync"
 	"time"
 
+	"certportal/admin"
+	"certportal/desk"
 	"certportal/enroll"
 	"certportal/revocation"
 	"certportal/web/page"
@@ -62,6 +64,12 @@ type Config struct {
 	Lists     Lists
 	Renderer  *page.Renderer
 
+	// Desk is the helpdesk's work. Optional; without it there are no pages of the
+	// helpdesk, and no pickup codes.
+	Desk      *desk.Service
+	CodeAlone bool // a pickup code may stand for a password
+	Mails     bool // the portal sends letters: the pages say so
+
 	// Anchors are the certificates under /ca: the portal's own root and issuing
 	// CA, and every further root a device must trust.
 	Anchors []Anchor
@@ -85,6 +93,13 @@ type Config struct {
 	Exchange *Exchange // optional; without it the pages promise no mailbox
 	SCEP     *SCEP     // optional; without it the portal makes every key
 
+	// Audit is the ledger for the page of the audit log. Optional; without it there
+	// is none.
+	Audit AuditRecords
+
+	// Admin is the administrator's work. Optional; without it there are no pages for it.
+	Admin *admin.Service
+
 	// Services answer machines under their path, such as "/scep", on both sides, with
 	// the limits, log and body bound of the pages. Optional.
 	Services map[string]http.Handler
@@ -95,6 +110,9 @@ type Config struct {
 	// TrustedProxies are the addresses of reverse proxies whose X-Forwarded-For
 	// is believed. Optional; empty means that clients connect directly.
 	TrustedProxies []netip.Prefix
+
+	// Languages remember in which language people read. Optional.
+	Languages LanguageRecords
 
 	Limits Limits           // optional
 	Log    *slog.Logger     // optional, default slog.Default()
@@ -110,15 +128,21 @@ type Server struct {
 	lists     *listCache
 	gzip      *compressor
 	renderer  *page.Renderer
+	desk      *desk.Service // nil without
+	codeAlone bool
+	mails     bool
 	anchors   anchors
 	org       string
 	public    *url.URL
-	sso       *SSO      // nil without
-	profiles  *profiles // nil without
-	exchange  *Exchange // nil without
-	scep      *SCEP     // nil without
+	sso       *SSO           // nil without
+	profiles  *profiles      // nil without
+	exchange  *Exchange      // nil without
+	scep      *SCEP          // nil without
+	admin     *admin.Service // nil without
+	audit     AuditRecords   // nil without
 	services  map[string]http.Handler
 	example   string
+	languages LanguageRecords // nil without
 	limits    Limits
 	log       *slog.Logger
 	now       func() time.Time
@@ -136,6 +160,9 @@ func New(c Config) (*Server, error) {
 	}
 	if err := checkOrigin(c.PublicURL); err != nil {
 		return nil, err
+	}
+	if c.Registrar.CodeRequired() && c.Desk == nil {
+		return nil, errors.New("web: a code is required and nobody can give one")
 	}
 	if err := c.SSO.check(); err != nil {
 		return nil, err
@@ -163,8 +190,9 @@ func New(c Config) (*Server, error) {
 		sessions: &sessionStore{records: c.Sessions, now: c.Now, idle: limits.Idle},
 		gzip:     &compressor{}, anchors: anchors,
 		org: c.Org, public: c.PublicURL, sso: c.SSO, example: c.UsernameExample,
-		profiles: profiles, exchange: c.Exchange, scep: c.SCEP, services: c.Services,
-		limits: limits, log: c.Log, now: c.Now,
+		profiles: profiles, exchange: c.Exchange, scep: c.SCEP, services: c.Services, admin: c.Admin, audit: c.Audit,
+		desk: c.Desk, codeAlone: c.CodeAlone, mails: c.Mails,
+		languages: c.Languages, limits: limits, log: c.Log, now: c.Now,
 	}
 	s.lists = &listCache{lists: c.Lists, gzip: s.gzip}
 	if s.https, err = s.newHandler(c.TrustedProxies); err != nil {

@@ -17,6 +17,7 @@ import (
 type catalogue struct {
 	bundle     *i18n.Bundle
 	localizers map[string]*i18n.Localizer
+	keys       map[string]bool
 }
 
 // words is text of the catalogue itself, such as a date: it stands in a sentence
@@ -25,7 +26,7 @@ type words string
 
 // readCatalogues reads locales/{language}.json of files, one per language.
 func readCatalogues(files fs.FS, languages []string) (*catalogue, error) {
-	c := &catalogue{bundle: i18n.NewBundle(language.English), localizers: map[string]*i18n.Localizer{}}
+	c := &catalogue{bundle: i18n.NewBundle(language.English), localizers: map[string]*i18n.Localizer{}, keys: map[string]bool{}}
 	c.bundle.RegisterUnmarshalFunc("json", json.Unmarshal)
 	for _, lang := range languages {
 		name := "locales/" + lang + ".json"
@@ -41,12 +42,19 @@ func readCatalogues(files fs.FS, languages []string) (*catalogue, error) {
 }
 
 func (c *catalogue) add(lang string, data []byte) error {
-	if _, err := c.bundle.ParseMessageFileBytes(data, lang+".json"); err != nil {
+	file, err := c.bundle.ParseMessageFileBytes(data, lang+".json")
+	if err != nil {
 		return fmt.Errorf("parsing catalogue %s: %w", lang, err)
+	}
+	for _, message := range file.Messages {
+		c.keys[message.ID] = true
 	}
 	c.localizers[lang] = i18n.NewLocalizer(c.bundle, lang)
 	return nil
 }
+
+// has reports whether there is a sentence under the key.
+func (c *catalogue) has(key string) bool { return c.keys[key] }
 
 // known gives the language a page is written in: lang, or English.
 func (c *catalogue) known(lang string) string {

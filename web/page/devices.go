@@ -11,6 +11,7 @@ const (
 	StatusRevoked      = "revoked"
 	StatusNotInstalled = "notinstalled" // issued, the file was never fetched
 	StatusMaking       = "making"       // being issued
+	StatusBlocked      = "blocked"      // reported lost, replaced or given back
 )
 
 // DeviceCard is a device as the lists show it.
@@ -23,6 +24,11 @@ type DeviceCard struct {
 	NotAfter time.Time // end of the certificate; zero while there is none
 	DaysLeft int       // whole days until NotAfter, used by StatusExpires
 	Outdated bool      // it works, but names the person as they were called before
+
+	Renewable bool      // it may have its next certificate now
+	RenewFrom time.Time // from when on it may; zero where it never will
+	Former    time.Time // until when the certificate before works beside the newest; zero without
+	Arrived   bool      // the device has the newest certificate
 }
 
 // Home is /: somebody's own devices, newest first. Without any device it invites
@@ -88,11 +94,14 @@ type ChoosePlatform struct {
 func (ChoosePlatform) name() string { return "platform" }
 
 // Device is /devices/{id}. Getting a new file posts request to
-// /devices/{id}/install; removing starts at /devices/{id}/remove.
+// /devices/{id}/install, or to /devices/{id}/renew while the certificate before
+// works; the other acts have pages of their own.
 type Device struct {
 	Frame
 	Device    DeviceCard
 	Created   time.Time // when the device was named
+	Made      time.Time // when its certificate was made; zero without
+	Blocked   time.Time // when it was blocked; zero before
 	Delivered time.Time // first complete download; zero before
 	PickupEnd time.Time // until when the file can be fetched; zero when that is over
 	Token     string    // idempotency token for "Get a new file"

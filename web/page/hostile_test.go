@@ -46,6 +46,7 @@ func hostilePages(x string) []page.Page {
 		pages = append(pages, steps, page.Anchors{Frame: f, Platform: platform, ChainPEM: x, ChainP7B: x,
 			Items: []page.AnchorItem{{Name: x, Subject: x, Fingerprint: x, HrefCER: x, HrefPEM: x}}})
 	}
+	pages = append(pages, hostileAdmin(f, x)...)
 	return append(pages,
 		page.Login{Frame: f, Username: x, Example: x, Next: x, Errors: []page.FieldError{{Field: "username", Key: page.ErrWrong, Value: x}}},
 		page.Login{Frame: f, Username: x, Example: x, Next: x, Provider: x, Errors: []page.FieldError{{Field: "sso", Key: page.ErrSSODenied, Value: x}}},
@@ -58,6 +59,10 @@ func hostilePages(x string) []page.Page {
 		page.ChoosePlatform{Frame: f, Selected: x}, page.Making{Frame: f, Device: x},
 		page.Device{Frame: f, Device: d, Token: x}, page.RemoveDevice{Frame: f, Device: d},
 		page.Quota{Frame: f, Devices: []page.DeviceCard{d}}, page.Help{Frame: f}, page.Paused{Frame: f},
+		page.Renew{Frame: f, Device: d, Token: x, Brought: true, Request: x, Errors: []page.FieldError{{Field: "csr", Key: "bring.denied.request-form", Value: x}}},
+		page.Lost{Frame: f, Device: d, Reason: x}, page.Blocked{Frame: f, Device: d, List: x},
+		page.Blocked{Frame: f, Device: d, List: page.ListLate},
+		page.Rename{Frame: f, Device: d, Name: x, Errors: []page.FieldError{{Field: "name", Key: page.ErrRenameTaken, Value: x}}},
 		page.Handoff{Frame: f, State: page.HandoffOpen, Number: x, Code: x, Address: x, QR: page.QR{Size: 29, Path: x}},
 		page.Handoff{Frame: f, State: x}, page.GoLimited{Frame: f, DeviceID: x},
 		page.Go{Frame: f, Code: x, Errors: []page.FieldError{{Field: "code", Key: page.ErrCode, Value: x}}},

@@ -4,11 +4,30 @@ package page
 type newFile struct {
 	ID, Token string
 	Quiet     bool // something else on the page is more important
+	Renew     bool // the certificate before the newest works on
 }
 
 // NewFile gathers what the form "Get a new file" needs.
 func (v view) NewFile(id, token string, quiet bool) newFile {
-	return newFile{ID: id, Token: token, Quiet: quiet}
+	f := newFile{ID: id, Token: token, Quiet: quiet}
+	switch p := v.page.(type) {
+	case Install:
+		f.Renew = p.Renewing
+	case Device:
+		f.Renew = !p.Device.Former.IsZero()
+	}
+	return f
+}
+
+// renewLink is what the button to the page of a renewal needs.
+type renewLink struct {
+	ID, Name string
+	Quiet    bool // something else on the page is more important
+}
+
+// RenewLink gathers what the button to the page of a renewal needs.
+func (v view) RenewLink(d DeviceCard) renewLink {
+	return renewLink{ID: d.ID, Name: d.Name, Quiet: d.Status == StatusWorking && !d.Outdated}
 }
 
 // trust is what the steps for a trust anchor need.

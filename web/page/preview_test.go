@@ -22,11 +22,11 @@ func TestPreview(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"app.css", "app.js"} {
+	for _, name := range []string{"app.css", "app.js", "staff.css"} {
 		a, _ := r.Assets().Lookup(filepath.Base(r.Assets().Path(name)))
 		write(name, a.Data)
 	}
-	beside := strings.NewReplacer(r.Assets().Path("app.css"), "app.css", r.Assets().Path("app.js"), "app.js")
+	beside := strings.NewReplacer(r.Assets().Path("staff.css"), "staff.css", r.Assets().Path("app.css"), "app.css", r.Assets().Path("app.js"), "app.js")
 	for _, lang := range append(page.Languages(), "ar") {
 		for _, s := range filled(lang) {
 			write(s.name+"."+lang+".html", []byte(beside.Replace(string(render(t, r, s.page)))))

@@ -37,8 +37,15 @@ const (
 	LinkUsed         Kind = "linkused"          // 410, takes At, Platform, and DeviceID and DeviceName
 	LinkReplaced     Kind = "linkreplaced"      // 410, a newer file took its place; takes DeviceID and DeviceName
 	LinkRemoved      Kind = "linkremoved"       // 410, the device was removed; takes DeviceName when the person is known
+	LinkBlocked      Kind = "linkblocked"       // 410, the device was blocked; takes DeviceID and DeviceName
+	RenewEarly       Kind = "renew-early"       // 409, takes At, from when on
+	DeviceBlocked    Kind = "device-blocked"    // 409
+	NotBlocked       Kind = "notblocked"        // 500 or 503, takes Retry
 	NotRemoved       Kind = "notremoved"        // 500 or 503, takes Retry
 	NotSignedOut     Kind = "notsignedout"      // 500 or 503, takes Retry
+	PausedPickup     Kind = "paused-pickup"     // 429, too many wrong pickup codes of one person
+	PausedInvites    Kind = "paused-invites"    // 429, too many pickup codes made by one of the staff
+	Halted           Kind = "halted"            // 503, issuing is stopped; takes Detail, what the administrators say
 	Changed          Kind = "changed"           // 409, somebody changed the thing in between
 	AccessRole       Kind = "access-role"       // 403, the policy of package access: no role may do it
 	AccessSelf       Kind = "access-self"       // 403, not for oneself
@@ -72,7 +79,7 @@ func (p Problem) DeviceButton() string {
 	switch p.Kind {
 	case LinkExpired, LinkUsed:
 		return "device.newfile"
-	case LinkReplaced:
+	case LinkReplaced, LinkBlocked:
 		return "problem.device"
 	}
 	return ""

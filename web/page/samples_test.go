@@ -107,6 +107,9 @@ func filled(lang string) []sample {
 		{"anchors", page.Anchors{Frame: out, Platform: page.IOS, ChainPEM: "/ca/chain.pem", ChainP7B: "/ca/chain.p7b", Items: anchorItems()}},
 	}
 	s = append(s, handoffs(f, out)...)
+	s = append(s, counterPages(f, out)...)
+	s = append(s, uglyAdmin(f)...)
+	s = append(s, auditPages(f)...)
 	for _, platform := range []string{page.IOS, page.Android, page.Windows, page.MacOS, page.Linux} {
 		s = append(s, sample{"install-" + platform, install(f, platform)})
 		s = append(s, sample{"anchors-" + platform, page.Anchors{Frame: f, Platform: platform, Items: anchorItems()}})
@@ -158,6 +161,7 @@ func filled(lang string) []sample {
 		sample{"device-outdated", page.Device{Frame: f, Device: old[0], Created: noon(), Delivered: noon(), Token: "tok-5"}},
 		sample{"device-outdated-bring", page.Device{Frame: f, Device: old[0], Created: noon(), Delivered: noon(), Brought: true}},
 		sample{"device-outdated-removed", page.Device{Frame: f, Device: old[0], Created: noon(), Removed: true}})
+	s = append(s, lives(f)...)
 	for _, kind := range kinds() {
 		s = append(s, sample{"problem-" + string(kind), page.Problem{Frame: f, Kind: kind, At: noon(), Platform: page.IOS,
 			DeviceName: "Li Wei’s iPhone", DeviceID: "d1", Detail: "Phone users"}})
@@ -179,9 +183,11 @@ func kinds() []page.Kind {
 	return []page.Kind{
 		page.NotFound, page.CrossSite, page.Unreadable, page.TooLarge, page.MethodNotAllowed, page.TooMany, page.Server,
 		page.Issuer, page.Directory, page.Store, page.Locked, page.Disabled, page.ExpiredAccount, page.PasswordOld,
-		page.NotAllowed, page.NoUPN, page.NoSID, page.BadIdentity, page.LinkExpired, page.LinkUsed, page.Changed,
+		page.NotAllowed, page.NoUPN, page.NoSID, page.BadIdentity, page.LinkExpired, page.LinkUsed, page.Changed, page.Halted,
 		page.LinkReplaced, page.LinkRemoved, page.NotRemoved, page.NotSignedOut,
+		page.LinkBlocked, page.RenewEarly, page.DeviceBlocked, page.NotBlocked,
 		page.Provider, page.Restricted, page.Protected, page.Conflicting, page.UnknownPerson, page.TooOften,
+		page.PausedPickup, page.PausedInvites,
 		page.AccessRole, page.AccessSelf, page.AccessSame, page.AccessProtected, page.AccessStaff,
 	}
 }
@@ -221,6 +227,11 @@ func minimal(lang string) []sample {
 		{"device-removed", page.Device{Frame: f, Removed: true, Device: page.DeviceCard{Name: "d"}}},
 		{"remove", page.RemoveDevice{Frame: f}},
 		{"quota", page.Quota{Frame: f}},
+		{"renew", page.Renew{Frame: f}},
+		{"renew-brought", page.Renew{Frame: f, Brought: true}},
+		{"lost", page.Lost{Frame: f}},
+		{"blocked", page.Blocked{Frame: f}},
+		{"rename", page.Rename{Frame: f}},
 		{"help", page.Help{Frame: f}},
 		{"anchors", page.Anchors{Frame: f, Items: []page.AnchorItem{{}}}},
 		{"handoff", page.Handoff{Frame: f}},
@@ -230,6 +241,8 @@ func minimal(lang string) []sample {
 		{"goover", page.GoOver{Frame: f}},
 		{"golimited", page.GoLimited{Frame: f}},
 	}
+	s = append(s, bareCounterPages(f)...)
+	s = append(s, bareAdmin(f)...)
 	for _, kind := range kinds() {
 		s = append(s, sample{"problem-" + string(kind), page.Problem{Frame: f, Kind: kind}})
 	}

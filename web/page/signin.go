@@ -10,6 +10,7 @@ import (
 // With a Provider the way there comes first, and the form is folded away.
 type Login struct {
 	Frame
+	Pickup      bool   // there are pickup codes, and a page that takes them
 	Username    string // as it was typed; the password never comes back
 	Example     string // of a username, such as "lwei or lwei@example.com"; optional
 	Next        string // local path to return to; empty for the home page
@@ -20,6 +21,7 @@ type Login struct {
 	Pause       time.Duration // how long that pause is; zero counts nothing down
 	TimedOut    bool          // the session ended because nothing happened
 	Again       bool          // somebody is signed in, and what they want asks for a fresh sign-in
+	AgainStaff  bool          // what they want is to change something as staff
 }
 
 func (Login) name() string { return "login" }

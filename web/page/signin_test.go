@@ -89,7 +89,7 @@ func TestCountedDown(t *testing.T) {
 func TestOutdated(t *testing.T) {
 	r := renderer(t)
 	old := cards()[0]
-	old.Outdated = true
+	old.Outdated, old.Renewable = true, true
 	home := parse(t, render(t, r, page.Home{Devices: []page.DeviceCard{old}}))
 	device := parse(t, render(t, r, page.Device{Device: old, Token: "tok"}))
 	for name, root := range map[string]*html.Node{"home": home, "device": device} {
@@ -104,10 +104,14 @@ func TestOutdated(t *testing.T) {
 			t.Errorf("%s: no notice with an icon and a link", name)
 		}
 	}
-	for _, form := range elements(device, "form") {
-		if attr(form, "action") == "/devices/d1/install" && attr(elements(form, "button")[0], "class") != "btn" {
-			t.Error("getting a new file is not the page's first act")
+	first := ""
+	walk(device, func(n *html.Node) {
+		if attr(n, "class") == "btn" {
+			first += n.Data + " " + attr(n, "href")
 		}
+	})
+	if first != "a /devices/d1/renew" {
+		t.Errorf("the page's first act is %q, want to renew", first)
 	}
 	removed := parse(t, render(t, r, page.Device{Device: old, Removed: true}))
 	if strings.Contains(text(removed), "has changed") {

@@ -1,0 +1,225 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"certportal/access"
+	"certportal/admin"
+	"certportal/enroll"
+	"certportal/web/page"
+)
+
+// routeAdmin adds the administrator's pages, each group under the act it is for.
+// Auditors pass where nothing is changed.
+func (s *Server) routeAdmin(r chi.Router) {
+	if s.admin == nil {
+		return
+	}
+	s.staff(r, access.ReadOverview).Get("/admin", s.handle(s.showOverview))
+
+	read := s.staff(r, access.ReadCertificates)
+	read.Get("/admin/certificates", s.handle(s.showCertificates))
+	read.Get("/admin/certificates/{serial}", s.handle(s.showCertificate))
+	read.Get("/admin/devices", s.handle(s.showAllDevices))
+	read.Get("/admin/devices/{id}", s.handle(s.showAnyDevice))
+	read.Get("/admin/orders", s.handle(s.showOrders))
+	read.Get("/admin/orders/{order}", s.handle(s.showOrder))
+
+	revoke := s.staff(r, access.Revoke)
+	revoke.Get("/admin/certificates/{serial}/revoke", s.handle(s.askRevokeCertificate))
+	revoke.Post("/admin/certificates/{serial}/revoke", s.handle(s.submitRevokeCertificate))
+	revoke.Get("/admin/devices/{id}/revoke", s.handle(s.askRevokeDevice))
+	revoke.Post("/admin/devices/{id}/revoke", s.handle(s.submitRevokeDevice))
+	revoke.Get("/admin/people/{person}/revoke", s.handle(s.askRevokePerson))
+	revoke.Post("/admin/people/{person}/revoke", s.handle(s.submitRevokePerson))
+
+	many := s.staff(r, access.RevokeMany)
+	many.Get("/admin/orders/new", s.handle(s.askOrder))
+	many.Post("/admin/orders", s.handle(s.submitOrder))
+	many.Post("/admin/orders/{order}/confirm", s.handle(s.confirmOrder))
+	many.Post("/admin/orders/{order}/drop", s.handle(s.dropOrder))
+	s.staff(r, access.ApproveOrder).Post("/admin/orders/{order}/approve", s.handle(s.approveOrder))
+
+	halt := s.staff(r, access.HaltIssuing)
+	halt.Get("/admin/halt", s.handle(s.showHalt))
+	halt.Post("/admin/halt", s.handle(s.submitHalt))
+	halt.Post("/admin/halt/resume", s.handle(s.submitResume))
+
+	s.staff(r, access.ReadRoles).Get("/admin/people", s.handle(s.showRoles))
+	s.staff(r, access.ReadChecks).Get("/admin/checks", s.handle(s.showChecks))
+	s.staff(r, access.RunChecks).Post("/admin/checks", s.handle(s.runChecks))
+
+	export := s.staff(r, access.Export)
+	export.Get("/admin/export", s.handle(s.showExport))
+	export.Post("/admin/export/{what}", s.handle(s.submitExport))
+}
+
+// administrator is who asks, for package admin.
+func (s *Server) administrator(r *http.Request) admin.Actor {
+	by := s.byStaff(r)
+	return admin.Actor{Person: actorOf(r).person, Address: by.Address, Request: by.Request}
+}
+
+// may reports whether a link to an act is shown. What it leads to decides again.
+func may(r *http.Request, act access.Act) bool {
+	_, err := access.MayTry(actorOf(r).person, act)
+	return err == nil
+}
+
+// showOverview is GET /admin.
+func (s *Server) showOverview(w http.ResponseWriter, r *http.Request) error {
+	o, err := s.admin.Overview(r.Context(), s.administrator(r))
+	if err != nil {
+		return err
+	}
+	t, now := o.Tally, s.now()
+	since := func(span time.Duration) string { return now.Add(-span).Format(time.DateOnly) }
+	p := page.AdminOverview{
+		Frame: s.staffFrame(r), Counted: t.At, Halted: o.Halt.On(), MayHalt: may(r, access.HaltIssuing),
+		Counts: []page.AdminCount{
+			{Key: "working", Number: t.Working, Path: "/admin/certificates?status=working"},
+			{Key: "issued", Number: t.Issued, Path: "/admin/certificates?from=" + since(admin.TallyIssued)},
+			{Key: "ending", Number: t.Ending, Path: fmt.Sprint("/admin/certificates?status=expiring&days=", admin.DefaultDays)},
+			{Key: "revoked", Number: t.Revoked, Path: "/admin/certificates?status=revoked"},
+			{Key: "failed", Number: t.Failed, Path: "/admin/audit?action=enrolment.refused"},
+		},
+	}
+	for _, c := range o.Concerns {
+		p.Concerns = append(p.Concerns, page.AdminConcern{
+			Key: c.Key, Grave: c.Grave, At: c.At, Value: c.Value, Number: c.Number, Path: c.Path,
+		})
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+// filterOf reads the filter of an address, and what of it makes no sense.
+func filterOf(q url.Values) (admin.Filter, []page.FieldError) {
+	f, bad := admin.ParseFilter(q, time.Local)
+	var errors []page.FieldError
+	for _, field := range bad {
+		if slices.Contains(admin.Fields()[:7], field) {
+			errors = append(errors, page.FieldError{Field: field, Key: "admin.bad." + field})
+			continue
+		}
+		errors = append(errors, page.FieldError{Field: "person", Key: "admin.bad.person"})
+	}
+	return f, errors
+}
+
+// shownFilter is what the form of a filter shows again.
+func shownFilter(q url.Values) page.AdminFilter {
+	f := page.AdminFilter{
+		Person: q.Get("person"), Device: q.Get("device"), Serial: q.Get("serial"), Status: q.Get("status"),
+		Days: q.Get("days"), From: q.Get("from"), To: q.Get("to"), Owner: q.Get("id"), DeviceID: q.Get("device_id"),
+	}
+	for _, state := range admin.States() {
+		f.States = append(f.States, string(state))
+	}
+	return f
+}
+
+// chipsOf are the parts of a filter, each with the address of the list without it; no
+// list, no address.
+func chipsOf(f admin.Filter, list string) []page.AdminChip {
+	q := f.Query(time.Local)
+	var chips []page.AdminChip
+	for _, field := range admin.Fields() {
+		if !q.Has(field) {
+			continue
+		}
+		chip := page.AdminChip{Key: field, Value: q.Get(field)}
+		if list != "" {
+			rest := f.Query(time.Local)
+			rest.Del(field)
+			if field == "status" {
+				rest.Del("days")
+			}
+			chip.Path = withQuery(list, rest)
+		}
+		chips = append(chips, chip)
+	}
+	return chips
+}
+
+// hiddenFilter are the fields of a form that carries a filter along.
+func hiddenFilter(f admin.Filter) []page.Hidden {
+	q := f.Query(time.Local)
+	var fields []page.Hidden
+	for _, field := range admin.Fields() {
+		if q.Has(field) {
+			fields = append(fields, page.Hidden{Name: field, Value: q.Get(field)})
+		}
+	}
+	return fields
+}
+
+// filterForm reads a filter that a form carried along.
+func filterForm(r *http.Request) (admin.Filter, error) {
+	form, err := readForm(r, admin.Fields()...)
+	if err != nil {
+		return admin.Filter{}, err
+	}
+	q := url.Values{}
+	for field, value := range form {
+		q.Set(field, value)
+	}
+	f, bad := admin.ParseFilter(q, time.Local)
+	if len(bad) > 0 {
+		return f, fmt.Errorf("%w: field %q", errForm, bad[0])
+	}
+	return f, nil
+}
+
+func withQuery(path string, q url.Values) string {
+	if len(q) == 0 {
+		return path
+	}
+	return path + "?" + q.Encode()
+}
+
+// listOf is what the pages of rows have in common. Its address holds the whole state
+// of the page, and nothing the portal does not understand.
+func (s *Server) listOf(r *http.Request, frame *page.Frame, path string, f admin.Filter, errors []page.FieldError) page.AdminList {
+	list := page.AdminList{Target: path, Filter: shownFilter(r.URL.Query()), Errors: errors}
+	if len(errors) > 0 {
+		return list
+	}
+	list.Chips = chipsOf(f, path)
+	if may(r, access.Export) {
+		// A list without a filter has a form too: its export is everything.
+		list.Export = append([]page.Hidden{}, hiddenFilter(f)...)
+	}
+	q := f.Query(time.Local)
+	if after := r.URL.Query().Get("after"); after != "" {
+		list.First = withQuery(path, q)
+		q.Set("after", after)
+	}
+	frame.Path = withQuery(path, q)
+	return list
+}
+
+// further is the address of the next page; empty after the last.
+func further(path string, f admin.Filter, next admin.Place) string {
+	if next == (admin.Place{}) {
+		return ""
+	}
+	q := f.Query(time.Local)
+	q.Set("after", next.String())
+	return withQuery(path, q)
+}
+
+// placeOf reads where a page begins. An address that no page of the portal gave leads
+// nowhere.
+func placeOf(r *http.Request) (admin.Place, error) {
+	place, err := admin.ParsePlace(r.URL.Query().Get("after"))
+	if err != nil {
+		return place, fmt.Errorf("%w: %w", enroll.ErrNotFound, err)
+	}
+	return place, nil
+}

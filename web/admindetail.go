@@ -1,0 +1,113 @@
+package web
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"certportal/access"
+	"certportal/admin"
+	"certportal/ca"
+	"certportal/enroll"
+	"certportal/web/page"
+)
+
+// serialOf reads the serial of the address.
+func serialOf(r *http.Request) (ca.Serial, error) {
+	serial, err := ca.ParseSerial(chi.URLParam(r, "serial"))
+	if err != nil {
+		return serial, fmt.Errorf("%w: %w", enroll.ErrNotFound, err)
+	}
+	return serial, nil
+}
+
+// showCertificate is GET /admin/certificates/{serial}: all that is known of one.
+func (s *Server) showCertificate(w http.ResponseWriter, r *http.Request) error {
+	serial, err := serialOf(r)
+	if err != nil {
+		return err
+	}
+	d, err := s.admin.Certificate(r.Context(), s.administrator(r), serial)
+	if err != nil {
+		return err
+	}
+	events, err := s.admin.Events(r.Context(), s.administrator(r), serial)
+	if err != nil {
+		return err
+	}
+	p := page.AdminDetail{
+		Frame: s.staffFrame(r), AdminCertificate: certificateRow(d.Certificate), Own: d.Person == "",
+		Profile: d.Profile, SID: d.SID, Mail: d.Mail, NotBefore: d.NotBefore, Requested: d.Requested, Delivered: d.Delivered,
+		RevokedAt: d.RevokedAt, Cause: string(d.Cause), Reason: d.Reason, ListedIn: d.ListedIn,
+		MayRevoke: may(r, access.Revoke) && endable(d.Certificate),
+	}
+	if list, ok := s.lists.lists.CRL("issuing"); ok && d.State == admin.Revoked {
+		// Whoever fetched the list before may go by it until its end.
+		p.ListEnd = list.NextUpdate
+	}
+	for _, e := range events {
+		p.Events = append(p.Events, page.AdminEvent{At: e.At, Seq: e.Seq, Action: string(e.Action), Actor: e.Actor, Role: e.Role})
+	}
+	if err := s.describe(&p, d.DER); err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+// describe reads the certificate itself.
+func (s *Server) describe(p *page.AdminDetail, der []byte) error {
+	if der == nil {
+		return nil // it is being made, or never was
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return fmt.Errorf("parsing certificate %s: %w", p.Serial, err)
+	}
+	p.Subject, p.Issuer = cert.Subject.String(), cert.Issuer.String()
+	p.Key, p.Signature = ca.DescribeKey(cert), cert.SignatureAlgorithm.String()
+	p.PEM = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	for _, e := range ca.Describe(cert) {
+		p.Extensions = append(p.Extensions, page.AdminExtension{OID: e.OID, Name: e.Name, Critical: e.Critical, Values: e.Values})
+	}
+	for _, above := range s.anchors.all {
+		if above.Own {
+			p.Chain = append(p.Chain, page.AdminLink{
+				Subject: above.Cert.Subject.String(), Fingerprint: ca.Fingerprint(above.Cert), NotAfter: above.Cert.NotAfter,
+			})
+		}
+	}
+	return nil
+}
+
+// endable reports whether there is still something to revoke.
+func endable(c admin.Certificate) bool {
+	return c.Person != "" && c.State != admin.Revoked && c.State != admin.Expired
+}
+
+// anyDeviceID reads the id of a device of anybody.
+func (s *Server) anyDevice(r *http.Request) (admin.Device, error) {
+	id, ok := deviceID(r)
+	if !ok {
+		return admin.Device{}, enroll.ErrNotFound
+	}
+	return s.admin.Device(r.Context(), s.administrator(r), id)
+}
+
+// showAnyDevice is GET /admin/devices/{id}.
+func (s *Server) showAnyDevice(w http.ResponseWriter, r *http.Request) error {
+	d, err := s.anyDevice(r)
+	if err != nil {
+		return err
+	}
+	rows, live, err := s.admin.Holdings(r.Context(), s.administrator(r), admin.Filter{DeviceID: d.ID})
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, page.AdminDevice{
+		Frame: s.staffFrame(r), AdminDeviceRow: deviceRow(d), Certificates: certificateRows(rows),
+		MayRevoke: may(r, access.Revoke) && (live > 0 || d.Blocked.IsZero()),
+	})
+}

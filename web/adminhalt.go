@@ -1,0 +1,105 @@
+package web
+
+import (
+	"net/http"
+
+	"certportal/access"
+	"certportal/web/page"
+)
+
+// showHalt is GET /admin/halt.
+func (s *Server) showHalt(w http.ResponseWriter, r *http.Request) error {
+	h, err := s.admin.Halted(r.Context())
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, page.AdminHalt{
+		Frame: s.staffFrame(r), On: h.On(), Since: h.Since, Actor: h.Actor, Text: h.Reason,
+	})
+}
+
+// submitHalt is POST /admin/halt.
+func (s *Server) submitHalt(w http.ResponseWriter, r *http.Request) error {
+	f, err := readForm(r, "comment")
+	if err != nil {
+		return err
+	}
+	_, err = s.admin.Halt(r.Context(), s.administrator(r), f["comment"])
+	if mistake, ok := mistakeOf(err); ok {
+		return s.show(w, r, http.StatusUnprocessableEntity, page.AdminHalt{
+			Frame: s.staffFrame(r), Text: f["comment"], Errors: []page.FieldError{mistake},
+		})
+	}
+	if err != nil {
+		return err
+	}
+	return redirect(w, "/admin/halt")
+}
+
+// submitResume is POST /admin/halt/resume.
+func (s *Server) submitResume(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readForm(r); err != nil {
+		return err
+	}
+	if _, err := s.admin.Resume(r.Context(), s.administrator(r)); err != nil {
+		return err
+	}
+	return redirect(w, "/admin")
+}
+
+// showRoles is GET /admin/people: who may do what. What a role may do is read from
+// the policy itself.
+func (s *Server) showRoles(w http.ResponseWriter, r *http.Request) error {
+	staff, err := s.admin.Staff(r.Context(), s.administrator(r))
+	if err != nil {
+		return err
+	}
+	p := page.AdminPeople{Frame: s.staffFrame(r)}
+	for _, person := range staff.People {
+		row := page.AdminPerson{ID: string(person.ID), Name: person.Name, UPN: person.UPN, Disabled: person.Disabled}
+		for _, role := range person.Roles {
+			row.Roles = append(row.Roles, string(role))
+		}
+		p.People = append(p.People, row)
+	}
+	for _, g := range staff.Groups {
+		p.Groups = append(p.Groups, page.AdminGroup{Role: string(g.Role), Name: g.Name})
+	}
+	for _, role := range access.Roles() {
+		row := page.AdminRole{Role: string(role)}
+		for _, act := range access.Acts(role) {
+			row.Acts = append(row.Acts, string(act))
+		}
+		p.Roles = append(p.Roles, row)
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+// showChecks is GET /admin/checks.
+func (s *Server) showChecks(w http.ResponseWriter, r *http.Request) error {
+	results, err := s.admin.Checks(r.Context(), s.administrator(r))
+	if err != nil {
+		return err
+	}
+	p := page.AdminChecks{Frame: s.staffFrame(r), MayRun: may(r, access.RunChecks)}
+	for _, result := range results {
+		check := page.AdminCheck{Name: result.Name, At: result.At}
+		for _, f := range result.Findings {
+			check.Findings = append(check.Findings, page.AdminFinding{What: f.What, Text: f.Text, State: string(f.State)})
+		}
+		p.Checks = append(p.Checks, check)
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+// runChecks is POST /admin/checks: one check, or all without a name.
+func (s *Server) runChecks(w http.ResponseWriter, r *http.Request) error {
+	f, err := readForm(r, "check")
+	if err != nil {
+		return err
+	}
+	if err := s.admin.RunChecks(r.Context(), s.administrator(r), f["check"]); err != nil {
+		return err
+	}
+	return redirect(w, "/admin/checks")
+}

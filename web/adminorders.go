@@ -1,0 +1,175 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"certportal/access"
+	"certportal/admin"
+	"certportal/enroll"
+	"certportal/web/page"
+)
+
+// orderShown is how many certificates of an order one page shows.
+const orderShown = 200
+
+// showOrders is GET /admin/orders.
+func (s *Server) showOrders(w http.ResponseWriter, r *http.Request) error {
+	orders, err := s.admin.OrderList(r.Context(), s.administrator(r))
+	if err != nil {
+		return err
+	}
+	p := page.AdminOrders{Frame: s.staffFrame(r)}
+	for _, o := range orders {
+		p.Rows = append(p.Rows, orderRow(o))
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+func orderRow(o admin.Order) page.AdminOrderRow {
+	return page.AdminOrderRow{
+		ID: o.ID, State: string(o.State), Maker: o.MakerName, Made: o.Made, Items: o.Items, Finished: o.Finished, Ended: o.Ended,
+	}
+}
+
+// askOrder is GET /admin/orders/new: the question before everything that matches is
+// gathered.
+func (s *Server) askOrder(w http.ResponseWriter, r *http.Request) error {
+	f, mistakes := filterOf(r.URL.Query())
+	if len(mistakes) > 0 || f.IsZero() {
+		return redirect(w, "/admin/certificates")
+	}
+	return s.show(w, r, http.StatusOK, page.AdminNewOrder{
+		Frame: s.staffFrame(r), Chips: chipsOf(f, ""), Fields: hiddenFilter(f), Limit: s.admin.SecondPerson(),
+		Back: withQuery("/admin/certificates", f.Query(time.Local)),
+	})
+}
+
+// submitOrder is POST /admin/orders.
+func (s *Server) submitOrder(w http.ResponseWriter, r *http.Request) error {
+	f, err := filterForm(r)
+	if err != nil {
+		return err
+	}
+	o, err := s.admin.Order(r.Context(), s.administrator(r), f)
+	if err != nil {
+		return err
+	}
+	return redirect(w, "/admin/orders/"+o.ID)
+}
+
+// orderID reads the id of the address.
+func orderID(r *http.Request) string { return chi.URLParam(r, "order") }
+
+// showOrder is GET /admin/orders/{order}.
+func (s *Server) showOrder(w http.ResponseWriter, r *http.Request) error {
+	p, err := s.orderPage(r)
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+func (s *Server) orderPage(r *http.Request) (page.AdminOrder, error) {
+	o, err := s.admin.ReadOrder(r.Context(), s.administrator(r), orderID(r))
+	if err != nil {
+		return page.AdminOrder{}, err
+	}
+	p := page.AdminOrder{
+		Frame: s.staffFrame(r), AdminOrderRow: orderRow(o), Expires: o.Expires, Approver: o.ApproverName, Comment: o.Comment,
+		Cause: string(o.Cause), Limit: s.admin.SecondPerson(), Causes: causeKeys(),
+		Reloading: o.State == admin.Gathering || o.State == admin.Running,
+	}
+	mine, open := o.Maker == actorOf(r).person.ID, s.now().Before(o.Expires)
+	p.MayAct = mine && open && may(r, access.RevokeMany)
+	p.MayAgree = !mine && open && o.State == admin.Waiting && may(r, access.ApproveOrder)
+	p.MayDrop = may(r, access.RevokeMany) && (o.State == admin.Gathering || o.State == admin.Draft || o.State == admin.Waiting)
+	if q, err := url.ParseQuery(o.Filter); err == nil {
+		f, _ := admin.ParseFilter(q, time.UTC)
+		p.Chips = chipsOf(f, "")
+	}
+	return p, s.fillItems(r, &p, o)
+}
+
+// fillItems adds the certificates of an order, as many as one page shows.
+func (s *Server) fillItems(r *http.Request, p *page.AdminOrder, o admin.Order) error {
+	after, err := strconv.Atoi(r.URL.Query().Get("after"))
+	if err != nil || after < 0 {
+		after = 0
+	}
+	items, err := s.admin.OrderItems(r.Context(), s.administrator(r), o.ID, after, orderShown)
+	for _, item := range items {
+		row := certificateRow(item.Certificate)
+		row.Outcome = string(item.Outcome)
+		p.Rows = append(p.Rows, row)
+	}
+	if len(items) == orderShown && after+orderShown < o.Items {
+		p.Next = fmt.Sprintf("/admin/orders/%s?after=%d", o.ID, after+orderShown)
+	}
+	return err
+}
+
+// confirmOrder is POST /admin/orders/{order}/confirm. The number is typed, so that
+// nobody ends more than they think.
+func (s *Server) confirmOrder(w http.ResponseWriter, r *http.Request) error {
+	g, f, err := groundsForm(r, "count")
+	if err != nil {
+		return err
+	}
+	count, err := strconv.Atoi(digits(f["count"]))
+	if err != nil {
+		count = -1
+	}
+	_, err = s.admin.Confirm(r.Context(), s.administrator(r), orderID(r), count, g)
+	mistake, ok := mistakeOf(err)
+	switch {
+	case err == nil:
+		return redirect(w, "/admin/orders/"+orderID(r))
+	case !ok:
+		return err
+	}
+	p, err := s.orderPage(r)
+	if err != nil {
+		return err
+	}
+	p.Errors = []page.FieldError{mistake}
+	p.Typed = page.AdminTyped{Count: f["count"], Cause: string(g.Cause), Comment: g.Comment}
+	return s.show(w, r, http.StatusUnprocessableEntity, p)
+}
+
+// digits leaves out what people put between the digits of a long number.
+func digits(s string) string {
+	return strings.NewReplacer(" ", "", ".", "", ",", "", "'", "", "’", "", "\u00a0", "", "\u202f", "").Replace(s)
+}
+
+// approveOrder is POST /admin/orders/{order}/approve.
+func (s *Server) approveOrder(w http.ResponseWriter, r *http.Request) error {
+	return s.moveOrder(w, r, s.admin.Approve)
+}
+
+// dropOrder is POST /admin/orders/{order}/drop.
+func (s *Server) dropOrder(w http.ResponseWriter, r *http.Request) error {
+	return s.moveOrder(w, r, s.admin.Drop)
+}
+
+// moveOrder does an act without fields. A second tap finds done what it asks for.
+func (s *Server) moveOrder(w http.ResponseWriter, r *http.Request, move orderMove) error {
+	if _, err := readForm(r); err != nil {
+		return err
+	}
+	if _, err := move(r.Context(), s.administrator(r), orderID(r)); err != nil && !errors.Is(err, enroll.ErrConflict) {
+		return err
+	}
+	return redirect(w, "/admin/orders/"+orderID(r))
+}
+
+// orderMove is an act of package admin on one order.
+type orderMove func(context.Context, admin.Actor, string) (admin.Order, error)

@@ -1,0 +1,187 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"certportal/admin"
+	"certportal/enroll"
+	"certportal/web/page"
+)
+
+// groundsForm reads why something ends.
+func groundsForm(r *http.Request, further ...string) (admin.Grounds, form, error) {
+	f, err := readForm(r, append([]string{"cause", "comment"}, further...)...)
+	return admin.Grounds{Cause: enroll.Cause(f["cause"]), Comment: f["comment"]}, f, err
+}
+
+// mistakeOf gives the mistake of a refusal that belongs to a field of the form.
+func mistakeOf(err error) (page.FieldError, bool) {
+	var refusal *enroll.Refusal
+	if !errors.As(err, &refusal) || refusal.Field == "" {
+		return page.FieldError{}, false
+	}
+	return page.FieldError{
+		Field: refusal.Field, Key: "refusal." + string(refusal.Reason), Value: refusal.Value, Limit: refusal.Limit,
+	}, true
+}
+
+// causeKeys are the causes the forms offer.
+func causeKeys() []string {
+	var keys []string
+	for _, c := range admin.Causes() {
+		keys = append(keys, string(c))
+	}
+	return keys
+}
+
+// question is the page that asks before something ends.
+func (s *Server) question(r *http.Request, what string) page.AdminRevoke {
+	return page.AdminRevoke{
+		Frame: s.staffFrame(r), What: what, Action: r.URL.EscapedPath(), Limit: s.admin.SecondPerson(), Causes: causeKeys(),
+	}
+}
+
+// again shows the question with what was wrong in its answer; other errors go on.
+func (s *Server) again(w http.ResponseWriter, r *http.Request, p page.AdminRevoke, g admin.Grounds, err error) error {
+	mistake, ok := mistakeOf(err)
+	if !ok {
+		return err
+	}
+	p.Cause, p.Comment, p.Errors = string(g.Cause), g.Comment, []page.FieldError{mistake}
+	return s.show(w, r, http.StatusUnprocessableEntity, p)
+}
+
+// certificateQuestion asks about the certificate of the address.
+func (s *Server) certificateQuestion(r *http.Request) (page.AdminRevoke, admin.Detail, error) {
+	serial, err := serialOf(r)
+	if err != nil {
+		return page.AdminRevoke{}, admin.Detail{}, err
+	}
+	d, err := s.admin.Certificate(r.Context(), s.administrator(r), serial)
+	if err == nil && d.Person == "" {
+		err = enroll.ErrNotFound
+	}
+	p := s.question(r, "certificate")
+	p.UPN, p.Serial, p.Back = d.UPN, serial.String(), "/admin/certificates/"+serial.String()
+	if endable(d.Certificate) {
+		p.Count = 1
+	}
+	return p, d, err
+}
+
+// askRevokeCertificate is GET /admin/certificates/{serial}/revoke.
+func (s *Server) askRevokeCertificate(w http.ResponseWriter, r *http.Request) error {
+	p, _, err := s.certificateQuestion(r)
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+// submitRevokeCertificate is its POST.
+func (s *Server) submitRevokeCertificate(w http.ResponseWriter, r *http.Request) error {
+	g, _, err := groundsForm(r)
+	if err != nil {
+		return err
+	}
+	p, d, err := s.certificateQuestion(r)
+	if err != nil {
+		return err
+	}
+	if _, err := s.admin.RevokeCertificate(r.Context(), s.administrator(r), d.Serial, g); err != nil {
+		return s.again(w, r, p, g, err)
+	}
+	return redirect(w, p.Back)
+}
+
+// deviceQuestion asks about the device of the address.
+func (s *Server) deviceQuestion(r *http.Request) (page.AdminRevoke, admin.Device, error) {
+	d, err := s.anyDevice(r)
+	if err != nil {
+		return page.AdminRevoke{}, d, err
+	}
+	p := s.question(r, "device")
+	p.Name, p.UPN, p.Back = d.Name, d.UPN, "/admin/devices/"+string(d.ID)
+	_, p.Count, err = s.admin.Holdings(r.Context(), s.administrator(r), admin.Filter{DeviceID: d.ID})
+	return p, d, err
+}
+
+// askRevokeDevice is GET /admin/devices/{id}/revoke.
+func (s *Server) askRevokeDevice(w http.ResponseWriter, r *http.Request) error {
+	p, _, err := s.deviceQuestion(r)
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+// submitRevokeDevice is its POST.
+func (s *Server) submitRevokeDevice(w http.ResponseWriter, r *http.Request) error {
+	g, _, err := groundsForm(r)
+	if err != nil {
+		return err
+	}
+	p, d, err := s.deviceQuestion(r)
+	if err != nil {
+		return err
+	}
+	if _, err := s.admin.RevokeDevice(r.Context(), s.administrator(r), d.ID, g); err != nil {
+		return s.again(w, r, p, g, err)
+	}
+	return redirect(w, p.Back)
+}
+
+// personQuestion asks about everything the person of the address holds.
+func (s *Server) personQuestion(r *http.Request) (page.AdminRevoke, enroll.PersonID, error) {
+	id, err := url.PathUnescape(chi.URLParam(r, "person"))
+	if err != nil {
+		return page.AdminRevoke{}, "", enroll.ErrNotFound
+	}
+	p := s.question(r, "person")
+	person := enroll.PersonID(id)
+	rows, live, err := s.admin.Holdings(r.Context(), s.administrator(r), admin.Filter{PersonID: person})
+	switch {
+	case err != nil:
+		return p, person, err
+	case len(rows) == 0:
+		return p, person, enroll.ErrNotFound
+	}
+	p.UPN, p.Name, p.Count = rows[0].UPN, rows[0].PersonName, live
+	p.Back = withQuery("/admin/certificates", admin.Filter{PersonID: person}.Query(time.Local))
+	return p, person, nil
+}
+
+// askRevokePerson is GET /admin/people/{person}/revoke.
+func (s *Server) askRevokePerson(w http.ResponseWriter, r *http.Request) error {
+	p, _, err := s.personQuestion(r)
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+// submitRevokePerson is its POST. Where it takes a second administrator, it leads to
+// the order that waits.
+func (s *Server) submitRevokePerson(w http.ResponseWriter, r *http.Request) error {
+	g, _, err := groundsForm(r)
+	if err != nil {
+		return err
+	}
+	p, person, err := s.personQuestion(r)
+	if err != nil {
+		return err
+	}
+	_, order, err := s.admin.RevokePerson(r.Context(), s.administrator(r), person, g)
+	switch {
+	case err != nil:
+		return s.again(w, r, p, g, err)
+	case order != nil:
+		return redirect(w, "/admin/orders/"+order.ID)
+	}
+	return redirect(w, p.Back)
+}

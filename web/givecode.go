@@ -1,0 +1,275 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-chi/chi/v5"
+
+	"certportal/access"
+	"certportal/desk"
+	"certportal/enroll"
+	"certportal/web/page"
+)
+
+// codeShown is how long after it was made a pickup code may be seen by its maker.
+const codeShown = 10 * time.Minute
+
+// fieldOf is the mistake of a form that an error tells of.
+func fieldOf(err error) (page.FieldError, bool) {
+	var refusal *enroll.Refusal
+	if !errors.As(err, &refusal) || refusal.Field == "" {
+		return page.FieldError{}, false
+	}
+	return page.FieldError{Field: refusal.Field, Key: "refusal." + string(refusal.Reason), Value: refusal.Value, Limit: refusal.Limit}, true
+}
+
+// codePage reads the person in the address, for the form. Whoever may not give
+// them a code is told so before they fill it in.
+func (s *Server) codePage(r *http.Request) (page.GiveCode, enroll.PersonID, error) {
+	d, err := s.dossier(r)
+	if err != nil {
+		return page.GiveCode{}, "", err
+	}
+	if d.NoCode != "" {
+		return page.GiveCode{}, "", &access.Denied{Act: access.Invite, Why: d.NoCode}
+	}
+	p := page.GiveCode{
+		Frame: s.staffFrame(r), Path: personPath(d.Person.ID) + "/code", Back: personPath(d.Person.ID),
+		Person: nameOf(d.Person), Second: s.desk.SecondApprover(), Life: s.desk.CodeLife(),
+		Replace: d.Invited.ID != "" && d.Invited.At(s.now()) != enroll.InvitationExpired,
+	}
+	p.State, p.Detail = standing(d.Standing)
+	for _, device := range s.inUse(d.Devices) {
+		p.Devices = append(p.Devices, s.card(device))
+	}
+	return p, d.Person.ID, nil
+}
+
+// showGiveCode is GET /helpdesk/people/{person}/code.
+func (s *Server) showGiveCode(w http.ResponseWriter, r *http.Request) error {
+	if err := s.hideCode(w, r); err != nil {
+		return err
+	}
+	p, _, err := s.codePage(r)
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+// submitGiveCode is POST /helpdesk/people/{person}/code. The code goes into the
+// session of its maker, sealed, and nowhere else.
+func (s *Server) submitGiveCode(w http.ResponseWriter, r *http.Request) error {
+	f, err := readForm(r, "checked", "note", "purpose", "device")
+	if err != nil {
+		return err
+	}
+	person, err := personOf(r)
+	if err != nil {
+		return err
+	}
+	order := desk.Order{
+		Person: person, Check: enroll.Check(f["checked"]), Note: f["note"],
+		Purpose: enroll.Purpose(f["purpose"]), Device: enroll.DeviceID(f["device"]),
+	}
+	if order.Purpose == enroll.ForNew {
+		order.Device = "" // what was chosen before the purpose
+	}
+	i, code, err := s.desk.Invite(r.Context(), s.deskActor(r), order)
+	if field, ok := fieldOf(err); ok {
+		p, _, err := s.codePage(r)
+		if err != nil {
+			return err
+		}
+		p.Checked, p.Note, p.Purpose, p.Device = f["checked"], f["note"], f["purpose"], f["device"]
+		p.Errors = []page.FieldError{field}
+		return s.show(w, r, http.StatusUnprocessableEntity, p)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.keepCode(w, r, i.ID, code); err != nil {
+		return err
+	}
+	return redirect(w, givenPath(i))
+}
+
+func givenPath(i enroll.Invitation) string {
+	return personPath(i.Person) + "/code/" + url.PathEscape(string(i.ID))
+}
+
+// keepCode puts a code into the session of its maker, in place of another.
+func (s *Server) keepCode(w http.ResponseWriter, r *http.Request, id enroll.InvitationID, code enroll.PickupCode) error {
+	return s.changeSession(w, r, map[string]string{
+		"given": string(id), "given-code": string(code), "given-at": strconv.FormatInt(s.now().Unix(), 10),
+	})
+}
+
+// hideCode forgets the code that its maker has left behind.
+func (s *Server) hideCode(w http.ResponseWriter, r *http.Request) error {
+	if given, _, _ := s.given(r); given == "" {
+		return nil
+	}
+	return s.changeSession(w, r, map[string]string{"given": "", "given-code": "", "given-at": ""})
+}
+
+// given is the code that the session made last.
+func (s *Server) given(r *http.Request) (id enroll.InvitationID, code enroll.PickupCode, made time.Time) {
+	session, err := s.sessions.Get(r, sessionCookie)
+	if err != nil {
+		return "", "", time.Time{}
+	}
+	text := func(key string) string {
+		value, _ := session.Values[key].(string)
+		return value
+	}
+	seconds, _ := strconv.ParseInt(text("given-at"), 10, 64)
+	return enroll.InvitationID(text("given")), enroll.PickupCode(text("given-code")), time.Unix(seconds, 0)
+}
+
+// changeSession sets values of the session; an empty one is removed.
+func (s *Server) changeSession(w http.ResponseWriter, r *http.Request, values map[string]string) error {
+	session, err := s.sessions.Get(r, sessionCookie)
+	if err == nil {
+		for key, value := range values {
+			session.Values[key] = value
+			if value == "" {
+				delete(session.Values, key)
+			}
+		}
+		err = session.Save(r, w)
+	}
+	if err != nil {
+		return &enroll.Outage{Part: enroll.PartStore, Err: fmt.Errorf("changing session: %w", err)}
+	}
+	return nil
+}
+
+// invitationGiven finds the invitation in the address, when it is that of the
+// person there and the actor's own; and its code while it may be seen.
+func (s *Server) invitationGiven(r *http.Request) (enroll.Person, enroll.Invitation, enroll.PickupCode, error) {
+	fail := func(err error) (enroll.Person, enroll.Invitation, enroll.PickupCode, error) {
+		return enroll.Person{}, enroll.Invitation{}, "", err
+	}
+	id, err := personOf(r)
+	if err != nil {
+		return fail(err)
+	}
+	i, err := s.desk.Given(r.Context(), s.deskActor(r), enroll.InvitationID(chi.URLParam(r, "invitation")))
+	if err == nil && i.Person != id {
+		err = enroll.ErrNotFound
+	}
+	if err != nil {
+		return fail(err)
+	}
+	person, err := s.registrar.Person(r.Context(), id)
+	if err != nil {
+		return fail(err)
+	}
+	given, code, made := s.given(r)
+	state := i.At(s.now())
+	usable := state == enroll.InvitationOpen || state == enroll.InvitationWaiting
+	if age := s.now().Sub(made); given != i.ID || age < 0 || age > codeShown || !usable {
+		code = ""
+	}
+	return person, i, code, nil
+}
+
+// showCodeGiven is GET /helpdesk/people/{person}/code/{invitation}.
+func (s *Server) showCodeGiven(w http.ResponseWriter, r *http.Request) error {
+	person, i, code, err := s.invitationGiven(r)
+	if err != nil {
+		return err
+	}
+	p := page.CodeGiven{
+		Frame: s.staffFrame(r), Person: nameOf(person), Back: personPath(person.ID), Again: personPath(person.ID) + "/code",
+		Slip: givenPath(i) + "/slip", Expires: i.Expires, Waiting: i.State == enroll.InvitationWaiting, Alone: i.Alone,
+	}
+	if code != "" {
+		p.Code = code.Grouped()
+	}
+	if s.mails {
+		p.Mail = maskMail(person.Mail)
+	}
+	if i.Purpose == enroll.ForLost {
+		if d, err := s.registrar.Device(r.Context(), person.ID, i.Device); err == nil {
+			p.Device = d.Name
+		}
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+// maskMail hints at an address to those who know it: "a…@example.com".
+func maskMail(mail string) string {
+	at := strings.LastIndexByte(mail, '@')
+	if at <= 0 {
+		return ""
+	}
+	_, size := utf8.DecodeRuneInString(mail)
+	return mail[:size] + "…" + mail[at:]
+}
+
+// showSlip is GET /helpdesk/people/{person}/code/{invitation}/slip.
+func (s *Server) showSlip(w http.ResponseWriter, r *http.Request) error {
+	person, i, code, err := s.invitationGiven(r)
+	if err != nil {
+		return err
+	}
+	if code == "" {
+		return redirect(w, givenPath(i))
+	}
+	p := page.Slip{
+		Frame: s.staffFrame(r), Person: nameOf(person), Back: givenPath(i), Code: code.Grouped(),
+		Address: s.public.Host + pickupPath, Expires: i.Expires, Alone: i.Alone, Maker: initials(actorOf(r).person.Name),
+	}
+	if p.QR, err = page.NewQR(s.origin() + pickupPath + "/" + string(code)); err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+// initials are the first letters of a name.
+func initials(name string) string {
+	var b strings.Builder
+	for _, word := range strings.Fields(name) {
+		first, _ := utf8.DecodeRuneInString(word)
+		b.WriteRune(first)
+	}
+	return b.String()
+}
+
+// showApprovals is GET /helpdesk/approvals.
+func (s *Server) showApprovals(w http.ResponseWriter, r *http.Request) error {
+	waiting, err := s.desk.Waiting(r.Context(), s.deskActor(r))
+	if err != nil {
+		return err
+	}
+	p := page.Approvals{Frame: s.staffFrame(r)}
+	for _, one := range waiting {
+		i := one.Invitation
+		p.Waiting = append(p.Waiting, page.WaitingCode{
+			Path: approvalsPath + "/" + url.PathEscape(string(i.ID)), Person: one.Person, MadeBy: one.MadeBy, Made: i.Made,
+			Checked: string(i.Check), Note: i.Note, Purpose: string(i.Purpose), Mine: one.Mine,
+		})
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+// submitApproval is POST /helpdesk/approvals/{invitation}.
+func (s *Server) submitApproval(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readForm(r); err != nil {
+		return err
+	}
+	_, err := s.desk.Approve(r.Context(), s.deskActor(r), enroll.InvitationID(chi.URLParam(r, "invitation")))
+	if err != nil {
+		return err
+	}
+	return redirect(w, approvalsPath)
+}

@@ -1,0 +1,268 @@
+package web
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-chi/chi/v5"
+
+	"certportal/access"
+	"certportal/desk"
+	"certportal/enroll"
+	"certportal/ledger"
+	"certportal/web/page"
+)
+
+const (
+	helpdeskPath  = "/helpdesk"
+	approvalsPath = helpdeskPath + "/approvals"
+
+	// maxPersonID bounds a person's id in an address, in bytes.
+	maxPersonID = 256
+)
+
+// routeHelpdesk adds the pages of the helpdesk, each under its act.
+func (s *Server) routeHelpdesk(r chi.Router) {
+	if s.desk == nil {
+		return
+	}
+	const person = helpdeskPath + "/people/{person}"
+	s.staff(r, access.FindPeople).Get(helpdeskPath, s.handle(s.showFindPeople))
+	s.staff(r, access.ReadPerson).Get(person, s.handle(s.showDossier))
+	s.staff(r, access.Invite).Get(person+"/code", s.handle(s.showGiveCode))
+	s.staff(r, access.Invite).Post(person+"/code", s.handle(s.submitGiveCode))
+	s.staff(r, access.Invite).Get(person+"/code/{invitation}", s.handle(s.showCodeGiven))
+	s.staff(r, access.Invite).Get(person+"/code/{invitation}/slip", s.handle(s.showSlip))
+	s.staff(r, access.Block).Get(person+"/devices/{id}/block", s.handle(s.showBlockDevice))
+	s.staff(r, access.Block).Post(person+"/devices/{id}/block", s.handle(s.submitBlockDevice))
+	s.staff(r, access.Approve).Get(approvalsPath, s.handle(s.showApprovals))
+	s.staff(r, access.Approve).Post(approvalsPath+"/{invitation}", s.handle(s.submitApproval))
+}
+
+// deskActor is who acts, for package desk.
+func (s *Server) deskActor(r *http.Request) desk.Actor {
+	by := s.byStaff(r)
+	return desk.Actor{Person: actorOf(r).person, Address: by.Address, Request: by.Request}
+}
+
+// personPath is the page of a person. Ids are the directory's, and may hold
+// anything.
+func personPath(id enroll.PersonID) string {
+	return helpdeskPath + "/people/" + url.PathEscape(string(id))
+}
+
+// personOf reads the person's id in the address.
+func personOf(r *http.Request) (enroll.PersonID, error) {
+	id, err := url.PathUnescape(chi.URLParam(r, "person"))
+	if err != nil || id == "" || len(id) > maxPersonID || !utf8.ValidString(id) || strings.ContainsFunc(id, unicode.IsControl) {
+		return "", fmt.Errorf("reading person in the address: %w", enroll.ErrNotFound)
+	}
+	return enroll.PersonID(id), nil
+}
+
+// showFindPeople is GET /helpdesk.
+func (s *Server) showFindPeople(w http.ResponseWriter, r *http.Request) error {
+	if err := s.hideCode(w, r); err != nil {
+		return err
+	}
+	query := strings.TrimSpace(r.URL.Query().Get("q"))
+	p := page.FindPeople{Frame: s.staffFrame(r), Query: query, Limit: desk.MaxFound}
+	if n := utf8.RuneCountInString(query); n < desk.MinQuery || len(query) > desk.MaxQuery || !utf8.ValidString(query) {
+		p.Query = strings.ToValidUTF8(query, "")
+		return s.show(w, r, http.StatusOK, p)
+	}
+	// There is nothing on the page that its size could tell of: the query may come
+	// back in the links to other languages.
+	p.Path = helpdeskPath + "?q=" + url.QueryEscape(query)
+	p.Asked = true
+	found, more, err := s.desk.Find(r.Context(), s.deskActor(r), query)
+	if err != nil {
+		return err
+	}
+	p.More = more
+	for _, m := range found {
+		p.Found = append(p.Found, page.PersonRow{
+			Path: personPath(m.Person.ID), Name: m.Person.Name, Login: m.Person.Login, Mail: m.Person.Mail,
+			Department: m.Person.Department, Device: m.Device, Disabled: m.Person.Disabled,
+		})
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+// dossier reads the dossier of the person in the address.
+func (s *Server) dossier(r *http.Request) (desk.Dossier, error) {
+	id, err := personOf(r)
+	if err != nil {
+		return desk.Dossier{}, err
+	}
+	return s.desk.Dossier(r.Context(), s.deskActor(r), id)
+}
+
+// showDossier is GET /helpdesk/people/{person}.
+func (s *Server) showDossier(w http.ResponseWriter, r *http.Request) error {
+	if err := s.hideCode(w, r); err != nil {
+		return err
+	}
+	d, err := s.dossier(r)
+	if err != nil {
+		return err
+	}
+	p := page.Dossier{
+		Frame: s.staffFrame(r), Path: personPath(d.Person.ID), Person: factsOf(d.Person),
+		NoCode: string(d.NoCode), NoBlock: string(d.NoBlock), Invited: s.invitedLine(d.Invited), Paused: d.Paused,
+		Events: eventRows(d, d.Events), Failed: eventRows(d, d.Failed),
+	}
+	p.State, p.Detail = standing(d.Standing)
+	for _, device := range d.Devices {
+		row := page.DeskDevice{DeviceCard: s.card(device)}
+		blockable := device.Certificate.Status != enroll.Revoked && device.Removed.IsZero()
+		if d.NoBlock == "" && blockable {
+			row.Block = blockPath(d.Person.ID, device.ID)
+		}
+		p.Devices = append(p.Devices, row)
+	}
+	if id := enroll.DeviceID(r.URL.Query().Get("blocked")); id != "" {
+		for _, device := range d.Devices {
+			if device.ID == id && device.Certificate.Status == enroll.Revoked {
+				p.Notice, p.Subject = "desk.block.done", device.Name
+			}
+		}
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+func factsOf(p enroll.Person) page.PersonFacts {
+	f := page.PersonFacts{
+		Name: p.Name, Login: p.Login, UPN: p.UPN, Mail: p.Mail, Department: p.Department,
+		EmployeeNumber: p.EmployeeNumber, Protected: p.Protected,
+	}
+	for _, role := range []enroll.Role{enroll.Helpdesk, enroll.Auditor, enroll.Admin} {
+		if p.Has(role) {
+			f.Roles = append(f.Roles, string(role))
+		}
+	}
+	return f
+}
+
+// standing is the state of an account in the words of the pages, and what the
+// sentence names. Whom a name is taken for stays with the administrators.
+func standing(refusal *enroll.Refusal) (state, detail string) {
+	switch {
+	case refusal == nil:
+		return page.AccountActive, ""
+	case refusal.Reason == enroll.NotAllowed:
+		return string(refusal.Reason), refusal.Value
+	}
+	return string(refusal.Reason), ""
+}
+
+func (s *Server) invitedLine(i enroll.Invitation) *page.InvitedLine {
+	if i.ID == "" {
+		return nil
+	}
+	return &page.InvitedLine{State: string(i.At(s.now())), Expires: i.Expires}
+}
+
+// eventRows tell what entries of the ledger say about the person.
+func eventRows(d desk.Dossier, entries []ledger.Entry) []page.EventRow {
+	var rows []page.EventRow
+	for _, e := range entries {
+		row := page.EventRow{
+			At: e.At, What: string(e.Action), Why: e.Detail["reason"], Subject: e.Detail["name"], System: e.Actor == "system",
+		}
+		if e.Action == ledger.InvitationRefused && e.Detail["act"] == "" && row.Why != "" {
+			row.Why = "code-" + row.Why
+		}
+		switch e.Actor {
+		case string(d.Person.ID):
+		case "":
+			row.Stranger = true
+		default:
+			row.Who = cmp.Or(d.Names[e.Actor], e.Actor)
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func blockPath(person enroll.PersonID, device enroll.DeviceID) string {
+	return personPath(person) + "/devices/" + url.PathEscape(string(device)) + "/block"
+}
+
+// blockPage reads person and device in the address, for the page that asks.
+func (s *Server) blockPage(r *http.Request) (page.BlockDevice, enroll.PersonID, enroll.DeviceID, error) {
+	id, ok := deviceID(r)
+	if !ok {
+		return page.BlockDevice{}, "", "", fmt.Errorf("reading device in the address: %w", enroll.ErrNotFound)
+	}
+	d, err := s.dossier(r)
+	if err != nil {
+		return page.BlockDevice{}, "", "", err
+	}
+	at := slices.IndexFunc(d.Devices, func(device enroll.Device) bool { return device.ID == id })
+	switch {
+	case d.NoBlock != "":
+		return page.BlockDevice{}, "", "", &access.Denied{Act: access.Block, Why: d.NoBlock}
+	case at < 0:
+		return page.BlockDevice{}, "", "", fmt.Errorf("finding device: %w", enroll.ErrNotFound)
+	}
+	return page.BlockDevice{
+		Frame: s.staffFrame(r), Path: blockPath(d.Person.ID, id), Back: personPath(d.Person.ID),
+		Person: nameOf(d.Person), Device: s.card(d.Devices[at]),
+	}, d.Person.ID, id, nil
+}
+
+// nameOf is what pages call a person.
+func nameOf(p enroll.Person) string {
+	if p.Name == "" {
+		return p.Login
+	}
+	return p.Name
+}
+
+// showBlockDevice is GET /helpdesk/people/{person}/devices/{id}/block.
+func (s *Server) showBlockDevice(w http.ResponseWriter, r *http.Request) error {
+	p, _, _, err := s.blockPage(r)
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+// submitBlockDevice is POST /helpdesk/people/{person}/devices/{id}/block.
+func (s *Server) submitBlockDevice(w http.ResponseWriter, r *http.Request) error {
+	f, err := readForm(r, "reason", "checked", "note")
+	if err != nil {
+		return err
+	}
+	person, err := personOf(r)
+	if err != nil {
+		return err
+	}
+	id, ok := deviceID(r)
+	if !ok {
+		return fmt.Errorf("reading device in the address: %w", enroll.ErrNotFound)
+	}
+	_, err = s.desk.Block(r.Context(), s.deskActor(r), desk.Blocking{
+		Person: person, Device: id, Cause: enroll.Cause(f["reason"]), Check: enroll.Check(f["checked"]), Note: f["note"],
+	})
+	field, isField := fieldOf(err)
+	if !isField {
+		if err != nil {
+			return err
+		}
+		return redirect(w, personPath(person)+"?blocked="+url.QueryEscape(string(id)))
+	}
+	p, _, _, err := s.blockPage(r)
+	if err != nil {
+		return err
+	}
+	p.Reason, p.Checked, p.Note, p.Errors = f["reason"], f["checked"], f["note"], []page.FieldError{field}
+	return s.show(w, r, http.StatusUnprocessableEntity, p)
+}

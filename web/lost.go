@@ -1,0 +1,129 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"certportal/enroll"
+	"certportal/web/page"
+)
+
+// listPatience is how long the revocation list may take to tell of a block before
+// the page says that it is late. The publisher looks at once, and every few seconds.
+const listPatience = 20 * time.Second
+
+// showLost is GET /devices/{id}/lost: the question, and afterwards how far the
+// block has come.
+func (s *Server) showLost(w http.ResponseWriter, r *http.Request) error {
+	d, err := s.keptDevice(r)
+	if err != nil {
+		return err
+	}
+	if d.Blocked.IsZero() {
+		return s.show(w, r, http.StatusOK, page.Lost{Frame: s.frame(r), Device: s.card(d)})
+	}
+	p := s.blockedPage(r, d)
+	if p.List == page.ListSoon {
+		// As on the page that waits for a certificate.
+		w.Header().Set("Refresh", "3")
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+// blockedPage tells what is true at the moment: the portal refuses the device at
+// once, others when the list says so.
+func (s *Server) blockedPage(r *http.Request, d enroll.Device) page.Blocked {
+	c := d.Certificate
+	p := page.Blocked{Frame: s.frame(r), Device: s.card(d), At: d.Blocked, Stolen: c.Cause == enroll.Lost || c.Cause == ""}
+	list, ok := s.lists.find("issuing")
+	switch {
+	case c.Status != enroll.Revoked:
+		p.List = page.ListNone
+	case c.Listed > 0 && ok && list.list.Number >= c.Listed:
+		p.List, p.Until = page.ListDone, list.list.NextUpdate
+	case s.now().Sub(c.RevokedAt) < listPatience:
+		p.List = page.ListSoon
+	default:
+		p.List = page.ListLate
+	}
+	if p.List == page.ListDone && s.now().Sub(c.RevokedAt) > list.list.NextUpdate.Sub(list.list.ThisUpdate) {
+		p.Until = time.Time{} // no list from before is in force any more
+	}
+	return p
+}
+
+// submitLost is POST /devices/{id}/lost. A second tap finds done what it asks for.
+func (s *Server) submitLost(w http.ResponseWriter, r *http.Request) error {
+	f, err := readForm(r, "reason")
+	if err != nil {
+		return err
+	}
+	cause, ok := enroll.ParseLoss(f["reason"])
+	d, err := s.keptDevice(r)
+	switch {
+	case err != nil && ok:
+		id, _ := deviceID(r)
+		return &retryable{err, blockRetry(id, cause)}
+	case err != nil:
+		return err
+	case !ok:
+		return s.show(w, r, http.StatusUnprocessableEntity, page.Lost{
+			Frame: s.frame(r), Device: s.card(d), Errors: []page.FieldError{{Field: "reason", Key: page.ErrReason}},
+		})
+	}
+	err = s.registrar.Block(r.Context(), s.by(r), enroll.Block{Person: s.person(r).person, Device: d.ID, Cause: cause})
+	if err != nil {
+		return &retryable{err, blockRetry(d.ID, cause)}
+	}
+	return redirect(w, devicePath(d.ID, "lost"))
+}
+
+// blockRetry sends a block again.
+func blockRetry(id enroll.DeviceID, cause enroll.Cause) *page.Retry {
+	return &page.Retry{Action: devicePath(id, "lost"), Fields: []page.Hidden{{Name: "reason", Value: string(cause)}}}
+}
+
+// showRename is GET /devices/{id}/rename.
+func (s *Server) showRename(w http.ResponseWriter, r *http.Request) error {
+	d, err := s.keptDevice(r)
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, page.Rename{Frame: s.frame(r), Device: s.card(d), Name: d.Name})
+}
+
+// submitRename is POST /devices/{id}/rename.
+func (s *Server) submitRename(w http.ResponseWriter, r *http.Request) error {
+	f, err := readForm(r, "name")
+	if err != nil {
+		return err
+	}
+	d, err := s.keptDevice(r)
+	if err != nil {
+		return err
+	}
+	err = s.registrar.Rename(r.Context(), s.by(r), d.ID, f["name"])
+	var refusal *enroll.Refusal
+	switch {
+	case err == nil:
+		return redirect(w, "/devices/"+string(d.ID))
+	case errors.As(err, &refusal) && refusal.Field == "name":
+		return s.showTaken(w, r, d, f["name"], refusal)
+	}
+	return &retryable{err, &page.Retry{
+		Action: devicePath(d.ID, "rename"), Fields: []page.Hidden{{Name: "name", Value: f["name"]}},
+	}}
+}
+
+// showTaken asks for another name, and says what is wrong with this one.
+func (s *Server) showTaken(w http.ResponseWriter, r *http.Request, d enroll.Device, name string, refusal *enroll.Refusal) error {
+	key := "refusal." + string(refusal.Reason)
+	if refusal.Reason == enroll.NameTaken {
+		key = page.ErrRenameTaken
+	}
+	return s.show(w, r, http.StatusUnprocessableEntity, page.Rename{
+		Frame: s.frame(r), Device: s.card(d), Name: name,
+		Errors: []page.FieldError{{Field: "name", Key: key, Value: refusal.Value, Limit: refusal.Limit}},
+	})
+}

@@ -1,0 +1,190 @@
+package web_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"certportal/access"
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// gate says who may pass a route: everybody, whoever signed in, or staff with an
+// act. A device in the address must be one's own, where mine says so.
+type gate struct {
+	anyone bool
+	mine   bool
+	act    access.Act
+}
+
+// gates is the whole table of the https side: a route that is not in it fails the
+// test, and so does a line without its route.
+func gates() map[string]gate {
+	table := map[string]gate{}
+	add := func(g gate, routes ...string) {
+		for _, r := range routes {
+			table[r] = g
+		}
+	}
+	add(gate{anyone: true}, "GET /login", "POST /login", "GET /help", "GET /ca", "GET /favicon.ico", "GET /robots.txt",
+		"GET /ca/chain.pem", "GET /ca/chain.p7b", "GET /ca/{anchor}.cer", "GET /ca/{anchor}.pem", "GET /crl/{issuer}.crl",
+		"GET /static/{name}", "GET /go", "POST /go", "GET /go/{code}", "POST /go/{code}",
+		"GET /d/{token}/{file}", "HEAD /d/{token}/{file}")
+	// Strangers are asked to sign in first, unless a setting lets a code alone in.
+	add(gate{}, "GET /pickup", "POST /pickup", "GET /pickup/{code}")
+	add(gate{}, "GET /", "POST /logout", "GET /new", "POST /new", "GET /new/key", "POST /new/key", "GET /new/platform",
+		"GET /handoff", "POST /handoff")
+	for _, page := range []string{"", "/install", "/renew", "/lost", "/rename", "/remove", "/certificate.cer", "/certificate.pem"} {
+		add(gate{mine: true}, "GET /devices/{id}"+page)
+	}
+	for _, act := range []string{"install", "renew", "finish", "lost", "rename", "remove"} {
+		add(gate{mine: true}, "POST /devices/{id}/"+act)
+	}
+	addStaffGates(add)
+	return table
+}
+
+func addStaffGates(add func(gate, ...string)) {
+	staff := func(act access.Act, routes ...string) { add(gate{act: act}, routes...) }
+	const person = "/helpdesk/people/{person}"
+	staff(access.FindPeople, "GET /helpdesk")
+	staff(access.ReadPerson, "GET "+person)
+	staff(access.Invite, "GET "+person+"/code", "POST "+person+"/code",
+		"GET "+person+"/code/{invitation}", "GET "+person+"/code/{invitation}/slip")
+	staff(access.Block, "GET "+person+"/devices/{id}/block", "POST "+person+"/devices/{id}/block")
+	staff(access.Approve, "GET /helpdesk/approvals", "POST /helpdesk/approvals/{invitation}")
+	staff(access.ReadOverview, "GET /admin")
+	staff(access.ReadCertificates, "GET /admin/certificates", "GET /admin/certificates/{serial}", "GET /admin/devices",
+		"GET /admin/devices/{id}", "GET /admin/orders", "GET /admin/orders/{order}")
+	for _, what := range []string{"certificates/{serial}", "devices/{id}", "people/{person}"} {
+		staff(access.Revoke, "GET /admin/"+what+"/revoke", "POST /admin/"+what+"/revoke")
+	}
+	staff(access.RevokeMany, "GET /admin/orders/new", "POST /admin/orders",
+		"POST /admin/orders/{order}/confirm", "POST /admin/orders/{order}/drop")
+	staff(access.ApproveOrder, "POST /admin/orders/{order}/approve")
+	staff(access.HaltIssuing, "GET /admin/halt", "POST /admin/halt", "POST /admin/halt/resume")
+	staff(access.ReadRoles, "GET /admin/people")
+	staff(access.ReadChecks, "GET /admin/checks")
+	staff(access.RunChecks, "POST /admin/checks")
+	staff(access.Export, "GET /admin/export", "POST /admin/export/{what}")
+	staff(access.ReadLedger, "GET /admin/audit")
+}
+
+// part is somebody of the matrix, with the path of a device of theirs.
+type part struct {
+	login string
+	role  enroll.Role // empty for a stranger
+	*browser
+	device string
+}
+
+// TestA10_EveryRouteForEveryRole asks every route of the router as everybody, for
+// what is theirs and for what is another's.
+func TestA10_EveryRouteForEveryRole(t *testing.T) {
+	p := newPortal(t)
+	p.add("audi", "Audi Tor", "Audi", enroll.Auditor)
+	p.add("adam", "Adam Min", "Adam", enroll.Admin)
+	others := p.signedIn("ben", iPhone).enrol("Ben's phone", "android")
+	parts := []part{
+		{login: "nobody", browser: p.browser(iPhone)}, {login: "anna", role: enroll.Employee},
+		{login: "hedi", role: enroll.Helpdesk}, {login: "audi", role: enroll.Auditor}, {login: "adam", role: enroll.Admin},
+	}
+	for i := range parts {
+		if parts[i].role != "" {
+			parts[i].browser = p.signedIn(parts[i].login, android)
+			parts[i].device = parts[i].enrol("Phone", "android")
+		}
+	}
+	table, cells := gates(), 0
+	for _, r := range p.routes() {
+		name := r.method + " " + r.pattern
+		g, ok := table[name]
+		if !ok {
+			t.Errorf("%s: nobody says who may", name)
+			continue
+		}
+		delete(table, name)
+		for _, who := range parts {
+			if r.pattern == "/logout" && who.role != "" { // with a session of its own
+				who.browser = p.signedIn(who.login, android)
+			}
+			cells += who.check(t, r, g, others)
+		}
+	}
+	for name := range table {
+		t.Errorf("%s: there is no such route", name)
+	}
+	t.Logf("%d cells", cells)
+	// Whatever was asked for, empty forms and other people's devices change nothing.
+	if got := p.certificates("ben"); got[enroll.Issued] != 1 {
+		t.Errorf("ben's certificates: got %v, want the one he had", got)
+	}
+	if got := p.entries(ledger.AccessRefused); got == 0 {
+		t.Error("no refusal stands in the ledger")
+	}
+}
+
+// check asks for one route, of one's own and of another's, and returns how many
+// cells that is.
+func (who part) check(t *testing.T, r route, g gate, others string) int {
+	t.Helper()
+	cells := 0
+	for _, own := range []bool{false, true} {
+		device, person := others, "id-of-ben"
+		if own {
+			device, person = who.device, "id-of-"+who.login
+		}
+		if own && (who.role == "" || !strings.Contains(r.pattern, "{id}") && !strings.Contains(r.pattern, "{person}")) {
+			continue // there is no such thing, or it is the same request
+		}
+		cells++
+		got := who.ask(strings.ReplaceAll(r.path(device), "id-of-anna", person), r.method)
+		what := fmt.Sprintf("%s %s as %s, own %v: got %d to %q", r.method, r.pattern, who.login, own, got.status, got.location())
+		toSignIn := got.status == http.StatusSeeOther && strings.HasPrefix(got.location(), "/login")
+		switch {
+		case g.anyone:
+			if toSignIn || got.status == http.StatusForbidden {
+				t.Errorf("%s, want it open", what)
+			}
+		case who.role == "":
+			if !toSignIn {
+				t.Errorf("%s, want the sign-in page", what)
+			}
+		case g.act != "" && !slices.Contains(access.Acts(who.role), g.act):
+			if got.status != http.StatusForbidden {
+				t.Errorf("%s, want 403", what)
+			}
+		case g.mine && !own:
+			if got.status != http.StatusNotFound && got.status != http.StatusBadRequest {
+				t.Errorf("%s, want 404 or a form refused unread", what)
+			}
+		case got.status == http.StatusForbidden && !who.refusedAnyway(g, own), toSignIn && r.pattern != "/logout", got.status >= 500:
+			t.Errorf("%s, want it allowed", what)
+		}
+	}
+	return cells
+}
+
+// refusedAnyway names what a role may do in general and not to these people: give
+// themselves a code, and as helpdesk touch staff.
+func (who part) refusedAnyway(g gate, own bool) bool {
+	switch g.act {
+	case access.Invite, access.Approve:
+		return own
+	case access.Block:
+		return own && who.role == enroll.Helpdesk
+	}
+	return false
+}
+
+func (who part) ask(path, method string) answer {
+	who.t.Helper()
+	path = strings.NewReplacer("{serial}", strings.Repeat("0", 31)+"1", "{order}", "none", "{what}", "certificates").Replace(path)
+	if method == http.MethodPost {
+		return who.post(path)
+	}
+	return who.do(method, path, nil)
+}

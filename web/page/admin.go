@@ -1,0 +1,324 @@
+package page
+
+import "time"
+
+// AdminOverview is /admin: numbers, and what needs attention.
+type AdminOverview struct {
+	Frame
+	Counts   []AdminCount
+	Counted  time.Time // when
+	Concerns []AdminConcern
+	Halted   bool // nobody gets a certificate
+	MayHalt  bool
+}
+
+func (AdminOverview) name() string { return "adminoverview" }
+
+// AdminCount is a number that leads to what it counts.
+type AdminCount struct {
+	Key    string // of its words, after "admin.count."
+	Number int
+	Path   string
+}
+
+// AdminConcern is something that needs attention.
+type AdminConcern struct {
+	Key    string // of its sentence, after "admin.concern."
+	Grave  bool
+	At     time.Time // zero where the sentence names no time
+	Value  string
+	Number int
+	Path   string // page that helps; may be empty
+}
+
+// AdminFilter is a filter as its form shows it: what was typed.
+type AdminFilter struct {
+	Person, Device, Serial, Status, Days, From, To string
+
+	Owner, DeviceID string // exact ids, which no form field holds
+	States          []string
+}
+
+// AdminChip is one part of a filter, and the address without it.
+type AdminChip struct {
+	Key   string // of its words, after "admin.field."
+	Value string
+	Path  string
+}
+
+// AdminList is what pages of rows have in common.
+type AdminList struct {
+	Target string // path of the list, where the form of its filter goes
+	Filter AdminFilter
+	Chips  []AdminChip
+	Errors []FieldError
+	First  string // address of the first page; empty when this is it
+	Next   string // address of the next page; empty when this is the last
+	Looked int    // rows looked at, when the search stopped before the page was full
+
+	Export []Hidden // fields of the form that exports what the filter means; nil where that may not be
+}
+
+// AdminCertificates is /admin/certificates.
+type AdminCertificates struct {
+	Frame
+	AdminList
+	Rows  []AdminCertificate
+	Order string // address of the form that revokes all that match; empty where that may not be
+}
+
+func (AdminCertificates) name() string           { return "admincertificates" }
+func (p AdminCertificates) faults() []FieldError { return p.Errors }
+
+// AdminCertificate is one row.
+type AdminCertificate struct {
+	Serial   string
+	State    string // key of its word, after "admin.state."
+	UPN      string
+	Name     string
+	Owner    string // id of the person; empty for the portal's own
+	DeviceID string
+	Device   string
+	Platform string
+	NotAfter time.Time
+	Outcome  string // on an order: key of its word, after "admin.outcome."
+}
+
+// AdminDevices is /admin/devices.
+type AdminDevices struct {
+	Frame
+	AdminList
+	Rows []AdminDeviceRow
+}
+
+func (AdminDevices) name() string           { return "admindevices" }
+func (p AdminDevices) faults() []FieldError { return p.Errors }
+
+// AdminDeviceRow is one device.
+type AdminDeviceRow struct {
+	ID, Name, Platform string
+	UPN, Person, Owner string
+	State              string // of its certificate; empty without
+	Serial             string
+	Created            time.Time
+	Blocked, Removed   time.Time // zero while it is neither
+}
+
+// AdminDevice is /admin/devices/{id}.
+type AdminDevice struct {
+	Frame
+	AdminDeviceRow
+	Certificates []AdminCertificate
+	MayRevoke    bool
+}
+
+func (AdminDevice) name() string { return "admindevice" }
+
+// AdminDetail is /admin/certificates/{serial}: all that is known of one certificate.
+type AdminDetail struct {
+	Frame
+	AdminCertificate
+	Own        bool // the portal's own
+	Profile    string
+	SID, Mail  string
+	Subject    string
+	Issuer     string
+	Key        string
+	Signature  string
+	NotBefore  time.Time
+	Requested  time.Time
+	Delivered  time.Time
+	RevokedAt  time.Time
+	Cause      string // key of its words, after "admin.cause."
+	Reason     int
+	ListedIn   int64     // number of the list that names it; 0 when none does
+	ListEnd    time.Time // until when caches may still say that it is good
+	Extensions []AdminExtension
+	Chain      []AdminLink
+	PEM        string
+	Events     []AdminEvent
+	MayRevoke  bool
+}
+
+func (AdminDetail) name() string { return "admincertificate" }
+
+// AdminExtension is one extension, readable.
+type AdminExtension struct {
+	OID, Name string
+	Critical  bool
+	Values    []string
+}
+
+// AdminLink is a certificate above.
+type AdminLink struct {
+	Subject, Fingerprint string
+	NotAfter             time.Time
+}
+
+// AdminEvent is a line of the ledger about a certificate.
+type AdminEvent struct {
+	At                  time.Time
+	Seq                 int64
+	Action, Actor, Role string
+}
+
+// AdminRevoke asks why before something ends.
+type AdminRevoke struct {
+	Frame
+	What    string // "certificate", "device" or "person"
+	Action  string // where the form goes
+	Back    string // where it leads when nothing is to happen
+	Name    string // of the device, or the person
+	UPN     string
+	Serial  string // of a certificate
+	Count   int    // certificates that end
+	Limit   int    // from how many on another administrator must agree
+	Causes  []string
+	Cause   string // chosen before
+	Comment string
+	Errors  []FieldError
+}
+
+func (AdminRevoke) name() string           { return "adminrevoke" }
+func (p AdminRevoke) faults() []FieldError { return p.Errors }
+
+// AdminOrder is /admin/orders/{id}.
+type AdminOrder struct {
+	Frame
+	AdminOrderRow
+	Expires   time.Time
+	Chips     []AdminChip
+	Approver  string
+	Comment   string
+	Cause     string
+	Limit     int // from how many certificates on another administrator must agree
+	Rows      []AdminCertificate
+	Next      string // address of further rows
+	Causes    []string
+	Typed     AdminTyped
+	MayAct    bool // confirm, where it is theirs
+	MayAgree  bool // another administrator's
+	MayDrop   bool
+	Errors    []FieldError
+	Reloading bool // it changes by itself
+}
+
+func (AdminOrder) name() string           { return "adminorder" }
+func (p AdminOrder) faults() []FieldError { return p.Errors }
+
+// AdminTyped is what somebody typed into the form of an order.
+type AdminTyped struct{ Count, Cause, Comment string }
+
+// AdminOrderRow is one order of a list.
+type AdminOrderRow struct {
+	ID       string
+	State    string // key of its word, after "admin.order."
+	Maker    string
+	Made     time.Time
+	Items    int
+	Finished int
+	Ended    int
+}
+
+// AdminOrders is /admin/orders.
+type AdminOrders struct {
+	Frame
+	Rows []AdminOrderRow
+}
+
+func (AdminOrders) name() string { return "adminorders" }
+
+// AdminNewOrder asks whether everything that matches is to be gathered.
+type AdminNewOrder struct {
+	Frame
+	Chips  []AdminChip
+	Fields []Hidden
+	Back   string
+	Limit  int
+}
+
+func (AdminNewOrder) name() string { return "adminneworder" }
+
+// AdminHalt is /admin/halt: the switch.
+type AdminHalt struct {
+	Frame
+	On     bool
+	Since  time.Time
+	Actor  string
+	Text   string // what people are told, or what was typed
+	Errors []FieldError
+}
+
+func (AdminHalt) name() string           { return "adminhalt" }
+func (p AdminHalt) faults() []FieldError { return p.Errors }
+
+// AdminPeople is /admin/people: who may do what.
+type AdminPeople struct {
+	Frame
+	People []AdminPerson
+	Groups []AdminGroup
+	Roles  []AdminRole
+}
+
+func (AdminPeople) name() string { return "adminpeople" }
+
+// AdminPerson is somebody with roles.
+type AdminPerson struct {
+	ID, Name, UPN string
+	Roles         []string
+	Disabled      bool
+}
+
+// AdminGroup is a group whose members have a role.
+type AdminGroup struct{ Role, Name string }
+
+// AdminRole is a role with what it may do.
+type AdminRole struct {
+	Role string
+	Acts []string // keys of their words, after "admin.act."
+}
+
+// AdminChecks is /admin/checks.
+type AdminChecks struct {
+	Frame
+	Checks []AdminCheck
+	MayRun bool
+}
+
+func (AdminChecks) name() string { return "adminchecks" }
+
+// AdminCheck is one check with what it found last.
+type AdminCheck struct {
+	Name     string    // key of its words, after "admin.check."
+	At       time.Time // zero when it never ran here
+	Findings []AdminFinding
+}
+
+// AdminFinding is a sentence in English, for operators.
+type AdminFinding struct {
+	What, Text string
+	State      string // key of its word, after "admin.finding."
+}
+
+// AdminExport is /admin/export.
+type AdminExport struct {
+	Frame
+	Filter AdminFilter
+	Whats  []string // what can be exported; keys after "admin.export."
+}
+
+func (AdminExport) name() string { return "adminexport" }
+
+// AdminQuestion is the part of a form that asks why.
+type AdminQuestion struct {
+	Causes       []string
+	Chosen, Note string
+}
+
+// Question gives the part of the form that asks why.
+func (p AdminRevoke) Question() AdminQuestion { return AdminQuestion{p.Causes, p.Cause, p.Comment} }
+
+// Question gives the part of the form that asks why.
+func (p AdminOrder) Question() AdminQuestion {
+	return AdminQuestion{p.Causes, p.Typed.Cause, p.Typed.Comment}
+}

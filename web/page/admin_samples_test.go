@@ -1,0 +1,180 @@
+package page_test
+
+import (
+	"time"
+
+	"certportal/web/page"
+)
+
+// adminTexts are what foreign text stands in the administrator's pages.
+type adminTexts struct{ name, upn, device, text, link string }
+
+// adminPages are the administrator's pages with everything on them.
+func adminPages(f page.Frame, x adminTexts) []sample {
+	serial := "4f5c21d0a9b8c7d6e5f4a3b2c1d0e9f8a7"
+	states := []string{"working", "expiring", "expired", "superseded", "revoked", "pending"}
+	var rows []page.AdminCertificate
+	for _, state := range states {
+		rows = append(rows, page.AdminCertificate{
+			Serial: serial, State: state, UPN: x.upn, Name: x.name, Owner: "p1", DeviceID: "d1", Device: x.device, Platform: page.IOS, NotAfter: noon(),
+		})
+	}
+	rows = append(rows, page.AdminCertificate{Serial: serial, State: "working", NotAfter: noon()})
+	filter := page.AdminFilter{Person: x.text, Device: x.device, Serial: "4f:5c", Status: "expiring", Days: "30", From: "2026-01-02", To: "2026-03-04",
+		Owner: "p1", DeviceID: "d1", States: states}
+	var chips []page.AdminChip
+	for _, key := range []string{"person", "id", "device", "device_id", "serial", "days", "from", "to"} {
+		chips = append(chips, page.AdminChip{Key: key, Value: x.text, Path: x.link})
+	}
+	chips = append(chips, page.AdminChip{Key: "status", Value: "expiring", Path: x.link})
+	list := page.AdminList{
+		Target: "/admin/certificates", Filter: filter, Chips: chips, First: x.link, Next: x.link,
+		Export: []page.Hidden{{Name: "person", Value: x.text}},
+	}
+	stopped := list
+	stopped.Looked = 2000
+	wrong := list
+	wrong.Chips, wrong.Next, wrong.First, wrong.Export = nil, "", "", nil
+	for _, field := range []string{"person", "device", "serial", "status", "days", "from", "to"} {
+		wrong.Errors = append(wrong.Errors, page.FieldError{Field: field, Key: "admin.bad." + field})
+	}
+	device := page.AdminDeviceRow{ID: "d1", Name: x.device, Platform: page.Android, UPN: x.upn, Person: x.name, Owner: "p1", State: "working", Serial: serial, Created: noon()}
+	blocked, removed, bare := device, device, device
+	blocked.Blocked, removed.Removed, bare.State, bare.Serial = noon(), noon(), "", ""
+	causes := []string{"lost", "left", "replaced", "withdrawn"}
+	mistakes := []page.FieldError{{Field: "cause", Key: "refusal.cause"}, {Field: "comment", Key: "refusal.comment-long", Limit: 200}}
+	detail := page.AdminDetail{
+		Frame: f, AdminCertificate: rows[0], Profile: x.text, SID: "S-1-5-21-1-2-3-1001", Mail: x.upn, Subject: x.text, Issuer: x.text, Key: "RSA 2048",
+		Signature: "SHA256-RSA", NotBefore: noon(), Requested: noon(), Delivered: noon(), PEM: x.text, MayRevoke: true,
+		Extensions: []page.AdminExtension{{OID: "2.5.29.15", Name: "Key Usage", Critical: true, Values: []string{"digitalSignature", x.text}}, {OID: "1.2.3", Values: []string{x.text}}},
+		Chain:      []page.AdminLink{{Subject: x.text, Fingerprint: "9F:86:D0:81", NotAfter: noon()}},
+		Events:     []page.AdminEvent{{At: noon(), Seq: 7, Action: "certificate.issued", Actor: x.text, Role: "employee"}, {At: noon(), Action: "x", Actor: "y"}},
+	}
+	ended := detail
+	ended.AdminCertificate, ended.RevokedAt, ended.Cause, ended.Reason, ended.ListEnd, ended.MayRevoke = rows[4], noon(), "lost", 1, noon().Add(time.Hour), false
+	listed := ended
+	listed.ListedIn = 1764000000000
+	overview := page.AdminOverview{Frame: f, Counted: noon(), MayHalt: true, Halted: true}
+	for i, key := range []string{"working", "issued", "ending", "revoked", "failed"} {
+		overview.Counts = append(overview.Counts, page.AdminCount{Key: key, Number: i * 123456, Path: "/admin/certificates"})
+	}
+	calm := overview
+	calm.Halted = false
+	for i, key := range []string{"halted", "sealed", "list-old", "ca-ends", "watch", "mail", "letters", "ledger", "reader", "orders"} {
+		overview.Concerns = append(overview.Concerns, page.AdminConcern{Key: key, Grave: i < 3, At: noon(), Value: x.text, Number: i, Path: "/admin/orders"})
+	}
+	s := []sample{
+		{"admin-overview", overview}, {"admin-overview-calm", calm},
+		{"admin-certificates", page.AdminCertificates{Frame: f, AdminList: list, Rows: rows, Order: "/admin/orders/new?person=x"}},
+		{"admin-certificates-stopped", page.AdminCertificates{Frame: f, AdminList: stopped}},
+		{"admin-certificates-none", page.AdminCertificates{Frame: f, AdminList: page.AdminList{Target: "/admin/certificates", Filter: filter, Chips: chips}}},
+		{"admin-certificates-wrong", page.AdminCertificates{Frame: f, AdminList: wrong}},
+		{"admin-devices", page.AdminDevices{Frame: f, AdminList: list, Rows: []page.AdminDeviceRow{device, blocked, removed, bare}}},
+		{"admin-devices-none", page.AdminDevices{Frame: f, AdminList: stopped}},
+		{"admin-device", page.AdminDevice{Frame: f, AdminDeviceRow: blocked, Certificates: rows, MayRevoke: true}},
+		{"admin-device-bare", page.AdminDevice{Frame: f, AdminDeviceRow: removed}},
+		{"admin-certificate", detail}, {"admin-certificate-ended", ended}, {"admin-certificate-listed", listed},
+		{"admin-neworder", page.AdminNewOrder{Frame: f, Chips: chips, Fields: []page.Hidden{{Name: "person", Value: x.text}}, Back: "/admin/certificates", Limit: 20}},
+		{"admin-orders", page.AdminOrders{Frame: f, Rows: orderRows(x)}}, {"admin-orders-none", page.AdminOrders{Frame: f}},
+		{"admin-halt", page.AdminHalt{Frame: f}},
+		{"admin-halt-wrong", page.AdminHalt{Frame: f, Text: x.text, Errors: mistakes[1:]}},
+		{"admin-halt-on", page.AdminHalt{Frame: f, On: true, Since: noon(), Actor: x.text, Text: x.text}},
+		{"admin-people", page.AdminPeople{Frame: f, Roles: adminRoles(), People: []page.AdminPerson{
+			{ID: "p1", Name: x.name, UPN: x.upn, Roles: []string{"helpdesk", "admin"}}, {ID: "p2", Name: x.name, UPN: x.upn, Roles: []string{"auditor"}, Disabled: true}}}},
+		{"admin-people-groups", page.AdminPeople{Frame: f, Roles: adminRoles(), Groups: []page.AdminGroup{{Role: "admin", Name: x.text}}}},
+		{"admin-people-none", page.AdminPeople{Frame: f}},
+		{"admin-checks", page.AdminChecks{Frame: f, MayRun: true, Checks: adminChecks(x)}},
+		{"admin-checks-reader", page.AdminChecks{Frame: f, Checks: adminChecks(x)}},
+		{"admin-export", page.AdminExport{Frame: f, Filter: filter, Whats: []string{"certificates", "devices", "audit"}}},
+	}
+	for _, what := range []string{"certificate", "device", "person"} {
+		ask := page.AdminRevoke{Frame: f, What: what, Action: "/admin/x/revoke", Back: "/admin/x", Name: x.device, UPN: x.upn, Serial: serial, Count: 1, Limit: 20, Causes: causes}
+		wrong := ask
+		wrong.Cause, wrong.Comment, wrong.Errors, wrong.Count = "left", x.text, mistakes, 21
+		s = append(s, sample{"admin-revoke-" + what, ask}, sample{"admin-revoke-" + what + "-wrong", wrong})
+	}
+	for _, row := range orderRows(x) {
+		o := page.AdminOrder{Frame: f, AdminOrderRow: row, Expires: noon(), Chips: unlinked(chips), Limit: 20, Causes: causes,
+			MayAct: row.State == "draft", MayAgree: row.State == "waiting", MayDrop: row.State == "waiting" || row.State == "draft", Reloading: row.State == "running"}
+		if row.State != "draft" && row.State != "gathering" {
+			o.Approver, o.Comment, o.Cause = x.name, x.text, "lost"
+			o.Rows = []page.AdminCertificate{rows[4], rows[4], rows[0]}
+			o.Rows[0].Outcome, o.Rows[1].Outcome, o.Next = "ended", "before", x.link
+		}
+		s = append(s, sample{"admin-order-" + row.State, o})
+		if row.State == "draft" {
+			wrong, empty := o, o
+			wrong.Errors = append([]page.FieldError{{Field: "count", Key: "refusal.count", Limit: row.Items}}, mistakes...)
+			wrong.Typed = page.AdminTyped{Count: x.text, Cause: "left", Comment: x.text}
+			empty.Items = 0
+			s = append(s, sample{"admin-order-wrong", wrong}, sample{"admin-order-empty", empty})
+		}
+	}
+	return s
+}
+
+// unlinked is a filter that is only shown.
+func unlinked(chips []page.AdminChip) []page.AdminChip {
+	var shown []page.AdminChip
+	for _, c := range chips {
+		c.Path = ""
+		shown = append(shown, c)
+	}
+	return shown
+}
+
+func orderRows(x adminTexts) []page.AdminOrderRow {
+	var rows []page.AdminOrderRow
+	for i, state := range []string{"gathering", "draft", "waiting", "running", "done", "dropped", "expired"} {
+		rows = append(rows, page.AdminOrderRow{ID: "o1", State: state, Maker: x.name, Made: noon(), Items: 1204, Finished: i * 200, Ended: i * 199})
+	}
+	return rows
+}
+
+func adminRoles() []page.AdminRole {
+	return []page.AdminRole{{Role: "employee", Acts: []string{"own"}}, {Role: "admin", Acts: []string{
+		"people.find", "person.read", "overview.read", "certificates.read", "ledger.read", "roles.read", "checks.read", "records.export",
+		"invitation.make", "invitation.approve", "device.block", "certificate.revoke", "certificates.revoke", "order.approve",
+		"issuing.halt", "checks.run", "mail.send", "lists.publish"}}}
+}
+
+func adminChecks(x adminTexts) []page.AdminCheck {
+	list := []page.AdminCheck{{Name: "settings", At: noon(), Findings: []page.AdminFinding{
+		{What: "settings", Text: x.text, State: "ok"}, {What: x.text, Text: x.text, State: "warning"}, {What: "x", Text: x.text, State: "failed"}}}}
+	for _, name := range []string{"database", "ca", "lists", "tls", "directory", "identity-provider", "mail", "ledger"} {
+		list = append(list, page.AdminCheck{Name: name})
+	}
+	return list
+}
+
+// uglyAdmin is the administrator's pages with the longest there may be.
+func uglyAdmin(f page.Frame) []sample {
+	f.Staff, f.Desk = staffFrame(f.Lang).Staff, "/helpdesk"
+	return adminPages(f, adminTexts{
+		name: "Maximiliane von und zu Hohenstein-Ödenburg 李伟", upn: "maximiliane.von.und.zu.hohenstein@a-very-long-domain.example.com",
+		device: "Donaudampfschifffahrtsgesellschaftskapit", link: "/admin/certificates?person=li&after=eyJhIjoxfQ",
+		text: "CN=maximiliane.von.und.zu.hohenstein@a-very-long-domain.example.com,OU=Donaudampfschifffahrtselektrizitätenhauptbetriebswerk",
+	})
+}
+
+// hostileAdmin is the same with one text wherever foreign text stands.
+func hostileAdmin(f page.Frame, x string) []page.Page {
+	f.Staff = staffFrame("en").Staff
+	var pages []page.Page
+	for _, s := range adminPages(f, adminTexts{x, x, x, x, x}) {
+		pages = append(pages, s.page)
+	}
+	return pages
+}
+
+// bareAdmin is the pages as little as they may be.
+func bareAdmin(f page.Frame) []sample {
+	return []sample{
+		{"admin-overview", page.AdminOverview{Frame: f}}, {"admin-certificates", page.AdminCertificates{Frame: f}},
+		{"admin-devices", page.AdminDevices{Frame: f}}, {"admin-device", page.AdminDevice{Frame: f, AdminDeviceRow: page.AdminDeviceRow{ID: "d", Name: "d", UPN: "u"}}},
+		{"admin-certificate", page.AdminDetail{Frame: f, AdminCertificate: page.AdminCertificate{Serial: "4f", State: "pending"}}},
+		{"admin-revoke", page.AdminRevoke{Frame: f, Back: "/admin"}}, {"admin-order", page.AdminOrder{Frame: f, AdminOrderRow: page.AdminOrderRow{State: "draft"}}},
+		{"admin-orders", page.AdminOrders{Frame: f}}, {"admin-neworder", page.AdminNewOrder{Frame: f, Back: "/admin"}}, {"admin-halt", page.AdminHalt{Frame: f}},
+		{"admin-people", page.AdminPeople{Frame: f}}, {"admin-checks", page.AdminChecks{Frame: f}}, {"admin-export", page.AdminExport{Frame: f}},
+	}
+}

@@ -1,0 +1,221 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"certportal/enroll"
+	"certportal/web/page"
+)
+
+// pickupPath is where people bring the code that the helpdesk gave them.
+const pickupPath = "/pickup"
+
+// The keys of what may be wrong with a code.
+const (
+	errPickupForm  = "pickup.form"
+	errPickupWrong = "pickup.wrong"
+)
+
+// routePickup adds the employee's end of a pickup code. Codes are looked up by
+// whoever has them, so the cheap limit of the sign-ins stands before that of the
+// records.
+func (s *Server) routePickup(r chi.Router) {
+	if s.desk == nil {
+		return
+	}
+	limited := s.limitPerAddress(s.limits.SignIns)
+	r.Get(pickupPath, s.handle(s.atCounter(s.showPickup)))
+	r.With(limited).Post(pickupPath, s.handle(s.atCounter(s.submitPickup)))
+	r.With(limited).Get(pickupPath+"/{code}", s.handle(s.atCounter(s.showPickupCode)))
+}
+
+// visitor is who brings a code: nobody, a person, or a phone that may have one
+// certificate.
+type visitor struct {
+	account
+	known bool
+}
+
+type counterFunc func(w http.ResponseWriter, r *http.Request, v visitor) error
+
+// atCounter finds out who asks. Strangers sign in first, unless a code may stand
+// for a password; a phone that has its certificate goes to it.
+func (s *Server) atCounter(next counterFunc) handlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		a, ok, err := s.signedIn(r)
+		switch {
+		case err != nil:
+			return err
+		case !ok && !s.codeAlone:
+			return redirect(w, signInAddress(pagePath(r)))
+		case ok && a.limited() && a.device != "":
+			return redirect(w, installPath(a.device))
+		}
+		return next(w, r, visitor{a, ok})
+	}
+}
+
+// byVisitor says for ledger and throttle who brings a code.
+func (s *Server) byVisitor(r *http.Request, v visitor) enroll.By {
+	if !v.known {
+		return s.stranger(r)
+	}
+	return s.by(r)
+}
+
+func (s *Server) pickupPage(r *http.Request, v visitor) page.Pickup {
+	return page.Pickup{Frame: s.frame(r), Required: v.known && s.registrar.CodeRequired(), Stranger: !v.known}
+}
+
+// showPickup is GET /pickup: the form, or what the code of this session is for.
+func (s *Server) showPickup(w http.ResponseWriter, r *http.Request, v visitor) error {
+	if v.invitedTo == "" || v.limited() {
+		return s.show(w, r, http.StatusOK, s.pickupPage(r, v))
+	}
+	d, err := s.registrar.Device(r.Context(), v.person, v.invitedTo)
+	if errors.Is(err, enroll.ErrNotFound) || err == nil && !d.Removed.IsZero() {
+		return s.show(w, r, http.StatusOK, s.pickupPage(r, v))
+	}
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, page.PickupReady{Frame: s.frame(r), Device: s.card(d), Token: newFormToken()})
+}
+
+// showPickupCode is GET /pickup/{code}, the address in the QR code of a slip. It
+// changes nothing: link previews ask too. For whoever it is not, there is nothing
+// here (attack A4).
+func (s *Server) showPickupCode(w http.ResponseWriter, r *http.Request, v visitor) error {
+	code, ok := enroll.ParsePickupCode(chi.URLParam(r, "code"))
+	if !ok {
+		return enroll.ErrNotFound
+	}
+	i, err := s.signIn.OpenInvitation(r.Context(), code, s.byVisitor(r, v))
+	var wrong *enroll.WrongCode
+	switch {
+	case errors.As(err, &wrong) && !v.known:
+		return redirect(w, signInAddress(pagePath(r)))
+	case errors.As(err, &wrong):
+		return enroll.ErrNotFound
+	case err != nil:
+		return s.refusePickup(w, r, err)
+	}
+	p := s.pickupPage(r, v)
+	p.Code, p.Fixed = code.Grouped(), true
+	if !v.known {
+		person, err := s.registrar.Person(r.Context(), i.Person)
+		if err != nil && !errors.Is(err, enroll.ErrNotFound) {
+			return err
+		}
+		p.Masked = enroll.MaskName(nameOf(person))
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+// submitPickup is POST /pickup. A right code goes into the session, and is used up
+// when a certificate is recorded with it.
+func (s *Server) submitPickup(w http.ResponseWriter, r *http.Request, v visitor) error {
+	f, err := readForm(r, "code")
+	if err != nil {
+		return err
+	}
+	p := s.pickupPage(r, v)
+	p.Code = f["code"]
+	code, ok := enroll.ParsePickupCode(f["code"])
+	if !ok {
+		p.Errors = []page.FieldError{{Field: "code", Key: errPickupForm}}
+		return s.show(w, r, http.StatusUnprocessableEntity, p)
+	}
+	if !v.known {
+		return s.signInByCode(w, r, p, code)
+	}
+	i, err := s.signIn.OpenInvitation(r.Context(), code, s.by(r))
+	var wrong *enroll.WrongCode
+	if errors.As(err, &wrong) {
+		return s.showWrongCode(w, r, p, wrong)
+	}
+	if err != nil {
+		return s.refusePickup(w, r, err)
+	}
+	keep := map[string]string{"invitation": string(i.ID), "invited-to": ""}
+	to := "/new"
+	if i.Purpose == enroll.ForBroken && i.Device != "" && !v.limited() {
+		keep["invited-to"], to = string(i.Device), pickupPath
+	}
+	if err := s.changeSession(w, r, keep); err != nil {
+		return err
+	}
+	return redirect(w, to)
+}
+
+// signInByCode opens a session that is good for the one certificate of the code.
+func (s *Server) signInByCode(w http.ResponseWriter, r *http.Request, p page.Pickup, code enroll.PickupCode) error {
+	person, i, err := s.signIn.SignInByCode(r.Context(), code, s.stranger(r))
+	var wrong *enroll.WrongCode
+	if errors.As(err, &wrong) {
+		return s.showWrongCode(w, r, p, wrong)
+	}
+	if err != nil {
+		return err
+	}
+	// The session is that of a phone which came by a hand-off: one certificate, at
+	// whatever number of places the code is brought at once.
+	if err := s.openPhoneSession(w, r, person, enroll.HandoffID(i.ID)); err != nil {
+		return err
+	}
+	if err := s.changeSession(w, r, map[string]string{"invitation": string(i.ID)}); err != nil {
+		return err
+	}
+	return redirect(w, "/new")
+}
+
+func (s *Server) showWrongCode(w http.ResponseWriter, r *http.Request, p page.Pickup, wrong *enroll.WrongCode) error {
+	p.Counted, p.TriesLeft, p.Pause = wrong.Counted, wrong.Left, wrong.Pause
+	p.Errors = []page.FieldError{{Field: "code", Key: errPickupWrong}}
+	return s.show(w, r, http.StatusUnprocessableEntity, p)
+}
+
+// refusePickup tells somebody why their own code does not work.
+func (s *Server) refusePickup(w http.ResponseWriter, r *http.Request, err error) error {
+	var gone *enroll.CodeGone
+	if !errors.As(err, &gone) {
+		return err
+	}
+	status := http.StatusGone
+	if gone.State == enroll.InvitationWaiting {
+		status = http.StatusConflict
+	}
+	return s.show(w, r, status, page.PickupOver{Frame: s.frame(r), State: string(gone.State), At: gone.At})
+}
+
+// dropInvitation forgets a code that was used up.
+func (s *Server) dropInvitation(w http.ResponseWriter, r *http.Request) error {
+	if s.person(r).invitation == "" {
+		return nil
+	}
+	return s.changeSession(w, r, map[string]string{"invitation": "", "invited-to": ""})
+}
+
+// refuseUninvited answers whoever asks for a certificate with a code that is used
+// up, or without one where it is required. It reports whether err was about that.
+func (s *Server) refuseUninvited(w http.ResponseWriter, r *http.Request, err error) bool {
+	var refusal *enroll.Refusal
+	if !errors.As(err, &refusal) || s.desk == nil {
+		return false
+	}
+	switch refusal.Reason {
+	case enroll.CodeNeeded:
+		_ = redirect(w, pickupPath)
+		return true
+	case enroll.CodeOver:
+		if err := s.dropInvitation(w, r); err != nil {
+			s.log.Error("forgetting a used pickup code", "request", visitOf(r).ref, "err", err)
+		}
+		_ = s.show(w, r, http.StatusGone, page.PickupOver{Frame: s.frame(r), State: page.CodeUsedUp})
+		return true
+	}
+	return false
+}

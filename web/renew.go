@@ -1,0 +1,158 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"certportal/enroll"
+	"certportal/web/page"
+)
+
+// showRenew is GET /devices/{id}/renew: what it does, before it is done.
+func (s *Server) showRenew(w http.ResponseWriter, r *http.Request) error {
+	d, err := s.keptDevice(r)
+	if err != nil {
+		return err
+	}
+	if err := d.Renewable(s.now(), s.registrar.RenewWindow()); err != nil {
+		return err
+	}
+	p, err := s.renewPage(r, d)
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+// renewPage tells how long the old certificate would work on.
+func (s *Server) renewPage(r *http.Request, d enroll.Device) (page.Renew, error) {
+	brought, err := s.registrar.Brought(r.Context(), d)
+	if err != nil {
+		return page.Renew{}, err
+	}
+	p := page.Renew{Frame: s.frame(r), Device: s.card(d), Token: newFormToken(), Brought: brought}
+	_, apple := targetOf(d.Platform)
+	p.Profile = apple && s.profiles != nil
+	now := s.now()
+	if former := d.FormerEnds; former.After(now) {
+		p.Until = former // a second try does not lengthen it
+		return p, nil
+	}
+	if d.Working(now) {
+		p.Until = now.Add(s.registrar.Overlap())
+		if end := d.Certificate.End(); end.Before(p.Until) {
+			p.Until = end
+		}
+	}
+	return p, nil
+}
+
+// submitRenew is POST /devices/{id}/renew: a new key, certificate and file, beside
+// which the old certificate works on for a while. The same token twice leads to the
+// same certificate. A person who has the key sends a request along.
+func (s *Server) submitRenew(w http.ResponseWriter, r *http.Request) error {
+	fields := []string{"request", "csr"}
+	if s.scep != nil {
+		fields = append(fields, "alone")
+	}
+	f, err := readForm(r, fields...)
+	if err != nil {
+		return err
+	}
+	token, err := formToken(f)
+	if err != nil {
+		return err
+	}
+	d, err := s.keptDevice(r)
+	if err != nil {
+		return err
+	}
+	brought, err := s.registrar.Brought(r.Context(), d)
+	if err != nil {
+		return err
+	}
+	if !brought && f["csr"] != "" {
+		return fmt.Errorf("%w: a request for a device that makes none", errForm)
+	}
+	req := enroll.Request{
+		By: s.by(r), Device: d.ID, Renew: true, Name: d.Name, Platform: d.Platform,
+		Idempotent: token, PickupKey: s.pickupKey(r), Invitation: s.person(r).invitation,
+	}
+	if brought {
+		_, err = s.registrar.EnrollRequest(r.Context(), req, f["csr"])
+	} else {
+		_, err = s.certify(r, req, wayOf(d, f))
+	}
+	if err == nil {
+		err = s.dropInvitation(w, r)
+	}
+	if err == nil {
+		return redirect(w, installPath(d.ID))
+	}
+	return s.refuseRenew(w, r, d, f, token, err)
+}
+
+// wayOf is how a device gets its certificate: as its platform does, or as a file
+// where the certificate alone is asked for.
+func wayOf(d enroll.Device, f form) enroll.Platform {
+	if f["alone"] != "" {
+		return ""
+	}
+	return d.Platform
+}
+
+// refuseRenew shows what is in the way of a renewal where it can be mended: a name
+// that another device took, a place that another device fills, a request that is
+// none.
+func (s *Server) refuseRenew(w http.ResponseWriter, r *http.Request, d enroll.Device, f form, token string, err error) error {
+	var refusal *enroll.Refusal
+	var denial *enroll.Denial
+	switch {
+	case errors.As(err, &denial):
+		p, err := s.renewPage(r, d)
+		if err != nil {
+			return err
+		}
+		p.Token, p.Request = token, f["csr"]
+		if denial.Why == enroll.RequestSecret {
+			p.Request = ""
+		}
+		p.Errors = []page.FieldError{{Field: "csr", Key: deniedKey(denial.Why)}}
+		return s.show(w, r, http.StatusUnprocessableEntity, p)
+	case errors.As(err, &refusal) && refusal.Reason == enroll.NameTaken:
+		return s.showTaken(w, r, d, d.Name, refusal)
+	case errors.As(err, &refusal) && refusal.Reason == enroll.QuotaReached:
+		devices, err := s.registrar.Devices(r.Context(), s.person(r).person)
+		if err != nil {
+			return err
+		}
+		return s.showQuota(w, r, devices)
+	}
+	again := []page.Hidden{{Name: "request", Value: token}}
+	for _, name := range []string{"alone", "csr"} {
+		if f[name] != "" {
+			again = append(again, page.Hidden{Name: name, Value: f[name]})
+		}
+	}
+	return &retryable{err, &page.Retry{Action: devicePath(d.ID, "renew"), Fields: again}}
+}
+
+// submitFinish is POST /devices/{id}/finish: the new certificate works, the old one
+// is not needed any more. A second tap finds done what it asks for.
+func (s *Server) submitFinish(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readForm(r); err != nil {
+		return err
+	}
+	d, err := s.keptDevice(r)
+	if err != nil {
+		return err
+	}
+	if err := s.registrar.Finish(r.Context(), s.by(r), d.ID); err != nil {
+		return &retryable{err, &page.Retry{Action: devicePath(d.ID, "finish")}}
+	}
+	return redirect(w, "/devices/"+string(d.ID))
+}
+
+// devicePath is the address of an act on a device.
+func devicePath(id enroll.DeviceID, act string) string { return "/devices/" + string(id) + "/" + act }
