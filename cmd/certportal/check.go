@@ -26,7 +26,11 @@ func (s *Settings) check() error {
 		s.checkCertificates(),
 		s.checkPeople(),
 		s.checkDevices(),
+		s.checkAdmin(),
 		s.checkPages(),
+		s.checkHelpdesk(),
+		s.checkMail(),
+		s.checkAudit(),
 		s.checkLog(),
 	)
 }
@@ -138,6 +142,12 @@ func (s *Settings) checkCertificates() error {
 	if !between(c.PerHour, 1, 100_000) {
 		errs = append(errs, mistake("certificates.per_hour", c.PerHour, "choose 1 to 100000"))
 	}
+	if !between(c.RenewFromDays, 1, 365) {
+		errs = append(errs, mistake("certificates.renew_from_days", c.RenewFromDays, "choose 1 to 365"))
+	}
+	if !between(c.OverlapDays, 1, 30) {
+		errs = append(errs, mistake("certificates.overlap_days", c.OverlapDays, "choose 1 to 30"))
+	}
 	if !between(c.PreparedKeys, 0, 1000) {
 		errs = append(errs, mistake("certificates.prepared_keys", c.PreparedKeys, "choose 0 to 1000"))
 	}
@@ -200,7 +210,7 @@ func (s *Settings) checkFiles() error {
 			errs = append(errs, fmt.Errorf("%s: %w", key, err))
 		}
 	}
-	for key, file := range map[string]string{"directory.ca_file": s.Directory.CAFile, "openid.ca_file": s.OpenID.CAFile} {
+	for key, file := range map[string]string{"directory.ca_file": s.Directory.CAFile, "openid.ca_file": s.OpenID.CAFile, "mail.ca_file": s.Mail.CAFile, "audit.syslog_ca_file": s.Audit.SyslogCAFile} {
 		if _, err := readRoots(file); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", key, err))
 		}
@@ -211,5 +221,5 @@ func (s *Settings) checkFiles() error {
 		}
 	}
 	_, err := s.anchors()
-	return errors.Join(append(errs, err)...)
+	return errors.Join(append(errs, err, s.checkMailFiles())...)
 }

@@ -10,7 +10,7 @@ import (
 	"certportal/directory"
 )
 
-// checkServers asks the directory and the identity provider, and prints what it
+// checkServers asks the directory, the identity provider and the mail server, and prints what it
 // finds.
 func (i *invocation) checkServers(s *Settings) error {
 	findings, err := s.findings(i.ctx, i)
@@ -49,13 +49,13 @@ func (s *Settings) findings(ctx context.Context, i *invocation) (findings []dire
 	}
 	provider, err := s.openOpenID(anyRedirect, time.Now, i.quiet())
 	if err != nil || provider == nil {
-		return findings, err
+		return append(findings, s.mailFindings(ctx)...), err
 	}
 	f := directory.Finding{What: "identity provider", State: directory.OK, Text: s.OpenID.Issuer + " answers"}
 	if err := provider.Check(ctx); err != nil {
 		f.State, f.Text = directory.Failed, err.Error()
 	}
-	return append(findings, f), nil
+	return append(append(findings, f), s.mailFindings(ctx)...), nil
 }
 
 // checkTries compares the portal's own limit with the directory's lock.

@@ -8,6 +8,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"io/fs"
 	"reflect"
 	"strings"
 
@@ -20,7 +21,7 @@ type configCommands struct {
 }
 
 type configCheck struct {
-	Offline bool `help:"Ask neither the directory nor the identity provider."`
+	Offline bool `help:"Ask neither the directory nor the identity provider nor the mail server."`
 }
 
 // Run checks the settings and the files they name, then the servers.
@@ -51,7 +52,7 @@ func (configExample) Run(i *invocation) error {
 // settingsSource is the source in which every setting is documented where it is
 // declared. The example is made from it, so that the two cannot differ.
 //
-//go:embed settings.go settings_people.go settings_devices.go
+//go:embed settings.go settings_*.go
 var settingsSource embed.FS
 
 // exampleSettings renders all settings as YAML: each with the comment of its
@@ -74,7 +75,11 @@ func exampleSettings() (string, error) {
 // settingDocs reads the comments of all fields, under "Type.Field".
 func settingDocs() (map[string]string, error) {
 	docs := map[string]string{}
-	for _, name := range []string{"settings.go", "settings_people.go", "settings_devices.go"} {
+	names, err := fs.Glob(settingsSource, "*")
+	if err != nil {
+		return nil, fmt.Errorf("reading own settings: %w", err)
+	}
+	for _, name := range names {
 		text, err := settingsSource.ReadFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("reading own settings: %w", err)

@@ -40,8 +40,8 @@ func (c demoCommand) Run(i *invocation) error {
 	if s.Organization == defaults().Organization {
 		s.Organization = "Example Company"
 	}
-	if s.Helpdesk == (HelpdeskSettings{}) {
-		s.Helpdesk = HelpdeskSettings{Phone: "+49 30 5550 100", Mail: "helpdesk@demo.example", Hours: "8–18"}
+	if h := &s.Helpdesk; h.Phone == "" && h.Mail == "" && h.Hours == "" {
+		h.Phone, h.Mail, h.Hours = "+49 30 5550 100", "helpdesk@demo.example", "8–18"
 	}
 	if s.Database != "" || s.DatabaseFile != "" {
 		return usageError("a demo keeps its records in its own folder: leave database and database_file out")

@@ -32,16 +32,17 @@ func (p *portal) openPages(context.Context, *terminal) error {
 	apple := p.settings.Apple
 	p.web, err = web.New(web.Config{
 		Registrar: p.registrar, SignIn: p.signIn, Sessions: p.db, Lists: p.lists, Renderer: p.renderer,
+		Desk: p.desk, CodeAlone: p.settings.Helpdesk.CodeAlone, Mails: p.settings.Mail.Host != "",
 		Anchors: append([]web.Anchor{
 			{Name: rootName, Cert: p.authority.folder.Root(), Own: true},
 			{Name: issuingName, Cert: p.authority.folder.Issuing(), Own: true, Issuing: true},
 		}, further...),
 		Org: p.settings.Organization, PublicURL: p.public.https,
 		UsernameExample: "anna.schmidt", TrustedProxies: p.settings.proxies(),
-		Services: p.services(), SCEP: p.phoneKeys(),
+		Services: p.services(), Admin: p.admin, SCEP: p.phoneKeys(),
 		ProfileSigner: signer, Exchange: p.settings.exchange(),
 		Apple: web.Apple{Identifier: apple.Identifier, Organization: apple.Organization, RemoveAtEnd: apple.RemoveAtEnd},
-		SSO:   sso, Log: p.log, Now: p.now,
+		Audit: p.db, SSO: sso, Languages: p.db, Log: p.log, Now: p.now,
 	})
 	return err
 }

@@ -9,10 +9,14 @@ import (
 	"os"
 	"time"
 
+	"certportal/admin"
+	"certportal/audit"
 	"certportal/ca"
+	"certportal/desk"
 	"certportal/directory"
 	"certportal/drift"
 	"certportal/enroll"
+	"certportal/notify"
 	"certportal/revocation"
 	"certportal/scep"
 	"certportal/store"
@@ -33,9 +37,13 @@ type portal struct {
 	builtin   *directory.Builtin // nil with another directory
 	ldap      *directory.LDAP    // nil with the built-in one
 	watch     *drift.Watch
-	scep      *scep.Server // nil when off
+	scep      *scep.Server   // nil when off
+	mail      *notify.Office // nil when off
+	audit     *audit.Keeper
 	registrar *enroll.Registrar
 	signIn    *enroll.SignIn
+	desk      *desk.Service
+	admin     *admin.Service
 	keys      *enroll.KeyPool
 	lists     *revocation.Publisher
 	tls       *serverCertificate
@@ -74,7 +82,7 @@ func (s *Settings) openStore(ctx context.Context, log *slog.Logger) (*store.DB, 
 	if url == "" {
 		url = "sqlite:" + s.path("portal.db")
 	}
-	return store.Open(ctx, store.Config{URL: url, Log: log})
+	return store.Open(ctx, store.Config{URL: url, Log: log, Node: s.Node})
 }
 
 // newPortal opens everything, in the order in which one thing needs the other.
@@ -82,7 +90,7 @@ func (s *Settings) openStore(ctx context.Context, log *slog.Logger) (*store.DB, 
 func newPortal(ctx context.Context, s *Settings, term *terminal, log *slog.Logger) (*portal, error) {
 	p := &portal{settings: s, log: log, now: time.Now}
 	for _, step := range []func(context.Context, *terminal) error{
-		p.openFolder, p.openRecords, p.listen, p.openCA, p.openPeople, p.openTLS, p.openRegistrar, p.openSCEP, p.openPages, p.clearUp,
+		p.openFolder, p.openRecords, p.listen, p.openCA, p.openPeople, p.openTLS, p.openRegistrar, p.openAudit, p.openSCEP, p.openDesk, p.openMail, p.openAdmin, p.openPages, p.clearUp,
 	} {
 		if err := step(ctx, term); err != nil {
 			return p, err
@@ -176,6 +184,8 @@ func (p *portal) openRegistrar(context.Context, *terminal) error {
 	p.registrar, err = enroll.New(enroll.Config{
 		Directory: p.people, Issuer: p.authority.issuer(), Profile: profile, Keys: p.keys,
 		Records: p.db, Inventory: p.db, Pickups: p.db, Challenges: p.db, Quota: c.Devices, PerHour: c.PerHour, Attempts: p.db,
+		RenewFrom: days(c.RenewFromDays), Overlap: days(c.OverlapDays),
+		CodeRequired:    p.settings.Helpdesk.CodeRequired,
 		EnrollProtected: p.settings.Directory.InsecureEnrollProtected, EnrollGroup: p.settings.Directory.Groups.EnrollName,
 		Chain: p.authority.chain(), Revoked: p.lists.Nudge, Now: p.now, Log: p.log,
 	})
@@ -186,7 +196,7 @@ func (p *portal) openRegistrar(context.Context, *terminal) error {
 	p.signIn, err = enroll.NewSignIn(enroll.SignInConfig{
 		Directory: p.people, Attempts: p.db, Records: p.db, Now: p.now, Log: p.log,
 		Tries: limits.Tries, AddressTries: limits.TriesPerAddress, Window: limits.Window,
-		Timeout: p.settings.Directory.Timeout,
+		Timeout: p.settings.Directory.Timeout, Invitations: p.db, CodeAlone: p.settings.Helpdesk.CodeAlone,
 	})
 	if err != nil {
 		return err

@@ -61,12 +61,17 @@ func (p *portal) warnOfCAEnd() {
 const shutdownGrace = 12 * time.Second
 
 // runClocks starts what happens by time: keys ahead, revocation lists, the watch
-// over the directory, the sweep, the TLS certificate.
+// over the directory, the mail, the sweep, the TLS certificate.
 func (p *portal) runClocks(ctx context.Context) *sync.WaitGroup {
 	var clocks sync.WaitGroup
 	clocks.Go(func() { p.keys.Run(ctx) })
 	clocks.Go(func() { p.lists.Run(ctx) })
 	clocks.Go(func() { p.watch.Run(ctx) })
+	if p.mail != nil {
+		clocks.Go(func() { p.mail.Run(ctx) })
+	}
+	clocks.Go(func() { p.admin.Run(ctx) })
+	clocks.Go(func() { p.audit.Run(ctx) })
 	if p.scep != nil {
 		every(ctx, &clocks, time.Hour, func() {
 			if err := p.scep.Refresh(ctx); err != nil && ctx.Err() == nil {

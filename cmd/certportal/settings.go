@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"certportal/admin"
+	"certportal/audit"
 	"certportal/ca"
 	"certportal/enroll"
 	"certportal/web"
@@ -44,6 +46,10 @@ type Settings struct {
 	// File with the database address instead, when it holds a password.
 	DatabaseFile string `yaml:"database_file" env:"DATABASE_FILE"`
 
+	// Name of this portal in the audit log, when several share a database. Default:
+	// the name of the host.
+	Node string `yaml:"node" env:"NODE"`
+
 	TLS          TLSSettings         `yaml:"tls" envPrefix:"TLS_"`
 	CA           CASettings          `yaml:"ca" envPrefix:"CA_"`
 	Certificates CertificateSettings `yaml:"certificates" envPrefix:"CERTIFICATES_"`
@@ -54,7 +60,10 @@ type Settings struct {
 	Apple        AppleSettings       `yaml:"apple" envPrefix:"APPLE_"`
 	SCEP         SCEPSettings        `yaml:"scep" envPrefix:"SCEP_"`
 	Helpdesk     HelpdeskSettings    `yaml:"helpdesk" envPrefix:"HELPDESK_"`
+	Admin        AdminSettings       `yaml:"admin" envPrefix:"ADMIN_"`
+	Mail         MailSettings        `yaml:"mail" envPrefix:"MAIL_"`
 	Pages        PageSettings        `yaml:"pages" envPrefix:"PAGES_"`
+	Audit        AuditSettings       `yaml:"audit" envPrefix:"AUDIT_"`
 
 	// Further CA certificates that devices must trust, above all the root of
 	// Exchange's server certificate. Each has a name and a file (PEM or DER).
@@ -118,20 +127,16 @@ type CertificateSettings struct {
 	// in the revocation list until its end.
 	PerHour int `yaml:"per_hour" env:"PER_HOUR"`
 
+	// Days before its end from which on a person may renew a certificate, but not
+	// before half of its life is over.
+	RenewFromDays int `yaml:"renew_from_days" env:"RENEW_FROM_DAYS"`
+
+	// Days that the old certificate works on after a renewal, unless its person says
+	// before that the new one works.
+	OverlapDays int `yaml:"overlap_days" env:"OVERLAP_DAYS"`
+
 	// RSA keys made ahead in idle time, so that nobody waits for one.
 	PreparedKeys int `yaml:"prepared_keys" env:"PREPARED_KEYS"`
-}
-
-// HelpdeskSettings are printed wherever somebody may need help.
-type HelpdeskSettings struct {
-	// Telephone number, as people dial it.
-	Phone string `yaml:"phone" env:"PHONE"`
-
-	// E-mail address.
-	Mail string `yaml:"mail" env:"MAIL"`
-
-	// When somebody answers, such as: Monday to Friday, 8 to 18
-	Hours string `yaml:"hours" env:"HOURS"`
 }
 
 // PageSettings give the pages the company's look.
@@ -166,11 +171,14 @@ func defaults() Settings {
 		CA: CASettings{RootKey: ca.RSA3072, IssuingKey: ca.RSA3072},
 		Certificates: CertificateSettings{
 			Key: ca.RSA2048, Days: 365, Devices: enroll.DefaultQuota, PerHour: 30, PreparedKeys: 16,
+			RenewFromDays: 60, OverlapDays: 7,
 			Usages: []string{"clientAuth", "emailProtection", "efs"},
 		},
-		Directory: defaultDirectory(), SignIn: defaultSignIn(),
+		Directory: defaultDirectory(), SignIn: defaultSignIn(), Helpdesk: defaultHelpdesk(), Mail: defaultMail(),
 		OpenID:   OpenIDSettings{Name: "single sign-on", UPNClaim: "upn"},
 		Exchange: ExchangeSettings{UserName: string(web.UserNameUPN), SyncDays: 7},
+		Admin:    AdminSettings{SecondPerson: admin.DefaultSecondPerson},
+		Audit:    AuditSettings{SealEvery: audit.DefaultSealEvery},
 		LogLevel: "info", LogFormat: "text",
 	}
 }
@@ -182,5 +190,7 @@ func (s *Settings) path(parts ...string) string {
 
 // validity is the life of a person's certificate.
 func (s *Settings) validity() time.Duration {
-	return time.Duration(s.Certificates.Days) * 24 * time.Hour
+	return days(s.Certificates.Days)
 }
+
+func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// seededPortal is a data folder with a CA and made-up people.
+func seededPortal(t *testing.T) string {
+	t.Helper()
+	data := filepath.Join(t.TempDir(), "data")
+	mustRun(t, "--data", data, "seed", "--certificates", "120")
+	return data
+}
+
+// listed reads the lines of list --json.
+func listed(t *testing.T, data string, args ...string) []listedCertificate {
+	t.Helper()
+	var rows []listedCertificate
+	for line := range strings.Lines(mustRun(t, append([]string{"--data", data, "list", "--json"}, args...)...)) {
+		var row listedCertificate
+		if err := json.Unmarshal([]byte(line), &row); err != nil {
+			t.Fatalf("line %q: %v", line, err)
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func TestListAndRevoke(t *testing.T) {
+	data := seededPortal(t)
+	all := listed(t, data)
+	working := listed(t, data, "--status", "working")
+	if len(all) != 120 || len(working) == 0 || len(working) >= len(all) {
+		t.Fatalf("listed %d certificates, %d working", len(all), len(working))
+	}
+	table := mustRun(t, "--data", data, "list", "--status", "working")
+	if lines := strings.Count(table, "\n"); lines != len(working)+1 || !strings.Contains(table, working[0].Serial) {
+		t.Errorf("table of %d lines, want %d", lines, len(working)+1)
+	}
+	if devices := mustRun(t, "--data", data, "list", "--devices", "--person", "anna"); !strings.Contains(devices, "Anna’s") {
+		t.Errorf("devices: %s", devices)
+	}
+	one := working[0]
+	why := []string{"--reason", "lost", "--comment", "left in a taxi"}
+	revoke := func(input string, args ...string) result {
+		return certportal(t, input, append(append([]string{"--data", data, "revoke"}, args...), why...)...)
+	}
+	if r := revoke("no\n", "--serial", one.Serial); r.code != exitFailed || !strings.Contains(r.err, "nothing was revoked") {
+		t.Errorf("not confirmed: exit %d, %s", r.code, r.err)
+	}
+	spaced := "0x" + strings.ToUpper(one.Serial[:6]) + ":" + one.Serial[6:]
+	if r := revoke("yes\n", "--serial", spaced); r.code != exitDone || strings.TrimSpace(r.out) != one.Serial {
+		t.Errorf("revoking: exit %d\n%s%s", r.code, r.out, r.err)
+	}
+	if r := revoke("", "--serial", one.Serial, "--yes"); r.code != exitDone || r.out != "" {
+		t.Errorf("revoking again: exit %d, %s", r.code, r.out)
+	}
+	if got := listed(t, data, "--serial", one.Serial)[0]; got.Status != "revoked" || got.Cause != "lost" {
+		t.Errorf("after: %+v", got)
+	}
+	other := working[len(working)-1]
+	if r := revoke("", "--upn", strings.ToUpper(other.UPN), "--yes"); r.code != exitDone || !strings.Contains(r.out, other.Serial) {
+		t.Errorf("everything of %s: exit %d\n%s%s", other.UPN, r.code, r.out, r.err)
+	}
+	if r := revoke("", "--device", working[1].Device, "--yes"); r.code != exitDone {
+		t.Errorf("a device: exit %d, %s", r.code, r.err)
+	}
+	for name, args := range map[string][]string{
+		"two targets": {"--serial", one.Serial, "--device", "x"}, "no target": {}, "no serial": {"--serial", "xyz"},
+	} {
+		if r := revoke("", args...); r.code != exitUsage {
+			t.Errorf("%s: exit %d, want %d: %s", name, r.code, exitUsage, r.err)
+		}
+	}
+	if r := revoke("", "--upn", "nobody@corp.example", "--yes"); r.code != exitFailed {
+		t.Errorf("nobody: exit %d", r.code)
+	}
+	if r := certportal(t, "", "--data", data, "list", "--status", "gone"); r.code != exitUsage || !strings.Contains(r.err, "--status") {
+		t.Errorf("no such status: exit %d, %s", r.code, r.err)
+	}
+}
+
+func TestHaltCommand(t *testing.T) {
+	data := seededPortal(t)
+	mustRun(t, "--data", data, "halt", "--reason", "Closed until four")
+	mustRun(t, "--data", data, "resume")
+	if r := certportal(t, "", "--data", data, "resume"); r.code != exitDone || !strings.Contains(r.err, "was not stopped") {
+		t.Errorf("resuming twice: exit %d, %s", r.code, r.err)
+	}
+	if r := certportal(t, "", "--data", data, "halt", "--reason", strings.Repeat("x", 201)); r.code != exitUsage {
+		t.Errorf("a long text: exit %d", r.code)
+	}
+	if r := certportal(t, "", "--data", t.TempDir(), "halt", "--reason", "x"); r.code != exitFailed || !strings.Contains(r.err, "no portal") {
+		t.Errorf("no portal: exit %d, %s", r.code, r.err)
+	}
+}
+
+func TestSeedWantsAnEmptyDatabase(t *testing.T) {
+	data := seededPortal(t)
+	if r := certportal(t, "", "--data", data, "seed", "--certificates", "1"); r.code != exitFailed || !strings.Contains(r.err, "people in this database") {
+		t.Errorf("seeding twice: exit %d, %s", r.code, r.err)
+	}
+}

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"certportal/admin"
+	"certportal/audit"
+	"certportal/directory"
+	"certportal/enroll"
+)
+
+// openAdmin wires the administrator's work with the parts it tells of.
+func (p *portal) openAdmin(context.Context, *terminal) (err error) {
+	p.admin, err = admin.New(admin.Config{
+		Records: p.db, Revoked: p.lists.Nudge, SecondPerson: p.settings.Admin.SecondPerson,
+		Concerns: p.concerns, Checks: &admin.Checks{List: p.checks()}, Staff: p.staffList, Now: p.now, Log: p.log,
+	})
+	return err
+}
+
+// When the end of a CA certificate is told, first quietly, then gravely.
+const (
+	caEndSoon  = 180 * 24 * time.Hour
+	caEndGrave = 60 * 24 * time.Hour
+)
+
+// concerns says what needs attention. What cannot be asked is told as well.
+func (p *portal) concerns(ctx context.Context) []admin.Concern {
+	var list []admin.Concern
+	if p.authority.sealed != nil {
+		list = append(list, admin.Concern{Key: "sealed", Grave: true})
+	}
+	list = append(list, p.listConcerns()...)
+	for _, cert := range p.authority.chain() {
+		if left := cert.NotAfter.Sub(p.now()); left < caEndSoon {
+			list = append(list, admin.Concern{
+				Key: "ca-ends", Grave: left < caEndGrave, At: cert.NotAfter, Value: cert.Subject.CommonName,
+				Number: max(0, int(left/(24*time.Hour))),
+			})
+		}
+	}
+	if state, err := p.db.Watching(ctx); err != nil || !state.Stopped.IsZero() {
+		list = append(list, admin.Concern{Key: "watch", Grave: true, At: state.Stopped, Value: string(state.Reason)})
+	}
+	list = append(list, p.mailConcerns(ctx)...)
+	return append(list, p.ledgerConcerns(ctx)...)
+}
+
+// listConcerns tells of revocation lists that are not renewed in time.
+func (p *portal) listConcerns() []admin.Concern {
+	var list []admin.Concern
+	for _, a := range p.authority.lists() {
+		held, ok := p.lists.CRL(a.Name)
+		overdue := p.now().Sub(held.ThisUpdate) > a.Renew+a.Renew/2
+		if a.Name == rootName {
+			// Its key is in a safe: it is renewed by hand, in its last quarter.
+			overdue = held.NextUpdate.Sub(p.now()) < a.Life/4
+		}
+		if !ok || overdue {
+			list = append(list, admin.Concern{Key: "list-old", Grave: !ok || !p.now().Before(held.NextUpdate), At: held.NextUpdate, Value: a.Name})
+		}
+	}
+	return list
+}
+
+func (p *portal) mailConcerns(ctx context.Context) []admin.Concern {
+	if p.mail == nil {
+		return nil
+	}
+	state, err := p.mail.State(ctx)
+	switch {
+	case err != nil || !state.Failing.IsZero():
+		return []admin.Concern{{Key: "mail", At: state.Failing, Value: state.Why, Number: state.Waiting}}
+	case state.Failed > 0:
+		return []admin.Concern{{Key: "letters", Number: state.Failed}}
+	}
+	return nil
+}
+
+func (p *portal) ledgerConcerns(ctx context.Context) []admin.Concern {
+	state, err := audit.StateOf(ctx, p.db)
+	if err != nil {
+		p.log.Error("reading state of the ledger", "err", err)
+		return nil
+	}
+	var list []admin.Concern
+	if b := state.Check.Broken; b != nil {
+		list = append(list, admin.Concern{Key: "ledger", Grave: true, Number: int(b.Seq), At: state.Check.Since, Path: "/admin/audit"})
+	}
+	for _, r := range state.Readers {
+		if r.Failure != "" {
+			list = append(list, admin.Concern{Key: "reader", At: r.Since, Value: r.Name, Number: int(state.Behind(r)), Path: "/admin/audit"})
+		}
+	}
+	return list
+}
+
+// staffList is who has a role: accounts of the built-in directory, or the groups of
+// another one.
+func (p *portal) staffList(ctx context.Context) (admin.Staff, error) {
+	var staff admin.Staff
+	if p.builtin == nil {
+		g := p.settings.Directory.Groups
+		for _, r := range []struct {
+			role  enroll.Role
+			names []string
+		}{{enroll.Helpdesk, g.Helpdesk}, {enroll.Auditor, g.Auditor}, {enroll.Admin, g.Admin}} {
+			for _, name := range r.names {
+				staff.Groups = append(staff.Groups, admin.StaffGroup{Role: r.role, Name: name})
+			}
+		}
+		return staff, nil
+	}
+	accounts, err := p.builtin.Accounts(ctx)
+	for _, a := range accounts {
+		if a.Has(enroll.Helpdesk) || a.Has(enroll.Auditor) || a.Has(enroll.Admin) {
+			staff.People = append(staff.People, a.Person)
+		}
+	}
+	return staff, err
+}
+
+// checks are what "config check --connect" looks at, and what of it only a running
+// portal knows.
+func (p *portal) checks() []admin.Check {
+	list := []admin.Check{
+		{Name: "settings", Run: func(context.Context) []admin.Finding {
+			return []admin.Finding{found("settings", errors.Join(p.settings.check(), p.settings.checkFiles()), "every setting can stand, every file it names can be read")}
+		}},
+		{Name: "database", Run: p.checkDatabase},
+		{Name: "ca", Run: p.checkCA},
+		{Name: "lists", Run: p.checkLists},
+		{Name: "tls", Run: p.checkTLSNow},
+	}
+	if p.ldap != nil {
+		list = append(list, admin.Check{Name: "directory", Run: func(ctx context.Context) []admin.Finding {
+			return asFindings(append(p.ldap.Check(ctx), p.settings.checkTries(ctx, p.ldap)))
+		}})
+	}
+	if p.settings.OpenID.Issuer != "" {
+		list = append(list, admin.Check{Name: "identity-provider", Run: p.checkProvider})
+	}
+	if p.mail != nil {
+		list = append(list, admin.Check{Name: "mail", Run: func(ctx context.Context) []admin.Finding {
+			return asFindings(p.settings.mailFindings(ctx))
+		}})
+	}
+	return append(list, admin.Check{Name: "ledger", Run: p.checkLedger})
+}
+
+// found is one finding: failed with the error, or fine with the text.
+func found(what string, err error, fine string) admin.Finding {
+	if err != nil {
+		return admin.Finding{What: what, State: admin.FindingFailed, Text: err.Error()}
+	}
+	return admin.Finding{What: what, State: admin.FindingOK, Text: fine}
+}
+
+func asFindings(list []directory.Finding) []admin.Finding {
+	var findings []admin.Finding
+	for _, f := range list {
+		findings = append(findings, admin.Finding{What: f.What, State: admin.FindingState(f.State), Text: f.Text})
+	}
+	return findings
+}
+
+func (p *portal) checkDatabase(ctx context.Context) []admin.Finding {
+	began := time.Now()
+	_, err := p.db.Head(ctx)
+	engine := "SQLite, one portal"
+	if p.db.Shared() {
+		engine = "PostgreSQL, any number of portals"
+	}
+	return []admin.Finding{found("database", err, fmt.Sprintf("%s; answers in %v", engine, time.Since(began).Round(100*time.Microsecond)))}
+}
+
+func (p *portal) checkCA(context.Context) []admin.Finding {
+	list := []admin.Finding{found("issuing key", p.authority.sealed, "it opens, certificates can be signed")}
+	for _, cert := range p.authority.chain() {
+		f := admin.Finding{What: cert.Subject.CommonName, State: admin.FindingOK, Text: "ends on " + cert.NotAfter.Local().Format(time.DateOnly)}
+		switch left := cert.NotAfter.Sub(p.now()); {
+		case left < caEndGrave:
+			f.State, f.Text = admin.FindingFailed, f.Text+": make a new issuing CA now"
+		case left < caEndSoon:
+			f.State, f.Text = admin.FindingWarning, f.Text+": plan a new issuing CA"
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+func (p *portal) checkLists(context.Context) []admin.Finding {
+	var list []admin.Finding
+	late := map[string]bool{}
+	for _, c := range p.listConcerns() {
+		late[c.Value] = true
+	}
+	for _, a := range p.authority.lists() {
+		held, ok := p.lists.CRL(a.Name)
+		f := admin.Finding{What: "revocation list of " + a.Name, State: admin.FindingOK}
+		f.Text = fmt.Sprintf("number %d, valid until %s, at %s", held.Number, held.NextUpdate.Local().Format(time.DateTime), crlURL(p.public.http, a.Name))
+		switch {
+		case !ok || !p.now().Before(held.NextUpdate):
+			f.State, f.Text = admin.FindingFailed, "there is none that is valid: who checks certificates refuses them all; see the log"
+		case late[a.Name]:
+			f.State, f.Text = admin.FindingWarning, f.Text+"; it should have been renewed by now, see the log"
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+func (p *portal) checkTLSNow(context.Context) []admin.Finding {
+	served := p.tls.current.Load()
+	if served == nil || served.Leaf == nil {
+		return []admin.Finding{found("TLS certificate", errors.New("there is none"), "")}
+	}
+	f := admin.Finding{What: "TLS certificate", State: admin.FindingOK, Text: "ends on " + served.Leaf.NotAfter.Local().Format(time.DateOnly)}
+	if left := served.Leaf.NotAfter.Sub(p.now()); left < 14*24*time.Hour {
+		f.State, f.Text = admin.FindingWarning, f.Text+": renew it"
+	}
+	if err := served.Leaf.VerifyHostname(p.public.https.Hostname()); err != nil {
+		f.State, f.Text = admin.FindingFailed, "it is not for "+p.public.https.Hostname()+": browsers will warn everybody"
+	}
+	return []admin.Finding{f}
+}
+
+func (p *portal) checkProvider(ctx context.Context) []admin.Finding {
+	provider, err := p.settings.openOpenID(anyRedirect, p.now, p.log)
+	if err == nil && provider != nil {
+		err = provider.Check(ctx)
+	}
+	return []admin.Finding{found("identity provider", err, p.settings.OpenID.Issuer+" answers")}
+}
+
+func (p *portal) checkLedger(ctx context.Context) []admin.Finding {
+	state, err := audit.StateOf(ctx, p.db)
+	if err == nil && state.Check.Broken != nil {
+		err = state.Check.Broken
+	}
+	return []admin.Finding{found("ledger", err, fmt.Sprintf("%d entries, verified up to %d", state.Head.Seq, state.Check.Seq))}
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"certportal/ledger"
+)
+
+// ranPortal is the folder of a portal that ran and ended, so that its ledger is
+// sealed.
+func ranPortal(t *testing.T) string {
+	t.Helper()
+	data := t.TempDir()
+	p, err := open(t, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.serve(ctx) }()
+	status(t, p.client(), p.public.https.JoinPath("login").String())
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if err := p.close(); err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// asAdministratorOfTheDatabase changes what the portal does not let change.
+func asAdministratorOfTheDatabase(t *testing.T, data string, statements ...string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file://"+filepath.Join(data, "portal.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, statement := range statements {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+func verdictOf(t *testing.T, code int, args ...string) verdict {
+	t.Helper()
+	r := certportal(t, "", args...)
+	if r.code != code {
+		t.Fatalf("exit %d, want %d\n%s%s", r.code, code, r.out, r.err)
+	}
+	var v verdict
+	if err := json.Unmarshal([]byte(r.out), &v); err != nil {
+		t.Fatalf("%v: %s", err, r.out)
+	}
+	return v
+}
+
+func TestAuditVerify(t *testing.T) {
+	data := ranPortal(t)
+	out := mustRun(t, "--data", data, "audit", "verify", "--certificates")
+	if !strings.Contains(out, "entries verified") || !strings.Contains(out, "1 seals") {
+		t.Errorf("got %s", out)
+	}
+	verify := []string{"--data", data, "audit", "verify", "--json"}
+	v := verdictOf(t, exitDone, verify...)
+	if !v.OK || v.Seals != 1 || !v.SealsChecked || v.LastSeal == "" || v.Entries == 0 {
+		t.Errorf("whole: got %+v", v)
+	}
+	kept := v.Head
+	mustRun(t, append(verify, "--head", kept, "--head", v.LastSeal)...)
+	if r := certportal(t, "", append(verify, "--head", "nonsense")...); r.code != exitUsage {
+		t.Errorf("nonsense for a head: exit %d", r.code)
+	}
+	other := verdictOf(t, exitFailed, append(verify, "--head", "1:"+strings.Repeat("00", 32))...)
+	if other.OK || other.Fault != string(ledger.KnownDiffers) {
+		t.Errorf("another head: got %+v", other)
+	}
+}
+
+// A flipped byte is found where it is, in words and for programs.
+func TestA19_AuditVerifySaysWhere(t *testing.T) {
+	data := ranPortal(t)
+	asAdministratorOfTheDatabase(t, data, "DROP TRIGGER ledger_is_not_rewritten", "UPDATE ledger SET actor = 'sysTem' WHERE seq = 3")
+	v := verdictOf(t, exitFailed, "--data", data, "audit", "verify", "--json")
+	if v.OK || v.FirstBad != 3 || v.Fault != string(ledger.Altered) || !strings.Contains(v.Why, "entry 3") {
+		t.Errorf("got %+v", v)
+	}
+	r := certportal(t, "", "--data", data, "audit", "verify")
+	if r.code != exitFailed || !strings.Contains(r.out, "BROKEN: entry 3") || !strings.Contains(r.err, "does not verify") {
+		t.Errorf("exit %d: %s%s", r.code, r.out, r.err)
+	}
+}
+
+// Whose seal is not certified by the CA is nobody's: the database has its key's
+// certificate, but not the CA's key.
+func TestA19_AForeignSealIsFound(t *testing.T) {
+	data, other := ranPortal(t), ranPortal(t)
+	if err := os.RemoveAll(filepath.Join(data, "ca")); err != nil {
+		t.Fatal(err)
+	}
+	v := verdictOf(t, exitDone, "--data", data, "audit", "verify", "--json")
+	if !v.OK || v.SealsChecked {
+		t.Errorf("without the CA's certificate: got %+v", v)
+	}
+	if err := os.Rename(filepath.Join(other, "ca"), filepath.Join(data, "ca")); err != nil {
+		t.Fatal(err)
+	}
+	v = verdictOf(t, exitFailed, "--data", data, "audit", "verify", "--json")
+	if v.OK || v.Fault != string(ledger.SealForged) {
+		t.Errorf("with another CA: got %+v", v)
+	}
+}
+
+// A certificate that was brought back to life beside the portal does not fit the
+// ledger.
+func TestA12_RevivedCertificatesDoNotFitTheLedger(t *testing.T) {
+	data := ranPortal(t)
+	asAdministratorOfTheDatabase(t, data, "DELETE FROM ledger_keys",
+		"DELETE FROM certificates WHERE serial = (SELECT max(serial) FROM certificates)")
+	v := verdictOf(t, exitFailed, "--data", data, "audit", "verify", "--json", "--certificates")
+	if v.OK {
+		t.Errorf("got %+v", v)
+	}
+}
+
+func TestAuditExport(t *testing.T) {
+	data := ranPortal(t)
+	file := filepath.Join(t.TempDir(), "ledger.jsonl")
+	export := []string{"--data", data, "audit", "export"}
+	mustRun(t, append(export, "--out", file)...)
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, mode %v", err, info.Mode())
+	}
+	text, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer text.Close()
+	var checker ledger.Checker
+	var last ledger.Entry
+	for lines := bufio.NewScanner(text); lines.Scan(); {
+		e, err := ledger.ParseJSON(lines.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if broken := checker.Next(e); broken != nil {
+			t.Fatal(broken)
+		}
+		last = e
+	}
+	if last.Action != ledger.LedgerExported || last.Role != "operator" {
+		t.Errorf("the export does not tell of itself: %+v", last)
+	}
+	mustRun(t, "--data", data, "audit", "verify", "--head", checker.Head.String())
+	if r := certportal(t, "", append(export, "--out", file)...); r.code != exitFailed {
+		t.Errorf("an export over another: exit %d", r.code)
+	}
+	if out := mustRun(t, append(export, "--until", "2020-01-01")...); out != "" {
+		t.Errorf("before there was a portal: %s", out)
+	}
+	syslog := mustRun(t, append(export, "--format", "syslog", "--after", "1")...)
+	if lines := strings.Split(strings.TrimSpace(syslog), "\n"); len(lines) < 3 || !strings.HasPrefix(lines[0], "<110>1 ") {
+		t.Errorf("syslog: %s", syslog)
+	}
+	if r := certportal(t, "", append(export, "--since", "yesterday")...); r.code != exitUsage {
+		t.Errorf("a moment that is none: exit %d", r.code)
+	}
+}
+
+func TestAuditSettingsRefuse(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"no time between seals", "audit: {seal_every: 0s}", "audit.seal_every"},
+		{"a week between seals", "audit: {seal_every: 200h}", "audit.seal_every"},
+		{"syslog without TLS", "audit: {syslog: 'udp://logs.corp.example:514'}", "tls://HOST:PORT"},
+		{"syslog without a port", "audit: {syslog: 'tls://logs.corp.example'}", "tls://HOST:PORT"},
+		{"syslog with a path", "audit: {syslog: 'tls://logs.corp.example:6514/x'}", "tls://HOST:PORT"},
+		{"CAs of nobody", "audit: {syslog_ca_file: ca.pem}", "audit.syslog"},
+		{"a long name", "node: " + strings.Repeat("n", 256), "255 bytes"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := load(t, tt.text, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want one that names %s", err, tt.want)
+			}
+		})
+	}
+	s, err := load(t, "node: portal-7\naudit: {syslog: 'tls://[2001:db8::1]:6514', file: /var/log/ledger.jsonl}", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets, err := s.targets()
+	if err != nil || len(targets) != 2 || targets[0].Name() != "syslog [2001:db8::1]:6514" || !strings.Contains(targets[1].Name(), "portal-7") {
+		t.Errorf("got %v, %v", targets, err)
+	}
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"certportal/audit"
+	"certportal/ca"
+	"certportal/ledger"
+	"certportal/store"
+)
+
+type auditCommands struct {
+	Verify auditVerify `cmd:"" help:"Verify that nobody changed the audit log. Exit 1 when somebody did."`
+	Export auditExport `cmd:"" help:"Write entries of the audit log as lines of JSON or syslog."`
+}
+
+type auditVerify struct {
+	JSON         bool     `help:"Print the outcome as JSON."`
+	Head         []string `placeholder:"NUMBER:HASH" help:"An end of the log that was kept elsewhere, from the portal's log lines 'ledger sealed'. May be given several times."`
+	Certificates bool     `help:"Compare all certificates with what the log tells of them, too."`
+}
+
+// verdict is what audit verify found, for programs.
+type verdict struct {
+	OK           bool   `json:"ok"`
+	Entries      int64  `json:"entries"`
+	Head         string `json:"head"` // NUMBER:HASH, verified up to here
+	Seals        int    `json:"seals"`
+	LastSeal     string `json:"last_seal,omitempty"`    // NUMBER:HASH
+	LastSealAt   string `json:"last_seal_at,omitempty"` // RFC 3339
+	SealsChecked bool   `json:"seals_checked"`          // against the CA's certificate, which was there
+	FirstBad     int64  `json:"first_bad,omitempty"`
+	Until        int64  `json:"until,omitempty"` // last entry that can be meant
+	Fault        string `json:"fault,omitempty"`
+	Why          string `json:"why,omitempty"`
+}
+
+// Run verifies the whole chain, its seals, and what was kept elsewhere.
+func (c auditVerify) Run(i *invocation) error {
+	s, err := i.settings()
+	if err != nil {
+		return err
+	}
+	var o audit.Options
+	for _, text := range c.Head {
+		head, err := ledger.ParseHead(text)
+		if err != nil {
+			return usageError("--head: " + err.Error())
+		}
+		o.Known = append(o.Known, head)
+	}
+	db, err := s.openExisting(i.ctx, i.quiet())
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	folder, noCA := ca.OpenFolder(s.path("ca"))
+	if noCA == nil {
+		o.Certified = audit.CertifiedBy(folder.Issuing(), db)
+	}
+	report, err := audit.Verify(i.ctx, db, o)
+	if err != nil {
+		return err
+	}
+	breaks, err := c.breaks(i, db, report)
+	if err != nil {
+		return err
+	}
+	if err := c.print(i.io.out, report, breaks, noCA); err != nil {
+		return err
+	}
+	if len(breaks) > 0 {
+		return fmt.Errorf("the audit log does not verify: %w", breaks[0])
+	}
+	return nil
+}
+
+// breaks are all that was found, the first one in the chain first.
+func (c auditVerify) breaks(i *invocation, db *store.DB, report audit.Report) ([]*ledger.Break, error) {
+	var breaks []*ledger.Break
+	if report.Broken != nil {
+		breaks = append(breaks, report.Broken)
+	}
+	if !c.Certificates {
+		return breaks, nil
+	}
+	const shown = 20
+	differ, err := db.Mismatches(i.ctx, shown)
+	return append(breaks, differ...), err
+}
+
+func (c auditVerify) print(w io.Writer, r audit.Report, breaks []*ledger.Break, noCA error) error {
+	v := verdict{
+		OK: len(breaks) == 0, Entries: r.Entries, Head: r.Head.String(), Seals: r.Seals, SealsChecked: noCA == nil,
+	}
+	if r.LastSeal.Seq > 0 {
+		v.LastSeal, v.LastSealAt = r.LastSeal.Head.String(), r.LastSeal.At.Format(time.RFC3339)
+	}
+	if !v.OK {
+		b := breaks[0]
+		v.FirstBad, v.Until, v.Fault, v.Why = b.Seq, b.Until, string(b.Fault), b.Error()
+	}
+	if c.JSON {
+		return json.NewEncoder(w).Encode(v)
+	}
+	out := bufio.NewWriter(w)
+	fmt.Fprintf(out, "%d entries verified, up to %s\n", v.Entries, v.Head)
+	if v.LastSeal == "" {
+		fmt.Fprintln(out, "There is no seal yet: only a copy kept elsewhere shows whether all of it was rewritten.")
+	} else {
+		fmt.Fprintf(out, "%d seals; the last one is of entry %d, made %s\n", v.Seals, r.LastSeal.Seq, v.LastSealAt)
+	}
+	if noCA != nil {
+		fmt.Fprintf(out, "Who made the seals was NOT checked: the CA's certificate is not there (%v)\n", noCA)
+	}
+	for _, b := range breaks {
+		fmt.Fprintf(out, "BROKEN: %v\n", b)
+	}
+	return out.Flush()
+}
+
+type auditExport struct {
+	Since  string `placeholder:"TIME" help:"Only entries from this time on: 2026-11-22 or 2026-11-22T08:00:00Z."`
+	Until  string `placeholder:"TIME" help:"Only entries before this time."`
+	After  int64  `placeholder:"NUMBER" help:"Only entries behind this one: to go on where the last export ended."`
+	Format string `enum:"json,syslog" default:"json" help:"json: one line of JSON for each entry. syslog: one message of RFC 5424 for each line."`
+	Out    string `placeholder:"FILE" help:"File to make, readable by you alone. Default: the standard output."`
+}
+
+// Run writes entries as they are read, so that a ledger of any size fits.
+func (c auditExport) Run(i *invocation) error {
+	since, err := parseTime("--since", c.Since)
+	if err != nil {
+		return err
+	}
+	until, err := parseTime("--until", c.Until)
+	if err != nil {
+		return err
+	}
+	s, err := i.settings()
+	if err != nil {
+		return err
+	}
+	db, err := s.openExisting(i.ctx, i.quiet())
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	e := audit.Export{After: c.After, Since: since, Until: until, Format: audit.JSONLines}
+	if c.Format == "syslog" {
+		e.Format = audit.SyslogLines
+	}
+	// Before the first line: what left the house is told in what stays.
+	by := byOperator()
+	err = db.Note(i.ctx, ledger.Entry{
+		At: time.Now(), Action: ledger.LedgerExported, Actor: by.Actor, Role: by.Role,
+		Detail: map[string]string{"format": c.Format, "since": c.Since, "until": c.Until, "after": strconv.FormatInt(c.After, 10)},
+	})
+	if err != nil {
+		return err
+	}
+	return c.write(i, func(w io.Writer) error {
+		written, err := e.WriteTo(i.ctx, db, w)
+		fmt.Fprintf(i.io.err, "%d entries\n", written)
+		return err
+	})
+}
+
+// write gives where to write to. A file is on disk when it returns nil.
+func (c auditExport) write(i *invocation, do func(io.Writer) error) error {
+	if c.Out == "" {
+		return do(i.io.out)
+	}
+	file, err := os.OpenFile(c.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("making export: %w", err)
+	}
+	err = do(file)
+	if err == nil {
+		err = file.Sync()
+	}
+	return errors.Join(err, file.Close())
+}
+
+// parseTime reads a day in UTC, or a moment with its zone.
+func parseTime(flag, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at.UTC(), nil
+		}
+	}
+	return time.Time{}, usageError(fmt.Sprintf("%s: %q: write 2026-11-22 or 2026-11-22T08:00:00Z", flag, text))
+}

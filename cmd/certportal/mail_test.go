@@ -1,0 +1,108 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"certportal/internal/smtptest"
+)
+
+func TestMailSettingsRefuse(t *testing.T) {
+	const server = "mail: {host: mail.corp.example, from: portal@corp.example"
+	tests := []struct{ name, text, want string }{
+		{"sender without server", "mail: {from: portal@corp.example}", "mail.host"},
+		{"operators without server", "mail: {operators: [root@corp.example]}", "mail.host"},
+		{"no sender", "mail: {host: mail.corp.example}", "mail.from"},
+		{"two senders", "mail: {host: mail.corp.example, from: 'a@corp.example, b@corp.example'}", "mail"},
+		{"host with port", "mail: {host: 'mail.corp.example:25', from: portal@corp.example}", "mail.port"},
+		{"unknown security", server + ", security: maybe}", "mail.security"},
+		{"in the clear by mistake", server + ", security: none}", "mail.insecure_no_tls"},
+		{"password in the clear", server + ", security: none, insecure_no_tls: true, user: portal}", "mail.user"},
+		{"operator with a name", server + ", operators: ['Root <root@corp.example>']}", "mail.operators[0]"},
+		{"two operators in one", server + ", operators: ['a@corp.example,b@corp.example']}", "mail.operators[0]"},
+		{"language", server + ", language: tlh}", "mail.language"},
+		{"port", server + ", port: 70000}", "mail.port"},
+		{"endless timeout", server + ", timeout: 1h}", "mail.timeout"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := load(t, tt.text, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("loading: %v, want it to name %s", err, tt.want)
+			}
+		})
+	}
+	for name, text := range map[string]string{
+		"the smallest": server + "}", "without TLS on purpose": server + ", security: none, insecure_no_tls: true}",
+		"all": "mail: {host: 192.0.2.25, port: 2525, security: tls, user: u, from: 'Corp <p@corp.example>', operators: [a@corp.example, b@corp.example], language: de, timeout: 1m}",
+	} {
+		if _, err := load(t, text, nil); err != nil {
+			t.Errorf("settings %s: %v", name, err)
+		}
+	}
+}
+
+// mailSettings are those of a test server, under which the portal signs in.
+func mailSettings(t *testing.T, server *smtptest.Server) map[string]string {
+	t.Helper()
+	secret := filepath.Join(t.TempDir(), "mail-password")
+	if err := os.WriteFile(secret, []byte(smtptest.Password+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	environ := fastCA()
+	for name, value := range map[string]string{
+		"HOST": server.Host(), "PORT": strconv.Itoa(server.Port()), "CA_FILE": server.CAFile(),
+		"USER": smtptest.User, "PASSWORD_FILE": secret, "FROM": "portal@corp.example", "TIMEOUT": "5s",
+	} {
+		environ["CERTPORTAL_MAIL_"+name] = value
+	}
+	return environ
+}
+
+func TestConfigCheckAsksTheMailServer(t *testing.T) {
+	server := smtptest.Start(t, smtptest.Config{Ways: []string{"PLAIN"}, MustLogin: true})
+	public := filepath.Join(t.TempDir(), "readable")
+	if err := os.WriteFile(public, []byte("secret"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	wrong := filepath.Join(t.TempDir(), "wrong")
+	if err := os.WriteFile(wrong, []byte("wrong"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, key, value string
+		code             int
+		want             string
+	}{
+		{"all is well", "", "", exitDone, "127.0.0.1 takes mail"},
+		{"nobody listens", "PORT", "1", exitFailed, "connecting to mail server 127.0.0.1:1"},
+		{"another name", "HOST", "localhost", exitFailed, "not for the name localhost"},
+		{"unknown CA", "CA_FILE", "", exitFailed, "mail.ca_file"},
+		{"wrong password", "PASSWORD_FILE", wrong, exitFailed, "signing in as " + smtptest.User},
+		{"password that others read", "PASSWORD_FILE", public, exitFailed, "chmod 600"},
+		{"no password", "PASSWORD_FILE", "", exitFailed, "mail.password_file"},
+		{"TLS at once", "SECURITY", "tls", exitFailed, "try mail.security starttls"},
+		{"no such CA file", "CA_FILE", "/nowhere/ca.pem", exitFailed, "mail.ca_file"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			environ := mailSettings(t, server)
+			if tt.key != "" {
+				environ["CERTPORTAL_MAIL_"+tt.key] = tt.value
+			}
+			var out, errs strings.Builder
+			code := run(t.Context(), []string{"config", "check"}, streams{in: strings.NewReader(""), out: &out, err: &errs}, environ)
+			if code != tt.code || !strings.Contains(out.String()+errs.String(), tt.want) {
+				t.Errorf("exit %d, want %d and %q in\n%s%s", code, tt.code, tt.want, out.String(), errs.String())
+			}
+			if strings.Contains(out.String()+errs.String(), smtptest.Password) {
+				t.Error("the output holds the password")
+			}
+		})
+	}
+	if n := len(server.Mails()); n != 0 {
+		t.Errorf("%d mails were sent", n)
+	}
+}
