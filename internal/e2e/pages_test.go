@@ -94,6 +94,11 @@ const axeRun = `axe.run(document, {runOnly: ["wcag2a","wcag2aa","wcag21a","wcag2
 // heading, and the console stays empty.
 func TestPages(t *testing.T) {
 	slow(t)
+	showEverywhere(t, screens())
+}
+
+// showEverywhere walks the screens as TestPages says.
+func showEverywhere(t *testing.T, all []screen) {
 	axe, err := os.ReadFile(browserTool(t, "axe-core", "axe.min.js"))
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +108,7 @@ func TestPages(t *testing.T) {
 			d := startDemo(t)
 			// axe is a script; the journey is what shows that the pages need none.
 			b := openTab(t, look{language: language, scripts: true})
-			for _, s := range screens() {
+			for _, s := range all {
 				s.show(b, d)
 				for _, width := range []int64{320, 1280} {
 					for _, scheme := range []string{"light", "dark"} {
