@@ -1,10 +1,13 @@
 package web
 
 import (
+	"cmp"
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/go-chi/chi/v5"
 
@@ -12,6 +15,7 @@ import (
 	"certportal/admin"
 	"certportal/ca"
 	"certportal/enroll"
+	"certportal/ledger"
 	"certportal/web/page"
 )
 
@@ -48,13 +52,36 @@ func (s *Server) showCertificate(w http.ResponseWriter, r *http.Request) error {
 		// Whoever fetched the list before may go by it until its end.
 		p.ListEnd = list.NextUpdate
 	}
-	for _, e := range events {
-		p.Events = append(p.Events, page.AdminEvent{At: e.At, Seq: e.Seq, Action: string(e.Action), Actor: e.Actor, Role: e.Role})
+	if p.Events, err = s.certificateEvents(r.Context(), events); err != nil {
+		return err
 	}
 	if err := s.describe(&p, d.DER); err != nil {
 		return err
 	}
 	return s.show(w, r, http.StatusOK, p)
+}
+
+// certificateEvents makes entries fit to read, with the names of who acted where they
+// are remembered.
+func (s *Server) certificateEvents(ctx context.Context, entries []ledger.Entry) ([]page.AdminEvent, error) {
+	names := map[enroll.PersonID]string{}
+	if s.audit != nil {
+		var ids []enroll.PersonID
+		for _, e := range entries {
+			ids = append(ids, enroll.PersonID(e.Actor))
+		}
+		slices.Sort(ids)
+		var err error
+		if names, err = s.audit.PersonNames(ctx, slices.Compact(ids)); err != nil {
+			return nil, err
+		}
+	}
+	var events []page.AdminEvent
+	for _, e := range entries {
+		actor := cmp.Or(names[enroll.PersonID(e.Actor)], e.Actor)
+		events = append(events, page.AdminEvent{At: e.At, Seq: e.Seq, Action: string(e.Action), Actor: actor, Role: e.Role})
+	}
+	return events, nil
 }
 
 // describe reads the certificate itself.

@@ -72,7 +72,14 @@ func (s *Server) submitLost(w http.ResponseWriter, r *http.Request) error {
 			Frame: s.frame(r), Device: s.card(d), Errors: []page.FieldError{{Field: "reason", Key: page.ErrReason}},
 		})
 	}
-	err = s.registrar.Block(r.Context(), s.by(r), enroll.Block{Person: s.person(r).person, Device: d.ID, Cause: cause})
+	session, err := s.sessions.Get(r, sessionCookie)
+	if err != nil {
+		return &retryable{&enroll.Outage{Part: enroll.PartStore, Err: err}, blockRetry(d.ID, cause)}
+	}
+	secret, _ := parseSecret(session.ID)
+	err = s.registrar.Block(r.Context(), s.by(r), enroll.Block{
+		Person: s.person(r).person, Device: d.ID, Cause: cause, Session: secret.idHash(),
+	})
 	if err != nil {
 		return &retryable{err, blockRetry(d.ID, cause)}
 	}
