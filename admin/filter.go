@@ -89,7 +89,7 @@ func ParseFilter(q url.Values, zone *time.Location) (Filter, []string) {
 	}
 	f.Person, f.Device = text(fieldPerson), text(fieldDevice)
 	f.PersonID, f.DeviceID = enroll.PersonID(text(fieldID)), enroll.DeviceID(text(fieldDevID))
-	ok(fieldPerson, f.Person == "" || len(f.PersonWords()) > 0)
+	ok(fieldPerson, f.Person == "" || len(f.PersonWords()) > 0 && len(strings.Fields(f.Person)) <= maxWords)
 	var fine bool
 	f.Serial, fine = serialPrefix(text(fieldSerial))
 	ok(fieldSerial, fine)
@@ -191,13 +191,27 @@ func day(s string, zone *time.Location, further int) (time.Time, bool) {
 // Fold makes one spelling of those that people take for the same.
 func Fold(s string) string { return norm.NFC.String(cases.Fold().String(norm.NFC.String(s))) }
 
-// maxWords bounds the words of one name.
-const maxWords = 12
+// maxWords and maxWord bound the words of one name, and each of them in characters: a
+// database cannot index what is longer than a page.
+const (
+	maxWords = 12
+	maxWord  = 64
+)
+
+// clipped cuts words that are longer than is remembered.
+func clipped(words []string) []string {
+	for i, w := range words {
+		if r := []rune(w); len(r) > maxWord {
+			words[i] = string(r[:maxWord])
+		}
+	}
+	return words
+}
 
 // PersonWords are the folded beginnings that the field Person asks for, the longest
 // first. All must be met.
 func (f Filter) PersonWords() []string {
-	words := strings.Fields(Fold(f.Person))
+	words := clipped(strings.Fields(Fold(f.Person)))
 	slices.SortStableFunc(words, func(a, b string) int { return len(b) - len(a) })
 	words = slices.Compact(words)
 	return words[:min(len(words), maxWords)]
@@ -217,7 +231,7 @@ func NameWords(name, upn string) []string {
 		words = append(words, strings.FieldsFunc(word, joins)...)
 	}
 	words = slices.DeleteFunc(words, func(w string) bool { return w == "" })
-	words = words[:min(len(words), maxWords)]
+	words = clipped(words[:min(len(words), maxWords)])
 	slices.Sort(words)
 	return slices.Compact(words)
 }

@@ -84,7 +84,7 @@ func (s *Service) RevokePerson(ctx context.Context, a Actor, id enroll.PersonID,
 		return nil, nil, err
 	}
 	if len(live) <= s.c.SecondPerson || a.isOperator() {
-		ended, err := s.revoke(ctx, a, id, g, enroll.Revocation{Serials: live})
+		ended, err := s.revoke(ctx, a, id, g, enroll.Revocation{Serials: live, EndPerson: id})
 		return ended, nil, err
 	}
 	if g, err = g.Check(); err != nil {
@@ -145,7 +145,7 @@ func (s *Service) revoke(ctx context.Context, a Actor, person enroll.PersonID, g
 		return nil, err
 	}
 	g, err = g.Check()
-	if err != nil || len(r.Serials) == 0 && r.BlockDevice == "" {
+	if err != nil || len(r.Serials) == 0 && r.BlockDevice == "" && r.EndPerson == "" {
 		return nil, err
 	}
 	entry.Action, entry.Person, entry.Detail = ledger.CertificateRevoked, string(person), g.detail()

@@ -54,7 +54,7 @@ func (s *Service) Invite(ctx context.Context, a Actor, o Order) (enroll.Invitati
 	if err := s.mayEnroll(ctx, by, target); err != nil {
 		return none, "", err
 	}
-	if err := s.count(ctx, by, target); err != nil {
+	if err := s.count(ctx, by, target, access.Invite, s.c.PerHour); err != nil {
 		return none, "", err
 	}
 	i, code, err := s.invite(ctx, by, target, device, o)
@@ -119,22 +119,31 @@ func (s *Service) mayEnroll(ctx context.Context, by enroll.By, target enroll.Per
 	return err
 }
 
+// blocksPerCode is how many devices one of the helpdesk may block within the hour in
+// which they may make one code.
+const blocksPerCode = 3
+
 func budgetKey(by enroll.By) string { return "pickup codes made by " + string(by.Person) }
 
-// count counts a code before it is made. Too many are a helpdesk account in the
-// wrong hands: the ledger tells, and with it whoever reads it.
-func (s *Service) count(ctx context.Context, by enroll.By, target enroll.Person) error {
-	limit := enroll.Limit{Tries: s.c.PerHour, Window: time.Hour}
-	tries, err := s.c.Attempts.Try(ctx, budgetKey(by), limit, s.c.Now())
+// count counts an act of staff before it is done, under its own key. Too many are a
+// helpdesk account in the wrong hands: the ledger tells, and with it whoever reads it.
+func (s *Service) count(ctx context.Context, by enroll.By, target enroll.Person, act access.Act, most int) error {
+	key := budgetKey(by)
+	if act != access.Invite {
+		key = string(act) + " by " + string(by.Person)
+	}
+	tries, err := s.c.Attempts.Try(ctx, key, enroll.Limit{Tries: most, Window: time.Hour}, s.c.Now())
 	if err != nil {
-		return storeErr("counting codes", err)
+		return storeErr("counting acts of staff", err)
 	}
 	if tries.Allowed {
 		return nil
 	}
-	s.c.Log.Warn("too many pickup codes by one of the staff", "person", by.Person, "limit", s.c.PerHour, "request", by.Request)
-	s.note(ctx, by, target, ledger.InvitationPaused, "", map[string]string{"until": tries.Until.UTC().Format(time.RFC3339)})
-	return &enroll.Refusal{Reason: enroll.PausedInvites, Limit: s.c.PerHour, Until: tries.Until}
+	s.c.Log.Warn("too many acts by one of the staff", "act", act, "person", by.Person, "limit", most, "request", by.Request)
+	s.note(ctx, by, target, ledger.InvitationPaused, "", map[string]string{
+		"act": string(act), "until": tries.Until.UTC().Format(time.RFC3339),
+	})
+	return &enroll.Refusal{Reason: enroll.PausedInvites, Limit: most, Until: tries.Until}
 }
 
 // invite blocks what was lost, then makes the code and records it.

@@ -190,3 +190,28 @@ func TestNew(t *testing.T) {
 		}
 	}
 }
+
+// TestA4_BlockPause: an account of the helpdesk in the wrong hands does not end every
+// device of the company, which is two administrators' to do.
+func TestA4_BlockPause(t *testing.T) {
+	o := newOffice(t, func(c *desk.Config) { c.PerHour = 1 })
+	block := func(name string, actor enroll.Person) error {
+		t.Helper()
+		_, err := o.desk.Block(t.Context(), as(actor), desk.Blocking{
+			Person: o.anna.ID, Device: o.device(o.anna, name), Cause: enroll.Lost, Check: enroll.CheckCallback,
+		})
+		return err
+	}
+	for n := range 3 {
+		if err := block(fmt.Sprint("Phone ", n), o.hugo); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantRefusal(t, block("Phone 3", o.hugo), enroll.PausedInvites)
+	if e := o.entries(ledger.InvitationPaused); len(e) != 1 || e[0].Detail["act"] != "device.block" {
+		t.Errorf("ledger: got %v", e)
+	}
+	if err := block("Phone 4", o.hedi); err != nil {
+		t.Errorf("somebody else: %v", err)
+	}
+}

@@ -29,6 +29,7 @@ type house struct {
 	clock   atomic.Int64
 	revoked atomic.Int32
 	anna    enroll.Person
+	hedi    enroll.Person // helpdesk, where the test needs one
 	config  enroll.Config
 	key     enroll.PickupKey
 }

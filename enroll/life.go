@@ -13,13 +13,18 @@ type Block struct {
 	Device DeviceID
 	Cause  Cause // Lost, Retired or Returned
 
+	// Session is the hash of the id of the person's session that asks, and stays open.
+	// Zero when staff asks.
+	Session [32]byte
+
 	// Detail are further facts for the ledger, such as how staff recognised the
 	// person. Optional.
 	Detail map[string]string
 }
 
 // Block ends all that a device holds, for good, with whatever could lead to more
-// of it: files not fetched yet, challenges, and the person's open hand-off. The
+// of it: files not fetched yet, challenges, and the person's open hand-off; with
+// cause Lost also their other sessions, one of which may be open on it. The
 // device stays listed, as blocked. It returns ErrNotFound for a device that is not
 // that person's. A device that is blocked already stays as it is.
 //
@@ -32,7 +37,7 @@ func (r *Registrar) Block(ctx context.Context, by By, b Block) error {
 	now := r.c.Now()
 	entry := by.entry(now, ledger.CertificateRevoked)
 	entry.Person, entry.Detail = string(b.Person), b.Detail
-	ended, err := r.c.Records.Revoke(ctx, Revocation{Cause: b.Cause, At: now, BlockDevice: b.Device, Entry: entry})
+	ended, err := r.c.Records.Revoke(ctx, Revocation{Cause: b.Cause, At: now, BlockDevice: b.Device, KeepSession: b.Session, Entry: entry})
 	if err != nil {
 		return outage(PartStore, "blocking device", err)
 	}

@@ -95,8 +95,15 @@ type Revocation struct {
 	RemoveDevice DeviceID
 
 	// BlockDevice marks the device as blocked in the same transaction, and ends
-	// whatever else it holds, its challenges, and the person's open hand-off.
+	// whatever else it holds, its challenges, and the person's open hand-off. With
+	// cause Lost it also ends the sessions of the person but KeepSession, the hash of
+	// the id of the one that asks.
 	BlockDevice DeviceID
+
+	// EndPerson ends what could lead the person to more: their pickup codes,
+	// challenges, hand-offs and sessions.
+	EndPerson   PersonID
+	KeepSession [32]byte
 }
 
 // Enrolment is what became of a request: the device and its certificate.

@@ -132,6 +132,9 @@ func (s *SignIn) SignInByCode(ctx context.Context, code PickupCode, by By) (Pers
 	if err != nil {
 		return Person{}, Invitation{}, err
 	}
+	if err := s.stillStaff(ctx, i); err != nil {
+		return Person{}, Invitation{}, err
+	}
 	person, err := s.stillWelcome(ctx, i.Person, by)
 	if err != nil {
 		return Person{}, Invitation{}, err
@@ -142,4 +145,19 @@ func (s *SignIn) SignInByCode(ctx context.Context, code PickupCode, by By) (Pers
 		return Person{}, Invitation{}, &Refusal{Reason: Protected}
 	}
 	return person, i, s.signedIn(ctx, by, person, "pickup-code")
+}
+
+// stillStaff looks at who made a code that stands for a password: who was dismissed
+// since leaves no slips behind that work.
+func (s *SignIn) stillStaff(ctx context.Context, i Invitation) error {
+	maker, err := s.c.Directory.Person(ctx, i.MadeBy)
+	switch {
+	case errors.Is(err, ErrNotFound):
+	case err != nil:
+		return outage(PartDirectory, "reading who made the code", err)
+	case !maker.Disabled && !maker.Expired && maker.Has(i.MadeRole):
+		return nil
+	}
+	s.c.Log.Warn("pickup code of somebody who is no staff any more", "invitation", i.ID, "maker", i.MadeBy)
+	return &WrongCode{}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"certportal/directory"
 	"certportal/enroll"
 	"certportal/ledger"
 )
@@ -18,6 +19,9 @@ import (
 // counter is a house whose sign-in takes pickup codes.
 func newCounter(t *testing.T) *house {
 	h := newHouse(t)
+	h.hedi = must[enroll.Person](t)(h.people.Add(t.Context(), directory.NewAccount{
+		Login: "hedi", UPN: "hedi@corp.example", Password: password, Roles: []enroll.Role{enroll.Helpdesk},
+	}, ledger.Entry{At: h.now(), Action: ledger.AccountAdded, Actor: "system", Role: "system"}))
 	h.signIn = must[*enroll.SignIn](t)(enroll.NewSignIn(enroll.SignInConfig{
 		Directory: h.people, Attempts: h.db, Records: h.db, Invitations: h.db, CodeAlone: true,
 		Now: h.now, Log: slog.New(slog.DiscardHandler),
@@ -30,7 +34,7 @@ func (h *house) invite(change ...func(*enroll.Invitation)) (enroll.Invitation, e
 	h.t.Helper()
 	code := must[enroll.PickupCode](h.t)(enroll.NewPickupCode())
 	i := enroll.Invitation{
-		ID: enroll.InvitationID("i-" + strings.ToLower(string(code))), Person: h.anna.ID, MadeBy: "hedi", MadeRole: enroll.Helpdesk,
+		ID: enroll.InvitationID("i-" + strings.ToLower(string(code))), Person: h.anna.ID, MadeBy: h.hedi.ID, MadeRole: enroll.Helpdesk,
 		Made: h.now(), Check: enroll.CheckInPerson, Purpose: enroll.ForNew, State: enroll.InvitationOpen,
 		Expires: h.now().Add(enroll.InvitationLife),
 	}
@@ -324,6 +328,41 @@ func TestA3_SignInByCode(t *testing.T) {
 	if _, _, err := signIn.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &refusal) || refusal.Reason != enroll.Protected {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestA11_DismissedStaffLeaveNoCodes: a slip is worth what whoever made it is.
+func TestA11_DismissedStaffLeaveNoCodes(t *testing.T) {
+	h := newCounter(t)
+	_, code := h.invite(alone)
+	demoted := must[*enroll.SignIn](t)(enroll.NewSignIn(enroll.SignInConfig{
+		Directory: &demoted{h.people}, Attempts: h.db, Records: h.db, Invitations: h.db, CodeAlone: true, Now: h.now,
+		Log: slog.New(slog.DiscardHandler),
+	}))
+	var wrong *enroll.WrongCode
+	if _, _, err := demoted.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &wrong) {
+		t.Errorf("no helpdesk any more: got %v", err)
+	}
+	if err := h.people.SetDisabled(t.Context(), "hedi", true, ledger.Entry{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := h.signIn.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &wrong) {
+		t.Errorf("switched off: got %v", err)
+	}
+	if err := h.people.Remove(t.Context(), "hedi", ledger.Entry{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := h.signIn.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &wrong) {
+		t.Errorf("gone: got %v", err)
+	}
+}
+
+// demoted is a directory in which nobody is staff any more.
+type demoted struct{ enroll.Directory }
+
+func (d *demoted) Person(ctx context.Context, id enroll.PersonID) (enroll.Person, error) {
+	person, err := d.Directory.Person(ctx, id)
+	person.Roles = nil
+	return person, err
 }
 
 // promoted is a directory in which everybody became protected.

@@ -49,14 +49,14 @@ func TestWhatMakesLetters(t *testing.T) {
 		{"audit log changed", func(d *desk) { d.note(ledger.Entry{At: d.clock(), Action: ledger.LedgerBroken, Actor: "system"}) },
 			"root: The audit log was changed"},
 		{"too many codes", func(d *desk) { d.note(ledger.Entry{At: d.clock(), Action: ledger.InvitationPaused, Actor: "holly"}) },
-			"root: Somebody made too many pickup codes"},
+			"root: Somebody on the staff did too much at once"},
 		{"and goes on", func(d *desk) {
 			for range 5 {
 				d.note(ledger.Entry{At: d.clock(), Action: ledger.InvitationPaused, Actor: "holly"})
 				d.write()
 				d.pass(time.Minute)
 			}
-		}, "root: Somebody made too many pickup codes"},
+		}, "root: Somebody on the staff did too much at once"},
 		{"nobody's certificate", func(d *desk) { d.note(ledger.Entry{At: d.clock(), Action: ledger.CertificateIssued, Object: "ab"}) }, ""},
 	}
 	for _, tt := range tests {

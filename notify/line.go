@@ -121,6 +121,10 @@ func judge(e *mail.SendError) answer {
 		return down
 	case e.Reason == mail.ErrSMTPMailFrom:
 		return down
+	case e.Reason == mail.ErrSMTPRcptTo && strings.HasPrefix(e.EnhancedStatusCode(), "5.7."):
+		// A matter of right (RFC 3463 section 3.8), mostly "relay access denied": a server
+		// that forgot this portal must not end every letter there is.
+		return later
 	case code >= 500:
 		return refused
 	}

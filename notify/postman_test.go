@@ -49,6 +49,21 @@ func TestARefusedRecipientEndsItsLetterAlone(t *testing.T) {
 	equal(t, "asked for", fmt.Sprint(d.server.Asked()), fmt.Sprint(d.server.Asked()[:2]))
 }
 
+// A server that does not know this portal any more says so of each recipient. The
+// letters wait until somebody has told it.
+func TestARefusedRelayEndsNoLetter(t *testing.T) {
+	d := open(t, nil)
+	d.server.Refuse("anna@corp.example", 554, "5.7.1 Relay access denied")
+	d.issue(anna, "iPhone", year)
+	d.write()
+	equal(t, "mails", len(d.send()), 0)
+	equal(t, "waiting", d.state().Waiting, 1)
+	equal(t, "failed", d.state().Failed, 0)
+	d.server.Refuse("anna@corp.example", 0, "")
+	d.pass(time.Hour)
+	only(t, d.send(), "anna@corp.example")
+}
+
 // Greylisting: a letter that is put off comes again, eight times within a day.
 func TestALetterPutOffIsTriedEightTimes(t *testing.T) {
 	d := open(t, nil)

@@ -11,7 +11,7 @@ import (
 
 // blockDevice marks the device as blocked, closes what could lead to more of it,
 // and reports whether it was not blocked yet. The person's open hand-off goes too:
-// its code may be on the screen of what was stolen.
+// its code may be on the screen of what was stolen; and of what was lost, the sessions.
 func (t *tx) blockDevice(ctx context.Context, r enroll.Revocation) (bool, error) {
 	if r.BlockDevice == "" {
 		return false, nil
@@ -38,7 +38,21 @@ func (t *tx) blockDevice(ctx context.Context, r enroll.Revocation) (bool, error)
 	if err != nil {
 		return false, fmt.Errorf("ending hand-off: %w", err)
 	}
-	return true, nil
+	return true, t.endOtherSessions(ctx, person, r)
+}
+
+// endOtherSessions signs the person out of what was lost: nobody knows which of the
+// sessions is open there, and any of them may ask for a certificate.
+func (t *tx) endOtherSessions(ctx context.Context, person string, r enroll.Revocation) error {
+	if r.Cause != enroll.Lost {
+		return nil
+	}
+	_, err := t.exec(ctx, "UPDATE sessions SET ended = $3, data = NULL WHERE person = $1 AND id_hash <> $2 AND NOT ended",
+		person, r.KeepSession[:], true)
+	if err != nil {
+		return fmt.Errorf("ending sessions: %w", err)
+	}
+	return nil
 }
 
 // aboutDevice is the entry of a device that held no certificate to revoke.

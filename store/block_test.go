@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"testing"
 	"time"
@@ -123,5 +124,36 @@ func TestSupersededCountsWhileItWorks(t *testing.T) {
 		wantRefusal(t, db.Reserve(t.Context(), other.reservation), enroll.QuotaReached)
 		other.reservation.Requested = at.Add(week)
 		reserve(t, db, other)
+	})
+}
+
+// TestA12_ALostDeviceIsSignedOut: who holds what was lost must not ask for another
+// certificate in the session that is open on it.
+func TestA12_ALostDeviceIsSignedOut(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		ctx := t.Context()
+		hash := func(name string) [32]byte { return sha256.Sum256([]byte(name)) }
+		open := func(name string, want error) {
+			t.Helper()
+			_, err := db.Session(ctx, hash(name), noon)
+			wantError(t, name, err, want)
+		}
+		for name, person := range map[string]enroll.PersonID{"phone": anna, "desktop": anna, "of another": "ben"} {
+			if err := db.SaveSession(ctx, hash(name), string(person), []byte("sealed"), idle, noon.Add(absolute), noon); err != nil {
+				t.Fatal(err)
+			}
+		}
+		retired, lost := issue(t, db, request(t, anna, "Tablet")), issue(t, db, request(t, anna, "iPhone"))
+		block(t, db, retired, enroll.Retired, noon)
+		open("phone", nil)
+		_, err := db.Revoke(ctx, enroll.Revocation{
+			Cause: enroll.Lost, At: noon, BlockDevice: lost.device(), KeepSession: hash("desktop"), Entry: entry("", anna),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		open("phone", enroll.ErrNotFound)
+		open("desktop", nil)
+		open("of another", nil)
 	})
 }

@@ -51,7 +51,9 @@ func (db *DB) Invite(ctx context.Context, o enroll.InvitationOffer) error {
 		if err := t.lockPerson(ctx, o.Person); err != nil {
 			return err
 		}
-		entries, err := t.endInvitations(ctx, o)
+		ending := o.Entry
+		ending.Action, ending.Detail = ledger.InvitationEnded, map[string]string{"by-invitation": string(o.ID)}
+		entries, err := t.endInvitations(ctx, o.Person, o.Made, ending)
 		if err != nil {
 			return err
 		}
@@ -70,14 +72,14 @@ func (db *DB) Invite(ctx context.Context, o enroll.InvitationOffer) error {
 	})
 }
 
-// endInvitations ends what stands in the way of a new invitation.
-func (t *tx) endInvitations(ctx context.Context, o enroll.InvitationOffer) ([]ledger.Entry, error) {
+// endInvitations ends the invitation of a person that is not closed. The entries are
+// made from base.
+func (t *tx) endInvitations(ctx context.Context, person enroll.PersonID, at time.Time, base ledger.Entry) ([]ledger.Entry, error) {
 	var entries []ledger.Entry
 	err := t.all(ctx, `UPDATE invitations SET state = $3, closed_at = $2 WHERE person = $1 AND closed_at IS NULL
-		RETURNING id`, []any{string(o.Person), o.Made.UnixMilli(), string(enroll.InvitationEnded)},
+		RETURNING id`, []any{string(person), at.UnixMilli(), string(enroll.InvitationEnded)},
 		func(rows *sql.Rows) error {
-			entry := o.Entry
-			entry.Action, entry.Detail = ledger.InvitationEnded, map[string]string{"by-invitation": string(o.ID)}
+			entry := base
 			err := rows.Scan(&entry.Object)
 			entries = append(entries, entry)
 			return err

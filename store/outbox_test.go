@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pressly/goose/v3"
+
 	"certportal/enroll"
 	"certportal/ledger"
 	"certportal/notify"
@@ -73,6 +75,32 @@ func TestHappenings(t *testing.T) {
 		if err != nil || after != 2 || len(found) != 1 {
 			t.Fatalf("got %d entries after %d, %v", len(found), after, err)
 		}
+	})
+}
+
+// An entry that nobody can read any more keeps no letter back.
+func TestA19_ATamperedEntryKeepsNoLetterBack(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		for range 3 {
+			if err := db.Note(t.Context(), entry(ledger.LedgerBroken, "")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		trigger := "ledger_is_append_only ON ledger"
+		if db.dialect == goose.DialectSQLite3 {
+			trigger = "ledger_is_not_rewritten"
+		}
+		for _, statement := range []string{"DROP TRIGGER " + trigger, `UPDATE ledger SET detail = '{"why' WHERE seq = 2`} {
+			if _, err := db.plain.Exec(statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, found, err := db.Happenings(t.Context(), 10)
+		if err != nil || len(found) != 3 {
+			t.Fatalf("got %d entries, %v", len(found), err)
+		}
+		equal(t, "action", found[1].Action, ledger.LedgerBroken)
+		equal(t, "details", len(found[1].Detail), 0)
 	})
 }
 

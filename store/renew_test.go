@@ -114,7 +114,7 @@ func TestA12_NothingRevokedComesBack(t *testing.T) {
 		}, enroll.Issued, enroll.Revoked},
 		{"the new one is revoked", func(t *testing.T, db *fixture, _, next enrolment) {
 			revoke(t, db, enroll.Left, late(next), next.serial())
-		}, enroll.Superseded, enroll.Revoked},
+		}, enroll.Revoked, enroll.Revoked},
 		{"the old one is revoked first", func(t *testing.T, db *fixture, old, next enrolment) {
 			revoke(t, db, enroll.Removed, late(next), old.serial())
 			revoke(t, db, enroll.Undelivered, late(next), next.serial())
@@ -372,5 +372,58 @@ func TestA15_TheNewOneEndsTheOldOne(t *testing.T) {
 		}
 		checkHeld(t, db, old.device())
 		entries(t, db)
+	})
+}
+
+// TestA12_TheFormerEndsToo: who revokes the newer of two certificates of a device
+// means the device, not its way back to the older one.
+func TestA12_TheFormerEndsToo(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		for n, tt := range []struct {
+			cause enroll.Cause
+			want  enroll.Status
+		}{
+			{enroll.Lost, enroll.Revoked}, {enroll.Withdrawn, enroll.Revoked}, {enroll.Left, enroll.Revoked},
+			{enroll.Replaced, enroll.Superseded}, {enroll.Abandoned, enroll.Issued},
+		} {
+			person := enroll.PersonID(fmt.Sprint("p", n))
+			old := fetched(t, db, issue(t, db, request(t, person, "iPhone")))
+			next := fetched(t, db, issue(t, db, old.renewal(t, late(old))))
+			ended := must[[]ca.Serial](t)(db.Revoke(t.Context(), enroll.Revocation{
+				Serials: []ca.Serial{next.serial()}, Cause: tt.cause, At: late(old), Entry: entry("", person),
+			}))
+			if got := certificate(t, db, old).Status; got != tt.want {
+				t.Errorf("%s: the former is %s, want %s (ended %v)", tt.cause, got, tt.want, ended)
+			}
+		}
+	})
+}
+
+// TestA12_APersonEndsWhole: with everything of a person end the ways to more of it.
+func TestA12_APersonEndsWhole(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		ctx := t.Context()
+		issue(t, db, request(t, anna, "iPhone"))
+		open, others := invited(t, db, anna, 1, noon), invited(t, db, "ben", 2, noon)
+		ids := [][32]byte{{1}, {2}}
+		for i, person := range []string{string(anna), "ben"} {
+			if err := db.SaveSession(ctx, ids[i], person, []byte("x"), time.Hour, noon.Add(time.Hour), noon); err != nil {
+				t.Fatal(err)
+			}
+		}
+		must[[]ca.Serial](t)(db.Revoke(ctx, enroll.Revocation{
+			Cause: enroll.Lost, At: noon, Entry: entry("", anna), EndPerson: anna,
+		}))
+		equal(t, "anna's code", must[enroll.Invitation](t)(db.Invitation(ctx, open.ID)).State, enroll.InvitationEnded)
+		equal(t, "ben's code", must[enroll.Invitation](t)(db.Invitation(ctx, others.ID)).State, enroll.InvitationOpen)
+		_, err := db.Session(ctx, ids[0], noon)
+		wantError(t, "anna's session", err, enroll.ErrNotFound)
+		if _, err := db.Session(ctx, ids[1], noon); err != nil {
+			t.Errorf("ben's session: %v", err)
+		}
+		all := entries(t, db)
+		if last := all[len(all)-1]; last.Action != ledger.InvitationEnded || last.Object != string(open.ID) {
+			t.Errorf("ledger ends with %+v", last)
+		}
 	})
 }

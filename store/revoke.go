@@ -35,7 +35,10 @@ func (db *DB) Revoke(ctx context.Context, r enroll.Revocation) ([]ca.Serial, err
 		if err := t.lockOwners(ctx, r.Serials); err != nil {
 			return err
 		}
-		serials := r.Serials
+		serials, err := t.withFormer(ctx, r)
+		if err != nil {
+			return err
+		}
 		for _, device := range []enroll.DeviceID{r.RemoveDevice, r.BlockDevice} {
 			if err := t.lockOwner(ctx, device); err != nil {
 				return err
@@ -61,12 +64,59 @@ func (db *DB) Revoke(ctx context.Context, r enroll.Revocation) ([]ca.Serial, err
 		if err != nil {
 			return err
 		}
-		return t.append(ctx, append(entries, closing...)...)
+		closed, err := t.closePerson(ctx, r)
+		if err != nil {
+			return err
+		}
+		return t.append(ctx, slices.Concat(entries, closing, closed)...)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return ended, nil
+}
+
+// withFormer adds to the serials of a revocation what they superseded: the device that
+// is to lose its certificate must not go on with the one before. Where the newer one
+// only never arrived, or made way for the next, the former stays.
+func (t *tx) withFormer(ctx context.Context, r enroll.Revocation) ([]ca.Serial, error) {
+	all := slices.Clone(r.Serials)
+	if slices.Contains([]enroll.Cause{enroll.Undelivered, enroll.Abandoned, enroll.Replaced}, r.Cause) {
+		return all, nil
+	}
+	for _, serial := range r.Serials {
+		err := t.all(ctx, "SELECT serial FROM certificates WHERE superseded_by = $1 AND status = 'superseded'",
+			[]any{serial.String()}, func(rows *sql.Rows) error { return scanSerial(rows, &all) })
+		if err != nil {
+			return nil, fmt.Errorf("finding what %s superseded: %w", serial, err)
+		}
+	}
+	return all, nil
+}
+
+// closePerson ends what could lead a person to more certificates, and returns the
+// entries that tell so.
+func (t *tx) closePerson(ctx context.Context, r enroll.Revocation) ([]ledger.Entry, error) {
+	if r.EndPerson == "" {
+		return nil, nil
+	}
+	person, at := string(r.EndPerson), r.At.UnixMilli()
+	for _, query := range []string{
+		"DELETE FROM challenges WHERE used_at IS NULL AND device_id IN (SELECT id FROM devices WHERE person = $1)",
+		"UPDATE sessions SET ended = TRUE, data = NULL WHERE person = $1 AND NOT ended",
+	} {
+		if _, err := t.exec(ctx, query, person); err != nil {
+			return nil, fmt.Errorf("ending sessions and challenges: %w", err)
+		}
+	}
+	_, err := t.exec(ctx, "UPDATE handoffs SET state = $3, closed_at = $2 WHERE person = $1 AND closed_at IS NULL",
+		person, at, string(enroll.HandoffEnded))
+	if err != nil {
+		return nil, fmt.Errorf("ending hand-off: %w", err)
+	}
+	base := r.Entry
+	base.Action, base.Detail = ledger.InvitationEnded, map[string]string{"cause": string(r.Cause)}
+	return t.endInvitations(ctx, r.EndPerson, r.At, base)
 }
 
 // endIfLive ends one certificate and issues again what it superseded without ever

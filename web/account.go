@@ -9,6 +9,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/gorilla/sessions"
 
+	"certportal/access"
 	"certportal/enroll"
 )
 
@@ -19,7 +20,6 @@ type account struct {
 	name    string // display name
 	given   string // given name, may be empty
 	expires time.Time
-	began   time.Time // when they showed who they are
 	proven  time.Time // when they last showed it to nobody else's old session; zero for never
 	desk    string    // where staff pages begin for them; empty for employees
 
@@ -64,7 +64,7 @@ func accountOf(session *sessions.Session) account {
 	}
 	return account{
 		person: enroll.PersonID(text("person")), name: text("name"), given: text("given"),
-		expires: moment("expires"), began: moment("began"), proven: moment("proven"), desk: text("desk"),
+		expires: moment("expires"), proven: moment("proven"), desk: text("desk"),
 		offer: enroll.HandoffID(text("offer")), code: enroll.HandoffCode(text("code")),
 		phone: enroll.HandoffID(text("phone")), device: enroll.DeviceID(text("device")),
 		invitation: enroll.InvitationID(text("invitation")), invitedTo: enroll.DeviceID(text("invited-to")),
@@ -75,7 +75,7 @@ func accountOf(session *sessions.Session) account {
 // now who they are, and no provider remembered them from earlier.
 func (s *Server) openSession(w http.ResponseWriter, r *http.Request, p enroll.Person, proven bool) error {
 	lifetime := s.limits.Lifetime
-	if p.Has(enroll.Helpdesk) || p.Has(enroll.Admin) {
+	if access.IsStaff(p) {
 		lifetime = s.limits.StaffLifetime
 	}
 	return s.beginSession(w, r, p, sessionStart{lifetime: lifetime, proven: proven})
@@ -83,8 +83,8 @@ func (s *Server) openSession(w http.ResponseWriter, r *http.Request, p enroll.Pe
 
 // openPhoneSession opens a session that is good for one certificate, of a phone that
 // came by a hand-off or by a pickup code.
-func (s *Server) openPhoneSession(w http.ResponseWriter, r *http.Request, p enroll.Person, h enroll.HandoffID) error {
-	return s.beginSession(w, r, p, sessionStart{lifetime: min(enroll.HandoffSession, s.limits.Lifetime), phone: h})
+func (s *Server) openPhoneSession(w http.ResponseWriter, r *http.Request, p enroll.Person, h enroll.HandoffID, i enroll.InvitationID) error {
+	return s.beginSession(w, r, p, sessionStart{lifetime: min(enroll.HandoffSession, s.limits.Lifetime), phone: h, invitation: i})
 }
 
 // sessionStart is how a session begins.
@@ -92,6 +92,10 @@ type sessionStart struct {
 	lifetime time.Duration
 	proven   bool
 	phone    enroll.HandoffID // that it came by, empty for a whole session
+
+	// The pickup code that it came by, empty for none. It is there from the first
+	// moment: the session must not be worth anything without.
+	invitation enroll.InvitationID
 }
 
 // beginSession opens a session. The row of one that was open before ends first, so
@@ -112,12 +116,12 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, p enroll.P
 	session.Values["name"] = p.Name
 	session.Values["given"] = p.GivenName
 	now := strconv.FormatInt(s.now().Unix(), 10)
-	session.Values["began"] = now
 	if start.proven {
 		session.Values["proven"] = now
 	}
 	session.Values["expires"] = strconv.FormatInt(s.now().Add(start.lifetime).Unix(), 10)
 	session.Values["phone"] = string(start.phone)
+	session.Values["invitation"] = string(start.invitation)
 	if start.phone == "" {
 		session.Values["desk"] = deskOf(p.Roles)
 	}

@@ -74,9 +74,24 @@ func csvCell(s string) string {
 	seen := strings.TrimLeft(s, " \u00a0\u200b\ufeff\"'")
 	if strings.HasPrefix(s, "\t") || strings.HasPrefix(s, "\r") || strings.HasPrefix(s, "\n") ||
 		seen != "" && strings.ContainsRune("=+-@\t\r\n＝＋－＠", []rune(seen)[0]) {
-		return "'" + s
+		s = "'" + s
 	}
-	return s
+	return disarmInside(s)
+}
+
+// disarmInside does the same behind what some spreadsheets take for the end of a cell:
+// where lists are separated by semicolons, they cut this file there.
+func disarmInside(s string) string {
+	var b strings.Builder
+	ends := false
+	for _, r := range s {
+		if ends && strings.ContainsRune("=+-@＝＋－＠", r) {
+			b.WriteByte('\'')
+		}
+		ends = strings.ContainsRune(";\t\r\n", r) || ends && strings.ContainsRune(" \u00a0\u200b\ufeff\"", r)
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 // csvTime is a moment in a file: ISO 8601, empty for none.

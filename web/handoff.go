@@ -21,8 +21,7 @@ const handoffRefresh = 4
 // fresh reports whether whoever sits at the desktop showed a moment ago who they
 // are: a desktop left open must not let a stranger's phone in.
 func (s *Server) fresh(a account) bool {
-	age := s.now().Sub(a.began)
-	return age >= 0 && age <= enroll.HandoffFresh
+	return s.provenWithin(a, enroll.HandoffFresh)
 }
 
 // settled reports whether a session is enough for where somebody wants to go, so

@@ -88,7 +88,7 @@ func (s *Server) submitGoCode(w http.ResponseWriter, r *http.Request) error {
 			Action: codePath(code), Fields: []page.Hidden{{Name: "number", Value: f["number"]}},
 		}}
 	}
-	if err := s.openPhoneSession(w, r, person, h.ID); err != nil {
+	if err := s.openPhoneSession(w, r, person, h.ID, ""); err != nil {
 		return err
 	}
 	return redirect(w, "/new")

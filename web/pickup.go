@@ -163,10 +163,7 @@ func (s *Server) signInByCode(w http.ResponseWriter, r *http.Request, p page.Pic
 	}
 	// The session is that of a phone which came by a hand-off: one certificate, at
 	// whatever number of places the code is brought at once.
-	if err := s.openPhoneSession(w, r, person, enroll.HandoffID(i.ID)); err != nil {
-		return err
-	}
-	if err := s.changeSession(w, r, map[string]string{"invitation": string(i.ID)}); err != nil {
+	if err := s.openPhoneSession(w, r, person, enroll.HandoffID(i.ID), i.ID); err != nil {
 		return err
 	}
 	return redirect(w, "/new")
@@ -191,9 +188,11 @@ func (s *Server) refusePickup(w http.ResponseWriter, r *http.Request, err error)
 	return s.show(w, r, status, page.PickupOver{Frame: s.frame(r), State: string(gone.State), At: gone.At})
 }
 
-// dropInvitation forgets a code that was used up.
+// dropInvitation forgets a code that was used up. The session of a phone keeps it:
+// without, one that a code opened would be good for a certificate that no code pays
+// for.
 func (s *Server) dropInvitation(w http.ResponseWriter, r *http.Request) error {
-	if s.person(r).invitation == "" {
+	if a := s.person(r); a.invitation == "" || a.limited() {
 		return nil
 	}
 	return s.changeSession(w, r, map[string]string{"invitation": "", "invited-to": ""})

@@ -232,3 +232,25 @@ func withoutDesk(c web.Config) web.Config {
 	c.Desk = nil
 	return c
 }
+
+// A session that a code opened is good for that code: once the helpdesk replaced it,
+// there is nothing to be had.
+func TestA4_ReplacedCodeLeavesNothing(t *testing.T) {
+	p := newCounter(t)
+	hedi := p.signedIn("hedi", linux)
+	seen, _ := hedi.giveCode("anna", "in-person")
+	thief := p.browser(android)
+	if got := thief.post("/pickup", "code", seen); got.location() != "/new" {
+		t.Fatalf("got %d: %s", got.status, got.text())
+	}
+	hedi.giveCode("anna", "in-person")
+	for n, form := range []string{"a", "b", "c"} {
+		got := thief.post("/new", "name", "Burner", "platform", "android", "request", form)
+		if got.status != 410 {
+			t.Errorf("try %d: got %d, %s", n, got.status, got.location())
+		}
+	}
+	if n := p.certificates("anna")[enroll.Issued]; n != 0 {
+		t.Errorf("%d certificates for whoever had the replaced code", n)
+	}
+}

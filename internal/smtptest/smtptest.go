@@ -13,8 +13,10 @@ package smtptest
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -141,7 +143,7 @@ func (s *Server) Roots() *x509.CertPool { return s.authority.Roots() }
 func (s *Server) CAFile() string { return s.files.CA }
 
 // Refuse answers with a code and text whenever mail for the address comes; code 0
-// takes it again.
+// takes it again. The text may begin with an enhanced code (RFC 3463).
 func (s *Server) Refuse(address string, code int, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,7 +164,13 @@ func (s *Server) RefuseSender(code int, text string) {
 }
 
 func failure(code int, text string) *smtp.SMTPError {
-	return &smtp.SMTPError{Code: code, EnhancedCode: smtp.EnhancedCode{code / 100, 1, 1}, Message: text}
+	enhanced := smtp.EnhancedCode{code / 100, 1, 1}
+	if n, err := fmt.Sscanf(text, "%d.%d.%d", &enhanced[0], &enhanced[1], &enhanced[2]); err == nil && n == len(enhanced) {
+		_, text, _ = strings.Cut(text, " ")
+	} else {
+		enhanced = smtp.EnhancedCode{code / 100, 1, 1}
+	}
+	return &smtp.SMTPError{Code: code, EnhancedCode: enhanced, Message: text}
 }
 
 // Hold keeps the server from answering for any mail until the function it returns
