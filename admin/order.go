@@ -93,7 +93,7 @@ type Orders interface {
 	// Order finds one, or ErrNotFound.
 	Order(ctx context.Context, id string) (Order, error)
 
-	// OrdersSince lists orders, newest first, at most limit. Open ones alone when
+	// OrdersSince lists orders, running ones first, then the newest, at most limit. Open ones alone when
 	// open is set.
 	OrdersSince(ctx context.Context, open bool, limit int) ([]Order, error)
 

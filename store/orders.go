@@ -65,15 +65,17 @@ func (db *DB) Order(ctx context.Context, id string) (admin.Order, error) {
 	return r.value()
 }
 
-// OrdersSince lists orders, newest first; open ones alone when open is set.
+// OrdersSince lists orders, those being carried out before all others, then the newest
+// first; open ones alone when open is set.
 func (db *DB) OrdersSince(ctx context.Context, open bool, limit int) ([]admin.Order, error) {
 	where := "TRUE"
 	if open {
 		where = "closed_at IS NULL"
 	}
 	var orders []admin.Order
-	err := db.all(ctx, "SELECT "+orderColumns+" FROM orders WHERE "+where+" ORDER BY made_at DESC, id LIMIT $1",
-		[]any{limit}, func(rows *sql.Rows) error {
+	err := db.all(ctx, "SELECT "+orderColumns+" FROM orders WHERE "+where+`
+		ORDER BY CASE WHEN state = $2 AND closed_at IS NULL THEN 0 ELSE 1 END, made_at DESC, id LIMIT $1`,
+		[]any{limit, string(admin.Running)}, func(rows *sql.Rows) error {
 			var r orderRow
 			if err := rows.Scan(r.fields()...); err != nil {
 				return err
