@@ -114,7 +114,7 @@ func TestSupersededCountsWhileItWorks(t *testing.T) {
 		old := fetched(t, db, issue(t, db, request(t, anna, "iPhone")))
 		at := late(old)
 		next := issue(t, db, old.renewal(t, at))
-		revoke(t, db, enroll.Left, at, next.serial())
+		revoke(t, db, enroll.Replaced, at, next.serial())
 		d := must[enroll.Device](t)(db.Device(t.Context(), anna, old.device()))
 		equal(t, "newest", d.Certificate.Serial, old.serial())
 		equal(t, "works", d.Working(at.Add(week-time.Second)), true)
