@@ -73,6 +73,9 @@ func TestAdministrator(t *testing.T) {
 		t.Fatalf("after blocking a device:\n%s", text)
 	}
 
+	// Whoever holds a lost phone is signed out of it, and so is its owner.
+	phone.signIn(d, d.person("employee"))
+
 	b.open(d.https + "/admin/certificates?status=working")
 	b.press(`main a[href^="/admin/orders/new"]`)
 	b.press("main form .btn")
