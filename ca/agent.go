@@ -39,39 +39,34 @@ func oidRegistrationAuthority() asn1.ObjectIdentifier {
 // encrypts to another. The errors are those of [Issuer.Prepare], with Field
 // "name" in a [*SubjectError], and those of a wrong setting.
 func (i *Issuer) PrepareAgent(cfg AgentConfig, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
-	kind, err := KindOf(pub)
+	want, err := i.newAgentOrder(cfg, pub, now)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("preparing agent certificate: %w", err)
 	}
-	if !kind.isRSA() {
+	if !want.kind.isRSA() {
 		return nil, &KeyError{Reason: "a registration authority needs RSA to be encrypted to"}
 	}
+	want.agent = cfg.Name
+	return i.prepareFor(want, cfg.Name, x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment, oidRegistrationAuthority())
+}
+
+// newAgentOrder checks what agents and sealers have in common.
+func (i *Issuer) newAgentOrder(cfg AgentConfig, pub crypto.PublicKey, now time.Time) (*order, error) {
 	if !validAgentName(cfg.Name) {
 		return nil, &SubjectError{Field: "name", Reason: "is not 1 to 64 printable ASCII characters"}
 	}
-	length, backdate, err := checkTimes(cfg.Validity, cfg.Backdate, maxServerValidity)
-	if err != nil {
-		return nil, fmt.Errorf("preparing agent certificate: %w", err)
-	}
-	published, err := newPublication(cfg.CRLURLs, cfg.IssuerURLs, cfg.OCSPURLs)
-	if err != nil {
-		return nil, fmt.Errorf("preparing agent certificate: %w", err)
-	}
-	valid := newValidity(now, backdate, length)
-	if err := valid.within(i.validity); err != nil {
-		return nil, err
-	}
-	usages, err := usageExtension([]asn1.ObjectIdentifier{oidRegistrationAuthority()})
+	return i.newOwnOrder(ownTerms{cfg.Validity, cfg.Backdate, cfg.CRLURLs, cfg.IssuerURLs, cfg.OCSPURLs}, pub, now)
+}
+
+// prepareFor prepares a certificate with a name and one purpose, and nothing beside.
+func (i *Issuer) prepareFor(want *order, name string, use x509.KeyUsage, purpose asn1.ObjectIdentifier) (*Prepared, error) {
+	usages, err := usageExtension([]asn1.ObjectIdentifier{purpose})
 	if err != nil {
 		return nil, err
 	}
-	template := &x509.Certificate{
-		Subject:         pkix.Name{CommonName: cfg.Name},
-		KeyUsage:        x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
-		ExtraExtensions: []pkix.Extension{usages},
-	}
-	want := &order{publication: published, validity: valid, pub: pub, kind: kind, agent: cfg.Name}
-	return i.prepare(template, want)
+	return i.prepare(&x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, KeyUsage: use, ExtraExtensions: []pkix.Extension{usages},
+	}, want)
 }
 
 // validAgentName keeps an @ out: nothing that reads like a UPN.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
 	"fmt"
@@ -21,39 +20,15 @@ func oidDocumentSigning() asn1.ObjectIdentifier {
 // audit log: it signs, is nobody and serves nothing. The result is signed by
 // [Issuer.Sign]. The key must be EC. The errors are those of [Issuer.PrepareAgent].
 func (i *Issuer) PrepareSealer(cfg AgentConfig, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
-	kind, err := KindOf(pub)
+	want, err := i.newAgentOrder(cfg, pub, now)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("preparing sealing certificate: %w", err)
 	}
-	if kind.isRSA() {
+	if want.kind.isRSA() {
 		return nil, &KeyError{Reason: "seals are made with EC keys"}
 	}
-	if !validAgentName(cfg.Name) {
-		return nil, &SubjectError{Field: "name", Reason: "is not 1 to 64 printable ASCII characters"}
-	}
-	length, backdate, err := checkTimes(cfg.Validity, cfg.Backdate, maxServerValidity)
-	if err != nil {
-		return nil, fmt.Errorf("preparing sealing certificate: %w", err)
-	}
-	published, err := newPublication(cfg.CRLURLs, cfg.IssuerURLs, cfg.OCSPURLs)
-	if err != nil {
-		return nil, fmt.Errorf("preparing sealing certificate: %w", err)
-	}
-	valid := newValidity(now, backdate, length)
-	if err := valid.within(i.validity); err != nil {
-		return nil, err
-	}
-	usages, err := usageExtension([]asn1.ObjectIdentifier{oidDocumentSigning()})
-	if err != nil {
-		return nil, err
-	}
-	template := &x509.Certificate{
-		Subject:         pkix.Name{CommonName: cfg.Name},
-		KeyUsage:        x509.KeyUsageDigitalSignature,
-		ExtraExtensions: []pkix.Extension{usages},
-	}
-	want := &order{publication: published, validity: valid, pub: pub, kind: kind, sealer: cfg.Name}
-	return i.prepare(template, want)
+	want.sealer = cfg.Name
+	return i.prepareFor(want, cfg.Name, x509.KeyUsageDigitalSignature, oidDocumentSigning())
 }
 
 // IsSealer reports whether a certificate is one for sealing the audit log. Whether

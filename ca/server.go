@@ -42,25 +42,13 @@ type names struct {
 // is signed by [Issuer.Sign]. The errors are those of [Issuer.Prepare], with
 // Field "name" in a [*SubjectError], and those of a wrong setting.
 func (i *Issuer) PrepareServer(cfg ServerConfig, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
-	kind, err := KindOf(pub)
-	if err != nil {
-		return nil, err
-	}
 	serves, err := parseNames(cfg.Names)
 	if err != nil {
 		return nil, err
 	}
-	length, backdate, err := checkTimes(cfg.Validity, cfg.Backdate, maxServerValidity)
+	want, err := i.newOwnOrder(ownTerms{cfg.Validity, cfg.Backdate, cfg.CRLURLs, cfg.IssuerURLs, cfg.OCSPURLs}, pub, now)
 	if err != nil {
 		return nil, fmt.Errorf("preparing server certificate: %w", err)
-	}
-	published, err := newPublication(cfg.CRLURLs, cfg.IssuerURLs, cfg.OCSPURLs)
-	if err != nil {
-		return nil, fmt.Errorf("preparing server certificate: %w", err)
-	}
-	valid := newValidity(now, backdate, length)
-	if err := valid.within(i.validity); err != nil {
-		return nil, err
 	}
 	template := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: cfg.Names[0]},
@@ -70,8 +58,35 @@ func (i *Issuer) PrepareServer(cfg ServerConfig, pub crypto.PublicKey, now time.
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	want := &order{publication: published, validity: valid, pub: pub, kind: kind, names: serves}
+	want.names = serves
 	return i.prepare(template, want)
+}
+
+// ownTerms are what the portal's own certificates share, whatever they are for.
+type ownTerms struct {
+	validity, backdate            time.Duration
+	crlURLs, issuerURLs, ocspURLs []string
+}
+
+// newOwnOrder checks the terms and the key of one of the portal's own certificates.
+func (i *Issuer) newOwnOrder(t ownTerms, pub crypto.PublicKey, now time.Time) (*order, error) {
+	kind, err := KindOf(pub)
+	if err != nil {
+		return nil, err
+	}
+	length, backdate, err := checkTimes(t.validity, t.backdate, maxServerValidity)
+	if err != nil {
+		return nil, err
+	}
+	published, err := newPublication(t.crlURLs, t.issuerURLs, t.ocspURLs)
+	if err != nil {
+		return nil, err
+	}
+	valid := newValidity(now, backdate, length)
+	if err := valid.within(i.validity); err != nil {
+		return nil, err
+	}
+	return &order{publication: published, validity: valid, pub: pub, kind: kind}, nil
 }
 
 // parseNames sorts names into hosts and addresses. Wildcards are refused: the
