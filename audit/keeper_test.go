@@ -226,6 +226,9 @@ func TestFileKeepsACopy(t *testing.T) {
 func TestF21_AFullDiskStopsTheCopyAlone(t *testing.T) {
 	h, log := onSQLite(t, t.TempDir()), &logged{}
 	if _, err := os.Stat("/dev/full"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("there is no /dev/full here")
+		}
 		t.Skip("there is no /dev/full here")
 	}
 	k := newKeeper(t, h, audit.Config{Targets: []audit.Target{audit.File{Path: "/dev/full"}}, Log: log.logger()})
