@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
-	der "golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // Revocation is one entry of a CRL.
@@ -25,6 +24,19 @@ type CRLConfig struct {
 	Number     *big.Int
 	ThisUpdate time.Time
 	NextUpdate time.Time // after ThisUpdate
+
+	// Base makes this a delta list: it is the number of the complete list that it
+	// adds to, below its own (RFC 5280 section 5.2.4). Optional.
+	Base *big.Int
+
+	// NextPublish is when the next list of this kind is to be expected, before
+	// NextUpdate. Windows looks for it from then on. Optional.
+	NextPublish time.Time
+
+	// Freshest are the addresses of the delta list, in a complete one (RFC 5280
+	// section 5.2.6). Optional.
+	Freshest []string
+
 	// Revoked may come in any order. It is not changed; if it is not sorted by
 	// serial it is copied.
 	Revoked []Revocation
@@ -35,7 +47,7 @@ type CRLConfig struct {
 // All entries are encoded by one function, and checked one by one before.
 const lintedEntries = 1000
 
-// CRL signs a complete CRL in DER (RFC 5280 section 5), which has not left the
+// CRL signs a complete or a delta CRL in DER (RFC 5280 section 5), which has not left the
 // function before lints read it and its signature was checked.
 //
 // The error is a [*LintError] or names the entry that cannot stand: twice the
@@ -52,7 +64,7 @@ func (i *Issuer) CRL(cfg CRLConfig) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("building CRL %s: %w", number, err)
 	}
-	signature, err := sign(i.lintKey, i.kind, linted)
+	signature, err := sign(i.lintKey, i.kind, linted.tbs())
 	if err != nil {
 		return nil, fmt.Errorf("signing CRL %s for lints: %w", number, err)
 	}
@@ -65,10 +77,10 @@ func (i *Issuer) CRL(cfg CRLConfig) ([]byte, error) {
 			return nil, fmt.Errorf("building CRL %s: %w", number, err)
 		}
 	}
-	if signature, err = sign(i.signer, i.kind, tbs); err != nil {
+	if signature, err = sign(i.signer, i.kind, tbs.tbs()); err != nil {
 		return nil, fmt.Errorf("signing CRL %s: %w", number, err)
 	}
-	if err := verify(i.cert, i.kind, tbs, signature); err != nil {
+	if err := verify(i.cert, i.kind, tbs.tbs(), signature); err != nil {
 		return nil, fmt.Errorf("checking signature of CRL %s: %w", number, err)
 	}
 	return i.assemble(tbs, signature), nil
@@ -84,6 +96,9 @@ func (c *CRLConfig) check() (Serial, []Revocation, error) {
 	}
 	if !c.ThisUpdate.Truncate(time.Second).Before(c.NextUpdate.Truncate(time.Second)) {
 		return number, nil, errors.New("nextUpdate is not after thisUpdate")
+	}
+	if err := c.checkExtensions(number); err != nil {
+		return number, nil, err
 	}
 	revoked := c.Revoked
 	bySerial := func(a, b Revocation) int { return a.Serial.Compare(b.Serial) }
@@ -123,7 +138,7 @@ func (r *Revocation) check(thisUpdate time.Time) error {
 
 // listTBS encodes a TBSCertList. The list of entries, the one large part, is
 // written in place: crypto/x509 takes several times the memory and the time.
-func (i *Issuer) listTBS(cfg CRLConfig, number Serial, revoked []Revocation) ([]byte, error) {
+func (i *Issuer) listTBS(cfg CRLConfig, number Serial, revoked []Revocation) (list, error) {
 	var b cryptobyte.Builder
 	b.AddASN1Int64(1) // version 2
 	b.AddBytes(i.kind.signing().der)
@@ -134,7 +149,7 @@ func (i *Issuer) listTBS(cfg CRLConfig, number Serial, revoked []Revocation) ([]
 	if err != nil {
 		return nil, err
 	}
-	tail, err := i.listExtensions(number)
+	tail, err := i.listExtensions(cfg, number)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +163,7 @@ func (i *Issuer) listTBS(cfg CRLConfig, number Serial, revoked []Revocation) ([]
 	if entries > 0 {
 		size += headSize(entries) + entries
 	}
-	tbs := make([]byte, 0, headSize(size)+size)
+	tbs := make([]byte, maxHead, maxHead+headSize(size)+size+maxSignature)
 	tbs = appendHead(tbs, 0x30, size)
 	tbs = append(tbs, head...)
 	if entries > 0 {
@@ -160,41 +175,28 @@ func (i *Issuer) listTBS(cfg CRLConfig, number Serial, revoked []Revocation) ([]
 	return append(tbs, tail...), nil
 }
 
-// listExtensions encodes authority key identifier and CRL number, the two that
-// RFC 5280 section 5.2 demands of every CRL.
-func (i *Issuer) listExtensions(number Serial) ([]byte, error) {
-	var b cryptobyte.Builder
-	b.AddASN1(contextTag(0), func(b *cryptobyte.Builder) {
-		b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
-			b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
-				b.AddASN1ObjectIdentifier(oidAKI())
-				b.AddASN1(der.OCTET_STRING, func(b *cryptobyte.Builder) {
-					b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
-						b.AddASN1(der.Tag(0).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes(i.cert.SubjectKeyId) })
-					})
-				})
-			})
-			b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
-				b.AddASN1ObjectIdentifier([]int{2, 5, 29, 20})
-				b.AddASN1(der.OCTET_STRING, func(b *cryptobyte.Builder) { b.AddASN1BigInt(number.Big()) })
-			})
-		})
-	})
-	return b.Bytes()
-}
+// list is a TBSCertList with room in front for the head of what is around it, and
+// behind for the signature, so that a list of a million entries is in memory once.
+type list []byte
 
-// assemble puts list, algorithm and signature together.
-func (i *Issuer) assemble(tbs, signature []byte) []byte {
-	algorithm := i.kind.signing().der
-	bits := len(signature) + 1
-	size := len(tbs) + len(algorithm) + headSize(bits) + bits
-	list := make([]byte, 0, headSize(size)+size)
-	list = appendHead(list, 0x30, size)
-	list = append(list, tbs...)
-	list = append(list, algorithm...)
-	list = appendHead(list, 0x03, bits)
-	list = append(list, 0)
-	return append(list, signature...)
+const (
+	maxHead      = 6    // octets of tag and length
+	maxSignature = 2048 // octets of algorithm and signature
+)
+
+func (l list) tbs() []byte { return l[maxHead:] }
+
+// assemble puts list, algorithm and signature together, in place: what was assembled
+// of the list before is overwritten.
+func (i *Issuer) assemble(l list, signature []byte) []byte {
+	whole := append(l, i.kind.signing().der...)
+	whole = appendHead(whole, 0x03, len(signature)+1)
+	whole = append(whole, 0) // no bit is unused
+	whole = append(whole, signature...)
+	size := len(whole) - maxHead
+	start := maxHead - headSize(size)
+	appendHead(whole[start:start], 0x30, size)
+	return whole[start:]
 }
 
 // reasonHead is the extension around a reason code (RFC 5280 section 5.3.1), up

@@ -147,6 +147,12 @@ func (f *Folder) RootKey(passphrase []byte) (crypto.Signer, error) {
 	return key, err
 }
 
+// HoldsRootKey reports whether the root's key is here, as far as a look tells.
+func (f *Folder) HoldsRootKey() bool {
+	_, err := os.Stat(filepath.Join(f.dir, rootKeyFile))
+	return err == nil
+}
+
 // IssuingKey opens the issuing CA's key. It returns [ErrPassphrase] when the
 // passphrase does not fit.
 func (f *Folder) IssuingKey(passphrase []byte) (crypto.Signer, error) {

@@ -131,3 +131,26 @@ func readSubject(t *testing.T, last []pkix.Extension, mails []string) ca.Subject
 	s.SID = string(names[0].Value)
 	return s
 }
+
+// What a folder or a directory gives back as a list may be anything.
+func FuzzReadCRL(f *testing.F) {
+	issuer := ca.FixtureIssuer(f, "ec")
+	for _, change := range []func(*ca.CRLConfig){announced, adding, func(*ca.CRLConfig) {}} {
+		cfg := listOf(f, manyRevoked(f, 3)...)
+		change(&cfg)
+		raw, err := issuer.CRL(cfg)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		crl, err := ca.ReadCRL(raw, issuer.Certificate())
+		if err != nil {
+			return
+		}
+		if _, err := crl.Count(); err != nil || crl.Number.IsZero() {
+			t.Errorf("a signed list cannot be read: %v", err)
+		}
+	})
+}

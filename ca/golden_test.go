@@ -36,6 +36,7 @@ func TestGoldenCertificates(t *testing.T) {
 		{"user-without-sid", user(t, "rsa", "user-rsa", ca.FixtureProfileConfig(), without("sid")), rsa.Issuing},
 		{"user-client-auth-only", user(t, "rsa", "user-rsa", clientAuthOnly(), ca.FixtureSubject()), rsa.Issuing},
 		{"server", server(t, "rsa", "server-ec"), rsa.Issuing},
+		{"responder", responder(t, "rsa"), rsa.Issuing},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if err := test.cert.CheckSignatureFrom(test.parent); err != nil {
@@ -59,15 +60,20 @@ func TestGoldenLists(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		revoked []ca.Revocation
+		change  func(*ca.CRLConfig)
 	}{
-		{"crl-empty", nil},
+		{"crl-empty", nil, func(*ca.CRLConfig) {}},
 		{"crl-two", []ca.Revocation{
 			{Serial: serial(t, "fe02"), At: at, Reason: 1},
 			{Serial: serial(t, "4102030405060708090a0b0c0d0e0f1011"), At: at},
-		}},
+		}, func(*ca.CRLConfig) {}},
+		{"crl-next-publish-and-freshest", nil, announced},
+		{"crl-delta", []ca.Revocation{{Serial: serial(t, "fe02"), At: at, Reason: 1}}, adding},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			raw, err := issuer.CRL(listOf(t, test.revoked...))
+			cfg := listOf(t, test.revoked...)
+			test.change(&cfg)
+			raw, err := issuer.CRL(cfg)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -42,6 +42,8 @@ type order struct {
 	names   *names   // set for server certificates
 	agent   string   // set for certificates of a registration authority
 	sealer  string   // set for certificates that seal the audit log
+
+	responder string // set for certificates of an OCSP signer
 }
 
 // rule is one lint of our own. The check returns what is wrong.
@@ -61,6 +63,7 @@ type lintSet struct {
 	server       []rule
 	agent        []rule
 	sealer       []rule
+	responder    []rule
 }
 
 // newLintSet chooses the sources that bind any X.509 certificate. Those of the
@@ -80,10 +83,11 @@ func newLintSet() (*lintSet, error) {
 		certificates: registry.CertificateLints().Lints(),
 		lists:        registry.RevocationListLints().Lints(),
 		config:       registry.GetConfiguration(),
-		user:         slices.Concat(commonRules(), userRules()),
-		server:       slices.Concat(commonRules(), serverRules()),
-		agent:        slices.Concat(commonRules(), agentRules()),
-		sealer:       slices.Concat(commonRules(), sealerRules()),
+		user:         slices.Concat(commonRules(), publicationRules(), userRules()),
+		server:       slices.Concat(commonRules(), publicationRules(), serverRules()),
+		agent:        slices.Concat(commonRules(), publicationRules(), agentRules()),
+		sealer:       slices.Concat(commonRules(), publicationRules(), sealerRules()),
+		responder:    slices.Concat(commonRules(), responderRules()),
 	}
 	// An import lost in a refactoring would otherwise turn the gate off unseen.
 	if len(set.certificates) < 100 || len(set.lists) < 8 {
@@ -115,6 +119,8 @@ func (l *lintSet) certificate(cert *x509.Certificate, want *order) error {
 		rules = l.agent
 	case want.sealer != "":
 		rules = l.sealer
+	case want.responder != "":
+		rules = l.responder
 	}
 	for _, r := range rules {
 		if err := r.check(cert, want); err != nil {

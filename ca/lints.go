@@ -26,6 +26,12 @@ func commonRules() []rule {
 		{"authority-key-identifier", "RFC 5280 section 4.2.1.1", lintAuthorityKey},
 		{"subject-key-identifier", "RFC 7093 section 2", lintSubjectKey},
 		{"basic-constraints-absent", "User template of AD CS", lintNoBasicConstraints},
+	}
+}
+
+// publicationRules bind every certificate that is checked for revocation.
+func publicationRules() []rule {
+	return []rule{
 		{"crl-distribution-points", "RFC 5280 section 4.2.1.13", lintDistributionPoints},
 		{"authority-information-access", "RFC 5280 section 4.2.2.1", lintInformationAccess},
 	}

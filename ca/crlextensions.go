@@ -1,0 +1,98 @@
+package ca
+
+import (
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	der "golang.org/x/crypto/cryptobyte/asn1"
+)
+
+// Object identifiers of CRL extensions. The last is Microsoft's
+// (szOID_CRL_NEXT_PUBLISH): the end of a list leaves room for one that comes late,
+// and Windows asks from the time in it.
+func oidCRLNumber() asn1.ObjectIdentifier { return asn1.ObjectIdentifier{2, 5, 29, 20} }
+func oidDelta() asn1.ObjectIdentifier     { return asn1.ObjectIdentifier{2, 5, 29, 27} }
+func oidFreshest() asn1.ObjectIdentifier  { return asn1.ObjectIdentifier{2, 5, 29, 46} }
+func oidNextPublish() asn1.ObjectIdentifier {
+	return asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 21, 4}
+}
+
+// checkExtensions refuses what the extensions cannot say together.
+func (c *CRLConfig) checkExtensions(number Serial) error {
+	if !c.NextPublish.IsZero() && (c.NextPublish.Before(c.ThisUpdate) || c.NextPublish.After(c.NextUpdate)) {
+		return fmt.Errorf("next publication at %s is outside the life of the list", c.NextPublish.Format(time.RFC3339))
+	}
+	for _, address := range c.Freshest {
+		if !strings.HasPrefix(address, "http://") && !strings.HasPrefix(address, "ldap:///") {
+			return errors.New("an address of the delta list begins with neither http:// nor ldap:///")
+		}
+	}
+	if c.Base == nil {
+		return nil
+	}
+	base, err := SerialOf(c.Base)
+	if err != nil || base.Compare(number) >= 0 {
+		return errors.New("the list that this one adds to has no lower number")
+	}
+	if len(c.Freshest) > 0 {
+		return errors.New("a delta list names the address of a delta list (RFC 5280 section 5.2.6)")
+	}
+	return nil
+}
+
+// listExtensions encodes authority key identifier and CRL number, which RFC 5280
+// section 5.2 demands of every CRL, and what the configuration asks for.
+func (i *Issuer) listExtensions(cfg CRLConfig, number Serial) ([]byte, error) {
+	var b cryptobyte.Builder
+	b.AddASN1(contextTag(0), func(b *cryptobyte.Builder) {
+		b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
+			listExtension(b, oidAKI(), false, func(b *cryptobyte.Builder) {
+				b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
+					b.AddASN1(der.Tag(0).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes(i.cert.SubjectKeyId) })
+				})
+			})
+			listExtension(b, oidCRLNumber(), false, func(b *cryptobyte.Builder) { b.AddASN1BigInt(number.Big()) })
+			if cfg.Base != nil {
+				// Critical: a delta list read as a complete one would vouch for what it leaves out.
+				listExtension(b, oidDelta(), true, func(b *cryptobyte.Builder) { b.AddASN1BigInt(cfg.Base) })
+			}
+			if len(cfg.Freshest) > 0 {
+				listExtension(b, oidFreshest(), false, func(b *cryptobyte.Builder) { addDistributionPoint(b, cfg.Freshest) })
+			}
+			if !cfg.NextPublish.IsZero() {
+				listExtension(b, oidNextPublish(), false, func(b *cryptobyte.Builder) { addTime(b, cfg.NextPublish) })
+			}
+		})
+	})
+	return b.Bytes()
+}
+
+func listExtension(b *cryptobyte.Builder, id asn1.ObjectIdentifier, critical bool, value func(*cryptobyte.Builder)) {
+	b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1ObjectIdentifier(id)
+		if critical {
+			b.AddASN1Boolean(true)
+		}
+		b.AddASN1(der.OCTET_STRING, value)
+	})
+}
+
+// addDistributionPoint writes one distribution point with several addresses (RFC
+// 5280 section 4.2.1.13): they lead to the same list.
+func addDistributionPoint(b *cryptobyte.Builder, addresses []string) {
+	b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1(contextTag(0), func(b *cryptobyte.Builder) {
+				b.AddASN1(contextTag(0), func(b *cryptobyte.Builder) {
+					for _, address := range addresses {
+						b.AddASN1(der.Tag(6).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes([]byte(address)) })
+					}
+				})
+			})
+		})
+	})
+}
