@@ -45,13 +45,14 @@ const (
 	RunChecks    Act = "checks.run"          // asks other servers, sends a test mail
 	Remail       Act = "mail.send"           // try letters again that were given up
 	Publish      Act = "lists.publish"       // make a revocation list now
+	TestIssue    Act = "authority.test"      // issue a certificate for nobody, and revoke it
 )
 
 // Changes reports whether the act changes something. Such acts ask for a recent
 // password, and auditors have none of them.
 func (a Act) Changes() bool {
 	return slices.Contains([]Act{
-		Invite, Approve, Block, Revoke, RevokeMany, ApproveOrder, HaltIssuing, RunChecks, Remail, Publish,
+		Invite, Approve, Block, Revoke, RevokeMany, ApproveOrder, HaltIssuing, RunChecks, Remail, Publish, TestIssue,
 	}, a)
 }
 
@@ -71,7 +72,7 @@ func Acts(role enroll.Role) []Act {
 	case enroll.Admin:
 		return []Act{
 			FindPeople, ReadPerson, ReadOverview, ReadCertificates, ReadLedger, ReadRoles, ReadChecks, Export,
-			Invite, Approve, Block, Revoke, RevokeMany, ApproveOrder, HaltIssuing, RunChecks, Remail, Publish,
+			Invite, Approve, Block, Revoke, RevokeMany, ApproveOrder, HaltIssuing, RunChecks, Remail, Publish, TestIssue,
 		}
 	}
 	return nil

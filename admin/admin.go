@@ -69,6 +69,8 @@ type Config struct {
 	// within a page's time. Optional.
 	Concerns func(context.Context) []Concern
 
+	Authority Authority // optional; without it nothing is told of the CAs
+
 	Checks *Checks                              // optional
 	Staff  func(context.Context) (Staff, error) // optional
 
@@ -80,6 +82,7 @@ type Config struct {
 type Service struct {
 	c     Config
 	tally tallyKeeper
+	trial trialKeeper
 	wake  chan struct{}
 }
 

@@ -155,8 +155,11 @@ func TestA10_OnlyAdministratorsAct(t *testing.T) {
 			_, err := d.Order(t.Context(), a, admin.Filter{State: admin.Working})
 			return err
 		},
-		"halt":   func(a admin.Actor) error { _, err := d.Halt(t.Context(), a, "x"); return err },
-		"resume": func(a admin.Actor) error { _, err := d.Resume(t.Context(), a); return err },
+		"halt":    func(a admin.Actor) error { _, err := d.Halt(t.Context(), a, "x"); return err },
+		"resume":  func(a admin.Actor) error { _, err := d.Resume(t.Context(), a); return err },
+		"publish": func(a admin.Actor) error { _, err := d.PublishNow(t.Context(), a, "issuing"); return err },
+		"test":    func(a admin.Actor) error { return d.TestIssue(t.Context(), a) },
+		"check":   func(a admin.Actor) error { return d.RunChecks(t.Context(), a, admin.AddressGroup) },
 	}
 	reads := map[string]func(admin.Actor) error{
 		"search": func(a admin.Actor) error {
@@ -169,8 +172,15 @@ func TestA10_OnlyAdministratorsAct(t *testing.T) {
 		},
 		"detail":   func(a admin.Actor) error { _, err := d.Certificate(t.Context(), a, c.Serial); return err },
 		"overview": func(a admin.Actor) error { _, err := d.Overview(t.Context(), a); return err },
-		"orders":   func(a admin.Actor) error { _, err := d.OrderList(t.Context(), a); return err },
-		"export":   func(a admin.Actor) error { return d.NoteExport(t.Context(), a, "certificates", admin.Filter{}) },
+		"authority": func(a admin.Actor) error {
+			_, err := d.Authority(t.Context(), a)
+			if errors.Is(err, enroll.ErrNotFound) {
+				return nil // there is none in this test
+			}
+			return err
+		},
+		"orders": func(a admin.Actor) error { _, err := d.OrderList(t.Context(), a); return err },
+		"export": func(a admin.Actor) error { return d.NoteExport(t.Context(), a, "certificates", admin.Filter{}) },
 	}
 	auditor, helpdesk, employee := actor("aud", enroll.Auditor), actor("help", enroll.Helpdesk), actor("emp")
 	refused := 0

@@ -41,13 +41,15 @@ type Finding struct {
 
 // Check looks whether a part of the installation is in order. It changes nothing.
 type Check struct {
-	Name string // stable key
-	Run  func(context.Context) []Finding
+	Name  string // stable key
+	Group string // name under which several run together; optional
+	Run   func(context.Context) []Finding
 }
 
 // CheckResult is what the last run of a check found; the zero At when it never ran.
 type CheckResult struct {
 	Name     string
+	Group    string
 	At       time.Time
 	Took     time.Duration
 	Findings []Finding
@@ -76,14 +78,14 @@ func (s *Service) Checks(ctx context.Context, a Actor) ([]CheckResult, error) {
 	var list []CheckResult
 	for _, check := range c.List {
 		result := c.last[check.Name]
-		result.Name = check.Name
+		result.Name, result.Group = check.Name, check.Group
 		list = append(list, result)
 	}
 	return list, nil
 }
 
-// RunChecks runs the check of the name, or all when it is empty. ErrNotFound says that
-// there is no such check.
+// RunChecks runs the check or the group of the name, or all when it is empty.
+// ErrNotFound says that there is no such check.
 func (s *Service) RunChecks(ctx context.Context, a Actor, name string) error {
 	entry, err := s.may(ctx, a, access.Question{Act: access.RunChecks})
 	if err != nil {
@@ -94,7 +96,7 @@ func (s *Service) RunChecks(ctx context.Context, a Actor, name string) error {
 	}
 	var wanted []Check
 	for _, check := range s.c.Checks.List {
-		if name == "" || name == check.Name {
+		if name == "" || name == check.Name || name == check.Group {
 			wanted = append(wanted, check)
 		}
 	}

@@ -119,9 +119,16 @@ type Detail struct {
 	SID       string
 	Mail      string
 	Delivered time.Time // first complete read; zero before
-	Reason    int       // code in the revocation list; meaningful when revoked
-	ListedIn  int64     // number of the first revocation list that names it; 0 when none does yet
 	DER       []byte    // nil while pending
+
+	// The rest is meaningful when it is revoked.
+	Reason      int       // code in the revocation list
+	ListedIn    int64     // number of the first revocation list, complete or delta, that names it; 0 when none does
+	ListedAt    time.Time // when that was published
+	ListsUntil  time.Time // when the last complete list that lacks it has run out; zero when there was none
+	RevokedBy   string    // person who did it, or "system"; empty when the ledger does not tell
+	RevokedRole string    // in which role
+	Why         string    // their comment, where they left one
 }
 
 // Certificates lists a page of certificates.

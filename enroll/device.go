@@ -102,10 +102,16 @@ type Certificate struct {
 	RevokedAt time.Time // zero unless revoked
 	Cause     Cause     // why it was revoked
 	Listed    int64     // number of the first CRL that says so; 0 before it is published
-	Changed   Change    // what the drift watch noticed since it was issued; empty when nothing
-	Ends      time.Time // when the portal ends it after a renewal; zero for others
-	Next      ca.Serial // what superseded it; zero for others
-	DER       []byte    // nil while pending
+
+	// ListsUntil is when the last complete CRL that does not say so has run out: from
+	// then on no cache can accept it for want of news. Zero unless revoked, and where
+	// no list was published before.
+	ListsUntil time.Time
+
+	Changed Change    // what the drift watch noticed since it was issued; empty when nothing
+	Ends    time.Time // when the portal ends it after a renewal; zero for others
+	Next    ca.Serial // what superseded it; zero for others
+	DER     []byte    // nil while pending
 }
 
 // End is when the certificate stops opening doors, if nothing happens before.

@@ -36,6 +36,7 @@ const (
 	CertificateRevoked    Action = "certificate.revoked"
 	CertificateSuperseded Action = "certificate.superseded" // renewed: it works on until the detail "until"
 	CertificateRestored   Action = "certificate.restored"   // issued again: what superseded it never arrived
+	CertificateRecalled   Action = "certificate.recalled"   // listed as revoked: the restored records do not know it
 	CertificateMarked     Action = "certificate.marked"     // the directory departed from what it says
 	CertificateUnmarked   Action = "certificate.unmarked"   // and came back
 	WatchStopped          Action = "watch.stopped"          // the drift watch saw too much change, or no directory
@@ -71,7 +72,10 @@ const (
 	IssuingHalted         Action = "issuing.halted"
 	IssuingResumed        Action = "issuing.resumed"
 	ChecksRun             Action = "checks.run"
+	ListOrdered           Action = "list.ordered"     // a revocation list, by hand
+	AuthorityTested       Action = "authority.tested" // a certificate for nobody was asked for
 	RecordsExported       Action = "records.exported"
+	RecordsReplayed       Action = "records.replayed" // what a restored copy had forgotten is brought back
 	RootKeyExported       Action = "ca.root-key-exported"
 	LedgerExported        Action = "ledger.exported"
 	LedgerBroken          Action = "ledger.broken" // the chain did not verify

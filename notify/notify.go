@@ -27,6 +27,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"certportal/revocation"
 )
 
 const (
@@ -69,6 +71,10 @@ type Config struct {
 	// Language is that of operators, and of people who never read a page. Default
 	// "en".
 	Language string
+
+	// ListLife is how long whoever holds a revocation list may go by it. Default
+	// revocation.DefaultLife.
+	ListLife time.Duration
 
 	Location *time.Location // zone of the times told; default time.Local
 	Every    time.Duration  // default DefaultEvery
@@ -117,6 +123,9 @@ func New(c Config) (*Office, error) {
 func (c Config) withDefaults() Config {
 	if c.Language == "" {
 		c.Language = english
+	}
+	if c.ListLife == 0 {
+		c.ListLife = revocation.DefaultLife
 	}
 	if c.Location == nil {
 		c.Location = time.Local

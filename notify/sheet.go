@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"certportal/enroll"
-	"certportal/revocation"
 )
 
 // sheet turns the facts of a letter into words.
@@ -95,7 +94,7 @@ func (w *writer) text() []string {
 		return []string{w.say(w.key("text"), values{"Services": services})}
 	case Revoked:
 		// A server asks for a new list when the one it holds runs out.
-		return []string{w.say(w.key("text"), values{"Hours": int(revocation.IssuingLife / time.Hour)})}
+		return []string{w.say(w.key("text"), values{"Hours": int(w.c.ListLife.Round(time.Hour) / time.Hour)})}
 	}
 	return []string{w.say(w.key("text"), nil)}
 }

@@ -1,20 +1,20 @@
 package revocation
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
-	"unicode"
 
 	"certportal/ca"
 )
 
-// Authority is a CA whose list is published.
+// Authority is a CA whose lists are published.
 type Authority struct {
 	Name string // "root" or "issuing"
 
@@ -22,44 +22,56 @@ type Authority struct {
 	// is ca.ErrNoRootKey says that the key is kept elsewhere: the list lives on.
 	Issuer func() (*ca.Issuer, error)
 
-	Life  time.Duration // from thisUpdate to nextUpdate
-	Renew time.Duration // age at which a list is made anew without a revocation
+	Life  time.Duration // from publication to nextUpdate
+	Renew time.Duration // age at which a list is made anew without a revocation; half of Life at most counts
+
+	// DeltaRenew makes delta lists: one at once after a revocation, one at this age.
+	// Complete lists are then made by the clock alone. Optional: none by default.
+	DeltaRenew time.Duration
+
+	// Freshest are the addresses of the delta list. Required with DeltaRenew.
+	Freshest []string
 }
 
-// Lives of the lists. Phones are locked out of mail when the issuing CA's list
-// runs out, so it is made anew 72 times in its life. The root's list covers one
-// certificate, and its key may be in a safe.
+// Lives of the root's list: it covers one certificate, and its key may be in a safe.
 const (
-	IssuingLife  = 72 * time.Hour
-	IssuingRenew = time.Hour
-	RootLife     = 365 * 24 * time.Hour
-	RootRenew    = 30 * 24 * time.Hour
+	RootLife  = 365 * 24 * time.Hour
+	RootRenew = 30 * 24 * time.Hour
 )
 
-// backdate allows for clocks that are behind (as the certificates are).
-const backdate = 5 * time.Minute
+// DefaultLife and DefaultRenew are those of the issuing CA's list. Phones are locked
+// out of mail when it runs out, so it is made anew 72 times in its life.
+const (
+	DefaultLife  = 72 * time.Hour
+	DefaultRenew = time.Hour
+)
 
-// tick is how often the publisher looks whether something is due; a revocation
-// on another replica shows in the list after this time at the latest.
-const tick = 15 * time.Second
+// deltaLives is how many delta lists could fail to be made before one runs out.
+const deltaLives = 4
 
-// Config is what a publisher works with; Now and Log are optional.
+// DeltaSuffix behind the name of an issuer names its delta list, see [Publisher.CRL].
+const DeltaSuffix = "-delta"
+
+// Config is what a publisher works with.
 type Config struct {
 	Lists       Lists
 	Authorities []Authority
-	Now         func() time.Time // default time.Now
-	Log         *slog.Logger     // default slog.Default()
+
+	Targets []Target         // optional: where lists are copied to
+	Builder string           // optional: who takes turns, different for each process; default random
+	Now     func() time.Time // optional; default time.Now
+	Log     *slog.Logger     // optional; default slog.Default()
 }
 
-// Publisher makes lists when they are due and serves them from memory.
+// Publisher makes lists when they are due and serves them from memory. Every issuer
+// has its own goroutine, and so has every target: the trouble of one stops no other.
 type Publisher struct {
-	c       Config
-	current map[string]*atomic.Pointer[List]
-	nudge   chan struct{}
-	said    map[string]time.Time // when a complaint was last logged; of the one goroutine that refreshes
+	c        Config
+	keepers  []*keeper
+	couriers []*courier
 }
 
-// New checks the configuration. Nothing is loaded or signed before Refresh.
+// New checks the configuration. Nothing is loaded or signed before Load, Refresh or Run.
 func New(c Config) (*Publisher, error) {
 	if c.Lists == nil || len(c.Authorities) == 0 {
 		return nil, errors.New("publisher: a required part is missing")
@@ -67,166 +79,143 @@ func New(c Config) (*Publisher, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Log == nil {
-		c.Log = slog.Default()
-	}
-	p := &Publisher{c: c, current: map[string]*atomic.Pointer[List]{}, nudge: make(chan struct{}, 1), said: map[string]time.Time{}}
+	c.Log = cmp.Or(c.Log, slog.Default())
+	c.Builder = cmp.Or(c.Builder, rand.Text())
+	p := &Publisher{c: c}
 	for _, a := range c.Authorities {
-		if a.Life <= a.Renew || a.Renew <= 0 || a.Issuer == nil {
-			return nil, fmt.Errorf("publisher: authority %s: life %v, renewal %v", a.Name, a.Life, a.Renew)
+		if a.Life <= a.Renew || a.Renew <= 0 || a.DeltaRenew < 0 || a.Issuer == nil || (a.DeltaRenew > 0) != (len(a.Freshest) > 0) {
+			return nil, fmt.Errorf("publisher: authority %s: life %v, renewal %v, delta %v at %v", a.Name, a.Life, a.Renew, a.DeltaRenew, a.Freshest)
 		}
-		p.current[a.Name] = new(atomic.Pointer[List])
+		p.keepers = append(p.keepers, newKeeper(p, a))
+	}
+	for _, t := range c.Targets {
+		p.couriers = append(p.couriers, newCourier(p, t))
 	}
 	return p, nil
 }
 
-// CRL gives the list in force of an issuer; false when there is none, or no such
-// issuer.
+// CRL gives the list in force of an issuer, or with [DeltaSuffix] behind its name the
+// delta list; false when there is none, or no such issuer.
 func (p *Publisher) CRL(name string) (List, bool) {
-	held, ok := p.current[name]
-	if !ok || held.Load() == nil {
+	issuer, delta := strings.CutSuffix(name, DeltaSuffix)
+	k := p.keeper(issuer)
+	if k == nil {
 		return List{}, false
 	}
-	return *held.Load(), true
+	held := k.list(delta)
+	if held == nil {
+		return List{}, false
+	}
+	return *held, true
 }
 
-// Nudge asks for a look at once. It never blocks.
+// keeper finds that of an issuer, nil when there is none.
+func (p *Publisher) keeper(issuer string) *keeper {
+	for _, k := range p.keepers {
+		if k.a.Name == issuer {
+			return k
+		}
+	}
+	return nil
+}
+
+// Nudge says that something was revoked. It never blocks.
 func (p *Publisher) Nudge() {
+	for _, k := range p.keepers {
+		signal(k.nudge)
+	}
+}
+
+// signal wakes whoever waits for the channel, which has room for one.
+func signal(c chan struct{}) {
 	select {
-	case p.nudge <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
 
-// Run keeps the lists fresh until the context ends.
-func (p *Publisher) Run(ctx context.Context) {
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
-	for {
-		if err := p.Refresh(ctx); err != nil && ctx.Err() == nil && p.unsaid(withoutDigits(err.Error()), time.Hour) {
-			p.c.Log.Error("publishing revocation lists", "err", err)
+// Load reads the newest lists into memory, where they are served from. It makes only
+// those that an issuer has none of, so that a start does not wait for a long list.
+func (p *Publisher) Load(ctx context.Context) error {
+	return p.each(func(k *keeper) error {
+		err := k.load(ctx)
+		if err != nil || k.list(false) != nil {
+			return err
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		case <-p.nudge:
-		}
-	}
+		return k.publishDue(ctx)
+	})
 }
 
-// Refresh loads the lists and makes those that are due. One issuer's trouble
-// does not keep another's list from being made.
+// Refresh loads the lists and makes those that are due, without waiting for more
+// revocations. One issuer's trouble does not keep another's list from being made.
+// That another builder has the turn is no trouble.
 func (p *Publisher) Refresh(ctx context.Context) error {
+	return p.each(func(k *keeper) error { return k.publishDue(ctx) })
+}
+
+func (p *Publisher) each(do func(*keeper) error) error {
 	var errs []error
-	for _, a := range p.c.Authorities {
-		if err := p.refresh(ctx, a); err != nil {
-			errs = append(errs, fmt.Errorf("list of %s: %w", a.Name, err))
+	for _, k := range p.keepers {
+		if err := do(k); err != nil && !errors.Is(err, ErrBusy) {
+			errs = append(errs, fmt.Errorf("list of %s: %w", k.a.Name, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (p *Publisher) refresh(ctx context.Context, a Authority) error {
-	latest, ok, err := p.c.Lists.Latest(ctx, a.Name)
-	if err != nil {
-		return fmt.Errorf("loading: %w", err)
+// busyPatience is how long PublishNow waits for another builder, who may just make
+// the list that is asked for.
+const busyPatience = 5 * time.Second
+
+// PublishNow makes the next complete list of an issuer, and its delta list where there
+// are such. The error is ErrBusy while another builder has the turn, and
+// ca.ErrNoRootKey where the key is kept elsewhere.
+func (p *Publisher) PublishNow(ctx context.Context, issuer string) (List, error) {
+	k := p.keeper(issuer)
+	if k == nil {
+		return List{}, fmt.Errorf("publishing list: there is no issuer %q", issuer)
 	}
-	if ok {
-		p.current[a.Name].Store(&latest)
+	patience, cancel := context.WithTimeout(ctx, busyPatience)
+	defer cancel()
+	for {
+		err := k.publish(ctx, wanted{complete: true, forced: true})
+		if err == nil {
+			return *k.list(false), nil
+		}
+		if !errors.Is(err, ErrBusy) {
+			return List{}, fmt.Errorf("publishing list of %s: %w", issuer, err)
+		}
+		select {
+		case <-patience.Done():
+			return List{}, fmt.Errorf("publishing list of %s: %w", issuer, err)
+		case <-time.After(busyPatience / 25):
+		}
 	}
-	due, err := p.due(ctx, a, latest, ok)
-	if err != nil || !due {
-		return err
-	}
-	issuer, err := a.Issuer()
-	if errors.Is(err, ca.ErrNoRootKey) && ok {
-		p.warnOfEnd(a, latest)
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("unlocking: %w", err)
-	}
-	return p.Publish(ctx, a, issuer)
 }
 
-// Publish makes the next list now.
-func (p *Publisher) Publish(ctx context.Context, a Authority, issuer *ca.Issuer) error {
-	now := p.c.Now().UTC().Truncate(time.Second)
-	list, err := p.c.Lists.Publish(ctx, a.Name, now, func(number int64, revoked []ca.Revocation) (List, error) {
-		l := List{
-			Issuer: a.Name, Number: number,
-			ThisUpdate: now.Add(-backdate), NextUpdate: now.Add(a.Life),
-		}
-		// What was revoked a moment ago would be dated after the list itself.
-		for i := range revoked {
-			if revoked[i].At.After(l.ThisUpdate) {
-				revoked[i].At = l.ThisUpdate
+// warnEvery is how often the clock is compared with the ends of the lists.
+const warnEvery = time.Minute
+
+// Run keeps the lists fresh, and copies them to the targets, until the context ends.
+func (p *Publisher) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, k := range p.keepers {
+		all.Go(func() { k.run(ctx) })
+	}
+	for _, c := range p.couriers {
+		all.Go(func() { c.run(ctx) })
+	}
+	all.Go(func() {
+		ticker := time.NewTicker(warnEvery)
+		defer ticker.Stop()
+		for {
+			p.Warn()
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
 			}
 		}
-		var err error
-		l.DER, err = issuer.CRL(ca.CRLConfig{
-			Number: big.NewInt(number), ThisUpdate: l.ThisUpdate, NextUpdate: l.NextUpdate, Revoked: revoked,
-		})
-		return l, err
 	})
-	if err != nil {
-		return fmt.Errorf("publishing: %w", err)
-	}
-	p.current[a.Name].Store(&list)
-	p.c.Log.Info("revocation list published", "issuer", a.Name, "number", list.Number, "next", list.NextUpdate)
-	return nil
-}
-
-// unsaid reports whether a complaint was not logged within the time before, and
-// takes it as logged: the clock looks every few seconds, and so would the log.
-func (p *Publisher) unsaid(complaint string, within time.Duration) bool {
-	now := p.c.Now()
-	if last, ok := p.said[complaint]; ok && now.Sub(last) < within && !now.Before(last) {
-		return false
-	}
-	p.said[complaint] = now
-	return true
-}
-
-// withoutDigits makes one complaint of those that differ in a time or a number.
-func withoutDigits(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsDigit(r) {
-			return -1
-		}
-		return r
-	}, s)
-}
-
-// due reports whether a new list must be made: there is none, it is old, or
-// something was revoked since it was made.
-func (p *Publisher) due(ctx context.Context, a Authority, latest List, ok bool) (bool, error) {
-	if !ok {
-		return true, nil
-	}
-	made := latest.ThisUpdate.Add(backdate)
-	now := p.c.Now()
-	if now.Before(latest.ThisUpdate) {
-		// thisUpdate must never go back: what was revoked would open doors again.
-		return false, fmt.Errorf("the clock says %s, before the last list of %s: check the clock",
-			now.UTC().Format(time.RFC3339), made.Format(time.RFC3339))
-	}
-	if now.Sub(made) >= a.Renew {
-		return true, nil
-	}
-	revoked, err := p.c.Lists.Unlisted(ctx, a.Name)
-	if err != nil {
-		return false, fmt.Errorf("looking for revocations: %w", err)
-	}
-	return revoked, nil
-}
-
-// warnOfEnd reminds of a list that only the key in the safe can renew.
-func (p *Publisher) warnOfEnd(a Authority, latest List) {
-	left := latest.NextUpdate.Sub(p.c.Now())
-	if left < a.Life/4 && p.unsaid("root list", 24*time.Hour) {
-		p.c.Log.Warn("the root's revocation list must be renewed: bring its key back for a moment",
-			"issuer", a.Name, "ends", latest.NextUpdate)
-	}
+	all.Wait()
 }

@@ -2,109 +2,14 @@ package revocation_test
 
 import (
 	"crypto/x509"
-	"log/slog"
-	"path/filepath"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
 	"certportal/revocation"
-	"certportal/store"
 )
-
-// office is a publisher over a real database and an EC hierarchy, with a clock
-// of the test's.
-type office struct {
-	*revocation.Publisher
-	t         *testing.T
-	db        *store.DB
-	hierarchy *ca.Hierarchy
-	now       time.Time
-	rootGone  bool
-}
-
-func newOffice(t *testing.T) *office {
-	t.Helper()
-	o := &office{t: t, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
-	var err error
-	if o.db, err = store.Open(t.Context(), store.Config{URL: filepath.Join(t.TempDir(), "portal.db")}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { o.db.Close() })
-	o.hierarchy, err = ca.CreateHierarchy(ca.HierarchyConfig{Organization: "Example", RootKind: ca.ECP256, IssuingKind: ca.ECP256}, o.now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.Publisher, err = revocation.New(revocation.Config{
-		Lists: o.db, Now: func() time.Time { return o.now }, Log: slog.New(slog.DiscardHandler),
-		Authorities: []revocation.Authority{
-			{Name: "root", Issuer: o.root, Life: revocation.RootLife, Renew: revocation.RootRenew},
-			{Name: "issuing", Issuer: o.issuing, Life: revocation.IssuingLife, Renew: revocation.IssuingRenew},
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return o
-}
-
-func (o *office) root() (*ca.Issuer, error) {
-	if o.rootGone {
-		return nil, ca.ErrNoRootKey
-	}
-	return ca.NewIssuer(ca.IssuerConfig{Certificate: o.hierarchy.Root, Signer: o.hierarchy.RootKey})
-}
-
-func (o *office) issuing() (*ca.Issuer, error) {
-	return ca.NewIssuer(ca.IssuerConfig{Certificate: o.hierarchy.Issuing, Signer: o.hierarchy.IssuingKey})
-}
-
-func (o *office) refresh() {
-	o.t.Helper()
-	if err := o.Refresh(o.t.Context()); err != nil {
-		o.t.Fatal(err)
-	}
-}
-
-func (o *office) list(name string) (revocation.List, *x509.RevocationList) {
-	o.t.Helper()
-	l, ok := o.CRL(name)
-	if !ok {
-		o.t.Fatalf("no list of %s", name)
-	}
-	parsed, err := x509.ParseRevocationList(l.DER)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	return l, parsed
-}
-
-// revoke records and revokes a certificate of the issuing CA.
-func (o *office) revoke() ca.Serial {
-	o.t.Helper()
-	serial, err := ca.NewSerial(nil)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	err = o.db.Reserve(o.t.Context(), enroll.Reservation{
-		Serial: serial, Kind: enroll.KindServer, Profile: "Server", PublicKey: [32]byte([]byte(serial.String())[:32]),
-		NotBefore: o.now, NotAfter: o.now.AddDate(0, 3, 0), Requested: o.now,
-		Entry: ledger.Entry{At: o.now, Action: ledger.CertificateReserved, Actor: "test"},
-	})
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	_, err = o.db.Revoke(o.t.Context(), enroll.Revocation{
-		Serials: []ca.Serial{serial}, Cause: enroll.Removed, At: o.now,
-		Entry: ledger.Entry{At: o.now, Action: ledger.CertificateRevoked, Actor: "test"},
-	})
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	return serial
-}
 
 func TestFirstListsAreSigned(t *testing.T) {
 	o := newOffice(t)
@@ -127,8 +32,8 @@ func TestRevocationShowsInTheNextList(t *testing.T) {
 	o := newOffice(t)
 	o.refresh()
 	before, _ := o.list("issuing")
-	o.now = o.now.Add(time.Minute)
-	serial := o.revoke()
+	o.pass(time.Minute)
+	serial := o.revokeNew()
 	o.refresh()
 	after, parsed := o.list("issuing")
 	if after.Number <= before.Number {
@@ -148,7 +53,7 @@ func TestListsAreRenewedByTheClock(t *testing.T) {
 	o.refresh()
 	first, _ := o.list("issuing")
 	root, _ := o.list("root")
-	o.now = o.now.Add(revocation.IssuingRenew)
+	o.pass(revocation.DefaultRenew)
 	o.refresh()
 	second, _ := o.list("issuing")
 	if second.Number <= first.Number || !second.NextUpdate.After(first.NextUpdate) {
@@ -159,49 +64,179 @@ func TestListsAreRenewedByTheClock(t *testing.T) {
 	}
 }
 
-func TestF8_AClockSetBackMakesNoList(t *testing.T) {
-	o := newOffice(t)
-	o.refresh()
-	before, _ := o.list("issuing")
-	o.now = o.now.Add(-24 * time.Hour)
-	if err := o.Refresh(t.Context()); err == nil {
-		t.Error("Refresh says nothing about the clock")
-	}
-	if after, _ := o.list("issuing"); after.Number != before.Number {
-		t.Errorf("number %d, want the list %d to stay", after.Number, before.Number)
-	}
-}
-
 func TestRootKeyInTheSafe(t *testing.T) {
 	o := newOffice(t)
 	o.refresh()
 	before, _ := o.list("root")
 	o.rootGone = true
-	o.now = o.now.Add(revocation.RootRenew + time.Hour)
+	o.pass(revocation.RootRenew + time.Hour)
 	o.refresh()
 	if after, _ := o.list("root"); after.Number != before.Number {
 		t.Errorf("number %d without the key, want %d", after.Number, before.Number)
 	}
 }
 
+// A start must not wait for a list, nor fail for one that cannot be made, where an
+// older one is there.
 func TestListsOutliveTheProcess(t *testing.T) {
 	o := newOffice(t)
 	o.refresh()
 	before, _ := o.list("issuing")
-	again, err := revocation.New(revocation.Config{
-		Lists: o.db, Now: func() time.Time { return o.now }, Log: slog.New(slog.DiscardHandler),
-		Authorities: []revocation.Authority{{
-			Name: "issuing", Life: revocation.IssuingLife, Renew: revocation.IssuingRenew,
-			Issuer: func() (*ca.Issuer, error) { return nil, ca.ErrPassphrase },
-		}},
+	o.revokeNew()
+	o.pass(revocation.DefaultLife)
+	o.change = func(c *revocation.Config) {
+		c.Authorities[1].Issuer = func() (*ca.Issuer, error) { return nil, ca.ErrPassphrase }
+	}
+	o.Publisher = o.replica()
+	if err := o.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if after, _ := o.list("issuing"); after.Number != before.Number {
+		t.Errorf("list %d after a restart, want %d", after.Number, before.Number)
+	}
+	if err := o.Refresh(t.Context()); !errors.Is(err, ca.ErrPassphrase) {
+		t.Errorf("Refresh: %v, want it to name the passphrase", err)
+	}
+	if h := o.Health()[1]; h.Trouble == "" || !h.Since.Equal(o.clock()) || !h.Waiting || h.Level != revocation.Ended {
+		t.Errorf("health %+v, want trouble, a revocation that waits and a list that ended", h)
+	}
+}
+
+// One issuer's trouble is not another's.
+func TestOneIssuersTroubleStopsNoOther(t *testing.T) {
+	o := newOffice(t, func(c *revocation.Config) {
+		c.Authorities[0].Issuer = func() (*ca.Issuer, error) { return nil, ca.ErrPassphrase }
 	})
+	if err := o.Refresh(t.Context()); !errors.Is(err, ca.ErrPassphrase) {
+		t.Errorf("Refresh: %v, want it to name the passphrase", err)
+	}
+	o.list("issuing")
+	if log := o.log.taken(); strings.Count(log, "level=ERROR") != 1 {
+		t.Errorf("log %q, want one complaint", log)
+	}
+	o.pass(time.Second)
+	_ = o.Refresh(t.Context())
+	if log := o.log.taken(); log != "" {
+		t.Errorf("log %q, want it said once", log)
+	}
+}
+
+// Whoever checks certificates finds an entry for one life of a list after the end of
+// the certificate, and not longer.
+func TestEntriesStayOneLifeBeyondTheCertificate(t *testing.T) {
+	o := newOffice(t)
+	serial := o.revokeNew()
+	for _, tt := range []struct {
+		name  string
+		after time.Duration
+		want  bool
+	}{
+		{"at its end", 90 * 24 * time.Hour, true},
+		{"a second before a life later", revocation.DefaultLife - time.Second, true},
+		{"then", time.Second, false},
+	} {
+		o.pass(tt.after)
+		if _, err := o.PublishNow(t.Context(), "issuing"); err != nil {
+			t.Fatal(err)
+		}
+		if got := o.names("issuing", serial); got != tt.want {
+			t.Errorf("%s: listed %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestListsAreRenewedBeforeHalfOfTheirLife(t *testing.T) {
+	o := newOffice(t, func(c *revocation.Config) { c.Authorities[1].Renew = 71 * time.Hour })
+	o.refresh()
+	first, _ := o.list("issuing")
+	if next, want := o.Health()[1].Next, noon.Add(36*time.Hour); !next.Equal(want) {
+		t.Errorf("next at %s, want %s", next, want)
+	}
+	o.pass(36 * time.Hour)
+	o.refresh()
+	if second, _ := o.list("issuing"); second.Number <= first.Number {
+		t.Errorf("number %d at half of the life, want it above %d", second.Number, first.Number)
+	}
+}
+
+// What another replica published is taken over, and not made again.
+func TestReplicasShareTheirLists(t *testing.T) {
+	o := newOffice(t)
+	o.refresh()
+	other := o.replica()
+	if err := other.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	serial := o.revokeNew()
+	if err := other.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	theirs, _ := other.CRL("issuing")
+	o.refresh()
+	if ours, _ := o.list("issuing"); ours.Number != theirs.Number || !o.names("issuing", serial) {
+		t.Errorf("number %d, want %d of the other replica with the revocation", ours.Number, theirs.Number)
+	}
+}
+
+// Another builder who has the turn is waited for, and when he is dead followed.
+func TestF9_ADeadBuilderIsFollowed(t *testing.T) {
+	o := newOffice(t)
+	o.refresh()
+	before, _ := o.list("issuing")
+	turn, err := o.db.Take(t.Context(), "issuing", "another", o.clock(), 30*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := again.Refresh(t.Context()); err != nil {
+	o.revokeNew()
+	o.refresh()
+	if now, _ := o.list("issuing"); now.Number != before.Number {
+		t.Errorf("number %d in another's turn, want %d", now.Number, before.Number)
+	}
+	o.pass(30 * time.Second)
+	o.refresh()
+	after, _ := o.list("issuing")
+	if after.Number <= turn.Number {
+		t.Errorf("number %d, want it above that of the dead builder, %d", after.Number, turn.Number)
+	}
+	late := before
+	late.Number, late.Published = turn.Number, o.clock()
+	if err := o.db.Publish(t.Context(), turn, late); !errors.Is(err, revocation.ErrOvertaken) {
+		t.Errorf("the dead builder publishes: %v, want ErrOvertaken", err)
+	}
+}
+
+func TestPublishNow(t *testing.T) {
+	o := newOffice(t)
+	o.refresh()
+	before, _ := o.list("issuing")
+	o.pass(time.Second)
+	made, err := o.PublishNow(t.Context(), "issuing")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if after, ok := again.CRL("issuing"); !ok || after.Number != before.Number {
-		t.Errorf("list %d, %v after a restart, want %d", after.Number, ok, before.Number)
+	if after, _ := o.list("issuing"); made.Number <= before.Number || after.Number != made.Number {
+		t.Errorf("made %d after %d, in force %d", made.Number, before.Number, after.Number)
+	}
+	o.rootGone = true
+	if _, err := o.PublishNow(t.Context(), "root"); !errors.Is(err, ca.ErrNoRootKey) {
+		t.Errorf("without the root's key: %v, want ErrNoRootKey", err)
+	}
+	if _, err := o.PublishNow(t.Context(), "nobody"); err == nil {
+		t.Error("a list of nobody was published")
+	}
+}
+
+// The replica whose clock is a second behind publishes too, and does not date its list
+// before the last.
+func TestClocksOfReplicasDiffer(t *testing.T) {
+	o := newOffice(t)
+	o.refresh()
+	before, _ := o.list("issuing")
+	o.pass(-2 * time.Second)
+	serial := o.revokeNew()
+	o.refresh()
+	after, _ := o.list("issuing")
+	if !o.names("issuing", serial) || after.ThisUpdate.Before(before.ThisUpdate) {
+		t.Errorf("thisUpdate %s after %s, want the revocation listed and no step back", after.ThisUpdate, before.ThisUpdate)
 	}
 }

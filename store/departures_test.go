@@ -48,7 +48,7 @@ func TestA11_DepartEndsAllThatWorksAfterTheGrace(t *testing.T) {
 		wantError(t, "completing what was under way", db.Complete(ctx, pending.completion), enroll.ErrConflict)
 		p := must[enroll.SealedPickup](t)(db.Pickup(ctx, phone.token))
 		sameBytes(t, "key", p.Key, nil)
-		equal(t, "unlisted", must[bool](t)(db.Unlisted(ctx, "issuing")), true)
+		equal(t, "unlisted", must[bool](t)(db.Unlisted(ctx, "issuing", false)), true)
 		_, revoked := publish(t, db, at)
 		equal(t, "in the list", len(revoked), 3)
 		equal(t, "reason in the list", revoked[0].Reason, 3)

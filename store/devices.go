@@ -15,7 +15,19 @@ const (
 	deviceColumns = `d.id, d.person, d.name, d.platform, d.created_at, d.removed_at, d.blocked_at,
 		(SELECT max(s.ends_at) FROM certificates s WHERE s.device_id = d.id AND s.status = 'superseded')`
 	certificateColumns = `c.serial, c.status, c.kind, c.upn, c.sid, c.not_before, c.not_after, c.requested_at,
-		c.delivered_at, c.revoked_at, c.cause, c.listed_in, c.ends_at, c.superseded_by, ` + gravestMark + `, c.der`
+		c.delivered_at, c.revoked_at, c.cause, ` + firstListed + `, ` + lastUnlisted + `,
+		c.ends_at, c.superseded_by, ` + gravestMark + `, c.der`
+)
+
+// firstListed is the number of the first list that names a certificate c, and
+// lastUnlisted when the last of those that do not has run out. Both are NULL of what
+// is not revoked. Each looks up one row of one index.
+const (
+	firstListed = `(SELECT k.number FROM crls k WHERE k.issuer = c.issuer AND k.through >= ` + revocationOf + `
+		ORDER BY k.through, k.number LIMIT 1)`
+	lastUnlisted = `(SELECT k.until_at FROM crls k WHERE k.issuer = c.issuer AND k.through < ` + revocationOf + `
+		ORDER BY k.through DESC, k.number DESC LIMIT 1)`
+	revocationOf = `(SELECT r.seq FROM revocations r WHERE r.serial = c.serial)`
 )
 
 // gravestMark is the change a certificate c is marked with, the gravest where
@@ -53,12 +65,13 @@ func (r *deviceRow) value() enroll.Device {
 type certificateRow struct {
 	serial, status, kind, upn, sid, cause, changed, next                   sql.NullString
 	notBefore, notAfter, requested, delivered, revokedMoment, listed, ends sql.NullInt64
+	unlisted                                                               sql.NullInt64
 	der                                                                    []byte
 }
 
 func (r *certificateRow) fields() []any {
 	return []any{&r.serial, &r.status, &r.kind, &r.upn, &r.sid, &r.notBefore, &r.notAfter, &r.requested,
-		&r.delivered, &r.revokedMoment, &r.cause, &r.listed, &r.ends, &r.next, &r.changed, &r.der}
+		&r.delivered, &r.revokedMoment, &r.cause, &r.listed, &r.unlisted, &r.ends, &r.next, &r.changed, &r.der}
 }
 
 func (r *certificateRow) value() (enroll.Certificate, error) {
@@ -76,22 +89,23 @@ func (r *certificateRow) value() (enroll.Certificate, error) {
 		}
 	}
 	return enroll.Certificate{
-		Serial:    serial,
-		Status:    enroll.Status(r.status.String),
-		Kind:      enroll.Kind(r.kind.String),
-		UPN:       r.upn.String,
-		SID:       r.sid.String,
-		NotBefore: timeOf(r.notBefore),
-		NotAfter:  timeOf(r.notAfter),
-		Requested: timeOf(r.requested),
-		Delivered: timeOf(r.delivered),
-		RevokedAt: timeOf(r.revokedMoment),
-		Cause:     enroll.Cause(r.cause.String),
-		Listed:    r.listed.Int64,
-		Ends:      timeOf(r.ends),
-		Next:      next,
-		Changed:   enroll.Change(r.changed.String),
-		DER:       r.der,
+		Serial:     serial,
+		Status:     enroll.Status(r.status.String),
+		Kind:       enroll.Kind(r.kind.String),
+		UPN:        r.upn.String,
+		SID:        r.sid.String,
+		NotBefore:  timeOf(r.notBefore),
+		NotAfter:   timeOf(r.notAfter),
+		Requested:  timeOf(r.requested),
+		Delivered:  timeOf(r.delivered),
+		RevokedAt:  timeOf(r.revokedMoment),
+		Cause:      enroll.Cause(r.cause.String),
+		Listed:     r.listed.Int64,
+		ListsUntil: timeOf(r.unlisted),
+		Ends:       timeOf(r.ends),
+		Next:       next,
+		Changed:    enroll.Change(r.changed.String),
+		DER:        r.der,
 	}, nil
 }
 

@@ -109,7 +109,7 @@ func checkReading(t *testing.T, db *fixture, known enrolment) {
 	must[ledger.Head](t)(db.Head(ctx))
 	// Its use cannot be written down.
 	must[[]byte](t)(db.Session(ctx, [32]byte{1}, noon.Add(5*time.Minute)))
-	if _, found, err := db.Latest(ctx, "issuing"); !found || err != nil {
+	if _, found, err := db.Latest(ctx, "issuing", false, 0); !found || err != nil {
 		t.Errorf("newest list: got %v, %v", found, err)
 	}
 }

@@ -40,6 +40,9 @@ func (t *tx) append(ctx context.Context, entries ...ledger.Entry) error {
 		if err := t.insertEntry(ctx, e); err != nil {
 			return fmt.Errorf("appending ledger entry %d: %w", e.Seq, err)
 		}
+		if err := t.insertRevocation(ctx, e); err != nil {
+			return err
+		}
 	}
 	if _, err := t.exec(ctx, "UPDATE ledger_head SET hash = $1 WHERE id = 1", head.Hash[:]); err != nil {
 		return fmt.Errorf("moving ledger head: %w", err)

@@ -50,7 +50,8 @@ func (db *DB) SaveCheck(ctx context.Context, c ledger.Check, entries ...ledger.E
 
 // Mismatches compares certificates with what the ledger tells of them, and gives
 // at most limit that differ: one without an entry for its reservation, one that
-// was reserved and is gone, and one that was revoked and is not.
+// was reserved and is gone, one that was revoked and is not or that lists would not
+// name, and one that lists name and nobody revoked.
 func (db *DB) Mismatches(ctx context.Context, limit int) ([]*ledger.Break, error) {
 	var found []*ledger.Break
 	for _, query := range []string{
@@ -60,6 +61,10 @@ func (db *DB) Mismatches(ctx context.Context, limit int) ([]*ledger.Break, error
 			WHERE l.action = 'certificate.reserved' AND c.serial IS NULL ORDER BY l.seq LIMIT $1`,
 		`SELECT l.seq, l.object FROM ledger l LEFT JOIN certificates c ON c.serial = l.object
 			WHERE l.action = 'certificate.revoked' AND (c.status IS NULL OR c.status <> 'revoked') ORDER BY l.seq LIMIT $1`,
+		`SELECT l.seq, l.object FROM ledger l LEFT JOIN revocations r ON r.serial = l.object
+			WHERE l.action IN ('certificate.revoked', 'certificate.recalled') AND r.serial IS NULL ORDER BY l.seq LIMIT $1`,
+		`SELECT r.seq, r.serial FROM revocations r LEFT JOIN ledger l ON l.seq = r.seq
+			WHERE r.seq > 0 AND (l.object IS NULL OR l.object <> r.serial) ORDER BY r.seq LIMIT $1`,
 	} {
 		err := db.allWithin(ctx, workWithin, query, []any{limit}, func(rows *sql.Rows) error {
 			b := &ledger.Break{Fault: ledger.RecordDiffers}

@@ -5,131 +5,143 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
+	"math"
+	"slices"
 
-	"certportal/ca"
 	"certportal/enroll"
 	"certportal/revocation"
 )
 
-// revokedGrace is how long a revoked certificate stays listed after its end. RFC
-// 5280 section 3.3 asks for one regular list beyond it; this is longer than any
-// list lives.
-const revokedGrace = 30 * 24 * time.Hour
-
-// Latest gives the newest list of an issuer; false when there is none.
-func (db *DB) Latest(ctx context.Context, issuer string) (revocation.List, bool, error) {
-	list := revocation.List{Issuer: issuer}
-	var this, next sql.NullInt64
-	err := db.one(ctx, `SELECT number, this_update, next_update, der FROM crls
-		WHERE issuer = $1 AND der IS NOT NULL ORDER BY number DESC LIMIT 1`,
-		[]any{issuer}, &list.Number, &this, &next, &list.DER)
-	if errors.Is(err, enroll.ErrNotFound) {
-		return revocation.List{}, false, nil
-	}
+// Latest gives the newest complete or delta list of an issuer; false when there is
+// none. DER is left out of a list whose number is have, or below.
+func (db *DB) Latest(ctx context.Context, issuer string, delta bool, have int64) (revocation.List, bool, error) {
+	var list revocation.List
+	found := false
+	// A list of a million entries has forty megabytes.
+	err := db.allWithin(ctx, workWithin, `SELECT number, base, through, this_update, next_update, published_at, entries,
+		CASE WHEN number > $3 THEN der END FROM crls WHERE issuer = $1 AND delta = $2 ORDER BY number DESC LIMIT 1`,
+		[]any{issuer, delta, have}, func(rows *sql.Rows) error {
+			var this, next, published sql.NullInt64
+			list = revocation.List{Issuer: issuer}
+			err := rows.Scan(&list.Number, &list.Base, &list.Through, &this, &next, &published, &list.Entries, &list.DER)
+			list.ThisUpdate, list.NextUpdate, list.Published = timeOf(this), timeOf(next), timeOf(published)
+			found = err == nil
+			return err
+		})
 	if err != nil {
 		return revocation.List{}, false, fmt.Errorf("reading newest list of %s: %w", issuer, err)
 	}
-	list.ThisUpdate, list.NextUpdate = timeOf(this), timeOf(next)
-	return list, true, nil
+	return list, found, nil
 }
 
-// Publish builds and stores the next list in one transaction, in which the
-// issuer's number is locked. The list holds every revoked certificate of the
-// issuer until 30 days after its end. build is called again when the transaction
-// is repeated, with the same or a higher number; what it returns must bear the
-// number it was given. On SQLite nothing else is written while build runs, so that
-// others' writes fail when it takes longer than they wait.
-func (db *DB) Publish(ctx context.Context, issuer string, now time.Time,
-	build func(number int64, revoked []ca.Revocation) (revocation.List, error)) (revocation.List, error) {
-	var list revocation.List
-	err := db.writeWithin(ctx, workWithin, "publishing list of "+issuer, func(ctx context.Context, t *tx) error {
-		number, err := t.nextNumber(ctx, issuer, now)
-		if err != nil {
-			return fmt.Errorf("drawing number: %w", err)
+// Publish stores the lists of a turn, at most a complete and a delta one, and ends
+// the turn, in one transaction. revocation.ErrOvertaken says that another turn began
+// meanwhile, or that a list does not follow what is published: number, thisUpdate and
+// Through never go back. Then nothing is stored, and the turn is over all the same.
+func (db *DB) Publish(ctx context.Context, turn revocation.Turn, lists ...revocation.List) error {
+	for _, list := range lists {
+		if err := checkList(turn, list); err != nil {
+			return fmt.Errorf("publishing list of %s: %w", turn.Issuer, err)
 		}
-		revoked, err := t.revoked(ctx, issuer, number, now)
-		if err != nil {
-			return fmt.Errorf("collecting revoked certificates: %w", err)
-		}
-		if list, err = build(number, revoked); err != nil {
-			return fmt.Errorf("building number %d: %w", number, err)
-		}
-		if list.Number != number || list.Issuer != issuer || len(list.DER) == 0 {
-			return fmt.Errorf("list number %d of %q is not the one asked for, %d", list.Number, list.Issuer, number)
-		}
-		return t.insertList(ctx, list, len(revoked))
-	})
-	if err != nil {
-		return revocation.List{}, err
 	}
-	return list, nil
-}
-
-// nextNumber moves the issuer's number on by one, or to the clock where that is
-// further: after a restore the clock is beyond what was published before.
-func (t *tx) nextNumber(ctx context.Context, issuer string, now time.Time) (int64, error) {
-	var number int64
-	err := t.one(ctx, `INSERT INTO crl_numbers (issuer, number) VALUES ($1, $2)
-		ON CONFLICT (issuer) DO UPDATE SET number = CASE
-			WHEN excluded.number > crl_numbers.number THEN excluded.number ELSE crl_numbers.number + 1 END
-		RETURNING number`, []any{issuer, now.UnixMilli()}, &number)
-	return number, err
-}
-
-// revoked marks what is about to be listed and reads what is listed. In this
-// order: a revocation that is committed between the two is then listed and not
-// marked, which costs a list too many; never marked and not listed.
-func (t *tx) revoked(ctx context.Context, issuer string, number int64, now time.Time) ([]ca.Revocation, error) {
-	_, err := t.exec(ctx, `UPDATE certificates SET listed_in = $2
-		WHERE issuer = $1 AND revoked_at IS NOT NULL AND listed_in IS NULL`, issuer, number)
-	if err != nil {
-		return nil, err
-	}
-	var revoked []ca.Revocation
-	err = t.all(ctx, `SELECT serial, revoked_at, reason_code FROM certificates
-		WHERE issuer = $1 AND revoked_at IS NOT NULL AND not_after > $2`,
-		[]any{issuer, now.Add(-revokedGrace).UnixMilli()}, func(rows *sql.Rows) error {
-			var serial string
-			var at sql.NullInt64
-			var r ca.Revocation
-			if err := rows.Scan(&serial, &at, &r.Reason); err != nil {
+	follows := false
+	err := db.writeWithin(ctx, workWithin, "publishing list of "+turn.Issuer, func(ctx context.Context, t *tx) error {
+		var err error
+		if follows, err = t.endTurn(ctx, turn); err != nil || !follows {
+			return err
+		}
+		last, err := t.lastList(ctx, turn.Issuer)
+		if err != nil {
+			return err
+		}
+		if follows = !slices.ContainsFunc(lists, last.behind); !follows {
+			return nil
+		}
+		for _, list := range lists {
+			if err := t.insertList(ctx, list, last.until); err != nil {
 				return err
 			}
-			var err error
-			r.Serial, err = serialOf(serial)
-			r.At = timeOf(at)
-			revoked = append(revoked, r)
-			return err
-		})
-	return revoked, err
+		}
+		return nil
+	})
+	if err == nil && !follows {
+		err = fmt.Errorf("publishing list %d of %s: %w", turn.Number, turn.Issuer, revocation.ErrOvertaken)
+	}
+	return err
 }
 
-// insertList stores a list and drops the bytes of those before it, of which
-// number and times are kept.
-func (t *tx) insertList(ctx context.Context, list revocation.List, entries int) error {
-	_, err := t.exec(ctx, `INSERT INTO crls (issuer, number, this_update, next_update, entries, der)
-		VALUES ($1, $2, $3, $4, $5, $6)`,
-		list.Issuer, list.Number, list.ThisUpdate.UnixMilli(), list.NextUpdate.UnixMilli(), entries, list.DER)
-	if err != nil {
-		return fmt.Errorf("storing number %d: %w", list.Number, err)
-	}
-	_, err = t.exec(ctx, "UPDATE crls SET der = NULL WHERE issuer = $1 AND number < $2 AND der IS NOT NULL",
-		list.Issuer, list.Number)
-	if err != nil {
-		return fmt.Errorf("dropping lists before number %d: %w", list.Number, err)
+// checkList refuses a list that is not what its turn was for.
+func checkList(turn revocation.Turn, list revocation.List) error {
+	switch {
+	case list.Issuer != turn.Issuer || list.Number != turn.Number:
+		return fmt.Errorf("list %d of %q is not the one of the turn, %d", list.Number, list.Issuer, turn.Number)
+	case list.Base < 0 || list.Base >= list.Number:
+		return fmt.Errorf("list %d adds to list %d", list.Number, list.Base)
+	case list.Through > turn.Through:
+		return fmt.Errorf("list %d reaches entry %d, behind the end of the ledger, %d", list.Number, list.Through, turn.Through)
+	case len(list.DER) == 0 || !list.NextUpdate.After(list.ThisUpdate) || list.Published.IsZero():
+		return fmt.Errorf("list %d has no content or no times", list.Number)
 	}
 	return nil
 }
 
-// Unlisted reports whether a certificate of the issuer is revoked and stands in
-// no list yet.
-func (db *DB) Unlisted(ctx context.Context, issuer string) (bool, error) {
-	var found bool
-	err := db.one(ctx, `SELECT EXISTS (SELECT 1 FROM certificates
-		WHERE issuer = $1 AND revoked_at IS NOT NULL AND listed_in IS NULL)`, []any{issuer}, &found)
+// lastList is what the next list of an issuer must follow.
+type lastList struct{ number, thisUpdate, through, until int64 }
+
+// behind reports whether a list does not follow the last.
+func (l lastList) behind(list revocation.List) bool {
+	return list.Number <= l.number || list.ThisUpdate.UnixMilli() < l.thisUpdate || list.Through < l.through
+}
+
+// lastList reads the newest list of either kind. Before the first, anything follows.
+func (t *tx) lastList(ctx context.Context, issuer string) (lastList, error) {
+	var last lastList
+	err := t.one(ctx, `SELECT number, this_update, through, until_at FROM crls
+		WHERE issuer = $1 ORDER BY through DESC, number DESC LIMIT 1`,
+		[]any{issuer}, &last.number, &last.thisUpdate, &last.through, &last.until)
+	if errors.Is(err, enroll.ErrNotFound) {
+		return lastList{thisUpdate: math.MinInt64, through: math.MinInt64}, nil
+	}
+	if err != nil {
+		return last, fmt.Errorf("reading the list before: %w", err)
+	}
+	return last, nil
+}
+
+// insertList stores a list and drops the bytes of the one of its kind before it, of which
+// number, times and reach are kept.
+func (t *tx) insertList(ctx context.Context, list revocation.List, until int64) error {
+	delta := list.Base > 0
+	if !delta {
+		until = max(until, list.NextUpdate.UnixMilli())
+	}
+	_, err := t.exec(ctx, `INSERT INTO crls
+		(issuer, delta, number, base, through, this_update, next_update, published_at, until_at, entries, der)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		list.Issuer, delta, list.Number, list.Base, list.Through, list.ThisUpdate.UnixMilli(), list.NextUpdate.UnixMilli(),
+		list.Published.UnixMilli(), until, list.Entries, list.DER)
+	if err != nil {
+		return fmt.Errorf("storing list %d: %w", list.Number, err)
+	}
+	_, err = t.exec(ctx, `UPDATE crls SET der = NULL WHERE issuer = $1 AND delta = $2 AND number =
+		(SELECT number FROM crls WHERE issuer = $1 AND delta = $2 AND number < $3 ORDER BY number DESC LIMIT 1)`,
+		list.Issuer, delta, list.Number)
+	if err != nil {
+		return fmt.Errorf("dropping list before %d: %w", list.Number, err)
+	}
+	return nil
+}
+
+// Unlisted reports whether a revocation of the issuer stands in no list yet; of
+// complete lists only, or with delta in either kind.
+func (db *DB) Unlisted(ctx context.Context, issuer string, delta bool) (bool, error) {
+	const reach = "(SELECT through FROM crls WHERE issuer = $1 AND delta = %s ORDER BY number DESC LIMIT 1)"
+	var newest, complete, partial sql.NullInt64
+	err := db.one(ctx, "SELECT (SELECT seq FROM revocations WHERE issuer = $1 ORDER BY seq DESC LIMIT 1), "+
+		fmt.Sprintf(reach, "$2")+", "+fmt.Sprintf(reach, "$3"), []any{issuer, false, true}, &newest, &complete, &partial)
 	if err != nil {
 		return false, fmt.Errorf("looking for revocations by %s: %w", issuer, err)
 	}
-	return found, nil
+	listed := complete.Valid && newest.Int64 <= complete.Int64 || delta && partial.Valid && newest.Int64 <= partial.Int64
+	return newest.Valid && !listed, nil
 }

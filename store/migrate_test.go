@@ -91,7 +91,7 @@ func TestF18_AFilledDatabaseOfTheFirstSchemaIsMigrated(t *testing.T) {
 			if _, err := db.Session(ctx, sha256.Sum256([]byte{1}), noon); err != nil {
 				t.Errorf("session: %v", err)
 			}
-			list, found, err := db.Latest(ctx, "issuing")
+			list, found, err := db.Latest(ctx, "issuing", false, 0)
 			if err != nil || !found || list.Number != 7 {
 				t.Errorf("list: got %d, %v, %v, want number 7", list.Number, found, err)
 			}

@@ -6,10 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"certportal/ca"
 	"certportal/enroll"
 	"certportal/ledger"
-	"certportal/revocation"
 	"certportal/store"
 )
 
@@ -93,17 +91,16 @@ func TestFileThatCameBackNeedsARestart(t *testing.T) {
 func TestFileTakenAwayDuringATransaction(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "portal.db")
 	db := opened(t, file)
-	_, err := db.Publish(t.Context(), "issuing", noon, func(number int64, revoked []ca.Revocation) (revocation.List, error) {
+	err := db.Seed(t.Context(), store.Seeding{Certificates: 1, Now: noon, Body: func(int) (store.Body, error) {
 		moveAway(t, file, file+".old")
-		return list("issuing", nil)(number, revoked)
-	})
-	wantMoved(t, "publishing", err)
+		return store.Body{DER: []byte("body")}, nil
+	}})
+	wantMoved(t, "seeding", err)
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, found, err := opened(t, file+".old").Latest(t.Context(), "issuing"); found || err != nil {
-		t.Errorf("list in the moved file: got %v, %v", found, err)
-	}
+	head := must[ledger.Head](t)(opened(t, file+".old").Head(t.Context()))
+	equal(t, "head in the moved file", head, ledger.Head{})
 }
 
 // A symbolic link to the file is followed: it is the file that counts.

@@ -233,17 +233,25 @@ func (t *tx) live(ctx context.Context, serial ca.Serial, cause enroll.Cause) (bo
 }
 
 // end revokes one certificate, wipes its pickup and drops its marks. The returned
-// entry is made from base and tells which one, of whom and why.
+// entry is made from base and tells which one, of whom and why; without it the
+// transaction does not commit.
 func (t *tx) end(ctx context.Context, serial ca.Serial, cause enroll.Cause, at time.Time, base ledger.Entry) (ledger.Entry, error) {
+	return t.endAs(ctx, serial, cause, cause.ReasonCode(), at, base)
+}
+
+// endAs is [tx.end] with a reason code that may be another than that of the cause.
+func (t *tx) endAs(ctx context.Context, serial ca.Serial, cause enroll.Cause, reason int, at time.Time, base ledger.Entry) (ledger.Entry, error) {
 	var upn string
 	var device, person sql.NullString
+	ended := ending{at: at.UnixMilli(), reason: reason}
 	err := t.one(ctx, `UPDATE certificates
 		SET status = 'revoked', revoked_at = $2, cause = $3, reason_code = $4, form_hash = NULL
-		WHERE serial = $1 AND status <> 'revoked' RETURNING upn, device_id, person`,
-		[]any{serial.String(), at.UnixMilli(), string(cause), cause.ReasonCode()}, &upn, &device, &person)
+		WHERE serial = $1 AND status <> 'revoked' RETURNING upn, device_id, person, issuer, not_after`,
+		[]any{serial.String(), ended.at, string(cause), ended.reason}, &upn, &device, &person, &ended.issuer, &ended.notAfter)
 	if err != nil {
 		return base, fmt.Errorf("revoking %s: %w", serial, err)
 	}
+	t.remember(serial.String(), ended)
 	_, err = t.exec(ctx, "UPDATE pickups SET sealed_key = NULL, sealed_password = NULL WHERE serial = $1", serial.String())
 	if err != nil {
 		return base, fmt.Errorf("wiping pickup of %s: %w", serial, err)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"certportal/admin"
-	"certportal/ca"
 	"certportal/enroll"
 )
 
@@ -242,23 +241,4 @@ func (s certificateSearch) ofGroups(column string, met met) readGroups[admin.Cer
 		})
 		return rows, err
 	}
-}
-
-// Detail reads all that is known of one certificate. The error wraps
-// enroll.ErrNotFound when there is none.
-func (db *DB) Detail(ctx context.Context, serial ca.Serial, now time.Time) (admin.Detail, error) {
-	var r listedRow
-	var d admin.Detail
-	var delivered, reason, listed sql.NullInt64
-	err := db.one(ctx, `SELECT `+rowColumns+`, c.profile, c.sid, c.mail, c.delivered_at, c.reason_code, c.listed_in, c.der
-		FROM certificates c`+listedJoins+`WHERE c.serial = $1`, []any{serial.String()},
-		append(r.fields(), &d.Profile, &d.SID, &d.Mail, &delivered, &reason, &listed, &d.DER)...)
-	if err == nil {
-		d.Certificate, err = r.value(now)
-	}
-	if err != nil {
-		return admin.Detail{}, fmt.Errorf("reading certificate %s: %w", serial, err)
-	}
-	d.Delivered, d.Reason, d.ListedIn = timeOf(delivered), int(reason.Int64), listed.Int64
-	return d, nil
 }

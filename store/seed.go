@@ -81,11 +81,12 @@ func (t *tx) sow(ctx context.Context, life *seedLife, events []seedEvent) error 
 	words := bulk{t: t, into: "person_words (word, person)"}
 	devices := bulk{t: t, into: "devices (id, person, name, name_key, platform, created_at)"}
 	certificates := bulk{t: t, into: `certificates (serial, issuer, kind, profile, status, person, device_id, upn, sid,
-		mail, key_hash, not_before, not_after, requested_at, delivered_at, revoked_at, cause, reason_code, listed_in, ends_at, der)`}
+		mail, key_hash, not_before, not_after, requested_at, delivered_at, revoked_at, cause, reason_code, ends_at, der)`}
 	var entries []ledger.Entry
 	for _, e := range events {
 		c := &life.certificates[e.certificate]
 		if e.revoked {
+			t.remember(c.serial(), ending{issuing, c.revokedAt.UnixMilli(), c.cause.ReasonCode(), c.end().UnixMilli()})
 			entries = append(entries, life.revokedEntry(c))
 			continue
 		}
@@ -123,14 +124,13 @@ func (l *seedLife) row(c *seedCertificate, p seedPerson) ([]any, error) {
 		return nil, err
 	}
 	key := sha256.Sum256([]byte(serial))
-	status, ended := string(enroll.Issued), []any{nil, nil, nil, nil, nil}
+	status, ended := string(enroll.Issued), []any{nil, nil, nil, nil}
 	switch {
 	case !c.revokedAt.IsZero():
 		status = string(enroll.Revoked)
-		at := c.revokedAt.UnixMilli() // list numbers follow the clock
-		ended = []any{at, string(c.cause), c.cause.ReasonCode(), at, nil}
+		ended = []any{c.revokedAt.UnixMilli(), string(c.cause), c.cause.ReasonCode(), nil}
 	case c.superseded:
-		status, ended[4] = string(enroll.Superseded), l.now.Add(72*time.Hour).UnixMilli()
+		status, ended[3] = string(enroll.Superseded), l.now.Add(72*time.Hour).UnixMilli()
 	}
 	return append([]any{serial, issuing, string(enroll.KindUser), "User", status, p.id, c.deviceID(), p.upn, p.sid, p.upn,
 		key[:], c.requested.UnixMilli(), c.end().UnixMilli(), c.requested.UnixMilli(), c.requested.UnixMilli()},
@@ -216,6 +216,7 @@ func (t *tx) appendMany(ctx context.Context, entries []ledger.Entry) error {
 		return fmt.Errorf("appending to ledger: %w", err)
 	}
 	rows := bulk{t: t, into: "ledger (" + entryColumns + ")"}
+	revocations := bulk{t: t, into: "revocations (" + revocationColumns + ")"}
 	for _, e := range entries {
 		e.Node = t.db.node
 		e, head = head.Append(e)
@@ -225,9 +226,14 @@ func (t *tx) appendMany(ctx context.Context, entries []ledger.Entry) error {
 		}
 		rows.add(e.Seq, e.At.UnixMilli(), e.Node, string(e.Action), e.Actor, e.Role, e.Person, e.Object, e.Address, e.Request,
 			string(detail), e.Prev[:], e.Hash[:])
+		if row := t.told(e); row != nil {
+			revocations.add(row...)
+		}
 	}
-	if err := rows.flush(ctx); err != nil {
-		return err
+	for _, b := range []*bulk{&rows, &revocations} {
+		if err := b.flush(ctx); err != nil {
+			return err
+		}
 	}
 	if _, err := t.exec(ctx, "UPDATE ledger_head SET hash = $1 WHERE id = 1", head.Hash[:]); err != nil {
 		return fmt.Errorf("moving ledger head: %w", err)

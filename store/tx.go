@@ -47,6 +47,7 @@ type tx struct {
 	db     *DB
 	tx     *sql.Tx
 	missed []string
+	ended  map[string]ending // by serial: revocations that no entry tells of yet
 }
 
 // write runs act in a transaction and commits it, within the time of an answer.
@@ -106,6 +107,9 @@ func (db *DB) writeOnce(ctx context.Context, act func(context.Context, *tx) erro
 	t := &tx{db: db, tx: sqlTx}
 	if err := act(ctx, t); err != nil {
 		return err
+	}
+	if len(t.ended) > 0 {
+		return errUntold
 	}
 	// Again: the wait for the writer, or building a list, may have been long.
 	if err := db.writable(); err != nil {

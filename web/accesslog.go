@@ -19,6 +19,7 @@ func (s *Server) logRequests(next http.Handler) http.Handler {
 		start := time.Now() // duration needs the monotonic clock, not the portal's
 		recorder := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 		defer func() { // last, so that an answer cut short is logged too
+			s.served(visitOf(r).secure, recorder.Status())
 			s.log.LogAttrs(r.Context(), slog.LevelInfo, "request",
 				slog.String("method", loggedMethod(r.Method)),
 				slog.String("route", routeOf(r)),

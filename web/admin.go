@@ -55,6 +55,11 @@ func (s *Server) routeAdmin(r chi.Router) {
 	s.staff(r, access.ReadChecks).Get("/admin/checks", s.handle(s.showChecks))
 	s.staff(r, access.RunChecks).Post("/admin/checks", s.handle(s.runChecks))
 
+	s.staff(r, access.ReadChecks).Get(authorityPath, s.handle(s.showAuthority))
+	s.staff(r, access.RunChecks).Post(authorityPath+"/addresses", s.handle(s.submitAddresses))
+	s.staff(r, access.Publish).Post(authorityPath+"/publish", s.handle(s.submitPublish))
+	s.staff(r, access.TestIssue).Post(authorityPath+"/trial", s.handle(s.submitTrial))
+
 	export := s.staff(r, access.Export)
 	export.Get("/admin/export", s.handle(s.showExport))
 	export.Post("/admin/export/{what}", s.handle(s.submitExport))

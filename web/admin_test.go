@@ -24,8 +24,10 @@ func (p *portal) newAdmin() *admin.Service {
 	p.t.Helper()
 	checks := &admin.Checks{List: []admin.Check{{Name: "database", Run: func(context.Context) []admin.Finding {
 		return []admin.Finding{{What: "database", State: admin.FindingOK, Text: "it answers"}}
+	}}, {Name: "address-crl", Group: admin.AddressGroup, Run: func(context.Context) []admin.Finding {
+		return []admin.Finding{{What: "http://example.com/crl/issuing.crl", State: admin.FindingFailed, Text: "it answers 404 Not Found"}}
 	}}}}
-	s, err := admin.New(admin.Config{Records: p.db, Now: p.clock.Now, SecondPerson: 3, Checks: checks})
+	s, err := admin.New(admin.Config{Records: p.db, Now: p.clock.Now, SecondPerson: 3, Checks: checks, Authority: &testAuthority{portal: p}})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -171,7 +173,7 @@ func TestAdminDetailAndRevoke(t *testing.T) {
 		t.Fatalf("revoking: got %d: %s", got.status, got.text())
 	}
 	got = b.get("/admin/certificates/" + serial)
-	if !strings.Contains(got.text(), "Lost or stolen") || !strings.Contains(got.text(), "No revocation list names it yet") || got.link("Block this certificate") != "" {
+	if !strings.Contains(got.text(), "Lost or stolen") || !strings.Contains(got.text(), "No list names it yet") || got.link("Block this certificate") != "" {
 		t.Errorf("after revoking: %s", got.text())
 	}
 	second := "/admin" + p.signedIn("ben", android).enrol("Ben’s phone", "android")

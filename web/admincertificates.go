@@ -28,6 +28,11 @@ func (s *Server) showCertificates(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	p.Rows, p.Looked, p.Next = certificateRows(found.Rows), found.Looked, further(path, f, found.Next)
+	if f.PersonID != "" {
+		if p.Truth, err = s.lastTruth(r, found.Rows); err != nil {
+			return err
+		}
+	}
 	if !f.IsZero() && may(r, access.RevokeMany) {
 		p.Order = withQuery("/admin/orders/new", f.Query(time.Local))
 	}

@@ -45,12 +45,10 @@ func (s *Server) showCertificate(w http.ResponseWriter, r *http.Request) error {
 	p := page.AdminDetail{
 		Frame: s.staffFrame(r), AdminCertificate: certificateRow(d.Certificate), Own: d.Person == "",
 		Profile: d.Profile, SID: d.SID, Mail: d.Mail, NotBefore: d.NotBefore, Requested: d.Requested, Delivered: d.Delivered,
-		RevokedAt: d.RevokedAt, Cause: string(d.Cause), Reason: d.Reason, ListedIn: d.ListedIn,
 		MayRevoke: may(r, access.Revoke) && endable(d.Certificate),
 	}
-	if list, ok := s.lists.lists.CRL("issuing"); ok && d.State == admin.Revoked {
-		// Whoever fetched the list before may go by it until its end.
-		p.ListEnd = list.NextUpdate
+	if p.Truth, err = s.truthOf(r.Context(), d); err != nil {
+		return err
 	}
 	if p.Events, err = s.certificateEvents(r.Context(), events); err != nil {
 		return err
@@ -64,17 +62,14 @@ func (s *Server) showCertificate(w http.ResponseWriter, r *http.Request) error {
 // certificateEvents makes entries fit to read, with the names of who acted where they
 // are remembered.
 func (s *Server) certificateEvents(ctx context.Context, entries []ledger.Entry) ([]page.AdminEvent, error) {
-	names := map[enroll.PersonID]string{}
-	if s.audit != nil {
-		var ids []enroll.PersonID
-		for _, e := range entries {
-			ids = append(ids, enroll.PersonID(e.Actor))
-		}
-		slices.Sort(ids)
-		var err error
-		if names, err = s.audit.PersonNames(ctx, slices.Compact(ids)); err != nil {
-			return nil, err
-		}
+	var ids []enroll.PersonID
+	for _, e := range entries {
+		ids = append(ids, enroll.PersonID(e.Actor))
+	}
+	slices.Sort(ids)
+	names, err := s.personNames(ctx, slices.Compact(ids))
+	if err != nil {
+		return nil, err
 	}
 	var events []page.AdminEvent
 	for _, e := range entries {
@@ -133,8 +128,12 @@ func (s *Server) showAnyDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	truth, err := s.lastTruth(r, rows)
+	if err != nil {
+		return err
+	}
 	return s.show(w, r, http.StatusOK, page.AdminDevice{
-		Frame: s.staffFrame(r), AdminDeviceRow: deviceRow(d), Certificates: certificateRows(rows),
+		Frame: s.staffFrame(r), AdminDeviceRow: deviceRow(d), Certificates: certificateRows(rows), Truth: truth,
 		MayRevoke: may(r, access.Revoke) && (live > 0 || d.Blocked.IsZero()),
 	})
 }

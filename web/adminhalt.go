@@ -83,11 +83,7 @@ func (s *Server) showChecks(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := page.AdminChecks{Frame: s.staffFrame(r), MayRun: may(r, access.RunChecks)}
 	for _, result := range results {
-		check := page.AdminCheck{Name: result.Name, At: result.At}
-		for _, f := range result.Findings {
-			check.Findings = append(check.Findings, page.AdminFinding{What: f.What, Text: f.Text, State: string(f.State)})
-		}
-		p.Checks = append(p.Checks, check)
+		p.Checks = append(p.Checks, checkCard(result))
 	}
 	return s.show(w, r, http.StatusOK, p)
 }

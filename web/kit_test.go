@@ -19,6 +19,7 @@ import (
 	"certportal/directory"
 	"certportal/enroll"
 	"certportal/ledger"
+	"certportal/ocsp"
 	"certportal/revocation"
 	"certportal/store"
 	"certportal/web"
@@ -93,6 +94,7 @@ type portal struct {
 	config    web.Config
 	server    *web.Server
 	lists     *fixedLists
+	responder *ocsp.Responder
 	https     *httptest.Server
 	plain     *httptest.Server
 	root      *x509.Certificate
@@ -195,7 +197,7 @@ func (p *portal) newRegistrar(h *ca.Hierarchy, log *slog.Logger, change ...func(
 		p.t.Fatal(err)
 	}
 	profile, err := ca.NewProfile(ca.ProfileConfig{
-		Name: "User", CRLURLs: []string{"http://example.com/crl/issuing.crl"},
+		Name: "User", CRLURLs: []string{"http://example.com/crl/issuing.crl"}, OCSPURLs: []string{"http://example.com/ocsp"},
 	})
 	if err != nil {
 		p.t.Fatal(err)
@@ -236,7 +238,7 @@ func (p *portal) start(h *ca.Hierarchy, log *slog.Logger, change []func(*web.Con
 	p.https = httptest.NewUnstartedServer(nil)
 	origin := &url.URL{Scheme: "https", Host: p.https.Listener.Addr().String()}
 	config := web.Config{
-		Registrar: p.registrar, SignIn: signIn, Sessions: p.db, Lists: p.lists, Renderer: renderer, Desk: p.newDesk(signIn), Admin: p.newAdmin(), Audit: p.db,
+		Registrar: p.registrar, SignIn: signIn, Sessions: p.db, Lists: p.lists, Renderer: renderer, Desk: p.newDesk(signIn), Admin: p.newAdmin(), Audit: p.db, OCSP: p.newResponder(h, log),
 		Anchors: []web.Anchor{
 			{Name: "root", Cert: h.Root, Own: true},
 			{Name: "issuing", Cert: h.Issuing, Own: true, Issuing: true},

@@ -36,21 +36,26 @@ func (s *Server) showLost(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) blockedPage(r *http.Request, d enroll.Device) page.Blocked {
 	c := d.Certificate
 	p := page.Blocked{Frame: s.frame(r), Device: s.card(d), At: d.Blocked, Stolen: c.Cause == enroll.Lost || c.Cause == ""}
-	list, ok := s.lists.find("issuing")
 	switch {
 	case c.Status != enroll.Revoked:
 		p.List = page.ListNone
-	case c.Listed > 0 && ok && list.list.Number >= c.Listed:
-		p.List, p.Until = page.ListDone, list.list.NextUpdate
+	case c.Listed > 0:
+		p.List, p.Number = page.ListDone, c.Listed
+		p.Until = wholeMinute(s.acceptedUntil(c.RevokedAt, c.ListsUntil, c.NotAfter, asksOnline(c.DER)))
 	case s.now().Sub(c.RevokedAt) < listPatience:
 		p.List = page.ListSoon
 	default:
 		p.List = page.ListLate
 	}
-	if p.List == page.ListDone && s.now().Sub(c.RevokedAt) > list.list.NextUpdate.Sub(list.list.ThisUpdate) {
-		p.Until = time.Time{} // no list from before is in force any more
-	}
 	return p
+}
+
+// wholeMinute is the minute that a promise holds from when no seconds are shown.
+func wholeMinute(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.Add(time.Minute - time.Nanosecond).Truncate(time.Minute)
 }
 
 // submitLost is POST /devices/{id}/lost. A second tap finds done what it asks for.

@@ -31,6 +31,7 @@ func gates() map[string]gate {
 	}
 	add(gate{anyone: true}, "GET /login", "POST /login", "GET /help", "GET /ca", "GET /favicon.ico", "GET /robots.txt",
 		"GET /ca/chain.pem", "GET /ca/chain.p7b", "GET /ca/{anchor}.cer", "GET /ca/{anchor}.pem", "GET /crl/{issuer}.crl",
+		"POST /ocsp", "GET /ocsp/*",
 		"GET /static/{name}", "GET /go", "POST /go", "GET /go/{code}", "POST /go/{code}",
 		"GET /d/{token}/{file}", "HEAD /d/{token}/{file}")
 	// Strangers are asked to sign in first, unless a setting lets a code alone in.
@@ -67,8 +68,10 @@ func addStaffGates(add func(gate, ...string)) {
 	staff(access.ApproveOrder, "POST /admin/orders/{order}/approve")
 	staff(access.HaltIssuing, "GET /admin/halt", "POST /admin/halt", "POST /admin/halt/resume")
 	staff(access.ReadRoles, "GET /admin/people")
-	staff(access.ReadChecks, "GET /admin/checks")
-	staff(access.RunChecks, "POST /admin/checks")
+	staff(access.ReadChecks, "GET /admin/checks", "GET /admin/ca")
+	staff(access.RunChecks, "POST /admin/checks", "POST /admin/ca/addresses")
+	staff(access.Publish, "POST /admin/ca/publish")
+	staff(access.TestIssue, "POST /admin/ca/trial")
 	staff(access.Export, "GET /admin/export", "POST /admin/export/{what}")
 	staff(access.ReadLedger, "GET /admin/audit")
 }

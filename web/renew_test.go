@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"crypto/x509"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -263,7 +264,9 @@ func TestThreeTapsToBlock(t *testing.T) {
 func TestBlockedPageTellsTheTruth(t *testing.T) {
 	f := newFile(t, "android")
 	f.stranger.get(f.href)
+	before := f.publish()
 	f.owner.post(f.device+"/lost", "reason", "lost")
+	var names revocation.List
 	steps := []struct {
 		name  string
 		do    func()
@@ -272,8 +275,12 @@ func TestBlockedPageTellsTheTruth(t *testing.T) {
 	}{
 		{"at once", func() {}, "is being made", true},
 		{"nobody makes it", func() { f.clock.pass(21 * time.Second) }, "blocked Annas Telefon in the portal", false},
-		{"made", func() { f.publish() }, "The list of blocked certificates says so. A server that still keeps an older list refuses it by", false},
-		{"long after", func() { f.clock.pass(4 * day); f.publish(); f.owner = f.signedIn("anna", android) }, "The list of blocked certificates says so. If", false},
+		{"made", func() { names = f.publish() }, "A server that still keeps an older list refuses it by 12:00 UTC on 25 November 2026 at the latest.", false},
+		{"made again", func() { f.clock.pass(time.Hour); f.publish(); f.owner = f.signedIn("anna", android) }, "refuses it by 12:00 UTC on 25 November 2026", false},
+		{"long after", func() { f.clock.pass(4 * day); f.publish(); f.owner = f.signedIn("anna", android) }, "No server can accept it any more. If", false},
+	}
+	if got, want := before.NextUpdate, start.Add(72*time.Hour); !got.Equal(want) {
+		t.Fatalf("the list before ends at %v, want %v", got, want)
 	}
 	for _, step := range steps {
 		step.do()
@@ -284,20 +291,10 @@ func TestBlockedPageTellsTheTruth(t *testing.T) {
 		if !strings.Contains(got.text(), "If it was stolen, also call the helpdesk") || got.node(withHref("tel:+49891234")) == nil {
 			t.Errorf("%s: no telephone: %s", step.name, got.text())
 		}
+		if number := fmt.Sprint("says so, with number ", names.Number); names.Number > 0 && !strings.Contains(got.text(), number) {
+			t.Errorf("%s: no %q: %s", step.name, number, got.text())
+		}
 	}
-}
-
-// publish makes the next list, as the publisher does.
-func (f file) publish() {
-	f.t.Helper()
-	now := f.clock.Now()
-	list, err := f.db.Publish(f.t.Context(), "issuing", now, func(number int64, _ []ca.Revocation) (revocation.List, error) {
-		return revocation.List{Issuer: "issuing", Number: number, ThisUpdate: now, NextUpdate: now.Add(72 * time.Hour), DER: []byte("list")}, nil
-	})
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	f.lists.list = list
 }
 
 func TestBlockReasons(t *testing.T) {

@@ -16,15 +16,17 @@ func (s *Server) newHandler(proxies []netip.Prefix) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	status, statusFirst := s.answerOCSP(true)
 	acts, ceiling := s.limitRequests()
 	signIns, downloads := s.limitPerAddress(s.limits.SignIns), s.limitPerAddress(s.limits.Downloads)
 	r := chi.NewRouter()
-	r.Use(begin(true), clientIP(proxies), s.logRequests, acts, s.limitBody, sameOrigin, middleware.GetHead)
+	r.Use(statusFirst, begin(true), clientIP(proxies), s.logRequests, acts, s.limitBody, sameOrigin, middleware.GetHead)
 	r.NotFound(ceiling(s.handle(s.showNotFound)).ServeHTTP)
 	r.MethodNotAllowed(ceiling(s.handle(s.showMethodNotAllowed)).ServeHTTP)
 
 	// Anyone, any number of times: small files from memory.
 	s.routeFiles(r)
+	s.routeOCSP(r, status)
 	r.Get("/favicon.ico", showNoIcon)
 	r.Get("/robots.txt", showRobots)
 
@@ -98,11 +100,13 @@ func (s *Server) routeSSO(r chi.Router) {
 
 // newPlainHandler builds the plain http side.
 func (s *Server) newPlainHandler(proxies []netip.Prefix) http.Handler {
+	status, statusFirst := s.answerOCSP(false)
 	r := chi.NewRouter()
-	r.Use(begin(false), clientIP(proxies), s.logRequests, s.limitBody, middleware.GetHead)
+	r.Use(statusFirst, begin(false), clientIP(proxies), s.logRequests, s.limitBody, middleware.GetHead)
 	r.NotFound(s.handle(s.redirectToHTTPS))
 	r.MethodNotAllowed(s.handle(s.showNotFound))
 	s.routeFiles(r)
+	s.routeOCSP(r, status)
 	r.Get("/ca", s.handle(s.showAnchors))
 	return r
 }

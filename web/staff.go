@@ -133,6 +133,7 @@ func staffSections() []staffSection {
 		{"/helpdesk", "helpdesk", access.FindPeople},
 		{"/admin", "overview", access.ReadOverview},
 		{"/admin/certificates", "certificates", access.ReadCertificates},
+		{authorityPath, "authority", access.ReadChecks},
 		{"/admin/people", "people", access.ReadRoles},
 		{"/admin/audit", "audit", access.ReadLedger},
 		{"/admin/checks", "checks", access.ReadChecks},

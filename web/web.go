@@ -31,6 +31,7 @@ import (
 	"certportal/admin"
 	"certportal/desk"
 	"certportal/enroll"
+	"certportal/ocsp"
 	"certportal/revocation"
 	"certportal/web/page"
 )
@@ -100,6 +101,17 @@ type Config struct {
 	// Admin is the administrator's work. Optional; without it there are no pages for it.
 	Admin *admin.Service
 
+	// OCSP answers whether a certificate is revoked, on both sides. Optional.
+	OCSP OCSP
+
+	// Online tells how certificates are answered for online, from memory. Optional;
+	// without it, or when it gives nil, the pages go by the revocation lists alone.
+	Online func() *ocsp.Health
+
+	// Served is told of every answer, on which side and with which status; 0 for one
+	// that was cut off. Optional; it must not block.
+	Served func(secure bool, status int)
+
 	// Services answer machines under their path, such as "/scep", on both sides, with
 	// the limits, log and body bound of the pages. Optional.
 	Services map[string]http.Handler
@@ -140,6 +152,9 @@ type Server struct {
 	scep      *SCEP          // nil without
 	admin     *admin.Service // nil without
 	audit     AuditRecords   // nil without
+	ocsp      OCSP           // nil without
+	online    func() *ocsp.Health
+	served    func(secure bool, status int)
 	services  map[string]http.Handler
 	example   string
 	languages LanguageRecords // nil without
@@ -184,6 +199,12 @@ func New(c Config) (*Server, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Online == nil {
+		c.Online = func() *ocsp.Health { return nil }
+	}
+	if c.Served == nil {
+		c.Served = func(bool, int) {}
+	}
 	limits := c.Limits.withDefaults()
 	s := &Server{
 		registrar: c.Registrar, signIn: c.SignIn, records: c.Sessions, renderer: c.Renderer,
@@ -192,7 +213,7 @@ func New(c Config) (*Server, error) {
 		org: c.Org, public: c.PublicURL, sso: c.SSO, example: c.UsernameExample,
 		profiles: profiles, exchange: c.Exchange, scep: c.SCEP, services: c.Services, admin: c.Admin, audit: c.Audit,
 		desk: c.Desk, codeAlone: c.CodeAlone, mails: c.Mails,
-		languages: c.Languages, limits: limits, log: c.Log, now: c.Now,
+		languages: c.Languages, limits: limits, log: c.Log, now: c.Now, ocsp: c.OCSP, online: c.Online, served: c.Served,
 	}
 	s.lists = &listCache{lists: c.Lists, gzip: s.gzip}
 	if s.https, err = s.newHandler(c.TrustedProxies); err != nil {
@@ -205,7 +226,7 @@ func New(c Config) (*Server, error) {
 // Handler answers the https side: pages, files and PKI addresses.
 func (s *Server) Handler() http.Handler { return s.https }
 
-// PlainHandler answers plain http: trust anchors and revocation lists, which are
+// PlainHandler answers plain http: trust anchors, revocation lists and OCSP, which are
 // signed and must be reachable before anything is trusted. Whatever else is
 // asked for by GET or HEAD is sent to the https side; it takes no form and sets
 // no cookie.

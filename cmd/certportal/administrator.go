@@ -15,55 +15,20 @@ import (
 // openAdmin wires the administrator's work with the parts it tells of.
 func (p *portal) openAdmin(context.Context, *terminal) (err error) {
 	p.admin, err = admin.New(admin.Config{
-		Records: p.db, Revoked: p.lists.Nudge, SecondPerson: p.settings.Admin.SecondPerson,
-		Concerns: p.concerns, Checks: &admin.Checks{List: p.checks()}, Staff: p.staffList, Now: p.now, Log: p.log,
+		Records: p.db, Revoked: p.revoked, SecondPerson: p.settings.Admin.SecondPerson,
+		Concerns: p.concerns, Authority: authorityDesk{p}, Checks: &admin.Checks{List: p.checks()}, Staff: p.staffList, Now: p.now, Log: p.log,
 	})
 	return err
 }
 
-// When the end of a CA certificate is told, first quietly, then gravely.
-const (
-	caEndSoon  = 180 * 24 * time.Hour
-	caEndGrave = 60 * 24 * time.Hour
-)
-
 // concerns says what needs attention. What cannot be asked is told as well.
 func (p *portal) concerns(ctx context.Context) []admin.Concern {
-	var list []admin.Concern
-	if p.authority.sealed != nil {
-		list = append(list, admin.Concern{Key: "sealed", Grave: true})
-	}
-	list = append(list, p.listConcerns()...)
-	for _, cert := range p.authority.chain() {
-		if left := cert.NotAfter.Sub(p.now()); left < caEndSoon {
-			list = append(list, admin.Concern{
-				Key: "ca-ends", Grave: left < caEndGrave, At: cert.NotAfter, Value: cert.Subject.CommonName,
-				Number: max(0, int(left/(24*time.Hour))),
-			})
-		}
-	}
+	list := p.authorityConcerns()
 	if state, err := p.db.Watching(ctx); err != nil || !state.Stopped.IsZero() {
 		list = append(list, admin.Concern{Key: "watch", Grave: true, At: state.Stopped, Value: string(state.Reason)})
 	}
 	list = append(list, p.mailConcerns(ctx)...)
 	return append(list, p.ledgerConcerns(ctx)...)
-}
-
-// listConcerns tells of revocation lists that are not renewed in time.
-func (p *portal) listConcerns() []admin.Concern {
-	var list []admin.Concern
-	for _, a := range p.authority.lists() {
-		held, ok := p.lists.CRL(a.Name)
-		overdue := p.now().Sub(held.ThisUpdate) > a.Renew+a.Renew/2
-		if a.Name == rootName {
-			// Its key is in a safe: it is renewed by hand, in its last quarter.
-			overdue = held.NextUpdate.Sub(p.now()) < a.Life/4
-		}
-		if !ok || overdue {
-			list = append(list, admin.Concern{Key: "list-old", Grave: !ok || !p.now().Before(held.NextUpdate), At: held.NextUpdate, Value: a.Name})
-		}
-	}
-	return list
 }
 
 func (p *portal) mailConcerns(ctx context.Context) []admin.Concern {
@@ -126,7 +91,7 @@ func (p *portal) staffList(ctx context.Context) (admin.Staff, error) {
 // checks are what "config check --connect" looks at, and what of it only a running
 // portal knows.
 func (p *portal) checks() []admin.Check {
-	list := []admin.Check{
+	list := append([]admin.Check{
 		{Name: "settings", Run: func(context.Context) []admin.Finding {
 			return []admin.Finding{found("settings", errors.Join(p.settings.check(), p.settings.checkFiles()), "every setting can stand, every file it names can be read")}
 		}},
@@ -134,7 +99,7 @@ func (p *portal) checks() []admin.Check {
 		{Name: "ca", Run: p.checkCA},
 		{Name: "lists", Run: p.checkLists},
 		{Name: "tls", Run: p.checkTLSNow},
-	}
+	}, p.addressChecks()...)
 	if p.ldap != nil {
 		list = append(list, admin.Check{Name: "directory", Run: func(ctx context.Context) []admin.Finding {
 			return asFindings(append(p.ldap.Check(ctx), p.settings.checkTries(ctx, p.ldap)))
@@ -175,42 +140,6 @@ func (p *portal) checkDatabase(ctx context.Context) []admin.Finding {
 		engine = "PostgreSQL, any number of portals"
 	}
 	return []admin.Finding{found("database", err, fmt.Sprintf("%s; answers in %v", engine, time.Since(began).Round(100*time.Microsecond)))}
-}
-
-func (p *portal) checkCA(context.Context) []admin.Finding {
-	list := []admin.Finding{found("issuing key", p.authority.sealed, "it opens, certificates can be signed")}
-	for _, cert := range p.authority.chain() {
-		f := admin.Finding{What: cert.Subject.CommonName, State: admin.FindingOK, Text: "ends on " + cert.NotAfter.Local().Format(time.DateOnly)}
-		switch left := cert.NotAfter.Sub(p.now()); {
-		case left < caEndGrave:
-			f.State, f.Text = admin.FindingFailed, f.Text+": make a new issuing CA now"
-		case left < caEndSoon:
-			f.State, f.Text = admin.FindingWarning, f.Text+": plan a new issuing CA"
-		}
-		list = append(list, f)
-	}
-	return list
-}
-
-func (p *portal) checkLists(context.Context) []admin.Finding {
-	var list []admin.Finding
-	late := map[string]bool{}
-	for _, c := range p.listConcerns() {
-		late[c.Value] = true
-	}
-	for _, a := range p.authority.lists() {
-		held, ok := p.lists.CRL(a.Name)
-		f := admin.Finding{What: "revocation list of " + a.Name, State: admin.FindingOK}
-		f.Text = fmt.Sprintf("number %d, valid until %s, at %s", held.Number, held.NextUpdate.Local().Format(time.DateTime), crlURL(p.public.http, a.Name))
-		switch {
-		case !ok || !p.now().Before(held.NextUpdate):
-			f.State, f.Text = admin.FindingFailed, "there is none that is valid: who checks certificates refuses them all; see the log"
-		case late[a.Name]:
-			f.State, f.Text = admin.FindingWarning, f.Text+"; it should have been renewed by now, see the log"
-		}
-		list = append(list, f)
-	}
-	return list
 }
 
 func (p *portal) checkTLSNow(context.Context) []admin.Finding {

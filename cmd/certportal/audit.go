@@ -116,6 +116,7 @@ func (p *portal) ledgerKeys() (*audit.Keys, error) {
 		Certificate: ca.AgentConfig{
 			CRLURLs:    []string{crlURL(p.public.http, issuingName)},
 			IssuerURLs: []string{certificateURL(p.public.http, issuingName)},
+			OCSPURLs:   []string{ocspURL(p.public.http)},
 		},
 		// Both take 64 MiB for a moment; the portal lives in less.
 		Guard: func(key crypto.Signer) ([]byte, error) {

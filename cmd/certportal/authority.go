@@ -14,7 +14,6 @@ import (
 	"certportal/ca"
 	"certportal/enroll"
 	"certportal/ledger"
-	"certportal/revocation"
 	"certportal/store"
 )
 
@@ -39,11 +38,13 @@ func certificateURL(base *url.URL, issuer string) string {
 	return base.JoinPath("ca", issuer+".cer").String()
 }
 
+func ocspURL(base *url.URL) string { return base.JoinPath("ocsp").String() }
+
 // refuseSecondCA stops the creation of a CA where the records already know one:
 // its folder was lost, not restored, or not copied to this replica, and a new CA
 // would make every certificate so far worthless.
 func refuseSecondCA(ctx context.Context, s *Settings, db *store.DB) error {
-	_, known, err := db.Latest(ctx, issuingName)
+	_, known, err := db.Latest(ctx, issuingName, false, 0)
 	if err != nil || !known {
 		return err
 	}
@@ -146,14 +147,6 @@ func (s sealedIssuer) Prepare(*ca.Profile, ca.Subject, crypto.PublicKey, time.Ti
 // Sign fulfils enroll.Issuer with a no.
 func (s sealedIssuer) Sign(*ca.Prepared) (*x509.Certificate, error) {
 	return nil, fmt.Errorf("the CA is sealed: %w", s.cause)
-}
-
-// lists are the two authorities whose revocation lists are published.
-func (a *authority) lists() []revocation.Authority {
-	return []revocation.Authority{
-		{Name: rootName, Life: revocation.RootLife, Renew: revocation.RootRenew, Issuer: a.rootIssuer},
-		{Name: issuingName, Life: revocation.IssuingLife, Renew: revocation.IssuingRenew, Issuer: a.issuingIssuer},
-	}
 }
 
 func (a *authority) issuingIssuer() (*ca.Issuer, error) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 type caCommands struct {
 	Init      caInit      `cmd:"" help:"Create root and issuing CA with their first revocation lists."`
 	Show      caShow      `cmd:"" help:"Show the CA: names, fingerprints, ends, keys, revocation lists."`
+	CRL       caCRL       `cmd:"" name:"crl" help:"Show the revocation lists, publish them, or write one into a file."`
 	ExportKey caExportKey `cmd:"" name:"export-root-key" help:"Take the root's key off this machine."`
 }
 
@@ -49,7 +49,7 @@ func (caInit) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	if err := a.publishAll(i.ctx, db, i); err != nil {
+	if err := a.publishAll(i, &s, db); err != nil {
 		return err
 	}
 	fmt.Fprintf(i.io.out, "CA created in %s\n", s.path("ca"))
@@ -60,15 +60,6 @@ func (caInit) Run(i *invocation) error {
 	fmt.Fprintf(i.io.out, "Revocation lists will be at %s and %s\n",
 		crlURL(public.http, rootName), crlURL(public.http, issuingName))
 	return describe(i, a.folder, s.path("ca"))
-}
-
-// publishAll makes the revocation lists that are due.
-func (a *authority) publishAll(ctx context.Context, db *store.DB, i *invocation) error {
-	p, err := revocation.New(revocation.Config{Lists: db, Authorities: a.lists(), Log: i.quiet()})
-	if err != nil {
-		return err
-	}
-	return p.Refresh(ctx)
 }
 
 type caShow struct{}
@@ -95,7 +86,7 @@ func (caShow) Run(i *invocation) error {
 	}
 	defer db.Close()
 	for _, name := range []string{rootName, issuingName} {
-		list, ok, err := db.Latest(i.ctx, name)
+		list, ok, err := db.Latest(i.ctx, name, false, 0)
 		if err != nil {
 			return err
 		}
@@ -158,7 +149,7 @@ func (c caExportKey) Run(i *invocation) error {
 		return err
 	}
 	defer db.Close()
-	list, err := a.lastRootList(i, db)
+	list, err := a.lastRootList(i, &s, db)
 	if err != nil {
 		return err
 	}
@@ -180,20 +171,18 @@ func (c caExportKey) Run(i *invocation) error {
 
 // lastRootList makes the list that must last until the root's key is brought
 // back.
-func (a *authority) lastRootList(i *invocation, db *store.DB) (revocation.List, error) {
-	issuer, err := a.rootIssuer()
+func (a *authority) lastRootList(i *invocation, s *Settings, db *store.DB) (revocation.List, error) {
+	if a.sealed != nil && len(a.passphrase) == 0 {
+		return revocation.List{}, a.sealed
+	}
+	p, err := a.publisher(i, s, db)
+	if err != nil {
+		return revocation.List{}, err
+	}
+	list, err := p.PublishNow(i.ctx, rootName)
 	if errors.Is(err, ca.ErrNoRootKey) {
-		return revocation.List{}, errors.New("the root's key is not on this machine any more")
+		return list, errors.New("the root's key is not on this machine any more")
 	}
-	if err != nil {
-		return revocation.List{}, err
-	}
-	publisher, err := revocation.New(revocation.Config{Lists: db, Authorities: a.lists(), Log: i.quiet()})
-	if err != nil {
-		return revocation.List{}, err
-	}
-	err = publisher.Publish(i.ctx, a.lists()[0], issuer)
-	list, _ := publisher.CRL(rootName)
 	return list, err
 }
 

@@ -21,8 +21,10 @@ import (
 func (s *Settings) check() error {
 	return errors.Join(
 		s.checkAddresses(),
+		s.checkOps(),
 		s.checkTLS(),
 		s.checkKinds(),
+		s.checkRevocation(),
 		s.checkCertificates(),
 		s.checkPeople(),
 		s.checkDevices(),
@@ -201,7 +203,7 @@ func (s *Settings) checkFiles() error {
 	}
 	for key, file := range map[string]string{
 		"ca.passphrase_file": s.CA.PassphraseFile, "directory.password_file": s.Directory.PasswordFile,
-		"openid.client_secret_file": s.OpenID.ClientSecretFile,
+		"openid.client_secret_file": s.OpenID.ClientSecretFile, "revocation.ldap.password_file": s.Revocation.LDAP.PasswordFile,
 	} {
 		if file == "" || key == "ca.passphrase_file" && file == promptWord {
 			continue
@@ -210,7 +212,7 @@ func (s *Settings) checkFiles() error {
 			errs = append(errs, fmt.Errorf("%s: %w", key, err))
 		}
 	}
-	for key, file := range map[string]string{"directory.ca_file": s.Directory.CAFile, "openid.ca_file": s.OpenID.CAFile, "mail.ca_file": s.Mail.CAFile, "audit.syslog_ca_file": s.Audit.SyslogCAFile} {
+	for key, file := range map[string]string{"directory.ca_file": s.Directory.CAFile, "openid.ca_file": s.OpenID.CAFile, "mail.ca_file": s.Mail.CAFile, "audit.syslog_ca_file": s.Audit.SyslogCAFile, "revocation.ldap.ca_file": s.Revocation.LDAP.CAFile} {
 		if _, err := readRoots(file); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", key, err))
 		}

@@ -35,13 +35,14 @@ func (i *invocation) checkServers(s *Settings) error {
 }
 
 func (s *Settings) findings(ctx context.Context, i *invocation) (findings []directory.Finding, err error) {
+	findings = s.listFindings(ctx)
 	if s.Directory.Kind != kindBuiltin {
 		d, err := s.openLDAP(time.Now, i.quiet())
 		if err != nil {
 			return nil, err
 		}
 		defer d.Close()
-		findings = d.Check(ctx)
+		findings = append(findings, d.Check(ctx)...)
 		// The policy of a directory that lets nobody in cannot be read either.
 		if !slices.ContainsFunc(findings, func(f directory.Finding) bool { return f.State == directory.Failed }) {
 			findings = append(findings, s.checkTries(ctx, d))

@@ -49,6 +49,9 @@ func (c demoCommand) Run(i *invocation) error {
 	s.Directory, s.OpenID = defaultDirectory(), OpenIDSettings{}
 	s.Directory.Domain = "demo.example"
 	s.Listen, s.PublicURL, s.PublicHTTPURL = c.Listen, "", ""
+	if _, port, _ := net.SplitHostPort(c.Listen); port != "8443" && s.ListenOps == defaultOps {
+		s.ListenOps = "127.0.0.1:0" // beside another portal
+	}
 	if s.ListenHTTP, err = c.plainAddress(&s); err != nil {
 		return err
 	}

@@ -25,8 +25,7 @@ func (p *portal) openPages(context.Context, *terminal) error {
 	if err != nil {
 		return err
 	}
-	signer, err := p.profileSigner()
-	if err != nil {
+	if p.signer, err = p.profileSigner(); err != nil {
 		return err
 	}
 	apple := p.settings.Apple
@@ -40,9 +39,10 @@ func (p *portal) openPages(context.Context, *terminal) error {
 		Org: p.settings.Organization, PublicURL: p.public.https,
 		UsernameExample: "anna.schmidt", TrustedProxies: p.settings.proxies(),
 		Services: p.services(), Admin: p.admin, SCEP: p.phoneKeys(),
-		ProfileSigner: signer, Exchange: p.settings.exchange(),
+		ProfileSigner: p.signer, Exchange: p.settings.exchange(),
 		Apple: web.Apple{Identifier: apple.Identifier, Organization: apple.Organization, RemoveAtEnd: apple.RemoveAtEnd},
 		Audit: p.db, SSO: sso, Languages: p.db, Log: p.log, Now: p.now,
+		OCSP: countedOCSP{p.ocsp, &p.answers}, Online: p.onlineHealth, Served: p.requests.Served,
 	})
 	return err
 }

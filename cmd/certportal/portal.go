@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"time"
 
@@ -17,6 +20,8 @@ import (
 	"certportal/drift"
 	"certportal/enroll"
 	"certportal/notify"
+	"certportal/ocsp"
+	"certportal/ops"
 	"certportal/revocation"
 	"certportal/scep"
 	"certportal/store"
@@ -46,12 +51,20 @@ type portal struct {
 	admin     *admin.Service
 	keys      *enroll.KeyPool
 	lists     *revocation.Publisher
+	ocsp      *ocsp.Responder
+	journal   *revocation.Journal
 	tls       *serverCertificate
 	renderer  *page.Renderer
 	web       *web.Server
 
+	ops      http.Handler // health and metrics
+	requests ops.Requests
+	answers  ops.Answers                                 // online
+	signer   func() ([]*x509.Certificate, crypto.Signer) // of Apple profiles
+
 	public      addresses
 	https, http net.Listener
+	opsPort     net.Listener // nil when off
 	lock        *os.File
 }
 
@@ -90,7 +103,7 @@ func (s *Settings) openStore(ctx context.Context, log *slog.Logger) (*store.DB, 
 func newPortal(ctx context.Context, s *Settings, term *terminal, log *slog.Logger) (*portal, error) {
 	p := &portal{settings: s, log: log, now: time.Now}
 	for _, step := range []func(context.Context, *terminal) error{
-		p.openFolder, p.openRecords, p.listen, p.openCA, p.openPeople, p.openTLS, p.openRegistrar, p.openAudit, p.openSCEP, p.openDesk, p.openMail, p.openAdmin, p.openPages, p.clearUp,
+		p.openFolder, p.openRecords, p.listen, p.openCA, p.openPeople, p.openTLS, p.openOCSP, p.openRegistrar, p.openAudit, p.openSCEP, p.openDesk, p.openMail, p.openAdmin, p.openPages, p.openOps, p.clearUp,
 	} {
 		if err := step(ctx, term); err != nil {
 			return p, err
@@ -128,6 +141,9 @@ func (p *portal) listen(ctx context.Context, _ *terminal) (err error) {
 	if p.http, err = lc.Listen(ctx, "tcp", p.settings.ListenHTTP); err != nil {
 		return fmt.Errorf("listen_http: %w", err)
 	}
+	if err := p.listenOps(ctx); err != nil {
+		return err
+	}
 	p.public, err = p.settings.publicAddresses(p.https.Addr(), p.http.Addr())
 	return err
 }
@@ -147,15 +163,7 @@ func (p *portal) openCA(ctx context.Context, term *terminal) (err error) {
 		p.log.Error("the CA's key does not open: pages and revocation lists are served, nothing is issued; "+
 			"mend the passphrase and start again", "err", p.authority.sealed)
 	}
-	p.lists, err = revocation.New(revocation.Config{Lists: p.db, Authorities: p.authority.lists(), Now: p.now, Log: p.log})
-	if err != nil {
-		return err
-	}
-	// A sealed CA serves the last lists and cannot make new ones.
-	if err := p.lists.Refresh(ctx); err != nil && p.authority.sealed == nil {
-		return err
-	}
-	return nil
+	return p.openLists(ctx)
 }
 
 func (p *portal) openTLS(ctx context.Context, _ *terminal) error {
@@ -171,6 +179,7 @@ func (p *portal) openRegistrar(context.Context, *terminal) error {
 		Name: "User", Validity: p.settings.validity(), ExtKeyUsages: c.Usages,
 		CRLURLs:    []string{crlURL(p.public.http, issuingName)},
 		IssuerURLs: []string{certificateURL(p.public.http, issuingName)},
+		OCSPURLs:   []string{ocspURL(p.public.http)},
 		RequireSID: p.people.RequiresSID(),
 	})
 	if err != nil {
@@ -187,7 +196,7 @@ func (p *portal) openRegistrar(context.Context, *terminal) error {
 		RenewFrom: days(c.RenewFromDays), Overlap: days(c.OverlapDays),
 		CodeRequired:    p.settings.Helpdesk.CodeRequired,
 		EnrollProtected: p.settings.Directory.InsecureEnrollProtected, EnrollGroup: p.settings.Directory.Groups.EnrollName,
-		Chain: p.authority.chain(), Revoked: p.lists.Nudge, Now: p.now, Log: p.log,
+		Chain: p.authority.chain(), Revoked: p.revoked, Now: p.now, Log: p.log,
 	})
 	if err != nil {
 		return err
@@ -201,7 +210,7 @@ func (p *portal) openRegistrar(context.Context, *terminal) error {
 	if err != nil {
 		return err
 	}
-	p.watch, err = p.settings.openWatch(p.people, p.db, p.lists.Nudge, p.now, p.log)
+	p.watch, err = p.settings.openWatch(p.people, p.db, p.revoked, p.now, p.log)
 	return err
 }
 
@@ -218,7 +227,7 @@ func (p *portal) clearUp(ctx context.Context, _ *terminal) error {
 // close gives back ports and database.
 func (p *portal) close() error {
 	var errs []error
-	for _, l := range []net.Listener{p.https, p.http} {
+	for _, l := range []net.Listener{p.https, p.http, p.opsPort} {
 		if l == nil {
 			continue
 		}
@@ -228,6 +237,9 @@ func (p *portal) close() error {
 	}
 	if p.ldap != nil {
 		errs = append(errs, p.ldap.Close())
+	}
+	if p.journal != nil {
+		errs = append(errs, p.journal.Close())
 	}
 	if p.db != nil {
 		errs = append(errs, p.db.Close())

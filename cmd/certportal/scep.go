@@ -22,6 +22,7 @@ func (p *portal) openSCEP(ctx context.Context, _ *terminal) (err error) {
 		Agent: ca.AgentConfig{
 			CRLURLs:    []string{crlURL(p.public.http, issuingName)},
 			IssuerURLs: []string{certificateURL(p.public.http, issuingName)},
+			OCSPURLs:   []string{ocspURL(p.public.http)},
 		},
 		Seal: func(key crypto.Signer) ([]byte, error) { return ca.SealKey(key, p.authority.passphrase) },
 		Open: func(file []byte) (crypto.Signer, error) { return ca.OpenKey(file, p.authority.passphrase) },

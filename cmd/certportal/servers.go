@@ -13,13 +13,17 @@ func (p *portal) serve(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	secure, plain := p.servers()
-	failed := make(chan error, 2)
+	all := []*http.Server{secure, plain}
+	failed := make(chan error, 3)
 	go func() { failed <- secure.ServeTLS(p.https, "", "") }()
 	go func() { failed <- plain.Serve(p.http) }()
+	if watched := p.opsServer(); watched != nil {
+		all = append(all, watched)
+		go func() { failed <- watched.Serve(p.opsPort) }()
+	}
 	clocks := p.runClocks(ctx)
 	p.log.Info("serving", "version", version, "https", p.https.Addr().String(), "http", p.http.Addr().String(),
-		"public", p.public.https.String())
-	p.warnOfCAEnd()
+		"public", p.public.https.String(), "ops", p.opsAddress())
 
 	var err error
 	select {
@@ -31,7 +35,7 @@ func (p *portal) serve(ctx context.Context) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer cancel()
 	var closing sync.WaitGroup
-	for _, s := range []*http.Server{secure, plain} {
+	for _, s := range all {
 		closing.Go(func() { p.shutDown(grace, s) })
 	}
 	closing.Wait()
@@ -48,15 +52,6 @@ func (p *portal) shutDown(grace context.Context, s *http.Server) {
 	}
 }
 
-// warnOfCAEnd tells in time that the issuing CA ends: half a year before it
-// could not sign a certificate of full length any more.
-func (p *portal) warnOfCAEnd() {
-	end := p.authority.folder.Issuing().NotAfter
-	if left := end.Sub(p.now()) - p.settings.validity(); left < 180*24*time.Hour {
-		p.log.Warn("the issuing CA must be renewed: certificates of full length cannot be signed much longer", "ends", end)
-	}
-}
-
 // shutdownGrace is how long open requests have after a signal.
 const shutdownGrace = 12 * time.Second
 
@@ -66,12 +61,17 @@ func (p *portal) runClocks(ctx context.Context) *sync.WaitGroup {
 	var clocks sync.WaitGroup
 	clocks.Go(func() { p.keys.Run(ctx) })
 	clocks.Go(func() { p.lists.Run(ctx) })
+	clocks.Go(func() { p.ocsp.Run(ctx) })
+	clocks.Go(func() { p.journal.Run(ctx) })
 	clocks.Go(func() { p.watch.Run(ctx) })
 	if p.mail != nil {
 		clocks.Go(func() { p.mail.Run(ctx) })
 	}
 	clocks.Go(func() { p.admin.Run(ctx) })
 	clocks.Go(func() { p.audit.Run(ctx) })
+	told := &endLog{log: p.log}
+	told.tell(ctx, p.endConcerns(), p.now())
+	every(ctx, &clocks, time.Hour, func() { told.tell(ctx, p.endConcerns(), p.now()) })
 	if p.scep != nil {
 		every(ctx, &clocks, time.Hour, func() {
 			if err := p.scep.Refresh(ctx); err != nil && ctx.Err() == nil {

@@ -29,6 +29,11 @@ type Settings struct {
 	// those who check certificates need it); everything else is sent on to https.
 	ListenHTTP string `yaml:"listen_http" env:"LISTEN_HTTP"`
 
+	// Address and port for health and metrics: /healthz, /readyz and /metrics over
+	// plain http, for whoever reaches it. Empty: none. When the default port is
+	// taken, the portal runs without.
+	ListenOps string `yaml:"listen_ops" env:"LISTEN_OPS"`
+
 	// Address of the portal as people type it. Default: made from listen.
 	// Example: https://certificates.corp.example
 	PublicURL string `yaml:"public_url" env:"PUBLIC_URL"`
@@ -52,6 +57,7 @@ type Settings struct {
 
 	TLS          TLSSettings         `yaml:"tls" envPrefix:"TLS_"`
 	CA           CASettings          `yaml:"ca" envPrefix:"CA_"`
+	Revocation   RevocationSettings  `yaml:"revocation" envPrefix:"REVOCATION_"`
 	Certificates CertificateSettings `yaml:"certificates" envPrefix:"CERTIFICATES_"`
 	Directory    DirectorySettings   `yaml:"directory" envPrefix:"DIRECTORY_"`
 	SignIn       SignInSettings      `yaml:"sign_in" envPrefix:"SIGN_IN_"`
@@ -167,14 +173,15 @@ type AnchorSettings struct {
 func defaults() Settings {
 	return Settings{
 		Data: "certportal-data", Organization: "Company",
-		Listen: ":8443", ListenHTTP: ":8080",
+		Listen: ":8443", ListenHTTP: ":8080", ListenOps: defaultOps,
 		CA: CASettings{RootKey: ca.RSA3072, IssuingKey: ca.RSA3072},
 		Certificates: CertificateSettings{
 			Key: ca.RSA2048, Days: 365, Devices: enroll.DefaultQuota, PerHour: 30, PreparedKeys: 16,
 			RenewFromDays: 60, OverlapDays: 7,
 			Usages: []string{"clientAuth", "emailProtection", "efs"},
 		},
-		Directory: defaultDirectory(), SignIn: defaultSignIn(), Helpdesk: defaultHelpdesk(), Mail: defaultMail(),
+		Revocation: defaultRevocation(),
+		Directory:  defaultDirectory(), SignIn: defaultSignIn(), Helpdesk: defaultHelpdesk(), Mail: defaultMail(),
 		OpenID:   OpenIDSettings{Name: "single sign-on", UPNClaim: "upn"},
 		Exchange: ExchangeSettings{UserName: string(web.UserNameUPN), SyncDays: 7},
 		Admin:    AdminSettings{SecondPerson: admin.DefaultSecondPerson},

@@ -187,7 +187,7 @@ func (p *portal) openMail(context.Context, *terminal) error {
 	p.mail, err = notify.New(notify.Config{
 		Outbox: p.db, Directory: p.people, Server: server, Org: s.Organization, PublicURL: p.public.https,
 		HelpdeskPhone: s.Helpdesk.Phone, HelpdeskMail: s.Helpdesk.Mail, HelpdeskHours: s.Helpdesk.Hours,
-		ServicesOpened: s.Pages.Services, Operators: s.Mail.Operators, Language: s.Mail.Language,
+		ServicesOpened: s.Pages.Services, Operators: s.Mail.Operators, Language: s.Mail.Language, ListLife: s.Revocation.ListLife,
 		Now: p.now, Log: p.log,
 	})
 	return err

@@ -116,6 +116,7 @@ func (c *serverCertificate) renew(ctx context.Context, certFile, keyFile string)
 		Names: names, Validity: serverLife,
 		CRLURLs:    []string{crlURL(c.public.http, issuingName)},
 		IssuerURLs: []string{certificateURL(c.public.http, issuingName)},
+		OCSPURLs:   []string{ocspURL(c.public.http)},
 	}, key.Public(), c.now())
 	if err != nil {
 		return err

@@ -28,6 +28,8 @@ func floors() map[string]float64 {
 		"drift":          1.5, // above the enrolment it watches
 		"enroll":         1,
 		"revocation":     1,
+		"ocsp":           1,
+		"ops":            3, // health and metrics on their own port
 		"ca":             0,
 		"deliver":        0,
 		"ledger":         0,
@@ -44,6 +46,7 @@ func floors() map[string]float64 {
 		"internal/oidctest":  0,
 		"internal/smtptest":  0.5,
 		"internal/toxic":     0.5,
+		"internal/relying":   0.5,
 		"internal/e2e":       5,
 	}
 }
@@ -59,6 +62,7 @@ func forbidden() map[string][]string {
 		"drift":      {"database/sql", "net/http", "github.com/go-ldap/ldap/v3"},
 		"enroll":     {"database/sql", "net/http", "github.com/go-ldap/ldap/v3"},
 		"revocation": {"database/sql", "net/http"},
+		"ops":        {"database/sql", "github.com/go-ldap/ldap/v3"},
 		"ca":         {"os/user", "flag", "net/http", "database/sql"},
 		"web/page":   {"database/sql", "net/http"},
 	}

@@ -64,7 +64,8 @@ type AdminCertificates struct {
 	Frame
 	AdminList
 	Rows  []AdminCertificate
-	Order string // address of the form that revokes all that match; empty where that may not be
+	Truth *AdminTruth // on the list of one person: of what was revoked last
+	Order string      // address of the form that revokes all that match; empty where that may not be
 }
 
 func (AdminCertificates) name() string           { return "admincertificates" }
@@ -109,6 +110,7 @@ type AdminDevice struct {
 	Frame
 	AdminDeviceRow
 	Certificates []AdminCertificate
+	Truth        *AdminTruth // of what was revoked last; nil when nothing was
 	MayRevoke    bool
 }
 
@@ -128,11 +130,7 @@ type AdminDetail struct {
 	NotBefore  time.Time
 	Requested  time.Time
 	Delivered  time.Time
-	RevokedAt  time.Time
-	Cause      string // key of its words, after "admin.cause."
-	Reason     int
-	ListedIn   int64     // number of the list that names it; 0 when none does
-	ListEnd    time.Time // until when caches may still say that it is good
+	Truth      *AdminTruth // nil unless it is revoked
 	Extensions []AdminExtension
 	Chain      []AdminLink
 	PEM        string

@@ -1,10 +1,6 @@
 package page_test
 
-import (
-	"time"
-
-	"certportal/web/page"
-)
+import "certportal/web/page"
 
 // adminTexts are what foreign text stands in the administrator's pages.
 type adminTexts struct{ name, upn, device, text, link string }
@@ -50,30 +46,33 @@ func adminPages(f page.Frame, x adminTexts) []sample {
 		Chain:      []page.AdminLink{{Subject: x.text, Fingerprint: "9F:86:D0:81", NotAfter: noon()}},
 		Events:     []page.AdminEvent{{At: noon(), Seq: 7, Action: "certificate.issued", Actor: x.text, Role: "employee"}, {At: noon(), Action: "x", Actor: "y"}},
 	}
-	ended := detail
-	ended.AdminCertificate, ended.RevokedAt, ended.Cause, ended.Reason, ended.ListEnd, ended.MayRevoke = rows[4], noon(), "lost", 1, noon().Add(time.Hour), false
-	listed := ended
-	listed.ListedIn = 1764000000000
+	ended, listed, over := detail, detail, detail
+	ended.AdminCertificate, ended.MayRevoke = rows[4], false
+	ended.Truth, listed.AdminCertificate, over.AdminCertificate = openTruth(x), rows[4], rows[4]
+	listed.Truth, over.Truth = listedTruth(x), overTruth()
+	silent := over
+	silent.Truth = silentTruth(x)
 	overview := page.AdminOverview{Frame: f, Counted: noon(), MayHalt: true, Halted: true}
 	for i, key := range []string{"working", "issued", "ending", "revoked", "failed"} {
 		overview.Counts = append(overview.Counts, page.AdminCount{Key: key, Number: i * 123456, Path: "/admin/certificates"})
 	}
 	calm := overview
 	calm.Halted = false
-	for i, key := range []string{"halted", "sealed", "list-old", "ca-ends", "watch", "mail", "letters", "ledger", "reader", "orders"} {
+	for i, key := range []string{"halted", "sealed", "list-none", "list-half", "list-late", "list-target", "journal", "online-signer", "online-late", "online-trouble", "ca-short", "ca-ends", "certificate-ends", "watch", "mail", "letters", "ledger", "reader", "orders"} {
 		overview.Concerns = append(overview.Concerns, page.AdminConcern{Key: key, Grave: i < 3, At: noon(), Value: x.text, Number: i, Path: "/admin/orders"})
 	}
 	s := []sample{
 		{"admin-overview", overview}, {"admin-overview-calm", calm},
 		{"admin-certificates", page.AdminCertificates{Frame: f, AdminList: list, Rows: rows, Order: "/admin/orders/new?person=x"}},
+		{"admin-certificates-person", page.AdminCertificates{Frame: f, AdminList: list, Rows: rows, Truth: listedTruth(x)}},
 		{"admin-certificates-stopped", page.AdminCertificates{Frame: f, AdminList: stopped}},
 		{"admin-certificates-none", page.AdminCertificates{Frame: f, AdminList: page.AdminList{Target: "/admin/certificates", Filter: filter, Chips: chips}}},
 		{"admin-certificates-wrong", page.AdminCertificates{Frame: f, AdminList: wrong}},
 		{"admin-devices", page.AdminDevices{Frame: f, AdminList: list, Rows: []page.AdminDeviceRow{device, blocked, removed, bare}}},
 		{"admin-devices-none", page.AdminDevices{Frame: f, AdminList: stopped}},
-		{"admin-device", page.AdminDevice{Frame: f, AdminDeviceRow: blocked, Certificates: rows, MayRevoke: true}},
+		{"admin-device", page.AdminDevice{Frame: f, AdminDeviceRow: blocked, Certificates: rows, Truth: listedTruth(x), MayRevoke: true}},
 		{"admin-device-bare", page.AdminDevice{Frame: f, AdminDeviceRow: removed}},
-		{"admin-certificate", detail}, {"admin-certificate-ended", ended}, {"admin-certificate-listed", listed},
+		{"admin-certificate", detail}, {"admin-certificate-ended", ended}, {"admin-certificate-listed", listed}, {"admin-certificate-over", over}, {"admin-certificate-silent", silent},
 		{"admin-neworder", page.AdminNewOrder{Frame: f, Chips: chips, Fields: []page.Hidden{{Name: "person", Value: x.text}}, Back: "/admin/certificates", Limit: 20}},
 		{"admin-orders", page.AdminOrders{Frame: f, Rows: orderRows(x)}}, {"admin-orders-none", page.AdminOrders{Frame: f}},
 		{"admin-halt", page.AdminHalt{Frame: f}},
@@ -87,6 +86,7 @@ func adminPages(f page.Frame, x adminTexts) []sample {
 		{"admin-checks-reader", page.AdminChecks{Frame: f, Checks: adminChecks(x)}},
 		{"admin-export", page.AdminExport{Frame: f, Filter: filter, Whats: []string{"certificates", "devices", "audit"}}},
 	}
+	s = append(s, authorityPages(f, x)...)
 	for _, what := range []string{"certificate", "device", "person"} {
 		ask := page.AdminRevoke{Frame: f, What: what, Action: "/admin/x/revoke", Back: "/admin/x", Name: x.device, UPN: x.upn, Serial: serial, Count: 1, Limit: 20, Causes: causes}
 		wrong := ask
@@ -135,13 +135,13 @@ func adminRoles() []page.AdminRole {
 	return []page.AdminRole{{Role: "employee", Acts: []string{"own"}}, {Role: "admin", Acts: []string{
 		"people.find", "person.read", "overview.read", "certificates.read", "ledger.read", "roles.read", "checks.read", "records.export",
 		"invitation.make", "invitation.approve", "device.block", "certificate.revoke", "certificates.revoke", "order.approve",
-		"issuing.halt", "checks.run", "mail.send", "lists.publish"}}}
+		"issuing.halt", "checks.run", "mail.send", "lists.publish", "authority.test"}}}
 }
 
 func adminChecks(x adminTexts) []page.AdminCheck {
 	list := []page.AdminCheck{{Name: "settings", At: noon(), Findings: []page.AdminFinding{
 		{What: "settings", Text: x.text, State: "ok"}, {What: x.text, Text: x.text, State: "warning"}, {What: "x", Text: x.text, State: "failed"}}}}
-	for _, name := range []string{"database", "ca", "lists", "tls", "directory", "identity-provider", "mail", "ledger"} {
+	for _, name := range []string{"database", "ca", "lists", "tls", "directory", "identity-provider", "mail", "ledger", "address-crl", "address-ocsp", "address-ca"} {
 		list = append(list, page.AdminCheck{Name: name})
 	}
 	return list
@@ -176,5 +176,6 @@ func bareAdmin(f page.Frame) []sample {
 		{"admin-revoke", page.AdminRevoke{Frame: f, Back: "/admin"}}, {"admin-order", page.AdminOrder{Frame: f, AdminOrderRow: page.AdminOrderRow{State: "draft"}}},
 		{"admin-orders", page.AdminOrders{Frame: f}}, {"admin-neworder", page.AdminNewOrder{Frame: f, Back: "/admin"}}, {"admin-halt", page.AdminHalt{Frame: f}},
 		{"admin-people", page.AdminPeople{Frame: f}}, {"admin-checks", page.AdminChecks{Frame: f}}, {"admin-export", page.AdminExport{Frame: f}},
+		{"admin-authority", page.AdminAuthority{Frame: f}},
 	}
 }

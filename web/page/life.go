@@ -60,7 +60,8 @@ type Blocked struct {
 	Device DeviceCard
 	At     time.Time // when it was blocked
 	List   string    // one of the states
-	Until  time.Time // for ListDone: until when a server may still keep an older list
+	Number int64     // for ListDone: of the list that says so
+	Until  time.Time // for ListDone: until when a server may still go by an older list or answer; zero when none does
 	Stolen bool      // somebody else may have it
 }
 

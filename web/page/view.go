@@ -124,6 +124,22 @@ func (v view) Clock(t time.Time) words {
 	return words(t.In(v.r.location).Format("15:04 MST"))
 }
 
+// Second is a time of day to the second, where what is promised hangs on it.
+func (v view) Second(t time.Time) words {
+	return words(t.In(v.r.location).Format("15:04:05 MST"))
+}
+
+// Bytes is a size in words, "12 KB".
+func (v view) Bytes(n int) words {
+	switch {
+	case n < 1000:
+		return words(strconv.Itoa(n) + " B")
+	case n < 1_000_000:
+		return words(strconv.Itoa((n+500)/1000) + " KB")
+	}
+	return words(strconv.Itoa((n+500_000)/1_000_000) + " MB")
+}
+
 // Stamp is a time in the form for machines, for <time datetime>.
 func (v view) Stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 

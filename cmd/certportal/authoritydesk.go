@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"golang.org/x/crypto/ocsp"
+
+	"certportal/admin"
+	"certportal/ca"
+	"certportal/enroll"
+	"certportal/ledger"
+	"certportal/revocation"
+)
+
+// authorityDesk is what package admin asks about the CAs.
+type authorityDesk struct{ p *portal }
+
+// Standing tells how they stand, from memory.
+func (d authorityDesk) Standing() admin.Standing {
+	p := d.p
+	st := admin.Standing{
+		Online: p.onlineHealth(), Sealed: p.authority.sealed != nil, Away: !p.authority.folder.HoldsRootKey(),
+		CAs: []admin.StandingCA{
+			{Name: rootName, Certificate: p.authority.folder.Root()}, {Name: issuingName, Certificate: p.authority.folder.Issuing()},
+		},
+	}
+	for _, h := range p.lists.Health() {
+		for i := range st.CAs {
+			if st.CAs[i].Name == h.Issuer {
+				st.CAs[i].Lists = append(st.CAs[i].Lists, h)
+			}
+		}
+	}
+	return st
+}
+
+// PublishNow makes the next list of an issuer.
+func (d authorityDesk) PublishNow(ctx context.Context, issuer string) (revocation.List, error) {
+	return d.p.lists.PublishNow(ctx, issuer)
+}
+
+// trialLife is how long a test certificate would be valid: short, so that it soon
+// leaves the lists again.
+const trialLife = time.Hour
+
+// trialPatience is how long a revocation may take to be told online.
+const trialPatience = 5 * time.Second
+
+// TestIssue issues a certificate for a made-up name under .invalid (RFC 2606 section
+// 2), recorded before it is signed like every other, and revokes it. A step that fails
+// ends it; what was recorded is revoked in any case.
+func (d authorityDesk) TestIssue(ctx context.Context, by ledger.Entry) []admin.Finding {
+	t := &trial{p: d.p, by: by}
+	steps := []struct {
+		what string
+		do   func(context.Context) (string, error)
+	}{
+		{"issue", t.issue}, {"verify", t.verify}, {"ask online", t.askBefore}, {"revoke", t.revoke}, {"ask online again", t.askAfter},
+	}
+	var findings []admin.Finding
+	for _, step := range steps {
+		began := time.Now()
+		text, err := step.do(ctx)
+		if err == nil && text == "" {
+			continue // there is nothing to ask
+		}
+		f := found(step.what, err, fmt.Sprintf("%s, in %v", text, time.Since(began).Round(time.Millisecond)))
+		findings = append(findings, f)
+		if err != nil {
+			break
+		}
+	}
+	if err := t.cleanUp(ctx); err != nil {
+		findings = append(findings, found("revoke", err, ""))
+	}
+	return findings
+}
+
+// trial is one test certificate on its way.
+type trial struct {
+	p       *portal
+	by      ledger.Entry
+	serial  ca.Serial // zero until it is reserved
+	cert    *x509.Certificate
+	revoked bool
+}
+
+func (t *trial) entry(action ledger.Action, detail map[string]string) ledger.Entry {
+	e := t.by
+	e.At, e.Action, e.Object, e.Detail = t.p.now(), action, t.serial.String(), detail
+	return e
+}
+
+// issue makes key and certificate. The key is gone when it returns.
+func (t *trial) issue(ctx context.Context) (string, error) {
+	p := t.p
+	issuer, err := p.authority.issuingIssuer()
+	if err != nil {
+		return "", err
+	}
+	key, err := ca.ECP256.Generate()
+	if err != nil {
+		return "", err
+	}
+	name := trialName()
+	prepared, err := issuer.PrepareServer(ca.ServerConfig{
+		Names: []string{name}, Validity: trialLife,
+		CRLURLs:    []string{crlURL(p.public.http, issuingName)},
+		IssuerURLs: []string{certificateURL(p.public.http, issuingName)},
+		OCSPURLs:   p.onlineURLs(),
+	}, key.Public(), p.now())
+	if err != nil {
+		return "", err
+	}
+	t.serial = prepared.Serial()
+	err = p.db.Reserve(ctx, enroll.Reservation{
+		Serial: t.serial, Kind: enroll.KindServer, Profile: "Test", PublicKey: prepared.PublicKeyHash(),
+		NotBefore: prepared.NotBefore(), NotAfter: prepared.NotAfter(), Requested: p.now(),
+		Entry: t.entry(ledger.CertificateReserved, map[string]string{"profile": "Test", "names": name}),
+	})
+	if err != nil {
+		t.serial = ca.Serial{}
+		return "", err
+	}
+	if t.cert, err = issuer.Sign(prepared); err != nil {
+		return "", err
+	}
+	err = p.db.Complete(ctx, enroll.Completion{
+		Serial: t.serial, Certificate: t.cert, At: p.now(), Entry: t.entry(ledger.CertificateIssued, nil),
+	})
+	return fmt.Sprintf("%s, serial %s", name, t.serial), err
+}
+
+func trialName() string {
+	var random [6]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return "test-" + hex.EncodeToString(random[:]) + ".invalid"
+}
+
+// verify builds the chain that others build, to the root they trust.
+func (t *trial) verify(context.Context) (string, error) {
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(t.p.authority.folder.Root())
+	for _, cert := range t.p.authority.chain() {
+		between.AddCert(cert)
+	}
+	_, err := t.cert.Verify(x509.VerifyOptions{
+		Roots: roots, Intermediates: between, DNSName: t.cert.DNSNames[0], CurrentTime: t.p.now(),
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
+	return "the chain to the root holds", err
+}
+
+// askBefore expects good at the public address.
+func (t *trial) askBefore(ctx context.Context) (string, error) {
+	if len(t.cert.OCSPServer) == 0 {
+		return "", nil
+	}
+	status, _, err := t.p.askOnline(ctx, t.cert.OCSPServer[0], t.cert)
+	if err == nil && status.Status != ocsp.Good {
+		err = fmt.Errorf("a certificate just issued is %s", onlineWord(status.Status))
+	}
+	return "good", err
+}
+
+func (t *trial) revoke(ctx context.Context) (string, error) {
+	if err := t.end(ctx); err != nil {
+		return "", err
+	}
+	return "recorded; the next list names it", nil
+}
+
+// askAfter waits until the public address says revoked.
+func (t *trial) askAfter(ctx context.Context) (string, error) {
+	if len(t.cert.OCSPServer) == 0 {
+		return "", nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, trialPatience)
+	defer cancel()
+	for {
+		status, _, err := t.p.askOnline(ctx, t.cert.OCSPServer[0], t.cert)
+		if err == nil && status.Status == ocsp.Revoked {
+			return "revoked", nil
+		}
+		select {
+		case <-ctx.Done():
+			if err == nil {
+				err = fmt.Errorf("still %s after %v", onlineWord(status.Status), trialPatience)
+			}
+			return "", err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (t *trial) end(ctx context.Context) error {
+	_, err := t.p.db.Revoke(ctx, enroll.Revocation{
+		Serials: []ca.Serial{t.serial}, Cause: enroll.Withdrawn, At: t.p.now(),
+		Entry: t.entry(ledger.CertificateRevoked, map[string]string{"comment": "test certificate"}),
+	})
+	if err == nil {
+		t.revoked = true
+		t.p.revoked()
+	}
+	return err
+}
+
+// cleanUp revokes what a failed step left, even when whoever asked is gone.
+func (t *trial) cleanUp(ctx context.Context) error {
+	if t.serial.IsZero() || t.revoked {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), trialPatience)
+	defer cancel()
+	return t.end(ctx)
+}

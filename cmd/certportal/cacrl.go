@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"time"
+
+	"certportal/ca"
+	"certportal/ledger"
+	"certportal/revocation"
+	"certportal/store"
+)
+
+type caCRL struct {
+	Publish bool   `help:"Make and publish the next list now, also of a portal that runs. Needs the passphrase."`
+	Issuer  string `enum:"root,issuing," default:"" placeholder:"root|issuing" help:"Whose list. Default: both; with --out issuing."`
+	Out     string `placeholder:"FILE" help:"Write the list into a new file."`
+	PEM     bool   `name:"pem" help:"Write it as PEM instead of DER."`
+}
+
+// Run shows the lists as they are published; before that it publishes, after that it
+// writes one, if asked for.
+func (c caCRL) Run(i *invocation) error {
+	if c.PEM && c.Out == "" {
+		return usageError("--pem says how --out writes: give --out FILE")
+	}
+	s, err := i.settings()
+	if err != nil {
+		return err
+	}
+	folder, err := ca.OpenFolder(s.path("ca"))
+	if noAuthority(err) {
+		return fmt.Errorf("there is no CA in %s: create it with certportal ca init", s.path("ca"))
+	}
+	if err != nil {
+		return err
+	}
+	db, err := s.openExisting(i.ctx, i.quiet())
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if c.Publish {
+		if err := c.publish(i, &s, db); err != nil {
+			return err
+		}
+	}
+	if c.Out != "" {
+		return c.write(i, db)
+	}
+	return c.show(i, &s, db, folder)
+}
+
+// issuers are those that are meant.
+func (c caCRL) issuers() []string {
+	if c.Issuer != "" {
+		return []string{c.Issuer}
+	}
+	return []string{rootName, issuingName}
+}
+
+func (c caCRL) publish(i *invocation, s *Settings, db *store.DB) error {
+	a, err := openAuthority(s, i.terminal())
+	if err != nil {
+		return err
+	}
+	if a.sealed != nil {
+		return a.sealed
+	}
+	if err := a.belongsTo(i.ctx, db); err != nil {
+		return err
+	}
+	p, err := a.publisher(i, s, db)
+	if err != nil {
+		return err
+	}
+	for _, issuer := range c.issuers() {
+		list, err := orderList(i.ctx, p, db, issuer)
+		if errors.Is(err, ca.ErrNoRootKey) && c.Issuer == "" {
+			fmt.Fprintln(i.io.out, "The root's key is not on this machine: its list stays as it is.")
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(i.io.out, "Published list %d of %s.\n", list.Number, issuer)
+	}
+	return p.Deliver(i.ctx)
+}
+
+// orderList records who ordered a list before it is made.
+func orderList(ctx context.Context, p *revocation.Publisher, db *store.DB, issuer string) (revocation.List, error) {
+	err := db.Note(ctx, ledger.Entry{
+		At: time.Now(), Action: ledger.ListOrdered, Actor: "operator", Role: "operator", Object: issuer,
+	})
+	if err != nil {
+		return revocation.List{}, err
+	}
+	return p.PublishNow(ctx, issuer)
+}
+
+// publisher is one for commands, which end by themselves.
+func (a *authority) publisher(i *invocation, s *Settings, db *store.DB) (*revocation.Publisher, error) {
+	base := &url.URL{} // only the address of a delta list is made from it
+	if s.Revocation.DeltaEvery > 0 {
+		public, err := s.configuredAddresses()
+		if err != nil {
+			return nil, err
+		}
+		base = public.http
+	}
+	targets, err := s.listTargets(a.folder)
+	if err != nil {
+		return nil, err
+	}
+	return revocation.New(revocation.Config{
+		Lists: db, Authorities: a.lists(s, base), Targets: targets, Log: i.quiet(),
+	})
+}
+
+// publishAll makes the revocation lists that are due.
+func (a *authority) publishAll(i *invocation, s *Settings, db *store.DB) error {
+	p, err := a.publisher(i, s, db)
+	if err == nil {
+		err = p.Refresh(i.ctx)
+	}
+	if err == nil {
+		err = p.Deliver(i.ctx)
+	}
+	return err
+}
+
+func (c caCRL) write(i *invocation, db *store.DB) error {
+	issuer := c.Issuer
+	if issuer == "" {
+		issuer = issuingName
+	}
+	list, ok, err := db.Latest(i.ctx, issuer, false, 0)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("there is no revocation list of %s yet", issuer)
+	}
+	octets := list.DER
+	if c.PEM {
+		octets = pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: octets})
+	}
+	file, err := os.OpenFile(c.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, os.ErrExist) {
+		return usageError(c.Out + " is there already: name a new file")
+	}
+	if err != nil {
+		return fmt.Errorf("making file: %w", err)
+	}
+	_, err = file.Write(octets)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("writing list: %w", err)
+	}
+	_, err = fmt.Fprintf(i.io.out, "List %d of %s is in %s.\n", list.Number, issuer, c.Out)
+	return err
+}
+
+func (c caCRL) show(i *invocation, s *Settings, db *store.DB, folder *ca.Folder) error {
+	signers := map[string]*x509.Certificate{rootName: folder.Root(), issuingName: folder.Issuing()}
+	for _, issuer := range c.issuers() {
+		kinds := []bool{false}
+		if issuer == issuingName && s.Revocation.DeltaEvery > 0 {
+			kinds = append(kinds, true)
+		}
+		for _, delta := range kinds {
+			if err := showList(i, db, issuer, delta, signers[issuer]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// showList describes a list after reading it as whoever fetches it does.
+func showList(i *invocation, db *store.DB, issuer string, delta bool, signer *x509.Certificate) error {
+	what := "Revocation list of " + issuer
+	if delta {
+		what = "Delta revocation list of " + issuer
+	}
+	list, ok, err := db.Latest(i.ctx, issuer, delta, 0)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		_, err := fmt.Fprintf(i.io.out, "%s: none\n", what)
+		return err
+	}
+	crl, err := ca.ReadCRL(list.DER, signer)
+	if err != nil {
+		return fmt.Errorf("list %d of %s: %w", list.Number, issuer, err)
+	}
+	entries, err := crl.Count()
+	if err != nil {
+		return fmt.Errorf("list %d of %s: %w", list.Number, issuer, err)
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s\n  number       %d\n  this update  %s\n  next update  %s\n  entries      %d\n  size         %d bytes\n", what,
+		list.Number, crl.ThisUpdate.UTC().Format(time.RFC3339), crl.NextUpdate.UTC().Format(time.RFC3339), entries, len(list.DER))
+	if !list.Published.IsZero() {
+		fmt.Fprintf(&b, "  published    %s\n", list.Published.UTC().Format(time.RFC3339))
+	}
+	for _, extension := range crl.Extensions {
+		fmt.Fprintf(&b, "  extension    %s\n", extension)
+	}
+	_, err = b.WriteTo(i.io.out)
+	return err
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"crypto/x509"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"certportal/admin"
+	"certportal/ca"
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+func TestAddressesOfAServingPortal(t *testing.T) {
+	p := serving(t, t.TempDir())
+	for _, check := range p.addressChecks() {
+		found := check.Run(t.Context())
+		if len(found) == 0 {
+			t.Errorf("%s found nothing", check.Name)
+		}
+		for _, f := range found {
+			if f.State != admin.FindingOK {
+				t.Errorf("%s: %s: %s %s", check.Name, f.What, f.State, f.Text)
+			}
+		}
+	}
+}
+
+// listOf signs a list of a number by the issuing CA.
+func (p *portal) listOf(t *testing.T, number int64) []byte {
+	t.Helper()
+	der, err := p.authority.issuing.CRL(ca.CRLConfig{
+		Number: big.NewInt(number), ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// What stands on the way and spoils the list is named.
+func TestAddressesThatAnswerWrongly(t *testing.T) {
+	p, err := open(t, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, _ := p.lists.CRL(issuingName)
+	root, _ := p.lists.CRL(rootName)
+	answers := func(kind string, body []byte) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", kind)
+			_, _ = w.Write(body)
+		}
+	}
+	const crl = "application/pkix-crl"
+	tests := []struct {
+		name    string
+		handler http.HandlerFunc
+		state   admin.FindingState
+		words   string
+	}{
+		{"the list in force", answers(crl, held.DER), admin.FindingOK, "the one in force"},
+		{"a newer one", answers(crl, p.listOf(t, held.Number+1)), admin.FindingOK, "newer than the one this server knows"},
+		{"an old one", answers(crl, p.listOf(t, 1)), admin.FindingFailed, "an old list, number 1;"},
+		{"that of another authority", answers(crl, root.DER), admin.FindingFailed, "another authority signed"},
+		{"no list", answers(crl, []byte("<html>sign in</html>")), admin.FindingFailed, "no revocation list"},
+		{"something huge", answers(crl, make([]byte, maxParsed+1)), admin.FindingFailed, "another list of"},
+		{"another media type", answers("text/plain", held.DER), admin.FindingWarning, `media type is "text/plain"`},
+		{"a way to https", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://"+r.Host+r.URL.Path, http.StatusMovedPermanently)
+		}, admin.FindingFailed, "301 Moved Permanently"},
+		{"a closed door", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }, admin.FindingFailed, "401"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			server := httptest.NewServer(tt.handler)
+			defer server.Close()
+			if p.public.http, err = url.Parse(server.URL); err != nil {
+				t.Fatal(err)
+			}
+			f := p.checkListAddress(t.Context(), issuingName, crlURL(p.public.http, issuingName))
+			if f.State != tt.state || !strings.Contains(f.Text, tt.words) {
+				t.Errorf("got %s: %q, want %s %q", f.State, f.Text, tt.state, tt.words)
+			}
+		})
+	}
+	server := httptest.NewServer(answers("application/pkix-cert", p.authority.folder.Root().Raw))
+	p.public.http, _ = url.Parse(server.URL)
+	found := p.checkCertificateAddresses(t.Context())
+	if found[0].State != admin.FindingFailed || !strings.Contains(found[0].Text, "another certificate") || found[1].State != admin.FindingOK {
+		t.Errorf("got %v", found)
+	}
+	server.Close()
+	if f := p.checkListAddress(t.Context(), issuingName, server.URL); f.State != admin.FindingFailed || !strings.Contains(f.Text, "refused") {
+		t.Errorf("nobody there: got %s %q", f.State, f.Text)
+	}
+}
+
+// A test certificate goes the whole way, and is revoked in the end.
+func TestTrial(t *testing.T) {
+	p := serving(t, t.TempDir())
+	by := ledger.Entry{Actor: "ada", Role: string(enroll.Admin), At: time.Now()}
+	findings := authorityDesk{p}.TestIssue(t.Context(), by)
+	for _, f := range findings {
+		if f.State != admin.FindingOK {
+			t.Errorf("%s: %s", f.What, f.Text)
+		}
+	}
+	if len(findings) != 5 || !strings.HasPrefix(findings[4].Text, "revoked") || !strings.Contains(findings[0].Text, ".invalid, serial ") {
+		t.Fatalf("got %v", findings)
+	}
+	_, hex, _ := strings.Cut(findings[0].Text, "serial ")
+	hex, _, _ = strings.Cut(hex, ",")
+	serial, err := ca.ParseSerial(hex)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := p.db.Detail(t.Context(), serial, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.State != admin.Revoked || d.Kind != enroll.KindServer || d.Person != "" || d.UPN != "" || d.RevokedBy != "ada" {
+		t.Errorf("got %+v", d.Certificate)
+	}
+	cert, err := x509.ParseCertificate(d.DER)
+	if err != nil || !strings.HasSuffix(cert.Subject.CommonName, ".invalid") {
+		t.Errorf("got %v, %v", cert, err)
+	}
+}
+
+// Whatever fails on the way, nothing is left that works.
+func TestTrialLeavesNothingBehind(t *testing.T) {
+	p, err := open(t, t.TempDir()) // nobody answers at its addresses
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.https.Close()
+	p.http.Close()
+	before, err := p.db.Tally(t.Context(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	trial := &trial{p: p, by: ledger.Entry{Actor: "ada", Role: "admin"}}
+	if _, err := trial.issue(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := trial.cleanUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	after, err := p.db.Tally(t.Context(), time.Now())
+	if err != nil || after.Working != before.Working {
+		t.Errorf("working certificates: got %d, %v, want %d", after.Working, err, before.Working)
+	}
+	p.authority.issuing, p.authority.sealed = nil, http.ErrServerClosed
+	if f := (authorityDesk{p}).TestIssue(t.Context(), trial.by); len(f) != 1 || f[0].State != admin.FindingFailed {
+		t.Errorf("sealed: got %v", f)
+	}
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"certportal/admin"
+	"certportal/revocation"
+)
+
+// checkCA looks at the key and the ends of the CAs.
+func (p *portal) checkCA(context.Context) []admin.Finding {
+	list := []admin.Finding{found("issuing key", p.authority.sealed, "it opens, certificates can be signed")}
+	for _, cert := range []*x509.Certificate{p.authority.folder.Root(), p.authority.folder.Issuing()} {
+		f := admin.Finding{What: cert.Subject.CommonName, State: admin.FindingOK, Text: "ends on " + cert.NotAfter.Local().Format(time.DateOnly)}
+		switch admin.NearnessOf(cert.NotAfter.Sub(p.now())) {
+		case admin.EndFar:
+		case admin.EndSoon:
+			f.State, f.Text = admin.FindingWarning, f.Text+": plan its successor"
+		default:
+			f.State, f.Text = admin.FindingFailed, f.Text+": make its successor now"
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+// checkLists looks at the lists in force.
+func (p *portal) checkLists(context.Context) []admin.Finding {
+	var list []admin.Finding
+	for _, h := range p.lists.Health() {
+		list = append(list, p.checkList(h))
+	}
+	return list
+}
+
+func (p *portal) checkList(h revocation.Health) admin.Finding {
+	f := admin.Finding{What: "revocation list of " + h.Issuer, State: admin.FindingOK}
+	if h.Delta {
+		f.What = "delta " + f.What
+	}
+	f.Text = fmt.Sprintf("number %d with %d entries, valid until %s", h.List.Number, h.List.Entries, h.List.NextUpdate.Local().Format(time.DateTime))
+	switch {
+	case h.List.Number == 0 || h.Level >= revocation.Ended:
+		f.State, f.Text = admin.FindingFailed, "there is none that is valid: who checks certificates refuses them all; see the log"
+	case h.Level >= revocation.Late:
+		f.State, f.Text = admin.FindingFailed, f.Text+fmt.Sprintf("; %d percent of its life are over, see the log", lifeOver(h.List, p.now()))
+	case h.Level >= revocation.Half:
+		f.State, f.Text = admin.FindingWarning, f.Text+"; it should have been renewed by now, see the log"
+	}
+	if h.Trouble == "" {
+		return f
+	}
+	if f.State == admin.FindingOK {
+		f.State = admin.FindingWarning
+	}
+	f.Text += "; " + h.Trouble
+	return f
+}

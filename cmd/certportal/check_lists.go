@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"certportal/ca"
+	"certportal/directory"
+)
+
+// listFindings tries the places that revocation lists are copied to. A portal that
+// runs goes on without them, and tells.
+func (s *Settings) listFindings(ctx context.Context) []directory.Finding {
+	var findings []directory.Finding
+	for i, path := range s.Revocation.Folders {
+		f := directory.Finding{What: fmt.Sprintf("revocation.folders[%d]", i), State: directory.OK, Text: path + " takes files"}
+		if err := tryFolder(path); err != nil {
+			f.State, f.Text = directory.Failed, err.Error()
+		}
+		findings = append(findings, f)
+	}
+	if s.Revocation.LDAP.URL == "" {
+		return findings
+	}
+	f := directory.Finding{What: "revocation.ldap", State: directory.OK, Text: s.Revocation.LDAP.URL + " has the entries; whether they may be written shows with the next list"}
+	if err := s.tryListEntries(ctx); err != nil {
+		f.State, f.Text = directory.Failed, err.Error()
+	}
+	return append(findings, f)
+}
+
+// tryFolder makes a file and removes it.
+func tryFolder(path string) error {
+	file, err := os.CreateTemp(path, ".certportal-check-*")
+	if err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	return os.Remove(filepath.Join(path, filepath.Base(file.Name())))
+}
+
+func (s *Settings) tryListEntries(ctx context.Context) error {
+	folder, err := ca.OpenFolder(s.path("ca"))
+	if noAuthority(err) {
+		return fmt.Errorf("there is no CA in %s yet: create it with certportal ca init, then check again", s.path("ca"))
+	}
+	if err != nil {
+		return err
+	}
+	entries, err := s.listEntries(folder)
+	if err != nil {
+		return err
+	}
+	return entries.Check(ctx)
+}

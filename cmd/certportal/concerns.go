@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"certportal/admin"
+	"certportal/ops"
+	"certportal/revocation"
+)
+
+// authorityConcerns says what of the CAs, of what they publish, and of certificates
+// that take long to replace needs attention: on the overview, and in the log.
+func (p *portal) authorityConcerns() []admin.Concern {
+	var list []admin.Concern
+	if p.authority.sealed != nil {
+		list = append(list, admin.Concern{Key: "sealed", Grave: true})
+	}
+	for _, h := range p.lists.Health() {
+		list = append(list, p.listConcerns(h)...)
+	}
+	if p.journal != nil {
+		if text, since := p.journal.Trouble(); text != "" {
+			list = append(list, admin.Concern{Key: "journal", Grave: true, At: since, Value: text})
+		}
+	}
+	return slices.Concat(list, p.onlineConcerns(), p.endConcerns())
+}
+
+// endConcerns tells of the certificates that end.
+func (p *portal) endConcerns() []admin.Concern {
+	var list []admin.Concern
+	for _, cert := range []*x509.Certificate{p.authority.folder.Root(), p.authority.folder.Issuing()} {
+		left := cert.NotAfter.Sub(p.now())
+		if near := admin.NearnessOf(left); near != admin.EndFar {
+			list = append(list, admin.Concern{
+				Key: "ca-ends", Grave: near != admin.EndSoon, At: cert.NotAfter, Value: cert.Subject.CommonName, Number: wholeDays(left), Path: authorityPage,
+			})
+		}
+	}
+	list = append(list, p.shortConcern()...)
+	for _, w := range p.watchedCertificates() {
+		list = append(list, p.endConcern(w)...)
+	}
+	return list
+}
+
+// authorityPage is where an administrator looks at the CAs.
+const authorityPage = "/admin/ca"
+
+func wholeDays(left time.Duration) int { return max(0, int(left/(24*time.Hour))) }
+
+// lastDay is how long before its end a list is a grave matter in any case: there is
+// a day left, and a little, to mend what keeps the next one from being made.
+const lastDay = 25 * time.Hour
+
+// listConcerns tells of one list.
+func (p *portal) listConcerns(h revocation.Health) []admin.Concern {
+	name, left := h.Issuer, h.List.NextUpdate.Sub(p.now())
+	if h.Delta {
+		name += " (delta)"
+	}
+	c := admin.Concern{At: h.List.NextUpdate, Value: name, Number: lifeOver(h.List, p.now()), Path: authorityPage}
+	switch {
+	case h.List.Number == 0:
+		c.Key, c.At = "list-none", h.Since
+	case h.Level >= revocation.Ended:
+		c.Key = "list-none"
+	case h.Level >= revocation.Late:
+		c.Key = "list-late"
+	case h.Level >= revocation.Half:
+		c.Key = "list-half"
+	}
+	// Without a delta list everybody goes by the complete one.
+	c.Grave = !h.Delta && (c.Key == "list-none" || c.Key == "list-late" || left < lastDay)
+	var list []admin.Concern
+	if c.Key != "" && !(h.Delta && h.List.Number == 0) {
+		list = append(list, c)
+	}
+	for _, t := range h.Targets {
+		if t.Trouble != "" {
+			list = append(list, admin.Concern{Key: "list-target", At: t.At, Value: t.Name, Path: authorityPage})
+		}
+	}
+	return list
+}
+
+// lifeOver is how much of the life of a list is over, in percent.
+func lifeOver(l revocation.List, now time.Time) int {
+	life := l.NextUpdate.Sub(l.ThisUpdate)
+	if life <= 0 {
+		return 0
+	}
+	return max(0, int(100*now.Sub(l.ThisUpdate)/life))
+}
+
+func (p *portal) onlineConcerns() []admin.Concern {
+	h := p.onlineHealth()
+	switch {
+	case h == nil || p.authority.sealed != nil && h.Signer == nil:
+		return nil // that nothing is signed is told already
+	case h.Signer == nil || !p.now().Before(h.Signer.NotAfter):
+		return []admin.Concern{{Key: "online-signer", Grave: true, At: h.Since, Path: authorityPage}}
+	case !h.Followed.IsZero() && p.now().Sub(h.Followed) > followPatience:
+		return []admin.Concern{{Key: "online-late", Grave: true, At: h.Followed, Path: authorityPage}}
+	case h.Trouble != "":
+		return []admin.Concern{{Key: "online-trouble", At: h.Since, Value: h.Trouble, Path: authorityPage}}
+	}
+	return nil
+}
+
+// shortConcern tells in time that the issuing CA cannot sign certificates of full
+// length much longer: it would have to outlive them.
+func (p *portal) shortConcern() []admin.Concern {
+	issuing := p.authority.folder.Issuing()
+	last := issuing.NotAfter.Add(-p.settings.validity())
+	left := last.Sub(p.now())
+	near := admin.NearnessOf(left)
+	if near == admin.EndFar || admin.NearnessOf(issuing.NotAfter.Sub(p.now())) != admin.EndFar {
+		return nil // far, or its very end is told of
+	}
+	return []admin.Concern{{Key: "ca-short", Grave: near != admin.EndSoon, At: last, Value: issuing.Subject.CommonName, Number: wholeDays(left), Path: authorityPage}}
+}
+
+// watchedCertificate is one whose end stops something, and that lives for a year or
+// less.
+type watchedCertificate struct {
+	label, name string // for metrics, and for people
+	cert        *x509.Certificate
+}
+
+// watchedCertificates are those beside the CAs that serve and sign.
+func (p *portal) watchedCertificates() []watchedCertificate {
+	var list []watchedCertificate
+	if served := p.tls.current.Load(); served != nil && served.Leaf != nil {
+		list = append(list, watchedCertificate{"tls", "TLS", served.Leaf})
+	}
+	if h := p.onlineHealth(); h != nil && h.Signer != nil {
+		list = append(list, watchedCertificate{"ocsp", h.Signer.Subject.CommonName, h.Signer})
+	}
+	if p.settings.Apple.SignerCertificate != "" && p.signer != nil {
+		if chain, _ := p.signer(); len(chain) > 0 {
+			list = append(list, watchedCertificate{"profiles", chain[0].Subject.CommonName, chain[0]})
+		}
+	}
+	return list
+}
+
+// endConcern tells of a certificate in the last quarter of its life, and 30 days before
+// its end at the earliest: those that renew themselves have done so by then.
+func (p *portal) endConcern(w watchedCertificate) []admin.Concern {
+	const atMost = 30 * 24 * time.Hour
+	early := min(atMost, w.cert.NotAfter.Sub(w.cert.NotBefore)/4)
+	left := w.cert.NotAfter.Sub(p.now())
+	if left > early {
+		return nil
+	}
+	return []admin.Concern{{Key: "certificate-ends", Grave: left < early/3, At: w.cert.NotAfter, Value: w.name, Number: wholeDays(left)}}
+}
+
+// watchedEnds are the ends of all certificates of the portal, for the metrics.
+func (p *portal) watchedEnds() []ops.Certificate {
+	list := []ops.Certificate{
+		{Name: rootName, NotAfter: p.authority.folder.Root().NotAfter},
+		{Name: issuingName, NotAfter: p.authority.folder.Issuing().NotAfter},
+	}
+	for _, w := range p.watchedCertificates() {
+		list = append(list, ops.Certificate{Name: w.label, NotAfter: w.cert.NotAfter})
+	}
+	return list
+}
+
+// endLog puts into the log which certificates end, when that begins, again when it
+// becomes graver, and every day. Of lists and online answers their makers tell.
+type endLog struct {
+	log  *slog.Logger
+	said map[string]time.Time
+}
+
+func (l *endLog) tell(ctx context.Context, list []admin.Concern, now time.Time) {
+	there := map[string]time.Time{}
+	for _, c := range list {
+		id := identity(c)
+		there[id] = l.said[id]
+		if last, ok := l.said[id]; ok && now.Sub(last) < 24*time.Hour && !now.Before(last) {
+			continue
+		}
+		there[id] = now
+		level := slog.LevelWarn
+		if c.Grave {
+			level = slog.LevelError
+		}
+		l.log.Log(ctx, level, "a certificate must be replaced in time", "concern", c.Key, "certificate", c.Value, "ends", c.At, "days", c.Number)
+	}
+	l.said = there // what went away is told again when it comes back
+}
+
+// identity tells apart what the log is to tell apart: not the days that pass, but the
+// steps of an end.
+func identity(c admin.Concern) string {
+	return fmt.Sprint(c.Key, "|", c.Value, "|", admin.NearnessOf(days(c.Number)), "|", c.Grave)
+}

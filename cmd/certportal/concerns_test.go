@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bytes"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"certportal/admin"
+	"certportal/revocation"
+)
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// The alarm of each level of a list's life: a warning from half of it, grave from three
+// quarters and on the last day in any case.
+func TestF10_ListConcerns(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	p := &portal{now: func() time.Time { return now }}
+	// health is that of a list of 72 hours of which so many are over.
+	health := func(hours int, level revocation.Level) revocation.Health {
+		made := now.Add(-time.Duration(hours) * time.Hour)
+		return revocation.Health{Issuer: "issuing", Level: level,
+			List: revocation.List{Number: 17, ThisUpdate: made, NextUpdate: made.Add(72 * time.Hour)}}
+	}
+	delta := health(70, revocation.Ending)
+	delta.Delta = true
+	full := health(1, revocation.Fresh)
+	full.Targets = []revocation.TargetHealth{{Name: "/srv/pki", Trouble: "no space"}, {Name: "ldap"}}
+	tests := []struct {
+		name string
+		h    revocation.Health
+		want string
+	}{
+		{"fresh", health(1, revocation.Fresh), ""},
+		{"half", health(36, revocation.Half), "list-half issuing 50 false"},
+		{"a day and an hour left", health(48, revocation.Half), "list-half issuing 66 true"},
+		{"three quarters", health(54, revocation.Late), "list-late issuing 75 true"},
+		{"ending", health(69, revocation.Ending), "list-late issuing 95 true"},
+		{"ended", health(73, revocation.Ended), "list-none issuing 101 true"},
+		{"none", revocation.Health{Issuer: "root", Level: revocation.Ended}, "list-none root 0 true"},
+		{"delta", delta, "list-late issuing (delta) 97 false"},
+		{"no delta yet", revocation.Health{Issuer: "issuing", Delta: true, Level: revocation.Ended}, ""},
+		{"a copy that fails", full, "list-target /srv/pki 0 false"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, c := range p.listConcerns(tt.h) {
+				got = append(got, fmt.Sprint(c.Key, " ", c.Value, " ", c.Number, " ", c.Grave))
+			}
+			if s := strings.Join(got, ", "); s != tt.want {
+				t.Errorf("got %q, want %q", s, tt.want)
+			}
+		})
+	}
+}
+
+// The ends of the CAs are told at 180, 60 and 30 days, and the log says each step once
+// and then daily.
+func TestEndsAreTold(t *testing.T) {
+	p, err := open(t, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := p.authority.folder.Issuing().NotAfter
+	steps := []struct {
+		left  time.Duration
+		ends  string // the concern about the issuing CA
+		lines int    // in the log by then
+	}{
+		{3 * days(365), "", 0},
+		{days(365 + 179), "ca-short false", 1},
+		{days(181), "ca-short true", 2}, // less than a month is left for full length
+		{days(179), "ca-ends false", 3},
+		{days(179) - time.Hour, "ca-ends false", 3},
+		{days(177), "ca-ends false", 4},
+		{days(59), "ca-ends true", 5},
+		{days(29), "ca-ends true", 6},
+		{-time.Hour, "ca-ends true", 7},
+	}
+	var log bytes.Buffer
+	told := &endLog{log: slog.New(slog.NewTextHandler(&log, nil))}
+	for _, step := range steps {
+		now := end.Add(-step.left)
+		p.now = func() time.Time { return now }
+		got := ""
+		var issuing []admin.Concern
+		for _, c := range p.endConcerns() {
+			if c.Value == p.authority.folder.Issuing().Subject.CommonName {
+				got, issuing = fmt.Sprint(c.Key, " ", c.Grave), append(issuing, c)
+			}
+		}
+		told.tell(t.Context(), issuing, now)
+		if lines := strings.Count(log.String(), "\n"); got != step.ends || lines != step.lines {
+			t.Errorf("%v before the end: got %q and %d lines, want %q and %d", step.left, got, lines, step.ends, step.lines)
+		}
+	}
+}
+
+// What renews itself is told of only when it did not.
+func TestEndsOfServingCertificates(t *testing.T) {
+	now := time.Now()
+	p := &portal{now: func() time.Time { return now }}
+	tests := []struct {
+		name       string
+		life, left time.Duration
+		want       string
+	}{
+		{"a year, two months left", days(365), days(60), ""},
+		{"a year, a month left", days(365), days(29), "certificate-ends false 29"},
+		{"a year, a week left", days(365), days(7), "certificate-ends true 7"},
+		{"47 days, a quarter left", days(47), days(12), ""},
+		{"47 days, less left", days(47), days(11), "certificate-ends false 11"},
+		{"30 days, renewed at half life", days(30), days(8), ""},
+		{"ended", days(90), -days(1), "certificate-ends true 0"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cert := &x509.Certificate{NotBefore: now.Add(tt.left - tt.life), NotAfter: now.Add(tt.left)}
+			got := ""
+			for _, c := range p.endConcern(watchedCertificate{"tls", "TLS", cert}) {
+				got = fmt.Sprint(c.Key, " ", c.Grave, " ", c.Number)
+			}
+			if got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

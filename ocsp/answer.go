@@ -1,0 +1,192 @@
+package ocsp
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"certportal/ca"
+)
+
+// errLater says that the same request may be answered a little later.
+var errLater = errors.New("not now")
+
+// finding is a fact and a time at which it was true.
+type finding struct {
+	*fact
+	at time.Time
+}
+
+// sign makes the answer to a request. One for a single certificate, without a nonce,
+// is kept.
+func (r *Responder) sign(ctx context.Context, req Request) (Answer, error) {
+	found := make([]finding, len(req.IDs))
+	for i, id := range req.IDs {
+		var err error
+		if found[i], err = r.find(ctx, id); err != nil {
+			return Answer{}, err
+		}
+	}
+	if !enter(ctx, r.signing) {
+		return Answer{}, errLater
+	}
+	defer leave(r.signing)
+	now := r.c.Now()
+	by, ok := r.signers.use(now)
+	if !ok {
+		return Answer{}, errLater
+	}
+	if len(found) == 1 && req.Nonce == nil {
+		held := found[0].fact
+		made, err := r.make(held, req.IDs[0], by, now)
+		return Answer{wrap(made.body, by.cert.Raw), held.asOf, made.next}, err
+	}
+	singles := make([]single, len(found))
+	for i, f := range found {
+		singles[i] = r.single(f.status, req.IDs[i], f.at, by)
+	}
+	body, err := by.sign(singles, req.Nonce, now)
+	if err != nil {
+		return Answer{}, err
+	}
+	if req.Nonce != nil {
+		return Answer{DER: wrap(body, by.cert.Raw)}, nil
+	}
+	return Answer{wrap(body, by.cert.Raw), latest(singles), soonest(singles)}, nil
+}
+
+// make signs the answer of one form and keeps it beside its fact.
+func (r *Responder) make(held *fact, id ID, by *signer, now time.Time) (answer, error) {
+	one := r.single(held.status, id, held.asOf, by)
+	body, err := by.sign([]single{one}, nil, now)
+	if err != nil {
+		return answer{}, err
+	}
+	made := answer{form: id.form, body: body, by: by, next: one.nextUpdate}
+	r.facts.add(held, made)
+	return made, nil
+}
+
+// single says a status that was true at a time, for no longer than its signer lives.
+func (r *Responder) single(status Status, id ID, at time.Time, by *signer) single {
+	life := r.c.Life
+	if status.State == Unknown {
+		life = min(life, unknownLife)
+	}
+	next := at.Add(life)
+	if next.After(by.cert.NotAfter) {
+		next = by.cert.NotAfter
+	}
+	return single{id: id.raw, status: status, thisUpdate: at, nextUpdate: next}
+}
+
+// find gives what is known of a certificate, from memory or from the records.
+func (r *Responder) find(ctx context.Context, id ID) (finding, error) {
+	now := r.c.Now()
+	if id.Serial.IsZero() {
+		made := newFact(id.Serial, Status{}, now.Truncate(time.Second))
+		return finding{made, made.asOf}, nil
+	}
+	if held, at, ok := r.facts.find(id.Serial, now); ok {
+		return finding{held, at}, nil
+	}
+	// While the records do not answer, nobody is made to wait for them.
+	if text, _ := r.following.tell(); text != "" {
+		return finding{}, errLater
+	}
+	if !enter(ctx, r.reading) {
+		return finding{}, errLater
+	}
+	defer leave(r.reading)
+	// Whoever waited may find that the one before asked for the same.
+	if held, at, ok := r.facts.find(id.Serial, r.c.Now()); ok {
+		return finding{held, at}, nil
+	}
+	made, err := r.read(ctx, id.Serial)
+	if err != nil {
+		return finding{}, err
+	}
+	made.used.Store(true)
+	return finding{made, made.asOf}, nil
+}
+
+// rereads is how often a fact is read that was overtaken while it was.
+const rereads = 3
+
+// read asks the records. What they do not know is not kept.
+func (r *Responder) read(ctx context.Context, serial ca.Serial) (made *fact, err error) {
+	for range rereads {
+		mark, asOf := r.facts.mark(), r.c.Now().Truncate(time.Second)
+		status, err := r.c.Records.Status(ctx, serial)
+		if err != nil {
+			r.note(ctx, r.records, "reading the records for OCSP", err)
+			return nil, errLater
+		}
+		made = newFact(serial, status, asOf)
+		if status.State == Unknown || r.facts.keep(made, mark) {
+			break
+		}
+	}
+	r.records.over()
+	return made, nil
+}
+
+// renew reads facts again that are due, and signs their answers anew. It stops at
+// the first that does not work: the rest would not either.
+func (r *Responder) renew(ctx context.Context) error {
+	for _, old := range r.facts.dueBy(r.c.Now(), renewals) {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := r.renewOne(ctx, old); err != nil {
+			r.facts.again(old, r.c.Now())
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Responder) renewOne(ctx context.Context, old *fact) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	now := r.c.Now()
+	by, ok := r.signers.use(now)
+	if !ok {
+		return errLater
+	}
+	made, err := r.read(ctx, old.serial)
+	if err != nil {
+		return err
+	}
+	for _, a := range *old.answers.Load() {
+		id, err := r.issuer.asked(a.form, old.serial)
+		if err != nil {
+			return err
+		}
+		if _, err := r.make(made, id, by, r.c.Now()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enter takes a place, and reports whether one came free in time.
+func enter(ctx context.Context, places chan struct{}) bool {
+	select {
+	case places <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func leave(places chan struct{}) { <-places }
+
+func latest(singles []single) time.Time {
+	return slices.MaxFunc(singles, func(a, b single) int { return a.thisUpdate.Compare(b.thisUpdate) }).thisUpdate
+}
+
+func soonest(singles []single) time.Time {
+	return slices.MinFunc(singles, func(a, b single) int { return a.nextUpdate.Compare(b.nextUpdate) }).nextUpdate
+}

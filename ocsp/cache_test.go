@@ -1,0 +1,48 @@
+package ocsp
+
+import (
+	"math/big"
+	"testing"
+	"time"
+
+	"certportal/ca"
+)
+
+// TestA17_NoMoreThanTheBound drops the oldest fact for each that is too many.
+func TestA17_NoMoreThanTheBound(t *testing.T) {
+	const bound = 100
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	f := newFacts(DefaultLife, bound)
+	serial := func(i int64) ca.Serial {
+		s, err := ca.SerialOf(big.NewInt(i + 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if f.keep(newFact(serial(0), Status{State: Good}, now), f.mark()) {
+		t.Error("kept while the ledger is not followed")
+	}
+	f.sight(now)
+	for i := range int64(3 * bound) {
+		now = now.Add(time.Second)
+		if !f.keep(newFact(serial(i), Status{State: Good}, now), f.mark()) {
+			t.Fatalf("fact %d is not kept", i)
+		}
+	}
+	if f.size() != bound || f.order.Len() != bound {
+		t.Errorf("got %d facts, %d in order", f.size(), f.order.Len())
+	}
+	for i := range int64(3 * bound) {
+		if _, _, ok := f.find(serial(i), now); ok != (i >= 2*bound) {
+			t.Errorf("fact %d: kept %v", i, ok)
+		}
+	}
+	// The same one again and again is one.
+	for range 3 * bound {
+		f.keep(newFact(serial(0), Status{State: Good}, now), f.mark())
+	}
+	if f.size() != bound || f.order.Len() != bound {
+		t.Errorf("got %d facts, %d in order", f.size(), f.order.Len())
+	}
+}

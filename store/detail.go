@@ -1,0 +1,92 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"certportal/admin"
+	"certportal/ca"
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// Detail reads all that is known of one certificate. The error wraps
+// enroll.ErrNotFound when there is none.
+func (db *DB) Detail(ctx context.Context, serial ca.Serial, now time.Time) (admin.Detail, error) {
+	d, err := db.detail(ctx, serial, now)
+	if err == nil && d.State == admin.Revoked {
+		err = db.revocationDetail(ctx, &d)
+	}
+	if err != nil {
+		return admin.Detail{}, fmt.Errorf("reading certificate %s: %w", serial, err)
+	}
+	return d, nil
+}
+
+func (db *DB) detail(ctx context.Context, serial ca.Serial, now time.Time) (admin.Detail, error) {
+	var r listedRow
+	var d admin.Detail
+	var delivered, reason, unlisted sql.NullInt64
+	err := db.one(ctx, `SELECT `+rowColumns+`, c.profile, c.sid, c.mail, c.delivered_at, c.reason_code, `+lastUnlisted+`, c.der
+		FROM certificates c`+listedJoins+`WHERE c.serial = $1`, []any{serial.String()},
+		append(r.fields(), &d.Profile, &d.SID, &d.Mail, &delivered, &reason, &unlisted, &d.DER)...)
+	if err != nil {
+		return d, err
+	}
+	d.Certificate, err = r.value(now)
+	d.Delivered, d.Reason, d.ListsUntil = timeOf(delivered), int(reason.Int64), timeOf(unlisted)
+	return d, err
+}
+
+// revocationDetail adds which list names a revoked certificate, and what the ledger
+// tells of its end.
+func (db *DB) revocationDetail(ctx context.Context, d *admin.Detail) error {
+	var seq int64
+	var issuer string
+	err := db.one(ctx, "SELECT issuer, seq FROM revocations WHERE serial = $1", []any{d.Serial.String()}, &issuer, &seq)
+	if errors.Is(err, enroll.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("finding revocation: %w", err)
+	}
+	var this, next, published sql.NullInt64
+	var number int64
+	err = db.one(ctx, `SELECT number, this_update, next_update, published_at FROM crls
+		WHERE issuer = $1 AND through >= $2 ORDER BY through, number LIMIT 1`, []any{issuer, seq}, &number, &this, &next, &published)
+	switch {
+	case err == nil && d.NotAfter.After(timeOf(this).Add(-timeOf(next).Sub(timeOf(this)))):
+		d.ListedIn, d.ListedAt = number, timeOf(published)
+	case err != nil && !errors.Is(err, enroll.ErrNotFound):
+		return fmt.Errorf("finding list: %w", err)
+	}
+	return db.whoRevoked(ctx, d, seq)
+}
+
+// whoRevoked reads the ledger entry of a revocation. Of those from before entries and
+// revocations had one number it is the last that tells of one.
+func (db *DB) whoRevoked(ctx context.Context, d *admin.Detail, seq int64) error {
+	where, args := "seq = $1", []any{seq}
+	if seq < 0 {
+		where, args = "substr(object, 1, 64) = $1 AND action = $2", []any{d.Serial.String(), string(ledger.CertificateRevoked)}
+	}
+	var text []byte
+	err := db.one(ctx, "SELECT actor, role, detail FROM ledger WHERE "+where+" ORDER BY seq DESC LIMIT 1", args,
+		&d.RevokedBy, &d.RevokedRole, &text)
+	if errors.Is(err, enroll.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("finding its ledger entry: %w", err)
+	}
+	var detail map[string]string
+	// What somebody tampered with is the business of those who check the ledger.
+	if json.Unmarshal(text, &detail) == nil {
+		d.Why = detail["comment"]
+	}
+	return nil
+}

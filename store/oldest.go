@@ -1,0 +1,35 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"certportal/revocation"
+)
+
+// oldestLife bounds the search for the oldest list in force. Lists that live longer
+// have no delta lists.
+const oldestLife = 32 * 24 * time.Hour
+
+// Oldest gives the oldest complete list of an issuer that is in force at a time,
+// without DER; false when there is none.
+func (db *DB) Oldest(ctx context.Context, issuer string, now time.Time) (revocation.List, bool, error) {
+	list := revocation.List{Issuer: issuer}
+	found := false
+	// A number is at least the time in milliseconds at which its turn began.
+	err := db.all(ctx, `SELECT number, through, this_update, next_update, published_at, entries FROM crls
+		WHERE issuer = $1 AND delta = $2 AND number > $3 AND next_update > $4 ORDER BY number LIMIT 1`,
+		[]any{issuer, false, now.Add(-oldestLife).UnixMilli(), now.UnixMilli()}, func(rows *sql.Rows) error {
+			var this, next, published sql.NullInt64
+			err := rows.Scan(&list.Number, &list.Through, &this, &next, &published, &list.Entries)
+			list.ThisUpdate, list.NextUpdate, list.Published = timeOf(this), timeOf(next), timeOf(published)
+			found = err == nil
+			return err
+		})
+	if err != nil {
+		return revocation.List{}, false, fmt.Errorf("reading oldest list of %s: %w", issuer, err)
+	}
+	return list, found, nil
+}

@@ -1,0 +1,47 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"certportal/revocation"
+)
+
+// Delta lists add to the oldest complete list that somebody may still go by.
+func TestOldest(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *fixture) {
+		oldest := func(after time.Duration) (revocation.List, bool) {
+			t.Helper()
+			list, found, err := db.Oldest(t.Context(), "issuing", noon.Add(after))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return list, found
+		}
+		if _, found := oldest(0); found {
+			t.Error("a list was found before the first")
+		}
+		first, _ := publish(t, db, noon)
+		second, _ := publish(t, db, noon.Add(time.Hour))
+		turn := take(t, db, "a", noon.Add(2*time.Hour))
+		if err := db.Publish(t.Context(), turn, deltaOf(turn, first, noon.Add(2*time.Hour))); err != nil {
+			t.Fatal(err)
+		}
+		for _, tt := range []struct {
+			name  string
+			after time.Duration
+			want  revocation.List
+			found bool
+		}{
+			{"both in force", 3 * time.Hour, first, true},
+			{"the first ran out", life, second, true},
+			{"both ran out", life + time.Hour, revocation.List{}, false},
+		} {
+			got, found := oldest(tt.after)
+			equal(t, tt.name, found, tt.found)
+			equal(t, tt.name+": number", got.Number, tt.want.Number)
+			equal(t, tt.name+": through", got.Through, tt.want.Through)
+			equal(t, tt.name+": DER", len(got.DER), 0)
+		}
+	})
+}

@@ -1,0 +1,274 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"certportal/ca"
+	"certportal/enroll"
+	"certportal/ledger"
+	"certportal/revocation"
+)
+
+const (
+	// replayLook is how many serials are looked for with one statement.
+	replayLook = 200
+
+	// replayBatch is how many are brought back in one transaction.
+	replayBatch = 100
+)
+
+// errIssuer refuses records of a CA that this portal does not have.
+var errIssuer = errors.New("not an issuer of this portal")
+
+// Replay records again what is missing after an older copy was restored: it revokes
+// certificates that stand, lists serials that are not known as revoked, and raises the
+// numbers of lists. Each has its ledger entry. It returns how many certificates were
+// brought back. What is not missing is left alone, so it may be repeated. A serial of
+// which a record says that it was issued and another why it was revoked should come in
+// one call: else it is listed as having ceased to be used.
+func (db *DB) Replay(ctx context.Context, records []revocation.Record, now time.Time) (int, error) {
+	for _, r := range records {
+		if r.Issuer != issuing && r.Issuer != "root" {
+			return 0, fmt.Errorf("replaying record %d of issuer %q: %w", r.Seq, r.Issuer, errIssuer)
+		}
+	}
+	numbers, wanted := sorted(records, now)
+	missing, err := db.missing(ctx, wanted)
+	if err != nil {
+		return 0, err
+	}
+	if err := db.announceReplay(ctx, numbers, len(missing), now); err != nil {
+		return 0, err
+	}
+	brought := 0
+	for batch := range slices.Chunk(missing, replayBatch) {
+		n, err := db.bringBack(ctx, batch, now)
+		if err != nil {
+			return brought, err
+		}
+		brought += n
+	}
+	return brought, nil
+}
+
+// sorted tells the numbers of lists from serials, and makes one record of those of a
+// serial: that of its revocation, if there is one.
+func sorted(records []revocation.Record, now time.Time) (numbers map[string]int64, wanted []revocation.Record) {
+	numbers = make(map[string]int64)
+	places := make(map[ca.Serial]int)
+	for _, r := range records {
+		if r.Number > 0 {
+			numbers[r.Issuer] = max(numbers[r.Issuer], r.Number)
+		}
+		if r.Serial == (ca.Serial{}) {
+			continue
+		}
+		place, seen := places[r.Serial]
+		if !seen {
+			places[r.Serial] = len(wanted)
+			wanted = append(wanted, r)
+			continue
+		}
+		known := &wanted[place]
+		if known.NotAfter.IsZero() {
+			known.NotAfter = r.NotAfter
+		}
+		if known.Revoked.IsZero() {
+			known.Revoked, known.Reason = r.Revoked, r.Reason
+		}
+	}
+	for i := range wanted {
+		if wanted[i].Revoked.After(now) {
+			wanted[i].Revoked = now // by a clock that was ahead
+		}
+		wanted[i].Reason = allowedReason(wanted[i].Reason)
+	}
+	return numbers, wanted
+}
+
+// allowedReason is the reason where a list may give it (RFC 5280 section 5.3.1), else
+// unspecified: one bad line must not keep every later list from being made.
+func allowedReason(reason int) int {
+	switch reason {
+	case 1, 2, 3, 4, 5, 9, 10:
+		return reason
+	}
+	return 0
+}
+
+// missing picks the records of which the database does not know: revoked and not in
+// revocations, or issued and in neither table.
+func (db *DB) missing(ctx context.Context, wanted []revocation.Record) ([]revocation.Record, error) {
+	var missing []revocation.Record
+	for batch := range slices.Chunk(wanted, replayLook) {
+		revoked, err := db.knownIn(ctx, "revocations", batch)
+		if err != nil {
+			return nil, err
+		}
+		held, err := db.knownIn(ctx, "certificates", batch)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range batch {
+			if !revoked[r.Serial] && (!r.Revoked.IsZero() || !held[r.Serial]) {
+				missing = append(missing, r)
+			}
+		}
+	}
+	return missing, nil
+}
+
+// knownIn tells which serials of a batch a table has.
+func (db *DB) knownIn(ctx context.Context, table string, batch []revocation.Record) (map[ca.Serial]bool, error) {
+	args, places := make([]any, replayLook), make([]string, replayLook)
+	for i := range args {
+		// A short batch repeats its last, so that there is one statement to remember.
+		args[i] = batch[min(i, len(batch)-1)].Serial.String()
+		places[i] = "$" + strconv.Itoa(i+1)
+	}
+	known := make(map[ca.Serial]bool)
+	err := db.allWithin(ctx, workWithin, "SELECT serial FROM "+table+" WHERE serial IN ("+strings.Join(places, ", ")+")", args,
+		func(rows *sql.Rows) error {
+			var found []ca.Serial
+			err := scanSerial(rows, &found)
+			known[found[0]] = err == nil
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("looking for serials in %s: %w", table, err)
+	}
+	return known, nil
+}
+
+// announceReplay raises the numbers of lists, so that the next is above all that were
+// published, and tells what is to come.
+func (db *DB) announceReplay(ctx context.Context, numbers map[string]int64, missing int, now time.Time) error {
+	return db.write(ctx, "raising numbers of lists", func(ctx context.Context, t *tx) error {
+		detail := map[string]string{}
+		for _, issuer := range slices.Sorted(maps.Keys(numbers)) {
+			raised, err := t.raise(ctx, issuer, numbers[issuer])
+			if err != nil {
+				return err
+			}
+			if raised {
+				detail[issuer] = strconv.FormatInt(numbers[issuer], 10)
+			}
+		}
+		if len(detail) == 0 && missing == 0 {
+			return nil
+		}
+		detail["certificates"] = strconv.Itoa(missing)
+		entry := replayEntry(now)
+		entry.Action, entry.Detail = ledger.RecordsReplayed, detail
+		return t.append(ctx, entry)
+	})
+}
+
+// raise brings the last number of an issuer's lists up to one that was published, and
+// ends a turn whose number is below.
+func (t *tx) raise(ctx context.Context, issuer string, number int64) (bool, error) {
+	touched, err := t.exec(ctx, `INSERT INTO crl_numbers (issuer, number) VALUES ($1, $2)
+		ON CONFLICT (issuer) DO UPDATE SET number = excluded.number, builder = '', lease_until = 0
+		WHERE crl_numbers.number < excluded.number`, issuer, number)
+	if err != nil {
+		return false, fmt.Errorf("raising number of %s to %d: %w", issuer, number, err)
+	}
+	return touched == 1, nil
+}
+
+func replayEntry(now time.Time) ledger.Entry {
+	return ledger.Entry{At: now, Actor: "system", Role: "system"}
+}
+
+// bringBack records a batch of revocations that are missing.
+func (db *DB) bringBack(ctx context.Context, batch []revocation.Record, now time.Time) (int, error) {
+	brought := 0
+	slices.SortFunc(batch, func(a, b revocation.Record) int { return a.Serial.Compare(b.Serial) })
+	serials := make([]ca.Serial, len(batch))
+	for i, r := range batch {
+		serials[i] = r.Serial
+	}
+	err := db.writeWithin(ctx, workWithin, "replaying revocations", func(ctx context.Context, t *tx) error {
+		// Replicas that start together replay one after the other.
+		if _, err := t.raise(ctx, issuing, 1); err != nil {
+			return err
+		}
+		if err := t.lockOwners(ctx, serials); err != nil {
+			return err
+		}
+		var entries []ledger.Entry
+		for _, r := range batch {
+			entry, needed, err := t.bringBackOne(ctx, r, now)
+			if err != nil {
+				return err
+			}
+			if needed {
+				entries = append(entries, entry)
+			}
+		}
+		brought = len(entries)
+		return t.append(ctx, entries...)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return brought, nil
+}
+
+// bringBackOne revokes a certificate that stands, or lists a serial that has none.
+// needed is false when somebody else did so first.
+func (t *tx) bringBackOne(ctx context.Context, r revocation.Record, now time.Time) (entry ledger.Entry, needed bool, err error) {
+	var revoked bool
+	err = t.one(ctx, "SELECT EXISTS (SELECT 1 FROM revocations WHERE serial = $1)", []any{r.Serial.String()}, &revoked)
+	if err != nil || revoked {
+		return entry, false, err
+	}
+	entry = replayEntry(now)
+	var status enroll.Status
+	err = t.one(ctx, "SELECT status FROM certificates WHERE serial = $1", []any{r.Serial.String()}, &status)
+	switch {
+	case errors.Is(err, enroll.ErrNotFound):
+		return t.recall(r, entry), true, nil
+	case err != nil:
+		return entry, false, fmt.Errorf("reading status of %s: %w", r.Serial, err)
+	case r.Revoked.IsZero():
+		return entry, false, nil
+	}
+	entry.Detail = map[string]string{"replayed": r.Revoked.UTC().Format(time.RFC3339)}
+	entry, err = t.endAs(ctx, r.Serial, causeOf(r.Reason), r.Reason, r.Revoked, entry)
+	return entry, true, err
+}
+
+// recall lists a serial that no certificate is known for: nobody can say any more who
+// holds it, so it must not work.
+func (t *tx) recall(r revocation.Record, entry ledger.Entry) ledger.Entry {
+	at, reason, end := r.Revoked, r.Reason, r.NotAfter
+	if at.IsZero() {
+		at, reason = entry.At, enroll.Abandoned.ReasonCode()
+	}
+	if end.IsZero() {
+		end = unknownEnd
+	}
+	t.remember(r.Serial.String(), ending{r.Issuer, at.UnixMilli(), reason, end.UnixMilli()})
+	entry.Action, entry.Object = ledger.CertificateRecalled, r.Serial.String()
+	entry.Detail = map[string]string{"reason": strconv.Itoa(reason), "not-after": end.UTC().Format(time.RFC3339)}
+	return entry
+}
+
+// causeOf is a cause that has the reason code.
+func causeOf(reason int) enroll.Cause {
+	for _, cause := range []enroll.Cause{enroll.Lost, enroll.Left, enroll.Replaced} {
+		if cause.ReasonCode() == reason {
+			return cause
+		}
+	}
+	return enroll.Withdrawn
+}

@@ -1,0 +1,60 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"certportal/enroll"
+	"certportal/ledger"
+)
+
+// Lists and answers follow the ledger: what it does not tell of they would miss.
+func TestA12_RevocationWithoutALedgerEntryIsNotCommitted(t *testing.T) {
+	ctx, now := t.Context(), time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	db, err := Open(ctx, Config{URL: filepath.Join(t.TempDir(), "portal.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	err = db.Seed(ctx, Seeding{Certificates: 1, Now: now, Body: func(int) (Body, error) { return Body{DER: []byte("body")}, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text string
+	if err := db.one(ctx, "SELECT serial FROM certificates", nil, &text); err != nil {
+		t.Fatal(err)
+	}
+	serial, err := serialOf(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		object string
+		told   bool
+		want   error
+	}{
+		{"no entry", "", false, errUntold},
+		{"an entry about something else", "device", true, errUntold},
+		{"its entry", text, true, nil},
+	} {
+		err := db.write(ctx, "ending", func(ctx context.Context, t *tx) error {
+			e, err := t.end(ctx, serial, enroll.Lost, now, ledger.Entry{At: now, Actor: "system", Role: "system"})
+			if err != nil || !c.told {
+				return err
+			}
+			e.Object = c.object
+			return t.append(ctx, e)
+		})
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: got error %v, want %v", c.name, err, c.want)
+		}
+		d, err := db.Status(ctx, serial)
+		if err != nil || (d.Reason == 1) != (c.want == nil) {
+			t.Errorf("%s: status %v, error %v", c.name, d, err)
+		}
+	}
+}

@@ -1,0 +1,193 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"certportal/access"
+	"certportal/admin"
+	"certportal/ca"
+	"certportal/enroll"
+	"certportal/ocsp"
+	"certportal/revocation"
+	"certportal/web/page"
+)
+
+// authorityPath is the page of the CAs and what they publish.
+const authorityPath = "/admin/ca"
+
+// showAuthority is GET /admin/ca.
+func (s *Server) showAuthority(w http.ResponseWriter, r *http.Request) error {
+	p, err := s.authorityPage(r)
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, p)
+}
+
+// authorityPage tells how the CAs stand.
+func (s *Server) authorityPage(r *http.Request) (page.AdminAuthority, error) {
+	st, err := s.admin.Authority(r.Context(), s.administrator(r))
+	if err != nil {
+		return page.AdminAuthority{}, err
+	}
+	p := page.AdminAuthority{
+		Frame: s.staffFrame(r), Sealed: st.Sealed, Away: st.Away, Online: s.onlineCard(st.Online), Trial: checkCard(st.Trial),
+		MayPublish: may(r, access.Publish), MayCheck: may(r, access.RunChecks), MayTry: may(r, access.TestIssue),
+	}
+	p.Trial.Name = "trial"
+	for _, c := range st.CAs {
+		p.CAs = append(p.CAs, s.authorityCard(c))
+	}
+	for _, result := range st.Addresses {
+		p.Addresses = append(p.Addresses, checkCard(result))
+	}
+	p.Made = madeList(r, st.CAs)
+	return p, nil
+}
+
+// madeList is the number in the address that making a list led to, if that is the
+// list in force.
+func madeList(r *http.Request, cas []admin.StandingCA) int64 {
+	made, err := strconv.ParseInt(r.URL.Query().Get("made"), 10, 64)
+	if err != nil || made == 0 {
+		return 0
+	}
+	for _, c := range cas {
+		for _, h := range c.Lists {
+			if h.List.Number == made {
+				return made
+			}
+		}
+	}
+	return 0
+}
+
+func (s *Server) authorityCard(c admin.StandingCA) page.AdminCA {
+	left := c.Certificate.NotAfter.Sub(s.now())
+	card := page.AdminCA{
+		Name: c.Name, Subject: c.Certificate.Subject.String(), Key: ca.DescribeKey(c.Certificate),
+		Fingerprint: ca.Fingerprint(c.Certificate), NotAfter: c.Certificate.NotAfter,
+		Days: max(0, int(left/(24*time.Hour))), End: string(admin.NearnessOf(left)),
+	}
+	for _, h := range c.Lists {
+		card.Lists = append(card.Lists, s.listCard(h))
+	}
+	return card
+}
+
+func (s *Server) listCard(h revocation.Health) page.AdminPublished {
+	l := h.List
+	card := page.AdminPublished{
+		Delta: h.Delta, Number: l.Number, ThisUpdate: l.ThisUpdate, NextUpdate: l.NextUpdate, Published: l.Published, Next: h.Next,
+		Level: levelKey(h), Size: h.Size, Entries: l.Entries, Waiting: h.Waiting, Trouble: h.Trouble, Since: h.Since,
+	}
+	if life := l.NextUpdate.Sub(l.ThisUpdate); life > 0 {
+		card.Percent = max(0, int(100*s.now().Sub(l.ThisUpdate)/life))
+	}
+	for _, t := range h.Targets {
+		card.Targets = append(card.Targets, page.AdminTarget{Name: t.Name, Number: t.Number, At: t.At, Trouble: t.Trouble})
+	}
+	return card
+}
+
+// levelKey is the key of the word for how old a list is.
+func levelKey(h revocation.Health) string {
+	if h.List.Number == 0 {
+		return "none"
+	}
+	switch h.Level {
+	case revocation.Half:
+		return "half"
+	case revocation.Late:
+		return "late"
+	case revocation.Ending:
+		return "ending"
+	case revocation.Ended:
+		return "ended"
+	}
+	return "fresh"
+}
+
+func (s *Server) onlineCard(h *ocsp.Health) *page.AdminOnline {
+	if h == nil {
+		return nil
+	}
+	card := &page.AdminOnline{
+		Renews: h.Renews, Kept: h.Kept, Life: int(h.Life / time.Hour), Followed: h.Followed, Trouble: h.Trouble, Since: h.Since,
+	}
+	if h.Signer != nil {
+		card.Signer, card.NotAfter = h.Signer.Subject.String(), h.Signer.NotAfter
+	}
+	return card
+}
+
+// submitPublish is POST /admin/ca/publish: the next list of an issuer, now.
+func (s *Server) submitPublish(w http.ResponseWriter, r *http.Request) error {
+	f, err := readForm(r, "issuer")
+	if err != nil {
+		return err
+	}
+	list, err := s.admin.PublishNow(r.Context(), s.administrator(r), f["issuer"])
+	var denied *access.Denied
+	var outage *enroll.Outage
+	switch {
+	case err == nil:
+		return redirect(w, authorityPath+"?made="+strconv.FormatInt(list.Number, 10))
+	case errors.Is(err, enroll.ErrNotFound), errors.As(err, &denied), errors.As(err, &outage):
+		return err
+	}
+	return s.showUnpublished(w, r, err)
+}
+
+// showUnpublished says why no list was made. The one before stays in force.
+func (s *Server) showUnpublished(w http.ResponseWriter, r *http.Request, cause error) error {
+	p, err := s.authorityPage(r)
+	if err != nil {
+		return err
+	}
+	status := http.StatusServiceUnavailable
+	switch {
+	case errors.Is(cause, revocation.ErrBusy):
+		p.Failed, status = "busy", http.StatusConflict
+	case errors.Is(cause, ca.ErrNoRootKey):
+		p.Failed, status = "away", http.StatusConflict
+	default:
+		p.Failed = "other"
+		s.log.Error("making a revocation list by hand", "request", visitOf(r).ref, "err", cause)
+	}
+	return s.show(w, r, status, p)
+}
+
+// submitAddresses is POST /admin/ca/addresses: looks at the public addresses from here.
+func (s *Server) submitAddresses(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readForm(r); err != nil {
+		return err
+	}
+	if err := s.admin.RunChecks(r.Context(), s.administrator(r), admin.AddressGroup); err != nil {
+		return err
+	}
+	return redirect(w, authorityPath)
+}
+
+// submitTrial is POST /admin/ca/trial: a certificate for nobody.
+func (s *Server) submitTrial(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readForm(r); err != nil {
+		return err
+	}
+	if err := s.admin.TestIssue(r.Context(), s.administrator(r)); err != nil {
+		return err
+	}
+	return redirect(w, authorityPath)
+}
+
+// checkCard shows what a check found last.
+func checkCard(result admin.CheckResult) page.AdminCheck {
+	check := page.AdminCheck{Name: result.Name, At: result.At}
+	for _, f := range result.Findings {
+		check.Findings = append(check.Findings, page.AdminFinding{What: f.What, Text: f.Text, State: string(f.State)})
+	}
+	return check
+}
