@@ -193,29 +193,33 @@ const tick = time.Second
 // run keeps the lists fresh until the context ends.
 func (k *keeper) run(ctx context.Context) {
 	for {
-		wait := k.round(ctx)
+		wait, gathering := k.round(ctx)
+		nudge := k.nudge
+		if gathering {
+			nudge = nil // what comes now comes along
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(wait):
-		case <-k.nudge:
+		case <-nudge:
 		}
 	}
 }
 
 // round looks once, makes what is due unless more is to be gathered first, and says
-// when to look again.
-func (k *keeper) round(ctx context.Context) time.Duration {
+// when to look again. While it must wait, others' lists are taken over all the same.
+func (k *keeper) round(ctx context.Context) (wait time.Duration, gathering bool) {
 	w, err := k.look(ctx)
 	began := time.Now()
 	if err == nil && w.any() {
 		if wait := k.pace.hold(began, w.revoked); wait > 0 {
-			return wait
+			return min(wait, tick), true
 		}
 		err = k.publish(ctx, w)
 	}
 	if ctx.Err() != nil || errors.Is(err, ErrBusy) {
-		return tick
+		return tick, false
 	}
 	if w.any() || err != nil {
 		k.pace.ended(began, time.Since(began), err != nil)
@@ -224,7 +228,7 @@ func (k *keeper) round(ctx context.Context) time.Duration {
 		err = nil
 	}
 	k.tell(err)
-	return tick
+	return tick, false
 }
 
 // repeatTrouble is how often the log says again what was said.
