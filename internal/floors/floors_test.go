@@ -62,6 +62,7 @@ func forbidden() map[string][]string {
 		"drift":      {"database/sql", "net/http", "github.com/go-ldap/ldap/v3"},
 		"enroll":     {"database/sql", "net/http", "github.com/go-ldap/ldap/v3"},
 		"revocation": {"database/sql", "net/http"},
+		"ocsp":       {"database/sql", "net/http"},
 		"ops":        {"database/sql", "github.com/go-ldap/ldap/v3"},
 		"ca":         {"os/user", "flag", "net/http", "database/sql"},
 		"web/page":   {"database/sql", "net/http"},
