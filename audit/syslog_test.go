@@ -168,12 +168,15 @@ func TestSyslogRefuses(t *testing.T) {
 	}
 }
 
-// The receiver is down while 100,000 entries come, resets the first connections
-// when it is back, and then has all of them in order.
+// The receiver is down while 100,000 entries come, a tenth under the race detector,
+// resets the first connections when it is back, and then has all of them in order.
 func TestF21_NothingIsLostWhileSyslogIsDown(t *testing.T) {
 	entries := 100_000
-	if testing.Short() {
+	switch {
+	case testing.Short():
 		entries = 5000
+	case underRace:
+		entries = 10_000
 	}
 	onBoth(t, func(t *testing.T, h *house) {
 		c := newCollector(t)

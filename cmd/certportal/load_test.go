@@ -165,13 +165,18 @@ func TestPlatformVariablesAreNotSettings(t *testing.T) {
 }
 
 // A file cut off anywhere is refused or is a smaller file; it never breaks the
-// program.
+// program. Under the race detector the cuts within comments are left out, which are
+// nine of ten.
 func TestF12_SettingsCutAnywhere(t *testing.T) {
 	text, err := exampleSettings()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for n := range len(text) {
+		line := text[strings.LastIndexByte(text[:n], '\n')+1 : n]
+		if underRace && strings.HasPrefix(strings.TrimSpace(line), "#") {
+			continue
+		}
 		s := defaults()
 		if decodeSettings([]byte(text[:n]), &s) == nil {
 			_ = s.check()

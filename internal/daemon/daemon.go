@@ -131,6 +131,10 @@ func (p *Process) StopBy(signal os.Signal) {
 	}
 }
 
+// Signal sends a signal that does not end the server, such as the one to read its
+// settings again.
+func (p *Process) Signal(signal os.Signal) error { return p.cmd.Process.Signal(signal) }
+
 // Kill ends the server without warning, as a power cut does.
 func (p *Process) Kill() {
 	p.cmd.Process.Kill()

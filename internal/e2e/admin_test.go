@@ -36,6 +36,19 @@ func adminScreens() []screen {
 		{"admin-orders", at("/admin/orders")},
 		{"admin-halt", at("/admin/halt")},
 		{"admin-people", at("/admin/people")},
+		{"admin-device-revoked", func(b *tab, d *demo) {
+			b.open(d.https + "/admin/devices")
+			b.press(`main tr[data-device] a`)
+			b.press(`main a[href$="/revoke"]`)
+			b.do(chromedp.SetValue("#cause", "lost"))
+			b.fill("#comment", "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft")
+			b.press("main form .btn")
+		}},
+		{"admin-certificate-revoked", func(b *tab, _ *demo) { b.press(`main .box dd a[href^="/admin/certificates/"]`) }},
+		{"admin-authority", at("/admin/ca")},
+		{"admin-authority-checked", func(b *tab, _ *demo) { b.press(`main form[action$="/addresses"] button`) }},
+		{"admin-authority-tried", func(b *tab, _ *demo) { b.press(`main form[action$="/trial"] button`) }},
+		{"admin-authority-published", func(b *tab, _ *demo) { b.press(`main [data-issuer="issuing"] form button`) }},
 		{"admin-checks", at("/admin/checks")},
 		{"admin-checks-run", func(b *tab, _ *demo) { b.press("main > form .btn") }},
 		{"admin-export", at("/admin/export")},
@@ -45,12 +58,13 @@ func adminScreens() []screen {
 // TestAdminPages shows the administrator's pages as TestPages does.
 func TestAdminPages(t *testing.T) {
 	slow(t)
-	showEverywhere(t, adminScreens())
+	showEverywhere(t, androidUA, func(*demo) []screen { return adminScreens() })
 }
 
 // TestAdministrator plays an administrator who blocks a lost phone, orders the end of
 // the rest, and stops issuing, without JavaScript.
 func TestAdministrator(t *testing.T) {
+	t.Parallel()
 	need(t, "chromium")
 	d := startDemo(t)
 	phone := openTab(t, look{agent: androidUA})

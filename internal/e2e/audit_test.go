@@ -24,12 +24,13 @@ func auditScreens() []screen {
 
 func TestAuditPages(t *testing.T) {
 	slow(t)
-	showEverywhere(t, auditScreens())
+	showEverywhere(t, androidUA, func(*demo) []screen { return auditScreens() })
 }
 
 // TestAuditLog plays the auditor: what happened stands on the page, a command says
 // that nobody changed it, and where somebody did.
 func TestAuditLog(t *testing.T) {
+	t.Parallel()
 	need(t, "chromium")
 	d := startDemo(t)
 	b := openTab(t, look{agent: windowsUA, width: 1280})

@@ -54,6 +54,7 @@ func (b *tab) awaitHeading(want string) {
 // TestHandoff plays desktop and phone together, without JavaScript and without a
 // password on the phone.
 func TestHandoff(t *testing.T) {
+	t.Parallel()
 	need(t, "chromium", "openssl", "zbarimg")
 	d := startDemo(t)
 	desktop := openTab(t, look{agent: windowsUA, width: 1280})
@@ -97,6 +98,7 @@ func TestHandoff(t *testing.T) {
 
 // TestHandoffByHand types the code, and chooses wrong.
 func TestHandoffByHand(t *testing.T) {
+	t.Parallel()
 	need(t, "chromium")
 	d := startDemo(t)
 	desktop := openTab(t, look{agent: windowsUA, width: 1280, scripts: true})
@@ -157,26 +159,5 @@ func handoffScreens(phone func() *http.Client) []screen {
 // bars as TestPages.
 func TestPagesOfAHandoff(t *testing.T) {
 	slow(t)
-	axe, err := os.ReadFile(browserTool(t, "axe-core", "axe.min.js"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, language := range []string{"en", "de", "zh-CN"} {
-		t.Run(language, func(t *testing.T) {
-			d := startDemo(t)
-			b := openTab(t, look{agent: windowsUA, language: language, scripts: true})
-			for _, s := range handoffScreens(d.visitor) {
-				s.show(b, d)
-				for _, width := range []int64{320, 1280} {
-					for _, scheme := range []string{"light", "dark"} {
-						name := fmt.Sprintf("%s-%s-%d-%s", s.name, language, width, scheme)
-						b.view(width, scheme)
-						b.check(name, string(axe))
-						b.picture(name)
-					}
-				}
-				b.view(390, "light")
-			}
-		})
-	}
+	showEverywhere(t, windowsUA, func(d *demo) []screen { return handoffScreens(d.visitor) })
 }

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -34,6 +33,7 @@ func (b *tab) giveCode(d *demo, name string) (code string, loads int) {
 // first gives a code and sees nothing else, the second brings it to the new phone,
 // the third revokes the old one.
 func TestHelpdesk(t *testing.T) {
+	t.Parallel()
 	need(t, "chromium", "openssl")
 	d := startDemo(t)
 	old, _, oldPassword := openTab(t, look{agent: androidUA}).enrol(d)
@@ -131,6 +131,7 @@ func (b *tab) paper() (file, info string) {
 // TestSlip prints the slip as the helpdesk would: one page of A4 in every language,
 // with a code of forty millimetres that a camera reads.
 func TestSlip(t *testing.T) {
+	t.Parallel()
 	need(t, "chromium", "pdfinfo", "pdftoppm", "pdftotext", "zbarimg")
 	for _, alone := range []string{"false", "true"} {
 		for _, language := range []string{"en", "de", "zh-CN"} {
@@ -246,26 +247,5 @@ func helpdeskScreens(employee *http.Client) []screen {
 // as TestPages.
 func TestPagesOfTheHelpdesk(t *testing.T) {
 	slow(t)
-	axe, err := os.ReadFile(browserTool(t, "axe-core", "axe.min.js"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, language := range []string{"en", "de", "zh-CN"} {
-		t.Run(language, func(t *testing.T) {
-			d := startDemo(t)
-			b := openTab(t, look{agent: windowsUA, language: language, scripts: true})
-			for _, s := range helpdeskScreens(d.visitor()) {
-				s.show(b, d)
-				for _, width := range []int64{320, 1280} {
-					for _, scheme := range []string{"light", "dark"} {
-						name := fmt.Sprintf("%s-%s-%d-%s", s.name, language, width, scheme)
-						b.view(width, scheme)
-						b.check(name, string(axe))
-						b.picture(name)
-					}
-				}
-				b.view(390, "light")
-			}
-		})
-	}
+	showEverywhere(t, windowsUA, func(d *demo) []screen { return helpdeskScreens(d.visitor()) })
 }

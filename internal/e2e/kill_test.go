@@ -36,6 +36,35 @@ var (
 type received struct {
 	mu    sync.Mutex
 	certs map[ca.Serial][]byte
+	news  chan struct{} // one for each certificate, as far as there is room
+}
+
+// moment waits until it is time to kill: by lot, and in every second cycle not
+// before four clients were served. On a busy machine nothing else would be killed
+// than a portal that has just started.
+func (r *received) moment(t *testing.T, cycle int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for range cycle % 2 * 4 {
+		select {
+		case <-r.news:
+		case <-ctx.Done():
+			t.Fatal("clients receive nothing")
+		}
+	}
+	pause := time.NewTimer(time.Duration(20+rand.IntN(120)) * time.Millisecond)
+	<-pause.C
+}
+
+func (r *received) add(serial ca.Serial, der []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.certs[serial] = der
+	select {
+	case r.news <- struct{}{}:
+	default:
+	}
 }
 
 // TestF1_KillInTheMiddleOfIssuing kills the program 200 times while four clients
@@ -51,13 +80,13 @@ func TestF1_KillInTheMiddleOfIssuing(t *testing.T) {
 	got := &received{certs: map[ca.Serial][]byte{}}
 	fixed := []string{"demo", "--listen", strings.TrimPrefix(d.https, "https://"), "--listen-http", strings.TrimPrefix(d.http, "http://"), "--data", d.dir}
 	for cycle := range killCycles {
+		got.news = make(chan struct{}, killCycles)
 		ctx, cancel := context.WithCancel(t.Context())
 		var clients sync.WaitGroup
 		for i := range 4 {
 			clients.Go(func() { d.enrolUntil(ctx, c, got, fmt.Sprintf("%d-%d", cycle, i)) })
 		}
-		pause := time.NewTimer(time.Duration(20+rand.IntN(120)) * time.Millisecond)
-		<-pause.C
+		got.moment(t, cycle)
 		d.stop(syscall.SIGKILL)
 		cancel()
 		clients.Wait()
@@ -77,9 +106,7 @@ func TestF1_KillInTheMiddleOfIssuing(t *testing.T) {
 func (d *demo) enrolUntil(ctx context.Context, c *http.Client, got *received, label string) {
 	for n := 0; ctx.Err() == nil; n++ {
 		if der, serial, ok := d.tryEnrol(ctx, c, fmt.Sprintf("%s-%d", label, n)); ok {
-			got.mu.Lock()
-			got.certs[serial] = der
-			got.mu.Unlock()
+			got.add(serial, der)
 		}
 	}
 }

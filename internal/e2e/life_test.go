@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"database/sql"
 	"os"
 	"os/exec"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
 	_ "modernc.org/sqlite"
 	"software.sslmate.com/src/go-pkcs12"
 
@@ -71,6 +73,7 @@ func (d *demo) verify(t *testing.T, leaf string) (string, error) {
 // TestRenewal renews without JavaScript: both certificates are good to OpenSSL until
 // their owner says that the new one works; then the list names the old one.
 func TestRenewal(t *testing.T) {
+	t.Parallel()
 	need(t, "chromium", "openssl")
 	d := startDemo(t)
 	b := openTab(t, look{agent: androidUA})
@@ -117,6 +120,7 @@ func TestRenewal(t *testing.T) {
 // TestLostPhone takes three taps from the home page, without JavaScript, and waits
 // for the page to say that the list is out.
 func TestLostPhone(t *testing.T) {
+	t.Parallel()
 	need(t, "chromium", "openssl")
 	d := startDemo(t)
 	b := openTab(t, look{agent: androidUA})
@@ -127,7 +131,7 @@ func TestLostPhone(t *testing.T) {
 	b.press(`main [data-device] a`)
 	b.press(`main a[href$="/lost"]`)
 	b.press(`main .btn.danger`)
-	b.awaitText("main", "The list of blocked certificates says so.")
+	b.awaitText("main", "The list of blocked certificates says so, with number")
 	b.picture("life-blocked")
 	d.awaitRevoked(t, serial)
 	if out, err := d.verify(t, leaf); err == nil || !strings.Contains(out, "certificate revoked") {
@@ -139,15 +143,21 @@ func TestLostPhone(t *testing.T) {
 	}
 }
 
-// awaitText waits until the page says something by itself.
+// awaitText waits until the page says something by itself. A look that falls into the
+// moment in which the page loads anew sees nothing.
 func (b *tab) awaitText(selector, want string) {
 	b.t.Helper()
-	deadline := time.Now().Add(patience)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
 	look := time.NewTicker(200 * time.Millisecond)
 	defer look.Stop()
-	for !strings.Contains(b.text(selector), want) {
-		if time.Now().After(deadline) {
-			b.t.Fatalf("the page says\n%s\nand not %q", b.text(selector), want)
+	for {
+		text, err := chromedp.Run(ctx, chromedp.TextContent(selector))
+		if err == nil && strings.Contains(text, want) {
+			return
+		}
+		if ctx.Err() != nil {
+			b.t.Fatalf("the page says\n%s\nand not %q (%v)", text, want, err)
 		}
 		<-look.C
 	}
@@ -217,5 +227,5 @@ func (b *tab) awaitAttribute(selector, name, want string) {
 // bars of all pages.
 func TestLifePages(t *testing.T) {
 	slow(t)
-	showEverywhere(t, lifeScreens())
+	showEverywhere(t, androidUA, func(*demo) []screen { return lifeScreens() })
 }

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"testing"
+	"time"
 )
 
 // report is the part of Lighthouse's answer that the bars speak of.
@@ -21,37 +22,63 @@ type report struct {
 	}
 }
 
-// TestLighthouse holds sign-in, home, new and result page against the bars: the
-// scores of a phone on slow 4G, bytes on the wire, number of requests.
+// visit is a page for Lighthouse, with the cookies of who is signed in.
+type visit struct{ name, path, cookie string }
+
+// TestLighthouse holds the pages that every employee passes against the bars.
 func TestLighthouse(t *testing.T) {
 	slow(t)
 	need(t, "chromium", "node")
-	tool := browserTool(t, "lighthouse", "cli", "index.js")
 	d := startDemo(t)
 	c := d.visitor()
 	d.signIn(c, d.person("employee"))
 	result := d.enrolBy(c, "Anna's phone")
 	cookie := cookieHeader(t, c, d)
-	tests := []struct {
-		name, path, cookie string
-	}{
+	holdAgainstBars(t, d, []visit{
 		{"login", "/login", ""},
 		{"home", "/", cookie},
 		{"new", "/new", cookie},
 		{"result", result, cookie},
+	})
+}
+
+// TestLighthouseOfALife does the same with the pages that come later: a certificate
+// that ends soon, a phone that is lost and one that is blocked, a new phone that is
+// set up by a code from the helpdesk or from the desktop.
+func TestLighthouseOfALife(t *testing.T) {
+	slow(t)
+	need(t, "chromium", "node")
+	d := startDemo(t)
+	c := d.visitor()
+	d.signIn(c, d.person("employee"))
+	kept, gone := d.newPhone(c, "Anna's phone"), d.newPhone(c, "Anna's former phone")
+	// Whoever gives a phone back stays signed in.
+	d.report(c, gone, "returned")
+	d.awaitRevoked(t, gone.serial)
+	if _, err := d.post(t.Context(), c, "/handoff", nil); err != nil {
+		t.Fatal(err)
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			// The score of performance is the median of three.
-			var performance []float64
-			var r report
-			for range 3 {
-				r = lighthouse(t, tool, d.https+tt.path, tt.cookie, 3)
-				performance = append(performance, r.Categories["performance"].Score)
-			}
-			slices.Sort(performance)
+	d.age(12 * 24 * time.Hour)
+	cookie := cookieHeader(t, c, d)
+	holdAgainstBars(t, d, []visit{
+		{"renew", kept.page + "/renew", cookie},
+		{"lost", kept.page + "/lost", cookie},
+		{"blocked", gone.page + "/lost", cookie},
+		{"pickup", "/pickup", cookie},
+		{"handoff", "/handoff", cookie},
+	})
+}
+
+// holdAgainstBars wants of each page the scores of a phone on slow 4G, few bytes on
+// the wire and few requests.
+func holdAgainstBars(t *testing.T, d *demo, visits []visit) {
+	t.Helper()
+	tool := browserTool(t, "lighthouse", "cli", "index.js")
+	for _, v := range visits {
+		t.Run(v.name, func(t *testing.T) {
+			r, performance := medianOfThree(t, tool, d.https+v.path, v.cookie)
 			bars := map[string][2]float64{
-				"performance":    {performance[1], 0.98},
+				"performance":    {performance, barOfPerformance},
 				"accessibility":  {r.Categories["accessibility"].Score, 1},
 				"best-practices": {r.Categories["best-practices"].Score, 1},
 			}
@@ -68,13 +95,35 @@ func TestLighthouse(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got, most := len(requests), 3; got > most {
-				t.Errorf("%d requests, want at most %d", got, most)
+				t.Errorf("%d requests, want at most %d:\n%s", got, most, requests)
 			}
-			t.Logf("performance %v, %.0f bytes, %d requests, LCP %.0f ms", performance,
-				r.Audits["total-byte-weight"].NumericValue, len(requests),
+			t.Logf("%.0f bytes, %d requests, LCP %.0f ms", r.Audits["total-byte-weight"].NumericValue, len(requests),
 				r.Audits["largest-contentful-paint"].NumericValue)
 		})
 	}
+}
+
+const barOfPerformance = 0.98
+
+// medianOfThree gives the last report and the median score of performance. Two
+// scores on one side of the bar settle on which side it is.
+func medianOfThree(t *testing.T, tool, address, cookie string) (r report, performance float64) {
+	t.Helper()
+	var below, above []float64
+	for len(below) < 2 && len(above) < 2 {
+		r = lighthouse(t, tool, address, cookie, 3)
+		score := r.Categories["performance"].Score
+		if score < barOfPerformance {
+			below = append(below, score)
+			continue
+		}
+		above = append(above, score)
+	}
+	t.Logf("performance below the bar %v, above %v", below, above)
+	if len(above) == 2 {
+		return r, slices.Min(above)
+	}
+	return r, slices.Max(below)
 }
 
 func lighthouse(t *testing.T, tool, address, cookie string, tries int) report {

@@ -86,7 +86,7 @@ func screens() []screen {
 }
 
 // axeRun asks axe for everything but what it cannot decide alone.
-const axeRun = `axe.run(document, {runOnly: ["wcag2a","wcag2aa","wcag21a","wcag21aa","wcag22aa","best-practice"]})
+const axeRun = `axe.run(document, {resultTypes: ["violations"], runOnly: ["wcag2a","wcag2aa","wcag21a","wcag21aa","wcag22aa","best-practice"]})
 	.then(r => r.violations.map(v => v.id + ": " + v.nodes.map(n => n.html.slice(0, 200)).join(" | ")))`
 
 // TestPages shows every screen in every language, light and dark, at 320 and
@@ -94,40 +94,58 @@ const axeRun = `axe.run(document, {runOnly: ["wcag2a","wcag2aa","wcag21a","wcag2
 // heading, and the console stays empty.
 func TestPages(t *testing.T) {
 	slow(t)
-	showEverywhere(t, screens())
+	showEverywhere(t, androidUA, func(*demo) []screen { return screens() })
 }
 
-// showEverywhere walks the screens as TestPages says.
-func showEverywhere(t *testing.T, all []screen) {
-	axe, err := os.ReadFile(browserTool(t, "axe-core", "axe.min.js"))
-	if err != nil {
-		t.Fatal(err)
-	}
+// showEverywhere walks the screens as TestPages says. Each language has its own
+// portal, so that one need not wait for another.
+func showEverywhere(t *testing.T, agent string, screens func(*demo) []screen) {
+	t.Parallel()
+	browserTool(t, "axe-core", "axe.min.js")
 	for _, language := range []string{"en", "de", "zh-CN"} {
 		t.Run(language, func(t *testing.T) {
+			t.Parallel()
 			d := startDemo(t)
 			// axe is a script; the journey is what shows that the pages need none.
-			b := openTab(t, look{language: language, scripts: true})
-			for _, s := range all {
-				s.show(b, d)
-				for _, width := range []int64{320, 1280} {
-					for _, scheme := range []string{"light", "dark"} {
-						name := fmt.Sprintf("%s-%s-%d-%s", s.name, language, width, scheme)
-						b.view(width, scheme)
-						b.check(name, string(axe))
-						b.picture(name)
-					}
-				}
-				b.view(390, "light")
-			}
+			openTab(t, look{agent: agent, language: language, scripts: true}).walk(d, language, screens(d))
 		})
 	}
 }
 
-// check holds one state of one page against the bars.
-func (b *tab) check(name, axe string) {
+// walk shows screens one after the other, in every width and scheme.
+func (b *tab) walk(d *demo, language string, screens []screen) {
 	b.t.Helper()
-	b.do(chromedp.Evaluate[chromedp.Void](axe))
+	for _, s := range screens {
+		s.show(b, d)
+		for _, width := range []int64{320, 1280} {
+			for _, scheme := range []string{"light", "dark"} {
+				name := fmt.Sprintf("%s-%s-%d-%s", s.name, language, width, scheme)
+				b.view(width, scheme)
+				b.check(name)
+				b.picture(name)
+			}
+		}
+		b.view(390, "light")
+	}
+}
+
+// loadAxe brings axe into a page that does not have it yet.
+func (b *tab) loadAxe() {
+	b.t.Helper()
+	if eval[bool](b, `typeof axe === "object"`) {
+		return
+	}
+	script, err := os.ReadFile(browserTool(b.t, "axe-core", "axe.min.js"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.do(chromedp.Evaluate[chromedp.Void](string(script)))
+}
+
+// check holds one state of one page against the bars.
+func (b *tab) check(name string) {
+	b.t.Helper()
+	b.loadAxe()
 	found := run(b, chromedp.Evaluate[[]string](axeRun, chromedp.EvalAwaitPromise))
 	for _, violation := range found {
 		b.t.Errorf("%s: axe: %s", name, violation)

@@ -2,9 +2,7 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -35,6 +33,7 @@ func startWithSSO(t *testing.T, dc *addc.DC, idp *oidctest.Provider, env ...stri
 // token speaks of somebody by SID; what stands in the certificate is the
 // directory's.
 func TestSingleSignOn(t *testing.T) {
+	t.Parallel()
 	need(t, "chromium", "openssl")
 	dc, idp := addc.Start(t), oidctest.New(t, oidctest.Config{})
 	anna := dc.AddUser(t, addc.User{Login: "anna", Name: "Anna Schmidt"})
@@ -108,11 +107,9 @@ func directoryScreens(idp *oidctest.Provider) []screen {
 // TestPagesOfADirectory holds the pages that only a directory brings about
 // against the same bars as TestPages.
 func TestPagesOfADirectory(t *testing.T) {
+	t.Parallel()
 	slow(t)
-	axe, err := os.ReadFile(browserTool(t, "axe-core", "axe.min.js"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	browserTool(t, "axe-core", "axe.min.js")
 	dc, idp := addc.Start(t), oidctest.New(t, oidctest.Config{})
 	anna := dc.AddUser(t, addc.User{Login: "anna", UPN: "before@" + addc.Domain})
 	dc.AddUser(t, addc.User{Login: "carl"}) // in no group
@@ -134,19 +131,7 @@ func TestPagesOfADirectory(t *testing.T) {
 	d.awaitOnPage(t, c, strings.TrimSuffix(device, "/install"), `class="box warn`)
 
 	for _, language := range []string{"en", "de", "zh-CN"} {
-		b := openTab(t, look{language: language, scripts: true})
-		for _, s := range directoryScreens(idp) {
-			s.show(b, d)
-			for _, width := range []int64{320, 1280} {
-				for _, scheme := range []string{"light", "dark"} {
-					name := fmt.Sprintf("%s-%s-%d-%s", s.name, language, width, scheme)
-					b.view(width, scheme)
-					b.check(name, string(axe))
-					b.picture(name)
-				}
-			}
-			b.view(390, "light")
-		}
+		openTab(t, look{language: language, scripts: true}).walk(d, language, directoryScreens(idp))
 	}
 }
 
