@@ -113,6 +113,7 @@ func benchmarkList(b *testing.B, db revocation.Lists, issuer *ca.Issuer, now tim
 	turn := take(b, db, "bench", now)
 	revoked := revokedBetween(b, db, 0, turn.Through, now.Add(-life))
 	list := listOf(turn, now)
+	list.ThisUpdate = now // not before what was revoked now
 	var err error
 	list.DER, err = issuer.CRL(ca.CRLConfig{
 		Number: big.NewInt(turn.Number), ThisUpdate: list.ThisUpdate, NextUpdate: list.NextUpdate, Revoked: revoked,

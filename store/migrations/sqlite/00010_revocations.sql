@@ -18,11 +18,16 @@ CREATE TABLE revocations (
     UNIQUE (issuer, seq)
 ) STRICT, WITHOUT ROWID;
 
--- In the order of the lists that named them first, so that each list has an end.
+-- In the order of the lists that named them first, so that each list has an end. The
+-- certificates are read once, from one end to the other: reached by an index, each
+-- would be a place of its own on the disk.
+CREATE TABLE numbered AS
+    SELECT issuer, serial, revoked_at, reason_code, not_after, listed_in,
+        row_number() OVER (PARTITION BY issuer ORDER BY listed_in IS NULL, listed_in, revoked_at, serial)
+        - count(*) OVER (PARTITION BY issuer) - 1 AS seq
+    FROM certificates WHERE +revoked_at IS NOT NULL;
 INSERT INTO revocations (issuer, seq, serial, revoked_at, reason_code, not_after)
-    SELECT issuer, row_number() OVER (PARTITION BY issuer ORDER BY listed_in IS NULL, listed_in, revoked_at, serial)
-        - count(*) OVER (PARTITION BY issuer) - 1, serial, revoked_at, reason_code, not_after
-    FROM certificates WHERE revoked_at IS NOT NULL;
+    SELECT issuer, seq, serial, revoked_at, reason_code, not_after FROM numbered ORDER BY serial;
 
 -- +goose StatementBegin
 CREATE TRIGGER revocations_are_not_rewritten BEFORE UPDATE ON revocations
@@ -68,9 +73,8 @@ CREATE TABLE published_crls (
 -- Lists were dated five minutes before they were published.
 INSERT INTO published_crls (issuer, delta, number, base, through, this_update, next_update, published_at, until_at, entries, der)
     WITH ends AS (
-        SELECT c.issuer, c.listed_in AS number, max(r.seq) AS through, NULL AS next_update, 0 AS list
-            FROM certificates c JOIN revocations r ON r.serial = c.serial
-            WHERE c.revoked_at IS NOT NULL AND c.listed_in IS NOT NULL GROUP BY c.issuer, c.listed_in
+        SELECT issuer, listed_in AS number, max(seq) AS through, NULL AS next_update, 0 AS list
+            FROM numbered WHERE listed_in IS NOT NULL GROUP BY issuer, listed_in
         UNION ALL SELECT issuer, number, NULL, next_update, 1 FROM crls
     ), reached AS (
         SELECT issuer, number, list, max(through) OVER before AS through, max(next_update) OVER before AS until_at FROM ends
@@ -80,6 +84,7 @@ INSERT INTO published_crls (issuer, delta, number, base, through, this_update, n
         l.this_update + 300000, r.until_at, l.entries, l.der
     FROM crls l JOIN reached r ON r.issuer = l.issuer AND r.number = l.number AND r.list = 1;
 
+DROP TABLE numbered;
 DROP TABLE crls;
 ALTER TABLE published_crls RENAME TO crls;
 -- The first list that names a revocation, and the last that lacks it.
