@@ -168,7 +168,7 @@ func (p *portal) openCA(ctx context.Context, term *terminal) (err error) {
 
 func (p *portal) openTLS(ctx context.Context, _ *terminal) error {
 	p.tls = &serverCertificate{
-		settings: p.settings, ca: p.authority, records: p.db, public: p.public, now: p.now, log: p.log,
+		settings: p.settings, ca: p.authority, records: p.db, statuses: p.db, public: p.public, now: p.now, log: p.log,
 	}
 	return p.tls.refresh(ctx)
 }

@@ -19,6 +19,7 @@ import (
 	"certportal/ca"
 	"certportal/enroll"
 	"certportal/ledger"
+	"certportal/ocsp"
 )
 
 // serverCertificate is the TLS certificate in use: the one of the settings, or
@@ -27,6 +28,7 @@ type serverCertificate struct {
 	settings *Settings
 	ca       *authority
 	records  enroll.Records
+	statuses ocsp.Records
 	public   addresses
 	now      func() time.Time
 	log      *slog.Logger
@@ -65,7 +67,7 @@ func (c *serverCertificate) refresh(ctx context.Context) error {
 	}
 	certFile, keyFile := c.settings.path("tls", "server.crt"), c.settings.path("tls", "server.key")
 	err := c.load(certFile, keyFile)
-	if err == nil && c.serves(c.current.Load().Leaf) {
+	if err == nil && c.serves(c.current.Load().Leaf) && !c.revoked(ctx, c.current.Load().Leaf) {
 		return nil
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -99,6 +101,21 @@ func (c *serverCertificate) serves(leaf *x509.Certificate) bool {
 	return !slices.ContainsFunc(c.settings.serverNames(c.public), func(name string) bool {
 		return leaf.VerifyHostname(name) != nil
 	})
+}
+
+// revoked reports whether the certificate was: by an administrator, or because the
+// records were restored from a copy that does not know it. Records that do not answer
+// are no reason to make another.
+func (c *serverCertificate) revoked(ctx context.Context, leaf *x509.Certificate) bool {
+	serial, err := ca.SerialOf(leaf.SerialNumber)
+	if err != nil {
+		return false
+	}
+	status, err := c.statuses.Status(ctx, serial)
+	if err != nil {
+		c.log.Warn("looking whether the portal's TLS certificate is revoked", "err", err)
+	}
+	return err == nil && status.State == ocsp.Revoked
 }
 
 // renew makes key and certificate, recorded before it is signed like every other.
