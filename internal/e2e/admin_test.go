@@ -64,7 +64,6 @@ func TestAdminPages(t *testing.T) {
 // TestAdministrator plays an administrator who blocks a lost phone, orders the end of
 // the rest, and stops issuing, without JavaScript.
 func TestAdministrator(t *testing.T) {
-	t.Parallel()
 	need(t, "chromium")
 	d := startDemo(t)
 	phone := openTab(t, look{agent: androidUA})

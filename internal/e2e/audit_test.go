@@ -30,7 +30,6 @@ func TestAuditPages(t *testing.T) {
 // TestAuditLog plays the auditor: what happened stands on the page, a command says
 // that nobody changed it, and where somebody did.
 func TestAuditLog(t *testing.T) {
-	t.Parallel()
 	need(t, "chromium")
 	d := startDemo(t)
 	b := openTab(t, look{agent: windowsUA, width: 1280})

@@ -18,7 +18,6 @@ import (
 // OpenSSL makes the request, which asks to be the administrator, and OpenSSL joins
 // what comes back with the key.
 func TestBringKey(t *testing.T) {
-	t.Parallel()
 	need(t, "chromium", "openssl")
 	d := startDemo(t)
 	dir := t.TempDir()

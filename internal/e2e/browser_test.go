@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,7 +109,20 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 }
 
 // open loads an address.
-func (b *tab) open(address string) { b.t.Helper(); b.do(chromedp.Navigate(address)) }
+// open goes to an address. A page that loads itself anew at this moment ends the
+// first try.
+func (b *tab) open(address string) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	err := chromedp.Do(ctx, chromedp.Navigate(address))
+	if err != nil && strings.Contains(err.Error(), "net::ERR_ABORTED") {
+		err = chromedp.Do(ctx, chromedp.Navigate(address))
+	}
+	if err != nil {
+		b.t.Fatalf("opening %s: %v", address, err)
+	}
+}
 
 // press clicks something that leads to another page, and waits for it.
 func (b *tab) press(selector string) {

@@ -87,7 +87,6 @@ func heading(page string) string {
 // Directory: from each spelling of the login name to a certificate with that
 // account's UPN and objectSid.
 func TestActiveDirectory(t *testing.T) {
-	t.Parallel()
 	need(t, "chromium", "openssl")
 	dc := addc.Start(t)
 	anna := dc.AddUser(t, addc.User{
@@ -153,7 +152,6 @@ func checkIdentity(t *testing.T, leaf *x509.Certificate, upn, sid string) {
 // TestSubCodesAreSentences shows what people read for each thing a domain
 // controller can have against them, and that a stranger reads none of it.
 func TestSubCodesAreSentences(t *testing.T) {
-	t.Parallel()
 	dc := addc.Start(t)
 	states := []struct {
 		login   string
@@ -189,7 +187,6 @@ func TestSubCodesAreSentences(t *testing.T) {
 // TestA3_DomainAdminsGetNothing signs in a domain administrator and uses no
 // serial number on them.
 func TestA3_DomainAdminsGetNothing(t *testing.T) {
-	t.Parallel()
 	dc := addc.Start(t)
 	boss := dc.AddUser(t, addc.User{Login: "boss"})
 	dc.AddMember(t, dc.BySID(t, dc.SID+"-512").DN, boss.DN)
@@ -246,7 +243,6 @@ func (d *demo) openStore(t *testing.T) *store.DB {
 // TestA11_LeaverInSamba disables an account under a session: enrolment ends with
 // the next request, and the watch puts the certificate on the revocation list.
 func TestA11_LeaverInSamba(t *testing.T) {
-	t.Parallel()
 	dc := addc.Start(t)
 	anna, bob := dc.AddUser(t, addc.User{Login: "anna"}), dc.AddUser(t, addc.User{Login: "bob"})
 	d := startWithAD(t, dc, "CERTPORTAL_DIRECTORY_WATCH_EVERY=1s", "CERTPORTAL_DIRECTORY_WATCH_GRACE=1s")

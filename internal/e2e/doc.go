@@ -2,6 +2,6 @@
 // built, the demo started, and Chromium, OpenSSL, NSS, GnuTLS, Java, Apache, nginx,
 // axe and Lighthouse are the other side. It has no code.
 //
-// Each story has a portal of its own, and they run beside each other. What measures,
-// kills or fills a disk runs before them and alone.
+// Each story has a portal of its own. They run one after the other: beside each
+// other, browsers get so slow on two cores that pages are read while they reload.
 package e2e

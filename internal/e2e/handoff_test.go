@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 )
@@ -38,23 +37,11 @@ func (b *tab) offerHandoff() {
 }
 
 // awaitHeading waits until the page has moved on by itself.
-func (b *tab) awaitHeading(want string) {
-	b.t.Helper()
-	deadline := time.Now().Add(patience)
-	look := time.NewTicker(200 * time.Millisecond)
-	defer look.Stop()
-	for b.text("h1") != want {
-		if time.Now().After(deadline) {
-			b.t.Fatalf("the page says %q, want %q", b.text("h1"), want)
-		}
-		<-look.C
-	}
-}
+func (b *tab) awaitHeading(want string) { b.t.Helper(); b.awaitText("h1", want) }
 
 // TestHandoff plays desktop and phone together, without JavaScript and without a
 // password on the phone.
 func TestHandoff(t *testing.T) {
-	t.Parallel()
 	need(t, "chromium", "openssl", "zbarimg")
 	d := startDemo(t)
 	desktop := openTab(t, look{agent: windowsUA, width: 1280})
@@ -98,7 +85,6 @@ func TestHandoff(t *testing.T) {
 
 // TestHandoffByHand types the code, and chooses wrong.
 func TestHandoffByHand(t *testing.T) {
-	t.Parallel()
 	need(t, "chromium")
 	d := startDemo(t)
 	desktop := openTab(t, look{agent: windowsUA, width: 1280, scripts: true})

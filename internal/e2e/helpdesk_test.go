@@ -33,7 +33,6 @@ func (b *tab) giveCode(d *demo, name string) (code string, loads int) {
 // first gives a code and sees nothing else, the second brings it to the new phone,
 // the third revokes the old one.
 func TestHelpdesk(t *testing.T) {
-	t.Parallel()
 	need(t, "chromium", "openssl")
 	d := startDemo(t)
 	old, _, oldPassword := openTab(t, look{agent: androidUA}).enrol(d)
@@ -131,7 +130,6 @@ func (b *tab) paper() (file, info string) {
 // TestSlip prints the slip as the helpdesk would: one page of A4 in every language,
 // with a code of forty millimetres that a camera reads.
 func TestSlip(t *testing.T) {
-	t.Parallel()
 	need(t, "chromium", "pdfinfo", "pdftoppm", "pdftotext", "zbarimg")
 	for _, alone := range []string{"false", "true"} {
 		for _, language := range []string{"en", "de", "zh-CN"} {

@@ -13,7 +13,6 @@ import (
 // names stand there as text and make no element. A dialog would stop the browser
 // and with it the test.
 func TestA18_HostileNamesInTheBrowser(t *testing.T) {
-	t.Parallel()
 	need(t, "chromium")
 	d := startDemo(t, "CERTPORTAL_CERTIFICATES_DEVICES=100", "CERTPORTAL_CERTIFICATES_KEY=ec-p256")
 	names := []string{

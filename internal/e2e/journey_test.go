@@ -31,7 +31,6 @@ func (b *tab) enrol(d *demo) (file, name, password string) {
 }
 
 func TestJourney(t *testing.T) {
-	t.Parallel()
 	need(t, "chromium", "openssl")
 	tests := []struct {
 		name    string
@@ -125,7 +124,6 @@ func checkPointers(t *testing.T, d *demo, leafFile, chainFile, rootFile, dir str
 }
 
 func TestImporters(t *testing.T) {
-	t.Parallel()
 	need(t, "chromium", "openssl", "pk12util", "certutil", "certtool", "keytool")
 	d := startDemo(t)
 	b := openTab(t, look{})
@@ -172,7 +170,6 @@ func importEverywhere(t *testing.T, d *demo, file, password string) {
 }
 
 func TestInAppBrowserIsWarned(t *testing.T) {
-	t.Parallel()
 	d := startDemo(t)
 	b := openTab(t, look{agent: wechatUA, language: "zh-CN"})
 	b.open(d.https + "/login")

@@ -73,7 +73,6 @@ func (d *demo) verify(t *testing.T, leaf string) (string, error) {
 // TestRenewal renews without JavaScript: both certificates are good to OpenSSL until
 // their owner says that the new one works; then the list names the old one.
 func TestRenewal(t *testing.T) {
-	t.Parallel()
 	need(t, "chromium", "openssl")
 	d := startDemo(t)
 	b := openTab(t, look{agent: androidUA})
@@ -120,7 +119,6 @@ func TestRenewal(t *testing.T) {
 // TestLostPhone takes three taps from the home page, without JavaScript, and waits
 // for the page to say that the list is out.
 func TestLostPhone(t *testing.T) {
-	t.Parallel()
 	need(t, "chromium", "openssl")
 	d := startDemo(t)
 	b := openTab(t, look{agent: androidUA})

@@ -16,7 +16,6 @@ import (
 // server: a certificate made, the device lost, the mail server down while the
 // next one is made, the program killed and started again.
 func TestMail(t *testing.T) {
-	t.Parallel()
 	server := smtptest.Start(t, smtptest.Config{Ways: []string{"PLAIN"}, MustLogin: true})
 	secret := filepath.Join(t.TempDir(), "mail-password")
 	if err := os.WriteFile(secret, []byte(smtptest.Password), 0o600); err != nil {

@@ -100,11 +100,9 @@ func TestPages(t *testing.T) {
 // showEverywhere walks the screens as TestPages says. Each language has its own
 // portal, so that one need not wait for another.
 func showEverywhere(t *testing.T, agent string, screens func(*demo) []screen) {
-	t.Parallel()
 	browserTool(t, "axe-core", "axe.min.js")
 	for _, language := range []string{"en", "de", "zh-CN"} {
 		t.Run(language, func(t *testing.T) {
-			t.Parallel()
 			d := startDemo(t)
 			// axe is a script; the journey is what shows that the pages need none.
 			openTab(t, look{agent: agent, language: language, scripts: true}).walk(d, language, screens(d))

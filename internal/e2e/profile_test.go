@@ -58,7 +58,6 @@ func of(kind string, payloads []payload) payload {
 // TestAppleProfile gives an iPhone one file with anchors, identity and mailbox;
 // getting a new one for the same phone replaces it.
 func TestAppleProfile(t *testing.T) {
-	t.Parallel()
 	need(t, "chromium", "openssl", "python3")
 	d := startDemo(t, "CERTPORTAL_EXCHANGE_HOST=mail.demo.example")
 	b := openTab(t, look{agent: iphoneUA})

@@ -23,7 +23,6 @@ import (
 // asking, the page says in which list it stands, and nothing happens to the phone
 // beside it.
 func TestRevocationTakesEffect(t *testing.T) {
-	t.Parallel()
 	need(t, "chromium", "openssl", "certtool", "ocsptool", "certutil", "crlutil")
 	d := startDemo(t)
 	a := d.trust(t)
@@ -206,7 +205,6 @@ func (d *demo) stillRevoked(t *testing.T, a trust, p phone, seen int64) {
 // the list is out: the answers and lists of the next start say revoked, and no number
 // comes again.
 func TestA12_KilledAfterRevoking(t *testing.T) {
-	t.Parallel()
 	need(t, "openssl")
 	d := startDemo(t)
 	a := d.trust(t)
@@ -236,7 +234,6 @@ func TestA12_KilledAfterRevoking(t *testing.T) {
 // revoked since is revoked before anything is served, what was issued since is
 // revoked because nobody knows of it any more, and list numbers go on.
 func TestF15_YesterdaysRecords(t *testing.T) {
-	t.Parallel()
 	need(t, "openssl")
 	d := startDemo(t)
 	a := d.trust(t)

@@ -30,7 +30,6 @@ type enrollment struct {
 // password, the phone makes the key, and what it asks to be called does not
 // matter.
 func TestKeyMadeOnThePhone(t *testing.T) {
-	t.Parallel()
 	need(t, "chromium", "openssl", "python3")
 	d := startDemo(t, "CERTPORTAL_SCEP_ENABLED=true", "CERTPORTAL_EXCHANGE_HOST=mail.demo.example")
 	b := openTab(t, look{agent: iphoneUA})

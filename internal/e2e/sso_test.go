@@ -33,7 +33,6 @@ func startWithSSO(t *testing.T, dc *addc.DC, idp *oidctest.Provider, env ...stri
 // token speaks of somebody by SID; what stands in the certificate is the
 // directory's.
 func TestSingleSignOn(t *testing.T) {
-	t.Parallel()
 	need(t, "chromium", "openssl")
 	dc, idp := addc.Start(t), oidctest.New(t, oidctest.Config{})
 	anna := dc.AddUser(t, addc.User{Login: "anna", Name: "Anna Schmidt"})
@@ -107,7 +106,6 @@ func directoryScreens(idp *oidctest.Provider) []screen {
 // TestPagesOfADirectory holds the pages that only a directory brings about
 // against the same bars as TestPages.
 func TestPagesOfADirectory(t *testing.T) {
-	t.Parallel()
 	slow(t)
 	browserTool(t, "axe-core", "axe.min.js")
 	dc, idp := addc.Start(t), oidctest.New(t, oidctest.Config{})
