@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 const accountColumns = `a.id, a.login, a.upn, a.sid, a.mail, a.name, a.given_name, a.roles, a.disabled, a.may_enroll,
@@ -80,7 +80,7 @@ func scanAccount(scan func(into ...any) error) (enroll.Account, error) {
 
 // AddAccount records a new account. enroll.ErrConflict says that its id, login,
 // UPN or SID is taken; a login may not be another account's UPN either.
-func (db *DB) AddAccount(ctx context.Context, a enroll.Account, entry ledger.Entry) error {
+func (db *DB) AddAccount(ctx context.Context, a enroll.Account, entry audit.Entry) error {
 	return db.write(ctx, "adding account "+a.Login, func(ctx context.Context, t *tx) error {
 		args, err := accountArgs(a)
 		if err != nil {
@@ -106,7 +106,7 @@ func (db *DB) AddAccount(ctx context.Context, a enroll.Account, entry ledger.Ent
 // writes meanwhile. An error of change is returned and nothing is changed.
 // enroll.ErrNotFound says that there is no such account, enroll.ErrConflict that
 // the new login, UPN or SID is taken.
-func (db *DB) ChangeAccount(ctx context.Context, id enroll.PersonID, change func(*enroll.Account) error, entry ledger.Entry) error {
+func (db *DB) ChangeAccount(ctx context.Context, id enroll.PersonID, change func(*enroll.Account) error, entry audit.Entry) error {
 	if !storable(string(id)) {
 		return fmt.Errorf("changing account: %w", enroll.ErrNotFound)
 	}
@@ -156,7 +156,7 @@ func (t *tx) replaceAccount(ctx context.Context, a enroll.Account) error {
 
 // RemoveAccount deletes an account. Its devices and certificates stay: revoking
 // them is another act. enroll.ErrNotFound says that there is none.
-func (db *DB) RemoveAccount(ctx context.Context, id enroll.PersonID, entry ledger.Entry) error {
+func (db *DB) RemoveAccount(ctx context.Context, id enroll.PersonID, entry audit.Entry) error {
 	return db.write(ctx, "removing account "+string(id), func(ctx context.Context, t *tx) error {
 		touched, err := t.exec(ctx, "DELETE FROM accounts WHERE id = $1", string(id))
 		if err != nil {

@@ -6,8 +6,8 @@ import (
 	"sync"
 	"testing"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 func account(id enroll.PersonID, login, upn, sid string) enroll.Account {
@@ -24,7 +24,7 @@ func TestAccounts(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
 		a := account("p1", "anna", "Anna@corp.example", "S-1-5-21-1-2-3-1001")
-		if err := db.AddAccount(ctx, a, entry(ledger.AccountAdded, "p1")); err != nil {
+		if err := db.AddAccount(ctx, a, entry(audit.AccountAdded, "p1")); err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range []string{"anna", "ANNA", "anna@corp.example", "Anna@corp.example"} {
@@ -41,7 +41,7 @@ func TestAccounts(t *testing.T) {
 			equal(t, "account to change", a.UPN, "Anna@corp.example")
 			a.ID, a.Disabled, a.SID, a.Roles, a.Login = "p2", true, "", nil, "anna2"
 			return nil
-		}, entry(ledger.AccountDisabled, "p1"))
+		}, entry(audit.AccountDisabled, "p1"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,7 +51,7 @@ func TestAccounts(t *testing.T) {
 		equal(t, "roles", len(got.Roles), 0)
 		_, err = db.AccountByLogin(ctx, "anna")
 		wantError(t, "old login", err, enroll.ErrNotFound)
-		if err := db.RemoveAccount(ctx, "p1", entry(ledger.AccountRemoved, "p1")); err != nil {
+		if err := db.RemoveAccount(ctx, "p1", entry(audit.AccountRemoved, "p1")); err != nil {
 			t.Fatal(err)
 		}
 		equal(t, "left", len(must[[]enroll.Account](t)(db.Accounts(ctx))), 0)
@@ -69,14 +69,14 @@ func TestUnknownAccounts(t *testing.T) {
 			wantError(t, "login", err, enroll.ErrNotFound)
 			_, err = db.AccountByID(ctx, enroll.PersonID(name))
 			wantError(t, "id", err, enroll.ErrNotFound)
-			err = db.ChangeAccount(ctx, enroll.PersonID(name), disable, ledger.Entry{})
+			err = db.ChangeAccount(ctx, enroll.PersonID(name), disable, audit.Entry{})
 			wantError(t, "change", err, enroll.ErrNotFound)
 			_, err = db.Device(ctx, enroll.PersonID(name), enroll.DeviceID(name))
 			wantError(t, "device", err, enroll.ErrNotFound)
 			_, err = db.Attempted(ctx, enroll.PersonID(name), name)
 			wantError(t, "attempt", err, enroll.ErrNotFound)
 		}
-		wantError(t, "remove", db.RemoveAccount(ctx, "p9", ledger.Entry{}), enroll.ErrNotFound)
+		wantError(t, "remove", db.RemoveAccount(ctx, "p9", audit.Entry{}), enroll.ErrNotFound)
 		equal(t, "entries", len(entries(t, db)), 0)
 	})
 }
@@ -100,12 +100,12 @@ func TestA5_IdentitiesAreUnique(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
 		first := account("p1", "anna", "anna@corp.example", "S-1-5-21-1-2-3-1001")
-		if err := db.AddAccount(ctx, first, entry(ledger.AccountAdded, "p1")); err != nil {
+		if err := db.AddAccount(ctx, first, entry(audit.AccountAdded, "p1")); err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
-				err := db.AddAccount(ctx, c.account, entry(ledger.AccountAdded, c.account.ID))
+				err := db.AddAccount(ctx, c.account, entry(audit.AccountAdded, c.account.ID))
 				if c.taken {
 					wantError(t, "adding", err, enroll.ErrConflict)
 				}
@@ -118,7 +118,7 @@ func TestA5_IdentitiesAreUnique(t *testing.T) {
 			a.UPN = "anna@corp.example"
 			return nil
 		}
-		wantError(t, "changing the UPN", db.ChangeAccount(ctx, "p7", steal, ledger.Entry{}), enroll.ErrConflict)
+		wantError(t, "changing the UPN", db.ChangeAccount(ctx, "p7", steal, audit.Entry{}), enroll.ErrConflict)
 		equal(t, "UPN", must[enroll.Account](t)(db.AccountByLogin(ctx, "b")).UPN, "b@corp.example")
 	})
 }
@@ -131,14 +131,14 @@ func disable(a *enroll.Account) error {
 func TestRefusedChangeChangesNothing(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
-		if err := db.AddAccount(ctx, account("p1", "anna", "anna@corp.example", ""), entry(ledger.AccountAdded, "p1")); err != nil {
+		if err := db.AddAccount(ctx, account("p1", "anna", "anna@corp.example", ""), entry(audit.AccountAdded, "p1")); err != nil {
 			t.Fatal(err)
 		}
 		refused := errors.New("password is too short")
 		err := db.ChangeAccount(ctx, "p1", func(a *enroll.Account) error {
 			a.Disabled = true
 			return refused
-		}, entry(ledger.AccountDisabled, "p1"))
+		}, entry(audit.AccountDisabled, "p1"))
 		wantError(t, "refused change", err, refused)
 		equal(t, "disabled", must[enroll.Account](t)(db.AccountByID(ctx, "p1")).Disabled, false)
 		equal(t, "ledger", actions(entries(t, db)), "[account.added]")
@@ -151,7 +151,7 @@ func TestParallelChangesDoNotUndoEachOther(t *testing.T) {
 	const changers, rounds = 4, 5
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
-		if err := db.AddAccount(ctx, account("p1", "anna", "anna@corp.example", ""), entry(ledger.AccountAdded, "p1")); err != nil {
+		if err := db.AddAccount(ctx, account("p1", "anna", "anna@corp.example", ""), entry(audit.AccountAdded, "p1")); err != nil {
 			t.Fatal(err)
 		}
 		replica := opened(t, db.address)
@@ -166,7 +166,7 @@ func TestParallelChangesDoNotUndoEachOther(t *testing.T) {
 					err := via.ChangeAccount(ctx, "p1", func(a *enroll.Account) error {
 						a.Name += "+"
 						return nil
-					}, entry(ledger.AccountPassword, "p1"))
+					}, entry(audit.AccountPassword, "p1"))
 					if err != nil {
 						t.Error(err)
 					}

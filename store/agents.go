@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
+	"certportal/internal/enroll"
 )
 
 // AddAgent keeps the sealed key of an agent's certificate, which is recorded

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/enroll"
+	"certportal/internal/enroll"
 )
 
 // throttle is the row of a key.

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"certportal/enroll"
+	"certportal/internal/enroll"
 )
 
 func TestTry(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"certportal/enroll"
+	"certportal/internal/enroll"
 )
 
 // benchmarkFolder lies beside the sources, on a disk that is one: the folder for

@@ -5,8 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // blockDevice marks the device as blocked, closes what could lead to more of it,
@@ -56,7 +56,7 @@ func (t *tx) endOtherSessions(ctx context.Context, person string, r enroll.Revoc
 }
 
 // aboutDevice is the entry of a device that held no certificate to revoke.
-func aboutDevice(r enroll.Revocation, action ledger.Action, device enroll.DeviceID) ledger.Entry {
+func aboutDevice(r enroll.Revocation, action audit.Action, device enroll.DeviceID) audit.Entry {
 	entry := r.Entry
 	entry.Action = action
 	entry.Object = string(device)

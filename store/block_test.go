@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 func block(t testing.TB, db *fixture, e enrolment, cause enroll.Cause, at time.Time) int {
@@ -47,7 +47,7 @@ func TestA12_ABlockedDeviceGetsNothing(t *testing.T) {
 		wantError(t, "completing", db.Complete(ctx, stuck.completion), enroll.ErrConflict)
 		wantRefusal(t, db.Reserve(ctx, old.again(t).reservation), enroll.DeviceBlocked)
 		wantRefusal(t, db.Reserve(ctx, old.renewal(t, at).reservation), enroll.DeviceBlocked)
-		wantRefusal(t, db.AddChallenge(ctx, challenge(old, "two"), 5, entry(ledger.ChallengeMade, anna)), enroll.DeviceBlocked)
+		wantRefusal(t, db.AddChallenge(ctx, challenge(old, "two"), 5, entry(audit.ChallengeMade, anna)), enroll.DeviceBlocked)
 
 		// A second tap changes nothing; the name is free for the next phone.
 		count := len(entries(t, db))
@@ -65,7 +65,7 @@ func TestBlockingWhatHoldsNothing(t *testing.T) {
 		equal(t, "ended", block(t, db, e, enroll.Retired, noon), 0)
 		all := entries(t, db)
 		last := all[len(all)-1]
-		equal(t, "action", last.Action, ledger.DeviceBlocked)
+		equal(t, "action", last.Action, audit.DeviceBlocked)
 		equal(t, "object", last.Object, string(e.device()))
 		equal(t, "cause", last.Detail["cause"], "retired")
 	})
@@ -82,7 +82,7 @@ func TestRename(t *testing.T) {
 		}
 		rename := func(person enroll.PersonID, e enrolment, name string) error {
 			return db.Rename(ctx, enroll.Renaming{
-				Person: person, Device: e.device(), Name: name, At: noon, Entry: entry(ledger.DeviceRenamed, person),
+				Person: person, Device: e.device(), Name: name, At: noon, Entry: entry(audit.DeviceRenamed, person),
 			})
 		}
 		wantRefusal(t, rename(anna, phone, "STRASSE"), enroll.NameTaken)
@@ -97,7 +97,7 @@ func TestRename(t *testing.T) {
 		equal(t, "name", must[enroll.Device](t)(db.Device(ctx, anna, phone.device())).Name, "gone")
 		var told []string
 		for _, e := range entries(t, db) {
-			if e.Action == ledger.DeviceRenamed {
+			if e.Action == audit.DeviceRenamed {
 				told = append(told, e.Detail["was"]+" to "+e.Detail["name"])
 			}
 		}

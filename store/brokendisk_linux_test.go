@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // brokenDisk names the database of the program that TestF4 starts under strace.
@@ -69,7 +69,7 @@ func enrolOnBrokenDisk(t *testing.T, file string) {
 			fmt.Printf("\nacknowledged %s\n", e.device())
 			continue
 		}
-		if err := db.Note(ctx, entry(ledger.SignedIn, anna)); err == nil || !strings.Contains(err.Error(), "restart needed") {
+		if err := db.Note(ctx, entry(audit.SignedIn, anna)); err == nil || !strings.Contains(err.Error(), "restart needed") {
 			t.Errorf("writing after the disk broke: got error %v", err)
 		}
 		must[[]enroll.Device](t)(db.Devices(ctx, anna))

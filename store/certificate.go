@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"certportal/ca"
-	"certportal/enroll"
+	"certportal/internal/enroll"
 )
 
 // Certificate finds a certificate of any kind and person by its serial. The

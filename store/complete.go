@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // Complete stores the signed certificate and its pickup, and ends what it
@@ -47,12 +47,12 @@ func (db *DB) Complete(ctx context.Context, c enroll.Completion) error {
 		if err != nil {
 			return err
 		}
-		return t.append(ctx, append([]ledger.Entry{entry}, followed...)...)
+		return t.append(ctx, append([]audit.Entry{entry}, followed...)...)
 	})
 }
 
 // follow settles what becomes of the certificates that the device had before.
-func (t *tx) follow(ctx context.Context, device enroll.DeviceID, c enroll.Completion) ([]ledger.Entry, error) {
+func (t *tx) follow(ctx context.Context, device enroll.DeviceID, c enroll.Completion) ([]audit.Entry, error) {
 	switch {
 	case device == "":
 		return nil, nil
@@ -130,14 +130,14 @@ func (t *tx) insertPickup(ctx context.Context, c enroll.Completion) error {
 
 // supersede revokes whatever else the device holds and returns the entries that
 // tell so.
-func (t *tx) supersede(ctx context.Context, device enroll.DeviceID, c enroll.Completion) ([]ledger.Entry, error) {
+func (t *tx) supersede(ctx context.Context, device enroll.DeviceID, c enroll.Completion) ([]audit.Entry, error) {
 	others, err := t.liveOf(ctx, device)
 	if err != nil {
 		return nil, err
 	}
 	others = slices.DeleteFunc(others, func(s ca.Serial) bool { return s == c.Serial })
 	base := c.Entry
-	base.Action, base.At = ledger.CertificateRevoked, c.At
+	base.Action, base.At = audit.CertificateRevoked, c.At
 	base.Detail = map[string]string{"by": c.Serial.String()}
 	return t.endAll(ctx, others, enroll.Replaced, c.At, base)
 }

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // patience is what the callers of these tests have: far more than the store may
@@ -86,10 +86,10 @@ func TestCallersOwnDeadlineHolds(t *testing.T) {
 		defer unlock()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		wantError(t, "writing", db.Note(ctx, entry(ledger.SignedIn, anna)), context.DeadlineExceeded)
+		wantError(t, "writing", db.Note(ctx, entry(audit.SignedIn, anna)), context.DeadlineExceeded)
 		gone, leave := context.WithCancel(t.Context())
 		leave()
-		wantError(t, "writing for nobody", db.Note(gone, entry(ledger.SignedIn, anna)), context.Canceled)
+		wantError(t, "writing for nobody", db.Note(gone, entry(audit.SignedIn, anna)), context.Canceled)
 	})
 }
 

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/drift"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/drift"
+	"certportal/internal/enroll"
 )
 
 // Depart ends all certificates of somebody whose account ended, those under way
@@ -32,9 +32,9 @@ func (db *DB) Depart(ctx context.Context, d drift.Departure) ([]ca.Serial, error
 			return err
 		}
 		base := d.Entry
-		base.Action = ledger.CertificateRevoked
+		base.Action = audit.CertificateRevoked
 		base.Detail = detailed(base.Detail, "since", since.Format(time.RFC3339))
-		var entries []ledger.Entry
+		var entries []audit.Entry
 		for _, serial := range ended {
 			entry, err := t.end(ctx, serial, enroll.Left, d.At, base)
 			if err != nil {

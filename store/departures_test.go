@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/drift"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/drift"
+	"certportal/internal/enroll"
 )
 
 func depart(t testing.TB, db drift.Records, d drift.Departure, want int) {
@@ -54,7 +54,7 @@ func TestA11_DepartEndsAllThatWorksAfterTheGrace(t *testing.T) {
 		equal(t, "reason in the list", revoked[0].Reason, 3)
 
 		log := entries(t, db)
-		equal(t, "revoked entries", count(log, ledger.CertificateRevoked), 3)
+		equal(t, "revoked entries", count(log, audit.CertificateRevoked), 3)
 		last := log[len(log)-1]
 		equal(t, "actor", last.Actor, "system")
 		equal(t, "person", last.Person, string(anna))
@@ -114,7 +114,7 @@ func TestA11_DepartAndUnmarkInParallel(t *testing.T) {
 			equal(t, "revoked", revoked, ended == 1)
 		}
 		log := entries(t, db)
-		equal(t, "ends and returns", count(log, ledger.CertificateRevoked)+count(log, ledger.CertificateUnmarked), rounds)
+		equal(t, "ends and returns", count(log, audit.CertificateRevoked)+count(log, audit.CertificateUnmarked), rounds)
 	})
 }
 
@@ -133,7 +133,7 @@ func TestA11_NothingIsMarkedOrEndedWithoutItsEntry(t *testing.T) {
 		if _, _, err := db.Mark(t.Context(), marking(noon, nil, e)); err == nil {
 			t.Error("unmarked without an entry")
 		}
-		if _, err := db.Stop(t.Context(), drift.NoAnswer, noon, ledger.Entry{}); err == nil {
+		if _, err := db.Stop(t.Context(), drift.NoAnswer, noon, audit.Entry{}); err == nil {
 			t.Error("stopped without an entry")
 		}
 		c := newest(t, db, e)

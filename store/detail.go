@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/admin"
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/admin"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // Detail reads all that is known of one certificate. The error wraps
@@ -72,7 +72,7 @@ func (db *DB) revocationDetail(ctx context.Context, d *admin.Detail) error {
 func (db *DB) whoRevoked(ctx context.Context, d *admin.Detail, seq int64) error {
 	where, args := "seq = $1", []any{seq}
 	if seq < 0 {
-		where, args = "substr(object, 1, 64) = $1 AND action = $2", []any{d.Serial.String(), string(ledger.CertificateRevoked)}
+		where, args = "substr(object, 1, 64) = $1 AND action = $2", []any{d.Serial.String(), string(audit.CertificateRevoked)}
 	}
 	var text []byte
 	err := db.one(ctx, "SELECT actor, role, detail FROM ledger WHERE "+where+" ORDER BY seq DESC LIMIT 1", args,

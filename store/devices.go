@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"certportal/ca"
-	"certportal/enroll"
+	"certportal/internal/enroll"
 )
 
 // deviceColumns and certificateColumns are what [deviceRow] and

@@ -6,8 +6,8 @@ import (
 	"fmt"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // lastRune ends the range of names with a common beginning.
@@ -44,7 +44,7 @@ func (db *DB) FindDevices(ctx context.Context, query string, limit int) ([]enrol
 
 // EntriesAbout gives the newest ledger entries about a person, newest first: of all
 // actions, or of those that are named.
-func (db *DB) EntriesAbout(ctx context.Context, person enroll.PersonID, limit int, named ...ledger.Action) ([]ledger.Entry, error) {
+func (db *DB) EntriesAbout(ctx context.Context, person enroll.PersonID, limit int, named ...audit.Action) ([]audit.Entry, error) {
 	if !storable(string(person)) {
 		return nil, nil
 	}
@@ -57,7 +57,7 @@ func (db *DB) EntriesAbout(ctx context.Context, person enroll.PersonID, limit in
 	if among != "" {
 		among = " AND action IN (" + among[2:] + ")"
 	}
-	var entries []ledger.Entry
+	var entries []audit.Entry
 	// The index holds the beginning of ids.
 	err := db.all(ctx, `SELECT `+entryColumns+` FROM ledger
 		WHERE substr(person, 1, 64) = substr($1, 1, 64) AND person = $1`+among+` ORDER BY seq DESC LIMIT $2`, args,

@@ -3,7 +3,7 @@ package store_test
 import (
 	"testing"
 
-	"certportal/enroll"
+	"certportal/internal/enroll"
 )
 
 func TestEnrolment(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"certportal/enroll"
+	"certportal/internal/enroll"
 )
 
 // ErrSchemaNewer says that the database belongs to a newer program. Nothing was

@@ -8,10 +8,10 @@ import (
 	"fmt"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
-	"certportal/ocsp"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/ca/ocsp"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // Status gives the state of a serial of the issuing CA. A revocation counts without
@@ -59,7 +59,7 @@ func (db *DB) follow(ctx context.Context, after int64, limit int, see func(happe
 		LEFT JOIN certificates c ON c.serial = l.object AND l.action IN ($3, $4)
 		LEFT JOIN revocations r ON r.serial = l.object AND r.seq = l.seq
 		WHERE h.id = 1 ORDER BY l.seq`,
-		[]any{after, after + int64(limit), string(ledger.CertificateReserved), string(ledger.CertificateIssued)},
+		[]any{after, after + int64(limit), string(audit.CertificateReserved), string(audit.CertificateIssued)},
 		func(rows *sql.Rows) error {
 			var h happening
 			headed = true
@@ -108,10 +108,10 @@ func (db *DB) Changes(ctx context.Context, after int64, limit int) ([]ca.Serial,
 // Records gives what the ledger tells after an entry, in its order: serials reserved
 // or issued, revocations, and through, the last entry it looked at. At most limit
 // entries are looked at.
-func (db *DB) Records(ctx context.Context, after int64, limit int) ([]revocation.Record, int64, error) {
-	var records []revocation.Record
+func (db *DB) Records(ctx context.Context, after int64, limit int) ([]crl.Record, int64, error) {
+	var records []crl.Record
 	through, _, err := db.follow(ctx, after, limit, func(h happening) error {
-		r := revocation.Record{
+		r := crl.Record{
 			Seq: h.seq.Int64, Hash: hex.EncodeToString(h.hash), Issuer: h.issuer.String, NotAfter: timeOf(h.notAfter),
 		}
 		text := h.serial.String

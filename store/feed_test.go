@@ -11,16 +11,16 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
-	"certportal/ocsp"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/ca/ocsp"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 	"certportal/store"
 )
 
 var (
-	_ ocsp.Records        = (*store.DB)(nil)
-	_ revocation.Recorded = (*store.DB)(nil)
+	_ ocsp.Records = (*store.DB)(nil)
+	_ crl.Recorded = (*store.DB)(nil)
 )
 
 func status(t testing.TB, db ocsp.Records, serial ca.Serial) ocsp.Status {
@@ -85,7 +85,7 @@ func TestChanges(t *testing.T) {
 		serials, through := changes(0, 10)
 		equal(t, "of an empty ledger", fmt.Sprint(serials, through), "[] 0")
 		a, b := issue(t, db, request(t, anna, "iPhone")), issue(t, db, request(t, anna, "iPad"))
-		if err := db.Note(ctx, entry(ledger.SignedIn, anna)); err != nil {
+		if err := db.Note(ctx, entry(audit.SignedIn, anna)); err != nil {
 			t.Fatal(err)
 		}
 		// Whatever the action is called: the revocation counts.
@@ -120,7 +120,7 @@ func TestRecords(t *testing.T) {
 		equal(t, "through", through, int64(len(log)))
 		equal(t, "records", len(records), 3)
 		for i, r := range records {
-			want := revocation.Record{
+			want := crl.Record{
 				Seq: log[i].Seq, Hash: hex.EncodeToString(log[i].Hash[:]), Issuer: "issuing", Serial: e.serial(), NotAfter: e.reservation.NotAfter,
 			}
 			if i == 2 {
@@ -163,7 +163,7 @@ func TestA12_FollowersMissNoRevocation(t *testing.T) {
 			theirs[i%people] = append(theirs[i%people], reserve(t, db, r))
 			all[r.serial()] = 0
 		}
-		start := must[ledger.Head](t)(db.Head(t.Context())).Seq
+		start := must[audit.Head](t)(db.Head(t.Context())).Seq
 		done := make(chan struct{})
 		answered, listed := follower(t, replica, start, done), lister(t, db.DB, start, done)
 		var working sync.WaitGroup

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // noon is the clock of the tests.
@@ -60,10 +60,10 @@ func request(t testing.TB, person enroll.PersonID, device string) enrolment {
 		Device: enroll.Device{
 			ID: enroll.DeviceID("d" + serial.String()), Person: person, Name: device, Platform: enroll.IOS, Created: noon,
 		},
-		Entry: entry(ledger.CertificateReserved, person),
+		Entry: entry(audit.CertificateReserved, person),
 	}
 	e.completion = enroll.Completion{
-		Serial: serial, Certificate: certificate, At: noon, Entry: entry(ledger.CertificateIssued, person),
+		Serial: serial, Certificate: certificate, At: noon, Entry: entry(audit.CertificateIssued, person),
 		Pickup: &enroll.SealedPickup{
 			TokenHash: e.token, Serial: serial, Key: []byte("sealed key"), Password: []byte("sealed password"),
 			Expires: noon.Add(15 * time.Minute), PasswordUntil: noon.Add(time.Hour),
@@ -86,8 +86,8 @@ func (e enrolment) serial() ca.Serial { return e.reservation.Serial }
 
 func (e enrolment) device() enroll.DeviceID { return e.reservation.Device.ID }
 
-func entry(action ledger.Action, person enroll.PersonID) ledger.Entry {
-	return ledger.Entry{
+func entry(action audit.Action, person enroll.PersonID) audit.Entry {
+	return audit.Entry{
 		At: noon, Action: action, Actor: string(person), Role: "employee", Person: string(person),
 		Address: "192.0.2.7", Request: "r1", Detail: map[string]string{"profile": "User"},
 	}
@@ -164,21 +164,21 @@ func must[T any](t testing.TB) func(T, error) T {
 }
 
 // entries reads the whole ledger and verifies its chain.
-func entries(t testing.TB, db *fixture) []ledger.Entry {
+func entries(t testing.TB, db *fixture) []audit.Entry {
 	t.Helper()
-	all := must[[]ledger.Entry](t)(db.Entries(context.Background(), 0, 100_000))
-	var head ledger.Head
+	all := must[[]audit.Entry](t)(db.Entries(context.Background(), 0, 100_000))
+	var head audit.Head
 	for _, e := range all {
 		if !e.Follows(head) {
 			t.Fatalf("ledger entry %d does not follow the one before", e.Seq)
 		}
-		head = ledger.Head{Seq: e.Seq, Hash: e.Hash}
+		head = audit.Head{Seq: e.Seq, Hash: e.Hash}
 	}
-	equal(t, "ledger head", must[ledger.Head](t)(db.Head(context.Background())), head)
+	equal(t, "ledger head", must[audit.Head](t)(db.Head(context.Background())), head)
 	return all
 }
 
-func actions(all []ledger.Entry) string {
+func actions(all []audit.Entry) string {
 	var list []string
 	for _, e := range all {
 		list = append(list, string(e.Action))

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // smallDisk mounts a file system of 12 MiB for the test: SQLite writes its journal
@@ -106,7 +106,7 @@ func checkReading(t *testing.T, db *fixture, known enrolment) {
 	ctx := t.Context()
 	equal(t, "certificate", newest(t, db, known).Serial, known.serial())
 	must[enroll.SealedPickup](t)(db.Pickup(ctx, known.token))
-	must[ledger.Head](t)(db.Head(ctx))
+	must[audit.Head](t)(db.Head(ctx))
 	// Its use cannot be written down.
 	must[[]byte](t)(db.Session(ctx, [32]byte{1}, noon.Add(5*time.Minute)))
 	if _, found, err := db.Latest(ctx, "issuing", false, 0); !found || err != nil {

@@ -5,9 +5,9 @@ import (
 	"database/sql"
 	"fmt"
 
-	"certportal/admin"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/admin"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // Halted gives the state of the switch that stops issuing.
@@ -24,7 +24,7 @@ func (db *DB) Halted(ctx context.Context) (admin.Halt, error) {
 
 // Halt turns the switch and reports whether that changed anything. An empty reason
 // lets issuing go on. Once it returns, no replica reserves a certificate any more.
-func (db *DB) Halt(ctx context.Context, h admin.Halt, entry ledger.Entry) (bool, error) {
+func (db *DB) Halt(ctx context.Context, h admin.Halt, entry audit.Entry) (bool, error) {
 	changed := false
 	err := db.write(ctx, "turning the switch", func(ctx context.Context, t *tx) error {
 		touched, err := t.exec(ctx, "UPDATE halt SET reason = $1, actor = $2, since = $3 WHERE id = 1 AND reason <> $1",

@@ -6,9 +6,9 @@ import (
 	"sync"
 	"testing"
 
-	"certportal/admin"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/admin"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 func TestHaltStopsEveryReplica(t *testing.T) {
@@ -17,8 +17,8 @@ func TestHaltStopsEveryReplica(t *testing.T) {
 		replica := &fixture{DB: opened(t, db.address)}
 		first := issue(t, db, request(t, anna, "iPhone"))
 		halt := admin.Halt{Reason: "The key is being looked at.", Actor: "ada", Since: noon}
-		equal(t, "changed", must[bool](t)(db.Halt(ctx, halt, entry(ledger.IssuingHalted, "ada"))), true)
-		equal(t, "changed again", must[bool](t)(db.Halt(ctx, halt, entry(ledger.IssuingHalted, "ada"))), false)
+		equal(t, "changed", must[bool](t)(db.Halt(ctx, halt, entry(audit.IssuingHalted, "ada"))), true)
+		equal(t, "changed again", must[bool](t)(db.Halt(ctx, halt, entry(audit.IssuingHalted, "ada"))), false)
 		equal(t, "state", must[admin.Halt](t)(replica.Halted(ctx)), halt)
 		before := len(entries(t, db))
 		for _, each := range []*fixture{db, replica} {
@@ -37,7 +37,7 @@ func TestHaltStopsEveryReplica(t *testing.T) {
 			t.Errorf("the portal's own certificate: %v", err)
 		}
 
-		equal(t, "resumed", must[bool](t)(replica.Halt(ctx, admin.Halt{Actor: "ada"}, entry(ledger.IssuingResumed, "ada"))), true)
+		equal(t, "resumed", must[bool](t)(replica.Halt(ctx, admin.Halt{Actor: "ada"}, entry(audit.IssuingResumed, "ada"))), true)
 		issue(t, db, request(t, "ben", "iPhone"))
 	})
 }
@@ -56,14 +56,14 @@ func TestHaltLeavesNoneBehind(t *testing.T) {
 			at := []*fixture{db, replica}[i%2]
 			all.Go(func() { _ = at.Reserve(context.Background(), e.reservation) })
 		}
-		must[bool](t)(db.Halt(t.Context(), admin.Halt{Reason: "now", Actor: "ada", Since: noon}, entry(ledger.IssuingHalted, "ada")))
+		must[bool](t)(db.Halt(t.Context(), admin.Halt{Reason: "now", Actor: "ada", Since: noon}, entry(audit.IssuingHalted, "ada")))
 		all.Wait()
 		halted := false
 		for _, e := range entries(t, db) {
-			if halted && e.Action == ledger.CertificateReserved {
+			if halted && e.Action == audit.CertificateReserved {
 				t.Errorf("entry %d: reserved after the switch was turned", e.Seq)
 			}
-			halted = halted || e.Action == ledger.IssuingHalted
+			halted = halted || e.Action == audit.IssuingHalted
 		}
 		equal(t, "halted", halted, true)
 	})

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // rememberHandoff is how long a hand-off stays after its code ran out: a desktop
@@ -80,7 +80,7 @@ func (db *DB) handoff(ctx context.Context, where string, args ...any) (enroll.Ha
 
 // CloseHandoff uses a hand-off up with its ledger entry. The error wraps
 // enroll.ErrNotFound when it was not open any more: of two at once, one closes it.
-func (db *DB) CloseHandoff(ctx context.Context, id enroll.HandoffID, state enroll.HandoffState, at time.Time, entry ledger.Entry) error {
+func (db *DB) CloseHandoff(ctx context.Context, id enroll.HandoffID, state enroll.HandoffState, at time.Time, entry audit.Entry) error {
 	return db.write(ctx, "closing hand-off", func(ctx context.Context, t *tx) error {
 		touched, err := t.exec(ctx, "UPDATE handoffs AS h SET state = $3, closed_at = $2 WHERE h.id = $1 AND "+openHandoff,
 			string(id), at.UnixMilli(), string(state))

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // offer makes a hand-off of a person, whose desktop has the session of the number.
@@ -17,7 +17,7 @@ func offer(person enroll.PersonID, n byte, at time.Time) enroll.HandoffOffer {
 			ID: enroll.HandoffID(fmt.Sprintf("handoff-%d", n)), Person: person, Masked: "A** 李**", Number: 12,
 			Choices: [3]int{47, 12, 83}, State: enroll.HandoffOpen, Expires: at.Add(enroll.HandoffLife),
 		},
-		CodeHash: [32]byte{n}, Session: [32]byte{n}, At: at, Entry: entry(ledger.HandoffMade, person),
+		CodeHash: [32]byte{n}, Session: [32]byte{n}, At: at, Entry: entry(audit.HandoffMade, person),
 	}
 }
 
@@ -34,7 +34,7 @@ func offered(t *testing.T, db *fixture, person enroll.PersonID, n byte, at time.
 
 func redeem(t *testing.T, db enroll.Handoffs, id enroll.HandoffID, at time.Time) error {
 	t.Helper()
-	return db.CloseHandoff(t.Context(), id, enroll.HandoffRedeemed, at, entry(ledger.HandoffRedeemed, anna))
+	return db.CloseHandoff(t.Context(), id, enroll.HandoffRedeemed, at, entry(audit.HandoffRedeemed, anna))
 }
 
 func TestHandoff(t *testing.T) {

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/drift"
-	"certportal/enroll"
+	"certportal/internal/drift"
+	"certportal/internal/enroll"
 )
 
 // working is the condition under which a certificate c opens doors at $1, in the

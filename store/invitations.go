@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // rememberInvitation is how long an invitation is known after its end, so that its
@@ -52,7 +52,7 @@ func (db *DB) Invite(ctx context.Context, o enroll.InvitationOffer) error {
 			return err
 		}
 		ending := o.Entry
-		ending.Action, ending.Detail = ledger.InvitationEnded, map[string]string{"by-invitation": string(o.ID)}
+		ending.Action, ending.Detail = audit.InvitationEnded, map[string]string{"by-invitation": string(o.ID)}
 		entries, err := t.endInvitations(ctx, o.Person, o.Made, ending)
 		if err != nil {
 			return err
@@ -74,8 +74,8 @@ func (db *DB) Invite(ctx context.Context, o enroll.InvitationOffer) error {
 
 // endInvitations ends the invitation of a person that is not closed. The entries are
 // made from base.
-func (t *tx) endInvitations(ctx context.Context, person enroll.PersonID, at time.Time, base ledger.Entry) ([]ledger.Entry, error) {
-	var entries []ledger.Entry
+func (t *tx) endInvitations(ctx context.Context, person enroll.PersonID, at time.Time, base audit.Entry) ([]audit.Entry, error) {
+	var entries []audit.Entry
 	err := t.all(ctx, `UPDATE invitations SET state = $3, closed_at = $2 WHERE person = $1 AND closed_at IS NULL
 		RETURNING id`, []any{string(person), at.UnixMilli(), string(enroll.InvitationEnded)},
 		func(rows *sql.Rows) error {
@@ -145,7 +145,7 @@ func (db *DB) WaitingInvitations(ctx context.Context, now time.Time, limit int) 
 
 // ApproveInvitation lets a waiting code work. The error wraps enroll.ErrConflict
 // when it does not wait any more, and for whoever made it or is to use it.
-func (db *DB) ApproveInvitation(ctx context.Context, id enroll.InvitationID, approver enroll.PersonID, at time.Time, entry ledger.Entry) error {
+func (db *DB) ApproveInvitation(ctx context.Context, id enroll.InvitationID, approver enroll.PersonID, at time.Time, entry audit.Entry) error {
 	if !storable(string(id)) {
 		return fmt.Errorf("approving invitation: %w", enroll.ErrConflict)
 	}
@@ -183,7 +183,7 @@ func (t *tx) checkInvitation(ctx context.Context, person enroll.PersonID, id enr
 
 // useInvitation uses up the invitation of a reservation, and gives the entry that
 // tells so. A *enroll.Refusal says that it is not open any more.
-func (t *tx) useInvitation(ctx context.Context, r enroll.Reservation) ([]ledger.Entry, error) {
+func (t *tx) useInvitation(ctx context.Context, r enroll.Reservation) ([]audit.Entry, error) {
 	if r.Invitation == "" {
 		return nil, nil
 	}
@@ -198,9 +198,9 @@ func (t *tx) useInvitation(ctx context.Context, r enroll.Reservation) ([]ledger.
 	if by == "" {
 		return nil, &enroll.Refusal{Reason: enroll.CodeOver}
 	}
-	entry.Action, entry.Object = ledger.InvitationRedeemed, string(r.Invitation)
+	entry.Action, entry.Object = audit.InvitationRedeemed, string(r.Invitation)
 	entry.Detail = detailed(nil, "serial", r.Serial.String(), "device", string(r.Device.ID), "name", r.Device.Name, "by", by)
-	return []ledger.Entry{entry}, nil
+	return []audit.Entry{entry}, nil
 }
 
 // reopenInvitation gives back the invitation of a certificate that the portal did

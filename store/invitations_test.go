@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // invitation makes what the desk would make for a person.
@@ -18,12 +18,12 @@ func invitation(person enroll.PersonID, n byte, at time.Time) enroll.InvitationO
 			Made: at, Check: enroll.CheckOther, Note: "Schwester \u202e 李", Purpose: enroll.ForBroken, Device: "d1",
 			Alone: true, State: enroll.InvitationOpen, Expires: at.Add(enroll.InvitationLife),
 		},
-		CodeHash: [32]byte{n}, Entry: about(ledger.InvitationMade, person),
+		CodeHash: [32]byte{n}, Entry: about(audit.InvitationMade, person),
 	}
 }
 
 // about is an entry of the helpdesk's.
-func about(action ledger.Action, person enroll.PersonID) ledger.Entry {
+func about(action audit.Action, person enroll.PersonID) audit.Entry {
 	e := entry(action, person)
 	e.Actor, e.Role = "hedi", "helpdesk"
 	return e
@@ -113,7 +113,7 @@ func TestInvitationMustBeOpen(t *testing.T) {
 			})
 		}
 		for _, e := range entries(t, db) {
-			if e.Action == ledger.CertificateReserved || e.Action == ledger.InvitationRedeemed {
+			if e.Action == audit.CertificateReserved || e.Action == audit.InvitationRedeemed {
 				t.Errorf("got entry %s", e.Action)
 			}
 		}
@@ -202,7 +202,7 @@ func TestA4_ApproveInvitation(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
 		approve := func(id enroll.InvitationID, by enroll.PersonID, at time.Time) error {
-			return db.ApproveInvitation(ctx, id, by, at, about(ledger.InvitationApproved, anna))
+			return db.ApproveInvitation(ctx, id, by, at, about(audit.InvitationApproved, anna))
 		}
 		o := invitation(anna, 1, noon)
 		o.State = enroll.InvitationWaiting
@@ -250,7 +250,7 @@ func TestInvitationNeedsItsEntry(t *testing.T) {
 			t.Fatal(err)
 		}
 		if db.Invite(ctx, invitation(anna, 3, noon)) == nil || db.Reserve(ctx, request(t, anna, "Phone").by(o).reservation) == nil ||
-			db.ApproveInvitation(ctx, waits.ID, "ada", noon, about(ledger.InvitationApproved, "ben")) == nil {
+			db.ApproveInvitation(ctx, waits.ID, "ada", noon, about(audit.InvitationApproved, "ben")) == nil {
 			t.Error("done without an entry")
 		}
 		equal(t, "still open", must[enroll.Invitation](t)(db.Invited(ctx, anna)), o.Invitation)
@@ -268,7 +268,7 @@ func TestInvitationOfAChallenge(t *testing.T) {
 			ID: "c1", SecretHash: [32]byte{1}, TokenHash: [32]byte{2}, Device: e.reservation.Device, Names: [32]byte{3},
 			Made: noon, Expires: noon.Add(time.Minute), Invitation: o.ID,
 		}
-		if err := db.AddChallenge(ctx, c, 5, entry(ledger.ChallengeMade, anna)); err != nil {
+		if err := db.AddChallenge(ctx, c, 5, entry(audit.ChallengeMade, anna)); err != nil {
 			t.Fatal(err)
 		}
 		equal(t, "carried", must[enroll.StoredChallenge](t)(db.ChallengeBySecret(ctx, c.SecretHash)).Invitation, o.ID)
@@ -277,7 +277,7 @@ func TestInvitationOfAChallenge(t *testing.T) {
 		issue(t, db, e)
 		equal(t, "used", must[enroll.Invitation](t)(db.Invitation(ctx, o.ID)).Serial, e.serial())
 		c.ID, c.SecretHash, c.TokenHash = "c2", [32]byte{4}, [32]byte{5}
-		err := db.AddChallenge(ctx, c, 5, entry(ledger.ChallengeMade, anna))
+		err := db.AddChallenge(ctx, c, 5, entry(audit.ChallengeMade, anna))
 		wantRefusal(t, err, enroll.CodeOver)
 	})
 }
@@ -325,18 +325,18 @@ func TestFindDevices(t *testing.T) {
 func TestEntriesAbout(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
-		for _, e := range []ledger.Entry{
-			entry(ledger.SignedIn, anna), entry(ledger.SignInRefused, anna), entry(ledger.SignedIn, "ben"),
-			about(ledger.InvitationRefused, anna), entry(ledger.SignedOut, anna),
+		for _, e := range []audit.Entry{
+			entry(audit.SignedIn, anna), entry(audit.SignInRefused, anna), entry(audit.SignedIn, "ben"),
+			about(audit.InvitationRefused, anna), entry(audit.SignedOut, anna),
 		} {
 			if err := db.Note(ctx, e); err != nil {
 				t.Fatal(err)
 			}
 		}
-		equal(t, "newest", actions(must[[]ledger.Entry](t)(db.EntriesAbout(ctx, anna, 2))), "[session.signed-out invitation.refused]")
-		failed := must[[]ledger.Entry](t)(db.EntriesAbout(ctx, anna, 10, ledger.SignInRefused, ledger.InvitationRefused))
+		equal(t, "newest", actions(must[[]audit.Entry](t)(db.EntriesAbout(ctx, anna, 2))), "[session.signed-out invitation.refused]")
+		failed := must[[]audit.Entry](t)(db.EntriesAbout(ctx, anna, 10, audit.SignInRefused, audit.InvitationRefused))
 		equal(t, "failed", actions(failed), "[invitation.refused session.refused]")
-		equal(t, "nobody", len(must[[]ledger.Entry](t)(db.EntriesAbout(ctx, "a\x00", 10))), 0)
+		equal(t, "nobody", len(must[[]audit.Entry](t)(db.EntriesAbout(ctx, "a\x00", 10))), 0)
 	})
 }
 

@@ -9,8 +9,8 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // errNoHead is what a database without its ledger head answers. It must not look
@@ -18,13 +18,13 @@ import (
 var errNoHead = errors.New("ledger has no head")
 
 // Note records an entry that stands for itself.
-func (db *DB) Note(ctx context.Context, e ledger.Entry) error {
+func (db *DB) Note(ctx context.Context, e audit.Entry) error {
 	return db.write(ctx, "noting "+string(e.Action), func(ctx context.Context, t *tx) error { return t.append(ctx, e) })
 }
 
 // append adds entries to the ledger. It takes the lock on the head, which every
 // other act needs too, so it comes last in a transaction.
-func (t *tx) append(ctx context.Context, entries ...ledger.Entry) error {
+func (t *tx) append(ctx context.Context, entries ...audit.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -52,7 +52,7 @@ func (t *tx) append(ctx context.Context, entries ...ledger.Entry) error {
 
 // appendAbout adds an entry about a certificate, unless it names another object,
 // behind those that led to it.
-func (t *tx) appendAbout(ctx context.Context, serial string, e ledger.Entry, before ...ledger.Entry) error {
+func (t *tx) appendAbout(ctx context.Context, serial string, e audit.Entry, before ...audit.Entry) error {
 	if e.Object == "" {
 		e.Object = serial
 	}
@@ -61,8 +61,8 @@ func (t *tx) appendAbout(ctx context.Context, serial string, e ledger.Entry, bef
 
 // reserveNumbers locks the head, moves its number on by n, and gives the head as
 // it was.
-func (t *tx) reserveNumbers(ctx context.Context, n int) (ledger.Head, error) {
-	var head ledger.Head
+func (t *tx) reserveNumbers(ctx context.Context, n int) (audit.Head, error) {
+	var head audit.Head
 	var hash []byte
 	touched := 0
 	err := t.all(ctx, "UPDATE ledger_head SET seq = seq + $1 WHERE id = 1 RETURNING seq, hash", []any{n},
@@ -71,17 +71,17 @@ func (t *tx) reserveNumbers(ctx context.Context, n int) (ledger.Head, error) {
 			return rows.Scan(&head.Seq, &hash)
 		})
 	if err != nil {
-		return ledger.Head{}, err
+		return audit.Head{}, err
 	}
 	if touched != 1 {
-		return ledger.Head{}, errNoHead
+		return audit.Head{}, errNoHead
 	}
 	head.Seq -= int64(n)
 	head.Hash, err = hash32(hash)
 	return head, err
 }
 
-func (t *tx) insertEntry(ctx context.Context, e ledger.Entry) error {
+func (t *tx) insertEntry(ctx context.Context, e audit.Entry) error {
 	detail, err := json.Marshal(e.Detail)
 	if err != nil {
 		return err
@@ -94,8 +94,8 @@ func (t *tx) insertEntry(ctx context.Context, e ledger.Entry) error {
 	return err
 }
 
-func cleanEntry(e ledger.Entry) ledger.Entry {
-	e.Action = ledger.Action(cleaned(string(e.Action)))
+func cleanEntry(e audit.Entry) audit.Entry {
+	e.Action = audit.Action(cleaned(string(e.Action)))
 	for _, field := range []*string{&e.Node, &e.Actor, &e.Role, &e.Person, &e.Object, &e.Address, &e.Request} {
 		*field = cleaned(*field)
 	}
@@ -113,8 +113,8 @@ const entryColumns = "seq, at, node, action, actor, role, person, object, addres
 // Entries reads the ledger in order: at most limit entries with a number above
 // after. It does not verify them; that is [ledger.Checker]'s work. At a row that
 // is no entry it gives those before and a *ledger.Break.
-func (db *DB) Entries(ctx context.Context, after int64, limit int) ([]ledger.Entry, error) {
-	var entries []ledger.Entry
+func (db *DB) Entries(ctx context.Context, after int64, limit int) ([]audit.Entry, error) {
+	var entries []audit.Entry
 	err := db.all(ctx, "SELECT "+entryColumns+" FROM ledger WHERE seq > $1 ORDER BY seq LIMIT $2", []any{after, limit},
 		func(rows *sql.Rows) error {
 			e, err := scanEntry(rows)
@@ -123,7 +123,7 @@ func (db *DB) Entries(ctx context.Context, after int64, limit int) ([]ledger.Ent
 			}
 			return err
 		})
-	var broken *ledger.Break
+	var broken *audit.Break
 	if errors.As(err, &broken) {
 		return entries, broken
 	}
@@ -133,8 +133,8 @@ func (db *DB) Entries(ctx context.Context, after int64, limit int) ([]ledger.Ent
 	return entries, nil
 }
 
-func scanEntry(rows *sql.Rows) (ledger.Entry, error) {
-	var e ledger.Entry
+func scanEntry(rows *sql.Rows) (audit.Entry, error) {
+	var e audit.Entry
 	var at int64
 	var detail sql.RawBytes
 	var prev, hash []byte
@@ -146,7 +146,7 @@ func scanEntry(rows *sql.Rows) (ledger.Entry, error) {
 	e.At = time.UnixMilli(at).UTC()
 	var readable bool
 	if e.Detail, readable = detailOf(detail); !readable || len(prev) != len(e.Prev) || len(hash) != len(e.Hash) {
-		return e, &ledger.Break{Seq: e.Seq, Fault: ledger.Altered}
+		return e, &audit.Break{Seq: e.Seq, Fault: audit.Altered}
 	}
 	e.Prev, e.Hash = [sha256.Size]byte(prev), [sha256.Size]byte(hash)
 	return e, nil
@@ -161,7 +161,7 @@ func (db *DB) Knows(ctx context.Context, fingerprint string) (bool, error) {
 	}
 	known := false
 	// Such entries are few, but all others are looked at to find them.
-	err := db.allWithin(ctx, workWithin, "SELECT detail FROM ledger WHERE action = $1", []any{string(ledger.CACreated)},
+	err := db.allWithin(ctx, workWithin, "SELECT detail FROM ledger WHERE action = $1", []any{string(audit.CACreated)},
 		func(rows *sql.Rows) error {
 			var text string
 			if err := rows.Scan(&text); err != nil {
@@ -179,8 +179,8 @@ func (db *DB) Knows(ctx context.Context, fingerprint string) (bool, error) {
 }
 
 // Head gives the end of the ledger, the zero Head when it is empty.
-func (db *DB) Head(ctx context.Context) (ledger.Head, error) {
-	var head ledger.Head
+func (db *DB) Head(ctx context.Context) (audit.Head, error) {
+	var head audit.Head
 	var hash []byte
 	err := db.one(ctx, "SELECT seq, hash FROM ledger_head WHERE id = 1", nil, &head.Seq, &hash)
 	if errors.Is(err, enroll.ErrNotFound) {
@@ -190,7 +190,7 @@ func (db *DB) Head(ctx context.Context) (ledger.Head, error) {
 		head.Hash, err = hash32(hash)
 	}
 	if err != nil {
-		return ledger.Head{}, fmt.Errorf("reading ledger head: %w", err)
+		return audit.Head{}, fmt.Errorf("reading ledger head: %w", err)
 	}
 	return head, nil
 }

@@ -8,18 +8,18 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 func TestEntriesComeBackAsTheyWere(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
-		equal(t, "empty head", must[ledger.Head](t)(db.Head(ctx)), ledger.Head{})
-		notes := []ledger.Entry{
-			entry(ledger.SignedIn, anna),
-			{At: noon, Action: ledger.SignInRefused},
-			{At: noon.Add(123456789 * time.Nanosecond), Action: ledger.EnrolmentRefused, Detail: map[string]string{
+		equal(t, "empty head", must[audit.Head](t)(db.Head(ctx)), audit.Head{})
+		notes := []audit.Entry{
+			entry(audit.SignedIn, anna),
+			{At: noon, Action: audit.SignInRefused},
+			{At: noon.Add(123456789 * time.Nanosecond), Action: audit.EnrolmentRefused, Detail: map[string]string{
 				"name": "Ännas \"iPhone\" <b>&\u2028👩‍💻", "": "empty key", "empty": "",
 			}},
 		}
@@ -32,7 +32,7 @@ func TestEntriesComeBackAsTheyWere(t *testing.T) {
 		equal(t, "entries", len(all), len(notes))
 		equal(t, "detail", all[2].Detail["name"], notes[2].Detail["name"])
 		equal(t, "moment", all[2].At, noon.Add(123*time.Millisecond))
-		page := must[[]ledger.Entry](t)(db.Entries(ctx, 1, 1))
+		page := must[[]audit.Entry](t)(db.Entries(ctx, 1, 1))
 		equal(t, "page", len(page), 1)
 		equal(t, "number", page[0].Seq, 2)
 	})
@@ -44,8 +44,8 @@ func TestA19_HostileTextNeitherStopsNorBreaksTheLedger(t *testing.T) {
 	hostile := []string{"\x00", "a\xffb", "\xed\xa0\x80", "\ufffd", strings.Repeat("x", 1<<16), "'); DROP TABLE ledger; --"}
 	onBoth(t, func(t *testing.T, db *fixture) {
 		for _, text := range hostile {
-			e := ledger.Entry{
-				At: noon, Action: ledger.SignInRefused, Actor: text, Role: text, Person: text, Object: text,
+			e := audit.Entry{
+				At: noon, Action: audit.SignInRefused, Actor: text, Role: text, Person: text, Object: text,
 				Address: text, Request: text, Detail: map[string]string{"agent": text, text: "key"},
 			}
 			if err := db.Note(t.Context(), e); err != nil {
@@ -68,7 +68,7 @@ func TestA19_ParallelActsKeepTheChain(t *testing.T) {
 			}
 			waiting.Go(func() {
 				for range acts {
-					if err := via.Note(t.Context(), entry(ledger.SignedIn, enroll.PersonID(fmt.Sprint(w)))); err != nil {
+					if err := via.Note(t.Context(), entry(audit.SignedIn, enroll.PersonID(fmt.Sprint(w)))); err != nil {
 						t.Error(err)
 					}
 				}
@@ -81,7 +81,7 @@ func TestA19_ParallelActsKeepTheChain(t *testing.T) {
 
 func TestA19_LedgerCannotBeRewrittenInSQL(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
-		if err := db.Note(t.Context(), entry(ledger.SignedIn, anna)); err != nil {
+		if err := db.Note(t.Context(), entry(audit.SignedIn, anna)); err != nil {
 			t.Fatal(err)
 		}
 		for _, statement := range []string{"UPDATE ledger SET actor = 'bob'", "DELETE FROM ledger"} {
@@ -102,7 +102,7 @@ func TestActsFailWithTheLedger(t *testing.T) {
 		fresh := request(t, "bob", "iPhone")
 		account := enroll.Account{Person: enroll.Person{ID: "p1", Login: "carol", UPN: "carol@corp.example"}}
 		before := enroll.Account{Person: enroll.Person{ID: "p0", Login: "dora", UPN: "dora@corp.example"}}
-		if err := db.AddAccount(ctx, before, entry(ledger.AccountAdded, "p0")); err != nil {
+		if err := db.AddAccount(ctx, before, entry(audit.AccountAdded, "p0")); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := db.plain.Exec("ALTER TABLE ledger RENAME TO elsewhere"); err != nil {
@@ -113,11 +113,11 @@ func TestActsFailWithTheLedger(t *testing.T) {
 			"reserve":  db.Reserve(ctx, fresh.reservation),
 			"again":    db.Reserve(ctx, renewal),
 			"complete": db.Complete(ctx, pending.completion),
-			"claim":    db.ClaimRead(ctx, issued.token, 1, entry(ledger.PickupRead, anna)),
-			"part":     db.NotePart(ctx, issued.token, noon, entry(ledger.PickupRead, anna)),
-			"change":   db.ChangeAccount(ctx, "p0", disable, entry(ledger.AccountDisabled, "p0")),
-			"account":  db.AddAccount(ctx, account, entry(ledger.AccountAdded, "p1")),
-			"note":     db.Note(ctx, entry(ledger.SignedIn, anna)),
+			"claim":    db.ClaimRead(ctx, issued.token, 1, entry(audit.PickupRead, anna)),
+			"part":     db.NotePart(ctx, issued.token, noon, entry(audit.PickupRead, anna)),
+			"change":   db.ChangeAccount(ctx, "p0", disable, entry(audit.AccountDisabled, "p0")),
+			"account":  db.AddAccount(ctx, account, entry(audit.AccountAdded, "p1")),
+			"note":     db.Note(ctx, entry(audit.SignedIn, anna)),
 		}
 		_, acts["revoke"] = db.Revoke(ctx, enroll.Revocation{
 			Serials: []ca.Serial{issued.serial(), pending.serial()}, Cause: enroll.Removed, At: noon, RemoveDevice: issued.device(),
@@ -143,18 +143,18 @@ func TestActsFailWithTheLedger(t *testing.T) {
 		_, err = db.AccountByID(ctx, "p1")
 		wantError(t, "account that was not added", err, enroll.ErrNotFound)
 		equal(t, "entries", len(entries(t, db)), 4)
-		if err := db.ClaimRead(ctx, issued.token, 1, entry(ledger.PickupRead, anna)); err != nil {
+		if err := db.ClaimRead(ctx, issued.token, 1, entry(audit.PickupRead, anna)); err != nil {
 			t.Errorf("claiming the only read, which was not counted before: %v", err)
 		}
 	})
 }
 
 func TestKnows(t *testing.T) {
-	created := func(fingerprint string) ledger.Entry {
-		return ledger.Entry{At: noon, Action: ledger.CACreated, Actor: "system", Role: "system",
+	created := func(fingerprint string) audit.Entry {
+		return audit.Entry{At: noon, Action: audit.CACreated, Actor: "system", Role: "system",
 			Detail: map[string]string{"root": "aa:aa", "issuing": fingerprint}}
 	}
-	other := entry(ledger.SignedIn, anna)
+	other := entry(audit.SignedIn, anna)
 	other.Detail = map[string]string{"issuing": "dd:dd"}
 	without := created("")
 	without.Detail = nil
@@ -168,7 +168,7 @@ func TestKnows(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
 		equal(t, "in an empty ledger", must[bool](t)(db.Knows(ctx, "bb:bb")), false)
-		for _, e := range []ledger.Entry{without, created("bb:bb"), other, created("cc:cc")} {
+		for _, e := range []audit.Entry{without, created("bb:bb"), other, created("cc:cc")} {
 			if err := db.Note(ctx, e); err != nil {
 				t.Fatal(err)
 			}

@@ -5,13 +5,13 @@ import (
 	"database/sql"
 	"fmt"
 
-	"certportal/ledger"
+	"certportal/internal/audit"
 )
 
 // LastCheck gives what verifying has come to, the zero Check before the first.
-func (db *DB) LastCheck(ctx context.Context) (ledger.Check, error) {
-	var c ledger.Check
-	var broken ledger.Break
+func (db *DB) LastCheck(ctx context.Context) (audit.Check, error) {
+	var c audit.Check
+	var broken audit.Break
 	var hash []byte
 	var at, full, since sql.NullInt64
 	err := db.one(ctx, `SELECT seq, hash, checked_at, full_at, fault, fault_seq, fault_until, broken_since
@@ -21,7 +21,7 @@ func (db *DB) LastCheck(ctx context.Context) (ledger.Check, error) {
 		c.Hash, err = hash32(hash)
 	}
 	if err != nil {
-		return ledger.Check{}, fmt.Errorf("reading ledger check: %w", err)
+		return audit.Check{}, fmt.Errorf("reading ledger check: %w", err)
 	}
 	c.At, c.FullAt, c.Since = timeOf(at), timeOf(full), timeOf(since)
 	if broken.Fault != "" {
@@ -31,8 +31,8 @@ func (db *DB) LastCheck(ctx context.Context) (ledger.Check, error) {
 }
 
 // SaveCheck keeps what verifying has come to, with entries that tell of it.
-func (db *DB) SaveCheck(ctx context.Context, c ledger.Check, entries ...ledger.Entry) error {
-	var broken ledger.Break
+func (db *DB) SaveCheck(ctx context.Context, c audit.Check, entries ...audit.Entry) error {
+	var broken audit.Break
 	if c.Broken != nil {
 		broken = *c.Broken
 	}
@@ -52,8 +52,8 @@ func (db *DB) SaveCheck(ctx context.Context, c ledger.Check, entries ...ledger.E
 // at most limit that differ: one without an entry for its reservation, one that
 // was reserved and is gone, one that was revoked and is not or that lists would not
 // name, and one that lists name and nobody revoked.
-func (db *DB) Mismatches(ctx context.Context, limit int) ([]*ledger.Break, error) {
-	var found []*ledger.Break
+func (db *DB) Mismatches(ctx context.Context, limit int) ([]*audit.Break, error) {
+	var found []*audit.Break
 	// A column compares as its type says, and SQLite then passes by an index of an
 	// expression, which has none. Joined to an empty text it is an expression too.
 	for _, query := range []string{
@@ -69,7 +69,7 @@ func (db *DB) Mismatches(ctx context.Context, limit int) ([]*ledger.Break, error
 			WHERE r.seq > 0 AND (l.object IS NULL OR l.object <> r.serial) ORDER BY r.seq LIMIT $1`,
 	} {
 		err := db.allWithin(ctx, workWithin, query, []any{limit}, func(rows *sql.Rows) error {
-			b := &ledger.Break{Fault: ledger.RecordDiffers}
+			b := &audit.Break{Fault: audit.RecordDiffers}
 			found = append(found, b)
 			return rows.Scan(&b.Seq, &b.Object)
 		})

@@ -9,8 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 const (
@@ -32,29 +32,29 @@ var errEnough = errors.New("enough was read")
 
 // Find looks for entries with a number below before, newest first, and gives at
 // most limit of them; math.MaxInt64 begins at the end.
-func (db *DB) Find(ctx context.Context, q ledger.Query, before int64, limit int) (ledger.Found, error) {
+func (db *DB) Find(ctx context.Context, q audit.Query, before int64, limit int) (audit.Found, error) {
 	found, err := db.find(ctx, q, before, limit)
 	if err != nil {
-		return ledger.Found{}, fmt.Errorf("searching the ledger: %w", err)
+		return audit.Found{}, fmt.Errorf("searching the ledger: %w", err)
 	}
 	return found, nil
 }
 
-func (db *DB) find(ctx context.Context, q ledger.Query, before int64, limit int) (ledger.Found, error) {
+func (db *DB) find(ctx context.Context, q audit.Query, before int64, limit int) (audit.Found, error) {
 	condition, value := leading(q)
 	if limit < 1 || !storable(value) {
-		return ledger.Found{}, nil
+		return audit.Found{}, nil
 	}
 	lowest, before, err := db.numbersOf(ctx, q, before)
 	if err != nil {
-		return ledger.Found{}, err
+		return audit.Found{}, err
 	}
-	var found ledger.Found
+	var found audit.Found
 	looked := 0
 	err = db.all(ctx, "SELECT "+entryColumns+" FROM ledger WHERE "+condition+" AND seq < $2 AND seq >= $3 ORDER BY seq DESC LIMIT $4",
 		[]any{value, before, lowest, lookAt}, func(rows *sql.Rows) error {
 			e, err := scanEntry(rows)
-			var broken *ledger.Break
+			var broken *audit.Break
 			if err != nil && !errors.As(err, &broken) {
 				return err
 			}
@@ -121,7 +121,7 @@ func (db *DB) PersonNames(ctx context.Context, ids []enroll.PersonID) (map[enrol
 
 // leading is the condition whose index is used: the one that leaves the fewest.
 // The others are compared with what it gives.
-func leading(q ledger.Query) (condition, value string) {
+func leading(q audit.Query) (condition, value string) {
 	beginning := func(s string) string {
 		for n := range s {
 			if utf8.RuneCountInString(s[:n]) == indexed {
@@ -148,7 +148,7 @@ func leading(q ledger.Query) (condition, value string) {
 // numbersOf narrows the numbers that the times of a query may have: an entry that is
 // older than From by more than the disorder has none of them before it, and one that
 // is younger than Until by as much has none behind it.
-func (db *DB) numbersOf(ctx context.Context, q ledger.Query, before int64) (lowest, narrowed int64, err error) {
+func (db *DB) numbersOf(ctx context.Context, q audit.Query, before int64) (lowest, narrowed int64, err error) {
 	beside := func(query string, at time.Time) (seq int64, found bool, err error) {
 		err = db.one(ctx, query, []any{at.UnixMilli()}, &seq)
 		if errors.Is(err, enroll.ErrNotFound) {

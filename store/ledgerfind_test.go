@@ -10,15 +10,15 @@ import (
 	"testing"
 	"time"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // journal fills the ledger with n entries in one transaction, a second apart, of a
 // hundred people in turn, who are their own actors.
 func (db *fixture) journal(t testing.TB, n int) {
 	t.Helper()
-	head := must[ledger.Head](t)(db.Head(context.Background()))
+	head := must[audit.Head](t)(db.Head(context.Background()))
 	tx, err := db.plain.Begin()
 	if err != nil {
 		t.Fatal(err)
@@ -30,10 +30,10 @@ func (db *fixture) journal(t testing.TB, n int) {
 		t.Fatal(err)
 	}
 	for range n {
-		var e ledger.Entry
+		var e audit.Entry
 		i := head.Seq + 1
-		e, head = head.Append(ledger.Entry{
-			At: noon.Add(time.Duration(i) * time.Second), Node: "n", Action: []ledger.Action{ledger.SignedIn, ledger.CertificateIssued}[i%2],
+		e, head = head.Append(audit.Entry{
+			At: noon.Add(time.Duration(i) * time.Second), Node: "n", Action: []audit.Action{audit.SignedIn, audit.CertificateIssued}[i%2],
 			Actor: fmt.Sprint("p", i%100), Role: "employee", Person: fmt.Sprint("p", i%100), Object: fmt.Sprintf("%032x", i),
 			Request: fmt.Sprint("r", i), Detail: map[string]string{"upn": fmt.Sprint("p", i%100, "@corp.example")},
 		})
@@ -54,10 +54,10 @@ func (db *fixture) journal(t testing.TB, n int) {
 }
 
 // findAll goes through all parts of a search.
-func findAll(t *testing.T, db *fixture, q ledger.Query, limit int) (all []ledger.Entry, parts int) {
+func findAll(t *testing.T, db *fixture, q audit.Query, limit int) (all []audit.Entry, parts int) {
 	t.Helper()
 	for before := int64(math.MaxInt64); before > 0; parts++ {
-		found := must[ledger.Found](t)(db.Find(t.Context(), q, before, limit))
+		found := must[audit.Found](t)(db.Find(t.Context(), q, before, limit))
 		all = append(all, found.Entries...)
 		if len(found.Entries) > limit || found.Next >= before {
 			t.Fatalf("part before %d: %d entries, next %d", before, len(found.Entries), found.Next)
@@ -71,27 +71,27 @@ func TestFindInTheLedger(t *testing.T) {
 	at := func(second int) time.Time { return noon.Add(time.Duration(second) * time.Second) }
 	tests := []struct {
 		name  string
-		query ledger.Query
+		query audit.Query
 		want  int
 		first int64 // number of the newest
 	}{
-		{"everything", ledger.Query{}, 5000, 5000},
-		{"an action", ledger.Query{Action: ledger.SignedIn}, 2500, 5000},
-		{"a person", ledger.Query{Person: "p7"}, 50, 4907},
-		{"an actor", ledger.Query{Actor: "p7"}, 50, 4907},
-		{"an object", ledger.Query{Object: fmt.Sprintf("%032x", 77)}, 1, 77},
-		{"a reference", ledger.Query{Request: "r4000"}, 1, 4000},
-		{"a person's action", ledger.Query{Person: "p7", Action: ledger.CertificateIssued}, 50, 4907},
-		{"what a person never did", ledger.Query{Person: "p7", Action: ledger.SignedIn}, 0, 0},
-		{"what never happens together", ledger.Query{Actor: "p7", Request: "r8"}, 0, 0},
-		{"from a moment on", ledger.Query{From: at(4990)}, 11, 5000},
-		{"before a moment", ledger.Query{Until: at(11)}, 10, 10},
-		{"between", ledger.Query{From: at(100), Until: at(200), Person: "p50"}, 1, 150},
-		{"after the end", ledger.Query{From: at(90_000)}, 0, 0},
-		{"before the beginning", ledger.Query{Until: noon}, 0, 0},
-		{"part of a name", ledger.Query{Person: "p"}, 0, 0},
-		{"SQL", ledger.Query{Person: "' OR 1=1 --"}, 0, 0},
-		{"not storable", ledger.Query{Person: "a\x00\xff"}, 0, 0},
+		{"everything", audit.Query{}, 5000, 5000},
+		{"an action", audit.Query{Action: audit.SignedIn}, 2500, 5000},
+		{"a person", audit.Query{Person: "p7"}, 50, 4907},
+		{"an actor", audit.Query{Actor: "p7"}, 50, 4907},
+		{"an object", audit.Query{Object: fmt.Sprintf("%032x", 77)}, 1, 77},
+		{"a reference", audit.Query{Request: "r4000"}, 1, 4000},
+		{"a person's action", audit.Query{Person: "p7", Action: audit.CertificateIssued}, 50, 4907},
+		{"what a person never did", audit.Query{Person: "p7", Action: audit.SignedIn}, 0, 0},
+		{"what never happens together", audit.Query{Actor: "p7", Request: "r8"}, 0, 0},
+		{"from a moment on", audit.Query{From: at(4990)}, 11, 5000},
+		{"before a moment", audit.Query{Until: at(11)}, 10, 10},
+		{"between", audit.Query{From: at(100), Until: at(200), Person: "p50"}, 1, 150},
+		{"after the end", audit.Query{From: at(90_000)}, 0, 0},
+		{"before the beginning", audit.Query{Until: noon}, 0, 0},
+		{"part of a name", audit.Query{Person: "p"}, 0, 0},
+		{"SQL", audit.Query{Person: "' OR 1=1 --"}, 0, 0},
+		{"not storable", audit.Query{Person: "a\x00\xff"}, 0, 0},
 	}
 	onBoth(t, func(t *testing.T, db *fixture) {
 		db.journal(t, 5000)
@@ -114,16 +114,16 @@ func TestFindInTheLedger(t *testing.T) {
 func TestFindWithClocksApart(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		for i, offset := range []time.Duration{0, 5 * time.Minute, -4 * time.Minute, 6 * time.Minute, 2 * time.Minute} {
-			e := entry(ledger.SignedIn, anna)
+			e := entry(audit.SignedIn, anna)
 			e.At = noon.Add(offset)
 			e.Request = fmt.Sprint("r", i)
 			if err := db.Note(t.Context(), e); err != nil {
 				t.Fatal(err)
 			}
 		}
-		all, _ := findAll(t, db, ledger.Query{From: noon.Add(time.Minute), Until: noon.Add(5*time.Minute + 1)}, 10)
+		all, _ := findAll(t, db, audit.Query{From: noon.Add(time.Minute), Until: noon.Add(5*time.Minute + 1)}, 10)
 		equal(t, "found", len(all), 2)
-		all, _ = findAll(t, db, ledger.Query{Until: noon}, 10)
+		all, _ = findAll(t, db, audit.Query{Until: noon}, 10)
 		equal(t, "before noon", len(all), 1)
 	})
 }
@@ -134,13 +134,13 @@ func TestFindLongTexts(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		beginning := strings.Repeat("ä", 300)
 		for _, end := range []string{"one", "two", ""} {
-			e := entry(ledger.SignedIn, anna)
+			e := entry(audit.SignedIn, anna)
 			e.Object = beginning + end
 			if err := db.Note(t.Context(), e); err != nil {
 				t.Fatal(err)
 			}
 		}
-		all, _ := findAll(t, db, ledger.Query{Object: beginning + "two"}, 10)
+		all, _ := findAll(t, db, audit.Query{Object: beginning + "two"}, 10)
 		equal(t, "found", len(all), 1)
 	})
 }
@@ -151,7 +151,7 @@ func TestPersonNames(t *testing.T) {
 		e.reservation.Name = "Anna Schmidt"
 		reserve(t, db, e)
 		account := enroll.Account{Person: enroll.Person{ID: "p1", Login: "hugo", UPN: "hugo@corp.example", Name: "Hugo Weber"}}
-		if err := db.AddAccount(t.Context(), account, entry(ledger.AccountAdded, "p1")); err != nil {
+		if err := db.AddAccount(t.Context(), account, entry(audit.AccountAdded, "p1")); err != nil {
 			t.Fatal(err)
 		}
 		names := must[map[enroll.PersonID]string](t)(db.PersonNames(t.Context(), []enroll.PersonID{anna, "p1", "nobody", "a\x00"}))
@@ -180,20 +180,20 @@ func BenchmarkFind(b *testing.B) {
 			}
 			for _, c := range []struct {
 				name   string
-				query  ledger.Query
+				query  audit.Query
 				before int64
 			}{
-				{"newest", ledger.Query{}, math.MaxInt64},
-				{"middle", ledger.Query{}, int64(entries / 2)},
-				{"person", ledger.Query{Person: "p7"}, math.MaxInt64},
-				{"object", ledger.Query{Object: fmt.Sprintf("%032x", entries/2)}, math.MaxInt64},
-				{"action", ledger.Query{Action: ledger.SignedIn}, int64(entries / 2)},
-				{"day", ledger.Query{From: noon.Add(time.Hour), Until: noon.Add(2 * time.Hour)}, math.MaxInt64},
-				{"never", ledger.Query{Person: "p7", Action: ledger.SignedIn}, math.MaxInt64},
+				{"newest", audit.Query{}, math.MaxInt64},
+				{"middle", audit.Query{}, int64(entries / 2)},
+				{"person", audit.Query{Person: "p7"}, math.MaxInt64},
+				{"object", audit.Query{Object: fmt.Sprintf("%032x", entries/2)}, math.MaxInt64},
+				{"action", audit.Query{Action: audit.SignedIn}, int64(entries / 2)},
+				{"day", audit.Query{From: noon.Add(time.Hour), Until: noon.Add(2 * time.Hour)}, math.MaxInt64},
+				{"never", audit.Query{Person: "p7", Action: audit.SignedIn}, math.MaxInt64},
 			} {
 				b.Run(c.name, func(b *testing.B) {
 					for range b.N {
-						must[ledger.Found](b)(db.Find(b.Context(), c.query, c.before, 50))
+						must[audit.Found](b)(db.Find(b.Context(), c.query, c.before, 50))
 					}
 				})
 			}

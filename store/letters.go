@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/ledger"
-	"certportal/notify"
+	"certportal/internal/audit"
+	"certportal/internal/notify"
 )
 
 // forgetAtOnce bounds one transaction that removes old letters.
@@ -98,7 +98,7 @@ func (db *DB) Later(ctx context.Context, l notify.Letter, next time.Time, why st
 
 // GiveUp closes a letter that will not arrive, with its ledger entry, and forgets
 // what it told. One that was closed meanwhile gets no entry.
-func (db *DB) GiveUp(ctx context.Context, l notify.Letter, at time.Time, why string, entry ledger.Entry) error {
+func (db *DB) GiveUp(ctx context.Context, l notify.Letter, at time.Time, why string, entry audit.Entry) error {
 	return db.writeWithin(ctx, workWithin, "giving up letter "+l.ID, func(ctx context.Context, t *tx) error {
 		touched, err := t.exec(ctx, `UPDATE letters SET closed_at = $2, given_up = 1, tries = tries + 1, failure = $3,
 			facts = NULL, claimed_until = NULL WHERE id = $1 AND closed_at IS NULL`, l.ID, at.UnixMilli(), cleaned(why))

@@ -8,28 +8,28 @@ import (
 	"math"
 	"slices"
 
-	"certportal/enroll"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/internal/enroll"
 )
 
 // Latest gives the newest complete or delta list of an issuer; false when there is
 // none. DER is left out of a list whose number is have, or below.
-func (db *DB) Latest(ctx context.Context, issuer string, delta bool, have int64) (revocation.List, bool, error) {
-	var list revocation.List
+func (db *DB) Latest(ctx context.Context, issuer string, delta bool, have int64) (crl.List, bool, error) {
+	var list crl.List
 	found := false
 	// A list of a million entries has forty megabytes.
 	err := db.allWithin(ctx, workWithin, `SELECT number, base, through, this_update, next_update, published_at, entries,
 		CASE WHEN number > $3 THEN der END FROM crls WHERE issuer = $1 AND delta = $2 ORDER BY number DESC LIMIT 1`,
 		[]any{issuer, delta, have}, func(rows *sql.Rows) error {
 			var this, next, published sql.NullInt64
-			list = revocation.List{Issuer: issuer}
+			list = crl.List{Issuer: issuer}
 			err := rows.Scan(&list.Number, &list.Base, &list.Through, &this, &next, &published, &list.Entries, &list.DER)
 			list.ThisUpdate, list.NextUpdate, list.Published = timeOf(this), timeOf(next), timeOf(published)
 			found = err == nil
 			return err
 		})
 	if err != nil {
-		return revocation.List{}, false, fmt.Errorf("reading newest list of %s: %w", issuer, err)
+		return crl.List{}, false, fmt.Errorf("reading newest list of %s: %w", issuer, err)
 	}
 	return list, found, nil
 }
@@ -38,7 +38,7 @@ func (db *DB) Latest(ctx context.Context, issuer string, delta bool, have int64)
 // the turn, in one transaction. revocation.ErrOvertaken says that another turn began
 // meanwhile, or that a list does not follow what is published: number, thisUpdate and
 // Through never go back. Then nothing is stored, and the turn is over all the same.
-func (db *DB) Publish(ctx context.Context, turn revocation.Turn, lists ...revocation.List) error {
+func (db *DB) Publish(ctx context.Context, turn crl.Turn, lists ...crl.List) error {
 	for _, list := range lists {
 		if err := checkList(turn, list); err != nil {
 			return fmt.Errorf("publishing list of %s: %w", turn.Issuer, err)
@@ -65,13 +65,13 @@ func (db *DB) Publish(ctx context.Context, turn revocation.Turn, lists ...revoca
 		return nil
 	})
 	if err == nil && !follows {
-		err = fmt.Errorf("publishing list %d of %s: %w", turn.Number, turn.Issuer, revocation.ErrOvertaken)
+		err = fmt.Errorf("publishing list %d of %s: %w", turn.Number, turn.Issuer, crl.ErrOvertaken)
 	}
 	return err
 }
 
 // checkList refuses a list that is not what its turn was for.
-func checkList(turn revocation.Turn, list revocation.List) error {
+func checkList(turn crl.Turn, list crl.List) error {
 	switch {
 	case list.Issuer != turn.Issuer || list.Number != turn.Number:
 		return fmt.Errorf("list %d of %q is not the one of the turn, %d", list.Number, list.Issuer, turn.Number)
@@ -89,7 +89,7 @@ func checkList(turn revocation.Turn, list revocation.List) error {
 type lastList struct{ number, thisUpdate, through, until int64 }
 
 // behind reports whether a list does not follow the last.
-func (l lastList) behind(list revocation.List) bool {
+func (l lastList) behind(list crl.List) bool {
 	return list.Number <= l.number || list.ThisUpdate.UnixMilli() < l.thisUpdate || list.Through < l.through
 }
 
@@ -110,7 +110,7 @@ func (t *tx) lastList(ctx context.Context, issuer string) (lastList, error) {
 
 // insertList stores a list and drops the bytes of the one of its kind before it, of which
 // number, times and reach are kept.
-func (t *tx) insertList(ctx context.Context, list revocation.List, until int64) error {
+func (t *tx) insertList(ctx context.Context, list crl.List, until int64) error {
 	delta := list.Base > 0
 	if !delta {
 		until = max(until, list.NextUpdate.UnixMilli())

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/internal/enroll"
 )
 
 const (
@@ -17,28 +17,28 @@ const (
 	life  = 72 * time.Hour
 )
 
-func take(t testing.TB, db revocation.Lists, builder string, now time.Time) revocation.Turn {
+func take(t testing.TB, db crl.Lists, builder string, now time.Time) crl.Turn {
 	t.Helper()
-	return must[revocation.Turn](t)(db.Take(context.Background(), "issuing", builder, now, lease))
+	return must[crl.Turn](t)(db.Take(context.Background(), "issuing", builder, now, lease))
 }
 
 // listOf is a list that nobody signed, of all that its turn may tell of.
-func listOf(turn revocation.Turn, now time.Time) revocation.List {
-	return revocation.List{
+func listOf(turn crl.Turn, now time.Time) crl.List {
+	return crl.List{
 		Issuer: turn.Issuer, Number: turn.Number, Through: turn.Through,
 		ThisUpdate: now.Add(-5 * time.Minute), NextUpdate: now.Add(life), Published: now, DER: []byte{byte(turn.Number)},
 	}
 }
 
 // deltaOf adds to a list that was published.
-func deltaOf(turn revocation.Turn, base revocation.List, now time.Time) revocation.List {
+func deltaOf(turn crl.Turn, base crl.List, now time.Time) crl.List {
 	delta := listOf(turn, now)
 	delta.Base, delta.NextUpdate = base.Number, now.Add(time.Hour)
 	return delta
 }
 
 // publish makes the next list of the issuing CA, and gives it with what it holds.
-func publish(t testing.TB, db revocation.Lists, now time.Time) (revocation.List, []ca.Revocation) {
+func publish(t testing.TB, db crl.Lists, now time.Time) (crl.List, []ca.Revocation) {
 	t.Helper()
 	turn := take(t, db, "publish", now)
 	revoked := revokedBetween(t, db, 0, turn.Through, now.Add(-life))
@@ -50,12 +50,12 @@ func publish(t testing.TB, db revocation.Lists, now time.Time) (revocation.List,
 	return list, revoked
 }
 
-func revokedBetween(t testing.TB, db revocation.Lists, after, through int64, ending time.Time) []ca.Revocation {
+func revokedBetween(t testing.TB, db crl.Lists, after, through int64, ending time.Time) []ca.Revocation {
 	t.Helper()
 	return must[[]ca.Revocation](t)(db.Revoked(context.Background(), "issuing", after, through, ending))
 }
 
-func latest(t testing.TB, db revocation.Lists, delta bool, have int64) revocation.List {
+func latest(t testing.TB, db crl.Lists, delta bool, have int64) crl.List {
 	t.Helper()
 	list, found, err := db.Latest(context.Background(), "issuing", delta, have)
 	if err != nil || !found {
@@ -99,7 +99,7 @@ func TestPublish(t *testing.T) {
 		equal(t, "through", got.Through, third.Through)
 		equal(t, "entries", got.Entries, 2)
 
-		root := must[revocation.Turn](t)(db.Take(ctx, "root", "a", noon, lease))
+		root := must[crl.Turn](t)(db.Take(ctx, "root", "a", noon, lease))
 		equal(t, "root's number", root.Number, noon.UnixMilli())
 		equal(t, "root's entries", len(must[[]ca.Revocation](t)(db.Revoked(ctx, "root", 0, root.Through, noon.Add(-life)))), 0)
 	})
@@ -144,18 +144,18 @@ func TestPublishRefuses(t *testing.T) {
 		first, _ := publish(t, db, noon)
 		cases := []struct {
 			name      string
-			change    func(*revocation.List)
+			change    func(*crl.List)
 			overtaken bool
 		}{
-			{"another issuer", func(l *revocation.List) { l.Issuer = "root" }, false},
-			{"another number", func(l *revocation.List) { l.Number++ }, false},
-			{"a base that is not there yet", func(l *revocation.List) { l.Base = l.Number }, false},
-			{"what has not happened", func(l *revocation.List) { l.Through++ }, false},
-			{"no content", func(l *revocation.List) { l.DER = nil }, false},
-			{"an end before its beginning", func(l *revocation.List) { l.NextUpdate = l.ThisUpdate }, false},
-			{"no moment", func(l *revocation.List) { l.Published = time.Time{} }, false},
-			{"a clock behind", func(l *revocation.List) { l.ThisUpdate = first.ThisUpdate.Add(-time.Millisecond) }, true},
-			{"fewer revocations", func(l *revocation.List) { l.Through = first.Through - 1 }, true},
+			{"another issuer", func(l *crl.List) { l.Issuer = "root" }, false},
+			{"another number", func(l *crl.List) { l.Number++ }, false},
+			{"a base that is not there yet", func(l *crl.List) { l.Base = l.Number }, false},
+			{"what has not happened", func(l *crl.List) { l.Through++ }, false},
+			{"no content", func(l *crl.List) { l.DER = nil }, false},
+			{"an end before its beginning", func(l *crl.List) { l.NextUpdate = l.ThisUpdate }, false},
+			{"no moment", func(l *crl.List) { l.Published = time.Time{} }, false},
+			{"a clock behind", func(l *crl.List) { l.ThisUpdate = first.ThisUpdate.Add(-time.Millisecond) }, true},
+			{"fewer revocations", func(l *crl.List) { l.Through = first.Through - 1 }, true},
 		}
 		for _, c := range cases {
 			turn := take(t, db, "a", noon)
@@ -166,7 +166,7 @@ func TestPublishRefuses(t *testing.T) {
 				t.Errorf("%s: was published", c.name)
 			}
 			if c.overtaken {
-				wantError(t, c.name, err, revocation.ErrOvertaken)
+				wantError(t, c.name, err, crl.ErrOvertaken)
 			}
 			equal(t, c.name+": newest", latest(t, db, false, 0).Number, first.Number)
 		}
@@ -180,19 +180,19 @@ func TestTurns(t *testing.T) {
 		busy := func(name string, at time.Time) {
 			t.Helper()
 			_, err := db.Take(ctx, "issuing", "b", at, lease)
-			wantError(t, name, err, revocation.ErrBusy)
+			wantError(t, name, err, crl.ErrBusy)
 		}
 		dead := take(t, db, "a", noon)
 		busy("at once", noon)
 		busy("a moment before the end", noon.Add(lease-time.Millisecond))
 		next := take(t, db, "b", noon.Add(lease))
 		equal(t, "higher", next.Number > dead.Number, true)
-		wantError(t, "publishing too late", db.Publish(ctx, dead, listOf(dead, noon)), revocation.ErrOvertaken)
+		wantError(t, "publishing too late", db.Publish(ctx, dead, listOf(dead, noon)), crl.ErrOvertaken)
 		if err := db.Return(ctx, dead); err != nil {
 			t.Error(err)
 		}
 		_, err := db.Take(ctx, "issuing", "a", noon.Add(lease), lease)
-		wantError(t, "the other's turn goes on", err, revocation.ErrBusy)
+		wantError(t, "the other's turn goes on", err, crl.ErrBusy)
 		if err := db.Return(ctx, next); err != nil {
 			t.Error(err)
 		}
@@ -202,7 +202,7 @@ func TestTurns(t *testing.T) {
 		}
 		again := take(t, db, "b", noon.Add(time.Hour))
 		own := take(t, db, "b", noon.Add(time.Hour))
-		wantError(t, "its own turn before", db.Publish(ctx, again, listOf(again, noon.Add(time.Hour))), revocation.ErrOvertaken)
+		wantError(t, "its own turn before", db.Publish(ctx, again, listOf(again, noon.Add(time.Hour))), crl.ErrOvertaken)
 		if err := db.Publish(ctx, own); err != nil {
 			t.Errorf("nothing to publish: %v", err)
 		}

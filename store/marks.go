@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/drift"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/drift"
+	"certportal/internal/enroll"
 )
 
 // accountMarks is the condition of marks m that say that an account ended.
@@ -32,7 +32,7 @@ func (db *DB) Mark(ctx context.Context, m drift.Marking) (set, removed int, err 
 		if err != nil {
 			return err
 		}
-		var entries []ledger.Entry
+		var entries []audit.Entry
 		for _, c := range bySerial(m.Certificates) {
 			more, err := t.remark(ctx, c, began, m)
 			if err != nil {
@@ -42,7 +42,7 @@ func (db *DB) Mark(ctx context.Context, m drift.Marking) (set, removed int, err 
 		}
 		ended := false
 		for _, e := range entries {
-			if e.Action == ledger.CertificateUnmarked {
+			if e.Action == audit.CertificateUnmarked {
 				removed++
 				continue
 			}
@@ -80,7 +80,7 @@ func (t *tx) accountMarked(ctx context.Context, person enroll.PersonID, now time
 // remark brings the marks of one certificate to those that are to stand, and
 // returns the entries that tell so. An account's mark that another one replaces
 // goes without an entry: it did not come back.
-func (t *tx) remark(ctx context.Context, c drift.Certificate, began time.Time, m drift.Marking) ([]ledger.Entry, error) {
+func (t *tx) remark(ctx context.Context, c drift.Certificate, began time.Time, m drift.Marking) ([]audit.Entry, error) {
 	base, err := t.markEntry(ctx, c.Serial, m.Entry)
 	if errors.Is(err, enroll.ErrNotFound) {
 		return nil, nil
@@ -92,7 +92,7 @@ func (t *tx) remark(ctx context.Context, c drift.Certificate, began time.Time, m
 	if err != nil {
 		return nil, err
 	}
-	var entries []ledger.Entry
+	var entries []audit.Entry
 	stillEnded := false
 	for _, wanted := range c.Marks {
 		stillEnded = stillEnded || drift.Ends(wanted.Change)
@@ -105,7 +105,7 @@ func (t *tx) remark(ctx context.Context, c drift.Certificate, began time.Time, m
 			return nil, err
 		}
 		if !found {
-			entries = append(entries, about(base, ledger.CertificateMarked, wanted.Change))
+			entries = append(entries, about(base, audit.CertificateMarked, wanted.Change))
 		}
 	}
 	for change := range standing {
@@ -114,7 +114,7 @@ func (t *tx) remark(ctx context.Context, c drift.Certificate, began time.Time, m
 			return nil, fmt.Errorf("removing mark of %s: %w", c.Serial, err)
 		}
 		if !drift.Ends(change) || !stillEnded {
-			entries = append(entries, about(base, ledger.CertificateUnmarked, change))
+			entries = append(entries, about(base, audit.CertificateUnmarked, change))
 		}
 	}
 	return entries, nil
@@ -131,7 +131,7 @@ func beginning(change enroll.Change, began, now time.Time) time.Time {
 
 // markEntry makes what the entries about a certificate's marks share. Without a
 // working certificate the error wraps enroll.ErrNotFound.
-func (t *tx) markEntry(ctx context.Context, serial ca.Serial, base ledger.Entry) (ledger.Entry, error) {
+func (t *tx) markEntry(ctx context.Context, serial ca.Serial, base audit.Entry) (audit.Entry, error) {
 	var upn, sid string
 	var person, device sql.NullString
 	err := t.one(ctx, `SELECT upn, sid, person, device_id FROM certificates
@@ -144,7 +144,7 @@ func (t *tx) markEntry(ctx context.Context, serial ca.Serial, base ledger.Entry)
 	return base, nil
 }
 
-func about(base ledger.Entry, action ledger.Action, change enroll.Change) ledger.Entry {
+func about(base audit.Entry, action audit.Action, change enroll.Change) audit.Entry {
 	base.Action = action
 	base.Detail = detailed(base.Detail, "change", string(change))
 	return base

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/drift"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/drift"
+	"certportal/internal/enroll"
 )
 
 const grace = 10 * time.Minute
@@ -19,7 +19,7 @@ const grace = 10 * time.Minute
 func marking(at time.Time, changes []enroll.Change, certificates ...enrolment) drift.Marking {
 	m := drift.Marking{
 		Person: certificates[0].reservation.Person, At: at,
-		Entry: ledger.Entry{At: at, Actor: "system", Role: "system"},
+		Entry: audit.Entry{At: at, Actor: "system", Role: "system"},
 	}
 	for _, e := range certificates {
 		c := drift.Certificate{Serial: e.serial()}
@@ -44,7 +44,7 @@ func mark(t testing.TB, db drift.Records, m drift.Marking, wantSet, wantRemoved 
 
 func departure(at time.Time) drift.Departure {
 	return drift.Departure{
-		Person: anna, At: at, Due: at.Add(-grace), Entry: ledger.Entry{At: at, Actor: "system", Role: "system"},
+		Person: anna, At: at, Due: at.Add(-grace), Entry: audit.Entry{At: at, Actor: "system", Role: "system"},
 	}
 }
 
@@ -247,12 +247,12 @@ func TestA11_MarksInParallelLeaveNoDoubleEntries(t *testing.T) {
 		}
 		waiting.Wait()
 		log := entries(t, db)
-		equal(t, "marked", count(log, ledger.CertificateMarked), 2*people)
+		equal(t, "marked", count(log, audit.CertificateMarked), 2*people)
 		equal(t, "entries", len(log), 2*2*people+2*people)
 	})
 }
 
-func count(log []ledger.Entry, action ledger.Action) int {
+func count(log []audit.Entry, action audit.Action) int {
 	n := 0
 	for _, e := range log {
 		if e.Action == action {

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"certportal/admin"
 	"certportal/ca"
-	"certportal/ledger"
+	"certportal/internal/admin"
+	"certportal/internal/audit"
 )
 
 // fillNinthSchema writes revocations of which each tells in which list it stood: the
@@ -69,7 +69,7 @@ func TestF18_OldListsKeepTheirReach(t *testing.T) {
 			equal(t, "newest", newest.Number, 13)
 			sameBytes(t, "DER", newest.DER, []byte("newest"))
 			equal(t, "unlisted", must[bool](t)(db.Unlisted(ctx, "issuing", false)), true)
-			added := revokedBetween(t, db, newest.Through, must[ledger.Head](t)(db.Head(ctx)).Seq, noon)
+			added := revokedBetween(t, db, newest.Through, must[audit.Head](t)(db.Head(ctx)).Seq, noon)
 			equal(t, "for a delta list", len(added), 1)
 			equal(t, "serial", added[0].Serial, serials["unlisted"])
 			equal(t, "root's list", must[bool](t)(db.Unlisted(ctx, "root", false)), false)

@@ -7,15 +7,15 @@ import (
 	"testing"
 	"time"
 
-	"certportal/drift"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/drift"
+	"certportal/internal/enroll"
 )
 
 // fillFirstSchema writes, as the first release did, what a portal in use has:
 // certificates in every status, a pickup, a session, an account, a list, and a
 // ledger whose chain must hold.
-func fillFirstSchema(t *testing.T, db *sql.DB, all map[enroll.Status]enrolment) []ledger.Entry {
+func fillFirstSchema(t *testing.T, db *sql.DB, all map[enroll.Status]enrolment) []audit.Entry {
 	t.Helper()
 	do := func(query string, args ...any) {
 		t.Helper()
@@ -24,8 +24,8 @@ func fillFirstSchema(t *testing.T, db *sql.DB, all map[enroll.Status]enrolment) 
 		}
 	}
 	do("INSERT INTO people (id, changes) VALUES ('anna', 7)")
-	var head ledger.Head
-	var log []ledger.Entry
+	var head audit.Head
+	var log []audit.Entry
 	for status, e := range all {
 		r := e.reservation
 		do(`INSERT INTO devices (id, person, name, name_key, platform, created_at) VALUES ($1, 'anna', $2, $2, 'ios', $3)`,
@@ -43,8 +43,8 @@ func fillFirstSchema(t *testing.T, db *sql.DB, all map[enroll.Status]enrolment) 
 			do(`UPDATE certificates SET status = 'revoked', revoked_at = $2, cause = 'removed', reason_code = 5, listed_in = 7
 				WHERE serial = $1`, r.Serial.String(), noon.UnixMilli())
 		}
-		var next ledger.Entry
-		next, head = head.Append(entry(ledger.CertificateReserved, anna))
+		var next audit.Entry
+		next, head = head.Append(entry(audit.CertificateReserved, anna))
 		log = append(log, next)
 		detail, err := json.Marshal(next.Detail)
 		if err != nil {

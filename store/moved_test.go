@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 	"certportal/store"
 )
 
@@ -62,7 +62,7 @@ func TestNothingIsWrittenIntoAFileThatWasTakenAway(t *testing.T) {
 			known := issue(t, db, request(t, anna, "iPhone"))
 			c.takeAway(t, file)
 			wantMoved(t, "reserving", db.Reserve(t.Context(), request(t, anna, "iPad").reservation))
-			wantMoved(t, "noting", db.Note(t.Context(), entry(ledger.SignedIn, anna)))
+			wantMoved(t, "noting", db.Note(t.Context(), entry(audit.SignedIn, anna)))
 			equal(t, "serial", newest(t, db, known).Serial, known.serial())
 		})
 	}
@@ -75,9 +75,9 @@ func TestFileThatCameBackNeedsARestart(t *testing.T) {
 	db := &fixture{DB: opened(t, file)}
 	known := issue(t, db, request(t, anna, "iPhone"))
 	moveAway(t, file, file+".old")
-	wantMoved(t, "away", db.Note(t.Context(), entry(ledger.SignedIn, anna)))
+	wantMoved(t, "away", db.Note(t.Context(), entry(audit.SignedIn, anna)))
 	moveAway(t, file+".old", file)
-	wantMoved(t, "back again", db.Note(t.Context(), entry(ledger.SignedIn, anna)))
+	wantMoved(t, "back again", db.Note(t.Context(), entry(audit.SignedIn, anna)))
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -99,8 +99,8 @@ func TestFileTakenAwayDuringATransaction(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	head := must[ledger.Head](t)(opened(t, file+".old").Head(t.Context()))
-	equal(t, "head in the moved file", head, ledger.Head{})
+	head := must[audit.Head](t)(opened(t, file+".old").Head(t.Context()))
+	equal(t, "head in the moved file", head, audit.Head{})
 }
 
 // A symbolic link to the file is followed: it is the file that counts.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/revocation"
+	"certportal/ca/crl"
 )
 
 // oldestLife bounds the search for the oldest list in force. Lists that live longer
@@ -15,8 +15,8 @@ const oldestLife = 32 * 24 * time.Hour
 
 // Oldest gives the oldest complete list of an issuer that is in force at a time,
 // without DER; false when there is none.
-func (db *DB) Oldest(ctx context.Context, issuer string, now time.Time) (revocation.List, bool, error) {
-	list := revocation.List{Issuer: issuer}
+func (db *DB) Oldest(ctx context.Context, issuer string, now time.Time) (crl.List, bool, error) {
+	list := crl.List{Issuer: issuer}
 	found := false
 	// A number is at least the time in milliseconds at which its turn began.
 	err := db.all(ctx, `SELECT number, through, this_update, next_update, published_at, entries FROM crls
@@ -29,7 +29,7 @@ func (db *DB) Oldest(ctx context.Context, issuer string, now time.Time) (revocat
 			return err
 		})
 	if err != nil {
-		return revocation.List{}, false, fmt.Errorf("reading oldest list of %s: %w", issuer, err)
+		return crl.List{}, false, fmt.Errorf("reading oldest list of %s: %w", issuer, err)
 	}
 	return list, found, nil
 }

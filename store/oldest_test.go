@@ -4,13 +4,13 @@ import (
 	"testing"
 	"time"
 
-	"certportal/revocation"
+	"certportal/ca/crl"
 )
 
 // Delta lists add to the oldest complete list that somebody may still go by.
 func TestOldest(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
-		oldest := func(after time.Duration) (revocation.List, bool) {
+		oldest := func(after time.Duration) (crl.List, bool) {
 			t.Helper()
 			list, found, err := db.Oldest(t.Context(), "issuing", noon.Add(after))
 			if err != nil {
@@ -30,12 +30,12 @@ func TestOldest(t *testing.T) {
 		for _, tt := range []struct {
 			name  string
 			after time.Duration
-			want  revocation.List
+			want  crl.List
 			found bool
 		}{
 			{"both in force", 3 * time.Hour, first, true},
 			{"the first ran out", life, second, true},
-			{"both ran out", life + time.Hour, revocation.List{}, false},
+			{"both ran out", life + time.Hour, crl.List{}, false},
 		} {
 			got, found := oldest(tt.after)
 			equal(t, tt.name, found, tt.found)

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"testing"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 	"certportal/store"
 )
 
@@ -42,7 +42,7 @@ func TestF18_ReplicasThatStartTogetherMigrateOnce(t *testing.T) {
 							return
 						}
 						defer db.Close()
-						if err := db.Note(t.Context(), entry(ledger.SignedIn, anna)); err != nil {
+						if err := db.Note(t.Context(), entry(audit.SignedIn, anna)); err != nil {
 							t.Error(err)
 						}
 					})

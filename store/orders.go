@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/admin"
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/admin"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // orderColumns is what [orderRow] scans.
@@ -39,7 +39,7 @@ func (r *orderRow) value() (admin.Order, error) {
 }
 
 // AddOrder records a new order.
-func (db *DB) AddOrder(ctx context.Context, o admin.Order, entry ledger.Entry) error {
+func (db *DB) AddOrder(ctx context.Context, o admin.Order, entry audit.Entry) error {
 	return db.write(ctx, "recording order", func(ctx context.Context, t *tx) error {
 		_, err := t.exec(ctx, `INSERT INTO orders (`+orderColumns+`) VALUES
 			($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', '', '', '', NULL, NULL, 0, 0, 0)`,
@@ -237,13 +237,13 @@ func (t *tx) itemsOf(ctx context.Context, o admin.Order, limit int) ([]ca.Serial
 }
 
 // endItems ends those that still stand and notes what became of each.
-func (t *tx) endItems(ctx context.Context, o admin.Order, serials []ca.Serial, at time.Time) ([]ledger.Entry, error) {
+func (t *tx) endItems(ctx context.Context, o admin.Order, serials []ca.Serial, at time.Time) ([]audit.Entry, error) {
 	if err := t.lockOwners(ctx, serials); err != nil {
 		return nil, err
 	}
 	r := enroll.Revocation{Cause: o.Cause, At: at, Entry: orderEntry(o, at)}
-	r.Entry.Action = ledger.CertificateRevoked
-	var entries []ledger.Entry
+	r.Entry.Action = audit.CertificateRevoked
+	var entries []audit.Entry
 	for _, serial := range inOrder(serials) {
 		about, err := t.endIfLive(ctx, serial, r)
 		if err != nil {
@@ -277,16 +277,16 @@ func (t *tx) noteProgress(ctx context.Context, o admin.Order, finished, ended in
 }
 
 // orderEntry is in the name of who made the order.
-func orderEntry(o admin.Order, at time.Time) ledger.Entry {
-	return ledger.Entry{
+func orderEntry(o admin.Order, at time.Time) audit.Entry {
+	return audit.Entry{
 		At: at, Actor: string(o.Maker), Role: o.Role, Address: o.Address, Request: o.Request,
 		Detail: detailed(nil, "order", o.ID, "comment", o.Comment, "approver", string(o.Approver)),
 	}
 }
 
-func doneEntry(o admin.Order, ended int, at time.Time) ledger.Entry {
+func doneEntry(o admin.Order, ended int, at time.Time) audit.Entry {
 	e := orderEntry(o, at)
-	e.Action, e.Object = ledger.OrderDone, o.ID
+	e.Action, e.Object = audit.OrderDone, o.ID
 	e.Detail["certificates"], e.Detail["ended"] = fmt.Sprint(o.Items), fmt.Sprint(ended)
 	return e
 }

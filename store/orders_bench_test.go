@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"certportal/admin"
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/internal/admin"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // BenchmarkMassRevocation ends 100,000 certificates by one order and makes the list
@@ -31,14 +31,14 @@ func BenchmarkMassRevocation(b *testing.B) {
 		id := "bench" + strings.ReplaceAll(began.Format("150405.000000"), ".", "")
 		err := db.AddOrder(ctx, admin.Order{
 			ID: id, State: admin.Gathering, Filter: "status=working", Maker: "ada", Role: "admin", Made: now, Expires: now.Add(time.Hour),
-		}, entry(ledger.OrderMade, "ada"))
+		}, entry(audit.OrderMade, "ada"))
 		if err != nil {
 			b.Fatal(err)
 		}
 		gatherMany(b, db, id, many, now)
 		gathered := time.Since(began)
 		err = db.MoveOrder(ctx, admin.Move{
-			ID: id, From: admin.Draft, To: admin.Running, At: now, Entry: entry(ledger.OrderConfirmed, "ada"),
+			ID: id, From: admin.Draft, To: admin.Running, At: now, Entry: entry(audit.OrderConfirmed, "ada"),
 			Grounds: admin.Grounds{Cause: enroll.Withdrawn, Comment: "benchmark"},
 		})
 		if err != nil {
@@ -107,7 +107,7 @@ func benchmarkIssuer(b *testing.B, now time.Time) *ca.Issuer {
 }
 
 // benchmarkList makes and publishes the next list, and gives its length.
-func benchmarkList(b *testing.B, db revocation.Lists, issuer *ca.Issuer, now time.Time) int {
+func benchmarkList(b *testing.B, db crl.Lists, issuer *ca.Issuer, now time.Time) int {
 	b.Helper()
 	ctx := context.Background()
 	turn := take(b, db, "bench", now)

@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"certportal/admin"
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/admin"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // order makes an order over certificates, confirmed and running.
@@ -22,12 +22,12 @@ func order(t *testing.T, db *fixture, id string, serials []ca.Serial) {
 		Made: noon, Expires: noon.Add(time.Hour),
 	}
 	steps := []error{
-		db.AddOrder(ctx, o, entry(ledger.OrderMade, "ada")),
+		db.AddOrder(ctx, o, entry(audit.OrderMade, "ada")),
 		db.Gather(ctx, id, admin.Place{}, serials, admin.Place{Last: "ff"}),
 		db.Gather(ctx, id, admin.Place{Last: "ff"}, serials, admin.Place{}), // the same again adds nothing
 		db.MoveOrder(ctx, admin.Move{
 			ID: id, From: admin.Draft, To: admin.Running, At: noon,
-			Grounds: admin.Grounds{Cause: enroll.Left, Comment: "branch closed"}, Entry: entry(ledger.OrderConfirmed, "ada"),
+			Grounds: admin.Grounds{Cause: enroll.Left, Comment: "branch closed"}, Entry: entry(audit.OrderConfirmed, "ada"),
 		}),
 	}
 	for i, err := range steps {
@@ -90,7 +90,7 @@ func TestOrder(t *testing.T) {
 		all := entries(t, db)
 		equal(t, "entries", len(all)-before, 7) // one each, and the end
 		last := all[len(all)-1]
-		equal(t, "last", last.Action, ledger.OrderDone)
+		equal(t, "last", last.Action, audit.OrderDone)
 		equal(t, "ended in the ledger", last.Detail["ended"], "6")
 		equal(t, "actor", all[len(all)-2].Actor, "ada")
 		equal(t, "order in the ledger", all[len(all)-2].Detail["order"], "o1")
@@ -135,7 +135,7 @@ func TestTwoAdministratorsRevokeAtOnce(t *testing.T) {
 		equal(t, "ended", total, len(serials))
 		told := map[string]int{}
 		for _, e := range entries(t, db) {
-			if e.Action == ledger.CertificateRevoked {
+			if e.Action == audit.CertificateRevoked {
 				told[e.Object]++
 			}
 		}
@@ -150,7 +150,7 @@ func TestOrderMoves(t *testing.T) {
 		ctx := t.Context()
 		serials := issuedSerials(t, db, 1)
 		order(t, db, "o1", serials)
-		move := admin.Move{ID: "o1", From: admin.Draft, To: admin.Dropped, At: noon, Entry: entry(ledger.OrderDropped, "ada")}
+		move := admin.Move{ID: "o1", From: admin.Draft, To: admin.Dropped, At: noon, Entry: entry(audit.OrderDropped, "ada")}
 		wantError(t, "dropping a running order", db.MoveOrder(ctx, move), enroll.ErrConflict)
 		wantError(t, "gathering for a running order", db.Gather(ctx, "o1", admin.Place{}, serials, admin.Place{}), enroll.ErrConflict)
 		move.ID = "none"

@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/enroll"
-	"certportal/notify"
+	"certportal/internal/enroll"
+	"certportal/internal/notify"
 )
 
 // Happenings reads the ledger behind the place up to which letters are written:

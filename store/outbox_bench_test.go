@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"certportal/notify"
+	"certportal/internal/notify"
 )
 
 // BenchmarkEndingAllTold is the hourly look for reminders among 44,000

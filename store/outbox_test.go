@@ -10,9 +10,9 @@ import (
 
 	"github.com/pressly/goose/v3"
 
-	"certportal/enroll"
-	"certportal/ledger"
-	"certportal/notify"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
+	"certportal/internal/notify"
 	"certportal/store"
 )
 
@@ -50,7 +50,7 @@ func TestHappenings(t *testing.T) {
 			t.Fatal(err)
 		}
 		e := issue(t, db, request(t, anna, "Änna's <iPhone>"))
-		if err := db.Note(ctx, entry(ledger.SignedIn, "bob")); err != nil {
+		if err := db.Note(ctx, entry(audit.SignedIn, "bob")); err != nil {
 			t.Fatal(err)
 		}
 		after, found, err := db.Happenings(ctx, 10)
@@ -58,7 +58,7 @@ func TestHappenings(t *testing.T) {
 			t.Fatalf("got %d entries after %d, %v", len(found), after, err)
 		}
 		h := found[1]
-		equal(t, "action", h.Action, ledger.CertificateIssued)
+		equal(t, "action", h.Action, audit.CertificateIssued)
 		equal(t, "number", h.Seq, 2)
 		equal(t, "moment", h.At, noon)
 		equal(t, "language", h.Language, "zh-Hans")
@@ -82,7 +82,7 @@ func TestHappenings(t *testing.T) {
 func TestA19_ATamperedEntryKeepsNoLetterBack(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		for range 3 {
-			if err := db.Note(t.Context(), entry(ledger.LedgerBroken, "")); err != nil {
+			if err := db.Note(t.Context(), entry(audit.LedgerBroken, "")); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -99,7 +99,7 @@ func TestA19_ATamperedEntryKeepsNoLetterBack(t *testing.T) {
 		if err != nil || len(found) != 3 {
 			t.Fatalf("got %d entries, %v", len(found), err)
 		}
-		equal(t, "action", found[1].Action, ledger.LedgerBroken)
+		equal(t, "action", found[1].Action, audit.LedgerBroken)
 		equal(t, "details", len(found[1].Detail), 0)
 	})
 }
@@ -114,7 +114,7 @@ func TestHappeningsTellRenewals(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, h := range found {
-			if h.Action == ledger.CertificateIssued {
+			if h.Action == audit.CertificateIssued {
 				equal(t, "renewal "+h.Object, h.Renewal, h.Object == next.serial().String())
 			}
 		}
@@ -280,7 +280,7 @@ func TestTheLifeOfALetter(t *testing.T) {
 
 		do(db.Sendable(ctx))
 		do(db.Sent(ctx, letter("sent"), noon.Add(time.Minute)))
-		e := entry(ledger.MailFailed, anna)
+		e := entry(audit.MailFailed, anna)
 		do(db.GiveUp(ctx, letter("failed"), noon.Add(2*time.Minute), "no such user", e))
 		// Whoever comes late changes nothing, and writes no entry.
 		do(db.GiveUp(ctx, letter("sent"), noon.Add(3*time.Minute), "late", e))
@@ -328,7 +328,7 @@ func TestALetterIsNotGivenUpWithoutTheLedger(t *testing.T) {
 		if _, err := db.plain.Exec("ALTER TABLE ledger RENAME TO elsewhere"); err != nil {
 			t.Fatal(err)
 		}
-		if err := db.GiveUp(t.Context(), letter("l1"), noon, "why", entry(ledger.MailFailed, anna)); err == nil {
+		if err := db.GiveUp(t.Context(), letter("l1"), noon, "why", entry(audit.MailFailed, anna)); err == nil {
 			t.Error("given up without the ledger")
 		}
 		if _, err := db.plain.Exec("ALTER TABLE elsewhere RENAME TO ledger"); err != nil {

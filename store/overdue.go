@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
+	"certportal/internal/enroll"
 )
 
 // EndSuperseded ends what renewals superseded, with cause Replaced: all of a

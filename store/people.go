@@ -5,8 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 
-	"certportal/admin"
-	"certportal/enroll"
+	"certportal/internal/admin"
+	"certportal/internal/enroll"
 )
 
 // rememberPerson keeps how the directory calls somebody who is about to get a

@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // Pickup finds a pickup by the hash of its token, wiped or not, with the device
@@ -41,7 +41,7 @@ func (db *DB) Pickup(ctx context.Context, tokenHash [sha256.Size]byte) (enroll.S
 // ClaimRead counts and records a read before it happens: no key leaves without
 // an entry. enroll.ErrConflict says that max reads are claimed or the key is
 // wiped, enroll.ErrNotFound that there never was such a pickup.
-func (db *DB) ClaimRead(ctx context.Context, tokenHash [sha256.Size]byte, max int, entry ledger.Entry) error {
+func (db *DB) ClaimRead(ctx context.Context, tokenHash [sha256.Size]byte, max int, entry audit.Entry) error {
 	return db.write(ctx, "claiming read", func(ctx context.Context, t *tx) error {
 		var serial string
 		err := t.one(ctx, `UPDATE pickups SET claims = claims + 1
@@ -105,7 +105,7 @@ func (db *DB) ConfirmRead(ctx context.Context, tokenHash [sha256.Size]byte, max 
 // NotePart records that a piece of the file goes out: the certificate counts as delivered, the read does not count. enroll.ErrConflict
 // says that the key is wiped, enroll.ErrNotFound that there never was such a
 // pickup.
-func (db *DB) NotePart(ctx context.Context, tokenHash [sha256.Size]byte, at time.Time, entry ledger.Entry) error {
+func (db *DB) NotePart(ctx context.Context, tokenHash [sha256.Size]byte, at time.Time, entry audit.Entry) error {
 	return db.write(ctx, "noting partial read", func(ctx context.Context, t *tx) error {
 		var serial string
 		err := t.one(ctx, `UPDATE certificates SET delivered_at = COALESCE(delivered_at, $2)
@@ -148,7 +148,7 @@ func (t *tx) wipe(ctx context.Context, now time.Time) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("listing pickups: %w", err)
 	}
-	var entries []ledger.Entry
+	var entries []audit.Entry
 	touched := 0
 	for _, hash := range due {
 		serial, person, hadKey, err := t.wipeOne(ctx, hash, now)
@@ -160,8 +160,8 @@ func (t *tx) wipe(ctx context.Context, now time.Time) (int, error) {
 		}
 		touched++
 		if hadKey {
-			entries = append(entries, ledger.Entry{
-				At: now, Action: ledger.PickupWiped, Actor: "system", Role: "system", Person: person, Object: serial,
+			entries = append(entries, audit.Entry{
+				At: now, Action: audit.PickupWiped, Actor: "system", Role: "system", Person: person, Object: serial,
 			})
 		}
 	}

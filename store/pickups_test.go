@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 const maxReads = 5
@@ -30,9 +30,9 @@ func TestPickup(t *testing.T) {
 		sameBytes(t, "DER", p.CertificateDER, e.completion.Certificate.Raw)
 		_, err := db.Pickup(ctx, [32]byte{1})
 		wantError(t, "unknown token", err, enroll.ErrNotFound)
-		wantError(t, "claiming unknown", db.ClaimRead(ctx, [32]byte{1}, maxReads, ledger.Entry{}), enroll.ErrNotFound)
+		wantError(t, "claiming unknown", db.ClaimRead(ctx, [32]byte{1}, maxReads, audit.Entry{}), enroll.ErrNotFound)
 		wantError(t, "confirming unknown", db.ConfirmRead(ctx, [32]byte{1}, maxReads, noon), enroll.ErrNotFound)
-		wantError(t, "part of unknown", db.NotePart(ctx, [32]byte{1}, noon, ledger.Entry{}), enroll.ErrNotFound)
+		wantError(t, "part of unknown", db.NotePart(ctx, [32]byte{1}, noon, audit.Entry{}), enroll.ErrNotFound)
 		equal(t, "ledger", actions(entries(t, db)), "[certificate.reserved certificate.issued]")
 	})
 }
@@ -41,7 +41,7 @@ func TestReadsAreCounted(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
 		e := issue(t, db, request(t, anna, "iPhone"))
-		later, read := noon.Add(time.Minute), entry(ledger.PickupRead, anna)
+		later, read := noon.Add(time.Minute), entry(audit.PickupRead, anna)
 		// A claim given back counts no longer; one that is confirmed cannot be.
 		steps := []error{
 			db.ClaimRead(ctx, e.token, 1, read), db.ReturnRead(ctx, e.token), db.ReturnRead(ctx, e.token),
@@ -71,7 +71,7 @@ func TestLastReadWipesKey(t *testing.T) {
 		ctx := t.Context()
 		e := issue(t, db, request(t, anna, "iPhone"))
 		for i := range maxReads {
-			if err := db.ClaimRead(ctx, e.token, maxReads, entry(ledger.PickupRead, anna)); err != nil {
+			if err := db.ClaimRead(ctx, e.token, maxReads, entry(audit.PickupRead, anna)); err != nil {
 				t.Fatal(err)
 			}
 			if err := db.ConfirmRead(ctx, e.token, maxReads, noon.Add(time.Duration(i)*time.Second)); err != nil {
@@ -82,8 +82,8 @@ func TestLastReadWipesKey(t *testing.T) {
 		sameBytes(t, "key", p.Key, nil)
 		sameBytes(t, "password", p.Password, []byte("sealed password"))
 		equal(t, "delivered", p.Device.Certificate.Delivered, noon)
-		wantError(t, "one more", db.ClaimRead(ctx, e.token, maxReads+1, ledger.Entry{}), enroll.ErrConflict)
-		wantError(t, "a part more", db.NotePart(ctx, e.token, noon, ledger.Entry{}), enroll.ErrConflict)
+		wantError(t, "one more", db.ClaimRead(ctx, e.token, maxReads+1, audit.Entry{}), enroll.ErrConflict)
+		wantError(t, "a part more", db.NotePart(ctx, e.token, noon, audit.Entry{}), enroll.ErrConflict)
 		equal(t, "entries", len(entries(t, db)), 2+maxReads)
 	})
 }
@@ -98,7 +98,7 @@ func TestPartsDeliverAndDoNotCount(t *testing.T) {
 		equal(t, "undelivered before", len(must[[]ca.Serial](t)(db.Undelivered(ctx, over, 10))), 1)
 		for i := range maxReads + 2 {
 			at := noon.Add(time.Duration(i+1) * time.Minute)
-			if err := db.NotePart(ctx, e.token, at, entry(ledger.PickupRead, anna)); err != nil {
+			if err := db.NotePart(ctx, e.token, at, entry(audit.PickupRead, anna)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -108,7 +108,7 @@ func TestPartsDeliverAndDoNotCount(t *testing.T) {
 		equal(t, "last read", p.LastRead.IsZero(), true)
 		sameBytes(t, "key", p.Key, []byte("sealed key"))
 		equal(t, "undelivered", len(must[[]ca.Serial](t)(db.Undelivered(ctx, over, 10))), 0)
-		if err := db.ClaimRead(ctx, e.token, 1, entry(ledger.PickupRead, anna)); err != nil {
+		if err := db.ClaimRead(ctx, e.token, 1, entry(audit.PickupRead, anna)); err != nil {
 			t.Errorf("claiming the only read after parts: %v", err)
 		}
 		log := entries(t, db)
@@ -121,7 +121,7 @@ func TestPartOfARevokedCertificateIsRefused(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		e := issue(t, db, request(t, anna, "iPhone"))
 		revoke(t, db, enroll.Removed, noon, e.serial())
-		wantError(t, "part", db.NotePart(t.Context(), e.token, noon, ledger.Entry{}), enroll.ErrConflict)
+		wantError(t, "part", db.NotePart(t.Context(), e.token, noon, audit.Entry{}), enroll.ErrConflict)
 		equal(t, "delivered", newest(t, db, e).Delivered.IsZero(), true)
 		equal(t, "entries", len(entries(t, db)), 3)
 	})
@@ -139,7 +139,7 @@ func TestF22_ParallelReadersStayWithinMax(t *testing.T) {
 				via = replica
 			}
 			waiting.Go(func() {
-				if via.ClaimRead(t.Context(), e.token, maxReads, entry(ledger.PickupRead, anna)) == nil {
+				if via.ClaimRead(t.Context(), e.token, maxReads, entry(audit.PickupRead, anna)) == nil {
 					claimed.Add(1)
 				}
 			})

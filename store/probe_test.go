@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"certportal/drift"
+	"certportal/internal/drift"
 )
 
 // A probe writes, changes nothing, and tells when nothing can be written.

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // HoldReader makes holder the one who reads the ledger under a name, until the
@@ -57,11 +57,11 @@ func (db *DB) ReleaseReader(ctx context.Context, name, holder string) error {
 }
 
 // Readers tells how far everybody came, by name.
-func (db *DB) Readers(ctx context.Context) ([]ledger.Reader, error) {
-	var readers []ledger.Reader
+func (db *DB) Readers(ctx context.Context) ([]audit.Reader, error) {
+	var readers []audit.Reader
 	err := db.all(ctx, "SELECT name, seq, failure, failing_since FROM ledger_readers ORDER BY name", nil,
 		func(rows *sql.Rows) error {
-			var r ledger.Reader
+			var r audit.Reader
 			var since sql.NullInt64
 			err := rows.Scan(&r.Name, &r.Seq, &r.Failure, &since)
 			r.Since = timeOf(since)

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // held is a certificate of a device that works or is about to, or did so until it
@@ -79,7 +79,7 @@ func (t *tx) checkRenewable(ctx context.Context, r enroll.Reservation, known enr
 // must be the newest of its device. That it asks shows that it arrived: what it
 // superseded ends, and the entries tell so. Whoever has the key of a device gets
 // no more than two that work.
-func (t *tx) checkHolder(ctx context.Context, r enroll.Reservation) ([]ledger.Entry, error) {
+func (t *tx) checkHolder(ctx context.Context, r enroll.Reservation) ([]audit.Entry, error) {
 	if r.Renews == (ca.Serial{}) {
 		return nil, nil
 	}
@@ -107,14 +107,14 @@ func (t *tx) checkHolder(ctx context.Context, r enroll.Reservation) ([]ledger.En
 		return nil, &enroll.Denial{Why: enroll.HolderEarly}
 	}
 	base := r.Entry
-	base.Action, base.Detail = ledger.CertificateRevoked, map[string]string{"by": r.Renews.String()}
+	base.Action, base.Detail = audit.CertificateRevoked, map[string]string{"by": r.Renews.String()}
 	return t.endAll(ctx, former, enroll.Replaced, r.Requested, base)
 }
 
 // endAll ends certificates that were found to stand, and returns the entries that
 // tell so.
-func (t *tx) endAll(ctx context.Context, serials []ca.Serial, cause enroll.Cause, at time.Time, base ledger.Entry) ([]ledger.Entry, error) {
-	var entries []ledger.Entry
+func (t *tx) endAll(ctx context.Context, serials []ca.Serial, cause enroll.Cause, at time.Time, base audit.Entry) ([]audit.Entry, error) {
+	var entries []audit.Entry
 	for _, serial := range serials {
 		entry, err := t.end(ctx, serial, cause, at, base)
 		if err != nil {
@@ -129,7 +129,7 @@ func (t *tx) endAll(ctx context.Context, serials []ca.Serial, cause enroll.Cause
 // from before an earlier renewal still does, that renewal is being tried again: the
 // device may not have got what came of it, so that ends and the older one stays.
 // What nobody fetched ends in any case.
-func (t *tx) overlap(ctx context.Context, device enroll.DeviceID, c enroll.Completion) ([]ledger.Entry, error) {
+func (t *tx) overlap(ctx context.Context, device enroll.DeviceID, c enroll.Completion) ([]audit.Entry, error) {
 	all, err := t.heldOf(ctx, device)
 	if err != nil {
 		return nil, err
@@ -140,16 +140,16 @@ func (t *tx) overlap(ctx context.Context, device enroll.DeviceID, c enroll.Compl
 	}
 	base := c.Entry
 	base.At = c.At
-	var entries []ledger.Entry
+	var entries []audit.Entry
 	for _, h := range all {
-		entry, err := ledger.Entry{}, error(nil)
+		entry, err := audit.Entry{}, error(nil)
 		switch {
 		case h.serial == c.Serial, h.status == enroll.Superseded && !h.works(c.At):
 			continue // of the latter the sweep takes care
 		case h.status == enroll.Superseded:
 			err = t.point(ctx, h.serial, c.Serial)
 		case h.status == enroll.Pending, again, !h.delivered:
-			base.Action, base.Detail = ledger.CertificateRevoked, map[string]string{"by": c.Serial.String()}
+			base.Action, base.Detail = audit.CertificateRevoked, map[string]string{"by": c.Serial.String()}
 			entry, err = t.end(ctx, h.serial, enroll.Replaced, c.At, base)
 		default:
 			entry, err = t.supersedeOne(ctx, h, c, base)
@@ -176,28 +176,28 @@ func (t *tx) point(ctx context.Context, serial, next ca.Serial) error {
 
 // supersedeOne gives a certificate its end: that of the overlap, or its own where
 // that is nearer.
-func (t *tx) supersedeOne(ctx context.Context, h held, c enroll.Completion, base ledger.Entry) (ledger.Entry, error) {
+func (t *tx) supersedeOne(ctx context.Context, h held, c enroll.Completion, base audit.Entry) (audit.Entry, error) {
 	end := c.At.Add(c.Overlap)
 	if h.notAfter.Before(end) {
 		end = h.notAfter
 	}
-	return t.turn(ctx, h.serial, ledger.CertificateSuperseded, base, `UPDATE certificates
+	return t.turn(ctx, h.serial, audit.CertificateSuperseded, base, `UPDATE certificates
 		SET status = 'superseded', ends_at = $2, superseded_by = $3 WHERE serial = $1 AND status = 'issued'
 		RETURNING upn, device_id, person`, []any{h.serial.String(), end.UnixMilli(), c.Serial.String()},
 		"by", c.Serial.String(), "until", end.UTC().Format(time.RFC3339))
 }
 
 // restore issues again what a certificate superseded that never arrived.
-func (t *tx) restore(ctx context.Context, lost ca.Serial, base ledger.Entry) ([]ledger.Entry, error) {
+func (t *tx) restore(ctx context.Context, lost ca.Serial, base audit.Entry) ([]audit.Entry, error) {
 	var waiting []ca.Serial
 	err := t.all(ctx, "SELECT serial FROM certificates WHERE superseded_by = $1 AND status = 'superseded' ORDER BY serial",
 		[]any{lost.String()}, func(rows *sql.Rows) error { return scanSerial(rows, &waiting) })
 	if err != nil {
 		return nil, fmt.Errorf("finding what %s superseded: %w", lost, err)
 	}
-	var entries []ledger.Entry
+	var entries []audit.Entry
 	for _, serial := range waiting {
-		entry, err := t.turn(ctx, serial, ledger.CertificateRestored, base, `UPDATE certificates
+		entry, err := t.turn(ctx, serial, audit.CertificateRestored, base, `UPDATE certificates
 			SET status = 'issued', ends_at = NULL, superseded_by = NULL WHERE serial = $1 AND status = 'superseded'
 			RETURNING upn, device_id, person`, []any{serial.String()}, "by", lost.String())
 		if err != nil {
@@ -210,12 +210,12 @@ func (t *tx) restore(ctx context.Context, lost ca.Serial, base ledger.Entry) ([]
 
 // turn gives one certificate another status, and returns the entry that tells so,
 // with the facts and whose it is.
-func (t *tx) turn(ctx context.Context, serial ca.Serial, action ledger.Action, base ledger.Entry,
-	query string, args []any, facts ...string) (ledger.Entry, error) {
+func (t *tx) turn(ctx context.Context, serial ca.Serial, action audit.Action, base audit.Entry,
+	query string, args []any, facts ...string) (audit.Entry, error) {
 	var upn string
 	var device, person sql.NullString
 	if err := t.one(ctx, query, args, &upn, &device, &person); err != nil {
-		return ledger.Entry{}, fmt.Errorf("turning %s into %s: %w", serial, action, err)
+		return audit.Entry{}, fmt.Errorf("turning %s into %s: %w", serial, action, err)
 	}
 	base.Action, base.Object, base.Person = action, serial.String(), person.String
 	base.Detail = detailed(nil, append(facts, "upn", upn, "device", device.String)...)

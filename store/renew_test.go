@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 const (
@@ -47,7 +47,7 @@ func certificate(t testing.TB, db *fixture, e enrolment) enroll.Certificate {
 
 func endSuperseded(t testing.TB, db enroll.Records, e enroll.Ending) []ca.Serial {
 	t.Helper()
-	e.Entry = entry(ledger.CertificateRevoked, "")
+	e.Entry = entry(audit.CertificateRevoked, "")
 	return must[[]ca.Serial](t)(db.EndSuperseded(t.Context(), e))
 }
 
@@ -70,7 +70,7 @@ func TestRenewalOverlaps(t *testing.T) {
 		equal(t, "former ends", d.FormerEnds, at.Add(week))
 		last := entries(t, db)
 		told := last[len(last)-1]
-		equal(t, "action", told.Action, ledger.CertificateSuperseded)
+		equal(t, "action", told.Action, audit.CertificateSuperseded)
 		equal(t, "object", told.Object, old.serial().String())
 		equal(t, "by", told.Detail["by"], next.serial().String())
 		equal(t, "until", told.Detail["until"], at.Add(week).Format(time.RFC3339))
@@ -177,7 +177,7 @@ func TestRestoredDeviceMayBeRenewedAgain(t *testing.T) {
 		equal(t, "newest", newest(t, db, old).Serial, old.serial())
 		equal(t, "its end", newest(t, db, old).Ends.IsZero(), true)
 		last := entries(t, db)
-		equal(t, "last", last[len(last)-1].Action, ledger.CertificateRestored)
+		equal(t, "last", last[len(last)-1].Action, audit.CertificateRestored)
 		equal(t, "object", last[len(last)-1].Object, old.serial().String())
 		issue(t, db, old.renewal(t, late(old)))
 	})
@@ -212,7 +212,7 @@ func TestRenewalIsTriedAgain(t *testing.T) {
 
 func ending(t testing.TB, db *fixture, e enrolment, at time.Time) error {
 	t.Helper()
-	_, err := db.EndSuperseded(t.Context(), enroll.Ending{Device: e.device(), At: at, Entry: entry(ledger.CertificateRevoked, anna)})
+	_, err := db.EndSuperseded(t.Context(), enroll.Ending{Device: e.device(), At: at, Entry: entry(audit.CertificateRevoked, anna)})
 	return err
 }
 
@@ -422,7 +422,7 @@ func TestA12_APersonEndsWhole(t *testing.T) {
 			t.Errorf("ben's session: %v", err)
 		}
 		all := entries(t, db)
-		if last := all[len(all)-1]; last.Action != ledger.InvitationEnded || last.Object != string(open.ID) {
+		if last := all[len(all)-1]; last.Action != audit.InvitationEnded || last.Object != string(open.ID) {
 			t.Errorf("ledger ends with %+v", last)
 		}
 	})

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 const (
@@ -34,7 +34,7 @@ var errIssuer = errors.New("not an issuer of this portal")
 // brought back. What is not missing is left alone, so it may be repeated. A serial of
 // which a record says that it was issued and another why it was revoked should come in
 // one call: else it is listed as having ceased to be used.
-func (db *DB) Replay(ctx context.Context, records []revocation.Record, now time.Time) (int, error) {
+func (db *DB) Replay(ctx context.Context, records []crl.Record, now time.Time) (int, error) {
 	for _, r := range records {
 		if r.Issuer != issuing && r.Issuer != "root" {
 			return 0, fmt.Errorf("replaying record %d of issuer %q: %w", r.Seq, r.Issuer, errIssuer)
@@ -61,7 +61,7 @@ func (db *DB) Replay(ctx context.Context, records []revocation.Record, now time.
 
 // sorted tells the numbers of lists from serials, and makes one record of those of a
 // serial: that of its revocation, if there is one.
-func sorted(records []revocation.Record, now time.Time) (numbers map[string]int64, wanted []revocation.Record) {
+func sorted(records []crl.Record, now time.Time) (numbers map[string]int64, wanted []crl.Record) {
 	numbers = make(map[string]int64)
 	places := make(map[ca.Serial]int)
 	for _, r := range records {
@@ -106,8 +106,8 @@ func allowedReason(reason int) int {
 
 // missing picks the records of which the database does not know: revoked and not in
 // revocations, or issued and in neither table.
-func (db *DB) missing(ctx context.Context, wanted []revocation.Record) ([]revocation.Record, error) {
-	var missing []revocation.Record
+func (db *DB) missing(ctx context.Context, wanted []crl.Record) ([]crl.Record, error) {
+	var missing []crl.Record
 	for batch := range slices.Chunk(wanted, replayLook) {
 		revoked, err := db.knownIn(ctx, "revocations", batch)
 		if err != nil {
@@ -127,7 +127,7 @@ func (db *DB) missing(ctx context.Context, wanted []revocation.Record) ([]revoca
 }
 
 // knownIn tells which serials of a batch a table has.
-func (db *DB) knownIn(ctx context.Context, table string, batch []revocation.Record) (map[ca.Serial]bool, error) {
+func (db *DB) knownIn(ctx context.Context, table string, batch []crl.Record) (map[ca.Serial]bool, error) {
 	args, places := make([]any, replayLook), make([]string, replayLook)
 	for i := range args {
 		// A short batch repeats its last, so that there is one statement to remember.
@@ -167,7 +167,7 @@ func (db *DB) announceReplay(ctx context.Context, numbers map[string]int64, miss
 		}
 		detail["certificates"] = strconv.Itoa(missing)
 		entry := replayEntry(now)
-		entry.Action, entry.Detail = ledger.RecordsReplayed, detail
+		entry.Action, entry.Detail = audit.RecordsReplayed, detail
 		return t.append(ctx, entry)
 	})
 }
@@ -184,14 +184,14 @@ func (t *tx) raise(ctx context.Context, issuer string, number int64) (bool, erro
 	return touched == 1, nil
 }
 
-func replayEntry(now time.Time) ledger.Entry {
-	return ledger.Entry{At: now, Actor: "system", Role: "system"}
+func replayEntry(now time.Time) audit.Entry {
+	return audit.Entry{At: now, Actor: "system", Role: "system"}
 }
 
 // bringBack records a batch of revocations that are missing.
-func (db *DB) bringBack(ctx context.Context, batch []revocation.Record, now time.Time) (int, error) {
+func (db *DB) bringBack(ctx context.Context, batch []crl.Record, now time.Time) (int, error) {
 	brought := 0
-	slices.SortFunc(batch, func(a, b revocation.Record) int { return a.Serial.Compare(b.Serial) })
+	slices.SortFunc(batch, func(a, b crl.Record) int { return a.Serial.Compare(b.Serial) })
 	serials := make([]ca.Serial, len(batch))
 	for i, r := range batch {
 		serials[i] = r.Serial
@@ -204,7 +204,7 @@ func (db *DB) bringBack(ctx context.Context, batch []revocation.Record, now time
 		if err := t.lockOwners(ctx, serials); err != nil {
 			return err
 		}
-		var entries []ledger.Entry
+		var entries []audit.Entry
 		for _, r := range batch {
 			entry, needed, err := t.bringBackOne(ctx, r, now)
 			if err != nil {
@@ -225,7 +225,7 @@ func (db *DB) bringBack(ctx context.Context, batch []revocation.Record, now time
 
 // bringBackOne revokes a certificate that stands, or lists a serial that has none.
 // needed is false when somebody else did so first.
-func (t *tx) bringBackOne(ctx context.Context, r revocation.Record, now time.Time) (entry ledger.Entry, needed bool, err error) {
+func (t *tx) bringBackOne(ctx context.Context, r crl.Record, now time.Time) (entry audit.Entry, needed bool, err error) {
 	var revoked bool
 	err = t.one(ctx, "SELECT EXISTS (SELECT 1 FROM revocations WHERE serial = $1)", []any{r.Serial.String()}, &revoked)
 	if err != nil || revoked {
@@ -249,7 +249,7 @@ func (t *tx) bringBackOne(ctx context.Context, r revocation.Record, now time.Tim
 
 // recall lists a serial that no certificate is known for: nobody can say any more who
 // holds it, so it must not work.
-func (t *tx) recall(r revocation.Record, entry ledger.Entry) ledger.Entry {
+func (t *tx) recall(r crl.Record, entry audit.Entry) audit.Entry {
 	at, reason, end := r.Revoked, r.Reason, r.NotAfter
 	if at.IsZero() {
 		at, reason = entry.At, enroll.Abandoned.ReasonCode()
@@ -258,7 +258,7 @@ func (t *tx) recall(r revocation.Record, entry ledger.Entry) ledger.Entry {
 		end = unknownEnd
 	}
 	t.remember(r.Serial.String(), ending{r.Issuer, at.UnixMilli(), reason, end.UnixMilli()})
-	entry.Action, entry.Object = ledger.CertificateRecalled, r.Serial.String()
+	entry.Action, entry.Object = audit.CertificateRecalled, r.Serial.String()
 	entry.Detail = map[string]string{"reason": strconv.Itoa(reason), "not-after": end.UTC().Format(time.RFC3339)}
 	return entry
 }

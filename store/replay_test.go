@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
-	"certportal/ocsp"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/ca/ocsp"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 
 	"github.com/pressly/goose/v3"
 )
@@ -63,7 +63,7 @@ func copiedPostgres(t *testing.T, db *fixture) string {
 }
 
 // journal is all that a journal has noted of a database.
-func journal(t *testing.T, db revocation.Recorded) []revocation.Record {
+func journal(t *testing.T, db crl.Recorded) []crl.Record {
 	t.Helper()
 	records, _, err := db.Records(t.Context(), 0, 100_000)
 	if err != nil {
@@ -72,7 +72,7 @@ func journal(t *testing.T, db revocation.Recorded) []revocation.Record {
 	return records
 }
 
-func replay(t *testing.T, db revocation.Recorded, records []revocation.Record, now time.Time) int {
+func replay(t *testing.T, db crl.Recorded, records []crl.Record, now time.Time) int {
 	t.Helper()
 	return must[int](t)(db.Replay(t.Context(), records, now))
 }
@@ -93,7 +93,7 @@ func TestF15_NothingRevokedBecomesGoodAgain(t *testing.T) {
 		reserved := reserve(t, db, request(t, "ben", "never signed"))
 		revoke(t, db, enroll.Left, day, gone.serial())
 		newest, _ := publish(t, db, noon.Add(400*24*time.Hour))
-		records := append(journal(t, db), revocation.Record{Issuer: "issuing", Number: newest.Number})
+		records := append(journal(t, db), crl.Record{Issuer: "issuing", Number: newest.Number})
 
 		copied := open()
 		last := records[len(records)-2]
@@ -120,9 +120,9 @@ func TestF15_NothingRevokedBecomesGoodAgain(t *testing.T) {
 		equal(t, "in the list", len(revoked), 5)
 		checkReplayed(t, copied, lost)
 
-		head := must[ledger.Head](t)(copied.Head(t.Context()))
+		head := must[audit.Head](t)(copied.Head(t.Context()))
 		equal(t, "again", replay(t, copied, records, now.Add(time.Hour)), 0)
-		equal(t, "and no entry", must[ledger.Head](t)(copied.Head(t.Context())), head)
+		equal(t, "and no entry", must[audit.Head](t)(copied.Head(t.Context())), head)
 		equal(t, "in the database that was not restored", replay(t, db, records, now), 0)
 	})
 }
@@ -131,10 +131,10 @@ func TestF15_NothingRevokedBecomesGoodAgain(t *testing.T) {
 func checkReplayed(t *testing.T, db *fixture, lost enrolment) {
 	t.Helper()
 	log := entries(t, db)
-	equal(t, "recalled", count(log, ledger.CertificateRecalled), 3)
-	equal(t, "summary", count(log, ledger.RecordsReplayed), 1)
+	equal(t, "recalled", count(log, audit.CertificateRecalled), 3)
+	equal(t, "summary", count(log, audit.RecordsReplayed), 1)
 	for _, e := range log {
-		if e.Action == ledger.CertificateRevoked && e.Object == lost.serial().String() {
+		if e.Action == audit.CertificateRevoked && e.Object == lost.serial().String() {
 			equal(t, "actor", e.Actor, "system")
 			equal(t, "when it was first revoked", e.Detail["replayed"], "2026-11-23T12:00:00Z")
 			equal(t, "cause", e.Detail["cause"], "lost")
@@ -147,7 +147,7 @@ func TestReplayOfOddRecords(t *testing.T) {
 		works := issue(t, db, request(t, anna, "works"))
 		odd := func() ca.Serial { return request(t, anna, "odd").serial() }
 		ahead, hold, endless, root := odd(), odd(), odd(), odd()
-		records := []revocation.Record{
+		records := []crl.Record{
 			{},
 			{Issuer: "issuing", Serial: works.serial(), Seq: 1},
 			{Issuer: "issuing", Serial: ahead, NotAfter: noon.Add(time.Hour), Revoked: noon.Add(time.Hour), Reason: 1},
@@ -174,13 +174,13 @@ func TestReplayOfOddRecords(t *testing.T) {
 // Replicas that start together replay the same journal.
 func TestReplayByTwoAtOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
-		var records []revocation.Record
+		var records []crl.Record
 		for range 250 {
-			records = append(records, revocation.Record{Issuer: "issuing", Serial: request(t, anna, "x").serial(), Revoked: noon, Reason: 1})
+			records = append(records, crl.Record{Issuer: "issuing", Serial: request(t, anna, "x").serial(), Revoked: noon, Reason: 1})
 		}
 		replica := opened(t, db.address)
 		brought := make(chan int, 2)
-		for _, via := range []revocation.Recorded{db, replica} {
+		for _, via := range []crl.Recorded{db, replica} {
 			go func() {
 				n, err := via.Replay(t.Context(), records, noon)
 				if err != nil {
@@ -190,6 +190,6 @@ func TestReplayByTwoAtOnce(t *testing.T) {
 			}()
 		}
 		equal(t, "brought back by both", <-brought+<-brought, len(records))
-		equal(t, "recalled", count(entries(t, db), ledger.CertificateRecalled), len(records))
+		equal(t, "recalled", count(entries(t, db), audit.CertificateRecalled), len(records))
 	})
 }

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // issuing is the issuer of all that is reserved: the root signs nothing here.
@@ -28,7 +28,7 @@ const issuing = "issuing"
 // removed; enroll.ErrNotFound that the device is not this person's.
 func (db *DB) Reserve(ctx context.Context, r enroll.Reservation) error {
 	return db.write(ctx, "reserving serial "+r.Serial.String(), func(ctx context.Context, t *tx) error {
-		var before []ledger.Entry
+		var before []audit.Entry
 		if r.Kind == enroll.KindUser {
 			ended, err := t.reserveDevice(ctx, r)
 			if err != nil {
@@ -59,7 +59,7 @@ func (db *DB) Reserve(ctx context.Context, r enroll.Reservation) error {
 
 // reserveDevice takes a place for a new device, or for the next certificate of a
 // known one. It returns the entries of what this put an end to.
-func (t *tx) reserveDevice(ctx context.Context, r enroll.Reservation) ([]ledger.Entry, error) {
+func (t *tx) reserveDevice(ctx context.Context, r enroll.Reservation) ([]audit.Entry, error) {
 	if err := t.lockPerson(ctx, r.Person); err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
+	"certportal/internal/enroll"
 )
 
 func TestReserveDecidesQuota(t *testing.T) {

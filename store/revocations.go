@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/ledger"
+	"certportal/internal/audit"
 )
 
 // errUntold refuses to commit a revocation that the ledger does not tell of: it would
@@ -39,7 +39,7 @@ func (t *tx) remember(serial string, e ending) {
 
 // told gives the row of the revocation that an entry tells of, nil when it tells of
 // none. The first entry about the serial is it.
-func (t *tx) told(e ledger.Entry) []any {
+func (t *tx) told(e audit.Entry) []any {
 	ended, found := t.ended[e.Object]
 	if !found {
 		return nil
@@ -52,7 +52,7 @@ func (t *tx) told(e ledger.Entry) []any {
 const revocationColumns = "issuer, seq, serial, revoked_at, reason_code, not_after"
 
 // insertRevocation records the revocation that an entry tells of.
-func (t *tx) insertRevocation(ctx context.Context, e ledger.Entry) error {
+func (t *tx) insertRevocation(ctx context.Context, e audit.Entry) error {
 	row := t.told(e)
 	if row == nil {
 		return nil

@@ -5,11 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"certportal/admin"
-	"certportal/enroll"
-	"certportal/ledger"
-	"certportal/ocsp"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/ca/ocsp"
+	"certportal/internal/admin"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 
 	"github.com/pressly/goose/v3"
 )
@@ -50,11 +50,11 @@ func TestA12_RemovedRevocationsDoNotFitTheLedger(t *testing.T) {
 		lost, gone := issue(t, db, request(t, anna, "iPhone")), issue(t, db, request(t, anna, "iPad"))
 		revoke(t, db, enroll.Lost, noon, lost.serial())
 		revoke(t, db, enroll.Lost, noon, gone.serial())
-		replay(t, db, []revocation.Record{{Issuer: "issuing", Serial: request(t, anna, "unknown").serial(), Revoked: noon}}, noon)
+		replay(t, db, []crl.Record{{Issuer: "issuing", Serial: request(t, anna, "unknown").serial(), Revoked: noon}}, noon)
 		mismatches := func() string {
 			t.Helper()
 			var all []string
-			for _, b := range must[[]*ledger.Break](t)(db.Mismatches(t.Context(), 10)) {
+			for _, b := range must[[]*audit.Break](t)(db.Mismatches(t.Context(), 10)) {
 				all = append(all, fmt.Sprint(b.Seq, " ", b.Object))
 			}
 			return fmt.Sprint(all)

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // fewSerials is what a person ends at once. A sweep ends hundreds, each with a
@@ -49,7 +49,7 @@ func (db *DB) Revoke(ctx context.Context, r enroll.Revocation) ([]ca.Serial, err
 			}
 			serials = append(held, serials...)
 		}
-		var entries []ledger.Entry
+		var entries []audit.Entry
 		for _, serial := range inOrder(serials) {
 			about, err := t.endIfLive(ctx, serial, r)
 			if err != nil {
@@ -96,7 +96,7 @@ func (t *tx) withFormer(ctx context.Context, r enroll.Revocation) ([]ca.Serial, 
 
 // closePerson ends what could lead a person to more certificates, and returns the
 // entries that tell so.
-func (t *tx) closePerson(ctx context.Context, r enroll.Revocation) ([]ledger.Entry, error) {
+func (t *tx) closePerson(ctx context.Context, r enroll.Revocation) ([]audit.Entry, error) {
 	if r.EndPerson == "" {
 		return nil, nil
 	}
@@ -115,13 +115,13 @@ func (t *tx) closePerson(ctx context.Context, r enroll.Revocation) ([]ledger.Ent
 		return nil, fmt.Errorf("ending hand-off: %w", err)
 	}
 	base := r.Entry
-	base.Action, base.Detail = ledger.InvitationEnded, map[string]string{"cause": string(r.Cause)}
+	base.Action, base.Detail = audit.InvitationEnded, map[string]string{"cause": string(r.Cause)}
 	return t.endInvitations(ctx, r.EndPerson, r.At, base)
 }
 
 // endIfLive ends one certificate and issues again what it superseded without ever
 // arriving. It returns the entries that tell so, none when it does not stand.
-func (t *tx) endIfLive(ctx context.Context, serial ca.Serial, r enroll.Revocation) ([]ledger.Entry, error) {
+func (t *tx) endIfLive(ctx context.Context, serial ca.Serial, r enroll.Revocation) ([]audit.Entry, error) {
 	live, err := t.live(ctx, serial, r.Cause)
 	if err != nil || !live {
 		return nil, err
@@ -130,7 +130,7 @@ func (t *tx) endIfLive(ctx context.Context, serial ca.Serial, r enroll.Revocatio
 	if err != nil {
 		return nil, err
 	}
-	entries := []ledger.Entry{entry}
+	entries := []audit.Entry{entry}
 	if r.Cause == enroll.Undelivered || r.Cause == enroll.Abandoned {
 		again, err := t.restore(ctx, serial, r.Entry)
 		if err != nil {
@@ -143,7 +143,7 @@ func (t *tx) endIfLive(ctx context.Context, serial ca.Serial, r enroll.Revocatio
 
 // closeDevice removes or blocks the device of a revocation. told says that entries
 // about its certificates tell so already.
-func (t *tx) closeDevice(ctx context.Context, r enroll.Revocation, told bool) ([]ledger.Entry, error) {
+func (t *tx) closeDevice(ctx context.Context, r enroll.Revocation, told bool) ([]audit.Entry, error) {
 	removed, err := t.removeDevice(ctx, r)
 	if err != nil {
 		return nil, err
@@ -152,12 +152,12 @@ func (t *tx) closeDevice(ctx context.Context, r enroll.Revocation, told bool) ([
 	if err != nil || told {
 		return nil, err
 	}
-	var entries []ledger.Entry
+	var entries []audit.Entry
 	if removed {
-		entries = append(entries, aboutDevice(r, ledger.DeviceRemoved, r.RemoveDevice))
+		entries = append(entries, aboutDevice(r, audit.DeviceRemoved, r.RemoveDevice))
 	}
 	if blocked {
-		entries = append(entries, aboutDevice(r, ledger.DeviceBlocked, r.BlockDevice))
+		entries = append(entries, aboutDevice(r, audit.DeviceBlocked, r.BlockDevice))
 	}
 	return entries, nil
 }
@@ -235,12 +235,12 @@ func (t *tx) live(ctx context.Context, serial ca.Serial, cause enroll.Cause) (bo
 // end revokes one certificate, wipes its pickup and drops its marks. The returned
 // entry is made from base and tells which one, of whom and why; without it the
 // transaction does not commit.
-func (t *tx) end(ctx context.Context, serial ca.Serial, cause enroll.Cause, at time.Time, base ledger.Entry) (ledger.Entry, error) {
+func (t *tx) end(ctx context.Context, serial ca.Serial, cause enroll.Cause, at time.Time, base audit.Entry) (audit.Entry, error) {
 	return t.endAs(ctx, serial, cause, cause.ReasonCode(), at, base)
 }
 
 // endAs is [tx.end] with a reason code that may be another than that of the cause.
-func (t *tx) endAs(ctx context.Context, serial ca.Serial, cause enroll.Cause, reason int, at time.Time, base ledger.Entry) (ledger.Entry, error) {
+func (t *tx) endAs(ctx context.Context, serial ca.Serial, cause enroll.Cause, reason int, at time.Time, base audit.Entry) (audit.Entry, error) {
 	var upn string
 	var device, person sql.NullString
 	ended := ending{at: at.UnixMilli(), reason: reason}
@@ -262,7 +262,7 @@ func (t *tx) endAs(ctx context.Context, serial ca.Serial, cause enroll.Cause, re
 	entry := base
 	entry.Object = serial.String()
 	if entry.Action == "" {
-		entry.Action = ledger.CertificateRevoked
+		entry.Action = audit.CertificateRevoked
 	}
 	if entry.Person == "" {
 		entry.Person = person.String

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 func TestCompleteOnlyWhatStands(t *testing.T) {
@@ -66,7 +66,7 @@ func TestCompleteSupersedes(t *testing.T) {
 		equal(t, "entries", len(log), 5+1+3)
 		var ended []string
 		for _, e := range log[len(log)-2:] {
-			equal(t, "action", e.Action, ledger.CertificateRevoked)
+			equal(t, "action", e.Action, audit.CertificateRevoked)
 			equal(t, "cause", e.Detail["cause"], string(enroll.Replaced))
 			equal(t, "by", e.Detail["by"], next.serial().String())
 			ended = append(ended, e.Object)
@@ -95,12 +95,12 @@ func TestRevoke(t *testing.T) {
 		p := must[enroll.SealedPickup](t)(db.Pickup(ctx, issued.token))
 		sameBytes(t, "key", p.Key, nil)
 		sameBytes(t, "password", p.Password, nil)
-		wantError(t, "reading the file", db.ClaimRead(ctx, issued.token, 5, ledger.Entry{}), enroll.ErrConflict)
+		wantError(t, "reading the file", db.ClaimRead(ctx, issued.token, 5, audit.Entry{}), enroll.ErrConflict)
 
 		last := entries(t, db)[3:]
 		equal(t, "entries", len(last), 2)
 		for _, e := range last {
-			equal(t, "action", e.Action, ledger.CertificateRevoked)
+			equal(t, "action", e.Action, audit.CertificateRevoked)
 			equal(t, "actor", e.Actor, "admin")
 			equal(t, "cause", e.Detail["cause"], "removed")
 			equal(t, "upn", e.Detail["upn"], "anna@corp.example")
@@ -137,7 +137,7 @@ func TestRemoveDevice(t *testing.T) {
 		equal(t, "removed", must[enroll.Device](t)(db.Device(ctx, anna, e.device())).Removed, noon)
 		log := entries(t, db)
 		equal(t, "entries", len(log), 3)
-		equal(t, "action", log[2].Action, ledger.CertificateRevoked)
+		equal(t, "action", log[2].Action, audit.CertificateRevoked)
 		equal(t, "object", log[2].Object, e.serial().String())
 		equal(t, "device", log[2].Detail["device"], string(e.device()))
 
@@ -148,7 +148,7 @@ func TestRemoveDevice(t *testing.T) {
 			t.Fatal(err)
 		}
 		log = entries(t, db)
-		equal(t, "action", log[len(log)-1].Action, ledger.DeviceRemoved)
+		equal(t, "action", log[len(log)-1].Action, audit.DeviceRemoved)
 		equal(t, "object", log[len(log)-1].Object, string(empty.device()))
 		r.RemoveDevice = "nothing"
 		_, err := db.Revoke(ctx, r)

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // challengeColumns are what [challengeRow] scans beside device and certificate.
@@ -19,7 +19,7 @@ const challengeColumns = `h.id, h.secret_hash, h.token_hash, h.names_hash, h.mad
 // AddChallenge records the right of a device to enrol, and the device when it is
 // new. What the device had and did not use goes: the last profile made is the one
 // that works. Quota and name are those of Reserve, which decides again.
-func (db *DB) AddChallenge(ctx context.Context, c enroll.StoredChallenge, quota int, entry ledger.Entry) error {
+func (db *DB) AddChallenge(ctx context.Context, c enroll.StoredChallenge, quota int, entry audit.Entry) error {
 	return db.write(ctx, "recording challenge", func(ctx context.Context, t *tx) error {
 		r := enroll.Reservation{Person: c.Device.Person, Device: c.Device, Requested: c.Made, Quota: quota}
 		if err := t.challengedDevice(ctx, &r); err != nil {

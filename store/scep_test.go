@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
-	"certportal/scep"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
+	"certportal/internal/scep"
 	"certportal/store"
 )
 
@@ -32,7 +32,7 @@ func challenge(e enrolment, id string) enroll.StoredChallenge {
 func addChallenge(t testing.TB, db *fixture, e enrolment, id string) enroll.StoredChallenge {
 	t.Helper()
 	c := challenge(e, id)
-	if err := db.AddChallenge(t.Context(), c, 5, entry(ledger.ChallengeMade, e.reservation.Person)); err != nil {
+	if err := db.AddChallenge(t.Context(), c, 5, entry(audit.ChallengeMade, e.reservation.Person)); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -141,7 +141,7 @@ func TestChallengeIsRefused(t *testing.T) {
 		wantError(t, "unknown", db.Reserve(ctx, unknown.reservation), enroll.ErrConflict)
 		// The next profile of the device puts an end to the one before.
 		next := challenge(e, "two")
-		if err := db.AddChallenge(ctx, next, 5, entry(ledger.ChallengeMade, anna)); err != nil {
+		if err := db.AddChallenge(ctx, next, 5, entry(audit.ChallengeMade, anna)); err != nil {
 			t.Fatal(err)
 		}
 		wantError(t, "replaced", db.Reserve(ctx, e.with(c).reservation), enroll.ErrConflict)
@@ -187,7 +187,7 @@ func TestA15_RenewalOfWhatEndedMeanwhile(t *testing.T) {
 
 func TestChallengeKeepsToQuotaAndNames(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
-		ctx, made := t.Context(), entry(ledger.ChallengeMade, anna)
+		ctx, made := t.Context(), entry(audit.ChallengeMade, anna)
 		issue(t, db, request(t, anna, "iPhone"))
 		wantRefusal(t, db.AddChallenge(ctx, challenge(request(t, anna, "IPHONE"), "name"), 5, made), enroll.NameTaken)
 		wantRefusal(t, db.AddChallenge(ctx, challenge(request(t, anna, "iPad"), "quota"), 1, made), enroll.QuotaReached)
@@ -227,7 +227,7 @@ func TestAgents(t *testing.T) {
 			e := request(t, anna, "agent")
 			e.reservation = enroll.Reservation{
 				Serial: e.serial(), Kind: enroll.KindServer, Profile: "SCEP", PublicKey: e.reservation.PublicKey,
-				NotBefore: noon, NotAfter: noon.Add(time.Hour), Requested: noon, Entry: entry(ledger.CertificateReserved, ""),
+				NotBefore: noon, NotAfter: noon.Add(time.Hour), Requested: noon, Entry: entry(audit.CertificateReserved, ""),
 			}
 			e.completion.Pickup = nil
 			issue(t, db, e)

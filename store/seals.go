@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // AddSeal keeps a seal. One for an entry that has a seal is dropped: replicas may
 // seal the same end.
-func (db *DB) AddSeal(ctx context.Context, s ledger.Seal) error {
+func (db *DB) AddSeal(ctx context.Context, s audit.Seal) error {
 	return db.write(ctx, "keeping seal", func(ctx context.Context, t *tx) error {
 		_, err := t.exec(ctx, `INSERT INTO ledger_seals (seq, hash, at, node, key, signature)
 			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (seq) DO NOTHING`,
@@ -28,7 +28,7 @@ const sealColumns = "seq, hash, at, node, key, signature"
 
 // Seals reads the seals in the order of what they seal: at most limit, of entries
 // with a number above after.
-func (db *DB) Seals(ctx context.Context, after int64, limit int) ([]ledger.Seal, error) {
+func (db *DB) Seals(ctx context.Context, after int64, limit int) ([]audit.Seal, error) {
 	seals, err := db.seals(ctx, "SELECT "+sealColumns+" FROM ledger_seals WHERE seq > $1 ORDER BY seq LIMIT $2", after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("reading seals after %d: %w", after, err)
@@ -37,21 +37,21 @@ func (db *DB) Seals(ctx context.Context, after int64, limit int) ([]ledger.Seal,
 }
 
 // LastSeal gives the seal of the highest number, or enroll.ErrNotFound.
-func (db *DB) LastSeal(ctx context.Context) (ledger.Seal, error) {
+func (db *DB) LastSeal(ctx context.Context) (audit.Seal, error) {
 	seals, err := db.seals(ctx, "SELECT "+sealColumns+" FROM ledger_seals ORDER BY seq DESC LIMIT 1")
 	if err == nil && len(seals) == 0 {
 		err = enroll.ErrNotFound
 	}
 	if err != nil {
-		return ledger.Seal{}, fmt.Errorf("reading the last seal: %w", err)
+		return audit.Seal{}, fmt.Errorf("reading the last seal: %w", err)
 	}
 	return seals[0], nil
 }
 
-func (db *DB) seals(ctx context.Context, query string, args ...any) ([]ledger.Seal, error) {
-	var seals []ledger.Seal
+func (db *DB) seals(ctx context.Context, query string, args ...any) ([]audit.Seal, error) {
+	var seals []audit.Seal
 	err := db.all(ctx, query, args, func(rows *sql.Rows) error {
-		var s ledger.Seal
+		var s audit.Seal
 		var at sql.NullInt64
 		var hash []byte
 		if err := rows.Scan(&s.Seq, &hash, &at, &s.Node, &s.Key, &s.Signature); err != nil {

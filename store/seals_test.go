@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 func TestA19_SealsCannotBeRewrittenInSQL(t *testing.T) {
@@ -14,10 +14,10 @@ func TestA19_SealsCannotBeRewrittenInSQL(t *testing.T) {
 		ctx := t.Context()
 		_, err := db.LastSeal(ctx)
 		wantError(t, "seal before the first", err, enroll.ErrNotFound)
-		seal := ledger.Seal{Head: ledger.Head{Seq: 7, Hash: [32]byte{1}}, At: noon, Node: "n", Key: "0a", Signature: []byte("signed")}
+		seal := audit.Seal{Head: audit.Head{Seq: 7, Hash: [32]byte{1}}, At: noon, Node: "n", Key: "0a", Signature: []byte("signed")}
 		other := seal
 		other.Node = "another replica"
-		for _, s := range []ledger.Seal{seal, other} {
+		for _, s := range []audit.Seal{seal, other} {
 			if err := db.AddSeal(ctx, s); err != nil {
 				t.Fatal(err)
 			}
@@ -27,7 +27,7 @@ func TestA19_SealsCannotBeRewrittenInSQL(t *testing.T) {
 				t.Errorf("%s: got error %v", statement, err)
 			}
 		}
-		got := must[ledger.Seal](t)(db.LastSeal(ctx))
+		got := must[audit.Seal](t)(db.LastSeal(ctx))
 		equal(t, "head", got.Head, seal.Head)
 		equal(t, "node of the first of two", got.Node, "n")
 		equal(t, "moment", got.At, noon)
@@ -59,12 +59,12 @@ func TestReadersTakeTurns(t *testing.T) {
 		equal(t, "beside the first", held, false)
 		do(db.FailReader(ctx, "syslog", "one", "down", noon))
 		do(db.FailReader(ctx, "syslog", "one", "still down", noon.Add(time.Second)))
-		readers := must[[]ledger.Reader](t)(db.Readers(ctx))
-		equal(t, "failure", readers[0], ledger.Reader{Name: "syslog", Failure: "still down", Since: noon})
+		readers := must[[]audit.Reader](t)(db.Readers(ctx))
+		equal(t, "failure", readers[0], audit.Reader{Name: "syslog", Failure: "still down", Since: noon})
 		do(db.AdvanceReader(ctx, "syslog", "two", 99))
 		do(db.AdvanceReader(ctx, "syslog", "one", 5))
 		do(db.AdvanceReader(ctx, "syslog", "one", 3))
-		equal(t, "place", must[[]ledger.Reader](t)(db.Readers(ctx))[0], ledger.Reader{Name: "syslog", Seq: 5})
+		equal(t, "place", must[[]audit.Reader](t)(db.Readers(ctx))[0], audit.Reader{Name: "syslog", Seq: 5})
 		seq, held = hold("two", noon.Add(time.Minute))
 		equal(t, "after the first vanished", held && seq == 5, true)
 		do(db.ReleaseReader(ctx, "syslog", "two"))

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/admin"
-	"certportal/enroll"
+	"certportal/internal/admin"
+	"certportal/internal/enroll"
 )
 
 // scanBound is how many rows one page of a search looks at before it shows what it

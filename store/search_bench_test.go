@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"certportal/admin"
+	"certportal/internal/admin"
 )
 
 // seededDatabase is the address of a database that "certportal seed" filled. Filling

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"certportal/admin"
-	"certportal/enroll"
+	"certportal/internal/admin"
+	"certportal/internal/enroll"
 	"certportal/store"
 )
 

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/admin"
-	"certportal/enroll"
+	"certportal/internal/admin"
+	"certportal/internal/enroll"
 )
 
 // deviceBound is how many devices one page looks at: finding the certificate that

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"certportal/admin"
+	"certportal/internal/admin"
 )
 
 const (

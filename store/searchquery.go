@@ -6,7 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"certportal/admin"
+	"certportal/internal/admin"
 )
 
 // condition collects the parts of a WHERE clause and their values. No text of

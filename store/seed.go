@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"certportal/admin"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/admin"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // ErrNotEmpty says that people have certificates in the database already.
@@ -82,7 +82,7 @@ func (t *tx) sow(ctx context.Context, life *seedLife, events []seedEvent) error 
 	devices := bulk{t: t, into: "devices (id, person, name, name_key, platform, created_at)"}
 	certificates := bulk{t: t, into: `certificates (serial, issuer, kind, profile, status, person, device_id, upn, sid,
 		mail, key_hash, not_before, not_after, requested_at, delivered_at, revoked_at, cause, reason_code, ends_at, der)`}
-	var entries []ledger.Entry
+	var entries []audit.Entry
 	for _, e := range events {
 		c := &life.certificates[e.certificate]
 		if e.revoked {
@@ -210,7 +210,7 @@ func (b *bulk) flush(ctx context.Context) error {
 }
 
 // appendMany is [tx.append] for thousands of entries.
-func (t *tx) appendMany(ctx context.Context, entries []ledger.Entry) error {
+func (t *tx) appendMany(ctx context.Context, entries []audit.Entry) error {
 	head, err := t.reserveNumbers(ctx, len(entries))
 	if err != nil {
 		return fmt.Errorf("appending to ledger: %w", err)

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // seedYears is how long the made-up installation has been running, and seedValid how
@@ -157,16 +157,16 @@ func (l *seedLife) deviceName(c *seedCertificate) string {
 	return fmt.Sprintf("%s’s %s %d", owner, thing, c.device+1)
 }
 
-func (l *seedLife) entry(c *seedCertificate, at time.Time, action ledger.Action) ledger.Entry {
+func (l *seedLife) entry(c *seedCertificate, at time.Time, action audit.Action) audit.Entry {
 	id := fmt.Sprintf("seed%d", c.person)
-	return ledger.Entry{
+	return audit.Entry{
 		At: at, Action: action, Actor: id, Role: string(enroll.Employee), Person: id, Object: c.serial(),
 		Address: "192.0.2.1", Request: "seed",
 	}
 }
 
-func (l *seedLife) reservedEntry(c *seedCertificate, p seedPerson) ledger.Entry {
-	e := l.entry(c, c.requested, ledger.CertificateReserved)
+func (l *seedLife) reservedEntry(c *seedCertificate, p seedPerson) audit.Entry {
+	e := l.entry(c, c.requested, audit.CertificateReserved)
 	e.Detail = map[string]string{
 		"device": c.deviceID(), "name": l.deviceName(c), "platform": string(c.platform()), "profile": "User",
 		"upn": p.upn, "sid": p.sid,
@@ -174,14 +174,14 @@ func (l *seedLife) reservedEntry(c *seedCertificate, p seedPerson) ledger.Entry 
 	return e
 }
 
-func (l *seedLife) issuedEntry(c *seedCertificate, p seedPerson) ledger.Entry {
-	e := l.entry(c, c.requested, ledger.CertificateIssued)
+func (l *seedLife) issuedEntry(c *seedCertificate, p seedPerson) audit.Entry {
+	e := l.entry(c, c.requested, audit.CertificateIssued)
 	e.Detail = map[string]string{"not-after": c.end().UTC().Format(time.RFC3339), "device": c.deviceID(), "upn": p.upn}
 	return e
 }
 
-func (l *seedLife) revokedEntry(c *seedCertificate) ledger.Entry {
-	e := l.entry(c, c.revokedAt, ledger.CertificateRevoked)
+func (l *seedLife) revokedEntry(c *seedCertificate) audit.Entry {
+	e := l.entry(c, c.revokedAt, audit.CertificateRevoked)
 	e.Detail = map[string]string{"cause": string(c.cause), "upn": l.person(c.person).upn, "device": c.deviceID()}
 	return e
 }

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/enroll"
+	"certportal/internal/enroll"
 )
 
 // touchEvery is how often the use of a session is written down. A session may

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"certportal/enroll"
+	"certportal/internal/enroll"
 )
 
 const (

@@ -11,10 +11,10 @@ import (
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite"
 
-	"certportal/drift"
-	"certportal/enroll"
-	"certportal/internal/pgtest"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/internal/drift"
+	"certportal/internal/enroll"
+	"certportal/internal/test/pgtest"
 	"certportal/store"
 )
 
@@ -24,7 +24,7 @@ var (
 	_ enroll.Pickups   = (*store.DB)(nil)
 	_ enroll.Attempts  = (*store.DB)(nil)
 	_ enroll.Handoffs  = (*store.DB)(nil)
-	_ revocation.Lists = (*store.DB)(nil)
+	_ crl.Lists        = (*store.DB)(nil)
 	_ drift.Records    = (*store.DB)(nil)
 )
 

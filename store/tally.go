@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"certportal/admin"
-	"certportal/ledger"
+	"certportal/internal/admin"
+	"certportal/internal/audit"
 )
 
 // Tally counts what the overview shows, along the indexes of a search.
@@ -32,6 +32,6 @@ func (db *DB) Tally(ctx context.Context, now time.Time) (admin.Tally, error) {
 	var err error
 	t.Failed, err = db.count(ctx, "counting refusals", `SELECT count(*) FROM ledger WHERE action = $2
 		AND seq >= (SELECT l.seq FROM ledger l WHERE l.at >= $1 ORDER BY l.at, l.seq LIMIT 1)`,
-		now.Add(-admin.TallyFailed).UnixMilli(), string(ledger.EnrolmentRefused))
+		now.Add(-admin.TallyFailed).UnixMilli(), string(audit.EnrolmentRefused))
 	return t, err
 }

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/directory"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/directory"
+	"certportal/internal/enroll"
 	"certportal/store"
 )
 
@@ -50,7 +50,7 @@ func TestF22_AThousandTaps(t *testing.T) {
 			people := must[*directory.Builtin](t)(directory.NewBuiltin(db.DB))
 			person := must[enroll.Person](t)(people.Add(ctx, directory.NewAccount{
 				Login: "anna", UPN: "anna@corp.example", Password: "correct horse",
-			}, ledger.Entry{At: noon, Actor: "test"}))
+			}, audit.Entry{At: noon, Actor: "test"}))
 
 			ask := func(r *enroll.Registrar, device enroll.DeviceID, name, form string) (enroll.Enrolment, error) {
 				return r.Enroll(ctx, enroll.Request{

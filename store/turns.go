@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/enroll"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/internal/enroll"
 )
 
 // leaseLeap is how far the end of a lease may lie beyond what this clock would give.
@@ -19,8 +19,8 @@ const leaseLeap = 5 * time.Minute
 // a restore the clock is beyond what was published before. Through is an entry
 // before which everything is committed. revocation.ErrBusy says that another's lease
 // runs; who has the turn may take the next.
-func (db *DB) Take(ctx context.Context, issuer, builder string, now time.Time, lease time.Duration) (revocation.Turn, error) {
-	turn := revocation.Turn{Issuer: issuer, Builder: builder}
+func (db *DB) Take(ctx context.Context, issuer, builder string, now time.Time, lease time.Duration) (crl.Turn, error) {
+	turn := crl.Turn{Issuer: issuer, Builder: builder}
 	until := now.Add(lease)
 	err := db.write(ctx, "taking turn of "+issuer, func(ctx context.Context, t *tx) error {
 		err := t.one(ctx, `INSERT INTO crl_numbers (issuer, number, builder, lease_until) VALUES ($1, $2, $3, $4)
@@ -30,7 +30,7 @@ func (db *DB) Take(ctx context.Context, issuer, builder string, now time.Time, l
 			RETURNING number`,
 			[]any{issuer, now.UnixMilli(), builder, until.UnixMilli(), until.Add(leaseLeap).UnixMilli()}, &turn.Number)
 		if errors.Is(err, enroll.ErrNotFound) {
-			return revocation.ErrBusy
+			return crl.ErrBusy
 		}
 		if err != nil {
 			return fmt.Errorf("drawing number: %w", err)
@@ -42,14 +42,14 @@ func (db *DB) Take(ctx context.Context, issuer, builder string, now time.Time, l
 		return nil
 	})
 	if err != nil {
-		return revocation.Turn{}, err
+		return crl.Turn{}, err
 	}
 	return turn, nil
 }
 
 // Return gives the turn back after a list could not be built. A turn that is over
 // already stays so.
-func (db *DB) Return(ctx context.Context, turn revocation.Turn) error {
+func (db *DB) Return(ctx context.Context, turn crl.Turn) error {
 	return db.write(ctx, "returning turn of "+turn.Issuer, func(ctx context.Context, t *tx) error {
 		_, err := t.endTurn(ctx, turn)
 		return err
@@ -58,7 +58,7 @@ func (db *DB) Return(ctx context.Context, turn revocation.Turn) error {
 
 // endTurn lets the next builder begin, and reports whether the turn was the last that
 // began: it may outlive its lease when nobody waited for it.
-func (t *tx) endTurn(ctx context.Context, turn revocation.Turn) (bool, error) {
+func (t *tx) endTurn(ctx context.Context, turn crl.Turn) (bool, error) {
 	touched, err := t.exec(ctx, `UPDATE crl_numbers SET builder = '', lease_until = 0
 		WHERE issuer = $1 AND number = $2 AND builder = $3`, turn.Issuer, turn.Number, turn.Builder)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"certportal/revocation"
+	"certportal/ca/crl"
 )
 
 // builds is a company of builders that make lists until there are enough.
@@ -26,7 +26,7 @@ func (b *builds) now() time.Time { return noon.Add(time.Duration(b.clock.Add(1))
 
 // build makes lists in the name of a builder. Every so often the builder dies in its
 // turn, and another one comes under a new name.
-func (b *builds) build(ctx context.Context, db revocation.Lists, name string) error {
+func (b *builds) build(ctx context.Context, db crl.Lists, name string) error {
 	tries, builder := 0, name
 	for b.left.Load() > 0 {
 		before, _, err := db.Latest(ctx, "issuing", false, 1<<62)
@@ -35,7 +35,7 @@ func (b *builds) build(ctx context.Context, db revocation.Lists, name string) er
 		}
 		now := b.now()
 		turn, err := db.Take(ctx, "issuing", builder, now, lease)
-		if errors.Is(err, revocation.ErrBusy) {
+		if errors.Is(err, crl.ErrBusy) {
 			continue
 		}
 		if err != nil {
@@ -50,7 +50,7 @@ func (b *builds) build(ctx context.Context, db revocation.Lists, name string) er
 			continue
 		}
 		err = db.Publish(ctx, turn, listOf(turn, now))
-		if errors.Is(err, revocation.ErrOvertaken) {
+		if errors.Is(err, crl.ErrOvertaken) {
 			continue
 		}
 		if err != nil {
@@ -66,8 +66,8 @@ func (b *builds) build(ctx context.Context, db revocation.Lists, name string) er
 
 // watch reads the newest list until the context ends, and returns an error when it is
 // older than one that was read before.
-func watch(ctx context.Context, db revocation.Lists) error {
-	var last revocation.List
+func watch(ctx context.Context, db crl.Lists) error {
+	var last crl.List
 	for ctx.Err() == nil {
 		list, found, err := db.Latest(context.WithoutCancel(ctx), "issuing", false, last.Number)
 		if err != nil {

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/drift"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/drift"
 )
 
 // Watching gives the state that all drift watches over the database share.
@@ -25,14 +25,14 @@ func (db *DB) Watching(ctx context.Context) (drift.State, error) {
 
 // Stop records why the drift watch does nothing, and reports whether that is new.
 // Without that there is no entry, and the stop keeps its beginning.
-func (db *DB) Stop(ctx context.Context, reason drift.Stop, at time.Time, entry ledger.Entry) (bool, error) {
+func (db *DB) Stop(ctx context.Context, reason drift.Stop, at time.Time, entry audit.Entry) (bool, error) {
 	return db.moveWatch(ctx, "stopping the watch", entry, `UPDATE watch SET reason = $1, stopped_at = COALESCE(stopped_at, $2)
 		WHERE id = 1 AND reason <> $1`, string(reason), at.UnixMilli())
 }
 
 // Allow records that an administrator let more change than the share, and ends
 // the stop. The entry is always written.
-func (db *DB) Allow(ctx context.Context, at time.Time, entry ledger.Entry) error {
+func (db *DB) Allow(ctx context.Context, at time.Time, entry audit.Entry) error {
 	_, err := db.moveWatch(ctx, "letting the watch go on", entry,
 		"UPDATE watch SET reason = '', stopped_at = NULL, allowed_at = $1 WHERE id = 1", at.UnixMilli())
 	return err
@@ -40,14 +40,14 @@ func (db *DB) Allow(ctx context.Context, at time.Time, entry ledger.Entry) error
 
 // Resume ends the stop, and reports whether there was one. Without that there is
 // no entry.
-func (db *DB) Resume(ctx context.Context, entry ledger.Entry) (bool, error) {
+func (db *DB) Resume(ctx context.Context, entry audit.Entry) (bool, error) {
 	return db.moveWatch(ctx, "resuming the watch", entry,
 		"UPDATE watch SET reason = '', stopped_at = NULL WHERE id = 1 AND reason <> ''")
 }
 
 // moveWatch changes the state and reports whether it did; only then the entry is
 // written.
-func (db *DB) moveWatch(ctx context.Context, doing string, entry ledger.Entry, query string, args ...any) (bool, error) {
+func (db *DB) moveWatch(ctx context.Context, doing string, entry audit.Entry, query string, args ...any) (bool, error) {
 	moved := false
 	err := db.writeWithin(ctx, workWithin, doing, func(ctx context.Context, t *tx) error {
 		touched, err := t.exec(ctx, query, args...)

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"certportal/drift"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/drift"
 )
 
 func TestTheStopIsSharedAndToldOnce(t *testing.T) {
@@ -16,11 +16,11 @@ func TestTheStopIsSharedAndToldOnce(t *testing.T) {
 		equal(t, "fresh state", must[drift.State](t)(db.Watching(ctx)), drift.State{})
 		stop := func(reason drift.Stop, at time.Time) bool {
 			t.Helper()
-			return must[bool](t)(db.Stop(ctx, reason, at, entry(ledger.WatchStopped, "system")))
+			return must[bool](t)(db.Stop(ctx, reason, at, entry(audit.WatchStopped, "system")))
 		}
 		resume := func() bool {
 			t.Helper()
-			return must[bool](t)(db.Resume(ctx, entry(ledger.WatchResumed, "system")))
+			return must[bool](t)(db.Resume(ctx, entry(audit.WatchResumed, "system")))
 		}
 		equal(t, "resuming what works", resume(), false)
 		equal(t, "stopping", stop(drift.NoAnswer, noon), true)
@@ -31,7 +31,7 @@ func TestTheStopIsSharedAndToldOnce(t *testing.T) {
 		equal(t, "after a restart", stop(drift.TooMany, noon.Add(3*time.Hour)), false)
 		equal(t, "resuming", resume(), true)
 		equal(t, "resuming again", resume(), false)
-		if err := db.Allow(ctx, noon, entry(ledger.WatchResumed, "operator")); err != nil {
+		if err := db.Allow(ctx, noon, entry(audit.WatchResumed, "operator")); err != nil {
 			t.Fatal(err)
 		}
 		equal(t, "state after letting go on", must[drift.State](t)(db.Watching(ctx)), drift.State{Allowed: noon})
@@ -45,7 +45,7 @@ func TestReplicasTellTheStopOnce(t *testing.T) {
 		var waiting sync.WaitGroup
 		for range 8 {
 			waiting.Go(func() {
-				did, err := db.Stop(t.Context(), drift.NoAnswer, noon, entry(ledger.WatchStopped, "system"))
+				did, err := db.Stop(t.Context(), drift.NoAnswer, noon, entry(audit.WatchStopped, "system"))
 				if err != nil {
 					t.Error(err)
 				}

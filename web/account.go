@@ -9,8 +9,8 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/gorilla/sessions"
 
-	"certportal/access"
-	"certportal/enroll"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
 )
 
 // account is what a session says about who signed in: enough for the frame of
@@ -75,7 +75,7 @@ func accountOf(session *sessions.Session) account {
 // now who they are, and no provider remembered them from earlier.
 func (s *Server) openSession(w http.ResponseWriter, r *http.Request, p enroll.Person, proven bool) error {
 	lifetime := s.limits.Lifetime
-	if access.IsStaff(p) {
+	if authz.IsStaff(p) {
 		lifetime = s.limits.StaffLifetime
 	}
 	return s.beginSession(w, r, p, sessionStart{lifetime: lifetime, proven: proven})

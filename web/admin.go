@@ -9,9 +9,9 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"certportal/access"
-	"certportal/admin"
-	"certportal/enroll"
+	"certportal/internal/admin"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 
@@ -21,9 +21,9 @@ func (s *Server) routeAdmin(r chi.Router) {
 	if s.admin == nil {
 		return
 	}
-	s.staff(r, access.ReadOverview).Get("/admin", s.handle(s.showOverview))
+	s.staff(r, authz.ReadOverview).Get("/admin", s.handle(s.showOverview))
 
-	read := s.staff(r, access.ReadCertificates)
+	read := s.staff(r, authz.ReadCertificates)
 	read.Get("/admin/certificates", s.handle(s.showCertificates))
 	read.Get("/admin/certificates/{serial}", s.handle(s.showCertificate))
 	read.Get("/admin/devices", s.handle(s.showAllDevices))
@@ -31,7 +31,7 @@ func (s *Server) routeAdmin(r chi.Router) {
 	read.Get("/admin/orders", s.handle(s.showOrders))
 	read.Get("/admin/orders/{order}", s.handle(s.showOrder))
 
-	revoke := s.staff(r, access.Revoke)
+	revoke := s.staff(r, authz.Revoke)
 	revoke.Get("/admin/certificates/{serial}/revoke", s.handle(s.askRevokeCertificate))
 	revoke.Post("/admin/certificates/{serial}/revoke", s.handle(s.submitRevokeCertificate))
 	revoke.Get("/admin/devices/{id}/revoke", s.handle(s.askRevokeDevice))
@@ -39,28 +39,28 @@ func (s *Server) routeAdmin(r chi.Router) {
 	revoke.Get("/admin/people/{person}/revoke", s.handle(s.askRevokePerson))
 	revoke.Post("/admin/people/{person}/revoke", s.handle(s.submitRevokePerson))
 
-	many := s.staff(r, access.RevokeMany)
+	many := s.staff(r, authz.RevokeMany)
 	many.Get("/admin/orders/new", s.handle(s.askOrder))
 	many.Post("/admin/orders", s.handle(s.submitOrder))
 	many.Post("/admin/orders/{order}/confirm", s.handle(s.confirmOrder))
 	many.Post("/admin/orders/{order}/drop", s.handle(s.dropOrder))
-	s.staff(r, access.ApproveOrder).Post("/admin/orders/{order}/approve", s.handle(s.approveOrder))
+	s.staff(r, authz.ApproveOrder).Post("/admin/orders/{order}/approve", s.handle(s.approveOrder))
 
-	halt := s.staff(r, access.HaltIssuing)
+	halt := s.staff(r, authz.HaltIssuing)
 	halt.Get("/admin/halt", s.handle(s.showHalt))
 	halt.Post("/admin/halt", s.handle(s.submitHalt))
 	halt.Post("/admin/halt/resume", s.handle(s.submitResume))
 
-	s.staff(r, access.ReadRoles).Get("/admin/people", s.handle(s.showRoles))
-	s.staff(r, access.ReadChecks).Get("/admin/checks", s.handle(s.showChecks))
-	s.staff(r, access.RunChecks).Post("/admin/checks", s.handle(s.runChecks))
+	s.staff(r, authz.ReadRoles).Get("/admin/people", s.handle(s.showRoles))
+	s.staff(r, authz.ReadChecks).Get("/admin/checks", s.handle(s.showChecks))
+	s.staff(r, authz.RunChecks).Post("/admin/checks", s.handle(s.runChecks))
 
-	s.staff(r, access.ReadChecks).Get(authorityPath, s.handle(s.showAuthority))
-	s.staff(r, access.RunChecks).Post(authorityPath+"/addresses", s.handle(s.submitAddresses))
-	s.staff(r, access.Publish).Post(authorityPath+"/publish", s.handle(s.submitPublish))
-	s.staff(r, access.TestIssue).Post(authorityPath+"/trial", s.handle(s.submitTrial))
+	s.staff(r, authz.ReadChecks).Get(authorityPath, s.handle(s.showAuthority))
+	s.staff(r, authz.RunChecks).Post(authorityPath+"/addresses", s.handle(s.submitAddresses))
+	s.staff(r, authz.Publish).Post(authorityPath+"/publish", s.handle(s.submitPublish))
+	s.staff(r, authz.TestIssue).Post(authorityPath+"/trial", s.handle(s.submitTrial))
 
-	export := s.staff(r, access.Export)
+	export := s.staff(r, authz.Export)
 	export.Get("/admin/export", s.handle(s.showExport))
 	export.Post("/admin/export/{what}", s.handle(s.submitExport))
 }
@@ -72,8 +72,8 @@ func (s *Server) administrator(r *http.Request) admin.Actor {
 }
 
 // may reports whether a link to an act is shown. What it leads to decides again.
-func may(r *http.Request, act access.Act) bool {
-	_, err := access.MayTry(actorOf(r).person, act)
+func may(r *http.Request, act authz.Act) bool {
+	_, err := authz.MayTry(actorOf(r).person, act)
 	return err == nil
 }
 
@@ -86,7 +86,7 @@ func (s *Server) showOverview(w http.ResponseWriter, r *http.Request) error {
 	t, now := o.Tally, s.now()
 	since := func(span time.Duration) string { return now.Add(-span).Format(time.DateOnly) }
 	p := page.AdminOverview{
-		Frame: s.staffFrame(r), Counted: t.At, Halted: o.Halt.On(), MayHalt: may(r, access.HaltIssuing),
+		Frame: s.staffFrame(r), Counted: t.At, Halted: o.Halt.On(), MayHalt: may(r, authz.HaltIssuing),
 		Counts: []page.AdminCount{
 			{Key: "working", Number: t.Working, Path: "/admin/certificates?status=working"},
 			{Key: "issued", Number: t.Issued, Path: "/admin/certificates?from=" + since(admin.TallyIssued)},
@@ -196,7 +196,7 @@ func (s *Server) listOf(r *http.Request, frame *page.Frame, path string, f admin
 		return list
 	}
 	list.Chips = chipsOf(f, path)
-	if may(r, access.Export) {
+	if may(r, authz.Export) {
 		// A list without a filter has a form too: its export is everything.
 		list.Export = append([]page.Hidden{}, hiddenFilter(f)...)
 	}

@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/net/html"
 
-	"certportal/admin"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/admin"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 	"certportal/store"
 	"certportal/web"
 )
@@ -376,7 +376,7 @@ func TestA18_Export(t *testing.T) {
 			t.Errorf("the name of a device is gone: %s", body)
 		}
 	}
-	if n := p.entries(ledger.RecordsExported); n != 3 {
+	if n := p.entries(audit.RecordsExported); n != 3 {
 		t.Errorf("exports in the ledger: got %d", n)
 	}
 	if got := b.post("/admin/export/passwords"); got.status != 404 {

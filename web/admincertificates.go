@@ -4,8 +4,8 @@ import (
 	"net/http"
 	"time"
 
-	"certportal/access"
-	"certportal/admin"
+	"certportal/internal/admin"
+	"certportal/internal/authz"
 	"certportal/web/page"
 )
 
@@ -33,7 +33,7 @@ func (s *Server) showCertificates(w http.ResponseWriter, r *http.Request) error 
 			return err
 		}
 	}
-	if !f.IsZero() && may(r, access.RevokeMany) {
+	if !f.IsZero() && may(r, authz.RevokeMany) {
 		p.Order = withQuery("/admin/orders/new", f.Query(time.Local))
 	}
 	return s.show(w, r, http.StatusOK, p)

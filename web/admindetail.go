@@ -11,11 +11,11 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"certportal/access"
-	"certportal/admin"
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/admin"
+	"certportal/internal/audit"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 
@@ -45,7 +45,7 @@ func (s *Server) showCertificate(w http.ResponseWriter, r *http.Request) error {
 	p := page.AdminDetail{
 		Frame: s.staffFrame(r), AdminCertificate: certificateRow(d.Certificate), Own: d.Person == "",
 		Profile: d.Profile, SID: d.SID, Mail: d.Mail, NotBefore: d.NotBefore, Requested: d.Requested, Delivered: d.Delivered,
-		MayRevoke: may(r, access.Revoke) && endable(d.Certificate),
+		MayRevoke: may(r, authz.Revoke) && endable(d.Certificate),
 	}
 	if p.Truth, err = s.truthOf(r.Context(), d); err != nil {
 		return err
@@ -61,7 +61,7 @@ func (s *Server) showCertificate(w http.ResponseWriter, r *http.Request) error {
 
 // certificateEvents makes entries fit to read, with the names of who acted where they
 // are remembered.
-func (s *Server) certificateEvents(ctx context.Context, entries []ledger.Entry) ([]page.AdminEvent, error) {
+func (s *Server) certificateEvents(ctx context.Context, entries []audit.Entry) ([]page.AdminEvent, error) {
 	var ids []enroll.PersonID
 	for _, e := range entries {
 		ids = append(ids, enroll.PersonID(e.Actor))
@@ -134,6 +134,6 @@ func (s *Server) showAnyDevice(w http.ResponseWriter, r *http.Request) error {
 	}
 	return s.show(w, r, http.StatusOK, page.AdminDevice{
 		Frame: s.staffFrame(r), AdminDeviceRow: deviceRow(d), Certificates: certificateRows(rows), Truth: truth,
-		MayRevoke: may(r, access.Revoke) && (live > 0 || d.Blocked.IsZero()),
+		MayRevoke: may(r, authz.Revoke) && (live > 0 || d.Blocked.IsZero()),
 	})
 }

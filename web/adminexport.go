@@ -10,9 +10,9 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"certportal/admin"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/admin"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 
@@ -87,7 +87,7 @@ func (s *Server) exportLedger(ctx context.Context, w http.ResponseWriter, a admi
 	if err != nil {
 		return err
 	}
-	err = s.admin.EachEntry(ctx, a, f, func(e ledger.Entry) error {
+	err = s.admin.EachEntry(ctx, a, f, func(e audit.Entry) error {
 		detail, err := json.Marshal(e.Detail)
 		if err != nil {
 			return err

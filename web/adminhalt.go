@@ -3,7 +3,7 @@ package web
 import (
 	"net/http"
 
-	"certportal/access"
+	"certportal/internal/authz"
 	"certportal/web/page"
 )
 
@@ -65,9 +65,9 @@ func (s *Server) showRoles(w http.ResponseWriter, r *http.Request) error {
 	for _, g := range staff.Groups {
 		p.Groups = append(p.Groups, page.AdminGroup{Role: string(g.Role), Name: g.Name})
 	}
-	for _, role := range access.Roles() {
+	for _, role := range authz.Roles() {
 		row := page.AdminRole{Role: string(role)}
-		for _, act := range access.Acts(role) {
+		for _, act := range authz.Acts(role) {
 			row.Acts = append(row.Acts, string(act))
 		}
 		p.Roles = append(p.Roles, row)
@@ -81,7 +81,7 @@ func (s *Server) showChecks(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p := page.AdminChecks{Frame: s.staffFrame(r), MayRun: may(r, access.RunChecks)}
+	p := page.AdminChecks{Frame: s.staffFrame(r), MayRun: may(r, authz.RunChecks)}
 	for _, result := range results {
 		p.Checks = append(p.Checks, checkCard(result))
 	}

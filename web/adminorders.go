@@ -12,9 +12,9 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"certportal/access"
-	"certportal/admin"
-	"certportal/enroll"
+	"certportal/internal/admin"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 
@@ -89,9 +89,9 @@ func (s *Server) orderPage(r *http.Request) (page.AdminOrder, error) {
 		Reloading: o.State == admin.Gathering || o.State == admin.Running,
 	}
 	mine, open := o.Maker == actorOf(r).person.ID, s.now().Before(o.Expires)
-	p.MayAct = mine && open && may(r, access.RevokeMany)
-	p.MayAgree = !mine && open && o.State == admin.Waiting && may(r, access.ApproveOrder)
-	p.MayDrop = may(r, access.RevokeMany) && (o.State == admin.Gathering || o.State == admin.Draft || o.State == admin.Waiting)
+	p.MayAct = mine && open && may(r, authz.RevokeMany)
+	p.MayAgree = !mine && open && o.State == admin.Waiting && may(r, authz.ApproveOrder)
+	p.MayDrop = may(r, authz.RevokeMany) && (o.State == admin.Gathering || o.State == admin.Draft || o.State == admin.Waiting)
 	if q, err := url.ParseQuery(o.Filter); err == nil {
 		f, _ := admin.ParseFilter(q, time.UTC)
 		p.Chips = chipsOf(f, "")

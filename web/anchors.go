@@ -11,8 +11,8 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"certportal/ca"
-	"certportal/deliver"
-	"certportal/enroll"
+	"certportal/internal/deliver"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 

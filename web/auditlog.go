@@ -18,10 +18,10 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"certportal/access"
-	"certportal/audit"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/auditmonitor"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 
@@ -37,10 +37,10 @@ const (
 
 // AuditRecords is the ledger as its page reads it.
 type AuditRecords interface {
-	audit.Records
+	auditmonitor.Records
 
 	// Find looks for entries before a number, newest first.
-	Find(ctx context.Context, q ledger.Query, before int64, limit int) (ledger.Found, error)
+	Find(ctx context.Context, q audit.Query, before int64, limit int) (audit.Found, error)
 
 	// PersonNamed finds who has a user principal name or signs in by a name, or
 	// returns enroll.ErrNotFound.
@@ -55,7 +55,7 @@ func (s *Server) routeAudit(r chi.Router) {
 	if s.audit == nil {
 		return
 	}
-	s.staff(r, access.ReadLedger).Get(auditPath, s.handle(s.showAudit))
+	s.staff(r, authz.ReadLedger).Get(auditPath, s.handle(s.showAudit))
 }
 
 // auditFields are the parts of a filter as they stand in the address.
@@ -70,10 +70,10 @@ func (s *Server) showAudit(w http.ResponseWriter, r *http.Request) error {
 		From: typed.Get("from"), To: typed.Get("to"), Action: typed.Get("action"), Person: typed.Get("person"),
 		Actor: typed.Get("actor"), Object: typed.Get("object"), Request: typed.Get("request"),
 	}}
-	for _, action := range ledger.Actions() {
+	for _, action := range audit.Actions() {
 		p.Filter.Actions = append(p.Filter.Actions, string(action))
 	}
-	state, err := audit.StateOf(r.Context(), s.audit)
+	state, err := auditmonitor.StateOf(r.Context(), s.audit)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (s *Server) showAudit(w http.ResponseWriter, r *http.Request) error {
 
 // findEntries looks for people by their name where one was typed: the ledger knows
 // them by the directory's id.
-func (s *Server) findEntries(ctx context.Context, q ledger.Query, before int64) (ledger.Found, error) {
+func (s *Server) findEntries(ctx context.Context, q audit.Query, before int64) (audit.Found, error) {
 	for _, field := range []*string{&q.Person, &q.Actor} {
 		if *field == "" {
 			continue
@@ -117,7 +117,7 @@ func (s *Server) findEntries(ctx context.Context, q ledger.Query, before int64) 
 			continue // then it is an id
 		}
 		if err != nil {
-			return ledger.Found{}, err
+			return audit.Found{}, err
 		}
 		*field = string(id)
 	}
@@ -137,9 +137,9 @@ func typedFilter(q url.Values) url.Values {
 
 // auditQuery reads a filter, and what of it makes no sense. Days are those of the
 // portal's clock, both ends included.
-func auditQuery(typed url.Values) (ledger.Query, []page.FieldError) {
-	q := ledger.Query{
-		Action: ledger.Action(typed.Get("action")), Person: typed.Get("person"), Actor: typed.Get("actor"),
+func auditQuery(typed url.Values) (audit.Query, []page.FieldError) {
+	q := audit.Query{
+		Action: audit.Action(typed.Get("action")), Person: typed.Get("person"), Actor: typed.Get("actor"),
 		Object: objectOf(typed.Get("object")), Request: typed.Get("request"),
 	}
 	var mistakes []page.FieldError
@@ -148,7 +148,7 @@ func auditQuery(typed url.Values) (ledger.Query, []page.FieldError) {
 			mistakes = append(mistakes, page.FieldError{Field: field, Key: "audit.bad.text"})
 		}
 	}
-	if q.Action != "" && !slices.Contains(ledger.Actions(), q.Action) {
+	if q.Action != "" && !slices.Contains(audit.Actions(), q.Action) {
 		mistakes = append(mistakes, page.FieldError{Field: "action", Key: "audit.bad.action"})
 	}
 	for field, into := range map[string]*time.Time{"from": &q.From, "to": &q.Until} {
@@ -212,7 +212,7 @@ func auditChips(typed url.Values) []page.AuditChip {
 	return chips
 }
 
-func chainOf(state audit.State) page.AuditChain {
+func chainOf(state auditmonitor.State) page.AuditChain {
 	c := page.AuditChain{
 		Verified: state.Check.Seq, At: state.Check.At, Full: state.Check.FullAt, Since: state.Check.Since,
 		Sealed: state.Seal.Seq, SealedAt: state.Seal.At,
@@ -227,7 +227,7 @@ func chainOf(state audit.State) page.AuditChain {
 }
 
 // auditRows makes entries fit to read.
-func (s *Server) auditRows(ctx context.Context, entries []ledger.Entry) ([]page.AuditRow, error) {
+func (s *Server) auditRows(ctx context.Context, entries []audit.Entry) ([]page.AuditRow, error) {
 	ids := make(map[enroll.PersonID]bool)
 	for _, e := range entries {
 		ids[enroll.PersonID(e.Actor)], ids[enroll.PersonID(e.Person)] = true, true

@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/net/html"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // seqs are the numbers of the entries on a page.
@@ -33,7 +33,7 @@ func TestAuditLog(t *testing.T) {
 	anna := p.signedIn("anna", iPhone)
 	anna.enrol("Anna's <iPhone>", "ios")
 	for i := range 60 {
-		note(t, p, ledger.Entry{At: p.clock.Now(), Action: ledger.PickupRead, Actor: "id-of-ben", Person: "id-of-ben", Object: fmt.Sprint("d", i)})
+		note(t, p, audit.Entry{At: p.clock.Now(), Action: audit.PickupRead, Actor: "id-of-ben", Person: "id-of-ben", Object: fmt.Sprint("d", i)})
 	}
 	aud := p.signedIn("aud", linux)
 	first := aud.get("/admin/audit")
@@ -81,7 +81,7 @@ func TestAuditLog(t *testing.T) {
 	}
 }
 
-func note(t *testing.T, p *portal, e ledger.Entry) {
+func note(t *testing.T, p *portal, e audit.Entry) {
 	t.Helper()
 	if err := p.db.Note(t.Context(), e); err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func note(t *testing.T, p *portal, e ledger.Entry) {
 func TestAuditLogSerialsInAnyForm(t *testing.T) {
 	p := newOffice(t, 0)
 	const serial = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
-	note(t, p, ledger.Entry{At: p.clock.Now(), Action: ledger.CertificateIssued, Object: serial})
+	note(t, p, audit.Entry{At: p.clock.Now(), Action: audit.CertificateIssued, Object: serial})
 	aud := p.signedIn("aud", linux)
 	for _, form := range []string{serial, strings.ToUpper(serial), "0x" + serial, "0A:1B:2C:3D:4E:5F:60:71:82:93:A4:B5:C6:D7:E8:F9", "0a1b 2c3d 4e5f 6071 8293 a4b5 c6d7 e8f9"} {
 		if got := aud.get("/admin/audit?object=" + url.QueryEscape(form)).seqs(); len(got) != 1 {
@@ -130,14 +130,14 @@ func TestA19_AuditLogSaysWhereItBreaks(t *testing.T) {
 	p := newOffice(t, 0)
 	aud := p.signedIn("aud", linux)
 	now := p.clock.Now()
-	whole := ledger.Check{Head: ledger.Head{Seq: 3}, At: now}
+	whole := audit.Check{Head: audit.Head{Seq: 3}, At: now}
 	if err := p.db.SaveCheck(t.Context(), whole); err != nil {
 		t.Fatal(err)
 	}
 	if text := aud.get("/admin/audit").text(); !strings.Contains(text, "verified up to entry 3") {
 		t.Errorf("whole: %s", text)
 	}
-	broken := ledger.Check{Head: ledger.Head{Seq: 2}, At: now, Since: now, Broken: &ledger.Break{Seq: 3, Fault: ledger.SealDiffers, Until: 9}}
+	broken := audit.Check{Head: audit.Head{Seq: 2}, At: now, Since: now, Broken: &audit.Break{Seq: 3, Fault: audit.SealDiffers, Until: 9}}
 	if err := p.db.SaveCheck(t.Context(), broken); err != nil {
 		t.Fatal(err)
 	}

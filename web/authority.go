@@ -6,12 +6,12 @@ import (
 	"strconv"
 	"time"
 
-	"certportal/access"
-	"certportal/admin"
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ocsp"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/ca/ocsp"
+	"certportal/internal/admin"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 
@@ -35,7 +35,7 @@ func (s *Server) authorityPage(r *http.Request) (page.AdminAuthority, error) {
 	}
 	p := page.AdminAuthority{
 		Frame: s.staffFrame(r), Sealed: st.Sealed, Away: st.Away, Online: s.onlineCard(st.Online), Trial: checkCard(st.Trial),
-		MayPublish: may(r, access.Publish), MayCheck: may(r, access.RunChecks), MayTry: may(r, access.TestIssue),
+		MayPublish: may(r, authz.Publish), MayCheck: may(r, authz.RunChecks), MayTry: may(r, authz.TestIssue),
 	}
 	p.Trial.Name = "trial"
 	for _, c := range st.CAs {
@@ -78,7 +78,7 @@ func (s *Server) authorityCard(c admin.StandingCA) page.AdminCA {
 	return card
 }
 
-func (s *Server) listCard(h revocation.Health) page.AdminPublished {
+func (s *Server) listCard(h crl.Health) page.AdminPublished {
 	l := h.List
 	card := page.AdminPublished{
 		Delta: h.Delta, Number: l.Number, ThisUpdate: l.ThisUpdate, NextUpdate: l.NextUpdate, Published: l.Published, Next: h.Next,
@@ -94,18 +94,18 @@ func (s *Server) listCard(h revocation.Health) page.AdminPublished {
 }
 
 // levelKey is the key of the word for how old a list is.
-func levelKey(h revocation.Health) string {
+func levelKey(h crl.Health) string {
 	if h.List.Number == 0 {
 		return "none"
 	}
 	switch h.Level {
-	case revocation.Half:
+	case crl.Half:
 		return "half"
-	case revocation.Late:
+	case crl.Late:
 		return "late"
-	case revocation.Ending:
+	case crl.Ending:
 		return "ending"
-	case revocation.Ended:
+	case crl.Ended:
 		return "ended"
 	}
 	return "fresh"
@@ -131,7 +131,7 @@ func (s *Server) submitPublish(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	list, err := s.admin.PublishNow(r.Context(), s.administrator(r), f["issuer"])
-	var denied *access.Denied
+	var denied *authz.Denied
 	var outage *enroll.Outage
 	switch {
 	case err == nil:
@@ -150,7 +150,7 @@ func (s *Server) showUnpublished(w http.ResponseWriter, r *http.Request, cause e
 	}
 	status := http.StatusServiceUnavailable
 	switch {
-	case errors.Is(cause, revocation.ErrBusy):
+	case errors.Is(cause, crl.ErrBusy):
 		p.Failed, status = "busy", http.StatusConflict
 	case errors.Is(cause, ca.ErrNoRootKey):
 		p.Failed, status = "away", http.StatusConflict

@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"certportal/admin"
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
-	"certportal/ocsp"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/ca/ocsp"
+	"certportal/internal/admin"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 	"certportal/web"
 )
 
@@ -30,35 +30,35 @@ func (a *testAuthority) Standing() admin.Standing {
 	}
 	return admin.Standing{
 		CAs: []admin.StandingCA{
-			{Name: "root", Certificate: a.root, Lists: []revocation.Health{{Issuer: "root", Trouble: "key away", Level: revocation.Ended}}},
-			{Name: "issuing", Certificate: a.issuing, Lists: []revocation.Health{{Issuer: "issuing", List: list, Size: len(list.DER), Level: revocation.Half}}},
+			{Name: "root", Certificate: a.root, Lists: []crl.Health{{Issuer: "root", Trouble: "key away", Level: crl.Ended}}},
+			{Name: "issuing", Certificate: a.issuing, Lists: []crl.Health{{Issuer: "issuing", List: list, Size: len(list.DER), Level: crl.Half}}},
 		},
 		Online: &ocsp.Health{Life: 8 * time.Hour, Kept: 12},
 	}
 }
 
 // PublishNow fulfils admin.Authority.
-func (a *testAuthority) PublishNow(context.Context, string) (revocation.List, error) {
+func (a *testAuthority) PublishNow(context.Context, string) (crl.List, error) {
 	if a.err != nil {
-		return revocation.List{}, a.err
+		return crl.List{}, a.err
 	}
 	return a.publish(), nil
 }
 
 // TestIssue fulfils admin.Authority.
-func (a *testAuthority) TestIssue(_ context.Context, by ledger.Entry) []admin.Finding {
+func (a *testAuthority) TestIssue(_ context.Context, by audit.Entry) []admin.Finding {
 	return []admin.Finding{{What: "issue", State: admin.FindingOK, Text: "asked by " + by.Actor}}
 }
 
 // publish makes the next list, as the publisher does.
-func (p *portal) publish() revocation.List {
+func (p *portal) publish() crl.List {
 	p.t.Helper()
 	now := p.clock.Now()
 	turn, err := p.db.Take(p.t.Context(), "issuing", "test", now, time.Minute)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	list := revocation.List{
+	list := crl.List{
 		Issuer: "issuing", Number: turn.Number, Through: turn.Through, ThisUpdate: now, NextUpdate: now.Add(72 * time.Hour),
 		Published: now, Entries: 1, DER: []byte("list"),
 	}
@@ -96,7 +96,7 @@ func TestAuthorityPage(t *testing.T) {
 	if got := ada.get("/admin/ca?made=17&lang=en").text(); strings.Contains(got, "is published") {
 		t.Errorf("a list is told of that is not there: %s", got)
 	}
-	for action, want := range map[ledger.Action]int{ledger.ListOrdered: 1, ledger.AuthorityTested: 0, ledger.ChecksRun: 0} {
+	for action, want := range map[audit.Action]int{audit.ListOrdered: 1, audit.AuthorityTested: 0, audit.ChecksRun: 0} {
 		if got := p.entries(action); got != want {
 			t.Errorf("%s: got %d entries, want %d", action, got, want)
 		}
@@ -114,7 +114,7 @@ func TestAuthorityPage(t *testing.T) {
 			t.Errorf("no %q: %s", want, got.text())
 		}
 	}
-	if p.entries(ledger.ChecksRun) != 1 || p.entries(ledger.AuthorityTested) != 1 {
+	if p.entries(audit.ChecksRun) != 1 || p.entries(audit.AuthorityTested) != 1 {
 		t.Error("looking and testing are not in the ledger")
 	}
 	if got := ada.post("/admin/ca/publish", "issuer", "another"); got.status != 404 {
@@ -130,7 +130,7 @@ func TestAuthorityPageSaysWhyNoListWasMade(t *testing.T) {
 		status int
 		words  string
 	}{
-		{"another makes one", fmt.Errorf("taking turn: %w", revocation.ErrBusy), 409, "Another server is making a list"},
+		{"another makes one", fmt.Errorf("taking turn: %w", crl.ErrBusy), 409, "Another server is making a list"},
 		{"the key is away", fmt.Errorf("unlocking: %w", ca.ErrNoRootKey), 409, "The key for it is kept elsewhere"},
 		{"whatever else", context.DeadlineExceeded, 503, "No list was made, and the one before stays in force"},
 	}

@@ -8,8 +8,8 @@ import (
 	"strconv"
 
 	"certportal/ca"
-	"certportal/deliver"
-	"certportal/enroll"
+	"certportal/internal/deliver"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 

@@ -22,8 +22,8 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	der "golang.org/x/crypto/cryptobyte/asn1"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 	"certportal/web"
 )
 
@@ -196,10 +196,10 @@ func TestA1_RequestsRefused(t *testing.T) {
 	p := newPortal(t)
 	b := p.signedIn("anna", linux)
 	tests := refusedRequests(t, p)
-	reserved := p.entries(ledger.CertificateReserved)
+	reserved := p.entries(audit.CertificateReserved)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			before := p.entries(ledger.EnrolmentRefused)
+			before := p.entries(audit.EnrolmentRefused)
 			got := b.post("/new/key", "name", "Server", "platform", "linux", "csr", tt.request, "request", "same")
 			if got.status != 422 || got.id("csr-error") == nil || !strings.Contains(nodeText(got.id("csr-error")), tt.words) {
 				t.Fatalf("got %d, want %q: %s", got.status, tt.words, got.text())
@@ -208,12 +208,12 @@ func TestA1_RequestsRefused(t *testing.T) {
 				t.Error("what was typed is not kept")
 			}
 			last := p.lastEntry()
-			if p.entries(ledger.EnrolmentRefused) != before+1 || last.Detail["reason"] != tt.reason || last.Actor != "id-of-anna" {
+			if p.entries(audit.EnrolmentRefused) != before+1 || last.Detail["reason"] != tt.reason || last.Actor != "id-of-anna" {
 				t.Errorf("ledger: got %s %v by %q, want a refusal for %q", last.Action, last.Detail, last.Actor, tt.reason)
 			}
 		})
 	}
-	if got := p.entries(ledger.CertificateReserved); got != reserved {
+	if got := p.entries(audit.CertificateReserved); got != reserved {
 		t.Errorf("got %d serials, want %d", got, reserved)
 	}
 	for _, lang := range []string{"de", "zh-Hans"} {
@@ -331,7 +331,7 @@ func TestA9_PhoneBringsOneKey(t *testing.T) {
 		}
 		places[got.location()] = true
 	}
-	if got := p.entries(ledger.CertificateReserved); len(places) != 1 || got != 1 {
+	if got := p.entries(audit.CertificateReserved); len(places) != 1 || got != 1 {
 		t.Errorf("eight at once: got %v and %d serials, want one", places, got)
 	}
 }
@@ -364,7 +364,7 @@ func TestA9_BroughtOnThePhone(t *testing.T) {
 			t.Errorf("other's %s: got %d, want 403", file, got.status)
 		}
 	}
-	if got := p.entries(ledger.CertificateReserved); got != 2 {
+	if got := p.entries(audit.CertificateReserved); got != 2 {
 		t.Errorf("got %d serials, want 2", got)
 	}
 }

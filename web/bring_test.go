@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/net/html"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // TestBringKey goes the whole way of somebody who made a key.
@@ -49,10 +49,10 @@ func TestBringKey(t *testing.T) {
 	if !key.PublicKey.Equal(leaf.PublicKey) || leaf.Subject.String() != "CN=anna@example.com" {
 		t.Errorf("certificate of %s for another key", leaf.Subject)
 	}
-	if p.entries(ledger.CertificateReserved) != 1 || p.entries(ledger.CertificateIssued) != 1 || p.entries(ledger.EnrolmentRefused) != 0 {
+	if p.entries(audit.CertificateReserved) != 1 || p.entries(audit.CertificateIssued) != 1 || p.entries(audit.EnrolmentRefused) != 0 {
 		t.Error("ledger: want one certificate reserved and issued")
 	}
-	if last := p.lastEntry(); last.Actor != "id-of-anna" || last.Action != ledger.CertificateIssued || last.Detail["key"] != "device" {
+	if last := p.lastEntry(); last.Actor != "id-of-anna" || last.Action != audit.CertificateIssued || last.Detail["key"] != "device" {
 		t.Errorf("last entry %s by %q %v", last.Action, last.Actor, last.Detail)
 	}
 	// It works, counts and bears its name like any other.
@@ -140,7 +140,7 @@ func TestBroughtGetsNoFile(t *testing.T) {
 	if got := b.post(device+"/install", "request", "x"); got.status != 409 {
 		t.Errorf("new file: got %d, want 409", got.status)
 	}
-	if got := b.leaf(device); !got.Equal(leaf) || p.entries(ledger.CertificateReserved) != 1 {
+	if got := b.leaf(device); !got.Equal(leaf) || p.entries(audit.CertificateReserved) != 1 {
 		t.Error("the certificate changed")
 	}
 	p.clock.pass(366 * 24 * time.Hour)
@@ -187,7 +187,7 @@ func TestBringTwice(t *testing.T) {
 			t.Errorf("tap %d: got %d to %q, want 303 to %q", i, a.status, a.location(), answers[0].location())
 		}
 	}
-	if got := p.certificates("anna"); got[enroll.Issued] != 1 || p.entries(ledger.CertificateReserved) != 1 {
+	if got := p.certificates("anna"); got[enroll.Issued] != 1 || p.entries(audit.CertificateReserved) != 1 {
 		t.Errorf("certificates: got %v, want one issued", got)
 	}
 }
@@ -199,7 +199,7 @@ func TestBringKeyOutage(t *testing.T) {
 	request := newRequest(t, newKey(t))
 	p.moody.become(errors.New("directory is down"), nil)
 	got := b.post("/new/key", "name", "Server", "platform", "linux", "csr", request, "request", "form")
-	if got.status != 503 || got.value("request") != "form" || got.value("csr") != request || p.entries(ledger.CertificateReserved) != 0 {
+	if got.status != 503 || got.value("request") != "form" || got.value("csr") != request || p.entries(audit.CertificateReserved) != 0 {
 		t.Fatalf("got %d: %s", got.status, got.text())
 	}
 	p.moody.become(nil, nil)
@@ -240,7 +240,7 @@ func TestBringKeyNames(t *testing.T) {
 	if got := b.bring("Sixth", "linux", newRequest(t, newKey(t))); got.status != 409 {
 		t.Errorf("sixth device: got %d, want 409", got.status)
 	}
-	if got := p.entries(ledger.CertificateReserved); got != 5 {
+	if got := p.entries(audit.CertificateReserved); got != 5 {
 		t.Errorf("got %d serials, want 5", got)
 	}
 }
@@ -262,7 +262,7 @@ func TestPhonesBringNoKey(t *testing.T) {
 	if got := b.bring("Phone", "symbian", newRequest(t, newKey(t))); got.status != 422 || got.id("platform-error") == nil {
 		t.Errorf("unknown platform: got %d: %s", got.status, got.text())
 	}
-	if got := p.entries(ledger.CertificateReserved); got != 0 {
+	if got := p.entries(audit.CertificateReserved); got != 0 {
 		t.Errorf("got %d serials", got)
 	}
 }

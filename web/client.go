@@ -5,8 +5,8 @@ import (
 	"strconv"
 	"strings"
 
-	"certportal/deliver"
-	"certportal/enroll"
+	"certportal/internal/deliver"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 

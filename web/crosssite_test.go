@@ -7,8 +7,8 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // route is a line of the route table.
@@ -42,7 +42,7 @@ func TestA9_CrossSitePosts(t *testing.T) {
 	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
-	before, reserved := p.certificates("anna"), p.entries(ledger.CertificateReserved)
+	before, reserved := p.certificates("anna"), p.entries(audit.CertificateReserved)
 	variants := [][]string{
 		{"Origin", "https://evil.example"},
 		{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"},
@@ -75,7 +75,7 @@ func TestA9_CrossSitePosts(t *testing.T) {
 	if posts != known {
 		t.Errorf("got %d POST routes, want the %d of the matrix", posts, known)
 	}
-	if got := p.certificates("anna"); got[enroll.Issued] != before[enroll.Issued] || p.entries(ledger.CertificateReserved) != reserved {
+	if got := p.certificates("anna"); got[enroll.Issued] != before[enroll.Issued] || p.entries(audit.CertificateReserved) != reserved {
 		t.Errorf("certificates: got %v, want %v", got, before)
 	}
 	if b.get("/").status != 200 {
@@ -113,7 +113,7 @@ func TestA9_GetChangesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return int(head.Seq) - p.entries(ledger.AccessRefused)
+		return int(head.Seq) - p.entries(audit.AccessRefused)
 	}
 	before := entries()
 	for _, r := range p.routes() {

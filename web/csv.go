@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"certportal/deliver"
+	"certportal/internal/deliver"
 )
 
 // csvBatch is after how many rows what is written goes out.

@@ -5,8 +5,8 @@ import (
 	"sync"
 	"testing"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 func TestStranger(t *testing.T) {
@@ -59,7 +59,7 @@ func TestRemove(t *testing.T) {
 	if got := b.get(href); got.status != 410 {
 		t.Errorf("its file: got %d, want 410", got.status)
 	}
-	if got := p.entries(ledger.CertificateRevoked); got != 1 {
+	if got := p.entries(audit.CertificateRevoked); got != 1 {
 		t.Errorf("got %d revoked, want 1", got)
 	}
 }
@@ -81,7 +81,7 @@ func TestDoubleTapOnRemove(t *testing.T) {
 			t.Errorf("tap %d: got %d to %q, want 303 to /", i, a.status, a.location())
 		}
 	}
-	if got := p.entries(ledger.CertificateRevoked); got != 1 {
+	if got := p.entries(audit.CertificateRevoked); got != 1 {
 		t.Errorf("got %d revoked, want 1", got)
 	}
 }

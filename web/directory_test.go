@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"certportal/drift"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/drift"
+	"certportal/internal/enroll"
 	"certportal/web"
 )
 
@@ -64,7 +64,7 @@ func TestF7_PagesWithoutDirectory(t *testing.T) {
 	back := c.browser(linux)
 	callback := c.leave(back, "/login/sso")
 	c.moody.become(errors.New("dial tcp 192.0.2.1:636: i/o timeout"), nil)
-	reserved := c.entries(ledger.CertificateReserved)
+	reserved := c.entries(audit.CertificateReserved)
 
 	for _, path := range []string{"/", device, device + "/install", device + "/remove", "/new?p=ios", "/new/platform",
 		"/ca", "/ca/root.cer", "/crl/issuing.crl", "/help", href} {
@@ -100,7 +100,7 @@ func TestF7_PagesWithoutDirectory(t *testing.T) {
 			t.Errorf("signing in by %s: the page tells the cause", name)
 		}
 	}
-	if got := c.entries(ledger.CertificateReserved); got != reserved {
+	if got := c.entries(audit.CertificateReserved); got != reserved {
 		t.Errorf("got %d serials reserved, want %d", got, reserved)
 	}
 	if got := b.post(device + "/remove"); got.status != 303 {
@@ -142,7 +142,7 @@ func TestA3_A5_RefusedAtIssue(t *testing.T) {
 			if strings.Contains(got.text(), string(enroll.UPNTaken)) {
 				t.Error("the page tells what the administrators are told")
 			}
-			if n := p.entries(ledger.CertificateReserved); n != 0 {
+			if n := p.entries(audit.CertificateReserved); n != 0 {
 				t.Errorf("got %d serials, want none", n)
 			}
 		})
@@ -258,7 +258,7 @@ func mark(t *testing.T, f file, change enroll.Change) {
 		Certificates: []drift.Certificate{{
 			Serial: c.Serial, UPN: c.UPN, SID: c.SID, Marks: []drift.Mark{{Change: change, Since: f.clock.Now()}},
 		}},
-		Entry: ledger.Entry{At: f.clock.Now(), Actor: "system", Role: "system"},
+		Entry: audit.Entry{At: f.clock.Now(), Actor: "system", Role: "system"},
 	})
 	if err != nil || set != 1 {
 		t.Fatalf("got %d marks, %v", set, err)

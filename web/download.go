@@ -16,8 +16,8 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 
-	"certportal/deliver"
-	"certportal/enroll"
+	"certportal/internal/deliver"
+	"certportal/internal/enroll"
 )
 
 const (

@@ -13,8 +13,8 @@ import (
 
 	"software.sslmate.com/src/go-pkcs12"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 	"certportal/web"
 )
 
@@ -113,7 +113,7 @@ func TestA16_FiveReads(t *testing.T) {
 	if page.id("download") != nil || page.id("install-password") == nil {
 		t.Error("after five reads the page must show the password, and no link")
 	}
-	if got := f.entries(ledger.PickupRead); got != enroll.MaxReads {
+	if got := f.entries(audit.PickupRead); got != enroll.MaxReads {
 		t.Errorf("ledger: got %d reads, want %d", got, enroll.MaxReads)
 	}
 }
@@ -172,7 +172,7 @@ func TestUncounted(t *testing.T) {
 		t.Errorf("got %d reads left, want the first alone counted", got)
 	}
 	// Pieces are recorded, though they do not count.
-	if got := f.entries(ledger.PickupRead); got != 3 {
+	if got := f.entries(audit.PickupRead); got != 3 {
 		t.Errorf("ledger: got %d reads, want the whole one and two pieces", got)
 	}
 	first := f.stranger.get(f.href, "Range", "bytes=0-99").body

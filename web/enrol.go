@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/text/cases"
 
-	"certportal/enroll"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 

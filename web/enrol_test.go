@@ -9,8 +9,8 @@ import (
 
 	"software.sslmate.com/src/go-pkcs12"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // TestEnrol goes the whole way on each platform: form, page, file, and the file
@@ -96,7 +96,7 @@ func TestEnrolRefused(t *testing.T) {
 			}
 		})
 	}
-	if got := p.entries(ledger.CertificateReserved); got != 1 {
+	if got := p.entries(audit.CertificateReserved); got != 1 {
 		t.Errorf("got %d serials reserved, want 1", got)
 	}
 }
@@ -219,7 +219,7 @@ func TestNewFile(t *testing.T) {
 	if got := b.get(old); got.status != 410 {
 		t.Errorf("old file: got %d, want 410", got.status)
 	}
-	if got := p.entries(ledger.CertificateRevoked); got != 1 {
+	if got := p.entries(audit.CertificateRevoked); got != 1 {
 		t.Errorf("got %d revoked, want the old one", got)
 	}
 }
@@ -229,11 +229,11 @@ func TestLeaver(t *testing.T) {
 	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	form := b.get("/new")
-	if err := p.people.SetDisabled(t.Context(), "anna", true, ledger.Entry{At: start}); err != nil {
+	if err := p.people.SetDisabled(t.Context(), "anna", true, audit.Entry{At: start}); err != nil {
 		t.Fatal(err)
 	}
 	got := b.post("/new", "name", "x", "platform", "ios", "request", form.value("request"))
-	if got.status != 403 || p.entries(ledger.CertificateReserved) != 0 {
-		t.Errorf("got %d and %d serials, want 403 and none", got.status, p.entries(ledger.CertificateReserved))
+	if got.status != 403 || p.entries(audit.CertificateReserved) != 0 {
+		t.Errorf("got %d and %d serials, want 403 and none", got.status, p.entries(audit.CertificateReserved))
 	}
 }

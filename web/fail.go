@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"time"
 
-	"certportal/access"
-	"certportal/enroll"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 
@@ -128,7 +128,7 @@ func (s *Server) judge(r *http.Request, err error) verdict {
 	var gone *enroll.Gone
 	var large *http.MaxBytesError
 	var sso *ssoRefused
-	var denied *access.Denied
+	var denied *authz.Denied
 	switch {
 	case r.Context().Err() != nil && errors.Is(err, context.Canceled):
 		// Whoever asked has left; what they broke off is no fault of a part.

@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // TestA2_FieldsOfNoForm sends what only the portal decides.
@@ -52,7 +52,7 @@ func TestA2_FieldsOfNoForm(t *testing.T) {
 		{"role at sign-in", "/login", kind, "username=anna&password=x&role=admin"},
 		{"field at sign-out", "/logout", kind, "all=1"},
 	}
-	reserved := p.entries(ledger.CertificateReserved)
+	reserved := p.entries(audit.CertificateReserved)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			before := strings.Count(p.log.String(), "request rejected")
@@ -65,10 +65,10 @@ func TestA2_FieldsOfNoForm(t *testing.T) {
 			}
 		})
 	}
-	if got := p.entries(ledger.CertificateReserved); got != reserved {
+	if got := p.entries(audit.CertificateReserved); got != reserved {
 		t.Errorf("got %d serials reserved, want %d", got, reserved)
 	}
-	if got := p.entries(ledger.RequestRejected); got != len(tests) {
+	if got := p.entries(audit.RequestRejected); got != len(tests) {
 		t.Errorf("got %d rejections in the ledger, want %d", got, len(tests))
 	}
 	if got := p.certificates("anna"); got[enroll.Issued] != 1 || b.get("/").status != 200 {

@@ -12,9 +12,9 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"certportal/access"
-	"certportal/desk"
-	"certportal/enroll"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
+	"certportal/internal/helpdesk"
 	"certportal/web/page"
 )
 
@@ -38,7 +38,7 @@ func (s *Server) codePage(r *http.Request) (page.GiveCode, enroll.PersonID, erro
 		return page.GiveCode{}, "", err
 	}
 	if d.NoCode != "" {
-		return page.GiveCode{}, "", &access.Denied{Act: access.Invite, Why: d.NoCode}
+		return page.GiveCode{}, "", &authz.Denied{Act: authz.Invite, Why: d.NoCode}
 	}
 	p := page.GiveCode{
 		Frame: s.staffFrame(r), Path: personPath(d.Person.ID) + "/code", Back: personPath(d.Person.ID),
@@ -75,7 +75,7 @@ func (s *Server) submitGiveCode(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	order := desk.Order{
+	order := helpdesk.Order{
 		Person: person, Check: enroll.Check(f["checked"]), Note: f["note"],
 		Purpose: enroll.Purpose(f["purpose"]), Device: enroll.DeviceID(f["device"]),
 	}

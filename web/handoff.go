@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"certportal/enroll"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 

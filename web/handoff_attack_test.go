@@ -15,8 +15,8 @@ import (
 
 	"golang.org/x/net/html"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 	"certportal/web"
 )
 
@@ -74,7 +74,7 @@ func TestA9_WrongNumberBurnsTheCode(t *testing.T) {
 			if got := desktop.get("/handoff"); !strings.Contains(got.text(), "A wrong number was chosen") || got.header.Get("Refresh") != "" {
 				t.Errorf("desktop: %s", got.text())
 			}
-			if p.entries(ledger.HandoffBurnt) != 1 || p.entries(ledger.HandoffRedeemed) != 0 {
+			if p.entries(audit.HandoffBurnt) != 1 || p.entries(audit.HandoffRedeemed) != 0 {
 				t.Error("ledger: want one hand-off burnt and none redeemed")
 			}
 		})
@@ -110,7 +110,7 @@ func TestA9_AllNumbersAtOnce(t *testing.T) {
 			t.Errorf("got %d: %s", got.status, got.text())
 		}
 	}
-	if in+out != 1 || p.entries(ledger.HandoffRedeemed) != in || p.entries(ledger.HandoffBurnt) != out {
+	if in+out != 1 || p.entries(audit.HandoffRedeemed) != in || p.entries(audit.HandoffBurnt) != out {
 		t.Errorf("let in %d, turned away %d, want one of the two", in, out)
 	}
 }
@@ -268,7 +268,7 @@ func TestA9_OneCertificate(t *testing.T) {
 	if got := phone.get(install); got.status != 404 {
 		t.Errorf("steps after removing: got %d, want 404", got.status)
 	}
-	if got := p.certificates("anna"); got[enroll.Issued] != 0 || p.entries(ledger.CertificateIssued) != 1 {
+	if got := p.certificates("anna"); got[enroll.Issued] != 0 || p.entries(audit.CertificateIssued) != 1 {
 		t.Errorf("certificates: got %v, want none left of the one issued", got)
 	}
 }
@@ -299,7 +299,7 @@ func TestA9_HandoffNeedsFreshSignIn(t *testing.T) {
 	if got := desktop.post("/handoff"); got.status != 303 || got.location() != again {
 		t.Fatalf("old session: got %d to %q, want the sign-in page", got.status, got.location())
 	}
-	if p.entries(ledger.HandoffMade) != 1 {
+	if p.entries(audit.HandoffMade) != 1 {
 		t.Error("a code was made")
 	}
 	form := desktop.get(again)

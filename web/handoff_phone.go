@@ -8,7 +8,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"certportal/enroll"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/net/html"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // shown is what a desktop shows of its hand-off.
@@ -109,7 +109,7 @@ func TestHandoff(t *testing.T) {
 	if got := phone.get(href); got.status != 200 || installPassword == "" {
 		t.Errorf("file: got %d", got.status)
 	}
-	if p.entries(ledger.HandoffMade) != 1 || p.entries(ledger.HandoffRedeemed) != 1 || p.entries(ledger.HandoffBurnt) != 0 {
+	if p.entries(audit.HandoffMade) != 1 || p.entries(audit.HandoffRedeemed) != 1 || p.entries(audit.HandoffBurnt) != 0 {
 		t.Error("ledger: want one hand-off made and one redeemed")
 	}
 	if got := phone.post("/logout"); got.status != 303 {

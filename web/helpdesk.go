@@ -12,10 +12,10 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"certportal/access"
-	"certportal/desk"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
+	"certportal/internal/helpdesk"
 	"certportal/web/page"
 )
 
@@ -33,22 +33,22 @@ func (s *Server) routeHelpdesk(r chi.Router) {
 		return
 	}
 	const person = helpdeskPath + "/people/{person}"
-	s.staff(r, access.FindPeople).Get(helpdeskPath, s.handle(s.showFindPeople))
-	s.staff(r, access.ReadPerson).Get(person, s.handle(s.showDossier))
-	s.staff(r, access.Invite).Get(person+"/code", s.handle(s.showGiveCode))
-	s.staff(r, access.Invite).Post(person+"/code", s.handle(s.submitGiveCode))
-	s.staff(r, access.Invite).Get(person+"/code/{invitation}", s.handle(s.showCodeGiven))
-	s.staff(r, access.Invite).Get(person+"/code/{invitation}/slip", s.handle(s.showSlip))
-	s.staff(r, access.Block).Get(person+"/devices/{id}/block", s.handle(s.showBlockDevice))
-	s.staff(r, access.Block).Post(person+"/devices/{id}/block", s.handle(s.submitBlockDevice))
-	s.staff(r, access.Approve).Get(approvalsPath, s.handle(s.showApprovals))
-	s.staff(r, access.Approve).Post(approvalsPath+"/{invitation}", s.handle(s.submitApproval))
+	s.staff(r, authz.FindPeople).Get(helpdeskPath, s.handle(s.showFindPeople))
+	s.staff(r, authz.ReadPerson).Get(person, s.handle(s.showDossier))
+	s.staff(r, authz.Invite).Get(person+"/code", s.handle(s.showGiveCode))
+	s.staff(r, authz.Invite).Post(person+"/code", s.handle(s.submitGiveCode))
+	s.staff(r, authz.Invite).Get(person+"/code/{invitation}", s.handle(s.showCodeGiven))
+	s.staff(r, authz.Invite).Get(person+"/code/{invitation}/slip", s.handle(s.showSlip))
+	s.staff(r, authz.Block).Get(person+"/devices/{id}/block", s.handle(s.showBlockDevice))
+	s.staff(r, authz.Block).Post(person+"/devices/{id}/block", s.handle(s.submitBlockDevice))
+	s.staff(r, authz.Approve).Get(approvalsPath, s.handle(s.showApprovals))
+	s.staff(r, authz.Approve).Post(approvalsPath+"/{invitation}", s.handle(s.submitApproval))
 }
 
 // deskActor is who acts, for package desk.
-func (s *Server) deskActor(r *http.Request) desk.Actor {
+func (s *Server) deskActor(r *http.Request) helpdesk.Actor {
 	by := s.byStaff(r)
-	return desk.Actor{Person: actorOf(r).person, Address: by.Address, Request: by.Request}
+	return helpdesk.Actor{Person: actorOf(r).person, Address: by.Address, Request: by.Request}
 }
 
 // personPath is the page of a person. Ids are the directory's, and may hold
@@ -72,8 +72,8 @@ func (s *Server) showFindPeople(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	query := strings.TrimSpace(r.URL.Query().Get("q"))
-	p := page.FindPeople{Frame: s.staffFrame(r), Query: query, Limit: desk.MaxFound}
-	if n := utf8.RuneCountInString(query); n < desk.MinQuery || len(query) > desk.MaxQuery || !utf8.ValidString(query) {
+	p := page.FindPeople{Frame: s.staffFrame(r), Query: query, Limit: helpdesk.MaxFound}
+	if n := utf8.RuneCountInString(query); n < helpdesk.MinQuery || len(query) > helpdesk.MaxQuery || !utf8.ValidString(query) {
 		p.Query = strings.ToValidUTF8(query, "")
 		return s.show(w, r, http.StatusOK, p)
 	}
@@ -96,10 +96,10 @@ func (s *Server) showFindPeople(w http.ResponseWriter, r *http.Request) error {
 }
 
 // dossier reads the dossier of the person in the address.
-func (s *Server) dossier(r *http.Request) (desk.Dossier, error) {
+func (s *Server) dossier(r *http.Request) (helpdesk.Dossier, error) {
 	id, err := personOf(r)
 	if err != nil {
-		return desk.Dossier{}, err
+		return helpdesk.Dossier{}, err
 	}
 	return s.desk.Dossier(r.Context(), s.deskActor(r), id)
 }
@@ -170,13 +170,13 @@ func (s *Server) invitedLine(i enroll.Invitation) *page.InvitedLine {
 }
 
 // eventRows tell what entries of the ledger say about the person.
-func eventRows(d desk.Dossier, entries []ledger.Entry) []page.EventRow {
+func eventRows(d helpdesk.Dossier, entries []audit.Entry) []page.EventRow {
 	var rows []page.EventRow
 	for _, e := range entries {
 		row := page.EventRow{
 			At: e.At, What: string(e.Action), Why: e.Detail["reason"], Subject: e.Detail["name"], System: e.Actor == "system",
 		}
-		if e.Action == ledger.InvitationRefused && e.Detail["act"] == "" && row.Why != "" {
+		if e.Action == audit.InvitationRefused && e.Detail["act"] == "" && row.Why != "" {
 			row.Why = "code-" + row.Why
 		}
 		switch e.Actor {
@@ -208,7 +208,7 @@ func (s *Server) blockPage(r *http.Request) (page.BlockDevice, enroll.PersonID, 
 	at := slices.IndexFunc(d.Devices, func(device enroll.Device) bool { return device.ID == id })
 	switch {
 	case d.NoBlock != "":
-		return page.BlockDevice{}, "", "", &access.Denied{Act: access.Block, Why: d.NoBlock}
+		return page.BlockDevice{}, "", "", &authz.Denied{Act: authz.Block, Why: d.NoBlock}
 	case at < 0:
 		return page.BlockDevice{}, "", "", fmt.Errorf("finding device: %w", enroll.ErrNotFound)
 	}
@@ -249,7 +249,7 @@ func (s *Server) submitBlockDevice(w http.ResponseWriter, r *http.Request) error
 	if !ok {
 		return fmt.Errorf("reading device in the address: %w", enroll.ErrNotFound)
 	}
-	_, err = s.desk.Block(r.Context(), s.deskActor(r), desk.Blocking{
+	_, err = s.desk.Block(r.Context(), s.deskActor(r), helpdesk.Blocking{
 		Person: person, Device: id, Cause: enroll.Cause(f["reason"]), Check: enroll.Check(f["checked"]), Note: f["note"],
 	})
 	field, isField := fieldOf(err)

@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"certportal/desk"
-	"certportal/directory"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/directory"
+	"certportal/internal/enroll"
+	"certportal/internal/helpdesk"
 	"certportal/web"
 )
 
@@ -35,15 +35,15 @@ func (s *seeking) People(ctx context.Context, ids []enroll.PersonID) ([]enroll.P
 }
 
 // newDesk makes the helpdesk's work of a portal.
-func (p *portal) newDesk(signIn *enroll.SignIn, change ...func(*desk.Config)) *desk.Service {
+func (p *portal) newDesk(signIn *enroll.SignIn, change ...func(*helpdesk.Config)) *helpdesk.Service {
 	p.t.Helper()
-	c := desk.Config{
+	c := helpdesk.Config{
 		Directory: &seeking{p.moody, p.people}, Records: p.db, Registrar: p.registrar, Attempts: p.db, Codes: signIn, CodeAlone: true, Now: p.clock.Now,
 	}
 	for _, f := range change {
 		f(&c)
 	}
-	d, err := desk.New(c)
+	d, err := helpdesk.New(c)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func (p *portal) newDesk(signIn *enroll.SignIn, change ...func(*desk.Config)) *d
 }
 
 // counter is a portal whose codes may stand for passwords, or need approval.
-func newCounter(t *testing.T, change ...func(*desk.Config)) *portal {
+func newCounter(t *testing.T, change ...func(*helpdesk.Config)) *portal {
 	t.Helper()
 	p := newPortal(t, func(c *web.Config) { c.CodeAlone, c.Mails = true, true })
 	if len(change) > 0 {
@@ -193,8 +193,8 @@ func TestA4_HelpdeskNeverHoldsAnything(t *testing.T) {
 	if log := p.log.String(); strings.Contains(log, code) || strings.Contains(log, joined(code)) {
 		t.Error("the log holds the code")
 	}
-	for action, want := range map[ledger.Action]int{
-		ledger.InvitationMade: 1, ledger.InvitationRedeemed: 1, ledger.InvitationRefused: 5,
+	for action, want := range map[audit.Action]int{
+		audit.InvitationMade: 1, audit.InvitationRedeemed: 1, audit.InvitationRefused: 5,
 	} {
 		if got := p.entries(action); got != want {
 			t.Errorf("%s: %d entries, want %d", action, got, want)
@@ -269,7 +269,7 @@ func TestGiveCodeForm(t *testing.T) {
 
 // TestA4_Denied asks as everybody who may not.
 func TestA4_Denied(t *testing.T) {
-	p := newCounter(t, func(c *desk.Config) { c.SecondApprover = true })
+	p := newCounter(t, func(c *helpdesk.Config) { c.SecondApprover = true })
 	p.add("hank", "Hank Help", "Hank", enroll.Helpdesk)
 	hedi, hank, anna := p.signedIn("hedi", linux), p.signedIn("hank", linux), p.signedIn("anna", linux)
 	if got := hedi.post("/helpdesk/people/id-of-hedi/code", "checked", "in-person", "purpose", "new"); got.status != 403 {
@@ -312,7 +312,7 @@ func TestA4_Denied(t *testing.T) {
 	if got := anna.post("/helpdesk/people/id-of-ben/code", "checked", "in-person", "purpose", "new"); got.status != 403 {
 		t.Errorf("employee: got %d", got.status)
 	}
-	if got := p.entries(ledger.InvitationMade); got != 1 {
+	if got := p.entries(audit.InvitationMade); got != 1 {
 		t.Errorf("%d invitations, want 1", got)
 	}
 }
@@ -334,7 +334,7 @@ func TestA3_CodePages(t *testing.T) {
 	if got := hedi.post(annaPage+"/code", "checked", "in-person", "purpose", "new"); got.status != 503 {
 		t.Errorf("without a directory: got %d", got.status)
 	}
-	if p.entries(ledger.InvitationMade) != 0 || p.entries(ledger.InvitationRefused) != 1 {
+	if p.entries(audit.InvitationMade) != 0 || p.entries(audit.InvitationRefused) != 1 {
 		t.Error("a code was made, or the refusal is not in the ledger")
 	}
 }

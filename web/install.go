@@ -7,8 +7,8 @@ import (
 	"net/url"
 	"time"
 
-	"certportal/deliver"
-	"certportal/enroll"
+	"certportal/internal/deliver"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 

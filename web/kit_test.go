@@ -14,13 +14,13 @@ import (
 	"testing"
 	"time"
 
-	"certportal/admin"
 	"certportal/ca"
-	"certportal/directory"
-	"certportal/enroll"
-	"certportal/ledger"
-	"certportal/ocsp"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/ca/ocsp"
+	"certportal/internal/admin"
+	"certportal/internal/audit"
+	"certportal/internal/directory"
+	"certportal/internal/enroll"
 	"certportal/store"
 	"certportal/web"
 	"certportal/web/page"
@@ -74,9 +74,9 @@ func (j *journal) String() string {
 }
 
 // fixedLists serves one list of the issuing CA.
-type fixedLists struct{ list revocation.List }
+type fixedLists struct{ list crl.List }
 
-func (f *fixedLists) CRL(issuer string) (revocation.List, bool) {
+func (f *fixedLists) CRL(issuer string) (crl.List, bool) {
 	return f.list, issuer == f.list.Issuer
 }
 
@@ -146,7 +146,7 @@ func (p *portal) add(login, name, given string, roles ...enroll.Role) {
 	err = p.db.AddAccount(p.t.Context(), enroll.Account{PasswordHash: hash, Person: enroll.Person{
 		ID: enroll.PersonID("id-of-" + login), Login: login, UPN: login + "@example.com", Name: name,
 		GivenName: given, Mail: login + "@example.com", Roles: roles, MayEnroll: true,
-	}}, ledger.Entry{At: p.clock.Now(), Action: ledger.AccountAdded, Actor: "system", Role: "system"})
+	}}, audit.Entry{At: p.clock.Now(), Action: audit.AccountAdded, Actor: "system", Role: "system"})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ var passwordHash = sync.OnceValues(func() (string, error) {
 	}
 	_, err = people.Add(context.Background(), directory.NewAccount{
 		Login: "x", UPN: "x@example.com", Password: password,
-	}, ledger.Entry{})
+	}, audit.Entry{})
 	if err != nil {
 		return "", err
 	}
@@ -231,7 +231,7 @@ func (p *portal) start(h *ca.Hierarchy, log *slog.Logger, change []func(*web.Con
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.lists = &fixedLists{revocation.List{
+	p.lists = &fixedLists{crl.List{
 		Issuer: "issuing", Number: 1, ThisUpdate: start, NextUpdate: start.Add(72 * time.Hour),
 		DER: bytes.Repeat([]byte("a list of revoked certificates "), 100),
 	}}
@@ -283,7 +283,7 @@ func (p *portal) certificates(login string) map[enroll.Status]int {
 }
 
 // entries counts the ledger entries of an action.
-func (p *portal) entries(action ledger.Action) int {
+func (p *portal) entries(action audit.Action) int {
 	p.t.Helper()
 	all, err := p.db.Entries(context.Background(), 0, 10_000)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"certportal/enroll"
+	"certportal/internal/enroll"
 	"certportal/web"
 )
 

@@ -8,9 +8,9 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"certportal/deliver"
-	"certportal/enroll"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/internal/deliver"
+	"certportal/internal/enroll"
 )
 
 // listLife is the longest a cache on the way may keep a list. Whoever checks a
@@ -30,7 +30,7 @@ type listCache struct {
 // sentList is one list with its tag, and compressed for the first client that
 // takes it so: a long list takes a second.
 type sentList struct {
-	list revocation.List
+	list crl.List
 	etag string
 	gzip func() []byte
 }

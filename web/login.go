@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode"
 
-	"certportal/enroll"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 	"certportal/web"
 )
 
@@ -40,8 +40,8 @@ func TestSignInAndOut(t *testing.T) {
 	if got := b.get("/"); got.status != 303 {
 		t.Errorf("home after signing out: got %d", got.status)
 	}
-	if p.entries(ledger.SignedIn) != 1 || p.entries(ledger.SignedOut) != 1 {
-		t.Errorf("ledger: got %d in, %d out", p.entries(ledger.SignedIn), p.entries(ledger.SignedOut))
+	if p.entries(audit.SignedIn) != 1 || p.entries(audit.SignedOut) != 1 {
+		t.Errorf("ledger: got %d in, %d out", p.entries(audit.SignedIn), p.entries(audit.SignedOut))
 	}
 }
 
@@ -67,7 +67,7 @@ func TestSignInRefused(t *testing.T) {
 			if got.status != tt.status {
 				t.Errorf("got %d, want %d", got.status, tt.status)
 			}
-			if n := p.entries(ledger.SignInRefused); n != tt.recorded {
+			if n := p.entries(audit.SignInRefused); n != tt.recorded {
 				t.Errorf("got %d refused tries recorded, want %d", n, tt.recorded)
 			}
 			if b.cookie(sessionCookie) != "" {
@@ -109,7 +109,7 @@ func TestSignInPauses(t *testing.T) {
 
 func TestSignInDisabled(t *testing.T) {
 	p := newPortal(t)
-	if err := p.people.SetDisabled(t.Context(), "anna", true, ledger.Entry{At: start}); err != nil {
+	if err := p.people.SetDisabled(t.Context(), "anna", true, audit.Entry{At: start}); err != nil {
 		t.Fatal(err)
 	}
 	b := p.browser(iPhone)

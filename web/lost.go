@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"certportal/enroll"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"certportal/access"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
 )
 
 // gate says who may pass a route: everybody, whoever signed in, or staff with an
@@ -17,7 +17,7 @@ import (
 type gate struct {
 	anyone bool
 	mine   bool
-	act    access.Act
+	act    authz.Act
 }
 
 // gates is the whole table of the https side: a route that is not in it fails the
@@ -49,31 +49,31 @@ func gates() map[string]gate {
 }
 
 func addStaffGates(add func(gate, ...string)) {
-	staff := func(act access.Act, routes ...string) { add(gate{act: act}, routes...) }
+	staff := func(act authz.Act, routes ...string) { add(gate{act: act}, routes...) }
 	const person = "/helpdesk/people/{person}"
-	staff(access.FindPeople, "GET /helpdesk")
-	staff(access.ReadPerson, "GET "+person)
-	staff(access.Invite, "GET "+person+"/code", "POST "+person+"/code",
+	staff(authz.FindPeople, "GET /helpdesk")
+	staff(authz.ReadPerson, "GET "+person)
+	staff(authz.Invite, "GET "+person+"/code", "POST "+person+"/code",
 		"GET "+person+"/code/{invitation}", "GET "+person+"/code/{invitation}/slip")
-	staff(access.Block, "GET "+person+"/devices/{id}/block", "POST "+person+"/devices/{id}/block")
-	staff(access.Approve, "GET /helpdesk/approvals", "POST /helpdesk/approvals/{invitation}")
-	staff(access.ReadOverview, "GET /admin")
-	staff(access.ReadCertificates, "GET /admin/certificates", "GET /admin/certificates/{serial}", "GET /admin/devices",
+	staff(authz.Block, "GET "+person+"/devices/{id}/block", "POST "+person+"/devices/{id}/block")
+	staff(authz.Approve, "GET /helpdesk/approvals", "POST /helpdesk/approvals/{invitation}")
+	staff(authz.ReadOverview, "GET /admin")
+	staff(authz.ReadCertificates, "GET /admin/certificates", "GET /admin/certificates/{serial}", "GET /admin/devices",
 		"GET /admin/devices/{id}", "GET /admin/orders", "GET /admin/orders/{order}")
 	for _, what := range []string{"certificates/{serial}", "devices/{id}", "people/{person}"} {
-		staff(access.Revoke, "GET /admin/"+what+"/revoke", "POST /admin/"+what+"/revoke")
+		staff(authz.Revoke, "GET /admin/"+what+"/revoke", "POST /admin/"+what+"/revoke")
 	}
-	staff(access.RevokeMany, "GET /admin/orders/new", "POST /admin/orders",
+	staff(authz.RevokeMany, "GET /admin/orders/new", "POST /admin/orders",
 		"POST /admin/orders/{order}/confirm", "POST /admin/orders/{order}/drop")
-	staff(access.ApproveOrder, "POST /admin/orders/{order}/approve")
-	staff(access.HaltIssuing, "GET /admin/halt", "POST /admin/halt", "POST /admin/halt/resume")
-	staff(access.ReadRoles, "GET /admin/people")
-	staff(access.ReadChecks, "GET /admin/checks", "GET /admin/ca")
-	staff(access.RunChecks, "POST /admin/checks", "POST /admin/ca/addresses")
-	staff(access.Publish, "POST /admin/ca/publish")
-	staff(access.TestIssue, "POST /admin/ca/trial")
-	staff(access.Export, "GET /admin/export", "POST /admin/export/{what}")
-	staff(access.ReadLedger, "GET /admin/audit")
+	staff(authz.ApproveOrder, "POST /admin/orders/{order}/approve")
+	staff(authz.HaltIssuing, "GET /admin/halt", "POST /admin/halt", "POST /admin/halt/resume")
+	staff(authz.ReadRoles, "GET /admin/people")
+	staff(authz.ReadChecks, "GET /admin/checks", "GET /admin/ca")
+	staff(authz.RunChecks, "POST /admin/checks", "POST /admin/ca/addresses")
+	staff(authz.Publish, "POST /admin/ca/publish")
+	staff(authz.TestIssue, "POST /admin/ca/trial")
+	staff(authz.Export, "GET /admin/export", "POST /admin/export/{what}")
+	staff(authz.ReadLedger, "GET /admin/audit")
 }
 
 // part is somebody of the matrix, with the path of a device of theirs.
@@ -125,7 +125,7 @@ func TestA10_EveryRouteForEveryRole(t *testing.T) {
 	if got := p.certificates("ben"); got[enroll.Issued] != 1 {
 		t.Errorf("ben's certificates: got %v, want the one he had", got)
 	}
-	if got := p.entries(ledger.AccessRefused); got == 0 {
+	if got := p.entries(audit.AccessRefused); got == 0 {
 		t.Error("no refusal stands in the ledger")
 	}
 }
@@ -156,7 +156,7 @@ func (who part) check(t *testing.T, r route, g gate, others string) int {
 			if !toSignIn {
 				t.Errorf("%s, want the sign-in page", what)
 			}
-		case g.act != "" && !slices.Contains(access.Acts(who.role), g.act):
+		case g.act != "" && !slices.Contains(authz.Acts(who.role), g.act):
 			if got.status != http.StatusForbidden {
 				t.Errorf("%s, want 403", what)
 			}
@@ -175,9 +175,9 @@ func (who part) check(t *testing.T, r route, g gate, others string) int {
 // themselves a code, and as helpdesk touch staff.
 func (who part) refusedAnyway(g gate, own bool) bool {
 	switch g.act {
-	case access.Invite, access.Approve:
+	case authz.Invite, authz.Approve:
 		return own
-	case access.Block:
+	case authz.Block:
 		return own && who.role == enroll.Helpdesk
 	}
 	return false

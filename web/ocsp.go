@@ -11,7 +11,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"certportal/ocsp"
+	"certportal/ca/ocsp"
 )
 
 // ocspPath is where certificates say that they are answered for.

@@ -19,9 +19,9 @@ import (
 	xocsp "golang.org/x/crypto/ocsp"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
-	"certportal/ocsp"
+	"certportal/ca/ocsp"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 	"certportal/web"
 )
 
@@ -203,7 +203,7 @@ func TestA12_RevokedInTheRecords(t *testing.T) {
 	}
 	_, err = p.db.Revoke(t.Context(), enroll.Revocation{
 		Serials: []ca.Serial{serial}, Cause: enroll.Lost, At: p.clock.Now(),
-		Entry: ledger.Entry{At: p.clock.Now(), Actor: "id-of-anna", Role: "employee"},
+		Entry: audit.Entry{At: p.clock.Now(), Actor: "id-of-anna", Role: "employee"},
 	})
 	if err != nil {
 		t.Fatal(err)

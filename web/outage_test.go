@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/net/html"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // TestMaking shows a page that waits while the certificate is being signed.
@@ -137,7 +137,7 @@ func reserve(t *testing.T, p *portal, person enroll.PersonID) string {
 		Serial: newSerial(t), Kind: enroll.KindUser, Profile: "User", Requested: p.clock.Now(),
 		NotBefore: p.clock.Now(), NotAfter: p.clock.Now().Add(time.Hour),
 		Person: person, Device: device, NewDevice: true, Idempotent: "slow", Quota: 5,
-		Entry: ledger.Entry{At: p.clock.Now(), Action: ledger.CertificateReserved},
+		Entry: audit.Entry{At: p.clock.Now(), Action: audit.CertificateReserved},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func TestIssuerGone(t *testing.T) {
 	if got.value("request") != "the-same" || got.value("name") != "Anna's iPhone" || got.value("platform") != "ios" {
 		t.Errorf("trying again sends %q, %q, %q", got.value("request"), got.value("name"), got.value("platform"))
 	}
-	if n := p.entries(ledger.CertificateReserved); n != 0 {
+	if n := p.entries(audit.CertificateReserved); n != 0 {
 		t.Errorf("got %d serials reserved, want none", n)
 	}
 	if log := p.log.String(); !strings.Contains(log, "part out of order") || !strings.Contains(log, got.header.Get("X-Request-Id")) {

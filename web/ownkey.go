@@ -9,8 +9,8 @@ import (
 	"net/url"
 	"time"
 
-	"certportal/deliver"
-	"certportal/enroll"
+	"certportal/internal/deliver"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 	"certportal/web"
 )
 
@@ -74,7 +74,7 @@ func TestA9_KeylessPreviews(t *testing.T) {
 		}
 		secret = k.secret(got.body)
 	}
-	if got := k.entries(ledger.ChallengeRead); got != 2*enroll.MaxReads {
+	if got := k.entries(audit.ChallengeRead); got != 2*enroll.MaxReads {
 		t.Errorf("ledger: got %d reads", got)
 	}
 	if _, err := k.redeem(secret, 0); err != nil {
@@ -130,7 +130,7 @@ func TestA9_OneCertificateOrChallenge(t *testing.T) {
 		}
 		places[got.location()] = true
 	}
-	if got := p.entries(ledger.CertificateIssued) + p.entries(ledger.ChallengeMade); len(places) != 1 || got != 1 {
+	if got := p.entries(audit.CertificateIssued) + p.entries(audit.ChallengeMade); len(places) != 1 || got != 1 {
 		t.Errorf("eight at once: got %v, %d certificates and challenges, want one", places, got)
 	}
 }
@@ -162,7 +162,7 @@ func TestA9_KeylessPhoneSession(t *testing.T) {
 	if !strings.Contains(after.text(), "The certificate is on the phone") || after.value("request") != "" {
 		t.Errorf("after enrolling: %s", after.text())
 	}
-	if got := p.entries(ledger.CertificateIssued); got != 1 {
+	if got := p.entries(audit.CertificateIssued); got != 1 {
 		t.Errorf("got %d certificates, want 1", got)
 	}
 }

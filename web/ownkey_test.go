@@ -15,8 +15,8 @@ import (
 	"github.com/smallstep/pkcs7"
 	"software.sslmate.com/src/go-pkcs12"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 	"certportal/web"
 )
 
@@ -165,7 +165,7 @@ func TestOthersGetAKey(t *testing.T) {
 	if f := newFile(t, "ios", withSCEP); !strings.Contains(f.href, ".p12?") {
 		t.Errorf("without a signer: offered %s", f.href)
 	}
-	if got := p.entries(ledger.ChallengeMade); got != 0 {
+	if got := p.entries(audit.ChallengeMade); got != 0 {
 		t.Errorf("got %d challenges", got)
 	}
 }
@@ -212,7 +212,7 @@ func TestKeylessRenewal(t *testing.T) {
 	if _, err := k.redeem(third, 1); err != nil {
 		t.Fatal(err)
 	}
-	if got := k.certificates("anna")[enroll.Issued]; got != 1 || k.entries(ledger.CertificateRevoked) != 1 {
+	if got := k.certificates("anna")[enroll.Issued]; got != 1 || k.entries(audit.CertificateRevoked) != 1 {
 		t.Errorf("got %d certificates, want the new one only", got)
 	}
 }
@@ -259,7 +259,7 @@ func TestKeylessInPieces(t *testing.T) {
 			t.Errorf("%s: got %d with %d bytes", name, got.status, len(got.body))
 		}
 	}
-	if got := k.entries(ledger.ChallengeRead); got != 6 {
+	if got := k.entries(audit.ChallengeRead); got != 6 {
 		t.Errorf("ledger: got %d reads, want 6", got)
 	}
 }

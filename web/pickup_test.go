@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 	"certportal/web"
 )
 
@@ -127,7 +127,7 @@ func TestPickupAlone(t *testing.T) {
 	if n := p.certificates("anna")[enroll.Issued]; n != 1 {
 		t.Errorf("%d certificates, want 1", n)
 	}
-	if n := p.entries(ledger.InvitationRedeemed); n != 1 {
+	if n := p.entries(audit.InvitationRedeemed); n != 1 {
 		t.Errorf("%d codes used, want 1", n)
 	}
 }
@@ -189,7 +189,7 @@ func TestPickupForADevice(t *testing.T) {
 	if got := anna.get("/pickup"); strings.Contains(got.text(), "Your code is right") {
 		t.Error("the code is still there")
 	}
-	if p.entries(ledger.InvitationRedeemed) != 1 {
+	if p.entries(audit.InvitationRedeemed) != 1 {
 		t.Error("the code was not used up")
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"testing"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // TestPiecesDeliver fetches the file the way download managers do, and lets the
@@ -51,7 +51,7 @@ func TestPieceAfterTheEnd(t *testing.T) {
 	if got := f.stranger.get(f.href, "Range", "bytes=10-", "If-Match", `"other"`, "If-None-Match", etag); got.status != 206 {
 		t.Errorf("piece of this file: got %d, want 206", got.status)
 	}
-	if got := f.entries(ledger.PickupRead); got != 1 {
+	if got := f.entries(audit.PickupRead); got != 1 {
 		t.Errorf("got %d reads recorded, want the piece", got)
 	}
 	f.owner.post(f.device + "/remove")
@@ -95,7 +95,7 @@ func TestBrokenRead(t *testing.T) {
 		t.Error("a certificate whose file never arrived is marked as delivered")
 	}
 	// A part of the key left the house each time.
-	if got := f.entries(ledger.PickupRead); got != 3*enroll.MaxReads {
+	if got := f.entries(audit.PickupRead); got != 3*enroll.MaxReads {
 		t.Errorf("ledger: got %d reads, want every try", got)
 	}
 	if got := f.stranger.get(f.href); got.status != 200 {

@@ -12,14 +12,14 @@ import (
 	"github.com/smallstep/pkcs7"
 	"golang.org/x/net/html"
 
-	"certportal/revocation"
+	"certportal/ca/crl"
 	"certportal/web"
 )
 
 // nilLists is a publisher with a fault.
 type nilLists struct{}
 
-func (nilLists) CRL(string) (revocation.List, bool) { panic("no lists") }
+func (nilLists) CRL(string) (crl.List, bool) { panic("no lists") }
 
 func isHTML(n *html.Node) bool { return n.Data == "html" }
 

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"certportal/deliver"
-	"certportal/enroll"
+	"certportal/internal/deliver"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 

@@ -15,8 +15,8 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 	"certportal/web"
 )
 
@@ -64,7 +64,7 @@ func TestProfileOfPhone(t *testing.T) {
 		!strings.Contains(p.ConsentText["default"], "erase a lost device") || !p.PayloadExpirationDate.Equal(leaf.NotAfter) {
 		t.Errorf("profile: got %+v", p)
 	}
-	if n := f.entries(ledger.PickupRead); n != 1 {
+	if n := f.entries(audit.PickupRead); n != 1 {
 		t.Errorf("ledger: got %d reads, want 1", n)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"certportal/enroll"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 

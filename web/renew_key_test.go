@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // TestKeylessOverlap renews a phone that makes its key: until it fetched the new
@@ -36,14 +36,14 @@ func TestKeylessOverlap(t *testing.T) {
 	if _, err := k.redeem(k.secret(k.browser(linux).get(again.profile(k.device)).body), 1); err != nil {
 		t.Fatal(err)
 	}
-	if got := k.entries(ledger.CertificateSuperseded); got != 1 || k.entries(ledger.CertificateRevoked) != 0 {
-		t.Errorf("%d superseded, %d revoked, want one and none", got, k.entries(ledger.CertificateRevoked))
+	if got := k.entries(audit.CertificateSuperseded); got != 1 || k.entries(audit.CertificateRevoked) != 0 {
+		t.Errorf("%d superseded, %d revoked, want one and none", got, k.entries(audit.CertificateRevoked))
 	}
 	there := again.get(k.device + "/install?lang=en")
 	if !strings.Contains(there.text(), "The certificate is on the phone") || there.id("finish") == nil {
 		t.Errorf("afterwards: %s", there.text())
 	}
-	if got := again.post(k.device + "/finish"); got.status != 303 || k.entries(ledger.CertificateRevoked) != 1 {
+	if got := again.post(k.device + "/finish"); got.status != 303 || k.entries(audit.CertificateRevoked) != 1 {
 		t.Errorf("finishing: got %d", got.status)
 	}
 }
@@ -73,7 +73,7 @@ func TestBroughtRenewal(t *testing.T) {
 	if got := b.post(device+"/renew", "request", "one", "csr", newRequest(t, newKey(t))); got.location() != device+"/install" {
 		t.Fatalf("got %d to %q: %s", got.status, got.location(), got.text())
 	}
-	if got := p.entries(ledger.CertificateSuperseded); got != 1 {
+	if got := p.entries(audit.CertificateSuperseded); got != 1 {
 		t.Errorf("%d superseded, want 1", got)
 	}
 	if b.get(device+"/install").id("finish") == nil {

@@ -12,9 +12,9 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // aged is a fetched file whose certificate is some days from its end.
@@ -66,7 +66,7 @@ func TestRenewal(t *testing.T) {
 			t.Fatalf("renewing: got %d to %q: %s", got.status, got.location(), got.text())
 		}
 	}
-	if got := f.entries(ledger.CertificateIssued); got != 2 {
+	if got := f.entries(audit.CertificateIssued); got != 2 {
 		t.Errorf("%d certificates issued, want 2", got)
 	}
 	page := f.owner.get(f.device + "/install?lang=en")
@@ -139,7 +139,7 @@ func TestRenewalIsRefused(t *testing.T) {
 					t.Errorf("got %d, want %d with %q: %s", got.status, tt.status, tt.words, got.text())
 				}
 			}
-			if got := f.entries(ledger.CertificateReserved); got != 1 {
+			if got := f.entries(audit.CertificateReserved); got != 1 {
 				t.Errorf("%d serials, want 1", got)
 			}
 		})
@@ -245,7 +245,7 @@ func TestThreeTapsToBlock(t *testing.T) {
 	if got := f.owner.post(f.device+"/lost", "reason", "lost"); got.status != 303 || got.location() != f.device+"/lost" { // third
 		t.Fatalf("blocking: got %d to %q: %s", got.status, got.location(), got.text())
 	}
-	if got := f.entries(ledger.CertificateRevoked); got != 2 {
+	if got := f.entries(audit.CertificateRevoked); got != 2 {
 		t.Errorf("%d revoked, want the old and the new one", got)
 	}
 	if got := f.certificate(); got.Cause != enroll.Lost {
@@ -266,7 +266,7 @@ func TestBlockedPageTellsTheTruth(t *testing.T) {
 	f.stranger.get(f.href)
 	before := f.publish()
 	f.owner.post(f.device+"/lost", "reason", "lost")
-	var names revocation.List
+	var names crl.List
 	steps := []struct {
 		name  string
 		do    func()
@@ -333,7 +333,7 @@ func TestF22_DoubleTapOnRenew(t *testing.T) {
 			t.Errorf("tap %d: got %d to %q", i, a.status, a.location())
 		}
 	}
-	if got := f.entries(ledger.CertificateReserved); got != 2 {
+	if got := f.entries(audit.CertificateReserved); got != 2 {
 		t.Errorf("%d serials, want 2", got)
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 	"github.com/gorilla/sessions"
 
-	"certportal/enroll"
+	"certportal/internal/enroll"
 )
 
 // sessionCookie is the name of the session's cookie. The prefix makes browsers

@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"certportal/enroll"
-	"certportal/openid"
+	"certportal/internal/enroll"
+	"certportal/internal/oidc"
 	"certportal/web/page"
 )
 
@@ -29,12 +29,12 @@ const ssoPath = "/login/sso"
 type IdentityProvider interface {
 	// Address is where to send the person. It returns an *enroll.Outage when the
 	// provider does not answer.
-	Address(ctx context.Context, flow openid.Flow) (string, error)
+	Address(ctx context.Context, flow oidc.Flow) (string, error)
 
 	// Finish tells who came back. It returns an *enroll.Outage when the provider
 	// does not answer, an *enroll.Refusal when it names no account, and any other
 	// error when the answer is not to be believed.
-	Finish(ctx context.Context, flow openid.Flow, answer openid.Answer) (enroll.Claim, error)
+	Finish(ctx context.Context, flow oidc.Flow, answer oidc.Answer) (enroll.Claim, error)
 }
 
 // SSO is signing in at an identity provider.
@@ -108,11 +108,11 @@ func parseStart(value string) (ssoStart, bool) {
 }
 
 // flow derives the secrets of the sign-in, each under its own label.
-func (s ssoStart) flow() openid.Flow {
+func (s ssoStart) flow() oidc.Flow {
 	part := func(label string) string {
 		return cookieSecret(s.secret.derive("certportal sso " + label + " " + s.open())).String()
 	}
-	flow := openid.Flow{State: part("state"), Nonce: part("nonce"), Verifier: part("verifier")}
+	flow := oidc.Flow{State: part("state"), Nonce: part("nonce"), Verifier: part("verifier")}
 	if s.next == handoffPath || changesAsStaff(s.next) {
 		// What asks for a fresh sign-in is not served by the provider's old session, at a
 		// desktop that somebody left open.
@@ -165,7 +165,7 @@ func (s *Server) finishSSO(w http.ResponseWriter, r *http.Request) error {
 	if code := q.Get("error"); code != "" {
 		return providerError(code)
 	}
-	claim, err := s.sso.Provider.Finish(r.Context(), start.flow(), openid.Answer{Code: q.Get("code"), Issuer: q.Get("iss")})
+	claim, err := s.sso.Provider.Finish(r.Context(), start.flow(), oidc.Answer{Code: q.Get("code"), Issuer: q.Get("iss")})
 	if err != nil {
 		return &ssoRefused{http.StatusForbidden, page.ErrSSOFailed, err}
 	}

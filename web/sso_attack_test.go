@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 	"certportal/web"
 )
 
@@ -63,7 +63,7 @@ func TestA9_ForeignAnswers(t *testing.T) {
 			}
 			checkUsedUp(t, got)
 			checkNoSecrets(t, c, got, path)
-			if n := c.entries(ledger.SignedIn); n != 0 {
+			if n := c.entries(audit.SignedIn); n != 0 {
 				t.Errorf("got %d sign-ins", n)
 			}
 			if b.client.Jar != nil && b.cookie(sessionCookie) != "" {
@@ -161,7 +161,7 @@ func TestA9_AnswerReplayed(t *testing.T) {
 	if got.status != 403 || thief.cookie(sessionCookie) != "" {
 		t.Errorf("again with the kept cookie: got %d, want 403", got.status)
 	}
-	if n := c.entries(ledger.SignedIn); n != 1 {
+	if n := c.entries(audit.SignedIn); n != 1 {
 		t.Errorf("got %d sign-ins, want 1", n)
 	}
 }

@@ -10,10 +10,10 @@ import (
 
 	"golang.org/x/net/html"
 
-	"certportal/enroll"
-	"certportal/internal/oidctest"
-	"certportal/ledger"
-	"certportal/openid"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
+	"certportal/internal/oidc"
+	"certportal/internal/test/oidcserver"
 	"certportal/web"
 )
 
@@ -22,19 +22,19 @@ const ssoCookie = "__Host-sso"
 // company is a portal beside the identity provider of its people.
 type company struct {
 	*portal
-	idp *oidctest.Provider
+	idp *oidcserver.Provider
 }
 
 // newCompany starts both. anna comes next.
 func newCompany(t *testing.T, change ...func(*web.Config)) *company {
 	t.Helper()
 	c := &company{}
-	c.idp = oidctest.New(t, oidctest.Config{Algorithm: "ES256", Now: func() time.Time { return c.clock.Now() }})
+	c.idp = oidcserver.New(t, oidcserver.Config{Algorithm: "ES256", Now: func() time.Time { return c.clock.Now() }})
 	c.idp.SignIn(map[string]any{"upn": "anna@example.com"})
 	sso := func(w *web.Config) {
-		provider, err := openid.New(openid.Config{
-			Issuer: c.idp.Issuer(), ClientID: oidctest.ClientID, UPNClaim: "upn",
-			ClientSecret: func() (string, error) { return oidctest.ClientSecret, nil },
+		provider, err := oidc.New(oidc.Config{
+			Issuer: c.idp.Issuer(), ClientID: oidcserver.ClientID, UPNClaim: "upn",
+			ClientSecret: func() (string, error) { return oidcserver.ClientSecret, nil },
 			RedirectURL:  w.PublicURL.String() + web.CallbackPath, Roots: c.idp.Roots(), Now: w.Now, Log: w.Log,
 		})
 		if err != nil {
@@ -102,7 +102,7 @@ func TestSingleSignOn(t *testing.T) {
 	if b.cookie(ssoCookie) != "" {
 		t.Error("the cookie of the way is still there")
 	}
-	if got := c.entries(ledger.SignedIn); got != 1 {
+	if got := c.entries(audit.SignedIn); got != 1 {
 		t.Errorf("ledger: got %d sign-ins, want 1", got)
 	}
 	b.enrol("Anna's iPhone", "ios")
@@ -140,7 +140,7 @@ func TestSSONoes(t *testing.T) {
 		return func(c *company) { c.idp.SignIn(map[string]any{"upn": upn}) }
 	}
 	disable := func(c *company) {
-		if err := c.people.SetDisabled(t.Context(), "anna", true, ledger.Entry{At: start}); err != nil {
+		if err := c.people.SetDisabled(t.Context(), "anna", true, audit.Entry{At: start}); err != nil {
 			c.t.Fatal(err)
 		}
 	}
@@ -154,10 +154,10 @@ func TestSSONoes(t *testing.T) {
 		{"unknown", claim("nobody@example.com"), 403, "You signed in with Corp sign-in, but we cannot find this account", "unknown-person"},
 		{"no account", func(c *company) { c.idp.SignIn(map[string]any{"email": "anna@example.com"}) }, 403, "We do not know this account", `claim \"upn\"`},
 		{"disabled", disable, 403, "Your work account is switched off", "disabled"},
-		{"lie", func(c *company) { c.idp.Misbehave(oidctest.WrongNonce) }, 403, "Signing in with Corp sign-in did not work", "nonce of another sign-in"},
-		{"other key", func(c *company) { c.idp.Misbehave(oidctest.OtherKey) }, 403, "did not work", "no key of the provider"},
-		{"provider down", func(c *company) { c.idp.Misbehave(oidctest.Broken) }, 503, "Corp sign-in is not answering. It is not your password.", "identity-provider"},
-		{"portal unknown there", func(c *company) { c.idp.Misbehave(oidctest.RefusesClient) }, 503, "is not answering", "client secret"},
+		{"lie", func(c *company) { c.idp.Misbehave(oidcserver.WrongNonce) }, 403, "Signing in with Corp sign-in did not work", "nonce of another sign-in"},
+		{"other key", func(c *company) { c.idp.Misbehave(oidcserver.OtherKey) }, 403, "did not work", "no key of the provider"},
+		{"provider down", func(c *company) { c.idp.Misbehave(oidcserver.Broken) }, 503, "Corp sign-in is not answering. It is not your password.", "identity-provider"},
+		{"portal unknown there", func(c *company) { c.idp.Misbehave(oidcserver.RefusesClient) }, 503, "is not answering", "client secret"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -174,7 +174,7 @@ func TestSSONoes(t *testing.T) {
 			if !strings.Contains(c.log.String(), tt.log) {
 				t.Errorf("the log does not tell %q", tt.log)
 			}
-			if b.cookie(sessionCookie) != "" || c.entries(ledger.SignedIn) != 0 {
+			if b.cookie(sessionCookie) != "" || c.entries(audit.SignedIn) != 0 {
 				t.Error("somebody was signed in")
 			}
 			if tt.status == 503 && (got.header.Get("Retry-After") == "" || buttonTo(got) != "/login?next=%2Fnew#username") {
@@ -244,7 +244,7 @@ func TestPasswordOff(t *testing.T) {
 		t.Errorf("signing in: got %d: %s", got.status, got.text())
 	}
 	b.post("/logout")
-	c.idp.Misbehave(oidctest.Broken)
+	c.idp.Misbehave(oidcserver.Broken)
 	c.clock.pass(2 * time.Hour)
 	got := b.get("/login/sso")
 	if got.status != 503 || strings.Contains(got.text(), "password here") || buttonTo(got) != "/" {
@@ -282,7 +282,7 @@ func TestSSOPerAddress(t *testing.T) {
 
 func TestSSOConfig(t *testing.T) {
 	for name, sso := range map[string]*web.SSO{
-		"no provider": {Name: "Corp"}, "no name": {Provider: &openid.Provider{}, Name: " "},
+		"no provider": {Name: "Corp"}, "no name": {Provider: &oidc.Provider{}, Name: " "},
 	} {
 		c := web.Config{}
 		newPortal(t, func(w *web.Config) { c = *w })

@@ -11,8 +11,8 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"certportal/access"
-	"certportal/enroll"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 
@@ -45,13 +45,13 @@ func (s *Server) byStaff(r *http.Request) enroll.By {
 // with every request: who lost one has lost it now (attack A11). What changes
 // something also asks for a sign-in of the last ten minutes, already where its
 // form is shown.
-func (s *Server) staff(r chi.Router, act access.Act) chi.Router {
+func (s *Server) staff(r chi.Router, act authz.Act) chi.Router {
 	return r.With(s.requireSession, s.requireWhole, s.allow(act))
 }
 
 // allow lets those pass who may do the act to anybody at all. Whether they may do
 // it to the one they mean is decided where it is done.
-func (s *Server) allow(act access.Act) func(http.Handler) http.Handler {
+func (s *Server) allow(act authz.Act) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return s.handle(func(w http.ResponseWriter, r *http.Request) error {
 			a := s.person(r)
@@ -59,7 +59,7 @@ func (s *Server) allow(act access.Act) func(http.Handler) http.Handler {
 			if err != nil && !errors.Is(err, enroll.ErrNotFound) {
 				return err
 			}
-			role, err := access.MayTry(person, act)
+			role, err := authz.MayTry(person, act)
 			if err != nil {
 				s.noteDenied(r, err)
 				return err
@@ -100,7 +100,7 @@ func (s *Server) provenWithin(a account, within time.Duration) bool {
 // noteDenied records that the policy refused somebody. The refusal stands even
 // when it cannot be recorded: nothing was done.
 func (s *Server) noteDenied(r *http.Request, err error) {
-	var denied *access.Denied
+	var denied *authz.Denied
 	if !errors.As(err, &denied) {
 		return
 	}
@@ -111,11 +111,11 @@ func (s *Server) noteDenied(r *http.Request, err error) {
 
 // deniedKind is the page of a refusal by the policy. What is not somebody's is
 // not there for them.
-func deniedKind(d *access.Denied) (int, page.Kind) {
+func deniedKind(d *authz.Denied) (int, page.Kind) {
 	switch d.Why {
-	case access.WhyNobody, access.WhyAnother:
+	case authz.WhyNobody, authz.WhyAnother:
 		return http.StatusNotFound, page.NotFound
-	case access.WhyAccount:
+	case authz.WhyAccount:
 		return http.StatusForbidden, page.Disabled
 	}
 	return http.StatusForbidden, page.Kind("access-" + string(d.Why))
@@ -124,19 +124,19 @@ func deniedKind(d *access.Denied) (int, page.Kind) {
 // staffSection is a part of the staff pages and the act that opens it.
 type staffSection struct {
 	path, key string
-	act       access.Act
+	act       authz.Act
 }
 
 // staffSections lists the parts in the order of the navigation.
 func staffSections() []staffSection {
 	return []staffSection{
-		{"/helpdesk", "helpdesk", access.FindPeople},
-		{"/admin", "overview", access.ReadOverview},
-		{"/admin/certificates", "certificates", access.ReadCertificates},
-		{authorityPath, "authority", access.ReadChecks},
-		{"/admin/people", "people", access.ReadRoles},
-		{"/admin/audit", "audit", access.ReadLedger},
-		{"/admin/checks", "checks", access.ReadChecks},
+		{"/helpdesk", "helpdesk", authz.FindPeople},
+		{"/admin", "overview", authz.ReadOverview},
+		{"/admin/certificates", "certificates", authz.ReadCertificates},
+		{authorityPath, "authority", authz.ReadChecks},
+		{"/admin/people", "people", authz.ReadRoles},
+		{"/admin/audit", "audit", authz.ReadLedger},
+		{"/admin/checks", "checks", authz.ReadChecks},
 	}
 }
 
@@ -146,7 +146,7 @@ func (s *Server) staffFrame(r *http.Request) page.Frame {
 	here := r.URL.Path
 	longest := ""
 	for _, section := range staffSections() {
-		if _, err := access.MayTry(actorOf(r).person, section.act); err != nil {
+		if _, err := authz.MayTry(actorOf(r).person, section.act); err != nil {
 			continue
 		}
 		f.Staff = append(f.Staff, page.StaffLink{Key: section.key, Path: section.path})
@@ -167,7 +167,7 @@ func (s *Server) staffFrame(r *http.Request) page.Frame {
 func deskOf(roles []enroll.Role) string {
 	for _, section := range staffSections() {
 		for _, role := range roles {
-			if slices.Contains(access.Acts(role), section.act) {
+			if slices.Contains(authz.Acts(role), section.act) {
 				return section.path
 			}
 		}

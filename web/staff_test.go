@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // TestA11_RoleLostIsRoleGone: what the session knew at sign-in does not count.
@@ -48,7 +48,7 @@ func TestA11_RoleLostIsRoleGone(t *testing.T) {
 	if got := b.get("/admin"); got.status != 200 {
 		t.Errorf("role back: got %d", got.status)
 	}
-	if got := p.entries(ledger.IssuingHalted); got != 0 {
+	if got := p.entries(audit.IssuingHalted); got != 0 {
 		t.Errorf("issuing was halted %d times", got)
 	}
 }
@@ -81,7 +81,7 @@ func TestA9_OldSignInChangesNothing(t *testing.T) {
 	if got.status != 303 || got.location() != again {
 		t.Errorf("with a foreign referrer: got %d to %q, want %q", got.status, got.location(), again)
 	}
-	if p.entries(ledger.IssuingHalted) != 0 {
+	if p.entries(audit.IssuingHalted) != 0 {
 		t.Error("issuing was halted")
 	}
 	if got := b.get(again); got.status != 200 || got.id("username") == nil {

@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"time"
 
-	"certportal/admin"
-	"certportal/enroll"
+	"certportal/internal/admin"
+	"certportal/internal/enroll"
 	"certportal/web/page"
 )
 

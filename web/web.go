@@ -28,11 +28,11 @@ import (
 	"sync"
 	"time"
 
-	"certportal/admin"
-	"certportal/desk"
-	"certportal/enroll"
-	"certportal/ocsp"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/ca/ocsp"
+	"certportal/internal/admin"
+	"certportal/internal/enroll"
+	"certportal/internal/helpdesk"
 	"certportal/web/page"
 )
 
@@ -40,7 +40,7 @@ import (
 type Lists interface {
 	// CRL returns the list of an issuer, "root" or "issuing", and false when
 	// there is none.
-	CRL(issuer string) (revocation.List, bool)
+	CRL(issuer string) (crl.List, bool)
 }
 
 // Limits bounds what one client or one session may take. The zero value of a
@@ -67,7 +67,7 @@ type Config struct {
 
 	// Desk is the helpdesk's work. Optional; without it there are no pages of the
 	// helpdesk, and no pickup codes.
-	Desk      *desk.Service
+	Desk      *helpdesk.Service
 	CodeAlone bool // a pickup code may stand for a password
 	Mails     bool // the portal sends letters: the pages say so
 
@@ -140,7 +140,7 @@ type Server struct {
 	lists     *listCache
 	gzip      *compressor
 	renderer  *page.Renderer
-	desk      *desk.Service // nil without
+	desk      *helpdesk.Service // nil without
 	codeAlone bool
 	mails     bool
 	anchors   anchors

@@ -11,9 +11,9 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"certportal/admin"
 	"certportal/ca"
-	"certportal/enroll"
+	"certportal/internal/admin"
+	"certportal/internal/enroll"
 	"certportal/store"
 )
 

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/admin"
-	"certportal/audit"
-	"certportal/directory"
-	"certportal/enroll"
+	"certportal/internal/admin"
+	"certportal/internal/auditmonitor"
+	"certportal/internal/directory"
+	"certportal/internal/enroll"
 )
 
 // openAdmin wires the administrator's work with the parts it tells of.
@@ -46,7 +46,7 @@ func (p *portal) mailConcerns(ctx context.Context) []admin.Concern {
 }
 
 func (p *portal) ledgerConcerns(ctx context.Context) []admin.Concern {
-	state, err := audit.StateOf(ctx, p.db)
+	state, err := auditmonitor.StateOf(ctx, p.db)
 	if err != nil {
 		p.log.Error("reading state of the ledger", "err", err)
 		return nil
@@ -166,7 +166,7 @@ func (p *portal) checkProvider(ctx context.Context) []admin.Finding {
 }
 
 func (p *portal) checkLedger(ctx context.Context) []admin.Finding {
-	state, err := audit.StateOf(ctx, p.db)
+	state, err := auditmonitor.StateOf(ctx, p.db)
 	if err == nil && state.Check.Broken != nil {
 		err = state.Check.Broken
 	}

@@ -13,8 +13,8 @@ import (
 	"strconv"
 	"time"
 
-	"certportal/audit"
 	"certportal/ca"
+	"certportal/internal/auditmonitor"
 )
 
 // checkAudit finds mistakes in what the audit log does.
@@ -61,8 +61,8 @@ func (s *Settings) node() string {
 }
 
 // targets are where copies of the audit log go.
-func (s *Settings) targets() ([]audit.Target, error) {
-	var targets []audit.Target
+func (s *Settings) targets() ([]auditmonitor.Target, error) {
+	var targets []auditmonitor.Target
 	if s.Audit.Syslog != "" {
 		address, err := syslogAddress(s.Audit.Syslog)
 		if err != nil {
@@ -76,12 +76,12 @@ func (s *Settings) targets() ([]audit.Target, error) {
 		if err != nil {
 			return nil, fmt.Errorf("audit.syslog_ca_file: %w", err)
 		}
-		targets = append(targets, audit.Syslog{
+		targets = append(targets, auditmonitor.Syslog{
 			Address: address, TLS: &tls.Config{RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS12},
 		})
 	}
 	if s.Audit.File != "" {
-		targets = append(targets, audit.File{Path: s.Audit.File, Node: s.node()})
+		targets = append(targets, auditmonitor.File{Path: s.Audit.File, Node: s.node()})
 	}
 	return targets, nil
 }
@@ -97,8 +97,8 @@ func (p *portal) openAudit(context.Context, *terminal) error {
 	if err != nil {
 		return err
 	}
-	c := audit.Config{
-		Records: p.db, Certified: audit.CertifiedBy(p.authority.folder.Issuing(), p.db),
+	c := auditmonitor.Config{
+		Records: p.db, Certified: auditmonitor.CertifiedBy(p.authority.folder.Issuing(), p.db),
 		Node: p.settings.node(), SealEvery: p.settings.Audit.SealEvery, Targets: targets, Now: p.now, Log: p.log,
 	}
 	if p.authority.sealed == nil {
@@ -106,12 +106,12 @@ func (p *portal) openAudit(context.Context, *terminal) error {
 	} else {
 		p.log.Warn("the CA is sealed: the end of the audit log is not signed")
 	}
-	p.audit, err = audit.New(c)
+	p.audit, err = auditmonitor.New(c)
 	return err
 }
 
-func (p *portal) ledgerKeys() (*audit.Keys, error) {
-	c := audit.KeyConfig{
+func (p *portal) ledgerKeys() (*auditmonitor.Keys, error) {
+	c := auditmonitor.KeyConfig{
 		Records: p.db, Now: p.now,
 		Certificate: ca.AgentConfig{
 			CRLURLs:    []string{crlURL(p.public.http, issuingName)},
@@ -132,5 +132,5 @@ func (p *portal) ledgerKeys() (*audit.Keys, error) {
 	if p.authority.issuing != nil {
 		c.Issuer = p.authority.issuing
 	}
-	return audit.NewKeys(c)
+	return auditmonitor.NewKeys(c)
 }

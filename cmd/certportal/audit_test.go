@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"certportal/ledger"
+	"certportal/internal/audit"
 )
 
 // ranPortal is the folder of a portal that ran and ended, so that its ledger is
@@ -81,7 +81,7 @@ func TestAuditVerify(t *testing.T) {
 		t.Errorf("nonsense for a head: exit %d", r.code)
 	}
 	other := verdictOf(t, exitFailed, append(verify, "--head", "1:"+strings.Repeat("00", 32))...)
-	if other.OK || other.Fault != string(ledger.KnownDiffers) {
+	if other.OK || other.Fault != string(audit.KnownDiffers) {
 		t.Errorf("another head: got %+v", other)
 	}
 }
@@ -91,7 +91,7 @@ func TestA19_AuditVerifySaysWhere(t *testing.T) {
 	data := ranPortal(t)
 	asAdministratorOfTheDatabase(t, data, "DROP TRIGGER ledger_is_not_rewritten", "UPDATE ledger SET actor = 'sysTem' WHERE seq = 3")
 	v := verdictOf(t, exitFailed, "--data", data, "audit", "verify", "--json")
-	if v.OK || v.FirstBad != 3 || v.Fault != string(ledger.Altered) || !strings.Contains(v.Why, "entry 3") {
+	if v.OK || v.FirstBad != 3 || v.Fault != string(audit.Altered) || !strings.Contains(v.Why, "entry 3") {
 		t.Errorf("got %+v", v)
 	}
 	r := certportal(t, "", "--data", data, "audit", "verify")
@@ -115,7 +115,7 @@ func TestA19_AForeignSealIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	v = verdictOf(t, exitFailed, "--data", data, "audit", "verify", "--json")
-	if v.OK || v.Fault != string(ledger.SealForged) {
+	if v.OK || v.Fault != string(audit.SealForged) {
 		t.Errorf("with another CA: got %+v", v)
 	}
 }
@@ -146,10 +146,10 @@ func TestAuditExport(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer text.Close()
-	var checker ledger.Checker
-	var last ledger.Entry
+	var checker audit.Checker
+	var last audit.Entry
 	for lines := bufio.NewScanner(text); lines.Scan(); {
-		e, err := ledger.ParseJSON(lines.Bytes())
+		e, err := audit.ParseJSON(lines.Bytes())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +158,7 @@ func TestAuditExport(t *testing.T) {
 		}
 		last = e
 	}
-	if last.Action != ledger.LedgerExported || last.Role != "operator" {
+	if last.Action != audit.LedgerExported || last.Role != "operator" {
 		t.Errorf("the export does not tell of itself: %+v", last)
 	}
 	mustRun(t, "--data", data, "audit", "verify", "--head", checker.Head.String())

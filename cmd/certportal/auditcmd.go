@@ -10,9 +10,9 @@ import (
 	"strconv"
 	"time"
 
-	"certportal/audit"
 	"certportal/ca"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/auditmonitor"
 	"certportal/store"
 )
 
@@ -48,9 +48,9 @@ func (c auditVerify) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	var o audit.Options
+	var o auditmonitor.Options
 	for _, text := range c.Head {
-		head, err := ledger.ParseHead(text)
+		head, err := audit.ParseHead(text)
 		if err != nil {
 			return usageError("--head: " + err.Error())
 		}
@@ -63,9 +63,9 @@ func (c auditVerify) Run(i *invocation) error {
 	defer db.Close()
 	folder, noCA := ca.OpenFolder(s.path("ca"))
 	if noCA == nil {
-		o.Certified = audit.CertifiedBy(folder.Issuing(), db)
+		o.Certified = auditmonitor.CertifiedBy(folder.Issuing(), db)
 	}
-	report, err := audit.Verify(i.ctx, db, o)
+	report, err := auditmonitor.Verify(i.ctx, db, o)
 	if err != nil {
 		return err
 	}
@@ -83,8 +83,8 @@ func (c auditVerify) Run(i *invocation) error {
 }
 
 // breaks are all that was found, the first one in the chain first.
-func (c auditVerify) breaks(i *invocation, db *store.DB, report audit.Report) ([]*ledger.Break, error) {
-	var breaks []*ledger.Break
+func (c auditVerify) breaks(i *invocation, db *store.DB, report auditmonitor.Report) ([]*audit.Break, error) {
+	var breaks []*audit.Break
 	if report.Broken != nil {
 		breaks = append(breaks, report.Broken)
 	}
@@ -96,7 +96,7 @@ func (c auditVerify) breaks(i *invocation, db *store.DB, report audit.Report) ([
 	return append(breaks, differ...), err
 }
 
-func (c auditVerify) print(w io.Writer, r audit.Report, breaks []*ledger.Break, noCA error) error {
+func (c auditVerify) print(w io.Writer, r auditmonitor.Report, breaks []*audit.Break, noCA error) error {
 	v := verdict{
 		OK: len(breaks) == 0, Entries: r.Entries, Head: r.Head.String(), Seals: r.Seals, SealsChecked: noCA == nil,
 	}
@@ -153,14 +153,14 @@ func (c auditExport) Run(i *invocation) error {
 		return err
 	}
 	defer db.Close()
-	e := audit.Export{After: c.After, Since: since, Until: until, Format: audit.JSONLines}
+	e := auditmonitor.Export{After: c.After, Since: since, Until: until, Format: auditmonitor.JSONLines}
 	if c.Format == "syslog" {
-		e.Format = audit.SyslogLines
+		e.Format = auditmonitor.SyslogLines
 	}
 	// Before the first line: what left the house is told in what stays.
 	by := byOperator()
-	err = db.Note(i.ctx, ledger.Entry{
-		At: time.Now(), Action: ledger.LedgerExported, Actor: by.Actor, Role: by.Role,
+	err = db.Note(i.ctx, audit.Entry{
+		At: time.Now(), Action: audit.LedgerExported, Actor: by.Actor, Role: by.Role,
 		Detail: map[string]string{"format": c.Format, "since": c.Since, "until": c.Until, "after": strconv.FormatInt(c.After, 10)},
 	})
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 	"certportal/store"
 )
 
@@ -87,8 +87,8 @@ func newAuthority(ctx context.Context, s *Settings, db *store.DB, base *url.URL,
 	if err != nil {
 		return nil, fmt.Errorf("creating CA: %w", err)
 	}
-	err = db.Note(ctx, ledger.Entry{
-		At: now, Action: ledger.CACreated, Actor: "system", Role: "system", Object: issuingName,
+	err = db.Note(ctx, audit.Entry{
+		At: now, Action: audit.CACreated, Actor: "system", Role: "system", Object: issuingName,
 		Detail: map[string]string{
 			"root": ca.Fingerprint(h.Root), "issuing": ca.Fingerprint(h.Issuing),
 		},

@@ -10,11 +10,11 @@ import (
 
 	"golang.org/x/crypto/ocsp"
 
-	"certportal/admin"
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/internal/admin"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // authorityDesk is what package admin asks about the CAs.
@@ -40,7 +40,7 @@ func (d authorityDesk) Standing() admin.Standing {
 }
 
 // PublishNow makes the next list of an issuer.
-func (d authorityDesk) PublishNow(ctx context.Context, issuer string) (revocation.List, error) {
+func (d authorityDesk) PublishNow(ctx context.Context, issuer string) (crl.List, error) {
 	return d.p.lists.PublishNow(ctx, issuer)
 }
 
@@ -54,7 +54,7 @@ const trialPatience = 5 * time.Second
 // TestIssue issues a certificate for a made-up name under .invalid (RFC 2606 section
 // 2), recorded before it is signed like every other, and revokes it. A step that fails
 // ends it; what was recorded is revoked in any case.
-func (d authorityDesk) TestIssue(ctx context.Context, by ledger.Entry) []admin.Finding {
+func (d authorityDesk) TestIssue(ctx context.Context, by audit.Entry) []admin.Finding {
 	t := &trial{p: d.p, by: by}
 	steps := []struct {
 		what string
@@ -84,13 +84,13 @@ func (d authorityDesk) TestIssue(ctx context.Context, by ledger.Entry) []admin.F
 // trial is one test certificate on its way.
 type trial struct {
 	p       *portal
-	by      ledger.Entry
+	by      audit.Entry
 	serial  ca.Serial // zero until it is reserved
 	cert    *x509.Certificate
 	revoked bool
 }
 
-func (t *trial) entry(action ledger.Action, detail map[string]string) ledger.Entry {
+func (t *trial) entry(action audit.Action, detail map[string]string) audit.Entry {
 	e := t.by
 	e.At, e.Action, e.Object, e.Detail = t.p.now(), action, t.serial.String(), detail
 	return e
@@ -121,7 +121,7 @@ func (t *trial) issue(ctx context.Context) (string, error) {
 	err = p.db.Reserve(ctx, enroll.Reservation{
 		Serial: t.serial, Kind: enroll.KindServer, Profile: "Test", PublicKey: prepared.PublicKeyHash(),
 		NotBefore: prepared.NotBefore(), NotAfter: prepared.NotAfter(), Requested: p.now(),
-		Entry: t.entry(ledger.CertificateReserved, map[string]string{"profile": "Test", "names": name}),
+		Entry: t.entry(audit.CertificateReserved, map[string]string{"profile": "Test", "names": name}),
 	})
 	if err != nil {
 		t.serial = ca.Serial{}
@@ -131,7 +131,7 @@ func (t *trial) issue(ctx context.Context) (string, error) {
 		return "", err
 	}
 	err = p.db.Complete(ctx, enroll.Completion{
-		Serial: t.serial, Certificate: t.cert, At: p.now(), Entry: t.entry(ledger.CertificateIssued, nil),
+		Serial: t.serial, Certificate: t.cert, At: p.now(), Entry: t.entry(audit.CertificateIssued, nil),
 	})
 	return fmt.Sprintf("%s, serial %s", name, t.serial), err
 }
@@ -201,7 +201,7 @@ func (t *trial) askAfter(ctx context.Context) (string, error) {
 func (t *trial) end(ctx context.Context) error {
 	_, err := t.p.db.Revoke(ctx, enroll.Revocation{
 		Serials: []ca.Serial{t.serial}, Cause: enroll.Withdrawn, At: t.p.now(),
-		Entry: t.entry(ledger.CertificateRevoked, map[string]string{"comment": "test certificate"}),
+		Entry: t.entry(audit.CertificateRevoked, map[string]string{"comment": "test certificate"}),
 	})
 	if err == nil {
 		t.revoked = true

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/ledger"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/internal/audit"
 	"certportal/store"
 )
 
@@ -153,8 +153,8 @@ func (c caExportKey) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	err = db.Note(i.ctx, ledger.Entry{
-		At: time.Now(), Action: ledger.RootKeyExported, Actor: "operator", Role: "operator", Object: rootName,
+	err = db.Note(i.ctx, audit.Entry{
+		At: time.Now(), Action: audit.RootKeyExported, Actor: "operator", Role: "operator", Object: rootName,
 	})
 	if err != nil {
 		return err
@@ -171,13 +171,13 @@ func (c caExportKey) Run(i *invocation) error {
 
 // lastRootList makes the list that must last until the root's key is brought
 // back.
-func (a *authority) lastRootList(i *invocation, s *Settings, db *store.DB) (revocation.List, error) {
+func (a *authority) lastRootList(i *invocation, s *Settings, db *store.DB) (crl.List, error) {
 	if a.sealed != nil && len(a.passphrase) == 0 {
-		return revocation.List{}, a.sealed
+		return crl.List{}, a.sealed
 	}
 	p, err := a.publisher(i, s, db)
 	if err != nil {
-		return revocation.List{}, err
+		return crl.List{}, err
 	}
 	list, err := p.PublishNow(i.ctx, rootName)
 	if errors.Is(err, ca.ErrNoRootKey) {

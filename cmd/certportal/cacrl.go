@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/ledger"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/internal/audit"
 	"certportal/store"
 )
 
@@ -95,18 +95,18 @@ func (c caCRL) publish(i *invocation, s *Settings, db *store.DB) error {
 }
 
 // orderList records who ordered a list before it is made.
-func orderList(ctx context.Context, p *revocation.Publisher, db *store.DB, issuer string) (revocation.List, error) {
-	err := db.Note(ctx, ledger.Entry{
-		At: time.Now(), Action: ledger.ListOrdered, Actor: "operator", Role: "operator", Object: issuer,
+func orderList(ctx context.Context, p *crl.Publisher, db *store.DB, issuer string) (crl.List, error) {
+	err := db.Note(ctx, audit.Entry{
+		At: time.Now(), Action: audit.ListOrdered, Actor: "operator", Role: "operator", Object: issuer,
 	})
 	if err != nil {
-		return revocation.List{}, err
+		return crl.List{}, err
 	}
 	return p.PublishNow(ctx, issuer)
 }
 
 // publisher is one for commands, which end by themselves.
-func (a *authority) publisher(i *invocation, s *Settings, db *store.DB) (*revocation.Publisher, error) {
+func (a *authority) publisher(i *invocation, s *Settings, db *store.DB) (*crl.Publisher, error) {
 	base := &url.URL{} // only the address of a delta list is made from it
 	if s.Revocation.DeltaEvery > 0 {
 		public, err := s.configuredAddresses()
@@ -119,7 +119,7 @@ func (a *authority) publisher(i *invocation, s *Settings, db *store.DB) (*revoca
 	if err != nil {
 		return nil, err
 	}
-	return revocation.New(revocation.Config{
+	return crl.New(crl.Config{
 		Lists: db, Authorities: a.lists(s, base), Targets: targets, Log: i.quiet(),
 	})
 }

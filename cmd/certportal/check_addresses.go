@@ -15,10 +15,10 @@ import (
 
 	"golang.org/x/crypto/ocsp"
 
-	"certportal/admin"
 	"certportal/ca"
-	"certportal/deliver"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/internal/admin"
+	"certportal/internal/deliver"
 )
 
 // The public addresses are looked at as a mail server would: over plain http, by no
@@ -87,7 +87,7 @@ func (p *portal) checkListAddresses(ctx context.Context) []admin.Finding {
 	for _, h := range p.lists.Health() {
 		name := h.Issuer
 		if h.Delta {
-			name += revocation.DeltaSuffix
+			name += crl.DeltaSuffix
 		}
 		for _, address := range p.listAddresses(name) {
 			looks = append(looks, func() admin.Finding { return p.checkListAddress(ctx, name, address) })

@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"certportal/admin"
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/admin"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 func TestAddressesOfAServingPortal(t *testing.T) {
@@ -104,7 +104,7 @@ func TestAddressesThatAnswerWrongly(t *testing.T) {
 // A test certificate goes the whole way, and is revoked in the end.
 func TestTrial(t *testing.T) {
 	p := serving(t, t.TempDir())
-	by := ledger.Entry{Actor: "ada", Role: string(enroll.Admin), At: time.Now()}
+	by := audit.Entry{Actor: "ada", Role: string(enroll.Admin), At: time.Now()}
 	findings := authorityDesk{p}.TestIssue(t.Context(), by)
 	for _, f := range findings {
 		if f.State != admin.FindingOK {
@@ -145,7 +145,7 @@ func TestTrialLeavesNothingBehind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trial := &trial{p: p, by: ledger.Entry{Actor: "ada", Role: "admin"}}
+	trial := &trial{p: p, by: audit.Entry{Actor: "ada", Role: "admin"}}
 	if _, err := trial.issue(t.Context()); err != nil {
 		t.Fatal(err)
 	}

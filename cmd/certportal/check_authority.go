@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/admin"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/internal/admin"
 )
 
 // checkCA looks at the key and the ends of the CAs.
@@ -36,18 +36,18 @@ func (p *portal) checkLists(context.Context) []admin.Finding {
 	return list
 }
 
-func (p *portal) checkList(h revocation.Health) admin.Finding {
+func (p *portal) checkList(h crl.Health) admin.Finding {
 	f := admin.Finding{What: "revocation list of " + h.Issuer, State: admin.FindingOK}
 	if h.Delta {
 		f.What = "delta " + f.What
 	}
 	f.Text = fmt.Sprintf("number %d with %d entries, valid until %s", h.List.Number, h.List.Entries, h.List.NextUpdate.Local().Format(time.DateTime))
 	switch {
-	case h.List.Number == 0 || h.Level >= revocation.Ended:
+	case h.List.Number == 0 || h.Level >= crl.Ended:
 		f.State, f.Text = admin.FindingFailed, "there is none that is valid: who checks certificates refuses them all; see the log"
-	case h.Level >= revocation.Late:
+	case h.Level >= crl.Late:
 		f.State, f.Text = admin.FindingFailed, f.Text+fmt.Sprintf("; %d percent of its life are over, see the log", lifeOver(h.List, p.now()))
-	case h.Level >= revocation.Half:
+	case h.Level >= crl.Half:
 		f.State, f.Text = admin.FindingWarning, f.Text+"; it should have been renewed by now, see the log"
 	}
 	if h.Trouble == "" {

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 
 	"certportal/ca"
-	"certportal/directory"
+	"certportal/internal/directory"
 )
 
 // listFindings tries the places that revocation lists are copied to. A portal that

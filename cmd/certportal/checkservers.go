@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"certportal/directory"
+	"certportal/internal/directory"
 )
 
 // checkServers asks the directory, the identity provider and the mail server, and prints what it

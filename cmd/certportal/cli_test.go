@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"certportal/enroll"
+	"certportal/internal/enroll"
 )
 
 // result is what a command line did.

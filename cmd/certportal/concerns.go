@@ -8,9 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"certportal/admin"
-	"certportal/ops"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/internal/admin"
+	"certportal/internal/ops"
 )
 
 // authorityConcerns says what of the CAs, of what they publish, and of certificates
@@ -59,7 +59,7 @@ func wholeDays(left time.Duration) int { return max(0, int(left/(24*time.Hour)))
 const lastDay = 25 * time.Hour
 
 // listConcerns tells of one list.
-func (p *portal) listConcerns(h revocation.Health) []admin.Concern {
+func (p *portal) listConcerns(h crl.Health) []admin.Concern {
 	name, left := h.Issuer, h.List.NextUpdate.Sub(p.now())
 	if h.Delta {
 		name += " (delta)"
@@ -68,11 +68,11 @@ func (p *portal) listConcerns(h revocation.Health) []admin.Concern {
 	switch {
 	case h.List.Number == 0:
 		c.Key, c.At = "list-none", h.Since
-	case h.Level >= revocation.Ended:
+	case h.Level >= crl.Ended:
 		c.Key = "list-none"
-	case h.Level >= revocation.Late:
+	case h.Level >= crl.Late:
 		c.Key = "list-late"
-	case h.Level >= revocation.Half:
+	case h.Level >= crl.Half:
 		c.Key = "list-half"
 	}
 	// Without a delta list everybody goes by the complete one.
@@ -90,7 +90,7 @@ func (p *portal) listConcerns(h revocation.Health) []admin.Concern {
 }
 
 // lifeOver is how much of the life of a list is over, in percent.
-func lifeOver(l revocation.List, now time.Time) int {
+func lifeOver(l crl.List, now time.Time) int {
 	life := l.NextUpdate.Sub(l.ThisUpdate)
 	if life <= 0 {
 		return 0

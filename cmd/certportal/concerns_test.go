@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"certportal/admin"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/internal/admin"
 )
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -21,29 +21,29 @@ func TestF10_ListConcerns(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	p := &portal{now: func() time.Time { return now }}
 	// health is that of a list of 72 hours of which so many are over.
-	health := func(hours int, level revocation.Level) revocation.Health {
+	health := func(hours int, level crl.Level) crl.Health {
 		made := now.Add(-time.Duration(hours) * time.Hour)
-		return revocation.Health{Issuer: "issuing", Level: level,
-			List: revocation.List{Number: 17, ThisUpdate: made, NextUpdate: made.Add(72 * time.Hour)}}
+		return crl.Health{Issuer: "issuing", Level: level,
+			List: crl.List{Number: 17, ThisUpdate: made, NextUpdate: made.Add(72 * time.Hour)}}
 	}
-	delta := health(70, revocation.Ending)
+	delta := health(70, crl.Ending)
 	delta.Delta = true
-	full := health(1, revocation.Fresh)
-	full.Targets = []revocation.TargetHealth{{Name: "/srv/pki", Trouble: "no space"}, {Name: "ldap"}}
+	full := health(1, crl.Fresh)
+	full.Targets = []crl.TargetHealth{{Name: "/srv/pki", Trouble: "no space"}, {Name: "ldap"}}
 	tests := []struct {
 		name string
-		h    revocation.Health
+		h    crl.Health
 		want string
 	}{
-		{"fresh", health(1, revocation.Fresh), ""},
-		{"half", health(36, revocation.Half), "list-half issuing 50 false"},
-		{"a day and an hour left", health(48, revocation.Half), "list-half issuing 66 true"},
-		{"three quarters", health(54, revocation.Late), "list-late issuing 75 true"},
-		{"ending", health(69, revocation.Ending), "list-late issuing 95 true"},
-		{"ended", health(73, revocation.Ended), "list-none issuing 101 true"},
-		{"none", revocation.Health{Issuer: "root", Level: revocation.Ended}, "list-none root 0 true"},
+		{"fresh", health(1, crl.Fresh), ""},
+		{"half", health(36, crl.Half), "list-half issuing 50 false"},
+		{"a day and an hour left", health(48, crl.Half), "list-half issuing 66 true"},
+		{"three quarters", health(54, crl.Late), "list-late issuing 75 true"},
+		{"ending", health(69, crl.Ending), "list-late issuing 95 true"},
+		{"ended", health(73, crl.Ended), "list-none issuing 101 true"},
+		{"none", crl.Health{Issuer: "root", Level: crl.Ended}, "list-none root 0 true"},
 		{"delta", delta, "list-late issuing (delta) 97 false"},
-		{"no delta yet", revocation.Health{Issuer: "issuing", Delta: true, Level: revocation.Ended}, ""},
+		{"no delta yet", crl.Health{Issuer: "issuing", Delta: true, Level: crl.Ended}, ""},
 		{"a copy that fails", full, "list-target /srv/pki 0 false"},
 	}
 	for _, tt := range tests {

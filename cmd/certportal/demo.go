@@ -15,9 +15,9 @@ import (
 	"text/tabwriter"
 
 	"certportal/ca"
-	"certportal/directory"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/directory"
+	"certportal/internal/enroll"
 )
 
 // demoData is where the demo lives unless --data says otherwise.
@@ -161,10 +161,10 @@ func (p *portal) samplePeople(ctx context.Context, i *invocation) error {
 // tell it by.
 func (p *portal) lived(ctx context.Context) (bool, error) {
 	entries, err := p.db.Entries(ctx, 0, 100)
-	return slices.ContainsFunc(entries, func(e ledger.Entry) bool {
+	return slices.ContainsFunc(entries, func(e audit.Entry) bool {
 		switch e.Action {
-		case ledger.CACreated, ledger.RootKeyExported,
-			ledger.CertificateReserved, ledger.CertificateIssued, ledger.CertificateRevoked: // of the portal itself
+		case audit.CACreated, audit.RootKeyExported,
+			audit.CertificateReserved, audit.CertificateIssued, audit.CertificateRevoked: // of the portal itself
 			return false
 		}
 		return true

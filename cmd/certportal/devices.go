@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"regexp"
 
-	"certportal/deliver"
+	"certportal/internal/deliver"
 	"certportal/web"
 )
 

@@ -9,8 +9,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"certportal/directory"
-	"certportal/drift"
+	"certportal/internal/directory"
+	"certportal/internal/drift"
 	"certportal/store"
 )
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"certportal/internal/smtptest"
+	"certportal/internal/test/smtpserver"
 )
 
 func TestMailSettingsRefuse(t *testing.T) {
@@ -45,16 +45,16 @@ func TestMailSettingsRefuse(t *testing.T) {
 }
 
 // mailSettings are those of a test server, under which the portal signs in.
-func mailSettings(t *testing.T, server *smtptest.Server) map[string]string {
+func mailSettings(t *testing.T, server *smtpserver.Server) map[string]string {
 	t.Helper()
 	secret := filepath.Join(t.TempDir(), "mail-password")
-	if err := os.WriteFile(secret, []byte(smtptest.Password+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(secret, []byte(smtpserver.Password+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	environ := fastCA()
 	for name, value := range map[string]string{
 		"HOST": server.Host(), "PORT": strconv.Itoa(server.Port()), "CA_FILE": server.CAFile(),
-		"USER": smtptest.User, "PASSWORD_FILE": secret, "FROM": "portal@corp.example", "TIMEOUT": "5s",
+		"USER": smtpserver.User, "PASSWORD_FILE": secret, "FROM": "portal@corp.example", "TIMEOUT": "5s",
 	} {
 		environ["CERTPORTAL_MAIL_"+name] = value
 	}
@@ -62,7 +62,7 @@ func mailSettings(t *testing.T, server *smtptest.Server) map[string]string {
 }
 
 func TestConfigCheckAsksTheMailServer(t *testing.T) {
-	server := smtptest.Start(t, smtptest.Config{Ways: []string{"PLAIN"}, MustLogin: true})
+	server := smtpserver.Start(t, smtpserver.Config{Ways: []string{"PLAIN"}, MustLogin: true})
 	public := filepath.Join(t.TempDir(), "readable")
 	if err := os.WriteFile(public, []byte("secret"), 0o644); err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func TestConfigCheckAsksTheMailServer(t *testing.T) {
 		{"nobody listens", "PORT", "1", exitFailed, "connecting to mail server 127.0.0.1:1"},
 		{"another name", "HOST", "localhost", exitFailed, "not for the name localhost"},
 		{"unknown CA", "CA_FILE", "", exitFailed, "mail.ca_file"},
-		{"wrong password", "PASSWORD_FILE", wrong, exitFailed, "signing in as " + smtptest.User},
+		{"wrong password", "PASSWORD_FILE", wrong, exitFailed, "signing in as " + smtpserver.User},
 		{"password that others read", "PASSWORD_FILE", public, exitFailed, "chmod 600"},
 		{"no password", "PASSWORD_FILE", "", exitFailed, "mail.password_file"},
 		{"TLS at once", "SECURITY", "tls", exitFailed, "try mail.security starttls"},
@@ -97,7 +97,7 @@ func TestConfigCheckAsksTheMailServer(t *testing.T) {
 			if code != tt.code || !strings.Contains(out.String()+errs.String(), tt.want) {
 				t.Errorf("exit %d, want %d and %q in\n%s%s", code, tt.code, tt.want, out.String(), errs.String())
 			}
-			if strings.Contains(out.String()+errs.String(), smtptest.Password) {
+			if strings.Contains(out.String()+errs.String(), smtpserver.Password) {
 				t.Error("the output holds the password")
 			}
 		})

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
-	"certportal/ocsp"
+	"certportal/ca/ocsp"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // responderProfile is the profile of the OCSP signer in the records, and its name.
@@ -48,7 +48,7 @@ func (p *portal) certifyResponder(ctx context.Context, key crypto.PublicKey) (*x
 	err = p.db.Reserve(ctx, enroll.Reservation{
 		Serial: prepared.Serial(), Kind: enroll.KindServer, Profile: responderProfile, PublicKey: prepared.PublicKeyHash(),
 		NotBefore: prepared.NotBefore(), NotAfter: prepared.NotAfter(), Requested: now,
-		Entry: entry(ledger.CertificateReserved),
+		Entry: entry(audit.CertificateReserved),
 	})
 	if err != nil {
 		return nil, err
@@ -58,13 +58,13 @@ func (p *portal) certifyResponder(ctx context.Context, key crypto.PublicKey) (*x
 		return nil, err
 	}
 	return cert, p.db.Complete(ctx, enroll.Completion{
-		Serial: prepared.Serial(), Certificate: cert, At: now, Entry: entry(ledger.CertificateIssued),
+		Serial: prepared.Serial(), Certificate: cert, At: now, Entry: entry(audit.CertificateIssued),
 	})
 }
 
-func responderEntry(prepared *ca.Prepared, now time.Time) func(ledger.Action) ledger.Entry {
-	return func(action ledger.Action) ledger.Entry {
-		return ledger.Entry{
+func responderEntry(prepared *ca.Prepared, now time.Time) func(audit.Action) audit.Entry {
+	return func(action audit.Action) audit.Entry {
+		return audit.Entry{
 			At: now, Action: action, Actor: "system", Role: "system", Object: prepared.Serial().String(),
 			Detail: map[string]string{"profile": responderProfile},
 		}

@@ -14,8 +14,8 @@ import (
 	xocsp "golang.org/x/crypto/ocsp"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // asks sends a request to an address, as a mail server does, and gives the answer.
@@ -66,7 +66,7 @@ func TestC5_PortalAnswers(t *testing.T) {
 	}
 	_, err = p.db.Revoke(t.Context(), enroll.Revocation{
 		Serials: []ca.Serial{serial}, Cause: enroll.Lost, At: p.now(),
-		Entry: ledger.Entry{At: p.now(), Actor: "admin", Role: "admin"},
+		Entry: audit.Entry{At: p.now(), Actor: "admin", Role: "admin"},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -9,9 +9,9 @@ import (
 	"sync"
 	"time"
 
-	"certportal/ocsp"
-	"certportal/ops"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/ca/ocsp"
+	"certportal/internal/ops"
 )
 
 // listenOps takes the port for health and metrics. Without the default one, which
@@ -124,7 +124,7 @@ func (p *portal) listsAlive() error {
 		case h.Delta:
 		case h.List.Number == 0:
 			errs = append(errs, fmt.Errorf("there is no revocation list of %s", h.Issuer))
-		case h.Level >= revocation.Ending:
+		case h.Level >= crl.Ending:
 			errs = append(errs, fmt.Errorf("the revocation list of %s ends at %s", h.Issuer, h.List.NextUpdate.UTC().Format(time.RFC3339)))
 		}
 	}

@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/directory"
-	"certportal/drift"
-	"certportal/enroll"
-	"certportal/openid"
+	"certportal/internal/directory"
+	"certportal/internal/drift"
+	"certportal/internal/enroll"
+	"certportal/internal/oidc"
 	"certportal/store"
 	"certportal/web"
 )
@@ -110,7 +110,7 @@ func (s *Settings) ldapConfig() directory.LDAPConfig {
 }
 
 // openOpenID makes the client of the identity provider, or nil without one.
-func (s *Settings) openOpenID(redirect string, now func() time.Time, log *slog.Logger) (*openid.Provider, error) {
+func (s *Settings) openOpenID(redirect string, now func() time.Time, log *slog.Logger) (*oidc.Provider, error) {
 	o := s.OpenID
 	if o.Issuer == "" {
 		return nil, nil
@@ -127,12 +127,12 @@ func (s *Settings) openOpenID(redirect string, now func() time.Time, log *slog.L
 			return string(secret), err
 		}
 	}
-	return openid.New(c)
+	return oidc.New(c)
 }
 
 // tryOpenID has the client look at its settings without asking the provider.
 func (s *Settings) tryOpenID() error {
-	_, err := openid.New(s.openidConfig(anyRedirect))
+	_, err := oidc.New(s.openidConfig(anyRedirect))
 	return err
 }
 
@@ -140,9 +140,9 @@ func (s *Settings) tryOpenID() error {
 const anyRedirect = "https://portal.invalid" + web.CallbackPath
 
 // openidConfig carries the settings over, but for what is in files.
-func (s *Settings) openidConfig(redirect string) openid.Config {
+func (s *Settings) openidConfig(redirect string) oidc.Config {
 	o := s.OpenID
-	return openid.Config{
+	return oidc.Config{
 		Issuer: o.Issuer, ClientID: o.ClientID, RedirectURL: redirect, Scopes: o.Scopes,
 		SIDClaim: o.SIDClaim, UPNClaim: o.UPNClaim,
 	}

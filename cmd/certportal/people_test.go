@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"certportal/enroll"
-	"certportal/internal/addc"
+	"certportal/internal/enroll"
+	"certportal/internal/test/samba"
 )
 
 // ad are the smallest settings of Active Directory, open for more.
@@ -212,16 +212,16 @@ func TestTheOneWhoIsMeant(t *testing.T) {
 }
 
 // adSettings are those of a portal at a domain controller, by environment.
-func adSettings(t *testing.T, dc *addc.DC) map[string]string {
+func adSettings(t *testing.T, dc *samba.DC) map[string]string {
 	t.Helper()
 	password := filepath.Join(t.TempDir(), "password")
-	if err := writeSecret(password, []byte(addc.ReaderPassword)); err != nil {
+	if err := writeSecret(password, []byte(samba.ReaderPassword)); err != nil {
 		t.Fatal(err)
 	}
 	environ := fastCA()
 	for name, value := range map[string]string{
-		"KIND": kindAD, "DOMAIN": addc.Domain, "SERVERS": dc.URL(), "CA_FILE": dc.CAFile,
-		"USER": addc.Reader, "PASSWORD_FILE": password,
+		"KIND": kindAD, "DOMAIN": samba.Domain, "SERVERS": dc.URL(), "CA_FILE": dc.CAFile,
+		"USER": samba.Reader, "PASSWORD_FILE": password,
 	} {
 		environ["CERTPORTAL_DIRECTORY_"+name] = value
 	}
@@ -229,18 +229,18 @@ func adSettings(t *testing.T, dc *addc.DC) map[string]string {
 }
 
 func TestConfigCheckAsksTheDirectory(t *testing.T) {
-	dc := addc.Start(t)
+	dc := samba.Start(t)
 	tests := []struct {
 		name, key, value string
 		code             int
 		want             string
 	}{
 		{"all is well", "", "", exitDone, "below the directory's own lock at 5"},
-		{"wrong account", "USER", "nobody@" + addc.Domain, exitFailed, "directory.user"},
+		{"wrong account", "USER", "nobody@" + samba.Domain, exitFailed, "directory.user"},
 		{"unknown CA", "CA_FILE", "", exitFailed, "directory.ca_file"},
 		{"nobody listens", "SERVERS", "ldaps://127.0.0.1:1", exitFailed, "Nothing listens"},
-		{"unknown group", "GROUPS_PROTECTED", "CN=Gone," + addc.Base, exitFailed, "directory.groups.protected"},
-		{"base elsewhere", "BASE", "OU=Gone," + addc.Base, exitFailed, "directory.base"},
+		{"unknown group", "GROUPS_PROTECTED", "CN=Gone," + samba.Base, exitFailed, "directory.groups.protected"},
+		{"base elsewhere", "BASE", "OU=Gone," + samba.Base, exitFailed, "directory.base"},
 		{"more tries than the lock", "", "", exitDone, "allows 4 instead of 9"},
 	}
 	for _, tt := range tests {
@@ -290,9 +290,9 @@ func TestF7_StartsWithoutItsDirectory(t *testing.T) {
 // TestA8_FollowsTheDirectorysLock reads a hair trigger from the domain and stays
 // below it.
 func TestA8_FollowsTheDirectorysLock(t *testing.T) {
-	dc := addc.Start(t)
-	dc.Modify(t, addc.Base, map[string][]string{"lockoutThreshold": {"2"}})
-	dc.AddUser(t, addc.User{Login: "anna"})
+	dc := samba.Start(t)
+	dc.Modify(t, samba.Base, map[string][]string{"lockoutThreshold": {"2"}})
+	dc.AddUser(t, samba.User{Login: "anna"})
 	p, err := openWith(t, t.TempDir(), adSettings(t, dc))
 	if err != nil {
 		t.Fatal(err)

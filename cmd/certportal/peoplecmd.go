@@ -9,7 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"certportal/enroll"
+	"certportal/internal/enroll"
 	"certportal/store"
 )
 

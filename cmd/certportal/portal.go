@@ -12,18 +12,18 @@ import (
 	"os"
 	"time"
 
-	"certportal/admin"
-	"certportal/audit"
 	"certportal/ca"
-	"certportal/desk"
-	"certportal/directory"
-	"certportal/drift"
-	"certportal/enroll"
-	"certportal/notify"
-	"certportal/ocsp"
-	"certportal/ops"
-	"certportal/revocation"
-	"certportal/scep"
+	"certportal/ca/crl"
+	"certportal/ca/ocsp"
+	"certportal/internal/admin"
+	"certportal/internal/auditmonitor"
+	"certportal/internal/directory"
+	"certportal/internal/drift"
+	"certportal/internal/enroll"
+	"certportal/internal/helpdesk"
+	"certportal/internal/notify"
+	"certportal/internal/ops"
+	"certportal/internal/scep"
 	"certportal/store"
 	"certportal/web"
 	"certportal/web/page"
@@ -44,15 +44,15 @@ type portal struct {
 	watch     *drift.Watch
 	scep      *scep.Server   // nil when off
 	mail      *notify.Office // nil when off
-	audit     *audit.Keeper
+	audit     *auditmonitor.Keeper
 	registrar *enroll.Registrar
 	signIn    *enroll.SignIn
-	desk      *desk.Service
+	desk      *helpdesk.Service
 	admin     *admin.Service
 	keys      *enroll.KeyPool
-	lists     *revocation.Publisher
+	lists     *crl.Publisher
 	ocsp      *ocsp.Responder
-	journal   *revocation.Journal
+	journal   *crl.Journal
 	tls       *serverCertificate
 	renderer  *page.Renderer
 	web       *web.Server

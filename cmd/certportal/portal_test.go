@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/directory"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/directory"
+	"certportal/internal/enroll"
 	"certportal/store"
 )
 
@@ -165,7 +165,7 @@ func TestRevokedTLSCertificateIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = p.db.Revoke(t.Context(), enroll.Revocation{
-		Serials: []ca.Serial{serial}, Cause: enroll.Withdrawn, At: time.Now(), Entry: ledger.Entry{At: time.Now(), Actor: "ada"},
+		Serials: []ca.Serial{serial}, Cause: enroll.Withdrawn, At: time.Now(), Entry: audit.Entry{At: time.Now(), Actor: "ada"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +202,7 @@ func TestWrongPassphraseSeals(t *testing.T) {
 	}
 	anna, err := p.builtin.Add(t.Context(), directory.NewAccount{
 		Login: "anna", UPN: "anna@corp.example", Password: "correct horse",
-	}, ledger.Entry{At: p.now(), Actor: "test"})
+	}, audit.Entry{At: p.now(), Actor: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}

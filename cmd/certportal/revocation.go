@@ -9,22 +9,22 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/directory"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/internal/directory"
 )
 
 // lists are the two authorities whose revocation lists are published, as the settings
 // ask; their delta lists stand below the plain-http address.
-func (a *authority) lists(s *Settings, base *url.URL) []revocation.Authority {
-	issuing := revocation.Authority{
+func (a *authority) lists(s *Settings, base *url.URL) []crl.Authority {
+	issuing := crl.Authority{
 		Name: issuingName, Life: s.Revocation.ListLife, Renew: s.Revocation.ListEvery, Issuer: a.issuingIssuer,
 	}
 	if s.Revocation.DeltaEvery > 0 {
 		issuing.DeltaRenew = s.Revocation.DeltaEvery
-		issuing.Freshest = []string{crlURL(base, issuingName+revocation.DeltaSuffix)}
+		issuing.Freshest = []string{crlURL(base, issuingName+crl.DeltaSuffix)}
 	}
-	return []revocation.Authority{
-		{Name: rootName, Life: revocation.RootLife, Renew: revocation.RootRenew, Issuer: a.rootIssuer},
+	return []crl.Authority{
+		{Name: rootName, Life: crl.RootLife, Renew: crl.RootRenew, Issuer: a.rootIssuer},
 		issuing,
 	}
 }
@@ -35,17 +35,17 @@ func listSigners(folder *ca.Folder) map[string]*x509.Certificate {
 }
 
 // listFolders are the folders that lists are copied to.
-func (s *Settings) listFolders(folder *ca.Folder) []*revocation.Folder {
-	var list []*revocation.Folder
+func (s *Settings) listFolders(folder *ca.Folder) []*crl.Folder {
+	var list []*crl.Folder
 	for _, path := range s.Revocation.Folders {
-		list = append(list, &revocation.Folder{Path: path, Signers: listSigners(folder)})
+		list = append(list, &crl.Folder{Path: path, Signers: listSigners(folder)})
 	}
 	return list
 }
 
 // listTargets are all places that lists are copied to.
-func (s *Settings) listTargets(folder *ca.Folder) ([]revocation.Target, error) {
-	var targets []revocation.Target
+func (s *Settings) listTargets(folder *ca.Folder) ([]crl.Target, error) {
+	var targets []crl.Target
 	for _, f := range s.listFolders(folder) {
 		targets = append(targets, f)
 	}
@@ -91,13 +91,13 @@ func (p *portal) openLists(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.lists, err = revocation.New(revocation.Config{
+	p.lists, err = crl.New(crl.Config{
 		Lists: p.db, Authorities: p.authority.lists(p.settings, p.public.http), Targets: targets, Now: p.now, Log: p.log,
 	})
 	if err != nil {
 		return err
 	}
-	p.journal, err = revocation.OpenJournal(revocation.JournalConfig{
+	p.journal, err = crl.OpenJournal(crl.JournalConfig{
 		Path: p.settings.journalFile(), Records: p.db, Lists: p.listsInForce, Now: p.now, Log: p.log,
 	})
 	if err != nil {
@@ -122,10 +122,10 @@ func (p *portal) openLists(ctx context.Context) error {
 }
 
 // listsInForce are the complete lists, whose numbers the journal keeps.
-func (p *portal) listsInForce() []revocation.List {
-	var list []revocation.List
+func (p *portal) listsInForce() []crl.List {
+	var list []crl.List
 	for _, name := range []string{rootName, issuingName} {
-		for _, kind := range []string{name, name + revocation.DeltaSuffix} {
+		for _, kind := range []string{name, name + crl.DeltaSuffix} {
 			if l, ok := p.lists.CRL(kind); ok {
 				list = append(list, l)
 			}
@@ -157,7 +157,7 @@ func (p *portal) recall(ctx context.Context) (int, error) {
 // errNoAnswer says that a file share hangs.
 var errNoAnswer = errors.New("it does not answer")
 
-func (p *portal) recallFolder(ctx context.Context, folder *revocation.Folder) (int, error) {
+func (p *portal) recallFolder(ctx context.Context, folder *crl.Folder) (int, error) {
 	type result struct {
 		brought int
 		err     error

@@ -13,11 +13,11 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/internal/slapdtest"
-	"certportal/ledger"
-	"certportal/ocsp"
-	"certportal/revocation"
+	"certportal/ca/crl"
+	"certportal/ca/ocsp"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
+	"certportal/internal/test/slapd"
 )
 
 func TestRevocationSettingsRefuse(t *testing.T) {
@@ -139,15 +139,15 @@ func checkOut(t *testing.T, crl func(...string) result) {
 
 func TestConfigCheckTriesThePlacesOfLists(t *testing.T) {
 	data, folder := t.TempDir(), t.TempDir()
-	s := slapdtest.Start(t)
+	s := slapd.Start(t)
 	secret := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(secret, []byte(slapdtest.AdminPassword), 0o600); err != nil {
+	if err := os.WriteFile(secret, []byte(slapd.AdminPassword), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	dn := "cn=issuing," + slapdtest.Base
+	dn := "cn=issuing," + slapd.Base
 	environ := map[string]string{
 		"CERTPORTAL_REVOCATION_FOLDERS": folder, "CERTPORTAL_REVOCATION_LDAP_URL": s.URL(), "CERTPORTAL_REVOCATION_LDAP_DN": dn,
-		"CERTPORTAL_REVOCATION_LDAP_BIND_DN": slapdtest.Admin, "CERTPORTAL_REVOCATION_LDAP_PASSWORD_FILE": secret,
+		"CERTPORTAL_REVOCATION_LDAP_BIND_DN": slapd.Admin, "CERTPORTAL_REVOCATION_LDAP_PASSWORD_FILE": secret,
 		"CERTPORTAL_REVOCATION_LDAP_CA_FILE": s.CAFile,
 	}
 	if r := within(t, data, environ, "config", "check"); r.code != exitFailed || !strings.Contains(r.out, "ca init") || !strings.Contains(r.out, folder+" takes files") {
@@ -165,7 +165,7 @@ func TestConfigCheckTriesThePlacesOfLists(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.Bind(slapdtest.Admin, slapdtest.AdminPassword); err != nil {
+	if err := conn.Bind(slapd.Admin, slapd.AdminPassword); err != nil {
 		t.Fatal(err)
 	}
 	add := ldap.NewAddRequest(dn, nil)
@@ -195,7 +195,7 @@ func issued(t *testing.T, p *portal) ca.Serial {
 	err = p.db.Reserve(t.Context(), enroll.Reservation{
 		Serial: serial, Kind: enroll.KindServer, Profile: "Server", PublicKey: [32]byte([]byte(serial.String())[:32]),
 		NotBefore: p.now(), NotAfter: p.now().AddDate(0, 3, 0), Requested: p.now(),
-		Entry: ledger.Entry{At: p.now(), Action: ledger.CertificateReserved, Actor: "test"},
+		Entry: audit.Entry{At: p.now(), Action: audit.CertificateReserved, Actor: "test"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -207,7 +207,7 @@ func revokedNow(t *testing.T, p *portal, serial ca.Serial) {
 	t.Helper()
 	_, err := p.db.Revoke(t.Context(), enroll.Revocation{
 		Serials: []ca.Serial{serial}, Cause: enroll.Removed, At: p.now(),
-		Entry: ledger.Entry{At: p.now(), Action: ledger.CertificateRevoked, Actor: "test"},
+		Entry: audit.Entry{At: p.now(), Action: audit.CertificateRevoked, Actor: "test"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -230,7 +230,7 @@ func listedIn(t *testing.T, p *portal, serial ca.Serial) int64 {
 	}
 }
 
-func names(t *testing.T, l revocation.List, p *portal, serial ca.Serial) bool {
+func names(t *testing.T, l crl.List, p *portal, serial ca.Serial) bool {
 	t.Helper()
 	crl, err := ca.ReadCRL(l.DER, p.authority.folder.Issuing())
 	if err != nil {
@@ -339,9 +339,9 @@ func TestDeltaListIsServed(t *testing.T) {
 	serveUntilEnd(t, p)
 	serial := issued(t, p)
 	revokedNow(t, p, serial)
-	address := crlURL(p.public.http, issuingName+revocation.DeltaSuffix)
+	address := crlURL(p.public.http, issuingName+crl.DeltaSuffix)
 	until(t, func() bool {
-		l, ok := p.lists.CRL(issuingName + revocation.DeltaSuffix)
+		l, ok := p.lists.CRL(issuingName + crl.DeltaSuffix)
 		return ok && names(t, l, p, serial)
 	})
 	answer, err := p.client().Get(address)

@@ -7,7 +7,7 @@ import (
 	"net/http"
 
 	"certportal/ca"
-	"certportal/scep"
+	"certportal/internal/scep"
 	"certportal/web"
 )
 

@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"certportal/ca"
-	"certportal/directory"
-	"certportal/enroll"
+	"certportal/internal/directory"
+	"certportal/internal/enroll"
 )
 
 type serveCommand struct{}

@@ -4,10 +4,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"certportal/admin"
-	"certportal/audit"
 	"certportal/ca"
-	"certportal/enroll"
+	"certportal/internal/admin"
+	"certportal/internal/auditmonitor"
+	"certportal/internal/enroll"
 	"certportal/web"
 )
 
@@ -185,7 +185,7 @@ func defaults() Settings {
 		OpenID:   OpenIDSettings{Name: "single sign-on", UPNClaim: "upn"},
 		Exchange: ExchangeSettings{UserName: string(web.UserNameUPN), SyncDays: 7},
 		Admin:    AdminSettings{SecondPerson: admin.DefaultSecondPerson},
-		Audit:    AuditSettings{SealEvery: audit.DefaultSealEvery},
+		Audit:    AuditSettings{SealEvery: auditmonitor.DefaultSealEvery},
 		LogLevel: "info", LogFormat: "text",
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"certportal/desk"
+	"certportal/internal/helpdesk"
 )
 
 // HelpdeskSettings are printed wherever somebody may need help, and say how the
@@ -42,7 +42,7 @@ type HelpdeskSettings struct {
 }
 
 func defaultHelpdesk() HelpdeskSettings {
-	return HelpdeskSettings{CodeHours: 24, CodesPerHour: desk.CodesPerHour}
+	return HelpdeskSettings{CodeHours: 24, CodesPerHour: helpdesk.CodesPerHour}
 }
 
 func (s *Settings) checkHelpdesk() error {
@@ -59,7 +59,7 @@ func (s *Settings) checkHelpdesk() error {
 // openDesk makes what the pages of the helpdesk work with.
 func (p *portal) openDesk(context.Context, *terminal) (err error) {
 	h := p.settings.Helpdesk
-	p.desk, err = desk.New(desk.Config{
+	p.desk, err = helpdesk.New(helpdesk.Config{
 		Directory: p.people, Records: p.db, Registrar: p.registrar, Attempts: p.db, Codes: p.signIn,
 		CodeLife: time.Duration(h.CodeHours) * time.Hour, PerHour: h.CodesPerHour,
 		CodeAlone: h.CodeAlone, SecondApprover: h.SecondApprover, Now: p.now, Log: p.log,

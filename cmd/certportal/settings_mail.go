@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"certportal/directory"
-	"certportal/notify"
+	"certportal/internal/directory"
+	"certportal/internal/notify"
 	"certportal/web/page"
 )
 

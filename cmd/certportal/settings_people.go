@@ -3,9 +3,9 @@ package main
 import (
 	"time"
 
-	"certportal/directory"
-	"certportal/drift"
-	"certportal/enroll"
+	"certportal/internal/directory"
+	"certportal/internal/drift"
+	"certportal/internal/enroll"
 )
 
 // DirectorySettings say where people come from.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
-	"certportal/revocation"
+	"certportal/ca/crl"
 )
 
 // RevocationSettings say how those who check certificates learn what was revoked:
@@ -75,7 +75,7 @@ const defaultOCSPLife = 8 * time.Hour
 
 func defaultRevocation() RevocationSettings {
 	return RevocationSettings{
-		ListLife: revocation.DefaultLife, ListEvery: revocation.DefaultRenew, OCSPLife: defaultOCSPLife,
+		ListLife: crl.DefaultLife, ListEvery: crl.DefaultRenew, OCSPLife: defaultOCSPLife,
 	}
 }
 

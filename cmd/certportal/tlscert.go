@@ -17,9 +17,9 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/enroll"
-	"certportal/ledger"
-	"certportal/ocsp"
+	"certportal/ca/ocsp"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
 )
 
 // serverCertificate is the TLS certificate in use: the one of the settings, or
@@ -147,7 +147,7 @@ func (c *serverCertificate) renew(ctx context.Context, certFile, keyFile string)
 	}
 	err = c.records.Complete(ctx, enroll.Completion{
 		Serial: prepared.Serial(), Certificate: cert, At: c.now(),
-		Entry: c.entry(ledger.CertificateIssued, prepared.Serial(), nil),
+		Entry: c.entry(audit.CertificateIssued, prepared.Serial(), nil),
 	})
 	if err != nil {
 		return err
@@ -159,14 +159,14 @@ func (c *serverCertificate) reservation(p *ca.Prepared, names []string) enroll.R
 	return enroll.Reservation{
 		Serial: p.Serial(), Kind: enroll.KindServer, Profile: "Server", PublicKey: p.PublicKeyHash(),
 		NotBefore: p.NotBefore(), NotAfter: p.NotAfter(), Requested: c.now(),
-		Entry: c.entry(ledger.CertificateReserved, p.Serial(), map[string]string{
+		Entry: c.entry(audit.CertificateReserved, p.Serial(), map[string]string{
 			"profile": "Server", "names": strings.Join(names, " "),
 		}),
 	}
 }
 
-func (c *serverCertificate) entry(action ledger.Action, serial ca.Serial, detail map[string]string) ledger.Entry {
-	return ledger.Entry{
+func (c *serverCertificate) entry(action audit.Action, serial ca.Serial, detail map[string]string) audit.Entry {
+	return audit.Entry{
 		At: c.now(), Action: action, Actor: "system", Role: "system", Object: serial.String(), Detail: detail,
 	}
 }

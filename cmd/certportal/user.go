@@ -9,9 +9,9 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"certportal/directory"
-	"certportal/enroll"
-	"certportal/ledger"
+	"certportal/internal/audit"
+	"certportal/internal/directory"
+	"certportal/internal/enroll"
 	"certportal/store"
 )
 
@@ -103,8 +103,8 @@ func explain(err error, s *Settings) error {
 }
 
 // byOperator opens the ledger entry of a command.
-func byOperator() ledger.Entry {
-	return ledger.Entry{At: time.Now(), Actor: "operator", Role: "operator"}
+func byOperator() audit.Entry {
+	return audit.Entry{At: time.Now(), Actor: "operator", Role: "operator"}
 }
 
 type userAdd struct {

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"certportal/ledger"
+	"certportal/internal/audit"
 	"certportal/web/page"
 )
 
@@ -31,7 +31,7 @@ func auditPages(f page.Frame) []sample {
 	filter := page.AuditFilter{
 		From: "2026-11-01", To: "2026-11-22", Action: "certificate.issued", Person: "lwei@corp.example.com", Object: "0A:1B", Actor: "<b>", Request: "k3v9",
 	}
-	for _, a := range ledger.Actions() {
+	for _, a := range audit.Actions() {
 		filter.Actions = append(filter.Actions, string(a))
 	}
 	chips := []page.AuditChip{{Key: "action", Value: "certificate.issued", Path: "/admin/audit"}, {Key: "person", Value: long, Path: "/admin/audit"}}
@@ -52,10 +52,10 @@ func auditPages(f page.Frame) []sample {
 	return s
 }
 
-func faults() []ledger.Fault {
-	return []ledger.Fault{
-		ledger.Altered, ledger.Rewritten, ledger.Missing, ledger.CutOff, ledger.HeadDiffers, ledger.SealDiffers, ledger.SealForged,
-		ledger.KnownDiffers, ledger.RecordDiffers,
+func faults() []audit.Fault {
+	return []audit.Fault{
+		audit.Altered, audit.Rewritten, audit.Missing, audit.CutOff, audit.HeadDiffers, audit.SealDiffers, audit.SealForged,
+		audit.KnownDiffers, audit.RecordDiffers,
 	}
 }
 
@@ -63,7 +63,7 @@ func faults() []ledger.Fault {
 func TestEveryActionHasWords(t *testing.T) {
 	for _, lang := range page.Languages() {
 		words := readCatalogue(t, lang)
-		for _, action := range ledger.Actions() {
+		for _, action := range audit.Actions() {
 			if _, ok := words["desk.event."+string(action)]; !ok {
 				t.Errorf("%s: action %s has no words", lang, action)
 			}

@@ -1,0 +1,121 @@
+// Package revocation publishes what was revoked: certificate revocation lists
+// (RFC 5280 section 5) of the root and the issuing CA, made anew by a clock and
+// after every revocation, and kept in memory for those who fetch them.
+//
+// Numbers and lists live in the store, so that replicas agree and a restart forgets
+// nothing. Lists are copied to targets, such as folders of a web server. What must not
+// be forgotten when the store is restored from an older copy stands in a [Journal], and
+// in the published lists themselves.
+package crl
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"certportal/ca"
+)
+
+// List is a published certificate revocation list.
+type List struct {
+	Issuer string // "root" or "issuing", as in the address of the list
+	Number int64  // CRL number, increasing (RFC 5280 section 5.2.3)
+
+	// Base is the number of the complete list that a delta list adds to (RFC 5280
+	// section 5.2.4); 0 in a complete list. Both kinds share one row of numbers.
+	Base int64
+
+	// Through is the number of the ledger entry up to which every revocation is in
+	// the list: what was revoked later is not.
+	Through int64
+
+	ThisUpdate time.Time
+	NextUpdate time.Time
+	Published  time.Time // when it could first be fetched
+	Entries    int
+	DER        []byte
+}
+
+// Turn is the right to build the next list of an issuer, which one builder has at
+// a time over all replicas.
+type Turn struct {
+	Issuer  string
+	Builder string // who has it, different for each process
+	Number  int64  // for the list to be built; used for no other, even if this one fails
+	Through int64  // head of the ledger when the turn began
+}
+
+// ErrBusy says that another builder has the turn.
+var ErrBusy = errors.New("another builder has the turn")
+
+// ErrOvertaken says that the turn had run out and a later number is published or
+// being built: the list must not be published.
+var ErrOvertaken = errors.New("a later list was begun")
+
+// Lists is where lists and revocations are kept.
+type Lists interface {
+	// Latest gives the newest complete or delta list of an issuer; false when there
+	// is none. DER is left out of a list whose number is have, or below.
+	Latest(ctx context.Context, issuer string, delta bool, have int64) (List, bool, error)
+
+	// Oldest gives the oldest complete list of an issuer that is in force at a time,
+	// without DER; false when there is none. Delta lists add to it, so that whoever
+	// holds any list in force can use them.
+	Oldest(ctx context.Context, issuer string, now time.Time) (List, bool, error)
+
+	// Take gives the builder the turn for as long as the lease. Its number is above
+	// every number this issuer ever drew and at least the Unix time of now in
+	// milliseconds, so that a restored database cannot fall behind what was
+	// published. ErrBusy while another's lease runs.
+	Take(ctx context.Context, issuer, builder string, now time.Time, lease time.Duration) (Turn, error)
+
+	// Revoked gives the revocations of an issuer that ledger entries above after and
+	// up to through tell of, sorted by serial, of certificates that end after the time.
+	// after is 0 for all there are. What was revoked before entries and revocations had
+	// one number has a negative one, and so may Through of a list from then.
+	Revoked(ctx context.Context, issuer string, after, through int64, ending time.Time) ([]ca.Revocation, error)
+
+	// Publish stores the lists of a turn, a complete one, a delta or both, and ends
+	// the turn. ErrOvertaken when another turn began meanwhile, or when a list does
+	// not follow what is published: number, thisUpdate and Through never go back.
+	Publish(ctx context.Context, turn Turn, lists ...List) error
+
+	// Return gives the turn back after a list could not be built.
+	Return(ctx context.Context, turn Turn) error
+
+	// Unlisted reports whether a revocation of the issuer stands in no list yet; of
+	// complete lists only, or with delta in either kind.
+	Unlisted(ctx context.Context, issuer string, delta bool) (bool, error)
+}
+
+// Record is one line of the journal: what must not be forgotten even when the
+// records are restored from an older copy.
+type Record struct {
+	Seq  int64  // number of the ledger entry that tells of it
+	Hash string // of that entry, in hexadecimal: another history shows by it
+
+	Issuer   string
+	Serial   ca.Serial // zero in the record of a list
+	NotAfter time.Time
+	Revoked  time.Time // zero in the record of an issued certificate
+	Reason   int       // as in ca.Revocation
+
+	Number int64 // of a published list; 0 in other records
+}
+
+// Recorded is where the journal reads what happened, and where it brings back what
+// was forgotten.
+type Recorded interface {
+	// Records gives what the ledger tells after an entry, in its order: serials
+	// reserved or issued, revocations, and through, the last entry it looked at. At
+	// most limit entries are looked at.
+	Records(ctx context.Context, after int64, limit int) (records []Record, through int64, err error)
+
+	// Remembers reports whether the ledger has this entry with this hash.
+	Remembers(ctx context.Context, seq int64, hash string) (bool, error)
+
+	// Replay records again what is missing: revokes certificates that stand, lists
+	// serials that are not known, raises the numbers of lists. Each has its ledger
+	// entry. It returns how many were brought back, and may be repeated.
+	Replay(ctx context.Context, records []Record, now time.Time) (int, error)
+}

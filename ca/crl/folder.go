@@ -1,0 +1,243 @@
+package crl
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"certportal/ca"
+)
+
+// Folder is a target: a folder that a web server or a file share serves. Its files
+// are root.crl, issuing.crl and issuing-delta.crl, whole at any time, and never
+// replaced by a list of a lower number.
+type Folder struct {
+	Path string
+
+	// Signers are the CA certificates under the names of their lists' issuers: what
+	// they have not signed is replaced, and is no record of anything.
+	Signers map[string]*x509.Certificate
+}
+
+// Name tells the folder.
+func (f *Folder) Name() string { return f.Path }
+
+// extension of the files, as in the addresses.
+const extension = ".crl"
+
+// unfinished begins the names of files that are being written.
+const unfinished = ".certportal-"
+
+// abandonedAfter is the age at which such a file is taken for one that nobody writes
+// any more.
+const abandonedAfter = time.Hour
+
+// errBusyFolder says that somebody else writes.
+var errBusyFolder = errors.New("another portal is writing into it")
+
+// Put writes a list beside the one that is there, and puts it in its place when it is
+// on disk, so that whoever reads finds a whole list at any moment.
+func (f *Folder) Put(ctx context.Context, l List) (int64, error) {
+	folder, err := os.Open(f.Path)
+	if err != nil {
+		return 0, fmt.Errorf("opening folder: %w", err)
+	}
+	defer folder.Close()
+	if err := enter(ctx, folder); err != nil {
+		return 0, err
+	}
+	name := listName(l.Issuer, l.Base > 0)
+	there, err := f.read(name, l.Issuer)
+	if err != nil {
+		return 0, err
+	}
+	if there != nil && there.number >= l.Number {
+		return there.number, nil
+	}
+	f.sweep()
+	if err := f.replace(name, l.DER); err != nil {
+		return 0, fmt.Errorf("writing list %d: %w", l.Number, err)
+	}
+	return l.Number, syncFolder(folder)
+}
+
+// enter waits until nobody else writes into the folder: between the look at what is
+// there and its replacement no later list may come in. On a file share without locks
+// the portal with the newer list sets it right a second later.
+func enter(ctx context.Context, folder *os.File) error {
+	ctx, cancel := context.WithTimeout(ctx, busyPatience)
+	defer cancel()
+	for !lockFile(folder) {
+		select {
+		case <-ctx.Done():
+			return errBusyFolder
+		case <-time.After(busyPatience / 100):
+		}
+	}
+	return nil
+}
+
+// replace has the octets on disk before they get their name.
+func (f *Folder) replace(name string, octets []byte) error {
+	file, err := os.CreateTemp(f.Path, unfinished+name+"-*")
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(octets)
+	if err == nil {
+		err = file.Chmod(0o644) // whoever serves it must read it
+	}
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(file.Name(), filepath.Join(f.Path, name+extension))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	return nil
+}
+
+// syncFolder has the new name on disk. Some file shares know no such thing.
+func syncFolder(folder *os.File) error {
+	err := folder.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return err
+}
+
+// sweep removes what a killed process left half written.
+func (f *Folder) sweep() {
+	entries, err := os.ReadDir(f.Path)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !strings.HasPrefix(e.Name(), unfinished) || time.Since(info.ModTime()) < abandonedAfter {
+			continue
+		}
+		// What stays is in nobody's way, and is met again.
+		_ = os.Remove(filepath.Join(f.Path, e.Name()))
+	}
+}
+
+// standing is a list that stands in a folder.
+type standing struct {
+	*ca.PublishedCRL
+	number int64
+}
+
+// maxFile bounds what is read: a list of ten million entries.
+const maxFile = 512 << 20
+
+// read gives the list that stands there; nil when there is none, or none of ours.
+func (f *Folder) read(name, issuer string) (*standing, error) {
+	path := filepath.Join(f.Path, name+extension)
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && (!info.Mode().IsRegular() || info.Size() > maxFile) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking at list: %w", err)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading list: %w", err)
+	}
+	signer := f.Signers[issuer]
+	if signer == nil {
+		return nil, fmt.Errorf("reading list: there is no certificate of %q to verify it", issuer)
+	}
+	crl, err := ca.ReadCRL(raw, signer)
+	if err != nil || !crl.Number.Big().IsInt64() {
+		return nil, nil
+	}
+	return &standing{crl, crl.Number.Big().Int64()}, nil
+}
+
+// Recall reads the lists that stand in the folder as what they are: records of
+// revocations. Where one is ahead of the store, the store was restored from an older
+// copy, and all that is in the list is replayed. It returns how many certificates were
+// brought back.
+func (f *Folder) Recall(ctx context.Context, lists Lists, records Recorded, now time.Time) (int, error) {
+	brought := 0
+	for issuer := range f.Signers {
+		for _, delta := range []bool{false, true} {
+			n, err := f.recall(ctx, issuer, delta, lists, records, now)
+			brought += n
+			if err != nil {
+				return brought, fmt.Errorf("recalling what %s tells: %w", filepath.Join(f.Path, listName(issuer, delta)+extension), err)
+			}
+		}
+	}
+	return brought, nil
+}
+
+func (f *Folder) recall(ctx context.Context, issuer string, delta bool, lists Lists, records Recorded, now time.Time) (int, error) {
+	there, err := f.read(listName(issuer, delta), issuer)
+	if err != nil || there == nil {
+		return 0, err
+	}
+	// Either kind may be the one that stands: they share their numbers.
+	for _, kind := range []bool{false, true} {
+		known, ok, err := lists.Latest(ctx, issuer, kind, there.number)
+		if err != nil || ok && known.Number >= there.number {
+			return 0, err
+		}
+	}
+	b := batcher{records: records, now: now}
+	end := f.Signers[issuer].NotAfter // the list does not tell when certificates end
+	for r, err := range there.Revoked() {
+		if err != nil {
+			return b.brought, err
+		}
+		if err := b.add(ctx, Record{Issuer: issuer, Serial: r.Serial, NotAfter: end, Revoked: r.At, Reason: r.Reason}); err != nil {
+			return b.brought, err
+		}
+	}
+	// The number last: while it is missing, all of this is done again.
+	err = b.add(ctx, Record{Issuer: issuer, Number: there.number})
+	if err == nil {
+		err = b.flush(ctx)
+	}
+	return b.brought, err
+}
+
+// batcher replays records in handfuls.
+type batcher struct {
+	records Recorded
+	now     time.Time
+	held    []Record
+	brought int
+}
+
+// replayBatch is how many records are replayed at once.
+const replayBatch = 1000
+
+func (b *batcher) add(ctx context.Context, r Record) error {
+	b.held = append(b.held, r)
+	if len(b.held) < replayBatch {
+		return nil
+	}
+	return b.flush(ctx)
+}
+
+func (b *batcher) flush(ctx context.Context) error {
+	if len(b.held) == 0 {
+		return nil
+	}
+	n, err := b.records.Replay(ctx, b.held, b.now)
+	b.brought += n
+	b.held = b.held[:0]
+	return err
+}

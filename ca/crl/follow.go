@@ -1,0 +1,183 @@
+package crl
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"certportal/ca"
+)
+
+const (
+	// followEvery is how often the journal looks at the ledger for what other replicas
+	// did; after an act of its own it looks at once.
+	followEvery = time.Second
+
+	// followBatch is how many ledger entries it looks at together.
+	followBatch = 1000
+
+	// noteEvery is the least time between two numbers of lists in the journal.
+	noteEvery = time.Minute
+
+	// compareEvery is how often the last line is compared with the ledger.
+	compareEvery = time.Minute
+
+	// maxRecent bounds the serials that are remembered as written.
+	maxRecent = 10_000
+)
+
+// Run writes what the ledger tells until the context ends. A journal that cannot be
+// written keeps nothing else from happening: it is told, and tried again.
+func (j *Journal) Run(ctx context.Context) {
+	var verifying sync.WaitGroup
+	defer verifying.Wait()
+	size := j.size
+	verifying.Go(func() { j.report(j.verify(size)) })
+	for {
+		err := j.Follow(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		j.tell(err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-j.nudge:
+		case <-time.After(followEvery):
+		}
+	}
+}
+
+// errForgot says that the records were restored under a running portal.
+var errForgot = errors.New("the records do not know the last entry of the journal: they were restored while the portal ran; restart it, " +
+	"so that what was revoked since is brought back")
+
+// Follow writes down everything that the ledger tells by now.
+func (j *Journal) Follow(ctx context.Context) error {
+	if err := j.compare(ctx); err != nil {
+		return err
+	}
+	for {
+		records, through, err := j.c.Records.Records(ctx, j.at, followBatch)
+		if err != nil {
+			return err
+		}
+		if err := j.write(j.unwritten(records)); err != nil {
+			return err
+		}
+		whole := through >= j.at+followBatch
+		j.at = through
+		if !whole {
+			return j.noteNumbers()
+		}
+	}
+}
+
+// compare finds out that the records are not those it followed.
+func (j *Journal) compare(ctx context.Context) error {
+	now := j.c.Now()
+	if age := now.Sub(j.checked); j.last.Hash == "" || age >= 0 && age < compareEvery {
+		return nil
+	}
+	known, err := j.c.Records.Remembers(ctx, j.last.Seq, j.last.Hash)
+	if err == nil && !known {
+		err = errForgot
+	}
+	if err == nil {
+		j.checked = now
+	}
+	return err
+}
+
+// unwritten leaves out that a serial was issued where it was reserved a moment ago.
+func (j *Journal) unwritten(records []Record) []Record {
+	if len(j.recent) > maxRecent {
+		j.recent = map[ca.Serial]bool{}
+	}
+	var fresh []Record
+	for _, r := range records {
+		if r.Revoked.IsZero() && j.recent[r.Serial] {
+			continue
+		}
+		j.recent[r.Serial] = r.Revoked.IsZero()
+		fresh = append(fresh, r)
+	}
+	return fresh
+}
+
+// noteNumbers writes the numbers of new lists.
+func (j *Journal) noteNumbers() error {
+	now := j.c.Now()
+	if age := now.Sub(j.noted); j.c.Lists == nil || age >= 0 && age < noteEvery {
+		return nil
+	}
+	var records []Record
+	for _, l := range j.c.Lists() {
+		if l.Number > j.numbers[l.Issuer] {
+			j.numbers[l.Issuer] = l.Number
+			// Under the last entry, so that every last line can be compared.
+			records = append(records, Record{Seq: j.last.Seq, Hash: j.last.Hash, Issuer: l.Issuer, Number: l.Number})
+		}
+	}
+	if len(records) > 0 {
+		j.noted = now
+	}
+	return j.write(records)
+}
+
+// write adds lines and has them on disk. After an error nothing of them is there.
+func (j *Journal) write(records []Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	var text []byte
+	for _, r := range records {
+		one, err := json.Marshal(lineOf(r))
+		if err != nil {
+			return err
+		}
+		text = append(append(text, one...), '\n')
+	}
+	_, err := j.file.WriteAt(text, j.size)
+	if err == nil {
+		err = j.file.Sync()
+	}
+	if err != nil {
+		j.recent = map[ca.Serial]bool{}
+		return errors.Join(err, j.file.Truncate(j.size))
+	}
+	j.size += int64(len(text))
+	j.last = lineOf(records[len(records)-1])
+	return nil
+}
+
+// report tells of damage in the middle of the file. What is written at its end is of
+// use all the same.
+func (j *Journal) report(err error) {
+	if err == nil {
+		return
+	}
+	j.c.Log.Error("reading the journal of revocations: what the damaged line told is forgotten when a backup is restored", "err", err)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.damage = err
+	if j.since.IsZero() {
+		j.since = j.c.Now()
+	}
+}
+
+// tell keeps an error for whoever asks, and logs it once.
+func (j *Journal) tell(err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	switch {
+	case err == nil && j.trouble != "":
+		j.c.Log.Info("the journal of revocations is written again", "journal", j.c.Path)
+		j.trouble, j.since = "", time.Time{}
+	case err != nil && withoutDigits(err.Error()) != withoutDigits(j.trouble):
+		j.c.Log.Error("writing the journal of revocations: a restored backup would forget what is missing in it", "journal", j.c.Path, "err", err)
+		j.trouble, j.since = err.Error(), j.c.Now()
+	}
+}

@@ -1,0 +1,182 @@
+// Package admin is the administrator's work: finding one certificate among a
+// million, ending one, a device's, a person's or many, stopping all issuing, and
+// saying what needs attention. Pages, commands and whatever comes later go through
+// its [Service], which asks package access before anything is read or done.
+//
+// It refuses an order over many certificates without a second administrator, an
+// approval by who made it, and an order that stands for longer than a day: what was
+// counted is what is ended. It never makes a certificate, and nothing it does can be
+// undone: a revocation is final.
+//
+// The package knows no page and no SQL. Reason codes are those of RFC 5280 section
+// 5.3.1.
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"certportal/ca"
+	"certportal/internal/audit"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
+)
+
+// DefaultSecondPerson is how many certificates one administrator may end at once
+// where no setting says otherwise.
+const DefaultSecondPerson = 20
+
+// Records is what the service works on. Every method that changes something is one
+// transaction, its ledger entries included.
+type Records interface {
+	Finder
+	Orders
+
+	// Revoke ends certificates and returns those it ended.
+	Revoke(context.Context, enroll.Revocation) ([]ca.Serial, error)
+
+	// Halted gives the state of the switch.
+	Halted(context.Context) (Halt, error)
+
+	// Halt turns the switch, and reports whether that changed anything; without
+	// that there is no entry. An empty reason lets issuing go on.
+	Halt(ctx context.Context, h Halt, entry audit.Entry) (bool, error)
+
+	// Tally counts what the overview shows. It may take seconds.
+	Tally(ctx context.Context, now time.Time) (Tally, error)
+
+	// Note records an entry that stands for itself.
+	Note(context.Context, audit.Entry) error
+}
+
+// Config is what a service works with. Fields are required unless they say
+// otherwise.
+type Config struct {
+	Records Records
+
+	// Revoked is called after certificates were ended, so that the revocation list is
+	// renewed at once. It must not block. Optional.
+	Revoked func()
+
+	// SecondPerson is how many certificates one administrator may end at once; more
+	// wait for another one. Default DefaultSecondPerson.
+	SecondPerson int
+
+	// Concerns says what of the parts around this one needs attention. It must answer
+	// within a page's time. Optional.
+	Concerns func(context.Context) []Concern
+
+	Authority Authority // optional; without it nothing is told of the CAs
+
+	Checks *Checks                              // optional
+	Staff  func(context.Context) (Staff, error) // optional
+
+	Now func() time.Time // default time.Now
+	Log *slog.Logger     // default slog.Default()
+}
+
+// Service does the administrator's work. It is safe for concurrent use.
+type Service struct {
+	c     Config
+	tally tallyKeeper
+	trial trialKeeper
+	wake  chan struct{}
+}
+
+// New checks the configuration.
+func New(c Config) (*Service, error) {
+	if c.Records == nil {
+		return nil, errors.New("admin: records are missing")
+	}
+	if c.SecondPerson < 0 {
+		return nil, fmt.Errorf("admin: second person from %d certificates on", c.SecondPerson)
+	}
+	if c.SecondPerson == 0 {
+		c.SecondPerson = DefaultSecondPerson
+	}
+	if c.Revoked == nil {
+		c.Revoked = func() {}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return &Service{c: c, wake: make(chan struct{}, 1)}, nil
+}
+
+// SecondPerson is how many certificates one administrator may end at once.
+func (s *Service) SecondPerson() int { return s.c.SecondPerson }
+
+// Actor is who asks: a person read afresh from the directory, and what the ledger
+// wants to know of them. The role is filled in by the decision.
+type Actor struct {
+	Person  enroll.Person
+	Address string // client address without port
+	Request string // request id
+
+	operator bool // whoever has the machine
+}
+
+// operatorID is the ledger's name for whoever may run commands on the machine.
+const operatorID = "operator"
+
+// Operator is who runs commands: whoever reads the database and the CA's key anyway.
+func Operator() Actor {
+	return Actor{Person: enroll.Person{ID: operatorID, Name: operatorID, Roles: []enroll.Role{enroll.Admin}}, operator: true}
+}
+
+// isOperator goes by how the actor was made: a directory may know a person of that id.
+func (a Actor) isOperator() bool { return a.operator }
+
+// may asks the policy, and records a no. The returned entry names actor and role;
+// who uses it fills in the rest.
+func (s *Service) may(ctx context.Context, a Actor, q authz.Question) (audit.Entry, error) {
+	q.Actor = a.Person
+	e := audit.Entry{
+		At: s.c.Now(), Actor: string(a.Person.ID), Address: a.Address, Request: a.Request,
+	}
+	role, err := authz.Decide(q)
+	if err == nil {
+		e.Role = string(role)
+		return e, nil
+	}
+	denied := e
+	denied.Action, denied.Role = audit.AccessRefused, string(mainRole(a.Person))
+	denied.Detail = map[string]string{"act": string(q.Act), "reason": string(authz.DeniedWhy(err))}
+	if q.Target != nil {
+		denied.Person = string(q.Target.ID)
+	}
+	if err := s.c.Records.Note(ctx, denied); err != nil {
+		s.c.Log.Error("recording a refusal", "act", q.Act, "err", err)
+	}
+	return e, err
+}
+
+// mainRole is the highest role somebody holds.
+func mainRole(p enroll.Person) enroll.Role {
+	for _, role := range []enroll.Role{enroll.Admin, enroll.Auditor, enroll.Helpdesk} {
+		if p.Has(role) {
+			return role
+		}
+	}
+	return enroll.Employee
+}
+
+// about names the person an act is about, for the policy.
+func about(id enroll.PersonID) *enroll.Person { return &enroll.Person{ID: id} }
+
+// storeErr marks a fault of the store as one, and lets answers through.
+func storeErr(doing string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, enroll.ErrNotFound), errors.Is(err, enroll.ErrConflict):
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return &enroll.Outage{Part: enroll.PartStore, Err: fmt.Errorf("%s: %w", doing, err)}
+}

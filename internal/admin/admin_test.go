@@ -1,0 +1,373 @@
+package admin_test
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"certportal/internal/admin"
+	"certportal/internal/audit"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
+	"certportal/store"
+)
+
+// noon is when the tests begin.
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// desk is a service over a database of made-up people.
+type desk struct {
+	*admin.Service
+	db    *store.DB
+	now   time.Time
+	lists int // times the revocation list was asked for
+}
+
+func newDesk(t *testing.T, certificates, secondPerson int) *desk {
+	t.Helper()
+	db, err := store.Open(t.Context(), store.Config{URL: filepath.Join(t.TempDir(), "portal.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	body := func(int) (store.Body, error) { return store.Body{DER: []byte("x")}, nil }
+	if err := db.Seed(t.Context(), store.Seeding{Certificates: certificates, Now: noon, Body: body}); err != nil {
+		t.Fatal(err)
+	}
+	d := &desk{db: db, now: noon}
+	d.Service, err = admin.New(admin.Config{
+		Records: db, SecondPerson: secondPerson, Now: func() time.Time { return d.now }, Revoked: func() { d.lists++ },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func actor(id string, roles ...enroll.Role) admin.Actor {
+	return admin.Actor{
+		Person:  enroll.Person{ID: enroll.PersonID(id), Name: strings.ToUpper(id), Roles: roles},
+		Address: "192.0.2.7", Request: "r1",
+	}
+}
+
+func ada() admin.Actor { return actor("ada", enroll.Admin) }
+func eve() admin.Actor { return actor("eve", enroll.Admin) }
+
+func lost() admin.Grounds { return admin.Grounds{Cause: enroll.Lost, Comment: "left in a taxi"} }
+
+func (d *desk) entries(t *testing.T, action audit.Action) []audit.Entry {
+	t.Helper()
+	all, err := d.db.Entries(t.Context(), 0, 100_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []audit.Entry
+	for _, e := range all {
+		if e.Action == action {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+func (d *desk) find(t *testing.T, f admin.Filter) []admin.Certificate {
+	t.Helper()
+	found, err := d.Certificates(t.Context(), ada(), f, admin.Place{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found.Rows
+}
+
+func wantRefusal(t *testing.T, doing string, err error, reason enroll.Reason) {
+	t.Helper()
+	var refusal *enroll.Refusal
+	if !errors.As(err, &refusal) || refusal.Reason != reason {
+		t.Errorf("%s: got error %v, want refusal %s", doing, err, reason)
+	}
+}
+
+func wantDenied(t *testing.T, doing string, err error, why authz.Why) {
+	t.Helper()
+	if got := authz.DeniedWhy(err); got != why {
+		t.Errorf("%s: got %q (%v), want %q", doing, got, err, why)
+	}
+}
+
+func TestRevokeCertificate(t *testing.T) {
+	d := newDesk(t, 60, 0)
+	c := d.find(t, admin.Filter{State: admin.Working})[0]
+	ended, err := d.RevokeCertificate(t.Context(), ada(), c.Serial, lost())
+	if err != nil || len(ended) != 1 || d.lists != 1 {
+		t.Fatalf("got %v, error %v, %d lists", ended, err, d.lists)
+	}
+	detail, err := d.Certificate(t.Context(), ada(), c.Serial)
+	if err != nil || detail.State != admin.Revoked || detail.Cause != enroll.Lost || detail.Reason != 1 {
+		t.Errorf("certificate after: %+v, error %v", detail.Certificate, err)
+	}
+	last := d.entries(t, audit.CertificateRevoked)
+	e := last[len(last)-1]
+	if e.Actor != "ada" || e.Role != "admin" || e.Person != string(c.Person) || e.Detail["comment"] != "left in a taxi" || e.Detail["cause"] != "lost" {
+		t.Errorf("entry: %+v", e)
+	}
+	again, err := d.RevokeCertificate(t.Context(), eve(), c.Serial, lost())
+	if err != nil || len(again) != 0 {
+		t.Errorf("the second administrator: got %v, error %v", again, err)
+	}
+}
+
+func TestGrounds(t *testing.T) {
+	cases := []struct {
+		name string
+		g    admin.Grounds
+		want enroll.Reason
+	}{
+		{"no cause", admin.Grounds{Comment: "x"}, enroll.CauseBad},
+		{"a cause of the portal's own", admin.Grounds{Cause: enroll.Abandoned, Comment: "x"}, enroll.CauseBad},
+		{"no comment", admin.Grounds{Cause: enroll.Lost, Comment: " \t\n"}, enroll.CommentEmpty},
+		{"long comment", admin.Grounds{Cause: enroll.Lost, Comment: strings.Repeat("ü", 201)}, enroll.CommentLong},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := c.g.Check()
+			wantRefusal(t, "checking", err, c.want)
+		})
+	}
+	g, err := admin.Grounds{Cause: enroll.Lost, Comment: " a\r\nb\x00 " + strings.Repeat("ü", 196)}.Check()
+	if err != nil || !strings.HasPrefix(g.Comment, "a b ü") {
+		t.Errorf("cleaned: got %q, error %v", g.Comment, err)
+	}
+}
+
+// What an auditor, the helpdesk or an employee tries is refused and recorded, and
+// nothing is changed (attack A10).
+func TestA10_OnlyAdministratorsAct(t *testing.T) {
+	d := newDesk(t, 60, 0)
+	c := d.find(t, admin.Filter{State: admin.Working})[0]
+	acts := map[string]func(admin.Actor) error{
+		"revoke certificate": func(a admin.Actor) error { _, err := d.RevokeCertificate(t.Context(), a, c.Serial, lost()); return err },
+		"revoke device":      func(a admin.Actor) error { _, err := d.RevokeDevice(t.Context(), a, c.Device, lost()); return err },
+		"revoke person":      func(a admin.Actor) error { _, _, err := d.RevokePerson(t.Context(), a, c.Person, lost()); return err },
+		"order": func(a admin.Actor) error {
+			_, err := d.Order(t.Context(), a, admin.Filter{State: admin.Working})
+			return err
+		},
+		"halt":    func(a admin.Actor) error { _, err := d.Halt(t.Context(), a, "x"); return err },
+		"resume":  func(a admin.Actor) error { _, err := d.Resume(t.Context(), a); return err },
+		"publish": func(a admin.Actor) error { _, err := d.PublishNow(t.Context(), a, "issuing"); return err },
+		"test":    func(a admin.Actor) error { return d.TestIssue(t.Context(), a) },
+		"check":   func(a admin.Actor) error { return d.RunChecks(t.Context(), a, admin.AddressGroup) },
+	}
+	reads := map[string]func(admin.Actor) error{
+		"search": func(a admin.Actor) error {
+			_, err := d.Certificates(t.Context(), a, admin.Filter{}, admin.Place{})
+			return err
+		},
+		"devices": func(a admin.Actor) error {
+			_, err := d.Devices(t.Context(), a, admin.Filter{}, admin.Place{})
+			return err
+		},
+		"detail":   func(a admin.Actor) error { _, err := d.Certificate(t.Context(), a, c.Serial); return err },
+		"overview": func(a admin.Actor) error { _, err := d.Overview(t.Context(), a); return err },
+		"authority": func(a admin.Actor) error {
+			_, err := d.Authority(t.Context(), a)
+			if errors.Is(err, enroll.ErrNotFound) {
+				return nil // there is none in this test
+			}
+			return err
+		},
+		"orders": func(a admin.Actor) error { _, err := d.OrderList(t.Context(), a); return err },
+		"export": func(a admin.Actor) error { return d.NoteExport(t.Context(), a, "certificates", admin.Filter{}) },
+	}
+	auditor, helpdesk, employee := actor("aud", enroll.Auditor), actor("help", enroll.Helpdesk), actor("emp")
+	refused := 0
+	for name, act := range acts {
+		for _, a := range []admin.Actor{auditor, helpdesk, employee, {}} {
+			if err := act(a); authz.DeniedWhy(err) == "" {
+				t.Errorf("%s by %q: got error %v, want a refusal", name, a.Person.ID, err)
+			}
+			refused++
+		}
+	}
+	for name, read := range reads {
+		if err := read(auditor); err != nil {
+			t.Errorf("%s by the auditor: %v", name, err)
+		}
+		for _, a := range []admin.Actor{helpdesk, employee, {}} {
+			if err := read(a); authz.DeniedWhy(err) == "" {
+				t.Errorf("%s by %q: got error %v, want a refusal", name, a.Person.ID, err)
+			}
+			refused++
+		}
+	}
+	denied := d.entries(t, audit.AccessRefused)
+	if len(denied) < refused {
+		t.Errorf("refusals in the ledger: got %d, want %d", len(denied), refused)
+	}
+	if after := d.find(t, admin.Filter{Serial: c.Serial.String()}); after[0].State != admin.Working {
+		t.Errorf("the certificate is %s", after[0].State)
+	}
+}
+
+func TestOrderWaitsForSecondAdministrator(t *testing.T) {
+	d := newDesk(t, 400, 20)
+	ctx := t.Context()
+	f := admin.Filter{State: admin.Working}
+	o, err := d.Order(ctx, ada(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Work(ctx); err != nil {
+		t.Fatal(err)
+	}
+	o, err = d.ReadOrder(ctx, ada(), o.ID)
+	if err != nil || o.State != admin.Draft || o.Items < 100 {
+		t.Fatalf("draft: %+v, error %v", o, err)
+	}
+	_, err = d.Confirm(ctx, ada(), o.ID, o.Items-1, lost())
+	wantRefusal(t, "a wrong number", err, enroll.CountWrong)
+	_, err = d.Confirm(ctx, eve(), o.ID, o.Items, lost())
+	if !errors.Is(err, enroll.ErrNotFound) {
+		t.Errorf("confirmed by another: got error %v", err)
+	}
+	_, err = d.Approve(ctx, eve(), o.ID)
+	if !errors.Is(err, enroll.ErrConflict) {
+		t.Errorf("approved before it was confirmed: got error %v", err)
+	}
+	o, err = d.Confirm(ctx, ada(), o.ID, o.Items, lost())
+	if err != nil || o.State != admin.Waiting {
+		t.Fatalf("confirmed: %s, error %v", o.State, err)
+	}
+	if err := d.Work(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if left := len(d.find(t, f)); left != admin.PageSize {
+		t.Fatalf("certificates ended before anybody agreed: %d left on the first page", left)
+	}
+	_, err = d.Approve(ctx, ada(), o.ID)
+	wantDenied(t, "approved by its maker", err, authz.WhySame)
+	_, err = d.Approve(ctx, actor("aud", enroll.Auditor), o.ID)
+	wantDenied(t, "approved by the auditor", err, authz.WhyRole)
+	if o, err = d.Approve(ctx, eve(), o.ID); err != nil || o.State != admin.Running {
+		t.Fatalf("approved: %s, error %v", o.State, err)
+	}
+	if err := d.Work(ctx); err != nil {
+		t.Fatal(err)
+	}
+	o, err = d.ReadOrder(ctx, ada(), o.ID)
+	if err != nil || o.State != admin.Done || o.Ended != o.Items || o.Approver != "eve" {
+		t.Errorf("done: %+v, error %v", o, err)
+	}
+	if left := d.find(t, f); len(left) != 0 {
+		t.Errorf("working certificates left: %d", len(left))
+	}
+	if d.lists == 0 {
+		t.Error("no revocation list was asked for")
+	}
+}
+
+func TestSmallOrderRunsAtOnce(t *testing.T) {
+	d := newDesk(t, 60, 20)
+	o, err := d.Order(t.Context(), ada(), admin.Filter{PersonID: "seed3", State: admin.Working})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Work(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if o, err = d.ReadOrder(t.Context(), ada(), o.ID); err != nil || o.Items == 0 {
+		t.Fatalf("draft: %+v, error %v", o, err)
+	}
+	if o, err = d.Confirm(t.Context(), ada(), o.ID, o.Items, lost()); err != nil || o.State != admin.Running {
+		t.Errorf("confirmed: %s, error %v", o.State, err)
+	}
+	_, err = d.Order(t.Context(), ada(), admin.Filter{})
+	wantRefusal(t, "an order over everything", err, enroll.FilterEmpty)
+}
+
+func TestRevokePerson(t *testing.T) {
+	d := newDesk(t, 60, 1)
+	holder := enroll.PersonID("")
+	held := map[enroll.PersonID]int{}
+	for _, c := range d.find(t, admin.Filter{State: admin.Working}) {
+		if held[c.Person]++; held[c.Person] == 2 {
+			holder = c.Person
+		}
+	}
+	ended, o, err := d.RevokePerson(t.Context(), ada(), holder, lost())
+	if err != nil || len(ended) != 0 || o == nil || o.State != admin.Waiting || o.Items != held[holder] {
+		t.Fatalf("more than one alone: got %v, %+v, error %v", ended, o, err)
+	}
+	ended, o, err = d.RevokePerson(t.Context(), admin.Operator(), holder, lost())
+	if err != nil || len(ended) != held[holder] || o != nil {
+		t.Errorf("by the operator: got %v, %+v, error %v", ended, o, err)
+	}
+}
+
+func TestOrderLapses(t *testing.T) {
+	d := newDesk(t, 60, 1)
+	o, err := d.Order(t.Context(), ada(), admin.Filter{State: admin.Working})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Work(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	o, _ = d.ReadOrder(t.Context(), ada(), o.ID)
+	if o, err = d.Confirm(t.Context(), ada(), o.ID, o.Items, lost()); err != nil {
+		t.Fatal(err)
+	}
+	d.now = noon.Add(admin.OrderLife)
+	if _, err := d.Approve(t.Context(), eve(), o.ID); !errors.Is(err, enroll.ErrConflict) {
+		t.Errorf("approved after a day: got error %v", err)
+	}
+	if err := d.Work(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if o, _ = d.ReadOrder(t.Context(), ada(), o.ID); o.State != admin.Lapsed {
+		t.Errorf("after a day: got %s", o.State)
+	}
+	dropped, err := d.Order(t.Context(), ada(), admin.Filter{State: admin.Working})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dropped, err = d.Drop(t.Context(), eve(), dropped.ID); err != nil || dropped.State != admin.Dropped {
+		t.Errorf("dropped: %s, error %v", dropped.State, err)
+	}
+}
+
+func TestHalt(t *testing.T) {
+	d := newDesk(t, 20, 0)
+	_, err := d.Halt(t.Context(), ada(), "  ")
+	wantRefusal(t, "no text", err, enroll.CommentEmpty)
+	h, err := d.Halt(t.Context(), ada(), "Closed until four")
+	if err != nil || !h.On() {
+		t.Fatalf("got %+v, error %v", h, err)
+	}
+	o, err := d.Overview(t.Context(), actor("aud", enroll.Auditor))
+	if err != nil || o.Halt.Reason != "Closed until four" || o.Tally.Working == 0 {
+		t.Errorf("overview: %+v, error %v", o, err)
+	}
+	if changed, err := d.Resume(t.Context(), eve()); err != nil || !changed {
+		t.Errorf("resumed: %v, error %v", changed, err)
+	}
+	if len(d.entries(t, audit.IssuingHalted)) != 1 || len(d.entries(t, audit.IssuingResumed)) != 1 {
+		t.Error("the ledger does not tell of both")
+	}
+}
+
+func TestExportIsWhole(t *testing.T) {
+	d := newDesk(t, 2500, 0)
+	rows := 0
+	err := d.EachCertificate(t.Context(), ada(), admin.Filter{}, func(admin.Certificate) error { rows++; return nil })
+	if err != nil || rows != 2500 {
+		t.Errorf("got %d rows, error %v", rows, err)
+	}
+	enough := errors.New("enough")
+	if err := d.EachDevice(t.Context(), ada(), admin.Filter{}, func(admin.Device) error { return enough }); !errors.Is(err, enough) {
+		t.Errorf("a reader who leaves: got error %v", err)
+	}
+}

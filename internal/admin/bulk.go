@@ -1,0 +1,252 @@
+package admin
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"time"
+
+	"certportal/ca"
+	"certportal/internal/audit"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
+)
+
+// OrderLife is how long an order waits for its maker, and then for the second
+// administrator.
+const OrderLife = 24 * time.Hour
+
+// OrderState is where an order stands.
+type OrderState string
+
+// The states of an order.
+const (
+	Gathering OrderState = "gathering" // collects what its filter means
+	Draft     OrderState = "draft"     // counted, and waits for its maker's word
+	Waiting   OrderState = "waiting"   // for another administrator
+	Running   OrderState = "running"   // ends certificates
+	Done      OrderState = "done"
+	Dropped   OrderState = "dropped" // by whoever did not want it
+	Lapsed    OrderState = "expired" // nobody said yes in time
+)
+
+// Order ends many certificates: those that its filter meant when it was made.
+type Order struct {
+	ID     string
+	State  OrderState
+	Filter string // as Filter.Query encodes it, days in UTC
+	Place  Place  // where gathering goes on
+
+	Maker     enroll.PersonID
+	MakerName string
+	Role      string // of the maker
+	Address   string
+	Request   string
+	Made      time.Time
+	Expires   time.Time
+
+	Grounds                      // empty before the maker confirmed
+	Approver     enroll.PersonID // empty where one administrator is enough
+	ApproverName string
+	Approved     time.Time
+	Closed       time.Time
+
+	Items    int // certificates it means
+	Finished int // of these, looked at by now
+	Ended    int // of these, ended by this order
+}
+
+// Outcome is what became of one certificate of an order.
+type Outcome string
+
+// The outcomes.
+const (
+	NotYet Outcome = ""       // its turn has not come
+	Ended  Outcome = "ended"  // by this order
+	Before Outcome = "before" // it had ended before
+)
+
+// Item is one certificate of an order.
+type Item struct {
+	Certificate
+	Outcome Outcome
+}
+
+// Move brings an order from one state to another.
+type Move struct {
+	ID       string
+	From, To OrderState
+	At       time.Time
+	Expires  time.Time // new end of waiting; zero keeps it
+	Grounds  Grounds   // with To Waiting or Running from Draft
+	Approver enroll.PersonID
+	Name     string // of the approver
+	Entry    audit.Entry
+}
+
+// Orders keeps orders.
+type Orders interface {
+	// AddOrder records a new order, with its entry.
+	AddOrder(ctx context.Context, o Order, entry audit.Entry) error
+
+	// Order finds one, or ErrNotFound.
+	Order(ctx context.Context, id string) (Order, error)
+
+	// OrdersSince lists orders, running ones first, then the newest, at most limit. Open ones alone when
+	// open is set.
+	OrdersSince(ctx context.Context, open bool, limit int) ([]Order, error)
+
+	// OrderItems lists certificates of an order in its order, behind the place.
+	OrderItems(ctx context.Context, id string, after, limit int, now time.Time) ([]Item, error)
+
+	// Gather adds certificates and moves the place on. With a zero next place the
+	// order becomes a draft. It returns ErrConflict when another replica was faster.
+	Gather(ctx context.Context, id string, from Place, serials []ca.Serial, next Place) error
+
+	// MoveOrder returns ErrConflict when the order is not in the state it comes from.
+	MoveOrder(ctx context.Context, m Move) error
+
+	// RunOrder ends the next certificates of a running order, at most limit, and
+	// closes it after the last; all in one transaction, so that a crash repeats or
+	// loses nothing. It returns how many it ended, and whether the order goes on.
+	RunOrder(ctx context.Context, id string, limit int, at time.Time) (ended int, more bool, err error)
+}
+
+// Order begins to gather what a filter means. The filter of everything is refused:
+// who ends all certificates says so by a state or a date.
+func (s *Service) Order(ctx context.Context, a Actor, f Filter) (Order, error) {
+	entry, err := s.may(ctx, a, authz.Question{Act: authz.RevokeMany})
+	if err != nil {
+		return Order{}, err
+	}
+	if f.IsZero() {
+		return Order{}, &enroll.Refusal{Reason: enroll.FilterEmpty, Field: "filter"}
+	}
+	o := Order{
+		ID: strings.ToLower(rand.Text()), State: Gathering, Filter: f.Query(time.UTC).Encode(),
+		Maker: a.Person.ID, MakerName: a.Person.Name, Role: entry.Role, Address: a.Address, Request: a.Request,
+		Made: entry.At, Expires: entry.At.Add(OrderLife),
+	}
+	entry.Action, entry.Object = audit.OrderMade, o.ID
+	entry.Detail = map[string]string{"filter": o.Filter}
+	if err := s.c.Records.AddOrder(ctx, o, entry); err != nil {
+		return Order{}, storeErr("recording order", err)
+	}
+	s.Wake()
+	return o, nil
+}
+
+// ReadOrder finds an order, or ErrNotFound.
+func (s *Service) ReadOrder(ctx context.Context, a Actor, id string) (Order, error) {
+	if _, err := s.may(ctx, a, authz.Question{Act: authz.ReadCertificates}); err != nil {
+		return Order{}, err
+	}
+	o, err := s.c.Records.Order(ctx, id)
+	return o, storeErr("reading order", err)
+}
+
+// OrderItems lists certificates of an order behind a place, at most [PageSize].
+func (s *Service) OrderItems(ctx context.Context, a Actor, id string, after, limit int) ([]Item, error) {
+	if _, err := s.may(ctx, a, authz.Question{Act: authz.ReadCertificates}); err != nil {
+		return nil, err
+	}
+	items, err := s.c.Records.OrderItems(ctx, id, after, limit, s.c.Now())
+	return items, storeErr("reading certificates of order", err)
+}
+
+// OrderList lists the newest orders.
+func (s *Service) OrderList(ctx context.Context, a Actor) ([]Order, error) {
+	if _, err := s.may(ctx, a, authz.Question{Act: authz.ReadCertificates}); err != nil {
+		return nil, err
+	}
+	list, err := s.c.Records.OrdersSince(ctx, false, PageSize)
+	return list, storeErr("listing orders", err)
+}
+
+// Confirm is the maker's word: how many certificates they mean, and why. Up to
+// SecondPerson the order runs at once, above it waits for another administrator. It
+// returns a *enroll.Refusal for a mistake in the form, and ErrConflict when the order
+// is no draft any more.
+func (s *Service) Confirm(ctx context.Context, a Actor, id string, count int, g Grounds) (Order, error) {
+	entry, err := s.may(ctx, a, authz.Question{Act: authz.RevokeMany})
+	if err != nil {
+		return Order{}, err
+	}
+	o, err := s.standing(ctx, id, Draft)
+	if err != nil {
+		return o, err
+	}
+	if o.Maker != a.Person.ID {
+		return o, fmt.Errorf("order of %s: %w", o.Maker, enroll.ErrNotFound)
+	}
+	g, err = g.Check()
+	if err != nil {
+		return o, err
+	}
+	if count != o.Items || count == 0 {
+		return o, &enroll.Refusal{Reason: enroll.CountWrong, Field: "count", Limit: o.Items}
+	}
+	m := Move{ID: id, From: Draft, To: Running, At: entry.At, Grounds: g, Expires: entry.At.Add(OrderLife), Entry: entry}
+	if o.Items > s.c.SecondPerson && !a.isOperator() {
+		m.To = Waiting
+	}
+	m.Entry.Action, m.Entry.Object = audit.OrderConfirmed, id
+	m.Entry.Detail = g.detail()
+	m.Entry.Detail["cause"], m.Entry.Detail["certificates"] = string(g.Cause), fmt.Sprint(o.Items)
+	return s.move(ctx, m)
+}
+
+// Approve lets an order run that another administrator made.
+func (s *Service) Approve(ctx context.Context, a Actor, id string) (Order, error) {
+	o, err := s.standing(ctx, id, Waiting)
+	if err != nil {
+		return o, err
+	}
+	entry, err := s.may(ctx, a, authz.Question{Act: authz.ApproveOrder, Maker: o.Maker})
+	if err != nil {
+		return o, err
+	}
+	entry.Action, entry.Object = audit.OrderApproved, id
+	entry.Detail = map[string]string{"maker": string(o.Maker), "certificates": fmt.Sprint(o.Items)}
+	return s.move(ctx, Move{
+		ID: id, From: Waiting, To: Running, At: entry.At, Approver: a.Person.ID, Name: a.Person.Name, Entry: entry,
+	})
+}
+
+// Drop ends an order that does not run yet. Its maker may, and whoever might approve.
+func (s *Service) Drop(ctx context.Context, a Actor, id string) (Order, error) {
+	entry, err := s.may(ctx, a, authz.Question{Act: authz.RevokeMany})
+	if err != nil {
+		return Order{}, err
+	}
+	o, err := s.standing(ctx, id, Gathering, Draft, Waiting)
+	if err != nil {
+		return o, err
+	}
+	entry.Action, entry.Object = audit.OrderDropped, id
+	return s.move(ctx, Move{ID: id, From: o.State, To: Dropped, At: entry.At, Entry: entry})
+}
+
+// standing finds an order that is in one of the states and not out of time.
+func (s *Service) standing(ctx context.Context, id string, states ...OrderState) (Order, error) {
+	o, err := s.c.Records.Order(ctx, id)
+	if err != nil {
+		return o, storeErr("reading order", err)
+	}
+	for _, state := range states {
+		if o.State == state && s.c.Now().Before(o.Expires) {
+			return o, nil
+		}
+	}
+	return o, fmt.Errorf("order %s is %s: %w", id, o.State, enroll.ErrConflict)
+}
+
+func (s *Service) move(ctx context.Context, m Move) (Order, error) {
+	if err := s.c.Records.MoveOrder(ctx, m); err != nil {
+		return Order{}, storeErr("moving order", err)
+	}
+	s.Wake()
+	o, err := s.c.Records.Order(ctx, m.ID)
+	return o, storeErr("reading order", err)
+}

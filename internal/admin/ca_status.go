@@ -1,0 +1,152 @@
+package admin
+
+import (
+	"context"
+	"crypto/x509"
+	"slices"
+	"sync"
+	"time"
+
+	"certportal/ca/crl"
+	"certportal/ca/ocsp"
+	"certportal/internal/audit"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
+)
+
+// Authority is the CA of the installation, as far as an administrator looks at it and
+// tries it out.
+type Authority interface {
+	// Standing tells how it stands, from memory.
+	Standing() Standing
+
+	// PublishNow makes and publishes the next list of an issuer. The error is
+	// revocation.ErrBusy while another server makes one, and ca.ErrNoRootKey where the
+	// key is kept elsewhere.
+	PublishNow(ctx context.Context, issuer string) (crl.List, error)
+
+	// TestIssue issues a certificate for a made-up name, verifies it, revokes it, and
+	// tells of each step. The entry says who asked.
+	TestIssue(ctx context.Context, by audit.Entry) []Finding
+}
+
+// Standing is how the CAs stand on the server that answers.
+type Standing struct {
+	CAs    []StandingCA
+	Online *ocsp.Health // nil where nothing is answered online
+	Sealed bool         // the issuing key does not open
+	Away   bool         // the root's key is kept elsewhere
+}
+
+// StandingCA is one CA with its lists, the complete one first.
+type StandingCA struct {
+	Name        string // "root" or "issuing"
+	Certificate *x509.Certificate
+	Lists       []crl.Health
+}
+
+// Nearness is how near the end of a certificate is that takes long to replace.
+type Nearness string
+
+// The steps: each asks for more haste.
+const (
+	EndFar  Nearness = "far"
+	EndSoon Nearness = "soon" // within 180 days
+	EndNear Nearness = "near" // within 60
+	EndNow  Nearness = "now"  // within 30
+	EndOver Nearness = "over"
+)
+
+// NearnessOf tells how near an end is that is so far away.
+func NearnessOf(left time.Duration) Nearness {
+	const day = 24 * time.Hour
+	switch {
+	case left <= 0:
+		return EndOver
+	case left <= 30*day:
+		return EndNow
+	case left <= 60*day:
+		return EndNear
+	case left <= 180*day:
+		return EndSoon
+	}
+	return EndFar
+}
+
+// AddressGroup is the name under which the checks of the public addresses run
+// together; see [Check.Group].
+const AddressGroup = "addresses"
+
+// trialKeeper remembers what the last test certificate of this server came to.
+type trialKeeper struct {
+	mu   sync.Mutex
+	last CheckResult
+}
+
+// AuthorityPage is what the page of the CAs shows.
+type AuthorityPage struct {
+	Standing
+	Addresses []CheckResult
+	Trial     CheckResult
+}
+
+// Authority tells how the CAs stand. ErrNotFound says that there are none to look at.
+func (s *Service) Authority(ctx context.Context, a Actor) (AuthorityPage, error) {
+	checks, err := s.Checks(ctx, a)
+	if err != nil {
+		return AuthorityPage{}, err
+	}
+	if s.c.Authority == nil {
+		return AuthorityPage{}, enroll.ErrNotFound
+	}
+	p := AuthorityPage{Standing: s.c.Authority.Standing()}
+	p.Addresses = slices.DeleteFunc(checks, func(r CheckResult) bool { return r.Group != AddressGroup })
+	s.trial.mu.Lock()
+	defer s.trial.mu.Unlock()
+	p.Trial = s.trial.last
+	return p, nil
+}
+
+// PublishNow makes the next list of an issuer at once; see [Authority] for its errors.
+func (s *Service) PublishNow(ctx context.Context, a Actor, issuer string) (crl.List, error) {
+	entry, err := s.may(ctx, a, authz.Question{Act: authz.Publish})
+	if err != nil {
+		return crl.List{}, err
+	}
+	if s.c.Authority == nil || !s.c.Authority.Standing().has(issuer) {
+		return crl.List{}, enroll.ErrNotFound
+	}
+	entry.Action, entry.Object = audit.ListOrdered, issuer
+	if err := s.c.Records.Note(ctx, entry); err != nil {
+		return crl.List{}, storeErr("recording the order of a list", err)
+	}
+	return s.c.Authority.PublishNow(ctx, issuer)
+}
+
+func (st Standing) has(issuer string) bool {
+	return slices.ContainsFunc(st.CAs, func(c StandingCA) bool { return c.Name == issuer })
+}
+
+// TestIssue tries whether certificates can be issued, verified and revoked.
+func (s *Service) TestIssue(ctx context.Context, a Actor) error {
+	entry, err := s.may(ctx, a, authz.Question{Act: authz.TestIssue})
+	if err != nil {
+		return err
+	}
+	if s.c.Authority == nil {
+		return enroll.ErrNotFound
+	}
+	noted := entry
+	noted.Action = audit.AuthorityTested
+	if err := s.c.Records.Note(ctx, noted); err != nil {
+		return storeErr("recording a test", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	began := s.c.Now()
+	findings := s.c.Authority.TestIssue(ctx, entry)
+	s.trial.mu.Lock()
+	defer s.trial.mu.Unlock()
+	s.trial.last = CheckResult{At: began, Took: s.c.Now().Sub(began), Findings: findings}
+	return nil
+}

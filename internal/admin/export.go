@@ -1,0 +1,93 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/authz"
+)
+
+// exportBatch is how many rows an export reads at once. It holds no connection
+// while they travel, so that a slow reader keeps nothing open.
+const exportBatch = 1000
+
+// NoteExport asks whether somebody may take records along, and records that they
+// do: what, and which of them.
+func (s *Service) NoteExport(ctx context.Context, a Actor, what string, f Filter) error {
+	entry, err := s.may(ctx, a, authz.Question{Act: authz.Export})
+	if err != nil {
+		return err
+	}
+	entry.Action, entry.Object = audit.RecordsExported, what
+	entry.Detail = map[string]string{}
+	if !f.IsZero() {
+		entry.Detail["filter"] = f.Query(time.UTC).Encode()
+	}
+	return storeErr("recording export", s.c.Records.Note(ctx, entry))
+}
+
+// EachCertificate calls emit for every certificate the filter means, in the order of
+// the pages. NoteExport comes before.
+func (s *Service) EachCertificate(ctx context.Context, a Actor, f Filter, emit func(Certificate) error) error {
+	if _, err := s.may(ctx, a, authz.Question{Act: authz.Export}); err != nil {
+		return err
+	}
+	return each(func(from Place) (Found[Certificate], error) {
+		return s.c.Records.Certificates(ctx, f, from, exportBatch, s.c.Now())
+	}, emit)
+}
+
+// EachDevice does the same for devices.
+func (s *Service) EachDevice(ctx context.Context, a Actor, f Filter, emit func(Device) error) error {
+	if _, err := s.may(ctx, a, authz.Question{Act: authz.Export}); err != nil {
+		return err
+	}
+	return each(func(from Place) (Found[Device], error) {
+		return s.c.Records.SearchDevices(ctx, f, from, exportBatch, s.c.Now())
+	}, emit)
+}
+
+func each[T any](page func(Place) (Found[T], error), emit func(T) error) error {
+	var from Place
+	for {
+		found, err := page(from)
+		if err != nil {
+			return storeErr("reading for export", err)
+		}
+		for _, row := range found.Rows {
+			if err := emit(row); err != nil {
+				return err
+			}
+		}
+		if found.Next == (Place{}) {
+			return nil
+		}
+		from = found.Next
+	}
+}
+
+// EachEntry does the same for the ledger, in its order.
+func (s *Service) EachEntry(ctx context.Context, a Actor, f Filter, emit func(audit.Entry) error) error {
+	if _, err := s.may(ctx, a, authz.Question{Act: authz.Export}); err != nil {
+		return err
+	}
+	for after := int64(0); ; {
+		entries, err := s.c.Records.Entries(ctx, after, exportBatch)
+		if err != nil {
+			return storeErr("reading ledger for export", err)
+		}
+		for _, e := range entries {
+			if !f.From.IsZero() && e.At.Before(f.From) || !f.To.IsZero() && !e.At.Before(f.To) {
+				continue
+			}
+			if err := emit(e); err != nil {
+				return err
+			}
+		}
+		if len(entries) < exportBatch {
+			return nil
+		}
+		after = entries[len(entries)-1].Seq
+	}
+}

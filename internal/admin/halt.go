@@ -1,0 +1,62 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
+)
+
+// Halt is the switch that stops issuing, on all replicas at once. What was recorded
+// before is finished; revoking, lists and pages go on, and so do the portal's own
+// certificates, without which no page would.
+type Halt struct {
+	Reason string    // what people are told; empty while issuing goes on
+	Actor  string    // who turned it
+	Since  time.Time // zero while issuing goes on
+}
+
+// On reports whether issuing is stopped.
+func (h Halt) On() bool { return h.Reason != "" }
+
+// Halted gives the state of the switch. Everybody on the staff may know.
+func (s *Service) Halted(ctx context.Context) (Halt, error) {
+	h, err := s.c.Records.Halted(ctx)
+	return h, storeErr("reading whether issuing is stopped", err)
+}
+
+// Halt stops issuing. The text is for the people who come meanwhile: 1 to
+// MaxComment characters.
+func (s *Service) Halt(ctx context.Context, a Actor, text string) (Halt, error) {
+	entry, err := s.may(ctx, a, authz.Question{Act: authz.HaltIssuing})
+	if err != nil {
+		return Halt{}, err
+	}
+	checked, err := Grounds{Cause: enroll.Withdrawn, Comment: text}.Check()
+	if err != nil {
+		return Halt{}, err
+	}
+	entry.Action, entry.Detail = audit.IssuingHalted, map[string]string{"reason": checked.Comment}
+	h := Halt{Reason: checked.Comment, Actor: string(a.Person.ID), Since: entry.At}
+	if _, err := s.c.Records.Halt(ctx, h, entry); err != nil {
+		return Halt{}, storeErr("stopping issuing", err)
+	}
+	s.c.Log.Warn("issuing is stopped", "by", a.Person.ID, "reason", h.Reason)
+	return h, nil
+}
+
+// Resume lets issuing go on, and reports whether it was stopped.
+func (s *Service) Resume(ctx context.Context, a Actor) (bool, error) {
+	entry, err := s.may(ctx, a, authz.Question{Act: authz.HaltIssuing})
+	if err != nil {
+		return false, err
+	}
+	entry.Action = audit.IssuingResumed
+	changed, err := s.c.Records.Halt(ctx, Halt{Actor: string(a.Person.ID)}, entry)
+	if changed {
+		s.c.Log.Warn("issuing goes on", "by", a.Person.ID)
+	}
+	return changed, storeErr("letting issuing go on", err)
+}

@@ -1,0 +1,156 @@
+package admin
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
+)
+
+// Concern is something that needs an administrator, as a key of the language
+// catalogues ("admin.concern." + Key) with what fills the sentence.
+type Concern struct {
+	Key    string
+	Grave  bool      // people notice it already, or soon
+	At     time.Time // since when, or until when; zero where the sentence names no time
+	Value  string    // what the sentence names
+	Number int       // and counts
+	Path   string    // page that helps; empty for none
+}
+
+// FindingState is how a check ended.
+type FindingState string
+
+// The ends of a check.
+const (
+	FindingOK      FindingState = "ok"
+	FindingWarning FindingState = "warning"
+	FindingFailed  FindingState = "failed"
+)
+
+// Finding is what one check found: a sentence with the next step, for operators and in
+// English.
+type Finding struct {
+	What  string
+	State FindingState
+	Text  string
+}
+
+// Check looks whether a part of the installation is in order. It changes nothing.
+type Check struct {
+	Name  string // stable key
+	Group string // name under which several run together; optional
+	Run   func(context.Context) []Finding
+}
+
+// CheckResult is what the last run of a check found; the zero At when it never ran.
+type CheckResult struct {
+	Name     string
+	Group    string
+	At       time.Time
+	Took     time.Duration
+	Findings []Finding
+}
+
+// checkTimeout bounds one check.
+const checkTimeout = 20 * time.Second
+
+// Checks runs checks and remembers what this replica found last. The zero value has
+// none. It is safe for concurrent use once it is set up.
+type Checks struct {
+	List []Check
+
+	mu   sync.Mutex
+	last map[string]CheckResult
+}
+
+// Checks lists the checks with their last results.
+func (s *Service) Checks(ctx context.Context, a Actor) ([]CheckResult, error) {
+	if _, err := s.may(ctx, a, authz.Question{Act: authz.ReadChecks}); err != nil || s.c.Checks == nil {
+		return nil, err
+	}
+	c := s.c.Checks
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var list []CheckResult
+	for _, check := range c.List {
+		result := c.last[check.Name]
+		result.Name, result.Group = check.Name, check.Group
+		list = append(list, result)
+	}
+	return list, nil
+}
+
+// RunChecks runs the check or the group of the name, or all when it is empty.
+// ErrNotFound says that there is no such check.
+func (s *Service) RunChecks(ctx context.Context, a Actor, name string) error {
+	entry, err := s.may(ctx, a, authz.Question{Act: authz.RunChecks})
+	if err != nil {
+		return err
+	}
+	if s.c.Checks == nil {
+		return enroll.ErrNotFound
+	}
+	var wanted []Check
+	for _, check := range s.c.Checks.List {
+		if name == "" || name == check.Name || name == check.Group {
+			wanted = append(wanted, check)
+		}
+	}
+	if len(wanted) == 0 {
+		return enroll.ErrNotFound
+	}
+	entry.Action, entry.Object = audit.ChecksRun, name
+	if err := s.c.Records.Note(ctx, entry); err != nil {
+		return storeErr("recording checks", err)
+	}
+	var running sync.WaitGroup
+	for _, check := range wanted {
+		running.Go(func() { s.runCheck(ctx, check) })
+	}
+	running.Wait()
+	return nil
+}
+
+func (s *Service) runCheck(ctx context.Context, check Check) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	began := s.c.Now()
+	result := CheckResult{Name: check.Name, At: began, Findings: check.Run(ctx)}
+	result.Took = s.c.Now().Sub(began)
+	c := s.c.Checks
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last == nil {
+		c.last = map[string]CheckResult{}
+	}
+	c.last[check.Name] = result
+}
+
+// Staff is who has a role beyond that of an employee, as far as the directory can
+// list it.
+type Staff struct {
+	People []enroll.Person // whose roles the portal itself gives
+	Groups []StaffGroup    // whose members have roles
+}
+
+// StaffGroup is a group of the directory whose members have a role.
+type StaffGroup struct {
+	Role enroll.Role
+	Name string // as the settings name it
+}
+
+// Staff lists who has which role.
+func (s *Service) Staff(ctx context.Context, a Actor) (Staff, error) {
+	if _, err := s.may(ctx, a, authz.Question{Act: authz.ReadRoles}); err != nil || s.c.Staff == nil {
+		return Staff{}, err
+	}
+	staff, err := s.c.Staff(ctx)
+	if err != nil {
+		return staff, &enroll.Outage{Part: enroll.PartDirectory, Err: err}
+	}
+	return staff, nil
+}

@@ -1,0 +1,161 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"certportal/ca"
+	"certportal/internal/audit"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
+)
+
+// MaxComment is the longest comment of a revocation, in characters.
+const MaxComment = 200
+
+// Causes lists the causes an administrator may give, in the order of the pages.
+func Causes() []enroll.Cause {
+	return []enroll.Cause{enroll.Lost, enroll.Left, enroll.Replaced, enroll.Withdrawn}
+}
+
+// Grounds say why something is ended.
+type Grounds struct {
+	Cause   enroll.Cause // one of Causes
+	Comment string       // 1 to MaxComment characters, for whoever reads the ledger
+}
+
+// Check returns the grounds fit to be kept, or the *enroll.Refusal that names the
+// first mistake.
+func (g Grounds) Check() (Grounds, error) {
+	known := false
+	for _, c := range Causes() {
+		known = known || g.Cause == c
+	}
+	if !known {
+		return g, &enroll.Refusal{Reason: enroll.CauseBad, Field: "cause"}
+	}
+	g.Comment = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(g.Comment, ""), func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r)
+	}), " ")
+	switch {
+	case g.Comment == "":
+		return g, &enroll.Refusal{Reason: enroll.CommentEmpty, Field: "comment"}
+	case utf8.RuneCountInString(g.Comment) > MaxComment:
+		return g, &enroll.Refusal{Reason: enroll.CommentLong, Field: "comment", Limit: MaxComment}
+	}
+	return g, nil
+}
+
+// detail is what of the grounds stands in the ledger beside the cause.
+func (g Grounds) detail() map[string]string { return map[string]string{"comment": g.Comment} }
+
+// RevokeCertificate ends one certificate. It returns none when it had ended before:
+// of two administrators who end it at once, one did. ErrNotFound stands for a
+// certificate that is not there, and for the portal's own.
+func (s *Service) RevokeCertificate(ctx context.Context, a Actor, serial ca.Serial, g Grounds) ([]ca.Serial, error) {
+	d, err := s.Certificate(ctx, a, serial)
+	if err != nil {
+		return nil, err
+	}
+	return s.revoke(ctx, a, d.Person, g, enroll.Revocation{Serials: []ca.Serial{serial}})
+}
+
+// RevokeDevice blocks a device: what it holds ends, and so does what waits for it.
+func (s *Service) RevokeDevice(ctx context.Context, a Actor, id enroll.DeviceID, g Grounds) ([]ca.Serial, error) {
+	d, err := s.Device(ctx, a, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.revoke(ctx, a, d.Person, g, enroll.Revocation{BlockDevice: id})
+}
+
+// RevokePerson ends everything a person holds. Where that is more than one
+// administrator may end, nothing is ended: the order that waits for another one is
+// returned.
+func (s *Service) RevokePerson(ctx context.Context, a Actor, id enroll.PersonID, g Grounds) ([]ca.Serial, *Order, error) {
+	if _, err := s.may(ctx, a, authz.Question{Act: authz.Revoke, Target: about(id)}); err != nil {
+		return nil, nil, err
+	}
+	live, err := s.live(ctx, Filter{PersonID: id})
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(live) <= s.c.SecondPerson || a.isOperator() {
+		ended, err := s.revoke(ctx, a, id, g, enroll.Revocation{Serials: live, EndPerson: id})
+		return ended, nil, err
+	}
+	if g, err = g.Check(); err != nil {
+		return nil, nil, err
+	}
+	o, err := s.Order(ctx, a, Filter{PersonID: id})
+	if err != nil {
+		return nil, nil, err
+	}
+	for o.State == Gathering {
+		if err := s.gather(ctx, o); err != nil {
+			return nil, nil, err
+		}
+		if o, err = s.c.Records.Order(ctx, o.ID); err != nil {
+			return nil, nil, storeErr("reading order", err)
+		}
+	}
+	o, err = s.Confirm(ctx, a, o.ID, o.Items, g)
+	return nil, &o, err
+}
+
+// live lists what a filter means that still opens doors, or is about to.
+func (s *Service) live(ctx context.Context, f Filter) ([]ca.Serial, error) {
+	var live []ca.Serial
+	var from Place
+	for {
+		found, err := s.c.Records.Certificates(ctx, f, from, gatherBatch, s.c.Now())
+		if err != nil {
+			return nil, storeErr("listing certificates", err)
+		}
+		live = append(live, endable(found.Rows)...)
+		if found.Next == (Place{}) {
+			return live, nil
+		}
+		from = found.Next
+	}
+}
+
+// endable picks what can still be ended: people's certificates that work or are
+// being issued.
+func endable(rows []Certificate) []ca.Serial {
+	var live []ca.Serial
+	for _, c := range rows {
+		if c.Kind == enroll.KindUser && c.State != Expired && c.State != Revoked {
+			live = append(live, c.Serial)
+		}
+	}
+	return live
+}
+
+// revoke ends certificates of one person.
+func (s *Service) revoke(ctx context.Context, a Actor, person enroll.PersonID, g Grounds, r enroll.Revocation) ([]ca.Serial, error) {
+	if person == "" {
+		return nil, fmt.Errorf("certificate of the portal itself: %w", enroll.ErrNotFound)
+	}
+	entry, err := s.may(ctx, a, authz.Question{Act: authz.Revoke, Target: about(person)})
+	if err != nil {
+		return nil, err
+	}
+	g, err = g.Check()
+	if err != nil || len(r.Serials) == 0 && r.BlockDevice == "" && r.EndPerson == "" {
+		return nil, err
+	}
+	entry.Action, entry.Person, entry.Detail = audit.CertificateRevoked, string(person), g.detail()
+	r.Cause, r.At, r.Entry = g.Cause, entry.At, entry
+	ended, err := s.c.Records.Revoke(ctx, r)
+	if err != nil {
+		return nil, storeErr("revoking", err)
+	}
+	if len(ended) > 0 {
+		s.c.Revoked()
+	}
+	return ended, nil
+}

@@ -1,0 +1,182 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// ExportVersion is the schema of exported lines. A field may be added without a
+// new version; none is renamed or changes its meaning.
+const ExportVersion = 1
+
+// Outcome says how an act ended: "done", or "refused" when the portal said no.
+func (a Action) Outcome() string {
+	_, verb, _ := strings.Cut(string(a), ".")
+	switch verb {
+	case "refused", "rejected", "denied", "burnt", "broken":
+		return "refused"
+	}
+	return "done"
+}
+
+// line is an entry as it is exported.
+type line struct {
+	Version int               `json:"version"`
+	Seq     int64             `json:"seq"`
+	Time    string            `json:"time"` // RFC 3339, UTC, milliseconds
+	Node    string            `json:"node"`
+	Action  Action            `json:"action"`
+	Outcome string            `json:"outcome"`
+	Actor   string            `json:"actor"`
+	Role    string            `json:"role"`
+	Person  string            `json:"person"`
+	Object  string            `json:"object"`
+	Address string            `json:"address"`
+	Request string            `json:"request"`
+	Detail  map[string]string `json:"detail"`
+	Prev    string            `json:"prev"` // hexadecimal
+	Hash    string            `json:"hash"` // hexadecimal
+}
+
+// timeLayout is RFC 3339 with the precision that is hashed.
+const timeLayout = "2006-01-02T15:04:05.000Z"
+
+// AppendJSON appends the entry as one line of JSON with its newline. Line breaks
+// inside texts are escaped: one event is one line.
+func (e Entry) AppendJSON(b []byte) ([]byte, error) {
+	detail := e.Detail
+	if detail == nil {
+		detail = map[string]string{}
+	}
+	var buffer bytes.Buffer
+	enc := json.NewEncoder(&buffer)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(line{
+		Version: ExportVersion, Seq: e.Seq, Time: e.At.UTC().Format(timeLayout), Node: e.Node,
+		Action: e.Action, Outcome: e.Action.Outcome(), Actor: e.Actor, Role: e.Role, Person: e.Person, Object: e.Object,
+		Address: e.Address, Request: e.Request, Detail: detail,
+		Prev: hex.EncodeToString(e.Prev[:]), Hash: hex.EncodeToString(e.Hash[:]),
+	})
+	if err != nil {
+		return b, fmt.Errorf("writing entry %d as JSON: %w", e.Seq, err)
+	}
+	return appendPlain(b, buffer.Bytes()), nil
+}
+
+// appendPlain appends JSON with the control characters escaped that JSON lets stand
+// in texts: some programs end a line at U+0085, and terminals obey others.
+func appendPlain(b, text []byte) []byte {
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == 0x7f:
+			b = append(b, `\u007f`...)
+		case c == 0xc2 && i+1 < len(text) && text[i+1] >= 0x80 && text[i+1] < 0xa0: // U+0080 to U+009F
+			b = fmt.Appendf(b, `\u00%02x`, text[i+1])
+			i++
+		default:
+			b = append(b, c)
+		}
+	}
+	return b
+}
+
+// ParseJSON reads a line that AppendJSON wrote, so that a copy can be checked
+// where it is kept. It does not verify the entry.
+func ParseJSON(text []byte) (Entry, error) {
+	var l line
+	if err := json.Unmarshal(text, &l); err != nil {
+		return Entry{}, fmt.Errorf("reading exported entry: %w", err)
+	}
+	if l.Version != ExportVersion {
+		return Entry{}, fmt.Errorf("reading exported entry %d: version %d, want %d", l.Seq, l.Version, ExportVersion)
+	}
+	at, err := time.Parse(timeLayout, l.Time)
+	if err != nil {
+		return Entry{}, fmt.Errorf("reading exported entry %d: %w", l.Seq, err)
+	}
+	e := Entry{
+		Seq: l.Seq, At: at, Node: l.Node, Action: l.Action, Actor: l.Actor, Role: l.Role, Person: l.Person,
+		Object: l.Object, Address: l.Address, Request: l.Request, Detail: l.Detail,
+	}
+	if e.Prev, err = parseHash(l.Prev); err != nil {
+		return Entry{}, fmt.Errorf("reading exported entry %d: %w", l.Seq, err)
+	}
+	if e.Hash, err = parseHash(l.Hash); err != nil {
+		return Entry{}, fmt.Errorf("reading exported entry %d: %w", l.Seq, err)
+	}
+	return e, nil
+}
+
+// Syslog's numbers for the messages (RFC 5424 section 6.2.1).
+const (
+	facilityAudit  = 13 // log audit
+	severityNotice = 5
+	severityInfo   = 6
+
+	// structuredID holds the number that RFC 5612 keeps for documents: the portal
+	// has none of its own.
+	structuredID = "certportal@32473"
+)
+
+// AppendSyslog appends the entry as one message of RFC 5424, without a frame: who
+// did what to whom as structured data, and the whole entry as JSON for a text.
+// It holds no line break.
+func (e Entry) AppendSyslog(b []byte) ([]byte, error) {
+	severity := severityInfo
+	if e.Action.Outcome() != "done" {
+		severity = severityNotice
+	}
+	b = fmt.Appendf(b, "<%d>1 %s %s certportal - %s [%s", facilityAudit*8+severity, e.At.UTC().Format(timeLayout),
+		headerField(e.Node, 255), headerField(string(e.Action), 32), structuredID)
+	for _, p := range [...]struct{ name, value string }{
+		{"seq", fmt.Sprint(e.Seq)}, {"outcome", e.Action.Outcome()}, {"actor", e.Actor}, {"role", e.Role}, {"person", e.Person},
+		{"object", e.Object}, {"address", e.Address}, {"request", e.Request},
+	} {
+		if p.value != "" {
+			b = append(b, ' ')
+			b = append(b, p.name...)
+			b = appendParam(append(b, '='), p.value)
+		}
+	}
+	text, err := e.AppendJSON(append(b, "] "...))
+	return bytes.TrimRight(text, "\n"), err
+}
+
+// headerField makes a text fit for the header: printable ASCII without spaces, at
+// most n characters, "-" for nothing (RFC 5424 section 6.2).
+func headerField(s string, n int) string {
+	if s == "" {
+		return "-"
+	}
+	fit := []byte(s[:min(len(s), n)])
+	for i, c := range fit {
+		if c <= ' ' || c > '~' {
+			fit[i] = '?'
+		}
+	}
+	return string(fit)
+}
+
+// appendParam appends a quoted value (RFC 5424 section 6.3.3). Line breaks and
+// other control characters, which the RFC leaves in, become a backslash, u and
+// four digits after the receiver has taken the escaping off.
+func appendParam(b []byte, s string) []byte {
+	b = append(b, '"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\' || r == ']':
+			b = append(b, '\\', byte(r))
+		case unicode.IsControl(r) || r == '\u2028' || r == '\u2029':
+			b = fmt.Appendf(b, `\\u%04x`, r)
+		default:
+			b = utf8.AppendRune(b, r)
+		}
+	}
+	return append(b, '"')
+}

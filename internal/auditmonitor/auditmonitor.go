@@ -1,0 +1,190 @@
+// Package audit makes the ledger worth trusting after the fact: it verifies the
+// chain and goes on doing so while the portal runs, signs the chain's end at
+// intervals, and sends every entry to where the portal's administrators cannot
+// change it.
+//
+// It refuses to seal a chain that does not verify, and to say that an entry was
+// delivered before its receiver has read it: readers of the ledger keep their place
+// in the store, so that a receiver that is down for hours misses nothing, and may
+// get an entry twice. What no check on this machine can find is said in [Verify].
+//
+// Messages follow RFC 5424 (syslog) over TLS by RFC 5425, files hold one line of
+// JSON for each entry.
+package auditmonitor
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
+)
+
+// What holds where the configuration says nothing.
+const (
+	// DefaultSealEvery is how long the end of the ledger goes unsigned.
+	DefaultSealEvery = 10 * time.Minute
+
+	// checkEvery is how often new entries are verified.
+	checkEvery = time.Minute
+
+	// fullEvery is how often the whole chain is verified, and fullWhileBroken
+	// how soon after a break somebody may have mended.
+	fullEvery       = 24 * time.Hour
+	fullWhileBroken = time.Hour
+
+	// holdFor is how long a replica that vanished keeps others from its work.
+	holdFor = 90 * time.Second
+)
+
+// Records is the ledger and what is kept beside it. Every method may fail as a
+// database fails.
+type Records interface {
+	Source
+
+	// LastCheck gives what verifying has come to; SaveCheck keeps it together with
+	// entries that tell of it.
+	LastCheck(ctx context.Context) (audit.Check, error)
+	SaveCheck(ctx context.Context, c audit.Check, entries ...audit.Entry) error
+
+	// AddSeal keeps a seal; one more for the same entry is dropped.
+	AddSeal(ctx context.Context, s audit.Seal) error
+
+	Readers
+}
+
+// Readers are places in the ledger that outlive the program, each held by one
+// replica at a time.
+type Readers interface {
+	// HoldReader makes holder the reader until a time, and tells its place. held is
+	// false while somebody else is.
+	HoldReader(ctx context.Context, name, holder string, now, until time.Time) (seq int64, held bool, err error)
+
+	// AdvanceReader moves the place on, and ends a failure.
+	AdvanceReader(ctx context.Context, name, holder string, seq int64) error
+
+	// FailReader records why holder cannot go on.
+	FailReader(ctx context.Context, name, holder, failure string, at time.Time) error
+
+	// ReleaseReader lets the next one hold it at once.
+	ReleaseReader(ctx context.Context, name, holder string) error
+
+	// Readers tells how far everybody came.
+	Readers(ctx context.Context) ([]audit.Reader, error)
+}
+
+// Config is what a keeper works with. Records is required.
+type Config struct {
+	Records Records
+
+	// Key gives the key that seals and the serial of its certificate. An error is
+	// logged, and nothing is sealed. Nil: nothing ever is.
+	Key func(ctx context.Context) (key crypto.Signer, serial string, err error)
+
+	// Certified tells whether a seal was made by a key that may seal: see [Verify].
+	Certified Certified
+
+	// Node names this replica in seals.
+	Node string
+
+	// SealEvery is the time between two seals. Default DefaultSealEvery.
+	SealEvery time.Duration
+
+	// Targets are where entries are sent.
+	Targets []Target
+
+	Now func() time.Time // default time.Now
+	Log *slog.Logger     // default slog.Default()
+}
+
+// Keeper verifies, seals and forwards while the portal runs. Several, on replicas,
+// share the work.
+type Keeper struct {
+	c      Config
+	holder string
+}
+
+// New checks the configuration. Nothing happens before Run.
+func New(c Config) (*Keeper, error) {
+	if c.Records == nil {
+		return nil, errors.New("audit keeper: records are missing")
+	}
+	if c.SealEvery < 0 {
+		return nil, fmt.Errorf("audit keeper: seal every %v", c.SealEvery)
+	}
+	if c.SealEvery == 0 {
+		c.SealEvery = DefaultSealEvery
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return &Keeper{c: c, holder: c.Node + " " + rand.Text()[:8]}, nil
+}
+
+// Run works until the context ends, and then seals what came since the last seal.
+func (k *Keeper) Run(ctx context.Context) {
+	var workers sync.WaitGroup
+	for _, target := range k.c.Targets {
+		workers.Go(func() { k.forward(ctx, target) })
+	}
+	workers.Go(func() { k.watch(ctx) })
+	workers.Wait()
+}
+
+// State is what a page or a monitor shows.
+type State struct {
+	Check   audit.Check
+	Head    audit.Head
+	Seal    audit.Seal // the newest; zero before the first
+	Readers []audit.Reader
+}
+
+// Copies are the readers that send entries away.
+func (s State) Copies() []audit.Reader {
+	return slices.DeleteFunc(slices.Clone(s.Readers), func(r audit.Reader) bool { return r.Name == watcher })
+}
+
+// Behind is the number of entries that a reader has before it.
+func (s State) Behind(r audit.Reader) int64 { return max(0, s.Head.Seq-r.Seq) }
+
+// StateOf tells how the ledger and its readers are, as all replicas know it.
+func StateOf(ctx context.Context, r Records) (State, error) {
+	var s State
+	var err error
+	if s.Check, err = r.LastCheck(ctx); err != nil {
+		return State{}, err
+	}
+	if s.Readers, err = r.Readers(ctx); err != nil {
+		return State{}, err
+	}
+	if s.Seal, err = r.LastSeal(ctx); err != nil && !errors.Is(err, enroll.ErrNotFound) {
+		return State{}, err
+	}
+	s.Head, err = r.Head(ctx)
+	return s, err
+}
+
+// State tells how the ledger and its readers are.
+func (k *Keeper) State(ctx context.Context) (State, error) { return StateOf(ctx, k.c.Records) }
+
+// waited reports whether the time passed before the context ended.
+func waited(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

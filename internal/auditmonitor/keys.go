@@ -1,0 +1,201 @@
+package auditmonitor
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"certportal/ca"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
+)
+
+const (
+	// keyProfile is the profile of the certificate in the records, and its name.
+	keyProfile = "Audit log"
+
+	// keyLife is how long a key seals. A third before its end a new one is made.
+	keyLife = 365 * 24 * time.Hour
+)
+
+// Issuer signs the certificate of the key: a *ca.Issuer.
+type Issuer interface {
+	PrepareSealer(ca.AgentConfig, crypto.PublicKey, time.Time) (*ca.Prepared, error)
+	Sign(*ca.Prepared) (*x509.Certificate, error)
+}
+
+// KeyRecords keeps the keys, shared by all replicas. Methods return
+// enroll.ErrNotFound for what is not there.
+type KeyRecords interface {
+	Reserve(ctx context.Context, r enroll.Reservation) error
+	Complete(ctx context.Context, c enroll.Completion) error
+	AddLedgerKey(ctx context.Context, serial ca.Serial, sealedKey []byte, notAfter time.Time) error
+	LedgerKey(ctx context.Context, now time.Time) (certificate, sealedKey []byte, err error)
+	LedgerCertificate(ctx context.Context, serial string) ([]byte, error)
+}
+
+// KeyConfig is what keys are made with. All fields but Now are required.
+type KeyConfig struct {
+	Records KeyRecords
+	Issuer  Issuer // nil while the CA is sealed: keys are opened, none is made
+
+	// Certificate holds the addresses of the issuer's list; name and validity are
+	// set here.
+	Certificate ca.AgentConfig
+
+	// Guard seals a key for the store, and Open gives it back.
+	Guard func(crypto.Signer) ([]byte, error)
+	Open  func([]byte) (crypto.Signer, error)
+
+	Now func() time.Time // default time.Now
+}
+
+// Keys gives the key that seals.
+type Keys struct {
+	c KeyConfig
+
+	mu     sync.Mutex
+	key    crypto.Signer
+	serial string
+	until  time.Time // when to look for another
+}
+
+// NewKeys checks the configuration. No key is made or opened before Key: both
+// cost a moment and much memory, on purpose.
+func NewKeys(c KeyConfig) (*Keys, error) {
+	if c.Records == nil || c.Guard == nil || c.Open == nil {
+		return nil, errors.New("ledger keys: a required part is missing")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	c.Certificate.Name, c.Certificate.Validity = keyProfile, keyLife
+	return &Keys{c: c}, nil
+}
+
+// Key gives the key in force and the serial of its certificate. It makes one when
+// there is none, or a third of its life is left.
+func (k *Keys) Key(ctx context.Context) (crypto.Signer, string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.c.Now()
+	if k.key != nil && now.Before(k.until) {
+		return k.key, k.serial, nil
+	}
+	key, cert, err := k.stored(ctx, now)
+	if errors.Is(err, enroll.ErrNotFound) || err == nil && now.After(cert.NotAfter.Add(-keyLife/3)) {
+		if k.c.Issuer == nil {
+			return nil, "", errors.New("finding the key that seals: there is none, and the CA is sealed")
+		}
+		key, cert, err = k.make(ctx, now)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	serial, err := ca.SerialOf(cert.SerialNumber)
+	if err != nil {
+		return nil, "", err
+	}
+	k.key, k.serial, k.until = key, serial.String(), cert.NotAfter.Add(-keyLife/3)
+	return k.key, k.serial, nil
+}
+
+func (k *Keys) stored(ctx context.Context, now time.Time) (crypto.Signer, *x509.Certificate, error) {
+	der, guarded, err := k.c.Records.LedgerKey(ctx, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, nil, fmt.Errorf("parsing ledger certificate: %w", err)
+	}
+	key, err := k.c.Open(guarded)
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening ledger key: %w", err)
+	}
+	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !public.Equal(cert.PublicKey) {
+		return nil, nil, errors.New("ledger key is not that of its certificate")
+	}
+	return key, cert, nil
+}
+
+// make records before it signs, like every certificate. The key is kept last: a
+// crash before leaves a certificate that nobody has the key of.
+func (k *Keys) make(ctx context.Context, now time.Time) (crypto.Signer, *x509.Certificate, error) {
+	key, err := ca.ECP256.Generate()
+	if err != nil {
+		return nil, nil, fmt.Errorf("making ledger key: %w", err)
+	}
+	guarded, err := k.c.Guard(key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("guarding ledger key: %w", err)
+	}
+	prepared, err := k.c.Issuer.PrepareSealer(k.c.Certificate, key.Public(), now)
+	if err != nil {
+		return nil, nil, fmt.Errorf("preparing ledger certificate: %w", err)
+	}
+	entry := func(action audit.Action) audit.Entry {
+		return audit.Entry{At: now, Action: action, Actor: "system", Role: "system", Object: prepared.Serial().String(),
+			Detail: map[string]string{"profile": keyProfile}}
+	}
+	err = k.c.Records.Reserve(ctx, enroll.Reservation{
+		Serial: prepared.Serial(), Kind: enroll.KindServer, Profile: keyProfile, PublicKey: prepared.PublicKeyHash(),
+		NotBefore: prepared.NotBefore(), NotAfter: prepared.NotAfter(), Requested: now,
+		Entry: entry(audit.CertificateReserved),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	cert, err := k.c.Issuer.Sign(prepared)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = k.c.Records.Complete(ctx, enroll.Completion{
+		Serial: prepared.Serial(), Certificate: cert, At: now, Entry: entry(audit.CertificateIssued),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return key, cert, k.c.Records.AddLedgerKey(ctx, prepared.Serial(), guarded, prepared.NotAfter())
+}
+
+// CertifiedBy judges seals by the certificate of their key: it must be one for
+// sealing, by this issuing CA, and in force when the seal was made.
+func CertifiedBy(issuing *x509.Certificate, records interface {
+	LedgerCertificate(ctx context.Context, serial string) ([]byte, error)
+}) Certified {
+	var mu sync.Mutex
+	known := make(map[string]*x509.Certificate)
+	find := func(ctx context.Context, serial string) (*x509.Certificate, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if cert := known[serial]; cert != nil {
+			return cert, nil
+		}
+		der, err := records.LedgerCertificate(ctx, serial)
+		if err != nil {
+			return nil, err
+		}
+		cert, err := x509.ParseCertificate(der)
+		if err != nil || !ca.IsSealer(cert) || cert.CheckSignatureFrom(issuing) != nil {
+			return nil, enroll.ErrNotFound
+		}
+		known[serial] = cert
+		return cert, nil
+	}
+	return func(ctx context.Context, s audit.Seal) error {
+		cert, err := find(ctx, s.Key)
+		if err != nil && !errors.Is(err, enroll.ErrNotFound) {
+			return err
+		}
+		if err != nil || s.At.Before(cert.NotBefore) || s.At.After(cert.NotAfter) || s.Verify(cert.PublicKey) != nil {
+			return &audit.Break{Seq: s.Seq, Fault: audit.SealForged}
+		}
+		return nil
+	}
+}

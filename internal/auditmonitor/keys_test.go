@@ -1,0 +1,124 @@
+package auditmonitor_test
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"testing"
+	"time"
+
+	"certportal/ca"
+	"certportal/internal/audit"
+	"certportal/internal/auditmonitor"
+)
+
+// authority is a CA with an EC key.
+func authority(t *testing.T) (*ca.Hierarchy, *ca.Issuer) {
+	t.Helper()
+	h, err := ca.CreateHierarchy(ca.HierarchyConfig{
+		Organization: "Example", RootKind: ca.ECP256, IssuingKind: ca.ECP256,
+		CRLURL: "http://pki.example.com/crl/root.crl", IssuerURL: "http://pki.example.com/ca/root.cer",
+	}, noon.Add(-time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h, must[*ca.Issuer](t)(ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey}))
+}
+
+// keysOf makes keys that are guarded by a passphrase.
+func keysOf(t *testing.T, h *house, issuer auditmonitor.Issuer, passphrase string, now func() time.Time) *auditmonitor.Keys {
+	t.Helper()
+	return must[*auditmonitor.Keys](t)(auditmonitor.NewKeys(auditmonitor.KeyConfig{
+		Records: h.DB, Issuer: issuer, Now: now,
+		Certificate: ca.AgentConfig{CRLURLs: []string{"http://pki.example.com/crl/issuing.crl"}},
+		Guard:       func(key crypto.Signer) ([]byte, error) { return ca.SealKey(key, []byte(passphrase)) },
+		Open:        func(file []byte) (crypto.Signer, error) { return ca.OpenKey(file, []byte(passphrase)) },
+	}))
+}
+
+func sealed(t *testing.T, key crypto.Signer, serial string, at time.Time) audit.Seal {
+	t.Helper()
+	return must[audit.Seal](t)(audit.Seal{Head: audit.Head{Seq: 1}, At: at, Node: "n", Key: serial}.Sign(key))
+}
+
+// One key seals for all replicas, until two thirds of its life are over. Its seals
+// stay good, and seals of others are told from them.
+func TestKeysAreSharedAndRenewed(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		hierarchy, issuer := authority(t)
+		now := noon
+		clock := func() time.Time { return now }
+		first, second := keysOf(t, h, issuer, "passphrase", clock), keysOf(t, h, issuer, "passphrase", clock)
+		key, serial, err := first.Key(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, shared, err := second.Key(ctx)
+		if err != nil || shared != serial {
+			t.Errorf("the second replica seals with %s, %v, want %s", shared, err, serial)
+		}
+		if _, _, err := keysOf(t, h, nil, "another", clock).Key(ctx); err == nil {
+			t.Error("the key opens with another passphrase")
+		}
+		certified := auditmonitor.CertifiedBy(hierarchy.Issuing, h.DB)
+		good := sealed(t, key, serial, now)
+		if err := certified(ctx, good); err != nil {
+			t.Errorf("good seal: %v", err)
+		}
+		now = noon.Add(300 * 24 * time.Hour)
+		_, renewed, err := second.Key(ctx)
+		if err != nil || renewed == serial {
+			t.Errorf("after 300 days: %s, %v", renewed, err)
+		}
+		if err := certified(ctx, good); err != nil {
+			t.Errorf("seal of the former key: %v", err)
+		}
+		stranger, _ := authority(t)
+		for name, c := range map[string]struct {
+			seal audit.Seal
+			by   auditmonitor.Certified
+		}{
+			"another's key":   {sealed(t, newKey(t), serial, now), certified},
+			"nobody's serial": {sealed(t, key, "00ff", now), certified},
+			"before its time": {sealed(t, key, serial, noon.Add(-time.Hour)), certified},
+			"after its time":  {sealed(t, key, serial, noon.Add(400*24*time.Hour)), certified},
+			"another CA's":    {good, auditmonitor.CertifiedBy(stranger.Issuing, h.DB)},
+		} {
+			var broken *audit.Break
+			if err := c.by(ctx, c.seal); !errors.As(err, &broken) || broken.Fault != audit.SealForged {
+				t.Errorf("%s: got %v", name, err)
+			}
+		}
+	})
+}
+
+// Every signature of the CA is recorded before, that of the ledger's key too.
+func TestKeysAreRecorded(t *testing.T) {
+	h := onSQLite(t, t.TempDir())
+	_, issuer := authority(t)
+	_, serial, err := keysOf(t, h, issuer, "passphrase", func() time.Time { return noon }).Key(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := must[[]audit.Entry](t)(h.Entries(t.Context(), 0, 10))
+	equal(t, "entries", len(entries), 2)
+	equal(t, "first", entries[0].Action, audit.CertificateReserved)
+	equal(t, "object", entries[1].Object, serial)
+	if breaks := must[[]*audit.Break](t)(h.Mismatches(t.Context(), 10)); len(breaks) > 0 {
+		t.Errorf("records and ledger differ: %v", breaks)
+	}
+}
+
+func TestKeysOfASealedCA(t *testing.T) {
+	h := onSQLite(t, t.TempDir())
+	if _, _, err := keysOf(t, h, nil, "passphrase", nil).Key(context.Background()); err == nil {
+		t.Error("a sealed CA makes keys")
+	}
+	if _, err := auditmonitor.NewKeys(auditmonitor.KeyConfig{}); err == nil {
+		t.Error("keys without records")
+	}
+	if _, err := auditmonitor.New(auditmonitor.Config{}); err == nil {
+		t.Error("a keeper without records")
+	}
+}

@@ -1,0 +1,178 @@
+package auditmonitor_test
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
+
+	"certportal/internal/audit"
+	"certportal/internal/auditmonitor"
+	"certportal/internal/test/pgtest"
+	"certportal/store"
+)
+
+var (
+	_ auditmonitor.Records    = (*store.DB)(nil)
+	_ auditmonitor.KeyRecords = (*store.DB)(nil)
+)
+
+// noon is the clock of the tests.
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// postgres is started by the first test that needs it.
+var postgres pgtest.Server
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	postgres.Stop()
+	os.Exit(code)
+}
+
+// house is a store and a plain connection to its database, as its administrator
+// has one.
+type house struct {
+	*store.DB
+	plain   *sql.DB
+	address string
+}
+
+func onBoth(t *testing.T, test func(t *testing.T, h *house)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, onSQLite(t, t.TempDir())) })
+	t.Run("postgres", func(t *testing.T) {
+		address := postgres.Database(t)
+		test(t, &house{open(t, address), connect(t, "pgx", address), address})
+	})
+}
+
+func onSQLite(t testing.TB, folder string) *house {
+	address := filepath.Join(folder, "portal.db")
+	db := open(t, address)
+	return &house{db, connect(t, "sqlite", "file://"+address+"?_pragma=busy_timeout(5000)"), address}
+}
+
+func open(t testing.TB, address string) *store.DB {
+	t.Helper()
+	db, err := store.Open(context.Background(), store.Config{URL: address, Node: "portal-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func connect(t testing.TB, driver, address string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open(driver, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// exec is what an administrator of the database may do.
+func (h *house) exec(t testing.TB, query string, args ...any) {
+	t.Helper()
+	if _, err := h.plain.Exec(query, args...); err != nil {
+		t.Fatalf("%.80s: %v", query, err)
+	}
+}
+
+// disarm drops the triggers of the ledger and its seals, under either engine.
+func (h *house) disarm(t testing.TB) {
+	t.Helper()
+	if filepath.IsAbs(h.address) {
+		for _, trigger := range []string{
+			"ledger_is_not_rewritten", "ledger_is_not_shortened", "ledger_seals_are_not_rewritten", "ledger_seals_are_not_removed",
+		} {
+			h.exec(t, "DROP TRIGGER "+trigger)
+		}
+		return
+	}
+	h.exec(t, "DROP TRIGGER ledger_is_append_only ON ledger")
+	h.exec(t, "DROP TRIGGER ledger_seals_are_append_only ON ledger_seals")
+}
+
+// sample is the n-th entry of a ledger as portals write it.
+func sample(n int) audit.Entry {
+	name := "Anna's iPhone"
+	if n%10 == 7 {
+		name = "Anna's <iPhone>" // which JSON escapes
+	}
+	return audit.Entry{
+		At: noon.Add(time.Duration(n) * time.Second), Node: "portal-1", Action: audit.CertificateIssued,
+		Actor: fmt.Sprint("person-", n%997), Role: "employee", Person: fmt.Sprint("person-", n%997),
+		Object: fmt.Sprintf("%032x", n), Address: "192.0.2.7", Request: fmt.Sprintf("r%09d", n),
+		Detail: map[string]string{"upn": "änna.schmidt@corp.example", "profile": "User", "name": name, "device": fmt.Sprint("d", n)},
+	}
+}
+
+// fill appends n entries in one transaction, as fast as the database takes them,
+// and in the portal's form.
+func (h *house) fill(t testing.TB, n int) []audit.Entry {
+	t.Helper()
+	head, err := h.Head(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := h.plain.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	insert, err := tx.Prepare(`INSERT INTO ledger
+		(seq, at, node, action, actor, role, person, object, address, request, detail, prev, hash)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := make([]audit.Entry, 0, min(n, 2000))
+	for i := range n {
+		var e audit.Entry
+		e, head = head.Append(sample(i + 1))
+		detail, err := json.Marshal(e.Detail)
+		if err == nil {
+			_, err = insert.Exec(e.Seq, e.At.UnixMilli(), e.Node, string(e.Action), e.Actor, e.Role, e.Person, e.Object,
+				e.Address, e.Request, string(detail), e.Prev[:], e.Hash[:])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(kept) < cap(kept) {
+			kept = append(kept, e)
+		}
+	}
+	if _, err := tx.Exec("UPDATE ledger_head SET seq = $1, hash = $2 WHERE id = 1", head.Seq, head.Hash[:]); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	return kept
+}
+
+func equal[T comparable](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// must unwraps a result that is not to fail.
+func must[T any](t testing.TB) func(T, error) T {
+	return func(value T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+}

@@ -1,0 +1,140 @@
+package auditmonitor
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
+)
+
+const (
+	// watcher is the name under which one replica verifies and seals.
+	watcher = "verify"
+
+	// firstLook lets a portal start in peace.
+	firstLook = 5 * time.Second
+
+	// lastSealWithin bounds sealing when the portal ends.
+	lastSealWithin = 5 * time.Second
+)
+
+// watch verifies and seals until the context ends, and seals what is new then.
+func (k *Keeper) watch(ctx context.Context) {
+	for wait := min(firstLook, k.c.SealEvery); waited(ctx, wait); wait = min(checkEvery, k.c.SealEvery) {
+		if err := k.look(ctx, false); err != nil && ctx.Err() == nil {
+			k.c.Log.Error("verifying and sealing the ledger", "err", err)
+		}
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSealWithin)
+	defer cancel()
+	if err := k.look(last, true); err != nil {
+		k.c.Log.Error("sealing the ledger at the end", "err", err)
+	}
+	if err := k.c.Records.ReleaseReader(last, watcher, k.holder); err != nil {
+		k.c.Log.Warn("handing over the watch of the ledger", "err", err)
+	}
+}
+
+// look verifies what is new, and seals it when it is time. At the end of the
+// program it is time whenever there is something.
+func (k *Keeper) look(ctx context.Context, ending bool) error {
+	now := k.c.Now()
+	last, idle, err := k.nothingToDo(ctx, now)
+	if err != nil || idle {
+		return err
+	}
+	// What a seal tells of a rewritten stretch does not show behind it: only a look
+	// at the whole chain ends a break.
+	if last.Broken != nil && (ending || !fullIsDue(last, now)) {
+		return nil
+	}
+	_, held, err := k.c.Records.HoldReader(ctx, watcher, k.holder, now, now.Add(holdFor))
+	if err != nil || !held {
+		return err
+	}
+	next, err := check(ctx, k.c.Records, last, !ending && fullIsDue(last, now), k.c.Certified, now)
+	if err != nil {
+		return err
+	}
+	if err := k.c.Records.SaveCheck(ctx, next, k.told(last, next)...); err != nil {
+		return err
+	}
+	if next.Broken != nil {
+		return nil
+	}
+	return k.seal(ctx, next.Head, now, ending)
+}
+
+// nothingToDo reports whether everything is verified and sealed: a portal that
+// nobody uses writes nothing.
+func (k *Keeper) nothingToDo(ctx context.Context, now time.Time) (last audit.Check, idle bool, err error) {
+	if last, err = k.c.Records.LastCheck(ctx); err != nil {
+		return last, false, err
+	}
+	head, err := k.c.Records.Head(ctx)
+	if err != nil || head != last.Head || last.Broken != nil || fullIsDue(last, now) {
+		return last, false, err
+	}
+	if k.c.Key == nil {
+		return last, true, nil
+	}
+	seal, err := k.c.Records.LastSeal(ctx)
+	if errors.Is(err, enroll.ErrNotFound) {
+		return last, false, nil
+	}
+	return last, seal.Seq == head.Seq, err
+}
+
+// fullIsDue reports whether the chain is to be verified from its beginning.
+func fullIsDue(last audit.Check, now time.Time) bool {
+	every := fullEvery
+	if last.Broken != nil {
+		every = fullWhileBroken
+	}
+	return now.Sub(last.FullAt) >= every || now.Before(last.FullAt)
+}
+
+// told logs a break that is new and gives its entry: with the entry it reaches
+// whoever reads the ledger elsewhere.
+func (k *Keeper) told(last, next audit.Check) []audit.Entry {
+	switch {
+	case next.Broken != nil && last.Broken == nil:
+		k.c.Log.Error("THE LEDGER IS BROKEN: nothing is sealed any more", "err", next.Broken, "entry", next.Broken.Seq)
+		return []audit.Entry{{At: next.At, Action: audit.LedgerBroken, Actor: "system", Role: "system",
+			Detail: map[string]string{"fault": string(next.Broken.Fault), "why": next.Broken.Error()}}}
+	case next.Broken == nil && last.Broken != nil:
+		k.c.Log.Warn("the ledger verifies again", "up to", next.Seq)
+	}
+	return nil
+}
+
+// seal signs the end of what was verified, when it moved since the last seal.
+func (k *Keeper) seal(ctx context.Context, head audit.Head, now time.Time, ending bool) error {
+	if k.c.Key == nil || head.Seq == 0 {
+		return nil
+	}
+	last, err := k.c.Records.LastSeal(ctx)
+	if err != nil && !errors.Is(err, enroll.ErrNotFound) {
+		return err
+	}
+	early := now.Sub(last.At) < k.c.SealEvery && !now.Before(last.At)
+	if last.Seq >= head.Seq || early && !ending {
+		return nil
+	}
+	key, serial, err := k.c.Key(ctx)
+	if err != nil {
+		return err
+	}
+	seal, err := audit.Seal{Head: head, At: k.c.Now(), Node: k.c.Node, Key: serial}.Sign(key)
+	if err != nil {
+		return err
+	}
+	if err := k.c.Records.AddSeal(ctx, seal); err != nil {
+		return err
+	}
+	// The log is often kept elsewhere, and so is then the head.
+	k.c.Log.Info("ledger sealed", "head", head.String())
+	return nil
+}

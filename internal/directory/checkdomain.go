@@ -1,0 +1,132 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"certportal/internal/enroll"
+)
+
+// checkClock compares the server's clock with this one's.
+func (l *LDAP) checkClock(ctx context.Context, r *report, k *link) {
+	entries, err := k.search(ctx, query{filter: "(objectClass=*)", attributes: []string{"currentTime"}})
+	if err != nil || len(entries) != 1 || entries[0].first("currentTime") == "" {
+		r.add("clock", OK, "The server does not tell its time, so the clocks are not compared.")
+		return
+	}
+	theirs, err := time.Parse("20060102150405.0Z", entries[0].first("currentTime"))
+	if err != nil {
+		r.add("clock", Warning, "The server tells its time in an unknown form.")
+		return
+	}
+	apart := l.c.Now().Sub(theirs).Abs().Round(10 * time.Second) // they tell whole seconds
+	switch {
+	case apart > clockFailed:
+		r.add("clock", Failed, "This machine's clock and the server's are %s apart. Set both by the same NTP source.", apart)
+	case apart > clockWarning:
+		r.add("clock", Warning, "This machine's clock and the server's are %s apart. Set both by the same NTP source.", apart)
+	default:
+		r.add("clock", OK, "This machine's clock and the server's agree.")
+	}
+}
+
+// checkForest says whether a UPN can be proven unique.
+func (l *LDAP) checkForest(ctx context.Context, r *report, k *link, facts facts) {
+	domains, err := k.search(ctx, query{
+		base: "CN=Partitions," + facts.config, scope: ldap.ScopeSingleLevel, limit: 1000,
+		filter: "(&(objectClass=crossRef)(nETBIOSName=*))", attributes: []string{"dnsRoot"},
+	})
+	switch {
+	case err != nil:
+		r.add("directory.global_catalog", Warning, "The domains of the forest cannot be listed: %v.", err)
+	case len(domains) > 1 && len(l.c.GlobalCatalog) == 0:
+		r.add("directory.global_catalog", Warning,
+			"The forest has %d domains. Set directory.global_catalog, or a UPN that another domain has too goes unnoticed.", len(domains))
+	default:
+		r.add("directory.global_catalog", OK, "UPNs are proven unique in the whole forest.")
+	}
+}
+
+func (l *LDAP) checkLockout(ctx context.Context, r *report) {
+	lockout, err := l.Lockout(ctx)
+	switch {
+	case err != nil:
+		r.add("lockout", Warning, "The lockout policy cannot be read: %v.", err)
+	case lockout.Threshold == 0:
+		r.add("lockout", OK, "The domain does not lock accounts after wrong passwords, or does not tell.")
+	default:
+		r.add("lockout", OK, "The domain locks an account after %d wrong passwords within %s.", lockout.Threshold, lockout.Window)
+	}
+}
+
+// checkGroups resolves every configured group.
+func (l *LDAP) checkGroups(ctx context.Context, r *report) {
+	settings := []struct {
+		name   string
+		groups []string
+		state  State // when a group is not there
+	}{
+		{"enroll", l.c.Enroll, Failed},
+		{"protected", l.c.Protected, Failed},
+		{"helpdesk", l.c.Roles[enroll.Helpdesk], Warning},
+		{"auditor", l.c.Roles[enroll.Auditor], Warning},
+		{"admin", l.c.Roles[enroll.Admin], Warning},
+	}
+	for _, s := range settings {
+		for _, group := range s.groups {
+			l.checkGroup(ctx, r, "directory.groups."+s.name, group, s.state)
+		}
+	}
+	if len(l.c.Roles[enroll.Admin]) == 0 {
+		r.add("directory.groups.admin", Warning, "No group makes anybody an administrator. Name one in directory.groups.admin.")
+	}
+}
+
+func (l *LDAP) checkGroup(ctx context.Context, r *report, what, group string, absent State) {
+	key, err := l.groupKey(ctx, group)
+	switch {
+	case errors.Is(err, errNoGroup):
+		r.add(what, absent, "There is no group %q. Was it renamed or moved? Its SID would stay the same.", group)
+	case err != nil:
+		r.add(what, Failed, "Looking up the group %q: %v.", group, err)
+	case key == group:
+		l.checkGroupSID(ctx, r, what, group)
+	default:
+		r.add(what, OK, "The group %q is there (%s).", group, key)
+	}
+}
+
+// checkGroupSID looks for a group that is named by its SID. Groups of other
+// domains, and those of Windows itself, need not be found.
+func (l *LDAP) checkGroupSID(ctx context.Context, r *report, what, sid string) {
+	b, err := parseSID(sid)
+	facts, factsErr := l.facts(ctx)
+	if err != nil || factsErr != nil || l.c.Kind == PlainLDAP {
+		r.add(what, OK, "The group %q is used as it is written.", sid)
+		return
+	}
+	var entries []entry
+	_, err = l.read(ctx, l.people, func(ctx context.Context, k *link) (err error) {
+		entries, err = k.search(ctx, query{
+			base: facts.domain, scope: ldap.ScopeWholeSubtree, attributes: []string{attrClass}, limit: 2,
+			filter: clause{attribute: l.d.a.SID, value: string(b), binary: true}.filter(),
+		})
+		return err
+	})
+	switch {
+	case err != nil:
+		r.add(what, Failed, "Looking up the group %s: %v.", sid, err)
+	case len(entries) == 0:
+		r.add(what, Warning, "No group of this domain has the SID %s.", sid)
+	case !entries[0].has(attrClass, "group"):
+		r.add(what, Warning, "%s has the SID %s and is no group.", entries[0].DN, sid)
+	default:
+		r.add(what, OK, "The group %s is %s.", sid, entries[0].DN)
+	}
+}
+
+func list(names []string) string { return strings.Join(names, ", ") }

@@ -1,0 +1,150 @@
+package directory_test
+
+import (
+	"testing"
+
+	"certportal/internal/enroll"
+	"certportal/internal/test/samba"
+)
+
+// borrowed is a UPN that could stand for somebody else.
+type borrowed struct {
+	name, upn string
+	want      enroll.Conflict
+	refused   bool // by Samba itself
+}
+
+func namesOfOthers() []borrowed {
+	return []borrowed{
+		{"administrator", "administrator@corp.example.test", enroll.UPNIsLogin, true},
+		{"no suffix", "Administrator", enroll.UPNIsLogin, true},
+		{"another's", "alice@corp.example.test", enroll.UPNTaken, true},
+		{"another's in other case", "ALICE@Corp.example.test", enroll.UPNTaken, true},
+		{"blank before", " alice@corp.example.test", enroll.UPNTaken, true},
+		{"another's login", "carol@corp.example.test", enroll.UPNIsLogin, true},
+		{"accent", "alicé@corp.example.test", enroll.UPNTaken, false},
+		{"combining mark", "alice\u0301@corp.example.test", enroll.UPNTaken, false},
+		{"full width", "ａｌｉｃｅ@corp.example.test", enroll.UPNTaken, false},
+		{"ligature", "oﬃce@corp.example.test", enroll.UPNTaken, false},
+		{"zero width", "al\u200bice@corp.example.test", enroll.UPNTaken, false},
+		{"accent on a login", "caról@corp.example.test", enroll.UPNIsLogin, false},
+		{"NetBIOS suffix", "alice@CORP", enroll.UPNIsLogin, false},
+		{"own login with NetBIOS suffix", "bob@CORP", enroll.UPNSuffix, false},
+		{"no suffix and nobody's", "bobby", enroll.UPNForm, false},
+		{"foreign suffix", "bob@evil.test", enroll.UPNSuffix, false},
+		{"machine", "pc1@corp.example.test", enroll.UPNIsLogin, false},
+		{"domain controller", "dc1@corp.example.test", enroll.UPNIsLogin, false},
+		{"two at", "alice@corp.example.test@example.test", enroll.UPNForm, false},
+		{"nothing before the at", "@corp.example.test", enroll.UPNForm, false},
+		{"nothing after the at", "bob@", enroll.UPNForm, false},
+	}
+}
+
+// TestA5_NamesOfOthers lets somebody with the right to write an entry give bob a
+// name that a domain controller or an Exchange server could read as another's.
+// What the controller refuses to store is written past it too: domains hold what
+// older or separated controllers let in.
+func TestA5_NamesOfOthers(t *testing.T) {
+	o := newOffice(t, suffixes)
+	dc := o.dc
+	dc.AddUser(t, samba.User{Login: "alice"})
+	dc.AddUser(t, samba.User{Login: "carol", UPN: "carol.jones@example.test"})
+	dc.AddUser(t, samba.User{Login: "office"})
+	dc.AddUser(t, samba.User{Login: "PC1$", Computer: true, UPN: "-"})
+	bob := dc.AddUser(t, samba.User{Login: "bob"})
+	for _, c := range namesOfOthers() {
+		t.Run(c.name, func(t *testing.T) {
+			err := dc.TryModify(t, bob.DN, map[string][]string{"userPrincipalName": {c.upn}})
+			if (err != nil) != c.refused {
+				t.Errorf("storing the UPN: %v, want it refused: %t", err, c.refused)
+			}
+			if err != nil {
+				dc.Force(t, bob.DN, "userPrincipalName", c.upn)
+			}
+			if got := o.person(bob).Conflict; got != c.want {
+				t.Errorf("conflict %q, want %q", got, c.want)
+			}
+			if got := o.wantRefused(t, idOf(bob), enroll.Conflicting).Value; got != string(c.want) {
+				t.Errorf("refused for %q, want %q", got, c.want)
+			}
+		})
+	}
+	dc.Force(t, bob.DN, "userPrincipalName", "bob@corp.example.test")
+	if _, err := o.enrol(idOf(bob), "mended"); err != nil {
+		t.Errorf("under a name of his own: %v", err)
+	}
+}
+
+// TestA5_BothSidesOfAConflict takes the name from the other side: bob's login is
+// what alice's UPN reads as. Whose a certificate would be, a controller decides,
+// so neither gets one.
+func TestA5_BothSidesOfAConflict(t *testing.T) {
+	o := newOffice(t, suffixes)
+	alice := o.dc.AddUser(t, samba.User{Login: "al", UPN: "alice@corp.example.test"})
+	bob := o.dc.AddUser(t, samba.User{Login: "bob"})
+	if err := o.dc.TryModify(t, bob.DN, map[string][]string{"sAMAccountName": {"alice"}}); err == nil {
+		t.Error("Samba stored a login name that another's UPN reads as")
+	}
+	o.dc.Force(t, bob.DN, "sAMAccountName", "alice")
+	if got := o.wantRefused(t, idOf(alice), enroll.Conflicting).Value; got != string(enroll.UPNIsLogin) {
+		t.Errorf("alice is refused for %q, want %q", got, enroll.UPNIsLogin)
+	}
+	t.Run("bob", func(t *testing.T) { o.wantRefused(t, idOf(bob), enroll.Conflicting) })
+}
+
+// TestA5_AVictimOfADuplicateIsToldToo refuses both when two entries have one UPN.
+func TestA5_AVictimOfADuplicateIsToldToo(t *testing.T) {
+	o := newOffice(t)
+	alice, bob := o.dc.AddUser(t, samba.User{Login: "alice"}), o.dc.AddUser(t, samba.User{Login: "bob"})
+	o.dc.Force(t, bob.DN, "userPrincipalName", "Alice@corp.example.test")
+	t.Run("alice", func(t *testing.T) { o.wantRefused(t, idOf(alice), enroll.Conflicting) })
+	t.Run("bob", func(t *testing.T) { o.wantRefused(t, idOf(bob), enroll.Conflicting) })
+	t.Run("sign-in", func(t *testing.T) {
+		// The name stands for two: nobody can say whose password was meant.
+		_, err := o.people.Authenticate(t.Context(), "alice@corp.example.test", samba.Password)
+		if reasonOf(err) != credentials {
+			t.Errorf("got %v, want ErrCredentials", err)
+		}
+	})
+}
+
+// TestA5_SharedMailStaysOutOfTheCertificate: people may write their own mail
+// attribute, and others' addresses into it.
+func TestA5_SharedMailStaysOutOfTheCertificate(t *testing.T) {
+	o := newOffice(t)
+	cases := []struct {
+		name  string
+		other map[string][]string
+		want  []string
+	}{
+		{"own", nil, []string{"own@mail.test"}},
+		{"shared", map[string][]string{"mail": {"Shared@mail.test"}}, nil},
+		{"alias", map[string][]string{"proxyAddresses": {"SMTP:main@mail.test", "smtp:alias@mail.test"}}, nil},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			e := o.dc.AddUser(t, samba.User{Login: c.name, Mail: c.name + "@mail.test"})
+			o.dc.AddUser(t, samba.User{Login: "not-" + c.name, More: c.other})
+			done, err := o.enrol(idOf(e), c.name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file, err := o.OpenFile(t.Context(), pickupKey.Token(done.Serial))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := file.Leaf.EmailAddresses; len(got) != len(c.want) || (len(got) > 0 && got[0] != c.want[0]) {
+				t.Errorf("certificate has addresses %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestSambaPersonWithoutUPN(t *testing.T) {
+	o := newOffice(t)
+	e := o.dc.AddUser(t, samba.User{Login: "anna", UPN: "-"})
+	if p, err := o.people.Authenticate(t.Context(), "anna", samba.Password); err != nil || p.UPN != "" {
+		t.Errorf("signed in with UPN %q, %v, want none", p.UPN, err)
+	}
+	o.wantRefused(t, idOf(e), enroll.NoUPN)
+}

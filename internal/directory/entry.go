@@ -1,0 +1,235 @@
+package directory
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"certportal/internal/enroll"
+)
+
+// Attributes of Active Directory that have no counterpart in Attributes.
+const (
+	attrClass      = "objectClass"
+	attrControl    = "userAccountControl"
+	attrComputed   = "msDS-User-Account-Control-Computed"
+	attrExpires    = "accountExpires"
+	attrAdminCount = "adminCount"
+	attrPrimary    = "primaryGroupID"
+	attrTokens     = "tokenGroups"
+	attrEmployeeID = "employeeID"
+	attrProxies    = "proxyAddresses"
+	attrSurname    = "sn"
+)
+
+// Bits of userAccountControl (MS-ADTS 2.2.16). The lock stands in the computed
+// attribute alone.
+const (
+	controlDisabled = 0x2
+	controlLocked   = 0x10
+)
+
+// adAttributes are the names Active Directory gives to what is read of a person.
+func adAttributes() Attributes {
+	return Attributes{
+		PersonFilter: "(&(objectCategory=person)(objectClass=user))",
+		ID:           "objectGUID", Login: "sAMAccountName", UPN: "userPrincipalName", SID: "objectSid",
+		Mail: "mail", Name: "displayName", GivenName: "givenName",
+		EmployeeNumber: "employeeNumber", Department: "department", Member: "member",
+	}
+}
+
+// entry is what a server says of one thing. Servers may lie: what must be single
+// is asked for as such.
+type entry struct{ *ldap.Entry }
+
+// bytes gives all values of an attribute, under every spelling of its name.
+func (e entry) bytes(name string) [][]byte {
+	var values [][]byte
+	for _, a := range e.Attributes {
+		if strings.EqualFold(a.Name, name) {
+			values = append(values, a.ByteValues...)
+		}
+	}
+	return values
+}
+
+// one gives the only value of an attribute, nil when it is absent. A second value
+// is an error: either could be the true one.
+func (e entry) one(name string) ([]byte, error) {
+	values := e.bytes(name)
+	switch len(values) {
+	case 0:
+		return nil, nil
+	case 1:
+		return values[0], nil
+	}
+	return nil, fmt.Errorf("%s: %s has %d values", e.DN, name, len(values))
+}
+
+// text gives the only value of an attribute as text, empty when it is absent.
+func (e entry) text(name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	value, err := e.one(name)
+	if err != nil {
+		return "", err
+	}
+	if !utf8.Valid(value) {
+		return "", fmt.Errorf("%s: %s is not UTF-8", e.DN, name)
+	}
+	return string(value), nil
+}
+
+// first gives the first value of an attribute that may have several, empty when
+// it is absent or no text.
+func (e entry) first(name string) string {
+	for _, value := range e.bytes(name) {
+		if utf8.Valid(value) {
+			return string(value)
+		}
+	}
+	return ""
+}
+
+func (e entry) number(name string) (n int64, present bool, err error) {
+	text, err := e.text(name)
+	if err != nil || text == "" {
+		return 0, false, err
+	}
+	n, err = strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, false, fmt.Errorf("%s: reading %s: %w", e.DN, name, err)
+	}
+	return n, true, nil
+}
+
+// has reports whether an attribute has the value, case aside.
+func (e entry) has(name, value string) bool {
+	for _, v := range e.bytes(name) {
+		if strings.EqualFold(string(v), value) {
+			return true
+		}
+	}
+	return false
+}
+
+// decoder turns entries into people.
+type decoder struct {
+	kind Kind
+	a    Attributes
+	now  func() time.Time
+}
+
+// id is the identity of an entry.
+func (d decoder) id(e entry) (enroll.PersonID, error) {
+	value, err := e.one(d.a.ID)
+	if err != nil {
+		return "", err
+	}
+	if value == nil {
+		return "", fmt.Errorf("%s: %s is missing or may not be read", e.DN, d.a.ID)
+	}
+	if d.kind == ActiveDirectory {
+		return guidText(value)
+	}
+	if len(value) == 0 || len(value) > maxLogin || !utf8.Valid(value) {
+		return "", fmt.Errorf("%s: %s has an unknown form", e.DN, d.a.ID)
+	}
+	return enroll.PersonID(value), nil
+}
+
+// isPerson reports whether an entry is of somebody who could sign in: computers
+// and service accounts are users too, in Active Directory.
+func (d decoder) isPerson(e entry) bool {
+	if d.kind == PlainLDAP {
+		return true // the filter says who is
+	}
+	login := e.first(d.a.Login)
+	return e.has(attrClass, "user") && !e.has(attrClass, "computer") &&
+		!e.has(attrClass, "msDS-ManagedServiceAccount") && !e.has(attrClass, "msDS-GroupManagedServiceAccount") &&
+		login != "" && !strings.HasSuffix(login, "$")
+}
+
+// person reads the names and the state of an entry; groups and conflicts are not
+// in it.
+func (d decoder) person(e entry) (enroll.Person, error) {
+	id, err := d.id(e)
+	if err != nil {
+		return enroll.Person{}, err
+	}
+	p := enroll.Person{
+		ID: id, Name: e.first(d.a.Name), GivenName: e.first(d.a.GivenName), Department: e.first(d.a.Department),
+		EmployeeNumber: e.first(d.a.EmployeeNumber),
+	}
+	if err := d.names(e, &p); err != nil {
+		return enroll.Person{}, err
+	}
+	if p.Name == "" {
+		p.Name = p.Login
+	}
+	if d.kind == PlainLDAP {
+		return p, nil
+	}
+	if p.EmployeeNumber == "" {
+		p.EmployeeNumber = e.first(attrEmployeeID)
+	}
+	return p, d.state(e, &p)
+}
+
+// names reads what stands in a certificate. In Active Directory each has one
+// value; elsewhere the first login and the first address count.
+func (d decoder) names(e entry, p *enroll.Person) (err error) {
+	if d.kind == PlainLDAP {
+		p.Login, p.UPN, p.Mail = e.first(d.a.Login), e.first(d.a.UPN), e.first(d.a.Mail)
+		p.SID, err = e.text(d.a.SID)
+		return err
+	}
+	var errs [4]error
+	var sid []byte
+	p.Login, errs[0] = e.text(d.a.Login)
+	p.UPN, errs[1] = e.text(d.a.UPN)
+	p.Mail, errs[2] = e.text(d.a.Mail)
+	sid, errs[3] = e.one(d.a.SID)
+	if err := errors.Join(errs[:]...); err != nil || sid == nil {
+		return err
+	}
+	if p.SID, err = sidText(sid); err != nil {
+		return fmt.Errorf("%s: %w", e.DN, err)
+	}
+	return nil
+}
+
+// state reads whether the account works. An entry that does not say is an error:
+// the portal's account may not read it, and silence must not count as enabled.
+func (d decoder) state(e entry, p *enroll.Person) error {
+	control, present, err := e.number(attrControl)
+	if err != nil {
+		return err
+	}
+	if !present {
+		return fmt.Errorf("%s: %s is missing or may not be read", e.DN, attrControl)
+	}
+	// Absent is 0: whoever may read userAccountControl may read these two.
+	computed, _, err := e.number(attrComputed)
+	if err != nil {
+		return err
+	}
+	p.Disabled, p.Locked = control&controlDisabled != 0, computed&controlLocked != 0
+	expires, err := e.text(attrExpires)
+	if err != nil || expires == "" {
+		return err
+	}
+	end, err := fileTime(expires)
+	if err != nil {
+		return fmt.Errorf("%s: reading %s: %w", e.DN, attrExpires, err)
+	}
+	p.Expired = !end.IsZero() && !d.now().Before(end)
+	return nil
+}

@@ -1,0 +1,72 @@
+package directory_test
+
+import (
+	"slices"
+	"testing"
+
+	"certportal/internal/directory"
+	"certportal/internal/enroll"
+	"certportal/internal/test/samba"
+)
+
+func (o *office) wantRoles(t *testing.T, e samba.Entry, want []enroll.Role, enrol bool) {
+	t.Helper()
+	p := o.person(e)
+	slices.Sort(p.Roles)
+	if !slices.Equal(p.Roles, want) || p.MayEnroll != enrol {
+		t.Errorf("roles %v, may enrol %t, want %v, %t", p.Roles, p.MayEnroll, want, enrol)
+	}
+}
+
+// TestSambaRolesAndGroups names groups by DN and by SID, and puts people into
+// them directly, three levels deep and as their primary group.
+func TestSambaRolesAndGroups(t *testing.T) {
+	dc := samba.Start(t)
+	admins, helpdesk, phones := dc.AddGroup(t, "Portal Admins"), dc.AddGroup(t, "Helpdesk"), dc.AddGroup(t, "Phones")
+	helpdesk.DN = dc.Rename(t, helpdesk.DN, "Helpdesk, Süd")
+	inner, innermost := dc.AddGroup(t, "inner"), dc.AddGroup(t, "innermost")
+	dc.AddMember(t, helpdesk.DN, inner.DN)
+	dc.AddMember(t, inner.DN, innermost.DN)
+	o := officeOver(t, dc, func(c *directory.LDAPConfig) {
+		c.Roles = map[enroll.Role][]string{
+			enroll.Admin:    {admins.SID},
+			enroll.Helpdesk: {"CN=Nobody Here,CN=Users," + samba.Base, helpdesk.DN},
+			enroll.Auditor:  {admins.DN, innermost.SID},
+		}
+		c.Enroll = []string{phones.DN, admins.SID}
+	})
+	cases := []struct {
+		name   string
+		groups []string
+		prime  string
+		want   []enroll.Role
+		enrol  bool
+	}{
+		{"nowhere", nil, "", nil, false},
+		{"direct", []string{helpdesk.DN, phones.DN}, "", []enroll.Role{enroll.Helpdesk}, true},
+		{"three-deep", []string{innermost.DN}, "", []enroll.Role{enroll.Auditor, enroll.Helpdesk}, false},
+		{"several", []string{admins.DN, inner.DN}, "", []enroll.Role{enroll.Admin, enroll.Auditor, enroll.Helpdesk}, true},
+		{"primary", nil, admins.SID, []enroll.Role{enroll.Admin, enroll.Auditor}, true},
+	}
+	people := map[string]samba.Entry{}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			people[c.name] = dc.AddUser(t, samba.User{Login: c.name})
+			for _, group := range c.groups {
+				dc.AddMember(t, group, people[c.name].DN)
+			}
+			if c.prime != "" {
+				dc.SetPrimaryGroup(t, people[c.name].DN, dc.RID(t, c.prime))
+			}
+			o.wantRoles(t, people[c.name], c.want, c.enrol)
+			if !c.enrol {
+				o.wantRefused(t, idOf(people[c.name]), enroll.NotAllowed)
+			}
+		})
+	}
+	// Another name is the same group for who wrote down its SID.
+	dc.Rename(t, admins.DN, "Somebody Else's Admins")
+	t.Run("renamed group", func(t *testing.T) {
+		o.wantRoles(t, people["primary"], []enroll.Role{enroll.Admin, enroll.Auditor}, true)
+	})
+}

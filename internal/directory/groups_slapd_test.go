@@ -1,0 +1,84 @@
+package directory_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"certportal/internal/directory"
+	"certportal/internal/enroll"
+	"certportal/internal/test/slapd"
+)
+
+func TestSlapdGroups(t *testing.T) {
+	s := slapd.Start(t)
+	anna := s.AddPerson(t, slapd.Person{Login: "anna", Mail: "anna@example.test"})
+	s.AddPerson(t, slapd.Person{Login: "bob", Mail: "bob@example.test"})
+	odd := s.AddPerson(t, slapd.Person{Login: "odd, (one)*", Mail: "odd@example.test"})
+	inner := s.AddGroup(t, "inner", anna, odd)
+	middle := s.AddGroup(t, "middle", inner)
+	outer := s.AddGroup(t, "outer", middle)
+	s.AddMember(t, inner, outer) // a circle
+	phones, watched := s.AddGroup(t, "phones", anna), s.AddGroup(t, "watched", inner)
+	people := openPlain(t, s, func(c *directory.LDAPConfig) {
+		c.Roles = map[enroll.Role][]string{enroll.Helpdesk: {strings.ToUpper(outer)}, enroll.Admin: {"cn=nobody,ou=Groups,dc=example,dc=test"}}
+		c.Enroll, c.Protected = []string{phones}, []string{watched}
+	})
+	cases := []struct {
+		login            string
+		roles            []enroll.Role
+		enrol, protected bool
+	}{
+		{"anna", []enroll.Role{enroll.Helpdesk}, true, true},
+		{"odd, (one)*", []enroll.Role{enroll.Helpdesk}, false, true},
+		{"bob", nil, false, false},
+	}
+	for _, c := range cases {
+		t.Run(c.login, func(t *testing.T) {
+			p, err := people.Authenticate(t.Context(), c.login, slapd.Password)
+			if err != nil || !slices.Equal(p.Roles, c.roles) || p.MayEnroll != c.enrol || p.Protected != c.protected {
+				t.Errorf("got %+v, %v, want %+v", p, err, c)
+			}
+		})
+	}
+}
+
+func TestSlapdSearchAndPeople(t *testing.T) {
+	s := slapd.Start(t)
+	people := openPlain(t, s, unchanged)
+	var ids []enroll.PersonID
+	for _, p := range []slapd.Person{
+		{Login: "anna", Name: "Anna Schmidt", Mail: "anna@example.test", Number: "4711"},
+		{Login: "annabel", Name: "Annabel Smith", Mail: "annabel@example.test"},
+		{Login: "bob", Name: "Bob (Robert) *", Mail: "bob@example.test"},
+	} {
+		ids = append(ids, enroll.PersonID(s.Value(t, s.AddPerson(t, p), "entryUUID")))
+	}
+	cases := []struct {
+		query string
+		want  []string
+	}{
+		{"anna", []string{"anna", "annabel"}}, {"anna sch", []string{"anna"}}, {"4711", []string{"anna"}},
+		{"bob@example", []string{"bob"}}, {"*", []string{"bob"}}, {"a*", nil}, {"anna)(uid=*", nil}, {"bob (robert) *", nil}, {"bob \\28", nil}, {"", nil},
+	}
+	for _, c := range cases {
+		t.Run(c.query, func(t *testing.T) {
+			found, more, err := people.Search(t.Context(), c.query, 10)
+			var got []string
+			for _, p := range found {
+				got = append(got, p.Login)
+			}
+			slices.Sort(got)
+			if err != nil || more || !slices.Equal(got, c.want) {
+				t.Errorf("got %v, %t, %v, want %v", got, more, err, c.want)
+			}
+		})
+	}
+	if _, more, err := people.Search(t.Context(), "anna", 1); err != nil || !more {
+		t.Errorf("limit: more %t, %v, want more", more, err)
+	}
+	found, err := people.People(t.Context(), append(ids, "unknown", "00000000-0000-0000-0000-000000000001", "*"))
+	if err != nil || len(found) != len(ids) {
+		t.Errorf("%d people, %v, want %d", len(found), err, len(ids))
+	}
+}

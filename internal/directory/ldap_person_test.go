@@ -1,0 +1,328 @@
+package directory_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"certportal/internal/directory"
+	"certportal/internal/enroll"
+	"certportal/internal/test/ldapserver"
+)
+
+func TestPersonIsReadWhole(t *testing.T) {
+	s := corp(t, ldapserver.Config{})
+	s.Change(annaDN, func(a map[string][]string) {
+		a["employeeID"], a["department"] = []string{"4711"}, []string{"Sales"}
+		a["msDS-User-Account-Control-Computed"] = []string{"16"}
+	})
+	got, err := client(t, nil, s).Person(t.Context(), annaID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := enroll.Person{
+		ID: annaID(), Login: "anna", UPN: "anna@corp.example.test", SID: ldapserver.SID(annaNumber),
+		Mail: "anna@mail.example.test", Name: "anna Example", GivenName: "anna",
+		EmployeeNumber: "4711", Department: "Sales", MayEnroll: true, Locked: true,
+	}
+	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestMissingNames(t *testing.T) {
+	s := corp(t, ldapserver.Config{})
+	s.Change(annaDN, func(a map[string][]string) {
+		delete(a, "objectSid")
+		delete(a, "userPrincipalName")
+		delete(a, "mail")
+		delete(a, "displayName")
+	})
+	l := client(t, nil, s)
+	got, err := l.Person(t.Context(), annaID())
+	if err != nil || got.SID != "" || got.UPN != "" || got.Mail != "" || got.Name != "anna" || got.Conflict != "" {
+		t.Errorf("Person = %+v, %v, want it without SID, UPN and mail", got, err)
+	}
+	if !l.RequiresSID() {
+		t.Error("Active Directory does not require SIDs")
+	}
+	if client(t, asPlain, s).RequiresSID() {
+		t.Error("plain LDAP without an attribute for SIDs requires them")
+	}
+}
+
+func TestTwoValuesForOneName(t *testing.T) {
+	for _, attribute := range []string{"objectGUID", "objectSid", "userPrincipalName", "sAMAccountName", "mail", "userAccountControl"} {
+		s := corp(t, ldapserver.Config{})
+		s.Change(annaDN, func(a map[string][]string) { a[attribute] = append(a[attribute], a[attribute][0]) })
+		if _, err := client(t, nil, s).Person(t.Context(), annaID()); err == nil || errors.Is(err, enroll.ErrNotFound) {
+			t.Errorf("two values of %s: %v, want an error", attribute, err)
+		}
+	}
+}
+
+func TestRolesAndGroups(t *testing.T) {
+	s := corp(t, ldapserver.Config{})
+	phones, desk := s.Group("Phones", 2001), s.Group("Desk", 2002)
+	s.Person("helga", "Helga's password", 1102, 2001, 2002)
+	l := client(t, func(c *directory.LDAPConfig) {
+		c.Enroll = []string{phones}
+		c.Roles = map[enroll.Role][]string{
+			enroll.Helpdesk: {strings.ToUpper(desk), "CN=gone," + ldapserver.Base},
+			enroll.Admin:    {ldapserver.SID(2002)},
+			enroll.Auditor:  {ldapserver.SID(2003)},
+		}
+	}, s)
+	helga, err := l.Person(t.Context(), enroll.PersonID(ldapserver.GUID(1102)))
+	if err != nil || !slices.Equal(helga.Roles, []enroll.Role{enroll.Helpdesk, enroll.Admin}) || !helga.MayEnroll {
+		t.Errorf("Helga = %+v, %v", helga, err)
+	}
+	anna, err := l.Person(t.Context(), annaID())
+	if err != nil || len(anna.Roles) != 0 || anna.MayEnroll {
+		t.Errorf("Anna = %+v, %v, want no roles and no enrolment", anna, err)
+	}
+}
+
+// A group that is not there must not mean that everybody may enrol, or that
+// nobody is protected.
+func TestA3_GroupsInDoubtAreAnError(t *testing.T) {
+	const gone = "CN=gone," + ldapserver.Base
+	tests := []struct {
+		name   string
+		change func(*directory.LDAPConfig)
+		wrong  bool
+	}{
+		{"enroll", func(c *directory.LDAPConfig) { c.Enroll = []string{gone} }, true},
+		{"protected", func(c *directory.LDAPConfig) { c.Protected = []string{gone} }, true},
+		{"no group but a person", func(c *directory.LDAPConfig) { c.Protected = []string{annaDN} }, true},
+		{"role", func(c *directory.LDAPConfig) { c.Roles = map[enroll.Role][]string{enroll.Admin: {gone}} }, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s, later := corp(t, ldapserver.Config{}), &clock{}
+			l := client(t, func(c *directory.LDAPConfig) { tt.change(c); c.Now = later.now }, s)
+			_, err := l.Person(t.Context(), annaID())
+			if (err != nil) != tt.wrong || errors.Is(err, enroll.ErrNotFound) {
+				t.Fatalf("Person: %v, want an error %v", err, tt.wrong)
+			}
+			s.Group("gone", 2001)
+			s.Add(ldapserver.Entry{DN: gone, Attributes: map[string][]string{
+				"objectClass": {"group"}, "objectSid": {ldapserver.SIDBytes(2002)},
+			}})
+			later.forward(2 * time.Minute)
+			if _, err := l.Person(t.Context(), annaID()); err != nil && tt.name != "no group but a person" {
+				t.Errorf("with the group there: %v", err)
+			}
+		})
+	}
+}
+
+func TestA3_ProtectedByNature(t *testing.T) {
+	for _, group := range []uint32{498, 512, 516, 518, 519, 520, 521, 525, 526, 527} {
+		s := corp(t, ldapserver.Config{})
+		s.Person("root", "password", 1102, group)
+		p, err := client(t, nil, s).Person(t.Context(), enroll.PersonID(ldapserver.GUID(1102)))
+		if err != nil || !p.Protected {
+			t.Errorf("group %d: %+v, %v, want protected", group, p, err)
+		}
+	}
+	marks := map[string]func(map[string][]string){
+		"adminCount":            func(a map[string][]string) { a["adminCount"] = []string{"1"} },
+		"primary group":         func(a map[string][]string) { a["primaryGroupID"] = []string{"512"} },
+		"Administrator":         func(a map[string][]string) { a["objectSid"] = []string{ldapserver.SIDBytes(500)} },
+		"krbtgt":                func(a map[string][]string) { a["objectSid"] = []string{ldapserver.SIDBytes(502)} },
+		"Account Operators":     func(a map[string][]string) { a["tokenGroups"] = []string{builtinSID(548)} },
+		"admin of the forest":   func(a map[string][]string) { a["tokenGroups"] = []string{otherDomain(519)} },
+		"unreadable adminCount": nil,
+	}
+	for name, mark := range marks {
+		s := corp(t, ldapserver.Config{})
+		if mark != nil {
+			s.Change(annaDN, mark)
+		}
+		p, err := client(t, nil, s).Person(t.Context(), annaID())
+		if err != nil || p.Protected != (mark != nil) {
+			t.Errorf("%s: %+v, %v, want protected %v", name, p, err, mark != nil)
+		}
+	}
+}
+
+func builtinSID(number uint32) string {
+	return string(binary.LittleEndian.AppendUint32([]byte("\x01\x02\x00\x00\x00\x00\x00\x05\x20\x00\x00\x00"), number))
+}
+
+func otherDomain(number uint32) string {
+	sid := []byte(ldapserver.SIDBytes(number))
+	sid[12]++
+	return string(sid)
+}
+
+func TestPeople(t *testing.T) {
+	s := corp(t, ldapserver.Config{})
+	var ids []enroll.PersonID
+	for i := range uint32(250) {
+		s.Person(fmt.Sprintf("p%d", i), "password", 3000+i)
+		ids = append(ids, enroll.PersonID(ldapserver.GUID(3000+i)))
+	}
+	s.Change("CN=p7,CN=Users,"+ldapserver.Base, func(a map[string][]string) { a["userAccountControl"] = []string{"514"} })
+	ids = append(ids, enroll.PersonID(ldapserver.GUID(9)), "not a guid", ids[0])
+	l := client(t, nil, s)
+	got, err := l.People(t.Context(), ids)
+	if err != nil || len(got) != 250 {
+		t.Fatalf("%d people, %v, want 250", len(got), err)
+	}
+	if got[7].Login != "p7" || !got[7].Disabled || got[7].SID != ldapserver.SID(3007) || got[8].Disabled {
+		t.Errorf("person 7 = %+v", got[7])
+	}
+	searches := 0
+	for _, r := range s.Requests(ldapserver.Search) {
+		if strings.Contains(r.Filter, "objectGUID") {
+			searches++
+		}
+	}
+	if searches != 3 {
+		t.Errorf("%d searches for 250 people, want 3", searches)
+	}
+}
+
+// What is missing in the answer of People counts as gone, so an answer that is
+// not whole must not be one.
+func TestA11_PeopleInDoubtAreAnError(t *testing.T) {
+	lies := map[string]func(*ldapserver.Conn, ldapserver.Request, ldapserver.Entry, ldapserver.Entry){
+		"size limit": func(c *ldapserver.Conn, r ldapserver.Request, anna, _ ldapserver.Entry) {
+			c.Entry(r, anna)
+			c.Result(r, ldap.LDAPResultSizeLimitExceeded, "")
+		},
+		"time limit":   func(c *ldapserver.Conn, r ldapserver.Request, _, _ ldapserver.Entry) { c.Result(r, 3, "") },
+		"no rights":    func(c *ldapserver.Conn, r ldapserver.Request, _, _ ldapserver.Entry) { c.Result(r, 50, "") },
+		"no such base": func(c *ldapserver.Conn, r ldapserver.Request, _, _ ldapserver.Entry) { c.Result(r, 32, "") },
+		"referral":     func(c *ldapserver.Conn, r ldapserver.Request, _, _ ldapserver.Entry) { c.Result(r, 10, "") },
+		"closed":       func(c *ldapserver.Conn, _ ldapserver.Request, _, _ ldapserver.Entry) { c.Close() },
+		"somebody else": func(c *ldapserver.Conn, r ldapserver.Request, _, bob ldapserver.Entry) {
+			c.Entry(r, bob)
+			c.Result(r, 0, "")
+		},
+		"one twice": func(c *ldapserver.Conn, r ldapserver.Request, a, _ ldapserver.Entry) {
+			c.Entry(r, a)
+			c.Entry(r, a)
+			c.Result(r, 0, "")
+		},
+		"an empty entry": func(c *ldapserver.Conn, r ldapserver.Request, _, _ ldapserver.Entry) {
+			c.Entry(r, ldapserver.Entry{})
+			c.Result(r, 0, "")
+		},
+		"without account": func(c *ldapserver.Conn, r ldapserver.Request, a, _ ldapserver.Entry) {
+			delete(a.Attributes, "userAccountControl")
+			c.Entry(r, a)
+			c.Result(r, 0, "")
+		},
+	}
+	for name, lie := range lies {
+		t.Run(name, func(t *testing.T) {
+			s := corp(t, ldapserver.Config{})
+			anna, bob := ldapserver.Entry{DN: annaDN}, ldapserver.Entry{DN: s.Person("bob", "password", 1102)}
+			s.Change(anna.DN, func(a map[string][]string) { anna.Attributes = a })
+			s.Change(bob.DN, func(a map[string][]string) { bob.Attributes = a })
+			s.Obey(func(c *ldapserver.Conn, r ldapserver.Request) bool {
+				if !strings.Contains(r.Filter, "objectGUID") {
+					return false
+				}
+				lie(c, r, anna, bob)
+				return true
+			})
+			l := client(t, func(c *directory.LDAPConfig) { c.Timeout = time.Second }, s)
+			if got, err := l.People(t.Context(), []enroll.PersonID{annaID()}); err == nil {
+				t.Errorf("People = %+v, want an error", got)
+			}
+		})
+	}
+}
+
+func TestSearch(t *testing.T) {
+	s := corp(t, ldapserver.Config{})
+	for i := range uint32(30) {
+		s.Person(fmt.Sprintf("berta%02d", 29-i), "password", 3000+i)
+	}
+	s.Change(annaDN, func(a map[string][]string) { a["employeeNumber"] = []string{"4711"} })
+	l := client(t, nil, s)
+	tests := []struct {
+		query string
+		found int
+		more  bool
+	}{
+		{"anna", 1, false}, {"ANN", 1, false}, {"anna exa", 1, false}, {"exa anna", 1, false}, {"4711", 1, false}, {"47", 1, false},
+		{"anna@corp", 1, false}, {"anna@mail", 1, false}, {"berta", 10, true}, {"berta1", 10, false}, {"anna berta", 0, false},
+		{"zoe", 0, false}, {"", 0, false}, {"  ", 0, false}, {"*", 0, false}, {"a*", 0, false}, {"*)(cn=*", 0, false},
+		{"an\x00na", 0, false}, {"\xff", 0, false}, {strings.Repeat("a ", 200), 0, false}, {"a b c d e f g", 0, false},
+	}
+	for _, tt := range tests {
+		got, more, err := l.Search(t.Context(), tt.query, 10)
+		if err != nil || len(got) != tt.found || more != tt.more {
+			t.Errorf("Search(%q) = %d people, more %v, %v, want %d, %v", tt.query, len(got), more, err, tt.found, tt.more)
+		}
+		if !slices.IsSortedFunc(got, func(a, b enroll.Person) int { return strings.Compare(a.Name, b.Name) }) {
+			t.Errorf("Search(%q) is not sorted", tt.query)
+		}
+	}
+}
+
+func TestMatch(t *testing.T) {
+	s := corp(t, ldapserver.Config{})
+	s.Person("bob", "password", 1102)
+	l := client(t, func(c *directory.LDAPConfig) { c.LoginByMail = true }, s)
+	anna, bob := ldapserver.SID(annaNumber), ldapserver.SID(1102)
+	tests := []struct {
+		name  string
+		claim enroll.Claim
+		found bool
+	}{
+		{"SID", enroll.Claim{SID: anna}, true},
+		{"UPN", enroll.Claim{UPN: "Anna@corp.example.test"}, true},
+		{"both", enroll.Claim{SID: anna, UPN: "anna@CORP.example.test"}, true},
+		{"SID of one, UPN of another", enroll.Claim{SID: bob, UPN: "anna@corp.example.test"}, false},
+		{"SID and a UPN nobody has", enroll.Claim{SID: anna, UPN: "zoe@corp.example.test"}, false},
+		{"SID and no UPN at all", enroll.Claim{SID: anna, UPN: "anna"}, false},
+		{"neither", enroll.Claim{}, false},
+		{"unknown SID", enroll.Claim{SID: ldapserver.SID(9)}, false},
+		{"half a SID", enroll.Claim{SID: "S-1-5-21"}, false},
+		{"mail", enroll.Claim{UPN: "anna@mail.example.test"}, false},
+		{"login name", enroll.Claim{UPN: "anna"}, false},
+		{"DOMAIN and login name", enroll.Claim{UPN: `CORP\anna`}, false},
+		{"wildcard", enroll.Claim{UPN: "*@corp.example.test"}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p, err := l.Match(t.Context(), tt.claim)
+			if tt.found && (err != nil || p.ID != annaID()) {
+				t.Errorf("Match = %+v, %v, want Anna", p, err)
+			}
+			if !tt.found && !errors.Is(err, enroll.ErrNotFound) {
+				t.Errorf("Match: %v, want ErrNotFound", err)
+			}
+		})
+	}
+}
+
+func TestLockoutPolicy(t *testing.T) {
+	s := corp(t, ldapserver.Config{})
+	l := client(t, nil, s)
+	want := directory.Lockout{Threshold: 5, Window: 30 * time.Minute}
+	if got, err := l.Lockout(t.Context()); err != nil || got != want {
+		t.Errorf("Lockout = %+v, %v, want %+v", got, err, want)
+	}
+	for threshold, ok := range map[string]bool{"0": true, "": true, "-1": false, "x": false, "99999999999": false} {
+		s.Change(ldapserver.Base, func(a map[string][]string) { a["lockoutThreshold"] = []string{threshold} })
+		if got, err := l.Lockout(t.Context()); (err == nil) != ok || got != (directory.Lockout{}) {
+			t.Errorf("threshold %q: %+v, %v", threshold, got, err)
+		}
+	}
+	if got, err := client(t, asPlain, s).Lockout(t.Context()); err != nil || got != (directory.Lockout{}) {
+		t.Errorf("plain LDAP: %+v, %v, want nothing", got, err)
+	}
+}

@@ -1,0 +1,132 @@
+package directory
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"certportal/internal/enroll"
+)
+
+func (c *LDAPConfig) setDefaults() {
+	c.Timeout = cmp.Or(c.Timeout, 5*time.Second)
+	c.Calls = cmp.Or(c.Calls, 32)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if len(c.UPNSuffixes) == 0 && c.Domain != "" {
+		c.UPNSuffixes = []string{c.Domain}
+	}
+	if c.Kind == PlainLDAP {
+		c.GroupBase = cmp.Or(c.GroupBase, c.Base)
+		c.Attributes.setDefaults()
+	}
+}
+
+func (a *Attributes) setDefaults() {
+	a.PersonFilter = cmp.Or(a.PersonFilter, "(objectClass=inetOrgPerson)")
+	a.ID = cmp.Or(a.ID, "entryUUID")
+	a.Login = cmp.Or(a.Login, "uid")
+	a.UPN = cmp.Or(a.UPN, "mail")
+	a.Mail = cmp.Or(a.Mail, "mail")
+	a.Name = cmp.Or(a.Name, "cn")
+	a.GivenName = cmp.Or(a.GivenName, "givenName")
+	a.EmployeeNumber = cmp.Or(a.EmployeeNumber, "employeeNumber")
+	a.Department = cmp.Or(a.Department, "departmentNumber")
+	a.Member = cmp.Or(a.Member, "member")
+}
+
+// check says what is missing or wrong, all of it at once.
+func (c *LDAPConfig) check() error {
+	var errs []error
+	wrong := func(bad bool, format string, args ...any) {
+		if bad {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	wrong(len(c.Servers) == 0, "servers are missing")
+	wrong(c.User == "", "user is missing")
+	wrong(c.Password == nil, "password is missing")
+	wrong(c.Timeout < 0, "timeout %s is below zero", c.Timeout)
+	wrong(c.Calls < 0, "calls %d are below zero", c.Calls)
+	_, err := ldap.ParseDN(c.Base)
+	wrong(err != nil, "base %q is not a DN", c.Base)
+	_, err = ldap.ParseDN(c.GroupBase)
+	wrong(err != nil, "group base %q is not a DN", c.GroupBase)
+	for _, suffix := range c.UPNSuffixes {
+		wrong(suffix == "" || strings.Contains(suffix, "@"), "UPN suffix %q is not the part after the @", suffix)
+	}
+	switch c.Kind {
+	case ActiveDirectory:
+		wrong(c.Domain == "", "domain is missing")
+		wrong(c.User != "" && !strings.ContainsAny(c.User, `@\=`), `user %q is neither a UPN nor DOMAIN\name nor a DN`, c.User)
+		wrong(c.GroupBase != "", "group base is for plain LDAP: Active Directory tells groups by tokenGroups")
+		wrong(c.Attributes != Attributes{}, "attributes are for plain LDAP: Active Directory has its own")
+		c.Attributes = adAttributes()
+	case PlainLDAP:
+		wrong(c.Base == "", "base is missing")
+		wrong(len(c.GlobalCatalog) > 0, "a global catalog is for Active Directory")
+		errs = append(errs, c.Attributes.check())
+	default:
+		wrong(true, "kind %q is neither %s nor %s", c.Kind, ActiveDirectory, PlainLDAP)
+	}
+	return errors.Join(append(errs, c.checkGroups())...)
+}
+
+// check makes sure that the names are names: they become part of filters.
+func (a *Attributes) check() error {
+	form := regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`)
+	names := []string{a.ID, a.Login, a.UPN, a.Mail, a.Name, a.GivenName, a.EmployeeNumber, a.Department, a.Member}
+	if a.SID != "" {
+		names = append(names, a.SID)
+	}
+	for _, name := range names {
+		if !form.MatchString(name) {
+			return fmt.Errorf("attribute %q is not the name of one", name)
+		}
+	}
+	if _, err := ldap.CompileFilter(a.PersonFilter); err != nil {
+		return fmt.Errorf("person filter: %w", err)
+	}
+	return nil
+}
+
+func (c *LDAPConfig) checkGroups() error {
+	var errs []error
+	for role := range c.Roles {
+		if _, ok := enroll.ParseRole(string(role)); !ok {
+			errs = append(errs, fmt.Errorf("role %q is unknown", role))
+		}
+	}
+	for _, name := range c.groupNames() {
+		if c.Kind == ActiveDirectory && strings.HasPrefix(name, "S-") {
+			_, err := parseSID(name)
+			errs = append(errs, err)
+			continue
+		}
+		if dn, err := ldap.ParseDN(name); err != nil || len(dn.RDNs) == 0 {
+			errs = append(errs, fmt.Errorf("group %q is not a DN", name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// groupNames are all groups of the configuration, in a stable order.
+func (c *LDAPConfig) groupNames() []string {
+	names := slices.Concat(c.Enroll, c.Protected)
+	for _, groups := range c.Roles {
+		names = append(names, groups...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

@@ -1,0 +1,87 @@
+package directory_test
+
+import (
+	"errors"
+	"testing"
+
+	"certportal/internal/directory"
+	"certportal/internal/enroll"
+	"certportal/internal/test/samba"
+)
+
+// TestA11_LeaversStopAtOnce changes a person between two requests. Nothing of
+// before counts: each request reads the directory.
+func TestA11_LeaversStopAtOnce(t *testing.T) {
+	dc := samba.Start(t)
+	phones, admins := dc.AddGroup(t, "Phones"), dc.AddGroup(t, "Portal Admins")
+	o := officeOver(t, dc, func(c *directory.LDAPConfig) {
+		c.Enroll = []string{phones.DN}
+		c.Roles = map[enroll.Role][]string{enroll.Admin: {admins.DN}}
+	})
+	cases := []struct {
+		name        string
+		leave, back func(testing.TB, string)
+		want        enroll.Reason
+	}{
+		{"disabled", dc.Disable, dc.Enable, enroll.Disabled},
+		{"expired", dc.Expire, func(t testing.TB, dn string) { dc.Modify(t, dn, map[string][]string{"accountExpires": {"0"}}) }, enroll.Expired},
+		{"locked", dc.Lock, dc.Unlock, enroll.Locked},
+		{"out-of-group", func(t testing.TB, dn string) { dc.RemoveMember(t, phones.DN, dn) },
+			func(t testing.TB, dn string) { dc.AddMember(t, phones.DN, dn) }, enroll.NotAllowed},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			e := dc.AddUser(t, samba.User{Login: c.name})
+			dc.AddMember(t, phones.DN, e.DN)
+			if _, err := o.people.Authenticate(t.Context(), c.name, samba.Password); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := o.enrol(idOf(e), c.name+"1"); err != nil {
+				t.Fatal(err)
+			}
+			c.leave(t, e.DN)
+			o.wantRefused(t, idOf(e), c.want)
+			c.back(t, e.DN)
+			if _, err := o.enrol(idOf(e), c.name+"2"); err != nil {
+				t.Errorf("back again: %v", err)
+			}
+		})
+	}
+	t.Run("role", func(t *testing.T) {
+		e := dc.AddUser(t, samba.User{Login: "chief"})
+		dc.AddMember(t, admins.DN, e.DN)
+		if !o.person(e).Has(enroll.Admin) {
+			t.Error("in the group: no role")
+		}
+		dc.RemoveMember(t, admins.DN, e.DN)
+		if o.person(e).Has(enroll.Admin) {
+			t.Error("out of the group: still the role")
+		}
+	})
+}
+
+// TestA11_NothingWhileTheDirectoryIsAway stops the controller: nobody signs in,
+// nothing is issued, and all is well again when it is back.
+func TestA11_NothingWhileTheDirectoryIsAway(t *testing.T) {
+	o := newOffice(t)
+	e := o.dc.AddUser(t, samba.User{Login: "anna"})
+	o.person(e)
+	o.dc.Stop()
+	var outage *enroll.Outage
+	if _, err := o.enrol(idOf(e), "phone"); !errors.As(err, &outage) || outage.Part != enroll.PartDirectory {
+		t.Errorf("enrolling: %v, want an outage of the directory", err)
+	}
+	if _, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, enroll.By{}); !errors.As(err, &outage) {
+		t.Errorf("signing in: %v, want an outage", err)
+	}
+	if got := o.serials(); got != 0 {
+		t.Errorf("%d serials, want 0", got)
+	}
+	o.dc.Restart()
+	if _, err := o.enrol(idOf(e), "phone"); err != nil {
+		t.Errorf("with the controller back: %v", err)
+	}
+	if _, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, enroll.By{}); err != nil {
+		t.Errorf("signing in with the controller back: %v", err)
+	}
+}

@@ -1,0 +1,137 @@
+package directory_test
+
+import (
+	"bytes"
+	"encoding/asn1"
+	"errors"
+	"reflect"
+	"testing"
+
+	"certportal/internal/directory"
+	"certportal/internal/enroll"
+	"certportal/internal/test/samba"
+)
+
+// TestSambaCertificateCarriesTheAccount enrols an account and finds its UPN and
+// objectSid in the certificate, byte for byte as ldbsearch writes them.
+func TestSambaCertificateCarriesTheAccount(t *testing.T) {
+	o := newOffice(t, suffixes)
+	anna := addAnna(t, o.dc)
+	upn, sid := o.dc.Database(t, anna.DN, "userPrincipalName"), o.dc.Database(t, anna.DN, "objectSid")
+	want := enroll.Person{
+		ID: idOf(anna), Login: "anna", UPN: upn, SID: sid, Mail: "a.schmidt@mail.test", Name: "Anna Schmidt",
+		GivenName: "Anna", EmployeeNumber: "004711", MayEnroll: true,
+	}
+	if got := o.person(anna); !reflect.DeepEqual(got, want) {
+		t.Errorf("person\n%+v, want\n%+v", got, want)
+	}
+	done, err := o.enrol(idOf(anna), "phone")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := o.OpenFile(t.Context(), pickupKey.Token(done.Serial))
+	if err != nil {
+		t.Fatal(err)
+	}
+	extensions := map[string][]byte{}
+	for _, e := range file.Leaf.Extensions {
+		extensions[e.Id.String()] = e.Value
+	}
+	utf8, err := asn1.MarshalWithParams(upn, "utf8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	octets, err := asn1.Marshal([]byte(sid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if san := extensions["2.5.29.17"]; upn == "" || !bytes.Contains(san, utf8) {
+		t.Errorf("subjectAltName %x, want the UPN %q in it", san, upn)
+	}
+	if ext := extensions["1.3.6.1.4.1.311.25.2"]; sid == "" || !bytes.HasSuffix(ext, octets) {
+		t.Errorf("SID extension %x, want %q at its end", ext, sid)
+	}
+}
+
+// TestSambaIdentityOutlivesNames keys on the objectGUID through every change of
+// name, and forgets with the entry.
+func TestSambaIdentityOutlivesNames(t *testing.T) {
+	base := "OU=Staff," + samba.Base
+	o := newOffice(t, suffixes, func(c *directory.LDAPConfig) { c.Base = base })
+	anna := addAnna(t, o.dc)
+	o.person(anna)
+
+	anna.DN = o.dc.Rename(t, anna.DN, "Anna Meyer, née Schmidt")
+	o.dc.Modify(t, anna.DN, map[string][]string{"sAMAccountName": {"meyer"}, "userPrincipalName": {"anna.meyer@example.test"}})
+	if p := o.person(anna); p.UPN != "anna.meyer@example.test" || p.Login != "meyer" || p.SID != anna.SID {
+		t.Errorf("renamed: %+v, want the new names and the old SID", p)
+	}
+	if p, err := o.people.Authenticate(t.Context(), "meyer", samba.Password); err != nil || p.ID != idOf(anna) {
+		t.Errorf("under the new name: %q, %v, want %q", p.ID, err, anna.GUID)
+	}
+	if _, err := o.people.Authenticate(t.Context(), "anna", samba.Password); !errors.Is(err, enroll.ErrCredentials) {
+		t.Errorf("under the old name: %v, want ErrCredentials", err)
+	}
+
+	deeper := o.dc.AddUnit(t, "Sales", base)
+	anna.DN = o.dc.Move(t, anna.DN, deeper)
+	o.person(anna)
+	anna.DN = o.dc.Move(t, anna.DN, "CN=Users,"+samba.Base)
+	if _, err := o.people.Person(t.Context(), idOf(anna)); !errors.Is(err, enroll.ErrNotFound) {
+		t.Errorf("moved out of the base: %v, want ErrNotFound", err)
+	}
+	if _, err := o.people.Authenticate(t.Context(), "meyer", samba.Password); !errors.Is(err, enroll.ErrCredentials) {
+		t.Errorf("signing in from outside the base: %v, want ErrCredentials", err)
+	}
+	anna.DN = o.dc.Move(t, anna.DN, base)
+	o.person(anna)
+	o.dc.Delete(t, anna.DN)
+	if _, err := o.people.Person(t.Context(), idOf(anna)); !errors.Is(err, enroll.ErrNotFound) {
+		t.Errorf("deleted: %v, want ErrNotFound", err)
+	}
+	o.wantRefused(t, idOf(anna), enroll.Disabled)
+}
+
+func TestSambaPersonRefusesWhatIsNobody(t *testing.T) {
+	o := newOffice(t)
+	computer := o.dc.AddUser(t, samba.User{Login: "PC1$", Computer: true, UPN: "-"})
+	group := o.dc.AddGroup(t, "Phones")
+	for _, id := range []enroll.PersonID{idOf(computer), idOf(group), "", "anna", "00000000-0000-0000-0000-000000000001",
+		"*", enroll.PersonID(group.SID), "0)(objectClass=*"} {
+		if p, err := o.people.Person(t.Context(), id); !errors.Is(err, enroll.ErrNotFound) {
+			t.Errorf("%q: %q, %v, want ErrNotFound", id, p.ID, err)
+		}
+	}
+}
+
+func TestSambaMatchesClaims(t *testing.T) {
+	o := newOffice(t, suffixes)
+	anna, bob := addAnna(t, o.dc), o.dc.AddUser(t, samba.User{Login: "bob"})
+	cases := []struct {
+		name  string
+		claim enroll.Claim
+		want  samba.Entry
+	}{
+		{"SID", enroll.Claim{SID: anna.SID}, anna},
+		{"UPN", enroll.Claim{UPN: "anna.schmidt@example.test"}, anna},
+		{"UPN in other case", enroll.Claim{UPN: "Anna.Schmidt@EXAMPLE.test"}, anna},
+		{"both", enroll.Claim{SID: anna.SID, UPN: "anna.schmidt@example.test"}, anna},
+		{"of two people", enroll.Claim{SID: anna.SID, UPN: "bob@corp.example.test"}, samba.Entry{}},
+		{"SID of nobody", enroll.Claim{SID: o.dc.SID + "-999999", UPN: "bob@corp.example.test"}, samba.Entry{}},
+		{"empty", enroll.Claim{}, samba.Entry{}},
+		{"SID of a group", enroll.Claim{SID: o.dc.SID + "-513"}, samba.Entry{}},
+		{"login instead of UPN", enroll.Claim{UPN: "bob"}, samba.Entry{}},
+		{"filter", enroll.Claim{UPN: "*"}, samba.Entry{}},
+		{"filter in SID", enroll.Claim{SID: "*"}, samba.Entry{}},
+		{"binary wildcard", enroll.Claim{SID: "S-1-5-21-*"}, samba.Entry{}},
+		{"plain", enroll.Claim{UPN: "bob@corp.example.test"}, bob},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			p, err := o.people.Match(t.Context(), c.claim)
+			if p.ID != idOf(c.want) || (c.want.GUID == "") != errors.Is(err, enroll.ErrNotFound) {
+				t.Errorf("got %q, %v, want %q", p.ID, err, c.want.GUID)
+			}
+		})
+	}
+}

@@ -1,0 +1,98 @@
+package directory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-ldap/ldap/v3"
+	"golang.org/x/text/unicode/norm"
+
+	"certportal/internal/enroll"
+)
+
+// Bounds of a search for people.
+const (
+	maxQuery = 256 // bytes
+	maxWords = 6
+	maxFound = 100
+)
+
+// Search finds people by the beginning of a name, login, UPN, address or employee
+// number, every word of the query in one of them; at most limit (100), sorted by
+// name, and whether there are more. What is typed is only ever a value: nothing
+// in it is a wildcard. People come without groups, roles and conflicts; accounts
+// that are switched off are among them.
+func (l *LDAP) Search(ctx context.Context, typed string, limit int) (people []enroll.Person, more bool, err error) {
+	words, ok := searchWords(typed)
+	if !ok {
+		return nil, false, nil
+	}
+	if limit <= 0 || limit > maxFound {
+		limit = maxFound
+	}
+	ctx, cancel := l.bounded(ctx)
+	defer cancel()
+	facts, err := l.facts(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	var entries []entry
+	_, err = l.read(ctx, l.people, func(ctx context.Context, k *link) (err error) {
+		entries, err = k.search(ctx, query{
+			base: facts.base, scope: ldap.ScopeWholeSubtree, limit: limit, page: true,
+			filter: l.searchFilter(words), attributes: l.personAttributes(),
+		})
+		return err
+	})
+	more = errors.Is(err, errCut)
+	if err != nil && !more {
+		return nil, false, fmt.Errorf("searching people: %w", err)
+	}
+	for _, e := range entries {
+		if !l.d.isPerson(e) {
+			continue
+		}
+		p, err := l.d.person(e)
+		if err != nil {
+			return nil, false, fmt.Errorf("searching people: %w", err)
+		}
+		people = append(people, p)
+	}
+	slices.SortStableFunc(people, func(a, b enroll.Person) int { return cmp.Compare(fold(a.Name), fold(b.Name)) })
+	return people, more, nil
+}
+
+// searchWords splits what was typed; ok is false for what finds nobody.
+func searchWords(typed string) (words []string, ok bool) {
+	if len(typed) > maxQuery || !utf8.ValidString(typed) || strings.ContainsFunc(strings.TrimSpace(typed), unreadable) {
+		return nil, false
+	}
+	words = strings.Fields(norm.NFC.String(typed))
+	return words, len(words) > 0 && len(words) <= maxWords
+}
+
+// searchFilter wants every word at the beginning of one of the names.
+func (l *LDAP) searchFilter(words []string) string {
+	attributes := []string{l.d.a.Name, "cn", attrSurname, l.d.a.GivenName, l.d.a.Login, l.d.a.UPN, l.d.a.Mail, l.d.a.EmployeeNumber}
+	if l.c.Kind == ActiveDirectory {
+		attributes = append(attributes, attrEmployeeID)
+	}
+	slices.Sort(attributes)
+	attributes = slices.Compact(attributes)
+	var filter strings.Builder
+	filter.WriteString("(&" + l.d.a.PersonFilter)
+	for _, word := range words {
+		filter.WriteString("(|")
+		for _, attribute := range attributes {
+			filter.WriteString("(" + attribute + "=" + ldap.EscapeFilter(word) + "*)")
+		}
+		filter.WriteString(")")
+	}
+	filter.WriteString(")")
+	return filter.String()
+}

@@ -1,0 +1,169 @@
+package directory_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/directory"
+	"certportal/internal/enroll"
+	"certportal/internal/test/samba"
+)
+
+// counted counts the passwords that reach a directory.
+type counted struct {
+	enroll.Directory
+	asked atomic.Int32
+}
+
+func (c *counted) Authenticate(ctx context.Context, login, password string) (enroll.Person, error) {
+	c.asked.Add(1)
+	return c.Directory.Authenticate(ctx, login, password)
+}
+
+// counting is a sign-in that counts, over the office's people and store.
+func (o *office) counting(c enroll.SignInConfig) (*enroll.SignIn, *counted) {
+	o.t.Helper()
+	people := &counted{Directory: o.people}
+	c.Directory, c.Attempts, c.Records, c.Now = people, o.db, o.db, o.now
+	return must[*enroll.SignIn](o.t)(enroll.NewSignIn(c)), people
+}
+
+// thirtySpellings are ways to write anna's name, all of them taken.
+func thirtySpellings() []string {
+	spellings := annaSpellings()
+	for i := range 30 - len(spellings) {
+		name := []byte("anna.schmidt@example.test")
+		name[i] = strings.ToUpper(string(name[i]))[0]
+		spellings = append(spellings, string(name)+strings.Repeat(" ", i%3))
+	}
+	return spellings
+}
+
+// from is a try from a network of its own, so that the account's limit decides.
+func from(i int) enroll.By {
+	return enroll.By{Address: fmt.Sprintf("10.%d.%d.1", i/250, i%250), Request: "test"}
+}
+
+// TestA8_GuessingStopsBeforeTheLock tries 500 passwords on one account in thirty
+// spellings. A few reach the controller, which counts them and does not lock.
+func TestA8_GuessingStopsBeforeTheLock(t *testing.T) {
+	const tries = 3
+	o := newOffice(t, suffixes)
+	signIn, people := o.counting(enroll.SignInConfig{Tries: tries})
+	anna := addAnna(t, o.dc)
+	spellings, wrong, paused := thirtySpellings(), 0, 0
+	for i := range 500 {
+		_, err := signIn.Authenticate(t.Context(), spellings[i%len(spellings)], fmt.Sprint("guess-", i), from(i))
+		switch {
+		case errors.Is(err, enroll.ErrCredentials):
+			wrong++
+		case refusalOf(err).Reason == enroll.PausedSignIn && refusalOf(err).Until.After(o.now()):
+			paused++
+		default:
+			t.Fatalf("try %d: %v", i, err)
+		}
+	}
+	if wrong != tries || paused != 500-tries {
+		t.Errorf("%d wrong and %d paused, want %d and %d", wrong, paused, tries, 500-tries)
+	}
+	if got := people.asked.Load(); got != tries {
+		t.Errorf("%d passwords reached the directory, want %d", got, tries)
+	}
+	if got := o.dc.BadPasswords(t, anna.DN); got > tries {
+		t.Errorf("controller counts %d wrong passwords, want %d at most", got, tries)
+	}
+	if got := o.count(audit.SignedIn); got != 0 {
+		t.Errorf("%d sign-ins recorded, want 0", got)
+	}
+	if err := o.dc.TryPassword(anna.DN, samba.Password); err != nil {
+		t.Errorf("anna at her own desk: %v", err)
+	}
+	// The right password in the pause tells nobody that it is right.
+	if _, err := signIn.Authenticate(t.Context(), "anna", samba.Password, from(0)); refusalOf(err).Reason != enroll.PausedSignIn {
+		t.Errorf("right password in the pause: %v, want the pause", err)
+	}
+	o.ahead.Add(int64(enroll.SignInWindow + time.Second))
+	if p, err := signIn.Authenticate(t.Context(), "anna", samba.Password, from(0)); err != nil || p.ID != idOf(anna) {
+		t.Errorf("after the pause: %q, %v, want %q", p.ID, err, anna.GUID)
+	}
+}
+
+// TestA8_SlowGuessingStopsBeforeTheLock tries around the end of a window, and then
+// now and then, always soon enough for the controller to add them up.
+func TestA8_SlowGuessingStopsBeforeTheLock(t *testing.T) {
+	o := newOffice(t)
+	signIn, people := o.counting(enroll.SignInConfig{})
+	anna := o.dc.AddUser(t, samba.User{Login: "anna"})
+	lock := must[directory.Lockout](t)(o.people.Lockout(t.Context()))
+	signIn.StayBelow(lock.Threshold, lock.Window)
+	for _, after := range []time.Duration{0, lock.Window - time.Second, 2 * time.Second, 0, 0, lock.Window - time.Second} {
+		o.ahead.Add(int64(after))
+		if _, err := signIn.Authenticate(t.Context(), "anna", "guess", from(1)); err == nil {
+			t.Fatal("signed in with a guess")
+		}
+	}
+	if got := people.asked.Load(); got >= samba.LockAfter {
+		t.Errorf("%d passwords reached the directory, which locks at %d", got, samba.LockAfter)
+	}
+	if err := o.dc.TryPassword(anna.DN, samba.Password); err != nil {
+		t.Errorf("anna at her own desk: %v", err)
+	}
+}
+
+// TestA8_UnknownNamesPauseLikeKnownOnes gives no hint of who exists.
+func TestA8_UnknownNamesPauseLikeKnownOnes(t *testing.T) {
+	o := newOffice(t)
+	o.dc.AddUser(t, samba.User{Login: "anna"})
+	signIn, _ := o.counting(enroll.SignInConfig{Tries: 3})
+	answers := map[string][]string{}
+	for _, name := range []string{"anna", "nobody"} {
+		for i, login := range []string{name, "CORP\\" + name, strings.ToUpper(name) + "@corp.example.test", name + "@CORP", " " + name} {
+			_, err := signIn.Authenticate(t.Context(), login, "wrong-one", from(i))
+			refusal := refusalOf(err)
+			refusal.Until = time.Time{}
+			answers[name] = append(answers[name], fmt.Sprint(refusal, errors.Is(err, enroll.ErrCredentials)))
+		}
+	}
+	if known, unknown := fmt.Sprint(answers["anna"]), fmt.Sprint(answers["nobody"]); known != unknown {
+		t.Errorf("answers differ:\nknown   %s\nunknown %s", known, unknown)
+	}
+}
+
+// TestA8_ALockFromOutsideTellsAStrangerNothing: the controller says "locked" to
+// any password, so the portal does not.
+func TestA8_ALockFromOutsideTellsAStrangerNothing(t *testing.T) {
+	o := newOffice(t)
+	anna := o.dc.AddUser(t, samba.User{Login: "anna"})
+	o.dc.Lock(t, anna.DN)
+	for _, password := range []string{"wrong-one", samba.Password} {
+		_, err := o.signIn.Authenticate(t.Context(), "anna", password, from(1))
+		var wrong *enroll.Wrong
+		if !errors.As(err, &wrong) {
+			t.Errorf("password %q: %v, want it wrong", password, err)
+		}
+	}
+	o.dc.Unlock(t, anna.DN)
+	if _, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, from(1)); err != nil {
+		t.Errorf("unlocked: %v", err)
+	}
+}
+
+// TestSambaLockout reads what the portal's own limit must stay below.
+func TestSambaLockout(t *testing.T) {
+	o := newOffice(t)
+	got, err := o.people.Lockout(t.Context())
+	want := directory.Lockout{Threshold: samba.LockAfter, Window: 30 * time.Minute}
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	o.dc.Modify(t, samba.Base, map[string][]string{"lockoutThreshold": {"0"}})
+	if got, err := o.people.Lockout(t.Context()); err != nil || got.Threshold != 0 {
+		t.Errorf("without a lock: got %+v, %v, want threshold 0", got, err)
+	}
+}

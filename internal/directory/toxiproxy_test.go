@@ -1,0 +1,223 @@
+package directory_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"certportal/internal/directory"
+	"certportal/internal/enroll"
+	"certportal/internal/test/samba"
+	"certportal/internal/test/toxiproxy"
+)
+
+// breakage is one way in which a network lets a directory server down.
+type breakage struct {
+	name string
+	do   func(testing.TB, *toxiproxy.Proxy)
+}
+
+func breakages() []breakage {
+	return []breakage{
+		{"down", func(t testing.TB, p *toxiproxy.Proxy) { p.Down(t) }},
+		{"slow", func(t testing.TB, p *toxiproxy.Proxy) { p.Latency(t, 30*time.Second) }},
+		{"half open", func(t testing.TB, p *toxiproxy.Proxy) { p.HalfOpen(t) }},
+		{"deaf", func(t testing.TB, p *toxiproxy.Proxy) { p.Deaf(t) }},
+		{"reset", func(t testing.TB, p *toxiproxy.Proxy) { p.Reset(t) }},
+		{"cut short", func(t testing.TB, p *toxiproxy.Proxy) { p.Limit(t, 100) }},
+	}
+}
+
+// budget is how long a person waits for a sentence when the directory is in
+// trouble (fault F7).
+const budget = 6 * time.Second
+
+// behind puts proxies before the office's controller, one server each.
+func behind(t testing.TB, dc *samba.DC, n int) ([]*toxiproxy.Proxy, func(*directory.LDAPConfig)) {
+	t.Helper()
+	server := toxiproxy.Start(t)
+	var proxies []*toxiproxy.Proxy
+	for range n {
+		proxies = append(proxies, server.Proxy(t, dc.Address+":636"))
+	}
+	return proxies, func(c *directory.LDAPConfig) {
+		c.Servers = nil
+		for _, p := range proxies {
+			c.Servers = append(c.Servers, "ldaps://"+p.Address)
+		}
+	}
+}
+
+// TestF7_ADirectoryInTroubleIsAnOutage breaks the only server in every way, with
+// connections open and waiting. No sign-in, no certificate, an answer in time,
+// and the first question after the trouble is answered.
+func TestF7_ADirectoryInTroubleIsAnOutage(t *testing.T) {
+	t.Parallel() // most of it is waiting
+	dc := samba.Start(t)
+	proxies, through := behind(t, dc, 1)
+	o := officeOver(t, dc, through)
+	anna := dc.AddUser(t, samba.User{Login: "anna"})
+	for _, b := range breakages() {
+		t.Run(b.name, func(t *testing.T) {
+			if _, err := o.people.Authenticate(t.Context(), "anna", samba.Password); err != nil {
+				t.Fatalf("before: %v", err)
+			}
+			b.do(t, proxies[0])
+			wantOutage(t, map[string]func() error{
+				"signing in": func() error {
+					_, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, enroll.By{Address: "192.0.2.1"})
+					return err
+				},
+				"enrolling": func() error { _, err := o.enrol(idOf(anna), b.name); return err },
+			})
+			if got := o.serials(); got != 0 {
+				t.Errorf("%d serials, want 0", got)
+			}
+			proxies[0].Mend(t)
+		})
+	}
+	if _, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, enroll.By{Address: "192.0.2.1"}); err != nil {
+		t.Errorf("after all: %v", err)
+	}
+}
+
+// wantOutage asks all at once: each answer is an outage of the directory, in time.
+func wantOutage(t *testing.T, questions map[string]func() error) {
+	t.Helper()
+	var waiting sync.WaitGroup
+	for name, ask := range questions {
+		waiting.Go(func() {
+			start := time.Now()
+			err := ask()
+			if took := time.Since(start); took > budget {
+				t.Errorf("%s: answered after %v, want %v at most", name, took, budget)
+			}
+			var outage *enroll.Outage
+			if !errors.As(err, &outage) || outage.Part != enroll.PartDirectory {
+				t.Errorf("%s: %v, want an outage of the directory", name, err)
+			}
+		})
+	}
+	waiting.Wait()
+}
+
+// TestF7_SlowRoundTrips has every answer come a little late: a sign-in asks
+// several questions, and all of them together keep to the budget.
+func TestF7_SlowRoundTrips(t *testing.T) {
+	t.Parallel() // most of it is waiting
+	dc := samba.Start(t)
+	proxies, through := behind(t, dc, 1)
+	o := officeOver(t, dc, through)
+	anna := dc.AddUser(t, samba.User{Login: "anna"})
+	for _, delay := range []time.Duration{200 * time.Millisecond, 800 * time.Millisecond, 2400 * time.Millisecond} {
+		t.Run(delay.String(), func(t *testing.T) {
+			if _, err := o.people.Authenticate(t.Context(), "anna", samba.Password); err != nil {
+				t.Fatalf("before: %v", err)
+			}
+			proxies[0].Latency(t, delay)
+			start := time.Now()
+			p, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, enroll.By{Address: "192.0.2.1"})
+			if took := time.Since(start); took > budget {
+				t.Errorf("answered after %v, want %v at most", took, budget)
+			}
+			var outage *enroll.Outage
+			if err == nil && p.ID != idOf(anna) || err != nil && !errors.As(err, &outage) {
+				t.Errorf("got %q, %v, want %q or an outage", p.ID, err, anna.GUID)
+			}
+			proxies[0].Mend(t)
+		})
+	}
+}
+
+// TestF7_TheSecondServerIsUsed breaks the first of two servers while its
+// connections are in use. The same sign-in goes on with the second; mended, the
+// first is used again.
+func TestF7_TheSecondServerIsUsed(t *testing.T) {
+	t.Parallel() // most of it is waiting
+	dc := samba.Start(t)
+	proxies, through := behind(t, dc, 2)
+	o := officeOver(t, dc, through)
+	anna := dc.AddUser(t, samba.User{Login: "anna"})
+	signIn := func(t *testing.T, when string) {
+		t.Helper()
+		start := time.Now()
+		p, err := o.people.Authenticate(t.Context(), "anna", samba.Password)
+		if err != nil || p.ID != idOf(anna) {
+			t.Errorf("%s: %q, %v, want %q", when, p.ID, err, anna.GUID)
+		}
+		if took := time.Since(start); took > budget {
+			t.Errorf("%s: answered after %v, want %v at most", when, took, budget)
+		}
+	}
+	for _, b := range breakages() {
+		t.Run(b.name, func(t *testing.T) {
+			signIn(t, "both in order")
+			b.do(t, proxies[0])
+			signIn(t, "first broken")
+			signIn(t, "first known to be broken")
+			proxies[0].Mend(t)
+			o.ahead.Add(int64(time.Minute)) // the rest it is given is over
+			proxies[1].Down(t)
+			signIn(t, "first mended, second down")
+			proxies[1].Mend(t)
+			o.ahead.Add(int64(time.Minute))
+		})
+	}
+}
+
+// TestF7_AnAnswerInCrumbsIsAnAnswer: what comes in pieces is put together.
+func TestF7_AnAnswerInCrumbsIsAnAnswer(t *testing.T) {
+	dc := samba.Start(t)
+	proxies, through := behind(t, dc, 1)
+	o := officeOver(t, dc, through)
+	anna := dc.AddUser(t, samba.User{Login: "anna"})
+	proxies[0].Slice(t, 48, time.Millisecond)
+	if p, err := o.people.Authenticate(t.Context(), "anna", samba.Password); err != nil || p.ID != idOf(anna) {
+		t.Errorf("right password: %q, %v, want %q", p.ID, err, anna.GUID)
+	}
+	if _, err := o.people.Authenticate(t.Context(), "anna", "wrong-one"); !errors.Is(err, enroll.ErrCredentials) {
+		t.Errorf("wrong password: %v, want ErrCredentials", err)
+	}
+}
+
+// TestF7_CutAnywhere cuts the connections after ever more bytes. However far a
+// sign-in came, it ends in the truth or in an outage, and a wrong password is
+// counted once at most: it is never sent to the second server too.
+func TestF7_CutAnywhere(t *testing.T) {
+	dc := samba.Start(t)
+	dc.Modify(t, samba.Base, map[string][]string{"lockoutThreshold": {"1000"}})
+	proxies, through := behind(t, dc, 2)
+	c := domain(dc)
+	through(&c)
+	anna := dc.AddUser(t, samba.User{Login: "anna"})
+	answered, lost := 0, 0
+	for size := 0; size < 9000; size += 150 {
+		people := openLDAP(t, c)
+		proxies[0].Limit(t, size)
+		proxies[1].Limit(t, size)
+		before := dc.BadPasswords(t, anna.DN)
+		_, err := people.Authenticate(t.Context(), "anna", "wrong-one")
+		switch reasonOf(err) {
+		case credentials:
+			answered++
+		case "fault":
+			lost++
+		default:
+			t.Errorf("wrong password, cut after %d bytes: %v", size, err)
+		}
+		if got := dc.BadPasswords(t, anna.DN) - before; got > 1 {
+			t.Errorf("cut after %d bytes: one try counted %d times", size, got)
+		}
+		p, err := people.Authenticate(t.Context(), "anna", samba.Password)
+		if err == nil && p.ID != idOf(anna) || err != nil && reasonOf(err) != "fault" {
+			t.Errorf("right password, cut after %d bytes: %q, %v", size, p.ID, err)
+		}
+		proxies[0].Mend(t)
+		proxies[1].Mend(t)
+		people.Close()
+	}
+	if answered == 0 || lost == 0 {
+		t.Errorf("%d answers and %d losses: the cuts miss what they should hit", answered, lost)
+	}
+}

@@ -1,0 +1,177 @@
+package drift
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
+)
+
+// sayAgain is how often the log repeats that the watch stands still.
+const sayAgain = time.Hour
+
+// system is the actor where nobody asked for the pass.
+const system = "system"
+
+// entry opens a ledger entry of the pass, dated at the act and not at the
+// beginning of the pass.
+func (p *pass) entry(action audit.Action, detail map[string]string) audit.Entry {
+	e := audit.Entry{At: p.c.Now(), Action: action, Actor: p.options.Actor, Role: p.options.Actor, Detail: detail}
+	if e.Actor == "" {
+		e.Actor, e.Role = system, system
+	}
+	return e
+}
+
+// counts are the facts on which a stop rests.
+func (p *pass) counts() map[string]string {
+	changed := strconv.Itoa(p.report.Changed)
+	if p.report.Partial {
+		changed = "at least " + changed
+	}
+	return map[string]string{
+		"reason": string(p.report.Stopped), "holders": strconv.Itoa(p.report.Holders),
+		"changed": changed, "limit": strconv.Itoa(p.report.Limit),
+	}
+}
+
+// stop records why nothing is done, once, and alarms the operator, now and every
+// hour.
+func (p *pass) stop(ctx context.Context) error {
+	detail := p.counts()
+	entry := p.entry(audit.WatchStopped, detail)
+	first, err := p.c.Records.Stop(ctx, p.report.Stopped, entry.At, entry)
+	if err != nil {
+		return fmt.Errorf("recording the stop (%s): %w", p.report.Stopped, errors.Join(err, p.report.Cause))
+	}
+	quiet := entry.At.Sub(p.said)
+	if !first && !p.said.IsZero() && quiet >= 0 && quiet < sayAgain {
+		return nil
+	}
+	p.said = entry.At
+	facts := []any{"reason", p.report.Stopped, "holders", detail["holders"], "changed", detail["changed"], "limit", detail["limit"]}
+	if p.report.Cause != nil {
+		facts = append(facts, "err", p.report.Cause)
+	}
+	p.c.Log.Error("drift watch stopped: nobody's certificates are marked or revoked until this is settled", facts...)
+	return nil
+}
+
+// apply writes what was decided, person by person: each is a transaction of its
+// own, and none makes others wait for long.
+func (p *pass) apply(ctx context.Context) error {
+	defer func() {
+		if p.report.Revoked > 0 {
+			p.c.Revoked()
+		}
+	}()
+	if err := p.proceed(ctx); err != nil {
+		return err
+	}
+	for _, a := range p.acts {
+		write := p.mark
+		if a.due {
+			write = p.depart
+		}
+		if err := write(ctx, a); err != nil {
+			return err
+		}
+	}
+	if err := p.c.Records.Pass(ctx, p.now, p.c.Source); err != nil {
+		return fmt.Errorf("noting the pass: %w", err)
+	}
+	return nil
+}
+
+// proceed ends a stop: because all is well, or because an administrator says so.
+func (p *pass) proceed(ctx context.Context) error {
+	if p.report.Stopped == "" {
+		resumed, err := p.c.Records.Resume(ctx, p.entry(audit.WatchResumed, nil))
+		if err != nil {
+			return fmt.Errorf("resuming the watch: %w", err)
+		}
+		if resumed {
+			p.c.Log.Info("drift watch works again")
+		}
+		return nil
+	}
+	detail := p.counts()
+	detail["share"] = "any"
+	// What is marked in this pass begins with it, and so does not count later.
+	if err := p.c.Records.Allow(ctx, p.now, p.entry(audit.WatchResumed, detail)); err != nil {
+		return fmt.Errorf("letting more change than the share: %w", err)
+	}
+	p.c.Log.Warn("drift watch lets more change than the share, as an administrator asked",
+		"reason", p.report.Stopped, "changed", p.report.Changed, "limit", p.report.Limit)
+	p.report.Stopped = ""
+	return nil
+}
+
+func (p *pass) mark(ctx context.Context, a act) error {
+	set, removed, err := p.c.Records.Mark(ctx, Marking{
+		Person: a.person, Certificates: a.marks, At: p.now, Entry: p.entry("", p.details(a)),
+	})
+	if err != nil {
+		return fmt.Errorf("marking certificates of %s: %w", a.person, err)
+	}
+	p.report.Marked, p.report.Unmarked = p.report.Marked+set, p.report.Unmarked+removed
+	if set > 0 {
+		for _, f := range a.findings {
+			p.c.Log.Warn("certificates depart from the directory", f.facts()...)
+		}
+	}
+	if removed > 0 {
+		p.c.Log.Info("certificates agree with the directory again", "person", a.person, "marks", removed)
+	}
+	return nil
+}
+
+func (p *pass) depart(ctx context.Context, a act) error {
+	at := p.c.Now()
+	ended, err := p.c.Records.Depart(ctx, Departure{
+		Person: a.person, At: at, Due: p.now.Add(-p.c.Grace), Entry: p.entry("", p.details(a)),
+	})
+	if err != nil {
+		return fmt.Errorf("ending certificates of %s: %w", a.person, err)
+	}
+	p.report.Revoked += len(ended)
+	if len(ended) > 0 {
+		p.c.Log.Warn("certificates revoked: their holder left", append(a.findings[0].facts(), slog.Int("revoked", len(ended)))...)
+	}
+	return nil
+}
+
+// details are what the ledger keeps of a pass beside the change itself: what the
+// directory says now, and that the share was overridden.
+func (p *pass) details(a act) map[string]string {
+	detail := map[string]string{}
+	for _, f := range a.findings {
+		if Ends(f.Change) {
+			detail["account"] = string(f.Change)
+		}
+		if f.Now != "" {
+			detail["now-"+string(f.Change)] = f.Now
+		}
+	}
+	if p.options.AnyShare {
+		detail["share"] = "any"
+	}
+	return detail
+}
+
+// facts are a finding for the log.
+func (f Finding) facts() []any {
+	facts := []any{"person", f.Person, "change", f.Change, "upn", f.UPN, "certificates", len(f.Serials)}
+	if f.Login != "" {
+		facts = append(facts, "login", f.Login)
+	}
+	if f.Change == enroll.UPNChanged || f.Change == enroll.SIDChanged {
+		return append(facts, "now", f.Now)
+	}
+	return append(facts, "due", f.Due)
+}

@@ -1,0 +1,73 @@
+package drift
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"certportal/internal/enroll"
+)
+
+// answerWithin bounds one question to the directory, whatever bounds it has
+// itself: a watch that hangs would go unnoticed.
+const answerWithin = time.Minute
+
+// errWrongAnswer says that the directory spoke of people nobody asked for.
+var errWrongAnswer = errors.New("directory answered with people nobody asked for")
+
+// people reads many at once, by their ids.
+func (p *pass) people(ctx context.Context, holders []Holder) (map[enroll.PersonID]enroll.Person, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	ids := make([]enroll.PersonID, len(holders))
+	asked := make(map[enroll.PersonID]bool, len(holders))
+	for i, h := range holders {
+		ids[i] = h.Person
+		asked[h.Person] = true
+	}
+	answer, err := p.c.Directory.People(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("reading %d people: %w", len(ids), err)
+	}
+	people := make(map[enroll.PersonID]enroll.Person, len(answer))
+	for _, person := range answer {
+		if !asked[person.ID] {
+			return nil, fmt.Errorf("reading %d people: %w", len(ids), errWrongAnswer)
+		}
+		// Twice the same is once too often.
+		asked[person.ID] = false
+		people[person.ID] = person
+	}
+	return people, nil
+}
+
+// confirm reads one person of whom no good was said: a server that lags behind
+// the others is not believed once.
+func (p *pass) confirm(ctx context.Context, id enroll.PersonID) (enroll.Person, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	person, err := p.c.Directory.Person(ctx, id)
+	switch {
+	case errors.Is(err, enroll.ErrNotFound):
+		return enroll.Person{}, false, nil
+	case err != nil:
+		return enroll.Person{}, false, fmt.Errorf("reading person %s: %w", id, err)
+	case person.ID != id:
+		return enroll.Person{}, false, fmt.Errorf("reading person %s: %w", id, errWrongAnswer)
+	}
+	return person, true, nil
+}
+
+// blame turns an error of the directory into the reason to stop, unless the pass
+// was asked to end.
+func (p *pass) blame(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("comparing with the directory: %w", ctx.Err())
+	}
+	p.report.Stopped, p.report.Cause, p.report.Partial = NoAnswer, err, true
+	if errors.Is(err, errWrongAnswer) {
+		p.report.Stopped = WrongAnswer
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package drift
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"certportal/internal/enroll"
+)
+
+// accountChange is how an account departed as a whole; empty when it is in
+// order.
+func accountChange(p enroll.Person, known bool) enroll.Change {
+	switch {
+	case !known:
+		return enroll.AccountGone
+	case p.Disabled:
+		return enroll.AccountDisabled
+	case p.Expired:
+		return enroll.AccountExpired
+	}
+	return ""
+}
+
+// differences lists how one certificate departs from its person. A SID is
+// compared exactly. UPNs that differ in the case of letters alone are the same:
+// domain controllers take them for the same account, so the certificate works.
+func differences(c Certificate, p enroll.Person, account enroll.Change) []enroll.Change {
+	var changes []enroll.Change
+	if account != "" {
+		changes = append(changes, account)
+	}
+	if account == enroll.AccountGone {
+		// Nobody says what the names are now: what was marked stays so.
+		for _, m := range c.Marks {
+			if !Ends(m.Change) {
+				changes = append(changes, m.Change)
+			}
+		}
+		return changes
+	}
+	if c.SID != p.SID {
+		changes = append(changes, enroll.SIDChanged)
+	}
+	if !strings.EqualFold(c.UPN, p.UPN) {
+		changes = append(changes, enroll.UPNChanged)
+	}
+	return changes
+}
+
+// marked gives a holder's certificates the marks that are to stand, and reports
+// whether others stand now.
+func marked(h Holder, p enroll.Person, account enroll.Change, now time.Time) ([]Certificate, bool) {
+	wanted, differ := slices.Clone(h.Certificates), false
+	for i, c := range wanted {
+		changes := differences(c, p, account)
+		differ = differ || len(changes) != len(c.Marks)
+		wanted[i].Marks = nil
+		for _, change := range changes {
+			wanted[i].Marks = append(wanted[i].Marks, Mark{Change: change})
+			standing := slices.IndexFunc(c.Marks, func(m Mark) bool { return m.Change == change })
+			differ = differ || standing < 0 || c.Marks[standing].Since.After(now)
+		}
+	}
+	return wanted, differ
+}
+
+// findings tells a person's changes, one for each kind. An account's changes
+// share one beginning: who switches an account off and deletes it a moment later
+// does not begin a second grace.
+func findings(h Holder, wanted []Certificate, p enroll.Person, now time.Time, grace time.Duration) []Finding {
+	var found []Finding
+	for _, c := range wanted {
+		for _, m := range c.Marks {
+			i := slices.IndexFunc(found, func(f Finding) bool { return f.Change == m.Change })
+			if i < 0 {
+				i = len(found)
+				found = append(found, finding(h, c, m.Change, p, now, grace))
+			}
+			found[i].Serials = append(found[i].Serials, c.Serial)
+		}
+	}
+	return found
+}
+
+func finding(h Holder, c Certificate, change enroll.Change, p enroll.Person, now time.Time, grace time.Duration) Finding {
+	f := Finding{Person: h.Person, Change: change, Login: p.Login, UPN: c.UPN, Since: since(h, change, now)}
+	switch change {
+	case enroll.UPNChanged:
+		f.Now = p.UPN
+	case enroll.SIDChanged:
+		f.Now = p.SID
+	}
+	if Ends(change) {
+		f.Due = f.Since.Add(grace)
+	}
+	return f
+}
+
+// since is when a change of the holder was first seen. A mark from the future is
+// of a clock that was wrong, and counts from now.
+func since(h Holder, change enroll.Change, now time.Time) time.Time {
+	first := now
+	for _, c := range h.Certificates {
+		for _, m := range c.Marks {
+			same := m.Change == change || Ends(m.Change) && Ends(change)
+			if same && m.Since.Before(first) {
+				first = m.Since
+			}
+		}
+	}
+	return first
+}

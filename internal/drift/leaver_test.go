@@ -1,0 +1,250 @@
+package drift_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/drift"
+	"certportal/internal/enroll"
+	"certportal/store"
+)
+
+func TestA11_LeaverLosesTheCertificatesAfterTheGrace(t *testing.T) {
+	leaving := []struct {
+		change enroll.Change
+		leave  func(c *company)
+	}{
+		{enroll.AccountDisabled, func(c *company) { c.disable("p001") }},
+		{enroll.AccountGone, func(c *company) { c.remove("p001") }},
+		{enroll.AccountExpired, func(c *company) { c.fault.expire("id-p001") }},
+	}
+	for _, l := range leaving {
+		t.Run(string(l.change), func(t *testing.T) {
+			onBoth(t, func(t *testing.T, address string) {
+				c := newCompany(t, address, staff(4)...)
+				second := c.issue("p001")
+				c.want(c.look(), 0, 0, 0, "")
+				c.signIn("p001")
+
+				l.leave(c)
+				r := c.look()
+				c.want(r, 2, 0, 0, "")
+				equal(t, "mark", c.certificate("p001").Changed, l.change)
+				equal(t, "signed in", c.signedIn("p001"), false)
+				f := r.Findings[0]
+				equal(t, "finding", f.Change, l.change)
+				equal(t, "person", f.Person, "id-p001")
+				equal(t, "upn", f.UPN, "p001@corp.example")
+				equal(t, "serials", len(f.Serials), 2)
+				equal(t, "due", f.Due, c.now().Add(grace))
+
+				c.pass(grace - time.Millisecond)
+				c.want(c.look(), 0, 0, 0, "")
+				equal(t, "nudges", c.nudges.Load(), 0)
+				c.pass(time.Millisecond)
+				c.want(c.look(), 0, 0, 2, "")
+				equal(t, "nudges", c.nudges.Load(), 1)
+				ended := must[enroll.Certificate](t)(c.db.Certificate(t.Context(), second))
+				equal(t, "status", ended.Status, enroll.Revoked)
+				equal(t, "cause", ended.Cause, enroll.Left)
+				equal(t, "others", c.certificate("p000").Status, enroll.Issued)
+
+				e := c.last(audit.CertificateRevoked)
+				equal(t, "actor", e.Actor+" "+e.Role, "system system")
+				equal(t, "account", e.Detail["account"], string(l.change))
+				equal(t, "marked", c.told(audit.CertificateMarked), 2)
+				equal(t, "revoked", c.told(audit.CertificateRevoked), 2)
+				c.want(c.look(), 0, 0, 0, "")
+			})
+		})
+	}
+}
+
+// expire makes an account run out: the built-in directory knows no end.
+func (f *fault) expire(id enroll.PersonID) {
+	f.many = func(_ context.Context, people []enroll.Person, err error) ([]enroll.Person, error) {
+		for i := range people {
+			people[i].Expired = people[i].ID == id
+		}
+		return people, err
+	}
+	f.one = func(_ context.Context, p enroll.Person, err error) (enroll.Person, error) {
+		p.Expired = p.ID == id
+		return p, err
+	}
+}
+
+func (c *company) signIn(login string) {
+	c.t.Helper()
+	err := c.db.SaveSession(c.t.Context(), [32]byte{1}, "id-"+login, []byte("sealed"), time.Hour, c.now().Add(time.Hour), c.now())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *company) signedIn(string) bool {
+	_, err := c.db.Session(c.t.Context(), [32]byte{1}, c.now())
+	return err == nil
+}
+
+// From switching an account off to the end of its certificates, wherever in the
+// rest between two passes it happens and however long chance makes the rests.
+func TestA11_EndsWithinFifteenMinutes(t *testing.T) {
+	for _, chance := range []float64{0, 0.5, 1} {
+		t.Run(fmt.Sprint(chance), func(t *testing.T) {
+			c := newCompany(t, file(t), staff(2)...)
+			r := c.look()
+			c.disable("p000")
+			left := c.now()
+			for r.Revoked == 0 && c.now().Sub(left) < time.Hour {
+				c.pass(c.Rest(r, nil, chance))
+				r = c.look()
+			}
+			if took := c.now().Sub(left); took > 15*time.Minute {
+				t.Errorf("revoked after %v, want 15 minutes at most", took)
+			}
+		})
+	}
+}
+
+func TestA11_GraceOutlivesARestart(t *testing.T) {
+	onBoth(t, func(t *testing.T, address string) {
+		c := newCompany(t, address, staff(4)...)
+		c.disable("p001")
+		c.want(c.look(), 1, 0, 0, "")
+		for range 3 {
+			c.pass(grace / 3)
+			if err := c.db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			c.open()
+		}
+		c.want(c.look(), 0, 0, 1, "")
+		equal(t, "marked", c.told(audit.CertificateMarked), 1)
+	})
+}
+
+func TestA11_BackBeforeTheGraceEnds(t *testing.T) {
+	c := newCompany(t, file(t), staff(4)...)
+	c.disable("p001")
+	c.want(c.look(), 1, 0, 0, "")
+	c.pass(grace - time.Second)
+	c.enable("p001")
+	c.want(c.look(), 0, 1, 0, "")
+	equal(t, "mark", c.certificate("p001").Changed, "")
+	equal(t, "unmarked", c.told(audit.CertificateUnmarked), 1)
+
+	c.pass(time.Hour)
+	c.disable("p001")
+	c.want(c.look(), 1, 0, 0, "")
+	c.pass(grace / 2)
+	// Deleting what is switched off begins no second grace.
+	c.remove("p001")
+	c.want(c.look(), 1, 0, 0, "")
+	equal(t, "mark", c.certificate("p001").Changed, enroll.AccountGone)
+	c.pass(grace / 2)
+	c.want(c.look(), 0, 0, 1, "")
+}
+
+// Whose account was switched off is not spared for being deleted at the last
+// moment.
+func TestA11_DeletedWhenTheGraceEnds(t *testing.T) {
+	c := newCompany(t, file(t), staff(4)...)
+	c.disable("p001")
+	c.want(c.look(), 1, 0, 0, "")
+	c.pass(grace)
+	c.remove("p001")
+	c.want(c.look(), 0, 0, 1, "")
+	equal(t, "account", c.last(audit.CertificateRevoked).Detail["account"], "gone")
+}
+
+func TestA11_ClockSetBackEndsNobodyEarly(t *testing.T) {
+	c := newCompany(t, file(t), staff(4)...)
+	c.disable("p001")
+	c.want(c.look(), 1, 0, 0, "")
+	c.pass(-6 * time.Hour)
+	c.want(c.look(), 0, 0, 0, "")
+	equal(t, "mark", c.certificate("p001").Changed, enroll.AccountDisabled)
+	c.pass(grace - time.Millisecond)
+	c.want(c.look(), 0, 0, 0, "")
+	// The grace counts from the clock as it is now: else the certificate would
+	// live until the clock has caught up.
+	c.pass(time.Millisecond)
+	c.want(c.look(), 0, 0, 1, "")
+	equal(t, "marked", c.told(audit.CertificateMarked), 1)
+}
+
+func TestA11_TwoWatchesAtOnce(t *testing.T) {
+	const leavers = 3
+	onBoth(t, func(t *testing.T, address string) {
+		c := newCompany(t, address, staff(12)...)
+		other := must[*store.DB](t)(store.Open(t.Context(), store.Config{URL: address}))
+		defer other.Close()
+		watches := []*drift.Watch{c.Watch, c.watch(c.db), c.watch(other), c.watch(other)}
+		together := func() (marked, unmarked, revoked int) {
+			var mu sync.Mutex
+			var waiting sync.WaitGroup
+			for _, w := range watches {
+				waiting.Go(func() {
+					r, err := w.Once(t.Context(), drift.Options{Apply: true})
+					if err != nil || r.Stopped != "" {
+						t.Errorf("pass: stopped %q, %v", r.Stopped, err)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					marked, unmarked, revoked = marked+r.Marked, unmarked+r.Unmarked, revoked+r.Revoked
+				})
+			}
+			waiting.Wait()
+			return marked, unmarked, revoked
+		}
+		c.disable(staff(leavers)...)
+		for _, want := range []string{"3 0 0", "0 0 0"} {
+			marked, unmarked, revoked := together()
+			equal(t, "passes", fmt.Sprint(marked, unmarked, revoked), want)
+			c.pass(grace / 2)
+		}
+		c.enable("p000")
+		for _, want := range []string{"0 1 2", "0 0 0"} {
+			marked, unmarked, revoked := together()
+			equal(t, "passes", fmt.Sprint(marked, unmarked, revoked), want)
+		}
+		equal(t, "marked", c.told(audit.CertificateMarked), leavers)
+		equal(t, "unmarked", c.told(audit.CertificateUnmarked), 1)
+		equal(t, "revoked", c.told(audit.CertificateRevoked), leavers-1)
+	})
+}
+
+func TestA11_AWobblingReplicaIsNotBelieved(t *testing.T) {
+	c := newCompany(t, file(t), staff(4)...)
+	lies := []struct {
+		name string
+		many func(context.Context, []enroll.Person, error) ([]enroll.Person, error)
+	}{
+		{"leaves one out", func(_ context.Context, people []enroll.Person, err error) ([]enroll.Person, error) {
+			return people[1:], err
+		}},
+		{"knows nobody", func(_ context.Context, _ []enroll.Person, err error) ([]enroll.Person, error) {
+			return nil, err
+		}},
+		{"says all are disabled", func(_ context.Context, people []enroll.Person, err error) ([]enroll.Person, error) {
+			for i := range people {
+				people[i].Disabled = true
+			}
+			return people, err
+		}},
+	}
+	for _, l := range lies {
+		t.Run(l.name, func(t *testing.T) {
+			c.fault.many = l.many
+			c.want(c.look(), 0, 0, 0, "")
+		})
+	}
+	equal(t, "marked", c.told(audit.CertificateMarked), 0)
+	equal(t, "log", strings.Contains(c.log.String(), "level=ERROR"), false)
+}

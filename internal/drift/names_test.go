@@ -1,0 +1,94 @@
+package drift_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/drift"
+	"certportal/internal/enroll"
+)
+
+func TestNamesThatChangeAreMarkedAndEndNothing(t *testing.T) {
+	c := newCompany(t, file(t), staff(4)...)
+	steps := []struct {
+		name             string
+		upn, sid         string
+		marked, unmarked int
+		shown            enroll.Change
+	}{
+		{"same", "p001@corp.example", "S-1-5-21-1-2-3-1001", 0, 0, ""},
+		{"other case", "P001@Corp.Example", "S-1-5-21-1-2-3-1001", 0, 0, ""},
+		{"other UPN", "p001.married@corp.example", "S-1-5-21-1-2-3-1001", 1, 0, enroll.UPNChanged},
+		{"the same other UPN", "p001.married@corp.example", "S-1-5-21-1-2-3-1001", 0, 0, enroll.UPNChanged},
+		{"and another SID", "p001.married@corp.example", "S-1-5-21-9-9-9-1001", 1, 0, enroll.SIDChanged},
+		{"no SID at all", "p001@corp.example", "", 0, 1, enroll.SIDChanged},
+		{"agrees again", "p001@corp.example", "S-1-5-21-1-2-3-1001", 0, 1, ""},
+	}
+	for _, s := range steps {
+		t.Run(s.name, func(t *testing.T) {
+			c.pass(time.Hour)
+			c.change("p001", func(a *enroll.Account) { a.UPN, a.SID = s.upn, s.sid })
+			c.want(c.look(), s.marked, s.unmarked, 0, "")
+			equal(t, "mark", c.certificate("p001").Changed, s.shown)
+		})
+	}
+	equal(t, "revoked", c.told(audit.CertificateRevoked), 0)
+	equal(t, "marked", c.told(audit.CertificateMarked), 2)
+	e := c.last(audit.CertificateMarked)
+	equal(t, "change", e.Detail["change"], "sid")
+	equal(t, "sid in the certificate", e.Detail["sid"], "S-1-5-21-1-2-3-1001")
+	equal(t, "sid in the directory", e.Detail["now-sid"], "S-1-5-21-9-9-9-1001")
+	if !strings.Contains(c.log.String(), "level=WARN") || !strings.Contains(c.log.String(), "now=p001.married@corp.example") {
+		t.Errorf("log does not warn of the new UPN:\n%s", c.log.String())
+	}
+}
+
+func TestNamesStayMarkedForAsLongAsTheyDiffer(t *testing.T) {
+	c := newCompany(t, file(t), staff(4)...)
+	c.change("p001", func(a *enroll.Account) { a.UPN = "other@corp.example" })
+	r := c.look()
+	equal(t, "due", r.Findings[0].Due, time.Time{})
+	first := c.now()
+	c.pass(200 * 24 * time.Hour)
+	r = c.look()
+	c.want(r, 0, 0, 0, "")
+	equal(t, "since", r.Findings[0].Since, first)
+	equal(t, "changed at once", r.Changed, 0)
+
+	// A new certificate says what the directory says, and bears no mark.
+	c.issue("p001")
+	c.want(c.look(), 0, 0, 0, "")
+	equal(t, "findings", len(c.look().Findings[0].Serials), 1)
+
+	// Once the account is gone, nobody knows whether the name is right again.
+	c.remove("p001")
+	c.want(c.look(), 2, 0, 0, "")
+	c.pass(grace)
+	c.want(c.look(), 0, 0, 2, "")
+}
+
+func TestAPassThatOnlyTells(t *testing.T) {
+	c := newCompany(t, file(t), staff(12)...)
+	c.disable("p003", "p004")
+	c.remove("p005")
+	c.change("p006", func(a *enroll.Account) { a.UPN = "other@corp.example" })
+	before := len(c.entries())
+	r := must[drift.Report](t)(c.Once(t.Context(), drift.Options{}))
+	c.want(r, 0, 0, 0, drift.TooMany)
+	equal(t, "holders", r.Holders, 12)
+	equal(t, "changed", r.Changed, 4)
+	equal(t, "limit", r.Limit, 3)
+	equal(t, "partial", r.Partial, false)
+	var told []string
+	for _, f := range r.Findings {
+		told = append(told, string(f.Change)+" "+string(f.Person)+" "+f.UPN+" "+f.Now+" "+f.Login)
+	}
+	equal(t, "findings", strings.Join(told, "\n"), `gone id-p005 p005@corp.example  
+disabled id-p003 p003@corp.example  p003
+disabled id-p004 p004@corp.example  p004
+upn id-p006 p006@corp.example other@corp.example p006`)
+	equal(t, "entries", len(c.entries()), before)
+	equal(t, "state", must[drift.State](t)(c.db.Watching(t.Context())), drift.State{})
+}

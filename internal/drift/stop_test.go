@@ -1,0 +1,272 @@
+package drift_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/drift"
+	"certportal/internal/enroll"
+)
+
+var errDown = errors.New("dialing dc1: connection refused")
+
+func TestA11_OutageRevokesNobody(t *testing.T) {
+	faults := []struct {
+		name string
+		put  func(f *fault)
+		want drift.Stop
+	}{
+		{"does not answer for many", func(f *fault) {
+			f.many = func(context.Context, []enroll.Person, error) ([]enroll.Person, error) { return nil, errDown }
+		}, drift.NoAnswer},
+		{"does not answer for one", func(f *fault) {
+			f.one = func(context.Context, enroll.Person, error) (enroll.Person, error) { return enroll.Person{}, errDown }
+		}, drift.NoAnswer},
+		{"answers for one after a time-out", func(f *fault) {
+			f.one = func(context.Context, enroll.Person, error) (enroll.Person, error) {
+				return enroll.Person{}, context.DeadlineExceeded
+			}
+		}, drift.NoAnswer},
+		{"speaks of somebody else", func(f *fault) {
+			f.many = func(_ context.Context, people []enroll.Person, err error) ([]enroll.Person, error) {
+				return append(people, enroll.Person{ID: "id-stranger"}), err
+			}
+		}, drift.WrongAnswer},
+		{"speaks of one twice", func(f *fault) {
+			f.many = func(_ context.Context, people []enroll.Person, err error) ([]enroll.Person, error) {
+				return append(people, people[0]), err
+			}
+		}, drift.WrongAnswer},
+		{"answers with another person", func(f *fault) {
+			f.one = func(_ context.Context, p enroll.Person, err error) (enroll.Person, error) {
+				p.ID = "id-stranger"
+				return p, err
+			}
+		}, drift.WrongAnswer},
+	}
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			c := newCompany(t, file(t), staff(6)...)
+			c.disable("p001")
+			c.want(c.look(), 1, 0, 0, "")
+			c.disable("p005")
+			c.pass(2 * grace)
+			f.put(&c.fault)
+			for range 4 {
+				r := c.look()
+				c.want(r, 0, 0, 0, f.want)
+				equal(t, "cause is told", r.Cause != nil, true)
+				c.pass(every)
+			}
+			equal(t, "stopped", c.told(audit.WatchStopped), 1)
+			equal(t, "alarms", strings.Count(c.log.String(), "level=ERROR"), 1)
+			equal(t, "reason", c.last(audit.WatchStopped).Detail["reason"], string(f.want))
+			equal(t, "state", must[drift.State](t)(c.db.Watching(t.Context())).Reason, f.want)
+			equal(t, "due and not revoked", c.certificate("p001").Status, enroll.Issued)
+
+			c.fault.mend()
+			c.want(c.look(), 1, 0, 1, "")
+			c.want(c.look(), 0, 0, 0, "")
+			equal(t, "resumed", c.told(audit.WatchResumed), 1)
+			equal(t, "stopped", c.told(audit.WatchStopped), 1)
+		})
+	}
+}
+
+// What fails late in a pass stops what was seen early in it.
+func TestA11_AnOutageInTheMiddleStopsTheWholePass(t *testing.T) {
+	c := newCompany(t, file(t), staff(450)...)
+	c.disable("p000", "p001")
+	c.want(c.look(), 2, 0, 0, "")
+	c.disable("p002")
+	c.pass(grace)
+	asked := 0
+	c.fault.many = func(_ context.Context, people []enroll.Person, err error) ([]enroll.Person, error) {
+		if asked++; asked == 3 {
+			return nil, errDown
+		}
+		return people, err
+	}
+	c.want(c.look(), 0, 0, 0, drift.NoAnswer)
+	equal(t, "questions", asked, 3)
+	c.fault.mend()
+	c.want(c.look(), 1, 0, 2, "")
+}
+
+func TestTheEndOfTheProgramIsNoOutage(t *testing.T) {
+	c := newCompany(t, file(t), staff(4)...)
+	ctx, cancel := context.WithCancel(t.Context())
+	c.fault.many = func(ctx context.Context, _ []enroll.Person, _ error) ([]enroll.Person, error) {
+		cancel()
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	if _, err := c.Once(ctx, drift.Options{Apply: true}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v, want that the pass was cancelled", err)
+	}
+	equal(t, "stopped", c.told(audit.WatchStopped), 0)
+}
+
+func TestA11_TooManyAtOnceStops(t *testing.T) {
+	onBoth(t, func(t *testing.T, address string) {
+		c := newCompany(t, address, staff(20)...)
+		c.disable("p001")
+		c.want(c.look(), 1, 0, 0, "")
+		c.pass(grace)
+		c.disable("p007", "p008", "p009")
+		for range 15 {
+			r := c.look()
+			c.want(r, 0, 0, 0, drift.TooMany)
+			equal(t, "changed", r.Changed, 4)
+			equal(t, "limit", r.Limit, 3)
+			c.pass(every)
+		}
+		equal(t, "stopped", c.told(audit.WatchStopped), 1)
+		// Once, and after an hour again.
+		equal(t, "alarms", strings.Count(c.log.String(), "level=ERROR"), 2)
+		detail := c.last(audit.WatchStopped).Detail
+		equal(t, "told", detail["reason"]+" "+detail["changed"]+" "+detail["limit"]+" "+detail["holders"], "too-many at least 4 3 20")
+		equal(t, "due and not revoked", c.certificate("p001").Status, enroll.Issued)
+
+		all := drift.Options{Apply: true, AnyShare: true, Actor: "operator"}
+		c.want(must[drift.Report](t)(c.Once(t.Context(), all)), 3, 0, 1, "")
+		e := c.last(audit.WatchResumed)
+		equal(t, "override", e.Actor+" "+e.Detail["share"]+" "+e.Detail["changed"], "operator any 4")
+		equal(t, "in the entry of the act", c.last(audit.CertificateRevoked).Detail["share"], "any")
+		// What was let through counts no more, and goes its way.
+		c.pass(every)
+		c.want(c.look(), 0, 0, 0, "")
+		c.pass(every)
+		c.want(c.look(), 0, 0, 3, "")
+		equal(t, "stopped", c.told(audit.WatchStopped), 1)
+	})
+}
+
+func TestA11_WhoComesBackLetsTheWatchGoOn(t *testing.T) {
+	c := newCompany(t, file(t), staff(20)...)
+	c.disable("p001", "p002", "p003")
+	c.want(c.look(), 3, 0, 0, "")
+	c.disable("p004")
+	c.want(c.look(), 0, 0, 0, drift.TooMany)
+	c.enable("p001", "p002")
+	c.want(c.look(), 1, 2, 0, "")
+	equal(t, "resumed", c.told(audit.WatchResumed), 1)
+}
+
+func TestA11_ASlowBleedStopsToo(t *testing.T) {
+	c := newCompany(t, file(t), staff(20)...)
+	var revoked []time.Duration
+	for hour := range 30 {
+		if hour < 5 {
+			c.disable(staff(20)[hour])
+		}
+		for range 4 {
+			if r := c.look(); r.Revoked > 0 {
+				revoked = append(revoked, c.now().Sub(noon).Round(time.Hour))
+			}
+			c.pass(15 * time.Minute)
+		}
+	}
+	// The first three go one by one. The fourth and the fifth stop the watch, and
+	// it goes on by itself when two of the first three are a day old.
+	want := []time.Duration{0, time.Hour, 2 * time.Hour, 25 * time.Hour}
+	equal(t, "revocations", slices.Equal(revoked, want), true)
+	if t.Failed() {
+		t.Log(revoked)
+	}
+	equal(t, "revoked", c.told(audit.CertificateRevoked), 5)
+	equal(t, "stopped", c.told(audit.WatchStopped), 1)
+	equal(t, "resumed", c.told(audit.WatchResumed), 1)
+}
+
+func TestTheLimitDoesNotFallWithThoseWhoLeft(t *testing.T) {
+	c := newCompany(t, file(t), staff(61)...)
+	c.disable(staff(4)...)
+	c.want(c.look(), 4, 0, 0, "")
+	c.pass(grace)
+	c.want(c.look(), 0, 0, 4, "")
+	c.pass(every)
+	r := c.look()
+	c.want(r, 0, 0, 0, "")
+	equal(t, "holders", r.Holders, 57)
+	equal(t, "limit", r.Limit, 4)
+	equal(t, "changed", r.Changed, 4)
+}
+
+func TestA11_ADirectoryThatKnowsNobodyIsAnotherOne(t *testing.T) {
+	cases := []struct {
+		name    string
+		holders int
+		want    drift.Stop
+	}{
+		{"one", 1, ""},
+		{"two", 2, drift.NobodyKnown},
+		{"many", 30, drift.NobodyKnown},
+	}
+	for _, cs := range cases {
+		t.Run(cs.name, func(t *testing.T) {
+			c := newCompany(t, file(t), staff(cs.holders)...)
+			c.remove(staff(cs.holders)...)
+			c.look()
+			c.pass(grace)
+			r := c.look()
+			equal(t, "stopped", r.Stopped, cs.want)
+			equal(t, "revoked", r.Revoked > 0, cs.want == "")
+			if cs.want == "" {
+				return
+			}
+			c.want(must[drift.Report](t)(c.Once(t.Context(), drift.Options{Apply: true, AnyShare: true})), cs.holders, 0, 0, "")
+		})
+	}
+}
+
+// The store's trouble is an error, and no reason to believe less or more.
+func TestAStoreInTroubleEndsThePass(t *testing.T) {
+	c := newCompany(t, file(t), staff(4)...)
+	c.disable("p001")
+	c.want(c.look(), 1, 0, 0, "")
+	c.pass(grace)
+	for _, lose := range []string{"the answer", "the database"} {
+		c.fault.many = func(_ context.Context, people []enroll.Person, err error) ([]enroll.Person, error) {
+			c.db.Close()
+			if lose == "the answer" {
+				return nil, errDown
+			}
+			return people, err
+		}
+		r, err := c.Once(t.Context(), drift.Options{Apply: true})
+		equal(t, "fails with "+lose, err != nil, true)
+		equal(t, "cause in the error", errors.Is(err, errDown), lose == "the answer")
+		equal(t, "revoked", r.Revoked, 0)
+		equal(t, "nudges", c.nudges.Load(), 0)
+		c.open()
+	}
+	c.fault.mend()
+	c.want(c.look(), 0, 0, 1, "")
+	equal(t, "stopped", c.told(audit.WatchStopped), 0)
+}
+
+// TestA11_AnotherDirectoryRevokesNobody moves to another directory with so few
+// people that no share is passed: their ids mean nothing there.
+func TestA11_AnotherDirectoryRevokesNobody(t *testing.T) {
+	c := newCompany(t, file(t), staff(2)...)
+	c.want(c.look(), 0, 0, 0, "")
+	c.source = "active-directory corp.example"
+	if err := c.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.open()
+	c.disable("p001")
+	c.want(c.look(), 0, 0, 0, drift.OtherDirectory)
+	c.pass(2 * grace)
+	c.want(c.look(), 0, 0, 0, drift.OtherDirectory)
+	// An administrator says that this is so.
+	report := must[drift.Report](t)(c.Once(t.Context(), drift.Options{Apply: true, AnyShare: true}))
+	equal(t, "marked", report.Marked, 1)
+	c.want(c.look(), 0, 0, 0, "")
+}

@@ -1,0 +1,271 @@
+package enroll
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"certportal/ca"
+	"certportal/internal/audit"
+)
+
+// ChallengeLife is how long a device may present a challenge. An iPhone drops a
+// profile that was not installed after eight minutes.
+const ChallengeLife = 10 * time.Minute
+
+const (
+	// challengeLabel keeps a challenge apart from what else its token opens.
+	challengeLabel = "certportal scep challenge"
+
+	// maxChallenge is several times the length of a challenge.
+	maxChallenge = 256
+)
+
+// ChallengeID names a challenge; it stands in no address and is not secret.
+type ChallengeID string
+
+// Challenge is the right of one device to have a certificate for a key of its
+// own, once, within ChallengeLife. It goes into the profile that the device
+// installs.
+type Challenge struct {
+	ID      ChallengeID
+	Token   Token  // stands in the address of the profile; opens the challenge again
+	Secret  string // what the device presents: 256 bits as base64url
+	Device  Device
+	Expires time.Time
+	Renew   bool // what the device holds works on beside the new certificate
+}
+
+// StoredChallenge is a challenge as the store keeps it. Secret and token are
+// hashes: a copy of the database opens nothing.
+type StoredChallenge struct {
+	ID         ChallengeID
+	SecretHash [sha256.Size]byte
+	TokenHash  [sha256.Size]byte
+	Device     Device            // of whom and for what; without Certificate
+	Names      [sha256.Size]byte // of UPN, mail and SID when it was made
+	Made       time.Time
+	Expires    time.Time
+	Used       time.Time    // zero until a certificate was reserved with it
+	Invitation InvitationID // used up with it; empty without
+	Renew      bool         // what the device holds works on beside the new certificate
+}
+
+// Challenges keeps challenges. Every method is one transaction, its ledger entry
+// included.
+type Challenges interface {
+	// AddChallenge stores a challenge, and its device when there is none by that
+	// id. It takes the place of those that the device has and did not use. It
+	// returns a *Refusal with QuotaReached, NameTaken, CodeOver or DeviceBlocked, and
+	// ErrConflict for a device that was removed.
+	AddChallenge(ctx context.Context, c StoredChallenge, quota int, entry audit.Entry) error
+
+	// ChallengeBySecret and ChallengeByToken find a challenge, used or run out or
+	// not. They return ErrNotFound when there is none.
+	ChallengeBySecret(ctx context.Context, hash [sha256.Size]byte) (StoredChallenge, error)
+	ChallengeByToken(ctx context.Context, hash [sha256.Size]byte) (StoredChallenge, error)
+
+	// OpenChallenge finds the challenge that a device may still use, or
+	// ErrNotFound.
+	OpenChallenge(ctx context.Context, person PersonID, device DeviceID, now time.Time) (StoredChallenge, error)
+
+	// Held finds the device that a certificate belongs to, with that very
+	// certificate in it. It returns ErrNotFound for a serial that no person has.
+	Held(ctx context.Context, serial ca.Serial) (Device, error)
+}
+
+// Denial is why a device's request for a certificate is refused, in a word for
+// operators and the ledger. The device learns no reason.
+type Denial struct {
+	Why string
+}
+
+// Error is for operators.
+func (d *Denial) Error() string { return "denied: " + d.Why }
+
+// The reasons of a Denial. The ledger keeps them: add, do not rename.
+const (
+	ChallengeMissing = "challenge-missing"
+	ChallengeUnknown = "challenge-unknown"
+	ChallengeUsed    = "challenge-used"
+	ChallengeExpired = "challenge-expired"
+	ChallengeNames   = "challenge-names" // the directory renamed the person in between
+	KeyRefused       = "key"             // weak, or of a kind that is not certified
+	KeyReused        = "key-reused"      // another certificate has this key
+	HolderUnknown    = "holder-unknown"  // the certificate that signs is not byte for byte a stored one
+	HolderEnded      = "holder-ended"    // it is revoked or has run out
+	HolderRenewed    = "holder-renewed"  // it was renewed before
+	HolderEarly      = "holder-early"    // the device has, or is getting, a newer one
+	DeviceGone       = "device-removed"
+)
+
+var errNoChallenges = errors.New("keys made on devices are not set up")
+
+// challengeToken derives the token of a challenge, as Token does for a pickup.
+func (k PickupKey) challengeToken(id ChallengeID) Token {
+	mac := hmac.New(sha256.New, k[:])
+	mac.Write([]byte("certportal challenge " + string(id)))
+	return Token(base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))
+}
+
+// NewChallenge lets a device ask for a certificate with a key that it makes
+// itself. The rules are those of Enroll, and so are the errors; they are asked
+// again when the device comes. A device that did not exist is recorded now and
+// stays out of every list until it has a certificate.
+//
+// The same form sent twice leads to the same device, with one challenge that
+// works: the later.
+func (r *Registrar) NewChallenge(ctx context.Context, req Request) (Challenge, error) {
+	if r.c.Challenges == nil {
+		return Challenge{}, &Outage{Part: PartIssuer, Err: errNoChallenges}
+	}
+	c, err := r.newChallenge(ctx, req)
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		r.noteRefusal(ctx, req, refusal)
+	}
+	return c, err
+}
+
+func (r *Registrar) newChallenge(ctx context.Context, req Request) (Challenge, error) {
+	if err := r.invited(req); err != nil {
+		return Challenge{}, err
+	}
+	person, err := r.mayEnroll(ctx, req.By.Person)
+	if err != nil {
+		return Challenge{}, err
+	}
+	device, err := r.deviceFor(ctx, req)
+	if err != nil {
+		return Challenge{}, err
+	}
+	if req.Device == "" && req.Idempotent != "" {
+		device.ID = req.PickupKey.deviceOf(req.Idempotent)
+	}
+	// Who could not be certified is told now, and not by a phone that only knows
+	// that something went wrong.
+	if err := r.fits(person); err != nil {
+		return Challenge{}, err
+	}
+	if err := r.spend(ctx, person.ID); err != nil {
+		return Challenge{}, err
+	}
+	id := ChallengeID(strings.ToLower(rand.Text()))
+	c, err := r.openChallenge(req.PickupKey.challengeToken(id), StoredChallenge{
+		ID: id, Device: device, Expires: r.c.Now().Add(ChallengeLife),
+	})
+	if err != nil {
+		return Challenge{}, err
+	}
+	entry := req.By.entry(r.c.Now(), audit.ChallengeMade)
+	entry.Object = string(device.ID)
+	entry.Detail = map[string]string{
+		"name": device.Name, "platform": string(device.Platform), "upn": person.UPN, "sid": person.SID,
+	}
+	token, _ := c.Token.hash()
+	err = r.c.Challenges.AddChallenge(ctx, StoredChallenge{
+		ID: id, SecretHash: sha256.Sum256([]byte(c.Secret)), TokenHash: token, Device: device,
+		Names: namesOf(person), Made: r.c.Now(), Expires: c.Expires, Invitation: req.Invitation, Renew: req.renews(),
+	}, r.c.Quota, entry)
+	err = outage(PartStore, "recording a challenge", err)
+	r.refund(ctx, person.ID, err)
+	return c, err
+}
+
+// deviceOf gives the device of a form one name, however often it is sent.
+func (k PickupKey) deviceOf(form string) DeviceID {
+	mac := hmac.New(sha256.New, k[:])
+	mac.Write([]byte("certportal device " + form))
+	return DeviceID(fmt.Sprintf("%x", mac.Sum(nil)[:16]))
+}
+
+// fits says with a *Refusal whether the person's names can stand in a
+// certificate.
+func (r *Registrar) fits(p Person) error {
+	var bad *ca.SubjectError
+	if err := p.subject().Validate(); errors.As(err, &bad) {
+		return &Refusal{Reason: BadIdentity, Value: bad.Field}
+	}
+	return nil
+}
+
+// namesOf binds a challenge to what a certificate would say. Every field is
+// preceded by its length.
+func namesOf(p Person) [sha256.Size]byte {
+	s := p.subject()
+	return sha256.Sum256(fmt.Appendf(nil, "%d %s%d %s%d %s", len(s.UPN), s.UPN, len(s.Mail), s.Mail, len(s.SID), s.SID))
+}
+
+// openChallenge puts together again what the store does not keep.
+func (r *Registrar) openChallenge(t Token, s StoredChallenge) (Challenge, error) {
+	token, ok := t.bytes()
+	if !ok {
+		return Challenge{}, ErrNotFound
+	}
+	secret, err := hkdf.Key(sha256.New, token, []byte(s.ID), challengeLabel, 32)
+	if err != nil {
+		return Challenge{}, fmt.Errorf("deriving challenge: %w", err)
+	}
+	return Challenge{
+		ID: s.ID, Token: t, Secret: base64.RawURLEncoding.EncodeToString(secret),
+		Device: s.Device, Expires: s.Expires, Renew: s.Renew,
+	}, nil
+}
+
+// WaitingChallenge finds the challenge that a device of the person may still
+// use, for the page that offers the profile. It returns ErrNotFound when there
+// is none, or when it was made in another session.
+func (r *Registrar) WaitingChallenge(ctx context.Context, person PersonID, device DeviceID, key PickupKey) (Challenge, error) {
+	if r.c.Challenges == nil {
+		return Challenge{}, ErrNotFound
+	}
+	stored, err := r.c.Challenges.OpenChallenge(ctx, person, device, r.c.Now())
+	if err != nil {
+		return Challenge{}, outage(PartStore, "finding challenge of device", err)
+	}
+	token := key.challengeToken(stored.ID)
+	if hash, _ := token.hash(); hash != stored.TokenHash {
+		return Challenge{}, ErrNotFound
+	}
+	return r.openChallenge(token, stored)
+}
+
+// OpenChallenge opens the challenge of an address, for making the profile. It
+// returns ErrNotFound for a token that never was and *Gone once the device has
+// used it or its time is over.
+func (r *Registrar) OpenChallenge(ctx context.Context, t Token) (Challenge, error) {
+	hash, ok := t.hash()
+	if !ok || r.c.Challenges == nil {
+		return Challenge{}, ErrNotFound
+	}
+	stored, err := r.c.Challenges.ChallengeByToken(ctx, hash)
+	if err != nil {
+		return Challenge{}, outage(PartStore, "finding challenge", err)
+	}
+	d := stored.Device
+	g := &Gone{At: stored.Expires, Platform: d.Platform, Device: d.ID, Removed: !d.Removed.IsZero()}
+	switch {
+	case !stored.Used.IsZero():
+		g.Used, g.At = true, stored.Used
+		return Challenge{}, g
+	case g.Removed, !r.c.Now().Before(stored.Expires):
+		return Challenge{}, g
+	}
+	return r.openChallenge(t, stored)
+}
+
+// NoteChallengeRead records, before it goes out, that a profile with a challenge
+// is fetched. The address alone opened it: the reader need not be signed in.
+func (r *Registrar) NoteChallengeRead(ctx context.Context, by By, c Challenge) error {
+	e := by.entry(r.c.Now(), audit.ChallengeRead)
+	e.Actor, e.Role = "pickup", ""
+	e.Person, e.Object = string(c.Device.Person), string(c.Device.ID)
+	return outage(PartStore, "recording the read of a challenge", r.c.Records.Note(ctx, e))
+}

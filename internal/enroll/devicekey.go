@@ -1,0 +1,236 @@
+package enroll
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"maps"
+
+	"certportal/ca"
+	"certportal/internal/audit"
+)
+
+// deviceActor is the ledger's word for a device that asks for itself: nobody is
+// signed in.
+const deviceActor = "device"
+
+// Redeem issues a certificate for a device's own key against its challenge. Of
+// by, address and request count; who it is, the challenge says.
+//
+// It returns a *Denial or a *Refusal for a no, which is recorded, and an *Outage
+// when a part did not do its work: the challenge is then good for another try,
+// unless the certificate was already recorded.
+func (r *Registrar) Redeem(ctx context.Context, by By, challenge string, key crypto.PublicKey) (*x509.Certificate, error) {
+	ctx, cancel := context.WithTimeout(ctx, issueTimeout)
+	defer cancel()
+	by = By{Address: by.Address, Request: by.Request}
+	stored, err := r.findChallenge(ctx, challenge)
+	by.Person = stored.Device.Person
+	var cert *x509.Certificate
+	if err == nil {
+		cert, err = r.redeem(ctx, by, stored, key)
+	}
+	r.noteDenial(ctx, by, stored.Device, "challenge", err)
+	return cert, err
+}
+
+// findChallenge looks a challenge up by its hash: how long that takes tells
+// nothing about the ones there are.
+func (r *Registrar) findChallenge(ctx context.Context, secret string) (StoredChallenge, error) {
+	switch {
+	case r.c.Challenges == nil:
+		return StoredChallenge{}, &Outage{Part: PartIssuer, Err: errNoChallenges}
+	case secret == "":
+		return StoredChallenge{}, &Denial{ChallengeMissing}
+	case len(secret) > maxChallenge:
+		return StoredChallenge{}, &Denial{ChallengeUnknown}
+	}
+	stored, err := r.c.Challenges.ChallengeBySecret(ctx, sha256.Sum256([]byte(secret)))
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return stored, &Denial{ChallengeUnknown}
+	case err != nil:
+		return stored, outage(PartStore, "finding challenge", err)
+	case !stored.Used.IsZero():
+		return stored, &Denial{ChallengeUsed}
+	case !r.c.Now().Before(stored.Expires):
+		return stored, &Denial{ChallengeExpired}
+	}
+	return stored, nil
+}
+
+func (r *Registrar) redeem(ctx context.Context, by By, stored StoredChallenge, key crypto.PublicKey) (*x509.Certificate, error) {
+	leave, err := r.turns.enter(ctx, by.Person)
+	if err != nil {
+		return nil, &Outage{Part: PartIssuer, Err: err}
+	}
+	defer leave()
+	person, err := r.mayEnroll(ctx, by.Person)
+	if err != nil {
+		return nil, err
+	}
+	if namesOf(person) != stored.Names {
+		return nil, &Denial{ChallengeNames}
+	}
+	device, err := r.Device(ctx, by.Person, stored.Device.ID)
+	if err != nil {
+		return nil, err
+	}
+	return r.issueFor(ctx, keyOrder{
+		by: by, person: person, device: device, key: key, challenge: stored.SecretHash, supersede: true,
+		invited: stored.Invitation, renewal: stored.Renew,
+	})
+}
+
+// Renew issues the next certificate of a device to whoever proved to hold the
+// key of a certificate, which must be the stored one byte for byte, in force,
+// and not renewed before. The old one works on for Config.Overlap: the answer with
+// the new one may be lost on its way. That the new one asks for the next shows that
+// it arrived, and ends the old one: whoever has the key of a device gets no more
+// than two that work. Errors are those of Redeem.
+func (r *Registrar) Renew(ctx context.Context, by By, holder *x509.Certificate, key crypto.PublicKey) (*x509.Certificate, error) {
+	ctx, cancel := context.WithTimeout(ctx, issueTimeout)
+	defer cancel()
+	by = By{Address: by.Address, Request: by.Request}
+	device, err := r.findHolder(ctx, holder)
+	by.Person = device.Person
+	var cert *x509.Certificate
+	if err == nil {
+		cert, err = r.renew(ctx, by, device, key)
+	}
+	r.noteDenial(ctx, by, device, "certificate", err)
+	return cert, err
+}
+
+// findHolder goes by the stored bytes and not by the serial alone: anybody can
+// sign a certificate with somebody else's serial (attack A15). The device it
+// returns with an error is empty unless the bytes are equal.
+func (r *Registrar) findHolder(ctx context.Context, holder *x509.Certificate) (Device, error) {
+	if r.c.Challenges == nil {
+		return Device{}, &Outage{Part: PartIssuer, Err: errNoChallenges}
+	}
+	serial, err := ca.SerialOf(holder.SerialNumber)
+	if err != nil {
+		return Device{}, &Denial{HolderUnknown}
+	}
+	device, err := r.c.Challenges.Held(ctx, serial)
+	if errors.Is(err, ErrNotFound) {
+		return Device{}, &Denial{HolderUnknown}
+	}
+	if err != nil {
+		return Device{}, outage(PartStore, "finding holder of certificate", err)
+	}
+	c, now := device.Certificate, r.c.Now()
+	switch {
+	case len(c.DER) == 0 || !bytes.Equal(c.DER, holder.Raw) || c.Kind != KindUser:
+		return Device{}, &Denial{HolderUnknown}
+	case !device.Working(now) || now.Before(c.NotBefore):
+		return device, &Denial{HolderEnded}
+	}
+	return device, nil
+}
+
+func (r *Registrar) renew(ctx context.Context, by By, device Device, key crypto.PublicKey) (*x509.Certificate, error) {
+	leave, err := r.turns.enter(ctx, by.Person)
+	if err != nil {
+		return nil, &Outage{Part: PartIssuer, Err: err}
+	}
+	defer leave()
+	// The store decides for good: this word may stand once.
+	once := "renewal of " + device.Certificate.Serial.String()
+	switch _, err := r.c.Records.Attempted(ctx, by.Person, once); {
+	case err == nil:
+		return nil, &Denial{HolderRenewed}
+	case !errors.Is(err, ErrNotFound):
+		return nil, outage(PartStore, "looking for an earlier renewal", err)
+	}
+	person, err := r.mayEnroll(ctx, by.Person)
+	if err != nil {
+		return nil, err
+	}
+	// Each renewal leaves a certificate in the revocation list.
+	if err := r.spend(ctx, person.ID); err != nil {
+		return nil, err
+	}
+	cert, err := r.issueFor(ctx, keyOrder{
+		by: by, person: person, device: device, key: key, once: once, renews: device.Certificate.Serial,
+	})
+	r.refund(ctx, person.ID, err)
+	return cert, err
+}
+
+// EnrollRequest is [Registrar.EnrollKey] for a certificate request as a person
+// pasted it. Names, usages and whatever else it asks for do not count. The errors
+// are those of EnrollKey, and a *Denial for a text that [ParsePastedRequest]
+// refuses or a platform that such a certificate is no use to; each is recorded.
+func (r *Registrar) EnrollRequest(ctx context.Context, req Request, pasted string) (Enrolment, error) {
+	wish, err := ParsePastedRequest(pasted)
+	if err == nil && req.Platform == IOS {
+		err = &Denial{RequestPlatform}
+	}
+	if err != nil {
+		r.c.Log.Info("pasted request not taken", "person", req.By.Person, "request", req.By.Request, "err", err)
+		r.noteKeyRefusal(ctx, req, err)
+		return Enrolment{}, err
+	}
+	if r.c.Challenges == nil {
+		return Enrolment{}, &Outage{Part: PartIssuer, Err: errNoChallenges}
+	}
+	return r.EnrollKey(ctx, req, wish.Key)
+}
+
+// Brought reports whether the person made the key of the device's newest
+// certificate and brought a request: the portal never had it, and can make no
+// file with it. A key that an iPhone or iPad made is the phone's own, out of a
+// profile: they are the only ones that get challenges, and bring no requests.
+func (r *Registrar) Brought(ctx context.Context, d Device) (bool, error) {
+	status := d.Certificate.Status
+	if r.c.Challenges == nil || d.Platform == IOS || status == "" || status == Pending {
+		return false, nil
+	}
+	_, err := r.c.Challenges.Held(ctx, d.Certificate.Serial)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, outage(PartStore, "looking whose key a certificate has", err)
+}
+
+// noteDenial records a no to a device. It stands even when it cannot be
+// recorded: nothing was done.
+func (r *Registrar) noteDenial(ctx context.Context, by By, device Device, way string, err error) {
+	var denial *Denial
+	var refusal *Refusal
+	detail := map[string]string{"by": way}
+	switch {
+	case errors.As(err, &denial):
+		detail["reason"] = denial.Why
+	case errors.As(err, &refusal):
+		detail["reason"] = string(refusal.Reason)
+		if refusal.Value != "" {
+			detail["value"] = refusal.Value
+		}
+	default:
+		return
+	}
+	r.noteDevice(ctx, by, device.ID, detail)
+}
+
+// NoteDenied records that a device's message was refused before anybody could be
+// found behind it. way is how it came, why a word of the ledger.
+func (r *Registrar) NoteDenied(ctx context.Context, by By, way, why string, facts map[string]string) {
+	detail := map[string]string{"by": way, "reason": why}
+	maps.Copy(detail, facts)
+	r.noteDevice(ctx, By{Address: by.Address, Request: by.Request}, "", detail)
+}
+
+func (r *Registrar) noteDevice(ctx context.Context, by By, device DeviceID, detail map[string]string) {
+	e := by.entry(r.c.Now(), audit.EnrolmentRefused)
+	e.Actor, e.Role, e.Object = deviceActor, "", string(device)
+	e.Detail = detail
+	if err := r.c.Records.Note(context.WithoutCancel(ctx), e); err != nil {
+		r.c.Log.Error("recording a refusal", "reason", detail["reason"], "request", by.Request, "err", err)
+	}
+}

@@ -1,0 +1,205 @@
+package enroll
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"certportal/internal/audit"
+)
+
+// The times of a hand-off, from a desktop to a phone.
+const (
+	HandoffLife    = 10 * time.Minute // how long its code may be used
+	HandoffFresh   = 15 * time.Minute // how recently the desktop must have signed in
+	HandoffSession = 15 * time.Minute // how long the phone may use what it got
+)
+
+// HandoffTries is how many codes that open nothing may come from one network in
+// the window of sign-in tries, before a pause of the same length.
+const HandoffTries = 100
+
+// ErrWrongNumber says that somebody with the code chose another number than the
+// desktop shows. The code is used up.
+var ErrWrongNumber = errors.New("wrong number for the hand-off")
+
+// HandoffID names a hand-off for good; it opens nothing.
+type HandoffID string
+
+// HandoffState is what became of a hand-off.
+type HandoffState string
+
+// The states. The last is not kept: it follows from the time.
+const (
+	HandoffOpen     HandoffState = "open"
+	HandoffRedeemed HandoffState = "redeemed" // a phone chose the right number
+	HandoffBurnt    HandoffState = "burnt"    // somebody chose a wrong one
+	HandoffEnded    HandoffState = "ended"    // a newer one took its place
+	HandoffExpired  HandoffState = "expired"
+)
+
+// Handoff is the way of one person from a desktop to one phone. The desktop shows
+// a code and a number; the phone brings the code and must choose the number among
+// three. Whoever is sent the code alone, by an attacker who wants them to install
+// the attacker's certificate or by a link preview, has no number to go by.
+type Handoff struct {
+	ID      HandoffID
+	Person  PersonID
+	Masked  string // the person's name as a stranger with the code may see it
+	Number  int    // two digits, for the desktop only
+	Choices [3]int // in the order the phone shows them, Number among them
+	State   HandoffState
+	Expires time.Time
+}
+
+// HandoffOffer is a hand-off to be recorded.
+type HandoffOffer struct {
+	Handoff
+	CodeHash [32]byte
+	Session  [32]byte // hash of the id of the desktop's session: its end ends the code
+	At       time.Time
+	Entry    audit.Entry
+}
+
+// Handoffs keeps hand-offs. Every method that changes something is one
+// transaction, its ledger entry included.
+type Handoffs interface {
+	// OfferHandoff records an open hand-off and ends what the person had open
+	// before: one code at a time.
+	OfferHandoff(context.Context, HandoffOffer) error
+
+	// Handoff finds a hand-off of the person, whatever became of it. It returns
+	// ErrNotFound when there is none or it is somebody else's.
+	Handoff(ctx context.Context, person PersonID, id HandoffID) (Handoff, error)
+
+	// OpenHandoff finds the hand-off that a code opens at the moment. It returns
+	// ErrNotFound, alike, when the code never was, was used, ran out, or when the
+	// session that made it ended.
+	OpenHandoff(ctx context.Context, codeHash [32]byte, now time.Time) (Handoff, error)
+
+	// CloseHandoff uses a hand-off up. It returns ErrNotFound as OpenHandoff does,
+	// also to the second of two who close it at once.
+	CloseHandoff(ctx context.Context, id HandoffID, state HandoffState, at time.Time, entry audit.Entry) error
+}
+
+// OfferHandoff makes a hand-off for a person who signed in a moment ago, bound to
+// their session. The code exists in the answer only. It returns an *Outage when
+// the store does not answer.
+func (s *SignIn) OfferHandoff(ctx context.Context, by By, session [32]byte, name string) (Handoff, HandoffCode, error) {
+	code, err := newHandoffCode()
+	if err != nil {
+		return Handoff{}, "", err
+	}
+	hash, err := s.hashCode(ctx, code)
+	if err != nil {
+		return Handoff{}, "", err
+	}
+	now := s.c.Now()
+	h := Handoff{
+		ID: HandoffID(strings.ToLower(rand.Text())), Person: by.Person, Masked: MaskName(name),
+		State: HandoffOpen, Expires: now.Add(HandoffLife),
+	}
+	if h.Number, h.Choices, err = drawNumbers(); err != nil {
+		return Handoff{}, "", err
+	}
+	entry := by.entry(now, audit.HandoffMade)
+	entry.Object = string(h.ID)
+	err = s.c.Records.OfferHandoff(ctx, HandoffOffer{Handoff: h, CodeHash: hash, Session: session, At: now, Entry: entry})
+	return h, code, outage(PartStore, "recording hand-off", err)
+}
+
+// Handoff finds a hand-off that the person made. It returns ErrNotFound or an
+// *Outage.
+func (s *SignIn) Handoff(ctx context.Context, person PersonID, id HandoffID) (Handoff, error) {
+	h, err := s.c.Records.Handoff(ctx, person, id)
+	if err != nil {
+		return Handoff{}, outage(PartStore, "finding hand-off", err)
+	}
+	if h.State == HandoffOpen && !s.c.Now().Before(h.Expires) {
+		h.State = HandoffExpired
+	}
+	return h, nil
+}
+
+// OpenHandoff finds what a code opens, and changes nothing of it: link previews
+// ask too. It returns ErrNotFound for a code that opens nothing, whyever, in the
+// same time; a *Refusal with PausedCodes after too many of those from the network;
+// or an *Outage.
+func (s *SignIn) OpenHandoff(ctx context.Context, code HandoffCode, by By) (Handoff, error) {
+	// Counted before the look-up, or parallel guesses would see answers that the
+	// pause is to keep from them.
+	key := networkKey(by.Address)
+	if key != "" {
+		key = "hand-off " + key
+		if _, err := s.try(ctx, key, Limit{Tries: HandoffTries, Window: s.c.Window}, s.c.Now(), PausedCodes); err != nil {
+			return Handoff{}, err
+		}
+	}
+	hash, err := s.hashCode(ctx, code)
+	if err != nil {
+		return Handoff{}, err
+	}
+	h, err := s.c.Records.OpenHandoff(ctx, hash, s.c.Now())
+	if errors.Is(err, ErrNotFound) {
+		return Handoff{}, fmt.Errorf("finding hand-off: %w", ErrNotFound)
+	}
+	return h, errors.Join(outage(PartStore, "finding hand-off", err), s.giveBack(ctx, key))
+}
+
+// RedeemHandoff lets a phone in that brings a code and the number of the desktop.
+// It returns ErrWrongNumber, and the code is used up; a *Refusal when the person
+// may not sign in any more; and else what OpenHandoff returns. When the directory
+// does not answer, the code is still good.
+func (s *SignIn) RedeemHandoff(ctx context.Context, code HandoffCode, number int, by By) (Person, Handoff, error) {
+	h, err := s.OpenHandoff(ctx, code, by)
+	if err != nil {
+		return Person{}, Handoff{}, err
+	}
+	if number != h.Number {
+		// A stranger's act about the person, not the person's.
+		entry := By{Person: h.Person, Address: by.Address, Request: by.Request}.entry(s.c.Now(), audit.HandoffBurnt)
+		entry.Actor, entry.Role = "", ""
+		if err := s.closeHandoff(ctx, h, HandoffBurnt, entry); err != nil {
+			return Person{}, Handoff{}, err
+		}
+		return Person{}, h, ErrWrongNumber
+	}
+	person, err := s.stillWelcome(ctx, h.Person, by)
+	if err != nil {
+		return Person{}, h, err
+	}
+	by.Person, by.Role = h.Person, Employee
+	if err := s.closeHandoff(ctx, h, HandoffRedeemed, by.entry(s.c.Now(), audit.HandoffRedeemed)); err != nil {
+		return Person{}, Handoff{}, err
+	}
+	return person, h, nil
+}
+
+// closeHandoff uses a code up, also when whoever chose has left: hanging up must
+// not give a second guess.
+func (s *SignIn) closeHandoff(ctx context.Context, h Handoff, state HandoffState, entry audit.Entry) error {
+	entry.Object = string(h.ID)
+	err := s.c.Records.CloseHandoff(context.WithoutCancel(ctx), h.ID, state, s.c.Now(), entry)
+	return outage(PartStore, "closing hand-off", err)
+}
+
+// stillWelcome reads somebody afresh who signed in elsewhere.
+func (s *SignIn) stillWelcome(ctx context.Context, id PersonID, by By) (Person, error) {
+	asking, cancel := context.WithTimeout(ctx, s.c.Timeout)
+	defer cancel()
+	person, err := s.c.Directory.Person(asking, id)
+	if errors.Is(err, ErrNotFound) {
+		person, err = Person{ID: id}, &Refusal{Reason: Disabled} // deleted since
+	} else if err == nil {
+		err = maySignIn(person)
+	}
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		s.note(ctx, by, person, string(refusal.Reason))
+		return Person{}, err
+	}
+	return person, outage(PartDirectory, "reading person", err)
+}

@@ -1,0 +1,201 @@
+package enroll_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
+)
+
+// desktop is a session of anna's that hand-offs are bound to.
+func (h *house) desktop(n byte) [32]byte {
+	h.t.Helper()
+	err := h.db.SaveSession(h.t.Context(), [32]byte{n}, string(h.anna.ID), nil, time.Hour, h.now().Add(time.Hour), h.now())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return [32]byte{n}
+}
+
+func (h *house) offer() (enroll.Handoff, enroll.HandoffCode) {
+	h.t.Helper()
+	made, code, err := h.signIn.OfferHandoff(h.t.Context(), h.by(), h.desktop(1), "Anna Muster")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return made, code
+}
+
+func stranger(address string) enroll.By { return enroll.By{Address: address, Request: "phone"} }
+
+// TestHandoffDraws makes many and looks at what was drawn.
+func TestHandoffDraws(t *testing.T) {
+	h := newHouse(t)
+	codes, places := map[enroll.HandoffCode]bool{}, map[int]int{}
+	for range 60 {
+		made, code := h.offer()
+		if again, ok := enroll.ParseHandoffCode(code.Grouped()); !ok || again != code || codes[code] {
+			t.Errorf("code %s is read as %s, or came twice", code, again)
+		}
+		codes[code] = true
+		place := slices.Index(made.Choices[:], made.Number)
+		if place < 0 {
+			t.Fatalf("%d is not among %v", made.Number, made.Choices)
+		}
+		places[place]++
+		for i, n := range made.Choices {
+			if n < 10 || n > 99 {
+				t.Errorf("choice %d has not two digits", n)
+			}
+			for _, o := range made.Choices[:i] {
+				if n/10 == o/10 || n%10 == o%10 {
+					t.Errorf("choices %v are mistaken for each other", made.Choices)
+				}
+			}
+		}
+	}
+	// One place alone among sixty is a chance of 3 in 3^60.
+	if len(places) < 2 {
+		t.Errorf("the number always stands at the same place: %v", places)
+	}
+}
+
+func TestA9_RedeemHandoff(t *testing.T) {
+	h := newHouse(t)
+	made, code := h.offer()
+	person, got, err := h.signIn.RedeemHandoff(t.Context(), code, made.Number, stranger("192.0.2.9"))
+	if err != nil || person.ID != h.anna.ID || got.ID != made.ID {
+		t.Fatalf("got %s, hand-off %s, %v", person.ID, got.ID, err)
+	}
+	_, _, err = h.signIn.RedeemHandoff(t.Context(), code, made.Number, stranger("192.0.2.9"))
+	if !errors.Is(err, enroll.ErrNotFound) {
+		t.Errorf("again: got %v", err)
+	}
+	second, code := h.offer()
+	_, _, err = h.signIn.RedeemHandoff(t.Context(), code, second.Number+1, stranger("192.0.2.66"))
+	if !errors.Is(err, enroll.ErrWrongNumber) {
+		t.Errorf("wrong number: got %v", err)
+	}
+	if state, err := h.signIn.Handoff(t.Context(), h.anna.ID, second.ID); err != nil || state.State != enroll.HandoffBurnt {
+		t.Errorf("after a wrong number: got %s, %v", state.State, err)
+	}
+	third, _ := h.offer()
+	h.pass(enroll.HandoffLife)
+	if state, err := h.signIn.Handoff(t.Context(), h.anna.ID, third.ID); err != nil || state.State != enroll.HandoffExpired {
+		t.Errorf("after its time: got %s, %v", state.State, err)
+	}
+	type line struct {
+		action                         audit.Action
+		actor, person, object, address string
+	}
+	anna := string(h.anna.ID)
+	want := []line{
+		{audit.HandoffMade, anna, anna, string(made.ID), "192.0.2.1"},
+		{audit.HandoffRedeemed, anna, anna, string(made.ID), "192.0.2.9"},
+		{audit.HandoffMade, anna, anna, string(second.ID), "192.0.2.1"},
+		{audit.HandoffBurnt, "", anna, string(second.ID), "192.0.2.66"},
+		{audit.HandoffMade, anna, anna, string(third.ID), "192.0.2.1"},
+	}
+	var lines []line
+	for _, e := range h.checkLedger() {
+		if strings.HasPrefix(string(e.Action), "handoff.") {
+			lines = append(lines, line{e.Action, e.Actor, e.Person, e.Object, e.Address})
+		}
+	}
+	if !slices.Equal(lines, want) {
+		t.Errorf("ledger: got %v, want %v", lines, want)
+	}
+}
+
+// TestA8_HandoffGuesses counts codes that open nothing, and no others.
+func TestA8_HandoffGuesses(t *testing.T) {
+	h := newHouse(t)
+	_, code := h.offer()
+	guess := func(code enroll.HandoffCode, address string) error {
+		_, err := h.signIn.OpenHandoff(t.Context(), code, stranger(address))
+		return err
+	}
+	for i := range enroll.HandoffTries {
+		if err := guess(code, "2001:db8::2"); err != nil {
+			t.Fatalf("right code %d: %v", i, err)
+		}
+		if err := guess("22222222", "2001:db8::1"); !errors.Is(err, enroll.ErrNotFound) {
+			t.Fatalf("guess %d: %v", i, err)
+		}
+	}
+	var refusal *enroll.Refusal
+	if err := guess(code, "2001:db8::3"); !errors.As(err, &refusal) || refusal.Reason != enroll.PausedCodes {
+		t.Errorf("right code from the same network: got %v, want a pause", err)
+	}
+	if err := guess(code, "2001:db8:0:1::1"); err != nil {
+		t.Errorf("right code from another network: %v", err)
+	}
+}
+
+func TestParseHandoffCode(t *testing.T) {
+	tests := []struct {
+		name, typed string
+		want        enroll.HandoffCode
+	}{
+		{"as shown", "7F3K-9QXM", "7F3K9QXM"},
+		{"small letters", "7f3k9qxm", "7F3K9QXM"},
+		{"spaces and hyphens", " 7f-3k 9q - xm\t", "7F3K9QXM"},
+		{"short", "7F3K9QX", ""},
+		{"long", "7F3K9QXMA", ""},
+		{"misread letter", "7F3K9QXO", ""},
+		{"misread digit", "7F3K9QX0", ""},
+		{"letter that becomes two", "7F3K9QXß", ""},
+		{"other script", "７F3K9QX", ""},
+		{"empty", "", ""},
+		{"blanks without end", strings.Repeat(" ", 1000) + "7F3K9QXM", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, ok := enroll.ParseHandoffCode(tt.typed)
+			if got != tt.want || ok != (tt.want != "") {
+				t.Errorf("got %q, %v, want %q", got, ok, tt.want)
+			}
+		})
+	}
+}
+
+func FuzzParseHandoffCode(f *testing.F) {
+	for _, seed := range []string{"7F3K-9QXM", "", "\xff\xff", "ſſſſſſſſ", "7f3k–9qxm"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, typed string) {
+		code, ok := enroll.ParseHandoffCode(typed)
+		if !ok {
+			return
+		}
+		if again, ok := enroll.ParseHandoffCode(string(code)); !ok || again != code || len(code) != 8 {
+			t.Errorf("%q is read as %q, and that as %q", typed, code, again)
+		}
+	})
+}
+
+func TestA18_MaskName(t *testing.T) {
+	tests := []struct{ name, full, want string }{
+		{"two words", "Li Wei", "L** W**"},
+		{"one letter", "X", "X**"},
+		{"other script", "李伟", "李**"},
+		{"direction turned", "\u202eLi \u2066Wei\u2069", "L** W**"},
+		{"mark alone", "\u0301Li", "L**"},
+		{"nothing to see", "\u200b\u3164 \u00a0", "**"},
+		{"empty", "", "**"},
+		{"not UTF-8", "\xffLi", "L**"},
+		{"many words", "a b c d e f", "a** b** c** d**"},
+		{"markup", "<b>Li</b> {{.X}}", "<** {**"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := enroll.MaskName(tt.full); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,135 @@
+package enroll
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"certportal/ca"
+	"certportal/internal/audit"
+)
+
+// InvitationLife is how long a pickup code may be used where no setting says
+// otherwise.
+const InvitationLife = 24 * time.Hour
+
+// MaxCheckNote is the longest note on how somebody was recognised, in characters.
+const MaxCheckNote = 200
+
+// InvitationID names an invitation for good; it opens nothing.
+type InvitationID string
+
+// Check is how staff made sure who stands before them.
+type Check string
+
+// The checks, as the form field "checked" names them. The ledger keeps them: add,
+// do not rename.
+const (
+	CheckInPerson Check = "in-person"   // with a badge
+	CheckCallback Check = "called-back" // on the number in the directory
+	CheckVideo    Check = "video"       // with somebody who knows them
+	CheckOther    Check = "other"       // in words
+)
+
+// ParseCheck reads the value of the form field.
+func ParseCheck(s string) (Check, bool) {
+	c := Check(s)
+	return c, slices.Contains([]Check{CheckInPerson, CheckCallback, CheckVideo, CheckOther}, c)
+}
+
+// Purpose is what an invitation is for.
+type Purpose string
+
+// The purposes, as the form field "purpose" names them. The ledger keeps them:
+// add, do not rename.
+const (
+	ForNew    Purpose = "new"    // another phone
+	ForLost   Purpose = "lost"   // in place of a device that is blocked for it
+	ForBroken Purpose = "broken" // what was installed does not work
+)
+
+// ParsePurpose reads the value of the form field.
+func ParsePurpose(s string) (Purpose, bool) {
+	p := Purpose(s)
+	return p, slices.Contains([]Purpose{ForNew, ForLost, ForBroken}, p)
+}
+
+// InvitationState is what became of an invitation.
+type InvitationState string
+
+// The states. The last is not kept: it follows from the time.
+const (
+	InvitationWaiting  InvitationState = "waiting"  // for the approval of a second person
+	InvitationOpen     InvitationState = "open"     // its code works
+	InvitationRedeemed InvitationState = "redeemed" // a certificate was recorded with it
+	InvitationEnded    InvitationState = "ended"    // a newer one took its place
+	InvitationExpired  InvitationState = "expired"
+)
+
+// Invitation is the right of one person to enrol once, given by staff, redeemed
+// with a code that the person alone brings to their phone. It holds no key and
+// leads to none: the key is made when the person redeems it.
+type Invitation struct {
+	ID       InvitationID
+	Person   PersonID
+	MadeBy   PersonID
+	MadeRole Role
+	Made     time.Time
+	Check    Check
+	Note     string // on the check; required for CheckOther
+	Purpose  Purpose
+	Device   DeviceID // that it is about; empty for none
+
+	// Alone lets the code stand for a password: whoever brings it gets a session
+	// that is good for this one certificate.
+	Alone bool
+
+	State    InvitationState
+	Expires  time.Time
+	Approver PersonID  // empty while nobody approved, or where nobody need
+	Closed   time.Time // when it was redeemed or ended; zero before
+	Serial   ca.Serial // zero until redeemed
+}
+
+// At is the state at a moment: the time of what was not used may be over.
+func (i Invitation) At(now time.Time) InvitationState {
+	if (i.State == InvitationOpen || i.State == InvitationWaiting) && !now.Before(i.Expires) {
+		return InvitationExpired
+	}
+	return i.State
+}
+
+// InvitationOffer is an invitation to be recorded.
+type InvitationOffer struct {
+	Invitation
+	CodeHash [32]byte
+	Entry    audit.Entry
+}
+
+// Invitations keeps invitations. Every method that changes something is one
+// transaction, its ledger entry included.
+type Invitations interface {
+	// Invite records an invitation and ends what the person had open or waiting
+	// before: one code at a time. It returns ErrConflict when id or code is in use.
+	Invite(context.Context, InvitationOffer) error
+
+	// Invitation finds an invitation by its id, whatever became of it, or
+	// ErrNotFound.
+	Invitation(context.Context, InvitationID) (Invitation, error)
+
+	// InvitationByCode finds an invitation by the hash of its code, whatever became
+	// of it. It returns ErrNotFound for a code that never was or is forgotten.
+	InvitationByCode(ctx context.Context, codeHash [32]byte) (Invitation, error)
+
+	// ApproveInvitation lets the code of a waiting invitation work. It returns
+	// ErrConflict when it does not wait any more, and when the approver made it or
+	// is the person it is for.
+	ApproveInvitation(ctx context.Context, id InvitationID, approver PersonID, at time.Time, entry audit.Entry) error
+
+	// WaitingInvitations lists what waits for approval, oldest first, at most limit.
+	WaitingInvitations(ctx context.Context, now time.Time, limit int) ([]Invitation, error)
+
+	// Invited finds what the person has open or waiting, run out or not, or
+	// ErrNotFound.
+	Invited(ctx context.Context, person PersonID) (Invitation, error)
+}

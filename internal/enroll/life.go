@@ -1,0 +1,72 @@
+package enroll
+
+import (
+	"context"
+	"time"
+
+	"certportal/internal/audit"
+)
+
+// Block is a device that is to open nothing any more.
+type Block struct {
+	Person PersonID // whose device it is
+	Device DeviceID
+	Cause  Cause // Lost, Retired or Returned
+
+	// Session is the hash of the id of the person's session that asks, and stays open.
+	// Zero when staff asks.
+	Session [32]byte
+
+	// Detail are further facts for the ledger, such as how staff recognised the
+	// person. Optional.
+	Detail map[string]string
+}
+
+// Block ends all that a device holds, for good, with whatever could lead to more
+// of it: files not fetched yet, challenges, and the person's open hand-off; with
+// cause Lost also their other sessions, one of which may be open on it. The
+// device stays listed, as blocked. It returns ErrNotFound for a device that is not
+// that person's. A device that is blocked already stays as it is.
+//
+// The list is renewed later: that it cannot be renewed now does not undo the
+// block.
+func (r *Registrar) Block(ctx context.Context, by By, b Block) error {
+	if _, err := r.Device(ctx, b.Person, b.Device); err != nil {
+		return err
+	}
+	now := r.c.Now()
+	entry := by.entry(now, audit.CertificateRevoked)
+	entry.Person, entry.Detail = string(b.Person), b.Detail
+	ended, err := r.c.Records.Revoke(ctx, Revocation{Cause: b.Cause, At: now, BlockDevice: b.Device, KeepSession: b.Session, Entry: entry})
+	if err != nil {
+		return outage(PartStore, "blocking device", err)
+	}
+	if len(ended) > 0 {
+		r.c.Revoked()
+	}
+	return nil
+}
+
+// Renaming gives a device another name.
+type Renaming struct {
+	Person PersonID
+	Device DeviceID
+	Name   string // as CleanDeviceName gives it
+	At     time.Time
+	Entry  audit.Entry
+}
+
+// Rename gives a device another name. It returns the *Refusal of a name that does
+// not fit or that another device in use has, and ErrNotFound for a device that is
+// not theirs, or that they removed.
+func (r *Registrar) Rename(ctx context.Context, by By, id DeviceID, name string) error {
+	name, err := CleanDeviceName(name)
+	if err != nil {
+		return err
+	}
+	now := r.c.Now()
+	entry := by.entry(now, audit.DeviceRenamed)
+	entry.Object = string(id)
+	err = r.c.Records.Rename(ctx, Renaming{Person: by.Person, Device: id, Name: name, At: now, Entry: entry})
+	return outage(PartStore, "renaming device", err)
+}

@@ -1,0 +1,98 @@
+package enroll_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"testing"
+
+	"certportal/internal/enroll"
+)
+
+// request is a certificate request of a new key, in PEM.
+func request(t testing.TB) (crypto.PublicKey, string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key.Public(), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
+}
+
+// TestEnrollRequest tells devices with brought keys from all others.
+func TestEnrollRequest(t *testing.T) {
+	h := keyHouse(t)
+	key, pasted := request(t)
+	done := must[enroll.Enrolment](t)(h.EnrollRequest(t.Context(), h.request("Server", "form"), pasted))
+	device := h.device(done.Device)
+	cert := must[*x509.Certificate](t)(x509.ParseCertificate(device.Certificate.DER))
+	if !cert.PublicKey.(*ecdsa.PublicKey).Equal(key) || device.Certificate.Delivered.IsZero() {
+		t.Error("a certificate for another key, or one that waits to be fetched")
+	}
+	if !must[bool](t)(h.Brought(t.Context(), device)) {
+		t.Error("the portal takes the key for its own")
+	}
+	phone := h.request("Phone", "other form")
+	phone.Platform = enroll.IOS
+	_, err := h.EnrollRequest(t.Context(), phone, pasted)
+	h.wantDenial(err, enroll.RequestPlatform)
+	file := h.device(h.enroll("Laptop", "third form").Device)
+	if must[bool](t)(h.Brought(t.Context(), file)) || must[bool](t)(h.Brought(t.Context(), enroll.Device{})) {
+		t.Error("a key of the portal's, or none, counts as brought")
+	}
+	// Without challenges nobody could tell the two apart, so there is one kind.
+	alone := h.with(func(c *enroll.Config) { c.Challenges = nil })
+	_, pasted = request(t)
+	var out *enroll.Outage
+	if _, err := alone.EnrollRequest(t.Context(), h.request("Other", "form 4"), pasted); !errors.As(err, &out) {
+		t.Errorf("without challenges: got %v", err)
+	}
+}
+
+// TestPhonesKeyIsNotBrought: what a profile made a phone do is no request of its
+// person's.
+func TestPhonesKeyIsNotBrought(t *testing.T) {
+	h := keyHouse(t)
+	req := h.request("Phone", "form")
+	req.Platform = enroll.IOS
+	c := must[enroll.Challenge](t)(h.NewChallenge(t.Context(), req))
+	must[*x509.Certificate](t)(h.Redeem(t.Context(), enroll.By{}, c.Secret, ecKey(t)))
+	if must[bool](t)(h.Brought(t.Context(), h.device(c.Device.ID))) {
+		t.Error("a key out of a profile counts as brought")
+	}
+}
+
+// FuzzParsePastedRequest holds that what is taken is one request, signed with its
+// key, and that every refusal has a word.
+func FuzzParsePastedRequest(f *testing.F) {
+	_, whole := request(f)
+	for _, seed := range []string{
+		whole, whole + whole, "\ufeff \r\n" + whole, whole[:100], "", "-----BEGIN CERTIFICATE REQUEST-----\n-----END CERTIFICATE REQUEST-----",
+		"-----BEGIN NEW CERTIFICATE REQUEST-----\nMIIB\n-----END NEW CERTIFICATE REQUEST-----\n", "-----BEGIN PRIVATE KEY-----",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := enroll.ParsePastedRequest(text)
+		var denial *enroll.Denial
+		switch {
+		case err != nil && (!errors.As(err, &denial) || denial.Why == "" || got.Key != nil):
+			t.Errorf("refused with %v and key %v", err, got.Key)
+		case err == nil:
+			block, rest := pem.Decode([]byte(text))
+			again, err := enroll.ParseKeyRequest(block.Bytes)
+			if err != nil || !again.Key.(interface{ Equal(crypto.PublicKey) bool }).Equal(got.Key) || len(bytes.TrimSpace(rest)) != 0 {
+				t.Errorf("taken: %q, %v", text, err)
+			}
+		}
+	})
+}

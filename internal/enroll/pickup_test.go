@@ -1,0 +1,161 @@
+package enroll_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"certportal/internal/enroll"
+)
+
+func isGone(err error) bool {
+	var g *enroll.Gone
+	return errors.As(err, &g)
+}
+
+// read fetches the file whole, once.
+func (h *house) read(e enroll.Enrolment) enroll.File {
+	h.t.Helper()
+	f, err := h.OpenFile(h.t.Context(), h.token(e))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := h.ClaimRead(h.t.Context(), enroll.By{Address: "192.0.2.9"}, f, h.token(e)); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := h.ConfirmRead(h.t.Context(), h.token(e)); err != nil {
+		h.t.Fatal(err)
+	}
+	return f
+}
+
+func TestPickupOpens(t *testing.T) {
+	h := newHouse(t)
+	done := h.enroll("phone", "1")
+	first, second := h.read(done), h.read(done)
+	if !first.Leaf.Equal(second.Leaf) || first.Seed != second.Seed || first.Password != second.Password {
+		t.Error("two reads of one pickup differ")
+	}
+	if got, want := len(first.Password), 12; got != want {
+		t.Errorf("password has %d characters, want %d", got, want)
+	}
+	if got, want := second.ReadsLeft, enroll.MaxReads-1; got != want {
+		t.Errorf("%d reads left, want %d", got, want)
+	}
+	if h.device(done.Device).Certificate.Delivered.IsZero() {
+		t.Error("the certificate is not marked as delivered")
+	}
+}
+
+func TestPickupEndsAfterFiveReads(t *testing.T) {
+	h := newHouse(t)
+	done := h.enroll("phone", "1")
+	for range enroll.MaxReads {
+		h.read(done)
+	}
+	_, err := h.OpenFile(t.Context(), h.token(done))
+	var gone *enroll.Gone
+	if !errors.As(err, &gone) || !gone.Used {
+		t.Fatalf("OpenFile: %v, want it used up", err)
+	}
+	// The phone may only now ask for the password.
+	p, err := h.Pickup(t.Context(), h.token(done))
+	if err != nil || p.Password == "" || p.ReadsLeft != 0 {
+		t.Errorf("Pickup = %+v, %v, want the password and no reads", p, err)
+	}
+}
+
+func TestPickupEndsWithItsTime(t *testing.T) {
+	h := newHouse(t)
+	done := h.enroll("phone", "1")
+	h.read(done)
+	h.pass(enroll.PickupLife)
+	if _, err := h.OpenFile(t.Context(), h.token(done)); !isGone(err) {
+		t.Errorf("OpenFile: %v, want it gone", err)
+	}
+	if p, err := h.Pickup(t.Context(), h.token(done)); err != nil || p.Password == "" {
+		t.Errorf("Pickup: %v, want the password still", err)
+	}
+	h.pass(enroll.PasswordLife - enroll.PickupLife)
+	if _, err := h.Pickup(t.Context(), h.token(done)); !isGone(err) {
+		t.Errorf("Pickup: %v, want it gone", err)
+	}
+}
+
+func TestBrokenReadDoesNotCount(t *testing.T) {
+	h := newHouse(t)
+	done := h.enroll("phone", "1")
+	f, err := h.OpenFile(t.Context(), h.token(done))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 * enroll.MaxReads {
+		if err := h.ClaimRead(t.Context(), h.by(), f, h.token(done)); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.ReturnRead(t.Context(), h.token(done)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.read(done)
+}
+
+func TestTokensOfOthersOpenNothing(t *testing.T) {
+	h := newHouse(t)
+	done := h.enroll("phone", "1")
+	other := enroll.PickupKey{9}
+	for _, token := range []enroll.Token{other.Token(done.Serial), "", "short", enroll.Token(strings.Repeat("A", 43)), h.token(done) + "="} {
+		if _, err := h.OpenFile(t.Context(), token); !errors.Is(err, enroll.ErrNotFound) {
+			t.Errorf("OpenFile(%q): %v, want ErrNotFound", token, err)
+		}
+	}
+}
+
+func TestA16_TheDatabaseHoldsNoSecret(t *testing.T) {
+	h := newHouse(t)
+	done := h.enroll("phone", "1")
+	f := h.read(done)
+	scalar, err := f.Key.(*ecdsa.PrivateKey).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(h.folder(), "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no database files: %v", err)
+	}
+	secrets := map[string][]byte{
+		"key": scalar, "password": []byte(f.Password), "token": []byte(h.token(done)),
+		"pickup key": h.key[:16],
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, secret := range secrets {
+			if bytes.Contains(content, secret) {
+				t.Errorf("%s holds the %s in the clear", filepath.Base(file), what)
+			}
+		}
+	}
+}
+
+func TestWipedKeysAreGone(t *testing.T) {
+	h := newHouse(t)
+	done := h.enroll("phone", "1")
+	h.read(done)
+	h.pass(enroll.PasswordLife + time.Second)
+	if err := h.Sweep(t.Context(), h.Stale()); err != nil {
+		t.Fatal(err)
+	}
+	// Even a clock set back opens nothing any more.
+	h.pass(-enroll.PasswordLife)
+	if _, err := h.OpenFile(t.Context(), h.token(done)); !isGone(err) {
+		t.Errorf("OpenFile: %v, want it gone", err)
+	}
+}

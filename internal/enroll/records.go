@@ -1,0 +1,246 @@
+package enroll
+
+import (
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"crypto/x509"
+	"time"
+
+	"certportal/ca"
+	"certportal/internal/audit"
+)
+
+// Issuer signs certificates: the embedded CA, or one elsewhere.
+type Issuer interface {
+	// Prepare fixes everything that will be signed, and refuses what the lints
+	// refuse. Nothing is signed with the issuer's key.
+	Prepare(*ca.Profile, ca.Subject, crypto.PublicKey, time.Time) (*ca.Prepared, error)
+
+	// Sign signs what was prepared, once.
+	Sign(*ca.Prepared) (*x509.Certificate, error)
+}
+
+// Reservation is the intent to sign a certificate: recorded before any signature
+// exists, so that whatever was signed can be revoked.
+type Reservation struct {
+	Serial     ca.Serial
+	Kind       Kind
+	Profile    string
+	Subject    ca.Subject
+	PublicKey  [sha256.Size]byte // SHA-256 of the SubjectPublicKeyInfo; unique over all certificates
+	NotBefore  time.Time
+	NotAfter   time.Time
+	Requested  time.Time
+	Person     PersonID // empty for KindServer
+	Name       string   // of the person, as the directory calls them now; staff finds them by it
+	Device     Device   // a new device, or the known one that gets a new certificate; zero for KindServer
+	NewDevice  bool
+	Idempotent string // token of the form; unique for the person while the attempt stands
+	Quota      int    // devices of this person that may work at the same time
+	Entry      audit.Entry
+
+	// Challenge is the hash of the one that is used up by this reservation, in
+	// the same transaction. Zero without.
+	Challenge [sha256.Size]byte
+
+	// Invitation is used up by this reservation, in the same transaction: it must be
+	// open and the person's. Empty without.
+	Invitation InvitationID
+
+	// Renews is the certificate whose holder asks for the next one. It must be in
+	// force in the same transaction, and the newest of its device: what it superseded
+	// ends, for it is in use. Zero without.
+	Renews ca.Serial
+
+	// RenewFrom is the window of a renewal that a person asks for: Device.Renewable
+	// must allow it in the same transaction. Zero without.
+	RenewFrom time.Duration
+}
+
+// Completion turns a reservation into an issued certificate.
+type Completion struct {
+	Serial      ca.Serial
+	Certificate *x509.Certificate
+	Pickup      *SealedPickup // nil for KindServer, and for a key that the device made
+	At          time.Time
+
+	// Delivered says that the device gets the certificate in the answer: nothing
+	// waits to be fetched.
+	Delivered bool
+
+	// Supersede revokes whatever else the device holds, with cause Replaced.
+	Supersede bool
+
+	// Overlap lets what the device holds work on for so long, as superseded, in the
+	// place of revoking it. One certificate at most does: where a renewal is tried
+	// again, it is the one from before the first try, with the end it had.
+	Overlap time.Duration
+	Entry   audit.Entry
+}
+
+// Revocation ends certificates. Exactly the certificates named are meant, and of
+// these only those that are pending, issued or superseded; each gets its own ledger
+// entry, made from Entry with the serial as Object. With cause Undelivered only
+// those are meant that nobody fetched. What a certificate superseded that ends as
+// Undelivered or Abandoned is issued again, in the same transaction.
+type Revocation struct {
+	Serials []ca.Serial
+	Cause   Cause
+	At      time.Time
+	Entry   audit.Entry
+
+	// RemoveDevice marks the device as removed in the same transaction, and ends
+	// whatever else it holds.
+	RemoveDevice DeviceID
+
+	// BlockDevice marks the device as blocked in the same transaction, and ends
+	// whatever else it holds, its challenges, and the person's open hand-off. With
+	// cause Lost it also ends the sessions of the person but KeepSession, the hash of
+	// the id of the one that asks.
+	BlockDevice DeviceID
+
+	// EndPerson ends what could lead the person to more: their pickup codes,
+	// challenges, hand-offs and sessions.
+	EndPerson   PersonID
+	KeepSession [32]byte
+}
+
+// Enrolment is what became of a request: the device and its certificate.
+type Enrolment struct {
+	Device DeviceID
+	Serial ca.Serial
+
+	// Again says that the same form was sent before: this is the outcome of then.
+	Again bool
+}
+
+// Records is the registrar's memory. Every method is one transaction, its ledger
+// entry included.
+type Records interface {
+	// Reserve records an intent. It returns a *Refusal with QuotaReached, NameTaken
+	// or CodeOver or a *Denial with HolderEnded or HolderEarly, decided inside the
+	// transaction, and ErrConflict when form, key or challenge was used before or
+	// the device was removed.
+	Reserve(context.Context, Reservation) error
+
+	// Complete stores the signed certificate and its pickup. It returns
+	// ErrConflict when the reservation does not stand any more.
+	Complete(context.Context, Completion) error
+
+	// Revoke ends certificates and returns those it ended.
+	Revoke(context.Context, Revocation) ([]ca.Serial, error)
+
+	// EndSuperseded ends certificates that a renewal superseded, with cause Replaced,
+	// and returns them. It returns ErrConflict when a device is named whose newest
+	// certificate was not fetched.
+	EndSuperseded(context.Context, Ending) ([]ca.Serial, error)
+
+	// Rename gives a device another name. It returns a *Refusal with NameTaken, and
+	// ErrNotFound for a device that is not the person's or was removed.
+	Rename(context.Context, Renaming) error
+
+	// Attempted finds what an idempotency token led to. It returns ErrNotFound
+	// when the token is new, or its attempt came to nothing.
+	Attempted(ctx context.Context, person PersonID, token string) (Enrolment, error)
+
+	// Unfinished lists reservations from before the moment that are still
+	// pending, of every kind, at most limit.
+	Unfinished(ctx context.Context, before time.Time, limit int) ([]ca.Serial, error)
+
+	// Undelivered lists issued certificates whose pickup is closed, or ran out
+	// before the moment, and was never read whole; at most limit.
+	Undelivered(ctx context.Context, before time.Time, limit int) ([]ca.Serial, error)
+
+	// Overdue lists superseded certificates whose time is over at the moment and that
+	// would work on without their end, at most limit.
+	Overdue(ctx context.Context, now time.Time, limit int) ([]ca.Serial, error)
+
+	// Note records an entry that stands for itself, such as a refusal.
+	Note(context.Context, audit.Entry) error
+}
+
+// Inventory answers what somebody has.
+type Inventory interface {
+	// Devices lists a person's devices, newest first, with the certificate that
+	// Device.Certificate tells. Removed devices and those that never got a certificate are
+	// left out.
+	Devices(ctx context.Context, person PersonID) ([]Device, error)
+
+	// Device finds a device of the person. It returns ErrNotFound when there is
+	// none or it is somebody else's.
+	Device(ctx context.Context, person PersonID, id DeviceID) (Device, error)
+}
+
+// SealedPickup is a pickup as the store keeps it: nothing in it opens without
+// the token, and of the token only the hash is kept.
+type SealedPickup struct {
+	TokenHash      [sha256.Size]byte
+	Serial         ca.Serial
+	Key            []byte    // sealed PKCS#8; nil once wiped
+	Password       []byte    // sealed install password; nil once wiped
+	Expires        time.Time // end of reading the file
+	PasswordUntil  time.Time // end of showing the password
+	Reads          int       // complete reads so far
+	LastRead       time.Time
+	Device         Device // with Certificate; not stored with the pickup, but read with it
+	CertificateDER []byte // read with it
+}
+
+// Pickups keeps sealed pickups.
+type Pickups interface {
+	// Pickup finds a pickup by the hash of its token, wiped or not. It returns
+	// ErrNotFound for a token that never was.
+	Pickup(ctx context.Context, tokenHash [sha256.Size]byte) (SealedPickup, error)
+
+	// ClaimRead counts and records a read before it happens, so that concurrent
+	// readers stay within max. It returns ErrConflict when no read is left.
+	ClaimRead(ctx context.Context, tokenHash [sha256.Size]byte, max int, entry audit.Entry) error
+
+	// ReturnRead gives back the claim of a read that broke off.
+	ReturnRead(ctx context.Context, tokenHash [sha256.Size]byte) error
+
+	// ConfirmRead notes that the file arrived: first delivery of the certificate,
+	// and after read number max the key is wiped.
+	ConfirmRead(ctx context.Context, tokenHash [sha256.Size]byte, max int, at time.Time) error
+
+	// NotePart records a read of a piece: first delivery of the certificate,
+	// without counting. It returns ErrConflict when the key is wiped.
+	NotePart(ctx context.Context, tokenHash [sha256.Size]byte, at time.Time, entry audit.Entry) error
+
+	// WipePickups removes the keys of pickups that have run out, and the
+	// passwords past their own time. It returns the number of pickups touched.
+	WipePickups(ctx context.Context, now time.Time) (int, error)
+}
+
+// Tries is the state of an account's throttle.
+type Tries struct {
+	Allowed bool
+	Left    int       // tries left after this one
+	Until   time.Time // end of the pause, when not allowed
+}
+
+// Limit is a number of tries in a window.
+type Limit struct {
+	Tries  int
+	Window time.Duration
+
+	// Rolling lets the window begin anew with every try: the count is forgotten only
+	// after a window without one. Directories count so before they lock (AD:
+	// badPasswordTime and lockOutObservationWindow).
+	Rolling bool
+}
+
+// Attempts counts sign-in tries per key, shared by all replicas and kept over
+// restarts.
+type Attempts interface {
+	// Try counts a try before it is made. Within the window at most so many tries
+	// are allowed; the next one starts a pause of the same length.
+	Try(ctx context.Context, key string, limit Limit, now time.Time) (Tries, error)
+
+	// GiveBack takes back one try whose outcome nobody learned.
+	GiveBack(ctx context.Context, key string) error
+
+	// Forgive forgets the tries of a key, after a right password.
+	Forgive(ctx context.Context, key string) error
+}

@@ -1,0 +1,163 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"certportal/internal/audit"
+)
+
+// How many pickup codes that open nothing may be tried in the window of sign-in
+// tries: by a person who is signed in, and from one network.
+const (
+	PickupTries        = 5
+	PickupAddressTries = 100
+)
+
+// WrongCode says that a pickup code opens nothing for whoever brought it: it never
+// was, is somebody else's, or, to a stranger, is over. They all look alike.
+type WrongCode struct {
+	Counted bool // Left says something: the person is known
+	Left    int  // tries left before a pause
+	Pause   time.Duration
+}
+
+// Error tells the tries left.
+func (w *WrongCode) Error() string { return fmt.Sprintf("wrong pickup code, %d tries left", w.Left) }
+
+// CodeGone says to the person it was made for that their code does not work: it
+// was used, replaced, has run out or still waits for approval.
+type CodeGone struct {
+	State InvitationState
+	At    time.Time // when it was used or replaced, or ran out
+}
+
+// Error says which of the ends it was.
+func (g *CodeGone) Error() string { return "pickup code is " + string(g.State) }
+
+// OpenInvitation finds what a pickup code opens for a person who is signed in, or
+// for a stranger when by names nobody: then only a code that may stand alone. It
+// changes nothing of it: the code is used up when a certificate is recorded with
+// it.
+//
+// It returns *WrongCode or *CodeGone, found out by the same steps and in the same
+// time; a *Refusal with PausedPickup after too many of those of a person, or with
+// PausedCodes of a network; or an *Outage.
+func (s *SignIn) OpenInvitation(ctx context.Context, code PickupCode, by By) (Invitation, error) {
+	if s.c.Invitations == nil {
+		return Invitation{}, &WrongCode{}
+	}
+	wrong, keys, err := s.countCode(ctx, by)
+	if err != nil {
+		return Invitation{}, err
+	}
+	hash, err := s.HashPickupCode(ctx, code)
+	if err != nil {
+		return Invitation{}, err
+	}
+	i, err := s.c.Invitations.InvitationByCode(ctx, hash)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Invitation{}, errors.Join(outage(PartStore, "finding invitation", err), s.giveBack(ctx, keys...))
+	}
+	now := s.c.Now()
+	state, mine := i.At(now), err == nil && i.Person == by.Person
+	switch {
+	case by.Person == "" && (err != nil || state != InvitationOpen || !i.Alone || !s.c.CodeAlone):
+		return Invitation{}, wrong
+	case by.Person != "" && !mine:
+		why := "foreign"
+		if err != nil {
+			why = "unknown"
+		}
+		s.noteCode(ctx, by, "", why)
+		return Invitation{}, wrong
+	case state != InvitationOpen:
+		s.noteCode(ctx, by, i.ID, string(state))
+		return Invitation{}, &CodeGone{State: state, At: endOf(i)}
+	}
+	return i, s.giveBack(ctx, keys...)
+}
+
+// countCode counts a try before the look-up, or parallel guesses would see answers
+// that the pause is to keep from them.
+func (s *SignIn) countCode(ctx context.Context, by By) (*WrongCode, []string, error) {
+	wrong, keys := &WrongCode{Pause: s.c.Window}, []string(nil)
+	if network := networkKey(by.Address); network != "" {
+		keys = append(keys, "pickup code "+network)
+		_, err := s.try(ctx, keys[0], Limit{Tries: PickupAddressTries, Window: s.c.Window}, s.c.Now(), PausedCodes)
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	if by.Person == "" {
+		return wrong, keys, nil
+	}
+	key := "pickup code of " + string(by.Person)
+	tries, err := s.try(ctx, key, Limit{Tries: PickupTries, Window: s.c.Window}, s.c.Now(), PausedPickup)
+	if err != nil {
+		return nil, nil, errors.Join(err, s.giveBack(ctx, keys...))
+	}
+	wrong.Counted, wrong.Left = true, tries.Left
+	return wrong, append(keys, key), nil
+}
+
+// endOf is when an invitation ended that is not open.
+func endOf(i Invitation) time.Time {
+	if !i.Closed.IsZero() {
+		return i.Closed
+	}
+	return i.Expires
+}
+
+// noteCode records a code that did not open, of somebody who is signed in. What
+// strangers bring is only counted: they could fill the ledger.
+func (s *SignIn) noteCode(ctx context.Context, by By, id InvitationID, why string) {
+	e := by.entry(s.c.Now(), audit.InvitationRefused)
+	e.Object, e.Detail = string(id), map[string]string{"reason": why}
+	if err := s.c.Records.Note(context.WithoutCancel(ctx), e); err != nil {
+		s.c.Log.Error("recording a refused pickup code", "request", by.Request, "err", err)
+	}
+}
+
+// SignInByCode lets in who brings a code that may stand for a password, for the
+// one certificate that the code is good for. It returns a *Refusal when the person
+// may not sign in or may have no certificate by a code, and else what
+// OpenInvitation returns. When the directory does not answer, the code is still
+// good.
+func (s *SignIn) SignInByCode(ctx context.Context, code PickupCode, by By) (Person, Invitation, error) {
+	by.Person = ""
+	i, err := s.OpenInvitation(ctx, code, by)
+	if err != nil {
+		return Person{}, Invitation{}, err
+	}
+	if err := s.stillStaff(ctx, i); err != nil {
+		return Person{}, Invitation{}, err
+	}
+	person, err := s.stillWelcome(ctx, i.Person, by)
+	if err != nil {
+		return Person{}, Invitation{}, err
+	}
+	if person.Protected {
+		// Became so since the code was given.
+		s.note(ctx, by, person, string(Protected))
+		return Person{}, Invitation{}, &Refusal{Reason: Protected}
+	}
+	return person, i, s.signedIn(ctx, by, person, "pickup-code")
+}
+
+// stillStaff looks at who made a code that stands for a password: who was dismissed
+// since leaves no slips behind that work.
+func (s *SignIn) stillStaff(ctx context.Context, i Invitation) error {
+	maker, err := s.c.Directory.Person(ctx, i.MadeBy)
+	switch {
+	case errors.Is(err, ErrNotFound):
+	case err != nil:
+		return outage(PartDirectory, "reading who made the code", err)
+	case !maker.Disabled && !maker.Expired && maker.Has(i.MadeRole):
+		return nil
+	}
+	s.c.Log.Warn("pickup code of somebody who is no staff any more", "invitation", i.ID, "maker", i.MadeBy)
+	return &WrongCode{}
+}

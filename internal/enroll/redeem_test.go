@@ -1,0 +1,442 @@
+package enroll_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/directory"
+	"certportal/internal/enroll"
+)
+
+// counter is a house whose sign-in takes pickup codes.
+func newCounter(t *testing.T) *house {
+	h := newHouse(t)
+	h.hedi = must[enroll.Person](t)(h.people.Add(t.Context(), directory.NewAccount{
+		Login: "hedi", UPN: "hedi@corp.example", Password: password, Roles: []enroll.Role{enroll.Helpdesk},
+	}, audit.Entry{At: h.now(), Action: audit.AccountAdded, Actor: "system", Role: "system"}))
+	h.signIn = must[*enroll.SignIn](t)(enroll.NewSignIn(enroll.SignInConfig{
+		Directory: h.people, Attempts: h.db, Records: h.db, Invitations: h.db, CodeAlone: true,
+		Now: h.now, Log: slog.New(slog.DiscardHandler),
+	}))
+	return h
+}
+
+// invite records an invitation of anna's as the desk would, and gives its code.
+func (h *house) invite(change ...func(*enroll.Invitation)) (enroll.Invitation, enroll.PickupCode) {
+	h.t.Helper()
+	code := must[enroll.PickupCode](h.t)(enroll.NewPickupCode())
+	i := enroll.Invitation{
+		ID: enroll.InvitationID("i-" + strings.ToLower(string(code))), Person: h.anna.ID, MadeBy: h.hedi.ID, MadeRole: enroll.Helpdesk,
+		Made: h.now(), Check: enroll.CheckInPerson, Purpose: enroll.ForNew, State: enroll.InvitationOpen,
+		Expires: h.now().Add(enroll.InvitationLife),
+	}
+	for _, c := range change {
+		c(&i)
+	}
+	err := h.db.Invite(h.t.Context(), enroll.InvitationOffer{
+		Invitation: i, CodeHash: must[[32]byte](h.t)(h.signIn.HashPickupCode(h.t.Context(), code)),
+		Entry: audit.Entry{At: h.now(), Action: audit.InvitationMade, Actor: "hedi", Person: string(i.Person), Object: string(i.ID)},
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return i, code
+}
+
+func alone(i *enroll.Invitation) { i.Alone = true }
+
+func TestParsePickupCode(t *testing.T) {
+	tests := []struct {
+		name, typed string
+		want        enroll.PickupCode
+	}{
+		{"as shown", "7F3K-9QXM-2WTA", "7F3K9QXM2WTA"},
+		{"small letters", "7f3k9qxm2wta", "7F3K9QXM2WTA"},
+		{"spaces, hyphens, dashes", " 7f3k 9qxm–2w-t a\t", "7F3K9QXM2WTA"},
+		{"short", "7F3K-9QXM", ""},
+		{"long", "7F3K-9QXM-2WTAA", ""},
+		// 0 may have been a D or a Q, 1 a 7 or a J: no other spelling of one code.
+		{"zero", "7F3K-9QXM-2WT0", ""},
+		{"letter O", "7F3K-9QXM-2WTO", ""},
+		{"letter I", "7F3K-9QXM-2WTI", ""},
+		{"letter L", "7F3K-9QXM-2WTL", ""},
+		{"one", "7F3K-9QXM-2WT1", ""},
+		{"other script", "７F3K9QXM2WTA", ""},
+		{"empty", "", ""},
+		{"blanks without end", strings.Repeat(" ", 100) + "7F3K9QXM2WTA", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, ok := enroll.ParsePickupCode(tt.typed)
+			if got != tt.want || ok != (tt.want != "") {
+				t.Errorf("got %q, %v, want %q", got, ok, tt.want)
+			}
+		})
+	}
+}
+
+func FuzzParsePickupCode(f *testing.F) {
+	for _, seed := range []string{"7F3K-9QXM-2WTA", "", "\xff\xff", "ſſſſſſſſſſſſ", "7f3k–9qxm–2wta"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, typed string) {
+		code, ok := enroll.ParsePickupCode(typed)
+		again, same := enroll.ParsePickupCode(code.Grouped())
+		if ok && (!same || again != code || len(code) != 12) {
+			t.Errorf("%q is read as %q, and that as %q", typed, code, again)
+		}
+	})
+}
+
+// TestOpenInvitation: its person gets in, whoever else brings the code is told as
+// little as for one that never was.
+func TestOpenInvitation(t *testing.T) {
+	h := newCounter(t)
+	ben := h.add("ben", "S-1-5-21-1004336348-1177238915-682003330-1102")
+	i, code := h.invite()
+	open := func(code enroll.PickupCode, by enroll.By) error {
+		_, err := h.signIn.OpenInvitation(t.Context(), code, by)
+		return err
+	}
+	opened, err := h.signIn.OpenInvitation(t.Context(), code, h.by())
+	if err != nil || opened != i {
+		t.Fatalf("got %+v, %v", opened, err)
+	}
+	strange := by("192.0.2.50")
+	_, single := h.invite(alone, func(i *enroll.Invitation) { i.Person = ben.ID })
+	for _, tt := range []struct {
+		name string
+		code enroll.PickupCode
+		by   enroll.By
+		left int
+	}{
+		{"unknown", "222222222222", h.byPerson(ben), 4},
+		{"somebody else's", code, h.byPerson(ben), 3},
+		{"stranger with an unknown one", "222222222222", strange, 0},
+		{"stranger with a code that is no password", code, strange, 0},
+	} {
+		var wrong *enroll.WrongCode
+		if err := open(tt.code, tt.by); !errors.As(err, &wrong) || wrong.Left != tt.left || wrong.Counted != (tt.by.Person != "") {
+			t.Errorf("%s: got %v", tt.name, err)
+		}
+	}
+	if err := open(single, strange); err != nil {
+		t.Errorf("stranger with a code that is a password: %v", err)
+	}
+
+	done := must[enroll.Enrolment](t)(h.Enroll(t.Context(), invitedBy(h.request("Phone", "one"), i)))
+	var gone *enroll.CodeGone
+	if err := open(code, h.by()); !errors.As(err, &gone) || gone.State != enroll.InvitationRedeemed || !gone.At.Equal(h.now()) {
+		t.Errorf("used: got %v", err)
+	}
+	if kept := must[enroll.Invitation](t)(h.db.Invitation(t.Context(), i.ID)); kept.Serial != done.Serial {
+		t.Errorf("used for %s, want %s", kept.Serial, done.Serial)
+	}
+	_, first := h.invite()
+	_, second := h.invite(func(i *enroll.Invitation) { i.State = enroll.InvitationWaiting })
+	if err := open(first, h.by()); !errors.As(err, &gone) || gone.State != enroll.InvitationEnded {
+		t.Errorf("replaced: got %v", err)
+	}
+	if err := open(second, h.by()); !errors.As(err, &gone) || gone.State != enroll.InvitationWaiting {
+		t.Errorf("waiting: got %v", err)
+	}
+	h.pass(enroll.InvitationLife)
+	var wrong *enroll.WrongCode
+	if err := open(single, strange); !errors.As(err, &wrong) {
+		t.Errorf("stranger, run out: got %v", err)
+	}
+	if err := open(single, h.byPerson(ben)); !errors.As(err, &gone) || gone.State != enroll.InvitationExpired {
+		t.Errorf("run out: got %v", err)
+	}
+	reasons := []string{}
+	for _, e := range h.checkLedger() {
+		if e.Action == audit.InvitationRefused {
+			reasons = append(reasons, e.Detail["reason"])
+		}
+	}
+	if want := []string{"unknown", "foreign", "redeemed", "ended", "waiting", "expired"}; !slices.Equal(reasons, want) {
+		t.Errorf("ledger: got %v, want %v", reasons, want)
+	}
+}
+
+func by(address string) enroll.By { return enroll.By{Address: address, Request: "phone"} }
+
+func invitedBy(req enroll.Request, i enroll.Invitation) enroll.Request {
+	req.Invitation = i.ID
+	return req
+}
+
+// TestA8_PickupCodeGuesses: a person may be wrong five times, a network a hundred;
+// a right code costs nothing.
+func TestA8_PickupCodeGuesses(t *testing.T) {
+	h := newCounter(t)
+	_, code := h.invite(alone)
+	open := func(code enroll.PickupCode, by enroll.By) error {
+		_, err := h.signIn.OpenInvitation(t.Context(), code, by)
+		return err
+	}
+	guess := enroll.PickupCode("333333333333")
+	var wrong *enroll.WrongCode
+	var refusal *enroll.Refusal
+	for n := range enroll.PickupTries {
+		if err := open(code, h.by()); err != nil {
+			t.Fatal(err)
+		}
+		if err := open(guess, h.by()); !errors.As(err, &wrong) || wrong.Left != enroll.PickupTries-1-n {
+			t.Fatalf("guess %d: got %v", n, err)
+		}
+	}
+	if err := open(code, h.by()); !errors.As(err, &refusal) || refusal.Reason != enroll.PausedPickup {
+		t.Errorf("right code in the pause: got %v", err)
+	}
+	h.pass(enroll.SignInWindow)
+	if err := open(code, h.by()); err != nil {
+		t.Errorf("after the pause: %v", err)
+	}
+	for range enroll.PickupAddressTries {
+		if err := open(guess, by("2001:db8::7")); !errors.As(err, &wrong) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if err := open(code, by("2001:db8::8")); !errors.As(err, &refusal) || refusal.Reason != enroll.PausedCodes {
+		t.Errorf("right code from the same network: got %v", err)
+	}
+	if err := open(code, by("2001:db8:0:1::8")); err != nil {
+		t.Errorf("right code from another network: %v", err)
+	}
+}
+
+// TestA8_PickupCodesLookAlike counts the work behind each no and not its time:
+// every way to fail asks the records for the same things in the same order.
+func TestA8_PickupCodesLookAlike(t *testing.T) {
+	h := newCounter(t)
+	ben := h.add("ben", "S-1-5-21-1004336348-1177238915-682003330-1102")
+	i, used := h.invite()
+	must[enroll.Enrolment](t)(h.Enroll(t.Context(), invitedBy(h.request("Phone", "one"), i)))
+	_, ended := h.invite()
+	_, expired := h.invite(func(i *enroll.Invitation) { i.Expires = h.now().Add(time.Millisecond) })
+	_, foreign := h.invite(func(i *enroll.Invitation) { i.Person = ben.ID })
+	h.pass(time.Second)
+	steps := &steps{Invitations: h.db, Attempts: h.db, SignInRecords: h.db}
+	signIn := must[*enroll.SignIn](t)(enroll.NewSignIn(enroll.SignInConfig{
+		Directory: h.people, Attempts: steps, Records: steps, Invitations: steps, Now: h.now, Log: slog.New(slog.DiscardHandler),
+	}))
+	want := ""
+	for name, code := range map[string]enroll.PickupCode{
+		"unknown": "444444444444", "used": used, "ended": ended, "expired": expired, "foreign": foreign,
+	} {
+		steps.done = nil
+		if _, err := signIn.OpenInvitation(t.Context(), code, h.by()); err == nil {
+			t.Errorf("%s: opened", name)
+		}
+		got := fmt.Sprint(steps.done)
+		if want == "" {
+			want = got
+		}
+		if got != want {
+			t.Errorf("%s: steps %s, want %s", name, got, want)
+		}
+	}
+}
+
+// steps notes what is asked of the records.
+type steps struct {
+	enroll.Invitations
+	enroll.Attempts
+	enroll.SignInRecords
+	mu   sync.Mutex
+	done []string
+}
+
+func (s *steps) step(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done = append(s.done, name)
+}
+
+func (s *steps) Try(ctx context.Context, key string, limit enroll.Limit, now time.Time) (enroll.Tries, error) {
+	s.step("try")
+	return s.Attempts.Try(ctx, key, limit, now)
+}
+
+func (s *steps) GiveBack(ctx context.Context, key string) error {
+	s.step("give back")
+	return s.Attempts.GiveBack(ctx, key)
+}
+
+func (s *steps) InvitationByCode(ctx context.Context, hash [32]byte) (enroll.Invitation, error) {
+	s.step("look up")
+	return s.Invitations.InvitationByCode(ctx, hash)
+}
+
+func (s *steps) Note(ctx context.Context, e audit.Entry) error {
+	s.step("note")
+	return s.SignInRecords.Note(ctx, e)
+}
+
+// A code that stands for a password lets its person in, as the directory knows them
+// now.
+func TestSignInByCode(t *testing.T) {
+	h := newCounter(t)
+	i, code := h.invite(alone)
+	person, opened, err := h.signIn.SignInByCode(t.Context(), code, enroll.By{Person: "somebody", Address: "192.0.2.9"})
+	if err != nil || person.ID != h.anna.ID || opened.ID != i.ID {
+		t.Fatalf("got %s, %s, %v", person.ID, opened.ID, err)
+	}
+	last := h.checkLedger()
+	if e := last[len(last)-1]; e.Action != audit.SignedIn || e.Actor != string(h.anna.ID) || e.Detail["method"] != "pickup-code" {
+		t.Errorf("ledger: got %+v", e)
+	}
+	if err := h.people.SetDisabled(t.Context(), "anna", true, audit.Entry{}); err != nil {
+		t.Fatal(err)
+	}
+	var refusal *enroll.Refusal
+	if _, _, err := h.signIn.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &refusal) || refusal.Reason != enroll.Disabled {
+		t.Errorf("switched off: got %v", err)
+	}
+	off := must[*enroll.SignIn](t)(enroll.NewSignIn(enroll.SignInConfig{
+		Directory: h.people, Attempts: h.db, Records: h.db, Invitations: h.db, Now: h.now,
+	}))
+	var wrong *enroll.WrongCode
+	if _, _, err := off.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &wrong) {
+		t.Errorf("setting off: got %v", err)
+	}
+	none := must[*enroll.SignIn](t)(enroll.NewSignIn(enroll.SignInConfig{Directory: h.people, Attempts: h.db, Records: h.db}))
+	if _, _, err := none.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &wrong) {
+		t.Errorf("without invitations: got %v", err)
+	}
+}
+
+// TestA3_SignInByCode: who became protected since the code was given is not let in
+// by it.
+func TestA3_SignInByCode(t *testing.T) {
+	h := newCounter(t)
+	_, code := h.invite(alone)
+	signIn := must[*enroll.SignIn](t)(enroll.NewSignIn(enroll.SignInConfig{
+		Directory: &promoted{h.people}, Attempts: h.db, Records: h.db, Invitations: h.db, CodeAlone: true, Now: h.now,
+		Log: slog.New(slog.DiscardHandler),
+	}))
+	var refusal *enroll.Refusal
+	if _, _, err := signIn.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &refusal) || refusal.Reason != enroll.Protected {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestA11_DismissedStaffLeaveNoCodes: a slip is worth what whoever made it is.
+func TestA11_DismissedStaffLeaveNoCodes(t *testing.T) {
+	h := newCounter(t)
+	_, code := h.invite(alone)
+	demoted := must[*enroll.SignIn](t)(enroll.NewSignIn(enroll.SignInConfig{
+		Directory: &demoted{h.people}, Attempts: h.db, Records: h.db, Invitations: h.db, CodeAlone: true, Now: h.now,
+		Log: slog.New(slog.DiscardHandler),
+	}))
+	var wrong *enroll.WrongCode
+	if _, _, err := demoted.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &wrong) {
+		t.Errorf("no helpdesk any more: got %v", err)
+	}
+	if err := h.people.SetDisabled(t.Context(), "hedi", true, audit.Entry{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := h.signIn.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &wrong) {
+		t.Errorf("switched off: got %v", err)
+	}
+	if err := h.people.Remove(t.Context(), "hedi", audit.Entry{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := h.signIn.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &wrong) {
+		t.Errorf("gone: got %v", err)
+	}
+}
+
+// demoted is a directory in which nobody is staff any more.
+type demoted struct{ enroll.Directory }
+
+func (d *demoted) Person(ctx context.Context, id enroll.PersonID) (enroll.Person, error) {
+	person, err := d.Directory.Person(ctx, id)
+	person.Roles = nil
+	return person, err
+}
+
+// promoted is a directory in which everybody became protected.
+type promoted struct{ enroll.Directory }
+
+func (p *promoted) Person(ctx context.Context, id enroll.PersonID) (enroll.Person, error) {
+	person, err := p.Directory.Person(ctx, id)
+	person.Protected = true
+	return person, err
+}
+
+// Where a code is required, nothing is issued without one, on no way.
+func TestCodeRequired(t *testing.T) {
+	h := newCounter(t)
+	strict := h.with(func(c *enroll.Config) { c.CodeRequired, c.Challenges = true, h.db })
+	i, _ := h.invite()
+	ways := map[string]func(enroll.Request) error{
+		"key here":   func(r enroll.Request) error { _, err := strict.Enroll(t.Context(), r); return err },
+		"own key":    func(r enroll.Request) error { _, err := strict.EnrollKey(t.Context(), r, ecKey(t)); return err },
+		"device key": func(r enroll.Request) error { _, err := strict.NewChallenge(t.Context(), r); return err },
+	}
+	var refusal *enroll.Refusal
+	for name, way := range ways {
+		if err := way(h.request("Phone "+name, name)); !errors.As(err, &refusal) || refusal.Reason != enroll.CodeNeeded {
+			t.Errorf("%s without a code: got %v", name, err)
+		}
+	}
+	if err := ways["device key"](invitedBy(h.request("Phone", "a"), i)); err != nil {
+		t.Errorf("challenge with a code: %v", err)
+	}
+	if err := ways["own key"](invitedBy(h.request("Laptop", "b"), i)); err != nil {
+		t.Errorf("certificate with a code: %v", err)
+	}
+	for name, way := range ways {
+		if err := way(invitedBy(h.request("Second "+name, "c"+name), i)); !errors.As(err, &refusal) || refusal.Reason != enroll.CodeOver {
+			t.Errorf("%s with a used code: got %v", name, err)
+		}
+	}
+	if n := count(h.checkLedger(), audit.InvitationRedeemed); n != 1 {
+		t.Errorf("%d codes used, want 1", n)
+	}
+	if !strict.CodeRequired() || h.CodeRequired() {
+		t.Error("the setting is not told")
+	}
+}
+
+// Many taps and many phones with one code make one certificate.
+func TestF22_OneCertificateForOneCode(t *testing.T) {
+	h := newCounter(t)
+	r := h.with(func(c *enroll.Config) { c.Quota = 100 })
+	i, _ := h.invite()
+	var waiting sync.WaitGroup
+	outcomes := make(chan error, 40)
+	for n := range cap(outcomes) {
+		req := invitedBy(h.request(fmt.Sprint("Phone ", n/2), fmt.Sprint("form ", n/2)), i)
+		waiting.Go(func() {
+			_, err := r.Enroll(t.Context(), req)
+			outcomes <- err
+		})
+	}
+	waiting.Wait()
+	close(outcomes)
+	good := 0
+	var refusal *enroll.Refusal
+	for err := range outcomes {
+		switch {
+		case err == nil:
+			good++
+		case !errors.As(err, &refusal) || refusal.Reason != enroll.CodeOver:
+			t.Errorf("got %v", err)
+		}
+	}
+	issued := count(h.checkLedger(), audit.CertificateIssued)
+	if issued != 1 || good != 2 { // both taps on the form that won
+		t.Errorf("%d certificates, %d told so; want 1 and 2", issued, good)
+	}
+}

@@ -1,0 +1,429 @@
+package enroll_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"certportal/ca"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
+)
+
+func TestEnrollIssues(t *testing.T) {
+	h := newHouse(t)
+	done := h.enroll("Anna's phone", "form-1")
+	d := h.device(done.Device)
+	if got, want := d.Certificate.Status, enroll.Issued; got != want {
+		t.Errorf("status %q, want %q", got, want)
+	}
+	cert, err := x509.ParseCertificate(d.Certificate.DER)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := cert.Subject.CommonName, "anna@corp.example"; got != want {
+		t.Errorf("common name %q, want %q", got, want)
+	}
+	if err := cert.CheckSignatureFrom(h.issuing); err != nil {
+		t.Error(err)
+	}
+	entries := h.checkLedger()
+	for _, action := range []audit.Action{audit.CertificateReserved, audit.CertificateIssued} {
+		if got, want := count(entries, action), 1; got != want {
+			t.Errorf("%d entries of %s, want %d", got, action, want)
+		}
+	}
+}
+
+// refusal asks for a certificate and expects a no that leaves no serial behind.
+func (h *house) refusal(r *enroll.Registrar, req enroll.Request) *enroll.Refusal {
+	h.t.Helper()
+	before := count(h.checkLedger(), audit.CertificateReserved)
+	_, err := r.Enroll(h.t.Context(), req)
+	var refusal *enroll.Refusal
+	if !errors.As(err, &refusal) {
+		h.t.Fatalf("Enroll: %v, want a refusal", err)
+	}
+	entries := h.checkLedger()
+	if got := count(entries, audit.CertificateReserved); got != before {
+		h.t.Errorf("a refusal left %d serials", got-before)
+	}
+	if last := entries[len(entries)-1]; last.Action != audit.EnrolmentRefused || last.Detail["reason"] != string(refusal.Reason) {
+		h.t.Errorf("last entry %s %v, want the refusal %s", last.Action, last.Detail, refusal.Reason)
+	}
+	return refusal
+}
+
+func TestEnrollRefusesBadInput(t *testing.T) {
+	h := newHouse(t)
+	h.enroll("Work phone", "first")
+	tests := []struct {
+		name   string
+		change func(*enroll.Request)
+		want   enroll.Reason
+	}{
+		{"no name", func(r *enroll.Request) { r.Name = " \u202e\u200b " }, enroll.NameEmpty},
+		{"long name", func(r *enroll.Request) { r.Name = fmt.Sprintf("%041d", 1) }, enroll.NameLong},
+		{"name taken", func(r *enroll.Request) { r.Name = "work PHONE" }, enroll.NameTaken},
+		{"unknown platform", func(r *enroll.Request) { r.Platform = "symbian" }, enroll.PlatformBad},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			req := h.request("Other phone", "second")
+			tt.change(&req)
+			if got := h.refusal(h.Registrar, req).Reason; got != tt.want {
+				t.Errorf("reason %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// changed is a directory in which one person is not as before.
+type changed struct {
+	enroll.Directory
+	change     func(*enroll.Person)
+	requireSID bool
+	err        error
+}
+
+func (c changed) Person(ctx context.Context, id enroll.PersonID) (enroll.Person, error) {
+	p, err := c.Directory.Person(ctx, id)
+	if c.err != nil {
+		return enroll.Person{}, c.err
+	}
+	if c.change != nil {
+		c.change(&p)
+	}
+	return p, err
+}
+
+func (c changed) RequiresSID() bool { return c.requireSID }
+
+func TestEnrollReadsThePersonAfresh(t *testing.T) {
+	tests := []struct {
+		name string
+		dir  changed
+		want enroll.Reason
+	}{
+		{"disabled since", changed{change: func(p *enroll.Person) { p.Disabled = true }}, enroll.Disabled},
+		{"deleted since", changed{err: enroll.ErrNotFound}, enroll.Disabled},
+		{"not in the group", changed{change: func(p *enroll.Person) { p.MayEnroll = false }}, enroll.NotAllowed},
+		{"no UPN", changed{change: func(p *enroll.Person) { p.UPN = "" }}, enroll.NoUPN},
+		{"no SID where all have one", changed{requireSID: true, change: func(p *enroll.Person) { p.SID = "" }}, enroll.NoSID},
+		{"UPN that fits no certificate", changed{change: func(p *enroll.Person) { p.UPN = "anna" }}, enroll.BadIdentity},
+		{"SID of another form", changed{change: func(p *enroll.Person) { p.SID = "S-1-1-0x" }}, enroll.BadIdentity},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHouse(t)
+			tt.dir.Directory = h.people
+			r := h.with(func(c *enroll.Config) { c.Directory = tt.dir })
+			if got := h.refusal(r, h.request("phone", "form")).Reason; got != tt.want {
+				t.Errorf("reason %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestEnrollDirectoryDown(t *testing.T) {
+	h := newHouse(t)
+	r := h.with(func(c *enroll.Config) { c.Directory = changed{Directory: h.people, err: io.ErrUnexpectedEOF} })
+	_, err := r.Enroll(t.Context(), h.request("phone", "form"))
+	var outage *enroll.Outage
+	if !errors.As(err, &outage) || outage.Part != enroll.PartDirectory {
+		t.Fatalf("Enroll: %v, want an outage of the directory", err)
+	}
+	if got := count(h.checkLedger(), audit.CertificateReserved); got != 0 {
+		t.Errorf("%d serials, want 0", got)
+	}
+}
+
+func TestQuota(t *testing.T) {
+	h := newHouse(t)
+	first := h.enroll("one", "1")
+	h.enroll("two", "2")
+	refusal := h.refusal(h.Registrar, h.request("three", "3"))
+	if refusal.Reason != enroll.QuotaReached || refusal.Limit != 2 {
+		t.Fatalf("refusal %+v, want the quota of 2", refusal)
+	}
+	if err := h.Remove(t.Context(), h.by(), first.Device); err != nil {
+		t.Fatal(err)
+	}
+	// The same form again: the refusal did not use it up.
+	h.enroll("three", "3")
+}
+
+func TestARefusalCostsNoKey(t *testing.T) {
+	h := newHouse(t)
+	h.enroll("one", "1")
+	h.enroll("two", "2")
+	pool := enroll.NewKeyPool(ca.ECP256, 1, slog.New(slog.DiscardHandler))
+	go pool.Run(t.Context())
+	for pool.Ready() < 1 {
+		runtime.Gosched()
+	}
+	full := h.with(func(c *enroll.Config) { c.Keys = pool })
+	for i := range 3 {
+		h.refusal(full, h.request("three", fmt.Sprint("form ", i)))
+		if got, want := pool.Ready(), 1; got != want {
+			t.Fatalf("%d keys ready after a refusal, want %d", got, want)
+		}
+	}
+}
+
+func TestWaitingEndsWithTheRequest(t *testing.T) {
+	h := newHouse(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := h.Enroll(ctx, h.request("phone", "1")); err == nil {
+		t.Fatal("Enroll succeeded for somebody who left")
+	}
+	if got := count(h.checkLedger(), audit.CertificateReserved); got != 0 {
+		t.Errorf("%d serials, want 0", got)
+	}
+	h.enroll("phone", "1")
+}
+
+func TestF22_DoubleTap(t *testing.T) {
+	h := newHouse(t)
+	const taps = 16
+	results := make([]enroll.Enrolment, taps)
+	errs := make([]error, taps)
+	var wg sync.WaitGroup
+	for i := range taps {
+		wg.Go(func() { results[i], errs[i] = h.Enroll(t.Context(), h.request("phone", "same form")) })
+	}
+	wg.Wait()
+	for i := range taps {
+		if errs[i] != nil {
+			t.Fatalf("tap %d: %v", i, errs[i])
+		}
+		if results[i].Device != results[0].Device || results[i].Serial != results[0].Serial {
+			t.Errorf("tap %d got %v, want %v", i, results[i], results[0])
+		}
+	}
+	if got, want := count(h.checkLedger(), audit.CertificateReserved), 1; got != want {
+		t.Errorf("%d serials, want %d", got, want)
+	}
+}
+
+func TestF22_QuotaHoldsAgainstManyForms(t *testing.T) {
+	h := newHouse(t)
+	var wg sync.WaitGroup
+	for i := range 12 {
+		wg.Go(func() {
+			_, err := h.Enroll(t.Context(), h.request(fmt.Sprint("phone ", i), fmt.Sprint("form ", i)))
+			var refusal *enroll.Refusal
+			if err != nil && !errors.As(err, &refusal) {
+				t.Errorf("form %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	if got, want := count(h.checkLedger(), audit.CertificateIssued), 2; got != want {
+		t.Errorf("%d certificates, want %d", got, want)
+	}
+}
+
+// brokenIssuer prepares and does not sign.
+type brokenIssuer struct{ enroll.Issuer }
+
+func (brokenIssuer) Sign(*ca.Prepared) (*x509.Certificate, error) { return nil, io.ErrClosedPipe }
+
+// brokenRecords loses the second transaction, as a full disk does.
+type brokenRecords struct{ enroll.Records }
+
+func (brokenRecords) Complete(context.Context, enroll.Completion) error { return io.ErrShortWrite }
+
+func TestF1_WhatCannotBeFinishedIsRevoked(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*enroll.Config)
+		part   enroll.Part
+	}{
+		{"signing breaks", func(c *enroll.Config) { c.Issuer = brokenIssuer{c.Issuer} }, enroll.PartIssuer},
+		{"storing breaks", func(c *enroll.Config) { c.Records = brokenRecords{c.Records} }, enroll.PartStore},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHouse(t)
+			_, err := h.with(tt.change).Enroll(t.Context(), h.request("phone", "form"))
+			var outage *enroll.Outage
+			if !errors.As(err, &outage) || outage.Part != tt.part {
+				t.Fatalf("Enroll: %v, want an outage of the %s", err, tt.part)
+			}
+			entries := h.checkLedger()
+			if got, want := count(entries, audit.CertificateRevoked), 1; got != want {
+				t.Errorf("%d revoked, want %d", got, want)
+			}
+			if h.revoked.Load() == 0 {
+				t.Error("the revocation list was not asked for")
+			}
+			// The same form works once the trouble is over, and nothing counts double.
+			h.enroll("phone", "form")
+			h.enroll("second phone", "form 2")
+		})
+	}
+}
+
+// deadRecords lose everything after the reservation, as a crash does.
+type deadRecords struct{ enroll.Records }
+
+func (deadRecords) Complete(context.Context, enroll.Completion) error { return io.ErrShortWrite }
+func (deadRecords) Revoke(context.Context, enroll.Revocation) ([]ca.Serial, error) {
+	return nil, io.ErrShortWrite
+}
+
+func TestF1_SweepRevokesWhatACrashLeft(t *testing.T) {
+	h := newHouse(t)
+	dead := h.with(func(c *enroll.Config) { c.Records = deadRecords{c.Records} })
+	if _, err := dead.Enroll(t.Context(), h.request("phone", "form")); err == nil {
+		t.Fatal("Enroll succeeded, want an outage")
+	}
+	if err := h.Sweep(t.Context(), h.Stale()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := count(h.checkLedger(), audit.CertificateRevoked), 0; got != want {
+		t.Errorf("%d revoked while the reservation may be in use, want %d", got, want)
+	}
+	h.pass(time.Minute)
+	if err := h.Sweep(t.Context(), h.Stale()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := count(h.checkLedger(), audit.CertificateRevoked), 1; got != want {
+		t.Errorf("%d revoked after the sweep, want %d", got, want)
+	}
+}
+
+func TestSweepRevokesTheUndelivered(t *testing.T) {
+	h := newHouse(t)
+	fetched, left := h.enroll("fetched", "1"), h.enroll("left", "2")
+	h.read(fetched)
+	h.pass(enroll.PickupLife + time.Second)
+	if err := h.Sweep(t.Context(), h.Stale()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := h.device(fetched.Device).Certificate.Status, enroll.Issued; got != want {
+		t.Errorf("fetched certificate is %q, want %q", got, want)
+	}
+	cert := h.device(left.Device).Certificate
+	if cert.Status != enroll.Revoked || cert.Cause != enroll.Undelivered {
+		t.Errorf("unfetched certificate is %q (%q), want revoked (undelivered)", cert.Status, cert.Cause)
+	}
+}
+
+func TestNewFileReplacesTheOld(t *testing.T) {
+	h := newHouse(t)
+	first := h.enroll("phone", "1")
+	req := h.request("", "2")
+	req.Device = first.Device
+	second, err := h.Enroll(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.Device != first.Device || second.Serial == first.Serial {
+		t.Errorf("got %v after %v, want another serial for the same device", second, first)
+	}
+	if _, err := h.OpenFile(t.Context(), h.token(first)); !isGone(err) {
+		t.Errorf("the old file: %v, want it gone", err)
+	}
+	h.read(second)
+}
+
+func TestStrangersFindNothing(t *testing.T) {
+	h := newHouse(t)
+	done := h.enroll("phone", "1")
+	bob := h.add("bob", "")
+	if _, err := h.Device(t.Context(), bob.ID, done.Device); !errors.Is(err, enroll.ErrNotFound) {
+		t.Errorf("Device: %v, want ErrNotFound", err)
+	}
+	if err := h.Remove(t.Context(), h.byPerson(bob), done.Device); !errors.Is(err, enroll.ErrNotFound) {
+		t.Errorf("Remove: %v, want ErrNotFound", err)
+	}
+	req := h.request("", "2")
+	req.By, req.Device = h.byPerson(bob), done.Device
+	if _, err := h.Enroll(t.Context(), req); !errors.Is(err, enroll.ErrNotFound) {
+		t.Errorf("Enroll: %v, want ErrNotFound", err)
+	}
+}
+
+func TestA1_KeysAreTheRegistrars(t *testing.T) {
+	h := newHouse(t)
+	a, b := h.enroll("one", "1"), h.enroll("two", "2")
+	keyOf := func(e enroll.Enrolment) crypto.PublicKey {
+		f, err := h.OpenFile(t.Context(), h.token(e))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f.Key.Public()
+	}
+	if keyOf(a).(interface{ Equal(crypto.PublicKey) bool }).Equal(keyOf(b)) {
+		t.Error("two devices got the same key")
+	}
+}
+
+// TestA17_NobodyFillsTheRevocationList: asking again and again for the same device
+// passes no quota, and each certificate replaced is listed for a year.
+func TestA17_NobodyFillsTheRevocationList(t *testing.T) {
+	h := newHouse(t)
+	bob := h.add("bob", "")
+	r := h.with(func(c *enroll.Config) { c.PerHour, c.Attempts = 3, h.db })
+	ask := func(p enroll.Person, i int, device enroll.DeviceID) (enroll.Enrolment, error) {
+		req := h.request("Phone", fmt.Sprint(p.ID, i))
+		req.By, req.Device = h.byPerson(p), device
+		return r.Enroll(t.Context(), req)
+	}
+	first, err := ask(h.anna, 0, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		if _, err := ask(h.anna, 1+i, first.Device); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = ask(h.anna, 3, first.Device)
+	var refusal *enroll.Refusal
+	if !errors.As(err, &refusal) || refusal.Reason != enroll.TooOften || refusal.Limit != 3 || !refusal.Until.After(h.now()) {
+		t.Fatalf("the fourth: %v, want it refused", err)
+	}
+	if got := count(h.checkLedger(), audit.CertificateReserved); got != 3 {
+		t.Errorf("%d serials used, want 3", got)
+	}
+	if _, err := ask(bob, 0, ""); err != nil {
+		t.Errorf("somebody else: %v", err)
+	}
+	h.pass(time.Hour + time.Second)
+	if _, err := ask(h.anna, 4, first.Device); err != nil {
+		t.Errorf("an hour later: %v", err)
+	}
+	// What the portal fails at is nobody's impatience.
+	broken := h.with(func(c *enroll.Config) { c.PerHour, c.Attempts, c.Issuer = 3, h.db, silent{} })
+	for i := range 10 {
+		req := h.request("Phone", fmt.Sprint("outage ", i))
+		req.Device = first.Device
+		var outage *enroll.Outage
+		if _, err := broken.Enroll(t.Context(), req); !errors.As(err, &outage) {
+			t.Fatalf("try %d without an issuer: %v, want an outage", i, err)
+		}
+	}
+	if _, err := ask(h.anna, 5, first.Device); err != nil {
+		t.Errorf("the issuer is back: %v", err)
+	}
+}
+
+// silent is an issuer that does not answer.
+type silent struct{}
+
+func (silent) Prepare(*ca.Profile, ca.Subject, crypto.PublicKey, time.Time) (*ca.Prepared, error) {
+	return nil, io.ErrUnexpectedEOF
+}
+func (silent) Sign(*ca.Prepared) (*x509.Certificate, error) { return nil, io.ErrUnexpectedEOF }

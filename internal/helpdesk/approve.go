@@ -1,0 +1,148 @@
+package helpdesk
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
+)
+
+// maxWaiting bounds the list of what waits for approval.
+const maxWaiting = 100
+
+// Waiting is an invitation that waits for a second person.
+type Waiting struct {
+	Invitation enroll.Invitation
+	Person     string // display name of whom it is for; empty when unknown
+	MadeBy     string // display name of who made it; empty when unknown
+	Mine       bool   // the actor made it, or is whom it is for: somebody else must approve
+}
+
+// Waiting lists what waits for approval, oldest first.
+func (s *Service) Waiting(ctx context.Context, a Actor) ([]Waiting, error) {
+	if err := s.mayTry(ctx, a, authz.Approve); err != nil {
+		return nil, err
+	}
+	invitations, err := s.c.Records.WaitingInvitations(ctx, s.c.Now(), maxWaiting)
+	if err != nil {
+		return nil, storeErr("listing waiting invitations", err)
+	}
+	var ids []enroll.PersonID
+	for _, i := range invitations {
+		ids = append(ids, i.Person, i.MadeBy)
+	}
+	people, err := s.people(ctx, unique(ids))
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[enroll.PersonID]string, len(people))
+	for _, p := range people {
+		names[p.ID] = p.Name
+	}
+	waiting := make([]Waiting, 0, len(invitations))
+	for _, i := range invitations {
+		waiting = append(waiting, Waiting{
+			Invitation: i, Person: names[i.Person], MadeBy: names[i.MadeBy],
+			Mine: i.MadeBy == a.Person.ID || i.Person == a.Person.ID,
+		})
+	}
+	return waiting, nil
+}
+
+// mayTry asks whether the actor may do an act to anybody at all, and records a no.
+func (s *Service) mayTry(ctx context.Context, a Actor, act authz.Act) error {
+	_, err := authz.MayTry(a.Person, act)
+	if err == nil {
+		return nil
+	}
+	by := enroll.By{Person: a.Person.ID, Role: enroll.Employee, Address: a.Address, Request: a.Request}
+	s.note(ctx, by, enroll.Person{}, refusedAct, "", map[string]string{
+		"act": string(act), "reason": string(authz.DeniedWhy(err)),
+	})
+	return err
+}
+
+// unique keeps the first of each id.
+func unique(ids []enroll.PersonID) []enroll.PersonID {
+	seen := make(map[enroll.PersonID]bool, len(ids))
+	var once []enroll.PersonID
+	for _, id := range ids {
+		if !seen[id] {
+			seen[id] = true
+			once = append(once, id)
+		}
+	}
+	return once
+}
+
+// Approve lets a code work that somebody else made. Both people are read afresh and
+// judged as when the code was made. It returns what Invite returns, enroll.ErrNotFound
+// for an invitation that is not there, and enroll.ErrConflict for one that does not
+// wait any more.
+func (s *Service) Approve(ctx context.Context, a Actor, id enroll.InvitationID) (enroll.Invitation, error) {
+	if err := s.mayTry(ctx, a, authz.Approve); err != nil {
+		return enroll.Invitation{}, err
+	}
+	i, err := s.c.Records.Invitation(ctx, id)
+	if err != nil {
+		return enroll.Invitation{}, storeErr("finding invitation", err)
+	}
+	target, err := s.person(ctx, i.Person)
+	if err != nil {
+		return enroll.Invitation{}, err
+	}
+	by, err := s.may(ctx, a, authz.Question{Act: authz.Approve, Target: &target, Maker: i.MadeBy}, refusedAct)
+	if err != nil {
+		return enroll.Invitation{}, err
+	}
+	if err := s.stillMaker(ctx, i, target); err != nil {
+		return enroll.Invitation{}, err
+	}
+	if err := s.mayEnroll(ctx, by, target); err != nil {
+		return enroll.Invitation{}, err
+	}
+	e := s.entry(by, target, audit.InvitationApproved)
+	e.Object, e.Detail = string(i.ID), map[string]string{
+		"upn": target.UPN, "by": string(i.MadeBy), "expires": i.Expires.UTC().Format(time.RFC3339),
+	}
+	err = s.c.Records.ApproveInvitation(ctx, i.ID, a.Person.ID, s.c.Now(), e)
+	if err != nil {
+		return enroll.Invitation{}, storeErr("approving invitation", err)
+	}
+	i.State, i.Approver = enroll.InvitationOpen, a.Person.ID
+	return i, nil
+}
+
+// stillMaker refuses the code of somebody who could not make it any more.
+func (s *Service) stillMaker(ctx context.Context, i enroll.Invitation, target enroll.Person) error {
+	maker, err := s.person(ctx, i.MadeBy)
+	if errors.Is(err, enroll.ErrNotFound) {
+		return enroll.ErrConflict
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := authz.Decide(authz.Question{Actor: maker, Act: authz.Invite, Target: &target}); err != nil {
+		return enroll.ErrConflict
+	}
+	return nil
+}
+
+// Given finds an invitation that the actor made, for the page that follows its
+// making. It returns enroll.ErrNotFound for anybody else's.
+func (s *Service) Given(ctx context.Context, a Actor, id enroll.InvitationID) (enroll.Invitation, error) {
+	if err := s.mayTry(ctx, a, authz.Invite); err != nil {
+		return enroll.Invitation{}, err
+	}
+	i, err := s.c.Records.Invitation(ctx, id)
+	if err == nil && i.MadeBy != a.Person.ID {
+		err = enroll.ErrNotFound
+	}
+	if err != nil {
+		return enroll.Invitation{}, storeErr("finding invitation", err)
+	}
+	return i, nil
+}

@@ -1,0 +1,92 @@
+package helpdesk
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
+)
+
+// Bounds of a search for people.
+const (
+	MinQuery = 2   // characters
+	MaxQuery = 200 // bytes
+	MaxFound = 20  // people
+)
+
+// Match is a person that was found.
+type Match struct {
+	Person enroll.Person // without roles
+	Device string        // name of the device they were found by; empty when by a name of theirs
+}
+
+// Find finds people by the beginning of a name, login, address or employee number,
+// of the name of a device, or by the serial of a certificate; at most MaxFound, and
+// whether there are more. A query that is too short or too long finds nobody.
+func (s *Service) Find(ctx context.Context, a Actor, query string) (found []Match, more bool, err error) {
+	if _, err := s.may(ctx, a, authz.Question{Act: authz.FindPeople}, refusedAct); err != nil {
+		return nil, false, err
+	}
+	query = strings.TrimSpace(query)
+	if utf8.RuneCountInString(query) < MinQuery || len(query) > MaxQuery {
+		return nil, false, nil
+	}
+	people, more, err := s.c.Directory.Search(ctx, query, MaxFound)
+	if err != nil {
+		return nil, false, &enroll.Outage{Part: enroll.PartDirectory, Err: fmt.Errorf("searching people: %w", err)}
+	}
+	known := make(map[enroll.PersonID]bool, len(people))
+	for _, p := range people {
+		known[p.ID] = true
+		found = append(found, Match{Person: p})
+	}
+	holders, err := s.holders(ctx, query, known)
+	if err != nil {
+		return nil, false, err
+	}
+	found = append(found, holders...)
+	if len(found) > MaxFound {
+		found, more = found[:MaxFound], true
+	}
+	return found, more, nil
+}
+
+// holders finds people by their devices, but for those that are known.
+func (s *Service) holders(ctx context.Context, query string, known map[enroll.PersonID]bool) ([]Match, error) {
+	devices, err := s.c.Records.FindDevices(ctx, query, MaxFound+1)
+	if err != nil {
+		return nil, storeErr("finding devices", err)
+	}
+	var ids []enroll.PersonID
+	names := make(map[enroll.PersonID]string)
+	for _, d := range devices {
+		if !known[d.Person] && names[d.Person] == "" {
+			ids = append(ids, d.Person)
+			names[d.Person] = d.Name
+		}
+	}
+	people, err := s.people(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var found []Match
+	for _, p := range people {
+		found = append(found, Match{Person: p, Device: names[p.ID]})
+	}
+	return found, nil
+}
+
+// people reads somebody for each id, as far as the directory knows them.
+func (s *Service) people(ctx context.Context, ids []enroll.PersonID) ([]enroll.Person, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	people, err := s.c.Directory.People(ctx, ids)
+	if err != nil {
+		return nil, &enroll.Outage{Part: enroll.PartDirectory, Err: fmt.Errorf("reading people: %w", err)}
+	}
+	return people, nil
+}

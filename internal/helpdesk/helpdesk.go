@@ -1,0 +1,218 @@
+// Package desk is the helpdesk's work: finding a person, seeing what they have and
+// what went wrong, giving them a pickup code, and blocking a device when they ask
+// for it. Pages, commands and whatever comes later go through its [Service], which
+// reads both people afresh and asks package access before anything is read or done.
+//
+// It refuses a code for oneself, for protected people and, to helpdesk, for staff
+// (attack A3); a code that nobody says how the person was recognised for; one for
+// somebody who may have no certificate; and, where two people are asked for, a code
+// that its maker approves (attack A4). It holds no key, file or password of
+// anybody, and there is no way from here to one: a certificate is made when its
+// person redeems the code.
+//
+// What it refuses is recorded. The package knows no page and no SQL.
+package helpdesk
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
+)
+
+// CodesPerHour is how many codes one of the staff may make within an hour where no
+// setting says otherwise.
+const CodesPerHour = 20
+
+// Directory says who people are, and finds them by what others call them.
+type Directory interface {
+	// Person reads somebody afresh, roles and protection included. It returns
+	// enroll.ErrNotFound when the directory does not know them.
+	Person(ctx context.Context, id enroll.PersonID) (enroll.Person, error)
+
+	// People reads many, without roles. Those it does not know are left out.
+	People(ctx context.Context, ids []enroll.PersonID) ([]enroll.Person, error)
+
+	// Search finds people by the beginning of names, at most limit, and says whether
+	// there are more. They come without roles.
+	Search(ctx context.Context, query string, limit int) (found []enroll.Person, more bool, err error)
+}
+
+// Records is what the service works on. Every method that changes something is one
+// transaction, its ledger entries included.
+type Records interface {
+	enroll.Invitations
+
+	// FindDevices finds devices by the beginning of the name, or by the whole serial
+	// of a certificate; at most limit.
+	FindDevices(ctx context.Context, query string, limit int) ([]enroll.Device, error)
+
+	// EntriesAbout gives the newest entries about somebody, of certain actions where
+	// there are any named; at most limit.
+	EntriesAbout(ctx context.Context, person enroll.PersonID, limit int, actions ...audit.Action) ([]audit.Entry, error)
+
+	// PausedUntil tells when the pause of a key of tries ends; the zero time when there
+	// is none.
+	PausedUntil(ctx context.Context, key string, now time.Time) (time.Time, error)
+
+	// Note records an entry that stands for itself.
+	Note(context.Context, audit.Entry) error
+}
+
+// Registrar is what the service asks of the registrar.
+type Registrar interface {
+	// Judge says whether somebody may have a certificate: nil or a *enroll.Refusal.
+	Judge(enroll.Person) error
+
+	// Devices lists a person's devices, newest first.
+	Devices(context.Context, enroll.PersonID) ([]enroll.Device, error)
+
+	// Device finds a device of the person, or enroll.ErrNotFound.
+	Device(context.Context, enroll.PersonID, enroll.DeviceID) (enroll.Device, error)
+
+	// Block ends all that a device holds, for good.
+	Block(context.Context, enroll.By, enroll.Block) error
+}
+
+// Codes hashes pickup codes as redeeming does, and knows what tries count under.
+type Codes interface {
+	// AccountKey is what wrong passwords of an account count under.
+	AccountKey(ctx context.Context, login string) (string, error)
+
+	// HashPickupCode is the key under which an invitation is kept.
+	HashPickupCode(context.Context, enroll.PickupCode) ([32]byte, error)
+}
+
+// Config is what a service works with. Fields are required unless they say
+// otherwise.
+type Config struct {
+	Directory Directory
+	Records   Records
+	Registrar Registrar
+	Attempts  enroll.Attempts
+	Codes     Codes
+
+	CodeLife time.Duration // how long a code may be used; default enroll.InvitationLife
+	PerHour  int           // codes one of the staff may make within an hour; default CodesPerHour
+
+	// CodeAlone lets a code stand for a password when its maker saw the person.
+	CodeAlone bool
+
+	// SecondApprover keeps a code from working until another one of the staff
+	// approved it.
+	SecondApprover bool
+
+	Now func() time.Time // default time.Now
+	Log *slog.Logger     // default slog.Default()
+}
+
+// Service does the helpdesk's work. It is safe for concurrent use.
+type Service struct {
+	c Config
+}
+
+// New checks the configuration.
+func New(c Config) (*Service, error) {
+	if c.Directory == nil || c.Records == nil || c.Registrar == nil || c.Attempts == nil || c.Codes == nil {
+		return nil, errors.New("desk: a required part is missing")
+	}
+	if c.CodeLife < 0 || c.PerHour < 0 {
+		return nil, errors.New("desk: a limit is negative")
+	}
+	c.CodeLife = cmp.Or(c.CodeLife, enroll.InvitationLife)
+	c.PerHour = cmp.Or(c.PerHour, CodesPerHour)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return &Service{c: c}, nil
+}
+
+// CodeLife is how long a code may be used.
+func (s *Service) CodeLife() time.Duration { return s.c.CodeLife }
+
+// SecondApprover reports whether a code works only when a second person approved.
+func (s *Service) SecondApprover() bool { return s.c.SecondApprover }
+
+// Actor is who asks: a person read afresh from the directory, and what the ledger
+// wants to know of them. The role is filled in by the decision.
+type Actor struct {
+	Person  enroll.Person
+	Address string // client address without port
+	Request string // request id
+}
+
+// may asks the policy, and records a no under refused. The returned By is the
+// actor in the role that may.
+func (s *Service) may(ctx context.Context, a Actor, q authz.Question, refused audit.Action) (enroll.By, error) {
+	q.Actor = a.Person
+	by := enroll.By{Person: a.Person.ID, Address: a.Address, Request: a.Request}
+	role, err := authz.Decide(q)
+	if err == nil {
+		by.Role = role
+		return by, nil
+	}
+	if by.Role, _ = authz.MayTry(a.Person, q.Act); by.Role == "" {
+		by.Role = enroll.Employee
+	}
+	target := enroll.Person{}
+	if q.Target != nil {
+		target = *q.Target
+	}
+	s.note(ctx, by, target, refused, "", map[string]string{
+		"act": string(q.Act), "reason": string(authz.DeniedWhy(err)),
+	})
+	return by, err
+}
+
+// person reads afresh whom an act is about.
+func (s *Service) person(ctx context.Context, id enroll.PersonID) (enroll.Person, error) {
+	p, err := s.c.Directory.Person(ctx, id)
+	switch {
+	case errors.Is(err, enroll.ErrNotFound):
+		return enroll.Person{}, fmt.Errorf("reading person: %w", enroll.ErrNotFound)
+	case err != nil:
+		return enroll.Person{}, &enroll.Outage{Part: enroll.PartDirectory, Err: fmt.Errorf("reading person: %w", err)}
+	}
+	return p, nil
+}
+
+// entry opens a ledger entry for an act of staff about a person.
+func (s *Service) entry(by enroll.By, target enroll.Person, action audit.Action) audit.Entry {
+	return audit.Entry{
+		At: s.c.Now(), Action: action, Actor: string(by.Person), Role: string(by.Role),
+		Person: string(target.ID), Address: by.Address, Request: by.Request,
+	}
+}
+
+// note records a no. It stands even when it cannot be recorded: nothing was done.
+func (s *Service) note(ctx context.Context, by enroll.By, target enroll.Person, action audit.Action, object string, detail map[string]string) {
+	e := s.entry(by, target, action)
+	e.Object, e.Detail = object, detail
+	if target.UPN != "" {
+		detail["upn"] = target.UPN
+	}
+	if err := s.c.Records.Note(context.WithoutCancel(ctx), e); err != nil {
+		s.c.Log.Error("recording a refusal", "action", action, "request", by.Request, "err", err)
+	}
+}
+
+// storeErr marks a fault of the store as one, and lets answers through.
+func storeErr(doing string, err error) error {
+	var outage *enroll.Outage
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &outage), errors.Is(err, enroll.ErrNotFound), errors.Is(err, enroll.ErrConflict):
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return &enroll.Outage{Part: enroll.PartStore, Err: fmt.Errorf("%s: %w", doing, err)}
+}

@@ -1,0 +1,192 @@
+package helpdesk
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"certportal/internal/audit"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
+)
+
+// Order says for whom a pickup code is to be made, and why its maker is sure who
+// stands before them.
+type Order struct {
+	Person  enroll.PersonID
+	Check   enroll.Check
+	Note    string // on the check, as typed; required for enroll.CheckOther
+	Purpose enroll.Purpose
+
+	// Device is what the code is about. With enroll.ForLost it is required, and
+	// blocked first; with enroll.ForNew it must be empty.
+	Device enroll.DeviceID
+}
+
+// Invite gives somebody a pickup code, in place of what they had. The code is in
+// the answer and nowhere else; the records keep its hash.
+//
+// It returns an *access.Denied; a *enroll.Refusal for what the form lacks, for the
+// reason the person may have no certificate, or with enroll.PausedInvites after too
+// many codes; enroll.ErrNotFound for a person or device that is not there; or an
+// *enroll.Outage. Every no but those of the form is recorded.
+func (s *Service) Invite(ctx context.Context, a Actor, o Order) (enroll.Invitation, enroll.PickupCode, error) {
+	none := enroll.Invitation{}
+	target, err := s.person(ctx, o.Person)
+	if err != nil {
+		return none, "", err
+	}
+	by, err := s.may(ctx, a, authz.Question{Act: authz.Invite, Target: &target}, audit.InvitationRefused)
+	if err != nil {
+		return none, "", err
+	}
+	if o.Note, err = s.checkOrder(o); err != nil {
+		return none, "", err
+	}
+	device, err := s.orderedDevice(ctx, o)
+	if err != nil {
+		return none, "", err
+	}
+	if err := s.mayEnroll(ctx, by, target); err != nil {
+		return none, "", err
+	}
+	if err := s.count(ctx, by, target, authz.Invite, s.c.PerHour); err != nil {
+		return none, "", err
+	}
+	i, code, err := s.invite(ctx, by, target, device, o)
+	if err != nil {
+		// No code was made. The count is the staff's own and no defence against them.
+		err = errors.Join(err, s.c.Attempts.GiveBack(context.WithoutCancel(ctx), budgetKey(by)))
+	}
+	return i, code, err
+}
+
+// checkOrder reads what a form may get wrong, and gives the note in one spelling.
+func (s *Service) checkOrder(o Order) (string, error) {
+	note, err := checkNote(o.Check, o.Note)
+	if err != nil {
+		return "", err
+	}
+	_, ok := enroll.ParsePurpose(string(o.Purpose))
+	unfit := o.Purpose == enroll.ForNew && o.Device != "" || o.Purpose == enroll.ForLost && o.Device == ""
+	if !ok || unfit {
+		return "", &enroll.Refusal{Reason: enroll.PurposeBad, Field: "purpose"}
+	}
+	return note, nil
+}
+
+// checkNote reads how somebody was recognised.
+func checkNote(check enroll.Check, typed string) (string, error) {
+	note := strings.Join(strings.Fields(strings.ToValidUTF8(typed, "")), " ")
+	_, ok := enroll.ParseCheck(string(check))
+	switch {
+	case !ok:
+		return "", &enroll.Refusal{Reason: enroll.CheckMissing, Field: "checked"}
+	case check == enroll.CheckOther && note == "":
+		return "", &enroll.Refusal{Reason: enroll.CheckNote, Field: "note"}
+	case utf8.RuneCountInString(note) > enroll.MaxCheckNote:
+		return "", &enroll.Refusal{Reason: enroll.CheckLong, Field: "note", Limit: enroll.MaxCheckNote}
+	}
+	return note, nil
+}
+
+// orderedDevice finds what the code is about; the zero device for none.
+func (s *Service) orderedDevice(ctx context.Context, o Order) (enroll.Device, error) {
+	if o.Device == "" {
+		return enroll.Device{}, nil
+	}
+	d, err := s.c.Registrar.Device(ctx, o.Person, o.Device)
+	if err == nil && !d.Removed.IsZero() {
+		err = fmt.Errorf("finding device: %w", enroll.ErrNotFound)
+	}
+	return d, err
+}
+
+// mayEnroll refuses a code to somebody who could do nothing with it, and records
+// so: they are told why before they go home with a slip.
+func (s *Service) mayEnroll(ctx context.Context, by enroll.By, target enroll.Person) error {
+	err := s.c.Registrar.Judge(target)
+	var refusal *enroll.Refusal
+	if errors.As(err, &refusal) {
+		s.note(ctx, by, target, audit.InvitationRefused, "", map[string]string{
+			"act": string(authz.Invite), "reason": string(refusal.Reason),
+		})
+	}
+	return err
+}
+
+// blocksPerCode is how many devices one of the helpdesk may block within the hour in
+// which they may make one code.
+const blocksPerCode = 3
+
+func budgetKey(by enroll.By) string { return "pickup codes made by " + string(by.Person) }
+
+// count counts an act of staff before it is done, under its own key. Too many are a
+// helpdesk account in the wrong hands: the ledger tells, and with it whoever reads it.
+func (s *Service) count(ctx context.Context, by enroll.By, target enroll.Person, act authz.Act, most int) error {
+	key := budgetKey(by)
+	if act != authz.Invite {
+		key = string(act) + " by " + string(by.Person)
+	}
+	tries, err := s.c.Attempts.Try(ctx, key, enroll.Limit{Tries: most, Window: time.Hour}, s.c.Now())
+	if err != nil {
+		return storeErr("counting acts of staff", err)
+	}
+	if tries.Allowed {
+		return nil
+	}
+	s.c.Log.Warn("too many acts by one of the staff", "act", act, "person", by.Person, "limit", most, "request", by.Request)
+	s.note(ctx, by, target, audit.InvitationPaused, "", map[string]string{
+		"act": string(act), "until": tries.Until.UTC().Format(time.RFC3339),
+	})
+	return &enroll.Refusal{Reason: enroll.PausedInvites, Limit: most, Until: tries.Until}
+}
+
+// invite blocks what was lost, then makes the code and records it.
+func (s *Service) invite(ctx context.Context, by enroll.By, target enroll.Person, device enroll.Device, o Order) (enroll.Invitation, enroll.PickupCode, error) {
+	if o.Purpose == enroll.ForLost {
+		if err := s.block(ctx, by, target, device, enroll.Lost, o.Check, o.Note); err != nil {
+			return enroll.Invitation{}, "", err
+		}
+	}
+	code, err := enroll.NewPickupCode()
+	if err != nil {
+		return enroll.Invitation{}, "", err
+	}
+	hash, err := s.c.Codes.HashPickupCode(ctx, code)
+	if err != nil {
+		return enroll.Invitation{}, "", err
+	}
+	now := s.c.Now()
+	i := enroll.Invitation{
+		ID: enroll.InvitationID(strings.ToLower(rand.Text())), Person: target.ID,
+		MadeBy: by.Person, MadeRole: by.Role, Made: now, Check: o.Check, Note: o.Note, Purpose: o.Purpose, Device: device.ID,
+		Alone: s.c.CodeAlone && o.Check == enroll.CheckInPerson,
+		State: enroll.InvitationOpen, Expires: now.Add(s.c.CodeLife),
+	}
+	if s.c.SecondApprover {
+		i.State = enroll.InvitationWaiting
+	}
+	e := s.entry(by, target, audit.InvitationMade)
+	e.Object, e.Detail = string(i.ID), map[string]string{
+		"upn": target.UPN, "checked": string(i.Check), "purpose": string(i.Purpose), "state": string(i.State),
+		"expires": i.Expires.UTC().Format(time.RFC3339),
+	}
+	for key, value := range map[string]string{"note": i.Note, "device": string(device.ID), "name": device.Name} {
+		if value != "" {
+			e.Detail[key] = value
+		}
+	}
+	if i.Alone {
+		e.Detail["alone"] = "true"
+	}
+	err = s.c.Records.Invite(ctx, enroll.InvitationOffer{Invitation: i, CodeHash: hash, Entry: e})
+	if err != nil {
+		return enroll.Invitation{}, "", storeErr("recording invitation", err)
+	}
+	return i, code, nil
+}

@@ -1,0 +1,283 @@
+package helpdesk_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
+	"certportal/internal/helpdesk"
+)
+
+func TestInvite(t *testing.T) {
+	o := newOffice(t)
+	i, code, err := o.desk.Invite(t.Context(), as(o.hugo), helpdesk.Order{
+		Person: o.anna.ID, Check: enroll.CheckOther, Note: "  badge\n and  birthday ", Purpose: enroll.ForNew,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, ok := enroll.ParsePickupCode(code.Grouped()); !ok || again != code || len(code.Grouped()) != 14 {
+		t.Errorf("code %q is read as %q", code.Grouped(), again)
+	}
+	if i.State != enroll.InvitationOpen || i.Expires != o.now().Add(24*time.Hour) || i.Note != "badge and birthday" || i.Alone {
+		t.Errorf("got %+v", i)
+	}
+	hash := must[[32]byte](t)(o.signIn.HashPickupCode(t.Context(), code))
+	if kept := must[enroll.Invitation](t)(o.db.InvitationByCode(t.Context(), hash)); kept != i {
+		t.Errorf("kept %+v, want %+v", kept, i)
+	}
+	made := o.entries(audit.InvitationMade)
+	if len(made) != 1 || made[0].Actor != string(o.hugo.ID) || made[0].Role != "helpdesk" || made[0].Person != string(o.anna.ID) ||
+		made[0].Address != "192.0.2.4" || made[0].Request != "REQ" || made[0].Object != string(i.ID) {
+		t.Errorf("ledger: got %+v", made)
+	}
+	want := map[string]string{
+		"upn": "anna@corp.example", "checked": "other", "note": "badge and birthday", "purpose": "new", "state": "open",
+		"expires": "2026-11-23T12:00:00Z",
+	}
+	if !maps.Equal(made[0].Detail, want) {
+		t.Errorf("detail: got %v, want %v", made[0].Detail, want)
+	}
+	if strings.Contains(fmt.Sprint(made), string(code)) {
+		t.Error("the ledger holds the code")
+	}
+}
+
+func TestInviteForms(t *testing.T) {
+	o := newOffice(t)
+	device := o.device(o.anna, "iPhone")
+	tests := []struct {
+		name   string
+		change func(*helpdesk.Order)
+		reason enroll.Reason
+		field  string
+	}{
+		{"no check", func(r *helpdesk.Order) { r.Check = "" }, enroll.CheckMissing, "checked"},
+		{"made-up check", func(r *helpdesk.Order) { r.Check = "trust-me" }, enroll.CheckMissing, "checked"},
+		{"other without words", func(r *helpdesk.Order) { r.Check, r.Note = enroll.CheckOther, " \t" }, enroll.CheckNote, "note"},
+		{"long note", func(r *helpdesk.Order) { r.Note = strings.Repeat("ü", enroll.MaxCheckNote+1) }, enroll.CheckLong, "note"},
+		{"no purpose", func(r *helpdesk.Order) { r.Purpose = "" }, enroll.PurposeBad, "purpose"},
+		{"lost without a device", func(r *helpdesk.Order) { r.Purpose = enroll.ForLost }, enroll.PurposeBad, "purpose"},
+		{"new with a device", func(r *helpdesk.Order) { r.Device = device }, enroll.PurposeBad, "purpose"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := order(o.anna)
+			tt.change(&r)
+			_, _, err := o.desk.Invite(t.Context(), as(o.hugo), r)
+			wantRefusal(t, err, tt.reason)
+			var refusal *enroll.Refusal
+			if errors.As(err, &refusal) && refusal.Field != tt.field {
+				t.Errorf("got field %q, want %q", refusal.Field, tt.field)
+			}
+		})
+	}
+	for name, change := range map[string]func(*helpdesk.Order){
+		"unknown person": func(r *helpdesk.Order) { r.Person = "id-of-nobody" },
+		"unknown device": func(r *helpdesk.Order) { r.Purpose, r.Device = enroll.ForLost, "none" },
+		"device of somebody else": func(r *helpdesk.Order) {
+			r.Purpose, r.Device = enroll.ForBroken, o.device(o.ada, "Mac")
+		},
+	} {
+		r := order(o.anna)
+		change(&r)
+		if _, _, err := o.desk.Invite(t.Context(), as(o.hugo), r); !errors.Is(err, enroll.ErrNotFound) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if n := len(o.entries(audit.InvitationMade)); n != 0 {
+		t.Errorf("%d invitations made", n)
+	}
+}
+
+// Who may not enrol gets no code that they could not use.
+func TestInviteNeedsToBeOfUse(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*enroll.Person)
+		reason enroll.Reason
+	}{
+		{"disabled", func(p *enroll.Person) { p.Disabled = true }, enroll.Disabled},
+		{"locked", func(p *enroll.Person) { p.Locked = true }, enroll.Locked},
+		{"not in the group", func(p *enroll.Person) { p.MayEnroll = false }, enroll.NotAllowed},
+		{"conflict", func(p *enroll.Person) { p.Conflict = enroll.UPNTaken }, enroll.Conflicting},
+		{"no UPN", func(p *enroll.Person) { p.UPN = "" }, enroll.NoUPN},
+	}
+	o := newOffice(t)
+	for n, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			o.people.change = tt.change
+			_, _, err := o.desk.Invite(t.Context(), as(o.hugo), order(o.anna))
+			wantRefusal(t, err, tt.reason)
+			refused := o.entries(audit.InvitationRefused)
+			if len(refused) != n+1 || refused[n].Detail["reason"] != string(tt.reason) {
+				t.Errorf("ledger: got %v", refused)
+			}
+		})
+	}
+}
+
+// A code for lost things blocks them first, in the words of their person.
+func TestInviteForALostDevice(t *testing.T) {
+	o := newOffice(t)
+	device := o.device(o.anna, "iPhone")
+	i, _, err := o.desk.Invite(t.Context(), as(o.hugo), helpdesk.Order{
+		Person: o.anna.ID, Check: enroll.CheckCallback, Purpose: enroll.ForLost, Device: device,
+	})
+	if err != nil || i.Device != device {
+		t.Fatalf("got %+v, %v", i, err)
+	}
+	d := must[enroll.Device](t)(o.registrar.Device(t.Context(), o.anna.ID, device))
+	if d.Certificate.Status != enroll.Revoked || d.Certificate.Cause != enroll.Lost || o.nudged.Load() != 1 {
+		t.Errorf("got %s, %s, %d lists", d.Certificate.Status, d.Certificate.Cause, o.nudged.Load())
+	}
+	e := o.entries(audit.CertificateRevoked)
+	if len(e) != 1 || e[0].Actor != string(o.hugo.ID) || e[0].Person != string(o.anna.ID) ||
+		e[0].Detail["cause"] != "lost" || e[0].Detail["checked"] != "called-back" || e[0].Detail["by"] != "helpdesk" || e[0].Detail["name"] != "iPhone" {
+		t.Errorf("ledger: got %+v", e)
+	}
+}
+
+// Many codes by one of the staff bring a pause, of that one alone.
+func TestInvitePause(t *testing.T) {
+	o := newOffice(t, func(c *helpdesk.Config) { c.PerHour = 3 })
+	for range 3 {
+		if _, _, err := o.desk.Invite(t.Context(), as(o.hugo), order(o.anna)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, _, err := o.desk.Invite(t.Context(), as(o.hugo), order(o.anna))
+	wantRefusal(t, err, enroll.PausedInvites)
+	if e := o.entries(audit.InvitationPaused); len(e) != 1 || e[0].Actor != string(o.hugo.ID) {
+		t.Errorf("ledger: got %v", e)
+	}
+	if _, _, err := o.desk.Invite(t.Context(), as(o.hedi), order(o.anna)); err != nil {
+		t.Errorf("somebody else: %v", err)
+	}
+	o.pass(time.Hour)
+	if _, _, err := o.desk.Invite(t.Context(), as(o.hugo), order(o.anna)); err != nil {
+		t.Errorf("an hour later: %v", err)
+	}
+}
+
+// TestA4_Invite: no code for oneself, none by those who may not.
+func TestA4_Invite(t *testing.T) {
+	o := newOffice(t)
+	tests := []struct {
+		name          string
+		actor, target enroll.Person
+		why           authz.Why
+	}{
+		{"helpdesk for oneself", o.hugo, o.hugo, authz.WhySelf},
+		{"administrator for oneself", o.ada, o.ada, authz.WhySelf},
+		{"helpdesk for helpdesk", o.hugo, o.hedi, authz.WhyStaff},
+		{"helpdesk for an auditor", o.hugo, o.wei, authz.WhyStaff},
+		{"helpdesk for an administrator", o.hugo, o.ada, authz.WhyStaff},
+		{"auditor", o.wei, o.anna, authz.WhyRole},
+		{"employee", o.anna, o.hugo, authz.WhyRole},
+	}
+	for n, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, code, err := o.desk.Invite(t.Context(), as(tt.actor), order(tt.target))
+			wantDenied(t, err, tt.why)
+			refused := o.entries(audit.InvitationRefused)
+			if code != "" || len(refused) != n+1 || refused[n].Detail["reason"] != string(tt.why) ||
+				refused[n].Actor != string(tt.actor.ID) || refused[n].Person != string(tt.target.ID) {
+				t.Errorf("code %q, ledger %+v", code, refused)
+			}
+		})
+	}
+	for _, target := range []enroll.Person{o.hugo, o.adam, o.wei} {
+		if _, _, err := o.desk.Invite(t.Context(), as(o.ada), order(target)); err != nil {
+			t.Errorf("administrator for %s: %v", target.Login, err)
+		}
+	}
+}
+
+// TestA4_SecondApprover: the code sleeps until another of the staff wakes it.
+func TestA4_SecondApprover(t *testing.T) {
+	o := newOffice(t, func(c *helpdesk.Config) { c.SecondApprover = true })
+	i, code, err := o.desk.Invite(t.Context(), as(o.hugo), order(o.anna))
+	if err != nil || i.State != enroll.InvitationWaiting {
+		t.Fatalf("got %s, %v", i.State, err)
+	}
+	person := enroll.By{Person: o.anna.ID, Role: enroll.Employee, Address: "192.0.2.9"}
+	var gone *enroll.CodeGone
+	if _, err := o.signIn.OpenInvitation(t.Context(), code, person); !errors.As(err, &gone) || gone.State != enroll.InvitationWaiting {
+		t.Errorf("before: got %v", err)
+	}
+	waiting := must[[]helpdesk.Waiting](t)(o.desk.Waiting(t.Context(), as(o.hugo)))
+	if len(waiting) != 1 || !waiting[0].Mine || waiting[0].Person != "Anna Schmidt" || waiting[0].MadeBy != "Hugo Weber" {
+		t.Errorf("waiting: got %+v", waiting)
+	}
+	_, err = o.desk.Approve(t.Context(), as(o.hugo), i.ID)
+	wantDenied(t, err, authz.WhySame)
+	for _, who := range []enroll.Person{o.anna, o.wei} {
+		_, err = o.desk.Approve(t.Context(), as(who), i.ID)
+		wantDenied(t, err, authz.WhyRole)
+		_, err = o.desk.Waiting(t.Context(), as(who))
+		wantDenied(t, err, authz.WhyRole)
+	}
+	if _, err := o.desk.Approve(t.Context(), as(o.hedi), i.ID); err != nil {
+		t.Fatal(err)
+	}
+	if opened, err := o.signIn.OpenInvitation(t.Context(), code, person); err != nil || opened.Approver != o.hedi.ID {
+		t.Errorf("after: got %+v, %v", opened, err)
+	}
+	if _, err := o.desk.Approve(t.Context(), as(o.ada), i.ID); !errors.Is(err, enroll.ErrConflict) {
+		t.Errorf("twice: got %v", err)
+	}
+	if e := o.entries(audit.InvitationApproved); len(e) != 1 || e[0].Actor != string(o.hedi.ID) || e[0].Detail["by"] != string(o.hugo.ID) ||
+		e[0].Detail["expires"] != "2026-11-23T12:00:00Z" {
+		t.Errorf("ledger: got %+v", e)
+	}
+	if e := o.entries(audit.AccessRefused); len(e) != 5 {
+		t.Errorf("got %d denials in the ledger, want 5", len(e))
+	}
+}
+
+// A code that its maker could not make any more is not approved.
+func TestA11_ApproveAfterItsMakerLeft(t *testing.T) {
+	o := newOffice(t, func(c *helpdesk.Config) { c.SecondApprover = true })
+	i, _, err := o.desk.Invite(t.Context(), as(o.hugo), order(o.anna))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.people.change = func(p *enroll.Person) { p.Disabled = p.ID == o.hugo.ID }
+	if _, err := o.desk.Approve(t.Context(), as(o.hedi), i.ID); !errors.Is(err, enroll.ErrConflict) {
+		t.Errorf("got %v", err)
+	}
+	o.people.change = func(p *enroll.Person) { p.Protected = p.ID == o.anna.ID }
+	_, err = o.desk.Approve(t.Context(), as(o.hedi), i.ID)
+	wantDenied(t, err, authz.WhyProtected)
+}
+
+// TestA3_DirectoryFails: no answer is no yes.
+func TestA3_DirectoryFails(t *testing.T) {
+	o := newOffice(t)
+	device := o.device(o.anna, "iPhone")
+	o.people.fails = errors.New("no server answers")
+	var outage *enroll.Outage
+	_, _, err := o.desk.Invite(t.Context(), as(o.hugo), order(o.anna))
+	if !errors.As(err, &outage) || outage.Part != enroll.PartDirectory {
+		t.Errorf("code: got %v", err)
+	}
+	_, err = o.desk.Block(t.Context(), as(o.hugo), helpdesk.Blocking{Person: o.anna.ID, Device: device, Cause: enroll.Lost, Check: enroll.CheckVideo})
+	if !errors.As(err, &outage) {
+		t.Errorf("block: got %v", err)
+	}
+	if _, err = o.desk.Dossier(t.Context(), as(o.hugo), o.anna.ID); !errors.As(err, &outage) {
+		t.Errorf("dossier: got %v", err)
+	}
+	all := slices.Concat(o.entries(audit.InvitationMade), o.entries(audit.CertificateRevoked), o.entries(audit.PersonRead))
+	if len(all) != 0 {
+		t.Errorf("done without the directory: %v", all)
+	}
+}

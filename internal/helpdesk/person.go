@@ -1,0 +1,117 @@
+package helpdesk
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
+)
+
+const (
+	// refusedAct is what a no to other acts than making a code is recorded under.
+	refusedAct = audit.AccessRefused
+
+	// shownEntries is how much of the ledger a dossier shows.
+	shownEntries = 10
+)
+
+// failures are the actions that tell of a try that came to nothing.
+func failures() []audit.Action {
+	return []audit.Action{audit.SignInRefused, audit.EnrolmentRefused, audit.InvitationRefused, audit.HandoffBurnt}
+}
+
+// Dossier is what staff see of a person. There is nothing in it that opens
+// anything.
+type Dossier struct {
+	Person enroll.Person // read afresh
+
+	// Standing is why the person may have no certificate now; nil when they may.
+	Standing *enroll.Refusal
+
+	// Paused is until when nobody can sign in with a password under the person's names,
+	// after wrong ones; zero when they can.
+	Paused time.Time
+
+	Devices []enroll.Device
+	Invited enroll.Invitation // open, waiting or run out; the zero value for none
+	Events  []audit.Entry     // newest first
+	Failed  []audit.Entry     // tries that came to nothing, newest first
+	Names   map[string]string // of the people who acted in Events, as far as known
+
+	// NoCode and NoBlock say why the actor may not give a code or block a device;
+	// empty when they may.
+	NoCode, NoBlock authz.Why
+}
+
+// Dossier reads somebody's account, devices and newest events, and records that it
+// was read: without the entry there is no dossier. It returns enroll.ErrNotFound
+// for somebody the directory does not know.
+func (s *Service) Dossier(ctx context.Context, a Actor, id enroll.PersonID) (Dossier, error) {
+	by, err := s.may(ctx, a, authz.Question{Act: authz.ReadPerson}, refusedAct)
+	if err != nil {
+		return Dossier{}, err
+	}
+	d := Dossier{}
+	if d.Person, err = s.person(ctx, id); err != nil {
+		return Dossier{}, err
+	}
+	if err := s.gather(ctx, &d); err != nil {
+		return Dossier{}, err
+	}
+	errors.As(s.c.Registrar.Judge(d.Person), &d.Standing)
+	_, err = authz.Decide(authz.Question{Actor: a.Person, Act: authz.Invite, Target: &d.Person})
+	d.NoCode = authz.DeniedWhy(err)
+	_, err = authz.Decide(authz.Question{Actor: a.Person, Act: authz.Block, Target: &d.Person})
+	d.NoBlock = authz.DeniedWhy(err)
+	e := s.entry(by, d.Person, audit.PersonRead)
+	e.Detail = map[string]string{"upn": d.Person.UPN}
+	return d, storeErr("recording the reading of a person", s.c.Records.Note(ctx, e))
+}
+
+// gather reads what the records have about the person.
+func (s *Service) gather(ctx context.Context, d *Dossier) (err error) {
+	if d.Devices, err = s.c.Registrar.Devices(ctx, d.Person.ID); err != nil {
+		return err
+	}
+	d.Invited, err = s.c.Records.Invited(ctx, d.Person.ID)
+	if err != nil && !errors.Is(err, enroll.ErrNotFound) {
+		return storeErr("finding invitation", err)
+	}
+	if d.Events, err = s.c.Records.EntriesAbout(ctx, d.Person.ID, shownEntries); err != nil {
+		return storeErr("reading events", err)
+	}
+	if d.Failed, err = s.c.Records.EntriesAbout(ctx, d.Person.ID, shownEntries, failures()...); err != nil {
+		return storeErr("reading failed tries", err)
+	}
+	d.Names = s.namesIn(ctx, d.Events)
+	key, err := s.c.Codes.AccountKey(ctx, d.Person.Login)
+	if err != nil {
+		return err
+	}
+	d.Paused, err = s.c.Records.PausedUntil(ctx, key, s.c.Now())
+	return storeErr("reading pause of sign-in", err)
+}
+
+// namesIn finds out how those are called who acted. A dossier without names is
+// better than none.
+func (s *Service) namesIn(ctx context.Context, entries []audit.Entry) map[string]string {
+	names := make(map[string]string)
+	var ids []enroll.PersonID
+	for _, e := range entries {
+		if _, known := names[e.Actor]; !known && e.Actor != "" {
+			names[e.Actor] = ""
+			ids = append(ids, enroll.PersonID(e.Actor))
+		}
+	}
+	people, err := s.people(ctx, ids)
+	if err != nil {
+		s.c.Log.Warn("names of those who acted not found", "err", err)
+	}
+	for _, p := range people {
+		names[string(p.ID)] = p.Name
+	}
+	return names
+}

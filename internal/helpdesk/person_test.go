@@ -1,0 +1,217 @@
+package helpdesk_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"certportal/internal/audit"
+	"certportal/internal/authz"
+	"certportal/internal/enroll"
+	"certportal/internal/helpdesk"
+)
+
+func TestFind(t *testing.T) {
+	o := newOffice(t)
+	o.device(o.anna, "Phone of the reception")
+	serial := must[[]enroll.Device](t)(o.registrar.Devices(t.Context(), o.anna.ID))[0].Certificate.Serial.String()
+	tests := []struct {
+		name, query, want string
+	}{
+		{"name", "Anna", "[Anna Schmidt]"},
+		{"login", "hugo", "[Hugo Weber]"},
+		{"mail", "wei@corp", "[李伟]"},
+		{"han", "李伟", "[李伟]"},
+		{"device", "phone of", "[Anna Schmidt: Phone of the reception]"},
+		{"serial", serial, "[Anna Schmidt: Phone of the reception]"},
+		{"short", "a", "[]"},
+		{"blanks", "   a  ", "[]"},
+		{"long", strings.Repeat("anna ", 50), "[]"},
+		{"nobody", "zz", "[]"},
+		{"filter", "*)(objectClass=*", "[]"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			found, more, err := o.desk.Find(t.Context(), as(o.hugo), tt.query)
+			if err != nil || more {
+				t.Fatalf("got more %v, %v", more, err)
+			}
+			names := []string{}
+			for _, m := range found {
+				name := m.Person.Name
+				if m.Device != "" {
+					name += ": " + m.Device
+				}
+				names = append(names, name)
+			}
+			if got := fmt.Sprint(names); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+	for n := range helpdesk.MaxFound + 1 {
+		o.add(fmt.Sprint("zoe", n), fmt.Sprint("Zoe ", n))
+	}
+	found, more, err := o.desk.Find(t.Context(), as(o.wei), "zoe")
+	if err != nil || !more || len(found) != helpdesk.MaxFound {
+		t.Errorf("got %d, more %v, %v", len(found), more, err)
+	}
+	_, _, err = o.desk.Find(t.Context(), as(o.anna), "anna")
+	wantDenied(t, err, authz.WhyRole)
+}
+
+func TestDossier(t *testing.T) {
+	o := newOffice(t)
+	o.device(o.anna, "iPhone")
+	i, _, err := o.desk.Invite(t.Context(), as(o.hugo), order(o.anna))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = o.signIn.OpenInvitation(t.Context(), "AAAABBBBCCCC", enroll.By{Person: o.anna.ID, Role: enroll.Employee})
+	var wrong *enroll.WrongCode
+	if !errors.As(err, &wrong) {
+		t.Fatalf("got %v", err)
+	}
+	d := must[helpdesk.Dossier](t)(o.desk.Dossier(t.Context(), as(o.hugo), o.anna.ID))
+	if d.Person.Name != "Anna Schmidt" || d.Standing != nil || len(d.Devices) != 1 || d.Invited.ID != i.ID || d.NoCode != "" || d.NoBlock != "" {
+		t.Errorf("got %+v", d)
+	}
+	if len(d.Events) != 4 || d.Events[0].Action != audit.InvitationRefused || d.Names[string(o.hugo.ID)] != "Hugo Weber" {
+		t.Errorf("events: got %v, names %v", d.Events, d.Names)
+	}
+	if len(d.Failed) != 1 || d.Failed[0].Detail["reason"] != "unknown" {
+		t.Errorf("failed: got %v", d.Failed)
+	}
+	if e := o.entries(audit.PersonRead); len(e) != 1 || e[0].Actor != string(o.hugo.ID) || e[0].Person != string(o.anna.ID) {
+		t.Errorf("ledger: got %v", e)
+	}
+	o.people.change = func(p *enroll.Person) { p.MayEnroll = false }
+	d = must[helpdesk.Dossier](t)(o.desk.Dossier(t.Context(), as(o.wei), o.anna.ID))
+	if d.Standing == nil || d.Standing.Reason != enroll.NotAllowed || d.NoCode != authz.WhyRole || d.NoBlock != authz.WhyRole {
+		t.Errorf("auditor: got %+v", d)
+	}
+	_, err = o.desk.Dossier(t.Context(), as(o.anna), o.hugo.ID)
+	wantDenied(t, err, authz.WhyRole)
+	if _, err = o.desk.Dossier(t.Context(), as(o.hugo), "id-of-nobody"); !errors.Is(err, enroll.ErrNotFound) {
+		t.Errorf("nobody: got %v", err)
+	}
+}
+
+// Wrong passwords are kept for nobody; the pause they bring is told.
+func TestDossierTellsOfAPause(t *testing.T) {
+	o := newOffice(t)
+	if d := must[helpdesk.Dossier](t)(o.desk.Dossier(t.Context(), as(o.hugo), o.anna.ID)); !d.Paused.IsZero() {
+		t.Errorf("paused until %s before any try", d.Paused)
+	}
+	key := must[string](t)(o.signIn.AccountKey(t.Context(), " ANNA@corp.example"))
+	for range enroll.SignInTries + 1 {
+		limit := enroll.Limit{Tries: enroll.SignInTries, Window: enroll.SignInWindow, Rolling: true}
+		must[enroll.Tries](t)(o.db.Try(t.Context(), key, limit, o.now()))
+	}
+	d := must[helpdesk.Dossier](t)(o.desk.Dossier(t.Context(), as(o.hugo), o.anna.ID))
+	if want := o.now().Add(enroll.SignInWindow); !d.Paused.Equal(want) || len(d.Failed) != 0 {
+		t.Errorf("paused until %s, want %s; failed %v", d.Paused, want, d.Failed)
+	}
+	o.pass(enroll.SignInWindow)
+	if d := must[helpdesk.Dossier](t)(o.desk.Dossier(t.Context(), as(o.hugo), o.anna.ID)); !d.Paused.IsZero() {
+		t.Errorf("paused until %s after the pause", d.Paused)
+	}
+}
+
+func TestBlock(t *testing.T) {
+	o := newOffice(t)
+	device := o.device(o.anna, "iPhone")
+	b := helpdesk.Blocking{Person: o.anna.ID, Device: device, Cause: enroll.Returned, Check: enroll.CheckOther, Note: "gave it to me"}
+	for name, change := range map[string]func(*helpdesk.Blocking){
+		"cause of the portal's": func(b *helpdesk.Blocking) { b.Cause = enroll.Left },
+		"no check":              func(b *helpdesk.Blocking) { b.Check = "" },
+		"no note":               func(b *helpdesk.Blocking) { b.Note = "" },
+	} {
+		wrong := b
+		change(&wrong)
+		var refusal *enroll.Refusal
+		if _, err := o.desk.Block(t.Context(), as(o.hugo), wrong); !errors.As(err, &refusal) || refusal.Field == "" {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	for name, id := range map[string]enroll.DeviceID{"none": "", "unknown": "x", "somebody else's": o.device(o.ada, "Mac")} {
+		wrong := b
+		wrong.Device = id
+		if _, err := o.desk.Block(t.Context(), as(o.hugo), wrong); !errors.Is(err, enroll.ErrNotFound) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if e := o.entries(audit.CertificateRevoked); len(e) != 0 || o.nudged.Load() != 0 {
+		t.Fatalf("blocked by mistake: %v", e)
+	}
+	if _, err := o.desk.Block(t.Context(), as(o.hugo), b); err != nil {
+		t.Fatal(err)
+	}
+	d := must[enroll.Device](t)(o.registrar.Device(t.Context(), o.anna.ID, device))
+	if d.Certificate.Cause != enroll.Returned || d.Blocked.IsZero() || o.nudged.Load() != 1 {
+		t.Errorf("got %+v", d)
+	}
+	e := o.entries(audit.CertificateRevoked)
+	if len(e) != 1 || e[0].Role != "helpdesk" || e[0].Detail["note"] != "gave it to me" || e[0].Person != string(o.anna.ID) {
+		t.Errorf("ledger: got %+v", e)
+	}
+}
+
+// TestA3_Block: helpdesk ends nothing of those who stand above it.
+func TestA3_Block(t *testing.T) {
+	o := newOffice(t)
+	device := o.device(o.ada, "Mac")
+	b := helpdesk.Blocking{Person: o.ada.ID, Device: device, Cause: enroll.Lost, Check: enroll.CheckInPerson}
+	_, err := o.desk.Block(t.Context(), as(o.hugo), b)
+	wantDenied(t, err, authz.WhyStaff)
+	_, err = o.desk.Block(t.Context(), as(o.wei), b)
+	wantDenied(t, err, authz.WhyRole)
+	if len(o.entries(audit.AccessRefused)) != 2 || len(o.entries(audit.CertificateRevoked)) != 0 {
+		t.Error("a denial is not in the ledger, or something was blocked")
+	}
+	if _, err := o.desk.Block(t.Context(), as(o.adam), b); err != nil {
+		t.Errorf("administrator: %v", err)
+	}
+}
+
+func TestNew(t *testing.T) {
+	o := newOffice(t)
+	for name, change := range map[string]func(*helpdesk.Config){
+		"directory":         func(c *helpdesk.Config) { c.Directory = nil },
+		"records":           func(c *helpdesk.Config) { c.Records = nil },
+		"negative life":     func(c *helpdesk.Config) { c.CodeLife = -1 },
+		"negative per hour": func(c *helpdesk.Config) { c.PerHour = -1 },
+	} {
+		c := o.config
+		change(&c)
+		if _, err := helpdesk.New(c); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// TestA4_BlockPause: an account of the helpdesk in the wrong hands does not end every
+// device of the company, which is two administrators' to do.
+func TestA4_BlockPause(t *testing.T) {
+	o := newOffice(t, func(c *helpdesk.Config) { c.PerHour = 1 })
+	block := func(name string, actor enroll.Person) error {
+		t.Helper()
+		_, err := o.desk.Block(t.Context(), as(actor), helpdesk.Blocking{
+			Person: o.anna.ID, Device: o.device(o.anna, name), Cause: enroll.Lost, Check: enroll.CheckCallback,
+		})
+		return err
+	}
+	for n := range 3 {
+		if err := block(fmt.Sprint("Phone ", n), o.hugo); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantRefusal(t, block("Phone 3", o.hugo), enroll.PausedInvites)
+	if e := o.entries(audit.InvitationPaused); len(e) != 1 || e[0].Detail["act"] != "device.block" {
+		t.Errorf("ledger: got %v", e)
+	}
+	if err := block("Phone 4", o.hedi); err != nil {
+		t.Errorf("somebody else: %v", err)
+	}
+}

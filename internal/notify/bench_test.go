@@ -1,0 +1,59 @@
+package notify_test
+
+import (
+	"fmt"
+	"testing"
+
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
+)
+
+// BenchmarkCollect is the clerk's work for one entry that makes a letter.
+func BenchmarkCollect(b *testing.B) {
+	d := open(b, nil)
+	for n := range b.N {
+		d.note(audit.Entry{
+			At: noon, Action: audit.CertificateRevoked, Actor: "ada", Role: "admin", Person: "anna",
+			Request: fmt.Sprint(n), Detail: map[string]string{"cause": "lost"},
+		})
+	}
+	b.ResetTimer()
+	for {
+		more, err := d.Collect(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		if !more {
+			return
+		}
+	}
+}
+
+// BenchmarkDeliver is the postman's work for one letter, server included, over TLS.
+func BenchmarkDeliver(b *testing.B) {
+	d := open(b, nil)
+	for range b.N {
+		d.note(d.entry(audit.InvitationMade, anna))
+	}
+	d.write()
+	b.ResetTimer()
+	d.send()
+	b.ReportMetric(float64(len(d.server.Mails()))/b.Elapsed().Seconds(), "letters/s")
+}
+
+// BenchmarkIdle is what clerk and postman cost every five seconds when nothing
+// happens.
+func BenchmarkIdle(b *testing.B) {
+	d := open(b, nil)
+	d.issue(enroll.PersonID("anna"), "iPhone", year)
+	d.write()
+	d.send()
+	for b.Loop() {
+		if _, err := d.Collect(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		if err := d.Deliver(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,235 @@
+package notify_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"certportal/ca"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
+	"certportal/internal/notify"
+)
+
+const year = 365 * 24 * time.Hour
+
+// Every kind of happening makes the letters it should, and those alone.
+func TestWhatMakesLetters(t *testing.T) {
+	tests := []struct {
+		name string
+		do   func(d *desk)
+		want string // subjects by address, in order
+	}{
+		{"issued", func(d *desk) { d.issue(anna, "Anna's iPhone", year) },
+			"anna: New certificate for Anna's iPhone"},
+		{"sign-in", func(d *desk) { d.note(d.entry(audit.SignedIn, anna)) }, ""},
+		{"code", func(d *desk) {
+			d.note(d.entry(audit.InvitationMade, anna, "expires", noon.Add(24*time.Hour).Format(time.RFC3339)))
+		}, "anna: A pickup code was made for you"},
+		{"code that waits", func(d *desk) { d.note(d.entry(audit.InvitationMade, anna, "state", "waiting")) }, ""},
+		{"code approved", func(d *desk) { d.note(d.entry(audit.InvitationApproved, anna)) }, "anna: A pickup code was made for you"},
+		{"removed by oneself", ended(enroll.Removed, enroll.Employee, "anna"), "anna: A device of yours is blocked"},
+		{"lost, by helpdesk", ended(enroll.Lost, enroll.Helpdesk, "holly"), "anna: A device of yours is blocked"},
+		{"a cause of a later version", ended("eaten", enroll.Admin, "ada"), "anna: A device of yours is blocked"},
+		{"never fetched", ended(enroll.Undelivered, "system", "system"), ""},
+		{"crashed", ended(enroll.Abandoned, "system", "system"), ""},
+		{"replaced", ended(enroll.Replaced, enroll.Employee, "anna"), ""},
+		{"left", ended(enroll.Left, "system", "system"), ""},
+		{"left, says an administrator", ended(enroll.Left, enroll.Admin, "adam"), "anna: A device of yours is blocked"},
+		{"replaced, says an administrator", ended(enroll.Replaced, enroll.Admin, "adam"), "anna: A device of yours is blocked"},
+		{"name changed", func(d *desk) { d.marked("upn") },
+			"anna: Your devices need a new certificate; root: 1 account differs from its certificates"},
+		{"account switched off", func(d *desk) { d.marked("disabled") }, "root: 1 account differs from its certificates"},
+		{"watch stopped", func(d *desk) {
+			d.note(audit.Entry{At: d.clock(), Action: audit.WatchStopped, Actor: "system", Detail: map[string]string{"reason": "too-many"}})
+		}, "root: The watch over the directory has stopped"},
+		{"issuing stopped", func(d *desk) { d.note(audit.Entry{At: d.clock(), Action: audit.IssuingHalted, Actor: "ada"}) },
+			"root: Nobody gets a certificate at the moment"},
+		{"audit log changed", func(d *desk) { d.note(audit.Entry{At: d.clock(), Action: audit.LedgerBroken, Actor: "system"}) },
+			"root: The audit log was changed"},
+		{"too many codes", func(d *desk) { d.note(audit.Entry{At: d.clock(), Action: audit.InvitationPaused, Actor: "holly"}) },
+			"root: Somebody on the staff did too much at once"},
+		{"and goes on", func(d *desk) {
+			for range 5 {
+				d.note(audit.Entry{At: d.clock(), Action: audit.InvitationPaused, Actor: "holly"})
+				d.write()
+				d.pass(time.Minute)
+			}
+		}, "root: Somebody on the staff did too much at once"},
+		{"nobody's certificate", func(d *desk) { d.note(audit.Entry{At: d.clock(), Action: audit.CertificateIssued, Object: "ab"}) }, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := open(t, func(c *notify.Config, _ *notify.ServerConfig) { c.Operators = []string{"root@corp.example"} })
+			tt.do(d)
+			d.write()
+			var got []string
+			for _, m := range d.send() {
+				to, _, _ := strings.Cut(m.To[0], "@")
+				got = append(got, to+": "+m.Read(t).Subject)
+			}
+			// The postman's order within a moment is chance.
+			if len(got) == 2 && got[0] > got[1] {
+				got[0], got[1] = got[1], got[0]
+			}
+			equal(t, "letters", strings.Join(got, "; "), tt.want)
+		})
+	}
+}
+
+// ended is a certificate that was told of, and then ended.
+func ended(cause enroll.Cause, role enroll.Role, actor string) func(*desk) {
+	return func(d *desk) {
+		serial := d.issue(anna, "iPhone", year)
+		d.skip()
+		d.revoke(cause, role, actor, serial)
+	}
+}
+
+// skip moves the clerk past what happened.
+func (d *desk) skip() {
+	d.t.Helper()
+	for {
+		from, found, err := d.db.Happenings(d.t.Context(), 1000)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		if len(found) == 0 {
+			return
+		}
+		if err := d.db.Post(d.t.Context(), from, found[len(found)-1].Seq, nil); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+}
+
+// marked is a certificate from which the directory departed.
+func (d *desk) marked(change string) {
+	serial := d.issue(anna, "iPhone", year)
+	d.skip()
+	e := d.entry(audit.CertificateMarked, anna, "change", change, "upn", "anna@corp.example")
+	e.Actor, e.Role, e.Object = "system", "system", serial.String()
+	d.note(e)
+}
+
+func TestOneActIsOneLetter(t *testing.T) {
+	d := open(t, nil)
+	var serials []ca.Serial
+	for _, device := range []string{"iPhone", "iPad", "Laptop"} {
+		serials = append(serials, d.issue(anna, device, year))
+	}
+	d.skip()
+	d.revoke(enroll.Lost, enroll.Admin, "ada", serials...)
+	d.write()
+	l := only(t, d.send(), "anna@corp.example")
+	equal(t, "subject", l.Subject, "3 devices of yours are blocked")
+	for _, want := range []string{"iPhone", "iPad", "Laptop", "Lost or stolen", "An administrator"} {
+		contains(t, "text", l.Text, want)
+	}
+	contains(t, "link to all", l.Text, "https://portal.corp.example/\n")
+}
+
+func TestWhoGetsNoLetter(t *testing.T) {
+	tests := []struct {
+		name   string
+		person enroll.Person
+	}{
+		{"switched off", enroll.Person{ID: anna, Mail: "anna@corp.example", Disabled: true}},
+		{"run out", enroll.Person{ID: anna, Mail: "anna@corp.example", Expired: true}},
+		{"without address", enroll.Person{ID: anna}},
+		{"a line in the address", enroll.Person{ID: anna, Mail: "anna@corp.example\r\nBcc: eve@evil.example"}},
+		{"two addresses", enroll.Person{ID: anna, Mail: "anna@corp.example,eve@evil.example"}},
+		{"unknown", enroll.Person{ID: "somebody else", Mail: "other@corp.example"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := open(t, nil)
+			d.people.people = map[enroll.PersonID]enroll.Person{tt.person.ID: tt.person}
+			d.issue(anna, "iPhone", year)
+			d.write()
+			equal(t, "mails", len(d.send()), 0)
+			equal(t, "waiting", d.state().Waiting, 0)
+			equal(t, "behind", d.state().Behind, 0)
+		})
+	}
+}
+
+func TestASharedAddressIsFineForLetters(t *testing.T) {
+	d := open(t, nil)
+	p := named(anna, "Anna Schmidt")
+	p.Mail, p.MailShared = "office@corp.example", true
+	d.people.put(p)
+	d.issue(anna, "iPhone", year)
+	d.write()
+	only(t, d.send(), "office@corp.example")
+}
+
+// Without the directory nothing is written and nothing is lost.
+func TestF_DirectoryDownDelaysLetters(t *testing.T) {
+	d := open(t, nil)
+	d.issue(anna, "iPhone", year)
+	d.people.down()
+	for range 3 {
+		if _, err := d.Collect(t.Context()); err == nil {
+			t.Fatal("the clerk wrote without the directory")
+		}
+	}
+	equal(t, "behind", d.state().Behind, 2)
+	equal(t, "times it was logged", d.log.count("level=ERROR"), 1)
+	d.people.put(named(anna, "Anna Schmidt"))
+	d.write()
+	equal(t, "times its return was logged", d.log.count("mail works again"), 1)
+	only(t, d.send(), "anna@corp.example")
+}
+
+// What happened while mail was off for long is no news.
+func TestOldNewsIsNoNews(t *testing.T) {
+	d := open(t, nil)
+	d.issue(anna, "old", year)
+	d.pass(notify.GiveUpAfter + time.Hour)
+	d.issue(anna, "new", year)
+	d.write()
+	equal(t, "subject", only(t, d.send(), "anna@corp.example").Subject, "New certificate for new")
+	equal(t, "times it was logged", d.log.count("happened too long ago"), 1)
+}
+
+// Two replicas, one ledger, each letter once.
+func TestReplicasWriteEachLetterOnce(t *testing.T) {
+	d := open(t, nil)
+	other := d.office(nil)
+	const many = 30
+	for n := range many {
+		d.issue(anna, fmt.Sprint("device ", n), year)
+	}
+	done := make(chan error, 2)
+	for _, o := range []*notify.Office{d.Office, other} {
+		go func() {
+			for {
+				more, err := o.Collect(t.Context())
+				if err != nil || !more {
+					done <- err
+					return
+				}
+			}
+		}()
+	}
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	equal(t, "waiting", d.state().Waiting, many)
+	go func() { done <- other.Deliver(t.Context()) }()
+	d.send()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	mails := d.server.Mails()
+	ids := map[string]bool{}
+	for _, m := range mails {
+		ids[m.Read(t).Header.Get("Message-Id")] = true
+	}
+	equal(t, "mails", len(mails), many)
+	equal(t, "different ones", len(ids), many)
+}

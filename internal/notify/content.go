@@ -1,0 +1,201 @@
+package notify
+
+import (
+	"cmp"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"certportal/internal/enroll"
+)
+
+// sheet turns the facts of a letter into words.
+func (c *composer) sheet(l Letter) (sheet, error) {
+	w := &writer{composer: c, lang: l.Language, letter: l}
+	s := sheet{
+		Lang: w.say("lang.tag", nil), Dir: w.say("lang.dir", nil),
+		Subject: w.subject(), Hello: w.hello(), Text: w.text(), Facts: w.facts(),
+	}
+	s.LinkText, s.Link = w.link()
+	s.After = w.after()
+	s.Footer = []string{w.say("mail.footer", values{"Org": c.c.Org})}
+	if !l.Kind.toOperators() {
+		s.Footer = append(s.Footer, w.say("mail.safe", nil))
+	}
+	return s, w.err
+}
+
+func (k Kind) toOperators() bool {
+	return slices.Contains([]Kind{Differing, Stopped, Halted, Tampered, Overused, Test}, k)
+}
+
+// writer finds the words of one letter. The first sentence that is missing is
+// kept, and the letter is not sent.
+type writer struct {
+	*composer
+	lang   string
+	letter Letter
+	err    error
+}
+
+func (w *writer) say(key string, v values) string {
+	text, err := w.words.sentence(w.lang, key, v)
+	w.err = cmp.Or(w.err, err)
+	return text
+}
+
+func (w *writer) moment(at time.Time) string {
+	text, err := w.words.moment(w.lang, at)
+	w.err = cmp.Or(w.err, err)
+	return text
+}
+
+// key is the key of a sentence that each kind has of its own.
+func (w *writer) key(part string) string { return "mail." + string(w.letter.Kind) + "." + part }
+
+func (w *writer) device() string {
+	if len(w.letter.Facts.Devices) == 0 {
+		return w.say("mail.device.unnamed", nil)
+	}
+	return w.letter.Facts.Devices[0]
+}
+
+func (w *writer) subject() string {
+	switch f := w.letter.Facts; w.letter.Kind {
+	case Issued, Renewed:
+		return w.say(w.key("subject"), values{"Device": w.device()})
+	case Ending:
+		return w.say(w.key("subject"), values{"Device": w.device(), "Count": f.Days})
+	case Revoked:
+		return w.say(w.key("subject"), values{"Count": max(1, len(f.Devices))})
+	case Differing:
+		return w.say(w.key("subject"), values{"Count": len(f.People) + f.More})
+	case Test:
+		return w.say(w.key("subject"), values{"Org": w.c.Org})
+	}
+	return w.say(w.key("subject"), nil)
+}
+
+func (w *writer) hello() string {
+	if name := plain(w.letter.Facts.Name); name != "" {
+		return w.say("mail.hello", values{"Name": name})
+	}
+	return w.say("mail.hello.unnamed", nil)
+}
+
+func (w *writer) text() []string {
+	services := w.c.ServicesOpened
+	if services == "" {
+		services = w.say("services", nil)
+	}
+	switch w.letter.Kind {
+	case Issued, Ending:
+		return []string{w.say(w.key("text"), values{"Services": services})}
+	case Revoked:
+		// A server asks for a new list when the one it holds runs out.
+		return []string{w.say(w.key("text"), values{"Hours": int(w.c.ListLife.Round(time.Hour) / time.Hour)})}
+	}
+	return []string{w.say(w.key("text"), nil)}
+}
+
+// facts are the lines of the list, each only where there is something to tell.
+func (w *writer) facts() []fact {
+	f := w.letter.Facts
+	var list []fact
+	add := func(label, value string) {
+		if value != "" {
+			list = append(list, fact{w.say("mail.fact."+label, nil), plain(value)})
+		}
+	}
+	for _, name := range f.Devices {
+		add("device", name)
+	}
+	for _, p := range f.People {
+		add("person", p.UPN+" ("+w.say("mail.change."+known(p.Change, changes()), nil)+")")
+	}
+	if f.More > 0 {
+		add("more", w.say("mail.more", values{"Count": f.More}))
+	}
+	if w.letter.Kind == Revoked {
+		add("cause", w.say("mail.cause."+known(string(f.Cause), causes()), nil))
+	}
+	if w.letter.Kind == Stopped || w.letter.Kind == Halted {
+		add("cause", f.Change)
+	}
+	if f.By != "" && w.letter.Kind != Changed && !w.letter.Kind.toOperators() {
+		add("by", w.say("mail.by."+f.By, nil))
+	}
+	if !f.At.IsZero() && w.letter.Kind != Ending {
+		add("at", w.moment(f.At))
+	}
+	if !f.Until.IsZero() {
+		add("until", w.moment(f.Until))
+	}
+	return list
+}
+
+// causes are those that the catalogues have words for, besides "other".
+func causes() []string {
+	return []string{string(enroll.Removed), string(enroll.Lost), string(enroll.Retired), string(enroll.Returned)}
+}
+
+func changes() []string {
+	return []string{
+		string(enroll.AccountGone), string(enroll.AccountDisabled), string(enroll.AccountExpired),
+		string(enroll.SIDChanged), string(enroll.UPNChanged),
+	}
+}
+
+// known gives a word that the catalogues have: what other rooms add later must not
+// keep a letter from being sent.
+func known(word string, words []string) string {
+	if slices.Contains(words, word) {
+		return word
+	}
+	return "other"
+}
+
+// link is the one link of a letter. It holds no token: who follows it signs in.
+func (w *writer) link() (text, address string) {
+	at := func(path ...string) string { return w.public.JoinPath(path...).String() }
+	switch {
+	case w.letter.Kind == Test:
+		return "", ""
+	case w.letter.Kind.toOperators():
+		return w.say("mail.link.admin", nil), at("admin")
+	case w.letter.Kind == Invited:
+		return w.say("mail.link.pickup", nil), at("pickup")
+	case w.letter.Kind == Ending && w.letter.Facts.Device != "":
+		return w.say("mail.link.renew", nil), at("devices", url.PathEscape(string(w.letter.Facts.Device)))
+	case w.letter.Facts.Device != "":
+		return w.say("mail.link.device", nil), at("devices", url.PathEscape(string(w.letter.Facts.Device)))
+	}
+	return w.say("mail.link.home", nil), at("/")
+}
+
+// after says what to do if it was not the reader.
+func (w *writer) after() []string {
+	if w.letter.Kind.toOperators() || w.letter.Kind == Ending || w.letter.Kind == Changed {
+		return w.help("mail.help")
+	}
+	return w.help("mail.notyou")
+}
+
+// help names the best way to the helpdesk that the settings know.
+func (w *writer) help(key string) []string {
+	if w.letter.Kind.toOperators() {
+		return nil
+	}
+	hours := strings.TrimSpace(w.c.HelpdeskHours)
+	if hours != "" {
+		hours = " (" + hours + ")"
+	}
+	switch {
+	case w.c.HelpdeskPhone != "":
+		return []string{w.say(key+".phone", values{"Phone": w.c.HelpdeskPhone + hours})}
+	case w.c.HelpdeskMail != "":
+		return []string{w.say(key+".mail", values{"Mail": w.c.HelpdeskMail})}
+	}
+	return []string{w.say(key, nil)}
+}

@@ -1,0 +1,206 @@
+package notify
+
+import (
+	"fmt"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/drift"
+	"certportal/internal/enroll"
+)
+
+// maxNamed bounds the people that a letter to operators names.
+const maxNamed = 20
+
+// draft makes the letters that entries of the ledger ask for, without what only
+// the directory knows. What one act did to several devices is one letter; what
+// operators learn from all the entries is one letter of a kind.
+func (o *Office) draft(found []Happening) (personal, general []Letter) {
+	stale := o.c.Now().Add(-GiveUpAfter)
+	book := drafts{office: o, acts: make(map[act]int), news: make(map[string]int)}
+	skipped := 0
+	for _, h := range found {
+		kind, ok := subject(h)
+		if !ok {
+			continue
+		}
+		if h.At.Before(stale) {
+			skipped++
+			continue
+		}
+		book.add(kind, h)
+	}
+	if skipped > 0 {
+		o.c.Log.Warn("no letters about what happened too long ago", "entries", skipped, "before", stale)
+	}
+	return book.personal, book.general
+}
+
+// act is what makes entries belong to one letter.
+type act struct {
+	kind    Kind
+	person  string
+	request string
+	at      time.Time
+}
+
+// drafts are the letters of a batch of entries, and where each stands.
+type drafts struct {
+	office            *Office
+	personal, general []Letter
+	acts              map[act]int
+	news              map[string]int // by what they are about
+}
+
+func (d *drafts) add(kind Kind, h Happening) {
+	if kind.toOperators() {
+		d.operators(kind, h)
+		return
+	}
+	if kind == Changed {
+		d.operators(Differing, h)
+		// Whose account ended gets no mail any more.
+		if drift.Ends(enroll.Change(h.Detail["change"])) {
+			return
+		}
+	}
+	if h.Person == "" {
+		return
+	}
+	key := act{kind, h.Person, h.Request, h.At}
+	n, known := d.acts[key]
+	if !known {
+		n = len(d.personal)
+		d.acts[key] = n
+		d.personal = append(d.personal, d.office.about(kind, h))
+	}
+	facts := &d.personal[n].Facts
+	if h.DeviceName != "" && !hasName(facts.Devices, h.DeviceName) {
+		facts.Devices = append(facts.Devices, h.DeviceName)
+	}
+	if h.Device != facts.Device {
+		facts.Device = "" // several: the letter leads to all
+	}
+}
+
+func hasName(names []string, name string) bool {
+	for _, n := range names {
+		if n == name {
+			return true
+		}
+	}
+	return false
+}
+
+// about begins the letter to the person of an entry.
+func (o *Office) about(kind Kind, h Happening) Letter {
+	l := o.letter(kind, fmt.Sprintf("entry:%d", h.Seq))
+	l.Person, l.Language = enroll.PersonID(h.Person), o.language(h.Language)
+	l.Facts = Facts{At: h.At, Device: h.Device, By: doer(h.Entry)}
+	switch kind {
+	case Issued, Renewed:
+		l.Facts.Until = h.NotAfter
+	case Revoked:
+		l.Facts.Cause = enroll.Cause(h.Detail["cause"])
+	case Changed:
+		l.Facts.Change = h.Detail["change"]
+	case Invited:
+		// What is not a time is left out; the page tells it too.
+		l.Facts.Until, _ = time.Parse(time.RFC3339, h.Detail["expires"])
+	}
+	return l
+}
+
+// operators adds an entry to the letter of its kind to operators. Addresses are
+// filled in later.
+func (d *drafts) operators(kind Kind, h Happening) {
+	news, key := string(kind), fmt.Sprintf("entry:%d", h.Seq)
+	if kind == Overused {
+		// Who goes on trying is told of once an hour.
+		news = fmt.Sprintf("%s:%s:%s", kind, h.Actor, h.At.UTC().Format("2006010215"))
+		key = news
+	}
+	n, known := d.news[news]
+	if !known {
+		n = len(d.general)
+		d.news[news] = n
+		l := d.office.letter(kind, key)
+		l.Language, l.Facts.At = d.office.c.Language, h.At
+		d.general = append(d.general, l)
+	}
+	facts := &d.general[n].Facts
+	if kind != Differing {
+		facts.Change = h.Detail["reason"] // the latest counts
+		return
+	}
+	difference := Difference{UPN: h.Detail["upn"], Change: h.Detail["change"]}
+	for _, p := range facts.People {
+		if p == difference {
+			return // another certificate of the same person
+		}
+	}
+	if len(facts.People) == maxNamed {
+		facts.More++
+		return
+	}
+	facts.People = append(facts.People, difference)
+}
+
+// subject says what the letter about an entry is about; false for most entries.
+func subject(h Happening) (Kind, bool) {
+	switch h.Action {
+	case audit.CertificateIssued:
+		if h.Renewal {
+			return Renewed, true
+		}
+		return Issued, true
+	case audit.CertificateRevoked:
+		byStaff := doer(h.Entry) != bySelf && doer(h.Entry) != bySystem
+		return Revoked, byStaff || !silent(enroll.Cause(h.Detail["cause"]))
+	case audit.CertificateMarked:
+		return Changed, true
+	case audit.InvitationMade:
+		// One that waits for a second approver opens nothing yet.
+		return Invited, h.Detail["state"] != string(enroll.InvitationWaiting)
+	case audit.InvitationApproved:
+		return Invited, true
+	case audit.WatchStopped:
+		return Stopped, true
+	case audit.IssuingHalted:
+		return Halted, true
+	case audit.LedgerBroken:
+		return Tampered, true
+	case audit.InvitationPaused:
+		return Overused, true
+	}
+	return "", false
+}
+
+// silent are the causes that no letter tells of, unless staff chose them: the portal
+// clearing up after itself, and a newer certificate, of which another letter told.
+// Who left gets no mail.
+func silent(c enroll.Cause) bool {
+	switch c {
+	case enroll.Abandoned, enroll.Undelivered, enroll.Replaced, enroll.Left:
+		return true
+	}
+	return false
+}
+
+// Who did it, as a letter tells it.
+const (
+	bySelf   = "self"
+	bySystem = "system"
+)
+
+// doer says in which role somebody else acted, or that the person did.
+func doer(e audit.Entry) string {
+	if e.Actor == e.Person {
+		return bySelf
+	}
+	switch role := enroll.Role(e.Role); role {
+	case enroll.Helpdesk, enroll.Admin:
+		return e.Role
+	}
+	return bySystem
+}

@@ -1,0 +1,303 @@
+package notify_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"certportal/ca"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
+	"certportal/internal/notify"
+	"certportal/internal/test/smtpserver"
+	"certportal/store"
+)
+
+const anna enroll.PersonID = "anna"
+
+// noon is where the clock of the tests begins.
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// roster is a directory with the people a test wants; nil does not answer.
+type roster struct {
+	mu     sync.Mutex
+	people map[enroll.PersonID]enroll.Person
+	asked  int
+}
+
+var errDirectoryDown = errors.New("no answer from the directory")
+
+func (r *roster) People(_ context.Context, ids []enroll.PersonID) ([]enroll.Person, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked++
+	if r.people == nil {
+		return nil, errDirectoryDown
+	}
+	var found []enroll.Person
+	for _, id := range ids {
+		if p, ok := r.people[id]; ok {
+			found = append(found, p)
+		}
+	}
+	return found, nil
+}
+
+// put adds or changes somebody.
+func (r *roster) put(people ...enroll.Person) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.people == nil {
+		r.people = make(map[enroll.PersonID]enroll.Person)
+	}
+	for _, p := range people {
+		r.people[p.ID] = p
+	}
+}
+
+func (r *roster) down() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.people = nil
+}
+
+func named(id enroll.PersonID, name string) enroll.Person {
+	return enroll.Person{ID: id, Name: name, UPN: string(id) + "@corp.example", Mail: string(id) + "@corp.example"}
+}
+
+// desk is an office over a database and a mail server, with a clock that the test
+// moves.
+type desk struct {
+	*notify.Office
+	t      testing.TB
+	db     *store.DB
+	people *roster
+	server *smtpserver.Server
+	log    *lines
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+// lines is a log that a test can read.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.b.String(), text)
+}
+
+// open makes an office; change, where not nil, alters its settings.
+func open(t testing.TB, change func(*notify.Config, *notify.ServerConfig)) *desk {
+	t.Helper()
+	db, err := store.Open(t.Context(), store.Config{URL: filepath.Join(t.TempDir(), "portal.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	server := smtpserver.Start(t, smtpserver.Config{})
+	d := &desk{t: t, db: db, people: &roster{}, server: server, log: &lines{}, now: noon}
+	d.people.put(named(anna, "Anna Schmidt"), named("bob", "Bob Brown"))
+	d.Office = d.office(change)
+	return d
+}
+
+// office makes one more office over the same database, as a replica has.
+func (d *desk) office(change func(*notify.Config, *notify.ServerConfig)) *notify.Office {
+	d.t.Helper()
+	s := notify.ServerConfig{
+		Host: d.server.Host(), Port: d.server.Port(), Roots: d.server.Roots(), Timeout: 5 * time.Second,
+		From: "Corp Certificates <portal@corp.example>", Hello: "portal.corp.example",
+	}
+	c := notify.Config{
+		Outbox: d.db, Directory: d.people, Org: "Corp", HelpdeskPhone: "+49 30 1234-0", HelpdeskHours: "8 to 17",
+		PublicURL: &url.URL{Scheme: "https", Host: "portal.corp.example"}, Location: time.UTC,
+		Now: d.clock, Log: slog.New(slog.NewTextHandler(d.log, nil)),
+	}
+	if change != nil {
+		change(&c, &s)
+	}
+	server, err := notify.NewServer(s)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	c.Server = server
+	office, err := notify.New(c)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return office
+}
+
+func (d *desk) clock() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.now
+}
+
+func (d *desk) pass(by time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.now = d.now.Add(by)
+}
+
+// write has the clerk read all there is.
+func (d *desk) write() {
+	d.t.Helper()
+	for {
+		more, err := d.Collect(d.t.Context())
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		if !more {
+			return
+		}
+	}
+}
+
+// send has the postman send what is due, and gives the mails the server took so
+// far.
+func (d *desk) send() []smtpserver.Mail {
+	d.t.Helper()
+	if err := d.Deliver(d.t.Context()); err != nil {
+		d.t.Fatal(err)
+	}
+	return d.server.Mails()
+}
+
+func (d *desk) state() notify.State {
+	d.t.Helper()
+	state, err := d.State(d.t.Context())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return state
+}
+
+func (d *desk) note(e audit.Entry) {
+	d.t.Helper()
+	if err := d.db.Note(d.t.Context(), e); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// entry is something that a person did at this moment.
+func (d *desk) entry(action audit.Action, person enroll.PersonID, detail ...string) audit.Entry {
+	e := audit.Entry{
+		At: d.clock(), Action: action, Actor: string(person), Role: "employee", Person: string(person),
+		Request: rand.Text(), Detail: map[string]string{},
+	}
+	for i := 0; i+1 < len(detail); i += 2 {
+		e.Detail[detail[i]] = detail[i+1]
+	}
+	return e
+}
+
+// issue records a certificate that ends after a time, on a new device.
+func (d *desk) issue(person enroll.PersonID, device string, life time.Duration) ca.Serial {
+	d.t.Helper()
+	return d.issueOn(enroll.DeviceID(strings.ToLower(rand.Text())), true, person, device, life)
+}
+
+func (d *desk) issueOn(id enroll.DeviceID, fresh bool, person enroll.PersonID, device string, life time.Duration) ca.Serial {
+	d.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	serial, err := ca.NewSerial(nil)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	now := d.clock()
+	template := &x509.Certificate{SerialNumber: serial.Big(), NotBefore: now, NotAfter: now.Add(life)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	err = d.db.Reserve(d.t.Context(), enroll.Reservation{
+		Serial: serial, Kind: enroll.KindUser, Profile: "User", Subject: ca.Subject{UPN: string(person) + "@corp.example"},
+		PublicKey: sha256.Sum256(certificate.RawSubjectPublicKeyInfo), NotBefore: now, NotAfter: now.Add(life), Requested: now,
+		Person: person, NewDevice: fresh, Quota: 500, Idempotent: rand.Text(),
+		Device: enroll.Device{ID: id, Person: person, Name: device, Platform: enroll.IOS, Created: now},
+		Entry:  d.entry(audit.CertificateReserved, person),
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	err = d.db.Complete(d.t.Context(), enroll.Completion{
+		Serial: serial, Certificate: certificate, At: now, Delivered: true, Entry: d.entry(audit.CertificateIssued, person),
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return serial
+}
+
+// revoke ends certificates in one act of a role.
+func (d *desk) revoke(cause enroll.Cause, role enroll.Role, actor string, serials ...ca.Serial) {
+	d.t.Helper()
+	_, err := d.db.Revoke(d.t.Context(), enroll.Revocation{
+		Serials: serials, Cause: cause, At: d.clock(),
+		Entry: audit.Entry{At: d.clock(), Actor: actor, Role: string(role), Request: rand.Text()},
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// only gives the one mail to an address.
+func only(t testing.TB, mails []smtpserver.Mail, to string) smtpserver.Letter {
+	t.Helper()
+	var found []smtpserver.Mail
+	for _, m := range mails {
+		if fmt.Sprint(m.To) == "["+to+"]" {
+			found = append(found, m)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("got %d mails to %s of %d in all, want one", len(found), to, len(mails))
+	}
+	return found[0].Read(t)
+}
+
+func equal[T comparable](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func contains(t testing.TB, what, got, want string) {
+	t.Helper()
+	if !strings.Contains(got, want) {
+		t.Errorf("%s: got %q, want it to contain %q", what, got, want)
+	}
+}

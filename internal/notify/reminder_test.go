@@ -1,0 +1,188 @@
+package notify_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"certportal/internal/enroll"
+	"certportal/internal/notify"
+)
+
+const day = 24 * time.Hour
+
+// remind has the sweep and the postman work, and gives the subjects of new mails.
+func (d *desk) remind() []string {
+	d.t.Helper()
+	before := len(d.server.Mails())
+	if err := d.Remind(d.t.Context()); err != nil {
+		d.t.Fatal(err)
+	}
+	var subjects []string
+	for _, m := range d.send()[before:] {
+		subjects = append(subjects, m.Read(d.t).Subject)
+	}
+	slices.Sort(subjects)
+	return subjects
+}
+
+// A year: a person is told four times, on the right days, whatever the
+// sweep's interval.
+func TestRemindersComeAt30And14And7And1(t *testing.T) {
+	d := open(t, nil)
+	d.issue(anna, "iPhone", year)
+	d.skip()
+	var told []string
+	for d.clock().Before(noon.Add(year + 2*day)) {
+		for _, subject := range d.remind() {
+			left := noon.Add(year).Sub(d.clock())
+			told = append(told, fmt.Sprintf("%v before: %s", left, subject))
+		}
+		step := 5 * day
+		if noon.Add(year).Sub(d.clock()) < 36*day {
+			step = 6 * time.Hour
+		}
+		d.pass(step)
+	}
+	equal(t, "reminders", fmt.Sprint(told), fmt.Sprint([]string{
+		"720h0m0s before: iPhone: the certificate ends in 30 days",
+		"336h0m0s before: iPhone: the certificate ends in 14 days",
+		"168h0m0s before: iPhone: the certificate ends in 7 days",
+		"24h0m0s before: iPhone: the certificate ends in 1 day",
+	}))
+	if n, err := d.db.ForgetLetters(t.Context(), d.clock().Add(-notify.KeepClosed)); err != nil || n == 0 {
+		t.Errorf("forgot %d letters, %v", n, err)
+	}
+}
+
+func TestWhoIsReminded(t *testing.T) {
+	at := func(left time.Duration) func(*desk) {
+		return func(d *desk) { d.issue(anna, "iPhone", year); d.pass(year - left) }
+	}
+	one := func(days string) []string { return []string{"iPhone: the certificate ends in " + days} }
+	tests := []struct {
+		name string
+		do   func(*desk)
+		want []string
+	}{
+		{"31 days before", at(31 * day), nil},
+		{"30 days before", at(30 * day), one("30 days")},
+		{"after a long rest, once", at(12*day + time.Hour), one("13 days")},
+		{"on the last day", at(time.Hour), one("1 day")},
+		{"after its end", at(-time.Hour), nil},
+		{"short lives are no surprise", func(d *desk) { d.issue(anna, "iPhone", 10*day) }, nil},
+		{"short lives end too", func(d *desk) { d.issue(anna, "iPhone", 10*day); d.pass(9*day + time.Hour) }, one("1 day")},
+		{"revoked", func(d *desk) {
+			serial := d.issue(anna, "iPhone", year)
+			d.pass(year - 7*day)
+			d.revoke(enroll.Lost, enroll.Employee, "anna", serial)
+		}, nil},
+		{"a newer one is there", func(d *desk) {
+			d.issueOn("d1", true, anna, "iPhone", year)
+			d.pass(year - 7*day)
+			d.issueOn("d1", false, anna, "iPhone", year)
+		}, nil},
+		{"two devices", func(d *desk) {
+			d.issue(anna, "iPad", year)
+			d.issue("bob", "Pixel", year)
+			d.pass(year - 7*day)
+		}, []string{"Pixel: the certificate ends in 7 days", "iPad: the certificate ends in 7 days"}},
+		{"who left", func(d *desk) {
+			p := named(anna, "Anna")
+			p.Disabled = true
+			d.people.put(p)
+			at(7 * day)(d)
+		}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := open(t, nil)
+			tt.do(d)
+			d.skip()
+			equal(t, "reminders", fmt.Sprint(d.remind()), fmt.Sprint(tt.want))
+			equal(t, "the second time", fmt.Sprint(d.remind()), "[]")
+		})
+	}
+}
+
+// Who has left is asked for once, not with every sweep.
+func TestLeaversAreAskedForOnce(t *testing.T) {
+	d := open(t, nil)
+	d.issue("gone", "iPhone", year)
+	d.pass(year - 7*day)
+	d.remind()
+	asked := d.people.asked
+	for range 5 {
+		d.remind()
+	}
+	equal(t, "times asked", d.people.asked, asked)
+}
+
+func TestReplicasRemindOnce(t *testing.T) {
+	d := open(t, nil)
+	for n := range 250 {
+		d.issue(enroll.PersonID(fmt.Sprint("p", n)), "iPhone", year)
+		d.people.put(named(enroll.PersonID(fmt.Sprint("p", n)), "Somebody"))
+	}
+	d.skip()
+	d.pass(year - 7*day)
+	done := make(chan error, 2)
+	for _, o := range []*notify.Office{d.Office, d.office(nil)} {
+		go func() { done <- o.Remind(t.Context()) }()
+	}
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	equal(t, "waiting", d.state().Waiting, 250)
+}
+
+// A letter that was sent is emptied, and forgotten after its time.
+func TestSentLettersAreEmptied(t *testing.T) {
+	d := open(t, nil)
+	d.issue(anna, "iPhone", year)
+	d.write()
+	d.send()
+	letters, err := d.db.Claim(t.Context(), d.clock().Add(year), d.clock().Add(year), 10)
+	if err != nil || len(letters) != 0 {
+		t.Errorf("letters left: %v, %v", letters, err)
+	}
+	for _, wait := range []struct {
+		pass time.Duration
+		want int
+	}{{notify.KeepClosed - time.Hour, 0}, {2 * time.Hour, 1}} {
+		d.pass(wait.pass)
+		n, err := d.db.ForgetLetters(t.Context(), d.clock().Add(-notify.KeepClosed))
+		if err != nil || n != wait.want {
+			t.Errorf("forgot %d, %v, want %d", n, err, wait.want)
+		}
+	}
+}
+
+// The outbox does not grow without bound: beyond it, the ledger waits.
+func TestTheOutboxIsBounded(t *testing.T) {
+	d := open(t, nil)
+	letters := make([]notify.Letter, 10_000)
+	for i := range letters {
+		id := fmt.Sprint("l", i)
+		letters[i] = notify.Letter{ID: id, Key: id, Kind: notify.Issued, To: "anna@corp.example", Made: noon}
+	}
+	if err := d.db.Remind(t.Context(), letters); err != nil {
+		t.Fatal(err)
+	}
+	d.issue(anna, "iPhone", year)
+	d.write()
+	equal(t, "waiting", d.state().Waiting, 10_000)
+	equal(t, "behind", d.state().Behind, 2)
+	sent, err := d.db.Claim(t.Context(), noon, noon.Add(time.Hour), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.db.Sent(t.Context(), sent[0], noon); err != nil {
+		t.Fatal(err)
+	}
+	d.write()
+	equal(t, "behind", d.state().Behind, 0)
+}

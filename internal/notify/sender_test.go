@@ -1,0 +1,432 @@
+package notify_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
+	"certportal/internal/notify"
+	"certportal/internal/test/smtpserver"
+)
+
+// A refused recipient ends that letter and no other.
+func TestARefusedRecipientEndsItsLetterAlone(t *testing.T) {
+	d := open(t, nil)
+	d.server.Refuse("anna@corp.example", 550, "no such user here")
+	d.issue(anna, "iPhone", year)
+	d.issue("bob", "Pixel", year)
+	d.write()
+	only(t, d.send(), "bob@corp.example")
+	state := d.state()
+	equal(t, "waiting", state.Waiting, 0)
+	equal(t, "failed", state.Failed, 1)
+	equal(t, "mail fails", state.Failing, time.Time{})
+	failed, err := d.db.FailedLetters(t.Context(), 10)
+	if err != nil || len(failed) != 1 {
+		t.Fatalf("got %v, %v", failed, err)
+	}
+	equal(t, "to", failed[0].To, "anna@corp.example")
+	equal(t, "person", failed[0].Person, anna)
+	equal(t, "kind", failed[0].Kind, notify.Issued)
+	contains(t, "why", failed[0].Why, "no such user here")
+	entries, err := d.db.Entries(t.Context(), 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := entries[len(entries)-1]
+	equal(t, "action", last.Action, audit.MailFailed)
+	equal(t, "whose", last.Person, string(anna))
+	contains(t, "why in the ledger", last.Detail["why"], "no such user here")
+	d.pass(48 * time.Hour)
+	equal(t, "mails in all", len(d.send()), 1)
+	equal(t, "asked for", fmt.Sprint(d.server.Asked()), fmt.Sprint(d.server.Asked()[:2]))
+}
+
+// A server that does not know this portal any more says so of each recipient. The
+// letters wait until somebody has told it.
+func TestARefusedRelayEndsNoLetter(t *testing.T) {
+	d := open(t, nil)
+	d.server.Refuse("anna@corp.example", 554, "5.7.1 Relay access denied")
+	d.issue(anna, "iPhone", year)
+	d.write()
+	equal(t, "mails", len(d.send()), 0)
+	equal(t, "waiting", d.state().Waiting, 1)
+	equal(t, "failed", d.state().Failed, 0)
+	d.server.Refuse("anna@corp.example", 0, "")
+	d.pass(time.Hour)
+	only(t, d.send(), "anna@corp.example")
+}
+
+// Greylisting: a letter that is put off comes again, eight times within a day.
+func TestALetterPutOffIsTriedEightTimes(t *testing.T) {
+	d := open(t, nil)
+	d.server.Refuse("anna@corp.example", 451, "greylisted, come back")
+	d.issue(anna, "iPhone", year)
+	d.write()
+	began, tries := d.clock(), 0
+	for d.state().Waiting > 0 && d.clock().Sub(began) < 10*24*time.Hour {
+		d.send()
+		tries = len(d.server.Asked())
+		d.pass(time.Minute)
+	}
+	equal(t, "tries", tries, 8)
+	if took := d.clock().Sub(began); took < 20*time.Hour || took > 24*time.Hour {
+		t.Errorf("given up after %v", took)
+	}
+	equal(t, "failed", d.state().Failed, 1)
+	equal(t, "mail fails", d.state().Failing, time.Time{})
+}
+
+func TestAGreylistedLetterArrives(t *testing.T) {
+	d := open(t, nil)
+	d.server.Refuse("anna@corp.example", 451, "greylisted, come back")
+	d.issue(anna, "iPhone", year)
+	d.write()
+	equal(t, "mails", len(d.send()), 0)
+	d.server.Refuse("anna@corp.example", 0, "")
+	equal(t, "mails too early", len(d.send()), 0)
+	d.pass(6 * time.Minute)
+	only(t, d.send(), "anna@corp.example")
+	equal(t, "waiting", d.state().Waiting, 0)
+}
+
+// A dead server delays everything and counts against nobody. It is logged once.
+func TestADeadServerDelaysAllWithoutBurningTries(t *testing.T) {
+	d := open(t, nil)
+	d.server.Down()
+	d.issue(anna, "iPhone", year)
+	d.issue("bob", "Pixel", year)
+	d.write()
+	for range 200 {
+		if err := d.Deliver(t.Context()); err == nil && d.state().Failing.IsZero() {
+			t.Fatal("mail to a dead server works")
+		}
+		d.pass(10 * time.Minute)
+	}
+	state := d.state()
+	equal(t, "waiting", state.Waiting, 2)
+	equal(t, "failing since", state.Failing, noon)
+	contains(t, "why", state.Why, "connecting to mail server")
+	equal(t, "errors logged", d.log.count("level=ERROR"), 1)
+	d.server.Up(t)
+	d.pass(10 * time.Minute)
+	equal(t, "mails", len(d.send()), 2)
+	state = d.state()
+	equal(t, "failing since", state.Failing, time.Time{})
+	equal(t, "last sent", state.Sent, d.clock())
+	equal(t, "waiting", state.Waiting, 0)
+	equal(t, "returns logged", d.log.count("mail works again"), 1)
+}
+
+// A server that is back works, even when its first answer is a no.
+func TestAServerThatAnswersWorks(t *testing.T) {
+	d := open(t, nil)
+	d.server.Down()
+	d.issue(anna, "iPhone", year)
+	d.write()
+	if err := d.Deliver(t.Context()); err == nil {
+		t.Fatal("mail to a dead server works")
+	}
+	d.server.Refuse("anna@corp.example", 550, "no such user here")
+	d.server.Up(t)
+	d.pass(time.Hour)
+	d.send()
+	equal(t, "failing since", d.state().Failing, time.Time{})
+	equal(t, "why", d.state().Why, "")
+	equal(t, "returns logged", d.log.count("mail works again"), 1)
+}
+
+// A server that is down for good must not fill the outbox for good either.
+func TestALetterTooOldIsGivenUp(t *testing.T) {
+	d := open(t, nil)
+	d.issue(anna, "iPhone", year)
+	d.write()
+	d.server.Down()
+	d.pass(notify.GiveUpAfter + time.Minute)
+	if err := d.Deliver(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "waiting", d.state().Waiting, 0)
+	equal(t, "failed", d.state().Failed, 1)
+}
+
+// What servers do that are none, or do not want us: nothing is sent, nothing is
+// lost, no try is counted, and the words say what to look at.
+func TestServersThatTakeNoMail(t *testing.T) {
+	tests := []struct {
+		name   string
+		server smtpserver.Config
+		talk   func(net.Conn) // instead of a server
+		change func(*notify.ServerConfig)
+		want   string
+	}{
+		{name: "no STARTTLS", server: smtpserver.Config{NoTLS: true}, want: "does not offer STARTTLS"},
+		{name: "another name in the certificate", server: smtpserver.Config{Names: []string{"mail.elsewhere.example"}}, want: "write in mail.host the name that stands in it"},
+		{name: "a CA nobody trusts", change: func(c *notify.ServerConfig) { c.Roots = nil }, want: "name that CA in mail.ca_file"},
+		{name: "TLS at once, asked in the clear", server: smtpserver.Config{AtOnce: true}, change: hasty, want: "(mail.security tls)"},
+		{name: "in the clear, asked for TLS", change: func(c *notify.ServerConfig) { c.Security = notify.TLS }, want: "try mail.security starttls"},
+		{name: "wrong password", server: smtpserver.Config{Ways: []string{"PLAIN"}}, change: login("wrong"), want: "signing in as " + smtpserver.User},
+		{name: "no sign-in", change: login(smtpserver.Password), want: "it lets nobody sign in"},
+		{name: "no way to sign in", server: smtpserver.Config{Ways: []string{"GSSAPI"}}, change: login(smtpserver.Password), want: `offers "GSSAPI"`},
+		{name: "password file gone", server: smtpserver.Config{Ways: []string{"PLAIN"}}, change: func(c *notify.ServerConfig) {
+			c.User, c.Password = smtpserver.User, func() (string, error) { return "", errors.New("no such file") }
+		}, want: "no such file"},
+		{name: "strangers not welcome", server: smtpserver.Config{MustLogin: true, Ways: []string{"PLAIN"}}, want: "Please authenticate"},
+		{name: "hangs", talk: func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, change: hasty, want: "no answer within"},
+		{name: "hangs up", talk: func(net.Conn) {}, want: "hung up"},
+		{name: "crumbs", talk: func(c net.Conn) { crumbs(c) }, change: hasty, want: "greeting mail server"},
+		{name: "nonsense", talk: func(c net.Conn) { fmt.Fprint(c, "HTTP/1.1 400 Bad Request\r\n\r\n") }, want: "greeting mail server"},
+		{name: "too busy", talk: func(c net.Conn) { fmt.Fprint(c, "421 4.3.2 too busy\r\n") }, want: "too busy"},
+		{name: "a line without end", talk: func(c net.Conn) { endless(c) }, want: "says more than a mail server would"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			server := smtpserver.Start(t, tt.server)
+			d := open(t, func(c *notify.Config, s *notify.ServerConfig) {
+				s.Port, s.Roots = server.Port(), server.Roots()
+				if tt.talk != nil {
+					s.Port = smtpserver.Speak(t, tt.talk)
+				}
+				if tt.change != nil {
+					tt.change(s)
+				}
+			})
+			d.issue(anna, "iPhone", year)
+			d.write()
+			err := d.Deliver(t.Context())
+			if err == nil {
+				t.Fatal("the mail was sent")
+			}
+			contains(t, "error", err.Error(), tt.want)
+			contains(t, "state", d.state().Why+strings.Repeat(".", 200), strings.SplitN(err.Error(), ":", 2)[0])
+			equal(t, "mails", len(server.Mails()), 0)
+			letters, err := d.db.Claim(t.Context(), d.clock(), d.clock().Add(time.Minute), 10)
+			if err != nil || len(letters) != 1 {
+				t.Fatalf("waiting letters: %v, %v", letters, err)
+			}
+			equal(t, "tries", letters[0].Tries, 0)
+		})
+	}
+}
+
+func login(password string) func(*notify.ServerConfig) {
+	return func(c *notify.ServerConfig) {
+		c.User, c.Password = smtpserver.User, func() (string, error) { return password, nil }
+	}
+}
+
+// hasty has the portal wait no longer than a test does.
+func hasty(c *notify.ServerConfig) { c.Timeout = 300 * time.Millisecond }
+
+// crumbs says one letter after the other, for as long as somebody listens.
+func crumbs(c net.Conn) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for range tick.C {
+		if _, err := c.Write([]byte("2")); err != nil {
+			return
+		}
+	}
+}
+
+func endless(c net.Conn) {
+	much := []byte(strings.Repeat("2", 64<<10))
+	for {
+		if _, err := c.Write(much); err != nil {
+			return
+		}
+	}
+}
+
+func TestWaysToSignIn(t *testing.T) {
+	for _, way := range []string{"PLAIN", "LOGIN"} {
+		t.Run(way, func(t *testing.T) {
+			server := smtpserver.Start(t, smtpserver.Config{Ways: []string{way}, MustLogin: true})
+			d := open(t, func(_ *notify.Config, s *notify.ServerConfig) {
+				s.Port, s.Roots = server.Port(), server.Roots()
+				login(smtpserver.Password)(s)
+			})
+			d.issue(anna, "iPhone", year)
+			d.write()
+			d.send()
+			mails := server.Mails()
+			only(t, mails, "anna@corp.example")
+			equal(t, "user", mails[0].User, smtpserver.User)
+			equal(t, "in TLS", mails[0].Secure, true)
+			equal(t, "greeting", mails[0].Hello, "portal.corp.example")
+			equal(t, "sender", mails[0].From, "portal@corp.example")
+		})
+	}
+}
+
+func TestTLSAtOnce(t *testing.T) {
+	server := smtpserver.Start(t, smtpserver.Config{AtOnce: true})
+	d := open(t, func(_ *notify.Config, s *notify.ServerConfig) {
+		s.Port, s.Roots, s.Security = server.Port(), server.Roots(), notify.TLS
+	})
+	if err := d.SendTest(t.Context(), "root@corp.example"); err != nil {
+		t.Fatal(err)
+	}
+	l := only(t, server.Mails(), "root@corp.example")
+	equal(t, "subject", l.Subject, "Test mail of Corp Certificates")
+}
+
+// Only who asks for it sends in the clear, and nobody a password.
+func TestInTheClear(t *testing.T) {
+	server := smtpserver.Start(t, smtpserver.Config{NoTLS: true})
+	d := open(t, func(_ *notify.Config, s *notify.ServerConfig) { s.Port, s.Security = server.Port(), notify.NoTLS })
+	d.issue(anna, "iPhone", year)
+	d.write()
+	d.send()
+	only(t, server.Mails(), "anna@corp.example")
+	_, err := notify.NewServer(notify.ServerConfig{
+		Host: "mail", From: "portal@corp.example", Security: notify.NoTLS, User: "u", Password: func() (string, error) { return "", nil },
+	})
+	if err == nil {
+		t.Error("a password would be sent in the clear")
+	}
+}
+
+// A sender whom the server does not want is the portal's fault, not a letter's.
+func TestARefusedSenderIsNoLettersFault(t *testing.T) {
+	d := open(t, nil)
+	d.server.RefuseSender(550, "sender not allowed")
+	d.issue(anna, "iPhone", year)
+	d.write()
+	if err := d.Deliver(t.Context()); err == nil {
+		t.Fatal("sent")
+	}
+	equal(t, "waiting", d.state().Waiting, 1)
+	contains(t, "why", d.state().Why, "sender not allowed")
+	d.server.RefuseSender(0, "")
+	d.pass(time.Minute)
+	only(t, d.send(), "anna@corp.example")
+}
+
+// A connection that ends when the text is out: perhaps the letter arrived. It is
+// tried again, but not forever.
+func TestALetterTheServerChokesOn(t *testing.T) {
+	port := smtpserver.Speak(t, func(c net.Conn) { choke(c) })
+	d := open(t, func(_ *notify.Config, s *notify.ServerConfig) { s.Port, s.Security = port, notify.NoTLS })
+	d.issue(anna, "iPhone", year)
+	d.write()
+	tries := 0
+	for d.state().Waiting > 0 && tries < 20 {
+		if err := d.Deliver(t.Context()); err != nil {
+			tries++
+		}
+		d.pass(13 * time.Hour)
+	}
+	equal(t, "failed", d.state().Failed, 1)
+	if tries > 8 {
+		t.Errorf("tried %d times", tries)
+	}
+}
+
+// choke takes a letter and hangs up instead of answering for it.
+func choke(c net.Conn) {
+	say := func(s string) { fmt.Fprint(c, s+"\r\n") }
+	say("220 mail")
+	buffer, text := make([]byte, 4096), false
+	for {
+		n, err := c.Read(buffer)
+		if err != nil {
+			return
+		}
+		got := string(buffer[:n])
+		switch {
+		case text && strings.Contains(got, "\r\n.\r\n"):
+			return
+		case text:
+		case strings.HasPrefix(got, "DATA"):
+			text = true
+			say("354 go on")
+		default:
+			say("250 fine")
+		}
+	}
+}
+
+// The end of the program does not lose or double a letter that is on its way.
+func TestTheEndOfTheProgramReleasesLetters(t *testing.T) {
+	d := open(t, nil)
+	d.issue(anna, "iPhone", year)
+	d.write()
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := d.Deliver(ctx); err == nil {
+		t.Fatal("sent after the end")
+	}
+	equal(t, "mail fails", d.state().Failing, time.Time{})
+	only(t, d.send(), "anna@corp.example")
+}
+
+// Nothing anybody does waits for a mail: while a server holds a letter, acts go on
+// and the clerk writes.
+func TestAHangingServerHoldsNothingUp(t *testing.T) {
+	d := open(t, nil)
+	release := d.server.Hold()
+	defer release()
+	d.issue(anna, "iPhone", year)
+	d.write()
+	done := make(chan error, 1)
+	go func() { done <- d.Deliver(context.WithoutCancel(t.Context())) }()
+	d.issue("bob", "Pixel", year)
+	d.revoke(enroll.Lost, enroll.Employee, "bob")
+	d.write()
+	equal(t, "waiting", d.state().Waiting, 2)
+	release()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	d.send()
+	equal(t, "mails", len(d.server.Mails()), 2)
+}
+
+func TestCheck(t *testing.T) {
+	server := smtpserver.Start(t, smtpserver.Config{Ways: []string{"PLAIN"}, MustLogin: true})
+	c := notify.ServerConfig{Host: server.Host(), Port: server.Port(), Roots: server.Roots(), From: "portal@corp.example"}
+	login(smtpserver.Password)(&c)
+	s, err := notify.NewServer(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	equal(t, "mails", len(server.Mails()), 0)
+	server.Down()
+	if err := s.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "connecting to mail server 127.0.0.1:") {
+		t.Errorf("got error %v", err)
+	}
+}
+
+func TestServerConfig(t *testing.T) {
+	tests := []struct {
+		name string
+		c    notify.ServerConfig
+	}{
+		{"no host", notify.ServerConfig{From: "portal@corp.example"}},
+		{"no sender", notify.ServerConfig{Host: "mail"}},
+		{"two senders", notify.ServerConfig{Host: "mail", From: "a@corp.example, b@corp.example"}},
+		{"a line in the sender", notify.ServerConfig{Host: "mail", From: "a@corp.example\r\nBcc: b@corp.example"}},
+		{"unknown security", notify.ServerConfig{Host: "mail", From: "a@corp.example", Security: "maybe"}},
+		{"user without password", notify.ServerConfig{Host: "mail", From: "a@corp.example", User: "u"}},
+		{"port", notify.ServerConfig{Host: "mail", From: "a@corp.example", Port: 70000}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := notify.NewServer(tt.c); err == nil {
+				t.Error("taken")
+			}
+		})
+	}
+}

@@ -1,0 +1,80 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/oauth2"
+)
+
+// metadata is what the provider says about itself (OpenID Connect Discovery 1.0
+// section 3, RFC 8414, RFC 9207).
+type metadata struct {
+	Issuer        string   `json:"issuer"`
+	Authorization string   `json:"authorization_endpoint"`
+	Token         string   `json:"token_endpoint"`
+	Keys          string   `json:"jwks_uri"`
+	SecretBy      []string `json:"token_endpoint_auth_methods_supported"`
+	Challenges    []string `json:"code_challenge_methods_supported"`
+	NamesIssuer   bool     `json:"authorization_response_iss_parameter_supported"`
+}
+
+// readMetadata asks the provider for its addresses. One that speaks for another
+// issuer is refused, or a provider could issue in the name of the next.
+func (p *Provider) readMetadata(ctx context.Context) (metadata, error) {
+	var m metadata
+	address := strings.TrimSuffix(p.issuer, "/") + "/.well-known/openid-configuration"
+	if err := p.document(ctx, address, &m); err != nil {
+		return metadata{}, outage("discovering identity provider", err)
+	}
+	if err := m.check(p.issuer); err != nil {
+		return metadata{}, outage("discovering identity provider", err)
+	}
+	return m, nil
+}
+
+func (m metadata) check(issuer string) error {
+	if m.Issuer != issuer {
+		return fmt.Errorf("the provider calls itself %.200q, the setting says %q: they must be equal to the letter", m.Issuer, issuer)
+	}
+	for name, address := range map[string]string{
+		"authorization_endpoint": m.Authorization, "token_endpoint": m.Token, "jwks_uri": m.Keys,
+	} {
+		if err := checkAddress(address); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	if len(m.Challenges) > 0 && !slices.Contains(m.Challenges, "S256") {
+		return errors.New("the provider does not know PKCE with S256")
+	}
+	return nil
+}
+
+// style is how the portal shows its secret. It is never tried out: the first try
+// would use the code up.
+func (m metadata) style(secret string) oauth2.AuthStyle {
+	byHeader := len(m.SecretBy) == 0 || slices.Contains(m.SecretBy, "client_secret_basic")
+	if secret != "" && byHeader {
+		return oauth2.AuthStyleInHeader
+	}
+	return oauth2.AuthStyleInParams
+}
+
+// Check asks the provider for its addresses and keys and reads the portal's
+// secret, as the check of the settings does. The error says what an administrator
+// must mend; it is an *enroll.Outage.
+func (p *Provider) Check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	if _, err := p.metadata.get(ctx, false); err != nil {
+		return asOutage("discovering identity provider", err)
+	}
+	if _, err := p.keys.get(ctx, false); err != nil {
+		return asOutage("reading keys of identity provider", err)
+	}
+	_, err := p.readSecret()
+	return err
+}

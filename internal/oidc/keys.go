@@ -1,0 +1,110 @@
+package oidc
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// minRSA is the shortest RSA key that is believed, in bits.
+const minRSA = 2048
+
+// algorithms are the signatures that are believed. "none" and those that share a
+// secret are not among them, whatever the provider or the token says (RFC 8725
+// section 3.1).
+func algorithms() []jose.SignatureAlgorithm {
+	return []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256}
+}
+
+// keyList are the provider's keys for signatures. It fulfils oidc.KeySet.
+type keyList []jose.JSONWebKey
+
+// readKeys asks the provider for its keys. Keys that cannot check a signature of
+// the algorithms above are left out: sets hold others too.
+func (p *Provider) readKeys(ctx context.Context) (keyList, error) {
+	m, err := p.metadata.get(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := p.document(ctx, m.Keys, &set); err != nil {
+		return nil, outage("reading keys of identity provider", err)
+	}
+	var list keyList
+	for _, raw := range set.Keys {
+		var key jose.JSONWebKey
+		if json.Unmarshal(raw, &key) == nil && signs(key) {
+			list = append(list, key)
+		}
+	}
+	if len(list) == 0 {
+		return nil, outage("reading keys of identity provider", errors.New("no key for signatures among them"))
+	}
+	return list, nil
+}
+
+// signs reports whether the key is one for the algorithms above.
+func signs(key jose.JSONWebKey) bool {
+	if key.Use != "" && key.Use != "sig" {
+		return false
+	}
+	switch public := key.Key.(type) {
+	case *rsa.PublicKey:
+		return public.N.BitLen() >= minRSA
+	case *ecdsa.PublicKey:
+		return true
+	}
+	return false
+}
+
+// keysFor returns the keys that may have made a signature. An id that is unknown
+// may be of a new key: the provider is asked again.
+func (p *Provider) keysFor(ctx context.Context, id string) (keyList, error) {
+	all, err := p.keys.get(ctx, false)
+	if err != nil {
+		return nil, asOutage("reading keys of identity provider", err)
+	}
+	if found := all.named(id); len(found) > 0 {
+		return found, nil
+	}
+	all, err = p.keys.get(ctx, true)
+	if err != nil {
+		return nil, asOutage("reading keys of identity provider", err)
+	}
+	return all.named(id), nil
+}
+
+// named picks the keys with the id; all of them for a token that names none.
+func (l keyList) named(id string) keyList {
+	if id == "" {
+		return l
+	}
+	var found keyList
+	for _, key := range l {
+		if key.KeyID == id {
+			found = append(found, key)
+		}
+	}
+	return found
+}
+
+// VerifySignature checks the signature of a token in compact form and returns
+// what it signs.
+func (l keyList) VerifySignature(_ context.Context, token string) ([]byte, error) {
+	signed, err := jose.ParseSignedCompact(token, algorithms())
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range l {
+		if payload, err := signed.Verify(key); err == nil {
+			return payload, nil
+		}
+	}
+	return nil, errors.New("no key of the provider made this signature")
+}

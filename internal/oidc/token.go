@@ -1,0 +1,148 @@
+package oidc
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4"
+	"golang.org/x/oauth2"
+
+	"certportal/internal/enroll"
+)
+
+const (
+	// maxSkew is how far the provider's clock may be ahead.
+	maxSkew = 5 * time.Minute
+
+	// maxUPN bounds a user principal name, in bytes. Active Directory allows 1024
+	// characters.
+	maxUPN = 1024
+)
+
+// verify checks the ID token as OpenID Connect Core 1.0 section 3.1.3.7 demands,
+// and the access token beside it where the ID token names it.
+func (p *Provider) verify(ctx context.Context, flow Flow, token *oauth2.Token) (*oidc.IDToken, error) {
+	raw, ok := token.Extra("id_token").(string)
+	if !ok {
+		return nil, outage("exchanging code", errors.New("no ID token in the answer"))
+	}
+	signed, err := jose.ParseSignedCompact(raw, algorithms())
+	if err != nil || len(signed.Signatures) != 1 {
+		return nil, fmt.Errorf("reading ID token: %w", clipped{errors.Join(err, errors.New("not one accepted signature"))})
+	}
+	keys, err := p.keysFor(ctx, signed.Signatures[0].Header.KeyID)
+	if err != nil {
+		return nil, err
+	}
+	accepted := make([]string, 0, len(algorithms()))
+	for _, a := range algorithms() {
+		accepted = append(accepted, string(a))
+	}
+	verifier := oidc.NewVerifier(p.issuer, keys, &oidc.Config{
+		ClientID: p.clientID, SupportedSigningAlgs: accepted, Now: p.now,
+	})
+	id, err := verifier.Verify(ctx, raw)
+	if err != nil {
+		return nil, fmt.Errorf("checking ID token: %w", clipped{err})
+	}
+	if err := p.checkToken(id, flow, token.AccessToken); err != nil {
+		return nil, fmt.Errorf("checking ID token: %w", err)
+	}
+	return id, nil
+}
+
+// checkToken checks what the library leaves to its caller.
+func (p *Provider) checkToken(id *oidc.IDToken, flow Flow, access string) error {
+	var azp struct {
+		Party    *string `json:"azp"`
+		SignedIn int64   `json:"auth_time"`
+	}
+	if err := id.Claims(&azp); err != nil {
+		return fmt.Errorf("claims azp and auth_time: %w", err)
+	}
+	switch {
+	case id.Subject == "":
+		return errors.New("no subject")
+	case flow.Nonce == "" || subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(flow.Nonce)) != 1:
+		return errors.New("nonce of another sign-in")
+	case azp.Party != nil && *azp.Party != p.clientID:
+		return fmt.Errorf("made for party %.100q", *azp.Party)
+	case azp.Party == nil && len(id.Audience) != 1:
+		return errors.New("made for several parties, and none is named")
+	case id.IssuedAt.After(p.now().Add(maxSkew)):
+		return fmt.Errorf("issued at %s, in the future", id.IssuedAt.UTC().Format(time.RFC3339))
+	case !flow.Since.IsZero() && time.Unix(azp.SignedIn, 0).Before(flow.Since.Add(-maxSkew)):
+		return errors.New("a new sign-in was asked for, and auth_time does not tell of one")
+	case id.AccessTokenHash != "":
+		return id.VerifyAccessToken(access)
+	}
+	return nil
+}
+
+// claim reads which account the token names. A claim that is not text of the
+// right form counts as missing.
+func (p *Provider) claim(id *oidc.IDToken) (enroll.Claim, error) {
+	all := map[string]json.RawMessage{}
+	if err := id.Claims(&all); err != nil {
+		return enroll.Claim{}, fmt.Errorf("reading claims: %w", err)
+	}
+	claim := enroll.Claim{SID: text(all, p.sidClaim), UPN: text(all, p.upnClaim)}
+	if claim.SID != "" && !validSID(claim.SID) {
+		claim.SID = ""
+	}
+	if !validUPN(claim.UPN) {
+		claim.UPN = ""
+	}
+	if _, sent := all[p.sidClaim]; sent && claim.SID == "" {
+		p.log.Warn("claim of identity provider is no SID", "claim", p.sidClaim)
+	}
+	// Where the provider is to send the SID, a name alone is not enough: in the cloud
+	// an account can be given the name of somebody on the premises.
+	if p.sidClaim != "" && claim.SID == "" || claim == (enroll.Claim{}) {
+		// The names that did come help whoever sets up the provider; the values are
+		// nobody's business.
+		return enroll.Claim{}, fmt.Errorf("ID token names no account: it lacks claim %q with a SID or claim %q with a user principal name; it holds %.300q: %w",
+			p.sidClaim, p.upnClaim, strings.Join(slices.Sorted(maps.Keys(all)), " "), &enroll.Refusal{Reason: enroll.UnknownPerson})
+	}
+	return claim, nil
+}
+
+// text is the claim when it is text, else empty. Lists are not looked into: which
+// of their members is meant, nobody says.
+func text(all map[string]json.RawMessage, name string) string {
+	var s string
+	if name == "" || json.Unmarshal(all[name], &s) != nil {
+		return ""
+	}
+	return s
+}
+
+// validSID reports whether the text is an account of a domain: three parts of the
+// domain and the relative identifier (MS-DTYP section 2.4.2.1).
+func validSID(s string) bool {
+	rest, domain := strings.CutPrefix(s, "S-1-5-21-")
+	parts := strings.Split(rest, "-")
+	return domain && len(parts) == 4 && !slices.ContainsFunc(parts, func(part string) bool {
+		n, err := strconv.ParseUint(part, 10, 32)
+		return err != nil || strconv.FormatUint(n, 10) != part
+	})
+}
+
+// validUPN reports whether the text has the form name@suffix. Who that is, the
+// directory says.
+func validUPN(s string) bool {
+	name, suffix, found := strings.Cut(s, "@")
+	return found && name != "" && suffix != "" && !strings.Contains(suffix, "@") && len(s) <= maxUPN &&
+		utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsGraphic(r) })
+}

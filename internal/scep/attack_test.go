@@ -1,0 +1,327 @@
+package scep_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/smallstep/pkcs7"
+	wire "github.com/smallstep/scep"
+
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
+)
+
+// Only PKCSReq with a challenge leads anywhere (CVE-2026-30836): every type, with
+// a challenge and without.
+func TestA15_MessageTypes(t *testing.T) {
+	h := newHouse(t)
+	p, c := newPhone(t, 0), h.challenge(h.anna)
+	with, without := csr(t, p.key, c.Secret, x509.CertificateRequest{}), csr(t, p.key, "", x509.CertificateRequest{})
+	for n := range 256 {
+		kind := wire.MessageType(strconv.Itoa(n))
+		switch kind {
+		case wire.PKCSReq:
+			h.denied(p, h.message(p, kind, without), wire.BadRequest, enroll.ChallengeMissing)
+		case wire.RenewalReq:
+			h.denied(p, h.message(p, kind, with), wire.BadRequest, enroll.HolderUnknown)
+			h.denied(p, h.message(p, kind, without), wire.BadRequest, enroll.HolderUnknown)
+		default:
+			h.denied(p, h.message(p, kind, with), wire.BadRequest, "message-type")
+			h.denied(p, h.message(p, kind, without), wire.BadRequest, "message-type")
+		}
+		if t.Failed() {
+			t.Fatalf("message type %d", n)
+		}
+	}
+	for _, kind := range []wire.MessageType{"019", " 19", "19 ", "1９", "-1"} {
+		status, _ := h.post(h.message(p, kind, with).Raw)
+		if status != http.StatusBadRequest {
+			h.denied(p, h.message(p, kind, with), wire.BadRequest, "message-type")
+		}
+	}
+	// All the while the challenge was good.
+	h.issue(p, h.message(p, wire.PKCSReq, with))
+}
+
+func TestA15_Challenges(t *testing.T) {
+	h := newHouse(t)
+	p := newPhone(t, 0)
+	c := h.challenge(h.anna)
+	h.denied(p, h.first(p, "guess"), wire.BadRequest, enroll.ChallengeUnknown)
+	h.denied(p, h.first(p, c.Secret+"A"), wire.BadRequest, enroll.ChallengeUnknown)
+	h.denied(p, h.first(p, string(c.Token)), wire.BadRequest, enroll.ChallengeUnknown)
+	h.denied(p, h.first(p, ""), wire.BadRequest, enroll.ChallengeMissing)
+
+	m := h.first(p, c.Secret)
+	h.issue(p, m)
+	h.denied(p, m, wire.BadRequest, enroll.ChallengeUsed)
+	other := newPhone(t, 1)
+	h.denied(other, h.first(other, c.Secret), wire.BadRequest, enroll.ChallengeUsed)
+
+	c = h.challenge(h.anna)
+	h.pass(enroll.ChallengeLife)
+	h.denied(other, h.first(other, c.Secret), wire.BadRequest, enroll.ChallengeExpired)
+
+	// The key of another certificate.
+	c = h.challenge(h.bert)
+	h.denied(p, h.first(p, c.Secret), wire.BadRequest, enroll.KeyReused)
+}
+
+// A challenge makes a certificate for whom it was made, whoever presents it and
+// whatever the request says.
+func TestA15_ChallengeOfAnother(t *testing.T) {
+	h := newHouse(t)
+	p, c := newPhone(t, 0), h.challenge(h.anna)
+	h.challenge(h.bert)
+	cert := h.issue(p, h.message(p, wire.PKCSReq, csr(t, p.key, c.Secret, x509.CertificateRequest{
+		Subject: pkix.Name{CommonName: h.bert.UPN}, EmailAddresses: []string{h.bert.Mail},
+	})))
+	if cert.Subject.CommonName != h.anna.UPN || !slices.Equal(cert.EmailAddresses, []string{h.anna.Mail}) {
+		t.Errorf("certificate of %s and %v", cert.Subject, cert.EmailAddresses)
+	}
+	if devices := must[[]enroll.Device](t)(h.registrar.Devices(t.Context(), h.bert.ID)); len(devices) != 0 {
+		t.Errorf("bert has %d devices", len(devices))
+	}
+}
+
+func TestA15_ParallelRedemptions(t *testing.T) {
+	h := newHouse(t)
+	c := h.challenge(h.anna)
+	var messages [][]byte
+	for n := range 8 {
+		p := newPhone(t, n%4)
+		messages = append(messages, h.first(p, c.Secret).Raw)
+	}
+	var waiting sync.WaitGroup
+	for _, m := range messages {
+		waiting.Go(func() {
+			resp, err := http.Post(h.url+"?operation=PKIOperation", "application/x-pki-message", bytes.NewReader(m))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			resp.Body.Close()
+		})
+	}
+	waiting.Wait()
+	if got := h.serials(); got != 1 {
+		t.Errorf("%d serials from one challenge", got)
+	}
+}
+
+// Renewal goes by the bytes of the stored certificate.
+func TestA15_RenewalNeedsTheStoredCertificate(t *testing.T) {
+	h := newHouse(t)
+	victim, c := newPhone(t, 0), h.challenge(h.anna)
+	victim.signer = h.issue(victim, h.first(victim, c.Secret))
+	thief := newPhone(t, 1)
+	want := csr(t, rsaKey(t, 2), "", x509.CertificateRequest{})
+
+	thief.signer = selfSigned(t, thief.key, victim.signer.SerialNumber)
+	h.denied(thief, h.message(thief, wire.RenewalReq, want), wire.BadRequest, enroll.HolderUnknown)
+
+	// Every name and number the victim's, from a CA of the same name.
+	forged := *victim.signer
+	forged.PublicKey, forged.Signature = nil, nil
+	issuer := *h.hierarchy.Issuing
+	key := must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	issuer.PublicKey = key.Public()
+	forged.ExtraExtensions = forged.Extensions
+	der := must[[]byte](t)(x509.CreateCertificate(rand.Reader, &forged, &issuer, thief.key.Public(), key))
+	thief.signer = must[*x509.Certificate](t)(x509.ParseCertificate(der))
+	h.denied(thief, h.message(thief, wire.RenewalReq, want), wire.BadRequest, enroll.HolderUnknown)
+
+	// The victim's certificate without the victim's key.
+	thief.signer = victim.signer
+	h.denied(thief, h.message(thief, wire.RenewalReq, want), wire.BadMessageCheck, "message-signature")
+
+	// The portal's own certificates are nobody's.
+	agent := h.caCerts()[0]
+	var key2 *rsa.PrivateKey
+	err := h.db.Agents(t.Context(), h.now(), func(_, sealed []byte) error {
+		signer, err := h.open(sealed)
+		key2, _ = signer.(*rsa.PrivateKey)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.denied(phone{key2, agent}, h.message(phone{key2, agent}, wire.RenewalReq, want), wire.BadRequest, enroll.HolderUnknown)
+
+	// Revoked.
+	if err := h.registrar.Remove(t.Context(), h.byPerson(h.anna), c.Device.ID); err != nil {
+		t.Fatal(err)
+	}
+	h.denied(victim, h.message(victim, wire.RenewalReq, want), wire.BadRequest, enroll.HolderEnded)
+}
+
+func TestA15_RenewalAfterTheEnd(t *testing.T) {
+	h := newHouse(t)
+	p, c := newPhone(t, 0), h.challenge(h.anna)
+	p.signer = h.issue(p, h.first(p, c.Secret))
+	h.pass(366 * 24 * time.Hour)
+	_, err := h.registrar.Renew(t.Context(), enroll.By{}, p.signer, rsaKey(t, 1).Public())
+	var denial *enroll.Denial
+	if !errors.As(err, &denial) || denial.Why != enroll.HolderEnded {
+		t.Errorf("got %v, want %s", err, enroll.HolderEnded)
+	}
+	if got := h.serials(); got != 1 {
+		t.Errorf("%d serials, want the first", got)
+	}
+}
+
+// What the directory says at the moment of issuing decides, not what it said when
+// the profile was made (A11).
+func TestA11_LeaverBetweenProfileAndRequest(t *testing.T) {
+	h := newHouse(t)
+	c := h.challenge(h.anna)
+	p := newPhone(t, 0)
+	used := newPhone(t, 1)
+	device := h.challenge(h.anna)
+	used.signer = h.issue(used, h.first(used, device.Secret))
+	if err := h.people.SetDisabled(t.Context(), "anna", true, audit.Entry{At: h.now(), Actor: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	h.denied(p, h.first(p, c.Secret), wire.BadRequest, string(enroll.Disabled))
+	h.denied(used, h.message(used, wire.RenewalReq, csr(t, p.key, "", x509.CertificateRequest{})), wire.BadRequest, string(enroll.Disabled))
+}
+
+// withSHA1 signs a request as phones did before 2016; Go itself would not.
+func withSHA1(t *testing.T, key *rsa.PrivateKey, request *x509.CertificateRequest) *x509.CertificateRequest {
+	t.Helper()
+	sum := sha1.Sum(request.RawTBSCertificateRequest)
+	signature := must[[]byte](t)(rsa.SignPKCS1v15(nil, key, crypto.SHA1, sum[:]))
+	der := must[[]byte](t)(asn1.Marshal(struct {
+		TBS       asn1.RawValue
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}{
+		asn1.RawValue{FullBytes: request.RawTBSCertificateRequest},
+		pkix.AlgorithmIdentifier{Algorithm: pkcs7.OIDEncryptionAlgorithmRSASHA1, Parameters: asn1.NullRawValue},
+		asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)},
+	}))
+	return must[*x509.CertificateRequest](t)(x509.ParseCertificateRequest(der))
+}
+
+func TestOldAlgorithmsAreRefused(t *testing.T) {
+	h := newHouse(t)
+	p, c := newPhone(t, 0), h.challenge(h.anna)
+	t.Run("DES", func(t *testing.T) {
+		pkcs7.ContentEncryptionAlgorithm = pkcs7.EncryptionAlgorithmDESCBC
+		defer func() { pkcs7.ContentEncryptionAlgorithm = pkcs7.EncryptionAlgorithmAES256CBC }()
+		h.denied(p, h.first(p, c.Secret), wire.BadAlg, "message-algorithm")
+	})
+	t.Run("SHA-1", func(t *testing.T) {
+		digest(t, pkcs7.OIDDigestAlgorithmSHA1)
+		defer digest(t, pkcs7.OIDDigestAlgorithmSHA256)
+		h.denied(p, h.first(p, c.Secret), wire.BadAlg, "message-algorithm")
+	})
+	t.Run("AES-128", func(t *testing.T) {
+		pkcs7.ContentEncryptionAlgorithm = pkcs7.EncryptionAlgorithmAES128CBC
+		defer func() { pkcs7.ContentEncryptionAlgorithm = pkcs7.EncryptionAlgorithmAES256CBC }()
+		h.issue(p, h.first(p, c.Secret))
+	})
+}
+
+func digest(t *testing.T, id asn1.ObjectIdentifier) {
+	t.Helper()
+	if err := pkcs7.SetDefaultDigestAlgorithm(id); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Whatever is wrong inside an envelope, the answer is the same: it must not help
+// anybody to decrypt a captured one.
+func TestEnvelopeIsNoOracle(t *testing.T) {
+	h := newHouse(t)
+	p, c := newPhone(t, 0), h.challenge(h.anna)
+	good := h.first(p, c.Secret)
+	p7 := must[*pkcs7.PKCS7](t)(pkcs7.Parse(good.Raw))
+	for _, tt := range []struct {
+		name string
+		at   int
+	}{
+		{"last block", len(p7.Content) - 1}, {"block before", len(p7.Content) - 17},
+		{"middle block", len(p7.Content) - 400}, {"encrypted key", 300},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			content := slices.Clone(p7.Content)
+			content[tt.at] ^= 0x40
+			h.denied(p, h.resigned(p, good, content), wire.BadRequest, "message-envelope")
+		})
+	}
+}
+
+// resigned puts another content into a message of the phone.
+func (h *house) resigned(p phone, m *wire.PKIMessage, content []byte) *wire.PKIMessage {
+	h.t.Helper()
+	signed := must[*pkcs7.SignedData](h.t)(pkcs7.NewSignedData(content))
+	id := func(n int) asn1.ObjectIdentifier { return asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, n} }
+	err := signed.AddSigner(p.signer, p.key, pkcs7.SignerInfoConfig{ExtraSignedAttributes: []pkcs7.Attribute{
+		{Type: id(2), Value: string(wire.PKCSReq)}, {Type: id(5), Value: []byte(m.SenderNonce)}, {Type: id(7), Value: string(m.TransactionID)},
+	}})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return &wire.PKIMessage{Raw: must[[]byte](h.t)(signed.Finish()), TransactionID: m.TransactionID, SenderNonce: m.SenderNonce}
+}
+
+// A message out of the wire that was changed there is told so.
+func TestChangedMessageIsRefused(t *testing.T) {
+	h := newHouse(t)
+	p, c := newPhone(t, 0), h.challenge(h.anna)
+	m := h.first(p, c.Secret)
+	p7 := must[*pkcs7.PKCS7](t)(pkcs7.Parse(m.Raw))
+	at := bytes.Index(m.Raw, p7.Content[len(p7.Content)-32:])
+	m.Raw = slices.Clone(m.Raw)
+	m.Raw[at] ^= 1
+	h.denied(p, m, wire.BadMessageCheck, "message-signature")
+}
+
+// A message with any octet changed is refused, or the octet was one that nobody
+// signs and nothing depends on; never does the server fall over.
+func TestEveryChangedOctet(t *testing.T) {
+	h := newHouse(t)
+	p, c := newPhone(t, 0), h.challenge(h.anna)
+	good := h.first(p, c.Secret).Raw
+	certs := h.caCerts()
+	for at := 0; at < len(good); at += 9 {
+		m := slices.Clone(good)
+		m[at] ^= 0x15
+		status, body := h.post(m)
+		if status == http.StatusBadRequest {
+			continue
+		}
+		if status != http.StatusOK {
+			t.Fatalf("octet %d: status %d", at, status)
+		}
+		answer := must[*wire.PKIMessage](t)(wire.ParsePKIMessage(body, wire.WithCACerts(certs)))
+		if answer.PKIStatus == wire.FAILURE {
+			continue
+		}
+		if err := answer.DecryptPKIEnvelope(p.signer, p.key); err != nil {
+			t.Fatal(err)
+		}
+		if cert := answer.Certificate; cert.Subject.CommonName != h.anna.UPN || !p.key.PublicKey.Equal(cert.PublicKey) {
+			t.Errorf("octet %d: certificate of %s", at, cert.Subject)
+		}
+	}
+	if got := h.serials(); got > 1 {
+		t.Errorf("%d serials", got)
+	}
+}

@@ -1,0 +1,152 @@
+package scep
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"slices"
+
+	"github.com/smallstep/pkcs7"
+
+	"certportal/ca"
+	"certportal/internal/enroll"
+)
+
+// capabilities are what RFC 8894 section 3.5.2 lets a client know. SCEPStandard
+// means AES, SHA-256 and POST; they are named as well for those from before it.
+const capabilities = "AES\nPOSTPKIOperation\nRenewal\nSCEPStandard\nSHA-256\nSHA-512\n"
+
+const (
+	typeCertificates = "application/x-x509-ca-ra-cert"
+	typeMessage      = "application/x-pki-message"
+	typeText         = "text/plain; charset=utf-8"
+)
+
+// ServeHTTP answers GET ?operation=GetCACaps and GetCACert and POST
+// ?operation=PKIOperation. What a panic leaves is an answer 500 and a line in
+// the log: a parser's fault must end one request and no more.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		fault := recover()
+		switch {
+		case fault == nil:
+		case fault == http.ErrAbortHandler:
+			panic(fault)
+		default:
+			s.c.Log.Error("panic in SCEP", "request", s.c.By(r).Request, "err", fault, "stack", string(debug.Stack()))
+			s.refuse(w, http.StatusInternalServerError)
+		}
+	}()
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	operation := r.URL.Query()["operation"]
+	if len(operation) != 1 {
+		s.refuse(w, http.StatusBadRequest)
+		return
+	}
+	methods := []string{http.MethodGet, http.MethodHead}
+	serve := s.serveCertificates
+	switch operation[0] {
+	case "GetCACaps":
+		serve = s.serveCapabilities
+	case "GetCACert":
+	case "PKIOperation":
+		methods, serve = []string{http.MethodPost}, s.serveMessage
+	default:
+		s.refuse(w, http.StatusBadRequest)
+		return
+	}
+	if !slices.Contains(methods, r.Method) {
+		w.Header().Set("Allow", methods[0])
+		s.refuse(w, http.StatusMethodNotAllowed)
+		return
+	}
+	serve(w, r)
+}
+
+// refuse answers without a word of what came in.
+func (s *Server) refuse(w http.ResponseWriter, status int) {
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "30")
+	}
+	http.Error(w, http.StatusText(status), status)
+}
+
+func (s *Server) serveCapabilities(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", typeText)
+	io.WriteString(w, capabilities)
+}
+
+// serveCertificates hands out the agent's certificate and the issuing CA's (RFC
+// 8894 section 4.2.1.2), the agent first.
+func (s *Server) serveCertificates(w http.ResponseWriter, _ *http.Request) {
+	a, err := s.agents.newest(s.c.Now())
+	if err != nil {
+		s.c.Log.Error("serving the certificates of SCEP", "err", err)
+		s.refuse(w, http.StatusServiceUnavailable)
+		return
+	}
+	certs := slices.Clone(a.cert.Raw)
+	for _, c := range s.c.Registrar.Chain() {
+		certs = append(certs, c.Raw...)
+	}
+	bundle, err := pkcs7.DegenerateCertificate(certs)
+	if err != nil {
+		s.c.Log.Error("bundling the certificates of SCEP", "err", err)
+		s.refuse(w, http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", typeCertificates)
+	w.Write(bundle)
+}
+
+// serveMessage is POST ?operation=PKIOperation.
+func (s *Server) serveMessage(w http.ResponseWriter, r *http.Request) {
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		s.refuse(w, http.StatusRequestEntityTooLarge)
+		return
+	case err != nil:
+		// Without a status it would be a 200 to whoever is still there.
+		s.refuse(w, http.StatusBadRequest)
+		return
+	}
+	// The body first: who sends it slowly must not take anybody's place.
+	select {
+	case s.busy <- struct{}{}:
+		defer func() { <-s.busy }()
+	case <-r.Context().Done():
+		return
+	}
+	answer, err := s.answer(r.Context(), s.c.By(r), raw)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", typeMessage)
+	w.Write(answer)
+}
+
+// fail answers what cannot be answered in kind.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, errMalformed) {
+		s.c.Log.Info("malformed message of SCEP", "request", s.c.By(r).Request, "address", s.c.By(r).Address, "err", err)
+		s.refuse(w, http.StatusBadRequest)
+		return
+	}
+	s.c.Log.Error("answering a message of SCEP", "request", s.c.By(r).Request, "err", err)
+	status := http.StatusInternalServerError
+	var outage *enroll.Outage
+	if errors.As(err, &outage) || errors.Is(err, errNoAgent) || errors.Is(err, context.DeadlineExceeded) {
+		status = http.StatusServiceUnavailable
+	}
+	s.refuse(w, status)
+}
+
+// Fingerprint is the SHA-256 of the issuing CA's certificate as ca.Fingerprint writes it: what
+// a client compares with what it fetched over plain http.
+func (s *Server) Fingerprint() string { return ca.Fingerprint(s.c.Registrar.Chain()[0]) }

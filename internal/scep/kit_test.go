@@ -1,0 +1,329 @@
+package scep_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/smallstep/pkcs7"
+	wire "github.com/smallstep/scep"
+	"github.com/smallstep/scep/x509util"
+
+	"certportal/ca"
+	"certportal/internal/audit"
+	"certportal/internal/directory"
+	"certportal/internal/enroll"
+	"certportal/internal/scep"
+	"certportal/store"
+)
+
+var (
+	_ enroll.Challenges = (*store.DB)(nil)
+	_ scep.Agents       = (*store.DB)(nil)
+	_ scep.Issuer       = (*ca.Issuer)(nil)
+)
+
+// The client's side of the library takes its algorithms from package variables.
+func TestMain(m *testing.M) {
+	pkcs7.ContentEncryptionAlgorithm = pkcs7.EncryptionAlgorithmAES256CBC
+	if err := pkcs7.SetDefaultDigestAlgorithm(pkcs7.OIDDigestAlgorithmSHA256); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// house is a SCEP server over real parts; only the clock is the test's.
+type house struct {
+	t          testing.TB
+	db         *store.DB
+	people     *directory.Builtin
+	registrar  *enroll.Registrar
+	hierarchy  *ca.Hierarchy
+	issuer     *ca.Issuer
+	server     *scep.Server
+	config     scep.Config
+	url        string
+	shift      atomic.Int64
+	anna, bert enroll.Person
+	key        enroll.PickupKey
+	devices    atomic.Int32
+	made       int // agents whose serials do not count as issued
+	ledger     []audit.Entry
+}
+
+// now runs with the world's clock, because the messages of clients do.
+func (h *house) now() time.Time       { return time.Now().Add(time.Duration(h.shift.Load())) }
+func (h *house) pass(d time.Duration) { h.shift.Add(int64(d)) }
+func (h *house) byPerson(p enroll.Person) enroll.By {
+	return enroll.By{Person: p.ID, Role: enroll.Employee}
+}
+func (h *house) seal(key crypto.Signer) ([]byte, error) { return x509.MarshalPKCS8PrivateKey(key) }
+func (h *house) open(sealed []byte) (crypto.Signer, error) {
+	key, err := x509.ParsePKCS8PrivateKey(sealed)
+	if err != nil {
+		return nil, err
+	}
+	return key.(crypto.Signer), nil
+}
+
+func newHouse(t testing.TB) *house { return newHouseIn(t, t.TempDir()) }
+
+func newHouseIn(t testing.TB, dir string) *house {
+	t.Helper()
+	h := &house{t: t, key: enroll.PickupKey{7}}
+	ctx, log := t.Context(), slog.New(slog.DiscardHandler)
+	h.db = must[*store.DB](t)(store.Open(ctx, store.Config{URL: filepath.Join(dir, "portal.db"), Log: log}))
+	t.Cleanup(func() { h.db.Close() })
+	h.people = must[*directory.Builtin](t)(directory.NewBuiltin(h.db))
+	h.anna, h.bert = h.add("anna", 1101), h.add("bert", 1102)
+	h.hierarchy = must[*ca.Hierarchy](t)(ca.CreateHierarchy(ca.HierarchyConfig{
+		Organization: "Example Company", RootKind: ca.ECP256, IssuingKind: ca.ECP256,
+	}, h.now()))
+	h.issuer = must[*ca.Issuer](t)(ca.NewIssuer(ca.IssuerConfig{Certificate: h.hierarchy.Issuing, Signer: h.hierarchy.IssuingKey}))
+	profile := must[*ca.Profile](t)(ca.NewProfile(ca.ProfileConfig{Name: "User", CRLURLs: []string{crl}}))
+	h.registrar = must[*enroll.Registrar](t)(enroll.New(enroll.Config{
+		Directory: h.people, Issuer: h.issuer, Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
+		Records: h.db, Inventory: h.db, Pickups: h.db, Challenges: h.db, Quota: 1 << 20,
+		Chain: []*x509.Certificate{h.hierarchy.Issuing}, Now: h.now, Log: log,
+	}))
+	h.config = scep.Config{
+		Registrar: h.registrar, Records: h.db, Agents: h.db, Issuer: h.issuer,
+		By:    func(*http.Request) enroll.By { return enroll.By{Address: "192.0.2.9", Request: "r1"} },
+		Agent: ca.AgentConfig{CRLURLs: []string{crl}},
+		Seal:  h.seal, Open: h.open, Now: h.now, Log: log,
+	}
+	h.server = h.replica()
+	h.made = h.serials()
+	web := httptest.NewServer(h.server)
+	t.Cleanup(web.Close)
+	h.url = web.URL + scep.Path
+	return h
+}
+
+const crl = "http://pki.example/crl/issuing.crl"
+
+// replica is one more server over the same records.
+func (h *house) replica() *scep.Server {
+	h.t.Helper()
+	s := must[*scep.Server](h.t)(scep.New(h.config))
+	if err := s.Refresh(h.t.Context()); err != nil {
+		h.t.Fatal(err)
+	}
+	return s
+}
+
+func (h *house) add(login string, rid int) enroll.Person {
+	h.t.Helper()
+	p := enroll.Person{
+		ID: enroll.PersonID(login), Login: login, UPN: login + "@corp.example", Mail: login + "@corp.example",
+		SID: fmt.Sprintf("S-1-5-21-1004336348-1177238915-682003330-%d", rid), MayEnroll: true,
+	}
+	err := h.db.AddAccount(h.t.Context(), enroll.Account{Person: p, PasswordHash: "none"},
+		audit.Entry{At: h.now(), Action: audit.AccountAdded, Actor: "test"})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return p
+}
+
+func (h *house) challenge(p enroll.Person) enroll.Challenge {
+	h.t.Helper()
+	return must[enroll.Challenge](h.t)(h.registrar.NewChallenge(h.t.Context(), enroll.Request{
+		By: h.byPerson(p), Name: fmt.Sprintf("Phone %d", h.devices.Add(1)), Platform: enroll.IOS, PickupKey: h.key,
+	}))
+}
+
+// entries reads what was added since the last time: the ledger only grows.
+func (h *house) entries() []audit.Entry {
+	h.t.Helper()
+	h.ledger = append(h.ledger, must[[]audit.Entry](h.t)(h.db.Entries(h.t.Context(), int64(len(h.ledger)), 100_000))...)
+	return h.ledger
+}
+
+func (h *house) last() audit.Entry { all := h.entries(); return all[len(all)-1] }
+
+// serials counts every serial that was ever reserved.
+func (h *house) serials() int {
+	n := -h.made
+	for _, e := range h.entries() {
+		if e.Action == audit.CertificateReserved {
+			n++
+		}
+	}
+	return n
+}
+
+// caCerts fetches what a device encrypts to.
+func (h *house) caCerts() []*x509.Certificate {
+	h.t.Helper()
+	status, body := h.get("GetCACert")
+	if status != http.StatusOK {
+		h.t.Fatalf("GetCACert: status %d", status)
+	}
+	return must[[]*x509.Certificate](h.t)(wire.CACerts(body))
+}
+
+func (h *house) get(operation string) (int, []byte) {
+	h.t.Helper()
+	resp, err := http.Get(h.url + "?operation=" + operation)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode, must[[]byte](h.t)(io.ReadAll(resp.Body))
+}
+
+func (h *house) post(message []byte) (int, []byte) {
+	h.t.Helper()
+	resp, err := http.Post(h.url+"?operation=PKIOperation", "application/x-pki-message", bytes.NewReader(message))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode, must[[]byte](h.t)(io.ReadAll(resp.Body))
+}
+
+// phone is a device with a key, and the certificate it signs messages with.
+type phone struct {
+	key    *rsa.PrivateKey
+	signer *x509.Certificate
+}
+
+// rsaKeys are few and shared: making one takes longer than a test. A key that got
+// a certificate cannot get a second one of the same house.
+var rsaKeys struct {
+	sync.Mutex
+	all []*rsa.PrivateKey
+}
+
+func rsaKey(t testing.TB, n int) *rsa.PrivateKey {
+	t.Helper()
+	rsaKeys.Lock()
+	defer rsaKeys.Unlock()
+	for len(rsaKeys.all) <= n {
+		rsaKeys.all = append(rsaKeys.all, must[*rsa.PrivateKey](t)(rsa.GenerateKey(rand.Reader, 2048)))
+	}
+	return rsaKeys.all[n]
+}
+
+func newPhone(t testing.TB, n int) phone {
+	t.Helper()
+	key := rsaKey(t, n)
+	return phone{key: key, signer: selfSigned(t, key, big.NewInt(int64(n)+1))}
+}
+
+func selfSigned(t testing.TB, key crypto.Signer, serial *big.Int) *x509.Certificate {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: "phone"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+	}
+	der := must[[]byte](t)(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))
+	return must[*x509.Certificate](t)(x509.ParseCertificate(der))
+}
+
+// csr makes a request for a key, with the template's wishes.
+func csr(t testing.TB, key crypto.Signer, challenge string, template x509.CertificateRequest) *x509.CertificateRequest {
+	t.Helper()
+	der := must[[]byte](t)(x509util.CreateCertificateRequest(rand.Reader,
+		&x509util.CertificateRequest{CertificateRequest: template, ChallengePassword: challenge}, key))
+	return must[*x509.CertificateRequest](t)(x509.ParseCertificateRequest(der))
+}
+
+// message wraps a request as the library of other clients does.
+func (h *house) message(p phone, kind wire.MessageType, request *x509.CertificateRequest) *wire.PKIMessage {
+	h.t.Helper()
+	return must[*wire.PKIMessage](h.t)(wire.NewCSRRequest(request, &wire.PKIMessage{
+		MessageType: kind, Recipients: h.caCerts(), SignerKey: p.key, SignerCert: p.signer,
+	}, wire.WithCertsSelector(wire.EnciphermentCertsSelector())))
+}
+
+func (h *house) first(p phone, challenge string) *wire.PKIMessage {
+	h.t.Helper()
+	return h.message(p, wire.PKCSReq, csr(h.t, p.key, challenge, x509.CertificateRequest{}))
+}
+
+// send posts a message and opens the answer as a client does, signature and
+// nonce included.
+func (h *house) send(p phone, m *wire.PKIMessage) *wire.PKIMessage {
+	h.t.Helper()
+	status, body := h.post(m.Raw)
+	if status != http.StatusOK {
+		h.t.Fatalf("status %d: %s", status, body)
+	}
+	answer := must[*wire.PKIMessage](h.t)(wire.ParsePKIMessage(body, wire.WithCACerts(h.caCerts())))
+	if answer.TransactionID != m.TransactionID || !bytes.Equal(answer.RecipientNonce, m.SenderNonce) {
+		h.t.Errorf("answer to %q with nonce %x, want %q and %x", answer.TransactionID, answer.RecipientNonce, m.TransactionID, m.SenderNonce)
+	}
+	if answer.PKIStatus == wire.SUCCESS {
+		if err := answer.DecryptPKIEnvelope(p.signer, p.key); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	return answer
+}
+
+// issue expects a certificate.
+func (h *house) issue(p phone, m *wire.PKIMessage) *x509.Certificate {
+	h.t.Helper()
+	answer := h.send(p, m)
+	if answer.PKIStatus != wire.SUCCESS {
+		h.t.Fatalf("status %s, fail info %s: %v", answer.PKIStatus, answer.FailInfo, h.last().Detail)
+	}
+	return answer.Certificate
+}
+
+// denied expects a no that leaves no serial and one entry with this reason.
+func (h *house) denied(p phone, m *wire.PKIMessage, info wire.FailInfo, reason string) {
+	h.t.Helper()
+	before := h.serials()
+	answer := h.send(p, m)
+	if answer.PKIStatus != wire.FAILURE || answer.FailInfo != info {
+		h.t.Errorf("status %s with %q, want failure with %q", answer.PKIStatus, answer.FailInfo, info)
+	}
+	if got := h.serials(); got != before {
+		h.t.Errorf("a refusal left %d serials", got-before)
+	}
+	last := h.last()
+	if last.Action != audit.EnrolmentRefused || last.Detail["reason"] != reason || last.Address != "192.0.2.9" {
+		h.t.Errorf("last entry %s %v from %q, want refusal %q", last.Action, last.Detail, last.Address, reason)
+	}
+}
+
+func must[T any](t testing.TB) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// count gives the number of ledger entries of an action.
+func (h *house) count(action audit.Action) int {
+	h.t.Helper()
+	n := 0
+	for _, e := range h.entries() {
+		if e.Action == action {
+			n++
+		}
+	}
+	return n
+}

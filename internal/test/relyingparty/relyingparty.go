@@ -1,0 +1,223 @@
+// Package relying starts the servers that phones talk to with their certificates:
+// Apache httpd with mod_ssl and nginx, as somebody sets them up before a mail
+// server. They ask for a client certificate, let nobody in without one, and learn
+// what was revoked either from lists in files (CRL) or by asking the address that
+// the certificate names (OCSP).
+//
+// It uses the programs that are installed (Debian: apache2-bin, nginx), each on a
+// free port of 127.0.0.1. Where they are absent tests are skipped, and fail when
+// the environment says CI=true.
+package relyingparty
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"certportal/internal/test/daemon"
+)
+
+// Config says whom a server trusts, and how it checks for revocation.
+type Config struct {
+	Certificate, Key string // files of the server's own certificate with its chain, PEM
+	Roots            *x509.CertPool
+	Authorities      string // root and issuing CA of the clients, PEM
+
+	// Lists are those of every CA above a client, PEM: both programs refuse a chain
+	// when the list of one of its CAs is missing.
+	Lists string
+
+	// Online asks by OCSP about the certificate of the client, and lets nobody in
+	// while nobody answers.
+	Online bool
+}
+
+// Server is one that runs.
+type Server struct {
+	Name string // "Apache" or "nginx"
+
+	t       testing.TB
+	c       Config
+	folder  string
+	port    int
+	reload  os.Signal
+	process *daemon.Process
+}
+
+// Answer is what a client got to hear.
+type Answer struct {
+	Admitted bool
+	Person   string // whom the server takes the client for, when admitted
+	Why      string // the reason of a refusal, in the server's words
+}
+
+// String tells the answer in one line.
+func (a Answer) String() string {
+	if a.Admitted {
+		return "let in as " + a.Person
+	}
+	return "refused: " + a.Why
+}
+
+const (
+	listFile   = "lists.pem"
+	caFile     = "clients.pem"
+	configFile = "server.conf"
+	logFile    = "error.log"
+)
+
+// furnish finds program and port, and writes what both kinds of server have.
+func furnish(t testing.TB, name, program string, c Config) *Server {
+	t.Helper()
+	if daemon.Program(program) == "" {
+		daemon.Need(t, name+" ("+program+") is not installed")
+	}
+	port, err := daemon.Port()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{Name: name, t: t, c: c, folder: t.TempDir(), port: port}
+	s.write(caFile, c.Authorities)
+	if c.Lists != "" {
+		s.write(listFile, c.Lists)
+	}
+	return s
+}
+
+func (s *Server) write(name, content string) {
+	s.t.Helper()
+	if err := os.WriteFile(s.file(name), []byte(content), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *Server) file(name string) string { return filepath.Join(s.folder, name) }
+
+func (s *Server) address() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
+
+// run starts the server and waits until it takes connections.
+func (s *Server) run(cmd *exec.Cmd) *Server {
+	s.t.Helper()
+	process, err := daemon.Run(s.t.Context(), cmd, func(ctx context.Context) error {
+		_, err := s.ask(ctx, nil, tls.VersionTLS12)
+		var refused refusal
+		if errors.As(err, &refused) {
+			return nil // nobody comes in without a certificate
+		}
+		return err
+	})
+	if err != nil {
+		s.t.Fatalf("%v\n%s", err, s.Log())
+	}
+	s.process = process
+	s.t.Cleanup(process.Stop)
+	return s
+}
+
+// Log is what the server wrote.
+func (s *Server) Log() string {
+	text, err := os.ReadFile(s.file(logFile))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// Replace puts other lists where the server reads them, and does not tell it.
+func (s *Server) Replace(lists string) {
+	s.t.Helper()
+	// In one step, as the portal writes into folders: half a list locks everybody out.
+	s.write(listFile+".new", lists)
+	if err := os.Rename(s.file(listFile+".new"), s.file(listFile)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Reload has the server read its files again while open connections go on:
+// "apachectl graceful", "nginx -s reload". Connections that come within the next
+// moment may still meet the old files.
+func (s *Server) Reload() {
+	s.t.Helper()
+	if err := s.process.Signal(s.reload); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// refusal is a connection that the server ended because of the certificate.
+type refusal struct{ err error }
+
+func (r refusal) Error() string { return r.err.Error() }
+func (r refusal) Unwrap() error { return r.err }
+
+// Ask connects anew with a certificate, nil for none, in one version of TLS
+// (tls.VersionTLS12, tls.VersionTLS13).
+func (s *Server) Ask(phone *tls.Certificate, version uint16) Answer {
+	s.t.Helper()
+	answer, err := s.ask(s.t.Context(), phone, version)
+	var refused refusal
+	if errors.As(err, &refused) {
+		return Answer{Why: refused.Error()}
+	}
+	if err != nil {
+		s.t.Fatalf("asking %s: %v\n%s", s.Name, err, s.Log())
+	}
+	return answer
+}
+
+// within is how long one answer may take.
+const within = 20 * time.Second
+
+func (s *Server) ask(ctx context.Context, phone *tls.Certificate, version uint16) (Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	config := &tls.Config{RootCAs: s.c.Roots, MinVersion: version, MaxVersion: version}
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if phone == nil {
+			return &tls.Certificate{}, nil
+		}
+		return phone, nil
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+s.address()+"/", nil)
+	if err != nil {
+		return Answer{}, err
+	}
+	resp, err := client.Do(req)
+	var alert tls.AlertError
+	if errors.As(err, &alert) || err != nil && strings.Contains(err.Error(), "remote error: tls: ") {
+		return Answer{}, refusal{err}
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return Answer{}, err
+	}
+	return verdict(resp, strings.TrimSpace(string(text)))
+}
+
+// personHeader is where both servers say whom they let in.
+const personHeader = "X-Person"
+
+func verdict(resp *http.Response, text string) (Answer, error) {
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return Answer{Admitted: true, Person: resp.Header.Get(personHeader)}, nil
+	case http.StatusForbidden:
+		return Answer{}, refusal{errors.New(text)}
+	}
+	return Answer{}, fmt.Errorf("status %d: %s", resp.StatusCode, text)
+}

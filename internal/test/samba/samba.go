@@ -1,0 +1,139 @@
+// Package addc starts a Samba Active Directory domain controller for tests: a
+// real directory with UPNs, SIDs, nested groups, sub-codes and a lock after
+// wrong passwords.
+//
+// The domain is made once per user of the machine, in about seven seconds, and
+// kept in the cache; every [Start] runs on a copy of it, on a loopback address
+// of its own, in about a second. It uses the samba and samba-tool that are
+// installed (Debian: samba samba-ad-provision samba-dsdb-modules
+// samba-vfs-modules winbind ldb-tools), and needs root for the ports below 1024, which
+// cannot be moved. Tests are skipped where either is absent, and fail when the
+// environment says CI=true.
+//
+// It refuses what the portal must never need: LDAP without TLS is closed, as on
+// a domain controller that wants signing.
+package samba
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"certportal/internal/test/daemon"
+)
+
+// What every domain of this kit has. LockAfter is its lockoutThreshold.
+const (
+	Domain  = "corp.example.test"
+	NetBIOS = "CORP"
+	Base    = "DC=corp,DC=example,DC=test"
+	Host    = "dc1.corp.example.test"
+
+	Admin         = "Administrator@" + Domain
+	AdminPassword = "Adm1n-Passw0rd!"
+
+	// Reader is a plain member of Domain Users: all the portal's account needs.
+	Reader         = "reader@" + Domain
+	ReaderPassword = "Read3r-Passw0rd!"
+
+	LockAfter = 5
+)
+
+// DC is a domain controller of the test's own.
+type DC struct {
+	Address string         // loopback address, in its certificate beside Host and 127.0.0.1
+	Roots   *x509.CertPool // the CA that signed its certificate
+	CAFile  string         // the same in PEM
+	SID     string         // of the domain, "S-1-5-21-…"
+
+	t       testing.TB
+	folder  string
+	process *daemon.Process
+
+	mu   sync.Mutex
+	conn *ldap.Conn // as Administrator, made anew after a restart
+}
+
+// Start runs a domain controller until the end of the test.
+func Start(t testing.TB) *DC {
+	t.Helper()
+	daemon.Need(t, missing())
+	cache, err := daemon.Cached(cacheName, provision)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dc := &DC{t: t, folder: t.TempDir()}
+	if err := dc.furnish(cache); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(dc.Stop)
+	dc.Restart()
+	dc.SID = textSID(dc.read(t, Base, "objectSid").GetRawAttributeValue("objectSid"))
+	return dc
+}
+
+func missing() string {
+	for _, name := range []string{"samba", "samba-tool", "ldbsearch", "ldbmodify"} {
+		if daemon.Program(name) == "" {
+			return "Samba AD DC is not installed: " + name + " is missing"
+		}
+	}
+	if os.Getuid() != 0 {
+		return "Samba AD DC needs root: its ports are below 1024"
+	}
+	return ""
+}
+
+// furnish copies the domain and gives the copy an address and a certificate.
+func (dc *DC) furnish(cache string) error {
+	var err error
+	if dc.Address, err = daemon.Address(88, 389, 464, 636, 3268, 3269); err != nil {
+		return err
+	}
+	if err := os.CopyFS(dc.folder, os.DirFS(cache)); err != nil {
+		return fmt.Errorf("copying the domain: %w", err)
+	}
+	authority, err := daemon.NewAuthority()
+	if err != nil {
+		return err
+	}
+	files, err := authority.Server(dc.folder, Host, dc.Address, "127.0.0.1")
+	if err != nil {
+		return err
+	}
+	dc.Roots, dc.CAFile = authority.Roots(), files.CA
+	return os.WriteFile(dc.config(), []byte(running(dc.folder, dc.Address, files)), 0o600)
+}
+
+func (dc *DC) config() string { return filepath.Join(dc.folder, "smb.conf") }
+
+// URL is the address over TLS from the start.
+func (dc *DC) URL() string { return "ldaps://" + dc.Address }
+
+// StartTLSURL is the address that begins in the clear and takes no password so.
+func (dc *DC) StartTLSURL() string { return "ldap://" + dc.Address }
+
+// GlobalCatalogURL is the address that answers for the whole forest, over TLS.
+func (dc *DC) GlobalCatalogURL() string { return "ldaps://" + dc.Address + ":3269" }
+
+// Dial connects over TLS, bound as nobody.
+func (dc *DC) Dial() (*ldap.Conn, error) {
+	return ldap.DialURL(dc.URL(), ldap.DialWithTLSConfig(&tls.Config{RootCAs: dc.Roots, MinVersion: tls.VersionTLS12}))
+}
+
+// TryPassword binds with a name in any spelling and says what the controller
+// said.
+func (dc *DC) TryPassword(login, password string) error {
+	conn, err := dc.Dial()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return conn.Bind(login, password)
+}
