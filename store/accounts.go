@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 const accountColumns = `a.id, a.login, a.upn, a.sid, a.mail, a.name, a.given_name, a.roles, a.disabled, a.may_enroll,
@@ -21,9 +21,9 @@ const accountByID = `SELECT ` + accountColumns + ` FROM accounts a WHERE a.id = 
 // AccountByLogin finds an account of the built-in directory by its login or its
 // UPN, in any case of letters. The error wraps enroll.ErrNotFound when there is
 // none.
-func (db *DB) AccountByLogin(ctx context.Context, login string) (enroll.Account, error) {
+func (db *DB) AccountByLogin(ctx context.Context, login string) (portal.Account, error) {
 	if !storable(login) {
-		return enroll.Account{}, fmt.Errorf("finding account: %w", enroll.ErrNotFound)
+		return portal.Account{}, fmt.Errorf("finding account: %w", portal.ErrNotFound)
 	}
 	// The name does not stand in the error: people type passwords here.
 	return db.account(ctx, `SELECT `+accountColumns+` FROM accounts a
@@ -32,24 +32,24 @@ func (db *DB) AccountByLogin(ctx context.Context, login string) (enroll.Account,
 
 // AccountByID finds an account. The error wraps enroll.ErrNotFound when there is
 // none.
-func (db *DB) AccountByID(ctx context.Context, id enroll.PersonID) (enroll.Account, error) {
+func (db *DB) AccountByID(ctx context.Context, id portal.PersonID) (portal.Account, error) {
 	if !storable(string(id)) {
-		return enroll.Account{}, fmt.Errorf("finding account: %w", enroll.ErrNotFound)
+		return portal.Account{}, fmt.Errorf("finding account: %w", portal.ErrNotFound)
 	}
 	return db.account(ctx, accountByID, string(id))
 }
 
-func (db *DB) account(ctx context.Context, query, key string) (enroll.Account, error) {
+func (db *DB) account(ctx context.Context, query, key string) (portal.Account, error) {
 	account, err := scanAccount(func(into ...any) error { return db.one(ctx, query, []any{key}, into...) })
 	if err != nil {
-		return enroll.Account{}, fmt.Errorf("finding account: %w", err)
+		return portal.Account{}, fmt.Errorf("finding account: %w", err)
 	}
 	return account, nil
 }
 
 // Accounts lists all accounts by login.
-func (db *DB) Accounts(ctx context.Context) ([]enroll.Account, error) {
-	var accounts []enroll.Account
+func (db *DB) Accounts(ctx context.Context) ([]portal.Account, error) {
+	var accounts []portal.Account
 	err := db.all(ctx, `SELECT `+accountColumns+` FROM accounts a ORDER BY a.login, a.id`, nil,
 		func(rows *sql.Rows) error {
 			account, err := scanAccount(rows.Scan)
@@ -62,25 +62,25 @@ func (db *DB) Accounts(ctx context.Context) ([]enroll.Account, error) {
 	return accounts, nil
 }
 
-func scanAccount(scan func(into ...any) error) (enroll.Account, error) {
-	var a enroll.Account
+func scanAccount(scan func(into ...any) error) (portal.Account, error) {
+	var a portal.Account
 	var sid sql.NullString
 	var roles string
 	err := scan(&a.ID, &a.Login, &a.UPN, &sid, &a.Mail, &a.Name, &a.GivenName, &roles, &a.Disabled, &a.MayEnroll,
 		&a.PasswordHash)
 	if err != nil {
-		return enroll.Account{}, err
+		return portal.Account{}, err
 	}
 	a.SID = sid.String
 	if err := json.Unmarshal([]byte(roles), &a.Roles); err != nil {
-		return enroll.Account{}, fmt.Errorf("reading roles of %s: %w", a.ID, err)
+		return portal.Account{}, fmt.Errorf("reading roles of %s: %w", a.ID, err)
 	}
 	return a, nil
 }
 
 // AddAccount records a new account. enroll.ErrConflict says that its id, login,
 // UPN or SID is taken; a login may not be another account's UPN either.
-func (db *DB) AddAccount(ctx context.Context, a enroll.Account, entry audit.Entry) error {
+func (db *DB) AddAccount(ctx context.Context, a portal.Account, entry audit.Entry) error {
 	return db.write(ctx, "adding account "+a.Login, func(ctx context.Context, t *tx) error {
 		args, err := accountArgs(a)
 		if err != nil {
@@ -106,9 +106,9 @@ func (db *DB) AddAccount(ctx context.Context, a enroll.Account, entry audit.Entr
 // writes meanwhile. An error of change is returned and nothing is changed.
 // enroll.ErrNotFound says that there is no such account, enroll.ErrConflict that
 // the new login, UPN or SID is taken.
-func (db *DB) ChangeAccount(ctx context.Context, id enroll.PersonID, change func(*enroll.Account) error, entry audit.Entry) error {
+func (db *DB) ChangeAccount(ctx context.Context, id portal.PersonID, change func(*portal.Account) error, entry audit.Entry) error {
 	if !storable(string(id)) {
-		return fmt.Errorf("changing account: %w", enroll.ErrNotFound)
+		return fmt.Errorf("changing account: %w", portal.ErrNotFound)
 	}
 	return db.write(ctx, "changing account "+string(id), func(ctx context.Context, t *tx) error {
 		account, err := t.lockAccount(ctx, id)
@@ -128,9 +128,9 @@ func (db *DB) ChangeAccount(ctx context.Context, id enroll.PersonID, change func
 
 // lockAccount reads an account and keeps others from changing it until the
 // transaction ends.
-func (t *tx) lockAccount(ctx context.Context, id enroll.PersonID) (enroll.Account, error) {
+func (t *tx) lockAccount(ctx context.Context, id portal.PersonID) (portal.Account, error) {
 	if _, err := t.exec(ctx, "UPDATE accounts SET login = login WHERE id = $1", string(id)); err != nil {
-		return enroll.Account{}, fmt.Errorf("locking account: %w", err)
+		return portal.Account{}, fmt.Errorf("locking account: %w", err)
 	}
 	return scanAccount(func(into ...any) error {
 		return t.one(ctx, accountByID, []any{string(id)}, into...)
@@ -138,7 +138,7 @@ func (t *tx) lockAccount(ctx context.Context, id enroll.PersonID) (enroll.Accoun
 }
 
 // replaceAccount writes all of a known account but its id.
-func (t *tx) replaceAccount(ctx context.Context, a enroll.Account) error {
+func (t *tx) replaceAccount(ctx context.Context, a portal.Account) error {
 	args, err := accountArgs(a)
 	if err != nil {
 		return err
@@ -156,21 +156,21 @@ func (t *tx) replaceAccount(ctx context.Context, a enroll.Account) error {
 
 // RemoveAccount deletes an account. Its devices and certificates stay: revoking
 // them is another act. enroll.ErrNotFound says that there is none.
-func (db *DB) RemoveAccount(ctx context.Context, id enroll.PersonID, entry audit.Entry) error {
+func (db *DB) RemoveAccount(ctx context.Context, id portal.PersonID, entry audit.Entry) error {
 	return db.write(ctx, "removing account "+string(id), func(ctx context.Context, t *tx) error {
 		touched, err := t.exec(ctx, "DELETE FROM accounts WHERE id = $1", string(id))
 		if err != nil {
 			return err
 		}
 		if touched == 0 {
-			return enroll.ErrNotFound
+			return portal.ErrNotFound
 		}
 		return t.append(ctx, entry)
 	})
 }
 
 // insertNames takes the names under which the account signs in, each once.
-func (t *tx) insertNames(ctx context.Context, a enroll.Account) error {
+func (t *tx) insertNames(ctx context.Context, a portal.Account) error {
 	names := []string{strings.ToLower(a.Login), strings.ToLower(a.UPN)}
 	for _, name := range slices.Compact(names) {
 		if name == "" {
@@ -184,7 +184,7 @@ func (t *tx) insertNames(ctx context.Context, a enroll.Account) error {
 	return nil
 }
 
-func accountArgs(a enroll.Account) ([]any, error) {
+func accountArgs(a portal.Account) ([]any, error) {
 	roles, err := json.Marshal(a.Roles)
 	if err != nil {
 		return nil, fmt.Errorf("writing roles: %w", err)

@@ -7,14 +7,14 @@ import (
 	"testing"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
-func account(id enroll.PersonID, login, upn, sid string) enroll.Account {
-	return enroll.Account{
-		Person: enroll.Person{
+func account(id portal.PersonID, login, upn, sid string) portal.Account {
+	return portal.Account{
+		Person: portal.Person{
 			ID: id, Login: login, UPN: upn, SID: sid, Mail: upn, Name: "Anna Example", GivenName: "Anna",
-			Roles: []enroll.Role{enroll.Helpdesk, enroll.Admin}, MayEnroll: true,
+			Roles: []portal.Role{portal.Helpdesk, portal.Admin}, MayEnroll: true,
 		},
 		PasswordHash: "$argon2id$v=19$m=65536,t=1,p=2$c2FsdA$aGFzaA",
 	}
@@ -28,7 +28,7 @@ func TestAccounts(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, name := range []string{"anna", "ANNA", "anna@corp.example", "Anna@corp.example"} {
-			got := must[enroll.Account](t)(db.AccountByLogin(ctx, name))
+			got := must[portal.Account](t)(db.AccountByLogin(ctx, name))
 			equal(t, name, got.ID, a.ID)
 			equal(t, "UPN", got.UPN, a.UPN)
 			equal(t, "SID", got.SID, a.SID)
@@ -37,7 +37,7 @@ func TestAccounts(t *testing.T) {
 			equal(t, "disabled", got.Disabled, false)
 			equal(t, "hash", got.PasswordHash, a.PasswordHash)
 		}
-		err := db.ChangeAccount(ctx, "p1", func(a *enroll.Account) error {
+		err := db.ChangeAccount(ctx, "p1", func(a *portal.Account) error {
 			equal(t, "account to change", a.UPN, "Anna@corp.example")
 			a.ID, a.Disabled, a.SID, a.Roles, a.Login = "p2", true, "", nil, "anna2"
 			return nil
@@ -45,18 +45,18 @@ func TestAccounts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := must[enroll.Account](t)(db.AccountByID(ctx, "p1"))
+		got := must[portal.Account](t)(db.AccountByID(ctx, "p1"))
 		equal(t, "disabled", got.Disabled, true)
 		equal(t, "SID", got.SID, "")
 		equal(t, "roles", len(got.Roles), 0)
 		_, err = db.AccountByLogin(ctx, "anna")
-		wantError(t, "old login", err, enroll.ErrNotFound)
+		wantError(t, "old login", err, portal.ErrNotFound)
 		if err := db.RemoveAccount(ctx, "p1", entry(audit.AccountRemoved, "p1")); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "left", len(must[[]enroll.Account](t)(db.Accounts(ctx))), 0)
+		equal(t, "left", len(must[[]portal.Account](t)(db.Accounts(ctx))), 0)
 		_, err = db.AccountByLogin(ctx, "anna2")
-		wantError(t, "removed account", err, enroll.ErrNotFound)
+		wantError(t, "removed account", err, portal.ErrNotFound)
 		equal(t, "ledger", actions(entries(t, db)), "[account.added account.disabled account.removed]")
 	})
 }
@@ -66,17 +66,17 @@ func TestUnknownAccounts(t *testing.T) {
 		ctx := t.Context()
 		for _, name := range []string{"", "nobody", "a\x00b", "a\xffb", "%", "' OR 1=1 --"} {
 			_, err := db.AccountByLogin(ctx, name)
-			wantError(t, "login", err, enroll.ErrNotFound)
-			_, err = db.AccountByID(ctx, enroll.PersonID(name))
-			wantError(t, "id", err, enroll.ErrNotFound)
-			err = db.ChangeAccount(ctx, enroll.PersonID(name), disable, audit.Entry{})
-			wantError(t, "change", err, enroll.ErrNotFound)
-			_, err = db.Device(ctx, enroll.PersonID(name), enroll.DeviceID(name))
-			wantError(t, "device", err, enroll.ErrNotFound)
-			_, err = db.Attempted(ctx, enroll.PersonID(name), name)
-			wantError(t, "attempt", err, enroll.ErrNotFound)
+			wantError(t, "login", err, portal.ErrNotFound)
+			_, err = db.AccountByID(ctx, portal.PersonID(name))
+			wantError(t, "id", err, portal.ErrNotFound)
+			err = db.ChangeAccount(ctx, portal.PersonID(name), disable, audit.Entry{})
+			wantError(t, "change", err, portal.ErrNotFound)
+			_, err = db.Device(ctx, portal.PersonID(name), portal.DeviceID(name))
+			wantError(t, "device", err, portal.ErrNotFound)
+			_, err = db.Attempted(ctx, portal.PersonID(name), name)
+			wantError(t, "attempt", err, portal.ErrNotFound)
 		}
-		wantError(t, "remove", db.RemoveAccount(ctx, "p9", audit.Entry{}), enroll.ErrNotFound)
+		wantError(t, "remove", db.RemoveAccount(ctx, "p9", audit.Entry{}), portal.ErrNotFound)
 		equal(t, "entries", len(entries(t, db)), 0)
 	})
 }
@@ -84,7 +84,7 @@ func TestUnknownAccounts(t *testing.T) {
 func TestA5_IdentitiesAreUnique(t *testing.T) {
 	cases := []struct {
 		name    string
-		account enroll.Account
+		account portal.Account
 		taken   bool
 	}{
 		{"same id", account("p1", "b", "b@corp.example", ""), true},
@@ -107,23 +107,23 @@ func TestA5_IdentitiesAreUnique(t *testing.T) {
 			t.Run(c.name, func(t *testing.T) {
 				err := db.AddAccount(ctx, c.account, entry(audit.AccountAdded, c.account.ID))
 				if c.taken {
-					wantError(t, "adding", err, enroll.ErrConflict)
+					wantError(t, "adding", err, portal.ErrConflict)
 				}
 				if !c.taken && err != nil {
 					t.Error(err)
 				}
 			})
 		}
-		steal := func(a *enroll.Account) error {
+		steal := func(a *portal.Account) error {
 			a.UPN = "anna@corp.example"
 			return nil
 		}
-		wantError(t, "changing the UPN", db.ChangeAccount(ctx, "p7", steal, audit.Entry{}), enroll.ErrConflict)
-		equal(t, "UPN", must[enroll.Account](t)(db.AccountByLogin(ctx, "b")).UPN, "b@corp.example")
+		wantError(t, "changing the UPN", db.ChangeAccount(ctx, "p7", steal, audit.Entry{}), portal.ErrConflict)
+		equal(t, "UPN", must[portal.Account](t)(db.AccountByLogin(ctx, "b")).UPN, "b@corp.example")
 	})
 }
 
-func disable(a *enroll.Account) error {
+func disable(a *portal.Account) error {
 	a.Disabled = true
 	return nil
 }
@@ -135,12 +135,12 @@ func TestRefusedChangeChangesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		refused := errors.New("password is too short")
-		err := db.ChangeAccount(ctx, "p1", func(a *enroll.Account) error {
+		err := db.ChangeAccount(ctx, "p1", func(a *portal.Account) error {
 			a.Disabled = true
 			return refused
 		}, entry(audit.AccountDisabled, "p1"))
 		wantError(t, "refused change", err, refused)
-		equal(t, "disabled", must[enroll.Account](t)(db.AccountByID(ctx, "p1")).Disabled, false)
+		equal(t, "disabled", must[portal.Account](t)(db.AccountByID(ctx, "p1")).Disabled, false)
 		equal(t, "ledger", actions(entries(t, db)), "[account.added]")
 	})
 }
@@ -163,7 +163,7 @@ func TestParallelChangesDoNotUndoEachOther(t *testing.T) {
 			}
 			waiting.Go(func() {
 				for range rounds {
-					err := via.ChangeAccount(ctx, "p1", func(a *enroll.Account) error {
+					err := via.ChangeAccount(ctx, "p1", func(a *portal.Account) error {
 						a.Name += "+"
 						return nil
 					}, entry(audit.AccountPassword, "p1"))
@@ -174,7 +174,7 @@ func TestParallelChangesDoNotUndoEachOther(t *testing.T) {
 			})
 		}
 		waiting.Wait()
-		got := must[enroll.Account](t)(db.AccountByID(ctx, "p1"))
+		got := must[portal.Account](t)(db.AccountByID(ctx, "p1"))
 		equal(t, "name", got.Name, "Anna Example"+strings.Repeat("+", changers*rounds))
 		equal(t, "entries", len(entries(t, db)), 1+changers*rounds)
 	})

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // AddAgent keeps the sealed key of an agent's certificate, which is recorded
@@ -25,7 +25,7 @@ func (db *DB) AddAgent(ctx context.Context, serial ca.Serial, sealedKey []byte, 
 func (db *DB) Agents(ctx context.Context, now time.Time, found func(certificate, sealedKey []byte) error) error {
 	err := db.all(ctx, `SELECT c.der, a.sealed_key FROM agents a JOIN certificates c ON c.serial = a.serial
 		WHERE a.not_after > $1 AND c.status = $2 ORDER BY a.not_after DESC, a.serial`,
-		[]any{now.UnixMilli(), string(enroll.Issued)}, func(rows *sql.Rows) error {
+		[]any{now.UnixMilli(), string(portal.Issued)}, func(rows *sql.Rows) error {
 			var der, sealed []byte
 			if err := rows.Scan(&der, &sealed); err != nil {
 				return err

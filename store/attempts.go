@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // throttle is the row of a key.
@@ -19,8 +20,8 @@ type throttle struct {
 
 // Try counts a try before it is made, under the lock of its key, so that
 // parallel tries stay within the limit. Only the hash of the key is kept.
-func (db *DB) Try(ctx context.Context, key string, limit enroll.Limit, now time.Time) (enroll.Tries, error) {
-	var answer enroll.Tries
+func (db *DB) Try(ctx context.Context, key string, limit signin.Limit, now time.Time) (signin.Tries, error) {
+	var answer signin.Tries
 	err := db.write(ctx, "counting try", func(ctx context.Context, t *tx) error {
 		before, err := t.lockThrottle(ctx, key)
 		if err != nil {
@@ -36,15 +37,15 @@ func (db *DB) Try(ctx context.Context, key string, limit enroll.Limit, now time.
 		return err
 	})
 	if err != nil {
-		return enroll.Tries{}, err
+		return signin.Tries{}, err
 	}
 	return answer, nil
 }
 
 // next decides about a try at now.
-func (s throttle) next(limit enroll.Limit, now time.Time) (throttle, enroll.Tries) {
+func (s throttle) next(limit signin.Limit, now time.Time) (throttle, signin.Tries) {
 	if now.Before(s.pausedUntil) {
-		return s, enroll.Tries{Until: s.pausedUntil}
+		return s, signin.Tries{Until: s.pausedUntil}
 	}
 	// A pause that is over has used up its window too.
 	if !s.pausedUntil.IsZero() || !now.Before(s.start.Add(limit.Window)) {
@@ -52,13 +53,13 @@ func (s throttle) next(limit enroll.Limit, now time.Time) (throttle, enroll.Trie
 	}
 	if s.tries >= limit.Tries {
 		s.pausedUntil = now.Add(limit.Window).Truncate(time.Millisecond)
-		return s, enroll.Tries{Until: s.pausedUntil}
+		return s, signin.Tries{Until: s.pausedUntil}
 	}
 	s.tries++
 	if limit.Rolling && now.After(s.start) {
 		s.start = now
 	}
-	return s, enroll.Tries{Allowed: true, Left: limit.Tries - s.tries}
+	return s, signin.Tries{Allowed: true, Left: limit.Tries - s.tries}
 }
 
 // lockThrottle reads the row of a key and keeps others from reading it so until
@@ -85,7 +86,7 @@ func (db *DB) PausedUntil(ctx context.Context, key string, now time.Time) (time.
 	var until sql.NullInt64
 	err := db.one(ctx, "SELECT paused_until FROM attempts WHERE key_hash = $1 AND paused_until > $2",
 		[]any{throttleKey(key), now.UnixMilli()}, &until)
-	if errors.Is(err, enroll.ErrNotFound) {
+	if errors.Is(err, portal.ErrNotFound) {
 		return time.Time{}, nil
 	}
 	if err != nil {

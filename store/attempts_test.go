@@ -6,34 +6,34 @@ import (
 	"testing"
 	"time"
 
-	"certportal/internal/enroll"
+	"certportal/internal/signin"
 )
 
 func TestTry(t *testing.T) {
-	limit := enroll.Limit{Tries: 3, Window: 15 * time.Minute}
+	limit := signin.Limit{Tries: 3, Window: 15 * time.Minute}
 	steps := []struct {
 		name string
 		at   time.Duration
-		want enroll.Tries
+		want signin.Tries
 	}{
-		{"first", 0, enroll.Tries{Allowed: true, Left: 2}},
-		{"second", time.Minute, enroll.Tries{Allowed: true, Left: 1}},
-		{"third", 2 * time.Minute, enroll.Tries{Allowed: true, Left: 0}},
-		{"fourth starts the pause", 3 * time.Minute, enroll.Tries{Until: noon.Add(18 * time.Minute)}},
-		{"in the pause", 17 * time.Minute, enroll.Tries{Until: noon.Add(18 * time.Minute)}},
-		{"after the pause", 18 * time.Minute, enroll.Tries{Allowed: true, Left: 2}},
-		{"window over", 33 * time.Minute, enroll.Tries{Allowed: true, Left: 2}},
-		{"clock stepped back", 32 * time.Minute, enroll.Tries{Allowed: true, Left: 1}},
+		{"first", 0, signin.Tries{Allowed: true, Left: 2}},
+		{"second", time.Minute, signin.Tries{Allowed: true, Left: 1}},
+		{"third", 2 * time.Minute, signin.Tries{Allowed: true, Left: 0}},
+		{"fourth starts the pause", 3 * time.Minute, signin.Tries{Until: noon.Add(18 * time.Minute)}},
+		{"in the pause", 17 * time.Minute, signin.Tries{Until: noon.Add(18 * time.Minute)}},
+		{"after the pause", 18 * time.Minute, signin.Tries{Allowed: true, Left: 2}},
+		{"window over", 33 * time.Minute, signin.Tries{Allowed: true, Left: 2}},
+		{"clock stepped back", 32 * time.Minute, signin.Tries{Allowed: true, Left: 1}},
 	}
 	onBoth(t, func(t *testing.T, db *fixture) {
 		for _, s := range steps {
 			t.Run(s.name, func(t *testing.T) {
-				got := must[enroll.Tries](t)(db.Try(t.Context(), "anna", limit, noon.Add(s.at)))
+				got := must[signin.Tries](t)(db.Try(t.Context(), "anna", limit, noon.Add(s.at)))
 				equal(t, "tries", got, s.want)
 			})
 		}
-		other := must[enroll.Tries](t)(db.Try(t.Context(), "bob\x00\xff", limit, noon))
-		equal(t, "other key", other, enroll.Tries{Allowed: true, Left: 2})
+		other := must[signin.Tries](t)(db.Try(t.Context(), "bob\x00\xff", limit, noon))
+		equal(t, "other key", other, signin.Tries{Allowed: true, Left: 2})
 	})
 }
 
@@ -41,23 +41,23 @@ func TestTry(t *testing.T) {
 // after a window without a try, so that tries around a window's end, or one now and
 // then, add up here before they add up there.
 func TestA8_RollingWindow(t *testing.T) {
-	limit := enroll.Limit{Tries: 3, Window: 30 * time.Minute, Rolling: true}
+	limit := signin.Limit{Tries: 3, Window: 30 * time.Minute, Rolling: true}
 	steps := []struct {
 		name string
 		at   time.Duration
-		want enroll.Tries
+		want signin.Tries
 	}{
-		{"first", 0, enroll.Tries{Allowed: true, Left: 2}},
-		{"at the end of its window", 29 * time.Minute, enroll.Tries{Allowed: true, Left: 1}},
-		{"after it", 31 * time.Minute, enroll.Tries{Allowed: true, Left: 0}},
-		{"much later", 60 * time.Minute, enroll.Tries{Until: noon.Add(90 * time.Minute)}},
-		{"after the pause", 90 * time.Minute, enroll.Tries{Allowed: true, Left: 2}},
-		{"a window without a try", 120 * time.Minute, enroll.Tries{Allowed: true, Left: 2}},
+		{"first", 0, signin.Tries{Allowed: true, Left: 2}},
+		{"at the end of its window", 29 * time.Minute, signin.Tries{Allowed: true, Left: 1}},
+		{"after it", 31 * time.Minute, signin.Tries{Allowed: true, Left: 0}},
+		{"much later", 60 * time.Minute, signin.Tries{Until: noon.Add(90 * time.Minute)}},
+		{"after the pause", 90 * time.Minute, signin.Tries{Allowed: true, Left: 2}},
+		{"a window without a try", 120 * time.Minute, signin.Tries{Allowed: true, Left: 2}},
 	}
 	onBoth(t, func(t *testing.T, db *fixture) {
 		for _, s := range steps {
 			t.Run(s.name, func(t *testing.T) {
-				got := must[enroll.Tries](t)(db.Try(t.Context(), "anna", limit, noon.Add(s.at)))
+				got := must[signin.Tries](t)(db.Try(t.Context(), "anna", limit, noon.Add(s.at)))
 				equal(t, "tries", got, s.want)
 				pruned := must[int](t)(db.PruneAttempts(t.Context(), noon.Add(s.at+29*time.Minute)))
 				equal(t, "forgotten early", pruned, 0)
@@ -69,8 +69,8 @@ func TestA8_RollingWindow(t *testing.T) {
 func TestForgiveGiveBackAndPrune(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
-		try := func() enroll.Tries {
-			return must[enroll.Tries](t)(db.Try(ctx, "anna", enroll.Limit{Tries: 3, Window: time.Minute}, noon))
+		try := func() signin.Tries {
+			return must[signin.Tries](t)(db.Try(ctx, "anna", signin.Limit{Tries: 3, Window: time.Minute}, noon))
 		}
 		try()
 		equal(t, "second", try().Left, 1)
@@ -96,12 +96,12 @@ func TestA8_ParallelTriesStayWithinLimit(t *testing.T) {
 		var allowed atomic.Int32
 		var waiting sync.WaitGroup
 		for i := range 40 {
-			via := enroll.Attempts(db)
+			via := signin.Attempts(db)
 			if i%2 == 1 {
 				via = replica
 			}
 			waiting.Go(func() {
-				tries, err := via.Try(t.Context(), "anna", enroll.Limit{Tries: 3, Window: time.Minute}, noon)
+				tries, err := via.Try(t.Context(), "anna", signin.Limit{Tries: 3, Window: time.Minute}, noon)
 				if err != nil {
 					t.Error(err)
 				}

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // benchmarkFolder lies beside the sources, on a disk that is one: the folder for
@@ -28,7 +28,7 @@ func prepared(b *testing.B) []enrolment {
 	b.Helper()
 	requests := make([]enrolment, b.N)
 	for i := range requests {
-		requests[i] = request(b, enroll.PersonID(fmt.Sprint("person", i)), "iPhone")
+		requests[i] = request(b, portal.PersonID(fmt.Sprint("person", i)), "iPhone")
 	}
 	return requests
 }

@@ -7,6 +7,8 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // blockDevice marks the device as blocked, closes what could lead to more of it,
@@ -34,7 +36,7 @@ func (t *tx) blockDevice(ctx context.Context, r enroll.Revocation) (bool, error)
 		return false, fmt.Errorf("dropping challenges of device %s: %w", r.BlockDevice, err)
 	}
 	_, err = t.exec(ctx, "UPDATE handoffs SET state = $3, closed_at = $2 WHERE person = $1 AND closed_at IS NULL",
-		person, r.At.UnixMilli(), string(enroll.HandoffEnded))
+		person, r.At.UnixMilli(), string(signin.HandoffEnded))
 	if err != nil {
 		return false, fmt.Errorf("ending hand-off: %w", err)
 	}
@@ -44,7 +46,7 @@ func (t *tx) blockDevice(ctx context.Context, r enroll.Revocation) (bool, error)
 // endOtherSessions signs the person out of what was lost: nobody knows which of the
 // sessions is open there, and any of them may ask for a certificate.
 func (t *tx) endOtherSessions(ctx context.Context, person string, r enroll.Revocation) error {
-	if r.Cause != enroll.Lost {
+	if r.Cause != portal.Lost {
 		return nil
 	}
 	_, err := t.exec(ctx, "UPDATE sessions SET ended = $3, data = NULL WHERE person = $1 AND id_hash <> $2 AND NOT ended",
@@ -56,7 +58,7 @@ func (t *tx) endOtherSessions(ctx context.Context, person string, r enroll.Revoc
 }
 
 // aboutDevice is the entry of a device that held no certificate to revoke.
-func aboutDevice(r enroll.Revocation, action audit.Action, device enroll.DeviceID) audit.Entry {
+func aboutDevice(r enroll.Revocation, action audit.Action, device portal.DeviceID) audit.Entry {
 	entry := r.Entry
 	entry.Action = action
 	entry.Object = string(device)
@@ -70,7 +72,7 @@ func aboutDevice(r enroll.Revocation, action audit.Action, device enroll.DeviceI
 // nothing and leaves no entry.
 func (db *DB) Rename(ctx context.Context, r enroll.Renaming) error {
 	if !storable(string(r.Person)) || !storable(string(r.Device)) {
-		return fmt.Errorf("renaming device %q: %w", r.Device, enroll.ErrNotFound)
+		return fmt.Errorf("renaming device %q: %w", r.Device, portal.ErrNotFound)
 	}
 	return db.write(ctx, "renaming device "+string(r.Device), func(ctx context.Context, t *tx) error {
 		// The lock is the row of the device's owner: a stranger gets none made.
@@ -82,7 +84,7 @@ func (db *DB) Rename(ctx context.Context, r enroll.Renaming) error {
 		case err != nil:
 			return err
 		case !known.Removed.IsZero():
-			return enroll.ErrNotFound
+			return portal.ErrNotFound
 		case known.Name == r.Name:
 			return nil
 		}

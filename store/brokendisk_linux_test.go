@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // brokenDisk names the database of the program that TestF4 starts under strace.
@@ -46,8 +46,8 @@ func TestF4_DiskThatKeepsNothing(t *testing.T) {
 			continue
 		}
 		acknowledged++
-		got := must[enroll.Device](t)(db.Device(t.Context(), anna, enroll.DeviceID(device)))
-		equal(t, "status", got.Certificate.Status, enroll.Issued)
+		got := must[portal.Device](t)(db.Device(t.Context(), anna, portal.DeviceID(device)))
+		equal(t, "status", got.Certificate.Status, portal.Issued)
 	}
 	if acknowledged == 0 {
 		t.Errorf("nothing was acknowledged before the disk broke:\n%s", output)
@@ -72,7 +72,7 @@ func enrolOnBrokenDisk(t *testing.T, file string) {
 		if err := db.Note(ctx, entry(audit.SignedIn, anna)); err == nil || !strings.Contains(err.Error(), "restart needed") {
 			t.Errorf("writing after the disk broke: got error %v", err)
 		}
-		must[[]enroll.Device](t)(db.Devices(ctx, anna))
+		must[[]portal.Device](t)(db.Devices(ctx, anna))
 		return
 	}
 	t.Error("no write was refused")

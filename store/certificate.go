@@ -5,17 +5,17 @@ import (
 	"fmt"
 
 	"certportal/ca"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Certificate finds a certificate of any kind and person by its serial. The
 // error wraps enroll.ErrNotFound when there is none.
-func (db *DB) Certificate(ctx context.Context, serial ca.Serial) (enroll.Certificate, error) {
+func (db *DB) Certificate(ctx context.Context, serial ca.Serial) (portal.Certificate, error) {
 	var c certificateRow
 	err := db.one(ctx, "SELECT "+certificateColumns+" FROM certificates c WHERE c.serial = $1",
 		[]any{serial.String()}, c.fields()...)
 	if err != nil {
-		return enroll.Certificate{}, fmt.Errorf("finding certificate %s: %w", serial, err)
+		return portal.Certificate{}, fmt.Errorf("finding certificate %s: %w", serial, err)
 	}
 	return c.value()
 }

@@ -12,6 +12,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Complete stores the signed certificate and its pickup, and ends what it
@@ -34,7 +35,7 @@ func (db *DB) Complete(ctx context.Context, c enroll.Completion) error {
 			return fmt.Errorf("recording certificate: %w", err)
 		}
 		if touched == 0 {
-			return enroll.ErrConflict
+			return portal.ErrConflict
 		}
 		if err := t.insertPickup(ctx, c); err != nil {
 			return err
@@ -52,7 +53,7 @@ func (db *DB) Complete(ctx context.Context, c enroll.Completion) error {
 }
 
 // follow settles what becomes of the certificates that the device had before.
-func (t *tx) follow(ctx context.Context, device enroll.DeviceID, c enroll.Completion) ([]audit.Entry, error) {
+func (t *tx) follow(ctx context.Context, device portal.DeviceID, c enroll.Completion) ([]audit.Entry, error) {
 	switch {
 	case device == "":
 		return nil, nil
@@ -66,22 +67,22 @@ func (t *tx) follow(ctx context.Context, device enroll.DeviceID, c enroll.Comple
 
 // standing locks the person of a reservation and compares the certificate with
 // it. It returns the device, empty for the portal's own certificates.
-func (t *tx) standing(ctx context.Context, c enroll.Completion) (enroll.DeviceID, error) {
+func (t *tx) standing(ctx context.Context, c enroll.Completion) (portal.DeviceID, error) {
 	if err := t.lockOwners(ctx, []ca.Serial{c.Serial}); err != nil {
 		return "", err
 	}
 	var key []byte
-	var status enroll.Status
+	var status portal.Status
 	var device sql.NullString
 	err := t.one(ctx, "SELECT key_hash, status, device_id FROM certificates WHERE serial = $1",
 		[]any{c.Serial.String()}, &key, &status, &device)
-	if errors.Is(err, enroll.ErrNotFound) || (err == nil && status != enroll.Pending) {
-		return "", enroll.ErrConflict
+	if errors.Is(err, portal.ErrNotFound) || (err == nil && status != portal.Pending) {
+		return "", portal.ErrConflict
 	}
 	if err != nil {
 		return "", fmt.Errorf("finding reservation: %w", err)
 	}
-	if err := t.checkKept(ctx, enroll.DeviceID(device.String)); err != nil {
+	if err := t.checkKept(ctx, portal.DeviceID(device.String)); err != nil {
 		return "", err
 	}
 	serial, err := ca.SerialOf(c.Certificate.SerialNumber)
@@ -94,11 +95,11 @@ func (t *tx) standing(ctx context.Context, c enroll.Completion) (enroll.DeviceID
 	if sha256.Sum256(c.Certificate.RawSubjectPublicKeyInfo) != [sha256.Size]byte(key) {
 		return "", fmt.Errorf("key of the certificate %w", errMismatch)
 	}
-	return enroll.DeviceID(device.String), nil
+	return portal.DeviceID(device.String), nil
 }
 
 // checkKept refuses a device that was removed meanwhile.
-func (t *tx) checkKept(ctx context.Context, device enroll.DeviceID) error {
+func (t *tx) checkKept(ctx context.Context, device portal.DeviceID) error {
 	if device == "" {
 		return nil
 	}
@@ -108,7 +109,7 @@ func (t *tx) checkKept(ctx context.Context, device enroll.DeviceID) error {
 		return fmt.Errorf("finding device %s: %w", device, err)
 	}
 	if removed.Valid {
-		return fmt.Errorf("device %s was removed: %w", device, enroll.ErrConflict)
+		return fmt.Errorf("device %s was removed: %w", device, portal.ErrConflict)
 	}
 	return nil
 }
@@ -130,7 +131,7 @@ func (t *tx) insertPickup(ctx context.Context, c enroll.Completion) error {
 
 // supersede revokes whatever else the device holds and returns the entries that
 // tell so.
-func (t *tx) supersede(ctx context.Context, device enroll.DeviceID, c enroll.Completion) ([]audit.Entry, error) {
+func (t *tx) supersede(ctx context.Context, device portal.DeviceID, c enroll.Completion) ([]audit.Entry, error) {
 	others, err := t.liveOf(ctx, device)
 	if err != nil {
 		return nil, err
@@ -139,7 +140,7 @@ func (t *tx) supersede(ctx context.Context, device enroll.DeviceID, c enroll.Com
 	base := c.Entry
 	base.Action, base.At = audit.CertificateRevoked, c.At
 	base.Detail = map[string]string{"by": c.Serial.String()}
-	return t.endAll(ctx, others, enroll.Replaced, c.At, base)
+	return t.endAll(ctx, others, portal.Replaced, c.At, base)
 }
 
 func scanSerial(rows *sql.Rows, into *[]ca.Serial) error {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // patience is what the callers of these tests have: far more than the store may
@@ -54,7 +54,7 @@ func TestF5_WritesEndWhileTheDatabaseIsLocked(t *testing.T) {
 		defer cancel()
 		requests := make([]enrolment, writers)
 		for i := range requests {
-			requests[i] = request(t, enroll.PersonID("person"+string(rune('a'+i))), "iPhone")
+			requests[i] = request(t, portal.PersonID("person"+string(rune('a'+i))), "iPhone")
 		}
 		var waiting sync.WaitGroup
 		for _, e := range requests {

@@ -9,7 +9,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/drift"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Depart ends all certificates of somebody whose account ended, those under way
@@ -36,7 +36,7 @@ func (db *DB) Depart(ctx context.Context, d drift.Departure) ([]ca.Serial, error
 		base.Detail = detailed(base.Detail, "since", since.Format(time.RFC3339))
 		var entries []audit.Entry
 		for _, serial := range ended {
-			entry, err := t.end(ctx, serial, enroll.Left, d.At, base)
+			entry, err := t.end(ctx, serial, portal.Left, d.At, base)
 			if err != nil {
 				return err
 			}
@@ -55,7 +55,7 @@ func (db *DB) Depart(ctx context.Context, d drift.Departure) ([]ca.Serial, error
 
 // heldBy lists what a person has that works or may come to work, in the order of
 // row locks.
-func (t *tx) heldBy(ctx context.Context, person enroll.PersonID, now time.Time) ([]ca.Serial, error) {
+func (t *tx) heldBy(ctx context.Context, person portal.PersonID, now time.Time) ([]ca.Serial, error) {
 	var serials []ca.Serial
 	err := t.all(ctx, `SELECT serial FROM certificates
 		WHERE person = $1 AND revoked_at IS NULL AND not_after > $2 AND kind = 'user' ORDER BY serial`,

@@ -10,6 +10,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/drift"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 func depart(t testing.TB, db drift.Records, d drift.Departure, want int) {
@@ -26,11 +27,11 @@ func TestA11_DepartEndsAllThatWorksAfterTheGrace(t *testing.T) {
 		others := issue(t, db, request(t, "bob", "iPhone"))
 
 		depart(t, db, departure(noon.Add(time.Hour)), 0) // nothing is marked
-		mark(t, db, marking(noon, changes(enroll.UPNChanged), phone), 1, 0)
+		mark(t, db, marking(noon, changes(portal.UPNChanged), phone), 1, 0)
 		depart(t, db, departure(noon.Add(time.Hour)), 0) // a name is no end
-		mark(t, db, marking(noon, changes(enroll.AccountDisabled, enroll.UPNChanged), phone, old), 3, 0)
+		mark(t, db, marking(noon, changes(portal.AccountDisabled, portal.UPNChanged), phone, old), 3, 0)
 		depart(t, db, departure(noon.Add(grace-time.Millisecond)), 0)
-		equal(t, "before the grace is over", newest(t, db, phone).Status, enroll.Issued)
+		equal(t, "before the grace is over", newest(t, db, phone).Status, portal.Issued)
 
 		at := noon.Add(grace)
 		d := departure(at)
@@ -38,14 +39,14 @@ func TestA11_DepartEndsAllThatWorksAfterTheGrace(t *testing.T) {
 		depart(t, db, d, 3)
 		depart(t, db, d, 0)
 		for _, e := range []enrolment{old, phone, pending} {
-			c := must[enroll.Certificate](t)(db.Certificate(ctx, e.serial()))
-			equal(t, "status", c.Status, enroll.Revoked)
-			equal(t, "cause", c.Cause, enroll.Left)
+			c := must[portal.Certificate](t)(db.Certificate(ctx, e.serial()))
+			equal(t, "status", c.Status, portal.Revoked)
+			equal(t, "cause", c.Cause, portal.Left)
 			equal(t, "moment", c.RevokedAt, at)
 			equal(t, "mark", c.Changed, "")
 		}
-		equal(t, "another person's", newest(t, db, others).Status, enroll.Issued)
-		wantError(t, "completing what was under way", db.Complete(ctx, pending.completion), enroll.ErrConflict)
+		equal(t, "another person's", newest(t, db, others).Status, portal.Issued)
+		wantError(t, "completing what was under way", db.Complete(ctx, pending.completion), portal.ErrConflict)
 		p := must[enroll.SealedPickup](t)(db.Pickup(ctx, phone.token))
 		sameBytes(t, "key", p.Key, nil)
 		equal(t, "unlisted", must[bool](t)(db.Unlisted(ctx, "issuing", false)), true)
@@ -71,17 +72,17 @@ func TestDeparturesCount(t *testing.T) {
 			return must[int](t)(db.Departed(t.Context(), after, noon.Add(grace)))
 		}
 		e := issue(t, db, request(t, anna, "iPhone"))
-		mark(t, db, marking(noon, changes(enroll.AccountGone), e), 1, 0)
+		mark(t, db, marking(noon, changes(portal.AccountGone), e), 1, 0)
 		equal(t, "before", departed(noon.Add(-time.Hour)), 0)
 		depart(t, db, departure(noon.Add(grace)), 1)
 		equal(t, "after", departed(noon.Add(-time.Millisecond)), 1)
 		equal(t, "seen before the moment", departed(noon), 0)
-		revoke(t, db, enroll.Left, noon, issue(t, db, request(t, "bob", "iPhone")).serial())
+		revoke(t, db, portal.Left, noon, issue(t, db, request(t, "bob", "iPhone")).serial())
 		equal(t, "revoked by others", departed(noon.Add(-time.Hour)), 1)
 
 		back := issue(t, db, request(t, anna, "iPad"))
 		equal(t, "who came back", departed(noon.Add(-time.Hour)), 0)
-		mark(t, db, marking(noon.Add(time.Hour), changes(enroll.AccountGone), back), 1, 0)
+		mark(t, db, marking(noon.Add(time.Hour), changes(portal.AccountGone), back), 1, 0)
 		depart(t, db, departure(noon.Add(time.Hour+grace)), 1)
 		equal(t, "left again", departed(noon.Add(59*time.Minute)), 1)
 	})
@@ -91,8 +92,8 @@ func TestA11_DepartAndUnmarkInParallel(t *testing.T) {
 	const rounds = 10
 	onBoth(t, func(t *testing.T, db *fixture) {
 		for i := range rounds {
-			e := issue(t, db, request(t, enroll.PersonID(fmt.Sprint("person", i)), "iPhone"))
-			mark(t, db, marking(noon, changes(enroll.AccountDisabled), e), 1, 0)
+			e := issue(t, db, request(t, portal.PersonID(fmt.Sprint("person", i)), "iPhone"))
+			mark(t, db, marking(noon, changes(portal.AccountDisabled), e), 1, 0)
 			d := departure(noon.Add(grace))
 			d.Person = e.reservation.Person
 			ended := 0
@@ -110,7 +111,7 @@ func TestA11_DepartAndUnmarkInParallel(t *testing.T) {
 				}
 			})
 			waiting.Wait()
-			revoked := newest(t, db, e).Status == enroll.Revoked
+			revoked := newest(t, db, e).Status == portal.Revoked
 			equal(t, "revoked", revoked, ended == 1)
 		}
 		log := entries(t, db)
@@ -122,7 +123,7 @@ func TestA11_DepartAndUnmarkInParallel(t *testing.T) {
 func TestA11_NothingIsMarkedOrEndedWithoutItsEntry(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		e := issue(t, db, request(t, anna, "iPhone"))
-		mark(t, db, marking(noon, changes(enroll.AccountDisabled), e), 1, 0)
+		mark(t, db, marking(noon, changes(portal.AccountDisabled), e), 1, 0)
 		save(t, db, 1, "anna", noon)
 		if _, err := db.plain.Exec("DELETE FROM ledger_head"); err != nil {
 			t.Fatal(err)
@@ -137,8 +138,8 @@ func TestA11_NothingIsMarkedOrEndedWithoutItsEntry(t *testing.T) {
 			t.Error("stopped without an entry")
 		}
 		c := newest(t, db, e)
-		equal(t, "status", c.Status, enroll.Issued)
-		equal(t, "mark", c.Changed, enroll.AccountDisabled)
+		equal(t, "status", c.Status, portal.Issued)
+		equal(t, "mark", c.Changed, portal.AccountDisabled)
 		equal(t, "state", must[drift.State](t)(db.Watching(t.Context())), drift.State{})
 		if _, err := db.Session(t.Context(), [32]byte{1}, noon); err != nil {
 			t.Errorf("session: %v", err)

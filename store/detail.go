@@ -11,7 +11,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/admin"
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Detail reads all that is known of one certificate. The error wraps
@@ -48,7 +48,7 @@ func (db *DB) revocationDetail(ctx context.Context, d *admin.Detail) error {
 	var seq int64
 	var issuer string
 	err := db.one(ctx, "SELECT issuer, seq FROM revocations WHERE serial = $1", []any{d.Serial.String()}, &issuer, &seq)
-	if errors.Is(err, enroll.ErrNotFound) {
+	if errors.Is(err, portal.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
@@ -61,7 +61,7 @@ func (db *DB) revocationDetail(ctx context.Context, d *admin.Detail) error {
 	switch {
 	case err == nil && d.NotAfter.After(timeOf(this).Add(-timeOf(next).Sub(timeOf(this)))):
 		d.ListedIn, d.ListedAt = number, timeOf(published)
-	case err != nil && !errors.Is(err, enroll.ErrNotFound):
+	case err != nil && !errors.Is(err, portal.ErrNotFound):
 		return fmt.Errorf("finding list: %w", err)
 	}
 	return db.whoRevoked(ctx, d, seq)
@@ -77,7 +77,7 @@ func (db *DB) whoRevoked(ctx context.Context, d *admin.Detail, seq int64) error 
 	var text []byte
 	err := db.one(ctx, "SELECT actor, role, detail FROM ledger WHERE "+where+" ORDER BY seq DESC LIMIT 1", args,
 		&d.RevokedBy, &d.RevokedRole, &text)
-	if errors.Is(err, enroll.ErrNotFound) {
+	if errors.Is(err, portal.ErrNotFound) {
 		return nil
 	}
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"certportal/ca"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // deviceColumns and certificateColumns are what [deviceRow] and
@@ -45,7 +45,7 @@ const newestCertificate = `c.serial = (SELECT n.serial FROM certificates n
 		n.requested_at DESC, n.serial LIMIT 1)`
 
 type deviceRow struct {
-	device                              enroll.Device
+	device                              portal.Device
 	created, removed, blocked, formerly sql.NullInt64
 }
 
@@ -54,7 +54,7 @@ func (r *deviceRow) fields() []any {
 		&r.created, &r.removed, &r.blocked, &r.formerly}
 }
 
-func (r *deviceRow) value() enroll.Device {
+func (r *deviceRow) value() portal.Device {
 	d := r.device
 	d.Created, d.Removed = timeOf(r.created), timeOf(r.removed)
 	d.Blocked, d.FormerEnds = timeOf(r.blocked), timeOf(r.formerly)
@@ -74,24 +74,24 @@ func (r *certificateRow) fields() []any {
 		&r.delivered, &r.revokedMoment, &r.cause, &r.listed, &r.unlisted, &r.ends, &r.next, &r.changed, &r.der}
 }
 
-func (r *certificateRow) value() (enroll.Certificate, error) {
+func (r *certificateRow) value() (portal.Certificate, error) {
 	if !r.serial.Valid {
-		return enroll.Certificate{}, nil
+		return portal.Certificate{}, nil
 	}
 	serial, err := serialOf(r.serial.String)
 	if err != nil {
-		return enroll.Certificate{}, err
+		return portal.Certificate{}, err
 	}
 	var next ca.Serial
 	if r.next.Valid {
 		if next, err = serialOf(r.next.String); err != nil {
-			return enroll.Certificate{}, err
+			return portal.Certificate{}, err
 		}
 	}
-	return enroll.Certificate{
+	return portal.Certificate{
 		Serial:     serial,
-		Status:     enroll.Status(r.status.String),
-		Kind:       enroll.Kind(r.kind.String),
+		Status:     portal.Status(r.status.String),
+		Kind:       portal.Kind(r.kind.String),
 		UPN:        r.upn.String,
 		SID:        r.sid.String,
 		NotBefore:  timeOf(r.notBefore),
@@ -99,23 +99,23 @@ func (r *certificateRow) value() (enroll.Certificate, error) {
 		Requested:  timeOf(r.requested),
 		Delivered:  timeOf(r.delivered),
 		RevokedAt:  timeOf(r.revokedMoment),
-		Cause:      enroll.Cause(r.cause.String),
+		Cause:      portal.Cause(r.cause.String),
 		Listed:     r.listed.Int64,
 		ListsUntil: timeOf(r.unlisted),
 		Ends:       timeOf(r.ends),
 		Next:       next,
-		Changed:    enroll.Change(r.changed.String),
+		Changed:    portal.Change(r.changed.String),
 		DER:        r.der,
 	}, nil
 }
 
 // Devices lists a person's devices, newest first, without removed ones and those
 // that never got a certificate.
-func (db *DB) Devices(ctx context.Context, person enroll.PersonID) ([]enroll.Device, error) {
+func (db *DB) Devices(ctx context.Context, person portal.PersonID) ([]portal.Device, error) {
 	if !storable(string(person)) {
 		return nil, nil
 	}
-	var devices []enroll.Device
+	var devices []portal.Device
 	err := db.all(ctx, `SELECT `+deviceColumns+`, `+certificateColumns+`
 		FROM devices d JOIN certificates c ON `+newestCertificate+`
 		WHERE d.person = $1 AND d.removed_at IS NULL AND c.der IS NOT NULL
@@ -145,31 +145,31 @@ const deviceQuery = `SELECT ` + deviceColumns + `, ` + certificateColumns + `
 
 // Device finds a device of the person, removed or not. The error wraps
 // enroll.ErrNotFound when there is none or it is somebody else's.
-func (db *DB) Device(ctx context.Context, person enroll.PersonID, id enroll.DeviceID) (enroll.Device, error) {
+func (db *DB) Device(ctx context.Context, person portal.PersonID, id portal.DeviceID) (portal.Device, error) {
 	if !storable(string(person)) || !storable(string(id)) {
-		return enroll.Device{}, fmt.Errorf("finding device %q: %w", id, enroll.ErrNotFound)
+		return portal.Device{}, fmt.Errorf("finding device %q: %w", id, portal.ErrNotFound)
 	}
 	device, err := scanDevice(func(into ...any) error {
 		return db.one(ctx, deviceQuery, []any{string(id), string(person)}, into...)
 	})
 	if err != nil {
-		return enroll.Device{}, fmt.Errorf("finding device %q: %w", id, err)
+		return portal.Device{}, fmt.Errorf("finding device %q: %w", id, err)
 	}
 	return device, nil
 }
 
 // device is [DB.Device] inside a transaction.
-func (t *tx) device(ctx context.Context, person enroll.PersonID, id enroll.DeviceID) (enroll.Device, error) {
+func (t *tx) device(ctx context.Context, person portal.PersonID, id portal.DeviceID) (portal.Device, error) {
 	return scanDevice(func(into ...any) error {
 		return t.one(ctx, deviceQuery, []any{string(id), string(person)}, into...)
 	})
 }
 
-func scanDevice(one func(into ...any) error) (enroll.Device, error) {
+func scanDevice(one func(into ...any) error) (portal.Device, error) {
 	var d deviceRow
 	var c certificateRow
 	if err := one(append(d.fields(), c.fields()...)...); err != nil {
-		return enroll.Device{}, err
+		return portal.Device{}, err
 	}
 	device := d.value()
 	var err error

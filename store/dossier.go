@@ -7,7 +7,7 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // lastRune ends the range of names with a common beginning.
@@ -16,11 +16,11 @@ const lastRune = "\U0010ffff"
 // FindDevices finds devices that were not removed, by the beginning of the name or by
 // the whole serial of a certificate, as people write serials: with spaces, colons
 // and 0x, in either case. Of the devices only id, person, name and platform count.
-func (db *DB) FindDevices(ctx context.Context, query string, limit int) ([]enroll.Device, error) {
+func (db *DB) FindDevices(ctx context.Context, query string, limit int) ([]portal.Device, error) {
 	if !storable(query) {
 		return nil, nil
 	}
-	var found []enroll.Device
+	var found []portal.Device
 	scan := func(rows *sql.Rows) error {
 		var d deviceRow
 		err := rows.Scan(d.fields()...)
@@ -44,7 +44,7 @@ func (db *DB) FindDevices(ctx context.Context, query string, limit int) ([]enrol
 
 // EntriesAbout gives the newest ledger entries about a person, newest first: of all
 // actions, or of those that are named.
-func (db *DB) EntriesAbout(ctx context.Context, person enroll.PersonID, limit int, named ...audit.Action) ([]audit.Entry, error) {
+func (db *DB) EntriesAbout(ctx context.Context, person portal.PersonID, limit int, named ...audit.Action) ([]audit.Entry, error) {
 	if !storable(string(person)) {
 		return nil, nil
 	}

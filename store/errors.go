@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // ErrSchemaNewer says that the database belongs to a newer program. Nothing was
@@ -35,9 +35,9 @@ func (db *DB) meaning(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, sql.ErrNoRows):
-		return enroll.ErrNotFound
+		return portal.ErrNotFound
 	case db.engine.duplicate(err):
-		return fmt.Errorf("%w: %w", enroll.ErrConflict, err)
+		return fmt.Errorf("%w: %w", portal.ErrConflict, err)
 	}
 	return err
 }

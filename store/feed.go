@@ -11,7 +11,7 @@ import (
 	"certportal/ca/crl"
 	"certportal/ca/ocsp"
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Status gives the state of a serial of the issuing CA. A revocation counts without
@@ -31,7 +31,7 @@ func (db *DB) Status(ctx context.Context, serial ca.Serial) (ocsp.Status, error)
 	switch {
 	case at.Valid:
 		return ocsp.Status{State: ocsp.Revoked, At: timeOf(at), Reason: int(reason.Int64)}, nil
-	case status.String == string(enroll.Issued) || status.String == string(enroll.Superseded):
+	case status.String == string(portal.Issued) || status.String == string(portal.Superseded):
 		return ocsp.Status{State: ocsp.Good}, nil
 	}
 	return ocsp.Status{}, nil
@@ -135,7 +135,7 @@ func (db *DB) Records(ctx context.Context, after int64, limit int) ([]crl.Record
 func (db *DB) Remembers(ctx context.Context, seq int64, hash string) (bool, error) {
 	var stored []byte
 	err := db.one(ctx, "SELECT hash FROM ledger WHERE seq = $1", []any{seq}, &stored)
-	if errors.Is(err, enroll.ErrNotFound) {
+	if errors.Is(err, portal.ErrNotFound) {
 		return false, nil
 	}
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"certportal/ca/ocsp"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/store"
 )
 
@@ -36,8 +37,8 @@ func TestStatus(t *testing.T) {
 		renewed := issue(t, db, overlapping(t, old))
 		reserved, lost := reserve(t, db, request(t, anna, "iPad")), issue(t, db, request(t, anna, "Pixel"))
 		never := reserve(t, db, request(t, anna, "PC"))
-		revoke(t, db, enroll.Lost, noon.Add(time.Minute), lost.serial())
-		revoke(t, db, enroll.Abandoned, noon, never.serial())
+		revoke(t, db, portal.Lost, noon.Add(time.Minute), lost.serial())
+		revoke(t, db, portal.Abandoned, noon, never.serial())
 		serial := request(t, anna, "nothing").serial()
 		for _, c := range []struct {
 			name   string
@@ -90,7 +91,7 @@ func TestChanges(t *testing.T) {
 		}
 		// Whatever the action is called: the revocation counts.
 		ended := must[[]ca.Serial](t)(db.Revoke(ctx, enroll.Revocation{
-			RemoveDevice: a.device(), Cause: enroll.Removed, At: noon, Entry: entry("device.taken", anna),
+			RemoveDevice: a.device(), Cause: portal.Removed, At: noon, Entry: entry("device.taken", anna),
 		}))
 		equal(t, "ended", len(ended), 1)
 		serials, through = changes(0, 100)
@@ -111,7 +112,7 @@ func TestRecords(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
 		e := issue(t, db, request(t, anna, "iPhone"))
-		revoke(t, db, enroll.Lost, noon.Add(time.Minute), e.serial())
+		revoke(t, db, portal.Lost, noon.Add(time.Minute), e.serial())
 		records, through, err := db.Records(ctx, 0, 100)
 		if err != nil {
 			t.Fatal(err)
@@ -158,7 +159,7 @@ func TestA12_FollowersMissNoRevocation(t *testing.T) {
 		replica := opened(t, db.address)
 		theirs, all := make([][]enrolment, people), make(map[ca.Serial]int)
 		for i := range people * each {
-			r := request(t, enroll.PersonID(fmt.Sprint("person", i%people)), fmt.Sprint("device", i))
+			r := request(t, portal.PersonID(fmt.Sprint("person", i%people)), fmt.Sprint("device", i))
 			r.reservation.Quota = each
 			theirs[i%people] = append(theirs[i%people], reserve(t, db, r))
 			all[r.serial()] = 0
@@ -172,7 +173,7 @@ func TestA12_FollowersMissNoRevocation(t *testing.T) {
 			working.Go(func() {
 				for _, e := range mine {
 					_, err := via.Revoke(t.Context(), enroll.Revocation{
-						Serials: []ca.Serial{e.serial()}, Cause: enroll.Abandoned, At: noon, Entry: entry("", e.reservation.Person),
+						Serials: []ca.Serial{e.serial()}, Cause: portal.Abandoned, At: noon, Entry: entry("", e.reservation.Person),
 					})
 					if err != nil {
 						t.Error(err)

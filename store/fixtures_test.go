@@ -16,12 +16,13 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // noon is the clock of the tests.
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-const anna enroll.PersonID = "anna"
+const anna portal.PersonID = "anna"
 
 // enrolment is a request and all that becomes of it.
 type enrolment struct {
@@ -31,7 +32,7 @@ type enrolment struct {
 }
 
 // request makes what the registrar would make for a new device of a person.
-func request(t testing.TB, person enroll.PersonID, device string) enrolment {
+func request(t testing.TB, person portal.PersonID, device string) enrolment {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -52,13 +53,13 @@ func request(t testing.TB, person enroll.PersonID, device string) enrolment {
 	}
 	e := enrolment{token: sha256.Sum256([]byte(serial.String()))}
 	e.reservation = enroll.Reservation{
-		Serial: serial, Kind: enroll.KindUser, Profile: "User",
+		Serial: serial, Kind: portal.KindUser, Profile: "User",
 		Subject:   ca.Subject{UPN: string(person) + "@corp.example", Mail: string(person) + "@corp.example", SID: "S-1-5-21-1-2-3-1001"},
 		PublicKey: sha256.Sum256(certificate.RawSubjectPublicKeyInfo),
 		NotBefore: template.NotBefore, NotAfter: template.NotAfter, Requested: noon,
 		Person: person, NewDevice: true, Quota: 5, Idempotent: "form " + serial.String(),
-		Device: enroll.Device{
-			ID: enroll.DeviceID("d" + serial.String()), Person: person, Name: device, Platform: enroll.IOS, Created: noon,
+		Device: portal.Device{
+			ID: portal.DeviceID("d" + serial.String()), Person: person, Name: device, Platform: portal.IOS, Created: noon,
 		},
 		Entry: entry(audit.CertificateReserved, person),
 	}
@@ -84,9 +85,9 @@ func (e enrolment) again(t testing.TB) enrolment {
 
 func (e enrolment) serial() ca.Serial { return e.reservation.Serial }
 
-func (e enrolment) device() enroll.DeviceID { return e.reservation.Device.ID }
+func (e enrolment) device() portal.DeviceID { return e.reservation.Device.ID }
 
-func entry(action audit.Action, person enroll.PersonID) audit.Entry {
+func entry(action audit.Action, person portal.PersonID) audit.Entry {
 	return audit.Entry{
 		At: noon, Action: action, Actor: string(person), Role: "employee", Person: string(person),
 		Address: "192.0.2.7", Request: "r1", Detail: map[string]string{"profile": "User"},
@@ -111,7 +112,7 @@ func issue(t testing.TB, db enroll.Records, e enrolment) enrolment {
 	return e
 }
 
-func revoke(t testing.TB, db enroll.Records, cause enroll.Cause, at time.Time, serials ...ca.Serial) []ca.Serial {
+func revoke(t testing.TB, db enroll.Records, cause portal.Cause, at time.Time, serials ...ca.Serial) []ca.Serial {
 	t.Helper()
 	ended, err := db.Revoke(context.Background(), enroll.Revocation{
 		Serials: serials, Cause: cause, At: at, Entry: entry("", "admin"),
@@ -129,9 +130,9 @@ func wantError(t testing.TB, doing string, got, want error) {
 	}
 }
 
-func wantRefusal(t testing.TB, got error, reason enroll.Reason) {
+func wantRefusal(t testing.TB, got error, reason portal.Reason) {
 	t.Helper()
-	var refusal *enroll.Refusal
+	var refusal *portal.Refusal
 	if !errors.As(got, &refusal) || refusal.Reason != reason {
 		t.Errorf("got error %v, want refusal %s", got, reason)
 	}
@@ -187,7 +188,7 @@ func actions(all []audit.Entry) string {
 }
 
 // status reads the newest certificate of a device.
-func newest(t testing.TB, db *fixture, e enrolment) enroll.Certificate {
+func newest(t testing.TB, db *fixture, e enrolment) portal.Certificate {
 	t.Helper()
-	return must[enroll.Device](t)(db.Device(context.Background(), e.reservation.Person, e.device())).Certificate
+	return must[portal.Device](t)(db.Device(context.Background(), e.reservation.Person, e.device())).Certificate
 }

@@ -11,6 +11,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // smallDisk mounts a file system of 12 MiB for the test: SQLite writes its journal
@@ -60,16 +61,16 @@ func TestF3_FullDisk(t *testing.T) {
 	db := &fixture{DB: opened(t, filepath.Join(folder, "portal.db"))}
 	save(t, db, 1, "anna", noon)
 	publish(t, db, noon)
-	acknowledged := make(map[enroll.PersonID]int)
+	acknowledged := make(map[portal.PersonID]int)
 	for moment := range int64(20) {
-		person := enroll.PersonID(fmt.Sprint("person", moment))
+		person := portal.PersonID(fmt.Sprint("person", moment))
 		before := issue(t, db, request(t, person, "before"))
 		filler := filepath.Join(folder, "filler")
 		fill(t, filler, moment)
 		acknowledged[person] = 1 + enrolUntilFull(t, db, person)
 		checkReading(t, db, before)
 		for known, want := range acknowledged {
-			devices := must[[]enroll.Device](t)(db.Devices(t.Context(), known))
+			devices := must[[]portal.Device](t)(db.Devices(t.Context(), known))
 			equal(t, "devices of "+string(known), len(devices), want)
 		}
 		if err := os.Remove(filler); err != nil {
@@ -84,7 +85,7 @@ func TestF3_FullDisk(t *testing.T) {
 }
 
 // enrolUntilFull counts the enrolments that were acknowledged.
-func enrolUntilFull(t *testing.T, db *fixture, person enroll.PersonID) int {
+func enrolUntilFull(t *testing.T, db *fixture, person portal.PersonID) int {
 	t.Helper()
 	for n := range 1000 {
 		e := request(t, person, fmt.Sprint("device", n))
@@ -93,7 +94,7 @@ func enrolUntilFull(t *testing.T, db *fixture, person enroll.PersonID) int {
 			return n
 		}
 		if err := db.Complete(t.Context(), e.completion); err != nil {
-			equal(t, "status after a failed completion", newest(t, db, e).Status, enroll.Pending)
+			equal(t, "status after a failed completion", newest(t, db, e).Status, portal.Pending)
 			return n
 		}
 	}

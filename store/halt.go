@@ -7,7 +7,7 @@ import (
 
 	"certportal/internal/admin"
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Halted gives the state of the switch that stops issuing.
@@ -45,8 +45,8 @@ func (db *DB) Halt(ctx context.Context, h admin.Halt, entry audit.Entry) (bool, 
 // switch is either seen here, or turned after the reservation is committed. From the
 // moment it is turned it counts for every replica.
 // The portal's own certificates are let through: without them no page would tell.
-func (t *tx) checkHalt(ctx context.Context, kind enroll.Kind) error {
-	if kind != enroll.KindUser {
+func (t *tx) checkHalt(ctx context.Context, kind portal.Kind) error {
+	if kind != portal.KindUser {
 		return nil
 	}
 	var reason string
@@ -54,7 +54,7 @@ func (t *tx) checkHalt(ctx context.Context, kind enroll.Kind) error {
 		return fmt.Errorf("reading halt: %w", err)
 	}
 	if reason != "" {
-		return &enroll.Refusal{Reason: enroll.Halted, Value: reason}
+		return &portal.Refusal{Reason: portal.Halted, Value: reason}
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 
 	"certportal/internal/admin"
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 func TestHaltStopsEveryReplica(t *testing.T) {
@@ -23,16 +23,16 @@ func TestHaltStopsEveryReplica(t *testing.T) {
 		before := len(entries(t, db))
 		for _, each := range []*fixture{db, replica} {
 			next := request(t, "ben", "iPhone")
-			wantRefusal(t, each.Reserve(ctx, next.reservation), enroll.Halted)
+			wantRefusal(t, each.Reserve(ctx, next.reservation), portal.Halted)
 			_, err := each.Detail(ctx, next.serial(), noon)
-			wantError(t, "what was refused", err, enroll.ErrNotFound)
+			wantError(t, "what was refused", err, portal.ErrNotFound)
 		}
 		equal(t, "entries of what was refused", len(entries(t, db))-before, 0)
 
 		// Revoking goes on, and so do the portal's own certificates.
-		equal(t, "revoked meanwhile", len(revoke(t, replica, enroll.Lost, noon, first.serial())), 1)
+		equal(t, "revoked meanwhile", len(revoke(t, replica, portal.Lost, noon, first.serial())), 1)
 		own := request(t, "", "")
-		own.reservation.Kind, own.reservation.Device, own.reservation.Idempotent = enroll.KindServer, enroll.Device{}, ""
+		own.reservation.Kind, own.reservation.Device, own.reservation.Idempotent = portal.KindServer, portal.Device{}, ""
 		if err := db.Reserve(ctx, own.reservation); err != nil {
 			t.Errorf("the portal's own certificate: %v", err)
 		}
@@ -49,7 +49,7 @@ func TestHaltLeavesNoneBehind(t *testing.T) {
 		replica := &fixture{DB: opened(t, db.address)}
 		var reservations []enrolment
 		for i := range 40 {
-			reservations = append(reservations, request(t, enroll.PersonID(fmt.Sprint("p", i)), "iPhone"))
+			reservations = append(reservations, request(t, portal.PersonID(fmt.Sprint("p", i)), "iPhone"))
 		}
 		var all sync.WaitGroup
 		for i, e := range reservations {

@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // rememberHandoff is how long a hand-off stays after its code ran out: a desktop
@@ -23,13 +24,13 @@ const openHandoff = `h.closed_at IS NULL AND h.expires_at > $2 AND EXISTS (SELEC
 // OfferHandoff records an open hand-off, under the person's lock: what they had
 // open before ends, and what ran out long ago is dropped. The error wraps
 // enroll.ErrConflict when the id or the code is in use.
-func (db *DB) OfferHandoff(ctx context.Context, o enroll.HandoffOffer) error {
+func (db *DB) OfferHandoff(ctx context.Context, o signin.HandoffOffer) error {
 	return db.write(ctx, "offering hand-off", func(ctx context.Context, t *tx) error {
 		if err := t.lockPerson(ctx, o.Person); err != nil {
 			return err
 		}
 		_, err := t.exec(ctx, "UPDATE handoffs SET state = $3, closed_at = $2 WHERE person = $1 AND closed_at IS NULL",
-			string(o.Person), o.At.UnixMilli(), string(enroll.HandoffEnded))
+			string(o.Person), o.At.UnixMilli(), string(signin.HandoffEnded))
 		if err != nil {
 			return fmt.Errorf("ending earlier hand-off: %w", err)
 		}
@@ -39,7 +40,7 @@ func (db *DB) OfferHandoff(ctx context.Context, o enroll.HandoffOffer) error {
 		}
 		_, err = t.exec(ctx, `INSERT INTO handoffs (id, code_hash, session, person, masked, number, choices, state, expires_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, string(o.ID), o.CodeHash[:], o.Session[:], string(o.Person),
-			cleaned(o.Masked), o.Number, choicesText(o.Choices), string(enroll.HandoffOpen), o.Expires.UnixMilli())
+			cleaned(o.Masked), o.Number, choicesText(o.Choices), string(signin.HandoffOpen), o.Expires.UnixMilli())
 		if err != nil {
 			return fmt.Errorf("recording hand-off: %w", err)
 		}
@@ -49,38 +50,38 @@ func (db *DB) OfferHandoff(ctx context.Context, o enroll.HandoffOffer) error {
 
 // Handoff finds a hand-off of the person by its id, whatever became of it. The
 // error wraps enroll.ErrNotFound when there is none or it is somebody else's.
-func (db *DB) Handoff(ctx context.Context, person enroll.PersonID, id enroll.HandoffID) (enroll.Handoff, error) {
+func (db *DB) Handoff(ctx context.Context, person portal.PersonID, id signin.HandoffID) (signin.Handoff, error) {
 	if !storable(string(person)) || !storable(string(id)) {
-		return enroll.Handoff{}, fmt.Errorf("finding hand-off: %w", enroll.ErrNotFound)
+		return signin.Handoff{}, fmt.Errorf("finding hand-off: %w", portal.ErrNotFound)
 	}
 	return db.handoff(ctx, "h.id = $1 AND h.person = $2", string(id), string(person))
 }
 
 // OpenHandoff finds the hand-off that a code opens now. The error wraps
 // enroll.ErrNotFound when it opens none.
-func (db *DB) OpenHandoff(ctx context.Context, codeHash [sha256.Size]byte, now time.Time) (enroll.Handoff, error) {
+func (db *DB) OpenHandoff(ctx context.Context, codeHash [sha256.Size]byte, now time.Time) (signin.Handoff, error) {
 	return db.handoff(ctx, "h.code_hash = $1 AND "+openHandoff, codeHash[:], now.UnixMilli())
 }
 
-func (db *DB) handoff(ctx context.Context, where string, args ...any) (enroll.Handoff, error) {
-	var h enroll.Handoff
+func (db *DB) handoff(ctx context.Context, where string, args ...any) (signin.Handoff, error) {
+	var h signin.Handoff
 	var choices string
 	var expires sql.NullInt64
 	err := db.one(ctx, "SELECT h.id, h.person, h.masked, h.number, h.choices, h.state, h.expires_at FROM handoffs h WHERE "+where,
 		args, &h.ID, &h.Person, &h.Masked, &h.Number, &choices, &h.State, &expires)
 	if err != nil {
-		return enroll.Handoff{}, fmt.Errorf("finding hand-off: %w", err)
+		return signin.Handoff{}, fmt.Errorf("finding hand-off: %w", err)
 	}
 	h.Expires = timeOf(expires)
 	if h.Choices, err = choicesOf(choices); err != nil {
-		return enroll.Handoff{}, err
+		return signin.Handoff{}, err
 	}
 	return h, nil
 }
 
 // CloseHandoff uses a hand-off up with its ledger entry. The error wraps
 // enroll.ErrNotFound when it was not open any more: of two at once, one closes it.
-func (db *DB) CloseHandoff(ctx context.Context, id enroll.HandoffID, state enroll.HandoffState, at time.Time, entry audit.Entry) error {
+func (db *DB) CloseHandoff(ctx context.Context, id signin.HandoffID, state signin.HandoffState, at time.Time, entry audit.Entry) error {
 	return db.write(ctx, "closing hand-off", func(ctx context.Context, t *tx) error {
 		touched, err := t.exec(ctx, "UPDATE handoffs AS h SET state = $3, closed_at = $2 WHERE h.id = $1 AND "+openHandoff,
 			string(id), at.UnixMilli(), string(state))
@@ -88,7 +89,7 @@ func (db *DB) CloseHandoff(ctx context.Context, id enroll.HandoffID, state enrol
 			return err
 		}
 		if touched == 0 {
-			return enroll.ErrNotFound
+			return portal.ErrNotFound
 		}
 		return t.append(ctx, entry)
 	})

@@ -7,22 +7,23 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // offer makes a hand-off of a person, whose desktop has the session of the number.
-func offer(person enroll.PersonID, n byte, at time.Time) enroll.HandoffOffer {
-	return enroll.HandoffOffer{
-		Handoff: enroll.Handoff{
-			ID: enroll.HandoffID(fmt.Sprintf("handoff-%d", n)), Person: person, Masked: "A** 李**", Number: 12,
-			Choices: [3]int{47, 12, 83}, State: enroll.HandoffOpen, Expires: at.Add(enroll.HandoffLife),
+func offer(person portal.PersonID, n byte, at time.Time) signin.HandoffOffer {
+	return signin.HandoffOffer{
+		Handoff: signin.Handoff{
+			ID: signin.HandoffID(fmt.Sprintf("handoff-%d", n)), Person: person, Masked: "A** 李**", Number: 12,
+			Choices: [3]int{47, 12, 83}, State: signin.HandoffOpen, Expires: at.Add(signin.HandoffLife),
 		},
 		CodeHash: [32]byte{n}, Session: [32]byte{n}, At: at, Entry: entry(audit.HandoffMade, person),
 	}
 }
 
 // offered records a hand-off and the session it belongs to.
-func offered(t *testing.T, db *fixture, person enroll.PersonID, n byte, at time.Time) enroll.HandoffOffer {
+func offered(t *testing.T, db *fixture, person portal.PersonID, n byte, at time.Time) signin.HandoffOffer {
 	t.Helper()
 	save(t, db, n, string(person), at)
 	o := offer(person, n, at)
@@ -32,32 +33,32 @@ func offered(t *testing.T, db *fixture, person enroll.PersonID, n byte, at time.
 	return o
 }
 
-func redeem(t *testing.T, db enroll.Handoffs, id enroll.HandoffID, at time.Time) error {
+func redeem(t *testing.T, db signin.Handoffs, id signin.HandoffID, at time.Time) error {
 	t.Helper()
-	return db.CloseHandoff(t.Context(), id, enroll.HandoffRedeemed, at, entry(audit.HandoffRedeemed, anna))
+	return db.CloseHandoff(t.Context(), id, signin.HandoffRedeemed, at, entry(audit.HandoffRedeemed, anna))
 }
 
 func TestHandoff(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
 		o := offered(t, db, anna, 1, noon)
-		open := must[enroll.Handoff](t)(db.OpenHandoff(ctx, o.CodeHash, noon.Add(time.Minute)))
+		open := must[signin.Handoff](t)(db.OpenHandoff(ctx, o.CodeHash, noon.Add(time.Minute)))
 		equal(t, "found by code", open, o.Handoff)
-		equal(t, "found by id", must[enroll.Handoff](t)(db.Handoff(ctx, anna, o.ID)), o.Handoff)
+		equal(t, "found by id", must[signin.Handoff](t)(db.Handoff(ctx, anna, o.ID)), o.Handoff)
 		_, err := db.Handoff(ctx, "bob", o.ID)
-		wantError(t, "somebody else's", err, enroll.ErrNotFound)
-		_, err = db.Handoff(ctx, "a\x00", enroll.HandoffID("\xff"))
-		wantError(t, "unstorable", err, enroll.ErrNotFound)
+		wantError(t, "somebody else's", err, portal.ErrNotFound)
+		_, err = db.Handoff(ctx, "a\x00", signin.HandoffID("\xff"))
+		wantError(t, "unstorable", err, portal.ErrNotFound)
 		_, err = db.OpenHandoff(ctx, [32]byte{9}, noon)
-		wantError(t, "unknown code", err, enroll.ErrNotFound)
+		wantError(t, "unknown code", err, portal.ErrNotFound)
 
 		if err := redeem(t, db, o.ID, noon.Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "state", must[enroll.Handoff](t)(db.Handoff(ctx, anna, o.ID)).State, enroll.HandoffRedeemed)
+		equal(t, "state", must[signin.Handoff](t)(db.Handoff(ctx, anna, o.ID)).State, signin.HandoffRedeemed)
 		_, err = db.OpenHandoff(ctx, o.CodeHash, noon.Add(time.Minute))
-		wantError(t, "used code", err, enroll.ErrNotFound)
-		wantError(t, "closing twice", redeem(t, db, o.ID, noon.Add(time.Minute)), enroll.ErrNotFound)
+		wantError(t, "used code", err, portal.ErrNotFound)
+		wantError(t, "closing twice", redeem(t, db, o.ID, noon.Add(time.Minute)), portal.ErrNotFound)
 		equal(t, "ledger", actions(entries(t, db)), "[handoff.made handoff.redeemed]")
 	})
 }
@@ -70,8 +71,8 @@ func TestA9_HandoffEndsWithItsSession(t *testing.T) {
 		at   time.Duration
 		open bool
 	}{
-		{"last moment", nil, enroll.HandoffLife - time.Millisecond, true},
-		{"time over", nil, enroll.HandoffLife, false},
+		{"last moment", nil, signin.HandoffLife - time.Millisecond, true},
+		{"time over", nil, signin.HandoffLife, false},
 		{"signed out", func(t *testing.T, db *fixture) {
 			if err := db.EndSession(t.Context(), [32]byte{1}); err != nil {
 				t.Fatal(err)
@@ -100,7 +101,7 @@ func TestA9_HandoffEndsWithItsSession(t *testing.T) {
 				if tt.end != nil {
 					tt.end(t, db)
 				}
-				want := enroll.ErrNotFound
+				want := portal.ErrNotFound
 				if tt.open {
 					want = nil
 				}
@@ -118,17 +119,17 @@ func TestOneHandoffAtATime(t *testing.T) {
 		first, other := offered(t, db, anna, 1, noon), offered(t, db, "bob", 3, noon)
 		second := offered(t, db, anna, 2, noon.Add(time.Minute))
 		_, err := db.OpenHandoff(ctx, first.CodeHash, noon.Add(time.Minute))
-		wantError(t, "the first", err, enroll.ErrNotFound)
-		equal(t, "state of the first", must[enroll.Handoff](t)(db.Handoff(ctx, anna, first.ID)).State, enroll.HandoffEnded)
-		must[enroll.Handoff](t)(db.OpenHandoff(ctx, second.CodeHash, noon.Add(time.Minute)))
-		must[enroll.Handoff](t)(db.OpenHandoff(ctx, other.CodeHash, noon.Add(time.Minute)))
-		wantError(t, "the same code again", db.OfferHandoff(ctx, second), enroll.ErrConflict)
+		wantError(t, "the first", err, portal.ErrNotFound)
+		equal(t, "state of the first", must[signin.Handoff](t)(db.Handoff(ctx, anna, first.ID)).State, signin.HandoffEnded)
+		must[signin.Handoff](t)(db.OpenHandoff(ctx, second.CodeHash, noon.Add(time.Minute)))
+		must[signin.Handoff](t)(db.OpenHandoff(ctx, other.CodeHash, noon.Add(time.Minute)))
+		wantError(t, "the same code again", db.OfferHandoff(ctx, second), portal.ErrConflict)
 
 		// What ran out long ago is dropped with the next offer.
 		offered(t, db, anna, 4, noon.Add(2*time.Hour))
-		for _, id := range []enroll.HandoffID{first.ID, second.ID} {
+		for _, id := range []signin.HandoffID{first.ID, second.ID} {
 			_, err = db.Handoff(ctx, anna, id)
-			wantError(t, "after two hours", err, enroll.ErrNotFound)
+			wantError(t, "after two hours", err, portal.ErrNotFound)
 		}
 	})
 }
@@ -141,7 +142,7 @@ func TestA9_HandoffIsUsedOnce(t *testing.T) {
 		results := make(chan error, 20)
 		var waiting sync.WaitGroup
 		for i := range cap(results) {
-			via := enroll.Handoffs(db)
+			via := signin.Handoffs(db)
 			if i%2 == 1 {
 				via = replica
 			}
@@ -155,7 +156,7 @@ func TestA9_HandoffIsUsedOnce(t *testing.T) {
 				in++
 				continue
 			}
-			wantError(t, "closing", err, enroll.ErrNotFound)
+			wantError(t, "closing", err, portal.ErrNotFound)
 		}
 		equal(t, "let in", in, 1)
 		equal(t, "ledger", actions(entries(t, db)), "[handoff.made handoff.redeemed]")
@@ -169,7 +170,7 @@ func TestHandoffsOfferedAtOnce(t *testing.T) {
 		var waiting sync.WaitGroup
 		for n := byte(1); n <= 6; n++ {
 			save(t, db, n, string(anna), noon)
-			via := enroll.Handoffs(db)
+			via := signin.Handoffs(db)
 			if n%2 == 1 {
 				via = replica
 			}
@@ -204,6 +205,6 @@ func TestHandoffNeedsItsEntry(t *testing.T) {
 		if err := redeem(t, db, o.ID, noon); err == nil {
 			t.Error("redeemed without an entry")
 		}
-		must[enroll.Handoff](t)(db.OpenHandoff(t.Context(), o.CodeHash, noon))
+		must[signin.Handoff](t)(db.OpenHandoff(t.Context(), o.CodeHash, noon))
 	})
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"certportal/internal/drift"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // working is the condition under which a certificate c opens doors at $1, in the
@@ -40,7 +40,7 @@ func (db *DB) count(ctx context.Context, doing, query string, args ...any) (int,
 // Holders lists people with a working certificate whose id comes after the given
 // one, in order, at most limit; each with all of these, the newest first, and
 // their marks.
-func (db *DB) Holders(ctx context.Context, now time.Time, after enroll.PersonID, limit int) ([]drift.Holder, error) {
+func (db *DB) Holders(ctx context.Context, now time.Time, after portal.PersonID, limit int) ([]drift.Holder, error) {
 	var holders []drift.Holder
 	err := db.allWithin(ctx, workWithin, `SELECT h.person, h.serial, h.upn, h.sid, m.change, m.since
 		FROM certificates h LEFT JOIN marks m ON m.serial = h.serial
@@ -60,7 +60,7 @@ func (db *DB) Holders(ctx context.Context, now time.Time, after enroll.PersonID,
 // scanHolder adds a row to the holder it belongs to, the last one or a new one: a
 // row is one mark, or a certificate without marks.
 func scanHolder(rows *sql.Rows, holders []drift.Holder) ([]drift.Holder, error) {
-	var person enroll.PersonID
+	var person portal.PersonID
 	var serial string
 	var change sql.NullString
 	var since sql.NullInt64
@@ -81,7 +81,7 @@ func scanHolder(rows *sql.Rows, holders []drift.Holder) ([]drift.Holder, error) 
 	}
 	if change.Valid {
 		last := &h.Certificates[len(h.Certificates)-1]
-		last.Marks = append(last.Marks, drift.Mark{Change: enroll.Change(change.String), Since: timeOf(since)})
+		last.Marks = append(last.Marks, drift.Mark{Change: portal.Change(change.String), Since: timeOf(since)})
 	}
 	return holders, nil
 }

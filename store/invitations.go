@@ -9,6 +9,8 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // rememberInvitation is how long an invitation is known after its end, so that its
@@ -20,7 +22,7 @@ const invitationColumns = `i.id, i.person, i.made_by, i.made_role, i.made_at, i.
 	i.alone, i.state, i.expires_at, i.approver, i.closed_at, i.serial`
 
 type invitationRow struct {
-	invitation            enroll.Invitation
+	invitation            signin.Invitation
 	made, expires, closed sql.NullInt64
 	approver, serial      sql.NullString
 }
@@ -31,10 +33,10 @@ func (r *invitationRow) fields() []any {
 		&i.Alone, &i.State, &r.expires, &r.approver, &r.closed, &r.serial}
 }
 
-func (r *invitationRow) value() (enroll.Invitation, error) {
+func (r *invitationRow) value() (signin.Invitation, error) {
 	i := r.invitation
 	i.Made, i.Expires, i.Closed = timeOf(r.made), timeOf(r.expires), timeOf(r.closed)
-	i.Approver = enroll.PersonID(r.approver.String)
+	i.Approver = portal.PersonID(r.approver.String)
 	if !r.serial.Valid {
 		return i, nil
 	}
@@ -46,7 +48,7 @@ func (r *invitationRow) value() (enroll.Invitation, error) {
 // Invite records an invitation, under the person's lock: what they had open ends,
 // with an entry of its own, and what ended long ago is dropped. The error wraps
 // enroll.ErrConflict when the id or the code is in use.
-func (db *DB) Invite(ctx context.Context, o enroll.InvitationOffer) error {
+func (db *DB) Invite(ctx context.Context, o signin.InvitationOffer) error {
 	return db.write(ctx, "recording invitation", func(ctx context.Context, t *tx) error {
 		if err := t.lockPerson(ctx, o.Person); err != nil {
 			return err
@@ -74,10 +76,10 @@ func (db *DB) Invite(ctx context.Context, o enroll.InvitationOffer) error {
 
 // endInvitations ends the invitation of a person that is not closed. The entries are
 // made from base.
-func (t *tx) endInvitations(ctx context.Context, person enroll.PersonID, at time.Time, base audit.Entry) ([]audit.Entry, error) {
+func (t *tx) endInvitations(ctx context.Context, person portal.PersonID, at time.Time, base audit.Entry) ([]audit.Entry, error) {
 	var entries []audit.Entry
 	err := t.all(ctx, `UPDATE invitations SET state = $3, closed_at = $2 WHERE person = $1 AND closed_at IS NULL
-		RETURNING id`, []any{string(person), at.UnixMilli(), string(enroll.InvitationEnded)},
+		RETURNING id`, []any{string(person), at.UnixMilli(), string(signin.InvitationEnded)},
 		func(rows *sql.Rows) error {
 			entry := base
 			err := rows.Scan(&entry.Object)
@@ -92,40 +94,40 @@ func (t *tx) endInvitations(ctx context.Context, person enroll.PersonID, at time
 
 // Invitation finds an invitation by its id. The error wraps enroll.ErrNotFound
 // when there is none.
-func (db *DB) Invitation(ctx context.Context, id enroll.InvitationID) (enroll.Invitation, error) {
+func (db *DB) Invitation(ctx context.Context, id signin.InvitationID) (signin.Invitation, error) {
 	if !storable(string(id)) {
-		return enroll.Invitation{}, fmt.Errorf("finding invitation: %w", enroll.ErrNotFound)
+		return signin.Invitation{}, fmt.Errorf("finding invitation: %w", portal.ErrNotFound)
 	}
 	return db.invitation(ctx, "i.id = $1", string(id))
 }
 
 // InvitationByCode finds an invitation by the hash of its code, whatever became of
 // it. The error wraps enroll.ErrNotFound when there is none.
-func (db *DB) InvitationByCode(ctx context.Context, codeHash [sha256.Size]byte) (enroll.Invitation, error) {
+func (db *DB) InvitationByCode(ctx context.Context, codeHash [sha256.Size]byte) (signin.Invitation, error) {
 	return db.invitation(ctx, "i.code_hash = $1", codeHash[:])
 }
 
 // Invited finds the invitation of a person that is open or waiting. The error
 // wraps enroll.ErrNotFound when there is none.
-func (db *DB) Invited(ctx context.Context, person enroll.PersonID) (enroll.Invitation, error) {
+func (db *DB) Invited(ctx context.Context, person portal.PersonID) (signin.Invitation, error) {
 	if !storable(string(person)) {
-		return enroll.Invitation{}, fmt.Errorf("finding invitation: %w", enroll.ErrNotFound)
+		return signin.Invitation{}, fmt.Errorf("finding invitation: %w", portal.ErrNotFound)
 	}
 	return db.invitation(ctx, "i.person = $1 AND i.closed_at IS NULL", string(person))
 }
 
-func (db *DB) invitation(ctx context.Context, where string, args ...any) (enroll.Invitation, error) {
+func (db *DB) invitation(ctx context.Context, where string, args ...any) (signin.Invitation, error) {
 	var r invitationRow
 	err := db.one(ctx, "SELECT "+invitationColumns+" FROM invitations i WHERE "+where, args, r.fields()...)
 	if err != nil {
-		return enroll.Invitation{}, fmt.Errorf("finding invitation: %w", err)
+		return signin.Invitation{}, fmt.Errorf("finding invitation: %w", err)
 	}
 	return r.value()
 }
 
 // WaitingInvitations lists what waits for approval, oldest first.
-func (db *DB) WaitingInvitations(ctx context.Context, now time.Time, limit int) ([]enroll.Invitation, error) {
-	var waiting []enroll.Invitation
+func (db *DB) WaitingInvitations(ctx context.Context, now time.Time, limit int) ([]signin.Invitation, error) {
+	var waiting []signin.Invitation
 	err := db.all(ctx, "SELECT "+invitationColumns+` FROM invitations i
 		WHERE i.closed_at IS NULL AND i.state = 'waiting' AND i.expires_at > $1 ORDER BY i.made_at, i.id LIMIT $2`,
 		[]any{now.UnixMilli(), limit}, func(rows *sql.Rows) error {
@@ -145,9 +147,9 @@ func (db *DB) WaitingInvitations(ctx context.Context, now time.Time, limit int) 
 
 // ApproveInvitation lets a waiting code work. The error wraps enroll.ErrConflict
 // when it does not wait any more, and for whoever made it or is to use it.
-func (db *DB) ApproveInvitation(ctx context.Context, id enroll.InvitationID, approver enroll.PersonID, at time.Time, entry audit.Entry) error {
+func (db *DB) ApproveInvitation(ctx context.Context, id signin.InvitationID, approver portal.PersonID, at time.Time, entry audit.Entry) error {
 	if !storable(string(id)) {
-		return fmt.Errorf("approving invitation: %w", enroll.ErrConflict)
+		return fmt.Errorf("approving invitation: %w", portal.ErrConflict)
 	}
 	return db.write(ctx, "approving invitation", func(ctx context.Context, t *tx) error {
 		touched, err := t.exec(ctx, `UPDATE invitations SET state = 'open', approver = $2
@@ -157,7 +159,7 @@ func (db *DB) ApproveInvitation(ctx context.Context, id enroll.InvitationID, app
 			return err
 		}
 		if touched == 0 {
-			return enroll.ErrConflict
+			return portal.ErrConflict
 		}
 		return t.append(ctx, entry)
 	})
@@ -165,7 +167,7 @@ func (db *DB) ApproveInvitation(ctx context.Context, id enroll.InvitationID, app
 
 // checkInvitation refuses an invitation that is not open for the person, under the
 // person's lock.
-func (t *tx) checkInvitation(ctx context.Context, person enroll.PersonID, id enroll.InvitationID, now time.Time) error {
+func (t *tx) checkInvitation(ctx context.Context, person portal.PersonID, id signin.InvitationID, now time.Time) error {
 	if id == "" {
 		return nil
 	}
@@ -176,7 +178,7 @@ func (t *tx) checkInvitation(ctx context.Context, person enroll.PersonID, id enr
 		return fmt.Errorf("looking at invitation: %w", err)
 	}
 	if n == 0 {
-		return &enroll.Refusal{Reason: enroll.CodeOver}
+		return &portal.Refusal{Reason: portal.CodeOver}
 	}
 	return nil
 }
@@ -196,7 +198,7 @@ func (t *tx) useInvitation(ctx context.Context, r enroll.Reservation) ([]audit.E
 		return nil, fmt.Errorf("using invitation: %w", err)
 	}
 	if by == "" {
-		return nil, &enroll.Refusal{Reason: enroll.CodeOver}
+		return nil, &portal.Refusal{Reason: portal.CodeOver}
 	}
 	entry.Action, entry.Object = audit.InvitationRedeemed, string(r.Invitation)
 	entry.Detail = detailed(nil, "serial", r.Serial.String(), "device", string(r.Device.ID), "name", r.Device.Name, "by", by)

@@ -8,28 +8,30 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // invitation makes what the desk would make for a person.
-func invitation(person enroll.PersonID, n byte, at time.Time) enroll.InvitationOffer {
-	return enroll.InvitationOffer{
-		Invitation: enroll.Invitation{
-			ID: enroll.InvitationID(fmt.Sprintf("invitation-%d", n)), Person: person, MadeBy: "hedi", MadeRole: enroll.Helpdesk,
-			Made: at, Check: enroll.CheckOther, Note: "Schwester \u202e 李", Purpose: enroll.ForBroken, Device: "d1",
-			Alone: true, State: enroll.InvitationOpen, Expires: at.Add(enroll.InvitationLife),
+func invitation(person portal.PersonID, n byte, at time.Time) signin.InvitationOffer {
+	return signin.InvitationOffer{
+		Invitation: signin.Invitation{
+			ID: signin.InvitationID(fmt.Sprintf("invitation-%d", n)), Person: person, MadeBy: "hedi", MadeRole: portal.Helpdesk,
+			Made: at, Check: signin.CheckOther, Note: "Schwester \u202e 李", Purpose: signin.ForBroken, Device: "d1",
+			Alone: true, State: signin.InvitationOpen, Expires: at.Add(signin.InvitationLife),
 		},
 		CodeHash: [32]byte{n}, Entry: about(audit.InvitationMade, person),
 	}
 }
 
 // about is an entry of the helpdesk's.
-func about(action audit.Action, person enroll.PersonID) audit.Entry {
+func about(action audit.Action, person portal.PersonID) audit.Entry {
 	e := entry(action, person)
 	e.Actor, e.Role = "hedi", "helpdesk"
 	return e
 }
 
-func invited(t *testing.T, db *fixture, person enroll.PersonID, n byte, at time.Time) enroll.InvitationOffer {
+func invited(t *testing.T, db *fixture, person portal.PersonID, n byte, at time.Time) signin.InvitationOffer {
 	t.Helper()
 	o := invitation(person, n, at)
 	if err := db.Invite(t.Context(), o); err != nil {
@@ -39,7 +41,7 @@ func invited(t *testing.T, db *fixture, person enroll.PersonID, n byte, at time.
 }
 
 // by gives a request the invitation.
-func (e enrolment) by(o enroll.InvitationOffer) enrolment {
+func (e enrolment) by(o signin.InvitationOffer) enrolment {
 	e.reservation.Invitation = o.ID
 	return e
 }
@@ -48,26 +50,26 @@ func TestInvitation(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
 		o := invited(t, db, anna, 1, noon)
-		equal(t, "by code", must[enroll.Invitation](t)(db.InvitationByCode(ctx, o.CodeHash)), o.Invitation)
-		equal(t, "by id", must[enroll.Invitation](t)(db.Invitation(ctx, o.ID)), o.Invitation)
-		equal(t, "of the person", must[enroll.Invitation](t)(db.Invited(ctx, anna)), o.Invitation)
-		for what, find := range map[string]func() (enroll.Invitation, error){
-			"unknown code":       func() (enroll.Invitation, error) { return db.InvitationByCode(ctx, [32]byte{9}) },
-			"unstorable id":      func() (enroll.Invitation, error) { return db.Invitation(ctx, "\xff") },
-			"nobody":             func() (enroll.Invitation, error) { return db.Invited(ctx, "ben") },
-			"unstorable nobody":  func() (enroll.Invitation, error) { return db.Invited(ctx, "a\x00") },
-			"somebody else's id": func() (enroll.Invitation, error) { return db.Invitation(ctx, "x") },
+		equal(t, "by code", must[signin.Invitation](t)(db.InvitationByCode(ctx, o.CodeHash)), o.Invitation)
+		equal(t, "by id", must[signin.Invitation](t)(db.Invitation(ctx, o.ID)), o.Invitation)
+		equal(t, "of the person", must[signin.Invitation](t)(db.Invited(ctx, anna)), o.Invitation)
+		for what, find := range map[string]func() (signin.Invitation, error){
+			"unknown code":       func() (signin.Invitation, error) { return db.InvitationByCode(ctx, [32]byte{9}) },
+			"unstorable id":      func() (signin.Invitation, error) { return db.Invitation(ctx, "\xff") },
+			"nobody":             func() (signin.Invitation, error) { return db.Invited(ctx, "ben") },
+			"unstorable nobody":  func() (signin.Invitation, error) { return db.Invited(ctx, "a\x00") },
+			"somebody else's id": func() (signin.Invitation, error) { return db.Invitation(ctx, "x") },
 		} {
 			_, err := find()
-			wantError(t, what, err, enroll.ErrNotFound)
+			wantError(t, what, err, portal.ErrNotFound)
 		}
 
 		e := issue(t, db, request(t, anna, "Phone").by(o))
-		redeemed := must[enroll.Invitation](t)(db.Invitation(ctx, o.ID))
-		equal(t, "state", redeemed.State, enroll.InvitationRedeemed)
+		redeemed := must[signin.Invitation](t)(db.Invitation(ctx, o.ID))
+		equal(t, "state", redeemed.State, signin.InvitationRedeemed)
 		equal(t, "serial", redeemed.Serial, e.serial())
 		equal(t, "closed", redeemed.Closed, noon)
-		wantRefusal(t, db.Reserve(ctx, request(t, anna, "Second").by(o).reservation), enroll.CodeOver)
+		wantRefusal(t, db.Reserve(ctx, request(t, anna, "Second").by(o).reservation), portal.CodeOver)
 		all := entries(t, db)
 		equal(t, "ledger", actions(all), "[invitation.made invitation.redeemed certificate.reserved certificate.issued]")
 		equal(t, "object", all[1].Object, string(o.ID))
@@ -80,19 +82,19 @@ func TestInvitation(t *testing.T) {
 func TestInvitationMustBeOpen(t *testing.T) {
 	tests := []struct {
 		name   string
-		change func(t *testing.T, db *fixture, id enroll.InvitationID) // once it is made
-		person enroll.PersonID
+		change func(t *testing.T, db *fixture, id signin.InvitationID) // once it is made
+		person portal.PersonID
 		at     time.Duration
 	}{
 		{"somebody else's", nil, "ben", 0},
-		{"out of time", nil, anna, enroll.InvitationLife},
-		{"waiting", func(t *testing.T, db *fixture, id enroll.InvitationID) {
+		{"out of time", nil, anna, signin.InvitationLife},
+		{"waiting", func(t *testing.T, db *fixture, id signin.InvitationID) {
 			if _, err := db.plain.Exec("UPDATE invitations SET state = 'waiting' WHERE id = $1", string(id)); err != nil {
 				t.Fatal(err)
 			}
 		}, anna, 0},
-		{"replaced", func(t *testing.T, db *fixture, _ enroll.InvitationID) { invited(t, db, anna, 20, noon) }, anna, 0},
-		{"another id", func(t *testing.T, db *fixture, id enroll.InvitationID) {
+		{"replaced", func(t *testing.T, db *fixture, _ signin.InvitationID) { invited(t, db, anna, 20, noon) }, anna, 0},
+		{"another id", func(t *testing.T, db *fixture, id signin.InvitationID) {
 			if _, err := db.plain.Exec("UPDATE invitations SET id = 'other' WHERE id = $1", string(id)); err != nil {
 				t.Fatal(err)
 			}
@@ -107,9 +109,9 @@ func TestInvitationMustBeOpen(t *testing.T) {
 				}
 				e := request(t, tt.person, "Phone").by(o)
 				e.reservation.Requested = noon.Add(tt.at)
-				wantRefusal(t, db.Reserve(t.Context(), e.reservation), enroll.CodeOver)
+				wantRefusal(t, db.Reserve(t.Context(), e.reservation), portal.CodeOver)
 				_, err := db.Device(t.Context(), tt.person, e.device())
-				wantError(t, "device", err, enroll.ErrNotFound)
+				wantError(t, "device", err, portal.ErrNotFound)
 			})
 		}
 		for _, e := range entries(t, db) {
@@ -125,12 +127,12 @@ func TestOneInvitationAtATime(t *testing.T) {
 		ctx := t.Context()
 		first, other := invited(t, db, anna, 1, noon), invited(t, db, "ben", 2, noon)
 		second := invited(t, db, anna, 3, noon.Add(time.Minute))
-		ended := must[enroll.Invitation](t)(db.Invitation(ctx, first.ID))
-		equal(t, "state of the first", ended.State, enroll.InvitationEnded)
+		ended := must[signin.Invitation](t)(db.Invitation(ctx, first.ID))
+		equal(t, "state of the first", ended.State, signin.InvitationEnded)
 		equal(t, "its end", ended.Closed, noon.Add(time.Minute))
-		equal(t, "the second", must[enroll.Invitation](t)(db.Invited(ctx, anna)).ID, second.ID)
-		equal(t, "somebody else's", must[enroll.Invitation](t)(db.Invited(ctx, "ben")).ID, other.ID)
-		wantError(t, "the same code again", db.Invite(ctx, second), enroll.ErrConflict)
+		equal(t, "the second", must[signin.Invitation](t)(db.Invited(ctx, anna)).ID, second.ID)
+		equal(t, "somebody else's", must[signin.Invitation](t)(db.Invited(ctx, "ben")).ID, other.ID)
+		wantError(t, "the same code again", db.Invite(ctx, second), portal.ErrConflict)
 		all := entries(t, db)
 		equal(t, "ledger", actions(all), "[invitation.made invitation.made invitation.ended invitation.made]")
 		equal(t, "which ended", all[2].Object, string(first.ID))
@@ -138,7 +140,7 @@ func TestOneInvitationAtATime(t *testing.T) {
 		// What ended long ago is dropped with the next one.
 		invited(t, db, "carl", 4, noon.Add(100*24*time.Hour))
 		_, err := db.Invitation(ctx, first.ID)
-		wantError(t, "after a hundred days", err, enroll.ErrNotFound)
+		wantError(t, "after a hundred days", err, portal.ErrNotFound)
 	})
 }
 
@@ -167,7 +169,7 @@ func TestF22_InvitationIsUsedOnce(t *testing.T) {
 				in++
 				continue
 			}
-			wantRefusal(t, err, enroll.CodeOver)
+			wantRefusal(t, err, portal.CodeOver)
 		}
 		equal(t, "certificates", in, 1)
 		equal(t, "ledger", actions(entries(t, db)), "[invitation.made invitation.redeemed certificate.reserved]")
@@ -181,56 +183,56 @@ func TestInvitationComesBack(t *testing.T) {
 		ctx := t.Context()
 		o := invited(t, db, anna, 1, noon)
 		e := reserve(t, db, request(t, anna, "Phone").by(o))
-		revoke(t, db, enroll.Abandoned, noon, e.serial())
-		equal(t, "given back", must[enroll.Invitation](t)(db.Invitation(ctx, o.ID)), o.Invitation)
+		revoke(t, db, portal.Abandoned, noon, e.serial())
+		equal(t, "given back", must[signin.Invitation](t)(db.Invitation(ctx, o.ID)), o.Invitation)
 		equal(t, "told", entries(t, db)[3].Detail["reopened"], string(o.ID))
 
 		e = issue(t, db, request(t, anna, "Phone").by(o))
-		revoke(t, db, enroll.Undelivered, noon, e.serial())
-		equal(t, "kept", must[enroll.Invitation](t)(db.Invitation(ctx, o.ID)).State, enroll.InvitationRedeemed)
+		revoke(t, db, portal.Undelivered, noon, e.serial())
+		equal(t, "kept", must[signin.Invitation](t)(db.Invitation(ctx, o.ID)).State, signin.InvitationRedeemed)
 
 		o = invited(t, db, anna, 2, noon)
 		e = reserve(t, db, request(t, anna, "Phone").by(o))
 		newer := invited(t, db, anna, 3, noon)
-		revoke(t, db, enroll.Abandoned, noon, e.serial())
-		equal(t, "behind a newer one", must[enroll.Invitation](t)(db.Invitation(ctx, o.ID)).State, enroll.InvitationRedeemed)
-		equal(t, "the newer one", must[enroll.Invitation](t)(db.Invited(ctx, anna)).ID, newer.ID)
+		revoke(t, db, portal.Abandoned, noon, e.serial())
+		equal(t, "behind a newer one", must[signin.Invitation](t)(db.Invitation(ctx, o.ID)).State, signin.InvitationRedeemed)
+		equal(t, "the newer one", must[signin.Invitation](t)(db.Invited(ctx, anna)).ID, newer.ID)
 	})
 }
 
 func TestA4_ApproveInvitation(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
-		approve := func(id enroll.InvitationID, by enroll.PersonID, at time.Time) error {
+		approve := func(id signin.InvitationID, by portal.PersonID, at time.Time) error {
 			return db.ApproveInvitation(ctx, id, by, at, about(audit.InvitationApproved, anna))
 		}
 		o := invitation(anna, 1, noon)
-		o.State = enroll.InvitationWaiting
+		o.State = signin.InvitationWaiting
 		if err := db.Invite(ctx, o); err != nil {
 			t.Fatal(err)
 		}
 		late := invitation("ben", 2, noon.Add(time.Minute))
-		late.State = enroll.InvitationWaiting
+		late.State = signin.InvitationWaiting
 		if err := db.Invite(ctx, late); err != nil {
 			t.Fatal(err)
 		}
-		waiting := must[[]enroll.Invitation](t)(db.WaitingInvitations(ctx, noon, 10))
+		waiting := must[[]signin.Invitation](t)(db.WaitingInvitations(ctx, noon, 10))
 		if len(waiting) != 2 || waiting[0] != o.Invitation || waiting[1].ID != late.ID {
 			t.Errorf("waiting: got %v", waiting)
 		}
-		wantError(t, "by its maker", approve(o.ID, "hedi", noon), enroll.ErrConflict)
-		wantError(t, "by its person", approve(o.ID, anna, noon), enroll.ErrConflict)
-		wantError(t, "too late", approve(o.ID, "ada", noon.Add(enroll.InvitationLife)), enroll.ErrConflict)
-		wantError(t, "unknown", approve("x\x00", "ada", noon), enroll.ErrConflict)
+		wantError(t, "by its maker", approve(o.ID, "hedi", noon), portal.ErrConflict)
+		wantError(t, "by its person", approve(o.ID, anna, noon), portal.ErrConflict)
+		wantError(t, "too late", approve(o.ID, "ada", noon.Add(signin.InvitationLife)), portal.ErrConflict)
+		wantError(t, "unknown", approve("x\x00", "ada", noon), portal.ErrConflict)
 		if err := approve(o.ID, "ada", noon); err != nil {
 			t.Fatal(err)
 		}
-		wantError(t, "twice", approve(o.ID, "adam", noon), enroll.ErrConflict)
-		got := must[enroll.Invitation](t)(db.Invitation(ctx, o.ID))
-		equal(t, "state", got.State, enroll.InvitationOpen)
-		equal(t, "approver", got.Approver, enroll.PersonID("ada"))
+		wantError(t, "twice", approve(o.ID, "adam", noon), portal.ErrConflict)
+		got := must[signin.Invitation](t)(db.Invitation(ctx, o.ID))
+		equal(t, "state", got.State, signin.InvitationOpen)
+		equal(t, "approver", got.Approver, portal.PersonID("ada"))
 		issue(t, db, request(t, anna, "Phone").by(o))
-		waiting = must[[]enroll.Invitation](t)(db.WaitingInvitations(ctx, noon.Add(enroll.InvitationLife), 10))
+		waiting = must[[]signin.Invitation](t)(db.WaitingInvitations(ctx, noon.Add(signin.InvitationLife), 10))
 		equal(t, "waiting a day later", len(waiting), 1) // ben's was made a minute later
 		equal(t, "approvals", len(entries(t, db)), 6)
 	})
@@ -242,7 +244,7 @@ func TestInvitationNeedsItsEntry(t *testing.T) {
 		ctx := t.Context()
 		o := invited(t, db, anna, 1, noon)
 		waits := invitation("ben", 2, noon)
-		waits.State = enroll.InvitationWaiting
+		waits.State = signin.InvitationWaiting
 		if err := db.Invite(ctx, waits); err != nil {
 			t.Fatal(err)
 		}
@@ -253,8 +255,8 @@ func TestInvitationNeedsItsEntry(t *testing.T) {
 			db.ApproveInvitation(ctx, waits.ID, "ada", noon, about(audit.InvitationApproved, "ben")) == nil {
 			t.Error("done without an entry")
 		}
-		equal(t, "still open", must[enroll.Invitation](t)(db.Invited(ctx, anna)), o.Invitation)
-		equal(t, "still waiting", must[enroll.Invitation](t)(db.Invited(ctx, "ben")), waits.Invitation)
+		equal(t, "still open", must[signin.Invitation](t)(db.Invited(ctx, anna)), o.Invitation)
+		equal(t, "still waiting", must[signin.Invitation](t)(db.Invited(ctx, "ben")), waits.Invitation)
 	})
 }
 
@@ -272,13 +274,13 @@ func TestInvitationOfAChallenge(t *testing.T) {
 			t.Fatal(err)
 		}
 		equal(t, "carried", must[enroll.StoredChallenge](t)(db.ChallengeBySecret(ctx, c.SecretHash)).Invitation, o.ID)
-		equal(t, "not used yet", must[enroll.Invitation](t)(db.Invitation(ctx, o.ID)).State, enroll.InvitationOpen)
+		equal(t, "not used yet", must[signin.Invitation](t)(db.Invitation(ctx, o.ID)).State, signin.InvitationOpen)
 		e.reservation.NewDevice, e.reservation.Challenge = false, c.SecretHash
 		issue(t, db, e)
-		equal(t, "used", must[enroll.Invitation](t)(db.Invitation(ctx, o.ID)).Serial, e.serial())
+		equal(t, "used", must[signin.Invitation](t)(db.Invitation(ctx, o.ID)).Serial, e.serial())
 		c.ID, c.SecretHash, c.TokenHash = "c2", [32]byte{4}, [32]byte{5}
 		err := db.AddChallenge(ctx, c, 5, entry(audit.ChallengeMade, anna))
-		wantRefusal(t, err, enroll.CodeOver)
+		wantRefusal(t, err, portal.CodeOver)
 	})
 }
 
@@ -289,7 +291,7 @@ func TestFindDevices(t *testing.T) {
 		issue(t, db, request(t, "ben", "Ben's phone"))
 		gone := issue(t, db, request(t, "carl", "Ben's old"))
 		if _, err := db.Revoke(ctx, enroll.Revocation{
-			Cause: enroll.Removed, At: noon, RemoveDevice: gone.device(), Entry: entry("", "carl"),
+			Cause: portal.Removed, At: noon, RemoveDevice: gone.device(), Entry: entry("", "carl"),
 		}); err != nil {
 			t.Fatal(err)
 		}
@@ -311,14 +313,14 @@ func TestFindDevices(t *testing.T) {
 		}
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
-				people := []enroll.PersonID{}
-				for _, d := range must[[]enroll.Device](t)(db.FindDevices(ctx, tt.query, 10)) {
+				people := []portal.PersonID{}
+				for _, d := range must[[]portal.Device](t)(db.FindDevices(ctx, tt.query, 10)) {
 					people = append(people, d.Person)
 				}
 				equal(t, "found", fmt.Sprint(people), tt.want)
 			})
 		}
-		equal(t, "limit", len(must[[]enroll.Device](t)(db.FindDevices(ctx, "", 1))), 1)
+		equal(t, "limit", len(must[[]portal.Device](t)(db.FindDevices(ctx, "", 1))), 1)
 	})
 }
 
@@ -342,10 +344,10 @@ func TestEntriesAbout(t *testing.T) {
 
 func TestPausedUntil(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
-		ctx, limit := t.Context(), enroll.Limit{Tries: 1, Window: time.Hour}
+		ctx, limit := t.Context(), signin.Limit{Tries: 1, Window: time.Hour}
 		for range 2 {
 			equal(t, "not yet", must[time.Time](t)(db.PausedUntil(ctx, "anna", noon)), time.Time{})
-			must[enroll.Tries](t)(db.Try(ctx, "anna", limit, noon))
+			must[signin.Tries](t)(db.Try(ctx, "anna", limit, noon))
 		}
 		equal(t, "paused", must[time.Time](t)(db.PausedUntil(ctx, "anna", noon)), noon.Add(time.Hour))
 		equal(t, "somebody else", must[time.Time](t)(db.PausedUntil(ctx, "ben", noon)), time.Time{})

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // errNoHead is what a database without its ledger head answers. It must not look
@@ -183,7 +183,7 @@ func (db *DB) Head(ctx context.Context) (audit.Head, error) {
 	var head audit.Head
 	var hash []byte
 	err := db.one(ctx, "SELECT seq, hash FROM ledger_head WHERE id = 1", nil, &head.Seq, &hash)
-	if errors.Is(err, enroll.ErrNotFound) {
+	if errors.Is(err, portal.ErrNotFound) {
 		err = errNoHead
 	}
 	if err == nil {

@@ -10,6 +10,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 func TestEntriesComeBackAsTheyWere(t *testing.T) {
@@ -68,7 +69,7 @@ func TestA19_ParallelActsKeepTheChain(t *testing.T) {
 			}
 			waiting.Go(func() {
 				for range acts {
-					if err := via.Note(t.Context(), entry(audit.SignedIn, enroll.PersonID(fmt.Sprint(w)))); err != nil {
+					if err := via.Note(t.Context(), entry(audit.SignedIn, portal.PersonID(fmt.Sprint(w)))); err != nil {
 						t.Error(err)
 					}
 				}
@@ -100,8 +101,8 @@ func TestActsFailWithTheLedger(t *testing.T) {
 		issued := issue(t, db, request(t, anna, "iPhone"))
 		pending := reserve(t, db, request(t, anna, "iPad"))
 		fresh := request(t, "bob", "iPhone")
-		account := enroll.Account{Person: enroll.Person{ID: "p1", Login: "carol", UPN: "carol@corp.example"}}
-		before := enroll.Account{Person: enroll.Person{ID: "p0", Login: "dora", UPN: "dora@corp.example"}}
+		account := portal.Account{Person: portal.Person{ID: "p1", Login: "carol", UPN: "carol@corp.example"}}
+		before := portal.Account{Person: portal.Person{ID: "p0", Login: "dora", UPN: "dora@corp.example"}}
 		if err := db.AddAccount(ctx, before, entry(audit.AccountAdded, "p0")); err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +121,7 @@ func TestActsFailWithTheLedger(t *testing.T) {
 			"note":     db.Note(ctx, entry(audit.SignedIn, anna)),
 		}
 		_, acts["revoke"] = db.Revoke(ctx, enroll.Revocation{
-			Serials: []ca.Serial{issued.serial(), pending.serial()}, Cause: enroll.Removed, At: noon, RemoveDevice: issued.device(),
+			Serials: []ca.Serial{issued.serial(), pending.serial()}, Cause: portal.Removed, At: noon, RemoveDevice: issued.device(),
 		})
 		for act, err := range acts {
 			if err == nil {
@@ -130,18 +131,18 @@ func TestActsFailWithTheLedger(t *testing.T) {
 		if _, err := db.plain.Exec("ALTER TABLE elsewhere RENAME TO ledger"); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "issued", newest(t, db, issued).Status, enroll.Issued)
-		equal(t, "pending", newest(t, db, pending).Status, enroll.Pending)
+		equal(t, "issued", newest(t, db, issued).Status, portal.Issued)
+		equal(t, "pending", newest(t, db, pending).Status, portal.Pending)
 		p := must[enroll.SealedPickup](t)(db.Pickup(ctx, issued.token))
 		equal(t, "reads", p.Reads, 0)
 		sameBytes(t, "key", p.Key, []byte("sealed key"))
 		equal(t, "delivered", p.Device.Certificate.Delivered.IsZero(), true)
-		equal(t, "disabled", must[enroll.Account](t)(db.AccountByID(ctx, "p0")).Disabled, false)
+		equal(t, "disabled", must[portal.Account](t)(db.AccountByID(ctx, "p0")).Disabled, false)
 		equal(t, "removed", p.Device.Removed.IsZero(), true)
 		_, err := db.Device(ctx, "bob", fresh.device())
-		wantError(t, "device of a failed reservation", err, enroll.ErrNotFound)
+		wantError(t, "device of a failed reservation", err, portal.ErrNotFound)
 		_, err = db.AccountByID(ctx, "p1")
-		wantError(t, "account that was not added", err, enroll.ErrNotFound)
+		wantError(t, "account that was not added", err, portal.ErrNotFound)
 		equal(t, "entries", len(entries(t, db)), 4)
 		if err := db.ClaimRead(ctx, issued.token, 1, entry(audit.PickupRead, anna)); err != nil {
 			t.Errorf("claiming the only read, which was not counted before: %v", err)

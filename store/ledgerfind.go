@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 const (
@@ -81,13 +81,13 @@ func (db *DB) find(ctx context.Context, q audit.Query, before int64, limit int) 
 // PersonNamed finds somebody by their user principal name, or by any name that signs
 // in to the built-in directory. enroll.ErrNotFound says that nobody is known by it,
 // or more than one.
-func (db *DB) PersonNamed(ctx context.Context, name string) (enroll.PersonID, error) {
+func (db *DB) PersonNamed(ctx context.Context, name string) (portal.PersonID, error) {
 	id, err := db.PersonCalled(ctx, name)
-	if err == nil || !errors.Is(err, enroll.ErrNotFound) && !errors.Is(err, enroll.ErrConflict) {
+	if err == nil || !errors.Is(err, portal.ErrNotFound) && !errors.Is(err, portal.ErrConflict) {
 		return id, err
 	}
 	if !storable(name) {
-		return "", fmt.Errorf("finding person: %w", enroll.ErrNotFound)
+		return "", fmt.Errorf("finding person: %w", portal.ErrNotFound)
 	}
 	err = db.one(ctx, "SELECT account FROM account_names WHERE name_key = $1", []any{strings.ToLower(name)}, &id)
 	if err != nil {
@@ -98,8 +98,8 @@ func (db *DB) PersonNamed(ctx context.Context, name string) (enroll.PersonID, er
 
 // PersonNames gives the names of those people whose names are remembered: of who
 // ever got a certificate, and of the accounts of the built-in directory.
-func (db *DB) PersonNames(ctx context.Context, ids []enroll.PersonID) (map[enroll.PersonID]string, error) {
-	names := make(map[enroll.PersonID]string)
+func (db *DB) PersonNames(ctx context.Context, ids []portal.PersonID) (map[portal.PersonID]string, error) {
+	names := make(map[portal.PersonID]string)
 	for _, id := range ids {
 		if !storable(string(id)) {
 			continue
@@ -108,7 +108,7 @@ func (db *DB) PersonNames(ctx context.Context, ids []enroll.PersonID) (map[enrol
 		err := db.one(ctx, `SELECT name FROM (SELECT 1 AS place, name FROM accounts WHERE id = $1
 			UNION ALL SELECT 2, CASE WHEN name = '' THEN upn ELSE name END FROM people WHERE id = $1) AS n
 			WHERE name <> '' ORDER BY place LIMIT 1`, []any{string(id)}, &name)
-		if errors.Is(err, enroll.ErrNotFound) {
+		if errors.Is(err, portal.ErrNotFound) {
 			continue
 		}
 		if err != nil {
@@ -151,7 +151,7 @@ func leading(q audit.Query) (condition, value string) {
 func (db *DB) numbersOf(ctx context.Context, q audit.Query, before int64) (lowest, narrowed int64, err error) {
 	beside := func(query string, at time.Time) (seq int64, found bool, err error) {
 		err = db.one(ctx, query, []any{at.UnixMilli()}, &seq)
-		if errors.Is(err, enroll.ErrNotFound) {
+		if errors.Is(err, portal.ErrNotFound) {
 			return 0, false, nil
 		}
 		return seq, err == nil, err

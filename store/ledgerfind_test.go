@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // journal fills the ledger with n entries in one transaction, a second apart, of a
@@ -150,11 +150,11 @@ func TestPersonNames(t *testing.T) {
 		e := request(t, anna, "iPhone")
 		e.reservation.Name = "Anna Schmidt"
 		reserve(t, db, e)
-		account := enroll.Account{Person: enroll.Person{ID: "p1", Login: "hugo", UPN: "hugo@corp.example", Name: "Hugo Weber"}}
+		account := portal.Account{Person: portal.Person{ID: "p1", Login: "hugo", UPN: "hugo@corp.example", Name: "Hugo Weber"}}
 		if err := db.AddAccount(t.Context(), account, entry(audit.AccountAdded, "p1")); err != nil {
 			t.Fatal(err)
 		}
-		names := must[map[enroll.PersonID]string](t)(db.PersonNames(t.Context(), []enroll.PersonID{anna, "p1", "nobody", "a\x00"}))
+		names := must[map[portal.PersonID]string](t)(db.PersonNames(t.Context(), []portal.PersonID{anna, "p1", "nobody", "a\x00"}))
 		equal(t, "names", fmt.Sprint(names), "map[anna:Anna Schmidt p1:Hugo Weber]")
 	})
 }

@@ -9,7 +9,7 @@ import (
 	"slices"
 
 	"certportal/ca/crl"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Latest gives the newest complete or delta list of an issuer; false when there is
@@ -99,7 +99,7 @@ func (t *tx) lastList(ctx context.Context, issuer string) (lastList, error) {
 	err := t.one(ctx, `SELECT number, this_update, through, until_at FROM crls
 		WHERE issuer = $1 ORDER BY through DESC, number DESC LIMIT 1`,
 		[]any{issuer}, &last.number, &last.thisUpdate, &last.through, &last.until)
-	if errors.Is(err, enroll.ErrNotFound) {
+	if errors.Is(err, portal.ErrNotFound) {
 		return lastList{thisUpdate: math.MinInt64, through: math.MinInt64}, nil
 	}
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 
 	"certportal/ca"
 	"certportal/ca/crl"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 const (
@@ -73,8 +73,8 @@ func TestPublish(t *testing.T) {
 		}
 		issue(t, db, request(t, anna, "works"))
 		replaced, abandoned := issue(t, db, request(t, anna, "iPhone")), reserve(t, db, request(t, anna, "iPad"))
-		revoke(t, db, enroll.Replaced, noon, replaced.serial())
-		revoke(t, db, enroll.Abandoned, noon.Add(time.Minute), abandoned.serial())
+		revoke(t, db, portal.Replaced, noon, replaced.serial())
+		revoke(t, db, portal.Abandoned, noon.Add(time.Minute), abandoned.serial())
 
 		first, revoked := publish(t, db, noon)
 		equal(t, "first number", first.Number, noon.UnixMilli())
@@ -109,9 +109,9 @@ func TestDeltaLists(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
 		old, fresh := issue(t, db, request(t, anna, "iPhone")), issue(t, db, request(t, anna, "iPad"))
-		revoke(t, db, enroll.Lost, noon, old.serial())
+		revoke(t, db, portal.Lost, noon, old.serial())
 		base, _ := publish(t, db, noon)
-		revoke(t, db, enroll.Removed, noon, fresh.serial())
+		revoke(t, db, portal.Removed, noon, fresh.serial())
 		unlisted := func(delta bool) bool { return must[bool](t)(db.Unlisted(ctx, "issuing", delta)) }
 		equal(t, "before, in either kind", unlisted(true), true)
 
@@ -140,7 +140,7 @@ func TestDeltaLists(t *testing.T) {
 func TestPublishRefuses(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
-		revoke(t, db, enroll.Removed, noon, issue(t, db, request(t, anna, "iPhone")).serial())
+		revoke(t, db, portal.Removed, noon, issue(t, db, request(t, anna, "iPhone")).serial())
 		first, _ := publish(t, db, noon)
 		cases := []struct {
 			name      string
@@ -241,7 +241,7 @@ func TestUnlisted(t *testing.T) {
 		unlisted := func(issuer string) bool { return must[bool](t)(db.Unlisted(t.Context(), issuer, false)) }
 		equal(t, "nothing revoked", unlisted("issuing"), false)
 		e := issue(t, db, request(t, anna, "iPhone"))
-		revoke(t, db, enroll.Removed, noon, e.serial())
+		revoke(t, db, portal.Removed, noon, e.serial())
 		equal(t, "revoked", unlisted("issuing"), true)
 		equal(t, "other issuer", unlisted("root"), false)
 		publish(t, db, noon.Add(-time.Hour))

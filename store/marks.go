@@ -11,7 +11,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/drift"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // accountMarks is the condition of marks m that say that an account ended.
@@ -47,7 +47,7 @@ func (db *DB) Mark(ctx context.Context, m drift.Marking) (set, removed int, err 
 				continue
 			}
 			set++
-			ended = ended || drift.Ends(enroll.Change(e.Detail["change"]))
+			ended = ended || drift.Ends(portal.Change(e.Detail["change"]))
 		}
 		if ended && began.IsZero() {
 			if err := t.endSessions(ctx, m.Person); err != nil {
@@ -67,7 +67,7 @@ func bySerial(certificates []drift.Certificate) []drift.Certificate {
 // accountMarked gives the beginning of the first mark that says that the
 // person's account ended; the zero time when none stands. Marks of certificates
 // past their end are on their way out.
-func (t *tx) accountMarked(ctx context.Context, person enroll.PersonID, now time.Time) (time.Time, error) {
+func (t *tx) accountMarked(ctx context.Context, person portal.PersonID, now time.Time) (time.Time, error) {
 	var since sql.NullInt64
 	err := t.one(ctx, `SELECT min(m.since) FROM marks m JOIN certificates c ON c.serial = m.serial
 		WHERE c.person = $1 AND c.not_after > $2 AND `+accountMarks, []any{string(person), now.UnixMilli()}, &since)
@@ -82,7 +82,7 @@ func (t *tx) accountMarked(ctx context.Context, person enroll.PersonID, now time
 // goes without an entry: it did not come back.
 func (t *tx) remark(ctx context.Context, c drift.Certificate, began time.Time, m drift.Marking) ([]audit.Entry, error) {
 	base, err := t.markEntry(ctx, c.Serial, m.Entry)
-	if errors.Is(err, enroll.ErrNotFound) {
+	if errors.Is(err, portal.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
@@ -122,7 +122,7 @@ func (t *tx) remark(ctx context.Context, c drift.Certificate, began time.Time, m
 
 // beginning is when a mark begins that is set now: with the account's first one,
 // unless a clock that was wrong dated that one.
-func beginning(change enroll.Change, began, now time.Time) time.Time {
+func beginning(change portal.Change, began, now time.Time) time.Time {
 	if drift.Ends(change) && !began.IsZero() && began.Before(now) {
 		return began
 	}
@@ -144,18 +144,18 @@ func (t *tx) markEntry(ctx context.Context, serial ca.Serial, base audit.Entry) 
 	return base, nil
 }
 
-func about(base audit.Entry, action audit.Action, change enroll.Change) audit.Entry {
+func about(base audit.Entry, action audit.Action, change portal.Change) audit.Entry {
 	base.Action = action
 	base.Detail = detailed(base.Detail, "change", string(change))
 	return base
 }
 
 // marks reads what a certificate is marked with, and since when.
-func (t *tx) marks(ctx context.Context, serial ca.Serial) (map[enroll.Change]time.Time, error) {
-	standing := make(map[enroll.Change]time.Time)
+func (t *tx) marks(ctx context.Context, serial ca.Serial) (map[portal.Change]time.Time, error) {
+	standing := make(map[portal.Change]time.Time)
 	err := t.all(ctx, "SELECT change, since FROM marks WHERE serial = $1", []any{serial.String()},
 		func(rows *sql.Rows) error {
-			var change enroll.Change
+			var change portal.Change
 			var since sql.NullInt64
 			err := rows.Scan(&change, &since)
 			standing[change] = timeOf(since)
@@ -167,7 +167,7 @@ func (t *tx) marks(ctx context.Context, serial ca.Serial) (map[enroll.Change]tim
 	return standing, nil
 }
 
-func (t *tx) setMark(ctx context.Context, serial ca.Serial, change enroll.Change, since time.Time) error {
+func (t *tx) setMark(ctx context.Context, serial ca.Serial, change portal.Change, since time.Time) error {
 	_, err := t.exec(ctx, `INSERT INTO marks (serial, change, since) VALUES ($1, $2, $3)
 		ON CONFLICT (serial, change) DO UPDATE SET since = excluded.since`,
 		serial.String(), string(change), since.UnixMilli())
@@ -178,7 +178,7 @@ func (t *tx) setMark(ctx context.Context, serial ca.Serial, change enroll.Change
 }
 
 // endSessions ends all sessions of a person.
-func (t *tx) endSessions(ctx context.Context, person enroll.PersonID) error {
+func (t *tx) endSessions(ctx context.Context, person portal.PersonID) error {
 	_, err := t.exec(ctx, "UPDATE sessions SET ended = $2, data = NULL WHERE person = $1 AND NOT ended", string(person), true)
 	if err != nil {
 		return fmt.Errorf("ending sessions: %w", err)

@@ -11,12 +11,13 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/drift"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 const grace = 10 * time.Minute
 
 // marking asks that the certificates bear exactly these marks.
-func marking(at time.Time, changes []enroll.Change, certificates ...enrolment) drift.Marking {
+func marking(at time.Time, changes []portal.Change, certificates ...enrolment) drift.Marking {
 	m := drift.Marking{
 		Person: certificates[0].reservation.Person, At: at,
 		Entry: audit.Entry{At: at, Actor: "system", Role: "system"},
@@ -48,7 +49,7 @@ func departure(at time.Time) drift.Departure {
 	}
 }
 
-func changes(list ...enroll.Change) []enroll.Change { return list }
+func changes(list ...portal.Change) []portal.Change { return list }
 
 // superseded makes a certificate one that a newer one replaced and that works
 // until its end.
@@ -65,17 +66,17 @@ func TestMarksComeAndGoWithTheirEntries(t *testing.T) {
 		equal(t, "unmarked", newest(t, db, e).Changed, "")
 		steps := []struct {
 			name         string
-			changes      []enroll.Change
+			changes      []portal.Change
 			set, removed int
-			shown        enroll.Change
+			shown        portal.Change
 			entries      string
 		}{
-			{"UPN", changes(enroll.UPNChanged), 1, 0, enroll.UPNChanged, "[certificate.marked]"},
-			{"again", changes(enroll.UPNChanged), 0, 0, enroll.UPNChanged, "[]"},
-			{"gravest first", changes(enroll.UPNChanged, enroll.SIDChanged), 1, 0, enroll.SIDChanged, "[certificate.marked]"},
-			{"account", changes(enroll.UPNChanged, enroll.AccountExpired), 1, 1, enroll.AccountExpired, "[certificate.marked certificate.unmarked]"},
-			{"one account change for another", changes(enroll.UPNChanged, enroll.AccountGone), 1, 0, enroll.AccountGone, "[certificate.marked]"},
-			{"disabled", changes(enroll.AccountDisabled), 1, 1, enroll.AccountDisabled, "[certificate.marked certificate.unmarked]"},
+			{"UPN", changes(portal.UPNChanged), 1, 0, portal.UPNChanged, "[certificate.marked]"},
+			{"again", changes(portal.UPNChanged), 0, 0, portal.UPNChanged, "[]"},
+			{"gravest first", changes(portal.UPNChanged, portal.SIDChanged), 1, 0, portal.SIDChanged, "[certificate.marked]"},
+			{"account", changes(portal.UPNChanged, portal.AccountExpired), 1, 1, portal.AccountExpired, "[certificate.marked certificate.unmarked]"},
+			{"one account change for another", changes(portal.UPNChanged, portal.AccountGone), 1, 0, portal.AccountGone, "[certificate.marked]"},
+			{"disabled", changes(portal.AccountDisabled), 1, 1, portal.AccountDisabled, "[certificate.marked certificate.unmarked]"},
 			{"none", nil, 0, 1, "", "[certificate.unmarked]"},
 			{"none again", nil, 0, 0, "", "[]"},
 		}
@@ -102,7 +103,7 @@ func TestMarksComeAndGoWithTheirEntries(t *testing.T) {
 func TestMarksBeginOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		phone, tablet := issue(t, db, request(t, anna, "iPhone")), issue(t, db, request(t, anna, "iPad"))
-		since := func(e enrolment, change enroll.Change) string {
+		since := func(e enrolment, change portal.Change) string {
 			t.Helper()
 			for _, c := range must[[]drift.Holder](t)(db.Holders(t.Context(), noon, "", 10))[0].Certificates {
 				for _, m := range c.Marks {
@@ -113,17 +114,17 @@ func TestMarksBeginOnce(t *testing.T) {
 			}
 			return ""
 		}
-		mark(t, db, marking(noon, changes(enroll.AccountDisabled, enroll.UPNChanged), phone), 2, 0)
-		mark(t, db, marking(noon.Add(time.Minute), changes(enroll.AccountGone, enroll.UPNChanged), phone, tablet), 3, 0)
-		equal(t, "what replaces keeps the beginning", since(phone, enroll.AccountGone), "12:00:00")
-		equal(t, "another certificate shares it", since(tablet, enroll.AccountGone), "12:00:00")
-		equal(t, "a name that stays", since(phone, enroll.UPNChanged), "12:00:00")
-		equal(t, "a name of another certificate", since(tablet, enroll.UPNChanged), "12:01:00")
+		mark(t, db, marking(noon, changes(portal.AccountDisabled, portal.UPNChanged), phone), 2, 0)
+		mark(t, db, marking(noon.Add(time.Minute), changes(portal.AccountGone, portal.UPNChanged), phone, tablet), 3, 0)
+		equal(t, "what replaces keeps the beginning", since(phone, portal.AccountGone), "12:00:00")
+		equal(t, "another certificate shares it", since(tablet, portal.AccountGone), "12:00:00")
+		equal(t, "a name that stays", since(phone, portal.UPNChanged), "12:00:00")
+		equal(t, "a name of another certificate", since(tablet, portal.UPNChanged), "12:01:00")
 
 		before := len(entries(t, db))
-		mark(t, db, marking(noon.Add(-time.Hour), changes(enroll.AccountGone, enroll.UPNChanged), phone, tablet), 0, 0)
-		equal(t, "after the clock was set back", since(phone, enroll.AccountGone), "11:00:00")
-		equal(t, "a name then", since(tablet, enroll.UPNChanged), "11:00:00")
+		mark(t, db, marking(noon.Add(-time.Hour), changes(portal.AccountGone, portal.UPNChanged), phone, tablet), 0, 0)
+		equal(t, "after the clock was set back", since(phone, portal.AccountGone), "11:00:00")
+		equal(t, "a name then", since(tablet, portal.UPNChanged), "11:00:00")
 		equal(t, "entries", len(entries(t, db)), before)
 	})
 }
@@ -132,17 +133,17 @@ func TestMarksGoWithTheirCertificate(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
 		revoked, lasting := issue(t, db, request(t, anna, "iPhone")), issue(t, db, request(t, anna, "iPad"))
-		mark(t, db, marking(noon, changes(enroll.SIDChanged), revoked, lasting), 2, 0)
-		revoke(t, db, enroll.Removed, noon, revoked.serial())
+		mark(t, db, marking(noon, changes(portal.SIDChanged), revoked, lasting), 2, 0)
+		revoke(t, db, portal.Removed, noon, revoked.serial())
 		equal(t, "after revoking", newest(t, db, revoked).Changed, "")
-		mark(t, db, marking(noon, changes(enroll.UPNChanged), revoked), 0, 0)
+		mark(t, db, marking(noon, changes(portal.UPNChanged), revoked), 0, 0)
 		equal(t, "marking what is revoked", newest(t, db, revoked).Changed, "")
 
 		end := lasting.reservation.NotAfter
 		for _, step := range []struct {
 			at   time.Time
-			want enroll.Change
-		}{{end.Add(-time.Second), enroll.SIDChanged}, {end, ""}} {
+			want portal.Change
+		}{{end.Add(-time.Second), portal.SIDChanged}, {end, ""}} {
 			if err := db.Pass(ctx, step.at, "builtin"); err != nil {
 				t.Fatal(err)
 			}
@@ -161,9 +162,9 @@ func TestA11_AnEndedAccountIsSignedOut(t *testing.T) {
 		}
 		save(t, db, 1, "anna", noon)
 		save(t, db, 2, "bob", noon)
-		mark(t, db, marking(noon, changes(enroll.UPNChanged, enroll.SIDChanged), e), 2, 0)
+		mark(t, db, marking(noon, changes(portal.UPNChanged, portal.SIDChanged), e), 2, 0)
 		equal(t, "session after names changed", open(1), true)
-		mark(t, db, marking(noon, changes(enroll.AccountDisabled), e), 1, 2)
+		mark(t, db, marking(noon, changes(portal.AccountDisabled), e), 1, 2)
 		equal(t, "session after the account ended", open(1), false)
 		equal(t, "session of another", open(2), true)
 		save(t, db, 3, "anna", noon)
@@ -184,14 +185,14 @@ func TestHoldersArePagedWithAllThatWorks(t *testing.T) {
 		issue(t, db, request(t, anna, "iPhone"))
 		reserve(t, db, request(t, "bob", "pending"))
 		gone := issue(t, db, request(t, "bob", "revoked"))
-		revoke(t, db, enroll.Removed, noon, gone.serial())
+		revoke(t, db, portal.Removed, noon, gone.serial())
 		issue(t, db, request(t, "dora", "iPhone"))
 		if err := db.Reserve(ctx, server(t)); err != nil {
 			t.Fatal(err)
 		}
 
 		var pages []string
-		after := enroll.PersonID("")
+		after := portal.PersonID("")
 		for {
 			page := must[[]drift.Holder](t)(db.Holders(ctx, noon, after, 2))
 			if len(page) == 0 {
@@ -219,7 +220,7 @@ func TestHoldersArePagedWithAllThatWorks(t *testing.T) {
 func server(t testing.TB) enroll.Reservation {
 	t.Helper()
 	r := request(t, "", "").reservation
-	r.Kind, r.Device, r.Idempotent = enroll.KindServer, enroll.Device{}, ""
+	r.Kind, r.Device, r.Idempotent = portal.KindServer, portal.Device{}, ""
 	return r
 }
 
@@ -228,7 +229,7 @@ func TestA11_MarksInParallelLeaveNoDoubleEntries(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		var holders [][]enrolment
 		for i := range people {
-			person := enroll.PersonID(fmt.Sprint("person", i))
+			person := portal.PersonID(fmt.Sprint("person", i))
 			holders = append(holders, []enrolment{issue(t, db, request(t, person, "iPhone")), issue(t, db, request(t, person, "iPad"))})
 		}
 		var waiting sync.WaitGroup
@@ -239,7 +240,7 @@ func TestA11_MarksInParallelLeaveNoDoubleEntries(t *testing.T) {
 			}
 			waiting.Go(func() {
 				for _, held := range mine {
-					if _, _, err := db.Mark(t.Context(), marking(noon, changes(enroll.AccountDisabled), held...)); err != nil {
+					if _, _, err := db.Mark(t.Context(), marking(noon, changes(portal.AccountDisabled), held...)); err != nil {
 						t.Error(err)
 					}
 				}

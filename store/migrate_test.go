@@ -9,13 +9,13 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/drift"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // fillFirstSchema writes, as the first release did, what a portal in use has:
 // certificates in every status, a pickup, a session, an account, a list, and a
 // ledger whose chain must hold.
-func fillFirstSchema(t *testing.T, db *sql.DB, all map[enroll.Status]enrolment) []audit.Entry {
+func fillFirstSchema(t *testing.T, db *sql.DB, all map[portal.Status]enrolment) []audit.Entry {
 	t.Helper()
 	do := func(query string, args ...any) {
 		t.Helper()
@@ -35,11 +35,11 @@ func fillFirstSchema(t *testing.T, db *sql.DB, all map[enroll.Status]enrolment) 
 			r.Serial.String(), string(r.Device.ID), r.Subject.UPN, r.Subject.SID, r.Subject.Mail, r.PublicKey[:],
 			r.NotBefore.UnixMilli(), r.NotAfter.UnixMilli(), noon.UnixMilli())
 		switch status {
-		case enroll.Issued, enroll.Superseded:
+		case portal.Issued, portal.Superseded:
 			do("UPDATE certificates SET status = $2, der = $3 WHERE serial = $1", r.Serial.String(), string(status), e.completion.Certificate.Raw)
 			do(`INSERT INTO pickups (token_hash, serial, sealed_key, expires_at, password_until, claims, reads)
 				VALUES ($1, $2, $3, $4, $4, 0, 0)`, e.token[:], r.Serial.String(), []byte("sealed"), noon.UnixMilli())
-		case enroll.Revoked:
+		case portal.Revoked:
 			do(`UPDATE certificates SET status = 'revoked', revoked_at = $2, cause = 'removed', reason_code = 5, listed_in = 7
 				WHERE serial = $1`, r.Serial.String(), noon.UnixMilli())
 		}
@@ -74,16 +74,16 @@ func TestF18_AFilledDatabaseOfTheFirstSchemaIsMigrated(t *testing.T) {
 			if _, err := migrations(t, engine.dialect, plain).UpTo(ctx, 1); err != nil {
 				t.Fatal(err)
 			}
-			all := map[enroll.Status]enrolment{
-				enroll.Pending: request(t, anna, "pending"), enroll.Issued: request(t, anna, "issued"),
-				enroll.Superseded: request(t, anna, "superseded"), enroll.Revoked: request(t, anna, "revoked"),
+			all := map[portal.Status]enrolment{
+				portal.Pending: request(t, anna, "pending"), portal.Issued: request(t, anna, "issued"),
+				portal.Superseded: request(t, anna, "superseded"), portal.Revoked: request(t, anna, "revoked"),
 			}
 			written := fillFirstSchema(t, plain, all)
 			db := &fixture{DB: opened(t, address), plain: plain, address: address, dialect: engine.dialect}
 
 			equal(t, "entries", len(entries(t, db)), len(written))
 			for status, e := range all {
-				c := must[enroll.Certificate](t)(db.Certificate(ctx, e.serial()))
+				c := must[portal.Certificate](t)(db.Certificate(ctx, e.serial()))
 				equal(t, "status", c.Status, status)
 				equal(t, "mark", c.Changed, "")
 				equal(t, "upn", c.UPN, "anna@corp.example")
@@ -103,7 +103,7 @@ func TestF18_AFilledDatabaseOfTheFirstSchemaIsMigrated(t *testing.T) {
 			equal(t, "holders", len(holders), 1)
 			equal(t, "working certificates", len(holders[0].Certificates), 2)
 			equal(t, "state", must[drift.State](t)(db.Watching(ctx)), drift.State{Source: "builtin"})
-			mark(t, db, marking(noon, changes(enroll.AccountGone), all[enroll.Issued], all[enroll.Superseded]), 2, 0)
+			mark(t, db, marking(noon, changes(portal.AccountGone), all[portal.Issued], all[portal.Superseded]), 2, 0)
 			depart(t, db, departure(noon.Add(time.Hour)), 3)
 			equal(t, "entries after", len(entries(t, db)), len(written)+2+3)
 		})

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/signin"
 	"certportal/store"
 )
 
@@ -143,7 +143,7 @@ func TestA16_FilesHoldOnlyWhatIsSealed(t *testing.T) {
 	e := request(t, anna, "iPhone")
 	e.reservation.Idempotent = "token-of-the-form"
 	issue(t, db, e)
-	if _, err := db.Try(t.Context(), "password-typed-as-name", enroll.Limit{Tries: 3, Window: idle}, noon); err != nil {
+	if _, err := db.Try(t.Context(), "password-typed-as-name", signin.Limit{Tries: 3, Window: idle}, noon); err != nil {
 		t.Fatal(err)
 	}
 	everything := contents(t, file)

@@ -11,6 +11,7 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // orderColumns is what [orderRow] scans.
@@ -55,7 +56,7 @@ func (db *DB) AddOrder(ctx context.Context, o admin.Order, entry audit.Entry) er
 // Order finds an order. The error wraps enroll.ErrNotFound when there is none.
 func (db *DB) Order(ctx context.Context, id string) (admin.Order, error) {
 	if !storable(id) {
-		return admin.Order{}, fmt.Errorf("finding order: %w", enroll.ErrNotFound)
+		return admin.Order{}, fmt.Errorf("finding order: %w", portal.ErrNotFound)
 	}
 	var r orderRow
 	err := db.one(ctx, "SELECT "+orderColumns+" FROM orders WHERE id = $1", []any{id}, r.fields()...)
@@ -126,8 +127,8 @@ func (db *DB) Gather(ctx context.Context, id string, from admin.Place, serials [
 		var items int
 		err := t.one(ctx, `UPDATE orders SET place = $3, state = $4 WHERE id = $1 AND state = 'gathering' AND place = $2
 			RETURNING items`, []any{id, from.String(), next.String(), string(state)}, &items)
-		if errors.Is(err, enroll.ErrNotFound) {
-			return enroll.ErrConflict
+		if errors.Is(err, portal.ErrNotFound) {
+			return portal.ErrConflict
 		}
 		if err != nil {
 			return fmt.Errorf("moving order %s on: %w", id, err)
@@ -175,7 +176,7 @@ func (db *DB) MoveOrder(ctx context.Context, m admin.Move) error {
 			return fmt.Errorf("moving order: %w", err)
 		}
 		if touched == 0 {
-			return enroll.ErrConflict
+			return portal.ErrConflict
 		}
 		return t.append(ctx, m.Entry)
 	})

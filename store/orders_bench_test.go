@@ -12,7 +12,7 @@ import (
 	"certportal/ca/crl"
 	"certportal/internal/admin"
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // BenchmarkMassRevocation ends 100,000 certificates by one order and makes the list
@@ -39,7 +39,7 @@ func BenchmarkMassRevocation(b *testing.B) {
 		gathered := time.Since(began)
 		err = db.MoveOrder(ctx, admin.Move{
 			ID: id, From: admin.Draft, To: admin.Running, At: now, Entry: entry(audit.OrderConfirmed, "ada"),
-			Grounds: admin.Grounds{Cause: enroll.Withdrawn, Comment: "benchmark"},
+			Grounds: admin.Grounds{Cause: portal.Withdrawn, Comment: "benchmark"},
 		})
 		if err != nil {
 			b.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // order makes an order over certificates, confirmed and running.
@@ -27,7 +28,7 @@ func order(t *testing.T, db *fixture, id string, serials []ca.Serial) {
 		db.Gather(ctx, id, admin.Place{Last: "ff"}, serials, admin.Place{}), // the same again adds nothing
 		db.MoveOrder(ctx, admin.Move{
 			ID: id, From: admin.Draft, To: admin.Running, At: noon,
-			Grounds: admin.Grounds{Cause: enroll.Left, Comment: "branch closed"}, Entry: entry(audit.OrderConfirmed, "ada"),
+			Grounds: admin.Grounds{Cause: portal.Left, Comment: "branch closed"}, Entry: entry(audit.OrderConfirmed, "ada"),
 		}),
 	}
 	for i, err := range steps {
@@ -41,7 +42,7 @@ func issuedSerials(t *testing.T, db *fixture, n int) []ca.Serial {
 	t.Helper()
 	var serials []ca.Serial
 	for i := range n {
-		serials = append(serials, issue(t, db, request(t, enroll.PersonID(fmt.Sprint("p", i)), "iPhone")).serial())
+		serials = append(serials, issue(t, db, request(t, portal.PersonID(fmt.Sprint("p", i)), "iPhone")).serial())
 	}
 	return serials
 }
@@ -59,7 +60,7 @@ func runAll(db *fixture, id string, limit int) (ended int, err error) {
 func TestOrder(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		serials := issuedSerials(t, db, 7)
-		revoke(t, db, enroll.Lost, noon, serials[2])
+		revoke(t, db, portal.Lost, noon, serials[2])
 		order(t, db, "o1", serials)
 		o := must[admin.Order](t)(db.Order(t.Context(), "o1"))
 		equal(t, "certificates", o.Items, 7)
@@ -116,7 +117,7 @@ func TestTwoAdministratorsRevokeAtOnce(t *testing.T) {
 			func() (int, error) { return runAll(db, "o2", 3) }, func() (int, error) { return runAll(other, "o2", 3) },
 			func() (int, error) {
 				ended, err := db.Revoke(context.Background(), enroll.Revocation{
-					Serials: serials, Cause: enroll.Lost, At: noon, Entry: entry("", "eve"),
+					Serials: serials, Cause: portal.Lost, At: noon, Entry: entry("", "eve"),
 				})
 				return len(ended), err
 			},
@@ -151,12 +152,12 @@ func TestOrderMoves(t *testing.T) {
 		serials := issuedSerials(t, db, 1)
 		order(t, db, "o1", serials)
 		move := admin.Move{ID: "o1", From: admin.Draft, To: admin.Dropped, At: noon, Entry: entry(audit.OrderDropped, "ada")}
-		wantError(t, "dropping a running order", db.MoveOrder(ctx, move), enroll.ErrConflict)
-		wantError(t, "gathering for a running order", db.Gather(ctx, "o1", admin.Place{}, serials, admin.Place{}), enroll.ErrConflict)
+		wantError(t, "dropping a running order", db.MoveOrder(ctx, move), portal.ErrConflict)
+		wantError(t, "gathering for a running order", db.Gather(ctx, "o1", admin.Place{}, serials, admin.Place{}), portal.ErrConflict)
 		move.ID = "none"
-		wantError(t, "dropping no order", db.MoveOrder(ctx, move), enroll.ErrConflict)
+		wantError(t, "dropping no order", db.MoveOrder(ctx, move), portal.ErrConflict)
 		_, err := db.Order(ctx, "none")
-		wantError(t, "reading no order", err, enroll.ErrNotFound)
+		wantError(t, "reading no order", err, portal.ErrNotFound)
 		same := admin.Move{ID: "o1", From: admin.Running, To: admin.Running, At: noon, Approver: "ada", Entry: entry("x", "ada")}
 		if err := db.MoveOrder(ctx, same); err == nil {
 			t.Error("the maker approved their own order")

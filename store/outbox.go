@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/internal/enroll"
 	"certportal/internal/notify"
+	"certportal/internal/portal"
 )
 
 // Happenings reads the ledger behind the place up to which letters are written:
@@ -64,7 +64,7 @@ func (db *DB) Post(ctx context.Context, from, to int64, letters []notify.Letter)
 			return fmt.Errorf("moving the clerk to entry %d: %w", to, err)
 		}
 		if touched == 0 {
-			return fmt.Errorf("the clerk is not at entry %d any more: %w", from, enroll.ErrConflict)
+			return fmt.Errorf("the clerk is not at entry %d any more: %w", from, portal.ErrConflict)
 		}
 		return t.insertLetters(ctx, letters)
 	})
@@ -161,12 +161,12 @@ func (db *DB) Sending(ctx context.Context, bound int) (notify.State, error) {
 
 // SetLanguage notes in which language somebody reads. It writes only what is new:
 // it is called with every sign-in.
-func (db *DB) SetLanguage(ctx context.Context, person enroll.PersonID, language string) error {
+func (db *DB) SetLanguage(ctx context.Context, person portal.PersonID, language string) error {
 	known, err := db.Language(ctx, person)
 	if known == language && err == nil {
 		return nil
 	}
-	if err != nil && !errors.Is(err, enroll.ErrNotFound) {
+	if err != nil && !errors.Is(err, portal.ErrNotFound) {
 		return err
 	}
 	return db.write(ctx, "noting language of "+string(person), func(ctx context.Context, t *tx) error {
@@ -177,7 +177,7 @@ func (db *DB) SetLanguage(ctx context.Context, person enroll.PersonID, language 
 }
 
 // Language gives the language somebody last read in, or enroll.ErrNotFound.
-func (db *DB) Language(ctx context.Context, person enroll.PersonID) (string, error) {
+func (db *DB) Language(ctx context.Context, person portal.PersonID) (string, error) {
 	var language string
 	err := db.one(ctx, "SELECT language FROM languages WHERE person = $1", []any{string(person)}, &language)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
 	"certportal/internal/notify"
+	"certportal/internal/portal"
 	"certportal/store"
 )
 
@@ -24,7 +24,7 @@ func letter(id string) notify.Letter {
 		ID: id, Key: "about " + id, Kind: notify.Issued, Person: anna, To: "anna@corp.example", Language: "de", Made: noon,
 		Facts: notify.Facts{
 			Name: "Änna \x00 \"<b>\u2028", Devices: []string{"iPhone", ""}, Device: "d1", At: noon, Until: noon.Add(time.Hour),
-			Days: 3, Cause: enroll.Lost, People: []notify.Difference{{UPN: "bob@corp.example", Change: "upn"}}, More: 2,
+			Days: 3, Cause: portal.Lost, People: []notify.Difference{{UPN: "bob@corp.example", Change: "upn"}}, More: 2,
 		},
 	}
 }
@@ -157,7 +157,7 @@ func TestPostIsOneTransactionOfOneClerk(t *testing.T) {
 				won++
 				continue
 			}
-			wantError(t, "the slower clerk", err, enroll.ErrConflict)
+			wantError(t, "the slower clerk", err, portal.ErrConflict)
 		}
 		equal(t, "clerks that posted", won, 1)
 		equal(t, "letters", len(claim(t, db, noon)), 1)
@@ -344,7 +344,7 @@ func TestEnding(t *testing.T) {
 		ctx := t.Context()
 		first := issue(t, db, request(t, anna, "iPhone"))
 		revoked := issue(t, db, request(t, anna, "lost"))
-		revoke(t, db, enroll.Removed, noon, revoked.serial())
+		revoke(t, db, portal.Removed, noon, revoked.serial())
 		reserve(t, db, request(t, anna, "pending"))
 		other := issue(t, db, request(t, "bob", "Pixel"))
 		end := first.reservation.NotAfter
@@ -380,7 +380,7 @@ func TestLanguages(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
 		_, err := db.Language(ctx, anna)
-		wantError(t, "nobody's language", err, enroll.ErrNotFound)
+		wantError(t, "nobody's language", err, portal.ErrNotFound)
 		for _, lang := range []string{"de", "de", "en", "zh-Hans"} {
 			if err := db.SetLanguage(ctx, anna, lang); err != nil {
 				t.Fatal(err)

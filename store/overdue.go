@@ -8,6 +8,7 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // EndSuperseded ends what renewals superseded, with cause Replaced: all of a
@@ -36,7 +37,7 @@ func (db *DB) EndSuperseded(ctx context.Context, e enroll.Ending) ([]ca.Serial, 
 			return err
 		}
 		ended = inOrder(append(ended, former...))
-		entries, err := t.endAll(ctx, ended, enroll.Replaced, e.At, e.Entry)
+		entries, err := t.endAll(ctx, ended, portal.Replaced, e.At, e.Entry)
 		if err != nil {
 			return err
 		}
@@ -68,7 +69,7 @@ func (t *tx) overdue(ctx context.Context, serials []ca.Serial, now time.Time) ([
 }
 
 // former lists what works on a device beside its newest certificate.
-func (t *tx) former(ctx context.Context, device enroll.DeviceID, now time.Time) ([]ca.Serial, error) {
+func (t *tx) former(ctx context.Context, device portal.DeviceID, now time.Time) ([]ca.Serial, error) {
 	if device == "" {
 		return nil, nil
 	}
@@ -79,13 +80,13 @@ func (t *tx) former(ctx context.Context, device enroll.DeviceID, now time.Time) 
 	var former []ca.Serial
 	inUse := false
 	for _, h := range all {
-		if h.status == enroll.Superseded && h.works(now) {
+		if h.status == portal.Superseded && h.works(now) {
 			former = append(former, h.serial)
 		}
-		inUse = inUse || h.status == enroll.Issued && h.delivered
+		inUse = inUse || h.status == portal.Issued && h.delivered
 	}
 	if len(former) > 0 && !inUse {
-		return nil, fmt.Errorf("newest certificate of device %s was not fetched: %w", device, enroll.ErrConflict)
+		return nil, fmt.Errorf("newest certificate of device %s was not fetched: %w", device, portal.ErrConflict)
 	}
 	return former, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"certportal/internal/admin"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // rememberPerson keeps how the directory calls somebody who is about to get a
@@ -36,14 +37,14 @@ func (t *tx) rememberPerson(ctx context.Context, r enroll.Reservation) error {
 // PersonCalled finds who was called by this UPN when they last got a certificate. The
 // error wraps enroll.ErrNotFound when that is nobody, and enroll.ErrConflict when it is
 // more than one: names are given to others in time.
-func (db *DB) PersonCalled(ctx context.Context, upn string) (enroll.PersonID, error) {
-	var found []enroll.PersonID
+func (db *DB) PersonCalled(ctx context.Context, upn string) (portal.PersonID, error) {
+	var found []portal.PersonID
 	if !storable(upn) {
-		return "", fmt.Errorf("finding person: %w", enroll.ErrNotFound)
+		return "", fmt.Errorf("finding person: %w", portal.ErrNotFound)
 	}
 	err := db.all(ctx, "SELECT w.person, p.upn FROM person_words w JOIN people p ON p.id = w.person WHERE w.word = $1",
 		[]any{admin.Fold(upn)}, func(rows *sql.Rows) error {
-			var id enroll.PersonID
+			var id portal.PersonID
 			var called string
 			err := rows.Scan(&id, &called)
 			if admin.Fold(called) == admin.Fold(upn) {
@@ -55,9 +56,9 @@ func (db *DB) PersonCalled(ctx context.Context, upn string) (enroll.PersonID, er
 	case err != nil:
 		return "", fmt.Errorf("finding person: %w", err)
 	case len(found) == 0:
-		return "", fmt.Errorf("finding person: %w", enroll.ErrNotFound)
+		return "", fmt.Errorf("finding person: %w", portal.ErrNotFound)
 	case len(found) > 1:
-		return "", fmt.Errorf("finding person: %d are called so: %w", len(found), enroll.ErrConflict)
+		return "", fmt.Errorf("finding person: %d are called so: %w", len(found), portal.ErrConflict)
 	}
 	return found[0], nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Pickup finds a pickup by the hash of its token, wiped or not, with the device
@@ -47,7 +48,7 @@ func (db *DB) ClaimRead(ctx context.Context, tokenHash [sha256.Size]byte, max in
 		err := t.one(ctx, `UPDATE pickups SET claims = claims + 1
 			WHERE token_hash = $1 AND claims < $2 AND sealed_key IS NOT NULL RETURNING serial`,
 			[]any{tokenHash[:], max}, &serial)
-		if errors.Is(err, enroll.ErrNotFound) {
+		if errors.Is(err, portal.ErrNotFound) {
 			return t.closed(ctx, tokenHash)
 		}
 		if err != nil {
@@ -65,7 +66,7 @@ func (t *tx) closed(ctx context.Context, tokenHash [sha256.Size]byte) error {
 	if err != nil {
 		return err
 	}
-	return enroll.ErrConflict
+	return portal.ErrConflict
 }
 
 // ReturnRead gives back the claim of a read that broke off. Claims of confirmed
@@ -112,7 +113,7 @@ func (db *DB) NotePart(ctx context.Context, tokenHash [sha256.Size]byte, at time
 			WHERE status <> 'revoked'
 			AND serial = (SELECT serial FROM pickups WHERE token_hash = $1 AND sealed_key IS NOT NULL)
 			RETURNING serial`, []any{tokenHash[:], at.UnixMilli()}, &serial)
-		if errors.Is(err, enroll.ErrNotFound) {
+		if errors.Is(err, portal.ErrNotFound) {
 			return t.closed(ctx, tokenHash)
 		}
 		if err != nil {
@@ -152,7 +153,7 @@ func (t *tx) wipe(ctx context.Context, now time.Time) (int, error) {
 	touched := 0
 	for _, hash := range due {
 		serial, person, hadKey, err := t.wipeOne(ctx, hash, now)
-		if errors.Is(err, enroll.ErrNotFound) {
+		if errors.Is(err, portal.ErrNotFound) {
 			continue // another replica was here first
 		}
 		if err != nil {
@@ -195,7 +196,7 @@ func (t *tx) wipeOne(ctx context.Context, hash []byte, now time.Time) (serial, p
 		return "", "", false, fmt.Errorf("wiping password: %w", err)
 	}
 	if keys+passwords == 0 {
-		return "", "", false, enroll.ErrNotFound
+		return "", "", false, portal.ErrNotFound
 	}
 	err = t.one(ctx, `SELECT c.serial, c.person FROM pickups p JOIN certificates c ON c.serial = p.serial
 		WHERE p.token_hash = $1`, []any{hash}, &serial, &person)

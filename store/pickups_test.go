@@ -9,6 +9,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 const maxReads = 5
@@ -29,10 +30,10 @@ func TestPickup(t *testing.T) {
 		equal(t, "certificate", p.Device.Certificate.Serial, e.serial())
 		sameBytes(t, "DER", p.CertificateDER, e.completion.Certificate.Raw)
 		_, err := db.Pickup(ctx, [32]byte{1})
-		wantError(t, "unknown token", err, enroll.ErrNotFound)
-		wantError(t, "claiming unknown", db.ClaimRead(ctx, [32]byte{1}, maxReads, audit.Entry{}), enroll.ErrNotFound)
-		wantError(t, "confirming unknown", db.ConfirmRead(ctx, [32]byte{1}, maxReads, noon), enroll.ErrNotFound)
-		wantError(t, "part of unknown", db.NotePart(ctx, [32]byte{1}, noon, audit.Entry{}), enroll.ErrNotFound)
+		wantError(t, "unknown token", err, portal.ErrNotFound)
+		wantError(t, "claiming unknown", db.ClaimRead(ctx, [32]byte{1}, maxReads, audit.Entry{}), portal.ErrNotFound)
+		wantError(t, "confirming unknown", db.ConfirmRead(ctx, [32]byte{1}, maxReads, noon), portal.ErrNotFound)
+		wantError(t, "part of unknown", db.NotePart(ctx, [32]byte{1}, noon, audit.Entry{}), portal.ErrNotFound)
 		equal(t, "ledger", actions(entries(t, db)), "[certificate.reserved certificate.issued]")
 	})
 }
@@ -53,7 +54,7 @@ func TestReadsAreCounted(t *testing.T) {
 				t.Fatalf("step %d: %v", i, err)
 			}
 		}
-		wantError(t, "second read of one", db.ClaimRead(ctx, e.token, 1, read), enroll.ErrConflict)
+		wantError(t, "second read of one", db.ClaimRead(ctx, e.token, 1, read), portal.ErrConflict)
 		p := must[enroll.SealedPickup](t)(db.Pickup(ctx, e.token))
 		equal(t, "reads", p.Reads, 1)
 		equal(t, "last read", p.LastRead, later)
@@ -82,8 +83,8 @@ func TestLastReadWipesKey(t *testing.T) {
 		sameBytes(t, "key", p.Key, nil)
 		sameBytes(t, "password", p.Password, []byte("sealed password"))
 		equal(t, "delivered", p.Device.Certificate.Delivered, noon)
-		wantError(t, "one more", db.ClaimRead(ctx, e.token, maxReads+1, audit.Entry{}), enroll.ErrConflict)
-		wantError(t, "a part more", db.NotePart(ctx, e.token, noon, audit.Entry{}), enroll.ErrConflict)
+		wantError(t, "one more", db.ClaimRead(ctx, e.token, maxReads+1, audit.Entry{}), portal.ErrConflict)
+		wantError(t, "a part more", db.NotePart(ctx, e.token, noon, audit.Entry{}), portal.ErrConflict)
 		equal(t, "entries", len(entries(t, db)), 2+maxReads)
 	})
 }
@@ -120,8 +121,8 @@ func TestPartsDeliverAndDoNotCount(t *testing.T) {
 func TestPartOfARevokedCertificateIsRefused(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		e := issue(t, db, request(t, anna, "iPhone"))
-		revoke(t, db, enroll.Removed, noon, e.serial())
-		wantError(t, "part", db.NotePart(t.Context(), e.token, noon, audit.Entry{}), enroll.ErrConflict)
+		revoke(t, db, portal.Removed, noon, e.serial())
+		wantError(t, "part", db.NotePart(t.Context(), e.token, noon, audit.Entry{}), portal.ErrConflict)
 		equal(t, "delivered", newest(t, db, e).Delivered.IsZero(), true)
 		equal(t, "entries", len(entries(t, db)), 3)
 	})

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // HoldReader makes holder the one who reads the ledger under a name, until the
@@ -21,7 +21,7 @@ func (db *DB) HoldReader(ctx context.Context, name, holder string, now, until ti
 			WHERE ledger_readers.holder = $2 OR ledger_readers.held_until <= $3 RETURNING seq`,
 			[]any{name, holder, now.UnixMilli(), until.UnixMilli()}, &seq)
 		held = err == nil
-		if errors.Is(err, enroll.ErrNotFound) {
+		if errors.Is(err, portal.ErrNotFound) {
 			return nil
 		}
 		return err

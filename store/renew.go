@@ -10,13 +10,14 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // held is a certificate of a device that works or is about to, or did so until it
 // ran out.
 type held struct {
 	serial    ca.Serial
-	status    enroll.Status
+	status    portal.Status
 	notAfter  time.Time
 	end       time.Time // notAfter, or the earlier end of a superseded one
 	delivered bool
@@ -24,7 +25,7 @@ type held struct {
 }
 
 // heldOf lists what a device holds, in the order of row locks.
-func (t *tx) heldOf(ctx context.Context, device enroll.DeviceID) ([]held, error) {
+func (t *tx) heldOf(ctx context.Context, device portal.DeviceID) ([]held, error) {
 	var all []held
 	err := t.all(ctx, `SELECT serial, status, not_after, COALESCE(ends_at, not_after), delivered_at, superseded_by
 		FROM certificates WHERE device_id = $1 AND status IN ('pending', 'issued', 'superseded') ORDER BY serial`,
@@ -49,11 +50,11 @@ func (t *tx) heldOf(ctx context.Context, device enroll.DeviceID) ([]held, error)
 }
 
 // works reports whether the certificate opens doors at the moment, or may soon.
-func (h held) works(now time.Time) bool { return h.status == enroll.Pending || h.end.After(now) }
+func (h held) works(now time.Time) bool { return h.status == portal.Pending || h.end.After(now) }
 
 // checkRenewable decides on a renewal that a person asks for, under their lock: of
 // two at once, the second finds the first under way.
-func (t *tx) checkRenewable(ctx context.Context, r enroll.Reservation, known enroll.Device) error {
+func (t *tx) checkRenewable(ctx context.Context, r enroll.Reservation, known portal.Device) error {
 	if r.RenewFrom == 0 {
 		return nil
 	}
@@ -65,13 +66,13 @@ func (t *tx) checkRenewable(ctx context.Context, r enroll.Reservation, known enr
 		WHERE device_id = $1 AND der IS NULL AND revoked_at IS NULL AND requested_at > $2 ORDER BY requested_at DESC LIMIT 1`,
 		[]any{string(known.ID), r.Requested.Add(-enroll.ReservationLife).UnixMilli()}, &first, &last)
 	switch {
-	case errors.Is(err, enroll.ErrNotFound):
+	case errors.Is(err, portal.ErrNotFound):
 		return nil
 	case err != nil:
 		return fmt.Errorf("looking for a renewal under way: %w", err)
 	}
-	next := enroll.Device{Certificate: enroll.Certificate{NotBefore: timeOf(first), NotAfter: timeOf(last)}}
-	return &enroll.Refusal{Reason: enroll.RenewEarly, Value: known.Name, Until: next.RenewFrom(r.RenewFrom)}
+	next := portal.Device{Certificate: portal.Certificate{NotBefore: timeOf(first), NotAfter: timeOf(last)}}
+	return &portal.Refusal{Reason: portal.RenewEarly, Value: known.Name, Until: next.RenewFrom(r.RenewFrom)}
 }
 
 // checkHolder looks at the holder of a renewal once more, under the lock of the
@@ -92,9 +93,9 @@ func (t *tx) checkHolder(ctx context.Context, r enroll.Reservation) ([]audit.Ent
 	for _, h := range all {
 		switch {
 		case !h.works(r.Requested):
-		case h.serial == r.Renews && h.status == enroll.Issued:
+		case h.serial == r.Renews && h.status == portal.Issued:
 			holds = true
-		case h.status == enroll.Superseded && h.next == r.Renews.String():
+		case h.status == portal.Superseded && h.next == r.Renews.String():
 			former = append(former, h.serial)
 		default:
 			more = true
@@ -102,18 +103,18 @@ func (t *tx) checkHolder(ctx context.Context, r enroll.Reservation) ([]audit.Ent
 	}
 	switch {
 	case !holds:
-		return nil, &enroll.Denial{Why: enroll.HolderEnded}
+		return nil, &portal.Denial{Why: portal.HolderEnded}
 	case more:
-		return nil, &enroll.Denial{Why: enroll.HolderEarly}
+		return nil, &portal.Denial{Why: portal.HolderEarly}
 	}
 	base := r.Entry
 	base.Action, base.Detail = audit.CertificateRevoked, map[string]string{"by": r.Renews.String()}
-	return t.endAll(ctx, former, enroll.Replaced, r.Requested, base)
+	return t.endAll(ctx, former, portal.Replaced, r.Requested, base)
 }
 
 // endAll ends certificates that were found to stand, and returns the entries that
 // tell so.
-func (t *tx) endAll(ctx context.Context, serials []ca.Serial, cause enroll.Cause, at time.Time, base audit.Entry) ([]audit.Entry, error) {
+func (t *tx) endAll(ctx context.Context, serials []ca.Serial, cause portal.Cause, at time.Time, base audit.Entry) ([]audit.Entry, error) {
 	var entries []audit.Entry
 	for _, serial := range serials {
 		entry, err := t.end(ctx, serial, cause, at, base)
@@ -129,14 +130,14 @@ func (t *tx) endAll(ctx context.Context, serials []ca.Serial, cause enroll.Cause
 // from before an earlier renewal still does, that renewal is being tried again: the
 // device may not have got what came of it, so that ends and the older one stays.
 // What nobody fetched ends in any case.
-func (t *tx) overlap(ctx context.Context, device enroll.DeviceID, c enroll.Completion) ([]audit.Entry, error) {
+func (t *tx) overlap(ctx context.Context, device portal.DeviceID, c enroll.Completion) ([]audit.Entry, error) {
 	all, err := t.heldOf(ctx, device)
 	if err != nil {
 		return nil, err
 	}
 	again := false
 	for _, h := range all {
-		again = again || h.status == enroll.Superseded && h.works(c.At)
+		again = again || h.status == portal.Superseded && h.works(c.At)
 	}
 	base := c.Entry
 	base.At = c.At
@@ -144,13 +145,13 @@ func (t *tx) overlap(ctx context.Context, device enroll.DeviceID, c enroll.Compl
 	for _, h := range all {
 		entry, err := audit.Entry{}, error(nil)
 		switch {
-		case h.serial == c.Serial, h.status == enroll.Superseded && !h.works(c.At):
+		case h.serial == c.Serial, h.status == portal.Superseded && !h.works(c.At):
 			continue // of the latter the sweep takes care
-		case h.status == enroll.Superseded:
+		case h.status == portal.Superseded:
 			err = t.point(ctx, h.serial, c.Serial)
-		case h.status == enroll.Pending, again, !h.delivered:
+		case h.status == portal.Pending, again, !h.delivered:
 			base.Action, base.Detail = audit.CertificateRevoked, map[string]string{"by": c.Serial.String()}
-			entry, err = t.end(ctx, h.serial, enroll.Replaced, c.At, base)
+			entry, err = t.end(ctx, h.serial, portal.Replaced, c.At, base)
 		default:
 			entry, err = t.supersedeOne(ctx, h, c, base)
 		}

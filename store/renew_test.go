@@ -11,6 +11,8 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 const (
@@ -40,9 +42,9 @@ func (e enrolment) renewal(t testing.TB, at time.Time) enrolment {
 	return next
 }
 
-func certificate(t testing.TB, db *fixture, e enrolment) enroll.Certificate {
+func certificate(t testing.TB, db *fixture, e enrolment) portal.Certificate {
 	t.Helper()
-	return must[enroll.Certificate](t)(db.Certificate(t.Context(), e.serial()))
+	return must[portal.Certificate](t)(db.Certificate(t.Context(), e.serial()))
 }
 
 func endSuperseded(t testing.TB, db enroll.Records, e enroll.Ending) []ca.Serial {
@@ -62,10 +64,10 @@ func TestRenewalOverlaps(t *testing.T) {
 		equal(t, "ended unseen", len(endSuperseded(t, db, enroll.Ending{Serials: []ca.Serial{old.serial()}, At: at.Add(2 * week)})), 0)
 		fetched(t, db, next)
 
-		equal(t, "old", certificate(t, db, old).Status, enroll.Superseded)
+		equal(t, "old", certificate(t, db, old).Status, portal.Superseded)
 		equal(t, "its end", certificate(t, db, old).Ends, at.Add(week))
 		equal(t, "its successor", certificate(t, db, old).Next, next.serial())
-		d := must[enroll.Device](t)(db.Device(ctx, anna, old.device()))
+		d := must[portal.Device](t)(db.Device(ctx, anna, old.device()))
 		equal(t, "newest", d.Certificate.Serial, next.serial())
 		equal(t, "former ends", d.FormerEnds, at.Add(week))
 		last := entries(t, db)
@@ -82,8 +84,8 @@ func TestRenewalOverlaps(t *testing.T) {
 		due := must[[]ca.Serial](t)(db.Overdue(ctx, at.Add(week), 10))
 		equal(t, "overdue", fmt.Sprint(due), fmt.Sprint([]ca.Serial{old.serial()}))
 		equal(t, "ended", len(endSuperseded(t, db, enroll.Ending{Serials: due, At: at.Add(week)})), 1)
-		equal(t, "old", certificate(t, db, old).Cause, enroll.Replaced)
-		equal(t, "new", certificate(t, db, next).Status, enroll.Issued)
+		equal(t, "old", certificate(t, db, old).Cause, portal.Replaced)
+		equal(t, "new", certificate(t, db, next).Status, portal.Issued)
 		equal(t, "overdue after", len(must[[]ca.Serial](t)(db.Overdue(ctx, at.Add(2*week), 10))), 0)
 	})
 }
@@ -104,45 +106,45 @@ func TestA12_NothingRevokedComesBack(t *testing.T) {
 	tests := []struct {
 		name     string
 		end      func(t *testing.T, db *fixture, old, next enrolment)
-		old, new enroll.Status
+		old, new portal.Status
 	}{
 		{"nobody fetches the new one", func(t *testing.T, db *fixture, _, next enrolment) {
-			revoke(t, db, enroll.Undelivered, late(next), next.serial())
-		}, enroll.Issued, enroll.Revoked},
+			revoke(t, db, portal.Undelivered, late(next), next.serial())
+		}, portal.Issued, portal.Revoked},
 		{"the portal stops", func(t *testing.T, db *fixture, _, next enrolment) {
-			revoke(t, db, enroll.Abandoned, late(next), next.serial())
-		}, enroll.Issued, enroll.Revoked},
+			revoke(t, db, portal.Abandoned, late(next), next.serial())
+		}, portal.Issued, portal.Revoked},
 		{"the new one is revoked", func(t *testing.T, db *fixture, _, next enrolment) {
-			revoke(t, db, enroll.Left, late(next), next.serial())
-		}, enroll.Revoked, enroll.Revoked},
+			revoke(t, db, portal.Left, late(next), next.serial())
+		}, portal.Revoked, portal.Revoked},
 		{"the old one is revoked first", func(t *testing.T, db *fixture, old, next enrolment) {
-			revoke(t, db, enroll.Removed, late(next), old.serial())
-			revoke(t, db, enroll.Undelivered, late(next), next.serial())
-		}, enroll.Revoked, enroll.Revoked},
+			revoke(t, db, portal.Removed, late(next), old.serial())
+			revoke(t, db, portal.Undelivered, late(next), next.serial())
+		}, portal.Revoked, portal.Revoked},
 		{"fetched after it was listed", func(t *testing.T, db *fixture, _, next enrolment) {
 			fetched(t, db, next)
-			revoke(t, db, enroll.Undelivered, late(next), next.serial())
-		}, enroll.Superseded, enroll.Issued},
+			revoke(t, db, portal.Undelivered, late(next), next.serial())
+		}, portal.Superseded, portal.Issued},
 		{"the device is removed", func(t *testing.T, db *fixture, old, _ enrolment) {
-			_, err := db.Revoke(t.Context(), enroll.Revocation{Cause: enroll.Removed, At: noon, RemoveDevice: old.device()})
+			_, err := db.Revoke(t.Context(), enroll.Revocation{Cause: portal.Removed, At: noon, RemoveDevice: old.device()})
 			if err != nil {
 				t.Fatal(err)
 			}
-		}, enroll.Revoked, enroll.Revoked},
+		}, portal.Revoked, portal.Revoked},
 		{"the device is blocked", func(t *testing.T, db *fixture, old, _ enrolment) {
-			_, err := db.Revoke(t.Context(), enroll.Revocation{Cause: enroll.Lost, At: noon, BlockDevice: old.device()})
+			_, err := db.Revoke(t.Context(), enroll.Revocation{Cause: portal.Lost, At: noon, BlockDevice: old.device()})
 			if err != nil {
 				t.Fatal(err)
 			}
-		}, enroll.Revoked, enroll.Revoked},
+		}, portal.Revoked, portal.Revoked},
 		{"an ordinary new file", func(t *testing.T, db *fixture, old, _ enrolment) {
 			issue(t, db, old.again(t))
-		}, enroll.Revoked, enroll.Revoked},
+		}, portal.Revoked, portal.Revoked},
 	}
 	onBoth(t, func(t *testing.T, db *fixture) {
 		for i, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
-				person := enroll.PersonID(fmt.Sprint("person", i))
+				person := portal.PersonID(fmt.Sprint("person", i))
 				old := fetched(t, db, issue(t, db, request(t, person, "iPhone")))
 				next := issue(t, db, old.renewal(t, late(old)))
 				tt.end(t, db, old, next)
@@ -153,13 +155,13 @@ func TestA12_NothingRevokedComesBack(t *testing.T) {
 				again := opened(t, db.address)
 				for range 2 {
 					endSuperseded(t, again, enroll.Ending{Serials: must[[]ca.Serial](t)(again.Overdue(t.Context(), far, 100)), At: far})
-					revoke(t, again, enroll.Undelivered, far, old.serial(), next.serial())
+					revoke(t, again, portal.Undelivered, far, old.serial(), next.serial())
 				}
 				for _, e := range []struct {
 					enrolment
-					was enroll.Status
+					was portal.Status
 				}{{old, tt.old}, {next, tt.new}} {
-					if c := certificate(t, db, e.enrolment); e.was == enroll.Revoked && c.Status != enroll.Revoked {
+					if c := certificate(t, db, e.enrolment); e.was == portal.Revoked && c.Status != portal.Revoked {
 						t.Errorf("%s came back as %s", c.Serial, c.Status)
 					}
 				}
@@ -173,7 +175,7 @@ func TestRestoredDeviceMayBeRenewedAgain(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		old := fetched(t, db, issue(t, db, request(t, anna, "iPhone")))
 		next := issue(t, db, old.renewal(t, late(old)))
-		revoke(t, db, enroll.Undelivered, late(old), next.serial())
+		revoke(t, db, portal.Undelivered, late(old), next.serial())
 		equal(t, "newest", newest(t, db, old).Serial, old.serial())
 		equal(t, "its end", newest(t, db, old).Ends.IsZero(), true)
 		last := entries(t, db)
@@ -191,22 +193,22 @@ func TestRenewalIsTriedAgain(t *testing.T) {
 		at := late(old)
 		first := issue(t, db, old.renewal(t, at))
 		second := issue(t, db, old.renewal(t, at.Add(time.Hour)))
-		equal(t, "old", certificate(t, db, old).Status, enroll.Superseded)
+		equal(t, "old", certificate(t, db, old).Status, portal.Superseded)
 		equal(t, "its end", certificate(t, db, old).Ends, at.Add(week))
 		equal(t, "its successor", certificate(t, db, old).Next, second.serial())
-		equal(t, "first", certificate(t, db, first).Cause, enroll.Replaced)
-		wantError(t, "finishing unseen", ending(t, db, old, at.Add(2*time.Hour)), enroll.ErrConflict)
+		equal(t, "first", certificate(t, db, first).Cause, portal.Replaced)
+		wantError(t, "finishing unseen", ending(t, db, old, at.Add(2*time.Hour)), portal.ErrConflict)
 		fetched(t, db, second)
 		if err := ending(t, db, old, at.Add(2*time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "old", certificate(t, db, old).Status, enroll.Revoked)
-		equal(t, "second", certificate(t, db, second).Status, enroll.Issued)
+		equal(t, "old", certificate(t, db, old).Status, portal.Revoked)
+		equal(t, "second", certificate(t, db, second).Status, portal.Issued)
 		if err := ending(t, db, old, at.Add(2*time.Hour)); err != nil {
 			t.Errorf("a second tap: %v", err)
 		}
 		early := old.renewal(t, at.Add(3*time.Hour))
-		wantRefusal(t, db.Reserve(t.Context(), early.reservation), enroll.RenewEarly)
+		wantRefusal(t, db.Reserve(t.Context(), early.reservation), portal.RenewEarly)
 	})
 }
 
@@ -221,31 +223,31 @@ func TestReserveDecidesRenewal(t *testing.T) {
 		name   string
 		before func(t *testing.T, db *fixture, old enrolment)
 		at     func(old enrolment) time.Time
-		want   enroll.Reason // empty: it may
+		want   portal.Reason // empty: it may
 	}{
 		{"in time", nil, late, ""},
-		{"too early", nil, func(e enrolment) time.Time { return late(e).Add(-time.Second) }, enroll.RenewEarly},
+		{"too early", nil, func(e enrolment) time.Time { return late(e).Add(-time.Second) }, portal.RenewEarly},
 		{"run out", nil, func(e enrolment) time.Time { return e.reservation.NotAfter.Add(week) }, ""},
 		{"another under way", func(t *testing.T, db *fixture, old enrolment) {
 			reserve(t, db, old.renewal(t, late(old)))
-		}, late, enroll.RenewEarly},
+		}, late, portal.RenewEarly},
 		{"another left by a crash", func(t *testing.T, db *fixture, old enrolment) {
 			reserve(t, db, old.renewal(t, late(old)))
 		}, func(e enrolment) time.Time { return late(e).Add(enroll.ReservationLife) }, ""},
 		{"revoked", func(t *testing.T, db *fixture, old enrolment) {
-			revoke(t, db, enroll.Left, noon, old.serial())
-		}, late, enroll.DeviceBlocked},
+			revoke(t, db, portal.Left, noon, old.serial())
+		}, late, portal.DeviceBlocked},
 		{"blocked", func(t *testing.T, db *fixture, old enrolment) {
-			_, err := db.Revoke(t.Context(), enroll.Revocation{Cause: enroll.Lost, At: noon, BlockDevice: old.device()})
+			_, err := db.Revoke(t.Context(), enroll.Revocation{Cause: portal.Lost, At: noon, BlockDevice: old.device()})
 			if err != nil {
 				t.Fatal(err)
 			}
-		}, late, enroll.DeviceBlocked},
+		}, late, portal.DeviceBlocked},
 	}
 	onBoth(t, func(t *testing.T, db *fixture) {
 		for i, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
-				old := fetched(t, db, issue(t, db, request(t, enroll.PersonID(fmt.Sprint("person", i)), "iPhone")))
+				old := fetched(t, db, issue(t, db, request(t, portal.PersonID(fmt.Sprint("person", i)), "iPhone")))
 				if tt.before != nil {
 					tt.before(t, db, old)
 				}
@@ -266,7 +268,7 @@ func TestF22_TwoReplicasRenewAtOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		replica := opened(t, db.address)
 		for round := range rounds {
-			old := fetched(t, db, issue(t, db, request(t, enroll.PersonID(fmt.Sprint("person", round)), "iPhone")))
+			old := fetched(t, db, issue(t, db, request(t, portal.PersonID(fmt.Sprint("person", round)), "iPhone")))
 			var waiting sync.WaitGroup
 			var renewed atomic.Int32
 			for i := range taps {
@@ -277,7 +279,7 @@ func TestF22_TwoReplicasRenewAtOnce(t *testing.T) {
 				}
 				waiting.Go(func() {
 					err := via.Reserve(t.Context(), next.reservation)
-					var refusal *enroll.Refusal
+					var refusal *portal.Refusal
 					if err != nil && !errors.As(err, &refusal) {
 						t.Error(err)
 					}
@@ -298,9 +300,9 @@ func TestF22_TwoReplicasRenewAtOnce(t *testing.T) {
 
 // checkHeld holds that a device has one certificate issued and one before it at the
 // most.
-func checkHeld(t testing.TB, db *fixture, device enroll.DeviceID) {
+func checkHeld(t testing.TB, db *fixture, device portal.DeviceID) {
 	t.Helper()
-	for _, status := range []enroll.Status{enroll.Issued, enroll.Superseded} {
+	for _, status := range []portal.Status{portal.Issued, portal.Superseded} {
 		var n int
 		err := db.plain.QueryRow("SELECT count(*) FROM certificates WHERE device_id = $1 AND status = $2",
 			string(device), string(status)).Scan(&n)
@@ -317,10 +319,10 @@ func TestSweepAgainstFinish(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		replica := opened(t, db.address)
 		for round := range rounds {
-			old := fetched(t, db, issue(t, db, request(t, enroll.PersonID(fmt.Sprint("person", round)), "iPhone")))
+			old := fetched(t, db, issue(t, db, request(t, portal.PersonID(fmt.Sprint("person", round)), "iPhone")))
 			next := issue(t, db, old.renewal(t, late(old)))
 			var waiting sync.WaitGroup
-			waiting.Go(func() { revoke(t, replica, enroll.Undelivered, late(old), next.serial()) })
+			waiting.Go(func() { revoke(t, replica, portal.Undelivered, late(old), next.serial()) })
 			waiting.Go(func() {
 				// A phone that fetches it at the last moment, and its owner.
 				if db.ConfirmRead(t.Context(), next.token, 5, late(old)) == nil {
@@ -332,7 +334,7 @@ func TestSweepAgainstFinish(t *testing.T) {
 			})
 			waiting.Wait()
 			checkHeld(t, db, old.device())
-			d := must[enroll.Device](t)(db.Device(t.Context(), old.reservation.Person, old.device()))
+			d := must[portal.Device](t)(db.Device(t.Context(), old.reservation.Person, old.device()))
 			equal(t, "a certificate is left that works", d.Working(late(old)), true)
 		}
 		entries(t, db)
@@ -351,7 +353,7 @@ func TestA15_TheNewOneEndsTheOldOne(t *testing.T) {
 		}
 		denied := func(e enrolment, why string) {
 			t.Helper()
-			var denial *enroll.Denial
+			var denial *portal.Denial
 			if err := db.Reserve(t.Context(), e.reservation); !errors.As(err, &denial) || denial.Why != why {
 				t.Errorf("got %v, want %s", err, why)
 			}
@@ -360,13 +362,13 @@ func TestA15_TheNewOneEndsTheOldOne(t *testing.T) {
 		old.completion.Pickup, old.completion.Delivered = nil, true
 		issue(t, db, old)
 		next := issue(t, db, signedBy(old, old))
-		denied(signedBy(old, old), enroll.HolderEnded)
-		equal(t, "old", certificate(t, db, old).Status, enroll.Superseded)
+		denied(signedBy(old, old), portal.HolderEnded)
+		equal(t, "old", certificate(t, db, old).Status, portal.Superseded)
 
 		third := reserve(t, db, signedBy(next, old))
-		equal(t, "old", certificate(t, db, old).Cause, enroll.Replaced)
-		equal(t, "next", certificate(t, db, next).Status, enroll.Issued)
-		denied(signedBy(next, old), enroll.HolderEarly)
+		equal(t, "old", certificate(t, db, old).Cause, portal.Replaced)
+		equal(t, "next", certificate(t, db, next).Status, portal.Issued)
+		denied(signedBy(next, old), portal.HolderEarly)
 		if err := db.Complete(t.Context(), third.completion); err != nil {
 			t.Fatal(err)
 		}
@@ -380,13 +382,13 @@ func TestA15_TheNewOneEndsTheOldOne(t *testing.T) {
 func TestA12_TheFormerEndsToo(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		for n, tt := range []struct {
-			cause enroll.Cause
-			want  enroll.Status
+			cause portal.Cause
+			want  portal.Status
 		}{
-			{enroll.Lost, enroll.Revoked}, {enroll.Withdrawn, enroll.Revoked}, {enroll.Left, enroll.Revoked},
-			{enroll.Replaced, enroll.Superseded}, {enroll.Abandoned, enroll.Issued},
+			{portal.Lost, portal.Revoked}, {portal.Withdrawn, portal.Revoked}, {portal.Left, portal.Revoked},
+			{portal.Replaced, portal.Superseded}, {portal.Abandoned, portal.Issued},
 		} {
-			person := enroll.PersonID(fmt.Sprint("p", n))
+			person := portal.PersonID(fmt.Sprint("p", n))
 			old := fetched(t, db, issue(t, db, request(t, person, "iPhone")))
 			next := fetched(t, db, issue(t, db, old.renewal(t, late(old))))
 			ended := must[[]ca.Serial](t)(db.Revoke(t.Context(), enroll.Revocation{
@@ -412,12 +414,12 @@ func TestA12_APersonEndsWhole(t *testing.T) {
 			}
 		}
 		must[[]ca.Serial](t)(db.Revoke(ctx, enroll.Revocation{
-			Cause: enroll.Lost, At: noon, Entry: entry("", anna), EndPerson: anna,
+			Cause: portal.Lost, At: noon, Entry: entry("", anna), EndPerson: anna,
 		}))
-		equal(t, "anna's code", must[enroll.Invitation](t)(db.Invitation(ctx, open.ID)).State, enroll.InvitationEnded)
-		equal(t, "ben's code", must[enroll.Invitation](t)(db.Invitation(ctx, others.ID)).State, enroll.InvitationOpen)
+		equal(t, "anna's code", must[signin.Invitation](t)(db.Invitation(ctx, open.ID)).State, signin.InvitationEnded)
+		equal(t, "ben's code", must[signin.Invitation](t)(db.Invitation(ctx, others.ID)).State, signin.InvitationOpen)
 		_, err := db.Session(ctx, ids[0], noon)
-		wantError(t, "anna's session", err, enroll.ErrNotFound)
+		wantError(t, "anna's session", err, portal.ErrNotFound)
 		if _, err := db.Session(ctx, ids[1], noon); err != nil {
 			t.Errorf("ben's session: %v", err)
 		}

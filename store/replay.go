@@ -14,7 +14,7 @@ import (
 	"certportal/ca"
 	"certportal/ca/crl"
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 const (
@@ -232,10 +232,10 @@ func (t *tx) bringBackOne(ctx context.Context, r crl.Record, now time.Time) (ent
 		return entry, false, err
 	}
 	entry = replayEntry(now)
-	var status enroll.Status
+	var status portal.Status
 	err = t.one(ctx, "SELECT status FROM certificates WHERE serial = $1", []any{r.Serial.String()}, &status)
 	switch {
-	case errors.Is(err, enroll.ErrNotFound):
+	case errors.Is(err, portal.ErrNotFound):
 		return t.recall(r, entry), true, nil
 	case err != nil:
 		return entry, false, fmt.Errorf("reading status of %s: %w", r.Serial, err)
@@ -252,7 +252,7 @@ func (t *tx) bringBackOne(ctx context.Context, r crl.Record, now time.Time) (ent
 func (t *tx) recall(r crl.Record, entry audit.Entry) audit.Entry {
 	at, reason, end := r.Revoked, r.Reason, r.NotAfter
 	if at.IsZero() {
-		at, reason = entry.At, enroll.Abandoned.ReasonCode()
+		at, reason = entry.At, portal.Abandoned.ReasonCode()
 	}
 	if end.IsZero() {
 		end = unknownEnd
@@ -264,11 +264,11 @@ func (t *tx) recall(r crl.Record, entry audit.Entry) audit.Entry {
 }
 
 // causeOf is a cause that has the reason code.
-func causeOf(reason int) enroll.Cause {
-	for _, cause := range []enroll.Cause{enroll.Lost, enroll.Left, enroll.Replaced} {
+func causeOf(reason int) portal.Cause {
+	for _, cause := range []portal.Cause{portal.Lost, portal.Left, portal.Replaced} {
 		if cause.ReasonCode() == reason {
 			return cause
 		}
 	}
-	return enroll.Withdrawn
+	return portal.Withdrawn
 }

@@ -11,7 +11,7 @@ import (
 	"certportal/ca/crl"
 	"certportal/ca/ocsp"
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 
 	"github.com/pressly/goose/v3"
 )
@@ -83,15 +83,15 @@ func TestF15_NothingRevokedBecomesGoodAgain(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		works, lost := issue(t, db, request(t, anna, "works")), issue(t, db, request(t, anna, "lost"))
 		before := issue(t, db, request(t, anna, "revoked before"))
-		revoke(t, db, enroll.Replaced, noon, before.serial())
+		revoke(t, db, portal.Replaced, noon, before.serial())
 		publish(t, db, noon)
 		open := restored(t, db)
 
 		day := noon.Add(24 * time.Hour)
-		revoke(t, db, enroll.Lost, day, lost.serial())
+		revoke(t, db, portal.Lost, day, lost.serial())
 		unknown, gone := issue(t, db, request(t, "ben", "new")), issue(t, db, request(t, "ben", "new and lost"))
 		reserved := reserve(t, db, request(t, "ben", "never signed"))
-		revoke(t, db, enroll.Left, day, gone.serial())
+		revoke(t, db, portal.Left, day, gone.serial())
 		newest, _ := publish(t, db, noon.Add(400*24*time.Hour))
 		records := append(journal(t, db), crl.Record{Issuer: "issuing", Number: newest.Number})
 

@@ -14,6 +14,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // issuing is the issuer of all that is reserved: the root signs nothing here.
@@ -29,7 +30,7 @@ const issuing = "issuing"
 func (db *DB) Reserve(ctx context.Context, r enroll.Reservation) error {
 	return db.write(ctx, "reserving serial "+r.Serial.String(), func(ctx context.Context, t *tx) error {
 		var before []audit.Entry
-		if r.Kind == enroll.KindUser {
+		if r.Kind == portal.KindUser {
 			ended, err := t.reserveDevice(ctx, r)
 			if err != nil {
 				return err
@@ -91,19 +92,19 @@ func (t *tx) reserveDevice(ctx context.Context, r enroll.Reservation) ([]audit.E
 }
 
 // checkUsable refuses a device that gets no certificate any more.
-func checkUsable(d enroll.Device) error {
+func checkUsable(d portal.Device) error {
 	switch {
 	case !d.Removed.IsZero():
-		return fmt.Errorf("device %s was removed: %w", d.ID, enroll.ErrConflict)
+		return fmt.Errorf("device %s was removed: %w", d.ID, portal.ErrConflict)
 	case !d.Blocked.IsZero():
-		return &enroll.Refusal{Reason: enroll.DeviceBlocked, Value: d.Name}
+		return &portal.Refusal{Reason: portal.DeviceBlocked, Value: d.Name}
 	}
 	return nil
 }
 
 // lockPerson makes this transaction the only one that changes what the person
 // has. The row is made at the first need.
-func (t *tx) lockPerson(ctx context.Context, person enroll.PersonID) error {
+func (t *tx) lockPerson(ctx context.Context, person portal.PersonID) error {
 	_, err := t.exec(ctx, `INSERT INTO people (id, changes) VALUES ($1, 1)
 		ON CONFLICT (id) DO UPDATE SET changes = people.changes + 1`, string(person))
 	if err != nil {
@@ -120,39 +121,39 @@ func (t *tx) checkForm(ctx context.Context, r enroll.Reservation) error {
 	err := t.one(ctx, "SELECT serial FROM certificates WHERE person = $1 AND form_hash = $2",
 		[]any{string(r.Person), hashOf(r.Idempotent)}, &serial)
 	switch {
-	case errors.Is(err, enroll.ErrNotFound):
+	case errors.Is(err, portal.ErrNotFound):
 		return nil
 	case err != nil:
 		return fmt.Errorf("looking for an earlier attempt: %w", err)
 	}
-	return fmt.Errorf("form led to serial %s already: %w", serial, enroll.ErrConflict)
+	return fmt.Errorf("form led to serial %s already: %w", serial, portal.ErrConflict)
 }
 
 // checkPlace refuses a device too many, and a name that another device bears.
-func (t *tx) checkPlace(ctx context.Context, r enroll.Reservation, device enroll.Device) error {
+func (t *tx) checkPlace(ctx context.Context, r enroll.Reservation, device portal.Device) error {
 	others, err := t.othersInUse(ctx, r.Person, device.ID, r.Requested)
 	if err != nil {
 		return err
 	}
 	if len(others) >= r.Quota {
-		return &enroll.Refusal{Reason: enroll.QuotaReached, Limit: r.Quota}
+		return &portal.Refusal{Reason: portal.QuotaReached, Limit: r.Quota}
 	}
 	return checkName(others, device.Name)
 }
 
 // othersInUse gives the name keys of the devices of a person but one. A device
 // counts while it holds a certificate that works or is about to.
-func (t *tx) othersInUse(ctx context.Context, person enroll.PersonID, but enroll.DeviceID, now time.Time) (map[enroll.DeviceID]string, error) {
-	others := make(map[enroll.DeviceID]string)
+func (t *tx) othersInUse(ctx context.Context, person portal.PersonID, but portal.DeviceID, now time.Time) (map[portal.DeviceID]string, error) {
+	others := make(map[portal.DeviceID]string)
 	err := t.all(ctx, `SELECT d.id, d.name_key, c.status, COALESCE(c.ends_at, c.not_after)
 		FROM devices d JOIN certificates c ON c.device_id = d.id
 		WHERE d.person = $1 AND d.removed_at IS NULL AND c.status IN ('pending', 'issued', 'superseded')`, []any{string(person)},
 		func(rows *sql.Rows) error {
-			var id enroll.DeviceID
+			var id portal.DeviceID
 			var name, status string
 			var end sql.NullInt64
 			err := rows.Scan(&id, &name, &status, &end)
-			works := status == string(enroll.Pending) || timeOf(end).After(now)
+			works := status == string(portal.Pending) || timeOf(end).After(now)
 			if err == nil && id != but && works {
 				others[id] = name
 			}
@@ -165,9 +166,9 @@ func (t *tx) othersInUse(ctx context.Context, person enroll.PersonID, but enroll
 }
 
 // checkName refuses a name that one of the others bears.
-func checkName(others map[enroll.DeviceID]string, name string) error {
+func checkName(others map[portal.DeviceID]string, name string) error {
 	if slices.Contains(slices.Collect(maps.Values(others)), nameKey(name)) {
-		return &enroll.Refusal{Reason: enroll.NameTaken, Field: "name", Value: name}
+		return &portal.Refusal{Reason: portal.NameTaken, Field: "name", Value: name}
 	}
 	return nil
 }
@@ -207,9 +208,9 @@ func (t *tx) insertCertificate(ctx context.Context, r enroll.Reservation) error 
 
 // Attempted finds what a form led to, while it stands: an attempt that is under
 // way counts, one whose certificate was revoked does not.
-func (db *DB) Attempted(ctx context.Context, person enroll.PersonID, token string) (enroll.Enrolment, error) {
+func (db *DB) Attempted(ctx context.Context, person portal.PersonID, token string) (enroll.Enrolment, error) {
 	if token == "" || !storable(string(person)) {
-		return enroll.Enrolment{}, fmt.Errorf("finding attempt: %w", enroll.ErrNotFound)
+		return enroll.Enrolment{}, fmt.Errorf("finding attempt: %w", portal.ErrNotFound)
 	}
 	var serial, device string
 	err := db.one(ctx, "SELECT serial, device_id FROM certificates WHERE person = $1 AND form_hash = $2",
@@ -217,7 +218,7 @@ func (db *DB) Attempted(ctx context.Context, person enroll.PersonID, token strin
 	if err != nil {
 		return enroll.Enrolment{}, fmt.Errorf("finding attempt: %w", err)
 	}
-	found := enroll.Enrolment{Device: enroll.DeviceID(device), Again: true}
+	found := enroll.Enrolment{Device: portal.DeviceID(device), Again: true}
 	found.Serial, err = serialOf(serial)
 	return found, err
 }

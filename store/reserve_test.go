@@ -9,6 +9,7 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 func TestReserveDecidesQuota(t *testing.T) {
@@ -16,14 +17,14 @@ func TestReserveDecidesQuota(t *testing.T) {
 	cases := []struct {
 		name   string
 		before func(t *testing.T, db *fixture) // beside one issued device
-		want   enroll.Reason                   // empty: there is a place
+		want   portal.Reason                   // empty: there is a place
 	}{
 		{"one issued", func(*testing.T, *fixture) {}, ""},
-		{"one pending", func(t *testing.T, db *fixture) { reserve(t, db, request(t, anna, "pending")) }, enroll.QuotaReached},
-		{"two issued", func(t *testing.T, db *fixture) { issue(t, db, request(t, anna, "second")) }, enroll.QuotaReached},
+		{"one pending", func(t *testing.T, db *fixture) { reserve(t, db, request(t, anna, "pending")) }, portal.QuotaReached},
+		{"two issued", func(t *testing.T, db *fixture) { issue(t, db, request(t, anna, "second")) }, portal.QuotaReached},
 		{"second revoked", func(t *testing.T, db *fixture) {
 			e := issue(t, db, request(t, anna, "second"))
-			revoke(t, db, enroll.Undelivered, noon, e.serial())
+			revoke(t, db, portal.Undelivered, noon, e.serial())
 		}, ""},
 		{"second expired", func(t *testing.T, db *fixture) {
 			e := request(t, anna, "second")
@@ -57,7 +58,7 @@ func TestReserveDecidesQuota(t *testing.T) {
 func removeAll(t *testing.T, db *fixture) {
 	t.Helper()
 	for _, list := range []func(context.Context, time.Time, int) ([]ca.Serial, error){db.Unfinished, db.Undelivered} {
-		revoke(t, db, enroll.Removed, noon, must[[]ca.Serial](t)(list(t.Context(), noon.Add(time.Hour), 1000))...)
+		revoke(t, db, portal.Removed, noon, must[[]ca.Serial](t)(list(t.Context(), noon.Add(time.Hour), 1000))...)
 	}
 }
 
@@ -70,16 +71,16 @@ func TestReserveForKnownDevice(t *testing.T) {
 
 		stolen := first.again(t)
 		stolen.reservation.Person = "bob"
-		wantError(t, "somebody else's device", db.Reserve(t.Context(), stolen.reservation), enroll.ErrNotFound)
+		wantError(t, "somebody else's device", db.Reserve(t.Context(), stolen.reservation), portal.ErrNotFound)
 
 		_, err := db.Revoke(t.Context(), enroll.Revocation{
-			Serials: []ca.Serial{first.serial()}, Cause: enroll.Removed, At: noon, RemoveDevice: first.device(),
+			Serials: []ca.Serial{first.serial()}, Cause: portal.Removed, At: noon, RemoveDevice: first.device(),
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantError(t, "removed device", db.Reserve(t.Context(), first.again(t).reservation), enroll.ErrConflict)
-		wantError(t, "completing for a removed device", db.Complete(t.Context(), next.completion), enroll.ErrConflict)
+		wantError(t, "removed device", db.Reserve(t.Context(), first.again(t).reservation), portal.ErrConflict)
+		wantError(t, "completing for a removed device", db.Complete(t.Context(), next.completion), portal.ErrConflict)
 	})
 }
 
@@ -98,15 +99,15 @@ func TestReserveRefusesTakenName(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		for i, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
-				person := enroll.PersonID(fmt.Sprint("person", i))
+				person := portal.PersonID(fmt.Sprint("person", i))
 				issue(t, db, request(t, person, c.taken))
-				issue(t, db, request(t, enroll.PersonID(fmt.Sprint("other", i)), c.asked))
+				issue(t, db, request(t, portal.PersonID(fmt.Sprint("other", i)), c.asked))
 				err := db.Reserve(t.Context(), request(t, person, c.asked).reservation)
 				if c.free && err != nil {
 					t.Error(err)
 				}
 				if !c.free {
-					wantRefusal(t, err, enroll.NameTaken)
+					wantRefusal(t, err, portal.NameTaken)
 				}
 			})
 		}
@@ -116,7 +117,7 @@ func TestReserveRefusesTakenName(t *testing.T) {
 func TestReserveFreesNameOfRevoked(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		e := issue(t, db, request(t, anna, "iPhone"))
-		revoke(t, db, enroll.Removed, noon, e.serial())
+		revoke(t, db, portal.Removed, noon, e.serial())
 		reserve(t, db, request(t, anna, "iphone"))
 	})
 }
@@ -127,22 +128,22 @@ func TestSameFormTwice(t *testing.T) {
 		first := request(t, anna, "iPhone")
 		first.reservation.Quota = 1
 		_, err := db.Attempted(ctx, anna, first.reservation.Idempotent)
-		wantError(t, "new token", err, enroll.ErrNotFound)
+		wantError(t, "new token", err, portal.ErrNotFound)
 		reserve(t, db, first)
 
 		second := request(t, anna, "iPhone")
 		second.reservation.Quota = 1
 		second.reservation.Idempotent = first.reservation.Idempotent
 		// The quota is used up by the first: the answer is still about the form.
-		wantError(t, "same form", db.Reserve(ctx, second.reservation), enroll.ErrConflict)
+		wantError(t, "same form", db.Reserve(ctx, second.reservation), portal.ErrConflict)
 		want := enroll.Enrolment{Device: first.device(), Serial: first.serial(), Again: true}
 		equal(t, "attempt", must[enroll.Enrolment](t)(db.Attempted(ctx, anna, first.reservation.Idempotent)), want)
 		_, err = db.Attempted(ctx, "bob", first.reservation.Idempotent)
-		wantError(t, "somebody else's token", err, enroll.ErrNotFound)
+		wantError(t, "somebody else's token", err, portal.ErrNotFound)
 
-		revoke(t, db, enroll.Abandoned, noon, first.serial())
+		revoke(t, db, portal.Abandoned, noon, first.serial())
 		_, err = db.Attempted(ctx, anna, first.reservation.Idempotent)
-		wantError(t, "token of an abandoned attempt", err, enroll.ErrNotFound)
+		wantError(t, "token of an abandoned attempt", err, portal.ErrNotFound)
 		reserve(t, db, second)
 	})
 }
@@ -152,12 +153,12 @@ func TestF2_SerialAndKeyAreUsedOnce(t *testing.T) {
 		first := issue(t, db, request(t, anna, "first"))
 		sameSerial := request(t, "bob", "second")
 		sameSerial.reservation.Serial = first.serial()
-		wantError(t, "same serial", db.Reserve(t.Context(), sameSerial.reservation), enroll.ErrConflict)
+		wantError(t, "same serial", db.Reserve(t.Context(), sameSerial.reservation), portal.ErrConflict)
 		sameKey := request(t, "bob", "second")
 		sameKey.reservation.PublicKey = first.reservation.PublicKey
-		wantError(t, "same key", db.Reserve(t.Context(), sameKey.reservation), enroll.ErrConflict)
+		wantError(t, "same key", db.Reserve(t.Context(), sameKey.reservation), portal.ErrConflict)
 		equal(t, "entries", len(entries(t, db)), 2)
-		equal(t, "devices of bob", len(must[[]enroll.Device](t)(db.Devices(t.Context(), "bob"))), 0)
+		equal(t, "devices of bob", len(must[[]portal.Device](t)(db.Devices(t.Context(), "bob"))), 0)
 	})
 }
 
@@ -165,7 +166,7 @@ func TestServerCertificate(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		for range 2 {
 			e := request(t, "", "")
-			e.reservation.Kind, e.reservation.Device = enroll.KindServer, enroll.Device{}
+			e.reservation.Kind, e.reservation.Device = portal.KindServer, portal.Device{}
 			e.reservation.NewDevice, e.reservation.Idempotent, e.reservation.Quota = false, "", 0
 			e.completion.Pickup = nil
 			issue(t, db, e)
@@ -181,7 +182,7 @@ func TestF22_ParallelRequestsStayWithinQuota(t *testing.T) {
 		replica := opened(t, db.address)
 		var waiting sync.WaitGroup
 		for p := range people {
-			person := enroll.PersonID(fmt.Sprint("person", p))
+			person := portal.PersonID(fmt.Sprint("person", p))
 			for i := range requests {
 				e := request(t, person, fmt.Sprint("device", i))
 				e.reservation.Quota = quota
@@ -201,7 +202,7 @@ func TestF22_ParallelRequestsStayWithinQuota(t *testing.T) {
 		}
 		waiting.Wait()
 		for p := range people {
-			devices := must[[]enroll.Device](t)(db.Devices(t.Context(), enroll.PersonID(fmt.Sprint("person", p))))
+			devices := must[[]portal.Device](t)(db.Devices(t.Context(), portal.PersonID(fmt.Sprint("person", p))))
 			equal(t, "devices", len(devices), quota)
 		}
 		equal(t, "entries", len(entries(t, db)), 2*people*quota)
@@ -212,7 +213,7 @@ func TestF22_DoubleSubmitOfOneForm(t *testing.T) {
 	const rounds, taps = 10, 6
 	onBoth(t, func(t *testing.T, db *fixture) {
 		for round := range rounds {
-			person := enroll.PersonID(fmt.Sprint("person", round))
+			person := portal.PersonID(fmt.Sprint("person", round))
 			var waiting sync.WaitGroup
 			for range taps {
 				e := request(t, person, "iPhone")
@@ -224,7 +225,7 @@ func TestF22_DoubleSubmitOfOneForm(t *testing.T) {
 				})
 			}
 			waiting.Wait()
-			equal(t, "devices", len(must[[]enroll.Device](t)(db.Devices(t.Context(), person))), 1)
+			equal(t, "devices", len(must[[]portal.Device](t)(db.Devices(t.Context(), person))), 1)
 		}
 		equal(t, "entries", len(entries(t, db)), 2*rounds)
 	})

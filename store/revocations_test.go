@@ -10,6 +10,7 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 
 	"github.com/pressly/goose/v3"
 )
@@ -18,8 +19,8 @@ import (
 func TestA12_RevocationIsNotUndoneInTheDatabase(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		e, pending := issue(t, db, request(t, anna, "iPhone")), reserve(t, db, request(t, anna, "iPad"))
-		revoke(t, db, enroll.Lost, noon, e.serial())
-		revoke(t, db, enroll.Abandoned, noon, pending.serial())
+		revoke(t, db, portal.Lost, noon, e.serial())
+		revoke(t, db, portal.Abandoned, noon, pending.serial())
 		attempts := []string{
 			"DELETE FROM certificates WHERE status = 'revoked'",
 			"DELETE FROM certificates",
@@ -48,8 +49,8 @@ func TestA12_RevocationIsNotUndoneInTheDatabase(t *testing.T) {
 func TestA12_RemovedRevocationsDoNotFitTheLedger(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		lost, gone := issue(t, db, request(t, anna, "iPhone")), issue(t, db, request(t, anna, "iPad"))
-		revoke(t, db, enroll.Lost, noon, lost.serial())
-		revoke(t, db, enroll.Lost, noon, gone.serial())
+		revoke(t, db, portal.Lost, noon, lost.serial())
+		revoke(t, db, portal.Lost, noon, gone.serial())
 		replay(t, db, []crl.Record{{Issuer: "issuing", Serial: request(t, anna, "unknown").serial(), Revoked: noon}}, noon)
 		mismatches := func() string {
 			t.Helper()
@@ -79,7 +80,7 @@ func TestA12_RemovedRevocationsDoNotFitTheLedger(t *testing.T) {
 func TestA12_RevokedStayListedUntilAfterTheirEnd(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		e := issue(t, db, request(t, anna, "iPhone"))
-		revoke(t, db, enroll.Removed, noon, e.serial())
+		revoke(t, db, portal.Removed, noon, e.serial())
 		end := e.reservation.NotAfter
 		for _, c := range []struct {
 			name string
@@ -106,7 +107,7 @@ func TestTruthOfARevocation(t *testing.T) {
 		at := noon.Add(time.Hour)
 		by := entry("", "admin")
 		by.Actor, by.Role, by.Detail = "ada", "admin", map[string]string{"comment": "found on a train"}
-		if _, err := db.Revoke(ctx, enroll.Revocation{BlockDevice: e.device(), Cause: enroll.Lost, At: at, Entry: by}); err != nil {
+		if _, err := db.Revoke(ctx, enroll.Revocation{BlockDevice: e.device(), Cause: portal.Lost, At: at, Entry: by}); err != nil {
 			t.Fatal(err)
 		}
 		detail := func() admin.Detail {
@@ -143,7 +144,7 @@ func TestTruthOfARevocation(t *testing.T) {
 
 		// What is revoked when it has long run out is named by no list.
 		late := standing.reservation.NotAfter.Add(30 * 24 * time.Hour)
-		revoke(t, db, enroll.Removed, late, standing.serial())
+		revoke(t, db, portal.Removed, late, standing.serial())
 		publish(t, db, late)
 		equal(t, "long after its end", must[admin.Detail](t)(db.Detail(ctx, standing.serial(), late)).ListedIn, 0)
 	})
@@ -160,7 +161,7 @@ func TestListsUntilTheLongest(t *testing.T) {
 		if err := db.Publish(t.Context(), turn, short); err != nil {
 			t.Fatal(err)
 		}
-		revoke(t, db, enroll.Lost, noon.Add(time.Hour), e.serial())
+		revoke(t, db, portal.Lost, noon.Add(time.Hour), e.serial())
 		equal(t, "until", newest(t, db, e).ListsUntil, long.NextUpdate)
 	})
 }

@@ -11,6 +11,8 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // fewSerials is what a person ends at once. A sweep ends hundreds, each with a
@@ -39,7 +41,7 @@ func (db *DB) Revoke(ctx context.Context, r enroll.Revocation) ([]ca.Serial, err
 		if err != nil {
 			return err
 		}
-		for _, device := range []enroll.DeviceID{r.RemoveDevice, r.BlockDevice} {
+		for _, device := range []portal.DeviceID{r.RemoveDevice, r.BlockDevice} {
 			if err := t.lockOwner(ctx, device); err != nil {
 				return err
 			}
@@ -81,7 +83,7 @@ func (db *DB) Revoke(ctx context.Context, r enroll.Revocation) ([]ca.Serial, err
 // only never arrived, or made way for the next, the former stays.
 func (t *tx) withFormer(ctx context.Context, r enroll.Revocation) ([]ca.Serial, error) {
 	all := slices.Clone(r.Serials)
-	if slices.Contains([]enroll.Cause{enroll.Undelivered, enroll.Abandoned, enroll.Replaced}, r.Cause) {
+	if slices.Contains([]portal.Cause{portal.Undelivered, portal.Abandoned, portal.Replaced}, r.Cause) {
 		return all, nil
 	}
 	for _, serial := range r.Serials {
@@ -110,7 +112,7 @@ func (t *tx) closePerson(ctx context.Context, r enroll.Revocation) ([]audit.Entr
 		}
 	}
 	_, err := t.exec(ctx, "UPDATE handoffs SET state = $3, closed_at = $2 WHERE person = $1 AND closed_at IS NULL",
-		person, at, string(enroll.HandoffEnded))
+		person, at, string(signin.HandoffEnded))
 	if err != nil {
 		return nil, fmt.Errorf("ending hand-off: %w", err)
 	}
@@ -131,7 +133,7 @@ func (t *tx) endIfLive(ctx context.Context, serial ca.Serial, r enroll.Revocatio
 		return nil, err
 	}
 	entries := []audit.Entry{entry}
-	if r.Cause == enroll.Undelivered || r.Cause == enroll.Abandoned {
+	if r.Cause == portal.Undelivered || r.Cause == portal.Abandoned {
 		again, err := t.restore(ctx, serial, r.Entry)
 		if err != nil {
 			return nil, err
@@ -171,11 +173,11 @@ func inOrder(serials []ca.Serial) []ca.Serial {
 
 // lockOwners locks the people of certificates, in the order of their ids.
 func (t *tx) lockOwners(ctx context.Context, serials []ca.Serial) error {
-	owners := make(map[enroll.PersonID]bool)
+	owners := make(map[portal.PersonID]bool)
 	for _, serial := range serials {
 		err := t.all(ctx, "SELECT person FROM certificates WHERE serial = $1 AND person IS NOT NULL",
 			[]any{serial.String()}, func(rows *sql.Rows) error {
-				var person enroll.PersonID
+				var person portal.PersonID
 				err := rows.Scan(&person)
 				owners[person] = true
 				return err
@@ -193,11 +195,11 @@ func (t *tx) lockOwners(ctx context.Context, serials []ca.Serial) error {
 }
 
 // lockOwner locks the person of a device; the empty device needs no lock.
-func (t *tx) lockOwner(ctx context.Context, device enroll.DeviceID) error {
+func (t *tx) lockOwner(ctx context.Context, device portal.DeviceID) error {
 	if device == "" {
 		return nil
 	}
-	var person enroll.PersonID
+	var person portal.PersonID
 	if err := t.one(ctx, "SELECT person FROM devices WHERE id = $1", []any{string(device)}, &person); err != nil {
 		return fmt.Errorf("finding owner of device %s: %w", device, err)
 	}
@@ -205,7 +207,7 @@ func (t *tx) lockOwner(ctx context.Context, device enroll.DeviceID) error {
 }
 
 // liveOf lists the pending, issued and superseded certificates of a device.
-func (t *tx) liveOf(ctx context.Context, device enroll.DeviceID) ([]ca.Serial, error) {
+func (t *tx) liveOf(ctx context.Context, device portal.DeviceID) ([]ca.Serial, error) {
 	if device == "" {
 		return nil, nil
 	}
@@ -222,10 +224,10 @@ func (t *tx) liveOf(ctx context.Context, device enroll.DeviceID) ([]ca.Serial, e
 
 // live reports whether a certificate is pending, issued or superseded. One that was
 // fetched since it was listed as undelivered is not to end as such.
-func (t *tx) live(ctx context.Context, serial ca.Serial, cause enroll.Cause) (bool, error) {
+func (t *tx) live(ctx context.Context, serial ca.Serial, cause portal.Cause) (bool, error) {
 	var n int
 	err := t.one(ctx, `SELECT count(*) FROM certificates WHERE serial = $1 AND status IN ('pending', 'issued', 'superseded')
-		AND (delivered_at IS NULL OR $2)`, []any{serial.String(), cause != enroll.Undelivered}, &n)
+		AND (delivered_at IS NULL OR $2)`, []any{serial.String(), cause != portal.Undelivered}, &n)
 	if err != nil {
 		return false, fmt.Errorf("reading status of %s: %w", serial, err)
 	}
@@ -235,12 +237,12 @@ func (t *tx) live(ctx context.Context, serial ca.Serial, cause enroll.Cause) (bo
 // end revokes one certificate, wipes its pickup and drops its marks. The returned
 // entry is made from base and tells which one, of whom and why; without it the
 // transaction does not commit.
-func (t *tx) end(ctx context.Context, serial ca.Serial, cause enroll.Cause, at time.Time, base audit.Entry) (audit.Entry, error) {
+func (t *tx) end(ctx context.Context, serial ca.Serial, cause portal.Cause, at time.Time, base audit.Entry) (audit.Entry, error) {
 	return t.endAs(ctx, serial, cause, cause.ReasonCode(), at, base)
 }
 
 // endAs is [tx.end] with a reason code that may be another than that of the cause.
-func (t *tx) endAs(ctx context.Context, serial ca.Serial, cause enroll.Cause, reason int, at time.Time, base audit.Entry) (audit.Entry, error) {
+func (t *tx) endAs(ctx context.Context, serial ca.Serial, cause portal.Cause, reason int, at time.Time, base audit.Entry) (audit.Entry, error) {
 	var upn string
 	var device, person sql.NullString
 	ended := ending{at: at.UnixMilli(), reason: reason}
@@ -268,7 +270,7 @@ func (t *tx) endAs(ctx context.Context, serial ca.Serial, cause enroll.Cause, re
 		entry.Person = person.String
 	}
 	reopened := ""
-	if cause == enroll.Abandoned {
+	if cause == portal.Abandoned {
 		// What the portal did not manage to make uses up nobody's code.
 		if reopened, err = t.reopenInvitation(ctx, serial.String()); err != nil {
 			return base, err

@@ -11,17 +11,18 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 func TestCompleteOnlyWhatStands(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
 		e := issue(t, db, request(t, anna, "iPhone"))
-		wantError(t, "completing twice", db.Complete(ctx, e.completion), enroll.ErrConflict)
-		wantError(t, "completing unknown", db.Complete(ctx, request(t, anna, "x").completion), enroll.ErrConflict)
+		wantError(t, "completing twice", db.Complete(ctx, e.completion), portal.ErrConflict)
+		wantError(t, "completing unknown", db.Complete(ctx, request(t, anna, "x").completion), portal.ErrConflict)
 		abandoned := reserve(t, db, request(t, anna, "iPad"))
-		revoke(t, db, enroll.Abandoned, noon, abandoned.serial())
-		wantError(t, "completing revoked", db.Complete(ctx, abandoned.completion), enroll.ErrConflict)
+		revoke(t, db, portal.Abandoned, noon, abandoned.serial())
+		wantError(t, "completing revoked", db.Complete(ctx, abandoned.completion), portal.ErrConflict)
 		equal(t, "status", newest(t, db, abandoned).Status, "")
 	})
 }
@@ -40,7 +41,7 @@ func TestCompleteRefusesOtherCertificate(t *testing.T) {
 		if err := db.Complete(t.Context(), wrong); err == nil || !strings.Contains(err.Error(), "does not match") {
 			t.Errorf("certificate of another key: got error %v", err)
 		}
-		equal(t, "status", newest(t, db, e).Status, enroll.Pending)
+		equal(t, "status", newest(t, db, e).Status, portal.Pending)
 		equal(t, "ledger", actions(entries(t, db)), "[certificate.reserved]")
 	})
 }
@@ -55,19 +56,19 @@ func TestCompleteSupersedes(t *testing.T) {
 
 		next := issue(t, db, first.again(t))
 		equal(t, "newest", newest(t, db, first).Serial, next.serial())
-		equal(t, "other device", newest(t, db, other).Status, enroll.Issued)
+		equal(t, "other device", newest(t, db, other).Status, portal.Issued)
 		old := must[enroll.SealedPickup](t)(db.Pickup(ctx, first.token))
-		equal(t, "old status", old.Device.Certificate.Status, enroll.Revoked)
-		equal(t, "old cause", old.Device.Certificate.Cause, enroll.Replaced)
+		equal(t, "old status", old.Device.Certificate.Status, portal.Revoked)
+		equal(t, "old cause", old.Device.Certificate.Cause, portal.Replaced)
 		sameBytes(t, "old key", old.Key, nil)
-		wantError(t, "completing what was superseded", db.Complete(ctx, stuck.completion), enroll.ErrConflict)
+		wantError(t, "completing what was superseded", db.Complete(ctx, stuck.completion), portal.ErrConflict)
 
 		log := entries(t, db)
 		equal(t, "entries", len(log), 5+1+3)
 		var ended []string
 		for _, e := range log[len(log)-2:] {
 			equal(t, "action", e.Action, audit.CertificateRevoked)
-			equal(t, "cause", e.Detail["cause"], string(enroll.Replaced))
+			equal(t, "cause", e.Detail["cause"], string(portal.Replaced))
 			equal(t, "by", e.Detail["by"], next.serial().String())
 			ended = append(ended, e.Object)
 		}
@@ -85,17 +86,17 @@ func TestRevoke(t *testing.T) {
 		pending := reserve(t, db, request(t, anna, "iPad"))
 		later := noon.Add(time.Hour)
 		unknown := request(t, anna, "x").serial()
-		got := revoke(t, db, enroll.Removed, later, issued.serial(), pending.serial(), unknown, issued.serial())
+		got := revoke(t, db, portal.Removed, later, issued.serial(), pending.serial(), unknown, issued.serial())
 		equal(t, "ended", len(got), 2)
 
 		certificate := newest(t, db, issued)
-		equal(t, "status", certificate.Status, enroll.Revoked)
-		equal(t, "cause", certificate.Cause, enroll.Removed)
+		equal(t, "status", certificate.Status, portal.Revoked)
+		equal(t, "cause", certificate.Cause, portal.Removed)
 		equal(t, "moment", certificate.RevokedAt, later)
 		p := must[enroll.SealedPickup](t)(db.Pickup(ctx, issued.token))
 		sameBytes(t, "key", p.Key, nil)
 		sameBytes(t, "password", p.Password, nil)
-		wantError(t, "reading the file", db.ClaimRead(ctx, issued.token, 5, audit.Entry{}), enroll.ErrConflict)
+		wantError(t, "reading the file", db.ClaimRead(ctx, issued.token, 5, audit.Entry{}), portal.ErrConflict)
 
 		last := entries(t, db)[3:]
 		equal(t, "entries", len(last), 2)
@@ -112,9 +113,9 @@ func TestRevoke(t *testing.T) {
 func TestA12_RevocationIsFinal(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		e := issue(t, db, request(t, anna, "iPhone"))
-		revoke(t, db, enroll.Removed, noon, e.serial())
-		equal(t, "ended again", len(revoke(t, db, enroll.Replaced, noon.Add(time.Hour), e.serial())), 0)
-		equal(t, "cause", newest(t, db, e).Cause, enroll.Removed)
+		revoke(t, db, portal.Removed, noon, e.serial())
+		equal(t, "ended again", len(revoke(t, db, portal.Replaced, noon.Add(time.Hour), e.serial())), 0)
+		equal(t, "cause", newest(t, db, e).Cause, portal.Removed)
 		equal(t, "moment", newest(t, db, e).RevokedAt, noon)
 		_, err := db.plain.Exec(`UPDATE certificates SET status = 'issued', revoked_at = NULL, cause = NULL, reason_code = NULL`)
 		if err == nil || !strings.Contains(err.Error(), "stays revoked") {
@@ -127,14 +128,14 @@ func TestRemoveDevice(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
 		e := issue(t, db, request(t, anna, "iPhone"))
-		r := enroll.Revocation{Cause: enroll.Removed, At: noon, RemoveDevice: e.device(), Entry: entry("", anna)}
+		r := enroll.Revocation{Cause: portal.Removed, At: noon, RemoveDevice: e.device(), Entry: entry("", anna)}
 		for range 2 {
 			if _, err := db.Revoke(ctx, r); err != nil {
 				t.Fatal(err)
 			}
 		}
-		equal(t, "devices", len(must[[]enroll.Device](t)(db.Devices(ctx, anna))), 0)
-		equal(t, "removed", must[enroll.Device](t)(db.Device(ctx, anna, e.device())).Removed, noon)
+		equal(t, "devices", len(must[[]portal.Device](t)(db.Devices(ctx, anna))), 0)
+		equal(t, "removed", must[portal.Device](t)(db.Device(ctx, anna, e.device())).Removed, noon)
 		log := entries(t, db)
 		equal(t, "entries", len(log), 3)
 		equal(t, "action", log[2].Action, audit.CertificateRevoked)
@@ -142,7 +143,7 @@ func TestRemoveDevice(t *testing.T) {
 		equal(t, "device", log[2].Detail["device"], string(e.device()))
 
 		empty := issue(t, db, request(t, anna, "iPad"))
-		revoke(t, db, enroll.Undelivered, noon, empty.serial())
+		revoke(t, db, portal.Undelivered, noon, empty.serial())
 		r.RemoveDevice = empty.device()
 		if _, err := db.Revoke(ctx, r); err != nil {
 			t.Fatal(err)
@@ -152,7 +153,7 @@ func TestRemoveDevice(t *testing.T) {
 		equal(t, "object", log[len(log)-1].Object, string(empty.device()))
 		r.RemoveDevice = "nothing"
 		_, err := db.Revoke(ctx, r)
-		wantError(t, "removing nothing", err, enroll.ErrNotFound)
+		wantError(t, "removing nothing", err, portal.ErrNotFound)
 	})
 }
 
@@ -161,7 +162,7 @@ func TestRevokeInParallel(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		var serials []ca.Serial
 		for i := range devices {
-			e := request(t, enroll.PersonID(fmt.Sprint("person", i%3)), fmt.Sprint("device", i))
+			e := request(t, portal.PersonID(fmt.Sprint("person", i%3)), fmt.Sprint("device", i))
 			serials = append(serials, issue(t, db, e).serial())
 		}
 		ended := make(chan ca.Serial, 8*devices)
@@ -172,7 +173,7 @@ func TestRevokeInParallel(t *testing.T) {
 				slices.Reverse(mine)
 			}
 			waiting.Go(func() {
-				for _, serial := range revoke(t, db, enroll.Removed, noon, mine...) {
+				for _, serial := range revoke(t, db, portal.Removed, noon, mine...) {
 					ended <- serial
 				}
 			})

@@ -11,6 +11,8 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // challengeColumns are what [challengeRow] scans beside device and certificate.
@@ -52,7 +54,7 @@ func (t *tx) challengedDevice(ctx context.Context, r *enroll.Reservation) error 
 	}
 	known, err := t.device(ctx, r.Person, r.Device.ID)
 	switch {
-	case errors.Is(err, enroll.ErrNotFound):
+	case errors.Is(err, portal.ErrNotFound):
 		if err := t.checkPlace(ctx, *r, r.Device); err != nil {
 			return err
 		}
@@ -77,9 +79,9 @@ func (db *DB) ChallengeByToken(ctx context.Context, hash [sha256.Size]byte) (enr
 }
 
 // OpenChallenge finds the challenge that a device of the person may still use.
-func (db *DB) OpenChallenge(ctx context.Context, person enroll.PersonID, device enroll.DeviceID, now time.Time) (enroll.StoredChallenge, error) {
+func (db *DB) OpenChallenge(ctx context.Context, person portal.PersonID, device portal.DeviceID, now time.Time) (enroll.StoredChallenge, error) {
 	if !storable(string(person)) || !storable(string(device)) {
-		return enroll.StoredChallenge{}, fmt.Errorf("finding challenge: %w", enroll.ErrNotFound)
+		return enroll.StoredChallenge{}, fmt.Errorf("finding challenge: %w", portal.ErrNotFound)
 	}
 	return db.challenge(ctx, `d.id = $1 AND d.person = $2 AND d.removed_at IS NULL AND h.used_at IS NULL AND h.expires_at > $3`,
 		string(device), string(person), now.UnixMilli())
@@ -101,7 +103,7 @@ func (db *DB) challenge(ctx context.Context, where string, args ...any) (enroll.
 	c.SecretHash, errs[0] = hash32(secret)
 	c.TokenHash, errs[1] = hash32(token)
 	c.Names, errs[2] = hash32(names)
-	c.Device, c.Invitation = d.value(), enroll.InvitationID(invitation.String)
+	c.Device, c.Invitation = d.value(), signin.InvitationID(invitation.String)
 	c.Made, c.Expires, c.Used = timeOf(made), timeOf(expires), timeOf(used)
 	return c, errors.Join(errs[:]...)
 }
@@ -119,7 +121,7 @@ func (t *tx) useChallenge(ctx context.Context, r enroll.Reservation) error {
 		return fmt.Errorf("using challenge: %w", err)
 	}
 	if touched == 0 {
-		return fmt.Errorf("using challenge: %w", enroll.ErrConflict)
+		return fmt.Errorf("using challenge: %w", portal.ErrConflict)
 	}
 	return nil
 }
@@ -127,14 +129,14 @@ func (t *tx) useChallenge(ctx context.Context, r enroll.Reservation) error {
 // Held finds the device that a certificate belongs to, with that certificate in
 // it, whatever its status. It knows only certificates whose key the device made:
 // the holder of a file and its password must not make themselves a key that lasts.
-func (db *DB) Held(ctx context.Context, serial ca.Serial) (enroll.Device, error) {
+func (db *DB) Held(ctx context.Context, serial ca.Serial) (portal.Device, error) {
 	device, err := scanDevice(func(into ...any) error {
 		return db.one(ctx, `SELECT `+deviceColumns+`, `+certificateColumns+`
 			FROM certificates c JOIN devices d ON d.id = c.device_id WHERE c.serial = $1
 			AND NOT EXISTS (SELECT 1 FROM pickups p WHERE p.serial = c.serial)`, []any{serial.String()}, into...)
 	})
 	if err != nil {
-		return enroll.Device{}, fmt.Errorf("finding holder of %s: %w", serial, err)
+		return portal.Device{}, fmt.Errorf("finding holder of %s: %w", serial, err)
 	}
 	return device, nil
 }

@@ -12,6 +12,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/scep"
 	"certportal/store"
 )
@@ -65,37 +66,37 @@ func TestChallenge(t *testing.T) {
 			equal(t, name+": used", got.Used.IsZero(), true)
 			equal(t, name+": device", got.Device.ID, want.Device.ID)
 			equal(t, name+": person", got.Device.Person, anna)
-			equal(t, name+": platform", got.Device.Platform, enroll.IOS)
+			equal(t, name+": platform", got.Device.Platform, portal.IOS)
 		}
 		_, err := db.ChallengeBySecret(ctx, want.TokenHash)
-		wantError(t, "token for a secret", err, enroll.ErrNotFound)
+		wantError(t, "token for a secret", err, portal.ErrNotFound)
 		_, err = db.OpenChallenge(ctx, "bert", want.Device.ID, noon)
-		wantError(t, "somebody else's", err, enroll.ErrNotFound)
+		wantError(t, "somebody else's", err, portal.ErrNotFound)
 		_, err = db.OpenChallenge(ctx, anna, want.Device.ID, want.Expires)
-		wantError(t, "run out", err, enroll.ErrNotFound)
+		wantError(t, "run out", err, portal.ErrNotFound)
 		// The device is there for its page, and in no list yet.
-		equal(t, "device", must[enroll.Device](t)(db.Device(ctx, anna, want.Device.ID)).Name, "Anna's iPhone")
-		equal(t, "devices", len(must[[]enroll.Device](t)(db.Devices(ctx, anna))), 0)
+		equal(t, "device", must[portal.Device](t)(db.Device(ctx, anna, want.Device.ID)).Name, "Anna's iPhone")
+		equal(t, "devices", len(must[[]portal.Device](t)(db.Devices(ctx, anna))), 0)
 		equal(t, "ledger", actions(entries(t, db)), "[challenge.made]")
 
 		issue(t, db, e.with(want))
 		used := must[enroll.StoredChallenge](t)(db.ChallengeBySecret(ctx, want.SecretHash))
 		equal(t, "used", used.Used, noon)
 		_, err = db.OpenChallenge(ctx, anna, want.Device.ID, noon)
-		wantError(t, "used", err, enroll.ErrNotFound)
-		got := must[[]enroll.Device](t)(db.Devices(ctx, anna))
+		wantError(t, "used", err, portal.ErrNotFound)
+		got := must[[]portal.Device](t)(db.Devices(ctx, anna))
 		equal(t, "devices", len(got), 1)
 		equal(t, "delivered", got[0].Certificate.Delivered, noon)
-		held := must[enroll.Device](t)(db.Held(ctx, e.serial()))
+		held := must[portal.Device](t)(db.Held(ctx, e.serial()))
 		equal(t, "holder", held.Person, anna)
 		sameBytes(t, "held certificate", held.Certificate.DER, e.completion.Certificate.Raw)
 		_, err = db.Held(ctx, request(t, anna, "x").serial())
-		wantError(t, "unknown serial", err, enroll.ErrNotFound)
+		wantError(t, "unknown serial", err, portal.ErrNotFound)
 		// Whoever stole a file and its password renews nothing with it.
 		file := request(t, anna, "Android")
 		issue(t, db, file)
 		_, err = db.Held(ctx, file.serial())
-		wantError(t, "key made by the portal", err, enroll.ErrNotFound)
+		wantError(t, "key made by the portal", err, portal.ErrNotFound)
 	})
 }
 
@@ -132,19 +133,19 @@ func TestChallengeIsRefused(t *testing.T) {
 		c := addChallenge(t, db, e, "one")
 		late := e.with(c)
 		late.reservation.Requested = c.Expires
-		wantError(t, "run out", db.Reserve(ctx, late.reservation), enroll.ErrConflict)
+		wantError(t, "run out", db.Reserve(ctx, late.reservation), portal.ErrConflict)
 		other := issue(t, db, request(t, anna, "iPad"))
 		foreign := request(t, anna, "iPad").with(c)
 		foreign.reservation.Device = other.reservation.Device
-		wantError(t, "another device", db.Reserve(ctx, foreign.reservation), enroll.ErrConflict)
+		wantError(t, "another device", db.Reserve(ctx, foreign.reservation), portal.ErrConflict)
 		unknown := e.with(challenge(e, "never made"))
-		wantError(t, "unknown", db.Reserve(ctx, unknown.reservation), enroll.ErrConflict)
+		wantError(t, "unknown", db.Reserve(ctx, unknown.reservation), portal.ErrConflict)
 		// The next profile of the device puts an end to the one before.
 		next := challenge(e, "two")
 		if err := db.AddChallenge(ctx, next, 5, entry(audit.ChallengeMade, anna)); err != nil {
 			t.Fatal(err)
 		}
-		wantError(t, "replaced", db.Reserve(ctx, e.with(c).reservation), enroll.ErrConflict)
+		wantError(t, "replaced", db.Reserve(ctx, e.with(c).reservation), portal.ErrConflict)
 		reserve(t, db, e.with(next))
 	})
 }
@@ -164,7 +165,7 @@ func TestA15_RenewalOfWhatEndedMeanwhile(t *testing.T) {
 			t.Helper()
 			e := renewal(of)
 			e.reservation.Requested = at
-			var denial *enroll.Denial
+			var denial *portal.Denial
 			if err := db.Reserve(ctx, e.reservation); !errors.As(err, &denial) || denial.Why != why {
 				t.Errorf("%s: got %v, want %s", doing, err, why)
 			}
@@ -173,15 +174,15 @@ func TestA15_RenewalOfWhatEndedMeanwhile(t *testing.T) {
 		second := renewal(first)
 		second.reservation.NotAfter = first.reservation.NotAfter.Add(24 * time.Hour)
 		issue(t, db, second)
-		denied("the one it renewed works", second, later, enroll.HolderEarly)
-		denied("renewed before, another form", first, later, enroll.HolderEarly)
+		denied("the one it renewed works", second, later, portal.HolderEarly)
+		denied("renewed before, another form", first, later, portal.HolderEarly)
 		third := renewal(second)
 		third.reservation.Requested = first.reservation.NotAfter.Add(time.Hour)
 		reserve(t, db, third)
-		revoke(t, db, enroll.Abandoned, soon, third.serial())
+		revoke(t, db, portal.Abandoned, soon, third.serial())
 		// A new file of the person ends all that the device had.
 		issue(t, db, second.again(t))
-		denied("replaced", second, soon, enroll.HolderEnded)
+		denied("replaced", second, soon, portal.HolderEnded)
 	})
 }
 
@@ -189,18 +190,18 @@ func TestChallengeKeepsToQuotaAndNames(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx, made := t.Context(), entry(audit.ChallengeMade, anna)
 		issue(t, db, request(t, anna, "iPhone"))
-		wantRefusal(t, db.AddChallenge(ctx, challenge(request(t, anna, "IPHONE"), "name"), 5, made), enroll.NameTaken)
-		wantRefusal(t, db.AddChallenge(ctx, challenge(request(t, anna, "iPad"), "quota"), 1, made), enroll.QuotaReached)
+		wantRefusal(t, db.AddChallenge(ctx, challenge(request(t, anna, "IPHONE"), "name"), 5, made), portal.NameTaken)
+		wantRefusal(t, db.AddChallenge(ctx, challenge(request(t, anna, "iPad"), "quota"), 1, made), portal.QuotaReached)
 		theirs := issue(t, db, request(t, "bert", "iPhone"))
 		stolen := challenge(theirs, "stolen")
 		stolen.Device.Person, stolen.Device.Name = anna, "iPad"
-		wantError(t, "device of another", db.AddChallenge(ctx, stolen, 5, made), enroll.ErrConflict)
+		wantError(t, "device of another", db.AddChallenge(ctx, stolen, 5, made), portal.ErrConflict)
 		gone := issue(t, db, request(t, anna, "gone"))
-		_, err := db.Revoke(ctx, enroll.Revocation{RemoveDevice: gone.device(), Cause: enroll.Removed, At: noon, Entry: made})
+		_, err := db.Revoke(ctx, enroll.Revocation{RemoveDevice: gone.device(), Cause: portal.Removed, At: noon, Entry: made})
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantError(t, "removed device", db.AddChallenge(ctx, challenge(gone, "gone"), 5, made), enroll.ErrConflict)
+		wantError(t, "removed device", db.AddChallenge(ctx, challenge(gone, "gone"), 5, made), portal.ErrConflict)
 	})
 }
 
@@ -214,8 +215,8 @@ func TestPruneChallenges(t *testing.T) {
 		equal(t, "too early", must[int](t)(db.PruneChallenges(ctx, end.Add(-time.Millisecond))), 0)
 		equal(t, "gone", must[int](t)(db.PruneChallenges(ctx, end)), 2)
 		_, err := db.Device(ctx, anna, never.device())
-		wantError(t, "device that never came", err, enroll.ErrNotFound)
-		equal(t, "device that came", must[enroll.Device](t)(db.Device(ctx, anna, came.device())).Name, "came")
+		wantError(t, "device that never came", err, portal.ErrNotFound)
+		equal(t, "device that came", must[portal.Device](t)(db.Device(ctx, anna, came.device())).Name, "came")
 	})
 }
 
@@ -226,7 +227,7 @@ func TestAgents(t *testing.T) {
 		for i := range 3 {
 			e := request(t, anna, "agent")
 			e.reservation = enroll.Reservation{
-				Serial: e.serial(), Kind: enroll.KindServer, Profile: "SCEP", PublicKey: e.reservation.PublicKey,
+				Serial: e.serial(), Kind: portal.KindServer, Profile: "SCEP", PublicKey: e.reservation.PublicKey,
 				NotBefore: noon, NotAfter: noon.Add(time.Hour), Requested: noon, Entry: entry(audit.CertificateReserved, ""),
 			}
 			e.completion.Pickup = nil
@@ -253,7 +254,7 @@ func TestAgents(t *testing.T) {
 		}
 		equal(t, "agents", list(noon), "sealed 2 sealed 1 sealed 0 ")
 		equal(t, "later", list(noon.Add(time.Hour)), "sealed 2 sealed 1 ")
-		revoke(t, db, enroll.Removed, noon, serials[2])
+		revoke(t, db, portal.Removed, noon, serials[2])
 		equal(t, "after revocation", list(noon), "sealed 1 sealed 0 ")
 		if _, err := db.PruneChallenges(ctx, noon.Add(time.Hour)); err != nil {
 			t.Fatal(err)

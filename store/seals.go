@@ -9,7 +9,7 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // AddSeal keeps a seal. One for an entry that has a seal is dropped: replicas may
@@ -40,7 +40,7 @@ func (db *DB) Seals(ctx context.Context, after int64, limit int) ([]audit.Seal, 
 func (db *DB) LastSeal(ctx context.Context) (audit.Seal, error) {
 	seals, err := db.seals(ctx, "SELECT "+sealColumns+" FROM ledger_seals ORDER BY seq DESC LIMIT 1")
 	if err == nil && len(seals) == 0 {
-		err = enroll.ErrNotFound
+		err = portal.ErrNotFound
 	}
 	if err != nil {
 		return audit.Seal{}, fmt.Errorf("reading the last seal: %w", err)
@@ -81,7 +81,7 @@ func (db *DB) AddLedgerKey(ctx context.Context, serial ca.Serial, sealedKey []by
 func (db *DB) LedgerKey(ctx context.Context, now time.Time) (certificate, sealedKey []byte, err error) {
 	err = db.one(ctx, `SELECT c.der, k.sealed_key FROM ledger_keys k JOIN certificates c ON c.serial = k.serial
 		WHERE k.not_after > $1 AND c.status = $2 ORDER BY k.not_after DESC, k.serial LIMIT 1`,
-		[]any{now.UnixMilli(), string(enroll.Issued)}, &certificate, &sealedKey)
+		[]any{now.UnixMilli(), string(portal.Issued)}, &certificate, &sealedKey)
 	if err != nil {
 		return nil, nil, fmt.Errorf("finding ledger key: %w", err)
 	}
@@ -92,7 +92,7 @@ func (db *DB) LedgerKey(ctx context.Context, now time.Time) (certificate, sealed
 // one that ended since. enroll.ErrNotFound says that no such key sealed.
 func (db *DB) LedgerCertificate(ctx context.Context, serial string) ([]byte, error) {
 	if !storable(serial) {
-		return nil, fmt.Errorf("finding ledger certificate: %w", enroll.ErrNotFound)
+		return nil, fmt.Errorf("finding ledger certificate: %w", portal.ErrNotFound)
 	}
 	var der []byte
 	err := db.one(ctx, "SELECT c.der FROM ledger_keys k JOIN certificates c ON c.serial = k.serial WHERE k.serial = $1",

@@ -6,14 +6,14 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 func TestA19_SealsCannotBeRewrittenInSQL(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
 		_, err := db.LastSeal(ctx)
-		wantError(t, "seal before the first", err, enroll.ErrNotFound)
+		wantError(t, "seal before the first", err, portal.ErrNotFound)
 		seal := audit.Seal{Head: audit.Head{Seq: 7, Hash: [32]byte{1}}, At: noon, Node: "n", Key: "0a", Signature: []byte("signed")}
 		other := seal
 		other.Node = "another replica"

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"certportal/internal/admin"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // scanBound is how many rows one page of a search looks at before it shows what it
@@ -41,12 +41,12 @@ func (r *listedRow) fields() []any {
 func (r *listedRow) value(now time.Time) (admin.Certificate, error) {
 	serial, err := serialOf(r.serial)
 	return admin.Certificate{
-		Serial: serial, Kind: enroll.Kind(r.kind), State: stateOf(enroll.Status(r.status), timeOf(r.notAfter), now),
-		UPN: r.upn, Person: enroll.PersonID(r.person.String), PersonName: r.name.String,
-		Device: enroll.DeviceID(r.device.String), DeviceName: r.deviceName.String,
-		Platform:  enroll.Platform(r.platform.String),
+		Serial: serial, Kind: portal.Kind(r.kind), State: stateOf(portal.Status(r.status), timeOf(r.notAfter), now),
+		UPN: r.upn, Person: portal.PersonID(r.person.String), PersonName: r.name.String,
+		Device: portal.DeviceID(r.device.String), DeviceName: r.deviceName.String,
+		Platform:  portal.Platform(r.platform.String),
 		NotBefore: timeOf(r.notBefore), NotAfter: timeOf(r.notAfter), Requested: timeOf(r.requested),
-		RevokedAt: timeOf(r.revoked), Cause: enroll.Cause(r.cause.String),
+		RevokedAt: timeOf(r.revoked), Cause: portal.Cause(r.cause.String),
 	}, err
 }
 
@@ -65,15 +65,15 @@ func (r *listedRow) place(l lead) admin.Place {
 }
 
 // stateOf is where a certificate stands at the moment.
-func stateOf(status enroll.Status, end, now time.Time) admin.State {
+func stateOf(status portal.Status, end, now time.Time) admin.State {
 	switch {
-	case status == enroll.Revoked:
+	case status == portal.Revoked:
 		return admin.Revoked
-	case status == enroll.Pending:
+	case status == portal.Pending:
 		return admin.Pending
 	case !now.Before(end):
 		return admin.Expired
-	case status == enroll.Superseded:
+	case status == portal.Superseded:
 		return admin.Superseded
 	}
 	return admin.Working
@@ -181,7 +181,7 @@ func (s certificateSearch) stop(ctx context.Context, l lead, inner condition) (a
 	}
 	err := s.db.one(ctx, `SELECT c.`+l.keys[0]+`, c.serial FROM certificates c WHERE `+inner.where()+
 		` ORDER BY `+l.order("c")+fmt.Sprintf(` LIMIT 1 OFFSET %d`, scanBound-1), inner.args, first, &p.Last)
-	if errors.Is(err, enroll.ErrNotFound) {
+	if errors.Is(err, portal.ErrNotFound) {
 		return admin.Place{}, nil
 	}
 	return p, err

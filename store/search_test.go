@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"certportal/internal/admin"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/store"
 )
 
@@ -179,7 +179,7 @@ func TestSearchFindsWhatIsMeant(t *testing.T) {
 func TestSearchStandsStillUnderInserts(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		for i := range 9 {
-			e := request(t, enroll.PersonID(fmt.Sprint("p", i)), "iPhone")
+			e := request(t, portal.PersonID(fmt.Sprint("p", i)), "iPhone")
 			e.reservation.Requested = noon.Add(time.Duration(i) * time.Minute)
 			issue(t, db, e)
 		}
@@ -222,8 +222,8 @@ func TestSearchTakesNoSQL(t *testing.T) {
 	seeded(t, 300, func(t *testing.T, db *fixture) {
 		for _, attack := range attacks {
 			for field, f := range map[string]admin.Filter{
-				"person": {Person: attack}, "id": {PersonID: enroll.PersonID(attack)}, "device": {Device: attack},
-				"device id": {DeviceID: enroll.DeviceID(attack)}, "serial": {Serial: attack}, "state": {State: admin.State(attack), Person: "zzz"},
+				"person": {Person: attack}, "id": {PersonID: portal.PersonID(attack)}, "device": {Device: attack},
+				"device id": {DeviceID: portal.DeviceID(attack)}, "serial": {Serial: attack}, "state": {State: admin.State(attack), Person: "zzz"},
 				"word": {Person: "anna " + attack},
 			} {
 				for _, from := range []admin.Place{{}, {Group: attack, ID: attack, Last: attack, At: 1}} {
@@ -298,12 +298,12 @@ func TestDetail(t *testing.T) {
 		equal(t, "name", d.PersonName, "Anna Schmidt")
 		equal(t, "device", d.DeviceName, "iPhone")
 		sameBytes(t, "certificate", d.DER, e.completion.Certificate.Raw)
-		revoke(t, db, enroll.Lost, noon, e.serial())
+		revoke(t, db, portal.Lost, noon, e.serial())
 		d = must[admin.Detail](t)(db.Detail(t.Context(), e.serial(), noon))
 		equal(t, "state", d.State, admin.Revoked)
 		equal(t, "reason", d.Reason, 1)
 		_, err := db.Detail(t.Context(), request(t, anna, "x").serial(), noon)
-		wantError(t, "detail of nothing", err, enroll.ErrNotFound)
+		wantError(t, "detail of nothing", err, portal.ErrNotFound)
 	})
 }
 

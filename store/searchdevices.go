@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"certportal/internal/admin"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // deviceBound is how many devices one page looks at: finding the certificate that
@@ -181,7 +181,7 @@ func (s deviceSearch) stop(ctx context.Context, l lead, inner condition) (admin.
 	}
 	err := s.db.one(ctx, `SELECT d.`+l.keys[0]+`, d.id FROM devices d WHERE `+inner.where()+
 		` ORDER BY `+l.order("d")+fmt.Sprintf(` LIMIT 1 OFFSET %d`, deviceBound-1), inner.args, first, &p.Last)
-	if errors.Is(err, enroll.ErrNotFound) {
+	if errors.Is(err, portal.ErrNotFound) {
 		return admin.Place{}, nil
 	}
 	return p, err

@@ -14,7 +14,7 @@ import (
 
 	"certportal/internal/admin"
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // ErrNotEmpty says that people have certificates in the database already.
@@ -124,15 +124,15 @@ func (l *seedLife) row(c *seedCertificate, p seedPerson) ([]any, error) {
 		return nil, err
 	}
 	key := sha256.Sum256([]byte(serial))
-	status, ended := string(enroll.Issued), []any{nil, nil, nil, nil}
+	status, ended := string(portal.Issued), []any{nil, nil, nil, nil}
 	switch {
 	case !c.revokedAt.IsZero():
-		status = string(enroll.Revoked)
+		status = string(portal.Revoked)
 		ended = []any{c.revokedAt.UnixMilli(), string(c.cause), c.cause.ReasonCode(), nil}
 	case c.superseded:
-		status, ended[3] = string(enroll.Superseded), l.now.Add(72*time.Hour).UnixMilli()
+		status, ended[3] = string(portal.Superseded), l.now.Add(72*time.Hour).UnixMilli()
 	}
-	return append([]any{serial, issuing, string(enroll.KindUser), "User", status, p.id, c.deviceID(), p.upn, p.sid, p.upn,
+	return append([]any{serial, issuing, string(portal.KindUser), "User", status, p.id, c.deviceID(), p.upn, p.sid, p.upn,
 		key[:], c.requested.UnixMilli(), c.end().UnixMilli(), c.requested.UnixMilli(), c.requested.UnixMilli()},
 		append(ended, der)...), nil
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // seedYears is how long the made-up installation has been running, and seedValid how
@@ -45,7 +45,7 @@ type seedCertificate struct {
 	superseded    bool
 	requested     time.Time
 	revokedAt     time.Time
-	cause         enroll.Cause
+	cause         portal.Cause
 }
 
 func (c *seedCertificate) serial() string { return hex.EncodeToString(c.number[:]) }
@@ -54,8 +54,8 @@ func (c *seedCertificate) end() time.Time { return c.requested.Add(seedValid) }
 
 func (c *seedCertificate) deviceID() string { return fmt.Sprintf("seed%d-%d", c.person, c.device) }
 
-func (c *seedCertificate) platform() enroll.Platform {
-	return enroll.Platforms()[(int(c.person)+int(c.device))%len(enroll.Platforms())]
+func (c *seedCertificate) platform() portal.Platform {
+	return portal.Platforms()[(int(c.person)+int(c.device))%len(portal.Platforms())]
 }
 
 // newSeedLife makes up who got what and when. People have one to three devices, a
@@ -85,9 +85,9 @@ func (l *seedLife) device(r *rand.Rand, person int32, device uint8) {
 		next := at.Add(time.Duration(r.Int64N(int64(seedValid))))
 		switch {
 		case !last && next.Before(l.now):
-			c.revokedAt, c.cause = next.Truncate(time.Second), enroll.Replaced
+			c.revokedAt, c.cause = next.Truncate(time.Second), portal.Replaced
 		case last && r.IntN(25) == 0 && next.Before(l.now):
-			c.revokedAt, c.cause = next.Truncate(time.Second), enroll.Lost
+			c.revokedAt, c.cause = next.Truncate(time.Second), portal.Lost
 		case last && r.IntN(50) == 0:
 			c.superseded = c.end().After(l.now.Add(96 * time.Hour))
 		}
@@ -151,8 +151,8 @@ func (l *seedLife) person(n int32) seedPerson {
 func (l *seedLife) deviceName(c *seedCertificate) string {
 	given := seedGiven()
 	owner := given[int(c.person)%len(given)]
-	thing := map[enroll.Platform]string{
-		enroll.IOS: "iPhone", enroll.Android: "Android phone", enroll.Windows: "PC", enroll.MacOS: "MacBook", enroll.Linux: "Workstation",
+	thing := map[portal.Platform]string{
+		portal.IOS: "iPhone", portal.Android: "Android phone", portal.Windows: "PC", portal.MacOS: "MacBook", portal.Linux: "Workstation",
 	}[c.platform()]
 	return fmt.Sprintf("%s’s %s %d", owner, thing, c.device+1)
 }
@@ -160,7 +160,7 @@ func (l *seedLife) deviceName(c *seedCertificate) string {
 func (l *seedLife) entry(c *seedCertificate, at time.Time, action audit.Action) audit.Entry {
 	id := fmt.Sprintf("seed%d", c.person)
 	return audit.Entry{
-		At: at, Action: action, Actor: id, Role: string(enroll.Employee), Person: id, Object: c.serial(),
+		At: at, Action: action, Actor: id, Role: string(portal.Employee), Person: id, Object: c.serial(),
 		Address: "192.0.2.1", Request: "seed",
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // touchEvery is how often the use of a session is written down. A session may
@@ -63,7 +63,7 @@ func (db *DB) SaveSession(ctx context.Context, idHash [sha256.Size]byte, person 
 			return err
 		}
 		if touched == 0 {
-			return enroll.ErrConflict
+			return portal.ErrConflict
 		}
 		return nil
 	})

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 const (
@@ -41,15 +41,15 @@ func TestSessionEnds(t *testing.T) {
 					t.Errorf("got %q, %v", data, err)
 				}
 				if !s.open {
-					wantError(t, "session", err, enroll.ErrNotFound)
+					wantError(t, "session", err, portal.ErrNotFound)
 				}
 			})
 		}
 		save(t, db, 2, "anna", noon.Add(absolute-time.Minute))
 		_, err := db.Session(t.Context(), [32]byte{2}, noon.Add(absolute))
-		wantError(t, "absolute time over", err, enroll.ErrNotFound)
+		wantError(t, "absolute time over", err, portal.ErrNotFound)
 		_, err = db.Session(t.Context(), [32]byte{9}, noon)
-		wantError(t, "unknown session", err, enroll.ErrNotFound)
+		wantError(t, "unknown session", err, portal.ErrNotFound)
 	})
 }
 
@@ -69,10 +69,10 @@ func TestA9_EndedSessionsStayEnded(t *testing.T) {
 		equal(t, "ended of anna", must[int](t)(db.EndSessions(ctx, "anna")), 2)
 		for id := byte(1); id <= 3; id++ {
 			_, err := db.Session(ctx, [32]byte{id}, noon)
-			wantError(t, "ended session", err, enroll.ErrNotFound)
+			wantError(t, "ended session", err, portal.ErrNotFound)
 			// A request that was under way saves what it had read.
 			err = db.SaveSession(ctx, [32]byte{id}, "anna", []byte("late"), idle, noon.Add(absolute), noon)
-			wantError(t, "saving an ended session", err, enroll.ErrConflict)
+			wantError(t, "saving an ended session", err, portal.ErrConflict)
 		}
 		must[[]byte](t)(db.Session(ctx, [32]byte{4}, noon))
 		var kept int

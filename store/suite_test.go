@@ -14,6 +14,7 @@ import (
 	"certportal/ca/crl"
 	"certportal/internal/drift"
 	"certportal/internal/enroll"
+	"certportal/internal/signin"
 	"certportal/internal/test/pgtest"
 	"certportal/store"
 )
@@ -22,8 +23,8 @@ var (
 	_ enroll.Records   = (*store.DB)(nil)
 	_ enroll.Inventory = (*store.DB)(nil)
 	_ enroll.Pickups   = (*store.DB)(nil)
-	_ enroll.Attempts  = (*store.DB)(nil)
-	_ enroll.Handoffs  = (*store.DB)(nil)
+	_ signin.Attempts  = (*store.DB)(nil)
+	_ signin.Handoffs  = (*store.DB)(nil)
 	_ crl.Lists        = (*store.DB)(nil)
 	_ drift.Records    = (*store.DB)(nil)
 )

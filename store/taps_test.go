@@ -14,6 +14,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/directory"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/store"
 )
 
@@ -48,14 +49,14 @@ func TestF22_AThousandTaps(t *testing.T) {
 			}, noon))
 			replicas := []*enroll.Registrar{registrarOn(t, db.DB, h, now), registrarOn(t, opened(t, address), h, now)}
 			people := must[*directory.Builtin](t)(directory.NewBuiltin(db.DB))
-			person := must[enroll.Person](t)(people.Add(ctx, directory.NewAccount{
+			person := must[portal.Person](t)(people.Add(ctx, directory.NewAccount{
 				Login: "anna", UPN: "anna@corp.example", Password: "correct horse",
 			}, audit.Entry{At: noon, Actor: "test"}))
 
-			ask := func(r *enroll.Registrar, device enroll.DeviceID, name, form string) (enroll.Enrolment, error) {
+			ask := func(r *enroll.Registrar, device portal.DeviceID, name, form string) (enroll.Enrolment, error) {
 				return r.Enroll(ctx, enroll.Request{
-					By: enroll.By{Person: person.ID, Role: enroll.Employee}, Device: device, Renew: device != "", Name: name,
-					Platform: enroll.Android, Idempotent: form, PickupKey: enroll.PickupKey{1},
+					By: portal.Actor{Person: person.ID, Role: portal.Employee}, Device: device, Renew: device != "", Name: name,
+					Platform: portal.Android, Idempotent: form, PickupKey: enroll.PickupKey{1},
 				})
 			}
 			first := must[enroll.Enrolment](t)(ask(replicas[0], "", "phone", "first"))
@@ -74,15 +75,15 @@ func TestF22_AThousandTaps(t *testing.T) {
 					}
 					form := fmt.Sprint("form ", i%3 == 0, i%97) // many are sent several times
 					_, err := ask(replicas[i%2], device, name, form)
-					var refusal *enroll.Refusal
-					if err != nil && !errors.As(err, &refusal) && !errors.Is(err, enroll.ErrConflict) {
+					var refusal *portal.Refusal
+					if err != nil && !errors.As(err, &refusal) && !errors.Is(err, portal.ErrConflict) {
 						t.Errorf("tap %d: %v", i, err)
 					}
 				})
 			}
 			waiting.Wait()
 			working := 0
-			for _, d := range must[[]enroll.Device](t)(db.Devices(ctx, person.ID)) {
+			for _, d := range must[[]portal.Device](t)(db.Devices(ctx, person.ID)) {
 				checkHeld(t, db, d.ID)
 				if d.Working(now()) {
 					working++
@@ -104,7 +105,7 @@ func fetch(t *testing.T, db *fixture, r *enroll.Registrar, e enroll.Enrolment) {
 	t.Helper()
 	token := enroll.PickupKey{1}.Token(e.Serial)
 	file := must[enroll.File](t)(r.OpenFile(t.Context(), token))
-	if err := errors.Join(r.ClaimRead(t.Context(), enroll.By{}, file, token), r.ConfirmRead(t.Context(), token)); err != nil {
+	if err := errors.Join(r.ClaimRead(t.Context(), portal.Actor{}, file, token), r.ConfirmRead(t.Context(), token)); err != nil {
 		t.Fatal(err)
 	}
 }

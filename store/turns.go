@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"certportal/ca/crl"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // leaseLeap is how far the end of a lease may lie beyond what this clock would give.
@@ -29,7 +29,7 @@ func (db *DB) Take(ctx context.Context, issuer, builder string, now time.Time, l
 			WHERE crl_numbers.builder = excluded.builder OR crl_numbers.lease_until <= $2 OR crl_numbers.lease_until > $5
 			RETURNING number`,
 			[]any{issuer, now.UnixMilli(), builder, until.UnixMilli(), until.Add(leaseLeap).UnixMilli()}, &turn.Number)
-		if errors.Is(err, enroll.ErrNotFound) {
+		if errors.Is(err, portal.ErrNotFound) {
 			return crl.ErrBusy
 		}
 		if err != nil {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Lists and answers follow the ledger: what it does not tell of they would miss.
@@ -42,7 +42,7 @@ func TestA12_RevocationWithoutALedgerEntryIsNotCommitted(t *testing.T) {
 		{"its entry", text, true, nil},
 	} {
 		err := db.write(ctx, "ending", func(ctx context.Context, t *tx) error {
-			e, err := t.end(ctx, serial, enroll.Lost, now, audit.Entry{At: now, Actor: "system", Role: "system"})
+			e, err := t.end(ctx, serial, portal.Lost, now, audit.Entry{At: now, Actor: "system", Role: "system"})
 			if err != nil || !c.told {
 				return err
 			}

@@ -11,12 +11,14 @@ import (
 
 	"certportal/internal/authz"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // account is what a session says about who signed in: enough for the frame of
 // the pages. What stands in a certificate is read afresh from the directory.
 type account struct {
-	person  enroll.PersonID
+	person  portal.PersonID
 	name    string // display name
 	given   string // given name, may be empty
 	expires time.Time
@@ -24,18 +26,18 @@ type account struct {
 	desk    string    // where staff pages begin for them; empty for employees
 
 	// A hand-off that this session made, and its code.
-	offer enroll.HandoffID
-	code  enroll.HandoffCode
+	offer signin.HandoffID
+	code  signin.HandoffCode
 
 	// The pickup code that the next certificate uses up, empty for none, and the
 	// device it is for, empty for a new one.
-	invitation enroll.InvitationID
-	invitedTo  enroll.DeviceID
+	invitation signin.InvitationID
+	invitedTo  portal.DeviceID
 
 	// The hand-off that this session came by, empty for a whole session, and the
 	// device it got its one certificate for, empty before.
-	phone  enroll.HandoffID
-	device enroll.DeviceID
+	phone  signin.HandoffID
+	device portal.DeviceID
 }
 
 // limited reports whether the session is that of a phone, good for one certificate.
@@ -63,17 +65,17 @@ func accountOf(session *sessions.Session) account {
 		return time.Unix(unix, 0)
 	}
 	return account{
-		person: enroll.PersonID(text("person")), name: text("name"), given: text("given"),
+		person: portal.PersonID(text("person")), name: text("name"), given: text("given"),
 		expires: moment("expires"), proven: moment("proven"), desk: text("desk"),
-		offer: enroll.HandoffID(text("offer")), code: enroll.HandoffCode(text("code")),
-		phone: enroll.HandoffID(text("phone")), device: enroll.DeviceID(text("device")),
-		invitation: enroll.InvitationID(text("invitation")), invitedTo: enroll.DeviceID(text("invited-to")),
+		offer: signin.HandoffID(text("offer")), code: signin.HandoffCode(text("code")),
+		phone: signin.HandoffID(text("phone")), device: portal.DeviceID(text("device")),
+		invitation: signin.InvitationID(text("invitation")), invitedTo: portal.DeviceID(text("invited-to")),
 	}
 }
 
 // openSession opens a new session for the person. Proven says that they showed just
 // now who they are, and no provider remembered them from earlier.
-func (s *Server) openSession(w http.ResponseWriter, r *http.Request, p enroll.Person, proven bool) error {
+func (s *Server) openSession(w http.ResponseWriter, r *http.Request, p portal.Person, proven bool) error {
 	lifetime := s.limits.Lifetime
 	if authz.IsStaff(p) {
 		lifetime = s.limits.StaffLifetime
@@ -83,31 +85,31 @@ func (s *Server) openSession(w http.ResponseWriter, r *http.Request, p enroll.Pe
 
 // openPhoneSession opens a session that is good for one certificate, of a phone that
 // came by a hand-off or by a pickup code.
-func (s *Server) openPhoneSession(w http.ResponseWriter, r *http.Request, p enroll.Person, h enroll.HandoffID, i enroll.InvitationID) error {
-	return s.beginSession(w, r, p, sessionStart{lifetime: min(enroll.HandoffSession, s.limits.Lifetime), phone: h, invitation: i})
+func (s *Server) openPhoneSession(w http.ResponseWriter, r *http.Request, p portal.Person, h signin.HandoffID, i signin.InvitationID) error {
+	return s.beginSession(w, r, p, sessionStart{lifetime: min(signin.HandoffSession, s.limits.Lifetime), phone: h, invitation: i})
 }
 
 // sessionStart is how a session begins.
 type sessionStart struct {
 	lifetime time.Duration
 	proven   bool
-	phone    enroll.HandoffID // that it came by, empty for a whole session
+	phone    signin.HandoffID // that it came by, empty for a whole session
 
 	// The pickup code that it came by, empty for none. It is there from the first
 	// moment: the session must not be worth anything without.
-	invitation enroll.InvitationID
+	invitation signin.InvitationID
 }
 
 // beginSession opens a session. The row of one that was open before ends first, so
 // that its cookie is worth nothing from here on.
-func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, p enroll.Person, start sessionStart) error {
+func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, p portal.Person, start sessionStart) error {
 	session, err := s.sessions.Get(r, sessionCookie)
 	if err != nil {
-		return &enroll.Outage{Part: enroll.PartStore, Err: err}
+		return &portal.Outage{Part: portal.PartStore, Err: err}
 	}
 	if secret, ok := parseSecret(session.ID); ok {
 		if err := s.records.EndSession(r.Context(), secret.idHash()); err != nil {
-			return &enroll.Outage{Part: enroll.PartStore, Err: fmt.Errorf("ending earlier session: %w", err)}
+			return &portal.Outage{Part: portal.PartStore, Err: fmt.Errorf("ending earlier session: %w", err)}
 		}
 	}
 	session.ID = ""
@@ -126,7 +128,7 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, p enroll.P
 		session.Values["desk"] = deskOf(p.Roles)
 	}
 	if err := session.Save(r, w); err != nil {
-		return &enroll.Outage{Part: enroll.PartStore, Err: err}
+		return &portal.Outage{Part: portal.PartStore, Err: err}
 	}
 	s.noteLanguage(r, p.ID)
 	return nil
@@ -137,7 +139,7 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, p enroll.P
 func (s *Server) signedIn(r *http.Request) (account, bool, error) {
 	session, err := s.sessions.Get(r, sessionCookie)
 	if err != nil {
-		return account{}, false, &enroll.Outage{Part: enroll.PartStore, Err: err}
+		return account{}, false, &portal.Outage{Part: portal.PartStore, Err: err}
 	}
 	if session.IsNew {
 		return account{}, false, nil
@@ -163,16 +165,16 @@ func (s *Server) pickupKey(r *http.Request) enroll.PickupKey {
 }
 
 // by says for the ledger who acts, as an employee and from where.
-func (s *Server) by(r *http.Request) enroll.By {
-	return enroll.By{
-		Person: s.person(r).person, Role: enroll.Employee,
+func (s *Server) by(r *http.Request) portal.Actor {
+	return portal.Actor{
+		Person: s.person(r).person, Role: portal.Employee,
 		Address: clientAddress(r), Request: visitOf(r).ref,
 	}
 }
 
 // StrangerOf says where a request of a machine came from: nobody is signed in.
-func StrangerOf(r *http.Request) enroll.By {
-	return enroll.By{Address: clientAddress(r), Request: visitOf(r).ref}
+func StrangerOf(r *http.Request) portal.Actor {
+	return portal.Actor{Address: clientAddress(r), Request: visitOf(r).ref}
 }
 
 // clientAddress is the address the request came from, proxies that the

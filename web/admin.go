@@ -11,7 +11,7 @@ import (
 
 	"certportal/internal/admin"
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -224,7 +224,7 @@ func further(path string, f admin.Filter, next admin.Place) string {
 func placeOf(r *http.Request) (admin.Place, error) {
 	place, err := admin.ParsePlace(r.URL.Query().Get("after"))
 	if err != nil {
-		return place, fmt.Errorf("%w: %w", enroll.ErrNotFound, err)
+		return place, fmt.Errorf("%w: %w", portal.ErrNotFound, err)
 	}
 	return place, nil
 }

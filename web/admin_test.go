@@ -14,20 +14,20 @@ import (
 
 	"certportal/internal/admin"
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/store"
 	"certportal/web"
 )
 
 // newAdmin makes the administrator's work of a portal.
-func (p *portal) newAdmin() *admin.Service {
+func (p *site) newAdmin() *admin.Service {
 	p.t.Helper()
 	checks := &admin.Checks{List: []admin.Check{{Name: "database", Run: func(context.Context) []admin.Finding {
 		return []admin.Finding{{What: "database", State: admin.FindingOK, Text: "it answers"}}
 	}}, {Name: "address-crl", Group: admin.AddressGroup, Run: func(context.Context) []admin.Finding {
 		return []admin.Finding{{What: "http://example.com/crl/issuing.crl", State: admin.FindingFailed, Text: "it answers 404 Not Found"}}
 	}}}}
-	s, err := admin.New(admin.Config{Records: p.db, Now: p.clock.Now, SecondPerson: 3, Checks: checks, Authority: &testAuthority{portal: p}})
+	s, err := admin.New(admin.Config{Records: p.db, Now: p.clock.Now, SecondPerson: 3, Checks: checks, Authority: &testAuthority{site: p}})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -37,12 +37,12 @@ func (p *portal) newAdmin() *admin.Service {
 
 // newOffice is a portal with administrators ada and eve, aud who audits, and made-up
 // people with so many certificates.
-func newOffice(t *testing.T, certificates int) *portal {
+func newOffice(t *testing.T, certificates int) *site {
 	t.Helper()
-	p := newPortal(t)
-	p.add("ada", "Ada Admin", "Ada", enroll.Admin)
-	p.add("eve", "Eve Admin", "Eve", enroll.Admin)
-	p.add("aud", "Aud Auditor", "Aud", enroll.Auditor)
+	p := newSite(t)
+	p.add("ada", "Ada Admin", "Ada", portal.Admin)
+	p.add("eve", "Eve Admin", "Eve", portal.Admin)
+	p.add("aud", "Aud Auditor", "Aud", portal.Auditor)
 	if certificates == 0 {
 		return p
 	}
@@ -135,7 +135,7 @@ func TestAdminSearch(t *testing.T) {
 }
 
 // everything reads all certificates.
-func (p *portal) everything() map[admin.Certificate]bool {
+func (p *site) everything() map[admin.Certificate]bool {
 	p.t.Helper()
 	all := map[admin.Certificate]bool{}
 	err := p.admin.EachCertificate(p.t.Context(), admin.Operator(), admin.Filter{}, func(c admin.Certificate) error {
@@ -308,7 +308,7 @@ func TestAdminOrder(t *testing.T) {
 }
 
 // work lets orders go on.
-func (p *portal) work() {
+func (p *site) work() {
 	p.t.Helper()
 	if err := p.admin.Work(p.t.Context()); err != nil {
 		p.t.Fatal(err)

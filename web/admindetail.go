@@ -15,7 +15,7 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/audit"
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -23,7 +23,7 @@ import (
 func serialOf(r *http.Request) (ca.Serial, error) {
 	serial, err := ca.ParseSerial(chi.URLParam(r, "serial"))
 	if err != nil {
-		return serial, fmt.Errorf("%w: %w", enroll.ErrNotFound, err)
+		return serial, fmt.Errorf("%w: %w", portal.ErrNotFound, err)
 	}
 	return serial, nil
 }
@@ -62,9 +62,9 @@ func (s *Server) showCertificate(w http.ResponseWriter, r *http.Request) error {
 // certificateEvents makes entries fit to read, with the names of who acted where they
 // are remembered.
 func (s *Server) certificateEvents(ctx context.Context, entries []audit.Entry) ([]page.AdminEvent, error) {
-	var ids []enroll.PersonID
+	var ids []portal.PersonID
 	for _, e := range entries {
-		ids = append(ids, enroll.PersonID(e.Actor))
+		ids = append(ids, portal.PersonID(e.Actor))
 	}
 	slices.Sort(ids)
 	names, err := s.personNames(ctx, slices.Compact(ids))
@@ -73,7 +73,7 @@ func (s *Server) certificateEvents(ctx context.Context, entries []audit.Entry) (
 	}
 	var events []page.AdminEvent
 	for _, e := range entries {
-		actor := cmp.Or(names[enroll.PersonID(e.Actor)], e.Actor)
+		actor := cmp.Or(names[portal.PersonID(e.Actor)], e.Actor)
 		events = append(events, page.AdminEvent{At: e.At, Seq: e.Seq, Action: string(e.Action), Actor: actor, Role: e.Role})
 	}
 	return events, nil
@@ -113,7 +113,7 @@ func endable(c admin.Certificate) bool {
 func (s *Server) anyDevice(r *http.Request) (admin.Device, error) {
 	id, ok := deviceID(r)
 	if !ok {
-		return admin.Device{}, enroll.ErrNotFound
+		return admin.Device{}, portal.ErrNotFound
 	}
 	return s.admin.Device(r.Context(), s.administrator(r), id)
 }

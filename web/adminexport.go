@@ -12,7 +12,7 @@ import (
 
 	"certportal/internal/admin"
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -41,7 +41,7 @@ func (s *Server) submitExport(w http.ResponseWriter, r *http.Request) error {
 	case "audit":
 		stream = s.exportLedger
 	default:
-		return enroll.ErrNotFound
+		return portal.ErrNotFound
 	}
 	if err := s.admin.NoteExport(r.Context(), s.administrator(r), what, f); err != nil {
 		return err

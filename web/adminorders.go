@@ -14,7 +14,7 @@ import (
 
 	"certportal/internal/admin"
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -165,7 +165,7 @@ func (s *Server) moveOrder(w http.ResponseWriter, r *http.Request, move orderMov
 	if _, err := readForm(r); err != nil {
 		return err
 	}
-	if _, err := move(r.Context(), s.administrator(r), orderID(r)); err != nil && !errors.Is(err, enroll.ErrConflict) {
+	if _, err := move(r.Context(), s.administrator(r), orderID(r)); err != nil && !errors.Is(err, portal.ErrConflict) {
 		return err
 	}
 	return redirect(w, "/admin/orders/"+orderID(r))

@@ -9,19 +9,19 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"certportal/internal/admin"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
 // groundsForm reads why something ends.
 func groundsForm(r *http.Request, further ...string) (admin.Grounds, form, error) {
 	f, err := readForm(r, append([]string{"cause", "comment"}, further...)...)
-	return admin.Grounds{Cause: enroll.Cause(f["cause"]), Comment: f["comment"]}, f, err
+	return admin.Grounds{Cause: portal.Cause(f["cause"]), Comment: f["comment"]}, f, err
 }
 
 // mistakeOf gives the mistake of a refusal that belongs to a field of the form.
 func mistakeOf(err error) (page.FieldError, bool) {
-	var refusal *enroll.Refusal
+	var refusal *portal.Refusal
 	if !errors.As(err, &refusal) || refusal.Field == "" {
 		return page.FieldError{}, false
 	}
@@ -64,7 +64,7 @@ func (s *Server) certificateQuestion(r *http.Request) (page.AdminRevoke, admin.D
 	}
 	d, err := s.admin.Certificate(r.Context(), s.administrator(r), serial)
 	if err == nil && d.Person == "" {
-		err = enroll.ErrNotFound
+		err = portal.ErrNotFound
 	}
 	p := s.question(r, "certificate")
 	p.UPN, p.Serial, p.Back = d.UPN, serial.String(), "/admin/certificates/"+serial.String()
@@ -137,19 +137,19 @@ func (s *Server) submitRevokeDevice(w http.ResponseWriter, r *http.Request) erro
 }
 
 // personQuestion asks about everything the person of the address holds.
-func (s *Server) personQuestion(r *http.Request) (page.AdminRevoke, enroll.PersonID, error) {
+func (s *Server) personQuestion(r *http.Request) (page.AdminRevoke, portal.PersonID, error) {
 	id, err := url.PathUnescape(chi.URLParam(r, "person"))
 	if err != nil {
-		return page.AdminRevoke{}, "", enroll.ErrNotFound
+		return page.AdminRevoke{}, "", portal.ErrNotFound
 	}
 	p := s.question(r, "person")
-	person := enroll.PersonID(id)
+	person := portal.PersonID(id)
 	rows, live, err := s.admin.Holdings(r.Context(), s.administrator(r), admin.Filter{PersonID: person})
 	switch {
 	case err != nil:
 		return p, person, err
 	case len(rows) == 0:
-		return p, person, enroll.ErrNotFound
+		return p, person, portal.ErrNotFound
 	}
 	p.UPN, p.Name, p.Count = rows[0].UPN, rows[0].PersonName, live
 	p.Back = withQuery("/admin/certificates", admin.Filter{PersonID: person}.Query(time.Local))

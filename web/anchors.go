@@ -12,7 +12,7 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/deliver"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -93,7 +93,7 @@ func (s anchors) find(r *http.Request) (Anchor, error) {
 			return a, nil
 		}
 	}
-	return Anchor{}, enroll.ErrNotFound
+	return Anchor{}, portal.ErrNotFound
 }
 
 // showAnchors is GET /ca, for anyone.

@@ -21,7 +21,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/auditmonitor"
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -44,10 +44,10 @@ type AuditRecords interface {
 
 	// PersonNamed finds who has a user principal name or signs in by a name, or
 	// returns enroll.ErrNotFound.
-	PersonNamed(ctx context.Context, name string) (enroll.PersonID, error)
+	PersonNamed(ctx context.Context, name string) (portal.PersonID, error)
 
 	// PersonNames gives the names of those people whose names are remembered.
-	PersonNames(ctx context.Context, ids []enroll.PersonID) (map[enroll.PersonID]string, error)
+	PersonNames(ctx context.Context, ids []portal.PersonID) (map[portal.PersonID]string, error)
 }
 
 // routeAudit adds the audit log.
@@ -113,7 +113,7 @@ func (s *Server) findEntries(ctx context.Context, q audit.Query, before int64) (
 			continue
 		}
 		id, err := s.audit.PersonNamed(ctx, *field)
-		if errors.Is(err, enroll.ErrNotFound) {
+		if errors.Is(err, portal.ErrNotFound) {
 			continue // then it is an id
 		}
 		if err != nil {
@@ -186,7 +186,7 @@ func beforeOf(r *http.Request) (int64, error) {
 	}
 	before, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || before < 1 {
-		return 0, fmt.Errorf("reading place in the audit log: %w", enroll.ErrNotFound)
+		return 0, fmt.Errorf("reading place in the audit log: %w", portal.ErrNotFound)
 	}
 	return before, nil
 }
@@ -228,9 +228,9 @@ func chainOf(state auditmonitor.State) page.AuditChain {
 
 // auditRows makes entries fit to read.
 func (s *Server) auditRows(ctx context.Context, entries []audit.Entry) ([]page.AuditRow, error) {
-	ids := make(map[enroll.PersonID]bool)
+	ids := make(map[portal.PersonID]bool)
 	for _, e := range entries {
-		ids[enroll.PersonID(e.Actor)], ids[enroll.PersonID(e.Person)] = true, true
+		ids[portal.PersonID(e.Actor)], ids[portal.PersonID(e.Person)] = true, true
 	}
 	delete(ids, "")
 	names, err := s.audit.PersonNames(ctx, slices.Collect(maps.Keys(ids)))
@@ -241,8 +241,8 @@ func (s *Server) auditRows(ctx context.Context, entries []audit.Entry) ([]page.A
 	for i, e := range entries {
 		rows[i] = page.AuditRow{
 			Seq: e.Seq, At: e.At, Action: string(e.Action), Refused: e.Action.Outcome() != "done",
-			Actor: e.Actor, ActorName: names[enroll.PersonID(e.Actor)], ActorPath: pathOf("actor", e.Actor), Role: e.Role,
-			Person: e.Person, PersonName: names[enroll.PersonID(e.Person)], PersonPath: pathOf("person", e.Person),
+			Actor: e.Actor, ActorName: names[portal.PersonID(e.Actor)], ActorPath: pathOf("actor", e.Actor), Role: e.Role,
+			Person: e.Person, PersonName: names[portal.PersonID(e.Person)], PersonPath: pathOf("person", e.Person),
 			Object: e.Object, ObjectPath: pathOf("object", e.Object), Address: e.Address, Request: e.Request, Node: e.Node,
 			Hash: hex.EncodeToString(e.Hash[:]),
 		}

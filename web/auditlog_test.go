@@ -13,7 +13,7 @@ import (
 	"golang.org/x/net/html"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // seqs are the numbers of the entries on a page.
@@ -81,7 +81,7 @@ func TestAuditLog(t *testing.T) {
 	}
 }
 
-func note(t *testing.T, p *portal, e audit.Entry) {
+func note(t *testing.T, p *site, e audit.Entry) {
 	t.Helper()
 	if err := p.db.Note(t.Context(), e); err != nil {
 		t.Fatal(err)
@@ -150,7 +150,7 @@ func TestA19_AuditLogSaysWhereItBreaks(t *testing.T) {
 // A ledger that takes no entries ends all issuing: nothing is signed, and the page
 // says that it is not the person's doing.
 func TestF21_WithoutTheLedgerNothingIsSigned(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", iPhone)
 	plain, err := sql.Open("sqlite", "file://"+p.file+"?_pragma=busy_timeout(5000)")
 	if err != nil {
@@ -172,7 +172,7 @@ func TestF21_WithoutTheLedgerNothingIsSigned(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.enrol("Phone", "ios")
-	if all := p.certificates("anna"); all[enroll.Issued] != 1 {
+	if all := p.certificates("anna"); all[portal.Issued] != 1 {
 		t.Errorf("with the ledger again: %v", all)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"certportal/ca/ocsp"
 	"certportal/internal/admin"
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -132,11 +132,11 @@ func (s *Server) submitPublish(w http.ResponseWriter, r *http.Request) error {
 	}
 	list, err := s.admin.PublishNow(r.Context(), s.administrator(r), f["issuer"])
 	var denied *authz.Denied
-	var outage *enroll.Outage
+	var outage *portal.Outage
 	switch {
 	case err == nil:
 		return redirect(w, authorityPath+"?made="+strconv.FormatInt(list.Number, 10))
-	case errors.Is(err, enroll.ErrNotFound), errors.As(err, &denied), errors.As(err, &outage):
+	case errors.Is(err, portal.ErrNotFound), errors.As(err, &denied), errors.As(err, &outage):
 		return err
 	}
 	return s.showUnpublished(w, r, err)

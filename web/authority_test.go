@@ -12,13 +12,13 @@ import (
 	"certportal/ca/ocsp"
 	"certportal/internal/admin"
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web"
 )
 
 // testAuthority publishes lists that nobody signed, in real records.
 type testAuthority struct {
-	*portal
+	*site
 	err error // of making a list
 }
 
@@ -51,7 +51,7 @@ func (a *testAuthority) TestIssue(_ context.Context, by audit.Entry) []admin.Fin
 }
 
 // publish makes the next list, as the publisher does.
-func (p *portal) publish() crl.List {
+func (p *site) publish() crl.List {
 	p.t.Helper()
 	now := p.clock.Now()
 	turn, err := p.db.Take(p.t.Context(), "issuing", "test", now, time.Minute)
@@ -136,8 +136,8 @@ func TestAuthorityPageSaysWhyNoListWasMade(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := newPortal(t)
-			p.add("ada", "Ada Admin", "Ada", enroll.Admin)
+			p := newSite(t)
+			p.add("ada", "Ada Admin", "Ada", portal.Admin)
 			s, err := admin.New(admin.Config{Records: p.db, Now: p.clock.Now, Authority: &testAuthority{p, tt.err}})
 			if err != nil {
 				t.Fatal(err)
@@ -156,7 +156,7 @@ func TestAuthorityPageSaysWhyNoListWasMade(t *testing.T) {
 func TestCertificatePageTellsTheTruth(t *testing.T) {
 	health := &ocsp.Health{Life: 100 * time.Hour}
 	f := newFile(t, "android", func(c *web.Config) { c.Online = func() *ocsp.Health { return health } })
-	f.add("ada", "Ada Admin", "Ada", enroll.Admin)
+	f.add("ada", "Ada Admin", "Ada", portal.Admin)
 	path := "/admin/certificates/" + f.certificate().Serial.String()
 	ada := func() *browser { return f.signedIn("ada", linux) }
 	f.publish()

@@ -10,6 +10,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/deliver"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -22,8 +23,8 @@ const typeLeaf = "application/pkix-cert"
 
 // newBringForm is the form for a request, with a token of its own: the two forms
 // of the page ask for two certificates. An iPhone or iPad gets none.
-func newBringForm(p enroll.Platform) *page.BringForm {
-	if p == "" || p == enroll.IOS {
+func newBringForm(p portal.Platform) *page.BringForm {
+	if p == "" || p == portal.IOS {
 		return nil
 	}
 	return &page.BringForm{Token: newFormToken()}
@@ -53,7 +54,7 @@ func (s *Server) submitKey(w http.ResponseWriter, r *http.Request) error {
 		return redirect(w, installPath(device))
 	}
 	done, err := s.registrar.EnrollRequest(r.Context(), enroll.Request{
-		By: s.by(r), Name: f["name"], Platform: enroll.Platform(f["platform"]),
+		By: s.by(r), Name: f["name"], Platform: portal.Platform(f["platform"]),
 		Idempotent: s.person(r).attempt(token), PickupKey: s.pickupKey(r), Invitation: s.person(r).invitation,
 	}, f["csr"])
 	if err == nil {
@@ -72,7 +73,7 @@ func (s *Server) refuseKey(w http.ResponseWriter, r *http.Request, f form, token
 		Frame: s.frame(r), Platform: f["platform"], Token: newFormToken(),
 		Bring: &page.BringForm{Open: true, Name: f["name"], Request: f["csr"], Token: token},
 	}
-	var denial *enroll.Denial
+	var denial *portal.Denial
 	if !errors.As(err, &denial) {
 		retry := &page.Retry{Action: keyPath, Fields: []page.Hidden{
 			{Name: "name", Value: f["name"]}, {Name: "platform", Value: f["platform"]},
@@ -97,7 +98,7 @@ func (s *Server) refuseKey(w http.ResponseWriter, r *http.Request, f form, token
 func deniedKey(why string) string {
 	switch why {
 	case enroll.RequestEmpty, enroll.RequestLong, enroll.RequestForm, enroll.RequestSecret, enroll.RequestAlgorithm,
-		enroll.RequestProof, enroll.RequestPlatform, enroll.KeyRefused, enroll.KeyReused:
+		enroll.RequestProof, enroll.RequestPlatform, portal.KeyRefused, portal.KeyReused:
 		return "bring.denied." + why
 	}
 	return "bring.denied.other"
@@ -105,7 +106,7 @@ func deniedKey(why string) string {
 
 // showBrought is the page of a device whose person has the key: the certificate
 // to be downloaded, as long as it is good for anything.
-func (s *Server) showBrought(w http.ResponseWriter, r *http.Request, d enroll.Device) error {
+func (s *Server) showBrought(w http.ResponseWriter, r *http.Request, d portal.Device) error {
 	p := page.Brought{Frame: s.frame(r), Device: s.card(d), Limited: s.person(r).limited()}
 	if d.Working(s.now()) {
 		folder := "/devices/" + string(d.ID) + "/"
@@ -141,21 +142,21 @@ func (s *Server) serveOwnPEM(w http.ResponseWriter, r *http.Request) error {
 
 // broughtDevice finds a device of the person whose certificate is theirs to fetch.
 // Certificates of files go out with their keys only.
-func (s *Server) broughtDevice(r *http.Request) (enroll.Device, error) {
+func (s *Server) broughtDevice(r *http.Request) (portal.Device, error) {
 	d, err := s.keptDevice(r)
 	if err != nil {
 		return d, err
 	}
 	brought, err := s.registrar.Brought(r.Context(), d)
-	if err == nil && (!brought || d.Certificate.Status != enroll.Issued) {
-		err = enroll.ErrNotFound
+	if err == nil && (!brought || d.Certificate.Status != portal.Issued) {
+		err = portal.ErrNotFound
 	}
 	return d, err
 }
 
 // sendCertificate sends a file that holds nothing secret. It is sent whole and
 // kept by nobody: it says who uses which device.
-func (s *Server) sendCertificate(w http.ResponseWriter, d enroll.Device, ext, kind string, data []byte) error {
+func (s *Server) sendCertificate(w http.ResponseWriter, d portal.Device, ext, kind string, data []byte) error {
 	h := w.Header()
 	h.Set("Content-Type", kind)
 	h.Set("Content-Disposition", deliver.ContentDisposition(s.org, d.Name, ext))

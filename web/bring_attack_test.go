@@ -24,6 +24,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web"
 )
 
@@ -112,8 +113,8 @@ func golden(cert *x509.Certificate) string {
 // TestA1_HostileRequests: whatever a request asks for, the certificate is that of
 // a request that asks for nothing.
 func TestA1_HostileRequests(t *testing.T) {
-	p := newPortal(t)
-	p.moody.become(nil, func(person *enroll.Person) { person.SID = sidOfAnna })
+	p := newSite(t)
+	p.moody.become(nil, func(person *portal.Person) { person.SID = sidOfAnna })
 	b := p.signedIn("anna", linux)
 	device := b.brought("plain", newRequest(t, newKey(t)))
 	plain := b.leaf(device)
@@ -153,7 +154,7 @@ type refused struct{ name, request, reason, words string }
 
 // refusedRequests are weak keys, keys of others, and texts that are not one whole
 // request.
-func refusedRequests(t *testing.T, p *portal) []refused {
+func refusedRequests(t *testing.T, p *site) []refused {
 	t.Helper()
 	whole := newRequest(t, newKey(t))
 	forged := requestDER(t, newKey(t))
@@ -178,22 +179,22 @@ func refusedRequests(t *testing.T, p *portal) []refused {
 		{"no label", base64.StdEncoding.EncodeToString(requestDER(t, newKey(t))), enroll.RequestForm, "not one whole request"},
 		{"forged", inPEM("CERTIFICATE REQUEST", forged), enroll.RequestProof, "signature does not fit"},
 		{"SHA-1", withSHA1(t), enroll.RequestAlgorithm, "outdated way"},
-		{"RSA 1024", newRequest(t, made[*rsa.PrivateKey](t)(rsa.GenerateKey(rand.Reader, 1024))), enroll.KeyRefused, "too weak"},
-		{"exponent 3", newRequest(t, withExponent3(t)), enroll.KeyRefused, "too weak"},
-		{"close primes", newRequest(t, withClosePrimes(t)), enroll.KeyRefused, "too weak"},
-		{"ROCA", ofROCA(t), enroll.KeyRefused, "too weak"},
-		{"P-224", newRequest(t, made[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P224(), rand.Reader))), enroll.KeyRefused, "too weak"},
-		{"P-521", newRequest(t, made[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P521(), rand.Reader))), enroll.KeyRefused, "too weak"},
-		{"Ed25519", newRequest(t, made[ed25519.PrivateKey](t)(ed, err)), enroll.KeyRefused, "too weak"},
-		{"key of somebody else", newRequest(t, used), enroll.KeyReused, "has, or had, a certificate"},
-		{"key of a revoked one", newRequest(t, gone), enroll.KeyReused, "has, or had, a certificate"},
+		{"RSA 1024", newRequest(t, made[*rsa.PrivateKey](t)(rsa.GenerateKey(rand.Reader, 1024))), portal.KeyRefused, "too weak"},
+		{"exponent 3", newRequest(t, withExponent3(t)), portal.KeyRefused, "too weak"},
+		{"close primes", newRequest(t, withClosePrimes(t)), portal.KeyRefused, "too weak"},
+		{"ROCA", ofROCA(t), portal.KeyRefused, "too weak"},
+		{"P-224", newRequest(t, made[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P224(), rand.Reader))), portal.KeyRefused, "too weak"},
+		{"P-521", newRequest(t, made[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P521(), rand.Reader))), portal.KeyRefused, "too weak"},
+		{"Ed25519", newRequest(t, made[ed25519.PrivateKey](t)(ed, err)), portal.KeyRefused, "too weak"},
+		{"key of somebody else", newRequest(t, used), portal.KeyReused, "has, or had, a certificate"},
+		{"key of a revoked one", newRequest(t, gone), portal.KeyReused, "has, or had, a certificate"},
 	}
 }
 
 // TestA1_RequestsRefused: none of them leaves a serial. Each has its sentence,
 // keeps what was pasted, and stands in the ledger.
 func TestA1_RequestsRefused(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", linux)
 	tests := refusedRequests(t, p)
 	reserved := p.entries(audit.CertificateReserved)
@@ -230,7 +231,7 @@ func TestA1_RequestsRefused(t *testing.T) {
 // TestA16_PastedPrivateKey: whoever pastes the wrong file is told so, and it is
 // kept nowhere.
 func TestA16_PastedPrivateKey(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", linux)
 	raw, err := x509.MarshalPKCS8PrivateKey(newKey(t))
 	if err != nil {
@@ -267,7 +268,7 @@ func TestA16_PastedPrivateKey(t *testing.T) {
 // TestBringKeyAsCopied takes what editors, mail programs and Windows make of a
 // request.
 func TestBringKeyAsCopied(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", linux)
 	for name, change := range map[string]func(string) string{
 		"CRLF":      func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") },
@@ -297,7 +298,7 @@ func TestBringKeyAsCopied(t *testing.T) {
 // by whichever form it asks first, and by both at once.
 func TestA9_PhoneBringsOneKey(t *testing.T) {
 	sessions := &firstTogether{}
-	p := newPortal(t, func(c *web.Config) {
+	p := newSite(t, func(c *web.Config) {
 		sessions.SessionRecords = c.Sessions
 		c.Sessions = sessions
 	})
@@ -338,7 +339,7 @@ func TestA9_PhoneBringsOneKey(t *testing.T) {
 
 // TestA9_BroughtOnThePhone: the session is spent after one key.
 func TestA9_BroughtOnThePhone(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	desktop := p.signedIn("anna", linux)
 	other := desktop.brought("Server", newRequest(t, newKey(t)))
 	phone := p.handedOff(desktop)
@@ -371,7 +372,7 @@ func TestA9_BroughtOnThePhone(t *testing.T) {
 
 // TestA18_BroughtNames: names of devices break out of no header, page or command.
 func TestA18_BroughtNames(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", linux)
 	for _, name := range []string{
 		`a"; filename="x.exe`, "../../etc/passwd", "a\r\nX-Injected: 1", "a\u202egnp.exe", "$(id)", "-x", "con", "</textarea><script>alert(1)</script>", "'; rm -rf ~; '",

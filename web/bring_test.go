@@ -14,11 +14,12 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // TestBringKey goes the whole way of somebody who made a key.
 func TestBringKey(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", linux)
 	form := b.get("/new")
 	fold := form.id("own-key")
@@ -74,7 +75,7 @@ func wantLinks(t *testing.T, page answer, device string) {
 
 // TestBroughtFiles reads both files, and who may have them.
 func TestBroughtFiles(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", linux)
 	device := b.brought("Büro 📱", newRequest(t, newKey(t)))
 	der, chain := b.get(device+"/certificate.cer"), b.get(device+"/certificate.pem")
@@ -127,7 +128,7 @@ func TestBroughtFiles(t *testing.T) {
 
 // TestBroughtGetsNoFile: the portal has no key to make one with.
 func TestBroughtGetsNoFile(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", linux)
 	device := b.brought("Server", newRequest(t, newKey(t)))
 	leaf := b.leaf(device)
@@ -171,7 +172,7 @@ func hasAttr(n *html.Node, name string) bool {
 
 // TestBringTwice sends one form many times at once: one certificate.
 func TestBringTwice(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", linux)
 	request := newRequest(t, newKey(t))
 	var answers [8]answer
@@ -187,14 +188,14 @@ func TestBringTwice(t *testing.T) {
 			t.Errorf("tap %d: got %d to %q, want 303 to %q", i, a.status, a.location(), answers[0].location())
 		}
 	}
-	if got := p.certificates("anna"); got[enroll.Issued] != 1 || p.entries(audit.CertificateReserved) != 1 {
+	if got := p.certificates("anna"); got[portal.Issued] != 1 || p.entries(audit.CertificateReserved) != 1 {
 		t.Errorf("certificates: got %v, want one issued", got)
 	}
 }
 
 // TestBringKeyOutage offers to send the same form again.
 func TestBringKeyOutage(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", linux)
 	request := newRequest(t, newKey(t))
 	p.moody.become(errors.New("directory is down"), nil)
@@ -206,7 +207,7 @@ func TestBringKeyOutage(t *testing.T) {
 	if got := b.post("/new/key", "name", got.value("name"), "platform", got.value("platform"), "csr", got.value("csr"), "request", "form"); got.status != 303 {
 		t.Errorf("again: got %d: %s", got.status, got.text())
 	}
-	p.moody.become(nil, func(person *enroll.Person) { person.Protected = true })
+	p.moody.become(nil, func(person *portal.Person) { person.Protected = true })
 	if got := b.bring("Other", "linux", newRequest(t, newKey(t))); got.status != 403 {
 		t.Errorf("protected: got %d, want 403", got.status)
 	}
@@ -214,7 +215,7 @@ func TestBringKeyOutage(t *testing.T) {
 
 // TestBringKeyNames: the rules of a device's name are those of every device.
 func TestBringKeyNames(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", linux)
 	b.enrol("Laptop", "linux")
 	for _, tt := range []struct{ name, device, words string }{
@@ -248,7 +249,7 @@ func TestBringKeyNames(t *testing.T) {
 // TestPhonesBringNoKey: an iPhone takes up no such certificate, so its page does
 // not offer it.
 func TestPhonesBringNoKey(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", iPhone)
 	for _, path := range []string{"/new", "/new/key"} {
 		if got := b.get(path); got.status != 200 || got.id("own-key") != nil {

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"certportal/internal/deliver"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -36,7 +36,7 @@ func clientOf(r *http.Request) page.Client {
 
 // formatFor chooses how the file for a platform is encrypted. The version of the
 // asking device counts only when it is one of that platform.
-func formatFor(p enroll.Platform, c page.Client) deliver.Format {
+func formatFor(p portal.Platform, c page.Client) deliver.Format {
 	if c.Platform != string(p) {
 		return deliver.FormatFor(string(p), 0)
 	}

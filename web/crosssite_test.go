@@ -8,7 +8,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // route is a line of the route table.
@@ -16,7 +16,7 @@ type route struct{ method, pattern string }
 
 // routes reads the table out of the handler, so that a route added later cannot
 // be forgotten here.
-func (p *portal) routes() []route {
+func (p *site) routes() []route {
 	p.t.Helper()
 	var all []route
 	err := chi.Walk(p.server.Handler().(chi.Routes),
@@ -39,7 +39,7 @@ func (r route) path(device string) string {
 }
 
 func TestA9_CrossSitePosts(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
 	before, reserved := p.certificates("anna"), p.entries(audit.CertificateReserved)
@@ -75,7 +75,7 @@ func TestA9_CrossSitePosts(t *testing.T) {
 	if posts != known {
 		t.Errorf("got %d POST routes, want the %d of the matrix", posts, known)
 	}
-	if got := p.certificates("anna"); got[enroll.Issued] != before[enroll.Issued] || p.entries(audit.CertificateReserved) != reserved {
+	if got := p.certificates("anna"); got[portal.Issued] != before[portal.Issued] || p.entries(audit.CertificateReserved) != reserved {
 		t.Errorf("certificates: got %v, want %v", got, before)
 	}
 	if b.get("/").status != 200 {
@@ -84,7 +84,7 @@ func TestA9_CrossSitePosts(t *testing.T) {
 }
 
 func TestA9_PostsNeedSession(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	device := p.signedIn("anna", iPhone).enrol("Anna's iPhone", "ios")
 	open := gates()
 	for _, r := range p.routes() {
@@ -96,7 +96,7 @@ func TestA9_PostsNeedSession(t *testing.T) {
 			t.Errorf("POST %s: got %d to %q, want the sign-in page", r.pattern, got.status, got.location())
 		}
 	}
-	if got := p.certificates("anna"); got[enroll.Issued] != 1 {
+	if got := p.certificates("anna"); got[portal.Issued] != 1 {
 		t.Errorf("certificates: got %v, want the one issued", got)
 	}
 }
@@ -105,7 +105,7 @@ func TestA9_PostsNeedSession(t *testing.T) {
 // that change something with their fields in the query. That staff pages were
 // refused is recorded, and nothing else.
 func TestA9_GetChangesNothing(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
 	entries := func() int {

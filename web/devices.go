@@ -9,6 +9,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -108,26 +109,26 @@ func (s *Server) submitRemove(w http.ResponseWriter, r *http.Request) error {
 
 // deviceID reads the id of the address; false for one that the portal cannot have
 // made.
-func deviceID(r *http.Request) (enroll.DeviceID, bool) {
+func deviceID(r *http.Request) (portal.DeviceID, bool) {
 	id := chi.URLParam(r, "id")
 	foreign := func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' }
-	return enroll.DeviceID(id), id != "" && len(id) <= maxDeviceID && !strings.ContainsFunc(id, foreign)
+	return portal.DeviceID(id), id != "" && len(id) <= maxDeviceID && !strings.ContainsFunc(id, foreign)
 }
 
 // device finds the device of the address among those of the person.
-func (s *Server) device(r *http.Request) (enroll.Device, error) {
+func (s *Server) device(r *http.Request) (portal.Device, error) {
 	id, ok := deviceID(r)
 	if !ok {
-		return enroll.Device{}, enroll.ErrNotFound
+		return portal.Device{}, portal.ErrNotFound
 	}
 	return s.registrar.Device(r.Context(), s.person(r).person, id)
 }
 
 // keptDevice is a device that its person did not remove.
-func (s *Server) keptDevice(r *http.Request) (enroll.Device, error) {
+func (s *Server) keptDevice(r *http.Request) (portal.Device, error) {
 	d, err := s.device(r)
 	if err == nil && !d.Removed.IsZero() {
-		return enroll.Device{}, enroll.ErrNotFound
+		return portal.Device{}, portal.ErrNotFound
 	}
 	return d, err
 }
@@ -143,19 +144,19 @@ const (
 )
 
 // openPickup opens the pickup of the device's certificate with the session's key.
-func (s *Server) openPickup(r *http.Request, d enroll.Device) (enroll.Pickup, pickupState, error) {
+func (s *Server) openPickup(r *http.Request, d portal.Device) (enroll.Pickup, pickupState, error) {
 	c := d.Certificate
-	if c.Status != enroll.Issued {
+	if c.Status != portal.Issued {
 		return enroll.Pickup{}, pickupOver, nil
 	}
 	pickup, err := s.registrar.Pickup(r.Context(), s.pickupKey(r).Token(c.Serial))
-	var gone *enroll.Gone
+	var gone *portal.Gone
 	switch {
 	case err == nil:
 		return pickup, pickupOpen, nil
 	case errors.As(err, &gone):
 		return enroll.Pickup{}, pickupOver, nil
-	case !errors.Is(err, enroll.ErrNotFound):
+	case !errors.Is(err, portal.ErrNotFound):
 		return enroll.Pickup{}, pickupOver, err
 	case s.makesKey(d.Platform) && !c.Delivered.IsZero():
 		return enroll.Pickup{}, pickupArrived, nil
@@ -166,18 +167,18 @@ func (s *Server) openPickup(r *http.Request, d enroll.Device) (enroll.Pickup, pi
 }
 
 // card is a device as the lists show it.
-func (s *Server) card(d enroll.Device) page.DeviceCard {
+func (s *Server) card(d portal.Device) page.DeviceCard {
 	c, now, window := d.Certificate, s.now(), s.registrar.RenewWindow()
 	card := page.DeviceCard{
 		ID: string(d.ID), Name: d.Name, Platform: string(d.Platform), Serial: c.Serial.String(),
 		Status: s.status(d), NotAfter: c.End(), Arrived: !c.Delivered.IsZero(),
-		Outdated:  d.Working(now) && (c.Changed == enroll.UPNChanged || c.Changed == enroll.SIDChanged),
+		Outdated:  d.Working(now) && (c.Changed == portal.UPNChanged || c.Changed == portal.SIDChanged),
 		Renewable: d.Renewable(now, window) == nil,
 	}
 	if left := c.End().Sub(now); left > 0 {
 		card.DaysLeft = int(left / (24 * time.Hour))
 	}
-	if d.Working(now) && c.Status == enroll.Issued {
+	if d.Working(now) && c.Status == portal.Issued {
 		card.RenewFrom = d.RenewFrom(window)
 		if d.FormerEnds.After(now) {
 			card.Former = d.FormerEnds
@@ -187,16 +188,16 @@ func (s *Server) card(d enroll.Device) page.DeviceCard {
 }
 
 // status names the state of a device in the words of the pages.
-func (s *Server) status(d enroll.Device) string {
+func (s *Server) status(d portal.Device) string {
 	left := d.Certificate.End().Sub(s.now())
 	switch {
 	case !d.Blocked.IsZero():
 		return page.StatusBlocked
 	case d.Certificate.Status == "": // the device has not asked for it yet
 		return page.StatusNotInstalled
-	case d.Certificate.Status == enroll.Pending:
+	case d.Certificate.Status == portal.Pending:
 		return page.StatusMaking
-	case d.Certificate.Status == enroll.Revoked:
+	case d.Certificate.Status == portal.Revoked:
 		return page.StatusRevoked
 	case left <= 0:
 		return page.StatusExpired
@@ -209,10 +210,10 @@ func (s *Server) status(d enroll.Device) string {
 }
 
 // inUse picks the devices that fill the quota and hold their names.
-func (s *Server) inUse(devices []enroll.Device) []enroll.Device {
-	var used []enroll.Device
+func (s *Server) inUse(devices []portal.Device) []portal.Device {
+	var used []portal.Device
 	for _, d := range devices {
-		if d.Certificate.Status == enroll.Pending || d.Working(s.now()) {
+		if d.Certificate.Status == portal.Pending || d.Working(s.now()) {
 			used = append(used, d)
 		}
 	}
@@ -220,13 +221,13 @@ func (s *Server) inUse(devices []enroll.Device) []enroll.Device {
 }
 
 // endedLongAgo reports whether the device only matters to those who look for it.
-func (s *Server) endedLongAgo(d enroll.Device) bool {
+func (s *Server) endedLongAgo(d portal.Device) bool {
 	ended := d.Certificate.End()
 	switch {
 	case !d.Blocked.IsZero():
 		ended = d.Blocked
-	case d.Certificate.Status == enroll.Revoked:
+	case d.Certificate.Status == portal.Revoked:
 		ended = d.Certificate.RevokedAt
 	}
-	return d.Certificate.Status != enroll.Pending && s.now().Sub(ended) > foldAfter
+	return d.Certificate.Status != portal.Pending && s.now().Sub(ended) > foldAfter
 }

@@ -6,11 +6,11 @@ import (
 	"testing"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 func TestStranger(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	anna, ben := p.signedIn("anna", iPhone), p.signedIn("ben", android)
 	device := anna.enrol("Anna's iPhone", "ios")
 	for _, path := range []string{device, device + "/install", device + "/remove"} {
@@ -28,13 +28,13 @@ func TestStranger(t *testing.T) {
 			t.Errorf("device %q: got %d, want 404", id, got.status)
 		}
 	}
-	if got := p.certificates("anna"); got[enroll.Issued] != 1 {
+	if got := p.certificates("anna"); got[portal.Issued] != 1 {
 		t.Errorf("certificates: got %v, want anna's untouched", got)
 	}
 }
 
 func TestRemove(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
 	href, _ := b.download(device)
@@ -67,7 +67,7 @@ func TestRemove(t *testing.T) {
 // TestDoubleTapOnRemove sends one removal many times at once: every answer leads
 // to the devices, and one certificate is revoked.
 func TestDoubleTapOnRemove(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
 	answers := make([]answer, 6)

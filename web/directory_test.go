@@ -11,30 +11,31 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/drift"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"certportal/web"
 )
 
 // moody is the built-in directory with what others know besides: outages,
 // refusals, and people who change.
 type moody struct {
-	enroll.Directory
+	portal.Directory
 	mu     sync.Mutex
 	err    error                // of every call
-	change func(*enroll.Person) // of everybody who is read
+	change func(*portal.Person) // of everybody who is read
 }
 
-func (m *moody) become(err error, change func(*enroll.Person)) {
+func (m *moody) become(err error, change func(*portal.Person)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.err, m.change = err, change
 }
 
-func (m *moody) mood(p enroll.Person, err error) (enroll.Person, error) {
+func (m *moody) mood(p portal.Person, err error) (portal.Person, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.err != nil {
-		return enroll.Person{}, m.err
+		return portal.Person{}, m.err
 	}
 	if err == nil && m.change != nil {
 		m.change(&p)
@@ -42,15 +43,15 @@ func (m *moody) mood(p enroll.Person, err error) (enroll.Person, error) {
 	return p, err
 }
 
-func (m *moody) Authenticate(ctx context.Context, login, password string) (enroll.Person, error) {
+func (m *moody) Authenticate(ctx context.Context, login, password string) (portal.Person, error) {
 	return m.mood(m.Directory.Authenticate(ctx, login, password))
 }
 
-func (m *moody) Person(ctx context.Context, id enroll.PersonID) (enroll.Person, error) {
+func (m *moody) Person(ctx context.Context, id portal.PersonID) (portal.Person, error) {
 	return m.mood(m.Directory.Person(ctx, id))
 }
 
-func (m *moody) Match(ctx context.Context, claim enroll.Claim) (enroll.Person, error) {
+func (m *moody) Match(ctx context.Context, claim portal.Claim) (portal.Person, error) {
 	return m.mood(m.Directory.Match(ctx, claim))
 }
 
@@ -115,21 +116,21 @@ func TestF7_PagesWithoutDirectory(t *testing.T) {
 func TestA3_A5_RefusedAtIssue(t *testing.T) {
 	tests := []struct {
 		name   string
-		change func(*enroll.Person)
+		change func(*portal.Person)
 		status int
 		words  string
 	}{
-		{"protected", func(p *enroll.Person) { p.Protected = true }, 403, "It has administrator rights"},
-		{"conflict", func(p *enroll.Person) { p.Conflict = enroll.UPNTaken }, 409, "could be taken for each other"},
-		{"disabled", func(p *enroll.Person) { p.Disabled = true }, 403, "switched off"},
-		{"expired", func(p *enroll.Person) { p.Expired = true }, 403, "has run out"},
-		{"locked", func(p *enroll.Person) { p.Locked = true }, 423, "Your work account is locked"},
-		{"not in the group", func(p *enroll.Person) { p.MayEnroll = false }, 403, "not in the group"},
-		{"no UPN", func(p *enroll.Person) { p.UPN = "" }, 403, "user principal name is missing"},
+		{"protected", func(p *portal.Person) { p.Protected = true }, 403, "It has administrator rights"},
+		{"conflict", func(p *portal.Person) { p.Conflict = portal.UPNTaken }, 409, "could be taken for each other"},
+		{"disabled", func(p *portal.Person) { p.Disabled = true }, 403, "switched off"},
+		{"expired", func(p *portal.Person) { p.Expired = true }, 403, "has run out"},
+		{"locked", func(p *portal.Person) { p.Locked = true }, 423, "Your work account is locked"},
+		{"not in the group", func(p *portal.Person) { p.MayEnroll = false }, 403, "not in the group"},
+		{"no UPN", func(p *portal.Person) { p.UPN = "" }, 403, "user principal name is missing"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := newPortal(t)
+			p := newSite(t)
 			b := p.signedIn("anna", iPhone)
 			p.moody.become(nil, tt.change)
 			got := b.post("/new", "name", "Anna's iPhone", "platform", "ios", "request", "x")
@@ -139,7 +140,7 @@ func TestA3_A5_RefusedAtIssue(t *testing.T) {
 			if !strings.Contains(got.text(), got.header.Get("X-Request-Id")) {
 				t.Error("the page does not name the reference")
 			}
-			if strings.Contains(got.text(), string(enroll.UPNTaken)) {
+			if strings.Contains(got.text(), string(portal.UPNTaken)) {
 				t.Error("the page tells what the administrators are told")
 			}
 			if n := p.entries(audit.CertificateReserved); n != 0 {
@@ -151,9 +152,9 @@ func TestA3_A5_RefusedAtIssue(t *testing.T) {
 
 // TestA5_NoSID is the refusal of an entry without objectSid.
 func TestA5_NoSID(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", iPhone)
-	p.moody.become(&enroll.Refusal{Reason: enroll.NoSID}, nil)
+	p.moody.become(&portal.Refusal{Reason: portal.NoSID}, nil)
 	got := b.post("/new", "name", "Anna's iPhone", "platform", "ios", "request", "x")
 	if got.status != http.StatusUnprocessableEntity || !strings.Contains(got.text(), "(SID) is missing") {
 		t.Errorf("got %d, want 422: %s", got.status, got.text())
@@ -164,20 +165,20 @@ func TestA5_NoSID(t *testing.T) {
 // says no.
 func TestSignInRefusals(t *testing.T) {
 	tests := []struct {
-		reason enroll.Reason
+		reason portal.Reason
 		status int
 		words  string
 	}{
-		{enroll.Restricted, 403, "may not sign in from here, or not at this hour"},
-		{enroll.PasswordOld, 403, "Your work password has run out"},
-		{enroll.Locked, 423, "Your work account is locked"},
-		{enroll.Disabled, 403, "switched off"},
-		{enroll.Expired, 403, "end date"},
+		{portal.Restricted, 403, "may not sign in from here, or not at this hour"},
+		{portal.PasswordOld, 403, "Your work password has run out"},
+		{portal.Locked, 423, "Your work account is locked"},
+		{portal.Disabled, 403, "switched off"},
+		{portal.Expired, 403, "end date"},
 	}
 	for _, tt := range tests {
 		t.Run(string(tt.reason), func(t *testing.T) {
-			p := newPortal(t)
-			p.moody.become(&enroll.Refusal{Reason: tt.reason}, nil)
+			p := newSite(t)
+			p.moody.become(&portal.Refusal{Reason: tt.reason}, nil)
 			b := p.browser(iPhone)
 			got := b.post("/login", "username", "anna", "password", password)
 			if got.status != tt.status || !strings.Contains(got.text(), tt.words) || b.cookie(sessionCookie) != "" {
@@ -189,9 +190,9 @@ func TestSignInRefusals(t *testing.T) {
 
 // TestA8_NetworkPaused guesses one password for many accounts.
 func TestA8_NetworkPaused(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.browser(iPhone)
-	for i := range enroll.SignInAddressTries {
+	for i := range signin.DefaultAddressTries {
 		name := strings.Repeat("x", 1+i%9) + string(rune('a'+i/9))
 		if got := b.post("/login", "username", name, "password", "Winter2026!"); got.status != 401 {
 			t.Fatalf("try %d: got %d, want 401", i+1, got.status)
@@ -207,7 +208,7 @@ func TestA8_NetworkPaused(t *testing.T) {
 // TestA8_CountedDown says that the account may be locked to whoever is counted
 // down, known or not.
 func TestA8_CountedDown(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	known := p.browser(iPhone).post("/login", "username", "anna", "password", "wrong")
 	unknown := p.browser(iPhone).post("/login", "username", "nobody", "password", "wrong")
 	for name, got := range map[string]answer{"known": known, "unknown": unknown} {
@@ -224,7 +225,7 @@ func TestA8_CountedDown(t *testing.T) {
 // that carries the new name.
 func TestOutdatedCertificate(t *testing.T) {
 	const notice = "Your work name has changed."
-	for _, change := range []enroll.Change{enroll.UPNChanged, enroll.SIDChanged} {
+	for _, change := range []portal.Change{portal.UPNChanged, portal.SIDChanged} {
 		t.Run(string(change), func(t *testing.T) {
 			f := newFile(t, "ios")
 			f.stranger.get(f.href)
@@ -250,7 +251,7 @@ func TestOutdatedCertificate(t *testing.T) {
 }
 
 // mark marks the file's certificate as the drift watch does.
-func mark(t *testing.T, f file, change enroll.Change) {
+func mark(t *testing.T, f file, change portal.Change) {
 	t.Helper()
 	c := f.certificate()
 	set, _, err := f.db.Mark(t.Context(), drift.Marking{

@@ -18,6 +18,7 @@ import (
 
 	"certportal/internal/deliver"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 const (
@@ -31,7 +32,7 @@ const (
 
 // delivery is one request for a file that may be read.
 type delivery struct {
-	by    enroll.By
+	by    portal.Actor
 	token enroll.Token
 	file  enroll.File
 	name  string // of the device
@@ -47,15 +48,15 @@ type delivery struct {
 // openDelivery opens the file of the address and makes it.
 func (s *Server) openDelivery(r *http.Request) (delivery, error) {
 	d := delivery{
-		by:    enroll.By{Role: enroll.Employee, Address: clientAddress(r), Request: visitOf(r).ref},
+		by:    portal.Actor{Role: portal.Employee, Address: clientAddress(r), Request: visitOf(r).ref},
 		token: enroll.Token(chi.URLParam(r, "token")),
 	}
 	d.ext = strings.TrimPrefix(path.Ext(chi.URLParam(r, "file")), ".")
 	if d.ext != "p12" && (d.ext != profileExt || s.profiles == nil) {
-		return d, enroll.ErrNotFound
+		return d, portal.ErrNotFound
 	}
 	err := s.openPickupFile(r, &d)
-	if errors.Is(err, enroll.ErrNotFound) {
+	if errors.Is(err, portal.ErrNotFound) {
 		err = s.openChallenge(r, &d)
 	}
 	if err != nil {
@@ -136,7 +137,7 @@ func (s *Server) notePart(r *http.Request, d delivery) error {
 	r.Header.Del("If-None-Match")
 	r.Header.Del("If-Match")
 	err := s.registrar.NotePart(r.Context(), d.by, d.file, d.token)
-	if errors.Is(err, enroll.ErrConflict) {
+	if errors.Is(err, portal.ErrConflict) {
 		// The file ended since it was opened: opening it again tells how.
 		if _, ended := s.registrar.OpenFile(r.Context(), d.token); ended != nil {
 			return ended

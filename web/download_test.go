@@ -15,12 +15,13 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web"
 )
 
 // file is an enrolled device with its file.
 type file struct {
-	*portal
+	*site
 	owner          *browser
 	device         string
 	href, password string
@@ -29,8 +30,8 @@ type file struct {
 
 func newFile(t *testing.T, platform string, change ...func(*web.Config)) file {
 	t.Helper()
-	p := newPortal(t, change...)
-	f := file{portal: p, owner: p.signedIn("anna", iPhone), stranger: p.browser(linux)}
+	p := newSite(t, change...)
+	f := file{site: p, owner: p.signedIn("anna", iPhone), stranger: p.browser(linux)}
 	f.device = f.owner.enrol("Annas Telefon", platform)
 	f.href, f.password = f.owner.download(f.device)
 	return f
@@ -56,9 +57,9 @@ func (f file) sweep() {
 }
 
 // certificate is that of the device, as the store knows it.
-func (f file) certificate() enroll.Certificate {
+func (f file) certificate() portal.Certificate {
 	f.t.Helper()
-	id := enroll.DeviceID(strings.TrimPrefix(f.device, "/devices/"))
+	id := portal.DeviceID(strings.TrimPrefix(f.device, "/devices/"))
 	device, err := f.registrar.Device(f.t.Context(), "id-of-anna", id)
 	if err != nil {
 		f.t.Fatal(err)

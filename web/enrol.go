@@ -10,6 +10,7 @@ import (
 	"golang.org/x/text/cases"
 
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -49,7 +50,7 @@ func (s *Server) showNewForm(w http.ResponseWriter, r *http.Request, bring bool)
 	}
 	platform, chosen := platformParam(r)
 	if !chosen {
-		guess, err := enroll.ParsePlatform(clientOf(r).Platform)
+		guess, err := portal.ParsePlatform(clientOf(r).Platform)
 		if err != nil {
 			return redirect(w, "/new/platform")
 		}
@@ -104,7 +105,7 @@ func (s *Server) submitNew(w http.ResponseWriter, r *http.Request) error {
 	if device != "" {
 		return redirect(w, installPath(device))
 	}
-	platform := enroll.Platform(f["platform"])
+	platform := portal.Platform(f["platform"])
 	device, err = s.certify(r, enroll.Request{
 		By: s.by(r), Name: f["name"], Platform: platform,
 		Idempotent: s.person(r).attempt(token), PickupKey: s.pickupKey(r), Invitation: s.person(r).invitation,
@@ -126,9 +127,9 @@ func (s *Server) submitNew(w http.ResponseWriter, r *http.Request) error {
 // refuseNew shows the form again when a field was at fault, and the devices when
 // there are too many; all else has a page of its own.
 func (s *Server) refuseNew(w http.ResponseWriter, r *http.Request, p page.NewDevice, err error) error {
-	var refusal *enroll.Refusal
-	if !errors.As(err, &refusal) || (refusal.Field == "" && refusal.Reason != enroll.QuotaReached &&
-		refusal.Reason != enroll.NameTaken) {
+	var refusal *portal.Refusal
+	if !errors.As(err, &refusal) || (refusal.Field == "" && refusal.Reason != portal.QuotaReached &&
+		refusal.Reason != portal.NameTaken) {
 		return err
 	}
 	who := s.person(r)
@@ -136,7 +137,7 @@ func (s *Server) refuseNew(w http.ResponseWriter, r *http.Request, p page.NewDev
 	if listErr != nil {
 		return listErr
 	}
-	if refusal.Reason == enroll.QuotaReached {
+	if refusal.Reason == portal.QuotaReached {
 		return s.showQuota(w, r, devices)
 	}
 	field := page.FieldError{
@@ -145,14 +146,14 @@ func (s *Server) refuseNew(w http.ResponseWriter, r *http.Request, p page.NewDev
 	}
 	bringing := p.Bring != nil && p.Bring.Open
 	switch refusal.Reason {
-	case enroll.NameTaken:
+	case portal.NameTaken:
 		field.Field = "name"
 		if !who.limited() && !bringing {
 			p.DuplicateID = string(namesake(p.Name, s.inUse(devices)))
 		}
-	case enroll.PlatformBad:
+	case portal.PlatformBad:
 		// What was sent cannot be sent again: the guess takes its place.
-		guess, _ := enroll.ParsePlatform(clientOf(r).Platform)
+		guess, _ := portal.ParsePlatform(clientOf(r).Platform)
 		p.Platform = string(guess)
 	}
 	if bringing && field.Field == "name" {
@@ -164,7 +165,7 @@ func (s *Server) refuseNew(w http.ResponseWriter, r *http.Request, p page.NewDev
 }
 
 // showQuota offers to remove a device that still counts.
-func (s *Server) showQuota(w http.ResponseWriter, r *http.Request, devices []enroll.Device) error {
+func (s *Server) showQuota(w http.ResponseWriter, r *http.Request, devices []portal.Device) error {
 	p := page.Quota{Frame: s.frame(r), Limit: s.registrar.Quota()}
 	if s.person(r).limited() {
 		devices = nil // it may remove none
@@ -177,13 +178,13 @@ func (s *Server) showQuota(w http.ResponseWriter, r *http.Request, devices []enr
 
 // freeName numbers the suggestion when a device is called so already: whoever
 // changes nothing must not be told to choose another name.
-func freeName(suggested string, devices []enroll.Device) string {
+func freeName(suggested string, devices []portal.Device) string {
 	for n := 1; n <= len(devices)+1; n++ {
 		name := suggested
 		if n > 1 {
 			name = fmt.Sprintf("%s %d", suggested, n)
 		}
-		if clean, err := enroll.CleanDeviceName(name); err == nil && namesake(clean, devices) == "" {
+		if clean, err := portal.CleanDeviceName(name); err == nil && namesake(clean, devices) == "" {
 			return clean
 		}
 	}
@@ -191,8 +192,8 @@ func freeName(suggested string, devices []enroll.Device) string {
 }
 
 // namesake finds the device that has the name, in whatever case.
-func namesake(name string, devices []enroll.Device) enroll.DeviceID {
-	clean, err := enroll.CleanDeviceName(name)
+func namesake(name string, devices []portal.Device) portal.DeviceID {
+	clean, err := portal.CleanDeviceName(name)
 	if err != nil {
 		return ""
 	}
@@ -206,4 +207,4 @@ func namesake(name string, devices []enroll.Device) enroll.DeviceID {
 }
 
 // installPath is the page with the file of a device.
-func installPath(id enroll.DeviceID) string { return "/devices/" + string(id) + "/install" }
+func installPath(id portal.DeviceID) string { return "/devices/" + string(id) + "/install" }

@@ -11,6 +11,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // TestEnrol goes the whole way on each platform: form, page, file, and the file
@@ -18,7 +19,7 @@ import (
 func TestEnrol(t *testing.T) {
 	for _, platform := range []string{"ios", "android", "windows", "macos", "linux"} {
 		t.Run(platform, func(t *testing.T) {
-			p := newPortal(t)
+			p := newSite(t)
 			b := p.signedIn("anna", iPhone)
 			device := b.enrol("Annas Gerät 📱", platform)
 			href, secret := b.download(device)
@@ -48,7 +49,7 @@ func TestEnrol(t *testing.T) {
 // TestA1_NamesComeFromTheDirectory names the device like somebody else: the
 // certificate still names who signed in.
 func TestA1_NamesComeFromTheDirectory(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", iPhone)
 	for i, name := range []string{"administrator@example.com", "CN=ben@example.com,O=x", "S-1-5-21-1-2-3-500"} {
 		device := b.enrol(name, "linux")
@@ -79,7 +80,7 @@ func TestEnrolRefused(t *testing.T) {
 		{"no platform", "x", "", 422, ""},
 		{"unknown platform", "x", "symbian", 422, ""},
 	}
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", iPhone)
 	b.enrol("Anna's iPhone", "ios")
 	for _, tt := range tests {
@@ -102,7 +103,7 @@ func TestEnrolRefused(t *testing.T) {
 }
 
 func TestQuota(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", linux)
 	var last string
 	for _, name := range []string{"a", "b", "c", "d", "e"} {
@@ -129,7 +130,7 @@ func TestQuota(t *testing.T) {
 // TestDoubleTap sends one form many times at once: one certificate, and every
 // answer leads to it.
 func TestDoubleTap(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", iPhone)
 	form := b.get("/new?p=ios")
 	answers := make([]answer, 8)
@@ -145,7 +146,7 @@ func TestDoubleTap(t *testing.T) {
 			t.Errorf("tap %d: got %d to %q, want 303 to %q", i, a.status, a.location(), answers[0].location())
 		}
 	}
-	if got := p.certificates("anna"); got[enroll.Issued] != 1 || len(got) != 1 {
+	if got := p.certificates("anna"); got[portal.Issued] != 1 || len(got) != 1 {
 		t.Errorf("certificates: got %v, want one issued", got)
 	}
 	// So does a reload of the form's answer, later.
@@ -157,7 +158,7 @@ func TestDoubleTap(t *testing.T) {
 
 // TestReload holds that a page shown again shows the same.
 func TestReload(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
 	href, secret := b.download(device)
@@ -166,7 +167,7 @@ func TestReload(t *testing.T) {
 			t.Errorf("got %q and another password, want the same", h)
 		}
 	}
-	if got := p.certificates("anna"); got[enroll.Issued] != 1 {
+	if got := p.certificates("anna"); got[portal.Issued] != 1 {
 		t.Errorf("certificates: got %v, want 1", got)
 	}
 }
@@ -174,7 +175,7 @@ func TestReload(t *testing.T) {
 // TestOtherSession opens the page in a second browser: it shows neither file nor
 // password, and does not say that the time is over while it is not.
 func TestOtherSession(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
 	href, _ := b.download(device)
@@ -195,13 +196,13 @@ func TestOtherSession(t *testing.T) {
 	see("while the password shows there", elsewhere, over)
 	p.clock.pass(time.Minute)
 	see("after that", over, elsewhere)
-	if got := p.certificates("anna"); got[enroll.Issued] != 1 {
+	if got := p.certificates("anna"); got[portal.Issued] != 1 {
 		t.Errorf("certificates: got %v, want the one untouched", got)
 	}
 }
 
 func TestNewFile(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
 	old, _ := b.download(device)
@@ -226,7 +227,7 @@ func TestNewFile(t *testing.T) {
 
 // TestLeaver takes the right away in the middle of a session.
 func TestLeaver(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", iPhone)
 	form := b.get("/new")
 	if err := p.people.SetDisabled(t.Context(), "anna", true, audit.Entry{At: start}); err != nil {

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -100,7 +100,7 @@ func (s *Server) undone(r *http.Request, p page.Page) page.Page {
 		retry := &page.Retry{Action: "/devices/" + string(id) + "/remove"}
 		return page.Problem{Frame: s.frame(r), Kind: page.NotRemoved, Retry: retry}
 	case routeOf(r) == "/devices/{id}/lost" && ok:
-		retry := blockRetry(id, enroll.Lost)
+		retry := blockRetry(id, portal.Lost)
 		if problem, ok := p.(page.Problem); ok && problem.Retry != nil {
 			retry = problem.Retry // with the reason that was chosen
 		}
@@ -123,9 +123,9 @@ func (s *Server) noteRejected(r *http.Request, cause error) {
 // judge knows every kind of error. What it does not know is a fault of the
 // portal.
 func (s *Server) judge(r *http.Request, err error) verdict {
-	var outage *enroll.Outage
-	var refusal *enroll.Refusal
-	var gone *enroll.Gone
+	var outage *portal.Outage
+	var refusal *portal.Refusal
+	var gone *portal.Gone
 	var large *http.MaxBytesError
 	var sso *ssoRefused
 	var denied *authz.Denied
@@ -156,9 +156,9 @@ func (s *Server) judge(r *http.Request, err error) verdict {
 		return verdict{429, page.TooMany, slog.LevelWarn, "request rejected", limitWindow}
 	case errors.Is(err, errMethod):
 		return verdict{405, page.MethodNotAllowed, slog.LevelInfo, "", 0}
-	case errors.Is(err, enroll.ErrNotFound):
+	case errors.Is(err, portal.ErrNotFound):
 		return verdict{404, page.NotFound, slog.LevelInfo, "", 0}
-	case errors.Is(err, enroll.ErrConflict):
+	case errors.Is(err, portal.ErrConflict):
 		return verdict{409, page.Changed, slog.LevelInfo, "changed in between", 0}
 	case errors.Is(err, errPanic):
 		return verdict{500, page.Server, slog.LevelError, "", 0}
@@ -169,28 +169,28 @@ func (s *Server) judge(r *http.Request, err error) verdict {
 // judgeRefusal gives the status of a no that has a page of its own. Those of a
 // form field are shown by their handlers; one that arrives here belongs to a
 // form without that field, so something changed since it was shown.
-func (s *Server) judgeRefusal(refusal *enroll.Refusal) verdict {
+func (s *Server) judgeRefusal(refusal *portal.Refusal) verdict {
 	v := verdict{http.StatusForbidden, page.Kind(refusal.Reason), slog.LevelInfo, "refused", 0}
 	switch refusal.Reason {
-	case enroll.Locked:
+	case portal.Locked:
 		v.status = http.StatusLocked
-	case enroll.NoSID:
+	case portal.NoSID:
 		v.status = http.StatusUnprocessableEntity
-	case enroll.Halted:
+	case portal.Halted:
 		v.status, v.wait = http.StatusServiceUnavailable, outageRetry
-	case enroll.Conflicting:
+	case portal.Conflicting:
 		v.status, v.level = http.StatusConflict, slog.LevelWarn
-	case enroll.UnknownPerson:
+	case portal.UnknownPerson:
 		// Perhaps the provider names people in another way than the directory.
 		v.level = slog.LevelWarn
-	case enroll.PausedSignIn, enroll.PausedAddress, enroll.PausedCodes, enroll.PausedPickup, enroll.PausedInvites,
-		enroll.TooOften:
+	case portal.PausedSignIn, portal.PausedAddress, portal.PausedCodes, portal.PausedPickup, portal.PausedInvites,
+		portal.TooOften:
 		v.status = http.StatusTooManyRequests
 		v.wait = max(time.Second, refusal.Until.Sub(s.now()))
-	case enroll.RenewEarly, enroll.DeviceBlocked:
+	case portal.RenewEarly, portal.DeviceBlocked:
 		v.status = http.StatusConflict
-	case enroll.Disabled, enroll.Expired, enroll.PasswordOld, enroll.Restricted, enroll.Protected,
-		enroll.NotAllowed, enroll.NoUPN, enroll.BadIdentity:
+	case portal.Disabled, portal.Expired, portal.PasswordOld, portal.Restricted, portal.Protected,
+		portal.NotAllowed, portal.NoUPN, portal.BadIdentity:
 	default:
 		v.status, v.kind = http.StatusConflict, page.Changed
 	}
@@ -200,11 +200,11 @@ func (s *Server) judgeRefusal(refusal *enroll.Refusal) verdict {
 // problemPage fills the page with what the error tells.
 func (s *Server) problemPage(r *http.Request, kind page.Kind, err error) page.Page {
 	p := page.Problem{Frame: s.frame(r), Kind: kind}
-	var refusal *enroll.Refusal
-	var outage *enroll.Outage
+	var refusal *portal.Refusal
+	var outage *portal.Outage
 	var sso *ssoRefused
 	var again *retryable
-	var gone *enroll.Gone
+	var gone *portal.Gone
 	switch {
 	case errors.As(err, &outage):
 		s.fillOutage(r, &p, outage)
@@ -224,18 +224,18 @@ func (s *Server) problemPage(r *http.Request, kind page.Kind, err error) page.Pa
 }
 
 // refusalPage fills the page with what the refusal tells.
-func (s *Server) refusalPage(p page.Problem, refusal *enroll.Refusal) page.Page {
+func (s *Server) refusalPage(p page.Problem, refusal *portal.Refusal) page.Page {
 	switch refusal.Reason {
-	case enroll.PausedSignIn, enroll.PausedAddress:
-		return page.Paused{Frame: p.Frame, Until: refusal.Until, Network: refusal.Reason == enroll.PausedAddress}
-	case enroll.PausedCodes:
+	case portal.PausedSignIn, portal.PausedAddress:
+		return page.Paused{Frame: p.Frame, Until: refusal.Until, Network: refusal.Reason == portal.PausedAddress}
+	case portal.PausedCodes:
 		return page.Paused{Frame: p.Frame, Until: refusal.Until, Codes: true}
-	case enroll.UnknownPerson:
+	case portal.UnknownPerson:
 		if s.sso != nil {
 			p.Detail = s.sso.Name
 		}
 		return p
-	case enroll.Conflicting:
+	case portal.Conflicting:
 		return p // whom the name belongs to is not this person's business
 	}
 	p.Detail, p.At = refusal.Value, refusal.Until
@@ -244,8 +244,8 @@ func (s *Server) refusalPage(p page.Problem, refusal *enroll.Refusal) page.Page 
 
 // fillOutage offers the other way in when the identity provider is the part that
 // is out of order.
-func (s *Server) fillOutage(r *http.Request, p *page.Problem, outage *enroll.Outage) {
-	if outage.Part != enroll.PartProvider || s.sso == nil {
+func (s *Server) fillOutage(r *http.Request, p *page.Problem, outage *portal.Outage) {
+	if outage.Part != portal.PartProvider || s.sso == nil {
 		return
 	}
 	p.Detail = s.sso.Name
@@ -255,7 +255,7 @@ func (s *Server) fillOutage(r *http.Request, p *page.Problem, outage *enroll.Out
 }
 
 // goneKind tells how a link ended, as far as anyone with the address may know.
-func goneKind(gone *enroll.Gone) page.Kind {
+func goneKind(gone *portal.Gone) page.Kind {
 	switch {
 	case gone.Removed:
 		return page.LinkRemoved
@@ -271,7 +271,7 @@ func goneKind(gone *enroll.Gone) page.Kind {
 
 // fillGone names the device to its owner only. Anyone else with the address
 // learns when the link ended, and for which kind of device.
-func (s *Server) fillGone(r *http.Request, p *page.Problem, gone *enroll.Gone) {
+func (s *Server) fillGone(r *http.Request, p *page.Problem, gone *portal.Gone) {
 	p.At, p.Platform = gone.At, string(gone.Platform)
 	who, ok, err := s.signedIn(r)
 	if err != nil || !ok {
@@ -286,14 +286,14 @@ func (s *Server) fillGone(r *http.Request, p *page.Problem, gone *enroll.Gone) {
 
 // showNotFound answers addresses that are in no table.
 func (s *Server) showNotFound(http.ResponseWriter, *http.Request) error {
-	return fmt.Errorf("finding address: %w", enroll.ErrNotFound)
+	return fmt.Errorf("finding address: %w", portal.ErrNotFound)
 }
 
 // showMethodNotAllowed answers known addresses asked in another way. A method
 // that nobody knows arrives here for any address.
 func (s *Server) showMethodNotAllowed(_ http.ResponseWriter, r *http.Request) error {
 	if allowedMethods(r) == "" {
-		return enroll.ErrNotFound
+		return portal.ErrNotFound
 	}
 	return errMethod
 }

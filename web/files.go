@@ -11,7 +11,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -69,7 +69,7 @@ func contentTag(data []byte) string {
 func (s *Server) serveAsset(w http.ResponseWriter, r *http.Request) error {
 	asset, ok := s.renderer.Assets().Lookup(chi.URLParam(r, "name"))
 	if !ok {
-		return fmt.Errorf("finding asset: %w", enroll.ErrNotFound)
+		return fmt.Errorf("finding asset: %w", portal.ErrNotFound)
 	}
 	return servePublic(w, r, publicFile{
 		kind: asset.Type, data: asset.Data, gzip: asset.Gzip, life: assetLife, immutable: true,
@@ -98,7 +98,7 @@ func showRobots(w http.ResponseWriter, r *http.Request) {
 // https side. A form is not sent on: it has already gone over the wire.
 func (s *Server) redirectToHTTPS(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return enroll.ErrNotFound
+		return portal.ErrNotFound
 	}
 	target := s.origin() + r.URL.EscapedPath()
 	if r.URL.RawQuery != "" {

@@ -9,12 +9,12 @@ import (
 	"testing"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // TestA2_FieldsOfNoForm sends what only the portal decides.
 func TestA2_FieldsOfNoForm(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
 	const kind = "application/x-www-form-urlencoded"
@@ -71,7 +71,7 @@ func TestA2_FieldsOfNoForm(t *testing.T) {
 	if got := p.entries(audit.RequestRejected); got != len(tests) {
 		t.Errorf("got %d rejections in the ledger, want %d", got, len(tests))
 	}
-	if got := p.certificates("anna"); got[enroll.Issued] != 1 || b.get("/").status != 200 {
+	if got := p.certificates("anna"); got[portal.Issued] != 1 || b.get("/").status != 200 {
 		t.Errorf("got %v, want everything as before", got)
 	}
 }
@@ -90,7 +90,7 @@ func (e *endless) Read(p []byte) (int, error) {
 }
 
 func TestA17_LargeBodies(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", iPhone)
 	const kind = "application/x-www-form-urlencoded"
 	for _, path := range []string{"/login", "/new", "/new/key", "/logout"} {

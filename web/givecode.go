@@ -13,8 +13,9 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
 	"certportal/internal/helpdesk"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"certportal/web/page"
 )
 
@@ -23,7 +24,7 @@ const codeShown = 10 * time.Minute
 
 // fieldOf is the mistake of a form that an error tells of.
 func fieldOf(err error) (page.FieldError, bool) {
-	var refusal *enroll.Refusal
+	var refusal *portal.Refusal
 	if !errors.As(err, &refusal) || refusal.Field == "" {
 		return page.FieldError{}, false
 	}
@@ -32,7 +33,7 @@ func fieldOf(err error) (page.FieldError, bool) {
 
 // codePage reads the person in the address, for the form. Whoever may not give
 // them a code is told so before they fill it in.
-func (s *Server) codePage(r *http.Request) (page.GiveCode, enroll.PersonID, error) {
+func (s *Server) codePage(r *http.Request) (page.GiveCode, portal.PersonID, error) {
 	d, err := s.dossier(r)
 	if err != nil {
 		return page.GiveCode{}, "", err
@@ -43,7 +44,7 @@ func (s *Server) codePage(r *http.Request) (page.GiveCode, enroll.PersonID, erro
 	p := page.GiveCode{
 		Frame: s.staffFrame(r), Path: personPath(d.Person.ID) + "/code", Back: personPath(d.Person.ID),
 		Person: nameOf(d.Person), Second: s.desk.SecondApprover(), Life: s.desk.CodeLife(),
-		Replace: d.Invited.ID != "" && d.Invited.At(s.now()) != enroll.InvitationExpired,
+		Replace: d.Invited.ID != "" && d.Invited.At(s.now()) != signin.InvitationExpired,
 	}
 	p.State, p.Detail = standing(d.Standing)
 	for _, device := range s.inUse(d.Devices) {
@@ -76,10 +77,10 @@ func (s *Server) submitGiveCode(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	order := helpdesk.Order{
-		Person: person, Check: enroll.Check(f["checked"]), Note: f["note"],
-		Purpose: enroll.Purpose(f["purpose"]), Device: enroll.DeviceID(f["device"]),
+		Person: person, Check: signin.Check(f["checked"]), Note: f["note"],
+		Purpose: signin.Purpose(f["purpose"]), Device: portal.DeviceID(f["device"]),
 	}
-	if order.Purpose == enroll.ForNew {
+	if order.Purpose == signin.ForNew {
 		order.Device = "" // what was chosen before the purpose
 	}
 	i, code, err := s.desk.Invite(r.Context(), s.deskActor(r), order)
@@ -101,12 +102,12 @@ func (s *Server) submitGiveCode(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, givenPath(i))
 }
 
-func givenPath(i enroll.Invitation) string {
+func givenPath(i signin.Invitation) string {
 	return personPath(i.Person) + "/code/" + url.PathEscape(string(i.ID))
 }
 
 // keepCode puts a code into the session of its maker, in place of another.
-func (s *Server) keepCode(w http.ResponseWriter, r *http.Request, id enroll.InvitationID, code enroll.PickupCode) error {
+func (s *Server) keepCode(w http.ResponseWriter, r *http.Request, id signin.InvitationID, code signin.PickupCode) error {
 	return s.changeSession(w, r, map[string]string{
 		"given": string(id), "given-code": string(code), "given-at": strconv.FormatInt(s.now().Unix(), 10),
 	})
@@ -121,7 +122,7 @@ func (s *Server) hideCode(w http.ResponseWriter, r *http.Request) error {
 }
 
 // given is the code that the session made last.
-func (s *Server) given(r *http.Request) (id enroll.InvitationID, code enroll.PickupCode, made time.Time) {
+func (s *Server) given(r *http.Request) (id signin.InvitationID, code signin.PickupCode, made time.Time) {
 	session, err := s.sessions.Get(r, sessionCookie)
 	if err != nil {
 		return "", "", time.Time{}
@@ -131,7 +132,7 @@ func (s *Server) given(r *http.Request) (id enroll.InvitationID, code enroll.Pic
 		return value
 	}
 	seconds, _ := strconv.ParseInt(text("given-at"), 10, 64)
-	return enroll.InvitationID(text("given")), enroll.PickupCode(text("given-code")), time.Unix(seconds, 0)
+	return signin.InvitationID(text("given")), signin.PickupCode(text("given-code")), time.Unix(seconds, 0)
 }
 
 // changeSession sets values of the session; an empty one is removed.
@@ -147,24 +148,24 @@ func (s *Server) changeSession(w http.ResponseWriter, r *http.Request, values ma
 		err = session.Save(r, w)
 	}
 	if err != nil {
-		return &enroll.Outage{Part: enroll.PartStore, Err: fmt.Errorf("changing session: %w", err)}
+		return &portal.Outage{Part: portal.PartStore, Err: fmt.Errorf("changing session: %w", err)}
 	}
 	return nil
 }
 
 // invitationGiven finds the invitation in the address, when it is that of the
 // person there and the actor's own; and its code while it may be seen.
-func (s *Server) invitationGiven(r *http.Request) (enroll.Person, enroll.Invitation, enroll.PickupCode, error) {
-	fail := func(err error) (enroll.Person, enroll.Invitation, enroll.PickupCode, error) {
-		return enroll.Person{}, enroll.Invitation{}, "", err
+func (s *Server) invitationGiven(r *http.Request) (portal.Person, signin.Invitation, signin.PickupCode, error) {
+	fail := func(err error) (portal.Person, signin.Invitation, signin.PickupCode, error) {
+		return portal.Person{}, signin.Invitation{}, "", err
 	}
 	id, err := personOf(r)
 	if err != nil {
 		return fail(err)
 	}
-	i, err := s.desk.Given(r.Context(), s.deskActor(r), enroll.InvitationID(chi.URLParam(r, "invitation")))
+	i, err := s.desk.Given(r.Context(), s.deskActor(r), signin.InvitationID(chi.URLParam(r, "invitation")))
 	if err == nil && i.Person != id {
-		err = enroll.ErrNotFound
+		err = portal.ErrNotFound
 	}
 	if err != nil {
 		return fail(err)
@@ -175,7 +176,7 @@ func (s *Server) invitationGiven(r *http.Request) (enroll.Person, enroll.Invitat
 	}
 	given, code, made := s.given(r)
 	state := i.At(s.now())
-	usable := state == enroll.InvitationOpen || state == enroll.InvitationWaiting
+	usable := state == signin.InvitationOpen || state == signin.InvitationWaiting
 	if age := s.now().Sub(made); given != i.ID || age < 0 || age > codeShown || !usable {
 		code = ""
 	}
@@ -190,7 +191,7 @@ func (s *Server) showCodeGiven(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := page.CodeGiven{
 		Frame: s.staffFrame(r), Person: nameOf(person), Back: personPath(person.ID), Again: personPath(person.ID) + "/code",
-		Slip: givenPath(i) + "/slip", Expires: i.Expires, Waiting: i.State == enroll.InvitationWaiting, Alone: i.Alone,
+		Slip: givenPath(i) + "/slip", Expires: i.Expires, Waiting: i.State == signin.InvitationWaiting, Alone: i.Alone,
 	}
 	if code != "" {
 		p.Code = code.Grouped()
@@ -198,7 +199,7 @@ func (s *Server) showCodeGiven(w http.ResponseWriter, r *http.Request) error {
 	if s.mails {
 		p.Mail = maskMail(person.Mail)
 	}
-	if i.Purpose == enroll.ForLost {
+	if i.Purpose == signin.ForLost {
 		if d, err := s.registrar.Device(r.Context(), person.ID, i.Device); err == nil {
 			p.Device = d.Name
 		}
@@ -267,7 +268,7 @@ func (s *Server) submitApproval(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readForm(r); err != nil {
 		return err
 	}
-	_, err := s.desk.Approve(r.Context(), s.deskActor(r), enroll.InvitationID(chi.URLParam(r, "invitation")))
+	_, err := s.desk.Approve(r.Context(), s.deskActor(r), signin.InvitationID(chi.URLParam(r, "invitation")))
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"certportal/web/page"
 )
 
@@ -21,7 +22,7 @@ const handoffRefresh = 4
 // fresh reports whether whoever sits at the desktop showed a moment ago who they
 // are: a desktop left open must not let a stranger's phone in.
 func (s *Server) fresh(a account) bool {
-	return s.provenWithin(a, enroll.HandoffFresh)
+	return s.provenWithin(a, signin.HandoffFresh)
 }
 
 // settled reports whether a session is enough for where somebody wants to go, so
@@ -48,14 +49,14 @@ func (s *Server) showHandoff(w http.ResponseWriter, r *http.Request) error {
 		return s.show(w, r, http.StatusOK, p)
 	}
 	h, err := s.signIn.Handoff(r.Context(), a.person, a.offer)
-	if errors.Is(err, enroll.ErrNotFound) { // forgotten by now
+	if errors.Is(err, portal.ErrNotFound) { // forgotten by now
 		return s.show(w, r, http.StatusOK, p)
 	}
 	if err != nil {
 		return err
 	}
 	p.State = string(h.State)
-	if h.State != enroll.HandoffOpen {
+	if h.State != signin.HandoffOpen {
 		return s.show(w, r, http.StatusOK, p)
 	}
 	p.Number, p.Code, p.Expires = strconv.Itoa(h.Number), a.code.Grouped(), h.Expires
@@ -82,7 +83,7 @@ func (s *Server) submitHandoff(w http.ResponseWriter, r *http.Request) error {
 	}
 	session, err := s.sessions.Get(r, sessionCookie)
 	if err != nil {
-		return &enroll.Outage{Part: enroll.PartStore, Err: err}
+		return &portal.Outage{Part: portal.PartStore, Err: err}
 	}
 	secret, _ := parseSecret(session.ID)
 	h, code, err := s.signIn.OfferHandoff(r.Context(), s.by(r), secret.idHash(), a.name)
@@ -91,7 +92,7 @@ func (s *Server) submitHandoff(w http.ResponseWriter, r *http.Request) error {
 	}
 	session.Values["offer"], session.Values["code"] = string(h.ID), string(code)
 	if err := session.Save(r, w); err != nil {
-		return &enroll.Outage{Part: enroll.PartStore, Err: fmt.Errorf("keeping hand-off code: %w", err)}
+		return &portal.Outage{Part: portal.PartStore, Err: fmt.Errorf("keeping hand-off code: %w", err)}
 	}
 	return redirect(w, handoffPath)
 }

@@ -16,14 +16,15 @@ import (
 	"golang.org/x/net/html"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"certportal/web"
 )
 
 // TestA9_PreviewsChangeNothing has a chat fetch every address of both pages, again
 // and again: nothing is used up, nothing changes, and nobody is named.
 func TestA9_PreviewsChangeNothing(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	desktop := p.signedIn("anna", linux)
 	s := desktop.offer()
 	before := p.head()
@@ -61,7 +62,7 @@ func TestA9_WrongNumberBurnsTheCode(t *testing.T) {
 		"in other digit": func(shown, *browser) string { return "٤٧" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPortal(t)
+			p := newSite(t)
 			desktop, phone := p.signedIn("anna", linux), p.browser(iPhone)
 			s := desktop.offer()
 			got := phone.post(s.path, "number", choose(s, phone))
@@ -84,7 +85,7 @@ func TestA9_WrongNumberBurnsTheCode(t *testing.T) {
 // TestA9_AllNumbersAtOnce sends every choice at the same moment: one of them
 // counts.
 func TestA9_AllNumbersAtOnce(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	s, phone := p.signedIn("anna", linux).offer(), p.browser(iPhone)
 	numbers := phone.get(s.path).numbers()
 	results := make(chan answer, 4*len(numbers))
@@ -117,7 +118,7 @@ func TestA9_AllNumbersAtOnce(t *testing.T) {
 
 // TestA9_DeadCodesLookAlike: who guesses learns nothing about codes that were.
 func TestA9_DeadCodesLookAlike(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	desktop, phone := p.signedIn("anna", linux), p.browser(iPhone)
 	dead := map[string]string{"unknown": "/go/22222222", "malformed": "/go/x"}
 	redeemed := desktop.offer()
@@ -126,7 +127,7 @@ func TestA9_DeadCodesLookAlike(t *testing.T) {
 	phone.post(burnt.path, "number", "10000")
 	replaced := desktop.offer()
 	expired := desktop.offer()
-	p.clock.pass(enroll.HandoffLife)
+	p.clock.pass(signin.HandoffLife)
 	desktop.get("/")
 	if got := desktop.get("/handoff"); !strings.Contains(got.text(), "This code has run out") || got.header.Get("Refresh") != "" {
 		t.Errorf("desktop after ten minutes: %s", got.text())
@@ -153,7 +154,7 @@ func TestA9_DeadCodesLookAlike(t *testing.T) {
 // TestA9_LimitedSession walks all routes: what asks for a session is closed to a
 // phone, but for the few pages it needs.
 func TestA9_LimitedSession(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	desktop := p.signedIn("anna", linux)
 	other := desktop.enrol("Laptop", "linux")
 	phone := p.handedOff(desktop)
@@ -192,7 +193,7 @@ func TestA9_LimitedSession(t *testing.T) {
 	if got := phone.get(own + "/install"); got.status != 200 {
 		t.Errorf("own steps: got %d", got.status)
 	}
-	if got := p.certificates("anna"); got[enroll.Issued] != 2 {
+	if got := p.certificates("anna"); got[portal.Issued] != 2 {
 		t.Errorf("certificates: got %v, want both issued", got)
 	}
 	if got := phone.get("/login"); got.status != 200 || got.id("password") == nil {
@@ -221,7 +222,7 @@ func (g *together) Session(ctx context.Context, id [32]byte, now time.Time) ([]b
 // TestA9_OneCertificate asks for a second one in every way there is.
 func TestA9_OneCertificate(t *testing.T) {
 	sessions := &together{}
-	p := newPortal(t, func(c *web.Config) {
+	p := newSite(t, func(c *web.Config) {
 		sessions.SessionRecords = c.Sessions
 		c.Sessions = sessions
 	})
@@ -250,7 +251,7 @@ func TestA9_OneCertificate(t *testing.T) {
 		places[got.location()] = true
 	}
 	sessions.all.Store(nil)
-	if got := p.certificates("anna"); len(places) != 1 || got[enroll.Issued] != 1 {
+	if got := p.certificates("anna"); len(places) != 1 || got[portal.Issued] != 1 {
 		t.Fatalf("eight at once: got %v, certificates %v, want one", places, got)
 	}
 	var install string
@@ -268,15 +269,15 @@ func TestA9_OneCertificate(t *testing.T) {
 	if got := phone.get(install); got.status != 404 {
 		t.Errorf("steps after removing: got %d, want 404", got.status)
 	}
-	if got := p.certificates("anna"); got[enroll.Issued] != 0 || p.entries(audit.CertificateIssued) != 1 {
+	if got := p.certificates("anna"); got[portal.Issued] != 0 || p.entries(audit.CertificateIssued) != 1 {
 		t.Errorf("certificates: got %v, want none left of the one issued", got)
 	}
 }
 
 func TestA9_PhoneSessionIsShort(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	phone := p.handedOff(p.signedIn("anna", linux))
-	p.clock.pass(enroll.HandoffSession - time.Minute)
+	p.clock.pass(signin.HandoffSession - time.Minute)
 	if got := phone.get("/new"); got.status != 200 {
 		t.Errorf("after 14 minutes: got %d", got.status)
 	}
@@ -289,7 +290,7 @@ func TestA9_PhoneSessionIsShort(t *testing.T) {
 // TestA9_HandoffNeedsFreshSignIn leaves a desktop in use for longer than a quarter
 // of an hour.
 func TestA9_HandoffNeedsFreshSignIn(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	desktop := p.signedIn("anna", linux)
 	p.clock.pass(10 * time.Minute)
 	desktop.offer()
@@ -321,10 +322,10 @@ func TestA9_HandoffNeedsFreshSignIn(t *testing.T) {
 // TestA8_GuessesPause guesses codes until the network has to wait, right ones
 // included.
 func TestA8_GuessesPause(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	s := p.signedIn("anna", linux).offer()
 	guesser := p.browser(android)
-	for i := range enroll.HandoffTries {
+	for i := range signin.HandoffTries {
 		if got := guesser.get(fmt.Sprintf("/go/22222%d%d%d", 2+i/64, 2+i/8%8, 2+i%8)); got.status != 410 {
 			t.Fatalf("guess %d: got %d", i, got.status)
 		}
@@ -336,7 +337,7 @@ func TestA8_GuessesPause(t *testing.T) {
 	}
 	// Signing in with a password is another matter.
 	p.signedIn("ben", android)
-	p.clock.pass(enroll.SignInWindow)
+	p.clock.pass(signin.DefaultWindow)
 	fresh := p.signedIn("anna", linux).offer()
 	if got := guesser.get(fresh.path); got.status != 200 {
 		t.Errorf("after the pause: got %d", got.status)
@@ -346,7 +347,7 @@ func TestA8_GuessesPause(t *testing.T) {
 // TestF7_HandoffWithoutDirectory: the code survives the fault, and whom the
 // directory does not let in any more stays outside.
 func TestF7_HandoffWithoutDirectory(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	desktop, phone := p.signedIn("anna", linux), p.browser(iPhone)
 	s := desktop.offer()
 	p.moody.become(http.ErrServerClosed, nil)
@@ -357,7 +358,7 @@ func TestF7_HandoffWithoutDirectory(t *testing.T) {
 	if down.status != 503 || down.value("number") != s.number {
 		t.Errorf("directory down: got %d, again with %q", down.status, down.value("number"))
 	}
-	p.moody.become(nil, func(person *enroll.Person) { person.Disabled = true })
+	p.moody.become(nil, func(person *portal.Person) { person.Disabled = true })
 	if got := phone.post(s.path, "number", s.number); got.status != 403 || phone.cookie("__Host-certportal") != "" {
 		t.Errorf("switched off: got %d", got.status)
 	}
@@ -369,7 +370,7 @@ func TestF7_HandoffWithoutDirectory(t *testing.T) {
 
 // TestA16_CodesLeaveNoTrace looks for codes where they must not be.
 func TestA16_CodesLeaveNoTrace(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	desktop := p.signedIn("anna", linux)
 	var secrets []string
 	for range 5 {
@@ -408,7 +409,7 @@ func TestA18_HostileNamesAcrossTheHandoff(t *testing.T) {
 		"\u0301\u200b":                                           "**",
 		strings.Repeat("x ", 300):                                "x** x** x** x**",
 	}
-	p := newPortal(t)
+	p := newSite(t)
 	i := 0
 	for name, want := range names {
 		login := fmt.Sprintf("eve%d", i)

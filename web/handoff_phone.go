@@ -8,7 +8,8 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"certportal/web/page"
 )
 
@@ -16,7 +17,7 @@ import (
 const goPath = "/go"
 
 // codePath is the address of a code, as the QR code holds it.
-func codePath(code enroll.HandoffCode) string { return goPath + "/" + string(code) }
+func codePath(code signin.HandoffCode) string { return goPath + "/" + string(code) }
 
 // routeGo adds the phone's end of a hand-off. A code is looked up by whoever has
 // it, so the cheap limit of the sign-ins stands before that of the records.
@@ -39,7 +40,7 @@ func (s *Server) submitGo(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	code, ok := enroll.ParseHandoffCode(f["code"])
+	code, ok := signin.ParseHandoffCode(f["code"])
 	if !ok {
 		p := page.Go{Frame: s.frame(r), Code: f["code"], Errors: []page.FieldError{{Field: "code", Key: page.ErrCode}}}
 		return s.show(w, r, http.StatusUnprocessableEntity, p)
@@ -50,12 +51,12 @@ func (s *Server) submitGo(w http.ResponseWriter, r *http.Request) error {
 // showGoCode is GET /go/{code}: the question, and three numbers. It changes nothing
 // and names nobody in full, because link previews ask too.
 func (s *Server) showGoCode(w http.ResponseWriter, r *http.Request) error {
-	code, ok := enroll.ParseHandoffCode(chi.URLParam(r, "code"))
+	code, ok := signin.ParseHandoffCode(chi.URLParam(r, "code"))
 	if !ok {
 		return s.showOver(w, r)
 	}
 	h, err := s.signIn.OpenHandoff(r.Context(), code, s.stranger(r))
-	if errors.Is(err, enroll.ErrNotFound) {
+	if errors.Is(err, portal.ErrNotFound) {
 		return s.showOver(w, r)
 	}
 	if err != nil {
@@ -73,15 +74,15 @@ func (s *Server) submitGoCode(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	code, ok := enroll.ParseHandoffCode(chi.URLParam(r, "code"))
+	code, ok := signin.ParseHandoffCode(chi.URLParam(r, "code"))
 	if !ok {
 		return s.showOver(w, r)
 	}
-	person, h, err := s.signIn.RedeemHandoff(r.Context(), code, enroll.ParseHandoffNumber(f["number"]), s.stranger(r))
+	person, h, err := s.signIn.RedeemHandoff(r.Context(), code, signin.ParseHandoffNumber(f["number"]), s.stranger(r))
 	switch {
-	case errors.Is(err, enroll.ErrNotFound):
+	case errors.Is(err, portal.ErrNotFound):
 		return s.showOver(w, r)
-	case errors.Is(err, enroll.ErrWrongNumber):
+	case errors.Is(err, signin.ErrWrongNumber):
 		return s.show(w, r, http.StatusForbidden, page.GoOver{Frame: s.frame(r), Wrong: true})
 	case err != nil:
 		return &retryable{err, &page.Retry{
@@ -100,8 +101,8 @@ func (s *Server) showOver(w http.ResponseWriter, r *http.Request) error {
 }
 
 // stranger says for ledger and throttle who asks before anybody is known.
-func (s *Server) stranger(r *http.Request) enroll.By {
-	return enroll.By{Role: enroll.Employee, Address: clientAddress(r), Request: visitOf(r).ref}
+func (s *Server) stranger(r *http.Request) portal.Actor {
+	return portal.Actor{Role: portal.Employee, Address: clientAddress(r), Request: visitOf(r).ref}
 }
 
 // errLimited says that the session of a phone does not reach that far.
@@ -149,7 +150,7 @@ func (s *Server) limitedPage(r *http.Request) page.Page {
 
 // rememberDevice notes which device a phone got. It matters to no other session,
 // which only forgets the code that it used up.
-func (s *Server) rememberDevice(w http.ResponseWriter, r *http.Request, id enroll.DeviceID) error {
+func (s *Server) rememberDevice(w http.ResponseWriter, r *http.Request, id portal.DeviceID) error {
 	if !s.person(r).limited() {
 		return s.dropInvitation(w, r)
 	}
@@ -161,7 +162,7 @@ func (s *Server) rememberDevice(w http.ResponseWriter, r *http.Request, id enrol
 		err = session.Save(r, w)
 	}
 	if err != nil {
-		return &enroll.Outage{Part: enroll.PartStore, Err: fmt.Errorf("noting device of hand-off: %w", err)}
+		return &portal.Outage{Part: portal.PartStore, Err: fmt.Errorf("noting device of hand-off: %w", err)}
 	}
 	return nil
 }

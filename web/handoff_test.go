@@ -58,7 +58,7 @@ func (s shown) wrong(b *browser) string {
 }
 
 // handedOff is a phone that came over from a desktop.
-func (p *portal) handedOff(desktop *browser) *browser {
+func (p *site) handedOff(desktop *browser) *browser {
 	p.t.Helper()
 	s, phone := desktop.offer(), p.browser(iPhone)
 	if got := phone.post(s.path, "number", s.number); got.status != 303 || got.location() != "/new" {
@@ -68,7 +68,7 @@ func (p *portal) handedOff(desktop *browser) *browser {
 }
 
 // head is the number of entries in the ledger.
-func (p *portal) head() int64 {
+func (p *site) head() int64 {
 	p.t.Helper()
 	head, err := p.db.Head(p.t.Context())
 	if err != nil {
@@ -78,7 +78,7 @@ func (p *portal) head() int64 {
 }
 
 func TestHandoff(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	desktop, phone := p.signedIn("anna", linux), p.browser(iPhone)
 	if got := desktop.get("/"); got.node(func(n *html.Node) bool { return attr(n, "action") == "/handoff" }) == nil {
 		t.Error("the home page does not lead to the phone")
@@ -118,7 +118,7 @@ func TestHandoff(t *testing.T) {
 }
 
 func TestHandoffTypedCode(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	phone := p.browser(android)
 	tests := []struct {
 		name, typed string
@@ -153,7 +153,7 @@ func TestHandoffTypedCode(t *testing.T) {
 
 // TestQuotaOnThePhone: a phone is told, and is not shown what else there is.
 func TestQuotaOnThePhone(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	desktop := p.signedIn("anna", linux)
 	for i := range enroll.DefaultQuota {
 		desktop.enrol(fmt.Sprintf("Device %d", i), "linux")

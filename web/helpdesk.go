@@ -14,8 +14,9 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
 	"certportal/internal/helpdesk"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"certportal/web/page"
 )
 
@@ -53,17 +54,17 @@ func (s *Server) deskActor(r *http.Request) helpdesk.Actor {
 
 // personPath is the page of a person. Ids are the directory's, and may hold
 // anything.
-func personPath(id enroll.PersonID) string {
+func personPath(id portal.PersonID) string {
 	return helpdeskPath + "/people/" + url.PathEscape(string(id))
 }
 
 // personOf reads the person's id in the address.
-func personOf(r *http.Request) (enroll.PersonID, error) {
+func personOf(r *http.Request) (portal.PersonID, error) {
 	id, err := url.PathUnescape(chi.URLParam(r, "person"))
 	if err != nil || id == "" || len(id) > maxPersonID || !utf8.ValidString(id) || strings.ContainsFunc(id, unicode.IsControl) {
-		return "", fmt.Errorf("reading person in the address: %w", enroll.ErrNotFound)
+		return "", fmt.Errorf("reading person in the address: %w", portal.ErrNotFound)
 	}
-	return enroll.PersonID(id), nil
+	return portal.PersonID(id), nil
 }
 
 // showFindPeople is GET /helpdesk.
@@ -121,15 +122,15 @@ func (s *Server) showDossier(w http.ResponseWriter, r *http.Request) error {
 	p.State, p.Detail = standing(d.Standing)
 	for _, device := range d.Devices {
 		row := page.DeskDevice{DeviceCard: s.card(device)}
-		blockable := device.Certificate.Status != enroll.Revoked && device.Removed.IsZero()
+		blockable := device.Certificate.Status != portal.Revoked && device.Removed.IsZero()
 		if d.NoBlock == "" && blockable {
 			row.Block = blockPath(d.Person.ID, device.ID)
 		}
 		p.Devices = append(p.Devices, row)
 	}
-	if id := enroll.DeviceID(r.URL.Query().Get("blocked")); id != "" {
+	if id := portal.DeviceID(r.URL.Query().Get("blocked")); id != "" {
 		for _, device := range d.Devices {
-			if device.ID == id && device.Certificate.Status == enroll.Revoked {
+			if device.ID == id && device.Certificate.Status == portal.Revoked {
 				p.Notice, p.Subject = "desk.block.done", device.Name
 			}
 		}
@@ -137,12 +138,12 @@ func (s *Server) showDossier(w http.ResponseWriter, r *http.Request) error {
 	return s.show(w, r, http.StatusOK, p)
 }
 
-func factsOf(p enroll.Person) page.PersonFacts {
+func factsOf(p portal.Person) page.PersonFacts {
 	f := page.PersonFacts{
 		Name: p.Name, Login: p.Login, UPN: p.UPN, Mail: p.Mail, Department: p.Department,
 		EmployeeNumber: p.EmployeeNumber, Protected: p.Protected,
 	}
-	for _, role := range []enroll.Role{enroll.Helpdesk, enroll.Auditor, enroll.Admin} {
+	for _, role := range []portal.Role{portal.Helpdesk, portal.Auditor, portal.Admin} {
 		if p.Has(role) {
 			f.Roles = append(f.Roles, string(role))
 		}
@@ -152,17 +153,17 @@ func factsOf(p enroll.Person) page.PersonFacts {
 
 // standing is the state of an account in the words of the pages, and what the
 // sentence names. Whom a name is taken for stays with the administrators.
-func standing(refusal *enroll.Refusal) (state, detail string) {
+func standing(refusal *portal.Refusal) (state, detail string) {
 	switch {
 	case refusal == nil:
 		return page.AccountActive, ""
-	case refusal.Reason == enroll.NotAllowed:
+	case refusal.Reason == portal.NotAllowed:
 		return string(refusal.Reason), refusal.Value
 	}
 	return string(refusal.Reason), ""
 }
 
-func (s *Server) invitedLine(i enroll.Invitation) *page.InvitedLine {
+func (s *Server) invitedLine(i signin.Invitation) *page.InvitedLine {
 	if i.ID == "" {
 		return nil
 	}
@@ -191,26 +192,26 @@ func eventRows(d helpdesk.Dossier, entries []audit.Entry) []page.EventRow {
 	return rows
 }
 
-func blockPath(person enroll.PersonID, device enroll.DeviceID) string {
+func blockPath(person portal.PersonID, device portal.DeviceID) string {
 	return personPath(person) + "/devices/" + url.PathEscape(string(device)) + "/block"
 }
 
 // blockPage reads person and device in the address, for the page that asks.
-func (s *Server) blockPage(r *http.Request) (page.BlockDevice, enroll.PersonID, enroll.DeviceID, error) {
+func (s *Server) blockPage(r *http.Request) (page.BlockDevice, portal.PersonID, portal.DeviceID, error) {
 	id, ok := deviceID(r)
 	if !ok {
-		return page.BlockDevice{}, "", "", fmt.Errorf("reading device in the address: %w", enroll.ErrNotFound)
+		return page.BlockDevice{}, "", "", fmt.Errorf("reading device in the address: %w", portal.ErrNotFound)
 	}
 	d, err := s.dossier(r)
 	if err != nil {
 		return page.BlockDevice{}, "", "", err
 	}
-	at := slices.IndexFunc(d.Devices, func(device enroll.Device) bool { return device.ID == id })
+	at := slices.IndexFunc(d.Devices, func(device portal.Device) bool { return device.ID == id })
 	switch {
 	case d.NoBlock != "":
 		return page.BlockDevice{}, "", "", &authz.Denied{Act: authz.Block, Why: d.NoBlock}
 	case at < 0:
-		return page.BlockDevice{}, "", "", fmt.Errorf("finding device: %w", enroll.ErrNotFound)
+		return page.BlockDevice{}, "", "", fmt.Errorf("finding device: %w", portal.ErrNotFound)
 	}
 	return page.BlockDevice{
 		Frame: s.staffFrame(r), Path: blockPath(d.Person.ID, id), Back: personPath(d.Person.ID),
@@ -219,7 +220,7 @@ func (s *Server) blockPage(r *http.Request) (page.BlockDevice, enroll.PersonID, 
 }
 
 // nameOf is what pages call a person.
-func nameOf(p enroll.Person) string {
+func nameOf(p portal.Person) string {
 	if p.Name == "" {
 		return p.Login
 	}
@@ -247,10 +248,10 @@ func (s *Server) submitBlockDevice(w http.ResponseWriter, r *http.Request) error
 	}
 	id, ok := deviceID(r)
 	if !ok {
-		return fmt.Errorf("reading device in the address: %w", enroll.ErrNotFound)
+		return fmt.Errorf("reading device in the address: %w", portal.ErrNotFound)
 	}
 	_, err = s.desk.Block(r.Context(), s.deskActor(r), helpdesk.Blocking{
-		Person: person, Device: id, Cause: enroll.Cause(f["reason"]), Check: enroll.Check(f["checked"]), Note: f["note"],
+		Person: person, Device: id, Cause: portal.Cause(f["reason"]), Check: signin.Check(f["checked"]), Note: f["note"],
 	})
 	field, isField := fieldOf(err)
 	if !isField {

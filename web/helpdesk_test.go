@@ -15,8 +15,9 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
 	"certportal/internal/helpdesk"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"certportal/web"
 )
 
@@ -26,16 +27,16 @@ type seeking struct {
 	people *directory.Builtin
 }
 
-func (s *seeking) Search(ctx context.Context, query string, limit int) ([]enroll.Person, bool, error) {
+func (s *seeking) Search(ctx context.Context, query string, limit int) ([]portal.Person, bool, error) {
 	return s.people.Search(ctx, query, limit)
 }
 
-func (s *seeking) People(ctx context.Context, ids []enroll.PersonID) ([]enroll.Person, error) {
+func (s *seeking) People(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error) {
 	return s.people.People(ctx, ids)
 }
 
 // newDesk makes the helpdesk's work of a portal.
-func (p *portal) newDesk(signIn *enroll.SignIn, change ...func(*helpdesk.Config)) *helpdesk.Service {
+func (p *site) newDesk(signIn *signin.Service, change ...func(*helpdesk.Config)) *helpdesk.Service {
 	p.t.Helper()
 	c := helpdesk.Config{
 		Directory: &seeking{p.moody, p.people}, Records: p.db, Registrar: p.registrar, Attempts: p.db, Codes: signIn, CodeAlone: true, Now: p.clock.Now,
@@ -51,9 +52,9 @@ func (p *portal) newDesk(signIn *enroll.SignIn, change ...func(*helpdesk.Config)
 }
 
 // counter is a portal whose codes may stand for passwords, or need approval.
-func newCounter(t *testing.T, change ...func(*helpdesk.Config)) *portal {
+func newCounter(t *testing.T, change ...func(*helpdesk.Config)) *site {
 	t.Helper()
-	p := newPortal(t, func(c *web.Config) { c.CodeAlone, c.Mails = true, true })
+	p := newSite(t, func(c *web.Config) { c.CodeAlone, c.Mails = true, true })
 	if len(change) > 0 {
 		p.reopen(func(c *web.Config) { c.Desk = p.newDesk(c.SignIn, change...) })
 	}
@@ -61,7 +62,7 @@ func newCounter(t *testing.T, change ...func(*helpdesk.Config)) *portal {
 }
 
 // reopen serves the same portal with other pages.
-func (p *portal) reopen(change func(*web.Config)) {
+func (p *site) reopen(change func(*web.Config)) {
 	p.t.Helper()
 	change(&p.config)
 	server, err := web.New(p.config)
@@ -204,13 +205,13 @@ func TestA4_HelpdeskNeverHoldsAnything(t *testing.T) {
 
 // Only the page that made it shows a code, and not for long.
 func TestCodeIsHiddenForGood(t *testing.T) {
-	for name, leave := range map[string]func(p *portal, b *browser){
-		"search":      func(_ *portal, b *browser) { b.get("/helpdesk") },
-		"dossier":     func(_ *portal, b *browser) { b.get(annaPage) },
-		"form":        func(_ *portal, b *browser) { b.get(annaPage + "/code") },
-		"time":        func(p *portal, _ *browser) { p.clock.pass(9 * time.Minute); p.clock.pass(time.Minute + time.Second) },
-		"newer code":  func(p *portal, _ *browser) { p.signedIn("hedi", linux).giveCode("anna", "video") },
-		"another one": func(_ *portal, b *browser) { b.giveCode("ben", "video") },
+	for name, leave := range map[string]func(p *site, b *browser){
+		"search":      func(_ *site, b *browser) { b.get("/helpdesk") },
+		"dossier":     func(_ *site, b *browser) { b.get(annaPage) },
+		"form":        func(_ *site, b *browser) { b.get(annaPage + "/code") },
+		"time":        func(p *site, _ *browser) { p.clock.pass(9 * time.Minute); p.clock.pass(time.Minute + time.Second) },
+		"newer code":  func(p *site, _ *browser) { p.signedIn("hedi", linux).giveCode("anna", "video") },
+		"another one": func(_ *site, b *browser) { b.giveCode("ben", "video") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newCounter(t)
@@ -262,7 +263,7 @@ func TestGiveCodeForm(t *testing.T) {
 	if got := hedi.get(made.location()); !strings.Contains(got.text(), "Anna's Galaxy is blocked.") || !strings.Contains(got.text(), "a…@example.com") {
 		t.Errorf("got %d: %s", got.status, got.text())
 	}
-	if n := p.certificates("anna")[enroll.Revoked]; n != 1 {
+	if n := p.certificates("anna")[portal.Revoked]; n != 1 {
 		t.Errorf("%d blocked, want 1", n)
 	}
 }
@@ -270,7 +271,7 @@ func TestGiveCodeForm(t *testing.T) {
 // TestA4_Denied asks as everybody who may not.
 func TestA4_Denied(t *testing.T) {
 	p := newCounter(t, func(c *helpdesk.Config) { c.SecondApprover = true })
-	p.add("hank", "Hank Help", "Hank", enroll.Helpdesk)
+	p.add("hank", "Hank Help", "Hank", portal.Helpdesk)
 	hedi, hank, anna := p.signedIn("hedi", linux), p.signedIn("hank", linux), p.signedIn("anna", linux)
 	if got := hedi.post("/helpdesk/people/id-of-hedi/code", "checked", "in-person", "purpose", "new"); got.status != 403 {
 		t.Errorf("code for oneself: got %d", got.status)
@@ -322,7 +323,7 @@ func TestA4_Denied(t *testing.T) {
 func TestA3_CodePages(t *testing.T) {
 	p := newCounter(t)
 	hedi := p.signedIn("hedi", linux)
-	p.moody.become(nil, func(who *enroll.Person) { who.Protected = who.Login == "anna" })
+	p.moody.become(nil, func(who *portal.Person) { who.Protected = who.Login == "anna" })
 	got := hedi.post(annaPage+"/code", "checked", "in-person", "purpose", "new")
 	if got.status != 403 || !strings.Contains(got.text(), "protected") {
 		t.Errorf("got %d: %s", got.status, got.text())
@@ -356,11 +357,11 @@ func TestBlockOnRequest(t *testing.T) {
 	if got := hedi.post(annaPage+"/devices/none/block", "reason", "lost", "checked", "video"); got.status != 404 {
 		t.Errorf("no such device: got %d", got.status)
 	}
-	if n := p.certificates("anna")[enroll.Revoked]; n != 0 {
+	if n := p.certificates("anna")[portal.Revoked]; n != 0 {
 		t.Fatalf("%d blocked by mistake", n)
 	}
 	done := hedi.post(path, "reason", "lost", "checked", "video", "note", "")
-	if done.status != 303 || p.certificates("anna")[enroll.Revoked] != 1 {
+	if done.status != 303 || p.certificates("anna")[portal.Revoked] != 1 {
 		t.Fatalf("got %d: %s", done.status, done.text())
 	}
 	if got := hedi.get(done.location()); got.status != 200 || !strings.Contains(got.text(), "Galaxy is blocked.") {

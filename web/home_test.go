@@ -38,7 +38,7 @@ func TestDeviceStates(t *testing.T) {
 
 // TestGuess offers the platform that asks, and lets it be corrected.
 func TestGuess(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	tests := []struct{ name, agent, platform, words string }{
 		{"iPhone", iPhone, "ios", "Anna’s iPhone"},
 		{"Android", android, "android", "Anna’s"},
@@ -64,7 +64,7 @@ func TestGuess(t *testing.T) {
 
 // TestSuggestionIsFree numbers the name for the second device of a kind.
 func TestSuggestionIsFree(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", iPhone)
 	first := b.get("/new?p=ios&lang=en").value("name")
 	b.enrol(first, "ios")

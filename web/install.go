@@ -9,6 +9,7 @@ import (
 
 	"certportal/internal/deliver"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -23,7 +24,7 @@ func (s *Server) showInstall(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if d.Certificate.Status == enroll.Pending {
+	if d.Certificate.Status == portal.Pending {
 		return s.showMaking(w, r, d)
 	}
 	brought, err := s.registrar.Brought(r.Context(), d)
@@ -37,7 +38,7 @@ func (s *Server) showInstall(w http.ResponseWriter, r *http.Request) error {
 }
 
 // showFile is the page of a device that gets a file, or once got it.
-func (s *Server) showFile(w http.ResponseWriter, r *http.Request, d enroll.Device) error {
+func (s *Server) showFile(w http.ResponseWriter, r *http.Request, d portal.Device) error {
 	challenge, open, err := s.waiting(r, d)
 	if err != nil {
 		return err
@@ -97,7 +98,7 @@ func (s *Server) offerFile(r *http.Request, p *page.Install, pickup enroll.Picku
 	folder := "/d/" + string(s.pickupKey(r).Token(pickup.Serial)) + "/"
 	file := folder + url.PathEscape(deliver.FileName(s.org, pickup.Device.Name, "p12")) + "?format="
 	// Where the profile is the way without a key, who has one chose the plain file.
-	target, ok := targetOf(enroll.Platform(p.Platform))
+	target, ok := targetOf(portal.Platform(p.Platform))
 	if ok && s.profiles != nil && !s.makesKey(pickup.Device.Platform) {
 		p.Profile, p.Plain, p.Unverified = true, file+string(deliver.FormatLegacy), s.profiles.unverified()
 		p.SavedAs = deliver.FullName(s.org, pickup.Device.Name, profileExt)
@@ -114,10 +115,10 @@ func (s *Server) offerFile(r *http.Request, p *page.Install, pickup enroll.Picku
 }
 
 // showMaking waits, for a while.
-func (s *Server) showMaking(w http.ResponseWriter, r *http.Request, d enroll.Device) error {
+func (s *Server) showMaking(w http.ResponseWriter, r *http.Request, d portal.Device) error {
 	if waited := s.now().Sub(d.Certificate.Requested); waited > makingLimit {
-		return &enroll.Outage{
-			Part: enroll.PartIssuer,
+		return &portal.Outage{
+			Part: portal.PartIssuer,
 			Err:  fmt.Errorf("certificate %s pending since %s", d.Certificate.Serial, waited.Round(time.Second)),
 		}
 	}
@@ -148,7 +149,7 @@ func (s *Server) submitInstall(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if brought, err := s.registrar.Brought(r.Context(), d); err != nil || brought {
-		return errors.Join(err, enroll.ErrConflict)
+		return errors.Join(err, portal.ErrConflict)
 	}
 	way, again := d.Platform, []page.Hidden{{Name: "request", Value: token}}
 	if f["alone"] != "" {
@@ -164,8 +165,8 @@ func (s *Server) submitInstall(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		return redirect(w, installPath(device))
 	}
-	var refusal *enroll.Refusal
-	if errors.As(err, &refusal) && refusal.Reason == enroll.QuotaReached {
+	var refusal *portal.Refusal
+	if errors.As(err, &refusal) && refusal.Reason == portal.QuotaReached {
 		devices, err := s.registrar.Devices(r.Context(), s.person(r).person)
 		if err != nil {
 			return err

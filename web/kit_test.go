@@ -21,6 +21,8 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/directory"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"certportal/store"
 	"certportal/web"
 	"certportal/web/page"
@@ -81,7 +83,7 @@ func (f *fixedLists) CRL(issuer string) (crl.List, bool) {
 }
 
 // portal is a whole portal on a temporary SQLite file, with an EC hierarchy.
-type portal struct {
+type site struct {
 	t         testing.TB
 	clock     *clock
 	log       *journal
@@ -111,14 +113,14 @@ var hierarchy = sync.OnceValues(func() (*ca.Hierarchy, error) {
 // start is when every test begins.
 var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// newPortal starts a portal with anna, ben and hedi of the helpdesk.
-func newPortal(t testing.TB, change ...func(*web.Config)) *portal {
+// newSite starts a portal with anna, ben and hedi of the helpdesk.
+func newSite(t testing.TB, change ...func(*web.Config)) *site {
 	t.Helper()
 	h, err := hierarchy()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &portal{t: t, clock: &clock{now: start}, log: &journal{}, root: h.Root, issuing: h.Issuing}
+	p := &site{t: t, clock: &clock{now: start}, log: &journal{}, root: h.Root, issuing: h.Issuing}
 	p.file = filepath.Join(t.TempDir(), "portal.db")
 	log := slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if p.db, err = store.Open(t.Context(), store.Config{URL: "sqlite:" + p.file, Log: log}); err != nil {
@@ -131,20 +133,20 @@ func newPortal(t testing.TB, change ...func(*web.Config)) *portal {
 	p.moody = &moody{Directory: p.people}
 	p.add("anna", "Anna Muster", "Anna")
 	p.add("ben", "Ben Other", "Ben")
-	p.add("hedi", "Hedi Help", "Hedi", enroll.Helpdesk)
+	p.add("hedi", "Hedi Help", "Hedi", portal.Helpdesk)
 	p.registrar = p.newRegistrar(h, log)
 	p.start(h, log, change)
 	return p
 }
 
-func (p *portal) add(login, name, given string, roles ...enroll.Role) {
+func (p *site) add(login, name, given string, roles ...portal.Role) {
 	p.t.Helper()
 	hash, err := passwordHash()
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	err = p.db.AddAccount(p.t.Context(), enroll.Account{PasswordHash: hash, Person: enroll.Person{
-		ID: enroll.PersonID("id-of-" + login), Login: login, UPN: login + "@example.com", Name: name,
+	err = p.db.AddAccount(p.t.Context(), portal.Account{PasswordHash: hash, Person: portal.Person{
+		ID: portal.PersonID("id-of-" + login), Login: login, UPN: login + "@example.com", Name: name,
 		GivenName: given, Mail: login + "@example.com", Roles: roles, MayEnroll: true,
 	}}, audit.Entry{At: p.clock.Now(), Action: audit.AccountAdded, Actor: "system", Role: "system"})
 	if err != nil {
@@ -181,7 +183,7 @@ var passwordHash = sync.OnceValues(func() (string, error) {
 
 // strictRegistrar is another registrar over the same records, which wants a pickup
 // code.
-func (p *portal) strictRegistrar() *enroll.Registrar {
+func (p *site) strictRegistrar() *enroll.Registrar {
 	p.t.Helper()
 	h, err := hierarchy()
 	if err != nil {
@@ -190,7 +192,7 @@ func (p *portal) strictRegistrar() *enroll.Registrar {
 	return p.newRegistrar(h, p.config.Log, func(c *enroll.Config) { c.CodeRequired = true })
 }
 
-func (p *portal) newRegistrar(h *ca.Hierarchy, log *slog.Logger, change ...func(*enroll.Config)) *enroll.Registrar {
+func (p *site) newRegistrar(h *ca.Hierarchy, log *slog.Logger, change ...func(*enroll.Config)) *enroll.Registrar {
 	p.t.Helper()
 	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey})
 	if err != nil {
@@ -217,9 +219,9 @@ func (p *portal) newRegistrar(h *ca.Hierarchy, log *slog.Logger, change ...func(
 	return r
 }
 
-func (p *portal) start(h *ca.Hierarchy, log *slog.Logger, change []func(*web.Config)) {
+func (p *site) start(h *ca.Hierarchy, log *slog.Logger, change []func(*web.Config)) {
 	p.t.Helper()
-	signIn, err := enroll.NewSignIn(enroll.SignInConfig{
+	signIn, err := signin.New(signin.Config{
 		Directory: p.moody, Attempts: p.db, Records: p.db, Invitations: p.db, CodeAlone: true, Now: p.clock.Now, Log: log,
 	})
 	if err != nil {
@@ -265,7 +267,7 @@ func (p *portal) start(h *ca.Hierarchy, log *slog.Logger, change []func(*web.Con
 }
 
 // certificates counts the certificates of a person, by status.
-func (p *portal) certificates(login string) map[enroll.Status]int {
+func (p *site) certificates(login string) map[portal.Status]int {
 	p.t.Helper()
 	account, err := p.db.AccountByLogin(p.t.Context(), login)
 	if err != nil {
@@ -275,7 +277,7 @@ func (p *portal) certificates(login string) map[enroll.Status]int {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	count := map[enroll.Status]int{}
+	count := map[portal.Status]int{}
 	for _, d := range devices {
 		count[d.Certificate.Status]++
 	}
@@ -283,7 +285,7 @@ func (p *portal) certificates(login string) map[enroll.Status]int {
 }
 
 // entries counts the ledger entries of an action.
-func (p *portal) entries(action audit.Action) int {
+func (p *site) entries(action audit.Action) int {
 	p.t.Helper()
 	all, err := p.db.Entries(context.Background(), 0, 10_000)
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"slices"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -14,12 +14,12 @@ import (
 type LanguageRecords interface {
 	// SetLanguage notes the language of the pages, "en", "de" or "zh-Hans", that
 	// somebody read last.
-	SetLanguage(ctx context.Context, person enroll.PersonID, language string) error
+	SetLanguage(ctx context.Context, person portal.PersonID, language string) error
 }
 
 // noteLanguage remembers the language of this page for the person. A letter in
 // another language is no reason to let nobody in.
-func (s *Server) noteLanguage(r *http.Request, person enroll.PersonID) {
+func (s *Server) noteLanguage(r *http.Request, person portal.PersonID) {
 	if s.languages == nil {
 		return
 	}

@@ -6,15 +6,15 @@ import (
 	"strings"
 	"testing"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web"
 )
 
 // language is what the portal knows of somebody's language, empty for nothing.
-func (p *portal) language(login string) string {
+func (p *site) language(login string) string {
 	p.t.Helper()
-	lang, err := p.db.Language(p.t.Context(), enroll.PersonID("id-of-"+login))
-	if err != nil && !errors.Is(err, enroll.ErrNotFound) {
+	lang, err := p.db.Language(p.t.Context(), portal.PersonID("id-of-"+login))
+	if err != nil && !errors.Is(err, portal.ErrNotFound) {
 		p.t.Fatal(err)
 	}
 	return lang
@@ -26,7 +26,7 @@ func withLanguages(c *web.Config) { c.Languages = c.Sessions.(web.LanguageRecord
 // The language of letters is that of the page somebody signed in on, and follows
 // the links in the footer.
 func TestLanguageOfLetters(t *testing.T) {
-	p := newPortal(t, withLanguages)
+	p := newSite(t, withLanguages)
 	b := p.browser(iPhone)
 	login := func(headers ...string) {
 		t.Helper()
@@ -64,11 +64,11 @@ func TestLanguageOfLetters(t *testing.T) {
 // deaf remembers nothing.
 type deaf struct{}
 
-func (deaf) SetLanguage(context.Context, enroll.PersonID, string) error { return errors.New("no room") }
+func (deaf) SetLanguage(context.Context, portal.PersonID, string) error { return errors.New("no room") }
 
 // A language that cannot be noted keeps nobody out.
 func TestLanguageKeepsNobodyOut(t *testing.T) {
-	p := newPortal(t, func(c *web.Config) { c.Languages = deaf{} })
+	p := newSite(t, func(c *web.Config) { c.Languages = deaf{} })
 	b := p.signedIn("anna", iPhone)
 	if got := b.get("/?lang=de", "Sec-Fetch-Site", "same-origin").status; got != 200 {
 		t.Errorf("got %d", got)

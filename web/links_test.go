@@ -63,7 +63,7 @@ func TestLinuxCommand(t *testing.T) {
 		}
 		t.Skip("no shell: ", err)
 	}
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", linux)
 	names := []string{"laptop", "Anna's Linux computer", "Büro 📱 手机", "$(id) `id` ${HOME} !x; id & ~ #"}
 	for i, name := range names {

@@ -10,7 +10,7 @@ import (
 
 	"certportal/ca/crl"
 	"certportal/internal/deliver"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // listLife is the longest a cache on the way may keep a list. Whoever checks a
@@ -65,7 +65,7 @@ func (c *listCache) find(issuer string) (*sentList, bool) {
 func (s *Server) serveList(w http.ResponseWriter, r *http.Request) error {
 	sent, ok := s.lists.find(chi.URLParam(r, "issuer"))
 	if !ok {
-		return fmt.Errorf("finding revocation list: %w", enroll.ErrNotFound)
+		return fmt.Errorf("finding revocation list: %w", portal.ErrNotFound)
 	}
 	f := publicFile{
 		kind: deliver.TypeCRL, data: sent.list.DER, etag: sent.etag, modified: sent.list.ThisUpdate,

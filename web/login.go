@@ -6,7 +6,8 @@ import (
 	"strings"
 	"unicode"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"certportal/web/page"
 )
 
@@ -49,7 +50,7 @@ func (s *Server) takesPasswords() bool { return s.sso == nil || !s.sso.PasswordO
 // submitLogin is POST /login. Fields left empty never reach the directory.
 func (s *Server) submitLogin(w http.ResponseWriter, r *http.Request) error {
 	if !s.takesPasswords() {
-		return enroll.ErrNotFound
+		return portal.ErrNotFound
 	}
 	f, err := readForm(r, "username", "password", "next")
 	if err != nil {
@@ -62,8 +63,8 @@ func (s *Server) submitLogin(w http.ResponseWriter, r *http.Request) error {
 		return s.show(w, r, http.StatusUnprocessableEntity, p)
 	}
 	person, err := s.authenticate(r, p.Username, f["password"])
-	if errors.Is(err, enroll.ErrCredentials) {
-		var wrong *enroll.Wrong
+	if errors.Is(err, portal.ErrCredentials) {
+		var wrong *signin.Wrong
 		if errors.As(err, &wrong) && wrong.Left <= maxTriesShown {
 			p.TriesLeft, p.Pause = wrong.Left, wrong.Pause
 		}
@@ -83,11 +84,11 @@ func (s *Server) submitLogin(w http.ResponseWriter, r *http.Request) error {
 
 // authenticate asks whether name and password belong together. A name with
 // control characters is nobody's: it is answered here, as wrong.
-func (s *Server) authenticate(r *http.Request, username, password string) (enroll.Person, error) {
+func (s *Server) authenticate(r *http.Request, username, password string) (portal.Person, error) {
 	if strings.ContainsFunc(username, unicode.IsControl) {
-		return enroll.Person{}, enroll.ErrCredentials
+		return portal.Person{}, portal.ErrCredentials
 	}
-	by := enroll.By{Role: enroll.Employee, Address: clientAddress(r), Request: visitOf(r).ref}
+	by := portal.Actor{Role: portal.Employee, Address: clientAddress(r), Request: visitOf(r).ref}
 	return s.signIn.Authenticate(r.Context(), username, password, by)
 }
 
@@ -118,7 +119,7 @@ func (s *Server) submitLogout(w http.ResponseWriter, r *http.Request) error {
 		err = session.Save(r, w)
 	}
 	if err != nil {
-		return &enroll.Outage{Part: enroll.PartStore, Err: err}
+		return &portal.Outage{Part: portal.PartStore, Err: err}
 	}
 	return redirect(w, "/login")
 }

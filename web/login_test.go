@@ -8,14 +8,14 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/signin"
 	"certportal/web"
 )
 
 const sessionCookie = "__Host-certportal"
 
 func TestSignInAndOut(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.browser(iPhone)
 	if got := b.get("/"); got.status != 303 || got.location() != "/login" {
 		t.Errorf("home without session: got %d to %q", got.status, got.location())
@@ -61,7 +61,7 @@ func TestSignInRefused(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := newPortal(t)
+			p := newSite(t)
 			b := p.browser(iPhone)
 			got := b.post("/login", "username", tt.username, "password", tt.password, "next", "/new")
 			if got.status != tt.status {
@@ -89,7 +89,7 @@ func TestSignInRefused(t *testing.T) {
 // TestSignInPauses counts tries per account, whatever the spelling, and says
 // until when sign-in rests.
 func TestSignInPauses(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.browser(iPhone)
 	for i, spelling := range []string{"anna", " ANNA", `EXAMPLE\anna`} {
 		got := b.post("/login", "username", spelling, "password", "wrong")
@@ -101,14 +101,14 @@ func TestSignInPauses(t *testing.T) {
 	if got.status != 429 || got.header.Get("Retry-After") == "" {
 		t.Errorf("got %d, Retry-After %q, want 429", got.status, got.header.Get("Retry-After"))
 	}
-	p.clock.pass(enroll.SignInWindow + time.Second)
+	p.clock.pass(signin.DefaultWindow + time.Second)
 	if got := b.post("/login", "username", "anna", "password", password); got.status != 303 {
 		t.Errorf("after the pause: got %d, want 303", got.status)
 	}
 }
 
 func TestSignInDisabled(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	if err := p.people.SetDisabled(t.Context(), "anna", true, audit.Entry{At: start}); err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestSignInDisabled(t *testing.T) {
 }
 
 func TestNext(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	tests := []struct{ name, next, want string }{
 		{"device", "/devices/abc?p=ios", "/devices/abc?p=ios"},
 		{"other site", "https://evil.example/", "/"},
@@ -155,7 +155,7 @@ func TestSessionRunsOut(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := newPortal(t)
+			p := newSite(t)
 			b := p.signedIn(tt.login, iPhone)
 			for i := 1; i < tt.steps; i++ {
 				p.clock.pass(tt.step)
@@ -178,7 +178,7 @@ func TestSessionRunsOut(t *testing.T) {
 // TestA9_Fixation holds that a cookie from before the sign-in is worth nothing
 // after it, nor one from before the sign-out.
 func TestA9_Fixation(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	planted := strings.Repeat("A", 43)
 	victim := p.browser(iPhone)
 	got := victim.do(http.MethodPost, "/login", strings.NewReader("username=anna&password=correct+horse+battery"),
@@ -215,7 +215,7 @@ func TestA9_Fixation(t *testing.T) {
 // TestEndSessions ends them in the records, as the command line does: the next
 // request leads to the sign-in page.
 func TestEndSessions(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	phone, laptop, other := p.signedIn("anna", iPhone), p.signedIn("anna", linux), p.signedIn("ben", linux)
 	account, err := p.db.AccountByLogin(t.Context(), "anna")
 	if err != nil {
@@ -232,7 +232,7 @@ func TestEndSessions(t *testing.T) {
 // TestA7_HostileNames holds that no spelling of a name gets in, breaks the page,
 // or reaches the log.
 func TestA7_HostileNames(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	names := []string{
 		"*", "*)(objectClass=*", "a)(|(cn=*", "anna\x00", `\2a`, "+ADw-script+AD4-", "anna' OR '1'='1",
 		"<script>alert(1)</script>", `"><img src=x onerror=alert(1)>`, "anna\r\nlevel=ERROR msg=forged",
@@ -261,7 +261,7 @@ func TestA7_HostileNames(t *testing.T) {
 // TestA7_PasswordTails sends passwords whose & was not escaped: no piece of one
 // may stand in the log, or in the ledger, which forgets nothing.
 func TestA7_PasswordTails(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", iPhone)
 	const kind = "application/x-www-form-urlencoded"
 	for _, body := range []string{
@@ -289,7 +289,7 @@ func TestA7_PasswordTails(t *testing.T) {
 }
 
 func TestSignInsPerAddress(t *testing.T) {
-	p := newPortal(t, func(c *web.Config) { c.Limits.SignIns = 3 })
+	p := newSite(t, func(c *web.Config) { c.Limits.SignIns = 3 })
 	b := p.browser(iPhone)
 	for range 3 {
 		if got := b.post("/login", "username", "", "password", ""); got.status != 422 {

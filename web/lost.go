@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -33,11 +34,11 @@ func (s *Server) showLost(w http.ResponseWriter, r *http.Request) error {
 
 // blockedPage tells what is true at the moment: the portal refuses the device at
 // once, others when the list says so.
-func (s *Server) blockedPage(r *http.Request, d enroll.Device) page.Blocked {
+func (s *Server) blockedPage(r *http.Request, d portal.Device) page.Blocked {
 	c := d.Certificate
-	p := page.Blocked{Frame: s.frame(r), Device: s.card(d), At: d.Blocked, Stolen: c.Cause == enroll.Lost || c.Cause == ""}
+	p := page.Blocked{Frame: s.frame(r), Device: s.card(d), At: d.Blocked, Stolen: c.Cause == portal.Lost || c.Cause == ""}
 	switch {
-	case c.Status != enroll.Revoked:
+	case c.Status != portal.Revoked:
 		p.List = page.ListNone
 	case c.Listed > 0:
 		p.List, p.Number = page.ListDone, c.Listed
@@ -64,7 +65,7 @@ func (s *Server) submitLost(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	cause, ok := enroll.ParseLoss(f["reason"])
+	cause, ok := portal.ParseLoss(f["reason"])
 	d, err := s.keptDevice(r)
 	switch {
 	case err != nil && ok:
@@ -79,7 +80,7 @@ func (s *Server) submitLost(w http.ResponseWriter, r *http.Request) error {
 	}
 	session, err := s.sessions.Get(r, sessionCookie)
 	if err != nil {
-		return &retryable{&enroll.Outage{Part: enroll.PartStore, Err: err}, blockRetry(d.ID, cause)}
+		return &retryable{&portal.Outage{Part: portal.PartStore, Err: err}, blockRetry(d.ID, cause)}
 	}
 	secret, _ := parseSecret(session.ID)
 	err = s.registrar.Block(r.Context(), s.by(r), enroll.Block{
@@ -92,7 +93,7 @@ func (s *Server) submitLost(w http.ResponseWriter, r *http.Request) error {
 }
 
 // blockRetry sends a block again.
-func blockRetry(id enroll.DeviceID, cause enroll.Cause) *page.Retry {
+func blockRetry(id portal.DeviceID, cause portal.Cause) *page.Retry {
 	return &page.Retry{Action: devicePath(id, "lost"), Fields: []page.Hidden{{Name: "reason", Value: string(cause)}}}
 }
 
@@ -116,7 +117,7 @@ func (s *Server) submitRename(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	err = s.registrar.Rename(r.Context(), s.by(r), d.ID, f["name"])
-	var refusal *enroll.Refusal
+	var refusal *portal.Refusal
 	switch {
 	case err == nil:
 		return redirect(w, "/devices/"+string(d.ID))
@@ -129,9 +130,9 @@ func (s *Server) submitRename(w http.ResponseWriter, r *http.Request) error {
 }
 
 // showTaken asks for another name, and says what is wrong with this one.
-func (s *Server) showTaken(w http.ResponseWriter, r *http.Request, d enroll.Device, name string, refusal *enroll.Refusal) error {
+func (s *Server) showTaken(w http.ResponseWriter, r *http.Request, d portal.Device, name string, refusal *portal.Refusal) error {
 	key := "refusal." + string(refusal.Reason)
-	if refusal.Reason == enroll.NameTaken {
+	if refusal.Reason == portal.NameTaken {
 		key = page.ErrRenameTaken
 	}
 	return s.show(w, r, http.StatusUnprocessableEntity, page.Rename{

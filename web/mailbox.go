@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 
 	"certportal/internal/deliver"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -73,7 +73,7 @@ func validDomain(name string) bool {
 // Exchange. Its names are those of the certificate: what a phone signs in with must
 // not differ from what it shows. Only DOMAIN\user is read from the directory, and
 // only while it belongs to the certificate's UPN.
-func (s *Server) mailbox(ctx context.Context, d enroll.Device) (page.Mailbox, error) {
+func (s *Server) mailbox(ctx context.Context, d portal.Device) (page.Mailbox, error) {
 	c := d.Certificate
 	if s.exchange == nil {
 		return page.Mailbox{}, nil
@@ -85,13 +85,13 @@ func (s *Server) mailbox(ctx context.Context, d enroll.Device) (page.Mailbox, er
 	if err != nil {
 		return page.Mailbox{}, fmt.Errorf("making mailbox: parsing certificate %s: %w", c.Serial, err)
 	}
-	names := enroll.Person{UPN: c.UPN}
+	names := portal.Person{UPN: c.UPN}
 	if len(leaf.EmailAddresses) > 0 {
 		names.Mail = leaf.EmailAddresses[0]
 	}
 	if s.exchange.UserName == UserNameDomain {
 		person, err := s.registrar.Person(ctx, d.Person)
-		if err != nil && !errors.Is(err, enroll.ErrNotFound) {
+		if err != nil && !errors.Is(err, portal.ErrNotFound) {
 			return page.Mailbox{}, err
 		}
 		if strings.EqualFold(person.UPN, c.UPN) {
@@ -103,7 +103,7 @@ func (s *Server) mailbox(ctx context.Context, d enroll.Device) (page.Mailbox, er
 
 // mailboxOf is the mailbox of somebody with these names, of which mail and login
 // may be empty.
-func (e *Exchange) mailboxOf(p enroll.Person) page.Mailbox {
+func (e *Exchange) mailboxOf(p portal.Person) page.Mailbox {
 	m := page.Mailbox{Host: e.Host, User: p.UPN, Address: p.Mail}
 	switch {
 	case e.UserName == UserNameMail && p.Mail != "":

@@ -9,7 +9,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // gate says who may pass a route: everybody, whoever signed in, or staff with an
@@ -79,7 +79,7 @@ func addStaffGates(add func(gate, ...string)) {
 // part is somebody of the matrix, with the path of a device of theirs.
 type part struct {
 	login string
-	role  enroll.Role // empty for a stranger
+	role  portal.Role // empty for a stranger
 	*browser
 	device string
 }
@@ -87,13 +87,13 @@ type part struct {
 // TestA10_EveryRouteForEveryRole asks every route of the router as everybody, for
 // what is theirs and for what is another's.
 func TestA10_EveryRouteForEveryRole(t *testing.T) {
-	p := newPortal(t)
-	p.add("audi", "Audi Tor", "Audi", enroll.Auditor)
-	p.add("adam", "Adam Min", "Adam", enroll.Admin)
+	p := newSite(t)
+	p.add("audi", "Audi Tor", "Audi", portal.Auditor)
+	p.add("adam", "Adam Min", "Adam", portal.Admin)
 	others := p.signedIn("ben", iPhone).enrol("Ben's phone", "android")
 	parts := []part{
-		{login: "nobody", browser: p.browser(iPhone)}, {login: "anna", role: enroll.Employee},
-		{login: "hedi", role: enroll.Helpdesk}, {login: "audi", role: enroll.Auditor}, {login: "adam", role: enroll.Admin},
+		{login: "nobody", browser: p.browser(iPhone)}, {login: "anna", role: portal.Employee},
+		{login: "hedi", role: portal.Helpdesk}, {login: "audi", role: portal.Auditor}, {login: "adam", role: portal.Admin},
 	}
 	for i := range parts {
 		if parts[i].role != "" {
@@ -122,7 +122,7 @@ func TestA10_EveryRouteForEveryRole(t *testing.T) {
 	}
 	t.Logf("%d cells", cells)
 	// Whatever was asked for, empty forms and other people's devices change nothing.
-	if got := p.certificates("ben"); got[enroll.Issued] != 1 {
+	if got := p.certificates("ben"); got[portal.Issued] != 1 {
 		t.Errorf("ben's certificates: got %v, want the one he had", got)
 	}
 	if got := p.entries(audit.AccessRefused); got == 0 {
@@ -178,7 +178,7 @@ func (who part) refusedAnyway(g gate, own bool) bool {
 	case authz.Invite, authz.Approve:
 		return own
 	case authz.Block:
-		return own && who.role == enroll.Helpdesk
+		return own && who.role == portal.Helpdesk
 	}
 	return false
 }

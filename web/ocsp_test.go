@@ -22,11 +22,12 @@ import (
 	"certportal/ca/ocsp"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web"
 )
 
 // newResponder answers OCSP from the records of the portal.
-func (p *portal) newResponder(h *ca.Hierarchy, log *slog.Logger) *ocsp.Responder {
+func (p *site) newResponder(h *ca.Hierarchy, log *slog.Logger) *ocsp.Responder {
 	p.t.Helper()
 	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey})
 	if err != nil {
@@ -53,7 +54,7 @@ func (p *portal) newResponder(h *ca.Hierarchy, log *slog.Logger) *ocsp.Responder
 }
 
 // someCertificate is that of a device that anna enrols.
-func (p *portal) someCertificate() *x509.Certificate {
+func (p *site) someCertificate() *x509.Certificate {
 	p.t.Helper()
 	p.signedIn("anna", iPhone).enrol("Anna's iPhone", "ios")
 	devices, err := p.db.Devices(p.t.Context(), "id-of-anna")
@@ -67,7 +68,7 @@ func (p *portal) someCertificate() *x509.Certificate {
 	return cert
 }
 
-func (p *portal) question(cert *x509.Certificate) []byte {
+func (p *site) question(cert *x509.Certificate) []byte {
 	p.t.Helper()
 	raw, err := xocsp.CreateRequest(cert, p.issuing, nil)
 	if err != nil {
@@ -101,7 +102,7 @@ func withNonce(t testing.TB, raw []byte) []byte {
 	return out
 }
 
-func (p *portal) status(t *testing.T, got answer, cert *x509.Certificate) *xocsp.Response {
+func (p *site) status(t *testing.T, got answer, cert *x509.Certificate) *xocsp.Response {
 	t.Helper()
 	if got.status != http.StatusOK || got.header.Get("Content-Type") != "application/ocsp-response" {
 		t.Fatalf("got %d, %q", got.status, got.header.Get("Content-Type"))
@@ -115,7 +116,7 @@ func (p *portal) status(t *testing.T, got answer, cert *x509.Certificate) *xocsp
 
 // TestC5_OverHTTP asks in every way that clients have, on both sides.
 func TestC5_OverHTTP(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	cert := p.someCertificate()
 	raw := p.question(cert)
 	text := base64.StdEncoding.EncodeToString(raw)
@@ -159,7 +160,7 @@ func TestC5_OverHTTP(t *testing.T) {
 
 // TestC5_Caching says what may be kept and for how long (RFC 5019 section 6).
 func TestC5_Caching(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	cert := p.someCertificate()
 	raw := p.question(cert)
 	path := "/ocsp/" + url.QueryEscape(base64.StdEncoding.EncodeToString(raw))
@@ -191,7 +192,7 @@ func TestC5_Caching(t *testing.T) {
 
 // TestA12_RevokedInTheRecords revokes what a GET was answered about.
 func TestA12_RevokedInTheRecords(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	cert := p.someCertificate()
 	path := "/ocsp/" + url.QueryEscape(base64.StdEncoding.EncodeToString(p.question(cert)))
 	if got := p.status(t, p.onPlain().get(path), cert); got.Status != xocsp.Good {
@@ -202,7 +203,7 @@ func TestA12_RevokedInTheRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = p.db.Revoke(t.Context(), enroll.Revocation{
-		Serials: []ca.Serial{serial}, Cause: enroll.Lost, At: p.clock.Now(),
+		Serials: []ca.Serial{serial}, Cause: portal.Lost, At: p.clock.Now(),
 		Entry: audit.Entry{At: p.clock.Now(), Actor: "id-of-anna", Role: "employee"},
 	})
 	if err != nil {
@@ -218,7 +219,7 @@ func TestA12_RevokedInTheRecords(t *testing.T) {
 
 // TestA17_OCSPBodies bounds what is read, whether its length is announced or not.
 func TestA17_OCSPBodies(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	for name, body := range map[string]io.Reader{
 		"announced": bytes.NewReader(make([]byte, ocsp.MaxRequest+1)),
 		"chunked":   io.LimitReader(zeros{}, 1<<30),
@@ -245,7 +246,7 @@ func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 // limited, or set.
 func TestA17_OCSPIsLean(t *testing.T) {
 	served := 0
-	p := newPortal(t, func(c *web.Config) {
+	p := newSite(t, func(c *web.Config) {
 		c.Limits.Requests, c.Limits.Services = 10, 10
 		c.Served = func(secure bool, status int) {
 			if !secure && status == http.StatusOK {
@@ -272,7 +273,7 @@ func TestA17_OCSPIsLean(t *testing.T) {
 }
 
 func TestWithoutOCSP(t *testing.T) {
-	p := newPortal(t, func(c *web.Config) { c.OCSP = nil })
+	p := newSite(t, func(c *web.Config) { c.OCSP = nil })
 	if got := p.onPlain().do("POST", "/ocsp", strings.NewReader("x")); got.status != http.StatusNotFound {
 		t.Errorf("got %d", got.status)
 	}

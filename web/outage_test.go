@@ -12,11 +12,12 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // TestMaking shows a page that waits while the certificate is being signed.
 func TestMaking(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", iPhone)
 	account, err := p.db.AccountByLogin(t.Context(), "anna")
 	if err != nil {
@@ -35,7 +36,7 @@ func TestMaking(t *testing.T) {
 
 // TestStoreGone closes the database under a running portal.
 func TestStoreGone(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
 	href, _ := b.download(device)
@@ -80,8 +81,8 @@ func TestStoreGone(t *testing.T) {
 // TestUndone breaks the store in two ways while somebody removes a lost phone or
 // signs out. That all still works would be the alarm then, not the comfort.
 func TestUndone(t *testing.T) {
-	breaks := map[string]func(t *testing.T, p *portal){
-		"store gone": func(t *testing.T, p *portal) {
+	breaks := map[string]func(t *testing.T, p *site){
+		"store gone": func(t *testing.T, p *site) {
 			if err := p.db.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -90,7 +91,7 @@ func TestUndone(t *testing.T) {
 	}
 	for name, breakIt := range breaks {
 		t.Run(name, func(t *testing.T) {
-			p := newPortal(t)
+			p := newSite(t)
 			b := p.signedIn("anna", iPhone)
 			device := b.enrol("Anna's iPhone", "ios")
 			breakIt(t, p)
@@ -114,7 +115,7 @@ func TestUndone(t *testing.T) {
 }
 
 // stopLedger lets every entry fail, as a full disk does, while reading goes on.
-func stopLedger(t *testing.T, p *portal) {
+func stopLedger(t *testing.T, p *site) {
 	t.Helper()
 	db, err := sql.Open("sqlite", p.file)
 	if err != nil {
@@ -130,11 +131,11 @@ func stopLedger(t *testing.T, p *portal) {
 
 // reserve records the intent to issue, as the registrar does before it signs,
 // and returns the device's id.
-func reserve(t *testing.T, p *portal, person enroll.PersonID) string {
+func reserve(t *testing.T, p *site, person portal.PersonID) string {
 	t.Helper()
-	device := enroll.Device{ID: "waiting", Person: person, Name: "Slow", Platform: enroll.IOS, Created: p.clock.Now()}
+	device := portal.Device{ID: "waiting", Person: person, Name: "Slow", Platform: portal.IOS, Created: p.clock.Now()}
 	err := p.db.Reserve(context.Background(), enroll.Reservation{
-		Serial: newSerial(t), Kind: enroll.KindUser, Profile: "User", Requested: p.clock.Now(),
+		Serial: newSerial(t), Kind: portal.KindUser, Profile: "User", Requested: p.clock.Now(),
 		NotBefore: p.clock.Now(), NotAfter: p.clock.Now().Add(time.Hour),
 		Person: person, Device: device, NewDevice: true, Idempotent: "slow", Quota: 5,
 		Entry: audit.Entry{At: p.clock.Now(), Action: audit.CertificateReserved},
@@ -148,7 +149,7 @@ func reserve(t *testing.T, p *portal, person enroll.PersonID) string {
 // TestIssuerGone lets the issuing CA run out: nothing is issued, and trying again
 // sends the same form.
 func TestIssuerGone(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	p.clock.pass(6 * 365 * 24 * time.Hour)
 	b := p.signedIn("anna", iPhone)
 	got := b.post("/new", "name", "Anna's iPhone", "platform", "ios", "request", "the-same")

@@ -16,7 +16,7 @@ func TestA18_HostileNames(t *testing.T) {
 		"javascript:alert(1)", "{{.Frame}}", "%3Cscript%3E", `a"; filename="x.exe`, "../../etc/passwd",
 		"a\u202egnp.exe", "=1+1", "con", "a\r\nX-Injected: 1", "\u2028x\u2029", "${7*7}",
 	}
-	p := newPortal(t)
+	p := newSite(t)
 	for _, payload := range payloads {
 		b := p.signedIn("ben", "Mozilla/5.0 (iPhone) MicroMessenger "+strings.Map(printable, payload))
 		device := b.enrol(payload, "ios")
@@ -79,7 +79,7 @@ func pathRune(r rune) rune {
 
 // TestLanguageLinks holds that a page never links to where its address points.
 func TestLanguageLinks(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	for _, path := range []string{"//evil.example/", "/\\evil.example", "///evil.example", "/help?next=//evil.example"} {
 		got := p.browser(linux).get(path)
 		bad := got.node(func(n *html.Node) bool {

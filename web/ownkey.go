@@ -11,6 +11,7 @@ import (
 
 	"certportal/internal/deliver"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -44,13 +45,13 @@ func (c *SCEP) check() error {
 
 // makesKey reports whether devices of a platform make their key themselves: iPhones
 // and iPads, where profiles are signed. A Mac gets its key from the portal.
-func (s *Server) makesKey(p enroll.Platform) bool {
-	return s.scep != nil && s.profiles != nil && p == enroll.IOS
+func (s *Server) makesKey(p portal.Platform) bool {
+	return s.scep != nil && s.profiles != nil && p == portal.IOS
 }
 
 // certify issues a certificate, or lets the device ask for one. It tells the device,
 // so that either way leads to the same page; the errors of both are alike.
-func (s *Server) certify(r *http.Request, req enroll.Request, p enroll.Platform) (enroll.DeviceID, error) {
+func (s *Server) certify(r *http.Request, req enroll.Request, p portal.Platform) (portal.DeviceID, error) {
 	if s.makesKey(p) {
 		c, err := s.registrar.NewChallenge(r.Context(), req)
 		return c.Device.ID, err
@@ -66,7 +67,7 @@ const phoneTurns = 64
 // which device the session got meanwhile. A certificate and a challenge are
 // recorded in different places: without turns, a phone that asks for both at once
 // would get both.
-func (s *Server) turnOfPhone(r *http.Request) (leave func(), got enroll.DeviceID, err error) {
+func (s *Server) turnOfPhone(r *http.Request) (leave func(), got portal.DeviceID, err error) {
 	a := s.person(r)
 	if !a.limited() || s.scep == nil {
 		return func() {}, "", nil
@@ -79,19 +80,19 @@ func (s *Server) turnOfPhone(r *http.Request) (leave func(), got enroll.DeviceID
 	session, err := s.sessions.New(r, sessionCookie)
 	if err != nil {
 		turn.Unlock()
-		return nil, "", &enroll.Outage{Part: enroll.PartStore, Err: err}
+		return nil, "", &portal.Outage{Part: portal.PartStore, Err: err}
 	}
 	return turn.Unlock, accountOf(session).device, nil
 }
 
 // waiting finds the challenge that a device may still use, when this session made
 // it after whatever certificate the device has.
-func (s *Server) waiting(r *http.Request, d enroll.Device) (enroll.Challenge, bool, error) {
+func (s *Server) waiting(r *http.Request, d portal.Device) (enroll.Challenge, bool, error) {
 	if !s.makesKey(d.Platform) {
 		return enroll.Challenge{}, false, nil
 	}
 	c, err := s.registrar.WaitingChallenge(r.Context(), s.person(r).person, d.ID, s.pickupKey(r))
-	if errors.Is(err, enroll.ErrNotFound) {
+	if errors.Is(err, portal.ErrNotFound) {
 		return enroll.Challenge{}, false, nil
 	}
 	made := c.Expires.Add(-enroll.ChallengeLife)
@@ -101,7 +102,7 @@ func (s *Server) waiting(r *http.Request, d enroll.Device) (enroll.Challenge, bo
 // offerKeyless puts the address of the profile on the page. Nothing of it is
 // secret but the address: no key, no password.
 func (s *Server) offerKeyless(r *http.Request, p *page.Install, c enroll.Challenge) {
-	p.Platform, p.Profile, p.OwnKey = string(enroll.IOS), true, true
+	p.Platform, p.Profile, p.OwnKey = string(portal.IOS), true, true
 	p.Expires, p.Unverified = c.Expires, s.profiles.unverified()
 	if s.exchange != nil {
 		p.Mailbox = page.Mailbox{Host: s.exchange.Host}
@@ -116,7 +117,7 @@ func (s *Server) offerKeyless(r *http.Request, p *page.Install, c enroll.Challen
 // once however often it is read.
 func (s *Server) openChallenge(r *http.Request, d *delivery) error {
 	if s.scep == nil || d.ext != profileExt {
-		return enroll.ErrNotFound
+		return portal.ErrNotFound
 	}
 	c, err := s.registrar.OpenChallenge(r.Context(), d.token)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web"
 )
 
@@ -39,7 +40,7 @@ func TestA16_NoKeyNoPassword(t *testing.T) {
 	if _, err := k.redeem(secret, 0); err != nil {
 		t.Fatal(err)
 	}
-	device, err := k.registrar.Device(t.Context(), "id-of-anna", enroll.DeviceID(strings.TrimPrefix(k.device, "/devices/")))
+	device, err := k.registrar.Device(t.Context(), "id-of-anna", portal.DeviceID(strings.TrimPrefix(k.device, "/devices/")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +103,7 @@ func (f *firstTogether) Session(ctx context.Context, id [32]byte, now time.Time)
 // TestA9_OneCertificateOrChallenge asks on a phone's session for both kinds at once.
 func TestA9_OneCertificateOrChallenge(t *testing.T) {
 	sessions := &firstTogether{}
-	p := newPortal(t, newSigner(t, "ec").sign, withSCEP, func(c *web.Config) {
+	p := newSite(t, newSigner(t, "ec").sign, withSCEP, func(c *web.Config) {
 		sessions.SessionRecords = c.Sessions
 		c.Sessions = sessions
 	})
@@ -139,8 +140,8 @@ func TestA9_OneCertificateOrChallenge(t *testing.T) {
 // no form for more.
 func TestA9_KeylessPhoneSession(t *testing.T) {
 	signer := newSigner(t, "ec")
-	p := newPortal(t, signer.sign, withSCEP)
-	k := keyless{portal: p, signer: signer, owner: p.handedOff(p.signedIn("anna", linux))}
+	p := newSite(t, signer.sign, withSCEP)
+	k := keyless{site: p, signer: signer, owner: p.handedOff(p.signedIn("anna", linux))}
 	k.device = k.owner.enrol("Phone", "ios")
 	k.href = k.owner.profile(k.device)
 	page := k.owner.get(k.device + "/install")
@@ -190,7 +191,7 @@ func TestKeylessRefused(t *testing.T) {
 	if got := stranger.get(k.href); got.status != 503 {
 		t.Errorf("directory down: got %d", got.status)
 	}
-	k.moody.become(nil, func(person *enroll.Person) { person.Protected = true })
+	k.moody.become(nil, func(person *portal.Person) { person.Protected = true })
 	for _, path := range []string{"/new", k.device + "/install"} {
 		fields := []string{"name", "x", "platform", "ios", "request", "p"}
 		if path != "/new" {
@@ -235,7 +236,7 @@ func TestKeylessQuota(t *testing.T) {
 }
 
 func TestConfigOfSCEP(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	for _, address := range []string{"", "certs.example.com/scep", "ldap://certs.example.com", "https://", "http://a:b@certs.example.com/scep", "http://certs.example.com/scep"} {
 		c := p.config
 		c.SCEP = &web.SCEP{URL: address}

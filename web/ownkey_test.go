@@ -16,7 +16,7 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web"
 )
 
@@ -27,7 +27,7 @@ func withSCEP(c *web.Config) {
 
 // keyless is a portal with a phone that was offered a profile without a key.
 type keyless struct {
-	*portal
+	*site
 	signer *publicSigner
 	owner  *browser
 	device string // path
@@ -37,8 +37,8 @@ type keyless struct {
 func newKeyless(t *testing.T, change ...func(*web.Config)) keyless {
 	t.Helper()
 	s := newSigner(t, "ec")
-	p := newPortal(t, append(change, s.sign, withSCEP)...)
-	k := keyless{portal: p, signer: s, owner: p.signedIn("anna", iPhone)}
+	p := newSite(t, append(change, s.sign, withSCEP)...)
+	k := keyless{site: p, signer: s, owner: p.signedIn("anna", iPhone)}
 	k.device = k.owner.enrol("Annas Telefon", "ios")
 	k.href = k.owner.profile(k.device)
 	return k
@@ -99,7 +99,7 @@ func (k keyless) redeem(secret string, n int) (*x509.Certificate, error) {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	return k.registrar.Redeem(k.t.Context(), enroll.By{Address: "192.0.2.9"}, secret, key.Public())
+	return k.registrar.Redeem(k.t.Context(), portal.Actor{Address: "192.0.2.9"}, secret, key.Public())
 }
 
 // TestKeylessProfile goes the whole way of a phone that makes its key.
@@ -147,7 +147,7 @@ func TestKeylessProfile(t *testing.T) {
 	if got := k.browser(linux).get(k.href); got.status != 410 {
 		t.Errorf("used profile: got %d, want 410", got.status)
 	}
-	if !strings.Contains(k.owner.get("/").text(), "Annas Telefon") || k.certificates("anna")[enroll.Issued] != 1 {
+	if !strings.Contains(k.owner.get("/").text(), "Annas Telefon") || k.certificates("anna")[portal.Issued] != 1 {
 		t.Error("the phone is not listed")
 	}
 }
@@ -155,7 +155,7 @@ func TestKeylessProfile(t *testing.T) {
 // TestOthersGetAKey: only phones whose profile is signed make their own.
 func TestOthersGetAKey(t *testing.T) {
 	signer := newSigner(t, "ec")
-	p := newPortal(t, signer.sign, withSCEP)
+	p := newSite(t, signer.sign, withSCEP)
 	for _, platform := range []string{"macos", "android", "windows", "linux"} {
 		b := p.signedIn("ben", linux)
 		if href, secret := b.download(b.enrol("My "+platform, platform)); secret == "" || p.browser(linux).get(href).status != 200 {
@@ -182,7 +182,7 @@ func TestKeylessRenewal(t *testing.T) {
 	if got := again.post(k.device+"/install", "request", "renewal"); got.location() != k.device+"/install" {
 		t.Fatalf("got %d to %q", got.status, got.location())
 	}
-	if got := k.certificates("anna")[enroll.Issued]; got != 1 {
+	if got := k.certificates("anna")[portal.Issued]; got != 1 {
 		t.Errorf("the old certificate ended before the phone has the new one: %d", got)
 	}
 	href := again.profile(k.device)
@@ -212,7 +212,7 @@ func TestKeylessRenewal(t *testing.T) {
 	if _, err := k.redeem(third, 1); err != nil {
 		t.Fatal(err)
 	}
-	if got := k.certificates("anna")[enroll.Issued]; got != 1 || k.entries(audit.CertificateRevoked) != 1 {
+	if got := k.certificates("anna")[portal.Issued]; got != 1 || k.entries(audit.CertificateRevoked) != 1 {
 		t.Errorf("got %d certificates, want the new one only", got)
 	}
 }

@@ -6,7 +6,8 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"certportal/web/page"
 )
 
@@ -59,7 +60,7 @@ func (s *Server) atCounter(next counterFunc) handlerFunc {
 }
 
 // byVisitor says for ledger and throttle who brings a code.
-func (s *Server) byVisitor(r *http.Request, v visitor) enroll.By {
+func (s *Server) byVisitor(r *http.Request, v visitor) portal.Actor {
 	if !v.known {
 		return s.stranger(r)
 	}
@@ -76,7 +77,7 @@ func (s *Server) showPickup(w http.ResponseWriter, r *http.Request, v visitor) e
 		return s.show(w, r, http.StatusOK, s.pickupPage(r, v))
 	}
 	d, err := s.registrar.Device(r.Context(), v.person, v.invitedTo)
-	if errors.Is(err, enroll.ErrNotFound) || err == nil && !d.Removed.IsZero() {
+	if errors.Is(err, portal.ErrNotFound) || err == nil && !d.Removed.IsZero() {
 		return s.show(w, r, http.StatusOK, s.pickupPage(r, v))
 	}
 	if err != nil {
@@ -89,17 +90,17 @@ func (s *Server) showPickup(w http.ResponseWriter, r *http.Request, v visitor) e
 // changes nothing: link previews ask too. For whoever it is not, there is nothing
 // here (attack A4).
 func (s *Server) showPickupCode(w http.ResponseWriter, r *http.Request, v visitor) error {
-	code, ok := enroll.ParsePickupCode(chi.URLParam(r, "code"))
+	code, ok := signin.ParsePickupCode(chi.URLParam(r, "code"))
 	if !ok {
-		return enroll.ErrNotFound
+		return portal.ErrNotFound
 	}
 	i, err := s.signIn.OpenInvitation(r.Context(), code, s.byVisitor(r, v))
-	var wrong *enroll.WrongCode
+	var wrong *signin.WrongCode
 	switch {
 	case errors.As(err, &wrong) && !v.known:
 		return redirect(w, signInAddress(pagePath(r)))
 	case errors.As(err, &wrong):
-		return enroll.ErrNotFound
+		return portal.ErrNotFound
 	case err != nil:
 		return s.refusePickup(w, r, err)
 	}
@@ -107,10 +108,10 @@ func (s *Server) showPickupCode(w http.ResponseWriter, r *http.Request, v visito
 	p.Code, p.Fixed = code.Grouped(), true
 	if !v.known {
 		person, err := s.registrar.Person(r.Context(), i.Person)
-		if err != nil && !errors.Is(err, enroll.ErrNotFound) {
+		if err != nil && !errors.Is(err, portal.ErrNotFound) {
 			return err
 		}
-		p.Masked = enroll.MaskName(nameOf(person))
+		p.Masked = signin.MaskName(nameOf(person))
 	}
 	return s.show(w, r, http.StatusOK, p)
 }
@@ -124,7 +125,7 @@ func (s *Server) submitPickup(w http.ResponseWriter, r *http.Request, v visitor)
 	}
 	p := s.pickupPage(r, v)
 	p.Code = f["code"]
-	code, ok := enroll.ParsePickupCode(f["code"])
+	code, ok := signin.ParsePickupCode(f["code"])
 	if !ok {
 		p.Errors = []page.FieldError{{Field: "code", Key: errPickupForm}}
 		return s.show(w, r, http.StatusUnprocessableEntity, p)
@@ -133,7 +134,7 @@ func (s *Server) submitPickup(w http.ResponseWriter, r *http.Request, v visitor)
 		return s.signInByCode(w, r, p, code)
 	}
 	i, err := s.signIn.OpenInvitation(r.Context(), code, s.by(r))
-	var wrong *enroll.WrongCode
+	var wrong *signin.WrongCode
 	if errors.As(err, &wrong) {
 		return s.showWrongCode(w, r, p, wrong)
 	}
@@ -142,7 +143,7 @@ func (s *Server) submitPickup(w http.ResponseWriter, r *http.Request, v visitor)
 	}
 	keep := map[string]string{"invitation": string(i.ID), "invited-to": ""}
 	to := "/new"
-	if i.Purpose == enroll.ForBroken && i.Device != "" && !v.limited() {
+	if i.Purpose == signin.ForBroken && i.Device != "" && !v.limited() {
 		keep["invited-to"], to = string(i.Device), pickupPath
 	}
 	if err := s.changeSession(w, r, keep); err != nil {
@@ -152,9 +153,9 @@ func (s *Server) submitPickup(w http.ResponseWriter, r *http.Request, v visitor)
 }
 
 // signInByCode opens a session that is good for the one certificate of the code.
-func (s *Server) signInByCode(w http.ResponseWriter, r *http.Request, p page.Pickup, code enroll.PickupCode) error {
+func (s *Server) signInByCode(w http.ResponseWriter, r *http.Request, p page.Pickup, code signin.PickupCode) error {
 	person, i, err := s.signIn.SignInByCode(r.Context(), code, s.stranger(r))
-	var wrong *enroll.WrongCode
+	var wrong *signin.WrongCode
 	if errors.As(err, &wrong) {
 		return s.showWrongCode(w, r, p, wrong)
 	}
@@ -163,13 +164,13 @@ func (s *Server) signInByCode(w http.ResponseWriter, r *http.Request, p page.Pic
 	}
 	// The session is that of a phone which came by a hand-off: one certificate, at
 	// whatever number of places the code is brought at once.
-	if err := s.openPhoneSession(w, r, person, enroll.HandoffID(i.ID), i.ID); err != nil {
+	if err := s.openPhoneSession(w, r, person, signin.HandoffID(i.ID), i.ID); err != nil {
 		return err
 	}
 	return redirect(w, "/new")
 }
 
-func (s *Server) showWrongCode(w http.ResponseWriter, r *http.Request, p page.Pickup, wrong *enroll.WrongCode) error {
+func (s *Server) showWrongCode(w http.ResponseWriter, r *http.Request, p page.Pickup, wrong *signin.WrongCode) error {
 	p.Counted, p.TriesLeft, p.Pause = wrong.Counted, wrong.Left, wrong.Pause
 	p.Errors = []page.FieldError{{Field: "code", Key: errPickupWrong}}
 	return s.show(w, r, http.StatusUnprocessableEntity, p)
@@ -177,12 +178,12 @@ func (s *Server) showWrongCode(w http.ResponseWriter, r *http.Request, p page.Pi
 
 // refusePickup tells somebody why their own code does not work.
 func (s *Server) refusePickup(w http.ResponseWriter, r *http.Request, err error) error {
-	var gone *enroll.CodeGone
+	var gone *signin.CodeGone
 	if !errors.As(err, &gone) {
 		return err
 	}
 	status := http.StatusGone
-	if gone.State == enroll.InvitationWaiting {
+	if gone.State == signin.InvitationWaiting {
 		status = http.StatusConflict
 	}
 	return s.show(w, r, status, page.PickupOver{Frame: s.frame(r), State: string(gone.State), At: gone.At})
@@ -201,15 +202,15 @@ func (s *Server) dropInvitation(w http.ResponseWriter, r *http.Request) error {
 // refuseUninvited answers whoever asks for a certificate with a code that is used
 // up, or without one where it is required. It reports whether err was about that.
 func (s *Server) refuseUninvited(w http.ResponseWriter, r *http.Request, err error) bool {
-	var refusal *enroll.Refusal
+	var refusal *portal.Refusal
 	if !errors.As(err, &refusal) || s.desk == nil {
 		return false
 	}
 	switch refusal.Reason {
-	case enroll.CodeNeeded:
+	case portal.CodeNeeded:
 		_ = redirect(w, pickupPath)
 		return true
-	case enroll.CodeOver:
+	case portal.CodeOver:
 		if err := s.dropInvitation(w, r); err != nil {
 			s.log.Error("forgetting a used pickup code", "request", visitOf(r).ref, "err", err)
 		}

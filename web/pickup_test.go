@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"certportal/web"
 )
 
 func TestPickupSignedOut(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.browser(android)
 	for path, want := range map[string]string{
 		"/pickup": "/login?next=%2Fpickup", "/pickup/7F3K9QXM2WTA": "/login?next=%2Fpickup%2F7F3K9QXM2WTA",
@@ -43,8 +44,8 @@ func TestA8_WrongPickupCodes(t *testing.T) {
 	alike := map[string]bool{}
 	for n, typed := range []string{"222222222222", code, "333333333333", code, "444444444444"} {
 		got := ben.post("/pickup", "code", typed)
-		left := fmt.Sprintf("You have %d tries left.", enroll.PickupTries-1-n)
-		switch enroll.PickupTries - 1 - n {
+		left := fmt.Sprintf("You have %d tries left.", signin.PickupTries-1-n)
+		switch signin.PickupTries - 1 - n {
 		case 1:
 			left = "You have 1 try left."
 		case 0:
@@ -124,7 +125,7 @@ func TestPickupAlone(t *testing.T) {
 	if got := p.browser(android).post("/pickup", "code", code); got.status != 422 {
 		t.Errorf("a used code of a stranger: got %d", got.status)
 	}
-	if n := p.certificates("anna")[enroll.Issued]; n != 1 {
+	if n := p.certificates("anna")[portal.Issued]; n != 1 {
 		t.Errorf("%d certificates, want 1", n)
 	}
 	if n := p.entries(audit.InvitationRedeemed); n != 1 {
@@ -220,7 +221,7 @@ func TestCodeRequired(t *testing.T) {
 	if got := anna.post(device+"/install", "request", "b"); got.location() != "/pickup" {
 		t.Errorf("a second file with the same code: got %d, %s", got.status, got.location())
 	}
-	if n := p.certificates("anna"); n[enroll.Issued] != 1 || n[enroll.Revoked] != 0 {
+	if n := p.certificates("anna"); n[portal.Issued] != 1 || n[portal.Revoked] != 0 {
 		t.Errorf("got %v", n)
 	}
 	if _, err := web.New(withoutDesk(p.config)); err == nil {
@@ -250,7 +251,7 @@ func TestA4_ReplacedCodeLeavesNothing(t *testing.T) {
 			t.Errorf("try %d: got %d, %s", n, got.status, got.location())
 		}
 	}
-	if n := p.certificates("anna")[enroll.Issued]; n != 0 {
+	if n := p.certificates("anna")[portal.Issued]; n != 0 {
 		t.Errorf("%d certificates for whoever had the replaced code", n)
 	}
 }

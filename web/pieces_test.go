@@ -7,6 +7,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // TestPiecesDeliver fetches the file the way download managers do, and lets the
@@ -16,13 +17,13 @@ func TestPiecesDeliver(t *testing.T) {
 		name   string
 		method string
 		ranges []string
-		status enroll.Status
+		status portal.Status
 	}{
-		{"two pieces", http.MethodGet, []string{"bytes=0-999", "bytes=1000-"}, enroll.Issued},
-		{"last piece first", http.MethodGet, []string{"bytes=1000-999999", "bytes=0-999"}, enroll.Issued},
-		{"counted from the end", http.MethodGet, []string{"bytes=0-999", "bytes=-500"}, enroll.Issued},
-		{"beginning alone", http.MethodGet, []string{"bytes=0-999"}, enroll.Issued},
-		{"only asked for", http.MethodHead, []string{"bytes=0-999", "bytes=1000-"}, enroll.Revoked},
+		{"two pieces", http.MethodGet, []string{"bytes=0-999", "bytes=1000-"}, portal.Issued},
+		{"last piece first", http.MethodGet, []string{"bytes=1000-999999", "bytes=0-999"}, portal.Issued},
+		{"counted from the end", http.MethodGet, []string{"bytes=0-999", "bytes=-500"}, portal.Issued},
+		{"beginning alone", http.MethodGet, []string{"bytes=0-999"}, portal.Issued},
+		{"only asked for", http.MethodHead, []string{"bytes=0-999", "bytes=1000-"}, portal.Revoked},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -37,7 +38,7 @@ func TestPiecesDeliver(t *testing.T) {
 			}
 			delivered := !f.certificate().Delivered.IsZero()
 			f.sweep()
-			if got := f.certificate().Status; got != tt.status || delivered != (tt.status == enroll.Issued) {
+			if got := f.certificate().Status; got != tt.status || delivered != (tt.status == portal.Issued) {
 				t.Errorf("after the sweep: got %s, delivered %v, want %s", got, delivered, tt.status)
 			}
 		})

@@ -24,7 +24,7 @@ func (nilLists) CRL(string) (crl.List, bool) { panic("no lists") }
 func isHTML(n *html.Node) bool { return n.Data == "html" }
 
 // onPlain is a browser on the plain http side.
-func (p *portal) onPlain() *browser {
+func (p *site) onPlain() *browser {
 	b := p.browser(linux)
 	b.base = p.plain.URL
 	return b
@@ -33,7 +33,7 @@ func (p *portal) onPlain() *browser {
 // TestA14_PlainSide holds that plain http gives away what is signed and takes
 // nothing.
 func TestA14_PlainSide(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.onPlain()
 	tests := []struct {
 		method, path string
@@ -75,7 +75,7 @@ func TestA14_PlainSide(t *testing.T) {
 
 // TestA14_NoNegotiation sends the headers a relay would.
 func TestA14_NoNegotiation(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	device := p.signedIn("anna", iPhone).enrol("Anna's iPhone", "ios")
 	for _, r := range p.routes() {
 		for _, scheme := range []string{"NTLM TlRMTVNTUAABAAAAB4IIAAAAAAAAAAAAAAAAAAAAAAA=", "Negotiate YII=", "Basic YW5uYTp4"} {
@@ -92,7 +92,7 @@ func TestA14_NoNegotiation(t *testing.T) {
 
 func TestAnchors(t *testing.T) {
 	other := &x509.Certificate{}
-	p := newPortal(t, func(c *web.Config) {
+	p := newSite(t, func(c *web.Config) {
 		*other = *c.Anchors[0].Cert
 		c.Anchors = append(c.Anchors, web.Anchor{Name: "exchange", Cert: other})
 	})
@@ -128,7 +128,7 @@ func TestAnchors(t *testing.T) {
 }
 
 func TestLists(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	b := p.onPlain()
 	got := b.get("/crl/issuing.crl", "Accept-Encoding", "identity")
 	if got.header.Get("Content-Type") != "application/pkix-crl" || string(got.body) != string(p.lists.list.DER) {
@@ -170,7 +170,7 @@ func TestNewRefuses(t *testing.T) {
 		{"anchor named like a path", func(c *web.Config) { c.Anchors[0].Name = "../x" }},
 	}
 	var good web.Config
-	newPortal(t, func(c *web.Config) { good = *c })
+	newSite(t, func(c *web.Config) { good = *c })
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := good
@@ -198,7 +198,7 @@ func TestClientAddress(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := newPortal(t, func(c *web.Config) { c.TrustedProxies = tt.proxies })
+			p := newSite(t, func(c *web.Config) { c.TrustedProxies = tt.proxies })
 			p.browser(linux).get("/help", "X-Forwarded-For", tt.forwarded)
 			if log := p.log.String(); !strings.Contains(log, "address="+tt.want+" ") {
 				t.Errorf("got %s, want address %s", log, tt.want)

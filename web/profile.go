@@ -14,6 +14,7 @@ import (
 
 	"certportal/internal/deliver"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -93,11 +94,11 @@ func (p *profiles) unverified() bool {
 
 // targetOf is the kind of device that a profile is for; false for platforms
 // without profiles.
-func targetOf(p enroll.Platform) (deliver.Target, bool) {
+func targetOf(p portal.Platform) (deliver.Target, bool) {
 	switch p {
-	case enroll.IOS:
+	case portal.IOS:
 		return deliver.TargetPhone, true
-	case enroll.MacOS:
+	case portal.MacOS:
 		return deliver.TargetMac, true
 	}
 	return 0, false
@@ -135,7 +136,7 @@ func (s *Server) makeProfile(r *http.Request, file enroll.File) (data []byte, sh
 func profileAsked(r *http.Request, usual deliver.Target) (target deliver.Target, lang string, err error) {
 	target, ok := usual, true
 	if asked := r.URL.Query()["p"]; len(asked) > 0 {
-		target, ok = targetOf(enroll.Platform(asked[0]))
+		target, ok = targetOf(portal.Platform(asked[0]))
 	}
 	lang = r.URL.Query().Get("text")
 	if !ok || lang != "" && !slices.Contains(page.Languages(), lang) {
@@ -172,7 +173,7 @@ func (s *Server) profileOf(ctx context.Context, file enroll.File, target deliver
 // newProfile gathers what does not depend on how the device gets its key. What
 // makes it the profile of the device never changes, so that the next one takes
 // its place.
-func (s *Server) newProfile(d enroll.Device, target deliver.Target, mailbox page.Mailbox) deliver.Profile {
+func (s *Server) newProfile(d portal.Device, target deliver.Target, mailbox page.Mailbox) deliver.Profile {
 	p := deliver.Profile{
 		Target: target, Identifier: s.profiles.apple.Identifier + "." + string(d.ID),
 		Organization: s.profiles.apple.Organization, RemoveAtEnd: s.profiles.apple.RemoveAtEnd,

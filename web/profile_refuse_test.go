@@ -108,7 +108,7 @@ func TestNewRefusesAppleAndExchange(t *testing.T) {
 			c.Exchange = &web.Exchange{Host: "mail", UserName: "domain", Domain: `CORP\x`}
 		}, "NetBIOS"},
 	}
-	p := newPortal(t)
+	p := newSite(t)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			config := p.config
@@ -140,7 +140,7 @@ func TestMailboxNames(t *testing.T) {
 
 func TestA18_HostileNamesInProfile(t *testing.T) {
 	s := newSigner(t, "ec")
-	p := newPortal(t, s.sign, withExchange)
+	p := newSite(t, s.sign, withExchange)
 	for _, name := range []string{
 		"</string><key>Evil</key>", `a"; filename="x.exe`, "a\r\nX-Injected: 1", "]]><![CDATA[", "a\u202egnp.exe", "&#0;", "{{.Org}}", "📱",
 	} {

@@ -17,6 +17,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web"
 )
 
@@ -119,7 +120,7 @@ func TestProfileVerifiedByOpenSSL(t *testing.T) {
 // TestRightFile holds what each real browser is offered, with steps for it.
 func TestRightFile(t *testing.T) {
 	s := newSigner(t, "ec")
-	p := newPortal(t, s.sign, withExchange)
+	p := newSite(t, s.sign, withExchange)
 	tests := []struct {
 		name, agent, platform, ext, says string
 	}{
@@ -246,7 +247,7 @@ func TestProfileWithDomainAndUser(t *testing.T) {
 	if got := f.stranger.get(f.href); got.status != 503 {
 		t.Errorf("without directory: got %d, want 503", got.status)
 	}
-	f.moody.become(nil, func(person *enroll.Person) { person.UPN = "anna.married@example.com" })
+	f.moody.become(nil, func(person *portal.Person) { person.UPN = "anna.married@example.com" })
 	if got, want := user(), "anna@example.com"; got != want {
 		t.Errorf("user name after a new UPN: got %q, want %q", got, want)
 	}

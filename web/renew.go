@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -26,7 +27,7 @@ func (s *Server) showRenew(w http.ResponseWriter, r *http.Request) error {
 }
 
 // renewPage tells how long the old certificate would work on.
-func (s *Server) renewPage(r *http.Request, d enroll.Device) (page.Renew, error) {
+func (s *Server) renewPage(r *http.Request, d portal.Device) (page.Renew, error) {
 	brought, err := s.registrar.Brought(r.Context(), d)
 	if err != nil {
 		return page.Renew{}, err
@@ -95,7 +96,7 @@ func (s *Server) submitRenew(w http.ResponseWriter, r *http.Request) error {
 
 // wayOf is how a device gets its certificate: as its platform does, or as a file
 // where the certificate alone is asked for.
-func wayOf(d enroll.Device, f form) enroll.Platform {
+func wayOf(d portal.Device, f form) portal.Platform {
 	if f["alone"] != "" {
 		return ""
 	}
@@ -105,9 +106,9 @@ func wayOf(d enroll.Device, f form) enroll.Platform {
 // refuseRenew shows what is in the way of a renewal where it can be mended: a name
 // that another device took, a place that another device fills, a request that is
 // none.
-func (s *Server) refuseRenew(w http.ResponseWriter, r *http.Request, d enroll.Device, f form, token string, err error) error {
-	var refusal *enroll.Refusal
-	var denial *enroll.Denial
+func (s *Server) refuseRenew(w http.ResponseWriter, r *http.Request, d portal.Device, f form, token string, err error) error {
+	var refusal *portal.Refusal
+	var denial *portal.Denial
 	switch {
 	case errors.As(err, &denial):
 		p, err := s.renewPage(r, d)
@@ -120,9 +121,9 @@ func (s *Server) refuseRenew(w http.ResponseWriter, r *http.Request, d enroll.De
 		}
 		p.Errors = []page.FieldError{{Field: "csr", Key: deniedKey(denial.Why)}}
 		return s.show(w, r, http.StatusUnprocessableEntity, p)
-	case errors.As(err, &refusal) && refusal.Reason == enroll.NameTaken:
+	case errors.As(err, &refusal) && refusal.Reason == portal.NameTaken:
 		return s.showTaken(w, r, d, d.Name, refusal)
-	case errors.As(err, &refusal) && refusal.Reason == enroll.QuotaReached:
+	case errors.As(err, &refusal) && refusal.Reason == portal.QuotaReached:
 		devices, err := s.registrar.Devices(r.Context(), s.person(r).person)
 		if err != nil {
 			return err
@@ -155,4 +156,4 @@ func (s *Server) submitFinish(w http.ResponseWriter, r *http.Request) error {
 }
 
 // devicePath is the address of an act on a device.
-func devicePath(id enroll.DeviceID, act string) string { return "/devices/" + string(id) + "/" + act }
+func devicePath(id portal.DeviceID, act string) string { return "/devices/" + string(id) + "/" + act }

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // TestKeylessOverlap renews a phone that makes its key: until it fetched the new
@@ -51,7 +51,7 @@ func TestKeylessOverlap(t *testing.T) {
 // TestBroughtRenewal asks whoever has the key for a new request, and takes no
 // private key for one.
 func TestBroughtRenewal(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	device := p.signedIn("anna", linux).brought("Server", newRequest(t, newKey(t)))
 	p.clock.pass(345 * day)
 	b := p.signedIn("anna", linux)
@@ -90,22 +90,22 @@ func TestBroughtRenewal(t *testing.T) {
 func TestNotBlocked(t *testing.T) {
 	tests := []struct {
 		name   string
-		fail   func(t *testing.T, p *portal)
-		reason enroll.Cause // that trying again sends
+		fail   func(t *testing.T, p *site)
+		reason portal.Cause // that trying again sends
 	}{
 		// Nobody is known then, and no form is read: the gravest reason is the safe one.
-		{"store gone", func(t *testing.T, p *portal) {
+		{"store gone", func(t *testing.T, p *site) {
 			if err := p.db.Close(); err != nil {
 				t.Fatal(err)
 			}
-		}, enroll.Lost},
-		{"ledger full", stopLedger, enroll.Retired},
+		}, portal.Lost},
+		{"ledger full", stopLedger, portal.Retired},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFile(t, "android")
-			tt.fail(t, f.portal)
-			got := f.owner.post(f.device+"/lost", "reason", string(enroll.Retired))
+			tt.fail(t, f.site)
+			got := f.owner.post(f.device+"/lost", "reason", string(portal.Retired))
 			if got.status != 503 || !strings.Contains(got.text(), "The device was NOT blocked") {
 				t.Fatalf("got %d: %s", got.status, got.text())
 			}

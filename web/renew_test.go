@@ -15,6 +15,7 @@ import (
 	"certportal/ca/crl"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // aged is a fetched file whose certificate is some days from its end.
@@ -37,7 +38,7 @@ func (f file) leafOf(href, password string) *x509.Certificate {
 	return leaf
 }
 
-func (f file) statusOf(serial ca.Serial) enroll.Status {
+func (f file) statusOf(serial ca.Serial) portal.Status {
 	f.t.Helper()
 	c, err := f.db.Certificate(f.t.Context(), serial)
 	if err != nil {
@@ -79,7 +80,7 @@ func TestRenewal(t *testing.T) {
 	if err != nil || serial == old {
 		t.Fatalf("the file holds %s, %v, want another than %s", serial, err, old)
 	}
-	if f.statusOf(old) != enroll.Superseded || f.statusOf(serial) != enroll.Issued {
+	if f.statusOf(old) != portal.Superseded || f.statusOf(serial) != portal.Issued {
 		t.Errorf("old is %s, new is %s", f.statusOf(old), f.statusOf(serial))
 	}
 	if f.owner.get(f.device+"/install").id("finish") == nil || f.owner.get(f.device).id("finish") == nil {
@@ -90,7 +91,7 @@ func TestRenewal(t *testing.T) {
 			t.Errorf("finishing: got %d to %q", got.status, got.location())
 		}
 	}
-	if f.statusOf(old) != enroll.Revoked || f.statusOf(serial) != enroll.Issued {
+	if f.statusOf(old) != portal.Revoked || f.statusOf(serial) != portal.Issued {
 		t.Errorf("after finishing old is %s, new is %s", f.statusOf(old), f.statusOf(serial))
 	}
 }
@@ -110,7 +111,7 @@ func TestRenewalAgain(t *testing.T) {
 	if got := f.owner.post(f.device+"/renew", "request", "two"); got.status != 303 {
 		t.Fatalf("again: got %d: %s", got.status, got.text())
 	}
-	if f.statusOf(old) != enroll.Superseded || f.statusOf(first) != enroll.Revoked {
+	if f.statusOf(old) != portal.Superseded || f.statusOf(first) != portal.Revoked {
 		t.Errorf("old is %s, first try is %s", f.statusOf(old), f.statusOf(first))
 	}
 	if got := f.owner.post(f.device + "/finish"); got.status != 409 {
@@ -126,7 +127,7 @@ func TestRenewalIsRefused(t *testing.T) {
 		words  string
 	}{
 		{"too early", func(file) {}, 409, "From 23 September 2027 on you can renew"},
-		{"revoked", func(f file) { f.sweepAll(enroll.Left) }, 409, "gets no certificate any more"},
+		{"revoked", func(f file) { f.sweepAll(portal.Left) }, 409, "gets no certificate any more"},
 		{"blocked", func(f file) { f.owner.post(f.device+"/lost", "reason", "lost") }, 409, "gets no certificate any more"},
 		{"removed", func(f file) { f.owner.post(f.device + "/remove") }, 404, "Page not found"},
 	}
@@ -147,7 +148,7 @@ func TestRenewalIsRefused(t *testing.T) {
 }
 
 // sweepAll ends the certificate of the device.
-func (f file) sweepAll(cause enroll.Cause) {
+func (f file) sweepAll(cause portal.Cause) {
 	f.t.Helper()
 	_, err := f.db.Revoke(f.t.Context(), enroll.Revocation{Serials: []ca.Serial{f.certificate().Serial}, Cause: cause, At: f.clock.Now()})
 	if err != nil {
@@ -222,7 +223,7 @@ func TestA10_LifeOfOthersDevices(t *testing.T) {
 			t.Errorf("POST %s with a field more: got %d, want 400", act, got.status)
 		}
 	}
-	if got := f.certificate(); got.Status != enroll.Issued {
+	if got := f.certificate(); got.Status != portal.Issued {
 		t.Errorf("certificate is %s", got.Status)
 	}
 }
@@ -248,7 +249,7 @@ func TestThreeTapsToBlock(t *testing.T) {
 	if got := f.entries(audit.CertificateRevoked); got != 2 {
 		t.Errorf("%d revoked, want the old and the new one", got)
 	}
-	if got := f.certificate(); got.Cause != enroll.Lost {
+	if got := f.certificate(); got.Cause != portal.Lost {
 		t.Errorf("cause %q", got.Cause)
 	}
 	if got := f.owner.get("/?lang=en").text(); !strings.Contains(got, "Annas Telefon Blocked") || !strings.Contains(got, "using 0 of 5") {
@@ -305,13 +306,13 @@ func TestBlockReasons(t *testing.T) {
 			t.Errorf("reason %q: got %d", reason, got.status)
 		}
 	}
-	if got := f.certificate().Status; got != enroll.Issued {
+	if got := f.certificate().Status; got != portal.Issued {
 		t.Errorf("certificate is %s", got)
 	}
 	if got := f.owner.post(f.device+"/lost", "reason", "returned"); got.status != 303 {
 		t.Errorf("got %d", got.status)
 	}
-	if got := f.certificate().Cause; got != enroll.Returned {
+	if got := f.certificate().Cause; got != portal.Returned {
 		t.Errorf("cause %q", got)
 	}
 	if got := f.stranger.get(f.href); got.status != 410 || !strings.Contains(got.text(), "This device was blocked") {

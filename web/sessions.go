@@ -17,6 +17,7 @@ import (
 	"github.com/gorilla/sessions"
 
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // sessionCookie is the name of the session's cookie. The prefix makes browsers
@@ -112,7 +113,7 @@ func (s *sessionStore) New(r *http.Request, name string) (*sessions.Session, err
 		return session, nil
 	}
 	data, err := s.records.Session(r.Context(), secret.idHash(), s.now())
-	if errors.Is(err, enroll.ErrNotFound) {
+	if errors.Is(err, portal.ErrNotFound) {
 		return session, nil
 	}
 	if err != nil {

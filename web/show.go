@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -129,8 +129,8 @@ func signInAddress(next string) string {
 }
 
 // platformParam reads ?p=, the platform a person chose.
-func platformParam(r *http.Request) (enroll.Platform, bool) {
-	p, err := enroll.ParsePlatform(r.URL.Query().Get("p"))
+func platformParam(r *http.Request) (portal.Platform, bool) {
+	p, err := portal.ParsePlatform(r.URL.Query().Get("p"))
 	return p, err == nil
 }
 

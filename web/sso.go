@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"certportal/internal/enroll"
 	"certportal/internal/oidc"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -34,7 +34,7 @@ type IdentityProvider interface {
 	// Finish tells who came back. It returns an *enroll.Outage when the provider
 	// does not answer, an *enroll.Refusal when it names no account, and any other
 	// error when the answer is not to be believed.
-	Finish(ctx context.Context, flow oidc.Flow, answer oidc.Answer) (enroll.Claim, error)
+	Finish(ctx context.Context, flow oidc.Flow, answer oidc.Answer) (portal.Claim, error)
 }
 
 // SSO is signing in at an identity provider.
@@ -169,7 +169,7 @@ func (s *Server) finishSSO(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return &ssoRefused{http.StatusForbidden, page.ErrSSOFailed, err}
 	}
-	by := enroll.By{Role: enroll.Employee, Address: clientAddress(r), Request: visitOf(r).ref}
+	by := portal.Actor{Role: portal.Employee, Address: clientAddress(r), Request: visitOf(r).ref}
 	person, err := s.signIn.Assert(r.Context(), claim, by)
 	if err != nil {
 		return err
@@ -209,7 +209,7 @@ func providerError(code string) error {
 	err := fmt.Errorf("answer of the identity provider: %.100q", code)
 	switch code {
 	case "server_error", "temporarily_unavailable":
-		return &enroll.Outage{Part: enroll.PartProvider, Err: err}
+		return &portal.Outage{Part: portal.PartProvider, Err: err}
 	case "access_denied":
 		return &ssoRefused{http.StatusForbidden, page.ErrSSODenied, err}
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web"
 )
 
@@ -210,7 +210,7 @@ func TestA9_StartOfAnotherSite(t *testing.T) {
 // morning. Whoever changes something as staff shows again who they are, there.
 func TestA9_RememberedSignInIsNoProof(t *testing.T) {
 	c := newCompany(t)
-	c.add("adam", "Adam Min", "Adam", enroll.Admin)
+	c.add("adam", "Adam Min", "Adam", portal.Admin)
 	b := c.browser(linux)
 	c.idp.SignIn(map[string]any{"upn": "adam@example.com"})
 	b.get(c.leave(b, "/login/sso"))

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/net/html"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
 	"certportal/internal/oidc"
+	"certportal/internal/portal"
 	"certportal/internal/test/oidcserver"
 	"certportal/web"
 )
@@ -21,7 +21,7 @@ const ssoCookie = "__Host-sso"
 
 // company is a portal beside the identity provider of its people.
 type company struct {
-	*portal
+	*site
 	idp *oidcserver.Provider
 }
 
@@ -43,7 +43,7 @@ func newCompany(t *testing.T, change ...func(*web.Config)) *company {
 		c.idp.Register(w.PublicURL.String() + web.CallbackPath)
 		w.SSO = &web.SSO{Provider: provider, Name: "Corp sign-in"}
 	}
-	c.portal = newPortal(t, append([]func(*web.Config){sso}, change...)...)
+	c.site = newSite(t, append([]func(*web.Config){sso}, change...)...)
 	return c
 }
 
@@ -254,7 +254,7 @@ func TestPasswordOff(t *testing.T) {
 
 // TestWithoutSSO holds that the addresses are not there without a provider.
 func TestWithoutSSO(t *testing.T) {
-	p := newPortal(t)
+	p := newSite(t)
 	for _, path := range []string{"/login/sso", web.CallbackPath, web.CallbackPath + "?code=x&state=y"} {
 		if got := p.browser(linux).get(path); got.status != 404 {
 			t.Errorf("%s: got %d, want 404", path, got.status)
@@ -285,7 +285,7 @@ func TestSSOConfig(t *testing.T) {
 		"no provider": {Name: "Corp"}, "no name": {Provider: &oidc.Provider{}, Name: " "},
 	} {
 		c := web.Config{}
-		newPortal(t, func(w *web.Config) { c = *w })
+		newSite(t, func(w *web.Config) { c = *w })
 		c.SSO = sso
 		if _, err := web.New(c); err == nil {
 			t.Errorf("%s: got no error", name)
@@ -322,7 +322,7 @@ func TestSSOPerson(t *testing.T) {
 	if !strings.Contains(home, "Hedi Help") || strings.Contains(home, "Mallory") {
 		t.Errorf("got %s", home)
 	}
-	if got := c.certificates("hedi"); got[enroll.Issued] != 0 {
+	if got := c.certificates("hedi"); got[portal.Issued] != 0 {
 		t.Errorf("got %v", got)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -22,8 +22,8 @@ const staffFresh = 10 * time.Minute
 
 // actor is who asks for a staff page, as the directory knows them now.
 type actor struct {
-	person enroll.Person
-	role   enroll.Role // in which the act of the route is tried
+	person portal.Person
+	role   portal.Role // in which the act of the route is tried
 }
 
 type actorKey struct{}
@@ -36,9 +36,9 @@ func actorOf(r *http.Request) actor {
 
 // byStaff says for the ledger which of the staff acts, in which role and from
 // where. Whose things it is about, the act's own entry says.
-func (s *Server) byStaff(r *http.Request) enroll.By {
+func (s *Server) byStaff(r *http.Request) portal.Actor {
 	a := actorOf(r)
-	return enroll.By{Person: a.person.ID, Role: a.role, Address: clientAddress(r), Request: visitOf(r).ref}
+	return portal.Actor{Person: a.person.ID, Role: a.role, Address: clientAddress(r), Request: visitOf(r).ref}
 }
 
 // staff is a table for the routes of one act. Roles are read from the directory
@@ -56,7 +56,7 @@ func (s *Server) allow(act authz.Act) func(http.Handler) http.Handler {
 		return s.handle(func(w http.ResponseWriter, r *http.Request) error {
 			a := s.person(r)
 			person, err := s.registrar.Person(r.Context(), a.person)
-			if err != nil && !errors.Is(err, enroll.ErrNotFound) {
+			if err != nil && !errors.Is(err, portal.ErrNotFound) {
 				return err
 			}
 			role, err := authz.MayTry(person, act)
@@ -164,7 +164,7 @@ func (s *Server) staffFrame(r *http.Request) page.Frame {
 // deskOf is where the staff pages begin for somebody who signed in with these
 // roles; empty for employees. It only makes a link: what a page shows is decided
 // when it is asked for.
-func deskOf(roles []enroll.Role) string {
+func deskOf(roles []portal.Role) string {
 	for _, section := range staffSections() {
 		for _, role := range roles {
 			if slices.Contains(authz.Acts(role), section.act) {

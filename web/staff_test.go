@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // TestA11_RoleLostIsRoleGone: what the session knew at sign-in does not count.
 func TestA11_RoleLostIsRoleGone(t *testing.T) {
-	p := newPortal(t)
-	p.add("adam", "Adam Min", "Adam", enroll.Admin)
+	p := newSite(t)
+	p.add("adam", "Adam Min", "Adam", portal.Admin)
 	b := p.signedIn("adam", linux)
 	if got := b.get("/admin"); got.status != 200 {
 		t.Fatalf("as administrator: got %d: %s", got.status, got.text())
@@ -22,13 +22,13 @@ func TestA11_RoleLostIsRoleGone(t *testing.T) {
 	moods := []struct {
 		name   string
 		err    error
-		change func(*enroll.Person)
+		change func(*portal.Person)
 		status int
 	}{
-		{"out of the group", nil, func(person *enroll.Person) { person.Roles = nil }, 403},
-		{"switched off", nil, func(person *enroll.Person) { person.Disabled = true }, 403},
-		{"run out", nil, func(person *enroll.Person) { person.Expired = true }, 403},
-		{"deleted", enroll.ErrNotFound, nil, 403},
+		{"out of the group", nil, func(person *portal.Person) { person.Roles = nil }, 403},
+		{"switched off", nil, func(person *portal.Person) { person.Disabled = true }, 403},
+		{"run out", nil, func(person *portal.Person) { person.Expired = true }, 403},
+		{"deleted", portal.ErrNotFound, nil, 403},
 		{"directory down", errors.New("no answer"), nil, 503},
 	}
 	for _, m := range moods {
@@ -56,8 +56,8 @@ func TestA11_RoleLostIsRoleGone(t *testing.T) {
 // TestA9_OldSignInChangesNothing: reading goes on, and whoever wants to change
 // something shows again who they are, and comes back to the form.
 func TestA9_OldSignInChangesNothing(t *testing.T) {
-	p := newPortal(t)
-	p.add("adam", "Adam Min", "Adam", enroll.Admin)
+	p := newSite(t)
+	p.add("adam", "Adam Min", "Adam", portal.Admin)
 	b := p.signedIn("adam", linux)
 	p.clock.pass(9 * time.Minute)
 	if got := b.get("/admin/halt"); got.status != 200 {
@@ -100,8 +100,8 @@ func TestA9_OldSignInChangesNothing(t *testing.T) {
 
 // TestStaffLinks: employees see none, and staff those that open.
 func TestStaffLinks(t *testing.T) {
-	p := newPortal(t)
-	p.add("audi", "Audi Tor", "Audi", enroll.Auditor)
+	p := newSite(t)
+	p.add("audi", "Audi Tor", "Audi", portal.Auditor)
 	tests := []struct {
 		login, page   string
 		shown, hidden []string

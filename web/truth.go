@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"certportal/internal/admin"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -69,8 +69,8 @@ func (s *Server) truthOf(ctx context.Context, d admin.Detail) (*page.AdminTruth,
 		Online: s.onlineSays(d.RevokedAt, online),
 		Until:  s.acceptedUntil(d.RevokedAt, d.ListsUntil, d.NotAfter, online),
 	}
-	by := enroll.PersonID(d.RevokedBy)
-	names, err := s.personNames(ctx, []enroll.PersonID{by})
+	by := portal.PersonID(d.RevokedBy)
+	names, err := s.personNames(ctx, []portal.PersonID{by})
 	t.By = cmp.Or(names[by], d.RevokedBy)
 	return t, err
 }
@@ -99,7 +99,7 @@ func (s *Server) lastTruth(r *http.Request, rows []admin.Certificate) (*page.Adm
 }
 
 // personNames gives what people are called, as far as it is remembered.
-func (s *Server) personNames(ctx context.Context, ids []enroll.PersonID) (map[enroll.PersonID]string, error) {
+func (s *Server) personNames(ctx context.Context, ids []portal.PersonID) (map[portal.PersonID]string, error) {
 	if s.audit == nil {
 		return nil, nil
 	}

@@ -33,6 +33,7 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/enroll"
 	"certportal/internal/helpdesk"
+	"certportal/internal/signin"
 	"certportal/web/page"
 )
 
@@ -60,7 +61,7 @@ type Limits struct {
 // otherwise.
 type Config struct {
 	Registrar *enroll.Registrar
-	SignIn    *enroll.SignIn
+	SignIn    *signin.Service
 	Sessions  SessionRecords
 	Lists     Lists
 	Renderer  *page.Renderer
@@ -134,7 +135,7 @@ type Config struct {
 // Server answers requests. It is safe for concurrent use.
 type Server struct {
 	registrar *enroll.Registrar
-	signIn    *enroll.SignIn
+	signIn    *signin.Service
 	records   SessionRecords
 	sessions  *sessionStore
 	lists     *listCache

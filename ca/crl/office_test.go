@@ -14,6 +14,7 @@ import (
 	"certportal/ca/crl"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/store"
 )
 
@@ -186,7 +187,7 @@ func (o *office) reserve() ca.Serial {
 	}
 	now := o.clock()
 	err = o.db.Reserve(context.WithoutCancel(o.t.Context()), enroll.Reservation{
-		Serial: serial, Kind: enroll.KindServer, Profile: "Server", PublicKey: [32]byte([]byte(serial.String())[:32]),
+		Serial: serial, Kind: portal.KindServer, Profile: "Server", PublicKey: [32]byte([]byte(serial.String())[:32]),
 		NotBefore: now, NotAfter: now.AddDate(0, 0, 90), Requested: now,
 		Entry: audit.Entry{At: now, Action: audit.CertificateReserved, Actor: "test"},
 	})
@@ -200,7 +201,7 @@ func (o *office) revoke(serial ca.Serial) ca.Serial {
 	o.t.Helper()
 	now := o.clock()
 	_, err := o.db.Revoke(o.t.Context(), enroll.Revocation{
-		Serials: []ca.Serial{serial}, Cause: enroll.Removed, At: now,
+		Serials: []ca.Serial{serial}, Cause: portal.Removed, At: now,
 		Entry: audit.Entry{At: now, Action: audit.CertificateRevoked, Actor: "test"},
 	})
 	if err != nil {

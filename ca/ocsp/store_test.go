@@ -16,6 +16,7 @@ import (
 	"certportal/ca/ocsp"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/pgtest"
 	"certportal/store"
 )
@@ -75,7 +76,7 @@ func (r *replica) enter(ctx context.Context, cert *x509.Certificate, complete bo
 		return audit.Entry{At: noon, Action: action, Actor: "system", Role: "system", Object: serialOf(r.t, cert).String()}
 	}
 	err := r.db.Reserve(ctx, enroll.Reservation{
-		Serial: serialOf(r.t, cert), Kind: enroll.KindServer, Profile: "Test", PublicKey: sha256.Sum256(cert.RawSubjectPublicKeyInfo),
+		Serial: serialOf(r.t, cert), Kind: portal.KindServer, Profile: "Test", PublicKey: sha256.Sum256(cert.RawSubjectPublicKeyInfo),
 		NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, Requested: noon, Entry: entry(audit.CertificateReserved),
 	})
 	if err != nil || !complete {
@@ -95,7 +96,7 @@ func (r *replica) issue() *x509.Certificate {
 	return cert
 }
 
-func (r *replica) end(cert *x509.Certificate, cause enroll.Cause) {
+func (r *replica) end(cert *x509.Certificate, cause portal.Cause) {
 	r.t.Helper()
 	_, err := r.db.Revoke(r.t.Context(), enroll.Revocation{
 		Serials: []ca.Serial{serialOf(r.t, cert)}, Cause: cause, At: noon,
@@ -136,7 +137,7 @@ func TestC5_Records(t *testing.T) {
 		if err := r.enter(t.Context(), reserved, false); err != nil {
 			t.Fatal(err)
 		}
-		r.end(revoked, enroll.Lost)
+		r.end(revoked, portal.Lost)
 		for name, test := range map[string]struct {
 			cert *x509.Certificate
 			want int
@@ -148,11 +149,11 @@ func TestC5_Records(t *testing.T) {
 				t.Errorf("%s: got %d, want %d", name, got.Status, test.want)
 			}
 		}
-		if got := r.ask(revoked); got.RevocationReason != enroll.Lost.ReasonCode() || !got.RevokedAt.Equal(noon) {
+		if got := r.ask(revoked); got.RevocationReason != portal.Lost.ReasonCode() || !got.RevokedAt.Equal(noon) {
 			t.Errorf("got reason %d at %s", got.RevocationReason, got.RevokedAt)
 		}
 		// A reserved serial that is given up is revoked, and never was good.
-		r.end(reserved, enroll.Abandoned)
+		r.end(reserved, portal.Abandoned)
 		r.mustRefresh()
 		if got := r.ask(reserved); got.Status != xocsp.Revoked {
 			t.Errorf("given up: got %d", got.Status)
@@ -171,10 +172,10 @@ func TestA12_EveryReplicaSeesIt(t *testing.T) {
 			cert := here.issue()
 			here.ask(cert)
 			there.ask(cert) // both may have good in memory now
-			here.end(cert, enroll.Lost)
+			here.end(cert, portal.Lost)
 			here.Nudge()
 			t.Logf("seen here after %v, there after %v more", here.awaitRevoked(cert), there.awaitRevoked(cert))
-			if got := newReplica(t, address).ask(cert); got.Status != xocsp.Revoked || got.RevocationReason != enroll.Lost.ReasonCode() {
+			if got := newReplica(t, address).ask(cert); got.Status != xocsp.Revoked || got.RevocationReason != portal.Lost.ReasonCode() {
 				t.Errorf("after a restart: got %d, reason %d", got.Status, got.RevocationReason)
 			}
 		}
@@ -207,7 +208,7 @@ func TestA12_RevokedSignerOnRecord(t *testing.T) {
 		r := newReplica(t, address)
 		signer := r.Health().Signer
 		r.mustRefresh()
-		r.end(signer, enroll.Withdrawn)
+		r.end(signer, portal.Withdrawn)
 		r.mustRefresh()
 		if got := r.Health().Signer; got == nil || got.Equal(signer) {
 			t.Error("the signer was not replaced")

@@ -13,7 +13,7 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/admin"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/store"
 )
 
@@ -160,7 +160,7 @@ type revokeCommand struct {
 // Run revokes, after asking. More certificates than one administrator may end on the
 // pages are confirmed by typing their number.
 func (c revokeCommand) Run(i *invocation) error {
-	g, err := admin.Grounds{Cause: enroll.Cause(c.Reason), Comment: c.Comment}.Check()
+	g, err := admin.Grounds{Cause: portal.Cause(c.Reason), Comment: c.Comment}.Check()
 	if err != nil {
 		return usageError("--comment: write 1 to 200 characters")
 	}
@@ -195,7 +195,7 @@ func (c revokeCommand) target(i *invocation, db *store.DB) (admin.Filter, error)
 		}
 		return admin.Filter{Serial: serial.String()}, nil
 	case c.Device != "":
-		return admin.Filter{DeviceID: enroll.DeviceID(c.Device)}, nil
+		return admin.Filter{DeviceID: portal.DeviceID(c.Device)}, nil
 	}
 	person, err := db.PersonCalled(i.ctx, c.UPN)
 	if err != nil {
@@ -255,7 +255,7 @@ type haltCommand struct {
 func (c haltCommand) Run(i *invocation) error {
 	return i.withAdmin(func(s *admin.Service, _ *store.DB) error {
 		_, err := s.Halt(i.ctx, admin.Operator(), c.Reason)
-		var refusal *enroll.Refusal
+		var refusal *portal.Refusal
 		if errors.As(err, &refusal) {
 			return usageError("--reason: write 1 to 200 characters")
 		}

@@ -9,11 +9,11 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/auditmonitor"
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // openAdmin wires the administrator's work with the parts it tells of.
-func (p *portal) openAdmin(context.Context, *terminal) (err error) {
+func (p *App) openAdmin(context.Context, *terminal) (err error) {
 	p.admin, err = admin.New(admin.Config{
 		Records: p.db, Revoked: p.revoked, SecondPerson: p.settings.Admin.SecondPerson,
 		Concerns: p.concerns, Authority: authorityDesk{p}, Checks: &admin.Checks{List: p.checks()}, Staff: p.staffList, Now: p.now, Log: p.log,
@@ -22,7 +22,7 @@ func (p *portal) openAdmin(context.Context, *terminal) (err error) {
 }
 
 // concerns says what needs attention. What cannot be asked is told as well.
-func (p *portal) concerns(ctx context.Context) []admin.Concern {
+func (p *App) concerns(ctx context.Context) []admin.Concern {
 	list := p.authorityConcerns()
 	if state, err := p.db.Watching(ctx); err != nil || !state.Stopped.IsZero() {
 		list = append(list, admin.Concern{Key: "watch", Grave: true, At: state.Stopped, Value: string(state.Reason)})
@@ -31,7 +31,7 @@ func (p *portal) concerns(ctx context.Context) []admin.Concern {
 	return append(list, p.ledgerConcerns(ctx)...)
 }
 
-func (p *portal) mailConcerns(ctx context.Context) []admin.Concern {
+func (p *App) mailConcerns(ctx context.Context) []admin.Concern {
 	if p.mail == nil {
 		return nil
 	}
@@ -45,7 +45,7 @@ func (p *portal) mailConcerns(ctx context.Context) []admin.Concern {
 	return nil
 }
 
-func (p *portal) ledgerConcerns(ctx context.Context) []admin.Concern {
+func (p *App) ledgerConcerns(ctx context.Context) []admin.Concern {
 	state, err := auditmonitor.StateOf(ctx, p.db)
 	if err != nil {
 		p.log.Error("reading state of the ledger", "err", err)
@@ -65,14 +65,14 @@ func (p *portal) ledgerConcerns(ctx context.Context) []admin.Concern {
 
 // staffList is who has a role: accounts of the built-in directory, or the groups of
 // another one.
-func (p *portal) staffList(ctx context.Context) (admin.Staff, error) {
+func (p *App) staffList(ctx context.Context) (admin.Staff, error) {
 	var staff admin.Staff
 	if p.builtin == nil {
 		g := p.settings.Directory.Groups
 		for _, r := range []struct {
-			role  enroll.Role
+			role  portal.Role
 			names []string
-		}{{enroll.Helpdesk, g.Helpdesk}, {enroll.Auditor, g.Auditor}, {enroll.Admin, g.Admin}} {
+		}{{portal.Helpdesk, g.Helpdesk}, {portal.Auditor, g.Auditor}, {portal.Admin, g.Admin}} {
 			for _, name := range r.names {
 				staff.Groups = append(staff.Groups, admin.StaffGroup{Role: r.role, Name: name})
 			}
@@ -81,7 +81,7 @@ func (p *portal) staffList(ctx context.Context) (admin.Staff, error) {
 	}
 	accounts, err := p.builtin.Accounts(ctx)
 	for _, a := range accounts {
-		if a.Has(enroll.Helpdesk) || a.Has(enroll.Auditor) || a.Has(enroll.Admin) {
+		if a.Has(portal.Helpdesk) || a.Has(portal.Auditor) || a.Has(portal.Admin) {
 			staff.People = append(staff.People, a.Person)
 		}
 	}
@@ -90,7 +90,7 @@ func (p *portal) staffList(ctx context.Context) (admin.Staff, error) {
 
 // checks are what "config check --connect" looks at, and what of it only a running
 // portal knows.
-func (p *portal) checks() []admin.Check {
+func (p *App) checks() []admin.Check {
 	list := append([]admin.Check{
 		{Name: "settings", Run: func(context.Context) []admin.Finding {
 			return []admin.Finding{found("settings", errors.Join(p.settings.check(), p.settings.checkFiles()), "every setting can stand, every file it names can be read")}
@@ -132,7 +132,7 @@ func asFindings(list []directory.Finding) []admin.Finding {
 	return findings
 }
 
-func (p *portal) checkDatabase(ctx context.Context) []admin.Finding {
+func (p *App) checkDatabase(ctx context.Context) []admin.Finding {
 	began := time.Now()
 	_, err := p.db.Head(ctx)
 	engine := "SQLite, one portal"
@@ -142,7 +142,7 @@ func (p *portal) checkDatabase(ctx context.Context) []admin.Finding {
 	return []admin.Finding{found("database", err, fmt.Sprintf("%s; answers in %v", engine, time.Since(began).Round(100*time.Microsecond)))}
 }
 
-func (p *portal) checkTLSNow(context.Context) []admin.Finding {
+func (p *App) checkTLSNow(context.Context) []admin.Finding {
 	served := p.tls.current.Load()
 	if served == nil || served.Leaf == nil {
 		return []admin.Finding{found("TLS certificate", errors.New("there is none"), "")}
@@ -157,7 +157,7 @@ func (p *portal) checkTLSNow(context.Context) []admin.Finding {
 	return []admin.Finding{f}
 }
 
-func (p *portal) checkProvider(ctx context.Context) []admin.Finding {
+func (p *App) checkProvider(ctx context.Context) []admin.Finding {
 	provider, err := p.settings.openOpenID(anyRedirect, p.now, p.log)
 	if err == nil && provider != nil {
 		err = provider.Check(ctx)
@@ -165,7 +165,7 @@ func (p *portal) checkProvider(ctx context.Context) []admin.Finding {
 	return []admin.Finding{found("identity provider", err, p.settings.OpenID.Issuer+" answers")}
 }
 
-func (p *portal) checkLedger(ctx context.Context) []admin.Finding {
+func (p *App) checkLedger(ctx context.Context) []admin.Finding {
 	state, err := auditmonitor.StateOf(ctx, p.db)
 	if err == nil && state.Check.Broken != nil {
 		err = state.Check.Broken

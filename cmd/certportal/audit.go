@@ -88,7 +88,7 @@ func (s *Settings) targets() ([]auditmonitor.Target, error) {
 
 // openAudit makes what keeps the audit log. The key that signs it lies in the
 // records under the passphrase of the CA, so that replicas share it.
-func (p *portal) openAudit(context.Context, *terminal) error {
+func (p *App) openAudit(context.Context, *terminal) error {
 	targets, err := p.settings.targets()
 	if err != nil {
 		return err
@@ -110,7 +110,7 @@ func (p *portal) openAudit(context.Context, *terminal) error {
 	return err
 }
 
-func (p *portal) ledgerKeys() (*auditmonitor.Keys, error) {
+func (p *App) ledgerKeys() (*auditmonitor.Keys, error) {
 	c := auditmonitor.KeyConfig{
 		Records: p.db, Now: p.now,
 		Certificate: ca.AgentConfig{

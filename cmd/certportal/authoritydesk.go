@@ -15,10 +15,11 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // authorityDesk is what package admin asks about the CAs.
-type authorityDesk struct{ p *portal }
+type authorityDesk struct{ p *App }
 
 // Standing tells how they stand, from memory.
 func (d authorityDesk) Standing() admin.Standing {
@@ -83,7 +84,7 @@ func (d authorityDesk) TestIssue(ctx context.Context, by audit.Entry) []admin.Fi
 
 // trial is one test certificate on its way.
 type trial struct {
-	p       *portal
+	p       *App
 	by      audit.Entry
 	serial  ca.Serial // zero until it is reserved
 	cert    *x509.Certificate
@@ -119,7 +120,7 @@ func (t *trial) issue(ctx context.Context) (string, error) {
 	}
 	t.serial = prepared.Serial()
 	err = p.db.Reserve(ctx, enroll.Reservation{
-		Serial: t.serial, Kind: enroll.KindServer, Profile: "Test", PublicKey: prepared.PublicKeyHash(),
+		Serial: t.serial, Kind: portal.KindServer, Profile: "Test", PublicKey: prepared.PublicKeyHash(),
 		NotBefore: prepared.NotBefore(), NotAfter: prepared.NotAfter(), Requested: p.now(),
 		Entry: t.entry(audit.CertificateReserved, map[string]string{"profile": "Test", "names": name}),
 	})
@@ -200,7 +201,7 @@ func (t *trial) askAfter(ctx context.Context) (string, error) {
 
 func (t *trial) end(ctx context.Context) error {
 	_, err := t.p.db.Revoke(ctx, enroll.Revocation{
-		Serials: []ca.Serial{t.serial}, Cause: enroll.Withdrawn, At: t.p.now(),
+		Serials: []ca.Serial{t.serial}, Cause: portal.Withdrawn, At: t.p.now(),
 		Entry: t.entry(audit.CertificateRevoked, map[string]string{"comment": "test certificate"}),
 	})
 	if err == nil {

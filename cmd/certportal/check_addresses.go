@@ -32,7 +32,7 @@ const (
 )
 
 // addressChecks look at what stands in certificates, from this server.
-func (p *portal) addressChecks() []admin.Check {
+func (p *App) addressChecks() []admin.Check {
 	return []admin.Check{
 		{Name: "address-crl", Group: admin.AddressGroup, Run: p.checkListAddresses},
 		{Name: "address-ocsp", Group: admin.AddressGroup, Run: p.checkOnlineAddress},
@@ -82,7 +82,7 @@ func fetch(ctx context.Context, address, kind string, body []byte) (fetched, err
 }
 
 // checkListAddresses fetches the lists that certificates point to.
-func (p *portal) checkListAddresses(ctx context.Context) []admin.Finding {
+func (p *App) checkListAddresses(ctx context.Context) []admin.Finding {
 	var looks []func() admin.Finding
 	for _, h := range p.lists.Health() {
 		name := h.Issuer
@@ -108,7 +108,7 @@ func together(looks []func() admin.Finding) []admin.Finding {
 	return list
 }
 
-func (p *portal) checkListAddress(ctx context.Context, name, address string) admin.Finding {
+func (p *App) checkListAddress(ctx context.Context, name, address string) admin.Finding {
 	f := admin.Finding{What: address, State: admin.FindingOK}
 	got, err := fetch(ctx, address, "", nil)
 	if err == nil {
@@ -125,7 +125,7 @@ func (p *portal) checkListAddress(ctx context.Context, name, address string) adm
 
 // listAddresses are where new certificates say the list is; for the root, where the
 // certificate of the issuing CA says so, too.
-func (p *portal) listAddresses(name string) []string {
+func (p *App) listAddresses(name string) []string {
 	addresses := []string{crlURL(p.public.http, name)}
 	if name == rootName {
 		addresses = append(addresses, p.authority.folder.Issuing().CRLDistributionPoints...)
@@ -135,7 +135,7 @@ func (p *portal) listAddresses(name string) []string {
 }
 
 // judgeList compares what was fetched with the list in force.
-func (p *portal) judgeList(name string, got fetched) (string, error) {
+func (p *App) judgeList(name string, got fetched) (string, error) {
 	held, ok := p.lists.CRL(name)
 	if ok && bytes.Equal(got.body, held.DER) {
 		return fmt.Sprintf("number %d, the one in force, in %v", held.Number, got.took), nil
@@ -157,7 +157,7 @@ func (p *portal) judgeList(name string, got fetched) (string, error) {
 }
 
 // authorityOf is the CA that signs the list of the name.
-func (p *portal) authorityOf(name string) *x509.Certificate {
+func (p *App) authorityOf(name string) *x509.Certificate {
 	if name == rootName {
 		return p.authority.folder.Root()
 	}
@@ -165,7 +165,7 @@ func (p *portal) authorityOf(name string) *x509.Certificate {
 }
 
 // checkOnlineAddress asks for the state of the portal's own TLS certificate.
-func (p *portal) checkOnlineAddress(ctx context.Context) []admin.Finding {
+func (p *App) checkOnlineAddress(ctx context.Context) []admin.Finding {
 	if p.onlineHealth() == nil {
 		return []admin.Finding{{What: "OCSP", State: admin.FindingOK, Text: "nothing is answered online"}}
 	}
@@ -185,7 +185,7 @@ func (p *portal) checkOnlineAddress(ctx context.Context) []admin.Finding {
 
 // someCertificate is one of the issuing CA to ask about; where the portal serves
 // another's, its serial is unknown, which is an answer too.
-func (p *portal) someCertificate() *x509.Certificate {
+func (p *App) someCertificate() *x509.Certificate {
 	if served := p.tls.current.Load(); served != nil && served.Leaf != nil {
 		return served.Leaf
 	}
@@ -193,7 +193,7 @@ func (p *portal) someCertificate() *x509.Certificate {
 }
 
 // askOnline asks an address about a certificate, and verifies the answer.
-func (p *portal) askOnline(ctx context.Context, address string, cert *x509.Certificate) (*ocsp.Response, time.Duration, error) {
+func (p *App) askOnline(ctx context.Context, address string, cert *x509.Certificate) (*ocsp.Response, time.Duration, error) {
 	issuing := p.authority.folder.Issuing()
 	question, err := ocsp.CreateRequest(cert, issuing, nil)
 	if err != nil {
@@ -228,7 +228,7 @@ func signedBy(status *ocsp.Response) string {
 }
 
 // checkCertificateAddresses fetches the certificates that clients build chains with.
-func (p *portal) checkCertificateAddresses(ctx context.Context) []admin.Finding {
+func (p *App) checkCertificateAddresses(ctx context.Context) []admin.Finding {
 	look := func(name string, want *x509.Certificate) func() admin.Finding {
 		return func() admin.Finding {
 			address := certificateURL(p.public.http, name)

@@ -13,7 +13,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/admin"
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 func TestAddressesOfAServingPortal(t *testing.T) {
@@ -32,7 +32,7 @@ func TestAddressesOfAServingPortal(t *testing.T) {
 }
 
 // listOf signs a list of a number by the issuing CA.
-func (p *portal) listOf(t *testing.T, number int64) []byte {
+func (p *App) listOf(t *testing.T, number int64) []byte {
 	t.Helper()
 	der, err := p.authority.issuing.CRL(ca.CRLConfig{
 		Number: big.NewInt(number), ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour),
@@ -104,7 +104,7 @@ func TestAddressesThatAnswerWrongly(t *testing.T) {
 // A test certificate goes the whole way, and is revoked in the end.
 func TestTrial(t *testing.T) {
 	p := serving(t, t.TempDir())
-	by := audit.Entry{Actor: "ada", Role: string(enroll.Admin), At: time.Now()}
+	by := audit.Entry{Actor: "ada", Role: string(portal.Admin), At: time.Now()}
 	findings := authorityDesk{p}.TestIssue(t.Context(), by)
 	for _, f := range findings {
 		if f.State != admin.FindingOK {
@@ -124,7 +124,7 @@ func TestTrial(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.State != admin.Revoked || d.Kind != enroll.KindServer || d.Person != "" || d.UPN != "" || d.RevokedBy != "ada" {
+	if d.State != admin.Revoked || d.Kind != portal.KindServer || d.Person != "" || d.UPN != "" || d.RevokedBy != "ada" {
 		t.Errorf("got %+v", d.Certificate)
 	}
 	cert, err := x509.ParseCertificate(d.DER)

@@ -11,7 +11,7 @@ import (
 )
 
 // checkCA looks at the key and the ends of the CAs.
-func (p *portal) checkCA(context.Context) []admin.Finding {
+func (p *App) checkCA(context.Context) []admin.Finding {
 	list := []admin.Finding{found("issuing key", p.authority.sealed, "it opens, certificates can be signed")}
 	for _, cert := range []*x509.Certificate{p.authority.folder.Root(), p.authority.folder.Issuing()} {
 		f := admin.Finding{What: cert.Subject.CommonName, State: admin.FindingOK, Text: "ends on " + cert.NotAfter.Local().Format(time.DateOnly)}
@@ -28,7 +28,7 @@ func (p *portal) checkCA(context.Context) []admin.Finding {
 }
 
 // checkLists looks at the lists in force.
-func (p *portal) checkLists(context.Context) []admin.Finding {
+func (p *App) checkLists(context.Context) []admin.Finding {
 	var list []admin.Finding
 	for _, h := range p.lists.Health() {
 		list = append(list, p.checkList(h))
@@ -36,7 +36,7 @@ func (p *portal) checkLists(context.Context) []admin.Finding {
 	return list
 }
 
-func (p *portal) checkList(h crl.Health) admin.Finding {
+func (p *App) checkList(h crl.Health) admin.Finding {
 	f := admin.Finding{What: "revocation list of " + h.Issuer, State: admin.FindingOK}
 	if h.Delta {
 		f.What = "delta " + f.What

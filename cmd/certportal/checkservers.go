@@ -82,7 +82,7 @@ func (s *Settings) checkTries(ctx context.Context, d *directory.LDAP) directory.
 }
 
 // checkAtStart puts into the log what the check of the settings would find.
-func (p *portal) checkAtStart(ctx context.Context) {
+func (p *App) checkAtStart(ctx context.Context) {
 	for _, f := range p.ldap.Check(ctx) {
 		switch f.State {
 		case directory.Failed:
@@ -96,7 +96,7 @@ func (p *portal) checkAtStart(ctx context.Context) {
 // followLock reads the lockout policy now and every hour. Until it is known the
 // limit of the settings may be too high: a directory that was down at the start is
 // asked every minute.
-func (p *portal) followLock(ctx context.Context) {
+func (p *App) followLock(ctx context.Context) {
 	for {
 		wait := time.Hour
 		if !p.stayBelowLock(ctx) {
@@ -111,7 +111,7 @@ func (p *portal) followLock(ctx context.Context) {
 }
 
 // stayBelowLock reports whether the directory told its lockout policy.
-func (p *portal) stayBelowLock(ctx context.Context) bool {
+func (p *App) stayBelowLock(ctx context.Context) bool {
 	lock, err := p.ldap.Lockout(ctx)
 	if err != nil {
 		// The limit of the settings, or of the last answer, stays.

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // result is what a command line did.
@@ -227,7 +227,7 @@ func TestDisablingEndsSessions(t *testing.T) {
 			t.Fatal(err)
 		}
 		mustRun(t, "--data", s.Data, "user", verb, "anna")
-		if _, err := p.db.Session(ctx, id, now); !errors.Is(err, enroll.ErrNotFound) {
+		if _, err := p.db.Session(ctx, id, now); !errors.Is(err, portal.ErrNotFound) {
 			t.Errorf("after user %s the session is open: %v", verb, err)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 
 // authorityConcerns says what of the CAs, of what they publish, and of certificates
 // that take long to replace needs attention: on the overview, and in the log.
-func (p *portal) authorityConcerns() []admin.Concern {
+func (p *App) authorityConcerns() []admin.Concern {
 	var list []admin.Concern
 	if p.authority.sealed != nil {
 		list = append(list, admin.Concern{Key: "sealed", Grave: true})
@@ -32,7 +32,7 @@ func (p *portal) authorityConcerns() []admin.Concern {
 }
 
 // endConcerns tells of the certificates that end.
-func (p *portal) endConcerns() []admin.Concern {
+func (p *App) endConcerns() []admin.Concern {
 	var list []admin.Concern
 	for _, cert := range []*x509.Certificate{p.authority.folder.Root(), p.authority.folder.Issuing()} {
 		left := cert.NotAfter.Sub(p.now())
@@ -59,7 +59,7 @@ func wholeDays(left time.Duration) int { return max(0, int(left/(24*time.Hour)))
 const lastDay = 25 * time.Hour
 
 // listConcerns tells of one list.
-func (p *portal) listConcerns(h crl.Health) []admin.Concern {
+func (p *App) listConcerns(h crl.Health) []admin.Concern {
 	name, left := h.Issuer, h.List.NextUpdate.Sub(p.now())
 	if h.Delta {
 		name += " (delta)"
@@ -98,7 +98,7 @@ func lifeOver(l crl.List, now time.Time) int {
 	return max(0, int(100*now.Sub(l.ThisUpdate)/life))
 }
 
-func (p *portal) onlineConcerns() []admin.Concern {
+func (p *App) onlineConcerns() []admin.Concern {
 	h := p.onlineHealth()
 	switch {
 	case h == nil || p.authority.sealed != nil && h.Signer == nil:
@@ -115,7 +115,7 @@ func (p *portal) onlineConcerns() []admin.Concern {
 
 // shortConcern tells in time that the issuing CA cannot sign certificates of full
 // length much longer: it would have to outlive them.
-func (p *portal) shortConcern() []admin.Concern {
+func (p *App) shortConcern() []admin.Concern {
 	issuing := p.authority.folder.Issuing()
 	last := issuing.NotAfter.Add(-p.settings.validity())
 	left := last.Sub(p.now())
@@ -134,7 +134,7 @@ type watchedCertificate struct {
 }
 
 // watchedCertificates are those beside the CAs that serve and sign.
-func (p *portal) watchedCertificates() []watchedCertificate {
+func (p *App) watchedCertificates() []watchedCertificate {
 	var list []watchedCertificate
 	if served := p.tls.current.Load(); served != nil && served.Leaf != nil {
 		list = append(list, watchedCertificate{"tls", "TLS", served.Leaf})
@@ -152,7 +152,7 @@ func (p *portal) watchedCertificates() []watchedCertificate {
 
 // endConcern tells of a certificate in the last quarter of its life, and 30 days before
 // its end at the earliest: those that renew themselves have done so by then.
-func (p *portal) endConcern(w watchedCertificate) []admin.Concern {
+func (p *App) endConcern(w watchedCertificate) []admin.Concern {
 	const atMost = 30 * 24 * time.Hour
 	early := min(atMost, w.cert.NotAfter.Sub(w.cert.NotBefore)/4)
 	left := w.cert.NotAfter.Sub(p.now())
@@ -163,7 +163,7 @@ func (p *portal) endConcern(w watchedCertificate) []admin.Concern {
 }
 
 // watchedEnds are the ends of all certificates of the portal, for the metrics.
-func (p *portal) watchedEnds() []ops.Certificate {
+func (p *App) watchedEnds() []ops.Certificate {
 	list := []ops.Certificate{
 		{Name: rootName, NotAfter: p.authority.folder.Root().NotAfter},
 		{Name: issuingName, NotAfter: p.authority.folder.Issuing().NotAfter},

@@ -19,7 +19,7 @@ func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // quarters and on the last day in any case.
 func TestF10_ListConcerns(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	p := &portal{now: func() time.Time { return now }}
+	p := &App{now: func() time.Time { return now }}
 	// health is that of a list of 72 hours of which so many are over.
 	health := func(hours int, level crl.Level) crl.Health {
 		made := now.Add(-time.Duration(hours) * time.Hour)
@@ -104,7 +104,7 @@ func TestEndsAreTold(t *testing.T) {
 // What renews itself is told of only when it did not.
 func TestEndsOfServingCertificates(t *testing.T) {
 	now := time.Now()
-	p := &portal{now: func() time.Time { return now }}
+	p := &App{now: func() time.Time { return now }}
 	tests := []struct {
 		name       string
 		life, left time.Duration

@@ -17,7 +17,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // demoData is where the demo lives unless --data says otherwise.
@@ -58,7 +58,7 @@ func (c demoCommand) Run(i *invocation) error {
 	if err := s.check(); err != nil {
 		return usageError(err.Error())
 	}
-	return i.serve(&s, func(ctx context.Context, p *portal) error {
+	return i.serve(&s, func(ctx context.Context, p *App) error {
 		p.announce(i)
 		return p.samplePeople(ctx, i)
 	})
@@ -113,16 +113,16 @@ type samplePerson struct {
 func samples() []directory.NewAccount {
 	sid := func(rid string) string { return "S-1-5-21-1004336348-1177238915-682003330-" + rid }
 	return []directory.NewAccount{
-		{Login: "anna", Name: "Anna Schmidt", GivenName: "Anna", SID: sid("1101"), Roles: []enroll.Role{enroll.Employee}},
-		{Login: "hugo", Name: "Hugo Weber", GivenName: "Hugo", SID: sid("1102"), Roles: []enroll.Role{enroll.Helpdesk}},
-		{Login: "wei", Name: "李伟", GivenName: "伟", SID: sid("1103"), Roles: []enroll.Role{enroll.Auditor}},
-		{Login: "ada", Name: "Ada King", GivenName: "Ada", SID: sid("1104"), Roles: []enroll.Role{enroll.Admin}},
+		{Login: "anna", Name: "Anna Schmidt", GivenName: "Anna", SID: sid("1101"), Roles: []portal.Role{portal.Employee}},
+		{Login: "hugo", Name: "Hugo Weber", GivenName: "Hugo", SID: sid("1102"), Roles: []portal.Role{portal.Helpdesk}},
+		{Login: "wei", Name: "李伟", GivenName: "伟", SID: sid("1103"), Roles: []portal.Role{portal.Auditor}},
+		{Login: "ada", Name: "Ada King", GivenName: "Ada", SID: sid("1104"), Roles: []portal.Role{portal.Admin}},
 	}
 }
 
 // samplePeople makes the sample people that are missing, keeps the passwords of
 // an earlier run, writes people.json and prints the table.
-func (p *portal) samplePeople(ctx context.Context, i *invocation) error {
+func (p *App) samplePeople(ctx context.Context, i *invocation) error {
 	file := p.settings.path("people.json")
 	known, err := readPeople(file)
 	if err != nil {
@@ -159,7 +159,7 @@ func (p *portal) samplePeople(ctx context.Context, i *invocation) error {
 // lived reports whether anybody has come to this portal: its ledger holds more
 // than the making of a CA. With a directory elsewhere there are no accounts to
 // tell it by.
-func (p *portal) lived(ctx context.Context) (bool, error) {
+func (p *App) lived(ctx context.Context) (bool, error) {
 	entries, err := p.db.Entries(ctx, 0, 100)
 	return slices.ContainsFunc(entries, func(e audit.Entry) bool {
 		switch e.Action {
@@ -173,18 +173,18 @@ func (p *portal) lived(ctx context.Context) (bool, error) {
 
 // samplePerson adds somebody, or makes sure that the password of people.json is
 // theirs.
-func (p *portal) samplePerson(ctx context.Context, a *directory.NewAccount) error {
+func (p *App) samplePerson(ctx context.Context, a *directory.NewAccount) error {
 	made := a.Password == ""
 	if made {
 		a.Password = strings.ToLower(rand.Text())[:12]
 	}
 	_, err := p.builtin.Add(ctx, *a, byOperator())
-	if !errors.Is(err, enroll.ErrConflict) {
+	if !errors.Is(err, portal.ErrConflict) {
 		return err
 	}
 	if !made {
 		_, err = p.builtin.Authenticate(ctx, a.Login, a.Password)
-		made = errors.Is(err, enroll.ErrCredentials)
+		made = errors.Is(err, portal.ErrCredentials)
 	}
 	if made {
 		return p.builtin.SetPassword(ctx, a.Login, a.Password, byOperator())

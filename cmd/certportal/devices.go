@@ -69,7 +69,7 @@ func (s *Settings) exchange() *web.Exchange {
 
 // profileSigner gives what signs Apple profiles: the certificate of the settings,
 // or the portal's own TLS certificate as it is at that moment.
-func (p *portal) profileSigner() (func() ([]*x509.Certificate, crypto.Signer), error) {
+func (p *App) profileSigner() (func() ([]*x509.Certificate, crypto.Signer), error) {
 	current := func() *tls.Certificate { return p.tls.current.Load() }
 	if a := p.settings.Apple; a.SignerCertificate != "" {
 		pair, err := tls.LoadX509KeyPair(a.SignerCertificate, a.SignerKey)

@@ -10,6 +10,7 @@ import (
 	"certportal/ca/ocsp"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // responderProfile is the profile of the OCSP signer in the records, and its name.
@@ -17,7 +18,7 @@ const responderProfile = "Certificate status"
 
 // openOCSP makes what answers whether a certificate is revoked. The key of its signer
 // is in this process alone: each replica and each start has one of its own.
-func (p *portal) openOCSP(ctx context.Context, _ *terminal) (err error) {
+func (p *App) openOCSP(ctx context.Context, _ *terminal) (err error) {
 	p.ocsp, err = ocsp.New(ocsp.Config{
 		Records: p.db, Issuing: p.authority.folder.Issuing(), Certify: p.certifyResponder,
 		Life: p.settings.Revocation.OCSPLife, Now: p.now, Log: p.log,
@@ -34,7 +35,7 @@ func (p *portal) openOCSP(ctx context.Context, _ *terminal) (err error) {
 
 // certifyResponder records the certificate of an OCSP signer before it is signed,
 // like every other.
-func (p *portal) certifyResponder(ctx context.Context, key crypto.PublicKey) (*x509.Certificate, error) {
+func (p *App) certifyResponder(ctx context.Context, key crypto.PublicKey) (*x509.Certificate, error) {
 	issuer, err := p.authority.issuingIssuer()
 	if err != nil {
 		return nil, err
@@ -46,7 +47,7 @@ func (p *portal) certifyResponder(ctx context.Context, key crypto.PublicKey) (*x
 	}
 	entry := responderEntry(prepared, now)
 	err = p.db.Reserve(ctx, enroll.Reservation{
-		Serial: prepared.Serial(), Kind: enroll.KindServer, Profile: responderProfile, PublicKey: prepared.PublicKeyHash(),
+		Serial: prepared.Serial(), Kind: portal.KindServer, Profile: responderProfile, PublicKey: prepared.PublicKeyHash(),
 		NotBefore: prepared.NotBefore(), NotAfter: prepared.NotAfter(), Requested: now,
 		Entry: entry(audit.CertificateReserved),
 	})
@@ -72,7 +73,7 @@ func responderEntry(prepared *ca.Prepared, now time.Time) func(audit.Action) aud
 }
 
 // onlineHealth tells how certificates are answered for online; nil before they are.
-func (p *portal) onlineHealth() *ocsp.Health {
+func (p *App) onlineHealth() *ocsp.Health {
 	if p.ocsp == nil {
 		return nil
 	}
@@ -81,4 +82,4 @@ func (p *portal) onlineHealth() *ocsp.Health {
 }
 
 // onlineURLs are where a certificate says that it is answered for.
-func (p *portal) onlineURLs() []string { return []string{ocspURL(p.public.http)} }
+func (p *App) onlineURLs() []string { return []string{ocspURL(p.public.http)} }

@@ -16,6 +16,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // asks sends a request to an address, as a mail server does, and gives the answer.
@@ -65,7 +66,7 @@ func TestC5_PortalAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = p.db.Revoke(t.Context(), enroll.Revocation{
-		Serials: []ca.Serial{serial}, Cause: enroll.Lost, At: p.now(),
+		Serials: []ca.Serial{serial}, Cause: portal.Lost, At: p.now(),
 		Entry: audit.Entry{At: p.now(), Actor: "admin", Role: "admin"},
 	})
 	if err != nil {
@@ -77,7 +78,7 @@ func TestC5_PortalAnswers(t *testing.T) {
 	for {
 		got := statusOf(t, asks(t, p.client(), cert.OCSPServer[0], cert, issuing), cert, issuing)
 		if got.Status == xocsp.Revoked {
-			if got.RevocationReason != enroll.Lost.ReasonCode() {
+			if got.RevocationReason != portal.Lost.ReasonCode() {
 				t.Errorf("got reason %d", got.RevocationReason)
 			}
 			return

@@ -17,7 +17,7 @@ import (
 // listenOps takes the port for health and metrics. Without the default one, which
 // another portal on the machine may have, the portal runs on; one that somebody chose
 // is watched by something, which must not look at another portal.
-func (p *portal) listenOps(ctx context.Context) (err error) {
+func (p *App) listenOps(ctx context.Context) (err error) {
 	if p.settings.ListenOps == "" {
 		return nil
 	}
@@ -35,7 +35,7 @@ func (p *portal) listenOps(ctx context.Context) (err error) {
 }
 
 // openOps wires what that port tells of.
-func (p *portal) openOps(context.Context, *terminal) (err error) {
+func (p *App) openOps(context.Context, *terminal) (err error) {
 	p.ops, err = ops.New(ops.Config{
 		Version: version, Checks: p.readyChecks(),
 		Lists: p.lists.Health, Online: p.onlineHealth, Answers: &p.answers, Certificates: p.watchedEnds,
@@ -62,7 +62,7 @@ func (c countedOCSP) Respond(ctx context.Context, request []byte) ocsp.Answer {
 }
 
 // opsServer answers on that port; nil when there is none.
-func (p *portal) opsServer() *http.Server {
+func (p *App) opsServer() *http.Server {
 	if p.opsPort == nil {
 		return nil
 	}
@@ -73,7 +73,7 @@ func (p *portal) opsServer() *http.Server {
 }
 
 // opsAddress is where that port is, for the log; empty without.
-func (p *portal) opsAddress() string {
+func (p *App) opsAddress() string {
 	if p.opsPort == nil {
 		return ""
 	}
@@ -89,7 +89,7 @@ const followPatience = time.Minute
 
 // readyChecks are what this server must have to be of use: a store that takes what is
 // written, a key that opens, lists and answers that others still accept.
-func (p *portal) readyChecks() []ops.Check {
+func (p *App) readyChecks() []ops.Check {
 	return []ops.Check{
 		{Name: "store", Look: p.probeStore()},
 		{Name: "ca", Look: func(context.Context) error { return p.authority.sealed }},
@@ -99,7 +99,7 @@ func (p *portal) readyChecks() []ops.Check {
 }
 
 // probeStore writes, unless it did a moment ago.
-func (p *portal) probeStore() func(context.Context) error {
+func (p *App) probeStore() func(context.Context) error {
 	var mu sync.Mutex
 	var written time.Time
 	return func(ctx context.Context) error {
@@ -117,7 +117,7 @@ func (p *portal) probeStore() func(context.Context) error {
 }
 
 // listsAlive says which complete list is missing or at the end of its life.
-func (p *portal) listsAlive() error {
+func (p *App) listsAlive() error {
 	var errs []error
 	for _, h := range p.lists.Health() {
 		switch {
@@ -132,7 +132,7 @@ func (p *portal) listsAlive() error {
 }
 
 // onlineAlive says why online answers of this server cannot be relied upon.
-func (p *portal) onlineAlive() error {
+func (p *App) onlineAlive() error {
 	h := p.onlineHealth()
 	switch {
 	case h == nil:

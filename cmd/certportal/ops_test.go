@@ -15,7 +15,7 @@ import (
 )
 
 // onOps asks the port for health and metrics.
-func (p *portal) onOps(t *testing.T, path string) (int, string) {
+func (p *App) onOps(t *testing.T, path string) (int, string) {
 	t.Helper()
 	resp, err := http.Get("http://" + p.opsPort.Addr().String() + path)
 	if err != nil {
@@ -127,7 +127,7 @@ func TestOpsPortTaken(t *testing.T) {
 	if err == nil { // else another portal has it, which is as good
 		defer taken.Close()
 	}
-	p := &portal{settings: &Settings{ListenOps: defaultOps}, log: discard()}
+	p := &App{settings: &Settings{ListenOps: defaultOps}, log: discard()}
 	if err := p.listenOps(t.Context()); err != nil || p.opsPort != nil || p.opsServer() != nil || p.opsAddress() != "" {
 		t.Errorf("default: got %v, %v", p.opsPort, err)
 	}

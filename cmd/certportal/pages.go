@@ -16,7 +16,7 @@ import (
 )
 
 // openPages builds the pages with the company's look and the trust anchors.
-func (p *portal) openPages(context.Context, *terminal) error {
+func (p *App) openPages(context.Context, *terminal) error {
 	further, err := p.settings.anchors()
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func (p *portal) openPages(context.Context, *terminal) error {
 }
 
 // singleSignOn is the way in through an identity provider, or nil without one.
-func (p *portal) singleSignOn() (*web.SSO, error) {
+func (p *App) singleSignOn() (*web.SSO, error) {
 	provider, err := p.settings.openOpenID(p.public.https.JoinPath(web.CallbackPath).String(), p.now, p.log)
 	if err != nil || provider == nil {
 		return nil, err

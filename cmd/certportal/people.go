@@ -15,26 +15,26 @@ import (
 	"certportal/ca"
 	"certportal/internal/directory"
 	"certportal/internal/drift"
-	"certportal/internal/enroll"
 	"certportal/internal/oidc"
+	"certportal/internal/portal"
 	"certportal/store"
 	"certportal/web"
 )
 
 // peopleSource is what the program asks of a directory, whichever it is.
 type peopleSource interface {
-	enroll.Directory
+	portal.Directory
 
 	// People reads many, for the drift watch.
-	People(context.Context, []enroll.PersonID) ([]enroll.Person, error)
+	People(context.Context, []portal.PersonID) ([]portal.Person, error)
 
 	// Search finds by the beginning of names.
-	Search(ctx context.Context, query string, limit int) (found []enroll.Person, more bool, err error)
+	Search(ctx context.Context, query string, limit int) (found []portal.Person, more bool, err error)
 }
 
 // openPeople opens the directory of the settings. A server that is down does not
 // stop the start: revocation lists and pages must be served all the same.
-func (p *portal) openPeople(context.Context, *terminal) (err error) {
+func (p *App) openPeople(context.Context, *terminal) (err error) {
 	if p.settings.Directory.Kind != kindBuiltin {
 		p.ldap, err = p.settings.openLDAP(p.now, p.log)
 		p.people = p.ldap
@@ -102,8 +102,8 @@ func (s *Settings) ldapConfig() directory.LDAPConfig {
 			Name: a.Name, GivenName: a.GivenName, EmployeeNumber: a.EmployeeNumber, Department: a.Department,
 			Member: a.Member,
 		},
-		Roles: map[enroll.Role][]string{
-			enroll.Helpdesk: d.Groups.Helpdesk, enroll.Auditor: d.Groups.Auditor, enroll.Admin: d.Groups.Admin,
+		Roles: map[portal.Role][]string{
+			portal.Helpdesk: d.Groups.Helpdesk, portal.Auditor: d.Groups.Auditor, portal.Admin: d.Groups.Admin,
 		},
 		Enroll: d.Groups.Enroll, Protected: d.Groups.Protected,
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"certportal/internal/test/samba"
 )
 
@@ -108,12 +110,12 @@ func TestA11_DriftCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustRun(t, "--data", data, "user", "add", "anna", "--upn", "anna@corp.example")
-	anna, err := p.people.Match(t.Context(), enroll.Claim{UPN: "anna@corp.example"})
+	anna, err := p.people.Match(t.Context(), portal.Claim{UPN: "anna@corp.example"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	done, err := p.registrar.Enroll(t.Context(), enroll.Request{
-		By: enroll.By{Person: anna.ID}, Name: "phone", Platform: enroll.Android, Idempotent: "1",
+		By: portal.Actor{Person: anna.ID}, Name: "phone", Platform: portal.Android, Idempotent: "1",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -132,8 +134,8 @@ func TestA11_DriftCommands(t *testing.T) {
 		t.Errorf("apply: %s", out)
 	}
 	device, err := p.registrar.Device(t.Context(), anna.ID, done.Device)
-	if err != nil || device.Certificate.Changed != enroll.AccountDisabled {
-		t.Errorf("mark %q, %v, want %q", device.Certificate.Changed, err, enroll.AccountDisabled)
+	if err != nil || device.Certificate.Changed != portal.AccountDisabled {
+		t.Errorf("mark %q, %v, want %q", device.Certificate.Changed, err, portal.AccountDisabled)
 	}
 }
 
@@ -155,11 +157,11 @@ func TestA11_DriftApplyLiftsTheStop(t *testing.T) {
 			for _, login := range leavers {
 				upn := login + "@corp.example"
 				mustRun(t, "--data", data, "user", "add", login, "--upn", upn)
-				person, err := p.people.Match(t.Context(), enroll.Claim{UPN: upn})
+				person, err := p.people.Match(t.Context(), portal.Claim{UPN: upn})
 				if err != nil {
 					t.Fatal(err)
 				}
-				r := enroll.Request{By: enroll.By{Person: person.ID}, Name: "phone", Platform: enroll.Android, Idempotent: login}
+				r := enroll.Request{By: portal.Actor{Person: person.ID}, Name: "phone", Platform: portal.Android, Idempotent: login}
 				if _, err := p.registrar.Enroll(t.Context(), r); err != nil {
 					t.Fatal(err)
 				}
@@ -186,20 +188,20 @@ func TestNamesMoveNoTerminal(t *testing.T) {
 
 // TestTheOneWhoIsMeant never takes one of two people for the other.
 func TestTheOneWhoIsMeant(t *testing.T) {
-	anna := enroll.Person{ID: "1", Login: "anna", UPN: "a.schmidt@corp.example"}
-	long := enroll.Person{ID: "2", Login: "annabell", UPN: "annabell@corp.example"}
-	thief := enroll.Person{ID: "3", Login: "mallory", UPN: "anna"}
+	anna := portal.Person{ID: "1", Login: "anna", UPN: "a.schmidt@corp.example"}
+	long := portal.Person{ID: "2", Login: "annabell", UPN: "annabell@corp.example"}
+	thief := portal.Person{ID: "3", Login: "mallory", UPN: "anna"}
 	tests := []struct {
 		name  string
-		found []enroll.Person
+		found []portal.Person
 		more  bool
-		want  enroll.PersonID
+		want  portal.PersonID
 	}{
 		{"nobody", nil, false, ""},
-		{"one", []enroll.Person{long}, false, "2"},
-		{"one of many", []enroll.Person{long}, true, ""},
-		{"exactly one", []enroll.Person{long, anna}, true, "1"},
-		{"two by this name", []enroll.Person{anna, thief}, false, ""},
+		{"one", []portal.Person{long}, false, "2"},
+		{"one of many", []portal.Person{long}, true, ""},
+		{"exactly one", []portal.Person{long, anna}, true, "1"},
+		{"two by this name", []portal.Person{anna, thief}, false, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -280,9 +282,9 @@ func TestF7_StartsWithoutItsDirectory(t *testing.T) {
 	if p.stayBelowLock(t.Context()) {
 		t.Error("the lockout policy counts as read")
 	}
-	_, err = p.signIn.Authenticate(t.Context(), "anna", "some password", enroll.By{Address: "192.0.2.1"})
-	var outage *enroll.Outage
-	if !errors.As(err, &outage) || outage.Part != enroll.PartDirectory {
+	_, err = p.signIn.Authenticate(t.Context(), "anna", "some password", portal.Actor{Address: "192.0.2.1"})
+	var outage *portal.Outage
+	if !errors.As(err, &outage) || outage.Part != portal.PartDirectory {
 		t.Errorf("Authenticate: %v, want an outage of the directory", err)
 	}
 }
@@ -300,9 +302,9 @@ func TestA8_FollowsTheDirectorysLock(t *testing.T) {
 	if !p.stayBelowLock(t.Context()) {
 		t.Fatal("the domain told no policy")
 	}
-	_, err = p.signIn.Authenticate(t.Context(), "anna", "guess", enroll.By{})
-	var wrong *enroll.Wrong
-	if want := (enroll.Wrong{Pause: 30 * time.Minute}); !errors.As(err, &wrong) || *wrong != want {
+	_, err = p.signIn.Authenticate(t.Context(), "anna", "guess", portal.Actor{})
+	var wrong *signin.Wrong
+	if want := (signin.Wrong{Pause: 30 * time.Minute}); !errors.As(err, &wrong) || *wrong != want {
 		t.Errorf("first guess: %v, want %+v", err, want)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/store"
 )
 
@@ -43,7 +44,7 @@ func (c peopleSearch) Run(i *invocation) error {
 }
 
 // accountState is the state of an account in one word.
-func accountState(p enroll.Person) string {
+func accountState(p portal.Person) string {
 	switch {
 	case p.Disabled:
 		return "disabled"
@@ -84,8 +85,8 @@ func (c peopleShow) Run(i *invocation) error {
 // onlyOne picks the person that was meant: the only one found, or the only one
 // whose login or UPN is exactly what was asked for. One person's UPN may be
 // another's login: that is a conflict to look into, and no answer.
-func onlyOne(found []enroll.Person, more bool, asked string) (enroll.Person, error) {
-	var exact []enroll.Person
+func onlyOne(found []portal.Person, more bool, asked string) (portal.Person, error) {
+	var exact []portal.Person
 	for _, p := range found {
 		if strings.EqualFold(p.Login, asked) || strings.EqualFold(p.UPN, asked) {
 			exact = append(exact, p)
@@ -95,9 +96,9 @@ func onlyOne(found []enroll.Person, more bool, asked string) (enroll.Person, err
 	case len(exact) == 1:
 		return exact[0], nil
 	case len(found) == 0:
-		return enroll.Person{}, fmt.Errorf("the directory knows nobody called %q: %w", asked, enroll.ErrNotFound)
+		return portal.Person{}, fmt.Errorf("the directory knows nobody called %q: %w", asked, portal.ErrNotFound)
 	case len(found) > 1 || more:
-		return enroll.Person{}, fmt.Errorf("several people fit %q: certportal people search %s lists them", asked, asked)
+		return portal.Person{}, fmt.Errorf("several people fit %q: certportal people search %s lists them", asked, asked)
 	}
 	return found[0], nil
 }
@@ -113,13 +114,13 @@ func plain(s string) string {
 	}, s)
 }
 
-func (i *invocation) printPerson(p enroll.Person, rules enroll.Rules) error {
+func (i *invocation) printPerson(p portal.Person, rules enroll.Rules) error {
 	verdict := "yes"
-	var refusal *enroll.Refusal
+	var refusal *portal.Refusal
 	if err := rules.Judge(p); errors.As(err, &refusal) {
 		verdict = "no: " + strings.TrimSpace(string(refusal.Reason)+" "+refusal.Value)
 	}
-	roles := append([]enroll.Role{enroll.Employee}, p.Roles...)
+	roles := append([]portal.Role{portal.Employee}, p.Roles...)
 	w := tabwriter.NewWriter(i.io.out, 0, 0, 2, ' ', 0)
 	for _, line := range [][2]string{
 		{"id", string(p.ID)}, {"login", p.Login}, {"name", p.Name}, {"upn", p.UPN}, {"sid", p.SID}, {"mail", p.Mail},

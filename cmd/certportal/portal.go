@@ -24,13 +24,14 @@ import (
 	"certportal/internal/notify"
 	"certportal/internal/ops"
 	"certportal/internal/scep"
+	"certportal/internal/signin"
 	"certportal/store"
 	"certportal/web"
 	"certportal/web/page"
 )
 
 // portal is one running installation, wired from its settings.
-type portal struct {
+type App struct {
 	settings *Settings
 	log      *slog.Logger
 	now      func() time.Time
@@ -46,7 +47,7 @@ type portal struct {
 	mail      *notify.Office // nil when off
 	audit     *auditmonitor.Keeper
 	registrar *enroll.Registrar
-	signIn    *enroll.SignIn
+	signIn    *signin.Service
 	desk      *helpdesk.Service
 	admin     *admin.Service
 	keys      *enroll.KeyPool
@@ -100,8 +101,8 @@ func (s *Settings) openStore(ctx context.Context, log *slog.Logger) (*store.DB, 
 
 // newPortal opens everything, in the order in which one thing needs the other.
 // Nothing is served before start. Close it also after an error.
-func newPortal(ctx context.Context, s *Settings, term *terminal, log *slog.Logger) (*portal, error) {
-	p := &portal{settings: s, log: log, now: time.Now}
+func newPortal(ctx context.Context, s *Settings, term *terminal, log *slog.Logger) (*App, error) {
+	p := &App{settings: s, log: log, now: time.Now}
 	for _, step := range []func(context.Context, *terminal) error{
 		p.openFolder, p.openRecords, p.listen, p.openCA, p.openPeople, p.openTLS, p.openOCSP, p.openRegistrar, p.openAudit, p.openSCEP, p.openDesk, p.openMail, p.openAdmin, p.openPages, p.openOps, p.clearUp,
 	} {
@@ -113,7 +114,7 @@ func newPortal(ctx context.Context, s *Settings, term *terminal, log *slog.Logge
 }
 
 // openFolder checks what the settings name before anything is made.
-func (p *portal) openFolder(context.Context, *terminal) (err error) {
+func (p *App) openFolder(context.Context, *terminal) (err error) {
 	if err := p.settings.checkFiles(); err != nil {
 		return err
 	}
@@ -127,13 +128,13 @@ func (p *portal) openFolder(context.Context, *terminal) (err error) {
 	return err
 }
 
-func (p *portal) openRecords(ctx context.Context, _ *terminal) (err error) {
+func (p *App) openRecords(ctx context.Context, _ *terminal) (err error) {
 	p.db, err = p.settings.openStore(ctx, p.log)
 	return err
 }
 
 // listen takes the ports early: the addresses go into certificates.
-func (p *portal) listen(ctx context.Context, _ *terminal) (err error) {
+func (p *App) listen(ctx context.Context, _ *terminal) (err error) {
 	var lc net.ListenConfig
 	if p.https, err = lc.Listen(ctx, "tcp", p.settings.Listen); err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -148,7 +149,7 @@ func (p *portal) listen(ctx context.Context, _ *terminal) (err error) {
 	return err
 }
 
-func (p *portal) openCA(ctx context.Context, term *terminal) (err error) {
+func (p *App) openCA(ctx context.Context, term *terminal) (err error) {
 	p.authority, err = openAuthority(p.settings, term)
 	switch {
 	case noAuthority(err):
@@ -166,14 +167,14 @@ func (p *portal) openCA(ctx context.Context, term *terminal) (err error) {
 	return p.openLists(ctx)
 }
 
-func (p *portal) openTLS(ctx context.Context, _ *terminal) error {
+func (p *App) openTLS(ctx context.Context, _ *terminal) error {
 	p.tls = &serverCertificate{
 		settings: p.settings, ca: p.authority, records: p.db, statuses: p.db, public: p.public, now: p.now, log: p.log,
 	}
 	return p.tls.refresh(ctx)
 }
 
-func (p *portal) openRegistrar(context.Context, *terminal) error {
+func (p *App) openRegistrar(context.Context, *terminal) error {
 	c := p.settings.Certificates
 	profile, err := ca.NewProfile(ca.ProfileConfig{
 		Name: "User", Validity: p.settings.validity(), ExtKeyUsages: c.Usages,
@@ -202,7 +203,7 @@ func (p *portal) openRegistrar(context.Context, *terminal) error {
 		return err
 	}
 	limits := p.settings.SignIn
-	p.signIn, err = enroll.NewSignIn(enroll.SignInConfig{
+	p.signIn, err = signin.New(signin.Config{
 		Directory: p.people, Attempts: p.db, Records: p.db, Now: p.now, Log: p.log,
 		Tries: limits.Tries, AddressTries: limits.TriesPerAddress, Window: limits.Window,
 		Timeout: p.settings.Directory.Timeout, Invitations: p.db, CodeAlone: p.settings.Helpdesk.CodeAlone,
@@ -216,7 +217,7 @@ func (p *portal) openRegistrar(context.Context, *terminal) error {
 
 // clearUp finishes what a crash left. Alone with its database, the portal knows
 // that no reservation is in use; beside replicas it waits until one is stale.
-func (p *portal) clearUp(ctx context.Context, _ *terminal) error {
+func (p *App) clearUp(ctx context.Context, _ *terminal) error {
 	before := p.now()
 	if p.db.Shared() {
 		before = p.registrar.Stale()
@@ -225,7 +226,7 @@ func (p *portal) clearUp(ctx context.Context, _ *terminal) error {
 }
 
 // close gives back ports and database.
-func (p *portal) close() error {
+func (p *App) close() error {
 	var errs []error
 	for _, l := range []net.Listener{p.https, p.http, p.opsPort} {
 		if l == nil {

@@ -18,16 +18,17 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/directory"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/store"
 )
 
 // open wires a portal in a folder, on free ports, with an EC hierarchy.
-func open(t *testing.T, data string) (*portal, error) {
+func open(t *testing.T, data string) (*App, error) {
 	t.Helper()
 	return openWith(t, data, fastCA())
 }
 
-func openWith(t *testing.T, data string, environ map[string]string) (*portal, error) {
+func openWith(t *testing.T, data string, environ map[string]string) (*App, error) {
 	t.Helper()
 	s, err := loadSettings("", environ)
 	if err != nil {
@@ -43,7 +44,7 @@ func openWith(t *testing.T, data string, environ map[string]string) (*portal, er
 }
 
 // serving runs a portal until the test ends.
-func serving(t *testing.T, data string) *portal {
+func serving(t *testing.T, data string) *App {
 	t.Helper()
 	p, err := open(t, data)
 	if err != nil {
@@ -53,7 +54,7 @@ func serving(t *testing.T, data string) *portal {
 	return p
 }
 
-func serveUntilEnd(t *testing.T, p *portal) {
+func serveUntilEnd(t *testing.T, p *App) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -66,7 +67,7 @@ func serveUntilEnd(t *testing.T, p *portal) {
 	})
 }
 
-func (p *portal) client() *http.Client {
+func (p *App) client() *http.Client {
 	pool := x509.NewCertPool()
 	pool.AddCert(p.authority.folder.Root())
 	return &http.Client{
@@ -165,7 +166,7 @@ func TestRevokedTLSCertificateIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = p.db.Revoke(t.Context(), enroll.Revocation{
-		Serials: []ca.Serial{serial}, Cause: enroll.Withdrawn, At: time.Now(), Entry: audit.Entry{At: time.Now(), Actor: "ada"},
+		Serials: []ca.Serial{serial}, Cause: portal.Withdrawn, At: time.Now(), Entry: audit.Entry{At: time.Now(), Actor: "ada"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -207,10 +208,10 @@ func TestWrongPassphraseSeals(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = p.registrar.Enroll(t.Context(), enroll.Request{
-		By: enroll.By{Person: anna.ID}, Name: "phone", Platform: enroll.Android, Idempotent: "1",
+		By: portal.Actor{Person: anna.ID}, Name: "phone", Platform: portal.Android, Idempotent: "1",
 	})
-	var outage *enroll.Outage
-	if !errors.As(err, &outage) || outage.Part != enroll.PartIssuer {
+	var outage *portal.Outage
+	if !errors.As(err, &outage) || outage.Part != portal.PartIssuer {
 		t.Errorf("Enroll: %v, want an outage of the issuer", err)
 	}
 }
@@ -260,7 +261,7 @@ func TestFirstAdministratorIsPrintedOnce(t *testing.T) {
 	_, rest, _ := strings.Cut(out.String(), "password ")
 	password, _, _ := strings.Cut(rest, "\n")
 	person, err := p.builtin.Authenticate(t.Context(), "admin", password)
-	if err != nil || !person.Has(enroll.Admin) {
+	if err != nil || !person.Has(portal.Admin) {
 		t.Errorf("signing in with the printed password: %+v, %v", person, err)
 	}
 }
@@ -347,14 +348,14 @@ func TestA20_DemoLeavesRealFoldersAlone(t *testing.T) {
 	i := &invocation{io: streams{out: io.Discard, err: io.Discard}}
 	tests := []struct {
 		name     string
-		live     func(p *portal) error
+		live     func(p *App) error
 		accounts int
 	}{
-		{"with accounts", func(p *portal) error { return p.firstAdministrator(t.Context(), i) }, 1},
-		{"with a directory elsewhere", func(p *portal) error {
+		{"with accounts", func(p *App) error { return p.firstAdministrator(t.Context(), i) }, 1},
+		{"with a directory elsewhere", func(p *App) error {
 			// Somebody came; that the directory knew them not is enough.
-			_, err := p.signIn.Assert(t.Context(), enroll.Claim{UPN: "anna@corp.example"}, enroll.By{})
-			var refusal *enroll.Refusal
+			_, err := p.signIn.Assert(t.Context(), portal.Claim{UPN: "anna@corp.example"}, portal.Actor{})
+			var refusal *portal.Refusal
 			if errors.As(err, &refusal) {
 				return nil
 			}

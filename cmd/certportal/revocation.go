@@ -86,7 +86,7 @@ func (s *Settings) listEntries(folder *ca.Folder) (*directory.Lists, error) {
 
 // openLists brings back what a restored database forgot, and loads the lists. Nothing is
 // served before.
-func (p *portal) openLists(ctx context.Context) error {
+func (p *App) openLists(ctx context.Context) error {
 	targets, err := p.settings.listTargets(p.authority.folder)
 	if err != nil {
 		return err
@@ -122,7 +122,7 @@ func (p *portal) openLists(ctx context.Context) error {
 }
 
 // listsInForce are the complete lists, whose numbers the journal keeps.
-func (p *portal) listsInForce() []crl.List {
+func (p *App) listsInForce() []crl.List {
 	var list []crl.List
 	for _, name := range []string{rootName, issuingName} {
 		for _, kind := range []string{name, name + crl.DeltaSuffix} {
@@ -139,7 +139,7 @@ const folderPatience = 15 * time.Second
 
 // recall replays what the journal and the published lists tell and the records do not.
 // A folder that cannot be read is told, and stops nothing.
-func (p *portal) recall(ctx context.Context) (int, error) {
+func (p *App) recall(ctx context.Context) (int, error) {
 	brought, err := p.journal.Recall(ctx)
 	if err != nil {
 		return brought, err
@@ -157,7 +157,7 @@ func (p *portal) recall(ctx context.Context) (int, error) {
 // errNoAnswer says that a file share hangs.
 var errNoAnswer = errors.New("it does not answer")
 
-func (p *portal) recallFolder(ctx context.Context, folder *crl.Folder) (int, error) {
+func (p *App) recallFolder(ctx context.Context, folder *crl.Folder) (int, error) {
 	type result struct {
 		brought int
 		err     error
@@ -177,7 +177,7 @@ func (p *portal) recallFolder(ctx context.Context, folder *crl.Folder) (int, err
 
 // revoked tells everybody who follows the records that something was revoked here.
 // It never blocks.
-func (p *portal) revoked() {
+func (p *App) revoked() {
 	p.lists.Nudge()
 	p.ocsp.Nudge()
 	p.journal.Nudge()

@@ -17,6 +17,7 @@ import (
 	"certportal/ca/ocsp"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/slapd"
 )
 
@@ -186,14 +187,14 @@ func TestConfigCheckTriesThePlacesOfLists(t *testing.T) {
 }
 
 // issued records a certificate as a portal does before and after signing it.
-func issued(t *testing.T, p *portal) ca.Serial {
+func issued(t *testing.T, p *App) ca.Serial {
 	t.Helper()
 	serial, err := ca.NewSerial(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = p.db.Reserve(t.Context(), enroll.Reservation{
-		Serial: serial, Kind: enroll.KindServer, Profile: "Server", PublicKey: [32]byte([]byte(serial.String())[:32]),
+		Serial: serial, Kind: portal.KindServer, Profile: "Server", PublicKey: [32]byte([]byte(serial.String())[:32]),
 		NotBefore: p.now(), NotAfter: p.now().AddDate(0, 3, 0), Requested: p.now(),
 		Entry: audit.Entry{At: p.now(), Action: audit.CertificateReserved, Actor: "test"},
 	})
@@ -203,10 +204,10 @@ func issued(t *testing.T, p *portal) ca.Serial {
 	return serial
 }
 
-func revokedNow(t *testing.T, p *portal, serial ca.Serial) {
+func revokedNow(t *testing.T, p *App, serial ca.Serial) {
 	t.Helper()
 	_, err := p.db.Revoke(t.Context(), enroll.Revocation{
-		Serials: []ca.Serial{serial}, Cause: enroll.Removed, At: p.now(),
+		Serials: []ca.Serial{serial}, Cause: portal.Removed, At: p.now(),
 		Entry: audit.Entry{At: p.now(), Action: audit.CertificateRevoked, Actor: "test"},
 	})
 	if err != nil {
@@ -216,7 +217,7 @@ func revokedNow(t *testing.T, p *portal, serial ca.Serial) {
 }
 
 // listedIn waits until the list served names a serial, and gives its number.
-func listedIn(t *testing.T, p *portal, serial ca.Serial) int64 {
+func listedIn(t *testing.T, p *App, serial ca.Serial) int64 {
 	t.Helper()
 	for {
 		l, ok := p.lists.CRL(issuingName)
@@ -230,7 +231,7 @@ func listedIn(t *testing.T, p *portal, serial ca.Serial) int64 {
 	}
 }
 
-func names(t *testing.T, l crl.List, p *portal, serial ca.Serial) bool {
+func names(t *testing.T, l crl.List, p *App, serial ca.Serial) bool {
 	t.Helper()
 	crl, err := ca.ReadCRL(l.DER, p.authority.folder.Issuing())
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 // openSCEP makes the responder for phones that make their own key. Its agent's key
 // lies in the records under the passphrase of the CA, so that replicas share it.
-func (p *portal) openSCEP(ctx context.Context, _ *terminal) (err error) {
+func (p *App) openSCEP(ctx context.Context, _ *terminal) (err error) {
 	if !p.settings.SCEP.Enabled {
 		return nil
 	}
@@ -42,7 +42,7 @@ func (p *portal) openSCEP(ctx context.Context, _ *terminal) (err error) {
 }
 
 // services are what the portal answers to machines beside its pages.
-func (p *portal) services() map[string]http.Handler {
+func (p *App) services() map[string]http.Handler {
 	if p.scep == nil {
 		return nil
 	}
@@ -53,7 +53,7 @@ func (p *portal) services() map[string]http.Handler {
 // where the TLS certificate is one of the settings, which phones trust. Else they
 // ask over plain http, and the profile names the CA they must meet, by the hash
 // that Apple compares.
-func (p *portal) phoneKeys() *web.SCEP {
+func (p *App) phoneKeys() *web.SCEP {
 	if p.scep == nil {
 		return nil
 	}

@@ -9,7 +9,7 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 type serveCommand struct{}
@@ -21,7 +21,7 @@ func (serveCommand) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	return i.serve(&s, func(ctx context.Context, p *portal) error {
+	return i.serve(&s, func(ctx context.Context, p *App) error {
 		p.announce(i)
 		return p.firstAdministrator(ctx, i)
 	})
@@ -29,7 +29,7 @@ func (serveCommand) Run(i *invocation) error {
 
 // serve runs a portal; ready is called when everything is open and before the
 // first request is answered.
-func (i *invocation) serve(s *Settings, ready func(context.Context, *portal) error) (err error) {
+func (i *invocation) serve(s *Settings, ready func(context.Context, *App) error) (err error) {
 	p, err := newPortal(i.ctx, s, i.terminal(), i.logger(s))
 	defer func() {
 		if closing := p.close(); err == nil {
@@ -46,7 +46,7 @@ func (i *invocation) serve(s *Settings, ready func(context.Context, *portal) err
 }
 
 // announce prints where to go and what to compare.
-func (p *portal) announce(i *invocation) {
+func (p *App) announce(i *invocation) {
 	state := "certportal is ready."
 	if p.authority.sealed != nil {
 		state = "certportal runs, but its CA is SEALED: nothing can be issued. The log says why."
@@ -69,7 +69,7 @@ func (p *portal) announce(i *invocation) {
 
 // firstAdministrator makes an administrator where there is nobody yet, and
 // prints the password once.
-func (p *portal) firstAdministrator(ctx context.Context, i *invocation) error {
+func (p *App) firstAdministrator(ctx context.Context, i *invocation) error {
 	if p.builtin == nil {
 		return nil // the directory's groups say who is one
 	}
@@ -80,7 +80,7 @@ func (p *portal) firstAdministrator(ctx context.Context, i *invocation) error {
 	password := strings.ToLower(rand.Text())[:20]
 	_, err = p.builtin.Add(ctx, directory.NewAccount{
 		Login: "admin", UPN: "admin@" + p.settings.Directory.Domain, Name: "Administrator",
-		Roles: []enroll.Role{enroll.Admin}, Password: password,
+		Roles: []portal.Role{portal.Admin}, Password: password,
 	}, byOperator())
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 )
 
 // serve answers until the context ends, then finishes what was begun.
-func (p *portal) serve(ctx context.Context) error {
+func (p *App) serve(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	secure, plain := p.servers()
@@ -45,7 +45,7 @@ func (p *portal) serve(ctx context.Context) error {
 }
 
 // shutDown lets a server finish; whoever is slower than the grace is cut off.
-func (p *portal) shutDown(grace context.Context, s *http.Server) {
+func (p *App) shutDown(grace context.Context, s *http.Server) {
 	if err := s.Shutdown(grace); err != nil {
 		p.log.Warn("cutting off what did not end in time", "err", err)
 		s.Close()
@@ -57,7 +57,7 @@ const shutdownGrace = 12 * time.Second
 
 // runClocks starts what happens by time: keys ahead, revocation lists, the watch
 // over the directory, the mail, the sweep, the TLS certificate.
-func (p *portal) runClocks(ctx context.Context) *sync.WaitGroup {
+func (p *App) runClocks(ctx context.Context) *sync.WaitGroup {
 	var clocks sync.WaitGroup
 	clocks.Go(func() { p.keys.Run(ctx) })
 	clocks.Go(func() { p.lists.Run(ctx) })
@@ -121,7 +121,7 @@ func every(ctx context.Context, group *sync.WaitGroup, interval time.Duration, d
 
 // servers are the two http servers, with a bound on everything a client can
 // draw out.
-func (p *portal) servers() (secure, plain *http.Server) {
+func (p *App) servers() (secure, plain *http.Server) {
 	errorLog := slog.NewLogLogger(newCalmHandler(p.log.Handler(), p.now), slog.LevelWarn)
 	server := func(h http.Handler) *http.Server {
 		return &http.Server{

@@ -57,7 +57,7 @@ func (s *Settings) checkHelpdesk() error {
 }
 
 // openDesk makes what the pages of the helpdesk work with.
-func (p *portal) openDesk(context.Context, *terminal) (err error) {
+func (p *App) openDesk(context.Context, *terminal) (err error) {
 	h := p.settings.Helpdesk
 	p.desk, err = helpdesk.New(helpdesk.Config{
 		Directory: p.people, Records: p.db, Registrar: p.registrar, Attempts: p.db, Codes: p.signIn,

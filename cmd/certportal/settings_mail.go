@@ -175,7 +175,7 @@ func (s *Settings) openServer(public *url.URL) (*notify.Server, error) {
 }
 
 // openMail makes what writes and sends letters; nothing where no server is named.
-func (p *portal) openMail(context.Context, *terminal) error {
+func (p *App) openMail(context.Context, *terminal) error {
 	s := p.settings
 	if s.Mail.Host == "" {
 		return nil

@@ -5,7 +5,7 @@ import (
 
 	"certportal/internal/directory"
 	"certportal/internal/drift"
-	"certportal/internal/enroll"
+	"certportal/internal/signin"
 )
 
 // DirectorySettings say where people come from.
@@ -218,6 +218,6 @@ func defaultDirectory() DirectorySettings {
 
 func defaultSignIn() SignInSettings {
 	return SignInSettings{
-		Tries: enroll.SignInTries, TriesPerAddress: enroll.SignInAddressTries, Window: enroll.SignInWindow,
+		Tries: signin.DefaultTries, TriesPerAddress: signin.DefaultAddressTries, Window: signin.DefaultWindow,
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"certportal/ca/ocsp"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // serverCertificate is the TLS certificate in use: the one of the settings, or
@@ -157,7 +158,7 @@ func (c *serverCertificate) renew(ctx context.Context, certFile, keyFile string)
 
 func (c *serverCertificate) reservation(p *ca.Prepared, names []string) enroll.Reservation {
 	return enroll.Reservation{
-		Serial: p.Serial(), Kind: enroll.KindServer, Profile: "Server", PublicKey: p.PublicKeyHash(),
+		Serial: p.Serial(), Kind: portal.KindServer, Profile: "Server", PublicKey: p.PublicKeyHash(),
 		NotBefore: p.NotBefore(), NotAfter: p.NotAfter(), Requested: c.now(),
 		Entry: c.entry(audit.CertificateReserved, p.Serial(), map[string]string{
 			"profile": "Server", "names": strings.Join(names, " "),

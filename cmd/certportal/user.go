@@ -11,7 +11,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/store"
 )
 
@@ -88,15 +88,15 @@ func (p people) signOut(ctx context.Context, login string) error {
 
 // explain turns what the directory answers into sentences for an operator.
 func explain(err error, s *Settings) error {
-	var refusal *enroll.Refusal
+	var refusal *portal.Refusal
 	switch {
 	case errors.As(err, &refusal) && refusal.Field == "password":
 		return fmt.Errorf("the password is too short: use %d characters or more", refusal.Limit)
 	case errors.As(err, &refusal):
 		return fmt.Errorf("--%s %q is not well formed", refusal.Field, refusal.Value)
-	case errors.Is(err, enroll.ErrConflict):
+	case errors.Is(err, portal.ErrConflict):
 		return fmt.Errorf("somebody has that login, UPN or SID already: %w", err)
-	case errors.Is(err, enroll.ErrNotFound):
+	case errors.Is(err, portal.ErrNotFound):
 		return fmt.Errorf("there is no such account in the portal of %s; certportal user list shows all: %w", s.Data, err)
 	}
 	return err
@@ -129,9 +129,9 @@ func (c userAdd) Run(i *invocation) error {
 		if c.UPN == "" {
 			c.UPN = strings.ToLower(strings.TrimSpace(c.Login)) + "@" + people.settings.Directory.Domain
 		}
-		var roles []enroll.Role
+		var roles []portal.Role
 		for _, r := range c.Role {
-			roles = append(roles, enroll.Role(r))
+			roles = append(roles, portal.Role(r))
 		}
 		p, err := people.Add(ctx, directory.NewAccount{
 			Login: c.Login, UPN: c.UPN, Name: c.Name, GivenName: c.GivenName,
@@ -175,7 +175,7 @@ func (userList) Run(i *invocation) error {
 	})
 }
 
-func roleNames(roles []enroll.Role) string {
+func roleNames(roles []portal.Role) string {
 	names := make([]string, len(roles))
 	for i, r := range roles {
 		names[i] = string(r)

@@ -23,6 +23,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/authz"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // DefaultSecondPerson is how many certificates one administrator may end at once
@@ -115,7 +116,7 @@ func (s *Service) SecondPerson() int { return s.c.SecondPerson }
 // Actor is who asks: a person read afresh from the directory, and what the ledger
 // wants to know of them. The role is filled in by the decision.
 type Actor struct {
-	Person  enroll.Person
+	Person  portal.Person
 	Address string // client address without port
 	Request string // request id
 
@@ -127,7 +128,7 @@ const operatorID = "operator"
 
 // Operator is who runs commands: whoever reads the database and the CA's key anyway.
 func Operator() Actor {
-	return Actor{Person: enroll.Person{ID: operatorID, Name: operatorID, Roles: []enroll.Role{enroll.Admin}}, operator: true}
+	return Actor{Person: portal.Person{ID: operatorID, Name: operatorID, Roles: []portal.Role{portal.Admin}}, operator: true}
 }
 
 // isOperator goes by how the actor was made: a directory may know a person of that id.
@@ -158,25 +159,25 @@ func (s *Service) may(ctx context.Context, a Actor, q authz.Question) (audit.Ent
 }
 
 // mainRole is the highest role somebody holds.
-func mainRole(p enroll.Person) enroll.Role {
-	for _, role := range []enroll.Role{enroll.Admin, enroll.Auditor, enroll.Helpdesk} {
+func mainRole(p portal.Person) portal.Role {
+	for _, role := range []portal.Role{portal.Admin, portal.Auditor, portal.Helpdesk} {
 		if p.Has(role) {
 			return role
 		}
 	}
-	return enroll.Employee
+	return portal.Employee
 }
 
 // about names the person an act is about, for the policy.
-func about(id enroll.PersonID) *enroll.Person { return &enroll.Person{ID: id} }
+func about(id portal.PersonID) *portal.Person { return &portal.Person{ID: id} }
 
 // storeErr marks a fault of the store as one, and lets answers through.
 func storeErr(doing string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, enroll.ErrNotFound), errors.Is(err, enroll.ErrConflict):
+	case errors.Is(err, portal.ErrNotFound), errors.Is(err, portal.ErrConflict):
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	return &enroll.Outage{Part: enroll.PartStore, Err: fmt.Errorf("%s: %w", doing, err)}
+	return &portal.Outage{Part: portal.PartStore, Err: fmt.Errorf("%s: %w", doing, err)}
 }

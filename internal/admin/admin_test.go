@@ -10,7 +10,7 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/audit"
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/store"
 )
 
@@ -46,17 +46,17 @@ func newDesk(t *testing.T, certificates, secondPerson int) *desk {
 	return d
 }
 
-func actor(id string, roles ...enroll.Role) admin.Actor {
+func actor(id string, roles ...portal.Role) admin.Actor {
 	return admin.Actor{
-		Person:  enroll.Person{ID: enroll.PersonID(id), Name: strings.ToUpper(id), Roles: roles},
+		Person:  portal.Person{ID: portal.PersonID(id), Name: strings.ToUpper(id), Roles: roles},
 		Address: "192.0.2.7", Request: "r1",
 	}
 }
 
-func ada() admin.Actor { return actor("ada", enroll.Admin) }
-func eve() admin.Actor { return actor("eve", enroll.Admin) }
+func ada() admin.Actor { return actor("ada", portal.Admin) }
+func eve() admin.Actor { return actor("eve", portal.Admin) }
 
-func lost() admin.Grounds { return admin.Grounds{Cause: enroll.Lost, Comment: "left in a taxi"} }
+func lost() admin.Grounds { return admin.Grounds{Cause: portal.Lost, Comment: "left in a taxi"} }
 
 func (d *desk) entries(t *testing.T, action audit.Action) []audit.Entry {
 	t.Helper()
@@ -82,9 +82,9 @@ func (d *desk) find(t *testing.T, f admin.Filter) []admin.Certificate {
 	return found.Rows
 }
 
-func wantRefusal(t *testing.T, doing string, err error, reason enroll.Reason) {
+func wantRefusal(t *testing.T, doing string, err error, reason portal.Reason) {
 	t.Helper()
-	var refusal *enroll.Refusal
+	var refusal *portal.Refusal
 	if !errors.As(err, &refusal) || refusal.Reason != reason {
 		t.Errorf("%s: got error %v, want refusal %s", doing, err, reason)
 	}
@@ -105,7 +105,7 @@ func TestRevokeCertificate(t *testing.T) {
 		t.Fatalf("got %v, error %v, %d lists", ended, err, d.lists)
 	}
 	detail, err := d.Certificate(t.Context(), ada(), c.Serial)
-	if err != nil || detail.State != admin.Revoked || detail.Cause != enroll.Lost || detail.Reason != 1 {
+	if err != nil || detail.State != admin.Revoked || detail.Cause != portal.Lost || detail.Reason != 1 {
 		t.Errorf("certificate after: %+v, error %v", detail.Certificate, err)
 	}
 	last := d.entries(t, audit.CertificateRevoked)
@@ -123,12 +123,12 @@ func TestGrounds(t *testing.T) {
 	cases := []struct {
 		name string
 		g    admin.Grounds
-		want enroll.Reason
+		want portal.Reason
 	}{
-		{"no cause", admin.Grounds{Comment: "x"}, enroll.CauseBad},
-		{"a cause of the portal's own", admin.Grounds{Cause: enroll.Abandoned, Comment: "x"}, enroll.CauseBad},
-		{"no comment", admin.Grounds{Cause: enroll.Lost, Comment: " \t\n"}, enroll.CommentEmpty},
-		{"long comment", admin.Grounds{Cause: enroll.Lost, Comment: strings.Repeat("ü", 201)}, enroll.CommentLong},
+		{"no cause", admin.Grounds{Comment: "x"}, portal.CauseBad},
+		{"a cause of the portal's own", admin.Grounds{Cause: portal.Abandoned, Comment: "x"}, portal.CauseBad},
+		{"no comment", admin.Grounds{Cause: portal.Lost, Comment: " \t\n"}, portal.CommentEmpty},
+		{"long comment", admin.Grounds{Cause: portal.Lost, Comment: strings.Repeat("ü", 201)}, portal.CommentLong},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestGrounds(t *testing.T) {
 			wantRefusal(t, "checking", err, c.want)
 		})
 	}
-	g, err := admin.Grounds{Cause: enroll.Lost, Comment: " a\r\nb\x00 " + strings.Repeat("ü", 196)}.Check()
+	g, err := admin.Grounds{Cause: portal.Lost, Comment: " a\r\nb\x00 " + strings.Repeat("ü", 196)}.Check()
 	if err != nil || !strings.HasPrefix(g.Comment, "a b ü") {
 		t.Errorf("cleaned: got %q, error %v", g.Comment, err)
 	}
@@ -174,7 +174,7 @@ func TestA10_OnlyAdministratorsAct(t *testing.T) {
 		"overview": func(a admin.Actor) error { _, err := d.Overview(t.Context(), a); return err },
 		"authority": func(a admin.Actor) error {
 			_, err := d.Authority(t.Context(), a)
-			if errors.Is(err, enroll.ErrNotFound) {
+			if errors.Is(err, portal.ErrNotFound) {
 				return nil // there is none in this test
 			}
 			return err
@@ -182,7 +182,7 @@ func TestA10_OnlyAdministratorsAct(t *testing.T) {
 		"orders": func(a admin.Actor) error { _, err := d.OrderList(t.Context(), a); return err },
 		"export": func(a admin.Actor) error { return d.NoteExport(t.Context(), a, "certificates", admin.Filter{}) },
 	}
-	auditor, helpdesk, employee := actor("aud", enroll.Auditor), actor("help", enroll.Helpdesk), actor("emp")
+	auditor, helpdesk, employee := actor("aud", portal.Auditor), actor("help", portal.Helpdesk), actor("emp")
 	refused := 0
 	for name, act := range acts {
 		for _, a := range []admin.Actor{auditor, helpdesk, employee, {}} {
@@ -228,13 +228,13 @@ func TestOrderWaitsForSecondAdministrator(t *testing.T) {
 		t.Fatalf("draft: %+v, error %v", o, err)
 	}
 	_, err = d.Confirm(ctx, ada(), o.ID, o.Items-1, lost())
-	wantRefusal(t, "a wrong number", err, enroll.CountWrong)
+	wantRefusal(t, "a wrong number", err, portal.CountWrong)
 	_, err = d.Confirm(ctx, eve(), o.ID, o.Items, lost())
-	if !errors.Is(err, enroll.ErrNotFound) {
+	if !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("confirmed by another: got error %v", err)
 	}
 	_, err = d.Approve(ctx, eve(), o.ID)
-	if !errors.Is(err, enroll.ErrConflict) {
+	if !errors.Is(err, portal.ErrConflict) {
 		t.Errorf("approved before it was confirmed: got error %v", err)
 	}
 	o, err = d.Confirm(ctx, ada(), o.ID, o.Items, lost())
@@ -249,7 +249,7 @@ func TestOrderWaitsForSecondAdministrator(t *testing.T) {
 	}
 	_, err = d.Approve(ctx, ada(), o.ID)
 	wantDenied(t, "approved by its maker", err, authz.WhySame)
-	_, err = d.Approve(ctx, actor("aud", enroll.Auditor), o.ID)
+	_, err = d.Approve(ctx, actor("aud", portal.Auditor), o.ID)
 	wantDenied(t, "approved by the auditor", err, authz.WhyRole)
 	if o, err = d.Approve(ctx, eve(), o.ID); err != nil || o.State != admin.Running {
 		t.Fatalf("approved: %s, error %v", o.State, err)
@@ -285,13 +285,13 @@ func TestSmallOrderRunsAtOnce(t *testing.T) {
 		t.Errorf("confirmed: %s, error %v", o.State, err)
 	}
 	_, err = d.Order(t.Context(), ada(), admin.Filter{})
-	wantRefusal(t, "an order over everything", err, enroll.FilterEmpty)
+	wantRefusal(t, "an order over everything", err, portal.FilterEmpty)
 }
 
 func TestRevokePerson(t *testing.T) {
 	d := newDesk(t, 60, 1)
-	holder := enroll.PersonID("")
-	held := map[enroll.PersonID]int{}
+	holder := portal.PersonID("")
+	held := map[portal.PersonID]int{}
 	for _, c := range d.find(t, admin.Filter{State: admin.Working}) {
 		if held[c.Person]++; held[c.Person] == 2 {
 			holder = c.Person
@@ -321,7 +321,7 @@ func TestOrderLapses(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.now = noon.Add(admin.OrderLife)
-	if _, err := d.Approve(t.Context(), eve(), o.ID); !errors.Is(err, enroll.ErrConflict) {
+	if _, err := d.Approve(t.Context(), eve(), o.ID); !errors.Is(err, portal.ErrConflict) {
 		t.Errorf("approved after a day: got error %v", err)
 	}
 	if err := d.Work(t.Context()); err != nil {
@@ -342,12 +342,12 @@ func TestOrderLapses(t *testing.T) {
 func TestHalt(t *testing.T) {
 	d := newDesk(t, 20, 0)
 	_, err := d.Halt(t.Context(), ada(), "  ")
-	wantRefusal(t, "no text", err, enroll.CommentEmpty)
+	wantRefusal(t, "no text", err, portal.CommentEmpty)
 	h, err := d.Halt(t.Context(), ada(), "Closed until four")
 	if err != nil || !h.On() {
 		t.Fatalf("got %+v, error %v", h, err)
 	}
-	o, err := d.Overview(t.Context(), actor("aud", enroll.Auditor))
+	o, err := d.Overview(t.Context(), actor("aud", portal.Auditor))
 	if err != nil || o.Halt.Reason != "Closed until four" || o.Tally.Working == 0 {
 		t.Errorf("overview: %+v, error %v", o, err)
 	}

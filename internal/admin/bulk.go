@@ -10,7 +10,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // OrderLife is how long an order waits for its maker, and then for the second
@@ -38,7 +38,7 @@ type Order struct {
 	Filter string // as Filter.Query encodes it, days in UTC
 	Place  Place  // where gathering goes on
 
-	Maker     enroll.PersonID
+	Maker     portal.PersonID
 	MakerName string
 	Role      string // of the maker
 	Address   string
@@ -47,7 +47,7 @@ type Order struct {
 	Expires   time.Time
 
 	Grounds                      // empty before the maker confirmed
-	Approver     enroll.PersonID // empty where one administrator is enough
+	Approver     portal.PersonID // empty where one administrator is enough
 	ApproverName string
 	Approved     time.Time
 	Closed       time.Time
@@ -80,7 +80,7 @@ type Move struct {
 	At       time.Time
 	Expires  time.Time // new end of waiting; zero keeps it
 	Grounds  Grounds   // with To Waiting or Running from Draft
-	Approver enroll.PersonID
+	Approver portal.PersonID
 	Name     string // of the approver
 	Entry    audit.Entry
 }
@@ -121,7 +121,7 @@ func (s *Service) Order(ctx context.Context, a Actor, f Filter) (Order, error) {
 		return Order{}, err
 	}
 	if f.IsZero() {
-		return Order{}, &enroll.Refusal{Reason: enroll.FilterEmpty, Field: "filter"}
+		return Order{}, &portal.Refusal{Reason: portal.FilterEmpty, Field: "filter"}
 	}
 	o := Order{
 		ID: strings.ToLower(rand.Text()), State: Gathering, Filter: f.Query(time.UTC).Encode(),
@@ -178,14 +178,14 @@ func (s *Service) Confirm(ctx context.Context, a Actor, id string, count int, g 
 		return o, err
 	}
 	if o.Maker != a.Person.ID {
-		return o, fmt.Errorf("order of %s: %w", o.Maker, enroll.ErrNotFound)
+		return o, fmt.Errorf("order of %s: %w", o.Maker, portal.ErrNotFound)
 	}
 	g, err = g.Check()
 	if err != nil {
 		return o, err
 	}
 	if count != o.Items || count == 0 {
-		return o, &enroll.Refusal{Reason: enroll.CountWrong, Field: "count", Limit: o.Items}
+		return o, &portal.Refusal{Reason: portal.CountWrong, Field: "count", Limit: o.Items}
 	}
 	m := Move{ID: id, From: Draft, To: Running, At: entry.At, Grounds: g, Expires: entry.At.Add(OrderLife), Entry: entry}
 	if o.Items > s.c.SecondPerson && !a.isOperator() {
@@ -239,7 +239,7 @@ func (s *Service) standing(ctx context.Context, id string, states ...OrderState)
 			return o, nil
 		}
 	}
-	return o, fmt.Errorf("order %s is %s: %w", id, o.State, enroll.ErrConflict)
+	return o, fmt.Errorf("order %s is %s: %w", id, o.State, portal.ErrConflict)
 }
 
 func (s *Service) move(ctx context.Context, m Move) (Order, error) {

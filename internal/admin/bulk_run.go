@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 const (
@@ -100,7 +100,7 @@ func (s *Service) gather(ctx context.Context, o Order) error {
 		return storeErr("searching certificates", err)
 	}
 	err = s.c.Records.Gather(ctx, o.ID, o.Place, endable(found.Rows), found.Next)
-	if errors.Is(err, enroll.ErrConflict) {
+	if errors.Is(err, portal.ErrConflict) {
 		return nil
 	}
 	return storeErr("gathering", err)
@@ -137,7 +137,7 @@ func (s *Service) lapse(ctx context.Context, o Order) error {
 		ID: o.ID, From: o.State, To: Lapsed, At: now,
 		Entry: audit.Entry{At: now, Action: audit.OrderLapsed, Actor: "system", Role: "system", Object: o.ID},
 	})
-	if errors.Is(err, enroll.ErrConflict) {
+	if errors.Is(err, portal.ErrConflict) {
 		return nil
 	}
 	return storeErr("closing order", err)

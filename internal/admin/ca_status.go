@@ -11,7 +11,7 @@ import (
 	"certportal/ca/ocsp"
 	"certportal/internal/audit"
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Authority is the CA of the installation, as far as an administrator looks at it and
@@ -97,7 +97,7 @@ func (s *Service) Authority(ctx context.Context, a Actor) (AuthorityPage, error)
 		return AuthorityPage{}, err
 	}
 	if s.c.Authority == nil {
-		return AuthorityPage{}, enroll.ErrNotFound
+		return AuthorityPage{}, portal.ErrNotFound
 	}
 	p := AuthorityPage{Standing: s.c.Authority.Standing()}
 	p.Addresses = slices.DeleteFunc(checks, func(r CheckResult) bool { return r.Group != AddressGroup })
@@ -114,7 +114,7 @@ func (s *Service) PublishNow(ctx context.Context, a Actor, issuer string) (crl.L
 		return crl.List{}, err
 	}
 	if s.c.Authority == nil || !s.c.Authority.Standing().has(issuer) {
-		return crl.List{}, enroll.ErrNotFound
+		return crl.List{}, portal.ErrNotFound
 	}
 	entry.Action, entry.Object = audit.ListOrdered, issuer
 	if err := s.c.Records.Note(ctx, entry); err != nil {
@@ -134,7 +134,7 @@ func (s *Service) TestIssue(ctx context.Context, a Actor) error {
 		return err
 	}
 	if s.c.Authority == nil {
-		return enroll.ErrNotFound
+		return portal.ErrNotFound
 	}
 	noted := entry
 	noted.Action = audit.AuthorityTested

@@ -7,7 +7,7 @@ import (
 
 	"certportal/internal/admin"
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 func TestNearnessOf(t *testing.T) {
@@ -36,13 +36,13 @@ func TestNearnessOf(t *testing.T) {
 // is recorded as if there were.
 func TestWithoutAuthority(t *testing.T) {
 	d := newDesk(t, 0, 0)
-	if _, err := d.Authority(t.Context(), ada()); !errors.Is(err, enroll.ErrNotFound) {
+	if _, err := d.Authority(t.Context(), ada()); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("looking: got %v", err)
 	}
-	if _, err := d.PublishNow(t.Context(), ada(), "issuing"); !errors.Is(err, enroll.ErrNotFound) {
+	if _, err := d.PublishNow(t.Context(), ada(), "issuing"); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("publishing: got %v", err)
 	}
-	if err := d.TestIssue(t.Context(), ada()); !errors.Is(err, enroll.ErrNotFound) {
+	if err := d.TestIssue(t.Context(), ada()); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("testing: got %v", err)
 	}
 	if n := len(d.entries(t, audit.ListOrdered)) + len(d.entries(t, audit.AuthorityTested)); n != 0 {

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // State is where a certificate stands at a moment, as people ask for it.
@@ -37,9 +37,9 @@ const DefaultDays = 30
 // value means all.
 type Filter struct {
 	Person   string          // beginnings of words of the name, or of the UPN
-	PersonID enroll.PersonID // exactly this person
+	PersonID portal.PersonID // exactly this person
 	Device   string          // beginning of the device's name
-	DeviceID enroll.DeviceID // exactly this device
+	DeviceID portal.DeviceID // exactly this device
 	Serial   string          // beginning of the serial, lower-case hexadecimal
 	State    State
 	Days     int       // for Expiring: 1 to 3650
@@ -88,7 +88,7 @@ func ParseFilter(q url.Values, zone *time.Location) (Filter, []string) {
 		}
 	}
 	f.Person, f.Device = text(fieldPerson), text(fieldDevice)
-	f.PersonID, f.DeviceID = enroll.PersonID(text(fieldID)), enroll.DeviceID(text(fieldDevID))
+	f.PersonID, f.DeviceID = portal.PersonID(text(fieldID)), portal.DeviceID(text(fieldDevID))
 	ok(fieldPerson, f.Person == "" || len(f.PersonWords()) > 0 && len(strings.Fields(f.Person)) <= maxWords)
 	var fine bool
 	f.Serial, fine = serialPrefix(text(fieldSerial))

@@ -6,7 +6,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Halt is the switch that stops issuing, on all replicas at once. What was recorded
@@ -34,7 +34,7 @@ func (s *Service) Halt(ctx context.Context, a Actor, text string) (Halt, error) 
 	if err != nil {
 		return Halt{}, err
 	}
-	checked, err := Grounds{Cause: enroll.Withdrawn, Comment: text}.Check()
+	checked, err := Grounds{Cause: portal.Withdrawn, Comment: text}.Check()
 	if err != nil {
 		return Halt{}, err
 	}

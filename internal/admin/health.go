@@ -7,7 +7,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Concern is something that needs an administrator, as a key of the language
@@ -92,7 +92,7 @@ func (s *Service) RunChecks(ctx context.Context, a Actor, name string) error {
 		return err
 	}
 	if s.c.Checks == nil {
-		return enroll.ErrNotFound
+		return portal.ErrNotFound
 	}
 	var wanted []Check
 	for _, check := range s.c.Checks.List {
@@ -101,7 +101,7 @@ func (s *Service) RunChecks(ctx context.Context, a Actor, name string) error {
 		}
 	}
 	if len(wanted) == 0 {
-		return enroll.ErrNotFound
+		return portal.ErrNotFound
 	}
 	entry.Action, entry.Object = audit.ChecksRun, name
 	if err := s.c.Records.Note(ctx, entry); err != nil {
@@ -133,13 +133,13 @@ func (s *Service) runCheck(ctx context.Context, check Check) {
 // Staff is who has a role beyond that of an employee, as far as the directory can
 // list it.
 type Staff struct {
-	People []enroll.Person // whose roles the portal itself gives
+	People []portal.Person // whose roles the portal itself gives
 	Groups []StaffGroup    // whose members have roles
 }
 
 // StaffGroup is a group of the directory whose members have a role.
 type StaffGroup struct {
-	Role enroll.Role
+	Role portal.Role
 	Name string // as the settings name it
 }
 
@@ -150,7 +150,7 @@ func (s *Service) Staff(ctx context.Context, a Actor) (Staff, error) {
 	}
 	staff, err := s.c.Staff(ctx)
 	if err != nil {
-		return staff, &enroll.Outage{Part: enroll.PartDirectory, Err: err}
+		return staff, &portal.Outage{Part: portal.PartDirectory, Err: err}
 	}
 	return staff, nil
 }

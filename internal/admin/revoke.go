@@ -11,19 +11,20 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/authz"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // MaxComment is the longest comment of a revocation, in characters.
 const MaxComment = 200
 
 // Causes lists the causes an administrator may give, in the order of the pages.
-func Causes() []enroll.Cause {
-	return []enroll.Cause{enroll.Lost, enroll.Left, enroll.Replaced, enroll.Withdrawn}
+func Causes() []portal.Cause {
+	return []portal.Cause{portal.Lost, portal.Left, portal.Replaced, portal.Withdrawn}
 }
 
 // Grounds say why something is ended.
 type Grounds struct {
-	Cause   enroll.Cause // one of Causes
+	Cause   portal.Cause // one of Causes
 	Comment string       // 1 to MaxComment characters, for whoever reads the ledger
 }
 
@@ -35,16 +36,16 @@ func (g Grounds) Check() (Grounds, error) {
 		known = known || g.Cause == c
 	}
 	if !known {
-		return g, &enroll.Refusal{Reason: enroll.CauseBad, Field: "cause"}
+		return g, &portal.Refusal{Reason: portal.CauseBad, Field: "cause"}
 	}
 	g.Comment = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(g.Comment, ""), func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r)
 	}), " ")
 	switch {
 	case g.Comment == "":
-		return g, &enroll.Refusal{Reason: enroll.CommentEmpty, Field: "comment"}
+		return g, &portal.Refusal{Reason: portal.CommentEmpty, Field: "comment"}
 	case utf8.RuneCountInString(g.Comment) > MaxComment:
-		return g, &enroll.Refusal{Reason: enroll.CommentLong, Field: "comment", Limit: MaxComment}
+		return g, &portal.Refusal{Reason: portal.CommentLong, Field: "comment", Limit: MaxComment}
 	}
 	return g, nil
 }
@@ -64,7 +65,7 @@ func (s *Service) RevokeCertificate(ctx context.Context, a Actor, serial ca.Seri
 }
 
 // RevokeDevice blocks a device: what it holds ends, and so does what waits for it.
-func (s *Service) RevokeDevice(ctx context.Context, a Actor, id enroll.DeviceID, g Grounds) ([]ca.Serial, error) {
+func (s *Service) RevokeDevice(ctx context.Context, a Actor, id portal.DeviceID, g Grounds) ([]ca.Serial, error) {
 	d, err := s.Device(ctx, a, id)
 	if err != nil {
 		return nil, err
@@ -75,7 +76,7 @@ func (s *Service) RevokeDevice(ctx context.Context, a Actor, id enroll.DeviceID,
 // RevokePerson ends everything a person holds. Where that is more than one
 // administrator may end, nothing is ended: the order that waits for another one is
 // returned.
-func (s *Service) RevokePerson(ctx context.Context, a Actor, id enroll.PersonID, g Grounds) ([]ca.Serial, *Order, error) {
+func (s *Service) RevokePerson(ctx context.Context, a Actor, id portal.PersonID, g Grounds) ([]ca.Serial, *Order, error) {
 	if _, err := s.may(ctx, a, authz.Question{Act: authz.Revoke, Target: about(id)}); err != nil {
 		return nil, nil, err
 	}
@@ -128,7 +129,7 @@ func (s *Service) live(ctx context.Context, f Filter) ([]ca.Serial, error) {
 func endable(rows []Certificate) []ca.Serial {
 	var live []ca.Serial
 	for _, c := range rows {
-		if c.Kind == enroll.KindUser && c.State != Expired && c.State != Revoked {
+		if c.Kind == portal.KindUser && c.State != Expired && c.State != Revoked {
 			live = append(live, c.Serial)
 		}
 	}
@@ -136,9 +137,9 @@ func endable(rows []Certificate) []ca.Serial {
 }
 
 // revoke ends certificates of one person.
-func (s *Service) revoke(ctx context.Context, a Actor, person enroll.PersonID, g Grounds, r enroll.Revocation) ([]ca.Serial, error) {
+func (s *Service) revoke(ctx context.Context, a Actor, person portal.PersonID, g Grounds, r enroll.Revocation) ([]ca.Serial, error) {
 	if person == "" {
-		return nil, fmt.Errorf("certificate of the portal itself: %w", enroll.ErrNotFound)
+		return nil, fmt.Errorf("certificate of the portal itself: %w", portal.ErrNotFound)
 	}
 	entry, err := s.may(ctx, a, authz.Question{Act: authz.Revoke, Target: about(person)})
 	if err != nil {

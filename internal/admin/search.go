@@ -11,7 +11,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // PageSize is how many rows a page of a search shows.
@@ -23,24 +23,24 @@ var errPlace = errors.New("not a place in a list")
 // Certificate is one row of a search.
 type Certificate struct {
 	Serial     ca.Serial
-	Kind       enroll.Kind
+	Kind       portal.Kind
 	State      State // at the moment of asking; a working one that ends soon is Working
 	UPN        string
-	Person     enroll.PersonID // empty for the portal's own
+	Person     portal.PersonID // empty for the portal's own
 	PersonName string          // as the directory last called them; may be empty
-	Device     enroll.DeviceID // empty for the portal's own
+	Device     portal.DeviceID // empty for the portal's own
 	DeviceName string
-	Platform   enroll.Platform
+	Platform   portal.Platform
 	NotBefore  time.Time
 	NotAfter   time.Time
 	Requested  time.Time
 	RevokedAt  time.Time // zero unless revoked
-	Cause      enroll.Cause
+	Cause      portal.Cause
 }
 
 // Device is one row of a search for devices.
 type Device struct {
-	enroll.Device
+	portal.Device
 	PersonName string
 	UPN        string // of the person, as the directory last called them
 	State      State  // of the certificate; empty when there is none
@@ -159,13 +159,13 @@ func (s *Service) Certificate(ctx context.Context, a Actor, serial ca.Serial) (D
 }
 
 // Device reads one device with its newest certificate, or ErrNotFound.
-func (s *Service) Device(ctx context.Context, a Actor, id enroll.DeviceID) (Device, error) {
+func (s *Service) Device(ctx context.Context, a Actor, id portal.DeviceID) (Device, error) {
 	if _, err := s.may(ctx, a, authz.Question{Act: authz.ReadCertificates}); err != nil {
 		return Device{}, err
 	}
 	found, err := s.c.Records.SearchDevices(ctx, Filter{DeviceID: id}, Place{}, 1, s.c.Now())
 	if err == nil && len(found.Rows) == 0 {
-		err = enroll.ErrNotFound
+		err = portal.ErrNotFound
 	}
 	if err != nil {
 		return Device{}, storeErr("finding device", err)

@@ -24,7 +24,7 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // What holds where the configuration says nothing.
@@ -167,7 +167,7 @@ func StateOf(ctx context.Context, r Records) (State, error) {
 	if s.Readers, err = r.Readers(ctx); err != nil {
 		return State{}, err
 	}
-	if s.Seal, err = r.LastSeal(ctx); err != nil && !errors.Is(err, enroll.ErrNotFound) {
+	if s.Seal, err = r.LastSeal(ctx); err != nil && !errors.Is(err, portal.ErrNotFound) {
 		return State{}, err
 	}
 	s.Head, err = r.Head(ctx)

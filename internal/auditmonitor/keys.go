@@ -12,6 +12,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 const (
@@ -87,7 +88,7 @@ func (k *Keys) Key(ctx context.Context) (crypto.Signer, string, error) {
 		return k.key, k.serial, nil
 	}
 	key, cert, err := k.stored(ctx, now)
-	if errors.Is(err, enroll.ErrNotFound) || err == nil && now.After(cert.NotAfter.Add(-keyLife/3)) {
+	if errors.Is(err, portal.ErrNotFound) || err == nil && now.After(cert.NotAfter.Add(-keyLife/3)) {
 		if k.c.Issuer == nil {
 			return nil, "", errors.New("finding the key that seals: there is none, and the CA is sealed")
 		}
@@ -144,7 +145,7 @@ func (k *Keys) make(ctx context.Context, now time.Time) (crypto.Signer, *x509.Ce
 			Detail: map[string]string{"profile": keyProfile}}
 	}
 	err = k.c.Records.Reserve(ctx, enroll.Reservation{
-		Serial: prepared.Serial(), Kind: enroll.KindServer, Profile: keyProfile, PublicKey: prepared.PublicKeyHash(),
+		Serial: prepared.Serial(), Kind: portal.KindServer, Profile: keyProfile, PublicKey: prepared.PublicKeyHash(),
 		NotBefore: prepared.NotBefore(), NotAfter: prepared.NotAfter(), Requested: now,
 		Entry: entry(audit.CertificateReserved),
 	})
@@ -183,14 +184,14 @@ func CertifiedBy(issuing *x509.Certificate, records interface {
 		}
 		cert, err := x509.ParseCertificate(der)
 		if err != nil || !ca.IsSealer(cert) || cert.CheckSignatureFrom(issuing) != nil {
-			return nil, enroll.ErrNotFound
+			return nil, portal.ErrNotFound
 		}
 		known[serial] = cert
 		return cert, nil
 	}
 	return func(ctx context.Context, s audit.Seal) error {
 		cert, err := find(ctx, s.Key)
-		if err != nil && !errors.Is(err, enroll.ErrNotFound) {
+		if err != nil && !errors.Is(err, portal.ErrNotFound) {
 			return err
 		}
 		if err != nil || s.At.Before(cert.NotBefore) || s.At.After(cert.NotAfter) || s.Verify(cert.PublicKey) != nil {

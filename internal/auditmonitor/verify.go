@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // pageSize is how many entries are held in memory at a time.
@@ -83,7 +83,7 @@ func (v *verification) run(ctx context.Context) error {
 	// In this order: what a seal or the head speaks of is there when the entries
 	// are read, unless somebody took it away.
 	newest, err := v.src.LastSeal(ctx)
-	if err != nil && !errors.Is(err, enroll.ErrNotFound) {
+	if err != nil && !errors.Is(err, portal.ErrNotFound) {
 		return err
 	}
 	v.report.LastSeal, v.sealedTo, v.sealsRead = newest, v.o.From.Seq, v.o.From.Seq

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 const (
@@ -81,7 +81,7 @@ func (k *Keeper) nothingToDo(ctx context.Context, now time.Time) (last audit.Che
 		return last, true, nil
 	}
 	seal, err := k.c.Records.LastSeal(ctx)
-	if errors.Is(err, enroll.ErrNotFound) {
+	if errors.Is(err, portal.ErrNotFound) {
 		return last, false, nil
 	}
 	return last, seal.Seq == head.Seq, err
@@ -116,7 +116,7 @@ func (k *Keeper) seal(ctx context.Context, head audit.Head, now time.Time, endin
 		return nil
 	}
 	last, err := k.c.Records.LastSeal(ctx)
-	if err != nil && !errors.Is(err, enroll.ErrNotFound) {
+	if err != nil && !errors.Is(err, portal.ErrNotFound) {
 		return err
 	}
 	early := now.Sub(last.At) < k.c.SealEvery && !now.Before(last.At)

@@ -15,7 +15,7 @@ import (
 	"errors"
 	"slices"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Act is something a person does in the portal. The names stand in the ledger:
@@ -61,15 +61,15 @@ func (a Act) personal() bool { return slices.Contains([]Act{Invite, Approve, Blo
 
 // Acts lists what a role may do, as far as nothing about the other person is in
 // the way.
-func Acts(role enroll.Role) []Act {
+func Acts(role portal.Role) []Act {
 	switch role {
-	case enroll.Employee:
+	case portal.Employee:
 		return []Act{Own}
-	case enroll.Helpdesk:
+	case portal.Helpdesk:
 		return []Act{FindPeople, ReadPerson, Invite, Approve, Block}
-	case enroll.Auditor:
+	case portal.Auditor:
 		return []Act{FindPeople, ReadPerson, ReadOverview, ReadCertificates, ReadLedger, ReadRoles, ReadChecks, Export}
-	case enroll.Admin:
+	case portal.Admin:
 		return []Act{
 			FindPeople, ReadPerson, ReadOverview, ReadCertificates, ReadLedger, ReadRoles, ReadChecks, Export,
 			Invite, Approve, Block, Revoke, RevokeMany, ApproveOrder, HaltIssuing, RunChecks, Remail, Publish, TestIssue,
@@ -80,8 +80,8 @@ func Acts(role enroll.Role) []Act {
 
 // Roles lists the roles in the order in which they are tried: the one with the
 // least rights first, for the ledger names the role an act was done in.
-func Roles() []enroll.Role {
-	return []enroll.Role{enroll.Employee, enroll.Helpdesk, enroll.Auditor, enroll.Admin}
+func Roles() []portal.Role {
+	return []portal.Role{portal.Employee, portal.Helpdesk, portal.Auditor, portal.Admin}
 }
 
 // Why is the reason of a refusal, as a key of the language catalogues ("access."
@@ -121,21 +121,21 @@ func DeniedWhy(err error) Why {
 
 // Question is what somebody wants to do.
 type Question struct {
-	Actor enroll.Person // read afresh
+	Actor portal.Person // read afresh
 	Act   Act
 
 	// Target is whom it is about, read afresh, for acts about one person and for
 	// Own. Nobody otherwise.
-	Target *enroll.Person
+	Target *portal.Person
 
 	// Maker made what Approve and ApproveOrder approve.
-	Maker enroll.PersonID
+	Maker portal.PersonID
 }
 
 // MayTry says in which role somebody may do an act to anybody at all, so that a
 // page can be shown before the other person is known. Whoever does the act asks
 // [Decide].
-func MayTry(actor enroll.Person, act Act) (enroll.Role, error) {
+func MayTry(actor portal.Person, act Act) (portal.Role, error) {
 	if actor.ID == "" || actor.Disabled || actor.Expired {
 		return "", &Denied{act, WhyAccount}
 	}
@@ -149,7 +149,7 @@ func MayTry(actor enroll.Person, act Act) (enroll.Role, error) {
 
 // Decide says in which role the actor may do the act, or returns the *Denied of
 // the role that came furthest.
-func Decide(q Question) (enroll.Role, error) {
+func Decide(q Question) (portal.Role, error) {
 	if _, err := MayTry(q.Actor, q.Act); err != nil {
 		return "", err
 	}
@@ -168,7 +168,7 @@ func Decide(q Question) (enroll.Role, error) {
 }
 
 // refuse says what is in the way of an act that the role may do in general.
-func refuse(q Question, role enroll.Role) Why {
+func refuse(q Question, role portal.Role) Why {
 	switch {
 	case (q.Act.personal() || q.Act == Own) && (q.Target == nil || q.Target.ID == ""):
 		return WhyNobody
@@ -180,7 +180,7 @@ func refuse(q Question, role enroll.Role) Why {
 		return WhySame
 	case q.Act == Invite || q.Act == Approve:
 		return refuseCode(q, role)
-	case q.Act == Block && role == enroll.Helpdesk:
+	case q.Act == Block && role == portal.Helpdesk:
 		return refuseHelpdesk(*q.Target)
 	}
 	return ""
@@ -188,20 +188,20 @@ func refuse(q Question, role enroll.Role) Why {
 
 // refuseCode keeps codes from those whose certificate opens more than a mailbox:
 // who gives a code may read it too.
-func refuseCode(q Question, role enroll.Role) Why {
+func refuseCode(q Question, role portal.Role) Why {
 	switch {
 	case q.Target.ID == q.Actor.ID:
 		return WhySelf
 	case q.Target.Protected:
 		return WhyProtected
-	case role == enroll.Helpdesk:
+	case role == portal.Helpdesk:
 		return refuseHelpdesk(*q.Target)
 	}
 	return ""
 }
 
 // refuseHelpdesk keeps helpdesk away from people who stand above it.
-func refuseHelpdesk(target enroll.Person) Why {
+func refuseHelpdesk(target portal.Person) Why {
 	switch {
 	case target.Protected:
 		return WhyProtected
@@ -212,6 +212,6 @@ func refuseHelpdesk(target enroll.Person) Why {
 }
 
 // IsStaff reports whether somebody holds a role beyond that of an employee.
-func IsStaff(p enroll.Person) bool {
-	return p.Has(enroll.Helpdesk) || p.Has(enroll.Auditor) || p.Has(enroll.Admin)
+func IsStaff(p portal.Person) bool {
+	return p.Has(portal.Helpdesk) || p.Has(portal.Auditor) || p.Has(portal.Admin)
 }

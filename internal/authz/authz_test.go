@@ -6,55 +6,55 @@ import (
 	"testing"
 
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
-func somebody(id string, roles ...enroll.Role) enroll.Person {
-	return enroll.Person{ID: enroll.PersonID(id), Roles: roles}
+func somebody(id string, roles ...portal.Role) portal.Person {
+	return portal.Person{ID: portal.PersonID(id), Roles: roles}
 }
 
-func protected(p enroll.Person) enroll.Person {
+func protected(p portal.Person) portal.Person {
 	p.Protected = true
 	return p
 }
 
 func TestDecide(t *testing.T) {
 	anna, bert := somebody("anna"), somebody("bert")
-	help, aud, adm := somebody("help", enroll.Helpdesk), somebody("aud", enroll.Auditor), somebody("adm", enroll.Admin)
-	both := somebody("both", enroll.Helpdesk, enroll.Admin)
+	help, aud, adm := somebody("help", portal.Helpdesk), somebody("aud", portal.Auditor), somebody("adm", portal.Admin)
+	both := somebody("both", portal.Helpdesk, portal.Admin)
 	cases := []struct {
 		name   string
-		actor  enroll.Person
+		actor  portal.Person
 		act    authz.Act
-		target *enroll.Person
-		maker  enroll.PersonID
-		role   enroll.Role
+		target *portal.Person
+		maker  portal.PersonID
+		role   portal.Role
 		why    authz.Why
 	}{
-		{"own", anna, authz.Own, &anna, "", enroll.Employee, ""},
+		{"own", anna, authz.Own, &anna, "", portal.Employee, ""},
 		{"own of another", anna, authz.Own, &bert, "", "", authz.WhyAnother},
 		{"own of nobody", anna, authz.Own, nil, "", "", authz.WhyNobody},
 		{"employee looks for people", anna, authz.FindPeople, nil, "", "", authz.WhyRole},
 		{"employee revokes another's", anna, authz.Revoke, &bert, "", "", authz.WhyRole},
-		{"helpdesk invites", help, authz.Invite, &anna, "", enroll.Helpdesk, ""},
+		{"helpdesk invites", help, authz.Invite, &anna, "", portal.Helpdesk, ""},
 		{"helpdesk invites nobody", help, authz.Invite, nil, "", "", authz.WhyNobody},
-		{"helpdesk blocks", help, authz.Block, &anna, "", enroll.Helpdesk, ""},
+		{"helpdesk blocks", help, authz.Block, &anna, "", portal.Helpdesk, ""},
 		{"helpdesk blocks staff", help, authz.Block, &aud, "", "", authz.WhyStaff},
 		{"helpdesk revokes", help, authz.Revoke, &anna, "", "", authz.WhyRole},
 		{"helpdesk reads the ledger", help, authz.ReadLedger, nil, "", "", authz.WhyRole},
-		{"auditor reads the ledger", aud, authz.ReadLedger, nil, "", enroll.Auditor, ""},
-		{"auditor exports", aud, authz.Export, nil, "", enroll.Auditor, ""},
+		{"auditor reads the ledger", aud, authz.ReadLedger, nil, "", portal.Auditor, ""},
+		{"auditor exports", aud, authz.Export, nil, "", portal.Auditor, ""},
 		{"auditor invites", aud, authz.Invite, &anna, "", "", authz.WhyRole},
-		{"admin revokes", adm, authz.Revoke, &anna, "", enroll.Admin, ""},
-		{"admin revokes their own", adm, authz.Revoke, &adm, "", enroll.Admin, ""},
-		{"admin invites helpdesk", adm, authz.Invite, &help, "", enroll.Admin, ""},
-		{"helpdesk and admin invites staff as admin", both, authz.Invite, &aud, "", enroll.Admin, ""},
-		{"helpdesk and admin invites as helpdesk", both, authz.Invite, &anna, "", enroll.Helpdesk, ""},
-		{"order by another", adm, authz.ApproveOrder, nil, "both", enroll.Admin, ""},
+		{"admin revokes", adm, authz.Revoke, &anna, "", portal.Admin, ""},
+		{"admin revokes their own", adm, authz.Revoke, &adm, "", portal.Admin, ""},
+		{"admin invites helpdesk", adm, authz.Invite, &help, "", portal.Admin, ""},
+		{"helpdesk and admin invites staff as admin", both, authz.Invite, &aud, "", portal.Admin, ""},
+		{"helpdesk and admin invites as helpdesk", both, authz.Invite, &anna, "", portal.Helpdesk, ""},
+		{"order by another", adm, authz.ApproveOrder, nil, "both", portal.Admin, ""},
 		{"order of nobody", adm, authz.ApproveOrder, nil, "", "", authz.WhyNobody},
 		{"no such act", adm, "everything", nil, "", "", authz.WhyRole},
 		{"no act", adm, "", nil, "", "", authz.WhyRole},
-		{"nobody", enroll.Person{Roles: []enroll.Role{enroll.Admin}}, authz.ReadLedger, nil, "", "", authz.WhyAccount},
+		{"nobody", portal.Person{Roles: []portal.Role{portal.Admin}}, authz.ReadLedger, nil, "", "", authz.WhyAccount},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -70,13 +70,13 @@ func TestDecide(t *testing.T) {
 // Whatever staff does, nobody gets a code for a protected person, and helpdesk
 // does nothing to one.
 func TestA3_ProtectedPeople(t *testing.T) {
-	for _, roles := range [][]enroll.Role{{enroll.Helpdesk}, {enroll.Admin}, {enroll.Helpdesk, enroll.Auditor, enroll.Admin}} {
-		for _, target := range []enroll.Person{somebody("chief"), somebody("chief", enroll.Admin)} {
+	for _, roles := range [][]portal.Role{{portal.Helpdesk}, {portal.Admin}, {portal.Helpdesk, portal.Auditor, portal.Admin}} {
+		for _, target := range []portal.Person{somebody("chief"), somebody("chief", portal.Admin)} {
 			target = protected(target)
 			for _, act := range []authz.Act{authz.Invite, authz.Approve, authz.Block} {
 				role, err := authz.Decide(authz.Question{Actor: somebody("x", roles...), Act: act, Target: &target, Maker: "y"})
-				if act == authz.Block && slices.Contains(roles, enroll.Admin) {
-					if err != nil || role != enroll.Admin {
+				if act == authz.Block && slices.Contains(roles, portal.Admin) {
+					if err != nil || role != portal.Admin {
 						t.Errorf("%v %s: got %q, %v, want the administrator's", roles, act, role, err)
 					}
 					continue
@@ -93,18 +93,18 @@ func TestA4_NobodyApprovesTheirOwn(t *testing.T) {
 	anna := somebody("anna")
 	cases := []struct {
 		name   string
-		actor  enroll.Person
+		actor  portal.Person
 		act    authz.Act
-		target enroll.Person
-		maker  enroll.PersonID
+		target portal.Person
+		maker  portal.PersonID
 		why    authz.Why
 	}{
-		{"code for oneself", somebody("x", enroll.Helpdesk), authz.Invite, somebody("x", enroll.Helpdesk), "", authz.WhySelf},
-		{"code for oneself as admin", somebody("x", enroll.Admin), authz.Invite, somebody("x", enroll.Admin), "", authz.WhySelf},
-		{"own code approved", somebody("x", enroll.Helpdesk), authz.Approve, anna, "x", authz.WhySame},
-		{"code for oneself approved", somebody("x", enroll.Admin), authz.Approve, somebody("x", enroll.Admin), "y", authz.WhySelf},
-		{"approved by another", somebody("x", enroll.Helpdesk), authz.Approve, anna, "y", ""},
-		{"own order approved", somebody("x", enroll.Admin), authz.ApproveOrder, enroll.Person{}, "x", authz.WhySame},
+		{"code for oneself", somebody("x", portal.Helpdesk), authz.Invite, somebody("x", portal.Helpdesk), "", authz.WhySelf},
+		{"code for oneself as admin", somebody("x", portal.Admin), authz.Invite, somebody("x", portal.Admin), "", authz.WhySelf},
+		{"own code approved", somebody("x", portal.Helpdesk), authz.Approve, anna, "x", authz.WhySame},
+		{"code for oneself approved", somebody("x", portal.Admin), authz.Approve, somebody("x", portal.Admin), "y", authz.WhySelf},
+		{"approved by another", somebody("x", portal.Helpdesk), authz.Approve, anna, "y", ""},
+		{"own order approved", somebody("x", portal.Admin), authz.ApproveOrder, portal.Person{}, "x", authz.WhySame},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -117,10 +117,10 @@ func TestA4_NobodyApprovesTheirOwn(t *testing.T) {
 }
 
 func TestA11_SwitchedOffStaffMayNothing(t *testing.T) {
-	off, over := somebody("x", enroll.Admin), somebody("y", enroll.Admin)
+	off, over := somebody("x", portal.Admin), somebody("y", portal.Admin)
 	off.Disabled, over.Expired = true, true
-	for _, act := range authz.Acts(enroll.Admin) {
-		for _, actor := range []enroll.Person{off, over} {
+	for _, act := range authz.Acts(portal.Admin) {
+		for _, actor := range []portal.Person{off, over} {
 			if _, err := authz.MayTry(actor, act); authz.DeniedWhy(err) != authz.WhyAccount {
 				t.Errorf("%s by %s: %v, want %q", act, actor.ID, err, authz.WhyAccount)
 			}
@@ -130,8 +130,8 @@ func TestA11_SwitchedOffStaffMayNothing(t *testing.T) {
 
 // TestA10_RolesStayWhatTheyAre holds the shape of the table, whoever adds a line.
 func TestA10_RolesStayWhatTheyAre(t *testing.T) {
-	all := authz.Acts(enroll.Admin)
-	for _, act := range authz.Acts(enroll.Auditor) {
+	all := authz.Acts(portal.Admin)
+	for _, act := range authz.Acts(portal.Auditor) {
 		if act.Changes() {
 			t.Errorf("auditors change something: %s", act)
 		}
@@ -139,7 +139,7 @@ func TestA10_RolesStayWhatTheyAre(t *testing.T) {
 			t.Errorf("auditors may and administrators may not: %s", act)
 		}
 	}
-	for _, act := range authz.Acts(enroll.Helpdesk) {
+	for _, act := range authz.Acts(portal.Helpdesk) {
 		if !slices.Contains(all, act) {
 			t.Errorf("helpdesk may and administrators may not: %s", act)
 		}

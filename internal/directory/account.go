@@ -12,7 +12,8 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // NewAccount describes somebody to add.
@@ -23,7 +24,7 @@ type NewAccount struct {
 	GivenName string
 	Mail      string
 	SID       string
-	Roles     []enroll.Role
+	Roles     []portal.Role
 	Password  string // at least MinPassword characters
 }
 
@@ -33,25 +34,25 @@ const MinPassword = 10
 
 // Add makes an account. It returns a *enroll.Refusal with AccountFormat that
 // names the field, and enroll.ErrConflict when login, UPN or SID is taken.
-func (b *Builtin) Add(ctx context.Context, n NewAccount, entry audit.Entry) (enroll.Person, error) {
+func (b *Builtin) Add(ctx context.Context, n NewAccount, entry audit.Entry) (portal.Person, error) {
 	n.Login = spelled(n.Login)
 	n.Name = strings.TrimSpace(n.Name)
 	if n.Name == "" {
 		n.Name = n.Login
 	}
 	if err := n.check(); err != nil {
-		return enroll.Person{}, err
+		return portal.Person{}, err
 	}
 	hash, err := b.hasher.hash(ctx, n.Password)
 	if err != nil {
-		return enroll.Person{}, err
+		return portal.Person{}, err
 	}
-	p := enroll.Person{
-		ID: enroll.PersonID(strings.ToLower(rand.Text())), Login: n.Login, UPN: n.UPN, SID: n.SID,
+	p := portal.Person{
+		ID: portal.PersonID(strings.ToLower(rand.Text())), Login: n.Login, UPN: n.UPN, SID: n.SID,
 		Mail: n.Mail, Name: n.Name, GivenName: n.GivenName, Roles: n.Roles, MayEnroll: true,
 	}
 	entry.Action, entry.Person, entry.Object = audit.AccountAdded, string(p.ID), n.Login
-	return p, b.accounts.AddAccount(ctx, enroll.Account{Person: p, PasswordHash: hash}, entry)
+	return p, b.accounts.AddAccount(ctx, portal.Account{Person: p, PasswordHash: hash}, entry)
 }
 
 // SetPassword gives an account a new password.
@@ -64,7 +65,7 @@ func (b *Builtin) SetPassword(ctx context.Context, login, password string, entry
 	if err != nil {
 		return err
 	}
-	return b.change(ctx, login, audit.AccountPassword, entry, func(a *enroll.Account) { a.PasswordHash = hash })
+	return b.change(ctx, login, audit.AccountPassword, entry, func(a *portal.Account) { a.PasswordHash = hash })
 }
 
 // SetDisabled switches an account off or on. Signed-in sessions of a disabled
@@ -74,7 +75,7 @@ func (b *Builtin) SetDisabled(ctx context.Context, login string, disabled bool, 
 	if disabled {
 		action = audit.AccountDisabled
 	}
-	return b.change(ctx, login, action, entry, func(a *enroll.Account) { a.Disabled = disabled })
+	return b.change(ctx, login, action, entry, func(a *portal.Account) { a.Disabled = disabled })
 }
 
 // Remove deletes an account. Its devices and certificates stay on record.
@@ -87,13 +88,13 @@ func (b *Builtin) Remove(ctx context.Context, login string, entry audit.Entry) e
 	return b.accounts.RemoveAccount(ctx, account.ID, entry)
 }
 
-func (b *Builtin) change(ctx context.Context, login string, action audit.Action, entry audit.Entry, how func(*enroll.Account)) error {
+func (b *Builtin) change(ctx context.Context, login string, action audit.Action, entry audit.Entry, how func(*portal.Account)) error {
 	account, err := b.accounts.AccountByLogin(ctx, spelled(login))
 	if err != nil {
 		return fmt.Errorf("finding account %q: %w", login, err)
 	}
 	entry.Action, entry.Person, entry.Object = action, string(account.ID), account.Login
-	return b.accounts.ChangeAccount(ctx, account.ID, func(a *enroll.Account) error {
+	return b.accounts.ChangeAccount(ctx, account.ID, func(a *portal.Account) error {
 		how(a)
 		return nil
 	}, entry)
@@ -114,7 +115,7 @@ func (n NewAccount) check() error {
 		return malformed("name", n.Name)
 	}
 	for _, r := range n.Roles {
-		if _, ok := enroll.ParseRole(string(r)); !ok {
+		if _, ok := portal.ParseRole(string(r)); !ok {
 			return malformed("role", string(r))
 		}
 	}
@@ -122,12 +123,12 @@ func (n NewAccount) check() error {
 }
 
 func checkPassword(password string) error {
-	if utf8.RuneCountInString(password) < MinPassword || len(password) > enroll.MaxCredential || strings.TrimSpace(password) == "" {
-		return &enroll.Refusal{Reason: enroll.AccountFormat, Field: "password", Limit: MinPassword}
+	if utf8.RuneCountInString(password) < MinPassword || len(password) > signin.MaxCredential || strings.TrimSpace(password) == "" {
+		return &portal.Refusal{Reason: portal.AccountFormat, Field: "password", Limit: MinPassword}
 	}
 	return nil
 }
 
 func malformed(field, value string) error {
-	return &enroll.Refusal{Reason: enroll.AccountFormat, Field: field, Value: value}
+	return &portal.Refusal{Reason: portal.AccountFormat, Field: field, Value: value}
 }

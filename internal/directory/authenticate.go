@@ -8,7 +8,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Canonical fulfils enroll.Directory: the id of the person, or "name " and the
@@ -43,28 +43,28 @@ func (l *LDAP) spelt(ctx context.Context, login string) (spelling, found, error)
 // with the DN of the entry that the login name led to; for nobody it goes there
 // with a DN that does not exist, so that traffic and time are alike. With an
 // error that is about somebody known, the person's ID is set.
-func (l *LDAP) Authenticate(ctx context.Context, login, password string) (enroll.Person, error) {
+func (l *LDAP) Authenticate(ctx context.Context, login, password string) (portal.Person, error) {
 	// A bind without a password succeeds, as nobody (RFC 4513 section 5.1.2), and a
 	// server written in C may take a NUL for the end.
 	if strings.TrimSpace(password) == "" || strings.Contains(password, "\x00") {
-		return enroll.Person{}, enroll.ErrCredentials
+		return portal.Person{}, portal.ErrCredentials
 	}
 	ctx, cancel := l.bounded(ctx)
 	defer cancel()
 	_, who, err := l.spelt(ctx, login)
 	if errors.Is(err, errNobody) {
-		return enroll.Person{}, l.refuseNobody(ctx, who.server, password)
+		return portal.Person{}, l.refuseNobody(ctx, who.server, password)
 	}
 	if err != nil {
-		return enroll.Person{}, err
+		return portal.Person{}, err
 	}
 	started := l.pace.start()
 	err = l.bindPerson(ctx, who, password)
-	if errors.Is(err, enroll.ErrCredentials) {
+	if errors.Is(err, portal.ErrCredentials) {
 		l.pace.refused(started)
 	}
 	if err != nil {
-		return enroll.Person{ID: who.id}, err
+		return portal.Person{ID: who.id}, err
 	}
 	return l.admitted(ctx, who.id)
 }
@@ -72,7 +72,7 @@ func (l *LDAP) Authenticate(ctx context.Context, login, password string) (enroll
 // refuseNobody tries the password on an entry that does not exist.
 func (l *LDAP) refuseNobody(ctx context.Context, s *server, password string) error {
 	if s == nil {
-		return enroll.ErrCredentials
+		return portal.ErrCredentials
 	}
 	facts, err := l.facts(ctx)
 	if err != nil {
@@ -80,29 +80,29 @@ func (l *LDAP) refuseNobody(ctx context.Context, s *server, password string) err
 	}
 	started := l.pace.start()
 	err = l.bindPerson(ctx, found{server: s, dn: l.nobody + "," + facts.base}, password)
-	var refusal *enroll.Refusal
+	var refusal *portal.Refusal
 	if err == nil || errors.As(err, &refusal) {
 		l.c.Log.Error("the directory let somebody in who does not exist", "server", s.url)
-		err = enroll.ErrCredentials
+		err = portal.ErrCredentials
 	}
-	if errors.Is(err, enroll.ErrCredentials) {
+	if errors.Is(err, portal.ErrCredentials) {
 		l.pace.wait(ctx, started)
 	}
 	return err
 }
 
 // admitted reads a person whose password was right.
-func (l *LDAP) admitted(ctx context.Context, id enroll.PersonID) (enroll.Person, error) {
+func (l *LDAP) admitted(ctx context.Context, id portal.PersonID) (portal.Person, error) {
 	p, err := l.readPerson(ctx, id)
 	switch {
-	case errors.Is(err, enroll.ErrNotFound):
-		return enroll.Person{ID: id}, errors.New("somebody who just signed in is not in the directory")
+	case errors.Is(err, portal.ErrNotFound):
+		return portal.Person{ID: id}, errors.New("somebody who just signed in is not in the directory")
 	case err != nil:
-		return enroll.Person{ID: id}, err
+		return portal.Person{ID: id}, err
 	case p.Disabled:
-		return p, &enroll.Refusal{Reason: enroll.Disabled}
+		return p, &portal.Refusal{Reason: portal.Disabled}
 	case p.Expired:
-		return p, &enroll.Refusal{Reason: enroll.Expired}
+		return p, &portal.Refusal{Reason: portal.Expired}
 	}
 	return p, nil
 }
@@ -143,7 +143,7 @@ func (l *LDAP) unanswered(ctx context.Context, s *server, err error) error {
 	if !errors.Is(ctx.Err(), context.Canceled) { // the asker may have gone away
 		s.rests(l.c.Now().Add(restTime))
 	}
-	return fmt.Errorf("checking a password: %w: %w", enroll.ErrUnanswered, err)
+	return fmt.Errorf("checking a password: %w: %w", portal.ErrUnanswered, err)
 }
 
 // door opens a connection for a password, best at the server that knew the

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Accounts is where the built-in directory keeps its people. Every change is one
@@ -19,18 +19,18 @@ import (
 type Accounts interface {
 	// AccountByLogin finds by canonical login name or by UPN in lower case, or
 	// returns enroll.ErrNotFound.
-	AccountByLogin(ctx context.Context, login string) (enroll.Account, error)
+	AccountByLogin(ctx context.Context, login string) (portal.Account, error)
 	// AccountByID returns enroll.ErrNotFound when there is none.
-	AccountByID(ctx context.Context, id enroll.PersonID) (enroll.Account, error)
+	AccountByID(ctx context.Context, id portal.PersonID) (portal.Account, error)
 	// Accounts lists everybody by login.
-	Accounts(ctx context.Context) ([]enroll.Account, error)
+	Accounts(ctx context.Context) ([]portal.Account, error)
 	// AddAccount returns enroll.ErrConflict when login, UPN or SID is taken.
-	AddAccount(context.Context, enroll.Account, audit.Entry) error
+	AddAccount(context.Context, portal.Account, audit.Entry) error
 	// ChangeAccount changes an account inside its transaction. It returns
 	// enroll.ErrNotFound when there is none.
-	ChangeAccount(context.Context, enroll.PersonID, func(*enroll.Account) error, audit.Entry) error
+	ChangeAccount(context.Context, portal.PersonID, func(*portal.Account) error, audit.Entry) error
 	// RemoveAccount returns enroll.ErrNotFound when there is none.
-	RemoveAccount(context.Context, enroll.PersonID, audit.Entry) error
+	RemoveAccount(context.Context, portal.PersonID, audit.Entry) error
 }
 
 // Builtin is the built-in directory. It fulfils enroll.Directory.
@@ -57,37 +57,37 @@ func NewBuiltin(accounts Accounts) (*Builtin, error) {
 
 // Authenticate fulfils enroll.Directory. Unknown names cost a password check
 // like known ones.
-func (b *Builtin) Authenticate(ctx context.Context, login, password string) (enroll.Person, error) {
+func (b *Builtin) Authenticate(ctx context.Context, login, password string) (portal.Person, error) {
 	account, err := b.accounts.AccountByLogin(ctx, spelled(login))
 	known := err == nil
-	if err != nil && !errors.Is(err, enroll.ErrNotFound) {
-		return enroll.Person{}, fmt.Errorf("finding account: %w", err)
+	if err != nil && !errors.Is(err, portal.ErrNotFound) {
+		return portal.Person{}, fmt.Errorf("finding account: %w", err)
 	}
 	hash, err := b.decoy()
 	if err != nil {
-		return enroll.Person{}, fmt.Errorf("preparing password check: %w", err)
+		return portal.Person{}, fmt.Errorf("preparing password check: %w", err)
 	}
 	if known {
 		hash = account.PasswordHash
 	}
 	right, err := b.hasher.check(ctx, hash, password)
 	if err != nil {
-		return enroll.Person{}, fmt.Errorf("checking password: %w", err)
+		return portal.Person{}, fmt.Errorf("checking password: %w", err)
 	}
 	if !known || !right {
-		return enroll.Person{ID: account.ID}, enroll.ErrCredentials
+		return portal.Person{ID: account.ID}, portal.ErrCredentials
 	}
 	if account.Disabled {
-		return account.Person, &enroll.Refusal{Reason: enroll.Disabled}
+		return account.Person, &portal.Refusal{Reason: portal.Disabled}
 	}
 	return account.Person, nil
 }
 
 // Person fulfils enroll.Directory.
-func (b *Builtin) Person(ctx context.Context, id enroll.PersonID) (enroll.Person, error) {
+func (b *Builtin) Person(ctx context.Context, id portal.PersonID) (portal.Person, error) {
 	account, err := b.accounts.AccountByID(ctx, id)
 	if err != nil {
-		return enroll.Person{}, fmt.Errorf("reading account: %w", err)
+		return portal.Person{}, fmt.Errorf("reading account: %w", err)
 	}
 	return account.Person, nil
 }
@@ -97,7 +97,7 @@ func (b *Builtin) Person(ctx context.Context, id enroll.PersonID) (enroll.Person
 func (b *Builtin) Canonical(ctx context.Context, login string) (string, error) {
 	login = spelled(login)
 	account, err := b.accounts.AccountByLogin(ctx, login)
-	if errors.Is(err, enroll.ErrNotFound) {
+	if errors.Is(err, portal.ErrNotFound) {
 		return login, nil
 	}
 	if err != nil {
@@ -120,6 +120,6 @@ func spelled(login string) string {
 func (b *Builtin) RequiresSID() bool { return false }
 
 // Accounts lists everybody by login.
-func (b *Builtin) Accounts(ctx context.Context) ([]enroll.Account, error) {
+func (b *Builtin) Accounts(ctx context.Context) ([]portal.Account, error) {
 	return b.accounts.Accounts(ctx)
 }

@@ -9,7 +9,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/store"
 )
 
@@ -34,7 +34,7 @@ func entry() audit.Entry { return audit.Entry{At: time.Now(), Actor: "test"} }
 func anna() directory.NewAccount {
 	return directory.NewAccount{
 		Login: "Anna", UPN: "Anna@corp.example", Name: "Anna Schmidt", Mail: "anna@corp.example",
-		SID: "S-1-5-21-1004336348-1177238915-682003330-1101", Password: password, Roles: []enroll.Role{enroll.Helpdesk},
+		SID: "S-1-5-21-1004336348-1177238915-682003330-1101", Password: password, Roles: []portal.Role{portal.Helpdesk},
 	}
 }
 
@@ -50,7 +50,7 @@ func TestOneAccountUnderAllSpellings(t *testing.T) {
 			t.Errorf("%q: %q, %v, want %q", login, p.ID, err, added.ID)
 		}
 	}
-	if !added.Has(enroll.Helpdesk) || added.Has(enroll.Admin) || !added.Has(enroll.Employee) {
+	if !added.Has(portal.Helpdesk) || added.Has(portal.Admin) || !added.Has(portal.Employee) {
 		t.Errorf("roles %v, want helpdesk", added.Roles)
 	}
 }
@@ -70,7 +70,7 @@ func TestAddRefuses(t *testing.T) {
 		{"SID with a leading zero", func(a *directory.NewAccount) { a.SID = "S-1-5-21-01-2-3" }, "sid"},
 		{"mail with a name", func(a *directory.NewAccount) { a.Mail = "Anna <anna@corp.example>" }, "mail"},
 		{"name with a control", func(a *directory.NewAccount) { a.Name = "An\x07na" }, "name"},
-		{"unknown role", func(a *directory.NewAccount) { a.Roles = []enroll.Role{"root"} }, "role"},
+		{"unknown role", func(a *directory.NewAccount) { a.Roles = []portal.Role{"root"} }, "role"},
 		{"short password", func(a *directory.NewAccount) { a.Password = "short" }, "password"},
 		{"endless password", func(a *directory.NewAccount) { a.Password = strings.Repeat("x", 1025) }, "password"},
 		{"blank password", func(a *directory.NewAccount) { a.Password = strings.Repeat(" ", 20) }, "password"},
@@ -81,7 +81,7 @@ func TestAddRefuses(t *testing.T) {
 			a := anna()
 			tt.change(&a)
 			_, err := b.Add(t.Context(), a, entry())
-			var refusal *enroll.Refusal
+			var refusal *portal.Refusal
 			if !errors.As(err, &refusal) || refusal.Field != tt.field {
 				t.Errorf("Add: %v, want a refusal of %s", err, tt.field)
 			}
@@ -106,7 +106,7 @@ func TestA5_NoTwoPeopleShareAnIdentity(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			a := anna()
 			tt.change(&a)
-			if _, err := b.Add(t.Context(), a, entry()); !errors.Is(err, enroll.ErrConflict) {
+			if _, err := b.Add(t.Context(), a, entry()); !errors.Is(err, portal.ErrConflict) {
 				t.Errorf("Add: %v, want ErrConflict", err)
 			}
 		})
@@ -122,7 +122,7 @@ func TestChangesTakeEffect(t *testing.T) {
 	if err := b.SetPassword(ctx, "anna", "another horse", entry()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Authenticate(ctx, "anna", password); !errors.Is(err, enroll.ErrCredentials) {
+	if _, err := b.Authenticate(ctx, "anna", password); !errors.Is(err, portal.ErrCredentials) {
 		t.Errorf("the old password: %v, want ErrCredentials", err)
 	}
 	if err := b.SetDisabled(ctx, "anna", true, entry()); err != nil {
@@ -140,13 +140,13 @@ func TestChangesTakeEffect(t *testing.T) {
 	if err := b.Remove(ctx, "anna", entry()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Person(ctx, p.ID); !errors.Is(err, enroll.ErrNotFound) {
+	if _, err := b.Person(ctx, p.ID); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("Person after Remove: %v, want ErrNotFound", err)
 	}
 	for _, err := range []error{
 		b.Remove(ctx, "anna", entry()), b.SetDisabled(ctx, "anna", true, entry()), b.SetPassword(ctx, "anna", password, entry()),
 	} {
-		if !errors.Is(err, enroll.ErrNotFound) {
+		if !errors.Is(err, portal.ErrNotFound) {
 			t.Errorf("change of nobody: %v, want ErrNotFound", err)
 		}
 	}

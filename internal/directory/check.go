@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // State is how a check ended.
@@ -179,9 +179,9 @@ func (l *LDAP) checkPeople(ctx context.Context, r *report, k *link, facts facts)
 
 // checkPerson reads somebody's state and groups. Who is not a person after all,
 // or does not fit, is left aside: it is the reading that is tried.
-func (l *LDAP) checkPerson(ctx context.Context, id enroll.PersonID) error {
+func (l *LDAP) checkPerson(ctx context.Context, id portal.PersonID) error {
 	e, err := l.entryOf(ctx, id)
-	if errors.Is(err, enroll.ErrNotFound) {
+	if errors.Is(err, portal.ErrNotFound) {
 		return nil
 	}
 	if err != nil {

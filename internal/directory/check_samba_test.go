@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/samba"
 	"certportal/internal/test/slapd"
 )
@@ -51,9 +51,9 @@ func TestSambaCheck(t *testing.T) {
 		{"no such base", func(c *directory.LDAPConfig) { c.Base = "OU=Nowhere," + samba.Base }, []string{"failed directory.base", "OU=Nowhere"}},
 		{"enrol group", func(c *directory.LDAPConfig) { c.Enroll = []string{missing} }, []string{"failed directory.groups.enroll", missing}},
 		{"protected group", func(c *directory.LDAPConfig) { c.Protected = []string{missing} }, []string{"failed directory.groups.protected", missing}},
-		{"role group", func(c *directory.LDAPConfig) { c.Roles[enroll.Helpdesk] = []string{missing} },
+		{"role group", func(c *directory.LDAPConfig) { c.Roles[portal.Helpdesk] = []string{missing} },
 			[]string{"warning directory.groups.helpdesk", missing}},
-		{"SID of no group", func(c *directory.LDAPConfig) { c.Roles[enroll.Auditor] = []string{dc.SID + "-99999"} },
+		{"SID of no group", func(c *directory.LDAPConfig) { c.Roles[portal.Auditor] = []string{dc.SID + "-99999"} },
 			[]string{"warning directory.groups.auditor", dc.SID}},
 		{"nobody administers", func(c *directory.LDAPConfig) { c.Roles = nil }, []string{"warning directory.groups.admin"}},
 		{"clock a little off", func(c *directory.LDAPConfig) { c.Now = func() time.Time { return time.Now().Add(2 * time.Minute) } },
@@ -64,7 +64,7 @@ func TestSambaCheck(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			config := domain(dc)
-			config.Roles = map[enroll.Role][]string{enroll.Admin: {admins.DN}}
+			config.Roles = map[portal.Role][]string{portal.Admin: {admins.DN}}
 			c.change(&config)
 			got := worst(openLDAP(t, config).Check(t.Context()))
 			if len(c.want) == 0 && got != "" {
@@ -147,8 +147,8 @@ func TestSambaGlobalCatalog(t *testing.T) {
 	o := officeOver(t, dc, func(c *directory.LDAPConfig) { c.GlobalCatalog = []string{dc.GlobalCatalogURL()} })
 	alice, bob := dc.AddUser(t, samba.User{Login: "alice"}), dc.AddUser(t, samba.User{Login: "bob"})
 	dc.Force(t, bob.DN, "userPrincipalName", "Alice@corp.example.test")
-	if got := o.person(alice).Conflict; got != enroll.UPNTaken {
-		t.Errorf("conflict %q, want %q", got, enroll.UPNTaken)
+	if got := o.person(alice).Conflict; got != portal.UPNTaken {
+		t.Errorf("conflict %q, want %q", got, portal.UPNTaken)
 	}
 	c := domain(dc)
 	c.GlobalCatalog = []string{dc.URL() + ":1"}
@@ -166,13 +166,13 @@ func TestF7_AControllerThatHangs(t *testing.T) {
 	o.dc.Freeze()
 	wantOutage(t, map[string]func() error{
 		"signing in": func() error {
-			_, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, enroll.By{Address: "192.0.2.1"})
+			_, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{Address: "192.0.2.1"})
 			return err
 		},
 		"enrolling": func() error { _, err := o.enrol(idOf(anna), "phone"); return err },
 	})
 	o.dc.Thaw()
-	if _, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, enroll.By{Address: "192.0.2.1"}); err != nil {
+	if _, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{Address: "192.0.2.1"}); err != nil {
 		t.Errorf("going on: %v", err)
 	}
 }

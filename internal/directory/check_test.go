@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/ldapserver"
 )
 
@@ -14,7 +14,7 @@ func TestCheckOfAGoodDirectory(t *testing.T) {
 	s := corp(t, ldapserver.Config{})
 	desk := s.Group("Desk", 2002)
 	l := client(t, func(c *directory.LDAPConfig) {
-		c.Roles = map[enroll.Role][]string{enroll.Helpdesk: {desk}, enroll.Admin: {ldapserver.SID(2002)}}
+		c.Roles = map[portal.Role][]string{portal.Helpdesk: {desk}, portal.Admin: {ldapserver.SID(2002)}}
 	}, s)
 	for _, f := range l.Check(t.Context()) {
 		if f.State != directory.OK {
@@ -72,7 +72,7 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 		{name: "group to enrol gone", change: func(c *config) { c.Enroll = []string{"CN=gone," + ldapserver.Base} },
 			state: directory.Failed, want: `There is no group "CN=gone,`},
 		{name: "group of a role gone", change: func(c *config) {
-			c.Roles = map[enroll.Role][]string{enroll.Admin: {"CN=gone," + ldapserver.Base}}
+			c.Roles = map[portal.Role][]string{portal.Admin: {"CN=gone," + ldapserver.Base}}
 		}, state: directory.Warning, want: `There is no group "CN=gone,`},
 		{name: "SID that is nobody's", change: func(c *config) { c.Protected = []string{ldapserver.SID(9)} },
 			state: directory.Warning, want: "No group of this domain has the SID"},

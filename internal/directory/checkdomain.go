@@ -8,7 +8,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // checkClock compares the server's clock with this one's.
@@ -72,16 +72,16 @@ func (l *LDAP) checkGroups(ctx context.Context, r *report) {
 	}{
 		{"enroll", l.c.Enroll, Failed},
 		{"protected", l.c.Protected, Failed},
-		{"helpdesk", l.c.Roles[enroll.Helpdesk], Warning},
-		{"auditor", l.c.Roles[enroll.Auditor], Warning},
-		{"admin", l.c.Roles[enroll.Admin], Warning},
+		{"helpdesk", l.c.Roles[portal.Helpdesk], Warning},
+		{"auditor", l.c.Roles[portal.Auditor], Warning},
+		{"admin", l.c.Roles[portal.Admin], Warning},
 	}
 	for _, s := range settings {
 		for _, group := range s.groups {
 			l.checkGroup(ctx, r, "directory.groups."+s.name, group, s.state)
 		}
 	}
-	if len(l.c.Roles[enroll.Admin]) == 0 {
+	if len(l.c.Roles[portal.Admin]) == 0 {
 		r.add("directory.groups.admin", Warning, "No group makes anybody an administrator. Name one in directory.groups.admin.")
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // maxNamesakes bounds the others with somebody's names. One is too many already.
@@ -21,7 +21,7 @@ const maxNamesakes = 20
 //
 // Both sides of a conflict are refused. Whoever may write a UPN can thereby keep
 // others from enrolling, which is noticed, and no more than that.
-func (l *LDAP) conflicts(ctx context.Context, own entry, p *enroll.Person) error {
+func (l *LDAP) conflicts(ctx context.Context, own entry, p *portal.Person) error {
 	facts, err := l.facts(ctx)
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ type names struct {
 	suffixes []string // that a UPN may have; none: any
 }
 
-func (l *LDAP) namesOf(p enroll.Person, facts facts) names {
+func (l *LDAP) namesOf(p portal.Person, facts facts) names {
 	n := names{a: l.d.a, ad: l.c.Kind == ActiveDirectory, upn: p.UPN, mail: p.Mail, suffixes: l.c.UPNSuffixes}
 	domains := slices.DeleteFunc([]string{l.c.Domain, facts.netbios}, func(s string) bool { return s == "" })
 	for _, domain := range domains {
@@ -132,17 +132,17 @@ func (n names) clauses() []clause {
 
 // judge says what another entry with one of the names means. An account of
 // another domain may well be called like this one's.
-func (n names) judge(e entry, sameDomain bool, p *enroll.Person) {
+func (n names) judge(e entry, sameDomain bool, p *portal.Person) {
 	login := skeleton(e.first(n.a.Login))
 	isLogin := login != "" && slices.ContainsFunc(n.locals, func(s string) bool {
 		return skeleton(s) == login && (sameDomain || strings.Contains(s, "@"))
 	})
 	switch {
 	case n.hasUPN(e):
-		p.Conflict = enroll.UPNTaken
+		p.Conflict = portal.UPNTaken
 	case isLogin:
-		if p.Conflict != enroll.UPNTaken {
-			p.Conflict = enroll.UPNIsLogin
+		if p.Conflict != portal.UPNTaken {
+			p.Conflict = portal.UPNIsLogin
 		}
 	case n.hasMail(e):
 		p.MailShared = true
@@ -151,7 +151,7 @@ func (n names) judge(e entry, sameDomain bool, p *enroll.Person) {
 	default:
 		// The server saw a likeness that is not seen here: it may see it again when
 		// it maps a certificate.
-		p.Conflict = enroll.UPNTaken
+		p.Conflict = portal.UPNTaken
 	}
 }
 
@@ -187,17 +187,17 @@ func (n names) hasMail(e entry) bool {
 
 // form judges the UPN by itself. No UPN is no conflict; there is nothing to issue
 // either.
-func (n names) form() enroll.Conflict {
+func (n names) form() portal.Conflict {
 	if n.upn == "" {
 		return ""
 	}
 	local, suffix, found := strings.Cut(n.upn, "@")
 	if !found || local == "" || suffix == "" || strings.Contains(suffix, "@") ||
 		strings.ContainsFunc(n.upn, func(r rune) bool { return unreadable(r) || unicode.IsSpace(r) }) {
-		return enroll.UPNForm
+		return portal.UPNForm
 	}
 	if len(n.suffixes) > 0 && !slices.ContainsFunc(n.suffixes, func(s string) bool { return fold(s) == fold(suffix) }) {
-		return enroll.UPNSuffix
+		return portal.UPNSuffix
 	}
 	return ""
 }

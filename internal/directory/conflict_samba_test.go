@@ -3,40 +3,40 @@ package directory_test
 import (
 	"testing"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/samba"
 )
 
 // borrowed is a UPN that could stand for somebody else.
 type borrowed struct {
 	name, upn string
-	want      enroll.Conflict
+	want      portal.Conflict
 	refused   bool // by Samba itself
 }
 
 func namesOfOthers() []borrowed {
 	return []borrowed{
-		{"administrator", "administrator@corp.example.test", enroll.UPNIsLogin, true},
-		{"no suffix", "Administrator", enroll.UPNIsLogin, true},
-		{"another's", "alice@corp.example.test", enroll.UPNTaken, true},
-		{"another's in other case", "ALICE@Corp.example.test", enroll.UPNTaken, true},
-		{"blank before", " alice@corp.example.test", enroll.UPNTaken, true},
-		{"another's login", "carol@corp.example.test", enroll.UPNIsLogin, true},
-		{"accent", "alicé@corp.example.test", enroll.UPNTaken, false},
-		{"combining mark", "alice\u0301@corp.example.test", enroll.UPNTaken, false},
-		{"full width", "ａｌｉｃｅ@corp.example.test", enroll.UPNTaken, false},
-		{"ligature", "oﬃce@corp.example.test", enroll.UPNTaken, false},
-		{"zero width", "al\u200bice@corp.example.test", enroll.UPNTaken, false},
-		{"accent on a login", "caról@corp.example.test", enroll.UPNIsLogin, false},
-		{"NetBIOS suffix", "alice@CORP", enroll.UPNIsLogin, false},
-		{"own login with NetBIOS suffix", "bob@CORP", enroll.UPNSuffix, false},
-		{"no suffix and nobody's", "bobby", enroll.UPNForm, false},
-		{"foreign suffix", "bob@evil.test", enroll.UPNSuffix, false},
-		{"machine", "pc1@corp.example.test", enroll.UPNIsLogin, false},
-		{"domain controller", "dc1@corp.example.test", enroll.UPNIsLogin, false},
-		{"two at", "alice@corp.example.test@example.test", enroll.UPNForm, false},
-		{"nothing before the at", "@corp.example.test", enroll.UPNForm, false},
-		{"nothing after the at", "bob@", enroll.UPNForm, false},
+		{"administrator", "administrator@corp.example.test", portal.UPNIsLogin, true},
+		{"no suffix", "Administrator", portal.UPNIsLogin, true},
+		{"another's", "alice@corp.example.test", portal.UPNTaken, true},
+		{"another's in other case", "ALICE@Corp.example.test", portal.UPNTaken, true},
+		{"blank before", " alice@corp.example.test", portal.UPNTaken, true},
+		{"another's login", "carol@corp.example.test", portal.UPNIsLogin, true},
+		{"accent", "alicé@corp.example.test", portal.UPNTaken, false},
+		{"combining mark", "alice\u0301@corp.example.test", portal.UPNTaken, false},
+		{"full width", "ａｌｉｃｅ@corp.example.test", portal.UPNTaken, false},
+		{"ligature", "oﬃce@corp.example.test", portal.UPNTaken, false},
+		{"zero width", "al\u200bice@corp.example.test", portal.UPNTaken, false},
+		{"accent on a login", "caról@corp.example.test", portal.UPNIsLogin, false},
+		{"NetBIOS suffix", "alice@CORP", portal.UPNIsLogin, false},
+		{"own login with NetBIOS suffix", "bob@CORP", portal.UPNSuffix, false},
+		{"no suffix and nobody's", "bobby", portal.UPNForm, false},
+		{"foreign suffix", "bob@evil.test", portal.UPNSuffix, false},
+		{"machine", "pc1@corp.example.test", portal.UPNIsLogin, false},
+		{"domain controller", "dc1@corp.example.test", portal.UPNIsLogin, false},
+		{"two at", "alice@corp.example.test@example.test", portal.UPNForm, false},
+		{"nothing before the at", "@corp.example.test", portal.UPNForm, false},
+		{"nothing after the at", "bob@", portal.UPNForm, false},
 	}
 }
 
@@ -64,7 +64,7 @@ func TestA5_NamesOfOthers(t *testing.T) {
 			if got := o.person(bob).Conflict; got != c.want {
 				t.Errorf("conflict %q, want %q", got, c.want)
 			}
-			if got := o.wantRefused(t, idOf(bob), enroll.Conflicting).Value; got != string(c.want) {
+			if got := o.wantRefused(t, idOf(bob), portal.Conflicting).Value; got != string(c.want) {
 				t.Errorf("refused for %q, want %q", got, c.want)
 			}
 		})
@@ -86,10 +86,10 @@ func TestA5_BothSidesOfAConflict(t *testing.T) {
 		t.Error("Samba stored a login name that another's UPN reads as")
 	}
 	o.dc.Force(t, bob.DN, "sAMAccountName", "alice")
-	if got := o.wantRefused(t, idOf(alice), enroll.Conflicting).Value; got != string(enroll.UPNIsLogin) {
-		t.Errorf("alice is refused for %q, want %q", got, enroll.UPNIsLogin)
+	if got := o.wantRefused(t, idOf(alice), portal.Conflicting).Value; got != string(portal.UPNIsLogin) {
+		t.Errorf("alice is refused for %q, want %q", got, portal.UPNIsLogin)
 	}
-	t.Run("bob", func(t *testing.T) { o.wantRefused(t, idOf(bob), enroll.Conflicting) })
+	t.Run("bob", func(t *testing.T) { o.wantRefused(t, idOf(bob), portal.Conflicting) })
 }
 
 // TestA5_AVictimOfADuplicateIsToldToo refuses both when two entries have one UPN.
@@ -97,8 +97,8 @@ func TestA5_AVictimOfADuplicateIsToldToo(t *testing.T) {
 	o := newOffice(t)
 	alice, bob := o.dc.AddUser(t, samba.User{Login: "alice"}), o.dc.AddUser(t, samba.User{Login: "bob"})
 	o.dc.Force(t, bob.DN, "userPrincipalName", "Alice@corp.example.test")
-	t.Run("alice", func(t *testing.T) { o.wantRefused(t, idOf(alice), enroll.Conflicting) })
-	t.Run("bob", func(t *testing.T) { o.wantRefused(t, idOf(bob), enroll.Conflicting) })
+	t.Run("alice", func(t *testing.T) { o.wantRefused(t, idOf(alice), portal.Conflicting) })
+	t.Run("bob", func(t *testing.T) { o.wantRefused(t, idOf(bob), portal.Conflicting) })
 	t.Run("sign-in", func(t *testing.T) {
 		// The name stands for two: nobody can say whose password was meant.
 		_, err := o.people.Authenticate(t.Context(), "alice@corp.example.test", samba.Password)
@@ -146,5 +146,5 @@ func TestSambaPersonWithoutUPN(t *testing.T) {
 	if p, err := o.people.Authenticate(t.Context(), "anna", samba.Password); err != nil || p.UPN != "" {
 		t.Errorf("signed in with UPN %q, %v, want none", p.UPN, err)
 	}
-	o.wantRefused(t, idOf(e), enroll.NoUPN)
+	o.wantRefused(t, idOf(e), portal.NoUPN)
 }

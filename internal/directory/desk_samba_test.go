@@ -6,19 +6,20 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
 	"certportal/internal/helpdesk"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // invite has one of the staff ask for a pickup code for somebody.
-func (o *office) invite(t *testing.T, staff enroll.Person, target enroll.PersonID) error {
+func (o *office) invite(t *testing.T, staff portal.Person, target portal.PersonID) error {
 	t.Helper()
 	counter := must[*helpdesk.Service](t)(helpdesk.New(helpdesk.Config{
 		Directory: o.people, Records: o.db, Registrar: o.Registrar, Attempts: o.db, Codes: o.signIn,
 		Now: o.now, Log: slog.New(slog.DiscardHandler),
 	}))
 	_, code, err := counter.Invite(t.Context(), helpdesk.Actor{Person: staff, Address: "192.0.2.4"}, helpdesk.Order{
-		Person: target, Check: enroll.CheckInPerson, Purpose: enroll.ForNew,
+		Person: target, Check: signin.CheckInPerson, Purpose: signin.ForNew,
 	})
 	if (code == "") != (err != nil) {
 		t.Errorf("got code %q with error %v", code, err)
@@ -27,7 +28,7 @@ func (o *office) invite(t *testing.T, staff enroll.Person, target enroll.PersonI
 }
 
 // wantCode asks for a code that must be.
-func (o *office) wantCode(t *testing.T, staff enroll.Person, target enroll.PersonID) {
+func (o *office) wantCode(t *testing.T, staff portal.Person, target portal.PersonID) {
 	t.Helper()
 	if err := o.invite(t, staff, target); err != nil {
 		t.Errorf("a code for an ordinary person: %v", err)
@@ -36,7 +37,7 @@ func (o *office) wantCode(t *testing.T, staff enroll.Person, target enroll.Perso
 
 // wantNoCode asks for a code that must not be: refused, nothing made, one entry in
 // the ledger.
-func (o *office) wantNoCode(t *testing.T, staff enroll.Person, target enroll.PersonID) {
+func (o *office) wantNoCode(t *testing.T, staff portal.Person, target portal.PersonID) {
 	t.Helper()
 	made, refused := o.count(audit.InvitationMade), o.count(audit.InvitationRefused)
 	err := o.invite(t, staff, target)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Attributes of Active Directory that have no counterpart in Attributes.
@@ -128,7 +128,7 @@ type decoder struct {
 }
 
 // id is the identity of an entry.
-func (d decoder) id(e entry) (enroll.PersonID, error) {
+func (d decoder) id(e entry) (portal.PersonID, error) {
 	value, err := e.one(d.a.ID)
 	if err != nil {
 		return "", err
@@ -142,7 +142,7 @@ func (d decoder) id(e entry) (enroll.PersonID, error) {
 	if len(value) == 0 || len(value) > maxLogin || !utf8.Valid(value) {
 		return "", fmt.Errorf("%s: %s has an unknown form", e.DN, d.a.ID)
 	}
-	return enroll.PersonID(value), nil
+	return portal.PersonID(value), nil
 }
 
 // isPerson reports whether an entry is of somebody who could sign in: computers
@@ -159,17 +159,17 @@ func (d decoder) isPerson(e entry) bool {
 
 // person reads the names and the state of an entry; groups and conflicts are not
 // in it.
-func (d decoder) person(e entry) (enroll.Person, error) {
+func (d decoder) person(e entry) (portal.Person, error) {
 	id, err := d.id(e)
 	if err != nil {
-		return enroll.Person{}, err
+		return portal.Person{}, err
 	}
-	p := enroll.Person{
+	p := portal.Person{
 		ID: id, Name: e.first(d.a.Name), GivenName: e.first(d.a.GivenName), Department: e.first(d.a.Department),
 		EmployeeNumber: e.first(d.a.EmployeeNumber),
 	}
 	if err := d.names(e, &p); err != nil {
-		return enroll.Person{}, err
+		return portal.Person{}, err
 	}
 	if p.Name == "" {
 		p.Name = p.Login
@@ -185,7 +185,7 @@ func (d decoder) person(e entry) (enroll.Person, error) {
 
 // names reads what stands in a certificate. In Active Directory each has one
 // value; elsewhere the first login and the first address count.
-func (d decoder) names(e entry, p *enroll.Person) (err error) {
+func (d decoder) names(e entry, p *portal.Person) (err error) {
 	if d.kind == PlainLDAP {
 		p.Login, p.UPN, p.Mail = e.first(d.a.Login), e.first(d.a.UPN), e.first(d.a.Mail)
 		p.SID, err = e.text(d.a.SID)
@@ -208,7 +208,7 @@ func (d decoder) names(e entry, p *enroll.Person) (err error) {
 
 // state reads whether the account works. An entry that does not say is an error:
 // the portal's account may not read it, and silence must not count as enabled.
-func (d decoder) state(e entry, p *enroll.Person) error {
+func (d decoder) state(e entry, p *portal.Person) error {
 	control, present, err := e.number(attrControl)
 	if err != nil {
 		return err

@@ -7,7 +7,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 func adDecoder() decoder {
@@ -104,30 +104,30 @@ func TestFold(t *testing.T) {
 
 // TestA5_OthersWithOnesNames tells what another entry means for a person.
 func TestA5_OthersWithOnesNames(t *testing.T) {
-	bob := enroll.Person{Login: "bob", UPN: "bob@corp.example", Mail: "bob@mail.example"}
-	with := func(upn string) enroll.Person { p := bob; p.UPN = upn; return p }
+	bob := portal.Person{Login: "bob", UPN: "bob@corp.example", Mail: "bob@mail.example"}
+	with := func(upn string) portal.Person { p := bob; p.UPN = upn; return p }
 	other := func(login, upn, mail string) entry { return namedEntry("CN=other", login, upn, mail) }
 	tests := []struct {
 		name     string
-		person   enroll.Person
+		person   portal.Person
 		other    entry
 		foreign  bool // the other is of another domain of the forest
-		want     enroll.Conflict
+		want     portal.Conflict
 		wantMail bool
 	}{
-		{"same UPN", bob, other("x", "BOB@CORP.example", ""), false, enroll.UPNTaken, false},
-		{"accent", with("bób@corp.example"), other("x", "bob@corp.example", ""), false, enroll.UPNTaken, false},
-		{"width", bob, other("x", "ｂｏｂ@corp.example", ""), false, enroll.UPNTaken, false},
-		{"invisible", bob, other("x", "b\u200bob@corp.example", ""), true, enroll.UPNTaken, false},
-		{"implicit UPN of the other", with("anna@corp.example"), other("anna", "a.nna@corp.example", ""), false, enroll.UPNIsLogin, false},
-		{"NetBIOS suffix", with("anna@CORP"), other("anna", "", ""), false, enroll.UPNIsLogin, false},
-		{"computer", with("dc1@corp.example"), other("DC1$", "", ""), false, enroll.UPNIsLogin, false},
-		{"bare name", with("Administrator"), other("administrator", "", ""), false, enroll.UPNIsLogin, false},
-		{"UPN as a login", bob, other("bob@corp.example", "", ""), true, enroll.UPNIsLogin, false},
-		{"own implicit UPN", bob, other("x", "BOB@corp", ""), false, enroll.UPNTaken, false},
+		{"same UPN", bob, other("x", "BOB@CORP.example", ""), false, portal.UPNTaken, false},
+		{"accent", with("bób@corp.example"), other("x", "bob@corp.example", ""), false, portal.UPNTaken, false},
+		{"width", bob, other("x", "ｂｏｂ@corp.example", ""), false, portal.UPNTaken, false},
+		{"invisible", bob, other("x", "b\u200bob@corp.example", ""), true, portal.UPNTaken, false},
+		{"implicit UPN of the other", with("anna@corp.example"), other("anna", "a.nna@corp.example", ""), false, portal.UPNIsLogin, false},
+		{"NetBIOS suffix", with("anna@CORP"), other("anna", "", ""), false, portal.UPNIsLogin, false},
+		{"computer", with("dc1@corp.example"), other("DC1$", "", ""), false, portal.UPNIsLogin, false},
+		{"bare name", with("Administrator"), other("administrator", "", ""), false, portal.UPNIsLogin, false},
+		{"UPN as a login", bob, other("bob@corp.example", "", ""), true, portal.UPNIsLogin, false},
+		{"own implicit UPN", bob, other("x", "BOB@corp", ""), false, portal.UPNTaken, false},
 		{"namesake of another domain", bob, other("bob", "bob@sub.corp.example", ""), true, "", false},
 		{"mail", bob, other("x", "x@corp.example", "Bob@Mail.example"), false, "", true},
-		{"a likeness only the server sees", bob, other("x", "x@corp.example", ""), false, enroll.UPNTaken, false},
+		{"a likeness only the server sees", bob, other("x", "x@corp.example", ""), false, portal.UPNTaken, false},
 	}
 	l := &LDAP{c: LDAPConfig{Kind: ActiveDirectory, Domain: "corp.example", UPNSuffixes: []string{"corp.example", "corp"}}, d: adDecoder()}
 	for _, tt := range tests {
@@ -144,12 +144,12 @@ func TestA5_OthersWithOnesNames(t *testing.T) {
 func TestA5_FormOfTheUPN(t *testing.T) {
 	tests := []struct {
 		upn  string
-		want enroll.Conflict
+		want portal.Conflict
 	}{
 		{"bob@corp.example", ""}, {"Bob@CORP.Example", ""}, {"bób@corp.example", ""}, {"", ""},
-		{"bob", enroll.UPNForm}, {"@corp.example", enroll.UPNForm}, {"bob@", enroll.UPNForm}, {"bob@x@corp.example", enroll.UPNForm},
-		{"bob @corp.example", enroll.UPNForm}, {"b\u200bob@corp.example", enroll.UPNForm}, {"bob@corp.example\n", enroll.UPNForm},
-		{"bob@other.example", enroll.UPNSuffix}, {"bob@corp.example.other", enroll.UPNSuffix}, {"bob@corp", enroll.UPNSuffix},
+		{"bob", portal.UPNForm}, {"@corp.example", portal.UPNForm}, {"bob@", portal.UPNForm}, {"bob@x@corp.example", portal.UPNForm},
+		{"bob @corp.example", portal.UPNForm}, {"b\u200bob@corp.example", portal.UPNForm}, {"bob@corp.example\n", portal.UPNForm},
+		{"bob@other.example", portal.UPNSuffix}, {"bob@corp.example.other", portal.UPNSuffix}, {"bob@corp", portal.UPNSuffix},
 	}
 	for _, tt := range tests {
 		n := names{upn: tt.upn, suffixes: []string{"corp.example"}}

@@ -6,14 +6,14 @@ import (
 	"fmt"
 	"strings"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Match fulfils enroll.Directory.
-func (b *Builtin) Match(ctx context.Context, claim enroll.Claim) (enroll.Person, error) {
+func (b *Builtin) Match(ctx context.Context, claim portal.Claim) (portal.Person, error) {
 	accounts, err := b.accounts.Accounts(ctx)
 	if err != nil {
-		return enroll.Person{}, fmt.Errorf("listing accounts: %w", err)
+		return portal.Person{}, fmt.Errorf("listing accounts: %w", err)
 	}
 	for _, a := range accounts {
 		sid, upn := claim.SID == a.SID, strings.EqualFold(claim.UPN, a.UPN)
@@ -24,16 +24,16 @@ func (b *Builtin) Match(ctx context.Context, claim enroll.Claim) (enroll.Person,
 			return a.Person, nil
 		}
 	}
-	return enroll.Person{}, fmt.Errorf("matching claim: %w", enroll.ErrNotFound)
+	return portal.Person{}, fmt.Errorf("matching claim: %w", portal.ErrNotFound)
 }
 
 // People reads somebody for each id, without those the directory does not know.
 // Roles and groups are not read.
-func (b *Builtin) People(ctx context.Context, ids []enroll.PersonID) ([]enroll.Person, error) {
-	people := make([]enroll.Person, 0, len(ids))
+func (b *Builtin) People(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error) {
+	people := make([]portal.Person, 0, len(ids))
 	for _, id := range ids {
 		account, err := b.accounts.AccountByID(ctx, id)
-		if errors.Is(err, enroll.ErrNotFound) {
+		if errors.Is(err, portal.ErrNotFound) {
 			continue
 		}
 		if err != nil {
@@ -46,7 +46,7 @@ func (b *Builtin) People(ctx context.Context, ids []enroll.PersonID) ([]enroll.P
 
 // Search finds people by the beginning of a name, login, UPN or address, every
 // word of the query in one of them; at most limit, and whether there are more.
-func (b *Builtin) Search(ctx context.Context, query string, limit int) (found []enroll.Person, more bool, err error) {
+func (b *Builtin) Search(ctx context.Context, query string, limit int) (found []portal.Person, more bool, err error) {
 	words := strings.Fields(spelled(query))
 	if len(words) == 0 {
 		return nil, false, nil
@@ -68,7 +68,7 @@ func (b *Builtin) Search(ctx context.Context, query string, limit int) (found []
 }
 
 // matches reports whether every word begins one of the person's names.
-func matches(p enroll.Person, words []string) bool {
+func matches(p portal.Person, words []string) bool {
 	names := append(strings.Fields(spelled(p.Name)), p.Login, spelled(p.UPN), spelled(p.Mail), spelled(p.EmployeeNumber))
 	for _, word := range words {
 		begins := false

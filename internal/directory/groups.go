@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // How long the SID behind a group's DN is kept, and how long it is kept that
@@ -121,7 +121,7 @@ func (l *LDAP) resolveGroup(ctx context.Context, name string) (string, error) {
 // rights fills in what the groups say. A group of Enroll or Protected that is
 // not there is an error, because it must not mean "everybody" or "nobody is
 // protected"; one of Roles gives nobody the role.
-func (l *LDAP) rights(ctx context.Context, p *enroll.Person, in membership) error {
+func (l *LDAP) rights(ctx context.Context, p *portal.Person, in membership) error {
 	enrolling, err := l.groupKeys(ctx, l.c.Enroll)
 	if err != nil {
 		return fmt.Errorf("groups that may enrol: %w", err)
@@ -132,7 +132,7 @@ func (l *LDAP) rights(ctx context.Context, p *enroll.Person, in membership) erro
 	}
 	p.MayEnroll = len(l.c.Enroll) == 0 || in.any(enrolling)
 	p.Protected = p.Protected || in.any(protected)
-	for _, role := range []enroll.Role{enroll.Employee, enroll.Helpdesk, enroll.Auditor, enroll.Admin} {
+	for _, role := range []portal.Role{portal.Employee, portal.Helpdesk, portal.Auditor, portal.Admin} {
 		holds, err := l.holdsRole(ctx, role, in)
 		if err != nil {
 			return err
@@ -156,7 +156,7 @@ func (l *LDAP) groupKeys(ctx context.Context, names []string) ([]string, error) 
 	return keys, nil
 }
 
-func (l *LDAP) holdsRole(ctx context.Context, role enroll.Role, in membership) (bool, error) {
+func (l *LDAP) holdsRole(ctx context.Context, role portal.Role, in membership) (bool, error) {
 	for _, name := range l.c.Roles[role] {
 		key, err := l.groupKey(ctx, name)
 		if errors.Is(err, errNoGroup) {

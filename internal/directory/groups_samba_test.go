@@ -5,11 +5,11 @@ import (
 	"testing"
 
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/samba"
 )
 
-func (o *office) wantRoles(t *testing.T, e samba.Entry, want []enroll.Role, enrol bool) {
+func (o *office) wantRoles(t *testing.T, e samba.Entry, want []portal.Role, enrol bool) {
 	t.Helper()
 	p := o.person(e)
 	slices.Sort(p.Roles)
@@ -28,10 +28,10 @@ func TestSambaRolesAndGroups(t *testing.T) {
 	dc.AddMember(t, helpdesk.DN, inner.DN)
 	dc.AddMember(t, inner.DN, innermost.DN)
 	o := officeOver(t, dc, func(c *directory.LDAPConfig) {
-		c.Roles = map[enroll.Role][]string{
-			enroll.Admin:    {admins.SID},
-			enroll.Helpdesk: {"CN=Nobody Here,CN=Users," + samba.Base, helpdesk.DN},
-			enroll.Auditor:  {admins.DN, innermost.SID},
+		c.Roles = map[portal.Role][]string{
+			portal.Admin:    {admins.SID},
+			portal.Helpdesk: {"CN=Nobody Here,CN=Users," + samba.Base, helpdesk.DN},
+			portal.Auditor:  {admins.DN, innermost.SID},
 		}
 		c.Enroll = []string{phones.DN, admins.SID}
 	})
@@ -39,14 +39,14 @@ func TestSambaRolesAndGroups(t *testing.T) {
 		name   string
 		groups []string
 		prime  string
-		want   []enroll.Role
+		want   []portal.Role
 		enrol  bool
 	}{
 		{"nowhere", nil, "", nil, false},
-		{"direct", []string{helpdesk.DN, phones.DN}, "", []enroll.Role{enroll.Helpdesk}, true},
-		{"three-deep", []string{innermost.DN}, "", []enroll.Role{enroll.Auditor, enroll.Helpdesk}, false},
-		{"several", []string{admins.DN, inner.DN}, "", []enroll.Role{enroll.Admin, enroll.Auditor, enroll.Helpdesk}, true},
-		{"primary", nil, admins.SID, []enroll.Role{enroll.Admin, enroll.Auditor}, true},
+		{"direct", []string{helpdesk.DN, phones.DN}, "", []portal.Role{portal.Helpdesk}, true},
+		{"three-deep", []string{innermost.DN}, "", []portal.Role{portal.Auditor, portal.Helpdesk}, false},
+		{"several", []string{admins.DN, inner.DN}, "", []portal.Role{portal.Admin, portal.Auditor, portal.Helpdesk}, true},
+		{"primary", nil, admins.SID, []portal.Role{portal.Admin, portal.Auditor}, true},
 	}
 	people := map[string]samba.Entry{}
 	for _, c := range cases {
@@ -60,13 +60,13 @@ func TestSambaRolesAndGroups(t *testing.T) {
 			}
 			o.wantRoles(t, people[c.name], c.want, c.enrol)
 			if !c.enrol {
-				o.wantRefused(t, idOf(people[c.name]), enroll.NotAllowed)
+				o.wantRefused(t, idOf(people[c.name]), portal.NotAllowed)
 			}
 		})
 	}
 	// Another name is the same group for who wrote down its SID.
 	dc.Rename(t, admins.DN, "Somebody Else's Admins")
 	t.Run("renamed group", func(t *testing.T) {
-		o.wantRoles(t, people["primary"], []enroll.Role{enroll.Admin, enroll.Auditor}, true)
+		o.wantRoles(t, people["primary"], []portal.Role{portal.Admin, portal.Auditor}, true)
 	})
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/slapd"
 )
 
@@ -21,16 +21,16 @@ func TestSlapdGroups(t *testing.T) {
 	s.AddMember(t, inner, outer) // a circle
 	phones, watched := s.AddGroup(t, "phones", anna), s.AddGroup(t, "watched", inner)
 	people := openPlain(t, s, func(c *directory.LDAPConfig) {
-		c.Roles = map[enroll.Role][]string{enroll.Helpdesk: {strings.ToUpper(outer)}, enroll.Admin: {"cn=nobody,ou=Groups,dc=example,dc=test"}}
+		c.Roles = map[portal.Role][]string{portal.Helpdesk: {strings.ToUpper(outer)}, portal.Admin: {"cn=nobody,ou=Groups,dc=example,dc=test"}}
 		c.Enroll, c.Protected = []string{phones}, []string{watched}
 	})
 	cases := []struct {
 		login            string
-		roles            []enroll.Role
+		roles            []portal.Role
 		enrol, protected bool
 	}{
-		{"anna", []enroll.Role{enroll.Helpdesk}, true, true},
-		{"odd, (one)*", []enroll.Role{enroll.Helpdesk}, false, true},
+		{"anna", []portal.Role{portal.Helpdesk}, true, true},
+		{"odd, (one)*", []portal.Role{portal.Helpdesk}, false, true},
 		{"bob", nil, false, false},
 	}
 	for _, c := range cases {
@@ -46,13 +46,13 @@ func TestSlapdGroups(t *testing.T) {
 func TestSlapdSearchAndPeople(t *testing.T) {
 	s := slapd.Start(t)
 	people := openPlain(t, s, unchanged)
-	var ids []enroll.PersonID
+	var ids []portal.PersonID
 	for _, p := range []slapd.Person{
 		{Login: "anna", Name: "Anna Schmidt", Mail: "anna@example.test", Number: "4711"},
 		{Login: "annabel", Name: "Annabel Smith", Mail: "annabel@example.test"},
 		{Login: "bob", Name: "Bob (Robert) *", Mail: "bob@example.test"},
 	} {
-		ids = append(ids, enroll.PersonID(s.Value(t, s.AddPerson(t, p), "entryUUID")))
+		ids = append(ids, portal.PersonID(s.Value(t, s.AddPerson(t, p), "entryUUID")))
 	}
 	cases := []struct {
 		query string

@@ -8,7 +8,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // proveIdentity asks the server whose the connection is after a bind. A success
@@ -39,7 +39,7 @@ func (l *LDAP) proveIdentity(ctx context.Context, k *link, who found) error {
 	switch strings.ToLower(strings.TrimSpace(identity)) {
 	case "", "dn:", "u:": // anonymous (RFC 4513 section 5.2.1.8)
 		l.c.Log.Error("the directory accepted a password and does not say whose", "person", who.id)
-		return enroll.ErrCredentials
+		return portal.ErrCredentials
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Kind is the kind of server behind an LDAP directory.
@@ -71,7 +71,7 @@ type LDAPConfig struct {
 
 	// Groups are named by DN or by SID (PlainLDAP: by DN). A role or an Enroll
 	// list may name several. With Enroll empty, everybody may enrol.
-	Roles     map[enroll.Role][]string
+	Roles     map[portal.Role][]string
 	Enroll    []string
 	Protected []string // besides those protected by nature (attack A3)
 

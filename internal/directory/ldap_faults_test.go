@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/ldapserver"
 )
 
@@ -82,10 +82,10 @@ func TestF7_MisbehaviourIsAnOutage(t *testing.T) {
 			l := client(t, func(c *directory.LDAPConfig) { c.Timeout = 500 * time.Millisecond }, s)
 			_, err := l.Authenticate(t.Context(), "anna", annaPassword)
 			wantOutcome(t, err, "outage")
-			if _, err := l.Person(t.Context(), annaID()); err == nil || errors.Is(err, enroll.ErrNotFound) {
+			if _, err := l.Person(t.Context(), annaID()); err == nil || errors.Is(err, portal.ErrNotFound) {
 				t.Errorf("Person: %v, want an outage", err)
 			}
-			if _, err := l.People(t.Context(), []enroll.PersonID{annaID()}); err == nil {
+			if _, err := l.People(t.Context(), []portal.PersonID{annaID()}); err == nil {
 				t.Error("People has an answer")
 			}
 		})
@@ -194,7 +194,7 @@ func TestF7_APasswordIsSentOnce(t *testing.T) {
 			})
 			p, err := l.Authenticate(t.Context(), "anna", annaPassword)
 			wantOutcome(t, err, "outage")
-			if !errors.Is(err, enroll.ErrUnanswered) || p.ID != annaID() {
+			if !errors.Is(err, portal.ErrUnanswered) || p.ID != annaID() {
 				t.Errorf("Authenticate = %q, %v, want ErrUnanswered about Anna", p.ID, err)
 			}
 			sent := 0
@@ -233,7 +233,7 @@ func TestF7_NoMoreThan32AtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 200 {
 		wg.Go(func() {
-			if _, err := l.Person(t.Context(), annaID()); err == nil || errors.Is(err, enroll.ErrNotFound) {
+			if _, err := l.Person(t.Context(), annaID()); err == nil || errors.Is(err, portal.ErrNotFound) {
 				t.Errorf("Person: %v, want an outage", err)
 			}
 		})

@@ -12,7 +12,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/ldapserver"
 )
 
@@ -172,8 +172,8 @@ func TestA6_SuccessWithoutAnIdentityIsNoSignIn(t *testing.T) {
 		name     string
 		whoAmI   func(*ldapserver.Conn, ldapserver.Request)
 		tokens   []string
-		wantADDS enroll.Reason
-		wantLDAP enroll.Reason
+		wantADDS portal.Reason
+		wantLDAP portal.Reason
 	}{
 		{"empty", func(c *ldapserver.Conn, r ldapserver.Request) { c.Identity(r, "") }, nil, "credentials", "credentials"},
 		{"left out", func(c *ldapserver.Conn, r ldapserver.Request) { c.Result(r, 0, "") }, nil, "credentials", "credentials"},
@@ -248,13 +248,13 @@ func TestA6_OnlySuccessIsSuccess(t *testing.T) {
 func TestSubcodes(t *testing.T) {
 	tests := []struct {
 		code string
-		want enroll.Reason
+		want portal.Reason
 	}{
 		{"525", "credentials"}, {"52e", "credentials"}, {"775", "credentials"}, {"57", "credentials"}, {"0", "credentials"},
 		{"52E", "credentials"}, {"zzz", "credentials"}, {"", "credentials"},
-		{"530", enroll.Restricted}, {"531", enroll.Restricted},
-		{"532", enroll.PasswordOld}, {"773", enroll.PasswordOld},
-		{"533", enroll.Disabled}, {"701", enroll.Expired},
+		{"530", portal.Restricted}, {"531", portal.Restricted},
+		{"532", portal.PasswordOld}, {"773", portal.PasswordOld},
+		{"533", portal.Disabled}, {"701", portal.Expired},
 	}
 	s := corp(t, ldapserver.Config{})
 	l := client(t, nil, s)
@@ -276,7 +276,7 @@ func TestSubcodes(t *testing.T) {
 
 func TestPlainLDAPRefusalsOfOneAccount(t *testing.T) {
 	s := corp(t, ldapserver.Config{})
-	for code, want := range map[int]enroll.Reason{
+	for code, want := range map[int]portal.Reason{
 		19: "credentials", 32: "credentials", 48: "credentials", 49: "credentials", 50: "credentials", 53: "credentials",
 		1: "outage", 2: "outage", 8: "outage", 13: "outage", 51: "outage", 52: "outage", 80: "outage",
 	} {
@@ -285,7 +285,7 @@ func TestPlainLDAPRefusalsOfOneAccount(t *testing.T) {
 			s.Refuse(annaDN, code, "")
 			_, err := l.Authenticate(t.Context(), "anna", annaPassword)
 			wantOutcome(t, err, want)
-			if errors.Is(err, enroll.ErrUnanswered) {
+			if errors.Is(err, portal.ErrUnanswered) {
 				t.Error("an answer counts as none")
 			}
 		})
@@ -297,13 +297,13 @@ func TestPlainLDAPRefusalsOfOneAccount(t *testing.T) {
 func TestAccountStateIsReadFromTheEntry(t *testing.T) {
 	tests := []struct {
 		name, attribute, value string
-		want                   enroll.Reason
+		want                   portal.Reason
 	}{
 		{"enabled", "userAccountControl", "512", "in"},
-		{"disabled", "userAccountControl", "514", enroll.Disabled},
+		{"disabled", "userAccountControl", "514", portal.Disabled},
 		{"state not readable", "userAccountControl", "", "outage"},
 		{"state is a word", "userAccountControl", "enabled", "outage"},
-		{"ended", "accountExpires", "131000000000000000", enroll.Expired},
+		{"ended", "accountExpires", "131000000000000000", portal.Expired},
 		{"ends later", "accountExpires", "181000000000000000", "in"},
 		{"never ends", "accountExpires", "0", "in"},
 		{"end not set", "accountExpires", "", "in"},

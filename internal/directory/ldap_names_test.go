@@ -9,7 +9,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/ldapserver"
 )
 
@@ -224,7 +224,7 @@ func TestLyingAnswers(t *testing.T) {
 	tests := []struct {
 		name, lie string
 		answer    func(*ldapserver.Conn, ldapserver.Request)
-		want      enroll.Reason
+		want      portal.Reason
 	}{
 		{"another login", "name", answer(bob), "credentials"},
 		{"many entries", "name", answer(make([]ldapserver.Entry, 50)...), "credentials"},
@@ -274,7 +274,7 @@ func TestPersonOfNobody(t *testing.T) {
 		ldapserver.GUID(1103), ldapserver.GUID(1104), ldapserver.GUID(1105), ldapserver.GUID(1106), ldapserver.GUID(9),
 		"", "anna", annaDN, strings.ToUpper(ldapserver.GUID(annaNumber)), ldapserver.GUID(annaNumber) + ">", "*",
 	} {
-		if _, err := l.Person(t.Context(), enroll.PersonID(id)); !errors.Is(err, enroll.ErrNotFound) {
+		if _, err := l.Person(t.Context(), portal.PersonID(id)); !errors.Is(err, portal.ErrNotFound) {
 			t.Errorf("Person(%q): %v, want ErrNotFound", id, err)
 		}
 	}
@@ -283,7 +283,7 @@ func TestPersonOfNobody(t *testing.T) {
 		wantOutcome(t, err, "credentials")
 	}
 	outside := client(t, func(c *directory.LDAPConfig) { c.Base = "OU=Elsewhere," + ldapserver.Base }, s)
-	if _, err := outside.Person(t.Context(), annaID()); !errors.Is(err, enroll.ErrNotFound) {
+	if _, err := outside.Person(t.Context(), annaID()); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("Person outside the base: %v, want ErrNotFound", err)
 	}
 }

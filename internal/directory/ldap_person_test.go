@@ -12,7 +12,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/ldapserver"
 )
 
@@ -26,7 +26,7 @@ func TestPersonIsReadWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := enroll.Person{
+	want := portal.Person{
 		ID: annaID(), Login: "anna", UPN: "anna@corp.example.test", SID: ldapserver.SID(annaNumber),
 		Mail: "anna@mail.example.test", Name: "anna Example", GivenName: "anna",
 		EmployeeNumber: "4711", Department: "Sales", MayEnroll: true, Locked: true,
@@ -61,7 +61,7 @@ func TestTwoValuesForOneName(t *testing.T) {
 	for _, attribute := range []string{"objectGUID", "objectSid", "userPrincipalName", "sAMAccountName", "mail", "userAccountControl"} {
 		s := corp(t, ldapserver.Config{})
 		s.Change(annaDN, func(a map[string][]string) { a[attribute] = append(a[attribute], a[attribute][0]) })
-		if _, err := client(t, nil, s).Person(t.Context(), annaID()); err == nil || errors.Is(err, enroll.ErrNotFound) {
+		if _, err := client(t, nil, s).Person(t.Context(), annaID()); err == nil || errors.Is(err, portal.ErrNotFound) {
 			t.Errorf("two values of %s: %v, want an error", attribute, err)
 		}
 	}
@@ -73,14 +73,14 @@ func TestRolesAndGroups(t *testing.T) {
 	s.Person("helga", "Helga's password", 1102, 2001, 2002)
 	l := client(t, func(c *directory.LDAPConfig) {
 		c.Enroll = []string{phones}
-		c.Roles = map[enroll.Role][]string{
-			enroll.Helpdesk: {strings.ToUpper(desk), "CN=gone," + ldapserver.Base},
-			enroll.Admin:    {ldapserver.SID(2002)},
-			enroll.Auditor:  {ldapserver.SID(2003)},
+		c.Roles = map[portal.Role][]string{
+			portal.Helpdesk: {strings.ToUpper(desk), "CN=gone," + ldapserver.Base},
+			portal.Admin:    {ldapserver.SID(2002)},
+			portal.Auditor:  {ldapserver.SID(2003)},
 		}
 	}, s)
-	helga, err := l.Person(t.Context(), enroll.PersonID(ldapserver.GUID(1102)))
-	if err != nil || !slices.Equal(helga.Roles, []enroll.Role{enroll.Helpdesk, enroll.Admin}) || !helga.MayEnroll {
+	helga, err := l.Person(t.Context(), portal.PersonID(ldapserver.GUID(1102)))
+	if err != nil || !slices.Equal(helga.Roles, []portal.Role{portal.Helpdesk, portal.Admin}) || !helga.MayEnroll {
 		t.Errorf("Helga = %+v, %v", helga, err)
 	}
 	anna, err := l.Person(t.Context(), annaID())
@@ -101,14 +101,14 @@ func TestA3_GroupsInDoubtAreAnError(t *testing.T) {
 		{"enroll", func(c *directory.LDAPConfig) { c.Enroll = []string{gone} }, true},
 		{"protected", func(c *directory.LDAPConfig) { c.Protected = []string{gone} }, true},
 		{"no group but a person", func(c *directory.LDAPConfig) { c.Protected = []string{annaDN} }, true},
-		{"role", func(c *directory.LDAPConfig) { c.Roles = map[enroll.Role][]string{enroll.Admin: {gone}} }, false},
+		{"role", func(c *directory.LDAPConfig) { c.Roles = map[portal.Role][]string{portal.Admin: {gone}} }, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s, later := corp(t, ldapserver.Config{}), &clock{}
 			l := client(t, func(c *directory.LDAPConfig) { tt.change(c); c.Now = later.now }, s)
 			_, err := l.Person(t.Context(), annaID())
-			if (err != nil) != tt.wrong || errors.Is(err, enroll.ErrNotFound) {
+			if (err != nil) != tt.wrong || errors.Is(err, portal.ErrNotFound) {
 				t.Fatalf("Person: %v, want an error %v", err, tt.wrong)
 			}
 			s.Group("gone", 2001)
@@ -127,7 +127,7 @@ func TestA3_ProtectedByNature(t *testing.T) {
 	for _, group := range []uint32{498, 512, 516, 518, 519, 520, 521, 525, 526, 527} {
 		s := corp(t, ldapserver.Config{})
 		s.Person("root", "password", 1102, group)
-		p, err := client(t, nil, s).Person(t.Context(), enroll.PersonID(ldapserver.GUID(1102)))
+		p, err := client(t, nil, s).Person(t.Context(), portal.PersonID(ldapserver.GUID(1102)))
 		if err != nil || !p.Protected {
 			t.Errorf("group %d: %+v, %v, want protected", group, p, err)
 		}
@@ -165,13 +165,13 @@ func otherDomain(number uint32) string {
 
 func TestPeople(t *testing.T) {
 	s := corp(t, ldapserver.Config{})
-	var ids []enroll.PersonID
+	var ids []portal.PersonID
 	for i := range uint32(250) {
 		s.Person(fmt.Sprintf("p%d", i), "password", 3000+i)
-		ids = append(ids, enroll.PersonID(ldapserver.GUID(3000+i)))
+		ids = append(ids, portal.PersonID(ldapserver.GUID(3000+i)))
 	}
 	s.Change("CN=p7,CN=Users,"+ldapserver.Base, func(a map[string][]string) { a["userAccountControl"] = []string{"514"} })
-	ids = append(ids, enroll.PersonID(ldapserver.GUID(9)), "not a guid", ids[0])
+	ids = append(ids, portal.PersonID(ldapserver.GUID(9)), "not a guid", ids[0])
 	l := client(t, nil, s)
 	got, err := l.People(t.Context(), ids)
 	if err != nil || len(got) != 250 {
@@ -237,7 +237,7 @@ func TestA11_PeopleInDoubtAreAnError(t *testing.T) {
 				return true
 			})
 			l := client(t, func(c *directory.LDAPConfig) { c.Timeout = time.Second }, s)
-			if got, err := l.People(t.Context(), []enroll.PersonID{annaID()}); err == nil {
+			if got, err := l.People(t.Context(), []portal.PersonID{annaID()}); err == nil {
 				t.Errorf("People = %+v, want an error", got)
 			}
 		})
@@ -266,7 +266,7 @@ func TestSearch(t *testing.T) {
 		if err != nil || len(got) != tt.found || more != tt.more {
 			t.Errorf("Search(%q) = %d people, more %v, %v, want %d, %v", tt.query, len(got), more, err, tt.found, tt.more)
 		}
-		if !slices.IsSortedFunc(got, func(a, b enroll.Person) int { return strings.Compare(a.Name, b.Name) }) {
+		if !slices.IsSortedFunc(got, func(a, b portal.Person) int { return strings.Compare(a.Name, b.Name) }) {
 			t.Errorf("Search(%q) is not sorted", tt.query)
 		}
 	}
@@ -279,22 +279,22 @@ func TestMatch(t *testing.T) {
 	anna, bob := ldapserver.SID(annaNumber), ldapserver.SID(1102)
 	tests := []struct {
 		name  string
-		claim enroll.Claim
+		claim portal.Claim
 		found bool
 	}{
-		{"SID", enroll.Claim{SID: anna}, true},
-		{"UPN", enroll.Claim{UPN: "Anna@corp.example.test"}, true},
-		{"both", enroll.Claim{SID: anna, UPN: "anna@CORP.example.test"}, true},
-		{"SID of one, UPN of another", enroll.Claim{SID: bob, UPN: "anna@corp.example.test"}, false},
-		{"SID and a UPN nobody has", enroll.Claim{SID: anna, UPN: "zoe@corp.example.test"}, false},
-		{"SID and no UPN at all", enroll.Claim{SID: anna, UPN: "anna"}, false},
-		{"neither", enroll.Claim{}, false},
-		{"unknown SID", enroll.Claim{SID: ldapserver.SID(9)}, false},
-		{"half a SID", enroll.Claim{SID: "S-1-5-21"}, false},
-		{"mail", enroll.Claim{UPN: "anna@mail.example.test"}, false},
-		{"login name", enroll.Claim{UPN: "anna"}, false},
-		{"DOMAIN and login name", enroll.Claim{UPN: `CORP\anna`}, false},
-		{"wildcard", enroll.Claim{UPN: "*@corp.example.test"}, false},
+		{"SID", portal.Claim{SID: anna}, true},
+		{"UPN", portal.Claim{UPN: "Anna@corp.example.test"}, true},
+		{"both", portal.Claim{SID: anna, UPN: "anna@CORP.example.test"}, true},
+		{"SID of one, UPN of another", portal.Claim{SID: bob, UPN: "anna@corp.example.test"}, false},
+		{"SID and a UPN nobody has", portal.Claim{SID: anna, UPN: "zoe@corp.example.test"}, false},
+		{"SID and no UPN at all", portal.Claim{SID: anna, UPN: "anna"}, false},
+		{"neither", portal.Claim{}, false},
+		{"unknown SID", portal.Claim{SID: ldapserver.SID(9)}, false},
+		{"half a SID", portal.Claim{SID: "S-1-5-21"}, false},
+		{"mail", portal.Claim{UPN: "anna@mail.example.test"}, false},
+		{"login name", portal.Claim{UPN: "anna"}, false},
+		{"DOMAIN and login name", portal.Claim{UPN: `CORP\anna`}, false},
+		{"wildcard", portal.Claim{UPN: "*@corp.example.test"}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -302,7 +302,7 @@ func TestMatch(t *testing.T) {
 			if tt.found && (err != nil || p.ID != annaID()) {
 				t.Errorf("Match = %+v, %v, want Anna", p, err)
 			}
-			if !tt.found && !errors.Is(err, enroll.ErrNotFound) {
+			if !tt.found && !errors.Is(err, portal.ErrNotFound) {
 				t.Errorf("Match: %v, want ErrNotFound", err)
 			}
 		})

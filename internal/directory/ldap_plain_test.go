@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/ldapserver"
 )
 
@@ -32,11 +32,11 @@ func TestPlainNestedGroups(t *testing.T) {
 	s.Change("cn=g0,ou=Groups,"+ldapserver.Base, func(a map[string][]string) { a["member"] = append(a["member"], last) })
 	l := client(t, func(c *directory.LDAPConfig) {
 		asPlain(c)
-		c.Roles = map[enroll.Role][]string{enroll.Admin: {strings.ToUpper(last)}}
+		c.Roles = map[portal.Role][]string{portal.Admin: {strings.ToUpper(last)}}
 		c.Protected = []string{last}
 	}, s)
 	p, err := l.Person(t.Context(), "anna")
-	if err != nil || !p.Has(enroll.Admin) || !p.Protected {
+	if err != nil || !p.Has(portal.Admin) || !p.Protected {
 		t.Errorf("Person = %+v, %v, want a protected admin", p, err)
 	}
 }
@@ -58,7 +58,7 @@ func TestPlainCheck(t *testing.T) {
 	last := nest(s, 1)
 	l := client(t, func(c *directory.LDAPConfig) {
 		asPlain(c)
-		c.Roles = map[enroll.Role][]string{enroll.Admin: {last}}
+		c.Roles = map[portal.Role][]string{portal.Admin: {last}}
 	}, s)
 	for _, f := range l.Check(t.Context()) {
 		if f.State != directory.OK {
@@ -79,7 +79,7 @@ func TestA5_TheGlobalCatalogIsAsked(t *testing.T) {
 	catalog.Add(ldapserver.Entry{DN: "CN=x,DC=sub," + ldapserver.Base, Attributes: map[string][]string{
 		"objectGUID": {"0123456789abcdef"}, "userPrincipalName": {"ANNA@corp.example.test"}, "sAMAccountName": {"x"},
 	}})
-	if p, err := l.Person(t.Context(), annaID()); err != nil || p.Conflict != enroll.UPNTaken {
+	if p, err := l.Person(t.Context(), annaID()); err != nil || p.Conflict != portal.UPNTaken {
 		t.Errorf("Person = %+v, %v, want a conflict", p, err)
 	}
 	for _, r := range catalog.Requests(ldapserver.Search) {
@@ -102,7 +102,7 @@ func TestLogsAndErrorsKeepSecrets(t *testing.T) {
 	l := client(t, func(c *directory.LDAPConfig) {
 		c.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		c.Timeout = 100 * time.Millisecond
-		c.Roles = map[enroll.Role][]string{enroll.Admin: {"CN=gone," + ldapserver.Base}}
+		c.Roles = map[portal.Role][]string{portal.Admin: {"CN=gone," + ldapserver.Base}}
 	}, s)
 	const typed, secret = "typed-name", "typed-secret"
 	try := func(login string) {

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/ldapserver"
 )
 
@@ -33,7 +33,7 @@ func corp(t testing.TB, c ldapserver.Config) *ldapserver.Server {
 
 const annaDN = "CN=anna,CN=Users," + ldapserver.Base
 
-func annaID() enroll.PersonID { return enroll.PersonID(ldapserver.GUID(annaNumber)) }
+func annaID() portal.PersonID { return portal.PersonID(ldapserver.GUID(annaNumber)) }
 
 // client connects to servers that share a CA.
 func client(t testing.TB, change func(*directory.LDAPConfig), servers ...*ldapserver.Server) *directory.LDAP {
@@ -65,14 +65,14 @@ func (c *clock) forward(d time.Duration) { c.ahead.Add(int64(d)) }
 
 // wantOutcome compares how a sign-in ended: a reason, "credentials", "in" or
 // "outage".
-func wantOutcome(t *testing.T, err error, want enroll.Reason) {
+func wantOutcome(t *testing.T, err error, want portal.Reason) {
 	t.Helper()
-	got := enroll.Reason("outage")
-	var refusal *enroll.Refusal
+	got := portal.Reason("outage")
+	var refusal *portal.Refusal
 	switch {
 	case err == nil:
 		got = "in"
-	case errors.Is(err, enroll.ErrCredentials):
+	case errors.Is(err, portal.ErrCredentials):
 		got = "credentials"
 	case errors.As(err, &refusal):
 		got = refusal.Reason
@@ -111,7 +111,7 @@ func TestLDAPConfigRefuses(t *testing.T) {
 		{"base", func(c *directory.LDAPConfig) { c.Base = "corp.example" }, "base"},
 		{"group by name", func(c *directory.LDAPConfig) { c.Enroll = []string{"Phones"} }, "group"},
 		{"group by a wrong SID", func(c *directory.LDAPConfig) { c.Protected = []string{"S-1-5-021-1"} }, "SID"},
-		{"role", func(c *directory.LDAPConfig) { c.Roles = map[enroll.Role][]string{"root": nil} }, "role"},
+		{"role", func(c *directory.LDAPConfig) { c.Roles = map[portal.Role][]string{"root": nil} }, "role"},
 		{"suffix with an @", func(c *directory.LDAPConfig) { c.UPNSuffixes = []string{"@corp.example"} }, "suffix"},
 		{"attributes", func(c *directory.LDAPConfig) { c.Attributes.UPN = "mail" }, "attributes"},
 		{"plain without base", func(c *directory.LDAPConfig) { c.Kind = directory.PlainLDAP }, "base"},
@@ -166,7 +166,7 @@ func TestServicePasswordRotates(t *testing.T) {
 	s.SetPassword(ldapserver.Reader, "the next one")
 	s.Drop()
 	_, err := l.Person(t.Context(), annaID())
-	if err == nil || errors.Is(err, enroll.ErrCredentials) || !strings.Contains(err.Error(), ldapserver.Reader) ||
+	if err == nil || errors.Is(err, portal.ErrCredentials) || !strings.Contains(err.Error(), ldapserver.Reader) ||
 		!strings.Contains(err.Error(), "wrong password") {
 		t.Errorf("with the old password: %v, want an error that names the account", err)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 func (c *LDAPConfig) setDefaults() {
@@ -104,7 +104,7 @@ func (a *Attributes) check() error {
 func (c *LDAPConfig) checkGroups() error {
 	var errs []error
 	for role := range c.Roles {
-		if _, ok := enroll.ParseRole(string(role)); !ok {
+		if _, ok := portal.ParseRole(string(role)); !ok {
 			errs = append(errs, fmt.Errorf("role %q is unknown", role))
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/samba"
 )
 
@@ -16,18 +16,18 @@ func TestA11_LeaversStopAtOnce(t *testing.T) {
 	phones, admins := dc.AddGroup(t, "Phones"), dc.AddGroup(t, "Portal Admins")
 	o := officeOver(t, dc, func(c *directory.LDAPConfig) {
 		c.Enroll = []string{phones.DN}
-		c.Roles = map[enroll.Role][]string{enroll.Admin: {admins.DN}}
+		c.Roles = map[portal.Role][]string{portal.Admin: {admins.DN}}
 	})
 	cases := []struct {
 		name        string
 		leave, back func(testing.TB, string)
-		want        enroll.Reason
+		want        portal.Reason
 	}{
-		{"disabled", dc.Disable, dc.Enable, enroll.Disabled},
-		{"expired", dc.Expire, func(t testing.TB, dn string) { dc.Modify(t, dn, map[string][]string{"accountExpires": {"0"}}) }, enroll.Expired},
-		{"locked", dc.Lock, dc.Unlock, enroll.Locked},
+		{"disabled", dc.Disable, dc.Enable, portal.Disabled},
+		{"expired", dc.Expire, func(t testing.TB, dn string) { dc.Modify(t, dn, map[string][]string{"accountExpires": {"0"}}) }, portal.Expired},
+		{"locked", dc.Lock, dc.Unlock, portal.Locked},
 		{"out-of-group", func(t testing.TB, dn string) { dc.RemoveMember(t, phones.DN, dn) },
-			func(t testing.TB, dn string) { dc.AddMember(t, phones.DN, dn) }, enroll.NotAllowed},
+			func(t testing.TB, dn string) { dc.AddMember(t, phones.DN, dn) }, portal.NotAllowed},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -50,11 +50,11 @@ func TestA11_LeaversStopAtOnce(t *testing.T) {
 	t.Run("role", func(t *testing.T) {
 		e := dc.AddUser(t, samba.User{Login: "chief"})
 		dc.AddMember(t, admins.DN, e.DN)
-		if !o.person(e).Has(enroll.Admin) {
+		if !o.person(e).Has(portal.Admin) {
 			t.Error("in the group: no role")
 		}
 		dc.RemoveMember(t, admins.DN, e.DN)
-		if o.person(e).Has(enroll.Admin) {
+		if o.person(e).Has(portal.Admin) {
 			t.Error("out of the group: still the role")
 		}
 	})
@@ -67,11 +67,11 @@ func TestA11_NothingWhileTheDirectoryIsAway(t *testing.T) {
 	e := o.dc.AddUser(t, samba.User{Login: "anna"})
 	o.person(e)
 	o.dc.Stop()
-	var outage *enroll.Outage
-	if _, err := o.enrol(idOf(e), "phone"); !errors.As(err, &outage) || outage.Part != enroll.PartDirectory {
+	var outage *portal.Outage
+	if _, err := o.enrol(idOf(e), "phone"); !errors.As(err, &outage) || outage.Part != portal.PartDirectory {
 		t.Errorf("enrolling: %v, want an outage of the directory", err)
 	}
-	if _, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, enroll.By{}); !errors.As(err, &outage) {
+	if _, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{}); !errors.As(err, &outage) {
 		t.Errorf("signing in: %v, want an outage", err)
 	}
 	if got := o.serials(); got != 0 {
@@ -81,7 +81,7 @@ func TestA11_NothingWhileTheDirectoryIsAway(t *testing.T) {
 	if _, err := o.enrol(idOf(e), "phone"); err != nil {
 		t.Errorf("with the controller back: %v", err)
 	}
-	if _, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, enroll.By{}); err != nil {
+	if _, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{}); err != nil {
 		t.Errorf("signing in with the controller back: %v", err)
 	}
 }

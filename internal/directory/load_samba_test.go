@@ -11,7 +11,8 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"certportal/internal/test/samba"
 )
 
@@ -45,7 +46,7 @@ func TestSamba500SignIns(t *testing.T) {
 
 // stopwatch takes the time that a directory takes.
 type stopwatch struct {
-	enroll.Directory
+	portal.Directory
 	spent time.Duration
 }
 
@@ -54,7 +55,7 @@ func (s *stopwatch) Canonical(ctx context.Context, login string) (string, error)
 	return s.Directory.Canonical(ctx, login)
 }
 
-func (s *stopwatch) Authenticate(ctx context.Context, login, password string) (enroll.Person, error) {
+func (s *stopwatch) Authenticate(ctx context.Context, login, password string) (portal.Person, error) {
 	defer s.since(time.Now())
 	return s.Directory.Authenticate(ctx, login, password)
 }
@@ -67,7 +68,7 @@ func BenchmarkSambaSignIn(b *testing.B) {
 	o := newOffice(b)
 	o.dc.AddUser(b, samba.User{Login: "anna"})
 	people := &stopwatch{Directory: o.people}
-	signIn := must[*enroll.SignIn](b)(enroll.NewSignIn(enroll.SignInConfig{
+	signIn := must[*signin.Service](b)(signin.New(signin.Config{
 		Directory: people, Attempts: o.db, Records: o.db, Log: slog.New(slog.DiscardHandler),
 	}))
 	var own, theirs []time.Duration

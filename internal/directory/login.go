@@ -13,7 +13,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 	"golang.org/x/text/unicode/norm"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // maxLogin bounds what is typed as a login name, in bytes.
@@ -141,7 +141,7 @@ func unreadable(r rune) bool {
 // found is the one entry of a login name, at the server that knew it.
 type found struct {
 	server *server
-	id     enroll.PersonID
+	id     portal.PersonID
 	dn     string
 	sid    []byte // nil where the directory has none
 }

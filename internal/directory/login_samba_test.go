@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/samba"
 )
 
@@ -45,7 +45,7 @@ func TestSambaOneAccountUnderAllSpellings(t *testing.T) {
 		if got, err := o.people.Canonical(t.Context(), login); got != canonical || err != nil {
 			t.Errorf("%q: counted as %q, %v, want %q", login, got, err, canonical)
 		}
-		if _, err := o.people.Authenticate(t.Context(), login, "wrong-one"); !errors.Is(err, enroll.ErrCredentials) {
+		if _, err := o.people.Authenticate(t.Context(), login, "wrong-one"); !errors.Is(err, portal.ErrCredentials) {
 			t.Errorf("%q with a wrong password: %v, want ErrCredentials", login, err)
 		}
 		// Few enough wrong ones in a row: the right password forgets them.
@@ -65,7 +65,7 @@ func TestSambaNobody(t *testing.T) {
 		strings.Repeat("a", 2000), "anna\x00", "anna\nx", "ａｎｎａ", "änna", "a\u0301nna",
 	} {
 		p, err := o.people.Authenticate(t.Context(), login, samba.Password)
-		if !errors.Is(err, enroll.ErrCredentials) || p.ID != "" {
+		if !errors.Is(err, portal.ErrCredentials) || p.ID != "" {
 			t.Errorf("%.80q: signed in as %q, %v, want ErrCredentials and nobody", login, p.ID, err)
 		}
 	}
@@ -85,7 +85,7 @@ func TestSambaMailIsALoginNameWhereAllowed(t *testing.T) {
 	}
 	// Mail is what people may write themselves: with two owners it names nobody.
 	o.dc.AddUser(t, samba.User{Login: "eve", Mail: "a.schmidt@mail.test"})
-	if _, err := o.people.Authenticate(t.Context(), "a.schmidt@mail.test", samba.Password); !errors.Is(err, enroll.ErrCredentials) {
+	if _, err := o.people.Authenticate(t.Context(), "a.schmidt@mail.test", samba.Password); !errors.Is(err, portal.ErrCredentials) {
 		t.Errorf("shared address: %v, want ErrCredentials", err)
 	}
 }
@@ -100,19 +100,19 @@ func TestSambaOutcomes(t *testing.T) {
 		name    string
 		more    map[string][]string
 		prepare func(testing.TB, string)
-		right   enroll.Reason // sign-in with the right password
-		enrol   enroll.Reason // enrolment of somebody who signed in before
+		right   portal.Reason // sign-in with the right password
+		enrol   portal.Reason // enrolment of somebody who signed in before
 	}{
 		{"in-order", nil, func(testing.TB, string) {}, "", ""},
-		{"disabled", nil, dc.Disable, enroll.Disabled, enroll.Disabled},
-		{"expired", nil, dc.Expire, enroll.Expired, enroll.Expired},
-		{"must-change", nil, dc.MustChange, enroll.PasswordOld, ""},
-		{"run-out", nil, dc.RunOut, enroll.PasswordOld, ""},
-		{"hours", never, func(testing.TB, string) {}, enroll.Restricted, ""},
-		{"workstations", map[string][]string{"userWorkstations": {"ELSEWHERE"}}, func(testing.TB, string) {}, enroll.Restricted, ""},
+		{"disabled", nil, dc.Disable, portal.Disabled, portal.Disabled},
+		{"expired", nil, dc.Expire, portal.Expired, portal.Expired},
+		{"must-change", nil, dc.MustChange, portal.PasswordOld, ""},
+		{"run-out", nil, dc.RunOut, portal.PasswordOld, ""},
+		{"hours", never, func(testing.TB, string) {}, portal.Restricted, ""},
+		{"workstations", map[string][]string{"userWorkstations": {"ELSEWHERE"}}, func(testing.TB, string) {}, portal.Restricted, ""},
 		// A lock is told by the controller to anybody: with it comes no proof of
 		// the password.
-		{"locked", nil, dc.Lock, credentials, enroll.Locked},
+		{"locked", nil, dc.Lock, credentials, portal.Locked},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -138,13 +138,13 @@ func TestSambaOutcomes(t *testing.T) {
 }
 
 // credentials stands for ErrCredentials among reasons.
-const credentials enroll.Reason = "credentials"
+const credentials portal.Reason = "credentials"
 
-func reasonOf(err error) enroll.Reason {
+func reasonOf(err error) portal.Reason {
 	switch refusal := refusalOf(err); {
 	case err == nil:
 		return ""
-	case errors.Is(err, enroll.ErrCredentials):
+	case errors.Is(err, portal.ErrCredentials):
 		return credentials
 	case refusal.Reason != "":
 		return refusal.Reason
@@ -157,7 +157,7 @@ func TestA6_EmptyAndBlankPasswordsAtSamba(t *testing.T) {
 	anna := addAnna(t, o.dc)
 	for _, password := range []string{"", " ", "\t", "  \u00a0 "} {
 		for _, login := range []string{"anna", "nobody"} {
-			if _, err := o.people.Authenticate(t.Context(), login, password); !errors.Is(err, enroll.ErrCredentials) {
+			if _, err := o.people.Authenticate(t.Context(), login, password); !errors.Is(err, portal.ErrCredentials) {
 				t.Errorf("%q with password %q: %v, want ErrCredentials", login, password, err)
 			}
 		}

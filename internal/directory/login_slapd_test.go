@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/slapd"
 )
 
@@ -44,8 +44,8 @@ func TestSlapdSignIn(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			people := openPlain(t, s, way.change)
-			want := enroll.Person{
-				ID: enroll.PersonID(s.Value(t, anna, "entryUUID")), Login: "anna", UPN: "anna@example.test", Mail: "anna@example.test",
+			want := portal.Person{
+				ID: portal.PersonID(s.Value(t, anna, "entryUUID")), Login: "anna", UPN: "anna@example.test", Mail: "anna@example.test",
 				Name: "Anna Schmidt", GivenName: "Anna", EmployeeNumber: "4711", Department: "Sales", MayEnroll: true,
 			}
 			for _, login := range []string{"anna", " ANNA ", "anna@example.test", "Anna@Example.test"} {
@@ -93,7 +93,7 @@ func TestSlapdRefuses(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if p, err := people.Authenticate(t.Context(), c.login, c.password); !errors.Is(err, enroll.ErrCredentials) {
+			if p, err := people.Authenticate(t.Context(), c.login, c.password); !errors.Is(err, portal.ErrCredentials) {
 				t.Errorf("got %q, %v, want ErrCredentials", p.ID, err)
 			}
 		})
@@ -129,10 +129,10 @@ func TestSlapdLeavers(t *testing.T) {
 		t.Errorf("renamed: %+v, %v, want the same id and the new name", got, err)
 	}
 	s.Modify(t, renamed, map[string][]string{"employeeType": {"former"}})
-	if _, err := people.Person(t.Context(), p.ID); !errors.Is(err, enroll.ErrNotFound) {
+	if _, err := people.Person(t.Context(), p.ID); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("former: %v, want ErrNotFound", err)
 	}
-	if _, err := people.Authenticate(t.Context(), "meyer", slapd.Password); !errors.Is(err, enroll.ErrCredentials) {
+	if _, err := people.Authenticate(t.Context(), "meyer", slapd.Password); !errors.Is(err, portal.ErrCredentials) {
 		t.Errorf("former, signing in: %v, want ErrCredentials", err)
 	}
 	s.Modify(t, renamed, map[string][]string{"employeeType": nil})
@@ -140,11 +140,11 @@ func TestSlapdLeavers(t *testing.T) {
 		t.Errorf("back: %v", err)
 	}
 	s.Delete(t, renamed)
-	if _, err := people.Person(t.Context(), p.ID); !errors.Is(err, enroll.ErrNotFound) {
+	if _, err := people.Person(t.Context(), p.ID); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("deleted: %v, want ErrNotFound", err)
 	}
 	s.Stop()
-	if _, err := people.Person(t.Context(), p.ID); err == nil || errors.Is(err, enroll.ErrNotFound) {
+	if _, err := people.Person(t.Context(), p.ID); err == nil || errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("stopped: %v, want a fault", err)
 	}
 }
@@ -168,8 +168,8 @@ func TestSlapdOtherAttributes(t *testing.T) {
 	if !people.RequiresSID() {
 		t.Error("no SID is required where there is an attribute for it")
 	}
-	if p, err := people.Authenticate(t.Context(), "foreign", slapd.Password); err != nil || p.Conflict != enroll.UPNSuffix {
-		t.Errorf("foreign suffix: %q, %v, want %q", p.Conflict, err, enroll.UPNSuffix)
+	if p, err := people.Authenticate(t.Context(), "foreign", slapd.Password); err != nil || p.Conflict != portal.UPNSuffix {
+		t.Errorf("foreign suffix: %q, %v, want %q", p.Conflict, err, portal.UPNSuffix)
 	}
 	if p, err := people.Authenticate(t.Context(), "bad", slapd.Password); err == nil && p.SID != "" && p.SID != "1101" {
 		t.Errorf("SID of another form: %q", p.SID)
@@ -184,15 +184,15 @@ func TestA5_NamesOfOthersAtSlapd(t *testing.T) {
 	bob := s.AddPerson(t, slapd.Person{Login: "bob", UPN: "bob@example.test", Mail: "bob@mail.test"})
 	cases := []struct {
 		name, upn string
-		want      enroll.Conflict
+		want      portal.Conflict
 	}{
 		{"own", "bob@example.test", ""},
-		{"same", "alice@example.test", enroll.UPNTaken},
-		{"other case", "ALICE@Example.test", enroll.UPNTaken},
-		{"accent", "alicé@example.test", enroll.UPNTaken},
-		{"full width", "ａｌｉｃｅ@example.test", enroll.UPNTaken},
-		{"foreign suffix", "alice@evil.test", enroll.UPNSuffix},
-		{"no suffix", "bobby", enroll.UPNForm},
+		{"same", "alice@example.test", portal.UPNTaken},
+		{"other case", "ALICE@Example.test", portal.UPNTaken},
+		{"accent", "alicé@example.test", portal.UPNTaken},
+		{"full width", "ａｌｉｃｅ@example.test", portal.UPNTaken},
+		{"foreign suffix", "alice@evil.test", portal.UPNSuffix},
+		{"no suffix", "bobby", portal.UPNForm},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

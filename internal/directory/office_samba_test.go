@@ -14,11 +14,13 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/directory"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"certportal/internal/test/samba"
 	"certportal/store"
 )
 
-var _ enroll.Directory = (*directory.LDAP)(nil)
+var _ portal.Directory = (*directory.LDAP)(nil)
 
 // office is a portal over a real domain controller: SQLite, an EC hierarchy, and
 // people of Active Directory.
@@ -28,7 +30,7 @@ type office struct {
 	dc     *samba.DC
 	people *directory.LDAP
 	db     *store.DB
-	signIn *enroll.SignIn
+	signIn *signin.Service
 	ahead  atomic.Int64 // nanoseconds of the portal's clock before the real one
 }
 
@@ -53,14 +55,14 @@ func officeOver(t testing.TB, dc *samba.DC, change ...func(*directory.LDAPConfig
 	o.db = must[*store.DB](t)(store.Open(t.Context(), store.Config{URL: filepath.Join(t.TempDir(), "portal.db")}))
 	t.Cleanup(func() { o.db.Close() })
 	o.Registrar = o.over(o.people)
-	o.signIn = must[*enroll.SignIn](t)(enroll.NewSignIn(enroll.SignInConfig{
+	o.signIn = must[*signin.Service](t)(signin.New(signin.Config{
 		Directory: o.people, Attempts: o.db, Records: o.db, Now: o.now, Log: slog.New(slog.DiscardHandler),
 	}))
 	return o
 }
 
 // over is a registrar over another directory with the same records.
-func (o *office) over(people enroll.Directory) *enroll.Registrar {
+func (o *office) over(people portal.Directory) *enroll.Registrar {
 	o.t.Helper()
 	hierarchy := must[*ca.Hierarchy](o.t)(ca.CreateHierarchy(ca.HierarchyConfig{
 		Organization: "Example Company", RootKind: ca.ECP256, IssuingKind: ca.ECP256,
@@ -95,10 +97,10 @@ func openLDAP(t testing.TB, c directory.LDAPConfig) *directory.LDAP {
 	return people
 }
 
-func idOf(e samba.Entry) enroll.PersonID { return enroll.PersonID(e.GUID) }
+func idOf(e samba.Entry) portal.PersonID { return portal.PersonID(e.GUID) }
 
 // person reads somebody who must be there.
-func (o *office) person(e samba.Entry) enroll.Person {
+func (o *office) person(e samba.Entry) portal.Person {
 	o.t.Helper()
 	p, err := o.people.Person(o.t.Context(), idOf(e))
 	if err != nil {
@@ -110,16 +112,16 @@ func (o *office) person(e samba.Entry) enroll.Person {
 var pickupKey = enroll.PickupKey{1, 2, 3}
 
 // enrol asks for a certificate for somebody.
-func (o *office) enrol(id enroll.PersonID, form string) (enroll.Enrolment, error) {
+func (o *office) enrol(id portal.PersonID, form string) (enroll.Enrolment, error) {
 	return o.Enroll(o.t.Context(), enroll.Request{
-		By: enroll.By{Person: id, Role: enroll.Employee, Address: "192.0.2.1", Request: "test"}, Name: "Phone " + form, Platform: enroll.Android,
+		By: portal.Actor{Person: id, Role: portal.Employee, Address: "192.0.2.1", Request: "test"}, Name: "Phone " + form, Platform: portal.Android,
 		Idempotent: form, PickupKey: pickupKey,
 	})
 }
 
 // wantRefused asks for a certificate that must not be: refused for the reason,
 // no serial spent, one entry in the ledger.
-func (o *office) wantRefused(t *testing.T, id enroll.PersonID, want enroll.Reason) *enroll.Refusal {
+func (o *office) wantRefused(t *testing.T, id portal.PersonID, want portal.Reason) *portal.Refusal {
 	t.Helper()
 	serials, refusals := o.serials(), o.count(audit.EnrolmentRefused)
 	_, err := o.enrol(id, t.Name())
@@ -155,12 +157,12 @@ func (o *office) count(action audit.Action) int {
 }
 
 // refusalOf is the refusal in an error, or one without reason.
-func refusalOf(err error) *enroll.Refusal {
-	var refusal *enroll.Refusal
+func refusalOf(err error) *portal.Refusal {
+	var refusal *portal.Refusal
 	if errors.As(err, &refusal) {
 		return refusal
 	}
-	return &enroll.Refusal{}
+	return &portal.Refusal{}
 }
 
 func must[T any](t testing.TB) func(T, error) T {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // peopleAtOnce is how many people one search asks for.
@@ -17,9 +17,9 @@ const peopleAtOnce = 100
 // Names and state are read; groups, roles and conflicts are not. Whatever is in
 // doubt, a cut answer or an entry nobody asked for, is an error: somebody missing
 // in the answer counts as gone.
-func (l *LDAP) People(ctx context.Context, ids []enroll.PersonID) ([]enroll.Person, error) {
+func (l *LDAP) People(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error) {
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
-	people := make([]enroll.Person, 0, len(ids))
+	people := make([]portal.Person, 0, len(ids))
 	for start := 0; start < len(ids); start += peopleAtOnce {
 		batch, err := l.batch(ctx, ids[start:min(start+peopleAtOnce, len(ids))])
 		if err != nil {
@@ -30,14 +30,14 @@ func (l *LDAP) People(ctx context.Context, ids []enroll.PersonID) ([]enroll.Pers
 	return people, nil
 }
 
-func (l *LDAP) batch(ctx context.Context, ids []enroll.PersonID) ([]enroll.Person, error) {
+func (l *LDAP) batch(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error) {
 	ctx, cancel := l.bounded(ctx)
 	defer cancel()
 	facts, err := l.facts(ctx)
 	if err != nil {
 		return nil, err
 	}
-	asked := map[enroll.PersonID]bool{}
+	asked := map[portal.PersonID]bool{}
 	var clauses []clause
 	for _, id := range ids {
 		if by, ok := l.idClause(id); ok {
@@ -63,8 +63,8 @@ func (l *LDAP) batch(ctx context.Context, ids []enroll.PersonID) ([]enroll.Perso
 }
 
 // asAsked makes people of entries, each of whom was asked for and comes once.
-func (l *LDAP) asAsked(entries []entry, asked map[enroll.PersonID]bool) ([]enroll.Person, error) {
-	var people []enroll.Person
+func (l *LDAP) asAsked(entries []entry, asked map[portal.PersonID]bool) ([]portal.Person, error) {
+	var people []portal.Person
 	for _, e := range entries {
 		if !l.d.isPerson(e) {
 			return nil, fmt.Errorf("%s does not look like a person", e.DN)
@@ -83,7 +83,7 @@ func (l *LDAP) asAsked(entries []entry, asked map[enroll.PersonID]bool) ([]enrol
 }
 
 // idClause finds an id; it is false for what is no id of this directory.
-func (l *LDAP) idClause(id enroll.PersonID) (clause, bool) {
+func (l *LDAP) idClause(id portal.PersonID) (clause, bool) {
 	if l.c.Kind == ActiveDirectory {
 		guid, err := parseGUID(id)
 		return clause{attribute: l.d.a.ID, value: string(guid), binary: true}, err == nil

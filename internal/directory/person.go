@@ -8,11 +8,11 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Person fulfils enroll.Directory: everything is read anew.
-func (l *LDAP) Person(ctx context.Context, id enroll.PersonID) (enroll.Person, error) {
+func (l *LDAP) Person(ctx context.Context, id portal.PersonID) (portal.Person, error) {
 	ctx, cancel := l.bounded(ctx)
 	defer cancel()
 	return l.readPerson(ctx, id)
@@ -20,34 +20,34 @@ func (l *LDAP) Person(ctx context.Context, id enroll.PersonID) (enroll.Person, e
 
 // Match fulfils enroll.Directory. A claim's UPN counts as it stands in the entry,
 // and not as a login name.
-func (l *LDAP) Match(ctx context.Context, claim enroll.Claim) (enroll.Person, error) {
-	nobody := fmt.Errorf("matching claim: %w", enroll.ErrNotFound)
+func (l *LDAP) Match(ctx context.Context, claim portal.Claim) (portal.Person, error) {
+	nobody := fmt.Errorf("matching claim: %w", portal.ErrNotFound)
 	by, err := l.claimed(claim)
 	if err != nil {
-		return enroll.Person{}, nobody
+		return portal.Person{}, nobody
 	}
 	ctx, cancel := l.bounded(ctx)
 	defer cancel()
 	who, err := l.find(ctx, spelling{names: []clause{by}})
 	if errors.Is(err, errNobody) {
-		return enroll.Person{}, nobody
+		return portal.Person{}, nobody
 	}
 	if err != nil {
-		return enroll.Person{}, fmt.Errorf("matching claim: %w", err)
+		return portal.Person{}, fmt.Errorf("matching claim: %w", err)
 	}
 	p, err := l.readPerson(ctx, who.id)
 	if err != nil {
-		return enroll.Person{}, err
+		return portal.Person{}, err
 	}
 	if (claim.SID != "" && p.SID != claim.SID) || (claim.UPN != "" && fold(p.UPN) != fold(claim.UPN)) {
-		return enroll.Person{}, nobody
+		return portal.Person{}, nobody
 	}
 	return p, nil
 }
 
 // claimed is the clause that finds the person of a claim: by SID where it has
 // one, which stays when a UPN moves on.
-func (l *LDAP) claimed(claim enroll.Claim) (clause, error) {
+func (l *LDAP) claimed(claim portal.Claim) (clause, error) {
 	upn := speller{a: l.d.a}.spell(claim.UPN)
 	isUPN := len(upn.names) == 1 && upn.names[0].attribute == l.d.a.UPN
 	switch {
@@ -67,31 +67,31 @@ func (l *LDAP) claimed(claim enroll.Claim) (clause, error) {
 }
 
 // readPerson reads one person with groups and conflicts.
-func (l *LDAP) readPerson(ctx context.Context, id enroll.PersonID) (enroll.Person, error) {
+func (l *LDAP) readPerson(ctx context.Context, id portal.PersonID) (portal.Person, error) {
 	e, err := l.entryOf(ctx, id)
 	if err != nil {
-		return enroll.Person{}, fmt.Errorf("reading person %s: %w", id, err)
+		return portal.Person{}, fmt.Errorf("reading person %s: %w", id, err)
 	}
 	p, err := l.d.person(e)
 	if err != nil {
-		return enroll.Person{}, fmt.Errorf("reading person %s: %w", id, err)
+		return portal.Person{}, fmt.Errorf("reading person %s: %w", id, err)
 	}
 	in, err := l.membershipOf(ctx, e, &p)
 	if err != nil {
-		return enroll.Person{}, fmt.Errorf("reading person %s: %w", id, err)
+		return portal.Person{}, fmt.Errorf("reading person %s: %w", id, err)
 	}
 	if err := l.rights(ctx, &p, in); err != nil {
-		return enroll.Person{}, fmt.Errorf("reading person %s: %w", id, err)
+		return portal.Person{}, fmt.Errorf("reading person %s: %w", id, err)
 	}
 	if err := l.conflicts(ctx, e, &p); err != nil {
-		return enroll.Person{}, fmt.Errorf("looking for others with the names of %s: %w", id, err)
+		return portal.Person{}, fmt.Errorf("looking for others with the names of %s: %w", id, err)
 	}
 	return p, nil
 }
 
 // membershipOf tells the groups, and in Active Directory whether the person is
 // protected by nature.
-func (l *LDAP) membershipOf(ctx context.Context, e entry, p *enroll.Person) (membership, error) {
+func (l *LDAP) membershipOf(ctx context.Context, e entry, p *portal.Person) (membership, error) {
 	if l.c.Kind == PlainLDAP {
 		return l.memberships(ctx, e.DN)
 	}
@@ -116,14 +116,14 @@ func (l *LDAP) membershipOf(ctx context.Context, e entry, p *enroll.Person) (mem
 
 // entryOf reads the one entry of an id. It returns enroll.ErrNotFound for an id
 // nobody has, for what is no person, and for entries outside the base.
-func (l *LDAP) entryOf(ctx context.Context, id enroll.PersonID) (entry, error) {
+func (l *LDAP) entryOf(ctx context.Context, id portal.PersonID) (entry, error) {
 	facts, err := l.facts(ctx)
 	if err != nil {
 		return entry{}, err
 	}
 	q, err := l.byID(facts, id)
 	if err != nil {
-		return entry{}, fmt.Errorf("%w: %w", enroll.ErrNotFound, err)
+		return entry{}, fmt.Errorf("%w: %w", portal.ErrNotFound, err)
 	}
 	var entries []entry
 	_, err = l.read(ctx, l.people, func(ctx context.Context, k *link) (err error) {
@@ -131,7 +131,7 @@ func (l *LDAP) entryOf(ctx context.Context, id enroll.PersonID) (entry, error) {
 		return err
 	})
 	if ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) || (err == nil && len(entries) == 0) {
-		return entry{}, enroll.ErrNotFound
+		return entry{}, portal.ErrNotFound
 	}
 	if err != nil {
 		return entry{}, err
@@ -141,14 +141,14 @@ func (l *LDAP) entryOf(ctx context.Context, id enroll.PersonID) (entry, error) {
 		return entry{}, errors.Join(errors.New("the server answered with somebody else"), err)
 	}
 	if !l.d.isPerson(e) || !contains(facts.people, e.DN) {
-		return entry{}, enroll.ErrNotFound
+		return entry{}, portal.ErrNotFound
 	}
 	return e, nil
 }
 
 // byID asks for one person. Active Directory takes the GUID for a name (MS-ADTS
 // 3.1.1.3.1.2.4), and tells tokenGroups only to a question for one entry.
-func (l *LDAP) byID(facts facts, id enroll.PersonID) (query, error) {
+func (l *LDAP) byID(facts facts, id portal.PersonID) (query, error) {
 	if l.c.Kind == ActiveDirectory {
 		_, err := parseGUID(id)
 		return query{

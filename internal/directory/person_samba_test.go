@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/samba"
 )
 
@@ -18,7 +18,7 @@ func TestSambaCertificateCarriesTheAccount(t *testing.T) {
 	o := newOffice(t, suffixes)
 	anna := addAnna(t, o.dc)
 	upn, sid := o.dc.Database(t, anna.DN, "userPrincipalName"), o.dc.Database(t, anna.DN, "objectSid")
-	want := enroll.Person{
+	want := portal.Person{
 		ID: idOf(anna), Login: "anna", UPN: upn, SID: sid, Mail: "a.schmidt@mail.test", Name: "Anna Schmidt",
 		GivenName: "Anna", EmployeeNumber: "004711", MayEnroll: true,
 	}
@@ -69,7 +69,7 @@ func TestSambaIdentityOutlivesNames(t *testing.T) {
 	if p, err := o.people.Authenticate(t.Context(), "meyer", samba.Password); err != nil || p.ID != idOf(anna) {
 		t.Errorf("under the new name: %q, %v, want %q", p.ID, err, anna.GUID)
 	}
-	if _, err := o.people.Authenticate(t.Context(), "anna", samba.Password); !errors.Is(err, enroll.ErrCredentials) {
+	if _, err := o.people.Authenticate(t.Context(), "anna", samba.Password); !errors.Is(err, portal.ErrCredentials) {
 		t.Errorf("under the old name: %v, want ErrCredentials", err)
 	}
 
@@ -77,28 +77,28 @@ func TestSambaIdentityOutlivesNames(t *testing.T) {
 	anna.DN = o.dc.Move(t, anna.DN, deeper)
 	o.person(anna)
 	anna.DN = o.dc.Move(t, anna.DN, "CN=Users,"+samba.Base)
-	if _, err := o.people.Person(t.Context(), idOf(anna)); !errors.Is(err, enroll.ErrNotFound) {
+	if _, err := o.people.Person(t.Context(), idOf(anna)); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("moved out of the base: %v, want ErrNotFound", err)
 	}
-	if _, err := o.people.Authenticate(t.Context(), "meyer", samba.Password); !errors.Is(err, enroll.ErrCredentials) {
+	if _, err := o.people.Authenticate(t.Context(), "meyer", samba.Password); !errors.Is(err, portal.ErrCredentials) {
 		t.Errorf("signing in from outside the base: %v, want ErrCredentials", err)
 	}
 	anna.DN = o.dc.Move(t, anna.DN, base)
 	o.person(anna)
 	o.dc.Delete(t, anna.DN)
-	if _, err := o.people.Person(t.Context(), idOf(anna)); !errors.Is(err, enroll.ErrNotFound) {
+	if _, err := o.people.Person(t.Context(), idOf(anna)); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("deleted: %v, want ErrNotFound", err)
 	}
-	o.wantRefused(t, idOf(anna), enroll.Disabled)
+	o.wantRefused(t, idOf(anna), portal.Disabled)
 }
 
 func TestSambaPersonRefusesWhatIsNobody(t *testing.T) {
 	o := newOffice(t)
 	computer := o.dc.AddUser(t, samba.User{Login: "PC1$", Computer: true, UPN: "-"})
 	group := o.dc.AddGroup(t, "Phones")
-	for _, id := range []enroll.PersonID{idOf(computer), idOf(group), "", "anna", "00000000-0000-0000-0000-000000000001",
-		"*", enroll.PersonID(group.SID), "0)(objectClass=*"} {
-		if p, err := o.people.Person(t.Context(), id); !errors.Is(err, enroll.ErrNotFound) {
+	for _, id := range []portal.PersonID{idOf(computer), idOf(group), "", "anna", "00000000-0000-0000-0000-000000000001",
+		"*", portal.PersonID(group.SID), "0)(objectClass=*"} {
+		if p, err := o.people.Person(t.Context(), id); !errors.Is(err, portal.ErrNotFound) {
 			t.Errorf("%q: %q, %v, want ErrNotFound", id, p.ID, err)
 		}
 	}
@@ -109,27 +109,27 @@ func TestSambaMatchesClaims(t *testing.T) {
 	anna, bob := addAnna(t, o.dc), o.dc.AddUser(t, samba.User{Login: "bob"})
 	cases := []struct {
 		name  string
-		claim enroll.Claim
+		claim portal.Claim
 		want  samba.Entry
 	}{
-		{"SID", enroll.Claim{SID: anna.SID}, anna},
-		{"UPN", enroll.Claim{UPN: "anna.schmidt@example.test"}, anna},
-		{"UPN in other case", enroll.Claim{UPN: "Anna.Schmidt@EXAMPLE.test"}, anna},
-		{"both", enroll.Claim{SID: anna.SID, UPN: "anna.schmidt@example.test"}, anna},
-		{"of two people", enroll.Claim{SID: anna.SID, UPN: "bob@corp.example.test"}, samba.Entry{}},
-		{"SID of nobody", enroll.Claim{SID: o.dc.SID + "-999999", UPN: "bob@corp.example.test"}, samba.Entry{}},
-		{"empty", enroll.Claim{}, samba.Entry{}},
-		{"SID of a group", enroll.Claim{SID: o.dc.SID + "-513"}, samba.Entry{}},
-		{"login instead of UPN", enroll.Claim{UPN: "bob"}, samba.Entry{}},
-		{"filter", enroll.Claim{UPN: "*"}, samba.Entry{}},
-		{"filter in SID", enroll.Claim{SID: "*"}, samba.Entry{}},
-		{"binary wildcard", enroll.Claim{SID: "S-1-5-21-*"}, samba.Entry{}},
-		{"plain", enroll.Claim{UPN: "bob@corp.example.test"}, bob},
+		{"SID", portal.Claim{SID: anna.SID}, anna},
+		{"UPN", portal.Claim{UPN: "anna.schmidt@example.test"}, anna},
+		{"UPN in other case", portal.Claim{UPN: "Anna.Schmidt@EXAMPLE.test"}, anna},
+		{"both", portal.Claim{SID: anna.SID, UPN: "anna.schmidt@example.test"}, anna},
+		{"of two people", portal.Claim{SID: anna.SID, UPN: "bob@corp.example.test"}, samba.Entry{}},
+		{"SID of nobody", portal.Claim{SID: o.dc.SID + "-999999", UPN: "bob@corp.example.test"}, samba.Entry{}},
+		{"empty", portal.Claim{}, samba.Entry{}},
+		{"SID of a group", portal.Claim{SID: o.dc.SID + "-513"}, samba.Entry{}},
+		{"login instead of UPN", portal.Claim{UPN: "bob"}, samba.Entry{}},
+		{"filter", portal.Claim{UPN: "*"}, samba.Entry{}},
+		{"filter in SID", portal.Claim{SID: "*"}, samba.Entry{}},
+		{"binary wildcard", portal.Claim{SID: "S-1-5-21-*"}, samba.Entry{}},
+		{"plain", portal.Claim{UPN: "bob@corp.example.test"}, bob},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			p, err := o.people.Match(t.Context(), c.claim)
-			if p.ID != idOf(c.want) || (c.want.GUID == "") != errors.Is(err, enroll.ErrNotFound) {
+			if p.ID != idOf(c.want) || (c.want.GUID == "") != errors.Is(err, portal.ErrNotFound) {
 				t.Errorf("got %q, %v, want %q", p.ID, err, c.want.GUID)
 			}
 		})

@@ -7,7 +7,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/samba"
 )
 
@@ -65,7 +65,7 @@ func TestA3_ProtectedPeopleDoNotEnrol(t *testing.T) {
 	watched := dc.AddGroup(t, "Board")
 	counter := dc.AddGroup(t, "Service counter")
 	o := officeOver(t, dc, func(c *directory.LDAPConfig) {
-		c.Protected, c.Roles = []string{watched.DN}, map[enroll.Role][]string{enroll.Helpdesk: {counter.DN}}
+		c.Protected, c.Roles = []string{watched.DN}, map[portal.Role][]string{portal.Helpdesk: {counter.DN}}
 	})
 	hedi := dc.AddUser(t, samba.User{Login: "hedi"})
 	dc.AddMember(t, counter.DN, hedi.DN)
@@ -80,15 +80,15 @@ func TestA3_ProtectedPeopleDoNotEnrol(t *testing.T) {
 			if !o.person(e).Protected {
 				t.Error("not protected")
 			}
-			o.wantRefused(t, idOf(e), enroll.Protected)
+			o.wantRefused(t, idOf(e), portal.Protected)
 			o.wantNoCode(t, o.person(hedi), idOf(e))
 		})
 	}
 	for _, c := range []struct {
 		name string
 		rid  int
-		want enroll.Reason
-	}{{"administrator", 500, enroll.Protected}, {"krbtgt", 502, enroll.Disabled}} { // krbtgt always is
+		want portal.Reason
+	}{{"administrator", 500, portal.Protected}, {"krbtgt", 502, portal.Disabled}} { // krbtgt always is
 		t.Run(c.name, func(t *testing.T) {
 			e := dc.BySID(t, fmt.Sprintf("%s-%d", dc.SID, c.rid))
 			if !o.person(e).Protected {
@@ -129,8 +129,8 @@ func TestA3_ProtectionInDoubtIsAnOutage(t *testing.T) {
 			o := newOffice(t, change)
 			e := o.dc.AddUser(t, samba.User{Login: "anna"})
 			_, err := o.enrol(idOf(e), "phone")
-			var outage *enroll.Outage
-			if !errors.As(err, &outage) || outage.Part != enroll.PartDirectory {
+			var outage *portal.Outage
+			if !errors.As(err, &outage) || outage.Part != portal.PartDirectory {
 				t.Errorf("enrolling: %v, want an outage of the directory", err)
 			}
 			if o.serials() != 0 || o.count(audit.CertificateIssued) != 0 {

@@ -12,7 +12,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 	"golang.org/x/text/unicode/norm"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Bounds of a search for people.
@@ -27,7 +27,7 @@ const (
 // name, and whether there are more. What is typed is only ever a value: nothing
 // in it is a wildcard. People come without groups, roles and conflicts; accounts
 // that are switched off are among them.
-func (l *LDAP) Search(ctx context.Context, typed string, limit int) (people []enroll.Person, more bool, err error) {
+func (l *LDAP) Search(ctx context.Context, typed string, limit int) (people []portal.Person, more bool, err error) {
 	words, ok := searchWords(typed)
 	if !ok {
 		return nil, false, nil
@@ -63,7 +63,7 @@ func (l *LDAP) Search(ctx context.Context, typed string, limit int) (people []en
 		}
 		people = append(people, p)
 	}
-	slices.SortStableFunc(people, func(a, b enroll.Person) int { return cmp.Compare(fold(a.Name), fold(b.Name)) })
+	slices.SortStableFunc(people, func(a, b portal.Person) int { return cmp.Compare(fold(a.Name), fold(b.Name)) })
 	return people, more, nil
 }
 

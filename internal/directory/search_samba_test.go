@@ -5,15 +5,15 @@ import (
 	"slices"
 	"testing"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/samba"
 )
 
 // TestSambaReadsManyAtOnce is what the drift watch lives on.
 func TestSambaReadsManyAtOnce(t *testing.T) {
 	o := newOffice(t)
-	ids := []enroll.PersonID{"00000000-0000-0000-0000-000000000001", "no-guid"}
-	states := map[enroll.PersonID]enroll.Person{}
+	ids := []portal.PersonID{"00000000-0000-0000-0000-000000000001", "no-guid"}
+	states := map[portal.PersonID]portal.Person{}
 	for i := range 250 {
 		login := fmt.Sprintf("user%03d", i)
 		e := o.dc.AddUser(t, samba.User{Login: login, Disabled: i%50 == 1})
@@ -21,7 +21,7 @@ func TestSambaReadsManyAtOnce(t *testing.T) {
 			o.dc.Expire(t, e.DN)
 		}
 		ids = append(ids, idOf(e))
-		states[idOf(e)] = enroll.Person{Login: login, UPN: login + "@" + samba.Domain, SID: e.SID, Disabled: i%50 == 1, Expired: i%50 == 2}
+		states[idOf(e)] = portal.Person{Login: login, UPN: login + "@" + samba.Domain, SID: e.SID, Disabled: i%50 == 1, Expired: i%50 == 2}
 	}
 	people, err := o.people.People(t.Context(), ids)
 	if err != nil || len(people) != len(states) {

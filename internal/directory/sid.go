@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // sidText writes the bytes of a security identifier as Windows prints them
@@ -65,18 +65,18 @@ func parseSID(text string) ([]byte, error) {
 
 // guidText writes an objectGUID in lower case as 8-4-4-4-12, the first three
 // groups little-endian (MS-DTYP 2.3.4).
-func guidText(b []byte) (enroll.PersonID, error) {
+func guidText(b []byte) (portal.PersonID, error) {
 	if len(b) != 16 {
 		return "", fmt.Errorf("objectGUID has %d bytes instead of 16", len(b))
 	}
-	return enroll.PersonID(fmt.Sprintf("%08x-%04x-%04x-%x-%x", binary.LittleEndian.Uint32(b),
+	return portal.PersonID(fmt.Sprintf("%08x-%04x-%04x-%x-%x", binary.LittleEndian.Uint32(b),
 		binary.LittleEndian.Uint16(b[4:]), binary.LittleEndian.Uint16(b[6:]), b[8:10], b[10:])), nil
 }
 
 var errGUID = errors.New("id is not a GUID")
 
 // parseGUID reads what guidText writes, and nothing looser.
-func parseGUID(id enroll.PersonID) ([]byte, error) {
+func parseGUID(id portal.PersonID) ([]byte, error) {
 	text := string(id)
 	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
 		return nil, errGUID

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 func TestSID(t *testing.T) {
@@ -53,14 +53,14 @@ func TestGUID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want enroll.PersonID = "5b70d854-476d-47e8-a4ab-624d45a494f4"
+	const want portal.PersonID = "5b70d854-476d-47e8-a4ab-624d45a494f4"
 	if got, err := guidText(b); err != nil || got != want {
 		t.Errorf("guidText = %q, %v, want %q", got, err, want)
 	}
 	if got, err := parseGUID(want); err != nil || string(got) != string(b) {
 		t.Errorf("parseGUID = %x, %v, want %x", got, err, b)
 	}
-	for _, id := range []enroll.PersonID{
+	for _, id := range []portal.PersonID{
 		"", "5b70d854476d47e8a4ab624d45a494f4", "{5b70d854-476d-47e8-a4ab-624d45a494f4}", "5B70D854-476d-47e8-a4ab-624d45a494f4",
 		"5b70d854-476d-47e8-a4ab-624d45a494fg", "5b70d85-4476d-47e8-a4ab-624d45a494f4", "5b70d854-476d-47e8-a4ab-624d45a494f>",
 	} {

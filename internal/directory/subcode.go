@@ -7,7 +7,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // subcode is the Win32 error that Active Directory hides in the text of a refused
@@ -45,16 +45,16 @@ func parseSubcode(text string) subcode {
 // refusal is what a sub-code says about a person whose password was right. The
 // others, lockedOut among them, come with a wrong password too: they are nil and
 // tell a stranger nothing.
-func (c subcode) refusal() *enroll.Refusal {
+func (c subcode) refusal() *portal.Refusal {
 	switch c {
 	case logonHours, workstation:
-		return &enroll.Refusal{Reason: enroll.Restricted}
+		return &portal.Refusal{Reason: portal.Restricted}
 	case passwordOld, mustChange:
-		return &enroll.Refusal{Reason: enroll.PasswordOld}
+		return &portal.Refusal{Reason: portal.PasswordOld}
 	case switchedOff:
-		return &enroll.Refusal{Reason: enroll.Disabled}
+		return &portal.Refusal{Reason: portal.Disabled}
 	case accountExpired:
-		return &enroll.Refusal{Reason: enroll.Expired}
+		return &portal.Refusal{Reason: portal.Expired}
 	}
 	return nil
 }
@@ -113,12 +113,12 @@ func judgeBind(kind Kind, err error) error {
 		if refusal := parseSubcode(result.Error()).refusal(); kind == ActiveDirectory && refusal != nil {
 			return refusal
 		}
-		return enroll.ErrCredentials
+		return portal.ErrCredentials
 	case ldap.LDAPResultReferral:
-		return enroll.ErrCredentials
+		return portal.ErrCredentials
 	}
 	if kind == PlainLDAP && refusesPerson(result.ResultCode) {
-		return enroll.ErrCredentials
+		return portal.ErrCredentials
 	}
 	return err
 }

@@ -11,27 +11,28 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"certportal/internal/test/samba"
 )
 
 // counted counts the passwords that reach a directory.
 type counted struct {
-	enroll.Directory
+	portal.Directory
 	asked atomic.Int32
 }
 
-func (c *counted) Authenticate(ctx context.Context, login, password string) (enroll.Person, error) {
+func (c *counted) Authenticate(ctx context.Context, login, password string) (portal.Person, error) {
 	c.asked.Add(1)
 	return c.Directory.Authenticate(ctx, login, password)
 }
 
 // counting is a sign-in that counts, over the office's people and store.
-func (o *office) counting(c enroll.SignInConfig) (*enroll.SignIn, *counted) {
+func (o *office) counting(c signin.Config) (*signin.Service, *counted) {
 	o.t.Helper()
 	people := &counted{Directory: o.people}
 	c.Directory, c.Attempts, c.Records, c.Now = people, o.db, o.db, o.now
-	return must[*enroll.SignIn](o.t)(enroll.NewSignIn(c)), people
+	return must[*signin.Service](o.t)(signin.New(c)), people
 }
 
 // thirtySpellings are ways to write anna's name, all of them taken.
@@ -46,8 +47,8 @@ func thirtySpellings() []string {
 }
 
 // from is a try from a network of its own, so that the account's limit decides.
-func from(i int) enroll.By {
-	return enroll.By{Address: fmt.Sprintf("10.%d.%d.1", i/250, i%250), Request: "test"}
+func from(i int) portal.Actor {
+	return portal.Actor{Address: fmt.Sprintf("10.%d.%d.1", i/250, i%250), Request: "test"}
 }
 
 // TestA8_GuessingStopsBeforeTheLock tries 500 passwords on one account in thirty
@@ -55,15 +56,15 @@ func from(i int) enroll.By {
 func TestA8_GuessingStopsBeforeTheLock(t *testing.T) {
 	const tries = 3
 	o := newOffice(t, suffixes)
-	signIn, people := o.counting(enroll.SignInConfig{Tries: tries})
+	signIn, people := o.counting(signin.Config{Tries: tries})
 	anna := addAnna(t, o.dc)
 	spellings, wrong, paused := thirtySpellings(), 0, 0
 	for i := range 500 {
 		_, err := signIn.Authenticate(t.Context(), spellings[i%len(spellings)], fmt.Sprint("guess-", i), from(i))
 		switch {
-		case errors.Is(err, enroll.ErrCredentials):
+		case errors.Is(err, portal.ErrCredentials):
 			wrong++
-		case refusalOf(err).Reason == enroll.PausedSignIn && refusalOf(err).Until.After(o.now()):
+		case refusalOf(err).Reason == portal.PausedSignIn && refusalOf(err).Until.After(o.now()):
 			paused++
 		default:
 			t.Fatalf("try %d: %v", i, err)
@@ -85,10 +86,10 @@ func TestA8_GuessingStopsBeforeTheLock(t *testing.T) {
 		t.Errorf("anna at her own desk: %v", err)
 	}
 	// The right password in the pause tells nobody that it is right.
-	if _, err := signIn.Authenticate(t.Context(), "anna", samba.Password, from(0)); refusalOf(err).Reason != enroll.PausedSignIn {
+	if _, err := signIn.Authenticate(t.Context(), "anna", samba.Password, from(0)); refusalOf(err).Reason != portal.PausedSignIn {
 		t.Errorf("right password in the pause: %v, want the pause", err)
 	}
-	o.ahead.Add(int64(enroll.SignInWindow + time.Second))
+	o.ahead.Add(int64(signin.DefaultWindow + time.Second))
 	if p, err := signIn.Authenticate(t.Context(), "anna", samba.Password, from(0)); err != nil || p.ID != idOf(anna) {
 		t.Errorf("after the pause: %q, %v, want %q", p.ID, err, anna.GUID)
 	}
@@ -98,7 +99,7 @@ func TestA8_GuessingStopsBeforeTheLock(t *testing.T) {
 // now and then, always soon enough for the controller to add them up.
 func TestA8_SlowGuessingStopsBeforeTheLock(t *testing.T) {
 	o := newOffice(t)
-	signIn, people := o.counting(enroll.SignInConfig{})
+	signIn, people := o.counting(signin.Config{})
 	anna := o.dc.AddUser(t, samba.User{Login: "anna"})
 	lock := must[directory.Lockout](t)(o.people.Lockout(t.Context()))
 	signIn.StayBelow(lock.Threshold, lock.Window)
@@ -120,14 +121,14 @@ func TestA8_SlowGuessingStopsBeforeTheLock(t *testing.T) {
 func TestA8_UnknownNamesPauseLikeKnownOnes(t *testing.T) {
 	o := newOffice(t)
 	o.dc.AddUser(t, samba.User{Login: "anna"})
-	signIn, _ := o.counting(enroll.SignInConfig{Tries: 3})
+	signIn, _ := o.counting(signin.Config{Tries: 3})
 	answers := map[string][]string{}
 	for _, name := range []string{"anna", "nobody"} {
 		for i, login := range []string{name, "CORP\\" + name, strings.ToUpper(name) + "@corp.example.test", name + "@CORP", " " + name} {
 			_, err := signIn.Authenticate(t.Context(), login, "wrong-one", from(i))
 			refusal := refusalOf(err)
 			refusal.Until = time.Time{}
-			answers[name] = append(answers[name], fmt.Sprint(refusal, errors.Is(err, enroll.ErrCredentials)))
+			answers[name] = append(answers[name], fmt.Sprint(refusal, errors.Is(err, portal.ErrCredentials)))
 		}
 	}
 	if known, unknown := fmt.Sprint(answers["anna"]), fmt.Sprint(answers["nobody"]); known != unknown {
@@ -143,7 +144,7 @@ func TestA8_ALockFromOutsideTellsAStrangerNothing(t *testing.T) {
 	o.dc.Lock(t, anna.DN)
 	for _, password := range []string{"wrong-one", samba.Password} {
 		_, err := o.signIn.Authenticate(t.Context(), "anna", password, from(1))
-		var wrong *enroll.Wrong
+		var wrong *signin.Wrong
 		if !errors.As(err, &wrong) {
 			t.Errorf("password %q: %v, want it wrong", password, err)
 		}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"certportal/internal/directory"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/samba"
 	"certportal/internal/test/toxiproxy"
 )
@@ -66,7 +66,7 @@ func TestF7_ADirectoryInTroubleIsAnOutage(t *testing.T) {
 			b.do(t, proxies[0])
 			wantOutage(t, map[string]func() error{
 				"signing in": func() error {
-					_, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, enroll.By{Address: "192.0.2.1"})
+					_, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{Address: "192.0.2.1"})
 					return err
 				},
 				"enrolling": func() error { _, err := o.enrol(idOf(anna), b.name); return err },
@@ -77,7 +77,7 @@ func TestF7_ADirectoryInTroubleIsAnOutage(t *testing.T) {
 			proxies[0].Mend(t)
 		})
 	}
-	if _, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, enroll.By{Address: "192.0.2.1"}); err != nil {
+	if _, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{Address: "192.0.2.1"}); err != nil {
 		t.Errorf("after all: %v", err)
 	}
 }
@@ -93,8 +93,8 @@ func wantOutage(t *testing.T, questions map[string]func() error) {
 			if took := time.Since(start); took > budget {
 				t.Errorf("%s: answered after %v, want %v at most", name, took, budget)
 			}
-			var outage *enroll.Outage
-			if !errors.As(err, &outage) || outage.Part != enroll.PartDirectory {
+			var outage *portal.Outage
+			if !errors.As(err, &outage) || outage.Part != portal.PartDirectory {
 				t.Errorf("%s: %v, want an outage of the directory", name, err)
 			}
 		})
@@ -117,11 +117,11 @@ func TestF7_SlowRoundTrips(t *testing.T) {
 			}
 			proxies[0].Latency(t, delay)
 			start := time.Now()
-			p, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, enroll.By{Address: "192.0.2.1"})
+			p, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{Address: "192.0.2.1"})
 			if took := time.Since(start); took > budget {
 				t.Errorf("answered after %v, want %v at most", took, budget)
 			}
-			var outage *enroll.Outage
+			var outage *portal.Outage
 			if err == nil && p.ID != idOf(anna) || err != nil && !errors.As(err, &outage) {
 				t.Errorf("got %q, %v, want %q or an outage", p.ID, err, anna.GUID)
 			}
@@ -176,7 +176,7 @@ func TestF7_AnAnswerInCrumbsIsAnAnswer(t *testing.T) {
 	if p, err := o.people.Authenticate(t.Context(), "anna", samba.Password); err != nil || p.ID != idOf(anna) {
 		t.Errorf("right password: %q, %v, want %q", p.ID, err, anna.GUID)
 	}
-	if _, err := o.people.Authenticate(t.Context(), "anna", "wrong-one"); !errors.Is(err, enroll.ErrCredentials) {
+	if _, err := o.people.Authenticate(t.Context(), "anna", "wrong-one"); !errors.Is(err, portal.ErrCredentials) {
 		t.Errorf("wrong password: %v, want ErrCredentials", err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // sayAgain is how often the log repeats that the watch stands still.
@@ -170,7 +170,7 @@ func (f Finding) facts() []any {
 	if f.Login != "" {
 		facts = append(facts, "login", f.Login)
 	}
-	if f.Change == enroll.UPNChanged || f.Change == enroll.SIDChanged {
+	if f.Change == portal.UPNChanged || f.Change == portal.SIDChanged {
 		return append(facts, "now", f.Now)
 	}
 	return append(facts, "due", f.Due)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // answerWithin bounds one question to the directory, whatever bounds it has
@@ -17,11 +17,11 @@ const answerWithin = time.Minute
 var errWrongAnswer = errors.New("directory answered with people nobody asked for")
 
 // people reads many at once, by their ids.
-func (p *pass) people(ctx context.Context, holders []Holder) (map[enroll.PersonID]enroll.Person, error) {
+func (p *pass) people(ctx context.Context, holders []Holder) (map[portal.PersonID]portal.Person, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	ids := make([]enroll.PersonID, len(holders))
-	asked := make(map[enroll.PersonID]bool, len(holders))
+	ids := make([]portal.PersonID, len(holders))
+	asked := make(map[portal.PersonID]bool, len(holders))
 	for i, h := range holders {
 		ids[i] = h.Person
 		asked[h.Person] = true
@@ -30,7 +30,7 @@ func (p *pass) people(ctx context.Context, holders []Holder) (map[enroll.PersonI
 	if err != nil {
 		return nil, fmt.Errorf("reading %d people: %w", len(ids), err)
 	}
-	people := make(map[enroll.PersonID]enroll.Person, len(answer))
+	people := make(map[portal.PersonID]portal.Person, len(answer))
 	for _, person := range answer {
 		if !asked[person.ID] {
 			return nil, fmt.Errorf("reading %d people: %w", len(ids), errWrongAnswer)
@@ -44,17 +44,17 @@ func (p *pass) people(ctx context.Context, holders []Holder) (map[enroll.PersonI
 
 // confirm reads one person of whom no good was said: a server that lags behind
 // the others is not believed once.
-func (p *pass) confirm(ctx context.Context, id enroll.PersonID) (enroll.Person, bool, error) {
+func (p *pass) confirm(ctx context.Context, id portal.PersonID) (portal.Person, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	person, err := p.c.Directory.Person(ctx, id)
 	switch {
-	case errors.Is(err, enroll.ErrNotFound):
-		return enroll.Person{}, false, nil
+	case errors.Is(err, portal.ErrNotFound):
+		return portal.Person{}, false, nil
 	case err != nil:
-		return enroll.Person{}, false, fmt.Errorf("reading person %s: %w", id, err)
+		return portal.Person{}, false, fmt.Errorf("reading person %s: %w", id, err)
 	case person.ID != id:
-		return enroll.Person{}, false, fmt.Errorf("reading person %s: %w", id, errWrongAnswer)
+		return portal.Person{}, false, fmt.Errorf("reading person %s: %w", id, errWrongAnswer)
 	}
 	return person, true, nil
 }

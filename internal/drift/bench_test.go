@@ -13,7 +13,7 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/drift"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/store"
 )
 
@@ -26,16 +26,16 @@ const (
 // measured is the portal's own part.
 type census struct{}
 
-func (census) People(_ context.Context, ids []enroll.PersonID) ([]enroll.Person, error) {
-	people := make([]enroll.Person, len(ids))
+func (census) People(_ context.Context, ids []portal.PersonID) ([]portal.Person, error) {
+	people := make([]portal.Person, len(ids))
 	for i, id := range ids {
-		people[i] = enroll.Person{ID: id, UPN: string(id) + "@corp.example", SID: "S-1-5-21-1-2-3-1001"}
+		people[i] = portal.Person{ID: id, UPN: string(id) + "@corp.example", SID: "S-1-5-21-1-2-3-1001"}
 	}
 	return people, nil
 }
 
-func (census) Person(context.Context, enroll.PersonID) (enroll.Person, error) {
-	return enroll.Person{}, enroll.ErrNotFound
+func (census) Person(context.Context, portal.PersonID) (portal.Person, error) {
+	return portal.Person{}, portal.ErrNotFound
 }
 
 // BenchmarkPass is a pass over 50,000 holders with one certificate each, in which

@@ -23,6 +23,7 @@ import (
 	"certportal/internal/directory"
 	"certportal/internal/drift"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/pgtest"
 	"certportal/store"
 )
@@ -62,11 +63,11 @@ type company struct {
 // fault stands between the watch and the directory. The zero value does nothing.
 type fault struct {
 	drift.Directory
-	many func(context.Context, []enroll.Person, error) ([]enroll.Person, error)
-	one  func(context.Context, enroll.Person, error) (enroll.Person, error)
+	many func(context.Context, []portal.Person, error) ([]portal.Person, error)
+	one  func(context.Context, portal.Person, error) (portal.Person, error)
 }
 
-func (f *fault) People(ctx context.Context, ids []enroll.PersonID) ([]enroll.Person, error) {
+func (f *fault) People(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error) {
 	people, err := f.Directory.People(ctx, ids)
 	if f.many != nil {
 		return f.many(ctx, people, err)
@@ -74,7 +75,7 @@ func (f *fault) People(ctx context.Context, ids []enroll.PersonID) ([]enroll.Per
 	return people, err
 }
 
-func (f *fault) Person(ctx context.Context, id enroll.PersonID) (enroll.Person, error) {
+func (f *fault) Person(ctx context.Context, id portal.PersonID) (portal.Person, error) {
 	p, err := f.Directory.Person(ctx, id)
 	if f.one != nil {
 		return f.one(ctx, p, err)
@@ -147,8 +148,8 @@ func (c *company) hire(login string) {
 	c.t.Helper()
 	entry := c.entry()
 	entry.Action = audit.AccountAdded
-	err := c.db.AddAccount(c.t.Context(), enroll.Account{PasswordHash: "none", Person: enroll.Person{
-		ID: enroll.PersonID("id-" + login), Login: login, UPN: login + "@corp.example", Name: login,
+	err := c.db.AddAccount(c.t.Context(), portal.Account{PasswordHash: "none", Person: portal.Person{
+		ID: portal.PersonID("id-" + login), Login: login, UPN: login + "@corp.example", Name: login,
 		SID: "S-1-5-21-1-2-3-" + fmt.Sprint(1000+slices.Index(staff(1000), login)), MayEnroll: true,
 	}}, entry)
 	if err != nil {
@@ -177,11 +178,11 @@ func (c *company) remove(logins ...string) {
 	}
 }
 
-func (c *company) change(login string, how func(*enroll.Account)) {
+func (c *company) change(login string, how func(*portal.Account)) {
 	c.t.Helper()
 	entry := c.entry()
 	entry.Action = "account.changed"
-	err := c.db.ChangeAccount(c.t.Context(), enroll.PersonID("id-"+login), func(a *enroll.Account) error {
+	err := c.db.ChangeAccount(c.t.Context(), portal.PersonID("id-"+login), func(a *portal.Account) error {
 		how(a)
 		return nil
 	}, entry)
@@ -194,16 +195,16 @@ func (c *company) change(login string, how func(*enroll.Account)) {
 func (c *company) issue(login string) ca.Serial {
 	c.t.Helper()
 	ctx := context.Background()
-	person := must[enroll.Person](c.t)(c.people.Person(ctx, enroll.PersonID("id-"+login)))
+	person := must[portal.Person](c.t)(c.people.Person(ctx, portal.PersonID("id-"+login)))
 	serial := must[ca.Serial](c.t)(ca.NewSerial(nil))
 	certificate := selfSigned(c.t, serial, c.now())
 	entry := audit.Entry{At: c.now(), Actor: string(person.ID), Action: audit.CertificateReserved}
 	err := c.db.Reserve(ctx, enroll.Reservation{
-		Serial: serial, Kind: enroll.KindUser, Profile: "User", Subject: ca.Subject{UPN: person.UPN, SID: person.SID},
+		Serial: serial, Kind: portal.KindUser, Profile: "User", Subject: ca.Subject{UPN: person.UPN, SID: person.SID},
 		PublicKey: sha256.Sum256(certificate.RawSubjectPublicKeyInfo),
 		NotBefore: certificate.NotBefore, NotAfter: certificate.NotAfter, Requested: c.now(),
 		Person: person.ID, NewDevice: true, Quota: 5, Entry: entry,
-		Device: enroll.Device{ID: enroll.DeviceID("d" + serial.String()), Person: person.ID, Name: serial.String()[:8], Platform: enroll.IOS},
+		Device: portal.Device{ID: portal.DeviceID("d" + serial.String()), Person: person.ID, Name: serial.String()[:8], Platform: portal.IOS},
 	})
 	if err != nil {
 		c.t.Fatal(err)
@@ -230,9 +231,9 @@ func (c *company) look() drift.Report {
 }
 
 // certificate is the newest of the person's newest device.
-func (c *company) certificate(login string) enroll.Certificate {
+func (c *company) certificate(login string) portal.Certificate {
 	c.t.Helper()
-	devices := must[[]enroll.Device](c.t)(c.db.Devices(context.Background(), enroll.PersonID("id-"+login)))
+	devices := must[[]portal.Device](c.t)(c.db.Devices(context.Background(), portal.PersonID("id-"+login)))
 	if len(devices) == 0 {
 		c.t.Fatalf("%s has no device", login)
 	}

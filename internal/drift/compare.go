@@ -5,19 +5,19 @@ import (
 	"strings"
 	"time"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // accountChange is how an account departed as a whole; empty when it is in
 // order.
-func accountChange(p enroll.Person, known bool) enroll.Change {
+func accountChange(p portal.Person, known bool) portal.Change {
 	switch {
 	case !known:
-		return enroll.AccountGone
+		return portal.AccountGone
 	case p.Disabled:
-		return enroll.AccountDisabled
+		return portal.AccountDisabled
 	case p.Expired:
-		return enroll.AccountExpired
+		return portal.AccountExpired
 	}
 	return ""
 }
@@ -25,12 +25,12 @@ func accountChange(p enroll.Person, known bool) enroll.Change {
 // differences lists how one certificate departs from its person. A SID is
 // compared exactly. UPNs that differ in the case of letters alone are the same:
 // domain controllers take them for the same account, so the certificate works.
-func differences(c Certificate, p enroll.Person, account enroll.Change) []enroll.Change {
-	var changes []enroll.Change
+func differences(c Certificate, p portal.Person, account portal.Change) []portal.Change {
+	var changes []portal.Change
 	if account != "" {
 		changes = append(changes, account)
 	}
-	if account == enroll.AccountGone {
+	if account == portal.AccountGone {
 		// Nobody says what the names are now: what was marked stays so.
 		for _, m := range c.Marks {
 			if !Ends(m.Change) {
@@ -40,17 +40,17 @@ func differences(c Certificate, p enroll.Person, account enroll.Change) []enroll
 		return changes
 	}
 	if c.SID != p.SID {
-		changes = append(changes, enroll.SIDChanged)
+		changes = append(changes, portal.SIDChanged)
 	}
 	if !strings.EqualFold(c.UPN, p.UPN) {
-		changes = append(changes, enroll.UPNChanged)
+		changes = append(changes, portal.UPNChanged)
 	}
 	return changes
 }
 
 // marked gives a holder's certificates the marks that are to stand, and reports
 // whether others stand now.
-func marked(h Holder, p enroll.Person, account enroll.Change, now time.Time) ([]Certificate, bool) {
+func marked(h Holder, p portal.Person, account portal.Change, now time.Time) ([]Certificate, bool) {
 	wanted, differ := slices.Clone(h.Certificates), false
 	for i, c := range wanted {
 		changes := differences(c, p, account)
@@ -68,7 +68,7 @@ func marked(h Holder, p enroll.Person, account enroll.Change, now time.Time) ([]
 // findings tells a person's changes, one for each kind. An account's changes
 // share one beginning: who switches an account off and deletes it a moment later
 // does not begin a second grace.
-func findings(h Holder, wanted []Certificate, p enroll.Person, now time.Time, grace time.Duration) []Finding {
+func findings(h Holder, wanted []Certificate, p portal.Person, now time.Time, grace time.Duration) []Finding {
 	var found []Finding
 	for _, c := range wanted {
 		for _, m := range c.Marks {
@@ -83,12 +83,12 @@ func findings(h Holder, wanted []Certificate, p enroll.Person, now time.Time, gr
 	return found
 }
 
-func finding(h Holder, c Certificate, change enroll.Change, p enroll.Person, now time.Time, grace time.Duration) Finding {
+func finding(h Holder, c Certificate, change portal.Change, p portal.Person, now time.Time, grace time.Duration) Finding {
 	f := Finding{Person: h.Person, Change: change, Login: p.Login, UPN: c.UPN, Since: since(h, change, now)}
 	switch change {
-	case enroll.UPNChanged:
+	case portal.UPNChanged:
 		f.Now = p.UPN
-	case enroll.SIDChanged:
+	case portal.SIDChanged:
 		f.Now = p.SID
 	}
 	if Ends(change) {
@@ -99,7 +99,7 @@ func finding(h Holder, c Certificate, change enroll.Change, p enroll.Person, now
 
 // since is when a change of the holder was first seen. A mark from the future is
 // of a clock that was wrong, and counts from now.
-func since(h Holder, change enroll.Change, now time.Time) time.Time {
+func since(h Holder, change portal.Change, now time.Time) time.Time {
 	first := now
 	for _, c := range h.Certificates {
 		for _, m := range c.Marks {

@@ -27,7 +27,7 @@ import (
 	"sync"
 	"time"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // What holds where the configuration says nothing. Together the first two keep
@@ -43,10 +43,10 @@ const (
 // enroll.ErrNotFound says that the directory could not be asked.
 type Directory interface {
 	// People reads those of the people that it knows, afresh, in any order.
-	People(ctx context.Context, ids []enroll.PersonID) ([]enroll.Person, error)
+	People(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error)
 
 	// Person reads one person afresh, or returns enroll.ErrNotFound.
-	Person(ctx context.Context, id enroll.PersonID) (enroll.Person, error)
+	Person(ctx context.Context, id portal.PersonID) (portal.Person, error)
 }
 
 // Config is what a watch works with. Directory and Records are required.
@@ -115,9 +115,9 @@ func New(c Config) (*Watch, error) {
 }
 
 // Ends reports whether a change ends certificates. The others ask for new ones.
-func Ends(c enroll.Change) bool {
+func Ends(c portal.Change) bool {
 	switch c {
-	case enroll.AccountGone, enroll.AccountDisabled, enroll.AccountExpired:
+	case portal.AccountGone, portal.AccountDisabled, portal.AccountExpired:
 		return true
 	}
 	return false

@@ -10,18 +10,18 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/drift"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/store"
 )
 
 func TestA11_LeaverLosesTheCertificatesAfterTheGrace(t *testing.T) {
 	leaving := []struct {
-		change enroll.Change
+		change portal.Change
 		leave  func(c *company)
 	}{
-		{enroll.AccountDisabled, func(c *company) { c.disable("p001") }},
-		{enroll.AccountGone, func(c *company) { c.remove("p001") }},
-		{enroll.AccountExpired, func(c *company) { c.fault.expire("id-p001") }},
+		{portal.AccountDisabled, func(c *company) { c.disable("p001") }},
+		{portal.AccountGone, func(c *company) { c.remove("p001") }},
+		{portal.AccountExpired, func(c *company) { c.fault.expire("id-p001") }},
 	}
 	for _, l := range leaving {
 		t.Run(string(l.change), func(t *testing.T) {
@@ -49,10 +49,10 @@ func TestA11_LeaverLosesTheCertificatesAfterTheGrace(t *testing.T) {
 				c.pass(time.Millisecond)
 				c.want(c.look(), 0, 0, 2, "")
 				equal(t, "nudges", c.nudges.Load(), 1)
-				ended := must[enroll.Certificate](t)(c.db.Certificate(t.Context(), second))
-				equal(t, "status", ended.Status, enroll.Revoked)
-				equal(t, "cause", ended.Cause, enroll.Left)
-				equal(t, "others", c.certificate("p000").Status, enroll.Issued)
+				ended := must[portal.Certificate](t)(c.db.Certificate(t.Context(), second))
+				equal(t, "status", ended.Status, portal.Revoked)
+				equal(t, "cause", ended.Cause, portal.Left)
+				equal(t, "others", c.certificate("p000").Status, portal.Issued)
 
 				e := c.last(audit.CertificateRevoked)
 				equal(t, "actor", e.Actor+" "+e.Role, "system system")
@@ -66,14 +66,14 @@ func TestA11_LeaverLosesTheCertificatesAfterTheGrace(t *testing.T) {
 }
 
 // expire makes an account run out: the built-in directory knows no end.
-func (f *fault) expire(id enroll.PersonID) {
-	f.many = func(_ context.Context, people []enroll.Person, err error) ([]enroll.Person, error) {
+func (f *fault) expire(id portal.PersonID) {
+	f.many = func(_ context.Context, people []portal.Person, err error) ([]portal.Person, error) {
 		for i := range people {
 			people[i].Expired = people[i].ID == id
 		}
 		return people, err
 	}
-	f.one = func(_ context.Context, p enroll.Person, err error) (enroll.Person, error) {
+	f.one = func(_ context.Context, p portal.Person, err error) (portal.Person, error) {
 		p.Expired = p.ID == id
 		return p, err
 	}
@@ -146,7 +146,7 @@ func TestA11_BackBeforeTheGraceEnds(t *testing.T) {
 	// Deleting what is switched off begins no second grace.
 	c.remove("p001")
 	c.want(c.look(), 1, 0, 0, "")
-	equal(t, "mark", c.certificate("p001").Changed, enroll.AccountGone)
+	equal(t, "mark", c.certificate("p001").Changed, portal.AccountGone)
 	c.pass(grace / 2)
 	c.want(c.look(), 0, 0, 1, "")
 }
@@ -169,7 +169,7 @@ func TestA11_ClockSetBackEndsNobodyEarly(t *testing.T) {
 	c.want(c.look(), 1, 0, 0, "")
 	c.pass(-6 * time.Hour)
 	c.want(c.look(), 0, 0, 0, "")
-	equal(t, "mark", c.certificate("p001").Changed, enroll.AccountDisabled)
+	equal(t, "mark", c.certificate("p001").Changed, portal.AccountDisabled)
 	c.pass(grace - time.Millisecond)
 	c.want(c.look(), 0, 0, 0, "")
 	// The grace counts from the clock as it is now: else the certificate would
@@ -224,15 +224,15 @@ func TestA11_AWobblingReplicaIsNotBelieved(t *testing.T) {
 	c := newCompany(t, file(t), staff(4)...)
 	lies := []struct {
 		name string
-		many func(context.Context, []enroll.Person, error) ([]enroll.Person, error)
+		many func(context.Context, []portal.Person, error) ([]portal.Person, error)
 	}{
-		{"leaves one out", func(_ context.Context, people []enroll.Person, err error) ([]enroll.Person, error) {
+		{"leaves one out", func(_ context.Context, people []portal.Person, err error) ([]portal.Person, error) {
 			return people[1:], err
 		}},
-		{"knows nobody", func(_ context.Context, _ []enroll.Person, err error) ([]enroll.Person, error) {
+		{"knows nobody", func(_ context.Context, _ []portal.Person, err error) ([]portal.Person, error) {
 			return nil, err
 		}},
-		{"says all are disabled", func(_ context.Context, people []enroll.Person, err error) ([]enroll.Person, error) {
+		{"says all are disabled", func(_ context.Context, people []portal.Person, err error) ([]portal.Person, error) {
 			for i := range people {
 				people[i].Disabled = true
 			}

@@ -7,7 +7,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/drift"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 func TestNamesThatChangeAreMarkedAndEndNothing(t *testing.T) {
@@ -16,20 +16,20 @@ func TestNamesThatChangeAreMarkedAndEndNothing(t *testing.T) {
 		name             string
 		upn, sid         string
 		marked, unmarked int
-		shown            enroll.Change
+		shown            portal.Change
 	}{
 		{"same", "p001@corp.example", "S-1-5-21-1-2-3-1001", 0, 0, ""},
 		{"other case", "P001@Corp.Example", "S-1-5-21-1-2-3-1001", 0, 0, ""},
-		{"other UPN", "p001.married@corp.example", "S-1-5-21-1-2-3-1001", 1, 0, enroll.UPNChanged},
-		{"the same other UPN", "p001.married@corp.example", "S-1-5-21-1-2-3-1001", 0, 0, enroll.UPNChanged},
-		{"and another SID", "p001.married@corp.example", "S-1-5-21-9-9-9-1001", 1, 0, enroll.SIDChanged},
-		{"no SID at all", "p001@corp.example", "", 0, 1, enroll.SIDChanged},
+		{"other UPN", "p001.married@corp.example", "S-1-5-21-1-2-3-1001", 1, 0, portal.UPNChanged},
+		{"the same other UPN", "p001.married@corp.example", "S-1-5-21-1-2-3-1001", 0, 0, portal.UPNChanged},
+		{"and another SID", "p001.married@corp.example", "S-1-5-21-9-9-9-1001", 1, 0, portal.SIDChanged},
+		{"no SID at all", "p001@corp.example", "", 0, 1, portal.SIDChanged},
 		{"agrees again", "p001@corp.example", "S-1-5-21-1-2-3-1001", 0, 1, ""},
 	}
 	for _, s := range steps {
 		t.Run(s.name, func(t *testing.T) {
 			c.pass(time.Hour)
-			c.change("p001", func(a *enroll.Account) { a.UPN, a.SID = s.upn, s.sid })
+			c.change("p001", func(a *portal.Account) { a.UPN, a.SID = s.upn, s.sid })
 			c.want(c.look(), s.marked, s.unmarked, 0, "")
 			equal(t, "mark", c.certificate("p001").Changed, s.shown)
 		})
@@ -47,7 +47,7 @@ func TestNamesThatChangeAreMarkedAndEndNothing(t *testing.T) {
 
 func TestNamesStayMarkedForAsLongAsTheyDiffer(t *testing.T) {
 	c := newCompany(t, file(t), staff(4)...)
-	c.change("p001", func(a *enroll.Account) { a.UPN = "other@corp.example" })
+	c.change("p001", func(a *portal.Account) { a.UPN = "other@corp.example" })
 	r := c.look()
 	equal(t, "due", r.Findings[0].Due, time.Time{})
 	first := c.now()
@@ -73,7 +73,7 @@ func TestAPassThatOnlyTells(t *testing.T) {
 	c := newCompany(t, file(t), staff(12)...)
 	c.disable("p003", "p004")
 	c.remove("p005")
-	c.change("p006", func(a *enroll.Account) { a.UPN = "other@corp.example" })
+	c.change("p006", func(a *portal.Account) { a.UPN = "other@corp.example" })
 	before := len(c.entries())
 	r := must[drift.Report](t)(c.Once(t.Context(), drift.Options{}))
 	c.want(r, 0, 0, 0, drift.TooMany)

@@ -6,7 +6,7 @@ import (
 	"math"
 	"time"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 const (
@@ -73,7 +73,7 @@ type pass struct {
 
 // act is what is to be written about one holder.
 type act struct {
-	person   enroll.PersonID
+	person   portal.PersonID
 	marks    []Certificate // with those that are to stand
 	findings []Finding
 	due      bool // the certificates end
@@ -93,7 +93,7 @@ func (p *pass) look(ctx context.Context) error {
 	if err := p.measure(ctx); err != nil {
 		return err
 	}
-	after := enroll.PersonID("")
+	after := portal.PersonID("")
 	for !p.enough() {
 		holders, err := p.c.Records.Holders(ctx, p.now, after, batch)
 		if err != nil {
@@ -181,7 +181,7 @@ func (p *pass) compare(ctx context.Context, holders []Holder) error {
 }
 
 // judge notes what is to be done about one holder.
-func (p *pass) judge(h Holder, person enroll.Person, account enroll.Change) {
+func (p *pass) judge(h Holder, person portal.Person, account portal.Change) {
 	wanted, differ := marked(h, person, account, p.now)
 	a := act{person: h.Person, marks: wanted, findings: findings(h, wanted, person, p.now, p.c.Grace)}
 	fresh := false

@@ -6,12 +6,12 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Mark is a difference between a certificate and the directory.
 type Mark struct {
-	Change enroll.Change
+	Change portal.Change
 	Since  time.Time // when it was first seen
 }
 
@@ -26,7 +26,7 @@ type Certificate struct {
 // Holder is somebody with working certificates: of kind user, issued or
 // superseded, and not past their end.
 type Holder struct {
-	Person       enroll.PersonID
+	Person       portal.PersonID
 	Certificates []Certificate // at least one
 }
 
@@ -41,7 +41,7 @@ type State struct {
 
 // Marking brings the marks of one person's certificates to what was read.
 type Marking struct {
-	Person       enroll.PersonID
+	Person       portal.PersonID
 	Certificates []Certificate // Marks are those that are to stand; their Since does not count
 	At           time.Time
 
@@ -52,7 +52,7 @@ type Marking struct {
 
 // Departure ends what somebody holds whose account ended.
 type Departure struct {
-	Person enroll.PersonID
+	Person portal.PersonID
 	At     time.Time
 	Due    time.Time   // marks first seen at this moment or before have had their grace
 	Entry  audit.Entry // as of Marking
@@ -70,7 +70,7 @@ type Records interface {
 
 	// Holders lists people with a working certificate whose id comes after the
 	// given one, in order, at most limit.
-	Holders(ctx context.Context, now time.Time, after enroll.PersonID, limit int) ([]Holder, error)
+	Holders(ctx context.Context, now time.Time, after portal.PersonID, limit int) ([]Holder, error)
 
 	// Departed counts people whose certificates the watch ended after it had seen
 	// the change for the first time after the moment, and who hold none now.

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Stop is why the watch does nothing. The ledger keeps it: add, do not rename.
@@ -26,8 +26,8 @@ const (
 
 // Finding is one change of one person.
 type Finding struct {
-	Person  enroll.PersonID
-	Change  enroll.Change
+	Person  portal.PersonID
+	Change  portal.Change
 	Login   string // as the directory says; empty when the account is gone
 	UPN     string // as it stands in the certificate, the newest where they differ
 	Now     string // the UPN or SID of the directory, where that is what changed
@@ -59,8 +59,8 @@ type Report struct {
 
 // sort puts the gravest change first.
 func (r *Report) sort() {
-	gravity := []enroll.Change{
-		enroll.AccountGone, enroll.AccountDisabled, enroll.AccountExpired, enroll.SIDChanged, enroll.UPNChanged,
+	gravity := []portal.Change{
+		portal.AccountGone, portal.AccountDisabled, portal.AccountExpired, portal.SIDChanged, portal.UPNChanged,
 	}
 	slices.SortFunc(r.Findings, func(a, b Finding) int {
 		return cmp.Or(

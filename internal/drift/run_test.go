@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"certportal/internal/drift"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 func TestRunEndsCertificatesByItself(t *testing.T) {
@@ -26,7 +26,7 @@ func TestRunEndsCertificatesByItself(t *testing.T) {
 		w.Run(ctx)
 	}()
 	<-nudged
-	equal(t, "status", c.certificate("p001").Status, enroll.Revoked)
+	equal(t, "status", c.certificate("p001").Status, portal.Revoked)
 	cancel()
 	<-ended
 }

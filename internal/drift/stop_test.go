@@ -10,7 +10,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/drift"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 var errDown = errors.New("dialing dc1: connection refused")
@@ -22,28 +22,28 @@ func TestA11_OutageRevokesNobody(t *testing.T) {
 		want drift.Stop
 	}{
 		{"does not answer for many", func(f *fault) {
-			f.many = func(context.Context, []enroll.Person, error) ([]enroll.Person, error) { return nil, errDown }
+			f.many = func(context.Context, []portal.Person, error) ([]portal.Person, error) { return nil, errDown }
 		}, drift.NoAnswer},
 		{"does not answer for one", func(f *fault) {
-			f.one = func(context.Context, enroll.Person, error) (enroll.Person, error) { return enroll.Person{}, errDown }
+			f.one = func(context.Context, portal.Person, error) (portal.Person, error) { return portal.Person{}, errDown }
 		}, drift.NoAnswer},
 		{"answers for one after a time-out", func(f *fault) {
-			f.one = func(context.Context, enroll.Person, error) (enroll.Person, error) {
-				return enroll.Person{}, context.DeadlineExceeded
+			f.one = func(context.Context, portal.Person, error) (portal.Person, error) {
+				return portal.Person{}, context.DeadlineExceeded
 			}
 		}, drift.NoAnswer},
 		{"speaks of somebody else", func(f *fault) {
-			f.many = func(_ context.Context, people []enroll.Person, err error) ([]enroll.Person, error) {
-				return append(people, enroll.Person{ID: "id-stranger"}), err
+			f.many = func(_ context.Context, people []portal.Person, err error) ([]portal.Person, error) {
+				return append(people, portal.Person{ID: "id-stranger"}), err
 			}
 		}, drift.WrongAnswer},
 		{"speaks of one twice", func(f *fault) {
-			f.many = func(_ context.Context, people []enroll.Person, err error) ([]enroll.Person, error) {
+			f.many = func(_ context.Context, people []portal.Person, err error) ([]portal.Person, error) {
 				return append(people, people[0]), err
 			}
 		}, drift.WrongAnswer},
 		{"answers with another person", func(f *fault) {
-			f.one = func(_ context.Context, p enroll.Person, err error) (enroll.Person, error) {
+			f.one = func(_ context.Context, p portal.Person, err error) (portal.Person, error) {
 				p.ID = "id-stranger"
 				return p, err
 			}
@@ -67,7 +67,7 @@ func TestA11_OutageRevokesNobody(t *testing.T) {
 			equal(t, "alarms", strings.Count(c.log.String(), "level=ERROR"), 1)
 			equal(t, "reason", c.last(audit.WatchStopped).Detail["reason"], string(f.want))
 			equal(t, "state", must[drift.State](t)(c.db.Watching(t.Context())).Reason, f.want)
-			equal(t, "due and not revoked", c.certificate("p001").Status, enroll.Issued)
+			equal(t, "due and not revoked", c.certificate("p001").Status, portal.Issued)
 
 			c.fault.mend()
 			c.want(c.look(), 1, 0, 1, "")
@@ -86,7 +86,7 @@ func TestA11_AnOutageInTheMiddleStopsTheWholePass(t *testing.T) {
 	c.disable("p002")
 	c.pass(grace)
 	asked := 0
-	c.fault.many = func(_ context.Context, people []enroll.Person, err error) ([]enroll.Person, error) {
+	c.fault.many = func(_ context.Context, people []portal.Person, err error) ([]portal.Person, error) {
 		if asked++; asked == 3 {
 			return nil, errDown
 		}
@@ -101,7 +101,7 @@ func TestA11_AnOutageInTheMiddleStopsTheWholePass(t *testing.T) {
 func TestTheEndOfTheProgramIsNoOutage(t *testing.T) {
 	c := newCompany(t, file(t), staff(4)...)
 	ctx, cancel := context.WithCancel(t.Context())
-	c.fault.many = func(ctx context.Context, _ []enroll.Person, _ error) ([]enroll.Person, error) {
+	c.fault.many = func(ctx context.Context, _ []portal.Person, _ error) ([]portal.Person, error) {
 		cancel()
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -131,7 +131,7 @@ func TestA11_TooManyAtOnceStops(t *testing.T) {
 		equal(t, "alarms", strings.Count(c.log.String(), "level=ERROR"), 2)
 		detail := c.last(audit.WatchStopped).Detail
 		equal(t, "told", detail["reason"]+" "+detail["changed"]+" "+detail["limit"]+" "+detail["holders"], "too-many at least 4 3 20")
-		equal(t, "due and not revoked", c.certificate("p001").Status, enroll.Issued)
+		equal(t, "due and not revoked", c.certificate("p001").Status, portal.Issued)
 
 		all := drift.Options{Apply: true, AnyShare: true, Actor: "operator"}
 		c.want(must[drift.Report](t)(c.Once(t.Context(), all)), 3, 0, 1, "")
@@ -232,7 +232,7 @@ func TestAStoreInTroubleEndsThePass(t *testing.T) {
 	c.want(c.look(), 1, 0, 0, "")
 	c.pass(grace)
 	for _, lose := range []string{"the answer", "the database"} {
-		c.fault.many = func(_ context.Context, people []enroll.Person, err error) ([]enroll.Person, error) {
+		c.fault.many = func(_ context.Context, people []portal.Person, err error) ([]portal.Person, error) {
 			c.db.Close()
 			if lose == "the answer" {
 				return nil, errDown

@@ -15,6 +15,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/directory"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/store"
 )
 
@@ -39,8 +40,8 @@ func benchHouse(b *testing.B, issuing, leaf ca.KeyKind, ready int) (*enroll.Regi
 	check(err)
 	for i := range benchPeople {
 		login := fmt.Sprint("person", i)
-		check(db.AddAccount(ctx, enroll.Account{PasswordHash: "none", Person: enroll.Person{
-			ID: enroll.PersonID(login), Login: login, UPN: login + "@corp.example", Mail: login + "@corp.example",
+		check(db.AddAccount(ctx, portal.Account{PasswordHash: "none", Person: portal.Person{
+			ID: portal.PersonID(login), Login: login, UPN: login + "@corp.example", Mail: login + "@corp.example",
 			SID: fmt.Sprint("S-1-5-21-1004336348-1177238915-682003330-", 1000+i), MayEnroll: true,
 		}}, audit.Entry{At: time.Now(), Action: audit.AccountAdded, Actor: "bench"}))
 	}
@@ -115,7 +116,7 @@ func BenchmarkEnrollEC(b *testing.B) {
 
 func enrolOnce(b *testing.B, r *enroll.Registrar, n int) {
 	_, err := r.Enroll(b.Context(), enroll.Request{
-		By: enroll.By{Person: enroll.PersonID(fmt.Sprint("person", n%benchPeople))}, Name: fmt.Sprint("phone ", n), Platform: enroll.Android, Idempotent: fmt.Sprint("form ", n),
+		By: portal.Actor{Person: portal.PersonID(fmt.Sprint("person", n%benchPeople))}, Name: fmt.Sprint("phone ", n), Platform: portal.Android, Idempotent: fmt.Sprint("form ", n),
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -14,6 +14,8 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/audit"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // ChallengeLife is how long a device may present a challenge. An iPhone drops a
@@ -38,7 +40,7 @@ type Challenge struct {
 	ID      ChallengeID
 	Token   Token  // stands in the address of the profile; opens the challenge again
 	Secret  string // what the device presents: 256 bits as base64url
-	Device  Device
+	Device  portal.Device
 	Expires time.Time
 	Renew   bool // what the device holds works on beside the new certificate
 }
@@ -49,13 +51,13 @@ type StoredChallenge struct {
 	ID         ChallengeID
 	SecretHash [sha256.Size]byte
 	TokenHash  [sha256.Size]byte
-	Device     Device            // of whom and for what; without Certificate
+	Device     portal.Device     // of whom and for what; without Certificate
 	Names      [sha256.Size]byte // of UPN, mail and SID when it was made
 	Made       time.Time
 	Expires    time.Time
-	Used       time.Time    // zero until a certificate was reserved with it
-	Invitation InvitationID // used up with it; empty without
-	Renew      bool         // what the device holds works on beside the new certificate
+	Used       time.Time           // zero until a certificate was reserved with it
+	Invitation signin.InvitationID // used up with it; empty without
+	Renew      bool                // what the device holds works on beside the new certificate
 }
 
 // Challenges keeps challenges. Every method is one transaction, its ledger entry
@@ -74,37 +76,12 @@ type Challenges interface {
 
 	// OpenChallenge finds the challenge that a device may still use, or
 	// ErrNotFound.
-	OpenChallenge(ctx context.Context, person PersonID, device DeviceID, now time.Time) (StoredChallenge, error)
+	OpenChallenge(ctx context.Context, person portal.PersonID, device portal.DeviceID, now time.Time) (StoredChallenge, error)
 
 	// Held finds the device that a certificate belongs to, with that very
 	// certificate in it. It returns ErrNotFound for a serial that no person has.
-	Held(ctx context.Context, serial ca.Serial) (Device, error)
+	Held(ctx context.Context, serial ca.Serial) (portal.Device, error)
 }
-
-// Denial is why a device's request for a certificate is refused, in a word for
-// operators and the ledger. The device learns no reason.
-type Denial struct {
-	Why string
-}
-
-// Error is for operators.
-func (d *Denial) Error() string { return "denied: " + d.Why }
-
-// The reasons of a Denial. The ledger keeps them: add, do not rename.
-const (
-	ChallengeMissing = "challenge-missing"
-	ChallengeUnknown = "challenge-unknown"
-	ChallengeUsed    = "challenge-used"
-	ChallengeExpired = "challenge-expired"
-	ChallengeNames   = "challenge-names" // the directory renamed the person in between
-	KeyRefused       = "key"             // weak, or of a kind that is not certified
-	KeyReused        = "key-reused"      // another certificate has this key
-	HolderUnknown    = "holder-unknown"  // the certificate that signs is not byte for byte a stored one
-	HolderEnded      = "holder-ended"    // it is revoked or has run out
-	HolderRenewed    = "holder-renewed"  // it was renewed before
-	HolderEarly      = "holder-early"    // the device has, or is getting, a newer one
-	DeviceGone       = "device-removed"
-)
 
 var errNoChallenges = errors.New("keys made on devices are not set up")
 
@@ -124,10 +101,10 @@ func (k PickupKey) challengeToken(id ChallengeID) Token {
 // works: the later.
 func (r *Registrar) NewChallenge(ctx context.Context, req Request) (Challenge, error) {
 	if r.c.Challenges == nil {
-		return Challenge{}, &Outage{Part: PartIssuer, Err: errNoChallenges}
+		return Challenge{}, &portal.Outage{Part: portal.PartIssuer, Err: errNoChallenges}
 	}
 	c, err := r.newChallenge(ctx, req)
-	var refusal *Refusal
+	var refusal *portal.Refusal
 	if errors.As(err, &refusal) {
 		r.noteRefusal(ctx, req, refusal)
 	}
@@ -164,7 +141,7 @@ func (r *Registrar) newChallenge(ctx context.Context, req Request) (Challenge, e
 	if err != nil {
 		return Challenge{}, err
 	}
-	entry := req.By.entry(r.c.Now(), audit.ChallengeMade)
+	entry := req.By.Entry(r.c.Now(), audit.ChallengeMade)
 	entry.Object = string(device.ID)
 	entry.Detail = map[string]string{
 		"name": device.Name, "platform": string(device.Platform), "upn": person.UPN, "sid": person.SID,
@@ -174,32 +151,32 @@ func (r *Registrar) newChallenge(ctx context.Context, req Request) (Challenge, e
 		ID: id, SecretHash: sha256.Sum256([]byte(c.Secret)), TokenHash: token, Device: device,
 		Names: namesOf(person), Made: r.c.Now(), Expires: c.Expires, Invitation: req.Invitation, Renew: req.renews(),
 	}, r.c.Quota, entry)
-	err = outage(PartStore, "recording a challenge", err)
+	err = portal.AsOutage(portal.PartStore, "recording a challenge", err)
 	r.refund(ctx, person.ID, err)
 	return c, err
 }
 
 // deviceOf gives the device of a form one name, however often it is sent.
-func (k PickupKey) deviceOf(form string) DeviceID {
+func (k PickupKey) deviceOf(form string) portal.DeviceID {
 	mac := hmac.New(sha256.New, k[:])
 	mac.Write([]byte("certportal device " + form))
-	return DeviceID(fmt.Sprintf("%x", mac.Sum(nil)[:16]))
+	return portal.DeviceID(fmt.Sprintf("%x", mac.Sum(nil)[:16]))
 }
 
 // fits says with a *Refusal whether the person's names can stand in a
 // certificate.
-func (r *Registrar) fits(p Person) error {
+func (r *Registrar) fits(p portal.Person) error {
 	var bad *ca.SubjectError
-	if err := p.subject().Validate(); errors.As(err, &bad) {
-		return &Refusal{Reason: BadIdentity, Value: bad.Field}
+	if err := p.Subject().Validate(); errors.As(err, &bad) {
+		return &portal.Refusal{Reason: portal.BadIdentity, Value: bad.Field}
 	}
 	return nil
 }
 
 // namesOf binds a challenge to what a certificate would say. Every field is
 // preceded by its length.
-func namesOf(p Person) [sha256.Size]byte {
-	s := p.subject()
+func namesOf(p portal.Person) [sha256.Size]byte {
+	s := p.Subject()
 	return sha256.Sum256(fmt.Appendf(nil, "%d %s%d %s%d %s", len(s.UPN), s.UPN, len(s.Mail), s.Mail, len(s.SID), s.SID))
 }
 
@@ -207,7 +184,7 @@ func namesOf(p Person) [sha256.Size]byte {
 func (r *Registrar) openChallenge(t Token, s StoredChallenge) (Challenge, error) {
 	token, ok := t.bytes()
 	if !ok {
-		return Challenge{}, ErrNotFound
+		return Challenge{}, portal.ErrNotFound
 	}
 	secret, err := hkdf.Key(sha256.New, token, []byte(s.ID), challengeLabel, 32)
 	if err != nil {
@@ -222,17 +199,17 @@ func (r *Registrar) openChallenge(t Token, s StoredChallenge) (Challenge, error)
 // WaitingChallenge finds the challenge that a device of the person may still
 // use, for the page that offers the profile. It returns ErrNotFound when there
 // is none, or when it was made in another session.
-func (r *Registrar) WaitingChallenge(ctx context.Context, person PersonID, device DeviceID, key PickupKey) (Challenge, error) {
+func (r *Registrar) WaitingChallenge(ctx context.Context, person portal.PersonID, device portal.DeviceID, key PickupKey) (Challenge, error) {
 	if r.c.Challenges == nil {
-		return Challenge{}, ErrNotFound
+		return Challenge{}, portal.ErrNotFound
 	}
 	stored, err := r.c.Challenges.OpenChallenge(ctx, person, device, r.c.Now())
 	if err != nil {
-		return Challenge{}, outage(PartStore, "finding challenge of device", err)
+		return Challenge{}, portal.AsOutage(portal.PartStore, "finding challenge of device", err)
 	}
 	token := key.challengeToken(stored.ID)
 	if hash, _ := token.hash(); hash != stored.TokenHash {
-		return Challenge{}, ErrNotFound
+		return Challenge{}, portal.ErrNotFound
 	}
 	return r.openChallenge(token, stored)
 }
@@ -243,14 +220,14 @@ func (r *Registrar) WaitingChallenge(ctx context.Context, person PersonID, devic
 func (r *Registrar) OpenChallenge(ctx context.Context, t Token) (Challenge, error) {
 	hash, ok := t.hash()
 	if !ok || r.c.Challenges == nil {
-		return Challenge{}, ErrNotFound
+		return Challenge{}, portal.ErrNotFound
 	}
 	stored, err := r.c.Challenges.ChallengeByToken(ctx, hash)
 	if err != nil {
-		return Challenge{}, outage(PartStore, "finding challenge", err)
+		return Challenge{}, portal.AsOutage(portal.PartStore, "finding challenge", err)
 	}
 	d := stored.Device
-	g := &Gone{At: stored.Expires, Platform: d.Platform, Device: d.ID, Removed: !d.Removed.IsZero()}
+	g := &portal.Gone{At: stored.Expires, Platform: d.Platform, Device: d.ID, Removed: !d.Removed.IsZero()}
 	switch {
 	case !stored.Used.IsZero():
 		g.Used, g.At = true, stored.Used
@@ -263,9 +240,9 @@ func (r *Registrar) OpenChallenge(ctx context.Context, t Token) (Challenge, erro
 
 // NoteChallengeRead records, before it goes out, that a profile with a challenge
 // is fetched. The address alone opened it: the reader need not be signed in.
-func (r *Registrar) NoteChallengeRead(ctx context.Context, by By, c Challenge) error {
-	e := by.entry(r.c.Now(), audit.ChallengeRead)
+func (r *Registrar) NoteChallengeRead(ctx context.Context, by portal.Actor, c Challenge) error {
+	e := by.Entry(r.c.Now(), audit.ChallengeRead)
 	e.Actor, e.Role = "pickup", ""
 	e.Person, e.Object = string(c.Device.Person), string(c.Device.ID)
-	return outage(PartStore, "recording the read of a challenge", r.c.Records.Note(ctx, e))
+	return portal.AsOutage(portal.PartStore, "recording the read of a challenge", r.c.Records.Note(ctx, e))
 }

@@ -13,6 +13,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // keyHouse lets devices make their own keys.
@@ -37,7 +38,7 @@ func ecKey(t *testing.T) crypto.PublicKey {
 // wantDenial expects a no that is recorded with this word.
 func (h *house) wantDenial(err error, why string) {
 	h.t.Helper()
-	var denial *enroll.Denial
+	var denial *portal.Denial
 	if !errors.As(err, &denial) || denial.Why != why {
 		h.t.Errorf("got %v, want denial %s", err, why)
 	}
@@ -65,10 +66,10 @@ func TestChallengeOpensByTokenAndSession(t *testing.T) {
 		}
 	}
 	_, err := h.WaitingChallenge(t.Context(), h.anna.ID, c.Device.ID, enroll.PickupKey{9})
-	if !errors.Is(err, enroll.ErrNotFound) {
+	if !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("another session: %v", err)
 	}
-	if _, err := h.OpenChallenge(t.Context(), enroll.PickupKey{9}.Token(enroll.Certificate{}.Serial)); !errors.Is(err, enroll.ErrNotFound) {
+	if _, err := h.OpenChallenge(t.Context(), enroll.PickupKey{9}.Token(portal.Certificate{}.Serial)); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("another token: %v", err)
 	}
 	if err := h.NoteChallengeRead(t.Context(), h.by(), c); err != nil {
@@ -82,12 +83,12 @@ func TestChallengeOpensByTokenAndSession(t *testing.T) {
 func TestChallengeEnds(t *testing.T) {
 	h := keyHouse(t)
 	c := h.challenge("Phone", "form")
-	must[*x509.Certificate](t)(h.Redeem(t.Context(), enroll.By{}, c.Secret, ecKey(t)))
-	var gone *enroll.Gone
+	must[*x509.Certificate](t)(h.Redeem(t.Context(), portal.Actor{}, c.Secret, ecKey(t)))
+	var gone *portal.Gone
 	if _, err := h.OpenChallenge(t.Context(), c.Token); !errors.As(err, &gone) || !gone.Used {
 		t.Errorf("used: got %v", err)
 	}
-	if _, err := h.WaitingChallenge(t.Context(), h.anna.ID, c.Device.ID, h.key); !errors.Is(err, enroll.ErrNotFound) {
+	if _, err := h.WaitingChallenge(t.Context(), h.anna.ID, c.Device.ID, h.key); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("used: %v", err)
 	}
 	c = h.challenge("Other phone", "form 2")
@@ -104,10 +105,10 @@ func TestChallengeOfTheSameForm(t *testing.T) {
 	if first.Device.ID != second.Device.ID {
 		t.Errorf("devices %s and %s", first.Device.ID, second.Device.ID)
 	}
-	_, err := h.Redeem(t.Context(), enroll.By{}, first.Secret, ecKey(t))
-	h.wantDenial(err, enroll.ChallengeUnknown)
-	must[*x509.Certificate](t)(h.Redeem(t.Context(), enroll.By{}, second.Secret, ecKey(t)))
-	if devices := must[[]enroll.Device](t)(h.Devices(t.Context(), h.anna.ID)); len(devices) != 1 {
+	_, err := h.Redeem(t.Context(), portal.Actor{}, first.Secret, ecKey(t))
+	h.wantDenial(err, portal.ChallengeUnknown)
+	must[*x509.Certificate](t)(h.Redeem(t.Context(), portal.Actor{}, second.Secret, ecKey(t)))
+	if devices := must[[]portal.Device](t)(h.Devices(t.Context(), h.anna.ID)); len(devices) != 1 {
 		t.Errorf("%d devices", len(devices))
 	}
 }
@@ -117,12 +118,12 @@ func TestChallengeOfTheSameForm(t *testing.T) {
 func TestRedeemReplaces(t *testing.T) {
 	h := keyHouse(t)
 	c := h.challenge("Phone", "form")
-	must[*x509.Certificate](t)(h.Redeem(t.Context(), enroll.By{}, c.Secret, ecKey(t)))
+	must[*x509.Certificate](t)(h.Redeem(t.Context(), portal.Actor{}, c.Secret, ecKey(t)))
 	if got := h.revoked.Load(); got != 0 {
 		t.Errorf("%d calls for a new list after a first certificate", got)
 	}
 	again := must[enroll.Challenge](t)(h.NewChallenge(t.Context(), enroll.Request{By: h.by(), Device: c.Device.ID, PickupKey: h.key}))
-	must[*x509.Certificate](t)(h.Redeem(t.Context(), enroll.By{}, again.Secret, ecKey(t)))
+	must[*x509.Certificate](t)(h.Redeem(t.Context(), portal.Actor{}, again.Secret, ecKey(t)))
 	if got := count(h.checkLedger(), audit.CertificateRevoked); got != 1 || h.revoked.Load() != 1 {
 		t.Errorf("%d revoked and %d calls for a new list, want one of each", got, h.revoked.Load())
 	}
@@ -133,24 +134,24 @@ func TestChallengeKeepsToThePolicy(t *testing.T) {
 	h.enroll("First", "1")
 	tests := []struct {
 		name   string
-		change func(*enroll.Person)
+		change func(*portal.Person)
 		req    enroll.Request
-		want   enroll.Reason
+		want   portal.Reason
 	}{
-		{"disabled", func(p *enroll.Person) { p.Disabled = true }, h.request("x", ""), enroll.Disabled},
-		{"protected", func(p *enroll.Person) { p.Protected = true }, h.request("x", ""), enroll.Protected},
-		{"conflict", func(p *enroll.Person) { p.Conflict = enroll.UPNTaken }, h.request("x", ""), enroll.Conflicting},
-		{"not allowed", func(p *enroll.Person) { p.MayEnroll = false }, h.request("x", ""), enroll.NotAllowed},
-		{"no UPN", func(p *enroll.Person) { p.UPN = "" }, h.request("x", ""), enroll.NoUPN},
-		{"bad UPN", func(p *enroll.Person) { p.UPN = "anna" }, h.request("x", ""), enroll.BadIdentity},
-		{"no name", func(*enroll.Person) {}, h.request(" ", ""), enroll.NameEmpty},
-		{"name taken", func(*enroll.Person) {}, h.request("FIRST", ""), enroll.NameTaken},
+		{"disabled", func(p *portal.Person) { p.Disabled = true }, h.request("x", ""), portal.Disabled},
+		{"protected", func(p *portal.Person) { p.Protected = true }, h.request("x", ""), portal.Protected},
+		{"conflict", func(p *portal.Person) { p.Conflict = portal.UPNTaken }, h.request("x", ""), portal.Conflicting},
+		{"not allowed", func(p *portal.Person) { p.MayEnroll = false }, h.request("x", ""), portal.NotAllowed},
+		{"no UPN", func(p *portal.Person) { p.UPN = "" }, h.request("x", ""), portal.NoUPN},
+		{"bad UPN", func(p *portal.Person) { p.UPN = "anna" }, h.request("x", ""), portal.BadIdentity},
+		{"no name", func(*portal.Person) {}, h.request(" ", ""), portal.NameEmpty},
+		{"name taken", func(*portal.Person) {}, h.request("FIRST", ""), portal.NameTaken},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := h.with(func(c *enroll.Config) { c.Directory = changed{Directory: h.people, change: tt.change} })
 			_, err := r.NewChallenge(t.Context(), tt.req)
-			var refusal *enroll.Refusal
+			var refusal *portal.Refusal
 			if !errors.As(err, &refusal) || refusal.Reason != tt.want {
 				t.Errorf("got %v, want %s", err, tt.want)
 			}
@@ -162,8 +163,8 @@ func TestChallengeKeepsToThePolicy(t *testing.T) {
 	}
 	h.enroll("Second", "2")
 	_, err := h.NewChallenge(t.Context(), h.request("Third", "3"))
-	var refusal *enroll.Refusal
-	if !errors.As(err, &refusal) || refusal.Reason != enroll.QuotaReached {
+	var refusal *portal.Refusal
+	if !errors.As(err, &refusal) || refusal.Reason != portal.QuotaReached {
 		t.Errorf("third device of two: got %v", err)
 	}
 }
@@ -173,9 +174,9 @@ func TestF22_ChallengesBeyondTheQuota(t *testing.T) {
 	h := keyHouse(t)
 	all := []enroll.Challenge{h.challenge("One", "1"), h.challenge("Two", "2"), h.challenge("Three", "3")}
 	for i, c := range all {
-		_, err := h.Redeem(t.Context(), enroll.By{}, c.Secret, ecKey(t))
-		var refusal *enroll.Refusal
-		if refused := errors.As(err, &refusal) && refusal.Reason == enroll.QuotaReached; refused != (i == 2) {
+		_, err := h.Redeem(t.Context(), portal.Actor{}, c.Secret, ecKey(t))
+		var refusal *portal.Refusal
+		if refused := errors.As(err, &refusal) && refusal.Reason == portal.QuotaReached; refused != (i == 2) {
 			t.Errorf("device %d: got %v", i+1, err)
 		}
 	}
@@ -185,18 +186,18 @@ func TestF22_ChallengesBeyondTheQuota(t *testing.T) {
 func TestA15_ChallengeIsBoundToNames(t *testing.T) {
 	h := keyHouse(t)
 	c := h.challenge("Phone", "form")
-	for name, change := range map[string]func(*enroll.Person){
-		"UPN":  func(p *enroll.Person) { p.UPN = "anna.new@corp.example" },
-		"SID":  func(p *enroll.Person) { p.SID += "9" },
-		"mail": func(p *enroll.Person) { p.Mail = "other@corp.example" },
+	for name, change := range map[string]func(*portal.Person){
+		"UPN":  func(p *portal.Person) { p.UPN = "anna.new@corp.example" },
+		"SID":  func(p *portal.Person) { p.SID += "9" },
+		"mail": func(p *portal.Person) { p.Mail = "other@corp.example" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := h.with(func(c *enroll.Config) { c.Directory = changed{Directory: h.people, change: change} })
-			_, err := r.Redeem(t.Context(), enroll.By{}, c.Secret, ecKey(t))
-			h.wantDenial(err, enroll.ChallengeNames)
+			_, err := r.Redeem(t.Context(), portal.Actor{}, c.Secret, ecKey(t))
+			h.wantDenial(err, portal.ChallengeNames)
 		})
 	}
-	must[*x509.Certificate](t)(h.Redeem(t.Context(), enroll.By{}, c.Secret, ecKey(t)))
+	must[*x509.Certificate](t)(h.Redeem(t.Context(), portal.Actor{}, c.Secret, ecKey(t)))
 }
 
 // An outage before anything is recorded costs nobody their challenge.
@@ -204,12 +205,12 @@ func TestChallengeOutlivesAnOutage(t *testing.T) {
 	h := keyHouse(t)
 	c := h.challenge("Phone", "form")
 	r := h.with(func(c *enroll.Config) { c.Directory = changed{Directory: h.people, err: context.DeadlineExceeded} })
-	_, err := r.Redeem(t.Context(), enroll.By{}, c.Secret, ecKey(t))
-	var out *enroll.Outage
-	if !errors.As(err, &out) || out.Part != enroll.PartDirectory {
+	_, err := r.Redeem(t.Context(), portal.Actor{}, c.Secret, ecKey(t))
+	var out *portal.Outage
+	if !errors.As(err, &out) || out.Part != portal.PartDirectory {
 		t.Errorf("got %v, want an outage of the directory", err)
 	}
-	must[*x509.Certificate](t)(h.Redeem(t.Context(), enroll.By{}, c.Secret, ecKey(t)))
+	must[*x509.Certificate](t)(h.Redeem(t.Context(), portal.Actor{}, c.Secret, ecKey(t)))
 }
 
 func TestRemovedDeviceDoesNotEnrol(t *testing.T) {
@@ -218,8 +219,8 @@ func TestRemovedDeviceDoesNotEnrol(t *testing.T) {
 	if err := h.Remove(t.Context(), h.by(), c.Device.ID); err != nil {
 		t.Fatal(err)
 	}
-	_, err := h.Redeem(t.Context(), enroll.By{}, c.Secret, ecKey(t))
-	h.wantDenial(err, enroll.DeviceGone)
+	_, err := h.Redeem(t.Context(), portal.Actor{}, c.Secret, ecKey(t))
+	h.wantDenial(err, portal.DeviceGone)
 }
 
 func TestEnrollKey(t *testing.T) {
@@ -234,15 +235,15 @@ func TestEnrollKey(t *testing.T) {
 	if !again.Again || again.Serial != done.Serial {
 		t.Errorf("second tap: got %v, want %v", again, done)
 	}
-	var denial *enroll.Denial
-	if _, err := h.EnrollKey(t.Context(), h.request("Other", "form 2"), key); !errors.As(err, &denial) || denial.Why != enroll.KeyReused {
+	var denial *portal.Denial
+	if _, err := h.EnrollKey(t.Context(), h.request("Other", "form 2"), key); !errors.As(err, &denial) || denial.Why != portal.KeyReused {
 		t.Errorf("the same key: got %v", err)
 	}
 	entries := h.checkLedger()
-	if last := entries[len(entries)-1]; last.Actor != string(h.anna.ID) || last.Detail["reason"] != enroll.KeyReused {
+	if last := entries[len(entries)-1]; last.Actor != string(h.anna.ID) || last.Detail["reason"] != portal.KeyReused {
 		t.Errorf("last entry by %q %v", last.Actor, last.Detail)
 	}
-	if _, err := h.Pickup(t.Context(), h.token(done)); !errors.Is(err, enroll.ErrNotFound) {
+	if _, err := h.Pickup(t.Context(), h.token(done)); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("a pickup without a key: %v", err)
 	}
 }

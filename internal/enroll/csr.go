@@ -13,6 +13,7 @@ import (
 	der "golang.org/x/crypto/cryptobyte/asn1"
 
 	"certportal/ca"
+	"certportal/internal/portal"
 )
 
 // MaxRequest is the longest certificate request that is read, in bytes; one with
@@ -77,19 +78,19 @@ func ParsePastedRequest(text string) (KeyRequest, error) {
 	text = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(text), "\ufeff"))
 	switch {
 	case text == "":
-		return KeyRequest{}, &Denial{RequestEmpty}
+		return KeyRequest{}, &portal.Denial{Why: RequestEmpty}
 	case strings.Contains(text, "PRIVATE KEY-----"):
-		return KeyRequest{}, &Denial{RequestSecret}
+		return KeyRequest{}, &portal.Denial{Why: RequestSecret}
 	case len(text) > MaxRequest:
-		return KeyRequest{}, &Denial{RequestLong}
+		return KeyRequest{}, &portal.Denial{Why: RequestLong}
 	}
 	raw, ok := onlyRequest(text)
 	if !ok {
-		return KeyRequest{}, &Denial{RequestForm}
+		return KeyRequest{}, &portal.Denial{Why: RequestForm}
 	}
 	key, err := ParseKeyRequest(raw)
 	if err != nil {
-		return KeyRequest{}, fmt.Errorf("%w: %w", &Denial{whyNot(err)}, err)
+		return KeyRequest{}, fmt.Errorf("%w: %w", &portal.Denial{Why: whyNot(err)}, err)
 	}
 	return key, nil
 }
@@ -113,7 +114,7 @@ func whyNot(err error) string {
 	var weak *ca.KeyError
 	switch {
 	case errors.As(err, &weak):
-		return KeyRefused
+		return portal.KeyRefused
 	case errors.Is(err, errSignatureAlgorithm):
 		return RequestAlgorithm
 	case errors.Is(err, errPossession):

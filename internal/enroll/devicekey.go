@@ -11,6 +11,7 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/audit"
+	"certportal/internal/portal"
 )
 
 // deviceActor is the ledger's word for a device that asks for itself: nobody is
@@ -23,10 +24,10 @@ const deviceActor = "device"
 // It returns a *Denial or a *Refusal for a no, which is recorded, and an *Outage
 // when a part did not do its work: the challenge is then good for another try,
 // unless the certificate was already recorded.
-func (r *Registrar) Redeem(ctx context.Context, by By, challenge string, key crypto.PublicKey) (*x509.Certificate, error) {
+func (r *Registrar) Redeem(ctx context.Context, by portal.Actor, challenge string, key crypto.PublicKey) (*x509.Certificate, error) {
 	ctx, cancel := context.WithTimeout(ctx, issueTimeout)
 	defer cancel()
-	by = By{Address: by.Address, Request: by.Request}
+	by = portal.Actor{Address: by.Address, Request: by.Request}
 	stored, err := r.findChallenge(ctx, challenge)
 	by.Person = stored.Device.Person
 	var cert *x509.Certificate
@@ -42,30 +43,30 @@ func (r *Registrar) Redeem(ctx context.Context, by By, challenge string, key cry
 func (r *Registrar) findChallenge(ctx context.Context, secret string) (StoredChallenge, error) {
 	switch {
 	case r.c.Challenges == nil:
-		return StoredChallenge{}, &Outage{Part: PartIssuer, Err: errNoChallenges}
+		return StoredChallenge{}, &portal.Outage{Part: portal.PartIssuer, Err: errNoChallenges}
 	case secret == "":
-		return StoredChallenge{}, &Denial{ChallengeMissing}
+		return StoredChallenge{}, &portal.Denial{Why: portal.ChallengeMissing}
 	case len(secret) > maxChallenge:
-		return StoredChallenge{}, &Denial{ChallengeUnknown}
+		return StoredChallenge{}, &portal.Denial{Why: portal.ChallengeUnknown}
 	}
 	stored, err := r.c.Challenges.ChallengeBySecret(ctx, sha256.Sum256([]byte(secret)))
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return stored, &Denial{ChallengeUnknown}
+	case errors.Is(err, portal.ErrNotFound):
+		return stored, &portal.Denial{Why: portal.ChallengeUnknown}
 	case err != nil:
-		return stored, outage(PartStore, "finding challenge", err)
+		return stored, portal.AsOutage(portal.PartStore, "finding challenge", err)
 	case !stored.Used.IsZero():
-		return stored, &Denial{ChallengeUsed}
+		return stored, &portal.Denial{Why: portal.ChallengeUsed}
 	case !r.c.Now().Before(stored.Expires):
-		return stored, &Denial{ChallengeExpired}
+		return stored, &portal.Denial{Why: portal.ChallengeExpired}
 	}
 	return stored, nil
 }
 
-func (r *Registrar) redeem(ctx context.Context, by By, stored StoredChallenge, key crypto.PublicKey) (*x509.Certificate, error) {
+func (r *Registrar) redeem(ctx context.Context, by portal.Actor, stored StoredChallenge, key crypto.PublicKey) (*x509.Certificate, error) {
 	leave, err := r.turns.enter(ctx, by.Person)
 	if err != nil {
-		return nil, &Outage{Part: PartIssuer, Err: err}
+		return nil, &portal.Outage{Part: portal.PartIssuer, Err: err}
 	}
 	defer leave()
 	person, err := r.mayEnroll(ctx, by.Person)
@@ -73,7 +74,7 @@ func (r *Registrar) redeem(ctx context.Context, by By, stored StoredChallenge, k
 		return nil, err
 	}
 	if namesOf(person) != stored.Names {
-		return nil, &Denial{ChallengeNames}
+		return nil, &portal.Denial{Why: portal.ChallengeNames}
 	}
 	device, err := r.Device(ctx, by.Person, stored.Device.ID)
 	if err != nil {
@@ -91,10 +92,10 @@ func (r *Registrar) redeem(ctx context.Context, by By, stored StoredChallenge, k
 // the new one may be lost on its way. That the new one asks for the next shows that
 // it arrived, and ends the old one: whoever has the key of a device gets no more
 // than two that work. Errors are those of Redeem.
-func (r *Registrar) Renew(ctx context.Context, by By, holder *x509.Certificate, key crypto.PublicKey) (*x509.Certificate, error) {
+func (r *Registrar) Renew(ctx context.Context, by portal.Actor, holder *x509.Certificate, key crypto.PublicKey) (*x509.Certificate, error) {
 	ctx, cancel := context.WithTimeout(ctx, issueTimeout)
 	defer cancel()
-	by = By{Address: by.Address, Request: by.Request}
+	by = portal.Actor{Address: by.Address, Request: by.Request}
 	device, err := r.findHolder(ctx, holder)
 	by.Person = device.Person
 	var cert *x509.Certificate
@@ -108,44 +109,44 @@ func (r *Registrar) Renew(ctx context.Context, by By, holder *x509.Certificate, 
 // findHolder goes by the stored bytes and not by the serial alone: anybody can
 // sign a certificate with somebody else's serial (attack A15). The device it
 // returns with an error is empty unless the bytes are equal.
-func (r *Registrar) findHolder(ctx context.Context, holder *x509.Certificate) (Device, error) {
+func (r *Registrar) findHolder(ctx context.Context, holder *x509.Certificate) (portal.Device, error) {
 	if r.c.Challenges == nil {
-		return Device{}, &Outage{Part: PartIssuer, Err: errNoChallenges}
+		return portal.Device{}, &portal.Outage{Part: portal.PartIssuer, Err: errNoChallenges}
 	}
 	serial, err := ca.SerialOf(holder.SerialNumber)
 	if err != nil {
-		return Device{}, &Denial{HolderUnknown}
+		return portal.Device{}, &portal.Denial{Why: portal.HolderUnknown}
 	}
 	device, err := r.c.Challenges.Held(ctx, serial)
-	if errors.Is(err, ErrNotFound) {
-		return Device{}, &Denial{HolderUnknown}
+	if errors.Is(err, portal.ErrNotFound) {
+		return portal.Device{}, &portal.Denial{Why: portal.HolderUnknown}
 	}
 	if err != nil {
-		return Device{}, outage(PartStore, "finding holder of certificate", err)
+		return portal.Device{}, portal.AsOutage(portal.PartStore, "finding holder of certificate", err)
 	}
 	c, now := device.Certificate, r.c.Now()
 	switch {
-	case len(c.DER) == 0 || !bytes.Equal(c.DER, holder.Raw) || c.Kind != KindUser:
-		return Device{}, &Denial{HolderUnknown}
+	case len(c.DER) == 0 || !bytes.Equal(c.DER, holder.Raw) || c.Kind != portal.KindUser:
+		return portal.Device{}, &portal.Denial{Why: portal.HolderUnknown}
 	case !device.Working(now) || now.Before(c.NotBefore):
-		return device, &Denial{HolderEnded}
+		return device, &portal.Denial{Why: portal.HolderEnded}
 	}
 	return device, nil
 }
 
-func (r *Registrar) renew(ctx context.Context, by By, device Device, key crypto.PublicKey) (*x509.Certificate, error) {
+func (r *Registrar) renew(ctx context.Context, by portal.Actor, device portal.Device, key crypto.PublicKey) (*x509.Certificate, error) {
 	leave, err := r.turns.enter(ctx, by.Person)
 	if err != nil {
-		return nil, &Outage{Part: PartIssuer, Err: err}
+		return nil, &portal.Outage{Part: portal.PartIssuer, Err: err}
 	}
 	defer leave()
 	// The store decides for good: this word may stand once.
 	once := "renewal of " + device.Certificate.Serial.String()
 	switch _, err := r.c.Records.Attempted(ctx, by.Person, once); {
 	case err == nil:
-		return nil, &Denial{HolderRenewed}
-	case !errors.Is(err, ErrNotFound):
-		return nil, outage(PartStore, "looking for an earlier renewal", err)
+		return nil, &portal.Denial{Why: portal.HolderRenewed}
+	case !errors.Is(err, portal.ErrNotFound):
+		return nil, portal.AsOutage(portal.PartStore, "looking for an earlier renewal", err)
 	}
 	person, err := r.mayEnroll(ctx, by.Person)
 	if err != nil {
@@ -168,8 +169,8 @@ func (r *Registrar) renew(ctx context.Context, by By, device Device, key crypto.
 // refuses or a platform that such a certificate is no use to; each is recorded.
 func (r *Registrar) EnrollRequest(ctx context.Context, req Request, pasted string) (Enrolment, error) {
 	wish, err := ParsePastedRequest(pasted)
-	if err == nil && req.Platform == IOS {
-		err = &Denial{RequestPlatform}
+	if err == nil && req.Platform == portal.IOS {
+		err = &portal.Denial{Why: RequestPlatform}
 	}
 	if err != nil {
 		r.c.Log.Info("pasted request not taken", "person", req.By.Person, "request", req.By.Request, "err", err)
@@ -177,7 +178,7 @@ func (r *Registrar) EnrollRequest(ctx context.Context, req Request, pasted strin
 		return Enrolment{}, err
 	}
 	if r.c.Challenges == nil {
-		return Enrolment{}, &Outage{Part: PartIssuer, Err: errNoChallenges}
+		return Enrolment{}, &portal.Outage{Part: portal.PartIssuer, Err: errNoChallenges}
 	}
 	return r.EnrollKey(ctx, req, wish.Key)
 }
@@ -186,23 +187,23 @@ func (r *Registrar) EnrollRequest(ctx context.Context, req Request, pasted strin
 // certificate and brought a request: the portal never had it, and can make no
 // file with it. A key that an iPhone or iPad made is the phone's own, out of a
 // profile: they are the only ones that get challenges, and bring no requests.
-func (r *Registrar) Brought(ctx context.Context, d Device) (bool, error) {
+func (r *Registrar) Brought(ctx context.Context, d portal.Device) (bool, error) {
 	status := d.Certificate.Status
-	if r.c.Challenges == nil || d.Platform == IOS || status == "" || status == Pending {
+	if r.c.Challenges == nil || d.Platform == portal.IOS || status == "" || status == portal.Pending {
 		return false, nil
 	}
 	_, err := r.c.Challenges.Held(ctx, d.Certificate.Serial)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, portal.ErrNotFound) {
 		return false, nil
 	}
-	return err == nil, outage(PartStore, "looking whose key a certificate has", err)
+	return err == nil, portal.AsOutage(portal.PartStore, "looking whose key a certificate has", err)
 }
 
 // noteDenial records a no to a device. It stands even when it cannot be
 // recorded: nothing was done.
-func (r *Registrar) noteDenial(ctx context.Context, by By, device Device, way string, err error) {
-	var denial *Denial
-	var refusal *Refusal
+func (r *Registrar) noteDenial(ctx context.Context, by portal.Actor, device portal.Device, way string, err error) {
+	var denial *portal.Denial
+	var refusal *portal.Refusal
 	detail := map[string]string{"by": way}
 	switch {
 	case errors.As(err, &denial):
@@ -220,14 +221,14 @@ func (r *Registrar) noteDenial(ctx context.Context, by By, device Device, way st
 
 // NoteDenied records that a device's message was refused before anybody could be
 // found behind it. way is how it came, why a word of the ledger.
-func (r *Registrar) NoteDenied(ctx context.Context, by By, way, why string, facts map[string]string) {
+func (r *Registrar) NoteDenied(ctx context.Context, by portal.Actor, way, why string, facts map[string]string) {
 	detail := map[string]string{"by": way, "reason": why}
 	maps.Copy(detail, facts)
-	r.noteDevice(ctx, By{Address: by.Address, Request: by.Request}, "", detail)
+	r.noteDevice(ctx, portal.Actor{Address: by.Address, Request: by.Request}, "", detail)
 }
 
-func (r *Registrar) noteDevice(ctx context.Context, by By, device DeviceID, detail map[string]string) {
-	e := by.entry(r.c.Now(), audit.EnrolmentRefused)
+func (r *Registrar) noteDevice(ctx context.Context, by portal.Actor, device portal.DeviceID, detail map[string]string) {
+	e := by.Entry(r.c.Now(), audit.EnrolmentRefused)
 	e.Actor, e.Role, e.Object = deviceActor, "", string(device)
 	e.Detail = detail
 	if err := r.c.Records.Note(context.WithoutCancel(ctx), e); err != nil {

@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // desktop is a session of anna's that hand-offs are bound to.
@@ -21,7 +22,7 @@ func (h *house) desktop(n byte) [32]byte {
 	return [32]byte{n}
 }
 
-func (h *house) offer() (enroll.Handoff, enroll.HandoffCode) {
+func (h *house) offer() (signin.Handoff, signin.HandoffCode) {
 	h.t.Helper()
 	made, code, err := h.signIn.OfferHandoff(h.t.Context(), h.by(), h.desktop(1), "Anna Muster")
 	if err != nil {
@@ -30,15 +31,15 @@ func (h *house) offer() (enroll.Handoff, enroll.HandoffCode) {
 	return made, code
 }
 
-func stranger(address string) enroll.By { return enroll.By{Address: address, Request: "phone"} }
+func stranger(address string) portal.Actor { return portal.Actor{Address: address, Request: "phone"} }
 
 // TestHandoffDraws makes many and looks at what was drawn.
 func TestHandoffDraws(t *testing.T) {
 	h := newHouse(t)
-	codes, places := map[enroll.HandoffCode]bool{}, map[int]int{}
+	codes, places := map[signin.HandoffCode]bool{}, map[int]int{}
 	for range 60 {
 		made, code := h.offer()
-		if again, ok := enroll.ParseHandoffCode(code.Grouped()); !ok || again != code || codes[code] {
+		if again, ok := signin.ParseHandoffCode(code.Grouped()); !ok || again != code || codes[code] {
 			t.Errorf("code %s is read as %s, or came twice", code, again)
 		}
 		codes[code] = true
@@ -72,20 +73,20 @@ func TestA9_RedeemHandoff(t *testing.T) {
 		t.Fatalf("got %s, hand-off %s, %v", person.ID, got.ID, err)
 	}
 	_, _, err = h.signIn.RedeemHandoff(t.Context(), code, made.Number, stranger("192.0.2.9"))
-	if !errors.Is(err, enroll.ErrNotFound) {
+	if !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("again: got %v", err)
 	}
 	second, code := h.offer()
 	_, _, err = h.signIn.RedeemHandoff(t.Context(), code, second.Number+1, stranger("192.0.2.66"))
-	if !errors.Is(err, enroll.ErrWrongNumber) {
+	if !errors.Is(err, signin.ErrWrongNumber) {
 		t.Errorf("wrong number: got %v", err)
 	}
-	if state, err := h.signIn.Handoff(t.Context(), h.anna.ID, second.ID); err != nil || state.State != enroll.HandoffBurnt {
+	if state, err := h.signIn.Handoff(t.Context(), h.anna.ID, second.ID); err != nil || state.State != signin.HandoffBurnt {
 		t.Errorf("after a wrong number: got %s, %v", state.State, err)
 	}
 	third, _ := h.offer()
-	h.pass(enroll.HandoffLife)
-	if state, err := h.signIn.Handoff(t.Context(), h.anna.ID, third.ID); err != nil || state.State != enroll.HandoffExpired {
+	h.pass(signin.HandoffLife)
+	if state, err := h.signIn.Handoff(t.Context(), h.anna.ID, third.ID); err != nil || state.State != signin.HandoffExpired {
 		t.Errorf("after its time: got %s, %v", state.State, err)
 	}
 	type line struct {
@@ -115,20 +116,20 @@ func TestA9_RedeemHandoff(t *testing.T) {
 func TestA8_HandoffGuesses(t *testing.T) {
 	h := newHouse(t)
 	_, code := h.offer()
-	guess := func(code enroll.HandoffCode, address string) error {
+	guess := func(code signin.HandoffCode, address string) error {
 		_, err := h.signIn.OpenHandoff(t.Context(), code, stranger(address))
 		return err
 	}
-	for i := range enroll.HandoffTries {
+	for i := range signin.HandoffTries {
 		if err := guess(code, "2001:db8::2"); err != nil {
 			t.Fatalf("right code %d: %v", i, err)
 		}
-		if err := guess("22222222", "2001:db8::1"); !errors.Is(err, enroll.ErrNotFound) {
+		if err := guess("22222222", "2001:db8::1"); !errors.Is(err, portal.ErrNotFound) {
 			t.Fatalf("guess %d: %v", i, err)
 		}
 	}
-	var refusal *enroll.Refusal
-	if err := guess(code, "2001:db8::3"); !errors.As(err, &refusal) || refusal.Reason != enroll.PausedCodes {
+	var refusal *portal.Refusal
+	if err := guess(code, "2001:db8::3"); !errors.As(err, &refusal) || refusal.Reason != portal.PausedCodes {
 		t.Errorf("right code from the same network: got %v, want a pause", err)
 	}
 	if err := guess(code, "2001:db8:0:1::1"); err != nil {
@@ -139,7 +140,7 @@ func TestA8_HandoffGuesses(t *testing.T) {
 func TestParseHandoffCode(t *testing.T) {
 	tests := []struct {
 		name, typed string
-		want        enroll.HandoffCode
+		want        signin.HandoffCode
 	}{
 		{"as shown", "7F3K-9QXM", "7F3K9QXM"},
 		{"small letters", "7f3k9qxm", "7F3K9QXM"},
@@ -155,7 +156,7 @@ func TestParseHandoffCode(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, ok := enroll.ParseHandoffCode(tt.typed)
+			got, ok := signin.ParseHandoffCode(tt.typed)
 			if got != tt.want || ok != (tt.want != "") {
 				t.Errorf("got %q, %v, want %q", got, ok, tt.want)
 			}
@@ -168,11 +169,11 @@ func FuzzParseHandoffCode(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, typed string) {
-		code, ok := enroll.ParseHandoffCode(typed)
+		code, ok := signin.ParseHandoffCode(typed)
 		if !ok {
 			return
 		}
-		if again, ok := enroll.ParseHandoffCode(string(code)); !ok || again != code || len(code) != 8 {
+		if again, ok := signin.ParseHandoffCode(string(code)); !ok || again != code || len(code) != 8 {
 			t.Errorf("%q is read as %q, and that as %q", typed, code, again)
 		}
 	})
@@ -193,7 +194,7 @@ func TestA18_MaskName(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := enroll.MaskName(tt.full); got != tt.want {
+			if got := signin.MaskName(tt.full); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

@@ -13,6 +13,8 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/directory"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"certportal/store"
 )
 
@@ -24,23 +26,23 @@ type house struct {
 	dir     string
 	db      *store.DB
 	people  *directory.Builtin
-	signIn  *enroll.SignIn
+	signIn  *signin.Service
 	issuing *x509.Certificate
 	clock   atomic.Int64
 	revoked atomic.Int32
-	anna    enroll.Person
-	hedi    enroll.Person // helpdesk, where the test needs one
+	anna    portal.Person
+	hedi    portal.Person // helpdesk, where the test needs one
 	config  enroll.Config
 	key     enroll.PickupKey
 }
 
 func (h *house) now() time.Time                        { return time.UnixMilli(h.clock.Load()).UTC() }
 func (h *house) pass(d time.Duration)                  { h.clock.Add(d.Milliseconds()) }
-func (h *house) by() enroll.By                         { return h.byPerson(h.anna) }
+func (h *house) by() portal.Actor                      { return h.byPerson(h.anna) }
 func (h *house) token(e enroll.Enrolment) enroll.Token { return h.key.Token(e.Serial) }
 
-func (h *house) byPerson(p enroll.Person) enroll.By {
-	return enroll.By{Person: p.ID, Role: enroll.Employee, Address: "192.0.2.1", Request: "test"}
+func (h *house) byPerson(p portal.Person) portal.Actor {
+	return portal.Actor{Person: p.ID, Role: portal.Employee, Address: "192.0.2.1", Request: "test"}
 }
 
 func newHouse(t *testing.T) *house {
@@ -68,7 +70,7 @@ func newHouse(t *testing.T) *house {
 		Now: h.now, Log: log,
 	}
 	h.Registrar = must[*enroll.Registrar](t)(enroll.New(h.config))
-	h.signIn = must[*enroll.SignIn](t)(enroll.NewSignIn(enroll.SignInConfig{
+	h.signIn = must[*signin.Service](t)(signin.New(signin.Config{
 		Directory: h.people, Attempts: h.db, Records: h.db, Now: h.now, Log: log,
 	}))
 	return h
@@ -78,7 +80,7 @@ func (h *house) folder() string { return h.dir }
 
 const password = "correct horse"
 
-func (h *house) add(login, sid string) enroll.Person {
+func (h *house) add(login, sid string) portal.Person {
 	h.t.Helper()
 	p, err := h.people.Add(h.t.Context(), directory.NewAccount{
 		Login: login, UPN: login + "@corp.example", Mail: login + "@corp.example", SID: sid, Password: password,
@@ -102,7 +104,7 @@ func (h *house) with(change func(*enroll.Config)) *enroll.Registrar {
 }
 
 func (h *house) request(name, token string) enroll.Request {
-	return enroll.Request{By: h.by(), Name: name, Platform: enroll.Android, Idempotent: token, PickupKey: h.key}
+	return enroll.Request{By: h.by(), Name: name, Platform: portal.Android, Idempotent: token, PickupKey: h.key}
 }
 
 func (h *house) enroll(name, token string) enroll.Enrolment {
@@ -114,7 +116,7 @@ func (h *house) enroll(name, token string) enroll.Enrolment {
 	return done
 }
 
-func (h *house) device(id enroll.DeviceID) enroll.Device {
+func (h *house) device(id portal.DeviceID) portal.Device {
 	h.t.Helper()
 	d, err := h.Device(h.t.Context(), h.anna.ID, id)
 	if err != nil {

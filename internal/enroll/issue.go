@@ -10,6 +10,8 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/audit"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // issueTimeout bounds one issuance, waiting for a key included. A reservation
@@ -19,24 +21,24 @@ const issueTimeout = 20 * time.Second
 // Request asks for a certificate. Whom it names, and for how long, is not for a
 // request to say.
 type Request struct {
-	By By
+	By portal.Actor
 
 	// Device is empty for a new device. For a known one, it gets a new
 	// certificate and file, and what it had before is revoked.
-	Device DeviceID
+	Device portal.DeviceID
 
 	// Renew lets what the known device holds work on for a while beside the new
 	// certificate, and is refused where Device.Renewable says so.
 	Renew    bool
 	Name     string // of a new device, as typed
-	Platform Platform
+	Platform portal.Platform
 
 	// Idempotent is the random token of the form: the same token twice is the
 	// same request twice.
 	Idempotent string
 
 	// Invitation is used up by the certificate. Empty without.
-	Invitation InvitationID
+	Invitation signin.InvitationID
 
 	// PickupKey is the secret of the asker's session: only it leads to the file.
 	PickupKey PickupKey
@@ -57,14 +59,14 @@ func (r *Registrar) Enroll(ctx context.Context, req Request) (Enrolment, error) 
 	defer cancel()
 	leave, err := r.turns.enter(ctx, req.By.Person)
 	if err != nil {
-		return Enrolment{}, &Outage{Part: PartIssuer, Err: err}
+		return Enrolment{}, &portal.Outage{Part: portal.PartIssuer, Err: err}
 	}
 	defer leave()
-	if done, err := r.c.Records.Attempted(ctx, req.By.Person, req.Idempotent); !errors.Is(err, ErrNotFound) {
-		return done, outage(PartStore, "looking for an earlier attempt", err)
+	if done, err := r.c.Records.Attempted(ctx, req.By.Person, req.Idempotent); !errors.Is(err, portal.ErrNotFound) {
+		return done, portal.AsOutage(portal.PartStore, "looking for an earlier attempt", err)
 	}
 	done, err := r.issue(ctx, req)
-	var refusal *Refusal
+	var refusal *portal.Refusal
 	if errors.As(err, &refusal) {
 		r.noteRefusal(ctx, req, refusal)
 	}
@@ -91,7 +93,7 @@ func (r *Registrar) issue(ctx context.Context, req Request) (done Enrolment, err
 	defer func() { r.refund(ctx, person.ID, err) }()
 	key, err := r.c.Keys.Take(ctx)
 	if err != nil {
-		return Enrolment{}, &Outage{Part: PartIssuer, Err: err}
+		return Enrolment{}, &portal.Outage{Part: portal.PartIssuer, Err: err}
 	}
 	prepared, err := r.prepare(person, key.Public())
 	if err != nil {
@@ -103,16 +105,16 @@ func (r *Registrar) issue(ctx context.Context, req Request) (done Enrolment, err
 	defer cancel()
 	serial := prepared.Serial()
 	err = r.c.Records.Reserve(ctx, r.reservation(req, person, device, prepared))
-	if errors.Is(err, ErrConflict) {
+	if errors.Is(err, portal.ErrConflict) {
 		// The second tap overtook the first on the way to the store.
 		done, err := r.c.Records.Attempted(ctx, req.By.Person, req.Idempotent)
-		if errors.Is(err, ErrNotFound) {
-			err = ErrConflict // it ended again, or something else was in the way
+		if errors.Is(err, portal.ErrNotFound) {
+			err = portal.ErrConflict // it ended again, or something else was in the way
 		}
-		return done, outage(PartStore, "finding the first attempt", err)
+		return done, portal.AsOutage(portal.PartStore, "finding the first attempt", err)
 	}
 	if err != nil {
-		return Enrolment{}, outage(PartStore, "reserving certificate", err)
+		return Enrolment{}, portal.AsOutage(portal.PartStore, "reserving certificate", err)
 	}
 	if err := r.signAndComplete(ctx, req, prepared, key); err != nil {
 		r.abandon(ctx, serial)
@@ -122,7 +124,7 @@ func (r *Registrar) issue(ctx context.Context, req Request) (done Enrolment, err
 }
 
 // deviceFor names a new device, or finds the known one.
-func (r *Registrar) deviceFor(ctx context.Context, req Request) (Device, error) {
+func (r *Registrar) deviceFor(ctx context.Context, req Request) (portal.Device, error) {
 	if req.Device != "" {
 		device, err := r.Device(ctx, req.By.Person, req.Device)
 		if err == nil {
@@ -130,40 +132,40 @@ func (r *Registrar) deviceFor(ctx context.Context, req Request) (Device, error) 
 		}
 		return device, err
 	}
-	name, err := CleanDeviceName(req.Name)
+	name, err := portal.CleanDeviceName(req.Name)
 	if err != nil {
-		return Device{}, err
+		return portal.Device{}, err
 	}
 	if err := r.mayAdd(ctx, req.By.Person); err != nil {
-		return Device{}, err
+		return portal.Device{}, err
 	}
-	platform, err := ParsePlatform(string(req.Platform))
+	platform, err := portal.ParsePlatform(string(req.Platform))
 	if err != nil {
-		return Device{}, err
+		return portal.Device{}, err
 	}
-	return Device{
-		ID: DeviceID(strings.ToLower(rand.Text())), Person: req.By.Person,
+	return portal.Device{
+		ID: portal.DeviceID(strings.ToLower(rand.Text())), Person: req.By.Person,
 		Name: name, Platform: platform, Created: r.c.Now(),
 	}, nil
 }
 
 // mayHaveNext refuses a known device that gets nothing more, before a key is spent
 // on it. The store decides for good.
-func (r *Registrar) mayHaveNext(d Device, req Request) error {
+func (r *Registrar) mayHaveNext(d portal.Device, req Request) error {
 	switch {
 	case req.renews():
 		return d.Renewable(r.c.Now(), r.c.RenewFrom)
 	case !d.Removed.IsZero():
-		return ErrNotFound
+		return portal.ErrNotFound
 	case !d.Blocked.IsZero():
-		return &Refusal{Reason: DeviceBlocked, Value: d.Name}
+		return &portal.Refusal{Reason: portal.DeviceBlocked, Value: d.Name}
 	}
 	return nil
 }
 
 // mayAdd refuses a device over the quota before a key is spent on it. The store
 // decides for good, inside its transaction.
-func (r *Registrar) mayAdd(ctx context.Context, person PersonID) error {
+func (r *Registrar) mayAdd(ctx context.Context, person portal.PersonID) error {
 	devices, err := r.Devices(ctx, person)
 	if err != nil {
 		return err
@@ -175,37 +177,37 @@ func (r *Registrar) mayAdd(ctx context.Context, person PersonID) error {
 		}
 	}
 	if working >= r.c.Quota {
-		return &Refusal{Reason: QuotaReached, Limit: r.c.Quota}
+		return &portal.Refusal{Reason: portal.QuotaReached, Limit: r.c.Quota}
 	}
 	return nil
 }
 
 // prepare has the issuer fix and lint what will be signed.
-func (r *Registrar) prepare(p Person, key crypto.PublicKey) (*ca.Prepared, error) {
-	prepared, err := r.c.Issuer.Prepare(r.c.Profile, p.subject(), key, r.c.Now())
+func (r *Registrar) prepare(p portal.Person, key crypto.PublicKey) (*ca.Prepared, error) {
+	prepared, err := r.c.Issuer.Prepare(r.c.Profile, p.Subject(), key, r.c.Now())
 	var bad *ca.SubjectError
 	if errors.As(err, &bad) {
 		r.c.Log.Warn("identity does not fit a certificate", "person", p.ID, "err", err)
-		return nil, &Refusal{Reason: BadIdentity, Value: bad.Field}
+		return nil, &portal.Refusal{Reason: portal.BadIdentity, Value: bad.Field}
 	}
-	return prepared, outage(PartIssuer, "preparing certificate", err)
+	return prepared, portal.AsOutage(portal.PartIssuer, "preparing certificate", err)
 }
 
-func (r *Registrar) reservation(req Request, p Person, d Device, prepared *ca.Prepared) Reservation {
+func (r *Registrar) reservation(req Request, p portal.Person, d portal.Device, prepared *ca.Prepared) Reservation {
 	now := r.c.Now()
 	var window time.Duration
 	if req.Renew {
 		window = r.c.RenewFrom
 	}
-	entry := req.By.entry(now, audit.CertificateReserved)
+	entry := req.By.Entry(now, audit.CertificateReserved)
 	entry.Object = prepared.Serial().String()
 	entry.Detail = map[string]string{
 		"device": string(d.ID), "name": d.Name, "platform": string(d.Platform),
 		"profile": r.c.Profile.Name(), "upn": p.UPN, "sid": p.SID,
 	}
 	return Reservation{
-		Serial: prepared.Serial(), Kind: KindUser, Profile: r.c.Profile.Name(),
-		Subject:   p.subject(),
+		Serial: prepared.Serial(), Kind: portal.KindUser, Profile: r.c.Profile.Name(),
+		Subject:   p.Subject(),
 		PublicKey: prepared.PublicKeyHash(),
 		NotBefore: prepared.NotBefore(), NotAfter: prepared.NotAfter(), Requested: now,
 		Person: p.ID, Name: p.Name, Device: d, NewDevice: req.Device == "",
@@ -217,14 +219,14 @@ func (r *Registrar) reservation(req Request, p Person, d Device, prepared *ca.Pr
 func (r *Registrar) signAndComplete(ctx context.Context, req Request, prepared *ca.Prepared, key crypto.Signer) error {
 	cert, err := r.c.Issuer.Sign(prepared)
 	if err != nil {
-		return outage(PartIssuer, "signing certificate", err)
+		return portal.AsOutage(portal.PartIssuer, "signing certificate", err)
 	}
 	now := r.c.Now()
 	sealed, err := sealPickup(req.PickupKey.Token(prepared.Serial()), prepared.Serial(), key, now)
 	if err != nil {
-		return &Outage{Part: PartIssuer, Err: err}
+		return &portal.Outage{Part: portal.PartIssuer, Err: err}
 	}
-	entry := req.By.entry(now, audit.CertificateIssued)
+	entry := req.By.Entry(now, audit.CertificateIssued)
 	entry.Object = prepared.Serial().String()
 	entry.Detail = map[string]string{"not-after": prepared.NotAfter().UTC().Format(time.RFC3339)}
 	done := Completion{
@@ -236,7 +238,7 @@ func (r *Registrar) signAndComplete(ctx context.Context, req Request, prepared *
 	}
 	err = r.c.Records.Complete(ctx, done)
 	if err != nil {
-		return outage(PartStore, "completing certificate", err)
+		return portal.AsOutage(portal.PartStore, "completing certificate", err)
 	}
 	if req.Device != "" {
 		r.c.Revoked()
@@ -250,23 +252,23 @@ func (r *Registrar) abandon(ctx context.Context, serial ca.Serial) {
 	// The cause of the failure may be that the time ran out; revoking gets its own.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), issueTimeout)
 	defer cancel()
-	if _, err := r.revoke(ctx, By{}, Abandoned, "", serial); err != nil {
+	if _, err := r.revoke(ctx, portal.Actor{}, portal.Abandoned, "", serial); err != nil {
 		r.c.Log.Error("abandoned certificate stays for the sweep", "serial", serial.String(), "err", err)
 	}
 }
 
 // NoteRejected records a request that no page of the portal sends: somebody
 // signed in is trying what forms do not offer.
-func (r *Registrar) NoteRejected(ctx context.Context, by By, route, why string) error {
-	e := by.entry(r.c.Now(), audit.RequestRejected)
+func (r *Registrar) NoteRejected(ctx context.Context, by portal.Actor, route, why string) error {
+	e := by.Entry(r.c.Now(), audit.RequestRejected)
 	e.Object, e.Detail = route, map[string]string{"reason": why}
-	return outage(PartStore, "recording a rejected request", r.c.Records.Note(ctx, e))
+	return portal.AsOutage(portal.PartStore, "recording a rejected request", r.c.Records.Note(ctx, e))
 }
 
 // noteRefusal records a no. The refusal stands even when it cannot be recorded:
 // nothing was done.
-func (r *Registrar) noteRefusal(ctx context.Context, req Request, refusal *Refusal) {
-	e := req.By.entry(r.c.Now(), audit.EnrolmentRefused)
+func (r *Registrar) noteRefusal(ctx context.Context, req Request, refusal *portal.Refusal) {
+	e := req.By.Entry(r.c.Now(), audit.EnrolmentRefused)
 	e.Object = string(req.Device)
 	e.Detail = map[string]string{"reason": string(refusal.Reason)}
 	if refusal.Value != "" {

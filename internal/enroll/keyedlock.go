@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"certportal/internal/portal"
 	"context"
 	"fmt"
 	"sync"
@@ -11,7 +12,7 @@ import (
 // that others wait for.
 type turnstile struct {
 	mu    sync.Mutex
-	turns map[PersonID]*turn
+	turns map[portal.PersonID]*turn
 }
 
 type turn struct {
@@ -21,7 +22,7 @@ type turn struct {
 
 // enter waits for the person's turn, no longer than the context lives. leave
 // must be called once.
-func (t *turnstile) enter(ctx context.Context, id PersonID) (leave func(), err error) {
+func (t *turnstile) enter(ctx context.Context, id portal.PersonID) (leave func(), err error) {
 	mine := t.join(id)
 	select {
 	case mine.inside <- struct{}{}:
@@ -32,11 +33,11 @@ func (t *turnstile) enter(ctx context.Context, id PersonID) (leave func(), err e
 	}
 }
 
-func (t *turnstile) join(id PersonID) *turn {
+func (t *turnstile) join(id portal.PersonID) *turn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.turns == nil {
-		t.turns = make(map[PersonID]*turn)
+		t.turns = make(map[portal.PersonID]*turn)
 	}
 	mine := t.turns[id]
 	if mine == nil {
@@ -47,7 +48,7 @@ func (t *turnstile) join(id PersonID) *turn {
 	return mine
 }
 
-func (t *turnstile) part(id PersonID) {
+func (t *turnstile) part(id portal.PersonID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if mine := t.turns[id]; mine.users > 1 {

@@ -10,22 +10,24 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/audit"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // keyOrder is an issuance for a key that was made elsewhere.
 type keyOrder struct {
-	by        By // with the device's person
+	by        portal.Actor // with the device's person
 	signedIn  bool
-	person    Person
-	device    Device
+	person    portal.Person
+	device    portal.Device
 	fresh     bool // the device is recorded with the certificate
 	key       crypto.PublicKey
-	challenge [sha256.Size]byte // zero without
-	once      string            // what may lead to one certificate only
-	renews    ca.Serial         // zero without
-	invited   InvitationID      // empty without
-	supersede bool              // of what the device holds; at once, unless it is renewed
-	renewal   bool              // a person renews
+	challenge [sha256.Size]byte   // zero without
+	once      string              // what may lead to one certificate only
+	renews    ca.Serial           // zero without
+	invited   signin.InvitationID // empty without
+	supersede bool                // of what the device holds; at once, unless it is renewed
+	renewal   bool                // a person renews
 }
 
 // overlaps reports whether the old certificate works beside the new one.
@@ -48,11 +50,11 @@ func (r *Registrar) EnrollKey(ctx context.Context, req Request, key crypto.Publi
 	defer cancel()
 	leave, err := r.turns.enter(ctx, req.By.Person)
 	if err != nil {
-		return Enrolment{}, &Outage{Part: PartIssuer, Err: err}
+		return Enrolment{}, &portal.Outage{Part: portal.PartIssuer, Err: err}
 	}
 	defer leave()
-	if done, err := r.c.Records.Attempted(ctx, req.By.Person, req.Idempotent); !errors.Is(err, ErrNotFound) {
-		return done, outage(PartStore, "looking for an earlier attempt", err)
+	if done, err := r.c.Records.Attempted(ctx, req.By.Person, req.Idempotent); !errors.Is(err, portal.ErrNotFound) {
+		return done, portal.AsOutage(portal.PartStore, "looking for an earlier attempt", err)
 	}
 	o := keyOrder{
 		by: req.By, signedIn: true, key: key, once: req.Idempotent,
@@ -72,11 +74,11 @@ func (r *Registrar) EnrollKey(ctx context.Context, req Request, key crypto.Publi
 }
 
 func (r *Registrar) noteKeyRefusal(ctx context.Context, req Request, err error) {
-	var denial *Denial
-	var refusal *Refusal
+	var denial *portal.Denial
+	var refusal *portal.Refusal
 	switch {
 	case errors.As(err, &denial):
-		r.noteRefusal(ctx, req, &Refusal{Reason: Reason(denial.Why)})
+		r.noteRefusal(ctx, req, &portal.Refusal{Reason: portal.Reason(denial.Why)})
 	case errors.As(err, &refusal):
 		r.noteRefusal(ctx, req, refusal)
 	}
@@ -105,7 +107,7 @@ func (r *Registrar) issueToPerson(ctx context.Context, req Request, o *keyOrder)
 // key to seal, so there is no pickup.
 func (r *Registrar) issueFor(ctx context.Context, o keyOrder) (*x509.Certificate, error) {
 	if !o.device.Removed.IsZero() {
-		return nil, &Denial{DeviceGone}
+		return nil, &portal.Denial{Why: portal.DeviceGone}
 	}
 	prepared, err := r.prepareFor(o)
 	if err != nil {
@@ -118,11 +120,11 @@ func (r *Registrar) issueFor(ctx context.Context, o keyOrder) (*x509.Certificate
 	reservation.NewDevice, reservation.Challenge, reservation.Renews = o.fresh, o.challenge, o.renews
 	reservation.Entry = o.entry(reservation.Entry)
 	err = r.c.Records.Reserve(ctx, reservation)
-	if errors.Is(err, ErrConflict) {
+	if errors.Is(err, portal.ErrConflict) {
 		return nil, r.conflictOf(ctx, o)
 	}
 	if err != nil {
-		return nil, outage(PartStore, "reserving certificate", err)
+		return nil, portal.AsOutage(portal.PartStore, "reserving certificate", err)
 	}
 	cert, err := r.handOut(ctx, o, prepared)
 	if err != nil {
@@ -140,7 +142,7 @@ func (r *Registrar) prepareFor(o keyOrder) (*ca.Prepared, error) {
 	prepared, err := r.prepare(o.person, o.key)
 	if errors.As(err, &weak) || errors.As(err, &linted) {
 		r.c.Log.Warn("certificate for a device's key not prepared", "person", o.person.ID, "err", err)
-		return nil, &Denial{KeyRefused}
+		return nil, &portal.Denial{Why: portal.KeyRefused}
 	}
 	return prepared, err
 }
@@ -149,18 +151,18 @@ func (r *Registrar) prepareFor(o keyOrder) (*ca.Prepared, error) {
 func (r *Registrar) conflictOf(ctx context.Context, o keyOrder) error {
 	if o.challenge == [sha256.Size]byte{} {
 		if _, err := r.c.Records.Attempted(ctx, o.by.Person, o.once); err == nil {
-			return &Denial{HolderRenewed}
+			return &portal.Denial{Why: portal.HolderRenewed}
 		}
-		return &Denial{KeyReused}
+		return &portal.Denial{Why: portal.KeyReused}
 	}
 	stored, err := r.c.Challenges.ChallengeBySecret(ctx, o.challenge)
 	switch {
-	case errors.Is(err, ErrNotFound), err == nil && !stored.Used.IsZero():
-		return &Denial{ChallengeUsed}
+	case errors.Is(err, portal.ErrNotFound), err == nil && !stored.Used.IsZero():
+		return &portal.Denial{Why: portal.ChallengeUsed}
 	case err == nil && !stored.Device.Removed.IsZero():
-		return &Denial{DeviceGone}
+		return &portal.Denial{Why: portal.DeviceGone}
 	}
-	return &Denial{KeyReused}
+	return &portal.Denial{Why: portal.KeyReused}
 }
 
 // handOut makes the one signature and records it. The device has asked and
@@ -168,10 +170,10 @@ func (r *Registrar) conflictOf(ctx context.Context, o keyOrder) error {
 func (r *Registrar) handOut(ctx context.Context, o keyOrder, prepared *ca.Prepared) (*x509.Certificate, error) {
 	cert, err := r.c.Issuer.Sign(prepared)
 	if err != nil {
-		return nil, outage(PartIssuer, "signing certificate", err)
+		return nil, portal.AsOutage(portal.PartIssuer, "signing certificate", err)
 	}
 	now := r.c.Now()
-	entry := o.entry(o.by.entry(now, audit.CertificateIssued))
+	entry := o.entry(o.by.Entry(now, audit.CertificateIssued))
 	entry.Object = prepared.Serial().String()
 	entry.Detail = map[string]string{"not-after": prepared.NotAfter().UTC().Format(time.RFC3339), "key": "device"}
 	done := Completion{
@@ -181,7 +183,7 @@ func (r *Registrar) handOut(ctx context.Context, o keyOrder, prepared *ca.Prepar
 		done.Overlap = r.c.Overlap
 	}
 	if err := r.c.Records.Complete(ctx, done); err != nil {
-		return nil, outage(PartStore, "completing certificate", err)
+		return nil, portal.AsOutage(portal.PartStore, "completing certificate", err)
 	}
 	// A device that had nothing lost nothing: no list need be made for it.
 	if (o.supersede || o.overlaps()) && o.device.Certificate.Status != "" {

@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"certportal/internal/audit"
+	"certportal/internal/portal"
 )
 
 // Block is a device that is to open nothing any more.
 type Block struct {
-	Person PersonID // whose device it is
-	Device DeviceID
-	Cause  Cause // Lost, Retired or Returned
+	Person portal.PersonID // whose device it is
+	Device portal.DeviceID
+	Cause  portal.Cause // Lost, Retired or Returned
 
 	// Session is the hash of the id of the person's session that asks, and stays open.
 	// Zero when staff asks.
@@ -30,16 +31,16 @@ type Block struct {
 //
 // The list is renewed later: that it cannot be renewed now does not undo the
 // block.
-func (r *Registrar) Block(ctx context.Context, by By, b Block) error {
+func (r *Registrar) Block(ctx context.Context, by portal.Actor, b Block) error {
 	if _, err := r.Device(ctx, b.Person, b.Device); err != nil {
 		return err
 	}
 	now := r.c.Now()
-	entry := by.entry(now, audit.CertificateRevoked)
+	entry := by.Entry(now, audit.CertificateRevoked)
 	entry.Person, entry.Detail = string(b.Person), b.Detail
 	ended, err := r.c.Records.Revoke(ctx, Revocation{Cause: b.Cause, At: now, BlockDevice: b.Device, KeepSession: b.Session, Entry: entry})
 	if err != nil {
-		return outage(PartStore, "blocking device", err)
+		return portal.AsOutage(portal.PartStore, "blocking device", err)
 	}
 	if len(ended) > 0 {
 		r.c.Revoked()
@@ -49,8 +50,8 @@ func (r *Registrar) Block(ctx context.Context, by By, b Block) error {
 
 // Renaming gives a device another name.
 type Renaming struct {
-	Person PersonID
-	Device DeviceID
+	Person portal.PersonID
+	Device portal.DeviceID
 	Name   string // as CleanDeviceName gives it
 	At     time.Time
 	Entry  audit.Entry
@@ -59,14 +60,14 @@ type Renaming struct {
 // Rename gives a device another name. It returns the *Refusal of a name that does
 // not fit or that another device in use has, and ErrNotFound for a device that is
 // not theirs, or that they removed.
-func (r *Registrar) Rename(ctx context.Context, by By, id DeviceID, name string) error {
-	name, err := CleanDeviceName(name)
+func (r *Registrar) Rename(ctx context.Context, by portal.Actor, id portal.DeviceID, name string) error {
+	name, err := portal.CleanDeviceName(name)
 	if err != nil {
 		return err
 	}
 	now := r.c.Now()
-	entry := by.entry(now, audit.DeviceRenamed)
+	entry := by.Entry(now, audit.DeviceRenamed)
 	entry.Object = string(id)
 	err = r.c.Records.Rename(ctx, Renaming{Person: by.Person, Device: id, Name: name, At: now, Entry: entry})
-	return outage(PartStore, "renaming device", err)
+	return portal.AsOutage(portal.PartStore, "renaming device", err)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // request is a certificate request of a new key, in PEM.
@@ -42,17 +43,17 @@ func TestEnrollRequest(t *testing.T) {
 		t.Error("the portal takes the key for its own")
 	}
 	phone := h.request("Phone", "other form")
-	phone.Platform = enroll.IOS
+	phone.Platform = portal.IOS
 	_, err := h.EnrollRequest(t.Context(), phone, pasted)
 	h.wantDenial(err, enroll.RequestPlatform)
 	file := h.device(h.enroll("Laptop", "third form").Device)
-	if must[bool](t)(h.Brought(t.Context(), file)) || must[bool](t)(h.Brought(t.Context(), enroll.Device{})) {
+	if must[bool](t)(h.Brought(t.Context(), file)) || must[bool](t)(h.Brought(t.Context(), portal.Device{})) {
 		t.Error("a key of the portal's, or none, counts as brought")
 	}
 	// Without challenges nobody could tell the two apart, so there is one kind.
 	alone := h.with(func(c *enroll.Config) { c.Challenges = nil })
 	_, pasted = request(t)
-	var out *enroll.Outage
+	var out *portal.Outage
 	if _, err := alone.EnrollRequest(t.Context(), h.request("Other", "form 4"), pasted); !errors.As(err, &out) {
 		t.Errorf("without challenges: got %v", err)
 	}
@@ -63,9 +64,9 @@ func TestEnrollRequest(t *testing.T) {
 func TestPhonesKeyIsNotBrought(t *testing.T) {
 	h := keyHouse(t)
 	req := h.request("Phone", "form")
-	req.Platform = enroll.IOS
+	req.Platform = portal.IOS
 	c := must[enroll.Challenge](t)(h.NewChallenge(t.Context(), req))
-	must[*x509.Certificate](t)(h.Redeem(t.Context(), enroll.By{}, c.Secret, ecKey(t)))
+	must[*x509.Certificate](t)(h.Redeem(t.Context(), portal.Actor{}, c.Secret, ecKey(t)))
 	if must[bool](t)(h.Brought(t.Context(), h.device(c.Device.ID))) {
 		t.Error("a key out of a profile counts as brought")
 	}
@@ -83,7 +84,7 @@ func FuzzParsePastedRequest(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		got, err := enroll.ParsePastedRequest(text)
-		var denial *enroll.Denial
+		var denial *portal.Denial
 		switch {
 		case err != nil && (!errors.As(err, &denial) || denial.Why == "" || got.Key != nil):
 			t.Errorf("refused with %v and key %v", err, got.Key)

@@ -13,6 +13,7 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/audit"
+	"certportal/internal/portal"
 )
 
 // How long a pickup lives. The password outlives the file, because a phone asks
@@ -55,7 +56,7 @@ func (t Token) hash() ([sha256.Size]byte, bool) {
 // Pickup is what the page that offers the file may know: everything but the key.
 type Pickup struct {
 	Serial    ca.Serial
-	Device    Device
+	Device    portal.Device
 	Expires   time.Time // end of reading the file
 	ReadsLeft int       // 0 when the file cannot be read any more
 	Password  string    // install password
@@ -107,11 +108,11 @@ func (r *Registrar) OpenFile(ctx context.Context, t Token) (File, error) {
 func (r *Registrar) pickup(ctx context.Context, t Token) (Pickup, SealedPickup, error) {
 	hash, ok := t.hash()
 	if !ok {
-		return Pickup{}, SealedPickup{}, ErrNotFound
+		return Pickup{}, SealedPickup{}, portal.ErrNotFound
 	}
 	sealed, err := r.c.Pickups.Pickup(ctx, hash)
 	if err != nil {
-		return Pickup{}, sealed, outage(PartStore, "finding pickup", err)
+		return Pickup{}, sealed, portal.AsOutage(portal.PartStore, "finding pickup", err)
 	}
 	now := r.c.Now()
 	if sealed.Password == nil || !now.Before(sealed.PasswordUntil) {
@@ -126,13 +127,13 @@ func (r *Registrar) pickup(ctx context.Context, t Token) (Pickup, SealedPickup, 
 	return p, sealed, err
 }
 
-func gone(s SealedPickup) *Gone {
-	g := &Gone{At: s.Expires, Platform: s.Device.Platform, Device: s.Device.ID, Removed: !s.Device.Removed.IsZero()}
+func gone(s SealedPickup) *portal.Gone {
+	g := &portal.Gone{At: s.Expires, Platform: s.Device.Platform, Device: s.Device.ID, Removed: !s.Device.Removed.IsZero()}
 	cause := s.Device.Certificate.Cause
 	switch {
 	case cause.Blocks():
 		g.Blocked, g.At = true, s.Device.Certificate.RevokedAt
-	case cause == Replaced, cause == Removed:
+	case cause == portal.Replaced, cause == portal.Removed:
 		g.Ended, g.At = true, s.Device.Certificate.RevokedAt
 	case s.Reads >= MaxReads:
 		g.Used, g.At = true, s.LastRead
@@ -143,41 +144,41 @@ func gone(s SealedPickup) *Gone {
 // ClaimRead counts and records a read before the first byte goes out, so that
 // readers at the same time stay within MaxReads and no key leaves unrecorded. It
 // returns *Gone when none is left.
-func (r *Registrar) ClaimRead(ctx context.Context, by By, f File, t Token) error {
+func (r *Registrar) ClaimRead(ctx context.Context, by portal.Actor, f File, t Token) error {
 	hash, _ := t.hash()
 	err := r.c.Pickups.ClaimRead(ctx, hash, MaxReads, r.readEntry(by, f, "whole"))
-	if errors.Is(err, ErrConflict) {
-		return &Gone{Used: true, At: r.c.Now(), Platform: f.Device.Platform, Device: f.Device.ID}
+	if errors.Is(err, portal.ErrConflict) {
+		return &portal.Gone{Used: true, At: r.c.Now(), Platform: f.Device.Platform, Device: f.Device.ID}
 	}
-	return outage(PartStore, "claiming a read", err)
+	return portal.AsOutage(portal.PartStore, "claiming a read", err)
 }
 
 // ReturnRead gives back a claim whose read broke off.
 func (r *Registrar) ReturnRead(ctx context.Context, t Token) error {
 	hash, _ := t.hash()
-	return outage(PartStore, "returning a read", r.c.Pickups.ReturnRead(context.WithoutCancel(ctx), hash))
+	return portal.AsOutage(portal.PartStore, "returning a read", r.c.Pickups.ReturnRead(context.WithoutCancel(ctx), hash))
 }
 
 // ConfirmRead notes that the whole file went out. The last read wipes the key.
 func (r *Registrar) ConfirmRead(ctx context.Context, t Token) error {
 	hash, _ := t.hash()
 	err := r.c.Pickups.ConfirmRead(context.WithoutCancel(ctx), hash, MaxReads, r.c.Now())
-	return outage(PartStore, "confirming a read", err)
+	return portal.AsOutage(portal.PartStore, "confirming a read", err)
 }
 
 // NotePart records, before it goes out, that a piece of the file is fetched: a
 // download manager may have the whole by then. It counts against no limit, and
 // the certificate is taken as delivered.
-func (r *Registrar) NotePart(ctx context.Context, by By, f File, t Token) error {
+func (r *Registrar) NotePart(ctx context.Context, by portal.Actor, f File, t Token) error {
 	hash, _ := t.hash()
 	err := r.c.Pickups.NotePart(ctx, hash, r.c.Now(), r.readEntry(by, f, "part"))
-	return outage(PartStore, "recording a partial read", err)
+	return portal.AsOutage(portal.PartStore, "recording a partial read", err)
 }
 
 // readEntry is the ledger's line of a read. The address alone opened the file:
 // the reader need not be signed in.
-func (r *Registrar) readEntry(by By, f File, what string) audit.Entry {
-	e := by.entry(r.c.Now(), audit.PickupRead)
+func (r *Registrar) readEntry(by portal.Actor, f File, what string) audit.Entry {
+	e := by.Entry(r.c.Now(), audit.PickupRead)
 	e.Actor, e.Role = "pickup", ""
 	e.Person, e.Object = string(f.Device.Person), f.Serial.String()
 	e.Detail = map[string]string{"read": what}

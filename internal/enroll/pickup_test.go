@@ -11,10 +11,11 @@ import (
 	"time"
 
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 func isGone(err error) bool {
-	var g *enroll.Gone
+	var g *portal.Gone
 	return errors.As(err, &g)
 }
 
@@ -25,7 +26,7 @@ func (h *house) read(e enroll.Enrolment) enroll.File {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	if err := h.ClaimRead(h.t.Context(), enroll.By{Address: "192.0.2.9"}, f, h.token(e)); err != nil {
+	if err := h.ClaimRead(h.t.Context(), portal.Actor{Address: "192.0.2.9"}, f, h.token(e)); err != nil {
 		h.t.Fatal(err)
 	}
 	if err := h.ConfirmRead(h.t.Context(), h.token(e)); err != nil {
@@ -59,7 +60,7 @@ func TestPickupEndsAfterFiveReads(t *testing.T) {
 		h.read(done)
 	}
 	_, err := h.OpenFile(t.Context(), h.token(done))
-	var gone *enroll.Gone
+	var gone *portal.Gone
 	if !errors.As(err, &gone) || !gone.Used {
 		t.Fatalf("OpenFile: %v, want it used up", err)
 	}
@@ -110,7 +111,7 @@ func TestTokensOfOthersOpenNothing(t *testing.T) {
 	done := h.enroll("phone", "1")
 	other := enroll.PickupKey{9}
 	for _, token := range []enroll.Token{other.Token(done.Serial), "", "short", enroll.Token(strings.Repeat("A", 43)), h.token(done) + "="} {
-		if _, err := h.OpenFile(t.Context(), token); !errors.Is(err, enroll.ErrNotFound) {
+		if _, err := h.OpenFile(t.Context(), token); !errors.Is(err, portal.ErrNotFound) {
 			t.Errorf("OpenFile(%q): %v, want ErrNotFound", token, err)
 		}
 	}

@@ -1,6 +1,8 @@
 package enroll
 
 import (
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"context"
 	"errors"
 	"time"
@@ -18,48 +20,48 @@ type Rules struct {
 
 // Judge says whether a person may have a certificate now: nil, or the *Refusal
 // that names the first thing in the way.
-func (r Rules) Judge(p Person) error {
+func (r Rules) Judge(p portal.Person) error {
 	switch {
 	case p.Disabled:
-		return &Refusal{Reason: Disabled}
+		return &portal.Refusal{Reason: portal.Disabled}
 	case p.Expired:
-		return &Refusal{Reason: Expired}
+		return &portal.Refusal{Reason: portal.Expired}
 	case p.Locked:
-		return &Refusal{Reason: Locked}
+		return &portal.Refusal{Reason: portal.Locked}
 	case p.Conflict != "":
-		return &Refusal{Reason: Conflicting, Value: string(p.Conflict)}
+		return &portal.Refusal{Reason: portal.Conflicting, Value: string(p.Conflict)}
 	case p.Protected && !r.EnrollProtected:
-		return &Refusal{Reason: Protected}
+		return &portal.Refusal{Reason: portal.Protected}
 	case !p.MayEnroll:
-		return &Refusal{Reason: NotAllowed, Value: r.EnrollGroup}
+		return &portal.Refusal{Reason: portal.NotAllowed, Value: r.EnrollGroup}
 	case p.UPN == "":
-		return &Refusal{Reason: NoUPN}
+		return &portal.Refusal{Reason: portal.NoUPN}
 	case p.SID == "" && r.RequireSID:
 		// Without the SID a domain controller maps by name alone, which it
 		// refuses since September 2025 (KB5014754).
-		return &Refusal{Reason: NoSID}
+		return &portal.Refusal{Reason: portal.NoSID}
 	}
 	return nil
 }
 
 // spend counts a certificate before it is made.
-func (r *Registrar) spend(ctx context.Context, id PersonID) error {
+func (r *Registrar) spend(ctx context.Context, id portal.PersonID) error {
 	if r.c.Attempts == nil || r.c.PerHour == 0 {
 		return nil
 	}
-	tries, err := r.c.Attempts.Try(ctx, budgetKey(id), Limit{Tries: r.c.PerHour, Window: time.Hour}, r.c.Now())
+	tries, err := r.c.Attempts.Try(ctx, budgetKey(id), signin.Limit{Tries: r.c.PerHour, Window: time.Hour}, r.c.Now())
 	if err != nil {
-		return outage(PartStore, "counting certificates", err)
+		return portal.AsOutage(portal.PartStore, "counting certificates", err)
 	}
 	if !tries.Allowed {
-		return &Refusal{Reason: TooOften, Limit: r.c.PerHour, Until: tries.Until}
+		return &portal.Refusal{Reason: portal.TooOften, Limit: r.c.PerHour, Until: tries.Until}
 	}
 	return nil
 }
 
 // refund takes the count back when nothing came of it: who tries again until the
 // issuer is back, or brings a weak key, must not be told that they asked too often.
-func (r *Registrar) refund(ctx context.Context, id PersonID, err error) {
+func (r *Registrar) refund(ctx context.Context, id portal.PersonID, err error) {
 	if r.c.Attempts == nil || r.c.PerHour == 0 || err == nil {
 		return
 	}
@@ -70,7 +72,7 @@ func (r *Registrar) refund(ctx context.Context, id PersonID, err error) {
 
 // Judge says whether somebody, read afresh, may have a certificate now: nil, or
 // the *Refusal that names the first thing in the way.
-func (r *Registrar) Judge(p Person) error { return r.rules.Judge(p) }
+func (r *Registrar) Judge(p portal.Person) error { return r.rules.Judge(p) }
 
 // CodeRequired reports whether nobody enrols without an invitation.
 func (r *Registrar) CodeRequired() bool { return r.c.CodeRequired }
@@ -79,23 +81,23 @@ func (r *Registrar) CodeRequired() bool { return r.c.CodeRequired }
 // good, the store decides inside its transaction.
 func (r *Registrar) invited(req Request) error {
 	if r.c.CodeRequired && req.Invitation == "" {
-		return &Refusal{Reason: CodeNeeded}
+		return &portal.Refusal{Reason: portal.CodeNeeded}
 	}
 	return nil
 }
 
-func budgetKey(id PersonID) string { return "certificates of " + string(id) }
+func budgetKey(id portal.PersonID) string { return "certificates of " + string(id) }
 
 // mayEnroll reads the person afresh and says whether they may have a certificate
 // now. It is asked at every issue, whatever was true at sign-in.
-func (r *Registrar) mayEnroll(ctx context.Context, id PersonID) (Person, error) {
+func (r *Registrar) mayEnroll(ctx context.Context, id portal.PersonID) (portal.Person, error) {
 	p, err := r.c.Directory.Person(ctx, id)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, portal.ErrNotFound) {
 		// Signed in a moment ago and deleted since: the same as switched off.
-		return Person{ID: id}, &Refusal{Reason: Disabled}
+		return portal.Person{ID: id}, &portal.Refusal{Reason: portal.Disabled}
 	}
 	if err != nil {
-		return Person{ID: id}, outage(PartDirectory, "reading person", err)
+		return portal.Person{ID: id}, portal.AsOutage(portal.PartDirectory, "reading person", err)
 	}
 	if p.Conflict != "" {
 		r.c.Log.Error("identity conflict: nothing is issued until the directory is mended",

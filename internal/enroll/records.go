@@ -9,6 +9,8 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/audit"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // Issuer signs certificates: the embedded CA, or one elsewhere.
@@ -25,16 +27,16 @@ type Issuer interface {
 // exists, so that whatever was signed can be revoked.
 type Reservation struct {
 	Serial     ca.Serial
-	Kind       Kind
+	Kind       portal.Kind
 	Profile    string
 	Subject    ca.Subject
 	PublicKey  [sha256.Size]byte // SHA-256 of the SubjectPublicKeyInfo; unique over all certificates
 	NotBefore  time.Time
 	NotAfter   time.Time
 	Requested  time.Time
-	Person     PersonID // empty for KindServer
-	Name       string   // of the person, as the directory calls them now; staff finds them by it
-	Device     Device   // a new device, or the known one that gets a new certificate; zero for KindServer
+	Person     portal.PersonID // empty for KindServer
+	Name       string          // of the person, as the directory calls them now; staff finds them by it
+	Device     portal.Device   // a new device, or the known one that gets a new certificate; zero for KindServer
 	NewDevice  bool
 	Idempotent string // token of the form; unique for the person while the attempt stands
 	Quota      int    // devices of this person that may work at the same time
@@ -46,7 +48,7 @@ type Reservation struct {
 
 	// Invitation is used up by this reservation, in the same transaction: it must be
 	// open and the person's. Empty without.
-	Invitation InvitationID
+	Invitation signin.InvitationID
 
 	// Renews is the certificate whose holder asks for the next one. It must be in
 	// force in the same transaction, and the newest of its device: what it superseded
@@ -86,29 +88,29 @@ type Completion struct {
 // Undelivered or Abandoned is issued again, in the same transaction.
 type Revocation struct {
 	Serials []ca.Serial
-	Cause   Cause
+	Cause   portal.Cause
 	At      time.Time
 	Entry   audit.Entry
 
 	// RemoveDevice marks the device as removed in the same transaction, and ends
 	// whatever else it holds.
-	RemoveDevice DeviceID
+	RemoveDevice portal.DeviceID
 
 	// BlockDevice marks the device as blocked in the same transaction, and ends
 	// whatever else it holds, its challenges, and the person's open hand-off. With
 	// cause Lost it also ends the sessions of the person but KeepSession, the hash of
 	// the id of the one that asks.
-	BlockDevice DeviceID
+	BlockDevice portal.DeviceID
 
 	// EndPerson ends what could lead the person to more: their pickup codes,
 	// challenges, hand-offs and sessions.
-	EndPerson   PersonID
+	EndPerson   portal.PersonID
 	KeepSession [32]byte
 }
 
 // Enrolment is what became of a request: the device and its certificate.
 type Enrolment struct {
-	Device DeviceID
+	Device portal.DeviceID
 	Serial ca.Serial
 
 	// Again says that the same form was sent before: this is the outcome of then.
@@ -142,7 +144,7 @@ type Records interface {
 
 	// Attempted finds what an idempotency token led to. It returns ErrNotFound
 	// when the token is new, or its attempt came to nothing.
-	Attempted(ctx context.Context, person PersonID, token string) (Enrolment, error)
+	Attempted(ctx context.Context, person portal.PersonID, token string) (Enrolment, error)
 
 	// Unfinished lists reservations from before the moment that are still
 	// pending, of every kind, at most limit.
@@ -165,11 +167,11 @@ type Inventory interface {
 	// Devices lists a person's devices, newest first, with the certificate that
 	// Device.Certificate tells. Removed devices and those that never got a certificate are
 	// left out.
-	Devices(ctx context.Context, person PersonID) ([]Device, error)
+	Devices(ctx context.Context, person portal.PersonID) ([]portal.Device, error)
 
 	// Device finds a device of the person. It returns ErrNotFound when there is
 	// none or it is somebody else's.
-	Device(ctx context.Context, person PersonID, id DeviceID) (Device, error)
+	Device(ctx context.Context, person portal.PersonID, id portal.DeviceID) (portal.Device, error)
 }
 
 // SealedPickup is a pickup as the store keeps it: nothing in it opens without
@@ -183,8 +185,8 @@ type SealedPickup struct {
 	PasswordUntil  time.Time // end of showing the password
 	Reads          int       // complete reads so far
 	LastRead       time.Time
-	Device         Device // with Certificate; not stored with the pickup, but read with it
-	CertificateDER []byte // read with it
+	Device         portal.Device // with Certificate; not stored with the pickup, but read with it
+	CertificateDER []byte        // read with it
 }
 
 // Pickups keeps sealed pickups.
@@ -211,36 +213,4 @@ type Pickups interface {
 	// WipePickups removes the keys of pickups that have run out, and the
 	// passwords past their own time. It returns the number of pickups touched.
 	WipePickups(ctx context.Context, now time.Time) (int, error)
-}
-
-// Tries is the state of an account's throttle.
-type Tries struct {
-	Allowed bool
-	Left    int       // tries left after this one
-	Until   time.Time // end of the pause, when not allowed
-}
-
-// Limit is a number of tries in a window.
-type Limit struct {
-	Tries  int
-	Window time.Duration
-
-	// Rolling lets the window begin anew with every try: the count is forgotten only
-	// after a window without one. Directories count so before they lock (AD:
-	// badPasswordTime and lockOutObservationWindow).
-	Rolling bool
-}
-
-// Attempts counts sign-in tries per key, shared by all replicas and kept over
-// restarts.
-type Attempts interface {
-	// Try counts a try before it is made. Within the window at most so many tries
-	// are allowed; the next one starts a pause of the same length.
-	Try(ctx context.Context, key string, limit Limit, now time.Time) (Tries, error)
-
-	// GiveBack takes back one try whose outcome nobody learned.
-	GiveBack(ctx context.Context, key string) error
-
-	// Forgive forgets the tries of a key, after a right password.
-	Forgive(ctx context.Context, key string) error
 }

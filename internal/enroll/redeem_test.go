@@ -14,15 +14,17 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/directory"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // counter is a house whose sign-in takes pickup codes.
 func newCounter(t *testing.T) *house {
 	h := newHouse(t)
-	h.hedi = must[enroll.Person](t)(h.people.Add(t.Context(), directory.NewAccount{
-		Login: "hedi", UPN: "hedi@corp.example", Password: password, Roles: []enroll.Role{enroll.Helpdesk},
+	h.hedi = must[portal.Person](t)(h.people.Add(t.Context(), directory.NewAccount{
+		Login: "hedi", UPN: "hedi@corp.example", Password: password, Roles: []portal.Role{portal.Helpdesk},
 	}, audit.Entry{At: h.now(), Action: audit.AccountAdded, Actor: "system", Role: "system"}))
-	h.signIn = must[*enroll.SignIn](t)(enroll.NewSignIn(enroll.SignInConfig{
+	h.signIn = must[*signin.Service](t)(signin.New(signin.Config{
 		Directory: h.people, Attempts: h.db, Records: h.db, Invitations: h.db, CodeAlone: true,
 		Now: h.now, Log: slog.New(slog.DiscardHandler),
 	}))
@@ -30,18 +32,18 @@ func newCounter(t *testing.T) *house {
 }
 
 // invite records an invitation of anna's as the desk would, and gives its code.
-func (h *house) invite(change ...func(*enroll.Invitation)) (enroll.Invitation, enroll.PickupCode) {
+func (h *house) invite(change ...func(*signin.Invitation)) (signin.Invitation, signin.PickupCode) {
 	h.t.Helper()
-	code := must[enroll.PickupCode](h.t)(enroll.NewPickupCode())
-	i := enroll.Invitation{
-		ID: enroll.InvitationID("i-" + strings.ToLower(string(code))), Person: h.anna.ID, MadeBy: h.hedi.ID, MadeRole: enroll.Helpdesk,
-		Made: h.now(), Check: enroll.CheckInPerson, Purpose: enroll.ForNew, State: enroll.InvitationOpen,
-		Expires: h.now().Add(enroll.InvitationLife),
+	code := must[signin.PickupCode](h.t)(signin.NewPickupCode())
+	i := signin.Invitation{
+		ID: signin.InvitationID("i-" + strings.ToLower(string(code))), Person: h.anna.ID, MadeBy: h.hedi.ID, MadeRole: portal.Helpdesk,
+		Made: h.now(), Check: signin.CheckInPerson, Purpose: signin.ForNew, State: signin.InvitationOpen,
+		Expires: h.now().Add(signin.InvitationLife),
 	}
 	for _, c := range change {
 		c(&i)
 	}
-	err := h.db.Invite(h.t.Context(), enroll.InvitationOffer{
+	err := h.db.Invite(h.t.Context(), signin.InvitationOffer{
 		Invitation: i, CodeHash: must[[32]byte](h.t)(h.signIn.HashPickupCode(h.t.Context(), code)),
 		Entry: audit.Entry{At: h.now(), Action: audit.InvitationMade, Actor: "hedi", Person: string(i.Person), Object: string(i.ID)},
 	})
@@ -51,12 +53,12 @@ func (h *house) invite(change ...func(*enroll.Invitation)) (enroll.Invitation, e
 	return i, code
 }
 
-func alone(i *enroll.Invitation) { i.Alone = true }
+func alone(i *signin.Invitation) { i.Alone = true }
 
 func TestParsePickupCode(t *testing.T) {
 	tests := []struct {
 		name, typed string
-		want        enroll.PickupCode
+		want        signin.PickupCode
 	}{
 		{"as shown", "7F3K-9QXM-2WTA", "7F3K9QXM2WTA"},
 		{"small letters", "7f3k9qxm2wta", "7F3K9QXM2WTA"},
@@ -75,7 +77,7 @@ func TestParsePickupCode(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, ok := enroll.ParsePickupCode(tt.typed)
+			got, ok := signin.ParsePickupCode(tt.typed)
 			if got != tt.want || ok != (tt.want != "") {
 				t.Errorf("got %q, %v, want %q", got, ok, tt.want)
 			}
@@ -88,8 +90,8 @@ func FuzzParsePickupCode(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, typed string) {
-		code, ok := enroll.ParsePickupCode(typed)
-		again, same := enroll.ParsePickupCode(code.Grouped())
+		code, ok := signin.ParsePickupCode(typed)
+		again, same := signin.ParsePickupCode(code.Grouped())
 		if ok && (!same || again != code || len(code) != 12) {
 			t.Errorf("%q is read as %q, and that as %q", typed, code, again)
 		}
@@ -102,7 +104,7 @@ func TestOpenInvitation(t *testing.T) {
 	h := newCounter(t)
 	ben := h.add("ben", "S-1-5-21-1004336348-1177238915-682003330-1102")
 	i, code := h.invite()
-	open := func(code enroll.PickupCode, by enroll.By) error {
+	open := func(code signin.PickupCode, by portal.Actor) error {
 		_, err := h.signIn.OpenInvitation(t.Context(), code, by)
 		return err
 	}
@@ -111,11 +113,11 @@ func TestOpenInvitation(t *testing.T) {
 		t.Fatalf("got %+v, %v", opened, err)
 	}
 	strange := by("192.0.2.50")
-	_, single := h.invite(alone, func(i *enroll.Invitation) { i.Person = ben.ID })
+	_, single := h.invite(alone, func(i *signin.Invitation) { i.Person = ben.ID })
 	for _, tt := range []struct {
 		name string
-		code enroll.PickupCode
-		by   enroll.By
+		code signin.PickupCode
+		by   portal.Actor
 		left int
 	}{
 		{"unknown", "222222222222", h.byPerson(ben), 4},
@@ -123,7 +125,7 @@ func TestOpenInvitation(t *testing.T) {
 		{"stranger with an unknown one", "222222222222", strange, 0},
 		{"stranger with a code that is no password", code, strange, 0},
 	} {
-		var wrong *enroll.WrongCode
+		var wrong *signin.WrongCode
 		if err := open(tt.code, tt.by); !errors.As(err, &wrong) || wrong.Left != tt.left || wrong.Counted != (tt.by.Person != "") {
 			t.Errorf("%s: got %v", tt.name, err)
 		}
@@ -133,27 +135,27 @@ func TestOpenInvitation(t *testing.T) {
 	}
 
 	done := must[enroll.Enrolment](t)(h.Enroll(t.Context(), invitedBy(h.request("Phone", "one"), i)))
-	var gone *enroll.CodeGone
-	if err := open(code, h.by()); !errors.As(err, &gone) || gone.State != enroll.InvitationRedeemed || !gone.At.Equal(h.now()) {
+	var gone *signin.CodeGone
+	if err := open(code, h.by()); !errors.As(err, &gone) || gone.State != signin.InvitationRedeemed || !gone.At.Equal(h.now()) {
 		t.Errorf("used: got %v", err)
 	}
-	if kept := must[enroll.Invitation](t)(h.db.Invitation(t.Context(), i.ID)); kept.Serial != done.Serial {
+	if kept := must[signin.Invitation](t)(h.db.Invitation(t.Context(), i.ID)); kept.Serial != done.Serial {
 		t.Errorf("used for %s, want %s", kept.Serial, done.Serial)
 	}
 	_, first := h.invite()
-	_, second := h.invite(func(i *enroll.Invitation) { i.State = enroll.InvitationWaiting })
-	if err := open(first, h.by()); !errors.As(err, &gone) || gone.State != enroll.InvitationEnded {
+	_, second := h.invite(func(i *signin.Invitation) { i.State = signin.InvitationWaiting })
+	if err := open(first, h.by()); !errors.As(err, &gone) || gone.State != signin.InvitationEnded {
 		t.Errorf("replaced: got %v", err)
 	}
-	if err := open(second, h.by()); !errors.As(err, &gone) || gone.State != enroll.InvitationWaiting {
+	if err := open(second, h.by()); !errors.As(err, &gone) || gone.State != signin.InvitationWaiting {
 		t.Errorf("waiting: got %v", err)
 	}
-	h.pass(enroll.InvitationLife)
-	var wrong *enroll.WrongCode
+	h.pass(signin.InvitationLife)
+	var wrong *signin.WrongCode
 	if err := open(single, strange); !errors.As(err, &wrong) {
 		t.Errorf("stranger, run out: got %v", err)
 	}
-	if err := open(single, h.byPerson(ben)); !errors.As(err, &gone) || gone.State != enroll.InvitationExpired {
+	if err := open(single, h.byPerson(ben)); !errors.As(err, &gone) || gone.State != signin.InvitationExpired {
 		t.Errorf("run out: got %v", err)
 	}
 	reasons := []string{}
@@ -167,9 +169,9 @@ func TestOpenInvitation(t *testing.T) {
 	}
 }
 
-func by(address string) enroll.By { return enroll.By{Address: address, Request: "phone"} }
+func by(address string) portal.Actor { return portal.Actor{Address: address, Request: "phone"} }
 
-func invitedBy(req enroll.Request, i enroll.Invitation) enroll.Request {
+func invitedBy(req enroll.Request, i signin.Invitation) enroll.Request {
 	req.Invitation = i.ID
 	return req
 }
@@ -179,34 +181,34 @@ func invitedBy(req enroll.Request, i enroll.Invitation) enroll.Request {
 func TestA8_PickupCodeGuesses(t *testing.T) {
 	h := newCounter(t)
 	_, code := h.invite(alone)
-	open := func(code enroll.PickupCode, by enroll.By) error {
+	open := func(code signin.PickupCode, by portal.Actor) error {
 		_, err := h.signIn.OpenInvitation(t.Context(), code, by)
 		return err
 	}
-	guess := enroll.PickupCode("333333333333")
-	var wrong *enroll.WrongCode
-	var refusal *enroll.Refusal
-	for n := range enroll.PickupTries {
+	guess := signin.PickupCode("333333333333")
+	var wrong *signin.WrongCode
+	var refusal *portal.Refusal
+	for n := range signin.PickupTries {
 		if err := open(code, h.by()); err != nil {
 			t.Fatal(err)
 		}
-		if err := open(guess, h.by()); !errors.As(err, &wrong) || wrong.Left != enroll.PickupTries-1-n {
+		if err := open(guess, h.by()); !errors.As(err, &wrong) || wrong.Left != signin.PickupTries-1-n {
 			t.Fatalf("guess %d: got %v", n, err)
 		}
 	}
-	if err := open(code, h.by()); !errors.As(err, &refusal) || refusal.Reason != enroll.PausedPickup {
+	if err := open(code, h.by()); !errors.As(err, &refusal) || refusal.Reason != portal.PausedPickup {
 		t.Errorf("right code in the pause: got %v", err)
 	}
-	h.pass(enroll.SignInWindow)
+	h.pass(signin.DefaultWindow)
 	if err := open(code, h.by()); err != nil {
 		t.Errorf("after the pause: %v", err)
 	}
-	for range enroll.PickupAddressTries {
+	for range signin.PickupAddressTries {
 		if err := open(guess, by("2001:db8::7")); !errors.As(err, &wrong) {
 			t.Fatalf("got %v", err)
 		}
 	}
-	if err := open(code, by("2001:db8::8")); !errors.As(err, &refusal) || refusal.Reason != enroll.PausedCodes {
+	if err := open(code, by("2001:db8::8")); !errors.As(err, &refusal) || refusal.Reason != portal.PausedCodes {
 		t.Errorf("right code from the same network: got %v", err)
 	}
 	if err := open(code, by("2001:db8:0:1::8")); err != nil {
@@ -222,15 +224,15 @@ func TestA8_PickupCodesLookAlike(t *testing.T) {
 	i, used := h.invite()
 	must[enroll.Enrolment](t)(h.Enroll(t.Context(), invitedBy(h.request("Phone", "one"), i)))
 	_, ended := h.invite()
-	_, expired := h.invite(func(i *enroll.Invitation) { i.Expires = h.now().Add(time.Millisecond) })
-	_, foreign := h.invite(func(i *enroll.Invitation) { i.Person = ben.ID })
+	_, expired := h.invite(func(i *signin.Invitation) { i.Expires = h.now().Add(time.Millisecond) })
+	_, foreign := h.invite(func(i *signin.Invitation) { i.Person = ben.ID })
 	h.pass(time.Second)
-	steps := &steps{Invitations: h.db, Attempts: h.db, SignInRecords: h.db}
-	signIn := must[*enroll.SignIn](t)(enroll.NewSignIn(enroll.SignInConfig{
+	steps := &steps{Invitations: h.db, Attempts: h.db, Records: h.db}
+	signIn := must[*signin.Service](t)(signin.New(signin.Config{
 		Directory: h.people, Attempts: steps, Records: steps, Invitations: steps, Now: h.now, Log: slog.New(slog.DiscardHandler),
 	}))
 	want := ""
-	for name, code := range map[string]enroll.PickupCode{
+	for name, code := range map[string]signin.PickupCode{
 		"unknown": "444444444444", "used": used, "ended": ended, "expired": expired, "foreign": foreign,
 	} {
 		steps.done = nil
@@ -249,9 +251,9 @@ func TestA8_PickupCodesLookAlike(t *testing.T) {
 
 // steps notes what is asked of the records.
 type steps struct {
-	enroll.Invitations
-	enroll.Attempts
-	enroll.SignInRecords
+	signin.Invitations
+	signin.Attempts
+	signin.Records
 	mu   sync.Mutex
 	done []string
 }
@@ -262,7 +264,7 @@ func (s *steps) step(name string) {
 	s.done = append(s.done, name)
 }
 
-func (s *steps) Try(ctx context.Context, key string, limit enroll.Limit, now time.Time) (enroll.Tries, error) {
+func (s *steps) Try(ctx context.Context, key string, limit signin.Limit, now time.Time) (signin.Tries, error) {
 	s.step("try")
 	return s.Attempts.Try(ctx, key, limit, now)
 }
@@ -272,14 +274,14 @@ func (s *steps) GiveBack(ctx context.Context, key string) error {
 	return s.Attempts.GiveBack(ctx, key)
 }
 
-func (s *steps) InvitationByCode(ctx context.Context, hash [32]byte) (enroll.Invitation, error) {
+func (s *steps) InvitationByCode(ctx context.Context, hash [32]byte) (signin.Invitation, error) {
 	s.step("look up")
 	return s.Invitations.InvitationByCode(ctx, hash)
 }
 
 func (s *steps) Note(ctx context.Context, e audit.Entry) error {
 	s.step("note")
-	return s.SignInRecords.Note(ctx, e)
+	return s.Records.Note(ctx, e)
 }
 
 // A code that stands for a password lets its person in, as the directory knows them
@@ -287,7 +289,7 @@ func (s *steps) Note(ctx context.Context, e audit.Entry) error {
 func TestSignInByCode(t *testing.T) {
 	h := newCounter(t)
 	i, code := h.invite(alone)
-	person, opened, err := h.signIn.SignInByCode(t.Context(), code, enroll.By{Person: "somebody", Address: "192.0.2.9"})
+	person, opened, err := h.signIn.SignInByCode(t.Context(), code, portal.Actor{Person: "somebody", Address: "192.0.2.9"})
 	if err != nil || person.ID != h.anna.ID || opened.ID != i.ID {
 		t.Fatalf("got %s, %s, %v", person.ID, opened.ID, err)
 	}
@@ -298,18 +300,18 @@ func TestSignInByCode(t *testing.T) {
 	if err := h.people.SetDisabled(t.Context(), "anna", true, audit.Entry{}); err != nil {
 		t.Fatal(err)
 	}
-	var refusal *enroll.Refusal
-	if _, _, err := h.signIn.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &refusal) || refusal.Reason != enroll.Disabled {
+	var refusal *portal.Refusal
+	if _, _, err := h.signIn.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &refusal) || refusal.Reason != portal.Disabled {
 		t.Errorf("switched off: got %v", err)
 	}
-	off := must[*enroll.SignIn](t)(enroll.NewSignIn(enroll.SignInConfig{
+	off := must[*signin.Service](t)(signin.New(signin.Config{
 		Directory: h.people, Attempts: h.db, Records: h.db, Invitations: h.db, Now: h.now,
 	}))
-	var wrong *enroll.WrongCode
+	var wrong *signin.WrongCode
 	if _, _, err := off.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &wrong) {
 		t.Errorf("setting off: got %v", err)
 	}
-	none := must[*enroll.SignIn](t)(enroll.NewSignIn(enroll.SignInConfig{Directory: h.people, Attempts: h.db, Records: h.db}))
+	none := must[*signin.Service](t)(signin.New(signin.Config{Directory: h.people, Attempts: h.db, Records: h.db}))
 	if _, _, err := none.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &wrong) {
 		t.Errorf("without invitations: got %v", err)
 	}
@@ -320,12 +322,12 @@ func TestSignInByCode(t *testing.T) {
 func TestA3_SignInByCode(t *testing.T) {
 	h := newCounter(t)
 	_, code := h.invite(alone)
-	signIn := must[*enroll.SignIn](t)(enroll.NewSignIn(enroll.SignInConfig{
+	signIn := must[*signin.Service](t)(signin.New(signin.Config{
 		Directory: &promoted{h.people}, Attempts: h.db, Records: h.db, Invitations: h.db, CodeAlone: true, Now: h.now,
 		Log: slog.New(slog.DiscardHandler),
 	}))
-	var refusal *enroll.Refusal
-	if _, _, err := signIn.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &refusal) || refusal.Reason != enroll.Protected {
+	var refusal *portal.Refusal
+	if _, _, err := signIn.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &refusal) || refusal.Reason != portal.Protected {
 		t.Errorf("got %v", err)
 	}
 }
@@ -334,11 +336,11 @@ func TestA3_SignInByCode(t *testing.T) {
 func TestA11_DismissedStaffLeaveNoCodes(t *testing.T) {
 	h := newCounter(t)
 	_, code := h.invite(alone)
-	demoted := must[*enroll.SignIn](t)(enroll.NewSignIn(enroll.SignInConfig{
+	demoted := must[*signin.Service](t)(signin.New(signin.Config{
 		Directory: &demoted{h.people}, Attempts: h.db, Records: h.db, Invitations: h.db, CodeAlone: true, Now: h.now,
 		Log: slog.New(slog.DiscardHandler),
 	}))
-	var wrong *enroll.WrongCode
+	var wrong *signin.WrongCode
 	if _, _, err := demoted.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &wrong) {
 		t.Errorf("no helpdesk any more: got %v", err)
 	}
@@ -357,18 +359,18 @@ func TestA11_DismissedStaffLeaveNoCodes(t *testing.T) {
 }
 
 // demoted is a directory in which nobody is staff any more.
-type demoted struct{ enroll.Directory }
+type demoted struct{ portal.Directory }
 
-func (d *demoted) Person(ctx context.Context, id enroll.PersonID) (enroll.Person, error) {
+func (d *demoted) Person(ctx context.Context, id portal.PersonID) (portal.Person, error) {
 	person, err := d.Directory.Person(ctx, id)
 	person.Roles = nil
 	return person, err
 }
 
 // promoted is a directory in which everybody became protected.
-type promoted struct{ enroll.Directory }
+type promoted struct{ portal.Directory }
 
-func (p *promoted) Person(ctx context.Context, id enroll.PersonID) (enroll.Person, error) {
+func (p *promoted) Person(ctx context.Context, id portal.PersonID) (portal.Person, error) {
 	person, err := p.Directory.Person(ctx, id)
 	person.Protected = true
 	return person, err
@@ -384,9 +386,9 @@ func TestCodeRequired(t *testing.T) {
 		"own key":    func(r enroll.Request) error { _, err := strict.EnrollKey(t.Context(), r, ecKey(t)); return err },
 		"device key": func(r enroll.Request) error { _, err := strict.NewChallenge(t.Context(), r); return err },
 	}
-	var refusal *enroll.Refusal
+	var refusal *portal.Refusal
 	for name, way := range ways {
-		if err := way(h.request("Phone "+name, name)); !errors.As(err, &refusal) || refusal.Reason != enroll.CodeNeeded {
+		if err := way(h.request("Phone "+name, name)); !errors.As(err, &refusal) || refusal.Reason != portal.CodeNeeded {
 			t.Errorf("%s without a code: got %v", name, err)
 		}
 	}
@@ -397,7 +399,7 @@ func TestCodeRequired(t *testing.T) {
 		t.Errorf("certificate with a code: %v", err)
 	}
 	for name, way := range ways {
-		if err := way(invitedBy(h.request("Second "+name, "c"+name), i)); !errors.As(err, &refusal) || refusal.Reason != enroll.CodeOver {
+		if err := way(invitedBy(h.request("Second "+name, "c"+name), i)); !errors.As(err, &refusal) || refusal.Reason != portal.CodeOver {
 			t.Errorf("%s with a used code: got %v", name, err)
 		}
 	}
@@ -426,12 +428,12 @@ func TestF22_OneCertificateForOneCode(t *testing.T) {
 	waiting.Wait()
 	close(outcomes)
 	good := 0
-	var refusal *enroll.Refusal
+	var refusal *portal.Refusal
 	for err := range outcomes {
 		switch {
 		case err == nil:
 			good++
-		case !errors.As(err, &refusal) || refusal.Reason != enroll.CodeOver:
+		case !errors.As(err, &refusal) || refusal.Reason != portal.CodeOver:
 			t.Errorf("got %v", err)
 		}
 	}

@@ -8,12 +8,15 @@ import (
 	"time"
 
 	"certportal/ca"
+	"certportal/internal/audit"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // Config is what a registrar works with. Fields are required unless they say
 // otherwise or have a default.
 type Config struct {
-	Directory Directory
+	Directory portal.Directory
 	Issuer    Issuer
 	Profile   *ca.Profile
 	Keys      *KeyPool
@@ -37,7 +40,7 @@ type Config struct {
 	// in Attempts: each one replaced stands in the revocation list that everybody
 	// fetches. Zero, or no Attempts, is no limit.
 	PerHour  int
-	Attempts Attempts
+	Attempts signin.Attempts
 
 	// RenewFrom is how long before its end a certificate may be renewed, and Overlap
 	// how long it then works beside the new one. Default 60 and 7 days.
@@ -116,19 +119,27 @@ func (r *Registrar) Quota() int { return r.c.Quota }
 func (r *Registrar) Chain() []*x509.Certificate { return r.c.Chain }
 
 // Person reads somebody afresh from the directory.
-func (r *Registrar) Person(ctx context.Context, id PersonID) (Person, error) {
+func (r *Registrar) Person(ctx context.Context, id portal.PersonID) (portal.Person, error) {
 	p, err := r.c.Directory.Person(ctx, id)
-	return p, outage(PartDirectory, "reading person", err)
+	return p, portal.AsOutage(portal.PartDirectory, "reading person", err)
 }
 
 // Devices lists a person's devices, newest first.
-func (r *Registrar) Devices(ctx context.Context, person PersonID) ([]Device, error) {
+func (r *Registrar) Devices(ctx context.Context, person portal.PersonID) ([]portal.Device, error) {
 	devices, err := r.c.Inventory.Devices(ctx, person)
-	return devices, outage(PartStore, "listing devices", err)
+	return devices, portal.AsOutage(portal.PartStore, "listing devices", err)
 }
 
 // Device finds a device of the person, or ErrNotFound.
-func (r *Registrar) Device(ctx context.Context, person PersonID, id DeviceID) (Device, error) {
+func (r *Registrar) Device(ctx context.Context, person portal.PersonID, id portal.DeviceID) (portal.Device, error) {
 	device, err := r.c.Inventory.Device(ctx, person, id)
-	return device, outage(PartStore, "finding device", err)
+	return device, portal.AsOutage(portal.PartStore, "finding device", err)
+}
+
+// NoteDeniedAct records that the policy refused an act: which one, why, and on
+// which route.
+func (r *Registrar) NoteDeniedAct(ctx context.Context, by portal.Actor, route, act, why string) error {
+	e := by.Entry(r.c.Now(), audit.AccessRefused)
+	e.Object, e.Detail = route, map[string]string{"act": act, "reason": why}
+	return portal.AsOutage(portal.PartStore, "recording a refused act", r.c.Records.Note(ctx, e))
 }

@@ -16,13 +16,14 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 func TestEnrollIssues(t *testing.T) {
 	h := newHouse(t)
 	done := h.enroll("Anna's phone", "form-1")
 	d := h.device(done.Device)
-	if got, want := d.Certificate.Status, enroll.Issued; got != want {
+	if got, want := d.Certificate.Status, portal.Issued; got != want {
 		t.Errorf("status %q, want %q", got, want)
 	}
 	cert, err := x509.ParseCertificate(d.Certificate.DER)
@@ -44,11 +45,11 @@ func TestEnrollIssues(t *testing.T) {
 }
 
 // refusal asks for a certificate and expects a no that leaves no serial behind.
-func (h *house) refusal(r *enroll.Registrar, req enroll.Request) *enroll.Refusal {
+func (h *house) refusal(r *enroll.Registrar, req enroll.Request) *portal.Refusal {
 	h.t.Helper()
 	before := count(h.checkLedger(), audit.CertificateReserved)
 	_, err := r.Enroll(h.t.Context(), req)
-	var refusal *enroll.Refusal
+	var refusal *portal.Refusal
 	if !errors.As(err, &refusal) {
 		h.t.Fatalf("Enroll: %v, want a refusal", err)
 	}
@@ -68,12 +69,12 @@ func TestEnrollRefusesBadInput(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(*enroll.Request)
-		want   enroll.Reason
+		want   portal.Reason
 	}{
-		{"no name", func(r *enroll.Request) { r.Name = " \u202e\u200b " }, enroll.NameEmpty},
-		{"long name", func(r *enroll.Request) { r.Name = fmt.Sprintf("%041d", 1) }, enroll.NameLong},
-		{"name taken", func(r *enroll.Request) { r.Name = "work PHONE" }, enroll.NameTaken},
-		{"unknown platform", func(r *enroll.Request) { r.Platform = "symbian" }, enroll.PlatformBad},
+		{"no name", func(r *enroll.Request) { r.Name = " \u202e\u200b " }, portal.NameEmpty},
+		{"long name", func(r *enroll.Request) { r.Name = fmt.Sprintf("%041d", 1) }, portal.NameLong},
+		{"name taken", func(r *enroll.Request) { r.Name = "work PHONE" }, portal.NameTaken},
+		{"unknown platform", func(r *enroll.Request) { r.Platform = "symbian" }, portal.PlatformBad},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -88,16 +89,16 @@ func TestEnrollRefusesBadInput(t *testing.T) {
 
 // changed is a directory in which one person is not as before.
 type changed struct {
-	enroll.Directory
-	change     func(*enroll.Person)
+	portal.Directory
+	change     func(*portal.Person)
 	requireSID bool
 	err        error
 }
 
-func (c changed) Person(ctx context.Context, id enroll.PersonID) (enroll.Person, error) {
+func (c changed) Person(ctx context.Context, id portal.PersonID) (portal.Person, error) {
 	p, err := c.Directory.Person(ctx, id)
 	if c.err != nil {
-		return enroll.Person{}, c.err
+		return portal.Person{}, c.err
 	}
 	if c.change != nil {
 		c.change(&p)
@@ -111,15 +112,15 @@ func TestEnrollReadsThePersonAfresh(t *testing.T) {
 	tests := []struct {
 		name string
 		dir  changed
-		want enroll.Reason
+		want portal.Reason
 	}{
-		{"disabled since", changed{change: func(p *enroll.Person) { p.Disabled = true }}, enroll.Disabled},
-		{"deleted since", changed{err: enroll.ErrNotFound}, enroll.Disabled},
-		{"not in the group", changed{change: func(p *enroll.Person) { p.MayEnroll = false }}, enroll.NotAllowed},
-		{"no UPN", changed{change: func(p *enroll.Person) { p.UPN = "" }}, enroll.NoUPN},
-		{"no SID where all have one", changed{requireSID: true, change: func(p *enroll.Person) { p.SID = "" }}, enroll.NoSID},
-		{"UPN that fits no certificate", changed{change: func(p *enroll.Person) { p.UPN = "anna" }}, enroll.BadIdentity},
-		{"SID of another form", changed{change: func(p *enroll.Person) { p.SID = "S-1-1-0x" }}, enroll.BadIdentity},
+		{"disabled since", changed{change: func(p *portal.Person) { p.Disabled = true }}, portal.Disabled},
+		{"deleted since", changed{err: portal.ErrNotFound}, portal.Disabled},
+		{"not in the group", changed{change: func(p *portal.Person) { p.MayEnroll = false }}, portal.NotAllowed},
+		{"no UPN", changed{change: func(p *portal.Person) { p.UPN = "" }}, portal.NoUPN},
+		{"no SID where all have one", changed{requireSID: true, change: func(p *portal.Person) { p.SID = "" }}, portal.NoSID},
+		{"UPN that fits no certificate", changed{change: func(p *portal.Person) { p.UPN = "anna" }}, portal.BadIdentity},
+		{"SID of another form", changed{change: func(p *portal.Person) { p.SID = "S-1-1-0x" }}, portal.BadIdentity},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -137,8 +138,8 @@ func TestEnrollDirectoryDown(t *testing.T) {
 	h := newHouse(t)
 	r := h.with(func(c *enroll.Config) { c.Directory = changed{Directory: h.people, err: io.ErrUnexpectedEOF} })
 	_, err := r.Enroll(t.Context(), h.request("phone", "form"))
-	var outage *enroll.Outage
-	if !errors.As(err, &outage) || outage.Part != enroll.PartDirectory {
+	var outage *portal.Outage
+	if !errors.As(err, &outage) || outage.Part != portal.PartDirectory {
 		t.Fatalf("Enroll: %v, want an outage of the directory", err)
 	}
 	if got := count(h.checkLedger(), audit.CertificateReserved); got != 0 {
@@ -151,7 +152,7 @@ func TestQuota(t *testing.T) {
 	first := h.enroll("one", "1")
 	h.enroll("two", "2")
 	refusal := h.refusal(h.Registrar, h.request("three", "3"))
-	if refusal.Reason != enroll.QuotaReached || refusal.Limit != 2 {
+	if refusal.Reason != portal.QuotaReached || refusal.Limit != 2 {
 		t.Fatalf("refusal %+v, want the quota of 2", refusal)
 	}
 	if err := h.Remove(t.Context(), h.by(), first.Device); err != nil {
@@ -221,7 +222,7 @@ func TestF22_QuotaHoldsAgainstManyForms(t *testing.T) {
 	for i := range 12 {
 		wg.Go(func() {
 			_, err := h.Enroll(t.Context(), h.request(fmt.Sprint("phone ", i), fmt.Sprint("form ", i)))
-			var refusal *enroll.Refusal
+			var refusal *portal.Refusal
 			if err != nil && !errors.As(err, &refusal) {
 				t.Errorf("form %d: %v", i, err)
 			}
@@ -247,16 +248,16 @@ func TestF1_WhatCannotBeFinishedIsRevoked(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(*enroll.Config)
-		part   enroll.Part
+		part   portal.Part
 	}{
-		{"signing breaks", func(c *enroll.Config) { c.Issuer = brokenIssuer{c.Issuer} }, enroll.PartIssuer},
-		{"storing breaks", func(c *enroll.Config) { c.Records = brokenRecords{c.Records} }, enroll.PartStore},
+		{"signing breaks", func(c *enroll.Config) { c.Issuer = brokenIssuer{c.Issuer} }, portal.PartIssuer},
+		{"storing breaks", func(c *enroll.Config) { c.Records = brokenRecords{c.Records} }, portal.PartStore},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHouse(t)
 			_, err := h.with(tt.change).Enroll(t.Context(), h.request("phone", "form"))
-			var outage *enroll.Outage
+			var outage *portal.Outage
 			if !errors.As(err, &outage) || outage.Part != tt.part {
 				t.Fatalf("Enroll: %v, want an outage of the %s", err, tt.part)
 			}
@@ -311,11 +312,11 @@ func TestSweepRevokesTheUndelivered(t *testing.T) {
 	if err := h.Sweep(t.Context(), h.Stale()); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := h.device(fetched.Device).Certificate.Status, enroll.Issued; got != want {
+	if got, want := h.device(fetched.Device).Certificate.Status, portal.Issued; got != want {
 		t.Errorf("fetched certificate is %q, want %q", got, want)
 	}
 	cert := h.device(left.Device).Certificate
-	if cert.Status != enroll.Revoked || cert.Cause != enroll.Undelivered {
+	if cert.Status != portal.Revoked || cert.Cause != portal.Undelivered {
 		t.Errorf("unfetched certificate is %q (%q), want revoked (undelivered)", cert.Status, cert.Cause)
 	}
 }
@@ -342,15 +343,15 @@ func TestStrangersFindNothing(t *testing.T) {
 	h := newHouse(t)
 	done := h.enroll("phone", "1")
 	bob := h.add("bob", "")
-	if _, err := h.Device(t.Context(), bob.ID, done.Device); !errors.Is(err, enroll.ErrNotFound) {
+	if _, err := h.Device(t.Context(), bob.ID, done.Device); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("Device: %v, want ErrNotFound", err)
 	}
-	if err := h.Remove(t.Context(), h.byPerson(bob), done.Device); !errors.Is(err, enroll.ErrNotFound) {
+	if err := h.Remove(t.Context(), h.byPerson(bob), done.Device); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("Remove: %v, want ErrNotFound", err)
 	}
 	req := h.request("", "2")
 	req.By, req.Device = h.byPerson(bob), done.Device
-	if _, err := h.Enroll(t.Context(), req); !errors.Is(err, enroll.ErrNotFound) {
+	if _, err := h.Enroll(t.Context(), req); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("Enroll: %v, want ErrNotFound", err)
 	}
 }
@@ -376,7 +377,7 @@ func TestA17_NobodyFillsTheRevocationList(t *testing.T) {
 	h := newHouse(t)
 	bob := h.add("bob", "")
 	r := h.with(func(c *enroll.Config) { c.PerHour, c.Attempts = 3, h.db })
-	ask := func(p enroll.Person, i int, device enroll.DeviceID) (enroll.Enrolment, error) {
+	ask := func(p portal.Person, i int, device portal.DeviceID) (enroll.Enrolment, error) {
 		req := h.request("Phone", fmt.Sprint(p.ID, i))
 		req.By, req.Device = h.byPerson(p), device
 		return r.Enroll(t.Context(), req)
@@ -391,8 +392,8 @@ func TestA17_NobodyFillsTheRevocationList(t *testing.T) {
 		}
 	}
 	_, err = ask(h.anna, 3, first.Device)
-	var refusal *enroll.Refusal
-	if !errors.As(err, &refusal) || refusal.Reason != enroll.TooOften || refusal.Limit != 3 || !refusal.Until.After(h.now()) {
+	var refusal *portal.Refusal
+	if !errors.As(err, &refusal) || refusal.Reason != portal.TooOften || refusal.Limit != 3 || !refusal.Until.After(h.now()) {
 		t.Fatalf("the fourth: %v, want it refused", err)
 	}
 	if got := count(h.checkLedger(), audit.CertificateReserved); got != 3 {
@@ -410,7 +411,7 @@ func TestA17_NobodyFillsTheRevocationList(t *testing.T) {
 	for i := range 10 {
 		req := h.request("Phone", fmt.Sprint("outage ", i))
 		req.Device = first.Device
-		var outage *enroll.Outage
+		var outage *portal.Outage
 		if _, err := broken.Enroll(t.Context(), req); !errors.As(err, &outage) {
 			t.Fatalf("try %d without an issuer: %v, want an outage", i, err)
 		}

@@ -5,27 +5,28 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/audit"
+	"certportal/internal/portal"
 )
 
 // Remove takes a device from its person: its certificates are revoked, and it
 // counts no longer. It returns ErrNotFound for a device that is not theirs.
-func (r *Registrar) Remove(ctx context.Context, by By, id DeviceID) error {
+func (r *Registrar) Remove(ctx context.Context, by portal.Actor, id portal.DeviceID) error {
 	if _, err := r.Device(ctx, by.Person, id); err != nil {
 		return err
 	}
-	_, err := r.revoke(ctx, by, Removed, id)
+	_, err := r.revoke(ctx, by, portal.Removed, id)
 	return err
 }
 
 // revoke ends certificates and has the revocation list renewed.
-func (r *Registrar) revoke(ctx context.Context, by By, cause Cause, remove DeviceID, serials ...ca.Serial) (int, error) {
+func (r *Registrar) revoke(ctx context.Context, by portal.Actor, cause portal.Cause, remove portal.DeviceID, serials ...ca.Serial) (int, error) {
 	now := r.c.Now()
 	ended, err := r.c.Records.Revoke(ctx, Revocation{
 		Serials: serials, Cause: cause, At: now, RemoveDevice: remove,
-		Entry: by.entry(now, audit.CertificateRevoked),
+		Entry: by.Entry(now, audit.CertificateRevoked),
 	})
 	if err != nil {
-		return 0, outage(PartStore, "revoking", err)
+		return 0, portal.AsOutage(portal.PartStore, "revoking", err)
 	}
 	if len(ended) > 0 {
 		r.c.Revoked()

@@ -11,12 +11,13 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 func TestSignIn(t *testing.T) {
 	h := newHouse(t)
-	p, err := h.signIn.Authenticate(t.Context(), " CORP\\Anna ", password, enroll.By{Address: "192.0.2.1"})
+	p, err := h.signIn.Authenticate(t.Context(), " CORP\\Anna ", password, portal.Actor{Address: "192.0.2.1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,23 +34,23 @@ func TestSignIn(t *testing.T) {
 func TestSignInPausesAfterAFewTries(t *testing.T) {
 	h := newHouse(t)
 	spellings := []string{"anna", "ANNA", "corp\\anna", " Anna@Corp.example ", "anna@corp.example"}
-	for i, login := range spellings[:enroll.SignInTries] {
-		_, err := h.signIn.Authenticate(t.Context(), login, "wrong", enroll.By{})
-		var wrong *enroll.Wrong
-		if !errors.As(err, &wrong) || !errors.Is(err, enroll.ErrCredentials) {
+	for i, login := range spellings[:signin.DefaultTries] {
+		_, err := h.signIn.Authenticate(t.Context(), login, "wrong", portal.Actor{})
+		var wrong *signin.Wrong
+		if !errors.As(err, &wrong) || !errors.Is(err, portal.ErrCredentials) {
 			t.Fatalf("try %d: %v, want it wrong", i+1, err)
 		}
-		if got, want := *wrong, (enroll.Wrong{Left: enroll.SignInTries - 1 - i, Pause: enroll.SignInWindow}); got != want {
+		if got, want := *wrong, (signin.Wrong{Left: signin.DefaultTries - 1 - i, Pause: signin.DefaultWindow}); got != want {
 			t.Errorf("try %d: %+v, want %+v", i+1, got, want)
 		}
 	}
-	_, err := h.signIn.Authenticate(t.Context(), "anna", password, enroll.By{})
-	var refusal *enroll.Refusal
-	if !errors.As(err, &refusal) || refusal.Reason != enroll.PausedSignIn || !refusal.Until.After(h.now()) {
+	_, err := h.signIn.Authenticate(t.Context(), "anna", password, portal.Actor{})
+	var refusal *portal.Refusal
+	if !errors.As(err, &refusal) || refusal.Reason != portal.PausedSignIn || !refusal.Until.After(h.now()) {
 		t.Fatalf("one try more: %v, want a pause", err)
 	}
-	h.pass(enroll.SignInWindow + time.Second)
-	if _, err := h.signIn.Authenticate(t.Context(), "anna", password, enroll.By{}); err != nil {
+	h.pass(signin.DefaultWindow + time.Second)
+	if _, err := h.signIn.Authenticate(t.Context(), "anna", password, portal.Actor{}); err != nil {
 		t.Errorf("after the pause: %v", err)
 	}
 }
@@ -59,35 +60,35 @@ func TestSignInRefusesTheDisabledOnlyWithTheRightPassword(t *testing.T) {
 	if err := h.people.SetDisabled(t.Context(), "anna", true, audit.Entry{At: h.now()}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.signIn.Authenticate(t.Context(), "anna", "wrong", enroll.By{}); !errors.Is(err, enroll.ErrCredentials) {
+	if _, err := h.signIn.Authenticate(t.Context(), "anna", "wrong", portal.Actor{}); !errors.Is(err, portal.ErrCredentials) {
 		t.Errorf("wrong password: %v, want it to be like any wrong password", err)
 	}
-	_, err := h.signIn.Authenticate(t.Context(), "anna", password, enroll.By{})
-	var refusal *enroll.Refusal
-	if !errors.As(err, &refusal) || refusal.Reason != enroll.Disabled {
+	_, err := h.signIn.Authenticate(t.Context(), "anna", password, portal.Actor{})
+	var refusal *portal.Refusal
+	if !errors.As(err, &refusal) || refusal.Reason != portal.Disabled {
 		t.Errorf("right password: %v, want it refused as disabled", err)
 	}
 }
 
 func TestA8_OneNetworkHasItsOwnLimit(t *testing.T) {
 	h := newHouse(t)
-	signIn := must[*enroll.SignIn](t)(enroll.NewSignIn(enroll.SignInConfig{
+	signIn := must[*signin.Service](t)(signin.New(signin.Config{
 		Directory: h.people, Attempts: h.db, Records: h.db, AddressTries: 4, Now: h.now,
 	}))
 	// One password on many names, from addresses of one customer's network.
 	for i := range 4 {
-		by := enroll.By{Address: fmt.Sprintf("2001:db8:1:2::%x", i)}
-		if _, err := signIn.Authenticate(t.Context(), fmt.Sprint("nobody", i), "Spring2026!", by); !errors.Is(err, enroll.ErrCredentials) {
+		by := portal.Actor{Address: fmt.Sprintf("2001:db8:1:2::%x", i)}
+		if _, err := signIn.Authenticate(t.Context(), fmt.Sprint("nobody", i), "Spring2026!", by); !errors.Is(err, portal.ErrCredentials) {
 			t.Fatalf("try %d: %v, want it wrong", i+1, err)
 		}
 	}
-	_, err := signIn.Authenticate(t.Context(), "anna", password, enroll.By{Address: "2001:db8:1:2::ffff"})
-	var refusal *enroll.Refusal
-	if !errors.As(err, &refusal) || refusal.Reason != enroll.PausedAddress || !refusal.Until.After(h.now()) {
+	_, err := signIn.Authenticate(t.Context(), "anna", password, portal.Actor{Address: "2001:db8:1:2::ffff"})
+	var refusal *portal.Refusal
+	if !errors.As(err, &refusal) || refusal.Reason != portal.PausedAddress || !refusal.Until.After(h.now()) {
 		t.Errorf("from the same network: %v, want a pause", err)
 	}
 	for range 10 { // right passwords do not count
-		if _, err := signIn.Authenticate(t.Context(), "anna", password, enroll.By{Address: "2001:db8:1:3::1"}); err != nil {
+		if _, err := signIn.Authenticate(t.Context(), "anna", password, portal.Actor{Address: "2001:db8:1:3::1"}); err != nil {
 			t.Fatalf("from another network: %v", err)
 		}
 	}
@@ -99,9 +100,9 @@ func TestA8_StaysBelowTheDirectorysLock(t *testing.T) {
 		threshold int
 		want      int
 	}{
-		{"no lock", 0, enroll.SignInTries},
-		{"far away", 10, enroll.SignInTries},
-		{"at the limit", enroll.SignInTries, enroll.SignInTries - 1},
+		{"no lock", 0, signin.DefaultTries},
+		{"far away", 10, signin.DefaultTries},
+		{"at the limit", signin.DefaultTries, signin.DefaultTries - 1},
 		{"hair trigger", 1, 1},
 	}
 	for _, tt := range tests {
@@ -111,9 +112,9 @@ func TestA8_StaysBelowTheDirectorysLock(t *testing.T) {
 				t.Errorf("StayBelow(%d) = %d, want %d", tt.threshold, got, tt.want)
 			}
 			asked := 0
-			for range 2 * enroll.SignInTries {
-				_, err := h.signIn.Authenticate(t.Context(), "anna", "wrong", enroll.By{})
-				if errors.Is(err, enroll.ErrCredentials) {
+			for range 2 * signin.DefaultTries {
+				_, err := h.signIn.Authenticate(t.Context(), "anna", "wrong", portal.Actor{})
+				if errors.Is(err, portal.ErrCredentials) {
 					asked++
 				}
 			}
@@ -121,10 +122,10 @@ func TestA8_StaysBelowTheDirectorysLock(t *testing.T) {
 				t.Errorf("%d passwords were judged, want %d", asked, tt.want)
 			}
 			// A window as long as the directory's own.
-			h.pass(enroll.SignInWindow + time.Minute)
-			_, err := h.signIn.Authenticate(t.Context(), "anna", password, enroll.By{})
+			h.pass(signin.DefaultWindow + time.Minute)
+			_, err := h.signIn.Authenticate(t.Context(), "anna", password, portal.Actor{})
 			if paused := err != nil; paused != (tt.threshold > 0) {
-				t.Errorf("after %v: %v", enroll.SignInWindow, err)
+				t.Errorf("after %v: %v", signin.DefaultWindow, err)
 			}
 		})
 	}
@@ -132,22 +133,22 @@ func TestA8_StaysBelowTheDirectorysLock(t *testing.T) {
 
 // counting counts who asks the directory for a password.
 type counting struct {
-	enroll.Directory
+	portal.Directory
 	asked atomic.Int32
 	err   error
 }
 
-func (c *counting) Authenticate(ctx context.Context, login, password string) (enroll.Person, error) {
+func (c *counting) Authenticate(ctx context.Context, login, password string) (portal.Person, error) {
 	c.asked.Add(1)
 	if c.err != nil {
-		return enroll.Person{}, c.err
+		return portal.Person{}, c.err
 	}
 	return c.Directory.Authenticate(ctx, login, password)
 }
 
-func (h *house) signInOver(dir enroll.Directory) *enroll.SignIn {
+func (h *house) signInOver(dir portal.Directory) *signin.Service {
 	h.t.Helper()
-	s, err := enroll.NewSignIn(enroll.SignInConfig{Directory: dir, Attempts: h.db, Records: h.db, Now: h.now})
+	s, err := signin.New(signin.Config{Directory: dir, Attempts: h.db, Records: h.db, Now: h.now})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -159,7 +160,7 @@ func TestA6_EmptyPasswordsReachNoDirectory(t *testing.T) {
 	dir := &counting{Directory: h.people}
 	signIn := h.signInOver(dir)
 	for _, c := range [][2]string{{"anna", ""}, {"bob", " \t"}, {"", "password"}, {"carl", strings.Repeat("x", 2000)}, {strings.Repeat("x", 2000), "y"}} {
-		if _, err := signIn.Authenticate(t.Context(), c[0], c[1], enroll.By{}); !errors.Is(err, enroll.ErrCredentials) {
+		if _, err := signIn.Authenticate(t.Context(), c[0], c[1], portal.Actor{}); !errors.Is(err, portal.ErrCredentials) {
 			t.Errorf("%.10q with %.10q: %v, want it wrong", c[0], c[1], err)
 		}
 	}
@@ -171,66 +172,66 @@ func TestA6_EmptyPasswordsReachNoDirectory(t *testing.T) {
 func TestF7_AnOutageIsNotAWrongPassword(t *testing.T) {
 	h := newHouse(t)
 	down := h.signInOver(&counting{Directory: h.people, err: io.ErrUnexpectedEOF})
-	for range 3 * enroll.SignInTries {
-		_, err := down.Authenticate(t.Context(), "anna", password, enroll.By{})
-		var outage *enroll.Outage
-		if !errors.As(err, &outage) || outage.Part != enroll.PartDirectory {
+	for range 3 * signin.DefaultTries {
+		_, err := down.Authenticate(t.Context(), "anna", password, portal.Actor{})
+		var outage *portal.Outage
+		if !errors.As(err, &outage) || outage.Part != portal.PartDirectory {
 			t.Fatalf("Authenticate: %v, want an outage of the directory", err)
 		}
 	}
-	if _, err := h.signIn.Authenticate(t.Context(), "anna", password, enroll.By{}); err != nil {
+	if _, err := h.signIn.Authenticate(t.Context(), "anna", password, portal.Actor{}); err != nil {
 		t.Errorf("once the directory is back: %v", err)
 	}
 }
 
 func TestF7_SlowAnswersGiveNoTriesForNothing(t *testing.T) {
 	h := newHouse(t)
-	slow := &counting{Directory: h.people, err: fmt.Errorf("binding: %w", enroll.ErrUnanswered)}
+	slow := &counting{Directory: h.people, err: fmt.Errorf("binding: %w", portal.ErrUnanswered)}
 	signIn := h.signInOver(slow)
-	for range 3 * enroll.SignInTries {
-		if _, err := signIn.Authenticate(t.Context(), "anna", "guess", enroll.By{}); err == nil {
+	for range 3 * signin.DefaultTries {
+		if _, err := signIn.Authenticate(t.Context(), "anna", "guess", portal.Actor{}); err == nil {
 			t.Fatal("signed in without an answer")
 		}
 	}
-	if got, want := slow.asked.Load(), int32(enroll.SignInTries); got != want {
+	if got, want := slow.asked.Load(), int32(signin.DefaultTries); got != want {
 		t.Errorf("%d passwords went out, want %d", got, want)
 	}
 }
 
 // leaving hangs up while the directory looks at a password.
 type leaving struct {
-	enroll.Directory
+	portal.Directory
 	leave context.CancelFunc
 	err   error
 }
 
-func (l *leaving) Authenticate(context.Context, string, string) (enroll.Person, error) {
+func (l *leaving) Authenticate(context.Context, string, string) (portal.Person, error) {
 	l.leave()
-	return enroll.Person{}, l.err
+	return portal.Person{}, l.err
 }
 
 // TestA8_HangingUpHidesNoGuess breaks the request off under way: a wrong password
 // is in the ledger all the same, and what the directory did not judge is not
 // counted.
 func TestA8_HangingUpHidesNoGuess(t *testing.T) {
-	for name, answer := range map[string]error{"wrong": enroll.ErrCredentials, "not judged": context.Canceled} {
+	for name, answer := range map[string]error{"wrong": portal.ErrCredentials, "not judged": context.Canceled} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t)
 			ctx, leave := context.WithCancel(t.Context())
 			signIn := h.signInOver(&leaving{h.people, leave, answer})
-			if _, err := signIn.Authenticate(ctx, "anna", "guess", enroll.By{Address: "192.0.2.1"}); err == nil {
+			if _, err := signIn.Authenticate(ctx, "anna", "guess", portal.Actor{Address: "192.0.2.1"}); err == nil {
 				t.Fatal("signed in")
 			}
 			judged := 0
-			if answer == enroll.ErrCredentials {
+			if answer == portal.ErrCredentials {
 				judged = 1
 			}
 			if got := count(h.checkLedger(), audit.SignInRefused); got != judged {
 				t.Errorf("%d refusals in the ledger, want %d", got, judged)
 			}
-			_, err := h.signIn.Authenticate(t.Context(), "anna", "guess", enroll.By{})
-			var wrong *enroll.Wrong
-			if want := enroll.SignInTries - 1 - judged; !errors.As(err, &wrong) || wrong.Left != want {
+			_, err := h.signIn.Authenticate(t.Context(), "anna", "guess", portal.Actor{})
+			var wrong *signin.Wrong
+			if want := signin.DefaultTries - 1 - judged; !errors.As(err, &wrong) || wrong.Left != want {
 				t.Errorf("next try: %v, want %d left", err, want)
 			}
 		})
@@ -245,22 +246,22 @@ func TestAssert(t *testing.T) {
 	}
 	tests := []struct {
 		name  string
-		claim enroll.Claim
-		want  enroll.PersonID
-		no    enroll.Reason
+		claim portal.Claim
+		want  portal.PersonID
+		no    portal.Reason
 	}{
-		{"by SID", enroll.Claim{SID: h.anna.SID}, h.anna.ID, ""},
-		{"by UPN in other case", enroll.Claim{UPN: "ANNA@corp.example"}, h.anna.ID, ""},
-		{"by both", enroll.Claim{SID: h.anna.SID, UPN: h.anna.UPN}, h.anna.ID, ""},
-		{"of two people", enroll.Claim{SID: h.anna.SID, UPN: bob.UPN}, "", enroll.UnknownPerson},
-		{"of nobody", enroll.Claim{UPN: "eve@elsewhere.example"}, "", enroll.UnknownPerson},
-		{"empty", enroll.Claim{}, "", enroll.UnknownPerson},
-		{"disabled", enroll.Claim{UPN: bob.UPN}, "", enroll.Disabled},
+		{"by SID", portal.Claim{SID: h.anna.SID}, h.anna.ID, ""},
+		{"by UPN in other case", portal.Claim{UPN: "ANNA@corp.example"}, h.anna.ID, ""},
+		{"by both", portal.Claim{SID: h.anna.SID, UPN: h.anna.UPN}, h.anna.ID, ""},
+		{"of two people", portal.Claim{SID: h.anna.SID, UPN: bob.UPN}, "", portal.UnknownPerson},
+		{"of nobody", portal.Claim{UPN: "eve@elsewhere.example"}, "", portal.UnknownPerson},
+		{"empty", portal.Claim{}, "", portal.UnknownPerson},
+		{"disabled", portal.Claim{UPN: bob.UPN}, "", portal.Disabled},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p, err := h.signIn.Assert(t.Context(), tt.claim, enroll.By{Address: "192.0.2.1"})
-			var refusal *enroll.Refusal
+			p, err := h.signIn.Assert(t.Context(), tt.claim, portal.Actor{Address: "192.0.2.1"})
+			var refusal *portal.Refusal
 			if tt.no != "" && (!errors.As(err, &refusal) || refusal.Reason != tt.no) || tt.no == "" && err != nil {
 				t.Fatalf("Assert: %v, want %q", err, tt.no)
 			}
@@ -279,39 +280,39 @@ func TestAssert(t *testing.T) {
 
 // loose takes every claim for one person.
 type loose struct {
-	enroll.Directory
-	person enroll.Person
+	portal.Directory
+	person portal.Person
 }
 
-func (l loose) Match(context.Context, enroll.Claim) (enroll.Person, error) { return l.person, nil }
+func (l loose) Match(context.Context, portal.Claim) (portal.Person, error) { return l.person, nil }
 
 // TestA5_ClaimsCountToTheLetter has a directory that finds somebody for names
 // that are not theirs.
 func TestA5_ClaimsCountToTheLetter(t *testing.T) {
 	h := newHouse(t)
-	hans := enroll.Person{ID: "1", UPN: "hans.Weiss-kühn@corp.example", SID: "S-1-5-21-1-2-3-1104"}
+	hans := portal.Person{ID: "1", UPN: "hans.Weiss-kühn@corp.example", SID: "S-1-5-21-1-2-3-1104"}
 	signIn := h.signInOver(loose{h.people, hans})
 	tests := []struct {
 		name  string
-		claim enroll.Claim
+		claim portal.Claim
 		in    bool
 	}{
-		{"as it is", enroll.Claim{UPN: hans.UPN}, true},
-		{"other case", enroll.Claim{UPN: "HANS.WEISS-KÜHN@corp.EXAMPLE"}, true},
-		{"by SID", enroll.Claim{SID: hans.SID}, true},
-		{"long s", enroll.Claim{UPN: "han\u017f.weiss-kühn@corp.example"}, false},
-		{"sharp s", enroll.Claim{UPN: "hans.wei\u00df-kühn@corp.example"}, false},
-		{"Kelvin sign", enroll.Claim{UPN: "hans.weiss-\u212aühn@corp.example"}, false},
-		{"no accent", enroll.Claim{UPN: "hans.weiss-kuhn@corp.example"}, false},
-		{"somebody else", enroll.Claim{UPN: "eve@corp.example"}, false},
-		{"SID of somebody else", enroll.Claim{UPN: hans.UPN, SID: hans.SID + "1"}, false},
-		{"nothing", enroll.Claim{}, false},
+		{"as it is", portal.Claim{UPN: hans.UPN}, true},
+		{"other case", portal.Claim{UPN: "HANS.WEISS-KÜHN@corp.EXAMPLE"}, true},
+		{"by SID", portal.Claim{SID: hans.SID}, true},
+		{"long s", portal.Claim{UPN: "han\u017f.weiss-kühn@corp.example"}, false},
+		{"sharp s", portal.Claim{UPN: "hans.wei\u00df-kühn@corp.example"}, false},
+		{"Kelvin sign", portal.Claim{UPN: "hans.weiss-\u212aühn@corp.example"}, false},
+		{"no accent", portal.Claim{UPN: "hans.weiss-kuhn@corp.example"}, false},
+		{"somebody else", portal.Claim{UPN: "eve@corp.example"}, false},
+		{"SID of somebody else", portal.Claim{UPN: hans.UPN, SID: hans.SID + "1"}, false},
+		{"nothing", portal.Claim{}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := signIn.Assert(t.Context(), tt.claim, enroll.By{})
-			var refusal *enroll.Refusal
-			if unknown := errors.As(err, &refusal) && refusal.Reason == enroll.UnknownPerson; tt.in != (err == nil) || !tt.in && !unknown {
+			_, err := signIn.Assert(t.Context(), tt.claim, portal.Actor{})
+			var refusal *portal.Refusal
+			if unknown := errors.As(err, &refusal) && refusal.Reason == portal.UnknownPerson; tt.in != (err == nil) || !tt.in && !unknown {
 				t.Errorf("got %v, want it let in: %v", err, tt.in)
 			}
 		})
@@ -323,7 +324,7 @@ func TestA7_HostileNamesAreWrongNames(t *testing.T) {
 	for _, login := range []string{
 		"*", "*)(objectClass=*", "a)(|(cn=*", "anna\x00", `\2a`, "+ACo-", "\xc0\xaa", "anna' OR '1'='1", "anna; DROP TABLE accounts",
 	} {
-		if _, err := h.signIn.Authenticate(t.Context(), login, password, enroll.By{}); !errors.Is(err, enroll.ErrCredentials) {
+		if _, err := h.signIn.Authenticate(t.Context(), login, password, portal.Actor{}); !errors.Is(err, portal.ErrCredentials) {
 			t.Errorf("%q: %v, want it wrong", login, err)
 		}
 	}
@@ -332,7 +333,7 @@ func TestA7_HostileNamesAreWrongNames(t *testing.T) {
 func TestTypedNamesAreNotKept(t *testing.T) {
 	h := newHouse(t)
 	const typed = "hunter2-my-password"
-	if _, err := h.signIn.Authenticate(t.Context(), typed, "x", enroll.By{}); !errors.Is(err, enroll.ErrCredentials) {
+	if _, err := h.signIn.Authenticate(t.Context(), typed, "x", portal.Actor{}); !errors.Is(err, portal.ErrCredentials) {
 		t.Fatal(err)
 	}
 	for _, e := range h.checkLedger() {

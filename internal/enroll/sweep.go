@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"certportal/ca"
+	"certportal/internal/portal"
 )
 
 // sweepBatch bounds one transaction of the sweep.
@@ -19,19 +20,19 @@ const sweepBatch = 200
 // At start-up of a portal that is alone with its database the moment is now;
 // otherwise it is Stale.
 func (r *Registrar) Sweep(ctx context.Context, before time.Time) error {
-	err := r.sweepEach(ctx, Abandoned, func() ([]ca.Serial, error) {
+	err := r.sweepEach(ctx, portal.Abandoned, func() ([]ca.Serial, error) {
 		return r.c.Records.Unfinished(ctx, before, sweepBatch)
-	}, r.ending(ctx, Abandoned))
+	}, r.ending(ctx, portal.Abandoned))
 	if err != nil {
 		return err
 	}
 	now := r.c.Now()
 	if _, err := r.c.Pickups.WipePickups(ctx, now); err != nil {
-		return outage(PartStore, "wiping pickups", err)
+		return portal.AsOutage(portal.PartStore, "wiping pickups", err)
 	}
-	err = r.sweepEach(ctx, Undelivered, func() ([]ca.Serial, error) {
+	err = r.sweepEach(ctx, portal.Undelivered, func() ([]ca.Serial, error) {
 		return r.c.Records.Undelivered(ctx, now, sweepBatch)
-	}, r.ending(ctx, Undelivered))
+	}, r.ending(ctx, portal.Undelivered))
 	if err != nil {
 		return err
 	}
@@ -40,20 +41,20 @@ func (r *Registrar) Sweep(ctx context.Context, before time.Time) error {
 }
 
 // ending revokes certificates with a cause.
-func (r *Registrar) ending(ctx context.Context, cause Cause) func([]ca.Serial) (int, error) {
-	return func(serials []ca.Serial) (int, error) { return r.revoke(ctx, By{}, cause, "", serials...) }
+func (r *Registrar) ending(ctx context.Context, cause portal.Cause) func([]ca.Serial) (int, error) {
+	return func(serials []ca.Serial) (int, error) { return r.revoke(ctx, portal.Actor{}, cause, "", serials...) }
 }
 
 // Stale is the moment before which a pending reservation can belong to no
 // running request, here or on another replica.
 func (r *Registrar) Stale() time.Time { return r.c.Now().Add(-ReservationLife) }
 
-func (r *Registrar) sweepEach(ctx context.Context, cause Cause,
+func (r *Registrar) sweepEach(ctx context.Context, cause portal.Cause,
 	list func() ([]ca.Serial, error), end func([]ca.Serial) (int, error)) error {
 	for {
 		serials, err := list()
 		if err != nil {
-			return outage(PartStore, "listing for the sweep", err)
+			return portal.AsOutage(portal.PartStore, "listing for the sweep", err)
 		}
 		if len(serials) == 0 {
 			return nil

@@ -7,7 +7,8 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // maxWaiting bounds the list of what waits for approval.
@@ -15,7 +16,7 @@ const maxWaiting = 100
 
 // Waiting is an invitation that waits for a second person.
 type Waiting struct {
-	Invitation enroll.Invitation
+	Invitation signin.Invitation
 	Person     string // display name of whom it is for; empty when unknown
 	MadeBy     string // display name of who made it; empty when unknown
 	Mine       bool   // the actor made it, or is whom it is for: somebody else must approve
@@ -30,7 +31,7 @@ func (s *Service) Waiting(ctx context.Context, a Actor) ([]Waiting, error) {
 	if err != nil {
 		return nil, storeErr("listing waiting invitations", err)
 	}
-	var ids []enroll.PersonID
+	var ids []portal.PersonID
 	for _, i := range invitations {
 		ids = append(ids, i.Person, i.MadeBy)
 	}
@@ -38,7 +39,7 @@ func (s *Service) Waiting(ctx context.Context, a Actor) ([]Waiting, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := make(map[enroll.PersonID]string, len(people))
+	names := make(map[portal.PersonID]string, len(people))
 	for _, p := range people {
 		names[p.ID] = p.Name
 	}
@@ -58,17 +59,17 @@ func (s *Service) mayTry(ctx context.Context, a Actor, act authz.Act) error {
 	if err == nil {
 		return nil
 	}
-	by := enroll.By{Person: a.Person.ID, Role: enroll.Employee, Address: a.Address, Request: a.Request}
-	s.note(ctx, by, enroll.Person{}, refusedAct, "", map[string]string{
+	by := portal.Actor{Person: a.Person.ID, Role: portal.Employee, Address: a.Address, Request: a.Request}
+	s.note(ctx, by, portal.Person{}, refusedAct, "", map[string]string{
 		"act": string(act), "reason": string(authz.DeniedWhy(err)),
 	})
 	return err
 }
 
 // unique keeps the first of each id.
-func unique(ids []enroll.PersonID) []enroll.PersonID {
-	seen := make(map[enroll.PersonID]bool, len(ids))
-	var once []enroll.PersonID
+func unique(ids []portal.PersonID) []portal.PersonID {
+	seen := make(map[portal.PersonID]bool, len(ids))
+	var once []portal.PersonID
 	for _, id := range ids {
 		if !seen[id] {
 			seen[id] = true
@@ -82,27 +83,27 @@ func unique(ids []enroll.PersonID) []enroll.PersonID {
 // judged as when the code was made. It returns what Invite returns, enroll.ErrNotFound
 // for an invitation that is not there, and enroll.ErrConflict for one that does not
 // wait any more.
-func (s *Service) Approve(ctx context.Context, a Actor, id enroll.InvitationID) (enroll.Invitation, error) {
+func (s *Service) Approve(ctx context.Context, a Actor, id signin.InvitationID) (signin.Invitation, error) {
 	if err := s.mayTry(ctx, a, authz.Approve); err != nil {
-		return enroll.Invitation{}, err
+		return signin.Invitation{}, err
 	}
 	i, err := s.c.Records.Invitation(ctx, id)
 	if err != nil {
-		return enroll.Invitation{}, storeErr("finding invitation", err)
+		return signin.Invitation{}, storeErr("finding invitation", err)
 	}
 	target, err := s.person(ctx, i.Person)
 	if err != nil {
-		return enroll.Invitation{}, err
+		return signin.Invitation{}, err
 	}
 	by, err := s.may(ctx, a, authz.Question{Act: authz.Approve, Target: &target, Maker: i.MadeBy}, refusedAct)
 	if err != nil {
-		return enroll.Invitation{}, err
+		return signin.Invitation{}, err
 	}
 	if err := s.stillMaker(ctx, i, target); err != nil {
-		return enroll.Invitation{}, err
+		return signin.Invitation{}, err
 	}
 	if err := s.mayEnroll(ctx, by, target); err != nil {
-		return enroll.Invitation{}, err
+		return signin.Invitation{}, err
 	}
 	e := s.entry(by, target, audit.InvitationApproved)
 	e.Object, e.Detail = string(i.ID), map[string]string{
@@ -110,39 +111,39 @@ func (s *Service) Approve(ctx context.Context, a Actor, id enroll.InvitationID) 
 	}
 	err = s.c.Records.ApproveInvitation(ctx, i.ID, a.Person.ID, s.c.Now(), e)
 	if err != nil {
-		return enroll.Invitation{}, storeErr("approving invitation", err)
+		return signin.Invitation{}, storeErr("approving invitation", err)
 	}
-	i.State, i.Approver = enroll.InvitationOpen, a.Person.ID
+	i.State, i.Approver = signin.InvitationOpen, a.Person.ID
 	return i, nil
 }
 
 // stillMaker refuses the code of somebody who could not make it any more.
-func (s *Service) stillMaker(ctx context.Context, i enroll.Invitation, target enroll.Person) error {
+func (s *Service) stillMaker(ctx context.Context, i signin.Invitation, target portal.Person) error {
 	maker, err := s.person(ctx, i.MadeBy)
-	if errors.Is(err, enroll.ErrNotFound) {
-		return enroll.ErrConflict
+	if errors.Is(err, portal.ErrNotFound) {
+		return portal.ErrConflict
 	}
 	if err != nil {
 		return err
 	}
 	if _, err := authz.Decide(authz.Question{Actor: maker, Act: authz.Invite, Target: &target}); err != nil {
-		return enroll.ErrConflict
+		return portal.ErrConflict
 	}
 	return nil
 }
 
 // Given finds an invitation that the actor made, for the page that follows its
 // making. It returns enroll.ErrNotFound for anybody else's.
-func (s *Service) Given(ctx context.Context, a Actor, id enroll.InvitationID) (enroll.Invitation, error) {
+func (s *Service) Given(ctx context.Context, a Actor, id signin.InvitationID) (signin.Invitation, error) {
 	if err := s.mayTry(ctx, a, authz.Invite); err != nil {
-		return enroll.Invitation{}, err
+		return signin.Invitation{}, err
 	}
 	i, err := s.c.Records.Invitation(ctx, id)
 	if err == nil && i.MadeBy != a.Person.ID {
-		err = enroll.ErrNotFound
+		err = portal.ErrNotFound
 	}
 	if err != nil {
-		return enroll.Invitation{}, storeErr("finding invitation", err)
+		return signin.Invitation{}, storeErr("finding invitation", err)
 	}
 	return i, nil
 }

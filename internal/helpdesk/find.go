@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Bounds of a search for people.
@@ -19,7 +19,7 @@ const (
 
 // Match is a person that was found.
 type Match struct {
-	Person enroll.Person // without roles
+	Person portal.Person // without roles
 	Device string        // name of the device they were found by; empty when by a name of theirs
 }
 
@@ -36,9 +36,9 @@ func (s *Service) Find(ctx context.Context, a Actor, query string) (found []Matc
 	}
 	people, more, err := s.c.Directory.Search(ctx, query, MaxFound)
 	if err != nil {
-		return nil, false, &enroll.Outage{Part: enroll.PartDirectory, Err: fmt.Errorf("searching people: %w", err)}
+		return nil, false, &portal.Outage{Part: portal.PartDirectory, Err: fmt.Errorf("searching people: %w", err)}
 	}
-	known := make(map[enroll.PersonID]bool, len(people))
+	known := make(map[portal.PersonID]bool, len(people))
 	for _, p := range people {
 		known[p.ID] = true
 		found = append(found, Match{Person: p})
@@ -55,13 +55,13 @@ func (s *Service) Find(ctx context.Context, a Actor, query string) (found []Matc
 }
 
 // holders finds people by their devices, but for those that are known.
-func (s *Service) holders(ctx context.Context, query string, known map[enroll.PersonID]bool) ([]Match, error) {
+func (s *Service) holders(ctx context.Context, query string, known map[portal.PersonID]bool) ([]Match, error) {
 	devices, err := s.c.Records.FindDevices(ctx, query, MaxFound+1)
 	if err != nil {
 		return nil, storeErr("finding devices", err)
 	}
-	var ids []enroll.PersonID
-	names := make(map[enroll.PersonID]string)
+	var ids []portal.PersonID
+	names := make(map[portal.PersonID]string)
 	for _, d := range devices {
 		if !known[d.Person] && names[d.Person] == "" {
 			ids = append(ids, d.Person)
@@ -80,13 +80,13 @@ func (s *Service) holders(ctx context.Context, query string, known map[enroll.Pe
 }
 
 // people reads somebody for each id, as far as the directory knows them.
-func (s *Service) people(ctx context.Context, ids []enroll.PersonID) ([]enroll.Person, error) {
+func (s *Service) people(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
 	people, err := s.c.Directory.People(ctx, ids)
 	if err != nil {
-		return nil, &enroll.Outage{Part: enroll.PartDirectory, Err: fmt.Errorf("reading people: %w", err)}
+		return nil, &portal.Outage{Part: portal.PartDirectory, Err: fmt.Errorf("reading people: %w", err)}
 	}
 	return people, nil
 }

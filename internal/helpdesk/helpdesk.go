@@ -24,6 +24,8 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/authz"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // CodesPerHour is how many codes one of the staff may make within an hour where no
@@ -34,28 +36,28 @@ const CodesPerHour = 20
 type Directory interface {
 	// Person reads somebody afresh, roles and protection included. It returns
 	// enroll.ErrNotFound when the directory does not know them.
-	Person(ctx context.Context, id enroll.PersonID) (enroll.Person, error)
+	Person(ctx context.Context, id portal.PersonID) (portal.Person, error)
 
 	// People reads many, without roles. Those it does not know are left out.
-	People(ctx context.Context, ids []enroll.PersonID) ([]enroll.Person, error)
+	People(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error)
 
 	// Search finds people by the beginning of names, at most limit, and says whether
 	// there are more. They come without roles.
-	Search(ctx context.Context, query string, limit int) (found []enroll.Person, more bool, err error)
+	Search(ctx context.Context, query string, limit int) (found []portal.Person, more bool, err error)
 }
 
 // Records is what the service works on. Every method that changes something is one
 // transaction, its ledger entries included.
 type Records interface {
-	enroll.Invitations
+	signin.Invitations
 
 	// FindDevices finds devices by the beginning of the name, or by the whole serial
 	// of a certificate; at most limit.
-	FindDevices(ctx context.Context, query string, limit int) ([]enroll.Device, error)
+	FindDevices(ctx context.Context, query string, limit int) ([]portal.Device, error)
 
 	// EntriesAbout gives the newest entries about somebody, of certain actions where
 	// there are any named; at most limit.
-	EntriesAbout(ctx context.Context, person enroll.PersonID, limit int, actions ...audit.Action) ([]audit.Entry, error)
+	EntriesAbout(ctx context.Context, person portal.PersonID, limit int, actions ...audit.Action) ([]audit.Entry, error)
 
 	// PausedUntil tells when the pause of a key of tries ends; the zero time when there
 	// is none.
@@ -68,16 +70,16 @@ type Records interface {
 // Registrar is what the service asks of the registrar.
 type Registrar interface {
 	// Judge says whether somebody may have a certificate: nil or a *enroll.Refusal.
-	Judge(enroll.Person) error
+	Judge(portal.Person) error
 
 	// Devices lists a person's devices, newest first.
-	Devices(context.Context, enroll.PersonID) ([]enroll.Device, error)
+	Devices(context.Context, portal.PersonID) ([]portal.Device, error)
 
 	// Device finds a device of the person, or enroll.ErrNotFound.
-	Device(context.Context, enroll.PersonID, enroll.DeviceID) (enroll.Device, error)
+	Device(context.Context, portal.PersonID, portal.DeviceID) (portal.Device, error)
 
 	// Block ends all that a device holds, for good.
-	Block(context.Context, enroll.By, enroll.Block) error
+	Block(context.Context, portal.Actor, enroll.Block) error
 }
 
 // Codes hashes pickup codes as redeeming does, and knows what tries count under.
@@ -86,7 +88,7 @@ type Codes interface {
 	AccountKey(ctx context.Context, login string) (string, error)
 
 	// HashPickupCode is the key under which an invitation is kept.
-	HashPickupCode(context.Context, enroll.PickupCode) ([32]byte, error)
+	HashPickupCode(context.Context, signin.PickupCode) ([32]byte, error)
 }
 
 // Config is what a service works with. Fields are required unless they say
@@ -95,7 +97,7 @@ type Config struct {
 	Directory Directory
 	Records   Records
 	Registrar Registrar
-	Attempts  enroll.Attempts
+	Attempts  signin.Attempts
 	Codes     Codes
 
 	CodeLife time.Duration // how long a code may be used; default enroll.InvitationLife
@@ -125,7 +127,7 @@ func New(c Config) (*Service, error) {
 	if c.CodeLife < 0 || c.PerHour < 0 {
 		return nil, errors.New("desk: a limit is negative")
 	}
-	c.CodeLife = cmp.Or(c.CodeLife, enroll.InvitationLife)
+	c.CodeLife = cmp.Or(c.CodeLife, signin.InvitationLife)
 	c.PerHour = cmp.Or(c.PerHour, CodesPerHour)
 	if c.Now == nil {
 		c.Now = time.Now
@@ -145,25 +147,25 @@ func (s *Service) SecondApprover() bool { return s.c.SecondApprover }
 // Actor is who asks: a person read afresh from the directory, and what the ledger
 // wants to know of them. The role is filled in by the decision.
 type Actor struct {
-	Person  enroll.Person
+	Person  portal.Person
 	Address string // client address without port
 	Request string // request id
 }
 
 // may asks the policy, and records a no under refused. The returned By is the
 // actor in the role that may.
-func (s *Service) may(ctx context.Context, a Actor, q authz.Question, refused audit.Action) (enroll.By, error) {
+func (s *Service) may(ctx context.Context, a Actor, q authz.Question, refused audit.Action) (portal.Actor, error) {
 	q.Actor = a.Person
-	by := enroll.By{Person: a.Person.ID, Address: a.Address, Request: a.Request}
+	by := portal.Actor{Person: a.Person.ID, Address: a.Address, Request: a.Request}
 	role, err := authz.Decide(q)
 	if err == nil {
 		by.Role = role
 		return by, nil
 	}
 	if by.Role, _ = authz.MayTry(a.Person, q.Act); by.Role == "" {
-		by.Role = enroll.Employee
+		by.Role = portal.Employee
 	}
-	target := enroll.Person{}
+	target := portal.Person{}
 	if q.Target != nil {
 		target = *q.Target
 	}
@@ -174,19 +176,19 @@ func (s *Service) may(ctx context.Context, a Actor, q authz.Question, refused au
 }
 
 // person reads afresh whom an act is about.
-func (s *Service) person(ctx context.Context, id enroll.PersonID) (enroll.Person, error) {
+func (s *Service) person(ctx context.Context, id portal.PersonID) (portal.Person, error) {
 	p, err := s.c.Directory.Person(ctx, id)
 	switch {
-	case errors.Is(err, enroll.ErrNotFound):
-		return enroll.Person{}, fmt.Errorf("reading person: %w", enroll.ErrNotFound)
+	case errors.Is(err, portal.ErrNotFound):
+		return portal.Person{}, fmt.Errorf("reading person: %w", portal.ErrNotFound)
 	case err != nil:
-		return enroll.Person{}, &enroll.Outage{Part: enroll.PartDirectory, Err: fmt.Errorf("reading person: %w", err)}
+		return portal.Person{}, &portal.Outage{Part: portal.PartDirectory, Err: fmt.Errorf("reading person: %w", err)}
 	}
 	return p, nil
 }
 
 // entry opens a ledger entry for an act of staff about a person.
-func (s *Service) entry(by enroll.By, target enroll.Person, action audit.Action) audit.Entry {
+func (s *Service) entry(by portal.Actor, target portal.Person, action audit.Action) audit.Entry {
 	return audit.Entry{
 		At: s.c.Now(), Action: action, Actor: string(by.Person), Role: string(by.Role),
 		Person: string(target.ID), Address: by.Address, Request: by.Request,
@@ -194,7 +196,7 @@ func (s *Service) entry(by enroll.By, target enroll.Person, action audit.Action)
 }
 
 // note records a no. It stands even when it cannot be recorded: nothing was done.
-func (s *Service) note(ctx context.Context, by enroll.By, target enroll.Person, action audit.Action, object string, detail map[string]string) {
+func (s *Service) note(ctx context.Context, by portal.Actor, target portal.Person, action audit.Action, object string, detail map[string]string) {
 	e := s.entry(by, target, action)
 	e.Object, e.Detail = object, detail
 	if target.UPN != "" {
@@ -207,12 +209,12 @@ func (s *Service) note(ctx context.Context, by enroll.By, target enroll.Person, 
 
 // storeErr marks a fault of the store as one, and lets answers through.
 func storeErr(doing string, err error) error {
-	var outage *enroll.Outage
+	var outage *portal.Outage
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &outage), errors.Is(err, enroll.ErrNotFound), errors.Is(err, enroll.ErrConflict):
+	case errors.As(err, &outage), errors.Is(err, portal.ErrNotFound), errors.Is(err, portal.ErrConflict):
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	return &enroll.Outage{Part: enroll.PartStore, Err: fmt.Errorf("%s: %w", doing, err)}
+	return &portal.Outage{Part: portal.PartStore, Err: fmt.Errorf("%s: %w", doing, err)}
 }

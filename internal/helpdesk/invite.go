@@ -11,20 +11,21 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // Order says for whom a pickup code is to be made, and why its maker is sure who
 // stands before them.
 type Order struct {
-	Person  enroll.PersonID
-	Check   enroll.Check
+	Person  portal.PersonID
+	Check   signin.Check
 	Note    string // on the check, as typed; required for enroll.CheckOther
-	Purpose enroll.Purpose
+	Purpose signin.Purpose
 
 	// Device is what the code is about. With enroll.ForLost it is required, and
 	// blocked first; with enroll.ForNew it must be empty.
-	Device enroll.DeviceID
+	Device portal.DeviceID
 }
 
 // Invite gives somebody a pickup code, in place of what they had. The code is in
@@ -34,8 +35,8 @@ type Order struct {
 // reason the person may have no certificate, or with enroll.PausedInvites after too
 // many codes; enroll.ErrNotFound for a person or device that is not there; or an
 // *enroll.Outage. Every no but those of the form is recorded.
-func (s *Service) Invite(ctx context.Context, a Actor, o Order) (enroll.Invitation, enroll.PickupCode, error) {
-	none := enroll.Invitation{}
+func (s *Service) Invite(ctx context.Context, a Actor, o Order) (signin.Invitation, signin.PickupCode, error) {
+	none := signin.Invitation{}
 	target, err := s.person(ctx, o.Person)
 	if err != nil {
 		return none, "", err
@@ -71,46 +72,46 @@ func (s *Service) checkOrder(o Order) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, ok := enroll.ParsePurpose(string(o.Purpose))
-	unfit := o.Purpose == enroll.ForNew && o.Device != "" || o.Purpose == enroll.ForLost && o.Device == ""
+	_, ok := signin.ParsePurpose(string(o.Purpose))
+	unfit := o.Purpose == signin.ForNew && o.Device != "" || o.Purpose == signin.ForLost && o.Device == ""
 	if !ok || unfit {
-		return "", &enroll.Refusal{Reason: enroll.PurposeBad, Field: "purpose"}
+		return "", &portal.Refusal{Reason: portal.PurposeBad, Field: "purpose"}
 	}
 	return note, nil
 }
 
 // checkNote reads how somebody was recognised.
-func checkNote(check enroll.Check, typed string) (string, error) {
+func checkNote(check signin.Check, typed string) (string, error) {
 	note := strings.Join(strings.Fields(strings.ToValidUTF8(typed, "")), " ")
-	_, ok := enroll.ParseCheck(string(check))
+	_, ok := signin.ParseCheck(string(check))
 	switch {
 	case !ok:
-		return "", &enroll.Refusal{Reason: enroll.CheckMissing, Field: "checked"}
-	case check == enroll.CheckOther && note == "":
-		return "", &enroll.Refusal{Reason: enroll.CheckNote, Field: "note"}
-	case utf8.RuneCountInString(note) > enroll.MaxCheckNote:
-		return "", &enroll.Refusal{Reason: enroll.CheckLong, Field: "note", Limit: enroll.MaxCheckNote}
+		return "", &portal.Refusal{Reason: portal.CheckMissing, Field: "checked"}
+	case check == signin.CheckOther && note == "":
+		return "", &portal.Refusal{Reason: portal.CheckNote, Field: "note"}
+	case utf8.RuneCountInString(note) > signin.MaxCheckNote:
+		return "", &portal.Refusal{Reason: portal.CheckLong, Field: "note", Limit: signin.MaxCheckNote}
 	}
 	return note, nil
 }
 
 // orderedDevice finds what the code is about; the zero device for none.
-func (s *Service) orderedDevice(ctx context.Context, o Order) (enroll.Device, error) {
+func (s *Service) orderedDevice(ctx context.Context, o Order) (portal.Device, error) {
 	if o.Device == "" {
-		return enroll.Device{}, nil
+		return portal.Device{}, nil
 	}
 	d, err := s.c.Registrar.Device(ctx, o.Person, o.Device)
 	if err == nil && !d.Removed.IsZero() {
-		err = fmt.Errorf("finding device: %w", enroll.ErrNotFound)
+		err = fmt.Errorf("finding device: %w", portal.ErrNotFound)
 	}
 	return d, err
 }
 
 // mayEnroll refuses a code to somebody who could do nothing with it, and records
 // so: they are told why before they go home with a slip.
-func (s *Service) mayEnroll(ctx context.Context, by enroll.By, target enroll.Person) error {
+func (s *Service) mayEnroll(ctx context.Context, by portal.Actor, target portal.Person) error {
 	err := s.c.Registrar.Judge(target)
-	var refusal *enroll.Refusal
+	var refusal *portal.Refusal
 	if errors.As(err, &refusal) {
 		s.note(ctx, by, target, audit.InvitationRefused, "", map[string]string{
 			"act": string(authz.Invite), "reason": string(refusal.Reason),
@@ -123,16 +124,16 @@ func (s *Service) mayEnroll(ctx context.Context, by enroll.By, target enroll.Per
 // which they may make one code.
 const blocksPerCode = 3
 
-func budgetKey(by enroll.By) string { return "pickup codes made by " + string(by.Person) }
+func budgetKey(by portal.Actor) string { return "pickup codes made by " + string(by.Person) }
 
 // count counts an act of staff before it is done, under its own key. Too many are a
 // helpdesk account in the wrong hands: the ledger tells, and with it whoever reads it.
-func (s *Service) count(ctx context.Context, by enroll.By, target enroll.Person, act authz.Act, most int) error {
+func (s *Service) count(ctx context.Context, by portal.Actor, target portal.Person, act authz.Act, most int) error {
 	key := budgetKey(by)
 	if act != authz.Invite {
 		key = string(act) + " by " + string(by.Person)
 	}
-	tries, err := s.c.Attempts.Try(ctx, key, enroll.Limit{Tries: most, Window: time.Hour}, s.c.Now())
+	tries, err := s.c.Attempts.Try(ctx, key, signin.Limit{Tries: most, Window: time.Hour}, s.c.Now())
 	if err != nil {
 		return storeErr("counting acts of staff", err)
 	}
@@ -143,33 +144,33 @@ func (s *Service) count(ctx context.Context, by enroll.By, target enroll.Person,
 	s.note(ctx, by, target, audit.InvitationPaused, "", map[string]string{
 		"act": string(act), "until": tries.Until.UTC().Format(time.RFC3339),
 	})
-	return &enroll.Refusal{Reason: enroll.PausedInvites, Limit: most, Until: tries.Until}
+	return &portal.Refusal{Reason: portal.PausedInvites, Limit: most, Until: tries.Until}
 }
 
 // invite blocks what was lost, then makes the code and records it.
-func (s *Service) invite(ctx context.Context, by enroll.By, target enroll.Person, device enroll.Device, o Order) (enroll.Invitation, enroll.PickupCode, error) {
-	if o.Purpose == enroll.ForLost {
-		if err := s.block(ctx, by, target, device, enroll.Lost, o.Check, o.Note); err != nil {
-			return enroll.Invitation{}, "", err
+func (s *Service) invite(ctx context.Context, by portal.Actor, target portal.Person, device portal.Device, o Order) (signin.Invitation, signin.PickupCode, error) {
+	if o.Purpose == signin.ForLost {
+		if err := s.block(ctx, by, target, device, portal.Lost, o.Check, o.Note); err != nil {
+			return signin.Invitation{}, "", err
 		}
 	}
-	code, err := enroll.NewPickupCode()
+	code, err := signin.NewPickupCode()
 	if err != nil {
-		return enroll.Invitation{}, "", err
+		return signin.Invitation{}, "", err
 	}
 	hash, err := s.c.Codes.HashPickupCode(ctx, code)
 	if err != nil {
-		return enroll.Invitation{}, "", err
+		return signin.Invitation{}, "", err
 	}
 	now := s.c.Now()
-	i := enroll.Invitation{
-		ID: enroll.InvitationID(strings.ToLower(rand.Text())), Person: target.ID,
+	i := signin.Invitation{
+		ID: signin.InvitationID(strings.ToLower(rand.Text())), Person: target.ID,
 		MadeBy: by.Person, MadeRole: by.Role, Made: now, Check: o.Check, Note: o.Note, Purpose: o.Purpose, Device: device.ID,
-		Alone: s.c.CodeAlone && o.Check == enroll.CheckInPerson,
-		State: enroll.InvitationOpen, Expires: now.Add(s.c.CodeLife),
+		Alone: s.c.CodeAlone && o.Check == signin.CheckInPerson,
+		State: signin.InvitationOpen, Expires: now.Add(s.c.CodeLife),
 	}
 	if s.c.SecondApprover {
-		i.State = enroll.InvitationWaiting
+		i.State = signin.InvitationWaiting
 	}
 	e := s.entry(by, target, audit.InvitationMade)
 	e.Object, e.Detail = string(i.ID), map[string]string{
@@ -184,9 +185,9 @@ func (s *Service) invite(ctx context.Context, by enroll.By, target enroll.Person
 	if i.Alone {
 		e.Detail["alone"] = "true"
 	}
-	err = s.c.Records.Invite(ctx, enroll.InvitationOffer{Invitation: i, CodeHash: hash, Entry: e})
+	err = s.c.Records.Invite(ctx, signin.InvitationOffer{Invitation: i, CodeHash: hash, Entry: e})
 	if err != nil {
-		return enroll.Invitation{}, "", storeErr("recording invitation", err)
+		return signin.Invitation{}, "", storeErr("recording invitation", err)
 	}
 	return i, code, nil
 }

@@ -11,26 +11,27 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
 	"certportal/internal/helpdesk"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 func TestInvite(t *testing.T) {
 	o := newOffice(t)
 	i, code, err := o.desk.Invite(t.Context(), as(o.hugo), helpdesk.Order{
-		Person: o.anna.ID, Check: enroll.CheckOther, Note: "  badge\n and  birthday ", Purpose: enroll.ForNew,
+		Person: o.anna.ID, Check: signin.CheckOther, Note: "  badge\n and  birthday ", Purpose: signin.ForNew,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, ok := enroll.ParsePickupCode(code.Grouped()); !ok || again != code || len(code.Grouped()) != 14 {
+	if again, ok := signin.ParsePickupCode(code.Grouped()); !ok || again != code || len(code.Grouped()) != 14 {
 		t.Errorf("code %q is read as %q", code.Grouped(), again)
 	}
-	if i.State != enroll.InvitationOpen || i.Expires != o.now().Add(24*time.Hour) || i.Note != "badge and birthday" || i.Alone {
+	if i.State != signin.InvitationOpen || i.Expires != o.now().Add(24*time.Hour) || i.Note != "badge and birthday" || i.Alone {
 		t.Errorf("got %+v", i)
 	}
 	hash := must[[32]byte](t)(o.signIn.HashPickupCode(t.Context(), code))
-	if kept := must[enroll.Invitation](t)(o.db.InvitationByCode(t.Context(), hash)); kept != i {
+	if kept := must[signin.Invitation](t)(o.db.InvitationByCode(t.Context(), hash)); kept != i {
 		t.Errorf("kept %+v, want %+v", kept, i)
 	}
 	made := o.entries(audit.InvitationMade)
@@ -56,16 +57,16 @@ func TestInviteForms(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(*helpdesk.Order)
-		reason enroll.Reason
+		reason portal.Reason
 		field  string
 	}{
-		{"no check", func(r *helpdesk.Order) { r.Check = "" }, enroll.CheckMissing, "checked"},
-		{"made-up check", func(r *helpdesk.Order) { r.Check = "trust-me" }, enroll.CheckMissing, "checked"},
-		{"other without words", func(r *helpdesk.Order) { r.Check, r.Note = enroll.CheckOther, " \t" }, enroll.CheckNote, "note"},
-		{"long note", func(r *helpdesk.Order) { r.Note = strings.Repeat("ü", enroll.MaxCheckNote+1) }, enroll.CheckLong, "note"},
-		{"no purpose", func(r *helpdesk.Order) { r.Purpose = "" }, enroll.PurposeBad, "purpose"},
-		{"lost without a device", func(r *helpdesk.Order) { r.Purpose = enroll.ForLost }, enroll.PurposeBad, "purpose"},
-		{"new with a device", func(r *helpdesk.Order) { r.Device = device }, enroll.PurposeBad, "purpose"},
+		{"no check", func(r *helpdesk.Order) { r.Check = "" }, portal.CheckMissing, "checked"},
+		{"made-up check", func(r *helpdesk.Order) { r.Check = "trust-me" }, portal.CheckMissing, "checked"},
+		{"other without words", func(r *helpdesk.Order) { r.Check, r.Note = signin.CheckOther, " \t" }, portal.CheckNote, "note"},
+		{"long note", func(r *helpdesk.Order) { r.Note = strings.Repeat("ü", signin.MaxCheckNote+1) }, portal.CheckLong, "note"},
+		{"no purpose", func(r *helpdesk.Order) { r.Purpose = "" }, portal.PurposeBad, "purpose"},
+		{"lost without a device", func(r *helpdesk.Order) { r.Purpose = signin.ForLost }, portal.PurposeBad, "purpose"},
+		{"new with a device", func(r *helpdesk.Order) { r.Device = device }, portal.PurposeBad, "purpose"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -73,7 +74,7 @@ func TestInviteForms(t *testing.T) {
 			tt.change(&r)
 			_, _, err := o.desk.Invite(t.Context(), as(o.hugo), r)
 			wantRefusal(t, err, tt.reason)
-			var refusal *enroll.Refusal
+			var refusal *portal.Refusal
 			if errors.As(err, &refusal) && refusal.Field != tt.field {
 				t.Errorf("got field %q, want %q", refusal.Field, tt.field)
 			}
@@ -81,14 +82,14 @@ func TestInviteForms(t *testing.T) {
 	}
 	for name, change := range map[string]func(*helpdesk.Order){
 		"unknown person": func(r *helpdesk.Order) { r.Person = "id-of-nobody" },
-		"unknown device": func(r *helpdesk.Order) { r.Purpose, r.Device = enroll.ForLost, "none" },
+		"unknown device": func(r *helpdesk.Order) { r.Purpose, r.Device = signin.ForLost, "none" },
 		"device of somebody else": func(r *helpdesk.Order) {
-			r.Purpose, r.Device = enroll.ForBroken, o.device(o.ada, "Mac")
+			r.Purpose, r.Device = signin.ForBroken, o.device(o.ada, "Mac")
 		},
 	} {
 		r := order(o.anna)
 		change(&r)
-		if _, _, err := o.desk.Invite(t.Context(), as(o.hugo), r); !errors.Is(err, enroll.ErrNotFound) {
+		if _, _, err := o.desk.Invite(t.Context(), as(o.hugo), r); !errors.Is(err, portal.ErrNotFound) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -101,14 +102,14 @@ func TestInviteForms(t *testing.T) {
 func TestInviteNeedsToBeOfUse(t *testing.T) {
 	tests := []struct {
 		name   string
-		change func(*enroll.Person)
-		reason enroll.Reason
+		change func(*portal.Person)
+		reason portal.Reason
 	}{
-		{"disabled", func(p *enroll.Person) { p.Disabled = true }, enroll.Disabled},
-		{"locked", func(p *enroll.Person) { p.Locked = true }, enroll.Locked},
-		{"not in the group", func(p *enroll.Person) { p.MayEnroll = false }, enroll.NotAllowed},
-		{"conflict", func(p *enroll.Person) { p.Conflict = enroll.UPNTaken }, enroll.Conflicting},
-		{"no UPN", func(p *enroll.Person) { p.UPN = "" }, enroll.NoUPN},
+		{"disabled", func(p *portal.Person) { p.Disabled = true }, portal.Disabled},
+		{"locked", func(p *portal.Person) { p.Locked = true }, portal.Locked},
+		{"not in the group", func(p *portal.Person) { p.MayEnroll = false }, portal.NotAllowed},
+		{"conflict", func(p *portal.Person) { p.Conflict = portal.UPNTaken }, portal.Conflicting},
+		{"no UPN", func(p *portal.Person) { p.UPN = "" }, portal.NoUPN},
 	}
 	o := newOffice(t)
 	for n, tt := range tests {
@@ -129,13 +130,13 @@ func TestInviteForALostDevice(t *testing.T) {
 	o := newOffice(t)
 	device := o.device(o.anna, "iPhone")
 	i, _, err := o.desk.Invite(t.Context(), as(o.hugo), helpdesk.Order{
-		Person: o.anna.ID, Check: enroll.CheckCallback, Purpose: enroll.ForLost, Device: device,
+		Person: o.anna.ID, Check: signin.CheckCallback, Purpose: signin.ForLost, Device: device,
 	})
 	if err != nil || i.Device != device {
 		t.Fatalf("got %+v, %v", i, err)
 	}
-	d := must[enroll.Device](t)(o.registrar.Device(t.Context(), o.anna.ID, device))
-	if d.Certificate.Status != enroll.Revoked || d.Certificate.Cause != enroll.Lost || o.nudged.Load() != 1 {
+	d := must[portal.Device](t)(o.registrar.Device(t.Context(), o.anna.ID, device))
+	if d.Certificate.Status != portal.Revoked || d.Certificate.Cause != portal.Lost || o.nudged.Load() != 1 {
 		t.Errorf("got %s, %s, %d lists", d.Certificate.Status, d.Certificate.Cause, o.nudged.Load())
 	}
 	e := o.entries(audit.CertificateRevoked)
@@ -154,7 +155,7 @@ func TestInvitePause(t *testing.T) {
 		}
 	}
 	_, _, err := o.desk.Invite(t.Context(), as(o.hugo), order(o.anna))
-	wantRefusal(t, err, enroll.PausedInvites)
+	wantRefusal(t, err, portal.PausedInvites)
 	if e := o.entries(audit.InvitationPaused); len(e) != 1 || e[0].Actor != string(o.hugo.ID) {
 		t.Errorf("ledger: got %v", e)
 	}
@@ -172,7 +173,7 @@ func TestA4_Invite(t *testing.T) {
 	o := newOffice(t)
 	tests := []struct {
 		name          string
-		actor, target enroll.Person
+		actor, target portal.Person
 		why           authz.Why
 	}{
 		{"helpdesk for oneself", o.hugo, o.hugo, authz.WhySelf},
@@ -194,7 +195,7 @@ func TestA4_Invite(t *testing.T) {
 			}
 		})
 	}
-	for _, target := range []enroll.Person{o.hugo, o.adam, o.wei} {
+	for _, target := range []portal.Person{o.hugo, o.adam, o.wei} {
 		if _, _, err := o.desk.Invite(t.Context(), as(o.ada), order(target)); err != nil {
 			t.Errorf("administrator for %s: %v", target.Login, err)
 		}
@@ -205,12 +206,12 @@ func TestA4_Invite(t *testing.T) {
 func TestA4_SecondApprover(t *testing.T) {
 	o := newOffice(t, func(c *helpdesk.Config) { c.SecondApprover = true })
 	i, code, err := o.desk.Invite(t.Context(), as(o.hugo), order(o.anna))
-	if err != nil || i.State != enroll.InvitationWaiting {
+	if err != nil || i.State != signin.InvitationWaiting {
 		t.Fatalf("got %s, %v", i.State, err)
 	}
-	person := enroll.By{Person: o.anna.ID, Role: enroll.Employee, Address: "192.0.2.9"}
-	var gone *enroll.CodeGone
-	if _, err := o.signIn.OpenInvitation(t.Context(), code, person); !errors.As(err, &gone) || gone.State != enroll.InvitationWaiting {
+	person := portal.Actor{Person: o.anna.ID, Role: portal.Employee, Address: "192.0.2.9"}
+	var gone *signin.CodeGone
+	if _, err := o.signIn.OpenInvitation(t.Context(), code, person); !errors.As(err, &gone) || gone.State != signin.InvitationWaiting {
 		t.Errorf("before: got %v", err)
 	}
 	waiting := must[[]helpdesk.Waiting](t)(o.desk.Waiting(t.Context(), as(o.hugo)))
@@ -219,7 +220,7 @@ func TestA4_SecondApprover(t *testing.T) {
 	}
 	_, err = o.desk.Approve(t.Context(), as(o.hugo), i.ID)
 	wantDenied(t, err, authz.WhySame)
-	for _, who := range []enroll.Person{o.anna, o.wei} {
+	for _, who := range []portal.Person{o.anna, o.wei} {
 		_, err = o.desk.Approve(t.Context(), as(who), i.ID)
 		wantDenied(t, err, authz.WhyRole)
 		_, err = o.desk.Waiting(t.Context(), as(who))
@@ -231,7 +232,7 @@ func TestA4_SecondApprover(t *testing.T) {
 	if opened, err := o.signIn.OpenInvitation(t.Context(), code, person); err != nil || opened.Approver != o.hedi.ID {
 		t.Errorf("after: got %+v, %v", opened, err)
 	}
-	if _, err := o.desk.Approve(t.Context(), as(o.ada), i.ID); !errors.Is(err, enroll.ErrConflict) {
+	if _, err := o.desk.Approve(t.Context(), as(o.ada), i.ID); !errors.Is(err, portal.ErrConflict) {
 		t.Errorf("twice: got %v", err)
 	}
 	if e := o.entries(audit.InvitationApproved); len(e) != 1 || e[0].Actor != string(o.hedi.ID) || e[0].Detail["by"] != string(o.hugo.ID) ||
@@ -250,11 +251,11 @@ func TestA11_ApproveAfterItsMakerLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.people.change = func(p *enroll.Person) { p.Disabled = p.ID == o.hugo.ID }
-	if _, err := o.desk.Approve(t.Context(), as(o.hedi), i.ID); !errors.Is(err, enroll.ErrConflict) {
+	o.people.change = func(p *portal.Person) { p.Disabled = p.ID == o.hugo.ID }
+	if _, err := o.desk.Approve(t.Context(), as(o.hedi), i.ID); !errors.Is(err, portal.ErrConflict) {
 		t.Errorf("got %v", err)
 	}
-	o.people.change = func(p *enroll.Person) { p.Protected = p.ID == o.anna.ID }
+	o.people.change = func(p *portal.Person) { p.Protected = p.ID == o.anna.ID }
 	_, err = o.desk.Approve(t.Context(), as(o.hedi), i.ID)
 	wantDenied(t, err, authz.WhyProtected)
 }
@@ -264,12 +265,12 @@ func TestA3_DirectoryFails(t *testing.T) {
 	o := newOffice(t)
 	device := o.device(o.anna, "iPhone")
 	o.people.fails = errors.New("no server answers")
-	var outage *enroll.Outage
+	var outage *portal.Outage
 	_, _, err := o.desk.Invite(t.Context(), as(o.hugo), order(o.anna))
-	if !errors.As(err, &outage) || outage.Part != enroll.PartDirectory {
+	if !errors.As(err, &outage) || outage.Part != portal.PartDirectory {
 		t.Errorf("code: got %v", err)
 	}
-	_, err = o.desk.Block(t.Context(), as(o.hugo), helpdesk.Blocking{Person: o.anna.ID, Device: device, Cause: enroll.Lost, Check: enroll.CheckVideo})
+	_, err = o.desk.Block(t.Context(), as(o.hugo), helpdesk.Blocking{Person: o.anna.ID, Device: device, Cause: portal.Lost, Check: signin.CheckVideo})
 	if !errors.As(err, &outage) {
 		t.Errorf("block: got %v", err)
 	}

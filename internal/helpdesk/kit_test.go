@@ -16,6 +16,8 @@ import (
 	"certportal/internal/directory"
 	"certportal/internal/enroll"
 	"certportal/internal/helpdesk"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"certportal/store"
 )
 
@@ -25,14 +27,14 @@ type office struct {
 	t         *testing.T
 	db        *store.DB
 	people    *moody
-	signIn    *enroll.SignIn
+	signIn    *signin.Service
 	registrar *enroll.Registrar
 	config    helpdesk.Config
 	desk      *helpdesk.Service
 	clock     atomic.Int64
 	nudged    atomic.Int32
 
-	anna, hugo, hedi, ada, adam, wei enroll.Person // employee, two of the helpdesk, two administrators, auditor
+	anna, hugo, hedi, ada, adam, wei portal.Person // employee, two of the helpdesk, two administrators, auditor
 }
 
 // moody is the directory, until it fails, and with what the built-in one cannot
@@ -40,12 +42,12 @@ type office struct {
 type moody struct {
 	*directory.Builtin
 	fails  error
-	change func(*enroll.Person)
+	change func(*portal.Person)
 }
 
-func (m *moody) Person(ctx context.Context, id enroll.PersonID) (enroll.Person, error) {
+func (m *moody) Person(ctx context.Context, id portal.PersonID) (portal.Person, error) {
 	if m.fails != nil {
-		return enroll.Person{}, m.fails
+		return portal.Person{}, m.fails
 	}
 	p, err := m.Builtin.Person(ctx, id)
 	if m.change != nil {
@@ -65,9 +67,9 @@ func newOffice(t *testing.T, change ...func(*helpdesk.Config)) *office {
 	t.Cleanup(func() { o.db.Close() })
 	o.people = &moody{Builtin: must[*directory.Builtin](t)(directory.NewBuiltin(o.db))}
 	o.anna = o.add("anna", "Anna Schmidt")
-	o.hugo, o.hedi = o.add("hugo", "Hugo Weber", enroll.Helpdesk), o.add("hedi", "Hedi Help", enroll.Helpdesk)
-	o.ada, o.adam = o.add("ada", "Ada King", enroll.Admin), o.add("adam", "Adam Root", enroll.Admin)
-	o.wei = o.add("wei", "李伟", enroll.Auditor)
+	o.hugo, o.hedi = o.add("hugo", "Hugo Weber", portal.Helpdesk), o.add("hedi", "Hedi Help", portal.Helpdesk)
+	o.ada, o.adam = o.add("ada", "Ada King", portal.Admin), o.add("adam", "Adam Root", portal.Admin)
+	o.wei = o.add("wei", "李伟", portal.Auditor)
 	o.open()
 	o.config = helpdesk.Config{
 		Directory: o.people, Records: o.db, Registrar: o.registrar, Attempts: o.db, Codes: o.signIn,
@@ -93,37 +95,37 @@ func (o *office) open() {
 		Records: o.db, Inventory: o.db, Pickups: o.db, Chain: []*x509.Certificate{hierarchy.Issuing},
 		Revoked: func() { o.nudged.Add(1) }, Now: o.now, Log: log,
 	}))
-	o.signIn = must[*enroll.SignIn](o.t)(enroll.NewSignIn(enroll.SignInConfig{
+	o.signIn = must[*signin.Service](o.t)(signin.New(signin.Config{
 		Directory: o.people, Attempts: o.db, Records: o.db, Invitations: o.db, CodeAlone: true, Now: o.now, Log: log,
 	}))
 }
 
-func (o *office) add(login, name string, roles ...enroll.Role) enroll.Person {
+func (o *office) add(login, name string, roles ...portal.Role) portal.Person {
 	o.t.Helper()
-	p := enroll.Person{
-		ID: enroll.PersonID("id-of-" + login), Login: login, UPN: login + "@corp.example", Mail: login + "@corp.example",
+	p := portal.Person{
+		ID: portal.PersonID("id-of-" + login), Login: login, UPN: login + "@corp.example", Mail: login + "@corp.example",
 		Name: name, Roles: roles, MayEnroll: true,
 	}
-	err := o.db.AddAccount(o.t.Context(), enroll.Account{Person: p, PasswordHash: "x"}, audit.Entry{At: o.now(), Action: audit.AccountAdded})
+	err := o.db.AddAccount(o.t.Context(), portal.Account{Person: p, PasswordHash: "x"}, audit.Entry{At: o.now(), Action: audit.AccountAdded})
 	if err != nil {
 		o.t.Fatal(err)
 	}
 	return p
 }
 
-func as(p enroll.Person) helpdesk.Actor {
+func as(p portal.Person) helpdesk.Actor {
 	return helpdesk.Actor{Person: p, Address: "192.0.2.4", Request: "REQ"}
 }
 
-func order(p enroll.Person) helpdesk.Order {
-	return helpdesk.Order{Person: p.ID, Check: enroll.CheckInPerson, Purpose: enroll.ForNew}
+func order(p portal.Person) helpdesk.Order {
+	return helpdesk.Order{Person: p.ID, Check: signin.CheckInPerson, Purpose: signin.ForNew}
 }
 
 // device enrols a device of somebody.
-func (o *office) device(p enroll.Person, name string) enroll.DeviceID {
+func (o *office) device(p portal.Person, name string) portal.DeviceID {
 	o.t.Helper()
 	done, err := o.registrar.Enroll(o.t.Context(), enroll.Request{
-		By: enroll.By{Person: p.ID, Role: enroll.Employee}, Name: name, Platform: enroll.IOS, Idempotent: name,
+		By: portal.Actor{Person: p.ID, Role: portal.Employee}, Name: name, Platform: portal.IOS, Idempotent: name,
 	})
 	if err != nil {
 		o.t.Fatal(err)
@@ -154,9 +156,9 @@ func wantDenied(t *testing.T, err error, why authz.Why) {
 	}
 }
 
-func wantRefusal(t *testing.T, err error, reason enroll.Reason) {
+func wantRefusal(t *testing.T, err error, reason portal.Reason) {
 	t.Helper()
-	var refusal *enroll.Refusal
+	var refusal *portal.Refusal
 	if !errors.As(err, &refusal) || refusal.Reason != reason {
 		t.Errorf("got %v, want refusal %s", err, reason)
 	}

@@ -7,7 +7,8 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 const (
@@ -26,17 +27,17 @@ func failures() []audit.Action {
 // Dossier is what staff see of a person. There is nothing in it that opens
 // anything.
 type Dossier struct {
-	Person enroll.Person // read afresh
+	Person portal.Person // read afresh
 
 	// Standing is why the person may have no certificate now; nil when they may.
-	Standing *enroll.Refusal
+	Standing *portal.Refusal
 
 	// Paused is until when nobody can sign in with a password under the person's names,
 	// after wrong ones; zero when they can.
 	Paused time.Time
 
-	Devices []enroll.Device
-	Invited enroll.Invitation // open, waiting or run out; the zero value for none
+	Devices []portal.Device
+	Invited signin.Invitation // open, waiting or run out; the zero value for none
 	Events  []audit.Entry     // newest first
 	Failed  []audit.Entry     // tries that came to nothing, newest first
 	Names   map[string]string // of the people who acted in Events, as far as known
@@ -49,7 +50,7 @@ type Dossier struct {
 // Dossier reads somebody's account, devices and newest events, and records that it
 // was read: without the entry there is no dossier. It returns enroll.ErrNotFound
 // for somebody the directory does not know.
-func (s *Service) Dossier(ctx context.Context, a Actor, id enroll.PersonID) (Dossier, error) {
+func (s *Service) Dossier(ctx context.Context, a Actor, id portal.PersonID) (Dossier, error) {
 	by, err := s.may(ctx, a, authz.Question{Act: authz.ReadPerson}, refusedAct)
 	if err != nil {
 		return Dossier{}, err
@@ -77,7 +78,7 @@ func (s *Service) gather(ctx context.Context, d *Dossier) (err error) {
 		return err
 	}
 	d.Invited, err = s.c.Records.Invited(ctx, d.Person.ID)
-	if err != nil && !errors.Is(err, enroll.ErrNotFound) {
+	if err != nil && !errors.Is(err, portal.ErrNotFound) {
 		return storeErr("finding invitation", err)
 	}
 	if d.Events, err = s.c.Records.EntriesAbout(ctx, d.Person.ID, shownEntries); err != nil {
@@ -99,11 +100,11 @@ func (s *Service) gather(ctx context.Context, d *Dossier) (err error) {
 // better than none.
 func (s *Service) namesIn(ctx context.Context, entries []audit.Entry) map[string]string {
 	names := make(map[string]string)
-	var ids []enroll.PersonID
+	var ids []portal.PersonID
 	for _, e := range entries {
 		if _, known := names[e.Actor]; !known && e.Actor != "" {
 			names[e.Actor] = ""
-			ids = append(ids, enroll.PersonID(e.Actor))
+			ids = append(ids, portal.PersonID(e.Actor))
 		}
 	}
 	people, err := s.people(ctx, ids)

@@ -8,14 +8,15 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
 	"certportal/internal/helpdesk"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 func TestFind(t *testing.T) {
 	o := newOffice(t)
 	o.device(o.anna, "Phone of the reception")
-	serial := must[[]enroll.Device](t)(o.registrar.Devices(t.Context(), o.anna.ID))[0].Certificate.Serial.String()
+	serial := must[[]portal.Device](t)(o.registrar.Devices(t.Context(), o.anna.ID))[0].Certificate.Serial.String()
 	tests := []struct {
 		name, query, want string
 	}{
@@ -68,8 +69,8 @@ func TestDossier(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = o.signIn.OpenInvitation(t.Context(), "AAAABBBBCCCC", enroll.By{Person: o.anna.ID, Role: enroll.Employee})
-	var wrong *enroll.WrongCode
+	_, err = o.signIn.OpenInvitation(t.Context(), "AAAABBBBCCCC", portal.Actor{Person: o.anna.ID, Role: portal.Employee})
+	var wrong *signin.WrongCode
 	if !errors.As(err, &wrong) {
 		t.Fatalf("got %v", err)
 	}
@@ -86,14 +87,14 @@ func TestDossier(t *testing.T) {
 	if e := o.entries(audit.PersonRead); len(e) != 1 || e[0].Actor != string(o.hugo.ID) || e[0].Person != string(o.anna.ID) {
 		t.Errorf("ledger: got %v", e)
 	}
-	o.people.change = func(p *enroll.Person) { p.MayEnroll = false }
+	o.people.change = func(p *portal.Person) { p.MayEnroll = false }
 	d = must[helpdesk.Dossier](t)(o.desk.Dossier(t.Context(), as(o.wei), o.anna.ID))
-	if d.Standing == nil || d.Standing.Reason != enroll.NotAllowed || d.NoCode != authz.WhyRole || d.NoBlock != authz.WhyRole {
+	if d.Standing == nil || d.Standing.Reason != portal.NotAllowed || d.NoCode != authz.WhyRole || d.NoBlock != authz.WhyRole {
 		t.Errorf("auditor: got %+v", d)
 	}
 	_, err = o.desk.Dossier(t.Context(), as(o.anna), o.hugo.ID)
 	wantDenied(t, err, authz.WhyRole)
-	if _, err = o.desk.Dossier(t.Context(), as(o.hugo), "id-of-nobody"); !errors.Is(err, enroll.ErrNotFound) {
+	if _, err = o.desk.Dossier(t.Context(), as(o.hugo), "id-of-nobody"); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("nobody: got %v", err)
 	}
 }
@@ -105,15 +106,15 @@ func TestDossierTellsOfAPause(t *testing.T) {
 		t.Errorf("paused until %s before any try", d.Paused)
 	}
 	key := must[string](t)(o.signIn.AccountKey(t.Context(), " ANNA@corp.example"))
-	for range enroll.SignInTries + 1 {
-		limit := enroll.Limit{Tries: enroll.SignInTries, Window: enroll.SignInWindow, Rolling: true}
-		must[enroll.Tries](t)(o.db.Try(t.Context(), key, limit, o.now()))
+	for range signin.DefaultTries + 1 {
+		limit := signin.Limit{Tries: signin.DefaultTries, Window: signin.DefaultWindow, Rolling: true}
+		must[signin.Tries](t)(o.db.Try(t.Context(), key, limit, o.now()))
 	}
 	d := must[helpdesk.Dossier](t)(o.desk.Dossier(t.Context(), as(o.hugo), o.anna.ID))
-	if want := o.now().Add(enroll.SignInWindow); !d.Paused.Equal(want) || len(d.Failed) != 0 {
+	if want := o.now().Add(signin.DefaultWindow); !d.Paused.Equal(want) || len(d.Failed) != 0 {
 		t.Errorf("paused until %s, want %s; failed %v", d.Paused, want, d.Failed)
 	}
-	o.pass(enroll.SignInWindow)
+	o.pass(signin.DefaultWindow)
 	if d := must[helpdesk.Dossier](t)(o.desk.Dossier(t.Context(), as(o.hugo), o.anna.ID)); !d.Paused.IsZero() {
 		t.Errorf("paused until %s after the pause", d.Paused)
 	}
@@ -122,23 +123,23 @@ func TestDossierTellsOfAPause(t *testing.T) {
 func TestBlock(t *testing.T) {
 	o := newOffice(t)
 	device := o.device(o.anna, "iPhone")
-	b := helpdesk.Blocking{Person: o.anna.ID, Device: device, Cause: enroll.Returned, Check: enroll.CheckOther, Note: "gave it to me"}
+	b := helpdesk.Blocking{Person: o.anna.ID, Device: device, Cause: portal.Returned, Check: signin.CheckOther, Note: "gave it to me"}
 	for name, change := range map[string]func(*helpdesk.Blocking){
-		"cause of the portal's": func(b *helpdesk.Blocking) { b.Cause = enroll.Left },
+		"cause of the portal's": func(b *helpdesk.Blocking) { b.Cause = portal.Left },
 		"no check":              func(b *helpdesk.Blocking) { b.Check = "" },
 		"no note":               func(b *helpdesk.Blocking) { b.Note = "" },
 	} {
 		wrong := b
 		change(&wrong)
-		var refusal *enroll.Refusal
+		var refusal *portal.Refusal
 		if _, err := o.desk.Block(t.Context(), as(o.hugo), wrong); !errors.As(err, &refusal) || refusal.Field == "" {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	for name, id := range map[string]enroll.DeviceID{"none": "", "unknown": "x", "somebody else's": o.device(o.ada, "Mac")} {
+	for name, id := range map[string]portal.DeviceID{"none": "", "unknown": "x", "somebody else's": o.device(o.ada, "Mac")} {
 		wrong := b
 		wrong.Device = id
-		if _, err := o.desk.Block(t.Context(), as(o.hugo), wrong); !errors.Is(err, enroll.ErrNotFound) {
+		if _, err := o.desk.Block(t.Context(), as(o.hugo), wrong); !errors.Is(err, portal.ErrNotFound) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -148,8 +149,8 @@ func TestBlock(t *testing.T) {
 	if _, err := o.desk.Block(t.Context(), as(o.hugo), b); err != nil {
 		t.Fatal(err)
 	}
-	d := must[enroll.Device](t)(o.registrar.Device(t.Context(), o.anna.ID, device))
-	if d.Certificate.Cause != enroll.Returned || d.Blocked.IsZero() || o.nudged.Load() != 1 {
+	d := must[portal.Device](t)(o.registrar.Device(t.Context(), o.anna.ID, device))
+	if d.Certificate.Cause != portal.Returned || d.Blocked.IsZero() || o.nudged.Load() != 1 {
 		t.Errorf("got %+v", d)
 	}
 	e := o.entries(audit.CertificateRevoked)
@@ -162,7 +163,7 @@ func TestBlock(t *testing.T) {
 func TestA3_Block(t *testing.T) {
 	o := newOffice(t)
 	device := o.device(o.ada, "Mac")
-	b := helpdesk.Blocking{Person: o.ada.ID, Device: device, Cause: enroll.Lost, Check: enroll.CheckInPerson}
+	b := helpdesk.Blocking{Person: o.ada.ID, Device: device, Cause: portal.Lost, Check: signin.CheckInPerson}
 	_, err := o.desk.Block(t.Context(), as(o.hugo), b)
 	wantDenied(t, err, authz.WhyStaff)
 	_, err = o.desk.Block(t.Context(), as(o.wei), b)
@@ -195,10 +196,10 @@ func TestNew(t *testing.T) {
 // device of the company, which is two administrators' to do.
 func TestA4_BlockPause(t *testing.T) {
 	o := newOffice(t, func(c *helpdesk.Config) { c.PerHour = 1 })
-	block := func(name string, actor enroll.Person) error {
+	block := func(name string, actor portal.Person) error {
 		t.Helper()
 		_, err := o.desk.Block(t.Context(), as(actor), helpdesk.Blocking{
-			Person: o.anna.ID, Device: o.device(o.anna, name), Cause: enroll.Lost, Check: enroll.CheckCallback,
+			Person: o.anna.ID, Device: o.device(o.anna, name), Cause: portal.Lost, Check: signin.CheckCallback,
 		})
 		return err
 	}
@@ -207,7 +208,7 @@ func TestA4_BlockPause(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wantRefusal(t, block("Phone 3", o.hugo), enroll.PausedInvites)
+	wantRefusal(t, block("Phone 3", o.hugo), portal.PausedInvites)
 	if e := o.entries(audit.InvitationPaused); len(e) != 1 || e[0].Detail["act"] != "device.block" {
 		t.Errorf("ledger: got %v", e)
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // BenchmarkCollect is the clerk's work for one entry that makes a letter.
@@ -45,7 +45,7 @@ func BenchmarkDeliver(b *testing.B) {
 // happens.
 func BenchmarkIdle(b *testing.B) {
 	d := open(b, nil)
-	d.issue(enroll.PersonID("anna"), "iPhone", year)
+	d.issue(portal.PersonID("anna"), "iPhone", year)
 	d.write()
 	d.send()
 	for b.Loop() {

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"slices"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // readAtOnce is how many entries of the ledger the clerk reads at a time.
@@ -32,7 +32,7 @@ func (o *Office) Collect(ctx context.Context) (more bool, err error) {
 	}
 	letters = append(o.deliverable(letters), o.toOperators(general)...)
 	err = o.c.Outbox.Post(ctx, from, found[len(found)-1].Seq, letters)
-	if errors.Is(err, enroll.ErrConflict) {
+	if errors.Is(err, portal.ErrConflict) {
 		return true, nil // another replica was faster
 	}
 	return len(found) == readAtOnce, o.stored(ctx, err)
@@ -51,7 +51,7 @@ func (o *Office) address(ctx context.Context, letters []Letter) ([]Letter, error
 	if len(letters) == 0 {
 		return nil, nil
 	}
-	var ids []enroll.PersonID
+	var ids []portal.PersonID
 	for _, l := range letters {
 		ids = append(ids, l.Person)
 	}
@@ -64,7 +64,7 @@ func (o *Office) address(ctx context.Context, letters []Letter) ([]Letter, error
 		return nil, fmt.Errorf("reading whom to write to: %w", err)
 	}
 	o.health.works(partDirectory)
-	known := make(map[enroll.PersonID]enroll.Person, len(people))
+	known := make(map[portal.PersonID]portal.Person, len(people))
 	for _, p := range people {
 		known[p.ID] = p
 	}

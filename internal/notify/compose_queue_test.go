@@ -8,8 +8,8 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
 	"certportal/internal/notify"
+	"certportal/internal/portal"
 )
 
 const year = 365 * 24 * time.Hour
@@ -29,15 +29,15 @@ func TestWhatMakesLetters(t *testing.T) {
 		}, "anna: A pickup code was made for you"},
 		{"code that waits", func(d *desk) { d.note(d.entry(audit.InvitationMade, anna, "state", "waiting")) }, ""},
 		{"code approved", func(d *desk) { d.note(d.entry(audit.InvitationApproved, anna)) }, "anna: A pickup code was made for you"},
-		{"removed by oneself", ended(enroll.Removed, enroll.Employee, "anna"), "anna: A device of yours is blocked"},
-		{"lost, by helpdesk", ended(enroll.Lost, enroll.Helpdesk, "holly"), "anna: A device of yours is blocked"},
-		{"a cause of a later version", ended("eaten", enroll.Admin, "ada"), "anna: A device of yours is blocked"},
-		{"never fetched", ended(enroll.Undelivered, "system", "system"), ""},
-		{"crashed", ended(enroll.Abandoned, "system", "system"), ""},
-		{"replaced", ended(enroll.Replaced, enroll.Employee, "anna"), ""},
-		{"left", ended(enroll.Left, "system", "system"), ""},
-		{"left, says an administrator", ended(enroll.Left, enroll.Admin, "adam"), "anna: A device of yours is blocked"},
-		{"replaced, says an administrator", ended(enroll.Replaced, enroll.Admin, "adam"), "anna: A device of yours is blocked"},
+		{"removed by oneself", ended(portal.Removed, portal.Employee, "anna"), "anna: A device of yours is blocked"},
+		{"lost, by helpdesk", ended(portal.Lost, portal.Helpdesk, "holly"), "anna: A device of yours is blocked"},
+		{"a cause of a later version", ended("eaten", portal.Admin, "ada"), "anna: A device of yours is blocked"},
+		{"never fetched", ended(portal.Undelivered, "system", "system"), ""},
+		{"crashed", ended(portal.Abandoned, "system", "system"), ""},
+		{"replaced", ended(portal.Replaced, portal.Employee, "anna"), ""},
+		{"left", ended(portal.Left, "system", "system"), ""},
+		{"left, says an administrator", ended(portal.Left, portal.Admin, "adam"), "anna: A device of yours is blocked"},
+		{"replaced, says an administrator", ended(portal.Replaced, portal.Admin, "adam"), "anna: A device of yours is blocked"},
 		{"name changed", func(d *desk) { d.marked("upn") },
 			"anna: Your devices need a new certificate; root: 1 account differs from its certificates"},
 		{"account switched off", func(d *desk) { d.marked("disabled") }, "root: 1 account differs from its certificates"},
@@ -79,7 +79,7 @@ func TestWhatMakesLetters(t *testing.T) {
 }
 
 // ended is a certificate that was told of, and then ended.
-func ended(cause enroll.Cause, role enroll.Role, actor string) func(*desk) {
+func ended(cause portal.Cause, role portal.Role, actor string) func(*desk) {
 	return func(d *desk) {
 		serial := d.issue(anna, "iPhone", year)
 		d.skip()
@@ -120,7 +120,7 @@ func TestOneActIsOneLetter(t *testing.T) {
 		serials = append(serials, d.issue(anna, device, year))
 	}
 	d.skip()
-	d.revoke(enroll.Lost, enroll.Admin, "ada", serials...)
+	d.revoke(portal.Lost, portal.Admin, "ada", serials...)
 	d.write()
 	l := only(t, d.send(), "anna@corp.example")
 	equal(t, "subject", l.Subject, "3 devices of yours are blocked")
@@ -133,19 +133,19 @@ func TestOneActIsOneLetter(t *testing.T) {
 func TestWhoGetsNoLetter(t *testing.T) {
 	tests := []struct {
 		name   string
-		person enroll.Person
+		person portal.Person
 	}{
-		{"switched off", enroll.Person{ID: anna, Mail: "anna@corp.example", Disabled: true}},
-		{"run out", enroll.Person{ID: anna, Mail: "anna@corp.example", Expired: true}},
-		{"without address", enroll.Person{ID: anna}},
-		{"a line in the address", enroll.Person{ID: anna, Mail: "anna@corp.example\r\nBcc: eve@evil.example"}},
-		{"two addresses", enroll.Person{ID: anna, Mail: "anna@corp.example,eve@evil.example"}},
-		{"unknown", enroll.Person{ID: "somebody else", Mail: "other@corp.example"}},
+		{"switched off", portal.Person{ID: anna, Mail: "anna@corp.example", Disabled: true}},
+		{"run out", portal.Person{ID: anna, Mail: "anna@corp.example", Expired: true}},
+		{"without address", portal.Person{ID: anna}},
+		{"a line in the address", portal.Person{ID: anna, Mail: "anna@corp.example\r\nBcc: eve@evil.example"}},
+		{"two addresses", portal.Person{ID: anna, Mail: "anna@corp.example,eve@evil.example"}},
+		{"unknown", portal.Person{ID: "somebody else", Mail: "other@corp.example"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			d := open(t, nil)
-			d.people.people = map[enroll.PersonID]enroll.Person{tt.person.ID: tt.person}
+			d.people.people = map[portal.PersonID]portal.Person{tt.person.ID: tt.person}
 			d.issue(anna, "iPhone", year)
 			d.write()
 			equal(t, "mails", len(d.send()), 0)

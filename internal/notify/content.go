@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // sheet turns the facts of a letter into words.
@@ -137,13 +137,13 @@ func (w *writer) facts() []fact {
 
 // causes are those that the catalogues have words for, besides "other".
 func causes() []string {
-	return []string{string(enroll.Removed), string(enroll.Lost), string(enroll.Retired), string(enroll.Returned)}
+	return []string{string(portal.Removed), string(portal.Lost), string(portal.Retired), string(portal.Returned)}
 }
 
 func changes() []string {
 	return []string{
-		string(enroll.AccountGone), string(enroll.AccountDisabled), string(enroll.AccountExpired),
-		string(enroll.SIDChanged), string(enroll.UPNChanged),
+		string(portal.AccountGone), string(portal.AccountDisabled), string(portal.AccountExpired),
+		string(portal.SIDChanged), string(portal.UPNChanged),
 	}
 }
 

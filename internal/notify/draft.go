@@ -6,7 +6,8 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/drift"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // maxNamed bounds the people that a letter to operators names.
@@ -60,7 +61,7 @@ func (d *drafts) add(kind Kind, h Happening) {
 	if kind == Changed {
 		d.operators(Differing, h)
 		// Whose account ended gets no mail any more.
-		if drift.Ends(enroll.Change(h.Detail["change"])) {
+		if drift.Ends(portal.Change(h.Detail["change"])) {
 			return
 		}
 	}
@@ -95,13 +96,13 @@ func hasName(names []string, name string) bool {
 // about begins the letter to the person of an entry.
 func (o *Office) about(kind Kind, h Happening) Letter {
 	l := o.letter(kind, fmt.Sprintf("entry:%d", h.Seq))
-	l.Person, l.Language = enroll.PersonID(h.Person), o.language(h.Language)
+	l.Person, l.Language = portal.PersonID(h.Person), o.language(h.Language)
 	l.Facts = Facts{At: h.At, Device: h.Device, By: doer(h.Entry)}
 	switch kind {
 	case Issued, Renewed:
 		l.Facts.Until = h.NotAfter
 	case Revoked:
-		l.Facts.Cause = enroll.Cause(h.Detail["cause"])
+		l.Facts.Cause = portal.Cause(h.Detail["cause"])
 	case Changed:
 		l.Facts.Change = h.Detail["change"]
 	case Invited:
@@ -156,12 +157,12 @@ func subject(h Happening) (Kind, bool) {
 		return Issued, true
 	case audit.CertificateRevoked:
 		byStaff := doer(h.Entry) != bySelf && doer(h.Entry) != bySystem
-		return Revoked, byStaff || !silent(enroll.Cause(h.Detail["cause"]))
+		return Revoked, byStaff || !silent(portal.Cause(h.Detail["cause"]))
 	case audit.CertificateMarked:
 		return Changed, true
 	case audit.InvitationMade:
 		// One that waits for a second approver opens nothing yet.
-		return Invited, h.Detail["state"] != string(enroll.InvitationWaiting)
+		return Invited, h.Detail["state"] != string(signin.InvitationWaiting)
 	case audit.InvitationApproved:
 		return Invited, true
 	case audit.WatchStopped:
@@ -179,9 +180,9 @@ func subject(h Happening) (Kind, bool) {
 // silent are the causes that no letter tells of, unless staff chose them: the portal
 // clearing up after itself, and a newer certificate, of which another letter told.
 // Who left gets no mail.
-func silent(c enroll.Cause) bool {
+func silent(c portal.Cause) bool {
 	switch c {
-	case enroll.Abandoned, enroll.Undelivered, enroll.Replaced, enroll.Left:
+	case portal.Abandoned, portal.Undelivered, portal.Replaced, portal.Left:
 		return true
 	}
 	return false
@@ -198,8 +199,8 @@ func doer(e audit.Entry) string {
 	if e.Actor == e.Person {
 		return bySelf
 	}
-	switch role := enroll.Role(e.Role); role {
-	case enroll.Helpdesk, enroll.Admin:
+	switch role := portal.Role(e.Role); role {
+	case portal.Helpdesk, portal.Admin:
 		return e.Role
 	}
 	return bySystem

@@ -22,11 +22,12 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/notify"
+	"certportal/internal/portal"
 	"certportal/internal/test/smtpserver"
 	"certportal/store"
 )
 
-const anna enroll.PersonID = "anna"
+const anna portal.PersonID = "anna"
 
 // noon is where the clock of the tests begins.
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -34,20 +35,20 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 // roster is a directory with the people a test wants; nil does not answer.
 type roster struct {
 	mu     sync.Mutex
-	people map[enroll.PersonID]enroll.Person
+	people map[portal.PersonID]portal.Person
 	asked  int
 }
 
 var errDirectoryDown = errors.New("no answer from the directory")
 
-func (r *roster) People(_ context.Context, ids []enroll.PersonID) ([]enroll.Person, error) {
+func (r *roster) People(_ context.Context, ids []portal.PersonID) ([]portal.Person, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked++
 	if r.people == nil {
 		return nil, errDirectoryDown
 	}
-	var found []enroll.Person
+	var found []portal.Person
 	for _, id := range ids {
 		if p, ok := r.people[id]; ok {
 			found = append(found, p)
@@ -57,11 +58,11 @@ func (r *roster) People(_ context.Context, ids []enroll.PersonID) ([]enroll.Pers
 }
 
 // put adds or changes somebody.
-func (r *roster) put(people ...enroll.Person) {
+func (r *roster) put(people ...portal.Person) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.people == nil {
-		r.people = make(map[enroll.PersonID]enroll.Person)
+		r.people = make(map[portal.PersonID]portal.Person)
 	}
 	for _, p := range people {
 		r.people[p.ID] = p
@@ -74,8 +75,8 @@ func (r *roster) down() {
 	r.people = nil
 }
 
-func named(id enroll.PersonID, name string) enroll.Person {
-	return enroll.Person{ID: id, Name: name, UPN: string(id) + "@corp.example", Mail: string(id) + "@corp.example"}
+func named(id portal.PersonID, name string) portal.Person {
+	return portal.Person{ID: id, Name: name, UPN: string(id) + "@corp.example", Mail: string(id) + "@corp.example"}
 }
 
 // desk is an office over a database and a mail server, with a clock that the test
@@ -205,7 +206,7 @@ func (d *desk) note(e audit.Entry) {
 }
 
 // entry is something that a person did at this moment.
-func (d *desk) entry(action audit.Action, person enroll.PersonID, detail ...string) audit.Entry {
+func (d *desk) entry(action audit.Action, person portal.PersonID, detail ...string) audit.Entry {
 	e := audit.Entry{
 		At: d.clock(), Action: action, Actor: string(person), Role: "employee", Person: string(person),
 		Request: rand.Text(), Detail: map[string]string{},
@@ -217,12 +218,12 @@ func (d *desk) entry(action audit.Action, person enroll.PersonID, detail ...stri
 }
 
 // issue records a certificate that ends after a time, on a new device.
-func (d *desk) issue(person enroll.PersonID, device string, life time.Duration) ca.Serial {
+func (d *desk) issue(person portal.PersonID, device string, life time.Duration) ca.Serial {
 	d.t.Helper()
-	return d.issueOn(enroll.DeviceID(strings.ToLower(rand.Text())), true, person, device, life)
+	return d.issueOn(portal.DeviceID(strings.ToLower(rand.Text())), true, person, device, life)
 }
 
-func (d *desk) issueOn(id enroll.DeviceID, fresh bool, person enroll.PersonID, device string, life time.Duration) ca.Serial {
+func (d *desk) issueOn(id portal.DeviceID, fresh bool, person portal.PersonID, device string, life time.Duration) ca.Serial {
 	d.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -243,10 +244,10 @@ func (d *desk) issueOn(id enroll.DeviceID, fresh bool, person enroll.PersonID, d
 		d.t.Fatal(err)
 	}
 	err = d.db.Reserve(d.t.Context(), enroll.Reservation{
-		Serial: serial, Kind: enroll.KindUser, Profile: "User", Subject: ca.Subject{UPN: string(person) + "@corp.example"},
+		Serial: serial, Kind: portal.KindUser, Profile: "User", Subject: ca.Subject{UPN: string(person) + "@corp.example"},
 		PublicKey: sha256.Sum256(certificate.RawSubjectPublicKeyInfo), NotBefore: now, NotAfter: now.Add(life), Requested: now,
 		Person: person, NewDevice: fresh, Quota: 500, Idempotent: rand.Text(),
-		Device: enroll.Device{ID: id, Person: person, Name: device, Platform: enroll.IOS, Created: now},
+		Device: portal.Device{ID: id, Person: person, Name: device, Platform: portal.IOS, Created: now},
 		Entry:  d.entry(audit.CertificateReserved, person),
 	})
 	if err != nil {
@@ -262,7 +263,7 @@ func (d *desk) issueOn(id enroll.DeviceID, fresh bool, person enroll.PersonID, d
 }
 
 // revoke ends certificates in one act of a role.
-func (d *desk) revoke(cause enroll.Cause, role enroll.Role, actor string, serials ...ca.Serial) {
+func (d *desk) revoke(cause portal.Cause, role portal.Role, actor string, serials ...ca.Serial) {
 	d.t.Helper()
 	_, err := d.db.Revoke(d.t.Context(), enroll.Revocation{
 		Serials: serials, Cause: cause, At: d.clock(),

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Kind is what a letter is about. It is the middle part of the catalogue keys,
@@ -34,11 +34,11 @@ const (
 type Facts struct {
 	Name    string          `json:"name,omitempty"`    // display name of the reader
 	Devices []string        `json:"devices,omitempty"` // names of the devices it is about
-	Device  enroll.DeviceID `json:"device,omitempty"`  // when it is about one
+	Device  portal.DeviceID `json:"device,omitempty"`  // when it is about one
 	At      time.Time       `json:"at,omitzero"`       // when it happened
 	Until   time.Time       `json:"until,omitzero"`    // end of a certificate or a code
 	Days    int             `json:"days,omitempty"`    // left until then
-	Cause   enroll.Cause    `json:"cause,omitempty"`   // why devices were blocked
+	Cause   portal.Cause    `json:"cause,omitempty"`   // why devices were blocked
 	Change  string          `json:"change,omitempty"`  // enroll.Change, or drift's reason for a stop
 	By      string          `json:"by,omitempty"`      // who did it: self, helpdesk, admin or system
 	People  []Difference    `json:"people,omitempty"`  // to operators: whom it is about
@@ -61,7 +61,7 @@ type Letter struct {
 	Key string
 
 	Kind     Kind
-	Person   enroll.PersonID // empty for letters to operators
+	Person   portal.PersonID // empty for letters to operators
 	To       string          // bare address
 	Language string          // of the catalogues
 	Facts    Facts
@@ -73,7 +73,7 @@ type Letter struct {
 type Happening struct {
 	audit.Entry
 	Language   string          // of the entry's person; empty when unknown
-	Device     enroll.DeviceID // of the certificate that the entry is about
+	Device     portal.DeviceID // of the certificate that the entry is about
 	DeviceName string
 	NotAfter   time.Time // of that certificate
 	Renewal    bool      // another certificate of the device waits for its end because of it
@@ -82,9 +82,9 @@ type Happening struct {
 // Reminder is a certificate that ends soon.
 type Reminder struct {
 	Serial     string
-	Person     enroll.PersonID
+	Person     portal.PersonID
 	Language   string // as of Happening
-	Device     enroll.DeviceID
+	Device     portal.DeviceID
 	DeviceName string
 	NotAfter   time.Time
 }

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/net/html"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
 	"certportal/internal/notify"
+	"certportal/internal/portal"
 	"certportal/internal/test/smtpserver"
 	"certportal/templates"
 )
@@ -25,7 +25,7 @@ func written(t *testing.T, lang string) map[notify.Kind]smtpserver.Letter {
 	d := open(t, func(c *notify.Config, _ *notify.ServerConfig) { c.Language = lang })
 	facts := notify.Facts{
 		Name: "Anna Schmidt", Devices: []string{"Anna's iPhone"}, Device: "d1", At: noon, Until: noon.Add(30 * day), Days: 30,
-		Cause: enroll.Lost, Change: "upn", By: "helpdesk", More: 3,
+		Cause: portal.Lost, Change: "upn", By: "helpdesk", More: 3,
 		People: []notify.Difference{{UPN: "bob@corp.example", Change: "disabled"}, {UPN: "eve@corp.example", Change: "later"}},
 	}
 	var letters []notify.Letter
@@ -190,7 +190,7 @@ func TestA18_HostileNamesStayText(t *testing.T) {
 			letters = append(letters, notify.Letter{
 				ID: fmt.Sprint(kind, n), Key: fmt.Sprint(kind, n), Kind: kind, To: fmt.Sprintf("%s%d@corp.example", kind, n), Language: "en", Made: noon,
 				Facts: notify.Facts{
-					Name: payload, Devices: []string{payload}, Device: enroll.DeviceID(payload), At: noon, Days: 3,
+					Name: payload, Devices: []string{payload}, Device: portal.DeviceID(payload), At: noon, Days: 3,
 					People: []notify.Difference{{UPN: payload, Change: payload}},
 				},
 			})
@@ -269,7 +269,7 @@ func TestTheReadersLanguage(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.people.put(named("carl", "Carl"))
-	for _, id := range []enroll.PersonID{anna, "bob", "carl"} {
+	for _, id := range []portal.PersonID{anna, "bob", "carl"} {
 		d.issue(id, "iPhone", year)
 	}
 	d.write()

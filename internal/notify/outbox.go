@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Outbox is the memory of the mail. Every method that changes something is one
@@ -68,7 +68,7 @@ type Outbox interface {
 type Directory interface {
 	// People reads those of the people that it knows, in any order. An error says
 	// that it could not be asked.
-	People(ctx context.Context, ids []enroll.PersonID) ([]enroll.Person, error)
+	People(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error)
 }
 
 // State is how mail is doing, over all replicas.
@@ -86,7 +86,7 @@ type State struct {
 type Failure struct {
 	ID     string
 	Kind   Kind
-	Person enroll.PersonID // empty for letters to operators
+	Person portal.PersonID // empty for letters to operators
 	To     string
 	Made   time.Time
 	Closed time.Time

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"certportal/internal/enroll"
 	"certportal/internal/notify"
+	"certportal/internal/portal"
 )
 
 const day = 24 * time.Hour
@@ -76,7 +76,7 @@ func TestWhoIsReminded(t *testing.T) {
 		{"revoked", func(d *desk) {
 			serial := d.issue(anna, "iPhone", year)
 			d.pass(year - 7*day)
-			d.revoke(enroll.Lost, enroll.Employee, "anna", serial)
+			d.revoke(portal.Lost, portal.Employee, "anna", serial)
 		}, nil},
 		{"a newer one is there", func(d *desk) {
 			d.issueOn("d1", true, anna, "iPhone", year)
@@ -122,8 +122,8 @@ func TestLeaversAreAskedForOnce(t *testing.T) {
 func TestReplicasRemindOnce(t *testing.T) {
 	d := open(t, nil)
 	for n := range 250 {
-		d.issue(enroll.PersonID(fmt.Sprint("p", n)), "iPhone", year)
-		d.people.put(named(enroll.PersonID(fmt.Sprint("p", n)), "Somebody"))
+		d.issue(portal.PersonID(fmt.Sprint("p", n)), "iPhone", year)
+		d.people.put(named(portal.PersonID(fmt.Sprint("p", n)), "Somebody"))
 	}
 	d.skip()
 	d.pass(year - 7*day)

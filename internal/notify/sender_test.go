@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
 	"certportal/internal/notify"
+	"certportal/internal/portal"
 	"certportal/internal/test/smtpserver"
 )
 
@@ -380,7 +380,7 @@ func TestAHangingServerHoldsNothingUp(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- d.Deliver(context.WithoutCancel(t.Context())) }()
 	d.issue("bob", "Pixel", year)
-	d.revoke(enroll.Lost, enroll.Employee, "bob")
+	d.revoke(portal.Lost, portal.Employee, "bob")
 	d.write()
 	equal(t, "waiting", d.state().Waiting, 2)
 	release()

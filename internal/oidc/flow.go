@@ -10,7 +10,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Flow is one sign-in, with three secrets, each of 128 bits of entropy or
@@ -54,25 +54,25 @@ func (p *Provider) Address(ctx context.Context, flow Flow) (string, error) {
 // *enroll.Outage when the provider does not answer or does not know the portal, an
 // *enroll.Refusal with UnknownPerson when the token names no account, and any
 // other error when the answer is not to be believed.
-func (p *Provider) Finish(ctx context.Context, flow Flow, answer Answer) (enroll.Claim, error) {
+func (p *Provider) Finish(ctx context.Context, flow Flow, answer Answer) (portal.Claim, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	m, err := p.metadata.get(ctx, false)
 	if err != nil {
-		return enroll.Claim{}, asOutage("discovering identity provider", err)
+		return portal.Claim{}, asOutage("discovering identity provider", err)
 	}
 	// A code of another provider must not even be shown to this one (RFC 9207
 	// section 2.4).
 	if answer.Issuer != p.issuer && (answer.Issuer != "" || m.NamesIssuer) {
-		return enroll.Claim{}, fmt.Errorf("answer of issuer %.200q, not of %q", answer.Issuer, p.issuer)
+		return portal.Claim{}, fmt.Errorf("answer of issuer %.200q, not of %q", answer.Issuer, p.issuer)
 	}
 	token, err := p.exchange(ctx, m, flow, answer.Code)
 	if err != nil {
-		return enroll.Claim{}, err
+		return portal.Claim{}, err
 	}
 	id, err := p.verify(ctx, flow, token)
 	if err != nil {
-		return enroll.Claim{}, err
+		return portal.Claim{}, err
 	}
 	return p.claim(id)
 }
@@ -127,7 +127,7 @@ func (p *Provider) exchange(ctx context.Context, m metadata, flow Flow, code str
 
 // asOutage makes an outage of what may be the end of the waiting time.
 func asOutage(doing string, err error) error {
-	var known *enroll.Outage
+	var known *portal.Outage
 	if errors.As(err, &known) {
 		return err
 	}

@@ -29,7 +29,7 @@ import (
 	"strings"
 	"time"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // defaultTimeout bounds a whole sign-in at the provider.
@@ -160,5 +160,5 @@ func checkAddress(s string) error {
 // outage says that the provider did not answer, or not as a provider does: the
 // person can do nothing about it.
 func outage(doing string, err error) error {
-	return &enroll.Outage{Part: enroll.PartProvider, Err: fmt.Errorf("%s: %w", doing, err)}
+	return &portal.Outage{Part: portal.PartProvider, Err: fmt.Errorf("%s: %w", doing, err)}
 }

@@ -15,8 +15,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"certportal/internal/enroll"
 	"certportal/internal/oidc"
+	"certportal/internal/portal"
 	"certportal/internal/test/oidcserver"
 )
 
@@ -109,7 +109,7 @@ func (c *company) visit(f oidc.Flow) oidc.Answer {
 }
 
 // signIn goes through one sign-in.
-func (c *company) signIn() (enroll.Claim, error) {
+func (c *company) signIn() (portal.Claim, error) {
 	c.t.Helper()
 	f := flow("a")
 	return c.Finish(c.t.Context(), f, c.visit(f))
@@ -117,8 +117,8 @@ func (c *company) signIn() (enroll.Claim, error) {
 
 // isOutage reports whether the error is the provider's fault, as pages tell it.
 func isOutage(err error) bool {
-	var outage *enroll.Outage
-	return errors.As(err, &outage) && outage.Part == enroll.PartProvider
+	var outage *portal.Outage
+	return errors.As(err, &outage) && outage.Part == portal.PartProvider
 }
 
 func TestSignIn(t *testing.T) {
@@ -138,7 +138,7 @@ func TestSignIn(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newCompany(t, tt.idp, tt.change)
 			got, err := c.signIn()
-			if want := (enroll.Claim{SID: sid, UPN: upn}); err != nil || got != want {
+			if want := (portal.Claim{SID: sid, UPN: upn}); err != nil || got != want {
 				t.Errorf("got %+v, %v, want %+v", got, err, want)
 			}
 			if err := c.Check(t.Context()); err != nil {
@@ -211,7 +211,7 @@ func TestA9_HostileProvider(t *testing.T) {
 				c.idp.Misbehave(tt.fault)
 				c.pass(2 * time.Hour) // all that is kept is old
 				got, err := c.signIn()
-				if err == nil || got != (enroll.Claim{}) {
+				if err == nil || got != (portal.Claim{}) {
 					t.Fatalf("got %+v, %v, want nobody", got, err)
 				}
 				if isOutage(err) != tt.outage {
@@ -257,31 +257,31 @@ func TestClaims(t *testing.T) {
 	tests := []struct {
 		name   string
 		claims map[string]any
-		want   enroll.Claim
+		want   portal.Claim
 	}{
-		{"both", map[string]any{"onprem_sid": sid, "upn": upn}, enroll.Claim{SID: sid, UPN: upn}},
-		{"SID alone", map[string]any{"onprem_sid": sid}, enroll.Claim{SID: sid}},
-		{"UPN alone, where the SID is asked for", map[string]any{"upn": upn}, enroll.Claim{}},
-		{"SID as a list", map[string]any{"onprem_sid": []string{sid}, "upn": upn}, enroll.Claim{}},
-		{"SID as a number", map[string]any{"onprem_sid": 1101, "upn": upn}, enroll.Claim{}},
-		{"SID as an object", map[string]any{"onprem_sid": map[string]string{"sid": sid}}, enroll.Claim{}},
-		{"SID as null", map[string]any{"onprem_sid": nil}, enroll.Claim{}},
-		{"SID of the machine", map[string]any{"onprem_sid": "S-1-5-18"}, enroll.Claim{}},
-		{"SID of a built-in group", map[string]any{"onprem_sid": "S-1-5-32-544"}, enroll.Claim{}},
-		{"SID with a sixth part", map[string]any{"onprem_sid": sid + "-1"}, enroll.Claim{}},
-		{"SID with a leading zero", map[string]any{"onprem_sid": "S-1-5-21-1-2-3-0500"}, enroll.Claim{}},
-		{"SID over 32 bits", map[string]any{"onprem_sid": "S-1-5-21-1-2-3-4294967296"}, enroll.Claim{}},
-		{"SID with a filter", map[string]any{"onprem_sid": "S-1-5-21-1-2-3-4)(cn=*"}, enroll.Claim{}},
-		{"SID in lower case", map[string]any{"onprem_sid": strings.ToLower(sid)}, enroll.Claim{}},
-		{"other name", map[string]any{"ONPREM_SID": sid, "Upn": upn}, enroll.Claim{}},
-		{"UPN without suffix", map[string]any{"upn": "anna"}, enroll.Claim{}},
-		{"UPN with two", map[string]any{"upn": "anna@corp@example"}, enroll.Claim{}},
-		{"UPN with a blank", map[string]any{"upn": "anna @corp.example"}, enroll.Claim{}},
-		{"UPN with a line break", map[string]any{"upn": "anna\n@corp.example"}, enroll.Claim{}},
-		{"UPN written backwards", map[string]any{"upn": "anna\u202e@corp.example"}, enroll.Claim{}},
-		{"UPN of a megabyte", map[string]any{"upn": strings.Repeat("a", 1024) + "@corp.example"}, enroll.Claim{}},
-		{"mail alone", map[string]any{"email": upn, "email_verified": true, "preferred_username": upn}, enroll.Claim{}},
-		{"nothing", map[string]any{}, enroll.Claim{}},
+		{"both", map[string]any{"onprem_sid": sid, "upn": upn}, portal.Claim{SID: sid, UPN: upn}},
+		{"SID alone", map[string]any{"onprem_sid": sid}, portal.Claim{SID: sid}},
+		{"UPN alone, where the SID is asked for", map[string]any{"upn": upn}, portal.Claim{}},
+		{"SID as a list", map[string]any{"onprem_sid": []string{sid}, "upn": upn}, portal.Claim{}},
+		{"SID as a number", map[string]any{"onprem_sid": 1101, "upn": upn}, portal.Claim{}},
+		{"SID as an object", map[string]any{"onprem_sid": map[string]string{"sid": sid}}, portal.Claim{}},
+		{"SID as null", map[string]any{"onprem_sid": nil}, portal.Claim{}},
+		{"SID of the machine", map[string]any{"onprem_sid": "S-1-5-18"}, portal.Claim{}},
+		{"SID of a built-in group", map[string]any{"onprem_sid": "S-1-5-32-544"}, portal.Claim{}},
+		{"SID with a sixth part", map[string]any{"onprem_sid": sid + "-1"}, portal.Claim{}},
+		{"SID with a leading zero", map[string]any{"onprem_sid": "S-1-5-21-1-2-3-0500"}, portal.Claim{}},
+		{"SID over 32 bits", map[string]any{"onprem_sid": "S-1-5-21-1-2-3-4294967296"}, portal.Claim{}},
+		{"SID with a filter", map[string]any{"onprem_sid": "S-1-5-21-1-2-3-4)(cn=*"}, portal.Claim{}},
+		{"SID in lower case", map[string]any{"onprem_sid": strings.ToLower(sid)}, portal.Claim{}},
+		{"other name", map[string]any{"ONPREM_SID": sid, "Upn": upn}, portal.Claim{}},
+		{"UPN without suffix", map[string]any{"upn": "anna"}, portal.Claim{}},
+		{"UPN with two", map[string]any{"upn": "anna@corp@example"}, portal.Claim{}},
+		{"UPN with a blank", map[string]any{"upn": "anna @corp.example"}, portal.Claim{}},
+		{"UPN with a line break", map[string]any{"upn": "anna\n@corp.example"}, portal.Claim{}},
+		{"UPN written backwards", map[string]any{"upn": "anna\u202e@corp.example"}, portal.Claim{}},
+		{"UPN of a megabyte", map[string]any{"upn": strings.Repeat("a", 1024) + "@corp.example"}, portal.Claim{}},
+		{"mail alone", map[string]any{"email": upn, "email_verified": true, "preferred_username": upn}, portal.Claim{}},
+		{"nothing", map[string]any{}, portal.Claim{}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -291,14 +291,14 @@ func TestClaims(t *testing.T) {
 			if got != tt.want {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
-			if (err != nil) != (tt.want == enroll.Claim{}) {
+			if (err != nil) != (tt.want == portal.Claim{}) {
 				t.Errorf("got %v", err)
 			}
 			if err == nil {
 				return
 			}
-			var refusal *enroll.Refusal
-			if !errors.As(err, &refusal) || refusal.Reason != enroll.UnknownPerson {
+			var refusal *portal.Refusal
+			if !errors.As(err, &refusal) || refusal.Reason != portal.UnknownPerson {
 				t.Errorf("got %v, want the refusal of an unknown person", err)
 			}
 			for _, name := range []string{`"onprem_sid"`, `"upn"`, "email", "sub"} {
@@ -317,7 +317,7 @@ func TestNamedClaims(t *testing.T) {
 	})
 	c.idp.SignIn(map[string]any{primary: sid, "upn": "mallory@corp.example", "onprem_sid": sid + "1"})
 	got, err := c.signIn()
-	if want := (enroll.Claim{SID: sid}); err != nil || got != want {
+	if want := (portal.Claim{SID: sid}); err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 	c.idp.SignIn(map[string]any{"upn": "mallory@corp.example"})

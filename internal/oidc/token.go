@@ -18,7 +18,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"golang.org/x/oauth2"
 
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 const (
@@ -92,12 +92,12 @@ func (p *Provider) checkToken(id *oidc.IDToken, flow Flow, access string) error 
 
 // claim reads which account the token names. A claim that is not text of the
 // right form counts as missing.
-func (p *Provider) claim(id *oidc.IDToken) (enroll.Claim, error) {
+func (p *Provider) claim(id *oidc.IDToken) (portal.Claim, error) {
 	all := map[string]json.RawMessage{}
 	if err := id.Claims(&all); err != nil {
-		return enroll.Claim{}, fmt.Errorf("reading claims: %w", err)
+		return portal.Claim{}, fmt.Errorf("reading claims: %w", err)
 	}
-	claim := enroll.Claim{SID: text(all, p.sidClaim), UPN: text(all, p.upnClaim)}
+	claim := portal.Claim{SID: text(all, p.sidClaim), UPN: text(all, p.upnClaim)}
 	if claim.SID != "" && !validSID(claim.SID) {
 		claim.SID = ""
 	}
@@ -109,11 +109,11 @@ func (p *Provider) claim(id *oidc.IDToken) (enroll.Claim, error) {
 	}
 	// Where the provider is to send the SID, a name alone is not enough: in the cloud
 	// an account can be given the name of somebody on the premises.
-	if p.sidClaim != "" && claim.SID == "" || claim == (enroll.Claim{}) {
+	if p.sidClaim != "" && claim.SID == "" || claim == (portal.Claim{}) {
 		// The names that did come help whoever sets up the provider; the values are
 		// nobody's business.
-		return enroll.Claim{}, fmt.Errorf("ID token names no account: it lacks claim %q with a SID or claim %q with a user principal name; it holds %.300q: %w",
-			p.sidClaim, p.upnClaim, strings.Join(slices.Sorted(maps.Keys(all)), " "), &enroll.Refusal{Reason: enroll.UnknownPerson})
+		return portal.Claim{}, fmt.Errorf("ID token names no account: it lacks claim %q with a SID or claim %q with a user principal name; it holds %.300q: %w",
+			p.sidClaim, p.upnClaim, strings.Join(slices.Sorted(maps.Keys(all)), " "), &portal.Refusal{Reason: portal.UnknownPerson})
 	}
 	return claim, nil
 }

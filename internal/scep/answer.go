@@ -11,6 +11,7 @@ import (
 	wire "github.com/smallstep/scep"
 
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // The words under which the ledger keeps messages that were refused before
@@ -33,7 +34,7 @@ type request struct {
 // answer gives the message back that answers one. It returns errMalformed for
 // what cannot be answered in kind, and an *enroll.Outage when a part did not do
 // its work and nothing was decided.
-func (s *Server) answer(ctx context.Context, by enroll.By, raw []byte) ([]byte, error) {
+func (s *Server) answer(ctx context.Context, by portal.Actor, raw []byte) ([]byte, error) {
 	newest, err := s.agents.newest(s.c.Now())
 	if err != nil {
 		return nil, err
@@ -49,7 +50,7 @@ func (s *Server) answer(ctx context.Context, by enroll.By, raw []byte) ([]byte, 
 	}
 	// Before anything of it is opened: what is not on the list has no way past the
 	// rules (CVE-2026-30836).
-	var issue func(context.Context, enroll.By, request) (*x509.Certificate, error)
+	var issue func(context.Context, portal.Actor, request) (*x509.Certificate, error)
 	switch m.kind {
 	case wire.PKCSReq:
 		issue = s.first
@@ -79,7 +80,7 @@ func (s *Server) answer(ctx context.Context, by enroll.By, raw []byte) ([]byte, 
 
 // deny records a no and answers it. Reason and sender's words stay apart: of the
 // message only its type is kept.
-func (s *Server) deny(ctx context.Context, by enroll.By, a *agent, m message, info wire.FailInfo, why string) ([]byte, error) {
+func (s *Server) deny(ctx context.Context, by portal.Actor, a *agent, m message, info wire.FailInfo, why string) ([]byte, error) {
 	s.c.Registrar.NoteDenied(ctx, by, "message", why, map[string]string{"type": m.name()})
 	return a.failure(m, info)
 }
@@ -109,16 +110,16 @@ func (s *Server) open(ctx context.Context, m message) (request, *agent, error) {
 }
 
 // first serves PKCSReq.
-func (s *Server) first(ctx context.Context, by enroll.By, req request) (*x509.Certificate, error) {
+func (s *Server) first(ctx context.Context, by portal.Actor, req request) (*x509.Certificate, error) {
 	if !signedByOwnKey(req) {
 		s.c.Registrar.NoteDenied(ctx, by, "message", deniedSigner, map[string]string{"type": req.name()})
-		return nil, &enroll.Denial{Why: deniedSigner}
+		return nil, &portal.Denial{Why: deniedSigner}
 	}
 	return s.c.Registrar.Redeem(ctx, by, req.Challenge, req.Key)
 }
 
 // next serves RenewalReq: a challenge in it opens nothing.
-func (s *Server) next(ctx context.Context, by enroll.By, req request) (*x509.Certificate, error) {
+func (s *Server) next(ctx context.Context, by portal.Actor, req request) (*x509.Certificate, error) {
 	return s.c.Registrar.Renew(ctx, by, req.signer, req.Key)
 }
 
@@ -136,7 +137,7 @@ func signedByOwnKey(req request) bool {
 
 // refused tells a no from a part that is out of order.
 func refused(err error) bool {
-	var denial *enroll.Denial
-	var refusal *enroll.Refusal
+	var denial *portal.Denial
+	var refusal *portal.Refusal
 	return errors.As(err, &denial) || errors.As(err, &refusal)
 }

@@ -24,6 +24,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Only PKCSReq with a challenge leads anywhere (CVE-2026-30836): every type, with
@@ -36,10 +37,10 @@ func TestA15_MessageTypes(t *testing.T) {
 		kind := wire.MessageType(strconv.Itoa(n))
 		switch kind {
 		case wire.PKCSReq:
-			h.denied(p, h.message(p, kind, without), wire.BadRequest, enroll.ChallengeMissing)
+			h.denied(p, h.message(p, kind, without), wire.BadRequest, portal.ChallengeMissing)
 		case wire.RenewalReq:
-			h.denied(p, h.message(p, kind, with), wire.BadRequest, enroll.HolderUnknown)
-			h.denied(p, h.message(p, kind, without), wire.BadRequest, enroll.HolderUnknown)
+			h.denied(p, h.message(p, kind, with), wire.BadRequest, portal.HolderUnknown)
+			h.denied(p, h.message(p, kind, without), wire.BadRequest, portal.HolderUnknown)
 		default:
 			h.denied(p, h.message(p, kind, with), wire.BadRequest, "message-type")
 			h.denied(p, h.message(p, kind, without), wire.BadRequest, "message-type")
@@ -62,24 +63,24 @@ func TestA15_Challenges(t *testing.T) {
 	h := newHouse(t)
 	p := newPhone(t, 0)
 	c := h.challenge(h.anna)
-	h.denied(p, h.first(p, "guess"), wire.BadRequest, enroll.ChallengeUnknown)
-	h.denied(p, h.first(p, c.Secret+"A"), wire.BadRequest, enroll.ChallengeUnknown)
-	h.denied(p, h.first(p, string(c.Token)), wire.BadRequest, enroll.ChallengeUnknown)
-	h.denied(p, h.first(p, ""), wire.BadRequest, enroll.ChallengeMissing)
+	h.denied(p, h.first(p, "guess"), wire.BadRequest, portal.ChallengeUnknown)
+	h.denied(p, h.first(p, c.Secret+"A"), wire.BadRequest, portal.ChallengeUnknown)
+	h.denied(p, h.first(p, string(c.Token)), wire.BadRequest, portal.ChallengeUnknown)
+	h.denied(p, h.first(p, ""), wire.BadRequest, portal.ChallengeMissing)
 
 	m := h.first(p, c.Secret)
 	h.issue(p, m)
-	h.denied(p, m, wire.BadRequest, enroll.ChallengeUsed)
+	h.denied(p, m, wire.BadRequest, portal.ChallengeUsed)
 	other := newPhone(t, 1)
-	h.denied(other, h.first(other, c.Secret), wire.BadRequest, enroll.ChallengeUsed)
+	h.denied(other, h.first(other, c.Secret), wire.BadRequest, portal.ChallengeUsed)
 
 	c = h.challenge(h.anna)
 	h.pass(enroll.ChallengeLife)
-	h.denied(other, h.first(other, c.Secret), wire.BadRequest, enroll.ChallengeExpired)
+	h.denied(other, h.first(other, c.Secret), wire.BadRequest, portal.ChallengeExpired)
 
 	// The key of another certificate.
 	c = h.challenge(h.bert)
-	h.denied(p, h.first(p, c.Secret), wire.BadRequest, enroll.KeyReused)
+	h.denied(p, h.first(p, c.Secret), wire.BadRequest, portal.KeyReused)
 }
 
 // A challenge makes a certificate for whom it was made, whoever presents it and
@@ -94,7 +95,7 @@ func TestA15_ChallengeOfAnother(t *testing.T) {
 	if cert.Subject.CommonName != h.anna.UPN || !slices.Equal(cert.EmailAddresses, []string{h.anna.Mail}) {
 		t.Errorf("certificate of %s and %v", cert.Subject, cert.EmailAddresses)
 	}
-	if devices := must[[]enroll.Device](t)(h.registrar.Devices(t.Context(), h.bert.ID)); len(devices) != 0 {
+	if devices := must[[]portal.Device](t)(h.registrar.Devices(t.Context(), h.bert.ID)); len(devices) != 0 {
 		t.Errorf("bert has %d devices", len(devices))
 	}
 }
@@ -133,7 +134,7 @@ func TestA15_RenewalNeedsTheStoredCertificate(t *testing.T) {
 	want := csr(t, rsaKey(t, 2), "", x509.CertificateRequest{})
 
 	thief.signer = selfSigned(t, thief.key, victim.signer.SerialNumber)
-	h.denied(thief, h.message(thief, wire.RenewalReq, want), wire.BadRequest, enroll.HolderUnknown)
+	h.denied(thief, h.message(thief, wire.RenewalReq, want), wire.BadRequest, portal.HolderUnknown)
 
 	// Every name and number the victim's, from a CA of the same name.
 	forged := *victim.signer
@@ -144,7 +145,7 @@ func TestA15_RenewalNeedsTheStoredCertificate(t *testing.T) {
 	forged.ExtraExtensions = forged.Extensions
 	der := must[[]byte](t)(x509.CreateCertificate(rand.Reader, &forged, &issuer, thief.key.Public(), key))
 	thief.signer = must[*x509.Certificate](t)(x509.ParseCertificate(der))
-	h.denied(thief, h.message(thief, wire.RenewalReq, want), wire.BadRequest, enroll.HolderUnknown)
+	h.denied(thief, h.message(thief, wire.RenewalReq, want), wire.BadRequest, portal.HolderUnknown)
 
 	// The victim's certificate without the victim's key.
 	thief.signer = victim.signer
@@ -161,13 +162,13 @@ func TestA15_RenewalNeedsTheStoredCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.denied(phone{key2, agent}, h.message(phone{key2, agent}, wire.RenewalReq, want), wire.BadRequest, enroll.HolderUnknown)
+	h.denied(phone{key2, agent}, h.message(phone{key2, agent}, wire.RenewalReq, want), wire.BadRequest, portal.HolderUnknown)
 
 	// Revoked.
 	if err := h.registrar.Remove(t.Context(), h.byPerson(h.anna), c.Device.ID); err != nil {
 		t.Fatal(err)
 	}
-	h.denied(victim, h.message(victim, wire.RenewalReq, want), wire.BadRequest, enroll.HolderEnded)
+	h.denied(victim, h.message(victim, wire.RenewalReq, want), wire.BadRequest, portal.HolderEnded)
 }
 
 func TestA15_RenewalAfterTheEnd(t *testing.T) {
@@ -175,10 +176,10 @@ func TestA15_RenewalAfterTheEnd(t *testing.T) {
 	p, c := newPhone(t, 0), h.challenge(h.anna)
 	p.signer = h.issue(p, h.first(p, c.Secret))
 	h.pass(366 * 24 * time.Hour)
-	_, err := h.registrar.Renew(t.Context(), enroll.By{}, p.signer, rsaKey(t, 1).Public())
-	var denial *enroll.Denial
-	if !errors.As(err, &denial) || denial.Why != enroll.HolderEnded {
-		t.Errorf("got %v, want %s", err, enroll.HolderEnded)
+	_, err := h.registrar.Renew(t.Context(), portal.Actor{}, p.signer, rsaKey(t, 1).Public())
+	var denial *portal.Denial
+	if !errors.As(err, &denial) || denial.Why != portal.HolderEnded {
+		t.Errorf("got %v, want %s", err, portal.HolderEnded)
 	}
 	if got := h.serials(); got != 1 {
 		t.Errorf("%d serials, want the first", got)
@@ -197,8 +198,8 @@ func TestA11_LeaverBetweenProfileAndRequest(t *testing.T) {
 	if err := h.people.SetDisabled(t.Context(), "anna", true, audit.Entry{At: h.now(), Actor: "test"}); err != nil {
 		t.Fatal(err)
 	}
-	h.denied(p, h.first(p, c.Secret), wire.BadRequest, string(enroll.Disabled))
-	h.denied(used, h.message(used, wire.RenewalReq, csr(t, p.key, "", x509.CertificateRequest{})), wire.BadRequest, string(enroll.Disabled))
+	h.denied(p, h.first(p, c.Secret), wire.BadRequest, string(portal.Disabled))
+	h.denied(used, h.message(used, wire.RenewalReq, csr(t, p.key, "", x509.CertificateRequest{})), wire.BadRequest, string(portal.Disabled))
 }
 
 // withSHA1 signs a request as phones did before 2016; Go itself would not.

@@ -11,7 +11,7 @@ import (
 	"github.com/smallstep/pkcs7"
 
 	"certportal/ca"
-	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // capabilities are what RFC 8894 section 3.5.2 lets a client know. SCEPStandard
@@ -140,7 +140,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	s.c.Log.Error("answering a message of SCEP", "request", s.c.By(r).Request, "err", err)
 	status := http.StatusInternalServerError
-	var outage *enroll.Outage
+	var outage *portal.Outage
 	if errors.As(err, &outage) || errors.Is(err, errNoAgent) || errors.Is(err, context.DeadlineExceeded) {
 		status = http.StatusServiceUnavailable
 	}

@@ -28,6 +28,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/directory"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/scep"
 	"certportal/store"
 )
@@ -59,7 +60,7 @@ type house struct {
 	config     scep.Config
 	url        string
 	shift      atomic.Int64
-	anna, bert enroll.Person
+	anna, bert portal.Person
 	key        enroll.PickupKey
 	devices    atomic.Int32
 	made       int // agents whose serials do not count as issued
@@ -69,8 +70,8 @@ type house struct {
 // now runs with the world's clock, because the messages of clients do.
 func (h *house) now() time.Time       { return time.Now().Add(time.Duration(h.shift.Load())) }
 func (h *house) pass(d time.Duration) { h.shift.Add(int64(d)) }
-func (h *house) byPerson(p enroll.Person) enroll.By {
-	return enroll.By{Person: p.ID, Role: enroll.Employee}
+func (h *house) byPerson(p portal.Person) portal.Actor {
+	return portal.Actor{Person: p.ID, Role: portal.Employee}
 }
 func (h *house) seal(key crypto.Signer) ([]byte, error) { return x509.MarshalPKCS8PrivateKey(key) }
 func (h *house) open(sealed []byte) (crypto.Signer, error) {
@@ -103,7 +104,7 @@ func newHouseIn(t testing.TB, dir string) *house {
 	}))
 	h.config = scep.Config{
 		Registrar: h.registrar, Records: h.db, Agents: h.db, Issuer: h.issuer,
-		By:    func(*http.Request) enroll.By { return enroll.By{Address: "192.0.2.9", Request: "r1"} },
+		By:    func(*http.Request) portal.Actor { return portal.Actor{Address: "192.0.2.9", Request: "r1"} },
 		Agent: ca.AgentConfig{CRLURLs: []string{crl}},
 		Seal:  h.seal, Open: h.open, Now: h.now, Log: log,
 	}
@@ -127,13 +128,13 @@ func (h *house) replica() *scep.Server {
 	return s
 }
 
-func (h *house) add(login string, rid int) enroll.Person {
+func (h *house) add(login string, rid int) portal.Person {
 	h.t.Helper()
-	p := enroll.Person{
-		ID: enroll.PersonID(login), Login: login, UPN: login + "@corp.example", Mail: login + "@corp.example",
+	p := portal.Person{
+		ID: portal.PersonID(login), Login: login, UPN: login + "@corp.example", Mail: login + "@corp.example",
 		SID: fmt.Sprintf("S-1-5-21-1004336348-1177238915-682003330-%d", rid), MayEnroll: true,
 	}
-	err := h.db.AddAccount(h.t.Context(), enroll.Account{Person: p, PasswordHash: "none"},
+	err := h.db.AddAccount(h.t.Context(), portal.Account{Person: p, PasswordHash: "none"},
 		audit.Entry{At: h.now(), Action: audit.AccountAdded, Actor: "test"})
 	if err != nil {
 		h.t.Fatal(err)
@@ -141,10 +142,10 @@ func (h *house) add(login string, rid int) enroll.Person {
 	return p
 }
 
-func (h *house) challenge(p enroll.Person) enroll.Challenge {
+func (h *house) challenge(p portal.Person) enroll.Challenge {
 	h.t.Helper()
 	return must[enroll.Challenge](h.t)(h.registrar.NewChallenge(h.t.Context(), enroll.Request{
-		By: h.byPerson(p), Name: fmt.Sprintf("Phone %d", h.devices.Add(1)), Platform: enroll.IOS, PickupKey: h.key,
+		By: h.byPerson(p), Name: fmt.Sprintf("Phone %d", h.devices.Add(1)), Platform: portal.IOS, PickupKey: h.key,
 	}))
 }
 

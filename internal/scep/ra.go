@@ -14,6 +14,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 const (
@@ -203,7 +204,7 @@ func (s *Server) makeAgent(ctx context.Context) error {
 		}
 	}
 	err = s.c.Records.Reserve(ctx, enroll.Reservation{
-		Serial: prepared.Serial(), Kind: enroll.KindServer, Profile: agentProfile, PublicKey: prepared.PublicKeyHash(),
+		Serial: prepared.Serial(), Kind: portal.KindServer, Profile: agentProfile, PublicKey: prepared.PublicKeyHash(),
 		NotBefore: prepared.NotBefore(), NotAfter: prepared.NotAfter(), Requested: s.c.Now(),
 		Entry: entry(audit.CertificateReserved),
 	})

@@ -31,6 +31,7 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Path is where devices ask, below either address of the portal.
@@ -45,7 +46,7 @@ type Config struct {
 	Registrar *enroll.Registrar
 
 	// By says who asks: the address and request id of a request.
-	By func(*http.Request) enroll.By
+	By func(*http.Request) portal.Actor
 
 	// Records and Agents keep the agent's certificate and its sealed key.
 	Records enroll.Records

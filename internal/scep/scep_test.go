@@ -17,6 +17,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 func TestCapabilities(t *testing.T) {
@@ -67,8 +68,8 @@ func TestFirstRequestGetsACertificate(t *testing.T) {
 	if !p.key.PublicKey.Equal(cert.PublicKey) || cert.Subject.CommonName != h.anna.UPN {
 		t.Errorf("certificate of %s with another key", cert.Subject)
 	}
-	d := must[enroll.Device](t)(h.registrar.Device(t.Context(), h.anna.ID, c.Device.ID))
-	if !bytes.Equal(d.Certificate.DER, cert.Raw) || d.Certificate.Status != enroll.Issued || d.Certificate.Delivered.IsZero() {
+	d := must[portal.Device](t)(h.registrar.Device(t.Context(), h.anna.ID, c.Device.ID))
+	if !bytes.Equal(d.Certificate.DER, cert.Raw) || d.Certificate.Status != portal.Issued || d.Certificate.Delivered.IsZero() {
 		t.Errorf("stored: status %s, delivered %v", d.Certificate.Status, d.Certificate.Delivered)
 	}
 	var got []audit.Action
@@ -84,8 +85,8 @@ func TestFirstRequestGetsACertificate(t *testing.T) {
 	if err := h.registrar.Sweep(t.Context(), h.registrar.Stale()); err != nil {
 		t.Fatal(err)
 	}
-	d = must[enroll.Device](t)(h.registrar.Device(t.Context(), h.anna.ID, c.Device.ID))
-	if d.Certificate.Status != enroll.Issued {
+	d = must[portal.Device](t)(h.registrar.Device(t.Context(), h.anna.ID, c.Device.ID))
+	if d.Certificate.Status != portal.Issued {
 		t.Errorf("status %s after the sweep", d.Certificate.Status)
 	}
 }
@@ -114,14 +115,14 @@ func TestRenewal(t *testing.T) {
 	if !next.key.PublicKey.Equal(cert.PublicKey) || cert.Subject.CommonName != h.anna.UPN {
 		t.Errorf("certificate of %s", cert.Subject)
 	}
-	devices := must[[]enroll.Device](t)(h.registrar.Devices(t.Context(), h.anna.ID))
+	devices := must[[]portal.Device](t)(h.registrar.Devices(t.Context(), h.anna.ID))
 	if len(devices) != 1 || !bytes.Equal(devices[0].Certificate.DER, cert.Raw) {
 		t.Fatalf("%d devices, want the one with the new certificate", len(devices))
 	}
 	// The old one works on, and does not renew twice.
 	third := newPhone(t, 2)
 	again := h.message(p, wire.RenewalReq, csr(t, third.key, "", x509.CertificateRequest{}))
-	h.denied(p, again, wire.BadRequest, enroll.HolderRenewed)
+	h.denied(p, again, wire.BadRequest, portal.HolderRenewed)
 	if got := h.count(audit.CertificateRevoked); got != 0 {
 		t.Errorf("%d certificates revoked while both are to work, want none", got)
 	}
@@ -131,7 +132,7 @@ func TestRenewal(t *testing.T) {
 	if got := h.count(audit.CertificateRevoked); got != 1 {
 		t.Errorf("%d certificates revoked, want the first", got)
 	}
-	h.denied(p, again, wire.BadRequest, enroll.HolderEnded)
+	h.denied(p, again, wire.BadRequest, portal.HolderEnded)
 	// With the device everything ends that it was ever given.
 	if err := h.registrar.Remove(t.Context(), h.byPerson(h.anna), c.Device.ID); err != nil {
 		t.Fatal(err)
@@ -156,7 +157,7 @@ func TestA15_RenewedCertificateEndsWithTheOverlap(t *testing.T) {
 		t.Errorf("%d certificates revoked after the overlap, want the old one", got)
 	}
 	h.denied(p, h.message(p, wire.RenewalReq, csr(t, newPhone(t, 2).key, "", x509.CertificateRequest{})),
-		wire.BadRequest, enroll.HolderEnded)
+		wire.BadRequest, portal.HolderEnded)
 }
 
 // The device's next profile replaces what the device had.
@@ -171,7 +172,7 @@ func TestNewChallengeForAKnownDevice(t *testing.T) {
 	h.issue(other, h.first(other, again.Secret))
 	// The first certificate went with that.
 	m := h.message(p, wire.RenewalReq, csr(t, rsaKey(t, 2), "", x509.CertificateRequest{}))
-	h.denied(p, m, wire.BadRequest, enroll.HolderEnded)
+	h.denied(p, m, wire.BadRequest, portal.HolderEnded)
 }
 
 // Replicas share their agents: what one told a device the other can open.

@@ -13,6 +13,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/daemon"
 )
 
@@ -135,7 +136,7 @@ func TestScepclientEnrols(t *testing.T) {
 	}
 	// The same program with key and certificate asks for renewal: with the key that
 	// has a certificate already.
-	if out, err := d.run(); err == nil || h.last().Detail["reason"] != enroll.KeyReused {
+	if out, err := d.run(); err == nil || h.last().Detail["reason"] != portal.KeyReused {
 		t.Errorf("renewal with the same key: %v, %v\n%s", err, h.last().Detail, out)
 	}
 	// With a new key and the signature of the old one it would need two keys, which
@@ -153,10 +154,10 @@ func TestScepclientIsRefused(t *testing.T) {
 	h.pass(enroll.ChallengeLife)
 	good := h.challenge(h.anna)
 	for _, tt := range []struct{ name, program, challenge, reason string }{
-		{"missing", modern, "", enroll.ChallengeMissing},
-		{"foreign", modern, "of another portal", enroll.ChallengeUnknown},
-		{"replayed", modern, used.Secret, enroll.ChallengeUsed},
-		{"expired", modern, expired.Secret, enroll.ChallengeExpired},
+		{"missing", modern, "", portal.ChallengeMissing},
+		{"foreign", modern, "of another portal", portal.ChallengeUnknown},
+		{"replayed", modern, used.Secret, portal.ChallengeUsed},
+		{"expired", modern, expired.Secret, portal.ChallengeExpired},
 		{"DES and SHA-1", published, good.Secret, "message-algorithm"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
-package enroll
+package signin
 
 import (
+	"certportal/internal/portal"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -20,7 +21,7 @@ const (
 func MaskName(name string) string {
 	name = strings.Map(func(r rune) rune {
 		switch {
-		case unicode.IsSpace(r), unicode.Is(blanks(), r):
+		case unicode.IsSpace(r), unicode.Is(portal.Blanks(), r):
 			return ' '
 		case r == utf8.RuneError, unicode.Is(unicode.C, r), unicode.Is(unicode.M, r):
 			return -1

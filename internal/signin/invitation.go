@@ -1,4 +1,4 @@
-package enroll
+package signin
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/audit"
+	"certportal/internal/portal"
 )
 
 // InvitationLife is how long a pickup code may be used where no setting says
@@ -71,14 +72,14 @@ const (
 // leads to none: the key is made when the person redeems it.
 type Invitation struct {
 	ID       InvitationID
-	Person   PersonID
-	MadeBy   PersonID
-	MadeRole Role
+	Person   portal.PersonID
+	MadeBy   portal.PersonID
+	MadeRole portal.Role
 	Made     time.Time
 	Check    Check
 	Note     string // on the check; required for CheckOther
 	Purpose  Purpose
-	Device   DeviceID // that it is about; empty for none
+	Device   portal.DeviceID // that it is about; empty for none
 
 	// Alone lets the code stand for a password: whoever brings it gets a session
 	// that is good for this one certificate.
@@ -86,9 +87,9 @@ type Invitation struct {
 
 	State    InvitationState
 	Expires  time.Time
-	Approver PersonID  // empty while nobody approved, or where nobody need
-	Closed   time.Time // when it was redeemed or ended; zero before
-	Serial   ca.Serial // zero until redeemed
+	Approver portal.PersonID // empty while nobody approved, or where nobody need
+	Closed   time.Time       // when it was redeemed or ended; zero before
+	Serial   ca.Serial       // zero until redeemed
 }
 
 // At is the state at a moment: the time of what was not used may be over.
@@ -124,12 +125,12 @@ type Invitations interface {
 	// ApproveInvitation lets the code of a waiting invitation work. It returns
 	// ErrConflict when it does not wait any more, and when the approver made it or
 	// is the person it is for.
-	ApproveInvitation(ctx context.Context, id InvitationID, approver PersonID, at time.Time, entry audit.Entry) error
+	ApproveInvitation(ctx context.Context, id InvitationID, approver portal.PersonID, at time.Time, entry audit.Entry) error
 
 	// WaitingInvitations lists what waits for approval, oldest first, at most limit.
 	WaitingInvitations(ctx context.Context, now time.Time, limit int) ([]Invitation, error)
 
 	// Invited finds what the person has open or waiting, run out or not, or
 	// ErrNotFound.
-	Invited(ctx context.Context, person PersonID) (Invitation, error)
+	Invited(ctx context.Context, person portal.PersonID) (Invitation, error)
 }

@@ -1,4 +1,4 @@
-package enroll
+package portal
 
 import (
 	"errors"
@@ -141,7 +141,7 @@ func (g *Gone) Error() string {
 // outage wraps an error of a part, but lets through what is an answer and not a
 // fault: refusals, denials, the sentinels and an outage that already names its
 // part.
-func outage(part Part, doing string, err error) error {
+func AsOutage(part Part, doing string, err error) error {
 	var refusal *Refusal
 	var denial *Denial
 	var known *Outage

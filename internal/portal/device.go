@@ -1,4 +1,4 @@
-package enroll
+package portal
 
 import (
 	"strings"
@@ -179,7 +179,7 @@ func (c Cause) Blocks() bool { return c == Lost || c == Retired || c == Returned
 
 // blanks are letters and symbols by their class that show nothing: Hangul fillers
 // and the empty Braille pattern.
-func blanks() *unicode.RangeTable {
+func Blanks() *unicode.RangeTable {
 	return &unicode.RangeTable{R16: []unicode.Range16{
 		{Lo: 0x115f, Hi: 0x1160, Stride: 1}, {Lo: 0x2800, Hi: 0x2800, Stride: 1},
 		{Lo: 0x3164, Hi: 0x3164, Stride: 1}, {Lo: 0xffa0, Hi: 0xffa0, Stride: 1},
@@ -196,7 +196,7 @@ func CleanDeviceName(s string) (string, error) {
 		switch {
 		case r == '\u200d':
 			return r
-		case unicode.IsSpace(r), unicode.Is(blanks(), r):
+		case unicode.IsSpace(r), unicode.Is(Blanks(), r):
 			return ' '
 		case unicode.Is(unicode.C, r):
 			return -1
@@ -211,4 +211,29 @@ func CleanDeviceName(s string) (string, error) {
 		return "", &Refusal{Reason: NameLong, Field: "name", Limit: MaxDeviceName}
 	}
 	return s, nil
+}
+
+// Renewable says whether the device may have its next certificate now, without
+// losing what it holds: nil, or a *Refusal. DeviceBlocked is for a device that
+// holds nothing which merely ran out; RenewEarly, with Until, for one whose end is
+// further away than the window or than half of the certificate's life, and whose
+// names still hold. While the certificate before the newest works, the device may
+// have another try: the newest may never have arrived.
+func (d Device) Renewable(now time.Time, window time.Duration) error {
+	c := d.Certificate
+	if !d.Removed.IsZero() || !d.Blocked.IsZero() || c.Status == "" || c.Status == Revoked {
+		return &Refusal{Reason: DeviceBlocked, Value: d.Name}
+	}
+	from := d.RenewFrom(window)
+	renamed := c.Changed == UPNChanged || c.Changed == SIDChanged
+	if c.Status != Pending && (renamed || now.Before(d.FormerEnds) || !now.Before(from)) {
+		return nil
+	}
+	return &Refusal{Reason: RenewEarly, Value: d.Name, Until: from}
+}
+
+// RenewFrom is from when on the certificate of the device may be renewed.
+func (d Device) RenewFrom(window time.Duration) time.Time {
+	c := d.Certificate
+	return c.End().Add(-min(window, c.NotAfter.Sub(c.NotBefore)/2))
 }

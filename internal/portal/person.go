@@ -1,4 +1,4 @@
-package enroll
+package portal
 
 import (
 	"context"
@@ -79,7 +79,7 @@ func (p Person) Has(r Role) bool { return r == Employee || slices.Contains(p.Rol
 
 // subject is what of the person stands in a certificate. An address that others
 // have too could be mapped to them.
-func (p Person) subject() ca.Subject {
+func (p Person) Subject() ca.Subject {
 	s := ca.Subject{UPN: p.UPN, Mail: p.Mail, SID: p.SID}
 	if p.MailShared {
 		s.Mail = ""
@@ -88,7 +88,7 @@ func (p Person) subject() ca.Subject {
 }
 
 // highest is the role the ledger names for an act that needs none.
-func (p Person) highest() Role {
+func (p Person) HighestRole() Role {
 	for _, r := range []Role{Admin, Auditor, Helpdesk} {
 		if p.Has(r) {
 			return r
@@ -107,7 +107,7 @@ type Claim struct {
 // names reports whether the claim names the person to the letter, but for case.
 // Directories compare more loosely (ſ is s, ß is ss), and at some providers people
 // choose how they are called: there they could be two.
-func (c Claim) names(p Person) bool {
+func (c Claim) Matches(p Person) bool {
 	same := true
 	for _, spell := range []func(string) string{strings.ToLower, strings.ToUpper} {
 		same = same && spell(c.UPN) == spell(p.UPN)

@@ -1,4 +1,4 @@
-package enroll
+package signin
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"certportal/internal/audit"
+	"certportal/internal/portal"
 )
 
 // How many pickup codes that open nothing may be tried in the window of sign-in
@@ -45,7 +46,7 @@ func (g *CodeGone) Error() string { return "pickup code is " + string(g.State) }
 // It returns *WrongCode or *CodeGone, found out by the same steps and in the same
 // time; a *Refusal with PausedPickup after too many of those of a person, or with
 // PausedCodes of a network; or an *Outage.
-func (s *SignIn) OpenInvitation(ctx context.Context, code PickupCode, by By) (Invitation, error) {
+func (s *Service) OpenInvitation(ctx context.Context, code PickupCode, by portal.Actor) (Invitation, error) {
 	if s.c.Invitations == nil {
 		return Invitation{}, &WrongCode{}
 	}
@@ -58,8 +59,8 @@ func (s *SignIn) OpenInvitation(ctx context.Context, code PickupCode, by By) (In
 		return Invitation{}, err
 	}
 	i, err := s.c.Invitations.InvitationByCode(ctx, hash)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Invitation{}, errors.Join(outage(PartStore, "finding invitation", err), s.giveBack(ctx, keys...))
+	if err != nil && !errors.Is(err, portal.ErrNotFound) {
+		return Invitation{}, errors.Join(portal.AsOutage(portal.PartStore, "finding invitation", err), s.giveBack(ctx, keys...))
 	}
 	now := s.c.Now()
 	state, mine := i.At(now), err == nil && i.Person == by.Person
@@ -82,11 +83,11 @@ func (s *SignIn) OpenInvitation(ctx context.Context, code PickupCode, by By) (In
 
 // countCode counts a try before the look-up, or parallel guesses would see answers
 // that the pause is to keep from them.
-func (s *SignIn) countCode(ctx context.Context, by By) (*WrongCode, []string, error) {
+func (s *Service) countCode(ctx context.Context, by portal.Actor) (*WrongCode, []string, error) {
 	wrong, keys := &WrongCode{Pause: s.c.Window}, []string(nil)
 	if network := networkKey(by.Address); network != "" {
 		keys = append(keys, "pickup code "+network)
-		_, err := s.try(ctx, keys[0], Limit{Tries: PickupAddressTries, Window: s.c.Window}, s.c.Now(), PausedCodes)
+		_, err := s.try(ctx, keys[0], Limit{Tries: PickupAddressTries, Window: s.c.Window}, s.c.Now(), portal.PausedCodes)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -95,7 +96,7 @@ func (s *SignIn) countCode(ctx context.Context, by By) (*WrongCode, []string, er
 		return wrong, keys, nil
 	}
 	key := "pickup code of " + string(by.Person)
-	tries, err := s.try(ctx, key, Limit{Tries: PickupTries, Window: s.c.Window}, s.c.Now(), PausedPickup)
+	tries, err := s.try(ctx, key, Limit{Tries: PickupTries, Window: s.c.Window}, s.c.Now(), portal.PausedPickup)
 	if err != nil {
 		return nil, nil, errors.Join(err, s.giveBack(ctx, keys...))
 	}
@@ -113,8 +114,8 @@ func endOf(i Invitation) time.Time {
 
 // noteCode records a code that did not open, of somebody who is signed in. What
 // strangers bring is only counted: they could fill the ledger.
-func (s *SignIn) noteCode(ctx context.Context, by By, id InvitationID, why string) {
-	e := by.entry(s.c.Now(), audit.InvitationRefused)
+func (s *Service) noteCode(ctx context.Context, by portal.Actor, id InvitationID, why string) {
+	e := by.Entry(s.c.Now(), audit.InvitationRefused)
 	e.Object, e.Detail = string(id), map[string]string{"reason": why}
 	if err := s.c.Records.Note(context.WithoutCancel(ctx), e); err != nil {
 		s.c.Log.Error("recording a refused pickup code", "request", by.Request, "err", err)
@@ -126,35 +127,35 @@ func (s *SignIn) noteCode(ctx context.Context, by By, id InvitationID, why strin
 // may not sign in or may have no certificate by a code, and else what
 // OpenInvitation returns. When the directory does not answer, the code is still
 // good.
-func (s *SignIn) SignInByCode(ctx context.Context, code PickupCode, by By) (Person, Invitation, error) {
+func (s *Service) SignInByCode(ctx context.Context, code PickupCode, by portal.Actor) (portal.Person, Invitation, error) {
 	by.Person = ""
 	i, err := s.OpenInvitation(ctx, code, by)
 	if err != nil {
-		return Person{}, Invitation{}, err
+		return portal.Person{}, Invitation{}, err
 	}
 	if err := s.stillStaff(ctx, i); err != nil {
-		return Person{}, Invitation{}, err
+		return portal.Person{}, Invitation{}, err
 	}
 	person, err := s.stillWelcome(ctx, i.Person, by)
 	if err != nil {
-		return Person{}, Invitation{}, err
+		return portal.Person{}, Invitation{}, err
 	}
 	if person.Protected {
 		// Became so since the code was given.
-		s.note(ctx, by, person, string(Protected))
-		return Person{}, Invitation{}, &Refusal{Reason: Protected}
+		s.note(ctx, by, person, string(portal.Protected))
+		return portal.Person{}, Invitation{}, &portal.Refusal{Reason: portal.Protected}
 	}
 	return person, i, s.signedIn(ctx, by, person, "pickup-code")
 }
 
 // stillStaff looks at who made a code that stands for a password: who was dismissed
 // since leaves no slips behind that work.
-func (s *SignIn) stillStaff(ctx context.Context, i Invitation) error {
+func (s *Service) stillStaff(ctx context.Context, i Invitation) error {
 	maker, err := s.c.Directory.Person(ctx, i.MadeBy)
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, portal.ErrNotFound):
 	case err != nil:
-		return outage(PartDirectory, "reading who made the code", err)
+		return portal.AsOutage(portal.PartDirectory, "reading who made the code", err)
 	case !maker.Disabled && !maker.Expired && maker.Has(i.MadeRole):
 		return nil
 	}

@@ -1,4 +1,4 @@
-package enroll
+package signin
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"certportal/internal/audit"
+	"certportal/internal/portal"
 )
 
 // How many wrong passwords bring a pause, and how long it and the window of
@@ -18,24 +19,24 @@ import (
 // stay below every lock that directories usually have; an office of many people
 // shares one address.
 const (
-	SignInTries        = 3
-	SignInAddressTries = 100
-	SignInWindow       = 15 * time.Minute
+	DefaultTries        = 3
+	DefaultAddressTries = 100
+	DefaultWindow       = 15 * time.Minute
 )
 
 // SignInTimeout is how long the directory may take over a whole sign-in where no
 // setting says otherwise.
-const SignInTimeout = 5 * time.Second
+const DefaultTimeout = 5 * time.Second
 
 // MaxCredential bounds name and password before anything is asked, in bytes.
 const MaxCredential = 1024
 
 // SignInConfig is what signing in needs. All but Directory, Attempts and Records
 // is optional.
-type SignInConfig struct {
-	Directory    Directory
+type Config struct {
+	Directory    portal.Directory
 	Attempts     Attempts
-	Records      SignInRecords
+	Records      Records
 	Invitations  Invitations   // without it no pickup code opens anything
 	CodeAlone    bool          // codes that were made for it stand for a password
 	Tries        int           // wrong passwords of one account in Window; default SignInTries
@@ -47,7 +48,7 @@ type SignInConfig struct {
 }
 
 // SignInRecords is what signing in remembers.
-type SignInRecords interface {
+type Records interface {
 	Handoffs
 
 	// Note records an entry that stands for itself.
@@ -57,31 +58,31 @@ type SignInRecords interface {
 // SignIn checks passwords, with a pause after too many wrong ones. The pause is
 // per account under all its spellings and comes before the directory's own lock;
 // another is per network, for those who try one password on many accounts.
-type SignIn struct {
-	c       SignInConfig
+type Service struct {
+	c       Config
 	account atomic.Pointer[Limit]
 	hashing chan struct{} // holds one token for each code being hashed
 }
 
 // NewSignIn checks the configuration.
-func NewSignIn(c SignInConfig) (*SignIn, error) {
+func New(c Config) (*Service, error) {
 	if c.Directory == nil || c.Attempts == nil || c.Records == nil {
 		return nil, errors.New("sign-in: a required part is missing")
 	}
 	if c.Tries < 0 || c.AddressTries < 0 || c.Window < 0 || c.Timeout < 0 {
 		return nil, errors.New("sign-in: a limit is negative")
 	}
-	c.Tries = cmp.Or(c.Tries, SignInTries)
-	c.AddressTries = cmp.Or(c.AddressTries, SignInAddressTries)
-	c.Window = cmp.Or(c.Window, SignInWindow)
-	c.Timeout = cmp.Or(c.Timeout, SignInTimeout)
+	c.Tries = cmp.Or(c.Tries, DefaultTries)
+	c.AddressTries = cmp.Or(c.AddressTries, DefaultAddressTries)
+	c.Window = cmp.Or(c.Window, DefaultWindow)
+	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	s := &SignIn{c: c, hashing: make(chan struct{}, codeHashers)}
+	s := &Service{c: c, hashing: make(chan struct{}, codeHashers)}
 	s.StayBelow(0, 0)
 	return s, nil
 }
@@ -94,107 +95,109 @@ type Wrong struct {
 }
 
 // Error tells the tries left.
-func (w *Wrong) Error() string { return fmt.Sprintf("%v, %d tries left", ErrCredentials, w.Left) }
+func (w *Wrong) Error() string {
+	return fmt.Sprintf("%v, %d tries left", portal.ErrCredentials, w.Left)
+}
 
 // Unwrap makes a Wrong an ErrCredentials.
-func (w *Wrong) Unwrap() error { return ErrCredentials }
+func (w *Wrong) Unwrap() error { return portal.ErrCredentials }
 
 // Authenticate checks a password. It returns *Wrong, a *Refusal with PausedSignIn
 // or PausedAddress or with what the directory says of an account whose password
 // was right, or an *Outage. An empty or blank password never reaches the
 // directory, where it could count as an anonymous success (RFC 4513 section
 // 5.1.2).
-func (s *SignIn) Authenticate(ctx context.Context, login, password string, by By) (Person, error) {
+func (s *Service) Authenticate(ctx context.Context, login, password string, by portal.Actor) (portal.Person, error) {
 	login = strings.TrimSpace(login)
 	asking, cancel := context.WithTimeout(ctx, s.c.Timeout)
 	defer cancel()
 	visit, err := s.enter(ctx, asking, login, by)
 	if err != nil {
-		return Person{}, err
+		return portal.Person{}, err
 	}
 	person, err := s.ask(asking, login, password)
-	var refusal *Refusal
+	var refusal *portal.Refusal
 	switch {
-	case errors.Is(err, ErrCredentials):
+	case errors.Is(err, portal.ErrCredentials):
 		s.note(ctx, by, person, "credentials")
-		return Person{}, &Wrong{Left: visit.left, Pause: visit.pause}
+		return portal.Person{}, &Wrong{Left: visit.left, Pause: visit.pause}
 	case errors.As(err, &refusal):
 		// The password was right: nobody is guessing from this network.
 		s.note(ctx, by, person, string(refusal.Reason))
-		return Person{}, errors.Join(err, s.giveBack(ctx, visit.address))
-	case errors.Is(err, ErrUnanswered):
+		return portal.Person{}, errors.Join(err, s.giveBack(ctx, visit.address))
+	case errors.Is(err, portal.ErrUnanswered):
 		// The directory may still count it as wrong, and so does the portal: who
 		// makes the directory slow gets no tries for nothing.
 		s.note(ctx, by, person, "unanswered")
-		return Person{}, outage(PartDirectory, "signing in", err)
+		return portal.Person{}, portal.AsOutage(portal.PartDirectory, "signing in", err)
 	case err != nil:
 		// The directory's fault is not a wrong password.
-		return Person{}, errors.Join(outage(PartDirectory, "signing in", err), s.giveBack(ctx, visit.address, visit.account))
+		return portal.Person{}, errors.Join(portal.AsOutage(portal.PartDirectory, "signing in", err), s.giveBack(ctx, visit.address, visit.account))
 	}
 	if err := errors.Join(s.giveBack(ctx, visit.address), s.c.Attempts.Forgive(ctx, visit.account)); err != nil {
-		return Person{}, outage(PartStore, "forgetting tries", err)
+		return portal.Person{}, portal.AsOutage(portal.PartStore, "forgetting tries", err)
 	}
 	return person, s.signedIn(ctx, by, person, "password")
 }
 
 // Assert lets in whom an identity provider vouches for. It returns a *Refusal
 // when the directory does not know them or they may not sign in, or an *Outage.
-func (s *SignIn) Assert(ctx context.Context, claim Claim, by By) (Person, error) {
+func (s *Service) Assert(ctx context.Context, claim portal.Claim, by portal.Actor) (portal.Person, error) {
 	asking, cancel := context.WithTimeout(ctx, s.c.Timeout)
 	defer cancel()
 	person, err := s.c.Directory.Match(asking, claim)
 	switch {
-	case errors.Is(err, ErrNotFound):
-		err = &Refusal{Reason: UnknownPerson}
-	case err == nil && !claim.names(person):
+	case errors.Is(err, portal.ErrNotFound):
+		err = &portal.Refusal{Reason: portal.UnknownPerson}
+	case err == nil && !claim.Matches(person):
 		s.c.Log.Warn("the directory takes a claim for somebody it does not name to the letter", "person", person.ID, "request", by.Request)
-		person, err = Person{}, &Refusal{Reason: UnknownPerson}
+		person, err = portal.Person{}, &portal.Refusal{Reason: portal.UnknownPerson}
 	case err == nil:
 		err = maySignIn(person)
 	}
-	var refusal *Refusal
+	var refusal *portal.Refusal
 	if errors.As(err, &refusal) {
 		s.note(ctx, by, person, string(refusal.Reason))
-		return Person{}, err
+		return portal.Person{}, err
 	}
 	if err != nil {
-		return Person{}, outage(PartDirectory, "matching claim", err)
+		return portal.Person{}, portal.AsOutage(portal.PartDirectory, "matching claim", err)
 	}
 	return person, s.signedIn(ctx, by, person, "openid")
 }
 
 // maySignIn refuses whom the directory does not let in. A password is refused by
 // the directory itself; a claim of somebody else is not.
-func maySignIn(p Person) error {
+func maySignIn(p portal.Person) error {
 	switch {
 	case p.Disabled:
-		return &Refusal{Reason: Disabled}
+		return &portal.Refusal{Reason: portal.Disabled}
 	case p.Expired:
-		return &Refusal{Reason: Expired}
+		return &portal.Refusal{Reason: portal.Expired}
 	case p.Locked:
-		return &Refusal{Reason: Locked}
+		return &portal.Refusal{Reason: portal.Locked}
 	}
 	return nil
 }
 
 // signedIn records that somebody was let in. That is an act: without its entry
 // it does not happen.
-func (s *SignIn) signedIn(ctx context.Context, by By, p Person, method string) error {
-	by.Person, by.Role = p.ID, p.highest()
-	e := by.entry(s.c.Now(), audit.SignedIn)
+func (s *Service) signedIn(ctx context.Context, by portal.Actor, p portal.Person, method string) error {
+	by.Person, by.Role = p.ID, p.HighestRole()
+	e := by.Entry(s.c.Now(), audit.SignedIn)
 	e.Detail = map[string]string{"method": method}
-	return outage(PartStore, "recording sign-in", s.c.Records.Note(ctx, e))
+	return portal.AsOutage(portal.PartStore, "recording sign-in", s.c.Records.Note(ctx, e))
 }
 
 // SignedOut records that a person left.
-func (s *SignIn) SignedOut(ctx context.Context, by By) error {
-	err := s.c.Records.Note(ctx, by.entry(s.c.Now(), audit.SignedOut))
-	return outage(PartStore, "recording sign-out", err)
+func (s *Service) SignedOut(ctx context.Context, by portal.Actor) error {
+	err := s.c.Records.Note(ctx, by.Entry(s.c.Now(), audit.SignedOut))
+	return portal.AsOutage(portal.PartStore, "recording sign-out", err)
 }
 
-func (s *SignIn) ask(ctx context.Context, login, password string) (Person, error) {
+func (s *Service) ask(ctx context.Context, login, password string) (portal.Person, error) {
 	if login == "" || strings.TrimSpace(password) == "" || len(login) > MaxCredential || len(password) > MaxCredential {
-		return Person{}, ErrCredentials
+		return portal.Person{}, portal.ErrCredentials
 	}
 	return s.c.Directory.Authenticate(ctx, login, password)
 }
@@ -202,9 +205,9 @@ func (s *SignIn) ask(ctx context.Context, login, password string) (Person, error
 // note records a refused try, also when whoever tried has left: hanging up must
 // not keep a guess out of the ledger. What was typed as a name is not kept: people
 // type passwords there.
-func (s *SignIn) note(ctx context.Context, by By, p Person, reason string) {
+func (s *Service) note(ctx context.Context, by portal.Actor, p portal.Person, reason string) {
 	by.Person = p.ID
-	e := by.entry(s.c.Now(), audit.SignInRefused)
+	e := by.Entry(s.c.Now(), audit.SignInRefused)
 	e.Actor, e.Role = string(p.ID), ""
 	e.Detail = map[string]string{"reason": reason}
 	if err := s.c.Records.Note(context.WithoutCancel(ctx), e); err != nil {

@@ -1,6 +1,7 @@
-package enroll
+package signin
 
 import (
+	"certportal/internal/portal"
 	"context"
 	"errors"
 	"net/netip"
@@ -12,7 +13,7 @@ import (
 // (AD: lockoutThreshold, lockOutObservationWindow). A threshold of 0 means that the
 // directory locks nobody. It returns the tries that are allowed now; with a
 // threshold of 1 that is one, which nobody can stay below.
-func (s *SignIn) StayBelow(threshold int, window time.Duration) int {
+func (s *Service) StayBelow(threshold int, window time.Duration) int {
 	now := perAccount(s.c.Tries, s.c.Window)
 	if threshold > 0 {
 		now = perAccount(max(1, min(s.c.Tries, threshold-1)), max(s.c.Window, window))
@@ -37,21 +38,21 @@ type visit struct {
 
 // enter counts a try before it is made, of the network and of the account. The
 // directory is asked under a context of its own, which ends sooner.
-func (s *SignIn) enter(ctx, asking context.Context, login string, by By) (visit, error) {
+func (s *Service) enter(ctx, asking context.Context, login string, by portal.Actor) (visit, error) {
 	now := s.c.Now()
 	v := visit{address: networkKey(by.Address)}
 	if v.address != "" {
-		if _, err := s.try(ctx, v.address, Limit{Tries: s.c.AddressTries, Window: s.c.Window}, now, PausedAddress); err != nil {
+		if _, err := s.try(ctx, v.address, Limit{Tries: s.c.AddressTries, Window: s.c.Window}, now, portal.PausedAddress); err != nil {
 			return v, err
 		}
 	}
 	canonical, err := s.c.Directory.Canonical(asking, clip(login))
 	if err != nil {
-		return v, errors.Join(outage(PartDirectory, "signing in", err), s.giveBack(ctx, v.address))
+		return v, errors.Join(portal.AsOutage(portal.PartDirectory, "signing in", err), s.giveBack(ctx, v.address))
 	}
 	v.account = accountKey(canonical)
 	allowed := *s.account.Load()
-	tries, err := s.try(ctx, v.account, allowed, now, PausedSignIn)
+	tries, err := s.try(ctx, v.account, allowed, now, portal.PausedSignIn)
 	if err != nil {
 		// No password was judged.
 		return v, errors.Join(err, s.giveBack(ctx, v.address))
@@ -65,34 +66,34 @@ func accountKey(canonical string) string { return "sign-in " + canonical }
 // AccountKey is what wrong passwords of an account count under, for those who tell
 // how long its pause lasts. It returns an *Outage when the directory does not
 // answer.
-func (s *SignIn) AccountKey(ctx context.Context, login string) (string, error) {
+func (s *Service) AccountKey(ctx context.Context, login string) (string, error) {
 	asking, cancel := context.WithTimeout(ctx, s.c.Timeout)
 	defer cancel()
 	canonical, err := s.c.Directory.Canonical(asking, clip(login))
-	return accountKey(canonical), outage(PartDirectory, "spelling a login name", err)
+	return accountKey(canonical), portal.AsOutage(portal.PartDirectory, "spelling a login name", err)
 }
 
-func (s *SignIn) try(ctx context.Context, key string, l Limit, now time.Time, paused Reason) (Tries, error) {
+func (s *Service) try(ctx context.Context, key string, l Limit, now time.Time, paused portal.Reason) (Tries, error) {
 	tries, err := s.c.Attempts.Try(ctx, key, l, now)
 	if err != nil {
-		return tries, outage(PartStore, "counting tries", err)
+		return tries, portal.AsOutage(portal.PartStore, "counting tries", err)
 	}
 	if !tries.Allowed {
-		return tries, &Refusal{Reason: paused, Until: tries.Until}
+		return tries, &portal.Refusal{Reason: paused, Until: tries.Until}
 	}
 	return tries, nil
 }
 
 // giveBack takes back tries that were not wrong passwords, also when whoever
 // tried has left: a browser breaks off the first of two taps.
-func (s *SignIn) giveBack(ctx context.Context, keys ...string) error {
+func (s *Service) giveBack(ctx context.Context, keys ...string) error {
 	ctx = context.WithoutCancel(ctx)
 	for _, key := range keys {
 		if key == "" {
 			continue
 		}
 		if err := s.c.Attempts.GiveBack(ctx, key); err != nil {
-			return outage(PartStore, "giving back a try", err)
+			return portal.AsOutage(portal.PartStore, "giving back a try", err)
 		}
 	}
 	return nil

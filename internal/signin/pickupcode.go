@@ -1,4 +1,4 @@
-package enroll
+package signin
 
 import (
 	"context"
@@ -43,6 +43,6 @@ func (c PickupCode) Grouped() string {
 
 // HashPickupCode is the key under which an invitation is kept. It waits while too
 // many codes are being hashed, no longer than the context lives.
-func (s *SignIn) HashPickupCode(ctx context.Context, code PickupCode) ([32]byte, error) {
+func (s *Service) HashPickupCode(ctx context.Context, code PickupCode) ([32]byte, error) {
 	return s.hashTyped(ctx, pickupCodeLabel, string(code))
 }

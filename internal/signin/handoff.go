@@ -1,4 +1,4 @@
-package enroll
+package signin
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"certportal/internal/audit"
+	"certportal/internal/portal"
 )
 
 // The times of a hand-off, from a desktop to a phone.
@@ -47,7 +48,7 @@ const (
 // the attacker's certificate or by a link preview, has no number to go by.
 type Handoff struct {
 	ID      HandoffID
-	Person  PersonID
+	Person  portal.PersonID
 	Masked  string // the person's name as a stranger with the code may see it
 	Number  int    // two digits, for the desktop only
 	Choices [3]int // in the order the phone shows them, Number among them
@@ -73,7 +74,7 @@ type Handoffs interface {
 
 	// Handoff finds a hand-off of the person, whatever became of it. It returns
 	// ErrNotFound when there is none or it is somebody else's.
-	Handoff(ctx context.Context, person PersonID, id HandoffID) (Handoff, error)
+	Handoff(ctx context.Context, person portal.PersonID, id HandoffID) (Handoff, error)
 
 	// OpenHandoff finds the hand-off that a code opens at the moment. It returns
 	// ErrNotFound, alike, when the code never was, was used, ran out, or when the
@@ -88,7 +89,7 @@ type Handoffs interface {
 // OfferHandoff makes a hand-off for a person who signed in a moment ago, bound to
 // their session. The code exists in the answer only. It returns an *Outage when
 // the store does not answer.
-func (s *SignIn) OfferHandoff(ctx context.Context, by By, session [32]byte, name string) (Handoff, HandoffCode, error) {
+func (s *Service) OfferHandoff(ctx context.Context, by portal.Actor, session [32]byte, name string) (Handoff, HandoffCode, error) {
 	code, err := newHandoffCode()
 	if err != nil {
 		return Handoff{}, "", err
@@ -105,18 +106,18 @@ func (s *SignIn) OfferHandoff(ctx context.Context, by By, session [32]byte, name
 	if h.Number, h.Choices, err = drawNumbers(); err != nil {
 		return Handoff{}, "", err
 	}
-	entry := by.entry(now, audit.HandoffMade)
+	entry := by.Entry(now, audit.HandoffMade)
 	entry.Object = string(h.ID)
 	err = s.c.Records.OfferHandoff(ctx, HandoffOffer{Handoff: h, CodeHash: hash, Session: session, At: now, Entry: entry})
-	return h, code, outage(PartStore, "recording hand-off", err)
+	return h, code, portal.AsOutage(portal.PartStore, "recording hand-off", err)
 }
 
 // Handoff finds a hand-off that the person made. It returns ErrNotFound or an
 // *Outage.
-func (s *SignIn) Handoff(ctx context.Context, person PersonID, id HandoffID) (Handoff, error) {
+func (s *Service) Handoff(ctx context.Context, person portal.PersonID, id HandoffID) (Handoff, error) {
 	h, err := s.c.Records.Handoff(ctx, person, id)
 	if err != nil {
-		return Handoff{}, outage(PartStore, "finding hand-off", err)
+		return Handoff{}, portal.AsOutage(portal.PartStore, "finding hand-off", err)
 	}
 	if h.State == HandoffOpen && !s.c.Now().Before(h.Expires) {
 		h.State = HandoffExpired
@@ -128,13 +129,13 @@ func (s *SignIn) Handoff(ctx context.Context, person PersonID, id HandoffID) (Ha
 // ask too. It returns ErrNotFound for a code that opens nothing, whyever, in the
 // same time; a *Refusal with PausedCodes after too many of those from the network;
 // or an *Outage.
-func (s *SignIn) OpenHandoff(ctx context.Context, code HandoffCode, by By) (Handoff, error) {
+func (s *Service) OpenHandoff(ctx context.Context, code HandoffCode, by portal.Actor) (Handoff, error) {
 	// Counted before the look-up, or parallel guesses would see answers that the
 	// pause is to keep from them.
 	key := networkKey(by.Address)
 	if key != "" {
 		key = "hand-off " + key
-		if _, err := s.try(ctx, key, Limit{Tries: HandoffTries, Window: s.c.Window}, s.c.Now(), PausedCodes); err != nil {
+		if _, err := s.try(ctx, key, Limit{Tries: HandoffTries, Window: s.c.Window}, s.c.Now(), portal.PausedCodes); err != nil {
 			return Handoff{}, err
 		}
 	}
@@ -143,63 +144,63 @@ func (s *SignIn) OpenHandoff(ctx context.Context, code HandoffCode, by By) (Hand
 		return Handoff{}, err
 	}
 	h, err := s.c.Records.OpenHandoff(ctx, hash, s.c.Now())
-	if errors.Is(err, ErrNotFound) {
-		return Handoff{}, fmt.Errorf("finding hand-off: %w", ErrNotFound)
+	if errors.Is(err, portal.ErrNotFound) {
+		return Handoff{}, fmt.Errorf("finding hand-off: %w", portal.ErrNotFound)
 	}
-	return h, errors.Join(outage(PartStore, "finding hand-off", err), s.giveBack(ctx, key))
+	return h, errors.Join(portal.AsOutage(portal.PartStore, "finding hand-off", err), s.giveBack(ctx, key))
 }
 
 // RedeemHandoff lets a phone in that brings a code and the number of the desktop.
 // It returns ErrWrongNumber, and the code is used up; a *Refusal when the person
 // may not sign in any more; and else what OpenHandoff returns. When the directory
 // does not answer, the code is still good.
-func (s *SignIn) RedeemHandoff(ctx context.Context, code HandoffCode, number int, by By) (Person, Handoff, error) {
+func (s *Service) RedeemHandoff(ctx context.Context, code HandoffCode, number int, by portal.Actor) (portal.Person, Handoff, error) {
 	h, err := s.OpenHandoff(ctx, code, by)
 	if err != nil {
-		return Person{}, Handoff{}, err
+		return portal.Person{}, Handoff{}, err
 	}
 	if number != h.Number {
 		// A stranger's act about the person, not the person's.
-		entry := By{Person: h.Person, Address: by.Address, Request: by.Request}.entry(s.c.Now(), audit.HandoffBurnt)
+		entry := portal.Actor{Person: h.Person, Address: by.Address, Request: by.Request}.Entry(s.c.Now(), audit.HandoffBurnt)
 		entry.Actor, entry.Role = "", ""
 		if err := s.closeHandoff(ctx, h, HandoffBurnt, entry); err != nil {
-			return Person{}, Handoff{}, err
+			return portal.Person{}, Handoff{}, err
 		}
-		return Person{}, h, ErrWrongNumber
+		return portal.Person{}, h, ErrWrongNumber
 	}
 	person, err := s.stillWelcome(ctx, h.Person, by)
 	if err != nil {
-		return Person{}, h, err
+		return portal.Person{}, h, err
 	}
-	by.Person, by.Role = h.Person, Employee
-	if err := s.closeHandoff(ctx, h, HandoffRedeemed, by.entry(s.c.Now(), audit.HandoffRedeemed)); err != nil {
-		return Person{}, Handoff{}, err
+	by.Person, by.Role = h.Person, portal.Employee
+	if err := s.closeHandoff(ctx, h, HandoffRedeemed, by.Entry(s.c.Now(), audit.HandoffRedeemed)); err != nil {
+		return portal.Person{}, Handoff{}, err
 	}
 	return person, h, nil
 }
 
 // closeHandoff uses a code up, also when whoever chose has left: hanging up must
 // not give a second guess.
-func (s *SignIn) closeHandoff(ctx context.Context, h Handoff, state HandoffState, entry audit.Entry) error {
+func (s *Service) closeHandoff(ctx context.Context, h Handoff, state HandoffState, entry audit.Entry) error {
 	entry.Object = string(h.ID)
 	err := s.c.Records.CloseHandoff(context.WithoutCancel(ctx), h.ID, state, s.c.Now(), entry)
-	return outage(PartStore, "closing hand-off", err)
+	return portal.AsOutage(portal.PartStore, "closing hand-off", err)
 }
 
 // stillWelcome reads somebody afresh who signed in elsewhere.
-func (s *SignIn) stillWelcome(ctx context.Context, id PersonID, by By) (Person, error) {
+func (s *Service) stillWelcome(ctx context.Context, id portal.PersonID, by portal.Actor) (portal.Person, error) {
 	asking, cancel := context.WithTimeout(ctx, s.c.Timeout)
 	defer cancel()
 	person, err := s.c.Directory.Person(asking, id)
-	if errors.Is(err, ErrNotFound) {
-		person, err = Person{ID: id}, &Refusal{Reason: Disabled} // deleted since
+	if errors.Is(err, portal.ErrNotFound) {
+		person, err = portal.Person{ID: id}, &portal.Refusal{Reason: portal.Disabled} // deleted since
 	} else if err == nil {
 		err = maySignIn(person)
 	}
-	var refusal *Refusal
+	var refusal *portal.Refusal
 	if errors.As(err, &refusal) {
 		s.note(ctx, by, person, string(refusal.Reason))
-		return Person{}, err
+		return portal.Person{}, err
 	}
-	return person, outage(PartDirectory, "reading person", err)
+	return person, portal.AsOutage(portal.PartDirectory, "reading person", err)
 }

@@ -1,4 +1,4 @@
-package enroll
+package signin
 
 import (
 	"context"
@@ -76,13 +76,13 @@ const (
 const codeHashers = 4
 
 // hashCode is the key under which a hand-off is kept.
-func (s *SignIn) hashCode(ctx context.Context, code HandoffCode) ([32]byte, error) {
+func (s *Service) hashCode(ctx context.Context, code HandoffCode) ([32]byte, error) {
 	return s.hashTyped(ctx, handoffCodeLabel, string(code))
 }
 
 // hashTyped hashes a code that somebody typed. The label stands for a salt: the
 // code is looked up by its hash.
-func (s *SignIn) hashTyped(ctx context.Context, label, code string) ([32]byte, error) {
+func (s *Service) hashTyped(ctx context.Context, label, code string) ([32]byte, error) {
 	select {
 	case s.hashing <- struct{}{}:
 	case <-ctx.Done():
