@@ -65,21 +65,15 @@ func (s *Server) routeAdmin(r chi.Router) {
 	export.Post("/admin/export/{what}", s.handle(s.submitExport))
 }
 
-// administrator is who asks, for package admin.
-func (s *Server) administrator(r *http.Request) admin.Actor {
-	by := s.byStaff(r)
-	return admin.Actor{Person: actorOf(r).person, Address: by.Address, Request: by.Request}
-}
-
 // may reports whether a link to an act is shown. What it leads to decides again.
 func may(r *http.Request, act authz.Act) bool {
-	_, err := authz.MayTry(actorOf(r).person, act)
+	_, err := authz.MayTry(actorOf(r).Staff(), act)
 	return err == nil
 }
 
 // showOverview is GET /admin.
 func (s *Server) showOverview(w http.ResponseWriter, r *http.Request) error {
-	o, err := s.admin.Overview(r.Context(), s.administrator(r))
+	o, err := s.admin.Overview(r.Context(), actorOf(r))
 	if err != nil {
 		return err
 	}

@@ -138,7 +138,7 @@ func TestAdminSearch(t *testing.T) {
 func (p *site) everything() map[admin.Certificate]bool {
 	p.t.Helper()
 	all := map[admin.Certificate]bool{}
-	err := p.admin.EachCertificate(p.t.Context(), admin.Operator(), admin.Filter{}, func(c admin.Certificate) error {
+	err := p.admin.EachCertificate(p.t.Context(), portal.Operator(), admin.Filter{}, func(c admin.Certificate) error {
 		all[c] = true
 		return nil
 	})

@@ -23,7 +23,7 @@ func (s *Server) showCertificates(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	found, err := s.admin.Certificates(r.Context(), s.administrator(r), f, place)
+	found, err := s.admin.Certificates(r.Context(), actorOf(r), f, place)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (s *Server) showAllDevices(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	found, err := s.admin.Devices(r.Context(), s.administrator(r), f, place)
+	found, err := s.admin.Devices(r.Context(), actorOf(r), f, place)
 	if err != nil {
 		return err
 	}

@@ -34,11 +34,11 @@ func (s *Server) showCertificate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	d, err := s.admin.Certificate(r.Context(), s.administrator(r), serial)
+	d, err := s.admin.Certificate(r.Context(), actorOf(r), serial)
 	if err != nil {
 		return err
 	}
-	events, err := s.admin.Events(r.Context(), s.administrator(r), serial)
+	events, err := s.admin.Events(r.Context(), actorOf(r), serial)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (s *Server) anyDevice(r *http.Request) (admin.Device, error) {
 	if !ok {
 		return admin.Device{}, portal.ErrNotFound
 	}
-	return s.admin.Device(r.Context(), s.administrator(r), id)
+	return s.admin.Device(r.Context(), actorOf(r), id)
 }
 
 // showAnyDevice is GET /admin/devices/{id}.
@@ -124,7 +124,7 @@ func (s *Server) showAnyDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	rows, live, err := s.admin.Holdings(r.Context(), s.administrator(r), admin.Filter{DeviceID: d.ID})
+	rows, live, err := s.admin.Holdings(r.Context(), actorOf(r), admin.Filter{DeviceID: d.ID})
 	if err != nil {
 		return err
 	}

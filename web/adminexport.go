@@ -32,7 +32,7 @@ func (s *Server) submitExport(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	what := chi.URLParam(r, "what")
-	var stream func(context.Context, http.ResponseWriter, admin.Actor, admin.Filter) error
+	var stream func(context.Context, http.ResponseWriter, portal.Actor, admin.Filter) error
 	switch what {
 	case "certificates":
 		stream = s.exportCertificates
@@ -43,10 +43,10 @@ func (s *Server) submitExport(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return portal.ErrNotFound
 	}
-	if err := s.admin.NoteExport(r.Context(), s.administrator(r), what, f); err != nil {
+	if err := s.admin.NoteExport(r.Context(), actorOf(r), what, f); err != nil {
 		return err
 	}
-	if err := stream(r.Context(), w, s.administrator(r), f); err != nil {
+	if err := stream(r.Context(), w, actorOf(r), f); err != nil {
 		if !errors.Is(err, context.Canceled) {
 			s.log.Warn("export broken off", "what", what, "request", visitOf(r).ref, "err", err)
 		}
@@ -55,7 +55,7 @@ func (s *Server) submitExport(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *Server) exportCertificates(ctx context.Context, w http.ResponseWriter, a admin.Actor, f admin.Filter) error {
+func (s *Server) exportCertificates(ctx context.Context, w http.ResponseWriter, a portal.Actor, f admin.Filter) error {
 	out, err := s.startCSV(w, "certificates", "serial", "status", "upn", "name", "person", "device", "device_name", "platform",
 		"requested", "not_before", "not_after", "revoked_at", "cause")
 	if err != nil {
@@ -68,7 +68,7 @@ func (s *Server) exportCertificates(ctx context.Context, w http.ResponseWriter, 
 	return errors.Join(err, out.flush())
 }
 
-func (s *Server) exportDevices(ctx context.Context, w http.ResponseWriter, a admin.Actor, f admin.Filter) error {
+func (s *Server) exportDevices(ctx context.Context, w http.ResponseWriter, a portal.Actor, f admin.Filter) error {
 	out, err := s.startCSV(w, "devices", "device", "name", "platform", "person", "person_name", "upn", "created", "blocked",
 		"removed", "status", "serial", "not_after")
 	if err != nil {
@@ -81,7 +81,7 @@ func (s *Server) exportDevices(ctx context.Context, w http.ResponseWriter, a adm
 	return errors.Join(err, out.flush())
 }
 
-func (s *Server) exportLedger(ctx context.Context, w http.ResponseWriter, a admin.Actor, f admin.Filter) error {
+func (s *Server) exportLedger(ctx context.Context, w http.ResponseWriter, a portal.Actor, f admin.Filter) error {
 	out, err := s.startCSV(w, "audit", "seq", "at", "node", "action", "actor", "role", "person", "object", "address", "request",
 		"detail", "hash")
 	if err != nil {

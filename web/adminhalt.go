@@ -24,7 +24,7 @@ func (s *Server) submitHalt(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.admin.Halt(r.Context(), s.administrator(r), f["comment"])
+	_, err = s.admin.Halt(r.Context(), actorOf(r), f["comment"])
 	if mistake, ok := mistakeOf(err); ok {
 		return s.show(w, r, http.StatusUnprocessableEntity, page.AdminHalt{
 			Frame: s.staffFrame(r), Text: f["comment"], Errors: []page.FieldError{mistake},
@@ -41,7 +41,7 @@ func (s *Server) submitResume(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readForm(r); err != nil {
 		return err
 	}
-	if _, err := s.admin.Resume(r.Context(), s.administrator(r)); err != nil {
+	if _, err := s.admin.Resume(r.Context(), actorOf(r)); err != nil {
 		return err
 	}
 	return redirect(w, "/admin")
@@ -50,7 +50,7 @@ func (s *Server) submitResume(w http.ResponseWriter, r *http.Request) error {
 // showRoles is GET /admin/people: who may do what. What a role may do is read from
 // the policy itself.
 func (s *Server) showRoles(w http.ResponseWriter, r *http.Request) error {
-	staff, err := s.admin.Staff(r.Context(), s.administrator(r))
+	staff, err := s.admin.Staff(r.Context(), actorOf(r))
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (s *Server) showRoles(w http.ResponseWriter, r *http.Request) error {
 
 // showChecks is GET /admin/checks.
 func (s *Server) showChecks(w http.ResponseWriter, r *http.Request) error {
-	results, err := s.admin.Checks(r.Context(), s.administrator(r))
+	results, err := s.admin.Checks(r.Context(), actorOf(r))
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (s *Server) runChecks(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.admin.RunChecks(r.Context(), s.administrator(r), f["check"]); err != nil {
+	if err := s.admin.RunChecks(r.Context(), actorOf(r), f["check"]); err != nil {
 		return err
 	}
 	return redirect(w, "/admin/checks")

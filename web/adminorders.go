@@ -23,7 +23,7 @@ const orderShown = 200
 
 // showOrders is GET /admin/orders.
 func (s *Server) showOrders(w http.ResponseWriter, r *http.Request) error {
-	orders, err := s.admin.OrderList(r.Context(), s.administrator(r))
+	orders, err := s.admin.OrderList(r.Context(), actorOf(r))
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (s *Server) submitOrder(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	o, err := s.admin.Order(r.Context(), s.administrator(r), f)
+	o, err := s.admin.Order(r.Context(), actorOf(r), f)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (s *Server) showOrder(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) orderPage(r *http.Request) (page.AdminOrder, error) {
-	o, err := s.admin.ReadOrder(r.Context(), s.administrator(r), orderID(r))
+	o, err := s.admin.ReadOrder(r.Context(), actorOf(r), orderID(r))
 	if err != nil {
 		return page.AdminOrder{}, err
 	}
@@ -88,7 +88,7 @@ func (s *Server) orderPage(r *http.Request) (page.AdminOrder, error) {
 		Cause: string(o.Cause), Limit: s.admin.SecondPerson(), Causes: causeKeys(),
 		Reloading: o.State == admin.Gathering || o.State == admin.Running,
 	}
-	mine, open := o.Maker == actorOf(r).person.ID, s.now().Before(o.Expires)
+	mine, open := o.Maker == actorOf(r).Person, s.now().Before(o.Expires)
 	p.MayAct = mine && open && may(r, authz.RevokeMany)
 	p.MayAgree = !mine && open && o.State == admin.Waiting && may(r, authz.ApproveOrder)
 	p.MayDrop = may(r, authz.RevokeMany) && (o.State == admin.Gathering || o.State == admin.Draft || o.State == admin.Waiting)
@@ -105,7 +105,7 @@ func (s *Server) fillItems(r *http.Request, p *page.AdminOrder, o admin.Order) e
 	if err != nil || after < 0 {
 		after = 0
 	}
-	items, err := s.admin.OrderItems(r.Context(), s.administrator(r), o.ID, after, orderShown)
+	items, err := s.admin.OrderItems(r.Context(), actorOf(r), o.ID, after, orderShown)
 	for _, item := range items {
 		row := certificateRow(item.Certificate)
 		row.Outcome = string(item.Outcome)
@@ -128,7 +128,7 @@ func (s *Server) confirmOrder(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		count = -1
 	}
-	_, err = s.admin.Confirm(r.Context(), s.administrator(r), orderID(r), count, g)
+	_, err = s.admin.Confirm(r.Context(), actorOf(r), orderID(r), count, g)
 	mistake, ok := mistakeOf(err)
 	switch {
 	case err == nil:
@@ -165,11 +165,11 @@ func (s *Server) moveOrder(w http.ResponseWriter, r *http.Request, move orderMov
 	if _, err := readForm(r); err != nil {
 		return err
 	}
-	if _, err := move(r.Context(), s.administrator(r), orderID(r)); err != nil && !errors.Is(err, portal.ErrConflict) {
+	if _, err := move(r.Context(), actorOf(r), orderID(r)); err != nil && !errors.Is(err, portal.ErrConflict) {
 		return err
 	}
 	return redirect(w, "/admin/orders/"+orderID(r))
 }
 
 // orderMove is an act of package admin on one order.
-type orderMove func(context.Context, admin.Actor, string) (admin.Order, error)
+type orderMove func(context.Context, portal.Actor, string) (admin.Order, error)

@@ -62,7 +62,7 @@ func (s *Server) certificateQuestion(r *http.Request) (page.AdminRevoke, admin.D
 	if err != nil {
 		return page.AdminRevoke{}, admin.Detail{}, err
 	}
-	d, err := s.admin.Certificate(r.Context(), s.administrator(r), serial)
+	d, err := s.admin.Certificate(r.Context(), actorOf(r), serial)
 	if err == nil && d.Person == "" {
 		err = portal.ErrNotFound
 	}
@@ -93,7 +93,7 @@ func (s *Server) submitRevokeCertificate(w http.ResponseWriter, r *http.Request)
 	if err != nil {
 		return err
 	}
-	if _, err := s.admin.RevokeCertificate(r.Context(), s.administrator(r), d.Serial, g); err != nil {
+	if _, err := s.admin.RevokeCertificate(r.Context(), actorOf(r), d.Serial, g); err != nil {
 		return s.again(w, r, p, g, err)
 	}
 	return redirect(w, p.Back)
@@ -107,7 +107,7 @@ func (s *Server) deviceQuestion(r *http.Request) (page.AdminRevoke, admin.Device
 	}
 	p := s.question(r, "device")
 	p.Name, p.UPN, p.Back = d.Name, d.UPN, "/admin/devices/"+string(d.ID)
-	_, p.Count, err = s.admin.Holdings(r.Context(), s.administrator(r), admin.Filter{DeviceID: d.ID})
+	_, p.Count, err = s.admin.Holdings(r.Context(), actorOf(r), admin.Filter{DeviceID: d.ID})
 	return p, d, err
 }
 
@@ -130,7 +130,7 @@ func (s *Server) submitRevokeDevice(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
-	if _, err := s.admin.RevokeDevice(r.Context(), s.administrator(r), d.ID, g); err != nil {
+	if _, err := s.admin.RevokeDevice(r.Context(), actorOf(r), d.ID, g); err != nil {
 		return s.again(w, r, p, g, err)
 	}
 	return redirect(w, p.Back)
@@ -144,7 +144,7 @@ func (s *Server) personQuestion(r *http.Request) (page.AdminRevoke, portal.Perso
 	}
 	p := s.question(r, "person")
 	person := portal.PersonID(id)
-	rows, live, err := s.admin.Holdings(r.Context(), s.administrator(r), admin.Filter{PersonID: person})
+	rows, live, err := s.admin.Holdings(r.Context(), actorOf(r), admin.Filter{PersonID: person})
 	switch {
 	case err != nil:
 		return p, person, err
@@ -176,7 +176,7 @@ func (s *Server) submitRevokePerson(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
-	_, order, err := s.admin.RevokePerson(r.Context(), s.administrator(r), person, g)
+	_, order, err := s.admin.RevokePerson(r.Context(), actorOf(r), person, g)
 	switch {
 	case err != nil:
 		return s.again(w, r, p, g, err)

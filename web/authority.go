@@ -29,7 +29,7 @@ func (s *Server) showAuthority(w http.ResponseWriter, r *http.Request) error {
 
 // authorityPage tells how the CAs stand.
 func (s *Server) authorityPage(r *http.Request) (page.AdminAuthority, error) {
-	st, err := s.admin.Authority(r.Context(), s.administrator(r))
+	st, err := s.admin.Authority(r.Context(), actorOf(r))
 	if err != nil {
 		return page.AdminAuthority{}, err
 	}
@@ -130,7 +130,7 @@ func (s *Server) submitPublish(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	list, err := s.admin.PublishNow(r.Context(), s.administrator(r), f["issuer"])
+	list, err := s.admin.PublishNow(r.Context(), actorOf(r), f["issuer"])
 	var denied *authz.Denied
 	var outage *portal.Outage
 	switch {
@@ -166,7 +166,7 @@ func (s *Server) submitAddresses(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readForm(r); err != nil {
 		return err
 	}
-	if err := s.admin.RunChecks(r.Context(), s.administrator(r), admin.AddressGroup); err != nil {
+	if err := s.admin.RunChecks(r.Context(), actorOf(r), admin.AddressGroup); err != nil {
 		return err
 	}
 	return redirect(w, authorityPath)
@@ -177,7 +177,7 @@ func (s *Server) submitTrial(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readForm(r); err != nil {
 		return err
 	}
-	if err := s.admin.TestIssue(r.Context(), s.administrator(r)); err != nil {
+	if err := s.admin.TestIssue(r.Context(), actorOf(r)); err != nil {
 		return err
 	}
 	return redirect(w, authorityPath)

@@ -83,7 +83,7 @@ func (s *Server) submitGiveCode(w http.ResponseWriter, r *http.Request) error {
 	if order.Purpose == signin.ForNew {
 		order.Device = "" // what was chosen before the purpose
 	}
-	i, code, err := s.desk.Invite(r.Context(), s.deskActor(r), order)
+	i, code, err := s.desk.Invite(r.Context(), actorOf(r), order)
 	if field, ok := fieldOf(err); ok {
 		p, _, err := s.codePage(r)
 		if err != nil {
@@ -163,7 +163,7 @@ func (s *Server) invitationGiven(r *http.Request) (portal.Person, signin.Invitat
 	if err != nil {
 		return fail(err)
 	}
-	i, err := s.desk.Given(r.Context(), s.deskActor(r), signin.InvitationID(chi.URLParam(r, "invitation")))
+	i, err := s.desk.Given(r.Context(), actorOf(r), signin.InvitationID(chi.URLParam(r, "invitation")))
 	if err == nil && i.Person != id {
 		err = portal.ErrNotFound
 	}
@@ -228,7 +228,7 @@ func (s *Server) showSlip(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := page.Slip{
 		Frame: s.staffFrame(r), Person: nameOf(person), Back: givenPath(i), Code: code.Grouped(),
-		Address: s.public.Host + pickupPath, Expires: i.Expires, Alone: i.Alone, Maker: initials(actorOf(r).person.Name),
+		Address: s.public.Host + pickupPath, Expires: i.Expires, Alone: i.Alone, Maker: initials(actorOf(r).Staff().Name),
 	}
 	if p.QR, err = page.NewQR(s.origin() + pickupPath + "/" + string(code)); err != nil {
 		return err
@@ -248,7 +248,7 @@ func initials(name string) string {
 
 // showApprovals is GET /helpdesk/approvals.
 func (s *Server) showApprovals(w http.ResponseWriter, r *http.Request) error {
-	waiting, err := s.desk.Waiting(r.Context(), s.deskActor(r))
+	waiting, err := s.desk.Waiting(r.Context(), actorOf(r))
 	if err != nil {
 		return err
 	}
@@ -268,7 +268,7 @@ func (s *Server) submitApproval(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readForm(r); err != nil {
 		return err
 	}
-	_, err := s.desk.Approve(r.Context(), s.deskActor(r), signin.InvitationID(chi.URLParam(r, "invitation")))
+	_, err := s.desk.Approve(r.Context(), actorOf(r), signin.InvitationID(chi.URLParam(r, "invitation")))
 	if err != nil {
 		return err
 	}

@@ -46,12 +46,6 @@ func (s *Server) routeHelpdesk(r chi.Router) {
 	s.staff(r, authz.Approve).Post(approvalsPath+"/{invitation}", s.handle(s.submitApproval))
 }
 
-// deskActor is who acts, for package desk.
-func (s *Server) deskActor(r *http.Request) helpdesk.Actor {
-	by := s.byStaff(r)
-	return helpdesk.Actor{Person: actorOf(r).person, Address: by.Address, Request: by.Request}
-}
-
 // personPath is the page of a person. Ids are the directory's, and may hold
 // anything.
 func personPath(id portal.PersonID) string {
@@ -82,7 +76,7 @@ func (s *Server) showFindPeople(w http.ResponseWriter, r *http.Request) error {
 	// back in the links to other languages.
 	p.Path = helpdeskPath + "?q=" + url.QueryEscape(query)
 	p.Asked = true
-	found, more, err := s.desk.Find(r.Context(), s.deskActor(r), query)
+	found, more, err := s.desk.Find(r.Context(), actorOf(r), query)
 	if err != nil {
 		return err
 	}
@@ -102,7 +96,7 @@ func (s *Server) dossier(r *http.Request) (helpdesk.Dossier, error) {
 	if err != nil {
 		return helpdesk.Dossier{}, err
 	}
-	return s.desk.Dossier(r.Context(), s.deskActor(r), id)
+	return s.desk.Dossier(r.Context(), actorOf(r), id)
 }
 
 // showDossier is GET /helpdesk/people/{person}.
@@ -250,7 +244,7 @@ func (s *Server) submitBlockDevice(w http.ResponseWriter, r *http.Request) error
 	if !ok {
 		return fmt.Errorf("reading device in the address: %w", portal.ErrNotFound)
 	}
-	_, err = s.desk.Block(r.Context(), s.deskActor(r), helpdesk.Blocking{
+	_, err = s.desk.Block(r.Context(), actorOf(r), helpdesk.Blocking{
 		Person: person, Device: id, Cause: portal.Cause(f["reason"]), Check: signin.Check(f["checked"]), Note: f["note"],
 	})
 	field, isField := fieldOf(err)

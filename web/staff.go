@@ -20,25 +20,13 @@ import (
 // without showing it again.
 const staffFresh = 10 * time.Minute
 
-// actor is who asks for a staff page, as the directory knows them now.
-type actor struct {
-	person portal.Person
-	role   portal.Role // in which the act of the route is tried
-}
-
 type actorKey struct{}
 
-// actorOf returns who acts, on routes that [Server.staff] made.
-func actorOf(r *http.Request) actor {
-	a, _ := r.Context().Value(actorKey{}).(actor)
+// actorOf returns the actor of a route that [Server.staff] made, with their directory
+// record and the role in which they asked for the route's act.
+func actorOf(r *http.Request) portal.Actor {
+	a, _ := r.Context().Value(actorKey{}).(portal.Actor)
 	return a
-}
-
-// byStaff says for the ledger which of the staff acts, in which role and from
-// where. Whose things it is about, the act's own entry says.
-func (s *Server) byStaff(r *http.Request) portal.Actor {
-	a := actorOf(r)
-	return portal.Actor{Person: a.person.ID, Role: a.role, Address: clientAddress(r), Request: visitOf(r).ref}
 }
 
 // staff is a table for the routes of one act. Roles are read from the directory
@@ -67,7 +55,8 @@ func (s *Server) allow(act authz.Act) func(http.Handler) http.Handler {
 			if act.Changes() && !s.provenWithin(a, staffFresh) {
 				return redirect(w, signInAddress(s.formOf(r)))
 			}
-			ctx := context.WithValue(r.Context(), actorKey{}, actor{person: person, role: role})
+			by := portal.Actor{Person: person.ID, Role: role, Address: clientAddress(r), Request: visitOf(r).ref, Record: &person}
+			ctx := context.WithValue(r.Context(), actorKey{}, by)
 			next.ServeHTTP(w, r.WithContext(ctx))
 			return nil
 		})
@@ -146,7 +135,7 @@ func (s *Server) staffFrame(r *http.Request) page.Frame {
 	here := r.URL.Path
 	longest := ""
 	for _, section := range staffSections() {
-		if _, err := authz.MayTry(actorOf(r).person, section.act); err != nil {
+		if _, err := authz.MayTry(actorOf(r).Staff(), section.act); err != nil {
 			continue
 		}
 		f.Staff = append(f.Staff, page.StaffLink{Key: section.key, Path: section.path})

@@ -87,7 +87,7 @@ func (s *Server) lastTruth(r *http.Request, rows []admin.Certificate) (*page.Adm
 	if last.Serial.IsZero() {
 		return nil, nil
 	}
-	d, err := s.admin.Certificate(r.Context(), s.administrator(r), last.Serial)
+	d, err := s.admin.Certificate(r.Context(), actorOf(r), last.Serial)
 	if err != nil {
 		return nil, err
 	}

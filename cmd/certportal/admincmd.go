@@ -100,14 +100,14 @@ type listedDevice struct {
 
 func (c listCommand) printJSON(i *invocation, s *admin.Service, f admin.Filter, to *json.Encoder) error {
 	if c.Devices {
-		return s.EachDevice(i.ctx, admin.Operator(), f, func(d admin.Device) error {
+		return s.EachDevice(i.ctx, portal.Operator(), f, func(d admin.Device) error {
 			return to.Encode(listedDevice{
 				ID: string(d.ID), Name: d.Name, Platform: string(d.Platform), Person: string(d.Person), UPN: d.UPN,
 				Created: d.Created, Status: string(d.State), Serial: d.Certificate.Serial.String(), NotAfter: d.Certificate.NotAfter,
 			})
 		})
 	}
-	return s.EachCertificate(i.ctx, admin.Operator(), f, func(c admin.Certificate) error {
+	return s.EachCertificate(i.ctx, portal.Operator(), f, func(c admin.Certificate) error {
 		return to.Encode(listedCertificate{
 			Serial: c.Serial.String(), Status: string(c.State), UPN: c.UPN, Name: c.PersonName, Person: string(c.Person),
 			Device: string(c.Device), DeviceName: c.DeviceName, Platform: string(c.Platform), Requested: c.Requested,
@@ -136,12 +136,12 @@ func (c listCommand) printTable(i *invocation, s *admin.Service, f admin.Filter,
 	var err error
 	if c.Devices {
 		fmt.Fprintln(w, "DEVICE\tNAME\tUPN\tSTATUS\tSERIAL")
-		err = s.EachDevice(i.ctx, admin.Operator(), f, func(d admin.Device) error {
+		err = s.EachDevice(i.ctx, portal.Operator(), f, func(d admin.Device) error {
 			return row(string(d.ID), d.Name, d.UPN, string(d.State), d.Certificate.Serial.String())
 		})
 	} else {
 		fmt.Fprintln(w, "SERIAL\tSTATUS\tUPN\tDEVICE\tVALID UNTIL")
-		err = s.EachCertificate(i.ctx, admin.Operator(), f, func(c admin.Certificate) error {
+		err = s.EachCertificate(i.ctx, portal.Operator(), f, func(c admin.Certificate) error {
 			return row(c.Serial.String(), string(c.State), c.UPN, c.DeviceName, c.NotAfter.Local().Format(time.DateOnly))
 		})
 	}
@@ -207,7 +207,7 @@ func (c revokeCommand) target(i *invocation, db *store.DB) (admin.Filter, error)
 // ask shows what is about to end.
 func (c revokeCommand) ask(i *invocation, s *admin.Service, f admin.Filter) error {
 	live := 0
-	err := s.EachCertificate(i.ctx, admin.Operator(), f, func(c admin.Certificate) error {
+	err := s.EachCertificate(i.ctx, portal.Operator(), f, func(c admin.Certificate) error {
 		if c.State == admin.Expired || c.State == admin.Revoked {
 			return nil
 		}
@@ -239,11 +239,11 @@ func (c revokeCommand) revoke(i *invocation, s *admin.Service, f admin.Filter, g
 		if err != nil {
 			return nil, err
 		}
-		return s.RevokeCertificate(i.ctx, admin.Operator(), serial, g)
+		return s.RevokeCertificate(i.ctx, portal.Operator(), serial, g)
 	case f.DeviceID != "":
-		return s.RevokeDevice(i.ctx, admin.Operator(), f.DeviceID, g)
+		return s.RevokeDevice(i.ctx, portal.Operator(), f.DeviceID, g)
 	}
-	ended, _, err := s.RevokePerson(i.ctx, admin.Operator(), f.PersonID, g)
+	ended, _, err := s.RevokePerson(i.ctx, portal.Operator(), f.PersonID, g)
 	return ended, err
 }
 
@@ -254,7 +254,7 @@ type haltCommand struct {
 // Run stops issuing.
 func (c haltCommand) Run(i *invocation) error {
 	return i.withAdmin(func(s *admin.Service, _ *store.DB) error {
-		_, err := s.Halt(i.ctx, admin.Operator(), c.Reason)
+		_, err := s.Halt(i.ctx, portal.Operator(), c.Reason)
 		var refusal *portal.Refusal
 		if errors.As(err, &refusal) {
 			return usageError("--reason: write 1 to 200 characters")
@@ -271,7 +271,7 @@ type resumeCommand struct{}
 // Run lets issuing go on.
 func (resumeCommand) Run(i *invocation) error {
 	return i.withAdmin(func(s *admin.Service, _ *store.DB) error {
-		changed, err := s.Resume(i.ctx, admin.Operator())
+		changed, err := s.Resume(i.ctx, portal.Operator())
 		if err == nil && !changed {
 			fmt.Fprintln(i.io.err, "Issuing was not stopped.")
 		}

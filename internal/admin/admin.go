@@ -113,33 +113,12 @@ func New(c Config) (*Service, error) {
 // SecondPerson is how many certificates one administrator may end at once.
 func (s *Service) SecondPerson() int { return s.c.SecondPerson }
 
-// Actor is who asks: a person read afresh from the directory, and what the ledger
-// wants to know of them. The role is filled in by the decision.
-type Actor struct {
-	Person  portal.Person
-	Address string // client address without port
-	Request string // request id
-
-	operator bool // whoever has the machine
-}
-
-// operatorID is the ledger's name for whoever may run commands on the machine.
-const operatorID = "operator"
-
-// Operator is who runs commands: whoever reads the database and the CA's key anyway.
-func Operator() Actor {
-	return Actor{Person: portal.Person{ID: operatorID, Name: operatorID, Roles: []portal.Role{portal.Admin}}, operator: true}
-}
-
-// isOperator goes by how the actor was made: a directory may know a person of that id.
-func (a Actor) isOperator() bool { return a.operator }
-
 // may asks the policy, and records a no. The returned entry names actor and role;
 // who uses it fills in the rest.
-func (s *Service) may(ctx context.Context, a Actor, q authz.Question) (audit.Entry, error) {
-	q.Actor = a.Person
+func (s *Service) may(ctx context.Context, by portal.Actor, q authz.Question) (audit.Entry, error) {
+	q.Actor = by.Staff()
 	e := audit.Entry{
-		At: s.c.Now(), Actor: string(a.Person.ID), Address: a.Address, Request: a.Request,
+		At: s.c.Now(), Actor: string(by.Person), Address: by.Address, Request: by.Request,
 	}
 	role, err := authz.Decide(q)
 	if err == nil {
@@ -147,7 +126,7 @@ func (s *Service) may(ctx context.Context, a Actor, q authz.Question) (audit.Ent
 		return e, nil
 	}
 	denied := e
-	denied.Action, denied.Role = audit.AccessRefused, string(mainRole(a.Person))
+	denied.Action, denied.Role = audit.AccessRefused, string(by.Staff().HighestRole())
 	denied.Detail = map[string]string{"act": string(q.Act), "reason": string(authz.DeniedWhy(err))}
 	if q.Target != nil {
 		denied.Person = string(q.Target.ID)
@@ -156,16 +135,6 @@ func (s *Service) may(ctx context.Context, a Actor, q authz.Question) (audit.Ent
 		s.c.Log.Error("recording a refusal", "act", q.Act, "err", err)
 	}
 	return e, err
-}
-
-// mainRole is the highest role somebody holds.
-func mainRole(p portal.Person) portal.Role {
-	for _, role := range []portal.Role{portal.Admin, portal.Auditor, portal.Helpdesk} {
-		if p.Has(role) {
-			return role
-		}
-	}
-	return portal.Employee
 }
 
 // about names the person an act is about, for the policy.

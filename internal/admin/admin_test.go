@@ -46,15 +46,13 @@ func newDesk(t *testing.T, certificates, secondPerson int) *desk {
 	return d
 }
 
-func actor(id string, roles ...portal.Role) admin.Actor {
-	return admin.Actor{
-		Person:  portal.Person{ID: portal.PersonID(id), Name: strings.ToUpper(id), Roles: roles},
-		Address: "192.0.2.7", Request: "r1",
-	}
+func actor(id string, roles ...portal.Role) portal.Actor {
+	p := portal.Person{ID: portal.PersonID(id), Name: strings.ToUpper(id), Roles: roles}
+	return portal.Actor{Person: p.ID, Record: &p, Address: "192.0.2.7", Request: "r1"}
 }
 
-func ada() admin.Actor { return actor("ada", portal.Admin) }
-func eve() admin.Actor { return actor("eve", portal.Admin) }
+func ada() portal.Actor { return actor("ada", portal.Admin) }
+func eve() portal.Actor { return actor("eve", portal.Admin) }
 
 func lost() admin.Grounds { return admin.Grounds{Cause: portal.Lost, Comment: "left in a taxi"} }
 
@@ -147,47 +145,50 @@ func TestGrounds(t *testing.T) {
 func TestA10_OnlyAdministratorsAct(t *testing.T) {
 	d := newDesk(t, 60, 0)
 	c := d.find(t, admin.Filter{State: admin.Working})[0]
-	acts := map[string]func(admin.Actor) error{
-		"revoke certificate": func(a admin.Actor) error { _, err := d.RevokeCertificate(t.Context(), a, c.Serial, lost()); return err },
-		"revoke device":      func(a admin.Actor) error { _, err := d.RevokeDevice(t.Context(), a, c.Device, lost()); return err },
-		"revoke person":      func(a admin.Actor) error { _, _, err := d.RevokePerson(t.Context(), a, c.Person, lost()); return err },
-		"order": func(a admin.Actor) error {
+	acts := map[string]func(portal.Actor) error{
+		"revoke certificate": func(a portal.Actor) error {
+			_, err := d.RevokeCertificate(t.Context(), a, c.Serial, lost())
+			return err
+		},
+		"revoke device": func(a portal.Actor) error { _, err := d.RevokeDevice(t.Context(), a, c.Device, lost()); return err },
+		"revoke person": func(a portal.Actor) error { _, _, err := d.RevokePerson(t.Context(), a, c.Person, lost()); return err },
+		"order": func(a portal.Actor) error {
 			_, err := d.Order(t.Context(), a, admin.Filter{State: admin.Working})
 			return err
 		},
-		"halt":    func(a admin.Actor) error { _, err := d.Halt(t.Context(), a, "x"); return err },
-		"resume":  func(a admin.Actor) error { _, err := d.Resume(t.Context(), a); return err },
-		"publish": func(a admin.Actor) error { _, err := d.PublishNow(t.Context(), a, "issuing"); return err },
-		"test":    func(a admin.Actor) error { return d.TestIssue(t.Context(), a) },
-		"check":   func(a admin.Actor) error { return d.RunChecks(t.Context(), a, admin.AddressGroup) },
+		"halt":    func(a portal.Actor) error { _, err := d.Halt(t.Context(), a, "x"); return err },
+		"resume":  func(a portal.Actor) error { _, err := d.Resume(t.Context(), a); return err },
+		"publish": func(a portal.Actor) error { _, err := d.PublishNow(t.Context(), a, "issuing"); return err },
+		"test":    func(a portal.Actor) error { return d.TestIssue(t.Context(), a) },
+		"check":   func(a portal.Actor) error { return d.RunChecks(t.Context(), a, admin.AddressGroup) },
 	}
-	reads := map[string]func(admin.Actor) error{
-		"search": func(a admin.Actor) error {
+	reads := map[string]func(portal.Actor) error{
+		"search": func(a portal.Actor) error {
 			_, err := d.Certificates(t.Context(), a, admin.Filter{}, admin.Place{})
 			return err
 		},
-		"devices": func(a admin.Actor) error {
+		"devices": func(a portal.Actor) error {
 			_, err := d.Devices(t.Context(), a, admin.Filter{}, admin.Place{})
 			return err
 		},
-		"detail":   func(a admin.Actor) error { _, err := d.Certificate(t.Context(), a, c.Serial); return err },
-		"overview": func(a admin.Actor) error { _, err := d.Overview(t.Context(), a); return err },
-		"authority": func(a admin.Actor) error {
+		"detail":   func(a portal.Actor) error { _, err := d.Certificate(t.Context(), a, c.Serial); return err },
+		"overview": func(a portal.Actor) error { _, err := d.Overview(t.Context(), a); return err },
+		"authority": func(a portal.Actor) error {
 			_, err := d.Authority(t.Context(), a)
 			if errors.Is(err, portal.ErrNotFound) {
 				return nil // there is none in this test
 			}
 			return err
 		},
-		"orders": func(a admin.Actor) error { _, err := d.OrderList(t.Context(), a); return err },
-		"export": func(a admin.Actor) error { return d.NoteExport(t.Context(), a, "certificates", admin.Filter{}) },
+		"orders": func(a portal.Actor) error { _, err := d.OrderList(t.Context(), a); return err },
+		"export": func(a portal.Actor) error { return d.NoteExport(t.Context(), a, "certificates", admin.Filter{}) },
 	}
 	auditor, helpdesk, employee := actor("aud", portal.Auditor), actor("help", portal.Helpdesk), actor("emp")
 	refused := 0
 	for name, act := range acts {
-		for _, a := range []admin.Actor{auditor, helpdesk, employee, {}} {
+		for _, a := range []portal.Actor{auditor, helpdesk, employee, {}} {
 			if err := act(a); authz.DeniedWhy(err) == "" {
-				t.Errorf("%s by %q: got error %v, want a refusal", name, a.Person.ID, err)
+				t.Errorf("%s by %q: got error %v, want a refusal", name, a.Person, err)
 			}
 			refused++
 		}
@@ -196,9 +197,9 @@ func TestA10_OnlyAdministratorsAct(t *testing.T) {
 		if err := read(auditor); err != nil {
 			t.Errorf("%s by the auditor: %v", name, err)
 		}
-		for _, a := range []admin.Actor{helpdesk, employee, {}} {
+		for _, a := range []portal.Actor{helpdesk, employee, {}} {
 			if err := read(a); authz.DeniedWhy(err) == "" {
-				t.Errorf("%s by %q: got error %v, want a refusal", name, a.Person.ID, err)
+				t.Errorf("%s by %q: got error %v, want a refusal", name, a.Person, err)
 			}
 			refused++
 		}
@@ -301,7 +302,7 @@ func TestRevokePerson(t *testing.T) {
 	if err != nil || len(ended) != 0 || o == nil || o.State != admin.Waiting || o.Items != held[holder] {
 		t.Fatalf("more than one alone: got %v, %+v, error %v", ended, o, err)
 	}
-	ended, o, err = d.RevokePerson(t.Context(), admin.Operator(), holder, lost())
+	ended, o, err = d.RevokePerson(t.Context(), portal.Operator(), holder, lost())
 	if err != nil || len(ended) != held[holder] || o != nil {
 		t.Errorf("by the operator: got %v, %+v, error %v", ended, o, err)
 	}

@@ -115,8 +115,8 @@ type Orders interface {
 
 // Order begins to gather what a filter means. The filter of everything is refused:
 // who ends all certificates says so by a state or a date.
-func (s *Service) Order(ctx context.Context, a Actor, f Filter) (Order, error) {
-	entry, err := s.may(ctx, a, authz.Question{Act: authz.RevokeMany})
+func (s *Service) Order(ctx context.Context, by portal.Actor, f Filter) (Order, error) {
+	entry, err := s.may(ctx, by, authz.Question{Act: authz.RevokeMany})
 	if err != nil {
 		return Order{}, err
 	}
@@ -125,7 +125,7 @@ func (s *Service) Order(ctx context.Context, a Actor, f Filter) (Order, error) {
 	}
 	o := Order{
 		ID: strings.ToLower(rand.Text()), State: Gathering, Filter: f.Query(time.UTC).Encode(),
-		Maker: a.Person.ID, MakerName: a.Person.Name, Role: entry.Role, Address: a.Address, Request: a.Request,
+		Maker: by.Person, MakerName: by.Record.Name, Role: entry.Role, Address: by.Address, Request: by.Request,
 		Made: entry.At, Expires: entry.At.Add(OrderLife),
 	}
 	entry.Action, entry.Object = audit.OrderMade, o.ID
@@ -138,8 +138,8 @@ func (s *Service) Order(ctx context.Context, a Actor, f Filter) (Order, error) {
 }
 
 // ReadOrder finds an order, or ErrNotFound.
-func (s *Service) ReadOrder(ctx context.Context, a Actor, id string) (Order, error) {
-	if _, err := s.may(ctx, a, authz.Question{Act: authz.ReadCertificates}); err != nil {
+func (s *Service) ReadOrder(ctx context.Context, by portal.Actor, id string) (Order, error) {
+	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadCertificates}); err != nil {
 		return Order{}, err
 	}
 	o, err := s.c.Records.Order(ctx, id)
@@ -147,8 +147,8 @@ func (s *Service) ReadOrder(ctx context.Context, a Actor, id string) (Order, err
 }
 
 // OrderItems lists certificates of an order behind a place, at most [PageSize].
-func (s *Service) OrderItems(ctx context.Context, a Actor, id string, after, limit int) ([]Item, error) {
-	if _, err := s.may(ctx, a, authz.Question{Act: authz.ReadCertificates}); err != nil {
+func (s *Service) OrderItems(ctx context.Context, by portal.Actor, id string, after, limit int) ([]Item, error) {
+	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadCertificates}); err != nil {
 		return nil, err
 	}
 	items, err := s.c.Records.OrderItems(ctx, id, after, limit, s.c.Now())
@@ -156,8 +156,8 @@ func (s *Service) OrderItems(ctx context.Context, a Actor, id string, after, lim
 }
 
 // OrderList lists the newest orders.
-func (s *Service) OrderList(ctx context.Context, a Actor) ([]Order, error) {
-	if _, err := s.may(ctx, a, authz.Question{Act: authz.ReadCertificates}); err != nil {
+func (s *Service) OrderList(ctx context.Context, by portal.Actor) ([]Order, error) {
+	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadCertificates}); err != nil {
 		return nil, err
 	}
 	list, err := s.c.Records.OrdersSince(ctx, false, PageSize)
@@ -168,8 +168,8 @@ func (s *Service) OrderList(ctx context.Context, a Actor) ([]Order, error) {
 // SecondPerson the order runs at once, above it waits for another administrator. It
 // returns a *enroll.Refusal for a mistake in the form, and ErrConflict when the order
 // is no draft any more.
-func (s *Service) Confirm(ctx context.Context, a Actor, id string, count int, g Grounds) (Order, error) {
-	entry, err := s.may(ctx, a, authz.Question{Act: authz.RevokeMany})
+func (s *Service) Confirm(ctx context.Context, by portal.Actor, id string, count int, g Grounds) (Order, error) {
+	entry, err := s.may(ctx, by, authz.Question{Act: authz.RevokeMany})
 	if err != nil {
 		return Order{}, err
 	}
@@ -177,7 +177,7 @@ func (s *Service) Confirm(ctx context.Context, a Actor, id string, count int, g 
 	if err != nil {
 		return o, err
 	}
-	if o.Maker != a.Person.ID {
+	if o.Maker != by.Person {
 		return o, fmt.Errorf("order of %s: %w", o.Maker, portal.ErrNotFound)
 	}
 	g, err = g.Check()
@@ -188,7 +188,7 @@ func (s *Service) Confirm(ctx context.Context, a Actor, id string, count int, g 
 		return o, &portal.Refusal{Reason: portal.CountWrong, Field: "count", Limit: o.Items}
 	}
 	m := Move{ID: id, From: Draft, To: Running, At: entry.At, Grounds: g, Expires: entry.At.Add(OrderLife), Entry: entry}
-	if o.Items > s.c.SecondPerson && !a.isOperator() {
+	if o.Items > s.c.SecondPerson && !by.IsOperator() {
 		m.To = Waiting
 	}
 	m.Entry.Action, m.Entry.Object = audit.OrderConfirmed, id
@@ -198,25 +198,25 @@ func (s *Service) Confirm(ctx context.Context, a Actor, id string, count int, g 
 }
 
 // Approve lets an order run that another administrator made.
-func (s *Service) Approve(ctx context.Context, a Actor, id string) (Order, error) {
+func (s *Service) Approve(ctx context.Context, by portal.Actor, id string) (Order, error) {
 	o, err := s.standing(ctx, id, Waiting)
 	if err != nil {
 		return o, err
 	}
-	entry, err := s.may(ctx, a, authz.Question{Act: authz.ApproveOrder, Maker: o.Maker})
+	entry, err := s.may(ctx, by, authz.Question{Act: authz.ApproveOrder, Maker: o.Maker})
 	if err != nil {
 		return o, err
 	}
 	entry.Action, entry.Object = audit.OrderApproved, id
 	entry.Detail = map[string]string{"maker": string(o.Maker), "certificates": fmt.Sprint(o.Items)}
 	return s.move(ctx, Move{
-		ID: id, From: Waiting, To: Running, At: entry.At, Approver: a.Person.ID, Name: a.Person.Name, Entry: entry,
+		ID: id, From: Waiting, To: Running, At: entry.At, Approver: by.Person, Name: by.Record.Name, Entry: entry,
 	})
 }
 
 // Drop ends an order that does not run yet. Its maker may, and whoever might approve.
-func (s *Service) Drop(ctx context.Context, a Actor, id string) (Order, error) {
-	entry, err := s.may(ctx, a, authz.Question{Act: authz.RevokeMany})
+func (s *Service) Drop(ctx context.Context, by portal.Actor, id string) (Order, error) {
+	entry, err := s.may(ctx, by, authz.Question{Act: authz.RevokeMany})
 	if err != nil {
 		return Order{}, err
 	}

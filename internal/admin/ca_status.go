@@ -91,8 +91,8 @@ type AuthorityPage struct {
 }
 
 // Authority tells how the CAs stand. ErrNotFound says that there are none to look at.
-func (s *Service) Authority(ctx context.Context, a Actor) (AuthorityPage, error) {
-	checks, err := s.Checks(ctx, a)
+func (s *Service) Authority(ctx context.Context, by portal.Actor) (AuthorityPage, error) {
+	checks, err := s.Checks(ctx, by)
 	if err != nil {
 		return AuthorityPage{}, err
 	}
@@ -108,8 +108,8 @@ func (s *Service) Authority(ctx context.Context, a Actor) (AuthorityPage, error)
 }
 
 // PublishNow makes the next list of an issuer at once; see [Authority] for its errors.
-func (s *Service) PublishNow(ctx context.Context, a Actor, issuer string) (crl.List, error) {
-	entry, err := s.may(ctx, a, authz.Question{Act: authz.Publish})
+func (s *Service) PublishNow(ctx context.Context, by portal.Actor, issuer string) (crl.List, error) {
+	entry, err := s.may(ctx, by, authz.Question{Act: authz.Publish})
 	if err != nil {
 		return crl.List{}, err
 	}
@@ -128,8 +128,8 @@ func (st Standing) has(issuer string) bool {
 }
 
 // TestIssue tries whether certificates can be issued, verified and revoked.
-func (s *Service) TestIssue(ctx context.Context, a Actor) error {
-	entry, err := s.may(ctx, a, authz.Question{Act: authz.TestIssue})
+func (s *Service) TestIssue(ctx context.Context, by portal.Actor) error {
+	entry, err := s.may(ctx, by, authz.Question{Act: authz.TestIssue})
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/authz"
+	"certportal/internal/portal"
 )
 
 // exportBatch is how many rows an export reads at once. It holds no connection
@@ -14,8 +15,8 @@ const exportBatch = 1000
 
 // NoteExport asks whether somebody may take records along, and records that they
 // do: what, and which of them.
-func (s *Service) NoteExport(ctx context.Context, a Actor, what string, f Filter) error {
-	entry, err := s.may(ctx, a, authz.Question{Act: authz.Export})
+func (s *Service) NoteExport(ctx context.Context, by portal.Actor, what string, f Filter) error {
+	entry, err := s.may(ctx, by, authz.Question{Act: authz.Export})
 	if err != nil {
 		return err
 	}
@@ -29,8 +30,8 @@ func (s *Service) NoteExport(ctx context.Context, a Actor, what string, f Filter
 
 // EachCertificate calls emit for every certificate the filter means, in the order of
 // the pages. NoteExport comes before.
-func (s *Service) EachCertificate(ctx context.Context, a Actor, f Filter, emit func(Certificate) error) error {
-	if _, err := s.may(ctx, a, authz.Question{Act: authz.Export}); err != nil {
+func (s *Service) EachCertificate(ctx context.Context, by portal.Actor, f Filter, emit func(Certificate) error) error {
+	if _, err := s.may(ctx, by, authz.Question{Act: authz.Export}); err != nil {
 		return err
 	}
 	return each(func(from Place) (Found[Certificate], error) {
@@ -39,8 +40,8 @@ func (s *Service) EachCertificate(ctx context.Context, a Actor, f Filter, emit f
 }
 
 // EachDevice does the same for devices.
-func (s *Service) EachDevice(ctx context.Context, a Actor, f Filter, emit func(Device) error) error {
-	if _, err := s.may(ctx, a, authz.Question{Act: authz.Export}); err != nil {
+func (s *Service) EachDevice(ctx context.Context, by portal.Actor, f Filter, emit func(Device) error) error {
+	if _, err := s.may(ctx, by, authz.Question{Act: authz.Export}); err != nil {
 		return err
 	}
 	return each(func(from Place) (Found[Device], error) {
@@ -68,8 +69,8 @@ func each[T any](page func(Place) (Found[T], error), emit func(T) error) error {
 }
 
 // EachEntry does the same for the ledger, in its order.
-func (s *Service) EachEntry(ctx context.Context, a Actor, f Filter, emit func(audit.Entry) error) error {
-	if _, err := s.may(ctx, a, authz.Question{Act: authz.Export}); err != nil {
+func (s *Service) EachEntry(ctx context.Context, by portal.Actor, f Filter, emit func(audit.Entry) error) error {
+	if _, err := s.may(ctx, by, authz.Question{Act: authz.Export}); err != nil {
 		return err
 	}
 	for after := int64(0); ; {

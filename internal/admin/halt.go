@@ -29,8 +29,8 @@ func (s *Service) Halted(ctx context.Context) (Halt, error) {
 
 // Halt stops issuing. The text is for the people who come meanwhile: 1 to
 // MaxComment characters.
-func (s *Service) Halt(ctx context.Context, a Actor, text string) (Halt, error) {
-	entry, err := s.may(ctx, a, authz.Question{Act: authz.HaltIssuing})
+func (s *Service) Halt(ctx context.Context, by portal.Actor, text string) (Halt, error) {
+	entry, err := s.may(ctx, by, authz.Question{Act: authz.HaltIssuing})
 	if err != nil {
 		return Halt{}, err
 	}
@@ -39,24 +39,24 @@ func (s *Service) Halt(ctx context.Context, a Actor, text string) (Halt, error) 
 		return Halt{}, err
 	}
 	entry.Action, entry.Detail = audit.IssuingHalted, map[string]string{"reason": checked.Comment}
-	h := Halt{Reason: checked.Comment, Actor: string(a.Person.ID), Since: entry.At}
+	h := Halt{Reason: checked.Comment, Actor: string(by.Person), Since: entry.At}
 	if _, err := s.c.Records.Halt(ctx, h, entry); err != nil {
 		return Halt{}, storeErr("stopping issuing", err)
 	}
-	s.c.Log.Warn("issuing is stopped", "by", a.Person.ID, "reason", h.Reason)
+	s.c.Log.Warn("issuing is stopped", "by", by.Person, "reason", h.Reason)
 	return h, nil
 }
 
 // Resume lets issuing go on, and reports whether it was stopped.
-func (s *Service) Resume(ctx context.Context, a Actor) (bool, error) {
-	entry, err := s.may(ctx, a, authz.Question{Act: authz.HaltIssuing})
+func (s *Service) Resume(ctx context.Context, by portal.Actor) (bool, error) {
+	entry, err := s.may(ctx, by, authz.Question{Act: authz.HaltIssuing})
 	if err != nil {
 		return false, err
 	}
 	entry.Action = audit.IssuingResumed
-	changed, err := s.c.Records.Halt(ctx, Halt{Actor: string(a.Person.ID)}, entry)
+	changed, err := s.c.Records.Halt(ctx, Halt{Actor: string(by.Person)}, entry)
 	if changed {
-		s.c.Log.Warn("issuing goes on", "by", a.Person.ID)
+		s.c.Log.Warn("issuing goes on", "by", by.Person)
 	}
 	return changed, storeErr("letting issuing go on", err)
 }

@@ -68,8 +68,8 @@ type Checks struct {
 }
 
 // Checks lists the checks with their last results.
-func (s *Service) Checks(ctx context.Context, a Actor) ([]CheckResult, error) {
-	if _, err := s.may(ctx, a, authz.Question{Act: authz.ReadChecks}); err != nil || s.c.Checks == nil {
+func (s *Service) Checks(ctx context.Context, by portal.Actor) ([]CheckResult, error) {
+	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadChecks}); err != nil || s.c.Checks == nil {
 		return nil, err
 	}
 	c := s.c.Checks
@@ -86,8 +86,8 @@ func (s *Service) Checks(ctx context.Context, a Actor) ([]CheckResult, error) {
 
 // RunChecks runs the check or the group of the name, or all when it is empty.
 // ErrNotFound says that there is no such check.
-func (s *Service) RunChecks(ctx context.Context, a Actor, name string) error {
-	entry, err := s.may(ctx, a, authz.Question{Act: authz.RunChecks})
+func (s *Service) RunChecks(ctx context.Context, by portal.Actor, name string) error {
+	entry, err := s.may(ctx, by, authz.Question{Act: authz.RunChecks})
 	if err != nil {
 		return err
 	}
@@ -144,8 +144,8 @@ type StaffGroup struct {
 }
 
 // Staff lists who has which role.
-func (s *Service) Staff(ctx context.Context, a Actor) (Staff, error) {
-	if _, err := s.may(ctx, a, authz.Question{Act: authz.ReadRoles}); err != nil || s.c.Staff == nil {
+func (s *Service) Staff(ctx context.Context, by portal.Actor) (Staff, error) {
+	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadRoles}); err != nil || s.c.Staff == nil {
 		return Staff{}, err
 	}
 	staff, err := s.c.Staff(ctx)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"certportal/internal/authz"
+	"certportal/internal/portal"
 )
 
 // Tally is what the overview counts.
@@ -45,8 +46,8 @@ type Overview struct {
 }
 
 // Overview gives the numbers, at most a minute old while somebody looks at them.
-func (s *Service) Overview(ctx context.Context, a Actor) (Overview, error) {
-	if _, err := s.may(ctx, a, authz.Question{Act: authz.ReadOverview}); err != nil {
+func (s *Service) Overview(ctx context.Context, by portal.Actor) (Overview, error) {
+	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadOverview}); err != nil {
 		return Overview{}, err
 	}
 	var o Overview

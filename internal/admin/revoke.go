@@ -56,42 +56,42 @@ func (g Grounds) detail() map[string]string { return map[string]string{"comment"
 // RevokeCertificate ends one certificate. It returns none when it had ended before:
 // of two administrators who end it at once, one did. ErrNotFound stands for a
 // certificate that is not there, and for the portal's own.
-func (s *Service) RevokeCertificate(ctx context.Context, a Actor, serial ca.Serial, g Grounds) ([]ca.Serial, error) {
-	d, err := s.Certificate(ctx, a, serial)
+func (s *Service) RevokeCertificate(ctx context.Context, by portal.Actor, serial ca.Serial, g Grounds) ([]ca.Serial, error) {
+	d, err := s.Certificate(ctx, by, serial)
 	if err != nil {
 		return nil, err
 	}
-	return s.revoke(ctx, a, d.Person, g, enroll.Revocation{Serials: []ca.Serial{serial}})
+	return s.revoke(ctx, by, d.Person, g, enroll.Revocation{Serials: []ca.Serial{serial}})
 }
 
 // RevokeDevice blocks a device: what it holds ends, and so does what waits for it.
-func (s *Service) RevokeDevice(ctx context.Context, a Actor, id portal.DeviceID, g Grounds) ([]ca.Serial, error) {
-	d, err := s.Device(ctx, a, id)
+func (s *Service) RevokeDevice(ctx context.Context, by portal.Actor, id portal.DeviceID, g Grounds) ([]ca.Serial, error) {
+	d, err := s.Device(ctx, by, id)
 	if err != nil {
 		return nil, err
 	}
-	return s.revoke(ctx, a, d.Person, g, enroll.Revocation{BlockDevice: id})
+	return s.revoke(ctx, by, d.Person, g, enroll.Revocation{BlockDevice: id})
 }
 
 // RevokePerson ends everything a person holds. Where that is more than one
 // administrator may end, nothing is ended: the order that waits for another one is
 // returned.
-func (s *Service) RevokePerson(ctx context.Context, a Actor, id portal.PersonID, g Grounds) ([]ca.Serial, *Order, error) {
-	if _, err := s.may(ctx, a, authz.Question{Act: authz.Revoke, Target: about(id)}); err != nil {
+func (s *Service) RevokePerson(ctx context.Context, by portal.Actor, id portal.PersonID, g Grounds) ([]ca.Serial, *Order, error) {
+	if _, err := s.may(ctx, by, authz.Question{Act: authz.Revoke, Target: about(id)}); err != nil {
 		return nil, nil, err
 	}
 	live, err := s.live(ctx, Filter{PersonID: id})
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(live) <= s.c.SecondPerson || a.isOperator() {
-		ended, err := s.revoke(ctx, a, id, g, enroll.Revocation{Serials: live, EndPerson: id})
+	if len(live) <= s.c.SecondPerson || by.IsOperator() {
+		ended, err := s.revoke(ctx, by, id, g, enroll.Revocation{Serials: live, EndPerson: id})
 		return ended, nil, err
 	}
 	if g, err = g.Check(); err != nil {
 		return nil, nil, err
 	}
-	o, err := s.Order(ctx, a, Filter{PersonID: id})
+	o, err := s.Order(ctx, by, Filter{PersonID: id})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -103,7 +103,7 @@ func (s *Service) RevokePerson(ctx context.Context, a Actor, id portal.PersonID,
 			return nil, nil, storeErr("reading order", err)
 		}
 	}
-	o, err = s.Confirm(ctx, a, o.ID, o.Items, g)
+	o, err = s.Confirm(ctx, by, o.ID, o.Items, g)
 	return nil, &o, err
 }
 
@@ -137,11 +137,11 @@ func endable(rows []Certificate) []ca.Serial {
 }
 
 // revoke ends certificates of one person.
-func (s *Service) revoke(ctx context.Context, a Actor, person portal.PersonID, g Grounds, r enroll.Revocation) ([]ca.Serial, error) {
+func (s *Service) revoke(ctx context.Context, by portal.Actor, person portal.PersonID, g Grounds, r enroll.Revocation) ([]ca.Serial, error) {
 	if person == "" {
 		return nil, fmt.Errorf("certificate of the portal itself: %w", portal.ErrNotFound)
 	}
-	entry, err := s.may(ctx, a, authz.Question{Act: authz.Revoke, Target: about(person)})
+	entry, err := s.may(ctx, by, authz.Question{Act: authz.Revoke, Target: about(person)})
 	if err != nil {
 		return nil, err
 	}

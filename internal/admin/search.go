@@ -132,8 +132,8 @@ type Detail struct {
 }
 
 // Certificates lists a page of certificates.
-func (s *Service) Certificates(ctx context.Context, a Actor, f Filter, from Place) (Found[Certificate], error) {
-	if _, err := s.may(ctx, a, authz.Question{Act: authz.ReadCertificates}); err != nil {
+func (s *Service) Certificates(ctx context.Context, by portal.Actor, f Filter, from Place) (Found[Certificate], error) {
+	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadCertificates}); err != nil {
 		return Found[Certificate]{}, err
 	}
 	found, err := s.c.Records.Certificates(ctx, f, from, PageSize, s.c.Now())
@@ -141,8 +141,8 @@ func (s *Service) Certificates(ctx context.Context, a Actor, f Filter, from Plac
 }
 
 // Devices lists a page of devices.
-func (s *Service) Devices(ctx context.Context, a Actor, f Filter, from Place) (Found[Device], error) {
-	if _, err := s.may(ctx, a, authz.Question{Act: authz.ReadCertificates}); err != nil {
+func (s *Service) Devices(ctx context.Context, by portal.Actor, f Filter, from Place) (Found[Device], error) {
+	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadCertificates}); err != nil {
 		return Found[Device]{}, err
 	}
 	found, err := s.c.Records.SearchDevices(ctx, f, from, PageSize, s.c.Now())
@@ -150,8 +150,8 @@ func (s *Service) Devices(ctx context.Context, a Actor, f Filter, from Place) (F
 }
 
 // Certificate reads one certificate whole, or ErrNotFound.
-func (s *Service) Certificate(ctx context.Context, a Actor, serial ca.Serial) (Detail, error) {
-	if _, err := s.may(ctx, a, authz.Question{Act: authz.ReadCertificates}); err != nil {
+func (s *Service) Certificate(ctx context.Context, by portal.Actor, serial ca.Serial) (Detail, error) {
+	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadCertificates}); err != nil {
 		return Detail{}, err
 	}
 	d, err := s.c.Records.Detail(ctx, serial, s.c.Now())
@@ -159,8 +159,8 @@ func (s *Service) Certificate(ctx context.Context, a Actor, serial ca.Serial) (D
 }
 
 // Device reads one device with its newest certificate, or ErrNotFound.
-func (s *Service) Device(ctx context.Context, a Actor, id portal.DeviceID) (Device, error) {
-	if _, err := s.may(ctx, a, authz.Question{Act: authz.ReadCertificates}); err != nil {
+func (s *Service) Device(ctx context.Context, by portal.Actor, id portal.DeviceID) (Device, error) {
+	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadCertificates}); err != nil {
 		return Device{}, err
 	}
 	found, err := s.c.Records.SearchDevices(ctx, Filter{DeviceID: id}, Place{}, 1, s.c.Now())
@@ -177,8 +177,8 @@ func (s *Service) Device(ctx context.Context, a Actor, id portal.DeviceID) (Devi
 const maxEvents = 20
 
 // Events gives what the ledger tells of a certificate, newest first, at most 20.
-func (s *Service) Events(ctx context.Context, a Actor, serial ca.Serial) ([]audit.Entry, error) {
-	if _, err := s.may(ctx, a, authz.Question{Act: authz.ReadCertificates}); err != nil {
+func (s *Service) Events(ctx context.Context, by portal.Actor, serial ca.Serial) ([]audit.Entry, error) {
+	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadCertificates}); err != nil {
 		return nil, err
 	}
 	found, err := s.c.Records.Find(ctx, audit.Query{Object: serial.String()}, math.MaxInt64, maxEvents)
@@ -187,8 +187,8 @@ func (s *Service) Events(ctx context.Context, a Actor, serial ca.Serial) ([]audi
 
 // Holdings lists the certificates of a device, newest first, and those of a person
 // that can still be ended, so that a page says what is about to end.
-func (s *Service) Holdings(ctx context.Context, a Actor, f Filter) (rows []Certificate, live int, err error) {
-	if _, err := s.may(ctx, a, authz.Question{Act: authz.ReadCertificates}); err != nil {
+func (s *Service) Holdings(ctx context.Context, by portal.Actor, f Filter) (rows []Certificate, live int, err error) {
+	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadCertificates}); err != nil {
 		return nil, 0, err
 	}
 	found, err := s.c.Records.Certificates(ctx, f, Place{}, gatherBatch, s.c.Now())

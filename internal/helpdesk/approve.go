@@ -23,8 +23,8 @@ type Waiting struct {
 }
 
 // Waiting lists what waits for approval, oldest first.
-func (s *Service) Waiting(ctx context.Context, a Actor) ([]Waiting, error) {
-	if err := s.mayTry(ctx, a, authz.Approve); err != nil {
+func (s *Service) Waiting(ctx context.Context, by portal.Actor) ([]Waiting, error) {
+	if err := s.mayTry(ctx, by, authz.Approve); err != nil {
 		return nil, err
 	}
 	invitations, err := s.c.Records.WaitingInvitations(ctx, s.c.Now(), maxWaiting)
@@ -47,19 +47,19 @@ func (s *Service) Waiting(ctx context.Context, a Actor) ([]Waiting, error) {
 	for _, i := range invitations {
 		waiting = append(waiting, Waiting{
 			Invitation: i, Person: names[i.Person], MadeBy: names[i.MadeBy],
-			Mine: i.MadeBy == a.Person.ID || i.Person == a.Person.ID,
+			Mine: i.MadeBy == by.Person || i.Person == by.Person,
 		})
 	}
 	return waiting, nil
 }
 
 // mayTry asks whether the actor may do an act to anybody at all, and records a no.
-func (s *Service) mayTry(ctx context.Context, a Actor, act authz.Act) error {
-	_, err := authz.MayTry(a.Person, act)
+func (s *Service) mayTry(ctx context.Context, by portal.Actor, act authz.Act) error {
+	_, err := authz.MayTry(by.Staff(), act)
 	if err == nil {
 		return nil
 	}
-	by := portal.Actor{Person: a.Person.ID, Role: portal.Employee, Address: a.Address, Request: a.Request}
+	by.Role = portal.Employee
 	s.note(ctx, by, portal.Person{}, refusedAct, "", map[string]string{
 		"act": string(act), "reason": string(authz.DeniedWhy(err)),
 	})
@@ -83,8 +83,8 @@ func unique(ids []portal.PersonID) []portal.PersonID {
 // judged as when the code was made. It returns what Invite returns, enroll.ErrNotFound
 // for an invitation that is not there, and enroll.ErrConflict for one that does not
 // wait any more.
-func (s *Service) Approve(ctx context.Context, a Actor, id signin.InvitationID) (signin.Invitation, error) {
-	if err := s.mayTry(ctx, a, authz.Approve); err != nil {
+func (s *Service) Approve(ctx context.Context, by portal.Actor, id signin.InvitationID) (signin.Invitation, error) {
+	if err := s.mayTry(ctx, by, authz.Approve); err != nil {
 		return signin.Invitation{}, err
 	}
 	i, err := s.c.Records.Invitation(ctx, id)
@@ -95,7 +95,7 @@ func (s *Service) Approve(ctx context.Context, a Actor, id signin.InvitationID) 
 	if err != nil {
 		return signin.Invitation{}, err
 	}
-	by, err := s.may(ctx, a, authz.Question{Act: authz.Approve, Target: &target, Maker: i.MadeBy}, refusedAct)
+	by, err = s.may(ctx, by, authz.Question{Act: authz.Approve, Target: &target, Maker: i.MadeBy}, refusedAct)
 	if err != nil {
 		return signin.Invitation{}, err
 	}
@@ -109,11 +109,11 @@ func (s *Service) Approve(ctx context.Context, a Actor, id signin.InvitationID) 
 	e.Object, e.Detail = string(i.ID), map[string]string{
 		"upn": target.UPN, "by": string(i.MadeBy), "expires": i.Expires.UTC().Format(time.RFC3339),
 	}
-	err = s.c.Records.ApproveInvitation(ctx, i.ID, a.Person.ID, s.c.Now(), e)
+	err = s.c.Records.ApproveInvitation(ctx, i.ID, by.Person, s.c.Now(), e)
 	if err != nil {
 		return signin.Invitation{}, storeErr("approving invitation", err)
 	}
-	i.State, i.Approver = signin.InvitationOpen, a.Person.ID
+	i.State, i.Approver = signin.InvitationOpen, by.Person
 	return i, nil
 }
 
@@ -134,12 +134,12 @@ func (s *Service) stillMaker(ctx context.Context, i signin.Invitation, target po
 
 // Given finds an invitation that the actor made, for the page that follows its
 // making. It returns enroll.ErrNotFound for anybody else's.
-func (s *Service) Given(ctx context.Context, a Actor, id signin.InvitationID) (signin.Invitation, error) {
-	if err := s.mayTry(ctx, a, authz.Invite); err != nil {
+func (s *Service) Given(ctx context.Context, by portal.Actor, id signin.InvitationID) (signin.Invitation, error) {
+	if err := s.mayTry(ctx, by, authz.Invite); err != nil {
 		return signin.Invitation{}, err
 	}
 	i, err := s.c.Records.Invitation(ctx, id)
-	if err == nil && i.MadeBy != a.Person.ID {
+	if err == nil && i.MadeBy != by.Person {
 		err = portal.ErrNotFound
 	}
 	if err != nil {

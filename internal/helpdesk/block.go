@@ -24,12 +24,12 @@ type Blocking struct {
 // be undone. It returns an *access.Denied, a *enroll.Refusal for what the form
 // lacks, enroll.ErrNotFound for a person or device that is not there, or an
 // *enroll.Outage.
-func (s *Service) Block(ctx context.Context, a Actor, b Blocking) (portal.Device, error) {
+func (s *Service) Block(ctx context.Context, by portal.Actor, b Blocking) (portal.Device, error) {
 	target, err := s.person(ctx, b.Person)
 	if err != nil {
 		return portal.Device{}, err
 	}
-	by, err := s.may(ctx, a, authz.Question{Act: authz.Block, Target: &target}, refusedAct)
+	by, err = s.may(ctx, by, authz.Question{Act: authz.Block, Target: &target}, refusedAct)
 	if err != nil {
 		return portal.Device{}, err
 	}

@@ -144,25 +144,16 @@ func (s *Service) CodeLife() time.Duration { return s.c.CodeLife }
 // SecondApprover reports whether a code works only when a second person approved.
 func (s *Service) SecondApprover() bool { return s.c.SecondApprover }
 
-// Actor is who asks: a person read afresh from the directory, and what the ledger
-// wants to know of them. The role is filled in by the decision.
-type Actor struct {
-	Person  portal.Person
-	Address string // client address without port
-	Request string // request id
-}
-
 // may asks the policy, and records a no under refused. The returned By is the
 // actor in the role that may.
-func (s *Service) may(ctx context.Context, a Actor, q authz.Question, refused audit.Action) (portal.Actor, error) {
-	q.Actor = a.Person
-	by := portal.Actor{Person: a.Person.ID, Address: a.Address, Request: a.Request}
+func (s *Service) may(ctx context.Context, by portal.Actor, q authz.Question, refused audit.Action) (portal.Actor, error) {
+	q.Actor = by.Staff()
 	role, err := authz.Decide(q)
 	if err == nil {
 		by.Role = role
 		return by, nil
 	}
-	if by.Role, _ = authz.MayTry(a.Person, q.Act); by.Role == "" {
+	if by.Role, _ = authz.MayTry(by.Staff(), q.Act); by.Role == "" {
 		by.Role = portal.Employee
 	}
 	target := portal.Person{}

@@ -35,13 +35,13 @@ type Order struct {
 // reason the person may have no certificate, or with enroll.PausedInvites after too
 // many codes; enroll.ErrNotFound for a person or device that is not there; or an
 // *enroll.Outage. Every no but those of the form is recorded.
-func (s *Service) Invite(ctx context.Context, a Actor, o Order) (signin.Invitation, signin.PickupCode, error) {
+func (s *Service) Invite(ctx context.Context, by portal.Actor, o Order) (signin.Invitation, signin.PickupCode, error) {
 	none := signin.Invitation{}
 	target, err := s.person(ctx, o.Person)
 	if err != nil {
 		return none, "", err
 	}
-	by, err := s.may(ctx, a, authz.Question{Act: authz.Invite, Target: &target}, audit.InvitationRefused)
+	by, err = s.may(ctx, by, authz.Question{Act: authz.Invite, Target: &target}, audit.InvitationRefused)
 	if err != nil {
 		return none, "", err
 	}

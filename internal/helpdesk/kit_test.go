@@ -113,8 +113,8 @@ func (o *office) add(login, name string, roles ...portal.Role) portal.Person {
 	return p
 }
 
-func as(p portal.Person) helpdesk.Actor {
-	return helpdesk.Actor{Person: p, Address: "192.0.2.4", Request: "REQ"}
+func as(p portal.Person) portal.Actor {
+	return portal.Actor{Person: p.ID, Record: &p, Address: "192.0.2.4", Request: "REQ"}
 }
 
 func order(p portal.Person) helpdesk.Order {

@@ -50,8 +50,8 @@ type Dossier struct {
 // Dossier reads somebody's account, devices and newest events, and records that it
 // was read: without the entry there is no dossier. It returns enroll.ErrNotFound
 // for somebody the directory does not know.
-func (s *Service) Dossier(ctx context.Context, a Actor, id portal.PersonID) (Dossier, error) {
-	by, err := s.may(ctx, a, authz.Question{Act: authz.ReadPerson}, refusedAct)
+func (s *Service) Dossier(ctx context.Context, by portal.Actor, id portal.PersonID) (Dossier, error) {
+	by, err := s.may(ctx, by, authz.Question{Act: authz.ReadPerson}, refusedAct)
 	if err != nil {
 		return Dossier{}, err
 	}
@@ -63,9 +63,9 @@ func (s *Service) Dossier(ctx context.Context, a Actor, id portal.PersonID) (Dos
 		return Dossier{}, err
 	}
 	errors.As(s.c.Registrar.Judge(d.Person), &d.Standing)
-	_, err = authz.Decide(authz.Question{Actor: a.Person, Act: authz.Invite, Target: &d.Person})
+	_, err = authz.Decide(authz.Question{Actor: by.Staff(), Act: authz.Invite, Target: &d.Person})
 	d.NoCode = authz.DeniedWhy(err)
-	_, err = authz.Decide(authz.Question{Actor: a.Person, Act: authz.Block, Target: &d.Person})
+	_, err = authz.Decide(authz.Question{Actor: by.Staff(), Act: authz.Block, Target: &d.Person})
 	d.NoBlock = authz.DeniedWhy(err)
 	e := s.entry(by, d.Person, audit.PersonRead)
 	e.Detail = map[string]string{"upn": d.Person.UPN}

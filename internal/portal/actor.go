@@ -6,24 +6,55 @@ import (
 	"certportal/internal/audit"
 )
 
-// By says who acts, from where and under which request: what the ledger asks of
-// every act.
+// Actor says who acts, in which role, from where and for which request: what the
+// audit log records of every act.
 type Actor struct {
-	Person  PersonID
+	Person  PersonID // empty for the portal itself and before sign-in
 	Role    Role
 	Address string // client address without port
 	Request string // request id
+
+	// Record is the actor as the directory knows them, read for this request. Acts of
+	// staff need it, because package authz decides on it; without it they are refused.
+	Record *Person
+
+	operator bool
 }
 
-// system is the portal acting on its own: sweeps and clocks.
+// system is the actor and role of what the portal does by itself: sweeps and timers.
 const system = "system"
 
-// entry opens a ledger entry for an act of b.
-func (b Actor) Entry(at time.Time, action audit.Action) audit.Entry {
+// operatorID is the actor of commands that are run on the portal's machine.
+const operatorID = "operator"
+
+// Operator is the actor of commands that are run on the portal's machine. It has the
+// rights of an administrator: that account can read the database and the CA's key
+// anyway.
+func Operator() Actor {
+	p := Person{ID: operatorID, Name: operatorID, Roles: []Role{Admin}}
+	return Actor{Person: p.ID, Role: Admin, Record: &p, operator: true}
+}
+
+// IsOperator reports whether the actor was made by [Operator]. The id does not
+// decide: a directory may contain a person of that id.
+func (a Actor) IsOperator() bool { return a.operator }
+
+// Staff returns the directory record of the actor, for package authz; the zero
+// Person, which may do nothing, when there is none.
+func (a Actor) Staff() Person {
+	if a.Record == nil {
+		return Person{}
+	}
+	return *a.Record
+}
+
+// Entry returns an audit entry for an act of a that concerns a. The caller fills in
+// object and detail.
+func (a Actor) Entry(at time.Time, action audit.Action) audit.Entry {
 	e := audit.Entry{
 		At: at, Action: action,
-		Actor: string(b.Person), Role: string(b.Role), Person: string(b.Person),
-		Address: b.Address, Request: b.Request,
+		Actor: string(a.Person), Role: string(a.Role), Person: string(a.Person),
+		Address: a.Address, Request: a.Request,
 	}
 	if e.Actor == "" {
 		e.Actor, e.Role = system, system
