@@ -27,6 +27,8 @@ func floors() map[string]float64 {
 		"internal/notify":       1.7, // mail about what happened
 		"internal/drift":        1.5, // above the enrolment it watches
 		"internal/enroll":       1,
+		"internal/signin":       0.7,
+		"internal/portal":       0.5, // person, device, actor, errors
 		"ca/crl":                1,
 		"ca/ocsp":               1,
 		"internal/ops":          3, // health and metrics on their own port
