@@ -10,6 +10,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 const accountColumns = `a.id, a.login, a.upn, a.sid, a.mail, a.name, a.given_name, a.roles, a.disabled, a.may_enroll,
@@ -22,7 +23,7 @@ const accountByID = `SELECT ` + accountColumns + ` FROM accounts a WHERE a.id = 
 // UPN, in any case of letters. The error wraps enroll.ErrNotFound when there is
 // none.
 func (db *DB) AccountByLogin(ctx context.Context, login string) (portal.Account, error) {
-	if !storable(login) {
+	if !sqldb.Storable(login) {
 		return portal.Account{}, fmt.Errorf("finding account: %w", portal.ErrNotFound)
 	}
 	// The name does not stand in the error: people type passwords here.
@@ -33,14 +34,14 @@ func (db *DB) AccountByLogin(ctx context.Context, login string) (portal.Account,
 // AccountByID finds an account. The error wraps enroll.ErrNotFound when there is
 // none.
 func (db *DB) AccountByID(ctx context.Context, id portal.PersonID) (portal.Account, error) {
-	if !storable(string(id)) {
+	if !sqldb.Storable(string(id)) {
 		return portal.Account{}, fmt.Errorf("finding account: %w", portal.ErrNotFound)
 	}
 	return db.account(ctx, accountByID, string(id))
 }
 
 func (db *DB) account(ctx context.Context, query, key string) (portal.Account, error) {
-	account, err := scanAccount(func(into ...any) error { return db.one(ctx, query, []any{key}, into...) })
+	account, err := scanAccount(func(into ...any) error { return db.One(ctx, query, []any{key}, into...) })
 	if err != nil {
 		return portal.Account{}, fmt.Errorf("finding account: %w", err)
 	}
@@ -50,7 +51,7 @@ func (db *DB) account(ctx context.Context, query, key string) (portal.Account, e
 // Accounts lists all accounts by login.
 func (db *DB) Accounts(ctx context.Context) ([]portal.Account, error) {
 	var accounts []portal.Account
-	err := db.all(ctx, `SELECT `+accountColumns+` FROM accounts a ORDER BY a.login, a.id`, nil,
+	err := db.All(ctx, `SELECT `+accountColumns+` FROM accounts a ORDER BY a.login, a.id`, nil,
 		func(rows *sql.Rows) error {
 			account, err := scanAccount(rows.Scan)
 			accounts = append(accounts, account)
@@ -86,7 +87,7 @@ func (db *DB) AddAccount(ctx context.Context, a portal.Account, entry audit.Entr
 		if err != nil {
 			return err
 		}
-		_, err = t.exec(ctx, `INSERT INTO accounts
+		_, err = t.Exec(ctx, `INSERT INTO accounts
 			(id, login, upn, sid, mail, name, given_name, roles, disabled, may_enroll, password_hash)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, args...)
 		if err != nil {
@@ -107,7 +108,7 @@ func (db *DB) AddAccount(ctx context.Context, a portal.Account, entry audit.Entr
 // enroll.ErrNotFound says that there is no such account, enroll.ErrConflict that
 // the new login, UPN or SID is taken.
 func (db *DB) ChangeAccount(ctx context.Context, id portal.PersonID, change func(*portal.Account) error, entry audit.Entry) error {
-	if !storable(string(id)) {
+	if !sqldb.Storable(string(id)) {
 		return fmt.Errorf("changing account: %w", portal.ErrNotFound)
 	}
 	return db.write(ctx, "changing account "+string(id), func(ctx context.Context, t *tx) error {
@@ -129,11 +130,11 @@ func (db *DB) ChangeAccount(ctx context.Context, id portal.PersonID, change func
 // lockAccount reads an account and keeps others from changing it until the
 // transaction ends.
 func (t *tx) lockAccount(ctx context.Context, id portal.PersonID) (portal.Account, error) {
-	if _, err := t.exec(ctx, "UPDATE accounts SET login = login WHERE id = $1", string(id)); err != nil {
+	if _, err := t.Exec(ctx, "UPDATE accounts SET login = login WHERE id = $1", string(id)); err != nil {
 		return portal.Account{}, fmt.Errorf("locking account: %w", err)
 	}
 	return scanAccount(func(into ...any) error {
-		return t.one(ctx, accountByID, []any{string(id)}, into...)
+		return t.One(ctx, accountByID, []any{string(id)}, into...)
 	})
 }
 
@@ -143,12 +144,12 @@ func (t *tx) replaceAccount(ctx context.Context, a portal.Account) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(ctx, `UPDATE accounts SET login = $2, upn = $3, sid = $4, mail = $5, name = $6,
+	_, err = t.Exec(ctx, `UPDATE accounts SET login = $2, upn = $3, sid = $4, mail = $5, name = $6,
 		given_name = $7, roles = $8, disabled = $9, may_enroll = $10, password_hash = $11 WHERE id = $1`, args...)
 	if err != nil {
 		return err
 	}
-	if _, err := t.exec(ctx, "DELETE FROM account_names WHERE account = $1", string(a.ID)); err != nil {
+	if _, err := t.Exec(ctx, "DELETE FROM account_names WHERE account = $1", string(a.ID)); err != nil {
 		return err
 	}
 	return t.insertNames(ctx, a)
@@ -158,7 +159,7 @@ func (t *tx) replaceAccount(ctx context.Context, a portal.Account) error {
 // them is another act. enroll.ErrNotFound says that there is none.
 func (db *DB) RemoveAccount(ctx context.Context, id portal.PersonID, entry audit.Entry) error {
 	return db.write(ctx, "removing account "+string(id), func(ctx context.Context, t *tx) error {
-		touched, err := t.exec(ctx, "DELETE FROM accounts WHERE id = $1", string(id))
+		touched, err := t.Exec(ctx, "DELETE FROM accounts WHERE id = $1", string(id))
 		if err != nil {
 			return err
 		}
@@ -176,7 +177,7 @@ func (t *tx) insertNames(ctx context.Context, a portal.Account) error {
 		if name == "" {
 			continue
 		}
-		_, err := t.exec(ctx, "INSERT INTO account_names (name_key, account) VALUES ($1, $2)", name, string(a.ID))
+		_, err := t.Exec(ctx, "INSERT INTO account_names (name_key, account) VALUES ($1, $2)", name, string(a.ID))
 		if err != nil {
 			return fmt.Errorf("taking name %s: %w", name, err)
 		}
@@ -189,6 +190,6 @@ func accountArgs(a portal.Account) ([]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("writing roles: %w", err)
 	}
-	return []any{string(a.ID), a.Login, a.UPN, optional(a.SID), a.Mail, a.Name, a.GivenName, string(roles),
+	return []any{string(a.ID), a.Login, a.UPN, sqldb.Optional(a.SID), a.Mail, a.Name, a.GivenName, string(roles),
 		a.Disabled, a.MayEnroll, a.PasswordHash}, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"certportal/internal/portal"
 	"certportal/internal/signin"
+	"certportal/store/sqldb"
 )
 
 // throttle is the row of a key.
@@ -31,7 +32,7 @@ func (db *DB) Try(ctx context.Context, key string, limit signin.Limit, now time.
 		if state, answer = before.next(limit, now); state == before {
 			return nil
 		}
-		_, err = t.exec(ctx, `UPDATE attempts SET tries = $2, window_start = $3, paused_until = $4, forget_at = $5
+		_, err = t.Exec(ctx, `UPDATE attempts SET tries = $2, window_start = $3, paused_until = $4, forget_at = $5
 			WHERE key_hash = $1`, throttleKey(key), state.tries, state.start.UnixMilli(), millisOf(state.pausedUntil),
 			max(state.start.Add(limit.Window).UnixMilli(), millisOf(state.pausedUntil)))
 		return err
@@ -67,16 +68,16 @@ func (s throttle) next(limit signin.Limit, now time.Time) (throttle, signin.Trie
 func (t *tx) lockThrottle(ctx context.Context, key string) (throttle, error) {
 	var s throttle
 	var start, paused sql.NullInt64
-	err := t.one(ctx, `INSERT INTO attempts (key_hash, tries, window_start, paused_until, forget_at)
+	err := t.One(ctx, `INSERT INTO attempts (key_hash, tries, window_start, paused_until, forget_at)
 		VALUES ($1, 0, 0, 0, 0)
 		ON CONFLICT (key_hash) DO UPDATE SET tries = attempts.tries
 		RETURNING tries, window_start, paused_until`, []any{throttleKey(key)}, &s.tries, &start, &paused)
 	if err != nil {
 		return s, fmt.Errorf("locking throttle: %w", err)
 	}
-	s.start = timeOf(start)
+	s.start = sqldb.TimeOf(start)
 	if paused.Int64 != 0 {
-		s.pausedUntil = timeOf(paused)
+		s.pausedUntil = sqldb.TimeOf(paused)
 	}
 	return s, nil
 }
@@ -84,7 +85,7 @@ func (t *tx) lockThrottle(ctx context.Context, key string) (throttle, error) {
 // PausedUntil tells when the pause of a key ends; the zero time when there is none.
 func (db *DB) PausedUntil(ctx context.Context, key string, now time.Time) (time.Time, error) {
 	var until sql.NullInt64
-	err := db.one(ctx, "SELECT paused_until FROM attempts WHERE key_hash = $1 AND paused_until > $2",
+	err := db.One(ctx, "SELECT paused_until FROM attempts WHERE key_hash = $1 AND paused_until > $2",
 		[]any{throttleKey(key), now.UnixMilli()}, &until)
 	if errors.Is(err, portal.ErrNotFound) {
 		return time.Time{}, nil
@@ -92,14 +93,14 @@ func (db *DB) PausedUntil(ctx context.Context, key string, now time.Time) (time.
 	if err != nil {
 		return time.Time{}, fmt.Errorf("reading pause: %w", err)
 	}
-	return timeOf(until), nil
+	return sqldb.TimeOf(until), nil
 }
 
 // GiveBack takes back one try whose outcome nobody learned. A pause that other
 // tries brought about stays.
 func (db *DB) GiveBack(ctx context.Context, key string) error {
 	return db.write(ctx, "giving back a try", func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, "UPDATE attempts SET tries = tries - 1 WHERE key_hash = $1 AND tries > 0", throttleKey(key))
+		_, err := t.Exec(ctx, "UPDATE attempts SET tries = tries - 1 WHERE key_hash = $1 AND tries > 0", throttleKey(key))
 		return err
 	})
 }
@@ -107,7 +108,7 @@ func (db *DB) GiveBack(ctx context.Context, key string) error {
 // Forgive forgets the tries of a key, after a right password.
 func (db *DB) Forgive(ctx context.Context, key string) error {
 	return db.write(ctx, "forgiving tries", func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, "DELETE FROM attempts WHERE key_hash = $1", throttleKey(key))
+		_, err := t.Exec(ctx, "DELETE FROM attempts WHERE key_hash = $1", throttleKey(key))
 		return err
 	})
 }
@@ -122,7 +123,7 @@ func (db *DB) PruneAttempts(ctx context.Context, now time.Time) (int, error) {
 func (db *DB) prune(ctx context.Context, within time.Duration, doing, query string, args ...any) (int, error) {
 	gone := 0
 	err := db.writeWithin(ctx, within, doing, func(ctx context.Context, t *tx) (err error) {
-		gone, err = t.exec(ctx, query, args...)
+		gone, err = t.Exec(ctx, query, args...)
 		return err
 	})
 	if err != nil {
@@ -132,6 +133,6 @@ func (db *DB) prune(ctx context.Context, within time.Duration, doing, query stri
 }
 
 // throttleKey hashes with a label: the empty key has a hash too.
-func throttleKey(key string) []byte { return hashOf("throttle " + key) }
+func throttleKey(key string) []byte { return sqldb.HashOf("throttle " + key) }
 
-func millisOf(t time.Time) int64 { return moment(t).Int64 }
+func millisOf(t time.Time) int64 { return sqldb.Moment(t).Int64 }

@@ -9,6 +9,7 @@ import (
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/internal/signin"
+	"certportal/store/sqldb"
 )
 
 // blockDevice marks the device as blocked, closes what could lead to more of it,
@@ -20,7 +21,7 @@ func (t *tx) blockDevice(ctx context.Context, r enroll.Revocation) (bool, error)
 	}
 	var person string
 	touched := 0
-	err := t.all(ctx, "UPDATE devices SET blocked_at = $2 WHERE id = $1 AND blocked_at IS NULL RETURNING person",
+	err := t.All(ctx, "UPDATE devices SET blocked_at = $2 WHERE id = $1 AND blocked_at IS NULL RETURNING person",
 		[]any{string(r.BlockDevice), r.At.UnixMilli()}, func(rows *sql.Rows) error {
 			touched++
 			return rows.Scan(&person)
@@ -31,11 +32,11 @@ func (t *tx) blockDevice(ctx context.Context, r enroll.Revocation) (bool, error)
 	if touched == 0 {
 		return false, nil
 	}
-	_, err = t.exec(ctx, "DELETE FROM challenges WHERE device_id = $1 AND used_at IS NULL", string(r.BlockDevice))
+	_, err = t.Exec(ctx, "DELETE FROM challenges WHERE device_id = $1 AND used_at IS NULL", string(r.BlockDevice))
 	if err != nil {
 		return false, fmt.Errorf("dropping challenges of device %s: %w", r.BlockDevice, err)
 	}
-	_, err = t.exec(ctx, "UPDATE handoffs SET state = $3, closed_at = $2 WHERE person = $1 AND closed_at IS NULL",
+	_, err = t.Exec(ctx, "UPDATE handoffs SET state = $3, closed_at = $2 WHERE person = $1 AND closed_at IS NULL",
 		person, r.At.UnixMilli(), string(signin.HandoffEnded))
 	if err != nil {
 		return false, fmt.Errorf("ending hand-off: %w", err)
@@ -49,7 +50,7 @@ func (t *tx) endOtherSessions(ctx context.Context, person string, r enroll.Revoc
 	if r.Cause != portal.Lost {
 		return nil
 	}
-	_, err := t.exec(ctx, "UPDATE sessions SET ended = $3, data = NULL WHERE person = $1 AND id_hash <> $2 AND NOT ended",
+	_, err := t.Exec(ctx, "UPDATE sessions SET ended = $3, data = NULL WHERE person = $1 AND id_hash <> $2 AND NOT ended",
 		person, r.KeepSession[:], true)
 	if err != nil {
 		return fmt.Errorf("ending sessions: %w", err)
@@ -71,7 +72,7 @@ func aboutDevice(r enroll.Revocation, action audit.Action, device portal.DeviceI
 // the device is not the person's or was removed. The name it has already changes
 // nothing and leaves no entry.
 func (db *DB) Rename(ctx context.Context, r enroll.Renaming) error {
-	if !storable(string(r.Person)) || !storable(string(r.Device)) {
+	if !sqldb.Storable(string(r.Person)) || !sqldb.Storable(string(r.Device)) {
 		return fmt.Errorf("renaming device %q: %w", r.Device, portal.ErrNotFound)
 	}
 	return db.write(ctx, "renaming device "+string(r.Device), func(ctx context.Context, t *tx) error {
@@ -95,7 +96,7 @@ func (db *DB) Rename(ctx context.Context, r enroll.Renaming) error {
 		if err := checkName(others, r.Name); err != nil {
 			return err
 		}
-		_, err = t.exec(ctx, "UPDATE devices SET name = $2, name_key = $3 WHERE id = $1", string(r.Device), r.Name, nameKey(r.Name))
+		_, err = t.Exec(ctx, "UPDATE devices SET name = $2, name_key = $3 WHERE id = $1", string(r.Device), r.Name, NameKey(r.Name))
 		if err != nil {
 			return fmt.Errorf("recording name: %w", err)
 		}

@@ -12,7 +12,7 @@ import (
 // error wraps enroll.ErrNotFound when there is none.
 func (db *DB) Certificate(ctx context.Context, serial ca.Serial) (portal.Certificate, error) {
 	var c certificateRow
-	err := db.one(ctx, "SELECT "+certificateColumns+" FROM certificates c WHERE c.serial = $1",
+	err := db.One(ctx, "SELECT "+certificateColumns+" FROM certificates c WHERE c.serial = $1",
 		[]any{serial.String()}, c.fields()...)
 	if err != nil {
 		return portal.Certificate{}, fmt.Errorf("finding certificate %s: %w", serial, err)

@@ -13,6 +13,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 // Complete stores the signed certificate and its pickup, and ends what it
@@ -29,8 +30,8 @@ func (db *DB) Complete(ctx context.Context, c enroll.Completion) error {
 		if c.Delivered {
 			delivered = c.At
 		}
-		touched, err := t.exec(ctx, `UPDATE certificates SET status = 'issued', der = $2, delivered_at = $3
-			WHERE serial = $1 AND status = 'pending'`, c.Serial.String(), c.Certificate.Raw, moment(delivered))
+		touched, err := t.Exec(ctx, `UPDATE certificates SET status = 'issued', der = $2, delivered_at = $3
+			WHERE serial = $1 AND status = 'pending'`, c.Serial.String(), c.Certificate.Raw, sqldb.Moment(delivered))
 		if err != nil {
 			return fmt.Errorf("recording certificate: %w", err)
 		}
@@ -74,7 +75,7 @@ func (t *tx) standing(ctx context.Context, c enroll.Completion) (portal.DeviceID
 	var key []byte
 	var status portal.Status
 	var device sql.NullString
-	err := t.one(ctx, "SELECT key_hash, status, device_id FROM certificates WHERE serial = $1",
+	err := t.One(ctx, "SELECT key_hash, status, device_id FROM certificates WHERE serial = $1",
 		[]any{c.Serial.String()}, &key, &status, &device)
 	if errors.Is(err, portal.ErrNotFound) || (err == nil && status != portal.Pending) {
 		return "", portal.ErrConflict
@@ -104,7 +105,7 @@ func (t *tx) checkKept(ctx context.Context, device portal.DeviceID) error {
 		return nil
 	}
 	var removed sql.NullInt64
-	err := t.one(ctx, "SELECT removed_at FROM devices WHERE id = $1", []any{string(device)}, &removed)
+	err := t.One(ctx, "SELECT removed_at FROM devices WHERE id = $1", []any{string(device)}, &removed)
 	if err != nil {
 		return fmt.Errorf("finding device %s: %w", device, err)
 	}
@@ -119,7 +120,7 @@ func (t *tx) insertPickup(ctx context.Context, c enroll.Completion) error {
 	if p == nil {
 		return nil
 	}
-	_, err := t.exec(ctx, `INSERT INTO pickups
+	_, err := t.Exec(ctx, `INSERT INTO pickups
 		(token_hash, serial, sealed_key, sealed_password, expires_at, password_until, claims, reads)
 		VALUES ($1, $2, $3, $4, $5, $6, 0, 0)`,
 		p.TokenHash[:], c.Serial.String(), p.Key, p.Password, p.Expires.UnixMilli(), p.PasswordUntil.UnixMilli())
@@ -157,7 +158,7 @@ func scanSerial(rows *sql.Rows, into *[]ca.Serial) error {
 // oldest first.
 func (db *DB) Unfinished(ctx context.Context, before time.Time, limit int) ([]ca.Serial, error) {
 	var serials []ca.Serial
-	err := db.all(ctx, `SELECT serial FROM certificates
+	err := db.All(ctx, `SELECT serial FROM certificates
 		WHERE der IS NULL AND revoked_at IS NULL AND requested_at < $1 ORDER BY requested_at LIMIT $2`,
 		[]any{before.UnixMilli(), limit}, func(rows *sql.Rows) error { return scanSerial(rows, &serials) })
 	if err != nil {
@@ -170,7 +171,7 @@ func (db *DB) Unfinished(ctx context.Context, before time.Time, limit int) ([]ca
 // is wiped, or ran out before the moment; oldest first.
 func (db *DB) Undelivered(ctx context.Context, before time.Time, limit int) ([]ca.Serial, error) {
 	var serials []ca.Serial
-	err := db.all(ctx, `SELECT c.serial FROM certificates c JOIN pickups p ON p.serial = c.serial
+	err := db.All(ctx, `SELECT c.serial FROM certificates c JOIN pickups p ON p.serial = c.serial
 		WHERE c.der IS NOT NULL AND c.delivered_at IS NULL AND c.revoked_at IS NULL AND c.status = 'issued'
 		AND (p.sealed_key IS NULL OR p.expires_at < $1)
 		ORDER BY c.requested_at LIMIT $2`,

@@ -57,7 +57,7 @@ func (db *DB) Depart(ctx context.Context, d drift.Departure) ([]ca.Serial, error
 // row locks.
 func (t *tx) heldBy(ctx context.Context, person portal.PersonID, now time.Time) ([]ca.Serial, error) {
 	var serials []ca.Serial
-	err := t.all(ctx, `SELECT serial FROM certificates
+	err := t.All(ctx, `SELECT serial FROM certificates
 		WHERE person = $1 AND revoked_at IS NULL AND not_after > $2 AND kind = 'user' ORDER BY serial`,
 		[]any{string(person), now.UnixMilli()}, func(rows *sql.Rows) error { return scanSerial(rows, &serials) })
 	if err != nil {
@@ -69,7 +69,7 @@ func (t *tx) heldBy(ctx context.Context, person portal.PersonID, now time.Time) 
 // departed remembers that the watch ended what somebody had, and signs them out:
 // they may have come in again since the first mark.
 func (t *tx) departed(ctx context.Context, d drift.Departure, since time.Time) error {
-	_, err := t.exec(ctx, `INSERT INTO departures (person, since, ended_at) VALUES ($1, $2, $3)
+	_, err := t.Exec(ctx, `INSERT INTO departures (person, since, ended_at) VALUES ($1, $2, $3)
 		ON CONFLICT (person) DO UPDATE SET since = excluded.since, ended_at = excluded.ended_at`,
 		string(d.Person), since.UnixMilli(), d.At.UnixMilli())
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 // Detail reads all that is known of one certificate. The error wraps
@@ -31,14 +32,14 @@ func (db *DB) detail(ctx context.Context, serial ca.Serial, now time.Time) (admi
 	var r listedRow
 	var d admin.Detail
 	var delivered, reason, unlisted sql.NullInt64
-	err := db.one(ctx, `SELECT `+rowColumns+`, c.profile, c.sid, c.mail, c.delivered_at, c.reason_code, `+lastUnlisted+`, c.der
+	err := db.One(ctx, `SELECT `+rowColumns+`, c.profile, c.sid, c.mail, c.delivered_at, c.reason_code, `+lastUnlisted+`, c.der
 		FROM certificates c`+listedJoins+`WHERE c.serial = $1`, []any{serial.String()},
 		append(r.fields(), &d.Profile, &d.SID, &d.Mail, &delivered, &reason, &unlisted, &d.DER)...)
 	if err != nil {
 		return d, err
 	}
 	d.Certificate, err = r.value(now)
-	d.Delivered, d.Reason, d.ListsUntil = timeOf(delivered), int(reason.Int64), timeOf(unlisted)
+	d.Delivered, d.Reason, d.ListsUntil = sqldb.TimeOf(delivered), int(reason.Int64), sqldb.TimeOf(unlisted)
 	return d, err
 }
 
@@ -47,7 +48,7 @@ func (db *DB) detail(ctx context.Context, serial ca.Serial, now time.Time) (admi
 func (db *DB) revocationDetail(ctx context.Context, d *admin.Detail) error {
 	var seq int64
 	var issuer string
-	err := db.one(ctx, "SELECT issuer, seq FROM revocations WHERE serial = $1", []any{d.Serial.String()}, &issuer, &seq)
+	err := db.One(ctx, "SELECT issuer, seq FROM revocations WHERE serial = $1", []any{d.Serial.String()}, &issuer, &seq)
 	if errors.Is(err, portal.ErrNotFound) {
 		return nil
 	}
@@ -56,11 +57,11 @@ func (db *DB) revocationDetail(ctx context.Context, d *admin.Detail) error {
 	}
 	var this, next, published sql.NullInt64
 	var number int64
-	err = db.one(ctx, `SELECT number, this_update, next_update, published_at FROM crls
+	err = db.One(ctx, `SELECT number, this_update, next_update, published_at FROM crls
 		WHERE issuer = $1 AND through >= $2 ORDER BY through, number LIMIT 1`, []any{issuer, seq}, &number, &this, &next, &published)
 	switch {
-	case err == nil && d.NotAfter.After(timeOf(this).Add(-timeOf(next).Sub(timeOf(this)))):
-		d.ListedIn, d.ListedAt = number, timeOf(published)
+	case err == nil && d.NotAfter.After(sqldb.TimeOf(this).Add(-sqldb.TimeOf(next).Sub(sqldb.TimeOf(this)))):
+		d.ListedIn, d.ListedAt = number, sqldb.TimeOf(published)
 	case err != nil && !errors.Is(err, portal.ErrNotFound):
 		return fmt.Errorf("finding list: %w", err)
 	}
@@ -75,7 +76,7 @@ func (db *DB) whoRevoked(ctx context.Context, d *admin.Detail, seq int64) error 
 		where, args = "substr(object, 1, 64) = $1 AND action = $2", []any{d.Serial.String(), string(audit.CertificateRevoked)}
 	}
 	var text []byte
-	err := db.one(ctx, "SELECT actor, role, detail FROM ledger WHERE "+where+" ORDER BY seq DESC LIMIT 1", args,
+	err := db.One(ctx, "SELECT actor, role, detail FROM ledger WHERE "+where+" ORDER BY seq DESC LIMIT 1", args,
 		&d.RevokedBy, &d.RevokedRole, &text)
 	if errors.Is(err, portal.ErrNotFound) {
 		return nil

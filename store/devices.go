@@ -7,6 +7,7 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 // deviceColumns and certificateColumns are what [deviceRow] and
@@ -56,8 +57,8 @@ func (r *deviceRow) fields() []any {
 
 func (r *deviceRow) value() portal.Device {
 	d := r.device
-	d.Created, d.Removed = timeOf(r.created), timeOf(r.removed)
-	d.Blocked, d.FormerEnds = timeOf(r.blocked), timeOf(r.formerly)
+	d.Created, d.Removed = sqldb.TimeOf(r.created), sqldb.TimeOf(r.removed)
+	d.Blocked, d.FormerEnds = sqldb.TimeOf(r.blocked), sqldb.TimeOf(r.formerly)
 	return d
 }
 
@@ -94,15 +95,15 @@ func (r *certificateRow) value() (portal.Certificate, error) {
 		Kind:       portal.Kind(r.kind.String),
 		UPN:        r.upn.String,
 		SID:        r.sid.String,
-		NotBefore:  timeOf(r.notBefore),
-		NotAfter:   timeOf(r.notAfter),
-		Requested:  timeOf(r.requested),
-		Delivered:  timeOf(r.delivered),
-		RevokedAt:  timeOf(r.revokedMoment),
+		NotBefore:  sqldb.TimeOf(r.notBefore),
+		NotAfter:   sqldb.TimeOf(r.notAfter),
+		Requested:  sqldb.TimeOf(r.requested),
+		Delivered:  sqldb.TimeOf(r.delivered),
+		RevokedAt:  sqldb.TimeOf(r.revokedMoment),
 		Cause:      portal.Cause(r.cause.String),
 		Listed:     r.listed.Int64,
-		ListsUntil: timeOf(r.unlisted),
-		Ends:       timeOf(r.ends),
+		ListsUntil: sqldb.TimeOf(r.unlisted),
+		Ends:       sqldb.TimeOf(r.ends),
 		Next:       next,
 		Changed:    portal.Change(r.changed.String),
 		DER:        r.der,
@@ -112,11 +113,11 @@ func (r *certificateRow) value() (portal.Certificate, error) {
 // Devices lists a person's devices, newest first, without removed ones and those
 // that never got a certificate.
 func (db *DB) Devices(ctx context.Context, person portal.PersonID) ([]portal.Device, error) {
-	if !storable(string(person)) {
+	if !sqldb.Storable(string(person)) {
 		return nil, nil
 	}
 	var devices []portal.Device
-	err := db.all(ctx, `SELECT `+deviceColumns+`, `+certificateColumns+`
+	err := db.All(ctx, `SELECT `+deviceColumns+`, `+certificateColumns+`
 		FROM devices d JOIN certificates c ON `+newestCertificate+`
 		WHERE d.person = $1 AND d.removed_at IS NULL AND c.der IS NOT NULL
 		ORDER BY d.created_at DESC, d.id`, []any{string(person)},
@@ -146,11 +147,11 @@ const deviceQuery = `SELECT ` + deviceColumns + `, ` + certificateColumns + `
 // Device finds a device of the person, removed or not. The error wraps
 // enroll.ErrNotFound when there is none or it is somebody else's.
 func (db *DB) Device(ctx context.Context, person portal.PersonID, id portal.DeviceID) (portal.Device, error) {
-	if !storable(string(person)) || !storable(string(id)) {
+	if !sqldb.Storable(string(person)) || !sqldb.Storable(string(id)) {
 		return portal.Device{}, fmt.Errorf("finding device %q: %w", id, portal.ErrNotFound)
 	}
 	device, err := scanDevice(func(into ...any) error {
-		return db.one(ctx, deviceQuery, []any{string(id), string(person)}, into...)
+		return db.One(ctx, deviceQuery, []any{string(id), string(person)}, into...)
 	})
 	if err != nil {
 		return portal.Device{}, fmt.Errorf("finding device %q: %w", id, err)
@@ -161,7 +162,7 @@ func (db *DB) Device(ctx context.Context, person portal.PersonID, id portal.Devi
 // device is [DB.Device] inside a transaction.
 func (t *tx) device(ctx context.Context, person portal.PersonID, id portal.DeviceID) (portal.Device, error) {
 	return scanDevice(func(into ...any) error {
-		return t.one(ctx, deviceQuery, []any{string(id), string(person)}, into...)
+		return t.One(ctx, deviceQuery, []any{string(id), string(person)}, into...)
 	})
 }
 

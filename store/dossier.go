@@ -8,6 +8,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 // lastRune ends the range of names with a common beginning.
@@ -17,7 +18,7 @@ const lastRune = "\U0010ffff"
 // the whole serial of a certificate, as people write serials: with spaces, colons
 // and 0x, in either case. Of the devices only id, person, name and platform count.
 func (db *DB) FindDevices(ctx context.Context, query string, limit int) ([]portal.Device, error) {
-	if !storable(query) {
+	if !sqldb.Storable(query) {
 		return nil, nil
 	}
 	var found []portal.Device
@@ -27,13 +28,13 @@ func (db *DB) FindDevices(ctx context.Context, query string, limit int) ([]porta
 		found = append(found, d.value())
 		return err
 	}
-	key := nameKey(query)
-	err := db.all(ctx, `SELECT `+deviceColumns+` FROM devices d
+	key := NameKey(query)
+	err := db.All(ctx, `SELECT `+deviceColumns+` FROM devices d
 		WHERE d.name_key >= $1 AND d.name_key < $2 AND d.removed_at IS NULL ORDER BY d.name_key, d.id LIMIT $3`,
 		[]any{key, key + lastRune, limit}, scan)
 	serial, notOne := ca.ParseSerial(query)
 	if err == nil && notOne == nil {
-		err = db.all(ctx, `SELECT `+deviceColumns+` FROM certificates c JOIN devices d ON d.id = c.device_id
+		err = db.All(ctx, `SELECT `+deviceColumns+` FROM certificates c JOIN devices d ON d.id = c.device_id
 			WHERE c.serial = $1`, []any{serial.String()}, scan)
 	}
 	if err != nil {
@@ -45,7 +46,7 @@ func (db *DB) FindDevices(ctx context.Context, query string, limit int) ([]porta
 // EntriesAbout gives the newest ledger entries about a person, newest first: of all
 // actions, or of those that are named.
 func (db *DB) EntriesAbout(ctx context.Context, person portal.PersonID, limit int, named ...audit.Action) ([]audit.Entry, error) {
-	if !storable(string(person)) {
+	if !sqldb.Storable(string(person)) {
 		return nil, nil
 	}
 	args := []any{string(person), limit}
@@ -59,7 +60,7 @@ func (db *DB) EntriesAbout(ctx context.Context, person portal.PersonID, limit in
 	}
 	var entries []audit.Entry
 	// The index holds the beginning of ids.
-	err := db.all(ctx, `SELECT `+entryColumns+` FROM ledger
+	err := db.All(ctx, `SELECT `+entryColumns+` FROM ledger
 		WHERE substr(person, 1, 64) = substr($1, 1, 64) AND person = $1`+among+` ORDER BY seq DESC LIMIT $2`, args,
 		func(rows *sql.Rows) error {
 			e, err := scanEntry(rows)

@@ -12,6 +12,7 @@ import (
 	"certportal/ca/ocsp"
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 // Status gives the state of a serial of the issuing CA. A revocation counts without
@@ -20,7 +21,7 @@ import (
 func (db *DB) Status(ctx context.Context, serial ca.Serial) (ocsp.Status, error) {
 	var status sql.NullString
 	var at, reason sql.NullInt64
-	err := db.one(ctx, `SELECT c.status, COALESCE(r.revoked_at, c.revoked_at), COALESCE(r.reason_code, c.reason_code)
+	err := db.One(ctx, `SELECT c.status, COALESCE(r.revoked_at, c.revoked_at), COALESCE(r.reason_code, c.reason_code)
 		FROM (SELECT CAST($1 AS TEXT) AS serial) s
 		LEFT JOIN certificates c ON c.serial = s.serial AND c.issuer = $2
 		LEFT JOIN revocations r ON r.serial = s.serial AND r.issuer = $2`,
@@ -30,7 +31,7 @@ func (db *DB) Status(ctx context.Context, serial ca.Serial) (ocsp.Status, error)
 	}
 	switch {
 	case at.Valid:
-		return ocsp.Status{State: ocsp.Revoked, At: timeOf(at), Reason: int(reason.Int64)}, nil
+		return ocsp.Status{State: ocsp.Revoked, At: sqldb.TimeOf(at), Reason: int(reason.Int64)}, nil
 	case status.String == string(portal.Issued) || status.String == string(portal.Superseded):
 		return ocsp.Status{State: ocsp.Good}, nil
 	}
@@ -53,7 +54,7 @@ func (db *DB) follow(ctx context.Context, after int64, limit int, see func(happe
 	// The head comes along, so that nothing new takes one statement, and none of two
 	// can be older than the other.
 	headed := false
-	err = db.all(ctx, `SELECT h.seq, l.seq, l.hash, c.serial, c.issuer, c.not_after,
+	err = db.All(ctx, `SELECT h.seq, l.seq, l.hash, c.serial, c.issuer, c.not_after,
 		r.serial, r.issuer, r.revoked_at, r.reason_code, r.not_after
 		FROM ledger_head h LEFT JOIN ledger l ON l.seq > $1 AND l.seq <= $2
 		LEFT JOIN certificates c ON c.serial = l.object AND l.action IN ($3, $4)
@@ -112,13 +113,13 @@ func (db *DB) Records(ctx context.Context, after int64, limit int) ([]crl.Record
 	var records []crl.Record
 	through, _, err := db.follow(ctx, after, limit, func(h happening) error {
 		r := crl.Record{
-			Seq: h.seq.Int64, Hash: hex.EncodeToString(h.hash), Issuer: h.issuer.String, NotAfter: timeOf(h.notAfter),
+			Seq: h.seq.Int64, Hash: hex.EncodeToString(h.hash), Issuer: h.issuer.String, NotAfter: sqldb.TimeOf(h.notAfter),
 		}
 		text := h.serial.String
 		if h.recalled.Valid {
 			text = h.recalled.String
-			r.Issuer, r.NotAfter = h.revoker.String, timeOf(h.recalledEnd)
-			r.Revoked, r.Reason = timeOf(h.at), int(h.reason.Int64)
+			r.Issuer, r.NotAfter = h.revoker.String, sqldb.TimeOf(h.recalledEnd)
+			r.Revoked, r.Reason = sqldb.TimeOf(h.at), int(h.reason.Int64)
 		}
 		var err error
 		r.Serial, err = serialOf(text)
@@ -134,7 +135,7 @@ func (db *DB) Records(ctx context.Context, after int64, limit int) ([]crl.Record
 // Remembers reports whether the ledger has this entry with this hash.
 func (db *DB) Remembers(ctx context.Context, seq int64, hash string) (bool, error) {
 	var stored []byte
-	err := db.one(ctx, "SELECT hash FROM ledger WHERE seq = $1", []any{seq}, &stored)
+	err := db.One(ctx, "SELECT hash FROM ledger WHERE seq = $1", []any{seq}, &stored)
 	if errors.Is(err, portal.ErrNotFound) {
 		return false, nil
 	}

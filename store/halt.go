@@ -8,17 +8,18 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 // Halted gives the state of the switch that stops issuing.
 func (db *DB) Halted(ctx context.Context) (admin.Halt, error) {
 	var h admin.Halt
 	var since sql.NullInt64
-	err := db.one(ctx, "SELECT reason, actor, since FROM halt WHERE id = 1", nil, &h.Reason, &h.Actor, &since)
+	err := db.One(ctx, "SELECT reason, actor, since FROM halt WHERE id = 1", nil, &h.Reason, &h.Actor, &since)
 	if err != nil {
 		return admin.Halt{}, fmt.Errorf("reading halt: %w", err)
 	}
-	h.Since = timeOf(since)
+	h.Since = sqldb.TimeOf(since)
 	return h, nil
 }
 
@@ -27,8 +28,8 @@ func (db *DB) Halted(ctx context.Context) (admin.Halt, error) {
 func (db *DB) Halt(ctx context.Context, h admin.Halt, entry audit.Entry) (bool, error) {
 	changed := false
 	err := db.write(ctx, "turning the switch", func(ctx context.Context, t *tx) error {
-		touched, err := t.exec(ctx, "UPDATE halt SET reason = $1, actor = $2, since = $3 WHERE id = 1 AND reason <> $1",
-			cleaned(h.Reason), string(h.Actor), moment(h.Since))
+		touched, err := t.Exec(ctx, "UPDATE halt SET reason = $1, actor = $2, since = $3 WHERE id = 1 AND reason <> $1",
+			sqldb.Cleaned(h.Reason), string(h.Actor), sqldb.Moment(h.Since))
 		if err != nil {
 			return fmt.Errorf("recording halt: %w", err)
 		}
@@ -50,7 +51,7 @@ func (t *tx) checkHalt(ctx context.Context, kind portal.Kind) error {
 		return nil
 	}
 	var reason string
-	if err := t.one(ctx, "SELECT reason FROM halt WHERE id = 1", nil, &reason); err != nil {
+	if err := t.One(ctx, "SELECT reason FROM halt WHERE id = 1", nil, &reason); err != nil {
 		return fmt.Errorf("reading halt: %w", err)
 	}
 	if reason != "" {

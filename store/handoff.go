@@ -10,6 +10,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/portal"
 	"certportal/internal/signin"
+	"certportal/store/sqldb"
 )
 
 // rememberHandoff is how long a hand-off stays after its code ran out: a desktop
@@ -29,18 +30,18 @@ func (db *DB) OfferHandoff(ctx context.Context, o signin.HandoffOffer) error {
 		if err := t.lockPerson(ctx, o.Person); err != nil {
 			return err
 		}
-		_, err := t.exec(ctx, "UPDATE handoffs SET state = $3, closed_at = $2 WHERE person = $1 AND closed_at IS NULL",
+		_, err := t.Exec(ctx, "UPDATE handoffs SET state = $3, closed_at = $2 WHERE person = $1 AND closed_at IS NULL",
 			string(o.Person), o.At.UnixMilli(), string(signin.HandoffEnded))
 		if err != nil {
 			return fmt.Errorf("ending earlier hand-off: %w", err)
 		}
-		_, err = t.exec(ctx, "DELETE FROM handoffs WHERE expires_at <= $1", o.At.Add(-rememberHandoff).UnixMilli())
+		_, err = t.Exec(ctx, "DELETE FROM handoffs WHERE expires_at <= $1", o.At.Add(-rememberHandoff).UnixMilli())
 		if err != nil {
 			return fmt.Errorf("dropping old hand-offs: %w", err)
 		}
-		_, err = t.exec(ctx, `INSERT INTO handoffs (id, code_hash, session, person, masked, number, choices, state, expires_at)
+		_, err = t.Exec(ctx, `INSERT INTO handoffs (id, code_hash, session, person, masked, number, choices, state, expires_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, string(o.ID), o.CodeHash[:], o.Session[:], string(o.Person),
-			cleaned(o.Masked), o.Number, choicesText(o.Choices), string(signin.HandoffOpen), o.Expires.UnixMilli())
+			sqldb.Cleaned(o.Masked), o.Number, choicesText(o.Choices), string(signin.HandoffOpen), o.Expires.UnixMilli())
 		if err != nil {
 			return fmt.Errorf("recording hand-off: %w", err)
 		}
@@ -51,7 +52,7 @@ func (db *DB) OfferHandoff(ctx context.Context, o signin.HandoffOffer) error {
 // Handoff finds a hand-off of the person by its id, whatever became of it. The
 // error wraps enroll.ErrNotFound when there is none or it is somebody else's.
 func (db *DB) Handoff(ctx context.Context, person portal.PersonID, id signin.HandoffID) (signin.Handoff, error) {
-	if !storable(string(person)) || !storable(string(id)) {
+	if !sqldb.Storable(string(person)) || !sqldb.Storable(string(id)) {
 		return signin.Handoff{}, fmt.Errorf("finding hand-off: %w", portal.ErrNotFound)
 	}
 	return db.handoff(ctx, "h.id = $1 AND h.person = $2", string(id), string(person))
@@ -67,12 +68,12 @@ func (db *DB) handoff(ctx context.Context, where string, args ...any) (signin.Ha
 	var h signin.Handoff
 	var choices string
 	var expires sql.NullInt64
-	err := db.one(ctx, "SELECT h.id, h.person, h.masked, h.number, h.choices, h.state, h.expires_at FROM handoffs h WHERE "+where,
+	err := db.One(ctx, "SELECT h.id, h.person, h.masked, h.number, h.choices, h.state, h.expires_at FROM handoffs h WHERE "+where,
 		args, &h.ID, &h.Person, &h.Masked, &h.Number, &choices, &h.State, &expires)
 	if err != nil {
 		return signin.Handoff{}, fmt.Errorf("finding hand-off: %w", err)
 	}
-	h.Expires = timeOf(expires)
+	h.Expires = sqldb.TimeOf(expires)
 	if h.Choices, err = choicesOf(choices); err != nil {
 		return signin.Handoff{}, err
 	}
@@ -83,7 +84,7 @@ func (db *DB) handoff(ctx context.Context, where string, args ...any) (signin.Ha
 // enroll.ErrNotFound when it was not open any more: of two at once, one closes it.
 func (db *DB) CloseHandoff(ctx context.Context, id signin.HandoffID, state signin.HandoffState, at time.Time, entry audit.Entry) error {
 	return db.write(ctx, "closing hand-off", func(ctx context.Context, t *tx) error {
-		touched, err := t.exec(ctx, "UPDATE handoffs AS h SET state = $3, closed_at = $2 WHERE h.id = $1 AND "+openHandoff,
+		touched, err := t.Exec(ctx, "UPDATE handoffs AS h SET state = $3, closed_at = $2 WHERE h.id = $1 AND "+openHandoff,
 			string(id), at.UnixMilli(), string(state))
 		if err != nil {
 			return err

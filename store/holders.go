@@ -8,6 +8,7 @@ import (
 
 	"certportal/internal/drift"
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 // working is the condition under which a certificate c opens doors at $1, in the
@@ -30,7 +31,7 @@ func (db *DB) Departed(ctx context.Context, after, now time.Time) (int, error) {
 // count reads a number for background work.
 func (db *DB) count(ctx context.Context, doing, query string, args ...any) (int, error) {
 	n := 0
-	err := db.allWithin(ctx, workWithin, query, args, func(rows *sql.Rows) error { return rows.Scan(&n) })
+	err := db.AllWithin(ctx, workWithin, query, args, func(rows *sql.Rows) error { return rows.Scan(&n) })
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", doing, err)
 	}
@@ -42,7 +43,7 @@ func (db *DB) count(ctx context.Context, doing, query string, args ...any) (int,
 // their marks.
 func (db *DB) Holders(ctx context.Context, now time.Time, after portal.PersonID, limit int) ([]drift.Holder, error) {
 	var holders []drift.Holder
-	err := db.allWithin(ctx, workWithin, `SELECT h.person, h.serial, h.upn, h.sid, m.change, m.since
+	err := db.AllWithin(ctx, workWithin, `SELECT h.person, h.serial, h.upn, h.sid, m.change, m.since
 		FROM certificates h LEFT JOIN marks m ON m.serial = h.serial
 		WHERE h.der IS NOT NULL AND h.revoked_at IS NULL AND h.not_after > $1 AND h.kind = 'user' AND h.person IN (
 			SELECT DISTINCT c.person FROM certificates c WHERE `+working+` AND c.person > $2 ORDER BY c.person LIMIT $3)
@@ -81,7 +82,7 @@ func scanHolder(rows *sql.Rows, holders []drift.Holder) ([]drift.Holder, error) 
 	}
 	if change.Valid {
 		last := &h.Certificates[len(h.Certificates)-1]
-		last.Marks = append(last.Marks, drift.Mark{Change: portal.Change(change.String), Since: timeOf(since)})
+		last.Marks = append(last.Marks, drift.Mark{Change: portal.Change(change.String), Since: sqldb.TimeOf(since)})
 	}
 	return holders, nil
 }

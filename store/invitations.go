@@ -11,6 +11,7 @@ import (
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/internal/signin"
+	"certportal/store/sqldb"
 )
 
 // rememberInvitation is how long an invitation is known after its end, so that its
@@ -35,7 +36,7 @@ func (r *invitationRow) fields() []any {
 
 func (r *invitationRow) value() (signin.Invitation, error) {
 	i := r.invitation
-	i.Made, i.Expires, i.Closed = timeOf(r.made), timeOf(r.expires), timeOf(r.closed)
+	i.Made, i.Expires, i.Closed = sqldb.TimeOf(r.made), sqldb.TimeOf(r.expires), sqldb.TimeOf(r.closed)
 	i.Approver = portal.PersonID(r.approver.String)
 	if !r.serial.Valid {
 		return i, nil
@@ -59,14 +60,14 @@ func (db *DB) Invite(ctx context.Context, o signin.InvitationOffer) error {
 		if err != nil {
 			return err
 		}
-		_, err = t.exec(ctx, "DELETE FROM invitations WHERE expires_at <= $1", o.Made.Add(-rememberInvitation).UnixMilli())
+		_, err = t.Exec(ctx, "DELETE FROM invitations WHERE expires_at <= $1", o.Made.Add(-rememberInvitation).UnixMilli())
 		if err != nil {
 			return fmt.Errorf("dropping old invitations: %w", err)
 		}
-		_, err = t.exec(ctx, `INSERT INTO invitations (id, code_hash, person, made_by, made_role, made_at, checked, note,
+		_, err = t.Exec(ctx, `INSERT INTO invitations (id, code_hash, person, made_by, made_role, made_at, checked, note,
 			purpose, device_id, alone, state, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
 			string(o.ID), o.CodeHash[:], string(o.Person), string(o.MadeBy), string(o.MadeRole), o.Made.UnixMilli(),
-			string(o.Check), cleaned(o.Note), string(o.Purpose), string(o.Device), o.Alone, string(o.State), o.Expires.UnixMilli())
+			string(o.Check), sqldb.Cleaned(o.Note), string(o.Purpose), string(o.Device), o.Alone, string(o.State), o.Expires.UnixMilli())
 		if err != nil {
 			return fmt.Errorf("recording invitation: %w", err)
 		}
@@ -78,7 +79,7 @@ func (db *DB) Invite(ctx context.Context, o signin.InvitationOffer) error {
 // made from base.
 func (t *tx) endInvitations(ctx context.Context, person portal.PersonID, at time.Time, base audit.Entry) ([]audit.Entry, error) {
 	var entries []audit.Entry
-	err := t.all(ctx, `UPDATE invitations SET state = $3, closed_at = $2 WHERE person = $1 AND closed_at IS NULL
+	err := t.All(ctx, `UPDATE invitations SET state = $3, closed_at = $2 WHERE person = $1 AND closed_at IS NULL
 		RETURNING id`, []any{string(person), at.UnixMilli(), string(signin.InvitationEnded)},
 		func(rows *sql.Rows) error {
 			entry := base
@@ -95,7 +96,7 @@ func (t *tx) endInvitations(ctx context.Context, person portal.PersonID, at time
 // Invitation finds an invitation by its id. The error wraps enroll.ErrNotFound
 // when there is none.
 func (db *DB) Invitation(ctx context.Context, id signin.InvitationID) (signin.Invitation, error) {
-	if !storable(string(id)) {
+	if !sqldb.Storable(string(id)) {
 		return signin.Invitation{}, fmt.Errorf("finding invitation: %w", portal.ErrNotFound)
 	}
 	return db.invitation(ctx, "i.id = $1", string(id))
@@ -110,7 +111,7 @@ func (db *DB) InvitationByCode(ctx context.Context, codeHash [sha256.Size]byte) 
 // Invited finds the invitation of a person that is open or waiting. The error
 // wraps enroll.ErrNotFound when there is none.
 func (db *DB) Invited(ctx context.Context, person portal.PersonID) (signin.Invitation, error) {
-	if !storable(string(person)) {
+	if !sqldb.Storable(string(person)) {
 		return signin.Invitation{}, fmt.Errorf("finding invitation: %w", portal.ErrNotFound)
 	}
 	return db.invitation(ctx, "i.person = $1 AND i.closed_at IS NULL", string(person))
@@ -118,7 +119,7 @@ func (db *DB) Invited(ctx context.Context, person portal.PersonID) (signin.Invit
 
 func (db *DB) invitation(ctx context.Context, where string, args ...any) (signin.Invitation, error) {
 	var r invitationRow
-	err := db.one(ctx, "SELECT "+invitationColumns+" FROM invitations i WHERE "+where, args, r.fields()...)
+	err := db.One(ctx, "SELECT "+invitationColumns+" FROM invitations i WHERE "+where, args, r.fields()...)
 	if err != nil {
 		return signin.Invitation{}, fmt.Errorf("finding invitation: %w", err)
 	}
@@ -128,7 +129,7 @@ func (db *DB) invitation(ctx context.Context, where string, args ...any) (signin
 // WaitingInvitations lists what waits for approval, oldest first.
 func (db *DB) WaitingInvitations(ctx context.Context, now time.Time, limit int) ([]signin.Invitation, error) {
 	var waiting []signin.Invitation
-	err := db.all(ctx, "SELECT "+invitationColumns+` FROM invitations i
+	err := db.All(ctx, "SELECT "+invitationColumns+` FROM invitations i
 		WHERE i.closed_at IS NULL AND i.state = 'waiting' AND i.expires_at > $1 ORDER BY i.made_at, i.id LIMIT $2`,
 		[]any{now.UnixMilli(), limit}, func(rows *sql.Rows) error {
 			var r invitationRow
@@ -148,11 +149,11 @@ func (db *DB) WaitingInvitations(ctx context.Context, now time.Time, limit int) 
 // ApproveInvitation lets a waiting code work. The error wraps enroll.ErrConflict
 // when it does not wait any more, and for whoever made it or is to use it.
 func (db *DB) ApproveInvitation(ctx context.Context, id signin.InvitationID, approver portal.PersonID, at time.Time, entry audit.Entry) error {
-	if !storable(string(id)) {
+	if !sqldb.Storable(string(id)) {
 		return fmt.Errorf("approving invitation: %w", portal.ErrConflict)
 	}
 	return db.write(ctx, "approving invitation", func(ctx context.Context, t *tx) error {
-		touched, err := t.exec(ctx, `UPDATE invitations SET state = 'open', approver = $2
+		touched, err := t.Exec(ctx, `UPDATE invitations SET state = 'open', approver = $2
 			WHERE id = $1 AND state = 'waiting' AND expires_at > $3 AND made_by <> $2 AND person <> $2`,
 			string(id), string(approver), at.UnixMilli())
 		if err != nil {
@@ -172,7 +173,7 @@ func (t *tx) checkInvitation(ctx context.Context, person portal.PersonID, id sig
 		return nil
 	}
 	n := 0
-	err := t.one(ctx, `SELECT count(*) FROM invitations WHERE id = $1 AND person = $2 AND state = 'open' AND expires_at > $3`,
+	err := t.One(ctx, `SELECT count(*) FROM invitations WHERE id = $1 AND person = $2 AND state = 'open' AND expires_at > $3`,
 		[]any{string(id), string(person), now.UnixMilli()}, &n)
 	if err != nil {
 		return fmt.Errorf("looking at invitation: %w", err)
@@ -190,7 +191,7 @@ func (t *tx) useInvitation(ctx context.Context, r enroll.Reservation) ([]audit.E
 		return nil, nil
 	}
 	entry, by := r.Entry, ""
-	err := t.all(ctx, `UPDATE invitations SET state = 'redeemed', closed_at = $2, serial = $3
+	err := t.All(ctx, `UPDATE invitations SET state = 'redeemed', closed_at = $2, serial = $3
 		WHERE id = $1 AND person = $4 AND state = 'open' AND expires_at > $2 RETURNING made_by`,
 		[]any{string(r.Invitation), r.Requested.UnixMilli(), r.Serial.String(), string(r.Person)},
 		func(rows *sql.Rows) error { return rows.Scan(&by) })
@@ -209,7 +210,7 @@ func (t *tx) useInvitation(ctx context.Context, r enroll.Reservation) ([]audit.E
 // not manage to make, unless a newer one took its place. It tells which.
 func (t *tx) reopenInvitation(ctx context.Context, serial string) (string, error) {
 	var id string
-	err := t.all(ctx, `UPDATE invitations SET state = 'open', closed_at = NULL, serial = NULL WHERE serial = $1
+	err := t.All(ctx, `UPDATE invitations SET state = 'open', closed_at = NULL, serial = NULL WHERE serial = $1
 		AND NOT EXISTS (SELECT 1 FROM invitations o WHERE o.person = invitations.person AND o.closed_at IS NULL)
 		RETURNING id`, []any{serial}, func(rows *sql.Rows) error { return rows.Scan(&id) })
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 // errNoHead is what a database without its ledger head answers. It must not look
@@ -34,7 +35,7 @@ func (t *tx) append(ctx context.Context, entries ...audit.Entry) error {
 	}
 	for _, e := range entries {
 		if e.Node == "" {
-			e.Node = t.db.node
+			e.Node = t.node
 		}
 		e, head = head.Append(cleanEntry(e))
 		if err := t.insertEntry(ctx, e); err != nil {
@@ -44,7 +45,7 @@ func (t *tx) append(ctx context.Context, entries ...audit.Entry) error {
 			return err
 		}
 	}
-	if _, err := t.exec(ctx, "UPDATE ledger_head SET hash = $1 WHERE id = 1", head.Hash[:]); err != nil {
+	if _, err := t.Exec(ctx, "UPDATE ledger_head SET hash = $1 WHERE id = 1", head.Hash[:]); err != nil {
 		return fmt.Errorf("moving ledger head: %w", err)
 	}
 	return nil
@@ -65,7 +66,7 @@ func (t *tx) reserveNumbers(ctx context.Context, n int) (audit.Head, error) {
 	var head audit.Head
 	var hash []byte
 	touched := 0
-	err := t.all(ctx, "UPDATE ledger_head SET seq = seq + $1 WHERE id = 1 RETURNING seq, hash", []any{n},
+	err := t.All(ctx, "UPDATE ledger_head SET seq = seq + $1 WHERE id = 1 RETURNING seq, hash", []any{n},
 		func(rows *sql.Rows) error {
 			touched++
 			return rows.Scan(&head.Seq, &hash)
@@ -77,7 +78,7 @@ func (t *tx) reserveNumbers(ctx context.Context, n int) (audit.Head, error) {
 		return audit.Head{}, errNoHead
 	}
 	head.Seq -= int64(n)
-	head.Hash, err = hash32(hash)
+	head.Hash, err = sqldb.Hash32(hash)
 	return head, err
 }
 
@@ -86,7 +87,7 @@ func (t *tx) insertEntry(ctx context.Context, e audit.Entry) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(ctx, `INSERT INTO ledger
+	_, err = t.Exec(ctx, `INSERT INTO ledger
 		(seq, at, node, action, actor, role, person, object, address, request, detail, prev, hash)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
 		e.Seq, e.At.UnixMilli(), e.Node, string(e.Action), e.Actor, e.Role, e.Person, e.Object, e.Address, e.Request,
@@ -95,13 +96,13 @@ func (t *tx) insertEntry(ctx context.Context, e audit.Entry) error {
 }
 
 func cleanEntry(e audit.Entry) audit.Entry {
-	e.Action = audit.Action(cleaned(string(e.Action)))
+	e.Action = audit.Action(sqldb.Cleaned(string(e.Action)))
 	for _, field := range []*string{&e.Node, &e.Actor, &e.Role, &e.Person, &e.Object, &e.Address, &e.Request} {
-		*field = cleaned(*field)
+		*field = sqldb.Cleaned(*field)
 	}
 	detail := make(map[string]string, len(e.Detail))
 	for key, value := range e.Detail {
-		detail[cleaned(key)] = cleaned(value)
+		detail[sqldb.Cleaned(key)] = sqldb.Cleaned(value)
 	}
 	e.Detail = detail
 	return e
@@ -115,7 +116,7 @@ const entryColumns = "seq, at, node, action, actor, role, person, object, addres
 // is no entry it gives those before and a *ledger.Break.
 func (db *DB) Entries(ctx context.Context, after int64, limit int) ([]audit.Entry, error) {
 	var entries []audit.Entry
-	err := db.all(ctx, "SELECT "+entryColumns+" FROM ledger WHERE seq > $1 ORDER BY seq LIMIT $2", []any{after, limit},
+	err := db.All(ctx, "SELECT "+entryColumns+" FROM ledger WHERE seq > $1 ORDER BY seq LIMIT $2", []any{after, limit},
 		func(rows *sql.Rows) error {
 			e, err := scanEntry(rows)
 			if err == nil {
@@ -161,7 +162,7 @@ func (db *DB) Knows(ctx context.Context, fingerprint string) (bool, error) {
 	}
 	known := false
 	// Such entries are few, but all others are looked at to find them.
-	err := db.allWithin(ctx, workWithin, "SELECT detail FROM ledger WHERE action = $1", []any{string(audit.CACreated)},
+	err := db.AllWithin(ctx, workWithin, "SELECT detail FROM ledger WHERE action = $1", []any{string(audit.CACreated)},
 		func(rows *sql.Rows) error {
 			var text string
 			if err := rows.Scan(&text); err != nil {
@@ -182,12 +183,12 @@ func (db *DB) Knows(ctx context.Context, fingerprint string) (bool, error) {
 func (db *DB) Head(ctx context.Context) (audit.Head, error) {
 	var head audit.Head
 	var hash []byte
-	err := db.one(ctx, "SELECT seq, hash FROM ledger_head WHERE id = 1", nil, &head.Seq, &hash)
+	err := db.One(ctx, "SELECT seq, hash FROM ledger_head WHERE id = 1", nil, &head.Seq, &hash)
 	if errors.Is(err, portal.ErrNotFound) {
 		err = errNoHead
 	}
 	if err == nil {
-		head.Hash, err = hash32(hash)
+		head.Hash, err = sqldb.Hash32(hash)
 	}
 	if err != nil {
 		return audit.Head{}, fmt.Errorf("reading ledger head: %w", err)

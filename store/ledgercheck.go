@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"certportal/internal/audit"
+	"certportal/store/sqldb"
 )
 
 // LastCheck gives what verifying has come to, the zero Check before the first.
@@ -14,16 +15,16 @@ func (db *DB) LastCheck(ctx context.Context) (audit.Check, error) {
 	var broken audit.Break
 	var hash []byte
 	var at, full, since sql.NullInt64
-	err := db.one(ctx, `SELECT seq, hash, checked_at, full_at, fault, fault_seq, fault_until, broken_since
+	err := db.One(ctx, `SELECT seq, hash, checked_at, full_at, fault, fault_seq, fault_until, broken_since
 		FROM ledger_check WHERE id = 1`, nil,
 		&c.Seq, &hash, &at, &full, &broken.Fault, &broken.Seq, &broken.Until, &since)
 	if err == nil {
-		c.Hash, err = hash32(hash)
+		c.Hash, err = sqldb.Hash32(hash)
 	}
 	if err != nil {
 		return audit.Check{}, fmt.Errorf("reading ledger check: %w", err)
 	}
-	c.At, c.FullAt, c.Since = timeOf(at), timeOf(full), timeOf(since)
+	c.At, c.FullAt, c.Since = sqldb.TimeOf(at), sqldb.TimeOf(full), sqldb.TimeOf(since)
 	if broken.Fault != "" {
 		c.Broken = &broken
 	}
@@ -37,10 +38,10 @@ func (db *DB) SaveCheck(ctx context.Context, c audit.Check, entries ...audit.Ent
 		broken = *c.Broken
 	}
 	return db.write(ctx, "keeping ledger check", func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, `UPDATE ledger_check SET seq = $1, hash = $2, checked_at = $3, full_at = $4,
+		_, err := t.Exec(ctx, `UPDATE ledger_check SET seq = $1, hash = $2, checked_at = $3, full_at = $4,
 			fault = $5, fault_seq = $6, fault_until = $7, broken_since = $8 WHERE id = 1`,
-			c.Seq, c.Hash[:], moment(c.At), moment(c.FullAt),
-			string(broken.Fault), broken.Seq, broken.Until, moment(c.Since))
+			c.Seq, c.Hash[:], sqldb.Moment(c.At), sqldb.Moment(c.FullAt),
+			string(broken.Fault), broken.Seq, broken.Until, sqldb.Moment(c.Since))
 		if err != nil {
 			return err
 		}
@@ -68,7 +69,7 @@ func (db *DB) Mismatches(ctx context.Context, limit int) ([]*audit.Break, error)
 		`SELECT r.seq, r.serial FROM revocations r LEFT JOIN ledger l ON l.seq = r.seq
 			WHERE r.seq > 0 AND (l.object IS NULL OR l.object <> r.serial) ORDER BY r.seq LIMIT $1`,
 	} {
-		err := db.allWithin(ctx, workWithin, query, []any{limit}, func(rows *sql.Rows) error {
+		err := db.AllWithin(ctx, workWithin, query, []any{limit}, func(rows *sql.Rows) error {
 			b := &audit.Break{Fault: audit.RecordDiffers}
 			found = append(found, b)
 			return rows.Scan(&b.Seq, &b.Object)

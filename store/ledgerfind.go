@@ -11,6 +11,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 const (
@@ -42,7 +43,7 @@ func (db *DB) Find(ctx context.Context, q audit.Query, before int64, limit int) 
 
 func (db *DB) find(ctx context.Context, q audit.Query, before int64, limit int) (audit.Found, error) {
 	condition, value := leading(q)
-	if limit < 1 || !storable(value) {
+	if limit < 1 || !sqldb.Storable(value) {
 		return audit.Found{}, nil
 	}
 	lowest, before, err := db.numbersOf(ctx, q, before)
@@ -51,7 +52,7 @@ func (db *DB) find(ctx context.Context, q audit.Query, before int64, limit int) 
 	}
 	var found audit.Found
 	looked := 0
-	err = db.all(ctx, "SELECT "+entryColumns+" FROM ledger WHERE "+condition+" AND seq < $2 AND seq >= $3 ORDER BY seq DESC LIMIT $4",
+	err = db.All(ctx, "SELECT "+entryColumns+" FROM ledger WHERE "+condition+" AND seq < $2 AND seq >= $3 ORDER BY seq DESC LIMIT $4",
 		[]any{value, before, lowest, lookAt}, func(rows *sql.Rows) error {
 			e, err := scanEntry(rows)
 			var broken *audit.Break
@@ -86,10 +87,10 @@ func (db *DB) PersonNamed(ctx context.Context, name string) (portal.PersonID, er
 	if err == nil || !errors.Is(err, portal.ErrNotFound) && !errors.Is(err, portal.ErrConflict) {
 		return id, err
 	}
-	if !storable(name) {
+	if !sqldb.Storable(name) {
 		return "", fmt.Errorf("finding person: %w", portal.ErrNotFound)
 	}
-	err = db.one(ctx, "SELECT account FROM account_names WHERE name_key = $1", []any{strings.ToLower(name)}, &id)
+	err = db.One(ctx, "SELECT account FROM account_names WHERE name_key = $1", []any{strings.ToLower(name)}, &id)
 	if err != nil {
 		return "", fmt.Errorf("finding person: %w", err)
 	}
@@ -101,11 +102,11 @@ func (db *DB) PersonNamed(ctx context.Context, name string) (portal.PersonID, er
 func (db *DB) PersonNames(ctx context.Context, ids []portal.PersonID) (map[portal.PersonID]string, error) {
 	names := make(map[portal.PersonID]string)
 	for _, id := range ids {
-		if !storable(string(id)) {
+		if !sqldb.Storable(string(id)) {
 			continue
 		}
 		var name string
-		err := db.one(ctx, `SELECT name FROM (SELECT 1 AS place, name FROM accounts WHERE id = $1
+		err := db.One(ctx, `SELECT name FROM (SELECT 1 AS place, name FROM accounts WHERE id = $1
 			UNION ALL SELECT 2, CASE WHEN name = '' THEN upn ELSE name END FROM people WHERE id = $1) AS n
 			WHERE name <> '' ORDER BY place LIMIT 1`, []any{string(id)}, &name)
 		if errors.Is(err, portal.ErrNotFound) {
@@ -150,7 +151,7 @@ func leading(q audit.Query) (condition, value string) {
 // is younger than Until by as much has none behind it.
 func (db *DB) numbersOf(ctx context.Context, q audit.Query, before int64) (lowest, narrowed int64, err error) {
 	beside := func(query string, at time.Time) (seq int64, found bool, err error) {
-		err = db.one(ctx, query, []any{at.UnixMilli()}, &seq)
+		err = db.One(ctx, query, []any{at.UnixMilli()}, &seq)
 		if errors.Is(err, portal.ErrNotFound) {
 			return 0, false, nil
 		}

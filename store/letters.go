@@ -9,6 +9,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/notify"
+	"certportal/store/sqldb"
 )
 
 // forgetAtOnce bounds one transaction that removes old letters.
@@ -27,7 +28,7 @@ func (db *DB) Claim(ctx context.Context, now, until time.Time, limit int) ([]not
 		claimed = nil
 		// The condition stands twice: PostgreSQL looks again at a row that another
 		// transaction held, and only by the outer one.
-		return t.all(ctx, `UPDATE letters SET claimed_until = $2 WHERE closed_at IS NULL
+		return t.All(ctx, `UPDATE letters SET claimed_until = $2 WHERE closed_at IS NULL
 			AND (claimed_until IS NULL OR claimed_until <= $1) AND id IN (
 				SELECT id FROM letters WHERE closed_at IS NULL AND next_at <= $1
 				AND (claimed_until IS NULL OR claimed_until <= $1) ORDER BY next_at, id LIMIT $3)
@@ -53,7 +54,7 @@ func scanLetter(rows *sql.Rows) (notify.Letter, error) {
 	if err != nil {
 		return l, err
 	}
-	l.Made = timeOf(made)
+	l.Made = sqldb.TimeOf(made)
 	if err := json.Unmarshal([]byte(facts), &l.Facts); err != nil {
 		return l, fmt.Errorf("reading facts of letter %s: %w", l.ID, err)
 	}
@@ -64,7 +65,7 @@ func scanLetter(rows *sql.Rows) (notify.Letter, error) {
 func (db *DB) Release(ctx context.Context, letters []notify.Letter) error {
 	return db.writeWithin(ctx, workWithin, "releasing letters", func(ctx context.Context, t *tx) error {
 		for _, l := range letters {
-			_, err := t.exec(ctx, "UPDATE letters SET claimed_until = NULL WHERE id = $1 AND closed_at IS NULL", l.ID)
+			_, err := t.Exec(ctx, "UPDATE letters SET claimed_until = NULL WHERE id = $1 AND closed_at IS NULL", l.ID)
 			if err != nil {
 				return fmt.Errorf("releasing letter %s: %w", l.ID, err)
 			}
@@ -77,12 +78,12 @@ func (db *DB) Release(ctx context.Context, letters []notify.Letter) error {
 // mail last worked.
 func (db *DB) Sent(ctx context.Context, l notify.Letter, at time.Time) error {
 	return db.writeWithin(ctx, workWithin, "closing letter "+l.ID, func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, `UPDATE letters SET closed_at = $2, recipient = NULL, facts = NULL, claimed_until = NULL, failure = NULL
+		_, err := t.Exec(ctx, `UPDATE letters SET closed_at = $2, recipient = NULL, facts = NULL, claimed_until = NULL, failure = NULL
 			WHERE id = $1 AND closed_at IS NULL`, l.ID, at.UnixMilli())
 		if err != nil {
 			return err
 		}
-		_, err = t.exec(ctx, "UPDATE outbox SET sent_at = $1 WHERE id = 1", at.UnixMilli())
+		_, err = t.Exec(ctx, "UPDATE outbox SET sent_at = $1 WHERE id = 1", at.UnixMilli())
 		return err
 	})
 }
@@ -90,8 +91,8 @@ func (db *DB) Sent(ctx context.Context, l notify.Letter, at time.Time) error {
 // Later counts a try and lets the letter wait until next.
 func (db *DB) Later(ctx context.Context, l notify.Letter, next time.Time, why string) error {
 	return db.writeWithin(ctx, workWithin, "delaying letter "+l.ID, func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, `UPDATE letters SET tries = tries + 1, next_at = $2, failure = $3, claimed_until = NULL
-			WHERE id = $1 AND closed_at IS NULL`, l.ID, next.UnixMilli(), optional(cleaned(why)))
+		_, err := t.Exec(ctx, `UPDATE letters SET tries = tries + 1, next_at = $2, failure = $3, claimed_until = NULL
+			WHERE id = $1 AND closed_at IS NULL`, l.ID, next.UnixMilli(), sqldb.Optional(sqldb.Cleaned(why)))
 		return err
 	})
 }
@@ -100,8 +101,8 @@ func (db *DB) Later(ctx context.Context, l notify.Letter, next time.Time, why st
 // what it told. One that was closed meanwhile gets no entry.
 func (db *DB) GiveUp(ctx context.Context, l notify.Letter, at time.Time, why string, entry audit.Entry) error {
 	return db.writeWithin(ctx, workWithin, "giving up letter "+l.ID, func(ctx context.Context, t *tx) error {
-		touched, err := t.exec(ctx, `UPDATE letters SET closed_at = $2, given_up = 1, tries = tries + 1, failure = $3,
-			facts = NULL, claimed_until = NULL WHERE id = $1 AND closed_at IS NULL`, l.ID, at.UnixMilli(), cleaned(why))
+		touched, err := t.Exec(ctx, `UPDATE letters SET closed_at = $2, given_up = 1, tries = tries + 1, failure = $3,
+			facts = NULL, claimed_until = NULL WHERE id = $1 AND closed_at IS NULL`, l.ID, at.UnixMilli(), sqldb.Cleaned(why))
 		if err != nil || touched == 0 {
 			return err
 		}
@@ -113,8 +114,8 @@ func (db *DB) GiveUp(ctx context.Context, l notify.Letter, at time.Time, why str
 // since mail worked keeps its moment.
 func (db *DB) Unsendable(ctx context.Context, at time.Time, why string) error {
 	return db.writeWithin(ctx, workWithin, "noting that mail fails", func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, `UPDATE outbox SET failing_since = COALESCE(failing_since, $1), failure = $2 WHERE id = 1`,
-			at.UnixMilli(), cleaned(why))
+		_, err := t.Exec(ctx, `UPDATE outbox SET failing_since = COALESCE(failing_since, $1), failure = $2 WHERE id = 1`,
+			at.UnixMilli(), sqldb.Cleaned(why))
 		return err
 	})
 }
@@ -126,7 +127,7 @@ func (db *DB) Sendable(ctx context.Context) error {
 		return err
 	}
 	return db.writeWithin(ctx, workWithin, "noting that mail works", func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, "UPDATE outbox SET failing_since = NULL, failure = '' WHERE id = 1")
+		_, err := t.Exec(ctx, "UPDATE outbox SET failing_since = NULL, failure = '' WHERE id = 1")
 		return err
 	})
 }
@@ -135,13 +136,13 @@ func (db *DB) Sendable(ctx context.Context) error {
 // newest first, at most limit.
 func (db *DB) FailedLetters(ctx context.Context, limit int) ([]notify.Failure, error) {
 	var failed []notify.Failure
-	err := db.all(ctx, `SELECT id, kind, person, recipient, made_at, closed_at, tries, failure
+	err := db.All(ctx, `SELECT id, kind, person, recipient, made_at, closed_at, tries, failure
 		FROM letters WHERE given_up IS NOT NULL ORDER BY closed_at DESC, id LIMIT $1`, []any{limit},
 		func(rows *sql.Rows) error {
 			var f notify.Failure
 			var made, closed sql.NullInt64
 			err := rows.Scan(&f.ID, &f.Kind, &f.Person, &f.To, &made, &closed, &f.Tries, &f.Why)
-			f.Made, f.Closed = timeOf(made), timeOf(closed)
+			f.Made, f.Closed = sqldb.TimeOf(made), sqldb.TimeOf(closed)
 			failed = append(failed, f)
 			return err
 		})
@@ -158,7 +159,7 @@ func (db *DB) ForgetLetters(ctx context.Context, before time.Time) (int, error) 
 	for {
 		n := 0
 		err := db.writeWithin(ctx, workWithin, "forgetting letters", func(ctx context.Context, t *tx) (err error) {
-			n, err = t.exec(ctx, `DELETE FROM letters WHERE id IN (
+			n, err = t.Exec(ctx, `DELETE FROM letters WHERE id IN (
 				SELECT id FROM letters WHERE closed_at IS NOT NULL AND closed_at < $1 LIMIT $2)`, before.UnixMilli(), forgetAtOnce)
 			return err
 		})

@@ -10,6 +10,7 @@ import (
 
 	"certportal/ca/crl"
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 // Latest gives the newest complete or delta list of an issuer; false when there is
@@ -18,13 +19,13 @@ func (db *DB) Latest(ctx context.Context, issuer string, delta bool, have int64)
 	var list crl.List
 	found := false
 	// A list of a million entries has forty megabytes.
-	err := db.allWithin(ctx, workWithin, `SELECT number, base, through, this_update, next_update, published_at, entries,
+	err := db.AllWithin(ctx, workWithin, `SELECT number, base, through, this_update, next_update, published_at, entries,
 		CASE WHEN number > $3 THEN der END FROM crls WHERE issuer = $1 AND delta = $2 ORDER BY number DESC LIMIT 1`,
 		[]any{issuer, delta, have}, func(rows *sql.Rows) error {
 			var this, next, published sql.NullInt64
 			list = crl.List{Issuer: issuer}
 			err := rows.Scan(&list.Number, &list.Base, &list.Through, &this, &next, &published, &list.Entries, &list.DER)
-			list.ThisUpdate, list.NextUpdate, list.Published = timeOf(this), timeOf(next), timeOf(published)
+			list.ThisUpdate, list.NextUpdate, list.Published = sqldb.TimeOf(this), sqldb.TimeOf(next), sqldb.TimeOf(published)
 			found = err == nil
 			return err
 		})
@@ -96,7 +97,7 @@ func (l lastList) behind(list crl.List) bool {
 // lastList reads the newest list of either kind. Before the first, anything follows.
 func (t *tx) lastList(ctx context.Context, issuer string) (lastList, error) {
 	var last lastList
-	err := t.one(ctx, `SELECT number, this_update, through, until_at FROM crls
+	err := t.One(ctx, `SELECT number, this_update, through, until_at FROM crls
 		WHERE issuer = $1 ORDER BY through DESC, number DESC LIMIT 1`,
 		[]any{issuer}, &last.number, &last.thisUpdate, &last.through, &last.until)
 	if errors.Is(err, portal.ErrNotFound) {
@@ -115,7 +116,7 @@ func (t *tx) insertList(ctx context.Context, list crl.List, until int64) error {
 	if !delta {
 		until = max(until, list.NextUpdate.UnixMilli())
 	}
-	_, err := t.exec(ctx, `INSERT INTO crls
+	_, err := t.Exec(ctx, `INSERT INTO crls
 		(issuer, delta, number, base, through, this_update, next_update, published_at, until_at, entries, der)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 		list.Issuer, delta, list.Number, list.Base, list.Through, list.ThisUpdate.UnixMilli(), list.NextUpdate.UnixMilli(),
@@ -123,7 +124,7 @@ func (t *tx) insertList(ctx context.Context, list crl.List, until int64) error {
 	if err != nil {
 		return fmt.Errorf("storing list %d: %w", list.Number, err)
 	}
-	_, err = t.exec(ctx, `UPDATE crls SET der = NULL WHERE issuer = $1 AND delta = $2 AND number =
+	_, err = t.Exec(ctx, `UPDATE crls SET der = NULL WHERE issuer = $1 AND delta = $2 AND number =
 		(SELECT number FROM crls WHERE issuer = $1 AND delta = $2 AND number < $3 ORDER BY number DESC LIMIT 1)`,
 		list.Issuer, delta, list.Number)
 	if err != nil {
@@ -137,7 +138,7 @@ func (t *tx) insertList(ctx context.Context, list crl.List, until int64) error {
 func (db *DB) Unlisted(ctx context.Context, issuer string, delta bool) (bool, error) {
 	const reach = "(SELECT through FROM crls WHERE issuer = $1 AND delta = %s ORDER BY number DESC LIMIT 1)"
 	var newest, complete, partial sql.NullInt64
-	err := db.one(ctx, "SELECT (SELECT seq FROM revocations WHERE issuer = $1 ORDER BY seq DESC LIMIT 1), "+
+	err := db.One(ctx, "SELECT (SELECT seq FROM revocations WHERE issuer = $1 ORDER BY seq DESC LIMIT 1), "+
 		fmt.Sprintf(reach, "$2")+", "+fmt.Sprintf(reach, "$3"), []any{issuer, false, true}, &newest, &complete, &partial)
 	if err != nil {
 		return false, fmt.Errorf("looking for revocations by %s: %w", issuer, err)

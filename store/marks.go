@@ -12,6 +12,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/drift"
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 // accountMarks is the condition of marks m that say that an account ended.
@@ -69,12 +70,12 @@ func bySerial(certificates []drift.Certificate) []drift.Certificate {
 // past their end are on their way out.
 func (t *tx) accountMarked(ctx context.Context, person portal.PersonID, now time.Time) (time.Time, error) {
 	var since sql.NullInt64
-	err := t.one(ctx, `SELECT min(m.since) FROM marks m JOIN certificates c ON c.serial = m.serial
+	err := t.One(ctx, `SELECT min(m.since) FROM marks m JOIN certificates c ON c.serial = m.serial
 		WHERE c.person = $1 AND c.not_after > $2 AND `+accountMarks, []any{string(person), now.UnixMilli()}, &since)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("reading marks: %w", err)
 	}
-	return timeOf(since), nil
+	return sqldb.TimeOf(since), nil
 }
 
 // remark brings the marks of one certificate to those that are to stand, and
@@ -109,7 +110,7 @@ func (t *tx) remark(ctx context.Context, c drift.Certificate, began time.Time, m
 		}
 	}
 	for change := range standing {
-		_, err := t.exec(ctx, "DELETE FROM marks WHERE serial = $1 AND change = $2", c.Serial.String(), string(change))
+		_, err := t.Exec(ctx, "DELETE FROM marks WHERE serial = $1 AND change = $2", c.Serial.String(), string(change))
 		if err != nil {
 			return nil, fmt.Errorf("removing mark of %s: %w", c.Serial, err)
 		}
@@ -134,7 +135,7 @@ func beginning(change portal.Change, began, now time.Time) time.Time {
 func (t *tx) markEntry(ctx context.Context, serial ca.Serial, base audit.Entry) (audit.Entry, error) {
 	var upn, sid string
 	var person, device sql.NullString
-	err := t.one(ctx, `SELECT upn, sid, person, device_id FROM certificates
+	err := t.One(ctx, `SELECT upn, sid, person, device_id FROM certificates
 		WHERE serial = $1 AND der IS NOT NULL AND revoked_at IS NULL`, []any{serial.String()}, &upn, &sid, &person, &device)
 	if err != nil {
 		return base, fmt.Errorf("finding certificate %s: %w", serial, err)
@@ -153,12 +154,12 @@ func about(base audit.Entry, action audit.Action, change portal.Change) audit.En
 // marks reads what a certificate is marked with, and since when.
 func (t *tx) marks(ctx context.Context, serial ca.Serial) (map[portal.Change]time.Time, error) {
 	standing := make(map[portal.Change]time.Time)
-	err := t.all(ctx, "SELECT change, since FROM marks WHERE serial = $1", []any{serial.String()},
+	err := t.All(ctx, "SELECT change, since FROM marks WHERE serial = $1", []any{serial.String()},
 		func(rows *sql.Rows) error {
 			var change portal.Change
 			var since sql.NullInt64
 			err := rows.Scan(&change, &since)
-			standing[change] = timeOf(since)
+			standing[change] = sqldb.TimeOf(since)
 			return err
 		})
 	if err != nil {
@@ -168,7 +169,7 @@ func (t *tx) marks(ctx context.Context, serial ca.Serial) (map[portal.Change]tim
 }
 
 func (t *tx) setMark(ctx context.Context, serial ca.Serial, change portal.Change, since time.Time) error {
-	_, err := t.exec(ctx, `INSERT INTO marks (serial, change, since) VALUES ($1, $2, $3)
+	_, err := t.Exec(ctx, `INSERT INTO marks (serial, change, since) VALUES ($1, $2, $3)
 		ON CONFLICT (serial, change) DO UPDATE SET since = excluded.since`,
 		serial.String(), string(change), since.UnixMilli())
 	if err != nil {
@@ -179,7 +180,7 @@ func (t *tx) setMark(ctx context.Context, serial ca.Serial, change portal.Change
 
 // endSessions ends all sessions of a person.
 func (t *tx) endSessions(ctx context.Context, person portal.PersonID) error {
-	_, err := t.exec(ctx, "UPDATE sessions SET ended = $2, data = NULL WHERE person = $1 AND NOT ended", string(person), true)
+	_, err := t.Exec(ctx, "UPDATE sessions SET ended = $2, data = NULL WHERE person = $1 AND NOT ended", string(person), true)
 	if err != nil {
 		return fmt.Errorf("ending sessions: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/store"
+	"certportal/store/seed"
 )
 
 func wantMoved(t *testing.T, doing string, err error) {
@@ -91,9 +92,9 @@ func TestFileThatCameBackNeedsARestart(t *testing.T) {
 func TestFileTakenAwayDuringATransaction(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "portal.db")
 	db := opened(t, file)
-	err := db.Seed(t.Context(), store.Seeding{Certificates: 1, Now: noon, Body: func(int) (store.Body, error) {
+	err := seed.Fill(t.Context(), db, seed.Config{Certificates: 1, Now: noon, Template: func(int) (seed.Template, error) {
 		moveAway(t, file, file+".old")
-		return store.Body{DER: []byte("body")}, nil
+		return seed.Template{DER: []byte("body")}, nil
 	}})
 	wantMoved(t, "seeding", err)
 	if err := db.Close(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"certportal/ca/crl"
+	"certportal/store/sqldb"
 )
 
 // oldestLife bounds the search for the oldest list in force. Lists that live longer
@@ -19,12 +20,12 @@ func (db *DB) Oldest(ctx context.Context, issuer string, now time.Time) (crl.Lis
 	list := crl.List{Issuer: issuer}
 	found := false
 	// A number is at least the time in milliseconds at which its turn began.
-	err := db.all(ctx, `SELECT number, through, this_update, next_update, published_at, entries FROM crls
+	err := db.All(ctx, `SELECT number, through, this_update, next_update, published_at, entries FROM crls
 		WHERE issuer = $1 AND delta = $2 AND number > $3 AND next_update > $4 ORDER BY number LIMIT 1`,
 		[]any{issuer, false, now.Add(-oldestLife).UnixMilli(), now.UnixMilli()}, func(rows *sql.Rows) error {
 			var this, next, published sql.NullInt64
 			err := rows.Scan(&list.Number, &list.Through, &this, &next, &published, &list.Entries)
-			list.ThisUpdate, list.NextUpdate, list.Published = timeOf(this), timeOf(next), timeOf(published)
+			list.ThisUpdate, list.NextUpdate, list.Published = sqldb.TimeOf(this), sqldb.TimeOf(next), sqldb.TimeOf(published)
 			found = err == nil
 			return err
 		})

@@ -12,6 +12,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 // orderColumns is what [orderRow] scans.
@@ -33,7 +34,7 @@ func (r *orderRow) fields() []any {
 
 func (r *orderRow) value() (admin.Order, error) {
 	o := r.order
-	o.Made, o.Expires, o.Approved, o.Closed = timeOf(r.made), timeOf(r.expires), timeOf(r.approved), timeOf(r.closed)
+	o.Made, o.Expires, o.Approved, o.Closed = sqldb.TimeOf(r.made), sqldb.TimeOf(r.expires), sqldb.TimeOf(r.approved), sqldb.TimeOf(r.closed)
 	var err error
 	o.Place, err = admin.ParsePlace(r.place)
 	return o, err
@@ -42,10 +43,10 @@ func (r *orderRow) value() (admin.Order, error) {
 // AddOrder records a new order.
 func (db *DB) AddOrder(ctx context.Context, o admin.Order, entry audit.Entry) error {
 	return db.write(ctx, "recording order", func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, `INSERT INTO orders (`+orderColumns+`) VALUES
+		_, err := t.Exec(ctx, `INSERT INTO orders (`+orderColumns+`) VALUES
 			($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', '', '', '', NULL, NULL, 0, 0, 0)`,
-			o.ID, string(o.State), cleaned(o.Filter), o.Place.String(), string(o.Maker), cleaned(o.MakerName), o.Role,
-			cleaned(o.Address), cleaned(o.Request), o.Made.UnixMilli(), o.Expires.UnixMilli())
+			o.ID, string(o.State), sqldb.Cleaned(o.Filter), o.Place.String(), string(o.Maker), sqldb.Cleaned(o.MakerName), o.Role,
+			sqldb.Cleaned(o.Address), sqldb.Cleaned(o.Request), o.Made.UnixMilli(), o.Expires.UnixMilli())
 		if err != nil {
 			return fmt.Errorf("recording order %s: %w", o.ID, err)
 		}
@@ -55,11 +56,11 @@ func (db *DB) AddOrder(ctx context.Context, o admin.Order, entry audit.Entry) er
 
 // Order finds an order. The error wraps enroll.ErrNotFound when there is none.
 func (db *DB) Order(ctx context.Context, id string) (admin.Order, error) {
-	if !storable(id) {
+	if !sqldb.Storable(id) {
 		return admin.Order{}, fmt.Errorf("finding order: %w", portal.ErrNotFound)
 	}
 	var r orderRow
-	err := db.one(ctx, "SELECT "+orderColumns+" FROM orders WHERE id = $1", []any{id}, r.fields()...)
+	err := db.One(ctx, "SELECT "+orderColumns+" FROM orders WHERE id = $1", []any{id}, r.fields()...)
 	if err != nil {
 		return admin.Order{}, fmt.Errorf("finding order %q: %w", id, err)
 	}
@@ -74,7 +75,7 @@ func (db *DB) OrdersSince(ctx context.Context, open bool, limit int) ([]admin.Or
 		where = "closed_at IS NULL"
 	}
 	var orders []admin.Order
-	err := db.all(ctx, "SELECT "+orderColumns+" FROM orders WHERE "+where+`
+	err := db.All(ctx, "SELECT "+orderColumns+" FROM orders WHERE "+where+`
 		ORDER BY CASE WHEN state = $2 AND closed_at IS NULL THEN 0 ELSE 1 END, made_at DESC, id LIMIT $1`,
 		[]any{limit, string(admin.Running)}, func(rows *sql.Rows) error {
 			var r orderRow
@@ -93,11 +94,11 @@ func (db *DB) OrdersSince(ctx context.Context, open bool, limit int) ([]admin.Or
 
 // OrderItems lists certificates of an order, in its order, behind a place.
 func (db *DB) OrderItems(ctx context.Context, id string, after, limit int, now time.Time) ([]admin.Item, error) {
-	if !storable(id) {
+	if !sqldb.Storable(id) {
 		return nil, nil
 	}
 	var items []admin.Item
-	err := db.all(ctx, `SELECT `+rowColumns+`, i.outcome FROM order_items i JOIN certificates c ON c.serial = i.serial`+
+	err := db.All(ctx, `SELECT `+rowColumns+`, i.outcome FROM order_items i JOIN certificates c ON c.serial = i.serial`+
 		listedJoins+`WHERE i.order_id = $1 AND i.place > $2 ORDER BY i.place LIMIT $3`, []any{id, after, limit},
 		func(rows *sql.Rows) error {
 			var r listedRow
@@ -125,7 +126,7 @@ func (db *DB) Gather(ctx context.Context, id string, from admin.Place, serials [
 			state = admin.Draft
 		}
 		var items int
-		err := t.one(ctx, `UPDATE orders SET place = $3, state = $4 WHERE id = $1 AND state = 'gathering' AND place = $2
+		err := t.One(ctx, `UPDATE orders SET place = $3, state = $4 WHERE id = $1 AND state = 'gathering' AND place = $2
 			RETURNING items`, []any{id, from.String(), next.String(), string(state)}, &items)
 		if errors.Is(err, portal.ErrNotFound) {
 			return portal.ErrConflict
@@ -140,14 +141,14 @@ func (db *DB) Gather(ctx context.Context, id string, from admin.Place, serials [
 // addItems adds what an order does not have yet, behind its first items.
 func (t *tx) addItems(ctx context.Context, id string, items int, serials []ca.Serial) error {
 	for _, serial := range serials {
-		touched, err := t.exec(ctx, `INSERT INTO order_items (order_id, place, serial, outcome) VALUES ($1, $2, $3, '')
+		touched, err := t.Exec(ctx, `INSERT INTO order_items (order_id, place, serial, outcome) VALUES ($1, $2, $3, '')
 			ON CONFLICT (order_id, serial) DO NOTHING`, id, items+1, serial.String())
 		if err != nil {
 			return fmt.Errorf("adding %s to order %s: %w", serial, id, err)
 		}
 		items += touched
 	}
-	_, err := t.exec(ctx, "UPDATE orders SET items = $2 WHERE id = $1", id, items)
+	_, err := t.Exec(ctx, "UPDATE orders SET items = $2 WHERE id = $1", id, items)
 	if err != nil {
 		return fmt.Errorf("counting order %s: %w", id, err)
 	}
@@ -165,13 +166,13 @@ func (db *DB) MoveOrder(ctx context.Context, m admin.Move) error {
 		if m.Approver != "" {
 			approved = m.At
 		}
-		touched, err := t.exec(ctx, `UPDATE orders SET state = $3, closed_at = $4,
+		touched, err := t.Exec(ctx, `UPDATE orders SET state = $3, closed_at = $4,
 			expires_at = coalesce($5, expires_at),
 			cause = CASE WHEN $6 = '' THEN cause ELSE $6 END, comment = CASE WHEN $7 = '' THEN comment ELSE $7 END,
 			approver = $8, approver_name = $9, approved_at = $10
 			WHERE id = $1 AND state = $2`,
-			m.ID, string(m.From), string(m.To), moment(closed), moment(m.Expires), string(m.Grounds.Cause),
-			cleaned(m.Grounds.Comment), string(m.Approver), cleaned(m.Name), moment(approved))
+			m.ID, string(m.From), string(m.To), sqldb.Moment(closed), sqldb.Moment(m.Expires), string(m.Grounds.Cause),
+			sqldb.Cleaned(m.Grounds.Comment), string(m.Approver), sqldb.Cleaned(m.Name), sqldb.Moment(approved))
 		if err != nil {
 			return fmt.Errorf("moving order: %w", err)
 		}
@@ -191,7 +192,7 @@ func (db *DB) RunOrder(ctx context.Context, id string, limit int, at time.Time) 
 		// The first statement takes the order's row: replicas take turns.
 		var r orderRow
 		found := false
-		err := t.all(ctx, "UPDATE orders SET finished = finished WHERE id = $1 AND state = 'running' RETURNING "+orderColumns,
+		err := t.All(ctx, "UPDATE orders SET finished = finished WHERE id = $1 AND state = 'running' RETURNING "+orderColumns,
 			[]any{id}, func(rows *sql.Rows) error {
 				found = true
 				return rows.Scan(r.fields()...)
@@ -229,7 +230,7 @@ func (db *DB) RunOrder(ctx context.Context, id string, limit int, at time.Time) 
 // itemsOf lists what comes next in an order.
 func (t *tx) itemsOf(ctx context.Context, o admin.Order, limit int) ([]ca.Serial, error) {
 	var serials []ca.Serial
-	err := t.all(ctx, "SELECT serial FROM order_items WHERE order_id = $1 AND place > $2 ORDER BY place LIMIT $3",
+	err := t.All(ctx, "SELECT serial FROM order_items WHERE order_id = $1 AND place > $2 ORDER BY place LIMIT $3",
 		[]any{o.ID, o.Finished, limit}, func(rows *sql.Rows) error { return scanSerial(rows, &serials) })
 	if err != nil {
 		return nil, fmt.Errorf("listing certificates of order %s: %w", o.ID, err)
@@ -255,7 +256,7 @@ func (t *tx) endItems(ctx context.Context, o admin.Order, serials []ca.Serial, a
 			outcome = admin.Ended
 		}
 		entries = append(entries, about...)
-		_, err = t.exec(ctx, "UPDATE order_items SET outcome = $3 WHERE order_id = $1 AND serial = $2",
+		_, err = t.Exec(ctx, "UPDATE order_items SET outcome = $3 WHERE order_id = $1 AND serial = $2",
 			o.ID, serial.String(), string(outcome))
 		if err != nil {
 			return nil, fmt.Errorf("noting outcome of %s: %w", serial, err)
@@ -269,8 +270,8 @@ func (t *tx) noteProgress(ctx context.Context, o admin.Order, finished, ended in
 	if !more {
 		state, closed = admin.Done, at
 	}
-	_, err := t.exec(ctx, "UPDATE orders SET finished = $2, ended = $3, state = $4, closed_at = $5 WHERE id = $1",
-		o.ID, o.Finished+finished, o.Ended+ended, string(state), moment(closed))
+	_, err := t.Exec(ctx, "UPDATE orders SET finished = $2, ended = $3, state = $4, closed_at = $5 WHERE id = $1",
+		o.ID, o.Finished+finished, o.Ended+ended, string(state), sqldb.Moment(closed))
 	if err != nil {
 		return fmt.Errorf("noting progress of order %s: %w", o.ID, err)
 	}

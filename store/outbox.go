@@ -10,16 +10,17 @@ import (
 
 	"certportal/internal/notify"
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 // Happenings reads the ledger behind the place up to which letters are written:
 // at most limit entries, in order, and that place. What the store knows of a
 // certificate that an entry is about comes with it.
 func (db *DB) Happenings(ctx context.Context, limit int) (after int64, found []notify.Happening, err error) {
-	if err := db.one(ctx, "SELECT seq FROM outbox WHERE id = 1", nil, &after); err != nil {
+	if err := db.One(ctx, "SELECT seq FROM outbox WHERE id = 1", nil, &after); err != nil {
 		return 0, nil, fmt.Errorf("reading place of the clerk: %w", err)
 	}
-	err = db.allWithin(ctx, workWithin, `SELECT l.seq, l.at, l.action, l.actor, l.role, l.person, l.object, l.request, l.detail,
+	err = db.AllWithin(ctx, workWithin, `SELECT l.seq, l.at, l.action, l.actor, l.role, l.person, l.object, l.request, l.detail,
 		COALESCE(g.language, ''), COALESCE(d.id, ''), COALESCE(d.name, ''), c.not_after,
 		EXISTS (SELECT 1 FROM certificates o WHERE o.superseded_by = c.serial)
 		FROM ledger l LEFT JOIN certificates c ON c.serial = l.object
@@ -45,7 +46,7 @@ func scanHappening(rows *sql.Rows) (notify.Happening, error) {
 	if err != nil {
 		return h, err
 	}
-	h.At, h.NotAfter = timeOf(at), timeOf(end)
+	h.At, h.NotAfter = sqldb.TimeOf(at), sqldb.TimeOf(end)
 	// An entry that somebody tampered with must not keep all later letters back, least
 	// of all the one that tells of it: what can be read of it is enough.
 	if json.Unmarshal([]byte(detail), &h.Detail) != nil {
@@ -59,7 +60,7 @@ func scanHappening(rows *sql.Rows) (notify.Happening, error) {
 // nothing was done. A letter whose key was there before is left out.
 func (db *DB) Post(ctx context.Context, from, to int64, letters []notify.Letter) error {
 	return db.writeWithin(ctx, workWithin, "posting letters", func(ctx context.Context, t *tx) error {
-		touched, err := t.exec(ctx, "UPDATE outbox SET seq = $2 WHERE id = 1 AND seq = $1", from, to)
+		touched, err := t.Exec(ctx, "UPDATE outbox SET seq = $2 WHERE id = 1 AND seq = $1", from, to)
 		if err != nil {
 			return fmt.Errorf("moving the clerk to entry %d: %w", to, err)
 		}
@@ -88,11 +89,11 @@ func (t *tx) insertLetters(ctx context.Context, letters []notify.Letter) error {
 		if l.To == "" {
 			closed = l.Made
 		}
-		_, err = t.exec(ctx, `INSERT INTO letters
+		_, err = t.Exec(ctx, `INSERT INTO letters
 			(id, about, kind, person, recipient, language, facts, made_at, tries, next_at, closed_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $8, $9) ON CONFLICT (about) DO NOTHING`,
-			l.ID, cleaned(l.Key), string(l.Kind), cleaned(string(l.Person)), optional(cleaned(l.To)), l.Language,
-			facts, l.Made.UnixMilli(), moment(closed))
+			l.ID, sqldb.Cleaned(l.Key), string(l.Kind), sqldb.Cleaned(string(l.Person)), sqldb.Optional(sqldb.Cleaned(l.To)), l.Language,
+			facts, l.Made.UnixMilli(), sqldb.Moment(closed))
 		if err != nil {
 			return fmt.Errorf("recording letter about %s: %w", l.Key, err)
 		}
@@ -111,7 +112,7 @@ func factsOf(l notify.Letter) (sql.NullString, error) {
 		return sql.NullString{}, fmt.Errorf("writing facts of letter about %s: %w", l.Key, err)
 	}
 	// NUL is escaped in JSON, and PostgreSQL keeps the text as it is.
-	return optional(string(text)), nil
+	return sqldb.Optional(string(text)), nil
 }
 
 // Ending lists certificates that end after the one moment and at the other or
@@ -119,7 +120,7 @@ func factsOf(l notify.Letter) (sql.NullString, error) {
 // newest of a kept device counts, and only one made for at least the life given.
 func (db *DB) Ending(ctx context.Context, key string, after, until time.Time, life time.Duration, limit int) ([]notify.Reminder, error) {
 	var found []notify.Reminder
-	err := db.allWithin(ctx, workWithin, `SELECT c.serial, c.person, COALESCE(g.language, ''), d.id, d.name, c.not_after
+	err := db.AllWithin(ctx, workWithin, `SELECT c.serial, c.person, COALESCE(g.language, ''), d.id, d.name, c.not_after
 		FROM certificates c JOIN devices d ON d.id = c.device_id LEFT JOIN languages g ON g.person = c.person
 		WHERE c.der IS NOT NULL AND c.revoked_at IS NULL AND c.not_after > $2 AND c.not_after <= $3
 		AND c.not_after - c.not_before >= $4 AND c.status = 'issued' AND d.removed_at IS NULL
@@ -132,7 +133,7 @@ func (db *DB) Ending(ctx context.Context, key string, after, until time.Time, li
 			var r notify.Reminder
 			var end sql.NullInt64
 			err := rows.Scan(&r.Serial, &r.Person, &r.Language, &r.Device, &r.DeviceName, &end)
-			r.NotAfter = timeOf(end)
+			r.NotAfter = sqldb.TimeOf(end)
 			found = append(found, r)
 			return err
 		})
@@ -146,7 +147,7 @@ func (db *DB) Ending(ctx context.Context, key string, after, until time.Time, li
 func (db *DB) Sending(ctx context.Context, bound int) (notify.State, error) {
 	var s notify.State
 	var sent, failing, oldest sql.NullInt64
-	err := db.one(ctx, `SELECT o.sent_at, o.failing_since, o.failure, h.seq - o.seq,
+	err := db.One(ctx, `SELECT o.sent_at, o.failing_since, o.failure, h.seq - o.seq,
 		(SELECT count(*) FROM (SELECT 1 FROM letters WHERE closed_at IS NULL LIMIT $1) AS waiting),
 		(SELECT min(made_at) FROM letters WHERE closed_at IS NULL),
 		(SELECT count(*) FROM letters WHERE given_up IS NOT NULL)
@@ -155,7 +156,7 @@ func (db *DB) Sending(ctx context.Context, bound int) (notify.State, error) {
 	if err != nil {
 		return notify.State{}, fmt.Errorf("reading state of the mail: %w", err)
 	}
-	s.Sent, s.Failing, s.Oldest = timeOf(sent), timeOf(failing), timeOf(oldest)
+	s.Sent, s.Failing, s.Oldest = sqldb.TimeOf(sent), sqldb.TimeOf(failing), sqldb.TimeOf(oldest)
 	return s, nil
 }
 
@@ -170,7 +171,7 @@ func (db *DB) SetLanguage(ctx context.Context, person portal.PersonID, language 
 		return err
 	}
 	return db.write(ctx, "noting language of "+string(person), func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, `INSERT INTO languages (person, language) VALUES ($1, $2)
+		_, err := t.Exec(ctx, `INSERT INTO languages (person, language) VALUES ($1, $2)
 			ON CONFLICT (person) DO UPDATE SET language = excluded.language`, string(person), language)
 		return err
 	})
@@ -179,7 +180,7 @@ func (db *DB) SetLanguage(ctx context.Context, person portal.PersonID, language 
 // Language gives the language somebody last read in, or enroll.ErrNotFound.
 func (db *DB) Language(ctx context.Context, person portal.PersonID) (string, error) {
 	var language string
-	err := db.one(ctx, "SELECT language FROM languages WHERE person = $1", []any{string(person)}, &language)
+	err := db.One(ctx, "SELECT language FROM languages WHERE person = $1", []any{string(person)}, &language)
 	if err != nil {
 		return "", fmt.Errorf("reading language of %s: %w", person, err)
 	}

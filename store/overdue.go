@@ -59,7 +59,7 @@ const arrived = `NOT EXISTS (SELECT 1 FROM certificates n
 func (t *tx) overdue(ctx context.Context, serials []ca.Serial, now time.Time) ([]ca.Serial, error) {
 	var due []ca.Serial
 	for _, serial := range inOrder(serials) {
-		err := t.all(ctx, "SELECT c.serial FROM certificates c WHERE c.serial = $1 AND c.status = 'superseded' AND c.ends_at <= $2 AND "+
+		err := t.All(ctx, "SELECT c.serial FROM certificates c WHERE c.serial = $1 AND c.status = 'superseded' AND c.ends_at <= $2 AND "+
 			arrived, []any{serial.String(), now.UnixMilli()}, func(rows *sql.Rows) error { return scanSerial(rows, &due) })
 		if err != nil {
 			return nil, fmt.Errorf("reading end of %s: %w", serial, err)
@@ -95,7 +95,7 @@ func (t *tx) former(ctx context.Context, device portal.DeviceID, now time.Time) 
 // oldest first. Those whose successor waits to be fetched are left out.
 func (db *DB) Overdue(ctx context.Context, now time.Time, limit int) ([]ca.Serial, error) {
 	var serials []ca.Serial
-	err := db.all(ctx, `SELECT c.serial FROM certificates c
+	err := db.All(ctx, `SELECT c.serial FROM certificates c
 		WHERE c.ends_at IS NOT NULL AND c.revoked_at IS NULL AND c.not_after > c.ends_at AND c.ends_at <= $1 AND `+arrived+`
 		ORDER BY c.ends_at LIMIT $2`,
 		[]any{now.UnixMilli(), limit}, func(rows *sql.Rows) error { return scanSerial(rows, &serials) })

@@ -8,13 +8,14 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 // rememberPerson keeps how the directory calls somebody who is about to get a
 // certificate, so that staff finds it by name. Mostly nothing has changed.
 func (t *tx) rememberPerson(ctx context.Context, r enroll.Reservation) error {
-	name, upn := cleaned(r.Name), cleaned(r.Subject.UPN)
-	touched, err := t.exec(ctx, "UPDATE people SET name = $2, upn = $3 WHERE id = $1 AND (name <> $2 OR upn <> $3)",
+	name, upn := sqldb.Cleaned(r.Name), sqldb.Cleaned(r.Subject.UPN)
+	touched, err := t.Exec(ctx, "UPDATE people SET name = $2, upn = $3 WHERE id = $1 AND (name <> $2 OR upn <> $3)",
 		string(r.Person), name, upn)
 	if err != nil {
 		return fmt.Errorf("remembering name of %q: %w", r.Person, err)
@@ -22,11 +23,11 @@ func (t *tx) rememberPerson(ctx context.Context, r enroll.Reservation) error {
 	if touched == 0 {
 		return nil
 	}
-	if _, err := t.exec(ctx, "DELETE FROM person_words WHERE person = $1", string(r.Person)); err != nil {
+	if _, err := t.Exec(ctx, "DELETE FROM person_words WHERE person = $1", string(r.Person)); err != nil {
 		return fmt.Errorf("forgetting words of %q: %w", r.Person, err)
 	}
 	for _, word := range admin.NameWords(name, upn) {
-		_, err := t.exec(ctx, "INSERT INTO person_words (word, person) VALUES ($1, $2)", word, string(r.Person))
+		_, err := t.Exec(ctx, "INSERT INTO person_words (word, person) VALUES ($1, $2)", word, string(r.Person))
 		if err != nil {
 			return fmt.Errorf("remembering words of %q: %w", r.Person, err)
 		}
@@ -39,10 +40,10 @@ func (t *tx) rememberPerson(ctx context.Context, r enroll.Reservation) error {
 // more than one: names are given to others in time.
 func (db *DB) PersonCalled(ctx context.Context, upn string) (portal.PersonID, error) {
 	var found []portal.PersonID
-	if !storable(upn) {
+	if !sqldb.Storable(upn) {
 		return "", fmt.Errorf("finding person: %w", portal.ErrNotFound)
 	}
-	err := db.all(ctx, "SELECT w.person, p.upn FROM person_words w JOIN people p ON p.id = w.person WHERE w.word = $1",
+	err := db.All(ctx, "SELECT w.person, p.upn FROM person_words w JOIN people p ON p.id = w.person WHERE w.word = $1",
 		[]any{admin.Fold(upn)}, func(rows *sql.Rows) error {
 			var id portal.PersonID
 			var called string

@@ -11,6 +11,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 // Pickup finds a pickup by the hash of its token, wiped or not, with the device
@@ -22,7 +23,7 @@ func (db *DB) Pickup(ctx context.Context, tokenHash [sha256.Size]byte) (enroll.S
 	var expires, passwordUntil, lastRead sql.NullInt64
 	into := []any{&p.Key, &p.Password, &expires, &passwordUntil, &p.Reads, &lastRead}
 	into = append(append(into, d.fields()...), c.fields()...)
-	err := db.one(ctx, `SELECT p.sealed_key, p.sealed_password, p.expires_at, p.password_until, p.reads, p.last_read,
+	err := db.One(ctx, `SELECT p.sealed_key, p.sealed_password, p.expires_at, p.password_until, p.reads, p.last_read,
 		`+deviceColumns+`, `+certificateColumns+`
 		FROM pickups p JOIN certificates c ON c.serial = p.serial JOIN devices d ON d.id = c.device_id
 		WHERE p.token_hash = $1`, []any{tokenHash[:]}, into...)
@@ -30,7 +31,7 @@ func (db *DB) Pickup(ctx context.Context, tokenHash [sha256.Size]byte) (enroll.S
 		return enroll.SealedPickup{}, fmt.Errorf("finding pickup: %w", err)
 	}
 	p.TokenHash = tokenHash
-	p.Expires, p.PasswordUntil, p.LastRead = timeOf(expires), timeOf(passwordUntil), timeOf(lastRead)
+	p.Expires, p.PasswordUntil, p.LastRead = sqldb.TimeOf(expires), sqldb.TimeOf(passwordUntil), sqldb.TimeOf(lastRead)
 	p.Device = d.value()
 	if p.Device.Certificate, err = c.value(); err != nil {
 		return enroll.SealedPickup{}, fmt.Errorf("finding pickup: %w", err)
@@ -45,7 +46,7 @@ func (db *DB) Pickup(ctx context.Context, tokenHash [sha256.Size]byte) (enroll.S
 func (db *DB) ClaimRead(ctx context.Context, tokenHash [sha256.Size]byte, max int, entry audit.Entry) error {
 	return db.write(ctx, "claiming read", func(ctx context.Context, t *tx) error {
 		var serial string
-		err := t.one(ctx, `UPDATE pickups SET claims = claims + 1
+		err := t.One(ctx, `UPDATE pickups SET claims = claims + 1
 			WHERE token_hash = $1 AND claims < $2 AND sealed_key IS NOT NULL RETURNING serial`,
 			[]any{tokenHash[:], max}, &serial)
 		if errors.Is(err, portal.ErrNotFound) {
@@ -62,7 +63,7 @@ func (db *DB) ClaimRead(ctx context.Context, tokenHash [sha256.Size]byte, max in
 // was (enroll.ErrNotFound).
 func (t *tx) closed(ctx context.Context, tokenHash [sha256.Size]byte) error {
 	var serial string
-	err := t.one(ctx, "SELECT serial FROM pickups WHERE token_hash = $1", []any{tokenHash[:]}, &serial)
+	err := t.One(ctx, "SELECT serial FROM pickups WHERE token_hash = $1", []any{tokenHash[:]}, &serial)
 	if err != nil {
 		return err
 	}
@@ -73,7 +74,7 @@ func (t *tx) closed(ctx context.Context, tokenHash [sha256.Size]byte) error {
 // reads cannot be given back.
 func (db *DB) ReturnRead(ctx context.Context, tokenHash [sha256.Size]byte) error {
 	return db.write(ctx, "returning read", func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, "UPDATE pickups SET claims = claims - 1 WHERE token_hash = $1 AND claims > reads", tokenHash[:])
+		_, err := t.Exec(ctx, "UPDATE pickups SET claims = claims - 1 WHERE token_hash = $1 AND claims > reads", tokenHash[:])
 		return err
 	})
 }
@@ -86,7 +87,7 @@ func (db *DB) ConfirmRead(ctx context.Context, tokenHash [sha256.Size]byte, max 
 	return db.write(ctx, "confirming read", func(ctx context.Context, t *tx) error {
 		var serial string
 		var reads int
-		err := t.one(ctx, `UPDATE pickups SET reads = reads + 1, last_read = $2,
+		err := t.One(ctx, `UPDATE pickups SET reads = reads + 1, last_read = $2,
 			claims = CASE WHEN claims > reads THEN claims ELSE reads + 1 END,
 			sealed_key = CASE WHEN reads + 1 >= $3 THEN NULL ELSE sealed_key END
 			WHERE token_hash = $1 RETURNING serial, reads`,
@@ -94,7 +95,7 @@ func (db *DB) ConfirmRead(ctx context.Context, tokenHash [sha256.Size]byte, max 
 		if err != nil {
 			return err
 		}
-		_, err = t.exec(ctx, `UPDATE certificates SET delivered_at = $2
+		_, err = t.Exec(ctx, `UPDATE certificates SET delivered_at = $2
 			WHERE serial = $1 AND delivered_at IS NULL AND status <> 'revoked'`, serial, at.UnixMilli())
 		if err != nil {
 			return fmt.Errorf("recording delivery of %s: %w", serial, err)
@@ -109,7 +110,7 @@ func (db *DB) ConfirmRead(ctx context.Context, tokenHash [sha256.Size]byte, max 
 func (db *DB) NotePart(ctx context.Context, tokenHash [sha256.Size]byte, at time.Time, entry audit.Entry) error {
 	return db.write(ctx, "noting partial read", func(ctx context.Context, t *tx) error {
 		var serial string
-		err := t.one(ctx, `UPDATE certificates SET delivered_at = COALESCE(delivered_at, $2)
+		err := t.One(ctx, `UPDATE certificates SET delivered_at = COALESCE(delivered_at, $2)
 			WHERE status <> 'revoked'
 			AND serial = (SELECT serial FROM pickups WHERE token_hash = $1 AND sealed_key IS NOT NULL)
 			RETURNING serial`, []any{tokenHash[:], at.UnixMilli()}, &serial)
@@ -171,7 +172,7 @@ func (t *tx) wipe(ctx context.Context, now time.Time) (int, error) {
 
 func (t *tx) duePickups(ctx context.Context, now time.Time) ([][]byte, error) {
 	var due [][]byte
-	err := t.all(ctx, `SELECT token_hash FROM pickups WHERE sealed_key IS NOT NULL AND expires_at <= $1
+	err := t.All(ctx, `SELECT token_hash FROM pickups WHERE sealed_key IS NOT NULL AND expires_at <= $1
 		UNION SELECT token_hash FROM pickups WHERE sealed_password IS NOT NULL AND password_until <= $1
 		ORDER BY token_hash LIMIT $2`, []any{now.UnixMilli(), wipeBatch},
 		func(rows *sql.Rows) error {
@@ -185,12 +186,12 @@ func (t *tx) duePickups(ctx context.Context, now time.Time) ([][]byte, error) {
 
 // wipeOne wipes what is due of a pickup; enroll.ErrNotFound when nothing is.
 func (t *tx) wipeOne(ctx context.Context, hash []byte, now time.Time) (serial, person string, hadKey bool, err error) {
-	keys, err := t.exec(ctx, `UPDATE pickups SET sealed_key = NULL
+	keys, err := t.Exec(ctx, `UPDATE pickups SET sealed_key = NULL
 		WHERE token_hash = $1 AND sealed_key IS NOT NULL AND expires_at <= $2`, hash, now.UnixMilli())
 	if err != nil {
 		return "", "", false, fmt.Errorf("wiping key: %w", err)
 	}
-	passwords, err := t.exec(ctx, `UPDATE pickups SET sealed_password = NULL
+	passwords, err := t.Exec(ctx, `UPDATE pickups SET sealed_password = NULL
 		WHERE token_hash = $1 AND sealed_password IS NOT NULL AND password_until <= $2`, hash, now.UnixMilli())
 	if err != nil {
 		return "", "", false, fmt.Errorf("wiping password: %w", err)
@@ -198,7 +199,7 @@ func (t *tx) wipeOne(ctx context.Context, hash []byte, now time.Time) (serial, p
 	if keys+passwords == 0 {
 		return "", "", false, portal.ErrNotFound
 	}
-	err = t.one(ctx, `SELECT c.serial, c.person FROM pickups p JOIN certificates c ON c.serial = p.serial
+	err = t.One(ctx, `SELECT c.serial, c.person FROM pickups p JOIN certificates c ON c.serial = p.serial
 		WHERE p.token_hash = $1`, []any{hash}, &serial, &person)
 	return serial, person, keys == 1, err
 }

@@ -10,7 +10,7 @@ import (
 // before somebody's request does. The row is the watch's, which is seldom written.
 func (db *DB) Probe(ctx context.Context) error {
 	return db.write(ctx, "trying to write", func(ctx context.Context, t *tx) error {
-		touched, err := t.exec(ctx, "UPDATE watch SET id = id WHERE id = 1")
+		touched, err := t.Exec(ctx, "UPDATE watch SET id = id WHERE id = 1")
 		if err == nil && touched != 1 {
 			err = errors.New("the row of the watch is missing")
 		}

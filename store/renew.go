@@ -11,6 +11,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 // held is a certificate of a device that works or is about to, or did so until it
@@ -27,7 +28,7 @@ type held struct {
 // heldOf lists what a device holds, in the order of row locks.
 func (t *tx) heldOf(ctx context.Context, device portal.DeviceID) ([]held, error) {
 	var all []held
-	err := t.all(ctx, `SELECT serial, status, not_after, COALESCE(ends_at, not_after), delivered_at, superseded_by
+	err := t.All(ctx, `SELECT serial, status, not_after, COALESCE(ends_at, not_after), delivered_at, superseded_by
 		FROM certificates WHERE device_id = $1 AND status IN ('pending', 'issued', 'superseded') ORDER BY serial`,
 		[]any{string(device)}, func(rows *sql.Rows) error {
 			var h held
@@ -39,7 +40,7 @@ func (t *tx) heldOf(ctx context.Context, device portal.DeviceID) ([]held, error)
 				return err
 			}
 			h.serial, err = serialOf(serial)
-			h.notAfter, h.end, h.delivered, h.next = timeOf(notAfter), timeOf(end), delivered.Valid, next.String
+			h.notAfter, h.end, h.delivered, h.next = sqldb.TimeOf(notAfter), sqldb.TimeOf(end), delivered.Valid, next.String
 			all = append(all, h)
 			return err
 		})
@@ -62,7 +63,7 @@ func (t *tx) checkRenewable(ctx context.Context, r enroll.Reservation, known por
 		return err
 	}
 	var first, last sql.NullInt64
-	err := t.one(ctx, `SELECT not_before, not_after FROM certificates
+	err := t.One(ctx, `SELECT not_before, not_after FROM certificates
 		WHERE device_id = $1 AND der IS NULL AND revoked_at IS NULL AND requested_at > $2 ORDER BY requested_at DESC LIMIT 1`,
 		[]any{string(known.ID), r.Requested.Add(-enroll.ReservationLife).UnixMilli()}, &first, &last)
 	switch {
@@ -71,7 +72,7 @@ func (t *tx) checkRenewable(ctx context.Context, r enroll.Reservation, known por
 	case err != nil:
 		return fmt.Errorf("looking for a renewal under way: %w", err)
 	}
-	next := portal.Device{Certificate: portal.Certificate{NotBefore: timeOf(first), NotAfter: timeOf(last)}}
+	next := portal.Device{Certificate: portal.Certificate{NotBefore: sqldb.TimeOf(first), NotAfter: sqldb.TimeOf(last)}}
 	return &portal.Refusal{Reason: portal.RenewEarly, Value: known.Name, Until: next.RenewFrom(r.RenewFrom)}
 }
 
@@ -167,7 +168,7 @@ func (t *tx) overlap(ctx context.Context, device portal.DeviceID, c enroll.Compl
 
 // point notes which certificate a superseded one waits for now.
 func (t *tx) point(ctx context.Context, serial, next ca.Serial) error {
-	_, err := t.exec(ctx, "UPDATE certificates SET superseded_by = $2 WHERE serial = $1 AND status = 'superseded'",
+	_, err := t.Exec(ctx, "UPDATE certificates SET superseded_by = $2 WHERE serial = $1 AND status = 'superseded'",
 		serial.String(), next.String())
 	if err != nil {
 		return fmt.Errorf("noting successor of %s: %w", serial, err)
@@ -191,7 +192,7 @@ func (t *tx) supersedeOne(ctx context.Context, h held, c enroll.Completion, base
 // restore issues again what a certificate superseded that never arrived.
 func (t *tx) restore(ctx context.Context, lost ca.Serial, base audit.Entry) ([]audit.Entry, error) {
 	var waiting []ca.Serial
-	err := t.all(ctx, "SELECT serial FROM certificates WHERE superseded_by = $1 AND status = 'superseded' ORDER BY serial",
+	err := t.All(ctx, "SELECT serial FROM certificates WHERE superseded_by = $1 AND status = 'superseded' ORDER BY serial",
 		[]any{lost.String()}, func(rows *sql.Rows) error { return scanSerial(rows, &waiting) })
 	if err != nil {
 		return nil, fmt.Errorf("finding what %s superseded: %w", lost, err)
@@ -215,7 +216,7 @@ func (t *tx) turn(ctx context.Context, serial ca.Serial, action audit.Action, ba
 	query string, args []any, facts ...string) (audit.Entry, error) {
 	var upn string
 	var device, person sql.NullString
-	if err := t.one(ctx, query, args, &upn, &device, &person); err != nil {
+	if err := t.One(ctx, query, args, &upn, &device, &person); err != nil {
 		return audit.Entry{}, fmt.Errorf("turning %s into %s: %w", serial, action, err)
 	}
 	base.Action, base.Object, base.Person = action, serial.String(), person.String

@@ -135,7 +135,7 @@ func (db *DB) knownIn(ctx context.Context, table string, batch []crl.Record) (ma
 		places[i] = "$" + strconv.Itoa(i+1)
 	}
 	known := make(map[ca.Serial]bool)
-	err := db.allWithin(ctx, workWithin, "SELECT serial FROM "+table+" WHERE serial IN ("+strings.Join(places, ", ")+")", args,
+	err := db.AllWithin(ctx, workWithin, "SELECT serial FROM "+table+" WHERE serial IN ("+strings.Join(places, ", ")+")", args,
 		func(rows *sql.Rows) error {
 			var found []ca.Serial
 			err := scanSerial(rows, &found)
@@ -175,7 +175,7 @@ func (db *DB) announceReplay(ctx context.Context, numbers map[string]int64, miss
 // raise brings the last number of an issuer's lists up to one that was published, and
 // ends a turn whose number is below.
 func (t *tx) raise(ctx context.Context, issuer string, number int64) (bool, error) {
-	touched, err := t.exec(ctx, `INSERT INTO crl_numbers (issuer, number) VALUES ($1, $2)
+	touched, err := t.Exec(ctx, `INSERT INTO crl_numbers (issuer, number) VALUES ($1, $2)
 		ON CONFLICT (issuer) DO UPDATE SET number = excluded.number, builder = '', lease_until = 0
 		WHERE crl_numbers.number < excluded.number`, issuer, number)
 	if err != nil {
@@ -227,13 +227,13 @@ func (db *DB) bringBack(ctx context.Context, batch []crl.Record, now time.Time) 
 // needed is false when somebody else did so first.
 func (t *tx) bringBackOne(ctx context.Context, r crl.Record, now time.Time) (entry audit.Entry, needed bool, err error) {
 	var revoked bool
-	err = t.one(ctx, "SELECT EXISTS (SELECT 1 FROM revocations WHERE serial = $1)", []any{r.Serial.String()}, &revoked)
+	err = t.One(ctx, "SELECT EXISTS (SELECT 1 FROM revocations WHERE serial = $1)", []any{r.Serial.String()}, &revoked)
 	if err != nil || revoked {
 		return entry, false, err
 	}
 	entry = replayEntry(now)
 	var status portal.Status
-	err = t.one(ctx, "SELECT status FROM certificates WHERE serial = $1", []any{r.Serial.String()}, &status)
+	err = t.One(ctx, "SELECT status FROM certificates WHERE serial = $1", []any{r.Serial.String()}, &status)
 	switch {
 	case errors.Is(err, portal.ErrNotFound):
 		return t.recall(r, entry), true, nil

@@ -15,6 +15,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 // issuing is the issuer of all that is reserved: the root signs nothing here.
@@ -105,7 +106,7 @@ func checkUsable(d portal.Device) error {
 // lockPerson makes this transaction the only one that changes what the person
 // has. The row is made at the first need.
 func (t *tx) lockPerson(ctx context.Context, person portal.PersonID) error {
-	_, err := t.exec(ctx, `INSERT INTO people (id, changes) VALUES ($1, 1)
+	_, err := t.Exec(ctx, `INSERT INTO people (id, changes) VALUES ($1, 1)
 		ON CONFLICT (id) DO UPDATE SET changes = people.changes + 1`, string(person))
 	if err != nil {
 		return fmt.Errorf("locking person: %w", err)
@@ -118,8 +119,8 @@ func (t *tx) checkForm(ctx context.Context, r enroll.Reservation) error {
 		return nil
 	}
 	var serial string
-	err := t.one(ctx, "SELECT serial FROM certificates WHERE person = $1 AND form_hash = $2",
-		[]any{string(r.Person), hashOf(r.Idempotent)}, &serial)
+	err := t.One(ctx, "SELECT serial FROM certificates WHERE person = $1 AND form_hash = $2",
+		[]any{string(r.Person), sqldb.HashOf(r.Idempotent)}, &serial)
 	switch {
 	case errors.Is(err, portal.ErrNotFound):
 		return nil
@@ -145,7 +146,7 @@ func (t *tx) checkPlace(ctx context.Context, r enroll.Reservation, device portal
 // counts while it holds a certificate that works or is about to.
 func (t *tx) othersInUse(ctx context.Context, person portal.PersonID, but portal.DeviceID, now time.Time) (map[portal.DeviceID]string, error) {
 	others := make(map[portal.DeviceID]string)
-	err := t.all(ctx, `SELECT d.id, d.name_key, c.status, COALESCE(c.ends_at, c.not_after)
+	err := t.All(ctx, `SELECT d.id, d.name_key, c.status, COALESCE(c.ends_at, c.not_after)
 		FROM devices d JOIN certificates c ON c.device_id = d.id
 		WHERE d.person = $1 AND d.removed_at IS NULL AND c.status IN ('pending', 'issued', 'superseded')`, []any{string(person)},
 		func(rows *sql.Rows) error {
@@ -153,7 +154,7 @@ func (t *tx) othersInUse(ctx context.Context, person portal.PersonID, but portal
 			var name, status string
 			var end sql.NullInt64
 			err := rows.Scan(&id, &name, &status, &end)
-			works := status == string(portal.Pending) || timeOf(end).After(now)
+			works := status == string(portal.Pending) || sqldb.TimeOf(end).After(now)
 			if err == nil && id != but && works {
 				others[id] = name
 			}
@@ -167,24 +168,24 @@ func (t *tx) othersInUse(ctx context.Context, person portal.PersonID, but portal
 
 // checkName refuses a name that one of the others bears.
 func checkName(others map[portal.DeviceID]string, name string) error {
-	if slices.Contains(slices.Collect(maps.Values(others)), nameKey(name)) {
+	if slices.Contains(slices.Collect(maps.Values(others)), NameKey(name)) {
 		return &portal.Refusal{Reason: portal.NameTaken, Field: "name", Value: name}
 	}
 	return nil
 }
 
-// nameKey is equal for names that people take for the same. A Caser may keep
+// NameKey is equal for names that people take for the same. A Caser may keep
 // state, so each call has its own.
-func nameKey(name string) string { return norm.NFC.String(cases.Fold().String(norm.NFC.String(name))) }
+func NameKey(name string) string { return norm.NFC.String(cases.Fold().String(norm.NFC.String(name))) }
 
 func (t *tx) insertDevice(ctx context.Context, r enroll.Reservation) error {
 	created := r.Device.Created
 	if created.IsZero() {
 		created = r.Requested
 	}
-	_, err := t.exec(ctx, `INSERT INTO devices (id, person, name, name_key, platform, created_at)
+	_, err := t.Exec(ctx, `INSERT INTO devices (id, person, name, name_key, platform, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6)`,
-		string(r.Device.ID), string(r.Person), r.Device.Name, nameKey(r.Device.Name), string(r.Device.Platform),
+		string(r.Device.ID), string(r.Person), r.Device.Name, NameKey(r.Device.Name), string(r.Device.Platform),
 		created.UnixMilli())
 	if err != nil {
 		return fmt.Errorf("recording device %s: %w", r.Device.ID, err)
@@ -193,12 +194,12 @@ func (t *tx) insertDevice(ctx context.Context, r enroll.Reservation) error {
 }
 
 func (t *tx) insertCertificate(ctx context.Context, r enroll.Reservation) error {
-	_, err := t.exec(ctx, `INSERT INTO certificates
+	_, err := t.Exec(ctx, `INSERT INTO certificates
 		(serial, issuer, kind, profile, status, person, device_id, upn, sid, mail, key_hash, form_hash,
 		not_before, not_after, requested_at)
 		VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
-		r.Serial.String(), issuing, string(r.Kind), r.Profile, optional(string(r.Person)), optional(string(r.Device.ID)),
-		r.Subject.UPN, r.Subject.SID, r.Subject.Mail, r.PublicKey[:], hashOf(r.Idempotent),
+		r.Serial.String(), issuing, string(r.Kind), r.Profile, sqldb.Optional(string(r.Person)), sqldb.Optional(string(r.Device.ID)),
+		r.Subject.UPN, r.Subject.SID, r.Subject.Mail, r.PublicKey[:], sqldb.HashOf(r.Idempotent),
 		r.NotBefore.UnixMilli(), r.NotAfter.UnixMilli(), r.Requested.UnixMilli())
 	if err != nil {
 		return fmt.Errorf("recording certificate: %w", err)
@@ -209,12 +210,12 @@ func (t *tx) insertCertificate(ctx context.Context, r enroll.Reservation) error 
 // Attempted finds what a form led to, while it stands: an attempt that is under
 // way counts, one whose certificate was revoked does not.
 func (db *DB) Attempted(ctx context.Context, person portal.PersonID, token string) (enroll.Enrolment, error) {
-	if token == "" || !storable(string(person)) {
+	if token == "" || !sqldb.Storable(string(person)) {
 		return enroll.Enrolment{}, fmt.Errorf("finding attempt: %w", portal.ErrNotFound)
 	}
 	var serial, device string
-	err := db.one(ctx, "SELECT serial, device_id FROM certificates WHERE person = $1 AND form_hash = $2",
-		[]any{string(person), hashOf(token)}, &serial, &device)
+	err := db.One(ctx, "SELECT serial, device_id FROM certificates WHERE person = $1 AND form_hash = $2",
+		[]any{string(person), sqldb.HashOf(token)}, &serial, &device)
 	if err != nil {
 		return enroll.Enrolment{}, fmt.Errorf("finding attempt: %w", err)
 	}

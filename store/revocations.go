@@ -57,7 +57,7 @@ func (t *tx) insertRevocation(ctx context.Context, e audit.Entry) error {
 	if row == nil {
 		return nil
 	}
-	_, err := t.exec(ctx, "INSERT INTO revocations ("+revocationColumns+") VALUES ($1, $2, $3, $4, $5, $6)", row...)
+	_, err := t.Exec(ctx, "INSERT INTO revocations ("+revocationColumns+") VALUES ($1, $2, $3, $4, $5, $6)", row...)
 	if err != nil {
 		return fmt.Errorf("recording revocation of %s: %w", e.Object, err)
 	}
@@ -75,12 +75,12 @@ func (db *DB) Revoked(ctx context.Context, issuer string, after, through int64, 
 		where, after = " FROM revocations WHERE issuer || '' = $1 AND +seq > $2 AND +seq <= $3", math.MinInt64
 	}
 	var many int
-	err := db.one(ctx, "SELECT count(*)"+where, []any{issuer, after, through}, &many)
+	err := db.One(ctx, "SELECT count(*)"+where, []any{issuer, after, through}, &many)
 	if err != nil {
 		return nil, fmt.Errorf("counting revocations by %s: %w", issuer, err)
 	}
 	revoked := make([]ca.Revocation, 0, many)
-	err = db.allWithin(ctx, workWithin, "SELECT serial, revoked_at, reason_code"+where+" AND not_after > $4",
+	err = db.AllWithin(ctx, workWithin, "SELECT serial, revoked_at, reason_code"+where+" AND not_after > $4",
 		[]any{issuer, after, through, ending.UnixMilli()}, func(rows *sql.Rows) error {
 			var serial string
 			var at int64

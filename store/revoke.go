@@ -87,7 +87,7 @@ func (t *tx) withFormer(ctx context.Context, r enroll.Revocation) ([]ca.Serial, 
 		return all, nil
 	}
 	for _, serial := range r.Serials {
-		err := t.all(ctx, "SELECT serial FROM certificates WHERE superseded_by = $1 AND status = 'superseded'",
+		err := t.All(ctx, "SELECT serial FROM certificates WHERE superseded_by = $1 AND status = 'superseded'",
 			[]any{serial.String()}, func(rows *sql.Rows) error { return scanSerial(rows, &all) })
 		if err != nil {
 			return nil, fmt.Errorf("finding what %s superseded: %w", serial, err)
@@ -107,11 +107,11 @@ func (t *tx) closePerson(ctx context.Context, r enroll.Revocation) ([]audit.Entr
 		"DELETE FROM challenges WHERE used_at IS NULL AND device_id IN (SELECT id FROM devices WHERE person = $1)",
 		"UPDATE sessions SET ended = TRUE, data = NULL WHERE person = $1 AND NOT ended",
 	} {
-		if _, err := t.exec(ctx, query, person); err != nil {
+		if _, err := t.Exec(ctx, query, person); err != nil {
 			return nil, fmt.Errorf("ending sessions and challenges: %w", err)
 		}
 	}
-	_, err := t.exec(ctx, "UPDATE handoffs SET state = $3, closed_at = $2 WHERE person = $1 AND closed_at IS NULL",
+	_, err := t.Exec(ctx, "UPDATE handoffs SET state = $3, closed_at = $2 WHERE person = $1 AND closed_at IS NULL",
 		person, at, string(signin.HandoffEnded))
 	if err != nil {
 		return nil, fmt.Errorf("ending hand-off: %w", err)
@@ -175,7 +175,7 @@ func inOrder(serials []ca.Serial) []ca.Serial {
 func (t *tx) lockOwners(ctx context.Context, serials []ca.Serial) error {
 	owners := make(map[portal.PersonID]bool)
 	for _, serial := range serials {
-		err := t.all(ctx, "SELECT person FROM certificates WHERE serial = $1 AND person IS NOT NULL",
+		err := t.All(ctx, "SELECT person FROM certificates WHERE serial = $1 AND person IS NOT NULL",
 			[]any{serial.String()}, func(rows *sql.Rows) error {
 				var person portal.PersonID
 				err := rows.Scan(&person)
@@ -200,7 +200,7 @@ func (t *tx) lockOwner(ctx context.Context, device portal.DeviceID) error {
 		return nil
 	}
 	var person portal.PersonID
-	if err := t.one(ctx, "SELECT person FROM devices WHERE id = $1", []any{string(device)}, &person); err != nil {
+	if err := t.One(ctx, "SELECT person FROM devices WHERE id = $1", []any{string(device)}, &person); err != nil {
 		return fmt.Errorf("finding owner of device %s: %w", device, err)
 	}
 	return t.lockPerson(ctx, person)
@@ -226,7 +226,7 @@ func (t *tx) liveOf(ctx context.Context, device portal.DeviceID) ([]ca.Serial, e
 // fetched since it was listed as undelivered is not to end as such.
 func (t *tx) live(ctx context.Context, serial ca.Serial, cause portal.Cause) (bool, error) {
 	var n int
-	err := t.one(ctx, `SELECT count(*) FROM certificates WHERE serial = $1 AND status IN ('pending', 'issued', 'superseded')
+	err := t.One(ctx, `SELECT count(*) FROM certificates WHERE serial = $1 AND status IN ('pending', 'issued', 'superseded')
 		AND (delivered_at IS NULL OR $2)`, []any{serial.String(), cause != portal.Undelivered}, &n)
 	if err != nil {
 		return false, fmt.Errorf("reading status of %s: %w", serial, err)
@@ -246,7 +246,7 @@ func (t *tx) endAs(ctx context.Context, serial ca.Serial, cause portal.Cause, re
 	var upn string
 	var device, person sql.NullString
 	ended := ending{at: at.UnixMilli(), reason: reason}
-	err := t.one(ctx, `UPDATE certificates
+	err := t.One(ctx, `UPDATE certificates
 		SET status = 'revoked', revoked_at = $2, cause = $3, reason_code = $4, form_hash = NULL
 		WHERE serial = $1 AND status <> 'revoked' RETURNING upn, device_id, person, issuer, not_after`,
 		[]any{serial.String(), ended.at, string(cause), ended.reason}, &upn, &device, &person, &ended.issuer, &ended.notAfter)
@@ -254,11 +254,11 @@ func (t *tx) endAs(ctx context.Context, serial ca.Serial, cause portal.Cause, re
 		return base, fmt.Errorf("revoking %s: %w", serial, err)
 	}
 	t.remember(serial.String(), ended)
-	_, err = t.exec(ctx, "UPDATE pickups SET sealed_key = NULL, sealed_password = NULL WHERE serial = $1", serial.String())
+	_, err = t.Exec(ctx, "UPDATE pickups SET sealed_key = NULL, sealed_password = NULL WHERE serial = $1", serial.String())
 	if err != nil {
 		return base, fmt.Errorf("wiping pickup of %s: %w", serial, err)
 	}
-	if _, err := t.exec(ctx, "DELETE FROM marks WHERE serial = $1", serial.String()); err != nil {
+	if _, err := t.Exec(ctx, "DELETE FROM marks WHERE serial = $1", serial.String()); err != nil {
 		return base, fmt.Errorf("dropping marks of %s: %w", serial, err)
 	}
 	entry := base
@@ -285,7 +285,7 @@ func (t *tx) removeDevice(ctx context.Context, r enroll.Revocation) (bool, error
 	if r.RemoveDevice == "" {
 		return false, nil
 	}
-	touched, err := t.exec(ctx, "UPDATE devices SET removed_at = $2 WHERE id = $1 AND removed_at IS NULL",
+	touched, err := t.Exec(ctx, "UPDATE devices SET removed_at = $2 WHERE id = $1 AND removed_at IS NULL",
 		string(r.RemoveDevice), r.At.UnixMilli())
 	if err != nil {
 		return false, fmt.Errorf("removing device %s: %w", r.RemoveDevice, err)

@@ -13,6 +13,7 @@ import (
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/internal/signin"
+	"certportal/store/sqldb"
 )
 
 // challengeColumns are what [challengeRow] scans beside device and certificate.
@@ -30,15 +31,15 @@ func (db *DB) AddChallenge(ctx context.Context, c enroll.StoredChallenge, quota 
 		if err := t.checkInvitation(ctx, r.Person, c.Invitation, c.Made); err != nil {
 			return err
 		}
-		_, err := t.exec(ctx, "DELETE FROM challenges WHERE device_id = $1 AND used_at IS NULL", string(r.Device.ID))
+		_, err := t.Exec(ctx, "DELETE FROM challenges WHERE device_id = $1 AND used_at IS NULL", string(r.Device.ID))
 		if err != nil {
 			return fmt.Errorf("dropping earlier challenges: %w", err)
 		}
-		_, err = t.exec(ctx, `INSERT INTO challenges
+		_, err = t.Exec(ctx, `INSERT INTO challenges
 			(id, secret_hash, token_hash, device_id, names_hash, made_at, expires_at, invitation, renews)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 			string(c.ID), c.SecretHash[:], c.TokenHash[:], string(r.Device.ID), c.Names[:], c.Made.UnixMilli(), c.Expires.UnixMilli(),
-			optional(string(c.Invitation)), c.Renew)
+			sqldb.Optional(string(c.Invitation)), c.Renew)
 		if err != nil {
 			return fmt.Errorf("recording challenge: %w", err)
 		}
@@ -80,7 +81,7 @@ func (db *DB) ChallengeByToken(ctx context.Context, hash [sha256.Size]byte) (enr
 
 // OpenChallenge finds the challenge that a device of the person may still use.
 func (db *DB) OpenChallenge(ctx context.Context, person portal.PersonID, device portal.DeviceID, now time.Time) (enroll.StoredChallenge, error) {
-	if !storable(string(person)) || !storable(string(device)) {
+	if !sqldb.Storable(string(person)) || !sqldb.Storable(string(device)) {
 		return enroll.StoredChallenge{}, fmt.Errorf("finding challenge: %w", portal.ErrNotFound)
 	}
 	return db.challenge(ctx, `d.id = $1 AND d.person = $2 AND d.removed_at IS NULL AND h.used_at IS NULL AND h.expires_at > $3`,
@@ -94,17 +95,17 @@ func (db *DB) challenge(ctx context.Context, where string, args ...any) (enroll.
 	var made, expires, used sql.NullInt64
 	var invitation sql.NullString
 	into := append([]any{&c.ID, &secret, &token, &names, &made, &expires, &used, &invitation, &c.Renew}, d.fields()...)
-	err := db.one(ctx, `SELECT `+challengeColumns+`, `+deviceColumns+`
+	err := db.One(ctx, `SELECT `+challengeColumns+`, `+deviceColumns+`
 		FROM challenges h JOIN devices d ON d.id = h.device_id WHERE `+where, args, into...)
 	if err != nil {
 		return enroll.StoredChallenge{}, fmt.Errorf("finding challenge: %w", err)
 	}
 	var errs [3]error
-	c.SecretHash, errs[0] = hash32(secret)
-	c.TokenHash, errs[1] = hash32(token)
-	c.Names, errs[2] = hash32(names)
+	c.SecretHash, errs[0] = sqldb.Hash32(secret)
+	c.TokenHash, errs[1] = sqldb.Hash32(token)
+	c.Names, errs[2] = sqldb.Hash32(names)
 	c.Device, c.Invitation = d.value(), signin.InvitationID(invitation.String)
-	c.Made, c.Expires, c.Used = timeOf(made), timeOf(expires), timeOf(used)
+	c.Made, c.Expires, c.Used = sqldb.TimeOf(made), sqldb.TimeOf(expires), sqldb.TimeOf(used)
 	return c, errors.Join(errs[:]...)
 }
 
@@ -114,7 +115,7 @@ func (t *tx) useChallenge(ctx context.Context, r enroll.Reservation) error {
 	if r.Challenge == [sha256.Size]byte{} {
 		return nil
 	}
-	touched, err := t.exec(ctx, `UPDATE challenges SET used_at = $2, serial = $3
+	touched, err := t.Exec(ctx, `UPDATE challenges SET used_at = $2, serial = $3
 		WHERE secret_hash = $1 AND used_at IS NULL AND expires_at > $2 AND device_id = $4`,
 		r.Challenge[:], r.Requested.UnixMilli(), r.Serial.String(), string(r.Device.ID))
 	if err != nil {
@@ -131,7 +132,7 @@ func (t *tx) useChallenge(ctx context.Context, r enroll.Reservation) error {
 // the holder of a file and its password must not make themselves a key that lasts.
 func (db *DB) Held(ctx context.Context, serial ca.Serial) (portal.Device, error) {
 	device, err := scanDevice(func(into ...any) error {
-		return db.one(ctx, `SELECT `+deviceColumns+`, `+certificateColumns+`
+		return db.One(ctx, `SELECT `+deviceColumns+`, `+certificateColumns+`
 			FROM certificates c JOIN devices d ON d.id = c.device_id WHERE c.serial = $1
 			AND NOT EXISTS (SELECT 1 FROM pickups p WHERE p.serial = c.serial)`, []any{serial.String()}, into...)
 	})
@@ -151,7 +152,7 @@ func (db *DB) PruneChallenges(ctx context.Context, now time.Time) (int, error) {
 	err := db.writeWithin(ctx, workWithin, "pruning challenges", func(ctx context.Context, t *tx) error {
 		gone = 0
 		var devices []string
-		err := t.all(ctx, "DELETE FROM challenges WHERE expires_at <= $1 RETURNING device_id",
+		err := t.All(ctx, "DELETE FROM challenges WHERE expires_at <= $1 RETURNING device_id",
 			[]any{now.Add(-challengeMemory).UnixMilli()}, func(rows *sql.Rows) error {
 				var device string
 				err := rows.Scan(&device)
@@ -163,14 +164,14 @@ func (db *DB) PruneChallenges(ctx context.Context, now time.Time) (int, error) {
 		}
 		gone = len(devices)
 		for _, device := range devices {
-			_, err := t.exec(ctx, `DELETE FROM devices WHERE id = $1
+			_, err := t.Exec(ctx, `DELETE FROM devices WHERE id = $1
 				AND NOT EXISTS (SELECT 1 FROM certificates c WHERE c.device_id = devices.id)
 				AND NOT EXISTS (SELECT 1 FROM challenges h WHERE h.device_id = devices.id)`, device)
 			if err != nil {
 				return fmt.Errorf("dropping device %s that never came: %w", device, err)
 			}
 		}
-		_, err = t.exec(ctx, "DELETE FROM agents WHERE not_after <= $1", now.UnixMilli())
+		_, err = t.Exec(ctx, "DELETE FROM agents WHERE not_after <= $1", now.UnixMilli())
 		return err
 	})
 	if err != nil {

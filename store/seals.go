@@ -10,13 +10,14 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 // AddSeal keeps a seal. One for an entry that has a seal is dropped: replicas may
 // seal the same end.
 func (db *DB) AddSeal(ctx context.Context, s audit.Seal) error {
 	return db.write(ctx, "keeping seal", func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, `INSERT INTO ledger_seals (seq, hash, at, node, key, signature)
+		_, err := t.Exec(ctx, `INSERT INTO ledger_seals (seq, hash, at, node, key, signature)
 			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (seq) DO NOTHING`,
 			s.Seq, s.Hash[:], s.At.UnixMilli(), s.Node, s.Key, s.Signature)
 		return err
@@ -50,16 +51,16 @@ func (db *DB) LastSeal(ctx context.Context) (audit.Seal, error) {
 
 func (db *DB) seals(ctx context.Context, query string, args ...any) ([]audit.Seal, error) {
 	var seals []audit.Seal
-	err := db.all(ctx, query, args, func(rows *sql.Rows) error {
+	err := db.All(ctx, query, args, func(rows *sql.Rows) error {
 		var s audit.Seal
 		var at sql.NullInt64
 		var hash []byte
 		if err := rows.Scan(&s.Seq, &hash, &at, &s.Node, &s.Key, &s.Signature); err != nil {
 			return err
 		}
-		s.At = timeOf(at)
+		s.At = sqldb.TimeOf(at)
 		var err error
-		s.Hash, err = hash32(hash)
+		s.Hash, err = sqldb.Hash32(hash)
 		seals = append(seals, s)
 		return err
 	})
@@ -70,7 +71,7 @@ func (db *DB) seals(ctx context.Context, query string, args ...any) ([]audit.Sea
 // recorded already.
 func (db *DB) AddLedgerKey(ctx context.Context, serial ca.Serial, sealedKey []byte, notAfter time.Time) error {
 	return db.write(ctx, "keeping ledger key", func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, "INSERT INTO ledger_keys (serial, sealed_key, not_after) VALUES ($1, $2, $3)",
+		_, err := t.Exec(ctx, "INSERT INTO ledger_keys (serial, sealed_key, not_after) VALUES ($1, $2, $3)",
 			serial.String(), sealedKey, notAfter.UnixMilli())
 		return err
 	})
@@ -79,7 +80,7 @@ func (db *DB) AddLedgerKey(ctx context.Context, serial ca.Serial, sealedKey []by
 // LedgerKey gives certificate and sealed key of the newest that is in force at the
 // time, or enroll.ErrNotFound.
 func (db *DB) LedgerKey(ctx context.Context, now time.Time) (certificate, sealedKey []byte, err error) {
-	err = db.one(ctx, `SELECT c.der, k.sealed_key FROM ledger_keys k JOIN certificates c ON c.serial = k.serial
+	err = db.One(ctx, `SELECT c.der, k.sealed_key FROM ledger_keys k JOIN certificates c ON c.serial = k.serial
 		WHERE k.not_after > $1 AND c.status = $2 ORDER BY k.not_after DESC, k.serial LIMIT 1`,
 		[]any{now.UnixMilli(), string(portal.Issued)}, &certificate, &sealedKey)
 	if err != nil {
@@ -91,11 +92,11 @@ func (db *DB) LedgerKey(ctx context.Context, now time.Time) (certificate, sealed
 // LedgerCertificate gives the certificate, in DER, of a key that sealed, also of
 // one that ended since. enroll.ErrNotFound says that no such key sealed.
 func (db *DB) LedgerCertificate(ctx context.Context, serial string) ([]byte, error) {
-	if !storable(serial) {
+	if !sqldb.Storable(serial) {
 		return nil, fmt.Errorf("finding ledger certificate: %w", portal.ErrNotFound)
 	}
 	var der []byte
-	err := db.one(ctx, "SELECT c.der FROM ledger_keys k JOIN certificates c ON c.serial = k.serial WHERE k.serial = $1",
+	err := db.One(ctx, "SELECT c.der FROM ledger_keys k JOIN certificates c ON c.serial = k.serial WHERE k.serial = $1",
 		[]any{serial}, &der)
 	if err == nil && der == nil {
 		err = errors.New("certificate was never completed")

@@ -9,6 +9,7 @@ import (
 
 	"certportal/internal/admin"
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 // scanBound is how many rows one page of a search looks at before it shows what it
@@ -41,12 +42,12 @@ func (r *listedRow) fields() []any {
 func (r *listedRow) value(now time.Time) (admin.Certificate, error) {
 	serial, err := serialOf(r.serial)
 	return admin.Certificate{
-		Serial: serial, Kind: portal.Kind(r.kind), State: stateOf(portal.Status(r.status), timeOf(r.notAfter), now),
+		Serial: serial, Kind: portal.Kind(r.kind), State: stateOf(portal.Status(r.status), sqldb.TimeOf(r.notAfter), now),
 		UPN: r.upn, Person: portal.PersonID(r.person.String), PersonName: r.name.String,
 		Device: portal.DeviceID(r.device.String), DeviceName: r.deviceName.String,
 		Platform:  portal.Platform(r.platform.String),
-		NotBefore: timeOf(r.notBefore), NotAfter: timeOf(r.notAfter), Requested: timeOf(r.requested),
-		RevokedAt: timeOf(r.revoked), Cause: portal.Cause(r.cause.String),
+		NotBefore: sqldb.TimeOf(r.notBefore), NotAfter: sqldb.TimeOf(r.notAfter), Requested: sqldb.TimeOf(r.requested),
+		RevokedAt: sqldb.TimeOf(r.revoked), Cause: portal.Cause(r.cause.String),
 	}, err
 }
 
@@ -97,8 +98,8 @@ func (db *DB) Certificates(ctx context.Context, f admin.Filter, from admin.Place
 // searchable reports whether every text can stand in a database at all; what cannot
 // was never stored.
 func searchable(f admin.Filter, from admin.Place) bool {
-	return storable(f.Person) && storable(string(f.PersonID)) && storable(f.Device) && storable(string(f.DeviceID)) &&
-		storable(f.Serial) && storable(from.Group) && storable(from.ID) && storable(from.Last)
+	return sqldb.Storable(f.Person) && sqldb.Storable(string(f.PersonID)) && sqldb.Storable(f.Device) && sqldb.Storable(string(f.DeviceID)) &&
+		sqldb.Storable(f.Serial) && sqldb.Storable(from.Group) && sqldb.Storable(from.ID) && sqldb.Storable(from.Last)
 }
 
 type certificateSearch struct {
@@ -144,7 +145,7 @@ func (s certificateSearch) along(ctx context.Context, l lead, from admin.Place) 
 		` ORDER BY ` + l.order("c") + fmt.Sprintf(` LIMIT %d) c`, bound) + listedJoins + `WHERE ` + outer.where() +
 		` ORDER BY ` + l.order("c") + fmt.Sprintf(` LIMIT %d`, s.limit+1)
 	var last admin.Place
-	err = s.db.all(ctx, query, outer.args, func(rows *sql.Rows) error {
+	err = s.db.All(ctx, query, outer.args, func(rows *sql.Rows) error {
 		var r listedRow
 		if err := rows.Scan(r.fields()...); err != nil {
 			return err
@@ -179,7 +180,7 @@ func (s certificateSearch) stop(ctx context.Context, l lead, inner condition) (a
 	if l.keys[0] == "serial" {
 		first = new(string)
 	}
-	err := s.db.one(ctx, `SELECT c.`+l.keys[0]+`, c.serial FROM certificates c WHERE `+inner.where()+
+	err := s.db.One(ctx, `SELECT c.`+l.keys[0]+`, c.serial FROM certificates c WHERE `+inner.where()+
 		` ORDER BY `+l.order("c")+fmt.Sprintf(` LIMIT 1 OFFSET %d`, scanBound-1), inner.args, first, &p.Last)
 	if errors.Is(err, portal.ErrNotFound) {
 		return admin.Place{}, nil
@@ -203,7 +204,7 @@ func (s certificateSearch) rest(c *condition, met met) {
 		named(c, "c.person", f.PersonWords())
 	}
 	if f.Device != "" && (!met.device || f.DeviceID != "") {
-		c.between("d.name_key", nameKey(f.Device))
+		c.between("d.name_key", NameKey(f.Device))
 	}
 	if !met.state {
 		inState(c, f, s.now)
@@ -225,7 +226,7 @@ func (s certificateSearch) ofGroups(column string, met met) readGroups[admin.Cer
 		}
 		s.rest(&list, met)
 		var rows []grouped[admin.Certificate]
-		err := s.db.all(ctx, `SELECT g.column1, `+rowColumns+` FROM (VALUES `+values+`) g
+		err := s.db.All(ctx, `SELECT g.column1, `+rowColumns+` FROM (VALUES `+values+`) g
 			JOIN certificates c ON `+column+` = g.column2`+listedJoins+`WHERE `+list.where()+`
 			ORDER BY g.column1, `+l.order("c")+fmt.Sprintf(` LIMIT %d`, limit), list.args, func(found *sql.Rows) error {
 			var r listedRow

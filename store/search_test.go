@@ -11,15 +11,16 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/portal"
 	"certportal/store"
+	"certportal/store/seed"
 )
 
 var (
 	_ admin.Records = (*store.DB)(nil)
 )
 
-// plainBody is a certificate only in length: the store does not look into it.
-func plainBody(length int) (store.Body, error) {
-	return store.Body{DER: []byte(strings.Repeat("x", length))}, nil
+// plainTemplate is a certificate only in length: the store does not look into it.
+func plainTemplate(length int) (seed.Template, error) {
+	return seed.Template{DER: []byte(strings.Repeat("x", length))}, nil
 }
 
 // seeded fills an empty database of each engine with made-up people.
@@ -28,7 +29,7 @@ func seeded(t *testing.T, certificates int, test func(t *testing.T, db *fixture)
 		t.Run(engine.name, func(t *testing.T) {
 			address := engine.address(t)
 			db := &fixture{DB: opened(t, address), plain: plainly(t, engine.driver, address), address: address, dialect: engine.dialect}
-			err := db.Seed(t.Context(), store.Seeding{Certificates: certificates, Now: noon, Body: plainBody})
+			err := seed.Fill(t.Context(), db.DB, seed.Config{Certificates: certificates, Now: noon, Template: plainTemplate})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -309,8 +310,8 @@ func TestDetail(t *testing.T) {
 
 func TestSeedRefusesPeople(t *testing.T) {
 	seeded(t, 50, func(t *testing.T, db *fixture) {
-		err := db.Seed(t.Context(), store.Seeding{Certificates: 1, Now: noon, Body: plainBody})
-		wantError(t, "seeding twice", err, store.ErrNotEmpty)
+		err := seed.Fill(t.Context(), db.DB, seed.Config{Certificates: 1, Now: noon, Template: plainTemplate})
+		wantError(t, "seeding twice", err, seed.ErrNotEmpty)
 		entries(t, db) // the chain holds
 	})
 }

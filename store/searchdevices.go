@@ -56,7 +56,7 @@ func (s deviceSearch) lead() lead {
 			open: func(c *condition) { c.and("d.person = " + c.arg(string(f.PersonID))) }}
 	case f.Device != "":
 		return lead{keys: [2]string{"name_key", "id"}, met: met{device: true},
-			open: func(c *condition) { c.between("d.name_key", nameKey(f.Device)) }}
+			open: func(c *condition) { c.between("d.name_key", NameKey(f.Device)) }}
 	}
 	return lead{keys: byCreation, down: true, met: met{dates: true},
 		open: func(c *condition) { within(c, "d.created_at", f) }}
@@ -72,7 +72,7 @@ func (s deviceSearch) rest(c *condition, met met) {
 		named(c, "d.person", f.PersonWords())
 	}
 	if f.Device != "" && (!met.device || f.DeviceID != "") {
-		c.between("d.name_key", nameKey(f.Device))
+		c.between("d.name_key", NameKey(f.Device))
 	}
 	if f.Serial != "" {
 		held := condition{args: c.args}
@@ -139,7 +139,7 @@ func (s deviceSearch) along(ctx context.Context, l lead, from admin.Place) (foun
 	outer := condition{args: inner.args}
 	s.rest(&outer, l.met)
 	var last admin.Place
-	err = s.db.all(ctx, `SELECT `+sought+` FROM (SELECT `+deviceFields+` FROM devices d WHERE `+inner.where()+
+	err = s.db.All(ctx, `SELECT `+sought+` FROM (SELECT `+deviceFields+` FROM devices d WHERE `+inner.where()+
 		` ORDER BY `+l.order("d")+fmt.Sprintf(` LIMIT %d) d`, bound)+soughtJoins+`WHERE `+outer.where()+
 		` ORDER BY `+l.order("d")+fmt.Sprintf(` LIMIT %d`, s.limit+1), outer.args, func(rows *sql.Rows) error {
 		d, place, err := s.scan(rows)
@@ -179,7 +179,7 @@ func (s deviceSearch) stop(ctx context.Context, l lead, inner condition) (admin.
 	if l.keys[0] == "name_key" {
 		first = &p.Group
 	}
-	err := s.db.one(ctx, `SELECT d.`+l.keys[0]+`, d.id FROM devices d WHERE `+inner.where()+
+	err := s.db.One(ctx, `SELECT d.`+l.keys[0]+`, d.id FROM devices d WHERE `+inner.where()+
 		` ORDER BY `+l.order("d")+fmt.Sprintf(` LIMIT 1 OFFSET %d`, deviceBound-1), inner.args, first, &p.Last)
 	if errors.Is(err, portal.ErrNotFound) {
 		return admin.Place{}, nil
@@ -197,7 +197,7 @@ func (s deviceSearch) ofPeople(ctx context.Context, groups []group, from admin.P
 	}
 	s.rest(&list, met{person: true})
 	var rows []grouped[admin.Device]
-	err := s.db.all(ctx, `SELECT g.column1, `+sought+` FROM (VALUES `+values+`) g JOIN devices d ON d.person = g.column2`+
+	err := s.db.All(ctx, `SELECT g.column1, `+sought+` FROM (VALUES `+values+`) g JOIN devices d ON d.person = g.column2`+
 		soughtJoins+`WHERE `+list.where()+` ORDER BY g.column1, `+l.order("d")+fmt.Sprintf(` LIMIT %d`, limit), list.args,
 		func(found *sql.Rows) error {
 			var n int

@@ -147,7 +147,7 @@ func (db *DB) peopleCalled(words []string) findGroups {
 func (db *DB) devicesCalled(name string) findGroups {
 	return func(ctx context.Context, from admin.Place, limit int) ([]group, error) {
 		var c condition
-		c.between("d.name_key", nameKey(name))
+		c.between("d.name_key", NameKey(name))
 		if from.ID != "" {
 			c.and("(d.name_key, d.id) >= (" + c.arg(from.Group) + ", " + c.arg(from.ID) + ")")
 		}
@@ -158,7 +158,7 @@ func (db *DB) devicesCalled(name string) findGroups {
 
 func (db *DB) groups(ctx context.Context, query string, args []any) ([]group, error) {
 	var groups []group
-	err := db.all(ctx, query, args, func(rows *sql.Rows) error {
+	err := db.All(ctx, query, args, func(rows *sql.Rows) error {
 		var g group
 		var fits int
 		err := rows.Scan(&g.key, &g.id, &fits)

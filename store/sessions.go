@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
 
 // touchEvery is how often the use of a session is written down. A session may
@@ -25,24 +26,24 @@ const touchWithin = time.Second
 func (db *DB) Session(ctx context.Context, idHash [sha256.Size]byte, now time.Time) ([]byte, error) {
 	var data []byte
 	var touched sql.NullInt64
-	err := db.one(ctx, `SELECT data, touched_at FROM sessions
+	err := db.One(ctx, `SELECT data, touched_at FROM sessions
 		WHERE id_hash = $1 AND NOT ended AND expires_at > $2 AND touched_at + idle > $2`,
 		[]any{idHash[:], now.UnixMilli()}, &data, &touched)
 	if err != nil {
 		return nil, fmt.Errorf("finding session: %w", err)
 	}
-	if now.Sub(timeOf(touched)) < touchEvery {
+	if now.Sub(sqldb.TimeOf(touched)) < touchEvery {
 		return data, nil
 	}
 	if err := db.touch(ctx, idHash, now); err != nil {
-		db.log.Warn("use of a session not recorded", "err", err)
+		db.Log().Warn("use of a session not recorded", "err", err)
 	}
 	return data, nil
 }
 
 func (db *DB) touch(ctx context.Context, idHash [sha256.Size]byte, now time.Time) error {
 	return db.writeWithin(ctx, touchWithin, "touching session", func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, "UPDATE sessions SET touched_at = $2 WHERE id_hash = $1 AND touched_at < $2",
+		_, err := t.Exec(ctx, "UPDATE sessions SET touched_at = $2 WHERE id_hash = $1 AND touched_at < $2",
 			idHash[:], now.UnixMilli())
 		return err
 	})
@@ -54,7 +55,7 @@ func (db *DB) touch(ctx context.Context, idHash [sha256.Size]byte, now time.Time
 func (db *DB) SaveSession(ctx context.Context, idHash [sha256.Size]byte, person string, data []byte,
 	idle time.Duration, expires, now time.Time) error {
 	return db.write(ctx, "saving session", func(ctx context.Context, t *tx) error {
-		touched, err := t.exec(ctx, `INSERT INTO sessions (id_hash, person, data, idle, touched_at, expires_at, ended)
+		touched, err := t.Exec(ctx, `INSERT INTO sessions (id_hash, person, data, idle, touched_at, expires_at, ended)
 			VALUES ($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (id_hash) DO UPDATE SET person = excluded.person, data = excluded.data, idle = excluded.idle,
 			touched_at = excluded.touched_at, expires_at = excluded.expires_at WHERE NOT sessions.ended`,
@@ -73,7 +74,7 @@ func (db *DB) SaveSession(ctx context.Context, idHash [sha256.Size]byte, person 
 // row stays without data until its time is over.
 func (db *DB) EndSession(ctx context.Context, idHash [sha256.Size]byte) error {
 	return db.write(ctx, "ending session", func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, "UPDATE sessions SET ended = $2, data = NULL WHERE id_hash = $1", idHash[:], true)
+		_, err := t.Exec(ctx, "UPDATE sessions SET ended = $2, data = NULL WHERE id_hash = $1", idHash[:], true)
 		return err
 	})
 }

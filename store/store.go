@@ -1,38 +1,42 @@
 // Package store keeps everything the portal must not forget in one SQL database:
-// devices, certificates and what the drift watch noticed of them, sealed pickups,
-// the ledger, revocation lists, sign-in tries, sessions, hand-offs, invitations
+// devices, certificates and what the drift watch noticed of them, encrypted pickups,
+// the audit log, revocation lists, sign-in tries, sessions, hand-offs, invitations
 // and the accounts of the built-in directory.
 //
-// There are two engines, SQLite in a file and PostgreSQL, and one SQL text for
-// both: the dialect shows only in the migrations and where a database is opened.
-// One exported method is one transaction, and the ledger entry of an act is part
-// of its transaction: either both are there or neither.
+// One exported method is one transaction, and the audit entry of an act is part of
+// its transaction: either both are there or neither.
 //
-// The store refuses what would break a promise, whoever asks: a second
-// certificate for the same key or serial (RFC 5280 section 4.1.2.2), a completed
-// certificate that was not reserved, a change of anything revoked, a change of
-// the ledger, and a database whose schema is newer than the program. It refuses
-// to write what would be lost: to a disk that once failed to keep something, and
-// to a SQLite file that was moved or deleted meanwhile.
+// The store refuses what would break a promise of the portal: a second certificate
+// for the same key or serial (RFC 5280 section 4.1.2.2), a completed certificate
+// that was not reserved, a change of anything revoked, and a change of the audit
+// log. What package sqldb refuses, it refuses too.
 //
-// An act that somebody waits for ends within three seconds, with an error when
-// the database is locked or gone; background work and revocation lists have a
-// minute. A caller's own deadline holds where it is shorter.
-//
-// It takes secrets only sealed or hashed by others; sign-in names that are tried
-// and tokens of forms are hashed here, because people type passwords into the
+// It takes secrets only encrypted or hashed by the caller; sign-in names that are
+// tried and tokens of forms are hashed here, because people type passwords into the
 // wrong field. Times are kept as milliseconds since 1970 in UTC, so a time comes
 // back cut to the millisecond and in UTC, and the zero time as the zero time.
 package store
 
 import (
 	"context"
-	"fmt"
+	"embed"
+	"io/fs"
 	"log/slog"
 	"os"
-	"strings"
-	"sync/atomic"
+
+	"certportal/internal/portal"
+	"certportal/store/sqldb"
 )
+
+// migrationFiles are the steps of the schema, forward only, each in a transaction.
+// Published files never change: a correction is a new file.
+//
+//go:embed migrations
+var migrationFiles embed.FS
+
+// ErrSchemaNewer says that the database belongs to a newer program. Nothing was
+// changed.
+var ErrSchemaNewer = sqldb.ErrSchemaNewer
 
 // Config says which database to open.
 type Config struct {
@@ -44,11 +48,11 @@ type Config struct {
 	// Log receives what an operator should know. Optional: nil logs nothing.
 	Log *slog.Logger
 
-	// Node names this replica in the ledger. Optional: the name of the host.
+	// Node names this replica in the audit log. Optional: the name of the host.
 	Node string
 
 	// Connections bounds the connections to PostgreSQL. Optional: 10. SQLite
-	// takes no notice.
+	// ignores it.
 	Connections int
 }
 
@@ -56,31 +60,8 @@ type Config struct {
 // too: replicas on one PostgreSQL, or the portal and a command on one SQLite
 // file.
 type DB struct {
-	engine engine
-	writer *pool
-	reader *pool
-	log    *slog.Logger
-	node   string // of this replica, in the ledger
-
-	// broken is set, with the reason, once writes would be lost.
-	broken atomic.Pointer[error]
-}
-
-// engine is what differs between the databases at run time.
-type engine interface {
-	// retryable reports errors after which the same transaction may succeed, and
-	// of which it is certain that nothing was committed.
-	retryable(error) bool
-
-	// duplicate reports a violated unique constraint.
-	duplicate(error) bool
-
-	// durabilityLost reports that writes may be lost without another error.
-	durabilityLost(error) bool
-
-	// intact returns errMoved when the database is no longer where the next start
-	// would look for it. It is asked twice in each transaction.
-	intact() error
+	*sqldb.DB
+	node string // of this replica, in the audit log
 }
 
 // Open opens the database, creating the SQLite file where there is none, and
@@ -88,39 +69,24 @@ type engine interface {
 // error never shows a password, and wraps [ErrSchemaNewer] when the database was
 // last used by a newer program.
 func Open(ctx context.Context, c Config) (*DB, error) {
-	log := c.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	open := openSQLite
-	if isPostgres(c.URL) {
-		open = openPostgres
-	}
-	db, err := open(ctx, c, log)
+	schema, err := fs.Sub(migrationFiles, "migrations")
 	if err != nil {
-		return nil, fmt.Errorf("opening database: %w", err)
+		return nil, err
 	}
-	if db.node = c.Node; db.node == "" {
-		// Without a name either, entries have no node, as before there were nodes.
-		db.node, _ = os.Hostname()
+	db, err := sqldb.Open(ctx, sqldb.Config{
+		URL: c.URL, Schema: schema, Log: c.Log, Connections: c.Connections,
+		NotFound: portal.ErrNotFound, Conflict: portal.ErrConflict,
+	})
+	if err != nil {
+		return nil, err
 	}
-	return db, nil
+	node := c.Node
+	if node == "" {
+		// Without a host name either, entries have no node, as before there were nodes.
+		node, _ = os.Hostname()
+	}
+	return &DB{DB: db, node: node}, nil
 }
 
-func isPostgres(url string) bool {
-	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
-}
-
-// Close ends all connections. What was committed is on disk already.
-func (db *DB) Close() error {
-	err := db.writer.close()
-	if db.reader != db.writer {
-		if readerErr := db.reader.close(); err == nil {
-			err = readerErr
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("closing database: %w", err)
-	}
-	return nil
-}
+// Node is the name of this replica in the audit log.
+func (db *DB) Node() string { return db.node }

@@ -23,7 +23,7 @@ func (db *DB) Take(ctx context.Context, issuer, builder string, now time.Time, l
 	turn := crl.Turn{Issuer: issuer, Builder: builder}
 	until := now.Add(lease)
 	err := db.write(ctx, "taking turn of "+issuer, func(ctx context.Context, t *tx) error {
-		err := t.one(ctx, `INSERT INTO crl_numbers (issuer, number, builder, lease_until) VALUES ($1, $2, $3, $4)
+		err := t.One(ctx, `INSERT INTO crl_numbers (issuer, number, builder, lease_until) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (issuer) DO UPDATE SET builder = excluded.builder, lease_until = excluded.lease_until,
 				number = CASE WHEN excluded.number > crl_numbers.number THEN excluded.number ELSE crl_numbers.number + 1 END
 			WHERE crl_numbers.builder = excluded.builder OR crl_numbers.lease_until <= $2 OR crl_numbers.lease_until > $5
@@ -36,7 +36,7 @@ func (db *DB) Take(ctx context.Context, issuer, builder string, now time.Time, l
 			return fmt.Errorf("drawing number: %w", err)
 		}
 		// Numbers of entries are given in the order of commits.
-		if err := t.one(ctx, "SELECT seq FROM ledger_head WHERE id = 1", nil, &turn.Through); err != nil {
+		if err := t.One(ctx, "SELECT seq FROM ledger_head WHERE id = 1", nil, &turn.Through); err != nil {
 			return fmt.Errorf("reading ledger head: %w", err)
 		}
 		return nil
@@ -59,7 +59,7 @@ func (db *DB) Return(ctx context.Context, turn crl.Turn) error {
 // endTurn lets the next builder begin, and reports whether the turn was the last that
 // began: it may outlive its lease when nobody waited for it.
 func (t *tx) endTurn(ctx context.Context, turn crl.Turn) (bool, error) {
-	touched, err := t.exec(ctx, `UPDATE crl_numbers SET builder = '', lease_until = 0
+	touched, err := t.Exec(ctx, `UPDATE crl_numbers SET builder = '', lease_until = 0
 		WHERE issuer = $1 AND number = $2 AND builder = $3`, turn.Issuer, turn.Number, turn.Builder)
 	if err != nil {
 		return false, fmt.Errorf("ending turn %d: %w", turn.Number, err)

@@ -2,221 +2,44 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"time"
+
+	"certportal/store/sqldb"
 )
+
+// errMismatch says that a caller's data contradict what was recorded.
+var errMismatch = errors.New("does not match the reservation")
 
 const (
-	// maxTransactionTries bounds the repetition of a transaction that lost
-	// against another one.
-	maxTransactionTries = 6
-
-	// firstPause is the mean pause before the second try; it doubles each time.
-	firstPause = 10 * time.Millisecond
-
-	// answerWithin bounds what somebody waits for, in the queue, in all tries and
-	// in the pauses between them: who gets no page for longer goes away, and
-	// requests that pile up behind a lock would outlive it.
-	answerWithin = 3 * time.Second
-
-	// workWithin bounds what nobody waits for and what grows with the data, such
-	// as a revocation list.
-	workWithin = time.Minute
+	answerWithin = sqldb.AnswerTimeout
+	workWithin   = sqldb.WorkTimeout
 )
 
-// bounded ends ctx after the time, or when it ends anyway.
-func bounded(ctx context.Context, within time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, within, errNoAnswer)
-}
-
-// overdue adds to the error of an act that its context had ended, and why.
-func overdue(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() == nil {
-		return err
-	}
-	return fmt.Errorf("%w: %w", context.Cause(ctx), err)
-}
-
-// tx is a transaction that writes. On SQLite it holds the only write lock from
-// its beginning; on PostgreSQL, at read committed, each act takes the row locks
-// it needs: first people, then what it changes, and the ledger's head last.
+// tx is a transaction that writes. Each act takes the row locks it needs in one
+// order: first people, then what it changes, and the head of the audit log last.
 type tx struct {
-	db     *DB
-	tx     *sql.Tx
-	missed []string
-	ended  map[string]ending // by serial: revocations that no entry tells of yet
+	*sqldb.Tx
+	node  string
+	ended map[string]ending // by serial: revocations without an audit entry so far
 }
 
-// write runs act in a transaction and commits it, within the time of an answer.
-// It repeats act when another transaction was in the way, so act must set what it
-// returns afresh each time, and use the context it is given, which ends with that
-// time. When write returns nil, what act did is durable.
+// write runs act in a transaction and commits it, within the time of an answer, as
+// [sqldb.DB.Write] does.
 func (db *DB) write(ctx context.Context, doing string, act func(context.Context, *tx) error) error {
 	return db.writeWithin(ctx, answerWithin, doing, act)
 }
 
 // writeWithin is [DB.write] with another bound.
 func (db *DB) writeWithin(ctx context.Context, within time.Duration, doing string, act func(context.Context, *tx) error) error {
-	ctx, cancel := bounded(ctx, within)
-	defer cancel()
-	for try := 1; ; try++ {
-		err := db.writeOnce(ctx, act)
-		if err == nil {
-			return nil
-		}
-		if db.engine.durabilityLost(err) {
-			db.stop(errBroken, "disk refuses to keep data, writing stopped until restart", err)
-		}
-		if try == maxTransactionTries || !db.engine.retryable(err) || !pause(ctx, try) {
-			return fmt.Errorf("%s: %w", doing, overdue(ctx, err))
-		}
-	}
-}
-
-// writable refuses writing where it would be lost.
-func (db *DB) writable() error {
-	if reason := db.broken.Load(); reason != nil {
-		return *reason
-	}
-	err := db.engine.intact()
-	if errors.Is(err, errMoved) {
-		db.stop(errMoved, "database file is gone, writing stopped until restart", err)
-	}
-	return err
-}
-
-// stop ends all writing for good, and says so once; the first reason stands.
-func (db *DB) stop(reason error, message string, cause error) {
-	if db.broken.CompareAndSwap(nil, &reason) {
-		db.log.Error(message, "err", cause)
-	}
-}
-
-func (db *DB) writeOnce(ctx context.Context, act func(context.Context, *tx) error) error {
-	if err := db.writable(); err != nil {
-		return err
-	}
-	sqlTx, err := db.writer.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer sqlTx.Rollback() // does nothing once committed
-	t := &tx{db: db, tx: sqlTx}
-	if err := act(ctx, t); err != nil {
-		return err
-	}
-	if len(t.ended) > 0 {
-		return errUntold
-	}
-	// Again: the wait for the writer, or building a list, may have been long.
-	if err := db.writable(); err != nil {
-		return err
-	}
-	if err := sqlTx.Commit(); err != nil {
-		return err
-	}
-	// With the time that is left: what is committed need not wait for a lock.
-	db.writer.learn(ctx, t.missed...)
-	return nil
-}
-
-// pause waits before another try; false when the context ended first.
-func pause(ctx context.Context, try int) bool {
-	mean := firstPause << (try - 1)
-	timer := time.NewTimer(mean/2 + rand.N(mean))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
-
-// statement gives the prepared statement, or notes that there should be one.
-func (t *tx) statement(ctx context.Context, query string) *sql.Stmt {
-	known := t.db.writer.statement(query)
-	if known == nil {
-		t.missed = append(t.missed, query)
-		return nil
-	}
-	return t.tx.StmtContext(ctx, known)
-}
-
-// exec runs a statement and returns the number of rows it touched. A violated
-// unique constraint wraps enroll.ErrConflict.
-func (t *tx) exec(ctx context.Context, query string, args ...any) (int, error) {
-	run := func() (sql.Result, error) { return t.tx.ExecContext(ctx, query, args...) }
-	if s := t.statement(ctx, query); s != nil {
-		run = func() (sql.Result, error) { return s.ExecContext(ctx, args...) }
-	}
-	result, err := run()
-	if err != nil {
-		return 0, t.db.meaning(err)
-	}
-	touched, err := result.RowsAffected()
-	return int(touched), err
-}
-
-// one runs a statement that gives at most one row and scans it. Without a row
-// the error wraps enroll.ErrNotFound.
-func (t *tx) one(ctx context.Context, query string, args []any, into ...any) error {
-	if s := t.statement(ctx, query); s != nil {
-		return t.db.meaning(s.QueryRowContext(ctx, args...).Scan(into...))
-	}
-	return t.db.meaning(t.tx.QueryRowContext(ctx, query, args...).Scan(into...))
-}
-
-// all runs a statement and calls scan for each row. The rows are closed when it
-// returns.
-func (t *tx) all(ctx context.Context, query string, args []any, scan func(*sql.Rows) error) error {
-	var rows *sql.Rows
-	var err error
-	if s := t.statement(ctx, query); s != nil {
-		rows, err = s.QueryContext(ctx, args...)
-	} else {
-		rows, err = t.tx.QueryContext(ctx, query, args...)
-	}
-	if err != nil {
-		return t.db.meaning(err)
-	}
-	return t.db.meaning(each(rows, scan))
-}
-
-// one reads a single row outside a transaction, as [tx.one] does inside, within
-// the time of an answer.
-func (db *DB) one(ctx context.Context, query string, args []any, into ...any) error {
-	ctx, cancel := bounded(ctx, answerWithin)
-	defer cancel()
-	return overdue(ctx, db.meaning(db.reader.row(ctx, query, args...).Scan(into...)))
-}
-
-// all reads rows outside a transaction, as [tx.all] does inside, within the time
-// of an answer.
-func (db *DB) all(ctx context.Context, query string, args []any, scan func(*sql.Rows) error) error {
-	return db.allWithin(ctx, answerWithin, query, args, scan)
-}
-
-// allWithin is [DB.all] with another bound.
-func (db *DB) allWithin(ctx context.Context, within time.Duration, query string, args []any, scan func(*sql.Rows) error) error {
-	ctx, cancel := bounded(ctx, within)
-	defer cancel()
-	rows, err := db.reader.query(ctx, query, args...)
-	if err == nil {
-		err = each(rows, scan)
-	}
-	return overdue(ctx, db.meaning(err))
-}
-
-func each(rows *sql.Rows, scan func(*sql.Rows) error) error {
-	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
+	return db.Write(ctx, within, doing, func(ctx context.Context, inner *sqldb.Tx) error {
+		t := &tx{Tx: inner, node: db.node}
+		if err := act(ctx, t); err != nil {
 			return err
 		}
-	}
-	return rows.Err()
+		if len(t.ended) > 0 {
+			return errUntold
+		}
+		return nil
+	})
 }

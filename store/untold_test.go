@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"certportal/ca"
 	"certportal/internal/audit"
+	"certportal/internal/enroll"
 	"certportal/internal/portal"
 )
 
@@ -19,15 +21,17 @@ func TestA12_RevocationWithoutALedgerEntryIsNotCommitted(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	err = db.Seed(ctx, Seeding{Certificates: 1, Now: now, Body: func(int) (Body, error) { return Body{DER: []byte("body")}, nil }})
+	serial, err := ca.NewSerial(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var text string
-	if err := db.one(ctx, "SELECT serial FROM certificates", nil, &text); err != nil {
-		t.Fatal(err)
-	}
-	serial, err := serialOf(text)
+	text := serial.String()
+	err = db.Reserve(ctx, enroll.Reservation{
+		Serial: serial, Kind: portal.KindUser, Profile: "User", Person: "anna", NewDevice: true, Quota: 1,
+		NotBefore: now, NotAfter: now.Add(time.Hour), Requested: now,
+		Device: portal.Device{ID: "d1", Person: "anna", Name: "iPhone", Platform: portal.IOS, Created: now},
+		Entry:  audit.Entry{At: now, Action: audit.CertificateReserved, Actor: "anna", Role: "employee"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,18 +8,19 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/drift"
+	"certportal/store/sqldb"
 )
 
 // Watching gives the state that all drift watches over the database share.
 func (db *DB) Watching(ctx context.Context) (drift.State, error) {
 	var s drift.State
 	var stopped, allowed, passed sql.NullInt64
-	err := db.one(ctx, "SELECT reason, stopped_at, allowed_at, passed_at, source FROM watch WHERE id = 1", nil,
+	err := db.One(ctx, "SELECT reason, stopped_at, allowed_at, passed_at, source FROM watch WHERE id = 1", nil,
 		&s.Reason, &stopped, &allowed, &passed, &s.Source)
 	if err != nil {
 		return drift.State{}, fmt.Errorf("reading state of the watch: %w", err)
 	}
-	s.Stopped, s.Allowed, s.Passed = timeOf(stopped), timeOf(allowed), timeOf(passed)
+	s.Stopped, s.Allowed, s.Passed = sqldb.TimeOf(stopped), sqldb.TimeOf(allowed), sqldb.TimeOf(passed)
 	return s, nil
 }
 
@@ -50,7 +51,7 @@ func (db *DB) Resume(ctx context.Context, entry audit.Entry) (bool, error) {
 func (db *DB) moveWatch(ctx context.Context, doing string, entry audit.Entry, query string, args ...any) (bool, error) {
 	moved := false
 	err := db.writeWithin(ctx, workWithin, doing, func(ctx context.Context, t *tx) error {
-		touched, err := t.exec(ctx, query, args...)
+		touched, err := t.Exec(ctx, query, args...)
 		moved = touched == 1
 		if err != nil || !moved {
 			return err
@@ -64,12 +65,12 @@ func (db *DB) moveWatch(ctx context.Context, doing string, entry audit.Entry, qu
 // drops the marks of certificates that are past their end.
 func (db *DB) Pass(ctx context.Context, at time.Time, source string) error {
 	return db.writeWithin(ctx, workWithin, "noting the pass of the watch", func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, `DELETE FROM marks WHERE EXISTS (
+		_, err := t.Exec(ctx, `DELETE FROM marks WHERE EXISTS (
 			SELECT 1 FROM certificates c WHERE c.serial = marks.serial AND c.not_after <= $1)`, at.UnixMilli())
 		if err != nil {
 			return fmt.Errorf("dropping marks: %w", err)
 		}
-		_, err = t.exec(ctx, "UPDATE watch SET passed_at = $1, source = $2 WHERE id = 1", at.UnixMilli(), source)
+		_, err = t.Exec(ctx, "UPDATE watch SET passed_at = $1, source = $2 WHERE id = 1", at.UnixMilli(), source)
 		return err
 	})
 }

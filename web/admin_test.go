@@ -15,7 +15,7 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/audit"
 	"certportal/internal/portal"
-	"certportal/store"
+	"certportal/store/seed"
 	"certportal/web"
 )
 
@@ -50,8 +50,8 @@ func newOffice(t *testing.T, certificates int) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body := func(int) (store.Body, error) { return store.Body{DER: h.Issuing.Raw}, nil }
-	if err := p.db.Seed(t.Context(), store.Seeding{Certificates: certificates, Now: start, Body: body}); err != nil {
+	body := func(int) (seed.Template, error) { return seed.Template{DER: h.Issuing.Raw}, nil }
+	if err := seed.Fill(t.Context(), p.db, seed.Config{Certificates: certificates, Now: start, Template: body}); err != nil {
 		t.Fatal(err)
 	}
 	return p

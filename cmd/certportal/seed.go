@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/store"
+	"certportal/store/seed"
 )
 
 type seedCommand struct {
@@ -35,8 +35,8 @@ func (c seedCommand) Run(i *invocation) error {
 		return err
 	}
 	began, told := time.Now(), time.Now()
-	err = db.Seed(i.ctx, store.Seeding{
-		Certificates: c.Certificates, Now: began, Body: bodies.body,
+	err = seed.Fill(i.ctx, db, seed.Config{
+		Certificates: c.Certificates, Now: began, Template: bodies.body,
 		Progress: func(written int) {
 			if time.Since(told) < 5*time.Second {
 				return
@@ -45,7 +45,7 @@ func (c seedCommand) Run(i *invocation) error {
 			fmt.Fprintf(i.io.err, "%d entries written\n", written)
 		},
 	})
-	if errors.Is(err, store.ErrNotEmpty) {
+	if errors.Is(err, seed.ErrNotEmpty) {
 		return errors.New("there are people in this database already: seed makes up an installation of its own; name an empty folder with --data")
 	}
 	if err != nil {
@@ -77,24 +77,24 @@ func newBodyMaker(now time.Time) (*bodyMaker, error) {
 
 // body makes the certificate for names of a length. The name is such that it stands
 // nowhere else in the certificate.
-func (m *bodyMaker) body(length int) (store.Body, error) {
+func (m *bodyMaker) body(length int) (seed.Template, error) {
 	const tail = "@seed.example"
 	upn := strings.Repeat("q", max(length-len(tail), 1)) + tail
 	const sid = "S-1-5-21-1000000000-2000000000-3000000000-9999999"
 	key, err := ca.RSA2048.Generate()
 	if err != nil {
-		return store.Body{}, err
+		return seed.Template{}, err
 	}
 	prepared, err := m.issuer.Prepare(m.profile, ca.Subject{UPN: upn, SID: sid, Mail: upn}, key.Public(), m.now)
 	if err != nil {
-		return store.Body{}, err
+		return seed.Template{}, err
 	}
 	cert, err := m.issuer.Sign(prepared)
 	if err != nil {
-		return store.Body{}, err
+		return seed.Template{}, err
 	}
 	const utcTime = "060102150405Z"
-	return store.Body{
+	return seed.Template{
 		DER: cert.Raw, Serial: cert.SerialNumber.Bytes(), UPN: []byte(upn), SID: []byte(sid),
 		NotBefore: []byte(cert.NotBefore.UTC().Format(utcTime)), NotAfter: []byte(cert.NotAfter.UTC().Format(utcTime)),
 	}, nil

@@ -12,6 +12,7 @@ import (
 	"certportal/internal/authz"
 	"certportal/internal/portal"
 	"certportal/store"
+	"certportal/store/seed"
 )
 
 // noon is when the tests begin.
@@ -32,8 +33,8 @@ func newDesk(t *testing.T, certificates, secondPerson int) *desk {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	body := func(int) (store.Body, error) { return store.Body{DER: []byte("x")}, nil }
-	if err := db.Seed(t.Context(), store.Seeding{Certificates: certificates, Now: noon, Body: body}); err != nil {
+	body := func(int) (seed.Template, error) { return seed.Template{DER: []byte("x")}, nil }
+	if err := seed.Fill(t.Context(), db, seed.Config{Certificates: certificates, Now: noon, Template: body}); err != nil {
 		t.Fatal(err)
 	}
 	d := &desk{db: db, now: noon}

@@ -18,6 +18,8 @@ func floors() map[string]float64 {
 		"web/page":              2.5, // what web shows; knows no other room above the cellar
 		"internal/scep":         3,
 		"store":                 2,
+		"store/sqldb":           0,
+		"store/seed":            2.5, // sample data
 		"internal/directory":    2,
 		"internal/oidc":         2,
 		"internal/authz":        1.5, // who may do what

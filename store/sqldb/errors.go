@@ -1,43 +1,46 @@
-package store
+package sqldb
 
 import (
 	"database/sql"
 	"errors"
 	"fmt"
-
-	"certportal/internal/portal"
 )
 
-// ErrSchemaNewer says that the database belongs to a newer program. Nothing was
-// changed.
-var ErrSchemaNewer = errors.New("database schema is newer than this program")
+var (
+	// ErrSchemaNewer says that the database belongs to a newer program. Nothing was
+	// changed.
+	ErrSchemaNewer = errors.New("database schema is newer than this program")
+
+	// ErrNotFound says that a query for one row gave none.
+	ErrNotFound = errors.New("no such row")
+
+	// ErrConflict says that a statement violates a unique constraint.
+	ErrConflict = errors.New("row exists already")
+)
 
 var (
 	// errBroken ends all writing after the disk failed to keep something. After a
 	// failed fsync the system may have dropped the pages and report success the
-	// next time: whatever is written then could rest on lost data.
+	// next time: later writes could then rest on lost data.
 	errBroken = errors.New("disk refused to keep data earlier, restart needed")
 
-	// errMoved ends all writing into a file that nobody will find again.
+	// errMoved ends all writing into a file that no later start will find.
 	errMoved = errors.New("database file was moved or deleted: restart needed")
 
 	// errNoAnswer says that an act took longer than it may.
 	errNoAnswer = errors.New("database did not answer in time")
-
-	// errMismatch says that a caller's data contradict what was recorded.
-	errMismatch = errors.New("does not match the reservation")
 )
 
-// meaning turns the driver's errors into those of package enroll, and keeps the
+// meaning turns the driver's errors into those of the configuration, and keeps the
 // driver's in the chain for operators.
 func (db *DB) meaning(err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, sql.ErrNoRows):
-		return portal.ErrNotFound
+		return db.notFound
 	case db.engine.duplicate(err):
-		return fmt.Errorf("%w: %w", portal.ErrConflict, err)
+		return fmt.Errorf("%w: %w", db.conflict, err)
 	}
 	return err
 }

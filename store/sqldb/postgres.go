@@ -1,11 +1,11 @@
-package store
+package sqldb
 
 import (
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"log/slog"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -28,7 +28,7 @@ const (
 	connectionLife = 30 * time.Minute
 )
 
-func openPostgres(ctx context.Context, c Config, log *slog.Logger) (*DB, error) {
+func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	if err := checkUser(c.URL); err != nil {
 		return nil, err
 	}
@@ -47,15 +47,15 @@ func openPostgres(ctx context.Context, c Config, log *slog.Logger) (*DB, error) 
 	pooled.SetMaxOpenConns(connections)
 	pooled.SetMaxIdleConns(connections)
 	pooled.SetConnMaxLifetime(connectionLife)
-	if err := preparePostgres(ctx, pooled, log); err != nil {
+	if err := preparePostgres(ctx, pooled, c); err != nil {
 		pooled.Close()
 		return nil, redact(err, c.URL)
 	}
 	p := newPool(pooled, false)
-	return &DB{engine: postgresEngine{}, writer: p, reader: p, log: log}, nil
+	return &DB{engine: postgresEngine{}, writer: p, reader: p}, nil
 }
 
-func preparePostgres(ctx context.Context, db *sql.DB, log *slog.Logger) error {
+func preparePostgres(ctx context.Context, db *sql.DB, c Config) error {
 	var durable, encoding string
 	err := db.QueryRowContext(ctx,
 		"SELECT current_setting('synchronous_commit'), current_setting('server_encoding')").Scan(&durable, &encoding)
@@ -66,13 +66,13 @@ func preparePostgres(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 		return fmt.Errorf("encoding of the database is %s, want UTF8", encoding)
 	}
 	if durable == "off" {
-		log.Warn("synchronous_commit is off: a crash of PostgreSQL can lose issued certificates")
+		c.Log.Warn("synchronous_commit is off: a crash of PostgreSQL can lose issued certificates")
 	}
-	return migratePostgres(ctx, db)
+	return migratePostgres(ctx, db, c.Schema)
 }
 
-func migratePostgres(ctx context.Context, db *sql.DB) error {
-	migrations, err := migrationsOf("postgres")
+func migratePostgres(ctx context.Context, db *sql.DB, schema fs.FS) error {
+	migrations, err := fs.Sub(schema, "postgres")
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package store
+package sqldb
 
 import (
 	"crypto/sha256"
@@ -7,16 +7,14 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"certportal/ca"
 )
 
 // moment is a time as it is stored, NULL for the zero time.
-func moment(t time.Time) sql.NullInt64 {
+func Moment(t time.Time) sql.NullInt64 {
 	return sql.NullInt64{Int64: t.UnixMilli(), Valid: !t.IsZero()}
 }
 
-func timeOf(ms sql.NullInt64) time.Time {
+func TimeOf(ms sql.NullInt64) time.Time {
 	if !ms.Valid {
 		return time.Time{}
 	}
@@ -24,11 +22,11 @@ func timeOf(ms sql.NullInt64) time.Time {
 }
 
 // optional is a text that is NULL when empty.
-func optional(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }
+func Optional(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }
 
 // hashOf is the key under which a text is kept that nobody needs to read again;
 // empty gives NULL.
-func hashOf(s string) []byte {
+func HashOf(s string) []byte {
 	if s == "" {
 		return nil
 	}
@@ -37,30 +35,22 @@ func hashOf(s string) []byte {
 }
 
 // hash32 reads a stored SHA-256.
-func hash32(stored []byte) ([sha256.Size]byte, error) {
+func Hash32(stored []byte) ([sha256.Size]byte, error) {
 	if len(stored) != sha256.Size {
 		return [sha256.Size]byte{}, fmt.Errorf("reading hash of %d octets, want %d", len(stored), sha256.Size)
 	}
 	return [sha256.Size]byte(stored), nil
 }
 
-func serialOf(stored string) (ca.Serial, error) {
-	serial, err := ca.ParseSerial(stored)
-	if err != nil {
-		return ca.Serial{}, fmt.Errorf("reading serial %q: %w", stored, err)
-	}
-	return serial, nil
-}
-
 // storable reports whether PostgreSQL takes the text: valid UTF-8 without NUL.
 // What is not storable was never stored, so looking for it finds nothing.
-func storable(s string) bool {
+func Storable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsRune(s, 0)
 }
 
 // cleaned replaces what is not storable. Ledger entries are cleaned before they
 // are hashed: a hostile header must neither stop an act nor break the chain.
-func cleaned(s string) string {
+func Cleaned(s string) string {
 	const replacement = string(utf8.RuneError)
 	return strings.ReplaceAll(strings.ToValidUTF8(s, replacement), "\x00", replacement)
 }

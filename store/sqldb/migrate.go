@@ -1,18 +1,11 @@
-package store
+package sqldb
 
 import (
 	"context"
-	"embed"
 	"fmt"
 
 	"github.com/pressly/goose/v3"
 )
-
-// migrationFiles are the schema's steps, forward only, each in a transaction.
-// Published files never change: a correction is a new file.
-//
-//go:embed migrations
-var migrationFiles embed.FS
 
 // migrate applies what is missing, then compares the versions. In this order,
 // because only applying takes the lock under which the version table is made;

@@ -1,4 +1,4 @@
-package store
+package sqldb
 
 import (
 	"context"
@@ -34,16 +34,16 @@ const (
 // openSQLite opens one connection for writing, because SQLite has one write
 // lock and waiting in our queue is fairer than its polling, and a few that
 // read. Readers see what was committed when their statement began.
-func openSQLite(ctx context.Context, c Config, log *slog.Logger) (*DB, error) {
+func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	path, err := sqlitePath(c.URL)
 	if err != nil {
 		return nil, err
 	}
-	created, err := createFile(path, log)
+	created, err := createFile(path, c.Log)
 	if err != nil {
 		return nil, err
 	}
-	if err := migrateFile(ctx, path); err != nil {
+	if err := migrateFile(ctx, path, c.Schema); err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
 	writer, err := openFile(ctx, path, false, busyTimeout)
@@ -56,7 +56,7 @@ func openSQLite(ctx context.Context, c Config, log *slog.Logger) (*DB, error) {
 		return nil, fmt.Errorf("opening %s for reading: %w", path, err)
 	}
 	engine := sqliteEngine{path: path, opened: created}
-	return &DB{engine: engine, writer: newPool(writer, true), reader: newPool(reader, true), log: log}, nil
+	return &DB{engine: engine, writer: newPool(writer, true), reader: newPool(reader, true)}, nil
 }
 
 func sqlitePath(address string) (string, error) {
@@ -138,13 +138,13 @@ func checkJournal(ctx context.Context, db *sql.DB) error {
 }
 
 // migrateFile has connections of its own, which wait longer.
-func migrateFile(ctx context.Context, path string) error {
+func migrateFile(ctx context.Context, path string, schema fs.FS) error {
 	db, err := openNew(ctx, path)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	return migrateSQLite(ctx, db)
+	return migrateSQLite(ctx, db, schema)
 }
 
 // openNew opens a file that may be empty. Of several programs that give it its
@@ -158,8 +158,8 @@ func openNew(ctx context.Context, path string) (*sql.DB, error) {
 	}
 }
 
-func migrateSQLite(ctx context.Context, db *sql.DB) error {
-	migrations, err := migrationsOf("sqlite")
+func migrateSQLite(ctx context.Context, db *sql.DB, schema fs.FS) error {
+	migrations, err := fs.Sub(schema, "sqlite")
 	if err != nil {
 		return err
 	}
@@ -221,9 +221,4 @@ func sqliteCode(err error) int {
 		return 0
 	}
 	return e.Code()
-}
-
-// migrationsOf gives the numbered SQL files of a dialect.
-func migrationsOf(dialect string) (fs.FS, error) {
-	return fs.Sub(migrationFiles, "migrations/"+dialect)
 }

@@ -1,0 +1,134 @@
+// Package sqldb opens a SQL database, SQLite in a file or PostgreSQL, brings its
+// schema up to date and runs statements on it. It knows the engines and nothing of
+// what the tables mean.
+//
+// There is one SQL text for both engines: PostgreSQL's $1 binds on SQLite too, also
+// repeated and out of order. The dialects differ only in the schema files and here.
+//
+// A transaction is repeated when it lost against another one, and bounded in time:
+// one that a person waits for ends after [AnswerTimeout], with an error when the
+// database is locked or gone; background work has [WorkTimeout]. A caller's own
+// deadline holds where it is shorter.
+//
+// The package refuses a schema newer than the program's, and writing what would be
+// lost: to a disk that once failed to keep data, and to a SQLite file that was moved
+// or deleted since it was opened.
+package sqldb
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+)
+
+// Config says which database to open.
+type Config struct {
+	// URL is "sqlite:" and a path, a bare path, or a postgres:// address as
+	// PostgreSQL's own programs take it. The folder of a SQLite file must exist,
+	// the file need not.
+	URL string
+
+	// Schema holds the numbered SQL files in the folders "sqlite" and "postgres".
+	Schema fs.FS
+
+	// Log receives what an operator should know. Optional: nil logs nothing.
+	Log *slog.Logger
+
+	// Connections bounds the connections to PostgreSQL. Optional: 10. SQLite
+	// ignores it.
+	Connections int
+
+	// NotFound is the error of a query for one row that gives none. Optional:
+	// [ErrNotFound].
+	NotFound error
+
+	// Conflict is wrapped by the error of a statement that violates a unique
+	// constraint. Optional: [ErrConflict].
+	Conflict error
+}
+
+// DB is an open database. It is safe for concurrent use, by several processes
+// too: replicas on one PostgreSQL, or the portal and a command on one SQLite
+// file.
+type DB struct {
+	engine engine
+	writer *pool
+	reader *pool
+	log    *slog.Logger
+
+	notFound, conflict error
+
+	// broken is set, with the reason, once writes would be lost.
+	broken atomic.Pointer[error]
+}
+
+// engine is what differs between the databases at run time.
+type engine interface {
+	// retryable reports errors after which the same transaction may succeed, and
+	// of which it is certain that nothing was committed.
+	retryable(error) bool
+
+	// duplicate reports a violated unique constraint.
+	duplicate(error) bool
+
+	// durabilityLost reports that writes may be lost without another error.
+	durabilityLost(error) bool
+
+	// intact returns errMoved when the database is no longer where the next start
+	// would look for it. It is asked twice in each transaction.
+	intact() error
+}
+
+// Open opens the database, creating the SQLite file where there is none, and
+// brings its schema up to date. Replicas that start together migrate once. The
+// error never shows a password, and wraps [ErrSchemaNewer] when the database was
+// last used by a newer program.
+func Open(ctx context.Context, c Config) (*DB, error) {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.NotFound == nil {
+		c.NotFound = ErrNotFound
+	}
+	if c.Conflict == nil {
+		c.Conflict = ErrConflict
+	}
+	open := openSQLite
+	if isPostgres(c.URL) {
+		open = openPostgres
+	}
+	db, err := open(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("opening database: %w", err)
+	}
+	db.log, db.notFound, db.conflict = c.Log, c.NotFound, c.Conflict
+	return db, nil
+}
+
+func isPostgres(url string) bool {
+	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
+}
+
+// Shared reports whether other processes may be using the database as replicas:
+// true for PostgreSQL, false for SQLite, which one portal has to itself.
+func (db *DB) Shared() bool { return db.reader == db.writer }
+
+// Log is the log the database was opened with.
+func (db *DB) Log() *slog.Logger { return db.log }
+
+// Close ends all connections. What was committed is on disk already.
+func (db *DB) Close() error {
+	err := db.writer.close()
+	if db.reader != db.writer {
+		if readerErr := db.reader.close(); err == nil {
+			err = readerErr
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("closing database: %w", err)
+	}
+	return nil
+}
