@@ -44,7 +44,7 @@ func (s *Server) routeAdmin(r chi.Router) {
 	many.Post("/admin/orders", s.handle(s.submitOrder))
 	many.Post("/admin/orders/{order}/confirm", s.handle(s.confirmOrder))
 	many.Post("/admin/orders/{order}/drop", s.handle(s.dropOrder))
-	s.staff(r, authz.ApproveOrder).Post("/admin/orders/{order}/approve", s.handle(s.approveOrder))
+	s.staff(r, authz.ApproveBulk).Post("/admin/orders/{order}/approve", s.handle(s.approveOrder))
 
 	halt := s.staff(r, authz.HaltIssuing)
 	halt.Get("/admin/halt", s.handle(s.showHalt))
@@ -57,7 +57,7 @@ func (s *Server) routeAdmin(r chi.Router) {
 
 	s.staff(r, authz.ReadChecks).Get(authorityPath, s.handle(s.showAuthority))
 	s.staff(r, authz.RunChecks).Post(authorityPath+"/addresses", s.handle(s.submitAddresses))
-	s.staff(r, authz.Publish).Post(authorityPath+"/publish", s.handle(s.submitPublish))
+	s.staff(r, authz.PublishCRL).Post(authorityPath+"/publish", s.handle(s.submitPublish))
 	s.staff(r, authz.TestIssue).Post(authorityPath+"/trial", s.handle(s.submitTrial))
 
 	export := s.staff(r, authz.Export)
@@ -67,7 +67,7 @@ func (s *Server) routeAdmin(r chi.Router) {
 
 // may reports whether a link to an act is shown. What it leads to decides again.
 func may(r *http.Request, act authz.Act) bool {
-	_, err := authz.MayTry(actorOf(r).Staff(), act)
+	_, err := authz.CanAny(actorOf(r).Staff(), act)
 	return err == nil
 }
 

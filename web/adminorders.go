@@ -90,7 +90,7 @@ func (s *Server) orderPage(r *http.Request) (page.AdminOrder, error) {
 	}
 	mine, open := o.Maker == actorOf(r).Person, s.now().Before(o.Expires)
 	p.MayAct = mine && open && may(r, authz.RevokeMany)
-	p.MayAgree = !mine && open && o.State == admin.Waiting && may(r, authz.ApproveOrder)
+	p.MayAgree = !mine && open && o.State == admin.Waiting && may(r, authz.ApproveBulk)
 	p.MayDrop = may(r, authz.RevokeMany) && (o.State == admin.Gathering || o.State == admin.Draft || o.State == admin.Waiting)
 	if q, err := url.ParseQuery(o.Filter); err == nil {
 		f, _ := admin.ParseFilter(q, time.UTC)

@@ -55,7 +55,7 @@ func (s *Server) routeAudit(r chi.Router) {
 	if s.audit == nil {
 		return
 	}
-	s.staff(r, authz.ReadLedger).Get(auditPath, s.handle(s.showAudit))
+	s.staff(r, authz.ReadAuditLog).Get(auditPath, s.handle(s.showAudit))
 }
 
 // auditFields are the parts of a filter as they stand in the address.

@@ -35,7 +35,7 @@ func (s *Server) authorityPage(r *http.Request) (page.AdminAuthority, error) {
 	}
 	p := page.AdminAuthority{
 		Frame: s.staffFrame(r), Sealed: st.Sealed, Away: st.Away, Online: s.onlineCard(st.Online), Trial: checkCard(st.Trial),
-		MayPublish: may(r, authz.Publish), MayCheck: may(r, authz.RunChecks), MayTry: may(r, authz.TestIssue),
+		MayPublish: may(r, authz.PublishCRL), MayCheck: may(r, authz.RunChecks), MayTry: may(r, authz.TestIssue),
 	}
 	p.Trial.Name = "trial"
 	for _, c := range st.CAs {
@@ -131,7 +131,7 @@ func (s *Server) submitPublish(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	list, err := s.admin.PublishNow(r.Context(), actorOf(r), f["issuer"])
-	var denied *authz.Denied
+	var denied *authz.Error
 	var outage *portal.Outage
 	switch {
 	case err == nil:

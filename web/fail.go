@@ -128,7 +128,7 @@ func (s *Server) judge(r *http.Request, err error) verdict {
 	var gone *portal.Gone
 	var large *http.MaxBytesError
 	var sso *ssoRefused
-	var denied *authz.Denied
+	var denied *authz.Error
 	switch {
 	case r.Context().Err() != nil && errors.Is(err, context.Canceled):
 		// Whoever asked has left; what they broke off is no fault of a part.

@@ -39,7 +39,7 @@ func (s *Server) codePage(r *http.Request) (page.GiveCode, portal.PersonID, erro
 		return page.GiveCode{}, "", err
 	}
 	if d.NoCode != "" {
-		return page.GiveCode{}, "", &authz.Denied{Act: authz.Invite, Why: d.NoCode}
+		return page.GiveCode{}, "", &authz.Error{Act: authz.Invite, Reason: d.NoCode}
 	}
 	p := page.GiveCode{
 		Frame: s.staffFrame(r), Path: personPath(d.Person.ID) + "/code", Back: personPath(d.Person.ID),

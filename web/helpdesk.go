@@ -203,7 +203,7 @@ func (s *Server) blockPage(r *http.Request) (page.BlockDevice, portal.PersonID, 
 	at := slices.IndexFunc(d.Devices, func(device portal.Device) bool { return device.ID == id })
 	switch {
 	case d.NoBlock != "":
-		return page.BlockDevice{}, "", "", &authz.Denied{Act: authz.Block, Why: d.NoBlock}
+		return page.BlockDevice{}, "", "", &authz.Error{Act: authz.Block, Reason: d.NoBlock}
 	case at < 0:
 		return page.BlockDevice{}, "", "", fmt.Errorf("finding device: %w", portal.ErrNotFound)
 	}

@@ -65,15 +65,15 @@ func addStaffGates(add func(gate, ...string)) {
 	}
 	staff(authz.RevokeMany, "GET /admin/orders/new", "POST /admin/orders",
 		"POST /admin/orders/{order}/confirm", "POST /admin/orders/{order}/drop")
-	staff(authz.ApproveOrder, "POST /admin/orders/{order}/approve")
+	staff(authz.ApproveBulk, "POST /admin/orders/{order}/approve")
 	staff(authz.HaltIssuing, "GET /admin/halt", "POST /admin/halt", "POST /admin/halt/resume")
 	staff(authz.ReadRoles, "GET /admin/people")
 	staff(authz.ReadChecks, "GET /admin/checks", "GET /admin/ca")
 	staff(authz.RunChecks, "POST /admin/checks", "POST /admin/ca/addresses")
-	staff(authz.Publish, "POST /admin/ca/publish")
+	staff(authz.PublishCRL, "POST /admin/ca/publish")
 	staff(authz.TestIssue, "POST /admin/ca/trial")
 	staff(authz.Export, "GET /admin/export", "POST /admin/export/{what}")
-	staff(authz.ReadLedger, "GET /admin/audit")
+	staff(authz.ReadAuditLog, "GET /admin/audit")
 }
 
 // part is somebody of the matrix, with the path of a device of theirs.

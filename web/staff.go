@@ -47,7 +47,7 @@ func (s *Server) allow(act authz.Act) func(http.Handler) http.Handler {
 			if err != nil && !errors.Is(err, portal.ErrNotFound) {
 				return err
 			}
-			role, err := authz.MayTry(person, act)
+			role, err := authz.CanAny(person, act)
 			if err != nil {
 				s.noteDenied(r, err)
 				return err
@@ -89,25 +89,25 @@ func (s *Server) provenWithin(a account, within time.Duration) bool {
 // noteDenied records that the policy refused somebody. The refusal stands even
 // when it cannot be recorded: nothing was done.
 func (s *Server) noteDenied(r *http.Request, err error) {
-	var denied *authz.Denied
+	var denied *authz.Error
 	if !errors.As(err, &denied) {
 		return
 	}
-	if err := s.registrar.NoteDeniedAct(r.Context(), s.by(r), routeOf(r), string(denied.Act), string(denied.Why)); err != nil {
+	if err := s.registrar.NoteDeniedAct(r.Context(), s.by(r), routeOf(r), string(denied.Act), string(denied.Reason)); err != nil {
 		s.log.Error("recording a refusal", "request", visitOf(r).ref, "err", err)
 	}
 }
 
 // deniedKind is the page of a refusal by the policy. What is not somebody's is
 // not there for them.
-func deniedKind(d *authz.Denied) (int, page.Kind) {
-	switch d.Why {
-	case authz.WhyNobody, authz.WhyAnother:
+func deniedKind(d *authz.Error) (int, page.Kind) {
+	switch d.Reason {
+	case authz.ReasonNoTarget, authz.ReasonNotOwn:
 		return http.StatusNotFound, page.NotFound
-	case authz.WhyAccount:
+	case authz.ReasonAccount:
 		return http.StatusForbidden, page.Disabled
 	}
-	return http.StatusForbidden, page.Kind("access-" + string(d.Why))
+	return http.StatusForbidden, page.Kind("access-" + string(d.Reason))
 }
 
 // staffSection is a part of the staff pages and the act that opens it.
@@ -124,7 +124,7 @@ func staffSections() []staffSection {
 		{"/admin/certificates", "certificates", authz.ReadCertificates},
 		{authorityPath, "authority", authz.ReadChecks},
 		{"/admin/people", "people", authz.ReadRoles},
-		{"/admin/audit", "audit", authz.ReadLedger},
+		{"/admin/audit", "audit", authz.ReadAuditLog},
 		{"/admin/checks", "checks", authz.ReadChecks},
 	}
 }
@@ -135,7 +135,7 @@ func (s *Server) staffFrame(r *http.Request) page.Frame {
 	here := r.URL.Path
 	longest := ""
 	for _, section := range staffSections() {
-		if _, err := authz.MayTry(actorOf(r).Staff(), section.act); err != nil {
+		if _, err := authz.CanAny(actorOf(r).Staff(), section.act); err != nil {
 			continue
 		}
 		f.Staff = append(f.Staff, page.StaffLink{Key: section.key, Path: section.path})

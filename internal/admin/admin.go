@@ -115,7 +115,7 @@ func (s *Service) SecondPerson() int { return s.c.SecondPerson }
 
 // may asks the policy, and records a no. The returned entry names actor and role;
 // who uses it fills in the rest.
-func (s *Service) may(ctx context.Context, by portal.Actor, q authz.Question) (audit.Entry, error) {
+func (s *Service) may(ctx context.Context, by portal.Actor, q authz.Request) (audit.Entry, error) {
 	q.Actor = by.Staff()
 	e := audit.Entry{
 		At: s.c.Now(), Actor: string(by.Person), Address: by.Address, Request: by.Request,
@@ -127,7 +127,7 @@ func (s *Service) may(ctx context.Context, by portal.Actor, q authz.Question) (a
 	}
 	denied := e
 	denied.Action, denied.Role = audit.AccessRefused, string(by.Staff().HighestRole())
-	denied.Detail = map[string]string{"act": string(q.Act), "reason": string(authz.DeniedWhy(err))}
+	denied.Detail = map[string]string{"act": string(q.Act), "reason": string(authz.ReasonOf(err))}
 	if q.Target != nil {
 		denied.Person = string(q.Target.ID)
 	}

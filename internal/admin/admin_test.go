@@ -89,9 +89,9 @@ func wantRefusal(t *testing.T, doing string, err error, reason portal.Reason) {
 	}
 }
 
-func wantDenied(t *testing.T, doing string, err error, why authz.Why) {
+func wantDenied(t *testing.T, doing string, err error, why authz.Reason) {
 	t.Helper()
-	if got := authz.DeniedWhy(err); got != why {
+	if got := authz.ReasonOf(err); got != why {
 		t.Errorf("%s: got %q (%v), want %q", doing, got, err, why)
 	}
 }
@@ -188,7 +188,7 @@ func TestA10_OnlyAdministratorsAct(t *testing.T) {
 	refused := 0
 	for name, act := range acts {
 		for _, a := range []portal.Actor{auditor, helpdesk, employee, {}} {
-			if err := act(a); authz.DeniedWhy(err) == "" {
+			if err := act(a); authz.ReasonOf(err) == "" {
 				t.Errorf("%s by %q: got error %v, want a refusal", name, a.Person, err)
 			}
 			refused++
@@ -199,7 +199,7 @@ func TestA10_OnlyAdministratorsAct(t *testing.T) {
 			t.Errorf("%s by the auditor: %v", name, err)
 		}
 		for _, a := range []portal.Actor{helpdesk, employee, {}} {
-			if err := read(a); authz.DeniedWhy(err) == "" {
+			if err := read(a); authz.ReasonOf(err) == "" {
 				t.Errorf("%s by %q: got error %v, want a refusal", name, a.Person, err)
 			}
 			refused++
@@ -250,9 +250,9 @@ func TestOrderWaitsForSecondAdministrator(t *testing.T) {
 		t.Fatalf("certificates ended before anybody agreed: %d left on the first page", left)
 	}
 	_, err = d.Approve(ctx, ada(), o.ID)
-	wantDenied(t, "approved by its maker", err, authz.WhySame)
+	wantDenied(t, "approved by its maker", err, authz.ReasonSame)
 	_, err = d.Approve(ctx, actor("aud", portal.Auditor), o.ID)
-	wantDenied(t, "approved by the auditor", err, authz.WhyRole)
+	wantDenied(t, "approved by the auditor", err, authz.ReasonRole)
 	if o, err = d.Approve(ctx, eve(), o.ID); err != nil || o.State != admin.Running {
 		t.Fatalf("approved: %s, error %v", o.State, err)
 	}

@@ -116,7 +116,7 @@ type Orders interface {
 // Order begins to gather what a filter means. The filter of everything is refused:
 // who ends all certificates says so by a state or a date.
 func (s *Service) Order(ctx context.Context, by portal.Actor, f Filter) (Order, error) {
-	entry, err := s.may(ctx, by, authz.Question{Act: authz.RevokeMany})
+	entry, err := s.may(ctx, by, authz.Request{Act: authz.RevokeMany})
 	if err != nil {
 		return Order{}, err
 	}
@@ -139,7 +139,7 @@ func (s *Service) Order(ctx context.Context, by portal.Actor, f Filter) (Order, 
 
 // ReadOrder finds an order, or ErrNotFound.
 func (s *Service) ReadOrder(ctx context.Context, by portal.Actor, id string) (Order, error) {
-	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadCertificates}); err != nil {
+	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return Order{}, err
 	}
 	o, err := s.c.Records.Order(ctx, id)
@@ -148,7 +148,7 @@ func (s *Service) ReadOrder(ctx context.Context, by portal.Actor, id string) (Or
 
 // OrderItems lists certificates of an order behind a place, at most [PageSize].
 func (s *Service) OrderItems(ctx context.Context, by portal.Actor, id string, after, limit int) ([]Item, error) {
-	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadCertificates}); err != nil {
+	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return nil, err
 	}
 	items, err := s.c.Records.OrderItems(ctx, id, after, limit, s.c.Now())
@@ -157,7 +157,7 @@ func (s *Service) OrderItems(ctx context.Context, by portal.Actor, id string, af
 
 // OrderList lists the newest orders.
 func (s *Service) OrderList(ctx context.Context, by portal.Actor) ([]Order, error) {
-	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadCertificates}); err != nil {
+	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return nil, err
 	}
 	list, err := s.c.Records.OrdersSince(ctx, false, PageSize)
@@ -169,7 +169,7 @@ func (s *Service) OrderList(ctx context.Context, by portal.Actor) ([]Order, erro
 // returns a *enroll.Refusal for a mistake in the form, and ErrConflict when the order
 // is no draft any more.
 func (s *Service) Confirm(ctx context.Context, by portal.Actor, id string, count int, g Grounds) (Order, error) {
-	entry, err := s.may(ctx, by, authz.Question{Act: authz.RevokeMany})
+	entry, err := s.may(ctx, by, authz.Request{Act: authz.RevokeMany})
 	if err != nil {
 		return Order{}, err
 	}
@@ -203,7 +203,7 @@ func (s *Service) Approve(ctx context.Context, by portal.Actor, id string) (Orde
 	if err != nil {
 		return o, err
 	}
-	entry, err := s.may(ctx, by, authz.Question{Act: authz.ApproveOrder, Maker: o.Maker})
+	entry, err := s.may(ctx, by, authz.Request{Act: authz.ApproveBulk, Maker: o.Maker})
 	if err != nil {
 		return o, err
 	}
@@ -216,7 +216,7 @@ func (s *Service) Approve(ctx context.Context, by portal.Actor, id string) (Orde
 
 // Drop ends an order that does not run yet. Its maker may, and whoever might approve.
 func (s *Service) Drop(ctx context.Context, by portal.Actor, id string) (Order, error) {
-	entry, err := s.may(ctx, by, authz.Question{Act: authz.RevokeMany})
+	entry, err := s.may(ctx, by, authz.Request{Act: authz.RevokeMany})
 	if err != nil {
 		return Order{}, err
 	}

@@ -109,7 +109,7 @@ func (s *Service) Authority(ctx context.Context, by portal.Actor) (AuthorityPage
 
 // PublishNow makes the next list of an issuer at once; see [Authority] for its errors.
 func (s *Service) PublishNow(ctx context.Context, by portal.Actor, issuer string) (crl.List, error) {
-	entry, err := s.may(ctx, by, authz.Question{Act: authz.Publish})
+	entry, err := s.may(ctx, by, authz.Request{Act: authz.PublishCRL})
 	if err != nil {
 		return crl.List{}, err
 	}
@@ -129,7 +129,7 @@ func (st Standing) has(issuer string) bool {
 
 // TestIssue tries whether certificates can be issued, verified and revoked.
 func (s *Service) TestIssue(ctx context.Context, by portal.Actor) error {
-	entry, err := s.may(ctx, by, authz.Question{Act: authz.TestIssue})
+	entry, err := s.may(ctx, by, authz.Request{Act: authz.TestIssue})
 	if err != nil {
 		return err
 	}

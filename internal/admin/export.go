@@ -16,7 +16,7 @@ const exportBatch = 1000
 // NoteExport asks whether somebody may take records along, and records that they
 // do: what, and which of them.
 func (s *Service) NoteExport(ctx context.Context, by portal.Actor, what string, f Filter) error {
-	entry, err := s.may(ctx, by, authz.Question{Act: authz.Export})
+	entry, err := s.may(ctx, by, authz.Request{Act: authz.Export})
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (s *Service) NoteExport(ctx context.Context, by portal.Actor, what string, 
 // EachCertificate calls emit for every certificate the filter means, in the order of
 // the pages. NoteExport comes before.
 func (s *Service) EachCertificate(ctx context.Context, by portal.Actor, f Filter, emit func(Certificate) error) error {
-	if _, err := s.may(ctx, by, authz.Question{Act: authz.Export}); err != nil {
+	if _, err := s.may(ctx, by, authz.Request{Act: authz.Export}); err != nil {
 		return err
 	}
 	return each(func(from Place) (Found[Certificate], error) {
@@ -41,7 +41,7 @@ func (s *Service) EachCertificate(ctx context.Context, by portal.Actor, f Filter
 
 // EachDevice does the same for devices.
 func (s *Service) EachDevice(ctx context.Context, by portal.Actor, f Filter, emit func(Device) error) error {
-	if _, err := s.may(ctx, by, authz.Question{Act: authz.Export}); err != nil {
+	if _, err := s.may(ctx, by, authz.Request{Act: authz.Export}); err != nil {
 		return err
 	}
 	return each(func(from Place) (Found[Device], error) {
@@ -70,7 +70,7 @@ func each[T any](page func(Place) (Found[T], error), emit func(T) error) error {
 
 // EachEntry does the same for the ledger, in its order.
 func (s *Service) EachEntry(ctx context.Context, by portal.Actor, f Filter, emit func(audit.Entry) error) error {
-	if _, err := s.may(ctx, by, authz.Question{Act: authz.Export}); err != nil {
+	if _, err := s.may(ctx, by, authz.Request{Act: authz.Export}); err != nil {
 		return err
 	}
 	for after := int64(0); ; {

@@ -30,7 +30,7 @@ func (s *Service) Halted(ctx context.Context) (Halt, error) {
 // Halt stops issuing. The text is for the people who come meanwhile: 1 to
 // MaxComment characters.
 func (s *Service) Halt(ctx context.Context, by portal.Actor, text string) (Halt, error) {
-	entry, err := s.may(ctx, by, authz.Question{Act: authz.HaltIssuing})
+	entry, err := s.may(ctx, by, authz.Request{Act: authz.HaltIssuing})
 	if err != nil {
 		return Halt{}, err
 	}
@@ -49,7 +49,7 @@ func (s *Service) Halt(ctx context.Context, by portal.Actor, text string) (Halt,
 
 // Resume lets issuing go on, and reports whether it was stopped.
 func (s *Service) Resume(ctx context.Context, by portal.Actor) (bool, error) {
-	entry, err := s.may(ctx, by, authz.Question{Act: authz.HaltIssuing})
+	entry, err := s.may(ctx, by, authz.Request{Act: authz.HaltIssuing})
 	if err != nil {
 		return false, err
 	}

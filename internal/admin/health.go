@@ -69,7 +69,7 @@ type Checks struct {
 
 // Checks lists the checks with their last results.
 func (s *Service) Checks(ctx context.Context, by portal.Actor) ([]CheckResult, error) {
-	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadChecks}); err != nil || s.c.Checks == nil {
+	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadChecks}); err != nil || s.c.Checks == nil {
 		return nil, err
 	}
 	c := s.c.Checks
@@ -87,7 +87,7 @@ func (s *Service) Checks(ctx context.Context, by portal.Actor) ([]CheckResult, e
 // RunChecks runs the check or the group of the name, or all when it is empty.
 // ErrNotFound says that there is no such check.
 func (s *Service) RunChecks(ctx context.Context, by portal.Actor, name string) error {
-	entry, err := s.may(ctx, by, authz.Question{Act: authz.RunChecks})
+	entry, err := s.may(ctx, by, authz.Request{Act: authz.RunChecks})
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ type StaffGroup struct {
 
 // Staff lists who has which role.
 func (s *Service) Staff(ctx context.Context, by portal.Actor) (Staff, error) {
-	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadRoles}); err != nil || s.c.Staff == nil {
+	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadRoles}); err != nil || s.c.Staff == nil {
 		return Staff{}, err
 	}
 	staff, err := s.c.Staff(ctx)

@@ -47,7 +47,7 @@ type Overview struct {
 
 // Overview gives the numbers, at most a minute old while somebody looks at them.
 func (s *Service) Overview(ctx context.Context, by portal.Actor) (Overview, error) {
-	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadOverview}); err != nil {
+	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadOverview}); err != nil {
 		return Overview{}, err
 	}
 	var o Overview

@@ -77,7 +77,7 @@ func (s *Service) RevokeDevice(ctx context.Context, by portal.Actor, id portal.D
 // administrator may end, nothing is ended: the order that waits for another one is
 // returned.
 func (s *Service) RevokePerson(ctx context.Context, by portal.Actor, id portal.PersonID, g Grounds) ([]ca.Serial, *Order, error) {
-	if _, err := s.may(ctx, by, authz.Question{Act: authz.Revoke, Target: about(id)}); err != nil {
+	if _, err := s.may(ctx, by, authz.Request{Act: authz.Revoke, Target: about(id)}); err != nil {
 		return nil, nil, err
 	}
 	live, err := s.live(ctx, Filter{PersonID: id})
@@ -141,7 +141,7 @@ func (s *Service) revoke(ctx context.Context, by portal.Actor, person portal.Per
 	if person == "" {
 		return nil, fmt.Errorf("certificate of the portal itself: %w", portal.ErrNotFound)
 	}
-	entry, err := s.may(ctx, by, authz.Question{Act: authz.Revoke, Target: about(person)})
+	entry, err := s.may(ctx, by, authz.Request{Act: authz.Revoke, Target: about(person)})
 	if err != nil {
 		return nil, err
 	}

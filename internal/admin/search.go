@@ -133,7 +133,7 @@ type Detail struct {
 
 // Certificates lists a page of certificates.
 func (s *Service) Certificates(ctx context.Context, by portal.Actor, f Filter, from Place) (Found[Certificate], error) {
-	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadCertificates}); err != nil {
+	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return Found[Certificate]{}, err
 	}
 	found, err := s.c.Records.Certificates(ctx, f, from, PageSize, s.c.Now())
@@ -142,7 +142,7 @@ func (s *Service) Certificates(ctx context.Context, by portal.Actor, f Filter, f
 
 // Devices lists a page of devices.
 func (s *Service) Devices(ctx context.Context, by portal.Actor, f Filter, from Place) (Found[Device], error) {
-	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadCertificates}); err != nil {
+	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return Found[Device]{}, err
 	}
 	found, err := s.c.Records.SearchDevices(ctx, f, from, PageSize, s.c.Now())
@@ -151,7 +151,7 @@ func (s *Service) Devices(ctx context.Context, by portal.Actor, f Filter, from P
 
 // Certificate reads one certificate whole, or ErrNotFound.
 func (s *Service) Certificate(ctx context.Context, by portal.Actor, serial ca.Serial) (Detail, error) {
-	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadCertificates}); err != nil {
+	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return Detail{}, err
 	}
 	d, err := s.c.Records.Detail(ctx, serial, s.c.Now())
@@ -160,7 +160,7 @@ func (s *Service) Certificate(ctx context.Context, by portal.Actor, serial ca.Se
 
 // Device reads one device with its newest certificate, or ErrNotFound.
 func (s *Service) Device(ctx context.Context, by portal.Actor, id portal.DeviceID) (Device, error) {
-	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadCertificates}); err != nil {
+	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return Device{}, err
 	}
 	found, err := s.c.Records.SearchDevices(ctx, Filter{DeviceID: id}, Place{}, 1, s.c.Now())
@@ -178,7 +178,7 @@ const maxEvents = 20
 
 // Events gives what the ledger tells of a certificate, newest first, at most 20.
 func (s *Service) Events(ctx context.Context, by portal.Actor, serial ca.Serial) ([]audit.Entry, error) {
-	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadCertificates}); err != nil {
+	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return nil, err
 	}
 	found, err := s.c.Records.Find(ctx, audit.Query{Object: serial.String()}, math.MaxInt64, maxEvents)
@@ -188,7 +188,7 @@ func (s *Service) Events(ctx context.Context, by portal.Actor, serial ca.Serial)
 // Holdings lists the certificates of a device, newest first, and those of a person
 // that can still be ended, so that a page says what is about to end.
 func (s *Service) Holdings(ctx context.Context, by portal.Actor, f Filter) (rows []Certificate, live int, err error) {
-	if _, err := s.may(ctx, by, authz.Question{Act: authz.ReadCertificates}); err != nil {
+	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return nil, 0, err
 	}
 	found, err := s.c.Records.Certificates(ctx, f, Place{}, gatherBatch, s.c.Now())

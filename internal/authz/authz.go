@@ -1,14 +1,12 @@
-// Package access is the one place that says who may do what: pages, commands and
-// whatever comes later ask [Decide], and what it does not know is refused.
+// Package authz decides who may do what. Pages and commands ask [Decide] before they
+// read or change anything; unknown acts and roles are refused.
 //
-// It decides on people as the directory knows them at the moment of asking,
-// which the caller reads afresh: a role that was taken away is gone with the next
-// request. It refuses helpdesk anything about protected people and about staff
-// (attack A3), everybody a code for themselves and the approval of their own work
-// (attack A4), and auditors whatever changes something.
+// Decisions are made on directory records that the caller reads for the current
+// request, so that a withdrawn role has no effect from the next request on. Helpdesk
+// may not act on protected people and on staff (attack A3); nobody may invite
+// themselves or approve what they made (attack A4); auditors may change nothing.
 //
-// The package reads no clock, records nothing and knows no page. Who asks it
-// records the answer.
+// The package reads no clock and records nothing: the caller records the decision.
 package authz
 
 import (
@@ -18,49 +16,53 @@ import (
 	"certportal/internal/portal"
 )
 
-// Act is something a person does in the portal. The names stand in the ledger:
+// Act is an operation that the policy decides on. The audit log contains the values:
 // add, do not rename.
 type Act string
 
-// The acts there are. Own is everybody's, the others are for staff.
+// The acts. Own is for every signed-in person, the others are for staff.
 const (
-	Own Act = "own" // one's own devices and certificates
+	Own Act = "own" // the actor's own devices and certificates
 
 	FindPeople       Act = "people.find"
-	ReadPerson       Act = "person.read" // account, devices, events and failed tries of somebody
+	ReadPerson       Act = "person.read" // account, devices, events and failed attempts of one person
 	ReadOverview     Act = "overview.read"
 	ReadCertificates Act = "certificates.read" // all certificates and devices
-	ReadLedger       Act = "ledger.read"
-	ReadRoles        Act = "roles.read" // who may do what
+	ReadAuditLog     Act = "ledger.read"
+	ReadRoles        Act = "roles.read" // the members of each role
 	ReadChecks       Act = "checks.read"
 	Export           Act = "records.export"
 
-	Invite       Act = "invitation.make"     // give somebody a pickup code
-	Approve      Act = "invitation.approve"  // let a code that somebody else made work
-	Block        Act = "device.block"        // revoke a device because its person asks
-	Revoke       Act = "certificate.revoke"  // certificate, device or everything of one person
-	RevokeMany   Act = "certificates.revoke" // of many people at once
-	ApproveOrder Act = "order.approve"       // carry out what another administrator ordered
-	HaltIssuing  Act = "issuing.halt"        // and let it go on
-	RunChecks    Act = "checks.run"          // asks other servers, sends a test mail
-	Remail       Act = "mail.send"           // try letters again that were given up
-	Publish      Act = "lists.publish"       // make a revocation list now
-	TestIssue    Act = "authority.test"      // issue a certificate for nobody, and revoke it
+	Invite      Act = "invitation.make"     // give a person a pickup code
+	Approve     Act = "invitation.approve"  // activate a pickup code of another staff member
+	Block       Act = "device.block"        // revoke a device on its owner's request
+	Revoke      Act = "certificate.revoke"  // a certificate, a device or everything of one person
+	RevokeMany  Act = "certificates.revoke" // certificates of many people at once
+	ApproveBulk Act = "order.approve"       // approve a bulk revocation of another administrator
+	HaltIssuing Act = "issuing.halt"        // stop and resume all issuing
+	RunChecks   Act = "checks.run"          // contacts other servers, sends a test mail
+	PublishCRL  Act = "lists.publish"       // publish a CRL now
+	TestIssue   Act = "authority.test"      // issue and revoke a test certificate
 )
 
-// Changes reports whether the act changes something. Such acts ask for a recent
-// password, and auditors have none of them.
+// Changes reports whether the act changes something. Such acts need a recent
+// sign-in, and auditors may do none of them.
 func (a Act) Changes() bool {
 	return slices.Contains([]Act{
-		Invite, Approve, Block, Revoke, RevokeMany, ApproveOrder, HaltIssuing, RunChecks, Remail, Publish, TestIssue,
+		Invite, Approve, Block, Revoke, RevokeMany, ApproveBulk, HaltIssuing, RunChecks, PublishCRL, TestIssue,
 	}, a)
 }
 
-// personal reports whether the act is about one person, who must be named.
-func (a Act) personal() bool { return slices.Contains([]Act{Invite, Approve, Block, Revoke}, a) }
+// needsTarget reports whether a request for the act must name a person.
+func (a Act) needsTarget() bool {
+	return slices.Contains([]Act{Own, Invite, Approve, Block, Revoke}, a)
+}
 
-// Acts lists what a role may do, as far as nothing about the other person is in
-// the way.
+// needsMaker reports whether a request for the act must name who made the thing that
+// it approves.
+func (a Act) needsMaker() bool { return a == Approve || a == ApproveBulk }
+
+// Acts lists the acts of a role. [Decide] may still refuse them for some targets.
 func Acts(role portal.Role) []Act {
 	switch role {
 	case portal.Employee:
@@ -68,150 +70,153 @@ func Acts(role portal.Role) []Act {
 	case portal.Helpdesk:
 		return []Act{FindPeople, ReadPerson, Invite, Approve, Block}
 	case portal.Auditor:
-		return []Act{FindPeople, ReadPerson, ReadOverview, ReadCertificates, ReadLedger, ReadRoles, ReadChecks, Export}
+		return []Act{FindPeople, ReadPerson, ReadOverview, ReadCertificates, ReadAuditLog, ReadRoles, ReadChecks, Export}
 	case portal.Admin:
 		return []Act{
-			FindPeople, ReadPerson, ReadOverview, ReadCertificates, ReadLedger, ReadRoles, ReadChecks, Export,
-			Invite, Approve, Block, Revoke, RevokeMany, ApproveOrder, HaltIssuing, RunChecks, Remail, Publish, TestIssue,
+			FindPeople, ReadPerson, ReadOverview, ReadCertificates, ReadAuditLog, ReadRoles, ReadChecks, Export,
+			Invite, Approve, Block, Revoke, RevokeMany, ApproveBulk, HaltIssuing, RunChecks, PublishCRL, TestIssue,
 		}
 	}
 	return nil
 }
 
-// Roles lists the roles in the order in which they are tried: the one with the
-// least rights first, for the ledger names the role an act was done in.
+// Roles lists the roles in the order in which they are tried, least privileged first:
+// the audit log names the lowest role that allows the act.
 func Roles() []portal.Role {
 	return []portal.Role{portal.Employee, portal.Helpdesk, portal.Auditor, portal.Admin}
 }
 
-// Why is the reason of a refusal, as a key of the language catalogues ("access."
-// + Why). The ledger keeps them: add, do not rename.
-type Why string
+// Reason is why an act is refused, as a key of the language catalogues ("access." +
+// Reason). The audit log contains the values: add, do not rename.
+type Reason string
 
-// The reasons there are.
+// The reasons.
 const (
-	WhyRole      Why = "role"       // no role of the actor may do it
-	WhyAccount   Why = "account"    // the actor's own account is switched off or has run out
-	WhySelf      Why = "self"       // not for oneself
-	WhySame      Why = "same"       // not by who made it
-	WhyProtected Why = "protected"  // the other person is protected
-	WhyStaff     Why = "staff"      // the other person is staff, and the actor no administrator
-	WhyNobody    Why = "nobody"     // nobody is named, or the act is not one of the list
-	WhyAnother   Why = "not-theirs" // what is asked for is not the actor's own
+	ReasonRole      Reason = "role"       // no role of the actor allows the act
+	ReasonAccount   Reason = "account"    // the actor's account is disabled or expired
+	ReasonSelf      Reason = "self"       // the actor is the target
+	ReasonSame      Reason = "same"       // the actor made what is to be approved
+	ReasonProtected Reason = "protected"  // the target is protected
+	ReasonStaff     Reason = "staff"      // the target is staff and the actor only helpdesk
+	ReasonNoTarget  Reason = "nobody"     // the request lacks the target or the maker
+	ReasonNotOwn    Reason = "not-theirs" // Own, and the target is not the actor
 )
 
-// Denied says that the policy refuses an act. It is fit to print: Why picks the
-// sentence.
-type Denied struct {
-	Act Act
-	Why Why
+// Error says that the policy refuses an act. Pages show the catalogue's sentence for
+// the reason.
+type Error struct {
+	Act    Act
+	Reason Reason
 }
 
-// Error is for operators; people read the catalogue's sentence.
-func (d *Denied) Error() string { return "denied: " + string(d.Act) + ": " + string(d.Why) }
+// Error is for operators.
+func (e *Error) Error() string { return "denied: " + string(e.Act) + ": " + string(e.Reason) }
 
-// DeniedWhy gives the reason when err is a refusal of this package, else "".
-func DeniedWhy(err error) Why {
-	var d *Denied
-	if errors.As(err, &d) {
-		return d.Why
+// ReasonOf returns the reason when err is or wraps an *[Error], else "".
+func ReasonOf(err error) Reason {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Reason
 	}
 	return ""
 }
 
-// Question is what somebody wants to do.
-type Question struct {
-	Actor portal.Person // read afresh
+// Request is what an actor wants to do. Actor and Target are directory records that
+// were read for this request.
+type Request struct {
+	Actor portal.Person
 	Act   Act
 
-	// Target is whom it is about, read afresh, for acts about one person and for
-	// Own. Nobody otherwise.
+	// Target is the person the act concerns; required for Own and for acts about one
+	// person.
 	Target *portal.Person
 
-	// Maker made what Approve and ApproveOrder approve.
+	// Maker made what Approve and ApproveBulk approve.
 	Maker portal.PersonID
 }
 
-// MayTry says in which role somebody may do an act to anybody at all, so that a
-// page can be shown before the other person is known. Whoever does the act asks
-// [Decide].
-func MayTry(actor portal.Person, act Act) (portal.Role, error) {
+// CanAny returns the role in which the actor may do the act to at least some targets,
+// or an *[Error]. It decides whether a page or a link is shown while no target is
+// known; the act itself needs [Decide].
+func CanAny(actor portal.Person, act Act) (portal.Role, error) {
 	if actor.ID == "" || actor.Disabled || actor.Expired {
-		return "", &Denied{act, WhyAccount}
+		return "", &Error{act, ReasonAccount}
 	}
 	for _, role := range Roles() {
 		if actor.Has(role) && slices.Contains(Acts(role), act) {
 			return role, nil
 		}
 	}
-	return "", &Denied{act, WhyRole}
+	return "", &Error{act, ReasonRole}
 }
 
-// Decide says in which role the actor may do the act, or returns the *Denied of
-// the role that came furthest.
-func Decide(q Question) (portal.Role, error) {
-	if _, err := MayTry(q.Actor, q.Act); err != nil {
+// Decide returns the least privileged role in which the actor may do the act. When no
+// role allows it, the *[Error] has the reason of the most privileged one that was tried.
+func Decide(r Request) (portal.Role, error) {
+	if _, err := CanAny(r.Actor, r.Act); err != nil {
 		return "", err
 	}
 	var denied error
 	for _, role := range Roles() {
-		if !q.Actor.Has(role) || !slices.Contains(Acts(role), q.Act) {
+		if !r.Actor.Has(role) || !slices.Contains(Acts(role), r.Act) {
 			continue
 		}
-		why := refuse(q, role)
-		if why == "" {
+		reason := refuse(r, role)
+		if reason == "" {
 			return role, nil
 		}
-		denied = &Denied{q.Act, why}
+		denied = &Error{r.Act, reason}
 	}
 	return "", denied
 }
 
-// refuse says what is in the way of an act that the role may do in general.
-func refuse(q Question, role portal.Role) Why {
+// refuse returns why an act that the role allows in general is refused for this
+// request, or "".
+func refuse(r Request, role portal.Role) Reason {
 	switch {
-	case (q.Act.personal() || q.Act == Own) && (q.Target == nil || q.Target.ID == ""):
-		return WhyNobody
-	case q.Act == Own && q.Target.ID != q.Actor.ID:
-		return WhyAnother
-	case (q.Act == Approve || q.Act == ApproveOrder) && q.Maker == "":
-		return WhyNobody
-	case (q.Act == Approve || q.Act == ApproveOrder) && q.Maker == q.Actor.ID:
-		return WhySame
-	case q.Act == Invite || q.Act == Approve:
-		return refuseCode(q, role)
-	case q.Act == Block && role == portal.Helpdesk:
-		return refuseHelpdesk(*q.Target)
+	case r.Act.needsTarget() && (r.Target == nil || r.Target.ID == ""):
+		return ReasonNoTarget
+	case r.Act == Own && r.Target.ID != r.Actor.ID:
+		return ReasonNotOwn
+	case r.Act.needsMaker() && r.Maker == "":
+		return ReasonNoTarget
+	case r.Act.needsMaker() && r.Maker == r.Actor.ID:
+		return ReasonSame
+	case r.Act == Invite || r.Act == Approve:
+		return refuseCode(r, role)
+	case r.Act == Block && role == portal.Helpdesk:
+		return refuseHelpdesk(*r.Target)
 	}
 	return ""
 }
 
-// refuseCode keeps codes from those whose certificate opens more than a mailbox:
-// who gives a code may read it too.
-func refuseCode(q Question, role portal.Role) Why {
+// refuseCode refuses pickup codes for the actor and for protected people. The maker of
+// a code can read it, and with the certificate of a protected person it would open the
+// domain.
+func refuseCode(r Request, role portal.Role) Reason {
 	switch {
-	case q.Target.ID == q.Actor.ID:
-		return WhySelf
-	case q.Target.Protected:
-		return WhyProtected
+	case r.Target.ID == r.Actor.ID:
+		return ReasonSelf
+	case r.Target.Protected:
+		return ReasonProtected
 	case role == portal.Helpdesk:
-		return refuseHelpdesk(*q.Target)
+		return refuseHelpdesk(*r.Target)
 	}
 	return ""
 }
 
-// refuseHelpdesk keeps helpdesk away from people who stand above it.
-func refuseHelpdesk(target portal.Person) Why {
+// refuseHelpdesk refuses helpdesk acts on people with more rights than the helpdesk.
+func refuseHelpdesk(target portal.Person) Reason {
 	switch {
 	case target.Protected:
-		return WhyProtected
+		return ReasonProtected
 	case IsStaff(target):
-		return WhyStaff
+		return ReasonStaff
 	}
 	return ""
 }
 
-// IsStaff reports whether somebody holds a role beyond that of an employee.
+// IsStaff reports whether the person has a role beyond Employee.
 func IsStaff(p portal.Person) bool {
 	return p.Has(portal.Helpdesk) || p.Has(portal.Auditor) || p.Has(portal.Admin)
 }

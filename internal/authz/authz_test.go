@@ -9,7 +9,7 @@ import (
 	"certportal/internal/portal"
 )
 
-func somebody(id string, roles ...portal.Role) portal.Person {
+func person(id string, roles ...portal.Role) portal.Person {
 	return portal.Person{ID: portal.PersonID(id), Roles: roles}
 }
 
@@ -19,9 +19,9 @@ func protected(p portal.Person) portal.Person {
 }
 
 func TestDecide(t *testing.T) {
-	anna, bert := somebody("anna"), somebody("bert")
-	help, aud, adm := somebody("help", portal.Helpdesk), somebody("aud", portal.Auditor), somebody("adm", portal.Admin)
-	both := somebody("both", portal.Helpdesk, portal.Admin)
+	anna, bert := person("anna"), person("bert")
+	help, aud, adm := person("help", portal.Helpdesk), person("aud", portal.Auditor), person("adm", portal.Admin)
+	both := person("both", portal.Helpdesk, portal.Admin)
 	cases := []struct {
 		name   string
 		actor  portal.Person
@@ -29,37 +29,37 @@ func TestDecide(t *testing.T) {
 		target *portal.Person
 		maker  portal.PersonID
 		role   portal.Role
-		why    authz.Why
+		reason authz.Reason
 	}{
 		{"own", anna, authz.Own, &anna, "", portal.Employee, ""},
-		{"own of another", anna, authz.Own, &bert, "", "", authz.WhyAnother},
-		{"own of nobody", anna, authz.Own, nil, "", "", authz.WhyNobody},
-		{"employee looks for people", anna, authz.FindPeople, nil, "", "", authz.WhyRole},
-		{"employee revokes another's", anna, authz.Revoke, &bert, "", "", authz.WhyRole},
+		{"own of another", anna, authz.Own, &bert, "", "", authz.ReasonNotOwn},
+		{"own without target", anna, authz.Own, nil, "", "", authz.ReasonNoTarget},
+		{"employee looks for people", anna, authz.FindPeople, nil, "", "", authz.ReasonRole},
+		{"employee revokes another's", anna, authz.Revoke, &bert, "", "", authz.ReasonRole},
 		{"helpdesk invites", help, authz.Invite, &anna, "", portal.Helpdesk, ""},
-		{"helpdesk invites nobody", help, authz.Invite, nil, "", "", authz.WhyNobody},
+		{"helpdesk invites without target", help, authz.Invite, nil, "", "", authz.ReasonNoTarget},
 		{"helpdesk blocks", help, authz.Block, &anna, "", portal.Helpdesk, ""},
-		{"helpdesk blocks staff", help, authz.Block, &aud, "", "", authz.WhyStaff},
-		{"helpdesk revokes", help, authz.Revoke, &anna, "", "", authz.WhyRole},
-		{"helpdesk reads the ledger", help, authz.ReadLedger, nil, "", "", authz.WhyRole},
-		{"auditor reads the ledger", aud, authz.ReadLedger, nil, "", portal.Auditor, ""},
+		{"helpdesk blocks staff", help, authz.Block, &aud, "", "", authz.ReasonStaff},
+		{"helpdesk revokes", help, authz.Revoke, &anna, "", "", authz.ReasonRole},
+		{"helpdesk reads the audit log", help, authz.ReadAuditLog, nil, "", "", authz.ReasonRole},
+		{"auditor reads the audit log", aud, authz.ReadAuditLog, nil, "", portal.Auditor, ""},
 		{"auditor exports", aud, authz.Export, nil, "", portal.Auditor, ""},
-		{"auditor invites", aud, authz.Invite, &anna, "", "", authz.WhyRole},
+		{"auditor invites", aud, authz.Invite, &anna, "", "", authz.ReasonRole},
 		{"admin revokes", adm, authz.Revoke, &anna, "", portal.Admin, ""},
 		{"admin revokes their own", adm, authz.Revoke, &adm, "", portal.Admin, ""},
 		{"admin invites helpdesk", adm, authz.Invite, &help, "", portal.Admin, ""},
 		{"helpdesk and admin invites staff as admin", both, authz.Invite, &aud, "", portal.Admin, ""},
 		{"helpdesk and admin invites as helpdesk", both, authz.Invite, &anna, "", portal.Helpdesk, ""},
-		{"order by another", adm, authz.ApproveOrder, nil, "both", portal.Admin, ""},
-		{"order of nobody", adm, authz.ApproveOrder, nil, "", "", authz.WhyNobody},
-		{"no such act", adm, "everything", nil, "", "", authz.WhyRole},
-		{"no act", adm, "", nil, "", "", authz.WhyRole},
-		{"nobody", portal.Person{Roles: []portal.Role{portal.Admin}}, authz.ReadLedger, nil, "", "", authz.WhyAccount},
+		{"bulk revocation by another", adm, authz.ApproveBulk, nil, "both", portal.Admin, ""},
+		{"bulk revocation without maker", adm, authz.ApproveBulk, nil, "", "", authz.ReasonNoTarget},
+		{"no such act", adm, "everything", nil, "", "", authz.ReasonRole},
+		{"no act", adm, "", nil, "", "", authz.ReasonRole},
+		{"actor without id", portal.Person{Roles: []portal.Role{portal.Admin}}, authz.ReadAuditLog, nil, "", "", authz.ReasonAccount},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			role, err := authz.Decide(authz.Question{Actor: c.actor, Act: c.act, Target: c.target, Maker: c.maker})
-			got, want := fmt.Sprint(role, "|", authz.DeniedWhy(err)), fmt.Sprint(c.role, "|", c.why)
+			role, err := authz.Decide(authz.Request{Actor: c.actor, Act: c.act, Target: c.target, Maker: c.maker})
+			got, want := fmt.Sprint(role, "|", authz.ReasonOf(err)), fmt.Sprint(c.role, "|", c.reason)
 			if got != want {
 				t.Errorf("got %s (%v), want %s", got, err, want)
 			}
@@ -67,22 +67,22 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// Whatever staff does, nobody gets a code for a protected person, and helpdesk
-// does nothing to one.
+// TestA3_ProtectedPeople: no role gives a code for a protected person, and helpdesk
+// blocks none of their devices.
 func TestA3_ProtectedPeople(t *testing.T) {
 	for _, roles := range [][]portal.Role{{portal.Helpdesk}, {portal.Admin}, {portal.Helpdesk, portal.Auditor, portal.Admin}} {
-		for _, target := range []portal.Person{somebody("chief"), somebody("chief", portal.Admin)} {
+		for _, target := range []portal.Person{person("chief"), person("chief", portal.Admin)} {
 			target = protected(target)
 			for _, act := range []authz.Act{authz.Invite, authz.Approve, authz.Block} {
-				role, err := authz.Decide(authz.Question{Actor: somebody("x", roles...), Act: act, Target: &target, Maker: "y"})
+				role, err := authz.Decide(authz.Request{Actor: person("x", roles...), Act: act, Target: &target, Maker: "y"})
 				if act == authz.Block && slices.Contains(roles, portal.Admin) {
 					if err != nil || role != portal.Admin {
 						t.Errorf("%v %s: got %q, %v, want the administrator's", roles, act, role, err)
 					}
 					continue
 				}
-				if got := authz.DeniedWhy(err); got != authz.WhyProtected {
-					t.Errorf("%v %s: got %q, %v, want %q", roles, act, role, err, authz.WhyProtected)
+				if got := authz.ReasonOf(err); got != authz.ReasonProtected {
+					t.Errorf("%v %s: got %q, %v, want %q", roles, act, role, err, authz.ReasonProtected)
 				}
 			}
 		}
@@ -90,45 +90,45 @@ func TestA3_ProtectedPeople(t *testing.T) {
 }
 
 func TestA4_NobodyApprovesTheirOwn(t *testing.T) {
-	anna := somebody("anna")
+	anna := person("anna")
 	cases := []struct {
 		name   string
 		actor  portal.Person
 		act    authz.Act
 		target portal.Person
 		maker  portal.PersonID
-		why    authz.Why
+		reason authz.Reason
 	}{
-		{"code for oneself", somebody("x", portal.Helpdesk), authz.Invite, somebody("x", portal.Helpdesk), "", authz.WhySelf},
-		{"code for oneself as admin", somebody("x", portal.Admin), authz.Invite, somebody("x", portal.Admin), "", authz.WhySelf},
-		{"own code approved", somebody("x", portal.Helpdesk), authz.Approve, anna, "x", authz.WhySame},
-		{"code for oneself approved", somebody("x", portal.Admin), authz.Approve, somebody("x", portal.Admin), "y", authz.WhySelf},
-		{"approved by another", somebody("x", portal.Helpdesk), authz.Approve, anna, "y", ""},
-		{"own order approved", somebody("x", portal.Admin), authz.ApproveOrder, portal.Person{}, "x", authz.WhySame},
+		{"code for oneself", person("x", portal.Helpdesk), authz.Invite, person("x", portal.Helpdesk), "", authz.ReasonSelf},
+		{"code for oneself as admin", person("x", portal.Admin), authz.Invite, person("x", portal.Admin), "", authz.ReasonSelf},
+		{"own code approved", person("x", portal.Helpdesk), authz.Approve, anna, "x", authz.ReasonSame},
+		{"code for oneself approved", person("x", portal.Admin), authz.Approve, person("x", portal.Admin), "y", authz.ReasonSelf},
+		{"approved by another", person("x", portal.Helpdesk), authz.Approve, anna, "y", ""},
+		{"own bulk revocation approved", person("x", portal.Admin), authz.ApproveBulk, portal.Person{}, "x", authz.ReasonSame},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := authz.Decide(authz.Question{Actor: c.actor, Act: c.act, Target: &c.target, Maker: c.maker})
-			if got := authz.DeniedWhy(err); got != c.why || (err == nil) != (c.why == "") {
-				t.Errorf("got %q, %v, want %q", got, err, c.why)
+			_, err := authz.Decide(authz.Request{Actor: c.actor, Act: c.act, Target: &c.target, Maker: c.maker})
+			if got := authz.ReasonOf(err); got != c.reason || (err == nil) != (c.reason == "") {
+				t.Errorf("got %q, %v, want %q", got, err, c.reason)
 			}
 		})
 	}
 }
 
 func TestA11_SwitchedOffStaffMayNothing(t *testing.T) {
-	off, over := somebody("x", portal.Admin), somebody("y", portal.Admin)
+	off, over := person("x", portal.Admin), person("y", portal.Admin)
 	off.Disabled, over.Expired = true, true
 	for _, act := range authz.Acts(portal.Admin) {
 		for _, actor := range []portal.Person{off, over} {
-			if _, err := authz.MayTry(actor, act); authz.DeniedWhy(err) != authz.WhyAccount {
-				t.Errorf("%s by %s: %v, want %q", act, actor.ID, err, authz.WhyAccount)
+			if _, err := authz.CanAny(actor, act); authz.ReasonOf(err) != authz.ReasonAccount {
+				t.Errorf("%s by %s: %v, want %q", act, actor.ID, err, authz.ReasonAccount)
 			}
 		}
 	}
 }
 
-// TestA10_RolesStayWhatTheyAre holds the shape of the table, whoever adds a line.
+// TestA10_RolesStayWhatTheyAre checks rules that hold for the table of acts as a whole.
 func TestA10_RolesStayWhatTheyAre(t *testing.T) {
 	all := authz.Acts(portal.Admin)
 	for _, act := range authz.Acts(portal.Auditor) {

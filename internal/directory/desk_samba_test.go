@@ -41,8 +41,8 @@ func (o *office) wantNoCode(t *testing.T, staff portal.Person, target portal.Per
 	t.Helper()
 	made, refused := o.count(audit.InvitationMade), o.count(audit.InvitationRefused)
 	err := o.invite(t, staff, target)
-	if why := authz.DeniedWhy(err); why != authz.WhyProtected {
-		t.Errorf("a code: got %v, want a denial: %s", err, authz.WhyProtected)
+	if why := authz.ReasonOf(err); why != authz.ReasonProtected {
+		t.Errorf("a code: got %v, want a denial: %s", err, authz.ReasonProtected)
 	}
 	if got := o.count(audit.InvitationMade) - made; got != 0 {
 		t.Errorf("%d invitations, want 0", got)

@@ -55,13 +55,13 @@ func (s *Service) Waiting(ctx context.Context, by portal.Actor) ([]Waiting, erro
 
 // mayTry asks whether the actor may do an act to anybody at all, and records a no.
 func (s *Service) mayTry(ctx context.Context, by portal.Actor, act authz.Act) error {
-	_, err := authz.MayTry(by.Staff(), act)
+	_, err := authz.CanAny(by.Staff(), act)
 	if err == nil {
 		return nil
 	}
 	by.Role = portal.Employee
 	s.note(ctx, by, portal.Person{}, refusedAct, "", map[string]string{
-		"act": string(act), "reason": string(authz.DeniedWhy(err)),
+		"act": string(act), "reason": string(authz.ReasonOf(err)),
 	})
 	return err
 }
@@ -95,7 +95,7 @@ func (s *Service) Approve(ctx context.Context, by portal.Actor, id signin.Invita
 	if err != nil {
 		return signin.Invitation{}, err
 	}
-	by, err = s.may(ctx, by, authz.Question{Act: authz.Approve, Target: &target, Maker: i.MadeBy}, refusedAct)
+	by, err = s.may(ctx, by, authz.Request{Act: authz.Approve, Target: &target, Maker: i.MadeBy}, refusedAct)
 	if err != nil {
 		return signin.Invitation{}, err
 	}
@@ -126,7 +126,7 @@ func (s *Service) stillMaker(ctx context.Context, i signin.Invitation, target po
 	if err != nil {
 		return err
 	}
-	if _, err := authz.Decide(authz.Question{Actor: maker, Act: authz.Invite, Target: &target}); err != nil {
+	if _, err := authz.Decide(authz.Request{Actor: maker, Act: authz.Invite, Target: &target}); err != nil {
 		return portal.ErrConflict
 	}
 	return nil

@@ -29,7 +29,7 @@ func (s *Service) Block(ctx context.Context, by portal.Actor, b Blocking) (porta
 	if err != nil {
 		return portal.Device{}, err
 	}
-	by, err = s.may(ctx, by, authz.Question{Act: authz.Block, Target: &target}, refusedAct)
+	by, err = s.may(ctx, by, authz.Request{Act: authz.Block, Target: &target}, refusedAct)
 	if err != nil {
 		return portal.Device{}, err
 	}

@@ -27,7 +27,7 @@ type Match struct {
 // of the name of a device, or by the serial of a certificate; at most MaxFound, and
 // whether there are more. A query that is too short or too long finds nobody.
 func (s *Service) Find(ctx context.Context, by portal.Actor, query string) (found []Match, more bool, err error) {
-	if _, err := s.may(ctx, by, authz.Question{Act: authz.FindPeople}, refusedAct); err != nil {
+	if _, err := s.may(ctx, by, authz.Request{Act: authz.FindPeople}, refusedAct); err != nil {
 		return nil, false, err
 	}
 	query = strings.TrimSpace(query)

@@ -146,14 +146,14 @@ func (s *Service) SecondApprover() bool { return s.c.SecondApprover }
 
 // may asks the policy, and records a no under refused. The returned By is the
 // actor in the role that may.
-func (s *Service) may(ctx context.Context, by portal.Actor, q authz.Question, refused audit.Action) (portal.Actor, error) {
+func (s *Service) may(ctx context.Context, by portal.Actor, q authz.Request, refused audit.Action) (portal.Actor, error) {
 	q.Actor = by.Staff()
 	role, err := authz.Decide(q)
 	if err == nil {
 		by.Role = role
 		return by, nil
 	}
-	if by.Role, _ = authz.MayTry(by.Staff(), q.Act); by.Role == "" {
+	if by.Role, _ = authz.CanAny(by.Staff(), q.Act); by.Role == "" {
 		by.Role = portal.Employee
 	}
 	target := portal.Person{}
@@ -161,7 +161,7 @@ func (s *Service) may(ctx context.Context, by portal.Actor, q authz.Question, re
 		target = *q.Target
 	}
 	s.note(ctx, by, target, refused, "", map[string]string{
-		"act": string(q.Act), "reason": string(authz.DeniedWhy(err)),
+		"act": string(q.Act), "reason": string(authz.ReasonOf(err)),
 	})
 	return by, err
 }

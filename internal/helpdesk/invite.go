@@ -41,7 +41,7 @@ func (s *Service) Invite(ctx context.Context, by portal.Actor, o Order) (signin.
 	if err != nil {
 		return none, "", err
 	}
-	by, err = s.may(ctx, by, authz.Question{Act: authz.Invite, Target: &target}, audit.InvitationRefused)
+	by, err = s.may(ctx, by, authz.Request{Act: authz.Invite, Target: &target}, audit.InvitationRefused)
 	if err != nil {
 		return none, "", err
 	}

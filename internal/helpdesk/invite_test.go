@@ -174,15 +174,15 @@ func TestA4_Invite(t *testing.T) {
 	tests := []struct {
 		name          string
 		actor, target portal.Person
-		why           authz.Why
+		why           authz.Reason
 	}{
-		{"helpdesk for oneself", o.hugo, o.hugo, authz.WhySelf},
-		{"administrator for oneself", o.ada, o.ada, authz.WhySelf},
-		{"helpdesk for helpdesk", o.hugo, o.hedi, authz.WhyStaff},
-		{"helpdesk for an auditor", o.hugo, o.wei, authz.WhyStaff},
-		{"helpdesk for an administrator", o.hugo, o.ada, authz.WhyStaff},
-		{"auditor", o.wei, o.anna, authz.WhyRole},
-		{"employee", o.anna, o.hugo, authz.WhyRole},
+		{"helpdesk for oneself", o.hugo, o.hugo, authz.ReasonSelf},
+		{"administrator for oneself", o.ada, o.ada, authz.ReasonSelf},
+		{"helpdesk for helpdesk", o.hugo, o.hedi, authz.ReasonStaff},
+		{"helpdesk for an auditor", o.hugo, o.wei, authz.ReasonStaff},
+		{"helpdesk for an administrator", o.hugo, o.ada, authz.ReasonStaff},
+		{"auditor", o.wei, o.anna, authz.ReasonRole},
+		{"employee", o.anna, o.hugo, authz.ReasonRole},
 	}
 	for n, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -219,12 +219,12 @@ func TestA4_SecondApprover(t *testing.T) {
 		t.Errorf("waiting: got %+v", waiting)
 	}
 	_, err = o.desk.Approve(t.Context(), as(o.hugo), i.ID)
-	wantDenied(t, err, authz.WhySame)
+	wantDenied(t, err, authz.ReasonSame)
 	for _, who := range []portal.Person{o.anna, o.wei} {
 		_, err = o.desk.Approve(t.Context(), as(who), i.ID)
-		wantDenied(t, err, authz.WhyRole)
+		wantDenied(t, err, authz.ReasonRole)
 		_, err = o.desk.Waiting(t.Context(), as(who))
-		wantDenied(t, err, authz.WhyRole)
+		wantDenied(t, err, authz.ReasonRole)
 	}
 	if _, err := o.desk.Approve(t.Context(), as(o.hedi), i.ID); err != nil {
 		t.Fatal(err)
@@ -257,7 +257,7 @@ func TestA11_ApproveAfterItsMakerLeft(t *testing.T) {
 	}
 	o.people.change = func(p *portal.Person) { p.Protected = p.ID == o.anna.ID }
 	_, err = o.desk.Approve(t.Context(), as(o.hedi), i.ID)
-	wantDenied(t, err, authz.WhyProtected)
+	wantDenied(t, err, authz.ReasonProtected)
 }
 
 // TestA3_DirectoryFails: no answer is no yes.

@@ -149,9 +149,9 @@ func (o *office) entries(action audit.Action) []audit.Entry {
 	return found
 }
 
-func wantDenied(t *testing.T, err error, why authz.Why) {
+func wantDenied(t *testing.T, err error, why authz.Reason) {
 	t.Helper()
-	if got := authz.DeniedWhy(err); got != why {
+	if got := authz.ReasonOf(err); got != why {
 		t.Errorf("got %v, want a denial: %s", err, why)
 	}
 }

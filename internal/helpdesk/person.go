@@ -44,14 +44,14 @@ type Dossier struct {
 
 	// NoCode and NoBlock say why the actor may not give a code or block a device;
 	// empty when they may.
-	NoCode, NoBlock authz.Why
+	NoCode, NoBlock authz.Reason
 }
 
 // Dossier reads somebody's account, devices and newest events, and records that it
 // was read: without the entry there is no dossier. It returns enroll.ErrNotFound
 // for somebody the directory does not know.
 func (s *Service) Dossier(ctx context.Context, by portal.Actor, id portal.PersonID) (Dossier, error) {
-	by, err := s.may(ctx, by, authz.Question{Act: authz.ReadPerson}, refusedAct)
+	by, err := s.may(ctx, by, authz.Request{Act: authz.ReadPerson}, refusedAct)
 	if err != nil {
 		return Dossier{}, err
 	}
@@ -63,10 +63,10 @@ func (s *Service) Dossier(ctx context.Context, by portal.Actor, id portal.Person
 		return Dossier{}, err
 	}
 	errors.As(s.c.Registrar.Judge(d.Person), &d.Standing)
-	_, err = authz.Decide(authz.Question{Actor: by.Staff(), Act: authz.Invite, Target: &d.Person})
-	d.NoCode = authz.DeniedWhy(err)
-	_, err = authz.Decide(authz.Question{Actor: by.Staff(), Act: authz.Block, Target: &d.Person})
-	d.NoBlock = authz.DeniedWhy(err)
+	_, err = authz.Decide(authz.Request{Actor: by.Staff(), Act: authz.Invite, Target: &d.Person})
+	d.NoCode = authz.ReasonOf(err)
+	_, err = authz.Decide(authz.Request{Actor: by.Staff(), Act: authz.Block, Target: &d.Person})
+	d.NoBlock = authz.ReasonOf(err)
 	e := s.entry(by, d.Person, audit.PersonRead)
 	e.Detail = map[string]string{"upn": d.Person.UPN}
 	return d, storeErr("recording the reading of a person", s.c.Records.Note(ctx, e))

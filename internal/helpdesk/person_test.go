@@ -59,7 +59,7 @@ func TestFind(t *testing.T) {
 		t.Errorf("got %d, more %v, %v", len(found), more, err)
 	}
 	_, _, err = o.desk.Find(t.Context(), as(o.anna), "anna")
-	wantDenied(t, err, authz.WhyRole)
+	wantDenied(t, err, authz.ReasonRole)
 }
 
 func TestDossier(t *testing.T) {
@@ -89,11 +89,11 @@ func TestDossier(t *testing.T) {
 	}
 	o.people.change = func(p *portal.Person) { p.MayEnroll = false }
 	d = must[helpdesk.Dossier](t)(o.desk.Dossier(t.Context(), as(o.wei), o.anna.ID))
-	if d.Standing == nil || d.Standing.Reason != portal.NotAllowed || d.NoCode != authz.WhyRole || d.NoBlock != authz.WhyRole {
+	if d.Standing == nil || d.Standing.Reason != portal.NotAllowed || d.NoCode != authz.ReasonRole || d.NoBlock != authz.ReasonRole {
 		t.Errorf("auditor: got %+v", d)
 	}
 	_, err = o.desk.Dossier(t.Context(), as(o.anna), o.hugo.ID)
-	wantDenied(t, err, authz.WhyRole)
+	wantDenied(t, err, authz.ReasonRole)
 	if _, err = o.desk.Dossier(t.Context(), as(o.hugo), "id-of-nobody"); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("nobody: got %v", err)
 	}
@@ -165,9 +165,9 @@ func TestA3_Block(t *testing.T) {
 	device := o.device(o.ada, "Mac")
 	b := helpdesk.Blocking{Person: o.ada.ID, Device: device, Cause: portal.Lost, Check: signin.CheckInPerson}
 	_, err := o.desk.Block(t.Context(), as(o.hugo), b)
-	wantDenied(t, err, authz.WhyStaff)
+	wantDenied(t, err, authz.ReasonStaff)
 	_, err = o.desk.Block(t.Context(), as(o.wei), b)
-	wantDenied(t, err, authz.WhyRole)
+	wantDenied(t, err, authz.ReasonRole)
 	if len(o.entries(audit.AccessRefused)) != 2 || len(o.entries(audit.CertificateRevoked)) != 0 {
 		t.Error("a denial is not in the ledger, or something was blocked")
 	}

@@ -135,7 +135,7 @@ func adminRoles() []page.AdminRole {
 	return []page.AdminRole{{Role: "employee", Acts: []string{"own"}}, {Role: "admin", Acts: []string{
 		"people.find", "person.read", "overview.read", "certificates.read", "ledger.read", "roles.read", "checks.read", "records.export",
 		"invitation.make", "invitation.approve", "device.block", "certificate.revoke", "certificates.revoke", "order.approve",
-		"issuing.halt", "checks.run", "mail.send", "lists.publish", "authority.test"}}}
+		"issuing.halt", "checks.run", "lists.publish", "authority.test"}}}
 }
 
 func adminChecks(x adminTexts) []page.AdminCheck {
