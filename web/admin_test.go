@@ -22,10 +22,10 @@ import (
 // newAdmin makes the administrator's work of a portal.
 func (p *site) newAdmin() *admin.Service {
 	p.t.Helper()
-	checks := &admin.Checks{List: []admin.Check{{Name: "database", Run: func(context.Context) []admin.Finding {
-		return []admin.Finding{{What: "database", State: admin.FindingOK, Text: "it answers"}}
-	}}, {Name: "address-crl", Group: admin.AddressGroup, Run: func(context.Context) []admin.Finding {
-		return []admin.Finding{{What: "http://example.com/crl/issuing.crl", State: admin.FindingFailed, Text: "it answers 404 Not Found"}}
+	checks := &admin.Checks{List: []admin.Check{{Name: "database", Run: func(context.Context) []portal.Finding {
+		return []portal.Finding{{What: "database", State: portal.FindingOK, Text: "it answers"}}
+	}}, {Name: "address-crl", Group: admin.AddressGroup, Run: func(context.Context) []portal.Finding {
+		return []portal.Finding{{What: "http://example.com/crl/issuing.crl", State: portal.FindingFailed, Text: "it answers 404 Not Found"}}
 	}}}}
 	s, err := admin.New(admin.Config{Records: p.db, Now: p.clock.Now, SecondPerson: 3, Checks: checks, Authority: &testAuthority{site: p}})
 	if err != nil {

@@ -46,8 +46,8 @@ func (a *testAuthority) PublishNow(context.Context, string) (crl.List, error) {
 }
 
 // TestIssue fulfils admin.Authority.
-func (a *testAuthority) TestIssue(_ context.Context, by audit.Entry) []admin.Finding {
-	return []admin.Finding{{What: "issue", State: admin.FindingOK, Text: "asked by " + by.Actor}}
+func (a *testAuthority) TestIssue(_ context.Context, by audit.Entry) []portal.Finding {
+	return []portal.Finding{{What: "issue", State: portal.FindingOK, Text: "asked by " + by.Actor}}
 }
 
 // publish makes the next list, as the publisher does.

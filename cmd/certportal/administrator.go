@@ -8,7 +8,6 @@ import (
 
 	"certportal/internal/admin"
 	"certportal/internal/auditmonitor"
-	"certportal/internal/directory"
 	"certportal/internal/portal"
 )
 
@@ -92,8 +91,8 @@ func (p *App) staffList(ctx context.Context) (admin.Staff, error) {
 // portal knows.
 func (p *App) checks() []admin.Check {
 	list := append([]admin.Check{
-		{Name: "settings", Run: func(context.Context) []admin.Finding {
-			return []admin.Finding{found("settings", errors.Join(p.settings.check(), p.settings.checkFiles()), "every setting can stand, every file it names can be read")}
+		{Name: "settings", Run: func(context.Context) []portal.Finding {
+			return []portal.Finding{found("settings", errors.Join(p.settings.check(), p.settings.checkFiles()), "every setting can stand, every file it names can be read")}
 		}},
 		{Name: "database", Run: p.checkDatabase},
 		{Name: "ca", Run: p.checkCA},
@@ -101,74 +100,66 @@ func (p *App) checks() []admin.Check {
 		{Name: "tls", Run: p.checkTLSNow},
 	}, p.addressChecks()...)
 	if p.ldap != nil {
-		list = append(list, admin.Check{Name: "directory", Run: func(ctx context.Context) []admin.Finding {
-			return asFindings(append(p.ldap.Check(ctx), p.settings.checkTries(ctx, p.ldap)))
+		list = append(list, admin.Check{Name: "directory", Run: func(ctx context.Context) []portal.Finding {
+			return append(p.ldap.Check(ctx), p.settings.checkTries(ctx, p.ldap))
 		}})
 	}
 	if p.settings.OpenID.Issuer != "" {
 		list = append(list, admin.Check{Name: "identity-provider", Run: p.checkProvider})
 	}
 	if p.mail != nil {
-		list = append(list, admin.Check{Name: "mail", Run: func(ctx context.Context) []admin.Finding {
-			return asFindings(p.settings.mailFindings(ctx))
+		list = append(list, admin.Check{Name: "mail", Run: func(ctx context.Context) []portal.Finding {
+			return p.settings.mailFindings(ctx)
 		}})
 	}
 	return append(list, admin.Check{Name: "ledger", Run: p.checkLedger})
 }
 
 // found is one finding: failed with the error, or fine with the text.
-func found(what string, err error, fine string) admin.Finding {
+func found(what string, err error, fine string) portal.Finding {
 	if err != nil {
-		return admin.Finding{What: what, State: admin.FindingFailed, Text: err.Error()}
+		return portal.Finding{What: what, State: portal.FindingFailed, Text: err.Error()}
 	}
-	return admin.Finding{What: what, State: admin.FindingOK, Text: fine}
+	return portal.Finding{What: what, State: portal.FindingOK, Text: fine}
 }
 
-func asFindings(list []directory.Finding) []admin.Finding {
-	var findings []admin.Finding
-	for _, f := range list {
-		findings = append(findings, admin.Finding{What: f.What, State: admin.FindingState(f.State), Text: f.Text})
-	}
-	return findings
-}
-
-func (p *App) checkDatabase(ctx context.Context) []admin.Finding {
+func (p *App) checkDatabase(ctx context.Context) []portal.Finding {
 	began := time.Now()
 	_, err := p.db.Head(ctx)
 	engine := "SQLite, one portal"
 	if p.db.Shared() {
 		engine = "PostgreSQL, any number of portals"
 	}
-	return []admin.Finding{found("database", err, fmt.Sprintf("%s; answers in %v", engine, time.Since(began).Round(100*time.Microsecond)))}
+	return []portal.Finding{found("database", err, fmt.Sprintf("%s; answers in %v", engine, time.Since(began).Round(100*time.Microsecond)))}
 }
 
-func (p *App) checkTLSNow(context.Context) []admin.Finding {
+func (p *App) checkTLSNow(context.Context) []portal.Finding {
 	served := p.tls.current.Load()
 	if served == nil || served.Leaf == nil {
-		return []admin.Finding{found("TLS certificate", errors.New("there is none"), "")}
+		return []portal.Finding{found("TLS certificate", errors.New("there is none"), "")}
 	}
-	f := admin.Finding{What: "TLS certificate", State: admin.FindingOK, Text: "ends on " + served.Leaf.NotAfter.Local().Format(time.DateOnly)}
+	f := portal.Finding{What: "TLS certificate", State: portal.FindingOK, Text: "ends on " + served.Leaf.NotAfter.Local().Format(time.DateOnly)}
 	if left := served.Leaf.NotAfter.Sub(p.now()); left < 14*24*time.Hour {
-		f.State, f.Text = admin.FindingWarning, f.Text+": renew it"
+		f.State, f.Text = portal.FindingWarning, f.Text+": renew it"
 	}
 	if err := served.Leaf.VerifyHostname(p.public.https.Hostname()); err != nil {
-		f.State, f.Text = admin.FindingFailed, "it is not for "+p.public.https.Hostname()+": browsers will warn everybody"
+		f.State, f.Text = portal.FindingFailed, "it is not for "+p.public.https.Hostname()+": browsers will warn everybody"
 	}
-	return []admin.Finding{f}
+	return []portal.Finding{f}
 }
 
-func (p *App) checkProvider(ctx context.Context) []admin.Finding {
+func (p *App) checkProvider(ctx context.Context) []portal.Finding {
 	provider, err := p.settings.openOpenID(anyRedirect, p.now, p.log)
 	if err == nil && provider != nil {
 		err = provider.Check(ctx)
 	}
-	return []admin.Finding{found("identity provider", err, p.settings.OpenID.Issuer+" answers")}
+	return []portal.Finding{found("identity provider", err, p.settings.OpenID.Issuer+" answers")}
 }
 
-func (p *App) checkLedger(ctx context.Context) []admin.Finding {
+func (p *App) checkLedger(ctx context.Context) []portal.Finding {
 	state, err := auditmonitor.StateOf(ctx, p.db)
 	if err == nil && state.Check.Broken != nil {
 		err = state.Check.Broken
 	}
-	return []admin.Finding{found("ledger", err, fmt.Sprintf("%d entries, verified up to %d", state.Head.Seq, state.Check.Seq))}
+	return []portal.Finding{found("ledger", err, fmt.Sprintf("%d entries, verified up to %d", state.Head.Seq, state.Check.Seq))}
 }

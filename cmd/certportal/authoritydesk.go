@@ -55,7 +55,7 @@ const trialPatience = 5 * time.Second
 // TestIssue issues a certificate for a made-up name under .invalid (RFC 2606 section
 // 2), recorded before it is signed like every other, and revokes it. A step that fails
 // ends it; what was recorded is revoked in any case.
-func (d authorityDesk) TestIssue(ctx context.Context, by audit.Entry) []admin.Finding {
+func (d authorityDesk) TestIssue(ctx context.Context, by audit.Entry) []portal.Finding {
 	t := &trial{p: d.p, by: by}
 	steps := []struct {
 		what string
@@ -63,7 +63,7 @@ func (d authorityDesk) TestIssue(ctx context.Context, by audit.Entry) []admin.Fi
 	}{
 		{"issue", t.issue}, {"verify", t.verify}, {"ask online", t.askBefore}, {"revoke", t.revoke}, {"ask online again", t.askAfter},
 	}
-	var findings []admin.Finding
+	var findings []portal.Finding
 	for _, step := range steps {
 		began := time.Now()
 		text, err := step.do(ctx)

@@ -19,6 +19,7 @@ import (
 	"certportal/ca/crl"
 	"certportal/internal/admin"
 	"certportal/internal/deliver"
+	"certportal/internal/portal"
 )
 
 // The public addresses are looked at as a mail server would: over plain http, by no
@@ -82,15 +83,15 @@ func fetch(ctx context.Context, address, kind string, body []byte) (fetched, err
 }
 
 // checkListAddresses fetches the lists that certificates point to.
-func (p *App) checkListAddresses(ctx context.Context) []admin.Finding {
-	var looks []func() admin.Finding
+func (p *App) checkListAddresses(ctx context.Context) []portal.Finding {
+	var looks []func() portal.Finding
 	for _, h := range p.lists.Health() {
 		name := h.Issuer
 		if h.Delta {
 			name += crl.DeltaSuffix
 		}
 		for _, address := range p.listAddresses(name) {
-			looks = append(looks, func() admin.Finding { return p.checkListAddress(ctx, name, address) })
+			looks = append(looks, func() portal.Finding { return p.checkListAddress(ctx, name, address) })
 		}
 	}
 	return together(looks)
@@ -98,8 +99,8 @@ func (p *App) checkListAddresses(ctx context.Context) []admin.Finding {
 
 // together looks at several addresses at once: the patience with one must not use up
 // that with the next.
-func together(looks []func() admin.Finding) []admin.Finding {
-	list := make([]admin.Finding, len(looks))
+func together(looks []func() portal.Finding) []portal.Finding {
+	list := make([]portal.Finding, len(looks))
 	var looking sync.WaitGroup
 	for i, look := range looks {
 		looking.Go(func() { list[i] = look() })
@@ -108,17 +109,17 @@ func together(looks []func() admin.Finding) []admin.Finding {
 	return list
 }
 
-func (p *App) checkListAddress(ctx context.Context, name, address string) admin.Finding {
-	f := admin.Finding{What: address, State: admin.FindingOK}
+func (p *App) checkListAddress(ctx context.Context, name, address string) portal.Finding {
+	f := portal.Finding{What: address, State: portal.FindingOK}
 	got, err := fetch(ctx, address, "", nil)
 	if err == nil {
 		f.Text, err = p.judgeList(name, got)
 	}
 	switch {
 	case err != nil:
-		f.State, f.Text = admin.FindingFailed, err.Error()
+		f.State, f.Text = portal.FindingFailed, err.Error()
 	case got.kind != deliver.TypeCRL:
-		f.State, f.Text = admin.FindingWarning, f.Text+fmt.Sprintf("; its media type is %q, not %s", got.kind, deliver.TypeCRL)
+		f.State, f.Text = portal.FindingWarning, f.Text+fmt.Sprintf("; its media type is %q, not %s", got.kind, deliver.TypeCRL)
 	}
 	return f
 }
@@ -165,22 +166,22 @@ func (p *App) authorityOf(name string) *x509.Certificate {
 }
 
 // checkOnlineAddress asks for the state of the portal's own TLS certificate.
-func (p *App) checkOnlineAddress(ctx context.Context) []admin.Finding {
+func (p *App) checkOnlineAddress(ctx context.Context) []portal.Finding {
 	if p.onlineHealth() == nil {
-		return []admin.Finding{{What: "OCSP", State: admin.FindingOK, Text: "nothing is answered online"}}
+		return []portal.Finding{{What: "OCSP", State: portal.FindingOK, Text: "nothing is answered online"}}
 	}
 	address := ocspURL(p.public.http)
 	status, took, err := p.askOnline(ctx, address, p.someCertificate())
-	f := admin.Finding{What: address, State: admin.FindingOK}
+	f := portal.Finding{What: address, State: portal.FindingOK}
 	switch {
 	case err != nil:
-		f.State, f.Text = admin.FindingFailed, err.Error()
+		f.State, f.Text = portal.FindingFailed, err.Error()
 	case !p.now().Before(status.NextUpdate):
-		f.State, f.Text = admin.FindingFailed, "an old answer: it ended at "+status.NextUpdate.Local().Format(time.DateTime)
+		f.State, f.Text = portal.FindingFailed, "an old answer: it ended at "+status.NextUpdate.Local().Format(time.DateTime)
 	default:
 		f.Text = fmt.Sprintf("%s, signed by %s, valid until %s, in %v", onlineWord(status.Status), signedBy(status), status.NextUpdate.Local().Format(time.DateTime), took)
 	}
-	return []admin.Finding{f}
+	return []portal.Finding{f}
 }
 
 // someCertificate is one of the issuing CA to ask about; where the portal serves
@@ -228,9 +229,9 @@ func signedBy(status *ocsp.Response) string {
 }
 
 // checkCertificateAddresses fetches the certificates that clients build chains with.
-func (p *App) checkCertificateAddresses(ctx context.Context) []admin.Finding {
-	look := func(name string, want *x509.Certificate) func() admin.Finding {
-		return func() admin.Finding {
+func (p *App) checkCertificateAddresses(ctx context.Context) []portal.Finding {
+	look := func(name string, want *x509.Certificate) func() portal.Finding {
+		return func() portal.Finding {
 			address := certificateURL(p.public.http, name)
 			got, err := fetch(ctx, address, "", nil)
 			if err == nil && !bytes.Equal(got.body, want.Raw) {
@@ -239,7 +240,7 @@ func (p *App) checkCertificateAddresses(ctx context.Context) []admin.Finding {
 			return found(address, err, fmt.Sprintf("%s, in %v", ca.Fingerprint(want), got.took))
 		}
 	}
-	return together([]func() admin.Finding{
+	return together([]func() portal.Finding{
 		look(issuingName, p.authority.folder.Issuing()), look(rootName, p.authority.folder.Root()),
 	})
 }

@@ -24,7 +24,7 @@ func TestAddressesOfAServingPortal(t *testing.T) {
 			t.Errorf("%s found nothing", check.Name)
 		}
 		for _, f := range found {
-			if f.State != admin.FindingOK {
+			if f.State != portal.FindingOK {
 				t.Errorf("%s: %s: %s %s", check.Name, f.What, f.State, f.Text)
 			}
 		}
@@ -61,20 +61,20 @@ func TestAddressesThatAnswerWrongly(t *testing.T) {
 	tests := []struct {
 		name    string
 		handler http.HandlerFunc
-		state   admin.FindingState
+		state   portal.FindingState
 		words   string
 	}{
-		{"the list in force", answers(crl, held.DER), admin.FindingOK, "the one in force"},
-		{"a newer one", answers(crl, p.listOf(t, held.Number+1)), admin.FindingOK, "newer than the one this server knows"},
-		{"an old one", answers(crl, p.listOf(t, 1)), admin.FindingFailed, "an old list, number 1;"},
-		{"that of another authority", answers(crl, root.DER), admin.FindingFailed, "another authority signed"},
-		{"no list", answers(crl, []byte("<html>sign in</html>")), admin.FindingFailed, "no revocation list"},
-		{"something huge", answers(crl, make([]byte, maxParsed+1)), admin.FindingFailed, "another list of"},
-		{"another media type", answers("text/plain", held.DER), admin.FindingWarning, `media type is "text/plain"`},
+		{"the list in force", answers(crl, held.DER), portal.FindingOK, "the one in force"},
+		{"a newer one", answers(crl, p.listOf(t, held.Number+1)), portal.FindingOK, "newer than the one this server knows"},
+		{"an old one", answers(crl, p.listOf(t, 1)), portal.FindingFailed, "an old list, number 1;"},
+		{"that of another authority", answers(crl, root.DER), portal.FindingFailed, "another authority signed"},
+		{"no list", answers(crl, []byte("<html>sign in</html>")), portal.FindingFailed, "no revocation list"},
+		{"something huge", answers(crl, make([]byte, maxParsed+1)), portal.FindingFailed, "another list of"},
+		{"another media type", answers("text/plain", held.DER), portal.FindingWarning, `media type is "text/plain"`},
 		{"a way to https", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://"+r.Host+r.URL.Path, http.StatusMovedPermanently)
-		}, admin.FindingFailed, "301 Moved Permanently"},
-		{"a closed door", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }, admin.FindingFailed, "401"},
+		}, portal.FindingFailed, "301 Moved Permanently"},
+		{"a closed door", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }, portal.FindingFailed, "401"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -92,11 +92,11 @@ func TestAddressesThatAnswerWrongly(t *testing.T) {
 	server := httptest.NewServer(answers("application/pkix-cert", p.authority.folder.Root().Raw))
 	p.public.http, _ = url.Parse(server.URL)
 	found := p.checkCertificateAddresses(t.Context())
-	if found[0].State != admin.FindingFailed || !strings.Contains(found[0].Text, "another certificate") || found[1].State != admin.FindingOK {
+	if found[0].State != portal.FindingFailed || !strings.Contains(found[0].Text, "another certificate") || found[1].State != portal.FindingOK {
 		t.Errorf("got %v", found)
 	}
 	server.Close()
-	if f := p.checkListAddress(t.Context(), issuingName, server.URL); f.State != admin.FindingFailed || !strings.Contains(f.Text, "refused") {
+	if f := p.checkListAddress(t.Context(), issuingName, server.URL); f.State != portal.FindingFailed || !strings.Contains(f.Text, "refused") {
 		t.Errorf("nobody there: got %s %q", f.State, f.Text)
 	}
 }
@@ -107,7 +107,7 @@ func TestTrial(t *testing.T) {
 	by := audit.Entry{Actor: "ada", Role: string(portal.Admin), At: time.Now()}
 	findings := authorityDesk{p}.TestIssue(t.Context(), by)
 	for _, f := range findings {
-		if f.State != admin.FindingOK {
+		if f.State != portal.FindingOK {
 			t.Errorf("%s: %s", f.What, f.Text)
 		}
 	}
@@ -157,7 +157,7 @@ func TestTrialLeavesNothingBehind(t *testing.T) {
 		t.Errorf("working certificates: got %d, %v, want %d", after.Working, err, before.Working)
 	}
 	p.authority.issuing, p.authority.sealed = nil, http.ErrServerClosed
-	if f := (authorityDesk{p}).TestIssue(t.Context(), trial.by); len(f) != 1 || f[0].State != admin.FindingFailed {
+	if f := (authorityDesk{p}).TestIssue(t.Context(), trial.by); len(f) != 1 || f[0].State != portal.FindingFailed {
 		t.Errorf("sealed: got %v", f)
 	}
 }

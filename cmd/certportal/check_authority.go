@@ -8,19 +8,20 @@ import (
 
 	"certportal/ca/crl"
 	"certportal/internal/admin"
+	"certportal/internal/portal"
 )
 
 // checkCA looks at the key and the ends of the CAs.
-func (p *App) checkCA(context.Context) []admin.Finding {
-	list := []admin.Finding{found("issuing key", p.authority.sealed, "it opens, certificates can be signed")}
+func (p *App) checkCA(context.Context) []portal.Finding {
+	list := []portal.Finding{found("issuing key", p.authority.sealed, "it opens, certificates can be signed")}
 	for _, cert := range []*x509.Certificate{p.authority.folder.Root(), p.authority.folder.Issuing()} {
-		f := admin.Finding{What: cert.Subject.CommonName, State: admin.FindingOK, Text: "ends on " + cert.NotAfter.Local().Format(time.DateOnly)}
+		f := portal.Finding{What: cert.Subject.CommonName, State: portal.FindingOK, Text: "ends on " + cert.NotAfter.Local().Format(time.DateOnly)}
 		switch admin.NearnessOf(cert.NotAfter.Sub(p.now())) {
 		case admin.EndFar:
 		case admin.EndSoon:
-			f.State, f.Text = admin.FindingWarning, f.Text+": plan its successor"
+			f.State, f.Text = portal.FindingWarning, f.Text+": plan its successor"
 		default:
-			f.State, f.Text = admin.FindingFailed, f.Text+": make its successor now"
+			f.State, f.Text = portal.FindingFailed, f.Text+": make its successor now"
 		}
 		list = append(list, f)
 	}
@@ -28,33 +29,33 @@ func (p *App) checkCA(context.Context) []admin.Finding {
 }
 
 // checkLists looks at the lists in force.
-func (p *App) checkLists(context.Context) []admin.Finding {
-	var list []admin.Finding
+func (p *App) checkLists(context.Context) []portal.Finding {
+	var list []portal.Finding
 	for _, h := range p.lists.Health() {
 		list = append(list, p.checkList(h))
 	}
 	return list
 }
 
-func (p *App) checkList(h crl.Health) admin.Finding {
-	f := admin.Finding{What: "revocation list of " + h.Issuer, State: admin.FindingOK}
+func (p *App) checkList(h crl.Health) portal.Finding {
+	f := portal.Finding{What: "revocation list of " + h.Issuer, State: portal.FindingOK}
 	if h.Delta {
 		f.What = "delta " + f.What
 	}
 	f.Text = fmt.Sprintf("number %d with %d entries, valid until %s", h.List.Number, h.List.Entries, h.List.NextUpdate.Local().Format(time.DateTime))
 	switch {
 	case h.List.Number == 0 || h.Level >= crl.Ended:
-		f.State, f.Text = admin.FindingFailed, "there is none that is valid: who checks certificates refuses them all; see the log"
+		f.State, f.Text = portal.FindingFailed, "there is none that is valid: who checks certificates refuses them all; see the log"
 	case h.Level >= crl.Late:
-		f.State, f.Text = admin.FindingFailed, f.Text+fmt.Sprintf("; %d percent of its life are over, see the log", lifeOver(h.List, p.now()))
+		f.State, f.Text = portal.FindingFailed, f.Text+fmt.Sprintf("; %d percent of its life are over, see the log", lifeOver(h.List, p.now()))
 	case h.Level >= crl.Half:
-		f.State, f.Text = admin.FindingWarning, f.Text+"; it should have been renewed by now, see the log"
+		f.State, f.Text = portal.FindingWarning, f.Text+"; it should have been renewed by now, see the log"
 	}
 	if h.Trouble == "" {
 		return f
 	}
-	if f.State == admin.FindingOK {
-		f.State = admin.FindingWarning
+	if f.State == portal.FindingOK {
+		f.State = portal.FindingWarning
 	}
 	f.Text += "; " + h.Trouble
 	return f

@@ -7,26 +7,26 @@ import (
 	"path/filepath"
 
 	"certportal/ca"
-	"certportal/internal/directory"
+	"certportal/internal/portal"
 )
 
 // listFindings tries the places that revocation lists are copied to. A portal that
 // runs goes on without them, and tells.
-func (s *Settings) listFindings(ctx context.Context) []directory.Finding {
-	var findings []directory.Finding
+func (s *Settings) listFindings(ctx context.Context) []portal.Finding {
+	var findings []portal.Finding
 	for i, path := range s.Revocation.Folders {
-		f := directory.Finding{What: fmt.Sprintf("revocation.folders[%d]", i), State: directory.OK, Text: path + " takes files"}
+		f := portal.Finding{What: fmt.Sprintf("revocation.folders[%d]", i), State: portal.FindingOK, Text: path + " takes files"}
 		if err := tryFolder(path); err != nil {
-			f.State, f.Text = directory.Failed, err.Error()
+			f.State, f.Text = portal.FindingFailed, err.Error()
 		}
 		findings = append(findings, f)
 	}
 	if s.Revocation.LDAP.URL == "" {
 		return findings
 	}
-	f := directory.Finding{What: "revocation.ldap", State: directory.OK, Text: s.Revocation.LDAP.URL + " has the entries; whether they may be written shows with the next list"}
+	f := portal.Finding{What: "revocation.ldap", State: portal.FindingOK, Text: s.Revocation.LDAP.URL + " has the entries; whether they may be written shows with the next list"}
 	if err := s.tryListEntries(ctx); err != nil {
-		f.State, f.Text = directory.Failed, err.Error()
+		f.State, f.Text = portal.FindingFailed, err.Error()
 	}
 	return append(findings, f)
 }

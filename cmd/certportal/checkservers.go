@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"certportal/internal/directory"
+	"certportal/internal/portal"
 )
 
 // checkServers asks the directory, the identity provider and the mail server, and prints what it
@@ -20,7 +21,7 @@ func (i *invocation) checkServers(s *Settings) error {
 	failed := 0
 	w := tabwriter.NewWriter(i.io.out, 0, 0, 2, ' ', 0)
 	for _, f := range findings {
-		if f.State == directory.Failed {
+		if f.State == portal.FindingFailed {
 			failed++
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\n", f.State, f.What, f.Text)
@@ -34,7 +35,7 @@ func (i *invocation) checkServers(s *Settings) error {
 	return nil
 }
 
-func (s *Settings) findings(ctx context.Context, i *invocation) (findings []directory.Finding, err error) {
+func (s *Settings) findings(ctx context.Context, i *invocation) (findings []portal.Finding, err error) {
 	findings = s.listFindings(ctx)
 	if s.Directory.Kind != kindBuiltin {
 		d, err := s.openLDAP(time.Now, i.quiet())
@@ -44,7 +45,7 @@ func (s *Settings) findings(ctx context.Context, i *invocation) (findings []dire
 		defer d.Close()
 		findings = append(findings, d.Check(ctx)...)
 		// The policy of a directory that lets nobody in cannot be read either.
-		if !slices.ContainsFunc(findings, func(f directory.Finding) bool { return f.State == directory.Failed }) {
+		if !slices.ContainsFunc(findings, func(f portal.Finding) bool { return f.State == portal.FindingFailed }) {
 			findings = append(findings, s.checkTries(ctx, d))
 		}
 	}
@@ -52,25 +53,25 @@ func (s *Settings) findings(ctx context.Context, i *invocation) (findings []dire
 	if err != nil || provider == nil {
 		return append(findings, s.mailFindings(ctx)...), err
 	}
-	f := directory.Finding{What: "identity provider", State: directory.OK, Text: s.OpenID.Issuer + " answers"}
+	f := portal.Finding{What: "identity provider", State: portal.FindingOK, Text: s.OpenID.Issuer + " answers"}
 	if err := provider.Check(ctx); err != nil {
-		f.State, f.Text = directory.Failed, err.Error()
+		f.State, f.Text = portal.FindingFailed, err.Error()
 	}
 	return append(append(findings, f), s.mailFindings(ctx)...), nil
 }
 
 // checkTries compares the portal's own limit with the directory's lock.
-func (s *Settings) checkTries(ctx context.Context, d *directory.LDAP) directory.Finding {
-	f := directory.Finding{What: "sign_in.tries", State: directory.OK}
+func (s *Settings) checkTries(ctx context.Context, d *directory.LDAP) portal.Finding {
+	f := portal.Finding{What: "sign_in.tries", State: portal.FindingOK}
 	lock, err := d.Lockout(ctx)
 	switch {
 	case err != nil:
-		f.State, f.Text = directory.Failed, "the lockout policy cannot be read: "+err.Error()
+		f.State, f.Text = portal.FindingFailed, "the lockout policy cannot be read: "+err.Error()
 	case lock.Threshold == 1:
-		f.State = directory.Warning
+		f.State = portal.FindingWarning
 		f.Text = "the directory locks an account at the first wrong password: nothing can stay below that; raise lockoutThreshold"
 	case lock.Threshold > 0 && s.SignIn.Tries >= lock.Threshold:
-		f.State = directory.Warning
+		f.State = portal.FindingWarning
 		f.Text = fmt.Sprintf("the directory locks an account after %d wrong passwords: the portal allows %d instead of %d",
 			lock.Threshold, lock.Threshold-1, s.SignIn.Tries)
 	case lock.Threshold > 0:
@@ -85,9 +86,9 @@ func (s *Settings) checkTries(ctx context.Context, d *directory.LDAP) directory.
 func (p *App) checkAtStart(ctx context.Context) {
 	for _, f := range p.ldap.Check(ctx) {
 		switch f.State {
-		case directory.Failed:
+		case portal.FindingFailed:
 			p.log.Error("directory check failed", "what", f.What, "text", f.Text)
-		case directory.Warning:
+		case portal.FindingWarning:
 			p.log.Warn("directory check", "what", f.What, "text", f.Text)
 		}
 	}

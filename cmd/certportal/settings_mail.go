@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"certportal/internal/directory"
 	"certportal/internal/notify"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -194,11 +194,11 @@ func (p *App) openMail(context.Context, *terminal) error {
 }
 
 // mailFindings connects to the mail server as letters would, without sending one.
-func (s *Settings) mailFindings(ctx context.Context) []directory.Finding {
+func (s *Settings) mailFindings(ctx context.Context) []portal.Finding {
 	if s.Mail.Host == "" {
 		return nil
 	}
-	f := directory.Finding{What: "mail server", State: directory.OK, Text: s.Mail.Host + " takes mail"}
+	f := portal.Finding{What: "mail server", State: portal.FindingOK, Text: s.Mail.Host + " takes mail"}
 	public, _ := url.Parse(s.PublicURL)
 	server, err := s.openServer(public)
 	if err == nil {
@@ -206,13 +206,13 @@ func (s *Settings) mailFindings(ctx context.Context) []directory.Finding {
 	}
 	switch {
 	case err != nil:
-		f.State, f.Text = directory.Failed, err.Error()
+		f.State, f.Text = portal.FindingFailed, err.Error()
 	case s.Mail.Security == string(notify.NoTLS):
-		f.State, f.Text = directory.Warning, s.Mail.Host+" takes mail, which can be read and changed on the way"
+		f.State, f.Text = portal.FindingWarning, s.Mail.Host+" takes mail, which can be read and changed on the way"
 	case s.Mail.User == "":
 		f.Text += ", without signing in"
 	}
-	return []directory.Finding{f}
+	return []portal.Finding{f}
 }
 
 // checkMailFiles opens what the settings of mail name.

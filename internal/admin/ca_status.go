@@ -27,7 +27,7 @@ type Authority interface {
 
 	// TestIssue issues a certificate for a made-up name, verifies it, revokes it, and
 	// tells of each step. The entry says who asked.
-	TestIssue(ctx context.Context, by audit.Entry) []Finding
+	TestIssue(ctx context.Context, by audit.Entry) []portal.Finding
 }
 
 // Standing is how the CAs stand on the server that answers.

@@ -21,29 +21,11 @@ type Concern struct {
 	Path   string    // page that helps; empty for none
 }
 
-// FindingState is how a check ended.
-type FindingState string
-
-// The ends of a check.
-const (
-	FindingOK      FindingState = "ok"
-	FindingWarning FindingState = "warning"
-	FindingFailed  FindingState = "failed"
-)
-
-// Finding is what one check found: a sentence with the next step, for operators and in
-// English.
-type Finding struct {
-	What  string
-	State FindingState
-	Text  string
-}
-
 // Check looks whether a part of the installation is in order. It changes nothing.
 type Check struct {
 	Name  string // stable key
 	Group string // name under which several run together; optional
-	Run   func(context.Context) []Finding
+	Run   func(context.Context) []portal.Finding
 }
 
 // CheckResult is what the last run of a check found; the zero At when it never ran.
@@ -52,7 +34,7 @@ type CheckResult struct {
 	Group    string
 	At       time.Time
 	Took     time.Duration
-	Findings []Finding
+	Findings []portal.Finding
 }
 
 // checkTimeout bounds one check.

@@ -12,24 +12,6 @@ import (
 	"certportal/internal/portal"
 )
 
-// State is how a check ended.
-type State string
-
-// The ends of a check.
-const (
-	OK      State = "ok"
-	Warning State = "warning"
-	Failed  State = "failed"
-)
-
-// Finding is what one check found: a sentence for an administrator of the
-// directory, with the next step where there is one.
-type Finding struct {
-	What  string // what was looked at, such as a server's address
-	State State
-	Text  string
-}
-
 // Clock differences that are told. From the greater one on Kerberos fails too.
 const (
 	clockWarning = time.Minute
@@ -40,17 +22,17 @@ const (
 const certificateWarning = 30 * 24 * time.Hour
 
 // report collects findings.
-type report struct{ findings []Finding }
+type report struct{ findings []portal.Finding }
 
-func (r *report) add(what string, state State, format string, args ...any) {
-	r.findings = append(r.findings, Finding{What: what, State: state, Text: fmt.Sprintf(format, args...)})
+func (r *report) add(what string, state portal.FindingState, format string, args ...any) {
+	r.findings = append(r.findings, portal.Finding{What: what, State: state, Text: fmt.Sprintf(format, args...)})
 }
 
 // Check tries every server, the portal's account, the look-ups and the clock
 // against the directory, and says what is wrong. It changes nothing there; the
 // portal's own password is sent to each server once, and to no further one when
 // it is refused.
-func (l *LDAP) Check(ctx context.Context) []Finding {
+func (l *LDAP) Check(ctx context.Context) []portal.Finding {
 	r := &report{}
 	var works *link
 	for i, s := range slices.Concat(l.people, l.catalog()) {
@@ -87,25 +69,25 @@ func (l *LDAP) checkServer(ctx context.Context, r *report, s *server) (k *link, 
 	defer cancel()
 	password, err := l.c.Password()
 	if err != nil || password == "" {
-		r.add("directory.password_file", Failed, "The password of the portal's account cannot be read: %v.",
+		r.add("directory.password_file", portal.FindingFailed, "The password of the portal's account cannot be read: %v.",
 			errors.Join(err, errIfEmpty(password)))
 		return nil, true
 	}
 	k, err = l.dial(ctx, s)
 	if err != nil {
-		r.add(s.url, Failed, "%s", dialWords(s, err))
+		r.add(s.url, portal.FindingFailed, "%s", dialWords(s, err))
 		return nil, false
 	}
 	l.checkCertificate(r, k)
 	if err := k.bind(ctx, l.c.User, password); err != nil {
 		k.close()
 		l.serviceRefused(s, password, err)
-		r.add(s.url, Failed, "The server does not let the portal's account %q in: %s. Check directory.user and directory.password_file.",
+		r.add(s.url, portal.FindingFailed, "The server does not let the portal's account %q in: %s. Check directory.user and directory.password_file.",
 			l.c.User, bindWords(err))
 		return nil, !isFault(err)
 	}
 	l.service.works()
-	r.add(s.url, OK, "The server lets the portal's account %q in.", l.c.User)
+	r.add(s.url, portal.FindingOK, "The server lets the portal's account %q in.", l.c.User)
 	return k, false
 }
 
@@ -120,11 +102,11 @@ func (l *LDAP) checkCertificate(r *report, k *link) {
 	end := k.leaf.NotAfter
 	left := end.Sub(l.c.Now())
 	if left < certificateWarning {
-		r.add(k.server.url, Warning, "The server's certificate ends on %s, in %d days. Renew it: the portal trusts no expired one.",
+		r.add(k.server.url, portal.FindingWarning, "The server's certificate ends on %s, in %d days. Renew it: the portal trusts no expired one.",
 			end.UTC().Format(time.DateOnly), int(left.Hours()/24))
 		return
 	}
-	r.add(k.server.url, OK, "The server answers under TLS with a trusted certificate, valid until %s.", end.UTC().Format(time.DateOnly))
+	r.add(k.server.url, portal.FindingOK, "The server answers under TLS with a trusted certificate, valid until %s.", end.UTC().Format(time.DateOnly))
 }
 
 // checkDirectory checks what a working connection tells.
@@ -134,18 +116,18 @@ func (l *LDAP) checkDirectory(ctx context.Context, r *report, k *link) {
 	l.checkClock(ctx, r, k)
 	facts, err := l.facts(ctx)
 	if err != nil {
-		r.add("directory.domain", Failed, "The directory does not fit the settings: %v.", err)
+		r.add("directory.domain", portal.FindingFailed, "The directory does not fit the settings: %v.", err)
 		return
 	}
 	if l.c.Kind == ActiveDirectory {
-		r.add("directory.domain", OK, "The domain is %s, before the backslash %s.", l.c.Domain, facts.netbios)
+		r.add("directory.domain", portal.FindingOK, "The domain is %s, before the backslash %s.", l.c.Domain, facts.netbios)
 		l.checkForest(ctx, r, k, facts)
 		l.checkLockout(ctx, r)
 	}
 	l.checkPeople(ctx, r, k, facts)
 	l.checkGroups(ctx, r)
 	if len(l.c.UPNSuffixes) > 0 {
-		r.add("directory.upn_suffixes", OK, "Certificates are issued to UPNs that end in %s.", list(l.c.UPNSuffixes))
+		r.add("directory.upn_suffixes", portal.FindingOK, "Certificates are issued to UPNs that end in %s.", list(l.c.UPNSuffixes))
 	}
 }
 
@@ -157,13 +139,13 @@ func (l *LDAP) checkPeople(ctx context.Context, r *report, k *link, facts facts)
 	k.broken = false // an answer cut short is what was asked for
 	switch {
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
-		r.add("directory.base", Failed, "There is no %s in the directory. Correct directory.base.", facts.base)
+		r.add("directory.base", portal.FindingFailed, "There is no %s in the directory. Correct directory.base.", facts.base)
 		return
 	case err != nil && !errors.Is(err, errCut):
-		r.add("directory.base", Failed, "Searching below %s: %v.", facts.base, err)
+		r.add("directory.base", portal.FindingFailed, "Searching below %s: %v.", facts.base, err)
 		return
 	case len(found) == 0:
-		r.add("directory.base", Failed, "Nobody is found below %s. Correct directory.base, or let the portal's account read there.", facts.base)
+		r.add("directory.base", portal.FindingFailed, "Nobody is found below %s. Correct directory.base, or let the portal's account read there.", facts.base)
 		return
 	}
 	id, err := l.d.id(found[0])
@@ -171,10 +153,10 @@ func (l *LDAP) checkPeople(ctx context.Context, r *report, k *link, facts facts)
 		err = l.checkPerson(ctx, id)
 	}
 	if err != nil {
-		r.add("directory.base", Failed, "A person cannot be read in full: %v. Let the portal's account read this attribute.", err)
+		r.add("directory.base", portal.FindingFailed, "A person cannot be read in full: %v. Let the portal's account read this attribute.", err)
 		return
 	}
-	r.add("directory.base", OK, "People below %s can be read, with their groups.", facts.base)
+	r.add("directory.base", portal.FindingOK, "People below %s can be read, with their groups.", facts.base)
 }
 
 // checkPerson reads somebody's state and groups. Who is not a person after all,

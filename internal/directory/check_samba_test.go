@@ -15,10 +15,10 @@ import (
 )
 
 // worst are the findings that are not all right, as "state what: text".
-func worst(findings []directory.Finding) string {
+func worst(findings []portal.Finding) string {
 	var lines []string
 	for _, f := range findings {
-		if f.State != directory.OK {
+		if f.State != portal.FindingOK {
 			lines = append(lines, fmt.Sprintf("%s %s: %s", f.State, f.What, f.Text))
 		}
 	}

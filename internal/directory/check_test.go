@@ -17,7 +17,7 @@ func TestCheckOfAGoodDirectory(t *testing.T) {
 		c.Roles = map[portal.Role][]string{portal.Helpdesk: {desk}, portal.Admin: {ldapserver.SID(2002)}}
 	}, s)
 	for _, f := range l.Check(t.Context()) {
-		if f.State != directory.OK {
+		if f.State != portal.FindingOK {
 			t.Errorf("%s: %s: %s", f.What, f.State, f.Text)
 		}
 		if !strings.HasSuffix(f.Text, ".") || f.What == "" {
@@ -34,60 +34,60 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 		server ldapserver.Config
 		spoil  func(*ldapserver.Server)
 		change func(*config)
-		state  directory.State
+		state  portal.FindingState
 		want   string
 	}{
 		{name: "unknown CA", change: func(c *config) { c.Roots = ldapserver.NewAuthority(t).Roots() },
-			state: directory.Failed, want: `"CN=Test Directory CA". Put the certificate of this CA into directory.ca_file`},
+			state: portal.FindingFailed, want: `"CN=Test Directory CA". Put the certificate of this CA into directory.ca_file`},
 		{name: "other host", server: ldapserver.Config{Authority: a, Names: []string{"dc1.corp.example.test", "127.0.0.9"}},
-			state: directory.Failed, want: "is for dc1.corp.example.test, 127.0.0.9 and not for 127.0.0.1"},
-		{name: "expired", server: ldapserver.Config{Authority: a.Until(time.Now().Add(-time.Hour))}, state: directory.Failed, want: "and not now"},
+			state: portal.FindingFailed, want: "is for dc1.corp.example.test, 127.0.0.9 and not for 127.0.0.1"},
+		{name: "expired", server: ldapserver.Config{Authority: a.Until(time.Now().Add(-time.Hour))}, state: portal.FindingFailed, want: "and not now"},
 		{name: "expires soon", server: ldapserver.Config{Authority: a.Until(time.Now().Add(100 * time.Hour))},
-			state: directory.Warning, want: "in 4 days"},
+			state: portal.FindingWarning, want: "in 4 days"},
 		{name: "no TLS", server: ldapserver.Config{Plain: true}, change: func(c *config) {
 			c.Servers[0] = strings.Replace(c.Servers[0], "ldap:", "ldaps:", 1)
-		}, state: directory.Failed, want: "TLS"},
+		}, state: portal.FindingFailed, want: "TLS"},
 		{name: "StartTLS refused", server: ldapserver.Config{StartTLS: true}, spoil: func(s *ldapserver.Server) {
 			s.Obey(func(c *ldapserver.Conn, r ldapserver.Request) bool { c.Result(r, 52, ""); return true })
-		}, state: directory.Failed, want: "refuses StartTLS"},
-		{name: "down", spoil: (*ldapserver.Server).Stop, state: directory.Failed, want: "Nothing listens"},
+		}, state: portal.FindingFailed, want: "refuses StartTLS"},
+		{name: "down", spoil: (*ldapserver.Server).Stop, state: portal.FindingFailed, want: "Nothing listens"},
 		{name: "silent", spoil: func(s *ldapserver.Server) { s.Mute(true) }, change: func(c *config) { c.Timeout = 100 * time.Millisecond },
-			state: directory.Failed, want: "does not answer in time"},
-		{name: "no such host", change: func(c *config) { c.Servers[0] = "ldaps://dc.invalid" }, state: directory.Failed, want: "dc.invalid"},
+			state: portal.FindingFailed, want: "does not answer in time"},
+		{name: "no such host", change: func(c *config) { c.Servers[0] = "ldaps://dc.invalid" }, state: portal.FindingFailed, want: "dc.invalid"},
 		{name: "wrong password", change: func(c *config) { c.Password = func() (string, error) { return "x", nil } },
-			state: directory.Failed, want: "wrong password, or no such account. Check directory.user"},
+			state: portal.FindingFailed, want: "wrong password, or no such account. Check directory.user"},
 		{name: "empty password", change: func(c *config) { c.Password = func() (string, error) { return "", nil } },
-			state: directory.Failed, want: "it is empty"},
-		{name: "disabled", spoil: refuse("533"), state: directory.Failed, want: "it is disabled"},
-		{name: "run out", spoil: refuse("532"), state: directory.Failed, want: "its password has run out"},
-		{name: "must change", spoil: refuse("773"), state: directory.Failed, want: "must be changed"},
-		{name: "locked", spoil: refuse("775"), state: directory.Failed, want: "it is locked out"},
-		{name: "wants TLS", spoil: func(s *ldapserver.Server) { s.Refuse(ldapserver.Reader, 8, "") }, state: directory.Failed, want: "wants TLS"},
-		{name: "no such base", change: func(c *config) { c.Base = "OU=gone," + ldapserver.Base }, state: directory.Failed, want: "There is no OU=gone"},
+			state: portal.FindingFailed, want: "it is empty"},
+		{name: "disabled", spoil: refuse("533"), state: portal.FindingFailed, want: "it is disabled"},
+		{name: "run out", spoil: refuse("532"), state: portal.FindingFailed, want: "its password has run out"},
+		{name: "must change", spoil: refuse("773"), state: portal.FindingFailed, want: "must be changed"},
+		{name: "locked", spoil: refuse("775"), state: portal.FindingFailed, want: "it is locked out"},
+		{name: "wants TLS", spoil: func(s *ldapserver.Server) { s.Refuse(ldapserver.Reader, 8, "") }, state: portal.FindingFailed, want: "wants TLS"},
+		{name: "no such base", change: func(c *config) { c.Base = "OU=gone," + ldapserver.Base }, state: portal.FindingFailed, want: "There is no OU=gone"},
 		{name: "nobody there", change: func(c *config) { c.Base = "CN=Partitions,CN=Configuration," + ldapserver.Base },
-			state: directory.Failed, want: "Nobody is found"},
-		{name: "groups not readable", spoil: without("tokenGroups"), state: directory.Failed, want: "tokenGroups is missing or may not be read"},
-		{name: "state not readable", spoil: without("userAccountControl"), state: directory.Failed, want: "userAccountControl is missing"},
-		{name: "other domain", change: func(c *config) { c.Domain = "other.example" }, state: directory.Failed, want: `not "other.example"`},
+			state: portal.FindingFailed, want: "Nobody is found"},
+		{name: "groups not readable", spoil: without("tokenGroups"), state: portal.FindingFailed, want: "tokenGroups is missing or may not be read"},
+		{name: "state not readable", spoil: without("userAccountControl"), state: portal.FindingFailed, want: "userAccountControl is missing"},
+		{name: "other domain", change: func(c *config) { c.Domain = "other.example" }, state: portal.FindingFailed, want: `not "other.example"`},
 		{name: "group to enrol gone", change: func(c *config) { c.Enroll = []string{"CN=gone," + ldapserver.Base} },
-			state: directory.Failed, want: `There is no group "CN=gone,`},
+			state: portal.FindingFailed, want: `There is no group "CN=gone,`},
 		{name: "group of a role gone", change: func(c *config) {
 			c.Roles = map[portal.Role][]string{portal.Admin: {"CN=gone," + ldapserver.Base}}
-		}, state: directory.Warning, want: `There is no group "CN=gone,`},
+		}, state: portal.FindingWarning, want: `There is no group "CN=gone,`},
 		{name: "SID that is nobody's", change: func(c *config) { c.Protected = []string{ldapserver.SID(9)} },
-			state: directory.Warning, want: "No group of this domain has the SID"},
+			state: portal.FindingWarning, want: "No group of this domain has the SID"},
 		{name: "SID of a person", change: func(c *config) { c.Protected = []string{ldapserver.SID(annaNumber)} },
-			state: directory.Warning, want: "is no group"},
-		{name: "nobody is admin", state: directory.Warning, want: "No group makes anybody an administrator"},
+			state: portal.FindingWarning, want: "is no group"},
+		{name: "nobody is admin", state: portal.FindingWarning, want: "No group makes anybody an administrator"},
 		{name: "clock, minutes", change: func(c *config) { c.Now = func() time.Time { return time.Now().Add(2 * time.Minute) } },
-			state: directory.Warning, want: "apart"},
+			state: portal.FindingWarning, want: "apart"},
 		{name: "clock, much", change: func(c *config) { c.Now = func() time.Time { return time.Now().Add(-time.Hour) } },
-			state: directory.Failed, want: "1h0m0s apart"},
+			state: portal.FindingFailed, want: "1h0m0s apart"},
 		{name: "two domains", spoil: func(s *ldapserver.Server) {
 			s.Add(ldapserver.Entry{DN: "CN=SUB,CN=Partitions,CN=Configuration," + ldapserver.Base, Attributes: map[string][]string{
 				"objectClass": {"crossRef"}, "nETBIOSName": {"SUB"},
 			}})
-		}, state: directory.Warning, want: "The forest has 2 domains. Set directory.global_catalog"},
+		}, state: portal.FindingWarning, want: "The forest has 2 domains. Set directory.global_catalog"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -15,22 +15,22 @@ import (
 func (l *LDAP) checkClock(ctx context.Context, r *report, k *link) {
 	entries, err := k.search(ctx, query{filter: "(objectClass=*)", attributes: []string{"currentTime"}})
 	if err != nil || len(entries) != 1 || entries[0].first("currentTime") == "" {
-		r.add("clock", OK, "The server does not tell its time, so the clocks are not compared.")
+		r.add("clock", portal.FindingOK, "The server does not tell its time, so the clocks are not compared.")
 		return
 	}
 	theirs, err := time.Parse("20060102150405.0Z", entries[0].first("currentTime"))
 	if err != nil {
-		r.add("clock", Warning, "The server tells its time in an unknown form.")
+		r.add("clock", portal.FindingWarning, "The server tells its time in an unknown form.")
 		return
 	}
 	apart := l.c.Now().Sub(theirs).Abs().Round(10 * time.Second) // they tell whole seconds
 	switch {
 	case apart > clockFailed:
-		r.add("clock", Failed, "This machine's clock and the server's are %s apart. Set both by the same NTP source.", apart)
+		r.add("clock", portal.FindingFailed, "This machine's clock and the server's are %s apart. Set both by the same NTP source.", apart)
 	case apart > clockWarning:
-		r.add("clock", Warning, "This machine's clock and the server's are %s apart. Set both by the same NTP source.", apart)
+		r.add("clock", portal.FindingWarning, "This machine's clock and the server's are %s apart. Set both by the same NTP source.", apart)
 	default:
-		r.add("clock", OK, "This machine's clock and the server's agree.")
+		r.add("clock", portal.FindingOK, "This machine's clock and the server's agree.")
 	}
 }
 
@@ -42,12 +42,12 @@ func (l *LDAP) checkForest(ctx context.Context, r *report, k *link, facts facts)
 	})
 	switch {
 	case err != nil:
-		r.add("directory.global_catalog", Warning, "The domains of the forest cannot be listed: %v.", err)
+		r.add("directory.global_catalog", portal.FindingWarning, "The domains of the forest cannot be listed: %v.", err)
 	case len(domains) > 1 && len(l.c.GlobalCatalog) == 0:
-		r.add("directory.global_catalog", Warning,
+		r.add("directory.global_catalog", portal.FindingWarning,
 			"The forest has %d domains. Set directory.global_catalog, or a UPN that another domain has too goes unnoticed.", len(domains))
 	default:
-		r.add("directory.global_catalog", OK, "UPNs are proven unique in the whole forest.")
+		r.add("directory.global_catalog", portal.FindingOK, "UPNs are proven unique in the whole forest.")
 	}
 }
 
@@ -55,11 +55,11 @@ func (l *LDAP) checkLockout(ctx context.Context, r *report) {
 	lockout, err := l.Lockout(ctx)
 	switch {
 	case err != nil:
-		r.add("lockout", Warning, "The lockout policy cannot be read: %v.", err)
+		r.add("lockout", portal.FindingWarning, "The lockout policy cannot be read: %v.", err)
 	case lockout.Threshold == 0:
-		r.add("lockout", OK, "The domain does not lock accounts after wrong passwords, or does not tell.")
+		r.add("lockout", portal.FindingOK, "The domain does not lock accounts after wrong passwords, or does not tell.")
 	default:
-		r.add("lockout", OK, "The domain locks an account after %d wrong passwords within %s.", lockout.Threshold, lockout.Window)
+		r.add("lockout", portal.FindingOK, "The domain locks an account after %d wrong passwords within %s.", lockout.Threshold, lockout.Window)
 	}
 }
 
@@ -68,13 +68,13 @@ func (l *LDAP) checkGroups(ctx context.Context, r *report) {
 	settings := []struct {
 		name   string
 		groups []string
-		state  State // when a group is not there
+		state  portal.FindingState // when a group is not there
 	}{
-		{"enroll", l.c.Enroll, Failed},
-		{"protected", l.c.Protected, Failed},
-		{"helpdesk", l.c.Roles[portal.Helpdesk], Warning},
-		{"auditor", l.c.Roles[portal.Auditor], Warning},
-		{"admin", l.c.Roles[portal.Admin], Warning},
+		{"enroll", l.c.Enroll, portal.FindingFailed},
+		{"protected", l.c.Protected, portal.FindingFailed},
+		{"helpdesk", l.c.Roles[portal.Helpdesk], portal.FindingWarning},
+		{"auditor", l.c.Roles[portal.Auditor], portal.FindingWarning},
+		{"admin", l.c.Roles[portal.Admin], portal.FindingWarning},
 	}
 	for _, s := range settings {
 		for _, group := range s.groups {
@@ -82,21 +82,21 @@ func (l *LDAP) checkGroups(ctx context.Context, r *report) {
 		}
 	}
 	if len(l.c.Roles[portal.Admin]) == 0 {
-		r.add("directory.groups.admin", Warning, "No group makes anybody an administrator. Name one in directory.groups.admin.")
+		r.add("directory.groups.admin", portal.FindingWarning, "No group makes anybody an administrator. Name one in directory.groups.admin.")
 	}
 }
 
-func (l *LDAP) checkGroup(ctx context.Context, r *report, what, group string, absent State) {
+func (l *LDAP) checkGroup(ctx context.Context, r *report, what, group string, absent portal.FindingState) {
 	key, err := l.groupKey(ctx, group)
 	switch {
 	case errors.Is(err, errNoGroup):
 		r.add(what, absent, "There is no group %q. Was it renamed or moved? Its SID would stay the same.", group)
 	case err != nil:
-		r.add(what, Failed, "Looking up the group %q: %v.", group, err)
+		r.add(what, portal.FindingFailed, "Looking up the group %q: %v.", group, err)
 	case key == group:
 		l.checkGroupSID(ctx, r, what, group)
 	default:
-		r.add(what, OK, "The group %q is there (%s).", group, key)
+		r.add(what, portal.FindingOK, "The group %q is there (%s).", group, key)
 	}
 }
 
@@ -106,7 +106,7 @@ func (l *LDAP) checkGroupSID(ctx context.Context, r *report, what, sid string) {
 	b, err := parseSID(sid)
 	facts, factsErr := l.facts(ctx)
 	if err != nil || factsErr != nil || l.c.Kind == PlainLDAP {
-		r.add(what, OK, "The group %q is used as it is written.", sid)
+		r.add(what, portal.FindingOK, "The group %q is used as it is written.", sid)
 		return
 	}
 	var entries []entry
@@ -119,13 +119,13 @@ func (l *LDAP) checkGroupSID(ctx context.Context, r *report, what, sid string) {
 	})
 	switch {
 	case err != nil:
-		r.add(what, Failed, "Looking up the group %s: %v.", sid, err)
+		r.add(what, portal.FindingFailed, "Looking up the group %s: %v.", sid, err)
 	case len(entries) == 0:
-		r.add(what, Warning, "No group of this domain has the SID %s.", sid)
+		r.add(what, portal.FindingWarning, "No group of this domain has the SID %s.", sid)
 	case !entries[0].has(attrClass, "group"):
-		r.add(what, Warning, "%s has the SID %s and is no group.", entries[0].DN, sid)
+		r.add(what, portal.FindingWarning, "%s has the SID %s and is no group.", entries[0].DN, sid)
 	default:
-		r.add(what, OK, "The group %s is %s.", sid, entries[0].DN)
+		r.add(what, portal.FindingOK, "The group %s is %s.", sid, entries[0].DN)
 	}
 }
 

@@ -61,7 +61,7 @@ func TestPlainCheck(t *testing.T) {
 		c.Roles = map[portal.Role][]string{portal.Admin: {last}}
 	}, s)
 	for _, f := range l.Check(t.Context()) {
-		if f.State != directory.OK {
+		if f.State != portal.FindingOK {
 			t.Errorf("%s: %s: %s", f.What, f.State, f.Text)
 		}
 	}
