@@ -23,14 +23,14 @@ var letterHTML string
 
 // composer makes messages of letters.
 type composer struct {
-	words  *catalogue
+	words  *messages
 	html   *template.Template
 	public *url.URL
 	c      Config
 }
 
 func newComposer(c Config) (*composer, error) {
-	words, err := readCatalogue(templates.Files, c.Location)
+	words, err := readMessages(templates.Files, c.Location)
 	if err != nil {
 		return nil, err
 	}

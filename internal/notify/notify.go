@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"certportal/ca/crl"
+	"certportal/internal/catalogue"
 )
 
 const (
@@ -114,15 +115,15 @@ func New(c Config) (*Office, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(languages(), c.Language) {
-		return nil, fmt.Errorf("mail: language %q is not one of %v", c.Language, languages())
+	if !slices.Contains(catalogue.Languages(), c.Language) {
+		return nil, fmt.Errorf("mail: language %q is not one of %v", c.Language, catalogue.Languages())
 	}
 	return &Office{c: c, composer: composer, health: health{log: c.Log}}, nil
 }
 
 func (c Config) withDefaults() Config {
 	if c.Language == "" {
-		c.Language = english
+		c.Language = catalogue.English
 	}
 	if c.ListLife == 0 {
 		c.ListLife = crl.DefaultLife
@@ -144,7 +145,7 @@ func (c Config) withDefaults() Config {
 
 // language is the one somebody reads, or the one for those of whom none is known.
 func (o *Office) language(known string) string {
-	if slices.Contains(languages(), known) {
+	if slices.Contains(catalogue.Languages(), known) {
 		return known
 	}
 	return o.c.Language

@@ -90,7 +90,7 @@ type AuditFact struct{ Key, Value string }
 // RoleWord is the role somebody acted in, in words; roles that nobody knows stand
 // as they are.
 func (v view) RoleWord(role string) (sentence, error) {
-	if !v.r.words.has("audit.role." + role) {
+	if !v.r.words.Has("audit.role." + role) {
 		return v.T("audit.role.other", "Role", role)
 	}
 	return v.T("audit.role." + role)

@@ -235,7 +235,7 @@ func (v view) English() *view {
 
 // Why is what stood in the way of a try, in words for staff.
 func (v view) Why(reason string) (sentence, error) {
-	if !v.r.words.has("desk.why." + reason) {
+	if !v.r.words.Has("desk.why." + reason) {
 		return v.T("desk.why.unknown-reason", "Reason", reason)
 	}
 	return v.T("desk.why." + reason)
@@ -243,7 +243,7 @@ func (v view) Why(reason string) (sentence, error) {
 
 // Event is what an entry of the audit log tells of, in words for staff.
 func (v view) Event(action string) (sentence, error) {
-	if !v.r.words.has("desk.event." + action) {
+	if !v.r.words.Has("desk.event." + action) {
 		return v.T("desk.event.other", "Action", action)
 	}
 	return v.T("desk.event." + action)

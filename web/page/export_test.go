@@ -2,7 +2,7 @@ package page
 
 // AddCatalogue adds a language for a test, such as one written from right to
 // left; what it lacks is shown in English.
-func (r *Renderer) AddCatalogue(lang string, data []byte) error { return r.words.add(lang, data) }
+func (r *Renderer) AddCatalogue(lang string, data []byte) error { return r.words.Add(lang, data) }
 
 // Contrast is the contrast of two colours "#rrggbb".
 func Contrast(a, b string) (float64, error) {

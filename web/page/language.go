@@ -5,17 +5,19 @@ import (
 	"strings"
 
 	"golang.org/x/text/language"
+
+	"certportal/internal/catalogue"
 )
 
 // The languages of the catalogues, as Frame.Lang names them.
 const (
-	English = "en"
-	German  = "de"
-	Chinese = "zh-Hans"
+	English = catalogue.English
+	German  = catalogue.German
+	Chinese = catalogue.Chinese
 )
 
 // Languages lists the languages in the order of the links in the footer.
-func Languages() []string { return []string{English, German, Chinese} }
+func Languages() []string { return catalogue.Languages() }
 
 // maxAcceptLanguage bounds what is parsed of the header, in bytes. Browsers send
 // under 100.

@@ -18,7 +18,7 @@ type ProfileTexts struct {
 // one up, and what the company can then do to the device; anchors is how many
 // certificates the device will trust.
 func (r *Renderer) ProfileTexts(lang, device string, mailbox bool, anchors int) (ProfileTexts, error) {
-	v := view{r: r, lang: r.words.known(lang), page: Install{}}
+	v := view{r: r, lang: r.words.Known(lang), page: Install{}}
 	services, err := v.Services()
 	if err != nil {
 		return ProfileTexts{}, err

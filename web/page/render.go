@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"certportal/internal/catalogue"
 	"certportal/static"
 	"certportal/templates"
 )
@@ -38,7 +39,7 @@ type Renderer struct {
 	org      string
 	services string
 	location *time.Location
-	words    *catalogue
+	words    messages
 	assets   *static.Set
 	pages    map[string]*template.Template
 	fallback []byte
@@ -72,7 +73,7 @@ func New(c Config) (*Renderer, error) {
 	if r.assets, err = r.brand(c); err != nil {
 		return nil, err
 	}
-	if r.words, err = readCatalogues(templates.Files, Languages()); err != nil {
+	if r.words.Catalogue, err = catalogue.Read(templates.Files); err != nil {
 		return nil, err
 	}
 	if r.pages, err = parsePages(templates.Files); err != nil {
@@ -117,7 +118,7 @@ func (r *Renderer) Render(p Page) ([]byte, error) {
 		return nil, fmt.Errorf("rendering page %s: no such template", p.name())
 	}
 	var b bytes.Buffer
-	v := view{P: p, F: p.frame(), r: r, lang: r.words.known(p.frame().Lang), page: p}
+	v := view{P: p, F: p.frame(), r: r, lang: r.words.Known(p.frame().Lang), page: p}
 	if err := t.Execute(&b, v); err != nil {
 		return nil, fmt.Errorf("rendering page %s: %w", p.name(), err)
 	}
@@ -138,7 +139,7 @@ const maxName = 40
 // characters long. given may be empty; platform is one of the platforms. It
 // leaves given out where the two together would be too long.
 func (r *Renderer) SuggestName(lang, given, platform string) string {
-	v := view{r: r, lang: r.words.known(lang)}
+	v := view{r: r, lang: r.words.Known(lang)}
 	thing, err := v.phrase("thing." + platform)
 	if err != nil {
 		return ""

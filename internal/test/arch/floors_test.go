@@ -36,6 +36,7 @@ func floors() map[string]float64 {
 		"internal/ops":          3, // health and metrics on their own port
 		"ca":                    0,
 		"internal/deliver":      0,
+		"internal/catalogue":    0, // message catalogues
 		"internal/audit":        0,
 		"templates":             0,
 		"static":                0,

@@ -1,68 +1,22 @@
 package page
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strconv"
 	"strings"
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
-	"github.com/nicksnyder/go-i18n/v2/i18n/template"
-	"golang.org/x/text/language"
+
+	"certportal/internal/catalogue"
 )
 
-// catalogue finds sentences by language and key.
-type catalogue struct {
-	bundle     *i18n.Bundle
-	localizers map[string]*i18n.Localizer
-	keys       map[string]bool
-}
+// messages finds sentences by language and key, and fills them.
+type messages struct{ *catalogue.Catalogue }
 
 // words is text of the catalogue itself, such as a date: it stands in a sentence
 // without being set apart.
 type words string
-
-// readCatalogues reads locales/{language}.json of files, one per language.
-func readCatalogues(files fs.FS, languages []string) (*catalogue, error) {
-	c := &catalogue{bundle: i18n.NewBundle(language.English), localizers: map[string]*i18n.Localizer{}, keys: map[string]bool{}}
-	c.bundle.RegisterUnmarshalFunc("json", json.Unmarshal)
-	for _, lang := range languages {
-		name := "locales/" + lang + ".json"
-		data, err := fs.ReadFile(files, name)
-		if err != nil {
-			return nil, fmt.Errorf("reading catalogue %s: %w", name, err)
-		}
-		if err := c.add(lang, data); err != nil {
-			return nil, err
-		}
-	}
-	return c, nil
-}
-
-func (c *catalogue) add(lang string, data []byte) error {
-	file, err := c.bundle.ParseMessageFileBytes(data, lang+".json")
-	if err != nil {
-		return fmt.Errorf("parsing catalogue %s: %w", lang, err)
-	}
-	for _, message := range file.Messages {
-		c.keys[message.ID] = true
-	}
-	c.localizers[lang] = i18n.NewLocalizer(c.bundle, lang)
-	return nil
-}
-
-// has reports whether there is a sentence under the key.
-func (c *catalogue) has(key string) bool { return c.keys[key] }
-
-// known gives the language a page is written in: lang, or English.
-func (c *catalogue) known(lang string) string {
-	if _, ok := c.localizers[lang]; ok {
-		return lang
-	}
-	return English
-}
 
 // Values stand in a sentence as marks first, so that asterisks or braces in a
 // name are never read as markup. The marks are private-use characters, which no
@@ -74,16 +28,13 @@ const (
 
 // sentence finds a sentence and fills it. args are pairs of a name and a value;
 // the value named Count, a number, also picks the plural form (CLDR).
-func (c *catalogue) sentence(lang, key string, args ...any) (sentence, error) {
+func (m messages) sentence(lang, key string, args ...any) (sentence, error) {
 	if len(args)%2 != 0 {
 		return nil, fmt.Errorf("filling sentence %s: odd number of arguments", key)
 	}
 	data := map[string]string{}
 	var values []string
-	config := &i18n.LocalizeConfig{
-		MessageID: key, TemplateData: data,
-		TemplateParser: &template.TextParser{Option: "missingkey=error"},
-	}
+	var count *int
 	for i := 0; i < len(args); i += 2 {
 		name, ok := args[i].(string)
 		if !ok {
@@ -93,7 +44,7 @@ func (c *catalogue) sentence(lang, key string, args ...any) (sentence, error) {
 		case int:
 			data[name] = strconv.Itoa(value)
 			if name == "Count" {
-				config.PluralCount = value
+				count = &value
 			}
 		case words:
 			data[name] = string(value)
@@ -102,7 +53,7 @@ func (c *catalogue) sentence(lang, key string, args ...any) (sentence, error) {
 			values = append(values, fmt.Sprint(value))
 		}
 	}
-	text, err := c.localizers[c.known(lang)].Localize(config)
+	text, err := m.Localize(lang, key, data, count)
 	var missing *i18n.MessageNotFoundErr
 	// A sentence that one language lacks is shown in English; that none lacks any
 	// is tested.
