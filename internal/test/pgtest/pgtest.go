@@ -5,7 +5,7 @@
 // Debian puts version 15, with a fresh data folder, on a free port of the
 // loopback interface, without fsync. Where they are absent tests are skipped,
 // and fail when the environment says CI=true. It refuses to use a server that
-// runs already: its data may be dear to somebody.
+// is already running: its data may be of value.
 package pgtest
 
 import (
@@ -33,6 +33,7 @@ type Server struct {
 	startErr error
 	made     int
 	free     []string
+	template string // what Copy copies; empty before its first use
 }
 
 // Database gives the test an empty database of its own and returns its address,
@@ -41,15 +42,8 @@ type Server struct {
 // is skipped where PostgreSQL is not installed.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
-	initdb, postgres := program("initdb"), program("postgres")
-	if initdb == "" || postgres == "" {
-		const absent = "PostgreSQL (initdb, postgres) is not installed"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(absent)
-		}
-		t.Skip(absent)
-	}
-	name, err := s.take(initdb, postgres)
+	s.mustRun(t)
+	name, err := s.take()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,6 +53,65 @@ func (s *Server) Database(t testing.TB) string {
 		}
 	})
 	return s.process.address(name)
+}
+
+// Copy gives the test a copy of a database that prepare filled, and returns its
+// address. The first call makes that database and has prepare fill it; copying
+// takes a quarter of the time of a portal's migrations. All calls on one server
+// pass the same prepare. The copy is dropped at the end of the test.
+func (s *Server) Copy(t testing.TB, prepare func(address string) error) string {
+	t.Helper()
+	s.mustRun(t)
+	name, err := s.copied(prepare)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.run("postgres", "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Error(err)
+		}
+	})
+	return s.process.address(name)
+}
+
+func (s *Server) copied(prepare func(address string) error) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.template == "" {
+		const name = "template_of_tests"
+		if err := s.run("postgres", "CREATE DATABASE "+name+" STRATEGY FILE_COPY"); err != nil {
+			return "", err
+		}
+		if err := prepare(s.process.address(name)); err != nil {
+			return "", fmt.Errorf("preparing the database to copy: %w", err)
+		}
+		s.template = name
+	}
+	s.made++
+	name := fmt.Sprintf("copy%d", s.made)
+	return name, s.run("postgres", "CREATE DATABASE "+name+" TEMPLATE "+s.template+" STRATEGY FILE_COPY")
+}
+
+// mustRun starts the server unless it runs. It skips the test where PostgreSQL is
+// not installed, and fails it there when the environment says CI=true.
+func (s *Server) mustRun(t testing.TB) {
+	t.Helper()
+	initdb, postgres := program("initdb"), program("postgres")
+	if initdb == "" || postgres == "" {
+		const absent = "PostgreSQL (initdb, postgres) is not installed"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(absent)
+		}
+		t.Skip(absent)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil && s.startErr == nil {
+		s.process, s.startErr = start(initdb, postgres)
+	}
+	if s.startErr != nil {
+		t.Fatalf("starting PostgreSQL: %v", s.startErr)
+	}
 }
 
 // Stop ends the server and removes its data. It may be called without a start.
@@ -71,15 +124,9 @@ func (s *Server) Stop() {
 	}
 }
 
-func (s *Server) take(initdb, postgres string) (string, error) {
+func (s *Server) take() (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.process == nil && s.startErr == nil {
-		s.process, s.startErr = start(initdb, postgres)
-	}
-	if s.startErr != nil {
-		return "", fmt.Errorf("starting PostgreSQL: %w", s.startErr)
-	}
 	if last := len(s.free) - 1; last >= 0 {
 		name := s.free[last]
 		s.free = s.free[:last]
