@@ -136,7 +136,7 @@ func user(t testing.TB, issuing, key string, cfg ca.ProfileConfig, s ca.Subject)
 func server(t testing.TB, issuing, key string) *x509.Certificate {
 	t.Helper()
 	issuer := ca.FixtureIssuer(t, issuing)
-	p, err := issuer.PrepareServer(ca.FixtureServer(), ca.FixtureKey(t, key).Public(), ca.FixtureNow())
+	p, err := issuer.PrepareOwn(ca.FixtureServer(), ca.FixtureKey(t, key).Public(), ca.FixtureNow())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -197,7 +197,7 @@ func TestA1_WeakKeysAreRefused(t *testing.T) {
 			if !strings.Contains(err.Error(), test.reason) {
 				t.Errorf("got %q, want it to hold %q", err, test.reason)
 			}
-			if _, err := issuer.PrepareServer(ca.FixtureServer(), test.pub, ca.FixtureNow()); err == nil {
+			if _, err := issuer.PrepareOwn(ca.FixtureServer(), test.pub, ca.FixtureNow()); err == nil {
 				t.Error("server certificate: got none, want a refusal")
 			}
 		})

@@ -33,7 +33,7 @@ func newChain(t *testing.T, algorithm string) chain {
 		t.Fatal(err)
 	}
 	leaf := signed(t, issuing, p)
-	served, err := issuing.PrepareServer(ca.FixtureServer(), ca.FixtureKey(t, "server-ec").Public(), now)
+	served, err := issuing.PrepareOwn(ca.FixtureServer(), ca.FixtureKey(t, "server-ec").Public(), now)
 	if err != nil {
 		t.Fatal(err)
 	}

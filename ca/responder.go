@@ -30,11 +30,10 @@ func oidNoCheck() asn1.ObjectIdentifier {
 	return asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}
 }
 
-// PrepareResponder builds and lints the certificate of a delegated OCSP signer
-// (RFC 6960 section 4.2.2.2). It travels in every answer, so it is kept small: no
-// address in it is one that anybody would ask. The result is signed by
-// [Issuer.Sign]. The errors are those of [Issuer.PrepareAgent].
-func (i *Issuer) PrepareResponder(cfg ResponderConfig, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
+// prepare builds the certificate of a delegated OCSP signer (RFC 6960 section
+// 4.2.2.2). Every response contains it, so it is kept small: it has no CRL, OCSP or
+// issuer addresses, which no client would use.
+func (cfg ResponderConfig) prepare(i *Issuer, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
 	want, err := i.newResponderOrder(cfg, pub, now)
 	if err != nil {
 		return nil, fmt.Errorf("preparing responder certificate: %w", err)

@@ -17,7 +17,7 @@ func responderConfig() ca.ResponderConfig { return ca.ResponderConfig{Name: "Cer
 func responder(t testing.TB, issuing string) *x509.Certificate {
 	t.Helper()
 	issuer := ca.FixtureIssuer(t, issuing)
-	p, err := issuer.PrepareResponder(responderConfig(), ca.FixtureKey(t, "server-ec").Public(), ca.FixtureNow())
+	p, err := issuer.PrepareOwn(responderConfig(), ca.FixtureKey(t, "server-ec").Public(), ca.FixtureNow())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestPrepareResponderRefuses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := responderConfig()
 			test.change(&cfg)
-			_, err := issuer.PrepareResponder(cfg, ca.FixtureKey(t, "server-ec").Public(), ca.FixtureNow())
+			_, err := issuer.PrepareOwn(cfg, ca.FixtureKey(t, "server-ec").Public(), ca.FixtureNow())
 			var refused *ca.SubjectError
 			if err == nil || errors.As(err, &refused) != test.field {
 				t.Errorf("got %v", err)
@@ -94,7 +94,7 @@ func TestPrepareResponderRefuses(t *testing.T) {
 	}
 	var over *ca.ValidityError
 	end := issuer.Certificate().NotAfter.Add(-time.Hour)
-	if _, err := issuer.PrepareResponder(responderConfig(), ca.FixtureKey(t, "server-ec").Public(), end); !errors.As(err, &over) {
+	if _, err := issuer.PrepareOwn(responderConfig(), ca.FixtureKey(t, "server-ec").Public(), end); !errors.As(err, &over) {
 		t.Errorf("an hour before the CA ends: got %v", err)
 	}
 }

@@ -38,10 +38,7 @@ type names struct {
 	addresses []net.IP
 }
 
-// PrepareServer builds and lints the TLS certificate of the portal. The result
-// is signed by [Issuer.Sign]. The errors are those of [Issuer.Prepare], with
-// Field "name" in a [*SubjectError], and those of a wrong setting.
-func (i *Issuer) PrepareServer(cfg ServerConfig, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
+func (cfg ServerConfig) prepare(i *Issuer, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
 	serves, err := parseNames(cfg.Names)
 	if err != nil {
 		return nil, err
@@ -60,6 +57,20 @@ func (i *Issuer) PrepareServer(cfg ServerConfig, pub crypto.PublicKey, now time.
 	}
 	want.names = serves
 	return i.prepare(template, want)
+}
+
+// OwnConfig describes one of the portal's own certificates: a [ServerConfig],
+// [ResponderConfig], [RAConfig] or [AuditSignerConfig].
+type OwnConfig interface {
+	prepare(i *Issuer, pub crypto.PublicKey, now time.Time) (*Prepared, error)
+}
+
+// PrepareOwn builds and lints one of the portal's own certificates. The result is
+// signed by [Issuer.Sign]. The errors are those of [Issuer.Prepare], with Field "name"
+// in a [*SubjectError], and those of a wrong setting. A [*KeyError] is also returned
+// for an RA without an RSA key, and for an audit signer without an EC key.
+func (i *Issuer) PrepareOwn(cfg OwnConfig, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
+	return cfg.prepare(i, pub, now)
 }
 
 // ownTerms are what the portal's own certificates share, whatever they are for.

@@ -56,7 +56,7 @@ func TestPrepareServerRefuses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := ca.FixtureServer()
 			test.change(&cfg)
-			_, err := issuer.PrepareServer(cfg, pub, ca.FixtureNow())
+			_, err := issuer.PrepareOwn(cfg, pub, ca.FixtureNow())
 			var refused *ca.SubjectError
 			if err == nil || errors.As(err, &refused) != test.field {
 				t.Errorf("got %v", err)
@@ -66,14 +66,14 @@ func TestPrepareServerRefuses(t *testing.T) {
 	t.Run("single word", func(t *testing.T) {
 		cfg := ca.FixtureServer()
 		cfg.Names = []string{"portal"}
-		if _, err := issuer.PrepareServer(cfg, pub, ca.FixtureNow()); err != nil {
+		if _, err := issuer.PrepareOwn(cfg, pub, ca.FixtureNow()); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Run("address alone", func(t *testing.T) {
 		cfg := ca.FixtureServer()
 		cfg.Names = []string{"127.0.0.1"}
-		if _, err := issuer.PrepareServer(cfg, pub, ca.FixtureNow()); err != nil {
+		if _, err := issuer.PrepareOwn(cfg, pub, ca.FixtureNow()); err != nil {
 			t.Error(err)
 		}
 	})

@@ -291,7 +291,7 @@ func (p *site) responderFor(t testing.TB) (*x509.Certificate, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prepared, err := issuer.PrepareResponder(ca.ResponderConfig{Name: "openssl"}, key.Public(), p.clock.Now())
+	prepared, err := issuer.PrepareOwn(ca.ResponderConfig{Name: "openssl"}, key.Public(), p.clock.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func (p *site) newResponder(h *ca.Hierarchy, log *slog.Logger) *ocsp.Responder {
 	r, err := ocsp.New(ocsp.Config{
 		Records: p.db, Issuing: h.Issuing, Now: p.clock.Now, Log: log,
 		Certify: func(_ context.Context, key crypto.PublicKey) (*x509.Certificate, error) {
-			prepared, err := issuer.PrepareResponder(ca.ResponderConfig{Name: "Certificate status"}, key, p.clock.Now())
+			prepared, err := issuer.PrepareOwn(ca.ResponderConfig{Name: "Certificate status"}, key, p.clock.Now())
 			if err != nil {
 				return nil, err
 			}

@@ -71,7 +71,7 @@ func TestUnverifiedIsSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prepared, err := issuer.PrepareServer(ca.ServerConfig{
+	prepared, err := issuer.PrepareOwn(ca.ServerConfig{
 		Names: []string{"certs.example.com"}, CRLURLs: []string{"http://example.com/crl/issuing.crl"},
 	}, key.Public(), start)
 	if err != nil {

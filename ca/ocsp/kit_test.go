@@ -205,7 +205,7 @@ func (b *bench) certify(_ context.Context, key crypto.PublicKey) (*x509.Certific
 	if b.sealed != nil {
 		return nil, b.sealed
 	}
-	p, err := b.issuer.PrepareResponder(ca.ResponderConfig{Name: "Certificate status"}, key, b.clock.Now())
+	p, err := b.issuer.PrepareOwn(ca.ResponderConfig{Name: "Certificate status"}, key, b.clock.Now())
 	if err != nil {
 		return nil, err
 	}

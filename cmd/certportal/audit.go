@@ -112,8 +112,8 @@ func (p *App) openAudit(context.Context, *terminal) error {
 
 func (p *App) ledgerKeys() (*auditmonitor.Keys, error) {
 	c := auditmonitor.KeyConfig{
-		Records: p.db, Now: p.now,
-		Certificate: ca.AgentConfig{
+		Records: p.db, Issuer: p.openOwnIssuer(), Now: p.now,
+		Certificate: ca.AuditSignerConfig{
 			CRLURLs:    []string{crlURL(p.public.http, issuingName)},
 			IssuerURLs: []string{certificateURL(p.public.http, issuingName)},
 			OCSPURLs:   []string{ocspURL(p.public.http)},
@@ -127,10 +127,6 @@ func (p *App) ledgerKeys() (*auditmonitor.Keys, error) {
 			defer debug.FreeOSMemory()
 			return ca.OpenKey(file, p.authority.passphrase)
 		},
-	}
-	// A nil *ca.Issuer in the interface would not be nil.
-	if p.authority.issuing != nil {
-		c.Issuer = p.authority.issuing
 	}
 	return auditmonitor.NewKeys(c)
 }

@@ -86,7 +86,7 @@ func (d authorityDesk) TestIssue(ctx context.Context, by audit.Entry) []portal.F
 type trial struct {
 	p       *App
 	by      audit.Entry
-	serial  ca.Serial // zero until it is reserved
+	serial  ca.Serial // zero until it is issued
 	cert    *x509.Certificate
 	revoked bool
 }
@@ -100,40 +100,25 @@ func (t *trial) entry(action audit.Action, detail map[string]string) audit.Entry
 // issue makes key and certificate. The key is gone when it returns.
 func (t *trial) issue(ctx context.Context) (string, error) {
 	p := t.p
-	issuer, err := p.authority.issuingIssuer()
-	if err != nil {
-		return "", err
-	}
 	key, err := ca.ECP256.Generate()
 	if err != nil {
 		return "", err
 	}
 	name := trialName()
-	prepared, err := issuer.PrepareServer(ca.ServerConfig{
-		Names: []string{name}, Validity: trialLife,
-		CRLURLs:    []string{crlURL(p.public.http, issuingName)},
-		IssuerURLs: []string{certificateURL(p.public.http, issuingName)},
-		OCSPURLs:   p.onlineURLs(),
-	}, key.Public(), p.now())
-	if err != nil {
-		return "", err
-	}
-	t.serial = prepared.Serial()
-	err = p.db.Reserve(ctx, enroll.Reservation{
-		Serial: t.serial, Kind: portal.KindServer, Profile: "Test", PublicKey: prepared.PublicKeyHash(),
-		NotBefore: prepared.NotBefore(), NotAfter: prepared.NotAfter(), Requested: p.now(),
-		Entry: t.entry(audit.CertificateReserved, map[string]string{"profile": "Test", "names": name}),
+	cert, err := p.own.IssueOwn(ctx, enroll.OwnRequest{
+		Profile: "Test", Key: key.Public(), Entry: t.by, Detail: map[string]string{"names": name},
+		Certificate: ca.ServerConfig{
+			Names: []string{name}, Validity: trialLife,
+			CRLURLs:    []string{crlURL(p.public.http, issuingName)},
+			IssuerURLs: []string{certificateURL(p.public.http, issuingName)},
+			OCSPURLs:   p.onlineURLs(),
+		},
 	})
 	if err != nil {
-		t.serial = ca.Serial{}
 		return "", err
 	}
-	if t.cert, err = issuer.Sign(prepared); err != nil {
-		return "", err
-	}
-	err = p.db.Complete(ctx, enroll.Completion{
-		Serial: t.serial, Certificate: t.cert, At: p.now(), Entry: t.entry(audit.CertificateIssued, nil),
-	})
+	t.cert = cert
+	t.serial, err = ca.SerialOf(cert.SerialNumber)
 	return fmt.Sprintf("%s, serial %s", name, t.serial), err
 }
 

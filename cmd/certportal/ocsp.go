@@ -4,13 +4,10 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
-	"time"
 
 	"certportal/ca"
 	"certportal/ca/ocsp"
-	"certportal/internal/audit"
 	"certportal/internal/enroll"
-	"certportal/internal/portal"
 )
 
 // responderProfile is the profile of the OCSP signer in the records, and its name.
@@ -33,43 +30,11 @@ func (p *App) openOCSP(ctx context.Context, _ *terminal) (err error) {
 	return nil
 }
 
-// certifyResponder records the certificate of an OCSP signer before it is signed,
-// like every other.
+// certifyResponder issues the certificate of an OCSP signer.
 func (p *App) certifyResponder(ctx context.Context, key crypto.PublicKey) (*x509.Certificate, error) {
-	issuer, err := p.authority.issuingIssuer()
-	if err != nil {
-		return nil, err
-	}
-	now := p.now()
-	prepared, err := issuer.PrepareResponder(ca.ResponderConfig{Name: responderProfile}, key, now)
-	if err != nil {
-		return nil, err
-	}
-	entry := responderEntry(prepared, now)
-	err = p.db.Reserve(ctx, enroll.Reservation{
-		Serial: prepared.Serial(), Kind: portal.KindServer, Profile: responderProfile, PublicKey: prepared.PublicKeyHash(),
-		NotBefore: prepared.NotBefore(), NotAfter: prepared.NotAfter(), Requested: now,
-		Entry: entry(audit.CertificateReserved),
+	return p.own.IssueOwn(ctx, enroll.OwnRequest{
+		Profile: responderProfile, Certificate: ca.ResponderConfig{Name: responderProfile}, Key: key,
 	})
-	if err != nil {
-		return nil, err
-	}
-	cert, err := issuer.Sign(prepared)
-	if err != nil {
-		return nil, err
-	}
-	return cert, p.db.Complete(ctx, enroll.Completion{
-		Serial: prepared.Serial(), Certificate: cert, At: now, Entry: entry(audit.CertificateIssued),
-	})
-}
-
-func responderEntry(prepared *ca.Prepared, now time.Time) func(audit.Action) audit.Entry {
-	return func(action audit.Action) audit.Entry {
-		return audit.Entry{
-			At: now, Action: action, Actor: "system", Role: "system", Object: prepared.Serial().String(),
-			Detail: map[string]string{"profile": responderProfile},
-		}
-	}
 }
 
 // onlineHealth tells how certificates are answered for online; nil before they are.

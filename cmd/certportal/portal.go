@@ -47,6 +47,7 @@ type App struct {
 	mail      *notify.Office // nil when off
 	audit     *auditmonitor.Keeper
 	registrar *enroll.Registrar
+	own       *enroll.OwnIssuer // of the portal's own certificates
 	signIn    *signin.Service
 	desk      *helpdesk.Service
 	admin     *admin.Service
@@ -104,7 +105,7 @@ func (s *Settings) openStore(ctx context.Context, log *slog.Logger) (*store.DB, 
 func newPortal(ctx context.Context, s *Settings, term *terminal, log *slog.Logger) (*App, error) {
 	p := &App{settings: s, log: log, now: time.Now}
 	for _, step := range []func(context.Context, *terminal) error{
-		p.openFolder, p.openRecords, p.listen, p.openCA, p.openPeople, p.openTLS, p.openOCSP, p.openRegistrar, p.openAudit, p.openSCEP, p.openDesk, p.openMail, p.openAdmin, p.openPages, p.openOps, p.clearUp,
+		p.openFolder, p.openRecords, p.listen, p.openCA, p.openOwn, p.openPeople, p.openTLS, p.openOCSP, p.openRegistrar, p.openAudit, p.openSCEP, p.openDesk, p.openMail, p.openAdmin, p.openPages, p.openOps, p.clearUp,
 	} {
 		if err := step(ctx, term); err != nil {
 			return p, err
@@ -167,9 +168,25 @@ func (p *App) openCA(ctx context.Context, term *terminal) (err error) {
 	return p.openLists(ctx)
 }
 
+func (p *App) openOwn(context.Context, *terminal) (err error) {
+	p.own, err = enroll.NewOwnIssuer(enroll.OwnConfig{
+		Store: p.db, Issuer: p.authority.issuingIssuer, Revoked: p.revoked, Now: p.now, Log: p.log,
+	})
+	return err
+}
+
+// openOwnIssuer gives the issuer of the portal's own certificates; nil while the CA is
+// sealed.
+func (p *App) openOwnIssuer() *enroll.OwnIssuer {
+	if p.authority.sealed != nil {
+		return nil
+	}
+	return p.own
+}
+
 func (p *App) openTLS(ctx context.Context, _ *terminal) error {
 	p.tls = &serverCertificate{
-		settings: p.settings, ca: p.authority, records: p.db, statuses: p.db, public: p.public, now: p.now, log: p.log,
+		settings: p.settings, ca: p.authority, own: p.own, statuses: p.db, public: p.public, now: p.now, log: p.log,
 	}
 	return p.tls.refresh(ctx)
 }

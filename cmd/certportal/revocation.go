@@ -179,6 +179,8 @@ func (p *App) recallFolder(ctx context.Context, folder *crl.Folder) (int, error)
 // It never blocks.
 func (p *App) revoked() {
 	p.lists.Nudge()
-	p.ocsp.Nudge()
+	if p.ocsp != nil { // it is opened after the TLS certificate is issued
+		p.ocsp.Nudge()
+	}
 	p.journal.Nudge()
 }

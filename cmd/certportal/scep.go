@@ -18,8 +18,8 @@ func (p *App) openSCEP(ctx context.Context, _ *terminal) (err error) {
 		return nil
 	}
 	c := scep.Config{
-		Registrar: p.registrar, By: web.StrangerOf, Records: p.db, Agents: p.db,
-		Agent: ca.AgentConfig{
+		Registrar: p.registrar, By: web.StrangerOf, Agents: p.db, Issuer: p.openOwnIssuer(),
+		Agent: ca.RAConfig{
 			CRLURLs:    []string{crlURL(p.public.http, issuingName)},
 			IssuerURLs: []string{certificateURL(p.public.http, issuingName)},
 			OCSPURLs:   []string{ocspURL(p.public.http)},
@@ -27,10 +27,6 @@ func (p *App) openSCEP(ctx context.Context, _ *terminal) (err error) {
 		Seal: func(key crypto.Signer) ([]byte, error) { return ca.SealKey(key, p.authority.passphrase) },
 		Open: func(file []byte) (crypto.Signer, error) { return ca.OpenKey(file, p.authority.passphrase) },
 		Now:  p.now, Log: p.log,
-	}
-	// A nil *ca.Issuer in the interface would not be nil.
-	if p.authority.issuing != nil {
-		c.Issuer = p.authority.issuing
 	}
 	if p.scep, err = scep.New(c); err != nil {
 		return err

@@ -1,10 +1,14 @@
 package main
 
 import (
+	encoding "encoding/asn1"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"certportal/ca"
 	"certportal/store/seed"
@@ -16,7 +20,7 @@ type seedCommand struct {
 
 // Run fills an empty database with made-up people, so that lists and searches can be
 // tried at the size of an installation of years. Their certificates are copies of a
-// few that a throwaway CA signed: no signature verifies, and nothing opens with them.
+// few that a throwaway CA prepared: no signature verifies, and nothing opens with them.
 func (c seedCommand) Run(i *invocation) error {
 	if c.Certificates < 1 || c.Certificates > 10_000_000 {
 		return usageError("--certificates: choose 1 to 10000000")
@@ -55,7 +59,7 @@ func (c seedCommand) Run(i *invocation) error {
 	return err
 }
 
-// bodyMaker signs the certificates that the made-up ones are copies of.
+// bodyMaker makes the certificates that the made-up ones are copies of.
 type bodyMaker struct {
 	issuer  *ca.Issuer
 	profile *ca.Profile
@@ -89,13 +93,28 @@ func (m *bodyMaker) body(length int) (seed.Template, error) {
 	if err != nil {
 		return seed.Template{}, err
 	}
-	cert, err := m.issuer.Sign(prepared)
+	raw, err := withoutSignature(prepared.TBS())
 	if err != nil {
 		return seed.Template{}, err
 	}
 	const utcTime = "060102150405Z"
 	return seed.Template{
-		DER: cert.Raw, Serial: cert.SerialNumber.Bytes(), UPN: []byte(upn), SID: []byte(sid),
-		NotBefore: []byte(cert.NotBefore.UTC().Format(utcTime)), NotAfter: []byte(cert.NotAfter.UTC().Format(utcTime)),
+		DER: raw, Serial: prepared.Serial().Big().Bytes(), UPN: []byte(upn), SID: []byte(sid),
+		NotBefore: []byte(prepared.NotBefore().UTC().Format(utcTime)), NotAfter: []byte(prepared.NotAfter().UTC().Format(utcTime)),
 	}, nil
+}
+
+// withoutSignature completes a TBSCertificate of a P-256 issuer (RFC 5280 section 4.1)
+// with zeros in the place and of the length of a signature. No issuer signs outside
+// package enroll, and the copies would not verify anyway.
+func withoutSignature(tbs []byte) ([]byte, error) {
+	var b cryptobyte.Builder
+	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddBytes(tbs)
+		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1ObjectIdentifier(encoding.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}) // ecdsa-with-SHA256
+		})
+		b.AddASN1BitString(make([]byte, 71))
+	})
+	return b.Bytes()
 }

@@ -18,9 +18,7 @@ import (
 
 	"certportal/ca"
 	"certportal/ca/ocsp"
-	"certportal/internal/audit"
 	"certportal/internal/enroll"
-	"certportal/internal/portal"
 )
 
 // serverCertificate is the TLS certificate in use: the one of the settings, or
@@ -28,7 +26,7 @@ import (
 type serverCertificate struct {
 	settings *Settings
 	ca       *authority
-	records  enroll.Records
+	own      *enroll.OwnIssuer
 	statuses ocsp.Records
 	public   addresses
 	now      func() time.Time
@@ -119,57 +117,26 @@ func (c *serverCertificate) revoked(ctx context.Context, leaf *x509.Certificate)
 	return err == nil && status.State == ocsp.Revoked
 }
 
-// renew makes key and certificate, recorded before it is signed like every other.
+// renew makes a key and issues a certificate for it.
 func (c *serverCertificate) renew(ctx context.Context, certFile, keyFile string) error {
-	issuer, err := c.ca.issuingIssuer()
-	if err != nil {
-		return err
-	}
 	key, err := ca.ECP256.Generate()
 	if err != nil {
 		return err
 	}
 	names := c.settings.serverNames(c.public)
-	prepared, err := issuer.PrepareServer(ca.ServerConfig{
-		Names: names, Validity: serverLife,
-		CRLURLs:    []string{crlURL(c.public.http, issuingName)},
-		IssuerURLs: []string{certificateURL(c.public.http, issuingName)},
-		OCSPURLs:   []string{ocspURL(c.public.http)},
-	}, key.Public(), c.now())
-	if err != nil {
-		return err
-	}
-	if err := c.records.Reserve(ctx, c.reservation(prepared, names)); err != nil {
-		return err
-	}
-	cert, err := issuer.Sign(prepared)
-	if err != nil {
-		return err
-	}
-	err = c.records.Complete(ctx, enroll.Completion{
-		Serial: prepared.Serial(), Certificate: cert, At: c.now(),
-		Entry: c.entry(audit.CertificateIssued, prepared.Serial(), nil),
+	cert, err := c.own.IssueOwn(ctx, enroll.OwnRequest{
+		Profile: "Server", Key: key.Public(), Detail: map[string]string{"names": strings.Join(names, " ")},
+		Certificate: ca.ServerConfig{
+			Names: names, Validity: serverLife,
+			CRLURLs:    []string{crlURL(c.public.http, issuingName)},
+			IssuerURLs: []string{certificateURL(c.public.http, issuingName)},
+			OCSPURLs:   []string{ocspURL(c.public.http)},
+		},
 	})
 	if err != nil {
 		return err
 	}
 	return writeServerFiles(certFile, keyFile, key, cert, c.ca.folder.Issuing())
-}
-
-func (c *serverCertificate) reservation(p *ca.Prepared, names []string) enroll.Reservation {
-	return enroll.Reservation{
-		Serial: p.Serial(), Kind: portal.KindServer, Profile: "Server", PublicKey: p.PublicKeyHash(),
-		NotBefore: p.NotBefore(), NotAfter: p.NotAfter(), Requested: c.now(),
-		Entry: c.entry(audit.CertificateReserved, p.Serial(), map[string]string{
-			"profile": "Server", "names": strings.Join(names, " "),
-		}),
-	}
-}
-
-func (c *serverCertificate) entry(action audit.Action, serial ca.Serial, detail map[string]string) audit.Entry {
-	return audit.Entry{
-		At: c.now(), Action: action, Actor: "system", Role: "system", Object: serial.String(), Detail: detail,
-	}
 }
 
 func writeServerFiles(certFile, keyFile string, key crypto.Signer, chain ...*x509.Certificate) error {

@@ -23,17 +23,9 @@ const (
 	keyLife = 365 * 24 * time.Hour
 )
 
-// Issuer signs the certificate of the key: a *ca.Issuer.
-type Issuer interface {
-	PrepareSealer(ca.AgentConfig, crypto.PublicKey, time.Time) (*ca.Prepared, error)
-	Sign(*ca.Prepared) (*x509.Certificate, error)
-}
-
 // KeyRecords keeps the keys, shared by all replicas. Methods return
 // enroll.ErrNotFound for what is not there.
 type KeyRecords interface {
-	Reserve(ctx context.Context, r enroll.Reservation) error
-	Complete(ctx context.Context, c enroll.Completion) error
 	AddLedgerKey(ctx context.Context, serial ca.Serial, sealedKey []byte, notAfter time.Time) error
 	LedgerKey(ctx context.Context, now time.Time) (certificate, sealedKey []byte, err error)
 	LedgerCertificate(ctx context.Context, serial string) ([]byte, error)
@@ -42,11 +34,11 @@ type KeyRecords interface {
 // KeyConfig is what keys are made with. All fields but Now are required.
 type KeyConfig struct {
 	Records KeyRecords
-	Issuer  Issuer // nil while the CA is sealed: keys are opened, none is made
+	Issuer  *enroll.OwnIssuer // nil while the CA is sealed: keys are opened, none is made
 
 	// Certificate holds the addresses of the issuer's list; name and validity are
 	// set here.
-	Certificate ca.AgentConfig
+	Certificate ca.AuditSignerConfig
 
 	// Guard seals a key for the store, and Open gives it back.
 	Guard func(crypto.Signer) ([]byte, error)
@@ -92,7 +84,7 @@ func (k *Keys) Key(ctx context.Context) (crypto.Signer, string, error) {
 		if k.c.Issuer == nil {
 			return nil, "", errors.New("finding the key that seals: there is none, and the CA is sealed")
 		}
-		key, cert, err = k.make(ctx, now)
+		key, cert, err = k.make(ctx)
 	}
 	if err != nil {
 		return nil, "", err
@@ -125,9 +117,8 @@ func (k *Keys) stored(ctx context.Context, now time.Time) (crypto.Signer, *x509.
 	return key, cert, nil
 }
 
-// make records before it signs, like every certificate. The key is kept last: a
-// crash before leaves a certificate that nobody has the key of.
-func (k *Keys) make(ctx context.Context, now time.Time) (crypto.Signer, *x509.Certificate, error) {
+// make stores the key last: a crash before that leaves a certificate whose key is lost.
+func (k *Keys) make(ctx context.Context) (crypto.Signer, *x509.Certificate, error) {
 	key, err := ca.ECP256.Generate()
 	if err != nil {
 		return nil, nil, fmt.Errorf("making ledger key: %w", err)
@@ -136,33 +127,17 @@ func (k *Keys) make(ctx context.Context, now time.Time) (crypto.Signer, *x509.Ce
 	if err != nil {
 		return nil, nil, fmt.Errorf("guarding ledger key: %w", err)
 	}
-	prepared, err := k.c.Issuer.PrepareSealer(k.c.Certificate, key.Public(), now)
-	if err != nil {
-		return nil, nil, fmt.Errorf("preparing ledger certificate: %w", err)
-	}
-	entry := func(action audit.Action) audit.Entry {
-		return audit.Entry{At: now, Action: action, Actor: "system", Role: "system", Object: prepared.Serial().String(),
-			Detail: map[string]string{"profile": keyProfile}}
-	}
-	err = k.c.Records.Reserve(ctx, enroll.Reservation{
-		Serial: prepared.Serial(), Kind: portal.KindServer, Profile: keyProfile, PublicKey: prepared.PublicKeyHash(),
-		NotBefore: prepared.NotBefore(), NotAfter: prepared.NotAfter(), Requested: now,
-		Entry: entry(audit.CertificateReserved),
+	cert, err := k.c.Issuer.IssueOwn(ctx, enroll.OwnRequest{
+		Profile: keyProfile, Certificate: k.c.Certificate, Key: key.Public(),
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("issuing ledger certificate: %w", err)
 	}
-	cert, err := k.c.Issuer.Sign(prepared)
+	serial, err := ca.SerialOf(cert.SerialNumber)
 	if err != nil {
 		return nil, nil, err
 	}
-	err = k.c.Records.Complete(ctx, enroll.Completion{
-		Serial: prepared.Serial(), Certificate: cert, At: now, Entry: entry(audit.CertificateIssued),
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return key, cert, k.c.Records.AddLedgerKey(ctx, prepared.Serial(), guarded, prepared.NotAfter())
+	return key, cert, k.c.Records.AddLedgerKey(ctx, serial, guarded, cert.NotAfter)
 }
 
 // CertifiedBy judges seals by the certificate of their key: it must be one for
@@ -183,7 +158,7 @@ func CertifiedBy(issuing *x509.Certificate, records interface {
 			return nil, err
 		}
 		cert, err := x509.ParseCertificate(der)
-		if err != nil || !ca.IsSealer(cert) || cert.CheckSignatureFrom(issuing) != nil {
+		if err != nil || !ca.IsAuditSigner(cert) || cert.CheckSignatureFrom(issuing) != nil {
 			return nil, portal.ErrNotFound
 		}
 		known[serial] = cert

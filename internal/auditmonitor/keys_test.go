@@ -10,6 +10,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/auditmonitor"
+	"certportal/internal/enroll"
 )
 
 // authority is a CA with an EC key.
@@ -26,11 +27,17 @@ func authority(t *testing.T) (*ca.Hierarchy, *ca.Issuer) {
 }
 
 // keysOf makes keys that are guarded by a passphrase.
-func keysOf(t *testing.T, h *house, issuer auditmonitor.Issuer, passphrase string, now func() time.Time) *auditmonitor.Keys {
+func keysOf(t *testing.T, h *house, issuer *ca.Issuer, passphrase string, now func() time.Time) *auditmonitor.Keys {
 	t.Helper()
+	var own *enroll.OwnIssuer
+	if issuer != nil {
+		own = must[*enroll.OwnIssuer](t)(enroll.NewOwnIssuer(enroll.OwnConfig{
+			Store: h.DB, Issuer: func() (*ca.Issuer, error) { return issuer, nil }, Now: now,
+		}))
+	}
 	return must[*auditmonitor.Keys](t)(auditmonitor.NewKeys(auditmonitor.KeyConfig{
-		Records: h.DB, Issuer: issuer, Now: now,
-		Certificate: ca.AgentConfig{CRLURLs: []string{"http://pki.example.com/crl/issuing.crl"}},
+		Records: h.DB, Issuer: own, Now: now,
+		Certificate: ca.AuditSignerConfig{CRLURLs: []string{"http://pki.example.com/crl/issuing.crl"}},
 		Guard:       func(key crypto.Signer) ([]byte, error) { return ca.SealKey(key, []byte(passphrase)) },
 		Open:        func(file []byte) (crypto.Signer, error) { return ca.OpenKey(file, []byte(passphrase)) },
 	}))

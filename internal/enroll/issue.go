@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"strings"
 	"time"
@@ -116,8 +117,7 @@ func (r *Registrar) issue(ctx context.Context, req Request) (done Enrolment, err
 	if err != nil {
 		return Enrolment{}, portal.AsOutage(portal.PartStore, "reserving certificate", err)
 	}
-	if err := r.signAndComplete(ctx, req, prepared, key); err != nil {
-		r.abandon(ctx, serial)
+	if err := r.complete(ctx, req, prepared, key); err != nil {
 		return Enrolment{}, err
 	}
 	return Enrolment{Device: device.ID, Serial: serial}, nil
@@ -215,46 +215,30 @@ func (r *Registrar) reservation(req Request, p portal.Person, d portal.Device, p
 	}
 }
 
-// signAndComplete makes the one signature and stores it with its pickup.
-func (r *Registrar) signAndComplete(ctx context.Context, req Request, prepared *ca.Prepared, key crypto.Signer) error {
-	cert, err := r.c.Issuer.Sign(prepared)
-	if err != nil {
-		return portal.AsOutage(portal.PartIssuer, "signing certificate", err)
-	}
-	now := r.c.Now()
-	sealed, err := sealPickup(req.PickupKey.Token(prepared.Serial()), prepared.Serial(), key, now)
-	if err != nil {
-		return &portal.Outage{Part: portal.PartIssuer, Err: err}
-	}
-	entry := req.By.Entry(now, audit.CertificateIssued)
-	entry.Object = prepared.Serial().String()
-	entry.Detail = map[string]string{"not-after": prepared.NotAfter().UTC().Format(time.RFC3339)}
-	done := Completion{
-		Serial: prepared.Serial(), Certificate: cert, Pickup: &sealed, At: now,
-		Supersede: req.Device != "", Entry: entry,
-	}
-	if req.renews() {
-		done.Overlap = r.c.Overlap
-	}
-	err = r.c.Records.Complete(ctx, done)
-	if err != nil {
-		return portal.AsOutage(portal.PartStore, "completing certificate", err)
-	}
-	if req.Device != "" {
+// complete signs the certificate and records it with its pickup.
+func (r *Registrar) complete(ctx context.Context, req Request, prepared *ca.Prepared, key crypto.Signer) error {
+	_, err := r.finisher.finish(ctx, prepared, func(cert *x509.Certificate) (Completion, error) {
+		now := r.c.Now()
+		sealed, err := sealPickup(req.PickupKey.Token(prepared.Serial()), prepared.Serial(), key, now)
+		if err != nil {
+			return Completion{}, err
+		}
+		entry := req.By.Entry(now, audit.CertificateIssued)
+		entry.Object = prepared.Serial().String()
+		entry.Detail = map[string]string{"not-after": prepared.NotAfter().UTC().Format(time.RFC3339)}
+		done := Completion{
+			Serial: prepared.Serial(), Certificate: cert, Pickup: &sealed, At: now,
+			Supersede: req.Device != "", Entry: entry,
+		}
+		if req.renews() {
+			done.Overlap = r.c.Overlap
+		}
+		return done, nil
+	})
+	if err == nil && req.Device != "" {
 		r.c.Revoked()
 	}
-	return nil
-}
-
-// abandon revokes what was recorded and cannot be finished. Where that does not
-// work either, the sweep does it later.
-func (r *Registrar) abandon(ctx context.Context, serial ca.Serial) {
-	// The cause of the failure may be that the time ran out; revoking gets its own.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), issueTimeout)
-	defer cancel()
-	if _, err := r.revoke(ctx, portal.Actor{}, portal.Abandoned, "", serial); err != nil {
-		r.c.Log.Error("abandoned certificate stays for the sweep", "serial", serial.String(), "err", err)
-	}
+	return err
 }
 
 // NoteRejected records a request that no page of the portal sends: somebody

@@ -126,12 +126,7 @@ func (r *Registrar) issueFor(ctx context.Context, o keyOrder) (*x509.Certificate
 	if err != nil {
 		return nil, portal.AsOutage(portal.PartStore, "reserving certificate", err)
 	}
-	cert, err := r.handOut(ctx, o, prepared)
-	if err != nil {
-		r.abandon(ctx, prepared.Serial())
-		return nil, err
-	}
-	return cert, nil
+	return r.handOut(ctx, o, prepared)
 }
 
 // prepareFor refuses a bad key as what it is: the fault is the device's, not the
@@ -165,25 +160,24 @@ func (r *Registrar) conflictOf(ctx context.Context, o keyOrder) error {
 	return &portal.Denial{Why: portal.KeyReused}
 }
 
-// handOut makes the one signature and records it. The device has asked and
-// waits: what it gets counts as delivered.
+// handOut signs the certificate and records it as delivered: the device waits for it in
+// the answer.
 func (r *Registrar) handOut(ctx context.Context, o keyOrder, prepared *ca.Prepared) (*x509.Certificate, error) {
-	cert, err := r.c.Issuer.Sign(prepared)
+	cert, err := r.finisher.finish(ctx, prepared, func(cert *x509.Certificate) (Completion, error) {
+		now := r.c.Now()
+		entry := o.entry(o.by.Entry(now, audit.CertificateIssued))
+		entry.Object = prepared.Serial().String()
+		entry.Detail = map[string]string{"not-after": prepared.NotAfter().UTC().Format(time.RFC3339), "key": "device"}
+		done := Completion{
+			Serial: prepared.Serial(), Certificate: cert, At: now, Delivered: true, Supersede: o.supersede, Entry: entry,
+		}
+		if o.overlaps() {
+			done.Overlap = r.c.Overlap
+		}
+		return done, nil
+	})
 	if err != nil {
-		return nil, portal.AsOutage(portal.PartIssuer, "signing certificate", err)
-	}
-	now := r.c.Now()
-	entry := o.entry(o.by.Entry(now, audit.CertificateIssued))
-	entry.Object = prepared.Serial().String()
-	entry.Detail = map[string]string{"not-after": prepared.NotAfter().UTC().Format(time.RFC3339), "key": "device"}
-	done := Completion{
-		Serial: prepared.Serial(), Certificate: cert, At: now, Delivered: true, Supersede: o.supersede, Entry: entry,
-	}
-	if o.overlaps() {
-		done.Overlap = r.c.Overlap
-	}
-	if err := r.c.Records.Complete(ctx, done); err != nil {
-		return nil, portal.AsOutage(portal.PartStore, "completing certificate", err)
+		return nil, err
 	}
 	// A device that had nothing lost nothing: no list need be made for it.
 	if (o.supersede || o.overlaps()) && o.device.Certificate.Status != "" {

@@ -71,6 +71,8 @@ type Registrar struct {
 	c     Config
 	rules Rules
 	turns turnstile
+
+	finisher finisher
 }
 
 // DefaultQuota is the number of devices of a person where no setting says
@@ -106,9 +108,13 @@ func New(c Config) (*Registrar, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	return &Registrar{c: c, rules: Rules{
-		RequireSID: c.Directory.RequiresSID(), EnrollProtected: c.EnrollProtected, EnrollGroup: c.EnrollGroup,
-	}}, nil
+	return &Registrar{
+		c: c,
+		rules: Rules{
+			RequireSID: c.Directory.RequiresSID(), EnrollProtected: c.EnrollProtected, EnrollGroup: c.EnrollGroup,
+		},
+		finisher: finisher{store: c.Records, sign: c.Issuer.Sign, revoked: c.Revoked, now: c.Now, log: c.Log},
+	}, nil
 }
 
 // Quota is the number of devices a person may have working at the same time.

@@ -103,8 +103,8 @@ func TestNewRefuses(t *testing.T) {
 	h := newHouse(t)
 	for name, change := range map[string]func(*scep.Config){
 		"registrar": func(c *scep.Config) { c.Registrar = nil }, "by": func(c *scep.Config) { c.By = nil },
-		"records": func(c *scep.Config) { c.Records = nil }, "agents": func(c *scep.Config) { c.Agents = nil },
-		"seal": func(c *scep.Config) { c.Seal = nil }, "open": func(c *scep.Config) { c.Open = nil },
+		"agents": func(c *scep.Config) { c.Agents = nil },
+		"seal":   func(c *scep.Config) { c.Seal = nil }, "open": func(c *scep.Config) { c.Open = nil },
 	} {
 		c := h.config
 		change(&c)

@@ -36,7 +36,6 @@ import (
 var (
 	_ enroll.Challenges = (*store.DB)(nil)
 	_ scep.Agents       = (*store.DB)(nil)
-	_ scep.Issuer       = (*ca.Issuer)(nil)
 )
 
 // The client's side of the library takes its algorithms from package variables.
@@ -102,10 +101,13 @@ func newHouseIn(t testing.TB, dir string) *house {
 		Records: h.db, Inventory: h.db, Pickups: h.db, Challenges: h.db, Quota: 1 << 20,
 		Chain: []*x509.Certificate{h.hierarchy.Issuing}, Now: h.now, Log: log,
 	}))
+	own := must[*enroll.OwnIssuer](t)(enroll.NewOwnIssuer(enroll.OwnConfig{
+		Store: h.db, Issuer: func() (*ca.Issuer, error) { return h.issuer, nil }, Now: h.now, Log: log,
+	}))
 	h.config = scep.Config{
-		Registrar: h.registrar, Records: h.db, Agents: h.db, Issuer: h.issuer,
+		Registrar: h.registrar, Agents: h.db, Issuer: own,
 		By:    func(*http.Request) portal.Actor { return portal.Actor{Address: "192.0.2.9", Request: "r1"} },
-		Agent: ca.AgentConfig{CRLURLs: []string{crl}},
+		Agent: ca.RAConfig{CRLURLs: []string{crl}},
 		Seal:  h.seal, Open: h.open, Now: h.now, Log: log,
 	}
 	h.server = h.replica()

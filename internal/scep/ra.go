@@ -12,9 +12,7 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/internal/audit"
 	"certportal/internal/enroll"
-	"certportal/internal/portal"
 )
 
 const (
@@ -31,12 +29,6 @@ const (
 
 // errNoAgent says that nobody can be encrypted to.
 var errNoAgent = errors.New("there is no agent: the CA is sealed, or its first certificate is still to be made")
-
-// Issuer signs the agent's certificate: a *ca.Issuer.
-type Issuer interface {
-	PrepareAgent(ca.AgentConfig, crypto.PublicKey, time.Time) (*ca.Prepared, error)
-	Sign(*ca.Prepared) (*x509.Certificate, error)
-}
 
 // Seal guards a key for the store; Open gives it back.
 type (
@@ -182,8 +174,8 @@ func (s *Server) match(e envelope) (*agent, recipientInfo, bool) {
 	return nil, recipientInfo{}, false
 }
 
-// makeAgent records before it signs, like every certificate. Its key is kept
-// last: a crash before leaves a certificate that nobody has the key of.
+// makeAgent stores the key last: a crash before that leaves a certificate whose key is
+// lost.
 func (s *Server) makeAgent(ctx context.Context) error {
 	key, err := ca.RSA2048.Generate()
 	if err != nil {
@@ -193,33 +185,15 @@ func (s *Server) makeAgent(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("sealing key: %w", err)
 	}
-	prepared, err := s.c.Issuer.PrepareAgent(s.c.Agent, key.Public(), s.c.Now())
-	if err != nil {
-		return err
-	}
-	entry := func(action audit.Action) audit.Entry {
-		return audit.Entry{
-			At: s.c.Now(), Action: action, Actor: "system", Role: "system", Object: prepared.Serial().String(),
-			Detail: map[string]string{"profile": agentProfile, "name": s.c.Agent.Name},
-		}
-	}
-	err = s.c.Records.Reserve(ctx, enroll.Reservation{
-		Serial: prepared.Serial(), Kind: portal.KindServer, Profile: agentProfile, PublicKey: prepared.PublicKeyHash(),
-		NotBefore: prepared.NotBefore(), NotAfter: prepared.NotAfter(), Requested: s.c.Now(),
-		Entry: entry(audit.CertificateReserved),
+	cert, err := s.c.Issuer.IssueOwn(ctx, enroll.OwnRequest{
+		Profile: agentProfile, Certificate: s.c.Agent, Key: key.Public(), Detail: map[string]string{"name": s.c.Agent.Name},
 	})
 	if err != nil {
 		return err
 	}
-	cert, err := s.c.Issuer.Sign(prepared)
+	serial, err := ca.SerialOf(cert.SerialNumber)
 	if err != nil {
 		return err
 	}
-	err = s.c.Records.Complete(ctx, enroll.Completion{
-		Serial: prepared.Serial(), Certificate: cert, At: s.c.Now(), Entry: entry(audit.CertificateIssued),
-	})
-	if err != nil {
-		return err
-	}
-	return s.c.Agents.AddAgent(ctx, prepared.Serial(), sealed, prepared.NotAfter())
+	return s.c.Agents.AddAgent(ctx, serial, sealed, cert.NotAfter)
 }

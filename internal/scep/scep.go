@@ -48,16 +48,15 @@ type Config struct {
 	// By says who asks: the address and request id of a request.
 	By func(*http.Request) portal.Actor
 
-	// Records and Agents keep the agent's certificate and its sealed key.
-	Records enroll.Records
-	Agents  Agents
+	// Agents stores the agent's encrypted key.
+	Agents Agents
 
-	// Issuer signs the agent's certificate. Optional while the CA is sealed: an
+	// Issuer issues the agent's certificate. Optional while the CA is sealed: an
 	// agent that is there goes on until its end, and nothing is issued anyway.
-	Issuer Issuer
+	Issuer *enroll.OwnIssuer
 
 	// Agent describes its certificate; Name and Validity may be left out.
-	Agent ca.AgentConfig
+	Agent ca.RAConfig
 
 	// Seal and Open guard the agent's key in the store, such as with ca.SealKey
 	// and ca.OpenKey and the passphrase of the CA. Replicas share both.
@@ -78,7 +77,7 @@ type Server struct {
 
 // New checks the configuration. It makes no agent: Refresh does.
 func New(c Config) (*Server, error) {
-	if c.Registrar == nil || c.By == nil || c.Records == nil || c.Agents == nil || c.Seal == nil || c.Open == nil {
+	if c.Registrar == nil || c.By == nil || c.Agents == nil || c.Seal == nil || c.Open == nil {
 		return nil, errors.New("scep: a required part is missing")
 	}
 	if c.Agent.Name == "" {

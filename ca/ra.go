@@ -13,10 +13,10 @@ import (
 	"unicode/utf8"
 )
 
-// AgentConfig describes the certificate of a registration authority: what
+// RAConfig describes the certificate of a registration authority: what
 // devices encrypt their requests to, and what signs the answers, so that the
 // key of the CA does neither.
-type AgentConfig struct {
+type RAConfig struct {
 	// Name becomes the common name, 1 to 64 printable ASCII characters.
 	Name     string
 	Validity time.Duration // Optional: default 365 days, at most 825 days
@@ -34,11 +34,8 @@ func oidRegistrationAuthority() asn1.ObjectIdentifier {
 	return asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 28}
 }
 
-// PrepareAgent builds and lints the certificate of a registration authority.
-// The result is signed by [Issuer.Sign]. The key must be RSA, for no device
-// encrypts to another. The errors are those of [Issuer.Prepare], with Field
-// "name" in a [*SubjectError], and those of a wrong setting.
-func (i *Issuer) PrepareAgent(cfg AgentConfig, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
+// prepare requires an RSA key: no device encrypts to any other.
+func (cfg RAConfig) prepare(i *Issuer, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
 	want, err := i.newAgentOrder(cfg, pub, now)
 	if err != nil {
 		return nil, fmt.Errorf("preparing agent certificate: %w", err)
@@ -51,7 +48,7 @@ func (i *Issuer) PrepareAgent(cfg AgentConfig, pub crypto.PublicKey, now time.Ti
 }
 
 // newAgentOrder checks what agents and sealers have in common.
-func (i *Issuer) newAgentOrder(cfg AgentConfig, pub crypto.PublicKey, now time.Time) (*order, error) {
+func (i *Issuer) newAgentOrder(cfg RAConfig, pub crypto.PublicKey, now time.Time) (*order, error) {
 	if !validAgentName(cfg.Name) {
 		return nil, &SubjectError{Field: "name", Reason: "is not 1 to 64 printable ASCII characters"}
 	}

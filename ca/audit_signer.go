@@ -16,11 +16,14 @@ func oidDocumentSigning() asn1.ObjectIdentifier {
 	return asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 36}
 }
 
-// PrepareSealer builds and lints the certificate of a key that seals the portal's
-// audit log: it signs, is nobody and serves nothing. The result is signed by
-// [Issuer.Sign]. The key must be EC. The errors are those of [Issuer.PrepareAgent].
-func (i *Issuer) PrepareSealer(cfg AgentConfig, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
-	want, err := i.newAgentOrder(cfg, pub, now)
+// AuditSignerConfig describes the certificate of the key that signs checkpoints of the
+// portal's audit log. The key must be EC. The fields are those of [RAConfig].
+type AuditSignerConfig RAConfig
+
+// prepare allows the key to sign documents and nothing else: it names no person and no
+// server.
+func (cfg AuditSignerConfig) prepare(i *Issuer, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
+	want, err := i.newAgentOrder(RAConfig(cfg), pub, now)
 	if err != nil {
 		return nil, fmt.Errorf("preparing sealing certificate: %w", err)
 	}
@@ -31,9 +34,9 @@ func (i *Issuer) PrepareSealer(cfg AgentConfig, pub crypto.PublicKey, now time.T
 	return i.prepareFor(want, cfg.Name, x509.KeyUsageDigitalSignature, oidDocumentSigning())
 }
 
-// IsSealer reports whether a certificate is one for sealing the audit log. Whether
+// IsAuditSigner reports whether a certificate is one for sealing the audit log. Whether
 // the CA signed it is another question.
-func IsSealer(cert *x509.Certificate) bool { return lintSealerUsage(cert, nil) == nil }
+func IsAuditSigner(cert *x509.Certificate) bool { return lintSealerUsage(cert, nil) == nil }
 
 // sealerRules bind the certificate of a key that seals.
 func sealerRules() []rule {

@@ -10,8 +10,8 @@ import (
 	"certportal/ca"
 )
 
-func agentConfig() ca.AgentConfig {
-	return ca.AgentConfig{Name: "Certificate enrolment", CRLURLs: []string{"http://pki.example.com/crl/issuing.crl"}}
+func raConfig() ca.RAConfig {
+	return ca.RAConfig{Name: "Certificate enrolment", CRLURLs: []string{"http://pki.example.com/crl/issuing.crl"}}
 }
 
 // An agent is encrypted to and signs answers, and is nobody and nothing else:
@@ -19,7 +19,7 @@ func agentConfig() ca.AgentConfig {
 func TestAgentCertificate(t *testing.T) {
 	h := ca.FixtureHierarchy(t, "rsa")
 	issuer := ca.FixtureIssuer(t, "rsa")
-	p, err := issuer.PrepareAgent(agentConfig(), ca.FixtureKey(t, "user-rsa").Public(), ca.FixtureNow())
+	p, err := issuer.PrepareOwn(raConfig(), ca.FixtureKey(t, "user-rsa").Public(), ca.FixtureNow())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,19 +56,19 @@ func TestPrepareAgentRefuses(t *testing.T) {
 	issuer := ca.FixtureIssuer(t, "ec")
 	for _, test := range []struct {
 		name   string
-		change func(*ca.AgentConfig)
+		change func(*ca.RAConfig)
 		field  bool
 	}{
-		{"no name", func(c *ca.AgentConfig) { c.Name = "" }, true},
-		{"UPN for a name", func(c *ca.AgentConfig) { c.Name = "administrator@example.com" }, true},
-		{"umlaut", func(c *ca.AgentConfig) { c.Name = "Prüfer" }, true},
-		{"65 characters", func(c *ca.AgentConfig) { c.Name = strings.Repeat("a", 65) }, true},
-		{"no CRL", func(c *ca.AgentConfig) { c.CRLURLs = nil }, false},
+		{"no name", func(c *ca.RAConfig) { c.Name = "" }, true},
+		{"UPN for a name", func(c *ca.RAConfig) { c.Name = "administrator@example.com" }, true},
+		{"umlaut", func(c *ca.RAConfig) { c.Name = "Prüfer" }, true},
+		{"65 characters", func(c *ca.RAConfig) { c.Name = strings.Repeat("a", 65) }, true},
+		{"no CRL", func(c *ca.RAConfig) { c.CRLURLs = nil }, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			cfg := agentConfig()
+			cfg := raConfig()
 			test.change(&cfg)
-			_, err := issuer.PrepareAgent(cfg, ca.FixtureKey(t, "user-rsa").Public(), ca.FixtureNow())
+			_, err := issuer.PrepareOwn(cfg, ca.FixtureKey(t, "user-rsa").Public(), ca.FixtureNow())
 			var refused *ca.SubjectError
 			if err == nil || errors.As(err, &refused) != test.field {
 				t.Errorf("got %v", err)
@@ -76,7 +76,7 @@ func TestPrepareAgentRefuses(t *testing.T) {
 		})
 	}
 	var weak *ca.KeyError
-	_, err := issuer.PrepareAgent(agentConfig(), ca.FixtureKey(t, "user-ec").Public(), ca.FixtureNow())
+	_, err := issuer.PrepareOwn(raConfig(), ca.FixtureKey(t, "user-ec").Public(), ca.FixtureNow())
 	if !errors.As(err, &weak) {
 		t.Errorf("elliptic curve key: got %v", err)
 	}

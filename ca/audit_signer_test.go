@@ -11,7 +11,7 @@ import (
 // What seals the audit log signs, and is nobody and nothing else.
 func TestSealerCertificate(t *testing.T) {
 	h := ca.FixtureHierarchy(t, "ec")
-	p, err := ca.FixtureIssuer(t, "ec").PrepareSealer(agentConfig(), ca.FixtureKey(t, "user-ec").Public(), ca.FixtureNow())
+	p, err := ca.FixtureIssuer(t, "ec").PrepareOwn(ca.AuditSignerConfig(raConfig()), ca.FixtureKey(t, "user-ec").Public(), ca.FixtureNow())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -20,14 +20,14 @@ func TestSealerCertificate(t *testing.T) {
 		t.Errorf("another issuer signs: %v, %v", cert, err)
 	}
 	issuer := ca.FixtureIssuer(t, "ec")
-	if p, err = issuer.PrepareSealer(agentConfig(), ca.FixtureKey(t, "user-ec").Public(), ca.FixtureNow()); err != nil {
+	if p, err = issuer.PrepareOwn(ca.AuditSignerConfig(raConfig()), ca.FixtureKey(t, "user-ec").Public(), ca.FixtureNow()); err != nil {
 		t.Fatal(err)
 	}
 	if cert, err = issuer.Sign(p); err != nil {
 		t.Fatal(err)
 	}
-	if !ca.IsSealer(cert) || ca.IsSealer(h.Issuing) {
-		t.Errorf("sealer is told %v, issuing CA %v", ca.IsSealer(cert), ca.IsSealer(h.Issuing))
+	if !ca.IsAuditSigner(cert) || ca.IsAuditSigner(h.Issuing) {
+		t.Errorf("sealer is told %v, issuing CA %v", ca.IsAuditSigner(cert), ca.IsAuditSigner(h.Issuing))
 	}
 	if got, want := cert.KeyUsage, x509.KeyUsageDigitalSignature; got != want {
 		t.Errorf("key usage %b, want %b", got, want)
@@ -47,14 +47,14 @@ func TestSealerCertificate(t *testing.T) {
 
 func TestPrepareSealerRefuses(t *testing.T) {
 	issuer := ca.FixtureIssuer(t, "ec")
-	_, err := issuer.PrepareSealer(agentConfig(), ca.FixtureKey(t, "user-rsa").Public(), ca.FixtureNow())
+	_, err := issuer.PrepareOwn(ca.AuditSignerConfig(raConfig()), ca.FixtureKey(t, "user-rsa").Public(), ca.FixtureNow())
 	var weak *ca.KeyError
 	if !errors.As(err, &weak) {
 		t.Errorf("RSA: got %v", err)
 	}
-	cfg := agentConfig()
+	cfg := ca.AuditSignerConfig(raConfig())
 	cfg.Name = "administrator@example.com"
-	_, err = issuer.PrepareSealer(cfg, ca.FixtureKey(t, "user-ec").Public(), ca.FixtureNow())
+	_, err = issuer.PrepareOwn(cfg, ca.FixtureKey(t, "user-ec").Public(), ca.FixtureNow())
 	var refused *ca.SubjectError
 	if !errors.As(err, &refused) {
 		t.Errorf("UPN for a name: got %v", err)
