@@ -49,12 +49,12 @@ func (db *DB) Complete(ctx context.Context, c enroll.Completion) error {
 		if err != nil {
 			return err
 		}
-		return t.append(ctx, append([]audit.Entry{entry}, followed...)...)
+		return t.appendRecords(ctx, append(records(entry), followed...)...)
 	})
 }
 
 // follow settles what becomes of the certificates that the device had before.
-func (t *tx) follow(ctx context.Context, device portal.DeviceID, c enroll.Completion) ([]audit.Entry, error) {
+func (t *tx) follow(ctx context.Context, device portal.DeviceID, c enroll.Completion) ([]record, error) {
 	switch {
 	case device == "":
 		return nil, nil
@@ -132,7 +132,7 @@ func (t *tx) insertPickup(ctx context.Context, c enroll.Completion) error {
 
 // supersede revokes whatever else the device holds and returns the entries that
 // tell so.
-func (t *tx) supersede(ctx context.Context, device portal.DeviceID, c enroll.Completion) ([]audit.Entry, error) {
+func (t *tx) supersede(ctx context.Context, device portal.DeviceID, c enroll.Completion) ([]record, error) {
 	others, err := t.liveOf(ctx, device)
 	if err != nil {
 		return nil, err

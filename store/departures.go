@@ -34,18 +34,18 @@ func (db *DB) Depart(ctx context.Context, d drift.Departure) ([]ca.Serial, error
 		base := d.Entry
 		base.Action = audit.CertificateRevoked
 		base.Detail = detailed(base.Detail, "since", since.Format(time.RFC3339))
-		var entries []audit.Entry
+		var all []record
 		for _, serial := range ended {
-			entry, err := t.end(ctx, serial, portal.Left, d.At, base)
+			r, err := t.end(ctx, serial, portal.Left, d.At, base)
 			if err != nil {
 				return err
 			}
-			entries = append(entries, entry)
+			all = append(all, r)
 		}
 		if err := t.departed(ctx, d, since); err != nil {
 			return err
 		}
-		return t.append(ctx, entries...)
+		return t.appendRecords(ctx, all...)
 	})
 	if err != nil {
 		return nil, err

@@ -26,38 +26,41 @@ func (db *DB) Note(ctx context.Context, e audit.Entry) error {
 // append adds entries to the ledger. It takes the lock on the head, which every
 // other act needs too, so it comes last in a transaction.
 func (t *tx) append(ctx context.Context, entries ...audit.Entry) error {
+	_, err := t.appendNumbered(ctx, entries)
+	return err
+}
+
+// appendNumbered is [tx.append], and returns the number of the first entry.
+func (t *tx) appendNumbered(ctx context.Context, entries []audit.Entry) (first int64, err error) {
 	if len(entries) == 0 {
-		return nil
+		return 0, nil
 	}
 	head, err := t.reserveNumbers(ctx, len(entries))
 	if err != nil {
-		return fmt.Errorf("appending to ledger: %w", err)
+		return 0, fmt.Errorf("appending to audit log: %w", err)
 	}
+	first = head.Seq + 1
 	for _, e := range entries {
 		if e.Node == "" {
 			e.Node = t.node
 		}
 		e, head = head.Append(cleanEntry(e))
 		if err := t.insertEntry(ctx, e); err != nil {
-			return fmt.Errorf("appending ledger entry %d: %w", e.Seq, err)
-		}
-		if err := t.insertRevocation(ctx, e); err != nil {
-			return err
+			return 0, fmt.Errorf("appending audit entry %d: %w", e.Seq, err)
 		}
 	}
 	if _, err := t.Exec(ctx, "UPDATE ledger_head SET hash = $1 WHERE id = 1", head.Hash[:]); err != nil {
-		return fmt.Errorf("moving ledger head: %w", err)
+		return 0, fmt.Errorf("moving head of audit log: %w", err)
 	}
-	return nil
+	return first, nil
 }
 
-// appendAbout adds an entry about a certificate, unless it names another object,
-// behind those that led to it.
-func (t *tx) appendAbout(ctx context.Context, serial string, e audit.Entry, before ...audit.Entry) error {
+// appendAbout adds an entry about a certificate, unless it names another object.
+func (t *tx) appendAbout(ctx context.Context, serial string, e audit.Entry) error {
 	if e.Object == "" {
 		e.Object = serial
 	}
-	return t.append(ctx, append(before, e)...)
+	return t.append(ctx, e)
 }
 
 // reserveNumbers locks the head, moves its number on by n, and gives the head as

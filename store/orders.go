@@ -208,18 +208,18 @@ func (db *DB) RunOrder(ctx context.Context, id string, limit int, at time.Time) 
 		if err != nil {
 			return err
 		}
-		entries, err := t.endItems(ctx, o, serials, at)
+		all, err := t.endItems(ctx, o, serials, at)
 		if err != nil {
 			return err
 		}
-		ended, more = len(entries), o.Finished+len(serials) < o.Items
+		ended, more = len(all), o.Finished+len(serials) < o.Items
 		if !more {
-			entries = append(entries, doneEntry(o, o.Ended+ended, at))
+			all = append(all, record{Entry: doneEntry(o, o.Ended+ended, at)})
 		}
 		if err := t.noteProgress(ctx, o, len(serials), ended, more, at); err != nil {
 			return err
 		}
-		return t.append(ctx, entries...)
+		return t.appendRecords(ctx, all...)
 	})
 	if err != nil {
 		return 0, false, err
@@ -239,13 +239,13 @@ func (t *tx) itemsOf(ctx context.Context, o admin.Order, limit int) ([]ca.Serial
 }
 
 // endItems ends those that still stand and notes what became of each.
-func (t *tx) endItems(ctx context.Context, o admin.Order, serials []ca.Serial, at time.Time) ([]audit.Entry, error) {
+func (t *tx) endItems(ctx context.Context, o admin.Order, serials []ca.Serial, at time.Time) ([]record, error) {
 	if err := t.lockOwners(ctx, serials); err != nil {
 		return nil, err
 	}
 	r := enroll.Revocation{Cause: o.Cause, At: at, Entry: orderEntry(o, at)}
 	r.Entry.Action = audit.CertificateRevoked
-	var entries []audit.Entry
+	var all []record
 	for _, serial := range inOrder(serials) {
 		about, err := t.endIfLive(ctx, serial, r)
 		if err != nil {
@@ -255,14 +255,14 @@ func (t *tx) endItems(ctx context.Context, o admin.Order, serials []ca.Serial, a
 		if len(about) > 0 {
 			outcome = admin.Ended
 		}
-		entries = append(entries, about...)
+		all = append(all, about...)
 		_, err = t.Exec(ctx, "UPDATE order_items SET outcome = $3 WHERE order_id = $1 AND serial = $2",
 			o.ID, serial.String(), string(outcome))
 		if err != nil {
 			return nil, fmt.Errorf("noting outcome of %s: %w", serial, err)
 		}
 	}
-	return entries, nil
+	return all, nil
 }
 
 func (t *tx) noteProgress(ctx context.Context, o admin.Order, finished, ended int, more bool, at time.Time) error {

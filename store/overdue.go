@@ -37,11 +37,11 @@ func (db *DB) EndSuperseded(ctx context.Context, e enroll.Ending) ([]ca.Serial, 
 			return err
 		}
 		ended = inOrder(append(ended, former...))
-		entries, err := t.endAll(ctx, ended, portal.Replaced, e.At, e.Entry)
+		all, err := t.endAll(ctx, ended, portal.Replaced, e.At, e.Entry)
 		if err != nil {
 			return err
 		}
-		return t.append(ctx, entries...)
+		return t.appendRecords(ctx, all...)
 	})
 	if err != nil {
 		return nil, err

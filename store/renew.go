@@ -81,7 +81,7 @@ func (t *tx) checkRenewable(ctx context.Context, r enroll.Reservation, known por
 // must be the newest of its device. That it asks shows that it arrived: what it
 // superseded ends, and the entries tell so. Whoever has the key of a device gets
 // no more than two that work.
-func (t *tx) checkHolder(ctx context.Context, r enroll.Reservation) ([]audit.Entry, error) {
+func (t *tx) checkHolder(ctx context.Context, r enroll.Reservation) ([]record, error) {
 	if r.Renews == (ca.Serial{}) {
 		return nil, nil
 	}
@@ -113,25 +113,24 @@ func (t *tx) checkHolder(ctx context.Context, r enroll.Reservation) ([]audit.Ent
 	return t.endAll(ctx, former, portal.Replaced, r.Requested, base)
 }
 
-// endAll ends certificates that were found to stand, and returns the entries that
-// tell so.
-func (t *tx) endAll(ctx context.Context, serials []ca.Serial, cause portal.Cause, at time.Time, base audit.Entry) ([]audit.Entry, error) {
-	var entries []audit.Entry
+// endAll revokes certificates that are still in force.
+func (t *tx) endAll(ctx context.Context, serials []ca.Serial, cause portal.Cause, at time.Time, base audit.Entry) ([]record, error) {
+	var ended []record
 	for _, serial := range serials {
-		entry, err := t.end(ctx, serial, cause, at, base)
+		r, err := t.end(ctx, serial, cause, at, base)
 		if err != nil {
 			return nil, err
 		}
-		entries = append(entries, entry)
+		ended = append(ended, r)
 	}
-	return entries, nil
+	return ended, nil
 }
 
 // overlap lets what the device holds work on beside the new certificate. Where one
 // from before an earlier renewal still does, that renewal is being tried again: the
 // device may not have got what came of it, so that ends and the older one stays.
 // What nobody fetched ends in any case.
-func (t *tx) overlap(ctx context.Context, device portal.DeviceID, c enroll.Completion) ([]audit.Entry, error) {
+func (t *tx) overlap(ctx context.Context, device portal.DeviceID, c enroll.Completion) ([]record, error) {
 	all, err := t.heldOf(ctx, device)
 	if err != nil {
 		return nil, err
@@ -142,9 +141,9 @@ func (t *tx) overlap(ctx context.Context, device portal.DeviceID, c enroll.Compl
 	}
 	base := c.Entry
 	base.At = c.At
-	var entries []audit.Entry
+	var followed []record
 	for _, h := range all {
-		entry, err := audit.Entry{}, error(nil)
+		r, err := record{}, error(nil)
 		switch {
 		case h.serial == c.Serial, h.status == portal.Superseded && !h.works(c.At):
 			continue // of the latter the sweep takes care
@@ -152,18 +151,18 @@ func (t *tx) overlap(ctx context.Context, device portal.DeviceID, c enroll.Compl
 			err = t.point(ctx, h.serial, c.Serial)
 		case h.status == portal.Pending, again, !h.delivered:
 			base.Action, base.Detail = audit.CertificateRevoked, map[string]string{"by": c.Serial.String()}
-			entry, err = t.end(ctx, h.serial, portal.Replaced, c.At, base)
+			r, err = t.end(ctx, h.serial, portal.Replaced, c.At, base)
 		default:
-			entry, err = t.supersedeOne(ctx, h, c, base)
+			r.Entry, err = t.supersedeOne(ctx, h, c, base)
 		}
 		if err != nil {
 			return nil, err
 		}
-		if entry.Action != "" {
-			entries = append(entries, entry)
+		if r.Action != "" {
+			followed = append(followed, r)
 		}
 	}
-	return entries, nil
+	return followed, nil
 }
 
 // point notes which certificate a superseded one waits for now.

@@ -204,18 +204,18 @@ func (db *DB) bringBack(ctx context.Context, batch []crl.Record, now time.Time) 
 		if err := t.lockOwners(ctx, serials); err != nil {
 			return err
 		}
-		var entries []audit.Entry
+		var all []record
 		for _, r := range batch {
-			entry, needed, err := t.bringBackOne(ctx, r, now)
+			recalled, needed, err := t.bringBackOne(ctx, r, now)
 			if err != nil {
 				return err
 			}
 			if needed {
-				entries = append(entries, entry)
+				all = append(all, recalled)
 			}
 		}
-		brought = len(entries)
-		return t.append(ctx, entries...)
+		brought = len(all)
+		return t.appendRecords(ctx, all...)
 	})
 	if err != nil {
 		return 0, err
@@ -223,33 +223,33 @@ func (db *DB) bringBack(ctx context.Context, batch []crl.Record, now time.Time) 
 	return brought, nil
 }
 
-// bringBackOne revokes a certificate that stands, or lists a serial that has none.
-// needed is false when somebody else did so first.
-func (t *tx) bringBackOne(ctx context.Context, r crl.Record, now time.Time) (entry audit.Entry, needed bool, err error) {
+// bringBackOne revokes a certificate that is in force, or lists a serial that has no
+// certificate. needed is false when another replica did so first.
+func (t *tx) bringBackOne(ctx context.Context, r crl.Record, now time.Time) (recalled record, needed bool, err error) {
 	var revoked bool
 	err = t.One(ctx, "SELECT EXISTS (SELECT 1 FROM revocations WHERE serial = $1)", []any{r.Serial.String()}, &revoked)
 	if err != nil || revoked {
-		return entry, false, err
+		return record{}, false, err
 	}
-	entry = replayEntry(now)
+	entry := replayEntry(now)
 	var status portal.Status
 	err = t.One(ctx, "SELECT status FROM certificates WHERE serial = $1", []any{r.Serial.String()}, &status)
 	switch {
 	case errors.Is(err, portal.ErrNotFound):
 		return t.recall(r, entry), true, nil
 	case err != nil:
-		return entry, false, fmt.Errorf("reading status of %s: %w", r.Serial, err)
+		return record{}, false, fmt.Errorf("reading status of %s: %w", r.Serial, err)
 	case r.Revoked.IsZero():
-		return entry, false, nil
+		return record{}, false, nil
 	}
 	entry.Detail = map[string]string{"replayed": r.Revoked.UTC().Format(time.RFC3339)}
-	entry, err = t.endAs(ctx, r.Serial, causeOf(r.Reason), r.Reason, r.Revoked, entry)
-	return entry, true, err
+	recalled, err = t.endAs(ctx, r.Serial, causeOf(r.Reason), r.Reason, r.Revoked, entry)
+	return recalled, true, err
 }
 
-// recall lists a serial that no certificate is known for: nobody can say any more who
-// holds it, so it must not work.
-func (t *tx) recall(r crl.Record, entry audit.Entry) audit.Entry {
+// recall lists a serial that no certificate is known for: its holder cannot be found
+// any more, so it must not work.
+func (t *tx) recall(r crl.Record, entry audit.Entry) record {
 	at, reason, end := r.Revoked, r.Reason, r.NotAfter
 	if at.IsZero() {
 		at, reason = entry.At, portal.Abandoned.ReasonCode()
@@ -257,10 +257,9 @@ func (t *tx) recall(r crl.Record, entry audit.Entry) audit.Entry {
 	if end.IsZero() {
 		end = unknownEnd
 	}
-	t.remember(r.Serial.String(), ending{r.Issuer, at.UnixMilli(), reason, end.UnixMilli()})
 	entry.Action, entry.Object = audit.CertificateRecalled, r.Serial.String()
 	entry.Detail = map[string]string{"reason": strconv.Itoa(reason), "not-after": end.UTC().Format(time.RFC3339)}
-	return entry
+	return t.revoke(entry, revocation{r.Serial.String(), r.Issuer, at.UnixMilli(), reason, end.UnixMilli()})
 }
 
 // causeOf is a cause that has the reason code.

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
-	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/store/sqldb"
@@ -30,7 +29,7 @@ const issuing = "issuing"
 // removed; enroll.ErrNotFound that the device is not this person's.
 func (db *DB) Reserve(ctx context.Context, r enroll.Reservation) error {
 	return db.write(ctx, "reserving serial "+r.Serial.String(), func(ctx context.Context, t *tx) error {
-		var before []audit.Entry
+		var before []record
 		if r.Kind == portal.KindUser {
 			ended, err := t.reserveDevice(ctx, r)
 			if err != nil {
@@ -51,7 +50,11 @@ func (db *DB) Reserve(ctx context.Context, r enroll.Reservation) error {
 		if err != nil {
 			return err
 		}
-		err = t.appendAbout(ctx, r.Serial.String(), r.Entry, append(before, redeemed...)...)
+		entry := r.Entry
+		if entry.Object == "" {
+			entry.Object = r.Serial.String()
+		}
+		err = t.appendRecords(ctx, append(before, records(append(redeemed, entry)...)...)...)
 		if err != nil {
 			return err
 		}
@@ -61,7 +64,7 @@ func (db *DB) Reserve(ctx context.Context, r enroll.Reservation) error {
 
 // reserveDevice takes a place for a new device, or for the next certificate of a
 // known one. It returns the entries of what this put an end to.
-func (t *tx) reserveDevice(ctx context.Context, r enroll.Reservation) ([]audit.Entry, error) {
+func (t *tx) reserveDevice(ctx context.Context, r enroll.Reservation) ([]record, error) {
 	if err := t.lockPerson(ctx, r.Person); err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func (db *DB) Revoke(ctx context.Context, r enroll.Revocation) ([]ca.Serial, err
 			}
 			serials = append(held, serials...)
 		}
-		var entries []audit.Entry
+		var all []record
 		for _, serial := range inOrder(serials) {
 			about, err := t.endIfLive(ctx, serial, r)
 			if err != nil {
@@ -59,10 +59,10 @@ func (db *DB) Revoke(ctx context.Context, r enroll.Revocation) ([]ca.Serial, err
 			}
 			if len(about) > 0 {
 				ended = append(ended, serial)
-				entries = append(entries, about...)
+				all = append(all, about...)
 			}
 		}
-		closing, err := t.closeDevice(ctx, r, len(entries) > 0)
+		closing, err := t.closeDevice(ctx, r, len(all) > 0)
 		if err != nil {
 			return err
 		}
@@ -70,7 +70,7 @@ func (db *DB) Revoke(ctx context.Context, r enroll.Revocation) ([]ca.Serial, err
 		if err != nil {
 			return err
 		}
-		return t.append(ctx, slices.Concat(entries, closing, closed)...)
+		return t.appendRecords(ctx, slices.Concat(all, records(closing...), records(closed...))...)
 	})
 	if err != nil {
 		return nil, err
@@ -122,25 +122,25 @@ func (t *tx) closePerson(ctx context.Context, r enroll.Revocation) ([]audit.Entr
 }
 
 // endIfLive ends one certificate and issues again what it superseded without ever
-// arriving. It returns the entries that tell so, none when it does not stand.
-func (t *tx) endIfLive(ctx context.Context, serial ca.Serial, r enroll.Revocation) ([]audit.Entry, error) {
+// arriving. It returns the records of that, none when it is not in force.
+func (t *tx) endIfLive(ctx context.Context, serial ca.Serial, r enroll.Revocation) ([]record, error) {
 	live, err := t.live(ctx, serial, r.Cause)
 	if err != nil || !live {
 		return nil, err
 	}
-	entry, err := t.end(ctx, serial, r.Cause, r.At, r.Entry)
+	ended, err := t.end(ctx, serial, r.Cause, r.At, r.Entry)
 	if err != nil {
 		return nil, err
 	}
-	entries := []audit.Entry{entry}
+	all := []record{ended}
 	if r.Cause == portal.Undelivered || r.Cause == portal.Abandoned {
 		again, err := t.restore(ctx, serial, r.Entry)
 		if err != nil {
 			return nil, err
 		}
-		entries = append(entries, again...)
+		all = append(all, records(again...)...)
 	}
-	return entries, nil
+	return all, nil
 }
 
 // closeDevice removes or blocks the device of a revocation. told says that entries
@@ -234,35 +234,34 @@ func (t *tx) live(ctx context.Context, serial ca.Serial, cause portal.Cause) (bo
 	return n == 1, nil
 }
 
-// end revokes one certificate, wipes its pickup and drops its marks. The returned
-// entry is made from base and tells which one, of whom and why; without it the
+// end revokes one certificate, wipes its pickup and drops its mismatches. The record
+// is made from base and says which certificate, of whom and why; without it the
 // transaction does not commit.
-func (t *tx) end(ctx context.Context, serial ca.Serial, cause portal.Cause, at time.Time, base audit.Entry) (audit.Entry, error) {
+func (t *tx) end(ctx context.Context, serial ca.Serial, cause portal.Cause, at time.Time, base audit.Entry) (record, error) {
 	return t.endAs(ctx, serial, cause, cause.ReasonCode(), at, base)
 }
 
 // endAs is [tx.end] with a reason code that may be another than that of the cause.
-func (t *tx) endAs(ctx context.Context, serial ca.Serial, cause portal.Cause, reason int, at time.Time, base audit.Entry) (audit.Entry, error) {
+func (t *tx) endAs(ctx context.Context, serial ca.Serial, cause portal.Cause, reason int, at time.Time, base audit.Entry) (record, error) {
 	var upn string
 	var device, person sql.NullString
-	ended := ending{at: at.UnixMilli(), reason: reason}
+	row := revocation{serial: serial.String(), at: at.UnixMilli(), reason: reason}
 	err := t.One(ctx, `UPDATE certificates
 		SET status = 'revoked', revoked_at = $2, cause = $3, reason_code = $4, form_hash = NULL
 		WHERE serial = $1 AND status <> 'revoked' RETURNING upn, device_id, person, issuer, not_after`,
-		[]any{serial.String(), ended.at, string(cause), ended.reason}, &upn, &device, &person, &ended.issuer, &ended.notAfter)
+		[]any{row.serial, row.at, string(cause), row.reason}, &upn, &device, &person, &row.issuer, &row.notAfter)
 	if err != nil {
-		return base, fmt.Errorf("revoking %s: %w", serial, err)
+		return record{}, fmt.Errorf("revoking %s: %w", serial, err)
 	}
-	t.remember(serial.String(), ended)
-	_, err = t.Exec(ctx, "UPDATE pickups SET sealed_key = NULL, sealed_password = NULL WHERE serial = $1", serial.String())
+	_, err = t.Exec(ctx, "UPDATE pickups SET sealed_key = NULL, sealed_password = NULL WHERE serial = $1", row.serial)
 	if err != nil {
-		return base, fmt.Errorf("wiping pickup of %s: %w", serial, err)
+		return record{}, fmt.Errorf("wiping pickup of %s: %w", serial, err)
 	}
-	if _, err := t.Exec(ctx, "DELETE FROM marks WHERE serial = $1", serial.String()); err != nil {
-		return base, fmt.Errorf("dropping marks of %s: %w", serial, err)
+	if _, err := t.Exec(ctx, "DELETE FROM marks WHERE serial = $1", row.serial); err != nil {
+		return record{}, fmt.Errorf("dropping mismatches of %s: %w", serial, err)
 	}
 	entry := base
-	entry.Object = serial.String()
+	entry.Object = row.serial
 	if entry.Action == "" {
 		entry.Action = audit.CertificateRevoked
 	}
@@ -271,13 +270,13 @@ func (t *tx) endAs(ctx context.Context, serial ca.Serial, cause portal.Cause, re
 	}
 	reopened := ""
 	if cause == portal.Abandoned {
-		// What the portal did not manage to make uses up nobody's code.
-		if reopened, err = t.reopenInvitation(ctx, serial.String()); err != nil {
-			return base, err
+		// A certificate that the portal did not manage to make uses up no code.
+		if reopened, err = t.reopenInvitation(ctx, row.serial); err != nil {
+			return record{}, err
 		}
 	}
 	entry.Detail = detailed(base.Detail, "cause", string(cause), "upn", upn, "device", device.String, "reopened", reopened)
-	return entry, nil
+	return t.revoke(entry, row), nil
 }
 
 // removeDevice marks the device as removed and reports whether it was not yet.

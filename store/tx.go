@@ -21,7 +21,7 @@ const (
 type tx struct {
 	*sqldb.Tx
 	node  string
-	ended map[string]ending // by serial: revocations without an audit entry so far
+	ended map[string]bool // serials ended without a revocation row so far
 }
 
 // write runs act in a transaction and commits it, within the time of an answer, as
@@ -38,7 +38,7 @@ func (db *DB) writeWithin(ctx context.Context, within time.Duration, doing strin
 			return err
 		}
 		if len(t.ended) > 0 {
-			return errUntold
+			return errNoAuditEntry
 		}
 		return nil
 	})

@@ -13,8 +13,9 @@ import (
 	"certportal/internal/portal"
 )
 
-// Lists and answers follow the ledger: what it does not tell of they would miss.
-func TestA12_RevocationWithoutALedgerEntryIsNotCommitted(t *testing.T) {
+// CRLs and OCSP answers follow the audit log: they would miss a revocation without an
+// entry.
+func TestA12_RevocationWithoutAnAuditEntryIsNotCommitted(t *testing.T) {
 	ctx, now := t.Context(), time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	db, err := Open(ctx, Config{URL: filepath.Join(t.TempDir(), "portal.db")})
 	if err != nil {
@@ -36,22 +37,22 @@ func TestA12_RevocationWithoutALedgerEntryIsNotCommitted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		name   string
-		object string
-		told   bool
-		want   error
+		name     string
+		object   string
+		recorded bool
+		want     error
 	}{
-		{"no entry", "", false, errUntold},
-		{"an entry about something else", "device", true, errUntold},
+		{"no entry", "", false, errNoAuditEntry},
+		{"an entry about something else", "device", true, errNoAuditEntry},
 		{"its entry", text, true, nil},
 	} {
 		err := db.write(ctx, "ending", func(ctx context.Context, t *tx) error {
-			e, err := t.end(ctx, serial, portal.Lost, now, audit.Entry{At: now, Actor: "system", Role: "system"})
-			if err != nil || !c.told {
+			r, err := t.end(ctx, serial, portal.Lost, now, audit.Entry{At: now, Actor: "system", Role: "system"})
+			if err != nil || !c.recorded {
 				return err
 			}
-			e.Object = c.object
-			return t.append(ctx, e)
+			r.Object = c.object
+			return t.appendRecords(ctx, r)
 		})
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: got error %v, want %v", c.name, err, c.want)
