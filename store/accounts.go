@@ -22,7 +22,7 @@ const accountByID = `SELECT ` + accountColumns + ` FROM accounts a WHERE a.id = 
 // AccountByLogin finds an account of the built-in directory by its login or its
 // UPN, in any case of letters. The error wraps enroll.ErrNotFound when there is
 // none.
-func (db *DB) AccountByLogin(ctx context.Context, login string) (portal.Account, error) {
+func (db BuiltInAccounts) AccountByLogin(ctx context.Context, login string) (portal.Account, error) {
 	if !sqldb.Storable(login) {
 		return portal.Account{}, fmt.Errorf("finding account: %w", portal.ErrNotFound)
 	}
@@ -33,14 +33,14 @@ func (db *DB) AccountByLogin(ctx context.Context, login string) (portal.Account,
 
 // AccountByID finds an account. The error wraps enroll.ErrNotFound when there is
 // none.
-func (db *DB) AccountByID(ctx context.Context, id portal.PersonID) (portal.Account, error) {
+func (db BuiltInAccounts) AccountByID(ctx context.Context, id portal.PersonID) (portal.Account, error) {
 	if !sqldb.Storable(string(id)) {
 		return portal.Account{}, fmt.Errorf("finding account: %w", portal.ErrNotFound)
 	}
 	return db.account(ctx, accountByID, string(id))
 }
 
-func (db *DB) account(ctx context.Context, query, key string) (portal.Account, error) {
+func (db BuiltInAccounts) account(ctx context.Context, query, key string) (portal.Account, error) {
 	account, err := scanAccount(func(into ...any) error { return db.One(ctx, query, []any{key}, into...) })
 	if err != nil {
 		return portal.Account{}, fmt.Errorf("finding account: %w", err)
@@ -49,7 +49,7 @@ func (db *DB) account(ctx context.Context, query, key string) (portal.Account, e
 }
 
 // Accounts lists all accounts by login.
-func (db *DB) Accounts(ctx context.Context) ([]portal.Account, error) {
+func (db BuiltInAccounts) Accounts(ctx context.Context) ([]portal.Account, error) {
 	var accounts []portal.Account
 	err := db.All(ctx, `SELECT `+accountColumns+` FROM accounts a ORDER BY a.login, a.id`, nil,
 		func(rows *sql.Rows) error {
@@ -81,7 +81,7 @@ func scanAccount(scan func(into ...any) error) (portal.Account, error) {
 
 // AddAccount records a new account. enroll.ErrConflict says that its id, login,
 // UPN or SID is taken; a login may not be another account's UPN either.
-func (db *DB) AddAccount(ctx context.Context, a portal.Account, entry audit.Entry) error {
+func (db BuiltInAccounts) AddAccount(ctx context.Context, a portal.Account, entry audit.Entry) error {
 	return db.write(ctx, "adding account "+a.Login, func(ctx context.Context, t *tx) error {
 		args, err := accountArgs(a)
 		if err != nil {
@@ -107,7 +107,7 @@ func (db *DB) AddAccount(ctx context.Context, a portal.Account, entry audit.Entr
 // writes meanwhile. An error of change is returned and nothing is changed.
 // enroll.ErrNotFound says that there is no such account, enroll.ErrConflict that
 // the new login, UPN or SID is taken.
-func (db *DB) ChangeAccount(ctx context.Context, id portal.PersonID, change func(*portal.Account) error, entry audit.Entry) error {
+func (db BuiltInAccounts) ChangeAccount(ctx context.Context, id portal.PersonID, change func(*portal.Account) error, entry audit.Entry) error {
 	if !sqldb.Storable(string(id)) {
 		return fmt.Errorf("changing account: %w", portal.ErrNotFound)
 	}
@@ -157,7 +157,7 @@ func (t *tx) replaceAccount(ctx context.Context, a portal.Account) error {
 
 // RemoveAccount deletes an account. Its devices and certificates stay: revoking
 // them is another act. enroll.ErrNotFound says that there is none.
-func (db *DB) RemoveAccount(ctx context.Context, id portal.PersonID, entry audit.Entry) error {
+func (db BuiltInAccounts) RemoveAccount(ctx context.Context, id portal.PersonID, entry audit.Entry) error {
 	return db.write(ctx, "removing account "+string(id), func(ctx context.Context, t *tx) error {
 		touched, err := t.Exec(ctx, "DELETE FROM accounts WHERE id = $1", string(id))
 		if err != nil {

@@ -12,7 +12,7 @@ import (
 
 // AddAgent keeps the sealed key of an agent's certificate, which is recorded
 // already.
-func (db *DB) AddAgent(ctx context.Context, serial ca.Serial, sealedKey []byte, notAfter time.Time) error {
+func (db Enrolments) AddAgent(ctx context.Context, serial ca.Serial, sealedKey []byte, notAfter time.Time) error {
 	return db.write(ctx, "keeping agent key", func(ctx context.Context, t *tx) error {
 		_, err := t.Exec(ctx, "INSERT INTO agents (serial, sealed_key, not_after) VALUES ($1, $2, $3)",
 			serial.String(), sealedKey, notAfter.UnixMilli())
@@ -22,7 +22,7 @@ func (db *DB) AddAgent(ctx context.Context, serial ca.Serial, sealedKey []byte, 
 
 // Agents calls found with each agent whose certificate is in force, newest
 // first. It ends at the first error of found.
-func (db *DB) Agents(ctx context.Context, now time.Time, found func(certificate, sealedKey []byte) error) error {
+func (db Enrolments) Agents(ctx context.Context, now time.Time, found func(certificate, sealedKey []byte) error) error {
 	err := db.All(ctx, `SELECT c.der, a.sealed_key FROM agents a JOIN certificates c ON c.serial = a.serial
 		WHERE a.not_after > $1 AND c.status = $2 ORDER BY a.not_after DESC, a.serial`,
 		[]any{now.UnixMilli(), string(portal.Issued)}, func(rows *sql.Rows) error {

@@ -21,7 +21,7 @@ type throttle struct {
 
 // Try counts a try before it is made, under the lock of its key, so that
 // parallel tries stay within the limit. Only the hash of the key is kept.
-func (db *DB) Try(ctx context.Context, key string, limit signin.Limit, now time.Time) (signin.Tries, error) {
+func (db SignInRecords) Try(ctx context.Context, key string, limit signin.Limit, now time.Time) (signin.Tries, error) {
 	var answer signin.Tries
 	err := db.write(ctx, "counting try", func(ctx context.Context, t *tx) error {
 		before, err := t.lockThrottle(ctx, key)
@@ -83,7 +83,7 @@ func (t *tx) lockThrottle(ctx context.Context, key string) (throttle, error) {
 }
 
 // PausedUntil tells when the pause of a key ends; the zero time when there is none.
-func (db *DB) PausedUntil(ctx context.Context, key string, now time.Time) (time.Time, error) {
+func (db SignInRecords) PausedUntil(ctx context.Context, key string, now time.Time) (time.Time, error) {
 	var until sql.NullInt64
 	err := db.One(ctx, "SELECT paused_until FROM attempts WHERE key_hash = $1 AND paused_until > $2",
 		[]any{throttleKey(key), now.UnixMilli()}, &until)
@@ -98,7 +98,7 @@ func (db *DB) PausedUntil(ctx context.Context, key string, now time.Time) (time.
 
 // GiveBack takes back one try whose outcome nobody learned. A pause that other
 // tries brought about stays.
-func (db *DB) GiveBack(ctx context.Context, key string) error {
+func (db SignInRecords) GiveBack(ctx context.Context, key string) error {
 	return db.write(ctx, "giving back a try", func(ctx context.Context, t *tx) error {
 		_, err := t.Exec(ctx, "UPDATE attempts SET tries = tries - 1 WHERE key_hash = $1 AND tries > 0", throttleKey(key))
 		return err
@@ -106,7 +106,7 @@ func (db *DB) GiveBack(ctx context.Context, key string) error {
 }
 
 // Forgive forgets the tries of a key, after a right password.
-func (db *DB) Forgive(ctx context.Context, key string) error {
+func (db SignInRecords) Forgive(ctx context.Context, key string) error {
 	return db.write(ctx, "forgiving tries", func(ctx context.Context, t *tx) error {
 		_, err := t.Exec(ctx, "DELETE FROM attempts WHERE key_hash = $1", throttleKey(key))
 		return err
@@ -115,12 +115,12 @@ func (db *DB) Forgive(ctx context.Context, key string) error {
 
 // PruneAttempts drops the keys whose window and pause are over, and returns
 // their number. Without it, made-up names would fill the disk.
-func (db *DB) PruneAttempts(ctx context.Context, now time.Time) (int, error) {
+func (db SignInRecords) PruneAttempts(ctx context.Context, now time.Time) (int, error) {
 	return db.prune(ctx, workWithin, "pruning tries", "DELETE FROM attempts WHERE forget_at <= $1", now.UnixMilli())
 }
 
 // prune runs one statement that deletes, and returns how many rows went.
-func (db *DB) prune(ctx context.Context, within time.Duration, doing, query string, args ...any) (int, error) {
+func (db *base) prune(ctx context.Context, within time.Duration, doing, query string, args ...any) (int, error) {
 	gone := 0
 	err := db.writeWithin(ctx, within, doing, func(ctx context.Context, t *tx) (err error) {
 		gone, err = t.Exec(ctx, query, args...)

@@ -71,7 +71,7 @@ func aboutDevice(r enroll.Revocation, action audit.Action, device portal.DeviceI
 // says that another device in use has it; the error wraps enroll.ErrNotFound when
 // the device is not the person's or was removed. The name it has already changes
 // nothing and leaves no entry.
-func (db *DB) Rename(ctx context.Context, r enroll.Renaming) error {
+func (db Enrolments) Rename(ctx context.Context, r enroll.Renaming) error {
 	if !sqldb.Storable(string(r.Person)) || !sqldb.Storable(string(r.Device)) {
 		return fmt.Errorf("renaming device %q: %w", r.Device, portal.ErrNotFound)
 	}

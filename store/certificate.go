@@ -10,7 +10,7 @@ import (
 
 // Certificate finds a certificate of any kind and person by its serial. The
 // error wraps enroll.ErrNotFound when there is none.
-func (db *DB) Certificate(ctx context.Context, serial ca.Serial) (portal.Certificate, error) {
+func (db Enrolments) Certificate(ctx context.Context, serial ca.Serial) (portal.Certificate, error) {
 	var c certificateRow
 	err := db.One(ctx, "SELECT "+certificateColumns+" FROM certificates c WHERE c.serial = $1",
 		[]any{serial.String()}, c.fields()...)

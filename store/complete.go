@@ -20,7 +20,7 @@ import (
 // replaces. enroll.ErrConflict says that the reservation does not stand: it was
 // revoked, completed, never made, or its device was removed. A certificate of
 // another serial or key than reserved is refused.
-func (db *DB) Complete(ctx context.Context, c enroll.Completion) error {
+func (db Enrolments) Complete(ctx context.Context, c enroll.Completion) error {
 	return db.write(ctx, "completing serial "+c.Serial.String(), func(ctx context.Context, t *tx) error {
 		device, err := t.standing(ctx, c)
 		if err != nil {
@@ -156,7 +156,7 @@ func scanSerial(rows *sql.Rows, into *[]ca.Serial) error {
 
 // Unfinished lists reservations from before the moment that are still pending,
 // oldest first.
-func (db *DB) Unfinished(ctx context.Context, before time.Time, limit int) ([]ca.Serial, error) {
+func (db Enrolments) Unfinished(ctx context.Context, before time.Time, limit int) ([]ca.Serial, error) {
 	var serials []ca.Serial
 	err := db.All(ctx, `SELECT serial FROM certificates
 		WHERE der IS NULL AND revoked_at IS NULL AND requested_at < $1 ORDER BY requested_at LIMIT $2`,
@@ -169,7 +169,7 @@ func (db *DB) Unfinished(ctx context.Context, before time.Time, limit int) ([]ca
 
 // Undelivered lists issued certificates that nobody read whole and whose pickup
 // is wiped, or ran out before the moment; oldest first.
-func (db *DB) Undelivered(ctx context.Context, before time.Time, limit int) ([]ca.Serial, error) {
+func (db Enrolments) Undelivered(ctx context.Context, before time.Time, limit int) ([]ca.Serial, error) {
 	var serials []ca.Serial
 	err := db.All(ctx, `SELECT c.serial FROM certificates c JOIN pickups p ON p.serial = c.serial
 		WHERE c.der IS NOT NULL AND c.delivered_at IS NULL AND c.revoked_at IS NULL AND c.status = 'issued'

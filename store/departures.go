@@ -17,7 +17,7 @@ import (
 // an account stands, or none that began at Due or before: another watch was
 // quicker, or saw the person come back. The details cause, upn, device and since
 // are added to the entries.
-func (db *DB) Depart(ctx context.Context, d drift.Departure) ([]ca.Serial, error) {
+func (db DriftRecords) Depart(ctx context.Context, d drift.Departure) ([]ca.Serial, error) {
 	var ended []ca.Serial
 	err := db.writeWithin(ctx, workWithin, "ending certificates of "+string(d.Person), func(ctx context.Context, t *tx) error {
 		ended = nil

@@ -17,7 +17,7 @@ import (
 
 // Detail reads all that is known of one certificate. The error wraps
 // enroll.ErrNotFound when there is none.
-func (db *DB) Detail(ctx context.Context, serial ca.Serial, now time.Time) (admin.Detail, error) {
+func (db Search) Detail(ctx context.Context, serial ca.Serial, now time.Time) (admin.Detail, error) {
 	d, err := db.detail(ctx, serial, now)
 	if err == nil && d.State == admin.Revoked {
 		err = db.revocationDetail(ctx, &d)
@@ -28,7 +28,7 @@ func (db *DB) Detail(ctx context.Context, serial ca.Serial, now time.Time) (admi
 	return d, nil
 }
 
-func (db *DB) detail(ctx context.Context, serial ca.Serial, now time.Time) (admin.Detail, error) {
+func (db Search) detail(ctx context.Context, serial ca.Serial, now time.Time) (admin.Detail, error) {
 	var r listedRow
 	var d admin.Detail
 	var delivered, reason, unlisted sql.NullInt64
@@ -45,7 +45,7 @@ func (db *DB) detail(ctx context.Context, serial ca.Serial, now time.Time) (admi
 
 // revocationDetail adds which list names a revoked certificate, and what the ledger
 // tells of its end.
-func (db *DB) revocationDetail(ctx context.Context, d *admin.Detail) error {
+func (db Search) revocationDetail(ctx context.Context, d *admin.Detail) error {
 	var seq int64
 	var issuer string
 	err := db.One(ctx, "SELECT issuer, seq FROM revocations WHERE serial = $1", []any{d.Serial.String()}, &issuer, &seq)
@@ -70,7 +70,7 @@ func (db *DB) revocationDetail(ctx context.Context, d *admin.Detail) error {
 
 // whoRevoked reads the ledger entry of a revocation. Of those from before entries and
 // revocations had one number it is the last that tells of one.
-func (db *DB) whoRevoked(ctx context.Context, d *admin.Detail, seq int64) error {
+func (db Search) whoRevoked(ctx context.Context, d *admin.Detail, seq int64) error {
 	where, args := "seq = $1", []any{seq}
 	if seq < 0 {
 		where, args = "substr(object, 1, 64) = $1 AND action = $2", []any{d.Serial.String(), string(audit.CertificateRevoked)}

@@ -112,7 +112,7 @@ func (r *certificateRow) value() (portal.Certificate, error) {
 
 // Devices lists a person's devices, newest first, without removed ones and those
 // that never got a certificate.
-func (db *DB) Devices(ctx context.Context, person portal.PersonID) ([]portal.Device, error) {
+func (db Enrolments) Devices(ctx context.Context, person portal.PersonID) ([]portal.Device, error) {
 	if !sqldb.Storable(string(person)) {
 		return nil, nil
 	}
@@ -146,7 +146,7 @@ const deviceQuery = `SELECT ` + deviceColumns + `, ` + certificateColumns + `
 
 // Device finds a device of the person, removed or not. The error wraps
 // enroll.ErrNotFound when there is none or it is somebody else's.
-func (db *DB) Device(ctx context.Context, person portal.PersonID, id portal.DeviceID) (portal.Device, error) {
+func (db Enrolments) Device(ctx context.Context, person portal.PersonID, id portal.DeviceID) (portal.Device, error) {
 	if !sqldb.Storable(string(person)) || !sqldb.Storable(string(id)) {
 		return portal.Device{}, fmt.Errorf("finding device %q: %w", id, portal.ErrNotFound)
 	}

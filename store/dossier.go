@@ -17,7 +17,7 @@ const lastRune = "\U0010ffff"
 // FindDevices finds devices that were not removed, by the beginning of the name or by
 // the whole serial of a certificate, as people write serials: with spaces, colons
 // and 0x, in either case. Of the devices only id, person, name and platform count.
-func (db *DB) FindDevices(ctx context.Context, query string, limit int) ([]portal.Device, error) {
+func (db Search) FindDevices(ctx context.Context, query string, limit int) ([]portal.Device, error) {
 	if !sqldb.Storable(query) {
 		return nil, nil
 	}
@@ -45,7 +45,7 @@ func (db *DB) FindDevices(ctx context.Context, query string, limit int) ([]porta
 
 // EntriesAbout gives the newest ledger entries about a person, newest first: of all
 // actions, or of those that are named.
-func (db *DB) EntriesAbout(ctx context.Context, person portal.PersonID, limit int, named ...audit.Action) ([]audit.Entry, error) {
+func (db AuditLog) EntriesAbout(ctx context.Context, person portal.PersonID, limit int, named ...audit.Action) ([]audit.Entry, error) {
 	if !sqldb.Storable(string(person)) {
 		return nil, nil
 	}

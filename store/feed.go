@@ -18,7 +18,7 @@ import (
 // Status gives the state of a serial of the issuing CA. A revocation counts without
 // its certificate too: it may be of one that was issued after the copy that was
 // restored. What is reserved is unknown until it is signed.
-func (db *DB) Status(ctx context.Context, serial ca.Serial) (ocsp.Status, error) {
+func (db RevocationLists) Status(ctx context.Context, serial ca.Serial) (ocsp.Status, error) {
 	var status sql.NullString
 	var at, reason sql.NullInt64
 	err := db.One(ctx, `SELECT c.status, COALESCE(r.revoked_at, c.revoked_at), COALESCE(r.reason_code, c.reason_code)
@@ -50,7 +50,7 @@ type happening struct {
 // follow reads at most limit entries of the ledger behind a number, with the
 // certificate of those that reserve or issue one and the revocation of those that
 // tell of one. It gives the last entry it looked at, and the end of the ledger.
-func (db *DB) follow(ctx context.Context, after int64, limit int, see func(happening) error) (through, head int64, err error) {
+func (db RevocationLists) follow(ctx context.Context, after int64, limit int, see func(happening) error) (through, head int64, err error) {
 	// The head comes along, so that nothing new takes one statement, and none of two
 	// can be older than the other.
 	headed := false
@@ -83,7 +83,7 @@ func (db *DB) follow(ctx context.Context, after int64, limit int, see func(happe
 // Changes gives the serials of the issuing CA that ledger entries after a number made
 // good or revoked, in their order, at most limit entries far, and the last entry looked
 // at. ocsp.ErrRewound says that the ledger ends before.
-func (db *DB) Changes(ctx context.Context, after int64, limit int) ([]ca.Serial, int64, error) {
+func (db RevocationLists) Changes(ctx context.Context, after int64, limit int) ([]ca.Serial, int64, error) {
 	var serials []ca.Serial
 	through, head, err := db.follow(ctx, after, limit, func(h happening) error {
 		issuer, text := h.issuer, h.serial
@@ -109,7 +109,7 @@ func (db *DB) Changes(ctx context.Context, after int64, limit int) ([]ca.Serial,
 // Records gives what the ledger tells after an entry, in its order: serials reserved
 // or issued, revocations, and through, the last entry it looked at. At most limit
 // entries are looked at.
-func (db *DB) Records(ctx context.Context, after int64, limit int) ([]crl.Record, int64, error) {
+func (db RevocationLists) Records(ctx context.Context, after int64, limit int) ([]crl.Record, int64, error) {
 	var records []crl.Record
 	through, _, err := db.follow(ctx, after, limit, func(h happening) error {
 		r := crl.Record{
@@ -133,7 +133,7 @@ func (db *DB) Records(ctx context.Context, after int64, limit int) ([]crl.Record
 }
 
 // Remembers reports whether the ledger has this entry with this hash.
-func (db *DB) Remembers(ctx context.Context, seq int64, hash string) (bool, error) {
+func (db RevocationLists) Remembers(ctx context.Context, seq int64, hash string) (bool, error) {
 	var stored []byte
 	err := db.One(ctx, "SELECT hash FROM ledger WHERE seq = $1", []any{seq}, &stored)
 	if errors.Is(err, portal.ErrNotFound) {

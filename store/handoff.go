@@ -25,7 +25,7 @@ const openHandoff = `h.closed_at IS NULL AND h.expires_at > $2 AND EXISTS (SELEC
 // OfferHandoff records an open hand-off, under the person's lock: what they had
 // open before ends, and what ran out long ago is dropped. The error wraps
 // enroll.ErrConflict when the id or the code is in use.
-func (db *DB) OfferHandoff(ctx context.Context, o signin.HandoffOffer) error {
+func (db SignInRecords) OfferHandoff(ctx context.Context, o signin.HandoffOffer) error {
 	return db.write(ctx, "offering hand-off", func(ctx context.Context, t *tx) error {
 		if err := t.lockPerson(ctx, o.Person); err != nil {
 			return err
@@ -51,7 +51,7 @@ func (db *DB) OfferHandoff(ctx context.Context, o signin.HandoffOffer) error {
 
 // Handoff finds a hand-off of the person by its id, whatever became of it. The
 // error wraps enroll.ErrNotFound when there is none or it is somebody else's.
-func (db *DB) Handoff(ctx context.Context, person portal.PersonID, id signin.HandoffID) (signin.Handoff, error) {
+func (db SignInRecords) Handoff(ctx context.Context, person portal.PersonID, id signin.HandoffID) (signin.Handoff, error) {
 	if !sqldb.Storable(string(person)) || !sqldb.Storable(string(id)) {
 		return signin.Handoff{}, fmt.Errorf("finding hand-off: %w", portal.ErrNotFound)
 	}
@@ -60,11 +60,11 @@ func (db *DB) Handoff(ctx context.Context, person portal.PersonID, id signin.Han
 
 // OpenHandoff finds the hand-off that a code opens now. The error wraps
 // enroll.ErrNotFound when it opens none.
-func (db *DB) OpenHandoff(ctx context.Context, codeHash [sha256.Size]byte, now time.Time) (signin.Handoff, error) {
+func (db SignInRecords) OpenHandoff(ctx context.Context, codeHash [sha256.Size]byte, now time.Time) (signin.Handoff, error) {
 	return db.handoff(ctx, "h.code_hash = $1 AND "+openHandoff, codeHash[:], now.UnixMilli())
 }
 
-func (db *DB) handoff(ctx context.Context, where string, args ...any) (signin.Handoff, error) {
+func (db SignInRecords) handoff(ctx context.Context, where string, args ...any) (signin.Handoff, error) {
 	var h signin.Handoff
 	var choices string
 	var expires sql.NullInt64
@@ -82,7 +82,7 @@ func (db *DB) handoff(ctx context.Context, where string, args ...any) (signin.Ha
 
 // CloseHandoff uses a hand-off up with its ledger entry. The error wraps
 // enroll.ErrNotFound when it was not open any more: of two at once, one closes it.
-func (db *DB) CloseHandoff(ctx context.Context, id signin.HandoffID, state signin.HandoffState, at time.Time, entry audit.Entry) error {
+func (db SignInRecords) CloseHandoff(ctx context.Context, id signin.HandoffID, state signin.HandoffState, at time.Time, entry audit.Entry) error {
 	return db.write(ctx, "closing hand-off", func(ctx context.Context, t *tx) error {
 		touched, err := t.Exec(ctx, "UPDATE handoffs AS h SET state = $3, closed_at = $2 WHERE h.id = $1 AND "+openHandoff,
 			string(id), at.UnixMilli(), string(state))

@@ -16,20 +16,20 @@ import (
 const working = `c.der IS NOT NULL AND c.revoked_at IS NULL AND c.not_after > $1 AND c.kind = 'user'`
 
 // HolderCount counts people with a working certificate.
-func (db *DB) HolderCount(ctx context.Context, now time.Time) (int, error) {
+func (db DriftRecords) HolderCount(ctx context.Context, now time.Time) (int, error) {
 	return db.count(ctx, "counting holders", "SELECT count(DISTINCT c.person) FROM certificates c WHERE "+working, now.UnixMilli())
 }
 
 // Departed counts people whose certificates the drift watch ended after it had
 // seen why for the first time after the moment, and who hold none that works now.
-func (db *DB) Departed(ctx context.Context, after, now time.Time) (int, error) {
+func (db DriftRecords) Departed(ctx context.Context, after, now time.Time) (int, error) {
 	return db.count(ctx, "counting departures", `SELECT count(*) FROM departures d WHERE d.since > $2
 		AND NOT EXISTS (SELECT 1 FROM certificates c WHERE c.person = d.person AND `+working+`)`,
 		now.UnixMilli(), after.UnixMilli())
 }
 
 // count reads a number for background work.
-func (db *DB) count(ctx context.Context, doing, query string, args ...any) (int, error) {
+func (db *base) count(ctx context.Context, doing, query string, args ...any) (int, error) {
 	n := 0
 	err := db.AllWithin(ctx, workWithin, query, args, func(rows *sql.Rows) error { return rows.Scan(&n) })
 	if err != nil {
@@ -41,7 +41,7 @@ func (db *DB) count(ctx context.Context, doing, query string, args ...any) (int,
 // Holders lists people with a working certificate whose id comes after the given
 // one, in order, at most limit; each with all of these, the newest first, and
 // their marks.
-func (db *DB) Holders(ctx context.Context, now time.Time, after portal.PersonID, limit int) ([]drift.Holder, error) {
+func (db DriftRecords) Holders(ctx context.Context, now time.Time, after portal.PersonID, limit int) ([]drift.Holder, error) {
 	var holders []drift.Holder
 	err := db.AllWithin(ctx, workWithin, `SELECT h.person, h.serial, h.upn, h.sid, m.change, m.since
 		FROM certificates h LEFT JOIN marks m ON m.serial = h.serial

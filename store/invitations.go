@@ -49,7 +49,7 @@ func (r *invitationRow) value() (signin.Invitation, error) {
 // Invite records an invitation, under the person's lock: what they had open ends,
 // with an entry of its own, and what ended long ago is dropped. The error wraps
 // enroll.ErrConflict when the id or the code is in use.
-func (db *DB) Invite(ctx context.Context, o signin.InvitationOffer) error {
+func (db SignInRecords) Invite(ctx context.Context, o signin.InvitationOffer) error {
 	return db.write(ctx, "recording invitation", func(ctx context.Context, t *tx) error {
 		if err := t.lockPerson(ctx, o.Person); err != nil {
 			return err
@@ -95,7 +95,7 @@ func (t *tx) endInvitations(ctx context.Context, person portal.PersonID, at time
 
 // Invitation finds an invitation by its id. The error wraps enroll.ErrNotFound
 // when there is none.
-func (db *DB) Invitation(ctx context.Context, id signin.InvitationID) (signin.Invitation, error) {
+func (db SignInRecords) Invitation(ctx context.Context, id signin.InvitationID) (signin.Invitation, error) {
 	if !sqldb.Storable(string(id)) {
 		return signin.Invitation{}, fmt.Errorf("finding invitation: %w", portal.ErrNotFound)
 	}
@@ -104,20 +104,20 @@ func (db *DB) Invitation(ctx context.Context, id signin.InvitationID) (signin.In
 
 // InvitationByCode finds an invitation by the hash of its code, whatever became of
 // it. The error wraps enroll.ErrNotFound when there is none.
-func (db *DB) InvitationByCode(ctx context.Context, codeHash [sha256.Size]byte) (signin.Invitation, error) {
+func (db SignInRecords) InvitationByCode(ctx context.Context, codeHash [sha256.Size]byte) (signin.Invitation, error) {
 	return db.invitation(ctx, "i.code_hash = $1", codeHash[:])
 }
 
 // Invited finds the invitation of a person that is open or waiting. The error
 // wraps enroll.ErrNotFound when there is none.
-func (db *DB) Invited(ctx context.Context, person portal.PersonID) (signin.Invitation, error) {
+func (db SignInRecords) Invited(ctx context.Context, person portal.PersonID) (signin.Invitation, error) {
 	if !sqldb.Storable(string(person)) {
 		return signin.Invitation{}, fmt.Errorf("finding invitation: %w", portal.ErrNotFound)
 	}
 	return db.invitation(ctx, "i.person = $1 AND i.closed_at IS NULL", string(person))
 }
 
-func (db *DB) invitation(ctx context.Context, where string, args ...any) (signin.Invitation, error) {
+func (db SignInRecords) invitation(ctx context.Context, where string, args ...any) (signin.Invitation, error) {
 	var r invitationRow
 	err := db.One(ctx, "SELECT "+invitationColumns+" FROM invitations i WHERE "+where, args, r.fields()...)
 	if err != nil {
@@ -127,7 +127,7 @@ func (db *DB) invitation(ctx context.Context, where string, args ...any) (signin
 }
 
 // WaitingInvitations lists what waits for approval, oldest first.
-func (db *DB) WaitingInvitations(ctx context.Context, now time.Time, limit int) ([]signin.Invitation, error) {
+func (db SignInRecords) WaitingInvitations(ctx context.Context, now time.Time, limit int) ([]signin.Invitation, error) {
 	var waiting []signin.Invitation
 	err := db.All(ctx, "SELECT "+invitationColumns+` FROM invitations i
 		WHERE i.closed_at IS NULL AND i.state = 'waiting' AND i.expires_at > $1 ORDER BY i.made_at, i.id LIMIT $2`,
@@ -148,7 +148,7 @@ func (db *DB) WaitingInvitations(ctx context.Context, now time.Time, limit int) 
 
 // ApproveInvitation lets a waiting code work. The error wraps enroll.ErrConflict
 // when it does not wait any more, and for whoever made it or is to use it.
-func (db *DB) ApproveInvitation(ctx context.Context, id signin.InvitationID, approver portal.PersonID, at time.Time, entry audit.Entry) error {
+func (db SignInRecords) ApproveInvitation(ctx context.Context, id signin.InvitationID, approver portal.PersonID, at time.Time, entry audit.Entry) error {
 	if !sqldb.Storable(string(id)) {
 		return fmt.Errorf("approving invitation: %w", portal.ErrConflict)
 	}

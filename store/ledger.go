@@ -19,7 +19,7 @@ import (
 var errNoHead = errors.New("ledger has no head")
 
 // Note records an entry that stands for itself.
-func (db *DB) Note(ctx context.Context, e audit.Entry) error {
+func (db AuditLog) Note(ctx context.Context, e audit.Entry) error {
 	return db.write(ctx, "noting "+string(e.Action), func(ctx context.Context, t *tx) error { return t.append(ctx, e) })
 }
 
@@ -117,7 +117,7 @@ const entryColumns = "seq, at, node, action, actor, role, person, object, addres
 // Entries reads the ledger in order: at most limit entries with a number above
 // after. It does not verify them; that is [ledger.Checker]'s work. At a row that
 // is no entry it gives those before and a *ledger.Break.
-func (db *DB) Entries(ctx context.Context, after int64, limit int) ([]audit.Entry, error) {
+func (db AuditLog) Entries(ctx context.Context, after int64, limit int) ([]audit.Entry, error) {
 	var entries []audit.Entry
 	err := db.All(ctx, "SELECT "+entryColumns+" FROM ledger WHERE seq > $1 ORDER BY seq LIMIT $2", []any{after, limit},
 		func(rows *sql.Rows) error {
@@ -159,7 +159,7 @@ func scanEntry(rows *sql.Rows) (audit.Entry, error) {
 // Knows reports whether the ledger tells of the creation of the CA with this
 // fingerprint, compared with the detail "issuing" of ca.created entries as it
 // stands there. An empty fingerprint is nobody's.
-func (db *DB) Knows(ctx context.Context, fingerprint string) (bool, error) {
+func (db AuditLog) Knows(ctx context.Context, fingerprint string) (bool, error) {
 	if fingerprint == "" {
 		return false, nil
 	}
@@ -183,7 +183,7 @@ func (db *DB) Knows(ctx context.Context, fingerprint string) (bool, error) {
 }
 
 // Head gives the end of the ledger, the zero Head when it is empty.
-func (db *DB) Head(ctx context.Context) (audit.Head, error) {
+func (db AuditLog) Head(ctx context.Context) (audit.Head, error) {
 	var head audit.Head
 	var hash []byte
 	err := db.One(ctx, "SELECT seq, hash FROM ledger_head WHERE id = 1", nil, &head.Seq, &hash)

@@ -10,7 +10,7 @@ import (
 )
 
 // LastCheck gives what verifying has come to, the zero Check before the first.
-func (db *DB) LastCheck(ctx context.Context) (audit.Check, error) {
+func (db AuditLog) LastCheck(ctx context.Context) (audit.Check, error) {
 	var c audit.Check
 	var broken audit.Break
 	var hash []byte
@@ -32,7 +32,7 @@ func (db *DB) LastCheck(ctx context.Context) (audit.Check, error) {
 }
 
 // SaveCheck keeps what verifying has come to, with entries that tell of it.
-func (db *DB) SaveCheck(ctx context.Context, c audit.Check, entries ...audit.Entry) error {
+func (db AuditLog) SaveCheck(ctx context.Context, c audit.Check, entries ...audit.Entry) error {
 	var broken audit.Break
 	if c.Broken != nil {
 		broken = *c.Broken
@@ -53,7 +53,7 @@ func (db *DB) SaveCheck(ctx context.Context, c audit.Check, entries ...audit.Ent
 // at most limit that differ: one without an entry for its reservation, one that
 // was reserved and is gone, one that was revoked and is not or that lists would not
 // name, and one that lists name and nobody revoked.
-func (db *DB) Mismatches(ctx context.Context, limit int) ([]*audit.Break, error) {
+func (db AuditLog) Mismatches(ctx context.Context, limit int) ([]*audit.Break, error) {
 	var found []*audit.Break
 	// A column compares as its type says, and SQLite then passes by an index of an
 	// expression, which has none. Joined to an empty text it is an expression too.

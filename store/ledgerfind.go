@@ -33,7 +33,7 @@ var errEnough = errors.New("enough was read")
 
 // Find looks for entries with a number below before, newest first, and gives at
 // most limit of them; math.MaxInt64 begins at the end.
-func (db *DB) Find(ctx context.Context, q audit.Query, before int64, limit int) (audit.Found, error) {
+func (db AuditLog) Find(ctx context.Context, q audit.Query, before int64, limit int) (audit.Found, error) {
 	found, err := db.find(ctx, q, before, limit)
 	if err != nil {
 		return audit.Found{}, fmt.Errorf("searching the ledger: %w", err)
@@ -41,7 +41,7 @@ func (db *DB) Find(ctx context.Context, q audit.Query, before int64, limit int) 
 	return found, nil
 }
 
-func (db *DB) find(ctx context.Context, q audit.Query, before int64, limit int) (audit.Found, error) {
+func (db AuditLog) find(ctx context.Context, q audit.Query, before int64, limit int) (audit.Found, error) {
 	condition, value := leading(q)
 	if limit < 1 || !sqldb.Storable(value) {
 		return audit.Found{}, nil
@@ -82,7 +82,7 @@ func (db *DB) find(ctx context.Context, q audit.Query, before int64, limit int) 
 // PersonNamed finds somebody by their user principal name, or by any name that signs
 // in to the built-in directory. enroll.ErrNotFound says that nobody is known by it,
 // or more than one.
-func (db *DB) PersonNamed(ctx context.Context, name string) (portal.PersonID, error) {
+func (db Search) PersonNamed(ctx context.Context, name string) (portal.PersonID, error) {
 	id, err := db.PersonCalled(ctx, name)
 	if err == nil || !errors.Is(err, portal.ErrNotFound) && !errors.Is(err, portal.ErrConflict) {
 		return id, err
@@ -99,7 +99,7 @@ func (db *DB) PersonNamed(ctx context.Context, name string) (portal.PersonID, er
 
 // PersonNames gives the names of those people whose names are remembered: of who
 // ever got a certificate, and of the accounts of the built-in directory.
-func (db *DB) PersonNames(ctx context.Context, ids []portal.PersonID) (map[portal.PersonID]string, error) {
+func (db Search) PersonNames(ctx context.Context, ids []portal.PersonID) (map[portal.PersonID]string, error) {
 	names := make(map[portal.PersonID]string)
 	for _, id := range ids {
 		if !sqldb.Storable(string(id)) {
@@ -149,7 +149,7 @@ func leading(q audit.Query) (condition, value string) {
 // numbersOf narrows the numbers that the times of a query may have: an entry that is
 // older than From by more than the disorder has none of them before it, and one that
 // is younger than Until by as much has none behind it.
-func (db *DB) numbersOf(ctx context.Context, q audit.Query, before int64) (lowest, narrowed int64, err error) {
+func (db AuditLog) numbersOf(ctx context.Context, q audit.Query, before int64) (lowest, narrowed int64, err error) {
 	beside := func(query string, at time.Time) (seq int64, found bool, err error) {
 		err = db.One(ctx, query, []any{at.UnixMilli()}, &seq)
 		if errors.Is(err, portal.ErrNotFound) {

@@ -15,7 +15,7 @@ import (
 
 // Latest gives the newest complete or delta list of an issuer; false when there is
 // none. DER is left out of a list whose number is have, or below.
-func (db *DB) Latest(ctx context.Context, issuer string, delta bool, have int64) (crl.List, bool, error) {
+func (db RevocationLists) Latest(ctx context.Context, issuer string, delta bool, have int64) (crl.List, bool, error) {
 	var list crl.List
 	found := false
 	// A list of a million entries has forty megabytes.
@@ -39,7 +39,7 @@ func (db *DB) Latest(ctx context.Context, issuer string, delta bool, have int64)
 // the turn, in one transaction. revocation.ErrOvertaken says that another turn began
 // meanwhile, or that a list does not follow what is published: number, thisUpdate and
 // Through never go back. Then nothing is stored, and the turn is over all the same.
-func (db *DB) Publish(ctx context.Context, turn crl.Turn, lists ...crl.List) error {
+func (db RevocationLists) Publish(ctx context.Context, turn crl.Turn, lists ...crl.List) error {
 	for _, list := range lists {
 		if err := checkList(turn, list); err != nil {
 			return fmt.Errorf("publishing list of %s: %w", turn.Issuer, err)
@@ -135,7 +135,7 @@ func (t *tx) insertList(ctx context.Context, list crl.List, until int64) error {
 
 // Unlisted reports whether a revocation of the issuer stands in no list yet; of
 // complete lists only, or with delta in either kind.
-func (db *DB) Unlisted(ctx context.Context, issuer string, delta bool) (bool, error) {
+func (db RevocationLists) Unlisted(ctx context.Context, issuer string, delta bool) (bool, error) {
 	const reach = "(SELECT through FROM crls WHERE issuer = $1 AND delta = %s ORDER BY number DESC LIMIT 1)"
 	var newest, complete, partial sql.NullInt64
 	err := db.One(ctx, "SELECT (SELECT seq FROM revocations WHERE issuer = $1 ORDER BY seq DESC LIMIT 1), "+

@@ -23,7 +23,7 @@ const accountMarks = `m.change IN ('gone', 'disabled', 'expired')`
 // ledger entry. Certificates that ended meanwhile are left alone. A mark of an
 // account begins when the first one did that the person has, and the first one
 // ends the person's sessions.
-func (db *DB) Mark(ctx context.Context, m drift.Marking) (set, removed int, err error) {
+func (db DriftRecords) Mark(ctx context.Context, m drift.Marking) (set, removed int, err error) {
 	err = db.writeWithin(ctx, workWithin, "marking certificates of "+string(m.Person), func(ctx context.Context, t *tx) error {
 		set, removed = 0, 0
 		if err := t.lockPerson(ctx, m.Person); err != nil {

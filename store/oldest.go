@@ -16,7 +16,7 @@ const oldestLife = 32 * 24 * time.Hour
 
 // Oldest gives the oldest complete list of an issuer that is in force at a time,
 // without DER; false when there is none.
-func (db *DB) Oldest(ctx context.Context, issuer string, now time.Time) (crl.List, bool, error) {
+func (db RevocationLists) Oldest(ctx context.Context, issuer string, now time.Time) (crl.List, bool, error) {
 	list := crl.List{Issuer: issuer}
 	found := false
 	// A number is at least the time in milliseconds at which its turn began.

@@ -41,7 +41,7 @@ func (r *orderRow) value() (admin.Order, error) {
 }
 
 // AddOrder records a new order.
-func (db *DB) AddOrder(ctx context.Context, o admin.Order, entry audit.Entry) error {
+func (db BulkRevocations) AddOrder(ctx context.Context, o admin.Order, entry audit.Entry) error {
 	return db.write(ctx, "recording order", func(ctx context.Context, t *tx) error {
 		_, err := t.Exec(ctx, `INSERT INTO orders (`+orderColumns+`) VALUES
 			($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', '', '', '', NULL, NULL, 0, 0, 0)`,
@@ -55,7 +55,7 @@ func (db *DB) AddOrder(ctx context.Context, o admin.Order, entry audit.Entry) er
 }
 
 // Order finds an order. The error wraps enroll.ErrNotFound when there is none.
-func (db *DB) Order(ctx context.Context, id string) (admin.Order, error) {
+func (db BulkRevocations) Order(ctx context.Context, id string) (admin.Order, error) {
 	if !sqldb.Storable(id) {
 		return admin.Order{}, fmt.Errorf("finding order: %w", portal.ErrNotFound)
 	}
@@ -69,7 +69,7 @@ func (db *DB) Order(ctx context.Context, id string) (admin.Order, error) {
 
 // OrdersSince lists orders, those being carried out before all others, then the newest
 // first; open ones alone when open is set.
-func (db *DB) OrdersSince(ctx context.Context, open bool, limit int) ([]admin.Order, error) {
+func (db BulkRevocations) OrdersSince(ctx context.Context, open bool, limit int) ([]admin.Order, error) {
 	where := "TRUE"
 	if open {
 		where = "closed_at IS NULL"
@@ -93,7 +93,7 @@ func (db *DB) OrdersSince(ctx context.Context, open bool, limit int) ([]admin.Or
 }
 
 // OrderItems lists certificates of an order, in its order, behind a place.
-func (db *DB) OrderItems(ctx context.Context, id string, after, limit int, now time.Time) ([]admin.Item, error) {
+func (db BulkRevocations) OrderItems(ctx context.Context, id string, after, limit int, now time.Time) ([]admin.Item, error) {
 	if !sqldb.Storable(id) {
 		return nil, nil
 	}
@@ -119,7 +119,7 @@ func (db *DB) OrderItems(ctx context.Context, id string, after, limit int, now t
 
 // Gather adds certificates to an order and moves its place on. enroll.ErrConflict
 // says that the order gathers from another place by now, or not at all.
-func (db *DB) Gather(ctx context.Context, id string, from admin.Place, serials []ca.Serial, next admin.Place) error {
+func (db BulkRevocations) Gather(ctx context.Context, id string, from admin.Place, serials []ca.Serial, next admin.Place) error {
 	return db.writeWithin(ctx, workWithin, "gathering", func(ctx context.Context, t *tx) error {
 		state := admin.Gathering
 		if next == (admin.Place{}) {
@@ -157,7 +157,7 @@ func (t *tx) addItems(ctx context.Context, id string, items int, serials []ca.Se
 
 // MoveOrder brings an order from one state to another. enroll.ErrConflict says that
 // it is not in the state it should come from.
-func (db *DB) MoveOrder(ctx context.Context, m admin.Move) error {
+func (db BulkRevocations) MoveOrder(ctx context.Context, m admin.Move) error {
 	return db.write(ctx, "moving order "+m.ID, func(ctx context.Context, t *tx) error {
 		var closed, approved time.Time
 		if m.To == admin.Done || m.To == admin.Dropped || m.To == admin.Lapsed {
@@ -186,7 +186,7 @@ func (db *DB) MoveOrder(ctx context.Context, m admin.Move) error {
 // RunOrder ends the next certificates of a running order in one transaction with what
 // it notes of them, and closes the order after the last. What a crash interrupts
 // was either done and noted, or is done again.
-func (db *DB) RunOrder(ctx context.Context, id string, limit int, at time.Time) (ended int, more bool, err error) {
+func (db BulkRevocations) RunOrder(ctx context.Context, id string, limit int, at time.Time) (ended int, more bool, err error) {
 	err = db.writeWithin(ctx, workWithin, "carrying out order "+id, func(ctx context.Context, t *tx) error {
 		ended, more = 0, false
 		// The first statement takes the order's row: replicas take turns.

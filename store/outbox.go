@@ -16,7 +16,7 @@ import (
 // Happenings reads the ledger behind the place up to which letters are written:
 // at most limit entries, in order, and that place. What the store knows of a
 // certificate that an entry is about comes with it.
-func (db *DB) Happenings(ctx context.Context, limit int) (after int64, found []notify.Happening, err error) {
+func (db Outbox) Happenings(ctx context.Context, limit int) (after int64, found []notify.Happening, err error) {
 	if err := db.One(ctx, "SELECT seq FROM outbox WHERE id = 1", nil, &after); err != nil {
 		return 0, nil, fmt.Errorf("reading place of the clerk: %w", err)
 	}
@@ -58,7 +58,7 @@ func scanHappening(rows *sql.Rows) (notify.Happening, error) {
 // Post puts letters out and moves the place in the ledger from one entry to
 // another. enroll.ErrConflict says that another clerk moved it first; then
 // nothing was done. A letter whose key was there before is left out.
-func (db *DB) Post(ctx context.Context, from, to int64, letters []notify.Letter) error {
+func (db Outbox) Post(ctx context.Context, from, to int64, letters []notify.Letter) error {
 	return db.writeWithin(ctx, workWithin, "posting letters", func(ctx context.Context, t *tx) error {
 		touched, err := t.Exec(ctx, "UPDATE outbox SET seq = $2 WHERE id = 1 AND seq = $1", from, to)
 		if err != nil {
@@ -73,7 +73,7 @@ func (db *DB) Post(ctx context.Context, from, to int64, letters []notify.Letter)
 
 // Remind puts letters out, but for those whose key was there before. One without
 // an address only takes its key.
-func (db *DB) Remind(ctx context.Context, letters []notify.Letter) error {
+func (db Outbox) Remind(ctx context.Context, letters []notify.Letter) error {
 	return db.writeWithin(ctx, workWithin, "posting reminders", func(ctx context.Context, t *tx) error {
 		return t.insertLetters(ctx, letters)
 	})
@@ -118,7 +118,7 @@ func factsOf(l notify.Letter) (sql.NullString, error) {
 // Ending lists certificates that end after the one moment and at the other or
 // before, without those that have a letter under key and their serial. Only the
 // newest of a kept device counts, and only one made for at least the life given.
-func (db *DB) Ending(ctx context.Context, key string, after, until time.Time, life time.Duration, limit int) ([]notify.Reminder, error) {
+func (db Outbox) Ending(ctx context.Context, key string, after, until time.Time, life time.Duration, limit int) ([]notify.Reminder, error) {
 	var found []notify.Reminder
 	err := db.AllWithin(ctx, workWithin, `SELECT c.serial, c.person, COALESCE(g.language, ''), d.id, d.name, c.not_after
 		FROM certificates c JOIN devices d ON d.id = c.device_id LEFT JOIN languages g ON g.person = c.person
@@ -144,7 +144,7 @@ func (db *DB) Ending(ctx context.Context, key string, after, until time.Time, li
 }
 
 // Sending gives how mail is doing, counting waiting letters up to bound.
-func (db *DB) Sending(ctx context.Context, bound int) (notify.State, error) {
+func (db Outbox) Sending(ctx context.Context, bound int) (notify.State, error) {
 	var s notify.State
 	var sent, failing, oldest sql.NullInt64
 	err := db.One(ctx, `SELECT o.sent_at, o.failing_since, o.failure, h.seq - o.seq,
@@ -162,7 +162,7 @@ func (db *DB) Sending(ctx context.Context, bound int) (notify.State, error) {
 
 // SetLanguage notes in which language somebody reads. It writes only what is new:
 // it is called with every sign-in.
-func (db *DB) SetLanguage(ctx context.Context, person portal.PersonID, language string) error {
+func (db Outbox) SetLanguage(ctx context.Context, person portal.PersonID, language string) error {
 	known, err := db.Language(ctx, person)
 	if known == language && err == nil {
 		return nil
@@ -178,7 +178,7 @@ func (db *DB) SetLanguage(ctx context.Context, person portal.PersonID, language 
 }
 
 // Language gives the language somebody last read in, or enroll.ErrNotFound.
-func (db *DB) Language(ctx context.Context, person portal.PersonID) (string, error) {
+func (db Outbox) Language(ctx context.Context, person portal.PersonID) (string, error) {
 	var language string
 	err := db.One(ctx, "SELECT language FROM languages WHERE person = $1", []any{string(person)}, &language)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 // device, or those named that are past their time. enroll.ErrConflict says that the
 // newest certificate of the device was not fetched yet, enroll.ErrNotFound that the
 // device does not exist.
-func (db *DB) EndSuperseded(ctx context.Context, e enroll.Ending) ([]ca.Serial, error) {
+func (db Enrolments) EndSuperseded(ctx context.Context, e enroll.Ending) ([]ca.Serial, error) {
 	var ended []ca.Serial
 	within := answerWithin
 	if len(e.Serials) > fewSerials {
@@ -93,7 +93,7 @@ func (t *tx) former(ctx context.Context, device portal.DeviceID, now time.Time) 
 
 // Overdue lists superseded certificates whose time is over and that would work on,
 // oldest first. Those whose successor waits to be fetched are left out.
-func (db *DB) Overdue(ctx context.Context, now time.Time, limit int) ([]ca.Serial, error) {
+func (db Enrolments) Overdue(ctx context.Context, now time.Time, limit int) ([]ca.Serial, error) {
 	var serials []ca.Serial
 	err := db.All(ctx, `SELECT c.serial FROM certificates c
 		WHERE c.ends_at IS NOT NULL AND c.revoked_at IS NULL AND c.not_after > c.ends_at AND c.ends_at <= $1 AND `+arrived+`

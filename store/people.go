@@ -38,7 +38,7 @@ func (t *tx) rememberPerson(ctx context.Context, r enroll.Reservation) error {
 // PersonCalled finds who was called by this UPN when they last got a certificate. The
 // error wraps enroll.ErrNotFound when that is nobody, and enroll.ErrConflict when it is
 // more than one: names are given to others in time.
-func (db *DB) PersonCalled(ctx context.Context, upn string) (portal.PersonID, error) {
+func (db Search) PersonCalled(ctx context.Context, upn string) (portal.PersonID, error) {
 	var found []portal.PersonID
 	if !sqldb.Storable(upn) {
 		return "", fmt.Errorf("finding person: %w", portal.ErrNotFound)

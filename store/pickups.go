@@ -16,7 +16,7 @@ import (
 
 // Pickup finds a pickup by the hash of its token, wiped or not, with the device
 // and the certificate it was made for.
-func (db *DB) Pickup(ctx context.Context, tokenHash [sha256.Size]byte) (enroll.SealedPickup, error) {
+func (db Enrolments) Pickup(ctx context.Context, tokenHash [sha256.Size]byte) (enroll.SealedPickup, error) {
 	var p enroll.SealedPickup
 	var d deviceRow
 	var c certificateRow
@@ -43,7 +43,7 @@ func (db *DB) Pickup(ctx context.Context, tokenHash [sha256.Size]byte) (enroll.S
 // ClaimRead counts and records a read before it happens: no key leaves without
 // an entry. enroll.ErrConflict says that max reads are claimed or the key is
 // wiped, enroll.ErrNotFound that there never was such a pickup.
-func (db *DB) ClaimRead(ctx context.Context, tokenHash [sha256.Size]byte, max int, entry audit.Entry) error {
+func (db Enrolments) ClaimRead(ctx context.Context, tokenHash [sha256.Size]byte, max int, entry audit.Entry) error {
 	return db.write(ctx, "claiming read", func(ctx context.Context, t *tx) error {
 		var serial string
 		err := t.One(ctx, `UPDATE pickups SET claims = claims + 1
@@ -72,7 +72,7 @@ func (t *tx) closed(ctx context.Context, tokenHash [sha256.Size]byte) error {
 
 // ReturnRead gives back the claim of a read that broke off. Claims of confirmed
 // reads cannot be given back.
-func (db *DB) ReturnRead(ctx context.Context, tokenHash [sha256.Size]byte) error {
+func (db Enrolments) ReturnRead(ctx context.Context, tokenHash [sha256.Size]byte) error {
 	return db.write(ctx, "returning read", func(ctx context.Context, t *tx) error {
 		_, err := t.Exec(ctx, "UPDATE pickups SET claims = claims - 1 WHERE token_hash = $1 AND claims > reads", tokenHash[:])
 		return err
@@ -83,7 +83,7 @@ func (db *DB) ReturnRead(ctx context.Context, tokenHash [sha256.Size]byte) error
 // with the read that is number max, not with the claim: until then an earlier
 // read may break off and be tried again. A certificate revoked meanwhile stays
 // as it is, and the read counts all the same.
-func (db *DB) ConfirmRead(ctx context.Context, tokenHash [sha256.Size]byte, max int, at time.Time) error {
+func (db Enrolments) ConfirmRead(ctx context.Context, tokenHash [sha256.Size]byte, max int, at time.Time) error {
 	return db.write(ctx, "confirming read", func(ctx context.Context, t *tx) error {
 		var serial string
 		var reads int
@@ -107,7 +107,7 @@ func (db *DB) ConfirmRead(ctx context.Context, tokenHash [sha256.Size]byte, max 
 // NotePart records that a piece of the file goes out: the certificate counts as delivered, the read does not count. enroll.ErrConflict
 // says that the key is wiped, enroll.ErrNotFound that there never was such a
 // pickup.
-func (db *DB) NotePart(ctx context.Context, tokenHash [sha256.Size]byte, at time.Time, entry audit.Entry) error {
+func (db Enrolments) NotePart(ctx context.Context, tokenHash [sha256.Size]byte, at time.Time, entry audit.Entry) error {
 	return db.write(ctx, "noting partial read", func(ctx context.Context, t *tx) error {
 		var serial string
 		err := t.One(ctx, `UPDATE certificates SET delivered_at = COALESCE(delivered_at, $2)
@@ -130,7 +130,7 @@ const wipeBatch = 200
 // WipePickups removes keys and passwords whose time is over, and returns the
 // number of pickups it touched. Each key that is wiped unread or before its last
 // read gets a pickup.wiped entry by "system"; of the others their reads tell.
-func (db *DB) WipePickups(ctx context.Context, now time.Time) (int, error) {
+func (db Enrolments) WipePickups(ctx context.Context, now time.Time) (int, error) {
 	total := 0
 	for {
 		touched := 0

@@ -34,7 +34,7 @@ var errIssuer = errors.New("not an issuer of this portal")
 // brought back. What is not missing is left alone, so it may be repeated. A serial of
 // which a record says that it was issued and another why it was revoked should come in
 // one call: else it is listed as having ceased to be used.
-func (db *DB) Replay(ctx context.Context, records []crl.Record, now time.Time) (int, error) {
+func (db RevocationLists) Replay(ctx context.Context, records []crl.Record, now time.Time) (int, error) {
 	for _, r := range records {
 		if r.Issuer != issuing && r.Issuer != "root" {
 			return 0, fmt.Errorf("replaying record %d of issuer %q: %w", r.Seq, r.Issuer, errIssuer)
@@ -106,7 +106,7 @@ func allowedReason(reason int) int {
 
 // missing picks the records of which the database does not know: revoked and not in
 // revocations, or issued and in neither table.
-func (db *DB) missing(ctx context.Context, wanted []crl.Record) ([]crl.Record, error) {
+func (db RevocationLists) missing(ctx context.Context, wanted []crl.Record) ([]crl.Record, error) {
 	var missing []crl.Record
 	for batch := range slices.Chunk(wanted, replayLook) {
 		revoked, err := db.knownIn(ctx, "revocations", batch)
@@ -127,7 +127,7 @@ func (db *DB) missing(ctx context.Context, wanted []crl.Record) ([]crl.Record, e
 }
 
 // knownIn tells which serials of a batch a table has.
-func (db *DB) knownIn(ctx context.Context, table string, batch []crl.Record) (map[ca.Serial]bool, error) {
+func (db RevocationLists) knownIn(ctx context.Context, table string, batch []crl.Record) (map[ca.Serial]bool, error) {
 	args, places := make([]any, replayLook), make([]string, replayLook)
 	for i := range args {
 		// A short batch repeats its last, so that there is one statement to remember.
@@ -150,7 +150,7 @@ func (db *DB) knownIn(ctx context.Context, table string, batch []crl.Record) (ma
 
 // announceReplay raises the numbers of lists, so that the next is above all that were
 // published, and tells what is to come.
-func (db *DB) announceReplay(ctx context.Context, numbers map[string]int64, missing int, now time.Time) error {
+func (db RevocationLists) announceReplay(ctx context.Context, numbers map[string]int64, missing int, now time.Time) error {
 	return db.write(ctx, "raising numbers of lists", func(ctx context.Context, t *tx) error {
 		detail := map[string]string{}
 		for _, issuer := range slices.Sorted(maps.Keys(numbers)) {
@@ -189,7 +189,7 @@ func replayEntry(now time.Time) audit.Entry {
 }
 
 // bringBack records a batch of revocations that are missing.
-func (db *DB) bringBack(ctx context.Context, batch []crl.Record, now time.Time) (int, error) {
+func (db RevocationLists) bringBack(ctx context.Context, batch []crl.Record, now time.Time) (int, error) {
 	brought := 0
 	slices.SortFunc(batch, func(a, b crl.Record) int { return a.Serial.Compare(b.Serial) })
 	serials := make([]ca.Serial, len(batch))

@@ -27,7 +27,7 @@ const issuing = "issuing"
 // form was sent before (Attempted finds its outcome), that the serial or the key has
 // a certificate, that the challenge was used or ran out, or that the device was
 // removed; enroll.ErrNotFound that the device is not this person's.
-func (db *DB) Reserve(ctx context.Context, r enroll.Reservation) error {
+func (db Enrolments) Reserve(ctx context.Context, r enroll.Reservation) error {
 	return db.write(ctx, "reserving serial "+r.Serial.String(), func(ctx context.Context, t *tx) error {
 		var before []record
 		if r.Kind == portal.KindUser {
@@ -212,7 +212,7 @@ func (t *tx) insertCertificate(ctx context.Context, r enroll.Reservation) error 
 
 // Attempted finds what a form led to, while it stands: an attempt that is under
 // way counts, one whose certificate was revoked does not.
-func (db *DB) Attempted(ctx context.Context, person portal.PersonID, token string) (enroll.Enrolment, error) {
+func (db Enrolments) Attempted(ctx context.Context, person portal.PersonID, token string) (enroll.Enrolment, error) {
 	if token == "" || !sqldb.Storable(string(person)) {
 		return enroll.Enrolment{}, fmt.Errorf("finding attempt: %w", portal.ErrNotFound)
 	}

@@ -14,7 +14,7 @@ import (
 // Revoked gives the revocations of an issuer that ledger entries above after and up to
 // through tell of, sorted by serial, of certificates that end after the time. Revocations
 // from before there were such numbers have negative ones: after is 0 for all there are.
-func (db *DB) Revoked(ctx context.Context, issuer string, after, through int64, ending time.Time) ([]ca.Revocation, error) {
+func (db RevocationLists) Revoked(ctx context.Context, issuer string, after, through int64, ending time.Time) ([]ca.Revocation, error) {
 	where := " FROM revocations WHERE issuer = $1 AND seq > $2 AND seq <= $3"
 	if after == 0 {
 		// For all of them SQLite is kept from its index by the number: the table itself

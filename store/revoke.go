@@ -26,7 +26,7 @@ const fewSerials = 10
 // BlockDevice end whatever their device holds; when that is nothing, the ledger gets
 // a [ledger.DeviceRemoved] or [ledger.DeviceBlocked] entry instead.
 // enroll.ErrNotFound says that the device does not exist.
-func (db *DB) Revoke(ctx context.Context, r enroll.Revocation) ([]ca.Serial, error) {
+func (db Enrolments) Revoke(ctx context.Context, r enroll.Revocation) ([]ca.Serial, error) {
 	var ended []ca.Serial
 	within := answerWithin
 	if len(r.Serials) > fewSerials {

@@ -22,7 +22,7 @@ const challengeColumns = `h.id, h.secret_hash, h.token_hash, h.names_hash, h.mad
 // AddChallenge records the right of a device to enrol, and the device when it is
 // new. What the device had and did not use goes: the last profile made is the one
 // that works. Quota and name are those of Reserve, which decides again.
-func (db *DB) AddChallenge(ctx context.Context, c enroll.StoredChallenge, quota int, entry audit.Entry) error {
+func (db Enrolments) AddChallenge(ctx context.Context, c enroll.StoredChallenge, quota int, entry audit.Entry) error {
 	return db.write(ctx, "recording challenge", func(ctx context.Context, t *tx) error {
 		r := enroll.Reservation{Person: c.Device.Person, Device: c.Device, Requested: c.Made, Quota: quota}
 		if err := t.challengedDevice(ctx, &r); err != nil {
@@ -70,17 +70,17 @@ func (t *tx) challengedDevice(ctx context.Context, r *enroll.Reservation) error 
 }
 
 // ChallengeBySecret finds a challenge by the hash of what the device presents.
-func (db *DB) ChallengeBySecret(ctx context.Context, hash [sha256.Size]byte) (enroll.StoredChallenge, error) {
+func (db Enrolments) ChallengeBySecret(ctx context.Context, hash [sha256.Size]byte) (enroll.StoredChallenge, error) {
 	return db.challenge(ctx, "h.secret_hash = $1", hash[:])
 }
 
 // ChallengeByToken finds a challenge by the hash of the token in the address.
-func (db *DB) ChallengeByToken(ctx context.Context, hash [sha256.Size]byte) (enroll.StoredChallenge, error) {
+func (db Enrolments) ChallengeByToken(ctx context.Context, hash [sha256.Size]byte) (enroll.StoredChallenge, error) {
 	return db.challenge(ctx, "h.token_hash = $1", hash[:])
 }
 
 // OpenChallenge finds the challenge that a device of the person may still use.
-func (db *DB) OpenChallenge(ctx context.Context, person portal.PersonID, device portal.DeviceID, now time.Time) (enroll.StoredChallenge, error) {
+func (db Enrolments) OpenChallenge(ctx context.Context, person portal.PersonID, device portal.DeviceID, now time.Time) (enroll.StoredChallenge, error) {
 	if !sqldb.Storable(string(person)) || !sqldb.Storable(string(device)) {
 		return enroll.StoredChallenge{}, fmt.Errorf("finding challenge: %w", portal.ErrNotFound)
 	}
@@ -88,7 +88,7 @@ func (db *DB) OpenChallenge(ctx context.Context, person portal.PersonID, device 
 		string(device), string(person), now.UnixMilli())
 }
 
-func (db *DB) challenge(ctx context.Context, where string, args ...any) (enroll.StoredChallenge, error) {
+func (db Enrolments) challenge(ctx context.Context, where string, args ...any) (enroll.StoredChallenge, error) {
 	var c enroll.StoredChallenge
 	var d deviceRow
 	var secret, token, names []byte
@@ -130,7 +130,7 @@ func (t *tx) useChallenge(ctx context.Context, r enroll.Reservation) error {
 // Held finds the device that a certificate belongs to, with that certificate in
 // it, whatever its status. It knows only certificates whose key the device made:
 // the holder of a file and its password must not make themselves a key that lasts.
-func (db *DB) Held(ctx context.Context, serial ca.Serial) (portal.Device, error) {
+func (db Enrolments) Held(ctx context.Context, serial ca.Serial) (portal.Device, error) {
 	device, err := scanDevice(func(into ...any) error {
 		return db.One(ctx, `SELECT `+deviceColumns+`, `+certificateColumns+`
 			FROM certificates c JOIN devices d ON d.id = c.device_id WHERE c.serial = $1
@@ -147,7 +147,7 @@ const challengeMemory = time.Hour
 
 // PruneChallenges forgets challenges an hour after their end, with the devices
 // that never came, and agents past theirs. It returns the number of challenges.
-func (db *DB) PruneChallenges(ctx context.Context, now time.Time) (int, error) {
+func (db Enrolments) PruneChallenges(ctx context.Context, now time.Time) (int, error) {
 	gone := 0
 	err := db.writeWithin(ctx, workWithin, "pruning challenges", func(ctx context.Context, t *tx) error {
 		gone = 0

@@ -83,7 +83,7 @@ func stateOf(status portal.Status, end, now time.Time) admin.State {
 // Certificates lists those the filter means, at most limit, from the place on. It
 // walks along one index, looks at a bounded number of rows, and says where it
 // stopped. What is added meanwhile moves nothing between pages.
-func (db *DB) Certificates(ctx context.Context, f admin.Filter, from admin.Place, limit int, now time.Time) (admin.Found[admin.Certificate], error) {
+func (db Search) Certificates(ctx context.Context, f admin.Filter, from admin.Place, limit int, now time.Time) (admin.Found[admin.Certificate], error) {
 	if !searchable(f, from) {
 		return admin.Found[admin.Certificate]{}, nil
 	}
@@ -103,7 +103,7 @@ func searchable(f admin.Filter, from admin.Place) bool {
 }
 
 type certificateSearch struct {
-	db    *DB
+	db    Search
 	f     admin.Filter
 	now   time.Time
 	limit int

@@ -17,7 +17,7 @@ const deviceBound = 250
 
 // SearchDevices lists devices the filter means, as [DB.Certificates] does; the state
 // is that of the certificate a device uses, and the days are those it was made on.
-func (db *DB) SearchDevices(ctx context.Context, f admin.Filter, from admin.Place, limit int, now time.Time) (admin.Found[admin.Device], error) {
+func (db Search) SearchDevices(ctx context.Context, f admin.Filter, from admin.Place, limit int, now time.Time) (admin.Found[admin.Device], error) {
 	if !searchable(f, from) {
 		return admin.Found[admin.Device]{}, nil
 	}
@@ -30,7 +30,7 @@ func (db *DB) SearchDevices(ctx context.Context, f admin.Filter, from admin.Plac
 }
 
 type deviceSearch struct {
-	db    *DB
+	db    Search
 	f     admin.Filter
 	now   time.Time
 	limit int

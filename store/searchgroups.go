@@ -123,7 +123,7 @@ func valuesOf(c *condition, groups []group) string {
 
 // peopleCalled lists people one of whose words begins with the first of the words,
 // under the first such word of theirs; they fit when others begin with the others.
-func (db *DB) peopleCalled(words []string) findGroups {
+func (db Search) peopleCalled(words []string) findGroups {
 	return func(ctx context.Context, from admin.Place, limit int) ([]group, error) {
 		if len(words) == 0 {
 			return nil, nil
@@ -144,7 +144,7 @@ func (db *DB) peopleCalled(words []string) findGroups {
 }
 
 // devicesCalled lists devices whose name begins so.
-func (db *DB) devicesCalled(name string) findGroups {
+func (db Search) devicesCalled(name string) findGroups {
 	return func(ctx context.Context, from admin.Place, limit int) ([]group, error) {
 		var c condition
 		c.between("d.name_key", NameKey(name))
@@ -156,7 +156,7 @@ func (db *DB) devicesCalled(name string) findGroups {
 	}
 }
 
-func (db *DB) groups(ctx context.Context, query string, args []any) ([]group, error) {
+func (db Search) groups(ctx context.Context, query string, args []any) ([]group, error) {
 	var groups []group
 	err := db.All(ctx, query, args, func(rows *sql.Rows) error {
 		var g group

@@ -23,7 +23,7 @@ const touchWithin = time.Second
 // when its idle or its absolute time is over. A note of use that cannot be
 // written is logged and does not end the session: a full disk must not sign
 // everybody out.
-func (db *DB) Session(ctx context.Context, idHash [sha256.Size]byte, now time.Time) ([]byte, error) {
+func (db SignInRecords) Session(ctx context.Context, idHash [sha256.Size]byte, now time.Time) ([]byte, error) {
 	var data []byte
 	var touched sql.NullInt64
 	err := db.One(ctx, `SELECT data, touched_at FROM sessions
@@ -41,7 +41,7 @@ func (db *DB) Session(ctx context.Context, idHash [sha256.Size]byte, now time.Ti
 	return data, nil
 }
 
-func (db *DB) touch(ctx context.Context, idHash [sha256.Size]byte, now time.Time) error {
+func (db SignInRecords) touch(ctx context.Context, idHash [sha256.Size]byte, now time.Time) error {
 	return db.writeWithin(ctx, touchWithin, "touching session", func(ctx context.Context, t *tx) error {
 		_, err := t.Exec(ctx, "UPDATE sessions SET touched_at = $2 WHERE id_hash = $1 AND touched_at < $2",
 			idHash[:], now.UnixMilli())
@@ -52,7 +52,7 @@ func (db *DB) touch(ctx context.Context, idHash [sha256.Size]byte, now time.Time
 // SaveSession stores the data of a session, new or known, that ends after idle
 // without use and at expires at the latest. The error wraps enroll.ErrConflict
 // when the session was ended: a request under way does not bring it back.
-func (db *DB) SaveSession(ctx context.Context, idHash [sha256.Size]byte, person string, data []byte,
+func (db SignInRecords) SaveSession(ctx context.Context, idHash [sha256.Size]byte, person string, data []byte,
 	idle time.Duration, expires, now time.Time) error {
 	return db.write(ctx, "saving session", func(ctx context.Context, t *tx) error {
 		touched, err := t.Exec(ctx, `INSERT INTO sessions (id_hash, person, data, idle, touched_at, expires_at, ended)
@@ -72,7 +72,7 @@ func (db *DB) SaveSession(ctx context.Context, idHash [sha256.Size]byte, person 
 
 // EndSession ends a session for good; ending what is not there is no error. The
 // row stays without data until its time is over.
-func (db *DB) EndSession(ctx context.Context, idHash [sha256.Size]byte) error {
+func (db SignInRecords) EndSession(ctx context.Context, idHash [sha256.Size]byte) error {
 	return db.write(ctx, "ending session", func(ctx context.Context, t *tx) error {
 		_, err := t.Exec(ctx, "UPDATE sessions SET ended = $2, data = NULL WHERE id_hash = $1", idHash[:], true)
 		return err
@@ -80,14 +80,14 @@ func (db *DB) EndSession(ctx context.Context, idHash [sha256.Size]byte) error {
 }
 
 // EndSessions ends all sessions of a person and returns how many were open.
-func (db *DB) EndSessions(ctx context.Context, person string) (int, error) {
+func (db SignInRecords) EndSessions(ctx context.Context, person string) (int, error) {
 	return db.prune(ctx, answerWithin, "ending sessions",
 		"UPDATE sessions SET ended = $2, data = NULL WHERE person = $1 AND NOT ended", person, true)
 }
 
 // PruneSessions drops sessions whose absolute time is over, or that idled out,
 // and returns their number. Ended ones stay until their absolute time is over.
-func (db *DB) PruneSessions(ctx context.Context, now time.Time) (int, error) {
+func (db SignInRecords) PruneSessions(ctx context.Context, now time.Time) (int, error) {
 	return db.prune(ctx, workWithin, "pruning sessions",
 		"DELETE FROM sessions WHERE expires_at <= $1 OR (touched_at + idle <= $1 AND NOT ended)", now.UnixMilli())
 }

@@ -59,10 +59,57 @@ type Config struct {
 // DB is an open database. It is safe for concurrent use, by several processes
 // too: replicas on one PostgreSQL, or the portal and a command on one SQLite
 // file.
+//
+// Its methods are those of its parts, one for each subject.
 type DB struct {
+	*base // before the parts' own, so that its methods are not ambiguous
+	AuditLog
+	BuiltInAccounts
+	BulkRevocations
+	DriftRecords
+	Enrolments
+	Outbox
+	RevocationLists
+	Search
+	SignInRecords
+}
+
+// base is what the parts of a DB share.
+type base struct {
 	*sqldb.DB
 	node string // of this replica, in the audit log
 }
+
+// The parts of a DB.
+type (
+	// AuditLog appends to the audit log, and reads and checks it.
+	AuditLog struct{ *base }
+
+	// BuiltInAccounts are the accounts of the built-in directory.
+	BuiltInAccounts struct{ *base }
+
+	// BulkRevocations are revocations of many certificates, step by step.
+	BulkRevocations struct{ *base }
+
+	// DriftRecords is what the drift watch knows of certificate holders.
+	DriftRecords struct{ *base }
+
+	// Enrolments are devices and their certificates: reserved, issued, picked up,
+	// renewed, revoked.
+	Enrolments struct{ *base }
+
+	// Outbox is the mail that is to be sent, and what people want to get.
+	Outbox struct{ *base }
+
+	// RevocationLists are CRLs, and the revocations that CRLs and OCSP answers give.
+	RevocationLists struct{ *base }
+
+	// Search finds certificates, devices and people for staff.
+	Search struct{ *base }
+
+	// SignInRecords are sign-in attempts, sessions, hand-offs and invitations.
+	SignInRecords struct{ *base }
+)
 
 // Open opens the database, creating the SQLite file where there is none, and
 // brings its schema up to date. Replicas that start together migrate once. The
@@ -85,8 +132,12 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		// Without a host name either, entries have no node, as before there were nodes.
 		node, _ = os.Hostname()
 	}
-	return &DB{DB: db, node: node}, nil
+	b := &base{DB: db, node: node}
+	return &DB{
+		b, AuditLog{b}, BuiltInAccounts{b}, BulkRevocations{b}, DriftRecords{b}, Enrolments{b}, Outbox{b},
+		RevocationLists{b}, Search{b}, SignInRecords{b},
+	}, nil
 }
 
 // Node is the name of this replica in the audit log.
-func (db *DB) Node() string { return db.node }
+func (db *base) Node() string { return db.node }

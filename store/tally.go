@@ -9,7 +9,7 @@ import (
 )
 
 // Tally counts what the overview shows, along the indexes of a search.
-func (db *DB) Tally(ctx context.Context, now time.Time) (admin.Tally, error) {
+func (db Search) Tally(ctx context.Context, now time.Time) (admin.Tally, error) {
 	t := admin.Tally{At: now}
 	ms := now.UnixMilli()
 	for _, c := range []struct {

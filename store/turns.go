@@ -19,7 +19,7 @@ const leaseLeap = 5 * time.Minute
 // a restore the clock is beyond what was published before. Through is an entry
 // before which everything is committed. revocation.ErrBusy says that another's lease
 // runs; who has the turn may take the next.
-func (db *DB) Take(ctx context.Context, issuer, builder string, now time.Time, lease time.Duration) (crl.Turn, error) {
+func (db RevocationLists) Take(ctx context.Context, issuer, builder string, now time.Time, lease time.Duration) (crl.Turn, error) {
 	turn := crl.Turn{Issuer: issuer, Builder: builder}
 	until := now.Add(lease)
 	err := db.write(ctx, "taking turn of "+issuer, func(ctx context.Context, t *tx) error {
@@ -49,7 +49,7 @@ func (db *DB) Take(ctx context.Context, issuer, builder string, now time.Time, l
 
 // Return gives the turn back after a list could not be built. A turn that is over
 // already stays so.
-func (db *DB) Return(ctx context.Context, turn crl.Turn) error {
+func (db RevocationLists) Return(ctx context.Context, turn crl.Turn) error {
 	return db.write(ctx, "returning turn of "+turn.Issuer, func(ctx context.Context, t *tx) error {
 		_, err := t.endTurn(ctx, turn)
 		return err

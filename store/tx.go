@@ -26,12 +26,12 @@ type tx struct {
 
 // write runs act in a transaction and commits it, within the time of an answer, as
 // [sqldb.DB.Write] does.
-func (db *DB) write(ctx context.Context, doing string, act func(context.Context, *tx) error) error {
+func (db *base) write(ctx context.Context, doing string, act func(context.Context, *tx) error) error {
 	return db.writeWithin(ctx, answerWithin, doing, act)
 }
 
 // writeWithin is [DB.write] with another bound.
-func (db *DB) writeWithin(ctx context.Context, within time.Duration, doing string, act func(context.Context, *tx) error) error {
+func (db *base) writeWithin(ctx context.Context, within time.Duration, doing string, act func(context.Context, *tx) error) error {
 	return db.Write(ctx, within, doing, func(ctx context.Context, inner *sqldb.Tx) error {
 		t := &tx{Tx: inner, node: db.node}
 		if err := act(ctx, t); err != nil {
