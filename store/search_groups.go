@@ -121,9 +121,9 @@ func valuesOf(c *condition, groups []group) string {
 	return strings.Join(rows, ", ")
 }
 
-// peopleCalled lists people one of whose words begins with the first of the words,
+// peopleNamed lists people one of whose words begins with the first of the words,
 // under the first such word of theirs; they fit when others begin with the others.
-func (db Search) peopleCalled(words []string) findGroups {
+func (db Search) peopleNamed(words []string) findGroups {
 	return func(ctx context.Context, from admin.Place, limit int) ([]group, error) {
 		if len(words) == 0 {
 			return nil, nil
@@ -143,8 +143,8 @@ func (db Search) peopleCalled(words []string) findGroups {
 	}
 }
 
-// devicesCalled lists devices whose name begins so.
-func (db Search) devicesCalled(name string) findGroups {
+// devicesNamed lists devices whose name begins so.
+func (db Search) devicesNamed(name string) findGroups {
 	return func(ctx context.Context, from admin.Place, limit int) ([]group, error) {
 		var c condition
 		c.between("d.name_key", NameKey(name))
