@@ -19,9 +19,9 @@ import (
 	"certportal/store"
 )
 
-// benchHouse is a registrar on a SQLite file on the disk of this checkout, not
+// benchPortal is a registrar on a SQLite file on the disk of this checkout, not
 // in a memory file system: durable means durable.
-func benchHouse(b *testing.B, issuing, leaf ca.KeyKind, ready int) (*enroll.Registrar, *enroll.KeyPool) {
+func benchPortal(b *testing.B, issuing, leaf ca.KeyKind, ready int) (*enroll.Registrar, *enroll.KeyPool) {
 	b.Helper()
 	ctx, log := b.Context(), slog.New(slog.DiscardHandler)
 	check := func(err error) {
@@ -76,7 +76,7 @@ func BenchmarkGenerateRSA2048(b *testing.B) {
 // and an RSA 3072 issuing CA: the keys wait in the pool.
 func BenchmarkEnrollBeyondTheKey(b *testing.B) {
 	const ready = 64
-	r, pool := benchHouse(b, ca.RSA3072, ca.RSA2048, ready)
+	r, pool := benchPortal(b, ca.RSA3072, ca.RSA2048, ready)
 	// The pool is filled between the rounds, never beside the work that counts.
 	fill := func() {
 		ctx, stop := context.WithCancel(b.Context())
@@ -103,7 +103,7 @@ func BenchmarkEnrollBeyondTheKey(b *testing.B) {
 // BenchmarkEnrollEC issues P-256 certificates from a P-256 CA, durable in SQLite,
 // from as many clients as there are processors times four.
 func BenchmarkEnrollEC(b *testing.B) {
-	r, _ := benchHouse(b, ca.ECP256, ca.ECP256, 0)
+	r, _ := benchPortal(b, ca.ECP256, ca.ECP256, 0)
 	var n atomic.Int64
 	b.SetParallelism(4)
 	b.RunParallel(func(pb *testing.PB) {

@@ -2,7 +2,6 @@ package enroll_test
 
 import (
 	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -14,101 +13,98 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
-// keyHouse lets devices make their own keys.
-func keyHouse(t *testing.T) *house {
+// keyPortal lets devices make their own keys.
+func keyPortal(t *testing.T) *testPortal {
 	t.Helper()
-	h := newHouse(t)
-	h.config.Challenges = h.db
-	h.Registrar = h.with(func(*enroll.Config) {})
-	return h
+	p := newPortal(t)
+	p.Config.Challenges = p.DB
+	p.Registrar = p.NewRegistrar(func(*enroll.Config) {})
+	return p
 }
 
-func (h *house) challenge(name, form string) enroll.Challenge {
-	h.t.Helper()
-	return must[enroll.Challenge](h.t)(h.NewChallenge(h.t.Context(), h.request(name, form)))
-}
-
-func ecKey(t *testing.T) crypto.PublicKey {
-	t.Helper()
-	return must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)).Public()
+func (p *testPortal) challenge(name, form string) enroll.Challenge {
+	p.T.Helper()
+	return testkit.Must(p.NewChallenge(p.T.Context(), p.request(name, form)))(p.T)
 }
 
 // wantDenial expects a no that is recorded with this word.
-func (h *house) wantDenial(err error, why string) {
-	h.t.Helper()
+func (p *testPortal) wantDenial(err error, why string) {
+	p.T.Helper()
 	var denial *portal.Denial
 	if !errors.As(err, &denial) || denial.Why != why {
-		h.t.Errorf("got %v, want denial %s", err, why)
+		p.T.Errorf("got %v, want denial %s", err, why)
 	}
-	entries := h.checkLedger()
+	entries := p.Entries()
 	if last := entries[len(entries)-1]; last.Action != audit.EnrolmentRefused || last.Detail["reason"] != why {
-		h.t.Errorf("last entry %s %v, want refusal %s", last.Action, last.Detail, why)
+		p.T.Errorf("last entry %s %v, want refusal %s", last.Action, last.Detail, why)
 	}
 }
 
 func TestChallengeOpensByTokenAndSession(t *testing.T) {
-	h := keyHouse(t)
-	c := h.challenge("Phone", "form")
+	p := keyPortal(t)
+	c := p.challenge("Phone", "form")
 	if len(c.Secret) != 43 || c.Secret == string(c.Token) {
 		t.Errorf("secret %q, token %q", c.Secret, c.Token)
 	}
 	for name, open := range map[string]func() (enroll.Challenge, error){
-		"address": func() (enroll.Challenge, error) { return h.OpenChallenge(t.Context(), c.Token) },
+		"address": func() (enroll.Challenge, error) { return p.OpenChallenge(t.Context(), c.Token) },
 		"page": func() (enroll.Challenge, error) {
-			return h.WaitingChallenge(t.Context(), h.anna.ID, c.Device.ID, h.key)
+			return p.WaitingChallenge(t.Context(), p.anna.ID, c.Device.ID, p.PickupKey)
 		},
 	} {
-		got := must[enroll.Challenge](t)(open())
+		got := testkit.Must(open())(t)
 		if got.Secret != c.Secret || got.Token != c.Token || !got.Expires.Equal(c.Expires) || got.Device.Name != "Phone" {
 			t.Errorf("%s: got %v, want %v", name, got, c)
 		}
 	}
-	_, err := h.WaitingChallenge(t.Context(), h.anna.ID, c.Device.ID, enroll.PickupKey{9})
+	_, err := p.WaitingChallenge(t.Context(), p.anna.ID, c.Device.ID, enroll.PickupKey{9})
 	if !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("another session: %v", err)
 	}
-	if _, err := h.OpenChallenge(t.Context(), enroll.PickupKey{9}.Token(portal.Certificate{}.Serial)); !errors.Is(err, portal.ErrNotFound) {
+	if _, err := p.OpenChallenge(t.Context(), enroll.PickupKey{9}.Token(portal.Certificate{}.Serial)); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("another token: %v", err)
 	}
-	if err := h.NoteChallengeRead(t.Context(), h.by(), c); err != nil {
+	if err := p.NoteChallengeRead(t.Context(), p.actor(), c); err != nil {
 		t.Fatal(err)
 	}
-	if got := count(h.checkLedger(), audit.ChallengeRead); got != 1 {
+	if got := fixture.Count(p.Entries(), audit.ChallengeRead); got != 1 {
 		t.Errorf("%d reads recorded", got)
 	}
 }
 
 func TestChallengeEnds(t *testing.T) {
-	h := keyHouse(t)
-	c := h.challenge("Phone", "form")
-	must[*x509.Certificate](t)(h.Redeem(t.Context(), portal.Actor{}, c.Secret, ecKey(t)))
+	p := keyPortal(t)
+	c := p.challenge("Phone", "form")
+	testkit.Must(p.Redeem(t.Context(), portal.Actor{}, c.Secret, testkit.ECKey(t).Public()))(t)
 	var gone *portal.Gone
-	if _, err := h.OpenChallenge(t.Context(), c.Token); !errors.As(err, &gone) || !gone.Used {
+	if _, err := p.OpenChallenge(t.Context(), c.Token); !errors.As(err, &gone) || !gone.Used {
 		t.Errorf("used: got %v", err)
 	}
-	if _, err := h.WaitingChallenge(t.Context(), h.anna.ID, c.Device.ID, h.key); !errors.Is(err, portal.ErrNotFound) {
+	if _, err := p.WaitingChallenge(t.Context(), p.anna.ID, c.Device.ID, p.PickupKey); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("used: %v", err)
 	}
-	c = h.challenge("Other phone", "form 2")
-	h.pass(enroll.ChallengeLife)
-	if _, err := h.OpenChallenge(t.Context(), c.Token); !errors.As(err, &gone) || gone.Used {
+	c = p.challenge("Other phone", "form 2")
+	p.Clock.Advance(enroll.ChallengeLife)
+	if _, err := p.OpenChallenge(t.Context(), c.Token); !errors.As(err, &gone) || gone.Used {
 		t.Errorf("run out: got %v", err)
 	}
 }
 
 // Two taps are one device, and the later challenge is the one that works.
 func TestChallengeOfTheSameForm(t *testing.T) {
-	h := keyHouse(t)
-	first, second := h.challenge("Phone", "form"), h.challenge("Phone", "form")
+	p := keyPortal(t)
+	first, second := p.challenge("Phone", "form"), p.challenge("Phone", "form")
 	if first.Device.ID != second.Device.ID {
 		t.Errorf("devices %s and %s", first.Device.ID, second.Device.ID)
 	}
-	_, err := h.Redeem(t.Context(), portal.Actor{}, first.Secret, ecKey(t))
-	h.wantDenial(err, portal.ChallengeUnknown)
-	must[*x509.Certificate](t)(h.Redeem(t.Context(), portal.Actor{}, second.Secret, ecKey(t)))
-	if devices := must[[]portal.Device](t)(h.Devices(t.Context(), h.anna.ID)); len(devices) != 1 {
+	_, err := p.Redeem(t.Context(), portal.Actor{}, first.Secret, testkit.ECKey(t).Public())
+	p.wantDenial(err, portal.ChallengeUnknown)
+	testkit.Must(p.Redeem(t.Context(), portal.Actor{}, second.Secret, testkit.ECKey(t).Public()))(t)
+	if devices := testkit.Must(p.Devices(t.Context(), p.anna.ID))(t); len(devices) != 1 {
 		t.Errorf("%d devices", len(devices))
 	}
 }
@@ -116,21 +112,21 @@ func TestChallengeOfTheSameForm(t *testing.T) {
 // The next profile of a device ends what it had, and only then is there anything
 // to publish.
 func TestRedeemReplaces(t *testing.T) {
-	h := keyHouse(t)
-	c := h.challenge("Phone", "form")
-	must[*x509.Certificate](t)(h.Redeem(t.Context(), portal.Actor{}, c.Secret, ecKey(t)))
-	if got := h.revoked.Load(); got != 0 {
+	p := keyPortal(t)
+	c := p.challenge("Phone", "form")
+	testkit.Must(p.Redeem(t.Context(), portal.Actor{}, c.Secret, testkit.ECKey(t).Public()))(t)
+	if got := p.Revoked.Load(); got != 0 {
 		t.Errorf("%d calls for a new list after a first certificate", got)
 	}
-	again := must[enroll.Challenge](t)(h.NewChallenge(t.Context(), enroll.Request{By: h.by(), Device: c.Device.ID, PickupKey: h.key}))
-	must[*x509.Certificate](t)(h.Redeem(t.Context(), portal.Actor{}, again.Secret, ecKey(t)))
-	if got := count(h.checkLedger(), audit.CertificateRevoked); got != 1 || h.revoked.Load() != 1 {
-		t.Errorf("%d revoked and %d calls for a new list, want one of each", got, h.revoked.Load())
+	again := testkit.Must(p.NewChallenge(t.Context(), enroll.Request{By: p.actor(), Device: c.Device.ID, PickupKey: p.PickupKey}))(t)
+	testkit.Must(p.Redeem(t.Context(), portal.Actor{}, again.Secret, testkit.ECKey(t).Public()))(t)
+	if got := fixture.Count(p.Entries(), audit.CertificateRevoked); got != 1 || p.Revoked.Load() != 1 {
+		t.Errorf("%d revoked and %d calls for a new list, want one of each", got, p.Revoked.Load())
 	}
 }
 
 func TestChallengeKeepsToThePolicy(t *testing.T) {
-	h := keyHouse(t)
+	h := keyPortal(t)
 	h.enroll("First", "1")
 	tests := []struct {
 		name   string
@@ -149,13 +145,13 @@ func TestChallengeKeepsToThePolicy(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := h.with(func(c *enroll.Config) { c.Directory = changed{Directory: h.people, change: tt.change} })
+			r := h.NewRegistrar(func(c *enroll.Config) { c.Directory = changed{Directory: h.People, change: tt.change} })
 			_, err := r.NewChallenge(t.Context(), tt.req)
 			var refusal *portal.Refusal
 			if !errors.As(err, &refusal) || refusal.Reason != tt.want {
 				t.Errorf("got %v, want %s", err, tt.want)
 			}
-			entries := h.checkLedger()
+			entries := h.Entries()
 			if last := entries[len(entries)-1]; last.Detail["reason"] != string(tt.want) {
 				t.Errorf("last entry %s %v", last.Action, last.Detail)
 			}
@@ -171,10 +167,10 @@ func TestChallengeKeepsToThePolicy(t *testing.T) {
 
 // The quota holds when the challenges were made before the devices came.
 func TestF22_ChallengesBeyondTheQuota(t *testing.T) {
-	h := keyHouse(t)
-	all := []enroll.Challenge{h.challenge("One", "1"), h.challenge("Two", "2"), h.challenge("Three", "3")}
+	p := keyPortal(t)
+	all := []enroll.Challenge{p.challenge("One", "1"), p.challenge("Two", "2"), p.challenge("Three", "3")}
 	for i, c := range all {
-		_, err := h.Redeem(t.Context(), portal.Actor{}, c.Secret, ecKey(t))
+		_, err := p.Redeem(t.Context(), portal.Actor{}, c.Secret, testkit.ECKey(t).Public())
 		var refusal *portal.Refusal
 		if refused := errors.As(err, &refusal) && refusal.Reason == portal.QuotaReached; refused != (i == 2) {
 			t.Errorf("device %d: got %v", i+1, err)
@@ -184,7 +180,7 @@ func TestF22_ChallengesBeyondTheQuota(t *testing.T) {
 
 // What changes between profile and request, changes the answer (A11, A15).
 func TestA15_ChallengeIsBoundToNames(t *testing.T) {
-	h := keyHouse(t)
+	h := keyPortal(t)
 	c := h.challenge("Phone", "form")
 	for name, change := range map[string]func(*portal.Person){
 		"UPN":  func(p *portal.Person) { p.UPN = "anna.new@corp.example" },
@@ -192,58 +188,58 @@ func TestA15_ChallengeIsBoundToNames(t *testing.T) {
 		"mail": func(p *portal.Person) { p.Mail = "other@corp.example" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := h.with(func(c *enroll.Config) { c.Directory = changed{Directory: h.people, change: change} })
-			_, err := r.Redeem(t.Context(), portal.Actor{}, c.Secret, ecKey(t))
+			r := h.NewRegistrar(func(c *enroll.Config) { c.Directory = changed{Directory: h.People, change: change} })
+			_, err := r.Redeem(t.Context(), portal.Actor{}, c.Secret, testkit.ECKey(t).Public())
 			h.wantDenial(err, portal.ChallengeNames)
 		})
 	}
-	must[*x509.Certificate](t)(h.Redeem(t.Context(), portal.Actor{}, c.Secret, ecKey(t)))
+	testkit.Must(h.Redeem(t.Context(), portal.Actor{}, c.Secret, testkit.ECKey(t).Public()))(t)
 }
 
 // An outage before anything is recorded costs nobody their challenge.
 func TestChallengeOutlivesAnOutage(t *testing.T) {
-	h := keyHouse(t)
-	c := h.challenge("Phone", "form")
-	r := h.with(func(c *enroll.Config) { c.Directory = changed{Directory: h.people, err: context.DeadlineExceeded} })
-	_, err := r.Redeem(t.Context(), portal.Actor{}, c.Secret, ecKey(t))
+	p := keyPortal(t)
+	c := p.challenge("Phone", "form")
+	r := p.NewRegistrar(func(c *enroll.Config) { c.Directory = changed{Directory: p.People, err: context.DeadlineExceeded} })
+	_, err := r.Redeem(t.Context(), portal.Actor{}, c.Secret, testkit.ECKey(t).Public())
 	var out *portal.Outage
 	if !errors.As(err, &out) || out.Part != portal.PartDirectory {
 		t.Errorf("got %v, want an outage of the directory", err)
 	}
-	must[*x509.Certificate](t)(h.Redeem(t.Context(), portal.Actor{}, c.Secret, ecKey(t)))
+	testkit.Must(p.Redeem(t.Context(), portal.Actor{}, c.Secret, testkit.ECKey(t).Public()))(t)
 }
 
 func TestRemovedDeviceDoesNotEnrol(t *testing.T) {
-	h := keyHouse(t)
-	c := h.challenge("Phone", "form")
-	if err := h.Remove(t.Context(), h.by(), c.Device.ID); err != nil {
+	p := keyPortal(t)
+	c := p.challenge("Phone", "form")
+	if err := p.Remove(t.Context(), p.actor(), c.Device.ID); err != nil {
 		t.Fatal(err)
 	}
-	_, err := h.Redeem(t.Context(), portal.Actor{}, c.Secret, ecKey(t))
-	h.wantDenial(err, portal.DeviceGone)
+	_, err := p.Redeem(t.Context(), portal.Actor{}, c.Secret, testkit.ECKey(t).Public())
+	p.wantDenial(err, portal.DeviceGone)
 }
 
 func TestEnrollKey(t *testing.T) {
-	h := keyHouse(t)
-	key := ecKey(t)
-	done := must[enroll.Enrolment](t)(h.EnrollKey(t.Context(), h.request("Server", "form"), key))
-	cert := must[*x509.Certificate](t)(x509.ParseCertificate(h.device(done.Device).Certificate.DER))
-	if !key.(*ecdsa.PublicKey).Equal(cert.PublicKey) || cert.Subject.CommonName != h.anna.UPN {
+	p := keyPortal(t)
+	key := testkit.ECKey(t).Public()
+	done := testkit.Must(p.EnrollKey(t.Context(), p.request("Server", "form"), key))(t)
+	cert := testkit.Must(x509.ParseCertificate(p.device(done.Device).Certificate.DER))(t)
+	if !key.(*ecdsa.PublicKey).Equal(cert.PublicKey) || cert.Subject.CommonName != p.anna.UPN {
 		t.Errorf("certificate of %s", cert.Subject)
 	}
-	again := must[enroll.Enrolment](t)(h.EnrollKey(t.Context(), h.request("Server", "form"), key))
+	again := testkit.Must(p.EnrollKey(t.Context(), p.request("Server", "form"), key))(t)
 	if !again.Again || again.Serial != done.Serial {
 		t.Errorf("second tap: got %v, want %v", again, done)
 	}
 	var denial *portal.Denial
-	if _, err := h.EnrollKey(t.Context(), h.request("Other", "form 2"), key); !errors.As(err, &denial) || denial.Why != portal.KeyReused {
+	if _, err := p.EnrollKey(t.Context(), p.request("Other", "form 2"), key); !errors.As(err, &denial) || denial.Why != portal.KeyReused {
 		t.Errorf("the same key: got %v", err)
 	}
-	entries := h.checkLedger()
-	if last := entries[len(entries)-1]; last.Actor != string(h.anna.ID) || last.Detail["reason"] != portal.KeyReused {
+	entries := p.Entries()
+	if last := entries[len(entries)-1]; last.Actor != string(p.anna.ID) || last.Detail["reason"] != portal.KeyReused {
 		t.Errorf("last entry by %q %v", last.Actor, last.Detail)
 	}
-	if _, err := h.Pickup(t.Context(), h.token(done)); !errors.Is(err, portal.ErrNotFound) {
+	if _, err := p.Pickup(t.Context(), p.token(done)); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("a pickup without a key: %v", err)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 // failingSigner is a key in an HSM that does not answer.
@@ -38,9 +40,9 @@ func (s cancelingReserve) Reserve(ctx context.Context, r enroll.Reservation) err
 	return s.OwnStore.Reserve(ctx, r)
 }
 
-// ownFixture issues own certificates over the store of a house.
+// ownFixture issues own certificates over the store of a portal.
 type ownFixture struct {
-	*house
+	*testPortal
 	hierarchy *ca.Hierarchy
 	config    enroll.OwnConfig
 	revoked   int
@@ -48,12 +50,10 @@ type ownFixture struct {
 
 func newOwnFixture(t *testing.T) *ownFixture {
 	t.Helper()
-	f := &ownFixture{house: newHouse(t)}
-	f.hierarchy = must[*ca.Hierarchy](t)(ca.CreateHierarchy(ca.HierarchyConfig{
-		Organization: "Example Company", RootKind: ca.ECP256, IssuingKind: ca.ECP256,
-	}, f.now()))
+	p := newPortal(t)
+	f := &ownFixture{testPortal: p, hierarchy: p.Hierarchy}
 	f.config = enroll.OwnConfig{
-		Store: f.db, Issuer: f.issuer(f.hierarchy.IssuingKey), Revoked: func() { f.revoked++ }, Now: f.now,
+		Store: f.DB, Issuer: f.issuer(f.hierarchy.IssuingKey), Revoked: func() { f.revoked++ }, Now: f.Clock.Now,
 		Log: slog.New(slog.DiscardHandler),
 	}
 	return f
@@ -66,28 +66,28 @@ func (f *ownFixture) issuer(key crypto.Signer) func() (*ca.Issuer, error) {
 }
 
 func (f *ownFixture) own() *enroll.OwnIssuer {
-	f.t.Helper()
-	return must[*enroll.OwnIssuer](f.t)(enroll.NewOwnIssuer(f.config))
+	f.T.Helper()
+	return testkit.Must(enroll.NewOwnIssuer(f.config))(f.T)
 }
 
 func (f *ownFixture) ownRequest() enroll.OwnRequest {
-	f.t.Helper()
+	f.T.Helper()
 	return enroll.OwnRequest{
-		Profile: "Server", Key: must[crypto.Signer](f.t)(ca.ECP256.Generate()).Public(), Detail: map[string]string{"names": "portal.example"},
+		Profile: "Server", Key: testkit.Must(ca.ECP256.Generate())(f.T).Public(), Detail: map[string]string{"names": "portal.example"},
 		Certificate: ca.ServerConfig{Names: []string{"portal.example"}, CRLURLs: []string{"http://pki.example/crl/issuing.crl"}},
 	}
 }
 
 // pending are the reservations that nobody finished.
 func (f *ownFixture) pending() []ca.Serial {
-	f.t.Helper()
-	return must[[]ca.Serial](f.t)(f.db.Unfinished(context.WithoutCancel(f.t.Context()), f.now().Add(time.Hour), 10))
+	f.T.Helper()
+	return testkit.Must(f.DB.Unfinished(context.WithoutCancel(f.T.Context()), f.Clock.Now().Add(time.Hour), 10))(f.T)
 }
 
 // about are the actions of the audit entries about a serial, in their order.
 func (f *ownFixture) about(serial string) (entries []audit.Entry) {
-	f.t.Helper()
-	for _, e := range f.checkLedger() {
+	f.T.Helper()
+	for _, e := range f.Entries() {
 		if e.Object == serial {
 			entries = append(entries, e)
 		}
@@ -116,7 +116,7 @@ func TestIssueOwn(t *testing.T) {
 			if err := cert.CheckSignatureFrom(f.hierarchy.Issuing); err != nil {
 				t.Error(err)
 			}
-			entries := f.about(must[ca.Serial](t)(ca.SerialOf(cert.SerialNumber)).String())
+			entries := f.about(testkit.Must(ca.SerialOf(cert.SerialNumber))(t).String())
 			if len(entries) != 2 || entries[0].Action != audit.CertificateReserved || entries[1].Action != audit.CertificateIssued {
 				t.Fatalf("audit log: got %+v, want a reservation and an issued certificate", entries)
 			}
@@ -140,7 +140,7 @@ func TestF1_OwnCertificateThatCannotBeCompletedIsRevoked(t *testing.T) {
 		part   portal.Part
 	}{
 		{"signing fails", func(f *ownFixture) { f.config.Issuer = f.issuer(failingSigner{f.hierarchy.IssuingKey}) }, portal.PartIssuer},
-		{"completing fails", func(f *ownFixture) { f.config.Store = failingComplete{f.db} }, portal.PartStore},
+		{"completing fails", func(f *ownFixture) { f.config.Store = failingComplete{f.DB} }, portal.PartStore},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -151,7 +151,7 @@ func TestF1_OwnCertificateThatCannotBeCompletedIsRevoked(t *testing.T) {
 			if cert != nil || !errors.As(err, &outage) || outage.Part != tt.part {
 				t.Fatalf("IssueOwn: %v, want an outage of the %s", err, tt.part)
 			}
-			if got := count(f.checkLedger(), audit.CertificateRevoked); got != 1 || f.revoked != 1 || len(f.pending()) != 0 {
+			if got := fixture.Count(f.Entries(), audit.CertificateRevoked); got != 1 || f.revoked != 1 || len(f.pending()) != 0 {
 				t.Errorf("%d revoked, Revoked called %d times, pending %v", got, f.revoked, f.pending())
 			}
 		})
@@ -163,15 +163,15 @@ func TestF1_OwnCertificateThatCannotBeCompletedIsRevoked(t *testing.T) {
 func TestF1_OwnCertificateIsCompletedWhenTheCallerCancels(t *testing.T) {
 	f := newOwnFixture(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	f.config.Store = cancelingReserve{f.db, cancel}
+	f.config.Store = cancelingReserve{f.DB, cancel}
 	if _, err := f.own().IssueOwn(ctx, f.ownRequest()); err != nil {
 		t.Errorf("cancelled during the reservation: %v", err)
 	}
 	if _, err := f.own().IssueOwn(ctx, f.ownRequest()); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled before: got %v, want %v", err, context.Canceled)
 	}
-	entries := f.checkLedger()
-	if r, i := count(entries, audit.CertificateReserved), count(entries, audit.CertificateIssued); r != 1 || i != 1 || len(f.pending()) != 0 {
+	entries := f.Entries()
+	if r, i := fixture.Count(entries, audit.CertificateReserved), fixture.Count(entries, audit.CertificateIssued); r != 1 || i != 1 || len(f.pending()) != 0 {
 		t.Errorf("%d reserved, %d issued, pending %v", r, i, f.pending())
 	}
 }
@@ -189,10 +189,10 @@ func TestIssueOwnRefuses(t *testing.T) {
 	if _, err := f.own().IssueOwn(t.Context(), req); err == nil {
 		t.Error("a wildcard name is certified")
 	}
-	if got := count(f.checkLedger(), audit.CertificateReserved); got != 0 {
+	if got := fixture.Count(f.Entries(), audit.CertificateReserved); got != 0 {
 		t.Errorf("%d reserved", got)
 	}
-	for _, c := range []enroll.OwnConfig{{Store: f.db}, {Issuer: f.config.Issuer}} {
+	for _, c := range []enroll.OwnConfig{{Store: f.DB}, {Issuer: f.config.Issuer}} {
 		if _, err := enroll.NewOwnIssuer(c); err == nil {
 			t.Errorf("a part is missing, and no error: %+v", c)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 )
 
 // request is a certificate request of a new key, in PEM.
@@ -31,30 +32,30 @@ func request(t testing.TB) (crypto.PublicKey, string) {
 
 // TestEnrollRequest tells devices with brought keys from all others.
 func TestEnrollRequest(t *testing.T) {
-	h := keyHouse(t)
+	p := keyPortal(t)
 	key, pasted := request(t)
-	done := must[enroll.Enrolment](t)(h.EnrollRequest(t.Context(), h.request("Server", "form"), pasted))
-	device := h.device(done.Device)
-	cert := must[*x509.Certificate](t)(x509.ParseCertificate(device.Certificate.DER))
+	done := testkit.Must(p.EnrollRequest(t.Context(), p.request("Server", "form"), pasted))(t)
+	device := p.device(done.Device)
+	cert := testkit.Must(x509.ParseCertificate(device.Certificate.DER))(t)
 	if !cert.PublicKey.(*ecdsa.PublicKey).Equal(key) || device.Certificate.Delivered.IsZero() {
 		t.Error("a certificate for another key, or one that waits to be fetched")
 	}
-	if !must[bool](t)(h.Brought(t.Context(), device)) {
+	if !testkit.Must(p.Brought(t.Context(), device))(t) {
 		t.Error("the portal takes the key for its own")
 	}
-	phone := h.request("Phone", "other form")
+	phone := p.request("Phone", "other form")
 	phone.Platform = portal.IOS
-	_, err := h.EnrollRequest(t.Context(), phone, pasted)
-	h.wantDenial(err, enroll.RequestPlatform)
-	file := h.device(h.enroll("Laptop", "third form").Device)
-	if must[bool](t)(h.Brought(t.Context(), file)) || must[bool](t)(h.Brought(t.Context(), portal.Device{})) {
+	_, err := p.EnrollRequest(t.Context(), phone, pasted)
+	p.wantDenial(err, enroll.RequestPlatform)
+	file := p.device(p.enroll("Laptop", "third form").Device)
+	if testkit.Must(p.Brought(t.Context(), file))(t) || testkit.Must(p.Brought(t.Context(), portal.Device{}))(t) {
 		t.Error("a key of the portal's, or none, counts as brought")
 	}
 	// Without challenges nobody could tell the two apart, so there is one kind.
-	alone := h.with(func(c *enroll.Config) { c.Challenges = nil })
+	alone := p.NewRegistrar(func(c *enroll.Config) { c.Challenges = nil })
 	_, pasted = request(t)
 	var out *portal.Outage
-	if _, err := alone.EnrollRequest(t.Context(), h.request("Other", "form 4"), pasted); !errors.As(err, &out) {
+	if _, err := alone.EnrollRequest(t.Context(), p.request("Other", "form 4"), pasted); !errors.As(err, &out) {
 		t.Errorf("without challenges: got %v", err)
 	}
 }
@@ -62,12 +63,12 @@ func TestEnrollRequest(t *testing.T) {
 // TestPhonesKeyIsNotBrought: what a profile made a phone do is no request of its
 // person's.
 func TestPhonesKeyIsNotBrought(t *testing.T) {
-	h := keyHouse(t)
-	req := h.request("Phone", "form")
+	p := keyPortal(t)
+	req := p.request("Phone", "form")
 	req.Platform = portal.IOS
-	c := must[enroll.Challenge](t)(h.NewChallenge(t.Context(), req))
-	must[*x509.Certificate](t)(h.Redeem(t.Context(), portal.Actor{}, c.Secret, ecKey(t)))
-	if must[bool](t)(h.Brought(t.Context(), h.device(c.Device.ID))) {
+	c := testkit.Must(p.NewChallenge(t.Context(), req))(t)
+	testkit.Must(p.Redeem(t.Context(), portal.Actor{}, c.Secret, testkit.ECKey(t).Public()))(t)
+	if testkit.Must(p.Brought(t.Context(), p.device(c.Device.ID)))(t) {
 		t.Error("a key out of a profile counts as brought")
 	}
 }

@@ -17,12 +17,13 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit/fixture"
 )
 
 func TestEnrollIssues(t *testing.T) {
-	h := newHouse(t)
-	done := h.enroll("Anna's phone", "form-1")
-	d := h.device(done.Device)
+	p := newPortal(t)
+	done := p.enroll("Anna's phone", "form-1")
+	d := p.device(done.Device)
 	if got, want := d.Certificate.Status, portal.Issued; got != want {
 		t.Errorf("status %q, want %q", got, want)
 	}
@@ -33,39 +34,39 @@ func TestEnrollIssues(t *testing.T) {
 	if got, want := cert.Subject.CommonName, "anna@corp.example"; got != want {
 		t.Errorf("common name %q, want %q", got, want)
 	}
-	if err := cert.CheckSignatureFrom(h.issuing); err != nil {
+	if err := cert.CheckSignatureFrom(p.Hierarchy.Issuing); err != nil {
 		t.Error(err)
 	}
-	entries := h.checkLedger()
+	entries := p.Entries()
 	for _, action := range []audit.Action{audit.CertificateReserved, audit.CertificateIssued} {
-		if got, want := count(entries, action), 1; got != want {
+		if got, want := fixture.Count(entries, action), 1; got != want {
 			t.Errorf("%d entries of %s, want %d", got, action, want)
 		}
 	}
 }
 
 // refusal asks for a certificate and expects a no that leaves no serial behind.
-func (h *house) refusal(r *enroll.Registrar, req enroll.Request) *portal.Refusal {
-	h.t.Helper()
-	before := count(h.checkLedger(), audit.CertificateReserved)
-	_, err := r.Enroll(h.t.Context(), req)
+func (p *testPortal) refusal(r *enroll.Registrar, req enroll.Request) *portal.Refusal {
+	p.T.Helper()
+	before := fixture.Count(p.Entries(), audit.CertificateReserved)
+	_, err := r.Enroll(p.T.Context(), req)
 	var refusal *portal.Refusal
 	if !errors.As(err, &refusal) {
-		h.t.Fatalf("Enroll: %v, want a refusal", err)
+		p.T.Fatalf("Enroll: %v, want a refusal", err)
 	}
-	entries := h.checkLedger()
-	if got := count(entries, audit.CertificateReserved); got != before {
-		h.t.Errorf("a refusal left %d serials", got-before)
+	entries := p.Entries()
+	if got := fixture.Count(entries, audit.CertificateReserved); got != before {
+		p.T.Errorf("a refusal left %d serials", got-before)
 	}
 	if last := entries[len(entries)-1]; last.Action != audit.EnrolmentRefused || last.Detail["reason"] != string(refusal.Reason) {
-		h.t.Errorf("last entry %s %v, want the refusal %s", last.Action, last.Detail, refusal.Reason)
+		p.T.Errorf("last entry %s %v, want the refusal %s", last.Action, last.Detail, refusal.Reason)
 	}
 	return refusal
 }
 
 func TestEnrollRefusesBadInput(t *testing.T) {
-	h := newHouse(t)
-	h.enroll("Work phone", "first")
+	p := newPortal(t)
+	p.enroll("Work phone", "first")
 	tests := []struct {
 		name   string
 		change func(*enroll.Request)
@@ -78,9 +79,9 @@ func TestEnrollRefusesBadInput(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			req := h.request("Other phone", "second")
+			req := p.request("Other phone", "second")
 			tt.change(&req)
-			if got := h.refusal(h.Registrar, req).Reason; got != tt.want {
+			if got := p.refusal(p.Registrar, req).Reason; got != tt.want {
 				t.Errorf("reason %q, want %q", got, tt.want)
 			}
 		})
@@ -124,9 +125,9 @@ func TestEnrollReadsThePersonAfresh(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			h := newHouse(t)
-			tt.dir.Directory = h.people
-			r := h.with(func(c *enroll.Config) { c.Directory = tt.dir })
+			h := newPortal(t)
+			tt.dir.Directory = h.People
+			r := h.NewRegistrar(func(c *enroll.Config) { c.Directory = tt.dir })
 			if got := h.refusal(r, h.request("phone", "form")).Reason; got != tt.want {
 				t.Errorf("reason %q, want %q", got, tt.want)
 			}
@@ -135,45 +136,45 @@ func TestEnrollReadsThePersonAfresh(t *testing.T) {
 }
 
 func TestEnrollDirectoryDown(t *testing.T) {
-	h := newHouse(t)
-	r := h.with(func(c *enroll.Config) { c.Directory = changed{Directory: h.people, err: io.ErrUnexpectedEOF} })
-	_, err := r.Enroll(t.Context(), h.request("phone", "form"))
+	p := newPortal(t)
+	r := p.NewRegistrar(func(c *enroll.Config) { c.Directory = changed{Directory: p.People, err: io.ErrUnexpectedEOF} })
+	_, err := r.Enroll(t.Context(), p.request("phone", "form"))
 	var outage *portal.Outage
 	if !errors.As(err, &outage) || outage.Part != portal.PartDirectory {
 		t.Fatalf("Enroll: %v, want an outage of the directory", err)
 	}
-	if got := count(h.checkLedger(), audit.CertificateReserved); got != 0 {
+	if got := fixture.Count(p.Entries(), audit.CertificateReserved); got != 0 {
 		t.Errorf("%d serials, want 0", got)
 	}
 }
 
 func TestQuota(t *testing.T) {
-	h := newHouse(t)
-	first := h.enroll("one", "1")
-	h.enroll("two", "2")
-	refusal := h.refusal(h.Registrar, h.request("three", "3"))
+	p := newPortal(t)
+	first := p.enroll("one", "1")
+	p.enroll("two", "2")
+	refusal := p.refusal(p.Registrar, p.request("three", "3"))
 	if refusal.Reason != portal.QuotaReached || refusal.Limit != 2 {
 		t.Fatalf("refusal %+v, want the quota of 2", refusal)
 	}
-	if err := h.Remove(t.Context(), h.by(), first.Device); err != nil {
+	if err := p.Remove(t.Context(), p.actor(), first.Device); err != nil {
 		t.Fatal(err)
 	}
 	// The same form again: the refusal did not use it up.
-	h.enroll("three", "3")
+	p.enroll("three", "3")
 }
 
 func TestARefusalCostsNoKey(t *testing.T) {
-	h := newHouse(t)
-	h.enroll("one", "1")
-	h.enroll("two", "2")
+	p := newPortal(t)
+	p.enroll("one", "1")
+	p.enroll("two", "2")
 	pool := enroll.NewKeyPool(ca.ECP256, 1, slog.New(slog.DiscardHandler))
 	go pool.Run(t.Context())
 	for pool.Ready() < 1 {
 		runtime.Gosched()
 	}
-	full := h.with(func(c *enroll.Config) { c.Keys = pool })
+	full := p.NewRegistrar(func(c *enroll.Config) { c.Keys = pool })
 	for i := range 3 {
-		h.refusal(full, h.request("three", fmt.Sprint("form ", i)))
+		p.refusal(full, p.request("three", fmt.Sprint("form ", i)))
 		if got, want := pool.Ready(), 1; got != want {
 			t.Fatalf("%d keys ready after a refusal, want %d", got, want)
 		}
@@ -181,26 +182,26 @@ func TestARefusalCostsNoKey(t *testing.T) {
 }
 
 func TestWaitingEndsWithTheRequest(t *testing.T) {
-	h := newHouse(t)
+	p := newPortal(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := h.Enroll(ctx, h.request("phone", "1")); err == nil {
+	if _, err := p.Enroll(ctx, p.request("phone", "1")); err == nil {
 		t.Fatal("Enroll succeeded for somebody who left")
 	}
-	if got := count(h.checkLedger(), audit.CertificateReserved); got != 0 {
+	if got := fixture.Count(p.Entries(), audit.CertificateReserved); got != 0 {
 		t.Errorf("%d serials, want 0", got)
 	}
-	h.enroll("phone", "1")
+	p.enroll("phone", "1")
 }
 
 func TestF22_DoubleTap(t *testing.T) {
-	h := newHouse(t)
+	p := newPortal(t)
 	const taps = 16
 	results := make([]enroll.Enrolment, taps)
 	errs := make([]error, taps)
 	var wg sync.WaitGroup
 	for i := range taps {
-		wg.Go(func() { results[i], errs[i] = h.Enroll(t.Context(), h.request("phone", "same form")) })
+		wg.Go(func() { results[i], errs[i] = p.Enroll(t.Context(), p.request("phone", "same form")) })
 	}
 	wg.Wait()
 	for i := range taps {
@@ -211,17 +212,17 @@ func TestF22_DoubleTap(t *testing.T) {
 			t.Errorf("tap %d got %v, want %v", i, results[i], results[0])
 		}
 	}
-	if got, want := count(h.checkLedger(), audit.CertificateReserved), 1; got != want {
+	if got, want := fixture.Count(p.Entries(), audit.CertificateReserved), 1; got != want {
 		t.Errorf("%d serials, want %d", got, want)
 	}
 }
 
 func TestF22_QuotaHoldsAgainstManyForms(t *testing.T) {
-	h := newHouse(t)
+	p := newPortal(t)
 	var wg sync.WaitGroup
 	for i := range 12 {
 		wg.Go(func() {
-			_, err := h.Enroll(t.Context(), h.request(fmt.Sprint("phone ", i), fmt.Sprint("form ", i)))
+			_, err := p.Enroll(t.Context(), p.request(fmt.Sprint("phone ", i), fmt.Sprint("form ", i)))
 			var refusal *portal.Refusal
 			if err != nil && !errors.As(err, &refusal) {
 				t.Errorf("form %d: %v", i, err)
@@ -229,7 +230,7 @@ func TestF22_QuotaHoldsAgainstManyForms(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if got, want := count(h.checkLedger(), audit.CertificateIssued), 2; got != want {
+	if got, want := fixture.Count(p.Entries(), audit.CertificateIssued), 2; got != want {
 		t.Errorf("%d certificates, want %d", got, want)
 	}
 }
@@ -255,22 +256,22 @@ func TestF1_WhatCannotBeFinishedIsRevoked(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			h := newHouse(t)
-			_, err := h.with(tt.change).Enroll(t.Context(), h.request("phone", "form"))
+			p := newPortal(t)
+			_, err := p.NewRegistrar(tt.change).Enroll(t.Context(), p.request("phone", "form"))
 			var outage *portal.Outage
 			if !errors.As(err, &outage) || outage.Part != tt.part {
 				t.Fatalf("Enroll: %v, want an outage of the %s", err, tt.part)
 			}
-			entries := h.checkLedger()
-			if got, want := count(entries, audit.CertificateRevoked), 1; got != want {
+			entries := p.Entries()
+			if got, want := fixture.Count(entries, audit.CertificateRevoked), 1; got != want {
 				t.Errorf("%d revoked, want %d", got, want)
 			}
-			if h.revoked.Load() == 0 {
+			if p.Revoked.Load() == 0 {
 				t.Error("the revocation list was not asked for")
 			}
 			// The same form works once the trouble is over, and nothing counts double.
-			h.enroll("phone", "form")
-			h.enroll("second phone", "form 2")
+			p.enroll("phone", "form")
+			p.enroll("second phone", "form 2")
 		})
 	}
 }
@@ -284,83 +285,83 @@ func (deadRecords) Revoke(context.Context, enroll.Revocation) ([]ca.Serial, erro
 }
 
 func TestF1_SweepRevokesWhatACrashLeft(t *testing.T) {
-	h := newHouse(t)
-	dead := h.with(func(c *enroll.Config) { c.Records = deadRecords{c.Records} })
-	if _, err := dead.Enroll(t.Context(), h.request("phone", "form")); err == nil {
+	p := newPortal(t)
+	dead := p.NewRegistrar(func(c *enroll.Config) { c.Records = deadRecords{c.Records} })
+	if _, err := dead.Enroll(t.Context(), p.request("phone", "form")); err == nil {
 		t.Fatal("Enroll succeeded, want an outage")
 	}
-	if err := h.Sweep(t.Context(), h.Stale()); err != nil {
+	if err := p.Sweep(t.Context(), p.Stale()); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := count(h.checkLedger(), audit.CertificateRevoked), 0; got != want {
+	if got, want := fixture.Count(p.Entries(), audit.CertificateRevoked), 0; got != want {
 		t.Errorf("%d revoked while the reservation may be in use, want %d", got, want)
 	}
-	h.pass(time.Minute)
-	if err := h.Sweep(t.Context(), h.Stale()); err != nil {
+	p.Clock.Advance(time.Minute)
+	if err := p.Sweep(t.Context(), p.Stale()); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := count(h.checkLedger(), audit.CertificateRevoked), 1; got != want {
+	if got, want := fixture.Count(p.Entries(), audit.CertificateRevoked), 1; got != want {
 		t.Errorf("%d revoked after the sweep, want %d", got, want)
 	}
 }
 
 func TestSweepRevokesTheUndelivered(t *testing.T) {
-	h := newHouse(t)
-	fetched, left := h.enroll("fetched", "1"), h.enroll("left", "2")
-	h.read(fetched)
-	h.pass(enroll.PickupLife + time.Second)
-	if err := h.Sweep(t.Context(), h.Stale()); err != nil {
+	p := newPortal(t)
+	fetched, left := p.enroll("fetched", "1"), p.enroll("left", "2")
+	p.read(fetched)
+	p.Clock.Advance(enroll.PickupLife + time.Second)
+	if err := p.Sweep(t.Context(), p.Stale()); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := h.device(fetched.Device).Certificate.Status, portal.Issued; got != want {
+	if got, want := p.device(fetched.Device).Certificate.Status, portal.Issued; got != want {
 		t.Errorf("fetched certificate is %q, want %q", got, want)
 	}
-	cert := h.device(left.Device).Certificate
+	cert := p.device(left.Device).Certificate
 	if cert.Status != portal.Revoked || cert.Cause != portal.Undelivered {
 		t.Errorf("unfetched certificate is %q (%q), want revoked (undelivered)", cert.Status, cert.Cause)
 	}
 }
 
 func TestNewFileReplacesTheOld(t *testing.T) {
-	h := newHouse(t)
-	first := h.enroll("phone", "1")
-	req := h.request("", "2")
+	p := newPortal(t)
+	first := p.enroll("phone", "1")
+	req := p.request("", "2")
 	req.Device = first.Device
-	second, err := h.Enroll(t.Context(), req)
+	second, err := p.Enroll(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if second.Device != first.Device || second.Serial == first.Serial {
 		t.Errorf("got %v after %v, want another serial for the same device", second, first)
 	}
-	if _, err := h.OpenFile(t.Context(), h.token(first)); !isGone(err) {
+	if _, err := p.OpenFile(t.Context(), p.token(first)); !isGone(err) {
 		t.Errorf("the old file: %v, want it gone", err)
 	}
-	h.read(second)
+	p.read(second)
 }
 
 func TestStrangersFindNothing(t *testing.T) {
-	h := newHouse(t)
-	done := h.enroll("phone", "1")
-	bob := h.add("bob", "")
-	if _, err := h.Device(t.Context(), bob.ID, done.Device); !errors.Is(err, portal.ErrNotFound) {
+	p := newPortal(t)
+	done := p.enroll("phone", "1")
+	bob := p.Add("bob", "")
+	if _, err := p.Device(t.Context(), bob.ID, done.Device); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("Device: %v, want ErrNotFound", err)
 	}
-	if err := h.Remove(t.Context(), h.byPerson(bob), done.Device); !errors.Is(err, portal.ErrNotFound) {
+	if err := p.Remove(t.Context(), fixture.Employee(bob), done.Device); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("Remove: %v, want ErrNotFound", err)
 	}
-	req := h.request("", "2")
-	req.By, req.Device = h.byPerson(bob), done.Device
-	if _, err := h.Enroll(t.Context(), req); !errors.Is(err, portal.ErrNotFound) {
+	req := p.request("", "2")
+	req.By, req.Device = fixture.Employee(bob), done.Device
+	if _, err := p.Enroll(t.Context(), req); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("Enroll: %v, want ErrNotFound", err)
 	}
 }
 
 func TestA1_KeysAreTheRegistrars(t *testing.T) {
-	h := newHouse(t)
-	a, b := h.enroll("one", "1"), h.enroll("two", "2")
+	p := newPortal(t)
+	a, b := p.enroll("one", "1"), p.enroll("two", "2")
 	keyOf := func(e enroll.Enrolment) crypto.PublicKey {
-		f, err := h.OpenFile(t.Context(), h.token(e))
+		f, err := p.OpenFile(t.Context(), p.token(e))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -374,12 +375,12 @@ func TestA1_KeysAreTheRegistrars(t *testing.T) {
 // TestA17_NobodyFillsTheRevocationList: asking again and again for the same device
 // passes no quota, and each certificate replaced is listed for a year.
 func TestA17_NobodyFillsTheRevocationList(t *testing.T) {
-	h := newHouse(t)
-	bob := h.add("bob", "")
-	r := h.with(func(c *enroll.Config) { c.PerHour, c.Attempts = 3, h.db })
+	h := newPortal(t)
+	bob := h.Add("bob", "")
+	r := h.NewRegistrar(func(c *enroll.Config) { c.PerHour, c.Attempts = 3, h.DB })
 	ask := func(p portal.Person, i int, device portal.DeviceID) (enroll.Enrolment, error) {
 		req := h.request("Phone", fmt.Sprint(p.ID, i))
-		req.By, req.Device = h.byPerson(p), device
+		req.By, req.Device = fixture.Employee(p), device
 		return r.Enroll(t.Context(), req)
 	}
 	first, err := ask(h.anna, 0, "")
@@ -393,21 +394,21 @@ func TestA17_NobodyFillsTheRevocationList(t *testing.T) {
 	}
 	_, err = ask(h.anna, 3, first.Device)
 	var refusal *portal.Refusal
-	if !errors.As(err, &refusal) || refusal.Reason != portal.TooOften || refusal.Limit != 3 || !refusal.Until.After(h.now()) {
+	if !errors.As(err, &refusal) || refusal.Reason != portal.TooOften || refusal.Limit != 3 || !refusal.Until.After(h.Clock.Now()) {
 		t.Fatalf("the fourth: %v, want it refused", err)
 	}
-	if got := count(h.checkLedger(), audit.CertificateReserved); got != 3 {
+	if got := fixture.Count(h.Entries(), audit.CertificateReserved); got != 3 {
 		t.Errorf("%d serials used, want 3", got)
 	}
 	if _, err := ask(bob, 0, ""); err != nil {
 		t.Errorf("somebody else: %v", err)
 	}
-	h.pass(time.Hour + time.Second)
+	h.Clock.Advance(time.Hour + time.Second)
 	if _, err := ask(h.anna, 4, first.Device); err != nil {
 		t.Errorf("an hour later: %v", err)
 	}
 	// What the portal fails at is nobody's impatience.
-	broken := h.with(func(c *enroll.Config) { c.PerHour, c.Attempts, c.Issuer = 3, h.db, silent{} })
+	broken := h.NewRegistrar(func(c *enroll.Config) { c.PerHour, c.Attempts, c.Issuer = 3, h.DB, silent{} })
 	for i := range 10 {
 		req := h.request("Phone", fmt.Sprint("outage ", i))
 		req.Device = first.Device

@@ -16,45 +16,47 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 const day = 24 * time.Hour
 
 // installed is a device whose file was fetched.
-func (h *house) installed(name string) enroll.Enrolment {
-	h.t.Helper()
-	done := h.enroll(name, "form of "+name)
-	h.read(done)
+func (p *testPortal) installed(name string) enroll.Enrolment {
+	p.T.Helper()
+	done := p.enroll(name, "form of "+name)
+	p.read(done)
 	return done
 }
 
-func (h *house) renewal(of enroll.Enrolment, form string) enroll.Request {
-	req := h.request("", form)
+func (p *testPortal) renewal(of enroll.Enrolment, form string) enroll.Request {
+	req := p.request("", form)
 	req.Device, req.Renew = of.Device, true
 	return req
 }
 
-func (h *house) renew(of enroll.Enrolment, form string) enroll.Enrolment {
-	h.t.Helper()
-	return must[enroll.Enrolment](h.t)(h.Enroll(h.t.Context(), h.renewal(of, form)))
+func (p *testPortal) renew(of enroll.Enrolment, form string) enroll.Enrolment {
+	p.T.Helper()
+	return testkit.Must(p.Enroll(p.T.Context(), p.renewal(of, form)))(p.T)
 }
 
-func (h *house) status(serial ca.Serial) portal.Status {
-	h.t.Helper()
-	return must[portal.Certificate](h.t)(h.db.Certificate(h.t.Context(), serial)).Status
+func (p *testPortal) status(serial ca.Serial) portal.Status {
+	p.T.Helper()
+	return testkit.Must(p.DB.Certificate(p.T.Context(), serial))(p.T).Status
 }
 
-func (h *house) wantStatus(what string, e enroll.Enrolment, want portal.Status) {
-	h.t.Helper()
-	if got := h.status(e.Serial); got != want {
-		h.t.Errorf("%s certificate is %s, want %s", what, got, want)
+func (p *testPortal) wantStatus(what string, e enroll.Enrolment, want portal.Status) {
+	p.T.Helper()
+	if got := p.status(e.Serial); got != want {
+		p.T.Errorf("%s certificate is %s, want %s", what, got, want)
 	}
 }
 
-func (h *house) sweep() {
-	h.t.Helper()
-	if err := h.Sweep(h.t.Context(), h.Stale()); err != nil {
-		h.t.Fatal(err)
+func (p *testPortal) sweep() {
+	p.T.Helper()
+	if err := p.Sweep(p.T.Context(), p.Stale()); err != nil {
+		p.T.Fatal(err)
 	}
 }
 
@@ -68,87 +70,87 @@ func wantRefusal(t *testing.T, err error, reason portal.Reason) *portal.Refusal 
 }
 
 func TestRenewKeepsTheOldOne(t *testing.T) {
-	h := newHouse(t)
-	old := h.installed("phone")
-	h.pass(310 * day)
-	next := h.renew(old, "renewal")
+	p := newPortal(t)
+	old := p.installed("phone")
+	p.Clock.Advance(310 * day)
+	next := p.renew(old, "renewal")
 	if next.Device != old.Device || next.Serial == old.Serial {
 		t.Fatalf("got %v after %v, want another serial for the same device", next, old)
 	}
-	h.wantStatus("old", old, portal.Superseded)
-	if got := h.renew(old, "renewal"); !got.Again || got.Serial != next.Serial {
+	p.wantStatus("old", old, portal.Superseded)
+	if got := p.renew(old, "renewal"); !got.Again || got.Serial != next.Serial {
 		t.Errorf("the same form again: got %v, want %v", got, next)
 	}
 	// What is delivered is the new one, with a key of its own.
-	file := must[enroll.File](t)(h.OpenFile(t.Context(), h.token(next)))
-	if got := must[ca.Serial](t)(ca.SerialOf(file.Leaf.SerialNumber)); got != next.Serial {
+	file := testkit.Must(p.OpenFile(t.Context(), p.token(next)))(t)
+	if got := testkit.Must(ca.SerialOf(file.Leaf.SerialNumber))(t); got != next.Serial {
 		t.Errorf("the file holds %s, want %s", got, next.Serial)
 	}
-	if file.Key.Public().(interface{ Equal(crypto.PublicKey) bool }).Equal(h.leaf(old).PublicKey) {
+	if file.Key.Public().(interface{ Equal(crypto.PublicKey) bool }).Equal(p.leaf(old).PublicKey) {
 		t.Error("the renewed certificate has the old key")
 	}
-	if err := h.Finish(t.Context(), h.by(), old.Device); !errors.Is(err, portal.ErrConflict) {
+	if err := p.Finish(t.Context(), p.actor(), old.Device); !errors.Is(err, portal.ErrConflict) {
 		t.Errorf("finishing before the file was fetched: %v, want ErrConflict", err)
 	}
-	h.wantStatus("old", old, portal.Superseded)
-	h.read(next)
-	nudged := h.revoked.Load()
+	p.wantStatus("old", old, portal.Superseded)
+	p.read(next)
+	nudged := p.Revoked.Load()
 	for range 2 {
-		if err := h.Finish(t.Context(), h.by(), old.Device); err != nil {
+		if err := p.Finish(t.Context(), p.actor(), old.Device); err != nil {
 			t.Fatal(err)
 		}
 	}
-	h.wantStatus("old", old, portal.Revoked)
-	h.wantStatus("new", next, portal.Issued)
-	if got := h.revoked.Load() - nudged; got != 1 {
+	p.wantStatus("old", old, portal.Revoked)
+	p.wantStatus("new", next, portal.Issued)
+	if got := p.Revoked.Load() - nudged; got != 1 {
 		t.Errorf("%d calls for a new list, want 1", got)
 	}
-	h.checkLedger()
+	p.Entries()
 }
 
-func (h *house) leaf(e enroll.Enrolment) *x509.Certificate {
-	h.t.Helper()
-	c := must[portal.Certificate](h.t)(h.db.Certificate(h.t.Context(), e.Serial))
-	return must[*x509.Certificate](h.t)(x509.ParseCertificate(c.DER))
+func (p *testPortal) leaf(e enroll.Enrolment) *x509.Certificate {
+	p.T.Helper()
+	c := testkit.Must(p.DB.Certificate(p.T.Context(), e.Serial))(p.T)
+	return testkit.Must(x509.ParseCertificate(c.DER))(p.T)
 }
 
 func TestOldOneEndsWithTheOverlap(t *testing.T) {
-	h := newHouse(t)
-	old := h.installed("phone")
-	h.pass(310 * day)
-	next := h.renew(old, "renewal")
-	h.read(next)
-	h.pass(enroll.DefaultOverlap - time.Second)
-	h.sweep()
-	h.wantStatus("old", old, portal.Superseded)
-	h.pass(time.Second)
-	nudged := h.revoked.Load()
-	h.sweep()
-	h.wantStatus("old", old, portal.Revoked)
-	h.wantStatus("new", next, portal.Issued)
-	if h.revoked.Load() == nudged {
+	p := newPortal(t)
+	old := p.installed("phone")
+	p.Clock.Advance(310 * day)
+	next := p.renew(old, "renewal")
+	p.read(next)
+	p.Clock.Advance(enroll.DefaultOverlap - time.Second)
+	p.sweep()
+	p.wantStatus("old", old, portal.Superseded)
+	p.Clock.Advance(time.Second)
+	nudged := p.Revoked.Load()
+	p.sweep()
+	p.wantStatus("old", old, portal.Revoked)
+	p.wantStatus("new", next, portal.Issued)
+	if p.Revoked.Load() == nudged {
 		t.Error("the revocation list was not asked for")
 	}
 }
 
 func TestNobodyFetchesTheRenewal(t *testing.T) {
-	h := newHouse(t)
-	old := h.installed("phone")
-	h.pass(310 * day)
-	next := h.renew(old, "renewal")
-	h.pass(enroll.PickupLife + time.Second)
-	h.sweep()
-	h.wantStatus("new", next, portal.Revoked)
-	h.wantStatus("old", old, portal.Issued)
-	if got := count(h.checkLedger(), audit.CertificateRestored); got != 1 {
+	p := newPortal(t)
+	old := p.installed("phone")
+	p.Clock.Advance(310 * day)
+	next := p.renew(old, "renewal")
+	p.Clock.Advance(enroll.PickupLife + time.Second)
+	p.sweep()
+	p.wantStatus("new", next, portal.Revoked)
+	p.wantStatus("old", old, portal.Issued)
+	if got := fixture.Count(p.Entries(), audit.CertificateRestored); got != 1 {
 		t.Errorf("%d restored, want 1", got)
 	}
 	// A portal that stood still past the overlap does not lock the phone out.
-	again := h.renew(old, "second renewal")
-	h.pass(enroll.DefaultOverlap + day)
-	h.sweep()
-	h.wantStatus("new", again, portal.Revoked)
-	h.wantStatus("old", old, portal.Issued)
+	again := p.renew(old, "second renewal")
+	p.Clock.Advance(enroll.DefaultOverlap + day)
+	p.sweep()
+	p.wantStatus("new", again, portal.Revoked)
+	p.wantStatus("old", old, portal.Issued)
 }
 
 func TestRenewable(t *testing.T) {
@@ -207,27 +209,27 @@ func TestRenewable(t *testing.T) {
 }
 
 func TestRenewIsRefused(t *testing.T) {
-	h := newHouse(t)
-	old := h.installed("phone")
-	if got := h.refusal(h.Registrar, h.renewal(old, "early")); got.Reason != portal.RenewEarly || got.Value != "phone" {
+	p := newPortal(t)
+	old := p.installed("phone")
+	if got := p.refusal(p.Registrar, p.renewal(old, "early")); got.Reason != portal.RenewEarly || got.Value != "phone" {
 		t.Errorf("too early: %+v", got)
 	}
-	h.pass(310 * day)
-	bob := h.add("bob", "")
-	theirs := h.renewal(old, "theirs")
-	theirs.By = h.byPerson(bob)
-	if _, err := h.Enroll(t.Context(), theirs); !errors.Is(err, portal.ErrNotFound) {
+	p.Clock.Advance(310 * day)
+	bob := p.Add("bob", "")
+	theirs := p.renewal(old, "theirs")
+	theirs.By = fixture.Employee(bob)
+	if _, err := p.Enroll(t.Context(), theirs); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("somebody else's: %v, want ErrNotFound", err)
 	}
-	if err := h.Block(t.Context(), h.by(), enroll.Block{Person: h.anna.ID, Device: old.Device, Cause: portal.Lost}); err != nil {
+	if err := p.Block(t.Context(), p.actor(), enroll.Block{Person: p.anna.ID, Device: old.Device, Cause: portal.Lost}); err != nil {
 		t.Fatal(err)
 	}
-	if got := h.refusal(h.Registrar, h.renewal(old, "blocked")).Reason; got != portal.DeviceBlocked {
+	if got := p.refusal(p.Registrar, p.renewal(old, "blocked")).Reason; got != portal.DeviceBlocked {
 		t.Errorf("blocked: %s", got)
 	}
-	file := h.renewal(old, "new file")
+	file := p.renewal(old, "new file")
 	file.Renew = false
-	if got := h.refusal(h.Registrar, file).Reason; got != portal.DeviceBlocked {
+	if got := p.refusal(p.Registrar, file).Reason; got != portal.DeviceBlocked {
 		t.Errorf("a new file for a blocked device: %s", got)
 	}
 }
@@ -262,71 +264,71 @@ func TestF1_RenewalBreaksAnywhere(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			h := newHouse(t)
-			old := h.installed("phone")
-			h.pass(310 * day)
-			_, err := h.with(tt.change).Enroll(t.Context(), h.renewal(old, "renewal"))
+			p := newPortal(t)
+			old := p.installed("phone")
+			p.Clock.Advance(310 * day)
+			_, err := p.NewRegistrar(tt.change).Enroll(t.Context(), p.renewal(old, "renewal"))
 			var outage *portal.Outage
 			if !errors.As(err, &outage) {
 				t.Fatalf("got %v, want an outage", err)
 			}
-			h.pass(time.Minute)
-			h.sweep()
-			h.wantStatus("old", old, portal.Issued)
-			d := h.device(old.Device)
+			p.Clock.Advance(time.Minute)
+			p.sweep()
+			p.wantStatus("old", old, portal.Issued)
+			d := p.device(old.Device)
 			if d.Certificate.Serial != old.Serial || !d.FormerEnds.IsZero() {
 				t.Errorf("the device has %s, want the old certificate %s", d.Certificate.Serial, old.Serial)
 			}
-			next := h.renew(old, "renewal")
-			h.wantStatus("old", old, portal.Superseded)
-			h.wantStatus("new", next, portal.Issued)
-			h.checkLedger()
+			next := p.renew(old, "renewal")
+			p.wantStatus("old", old, portal.Superseded)
+			p.wantStatus("new", next, portal.Issued)
+			p.Entries()
 		})
 	}
 }
 
 func TestRenewalOfAKeyOfTheDevice(t *testing.T) {
-	h := keyHouse(t)
-	c := h.challenge("Phone", "form")
-	first := must[*x509.Certificate](t)(h.Redeem(t.Context(), portal.Actor{}, c.Secret, ecKey(t)))
-	old := enroll.Enrolment{Device: c.Device.ID, Serial: must[ca.Serial](t)(ca.SerialOf(first.SerialNumber))}
-	_, err := h.NewChallenge(t.Context(), h.renewal(old, "early"))
+	p := keyPortal(t)
+	c := p.challenge("Phone", "form")
+	first := testkit.Must(p.Redeem(t.Context(), portal.Actor{}, c.Secret, testkit.ECKey(t).Public()))(t)
+	old := enroll.Enrolment{Device: c.Device.ID, Serial: testkit.Must(ca.SerialOf(first.SerialNumber))(t)}
+	_, err := p.NewChallenge(t.Context(), p.renewal(old, "early"))
 	wantRefusal(t, err, portal.RenewEarly)
-	h.pass(310 * day)
-	again := must[enroll.Challenge](t)(h.NewChallenge(t.Context(), h.renewal(old, "renewal")))
-	h.wantStatus("old", old, portal.Issued)
-	must[*x509.Certificate](t)(h.Redeem(t.Context(), portal.Actor{}, again.Secret, ecKey(t)))
-	h.wantStatus("old", old, portal.Superseded)
-	if err := h.Finish(t.Context(), h.by(), old.Device); err != nil {
+	p.Clock.Advance(310 * day)
+	again := testkit.Must(p.NewChallenge(t.Context(), p.renewal(old, "renewal")))(t)
+	p.wantStatus("old", old, portal.Issued)
+	testkit.Must(p.Redeem(t.Context(), portal.Actor{}, again.Secret, testkit.ECKey(t).Public()))(t)
+	p.wantStatus("old", old, portal.Superseded)
+	if err := p.Finish(t.Context(), p.actor(), old.Device); err != nil {
 		t.Fatal(err)
 	}
-	h.wantStatus("old", old, portal.Revoked)
+	p.wantStatus("old", old, portal.Revoked)
 }
 
 func TestRenewalOfABroughtKey(t *testing.T) {
-	h := keyHouse(t)
-	old := must[enroll.Enrolment](t)(h.EnrollKey(t.Context(), h.request("Server", "form"), ecKey(t)))
-	h.pass(310 * day)
-	next := must[enroll.Enrolment](t)(h.EnrollKey(t.Context(), h.renewal(old, "renewal"), ecKey(t)))
-	h.wantStatus("old", old, portal.Superseded)
-	h.wantStatus("new", next, portal.Issued)
+	p := keyPortal(t)
+	old := testkit.Must(p.EnrollKey(t.Context(), p.request("Server", "form"), testkit.ECKey(t).Public()))(t)
+	p.Clock.Advance(310 * day)
+	next := testkit.Must(p.EnrollKey(t.Context(), p.renewal(old, "renewal"), testkit.ECKey(t).Public()))(t)
+	p.wantStatus("old", old, portal.Superseded)
+	p.wantStatus("new", next, portal.Issued)
 }
 
 // TestA17_RenewalsAreCounted: a key that renews again and again leaves each
 // certificate in the list that everybody fetches.
 func TestA17_RenewalsAreCounted(t *testing.T) {
-	h := keyHouse(t)
-	c := h.challenge("Phone", "form")
-	holder := must[*x509.Certificate](t)(h.Redeem(t.Context(), portal.Actor{}, c.Secret, ecKey(t)))
-	r := h.with(func(c *enroll.Config) { c.PerHour, c.Attempts = 3, h.db })
+	p := keyPortal(t)
+	c := p.challenge("Phone", "form")
+	holder := testkit.Must(p.Redeem(t.Context(), portal.Actor{}, c.Secret, testkit.ECKey(t).Public()))(t)
+	r := p.NewRegistrar(func(c *enroll.Config) { c.PerHour, c.Attempts = 3, p.DB })
 	for range 3 {
-		holder = must[*x509.Certificate](t)(r.Renew(t.Context(), portal.Actor{}, holder, ecKey(t)))
+		holder = testkit.Must(r.Renew(t.Context(), portal.Actor{}, holder, testkit.ECKey(t).Public()))(t)
 	}
-	_, err := r.Renew(t.Context(), portal.Actor{}, holder, ecKey(t))
+	_, err := r.Renew(t.Context(), portal.Actor{}, holder, testkit.ECKey(t).Public())
 	wantRefusal(t, err, portal.TooOften)
 	working := 0
-	for _, e := range h.checkLedger() {
-		if e.Action == audit.CertificateIssued && h.status(must[ca.Serial](t)(ca.ParseSerial(e.Object))) != portal.Revoked {
+	for _, e := range p.Entries() {
+		if e.Action == audit.CertificateIssued && p.status(testkit.Must(ca.ParseSerial(e.Object))(t)) != portal.Revoked {
 			working++
 		}
 	}
@@ -338,31 +340,31 @@ func TestA17_RenewalsAreCounted(t *testing.T) {
 func TestBlock(t *testing.T) {
 	for _, cause := range []portal.Cause{portal.Lost, portal.Retired, portal.Returned} {
 		t.Run(string(cause), func(t *testing.T) {
-			h := newHouse(t)
-			old := h.installed("phone")
-			h.pass(310 * day)
-			next := h.renew(old, "renewal")
+			p := newPortal(t)
+			old := p.installed("phone")
+			p.Clock.Advance(310 * day)
+			next := p.renew(old, "renewal")
 			staff := portal.Actor{Person: "id-of-hedi", Role: portal.Helpdesk, Request: "r"}
-			err := h.Block(t.Context(), staff, enroll.Block{
-				Person: h.anna.ID, Device: old.Device, Cause: cause, Detail: map[string]string{"checked": "called-back"},
+			err := p.Block(t.Context(), staff, enroll.Block{
+				Person: p.anna.ID, Device: old.Device, Cause: cause, Detail: map[string]string{"checked": "called-back"},
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			h.wantStatus("old", old, portal.Revoked)
-			h.wantStatus("new", next, portal.Revoked)
+			p.wantStatus("old", old, portal.Revoked)
+			p.wantStatus("new", next, portal.Revoked)
 			var gone *portal.Gone
-			if _, err := h.OpenFile(t.Context(), h.token(next)); !errors.As(err, &gone) || !gone.Blocked {
+			if _, err := p.OpenFile(t.Context(), p.token(next)); !errors.As(err, &gone) || !gone.Blocked {
 				t.Errorf("its file: %v, want it gone with the device", err)
 			}
-			entries := h.checkLedger()
+			entries := p.Entries()
 			last := entries[len(entries)-1]
-			want := fmt.Sprint("id-of-hedi helpdesk ", h.anna.ID, " ", cause, " called-back")
+			want := fmt.Sprint("id-of-hedi helpdesk ", p.anna.ID, " ", cause, " called-back")
 			got := fmt.Sprint(last.Actor, " ", last.Role, " ", last.Person, " ", last.Detail["cause"], " ", last.Detail["checked"])
 			if got != want {
 				t.Errorf("last entry: %s, want %s", got, want)
 			}
-			if d := h.device(old.Device); d.Blocked.IsZero() {
+			if d := p.device(old.Device); d.Blocked.IsZero() {
 				t.Error("the device is not blocked")
 			}
 		})
@@ -370,35 +372,35 @@ func TestBlock(t *testing.T) {
 }
 
 func TestRename(t *testing.T) {
-	h := newHouse(t)
-	phone := h.enroll("phone", "1")
-	h.enroll("tablet", "2")
-	err := h.Rename(t.Context(), h.by(), phone.Device, " \u202e ")
+	p := newPortal(t)
+	phone := p.enroll("phone", "1")
+	p.enroll("tablet", "2")
+	err := p.Rename(t.Context(), p.actor(), phone.Device, " \u202e ")
 	wantRefusal(t, err, portal.NameEmpty)
-	wantRefusal(t, h.Rename(t.Context(), h.by(), phone.Device, "TABLET"), portal.NameTaken)
-	if err := h.Rename(t.Context(), h.byPerson(h.add("bob", "")), phone.Device, "mine"); !errors.Is(err, portal.ErrNotFound) {
+	wantRefusal(t, p.Rename(t.Context(), p.actor(), phone.Device, "TABLET"), portal.NameTaken)
+	if err := p.Rename(t.Context(), fixture.Employee(p.Add("bob", "")), phone.Device, "mine"); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("somebody else's: %v, want ErrNotFound", err)
 	}
-	if err := h.Rename(t.Context(), h.by(), phone.Device, "  Anna's  📱 "); err != nil {
+	if err := p.Rename(t.Context(), p.actor(), phone.Device, "  Anna's  📱 "); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := h.device(phone.Device).Name, "Anna's 📱"; got != want {
+	if got, want := p.device(phone.Device).Name, "Anna's 📱"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
 // What is refused costs nobody a certificate of the hour.
 func TestARefusalCostsNoCertificateOfTheHour(t *testing.T) {
-	h := keyHouse(t)
-	r := h.with(func(c *enroll.Config) { c.PerHour, c.Attempts = 1, h.db })
-	weak := must[*rsa.PrivateKey](t)(rsa.GenerateKey(rand.Reader, 1024)).Public()
+	p := keyPortal(t)
+	r := p.NewRegistrar(func(c *enroll.Config) { c.PerHour, c.Attempts = 1, p.DB })
+	weak := testkit.Must(rsa.GenerateKey(rand.Reader, 1024))(t).Public()
 	for range 3 {
 		var denial *portal.Denial
-		if _, err := r.EnrollKey(t.Context(), h.request("Server", "form"), weak); !errors.As(err, &denial) || denial.Why != portal.KeyRefused {
+		if _, err := r.EnrollKey(t.Context(), p.request("Server", "form"), weak); !errors.As(err, &denial) || denial.Why != portal.KeyRefused {
 			t.Fatalf("got %v, want the key refused", err)
 		}
 	}
-	must[enroll.Enrolment](t)(r.EnrollKey(t.Context(), h.request("Server", "form"), ecKey(t)))
-	_, err := r.EnrollKey(t.Context(), h.request("Other", "form 2"), ecKey(t))
+	testkit.Must(r.EnrollKey(t.Context(), p.request("Server", "form"), testkit.ECKey(t).Public()))(t)
+	_, err := r.EnrollKey(t.Context(), p.request("Other", "form 2"), testkit.ECKey(t).Public())
 	wantRefusal(t, err, portal.TooOften)
 }

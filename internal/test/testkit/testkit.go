@@ -5,6 +5,9 @@
 package testkit
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"strings"
 	"testing"
 	"time"
@@ -59,4 +62,10 @@ func Eventually(t testing.TB, what string, done func() bool) {
 			t.Fatalf("%s: not within two minutes", what)
 		}
 	}
+}
+
+// ECKey returns a new key on the curve P-256.
+func ECKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	return Must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 }

@@ -1,4 +1,4 @@
-package enroll_test
+package signin_test
 
 import (
 	"errors"
@@ -13,20 +13,20 @@ import (
 )
 
 // desktop is a session of anna's that hand-offs are bound to.
-func (h *house) desktop(n byte) [32]byte {
-	h.t.Helper()
-	err := h.db.SaveSession(h.t.Context(), [32]byte{n}, string(h.anna.ID), nil, time.Hour, h.now().Add(time.Hour), h.now())
+func (p *testPortal) desktop(n byte) [32]byte {
+	p.T.Helper()
+	err := p.DB.SaveSession(p.T.Context(), [32]byte{n}, string(p.anna.ID), nil, time.Hour, p.Clock.Now().Add(time.Hour), p.Clock.Now())
 	if err != nil {
-		h.t.Fatal(err)
+		p.T.Fatal(err)
 	}
 	return [32]byte{n}
 }
 
-func (h *house) offer() (signin.Handoff, signin.HandoffCode) {
-	h.t.Helper()
-	made, code, err := h.signIn.OfferHandoff(h.t.Context(), h.by(), h.desktop(1), "Anna Muster")
+func (p *testPortal) offer() (signin.Handoff, signin.HandoffCode) {
+	p.T.Helper()
+	made, code, err := p.SignIn.OfferHandoff(p.T.Context(), p.actor(), p.desktop(1), "Anna Muster")
 	if err != nil {
-		h.t.Fatal(err)
+		p.T.Fatal(err)
 	}
 	return made, code
 }
@@ -35,10 +35,10 @@ func stranger(address string) portal.Actor { return portal.Actor{Address: addres
 
 // TestHandoffDraws makes many and looks at what was drawn.
 func TestHandoffDraws(t *testing.T) {
-	h := newHouse(t)
+	p := newPortal(t)
 	codes, places := map[signin.HandoffCode]bool{}, map[int]int{}
 	for range 60 {
-		made, code := h.offer()
+		made, code := p.offer()
 		if again, ok := signin.ParseHandoffCode(code.Grouped()); !ok || again != code || codes[code] {
 			t.Errorf("code %s is read as %s, or came twice", code, again)
 		}
@@ -66,34 +66,34 @@ func TestHandoffDraws(t *testing.T) {
 }
 
 func TestA9_RedeemHandoff(t *testing.T) {
-	h := newHouse(t)
-	made, code := h.offer()
-	person, got, err := h.signIn.RedeemHandoff(t.Context(), code, made.Number, stranger("192.0.2.9"))
-	if err != nil || person.ID != h.anna.ID || got.ID != made.ID {
+	p := newPortal(t)
+	made, code := p.offer()
+	person, got, err := p.SignIn.RedeemHandoff(t.Context(), code, made.Number, stranger("192.0.2.9"))
+	if err != nil || person.ID != p.anna.ID || got.ID != made.ID {
 		t.Fatalf("got %s, hand-off %s, %v", person.ID, got.ID, err)
 	}
-	_, _, err = h.signIn.RedeemHandoff(t.Context(), code, made.Number, stranger("192.0.2.9"))
+	_, _, err = p.SignIn.RedeemHandoff(t.Context(), code, made.Number, stranger("192.0.2.9"))
 	if !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("again: got %v", err)
 	}
-	second, code := h.offer()
-	_, _, err = h.signIn.RedeemHandoff(t.Context(), code, second.Number+1, stranger("192.0.2.66"))
+	second, code := p.offer()
+	_, _, err = p.SignIn.RedeemHandoff(t.Context(), code, second.Number+1, stranger("192.0.2.66"))
 	if !errors.Is(err, signin.ErrWrongNumber) {
 		t.Errorf("wrong number: got %v", err)
 	}
-	if state, err := h.signIn.Handoff(t.Context(), h.anna.ID, second.ID); err != nil || state.State != signin.HandoffBurnt {
+	if state, err := p.SignIn.Handoff(t.Context(), p.anna.ID, second.ID); err != nil || state.State != signin.HandoffBurnt {
 		t.Errorf("after a wrong number: got %s, %v", state.State, err)
 	}
-	third, _ := h.offer()
-	h.pass(signin.HandoffLife)
-	if state, err := h.signIn.Handoff(t.Context(), h.anna.ID, third.ID); err != nil || state.State != signin.HandoffExpired {
+	third, _ := p.offer()
+	p.Clock.Advance(signin.HandoffLife)
+	if state, err := p.SignIn.Handoff(t.Context(), p.anna.ID, third.ID); err != nil || state.State != signin.HandoffExpired {
 		t.Errorf("after its time: got %s, %v", state.State, err)
 	}
 	type line struct {
 		action                         audit.Action
 		actor, person, object, address string
 	}
-	anna := string(h.anna.ID)
+	anna := string(p.anna.ID)
 	want := []line{
 		{audit.HandoffMade, anna, anna, string(made.ID), "192.0.2.1"},
 		{audit.HandoffRedeemed, anna, anna, string(made.ID), "192.0.2.9"},
@@ -102,7 +102,7 @@ func TestA9_RedeemHandoff(t *testing.T) {
 		{audit.HandoffMade, anna, anna, string(third.ID), "192.0.2.1"},
 	}
 	var lines []line
-	for _, e := range h.checkLedger() {
+	for _, e := range p.Entries() {
 		if strings.HasPrefix(string(e.Action), "handoff.") {
 			lines = append(lines, line{e.Action, e.Actor, e.Person, e.Object, e.Address})
 		}
@@ -114,10 +114,10 @@ func TestA9_RedeemHandoff(t *testing.T) {
 
 // TestA8_HandoffGuesses counts codes that open nothing, and no others.
 func TestA8_HandoffGuesses(t *testing.T) {
-	h := newHouse(t)
-	_, code := h.offer()
+	p := newPortal(t)
+	_, code := p.offer()
 	guess := func(code signin.HandoffCode, address string) error {
-		_, err := h.signIn.OpenHandoff(t.Context(), code, stranger(address))
+		_, err := p.SignIn.OpenHandoff(t.Context(), code, stranger(address))
 		return err
 	}
 	for i := range signin.HandoffTries {

@@ -1,4 +1,4 @@
-package enroll_test
+package signin_test
 
 import (
 	"context"
@@ -13,18 +13,20 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/portal"
 	"certportal/internal/signin"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 func TestSignIn(t *testing.T) {
-	h := newHouse(t)
-	p, err := h.signIn.Authenticate(t.Context(), " CORP\\Anna ", password, portal.Actor{Address: "192.0.2.1"})
+	h := newPortal(t)
+	p, err := h.SignIn.Authenticate(t.Context(), " CORP\\Anna ", fixture.Password, portal.Actor{Address: "192.0.2.1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, want := p.ID, h.anna.ID; got != want {
 		t.Errorf("signed in %q, want %q", got, want)
 	}
-	entries := h.checkLedger()
+	entries := h.Entries()
 	last := entries[len(entries)-1]
 	if last.Action != audit.SignedIn || last.Actor != string(p.ID) || last.Address != "192.0.2.1" {
 		t.Errorf("last entry %+v, want the sign-in", last)
@@ -32,10 +34,10 @@ func TestSignIn(t *testing.T) {
 }
 
 func TestSignInPausesAfterAFewTries(t *testing.T) {
-	h := newHouse(t)
+	p := newPortal(t)
 	spellings := []string{"anna", "ANNA", "corp\\anna", " Anna@Corp.example ", "anna@corp.example"}
 	for i, login := range spellings[:signin.DefaultTries] {
-		_, err := h.signIn.Authenticate(t.Context(), login, "wrong", portal.Actor{})
+		_, err := p.SignIn.Authenticate(t.Context(), login, "wrong", portal.Actor{})
 		var wrong *signin.Wrong
 		if !errors.As(err, &wrong) || !errors.Is(err, portal.ErrCredentials) {
 			t.Fatalf("try %d: %v, want it wrong", i+1, err)
@@ -44,26 +46,26 @@ func TestSignInPausesAfterAFewTries(t *testing.T) {
 			t.Errorf("try %d: %+v, want %+v", i+1, got, want)
 		}
 	}
-	_, err := h.signIn.Authenticate(t.Context(), "anna", password, portal.Actor{})
+	_, err := p.SignIn.Authenticate(t.Context(), "anna", fixture.Password, portal.Actor{})
 	var refusal *portal.Refusal
-	if !errors.As(err, &refusal) || refusal.Reason != portal.PausedSignIn || !refusal.Until.After(h.now()) {
+	if !errors.As(err, &refusal) || refusal.Reason != portal.PausedSignIn || !refusal.Until.After(p.Clock.Now()) {
 		t.Fatalf("one try more: %v, want a pause", err)
 	}
-	h.pass(signin.DefaultWindow + time.Second)
-	if _, err := h.signIn.Authenticate(t.Context(), "anna", password, portal.Actor{}); err != nil {
+	p.Clock.Advance(signin.DefaultWindow + time.Second)
+	if _, err := p.SignIn.Authenticate(t.Context(), "anna", fixture.Password, portal.Actor{}); err != nil {
 		t.Errorf("after the pause: %v", err)
 	}
 }
 
 func TestSignInRefusesTheDisabledOnlyWithTheRightPassword(t *testing.T) {
-	h := newHouse(t)
-	if err := h.people.SetDisabled(t.Context(), "anna", true, audit.Entry{At: h.now()}); err != nil {
+	p := newPortal(t)
+	if err := p.People.SetDisabled(t.Context(), "anna", true, audit.Entry{At: p.Clock.Now()}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.signIn.Authenticate(t.Context(), "anna", "wrong", portal.Actor{}); !errors.Is(err, portal.ErrCredentials) {
+	if _, err := p.SignIn.Authenticate(t.Context(), "anna", "wrong", portal.Actor{}); !errors.Is(err, portal.ErrCredentials) {
 		t.Errorf("wrong password: %v, want it to be like any wrong password", err)
 	}
-	_, err := h.signIn.Authenticate(t.Context(), "anna", password, portal.Actor{})
+	_, err := p.SignIn.Authenticate(t.Context(), "anna", fixture.Password, portal.Actor{})
 	var refusal *portal.Refusal
 	if !errors.As(err, &refusal) || refusal.Reason != portal.Disabled {
 		t.Errorf("right password: %v, want it refused as disabled", err)
@@ -71,10 +73,10 @@ func TestSignInRefusesTheDisabledOnlyWithTheRightPassword(t *testing.T) {
 }
 
 func TestA8_OneNetworkHasItsOwnLimit(t *testing.T) {
-	h := newHouse(t)
-	signIn := must[*signin.Service](t)(signin.New(signin.Config{
-		Directory: h.people, Attempts: h.db, Records: h.db, AddressTries: 4, Now: h.now,
-	}))
+	p := newPortal(t)
+	signIn := testkit.Must(signin.New(signin.Config{
+		Directory: p.People, Attempts: p.DB, Records: p.DB, AddressTries: 4, Now: p.Clock.Now,
+	}))(t)
 	// One password on many names, from addresses of one customer's network.
 	for i := range 4 {
 		by := portal.Actor{Address: fmt.Sprintf("2001:db8:1:2::%x", i)}
@@ -82,13 +84,13 @@ func TestA8_OneNetworkHasItsOwnLimit(t *testing.T) {
 			t.Fatalf("try %d: %v, want it wrong", i+1, err)
 		}
 	}
-	_, err := signIn.Authenticate(t.Context(), "anna", password, portal.Actor{Address: "2001:db8:1:2::ffff"})
+	_, err := signIn.Authenticate(t.Context(), "anna", fixture.Password, portal.Actor{Address: "2001:db8:1:2::ffff"})
 	var refusal *portal.Refusal
-	if !errors.As(err, &refusal) || refusal.Reason != portal.PausedAddress || !refusal.Until.After(h.now()) {
+	if !errors.As(err, &refusal) || refusal.Reason != portal.PausedAddress || !refusal.Until.After(p.Clock.Now()) {
 		t.Errorf("from the same network: %v, want a pause", err)
 	}
 	for range 10 { // right passwords do not count
-		if _, err := signIn.Authenticate(t.Context(), "anna", password, portal.Actor{Address: "2001:db8:1:3::1"}); err != nil {
+		if _, err := signIn.Authenticate(t.Context(), "anna", fixture.Password, portal.Actor{Address: "2001:db8:1:3::1"}); err != nil {
 			t.Fatalf("from another network: %v", err)
 		}
 	}
@@ -107,13 +109,13 @@ func TestA8_StaysBelowTheDirectorysLock(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			h := newHouse(t)
-			if got := h.signIn.StayBelow(tt.threshold, time.Hour); got != tt.want {
+			p := newPortal(t)
+			if got := p.SignIn.StayBelow(tt.threshold, time.Hour); got != tt.want {
 				t.Errorf("StayBelow(%d) = %d, want %d", tt.threshold, got, tt.want)
 			}
 			asked := 0
 			for range 2 * signin.DefaultTries {
-				_, err := h.signIn.Authenticate(t.Context(), "anna", "wrong", portal.Actor{})
+				_, err := p.SignIn.Authenticate(t.Context(), "anna", "wrong", portal.Actor{})
 				if errors.Is(err, portal.ErrCredentials) {
 					asked++
 				}
@@ -122,8 +124,8 @@ func TestA8_StaysBelowTheDirectorysLock(t *testing.T) {
 				t.Errorf("%d passwords were judged, want %d", asked, tt.want)
 			}
 			// A window as long as the directory's own.
-			h.pass(signin.DefaultWindow + time.Minute)
-			_, err := h.signIn.Authenticate(t.Context(), "anna", password, portal.Actor{})
+			p.Clock.Advance(signin.DefaultWindow + time.Minute)
+			_, err := p.SignIn.Authenticate(t.Context(), "anna", fixture.Password, portal.Actor{})
 			if paused := err != nil; paused != (tt.threshold > 0) {
 				t.Errorf("after %v: %v", signin.DefaultWindow, err)
 			}
@@ -143,22 +145,22 @@ func (c *counting) Authenticate(ctx context.Context, login, password string) (po
 	if c.err != nil {
 		return portal.Person{}, c.err
 	}
-	return c.Directory.Authenticate(ctx, login, password)
+	return c.Directory.Authenticate(ctx, login, fixture.Password)
 }
 
-func (h *house) signInOver(dir portal.Directory) *signin.Service {
-	h.t.Helper()
-	s, err := signin.New(signin.Config{Directory: dir, Attempts: h.db, Records: h.db, Now: h.now})
+func (p *testPortal) signInOver(dir portal.Directory) *signin.Service {
+	p.T.Helper()
+	s, err := signin.New(signin.Config{Directory: dir, Attempts: p.DB, Records: p.DB, Now: p.Clock.Now})
 	if err != nil {
-		h.t.Fatal(err)
+		p.T.Fatal(err)
 	}
 	return s
 }
 
 func TestA6_EmptyPasswordsReachNoDirectory(t *testing.T) {
-	h := newHouse(t)
-	dir := &counting{Directory: h.people}
-	signIn := h.signInOver(dir)
+	p := newPortal(t)
+	dir := &counting{Directory: p.People}
+	signIn := p.signInOver(dir)
 	for _, c := range [][2]string{{"anna", ""}, {"bob", " \t"}, {"", "password"}, {"carl", strings.Repeat("x", 2000)}, {strings.Repeat("x", 2000), "y"}} {
 		if _, err := signIn.Authenticate(t.Context(), c[0], c[1], portal.Actor{}); !errors.Is(err, portal.ErrCredentials) {
 			t.Errorf("%.10q with %.10q: %v, want it wrong", c[0], c[1], err)
@@ -170,24 +172,24 @@ func TestA6_EmptyPasswordsReachNoDirectory(t *testing.T) {
 }
 
 func TestF7_AnOutageIsNotAWrongPassword(t *testing.T) {
-	h := newHouse(t)
-	down := h.signInOver(&counting{Directory: h.people, err: io.ErrUnexpectedEOF})
+	p := newPortal(t)
+	down := p.signInOver(&counting{Directory: p.People, err: io.ErrUnexpectedEOF})
 	for range 3 * signin.DefaultTries {
-		_, err := down.Authenticate(t.Context(), "anna", password, portal.Actor{})
+		_, err := down.Authenticate(t.Context(), "anna", fixture.Password, portal.Actor{})
 		var outage *portal.Outage
 		if !errors.As(err, &outage) || outage.Part != portal.PartDirectory {
 			t.Fatalf("Authenticate: %v, want an outage of the directory", err)
 		}
 	}
-	if _, err := h.signIn.Authenticate(t.Context(), "anna", password, portal.Actor{}); err != nil {
+	if _, err := p.SignIn.Authenticate(t.Context(), "anna", fixture.Password, portal.Actor{}); err != nil {
 		t.Errorf("once the directory is back: %v", err)
 	}
 }
 
 func TestF7_SlowAnswersGiveNoTriesForNothing(t *testing.T) {
-	h := newHouse(t)
-	slow := &counting{Directory: h.people, err: fmt.Errorf("binding: %w", portal.ErrUnanswered)}
-	signIn := h.signInOver(slow)
+	p := newPortal(t)
+	slow := &counting{Directory: p.People, err: fmt.Errorf("binding: %w", portal.ErrUnanswered)}
+	signIn := p.signInOver(slow)
 	for range 3 * signin.DefaultTries {
 		if _, err := signIn.Authenticate(t.Context(), "anna", "guess", portal.Actor{}); err == nil {
 			t.Fatal("signed in without an answer")
@@ -216,9 +218,9 @@ func (l *leaving) Authenticate(context.Context, string, string) (portal.Person, 
 func TestA8_HangingUpHidesNoGuess(t *testing.T) {
 	for name, answer := range map[string]error{"wrong": portal.ErrCredentials, "not judged": context.Canceled} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t)
+			p := newPortal(t)
 			ctx, leave := context.WithCancel(t.Context())
-			signIn := h.signInOver(&leaving{h.people, leave, answer})
+			signIn := p.signInOver(&leaving{p.People, leave, answer})
 			if _, err := signIn.Authenticate(ctx, "anna", "guess", portal.Actor{Address: "192.0.2.1"}); err == nil {
 				t.Fatal("signed in")
 			}
@@ -226,10 +228,10 @@ func TestA8_HangingUpHidesNoGuess(t *testing.T) {
 			if answer == portal.ErrCredentials {
 				judged = 1
 			}
-			if got := count(h.checkLedger(), audit.SignInRefused); got != judged {
+			if got := fixture.Count(p.Entries(), audit.SignInRefused); got != judged {
 				t.Errorf("%d refusals in the ledger, want %d", got, judged)
 			}
-			_, err := h.signIn.Authenticate(t.Context(), "anna", "guess", portal.Actor{})
+			_, err := p.SignIn.Authenticate(t.Context(), "anna", "guess", portal.Actor{})
 			var wrong *signin.Wrong
 			if want := signin.DefaultTries - 1 - judged; !errors.As(err, &wrong) || wrong.Left != want {
 				t.Errorf("next try: %v, want %d left", err, want)
@@ -239,9 +241,9 @@ func TestA8_HangingUpHidesNoGuess(t *testing.T) {
 }
 
 func TestAssert(t *testing.T) {
-	h := newHouse(t)
-	bob := h.add("bob", "S-1-5-21-1004336348-1177238915-682003330-1102")
-	if err := h.people.SetDisabled(t.Context(), "bob", true, audit.Entry{At: h.now()}); err != nil {
+	h := newPortal(t)
+	bob := h.Add("bob", "S-1-5-21-1004336348-1177238915-682003330-1102")
+	if err := h.People.SetDisabled(t.Context(), "bob", true, audit.Entry{At: h.Clock.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	tests := []struct {
@@ -260,7 +262,7 @@ func TestAssert(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p, err := h.signIn.Assert(t.Context(), tt.claim, portal.Actor{Address: "192.0.2.1"})
+			p, err := h.SignIn.Assert(t.Context(), tt.claim, portal.Actor{Address: "192.0.2.1"})
 			var refusal *portal.Refusal
 			if tt.no != "" && (!errors.As(err, &refusal) || refusal.Reason != tt.no) || tt.no == "" && err != nil {
 				t.Fatalf("Assert: %v, want %q", err, tt.no)
@@ -268,7 +270,7 @@ func TestAssert(t *testing.T) {
 			if p.ID != tt.want {
 				t.Errorf("let in %q, want %q", p.ID, tt.want)
 			}
-			entries := h.checkLedger()
+			entries := h.Entries()
 			last := entries[len(entries)-1]
 			if tt.no == "" && (last.Action != audit.SignedIn || last.Detail["method"] != "openid") ||
 				tt.no != "" && (last.Action != audit.SignInRefused || last.Detail["reason"] != string(tt.no)) {
@@ -289,9 +291,9 @@ func (l loose) Match(context.Context, portal.Claim) (portal.Person, error) { ret
 // TestA5_ClaimsCountToTheLetter has a directory that finds somebody for names
 // that are not theirs.
 func TestA5_ClaimsCountToTheLetter(t *testing.T) {
-	h := newHouse(t)
+	p := newPortal(t)
 	hans := portal.Person{ID: "1", UPN: "hans.Weiss-kühn@corp.example", SID: "S-1-5-21-1-2-3-1104"}
-	signIn := h.signInOver(loose{h.people, hans})
+	signIn := p.signInOver(loose{p.People, hans})
 	tests := []struct {
 		name  string
 		claim portal.Claim
@@ -320,23 +322,23 @@ func TestA5_ClaimsCountToTheLetter(t *testing.T) {
 }
 
 func TestA7_HostileNamesAreWrongNames(t *testing.T) {
-	h := newHouse(t)
+	p := newPortal(t)
 	for _, login := range []string{
 		"*", "*)(objectClass=*", "a)(|(cn=*", "anna\x00", `\2a`, "+ACo-", "\xc0\xaa", "anna' OR '1'='1", "anna; DROP TABLE accounts",
 	} {
-		if _, err := h.signIn.Authenticate(t.Context(), login, password, portal.Actor{}); !errors.Is(err, portal.ErrCredentials) {
+		if _, err := p.SignIn.Authenticate(t.Context(), login, fixture.Password, portal.Actor{}); !errors.Is(err, portal.ErrCredentials) {
 			t.Errorf("%q: %v, want it wrong", login, err)
 		}
 	}
 }
 
 func TestTypedNamesAreNotKept(t *testing.T) {
-	h := newHouse(t)
+	p := newPortal(t)
 	const typed = "hunter2-my-password"
-	if _, err := h.signIn.Authenticate(t.Context(), typed, "x", portal.Actor{}); !errors.Is(err, portal.ErrCredentials) {
+	if _, err := p.SignIn.Authenticate(t.Context(), typed, "x", portal.Actor{}); !errors.Is(err, portal.ErrCredentials) {
 		t.Fatal(err)
 	}
-	for _, e := range h.checkLedger() {
+	for _, e := range p.Entries() {
 		for _, v := range e.Detail {
 			if strings.Contains(v, typed) || strings.Contains(e.Actor, typed) {
 				t.Errorf("entry %d keeps what was typed as a name", e.Seq)

@@ -1,4 +1,4 @@
-package enroll_test
+package signin_test
 
 import (
 	"context"
@@ -16,39 +16,41 @@ import (
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/internal/signin"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
-// counter is a house whose sign-in takes pickup codes.
-func newCounter(t *testing.T) *house {
-	h := newHouse(t)
-	h.hedi = must[portal.Person](t)(h.people.Add(t.Context(), directory.NewAccount{
-		Login: "hedi", UPN: "hedi@corp.example", Password: password, Roles: []portal.Role{portal.Helpdesk},
-	}, audit.Entry{At: h.now(), Action: audit.AccountAdded, Actor: "system", Role: "system"}))
-	h.signIn = must[*signin.Service](t)(signin.New(signin.Config{
-		Directory: h.people, Attempts: h.db, Records: h.db, Invitations: h.db, CodeAlone: true,
-		Now: h.now, Log: slog.New(slog.DiscardHandler),
-	}))
-	return h
+// newCounter is a portal whose sign-in takes pickup codes.
+func newCounter(t *testing.T) *testPortal {
+	p := newPortal(t)
+	p.hedi = testkit.Must(p.People.Add(t.Context(), directory.NewAccount{
+		Login: "hedi", UPN: "hedi@corp.example", Password: fixture.Password, Roles: []portal.Role{portal.Helpdesk},
+	}, audit.Entry{At: p.Clock.Now(), Action: audit.AccountAdded, Actor: "system", Role: "system"}))(t)
+	p.SignIn = testkit.Must(signin.New(signin.Config{
+		Directory: p.People, Attempts: p.DB, Records: p.DB, Invitations: p.DB, CodeAlone: true,
+		Now: p.Clock.Now, Log: slog.New(slog.DiscardHandler),
+	}))(t)
+	return p
 }
 
 // invite records an invitation of anna's as the desk would, and gives its code.
-func (h *house) invite(change ...func(*signin.Invitation)) (signin.Invitation, signin.PickupCode) {
-	h.t.Helper()
-	code := must[signin.PickupCode](h.t)(signin.NewPickupCode())
+func (p *testPortal) invite(change ...func(*signin.Invitation)) (signin.Invitation, signin.PickupCode) {
+	p.T.Helper()
+	code := testkit.Must(signin.NewPickupCode())(p.T)
 	i := signin.Invitation{
-		ID: signin.InvitationID("i-" + strings.ToLower(string(code))), Person: h.anna.ID, MadeBy: h.hedi.ID, MadeRole: portal.Helpdesk,
-		Made: h.now(), Check: signin.CheckInPerson, Purpose: signin.ForNew, State: signin.InvitationOpen,
-		Expires: h.now().Add(signin.InvitationLife),
+		ID: signin.InvitationID("i-" + strings.ToLower(string(code))), Person: p.anna.ID, MadeBy: p.hedi.ID, MadeRole: portal.Helpdesk,
+		Made: p.Clock.Now(), Check: signin.CheckInPerson, Purpose: signin.ForNew, State: signin.InvitationOpen,
+		Expires: p.Clock.Now().Add(signin.InvitationLife),
 	}
 	for _, c := range change {
 		c(&i)
 	}
-	err := h.db.Invite(h.t.Context(), signin.InvitationOffer{
-		Invitation: i, CodeHash: must[[32]byte](h.t)(h.signIn.HashPickupCode(h.t.Context(), code)),
-		Entry: audit.Entry{At: h.now(), Action: audit.InvitationMade, Actor: "hedi", Person: string(i.Person), Object: string(i.ID)},
+	err := p.DB.Invite(p.T.Context(), signin.InvitationOffer{
+		Invitation: i, CodeHash: testkit.Must(p.SignIn.HashPickupCode(p.T.Context(), code))(p.T),
+		Entry: audit.Entry{At: p.Clock.Now(), Action: audit.InvitationMade, Actor: "hedi", Person: string(i.Person), Object: string(i.ID)},
 	})
 	if err != nil {
-		h.t.Fatal(err)
+		p.T.Fatal(err)
 	}
 	return i, code
 }
@@ -101,27 +103,27 @@ func FuzzParsePickupCode(f *testing.F) {
 // TestOpenInvitation: its person gets in, whoever else brings the code is told as
 // little as for one that never was.
 func TestOpenInvitation(t *testing.T) {
-	h := newCounter(t)
-	ben := h.add("ben", "S-1-5-21-1004336348-1177238915-682003330-1102")
-	i, code := h.invite()
+	p := newCounter(t)
+	ben := p.Add("ben", "S-1-5-21-1004336348-1177238915-682003330-1102")
+	i, code := p.invite()
 	open := func(code signin.PickupCode, by portal.Actor) error {
-		_, err := h.signIn.OpenInvitation(t.Context(), code, by)
+		_, err := p.SignIn.OpenInvitation(t.Context(), code, by)
 		return err
 	}
-	opened, err := h.signIn.OpenInvitation(t.Context(), code, h.by())
+	opened, err := p.SignIn.OpenInvitation(t.Context(), code, p.actor())
 	if err != nil || opened != i {
 		t.Fatalf("got %+v, %v", opened, err)
 	}
 	strange := by("192.0.2.50")
-	_, single := h.invite(alone, func(i *signin.Invitation) { i.Person = ben.ID })
+	_, single := p.invite(alone, func(i *signin.Invitation) { i.Person = ben.ID })
 	for _, tt := range []struct {
 		name string
 		code signin.PickupCode
 		by   portal.Actor
 		left int
 	}{
-		{"unknown", "222222222222", h.byPerson(ben), 4},
-		{"somebody else's", code, h.byPerson(ben), 3},
+		{"unknown", "222222222222", fixture.Employee(ben), 4},
+		{"somebody else's", code, fixture.Employee(ben), 3},
 		{"stranger with an unknown one", "222222222222", strange, 0},
 		{"stranger with a code that is no password", code, strange, 0},
 	} {
@@ -134,32 +136,32 @@ func TestOpenInvitation(t *testing.T) {
 		t.Errorf("stranger with a code that is a password: %v", err)
 	}
 
-	done := must[enroll.Enrolment](t)(h.Enroll(t.Context(), invitedBy(h.request("Phone", "one"), i)))
+	done := testkit.Must(p.Enroll(t.Context(), invitedBy(p.request("Phone", "one"), i)))(t)
 	var gone *signin.CodeGone
-	if err := open(code, h.by()); !errors.As(err, &gone) || gone.State != signin.InvitationRedeemed || !gone.At.Equal(h.now()) {
+	if err := open(code, p.actor()); !errors.As(err, &gone) || gone.State != signin.InvitationRedeemed || !gone.At.Equal(p.Clock.Now()) {
 		t.Errorf("used: got %v", err)
 	}
-	if kept := must[signin.Invitation](t)(h.db.Invitation(t.Context(), i.ID)); kept.Serial != done.Serial {
+	if kept := testkit.Must(p.DB.Invitation(t.Context(), i.ID))(t); kept.Serial != done.Serial {
 		t.Errorf("used for %s, want %s", kept.Serial, done.Serial)
 	}
-	_, first := h.invite()
-	_, second := h.invite(func(i *signin.Invitation) { i.State = signin.InvitationWaiting })
-	if err := open(first, h.by()); !errors.As(err, &gone) || gone.State != signin.InvitationEnded {
+	_, first := p.invite()
+	_, second := p.invite(func(i *signin.Invitation) { i.State = signin.InvitationWaiting })
+	if err := open(first, p.actor()); !errors.As(err, &gone) || gone.State != signin.InvitationEnded {
 		t.Errorf("replaced: got %v", err)
 	}
-	if err := open(second, h.by()); !errors.As(err, &gone) || gone.State != signin.InvitationWaiting {
+	if err := open(second, p.actor()); !errors.As(err, &gone) || gone.State != signin.InvitationWaiting {
 		t.Errorf("waiting: got %v", err)
 	}
-	h.pass(signin.InvitationLife)
+	p.Clock.Advance(signin.InvitationLife)
 	var wrong *signin.WrongCode
 	if err := open(single, strange); !errors.As(err, &wrong) {
 		t.Errorf("stranger, run out: got %v", err)
 	}
-	if err := open(single, h.byPerson(ben)); !errors.As(err, &gone) || gone.State != signin.InvitationExpired {
+	if err := open(single, fixture.Employee(ben)); !errors.As(err, &gone) || gone.State != signin.InvitationExpired {
 		t.Errorf("run out: got %v", err)
 	}
 	reasons := []string{}
-	for _, e := range h.checkLedger() {
+	for _, e := range p.Entries() {
 		if e.Action == audit.InvitationRefused {
 			reasons = append(reasons, e.Detail["reason"])
 		}
@@ -179,28 +181,28 @@ func invitedBy(req enroll.Request, i signin.Invitation) enroll.Request {
 // TestA8_PickupCodeGuesses: a person may be wrong five times, a network a hundred;
 // a right code costs nothing.
 func TestA8_PickupCodeGuesses(t *testing.T) {
-	h := newCounter(t)
-	_, code := h.invite(alone)
+	p := newCounter(t)
+	_, code := p.invite(alone)
 	open := func(code signin.PickupCode, by portal.Actor) error {
-		_, err := h.signIn.OpenInvitation(t.Context(), code, by)
+		_, err := p.SignIn.OpenInvitation(t.Context(), code, by)
 		return err
 	}
 	guess := signin.PickupCode("333333333333")
 	var wrong *signin.WrongCode
 	var refusal *portal.Refusal
 	for n := range signin.PickupTries {
-		if err := open(code, h.by()); err != nil {
+		if err := open(code, p.actor()); err != nil {
 			t.Fatal(err)
 		}
-		if err := open(guess, h.by()); !errors.As(err, &wrong) || wrong.Left != signin.PickupTries-1-n {
+		if err := open(guess, p.actor()); !errors.As(err, &wrong) || wrong.Left != signin.PickupTries-1-n {
 			t.Fatalf("guess %d: got %v", n, err)
 		}
 	}
-	if err := open(code, h.by()); !errors.As(err, &refusal) || refusal.Reason != portal.PausedPickup {
+	if err := open(code, p.actor()); !errors.As(err, &refusal) || refusal.Reason != portal.PausedPickup {
 		t.Errorf("right code in the pause: got %v", err)
 	}
-	h.pass(signin.DefaultWindow)
-	if err := open(code, h.by()); err != nil {
+	p.Clock.Advance(signin.DefaultWindow)
+	if err := open(code, p.actor()); err != nil {
 		t.Errorf("after the pause: %v", err)
 	}
 	for range signin.PickupAddressTries {
@@ -219,24 +221,24 @@ func TestA8_PickupCodeGuesses(t *testing.T) {
 // TestA8_PickupCodesLookAlike counts the work behind each no and not its time:
 // every way to fail asks the records for the same things in the same order.
 func TestA8_PickupCodesLookAlike(t *testing.T) {
-	h := newCounter(t)
-	ben := h.add("ben", "S-1-5-21-1004336348-1177238915-682003330-1102")
-	i, used := h.invite()
-	must[enroll.Enrolment](t)(h.Enroll(t.Context(), invitedBy(h.request("Phone", "one"), i)))
-	_, ended := h.invite()
-	_, expired := h.invite(func(i *signin.Invitation) { i.Expires = h.now().Add(time.Millisecond) })
-	_, foreign := h.invite(func(i *signin.Invitation) { i.Person = ben.ID })
-	h.pass(time.Second)
-	steps := &steps{Invitations: h.db, Attempts: h.db, Records: h.db}
-	signIn := must[*signin.Service](t)(signin.New(signin.Config{
-		Directory: h.people, Attempts: steps, Records: steps, Invitations: steps, Now: h.now, Log: slog.New(slog.DiscardHandler),
-	}))
+	p := newCounter(t)
+	ben := p.Add("ben", "S-1-5-21-1004336348-1177238915-682003330-1102")
+	i, used := p.invite()
+	testkit.Must(p.Enroll(t.Context(), invitedBy(p.request("Phone", "one"), i)))(t)
+	_, ended := p.invite()
+	_, expired := p.invite(func(i *signin.Invitation) { i.Expires = p.Clock.Now().Add(time.Millisecond) })
+	_, foreign := p.invite(func(i *signin.Invitation) { i.Person = ben.ID })
+	p.Clock.Advance(time.Second)
+	steps := &steps{Invitations: p.DB, Attempts: p.DB, Records: p.DB}
+	signIn := testkit.Must(signin.New(signin.Config{
+		Directory: p.People, Attempts: steps, Records: steps, Invitations: steps, Now: p.Clock.Now, Log: slog.New(slog.DiscardHandler),
+	}))(t)
 	want := ""
 	for name, code := range map[string]signin.PickupCode{
 		"unknown": "444444444444", "used": used, "ended": ended, "expired": expired, "foreign": foreign,
 	} {
 		steps.done = nil
-		if _, err := signIn.OpenInvitation(t.Context(), code, h.by()); err == nil {
+		if _, err := signIn.OpenInvitation(t.Context(), code, p.actor()); err == nil {
 			t.Errorf("%s: opened", name)
 		}
 		got := fmt.Sprint(steps.done)
@@ -287,31 +289,31 @@ func (s *steps) Note(ctx context.Context, e audit.Entry) error {
 // A code that stands for a password lets its person in, as the directory knows them
 // now.
 func TestSignInByCode(t *testing.T) {
-	h := newCounter(t)
-	i, code := h.invite(alone)
-	person, opened, err := h.signIn.SignInByCode(t.Context(), code, portal.Actor{Person: "somebody", Address: "192.0.2.9"})
-	if err != nil || person.ID != h.anna.ID || opened.ID != i.ID {
+	p := newCounter(t)
+	i, code := p.invite(alone)
+	person, opened, err := p.SignIn.SignInByCode(t.Context(), code, portal.Actor{Person: "somebody", Address: "192.0.2.9"})
+	if err != nil || person.ID != p.anna.ID || opened.ID != i.ID {
 		t.Fatalf("got %s, %s, %v", person.ID, opened.ID, err)
 	}
-	last := h.checkLedger()
-	if e := last[len(last)-1]; e.Action != audit.SignedIn || e.Actor != string(h.anna.ID) || e.Detail["method"] != "pickup-code" {
+	last := p.Entries()
+	if e := last[len(last)-1]; e.Action != audit.SignedIn || e.Actor != string(p.anna.ID) || e.Detail["method"] != "pickup-code" {
 		t.Errorf("ledger: got %+v", e)
 	}
-	if err := h.people.SetDisabled(t.Context(), "anna", true, audit.Entry{}); err != nil {
+	if err := p.People.SetDisabled(t.Context(), "anna", true, audit.Entry{}); err != nil {
 		t.Fatal(err)
 	}
 	var refusal *portal.Refusal
-	if _, _, err := h.signIn.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &refusal) || refusal.Reason != portal.Disabled {
+	if _, _, err := p.SignIn.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &refusal) || refusal.Reason != portal.Disabled {
 		t.Errorf("switched off: got %v", err)
 	}
-	off := must[*signin.Service](t)(signin.New(signin.Config{
-		Directory: h.people, Attempts: h.db, Records: h.db, Invitations: h.db, Now: h.now,
-	}))
+	off := testkit.Must(signin.New(signin.Config{
+		Directory: p.People, Attempts: p.DB, Records: p.DB, Invitations: p.DB, Now: p.Clock.Now,
+	}))(t)
 	var wrong *signin.WrongCode
 	if _, _, err := off.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &wrong) {
 		t.Errorf("setting off: got %v", err)
 	}
-	none := must[*signin.Service](t)(signin.New(signin.Config{Directory: h.people, Attempts: h.db, Records: h.db}))
+	none := testkit.Must(signin.New(signin.Config{Directory: p.People, Attempts: p.DB, Records: p.DB}))(t)
 	if _, _, err := none.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &wrong) {
 		t.Errorf("without invitations: got %v", err)
 	}
@@ -320,12 +322,12 @@ func TestSignInByCode(t *testing.T) {
 // TestA3_SignInByCode: who became protected since the code was given is not let in
 // by it.
 func TestA3_SignInByCode(t *testing.T) {
-	h := newCounter(t)
-	_, code := h.invite(alone)
-	signIn := must[*signin.Service](t)(signin.New(signin.Config{
-		Directory: &promoted{h.people}, Attempts: h.db, Records: h.db, Invitations: h.db, CodeAlone: true, Now: h.now,
+	p := newCounter(t)
+	_, code := p.invite(alone)
+	signIn := testkit.Must(signin.New(signin.Config{
+		Directory: &promoted{p.People}, Attempts: p.DB, Records: p.DB, Invitations: p.DB, CodeAlone: true, Now: p.Clock.Now,
 		Log: slog.New(slog.DiscardHandler),
-	}))
+	}))(t)
 	var refusal *portal.Refusal
 	if _, _, err := signIn.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &refusal) || refusal.Reason != portal.Protected {
 		t.Errorf("got %v", err)
@@ -334,26 +336,26 @@ func TestA3_SignInByCode(t *testing.T) {
 
 // TestA11_DismissedStaffLeaveNoCodes: a slip is worth what whoever made it is.
 func TestA11_DismissedStaffLeaveNoCodes(t *testing.T) {
-	h := newCounter(t)
-	_, code := h.invite(alone)
-	demoted := must[*signin.Service](t)(signin.New(signin.Config{
-		Directory: &demoted{h.people}, Attempts: h.db, Records: h.db, Invitations: h.db, CodeAlone: true, Now: h.now,
+	p := newCounter(t)
+	_, code := p.invite(alone)
+	demoted := testkit.Must(signin.New(signin.Config{
+		Directory: &demoted{p.People}, Attempts: p.DB, Records: p.DB, Invitations: p.DB, CodeAlone: true, Now: p.Clock.Now,
 		Log: slog.New(slog.DiscardHandler),
-	}))
+	}))(t)
 	var wrong *signin.WrongCode
 	if _, _, err := demoted.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &wrong) {
 		t.Errorf("no helpdesk any more: got %v", err)
 	}
-	if err := h.people.SetDisabled(t.Context(), "hedi", true, audit.Entry{}); err != nil {
+	if err := p.People.SetDisabled(t.Context(), "hedi", true, audit.Entry{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := h.signIn.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &wrong) {
+	if _, _, err := p.SignIn.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &wrong) {
 		t.Errorf("switched off: got %v", err)
 	}
-	if err := h.people.Remove(t.Context(), "hedi", audit.Entry{}); err != nil {
+	if err := p.People.Remove(t.Context(), "hedi", audit.Entry{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := h.signIn.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &wrong) {
+	if _, _, err := p.SignIn.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &wrong) {
 		t.Errorf("gone: got %v", err)
 	}
 }
@@ -378,48 +380,51 @@ func (p *promoted) Person(ctx context.Context, id portal.PersonID) (portal.Perso
 
 // Where a code is required, nothing is issued without one, on no way.
 func TestCodeRequired(t *testing.T) {
-	h := newCounter(t)
-	strict := h.with(func(c *enroll.Config) { c.CodeRequired, c.Challenges = true, h.db })
-	i, _ := h.invite()
+	p := newCounter(t)
+	strict := p.NewRegistrar(func(c *enroll.Config) { c.CodeRequired, c.Challenges = true, p.DB })
+	i, _ := p.invite()
 	ways := map[string]func(enroll.Request) error{
-		"key here":   func(r enroll.Request) error { _, err := strict.Enroll(t.Context(), r); return err },
-		"own key":    func(r enroll.Request) error { _, err := strict.EnrollKey(t.Context(), r, ecKey(t)); return err },
+		"key here": func(r enroll.Request) error { _, err := strict.Enroll(t.Context(), r); return err },
+		"own key": func(r enroll.Request) error {
+			_, err := strict.EnrollKey(t.Context(), r, testkit.ECKey(t).Public())
+			return err
+		},
 		"device key": func(r enroll.Request) error { _, err := strict.NewChallenge(t.Context(), r); return err },
 	}
 	var refusal *portal.Refusal
 	for name, way := range ways {
-		if err := way(h.request("Phone "+name, name)); !errors.As(err, &refusal) || refusal.Reason != portal.CodeNeeded {
+		if err := way(p.request("Phone "+name, name)); !errors.As(err, &refusal) || refusal.Reason != portal.CodeNeeded {
 			t.Errorf("%s without a code: got %v", name, err)
 		}
 	}
-	if err := ways["device key"](invitedBy(h.request("Phone", "a"), i)); err != nil {
+	if err := ways["device key"](invitedBy(p.request("Phone", "a"), i)); err != nil {
 		t.Errorf("challenge with a code: %v", err)
 	}
-	if err := ways["own key"](invitedBy(h.request("Laptop", "b"), i)); err != nil {
+	if err := ways["own key"](invitedBy(p.request("Laptop", "b"), i)); err != nil {
 		t.Errorf("certificate with a code: %v", err)
 	}
 	for name, way := range ways {
-		if err := way(invitedBy(h.request("Second "+name, "c"+name), i)); !errors.As(err, &refusal) || refusal.Reason != portal.CodeOver {
+		if err := way(invitedBy(p.request("Second "+name, "c"+name), i)); !errors.As(err, &refusal) || refusal.Reason != portal.CodeOver {
 			t.Errorf("%s with a used code: got %v", name, err)
 		}
 	}
-	if n := count(h.checkLedger(), audit.InvitationRedeemed); n != 1 {
+	if n := fixture.Count(p.Entries(), audit.InvitationRedeemed); n != 1 {
 		t.Errorf("%d codes used, want 1", n)
 	}
-	if !strict.CodeRequired() || h.CodeRequired() {
+	if !strict.CodeRequired() || p.CodeRequired() {
 		t.Error("the setting is not told")
 	}
 }
 
 // Many taps and many phones with one code make one certificate.
 func TestF22_OneCertificateForOneCode(t *testing.T) {
-	h := newCounter(t)
-	r := h.with(func(c *enroll.Config) { c.Quota = 100 })
-	i, _ := h.invite()
+	p := newCounter(t)
+	r := p.NewRegistrar(func(c *enroll.Config) { c.Quota = 100 })
+	i, _ := p.invite()
 	var waiting sync.WaitGroup
 	outcomes := make(chan error, 40)
 	for n := range cap(outcomes) {
-		req := invitedBy(h.request(fmt.Sprint("Phone ", n/2), fmt.Sprint("form ", n/2)), i)
+		req := invitedBy(p.request(fmt.Sprint("Phone ", n/2), fmt.Sprint("form ", n/2)), i)
 		waiting.Go(func() {
 			_, err := r.Enroll(t.Context(), req)
 			outcomes <- err
@@ -437,7 +442,7 @@ func TestF22_OneCertificateForOneCode(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	issued := count(h.checkLedger(), audit.CertificateIssued)
+	issued := fixture.Count(p.Entries(), audit.CertificateIssued)
 	if issued != 1 || good != 2 { // both taps on the form that won
 		t.Errorf("%d certificates, %d told so; want 1 and 2", issued, good)
 	}
