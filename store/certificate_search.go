@@ -51,8 +51,8 @@ func (r *listedRow) value(now time.Time) (admin.Certificate, error) {
 }
 
 // cursor is where a search along the index goes on behind the row.
-func (r *listedRow) cursor(x index) admin.Place {
-	p := admin.Place{Last: r.serial}
+func (r *listedRow) cursor(x index) admin.Cursor {
+	p := admin.Cursor{Last: r.serial}
 	switch x.keys[0] {
 	case "requested_at":
 		p.At = r.requested.Int64
@@ -80,7 +80,7 @@ func stateOf(status portal.Status, end, now time.Time) admin.State {
 }
 
 // Certificates lists those the filter means, at most limit, behind the cursor.
-func (db Search) Certificates(ctx context.Context, f admin.Filter, from admin.Place, limit int, now time.Time) (admin.Found[admin.Certificate], error) {
+func (db Search) Certificates(ctx context.Context, f admin.Filter, from admin.Cursor, limit int, now time.Time) (admin.Found[admin.Certificate], error) {
 	if !searchable(f, from) {
 		return admin.Found[admin.Certificate]{}, nil
 	}
@@ -93,12 +93,12 @@ func (db Search) Certificates(ctx context.Context, f admin.Filter, from admin.Pl
 
 // searchable reports whether a database can hold every text of the filter; what it
 // cannot hold was never stored.
-func searchable(f admin.Filter, from admin.Place) bool {
+func searchable(f admin.Filter, from admin.Cursor) bool {
 	return sqldb.Storable(f.Person) && sqldb.Storable(string(f.PersonID)) && sqldb.Storable(f.Device) && sqldb.Storable(string(f.DeviceID)) &&
 		sqldb.Storable(f.Serial) && sqldb.Storable(from.Group) && sqldb.Storable(from.ID) && sqldb.Storable(from.Last)
 }
 
-func (db Search) certificates(ctx context.Context, f certificateFilter, from admin.Place, limit int) (admin.Found[admin.Certificate], error) {
+func (db Search) certificates(ctx context.Context, f certificateFilter, from admin.Cursor, limit int) (admin.Found[admin.Certificate], error) {
 	s := scan[admin.Certificate]{
 		db: db, limit: limit, bound: scanBound,
 		from: "certificates c", alias: "c", newest: [2]string{"requested_at", "serial"},
@@ -121,10 +121,10 @@ type certificateFilter struct {
 	now time.Time
 }
 
-func (f certificateFilter) read(rows *sql.Rows, x index, before ...any) (admin.Certificate, admin.Place, error) {
+func (f certificateFilter) read(rows *sql.Rows, x index, before ...any) (admin.Certificate, admin.Cursor, error) {
 	var r listedRow
 	if err := rows.Scan(append(before, r.fields()...)...); err != nil {
-		return admin.Certificate{}, admin.Place{}, err
+		return admin.Certificate{}, admin.Cursor{}, err
 	}
 	c, err := r.value(f.now)
 	return c, r.cursor(x), err

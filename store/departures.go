@@ -17,7 +17,7 @@ import (
 // an account stands, or none that began at Due or before: another watch was
 // quicker, or saw the person come back. The details cause, upn, device and since
 // are added to the entries.
-func (db DriftRecords) Depart(ctx context.Context, d drift.Departure) ([]ca.Serial, error) {
+func (db DriftRecords) RevokeLeaver(ctx context.Context, d drift.Leaver) ([]ca.Serial, error) {
 	var ended []ca.Serial
 	err := db.writeWithin(ctx, workWithin, "ending certificates of "+string(d.Person), func(ctx context.Context, t *tx) error {
 		ended = nil
@@ -68,7 +68,7 @@ func (t *tx) heldBy(ctx context.Context, person portal.PersonID, now time.Time) 
 
 // departed remembers that the watch ended what somebody had, and signs them out:
 // they may have come in again since the first mark.
-func (t *tx) departed(ctx context.Context, d drift.Departure, since time.Time) error {
+func (t *tx) departed(ctx context.Context, d drift.Leaver, since time.Time) error {
 	_, err := t.Exec(ctx, `INSERT INTO departures (person, since, ended_at) VALUES ($1, $2, $3)
 		ON CONFLICT (person) DO UPDATE SET since = excluded.since, ended_at = excluded.ended_at`,
 		string(d.Person), since.UnixMilli(), d.At.UnixMilli())

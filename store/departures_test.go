@@ -13,9 +13,9 @@ import (
 	"certportal/internal/portal"
 )
 
-func depart(t testing.TB, db drift.Records, d drift.Departure, want int) {
+func depart(t testing.TB, db drift.Store, d drift.Leaver, want int) {
 	t.Helper()
-	equal(t, "certificates ended", len(must[[]ca.Serial](t)(db.Depart(t.Context(), d))), want)
+	equal(t, "certificates ended", len(must[[]ca.Serial](t)(db.RevokeLeaver(t.Context(), d))), want)
 }
 
 func TestA11_DepartEndsAllThatWorksAfterTheGrace(t *testing.T) {
@@ -69,7 +69,7 @@ func TestDeparturesCount(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		departed := func(after time.Time) int {
 			t.Helper()
-			return must[int](t)(db.Departed(t.Context(), after, noon.Add(grace)))
+			return must[int](t)(db.CountLeavers(t.Context(), after, noon.Add(grace)))
 		}
 		e := issue(t, db, request(t, anna, "iPhone"))
 		mark(t, db, marking(noon, changes(portal.AccountGone), e), 1, 0)
@@ -99,14 +99,14 @@ func TestA11_DepartAndUnmarkInParallel(t *testing.T) {
 			ended := 0
 			var waiting sync.WaitGroup
 			waiting.Go(func() {
-				serials, err := db.Depart(t.Context(), d)
+				serials, err := db.RevokeLeaver(t.Context(), d)
 				if err != nil {
 					t.Error(err)
 				}
 				ended = len(serials)
 			})
 			waiting.Go(func() {
-				if _, _, err := db.Mark(t.Context(), marking(noon.Add(grace), nil, e)); err != nil {
+				if _, _, err := db.UpdateMismatches(t.Context(), marking(noon.Add(grace), nil, e)); err != nil {
 					t.Error(err)
 				}
 			})
@@ -115,7 +115,7 @@ func TestA11_DepartAndUnmarkInParallel(t *testing.T) {
 			equal(t, "revoked", revoked, ended == 1)
 		}
 		log := entries(t, db)
-		equal(t, "ends and returns", count(log, audit.CertificateRevoked)+count(log, audit.CertificateUnmarked), rounds)
+		equal(t, "ends and returns", count(log, audit.CertificateRevoked)+count(log, audit.MismatchResolved), rounds)
 	})
 }
 
@@ -128,19 +128,19 @@ func TestA11_NothingIsMarkedOrEndedWithoutItsEntry(t *testing.T) {
 		if _, err := db.plain.Exec("DELETE FROM ledger_head"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := db.Depart(t.Context(), departure(noon.Add(grace))); err == nil {
+		if _, err := db.RevokeLeaver(t.Context(), departure(noon.Add(grace))); err == nil {
 			t.Error("ended without an entry")
 		}
-		if _, _, err := db.Mark(t.Context(), marking(noon, nil, e)); err == nil {
+		if _, _, err := db.UpdateMismatches(t.Context(), marking(noon, nil, e)); err == nil {
 			t.Error("unmarked without an entry")
 		}
-		if _, err := db.Stop(t.Context(), drift.NoAnswer, noon, audit.Entry{}); err == nil {
+		if _, err := db.StopDrift(t.Context(), drift.NoAnswer, noon, audit.Entry{}); err == nil {
 			t.Error("stopped without an entry")
 		}
 		c := newest(t, db, e)
 		equal(t, "status", c.Status, portal.Issued)
 		equal(t, "mark", c.Changed, portal.AccountDisabled)
-		equal(t, "state", must[drift.State](t)(db.Watching(t.Context())), drift.State{})
+		equal(t, "state", must[drift.State](t)(db.DriftState(t.Context())), drift.State{})
 		if _, err := db.Session(t.Context(), [32]byte{1}, noon); err != nil {
 			t.Errorf("session: %v", err)
 		}

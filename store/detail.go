@@ -17,20 +17,20 @@ import (
 
 // Detail reads all that is known of one certificate. The error wraps
 // enroll.ErrNotFound when there is none.
-func (db Search) Detail(ctx context.Context, serial ca.Serial, now time.Time) (admin.Detail, error) {
+func (db Search) CertificateDetail(ctx context.Context, serial ca.Serial, now time.Time) (admin.CertificateDetail, error) {
 	d, err := db.detail(ctx, serial, now)
 	if err == nil && d.State == admin.Revoked {
 		err = db.revocationDetail(ctx, &d)
 	}
 	if err != nil {
-		return admin.Detail{}, fmt.Errorf("reading certificate %s: %w", serial, err)
+		return admin.CertificateDetail{}, fmt.Errorf("reading certificate %s: %w", serial, err)
 	}
 	return d, nil
 }
 
-func (db Search) detail(ctx context.Context, serial ca.Serial, now time.Time) (admin.Detail, error) {
+func (db Search) detail(ctx context.Context, serial ca.Serial, now time.Time) (admin.CertificateDetail, error) {
 	var r listedRow
-	var d admin.Detail
+	var d admin.CertificateDetail
 	var delivered, reason, unlisted sql.NullInt64
 	err := db.One(ctx, `SELECT `+rowColumns+`, c.profile, c.sid, c.mail, c.delivered_at, c.reason_code, `+lastUnlisted+`, c.der
 		FROM certificates c`+listedJoins+`WHERE c.serial = $1`, []any{serial.String()},
@@ -45,7 +45,7 @@ func (db Search) detail(ctx context.Context, serial ca.Serial, now time.Time) (a
 
 // revocationDetail adds which list names a revoked certificate, and what the ledger
 // tells of its end.
-func (db Search) revocationDetail(ctx context.Context, d *admin.Detail) error {
+func (db Search) revocationDetail(ctx context.Context, d *admin.CertificateDetail) error {
 	var seq int64
 	var issuer string
 	err := db.One(ctx, "SELECT issuer, seq FROM revocations WHERE serial = $1", []any{d.Serial.String()}, &issuer, &seq)
@@ -70,7 +70,7 @@ func (db Search) revocationDetail(ctx context.Context, d *admin.Detail) error {
 
 // whoRevoked reads the ledger entry of a revocation. Of those from before entries and
 // revocations had one number it is the last that tells of one.
-func (db Search) whoRevoked(ctx context.Context, d *admin.Detail, seq int64) error {
+func (db Search) whoRevoked(ctx context.Context, d *admin.CertificateDetail, seq int64) error {
 	where, args := "seq = $1", []any{seq}
 	if seq < 0 {
 		where, args = "substr(object, 1, 64) = $1 AND action = $2", []any{d.Serial.String(), string(audit.CertificateRevoked)}
@@ -87,7 +87,7 @@ func (db Search) whoRevoked(ctx context.Context, d *admin.Detail, seq int64) err
 	var detail map[string]string
 	// What somebody tampered with is the business of those who check the ledger.
 	if json.Unmarshal(text, &detail) == nil {
-		d.Why = detail["comment"]
+		d.Comment = detail["comment"]
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ const deviceBound = 250
 // SearchDevices lists devices the filter means, as [Search.Certificates] does; the
 // state is that of the certificate a device uses, and the days are those it was made
 // on.
-func (db Search) SearchDevices(ctx context.Context, f admin.Filter, from admin.Place, limit int, now time.Time) (admin.Found[admin.Device], error) {
+func (db Search) SearchDevices(ctx context.Context, f admin.Filter, from admin.Cursor, limit int, now time.Time) (admin.Found[admin.Device], error) {
 	if !searchable(f, from) {
 		return admin.Found[admin.Device]{}, nil
 	}
@@ -27,7 +27,7 @@ func (db Search) SearchDevices(ctx context.Context, f admin.Filter, from admin.P
 	return found, nil
 }
 
-func (db Search) devices(ctx context.Context, f deviceFilter, from admin.Place, limit int) (admin.Found[admin.Device], error) {
+func (db Search) devices(ctx context.Context, f deviceFilter, from admin.Cursor, limit int) (admin.Found[admin.Device], error) {
 	s := scan[admin.Device]{
 		db: db, limit: limit, bound: deviceBound,
 		from: "devices d", alias: "d", newest: [2]string{"created_at", "id"},
@@ -97,7 +97,7 @@ const foundColumns = deviceColumns + `, d.name_key, ` + certificateColumns + `, 
 
 const foundJoins = ` LEFT JOIN people p ON p.id = d.person LEFT JOIN certificates c ON ` + newestCertificate + ` `
 
-func (f deviceFilter) read(rows *sql.Rows, _ index, before ...any) (admin.Device, admin.Place, error) {
+func (f deviceFilter) read(rows *sql.Rows, _ index, before ...any) (admin.Device, admin.Cursor, error) {
 	var d deviceRow
 	var c certificateRow
 	var key string
@@ -105,15 +105,15 @@ func (f deviceFilter) read(rows *sql.Rows, _ index, before ...any) (admin.Device
 	fields := append(append(before, d.fields()...), &key)
 	fields = append(append(fields, c.fields()...), &name, &upn)
 	if err := rows.Scan(fields...); err != nil {
-		return admin.Device{}, admin.Place{}, err
+		return admin.Device{}, admin.Cursor{}, err
 	}
 	found := admin.Device{Device: d.value(), PersonName: name.String, UPN: upn.String}
 	var err error
 	if found.Certificate, err = c.value(); err != nil {
-		return found, admin.Place{}, err
+		return found, admin.Cursor{}, err
 	}
 	if held := found.Certificate; held.Status != "" {
 		found.State = stateOf(held.Status, held.NotAfter, f.now)
 	}
-	return found, admin.Place{Group: key, At: d.created.Int64, Last: string(found.ID)}, nil
+	return found, admin.Cursor{Group: key, At: d.created.Int64, Last: string(found.ID)}, nil
 }

@@ -25,7 +25,7 @@ func (db Enrolments) Halted(ctx context.Context) (admin.Halt, error) {
 
 // Halt turns the switch and reports whether that changed anything. An empty reason
 // lets issuing go on. Once it returns, no replica reserves a certificate any more.
-func (db Enrolments) Halt(ctx context.Context, h admin.Halt, entry audit.Entry) (bool, error) {
+func (db Enrolments) SetHalt(ctx context.Context, h admin.Halt, entry audit.Entry) (bool, error) {
 	changed := false
 	err := db.write(ctx, "turning the switch", func(ctx context.Context, t *tx) error {
 		touched, err := t.Exec(ctx, "UPDATE halt SET reason = $1, actor = $2, since = $3 WHERE id = 1 AND reason <> $1",

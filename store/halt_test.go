@@ -17,14 +17,14 @@ func TestHaltStopsEveryReplica(t *testing.T) {
 		replica := &fixture{DB: opened(t, db.address)}
 		first := issue(t, db, request(t, anna, "iPhone"))
 		halt := admin.Halt{Reason: "The key is being looked at.", Actor: "ada", Since: noon}
-		equal(t, "changed", must[bool](t)(db.Halt(ctx, halt, entry(audit.IssuingHalted, "ada"))), true)
-		equal(t, "changed again", must[bool](t)(db.Halt(ctx, halt, entry(audit.IssuingHalted, "ada"))), false)
+		equal(t, "changed", must[bool](t)(db.SetHalt(ctx, halt, entry(audit.IssuingHalted, "ada"))), true)
+		equal(t, "changed again", must[bool](t)(db.SetHalt(ctx, halt, entry(audit.IssuingHalted, "ada"))), false)
 		equal(t, "state", must[admin.Halt](t)(replica.Halted(ctx)), halt)
 		before := len(entries(t, db))
 		for _, each := range []*fixture{db, replica} {
 			next := request(t, "ben", "iPhone")
 			wantRefusal(t, each.Reserve(ctx, next.reservation), portal.Halted)
-			_, err := each.Detail(ctx, next.serial(), noon)
+			_, err := each.CertificateDetail(ctx, next.serial(), noon)
 			wantError(t, "what was refused", err, portal.ErrNotFound)
 		}
 		equal(t, "entries of what was refused", len(entries(t, db))-before, 0)
@@ -37,7 +37,7 @@ func TestHaltStopsEveryReplica(t *testing.T) {
 			t.Errorf("the portal's own certificate: %v", err)
 		}
 
-		equal(t, "resumed", must[bool](t)(replica.Halt(ctx, admin.Halt{Actor: "ada"}, entry(audit.IssuingResumed, "ada"))), true)
+		equal(t, "resumed", must[bool](t)(replica.SetHalt(ctx, admin.Halt{Actor: "ada"}, entry(audit.IssuingResumed, "ada"))), true)
 		issue(t, db, request(t, "ben", "iPhone"))
 	})
 }
@@ -56,7 +56,7 @@ func TestHaltLeavesNoneBehind(t *testing.T) {
 			at := []*fixture{db, replica}[i%2]
 			all.Go(func() { _ = at.Reserve(context.Background(), e.reservation) })
 		}
-		must[bool](t)(db.Halt(t.Context(), admin.Halt{Reason: "now", Actor: "ada", Since: noon}, entry(audit.IssuingHalted, "ada")))
+		must[bool](t)(db.SetHalt(t.Context(), admin.Halt{Reason: "now", Actor: "ada", Since: noon}, entry(audit.IssuingHalted, "ada")))
 		all.Wait()
 		halted := false
 		for _, e := range entries(t, db) {

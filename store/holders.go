@@ -16,13 +16,13 @@ import (
 const working = `c.der IS NOT NULL AND c.revoked_at IS NULL AND c.not_after > $1 AND c.kind = 'user'`
 
 // HolderCount counts people with a working certificate.
-func (db DriftRecords) HolderCount(ctx context.Context, now time.Time) (int, error) {
+func (db DriftRecords) CountHolders(ctx context.Context, now time.Time) (int, error) {
 	return db.count(ctx, "counting holders", "SELECT count(DISTINCT c.person) FROM certificates c WHERE "+working, now.UnixMilli())
 }
 
 // Departed counts people whose certificates the drift watch ended after it had
 // seen why for the first time after the moment, and who hold none that works now.
-func (db DriftRecords) Departed(ctx context.Context, after, now time.Time) (int, error) {
+func (db DriftRecords) CountLeavers(ctx context.Context, after, now time.Time) (int, error) {
 	return db.count(ctx, "counting departures", `SELECT count(*) FROM departures d WHERE d.since > $2
 		AND NOT EXISTS (SELECT 1 FROM certificates c WHERE c.person = d.person AND `+working+`)`,
 		now.UnixMilli(), after.UnixMilli())
@@ -41,8 +41,8 @@ func (db *base) count(ctx context.Context, doing, query string, args ...any) (in
 // Holders lists people with a working certificate whose id comes after the given
 // one, in order, at most limit; each with all of these, the newest first, and
 // their marks.
-func (db DriftRecords) Holders(ctx context.Context, now time.Time, after portal.PersonID, limit int) ([]drift.Holder, error) {
-	var holders []drift.Holder
+func (db DriftRecords) Holders(ctx context.Context, now time.Time, after portal.PersonID, limit int) ([]drift.CertificateHolder, error) {
+	var holders []drift.CertificateHolder
 	err := db.AllWithin(ctx, workWithin, `SELECT h.person, h.serial, h.upn, h.sid, m.change, m.since
 		FROM certificates h LEFT JOIN marks m ON m.serial = h.serial
 		WHERE h.der IS NOT NULL AND h.revoked_at IS NULL AND h.not_after > $1 AND h.kind = 'user' AND h.person IN (
@@ -60,7 +60,7 @@ func (db DriftRecords) Holders(ctx context.Context, now time.Time, after portal.
 
 // scanHolder adds a row to the holder it belongs to, the last one or a new one: a
 // row is one mark, or a certificate without marks.
-func scanHolder(rows *sql.Rows, holders []drift.Holder) ([]drift.Holder, error) {
+func scanHolder(rows *sql.Rows, holders []drift.CertificateHolder) ([]drift.CertificateHolder, error) {
 	var person portal.PersonID
 	var serial string
 	var change sql.NullString
@@ -74,7 +74,7 @@ func scanHolder(rows *sql.Rows, holders []drift.Holder) ([]drift.Holder, error) 
 		return holders, err
 	}
 	if len(holders) == 0 || holders[len(holders)-1].Person != person {
-		holders = append(holders, drift.Holder{Person: person})
+		holders = append(holders, drift.CertificateHolder{Person: person})
 	}
 	h := &holders[len(holders)-1]
 	if last := len(h.Certificates) - 1; last < 0 || h.Certificates[last].Serial != c.Serial {
@@ -82,7 +82,7 @@ func scanHolder(rows *sql.Rows, holders []drift.Holder) ([]drift.Holder, error) 
 	}
 	if change.Valid {
 		last := &h.Certificates[len(h.Certificates)-1]
-		last.Marks = append(last.Marks, drift.Mark{Change: portal.Change(change.String), Since: sqldb.TimeOf(since)})
+		last.Mismatches = append(last.Mismatches, drift.Mismatch{Change: portal.Change(change.String), Since: sqldb.TimeOf(since)})
 	}
 	return holders, nil
 }

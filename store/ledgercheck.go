@@ -10,8 +10,8 @@ import (
 )
 
 // LastCheck gives what verifying has come to, the zero Check before the first.
-func (db AuditLog) LastCheck(ctx context.Context) (audit.Check, error) {
-	var c audit.Check
+func (db AuditLog) LastVerification(ctx context.Context) (audit.Verification, error) {
+	var c audit.Verification
 	var broken audit.Break
 	var hash []byte
 	var at, full, since sql.NullInt64
@@ -22,7 +22,7 @@ func (db AuditLog) LastCheck(ctx context.Context) (audit.Check, error) {
 		c.Hash, err = sqldb.Hash32(hash)
 	}
 	if err != nil {
-		return audit.Check{}, fmt.Errorf("reading ledger check: %w", err)
+		return audit.Verification{}, fmt.Errorf("reading ledger check: %w", err)
 	}
 	c.At, c.FullAt, c.Since = sqldb.TimeOf(at), sqldb.TimeOf(full), sqldb.TimeOf(since)
 	if broken.Fault != "" {
@@ -32,7 +32,7 @@ func (db AuditLog) LastCheck(ctx context.Context) (audit.Check, error) {
 }
 
 // SaveCheck keeps what verifying has come to, with entries that tell of it.
-func (db AuditLog) SaveCheck(ctx context.Context, c audit.Check, entries ...audit.Entry) error {
+func (db AuditLog) SaveVerification(ctx context.Context, c audit.Verification, entries ...audit.Entry) error {
 	var broken audit.Break
 	if c.Broken != nil {
 		broken = *c.Broken

@@ -17,13 +17,13 @@ const forgetAtOnce = 1000
 
 // Claim takes letters that are due, the longest waiting first, at most limit.
 // Until the moment nobody else gets them.
-func (db Outbox) Claim(ctx context.Context, now, until time.Time, limit int) ([]notify.Letter, error) {
+func (db Outbox) ClaimMessages(ctx context.Context, now, until time.Time, limit int) ([]notify.Message, error) {
 	due, err := db.count(ctx, "looking for letters", `SELECT count(*) FROM (SELECT 1 FROM letters WHERE closed_at IS NULL
 		AND next_at <= $1 AND (claimed_until IS NULL OR claimed_until <= $1) LIMIT 1) AS due`, now.UnixMilli())
 	if err != nil || due == 0 {
 		return nil, err // mostly: nobody needs the lock of a transaction for it
 	}
-	var claimed []notify.Letter
+	var claimed []notify.Message
 	err = db.writeWithin(ctx, workWithin, "claiming letters", func(ctx context.Context, t *tx) error {
 		claimed = nil
 		// The condition stands twice: PostgreSQL looks again at a row that another
@@ -46,8 +46,8 @@ func (db Outbox) Claim(ctx context.Context, now, until time.Time, limit int) ([]
 	return claimed, nil
 }
 
-func scanLetter(rows *sql.Rows) (notify.Letter, error) {
-	var l notify.Letter
+func scanLetter(rows *sql.Rows) (notify.Message, error) {
+	var l notify.Message
 	var facts string
 	var made sql.NullInt64
 	err := rows.Scan(&l.ID, &l.Key, &l.Kind, &l.Person, &l.To, &l.Language, &facts, &made, &l.Tries)
@@ -55,14 +55,14 @@ func scanLetter(rows *sql.Rows) (notify.Letter, error) {
 		return l, err
 	}
 	l.Made = sqldb.TimeOf(made)
-	if err := json.Unmarshal([]byte(facts), &l.Facts); err != nil {
+	if err := json.Unmarshal([]byte(facts), &l.Params); err != nil {
 		return l, fmt.Errorf("reading facts of letter %s: %w", l.ID, err)
 	}
 	return l, nil
 }
 
 // Release gives claimed letters back as they were.
-func (db Outbox) Release(ctx context.Context, letters []notify.Letter) error {
+func (db Outbox) ReleaseMessages(ctx context.Context, letters []notify.Message) error {
 	return db.writeWithin(ctx, workWithin, "releasing letters", func(ctx context.Context, t *tx) error {
 		for _, l := range letters {
 			_, err := t.Exec(ctx, "UPDATE letters SET claimed_until = NULL WHERE id = $1 AND closed_at IS NULL", l.ID)
@@ -76,7 +76,7 @@ func (db Outbox) Release(ctx context.Context, letters []notify.Letter) error {
 
 // Sent closes a letter, forgets whom it went to and what it told, and notes when
 // mail last worked.
-func (db Outbox) Sent(ctx context.Context, l notify.Letter, at time.Time) error {
+func (db Outbox) MarkSent(ctx context.Context, l notify.Message, at time.Time) error {
 	return db.writeWithin(ctx, workWithin, "closing letter "+l.ID, func(ctx context.Context, t *tx) error {
 		_, err := t.Exec(ctx, `UPDATE letters SET closed_at = $2, recipient = NULL, facts = NULL, claimed_until = NULL, failure = NULL
 			WHERE id = $1 AND closed_at IS NULL`, l.ID, at.UnixMilli())
@@ -89,7 +89,7 @@ func (db Outbox) Sent(ctx context.Context, l notify.Letter, at time.Time) error 
 }
 
 // Later counts a try and lets the letter wait until next.
-func (db Outbox) Later(ctx context.Context, l notify.Letter, next time.Time, why string) error {
+func (db Outbox) Postpone(ctx context.Context, l notify.Message, next time.Time, why string) error {
 	return db.writeWithin(ctx, workWithin, "delaying letter "+l.ID, func(ctx context.Context, t *tx) error {
 		_, err := t.Exec(ctx, `UPDATE letters SET tries = tries + 1, next_at = $2, failure = $3, claimed_until = NULL
 			WHERE id = $1 AND closed_at IS NULL`, l.ID, next.UnixMilli(), sqldb.Optional(sqldb.Cleaned(why)))
@@ -99,7 +99,7 @@ func (db Outbox) Later(ctx context.Context, l notify.Letter, next time.Time, why
 
 // GiveUp closes a letter that will not arrive, with its ledger entry, and forgets
 // what it told. One that was closed meanwhile gets no entry.
-func (db Outbox) GiveUp(ctx context.Context, l notify.Letter, at time.Time, why string, entry audit.Entry) error {
+func (db Outbox) GiveUpMessage(ctx context.Context, l notify.Message, at time.Time, why string, entry audit.Entry) error {
 	return db.writeWithin(ctx, workWithin, "giving up letter "+l.ID, func(ctx context.Context, t *tx) error {
 		touched, err := t.Exec(ctx, `UPDATE letters SET closed_at = $2, given_up = 1, tries = tries + 1, failure = $3,
 			facts = NULL, claimed_until = NULL WHERE id = $1 AND closed_at IS NULL`, l.ID, at.UnixMilli(), sqldb.Cleaned(why))
@@ -112,7 +112,7 @@ func (db Outbox) GiveUp(ctx context.Context, l notify.Letter, at time.Time, why 
 
 // Unsendable notes that the server takes no mail at all. The first such note
 // since mail worked keeps its moment.
-func (db Outbox) Unsendable(ctx context.Context, at time.Time, why string) error {
+func (db Outbox) MailServerDown(ctx context.Context, at time.Time, why string) error {
 	return db.writeWithin(ctx, workWithin, "noting that mail fails", func(ctx context.Context, t *tx) error {
 		_, err := t.Exec(ctx, `UPDATE outbox SET failing_since = COALESCE(failing_since, $1), failure = $2 WHERE id = 1`,
 			at.UnixMilli(), sqldb.Cleaned(why))
@@ -121,7 +121,7 @@ func (db Outbox) Unsendable(ctx context.Context, at time.Time, why string) error
 }
 
 // Sendable ends what Unsendable noted.
-func (db Outbox) Sendable(ctx context.Context) error {
+func (db Outbox) MailServerUp(ctx context.Context) error {
 	failing, err := db.count(ctx, "asking whether mail fails", "SELECT count(*) FROM outbox WHERE failing_since IS NOT NULL")
 	if err != nil || failing == 0 {
 		return err
@@ -134,14 +134,14 @@ func (db Outbox) Sendable(ctx context.Context) error {
 
 // FailedLetters lists letters that were given up and are not yet forgotten, the
 // newest first, at most limit.
-func (db Outbox) FailedLetters(ctx context.Context, limit int) ([]notify.Failure, error) {
-	var failed []notify.Failure
+func (db Outbox) FailedMessages(ctx context.Context, limit int) ([]notify.FailedMessage, error) {
+	var failed []notify.FailedMessage
 	err := db.All(ctx, `SELECT id, kind, person, recipient, made_at, closed_at, tries, failure
 		FROM letters WHERE given_up IS NOT NULL ORDER BY closed_at DESC, id LIMIT $1`, []any{limit},
 		func(rows *sql.Rows) error {
-			var f notify.Failure
+			var f notify.FailedMessage
 			var made, closed sql.NullInt64
-			err := rows.Scan(&f.ID, &f.Kind, &f.Person, &f.To, &made, &closed, &f.Tries, &f.Why)
+			err := rows.Scan(&f.ID, &f.Kind, &f.Person, &f.To, &made, &closed, &f.Tries, &f.Reason)
 			f.Made, f.Closed = sqldb.TimeOf(made), sqldb.TimeOf(closed)
 			failed = append(failed, f)
 			return err
@@ -154,7 +154,7 @@ func (db Outbox) FailedLetters(ctx context.Context, limit int) ([]notify.Failure
 
 // ForgetLetters removes letters that were closed before the moment, and returns
 // how many.
-func (db Outbox) ForgetLetters(ctx context.Context, before time.Time) (int, error) {
+func (db Outbox) PruneMessages(ctx context.Context, before time.Time) (int, error) {
 	forgotten := 0
 	for {
 		n := 0

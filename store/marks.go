@@ -23,7 +23,7 @@ const accountMarks = `m.change IN ('gone', 'disabled', 'expired')`
 // ledger entry. Certificates that ended meanwhile are left alone. A mark of an
 // account begins when the first one did that the person has, and the first one
 // ends the person's sessions.
-func (db DriftRecords) Mark(ctx context.Context, m drift.Marking) (set, removed int, err error) {
+func (db DriftRecords) UpdateMismatches(ctx context.Context, m drift.MismatchUpdate) (set, removed int, err error) {
 	err = db.writeWithin(ctx, workWithin, "marking certificates of "+string(m.Person), func(ctx context.Context, t *tx) error {
 		set, removed = 0, 0
 		if err := t.lockPerson(ctx, m.Person); err != nil {
@@ -43,12 +43,12 @@ func (db DriftRecords) Mark(ctx context.Context, m drift.Marking) (set, removed 
 		}
 		ended := false
 		for _, e := range entries {
-			if e.Action == audit.CertificateUnmarked {
+			if e.Action == audit.MismatchResolved {
 				removed++
 				continue
 			}
 			set++
-			ended = ended || drift.Ends(portal.Change(e.Detail["change"]))
+			ended = ended || drift.Revokes(portal.Change(e.Detail["change"]))
 		}
 		if ended && began.IsZero() {
 			if err := t.endSessions(ctx, m.Person); err != nil {
@@ -81,7 +81,7 @@ func (t *tx) accountMarked(ctx context.Context, person portal.PersonID, now time
 // remark brings the marks of one certificate to those that are to stand, and
 // returns the entries that tell so. An account's mark that another one replaces
 // goes without an entry: it did not come back.
-func (t *tx) remark(ctx context.Context, c drift.Certificate, began time.Time, m drift.Marking) ([]audit.Entry, error) {
+func (t *tx) remark(ctx context.Context, c drift.Certificate, began time.Time, m drift.MismatchUpdate) ([]audit.Entry, error) {
 	base, err := t.markEntry(ctx, c.Serial, m.Entry)
 	if errors.Is(err, portal.ErrNotFound) {
 		return nil, nil
@@ -95,8 +95,8 @@ func (t *tx) remark(ctx context.Context, c drift.Certificate, began time.Time, m
 	}
 	var entries []audit.Entry
 	stillEnded := false
-	for _, wanted := range c.Marks {
-		stillEnded = stillEnded || drift.Ends(wanted.Change)
+	for _, wanted := range c.Mismatches {
+		stillEnded = stillEnded || drift.Revokes(wanted.Change)
 		since, found := standing[wanted.Change]
 		delete(standing, wanted.Change)
 		if found && !since.After(m.At) {
@@ -106,7 +106,7 @@ func (t *tx) remark(ctx context.Context, c drift.Certificate, began time.Time, m
 			return nil, err
 		}
 		if !found {
-			entries = append(entries, about(base, audit.CertificateMarked, wanted.Change))
+			entries = append(entries, about(base, audit.MismatchFound, wanted.Change))
 		}
 	}
 	for change := range standing {
@@ -114,8 +114,8 @@ func (t *tx) remark(ctx context.Context, c drift.Certificate, began time.Time, m
 		if err != nil {
 			return nil, fmt.Errorf("removing mark of %s: %w", c.Serial, err)
 		}
-		if !drift.Ends(change) || !stillEnded {
-			entries = append(entries, about(base, audit.CertificateUnmarked, change))
+		if !drift.Revokes(change) || !stillEnded {
+			entries = append(entries, about(base, audit.MismatchResolved, change))
 		}
 	}
 	return entries, nil
@@ -124,7 +124,7 @@ func (t *tx) remark(ctx context.Context, c drift.Certificate, began time.Time, m
 // beginning is when a mark begins that is set now: with the account's first one,
 // unless a clock that was wrong dated that one.
 func beginning(change portal.Change, began, now time.Time) time.Time {
-	if drift.Ends(change) && !began.IsZero() && began.Before(now) {
+	if drift.Revokes(change) && !began.IsZero() && began.Before(now) {
 		return began
 	}
 	return now

@@ -17,15 +17,15 @@ import (
 const grace = 10 * time.Minute
 
 // marking asks that the certificates bear exactly these marks.
-func marking(at time.Time, changes []portal.Change, certificates ...enrolment) drift.Marking {
-	m := drift.Marking{
+func marking(at time.Time, changes []portal.Change, certificates ...enrolment) drift.MismatchUpdate {
+	m := drift.MismatchUpdate{
 		Person: certificates[0].reservation.Person, At: at,
 		Entry: audit.Entry{At: at, Actor: "system", Role: "system"},
 	}
 	for _, e := range certificates {
 		c := drift.Certificate{Serial: e.serial()}
 		for _, change := range changes {
-			c.Marks = append(c.Marks, drift.Mark{Change: change})
+			c.Mismatches = append(c.Mismatches, drift.Mismatch{Change: change})
 		}
 		m.Certificates = append(m.Certificates, c)
 	}
@@ -33,9 +33,9 @@ func marking(at time.Time, changes []portal.Change, certificates ...enrolment) d
 }
 
 // mark marks and compares how many marks came and went.
-func mark(t testing.TB, db drift.Records, m drift.Marking, wantSet, wantRemoved int) {
+func mark(t testing.TB, db drift.Store, m drift.MismatchUpdate, wantSet, wantRemoved int) {
 	t.Helper()
-	set, removed, err := db.Mark(t.Context(), m)
+	set, removed, err := db.UpdateMismatches(t.Context(), m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,8 +43,8 @@ func mark(t testing.TB, db drift.Records, m drift.Marking, wantSet, wantRemoved 
 	equal(t, "marks removed", removed, wantRemoved)
 }
 
-func departure(at time.Time) drift.Departure {
-	return drift.Departure{
+func departure(at time.Time) drift.Leaver {
+	return drift.Leaver{
 		Person: anna, At: at, Due: at.Add(-grace), Entry: audit.Entry{At: at, Actor: "system", Role: "system"},
 	}
 }
@@ -105,8 +105,8 @@ func TestMarksBeginOnce(t *testing.T) {
 		phone, tablet := issue(t, db, request(t, anna, "iPhone")), issue(t, db, request(t, anna, "iPad"))
 		since := func(e enrolment, change portal.Change) string {
 			t.Helper()
-			for _, c := range must[[]drift.Holder](t)(db.Holders(t.Context(), noon, "", 10))[0].Certificates {
-				for _, m := range c.Marks {
+			for _, c := range must[[]drift.CertificateHolder](t)(db.Holders(t.Context(), noon, "", 10))[0].Certificates {
+				for _, m := range c.Mismatches {
 					if c.Serial == e.serial() && m.Change == change {
 						return m.Since.Format(time.TimeOnly)
 					}
@@ -144,12 +144,12 @@ func TestMarksGoWithTheirCertificate(t *testing.T) {
 			at   time.Time
 			want portal.Change
 		}{{end.Add(-time.Second), portal.SIDChanged}, {end, ""}} {
-			if err := db.Pass(ctx, step.at, "builtin"); err != nil {
+			if err := db.RecordDriftPass(ctx, step.at, "builtin"); err != nil {
 				t.Fatal(err)
 			}
 			equal(t, "after a pass at "+step.at.String(), newest(t, db, lasting).Changed, step.want)
 		}
-		equal(t, "passed", must[drift.State](t)(db.Watching(ctx)).Passed, end)
+		equal(t, "passed", must[drift.State](t)(db.DriftState(ctx)).Passed, end)
 	})
 }
 
@@ -168,7 +168,7 @@ func TestA11_AnEndedAccountIsSignedOut(t *testing.T) {
 		equal(t, "session after the account ended", open(1), false)
 		equal(t, "session of another", open(2), true)
 		save(t, db, 3, "anna", noon)
-		must[[]ca.Serial](t)(db.Depart(t.Context(), departure(noon.Add(grace))))
+		must[[]ca.Serial](t)(db.RevokeLeaver(t.Context(), departure(noon.Add(grace))))
 		equal(t, "session after the grace", open(3), false)
 	})
 }
@@ -176,7 +176,7 @@ func TestA11_AnEndedAccountIsSignedOut(t *testing.T) {
 func TestHoldersArePagedWithAllThatWorks(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
-		equal(t, "holders of nothing", len(must[[]drift.Holder](t)(db.Holders(ctx, noon, "", 10))), 0)
+		equal(t, "holders of nothing", len(must[[]drift.CertificateHolder](t)(db.Holders(ctx, noon, "", 10))), 0)
 		old := issue(t, db, request(t, "carol", "iPhone"))
 		renewed := old.again(t)
 		renewed.completion.Supersede = false
@@ -194,7 +194,7 @@ func TestHoldersArePagedWithAllThatWorks(t *testing.T) {
 		var pages []string
 		after := portal.PersonID("")
 		for {
-			page := must[[]drift.Holder](t)(db.Holders(ctx, noon, after, 2))
+			page := must[[]drift.CertificateHolder](t)(db.Holders(ctx, noon, after, 2))
 			if len(page) == 0 {
 				break
 			}
@@ -205,14 +205,14 @@ func TestHoldersArePagedWithAllThatWorks(t *testing.T) {
 			pages = append(pages, "|")
 		}
 		equal(t, "pages", fmt.Sprint(pages), "[anna1 carol2 | dora1 |]")
-		equal(t, "count", must[int](t)(db.HolderCount(ctx, noon)), 3)
-		carol := must[[]drift.Holder](t)(db.Holders(ctx, noon, "anna", 1))[0]
+		equal(t, "count", must[int](t)(db.CountHolders(ctx, noon)), 3)
+		carol := must[[]drift.CertificateHolder](t)(db.Holders(ctx, noon, "anna", 1))[0]
 		equal(t, "newest first", carol.Certificates[0].Serial, renewed.serial())
 		equal(t, "upn", carol.Certificates[0].UPN, "carol@corp.example")
 		equal(t, "sid", carol.Certificates[1].SID, "S-1-5-21-1-2-3-1001")
 		end := old.reservation.NotAfter
-		equal(t, "count at the end", must[int](t)(db.HolderCount(ctx, end)), 0)
-		equal(t, "holders at the end", len(must[[]drift.Holder](t)(db.Holders(ctx, end, "", 10))), 0)
+		equal(t, "count at the end", must[int](t)(db.CountHolders(ctx, end)), 0)
+		equal(t, "holders at the end", len(must[[]drift.CertificateHolder](t)(db.Holders(ctx, end, "", 10))), 0)
 	})
 }
 
@@ -240,7 +240,7 @@ func TestA11_MarksInParallelLeaveNoDoubleEntries(t *testing.T) {
 			}
 			waiting.Go(func() {
 				for _, held := range mine {
-					if _, _, err := db.Mark(t.Context(), marking(noon, changes(portal.AccountDisabled), held...)); err != nil {
+					if _, _, err := db.UpdateMismatches(t.Context(), marking(noon, changes(portal.AccountDisabled), held...)); err != nil {
 						t.Error(err)
 					}
 				}
@@ -248,7 +248,7 @@ func TestA11_MarksInParallelLeaveNoDoubleEntries(t *testing.T) {
 		}
 		waiting.Wait()
 		log := entries(t, db)
-		equal(t, "marked", count(log, audit.CertificateMarked), 2*people)
+		equal(t, "marked", count(log, audit.MismatchFound), 2*people)
 		equal(t, "entries", len(log), 2*2*people+2*people)
 	})
 }

@@ -57,7 +57,7 @@ func TestF18_OldListsKeepTheirReach(t *testing.T) {
 			serials := fillNinthSchema(t, plain, map[string]any{"a": 11, "b": 11, "c": 13, "unlisted": nil})
 			db := &fixture{DB: opened(t, address), plain: plain, address: address, dialect: engine.dialect}
 			for name, want := range map[string]int64{"a": 11, "b": 11, "c": 13, "unlisted": 0} {
-				d := must[admin.Detail](t)(db.Detail(ctx, serials[name], noon))
+				d := must[admin.CertificateDetail](t)(db.CertificateDetail(ctx, serials[name], noon))
 				equal(t, name+": listed in", d.ListedIn, want)
 				lacking := map[int64]time.Duration{11: 0, 13: 2, 0: 3}[want] * time.Hour
 				equal(t, name+": lists without it", d.ListsUntil, noon.Add(lacking+life))

@@ -99,10 +99,10 @@ func TestF18_AFilledDatabaseOfTheFirstSchemaIsMigrated(t *testing.T) {
 				t.Error("revocation can be undone after the migration")
 			}
 
-			holders := must[[]drift.Holder](t)(db.Holders(ctx, noon, "", 10))
+			holders := must[[]drift.CertificateHolder](t)(db.Holders(ctx, noon, "", 10))
 			equal(t, "holders", len(holders), 1)
 			equal(t, "working certificates", len(holders[0].Certificates), 2)
-			equal(t, "state", must[drift.State](t)(db.Watching(ctx)), drift.State{Source: "builtin"})
+			equal(t, "state", must[drift.State](t)(db.DriftState(ctx)), drift.State{Source: "builtin"})
 			mark(t, db, marking(noon, changes(portal.AccountGone), all[portal.Issued], all[portal.Superseded]), 2, 0)
 			depart(t, db, departure(noon.Add(time.Hour)), 3)
 			equal(t, "entries after", len(entries(t, db)), len(written)+2+3)

@@ -20,7 +20,7 @@ const orderColumns = `id, state, filter, place, maker, maker_name, role, address
 	cause, comment, approver, approver_name, approved_at, closed_at, items, finished, ended`
 
 type orderRow struct {
-	order                           admin.Order
+	order                           admin.BulkRevocation
 	place                           string
 	made, expires, approved, closed sql.NullInt64
 }
@@ -29,23 +29,23 @@ func (r *orderRow) fields() []any {
 	o := &r.order
 	return []any{&o.ID, &o.State, &o.Filter, &r.place, &o.Maker, &o.MakerName, &o.Role, &o.Address, &o.Request,
 		&r.made, &r.expires, &o.Cause, &o.Comment, &o.Approver, &o.ApproverName, &r.approved, &r.closed,
-		&o.Items, &o.Finished, &o.Ended}
+		&o.Items, &o.Finished, &o.Revoked}
 }
 
-func (r *orderRow) value() (admin.Order, error) {
+func (r *orderRow) value() (admin.BulkRevocation, error) {
 	o := r.order
 	o.Made, o.Expires, o.Approved, o.Closed = sqldb.TimeOf(r.made), sqldb.TimeOf(r.expires), sqldb.TimeOf(r.approved), sqldb.TimeOf(r.closed)
 	var err error
-	o.Place, err = admin.ParsePlace(r.place)
+	o.Cursor, err = admin.ParseCursor(r.place)
 	return o, err
 }
 
 // AddOrder records a new order.
-func (db BulkRevocations) AddOrder(ctx context.Context, o admin.Order, entry audit.Entry) error {
+func (db BulkRevocations) AddBulk(ctx context.Context, o admin.BulkRevocation, entry audit.Entry) error {
 	return db.write(ctx, "recording order", func(ctx context.Context, t *tx) error {
 		_, err := t.Exec(ctx, `INSERT INTO orders (`+orderColumns+`) VALUES
 			($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', '', '', '', NULL, NULL, 0, 0, 0)`,
-			o.ID, string(o.State), sqldb.Cleaned(o.Filter), o.Place.String(), string(o.Maker), sqldb.Cleaned(o.MakerName), o.Role,
+			o.ID, string(o.State), sqldb.Cleaned(o.Filter), o.Cursor.String(), string(o.Maker), sqldb.Cleaned(o.MakerName), o.Role,
 			sqldb.Cleaned(o.Address), sqldb.Cleaned(o.Request), o.Made.UnixMilli(), o.Expires.UnixMilli())
 		if err != nil {
 			return fmt.Errorf("recording order %s: %w", o.ID, err)
@@ -55,26 +55,26 @@ func (db BulkRevocations) AddOrder(ctx context.Context, o admin.Order, entry aud
 }
 
 // Order finds an order. The error wraps enroll.ErrNotFound when there is none.
-func (db BulkRevocations) Order(ctx context.Context, id string) (admin.Order, error) {
+func (db BulkRevocations) Bulk(ctx context.Context, id string) (admin.BulkRevocation, error) {
 	if !sqldb.Storable(id) {
-		return admin.Order{}, fmt.Errorf("finding order: %w", portal.ErrNotFound)
+		return admin.BulkRevocation{}, fmt.Errorf("finding order: %w", portal.ErrNotFound)
 	}
 	var r orderRow
 	err := db.One(ctx, "SELECT "+orderColumns+" FROM orders WHERE id = $1", []any{id}, r.fields()...)
 	if err != nil {
-		return admin.Order{}, fmt.Errorf("finding order %q: %w", id, err)
+		return admin.BulkRevocation{}, fmt.Errorf("finding order %q: %w", id, err)
 	}
 	return r.value()
 }
 
 // OrdersSince lists orders, those being carried out before all others, then the newest
 // first; open ones alone when open is set.
-func (db BulkRevocations) OrdersSince(ctx context.Context, open bool, limit int) ([]admin.Order, error) {
+func (db BulkRevocations) Bulks(ctx context.Context, open bool, limit int) ([]admin.BulkRevocation, error) {
 	where := "TRUE"
 	if open {
 		where = "closed_at IS NULL"
 	}
-	var orders []admin.Order
+	var orders []admin.BulkRevocation
 	err := db.All(ctx, "SELECT "+orderColumns+" FROM orders WHERE "+where+`
 		ORDER BY CASE WHEN state = $2 AND closed_at IS NULL THEN 0 ELSE 1 END, made_at DESC, id LIMIT $1`,
 		[]any{limit, string(admin.Running)}, func(rows *sql.Rows) error {
@@ -93,16 +93,16 @@ func (db BulkRevocations) OrdersSince(ctx context.Context, open bool, limit int)
 }
 
 // OrderItems lists certificates of an order, in its order, behind a place.
-func (db BulkRevocations) OrderItems(ctx context.Context, id string, after, limit int, now time.Time) ([]admin.Item, error) {
+func (db BulkRevocations) BulkItems(ctx context.Context, id string, after, limit int, now time.Time) ([]admin.BulkItem, error) {
 	if !sqldb.Storable(id) {
 		return nil, nil
 	}
-	var items []admin.Item
+	var items []admin.BulkItem
 	err := db.All(ctx, `SELECT `+rowColumns+`, i.outcome FROM order_items i JOIN certificates c ON c.serial = i.serial`+
 		listedJoins+`WHERE i.order_id = $1 AND i.place > $2 ORDER BY i.place LIMIT $3`, []any{id, after, limit},
 		func(rows *sql.Rows) error {
 			var r listedRow
-			var item admin.Item
+			var item admin.BulkItem
 			if err := rows.Scan(append(r.fields(), &item.Outcome)...); err != nil {
 				return err
 			}
@@ -119,10 +119,10 @@ func (db BulkRevocations) OrderItems(ctx context.Context, id string, after, limi
 
 // Gather adds certificates to an order and moves its place on. enroll.ErrConflict
 // says that the order gathers from another place by now, or not at all.
-func (db BulkRevocations) Gather(ctx context.Context, id string, from admin.Place, serials []ca.Serial, next admin.Place) error {
+func (db BulkRevocations) AddBulkItems(ctx context.Context, id string, from admin.Cursor, serials []ca.Serial, next admin.Cursor) error {
 	return db.writeWithin(ctx, workWithin, "gathering", func(ctx context.Context, t *tx) error {
 		state := admin.Gathering
-		if next == (admin.Place{}) {
+		if next == (admin.Cursor{}) {
 			state = admin.Draft
 		}
 		var items int
@@ -157,7 +157,7 @@ func (t *tx) addItems(ctx context.Context, id string, items int, serials []ca.Se
 
 // MoveOrder brings an order from one state to another. enroll.ErrConflict says that
 // it is not in the state it should come from.
-func (db BulkRevocations) MoveOrder(ctx context.Context, m admin.Move) error {
+func (db BulkRevocations) TransitionBulk(ctx context.Context, m admin.BulkTransition) error {
 	return db.write(ctx, "moving order "+m.ID, func(ctx context.Context, t *tx) error {
 		var closed, approved time.Time
 		if m.To == admin.Done || m.To == admin.Dropped || m.To == admin.Lapsed {
@@ -186,7 +186,7 @@ func (db BulkRevocations) MoveOrder(ctx context.Context, m admin.Move) error {
 // RunOrder ends the next certificates of a running order in one transaction with what
 // it notes of them, and closes the order after the last. What a crash interrupts
 // was either done and noted, or is done again.
-func (db BulkRevocations) RunOrder(ctx context.Context, id string, limit int, at time.Time) (ended int, more bool, err error) {
+func (db BulkRevocations) RevokeBulkItems(ctx context.Context, id string, limit int, at time.Time) (ended int, more bool, err error) {
 	err = db.writeWithin(ctx, workWithin, "carrying out order "+id, func(ctx context.Context, t *tx) error {
 		ended, more = 0, false
 		// The first statement takes the order's row: replicas take turns.
@@ -214,7 +214,7 @@ func (db BulkRevocations) RunOrder(ctx context.Context, id string, limit int, at
 		}
 		ended, more = len(all), o.Finished+len(serials) < o.Items
 		if !more {
-			all = append(all, record{Entry: doneEntry(o, o.Ended+ended, at)})
+			all = append(all, record{Entry: doneEntry(o, o.Revoked+ended, at)})
 		}
 		if err := t.noteProgress(ctx, o, len(serials), ended, more, at); err != nil {
 			return err
@@ -228,7 +228,7 @@ func (db BulkRevocations) RunOrder(ctx context.Context, id string, limit int, at
 }
 
 // itemsOf lists what comes next in an order.
-func (t *tx) itemsOf(ctx context.Context, o admin.Order, limit int) ([]ca.Serial, error) {
+func (t *tx) itemsOf(ctx context.Context, o admin.BulkRevocation, limit int) ([]ca.Serial, error) {
 	var serials []ca.Serial
 	err := t.All(ctx, "SELECT serial FROM order_items WHERE order_id = $1 AND place > $2 ORDER BY place LIMIT $3",
 		[]any{o.ID, o.Finished, limit}, func(rows *sql.Rows) error { return scanSerial(rows, &serials) })
@@ -239,7 +239,7 @@ func (t *tx) itemsOf(ctx context.Context, o admin.Order, limit int) ([]ca.Serial
 }
 
 // endItems ends those that still stand and notes what became of each.
-func (t *tx) endItems(ctx context.Context, o admin.Order, serials []ca.Serial, at time.Time) ([]record, error) {
+func (t *tx) endItems(ctx context.Context, o admin.BulkRevocation, serials []ca.Serial, at time.Time) ([]record, error) {
 	if err := t.lockOwners(ctx, serials); err != nil {
 		return nil, err
 	}
@@ -251,9 +251,9 @@ func (t *tx) endItems(ctx context.Context, o admin.Order, serials []ca.Serial, a
 		if err != nil {
 			return nil, err
 		}
-		outcome := admin.Before
+		outcome := admin.ItemSkipped
 		if len(about) > 0 {
-			outcome = admin.Ended
+			outcome = admin.ItemRevoked
 		}
 		all = append(all, about...)
 		_, err = t.Exec(ctx, "UPDATE order_items SET outcome = $3 WHERE order_id = $1 AND serial = $2",
@@ -265,13 +265,13 @@ func (t *tx) endItems(ctx context.Context, o admin.Order, serials []ca.Serial, a
 	return all, nil
 }
 
-func (t *tx) noteProgress(ctx context.Context, o admin.Order, finished, ended int, more bool, at time.Time) error {
+func (t *tx) noteProgress(ctx context.Context, o admin.BulkRevocation, finished, ended int, more bool, at time.Time) error {
 	state, closed := admin.Running, time.Time{}
 	if !more {
 		state, closed = admin.Done, at
 	}
 	_, err := t.Exec(ctx, "UPDATE orders SET finished = $2, ended = $3, state = $4, closed_at = $5 WHERE id = $1",
-		o.ID, o.Finished+finished, o.Ended+ended, string(state), sqldb.Moment(closed))
+		o.ID, o.Finished+finished, o.Revoked+ended, string(state), sqldb.Moment(closed))
 	if err != nil {
 		return fmt.Errorf("noting progress of order %s: %w", o.ID, err)
 	}
@@ -279,16 +279,16 @@ func (t *tx) noteProgress(ctx context.Context, o admin.Order, finished, ended in
 }
 
 // orderEntry is in the name of who made the order.
-func orderEntry(o admin.Order, at time.Time) audit.Entry {
+func orderEntry(o admin.BulkRevocation, at time.Time) audit.Entry {
 	return audit.Entry{
 		At: at, Actor: string(o.Maker), Role: o.Role, Address: o.Address, Request: o.Request,
 		Detail: detailed(nil, "order", o.ID, "comment", o.Comment, "approver", string(o.Approver)),
 	}
 }
 
-func doneEntry(o admin.Order, ended int, at time.Time) audit.Entry {
+func doneEntry(o admin.BulkRevocation, ended int, at time.Time) audit.Entry {
 	e := orderEntry(o, at)
-	e.Action, e.Object = audit.OrderDone, o.ID
+	e.Action, e.Object = audit.BulkDone, o.ID
 	e.Detail["certificates"], e.Detail["ended"] = fmt.Sprint(o.Items), fmt.Sprint(ended)
 	return e
 }

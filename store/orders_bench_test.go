@@ -29,16 +29,16 @@ func BenchmarkMassRevocation(b *testing.B) {
 	for b.Loop() {
 		began := time.Now()
 		id := "bench" + strings.ReplaceAll(began.Format("150405.000000"), ".", "")
-		err := db.AddOrder(ctx, admin.Order{
+		err := db.AddBulk(ctx, admin.BulkRevocation{
 			ID: id, State: admin.Gathering, Filter: "status=working", Maker: "ada", Role: "admin", Made: now, Expires: now.Add(time.Hour),
-		}, entry(audit.OrderMade, "ada"))
+		}, entry(audit.BulkMade, "ada"))
 		if err != nil {
 			b.Fatal(err)
 		}
 		gatherMany(b, db, id, many, now)
 		gathered := time.Since(began)
-		err = db.MoveOrder(ctx, admin.Move{
-			ID: id, From: admin.Draft, To: admin.Running, At: now, Entry: entry(audit.OrderConfirmed, "ada"),
+		err = db.TransitionBulk(ctx, admin.BulkTransition{
+			ID: id, From: admin.Draft, To: admin.Running, At: now, Entry: entry(audit.BulkConfirmed, "ada"),
 			Grounds: admin.Grounds{Cause: portal.Withdrawn, Comment: "benchmark"},
 		})
 		if err != nil {
@@ -47,7 +47,7 @@ func BenchmarkMassRevocation(b *testing.B) {
 		ended := 0
 		for more := true; more; {
 			var n int
-			if n, more, err = db.RunOrder(ctx, id, 200, now); err != nil {
+			if n, more, err = db.RevokeBulkItems(ctx, id, 200, now); err != nil {
 				b.Fatal(err)
 			}
 			ended += n
@@ -69,7 +69,7 @@ func gatherMany(b *testing.B, db interface {
 	admin.Orders
 }, id string, many int, now time.Time) {
 	b.Helper()
-	var from admin.Place
+	var from admin.Cursor
 	for gathered := 0; gathered < many; {
 		found, err := db.Certificates(context.Background(), admin.Filter{State: admin.Working}, from, min(1000, many-gathered), now)
 		if err != nil {
@@ -82,11 +82,11 @@ func gatherMany(b *testing.B, db interface {
 		gathered += len(serials)
 		next := found.Next
 		if gathered >= many {
-			next = admin.Place{}
-		} else if next == (admin.Place{}) {
+			next = admin.Cursor{}
+		} else if next == (admin.Cursor{}) {
 			b.Fatalf("only %d certificates work", gathered)
 		}
-		if err := db.Gather(context.Background(), id, from, serials, next); err != nil {
+		if err := db.AddBulkItems(context.Background(), id, from, serials, next); err != nil {
 			b.Fatal(err)
 		}
 		from = next

@@ -18,17 +18,17 @@ import (
 func order(t *testing.T, db *fixture, id string, serials []ca.Serial) {
 	t.Helper()
 	ctx := t.Context()
-	o := admin.Order{
+	o := admin.BulkRevocation{
 		ID: id, State: admin.Gathering, Filter: "status=working", Maker: "ada", MakerName: "Ada", Role: "admin",
 		Made: noon, Expires: noon.Add(time.Hour),
 	}
 	steps := []error{
-		db.AddOrder(ctx, o, entry(audit.OrderMade, "ada")),
-		db.Gather(ctx, id, admin.Place{}, serials, admin.Place{Last: "ff"}),
-		db.Gather(ctx, id, admin.Place{Last: "ff"}, serials, admin.Place{}), // the same again adds nothing
-		db.MoveOrder(ctx, admin.Move{
+		db.AddBulk(ctx, o, entry(audit.BulkMade, "ada")),
+		db.AddBulkItems(ctx, id, admin.Cursor{}, serials, admin.Cursor{Last: "ff"}),
+		db.AddBulkItems(ctx, id, admin.Cursor{Last: "ff"}, serials, admin.Cursor{}), // the same again adds nothing
+		db.TransitionBulk(ctx, admin.BulkTransition{
 			ID: id, From: admin.Draft, To: admin.Running, At: noon,
-			Grounds: admin.Grounds{Cause: portal.Left, Comment: "branch closed"}, Entry: entry(audit.OrderConfirmed, "ada"),
+			Grounds: admin.Grounds{Cause: portal.Left, Comment: "branch closed"}, Entry: entry(audit.BulkConfirmed, "ada"),
 		}),
 	}
 	for i, err := range steps {
@@ -49,7 +49,7 @@ func issuedSerials(t *testing.T, db *fixture, n int) []ca.Serial {
 
 func runAll(db *fixture, id string, limit int) (ended int, err error) {
 	for {
-		n, more, err := db.RunOrder(context.Background(), id, limit, noon)
+		n, more, err := db.RevokeBulkItems(context.Background(), id, limit, noon)
 		ended += n
 		if err != nil || !more {
 			return ended, err
@@ -62,28 +62,28 @@ func TestOrder(t *testing.T) {
 		serials := issuedSerials(t, db, 7)
 		revoke(t, db, portal.Lost, noon, serials[2])
 		order(t, db, "o1", serials)
-		o := must[admin.Order](t)(db.Order(t.Context(), "o1"))
+		o := must[admin.BulkRevocation](t)(db.Bulk(t.Context(), "o1"))
 		equal(t, "certificates", o.Items, 7)
 		equal(t, "comment", o.Comment, "branch closed")
 		before := len(entries(t, db))
 
 		// A crash between two batches: what is done is noted, the rest goes on.
-		ended, more, err := db.RunOrder(t.Context(), "o1", 3, noon)
+		ended, more, err := db.RevokeBulkItems(t.Context(), "o1", 3, noon)
 		if err != nil || ended != 2 || !more {
 			t.Fatalf("first batch: got %d, %v, %v", ended, more, err)
 		}
-		o = must[admin.Order](t)(db.Order(t.Context(), "o1"))
+		o = must[admin.BulkRevocation](t)(db.Bulk(t.Context(), "o1"))
 		equal(t, "looked at", o.Finished, 3)
 		rest := must[int](t)(runAll(db, "o1", 3))
 		equal(t, "ended by the rest", rest, 4)
-		o = must[admin.Order](t)(db.Order(t.Context(), "o1"))
+		o = must[admin.BulkRevocation](t)(db.Bulk(t.Context(), "o1"))
 		equal(t, "state", o.State, admin.Done)
-		equal(t, "ended", o.Ended, 6)
-		items := must[[]admin.Item](t)(db.OrderItems(t.Context(), "o1", 0, 50, noon))
+		equal(t, "ended", o.Revoked, 6)
+		items := must[[]admin.BulkItem](t)(db.BulkItems(t.Context(), "o1", 0, 50, noon))
 		for i, item := range items {
-			want := admin.Ended
+			want := admin.ItemRevoked
 			if i == 2 {
-				want = admin.Before
+				want = admin.ItemSkipped
 			}
 			equal(t, "outcome", item.Outcome, want)
 			equal(t, "state", item.State, admin.Revoked)
@@ -91,12 +91,12 @@ func TestOrder(t *testing.T) {
 		all := entries(t, db)
 		equal(t, "entries", len(all)-before, 7) // one each, and the end
 		last := all[len(all)-1]
-		equal(t, "last", last.Action, audit.OrderDone)
+		equal(t, "last", last.Action, audit.BulkDone)
 		equal(t, "ended in the ledger", last.Detail["ended"], "6")
 		equal(t, "actor", all[len(all)-2].Actor, "ada")
 		equal(t, "order in the ledger", all[len(all)-2].Detail["order"], "o1")
 
-		open := must[[]admin.Order](t)(db.OrdersSince(t.Context(), true, 10))
+		open := must[[]admin.BulkRevocation](t)(db.Bulks(t.Context(), true, 10))
 		equal(t, "open orders", len(open), 0)
 	})
 }
@@ -151,18 +151,18 @@ func TestOrderMoves(t *testing.T) {
 		ctx := t.Context()
 		serials := issuedSerials(t, db, 1)
 		order(t, db, "o1", serials)
-		move := admin.Move{ID: "o1", From: admin.Draft, To: admin.Dropped, At: noon, Entry: entry(audit.OrderDropped, "ada")}
-		wantError(t, "dropping a running order", db.MoveOrder(ctx, move), portal.ErrConflict)
-		wantError(t, "gathering for a running order", db.Gather(ctx, "o1", admin.Place{}, serials, admin.Place{}), portal.ErrConflict)
+		move := admin.BulkTransition{ID: "o1", From: admin.Draft, To: admin.Dropped, At: noon, Entry: entry(audit.BulkDropped, "ada")}
+		wantError(t, "dropping a running order", db.TransitionBulk(ctx, move), portal.ErrConflict)
+		wantError(t, "gathering for a running order", db.AddBulkItems(ctx, "o1", admin.Cursor{}, serials, admin.Cursor{}), portal.ErrConflict)
 		move.ID = "none"
-		wantError(t, "dropping no order", db.MoveOrder(ctx, move), portal.ErrConflict)
-		_, err := db.Order(ctx, "none")
+		wantError(t, "dropping no order", db.TransitionBulk(ctx, move), portal.ErrConflict)
+		_, err := db.Bulk(ctx, "none")
 		wantError(t, "reading no order", err, portal.ErrNotFound)
-		same := admin.Move{ID: "o1", From: admin.Running, To: admin.Running, At: noon, Approver: "ada", Entry: entry("x", "ada")}
-		if err := db.MoveOrder(ctx, same); err == nil {
+		same := admin.BulkTransition{ID: "o1", From: admin.Running, To: admin.Running, At: noon, Approver: "ada", Entry: entry("x", "ada")}
+		if err := db.TransitionBulk(ctx, same); err == nil {
 			t.Error("the maker approved their own order")
 		}
-		if n, more, err := db.RunOrder(ctx, "none", 5, noon); n != 0 || more || err != nil {
+		if n, more, err := db.RevokeBulkItems(ctx, "none", 5, noon); n != 0 || more || err != nil {
 			t.Errorf("running no order: got %d, %v, %v", n, more, err)
 		}
 	})

@@ -16,7 +16,7 @@ import (
 // Happenings reads the ledger behind the place up to which letters are written:
 // at most limit entries, in order, and that place. What the store knows of a
 // certificate that an entry is about comes with it.
-func (db Outbox) Happenings(ctx context.Context, limit int) (after int64, found []notify.Happening, err error) {
+func (db Outbox) MailEvents(ctx context.Context, limit int) (after int64, found []notify.Event, err error) {
 	if err := db.One(ctx, "SELECT seq FROM outbox WHERE id = 1", nil, &after); err != nil {
 		return 0, nil, fmt.Errorf("reading place of the clerk: %w", err)
 	}
@@ -37,8 +37,8 @@ func (db Outbox) Happenings(ctx context.Context, limit int) (after int64, found 
 	return after, found, nil
 }
 
-func scanHappening(rows *sql.Rows) (notify.Happening, error) {
-	var h notify.Happening
+func scanHappening(rows *sql.Rows) (notify.Event, error) {
+	var h notify.Event
 	var at, end sql.NullInt64
 	var detail string
 	err := rows.Scan(&h.Seq, &at, &h.Action, &h.Actor, &h.Role, &h.Person, &h.Object, &h.Request, &detail,
@@ -58,7 +58,7 @@ func scanHappening(rows *sql.Rows) (notify.Happening, error) {
 // Post puts letters out and moves the place in the ledger from one entry to
 // another. enroll.ErrConflict says that another clerk moved it first; then
 // nothing was done. A letter whose key was there before is left out.
-func (db Outbox) Post(ctx context.Context, from, to int64, letters []notify.Letter) error {
+func (db Outbox) EnqueueFrom(ctx context.Context, from, to int64, letters []notify.Message) error {
 	return db.writeWithin(ctx, workWithin, "posting letters", func(ctx context.Context, t *tx) error {
 		touched, err := t.Exec(ctx, "UPDATE outbox SET seq = $2 WHERE id = 1 AND seq = $1", from, to)
 		if err != nil {
@@ -73,13 +73,13 @@ func (db Outbox) Post(ctx context.Context, from, to int64, letters []notify.Lett
 
 // Remind puts letters out, but for those whose key was there before. One without
 // an address only takes its key.
-func (db Outbox) Remind(ctx context.Context, letters []notify.Letter) error {
+func (db Outbox) Enqueue(ctx context.Context, letters []notify.Message) error {
 	return db.writeWithin(ctx, workWithin, "posting reminders", func(ctx context.Context, t *tx) error {
 		return t.insertLetters(ctx, letters)
 	})
 }
 
-func (t *tx) insertLetters(ctx context.Context, letters []notify.Letter) error {
+func (t *tx) insertLetters(ctx context.Context, letters []notify.Message) error {
 	for _, l := range letters {
 		facts, err := factsOf(l)
 		if err != nil {
@@ -103,11 +103,11 @@ func (t *tx) insertLetters(ctx context.Context, letters []notify.Letter) error {
 
 // factsOf is what a letter tells as it is kept; nothing for one that only takes
 // its key.
-func factsOf(l notify.Letter) (sql.NullString, error) {
+func factsOf(l notify.Message) (sql.NullString, error) {
 	if l.To == "" {
 		return sql.NullString{}, nil
 	}
-	text, err := json.Marshal(l.Facts)
+	text, err := json.Marshal(l.Params)
 	if err != nil {
 		return sql.NullString{}, fmt.Errorf("writing facts of letter about %s: %w", l.Key, err)
 	}
@@ -118,8 +118,8 @@ func factsOf(l notify.Letter) (sql.NullString, error) {
 // Ending lists certificates that end after the one moment and at the other or
 // before, without those that have a letter under key and their serial. Only the
 // newest of a kept device counts, and only one made for at least the life given.
-func (db Outbox) Ending(ctx context.Context, key string, after, until time.Time, life time.Duration, limit int) ([]notify.Reminder, error) {
-	var found []notify.Reminder
+func (db Outbox) ExpiringCertificates(ctx context.Context, key string, after, until time.Time, life time.Duration, limit int) ([]notify.ExpiringCertificate, error) {
+	var found []notify.ExpiringCertificate
 	err := db.AllWithin(ctx, workWithin, `SELECT c.serial, c.person, COALESCE(g.language, ''), d.id, d.name, c.not_after
 		FROM certificates c JOIN devices d ON d.id = c.device_id LEFT JOIN languages g ON g.person = c.person
 		WHERE c.der IS NOT NULL AND c.revoked_at IS NULL AND c.not_after > $2 AND c.not_after <= $3
@@ -130,7 +130,7 @@ func (db Outbox) Ending(ctx context.Context, key string, after, until time.Time,
 		ORDER BY c.not_after, c.serial LIMIT $5`,
 		[]any{key, after.UnixMilli(), until.UnixMilli(), life.Milliseconds(), limit},
 		func(rows *sql.Rows) error {
-			var r notify.Reminder
+			var r notify.ExpiringCertificate
 			var end sql.NullInt64
 			err := rows.Scan(&r.Serial, &r.Person, &r.Language, &r.Device, &r.DeviceName, &end)
 			r.NotAfter = sqldb.TimeOf(end)
@@ -144,7 +144,7 @@ func (db Outbox) Ending(ctx context.Context, key string, after, until time.Time,
 }
 
 // Sending gives how mail is doing, counting waiting letters up to bound.
-func (db Outbox) Sending(ctx context.Context, bound int) (notify.State, error) {
+func (db Outbox) MailState(ctx context.Context, bound int) (notify.State, error) {
 	var s notify.State
 	var sent, failing, oldest sql.NullInt64
 	err := db.One(ctx, `SELECT o.sent_at, o.failing_since, o.failure, h.seq - o.seq,
@@ -152,7 +152,7 @@ func (db Outbox) Sending(ctx context.Context, bound int) (notify.State, error) {
 		(SELECT min(made_at) FROM letters WHERE closed_at IS NULL),
 		(SELECT count(*) FROM letters WHERE given_up IS NOT NULL)
 		FROM outbox o JOIN ledger_head h ON h.id = o.id WHERE o.id = 1`, []any{bound},
-		&sent, &failing, &s.Why, &s.Behind, &s.Waiting, &oldest, &s.Failed)
+		&sent, &failing, &s.Reason, &s.Behind, &s.Waiting, &oldest, &s.Failed)
 	if err != nil {
 		return notify.State{}, fmt.Errorf("reading state of the mail: %w", err)
 	}

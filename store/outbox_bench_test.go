@@ -42,7 +42,7 @@ func BenchmarkEndingAllTold(b *testing.B) {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				found := must[[]notify.Reminder](b)(db.Ending(b.Context(), "ends:30:", end.Add(-16*24*time.Hour), end, year/10, 200))
+				found := must[[]notify.ExpiringCertificate](b)(db.ExpiringCertificates(b.Context(), "ends:30:", end.Add(-16*24*time.Hour), end, year/10, 200))
 				if len(found) != 0 {
 					b.Fatalf("%d are told twice", len(found))
 				}

@@ -16,25 +16,25 @@ import (
 	"certportal/store"
 )
 
-var _ notify.Outbox = (*store.DB)(nil)
+var _ notify.Store = (*store.DB)(nil)
 
 // letter is one to anna, made at noon.
-func letter(id string) notify.Letter {
-	return notify.Letter{
+func letter(id string) notify.Message {
+	return notify.Message{
 		ID: id, Key: "about " + id, Kind: notify.Issued, Person: anna, To: "anna@corp.example", Language: "de", Made: noon,
-		Facts: notify.Facts{
+		Params: notify.Params{
 			Name: "Änna \x00 \"<b>\u2028", Devices: []string{"iPhone", ""}, Device: "d1", At: noon, Until: noon.Add(time.Hour),
-			Days: 3, Cause: portal.Lost, People: []notify.Difference{{UPN: "bob@corp.example", Change: "upn"}}, More: 2,
+			Days: 3, Cause: portal.Lost, People: []notify.Mismatch{{UPN: "bob@corp.example", Change: "upn"}}, More: 2,
 		},
 	}
 }
 
-func claim(t testing.TB, db notify.Outbox, now time.Time) []notify.Letter {
+func claim(t testing.TB, db notify.Store, now time.Time) []notify.Message {
 	t.Helper()
-	return must[[]notify.Letter](t)(db.Claim(t.Context(), now, now.Add(15*time.Minute), 100))
+	return must[[]notify.Message](t)(db.ClaimMessages(t.Context(), now, now.Add(15*time.Minute), 100))
 }
 
-func ids(letters []notify.Letter) string {
+func ids(letters []notify.Message) string {
 	var list []string
 	for _, l := range letters {
 		list = append(list, l.ID)
@@ -53,7 +53,7 @@ func TestHappenings(t *testing.T) {
 		if err := db.Note(ctx, entry(audit.SignedIn, "bob")); err != nil {
 			t.Fatal(err)
 		}
-		after, found, err := db.Happenings(ctx, 10)
+		after, found, err := db.MailEvents(ctx, 10)
 		if err != nil || after != 0 || len(found) != 3 {
 			t.Fatalf("got %d entries after %d, %v", len(found), after, err)
 		}
@@ -68,10 +68,10 @@ func TestHappenings(t *testing.T) {
 		equal(t, "request", h.Request, "r1")
 		equal(t, "detail", h.Detail["profile"], "User")
 		equal(t, "device of a sign-in", found[2].Device, "")
-		if err := db.Post(ctx, 0, 2, nil); err != nil {
+		if err := db.EnqueueFrom(ctx, 0, 2, nil); err != nil {
 			t.Fatal(err)
 		}
-		after, found, err = db.Happenings(ctx, 10)
+		after, found, err = db.MailEvents(ctx, 10)
 		if err != nil || after != 2 || len(found) != 1 {
 			t.Fatalf("got %d entries after %d, %v", len(found), after, err)
 		}
@@ -82,7 +82,7 @@ func TestHappenings(t *testing.T) {
 func TestA19_ATamperedEntryKeepsNoLetterBack(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		for range 3 {
-			if err := db.Note(t.Context(), entry(audit.LedgerBroken, "")); err != nil {
+			if err := db.Note(t.Context(), entry(audit.LogBroken, "")); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -95,11 +95,11 @@ func TestA19_ATamperedEntryKeepsNoLetterBack(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_, found, err := db.Happenings(t.Context(), 10)
+		_, found, err := db.MailEvents(t.Context(), 10)
 		if err != nil || len(found) != 3 {
 			t.Fatalf("got %d entries, %v", len(found), err)
 		}
-		equal(t, "action", found[1].Action, audit.LedgerBroken)
+		equal(t, "action", found[1].Action, audit.LogBroken)
 		equal(t, "details", len(found[1].Detail), 0)
 	})
 }
@@ -109,7 +109,7 @@ func TestHappeningsTellRenewals(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		old := fetched(t, db, issue(t, db, request(t, anna, "iPhone")))
 		next := issue(t, db, old.renewal(t, late(old)))
-		_, found, err := db.Happenings(t.Context(), 100)
+		_, found, err := db.MailEvents(t.Context(), 100)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +133,7 @@ func TestLettersBeginAtTheEndOfTheLedger(t *testing.T) {
 			if _, err := plain.Exec("UPDATE ledger_head SET seq = 1234567"); err != nil {
 				t.Fatal(err)
 			}
-			after, found, err := opened(t, address).Happenings(t.Context(), 10)
+			after, found, err := opened(t, address).MailEvents(t.Context(), 10)
 			if err != nil || after != 1234567 || len(found) != 0 {
 				t.Errorf("got %d entries after %d, %v", len(found), after, err)
 			}
@@ -148,7 +148,7 @@ func TestPostIsOneTransactionOfOneClerk(t *testing.T) {
 		const clerks = 4
 		outcomes := make(chan error, clerks)
 		for n := range clerks {
-			go func() { outcomes <- db.Post(ctx, 0, 5, []notify.Letter{letter(fmt.Sprint("l", n))}) }()
+			go func() { outcomes <- db.EnqueueFrom(ctx, 0, 5, []notify.Message{letter(fmt.Sprint("l", n))}) }()
 		}
 		won := 0
 		for range clerks {
@@ -164,10 +164,10 @@ func TestPostIsOneTransactionOfOneClerk(t *testing.T) {
 		// A letter that cannot be written leaves the place where it was.
 		bad := letter("bad")
 		bad.ID = ""
-		if err := db.Post(ctx, 5, 9, []notify.Letter{letter("good"), bad}); err == nil {
+		if err := db.EnqueueFrom(ctx, 5, 9, []notify.Message{letter("good"), bad}); err == nil {
 			t.Error("a letter without an id was posted")
 		}
-		after, _, err := db.Happenings(ctx, 1)
+		after, _, err := db.MailEvents(ctx, 1)
 		if err != nil || after != 5 {
 			t.Errorf("the clerk is at %d, %v", after, err)
 		}
@@ -178,7 +178,7 @@ func TestPostIsOneTransactionOfOneClerk(t *testing.T) {
 func TestALetterComesBackAsItWas(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		want := letter("l1")
-		if err := db.Remind(t.Context(), []notify.Letter{want}); err != nil {
+		if err := db.Enqueue(t.Context(), []notify.Message{want}); err != nil {
 			t.Fatal(err)
 		}
 		got := claim(t, db, noon)
@@ -197,13 +197,13 @@ func TestAKeyIsTakenOnce(t *testing.T) {
 		void.To = ""
 		after := letter("l4")
 		after.Key = void.Key
-		for _, batch := range [][]notify.Letter{{letter("l1"), second}, {second}, {void}, {after}} {
-			if err := db.Remind(ctx, batch); err != nil {
+		for _, batch := range [][]notify.Message{{letter("l1"), second}, {second}, {void}, {after}} {
+			if err := db.Enqueue(ctx, batch); err != nil {
 				t.Fatal(err)
 			}
 		}
 		equal(t, "letters", ids(claim(t, db, noon)), "l1")
-		equal(t, "failed", must[notify.State](t)(db.Sending(ctx, 10)).Failed, 0)
+		equal(t, "failed", must[notify.State](t)(db.MailState(ctx, 10)).Failed, 0)
 	})
 }
 
@@ -212,11 +212,11 @@ func TestEveryLetterHasOnePostman(t *testing.T) {
 	const many, postmen = 60, 6
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
-		var letters []notify.Letter
+		var letters []notify.Message
 		for n := range many {
 			letters = append(letters, letter(fmt.Sprint("l", n)))
 		}
-		if err := db.Remind(ctx, letters); err != nil {
+		if err := db.Enqueue(ctx, letters); err != nil {
 			t.Fatal(err)
 		}
 		replica := opened(t, db.address)
@@ -224,14 +224,14 @@ func TestEveryLetterHasOnePostman(t *testing.T) {
 		seen := map[string]int{}
 		var waiting sync.WaitGroup
 		for p := range postmen {
-			via := notify.Outbox(db)
+			via := notify.Store(db)
 			if p%2 == 1 {
 				via = replica
 			}
 			waiting.Go(func() {
 				// A postman who loses against another gets fewer; then he comes again.
 				for range many {
-					got, err := via.Claim(ctx, noon, noon.Add(time.Hour), 5)
+					got, err := via.ClaimMessages(ctx, noon, noon.Add(time.Hour), 5)
 					if err != nil {
 						t.Error(err)
 						return
@@ -264,42 +264,42 @@ func TestTheLifeOfALetter(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		do(db.Remind(ctx, []notify.Letter{letter("released"), letter("later"), letter("sent"), letter("failed")}))
+		do(db.Enqueue(ctx, []notify.Message{letter("released"), letter("later"), letter("sent"), letter("failed")}))
 		equal(t, "due", ids(claim(t, db, noon)), "failed later released sent")
 		equal(t, "claimed", ids(claim(t, db, noon)), "")
-		do(db.Release(ctx, []notify.Letter{letter("released")}))
-		do(db.Later(ctx, letter("later"), noon.Add(time.Hour), "greylisted\x00"))
-		do(db.Unsendable(ctx, noon, "down"))
-		do(db.Unsendable(ctx, noon.Add(time.Hour), "still down"))
-		state := must[notify.State](t)(db.Sending(ctx, 3))
+		do(db.ReleaseMessages(ctx, []notify.Message{letter("released")}))
+		do(db.Postpone(ctx, letter("later"), noon.Add(time.Hour), "greylisted\x00"))
+		do(db.MailServerDown(ctx, noon, "down"))
+		do(db.MailServerDown(ctx, noon.Add(time.Hour), "still down"))
+		state := must[notify.State](t)(db.MailState(ctx, 3))
 		equal(t, "failing since", state.Failing, noon)
-		equal(t, "why", state.Why, "still down")
+		equal(t, "why", state.Reason, "still down")
 		equal(t, "waiting, counted to three", state.Waiting, 3)
 		equal(t, "oldest", state.Oldest, noon)
 		equal(t, "released", ids(claim(t, db, noon)), "released")
 
-		do(db.Sendable(ctx))
-		do(db.Sent(ctx, letter("sent"), noon.Add(time.Minute)))
+		do(db.MailServerUp(ctx))
+		do(db.MarkSent(ctx, letter("sent"), noon.Add(time.Minute)))
 		e := entry(audit.MailFailed, anna)
-		do(db.GiveUp(ctx, letter("failed"), noon.Add(2*time.Minute), "no such user", e))
+		do(db.GiveUpMessage(ctx, letter("failed"), noon.Add(2*time.Minute), "no such user", e))
 		// Whoever comes late changes nothing, and writes no entry.
-		do(db.GiveUp(ctx, letter("sent"), noon.Add(3*time.Minute), "late", e))
-		do(db.Later(ctx, letter("failed"), noon, "late"))
-		do(db.Release(ctx, []notify.Letter{letter("sent"), letter("failed")}))
+		do(db.GiveUpMessage(ctx, letter("sent"), noon.Add(3*time.Minute), "late", e))
+		do(db.Postpone(ctx, letter("failed"), noon, "late"))
+		do(db.ReleaseMessages(ctx, []notify.Message{letter("sent"), letter("failed")}))
 		equal(t, "entries", actions(entries(t, db)), "[mail.failed]")
-		state = must[notify.State](t)(db.Sending(ctx, 10))
+		state = must[notify.State](t)(db.MailState(ctx, 10))
 		equal(t, "failing", state.Failing, time.Time{})
-		equal(t, "why", state.Why, "")
+		equal(t, "why", state.Reason, "")
 		equal(t, "sent", state.Sent, noon.Add(time.Minute))
 		equal(t, "waiting", state.Waiting, 2)
 		equal(t, "failed", state.Failed, 1)
 		equal(t, "behind", state.Behind, 1)
 
-		failed := must[[]notify.Failure](t)(db.FailedLetters(ctx, 10))
+		failed := must[[]notify.FailedMessage](t)(db.FailedMessages(ctx, 10))
 		equal(t, "failures", len(failed), 1)
-		equal(t, "failure", failed[0], notify.Failure{
+		equal(t, "failure", failed[0], notify.FailedMessage{
 			ID: "failed", Kind: notify.Issued, Person: anna, To: "anna@corp.example", Made: noon,
-			Closed: noon.Add(2 * time.Minute), Tries: 1, Why: "no such user",
+			Closed: noon.Add(2 * time.Minute), Tries: 1, Reason: "no such user",
 		})
 		again := claim(t, db, noon.Add(time.Hour))
 		equal(t, "due again", ids(again), "later released")
@@ -313,22 +313,22 @@ func TestTheLifeOfALetter(t *testing.T) {
 		if err != nil || emptied != 1 {
 			t.Errorf("sent letters without content: %d, %v", emptied, err)
 		}
-		equal(t, "forgotten too early", must[int](t)(db.ForgetLetters(ctx, noon.Add(time.Minute))), 0)
-		equal(t, "forgotten", must[int](t)(db.ForgetLetters(ctx, noon.Add(24*time.Hour))), 2)
-		equal(t, "kept", must[notify.State](t)(db.Sending(ctx, 10)).Waiting, 2)
+		equal(t, "forgotten too early", must[int](t)(db.PruneMessages(ctx, noon.Add(time.Minute))), 0)
+		equal(t, "forgotten", must[int](t)(db.PruneMessages(ctx, noon.Add(24*time.Hour))), 2)
+		equal(t, "kept", must[notify.State](t)(db.MailState(ctx, 10)).Waiting, 2)
 	})
 }
 
 // A letter is given up with its ledger entry or not at all.
 func TestALetterIsNotGivenUpWithoutTheLedger(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
-		if err := db.Remind(t.Context(), []notify.Letter{letter("l1")}); err != nil {
+		if err := db.Enqueue(t.Context(), []notify.Message{letter("l1")}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := db.plain.Exec("ALTER TABLE ledger RENAME TO elsewhere"); err != nil {
 			t.Fatal(err)
 		}
-		if err := db.GiveUp(t.Context(), letter("l1"), noon, "why", entry(audit.MailFailed, anna)); err == nil {
+		if err := db.GiveUpMessage(t.Context(), letter("l1"), noon, "why", entry(audit.MailFailed, anna)); err == nil {
 			t.Error("given up without the ledger")
 		}
 		if _, err := db.plain.Exec("ALTER TABLE elsewhere RENAME TO ledger"); err != nil {
@@ -351,7 +351,7 @@ func TestEnding(t *testing.T) {
 		list := func(key string, after, until time.Time, life time.Duration) string {
 			t.Helper()
 			var names []string
-			for _, r := range must[[]notify.Reminder](t)(db.Ending(ctx, key, after, until, life, 10)) {
+			for _, r := range must[[]notify.ExpiringCertificate](t)(db.ExpiringCertificates(ctx, key, after, until, life, 10)) {
 				names = append(names, r.DeviceName)
 				equal(t, "end of "+r.DeviceName, r.NotAfter, end)
 			}
@@ -364,12 +364,12 @@ func TestEnding(t *testing.T) {
 		equal(t, "made for a short life", list("a:", end.Add(-day), end, 366*day), "")
 		taken := letter("l1")
 		taken.Key = "a:" + other.serial().String()
-		if err := db.Remind(ctx, []notify.Letter{taken}); err != nil {
+		if err := db.Enqueue(ctx, []notify.Message{taken}); err != nil {
 			t.Fatal(err)
 		}
 		equal(t, "without those told", list("a:", end.Add(-day), end, life), "iPhone")
 		equal(t, "under another key", list("b:", end.Add(-day), end, life), "Pixel iPhone")
-		found := must[[]notify.Reminder](t)(db.Ending(ctx, "a:", end.Add(-day), end, life, 10))[0]
+		found := must[[]notify.ExpiringCertificate](t)(db.ExpiringCertificates(ctx, "a:", end.Add(-day), end, life, 10))[0]
 		equal(t, "serial", found.Serial, first.serial().String())
 		equal(t, "person", found.Person, anna)
 		equal(t, "device", found.Device, first.device())

@@ -11,13 +11,13 @@ import (
 // A probe writes, changes nothing, and tells when nothing can be written.
 func TestProbe(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
-		before := must[drift.State](t)(db.Watching(t.Context()))
+		before := must[drift.State](t)(db.DriftState(t.Context()))
 		for range 3 {
 			if err := db.Probe(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
-		equal(t, "state of the watch", must[drift.State](t)(db.Watching(t.Context())), before)
+		equal(t, "state of the watch", must[drift.State](t)(db.DriftState(t.Context())), before)
 		equal(t, "entries", len(entries(t, db)), 0)
 		if _, err := db.plain.ExecContext(t.Context(), "DELETE FROM watch"); err != nil {
 			t.Fatal(err)

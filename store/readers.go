@@ -15,7 +15,7 @@ import (
 // HoldReader makes holder the one who reads the ledger under a name, until the
 // time given, and tells up to which entry it was read. held is false while
 // somebody else holds it. A new reader begins before the first entry.
-func (db AuditLog) HoldReader(ctx context.Context, name, holder string, now, until time.Time) (seq int64, held bool, err error) {
+func (db AuditLog) HoldCursor(ctx context.Context, name, holder string, now, until time.Time) (seq int64, held bool, err error) {
 	err = db.write(ctx, "holding reader "+name, func(ctx context.Context, t *tx) error {
 		err := t.One(ctx, `INSERT INTO ledger_readers (name, seq, holder, held_until, failure) VALUES ($1, 0, $2, $4, '')
 			ON CONFLICT (name) DO UPDATE SET holder = $2, held_until = $4
@@ -32,7 +32,7 @@ func (db AuditLog) HoldReader(ctx context.Context, name, holder string, now, unt
 
 // AdvanceReader records that holder read up to an entry, and that nothing fails.
 // It does nothing when somebody else holds the reader, and never goes back.
-func (db AuditLog) AdvanceReader(ctx context.Context, name, holder string, seq int64) error {
+func (db AuditLog) AdvanceCursor(ctx context.Context, name, holder string, seq int64) error {
 	return db.write(ctx, "advancing reader "+name, func(ctx context.Context, t *tx) error {
 		_, err := t.Exec(ctx, `UPDATE ledger_readers SET seq = $3, failure = '', failing_since = NULL
 			WHERE name = $1 AND holder = $2 AND seq <= $3`, name, holder, seq)
@@ -41,7 +41,7 @@ func (db AuditLog) AdvanceReader(ctx context.Context, name, holder string, seq i
 }
 
 // FailReader records why holder cannot go on; the beginning of the failure stays.
-func (db AuditLog) FailReader(ctx context.Context, name, holder, failure string, at time.Time) error {
+func (db AuditLog) FailCursor(ctx context.Context, name, holder, failure string, at time.Time) error {
 	return db.write(ctx, "noting failure of reader "+name, func(ctx context.Context, t *tx) error {
 		_, err := t.Exec(ctx, `UPDATE ledger_readers SET failure = $3, failing_since = COALESCE(failing_since, $4)
 			WHERE name = $1 AND holder = $2`, name, holder, sqldb.Cleaned(failure), at.UnixMilli())
@@ -50,7 +50,7 @@ func (db AuditLog) FailReader(ctx context.Context, name, holder, failure string,
 }
 
 // ReleaseReader lets the next one hold the reader at once.
-func (db AuditLog) ReleaseReader(ctx context.Context, name, holder string) error {
+func (db AuditLog) ReleaseCursor(ctx context.Context, name, holder string) error {
 	return db.write(ctx, "releasing reader "+name, func(ctx context.Context, t *tx) error {
 		_, err := t.Exec(ctx, "UPDATE ledger_readers SET held_until = 0 WHERE name = $1 AND holder = $2", name, holder)
 		return err
@@ -58,11 +58,11 @@ func (db AuditLog) ReleaseReader(ctx context.Context, name, holder string) error
 }
 
 // Readers tells how far everybody came, by name.
-func (db AuditLog) Readers(ctx context.Context) ([]audit.Reader, error) {
-	var readers []audit.Reader
+func (db AuditLog) Cursors(ctx context.Context) ([]audit.Cursor, error) {
+	var readers []audit.Cursor
 	err := db.All(ctx, "SELECT name, seq, failure, failing_since FROM ledger_readers ORDER BY name", nil,
 		func(rows *sql.Rows) error {
-			var r audit.Reader
+			var r audit.Cursor
 			var since sql.NullInt64
 			err := rows.Scan(&r.Name, &r.Seq, &r.Failure, &since)
 			r.Since = sqldb.TimeOf(since)

@@ -110,14 +110,14 @@ func TestTruthOfARevocation(t *testing.T) {
 		if _, err := db.Revoke(ctx, enroll.Revocation{BlockDevice: e.device(), Cause: portal.Lost, At: at, Entry: by}); err != nil {
 			t.Fatal(err)
 		}
-		detail := func() admin.Detail {
+		detail := func() admin.CertificateDetail {
 			t.Helper()
-			return must[admin.Detail](t)(db.Detail(ctx, e.serial(), at))
+			return must[admin.CertificateDetail](t)(db.CertificateDetail(ctx, e.serial(), at))
 		}
 		d := detail()
 		equal(t, "by", d.RevokedBy, "ada")
 		equal(t, "role", d.RevokedRole, "admin")
-		equal(t, "why", d.Why, "found on a train")
+		equal(t, "why", d.Comment, "found on a train")
 		equal(t, "reason", d.Reason, 1)
 		equal(t, "in no list yet", d.ListedIn, 0)
 		equal(t, "lists without it", d.ListsUntil, first.NextUpdate)
@@ -146,7 +146,7 @@ func TestTruthOfARevocation(t *testing.T) {
 		late := standing.reservation.NotAfter.Add(30 * 24 * time.Hour)
 		revoke(t, db, portal.Removed, late, standing.serial())
 		publish(t, db, late)
-		equal(t, "long after its end", must[admin.Detail](t)(db.Detail(ctx, standing.serial(), late)).ListedIn, 0)
+		equal(t, "long after its end", must[admin.CertificateDetail](t)(db.CertificateDetail(ctx, standing.serial(), late)).ListedIn, 0)
 	})
 }
 

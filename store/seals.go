@@ -15,7 +15,7 @@ import (
 
 // AddSeal keeps a seal. One for an entry that has a seal is dropped: replicas may
 // seal the same end.
-func (db AuditLog) AddSeal(ctx context.Context, s audit.Seal) error {
+func (db AuditLog) AddCheckpoint(ctx context.Context, s audit.Checkpoint) error {
 	return db.write(ctx, "keeping seal", func(ctx context.Context, t *tx) error {
 		_, err := t.Exec(ctx, `INSERT INTO ledger_seals (seq, hash, at, node, key, signature)
 			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (seq) DO NOTHING`,
@@ -29,7 +29,7 @@ const sealColumns = "seq, hash, at, node, key, signature"
 
 // Seals reads the seals in the order of what they seal: at most limit, of entries
 // with a number above after.
-func (db AuditLog) Seals(ctx context.Context, after int64, limit int) ([]audit.Seal, error) {
+func (db AuditLog) Checkpoints(ctx context.Context, after int64, limit int) ([]audit.Checkpoint, error) {
 	seals, err := db.seals(ctx, "SELECT "+sealColumns+" FROM ledger_seals WHERE seq > $1 ORDER BY seq LIMIT $2", after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("reading seals after %d: %w", after, err)
@@ -38,21 +38,21 @@ func (db AuditLog) Seals(ctx context.Context, after int64, limit int) ([]audit.S
 }
 
 // LastSeal gives the seal of the highest number, or enroll.ErrNotFound.
-func (db AuditLog) LastSeal(ctx context.Context) (audit.Seal, error) {
+func (db AuditLog) LastCheckpoint(ctx context.Context) (audit.Checkpoint, error) {
 	seals, err := db.seals(ctx, "SELECT "+sealColumns+" FROM ledger_seals ORDER BY seq DESC LIMIT 1")
 	if err == nil && len(seals) == 0 {
 		err = portal.ErrNotFound
 	}
 	if err != nil {
-		return audit.Seal{}, fmt.Errorf("reading the last seal: %w", err)
+		return audit.Checkpoint{}, fmt.Errorf("reading the last seal: %w", err)
 	}
 	return seals[0], nil
 }
 
-func (db AuditLog) seals(ctx context.Context, query string, args ...any) ([]audit.Seal, error) {
-	var seals []audit.Seal
+func (db AuditLog) seals(ctx context.Context, query string, args ...any) ([]audit.Checkpoint, error) {
+	var seals []audit.Checkpoint
 	err := db.All(ctx, query, args, func(rows *sql.Rows) error {
-		var s audit.Seal
+		var s audit.Checkpoint
 		var at sql.NullInt64
 		var hash []byte
 		if err := rows.Scan(&s.Seq, &hash, &at, &s.Node, &s.Key, &s.Signature); err != nil {
@@ -69,7 +69,7 @@ func (db AuditLog) seals(ctx context.Context, query string, args ...any) ([]audi
 
 // AddLedgerKey keeps the sealed key of a certificate that seals the ledger and is
 // recorded already.
-func (db AuditLog) AddLedgerKey(ctx context.Context, serial ca.Serial, sealedKey []byte, notAfter time.Time) error {
+func (db AuditLog) AddAuditKey(ctx context.Context, serial ca.Serial, sealedKey []byte, notAfter time.Time) error {
 	return db.write(ctx, "keeping ledger key", func(ctx context.Context, t *tx) error {
 		_, err := t.Exec(ctx, "INSERT INTO ledger_keys (serial, sealed_key, not_after) VALUES ($1, $2, $3)",
 			serial.String(), sealedKey, notAfter.UnixMilli())
@@ -79,7 +79,7 @@ func (db AuditLog) AddLedgerKey(ctx context.Context, serial ca.Serial, sealedKey
 
 // LedgerKey gives certificate and sealed key of the newest that is in force at the
 // time, or enroll.ErrNotFound.
-func (db AuditLog) LedgerKey(ctx context.Context, now time.Time) (certificate, sealedKey []byte, err error) {
+func (db AuditLog) AuditKey(ctx context.Context, now time.Time) (certificate, sealedKey []byte, err error) {
 	err = db.One(ctx, `SELECT c.der, k.sealed_key FROM ledger_keys k JOIN certificates c ON c.serial = k.serial
 		WHERE k.not_after > $1 AND c.status = $2 ORDER BY k.not_after DESC, k.serial LIMIT 1`,
 		[]any{now.UnixMilli(), string(portal.Issued)}, &certificate, &sealedKey)
@@ -91,7 +91,7 @@ func (db AuditLog) LedgerKey(ctx context.Context, now time.Time) (certificate, s
 
 // LedgerCertificate gives the certificate, in DER, of a key that sealed, also of
 // one that ended since. enroll.ErrNotFound says that no such key sealed.
-func (db AuditLog) LedgerCertificate(ctx context.Context, serial string) ([]byte, error) {
+func (db AuditLog) AuditCertificate(ctx context.Context, serial string) ([]byte, error) {
 	if !sqldb.Storable(serial) {
 		return nil, fmt.Errorf("finding ledger certificate: %w", portal.ErrNotFound)
 	}

@@ -58,7 +58,7 @@ func BenchmarkSearch(b *testing.B) {
 	} {
 		b.Run("certificates/"+search.name, func(b *testing.B) {
 			measured(b, func() error {
-				_, err := db.Certificates(context.Background(), search.next(), admin.Place{}, admin.PageSize, now)
+				_, err := db.Certificates(context.Background(), search.next(), admin.Cursor{}, admin.PageSize, now)
 				return err
 			})
 		})
@@ -74,7 +74,7 @@ func BenchmarkSearch(b *testing.B) {
 	} {
 		b.Run("devices/"+search.name, func(b *testing.B) {
 			measured(b, func() error {
-				_, err := db.SearchDevices(context.Background(), search.next(), admin.Place{}, admin.PageSize, now)
+				_, err := db.SearchDevices(context.Background(), search.next(), admin.Cursor{}, admin.PageSize, now)
 				return err
 			})
 		})
@@ -93,7 +93,7 @@ func sampled(b *testing.B, db admin.Finder, now time.Time) []admin.Certificate {
 	var all []admin.Certificate
 	for i := range 200 {
 		f := admin.Filter{Serial: fmt.Sprintf("%02x%02x", 0x40+i%0x40, rand.IntN(256))}
-		found, err := db.Certificates(context.Background(), f, admin.Place{}, 20, now)
+		found, err := db.Certificates(context.Background(), f, admin.Cursor{}, 20, now)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -124,17 +124,17 @@ func measured(b *testing.B, once func() error) {
 // BenchmarkTally counts for the overview.
 func BenchmarkTally(b *testing.B) {
 	db := opened(b, seededDatabase(b))
-	measured(b, func() error { _, err := db.Tally(context.Background(), time.Now()); return err })
+	measured(b, func() error { _, err := db.AdminStats(context.Background(), time.Now()); return err })
 }
 
 // BenchmarkExport reads every certificate, as an export does.
 func BenchmarkExport(b *testing.B) {
 	db := opened(b, seededDatabase(b))
 	measured(b, func() error {
-		var from admin.Place
+		var from admin.Cursor
 		for {
 			found, err := db.Certificates(context.Background(), admin.Filter{}, from, 1000, time.Now())
-			if err != nil || found.Next == (admin.Place{}) {
+			if err != nil || found.Next == (admin.Cursor{}) {
 				return err
 			}
 			from = found.Next

@@ -29,29 +29,29 @@ type group struct {
 }
 
 // behind is the place after all rows of the group.
-func (g group) behind() admin.Place {
-	return admin.Place{Group: g.key, ID: g.id, At: math.MinInt64}
+func (g group) behind() admin.Cursor {
+	return admin.Cursor{Group: g.key, ID: g.id, At: math.MinInt64}
 }
 
 // grouped is a row with its place.
 type grouped[T any] struct {
 	row   T
-	place admin.Place
+	place admin.Cursor
 }
 
 // findGroups lists groups in order of their names, from the place on and including
 // it.
-type findGroups func(ctx context.Context, from admin.Place, limit int) ([]group, error)
+type findGroups func(ctx context.Context, from admin.Cursor, limit int) ([]group, error)
 
 // readGroups reads rows of groups in order, at most limit. Of the group of the place
 // it leaves out what comes before.
-type readGroups[T any] func(ctx context.Context, groups []group, from admin.Place, limit int) ([]grouped[T], error)
+type readGroups[T any] func(ctx context.Context, groups []group, from admin.Cursor, limit int) ([]grouped[T], error)
 
 // inGroups searches the rows of people or devices called so. There is no index over
 // both name and time, so the order is that of the names.
-func inGroups[T any](ctx context.Context, find findGroups, read readGroups[T], from admin.Place, limit int) (admin.Found[T], error) {
+func inGroups[T any](ctx context.Context, find findGroups, read readGroups[T], from admin.Cursor, limit int) (admin.Found[T], error) {
 	var found admin.Found[T]
-	var last admin.Place
+	var last admin.Cursor
 	shares := 0
 	for looked := 0; looked < groupBound; looked += groupBatch {
 		groups, err := find(ctx, from, groupBatch)
@@ -72,7 +72,7 @@ func inGroups[T any](ctx context.Context, find findGroups, read readGroups[T], f
 			}
 			if shares++; shares == groupShares {
 				end := share[len(share)-1]
-				found.Next, found.Looked = end.behind(), looked+groupBatch
+				found.Next, found.Scanned = end.behind(), looked+groupBatch
 				return found, nil
 			}
 		}
@@ -81,7 +81,7 @@ func inGroups[T any](ctx context.Context, find findGroups, read readGroups[T], f
 		}
 		from = groups[len(groups)-1].behind()
 	}
-	found.Next, found.Looked = from, groupBound
+	found.Next, found.Scanned = from, groupBound
 	return found, nil
 }
 
@@ -124,7 +124,7 @@ func valuesOf(c *condition, groups []group) string {
 // peopleNamed lists people one of whose words begins with the first of the words,
 // under the first such word of theirs; they fit when others begin with the others.
 func (db Search) peopleNamed(words []string) findGroups {
-	return func(ctx context.Context, from admin.Place, limit int) ([]group, error) {
+	return func(ctx context.Context, from admin.Cursor, limit int) ([]group, error) {
 		if len(words) == 0 {
 			return nil, nil
 		}
@@ -145,7 +145,7 @@ func (db Search) peopleNamed(words []string) findGroups {
 
 // devicesNamed lists devices whose name begins so.
 func (db Search) devicesNamed(name string) findGroups {
-	return func(ctx context.Context, from admin.Place, limit int) ([]group, error) {
+	return func(ctx context.Context, from admin.Cursor, limit int) ([]group, error) {
 		var c condition
 		c.between("d.name_key", NameKey(name))
 		if from.ID != "" {

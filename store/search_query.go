@@ -65,7 +65,7 @@ func (x index) pair(table string) string {
 }
 
 // after asks for rows behind a cursor, in the order of the index.
-func (x index) after(c *condition, table string, p admin.Place) {
+func (x index) after(c *condition, table string, p admin.Cursor) {
 	comparison := " > "
 	if x.down {
 		comparison = " < "
@@ -74,7 +74,7 @@ func (x index) after(c *condition, table string, p admin.Place) {
 }
 
 // upTo asks for rows up to a cursor and including it.
-func (x index) upTo(c *condition, table string, p admin.Place) {
+func (x index) upTo(c *condition, table string, p admin.Cursor) {
 	comparison := " <= "
 	if x.down {
 		comparison = " >= "
@@ -83,7 +83,7 @@ func (x index) upTo(c *condition, table string, p admin.Place) {
 }
 
 // key is the first key of a cursor.
-func (x index) key(p admin.Place) any {
+func (x index) key(p admin.Cursor) any {
 	switch x.keys[0] {
 	case "serial":
 		return p.Last
@@ -95,7 +95,7 @@ func (x index) key(p admin.Place) any {
 
 // target is where the first key of a row is scanned to. That of a serial is its
 // second key too.
-func (x index) target(p *admin.Place) any {
+func (x index) target(p *admin.Cursor) any {
 	switch x.keys[0] {
 	case "serial":
 		return new(string)
@@ -106,7 +106,7 @@ func (x index) target(p *admin.Place) any {
 }
 
 // only keeps of a cursor what the index is ordered by.
-func (x index) only(p admin.Place) admin.Place {
+func (x index) only(p admin.Cursor) admin.Cursor {
 	if x.keys[0] == "name_key" {
 		p.At = 0
 		return p

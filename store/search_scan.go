@@ -30,25 +30,25 @@ type scan[T any] struct {
 	filter func(*condition, covered)
 
 	// read scans a row of columns, behind other values, and gives its cursor.
-	read func(rows *sql.Rows, x index, before ...any) (T, admin.Place, error)
+	read func(rows *sql.Rows, x index, before ...any) (T, admin.Cursor, error)
 }
 
 // page reads one page along an index.
-func (s scan[T]) page(ctx context.Context, x index, from admin.Place) (found admin.Found[T], err error) {
+func (s scan[T]) page(ctx context.Context, x index, from admin.Cursor) (found admin.Found[T], err error) {
 	var inner, rest condition
 	x.open(&inner)
-	if from != (admin.Place{}) {
+	if from != (admin.Cursor{}) {
 		x.after(&inner, s.alias, from)
 	}
 	s.filter(&rest, x.covers)
-	bound, stop := s.limit+1, admin.Place{}
+	bound, stop := s.limit+1, admin.Cursor{}
 	if len(rest.parts) > 0 {
 		bound = s.bound
 		if stop, err = s.stop(ctx, x, inner); err != nil {
 			return found, err
 		}
 	}
-	if stop != (admin.Place{}) {
+	if stop != (admin.Cursor{}) {
 		x.upTo(&inner, s.alias, stop)
 	}
 	outer := condition{args: inner.args}
@@ -56,7 +56,7 @@ func (s scan[T]) page(ctx context.Context, x index, from admin.Place) (found adm
 	query := `SELECT ` + s.columns + ` FROM (SELECT ` + s.inner + ` FROM ` + s.from + ` WHERE ` + inner.where() +
 		` ORDER BY ` + x.orderBy(s.alias) + fmt.Sprintf(` LIMIT %d) `, bound) + s.alias + s.joins + `WHERE ` + outer.where() +
 		` ORDER BY ` + x.orderBy(s.alias) + fmt.Sprintf(` LIMIT %d`, s.limit+1)
-	var last admin.Place
+	var last admin.Cursor
 	err = s.db.All(ctx, query, outer.args, func(rows *sql.Rows) error {
 		row, cursor, err := s.read(rows, x)
 		if len(found.Rows) == s.limit {
@@ -66,20 +66,20 @@ func (s scan[T]) page(ctx context.Context, x index, from admin.Place) (found adm
 		found.Rows, last = append(found.Rows, row), x.only(cursor)
 		return err
 	})
-	if err == nil && found.Next == (admin.Place{}) && stop != (admin.Place{}) {
-		found.Next, found.Looked = stop, s.bound
+	if err == nil && found.Next == (admin.Cursor{}) && stop != (admin.Cursor{}) {
+		found.Next, found.Scanned = stop, s.bound
 	}
 	return found, err
 }
 
 // stop finds the last row that this page may look at; the zero cursor when the index
 // ends before.
-func (s scan[T]) stop(ctx context.Context, x index, inner condition) (admin.Place, error) {
-	var p admin.Place
+func (s scan[T]) stop(ctx context.Context, x index, inner condition) (admin.Cursor, error) {
+	var p admin.Cursor
 	err := s.db.One(ctx, `SELECT `+s.alias+`.`+x.keys[0]+`, `+s.alias+`.`+x.keys[1]+` FROM `+s.from+` WHERE `+inner.where()+
 		` ORDER BY `+x.orderBy(s.alias)+fmt.Sprintf(` LIMIT 1 OFFSET %d`, s.bound-1), inner.args, x.target(&p), &p.Last)
 	if errors.Is(err, portal.ErrNotFound) {
-		return admin.Place{}, nil
+		return admin.Cursor{}, nil
 	}
 	return p, err
 }
@@ -88,7 +88,7 @@ func (s scan[T]) stop(ctx context.Context, x index, inner condition) (admin.Plac
 // newest of each first.
 func (s scan[T]) ofGroups(column string, covers covered) readGroups[T] {
 	x := index{keys: s.newest, down: true}
-	return func(ctx context.Context, groups []group, from admin.Place, limit int) ([]grouped[T], error) {
+	return func(ctx context.Context, groups []group, from admin.Cursor, limit int) ([]grouped[T], error) {
 		var list condition
 		values := valuesOf(&list, groups)
 		if from.ID == groups[0].id {

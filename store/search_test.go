@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	_ admin.Records = (*store.DB)(nil)
+	_ admin.Store = (*store.DB)(nil)
 )
 
 // plainTemplate is a certificate only in length: the store does not look into it.
@@ -95,19 +95,19 @@ func meant(f admin.Filter, c admin.Certificate) bool {
 // paged reads all pages of a search.
 func paged(t *testing.T, db admin.Finder, f admin.Filter, limit int) (serials []string, pages int) {
 	t.Helper()
-	var from admin.Place
+	var from admin.Cursor
 	for {
 		found := must[admin.Found[admin.Certificate]](t)(db.Certificates(t.Context(), f, from, limit, noon))
 		for _, c := range found.Rows {
 			serials = append(serials, c.Serial.String())
 		}
-		if pages++; found.Next == (admin.Place{}) || pages > 5000 {
+		if pages++; found.Next == (admin.Cursor{}) || pages > 5000 {
 			return serials, pages
 		}
-		if len(found.Rows) < limit && found.Looked == 0 {
+		if len(found.Rows) < limit && found.Scanned == 0 {
 			t.Fatalf("page of %d rows goes on and does not say why", len(found.Rows))
 		}
-		next := must[admin.Place](t)(admin.ParsePlace(found.Next.String()))
+		next := must[admin.Cursor](t)(admin.ParseCursor(found.Next.String()))
 		equal(t, "place in an address", next, found.Next)
 		from = next
 	}
@@ -184,7 +184,7 @@ func TestSearchStandsStillUnderInserts(t *testing.T) {
 			e.reservation.Requested = noon.Add(time.Duration(i) * time.Minute)
 			issue(t, db, e)
 		}
-		first := must[admin.Found[admin.Certificate]](t)(db.Certificates(t.Context(), admin.Filter{}, admin.Place{}, 4, noon))
+		first := must[admin.Found[admin.Certificate]](t)(db.Certificates(t.Context(), admin.Filter{}, admin.Cursor{}, 4, noon))
 		late := request(t, "late", "iPhone")
 		late.reservation.Requested = noon.Add(time.Hour)
 		issue(t, db, late)
@@ -197,7 +197,7 @@ func TestSearchStandsStillUnderInserts(t *testing.T) {
 func TestSearchRemembersNames(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		find := func(name string) int {
-			found := must[admin.Found[admin.Certificate]](t)(db.Certificates(t.Context(), admin.Filter{Person: name}, admin.Place{}, 10, noon))
+			found := must[admin.Found[admin.Certificate]](t)(db.Certificates(t.Context(), admin.Filter{Person: name}, admin.Cursor{}, 10, noon))
 			return len(found.Rows)
 		}
 		e := request(t, anna, "iPhone")
@@ -227,7 +227,7 @@ func TestSearchTakesNoSQL(t *testing.T) {
 				"device id": {DeviceID: portal.DeviceID(attack)}, "serial": {Serial: attack}, "state": {State: admin.State(attack), Person: "zzz"},
 				"word": {Person: "anna " + attack},
 			} {
-				for _, from := range []admin.Place{{}, {Group: attack, ID: attack, Last: attack, At: 1}} {
+				for _, from := range []admin.Cursor{{}, {Group: attack, ID: attack, Last: attack, At: 1}} {
 					found, err := db.Certificates(t.Context(), f, from, 10, noon)
 					if err != nil || len(found.Rows) != 0 {
 						t.Errorf("%s %q: got %d rows, error %v", field, attack, len(found.Rows), err)
@@ -238,7 +238,7 @@ func TestSearchTakesNoSQL(t *testing.T) {
 					}
 				}
 			}
-			if _, err := db.Order(t.Context(), attack); err == nil {
+			if _, err := db.Bulk(t.Context(), attack); err == nil {
 				t.Errorf("order %q found", attack)
 			}
 		}
@@ -250,11 +250,11 @@ func TestSearchDevices(t *testing.T) {
 	seeded(t, 900, func(t *testing.T, db *fixture) {
 		pages := func(f admin.Filter) []admin.Device {
 			var all []admin.Device
-			var from admin.Place
+			var from admin.Cursor
 			for {
 				found := must[admin.Found[admin.Device]](t)(db.SearchDevices(t.Context(), f, from, 9, noon))
 				all = append(all, found.Rows...)
-				if found.Next == (admin.Place{}) {
+				if found.Next == (admin.Cursor{}) {
 					return all
 				}
 				from = found.Next
@@ -294,16 +294,16 @@ func TestDetail(t *testing.T) {
 		e := request(t, anna, "iPhone")
 		e.reservation.Name = "Anna Schmidt"
 		issue(t, db, e)
-		d := must[admin.Detail](t)(db.Detail(t.Context(), e.serial(), noon))
+		d := must[admin.CertificateDetail](t)(db.CertificateDetail(t.Context(), e.serial(), noon))
 		equal(t, "state", d.State, admin.Working)
 		equal(t, "name", d.PersonName, "Anna Schmidt")
 		equal(t, "device", d.DeviceName, "iPhone")
 		sameBytes(t, "certificate", d.DER, e.completion.Certificate.Raw)
 		revoke(t, db, portal.Lost, noon, e.serial())
-		d = must[admin.Detail](t)(db.Detail(t.Context(), e.serial(), noon))
+		d = must[admin.CertificateDetail](t)(db.CertificateDetail(t.Context(), e.serial(), noon))
 		equal(t, "state", d.State, admin.Revoked)
 		equal(t, "reason", d.Reason, 1)
-		_, err := db.Detail(t.Context(), request(t, anna, "x").serial(), noon)
+		_, err := db.CertificateDetail(t.Context(), request(t, anna, "x").serial(), noon)
 		wantError(t, "detail of nothing", err, portal.ErrNotFound)
 	})
 }
@@ -318,18 +318,18 @@ func TestSeedRefusesPeople(t *testing.T) {
 
 func TestTally(t *testing.T) {
 	seeded(t, 800, func(t *testing.T, db *fixture) {
-		var want admin.Tally
+		var want admin.Stats
 		for _, c := range everything(t, db) {
 			if c.State == admin.Working || c.State == admin.Superseded {
 				want.Working++
-				if !c.NotAfter.After(noon.Add(admin.TallyEnding)) {
+				if !c.NotAfter.After(noon.Add(admin.StatsEnding)) {
 					want.Ending++
 				}
 			}
-			if c.Requested.After(noon.Add(-admin.TallyIssued)) {
+			if c.Requested.After(noon.Add(-admin.StatsIssued)) {
 				want.Issued++
 			}
-			if c.State == admin.Revoked && c.RevokedAt.After(noon.Add(-admin.TallyRevoked)) {
+			if c.State == admin.Revoked && c.RevokedAt.After(noon.Add(-admin.StatsRevoked)) {
 				want.Revoked++
 			}
 		}
@@ -341,6 +341,6 @@ func TestTally(t *testing.T) {
 			want.Failed++
 		}
 		want.At = noon
-		equal(t, "numbers", must[admin.Tally](t)(db.Tally(t.Context(), noon)), want)
+		equal(t, "numbers", must[admin.Stats](t)(db.AdminStats(t.Context(), noon)), want)
 	})
 }

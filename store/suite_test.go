@@ -26,7 +26,7 @@ var (
 	_ signin.Attempts  = (*store.DB)(nil)
 	_ signin.Handoffs  = (*store.DB)(nil)
 	_ crl.Lists        = (*store.DB)(nil)
-	_ drift.Records    = (*store.DB)(nil)
+	_ drift.Store      = (*store.DB)(nil)
 )
 
 // postgres is started by the first test that needs it.

@@ -13,28 +13,28 @@ import (
 func TestTheStopIsSharedAndToldOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
-		equal(t, "fresh state", must[drift.State](t)(db.Watching(ctx)), drift.State{})
-		stop := func(reason drift.Stop, at time.Time) bool {
+		equal(t, "fresh state", must[drift.State](t)(db.DriftState(ctx)), drift.State{})
+		stop := func(reason drift.StopReason, at time.Time) bool {
 			t.Helper()
-			return must[bool](t)(db.Stop(ctx, reason, at, entry(audit.WatchStopped, "system")))
+			return must[bool](t)(db.StopDrift(ctx, reason, at, entry(audit.WatchStopped, "system")))
 		}
 		resume := func() bool {
 			t.Helper()
-			return must[bool](t)(db.Resume(ctx, entry(audit.WatchResumed, "system")))
+			return must[bool](t)(db.ResumeDrift(ctx, entry(audit.WatchResumed, "system")))
 		}
 		equal(t, "resuming what works", resume(), false)
 		equal(t, "stopping", stop(drift.NoAnswer, noon), true)
 		equal(t, "stopping again", stop(drift.NoAnswer, noon.Add(time.Hour)), false)
 		equal(t, "for another reason", stop(drift.TooMany, noon.Add(2*time.Hour)), true)
-		equal(t, "state", must[drift.State](t)(db.Watching(ctx)), drift.State{Stopped: noon, Reason: drift.TooMany})
+		equal(t, "state", must[drift.State](t)(db.DriftState(ctx)), drift.State{Stopped: noon, Reason: drift.TooMany})
 		db.DB = opened(t, db.address)
 		equal(t, "after a restart", stop(drift.TooMany, noon.Add(3*time.Hour)), false)
 		equal(t, "resuming", resume(), true)
 		equal(t, "resuming again", resume(), false)
-		if err := db.Allow(ctx, noon, entry(audit.WatchResumed, "operator")); err != nil {
+		if err := db.AllowDrift(ctx, noon, entry(audit.WatchResumed, "operator")); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "state after letting go on", must[drift.State](t)(db.Watching(ctx)), drift.State{Allowed: noon})
+		equal(t, "state after letting go on", must[drift.State](t)(db.DriftState(ctx)), drift.State{Allowed: noon})
 		equal(t, "ledger", actions(entries(t, db)), "[watch.stopped watch.stopped watch.resumed watch.resumed]")
 	})
 }
@@ -45,7 +45,7 @@ func TestReplicasTellTheStopOnce(t *testing.T) {
 		var waiting sync.WaitGroup
 		for range 8 {
 			waiting.Go(func() {
-				did, err := db.Stop(t.Context(), drift.NoAnswer, noon, entry(audit.WatchStopped, "system"))
+				did, err := db.StopDrift(t.Context(), drift.NoAnswer, noon, entry(audit.WatchStopped, "system"))
 				if err != nil {
 					t.Error(err)
 				}

@@ -77,21 +77,21 @@ func (s *Server) showOverview(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	t, now := o.Tally, s.now()
+	t, now := o.Stats, s.now()
 	since := func(span time.Duration) string { return now.Add(-span).Format(time.DateOnly) }
 	p := page.AdminOverview{
 		Frame: s.staffFrame(r), Counted: t.At, Halted: o.Halt.On(), MayHalt: may(r, authz.HaltIssuing),
 		Counts: []page.AdminCount{
 			{Key: "working", Number: t.Working, Path: "/admin/certificates?status=working"},
-			{Key: "issued", Number: t.Issued, Path: "/admin/certificates?from=" + since(admin.TallyIssued)},
+			{Key: "issued", Number: t.Issued, Path: "/admin/certificates?from=" + since(admin.StatsIssued)},
 			{Key: "ending", Number: t.Ending, Path: fmt.Sprint("/admin/certificates?status=expiring&days=", admin.DefaultDays)},
 			{Key: "revoked", Number: t.Revoked, Path: "/admin/certificates?status=revoked"},
 			{Key: "failed", Number: t.Failed, Path: "/admin/audit?action=enrolment.refused"},
 		},
 	}
-	for _, c := range o.Concerns {
+	for _, c := range o.Alerts {
 		p.Concerns = append(p.Concerns, page.AdminConcern{
-			Key: c.Key, Grave: c.Grave, At: c.At, Value: c.Value, Number: c.Number, Path: c.Path,
+			Key: c.Key, Grave: c.Critical, At: c.At, Value: c.Value, Number: c.Number, Path: c.Path,
 		})
 	}
 	return s.show(w, r, http.StatusOK, p)
@@ -204,8 +204,8 @@ func (s *Server) listOf(r *http.Request, frame *page.Frame, path string, f admin
 }
 
 // further is the address of the next page; empty after the last.
-func further(path string, f admin.Filter, next admin.Place) string {
-	if next == (admin.Place{}) {
+func further(path string, f admin.Filter, next admin.Cursor) string {
+	if next == (admin.Cursor{}) {
 		return ""
 	}
 	q := f.Query(time.Local)
@@ -215,8 +215,8 @@ func further(path string, f admin.Filter, next admin.Place) string {
 
 // placeOf reads where a page begins. An address that no page of the portal gave leads
 // nowhere.
-func placeOf(r *http.Request) (admin.Place, error) {
-	place, err := admin.ParsePlace(r.URL.Query().Get("after"))
+func placeOf(r *http.Request) (admin.Cursor, error) {
+	place, err := admin.ParseCursor(r.URL.Query().Get("after"))
 	if err != nil {
 		return place, fmt.Errorf("%w: %w", portal.ErrNotFound, err)
 	}

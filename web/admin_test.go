@@ -27,7 +27,7 @@ func (p *site) newAdmin() *admin.Service {
 	}}, {Name: "address-crl", Group: admin.AddressGroup, Run: func(context.Context) []portal.Finding {
 		return []portal.Finding{{What: "http://example.com/crl/issuing.crl", State: portal.FindingFailed, Text: "it answers 404 Not Found"}}
 	}}}}
-	s, err := admin.New(admin.Config{Records: p.db, Now: p.clock.Now, SecondPerson: 3, Checks: checks, Authority: &testAuthority{site: p}})
+	s, err := admin.New(admin.Config{Store: p.db, Now: p.clock.Now, SecondPerson: 3, Checks: checks, Authority: &testAuthority{site: p}})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func TestA10_AdminPages(t *testing.T) {
 	if n := len(p.everything()); n != 40 {
 		t.Errorf("certificates after: %d", n)
 	}
-	if d, err := p.db.Detail(t.Context(), first.Serial, start); err != nil || d.State != admin.Working {
+	if d, err := p.db.CertificateDetail(t.Context(), first.Serial, start); err != nil || d.State != admin.Working {
 		t.Errorf("the certificate is %s, error %v", d.State, err)
 	}
 	b := p.signedIn("ada", linux)
@@ -268,7 +268,7 @@ func TestAdminOrder(t *testing.T) {
 		t.Error("a page that gathers does not reload")
 	}
 	p.work()
-	order, err := p.db.Order(t.Context(), strings.TrimPrefix(path, "/admin/orders/"))
+	order, err := p.db.Bulk(t.Context(), strings.TrimPrefix(path, "/admin/orders/"))
 	if err != nil || order.State != admin.Draft || order.Items <= 3 {
 		t.Fatalf("order: %+v, error %v", order, err)
 	}
@@ -310,7 +310,7 @@ func TestAdminOrder(t *testing.T) {
 // work lets orders go on.
 func (p *site) work() {
 	p.t.Helper()
-	if err := p.admin.Work(p.t.Context()); err != nil {
+	if err := p.admin.RunBulks(p.t.Context()); err != nil {
 		p.t.Fatal(err)
 	}
 }

@@ -27,7 +27,7 @@ func (s *Server) showCertificates(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	p.Rows, p.Looked, p.Next = certificateRows(found.Rows), found.Looked, further(path, f, found.Next)
+	p.Rows, p.Looked, p.Next = certificateRows(found.Rows), found.Scanned, further(path, f, found.Next)
 	if f.PersonID != "" {
 		if p.Truth, err = s.lastTruth(r, found.Rows); err != nil {
 			return err
@@ -56,7 +56,7 @@ func (s *Server) showAllDevices(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p.Looked, p.Next = found.Looked, further(path, f, found.Next)
+	p.Looked, p.Next = found.Scanned, further(path, f, found.Next)
 	for _, d := range found.Rows {
 		p.Rows = append(p.Rows, deviceRow(d))
 	}

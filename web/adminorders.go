@@ -23,7 +23,7 @@ const orderShown = 200
 
 // showOrders is GET /admin/orders.
 func (s *Server) showOrders(w http.ResponseWriter, r *http.Request) error {
-	orders, err := s.admin.OrderList(r.Context(), actorOf(r))
+	orders, err := s.admin.Bulks(r.Context(), actorOf(r))
 	if err != nil {
 		return err
 	}
@@ -34,9 +34,9 @@ func (s *Server) showOrders(w http.ResponseWriter, r *http.Request) error {
 	return s.show(w, r, http.StatusOK, p)
 }
 
-func orderRow(o admin.Order) page.AdminOrderRow {
+func orderRow(o admin.BulkRevocation) page.AdminOrderRow {
 	return page.AdminOrderRow{
-		ID: o.ID, State: string(o.State), Maker: o.MakerName, Made: o.Made, Items: o.Items, Finished: o.Finished, Ended: o.Ended,
+		ID: o.ID, State: string(o.State), Maker: o.MakerName, Made: o.Made, Items: o.Items, Finished: o.Finished, Ended: o.Revoked,
 	}
 }
 
@@ -59,7 +59,7 @@ func (s *Server) submitOrder(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	o, err := s.admin.Order(r.Context(), actorOf(r), f)
+	o, err := s.admin.CreateBulk(r.Context(), actorOf(r), f)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (s *Server) showOrder(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) orderPage(r *http.Request) (page.AdminOrder, error) {
-	o, err := s.admin.ReadOrder(r.Context(), actorOf(r), orderID(r))
+	o, err := s.admin.Bulk(r.Context(), actorOf(r), orderID(r))
 	if err != nil {
 		return page.AdminOrder{}, err
 	}
@@ -100,12 +100,12 @@ func (s *Server) orderPage(r *http.Request) (page.AdminOrder, error) {
 }
 
 // fillItems adds the certificates of an order, as many as one page shows.
-func (s *Server) fillItems(r *http.Request, p *page.AdminOrder, o admin.Order) error {
+func (s *Server) fillItems(r *http.Request, p *page.AdminOrder, o admin.BulkRevocation) error {
 	after, err := strconv.Atoi(r.URL.Query().Get("after"))
 	if err != nil || after < 0 {
 		after = 0
 	}
-	items, err := s.admin.OrderItems(r.Context(), actorOf(r), o.ID, after, orderShown)
+	items, err := s.admin.BulkItems(r.Context(), actorOf(r), o.ID, after, orderShown)
 	for _, item := range items {
 		row := certificateRow(item.Certificate)
 		row.Outcome = string(item.Outcome)
@@ -128,7 +128,7 @@ func (s *Server) confirmOrder(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		count = -1
 	}
-	_, err = s.admin.Confirm(r.Context(), actorOf(r), orderID(r), count, g)
+	_, err = s.admin.ConfirmBulk(r.Context(), actorOf(r), orderID(r), count, g)
 	mistake, ok := mistakeOf(err)
 	switch {
 	case err == nil:
@@ -152,12 +152,12 @@ func digits(s string) string {
 
 // approveOrder is POST /admin/orders/{order}/approve.
 func (s *Server) approveOrder(w http.ResponseWriter, r *http.Request) error {
-	return s.moveOrder(w, r, s.admin.Approve)
+	return s.moveOrder(w, r, s.admin.ApproveBulk)
 }
 
 // dropOrder is POST /admin/orders/{order}/drop.
 func (s *Server) dropOrder(w http.ResponseWriter, r *http.Request) error {
-	return s.moveOrder(w, r, s.admin.Drop)
+	return s.moveOrder(w, r, s.admin.DropBulk)
 }
 
 // moveOrder does an act without fields. A second tap finds done what it asks for.
@@ -172,4 +172,4 @@ func (s *Server) moveOrder(w http.ResponseWriter, r *http.Request, move orderMov
 }
 
 // orderMove is an act of package admin on one order.
-type orderMove func(context.Context, portal.Actor, string) (admin.Order, error)
+type orderMove func(context.Context, portal.Actor, string) (admin.BulkRevocation, error)

@@ -57,10 +57,10 @@ func (s *Server) again(w http.ResponseWriter, r *http.Request, p page.AdminRevok
 }
 
 // certificateQuestion asks about the certificate of the address.
-func (s *Server) certificateQuestion(r *http.Request) (page.AdminRevoke, admin.Detail, error) {
+func (s *Server) certificateQuestion(r *http.Request) (page.AdminRevoke, admin.CertificateDetail, error) {
 	serial, err := serialOf(r)
 	if err != nil {
-		return page.AdminRevoke{}, admin.Detail{}, err
+		return page.AdminRevoke{}, admin.CertificateDetail{}, err
 	}
 	d, err := s.admin.Certificate(r.Context(), actorOf(r), serial)
 	if err == nil && d.Person == "" {

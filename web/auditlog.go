@@ -37,7 +37,7 @@ const (
 
 // AuditRecords is the ledger as its page reads it.
 type AuditRecords interface {
-	auditmonitor.Records
+	auditmonitor.Store
 
 	// Find looks for entries before a number, newest first.
 	Find(ctx context.Context, q audit.Query, before int64, limit int) (audit.Found, error)
@@ -214,13 +214,13 @@ func auditChips(typed url.Values) []page.AuditChip {
 
 func chainOf(state auditmonitor.State) page.AuditChain {
 	c := page.AuditChain{
-		Verified: state.Check.Seq, At: state.Check.At, Full: state.Check.FullAt, Since: state.Check.Since,
-		Sealed: state.Seal.Seq, SealedAt: state.Seal.At,
+		Verified: state.Verification.Seq, At: state.Verification.At, Full: state.Verification.FullAt, Since: state.Verification.Since,
+		Sealed: state.Checkpoint.Seq, SealedAt: state.Checkpoint.At,
 	}
-	if b := state.Check.Broken; b != nil {
+	if b := state.Verification.Broken; b != nil {
 		c.Fault, c.Bad, c.Until = string(b.Fault), b.Seq, max(b.Seq, b.Until)
 	}
-	for _, r := range state.Copies() {
+	for _, r := range state.Forwarders() {
 		c.Copies = append(c.Copies, page.AuditCopy{Name: r.Name, Behind: int(state.Behind(r)), Failure: r.Failure, Since: r.Since})
 	}
 	return c

@@ -130,15 +130,15 @@ func TestA19_AuditLogSaysWhereItBreaks(t *testing.T) {
 	p := newOffice(t, 0)
 	aud := p.signedIn("aud", linux)
 	now := p.clock.Now()
-	whole := audit.Check{Head: audit.Head{Seq: 3}, At: now}
-	if err := p.db.SaveCheck(t.Context(), whole); err != nil {
+	whole := audit.Verification{Head: audit.Head{Seq: 3}, At: now}
+	if err := p.db.SaveVerification(t.Context(), whole); err != nil {
 		t.Fatal(err)
 	}
 	if text := aud.get("/admin/audit").text(); !strings.Contains(text, "verified up to entry 3") {
 		t.Errorf("whole: %s", text)
 	}
-	broken := audit.Check{Head: audit.Head{Seq: 2}, At: now, Since: now, Broken: &audit.Break{Seq: 3, Fault: audit.SealDiffers, Until: 9}}
-	if err := p.db.SaveCheck(t.Context(), broken); err != nil {
+	broken := audit.Verification{Head: audit.Head{Seq: 2}, At: now, Since: now, Broken: &audit.Break{Seq: 3, Fault: audit.CheckpointDiffers, Until: 9}}
+	if err := p.db.SaveVerification(t.Context(), broken); err != nil {
 		t.Fatal(err)
 	}
 	got := aud.get("/admin/audit")

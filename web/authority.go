@@ -34,7 +34,7 @@ func (s *Server) authorityPage(r *http.Request) (page.AdminAuthority, error) {
 		return page.AdminAuthority{}, err
 	}
 	p := page.AdminAuthority{
-		Frame: s.staffFrame(r), Sealed: st.Sealed, Away: st.Away, Online: s.onlineCard(st.Online), Trial: checkCard(st.Trial),
+		Frame: s.staffFrame(r), Sealed: st.Sealed, Away: st.Away, Online: s.onlineCard(st.Online), Trial: checkCard(st.TestIssuance),
 		MayPublish: may(r, authz.PublishCRL), MayCheck: may(r, authz.RunChecks), MayTry: may(r, authz.TestIssue),
 	}
 	p.Trial.Name = "trial"
@@ -50,7 +50,7 @@ func (s *Server) authorityPage(r *http.Request) (page.AdminAuthority, error) {
 
 // madeList is the number in the address that making a list led to, if that is the
 // list in force.
-func madeList(r *http.Request, cas []admin.StandingCA) int64 {
+func madeList(r *http.Request, cas []admin.CAStatus) int64 {
 	made, err := strconv.ParseInt(r.URL.Query().Get("made"), 10, 64)
 	if err != nil || made == 0 {
 		return 0
@@ -65,12 +65,12 @@ func madeList(r *http.Request, cas []admin.StandingCA) int64 {
 	return 0
 }
 
-func (s *Server) authorityCard(c admin.StandingCA) page.AdminCA {
+func (s *Server) authorityCard(c admin.CAStatus) page.AdminCA {
 	left := c.Certificate.NotAfter.Sub(s.now())
 	card := page.AdminCA{
 		Name: c.Name, Subject: c.Certificate.Subject.String(), Key: ca.DescribeKey(c.Certificate),
 		Fingerprint: ca.Fingerprint(c.Certificate), NotAfter: c.Certificate.NotAfter,
-		Days: max(0, int(left/(24*time.Hour))), End: string(admin.NearnessOf(left)),
+		Days: max(0, int(left/(24*time.Hour))), End: string(admin.ExpiryLevelOf(left)),
 	}
 	for _, h := range c.Lists {
 		card.Lists = append(card.Lists, s.listCard(h))

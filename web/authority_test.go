@@ -23,13 +23,13 @@ type testAuthority struct {
 }
 
 // Standing fulfils admin.Authority.
-func (a *testAuthority) Standing() admin.Standing {
+func (a *testAuthority) Status() admin.AuthorityStatus {
 	list, _, err := a.db.Latest(context.Background(), "issuing", false, 0)
 	if err != nil {
 		a.t.Error(err)
 	}
-	return admin.Standing{
-		CAs: []admin.StandingCA{
+	return admin.AuthorityStatus{
+		CAs: []admin.CAStatus{
 			{Name: "root", Certificate: a.root, Lists: []crl.Health{{Issuer: "root", Trouble: "key away", Level: crl.Ended}}},
 			{Name: "issuing", Certificate: a.issuing, Lists: []crl.Health{{Issuer: "issuing", List: list, Size: len(list.DER), Level: crl.Half}}},
 		},
@@ -96,7 +96,7 @@ func TestAuthorityPage(t *testing.T) {
 	if got := ada.get("/admin/ca?made=17&lang=en").text(); strings.Contains(got, "is published") {
 		t.Errorf("a list is told of that is not there: %s", got)
 	}
-	for action, want := range map[audit.Action]int{audit.ListOrdered: 1, audit.AuthorityTested: 0, audit.ChecksRun: 0} {
+	for action, want := range map[audit.Action]int{audit.CRLRequested: 1, audit.TestIssued: 0, audit.ChecksRun: 0} {
 		if got := p.entries(action); got != want {
 			t.Errorf("%s: got %d entries, want %d", action, got, want)
 		}
@@ -114,7 +114,7 @@ func TestAuthorityPage(t *testing.T) {
 			t.Errorf("no %q: %s", want, got.text())
 		}
 	}
-	if p.entries(audit.ChecksRun) != 1 || p.entries(audit.AuthorityTested) != 1 {
+	if p.entries(audit.ChecksRun) != 1 || p.entries(audit.TestIssued) != 1 {
 		t.Error("looking and testing are not in the ledger")
 	}
 	if got := ada.post("/admin/ca/publish", "issuer", "another"); got.status != 404 {
@@ -138,7 +138,7 @@ func TestAuthorityPageSaysWhyNoListWasMade(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newSite(t)
 			p.add("ada", "Ada Admin", "Ada", portal.Admin)
-			s, err := admin.New(admin.Config{Records: p.db, Now: p.clock.Now, Authority: &testAuthority{p, tt.err}})
+			s, err := admin.New(admin.Config{Store: p.db, Now: p.clock.Now, Authority: &testAuthority{p, tt.err}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -254,10 +254,10 @@ func TestOutdatedCertificate(t *testing.T) {
 func mark(t *testing.T, f file, change portal.Change) {
 	t.Helper()
 	c := f.certificate()
-	set, _, err := f.db.Mark(t.Context(), drift.Marking{
+	set, _, err := f.db.UpdateMismatches(t.Context(), drift.MismatchUpdate{
 		Person: "id-of-anna", At: f.clock.Now(),
 		Certificates: []drift.Certificate{{
-			Serial: c.Serial, UPN: c.UPN, SID: c.SID, Marks: []drift.Mark{{Change: change, Since: f.clock.Now()}},
+			Serial: c.Serial, UPN: c.UPN, SID: c.SID, Mismatches: []drift.Mismatch{{Change: change, Since: f.clock.Now()}},
 		}},
 		Entry: audit.Entry{At: f.clock.Now(), Actor: "system", Role: "system"},
 	})

@@ -38,15 +38,15 @@ func (s *Server) codePage(r *http.Request) (page.GiveCode, portal.PersonID, erro
 	if err != nil {
 		return page.GiveCode{}, "", err
 	}
-	if d.NoCode != "" {
-		return page.GiveCode{}, "", &authz.Error{Act: authz.Invite, Reason: d.NoCode}
+	if d.InviteDenied != "" {
+		return page.GiveCode{}, "", &authz.Error{Act: authz.Invite, Reason: d.InviteDenied}
 	}
 	p := page.GiveCode{
 		Frame: s.staffFrame(r), Path: personPath(d.Person.ID) + "/code", Back: personPath(d.Person.ID),
 		Person: nameOf(d.Person), Second: s.desk.SecondApprover(), Life: s.desk.CodeLife(),
-		Replace: d.Invited.ID != "" && d.Invited.At(s.now()) != signin.InvitationExpired,
+		Replace: d.Invitation.ID != "" && d.Invitation.At(s.now()) != signin.InvitationExpired,
 	}
-	p.State, p.Detail = standing(d.Standing)
+	p.State, p.Detail = standing(d.Refusal)
 	for _, device := range s.inUse(d.Devices) {
 		p.Devices = append(p.Devices, s.card(device))
 	}
@@ -76,7 +76,7 @@ func (s *Server) submitGiveCode(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	order := helpdesk.Order{
+	order := helpdesk.InviteRequest{
 		Person: person, Check: signin.Check(f["checked"]), Note: f["note"],
 		Purpose: signin.Purpose(f["purpose"]), Device: portal.DeviceID(f["device"]),
 	}
@@ -163,7 +163,7 @@ func (s *Server) invitationGiven(r *http.Request) (portal.Person, signin.Invitat
 	if err != nil {
 		return fail(err)
 	}
-	i, err := s.desk.Given(r.Context(), actorOf(r), signin.InvitationID(chi.URLParam(r, "invitation")))
+	i, err := s.desk.OwnInvitation(r.Context(), actorOf(r), signin.InvitationID(chi.URLParam(r, "invitation")))
 	if err == nil && i.Person != id {
 		err = portal.ErrNotFound
 	}

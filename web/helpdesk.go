@@ -91,12 +91,12 @@ func (s *Server) showFindPeople(w http.ResponseWriter, r *http.Request) error {
 }
 
 // dossier reads the dossier of the person in the address.
-func (s *Server) dossier(r *http.Request) (helpdesk.Dossier, error) {
+func (s *Server) dossier(r *http.Request) (helpdesk.PersonDetails, error) {
 	id, err := personOf(r)
 	if err != nil {
-		return helpdesk.Dossier{}, err
+		return helpdesk.PersonDetails{}, err
 	}
-	return s.desk.Dossier(r.Context(), actorOf(r), id)
+	return s.desk.PersonDetails(r.Context(), actorOf(r), id)
 }
 
 // showDossier is GET /helpdesk/people/{person}.
@@ -110,14 +110,14 @@ func (s *Server) showDossier(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := page.Dossier{
 		Frame: s.staffFrame(r), Path: personPath(d.Person.ID), Person: factsOf(d.Person),
-		NoCode: string(d.NoCode), NoBlock: string(d.NoBlock), Invited: s.invitedLine(d.Invited), Paused: d.Paused,
+		NoCode: string(d.InviteDenied), NoBlock: string(d.BlockDenied), Invited: s.invitedLine(d.Invitation), Paused: d.Paused,
 		Events: eventRows(d, d.Events), Failed: eventRows(d, d.Failed),
 	}
-	p.State, p.Detail = standing(d.Standing)
+	p.State, p.Detail = standing(d.Refusal)
 	for _, device := range d.Devices {
 		row := page.DeskDevice{DeviceCard: s.card(device)}
 		blockable := device.Certificate.Status != portal.Revoked && device.Removed.IsZero()
-		if d.NoBlock == "" && blockable {
+		if d.BlockDenied == "" && blockable {
 			row.Block = blockPath(d.Person.ID, device.ID)
 		}
 		p.Devices = append(p.Devices, row)
@@ -165,7 +165,7 @@ func (s *Server) invitedLine(i signin.Invitation) *page.InvitedLine {
 }
 
 // eventRows tell what entries of the ledger say about the person.
-func eventRows(d helpdesk.Dossier, entries []audit.Entry) []page.EventRow {
+func eventRows(d helpdesk.PersonDetails, entries []audit.Entry) []page.EventRow {
 	var rows []page.EventRow
 	for _, e := range entries {
 		row := page.EventRow{
@@ -202,8 +202,8 @@ func (s *Server) blockPage(r *http.Request) (page.BlockDevice, portal.PersonID, 
 	}
 	at := slices.IndexFunc(d.Devices, func(device portal.Device) bool { return device.ID == id })
 	switch {
-	case d.NoBlock != "":
-		return page.BlockDevice{}, "", "", &authz.Error{Act: authz.Block, Reason: d.NoBlock}
+	case d.BlockDenied != "":
+		return page.BlockDevice{}, "", "", &authz.Error{Act: authz.Block, Reason: d.BlockDenied}
 	case at < 0:
 		return page.BlockDevice{}, "", "", fmt.Errorf("finding device: %w", portal.ErrNotFound)
 	}
@@ -244,7 +244,7 @@ func (s *Server) submitBlockDevice(w http.ResponseWriter, r *http.Request) error
 	if !ok {
 		return fmt.Errorf("reading device in the address: %w", portal.ErrNotFound)
 	}
-	_, err = s.desk.Block(r.Context(), actorOf(r), helpdesk.Blocking{
+	_, err = s.desk.Block(r.Context(), actorOf(r), helpdesk.BlockRequest{
 		Person: person, Device: id, Cause: portal.Cause(f["reason"]), Check: signin.Check(f["checked"]), Note: f["note"],
 	})
 	field, isField := fieldOf(err)

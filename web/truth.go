@@ -58,13 +58,13 @@ func (s *Server) onlineSays(revoked time.Time, online bool) string {
 }
 
 // truthOf tells what is true of a revoked certificate; nil for others.
-func (s *Server) truthOf(ctx context.Context, d admin.Detail) (*page.AdminTruth, error) {
+func (s *Server) truthOf(ctx context.Context, d admin.CertificateDetail) (*page.AdminTruth, error) {
 	if d.State != admin.Revoked {
 		return nil, nil
 	}
 	online := asksOnline(d.DER)
 	t := &page.AdminTruth{
-		At: d.RevokedAt, Role: d.RevokedRole, Cause: string(d.Cause), Why: d.Why, Code: d.Reason,
+		At: d.RevokedAt, Role: d.RevokedRole, Cause: string(d.Cause), Why: d.Comment, Code: d.Reason,
 		List: d.ListedIn, Listed: d.ListedAt,
 		Online: s.onlineSays(d.RevokedAt, online),
 		Until:  s.acceptedUntil(d.RevokedAt, d.ListsUntil, d.NotAfter, online),

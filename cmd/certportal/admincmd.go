@@ -291,7 +291,7 @@ func (i *invocation) withAdmin(do func(*admin.Service, *store.DB) error) error {
 		return err
 	}
 	defer db.Close()
-	service, err := admin.New(admin.Config{Records: db, SecondPerson: s.Admin.SecondPerson, Log: i.quiet()})
+	service, err := admin.New(admin.Config{Store: db, SecondPerson: s.Admin.SecondPerson, Log: i.quiet()})
 	if err != nil {
 		return err
 	}

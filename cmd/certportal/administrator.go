@@ -14,49 +14,49 @@ import (
 // openAdmin wires the administrator's work with the parts it tells of.
 func (p *App) openAdmin(context.Context, *terminal) (err error) {
 	p.admin, err = admin.New(admin.Config{
-		Records: p.db, Revoked: p.revoked, SecondPerson: p.settings.Admin.SecondPerson,
-		Concerns: p.concerns, Authority: authorityDesk{p}, Checks: &admin.Checks{List: p.checks()}, Staff: p.staffList, Now: p.now, Log: p.log,
+		Store: p.db, Revoked: p.revoked, SecondPerson: p.settings.Admin.SecondPerson,
+		Alerts: p.concerns, Authority: authorityDesk{p}, Checks: &admin.Checks{List: p.checks()}, Staff: p.staffList, Now: p.now, Log: p.log,
 	})
 	return err
 }
 
 // concerns says what needs attention. What cannot be asked is told as well.
-func (p *App) concerns(ctx context.Context) []admin.Concern {
+func (p *App) concerns(ctx context.Context) []admin.Alert {
 	list := p.authorityConcerns()
-	if state, err := p.db.Watching(ctx); err != nil || !state.Stopped.IsZero() {
-		list = append(list, admin.Concern{Key: "watch", Grave: true, At: state.Stopped, Value: string(state.Reason)})
+	if state, err := p.db.DriftState(ctx); err != nil || !state.Stopped.IsZero() {
+		list = append(list, admin.Alert{Key: "watch", Critical: true, At: state.Stopped, Value: string(state.Reason)})
 	}
 	list = append(list, p.mailConcerns(ctx)...)
 	return append(list, p.ledgerConcerns(ctx)...)
 }
 
-func (p *App) mailConcerns(ctx context.Context) []admin.Concern {
+func (p *App) mailConcerns(ctx context.Context) []admin.Alert {
 	if p.mail == nil {
 		return nil
 	}
 	state, err := p.mail.State(ctx)
 	switch {
 	case err != nil || !state.Failing.IsZero():
-		return []admin.Concern{{Key: "mail", At: state.Failing, Value: state.Why, Number: state.Waiting}}
+		return []admin.Alert{{Key: "mail", At: state.Failing, Value: state.Reason, Number: state.Waiting}}
 	case state.Failed > 0:
-		return []admin.Concern{{Key: "letters", Number: state.Failed}}
+		return []admin.Alert{{Key: "letters", Number: state.Failed}}
 	}
 	return nil
 }
 
-func (p *App) ledgerConcerns(ctx context.Context) []admin.Concern {
+func (p *App) ledgerConcerns(ctx context.Context) []admin.Alert {
 	state, err := auditmonitor.StateOf(ctx, p.db)
 	if err != nil {
 		p.log.Error("reading state of the ledger", "err", err)
 		return nil
 	}
-	var list []admin.Concern
-	if b := state.Check.Broken; b != nil {
-		list = append(list, admin.Concern{Key: "ledger", Grave: true, Number: int(b.Seq), At: state.Check.Since, Path: "/admin/audit"})
+	var list []admin.Alert
+	if b := state.Verification.Broken; b != nil {
+		list = append(list, admin.Alert{Key: "ledger", Critical: true, Number: int(b.Seq), At: state.Verification.Since, Path: "/admin/audit"})
 	}
-	for _, r := range state.Readers {
+	for _, r := range state.Cursors {
 		if r.Failure != "" {
-			list = append(list, admin.Concern{Key: "reader", At: r.Since, Value: r.Name, Number: int(state.Behind(r)), Path: "/admin/audit"})
+			list = append(list, admin.Alert{Key: "reader", At: r.Since, Value: r.Name, Number: int(state.Behind(r)), Path: "/admin/audit"})
 		}
 	}
 	return list
@@ -158,8 +158,8 @@ func (p *App) checkProvider(ctx context.Context) []portal.Finding {
 
 func (p *App) checkLedger(ctx context.Context) []portal.Finding {
 	state, err := auditmonitor.StateOf(ctx, p.db)
-	if err == nil && state.Check.Broken != nil {
-		err = state.Check.Broken
+	if err == nil && state.Verification.Broken != nil {
+		err = state.Verification.Broken
 	}
-	return []portal.Finding{found("ledger", err, fmt.Sprintf("%d entries, verified up to %d", state.Head.Seq, state.Check.Seq))}
+	return []portal.Finding{found("ledger", err, fmt.Sprintf("%d entries, verified up to %d", state.Head.Seq, state.Verification.Seq))}
 }

@@ -98,8 +98,8 @@ func (p *App) openAudit(context.Context, *terminal) error {
 		return err
 	}
 	c := auditmonitor.Config{
-		Records: p.db, Certified: auditmonitor.CertifiedBy(p.authority.folder.Issuing(), p.db),
-		Node: p.settings.node(), SealEvery: p.settings.Audit.SealEvery, Targets: targets, Now: p.now, Log: p.log,
+		Store: p.db, Certified: auditmonitor.CertifiedBy(p.authority.folder.Issuing(), p.db),
+		Node: p.settings.node(), CheckpointEvery: p.settings.Audit.SealEvery, Targets: targets, Now: p.now, Log: p.log,
 	}
 	if p.authority.sealed == nil {
 		c.Key = keys.Key
@@ -112,18 +112,18 @@ func (p *App) openAudit(context.Context, *terminal) error {
 
 func (p *App) ledgerKeys() (*auditmonitor.Keys, error) {
 	c := auditmonitor.KeyConfig{
-		Records: p.db, Issuer: p.openOwnIssuer(), Now: p.now,
+		Store: p.db, Issuer: p.openOwnIssuer(), Now: p.now,
 		Certificate: ca.AuditSignerConfig{
 			CRLURLs:    []string{crlURL(p.public.http, issuingName)},
 			IssuerURLs: []string{certificateURL(p.public.http, issuingName)},
 			OCSPURLs:   []string{ocspURL(p.public.http)},
 		},
 		// Both take 64 MiB for a moment; the portal lives in less.
-		Guard: func(key crypto.Signer) ([]byte, error) {
+		Encrypt: func(key crypto.Signer) ([]byte, error) {
 			defer debug.FreeOSMemory()
 			return ca.SealKey(key, p.authority.passphrase)
 		},
-		Open: func(file []byte) (crypto.Signer, error) {
+		Decrypt: func(file []byte) (crypto.Signer, error) {
 			defer debug.FreeOSMemory()
 			return ca.OpenKey(file, p.authority.passphrase)
 		},

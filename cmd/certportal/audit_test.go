@@ -115,7 +115,7 @@ func TestA19_AForeignSealIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	v = verdictOf(t, exitFailed, "--data", data, "audit", "verify", "--json")
-	if v.OK || v.Fault != string(audit.SealForged) {
+	if v.OK || v.Fault != string(audit.CheckpointForged) {
 		t.Errorf("with another CA: got %+v", v)
 	}
 }
@@ -158,7 +158,7 @@ func TestAuditExport(t *testing.T) {
 		}
 		last = e
 	}
-	if last.Action != audit.LedgerExported || last.Role != "operator" {
+	if last.Action != audit.LogExported || last.Role != "operator" {
 		t.Errorf("the export does not tell of itself: %+v", last)
 	}
 	mustRun(t, "--data", data, "audit", "verify", "--head", checker.Head.String())

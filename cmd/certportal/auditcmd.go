@@ -98,10 +98,10 @@ func (c auditVerify) breaks(i *invocation, db *store.DB, report auditmonitor.Rep
 
 func (c auditVerify) print(w io.Writer, r auditmonitor.Report, breaks []*audit.Break, noCA error) error {
 	v := verdict{
-		OK: len(breaks) == 0, Entries: r.Entries, Head: r.Head.String(), Seals: r.Seals, SealsChecked: noCA == nil,
+		OK: len(breaks) == 0, Entries: r.Entries, Head: r.Head.String(), Seals: r.Checkpoints, SealsChecked: noCA == nil,
 	}
-	if r.LastSeal.Seq > 0 {
-		v.LastSeal, v.LastSealAt = r.LastSeal.Head.String(), r.LastSeal.At.Format(time.RFC3339)
+	if r.LastCheckpoint.Seq > 0 {
+		v.LastSeal, v.LastSealAt = r.LastCheckpoint.Head.String(), r.LastCheckpoint.At.Format(time.RFC3339)
 	}
 	if !v.OK {
 		b := breaks[0]
@@ -115,7 +115,7 @@ func (c auditVerify) print(w io.Writer, r auditmonitor.Report, breaks []*audit.B
 	if v.LastSeal == "" {
 		fmt.Fprintln(out, "There is no seal yet: only a copy kept elsewhere shows whether all of it was rewritten.")
 	} else {
-		fmt.Fprintf(out, "%d seals; the last one is of entry %d, made %s\n", v.Seals, r.LastSeal.Seq, v.LastSealAt)
+		fmt.Fprintf(out, "%d seals; the last one is of entry %d, made %s\n", v.Seals, r.LastCheckpoint.Seq, v.LastSealAt)
 	}
 	if noCA != nil {
 		fmt.Fprintf(out, "Who made the seals was NOT checked: the CA's certificate is not there (%v)\n", noCA)
@@ -160,7 +160,7 @@ func (c auditExport) Run(i *invocation) error {
 	// Before the first line: what left the house is told in what stays.
 	by := byOperator()
 	err = db.Note(i.ctx, audit.Entry{
-		At: time.Now(), Action: audit.LedgerExported, Actor: by.Actor, Role: by.Role,
+		At: time.Now(), Action: audit.LogExported, Actor: by.Actor, Role: by.Role,
 		Detail: map[string]string{"format": c.Format, "since": c.Since, "until": c.Until, "after": strconv.FormatInt(c.After, 10)},
 	})
 	if err != nil {

@@ -22,11 +22,11 @@ import (
 type authorityDesk struct{ p *App }
 
 // Standing tells how they stand, from memory.
-func (d authorityDesk) Standing() admin.Standing {
+func (d authorityDesk) Status() admin.AuthorityStatus {
 	p := d.p
-	st := admin.Standing{
+	st := admin.AuthorityStatus{
 		Online: p.onlineHealth(), Sealed: p.authority.sealed != nil, Away: !p.authority.folder.HoldsRootKey(),
-		CAs: []admin.StandingCA{
+		CAs: []admin.CAStatus{
 			{Name: rootName, Certificate: p.authority.folder.Root()}, {Name: issuingName, Certificate: p.authority.folder.Issuing()},
 		},
 	}

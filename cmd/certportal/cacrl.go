@@ -97,7 +97,7 @@ func (c caCRL) publish(i *invocation, s *Settings, db *store.DB) error {
 // orderList records who ordered a list before it is made.
 func orderList(ctx context.Context, p *crl.Publisher, db *store.DB, issuer string) (crl.List, error) {
 	err := db.Note(ctx, audit.Entry{
-		At: time.Now(), Action: audit.ListOrdered, Actor: "operator", Role: "operator", Object: issuer,
+		At: time.Now(), Action: audit.CRLRequested, Actor: "operator", Role: "operator", Object: issuer,
 	})
 	if err != nil {
 		return crl.List{}, err

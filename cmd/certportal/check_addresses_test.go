@@ -120,7 +120,7 @@ func TestTrial(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := p.db.Detail(t.Context(), serial, time.Now())
+	d, err := p.db.CertificateDetail(t.Context(), serial, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestTrialLeavesNothingBehind(t *testing.T) {
 	}
 	p.https.Close()
 	p.http.Close()
-	before, err := p.db.Tally(t.Context(), time.Now())
+	before, err := p.db.AdminStats(t.Context(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestTrialLeavesNothingBehind(t *testing.T) {
 	if err := trial.cleanUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	after, err := p.db.Tally(t.Context(), time.Now())
+	after, err := p.db.AdminStats(t.Context(), time.Now())
 	if err != nil || after.Working != before.Working {
 		t.Errorf("working certificates: got %d, %v, want %d", after.Working, err, before.Working)
 	}

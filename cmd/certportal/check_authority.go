@@ -16,9 +16,9 @@ func (p *App) checkCA(context.Context) []portal.Finding {
 	list := []portal.Finding{found("issuing key", p.authority.sealed, "it opens, certificates can be signed")}
 	for _, cert := range []*x509.Certificate{p.authority.folder.Root(), p.authority.folder.Issuing()} {
 		f := portal.Finding{What: cert.Subject.CommonName, State: portal.FindingOK, Text: "ends on " + cert.NotAfter.Local().Format(time.DateOnly)}
-		switch admin.NearnessOf(cert.NotAfter.Sub(p.now())) {
-		case admin.EndFar:
-		case admin.EndSoon:
+		switch admin.ExpiryLevelOf(cert.NotAfter.Sub(p.now())) {
+		case admin.ExpiryFar:
+		case admin.ExpirySoon:
 			f.State, f.Text = portal.FindingWarning, f.Text+": plan its successor"
 		default:
 			f.State, f.Text = portal.FindingFailed, f.Text+": make its successor now"

@@ -15,30 +15,30 @@ import (
 
 // authorityConcerns says what of the CAs, of what they publish, and of certificates
 // that take long to replace needs attention: on the overview, and in the log.
-func (p *App) authorityConcerns() []admin.Concern {
-	var list []admin.Concern
+func (p *App) authorityConcerns() []admin.Alert {
+	var list []admin.Alert
 	if p.authority.sealed != nil {
-		list = append(list, admin.Concern{Key: "sealed", Grave: true})
+		list = append(list, admin.Alert{Key: "sealed", Critical: true})
 	}
 	for _, h := range p.lists.Health() {
 		list = append(list, p.listConcerns(h)...)
 	}
 	if p.journal != nil {
 		if text, since := p.journal.Trouble(); text != "" {
-			list = append(list, admin.Concern{Key: "journal", Grave: true, At: since, Value: text})
+			list = append(list, admin.Alert{Key: "journal", Critical: true, At: since, Value: text})
 		}
 	}
 	return slices.Concat(list, p.onlineConcerns(), p.endConcerns())
 }
 
 // endConcerns tells of the certificates that end.
-func (p *App) endConcerns() []admin.Concern {
-	var list []admin.Concern
+func (p *App) endConcerns() []admin.Alert {
+	var list []admin.Alert
 	for _, cert := range []*x509.Certificate{p.authority.folder.Root(), p.authority.folder.Issuing()} {
 		left := cert.NotAfter.Sub(p.now())
-		if near := admin.NearnessOf(left); near != admin.EndFar {
-			list = append(list, admin.Concern{
-				Key: "ca-ends", Grave: near != admin.EndSoon, At: cert.NotAfter, Value: cert.Subject.CommonName, Number: wholeDays(left), Path: authorityPage,
+		if near := admin.ExpiryLevelOf(left); near != admin.ExpiryFar {
+			list = append(list, admin.Alert{
+				Key: "ca-ends", Critical: near != admin.ExpirySoon, At: cert.NotAfter, Value: cert.Subject.CommonName, Number: wholeDays(left), Path: authorityPage,
 			})
 		}
 	}
@@ -59,12 +59,12 @@ func wholeDays(left time.Duration) int { return max(0, int(left/(24*time.Hour)))
 const lastDay = 25 * time.Hour
 
 // listConcerns tells of one list.
-func (p *App) listConcerns(h crl.Health) []admin.Concern {
+func (p *App) listConcerns(h crl.Health) []admin.Alert {
 	name, left := h.Issuer, h.List.NextUpdate.Sub(p.now())
 	if h.Delta {
 		name += " (delta)"
 	}
-	c := admin.Concern{At: h.List.NextUpdate, Value: name, Number: lifeOver(h.List, p.now()), Path: authorityPage}
+	c := admin.Alert{At: h.List.NextUpdate, Value: name, Number: lifeOver(h.List, p.now()), Path: authorityPage}
 	switch {
 	case h.List.Number == 0:
 		c.Key, c.At = "list-none", h.Since
@@ -76,14 +76,14 @@ func (p *App) listConcerns(h crl.Health) []admin.Concern {
 		c.Key = "list-half"
 	}
 	// Without a delta list everybody goes by the complete one.
-	c.Grave = !h.Delta && (c.Key == "list-none" || c.Key == "list-late" || left < lastDay)
-	var list []admin.Concern
+	c.Critical = !h.Delta && (c.Key == "list-none" || c.Key == "list-late" || left < lastDay)
+	var list []admin.Alert
 	if c.Key != "" && !(h.Delta && h.List.Number == 0) {
 		list = append(list, c)
 	}
 	for _, t := range h.Targets {
 		if t.Trouble != "" {
-			list = append(list, admin.Concern{Key: "list-target", At: t.At, Value: t.Name, Path: authorityPage})
+			list = append(list, admin.Alert{Key: "list-target", At: t.At, Value: t.Name, Path: authorityPage})
 		}
 	}
 	return list
@@ -98,32 +98,32 @@ func lifeOver(l crl.List, now time.Time) int {
 	return max(0, int(100*now.Sub(l.ThisUpdate)/life))
 }
 
-func (p *App) onlineConcerns() []admin.Concern {
+func (p *App) onlineConcerns() []admin.Alert {
 	h := p.onlineHealth()
 	switch {
 	case h == nil || p.authority.sealed != nil && h.Signer == nil:
 		return nil // that nothing is signed is told already
 	case h.Signer == nil || !p.now().Before(h.Signer.NotAfter):
-		return []admin.Concern{{Key: "online-signer", Grave: true, At: h.Since, Path: authorityPage}}
+		return []admin.Alert{{Key: "online-signer", Critical: true, At: h.Since, Path: authorityPage}}
 	case !h.Followed.IsZero() && p.now().Sub(h.Followed) > followPatience:
-		return []admin.Concern{{Key: "online-late", Grave: true, At: h.Followed, Path: authorityPage}}
+		return []admin.Alert{{Key: "online-late", Critical: true, At: h.Followed, Path: authorityPage}}
 	case h.Trouble != "":
-		return []admin.Concern{{Key: "online-trouble", At: h.Since, Value: h.Trouble, Path: authorityPage}}
+		return []admin.Alert{{Key: "online-trouble", At: h.Since, Value: h.Trouble, Path: authorityPage}}
 	}
 	return nil
 }
 
 // shortConcern tells in time that the issuing CA cannot sign certificates of full
 // length much longer: it would have to outlive them.
-func (p *App) shortConcern() []admin.Concern {
+func (p *App) shortConcern() []admin.Alert {
 	issuing := p.authority.folder.Issuing()
 	last := issuing.NotAfter.Add(-p.settings.validity())
 	left := last.Sub(p.now())
-	near := admin.NearnessOf(left)
-	if near == admin.EndFar || admin.NearnessOf(issuing.NotAfter.Sub(p.now())) != admin.EndFar {
+	near := admin.ExpiryLevelOf(left)
+	if near == admin.ExpiryFar || admin.ExpiryLevelOf(issuing.NotAfter.Sub(p.now())) != admin.ExpiryFar {
 		return nil // far, or its very end is told of
 	}
-	return []admin.Concern{{Key: "ca-short", Grave: near != admin.EndSoon, At: last, Value: issuing.Subject.CommonName, Number: wholeDays(left), Path: authorityPage}}
+	return []admin.Alert{{Key: "ca-short", Critical: near != admin.ExpirySoon, At: last, Value: issuing.Subject.CommonName, Number: wholeDays(left), Path: authorityPage}}
 }
 
 // watchedCertificate is one whose end stops something, and that lives for a year or
@@ -152,14 +152,14 @@ func (p *App) watchedCertificates() []watchedCertificate {
 
 // endConcern tells of a certificate in the last quarter of its life, and 30 days before
 // its end at the earliest: those that renew themselves have done so by then.
-func (p *App) endConcern(w watchedCertificate) []admin.Concern {
+func (p *App) endConcern(w watchedCertificate) []admin.Alert {
 	const atMost = 30 * 24 * time.Hour
 	early := min(atMost, w.cert.NotAfter.Sub(w.cert.NotBefore)/4)
 	left := w.cert.NotAfter.Sub(p.now())
 	if left > early {
 		return nil
 	}
-	return []admin.Concern{{Key: "certificate-ends", Grave: left < early/3, At: w.cert.NotAfter, Value: w.name, Number: wholeDays(left)}}
+	return []admin.Alert{{Key: "certificate-ends", Critical: left < early/3, At: w.cert.NotAfter, Value: w.name, Number: wholeDays(left)}}
 }
 
 // watchedEnds are the ends of all certificates of the portal, for the metrics.
@@ -181,7 +181,7 @@ type endLog struct {
 	said map[string]time.Time
 }
 
-func (l *endLog) tell(ctx context.Context, list []admin.Concern, now time.Time) {
+func (l *endLog) tell(ctx context.Context, list []admin.Alert, now time.Time) {
 	there := map[string]time.Time{}
 	for _, c := range list {
 		id := identity(c)
@@ -191,7 +191,7 @@ func (l *endLog) tell(ctx context.Context, list []admin.Concern, now time.Time) 
 		}
 		there[id] = now
 		level := slog.LevelWarn
-		if c.Grave {
+		if c.Critical {
 			level = slog.LevelError
 		}
 		l.log.Log(ctx, level, "a certificate must be replaced in time", "concern", c.Key, "certificate", c.Value, "ends", c.At, "days", c.Number)
@@ -201,6 +201,6 @@ func (l *endLog) tell(ctx context.Context, list []admin.Concern, now time.Time) 
 
 // identity tells apart what the log is to tell apart: not the days that pass, but the
 // steps of an end.
-func identity(c admin.Concern) string {
-	return fmt.Sprint(c.Key, "|", c.Value, "|", admin.NearnessOf(days(c.Number)), "|", c.Grave)
+func identity(c admin.Alert) string {
+	return fmt.Sprint(c.Key, "|", c.Value, "|", admin.ExpiryLevelOf(days(c.Number)), "|", c.Critical)
 }

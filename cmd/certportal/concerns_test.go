@@ -50,7 +50,7 @@ func TestF10_ListConcerns(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
 			for _, c := range p.listConcerns(tt.h) {
-				got = append(got, fmt.Sprint(c.Key, " ", c.Value, " ", c.Number, " ", c.Grave))
+				got = append(got, fmt.Sprint(c.Key, " ", c.Value, " ", c.Number, " ", c.Critical))
 			}
 			if s := strings.Join(got, ", "); s != tt.want {
 				t.Errorf("got %q, want %q", s, tt.want)
@@ -88,10 +88,10 @@ func TestEndsAreTold(t *testing.T) {
 		now := end.Add(-step.left)
 		p.now = func() time.Time { return now }
 		got := ""
-		var issuing []admin.Concern
+		var issuing []admin.Alert
 		for _, c := range p.endConcerns() {
 			if c.Value == p.authority.folder.Issuing().Subject.CommonName {
-				got, issuing = fmt.Sprint(c.Key, " ", c.Grave), append(issuing, c)
+				got, issuing = fmt.Sprint(c.Key, " ", c.Critical), append(issuing, c)
 			}
 		}
 		told.tell(t.Context(), issuing, now)
@@ -123,7 +123,7 @@ func TestEndsOfServingCertificates(t *testing.T) {
 			cert := &x509.Certificate{NotBefore: now.Add(tt.left - tt.life), NotAfter: now.Add(tt.left)}
 			got := ""
 			for _, c := range p.endConcern(watchedCertificate{"tls", "TLS", cert}) {
-				got = fmt.Sprint(c.Key, " ", c.Grave, " ", c.Number)
+				got = fmt.Sprint(c.Key, " ", c.Critical, " ", c.Number)
 			}
 			if got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)

@@ -62,7 +62,7 @@ func stopped(r drift.Report) error {
 	if r.Stopped == "" {
 		return nil
 	}
-	return errors.Join(fmt.Errorf("stopped: %s", r.Stopped), r.Cause)
+	return errors.Join(fmt.Errorf("stopped: %s", r.Stopped), r.Err)
 }
 
 // lookForDrift makes one pass and prints it.
@@ -93,7 +93,7 @@ func (i *invocation) lookForDrift(o drift.Options) (report drift.Report, err err
 func (i *invocation) printDrift(r drift.Report, applied bool) error {
 	w := tabwriter.NewWriter(i.io.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "CHANGE\tUPN\tNOW\tCERTIFICATES\tSINCE\tREVOKED AT")
-	for _, f := range r.Findings {
+	for _, f := range r.Mismatches {
 		due := "never"
 		if !f.Due.IsZero() {
 			due = f.Due.Local().Format(time.DateTime)
@@ -105,7 +105,7 @@ func (i *invocation) printDrift(r drift.Report, applied bool) error {
 	}
 	summary := []string{fmt.Sprintf("%d people hold certificates, %d changed within a day, %d may", r.Holders, r.Changed, r.Limit)}
 	if applied {
-		summary = append(summary, fmt.Sprintf("%d marked, %d unmarked, %d certificates revoked", r.Marked, r.Unmarked, r.Revoked))
+		summary = append(summary, fmt.Sprintf("%d marked, %d unmarked, %d certificates revoked", r.Added, r.Removed, r.Revoked))
 	}
 	_, err := fmt.Fprintln(i.io.out, strings.Join(summary, "; "))
 	return err

@@ -179,7 +179,7 @@ func (s *Settings) directorySource() string {
 func (s *Settings) openWatch(people peopleSource, db *store.DB, revoked func(), now func() time.Time, log *slog.Logger) (*drift.Watch, error) {
 	w := s.Directory.Watch
 	return drift.New(drift.Config{
-		Directory: people, Records: db, Revoked: revoked, Source: s.directorySource(),
+		Directory: people, Store: db, Revoked: revoked, Source: s.directorySource(),
 		Every: w.Every, Grace: w.Grace, Share: float64(w.SharePercent) / 100, Now: now, Log: log,
 	})
 }

@@ -43,9 +43,9 @@ type App struct {
 	builtin   *directory.Builtin // nil with another directory
 	ldap      *directory.LDAP    // nil with the built-in one
 	watch     *drift.Watch
-	scep      *scep.Server   // nil when off
-	mail      *notify.Office // nil when off
-	audit     *auditmonitor.Keeper
+	scep      *scep.Server     // nil when off
+	mail      *notify.Notifier // nil when off
+	audit     *auditmonitor.Monitor
 	registrar *enroll.Registrar
 	own       *enroll.OwnIssuer // of the portal's own certificates
 	signIn    *signin.Service

@@ -185,7 +185,7 @@ func defaults() Settings {
 		OpenID:   OpenIDSettings{Name: "single sign-on", UPNClaim: "upn"},
 		Exchange: ExchangeSettings{UserName: string(web.UserNameUPN), SyncDays: 7},
 		Admin:    AdminSettings{SecondPerson: admin.DefaultSecondPerson},
-		Audit:    AuditSettings{SealEvery: auditmonitor.DefaultSealEvery},
+		Audit:    AuditSettings{SealEvery: auditmonitor.DefaultCheckpointEvery},
 		LogLevel: "info", LogFormat: "text",
 	}
 }

@@ -60,7 +60,7 @@ func (s *Settings) checkHelpdesk() error {
 func (p *App) openDesk(context.Context, *terminal) (err error) {
 	h := p.settings.Helpdesk
 	p.desk, err = helpdesk.New(helpdesk.Config{
-		Directory: p.people, Records: p.db, Registrar: p.registrar, Attempts: p.db, Codes: p.signIn,
+		Directory: p.people, Store: p.db, Registrar: p.registrar, Attempts: p.db, Codes: p.signIn,
 		CodeLife: time.Duration(h.CodeHours) * time.Hour, PerHour: h.CodesPerHour,
 		CodeAlone: h.CodeAlone, SecondApprover: h.SecondApprover, Now: p.now, Log: p.log,
 	})

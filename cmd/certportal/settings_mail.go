@@ -185,9 +185,9 @@ func (p *App) openMail(context.Context, *terminal) error {
 		return err
 	}
 	p.mail, err = notify.New(notify.Config{
-		Outbox: p.db, Directory: p.people, Server: server, Org: s.Organization, PublicURL: p.public.https,
+		Store: p.db, Directory: p.people, Server: server, Org: s.Organization, PublicURL: p.public.https,
 		HelpdeskPhone: s.Helpdesk.Phone, HelpdeskMail: s.Helpdesk.Mail, HelpdeskHours: s.Helpdesk.Hours,
-		ServicesOpened: s.Pages.Services, Operators: s.Mail.Operators, Language: s.Mail.Language, ListLife: s.Revocation.ListLife,
+		ServicesOpened: s.Pages.Services, Operators: s.Mail.Operators, Language: s.Mail.Language, CRLLife: s.Revocation.ListLife,
 		Now: p.now, Log: p.log,
 	})
 	return err

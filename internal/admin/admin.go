@@ -32,7 +32,7 @@ const DefaultSecondPerson = 20
 
 // Records is what the service works on. Every method that changes something is one
 // transaction, its ledger entries included.
-type Records interface {
+type Store interface {
 	Finder
 	Orders
 
@@ -44,10 +44,10 @@ type Records interface {
 
 	// Halt turns the switch, and reports whether that changed anything; without
 	// that there is no entry. An empty reason lets issuing go on.
-	Halt(ctx context.Context, h Halt, entry audit.Entry) (bool, error)
+	SetHalt(ctx context.Context, h Halt, entry audit.Entry) (bool, error)
 
 	// Tally counts what the overview shows. It may take seconds.
-	Tally(ctx context.Context, now time.Time) (Tally, error)
+	AdminStats(ctx context.Context, now time.Time) (Stats, error)
 
 	// Note records an entry that stands for itself.
 	Note(context.Context, audit.Entry) error
@@ -56,7 +56,7 @@ type Records interface {
 // Config is what a service works with. Fields are required unless they say
 // otherwise.
 type Config struct {
-	Records Records
+	Store Store
 
 	// Revoked is called after certificates were ended, so that the revocation list is
 	// renewed at once. It must not block. Optional.
@@ -68,7 +68,7 @@ type Config struct {
 
 	// Concerns says what of the parts around this one needs attention. It must answer
 	// within a page's time. Optional.
-	Concerns func(context.Context) []Concern
+	Alerts func(context.Context) []Alert
 
 	Authority Authority // optional; without it nothing is told of the CAs
 
@@ -81,15 +81,15 @@ type Config struct {
 
 // Service does the administrator's work. It is safe for concurrent use.
 type Service struct {
-	c     Config
-	tally tallyKeeper
-	trial trialKeeper
-	wake  chan struct{}
+	c            Config
+	statsCache   statsCache
+	testIssuance testIssuance
+	wake         chan struct{}
 }
 
 // New checks the configuration.
 func New(c Config) (*Service, error) {
-	if c.Records == nil {
+	if c.Store == nil {
 		return nil, errors.New("admin: records are missing")
 	}
 	if c.SecondPerson < 0 {
@@ -115,7 +115,7 @@ func (s *Service) SecondPerson() int { return s.c.SecondPerson }
 
 // may asks the policy, and records a no. The returned entry names actor and role;
 // who uses it fills in the rest.
-func (s *Service) may(ctx context.Context, by portal.Actor, q authz.Request) (audit.Entry, error) {
+func (s *Service) authorize(ctx context.Context, by portal.Actor, q authz.Request) (audit.Entry, error) {
 	q.Actor = by.Staff()
 	e := audit.Entry{
 		At: s.c.Now(), Actor: string(by.Person), Address: by.Address, Request: by.Request,
@@ -131,14 +131,14 @@ func (s *Service) may(ctx context.Context, by portal.Actor, q authz.Request) (au
 	if q.Target != nil {
 		denied.Person = string(q.Target.ID)
 	}
-	if err := s.c.Records.Note(ctx, denied); err != nil {
+	if err := s.c.Store.Note(ctx, denied); err != nil {
 		s.c.Log.Error("recording a refusal", "act", q.Act, "err", err)
 	}
 	return e, err
 }
 
 // about names the person an act is about, for the policy.
-func about(id portal.PersonID) *portal.Person { return &portal.Person{ID: id} }
+func target(id portal.PersonID) *portal.Person { return &portal.Person{ID: id} }
 
 // storeErr marks a fault of the store as one, and lets answers through.
 func storeErr(doing string, err error) error {

@@ -39,7 +39,7 @@ func newDesk(t *testing.T, certificates, secondPerson int) *desk {
 	}
 	d := &desk{db: db, now: noon}
 	d.Service, err = admin.New(admin.Config{
-		Records: db, SecondPerson: secondPerson, Now: func() time.Time { return d.now }, Revoked: func() { d.lists++ },
+		Store: db, SecondPerson: secondPerson, Now: func() time.Time { return d.now }, Revoked: func() { d.lists++ },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func (d *desk) entries(t *testing.T, action audit.Action) []audit.Entry {
 
 func (d *desk) find(t *testing.T, f admin.Filter) []admin.Certificate {
 	t.Helper()
-	found, err := d.Certificates(t.Context(), ada(), f, admin.Place{})
+	found, err := d.Certificates(t.Context(), ada(), f, admin.Cursor{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestA10_OnlyAdministratorsAct(t *testing.T) {
 		"revoke device": func(a portal.Actor) error { _, err := d.RevokeDevice(t.Context(), a, c.Device, lost()); return err },
 		"revoke person": func(a portal.Actor) error { _, _, err := d.RevokePerson(t.Context(), a, c.Person, lost()); return err },
 		"order": func(a portal.Actor) error {
-			_, err := d.Order(t.Context(), a, admin.Filter{State: admin.Working})
+			_, err := d.CreateBulk(t.Context(), a, admin.Filter{State: admin.Working})
 			return err
 		},
 		"halt":    func(a portal.Actor) error { _, err := d.Halt(t.Context(), a, "x"); return err },
@@ -165,11 +165,11 @@ func TestA10_OnlyAdministratorsAct(t *testing.T) {
 	}
 	reads := map[string]func(portal.Actor) error{
 		"search": func(a portal.Actor) error {
-			_, err := d.Certificates(t.Context(), a, admin.Filter{}, admin.Place{})
+			_, err := d.Certificates(t.Context(), a, admin.Filter{}, admin.Cursor{})
 			return err
 		},
 		"devices": func(a portal.Actor) error {
-			_, err := d.Devices(t.Context(), a, admin.Filter{}, admin.Place{})
+			_, err := d.Devices(t.Context(), a, admin.Filter{}, admin.Cursor{})
 			return err
 		},
 		"detail":   func(a portal.Actor) error { _, err := d.Certificate(t.Context(), a, c.Serial); return err },
@@ -181,7 +181,7 @@ func TestA10_OnlyAdministratorsAct(t *testing.T) {
 			}
 			return err
 		},
-		"orders": func(a portal.Actor) error { _, err := d.OrderList(t.Context(), a); return err },
+		"orders": func(a portal.Actor) error { _, err := d.Bulks(t.Context(), a); return err },
 		"export": func(a portal.Actor) error { return d.NoteExport(t.Context(), a, "certificates", admin.Filter{}) },
 	}
 	auditor, helpdesk, employee := actor("aud", portal.Auditor), actor("help", portal.Helpdesk), actor("emp")
@@ -218,49 +218,49 @@ func TestOrderWaitsForSecondAdministrator(t *testing.T) {
 	d := newDesk(t, 400, 20)
 	ctx := t.Context()
 	f := admin.Filter{State: admin.Working}
-	o, err := d.Order(ctx, ada(), f)
+	o, err := d.CreateBulk(ctx, ada(), f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Work(ctx); err != nil {
+	if err := d.RunBulks(ctx); err != nil {
 		t.Fatal(err)
 	}
-	o, err = d.ReadOrder(ctx, ada(), o.ID)
+	o, err = d.Bulk(ctx, ada(), o.ID)
 	if err != nil || o.State != admin.Draft || o.Items < 100 {
 		t.Fatalf("draft: %+v, error %v", o, err)
 	}
-	_, err = d.Confirm(ctx, ada(), o.ID, o.Items-1, lost())
+	_, err = d.ConfirmBulk(ctx, ada(), o.ID, o.Items-1, lost())
 	wantRefusal(t, "a wrong number", err, portal.CountWrong)
-	_, err = d.Confirm(ctx, eve(), o.ID, o.Items, lost())
+	_, err = d.ConfirmBulk(ctx, eve(), o.ID, o.Items, lost())
 	if !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("confirmed by another: got error %v", err)
 	}
-	_, err = d.Approve(ctx, eve(), o.ID)
+	_, err = d.ApproveBulk(ctx, eve(), o.ID)
 	if !errors.Is(err, portal.ErrConflict) {
 		t.Errorf("approved before it was confirmed: got error %v", err)
 	}
-	o, err = d.Confirm(ctx, ada(), o.ID, o.Items, lost())
+	o, err = d.ConfirmBulk(ctx, ada(), o.ID, o.Items, lost())
 	if err != nil || o.State != admin.Waiting {
 		t.Fatalf("confirmed: %s, error %v", o.State, err)
 	}
-	if err := d.Work(ctx); err != nil {
+	if err := d.RunBulks(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if left := len(d.find(t, f)); left != admin.PageSize {
 		t.Fatalf("certificates ended before anybody agreed: %d left on the first page", left)
 	}
-	_, err = d.Approve(ctx, ada(), o.ID)
+	_, err = d.ApproveBulk(ctx, ada(), o.ID)
 	wantDenied(t, "approved by its maker", err, authz.ReasonSame)
-	_, err = d.Approve(ctx, actor("aud", portal.Auditor), o.ID)
+	_, err = d.ApproveBulk(ctx, actor("aud", portal.Auditor), o.ID)
 	wantDenied(t, "approved by the auditor", err, authz.ReasonRole)
-	if o, err = d.Approve(ctx, eve(), o.ID); err != nil || o.State != admin.Running {
+	if o, err = d.ApproveBulk(ctx, eve(), o.ID); err != nil || o.State != admin.Running {
 		t.Fatalf("approved: %s, error %v", o.State, err)
 	}
-	if err := d.Work(ctx); err != nil {
+	if err := d.RunBulks(ctx); err != nil {
 		t.Fatal(err)
 	}
-	o, err = d.ReadOrder(ctx, ada(), o.ID)
-	if err != nil || o.State != admin.Done || o.Ended != o.Items || o.Approver != "eve" {
+	o, err = d.Bulk(ctx, ada(), o.ID)
+	if err != nil || o.State != admin.Done || o.Revoked != o.Items || o.Approver != "eve" {
 		t.Errorf("done: %+v, error %v", o, err)
 	}
 	if left := d.find(t, f); len(left) != 0 {
@@ -273,20 +273,20 @@ func TestOrderWaitsForSecondAdministrator(t *testing.T) {
 
 func TestSmallOrderRunsAtOnce(t *testing.T) {
 	d := newDesk(t, 60, 20)
-	o, err := d.Order(t.Context(), ada(), admin.Filter{PersonID: "seed3", State: admin.Working})
+	o, err := d.CreateBulk(t.Context(), ada(), admin.Filter{PersonID: "seed3", State: admin.Working})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Work(t.Context()); err != nil {
+	if err := d.RunBulks(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if o, err = d.ReadOrder(t.Context(), ada(), o.ID); err != nil || o.Items == 0 {
+	if o, err = d.Bulk(t.Context(), ada(), o.ID); err != nil || o.Items == 0 {
 		t.Fatalf("draft: %+v, error %v", o, err)
 	}
-	if o, err = d.Confirm(t.Context(), ada(), o.ID, o.Items, lost()); err != nil || o.State != admin.Running {
+	if o, err = d.ConfirmBulk(t.Context(), ada(), o.ID, o.Items, lost()); err != nil || o.State != admin.Running {
 		t.Errorf("confirmed: %s, error %v", o.State, err)
 	}
-	_, err = d.Order(t.Context(), ada(), admin.Filter{})
+	_, err = d.CreateBulk(t.Context(), ada(), admin.Filter{})
 	wantRefusal(t, "an order over everything", err, portal.FilterEmpty)
 }
 
@@ -311,32 +311,32 @@ func TestRevokePerson(t *testing.T) {
 
 func TestOrderLapses(t *testing.T) {
 	d := newDesk(t, 60, 1)
-	o, err := d.Order(t.Context(), ada(), admin.Filter{State: admin.Working})
+	o, err := d.CreateBulk(t.Context(), ada(), admin.Filter{State: admin.Working})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Work(t.Context()); err != nil {
+	if err := d.RunBulks(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	o, _ = d.ReadOrder(t.Context(), ada(), o.ID)
-	if o, err = d.Confirm(t.Context(), ada(), o.ID, o.Items, lost()); err != nil {
+	o, _ = d.Bulk(t.Context(), ada(), o.ID)
+	if o, err = d.ConfirmBulk(t.Context(), ada(), o.ID, o.Items, lost()); err != nil {
 		t.Fatal(err)
 	}
-	d.now = noon.Add(admin.OrderLife)
-	if _, err := d.Approve(t.Context(), eve(), o.ID); !errors.Is(err, portal.ErrConflict) {
+	d.now = noon.Add(admin.BulkLife)
+	if _, err := d.ApproveBulk(t.Context(), eve(), o.ID); !errors.Is(err, portal.ErrConflict) {
 		t.Errorf("approved after a day: got error %v", err)
 	}
-	if err := d.Work(t.Context()); err != nil {
+	if err := d.RunBulks(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if o, _ = d.ReadOrder(t.Context(), ada(), o.ID); o.State != admin.Lapsed {
+	if o, _ = d.Bulk(t.Context(), ada(), o.ID); o.State != admin.Lapsed {
 		t.Errorf("after a day: got %s", o.State)
 	}
-	dropped, err := d.Order(t.Context(), ada(), admin.Filter{State: admin.Working})
+	dropped, err := d.CreateBulk(t.Context(), ada(), admin.Filter{State: admin.Working})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if dropped, err = d.Drop(t.Context(), eve(), dropped.ID); err != nil || dropped.State != admin.Dropped {
+	if dropped, err = d.DropBulk(t.Context(), eve(), dropped.ID); err != nil || dropped.State != admin.Dropped {
 		t.Errorf("dropped: %s, error %v", dropped.State, err)
 	}
 }
@@ -350,7 +350,7 @@ func TestHalt(t *testing.T) {
 		t.Fatalf("got %+v, error %v", h, err)
 	}
 	o, err := d.Overview(t.Context(), actor("aud", portal.Auditor))
-	if err != nil || o.Halt.Reason != "Closed until four" || o.Tally.Working == 0 {
+	if err != nil || o.Halt.Reason != "Closed until four" || o.Stats.Working == 0 {
 		t.Errorf("overview: %+v, error %v", o, err)
 	}
 	if changed, err := d.Resume(t.Context(), eve()); err != nil || !changed {

@@ -40,10 +40,10 @@ func (s *Service) Run(ctx context.Context) {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for {
-		if err := s.Work(ctx); err != nil && ctx.Err() == nil {
+		if err := s.RunBulks(ctx); err != nil && ctx.Err() == nil {
 			s.c.Log.Error("carrying out orders", "err", err)
 		}
-		s.refreshTally(ctx)
+		s.refreshStats(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -55,8 +55,8 @@ func (s *Service) Run(ctx context.Context) {
 
 // Work does what is to be done now: it gathers, ends certificates, and closes orders
 // that ran out. One order's trouble does not keep another from going on.
-func (s *Service) Work(ctx context.Context) error {
-	open, err := s.c.Records.OrdersSince(ctx, true, PageSize)
+func (s *Service) RunBulks(ctx context.Context) error {
+	open, err := s.c.Store.Bulks(ctx, true, PageSize)
 	if err != nil {
 		return storeErr("listing orders", err)
 	}
@@ -68,17 +68,17 @@ func (s *Service) Work(ctx context.Context) error {
 }
 
 // advance does all that can be done for one order.
-func (s *Service) advance(ctx context.Context, o Order) error {
+func (s *Service) advance(ctx context.Context, o BulkRevocation) error {
 	switch {
 	case o.State == Running:
-		return s.carryOut(ctx, o)
+		return s.revokeAll(ctx, o)
 	case !s.c.Now().Before(o.Expires):
 		return s.lapse(ctx, o)
 	}
 	var err error
 	for o.State == Gathering && err == nil && ctx.Err() == nil {
 		if err = s.gather(ctx, o); err == nil {
-			o, err = s.c.Records.Order(ctx, o.ID)
+			o, err = s.c.Store.Bulk(ctx, o.ID)
 		}
 	}
 	return storeErr("gathering", err)
@@ -86,7 +86,7 @@ func (s *Service) advance(ctx context.Context, o Order) error {
 
 // gather adds the next certificates that the order's filter means. Another replica
 // that is faster is no fault.
-func (s *Service) gather(ctx context.Context, o Order) error {
+func (s *Service) gather(ctx context.Context, o BulkRevocation) error {
 	q, err := url.ParseQuery(o.Filter)
 	if err != nil {
 		return err
@@ -95,11 +95,11 @@ func (s *Service) gather(ctx context.Context, o Order) error {
 	if len(bad) > 0 || f.IsZero() {
 		return errors.New("order " + o.ID + " has no filter that narrows")
 	}
-	found, err := s.c.Records.Certificates(ctx, f, o.Place, gatherBatch, s.c.Now())
+	found, err := s.c.Store.Certificates(ctx, f, o.Cursor, gatherBatch, s.c.Now())
 	if err != nil {
 		return storeErr("searching certificates", err)
 	}
-	err = s.c.Records.Gather(ctx, o.ID, o.Place, endable(found.Rows), found.Next)
+	err = s.c.Store.AddBulkItems(ctx, o.ID, o.Cursor, revocableSerials(found.Rows), found.Next)
 	if errors.Is(err, portal.ErrConflict) {
 		return nil
 	}
@@ -107,10 +107,10 @@ func (s *Service) gather(ctx context.Context, o Order) error {
 }
 
 // carryOut ends what an order means, batch by batch.
-func (s *Service) carryOut(ctx context.Context, o Order) error {
+func (s *Service) revokeAll(ctx context.Context, o BulkRevocation) error {
 	began, total := s.c.Now(), 0
 	for batch := 1; ; batch++ {
-		ended, more, err := s.c.Records.RunOrder(ctx, o.ID, runBatch, s.c.Now())
+		ended, more, err := s.c.Store.RevokeBulkItems(ctx, o.ID, runBatch, s.c.Now())
 		if err != nil {
 			return storeErr("carrying out order", err)
 		}
@@ -131,11 +131,11 @@ func (s *Service) carryOut(ctx context.Context, o Order) error {
 }
 
 // lapse closes an order to which nobody said yes in time.
-func (s *Service) lapse(ctx context.Context, o Order) error {
+func (s *Service) lapse(ctx context.Context, o BulkRevocation) error {
 	now := s.c.Now()
-	err := s.c.Records.MoveOrder(ctx, Move{
+	err := s.c.Store.TransitionBulk(ctx, BulkTransition{
 		ID: o.ID, From: o.State, To: Lapsed, At: now,
-		Entry: audit.Entry{At: now, Action: audit.OrderLapsed, Actor: "system", Role: "system", Object: o.ID},
+		Entry: audit.Entry{At: now, Action: audit.BulkLapsed, Actor: "system", Role: "system", Object: o.ID},
 	})
 	if errors.Is(err, portal.ErrConflict) {
 		return nil

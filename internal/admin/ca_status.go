@@ -18,7 +18,7 @@ import (
 // tries it out.
 type Authority interface {
 	// Standing tells how it stands, from memory.
-	Standing() Standing
+	Status() AuthorityStatus
 
 	// PublishNow makes and publishes the next list of an issuer. The error is
 	// revocation.ErrBusy while another server makes one, and ca.ErrNoRootKey where the
@@ -31,46 +31,46 @@ type Authority interface {
 }
 
 // Standing is how the CAs stand on the server that answers.
-type Standing struct {
-	CAs    []StandingCA
+type AuthorityStatus struct {
+	CAs    []CAStatus
 	Online *ocsp.Health // nil where nothing is answered online
 	Sealed bool         // the issuing key does not open
 	Away   bool         // the root's key is kept elsewhere
 }
 
 // StandingCA is one CA with its lists, the complete one first.
-type StandingCA struct {
+type CAStatus struct {
 	Name        string // "root" or "issuing"
 	Certificate *x509.Certificate
 	Lists       []crl.Health
 }
 
 // Nearness is how near the end of a certificate is that takes long to replace.
-type Nearness string
+type ExpiryLevel string
 
 // The steps: each asks for more haste.
 const (
-	EndFar  Nearness = "far"
-	EndSoon Nearness = "soon" // within 180 days
-	EndNear Nearness = "near" // within 60
-	EndNow  Nearness = "now"  // within 30
-	EndOver Nearness = "over"
+	ExpiryFar    ExpiryLevel = "far"
+	ExpirySoon   ExpiryLevel = "soon" // within 180 days
+	ExpiryNear   ExpiryLevel = "near" // within 60
+	ExpiryUrgent ExpiryLevel = "now"  // within 30
+	ExpiryPast   ExpiryLevel = "over"
 )
 
 // NearnessOf tells how near an end is that is so far away.
-func NearnessOf(left time.Duration) Nearness {
+func ExpiryLevelOf(left time.Duration) ExpiryLevel {
 	const day = 24 * time.Hour
 	switch {
 	case left <= 0:
-		return EndOver
+		return ExpiryPast
 	case left <= 30*day:
-		return EndNow
+		return ExpiryUrgent
 	case left <= 60*day:
-		return EndNear
+		return ExpiryNear
 	case left <= 180*day:
-		return EndSoon
+		return ExpirySoon
 	}
-	return EndFar
+	return ExpiryFar
 }
 
 // AddressGroup is the name under which the checks of the public addresses run
@@ -78,16 +78,16 @@ func NearnessOf(left time.Duration) Nearness {
 const AddressGroup = "addresses"
 
 // trialKeeper remembers what the last test certificate of this server came to.
-type trialKeeper struct {
+type testIssuance struct {
 	mu   sync.Mutex
 	last CheckResult
 }
 
 // AuthorityPage is what the page of the CAs shows.
 type AuthorityPage struct {
-	Standing
-	Addresses []CheckResult
-	Trial     CheckResult
+	AuthorityStatus
+	Addresses    []CheckResult
+	TestIssuance CheckResult
 }
 
 // Authority tells how the CAs stand. ErrNotFound says that there are none to look at.
@@ -99,37 +99,37 @@ func (s *Service) Authority(ctx context.Context, by portal.Actor) (AuthorityPage
 	if s.c.Authority == nil {
 		return AuthorityPage{}, portal.ErrNotFound
 	}
-	p := AuthorityPage{Standing: s.c.Authority.Standing()}
+	p := AuthorityPage{AuthorityStatus: s.c.Authority.Status()}
 	p.Addresses = slices.DeleteFunc(checks, func(r CheckResult) bool { return r.Group != AddressGroup })
-	s.trial.mu.Lock()
-	defer s.trial.mu.Unlock()
-	p.Trial = s.trial.last
+	s.testIssuance.mu.Lock()
+	defer s.testIssuance.mu.Unlock()
+	p.TestIssuance = s.testIssuance.last
 	return p, nil
 }
 
 // PublishNow makes the next list of an issuer at once; see [Authority] for its errors.
 func (s *Service) PublishNow(ctx context.Context, by portal.Actor, issuer string) (crl.List, error) {
-	entry, err := s.may(ctx, by, authz.Request{Act: authz.PublishCRL})
+	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.PublishCRL})
 	if err != nil {
 		return crl.List{}, err
 	}
-	if s.c.Authority == nil || !s.c.Authority.Standing().has(issuer) {
+	if s.c.Authority == nil || !s.c.Authority.Status().has(issuer) {
 		return crl.List{}, portal.ErrNotFound
 	}
-	entry.Action, entry.Object = audit.ListOrdered, issuer
-	if err := s.c.Records.Note(ctx, entry); err != nil {
+	entry.Action, entry.Object = audit.CRLRequested, issuer
+	if err := s.c.Store.Note(ctx, entry); err != nil {
 		return crl.List{}, storeErr("recording the order of a list", err)
 	}
 	return s.c.Authority.PublishNow(ctx, issuer)
 }
 
-func (st Standing) has(issuer string) bool {
-	return slices.ContainsFunc(st.CAs, func(c StandingCA) bool { return c.Name == issuer })
+func (st AuthorityStatus) has(issuer string) bool {
+	return slices.ContainsFunc(st.CAs, func(c CAStatus) bool { return c.Name == issuer })
 }
 
 // TestIssue tries whether certificates can be issued, verified and revoked.
 func (s *Service) TestIssue(ctx context.Context, by portal.Actor) error {
-	entry, err := s.may(ctx, by, authz.Request{Act: authz.TestIssue})
+	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.TestIssue})
 	if err != nil {
 		return err
 	}
@@ -137,16 +137,16 @@ func (s *Service) TestIssue(ctx context.Context, by portal.Actor) error {
 		return portal.ErrNotFound
 	}
 	noted := entry
-	noted.Action = audit.AuthorityTested
-	if err := s.c.Records.Note(ctx, noted); err != nil {
+	noted.Action = audit.TestIssued
+	if err := s.c.Store.Note(ctx, noted); err != nil {
 		return storeErr("recording a test", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	began := s.c.Now()
 	findings := s.c.Authority.TestIssue(ctx, entry)
-	s.trial.mu.Lock()
-	defer s.trial.mu.Unlock()
-	s.trial.last = CheckResult{At: began, Took: s.c.Now().Sub(began), Findings: findings}
+	s.testIssuance.mu.Lock()
+	defer s.testIssuance.mu.Unlock()
+	s.testIssuance.last = CheckResult{At: began, Took: s.c.Now().Sub(began), Findings: findings}
 	return nil
 }

@@ -15,17 +15,17 @@ func TestNearnessOf(t *testing.T) {
 	tests := []struct {
 		name string
 		left time.Duration
-		want admin.Nearness
+		want admin.ExpiryLevel
 	}{
-		{"years", 3650 * day, admin.EndFar}, {"181 days", 181 * day, admin.EndFar},
-		{"180 days", 180 * day, admin.EndSoon}, {"61 days", 61 * day, admin.EndSoon},
-		{"60 days", 60 * day, admin.EndNear}, {"31 days", 31 * day, admin.EndNear},
-		{"30 days", 30 * day, admin.EndNow}, {"a moment", 1, admin.EndNow},
-		{"now", 0, admin.EndOver}, {"yesterday", -day, admin.EndOver},
+		{"years", 3650 * day, admin.ExpiryFar}, {"181 days", 181 * day, admin.ExpiryFar},
+		{"180 days", 180 * day, admin.ExpirySoon}, {"61 days", 61 * day, admin.ExpirySoon},
+		{"60 days", 60 * day, admin.ExpiryNear}, {"31 days", 31 * day, admin.ExpiryNear},
+		{"30 days", 30 * day, admin.ExpiryUrgent}, {"a moment", 1, admin.ExpiryUrgent},
+		{"now", 0, admin.ExpiryPast}, {"yesterday", -day, admin.ExpiryPast},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := admin.NearnessOf(tt.left); got != tt.want {
+			if got := admin.ExpiryLevelOf(tt.left); got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
 		})
@@ -45,7 +45,7 @@ func TestWithoutAuthority(t *testing.T) {
 	if err := d.TestIssue(t.Context(), ada()); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("testing: got %v", err)
 	}
-	if n := len(d.entries(t, audit.ListOrdered)) + len(d.entries(t, audit.AuthorityTested)); n != 0 {
+	if n := len(d.entries(t, audit.CRLRequested)) + len(d.entries(t, audit.TestIssued)); n != 0 {
 		t.Errorf("got %d entries, want none", n)
 	}
 }

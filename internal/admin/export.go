@@ -16,7 +16,7 @@ const exportBatch = 1000
 // NoteExport asks whether somebody may take records along, and records that they
 // do: what, and which of them.
 func (s *Service) NoteExport(ctx context.Context, by portal.Actor, what string, f Filter) error {
-	entry, err := s.may(ctx, by, authz.Request{Act: authz.Export})
+	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.Export})
 	if err != nil {
 		return err
 	}
@@ -25,32 +25,32 @@ func (s *Service) NoteExport(ctx context.Context, by portal.Actor, what string, 
 	if !f.IsZero() {
 		entry.Detail["filter"] = f.Query(time.UTC).Encode()
 	}
-	return storeErr("recording export", s.c.Records.Note(ctx, entry))
+	return storeErr("recording export", s.c.Store.Note(ctx, entry))
 }
 
 // EachCertificate calls emit for every certificate the filter means, in the order of
 // the pages. NoteExport comes before.
 func (s *Service) EachCertificate(ctx context.Context, by portal.Actor, f Filter, emit func(Certificate) error) error {
-	if _, err := s.may(ctx, by, authz.Request{Act: authz.Export}); err != nil {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.Export}); err != nil {
 		return err
 	}
-	return each(func(from Place) (Found[Certificate], error) {
-		return s.c.Records.Certificates(ctx, f, from, exportBatch, s.c.Now())
+	return each(func(from Cursor) (Found[Certificate], error) {
+		return s.c.Store.Certificates(ctx, f, from, exportBatch, s.c.Now())
 	}, emit)
 }
 
 // EachDevice does the same for devices.
 func (s *Service) EachDevice(ctx context.Context, by portal.Actor, f Filter, emit func(Device) error) error {
-	if _, err := s.may(ctx, by, authz.Request{Act: authz.Export}); err != nil {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.Export}); err != nil {
 		return err
 	}
-	return each(func(from Place) (Found[Device], error) {
-		return s.c.Records.SearchDevices(ctx, f, from, exportBatch, s.c.Now())
+	return each(func(from Cursor) (Found[Device], error) {
+		return s.c.Store.SearchDevices(ctx, f, from, exportBatch, s.c.Now())
 	}, emit)
 }
 
-func each[T any](page func(Place) (Found[T], error), emit func(T) error) error {
-	var from Place
+func each[T any](page func(Cursor) (Found[T], error), emit func(T) error) error {
+	var from Cursor
 	for {
 		found, err := page(from)
 		if err != nil {
@@ -61,7 +61,7 @@ func each[T any](page func(Place) (Found[T], error), emit func(T) error) error {
 				return err
 			}
 		}
-		if found.Next == (Place{}) {
+		if found.Next == (Cursor{}) {
 			return nil
 		}
 		from = found.Next
@@ -70,11 +70,11 @@ func each[T any](page func(Place) (Found[T], error), emit func(T) error) error {
 
 // EachEntry does the same for the ledger, in its order.
 func (s *Service) EachEntry(ctx context.Context, by portal.Actor, f Filter, emit func(audit.Entry) error) error {
-	if _, err := s.may(ctx, by, authz.Request{Act: authz.Export}); err != nil {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.Export}); err != nil {
 		return err
 	}
 	for after := int64(0); ; {
-		entries, err := s.c.Records.Entries(ctx, after, exportBatch)
+		entries, err := s.c.Store.Entries(ctx, after, exportBatch)
 		if err != nil {
 			return storeErr("reading ledger for export", err)
 		}

@@ -92,13 +92,13 @@ func FuzzFilter(f *testing.F) {
 }
 
 func FuzzPlace(f *testing.F) {
-	f.Add(admin.Place{Group: "anna", ID: "p", At: 1, Last: "4a"}.String())
+	f.Add(admin.Cursor{Group: "anna", ID: "p", At: 1, Last: "4a"}.String())
 	f.Fuzz(func(t *testing.T, s string) {
-		p, err := admin.ParsePlace(s)
+		p, err := admin.ParseCursor(s)
 		if err != nil {
 			return
 		}
-		if again, err := admin.ParsePlace(p.String()); err != nil || again != p {
+		if again, err := admin.ParseCursor(p.String()); err != nil || again != p {
 			t.Errorf("%q: got %+v, error %v, want %+v", s, again, err, p)
 		}
 	})

@@ -23,14 +23,14 @@ func (h Halt) On() bool { return h.Reason != "" }
 
 // Halted gives the state of the switch. Everybody on the staff may know.
 func (s *Service) Halted(ctx context.Context) (Halt, error) {
-	h, err := s.c.Records.Halted(ctx)
+	h, err := s.c.Store.Halted(ctx)
 	return h, storeErr("reading whether issuing is stopped", err)
 }
 
 // Halt stops issuing. The text is for the people who come meanwhile: 1 to
 // MaxComment characters.
 func (s *Service) Halt(ctx context.Context, by portal.Actor, text string) (Halt, error) {
-	entry, err := s.may(ctx, by, authz.Request{Act: authz.HaltIssuing})
+	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.HaltIssuing})
 	if err != nil {
 		return Halt{}, err
 	}
@@ -40,7 +40,7 @@ func (s *Service) Halt(ctx context.Context, by portal.Actor, text string) (Halt,
 	}
 	entry.Action, entry.Detail = audit.IssuingHalted, map[string]string{"reason": checked.Comment}
 	h := Halt{Reason: checked.Comment, Actor: string(by.Person), Since: entry.At}
-	if _, err := s.c.Records.Halt(ctx, h, entry); err != nil {
+	if _, err := s.c.Store.SetHalt(ctx, h, entry); err != nil {
 		return Halt{}, storeErr("stopping issuing", err)
 	}
 	s.c.Log.Warn("issuing is stopped", "by", by.Person, "reason", h.Reason)
@@ -49,12 +49,12 @@ func (s *Service) Halt(ctx context.Context, by portal.Actor, text string) (Halt,
 
 // Resume lets issuing go on, and reports whether it was stopped.
 func (s *Service) Resume(ctx context.Context, by portal.Actor) (bool, error) {
-	entry, err := s.may(ctx, by, authz.Request{Act: authz.HaltIssuing})
+	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.HaltIssuing})
 	if err != nil {
 		return false, err
 	}
 	entry.Action = audit.IssuingResumed
-	changed, err := s.c.Records.Halt(ctx, Halt{Actor: string(by.Person)}, entry)
+	changed, err := s.c.Store.SetHalt(ctx, Halt{Actor: string(by.Person)}, entry)
 	if changed {
 		s.c.Log.Warn("issuing goes on", "by", by.Person)
 	}

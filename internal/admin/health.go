@@ -12,13 +12,13 @@ import (
 
 // Concern is something that needs an administrator, as a key of the language
 // catalogues ("admin.concern." + Key) with what fills the sentence.
-type Concern struct {
-	Key    string
-	Grave  bool      // people notice it already, or soon
-	At     time.Time // since when, or until when; zero where the sentence names no time
-	Value  string    // what the sentence names
-	Number int       // and counts
-	Path   string    // page that helps; empty for none
+type Alert struct {
+	Key      string
+	Critical bool      // people notice it already, or soon
+	At       time.Time // since when, or until when; zero where the sentence names no time
+	Value    string    // what the sentence names
+	Number   int       // and counts
+	Path     string    // page that helps; empty for none
 }
 
 // Check looks whether a part of the installation is in order. It changes nothing.
@@ -51,7 +51,7 @@ type Checks struct {
 
 // Checks lists the checks with their last results.
 func (s *Service) Checks(ctx context.Context, by portal.Actor) ([]CheckResult, error) {
-	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadChecks}); err != nil || s.c.Checks == nil {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadChecks}); err != nil || s.c.Checks == nil {
 		return nil, err
 	}
 	c := s.c.Checks
@@ -69,7 +69,7 @@ func (s *Service) Checks(ctx context.Context, by portal.Actor) ([]CheckResult, e
 // RunChecks runs the check or the group of the name, or all when it is empty.
 // ErrNotFound says that there is no such check.
 func (s *Service) RunChecks(ctx context.Context, by portal.Actor, name string) error {
-	entry, err := s.may(ctx, by, authz.Request{Act: authz.RunChecks})
+	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.RunChecks})
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (s *Service) RunChecks(ctx context.Context, by portal.Actor, name string) e
 		return portal.ErrNotFound
 	}
 	entry.Action, entry.Object = audit.ChecksRun, name
-	if err := s.c.Records.Note(ctx, entry); err != nil {
+	if err := s.c.Store.Note(ctx, entry); err != nil {
 		return storeErr("recording checks", err)
 	}
 	var running sync.WaitGroup
@@ -127,7 +127,7 @@ type StaffGroup struct {
 
 // Staff lists who has which role.
 func (s *Service) Staff(ctx context.Context, by portal.Actor) (Staff, error) {
-	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadRoles}); err != nil || s.c.Staff == nil {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadRoles}); err != nil || s.c.Staff == nil {
 		return Staff{}, err
 	}
 	staff, err := s.c.Staff(ctx)

@@ -11,7 +11,7 @@ import (
 )
 
 // Tally is what the overview counts.
-type Tally struct {
+type Stats struct {
 	Working int // certificates that open doors
 	Issued  int // asked for within TallyIssued
 	Ending  int // that end within TallyEnding
@@ -22,53 +22,53 @@ type Tally struct {
 
 // The spans of the numbers.
 const (
-	TallyIssued  = 7 * 24 * time.Hour
-	TallyEnding  = DefaultDays * 24 * time.Hour
-	TallyRevoked = 30 * 24 * time.Hour
-	TallyFailed  = 24 * time.Hour
+	StatsIssued  = 7 * 24 * time.Hour
+	StatsEnding  = DefaultDays * 24 * time.Hour
+	StatsRevoked = 30 * 24 * time.Hour
+	StatsFailed  = 24 * time.Hour
 )
 
 // tallyLife is how old the numbers may be: counting a million certificates takes
 // longer than a page may.
-const tallyLife = time.Minute
+const statsLife = time.Minute
 
-type tallyKeeper struct {
+type statsCache struct {
 	mu     sync.Mutex
-	last   Tally
+	last   Stats
 	wanted bool // somebody asked since it was counted
 }
 
 // Overview is what an administrator sees first.
 type Overview struct {
-	Tally    Tally
-	Halt     Halt
-	Concerns []Concern // the grave ones first
+	Stats  Stats
+	Halt   Halt
+	Alerts []Alert // the grave ones first
 }
 
 // Overview gives the numbers, at most a minute old while somebody looks at them.
 func (s *Service) Overview(ctx context.Context, by portal.Actor) (Overview, error) {
-	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadOverview}); err != nil {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadOverview}); err != nil {
 		return Overview{}, err
 	}
 	var o Overview
 	var err error
-	if o.Tally, err = s.count(ctx); err != nil {
+	if o.Stats, err = s.stats(ctx); err != nil {
 		return o, err
 	}
 	if o.Halt, err = s.Halted(ctx); err != nil {
 		return o, err
 	}
-	o.Concerns, err = s.concerns(ctx, o.Halt)
+	o.Alerts, err = s.alerts(ctx, o.Halt)
 	return o, err
 }
 
 // concerns lists what needs attention.
-func (s *Service) concerns(ctx context.Context, h Halt) ([]Concern, error) {
-	var list []Concern
+func (s *Service) alerts(ctx context.Context, h Halt) ([]Alert, error) {
+	var list []Alert
 	if h.On() {
-		list = append(list, Concern{Key: "halted", Grave: true, At: h.Since, Value: h.Reason, Path: "/admin/halt"})
+		list = append(list, Alert{Key: "halted", Critical: true, At: h.Since, Value: h.Reason, Path: "/admin/halt"})
 	}
-	open, err := s.c.Records.OrdersSince(ctx, true, PageSize)
+	open, err := s.c.Store.Bulks(ctx, true, PageSize)
 	if err != nil {
 		return nil, storeErr("listing orders", err)
 	}
@@ -79,16 +79,16 @@ func (s *Service) concerns(ctx context.Context, h Halt) ([]Concern, error) {
 		}
 	}
 	if waiting > 0 {
-		list = append(list, Concern{Key: "orders", Number: waiting, Path: "/admin/orders"})
+		list = append(list, Alert{Key: "orders", Number: waiting, Path: "/admin/orders"})
 	}
-	if s.c.Concerns != nil {
-		list = append(list, s.c.Concerns(ctx)...)
+	if s.c.Alerts != nil {
+		list = append(list, s.c.Alerts(ctx)...)
 	}
-	slices.SortStableFunc(list, func(a, b Concern) int {
+	slices.SortStableFunc(list, func(a, b Alert) int {
 		switch {
-		case a.Grave == b.Grave:
+		case a.Critical == b.Critical:
 			return 0
-		case a.Grave:
+		case a.Critical:
 			return -1
 		}
 		return 1
@@ -98,8 +98,8 @@ func (s *Service) concerns(ctx context.Context, h Halt) ([]Concern, error) {
 
 // count gives the numbers of a moment ago, and counts itself only when there are
 // none yet.
-func (s *Service) count(ctx context.Context) (Tally, error) {
-	k := &s.tally
+func (s *Service) stats(ctx context.Context) (Stats, error) {
+	k := &s.statsCache
 	k.mu.Lock()
 	k.wanted = true
 	last := k.last
@@ -107,29 +107,29 @@ func (s *Service) count(ctx context.Context) (Tally, error) {
 	if !last.At.IsZero() {
 		return last, nil
 	}
-	return s.recount(ctx)
+	return s.recountStats(ctx)
 }
 
-func (s *Service) recount(ctx context.Context) (Tally, error) {
-	t, err := s.c.Records.Tally(ctx, s.c.Now())
+func (s *Service) recountStats(ctx context.Context) (Stats, error) {
+	t, err := s.c.Store.AdminStats(ctx, s.c.Now())
 	if err != nil {
-		return Tally{}, storeErr("counting", err)
+		return Stats{}, storeErr("counting", err)
 	}
-	s.tally.mu.Lock()
-	defer s.tally.mu.Unlock()
-	s.tally.last, s.tally.wanted = t, false
+	s.statsCache.mu.Lock()
+	defer s.statsCache.mu.Unlock()
+	s.statsCache.last, s.statsCache.wanted = t, false
 	return t, nil
 }
 
 // refreshTally counts at the start, and again when somebody looked at old numbers.
-func (s *Service) refreshTally(ctx context.Context) {
-	s.tally.mu.Lock()
-	due := (s.tally.wanted || s.tally.last.At.IsZero()) && s.c.Now().Sub(s.tally.last.At) >= tallyLife
-	s.tally.mu.Unlock()
+func (s *Service) refreshStats(ctx context.Context) {
+	s.statsCache.mu.Lock()
+	due := (s.statsCache.wanted || s.statsCache.last.At.IsZero()) && s.c.Now().Sub(s.statsCache.last.At) >= statsLife
+	s.statsCache.mu.Unlock()
 	if !due {
 		return
 	}
-	if _, err := s.recount(ctx); err != nil && ctx.Err() == nil {
+	if _, err := s.recountStats(ctx); err != nil && ctx.Err() == nil {
 		s.c.Log.Error("counting for the overview", "err", err)
 	}
 }

@@ -76,11 +76,11 @@ func (s *Service) RevokeDevice(ctx context.Context, by portal.Actor, id portal.D
 // RevokePerson ends everything a person holds. Where that is more than one
 // administrator may end, nothing is ended: the order that waits for another one is
 // returned.
-func (s *Service) RevokePerson(ctx context.Context, by portal.Actor, id portal.PersonID, g Grounds) ([]ca.Serial, *Order, error) {
-	if _, err := s.may(ctx, by, authz.Request{Act: authz.Revoke, Target: about(id)}); err != nil {
+func (s *Service) RevokePerson(ctx context.Context, by portal.Actor, id portal.PersonID, g Grounds) ([]ca.Serial, *BulkRevocation, error) {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.Revoke, Target: target(id)}); err != nil {
 		return nil, nil, err
 	}
-	live, err := s.live(ctx, Filter{PersonID: id})
+	live, err := s.revocable(ctx, Filter{PersonID: id})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -91,7 +91,7 @@ func (s *Service) RevokePerson(ctx context.Context, by portal.Actor, id portal.P
 	if g, err = g.Check(); err != nil {
 		return nil, nil, err
 	}
-	o, err := s.Order(ctx, by, Filter{PersonID: id})
+	o, err := s.CreateBulk(ctx, by, Filter{PersonID: id})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -99,25 +99,25 @@ func (s *Service) RevokePerson(ctx context.Context, by portal.Actor, id portal.P
 		if err := s.gather(ctx, o); err != nil {
 			return nil, nil, err
 		}
-		if o, err = s.c.Records.Order(ctx, o.ID); err != nil {
+		if o, err = s.c.Store.Bulk(ctx, o.ID); err != nil {
 			return nil, nil, storeErr("reading order", err)
 		}
 	}
-	o, err = s.Confirm(ctx, by, o.ID, o.Items, g)
+	o, err = s.ConfirmBulk(ctx, by, o.ID, o.Items, g)
 	return nil, &o, err
 }
 
 // live lists what a filter means that still opens doors, or is about to.
-func (s *Service) live(ctx context.Context, f Filter) ([]ca.Serial, error) {
+func (s *Service) revocable(ctx context.Context, f Filter) ([]ca.Serial, error) {
 	var live []ca.Serial
-	var from Place
+	var from Cursor
 	for {
-		found, err := s.c.Records.Certificates(ctx, f, from, gatherBatch, s.c.Now())
+		found, err := s.c.Store.Certificates(ctx, f, from, gatherBatch, s.c.Now())
 		if err != nil {
 			return nil, storeErr("listing certificates", err)
 		}
-		live = append(live, endable(found.Rows)...)
-		if found.Next == (Place{}) {
+		live = append(live, revocableSerials(found.Rows)...)
+		if found.Next == (Cursor{}) {
 			return live, nil
 		}
 		from = found.Next
@@ -126,7 +126,7 @@ func (s *Service) live(ctx context.Context, f Filter) ([]ca.Serial, error) {
 
 // endable picks what can still be ended: people's certificates that work or are
 // being issued.
-func endable(rows []Certificate) []ca.Serial {
+func revocableSerials(rows []Certificate) []ca.Serial {
 	var live []ca.Serial
 	for _, c := range rows {
 		if c.Kind == portal.KindUser && c.State != Expired && c.State != Revoked {
@@ -141,7 +141,7 @@ func (s *Service) revoke(ctx context.Context, by portal.Actor, person portal.Per
 	if person == "" {
 		return nil, fmt.Errorf("certificate of the portal itself: %w", portal.ErrNotFound)
 	}
-	entry, err := s.may(ctx, by, authz.Request{Act: authz.Revoke, Target: about(person)})
+	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.Revoke, Target: target(person)})
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +151,7 @@ func (s *Service) revoke(ctx context.Context, by portal.Actor, person portal.Per
 	}
 	entry.Action, entry.Person, entry.Detail = audit.CertificateRevoked, string(person), g.detail()
 	r.Cause, r.At, r.Entry = g.Cause, entry.At, entry
-	ended, err := s.c.Records.Revoke(ctx, r)
+	ended, err := s.c.Store.Revoke(ctx, r)
 	if err != nil {
 		return nil, storeErr("revoking", err)
 	}

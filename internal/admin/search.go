@@ -18,7 +18,7 @@ import (
 const PageSize = 50
 
 // errPlace says that an address does not come from a page of this portal.
-var errPlace = errors.New("not a place in a list")
+var errCursor = errors.New("not a place in a list")
 
 // Certificate is one row of a search.
 type Certificate struct {
@@ -48,7 +48,7 @@ type Device struct {
 
 // Place is where a page of a search ended. It is a position in an order of rows that
 // does not change, so what is added meanwhile moves nothing.
-type Place struct {
+type Cursor struct {
 	Group string `json:"g,omitempty"` // word or name that led to the row
 	ID    string `json:"i,omitempty"` // of person or device in that group
 	At    int64  `json:"a,omitempty"` // moment the rows are ordered by, milliseconds
@@ -56,8 +56,8 @@ type Place struct {
 }
 
 // String is the place as it stands in an address; empty for the beginning.
-func (p Place) String() string {
-	if p == (Place{}) {
+func (p Cursor) String() string {
+	if p == (Cursor{}) {
 		return ""
 	}
 	text, err := json.Marshal(p)
@@ -69,17 +69,17 @@ func (p Place) String() string {
 
 // ParsePlace reads what [Place.String] gives. It is not secret and not signed: any
 // place is a place in a list that its reader may see.
-func ParsePlace(s string) (Place, error) {
-	var p Place
+func ParseCursor(s string) (Cursor, error) {
+	var p Cursor
 	if s == "" {
 		return p, nil
 	}
 	text, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil || len(s) > 4*maxField {
-		return p, errPlace
+		return p, errCursor
 	}
 	if err := json.Unmarshal(text, &p); err != nil {
-		return Place{}, errPlace
+		return Cursor{}, errCursor
 	}
 	return p, nil
 }
@@ -87,20 +87,20 @@ func ParsePlace(s string) (Place, error) {
 // Found is a page of rows.
 type Found[T any] struct {
 	Rows []T
-	Next Place // where the next page begins; the zero Place when this was the last
+	Next Cursor // where the next page begins; the zero Place when this was the last
 
 	// Looked is how many rows were looked at, when the search stopped before the page
 	// was full: there may be more behind Next. Zero otherwise.
-	Looked int
+	Scanned int
 }
 
 // Finder searches.
 type Finder interface {
 	// Certificates lists those the filter means, at most limit, from the place on.
-	Certificates(ctx context.Context, f Filter, from Place, limit int, now time.Time) (Found[Certificate], error)
+	Certificates(ctx context.Context, f Filter, from Cursor, limit int, now time.Time) (Found[Certificate], error)
 
 	// SearchDevices does the same for devices.
-	SearchDevices(ctx context.Context, f Filter, from Place, limit int, now time.Time) (Found[Device], error)
+	SearchDevices(ctx context.Context, f Filter, from Cursor, limit int, now time.Time) (Found[Device], error)
 
 	// Find gives ledger entries, newest first; see package store.
 	Find(ctx context.Context, q audit.Query, before int64, limit int) (audit.Found, error)
@@ -109,11 +109,11 @@ type Finder interface {
 	Entries(ctx context.Context, after int64, limit int) ([]audit.Entry, error)
 
 	// Detail reads all that is known of one certificate, or ErrNotFound.
-	Detail(ctx context.Context, serial ca.Serial, now time.Time) (Detail, error)
+	CertificateDetail(ctx context.Context, serial ca.Serial, now time.Time) (CertificateDetail, error)
 }
 
 // Detail is all that is known of one certificate.
-type Detail struct {
+type CertificateDetail struct {
 	Certificate
 	Profile   string
 	SID       string
@@ -128,42 +128,42 @@ type Detail struct {
 	ListsUntil  time.Time // when the last complete list that lacks it has run out; zero when there was none
 	RevokedBy   string    // person who did it, or "system"; empty when the ledger does not tell
 	RevokedRole string    // in which role
-	Why         string    // their comment, where they left one
+	Comment     string    // their comment, where they left one
 }
 
 // Certificates lists a page of certificates.
-func (s *Service) Certificates(ctx context.Context, by portal.Actor, f Filter, from Place) (Found[Certificate], error) {
-	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
+func (s *Service) Certificates(ctx context.Context, by portal.Actor, f Filter, from Cursor) (Found[Certificate], error) {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return Found[Certificate]{}, err
 	}
-	found, err := s.c.Records.Certificates(ctx, f, from, PageSize, s.c.Now())
+	found, err := s.c.Store.Certificates(ctx, f, from, PageSize, s.c.Now())
 	return found, storeErr("searching certificates", err)
 }
 
 // Devices lists a page of devices.
-func (s *Service) Devices(ctx context.Context, by portal.Actor, f Filter, from Place) (Found[Device], error) {
-	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
+func (s *Service) Devices(ctx context.Context, by portal.Actor, f Filter, from Cursor) (Found[Device], error) {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return Found[Device]{}, err
 	}
-	found, err := s.c.Records.SearchDevices(ctx, f, from, PageSize, s.c.Now())
+	found, err := s.c.Store.SearchDevices(ctx, f, from, PageSize, s.c.Now())
 	return found, storeErr("searching devices", err)
 }
 
 // Certificate reads one certificate whole, or ErrNotFound.
-func (s *Service) Certificate(ctx context.Context, by portal.Actor, serial ca.Serial) (Detail, error) {
-	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
-		return Detail{}, err
+func (s *Service) Certificate(ctx context.Context, by portal.Actor, serial ca.Serial) (CertificateDetail, error) {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
+		return CertificateDetail{}, err
 	}
-	d, err := s.c.Records.Detail(ctx, serial, s.c.Now())
+	d, err := s.c.Store.CertificateDetail(ctx, serial, s.c.Now())
 	return d, storeErr("reading certificate", err)
 }
 
 // Device reads one device with its newest certificate, or ErrNotFound.
 func (s *Service) Device(ctx context.Context, by portal.Actor, id portal.DeviceID) (Device, error) {
-	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return Device{}, err
 	}
-	found, err := s.c.Records.SearchDevices(ctx, Filter{DeviceID: id}, Place{}, 1, s.c.Now())
+	found, err := s.c.Store.SearchDevices(ctx, Filter{DeviceID: id}, Cursor{}, 1, s.c.Now())
 	if err == nil && len(found.Rows) == 0 {
 		err = portal.ErrNotFound
 	}
@@ -178,22 +178,22 @@ const maxEvents = 20
 
 // Events gives what the ledger tells of a certificate, newest first, at most 20.
 func (s *Service) Events(ctx context.Context, by portal.Actor, serial ca.Serial) ([]audit.Entry, error) {
-	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return nil, err
 	}
-	found, err := s.c.Records.Find(ctx, audit.Query{Object: serial.String()}, math.MaxInt64, maxEvents)
+	found, err := s.c.Store.Find(ctx, audit.Query{Object: serial.String()}, math.MaxInt64, maxEvents)
 	return found.Entries, storeErr("reading events", err)
 }
 
 // Holdings lists the certificates of a device, newest first, and those of a person
 // that can still be ended, so that a page says what is about to end.
 func (s *Service) Holdings(ctx context.Context, by portal.Actor, f Filter) (rows []Certificate, live int, err error) {
-	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return nil, 0, err
 	}
-	found, err := s.c.Records.Certificates(ctx, f, Place{}, gatherBatch, s.c.Now())
+	found, err := s.c.Store.Certificates(ctx, f, Cursor{}, gatherBatch, s.c.Now())
 	if err != nil {
 		return nil, 0, storeErr("listing certificates", err)
 	}
-	return found.Rows[:min(len(found.Rows), PageSize)], len(endable(found.Rows)), nil
+	return found.Rows[:min(len(found.Rows), PageSize)], len(revocableSerials(found.Rows)), nil
 }

@@ -5,12 +5,12 @@ func Actions() []Action {
 	return []Action{
 		SignedIn, SignInRefused, SignedOut, HandoffMade, HandoffRedeemed, HandoffBurnt, EnrolmentRefused,
 		CertificateReserved, CertificateIssued, CertificateRevoked, CertificateSuperseded, CertificateRestored,
-		CertificateRecalled, CertificateMarked, CertificateUnmarked, WatchStopped, WatchResumed, DeviceRemoved,
+		CertificateRecalled, MismatchFound, MismatchResolved, WatchStopped, WatchResumed, DeviceRemoved,
 		DeviceBlocked, DeviceRenamed, RequestRejected, AccessRefused, PickupRead, PickupWiped, ChallengeMade,
 		ChallengeRead, InvitationMade, InvitationApproved, InvitationRedeemed, InvitationEnded, InvitationRefused,
 		InvitationPaused, PersonRead, AccountAdded, AccountRemoved, AccountEnabled, AccountDisabled, AccountPassword,
-		CACreated, OrderMade, OrderConfirmed, OrderApproved, OrderDropped, OrderLapsed, OrderDone, IssuingHalted,
-		IssuingResumed, ChecksRun, ListOrdered, AuthorityTested, RecordsExported, RecordsReplayed, RootKeyExported,
-		LedgerExported, LedgerBroken, MailFailed,
+		CACreated, BulkMade, BulkConfirmed, BulkApproved, BulkDropped, BulkLapsed, BulkDone, IssuingHalted,
+		IssuingResumed, ChecksRun, CRLRequested, TestIssued, RecordsExported, RecordsReplayed, RootKeyExported,
+		LogExported, LogBroken, MailFailed,
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 // What is declared is listed: the pages have words for what the list says.
 func TestActionsListsAll(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "ledger.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "audit.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

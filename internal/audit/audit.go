@@ -37,8 +37,8 @@ const (
 	CertificateSuperseded Action = "certificate.superseded" // renewed: it works on until the detail "until"
 	CertificateRestored   Action = "certificate.restored"   // issued again: what superseded it never arrived
 	CertificateRecalled   Action = "certificate.recalled"   // listed as revoked: the restored records do not know it
-	CertificateMarked     Action = "certificate.marked"     // the directory departed from what it says
-	CertificateUnmarked   Action = "certificate.unmarked"   // and came back
+	MismatchFound         Action = "certificate.marked"     // the directory departed from what it says
+	MismatchResolved      Action = "certificate.unmarked"   // and came back
 	WatchStopped          Action = "watch.stopped"          // the drift watch saw too much change, or no directory
 	WatchResumed          Action = "watch.resumed"
 	DeviceRemoved         Action = "device.removed" // one that held no certificate to revoke
@@ -63,22 +63,22 @@ const (
 	AccountDisabled       Action = "account.disabled"
 	AccountPassword       Action = "account.password-set"
 	CACreated             Action = "ca.created"
-	OrderMade             Action = "order.made" // many certificates are to end
-	OrderConfirmed        Action = "order.confirmed"
-	OrderApproved         Action = "order.approved" // by another administrator
-	OrderDropped          Action = "order.dropped"
-	OrderLapsed           Action = "order.expired" // nobody said yes in time
-	OrderDone             Action = "order.done"
+	BulkMade              Action = "order.made" // many certificates are to end
+	BulkConfirmed         Action = "order.confirmed"
+	BulkApproved          Action = "order.approved" // by another administrator
+	BulkDropped           Action = "order.dropped"
+	BulkLapsed            Action = "order.expired" // nobody said yes in time
+	BulkDone              Action = "order.done"
 	IssuingHalted         Action = "issuing.halted"
 	IssuingResumed        Action = "issuing.resumed"
 	ChecksRun             Action = "checks.run"
-	ListOrdered           Action = "list.ordered"     // a revocation list, by hand
-	AuthorityTested       Action = "authority.tested" // a certificate for nobody was asked for
+	CRLRequested          Action = "list.ordered"     // a revocation list, by hand
+	TestIssued            Action = "authority.tested" // a certificate for nobody was asked for
 	RecordsExported       Action = "records.exported"
 	RecordsReplayed       Action = "records.replayed" // what a restored copy had forgotten is brought back
 	RootKeyExported       Action = "ca.root-key-exported"
-	LedgerExported        Action = "ledger.exported"
-	LedgerBroken          Action = "ledger.broken" // the chain did not verify
+	LogExported           Action = "ledger.exported"
+	LogBroken             Action = "ledger.broken" // the chain did not verify
 	MailFailed            Action = "mail.failed"   // a letter that was given up
 )
 

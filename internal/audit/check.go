@@ -8,15 +8,15 @@ type Fault string
 
 // The faults that are told apart.
 const (
-	Altered       Fault = "altered"        // the entry is not what its hash covers
-	Rewritten     Fault = "rewritten"      // the next entry knows another hash of it
-	Missing       Fault = "missing"        // a number without an entry, later ones are there
-	CutOff        Fault = "cut-off"        // entries were there, and the end is earlier
-	HeadDiffers   Fault = "head-differs"   // the recorded end is not the last entry
-	SealDiffers   Fault = "seal-differs"   // what was sealed is not what is there
-	SealForged    Fault = "seal-forged"    // a seal that no key of the CA made
-	KnownDiffers  Fault = "known-differs"  // not the hash somebody kept elsewhere
-	RecordDiffers Fault = "record-differs" // a certificate is not what the ledger tells of it
+	Altered           Fault = "altered"        // the entry is not what its hash covers
+	Rewritten         Fault = "rewritten"      // the next entry knows another hash of it
+	Missing           Fault = "missing"        // a number without an entry, later ones are there
+	CutOff            Fault = "cut-off"        // entries were there, and the end is earlier
+	HeadDiffers       Fault = "head-differs"   // the recorded end is not the last entry
+	CheckpointDiffers Fault = "seal-differs"   // what was sealed is not what is there
+	CheckpointForged  Fault = "seal-forged"    // a seal that no key of the CA made
+	KnownDiffers      Fault = "known-differs"  // not the hash somebody kept elsewhere
+	RecordDiffers     Fault = "record-differs" // a certificate is not what the ledger tells of it
 )
 
 // Break is where a chain stops being one. It is an error, so that reading may end
@@ -47,9 +47,9 @@ func (b *Break) Error() string {
 		return fmt.Sprintf("the ledger was cut off before entry %d: later ones were there", b.Seq)
 	case HeadDiffers:
 		return fmt.Sprintf("entry %d is the last one, and the recorded end is another", b.Seq)
-	case SealDiffers:
+	case CheckpointDiffers:
 		return fmt.Sprintf("something in the entries %d to %d was rewritten after it was sealed", b.Seq, max(b.Seq, b.Until))
-	case SealForged:
+	case CheckpointForged:
 		return fmt.Sprintf("the seal of entry %d was made by no key of this CA", b.Seq)
 	case KnownDiffers:
 		return fmt.Sprintf("something in the entries up to %d was rewritten: its hash is not the one that was kept elsewhere", b.Until)

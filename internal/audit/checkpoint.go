@@ -13,7 +13,7 @@ import (
 // Seal is a signature over the end of the chain at a moment. Whoever rewrites the
 // chain up to there, hashes and all, would have to make it anew, and the key is
 // not in the database.
-type Seal struct {
+type Checkpoint struct {
 	Head
 	At   time.Time // UTC, milliseconds
 	Node string    // which replica sealed
@@ -27,7 +27,7 @@ type Seal struct {
 // sealFormat opens what is signed; see the formats of entries.
 const sealFormat = "certportal ledger seal 1"
 
-func (s Seal) digest() [sha256.Size]byte {
+func (s Checkpoint) digest() [sha256.Size]byte {
 	b := appendField(nil, sealFormat)
 	b = appendNumber(b, s.Seq)
 	b = append(b, s.Hash[:]...)
@@ -38,21 +38,21 @@ func (s Seal) digest() [sha256.Size]byte {
 }
 
 // Sign gives the seal with its signature. The key must be an ECDSA key.
-func (s Seal) Sign(key crypto.Signer) (Seal, error) {
+func (s Checkpoint) Sign(key crypto.Signer) (Checkpoint, error) {
 	if _, ok := key.Public().(*ecdsa.PublicKey); !ok {
-		return Seal{}, fmt.Errorf("sealing entry %d: key is a %T", s.Seq, key.Public())
+		return Checkpoint{}, fmt.Errorf("sealing entry %d: key is a %T", s.Seq, key.Public())
 	}
 	s.At = s.At.UTC().Truncate(time.Millisecond)
 	digest := s.digest()
 	var err error
 	if s.Signature, err = key.Sign(rand.Reader, digest[:], crypto.SHA256); err != nil {
-		return Seal{}, fmt.Errorf("sealing entry %d: %w", s.Seq, err)
+		return Checkpoint{}, fmt.Errorf("sealing entry %d: %w", s.Seq, err)
 	}
 	return s, nil
 }
 
 // Verify checks the signature. Whose key that is the caller must know.
-func (s Seal) Verify(key crypto.PublicKey) error {
+func (s Checkpoint) Verify(key crypto.PublicKey) error {
 	public, ok := key.(*ecdsa.PublicKey)
 	digest := s.digest()
 	if !ok || !ecdsa.VerifyASN1(public, digest[:], s.Signature) {

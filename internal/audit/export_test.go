@@ -146,14 +146,14 @@ func TestA19_SealsCoverWhatTheySay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seal, err := audit.Seal{Head: chain(3)[2].Head(), At: time.Now(), Node: "n", Key: "0a"}.Sign(key)
+	seal, err := audit.Checkpoint{Head: chain(3)[2].Head(), At: time.Now(), Node: "n", Key: "0a"}.Sign(key)
 	if err != nil || seal.Verify(key.Public()) != nil {
 		t.Fatalf("got %v, %v", err, seal.Verify(key.Public()))
 	}
-	for name, change := range map[string]func(*audit.Seal){
-		"number": func(s *audit.Seal) { s.Seq++ }, "hash": func(s *audit.Seal) { s.Hash[0] ^= 1 }, "node": func(s *audit.Seal) { s.Node = "m" },
-		"time": func(s *audit.Seal) { s.At = s.At.Add(time.Millisecond) }, "key": func(s *audit.Seal) { s.Key = "0b" },
-		"signature": func(s *audit.Seal) { s.Signature = append([]byte{}, s.Signature[:8]...) },
+	for name, change := range map[string]func(*audit.Checkpoint){
+		"number": func(s *audit.Checkpoint) { s.Seq++ }, "hash": func(s *audit.Checkpoint) { s.Hash[0] ^= 1 }, "node": func(s *audit.Checkpoint) { s.Node = "m" },
+		"time": func(s *audit.Checkpoint) { s.At = s.At.Add(time.Millisecond) }, "key": func(s *audit.Checkpoint) { s.Key = "0b" },
+		"signature": func(s *audit.Checkpoint) { s.Signature = append([]byte{}, s.Signature[:8]...) },
 	} {
 		changed := seal
 		change(&changed)
@@ -165,7 +165,7 @@ func TestA19_SealsCoverWhatTheySay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (audit.Seal{}).Sign(other); err == nil || seal.Verify(other.Public()) == nil {
+	if _, err := (audit.Checkpoint{}).Sign(other); err == nil || seal.Verify(other.Public()) == nil {
 		t.Error("RSA seals")
 	}
 }

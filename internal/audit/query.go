@@ -33,7 +33,7 @@ func (q Query) Matches(e Entry) bool {
 
 // Check is what verifying has come to, kept so that the next look goes on from
 // there.
-type Check struct {
+type Verification struct {
 	Head           // verified up to here
 	At   time.Time // when it was
 
@@ -43,7 +43,7 @@ type Check struct {
 }
 
 // Reader tells how far somebody came who reads the ledger in order.
-type Reader struct {
+type Cursor struct {
 	Name    string
 	Seq     int64     // of the last entry that was read
 	Failure string    // why it does not go on; empty while it does

@@ -30,7 +30,7 @@ import (
 // What holds where the configuration says nothing.
 const (
 	// DefaultSealEvery is how long the end of the ledger goes unsigned.
-	DefaultSealEvery = 10 * time.Minute
+	DefaultCheckpointEvery = 10 * time.Minute
 
 	// checkEvery is how often new entries are verified.
 	checkEvery = time.Minute
@@ -41,48 +41,48 @@ const (
 	fullWhileBroken = time.Hour
 
 	// holdFor is how long a replica that vanished keeps others from its work.
-	holdFor = 90 * time.Second
+	leaseFor = 90 * time.Second
 )
 
 // Records is the ledger and what is kept beside it. Every method may fail as a
 // database fails.
-type Records interface {
+type Store interface {
 	Source
 
 	// LastCheck gives what verifying has come to; SaveCheck keeps it together with
 	// entries that tell of it.
-	LastCheck(ctx context.Context) (audit.Check, error)
-	SaveCheck(ctx context.Context, c audit.Check, entries ...audit.Entry) error
+	LastVerification(ctx context.Context) (audit.Verification, error)
+	SaveVerification(ctx context.Context, c audit.Verification, entries ...audit.Entry) error
 
 	// AddSeal keeps a seal; one more for the same entry is dropped.
-	AddSeal(ctx context.Context, s audit.Seal) error
+	AddCheckpoint(ctx context.Context, s audit.Checkpoint) error
 
-	Readers
+	Cursors
 }
 
 // Readers are places in the ledger that outlive the program, each held by one
 // replica at a time.
-type Readers interface {
+type Cursors interface {
 	// HoldReader makes holder the reader until a time, and tells its place. held is
 	// false while somebody else is.
-	HoldReader(ctx context.Context, name, holder string, now, until time.Time) (seq int64, held bool, err error)
+	HoldCursor(ctx context.Context, name, holder string, now, until time.Time) (seq int64, held bool, err error)
 
 	// AdvanceReader moves the place on, and ends a failure.
-	AdvanceReader(ctx context.Context, name, holder string, seq int64) error
+	AdvanceCursor(ctx context.Context, name, holder string, seq int64) error
 
 	// FailReader records why holder cannot go on.
-	FailReader(ctx context.Context, name, holder, failure string, at time.Time) error
+	FailCursor(ctx context.Context, name, holder, failure string, at time.Time) error
 
 	// ReleaseReader lets the next one hold it at once.
-	ReleaseReader(ctx context.Context, name, holder string) error
+	ReleaseCursor(ctx context.Context, name, holder string) error
 
 	// Readers tells how far everybody came.
-	Readers(ctx context.Context) ([]audit.Reader, error)
+	Cursors(ctx context.Context) ([]audit.Cursor, error)
 }
 
 // Config is what a keeper works with. Records is required.
 type Config struct {
-	Records Records
+	Store Store
 
 	// Key gives the key that seals and the serial of its certificate. An error is
 	// logged, and nothing is sealed. Nil: nothing ever is.
@@ -95,7 +95,7 @@ type Config struct {
 	Node string
 
 	// SealEvery is the time between two seals. Default DefaultSealEvery.
-	SealEvery time.Duration
+	CheckpointEvery time.Duration
 
 	// Targets are where entries are sent.
 	Targets []Target
@@ -106,21 +106,21 @@ type Config struct {
 
 // Keeper verifies, seals and forwards while the portal runs. Several, on replicas,
 // share the work.
-type Keeper struct {
+type Monitor struct {
 	c      Config
 	holder string
 }
 
 // New checks the configuration. Nothing happens before Run.
-func New(c Config) (*Keeper, error) {
-	if c.Records == nil {
+func New(c Config) (*Monitor, error) {
+	if c.Store == nil {
 		return nil, errors.New("audit keeper: records are missing")
 	}
-	if c.SealEvery < 0 {
-		return nil, fmt.Errorf("audit keeper: seal every %v", c.SealEvery)
+	if c.CheckpointEvery < 0 {
+		return nil, fmt.Errorf("audit keeper: seal every %v", c.CheckpointEvery)
 	}
-	if c.SealEvery == 0 {
-		c.SealEvery = DefaultSealEvery
+	if c.CheckpointEvery == 0 {
+		c.CheckpointEvery = DefaultCheckpointEvery
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -128,11 +128,11 @@ func New(c Config) (*Keeper, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	return &Keeper{c: c, holder: c.Node + " " + rand.Text()[:8]}, nil
+	return &Monitor{c: c, holder: c.Node + " " + rand.Text()[:8]}, nil
 }
 
 // Run works until the context ends, and then seals what came since the last seal.
-func (k *Keeper) Run(ctx context.Context) {
+func (k *Monitor) Run(ctx context.Context) {
 	var workers sync.WaitGroup
 	for _, target := range k.c.Targets {
 		workers.Go(func() { k.forward(ctx, target) })
@@ -143,31 +143,31 @@ func (k *Keeper) Run(ctx context.Context) {
 
 // State is what a page or a monitor shows.
 type State struct {
-	Check   audit.Check
-	Head    audit.Head
-	Seal    audit.Seal // the newest; zero before the first
-	Readers []audit.Reader
+	Verification audit.Verification
+	Head         audit.Head
+	Checkpoint   audit.Checkpoint // the newest; zero before the first
+	Cursors      []audit.Cursor
 }
 
 // Copies are the readers that send entries away.
-func (s State) Copies() []audit.Reader {
-	return slices.DeleteFunc(slices.Clone(s.Readers), func(r audit.Reader) bool { return r.Name == watcher })
+func (s State) Forwarders() []audit.Cursor {
+	return slices.DeleteFunc(slices.Clone(s.Cursors), func(r audit.Cursor) bool { return r.Name == verifyCursor })
 }
 
 // Behind is the number of entries that a reader has before it.
-func (s State) Behind(r audit.Reader) int64 { return max(0, s.Head.Seq-r.Seq) }
+func (s State) Behind(r audit.Cursor) int64 { return max(0, s.Head.Seq-r.Seq) }
 
 // StateOf tells how the ledger and its readers are, as all replicas know it.
-func StateOf(ctx context.Context, r Records) (State, error) {
+func StateOf(ctx context.Context, r Store) (State, error) {
 	var s State
 	var err error
-	if s.Check, err = r.LastCheck(ctx); err != nil {
+	if s.Verification, err = r.LastVerification(ctx); err != nil {
 		return State{}, err
 	}
-	if s.Readers, err = r.Readers(ctx); err != nil {
+	if s.Cursors, err = r.Cursors(ctx); err != nil {
 		return State{}, err
 	}
-	if s.Seal, err = r.LastSeal(ctx); err != nil && !errors.Is(err, portal.ErrNotFound) {
+	if s.Checkpoint, err = r.LastCheckpoint(ctx); err != nil && !errors.Is(err, portal.ErrNotFound) {
 		return State{}, err
 	}
 	s.Head, err = r.Head(ctx)
@@ -175,7 +175,7 @@ func StateOf(ctx context.Context, r Records) (State, error) {
 }
 
 // State tells how the ledger and its readers are.
-func (k *Keeper) State(ctx context.Context) (State, error) { return StateOf(ctx, k.c.Records) }
+func (k *Monitor) State(ctx context.Context) (State, error) { return StateOf(ctx, k.c.Store) }
 
 // waited reports whether the time passed before the context ended.
 func waited(ctx context.Context, d time.Duration) bool {

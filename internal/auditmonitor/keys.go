@@ -25,24 +25,24 @@ const (
 
 // KeyRecords keeps the keys, shared by all replicas. Methods return
 // enroll.ErrNotFound for what is not there.
-type KeyRecords interface {
-	AddLedgerKey(ctx context.Context, serial ca.Serial, sealedKey []byte, notAfter time.Time) error
-	LedgerKey(ctx context.Context, now time.Time) (certificate, sealedKey []byte, err error)
-	LedgerCertificate(ctx context.Context, serial string) ([]byte, error)
+type KeyStore interface {
+	AddAuditKey(ctx context.Context, serial ca.Serial, sealedKey []byte, notAfter time.Time) error
+	AuditKey(ctx context.Context, now time.Time) (certificate, sealedKey []byte, err error)
+	AuditCertificate(ctx context.Context, serial string) ([]byte, error)
 }
 
 // KeyConfig is what keys are made with. All fields but Now are required.
 type KeyConfig struct {
-	Records KeyRecords
-	Issuer  *enroll.OwnIssuer // nil while the CA is sealed: keys are opened, none is made
+	Store  KeyStore
+	Issuer *enroll.OwnIssuer // nil while the CA is sealed: keys are opened, none is made
 
 	// Certificate holds the addresses of the issuer's list; name and validity are
 	// set here.
 	Certificate ca.AuditSignerConfig
 
 	// Guard seals a key for the store, and Open gives it back.
-	Guard func(crypto.Signer) ([]byte, error)
-	Open  func([]byte) (crypto.Signer, error)
+	Encrypt func(crypto.Signer) ([]byte, error)
+	Decrypt func([]byte) (crypto.Signer, error)
 
 	Now func() time.Time // default time.Now
 }
@@ -60,7 +60,7 @@ type Keys struct {
 // NewKeys checks the configuration. No key is made or opened before Key: both
 // cost a moment and much memory, on purpose.
 func NewKeys(c KeyConfig) (*Keys, error) {
-	if c.Records == nil || c.Guard == nil || c.Open == nil {
+	if c.Store == nil || c.Encrypt == nil || c.Decrypt == nil {
 		return nil, errors.New("ledger keys: a required part is missing")
 	}
 	if c.Now == nil {
@@ -98,7 +98,7 @@ func (k *Keys) Key(ctx context.Context) (crypto.Signer, string, error) {
 }
 
 func (k *Keys) stored(ctx context.Context, now time.Time) (crypto.Signer, *x509.Certificate, error) {
-	der, guarded, err := k.c.Records.LedgerKey(ctx, now)
+	der, guarded, err := k.c.Store.AuditKey(ctx, now)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -106,7 +106,7 @@ func (k *Keys) stored(ctx context.Context, now time.Time) (crypto.Signer, *x509.
 	if err != nil {
 		return nil, nil, fmt.Errorf("parsing ledger certificate: %w", err)
 	}
-	key, err := k.c.Open(guarded)
+	key, err := k.c.Decrypt(guarded)
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening ledger key: %w", err)
 	}
@@ -123,7 +123,7 @@ func (k *Keys) make(ctx context.Context) (crypto.Signer, *x509.Certificate, erro
 	if err != nil {
 		return nil, nil, fmt.Errorf("making ledger key: %w", err)
 	}
-	guarded, err := k.c.Guard(key)
+	guarded, err := k.c.Encrypt(key)
 	if err != nil {
 		return nil, nil, fmt.Errorf("guarding ledger key: %w", err)
 	}
@@ -137,13 +137,13 @@ func (k *Keys) make(ctx context.Context) (crypto.Signer, *x509.Certificate, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	return key, cert, k.c.Records.AddLedgerKey(ctx, serial, guarded, cert.NotAfter)
+	return key, cert, k.c.Store.AddAuditKey(ctx, serial, guarded, cert.NotAfter)
 }
 
 // CertifiedBy judges seals by the certificate of their key: it must be one for
 // sealing, by this issuing CA, and in force when the seal was made.
 func CertifiedBy(issuing *x509.Certificate, records interface {
-	LedgerCertificate(ctx context.Context, serial string) ([]byte, error)
+	AuditCertificate(ctx context.Context, serial string) ([]byte, error)
 }) Certified {
 	var mu sync.Mutex
 	known := make(map[string]*x509.Certificate)
@@ -153,7 +153,7 @@ func CertifiedBy(issuing *x509.Certificate, records interface {
 		if cert := known[serial]; cert != nil {
 			return cert, nil
 		}
-		der, err := records.LedgerCertificate(ctx, serial)
+		der, err := records.AuditCertificate(ctx, serial)
 		if err != nil {
 			return nil, err
 		}
@@ -164,13 +164,13 @@ func CertifiedBy(issuing *x509.Certificate, records interface {
 		known[serial] = cert
 		return cert, nil
 	}
-	return func(ctx context.Context, s audit.Seal) error {
+	return func(ctx context.Context, s audit.Checkpoint) error {
 		cert, err := find(ctx, s.Key)
 		if err != nil && !errors.Is(err, portal.ErrNotFound) {
 			return err
 		}
 		if err != nil || s.At.Before(cert.NotBefore) || s.At.After(cert.NotAfter) || s.Verify(cert.PublicKey) != nil {
-			return &audit.Break{Seq: s.Seq, Fault: audit.SealForged}
+			return &audit.Break{Seq: s.Seq, Fault: audit.CheckpointForged}
 		}
 		return nil
 	}

@@ -36,16 +36,16 @@ func keysOf(t *testing.T, h *house, issuer *ca.Issuer, passphrase string, now fu
 		}))
 	}
 	return must[*auditmonitor.Keys](t)(auditmonitor.NewKeys(auditmonitor.KeyConfig{
-		Records: h.DB, Issuer: own, Now: now,
+		Store: h.DB, Issuer: own, Now: now,
 		Certificate: ca.AuditSignerConfig{CRLURLs: []string{"http://pki.example.com/crl/issuing.crl"}},
-		Guard:       func(key crypto.Signer) ([]byte, error) { return ca.SealKey(key, []byte(passphrase)) },
-		Open:        func(file []byte) (crypto.Signer, error) { return ca.OpenKey(file, []byte(passphrase)) },
+		Encrypt:     func(key crypto.Signer) ([]byte, error) { return ca.SealKey(key, []byte(passphrase)) },
+		Decrypt:     func(file []byte) (crypto.Signer, error) { return ca.OpenKey(file, []byte(passphrase)) },
 	}))
 }
 
-func sealed(t *testing.T, key crypto.Signer, serial string, at time.Time) audit.Seal {
+func sealed(t *testing.T, key crypto.Signer, serial string, at time.Time) audit.Checkpoint {
 	t.Helper()
-	return must[audit.Seal](t)(audit.Seal{Head: audit.Head{Seq: 1}, At: at, Node: "n", Key: serial}.Sign(key))
+	return must[audit.Checkpoint](t)(audit.Checkpoint{Head: audit.Head{Seq: 1}, At: at, Node: "n", Key: serial}.Sign(key))
 }
 
 // One key seals for all replicas, until two thirds of its life are over. Its seals
@@ -83,7 +83,7 @@ func TestKeysAreSharedAndRenewed(t *testing.T) {
 		}
 		stranger, _ := authority(t)
 		for name, c := range map[string]struct {
-			seal audit.Seal
+			seal audit.Checkpoint
 			by   auditmonitor.Certified
 		}{
 			"another's key":   {sealed(t, newKey(t), serial, now), certified},
@@ -93,7 +93,7 @@ func TestKeysAreSharedAndRenewed(t *testing.T) {
 			"another CA's":    {good, auditmonitor.CertifiedBy(stranger.Issuing, h.DB)},
 		} {
 			var broken *audit.Break
-			if err := c.by(ctx, c.seal); !errors.As(err, &broken) || broken.Fault != audit.SealForged {
+			if err := c.by(ctx, c.seal); !errors.As(err, &broken) || broken.Fault != audit.CheckpointForged {
 				t.Errorf("%s: got %v", name, err)
 			}
 		}

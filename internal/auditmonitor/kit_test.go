@@ -20,8 +20,8 @@ import (
 )
 
 var (
-	_ auditmonitor.Records    = (*store.DB)(nil)
-	_ auditmonitor.KeyRecords = (*store.DB)(nil)
+	_ auditmonitor.Store    = (*store.DB)(nil)
+	_ auditmonitor.KeyStore = (*store.DB)(nil)
 )
 
 // noon is the clock of the tests.

@@ -15,13 +15,13 @@ func TestA19_ARewrittenChainStaysBroken(t *testing.T) {
 	h.disarm(t)
 	h.rewrite(t, entries, 10)
 	looks := 0
-	k := newKeeper(t, h, auditmonitor.Config{Key: keyOf(key), SealEvery: 20 * time.Millisecond, Log: log.logger()})
+	k := newKeeper(t, h, auditmonitor.Config{Key: keyOf(key), CheckpointEvery: 20 * time.Millisecond, Log: log.logger()})
 	k.start(t)
 	log.await(t, "THE LEDGER IS BROKEN")
 	awaited(t, "another look", func() bool { looks++; return looks > 40 })
 	k.stop()
 	state := must[auditmonitor.State](t)(k.State(t.Context()))
-	wantBreak(t, "state", state.Check.Broken, 1, audit.SealDiffers)
-	equal(t, "seals", len(must[[]audit.Seal](t)(h.Seals(t.Context(), 0, 10))), 1)
+	wantBreak(t, "state", state.Verification.Broken, 1, audit.CheckpointDiffers)
+	equal(t, "seals", len(must[[]audit.Checkpoint](t)(h.Checkpoints(t.Context(), 0, 10))), 1)
 	equal(t, "verifies again", log.count("verifies again"), 0)
 }

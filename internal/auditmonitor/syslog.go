@@ -51,7 +51,7 @@ func (s Syslog) Send(ctx context.Context, entries []audit.Entry) error {
 	if err := sendFrames(conn, entries); err != nil {
 		return fmt.Errorf("sending to syslog: %w", err)
 	}
-	if err := confirmed(conn); err != nil {
+	if err := awaitClose(conn); err != nil {
 		return fmt.Errorf("waiting for syslog to have read: %w", err)
 	}
 	return nil
@@ -83,7 +83,7 @@ func sendFrames(w io.Writer, entries []audit.Entry) error {
 // confirmed ends the sending side and waits for the receiver's end. One that closes
 // without a word has read everything too: else its system would have reset the
 // connection. One that keeps it open has at least not refused.
-func confirmed(conn *tls.Conn) error {
+func awaitClose(conn *tls.Conn) error {
 	if err := conn.CloseWrite(); err != nil {
 		return err
 	}

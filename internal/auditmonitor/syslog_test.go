@@ -189,7 +189,7 @@ func TestF21_NothingIsLostWhileSyslogIsDown(t *testing.T) {
 		h.fill(t, entries)
 		log.await(t, "FORWARDING THE LEDGER STOPPED")
 		state := must[auditmonitor.State](t)(k.State(t.Context()))
-		reader := state.Readers[0] // its name is before that of the watch
+		reader := state.Cursors[0] // its name is before that of the watch
 		equal(t, "behind", state.Behind(reader), int64(entries))
 		if reader.Failure == "" || reader.Since.IsZero() {
 			t.Errorf("state tells nothing of the failure: %+v", reader)

@@ -18,15 +18,15 @@ const pageSize = 2000
 type Source interface {
 	Entries(ctx context.Context, after int64, limit int) ([]audit.Entry, error)
 	Head(ctx context.Context) (audit.Head, error)
-	Seals(ctx context.Context, after int64, limit int) ([]audit.Seal, error)
+	Checkpoints(ctx context.Context, after int64, limit int) ([]audit.Checkpoint, error)
 
 	// LastSeal gives the seal of the highest number, or enroll.ErrNotFound.
-	LastSeal(ctx context.Context) (audit.Seal, error)
+	LastCheckpoint(ctx context.Context) (audit.Checkpoint, error)
 }
 
 // Certified returns nil when a seal was made by a key that the CA certified for
 // sealing and that was in force then, and why not otherwise.
-type Certified func(ctx context.Context, s audit.Seal) error
+type Certified func(ctx context.Context, s audit.Checkpoint) error
 
 // Options say how to verify.
 type Options struct {
@@ -42,11 +42,11 @@ type Options struct {
 
 // Report is what verifying found.
 type Report struct {
-	Head     audit.Head // verified up to here
-	Entries  int64      // how many were verified
-	Seals    int        // how many of them were sealed
-	LastSeal audit.Seal // the newest; zero without one
-	Broken   *audit.Break
+	Head           audit.Head       // verified up to here
+	Entries        int64            // how many were verified
+	Checkpoints    int              // how many of them were sealed
+	LastCheckpoint audit.Checkpoint // the newest; zero without one
+	Broken         *audit.Break
 }
 
 // Verify follows the chain to its end. Broken in the report is the first place
@@ -73,20 +73,20 @@ type verification struct {
 	o      Options
 	report Report
 
-	seals     []audit.Seal // the next ones, in order
-	sealsRead int64        // up to which entry their seals were read
-	sealedTo  int64        // what the last good seal covers
-	known     map[int64]audit.Head
+	checkpoints     []audit.Checkpoint // the next ones, in order
+	checkpointsRead int64              // up to which entry their seals were read
+	covered         int64              // what the last good seal covers
+	known           map[int64]audit.Head
 }
 
 func (v *verification) run(ctx context.Context) error {
 	// In this order: what a seal or the head speaks of is there when the entries
 	// are read, unless somebody took it away.
-	newest, err := v.src.LastSeal(ctx)
+	newest, err := v.src.LastCheckpoint(ctx)
 	if err != nil && !errors.Is(err, portal.ErrNotFound) {
 		return err
 	}
-	v.report.LastSeal, v.sealedTo, v.sealsRead = newest, v.o.From.Seq, v.o.From.Seq
+	v.report.LastCheckpoint, v.covered, v.checkpointsRead = newest, v.o.From.Seq, v.o.From.Seq
 	v.known = make(map[int64]audit.Head)
 	least := newest.Seq
 	for _, known := range v.o.Known {
@@ -196,28 +196,28 @@ func (v *verification) read(ctx context.Context, after, until int64) <-chan entr
 // elsewhere.
 func (v *verification) compare(ctx context.Context, at audit.Head) error {
 	if known, ok := v.known[at.Seq]; ok && known != at {
-		return &audit.Break{Seq: v.sealedTo + 1, Until: at.Seq, Fault: audit.KnownDiffers}
+		return &audit.Break{Seq: v.covered + 1, Until: at.Seq, Fault: audit.KnownDiffers}
 	}
-	seal, ok, err := v.nextSeal(ctx)
+	seal, ok, err := v.nextCheckpoint(ctx)
 	if err != nil || !ok || seal.Seq > at.Seq {
 		return err
 	}
-	v.seals = v.seals[1:]
+	v.checkpoints = v.checkpoints[1:]
 	if seal.Head != at {
-		return &audit.Break{Seq: v.sealedTo + 1, Until: seal.Seq, Fault: audit.SealDiffers}
+		return &audit.Break{Seq: v.covered + 1, Until: seal.Seq, Fault: audit.CheckpointDiffers}
 	}
 	if v.o.Certified != nil {
 		if err := v.certified(ctx, seal); err != nil {
 			return err
 		}
 	}
-	v.sealedTo = seal.Seq
-	v.report.Seals++
+	v.covered = seal.Seq
+	v.report.Checkpoints++
 	return nil
 }
 
 // certified tells a forged seal from one that could not be judged.
-func (v *verification) certified(ctx context.Context, seal audit.Seal) error {
+func (v *verification) certified(ctx context.Context, seal audit.Checkpoint) error {
 	err := v.o.Certified(ctx, seal)
 	var broken *audit.Break
 	if err == nil || errors.As(err, &broken) {
@@ -228,26 +228,26 @@ func (v *verification) certified(ctx context.Context, seal audit.Seal) error {
 
 // nextSeal is the first one that was not compared yet; false behind the newest that
 // was there at the beginning.
-func (v *verification) nextSeal(ctx context.Context) (audit.Seal, bool, error) {
-	if len(v.seals) == 0 && v.sealsRead < v.report.LastSeal.Seq {
+func (v *verification) nextCheckpoint(ctx context.Context) (audit.Checkpoint, bool, error) {
+	if len(v.checkpoints) == 0 && v.checkpointsRead < v.report.LastCheckpoint.Seq {
 		var err error
-		if v.seals, err = v.src.Seals(ctx, v.sealsRead, pageSize); err != nil {
-			return audit.Seal{}, false, err
+		if v.checkpoints, err = v.src.Checkpoints(ctx, v.checkpointsRead, pageSize); err != nil {
+			return audit.Checkpoint{}, false, err
 		}
 		// Without any, somebody took them away since: nothing is left to compare.
-		v.sealsRead = v.report.LastSeal.Seq
-		if n := len(v.seals); n > 0 {
-			v.sealsRead = v.seals[n-1].Seq
+		v.checkpointsRead = v.report.LastCheckpoint.Seq
+		if n := len(v.checkpoints); n > 0 {
+			v.checkpointsRead = v.checkpoints[n-1].Seq
 		}
 	}
-	if len(v.seals) == 0 {
-		return audit.Seal{}, false, nil
+	if len(v.checkpoints) == 0 {
+		return audit.Checkpoint{}, false, nil
 	}
-	return v.seals[0], true, nil
+	return v.checkpoints[0], true, nil
 }
 
 // check goes on from what was verified before, or begins anew when full.
-func check(ctx context.Context, src Source, last audit.Check, full bool, certified Certified, now time.Time) (audit.Check, error) {
+func check(ctx context.Context, src Source, last audit.Verification, full bool, certified Certified, now time.Time) (audit.Verification, error) {
 	o := Options{From: last.Head, Certified: certified}
 	if full {
 		o.From = audit.Head{}
@@ -256,7 +256,7 @@ func check(ctx context.Context, src Source, last audit.Check, full bool, certifi
 	if err != nil {
 		return last, err
 	}
-	next := audit.Check{Head: report.Head, At: now, FullAt: last.FullAt, Broken: report.Broken, Since: last.Since}
+	next := audit.Verification{Head: report.Head, At: now, FullAt: last.FullAt, Broken: report.Broken, Since: last.Since}
 	if full {
 		next.FullAt = now
 	}

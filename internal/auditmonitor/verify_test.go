@@ -43,8 +43,8 @@ func wantBreak(t testing.TB, what string, got *audit.Break, seq int64, fault aud
 // sealAt seals an entry as the keeper does.
 func (h *house) sealAt(t testing.TB, key crypto.Signer, e audit.Entry) {
 	t.Helper()
-	seal := must[audit.Seal](t)(audit.Seal{Head: e.Head(), At: e.At, Node: "portal-1", Key: "0a"}.Sign(key))
-	if err := h.AddSeal(t.Context(), seal); err != nil {
+	seal := must[audit.Checkpoint](t)(audit.Checkpoint{Head: e.Head(), At: e.At, Node: "portal-1", Key: "0a"}.Sign(key))
+	if err := h.AddCheckpoint(t.Context(), seal); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -62,10 +62,10 @@ func TestVerifyAWholeLedger(t *testing.T) {
 		wantBreak(t, "whole", report.Broken, 0, "")
 		equal(t, "entries", report.Entries, 2501)
 		equal(t, "head", report.Head.Seq, 2501)
-		equal(t, "seals", report.Seals, 2)
+		equal(t, "seals", report.Checkpoints, 2)
 		rest := verify(t, h, auditmonitor.Options{From: entries[1998].Head()})
 		equal(t, "entries after an earlier look", rest.Entries, 502)
-		equal(t, "seals after an earlier look", rest.Seals, 1)
+		equal(t, "seals after an earlier look", rest.Checkpoints, 1)
 	})
 }
 
@@ -214,10 +214,10 @@ func TestA19_ARewrittenChainDiffersFromItsSeals(t *testing.T) {
 		wantBreak(t, "held against a kept head", verify(t, h, auditmonitor.Options{Known: known}).Broken, 81, audit.KnownDiffers)
 		h.rewrite(t, entries, 30)
 		broken := verify(t, h, auditmonitor.Options{}).Broken
-		wantBreak(t, "between seals", broken, 21, audit.SealDiffers)
+		wantBreak(t, "between seals", broken, 21, audit.CheckpointDiffers)
 		equal(t, "until", broken.Until, 60)
 		h.rewrite(t, entries, 1)
-		wantBreak(t, "from the first entry on", verify(t, h, auditmonitor.Options{}).Broken, 1, audit.SealDiffers)
+		wantBreak(t, "from the first entry on", verify(t, h, auditmonitor.Options{}).Broken, 1, audit.CheckpointDiffers)
 	})
 }
 
@@ -280,9 +280,9 @@ func TestA19_OtherWaysToTamper(t *testing.T) {
 
 // certifiedBy judges seals by one key.
 func certifiedBy(key crypto.PublicKey) auditmonitor.Certified {
-	return func(_ context.Context, s audit.Seal) error {
+	return func(_ context.Context, s audit.Checkpoint) error {
 		if s.Verify(key) != nil {
-			return &audit.Break{Seq: s.Seq, Fault: audit.SealForged}
+			return &audit.Break{Seq: s.Seq, Fault: audit.CheckpointForged}
 		}
 		return nil
 	}
@@ -296,11 +296,11 @@ func TestA19_ForgedSealsAreFound(t *testing.T) {
 		o := auditmonitor.Options{Certified: certifiedBy(right.Public())}
 		wantBreak(t, "right key", verify(t, h, o).Broken, 0, "")
 		h.sealAt(t, wrong, entries[19])
-		wantBreak(t, "wrong key", verify(t, h, o).Broken, 20, audit.SealForged)
+		wantBreak(t, "wrong key", verify(t, h, o).Broken, 20, audit.CheckpointForged)
 		h.disarm(t)
 		h.exec(t, "DELETE FROM ledger_seals WHERE seq = 20")
 		h.exec(t, "UPDATE ledger_seals SET at = at + 1")
-		wantBreak(t, "another time", verify(t, h, o).Broken, 10, audit.SealForged)
+		wantBreak(t, "another time", verify(t, h, o).Broken, 10, audit.CheckpointForged)
 	})
 }
 
@@ -363,7 +363,7 @@ func BenchmarkVerify(b *testing.B) {
 	b.ResetTimer()
 	for range b.N {
 		report := must[auditmonitor.Report](b)(auditmonitor.Verify(b.Context(), h, auditmonitor.Options{Certified: certifiedBy(key.Public())}))
-		if report.Broken != nil || report.Entries != int64(entries) || report.Seals != entries/1000 {
+		if report.Broken != nil || report.Entries != int64(entries) || report.Checkpoints != entries/1000 {
 			b.Fatalf("got %+v", report)
 		}
 	}

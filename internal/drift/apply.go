@@ -13,7 +13,7 @@ import (
 )
 
 // sayAgain is how often the log repeats that the watch stands still.
-const sayAgain = time.Hour
+const logStopEvery = time.Hour
 
 // system is the actor where nobody asked for the pass.
 const system = "system"
@@ -45,18 +45,18 @@ func (p *pass) counts() map[string]string {
 func (p *pass) stop(ctx context.Context) error {
 	detail := p.counts()
 	entry := p.entry(audit.WatchStopped, detail)
-	first, err := p.c.Records.Stop(ctx, p.report.Stopped, entry.At, entry)
+	first, err := p.c.Store.StopDrift(ctx, p.report.Stopped, entry.At, entry)
 	if err != nil {
-		return fmt.Errorf("recording the stop (%s): %w", p.report.Stopped, errors.Join(err, p.report.Cause))
+		return fmt.Errorf("recording the stop (%s): %w", p.report.Stopped, errors.Join(err, p.report.Err))
 	}
-	quiet := entry.At.Sub(p.said)
-	if !first && !p.said.IsZero() && quiet >= 0 && quiet < sayAgain {
+	quiet := entry.At.Sub(p.logged)
+	if !first && !p.logged.IsZero() && quiet >= 0 && quiet < logStopEvery {
 		return nil
 	}
-	p.said = entry.At
+	p.logged = entry.At
 	facts := []any{"reason", p.report.Stopped, "holders", detail["holders"], "changed", detail["changed"], "limit", detail["limit"]}
-	if p.report.Cause != nil {
-		facts = append(facts, "err", p.report.Cause)
+	if p.report.Err != nil {
+		facts = append(facts, "err", p.report.Err)
 	}
 	p.c.Log.Error("drift watch stopped: nobody's certificates are marked or revoked until this is settled", facts...)
 	return nil
@@ -70,28 +70,28 @@ func (p *pass) apply(ctx context.Context) error {
 			p.c.Revoked()
 		}
 	}()
-	if err := p.proceed(ctx); err != nil {
+	if err := p.clearStop(ctx); err != nil {
 		return err
 	}
-	for _, a := range p.acts {
-		write := p.mark
-		if a.due {
-			write = p.depart
+	for _, a := range p.updates {
+		write := p.writeMismatches
+		if a.revoke {
+			write = p.revokeLeaver
 		}
 		if err := write(ctx, a); err != nil {
 			return err
 		}
 	}
-	if err := p.c.Records.Pass(ctx, p.now, p.c.Source); err != nil {
+	if err := p.c.Store.RecordDriftPass(ctx, p.now, p.c.Source); err != nil {
 		return fmt.Errorf("noting the pass: %w", err)
 	}
 	return nil
 }
 
 // proceed ends a stop: because all is well, or because an administrator says so.
-func (p *pass) proceed(ctx context.Context) error {
+func (p *pass) clearStop(ctx context.Context) error {
 	if p.report.Stopped == "" {
-		resumed, err := p.c.Records.Resume(ctx, p.entry(audit.WatchResumed, nil))
+		resumed, err := p.c.Store.ResumeDrift(ctx, p.entry(audit.WatchResumed, nil))
 		if err != nil {
 			return fmt.Errorf("resuming the watch: %w", err)
 		}
@@ -103,7 +103,7 @@ func (p *pass) proceed(ctx context.Context) error {
 	detail := p.counts()
 	detail["share"] = "any"
 	// What is marked in this pass begins with it, and so does not count later.
-	if err := p.c.Records.Allow(ctx, p.now, p.entry(audit.WatchResumed, detail)); err != nil {
+	if err := p.c.Store.AllowDrift(ctx, p.now, p.entry(audit.WatchResumed, detail)); err != nil {
 		return fmt.Errorf("letting more change than the share: %w", err)
 	}
 	p.c.Log.Warn("drift watch lets more change than the share, as an administrator asked",
@@ -112,17 +112,17 @@ func (p *pass) proceed(ctx context.Context) error {
 	return nil
 }
 
-func (p *pass) mark(ctx context.Context, a act) error {
-	set, removed, err := p.c.Records.Mark(ctx, Marking{
-		Person: a.person, Certificates: a.marks, At: p.now, Entry: p.entry("", p.details(a)),
+func (p *pass) writeMismatches(ctx context.Context, a update) error {
+	set, removed, err := p.c.Store.UpdateMismatches(ctx, MismatchUpdate{
+		Person: a.person, Certificates: a.certificates, At: p.now, Entry: p.entry("", p.details(a)),
 	})
 	if err != nil {
 		return fmt.Errorf("marking certificates of %s: %w", a.person, err)
 	}
-	p.report.Marked, p.report.Unmarked = p.report.Marked+set, p.report.Unmarked+removed
+	p.report.Added, p.report.Removed = p.report.Added+set, p.report.Removed+removed
 	if set > 0 {
-		for _, f := range a.findings {
-			p.c.Log.Warn("certificates depart from the directory", f.facts()...)
+		for _, f := range a.mismatches {
+			p.c.Log.Warn("certificates depart from the directory", f.logAttrs()...)
 		}
 	}
 	if removed > 0 {
@@ -131,9 +131,9 @@ func (p *pass) mark(ctx context.Context, a act) error {
 	return nil
 }
 
-func (p *pass) depart(ctx context.Context, a act) error {
+func (p *pass) revokeLeaver(ctx context.Context, a update) error {
 	at := p.c.Now()
-	ended, err := p.c.Records.Depart(ctx, Departure{
+	ended, err := p.c.Store.RevokeLeaver(ctx, Leaver{
 		Person: a.person, At: at, Due: p.now.Add(-p.c.Grace), Entry: p.entry("", p.details(a)),
 	})
 	if err != nil {
@@ -141,17 +141,17 @@ func (p *pass) depart(ctx context.Context, a act) error {
 	}
 	p.report.Revoked += len(ended)
 	if len(ended) > 0 {
-		p.c.Log.Warn("certificates revoked: their holder left", append(a.findings[0].facts(), slog.Int("revoked", len(ended)))...)
+		p.c.Log.Warn("certificates revoked: their holder left", append(a.mismatches[0].logAttrs(), slog.Int("revoked", len(ended)))...)
 	}
 	return nil
 }
 
 // details are what the ledger keeps of a pass beside the change itself: what the
 // directory says now, and that the share was overridden.
-func (p *pass) details(a act) map[string]string {
+func (p *pass) details(a update) map[string]string {
 	detail := map[string]string{}
-	for _, f := range a.findings {
-		if Ends(f.Change) {
+	for _, f := range a.mismatches {
+		if Revokes(f.Change) {
 			detail["account"] = string(f.Change)
 		}
 		if f.Now != "" {
@@ -165,7 +165,7 @@ func (p *pass) details(a act) map[string]string {
 }
 
 // facts are a finding for the log.
-func (f Finding) facts() []any {
+func (f PersonMismatch) logAttrs() []any {
 	facts := []any{"person", f.Person, "change", f.Change, "upn", f.UPN, "certificates", len(f.Serials)}
 	if f.Login != "" {
 		facts = append(facts, "login", f.Login)

@@ -11,14 +11,14 @@ import (
 
 // answerWithin bounds one question to the directory, whatever bounds it has
 // itself: a watch that hangs would go unnoticed.
-const answerWithin = time.Minute
+const directoryTimeout = time.Minute
 
 // errWrongAnswer says that the directory spoke of people nobody asked for.
 var errWrongAnswer = errors.New("directory answered with people nobody asked for")
 
 // people reads many at once, by their ids.
-func (p *pass) people(ctx context.Context, holders []Holder) (map[portal.PersonID]portal.Person, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+func (p *pass) readPeople(ctx context.Context, holders []CertificateHolder) (map[portal.PersonID]portal.Person, error) {
+	ctx, cancel := context.WithTimeout(ctx, directoryTimeout)
 	defer cancel()
 	ids := make([]portal.PersonID, len(holders))
 	asked := make(map[portal.PersonID]bool, len(holders))
@@ -44,8 +44,8 @@ func (p *pass) people(ctx context.Context, holders []Holder) (map[portal.PersonI
 
 // confirm reads one person of whom no good was said: a server that lags behind
 // the others is not believed once.
-func (p *pass) confirm(ctx context.Context, id portal.PersonID) (portal.Person, bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+func (p *pass) reread(ctx context.Context, id portal.PersonID) (portal.Person, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, directoryTimeout)
 	defer cancel()
 	person, err := p.c.Directory.Person(ctx, id)
 	switch {
@@ -61,11 +61,11 @@ func (p *pass) confirm(ctx context.Context, id portal.PersonID) (portal.Person, 
 
 // blame turns an error of the directory into the reason to stop, unless the pass
 // was asked to end.
-func (p *pass) blame(ctx context.Context, err error) error {
+func (p *pass) stopFor(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("comparing with the directory: %w", ctx.Err())
 	}
-	p.report.Stopped, p.report.Cause, p.report.Partial = NoAnswer, err, true
+	p.report.Stopped, p.report.Err, p.report.Partial = NoAnswer, err, true
 	if errors.Is(err, errWrongAnswer) {
 		p.report.Stopped = WrongAnswer
 	}

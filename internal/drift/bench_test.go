@@ -50,14 +50,14 @@ func benchmarkPass(b *testing.B, driver, address string) {
 	defer db.Close()
 	fill(b, driver, address, benchmarkHolders)
 	w := must[*drift.Watch](b)(drift.New(drift.Config{
-		Directory: census{}, Records: db, Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler),
+		Directory: census{}, Store: db, Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler),
 	}))
 	b.ReportAllocs()
 	for b.Loop() {
 		r := must[drift.Report](b)(w.Once(b.Context(), drift.Options{Apply: true}))
 		equal(b, "holders", r.Holders, benchmarkHolders)
 		equal(b, "stopped", r.Stopped, "")
-		equal(b, "findings", len(r.Findings), 0)
+		equal(b, "findings", len(r.Mismatches), 0)
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/benchmarkHolders, "ms/1000holders")
 }

@@ -116,7 +116,7 @@ func (c *company) open() {
 func (c *company) watch(db *store.DB) *drift.Watch {
 	c.t.Helper()
 	return must[*drift.Watch](c.t)(drift.New(drift.Config{
-		Directory: &c.fault, Records: db, Revoked: func() { c.nudges.Add(1) },
+		Directory: &c.fault, Store: db, Revoked: func() { c.nudges.Add(1) },
 		Source: cmp.Or(c.source, "builtin"),
 		Now:    c.now, Log: c.logger,
 	}))
@@ -278,9 +278,9 @@ func (c *company) last(action audit.Action) audit.Entry {
 }
 
 // want compares what a pass did.
-func (c *company) want(r drift.Report, marked, unmarked, revoked int, stopped drift.Stop) {
+func (c *company) want(r drift.Report, marked, unmarked, revoked int, stopped drift.StopReason) {
 	c.t.Helper()
-	got := fmt.Sprint(r.Marked, " marked, ", r.Unmarked, " unmarked, ", r.Revoked, " revoked, stopped: ", r.Stopped)
+	got := fmt.Sprint(r.Added, " marked, ", r.Removed, " unmarked, ", r.Revoked, " revoked, stopped: ", r.Stopped)
 	want := fmt.Sprint(marked, " marked, ", unmarked, " unmarked, ", revoked, " revoked, stopped: ", stopped)
 	equal(c.t, "pass", got, want)
 }

@@ -32,8 +32,8 @@ func differences(c Certificate, p portal.Person, account portal.Change) []portal
 	}
 	if account == portal.AccountGone {
 		// Nobody says what the names are now: what was marked stays so.
-		for _, m := range c.Marks {
-			if !Ends(m.Change) {
+		for _, m := range c.Mismatches {
+			if !Revokes(m.Change) {
 				changes = append(changes, m.Change)
 			}
 		}
@@ -50,16 +50,16 @@ func differences(c Certificate, p portal.Person, account portal.Change) []portal
 
 // marked gives a holder's certificates the marks that are to stand, and reports
 // whether others stand now.
-func marked(h Holder, p portal.Person, account portal.Change, now time.Time) ([]Certificate, bool) {
+func wantedMismatches(h CertificateHolder, p portal.Person, account portal.Change, now time.Time) ([]Certificate, bool) {
 	wanted, differ := slices.Clone(h.Certificates), false
 	for i, c := range wanted {
 		changes := differences(c, p, account)
-		differ = differ || len(changes) != len(c.Marks)
-		wanted[i].Marks = nil
+		differ = differ || len(changes) != len(c.Mismatches)
+		wanted[i].Mismatches = nil
 		for _, change := range changes {
-			wanted[i].Marks = append(wanted[i].Marks, Mark{Change: change})
-			standing := slices.IndexFunc(c.Marks, func(m Mark) bool { return m.Change == change })
-			differ = differ || standing < 0 || c.Marks[standing].Since.After(now)
+			wanted[i].Mismatches = append(wanted[i].Mismatches, Mismatch{Change: change})
+			standing := slices.IndexFunc(c.Mismatches, func(m Mismatch) bool { return m.Change == change })
+			differ = differ || standing < 0 || c.Mismatches[standing].Since.After(now)
 		}
 	}
 	return wanted, differ
@@ -68,14 +68,14 @@ func marked(h Holder, p portal.Person, account portal.Change, now time.Time) ([]
 // findings tells a person's changes, one for each kind. An account's changes
 // share one beginning: who switches an account off and deletes it a moment later
 // does not begin a second grace.
-func findings(h Holder, wanted []Certificate, p portal.Person, now time.Time, grace time.Duration) []Finding {
-	var found []Finding
+func personMismatches(h CertificateHolder, wanted []Certificate, p portal.Person, now time.Time, grace time.Duration) []PersonMismatch {
+	var found []PersonMismatch
 	for _, c := range wanted {
-		for _, m := range c.Marks {
-			i := slices.IndexFunc(found, func(f Finding) bool { return f.Change == m.Change })
+		for _, m := range c.Mismatches {
+			i := slices.IndexFunc(found, func(f PersonMismatch) bool { return f.Change == m.Change })
 			if i < 0 {
 				i = len(found)
-				found = append(found, finding(h, c, m.Change, p, now, grace))
+				found = append(found, newPersonMismatch(h, c, m.Change, p, now, grace))
 			}
 			found[i].Serials = append(found[i].Serials, c.Serial)
 		}
@@ -83,15 +83,15 @@ func findings(h Holder, wanted []Certificate, p portal.Person, now time.Time, gr
 	return found
 }
 
-func finding(h Holder, c Certificate, change portal.Change, p portal.Person, now time.Time, grace time.Duration) Finding {
-	f := Finding{Person: h.Person, Change: change, Login: p.Login, UPN: c.UPN, Since: since(h, change, now)}
+func newPersonMismatch(h CertificateHolder, c Certificate, change portal.Change, p portal.Person, now time.Time, grace time.Duration) PersonMismatch {
+	f := PersonMismatch{Person: h.Person, Change: change, Login: p.Login, UPN: c.UPN, Since: since(h, change, now)}
 	switch change {
 	case portal.UPNChanged:
 		f.Now = p.UPN
 	case portal.SIDChanged:
 		f.Now = p.SID
 	}
-	if Ends(change) {
+	if Revokes(change) {
 		f.Due = f.Since.Add(grace)
 	}
 	return f
@@ -99,11 +99,11 @@ func finding(h Holder, c Certificate, change portal.Change, p portal.Person, now
 
 // since is when a change of the holder was first seen. A mark from the future is
 // of a clock that was wrong, and counts from now.
-func since(h Holder, change portal.Change, now time.Time) time.Time {
+func since(h CertificateHolder, change portal.Change, now time.Time) time.Time {
 	first := now
 	for _, c := range h.Certificates {
-		for _, m := range c.Marks {
-			same := m.Change == change || Ends(m.Change) && Ends(change)
+		for _, m := range c.Mismatches {
+			same := m.Change == change || Revokes(m.Change) && Revokes(change)
 			if same && m.Since.Before(first) {
 				first = m.Since
 			}

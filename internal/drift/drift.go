@@ -52,7 +52,7 @@ type Directory interface {
 // Config is what a watch works with. Directory and Records are required.
 type Config struct {
 	Directory Directory
-	Records   Records
+	Store     Store
 
 	// Source names the directory in a way that stays while its people are the same,
 	// such as its kind and domain.
@@ -80,14 +80,14 @@ type Config struct {
 // Watch compares certificates with the directory. One Watch makes one pass after
 // the other; several, on replicas, may work at the same time.
 type Watch struct {
-	c    Config
-	turn sync.Mutex
-	said time.Time // when the stop was last logged; under turn
+	c      Config
+	mu     sync.Mutex
+	logged time.Time // when the stop was last logged; under turn
 }
 
 // New checks the configuration. Nothing is read before Run or Once.
 func New(c Config) (*Watch, error) {
-	if c.Directory == nil || c.Records == nil {
+	if c.Directory == nil || c.Store == nil {
 		return nil, errors.New("drift watch: a required part is missing")
 	}
 	if c.Every < 0 || c.Grace < 0 || c.Share < 0 || c.Share > 1 {
@@ -115,7 +115,7 @@ func New(c Config) (*Watch, error) {
 }
 
 // Ends reports whether a change ends certificates. The others ask for new ones.
-func Ends(c portal.Change) bool {
+func Revokes(c portal.Change) bool {
 	switch c {
 	case portal.AccountGone, portal.AccountDisabled, portal.AccountExpired:
 		return true

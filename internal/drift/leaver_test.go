@@ -36,7 +36,7 @@ func TestA11_LeaverLosesTheCertificatesAfterTheGrace(t *testing.T) {
 				c.want(r, 2, 0, 0, "")
 				equal(t, "mark", c.certificate("p001").Changed, l.change)
 				equal(t, "signed in", c.signedIn("p001"), false)
-				f := r.Findings[0]
+				f := r.Mismatches[0]
 				equal(t, "finding", f.Change, l.change)
 				equal(t, "person", f.Person, "id-p001")
 				equal(t, "upn", f.UPN, "p001@corp.example")
@@ -57,7 +57,7 @@ func TestA11_LeaverLosesTheCertificatesAfterTheGrace(t *testing.T) {
 				e := c.last(audit.CertificateRevoked)
 				equal(t, "actor", e.Actor+" "+e.Role, "system system")
 				equal(t, "account", e.Detail["account"], string(l.change))
-				equal(t, "marked", c.told(audit.CertificateMarked), 2)
+				equal(t, "marked", c.told(audit.MismatchFound), 2)
 				equal(t, "revoked", c.told(audit.CertificateRevoked), 2)
 				c.want(c.look(), 0, 0, 0, "")
 			})
@@ -102,7 +102,7 @@ func TestA11_EndsWithinFifteenMinutes(t *testing.T) {
 			c.disable("p000")
 			left := c.now()
 			for r.Revoked == 0 && c.now().Sub(left) < time.Hour {
-				c.pass(c.Rest(r, nil, chance))
+				c.pass(c.Delay(r, nil, chance))
 				r = c.look()
 			}
 			if took := c.now().Sub(left); took > 15*time.Minute {
@@ -125,7 +125,7 @@ func TestA11_GraceOutlivesARestart(t *testing.T) {
 			c.open()
 		}
 		c.want(c.look(), 0, 0, 1, "")
-		equal(t, "marked", c.told(audit.CertificateMarked), 1)
+		equal(t, "marked", c.told(audit.MismatchFound), 1)
 	})
 }
 
@@ -137,7 +137,7 @@ func TestA11_BackBeforeTheGraceEnds(t *testing.T) {
 	c.enable("p001")
 	c.want(c.look(), 0, 1, 0, "")
 	equal(t, "mark", c.certificate("p001").Changed, "")
-	equal(t, "unmarked", c.told(audit.CertificateUnmarked), 1)
+	equal(t, "unmarked", c.told(audit.MismatchResolved), 1)
 
 	c.pass(time.Hour)
 	c.disable("p001")
@@ -176,7 +176,7 @@ func TestA11_ClockSetBackEndsNobodyEarly(t *testing.T) {
 	// live until the clock has caught up.
 	c.pass(time.Millisecond)
 	c.want(c.look(), 0, 0, 1, "")
-	equal(t, "marked", c.told(audit.CertificateMarked), 1)
+	equal(t, "marked", c.told(audit.MismatchFound), 1)
 }
 
 func TestA11_TwoWatchesAtOnce(t *testing.T) {
@@ -197,7 +197,7 @@ func TestA11_TwoWatchesAtOnce(t *testing.T) {
 					}
 					mu.Lock()
 					defer mu.Unlock()
-					marked, unmarked, revoked = marked+r.Marked, unmarked+r.Unmarked, revoked+r.Revoked
+					marked, unmarked, revoked = marked+r.Added, unmarked+r.Removed, revoked+r.Revoked
 				})
 			}
 			waiting.Wait()
@@ -214,8 +214,8 @@ func TestA11_TwoWatchesAtOnce(t *testing.T) {
 			marked, unmarked, revoked := together()
 			equal(t, "passes", fmt.Sprint(marked, unmarked, revoked), want)
 		}
-		equal(t, "marked", c.told(audit.CertificateMarked), leavers)
-		equal(t, "unmarked", c.told(audit.CertificateUnmarked), 1)
+		equal(t, "marked", c.told(audit.MismatchFound), leavers)
+		equal(t, "unmarked", c.told(audit.MismatchResolved), 1)
 		equal(t, "revoked", c.told(audit.CertificateRevoked), leavers-1)
 	})
 }
@@ -245,6 +245,6 @@ func TestA11_AWobblingReplicaIsNotBelieved(t *testing.T) {
 			c.want(c.look(), 0, 0, 0, "")
 		})
 	}
-	equal(t, "marked", c.told(audit.CertificateMarked), 0)
+	equal(t, "marked", c.told(audit.MismatchFound), 0)
 	equal(t, "log", strings.Contains(c.log.String(), "level=ERROR"), false)
 }

@@ -35,8 +35,8 @@ func TestNamesThatChangeAreMarkedAndEndNothing(t *testing.T) {
 		})
 	}
 	equal(t, "revoked", c.told(audit.CertificateRevoked), 0)
-	equal(t, "marked", c.told(audit.CertificateMarked), 2)
-	e := c.last(audit.CertificateMarked)
+	equal(t, "marked", c.told(audit.MismatchFound), 2)
+	e := c.last(audit.MismatchFound)
 	equal(t, "change", e.Detail["change"], "sid")
 	equal(t, "sid in the certificate", e.Detail["sid"], "S-1-5-21-1-2-3-1001")
 	equal(t, "sid in the directory", e.Detail["now-sid"], "S-1-5-21-9-9-9-1001")
@@ -49,18 +49,18 @@ func TestNamesStayMarkedForAsLongAsTheyDiffer(t *testing.T) {
 	c := newCompany(t, file(t), staff(4)...)
 	c.change("p001", func(a *portal.Account) { a.UPN = "other@corp.example" })
 	r := c.look()
-	equal(t, "due", r.Findings[0].Due, time.Time{})
+	equal(t, "due", r.Mismatches[0].Due, time.Time{})
 	first := c.now()
 	c.pass(200 * 24 * time.Hour)
 	r = c.look()
 	c.want(r, 0, 0, 0, "")
-	equal(t, "since", r.Findings[0].Since, first)
+	equal(t, "since", r.Mismatches[0].Since, first)
 	equal(t, "changed at once", r.Changed, 0)
 
 	// A new certificate says what the directory says, and bears no mark.
 	c.issue("p001")
 	c.want(c.look(), 0, 0, 0, "")
-	equal(t, "findings", len(c.look().Findings[0].Serials), 1)
+	equal(t, "findings", len(c.look().Mismatches[0].Serials), 1)
 
 	// Once the account is gone, nobody knows whether the name is right again.
 	c.remove("p001")
@@ -82,7 +82,7 @@ func TestAPassThatOnlyTells(t *testing.T) {
 	equal(t, "limit", r.Limit, 3)
 	equal(t, "partial", r.Partial, false)
 	var told []string
-	for _, f := range r.Findings {
+	for _, f := range r.Mismatches {
 		told = append(told, string(f.Change)+" "+string(f.Person)+" "+f.UPN+" "+f.Now+" "+f.Login)
 	}
 	equal(t, "findings", strings.Join(told, "\n"), `gone id-p005 p005@corp.example  
@@ -90,5 +90,5 @@ disabled id-p003 p003@corp.example  p003
 disabled id-p004 p004@corp.example  p004
 upn id-p006 p006@corp.example other@corp.example p006`)
 	equal(t, "entries", len(c.entries()), before)
-	equal(t, "state", must[drift.State](t)(c.db.Watching(t.Context())), drift.State{})
+	equal(t, "state", must[drift.State](t)(c.db.DriftState(t.Context())), drift.State{})
 }

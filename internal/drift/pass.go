@@ -11,13 +11,13 @@ import (
 
 const (
 	// batch is how many holders are read and compared at once.
-	batch = 200
+	batchSize = 200
 
 	// window is how long a change counts as one of those that came at once.
 	window = 24 * time.Hour
 
 	// alwaysMay is how many people may change at once however few there are.
-	alwaysMay = 3
+	minLimit = 3
 )
 
 // Options say what a pass may do.
@@ -40,11 +40,11 @@ type Options struct {
 // are the store's, and the end of the context; what was done before stays done,
 // and a later pass does the rest.
 func (w *Watch) Once(ctx context.Context, o Options) (Report, error) {
-	w.turn.Lock()
-	defer w.turn.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	p := &pass{Watch: w, options: o, now: w.c.Now().UTC().Truncate(time.Millisecond)}
 	p.report.Began = p.now
-	if err := p.look(ctx); err != nil {
+	if err := p.compareAll(ctx); err != nil {
 		return p.report, err
 	}
 	p.report.sort()
@@ -61,22 +61,22 @@ func (w *Watch) Once(ctx context.Context, o Options) (Report, error) {
 // pass is one comparison under way.
 type pass struct {
 	*Watch
-	options Options
-	now     time.Time // when it began
-	from    time.Time // changes seen after this moment came at once
-	moved   bool      // it is another directory than before
-	known   int       // holders that the directory knows
-	asked   int
-	acts    []act
-	report  Report
+	options        Options
+	now            time.Time // when it began
+	from           time.Time // changes seen after this moment came at once
+	otherDirectory bool      // it is another directory than before
+	known          int       // holders that the directory knows
+	asked          int
+	updates        []update
+	report         Report
 }
 
 // act is what is to be written about one holder.
-type act struct {
-	person   portal.PersonID
-	marks    []Certificate // with those that are to stand
-	findings []Finding
-	due      bool // the certificates end
+type update struct {
+	person       portal.PersonID
+	certificates []Certificate // with those that are to stand
+	mismatches   []PersonMismatch
+	revoke       bool // the certificates end
 }
 
 // allowed reports whether an administrator lets the pass go on.
@@ -89,13 +89,13 @@ func (p *pass) allowed() bool {
 }
 
 // look reads everybody and decides what is to be done.
-func (p *pass) look(ctx context.Context) error {
-	if err := p.measure(ctx); err != nil {
+func (p *pass) compareAll(ctx context.Context) error {
+	if err := p.computeLimit(ctx); err != nil {
 		return err
 	}
 	after := portal.PersonID("")
-	for !p.enough() {
-		holders, err := p.c.Records.Holders(ctx, p.now, after, batch)
+	for !p.overLimit() {
+		holders, err := p.c.Store.Holders(ctx, p.now, after, batchSize)
 		if err != nil {
 			return fmt.Errorf("listing holders: %w", err)
 		}
@@ -103,12 +103,12 @@ func (p *pass) look(ctx context.Context) error {
 			break
 		}
 		if err := p.compare(ctx, holders); err != nil {
-			return p.blame(ctx, err)
+			return p.stopFor(ctx, err)
 		}
 		after = holders[len(holders)-1].Person
 	}
 	switch {
-	case p.moved:
+	case p.otherDirectory:
 		p.report.Stopped = OtherDirectory
 	case p.known == 0 && p.asked > 1:
 		p.report.Stopped = NobodyKnown
@@ -121,42 +121,42 @@ func (p *pass) look(ctx context.Context) error {
 // measure finds out how many may change. Those whose certificates the watch
 // ended count among the holders and among the changed: else each of them would
 // make room for the next, or lower the limit for those that came with them.
-func (p *pass) measure(ctx context.Context) error {
-	state, err := p.c.Records.Watching(ctx)
+func (p *pass) computeLimit(ctx context.Context) error {
+	state, err := p.c.Store.DriftState(ctx)
 	if err != nil {
 		return fmt.Errorf("reading state of the watch: %w", err)
 	}
-	p.moved = state.Source != "" && state.Source != p.c.Source
+	p.otherDirectory = state.Source != "" && state.Source != p.c.Source
 	p.from = p.now.Add(-window)
 	// From the future it is of a clock that was wrong, and lets nothing pass.
 	if state.Allowed.After(p.from) && !state.Allowed.After(p.now) {
 		p.from = state.Allowed
 	}
-	p.report.Holders, err = p.c.Records.HolderCount(ctx, p.now)
+	p.report.Holders, err = p.c.Store.CountHolders(ctx, p.now)
 	if err != nil {
 		return fmt.Errorf("counting holders: %w", err)
 	}
-	departed, err := p.c.Records.Departed(ctx, p.from, p.now)
+	departed, err := p.c.Store.CountLeavers(ctx, p.from, p.now)
 	if err != nil {
 		return fmt.Errorf("counting departures: %w", err)
 	}
 	p.report.Changed = departed
 	// A billionth less, so that 7 % of 100 is 7 in binary too.
 	share := p.c.Share*float64(p.report.Holders+departed) - 1e-9
-	p.report.Limit = max(alwaysMay, int(math.Ceil(share)))
+	p.report.Limit = max(minLimit, int(math.Ceil(share)))
 	return nil
 }
 
 // enough reports that nothing will come of the pass: reading on would ask the
 // directory for each of thousands.
-func (p *pass) enough() bool {
+func (p *pass) overLimit() bool {
 	p.report.Partial = p.options.Apply && !p.options.AnyShare && p.report.Changed > p.report.Limit
 	return p.report.Partial
 }
 
 // compare looks at some holders. Its errors are the directory's.
-func (p *pass) compare(ctx context.Context, holders []Holder) error {
-	people, err := p.people(ctx, holders)
+func (p *pass) compare(ctx context.Context, holders []CertificateHolder) error {
+	people, err := p.readPeople(ctx, holders)
 	if err != nil {
 		return err
 	}
@@ -165,15 +165,15 @@ func (p *pass) compare(ctx context.Context, holders []Holder) error {
 		person, known := people[h.Person]
 		if accountChange(person, known) != "" {
 			was := known
-			if person, known, err = p.confirm(ctx, h.Person); err != nil {
+			if person, known, err = p.reread(ctx, h.Person); err != nil {
 				return err
 			}
 			if known && !was {
 				p.known++
 			}
 		}
-		p.judge(h, person, accountChange(person, known))
-		if p.enough() {
+		p.assess(h, person, accountChange(person, known))
+		if p.overLimit() {
 			return nil
 		}
 	}
@@ -181,19 +181,19 @@ func (p *pass) compare(ctx context.Context, holders []Holder) error {
 }
 
 // judge notes what is to be done about one holder.
-func (p *pass) judge(h Holder, person portal.Person, account portal.Change) {
-	wanted, differ := marked(h, person, account, p.now)
-	a := act{person: h.Person, marks: wanted, findings: findings(h, wanted, person, p.now, p.c.Grace)}
+func (p *pass) assess(h CertificateHolder, person portal.Person, account portal.Change) {
+	wanted, differ := wantedMismatches(h, person, account, p.now)
+	a := update{person: h.Person, certificates: wanted, mismatches: personMismatches(h, wanted, person, p.now, p.c.Grace)}
 	fresh := false
-	for _, f := range a.findings {
+	for _, f := range a.mismatches {
 		fresh = fresh || f.Since.After(p.from)
-		a.due = a.due || Ends(f.Change) && !f.Due.After(p.now)
+		a.revoke = a.revoke || Revokes(f.Change) && !f.Due.After(p.now)
 	}
 	if fresh {
 		p.report.Changed++
 	}
-	p.report.Findings = append(p.report.Findings, a.findings...)
-	if differ || a.due {
-		p.acts = append(p.acts, a)
+	p.report.Mismatches = append(p.report.Mismatches, a.mismatches...)
+	if differ || a.revoke {
+		p.updates = append(p.updates, a)
 	}
 }

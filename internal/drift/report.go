@@ -10,22 +10,22 @@ import (
 )
 
 // Stop is why the watch does nothing. The ledger keeps it: add, do not rename.
-type Stop string
+type StopReason string
 
 // The reasons to stop.
 const (
-	NoAnswer    Stop = "no-answer"    // the directory could not be asked
-	WrongAnswer Stop = "wrong-answer" // it spoke of people nobody asked for
-	NobodyKnown Stop = "nobody-known" // it knows none of several holders: it is another directory
-	TooMany     Stop = "too-many"     // more than the share changed at once
+	NoAnswer    StopReason = "no-answer"    // the directory could not be asked
+	WrongAnswer StopReason = "wrong-answer" // it spoke of people nobody asked for
+	NobodyKnown StopReason = "nobody-known" // it knows none of several holders: it is another directory
+	TooMany     StopReason = "too-many"     // more than the share changed at once
 
 	// OtherDirectory: the settings name another directory than the one that was
 	// compared before. Nobody's id is known there, however few they are.
-	OtherDirectory Stop = "other-directory"
+	OtherDirectory StopReason = "other-directory"
 )
 
 // Finding is one change of one person.
-type Finding struct {
+type PersonMismatch struct {
 	Person  portal.PersonID
 	Change  portal.Change
 	Login   string // as the directory says; empty when the account is gone
@@ -38,9 +38,9 @@ type Finding struct {
 
 // Report is what a pass saw and did.
 type Report struct {
-	Began    time.Time
-	Holders  int       // people with a working certificate
-	Findings []Finding // gravest first
+	Began      time.Time
+	Holders    int              // people with a working certificate
+	Mismatches []PersonMismatch // gravest first
 
 	// Changed is how many people changed within 24 hours, those whose certificates
 	// ended included; Limit is how many may. Where Partial is set there are more:
@@ -49,12 +49,12 @@ type Report struct {
 	Limit   int
 	Partial bool
 
-	Stopped Stop  // empty when the pass went through
-	Cause   error // what the directory said or did; nil unless NoAnswer or WrongAnswer
+	Stopped StopReason // empty when the pass went through
+	Err     error      // what the directory said or did; nil unless NoAnswer or WrongAnswer
 
-	Marked   int // marks set, by this watch
-	Unmarked int
-	Revoked  int // certificates
+	Added   int // marks set, by this watch
+	Removed int
+	Revoked int // certificates
 }
 
 // sort puts the gravest change first.
@@ -62,7 +62,7 @@ func (r *Report) sort() {
 	gravity := []portal.Change{
 		portal.AccountGone, portal.AccountDisabled, portal.AccountExpired, portal.SIDChanged, portal.UPNChanged,
 	}
-	slices.SortFunc(r.Findings, func(a, b Finding) int {
+	slices.SortFunc(r.Mismatches, func(a, b PersonMismatch) int {
 		return cmp.Or(
 			cmp.Compare(slices.Index(gravity, a.Change), slices.Index(gravity, b.Change)),
 			cmp.Compare(a.Person, b.Person))
@@ -73,7 +73,7 @@ func (r *Report) sort() {
 // the zero time when there are none.
 func (r *Report) next() time.Time {
 	var first time.Time
-	for _, f := range r.Findings {
+	for _, f := range r.Mismatches {
 		if f.Due.After(r.Began) && (first.IsZero() || f.Due.Before(first)) {
 			first = f.Due
 		}

@@ -8,21 +8,21 @@ import (
 
 const (
 	// firstWithin spreads the first looks of replicas that start together.
-	firstWithin = 20 * time.Second
+	firstPassWithin = 20 * time.Second
 
 	// shortest keeps a clock that jumps from making the watch spin.
-	shortest = time.Second
+	minDelay = time.Second
 )
 
 // Run makes passes until the context ends, the first within 20 seconds.
 func (w *Watch) Run(ctx context.Context) {
-	rest := rand.N(min(w.c.Every, firstWithin))
+	rest := rand.N(min(w.c.Every, firstPassWithin))
 	for waited(ctx, rest) {
 		report, err := w.Once(ctx, Options{Apply: true})
 		if err != nil && ctx.Err() == nil {
 			w.c.Log.Error("comparing certificates with the directory", "err", err)
 		}
-		rest = w.rest(report, err, rand.Float64())
+		rest = w.delay(report, err, rand.Float64())
 	}
 }
 
@@ -30,13 +30,13 @@ func (w *Watch) Run(ctx context.Context) {
 // twentieth to a fifth as chance says, so that replicas do not ask in step; or
 // less, when certificates are due before. Without that a grace would last until
 // the pass after it.
-func (w *Watch) rest(r Report, err error, chance float64) time.Duration {
+func (w *Watch) delay(r Report, err error, chance float64) time.Duration {
 	rest := time.Duration(float64(w.c.Every) * (0.8 + 0.15*chance))
 	due := r.next()
 	if err != nil || r.Stopped != "" || due.IsZero() {
 		return rest
 	}
-	return min(rest, max(due.Sub(w.c.Now()), shortest))
+	return min(rest, max(due.Sub(w.c.Now()), minDelay))
 }
 
 // waited reports whether the time passed before the context ended.

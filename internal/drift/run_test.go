@@ -17,7 +17,7 @@ func TestRunEndsCertificatesByItself(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	nudged, ended := make(chan struct{}), make(chan struct{})
 	w := must[*drift.Watch](t)(drift.New(drift.Config{
-		Directory: &c.fault, Records: c.db, Every: time.Millisecond, Grace: time.Millisecond,
+		Directory: &c.fault, Store: c.db, Every: time.Millisecond, Grace: time.Millisecond,
 		Now:     func() time.Time { c.pass(time.Millisecond); return c.now() },
 		Revoked: func() { close(nudged) }, Log: slog.New(slog.DiscardHandler),
 	}))
@@ -33,7 +33,7 @@ func TestRunEndsCertificatesByItself(t *testing.T) {
 
 func TestRest(t *testing.T) {
 	c := newCompany(t, file(t))
-	due := drift.Report{Began: c.now(), Findings: []drift.Finding{
+	due := drift.Report{Began: c.now(), Mismatches: []drift.PersonMismatch{
 		{Due: c.now().Add(3 * time.Minute)}, {Due: c.now().Add(2 * time.Minute)}, {Due: c.now()}, {},
 	}}
 	stopped := due
@@ -58,7 +58,7 @@ func TestRest(t *testing.T) {
 		t.Run(cs.name, func(t *testing.T) {
 			c.pass(cs.passed)
 			defer c.pass(-cs.passed)
-			equal(t, "rest", c.Rest(cs.report, cs.err, cs.chance), cs.want)
+			equal(t, "rest", c.Delay(cs.report, cs.err, cs.chance), cs.want)
 		})
 	}
 }
@@ -69,12 +69,12 @@ func TestNewRefuses(t *testing.T) {
 		name   string
 		config drift.Config
 	}{
-		{"no directory", drift.Config{Records: c.db}},
+		{"no directory", drift.Config{Store: c.db}},
 		{"no records", drift.Config{Directory: c.people}},
-		{"negative grace", drift.Config{Directory: c.people, Records: c.db, Grace: -1}},
-		{"negative rest", drift.Config{Directory: c.people, Records: c.db, Every: -1}},
-		{"negative share", drift.Config{Directory: c.people, Records: c.db, Share: -0.1}},
-		{"more than all", drift.Config{Directory: c.people, Records: c.db, Share: 1.1}},
+		{"negative grace", drift.Config{Directory: c.people, Store: c.db, Grace: -1}},
+		{"negative rest", drift.Config{Directory: c.people, Store: c.db, Every: -1}},
+		{"negative share", drift.Config{Directory: c.people, Store: c.db, Share: -0.1}},
+		{"more than all", drift.Config{Directory: c.people, Store: c.db, Share: 1.1}},
 	}
 	for _, cs := range cases {
 		t.Run(cs.name, func(t *testing.T) {

@@ -19,7 +19,7 @@ func TestA11_OutageRevokesNobody(t *testing.T) {
 	faults := []struct {
 		name string
 		put  func(f *fault)
-		want drift.Stop
+		want drift.StopReason
 	}{
 		{"does not answer for many", func(f *fault) {
 			f.many = func(context.Context, []portal.Person, error) ([]portal.Person, error) { return nil, errDown }
@@ -60,13 +60,13 @@ func TestA11_OutageRevokesNobody(t *testing.T) {
 			for range 4 {
 				r := c.look()
 				c.want(r, 0, 0, 0, f.want)
-				equal(t, "cause is told", r.Cause != nil, true)
+				equal(t, "cause is told", r.Err != nil, true)
 				c.pass(every)
 			}
 			equal(t, "stopped", c.told(audit.WatchStopped), 1)
 			equal(t, "alarms", strings.Count(c.log.String(), "level=ERROR"), 1)
 			equal(t, "reason", c.last(audit.WatchStopped).Detail["reason"], string(f.want))
-			equal(t, "state", must[drift.State](t)(c.db.Watching(t.Context())).Reason, f.want)
+			equal(t, "state", must[drift.State](t)(c.db.DriftState(t.Context())).Reason, f.want)
 			equal(t, "due and not revoked", c.certificate("p001").Status, portal.Issued)
 
 			c.fault.mend()
@@ -202,7 +202,7 @@ func TestA11_ADirectoryThatKnowsNobodyIsAnotherOne(t *testing.T) {
 	cases := []struct {
 		name    string
 		holders int
-		want    drift.Stop
+		want    drift.StopReason
 	}{
 		{"one", 1, ""},
 		{"two", 2, drift.NobodyKnown},
@@ -267,6 +267,6 @@ func TestA11_AnotherDirectoryRevokesNobody(t *testing.T) {
 	c.want(c.look(), 0, 0, 0, drift.OtherDirectory)
 	// An administrator says that this is so.
 	report := must[drift.Report](t)(c.Once(t.Context(), drift.Options{Apply: true, AnyShare: true}))
-	equal(t, "marked", report.Marked, 1)
+	equal(t, "marked", report.Added, 1)
 	c.want(c.look(), 0, 0, 0, "")
 }

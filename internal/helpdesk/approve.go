@@ -15,7 +15,7 @@ import (
 const maxWaiting = 100
 
 // Waiting is an invitation that waits for a second person.
-type Waiting struct {
+type WaitingInvitation struct {
 	Invitation signin.Invitation
 	Person     string // display name of whom it is for; empty when unknown
 	MadeBy     string // display name of who made it; empty when unknown
@@ -23,11 +23,11 @@ type Waiting struct {
 }
 
 // Waiting lists what waits for approval, oldest first.
-func (s *Service) Waiting(ctx context.Context, by portal.Actor) ([]Waiting, error) {
-	if err := s.mayTry(ctx, by, authz.Approve); err != nil {
+func (s *Service) Waiting(ctx context.Context, by portal.Actor) ([]WaitingInvitation, error) {
+	if err := s.canAny(ctx, by, authz.Approve); err != nil {
 		return nil, err
 	}
-	invitations, err := s.c.Records.WaitingInvitations(ctx, s.c.Now(), maxWaiting)
+	invitations, err := s.c.Store.WaitingInvitations(ctx, s.c.Now(), maxWaiting)
 	if err != nil {
 		return nil, storeErr("listing waiting invitations", err)
 	}
@@ -43,9 +43,9 @@ func (s *Service) Waiting(ctx context.Context, by portal.Actor) ([]Waiting, erro
 	for _, p := range people {
 		names[p.ID] = p.Name
 	}
-	waiting := make([]Waiting, 0, len(invitations))
+	waiting := make([]WaitingInvitation, 0, len(invitations))
 	for _, i := range invitations {
-		waiting = append(waiting, Waiting{
+		waiting = append(waiting, WaitingInvitation{
 			Invitation: i, Person: names[i.Person], MadeBy: names[i.MadeBy],
 			Mine: i.MadeBy == by.Person || i.Person == by.Person,
 		})
@@ -54,13 +54,13 @@ func (s *Service) Waiting(ctx context.Context, by portal.Actor) ([]Waiting, erro
 }
 
 // mayTry asks whether the actor may do an act to anybody at all, and records a no.
-func (s *Service) mayTry(ctx context.Context, by portal.Actor, act authz.Act) error {
+func (s *Service) canAny(ctx context.Context, by portal.Actor, act authz.Act) error {
 	_, err := authz.CanAny(by.Staff(), act)
 	if err == nil {
 		return nil
 	}
 	by.Role = portal.Employee
-	s.note(ctx, by, portal.Person{}, refusedAct, "", map[string]string{
+	s.record(ctx, by, portal.Person{}, refusedAct, "", map[string]string{
 		"act": string(act), "reason": string(authz.ReasonOf(err)),
 	})
 	return err
@@ -84,10 +84,10 @@ func unique(ids []portal.PersonID) []portal.PersonID {
 // for an invitation that is not there, and enroll.ErrConflict for one that does not
 // wait any more.
 func (s *Service) Approve(ctx context.Context, by portal.Actor, id signin.InvitationID) (signin.Invitation, error) {
-	if err := s.mayTry(ctx, by, authz.Approve); err != nil {
+	if err := s.canAny(ctx, by, authz.Approve); err != nil {
 		return signin.Invitation{}, err
 	}
-	i, err := s.c.Records.Invitation(ctx, id)
+	i, err := s.c.Store.Invitation(ctx, id)
 	if err != nil {
 		return signin.Invitation{}, storeErr("finding invitation", err)
 	}
@@ -95,21 +95,21 @@ func (s *Service) Approve(ctx context.Context, by portal.Actor, id signin.Invita
 	if err != nil {
 		return signin.Invitation{}, err
 	}
-	by, err = s.may(ctx, by, authz.Request{Act: authz.Approve, Target: &target, Maker: i.MadeBy}, refusedAct)
+	by, err = s.authorize(ctx, by, authz.Request{Act: authz.Approve, Target: &target, Maker: i.MadeBy}, refusedAct)
 	if err != nil {
 		return signin.Invitation{}, err
 	}
-	if err := s.stillMaker(ctx, i, target); err != nil {
+	if err := s.checkMaker(ctx, i, target); err != nil {
 		return signin.Invitation{}, err
 	}
-	if err := s.mayEnroll(ctx, by, target); err != nil {
+	if err := s.checkMayEnroll(ctx, by, target); err != nil {
 		return signin.Invitation{}, err
 	}
 	e := s.entry(by, target, audit.InvitationApproved)
 	e.Object, e.Detail = string(i.ID), map[string]string{
 		"upn": target.UPN, "by": string(i.MadeBy), "expires": i.Expires.UTC().Format(time.RFC3339),
 	}
-	err = s.c.Records.ApproveInvitation(ctx, i.ID, by.Person, s.c.Now(), e)
+	err = s.c.Store.ApproveInvitation(ctx, i.ID, by.Person, s.c.Now(), e)
 	if err != nil {
 		return signin.Invitation{}, storeErr("approving invitation", err)
 	}
@@ -118,7 +118,7 @@ func (s *Service) Approve(ctx context.Context, by portal.Actor, id signin.Invita
 }
 
 // stillMaker refuses the code of somebody who could not make it any more.
-func (s *Service) stillMaker(ctx context.Context, i signin.Invitation, target portal.Person) error {
+func (s *Service) checkMaker(ctx context.Context, i signin.Invitation, target portal.Person) error {
 	maker, err := s.person(ctx, i.MadeBy)
 	if errors.Is(err, portal.ErrNotFound) {
 		return portal.ErrConflict
@@ -134,11 +134,11 @@ func (s *Service) stillMaker(ctx context.Context, i signin.Invitation, target po
 
 // Given finds an invitation that the actor made, for the page that follows its
 // making. It returns enroll.ErrNotFound for anybody else's.
-func (s *Service) Given(ctx context.Context, by portal.Actor, id signin.InvitationID) (signin.Invitation, error) {
-	if err := s.mayTry(ctx, by, authz.Invite); err != nil {
+func (s *Service) OwnInvitation(ctx context.Context, by portal.Actor, id signin.InvitationID) (signin.Invitation, error) {
+	if err := s.canAny(ctx, by, authz.Invite); err != nil {
 		return signin.Invitation{}, err
 	}
-	i, err := s.c.Records.Invitation(ctx, id)
+	i, err := s.c.Store.Invitation(ctx, id)
 	if err == nil && i.MadeBy != by.Person {
 		err = portal.ErrNotFound
 	}

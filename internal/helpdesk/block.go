@@ -12,7 +12,7 @@ import (
 
 // Blocking says which device its person wants blocked, and why staff are sure that
 // it is them who asks.
-type Blocking struct {
+type BlockRequest struct {
 	Person portal.PersonID
 	Device portal.DeviceID
 	Cause  portal.Cause // enroll.Lost, enroll.Retired or enroll.Returned
@@ -24,12 +24,12 @@ type Blocking struct {
 // be undone. It returns an *access.Denied, a *enroll.Refusal for what the form
 // lacks, enroll.ErrNotFound for a person or device that is not there, or an
 // *enroll.Outage.
-func (s *Service) Block(ctx context.Context, by portal.Actor, b Blocking) (portal.Device, error) {
+func (s *Service) Block(ctx context.Context, by portal.Actor, b BlockRequest) (portal.Device, error) {
 	target, err := s.person(ctx, b.Person)
 	if err != nil {
 		return portal.Device{}, err
 	}
-	by, err = s.may(ctx, by, authz.Request{Act: authz.Block, Target: &target}, refusedAct)
+	by, err = s.authorize(ctx, by, authz.Request{Act: authz.Block, Target: &target}, refusedAct)
 	if err != nil {
 		return portal.Device{}, err
 	}
@@ -40,7 +40,7 @@ func (s *Service) Block(ctx context.Context, by portal.Actor, b Blocking) (porta
 	if err != nil {
 		return portal.Device{}, err
 	}
-	d, err := s.orderedDevice(ctx, Order{Person: b.Person, Device: b.Device})
+	d, err := s.requestedDevice(ctx, InviteRequest{Person: b.Person, Device: b.Device})
 	if err == nil && d.ID == "" {
 		err = fmt.Errorf("finding device: %w", portal.ErrNotFound)
 	}

@@ -27,7 +27,7 @@ type Match struct {
 // of the name of a device, or by the serial of a certificate; at most MaxFound, and
 // whether there are more. A query that is too short or too long finds nobody.
 func (s *Service) Find(ctx context.Context, by portal.Actor, query string) (found []Match, more bool, err error) {
-	if _, err := s.may(ctx, by, authz.Request{Act: authz.FindPeople}, refusedAct); err != nil {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.FindPeople}, refusedAct); err != nil {
 		return nil, false, err
 	}
 	query = strings.TrimSpace(query)
@@ -43,7 +43,7 @@ func (s *Service) Find(ctx context.Context, by portal.Actor, query string) (foun
 		known[p.ID] = true
 		found = append(found, Match{Person: p})
 	}
-	holders, err := s.holders(ctx, query, known)
+	holders, err := s.findByDevice(ctx, query, known)
 	if err != nil {
 		return nil, false, err
 	}
@@ -55,8 +55,8 @@ func (s *Service) Find(ctx context.Context, by portal.Actor, query string) (foun
 }
 
 // holders finds people by their devices, but for those that are known.
-func (s *Service) holders(ctx context.Context, query string, known map[portal.PersonID]bool) ([]Match, error) {
-	devices, err := s.c.Records.FindDevices(ctx, query, MaxFound+1)
+func (s *Service) findByDevice(ctx context.Context, query string, known map[portal.PersonID]bool) ([]Match, error) {
+	devices, err := s.c.Store.FindDevices(ctx, query, MaxFound+1)
 	if err != nil {
 		return nil, storeErr("finding devices", err)
 	}

@@ -48,7 +48,7 @@ type Directory interface {
 
 // Records is what the service works on. Every method that changes something is one
 // transaction, its ledger entries included.
-type Records interface {
+type Store interface {
 	signin.Invitations
 
 	// FindDevices finds devices by the beginning of the name, or by the whole serial
@@ -95,7 +95,7 @@ type Codes interface {
 // otherwise.
 type Config struct {
 	Directory Directory
-	Records   Records
+	Store     Store
 	Registrar Registrar
 	Attempts  signin.Attempts
 	Codes     Codes
@@ -121,7 +121,7 @@ type Service struct {
 
 // New checks the configuration.
 func New(c Config) (*Service, error) {
-	if c.Directory == nil || c.Records == nil || c.Registrar == nil || c.Attempts == nil || c.Codes == nil {
+	if c.Directory == nil || c.Store == nil || c.Registrar == nil || c.Attempts == nil || c.Codes == nil {
 		return nil, errors.New("desk: a required part is missing")
 	}
 	if c.CodeLife < 0 || c.PerHour < 0 {
@@ -146,7 +146,7 @@ func (s *Service) SecondApprover() bool { return s.c.SecondApprover }
 
 // may asks the policy, and records a no under refused. The returned By is the
 // actor in the role that may.
-func (s *Service) may(ctx context.Context, by portal.Actor, q authz.Request, refused audit.Action) (portal.Actor, error) {
+func (s *Service) authorize(ctx context.Context, by portal.Actor, q authz.Request, refused audit.Action) (portal.Actor, error) {
 	q.Actor = by.Staff()
 	role, err := authz.Decide(q)
 	if err == nil {
@@ -160,7 +160,7 @@ func (s *Service) may(ctx context.Context, by portal.Actor, q authz.Request, ref
 	if q.Target != nil {
 		target = *q.Target
 	}
-	s.note(ctx, by, target, refused, "", map[string]string{
+	s.record(ctx, by, target, refused, "", map[string]string{
 		"act": string(q.Act), "reason": string(authz.ReasonOf(err)),
 	})
 	return by, err
@@ -187,13 +187,13 @@ func (s *Service) entry(by portal.Actor, target portal.Person, action audit.Acti
 }
 
 // note records a no. It stands even when it cannot be recorded: nothing was done.
-func (s *Service) note(ctx context.Context, by portal.Actor, target portal.Person, action audit.Action, object string, detail map[string]string) {
+func (s *Service) record(ctx context.Context, by portal.Actor, target portal.Person, action audit.Action, object string, detail map[string]string) {
 	e := s.entry(by, target, action)
 	e.Object, e.Detail = object, detail
 	if target.UPN != "" {
 		detail["upn"] = target.UPN
 	}
-	if err := s.c.Records.Note(context.WithoutCancel(ctx), e); err != nil {
+	if err := s.c.Store.Note(context.WithoutCancel(ctx), e); err != nil {
 		s.c.Log.Error("recording a refusal", "action", action, "request", by.Request, "err", err)
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 // Order says for whom a pickup code is to be made, and why its maker is sure who
 // stands before them.
-type Order struct {
+type InviteRequest struct {
 	Person  portal.PersonID
 	Check   signin.Check
 	Note    string // on the check, as typed; required for enroll.CheckOther
@@ -35,24 +35,24 @@ type Order struct {
 // reason the person may have no certificate, or with enroll.PausedInvites after too
 // many codes; enroll.ErrNotFound for a person or device that is not there; or an
 // *enroll.Outage. Every no but those of the form is recorded.
-func (s *Service) Invite(ctx context.Context, by portal.Actor, o Order) (signin.Invitation, signin.PickupCode, error) {
+func (s *Service) Invite(ctx context.Context, by portal.Actor, o InviteRequest) (signin.Invitation, signin.PickupCode, error) {
 	none := signin.Invitation{}
 	target, err := s.person(ctx, o.Person)
 	if err != nil {
 		return none, "", err
 	}
-	by, err = s.may(ctx, by, authz.Request{Act: authz.Invite, Target: &target}, audit.InvitationRefused)
+	by, err = s.authorize(ctx, by, authz.Request{Act: authz.Invite, Target: &target}, audit.InvitationRefused)
 	if err != nil {
 		return none, "", err
 	}
-	if o.Note, err = s.checkOrder(o); err != nil {
+	if o.Note, err = s.checkInvite(o); err != nil {
 		return none, "", err
 	}
-	device, err := s.orderedDevice(ctx, o)
+	device, err := s.requestedDevice(ctx, o)
 	if err != nil {
 		return none, "", err
 	}
-	if err := s.mayEnroll(ctx, by, target); err != nil {
+	if err := s.checkMayEnroll(ctx, by, target); err != nil {
 		return none, "", err
 	}
 	if err := s.count(ctx, by, target, authz.Invite, s.c.PerHour); err != nil {
@@ -67,7 +67,7 @@ func (s *Service) Invite(ctx context.Context, by portal.Actor, o Order) (signin.
 }
 
 // checkOrder reads what a form may get wrong, and gives the note in one spelling.
-func (s *Service) checkOrder(o Order) (string, error) {
+func (s *Service) checkInvite(o InviteRequest) (string, error) {
 	note, err := checkNote(o.Check, o.Note)
 	if err != nil {
 		return "", err
@@ -96,7 +96,7 @@ func checkNote(check signin.Check, typed string) (string, error) {
 }
 
 // orderedDevice finds what the code is about; the zero device for none.
-func (s *Service) orderedDevice(ctx context.Context, o Order) (portal.Device, error) {
+func (s *Service) requestedDevice(ctx context.Context, o InviteRequest) (portal.Device, error) {
 	if o.Device == "" {
 		return portal.Device{}, nil
 	}
@@ -109,11 +109,11 @@ func (s *Service) orderedDevice(ctx context.Context, o Order) (portal.Device, er
 
 // mayEnroll refuses a code to somebody who could do nothing with it, and records
 // so: they are told why before they go home with a slip.
-func (s *Service) mayEnroll(ctx context.Context, by portal.Actor, target portal.Person) error {
+func (s *Service) checkMayEnroll(ctx context.Context, by portal.Actor, target portal.Person) error {
 	err := s.c.Registrar.Judge(target)
 	var refusal *portal.Refusal
 	if errors.As(err, &refusal) {
-		s.note(ctx, by, target, audit.InvitationRefused, "", map[string]string{
+		s.record(ctx, by, target, audit.InvitationRefused, "", map[string]string{
 			"act": string(authz.Invite), "reason": string(refusal.Reason),
 		})
 	}
@@ -141,14 +141,14 @@ func (s *Service) count(ctx context.Context, by portal.Actor, target portal.Pers
 		return nil
 	}
 	s.c.Log.Warn("too many acts by one of the staff", "act", act, "person", by.Person, "limit", most, "request", by.Request)
-	s.note(ctx, by, target, audit.InvitationPaused, "", map[string]string{
+	s.record(ctx, by, target, audit.InvitationPaused, "", map[string]string{
 		"act": string(act), "until": tries.Until.UTC().Format(time.RFC3339),
 	})
 	return &portal.Refusal{Reason: portal.PausedInvites, Limit: most, Until: tries.Until}
 }
 
 // invite blocks what was lost, then makes the code and records it.
-func (s *Service) invite(ctx context.Context, by portal.Actor, target portal.Person, device portal.Device, o Order) (signin.Invitation, signin.PickupCode, error) {
+func (s *Service) invite(ctx context.Context, by portal.Actor, target portal.Person, device portal.Device, o InviteRequest) (signin.Invitation, signin.PickupCode, error) {
 	if o.Purpose == signin.ForLost {
 		if err := s.block(ctx, by, target, device, portal.Lost, o.Check, o.Note); err != nil {
 			return signin.Invitation{}, "", err
@@ -185,7 +185,7 @@ func (s *Service) invite(ctx context.Context, by portal.Actor, target portal.Per
 	if i.Alone {
 		e.Detail["alone"] = "true"
 	}
-	err = s.c.Records.Invite(ctx, signin.InvitationOffer{Invitation: i, CodeHash: hash, Entry: e})
+	err = s.c.Store.Invite(ctx, signin.InvitationOffer{Invitation: i, CodeHash: hash, Entry: e})
 	if err != nil {
 		return signin.Invitation{}, "", storeErr("recording invitation", err)
 	}

@@ -18,7 +18,7 @@ import (
 
 func TestInvite(t *testing.T) {
 	o := newOffice(t)
-	i, code, err := o.desk.Invite(t.Context(), as(o.hugo), helpdesk.Order{
+	i, code, err := o.desk.Invite(t.Context(), as(o.hugo), helpdesk.InviteRequest{
 		Person: o.anna.ID, Check: signin.CheckOther, Note: "  badge\n and  birthday ", Purpose: signin.ForNew,
 	})
 	if err != nil {
@@ -56,17 +56,17 @@ func TestInviteForms(t *testing.T) {
 	device := o.device(o.anna, "iPhone")
 	tests := []struct {
 		name   string
-		change func(*helpdesk.Order)
+		change func(*helpdesk.InviteRequest)
 		reason portal.Reason
 		field  string
 	}{
-		{"no check", func(r *helpdesk.Order) { r.Check = "" }, portal.CheckMissing, "checked"},
-		{"made-up check", func(r *helpdesk.Order) { r.Check = "trust-me" }, portal.CheckMissing, "checked"},
-		{"other without words", func(r *helpdesk.Order) { r.Check, r.Note = signin.CheckOther, " \t" }, portal.CheckNote, "note"},
-		{"long note", func(r *helpdesk.Order) { r.Note = strings.Repeat("ü", signin.MaxCheckNote+1) }, portal.CheckLong, "note"},
-		{"no purpose", func(r *helpdesk.Order) { r.Purpose = "" }, portal.PurposeBad, "purpose"},
-		{"lost without a device", func(r *helpdesk.Order) { r.Purpose = signin.ForLost }, portal.PurposeBad, "purpose"},
-		{"new with a device", func(r *helpdesk.Order) { r.Device = device }, portal.PurposeBad, "purpose"},
+		{"no check", func(r *helpdesk.InviteRequest) { r.Check = "" }, portal.CheckMissing, "checked"},
+		{"made-up check", func(r *helpdesk.InviteRequest) { r.Check = "trust-me" }, portal.CheckMissing, "checked"},
+		{"other without words", func(r *helpdesk.InviteRequest) { r.Check, r.Note = signin.CheckOther, " \t" }, portal.CheckNote, "note"},
+		{"long note", func(r *helpdesk.InviteRequest) { r.Note = strings.Repeat("ü", signin.MaxCheckNote+1) }, portal.CheckLong, "note"},
+		{"no purpose", func(r *helpdesk.InviteRequest) { r.Purpose = "" }, portal.PurposeBad, "purpose"},
+		{"lost without a device", func(r *helpdesk.InviteRequest) { r.Purpose = signin.ForLost }, portal.PurposeBad, "purpose"},
+		{"new with a device", func(r *helpdesk.InviteRequest) { r.Device = device }, portal.PurposeBad, "purpose"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -80,10 +80,10 @@ func TestInviteForms(t *testing.T) {
 			}
 		})
 	}
-	for name, change := range map[string]func(*helpdesk.Order){
-		"unknown person": func(r *helpdesk.Order) { r.Person = "id-of-nobody" },
-		"unknown device": func(r *helpdesk.Order) { r.Purpose, r.Device = signin.ForLost, "none" },
-		"device of somebody else": func(r *helpdesk.Order) {
+	for name, change := range map[string]func(*helpdesk.InviteRequest){
+		"unknown person": func(r *helpdesk.InviteRequest) { r.Person = "id-of-nobody" },
+		"unknown device": func(r *helpdesk.InviteRequest) { r.Purpose, r.Device = signin.ForLost, "none" },
+		"device of somebody else": func(r *helpdesk.InviteRequest) {
 			r.Purpose, r.Device = signin.ForBroken, o.device(o.ada, "Mac")
 		},
 	} {
@@ -129,7 +129,7 @@ func TestInviteNeedsToBeOfUse(t *testing.T) {
 func TestInviteForALostDevice(t *testing.T) {
 	o := newOffice(t)
 	device := o.device(o.anna, "iPhone")
-	i, _, err := o.desk.Invite(t.Context(), as(o.hugo), helpdesk.Order{
+	i, _, err := o.desk.Invite(t.Context(), as(o.hugo), helpdesk.InviteRequest{
 		Person: o.anna.ID, Check: signin.CheckCallback, Purpose: signin.ForLost, Device: device,
 	})
 	if err != nil || i.Device != device {
@@ -214,7 +214,7 @@ func TestA4_SecondApprover(t *testing.T) {
 	if _, err := o.signIn.OpenInvitation(t.Context(), code, person); !errors.As(err, &gone) || gone.State != signin.InvitationWaiting {
 		t.Errorf("before: got %v", err)
 	}
-	waiting := must[[]helpdesk.Waiting](t)(o.desk.Waiting(t.Context(), as(o.hugo)))
+	waiting := must[[]helpdesk.WaitingInvitation](t)(o.desk.Waiting(t.Context(), as(o.hugo)))
 	if len(waiting) != 1 || !waiting[0].Mine || waiting[0].Person != "Anna Schmidt" || waiting[0].MadeBy != "Hugo Weber" {
 		t.Errorf("waiting: got %+v", waiting)
 	}
@@ -270,11 +270,11 @@ func TestA3_DirectoryFails(t *testing.T) {
 	if !errors.As(err, &outage) || outage.Part != portal.PartDirectory {
 		t.Errorf("code: got %v", err)
 	}
-	_, err = o.desk.Block(t.Context(), as(o.hugo), helpdesk.Blocking{Person: o.anna.ID, Device: device, Cause: portal.Lost, Check: signin.CheckVideo})
+	_, err = o.desk.Block(t.Context(), as(o.hugo), helpdesk.BlockRequest{Person: o.anna.ID, Device: device, Cause: portal.Lost, Check: signin.CheckVideo})
 	if !errors.As(err, &outage) {
 		t.Errorf("block: got %v", err)
 	}
-	if _, err = o.desk.Dossier(t.Context(), as(o.hugo), o.anna.ID); !errors.As(err, &outage) {
+	if _, err = o.desk.PersonDetails(t.Context(), as(o.hugo), o.anna.ID); !errors.As(err, &outage) {
 		t.Errorf("dossier: got %v", err)
 	}
 	all := slices.Concat(o.entries(audit.InvitationMade), o.entries(audit.CertificateRevoked), o.entries(audit.PersonRead))

@@ -72,7 +72,7 @@ func newOffice(t *testing.T, change ...func(*helpdesk.Config)) *office {
 	o.wei = o.add("wei", "李伟", portal.Auditor)
 	o.open()
 	o.config = helpdesk.Config{
-		Directory: o.people, Records: o.db, Registrar: o.registrar, Attempts: o.db, Codes: o.signIn,
+		Directory: o.people, Store: o.db, Registrar: o.registrar, Attempts: o.db, Codes: o.signIn,
 		Now: o.now, Log: slog.New(slog.DiscardHandler),
 	}
 	for _, c := range change {
@@ -117,8 +117,8 @@ func as(p portal.Person) portal.Actor {
 	return portal.Actor{Person: p.ID, Record: &p, Address: "192.0.2.4", Request: "REQ"}
 }
 
-func order(p portal.Person) helpdesk.Order {
-	return helpdesk.Order{Person: p.ID, Check: signin.CheckInPerson, Purpose: signin.ForNew}
+func order(p portal.Person) helpdesk.InviteRequest {
+	return helpdesk.InviteRequest{Person: p.ID, Check: signin.CheckInPerson, Purpose: signin.ForNew}
 }
 
 // device enrols a device of somebody.

@@ -26,79 +26,79 @@ func failures() []audit.Action {
 
 // Dossier is what staff see of a person. There is nothing in it that opens
 // anything.
-type Dossier struct {
+type PersonDetails struct {
 	Person portal.Person // read afresh
 
 	// Standing is why the person may have no certificate now; nil when they may.
-	Standing *portal.Refusal
+	Refusal *portal.Refusal
 
 	// Paused is until when nobody can sign in with a password under the person's names,
 	// after wrong ones; zero when they can.
 	Paused time.Time
 
-	Devices []portal.Device
-	Invited signin.Invitation // open, waiting or run out; the zero value for none
-	Events  []audit.Entry     // newest first
-	Failed  []audit.Entry     // tries that came to nothing, newest first
-	Names   map[string]string // of the people who acted in Events, as far as known
+	Devices    []portal.Device
+	Invitation signin.Invitation // open, waiting or run out; the zero value for none
+	Events     []audit.Entry     // newest first
+	Failed     []audit.Entry     // tries that came to nothing, newest first
+	Names      map[string]string // of the people who acted in Events, as far as known
 
 	// NoCode and NoBlock say why the actor may not give a code or block a device;
 	// empty when they may.
-	NoCode, NoBlock authz.Reason
+	InviteDenied, BlockDenied authz.Reason
 }
 
 // Dossier reads somebody's account, devices and newest events, and records that it
 // was read: without the entry there is no dossier. It returns enroll.ErrNotFound
 // for somebody the directory does not know.
-func (s *Service) Dossier(ctx context.Context, by portal.Actor, id portal.PersonID) (Dossier, error) {
-	by, err := s.may(ctx, by, authz.Request{Act: authz.ReadPerson}, refusedAct)
+func (s *Service) PersonDetails(ctx context.Context, by portal.Actor, id portal.PersonID) (PersonDetails, error) {
+	by, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadPerson}, refusedAct)
 	if err != nil {
-		return Dossier{}, err
+		return PersonDetails{}, err
 	}
-	d := Dossier{}
+	d := PersonDetails{}
 	if d.Person, err = s.person(ctx, id); err != nil {
-		return Dossier{}, err
+		return PersonDetails{}, err
 	}
-	if err := s.gather(ctx, &d); err != nil {
-		return Dossier{}, err
+	if err := s.readRecords(ctx, &d); err != nil {
+		return PersonDetails{}, err
 	}
-	errors.As(s.c.Registrar.Judge(d.Person), &d.Standing)
+	errors.As(s.c.Registrar.Judge(d.Person), &d.Refusal)
 	_, err = authz.Decide(authz.Request{Actor: by.Staff(), Act: authz.Invite, Target: &d.Person})
-	d.NoCode = authz.ReasonOf(err)
+	d.InviteDenied = authz.ReasonOf(err)
 	_, err = authz.Decide(authz.Request{Actor: by.Staff(), Act: authz.Block, Target: &d.Person})
-	d.NoBlock = authz.ReasonOf(err)
+	d.BlockDenied = authz.ReasonOf(err)
 	e := s.entry(by, d.Person, audit.PersonRead)
 	e.Detail = map[string]string{"upn": d.Person.UPN}
-	return d, storeErr("recording the reading of a person", s.c.Records.Note(ctx, e))
+	return d, storeErr("recording the reading of a person", s.c.Store.Note(ctx, e))
 }
 
 // gather reads what the records have about the person.
-func (s *Service) gather(ctx context.Context, d *Dossier) (err error) {
+func (s *Service) readRecords(ctx context.Context, d *PersonDetails) (err error) {
 	if d.Devices, err = s.c.Registrar.Devices(ctx, d.Person.ID); err != nil {
 		return err
 	}
-	d.Invited, err = s.c.Records.Invited(ctx, d.Person.ID)
+	d.Invitation, err = s.c.Store.Invited(ctx, d.Person.ID)
 	if err != nil && !errors.Is(err, portal.ErrNotFound) {
 		return storeErr("finding invitation", err)
 	}
-	if d.Events, err = s.c.Records.EntriesAbout(ctx, d.Person.ID, shownEntries); err != nil {
+	if d.Events, err = s.c.Store.EntriesAbout(ctx, d.Person.ID, shownEntries); err != nil {
 		return storeErr("reading events", err)
 	}
-	if d.Failed, err = s.c.Records.EntriesAbout(ctx, d.Person.ID, shownEntries, failures()...); err != nil {
+	if d.Failed, err = s.c.Store.EntriesAbout(ctx, d.Person.ID, shownEntries, failures()...); err != nil {
 		return storeErr("reading failed tries", err)
 	}
-	d.Names = s.namesIn(ctx, d.Events)
+	d.Names = s.actorNames(ctx, d.Events)
 	key, err := s.c.Codes.AccountKey(ctx, d.Person.Login)
 	if err != nil {
 		return err
 	}
-	d.Paused, err = s.c.Records.PausedUntil(ctx, key, s.c.Now())
+	d.Paused, err = s.c.Store.PausedUntil(ctx, key, s.c.Now())
 	return storeErr("reading pause of sign-in", err)
 }
 
 // namesIn finds out how those are called who acted. A dossier without names is
 // better than none.
-func (s *Service) namesIn(ctx context.Context, entries []audit.Entry) map[string]string {
+func (s *Service) actorNames(ctx context.Context, entries []audit.Entry) map[string]string {
 	names := make(map[string]string)
 	var ids []portal.PersonID
 	for _, e := range entries {

@@ -74,8 +74,8 @@ func TestDossier(t *testing.T) {
 	if !errors.As(err, &wrong) {
 		t.Fatalf("got %v", err)
 	}
-	d := must[helpdesk.Dossier](t)(o.desk.Dossier(t.Context(), as(o.hugo), o.anna.ID))
-	if d.Person.Name != "Anna Schmidt" || d.Standing != nil || len(d.Devices) != 1 || d.Invited.ID != i.ID || d.NoCode != "" || d.NoBlock != "" {
+	d := must[helpdesk.PersonDetails](t)(o.desk.PersonDetails(t.Context(), as(o.hugo), o.anna.ID))
+	if d.Person.Name != "Anna Schmidt" || d.Refusal != nil || len(d.Devices) != 1 || d.Invitation.ID != i.ID || d.InviteDenied != "" || d.BlockDenied != "" {
 		t.Errorf("got %+v", d)
 	}
 	if len(d.Events) != 4 || d.Events[0].Action != audit.InvitationRefused || d.Names[string(o.hugo.ID)] != "Hugo Weber" {
@@ -88,13 +88,13 @@ func TestDossier(t *testing.T) {
 		t.Errorf("ledger: got %v", e)
 	}
 	o.people.change = func(p *portal.Person) { p.MayEnroll = false }
-	d = must[helpdesk.Dossier](t)(o.desk.Dossier(t.Context(), as(o.wei), o.anna.ID))
-	if d.Standing == nil || d.Standing.Reason != portal.NotAllowed || d.NoCode != authz.ReasonRole || d.NoBlock != authz.ReasonRole {
+	d = must[helpdesk.PersonDetails](t)(o.desk.PersonDetails(t.Context(), as(o.wei), o.anna.ID))
+	if d.Refusal == nil || d.Refusal.Reason != portal.NotAllowed || d.InviteDenied != authz.ReasonRole || d.BlockDenied != authz.ReasonRole {
 		t.Errorf("auditor: got %+v", d)
 	}
-	_, err = o.desk.Dossier(t.Context(), as(o.anna), o.hugo.ID)
+	_, err = o.desk.PersonDetails(t.Context(), as(o.anna), o.hugo.ID)
 	wantDenied(t, err, authz.ReasonRole)
-	if _, err = o.desk.Dossier(t.Context(), as(o.hugo), "id-of-nobody"); !errors.Is(err, portal.ErrNotFound) {
+	if _, err = o.desk.PersonDetails(t.Context(), as(o.hugo), "id-of-nobody"); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("nobody: got %v", err)
 	}
 }
@@ -102,7 +102,7 @@ func TestDossier(t *testing.T) {
 // Wrong passwords are kept for nobody; the pause they bring is told.
 func TestDossierTellsOfAPause(t *testing.T) {
 	o := newOffice(t)
-	if d := must[helpdesk.Dossier](t)(o.desk.Dossier(t.Context(), as(o.hugo), o.anna.ID)); !d.Paused.IsZero() {
+	if d := must[helpdesk.PersonDetails](t)(o.desk.PersonDetails(t.Context(), as(o.hugo), o.anna.ID)); !d.Paused.IsZero() {
 		t.Errorf("paused until %s before any try", d.Paused)
 	}
 	key := must[string](t)(o.signIn.AccountKey(t.Context(), " ANNA@corp.example"))
@@ -110,12 +110,12 @@ func TestDossierTellsOfAPause(t *testing.T) {
 		limit := signin.Limit{Tries: signin.DefaultTries, Window: signin.DefaultWindow, Rolling: true}
 		must[signin.Tries](t)(o.db.Try(t.Context(), key, limit, o.now()))
 	}
-	d := must[helpdesk.Dossier](t)(o.desk.Dossier(t.Context(), as(o.hugo), o.anna.ID))
+	d := must[helpdesk.PersonDetails](t)(o.desk.PersonDetails(t.Context(), as(o.hugo), o.anna.ID))
 	if want := o.now().Add(signin.DefaultWindow); !d.Paused.Equal(want) || len(d.Failed) != 0 {
 		t.Errorf("paused until %s, want %s; failed %v", d.Paused, want, d.Failed)
 	}
 	o.pass(signin.DefaultWindow)
-	if d := must[helpdesk.Dossier](t)(o.desk.Dossier(t.Context(), as(o.hugo), o.anna.ID)); !d.Paused.IsZero() {
+	if d := must[helpdesk.PersonDetails](t)(o.desk.PersonDetails(t.Context(), as(o.hugo), o.anna.ID)); !d.Paused.IsZero() {
 		t.Errorf("paused until %s after the pause", d.Paused)
 	}
 }
@@ -123,11 +123,11 @@ func TestDossierTellsOfAPause(t *testing.T) {
 func TestBlock(t *testing.T) {
 	o := newOffice(t)
 	device := o.device(o.anna, "iPhone")
-	b := helpdesk.Blocking{Person: o.anna.ID, Device: device, Cause: portal.Returned, Check: signin.CheckOther, Note: "gave it to me"}
-	for name, change := range map[string]func(*helpdesk.Blocking){
-		"cause of the portal's": func(b *helpdesk.Blocking) { b.Cause = portal.Left },
-		"no check":              func(b *helpdesk.Blocking) { b.Check = "" },
-		"no note":               func(b *helpdesk.Blocking) { b.Note = "" },
+	b := helpdesk.BlockRequest{Person: o.anna.ID, Device: device, Cause: portal.Returned, Check: signin.CheckOther, Note: "gave it to me"}
+	for name, change := range map[string]func(*helpdesk.BlockRequest){
+		"cause of the portal's": func(b *helpdesk.BlockRequest) { b.Cause = portal.Left },
+		"no check":              func(b *helpdesk.BlockRequest) { b.Check = "" },
+		"no note":               func(b *helpdesk.BlockRequest) { b.Note = "" },
 	} {
 		wrong := b
 		change(&wrong)
@@ -163,7 +163,7 @@ func TestBlock(t *testing.T) {
 func TestA3_Block(t *testing.T) {
 	o := newOffice(t)
 	device := o.device(o.ada, "Mac")
-	b := helpdesk.Blocking{Person: o.ada.ID, Device: device, Cause: portal.Lost, Check: signin.CheckInPerson}
+	b := helpdesk.BlockRequest{Person: o.ada.ID, Device: device, Cause: portal.Lost, Check: signin.CheckInPerson}
 	_, err := o.desk.Block(t.Context(), as(o.hugo), b)
 	wantDenied(t, err, authz.ReasonStaff)
 	_, err = o.desk.Block(t.Context(), as(o.wei), b)
@@ -180,7 +180,7 @@ func TestNew(t *testing.T) {
 	o := newOffice(t)
 	for name, change := range map[string]func(*helpdesk.Config){
 		"directory":         func(c *helpdesk.Config) { c.Directory = nil },
-		"records":           func(c *helpdesk.Config) { c.Records = nil },
+		"records":           func(c *helpdesk.Config) { c.Store = nil },
 		"negative life":     func(c *helpdesk.Config) { c.CodeLife = -1 },
 		"negative per hour": func(c *helpdesk.Config) { c.PerHour = -1 },
 	} {
@@ -198,7 +198,7 @@ func TestA4_BlockPause(t *testing.T) {
 	o := newOffice(t, func(c *helpdesk.Config) { c.PerHour = 1 })
 	block := func(name string, actor portal.Person) error {
 		t.Helper()
-		_, err := o.desk.Block(t.Context(), as(actor), helpdesk.Blocking{
+		_, err := o.desk.Block(t.Context(), as(actor), helpdesk.BlockRequest{
 			Person: o.anna.ID, Device: o.device(o.anna, name), Cause: portal.Lost, Check: signin.CheckCallback,
 		})
 		return err

@@ -18,8 +18,8 @@ import (
 // letterHTML is the frame of all letters. It loads nothing: no picture, no font,
 // no style from elsewhere.
 //
-//go:embed letter.html
-var letterHTML string
+//go:embed message.html
+var messageHTML string
 
 // composer makes messages of letters.
 type composer struct {
@@ -34,7 +34,7 @@ func newComposer(c Config) (*composer, error) {
 	if err != nil {
 		return nil, err
 	}
-	html, err := template.New("letter").Parse(letterHTML)
+	html, err := template.New("letter").Parse(messageHTML)
 	if err != nil {
 		return nil, fmt.Errorf("parsing the frame of letters: %w", err)
 	}
@@ -42,12 +42,12 @@ func newComposer(c Config) (*composer, error) {
 }
 
 // sheet is a letter in words, ready to be set as text or HTML.
-type sheet struct {
+type content struct {
 	Lang, Dir string
 	Subject   string
-	Hello     string
+	Greeting  string
 	Text      []string
-	Facts     []fact
+	Rows      []row
 	LinkText  string
 	Link      string // the only one
 	After     []string
@@ -55,11 +55,11 @@ type sheet struct {
 }
 
 // fact is a line of the list: what, and which.
-type fact struct{ Label, Value string }
+type row struct{ Label, Value string }
 
 // message makes the mail of a letter.
-func (c *composer) message(l Letter, from netmail.Address, now time.Time) (*mail.Msg, error) {
-	s, err := c.sheet(l)
+func (c *composer) mail(l Message, from netmail.Address, now time.Time) (*mail.Msg, error) {
+	s, err := c.content(l)
 	if err != nil {
 		return nil, fmt.Errorf("writing letter %s: %w", l.Kind, err)
 	}
@@ -90,15 +90,15 @@ func (c *composer) message(l Letter, from netmail.Address, now time.Time) (*mail
 }
 
 // plainText sets a letter as text, in paragraphs.
-func (s sheet) plainText() string {
+func (s content) plainText() string {
 	var parts []string
 	add := func(lines ...string) { parts = append(parts, strings.Join(lines, "\n")) }
-	add(s.Hello)
+	add(s.Greeting)
 	for _, t := range s.Text {
 		add(t)
 	}
 	var list []string
-	for _, f := range s.Facts {
+	for _, f := range s.Rows {
 		list = append(list, f.Label+": "+f.Value)
 	}
 	if len(list) > 0 {

@@ -11,11 +11,11 @@ import (
 )
 
 // sheet turns the facts of a letter into words.
-func (c *composer) sheet(l Letter) (sheet, error) {
-	w := &writer{composer: c, lang: l.Language, letter: l}
-	s := sheet{
+func (c *composer) content(l Message) (content, error) {
+	w := &translator{composer: c, lang: l.Language, message: l}
+	s := content{
 		Lang: w.say("lang.tag", nil), Dir: w.say("lang.dir", nil),
-		Subject: w.subject(), Hello: w.hello(), Text: w.text(), Facts: w.facts(),
+		Subject: w.subject(), Greeting: w.greeting(), Text: w.text(), Rows: w.rows(),
 	}
 	s.LinkText, s.Link = w.link()
 	s.After = w.after()
@@ -32,37 +32,37 @@ func (k Kind) toOperators() bool {
 
 // writer finds the words of one letter. The first sentence that is missing is
 // kept, and the letter is not sent.
-type writer struct {
+type translator struct {
 	*composer
-	lang   string
-	letter Letter
-	err    error
+	lang    string
+	message Message
+	err     error
 }
 
-func (w *writer) say(key string, v values) string {
+func (w *translator) say(key string, v values) string {
 	text, err := w.words.sentence(w.lang, key, v)
 	w.err = cmp.Or(w.err, err)
 	return text
 }
 
-func (w *writer) moment(at time.Time) string {
+func (w *translator) moment(at time.Time) string {
 	text, err := w.words.moment(w.lang, at)
 	w.err = cmp.Or(w.err, err)
 	return text
 }
 
 // key is the key of a sentence that each kind has of its own.
-func (w *writer) key(part string) string { return "mail." + string(w.letter.Kind) + "." + part }
+func (w *translator) key(part string) string { return "mail." + string(w.message.Kind) + "." + part }
 
-func (w *writer) device() string {
-	if len(w.letter.Facts.Devices) == 0 {
+func (w *translator) device() string {
+	if len(w.message.Params.Devices) == 0 {
 		return w.say("mail.device.unnamed", nil)
 	}
-	return w.letter.Facts.Devices[0]
+	return w.message.Params.Devices[0]
 }
 
-func (w *writer) subject() string {
-	switch f := w.letter.Facts; w.letter.Kind {
+func (w *translator) subject() string {
+	switch f := w.message.Params; w.message.Kind {
 	case Issued, Renewed:
 		return w.say(w.key("subject"), values{"Device": w.device()})
 	case Ending:
@@ -77,56 +77,56 @@ func (w *writer) subject() string {
 	return w.say(w.key("subject"), nil)
 }
 
-func (w *writer) hello() string {
-	if name := plain(w.letter.Facts.Name); name != "" {
+func (w *translator) greeting() string {
+	if name := plain(w.message.Params.Name); name != "" {
 		return w.say("mail.hello", values{"Name": name})
 	}
 	return w.say("mail.hello.unnamed", nil)
 }
 
-func (w *writer) text() []string {
+func (w *translator) text() []string {
 	services := w.c.ServicesOpened
 	if services == "" {
 		services = w.say("services", nil)
 	}
-	switch w.letter.Kind {
+	switch w.message.Kind {
 	case Issued, Ending:
 		return []string{w.say(w.key("text"), values{"Services": services})}
 	case Revoked:
 		// A server asks for a new list when the one it holds runs out.
-		return []string{w.say(w.key("text"), values{"Hours": int(w.c.ListLife.Round(time.Hour) / time.Hour)})}
+		return []string{w.say(w.key("text"), values{"Hours": int(w.c.CRLLife.Round(time.Hour) / time.Hour)})}
 	}
 	return []string{w.say(w.key("text"), nil)}
 }
 
 // facts are the lines of the list, each only where there is something to tell.
-func (w *writer) facts() []fact {
-	f := w.letter.Facts
-	var list []fact
+func (w *translator) rows() []row {
+	f := w.message.Params
+	var list []row
 	add := func(label, value string) {
 		if value != "" {
-			list = append(list, fact{w.say("mail.fact."+label, nil), plain(value)})
+			list = append(list, row{w.say("mail.fact."+label, nil), plain(value)})
 		}
 	}
 	for _, name := range f.Devices {
 		add("device", name)
 	}
 	for _, p := range f.People {
-		add("person", p.UPN+" ("+w.say("mail.change."+known(p.Change, changes()), nil)+")")
+		add("person", p.UPN+" ("+w.say("mail.change."+knownOrOther(p.Change, changes()), nil)+")")
 	}
 	if f.More > 0 {
 		add("more", w.say("mail.more", values{"Count": f.More}))
 	}
-	if w.letter.Kind == Revoked {
-		add("cause", w.say("mail.cause."+known(string(f.Cause), causes()), nil))
+	if w.message.Kind == Revoked {
+		add("cause", w.say("mail.cause."+knownOrOther(string(f.Cause), causes()), nil))
 	}
-	if w.letter.Kind == Stopped || w.letter.Kind == Halted {
+	if w.message.Kind == Stopped || w.message.Kind == Halted {
 		add("cause", f.Change)
 	}
-	if f.By != "" && w.letter.Kind != Changed && !w.letter.Kind.toOperators() {
+	if f.By != "" && w.message.Kind != Changed && !w.message.Kind.toOperators() {
 		add("by", w.say("mail.by."+f.By, nil))
 	}
-	if !f.At.IsZero() && w.letter.Kind != Ending {
+	if !f.At.IsZero() && w.message.Kind != Ending {
 		add("at", w.moment(f.At))
 	}
 	if !f.Until.IsZero() {
@@ -149,7 +149,7 @@ func changes() []string {
 
 // known gives a word that the catalogues have: what other rooms add later must not
 // keep a letter from being sent.
-func known(word string, words []string) string {
+func knownOrOther(word string, words []string) string {
 	if slices.Contains(words, word) {
 		return word
 	}
@@ -157,34 +157,34 @@ func known(word string, words []string) string {
 }
 
 // link is the one link of a letter. It holds no token: who follows it signs in.
-func (w *writer) link() (text, address string) {
+func (w *translator) link() (text, address string) {
 	at := func(path ...string) string { return w.public.JoinPath(path...).String() }
 	switch {
-	case w.letter.Kind == Test:
+	case w.message.Kind == Test:
 		return "", ""
-	case w.letter.Kind.toOperators():
+	case w.message.Kind.toOperators():
 		return w.say("mail.link.admin", nil), at("admin")
-	case w.letter.Kind == Invited:
+	case w.message.Kind == Invited:
 		return w.say("mail.link.pickup", nil), at("pickup")
-	case w.letter.Kind == Ending && w.letter.Facts.Device != "":
-		return w.say("mail.link.renew", nil), at("devices", url.PathEscape(string(w.letter.Facts.Device)))
-	case w.letter.Facts.Device != "":
-		return w.say("mail.link.device", nil), at("devices", url.PathEscape(string(w.letter.Facts.Device)))
+	case w.message.Kind == Ending && w.message.Params.Device != "":
+		return w.say("mail.link.renew", nil), at("devices", url.PathEscape(string(w.message.Params.Device)))
+	case w.message.Params.Device != "":
+		return w.say("mail.link.device", nil), at("devices", url.PathEscape(string(w.message.Params.Device)))
 	}
 	return w.say("mail.link.home", nil), at("/")
 }
 
 // after says what to do if it was not the reader.
-func (w *writer) after() []string {
-	if w.letter.Kind.toOperators() || w.letter.Kind == Ending || w.letter.Kind == Changed {
-		return w.help("mail.help")
+func (w *translator) after() []string {
+	if w.message.Kind.toOperators() || w.message.Kind == Ending || w.message.Kind == Changed {
+		return w.contact("mail.help")
 	}
-	return w.help("mail.notyou")
+	return w.contact("mail.notyou")
 }
 
 // help names the best way to the helpdesk that the settings know.
-func (w *writer) help(key string) []string {
-	if w.letter.Kind.toOperators() {
+func (w *translator) contact(key string) []string {
+	if w.message.Kind.toOperators() {
 		return nil
 	}
 	hours := strings.TrimSpace(w.c.HelpdeskHours)

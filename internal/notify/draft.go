@@ -16,12 +16,12 @@ const maxNamed = 20
 // draft makes the letters that entries of the ledger ask for, without what only
 // the directory knows. What one act did to several devices is one letter; what
 // operators learn from all the entries is one letter of a kind.
-func (o *Office) draft(found []Happening) (personal, general []Letter) {
+func (o *Notifier) draft(found []Event) (personal, general []Message) {
 	stale := o.c.Now().Add(-GiveUpAfter)
-	book := drafts{office: o, acts: make(map[act]int), news: make(map[string]int)}
+	book := draftSet{notifier: o, acts: make(map[actKey]int), topics: make(map[string]int)}
 	skipped := 0
 	for _, h := range found {
-		kind, ok := subject(h)
+		kind, ok := kindOf(h)
 		if !ok {
 			continue
 		}
@@ -34,11 +34,11 @@ func (o *Office) draft(found []Happening) (personal, general []Letter) {
 	if skipped > 0 {
 		o.c.Log.Warn("no letters about what happened too long ago", "entries", skipped, "before", stale)
 	}
-	return book.personal, book.general
+	return book.personal, book.operator
 }
 
 // act is what makes entries belong to one letter.
-type act struct {
+type actKey struct {
 	kind    Kind
 	person  string
 	request string
@@ -46,37 +46,37 @@ type act struct {
 }
 
 // drafts are the letters of a batch of entries, and where each stands.
-type drafts struct {
-	office            *Office
-	personal, general []Letter
-	acts              map[act]int
-	news              map[string]int // by what they are about
+type draftSet struct {
+	notifier           *Notifier
+	personal, operator []Message
+	acts               map[actKey]int
+	topics             map[string]int // by what they are about
 }
 
-func (d *drafts) add(kind Kind, h Happening) {
+func (d *draftSet) add(kind Kind, h Event) {
 	if kind.toOperators() {
-		d.operators(kind, h)
+		d.addOperator(kind, h)
 		return
 	}
 	if kind == Changed {
-		d.operators(Differing, h)
+		d.addOperator(Differing, h)
 		// Whose account ended gets no mail any more.
-		if drift.Ends(portal.Change(h.Detail["change"])) {
+		if drift.Revokes(portal.Change(h.Detail["change"])) {
 			return
 		}
 	}
 	if h.Person == "" {
 		return
 	}
-	key := act{kind, h.Person, h.Request, h.At}
+	key := actKey{kind, h.Person, h.Request, h.At}
 	n, known := d.acts[key]
 	if !known {
 		n = len(d.personal)
 		d.acts[key] = n
-		d.personal = append(d.personal, d.office.about(kind, h))
+		d.personal = append(d.personal, d.notifier.messageTo(kind, h))
 	}
-	facts := &d.personal[n].Facts
-	if h.DeviceName != "" && !hasName(facts.Devices, h.DeviceName) {
+	facts := &d.personal[n].Params
+	if h.DeviceName != "" && !contains(facts.Devices, h.DeviceName) {
 		facts.Devices = append(facts.Devices, h.DeviceName)
 	}
 	if h.Device != facts.Device {
@@ -84,7 +84,7 @@ func (d *drafts) add(kind Kind, h Happening) {
 	}
 }
 
-func hasName(names []string, name string) bool {
+func contains(names []string, name string) bool {
 	for _, n := range names {
 		if n == name {
 			return true
@@ -94,47 +94,47 @@ func hasName(names []string, name string) bool {
 }
 
 // about begins the letter to the person of an entry.
-func (o *Office) about(kind Kind, h Happening) Letter {
-	l := o.letter(kind, fmt.Sprintf("entry:%d", h.Seq))
-	l.Person, l.Language = portal.PersonID(h.Person), o.language(h.Language)
-	l.Facts = Facts{At: h.At, Device: h.Device, By: doer(h.Entry)}
+func (o *Notifier) messageTo(kind Kind, h Event) Message {
+	l := o.newMessage(kind, fmt.Sprintf("entry:%d", h.Seq))
+	l.Person, l.Language = portal.PersonID(h.Person), o.languageOr(h.Language)
+	l.Params = Params{At: h.At, Device: h.Device, By: actorWord(h.Entry)}
 	switch kind {
 	case Issued, Renewed:
-		l.Facts.Until = h.NotAfter
+		l.Params.Until = h.NotAfter
 	case Revoked:
-		l.Facts.Cause = portal.Cause(h.Detail["cause"])
+		l.Params.Cause = portal.Cause(h.Detail["cause"])
 	case Changed:
-		l.Facts.Change = h.Detail["change"]
+		l.Params.Change = h.Detail["change"]
 	case Invited:
 		// What is not a time is left out; the page tells it too.
-		l.Facts.Until, _ = time.Parse(time.RFC3339, h.Detail["expires"])
+		l.Params.Until, _ = time.Parse(time.RFC3339, h.Detail["expires"])
 	}
 	return l
 }
 
 // operators adds an entry to the letter of its kind to operators. Addresses are
 // filled in later.
-func (d *drafts) operators(kind Kind, h Happening) {
+func (d *draftSet) addOperator(kind Kind, h Event) {
 	news, key := string(kind), fmt.Sprintf("entry:%d", h.Seq)
 	if kind == Overused {
 		// Who goes on trying is told of once an hour.
 		news = fmt.Sprintf("%s:%s:%s", kind, h.Actor, h.At.UTC().Format("2006010215"))
 		key = news
 	}
-	n, known := d.news[news]
+	n, known := d.topics[news]
 	if !known {
-		n = len(d.general)
-		d.news[news] = n
-		l := d.office.letter(kind, key)
-		l.Language, l.Facts.At = d.office.c.Language, h.At
-		d.general = append(d.general, l)
+		n = len(d.operator)
+		d.topics[news] = n
+		l := d.notifier.newMessage(kind, key)
+		l.Language, l.Params.At = d.notifier.c.Language, h.At
+		d.operator = append(d.operator, l)
 	}
-	facts := &d.general[n].Facts
+	facts := &d.operator[n].Params
 	if kind != Differing {
 		facts.Change = h.Detail["reason"] // the latest counts
 		return
 	}
-	difference := Difference{UPN: h.Detail["upn"], Change: h.Detail["change"]}
+	difference := Mismatch{UPN: h.Detail["upn"], Change: h.Detail["change"]}
 	for _, p := range facts.People {
 		if p == difference {
 			return // another certificate of the same person
@@ -148,7 +148,7 @@ func (d *drafts) operators(kind Kind, h Happening) {
 }
 
 // subject says what the letter about an entry is about; false for most entries.
-func subject(h Happening) (Kind, bool) {
+func kindOf(h Event) (Kind, bool) {
 	switch h.Action {
 	case audit.CertificateIssued:
 		if h.Renewal {
@@ -156,9 +156,9 @@ func subject(h Happening) (Kind, bool) {
 		}
 		return Issued, true
 	case audit.CertificateRevoked:
-		byStaff := doer(h.Entry) != bySelf && doer(h.Entry) != bySystem
-		return Revoked, byStaff || !silent(portal.Cause(h.Detail["cause"]))
-	case audit.CertificateMarked:
+		byStaff := actorWord(h.Entry) != bySelf && actorWord(h.Entry) != bySystem
+		return Revoked, byStaff || !needsNoMail(portal.Cause(h.Detail["cause"]))
+	case audit.MismatchFound:
 		return Changed, true
 	case audit.InvitationMade:
 		// One that waits for a second approver opens nothing yet.
@@ -169,7 +169,7 @@ func subject(h Happening) (Kind, bool) {
 		return Stopped, true
 	case audit.IssuingHalted:
 		return Halted, true
-	case audit.LedgerBroken:
+	case audit.LogBroken:
 		return Tampered, true
 	case audit.InvitationPaused:
 		return Overused, true
@@ -180,7 +180,7 @@ func subject(h Happening) (Kind, bool) {
 // silent are the causes that no letter tells of, unless staff chose them: the portal
 // clearing up after itself, and a newer certificate, of which another letter told.
 // Who left gets no mail.
-func silent(c portal.Cause) bool {
+func needsNoMail(c portal.Cause) bool {
 	switch c {
 	case portal.Abandoned, portal.Undelivered, portal.Replaced, portal.Left:
 		return true
@@ -195,7 +195,7 @@ const (
 )
 
 // doer says in which role somebody else acted, or that the person did.
-func doer(e audit.Entry) string {
+func actorWord(e audit.Entry) string {
 	if e.Actor == e.Person {
 		return bySelf
 	}

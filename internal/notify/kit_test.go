@@ -82,7 +82,7 @@ func named(id portal.PersonID, name string) portal.Person {
 // desk is an office over a database and a mail server, with a clock that the test
 // moves.
 type desk struct {
-	*notify.Office
+	*notify.Notifier
 	t      testing.TB
 	db     *store.DB
 	people *roster
@@ -122,19 +122,19 @@ func open(t testing.TB, change func(*notify.Config, *notify.ServerConfig)) *desk
 	server := smtpserver.Start(t, smtpserver.Config{})
 	d := &desk{t: t, db: db, people: &roster{}, server: server, log: &lines{}, now: noon}
 	d.people.put(named(anna, "Anna Schmidt"), named("bob", "Bob Brown"))
-	d.Office = d.office(change)
+	d.Notifier = d.office(change)
 	return d
 }
 
 // office makes one more office over the same database, as a replica has.
-func (d *desk) office(change func(*notify.Config, *notify.ServerConfig)) *notify.Office {
+func (d *desk) office(change func(*notify.Config, *notify.ServerConfig)) *notify.Notifier {
 	d.t.Helper()
 	s := notify.ServerConfig{
 		Host: d.server.Host(), Port: d.server.Port(), Roots: d.server.Roots(), Timeout: 5 * time.Second,
 		From: "Corp Certificates <portal@corp.example>", Hello: "portal.corp.example",
 	}
 	c := notify.Config{
-		Outbox: d.db, Directory: d.people, Org: "Corp", HelpdeskPhone: "+49 30 1234-0", HelpdeskHours: "8 to 17",
+		Store: d.db, Directory: d.people, Org: "Corp", HelpdeskPhone: "+49 30 1234-0", HelpdeskHours: "8 to 17",
 		PublicURL: &url.URL{Scheme: "https", Host: "portal.corp.example"}, Location: time.UTC,
 		Now: d.clock, Log: slog.New(slog.NewTextHandler(d.log, nil)),
 	}

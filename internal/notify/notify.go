@@ -43,7 +43,7 @@ const (
 
 	// KeepClosed is how long a letter's key is remembered after it was sent or
 	// given up: long enough that no reminder comes twice.
-	KeepClosed = 30 * 24 * time.Hour
+	KeepClosedFor = 30 * 24 * time.Hour
 
 	// maxWaiting bounds the letters that wait for sending. Beyond it the ledger
 	// itself is the queue.
@@ -53,7 +53,7 @@ const (
 // Config is what an office works with. Fields are required unless they say
 // otherwise.
 type Config struct {
-	Outbox    Outbox
+	Store     Store
 	Directory Directory
 	Server    *Server
 
@@ -75,7 +75,7 @@ type Config struct {
 
 	// ListLife is how long whoever holds a revocation list may go by it. Default
 	// revocation.DefaultLife.
-	ListLife time.Duration
+	CRLLife time.Duration
 
 	Location *time.Location // zone of the times told; default time.Local
 	Every    time.Duration  // default DefaultEvery
@@ -86,21 +86,21 @@ type Config struct {
 
 // Office writes letters and sends them. It is safe for concurrent use, and several
 // may work on one outbox.
-type Office struct {
+type Notifier struct {
 	c        Config
 	composer *composer
 	health   health
 
-	mu         sync.Mutex
-	quietUntil time.Time // the server is not asked before
-	failures   int       // connections in a row that came to nothing
+	mu           sync.Mutex
+	backOffUntil time.Time // the server is not asked before
+	failures     int       // connections in a row that came to nothing
 }
 
 // New checks the configuration and reads the catalogues. Nothing is sent before
 // Run, Deliver or SendTest.
-func New(c Config) (*Office, error) {
+func New(c Config) (*Notifier, error) {
 	switch {
-	case c.Outbox == nil, c.Directory == nil, c.Server == nil:
+	case c.Store == nil, c.Directory == nil, c.Server == nil:
 		return nil, errors.New("mail: a required part is missing")
 	case c.PublicURL == nil || c.PublicURL.Scheme != "https":
 		return nil, fmt.Errorf("mail: public address %v is not an https address", c.PublicURL)
@@ -118,15 +118,15 @@ func New(c Config) (*Office, error) {
 	if !slices.Contains(catalogue.Languages(), c.Language) {
 		return nil, fmt.Errorf("mail: language %q is not one of %v", c.Language, catalogue.Languages())
 	}
-	return &Office{c: c, composer: composer, health: health{log: c.Log}}, nil
+	return &Notifier{c: c, composer: composer, health: health{log: c.Log}}, nil
 }
 
 func (c Config) withDefaults() Config {
 	if c.Language == "" {
 		c.Language = catalogue.English
 	}
-	if c.ListLife == 0 {
-		c.ListLife = crl.DefaultLife
+	if c.CRLLife == 0 {
+		c.CRLLife = crl.DefaultLife
 	}
 	if c.Location == nil {
 		c.Location = time.Local
@@ -144,7 +144,7 @@ func (c Config) withDefaults() Config {
 }
 
 // language is the one somebody reads, or the one for those of whom none is known.
-func (o *Office) language(known string) string {
+func (o *Notifier) languageOr(known string) string {
 	if slices.Contains(catalogue.Languages(), known) {
 		return known
 	}

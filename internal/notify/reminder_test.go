@@ -51,7 +51,7 @@ func TestRemindersComeAt30And14And7And1(t *testing.T) {
 		"168h0m0s before: iPhone: the certificate ends in 7 days",
 		"24h0m0s before: iPhone: the certificate ends in 1 day",
 	}))
-	if n, err := d.db.ForgetLetters(t.Context(), d.clock().Add(-notify.KeepClosed)); err != nil || n == 0 {
+	if n, err := d.db.PruneMessages(t.Context(), d.clock().Add(-notify.KeepClosedFor)); err != nil || n == 0 {
 		t.Errorf("forgot %d letters, %v", n, err)
 	}
 }
@@ -128,7 +128,7 @@ func TestReplicasRemindOnce(t *testing.T) {
 	d.skip()
 	d.pass(year - 7*day)
 	done := make(chan error, 2)
-	for _, o := range []*notify.Office{d.Office, d.office(nil)} {
+	for _, o := range []*notify.Notifier{d.Notifier, d.office(nil)} {
 		go func() { done <- o.Remind(t.Context()) }()
 	}
 	for range 2 {
@@ -145,16 +145,16 @@ func TestSentLettersAreEmptied(t *testing.T) {
 	d.issue(anna, "iPhone", year)
 	d.write()
 	d.send()
-	letters, err := d.db.Claim(t.Context(), d.clock().Add(year), d.clock().Add(year), 10)
+	letters, err := d.db.ClaimMessages(t.Context(), d.clock().Add(year), d.clock().Add(year), 10)
 	if err != nil || len(letters) != 0 {
 		t.Errorf("letters left: %v, %v", letters, err)
 	}
 	for _, wait := range []struct {
 		pass time.Duration
 		want int
-	}{{notify.KeepClosed - time.Hour, 0}, {2 * time.Hour, 1}} {
+	}{{notify.KeepClosedFor - time.Hour, 0}, {2 * time.Hour, 1}} {
 		d.pass(wait.pass)
-		n, err := d.db.ForgetLetters(t.Context(), d.clock().Add(-notify.KeepClosed))
+		n, err := d.db.PruneMessages(t.Context(), d.clock().Add(-notify.KeepClosedFor))
 		if err != nil || n != wait.want {
 			t.Errorf("forgot %d, %v, want %d", n, err, wait.want)
 		}
@@ -164,23 +164,23 @@ func TestSentLettersAreEmptied(t *testing.T) {
 // The outbox does not grow without bound: beyond it, the ledger waits.
 func TestTheOutboxIsBounded(t *testing.T) {
 	d := open(t, nil)
-	letters := make([]notify.Letter, 10_000)
+	letters := make([]notify.Message, 10_000)
 	for i := range letters {
 		id := fmt.Sprint("l", i)
-		letters[i] = notify.Letter{ID: id, Key: id, Kind: notify.Issued, To: "anna@corp.example", Made: noon}
+		letters[i] = notify.Message{ID: id, Key: id, Kind: notify.Issued, To: "anna@corp.example", Made: noon}
 	}
-	if err := d.db.Remind(t.Context(), letters); err != nil {
+	if err := d.db.Enqueue(t.Context(), letters); err != nil {
 		t.Fatal(err)
 	}
 	d.issue(anna, "iPhone", year)
 	d.write()
 	equal(t, "waiting", d.state().Waiting, 10_000)
 	equal(t, "behind", d.state().Behind, 2)
-	sent, err := d.db.Claim(t.Context(), noon, noon.Add(time.Hour), 1)
+	sent, err := d.db.ClaimMessages(t.Context(), noon, noon.Add(time.Hour), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.db.Sent(t.Context(), sent[0], noon); err != nil {
+	if err := d.db.MarkSent(t.Context(), sent[0], noon); err != nil {
 		t.Fatal(err)
 	}
 	d.write()

@@ -12,9 +12,9 @@ const sweepEvery = time.Hour
 
 // Run writes and sends until the context ends. Clerk and postman work side by
 // side: a server that hangs keeps nothing from being written.
-func (o *Office) Run(ctx context.Context) {
+func (o *Notifier) Run(ctx context.Context) {
 	var work sync.WaitGroup
-	work.Go(func() { o.repeat(ctx, o.c.Every, o.write) })
+	work.Go(func() { o.repeat(ctx, o.c.Every, o.collectAll) })
 	work.Go(func() { o.repeat(ctx, o.c.Every, o.Deliver) })
 	work.Go(func() { o.repeat(ctx, sweepEvery, o.sweep) })
 	work.Wait()
@@ -22,7 +22,7 @@ func (o *Office) Run(ctx context.Context) {
 
 // repeat works until the context ends, first after a part of the interval that
 // chance picks, so that replicas that start together do not work in step.
-func (o *Office) repeat(ctx context.Context, interval time.Duration, work func(context.Context) error) {
+func (o *Notifier) repeat(ctx context.Context, interval time.Duration, work func(context.Context) error) {
 	rest := rand.N(min(interval, 10*time.Second))
 	for waited(ctx, rest) {
 		// What failed was logged where it is known whether that is new.
@@ -32,7 +32,7 @@ func (o *Office) repeat(ctx context.Context, interval time.Duration, work func(c
 }
 
 // write has the clerk work until there is nothing left.
-func (o *Office) write(ctx context.Context) error {
+func (o *Notifier) collectAll(ctx context.Context) error {
 	for {
 		more, err := o.Collect(ctx)
 		if err != nil || !more {
@@ -42,16 +42,16 @@ func (o *Office) write(ctx context.Context) error {
 }
 
 // sweep writes reminders and forgets old letters.
-func (o *Office) sweep(ctx context.Context) error {
+func (o *Notifier) sweep(ctx context.Context) error {
 	if err := o.Remind(ctx); err != nil {
 		return err
 	}
-	_, err := o.c.Outbox.ForgetLetters(ctx, o.c.Now().Add(-KeepClosed))
-	return o.stored(ctx, err)
+	_, err := o.c.Store.PruneMessages(ctx, o.c.Now().Add(-KeepClosedFor))
+	return o.storeResult(ctx, err)
 }
 
 // stored notes whether the outbox did its work. An ending context is no failure.
-func (o *Office) stored(ctx context.Context, err error) error {
+func (o *Notifier) storeResult(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		o.health.works(partOutbox)
@@ -62,8 +62,8 @@ func (o *Office) stored(ctx context.Context, err error) error {
 }
 
 // State tells how mail is doing, over all replicas.
-func (o *Office) State(ctx context.Context) (State, error) {
-	return o.c.Outbox.Sending(ctx, maxWaiting)
+func (o *Notifier) State(ctx context.Context) (State, error) {
+	return o.c.Store.MailState(ctx, maxWaiting)
 }
 
 // waited reports whether the time passed before the context ended.

@@ -28,14 +28,14 @@ func TestARefusedRecipientEndsItsLetterAlone(t *testing.T) {
 	equal(t, "waiting", state.Waiting, 0)
 	equal(t, "failed", state.Failed, 1)
 	equal(t, "mail fails", state.Failing, time.Time{})
-	failed, err := d.db.FailedLetters(t.Context(), 10)
+	failed, err := d.db.FailedMessages(t.Context(), 10)
 	if err != nil || len(failed) != 1 {
 		t.Fatalf("got %v, %v", failed, err)
 	}
 	equal(t, "to", failed[0].To, "anna@corp.example")
 	equal(t, "person", failed[0].Person, anna)
 	equal(t, "kind", failed[0].Kind, notify.Issued)
-	contains(t, "why", failed[0].Why, "no such user here")
+	contains(t, "why", failed[0].Reason, "no such user here")
 	entries, err := d.db.Entries(t.Context(), 0, 100)
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +113,7 @@ func TestADeadServerDelaysAllWithoutBurningTries(t *testing.T) {
 	state := d.state()
 	equal(t, "waiting", state.Waiting, 2)
 	equal(t, "failing since", state.Failing, noon)
-	contains(t, "why", state.Why, "connecting to mail server")
+	contains(t, "why", state.Reason, "connecting to mail server")
 	equal(t, "errors logged", d.log.count("level=ERROR"), 1)
 	d.server.Up(t)
 	d.pass(10 * time.Minute)
@@ -139,7 +139,7 @@ func TestAServerThatAnswersWorks(t *testing.T) {
 	d.pass(time.Hour)
 	d.send()
 	equal(t, "failing since", d.state().Failing, time.Time{})
-	equal(t, "why", d.state().Why, "")
+	equal(t, "why", d.state().Reason, "")
 	equal(t, "returns logged", d.log.count("mail works again"), 1)
 }
 
@@ -206,9 +206,9 @@ func TestServersThatTakeNoMail(t *testing.T) {
 				t.Fatal("the mail was sent")
 			}
 			contains(t, "error", err.Error(), tt.want)
-			contains(t, "state", d.state().Why+strings.Repeat(".", 200), strings.SplitN(err.Error(), ":", 2)[0])
+			contains(t, "state", d.state().Reason+strings.Repeat(".", 200), strings.SplitN(err.Error(), ":", 2)[0])
 			equal(t, "mails", len(server.Mails()), 0)
-			letters, err := d.db.Claim(t.Context(), d.clock(), d.clock().Add(time.Minute), 10)
+			letters, err := d.db.ClaimMessages(t.Context(), d.clock(), d.clock().Add(time.Minute), 10)
 			if err != nil || len(letters) != 1 {
 				t.Fatalf("waiting letters: %v, %v", letters, err)
 			}
@@ -305,7 +305,7 @@ func TestARefusedSenderIsNoLettersFault(t *testing.T) {
 		t.Fatal("sent")
 	}
 	equal(t, "waiting", d.state().Waiting, 1)
-	contains(t, "why", d.state().Why, "sender not allowed")
+	contains(t, "why", d.state().Reason, "sender not allowed")
 	d.server.RefuseSender(0, "")
 	d.pass(time.Minute)
 	only(t, d.send(), "anna@corp.example")

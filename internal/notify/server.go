@@ -31,11 +31,11 @@ const (
 const DefaultTimeout = 30 * time.Second
 
 // lastMoment is what a conversation has left when the program ends.
-const lastMoment = 2 * time.Second
+const closeTimeout = 2 * time.Second
 
 // maxAnswers bounds what a server may say over one connection, in bytes: a line
 // that never ends would otherwise fill the memory.
-const maxAnswers = 1 << 20
+const maxResponse = 1 << 20
 
 // ServerConfig says where mail is handed in. Host and From are required.
 type ServerConfig struct {
@@ -121,20 +121,20 @@ func (s *Server) Check(ctx context.Context) error {
 
 // dial opens a connection over which letters can be sent. Every error says that
 // the server takes no mail from this portal now.
-func (s *Server) dial(ctx context.Context) (*line, error) {
+func (s *Server) dial(ctx context.Context) (*smtpConn, error) {
 	connecting, cancel := context.WithTimeout(ctx, s.c.Timeout)
 	defer cancel()
 	conn, err := s.connect(connecting)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to mail server %s: %w", s.address(), s.explained(err))
+		return nil, fmt.Errorf("connecting to mail server %s: %w", s.address(), s.explain(err))
 	}
-	l := &line{server: s, conn: conn}
+	l := &smtpConn{server: s, conn: conn}
 	// At the end of the program a letter on the way has a moment more.
-	l.forget = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now().Add(lastMoment)) })
-	if err := l.begin(); err != nil {
-		l.forget()
+	l.unwatch = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now().Add(closeTimeout)) })
+	if err := l.handshake(); err != nil {
+		l.unwatch()
 		conn.Close()
-		return nil, fmt.Errorf("greeting mail server %s: %w", s.address(), s.explained(err))
+		return nil, fmt.Errorf("greeting mail server %s: %w", s.address(), s.explain(err))
 	}
 	return l, nil
 }
@@ -145,7 +145,7 @@ func (s *Server) connect(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn = &frugalConn{Conn: conn, left: maxAnswers}
+	conn = &limitedConn{Conn: conn, left: maxResponse}
 	if s.c.Security != TLS {
 		return conn, nil
 	}
@@ -188,7 +188,7 @@ func (s *Server) auth(offered string) (smtp.Auth, error) {
 }
 
 // explained puts words before errors that only specialists understand.
-func (s *Server) explained(err error) error {
+func (s *Server) explain(err error) error {
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var record tls.RecordHeaderError
@@ -213,16 +213,16 @@ func (s *Server) explained(err error) error {
 }
 
 // frugalConn ends a connection on which too much is said.
-type frugalConn struct {
+type limitedConn struct {
 	net.Conn
 	left int
 }
 
-var errTalkative = errors.New("the server says more than a mail server would")
+var errResponseTooLong = errors.New("the server says more than a mail server would")
 
-func (c *frugalConn) Read(p []byte) (int, error) {
+func (c *limitedConn) Read(p []byte) (int, error) {
 	if c.left <= 0 {
-		return 0, errTalkative
+		return 0, errResponseTooLong
 	}
 	n, err := c.Conn.Read(p[:min(len(p), c.left)])
 	c.left -= n

@@ -54,7 +54,7 @@ func auditPages(f page.Frame) []sample {
 
 func faults() []audit.Fault {
 	return []audit.Fault{
-		audit.Altered, audit.Rewritten, audit.Missing, audit.CutOff, audit.HeadDiffers, audit.SealDiffers, audit.SealForged,
+		audit.Altered, audit.Rewritten, audit.Missing, audit.CutOff, audit.HeadDiffers, audit.CheckpointDiffers, audit.CheckpointForged,
 		audit.KnownDiffers, audit.RecordDiffers,
 	}
 }

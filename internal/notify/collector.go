@@ -11,43 +11,43 @@ import (
 )
 
 // readAtOnce is how many entries of the ledger the clerk reads at a time.
-const readAtOnce = 200
+const collectBatch = 200
 
 // Collect reads what happened since it last did, and puts letters about it out. It
 // reports whether there may be more. When the directory does not answer nothing
 // is written, and the clerk stays where it is.
-func (o *Office) Collect(ctx context.Context) (more bool, err error) {
-	from, found, err := o.c.Outbox.Happenings(ctx, readAtOnce)
+func (o *Notifier) Collect(ctx context.Context) (more bool, err error) {
+	from, found, err := o.c.Store.MailEvents(ctx, collectBatch)
 	if err != nil || len(found) == 0 {
-		return false, o.stored(ctx, err)
+		return false, o.storeResult(ctx, err)
 	}
-	full, err := o.full(ctx)
+	full, err := o.queueFull(ctx)
 	if err != nil || full {
 		return false, err
 	}
 	personal, general := o.draft(found)
-	letters, err := o.address(ctx, personal)
+	letters, err := o.fillAddresses(ctx, personal)
 	if err != nil {
 		return false, err
 	}
-	letters = append(o.deliverable(letters), o.toOperators(general)...)
-	err = o.c.Outbox.Post(ctx, from, found[len(found)-1].Seq, letters)
+	letters = append(o.withAddress(letters), o.copyToOperators(general)...)
+	err = o.c.Store.EnqueueFrom(ctx, from, found[len(found)-1].Seq, letters)
 	if errors.Is(err, portal.ErrConflict) {
 		return true, nil // another replica was faster
 	}
-	return len(found) == readAtOnce, o.stored(ctx, err)
+	return len(found) == collectBatch, o.storeResult(ctx, err)
 }
 
 // full reports whether as many letters wait as may.
-func (o *Office) full(ctx context.Context) (bool, error) {
-	state, err := o.c.Outbox.Sending(ctx, maxWaiting)
-	return state.Waiting >= maxWaiting, o.stored(ctx, err)
+func (o *Notifier) queueFull(ctx context.Context) (bool, error) {
+	state, err := o.c.Store.MailState(ctx, maxWaiting)
+	return state.Waiting >= maxWaiting, o.storeResult(ctx, err)
 }
 
 // address fills in the name and address that the directory gives now. Letters to
 // people it does not know, whose account has ended or who have no usable address
 // keep an empty one.
-func (o *Office) address(ctx context.Context, letters []Letter) ([]Letter, error) {
+func (o *Notifier) fillAddresses(ctx context.Context, letters []Message) ([]Message, error) {
 	if len(letters) == 0 {
 		return nil, nil
 	}
@@ -73,19 +73,19 @@ func (o *Office) address(ctx context.Context, letters []Letter) ([]Letter, error
 		if !ok || p.Disabled || p.Expired || !Deliverable(p.Mail) {
 			continue
 		}
-		letters[i].To, letters[i].Facts.Name = p.Mail, p.Name
+		letters[i].To, letters[i].Params.Name = p.Mail, p.Name
 	}
 	return letters, nil
 }
 
 // deliverable leaves out letters without an address.
-func (o *Office) deliverable(letters []Letter) []Letter {
-	return slices.DeleteFunc(letters, func(l Letter) bool { return l.To == "" })
+func (o *Notifier) withAddress(letters []Message) []Message {
+	return slices.DeleteFunc(letters, func(l Message) bool { return l.To == "" })
 }
 
 // toOperators makes a copy of each letter for each operator.
-func (o *Office) toOperators(letters []Letter) []Letter {
-	var copies []Letter
+func (o *Notifier) copyToOperators(letters []Message) []Message {
+	var copies []Message
 	for _, l := range letters {
 		for _, address := range o.c.Operators {
 			one := l
@@ -97,6 +97,6 @@ func (o *Office) toOperators(letters []Letter) []Letter {
 }
 
 // letter begins a letter.
-func (o *Office) letter(kind Kind, key string) Letter {
-	return Letter{ID: rand.Text(), Key: key, Kind: kind, Made: o.c.Now()}
+func (o *Notifier) newMessage(kind Kind, key string) Message {
+	return Message{ID: rand.Text(), Key: key, Kind: kind, Made: o.c.Now()}
 }

@@ -31,7 +31,7 @@ const (
 // Facts are what a letter of any kind tells, before they are words. They are
 // kept as JSON until the letter is sent: add, do not rename. Whatever a person or
 // the directory chose is cleaned when it becomes words, not before.
-type Facts struct {
+type Params struct {
 	Name    string          `json:"name,omitempty"`    // display name of the reader
 	Devices []string        `json:"devices,omitempty"` // names of the devices it is about
 	Device  portal.DeviceID `json:"device,omitempty"`  // when it is about one
@@ -41,19 +41,19 @@ type Facts struct {
 	Cause   portal.Cause    `json:"cause,omitempty"`   // why devices were blocked
 	Change  string          `json:"change,omitempty"`  // enroll.Change, or drift's reason for a stop
 	By      string          `json:"by,omitempty"`      // who did it: self, helpdesk, admin or system
-	People  []Difference    `json:"people,omitempty"`  // to operators: whom it is about
+	People  []Mismatch      `json:"people,omitempty"`  // to operators: whom it is about
 	More    int             `json:"more,omitempty"`    // further people
 }
 
 // Difference is how the directory departed from somebody's certificates.
-type Difference struct {
+type Mismatch struct {
 	UPN    string `json:"upn"`
 	Change string `json:"change"` // enroll.Change
 }
 
 // Letter is one mail to one address, from its making until it is sent or given
 // up.
-type Letter struct {
+type Message struct {
 	ID string // random; stands in the Message-ID
 
 	// Key says what the letter is about. The store takes each key once: this is
@@ -64,13 +64,13 @@ type Letter struct {
 	Person   portal.PersonID // empty for letters to operators
 	To       string          // bare address
 	Language string          // of the catalogues
-	Facts    Facts
+	Params   Params
 	Made     time.Time
 	Tries    int // refused for a while so often
 }
 
 // Happening is a ledger entry with what the store knows about its object.
-type Happening struct {
+type Event struct {
 	audit.Entry
 	Language   string          // of the entry's person; empty when unknown
 	Device     portal.DeviceID // of the certificate that the entry is about
@@ -80,7 +80,7 @@ type Happening struct {
 }
 
 // Reminder is a certificate that ends soon.
-type Reminder struct {
+type ExpiringCertificate struct {
 	Serial     string
 	Person     portal.PersonID
 	Language   string // as of Happening

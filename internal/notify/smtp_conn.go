@@ -12,16 +12,16 @@ import (
 )
 
 // line is an open connection to the mail server.
-type line struct {
-	server *Server
-	conn   net.Conn
-	client *smtp.Client
-	sender *mail.Client
-	forget func() bool // the end of the context does not matter any more
+type smtpConn struct {
+	server  *Server
+	conn    net.Conn
+	client  *smtp.Client
+	mailer  *mail.Client
+	unwatch func() bool // the end of the context does not matter any more
 }
 
 // begin says hello, raises the connection to TLS and signs in.
-func (l *line) begin() (err error) {
+func (l *smtpConn) handshake() (err error) {
 	c := l.server.c
 	if err := l.conn.SetDeadline(time.Now().Add(c.Timeout)); err != nil {
 		return err
@@ -33,29 +33,29 @@ func (l *line) begin() (err error) {
 		return err
 	}
 	if c.Security == STARTTLS {
-		if err := l.rise(); err != nil {
+		if err := l.startTLS(); err != nil {
 			return err
 		}
 	}
 	if c.User != "" {
-		if err := l.signIn(); err != nil {
+		if err := l.auth(); err != nil {
 			return err
 		}
 	}
-	l.sender, err = mail.NewClient(c.Host, mail.WithTimeout(c.Timeout), mail.WithoutNoop())
+	l.mailer, err = mail.NewClient(c.Host, mail.WithTimeout(c.Timeout), mail.WithoutNoop())
 	return err
 }
 
 // rise goes on in TLS or not at all: somebody on the way may have taken the offer
 // out of the server's answer.
-func (l *line) rise() error {
+func (l *smtpConn) startTLS() error {
 	if offered, _ := l.client.Extension("STARTTLS"); !offered {
 		return errors.New("it does not offer STARTTLS; nothing is sent in the clear")
 	}
 	return l.client.StartTLS(l.server.tlsConfig())
 }
 
-func (l *line) signIn() error {
+func (l *smtpConn) auth() error {
 	offered, ways := l.client.Extension("AUTH")
 	if !offered {
 		return errors.New("it lets nobody sign in; leave mail.user empty or use its port for submission, mostly 587")
@@ -70,63 +70,63 @@ func (l *line) signIn() error {
 	return nil
 }
 
-func (l *line) close() {
-	l.forget()
+func (l *smtpConn) close() {
+	l.unwatch()
 	// The politeness of QUIT must not take longer than a moment.
-	_ = l.conn.SetDeadline(time.Now().Add(min(l.server.c.Timeout, lastMoment)))
+	_ = l.conn.SetDeadline(time.Now().Add(min(l.server.c.Timeout, closeTimeout)))
 	_ = l.client.Quit()
 	l.conn.Close()
 }
 
 // answer is what became of a letter.
-type answer int
+type result int
 
 const (
-	down    answer = iota // the server takes nothing from this portal now
-	taken                 // the server answers for it
-	later                 // not now, but perhaps in a while
-	refused               // never
-	broken                // unknown: the connection ended when the text was out
+	unavailable result = iota // the server takes nothing from this portal now
+	accepted                  // the server answers for it
+	deferred                  // not now, but perhaps in a while
+	rejected                  // never
+	unknown                   // unknown: the connection ended when the text was out
 )
 
 // send hands a letter in. The error is what the server said, for operators; it is
 // nil for taken alone.
-func (l *line) send(m *mail.Msg) (answer, error) {
-	err := l.sender.SendWithSMTPClient(l.client, m)
+func (l *smtpConn) send(m *mail.Msg) (result, error) {
+	err := l.mailer.SendWithSMTPClient(l.client, m)
 	if m.IsDelivered() {
-		return taken, nil // whatever was said afterwards
+		return accepted, nil // whatever was said afterwards
 	}
 	var sent *mail.SendError
 	if err == nil {
 		err = errors.New("it was not sent, without a reason")
 	}
 	if !errors.As(err, &sent) {
-		return down, err
+		return unavailable, err
 	}
 	// The rest of its words repeat the address and the Message-ID.
 	said, _, _ := strings.Cut(sent.Error(), ", affected ")
-	return judge(sent), errors.New(said)
+	return classify(sent), errors.New(said)
 }
 
 // judge sorts a server's answer. The sender and the right to send are the portal's
 // matter, whomever a letter is for: such a no is no letter's fault. So is the end
 // of the service (421, RFC 5321 section 3.8).
-func judge(e *mail.SendError) answer {
+func classify(e *mail.SendError) result {
 	code := e.ErrorCode()
 	text := e.Reason == mail.ErrWriteContent || e.Reason == mail.ErrSMTPDataClose
 	switch {
 	case code == 0 && text:
-		return broken
+		return unknown
 	case code == 0, code == 421, code == 530, code == 535, code == 538:
-		return down
+		return unavailable
 	case e.Reason == mail.ErrSMTPMailFrom:
-		return down
+		return unavailable
 	case e.Reason == mail.ErrSMTPRcptTo && strings.HasPrefix(e.EnhancedStatusCode(), "5.7."):
 		// A matter of right (RFC 3463 section 3.8), mostly "relay access denied": a server
 		// that forgot this portal must not end every letter there is.
-		return later
+		return deferred
 	case code >= 500:
-		return refused
+		return rejected
 	}
-	return later
+	return deferred
 }

@@ -60,18 +60,18 @@ func awaited(t *testing.T, what string, so func() bool) {
 
 // keeper is one that runs over a house.
 type keeper struct {
-	*auditmonitor.Keeper
+	*auditmonitor.Monitor
 	house *house
 	stop  func()
 }
 
 func newKeeper(t *testing.T, h *house, c auditmonitor.Config) *keeper {
 	t.Helper()
-	c.Records, c.Node = h.DB, "portal-1"
+	c.Store, c.Node = h.DB, "portal-1"
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &keeper{Keeper: must[*auditmonitor.Keeper](t)(auditmonitor.New(c)), house: h}
+	return &keeper{Monitor: must[*auditmonitor.Monitor](t)(auditmonitor.New(c)), house: h}
 }
 
 // start lets it run until the end of the test or stop.
@@ -93,7 +93,7 @@ func (k *keeper) start(t *testing.T) {
 func (k *keeper) awaitReader(t *testing.T, name string, seq int64) {
 	t.Helper()
 	awaited(t, name, func() bool {
-		for _, r := range must[auditmonitor.State](t)(k.State(t.Context())).Readers {
+		for _, r := range must[auditmonitor.State](t)(k.State(t.Context())).Cursors {
 			if r.Name == name && r.Seq >= seq {
 				return true
 			}
@@ -111,26 +111,26 @@ func TestKeeperSealsAndSealsAtTheEnd(t *testing.T) {
 		key, log := newKey(t), &logged{}
 		h.fill(t, 10)
 		k := newKeeper(t, h, auditmonitor.Config{
-			Key: keyOf(key), Certified: certifiedBy(key.Public()), SealEvery: 50 * time.Millisecond, Log: log.logger(),
+			Key: keyOf(key), Certified: certifiedBy(key.Public()), CheckpointEvery: 50 * time.Millisecond, Log: log.logger(),
 		})
 		k.start(t)
 		log.await(t, "head=10:")
 		k.stop()
 		h.fill(t, 5)
-		again := newKeeper(t, h, auditmonitor.Config{Key: keyOf(key), SealEvery: time.Hour})
+		again := newKeeper(t, h, auditmonitor.Config{Key: keyOf(key), CheckpointEvery: time.Hour})
 		again.start(t)
 		again.stop()
-		seal := must[audit.Seal](t)(h.LastSeal(t.Context()))
+		seal := must[audit.Checkpoint](t)(h.LastCheckpoint(t.Context()))
 		equal(t, "sealed at the end", seal.Seq, 15)
 		if err := seal.Verify(key.Public()); err != nil {
 			t.Error(err)
 		}
-		check := must[audit.Check](t)(h.LastCheck(t.Context()))
+		check := must[audit.Verification](t)(h.LastVerification(t.Context()))
 		equal(t, "verified", check.Seq, 15)
-		idle := newKeeper(t, h, auditmonitor.Config{Key: keyOf(key), SealEvery: 10 * time.Millisecond})
+		idle := newKeeper(t, h, auditmonitor.Config{Key: keyOf(key), CheckpointEvery: 10 * time.Millisecond})
 		idle.start(t)
 		idle.stop()
-		equal(t, "seals", len(must[[]audit.Seal](t)(h.Seals(t.Context(), 0, 10))), 2)
+		equal(t, "seals", len(must[[]audit.Checkpoint](t)(h.Checkpoints(t.Context(), 0, 10))), 2)
 	})
 }
 
@@ -142,21 +142,21 @@ func TestA19_ABrokenLedgerIsNotSealed(t *testing.T) {
 		h.fill(t, 20)
 		h.disarm(t)
 		h.exec(t, "UPDATE ledger SET actor = 'nobody' WHERE seq = 7")
-		k := newKeeper(t, h, auditmonitor.Config{Key: keyOf(key), SealEvery: 20 * time.Millisecond, Log: log.logger()})
+		k := newKeeper(t, h, auditmonitor.Config{Key: keyOf(key), CheckpointEvery: 20 * time.Millisecond, Log: log.logger()})
 		k.start(t)
 		log.await(t, "THE LEDGER IS BROKEN")
 		awaited(t, "the entry", func() bool { return must[audit.Head](t)(h.Head(t.Context())).Seq == 21 })
 		k.stop()
-		equal(t, "seals", len(must[[]audit.Seal](t)(h.Seals(t.Context(), 0, 10))), 0)
+		equal(t, "seals", len(must[[]audit.Checkpoint](t)(h.Checkpoints(t.Context(), 0, 10))), 0)
 		state := must[auditmonitor.State](t)(k.State(t.Context()))
-		wantBreak(t, "state", state.Check.Broken, 7, audit.Altered)
-		equal(t, "verified up to", state.Check.Seq, 6)
+		wantBreak(t, "state", state.Verification.Broken, 7, audit.Altered)
+		equal(t, "verified up to", state.Verification.Seq, 6)
 		equal(t, "told", log.count("THE LEDGER IS BROKEN"), 1)
 		last := must[[]audit.Entry](t)(h.Entries(t.Context(), 20, 1))[0]
-		equal(t, "entry", last.Action, audit.LedgerBroken)
+		equal(t, "entry", last.Action, audit.LogBroken)
 
 		h.exec(t, "UPDATE ledger SET actor = $1 WHERE seq = 7", sample(7).Actor)
-		k = newKeeper(t, h, auditmonitor.Config{Key: keyOf(key), SealEvery: 20 * time.Millisecond, Log: log.logger(), Now: func() time.Time {
+		k = newKeeper(t, h, auditmonitor.Config{Key: keyOf(key), CheckpointEvery: 20 * time.Millisecond, Log: log.logger(), Now: func() time.Time {
 			return time.Now().Add(2 * time.Hour)
 		}})
 		k.start(t)
@@ -169,11 +169,11 @@ func TestA19_ABrokenLedgerIsNotSealed(t *testing.T) {
 func TestKeeperWithoutAKey(t *testing.T) {
 	h, log := onSQLite(t, t.TempDir()), &logged{}
 	h.fill(t, 3)
-	k := newKeeper(t, h, auditmonitor.Config{SealEvery: 20 * time.Millisecond, Log: log.logger(),
+	k := newKeeper(t, h, auditmonitor.Config{CheckpointEvery: 20 * time.Millisecond, Log: log.logger(),
 		Key: func(context.Context) (crypto.Signer, string, error) { return nil, "", errors.New("the CA is sealed") }})
 	k.start(t)
 	log.await(t, "the CA is sealed")
-	equal(t, "verified", must[audit.Check](t)(h.LastCheck(t.Context())).Seq, 3)
+	equal(t, "verified", must[audit.Verification](t)(h.LastVerification(t.Context())).Seq, 3)
 }
 
 // Two replicas verify, seal and send once.
@@ -182,7 +182,7 @@ func TestReplicasShareTheWork(t *testing.T) {
 		c := newCollector(t)
 		c.listen(t)
 		key := newKey(t)
-		config := auditmonitor.Config{Key: keyOf(key), SealEvery: 20 * time.Millisecond, Targets: []auditmonitor.Target{c.target()}}
+		config := auditmonitor.Config{Key: keyOf(key), CheckpointEvery: 20 * time.Millisecond, Targets: []auditmonitor.Target{c.target()}}
 		first, second := newKeeper(t, h, config), newKeeper(t, &house{DB: open(t, h.address)}, config)
 		first.start(t)
 		second.start(t)
@@ -193,7 +193,7 @@ func TestReplicasShareTheWork(t *testing.T) {
 		got := c.received()
 		checkOrder(t, got, 3000)
 		equal(t, "messages", len(got), 3000)
-		equal(t, "sealed", must[audit.Seal](t)(h.LastSeal(t.Context())).Seq, 3000)
+		equal(t, "sealed", must[audit.Checkpoint](t)(h.LastCheckpoint(t.Context())).Seq, 3000)
 	})
 }
 

@@ -10,58 +10,58 @@ import (
 
 // Outbox is the memory of the mail. Every method that changes something is one
 // transaction.
-type Outbox interface {
+type Store interface {
 	// Happenings reads the ledger behind the place up to which letters are
 	// written: at most limit entries, in order, and that place. An entry whose
 	// object is no certificate has no device.
-	Happenings(ctx context.Context, limit int) (after int64, found []Happening, err error)
+	MailEvents(ctx context.Context, limit int) (after int64, found []Event, err error)
 
 	// Post puts the letters out and moves the place from one entry to another. It
 	// returns enroll.ErrConflict, and does neither, when another clerk moved it
 	// first. A letter whose key was there before is left out.
-	Post(ctx context.Context, from, to int64, letters []Letter) error
+	EnqueueFrom(ctx context.Context, from, to int64, letters []Message) error
 
 	// Ending lists certificates that end after the one moment and at the other or
 	// before, without those that have a letter under key, which is put before the
 	// serial; at most limit. Only the newest working certificate of a kept device
 	// counts, and only one that was made for at least the life given.
-	Ending(ctx context.Context, key string, after, until time.Time, life time.Duration, limit int) ([]Reminder, error)
+	ExpiringCertificates(ctx context.Context, key string, after, until time.Time, life time.Duration, limit int) ([]ExpiringCertificate, error)
 
 	// Remind puts letters out, but for those whose key was there before. A letter
 	// without address only takes its key, so that nobody asks again.
-	Remind(ctx context.Context, letters []Letter) error
+	Enqueue(ctx context.Context, letters []Message) error
 
 	// Claim takes letters that are due for sending, the longest waiting first, at
 	// most limit. Until the moment nobody else gets them.
-	Claim(ctx context.Context, now, until time.Time, limit int) ([]Letter, error)
+	ClaimMessages(ctx context.Context, now, until time.Time, limit int) ([]Message, error)
 
 	// Release gives claimed letters back as they were.
-	Release(ctx context.Context, letters []Letter) error
+	ReleaseMessages(ctx context.Context, letters []Message) error
 
 	// Sent closes a letter and forgets whom it went to and what it told. It also
 	// notes when mail last worked.
-	Sent(ctx context.Context, letter Letter, at time.Time) error
+	MarkSent(ctx context.Context, letter Message, at time.Time) error
 
 	// Later counts a try and lets the letter wait until next.
-	Later(ctx context.Context, letter Letter, next time.Time, why string) error
+	Postpone(ctx context.Context, letter Message, next time.Time, why string) error
 
 	// GiveUp closes a letter that will not arrive, with its ledger entry, and
 	// forgets what it told.
-	GiveUp(ctx context.Context, letter Letter, at time.Time, why string, entry audit.Entry) error
+	GiveUpMessage(ctx context.Context, letter Message, at time.Time, why string, entry audit.Entry) error
 
 	// Unsendable notes that the server takes no mail at all. The first such note
 	// since mail worked keeps its moment.
-	Unsendable(ctx context.Context, at time.Time, why string) error
+	MailServerDown(ctx context.Context, at time.Time, why string) error
 
 	// Sendable ends what Unsendable noted: the server answered for a letter, be it
 	// with a no.
-	Sendable(ctx context.Context) error
+	MailServerUp(ctx context.Context) error
 
 	// Sending gives the state, counting waiting letters up to bound.
-	Sending(ctx context.Context, bound int) (State, error)
+	MailState(ctx context.Context, bound int) (State, error)
 
 	// ForgetLetters removes letters that were closed before the moment.
-	ForgetLetters(ctx context.Context, before time.Time) (int, error)
+	PruneMessages(ctx context.Context, before time.Time) (int, error)
 }
 
 // Directory says who people are, at the moment of asking.
@@ -75,7 +75,7 @@ type Directory interface {
 type State struct {
 	Sent    time.Time // when a letter was last sent; zero for never
 	Failing time.Time // since when the server takes none; zero while it works
-	Why     string    // what the server or the network said, for operators
+	Reason  string    // what the server or the network said, for operators
 	Waiting int       // letters not sent yet, up to the bound asked for
 	Oldest  time.Time // when the longest waiting was made; zero without
 	Failed  int       // letters given up and not yet forgotten
@@ -83,7 +83,7 @@ type State struct {
 }
 
 // Failure is a letter that was given up.
-type Failure struct {
+type FailedMessage struct {
 	ID     string
 	Kind   Kind
 	Person portal.PersonID // empty for letters to operators
@@ -91,5 +91,5 @@ type Failure struct {
 	Made   time.Time
 	Closed time.Time
 	Tries  int
-	Why    string // what the server said, for operators
+	Reason string // what the server said, for operators
 }

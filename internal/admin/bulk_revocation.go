@@ -15,28 +15,28 @@ import (
 
 // OrderLife is how long an order waits for its maker, and then for the second
 // administrator.
-const OrderLife = 24 * time.Hour
+const BulkLife = 24 * time.Hour
 
 // OrderState is where an order stands.
-type OrderState string
+type BulkState string
 
 // The states of an order.
 const (
-	Gathering OrderState = "gathering" // collects what its filter means
-	Draft     OrderState = "draft"     // counted, and waits for its maker's word
-	Waiting   OrderState = "waiting"   // for another administrator
-	Running   OrderState = "running"   // ends certificates
-	Done      OrderState = "done"
-	Dropped   OrderState = "dropped" // by whoever did not want it
-	Lapsed    OrderState = "expired" // nobody said yes in time
+	Gathering BulkState = "gathering" // collects what its filter means
+	Draft     BulkState = "draft"     // counted, and waits for its maker's word
+	Waiting   BulkState = "waiting"   // for another administrator
+	Running   BulkState = "running"   // ends certificates
+	Done      BulkState = "done"
+	Dropped   BulkState = "dropped" // by whoever did not want it
+	Lapsed    BulkState = "expired" // nobody said yes in time
 )
 
 // Order ends many certificates: those that its filter meant when it was made.
-type Order struct {
+type BulkRevocation struct {
 	ID     string
-	State  OrderState
+	State  BulkState
 	Filter string // as Filter.Query encodes it, days in UTC
-	Place  Place  // where gathering goes on
+	Cursor Cursor // where gathering goes on
 
 	Maker     portal.PersonID
 	MakerName string
@@ -54,7 +54,7 @@ type Order struct {
 
 	Items    int // certificates it means
 	Finished int // of these, looked at by now
-	Ended    int // of these, ended by this order
+	Revoked  int // of these, ended by this order
 }
 
 // Outcome is what became of one certificate of an order.
@@ -62,21 +62,21 @@ type Outcome string
 
 // The outcomes.
 const (
-	NotYet Outcome = ""       // its turn has not come
-	Ended  Outcome = "ended"  // by this order
-	Before Outcome = "before" // it had ended before
+	ItemPending Outcome = ""       // its turn has not come
+	ItemRevoked Outcome = "ended"  // by this order
+	ItemSkipped Outcome = "before" // it had ended before
 )
 
 // Item is one certificate of an order.
-type Item struct {
+type BulkItem struct {
 	Certificate
 	Outcome Outcome
 }
 
 // Move brings an order from one state to another.
-type Move struct {
+type BulkTransition struct {
 	ID       string
-	From, To OrderState
+	From, To BulkState
 	At       time.Time
 	Expires  time.Time // new end of waiting; zero keeps it
 	Grounds  Grounds   // with To Waiting or Running from Draft
@@ -88,79 +88,79 @@ type Move struct {
 // Orders keeps orders.
 type Orders interface {
 	// AddOrder records a new order, with its entry.
-	AddOrder(ctx context.Context, o Order, entry audit.Entry) error
+	AddBulk(ctx context.Context, o BulkRevocation, entry audit.Entry) error
 
 	// Order finds one, or ErrNotFound.
-	Order(ctx context.Context, id string) (Order, error)
+	Bulk(ctx context.Context, id string) (BulkRevocation, error)
 
 	// OrdersSince lists orders, running ones first, then the newest, at most limit. Open ones alone when
 	// open is set.
-	OrdersSince(ctx context.Context, open bool, limit int) ([]Order, error)
+	Bulks(ctx context.Context, open bool, limit int) ([]BulkRevocation, error)
 
 	// OrderItems lists certificates of an order in its order, behind the place.
-	OrderItems(ctx context.Context, id string, after, limit int, now time.Time) ([]Item, error)
+	BulkItems(ctx context.Context, id string, after, limit int, now time.Time) ([]BulkItem, error)
 
 	// Gather adds certificates and moves the place on. With a zero next place the
 	// order becomes a draft. It returns ErrConflict when another replica was faster.
-	Gather(ctx context.Context, id string, from Place, serials []ca.Serial, next Place) error
+	AddBulkItems(ctx context.Context, id string, from Cursor, serials []ca.Serial, next Cursor) error
 
 	// MoveOrder returns ErrConflict when the order is not in the state it comes from.
-	MoveOrder(ctx context.Context, m Move) error
+	TransitionBulk(ctx context.Context, m BulkTransition) error
 
 	// RunOrder ends the next certificates of a running order, at most limit, and
 	// closes it after the last; all in one transaction, so that a crash repeats or
 	// loses nothing. It returns how many it ended, and whether the order goes on.
-	RunOrder(ctx context.Context, id string, limit int, at time.Time) (ended int, more bool, err error)
+	RevokeBulkItems(ctx context.Context, id string, limit int, at time.Time) (ended int, more bool, err error)
 }
 
 // Order begins to gather what a filter means. The filter of everything is refused:
 // who ends all certificates says so by a state or a date.
-func (s *Service) Order(ctx context.Context, by portal.Actor, f Filter) (Order, error) {
-	entry, err := s.may(ctx, by, authz.Request{Act: authz.RevokeMany})
+func (s *Service) CreateBulk(ctx context.Context, by portal.Actor, f Filter) (BulkRevocation, error) {
+	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.RevokeMany})
 	if err != nil {
-		return Order{}, err
+		return BulkRevocation{}, err
 	}
 	if f.IsZero() {
-		return Order{}, &portal.Refusal{Reason: portal.FilterEmpty, Field: "filter"}
+		return BulkRevocation{}, &portal.Refusal{Reason: portal.FilterEmpty, Field: "filter"}
 	}
-	o := Order{
+	o := BulkRevocation{
 		ID: strings.ToLower(rand.Text()), State: Gathering, Filter: f.Query(time.UTC).Encode(),
 		Maker: by.Person, MakerName: by.Record.Name, Role: entry.Role, Address: by.Address, Request: by.Request,
-		Made: entry.At, Expires: entry.At.Add(OrderLife),
+		Made: entry.At, Expires: entry.At.Add(BulkLife),
 	}
-	entry.Action, entry.Object = audit.OrderMade, o.ID
+	entry.Action, entry.Object = audit.BulkMade, o.ID
 	entry.Detail = map[string]string{"filter": o.Filter}
-	if err := s.c.Records.AddOrder(ctx, o, entry); err != nil {
-		return Order{}, storeErr("recording order", err)
+	if err := s.c.Store.AddBulk(ctx, o, entry); err != nil {
+		return BulkRevocation{}, storeErr("recording order", err)
 	}
 	s.Wake()
 	return o, nil
 }
 
 // ReadOrder finds an order, or ErrNotFound.
-func (s *Service) ReadOrder(ctx context.Context, by portal.Actor, id string) (Order, error) {
-	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
-		return Order{}, err
+func (s *Service) Bulk(ctx context.Context, by portal.Actor, id string) (BulkRevocation, error) {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
+		return BulkRevocation{}, err
 	}
-	o, err := s.c.Records.Order(ctx, id)
+	o, err := s.c.Store.Bulk(ctx, id)
 	return o, storeErr("reading order", err)
 }
 
 // OrderItems lists certificates of an order behind a place, at most [PageSize].
-func (s *Service) OrderItems(ctx context.Context, by portal.Actor, id string, after, limit int) ([]Item, error) {
-	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
+func (s *Service) BulkItems(ctx context.Context, by portal.Actor, id string, after, limit int) ([]BulkItem, error) {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return nil, err
 	}
-	items, err := s.c.Records.OrderItems(ctx, id, after, limit, s.c.Now())
+	items, err := s.c.Store.BulkItems(ctx, id, after, limit, s.c.Now())
 	return items, storeErr("reading certificates of order", err)
 }
 
 // OrderList lists the newest orders.
-func (s *Service) OrderList(ctx context.Context, by portal.Actor) ([]Order, error) {
-	if _, err := s.may(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
+func (s *Service) Bulks(ctx context.Context, by portal.Actor) ([]BulkRevocation, error) {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return nil, err
 	}
-	list, err := s.c.Records.OrdersSince(ctx, false, PageSize)
+	list, err := s.c.Store.Bulks(ctx, false, PageSize)
 	return list, storeErr("listing orders", err)
 }
 
@@ -168,12 +168,12 @@ func (s *Service) OrderList(ctx context.Context, by portal.Actor) ([]Order, erro
 // SecondPerson the order runs at once, above it waits for another administrator. It
 // returns a *enroll.Refusal for a mistake in the form, and ErrConflict when the order
 // is no draft any more.
-func (s *Service) Confirm(ctx context.Context, by portal.Actor, id string, count int, g Grounds) (Order, error) {
-	entry, err := s.may(ctx, by, authz.Request{Act: authz.RevokeMany})
+func (s *Service) ConfirmBulk(ctx context.Context, by portal.Actor, id string, count int, g Grounds) (BulkRevocation, error) {
+	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.RevokeMany})
 	if err != nil {
-		return Order{}, err
+		return BulkRevocation{}, err
 	}
-	o, err := s.standing(ctx, id, Draft)
+	o, err := s.openBulk(ctx, id, Draft)
 	if err != nil {
 		return o, err
 	}
@@ -187,50 +187,50 @@ func (s *Service) Confirm(ctx context.Context, by portal.Actor, id string, count
 	if count != o.Items || count == 0 {
 		return o, &portal.Refusal{Reason: portal.CountWrong, Field: "count", Limit: o.Items}
 	}
-	m := Move{ID: id, From: Draft, To: Running, At: entry.At, Grounds: g, Expires: entry.At.Add(OrderLife), Entry: entry}
+	m := BulkTransition{ID: id, From: Draft, To: Running, At: entry.At, Grounds: g, Expires: entry.At.Add(BulkLife), Entry: entry}
 	if o.Items > s.c.SecondPerson && !by.IsOperator() {
 		m.To = Waiting
 	}
-	m.Entry.Action, m.Entry.Object = audit.OrderConfirmed, id
+	m.Entry.Action, m.Entry.Object = audit.BulkConfirmed, id
 	m.Entry.Detail = g.detail()
 	m.Entry.Detail["cause"], m.Entry.Detail["certificates"] = string(g.Cause), fmt.Sprint(o.Items)
-	return s.move(ctx, m)
+	return s.transition(ctx, m)
 }
 
 // Approve lets an order run that another administrator made.
-func (s *Service) Approve(ctx context.Context, by portal.Actor, id string) (Order, error) {
-	o, err := s.standing(ctx, id, Waiting)
+func (s *Service) ApproveBulk(ctx context.Context, by portal.Actor, id string) (BulkRevocation, error) {
+	o, err := s.openBulk(ctx, id, Waiting)
 	if err != nil {
 		return o, err
 	}
-	entry, err := s.may(ctx, by, authz.Request{Act: authz.ApproveBulk, Maker: o.Maker})
+	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.ApproveBulk, Maker: o.Maker})
 	if err != nil {
 		return o, err
 	}
-	entry.Action, entry.Object = audit.OrderApproved, id
+	entry.Action, entry.Object = audit.BulkApproved, id
 	entry.Detail = map[string]string{"maker": string(o.Maker), "certificates": fmt.Sprint(o.Items)}
-	return s.move(ctx, Move{
+	return s.transition(ctx, BulkTransition{
 		ID: id, From: Waiting, To: Running, At: entry.At, Approver: by.Person, Name: by.Record.Name, Entry: entry,
 	})
 }
 
 // Drop ends an order that does not run yet. Its maker may, and whoever might approve.
-func (s *Service) Drop(ctx context.Context, by portal.Actor, id string) (Order, error) {
-	entry, err := s.may(ctx, by, authz.Request{Act: authz.RevokeMany})
+func (s *Service) DropBulk(ctx context.Context, by portal.Actor, id string) (BulkRevocation, error) {
+	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.RevokeMany})
 	if err != nil {
-		return Order{}, err
+		return BulkRevocation{}, err
 	}
-	o, err := s.standing(ctx, id, Gathering, Draft, Waiting)
+	o, err := s.openBulk(ctx, id, Gathering, Draft, Waiting)
 	if err != nil {
 		return o, err
 	}
-	entry.Action, entry.Object = audit.OrderDropped, id
-	return s.move(ctx, Move{ID: id, From: o.State, To: Dropped, At: entry.At, Entry: entry})
+	entry.Action, entry.Object = audit.BulkDropped, id
+	return s.transition(ctx, BulkTransition{ID: id, From: o.State, To: Dropped, At: entry.At, Entry: entry})
 }
 
 // standing finds an order that is in one of the states and not out of time.
-func (s *Service) standing(ctx context.Context, id string, states ...OrderState) (Order, error) {
-	o, err := s.c.Records.Order(ctx, id)
+func (s *Service) openBulk(ctx context.Context, id string, states ...BulkState) (BulkRevocation, error) {
+	o, err := s.c.Store.Bulk(ctx, id)
 	if err != nil {
 		return o, storeErr("reading order", err)
 	}
@@ -242,11 +242,11 @@ func (s *Service) standing(ctx context.Context, id string, states ...OrderState)
 	return o, fmt.Errorf("order %s is %s: %w", id, o.State, portal.ErrConflict)
 }
 
-func (s *Service) move(ctx context.Context, m Move) (Order, error) {
-	if err := s.c.Records.MoveOrder(ctx, m); err != nil {
-		return Order{}, storeErr("moving order", err)
+func (s *Service) transition(ctx context.Context, m BulkTransition) (BulkRevocation, error) {
+	if err := s.c.Store.TransitionBulk(ctx, m); err != nil {
+		return BulkRevocation{}, storeErr("moving order", err)
 	}
 	s.Wake()
-	o, err := s.c.Records.Order(ctx, m.ID)
+	o, err := s.c.Store.Bulk(ctx, m.ID)
 	return o, storeErr("reading order", err)
 }

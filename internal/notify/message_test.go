@@ -23,19 +23,19 @@ import (
 func written(t *testing.T, lang string) map[notify.Kind]smtpserver.Letter {
 	t.Helper()
 	d := open(t, func(c *notify.Config, _ *notify.ServerConfig) { c.Language = lang })
-	facts := notify.Facts{
+	facts := notify.Params{
 		Name: "Anna Schmidt", Devices: []string{"Anna's iPhone"}, Device: "d1", At: noon, Until: noon.Add(30 * day), Days: 30,
 		Cause: portal.Lost, Change: "upn", By: "helpdesk", More: 3,
-		People: []notify.Difference{{UPN: "bob@corp.example", Change: "disabled"}, {UPN: "eve@corp.example", Change: "later"}},
+		People: []notify.Mismatch{{UPN: "bob@corp.example", Change: "disabled"}, {UPN: "eve@corp.example", Change: "later"}},
 	}
-	var letters []notify.Letter
+	var letters []notify.Message
 	for _, kind := range kinds() {
-		letters = append(letters, notify.Letter{
+		letters = append(letters, notify.Message{
 			ID: string(kind), Key: string(kind), Kind: kind, Person: anna, To: string(kind) + "@corp.example",
-			Language: lang, Facts: facts, Made: noon,
+			Language: lang, Params: facts, Made: noon,
 		})
 	}
-	if err := d.db.Remind(t.Context(), letters); err != nil {
+	if err := d.db.Enqueue(t.Context(), letters); err != nil {
 		t.Fatal(err)
 	}
 	mails := d.send()
@@ -184,19 +184,19 @@ func TestA18_HostileNamesStayText(t *testing.T) {
 		t.Fatalf("%d payloads", len(payloads))
 	}
 	d := open(t, func(c *notify.Config, _ *notify.ServerConfig) { c.Org = "Corp" })
-	var letters []notify.Letter
+	var letters []notify.Message
 	for n, payload := range payloads {
 		for _, kind := range []notify.Kind{notify.Issued, notify.Ending, notify.Differing} {
-			letters = append(letters, notify.Letter{
+			letters = append(letters, notify.Message{
 				ID: fmt.Sprint(kind, n), Key: fmt.Sprint(kind, n), Kind: kind, To: fmt.Sprintf("%s%d@corp.example", kind, n), Language: "en", Made: noon,
-				Facts: notify.Facts{
+				Params: notify.Params{
 					Name: payload, Devices: []string{payload}, Device: portal.DeviceID(payload), At: noon, Days: 3,
-					People: []notify.Difference{{UPN: payload, Change: payload}},
+					People: []notify.Mismatch{{UPN: payload, Change: payload}},
 				},
 			})
 		}
 	}
-	if err := d.db.Remind(t.Context(), letters); err != nil {
+	if err := d.db.Enqueue(t.Context(), letters); err != nil {
 		t.Fatal(err)
 	}
 	tame := map[string]inspected{}

@@ -46,7 +46,7 @@ func TestWhatMakesLetters(t *testing.T) {
 		}, "root: The watch over the directory has stopped"},
 		{"issuing stopped", func(d *desk) { d.note(audit.Entry{At: d.clock(), Action: audit.IssuingHalted, Actor: "ada"}) },
 			"root: Nobody gets a certificate at the moment"},
-		{"audit log changed", func(d *desk) { d.note(audit.Entry{At: d.clock(), Action: audit.LedgerBroken, Actor: "system"}) },
+		{"audit log changed", func(d *desk) { d.note(audit.Entry{At: d.clock(), Action: audit.LogBroken, Actor: "system"}) },
 			"root: The audit log was changed"},
 		{"too many codes", func(d *desk) { d.note(audit.Entry{At: d.clock(), Action: audit.InvitationPaused, Actor: "holly"}) },
 			"root: Somebody on the staff did too much at once"},
@@ -91,14 +91,14 @@ func ended(cause portal.Cause, role portal.Role, actor string) func(*desk) {
 func (d *desk) skip() {
 	d.t.Helper()
 	for {
-		from, found, err := d.db.Happenings(d.t.Context(), 1000)
+		from, found, err := d.db.MailEvents(d.t.Context(), 1000)
 		if err != nil {
 			d.t.Fatal(err)
 		}
 		if len(found) == 0 {
 			return
 		}
-		if err := d.db.Post(d.t.Context(), from, found[len(found)-1].Seq, nil); err != nil {
+		if err := d.db.EnqueueFrom(d.t.Context(), from, found[len(found)-1].Seq, nil); err != nil {
 			d.t.Fatal(err)
 		}
 	}
@@ -108,7 +108,7 @@ func (d *desk) skip() {
 func (d *desk) marked(change string) {
 	serial := d.issue(anna, "iPhone", year)
 	d.skip()
-	e := d.entry(audit.CertificateMarked, anna, "change", change, "upn", "anna@corp.example")
+	e := d.entry(audit.MismatchFound, anna, "change", change, "upn", "anna@corp.example")
 	e.Actor, e.Role, e.Object = "system", "system", serial.String()
 	d.note(e)
 }
@@ -203,7 +203,7 @@ func TestReplicasWriteEachLetterOnce(t *testing.T) {
 		d.issue(anna, fmt.Sprint("device ", n), year)
 	}
 	done := make(chan error, 2)
-	for _, o := range []*notify.Office{d.Office, other} {
+	for _, o := range []*notify.Notifier{d.Notifier, other} {
 		go func() {
 			for {
 				more, err := o.Collect(t.Context())
