@@ -7,13 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pressly/goose/v3"
+
 	"certportal/ca"
 	"certportal/ca/crl"
 	"certportal/ca/ocsp"
 	"certportal/internal/audit"
 	"certportal/internal/portal"
-
-	"github.com/pressly/goose/v3"
 )
 
 // restored copies the database as it is, as a backup does, and gives what opens the

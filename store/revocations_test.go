@@ -5,14 +5,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pressly/goose/v3"
+
 	"certportal/ca/crl"
 	"certportal/ca/ocsp"
 	"certportal/internal/admin"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
-
-	"github.com/pressly/goose/v3"
 )
 
 // Nobody undoes a revocation with the database itself, short of taking its locks off.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"certportal/ca"
+	"certportal/cmd/certportal/internal/app"
 	"certportal/internal/admin"
 	"certportal/internal/portal"
 	"certportal/store"
@@ -286,7 +287,7 @@ func (i *invocation) withAdmin(do func(*admin.Service, *store.DB) error) error {
 	if err != nil {
 		return err
 	}
-	db, err := s.openExisting(i.ctx, i.quiet())
+	db, err := app.OpenExisting(i.ctx, s, i.quiet())
 	if err != nil {
 		return err
 	}

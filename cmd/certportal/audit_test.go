@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,19 +19,23 @@ import (
 func ranPortal(t *testing.T) string {
 	t.Helper()
 	data := t.TempDir()
-	p, err := open(t, data)
+	p, err := openApp(t, data)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- p.serve(ctx) }()
-	status(t, p.client(), p.public.https.JoinPath("login").String())
+	go func() { ended <- p.Serve(ctx) }()
+	answer, err := http.Get(p.Public.HTTP.JoinPath("ca", "root.cer").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
 	cancel()
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
-	if err := p.close(); err != nil {
+	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
 	return data
@@ -174,32 +179,5 @@ func TestAuditExport(t *testing.T) {
 	}
 	if r := certportal(t, "", append(export, "--since", "yesterday")...); r.code != exitUsage {
 		t.Errorf("a moment that is none: exit %d", r.code)
-	}
-}
-
-func TestAuditSettingsRefuse(t *testing.T) {
-	tests := []struct{ name, text, want string }{
-		{"no time between seals", "audit: {seal_every: 0s}", "audit.seal_every"},
-		{"a week between seals", "audit: {seal_every: 200h}", "audit.seal_every"},
-		{"syslog without TLS", "audit: {syslog: 'udp://logs.corp.example:514'}", "tls://HOST:PORT"},
-		{"syslog without a port", "audit: {syslog: 'tls://logs.corp.example'}", "tls://HOST:PORT"},
-		{"syslog with a path", "audit: {syslog: 'tls://logs.corp.example:6514/x'}", "tls://HOST:PORT"},
-		{"CAs of nobody", "audit: {syslog_ca_file: ca.pem}", "audit.syslog"},
-		{"a long name", "node: " + strings.Repeat("n", 256), "255 bytes"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if _, err := load(t, tt.text, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("got %v, want one that names %s", err, tt.want)
-			}
-		})
-	}
-	s, err := load(t, "node: portal-7\naudit: {syslog: 'tls://[2001:db8::1]:6514', file: /var/log/ledger.jsonl}", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	targets, err := s.targets()
-	if err != nil || len(targets) != 2 || targets[0].Name() != "syslog [2001:db8::1]:6514" || !strings.Contains(targets[1].Name(), "portal-7") {
-		t.Errorf("got %v, %v", targets, err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"certportal/ca"
+	"certportal/cmd/certportal/internal/app"
 	"certportal/internal/audit"
 	"certportal/internal/auditmonitor"
 	"certportal/store"
@@ -56,12 +57,12 @@ func (c auditVerify) Run(i *invocation) error {
 		}
 		o.Known = append(o.Known, head)
 	}
-	db, err := s.openExisting(i.ctx, i.quiet())
+	db, err := app.OpenExisting(i.ctx, s, i.quiet())
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	folder, noCA := ca.OpenFolder(s.path("ca"))
+	folder, noCA := ca.OpenFolder(s.Path("ca"))
 	if noCA == nil {
 		o.Certified = auditmonitor.CertifiedBy(folder.Issuing(), db)
 	}
@@ -148,7 +149,7 @@ func (c auditExport) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	db, err := s.openExisting(i.ctx, i.quiet())
+	db, err := app.OpenExisting(i.ctx, s, i.quiet())
 	if err != nil {
 		return err
 	}

@@ -4,13 +4,15 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
 
 	"certportal/ca"
 	"certportal/ca/crl"
+	"certportal/cmd/certportal/internal/app"
+	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/audit"
 	"certportal/store"
 )
@@ -30,36 +32,36 @@ func (caInit) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	if _, err := ca.OpenFolder(s.path("ca")); !noAuthority(err) {
+	if _, err := ca.OpenFolder(s.Path("ca")); !localca.NotCreated(err) {
 		if err == nil {
-			err = fmt.Errorf("there is a CA in %s already", s.path("ca"))
+			err = fmt.Errorf("there is a CA in %s already", s.Path("ca"))
 		}
 		return err
 	}
-	public, err := s.configuredAddresses()
+	public, err := s.ConfiguredAddresses()
 	if err != nil {
 		return err
 	}
-	db, err := s.openStore(i.ctx, i.logger(&s))
+	db, err := app.OpenStore(i.ctx, s, i.logger(s))
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	a, made, err := createAuthority(i.ctx, &s, db, public.http, i.terminal(), time.Now())
+	a, made, err := localca.Create(i.ctx, s, db, public.HTTP, i.terminal(), time.Now())
 	if err != nil {
 		return err
 	}
-	if err := a.publishAll(i, &s, db); err != nil {
+	if err := publishAll(a, i, s, db); err != nil {
 		return err
 	}
-	fmt.Fprintf(i.io.out, "CA created in %s\n", s.path("ca"))
+	fmt.Fprintf(i.io.out, "CA created in %s\n", s.Path("ca"))
 	if made {
 		fmt.Fprintf(i.io.out, "Its keys are encrypted; the passphrase is in %s, readable by you alone.\n"+
-			"For better protection move it elsewhere and set ca.passphrase_file.\n", s.defaultPassphraseFile())
+			"For better protection move it elsewhere and set ca.passphrase_file.\n", s.DefaultPassphraseFile())
 	}
 	fmt.Fprintf(i.io.out, "Revocation lists will be at %s and %s\n",
-		crlURL(public.http, rootName), crlURL(public.http, issuingName))
-	return describe(i, a.folder, s.path("ca"))
+		localca.CRLURL(public.HTTP, localca.RootName), localca.CRLURL(public.HTTP, localca.IssuingName))
+	return describe(i, a.Folder, s.Path("ca"))
 }
 
 type caShow struct{}
@@ -70,22 +72,22 @@ func (caShow) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	folder, err := ca.OpenFolder(s.path("ca"))
-	if noAuthority(err) {
-		return fmt.Errorf("there is no CA in %s: create it with certportal ca init", s.path("ca"))
+	folder, err := ca.OpenFolder(s.Path("ca"))
+	if localca.NotCreated(err) {
+		return fmt.Errorf("there is no CA in %s: create it with certportal ca init", s.Path("ca"))
 	}
 	if err != nil {
 		return err
 	}
-	if err := describe(i, folder, s.path("ca")); err != nil {
+	if err := describe(i, folder, s.Path("ca")); err != nil {
 		return err
 	}
-	db, err := s.openExisting(i.ctx, i.quiet())
+	db, err := app.OpenExisting(i.ctx, s, i.quiet())
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	for _, name := range []string{rootName, issuingName} {
+	for _, name := range []string{localca.RootName, localca.IssuingName} {
 		list, ok, err := db.Latest(i.ctx, name, false, 0)
 		if err != nil {
 			return err
@@ -140,65 +142,48 @@ func (c caExportKey) Run(i *invocation) error {
 	if dir, err := os.Stat(filepath.Dir(dest)); err != nil || !dir.IsDir() {
 		return usageError(fmt.Sprintf("there is no folder %s", filepath.Dir(dest)))
 	}
-	a, err := openAuthority(&s, i.terminal())
+	a, err := localca.Open(s, i.terminal())
 	if err != nil {
 		return err
 	}
-	db, err := s.openExisting(i.ctx, i.quiet())
+	db, err := app.OpenExisting(i.ctx, s, i.quiet())
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	list, err := a.lastRootList(i, &s, db)
+	list, err := lastRootList(a, i, s, db)
 	if err != nil {
 		return err
 	}
 	err = db.Note(i.ctx, audit.Entry{
-		At: time.Now(), Action: audit.RootKeyExported, Actor: "operator", Role: "operator", Object: rootName,
+		At: time.Now(), Action: audit.RootKeyExported, Actor: "operator", Role: "operator", Object: localca.RootName,
 	})
 	if err != nil {
 		return err
 	}
-	if err := a.folder.ExportRootKey(dest); err != nil {
+	if err := a.Folder.ExportRootKey(dest); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(i.io.out, "The root's key is in %s, under the same passphrase, and no longer here.\n"+
 		"Keep file and passphrase apart. To renew the root's revocation list before %s,\n"+
 		"copy the key to %s and export it again: every export makes a new list.\n",
-		dest, list.NextUpdate.UTC().Format(time.DateOnly), filepath.Join(s.path("ca"), "root.key"))
+		dest, list.NextUpdate.UTC().Format(time.DateOnly), filepath.Join(s.Path("ca"), "root.key"))
 	return err
 }
 
 // lastRootList makes the list that must last until the root's key is brought
 // back.
-func (a *authority) lastRootList(i *invocation, s *Settings, db *store.DB) (crl.List, error) {
-	if a.sealed != nil && len(a.passphrase) == 0 {
-		return crl.List{}, a.sealed
+func lastRootList(a *localca.CA, i *invocation, s *config.Settings, db *store.DB) (crl.List, error) {
+	if a.Sealed != nil && len(a.Passphrase) == 0 {
+		return crl.List{}, a.Sealed
 	}
-	p, err := a.publisher(i, s, db)
+	p, err := publisher(a, i, s, db)
 	if err != nil {
 		return crl.List{}, err
 	}
-	list, err := p.PublishNow(i.ctx, rootName)
+	list, err := p.PublishNow(i.ctx, localca.RootName)
 	if errors.Is(err, ca.ErrNoRootKey) {
 		return list, errors.New("the root's key is not on this machine any more")
 	}
 	return list, err
-}
-
-// configuredAddresses are the public addresses without anything listening, for
-// commands that only write them down.
-func (s *Settings) configuredAddresses() (addresses, error) {
-	https, err := net.ResolveTCPAddr("tcp", s.Listen)
-	if err != nil {
-		return addresses{}, fmt.Errorf("listen: %w", err)
-	}
-	http, err := net.ResolveTCPAddr("tcp", s.ListenHTTP)
-	if err != nil {
-		return addresses{}, fmt.Errorf("listen_http: %w", err)
-	}
-	if http.Port == 0 && s.PublicHTTPURL == "" {
-		return addresses{}, errors.New("listen_http: the port goes into certificates: name one, or set public_http_url")
-	}
-	return s.publicAddresses(https, http)
 }

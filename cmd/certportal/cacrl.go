@@ -13,6 +13,9 @@ import (
 
 	"certportal/ca"
 	"certportal/ca/crl"
+	"certportal/cmd/certportal/internal/app"
+	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/audit"
 	"certportal/store"
 )
@@ -34,27 +37,27 @@ func (c caCRL) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	folder, err := ca.OpenFolder(s.path("ca"))
-	if noAuthority(err) {
-		return fmt.Errorf("there is no CA in %s: create it with certportal ca init", s.path("ca"))
+	folder, err := ca.OpenFolder(s.Path("ca"))
+	if localca.NotCreated(err) {
+		return fmt.Errorf("there is no CA in %s: create it with certportal ca init", s.Path("ca"))
 	}
 	if err != nil {
 		return err
 	}
-	db, err := s.openExisting(i.ctx, i.quiet())
+	db, err := app.OpenExisting(i.ctx, s, i.quiet())
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	if c.Publish {
-		if err := c.publish(i, &s, db); err != nil {
+		if err := c.publish(i, s, db); err != nil {
 			return err
 		}
 	}
 	if c.Out != "" {
 		return c.write(i, db)
 	}
-	return c.show(i, &s, db, folder)
+	return c.show(i, s, db, folder)
 }
 
 // issuers are those that are meant.
@@ -62,21 +65,21 @@ func (c caCRL) issuers() []string {
 	if c.Issuer != "" {
 		return []string{c.Issuer}
 	}
-	return []string{rootName, issuingName}
+	return []string{localca.RootName, localca.IssuingName}
 }
 
-func (c caCRL) publish(i *invocation, s *Settings, db *store.DB) error {
-	a, err := openAuthority(s, i.terminal())
+func (c caCRL) publish(i *invocation, s *config.Settings, db *store.DB) error {
+	a, err := localca.Open(s, i.terminal())
 	if err != nil {
 		return err
 	}
-	if a.sealed != nil {
-		return a.sealed
+	if a.Sealed != nil {
+		return a.Sealed
 	}
-	if err := a.belongsTo(i.ctx, db); err != nil {
+	if err := a.BelongsTo(i.ctx, db); err != nil {
 		return err
 	}
-	p, err := a.publisher(i, s, db)
+	p, err := publisher(a, i, s, db)
 	if err != nil {
 		return err
 	}
@@ -106,27 +109,27 @@ func orderList(ctx context.Context, p *crl.Publisher, db *store.DB, issuer strin
 }
 
 // publisher is one for commands, which end by themselves.
-func (a *authority) publisher(i *invocation, s *Settings, db *store.DB) (*crl.Publisher, error) {
+func publisher(a *localca.CA, i *invocation, s *config.Settings, db *store.DB) (*crl.Publisher, error) {
 	base := &url.URL{} // only the address of a delta list is made from it
 	if s.Revocation.DeltaEvery > 0 {
-		public, err := s.configuredAddresses()
+		public, err := s.ConfiguredAddresses()
 		if err != nil {
 			return nil, err
 		}
-		base = public.http
+		base = public.HTTP
 	}
-	targets, err := s.listTargets(a.folder)
+	targets, err := app.ListTargets(s, a.Folder)
 	if err != nil {
 		return nil, err
 	}
 	return crl.New(crl.Config{
-		Lists: db, Authorities: a.lists(s, base), Targets: targets, Log: i.quiet(),
+		Lists: db, Authorities: app.Authorities(a, s, base), Targets: targets, Log: i.quiet(),
 	})
 }
 
 // publishAll makes the revocation lists that are due.
-func (a *authority) publishAll(i *invocation, s *Settings, db *store.DB) error {
-	p, err := a.publisher(i, s, db)
+func publishAll(a *localca.CA, i *invocation, s *config.Settings, db *store.DB) error {
+	p, err := publisher(a, i, s, db)
 	if err == nil {
 		err = p.Refresh(i.ctx)
 	}
@@ -139,7 +142,7 @@ func (a *authority) publishAll(i *invocation, s *Settings, db *store.DB) error {
 func (c caCRL) write(i *invocation, db *store.DB) error {
 	issuer := c.Issuer
 	if issuer == "" {
-		issuer = issuingName
+		issuer = localca.IssuingName
 	}
 	list, ok, err := db.Latest(i.ctx, issuer, false, 0)
 	if err != nil {
@@ -167,11 +170,11 @@ func (c caCRL) write(i *invocation, db *store.DB) error {
 	return err
 }
 
-func (c caCRL) show(i *invocation, s *Settings, db *store.DB, folder *ca.Folder) error {
-	signers := map[string]*x509.Certificate{rootName: folder.Root(), issuingName: folder.Issuing()}
+func (c caCRL) show(i *invocation, s *config.Settings, db *store.DB, folder *ca.Folder) error {
+	signers := map[string]*x509.Certificate{localca.RootName: folder.Root(), localca.IssuingName: folder.Issuing()}
 	for _, issuer := range c.issuers() {
 		kinds := []bool{false}
-		if issuer == issuingName && s.Revocation.DeltaEvery > 0 {
+		if issuer == localca.IssuingName && s.Revocation.DeltaEvery > 0 {
 			kinds = append(kinds, true)
 		}
 		for _, delta := range kinds {

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 
 	"github.com/alecthomas/kong"
+
+	"certportal/cmd/certportal/internal/config"
 )
 
 // commands is the command line: what kong parses, and what help prints.
@@ -40,18 +42,18 @@ type invocation struct {
 }
 
 // settings loads what --config and the environment say; --data wins over both.
-func (i *invocation) settings() (Settings, error) {
-	s, err := loadSettings(i.cli.ConfigFile, i.environ)
+func (i *invocation) settings() (*config.Settings, error) {
+	s, err := config.Load(i.cli.ConfigFile, i.environ)
 	if i.cli.Data != "" {
 		s.Data = i.cli.Data
 	}
 	return s, err
 }
 
-func (i *invocation) terminal() *terminal { return &terminal{in: i.io.in, out: i.io.err} }
+func (i *invocation) terminal() *config.Terminal { return &config.Terminal{In: i.io.in, Out: i.io.err} }
 
 // logger writes to standard error, so that output stays for scripts.
-func (i *invocation) logger(s *Settings) *slog.Logger {
+func (i *invocation) logger(s *config.Settings) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
 		level = slog.LevelInfo

@@ -4,13 +4,18 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"certportal/cmd/certportal/internal/app"
+	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit/fixture"
 )
 
 // result is what a command line did.
@@ -19,17 +24,10 @@ type result struct {
 	out, err string
 }
 
-// fastCA keeps the tests from waiting for RSA keys.
-func fastCA() map[string]string {
-	return map[string]string{
-		"CERTPORTAL_CA_ROOT_KEY": "ec-p256", "CERTPORTAL_CA_ISSUING_KEY": "ec-p256", "CERTPORTAL_CERTIFICATES_KEY": "ec-p256",
-	}
-}
-
 func certportal(t *testing.T, input string, args ...string) result {
 	t.Helper()
 	var out, err bytes.Buffer
-	code := run(t.Context(), args, streams{strings.NewReader(input), &out, &err}, fastCA())
+	code := run(t.Context(), args, streams{strings.NewReader(input), &out, &err}, fixture.FastCA())
 	return result{code, out.String(), err.String()}
 }
 
@@ -210,24 +208,24 @@ func TestSystemdCredential(t *testing.T) {
 }
 
 func TestDisablingEndsSessions(t *testing.T) {
-	p, err := open(t, t.TempDir())
+	p, err := openApp(t, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, ctx := p.settings, t.Context()
+	s, ctx := p.Settings, t.Context()
 	mustRun(t, "--data", s.Data, "user", "add", "anna")
-	account, err := p.db.AccountByLogin(ctx, "anna")
+	account, err := p.DB.AccountByLogin(ctx, "anna")
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := p.now()
+	now := p.Now()
 	for n, verb := range []string{"disable", "passwd", "remove"} {
 		id := [32]byte{byte(n)}
-		if err := p.db.SaveSession(ctx, id, string(account.ID), []byte("sealed"), time.Hour, now.Add(time.Hour), now); err != nil {
+		if err := p.DB.SaveSession(ctx, id, string(account.ID), []byte("sealed"), time.Hour, now.Add(time.Hour), now); err != nil {
 			t.Fatal(err)
 		}
 		mustRun(t, "--data", s.Data, "user", verb, "anna")
-		if _, err := p.db.Session(ctx, id, now); !errors.Is(err, portal.ErrNotFound) {
+		if _, err := p.DB.Session(ctx, id, now); !errors.Is(err, portal.ErrNotFound) {
 			t.Errorf("after user %s the session is open: %v", verb, err)
 		}
 	}
@@ -236,8 +234,8 @@ func TestDisablingEndsSessions(t *testing.T) {
 func TestPassphraseFromFileAndPrompt(t *testing.T) {
 	for _, source := range []string{"file", "prompt"} {
 		t.Run(source, func(t *testing.T) {
-			data, environ := t.TempDir(), fastCA()
-			environ["CERTPORTAL_CA_PASSPHRASE_FILE"] = promptWord
+			data, environ := t.TempDir(), fixture.FastCA()
+			environ["CERTPORTAL_CA_PASSPHRASE_FILE"] = config.Prompt
 			if source == "file" {
 				file := filepath.Join(t.TempDir(), "secret")
 				if err := os.WriteFile(file, []byte("a long passphrase\n"), 0o600); err != nil {
@@ -256,4 +254,20 @@ func TestPassphraseFromFileAndPrompt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// openApp opens a portal in a folder, on free ports, with the keys of FastCA.
+func openApp(t *testing.T, data string) (*app.App, error) {
+	t.Helper()
+	s, err := config.Load("", fixture.FastCA())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Data, s.Listen, s.ListenHTTP, s.ListenOps = data, "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	p, err := app.Open(t.Context(), "test", s, &config.Terminal{In: strings.NewReader(""), Out: io.Discard}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return p, errors.Join(err, p.Close())
+	}
+	t.Cleanup(func() { p.Close() })
+	return p, nil
 }

@@ -15,6 +15,8 @@ import (
 	"text/tabwriter"
 
 	"certportal/ca"
+	"certportal/cmd/certportal/internal/app"
+	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/audit"
 	"certportal/internal/directory"
 	"certportal/internal/portal"
@@ -34,10 +36,10 @@ func (c demoCommand) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	if i.cli.Data == "" && s.Data == defaults().Data {
+	if i.cli.Data == "" && s.Data == config.Defaults().Data {
 		s.Data = demoData
 	}
-	if s.Organization == defaults().Organization {
+	if s.Organization == config.Defaults().Organization {
 		s.Organization = "Example Company"
 	}
 	if h := &s.Helpdesk; h.Phone == "" && h.Mail == "" && h.Hours == "" {
@@ -46,27 +48,27 @@ func (c demoCommand) Run(i *invocation) error {
 	if s.Database != "" || s.DatabaseFile != "" {
 		return usageError("a demo keeps its records in its own folder: leave database and database_file out")
 	}
-	s.Directory, s.OpenID = defaultDirectory(), OpenIDSettings{}
+	s.Directory, s.OpenID = config.DefaultDirectory(), config.OpenIDSettings{}
 	s.Directory.Domain = "demo.example"
 	s.Listen, s.PublicURL, s.PublicHTTPURL = c.Listen, "", ""
-	if _, port, _ := net.SplitHostPort(c.Listen); port != "8443" && s.ListenOps == defaultOps {
+	if _, port, _ := net.SplitHostPort(c.Listen); port != "8443" && s.ListenOps == config.DefaultOps {
 		s.ListenOps = "127.0.0.1:0" // beside another portal
 	}
-	if s.ListenHTTP, err = c.plainAddress(&s); err != nil {
+	if s.ListenHTTP, err = c.plainAddress(s); err != nil {
 		return err
 	}
-	if err := s.check(); err != nil {
+	if err := s.Check(); err != nil {
 		return usageError(err.Error())
 	}
-	return i.serve(&s, func(ctx context.Context, p *App) error {
-		p.announce(i)
-		return p.samplePeople(ctx, i)
+	return i.serve(s, func(ctx context.Context, p *app.App) error {
+		announce(p, i)
+		return samplePeople(ctx, p, i)
 	})
 }
 
 // plainAddress puts the plain-http listener beside the other. With a free port
 // asked for, a demo that ran before takes the port it had: its CA names it.
-func (c demoCommand) plainAddress(s *Settings) (string, error) {
+func (c demoCommand) plainAddress(s *config.Settings) (string, error) {
 	if c.ListenHTTP != "" {
 		return c.ListenHTTP, nil
 	}
@@ -81,9 +83,9 @@ func (c demoCommand) plainAddress(s *Settings) (string, error) {
 }
 
 // formerPort is the port in the CA's certificate, if it is free, else 0.
-func formerPort(s *Settings, host string) string {
+func formerPort(s *config.Settings, host string) string {
 	const free = "0"
-	folder, err := ca.OpenFolder(s.path("ca"))
+	folder, err := ca.OpenFolder(s.Path("ca"))
 	if err != nil || len(folder.Issuing().CRLDistributionPoints) == 0 {
 		return free
 	}
@@ -122,20 +124,20 @@ func samples() []directory.NewAccount {
 
 // samplePeople makes the sample people that are missing, keeps the passwords of
 // an earlier run, writes people.json and prints the table.
-func (p *App) samplePeople(ctx context.Context, i *invocation) error {
-	file := p.settings.path("people.json")
+func samplePeople(ctx context.Context, p *app.App, i *invocation) error {
+	file := p.Settings.Path("people.json")
 	known, err := readPeople(file)
 	if err != nil {
 		return err
 	}
-	if lived, err := p.lived(ctx); err != nil || lived && known == nil {
-		return errors.Join(err, fmt.Errorf("%s is the folder of a portal and not of a demo: nobody was added", p.settings.Data))
+	if lived, err := lived(ctx, p); err != nil || lived && known == nil {
+		return errors.Join(err, fmt.Errorf("%s is the folder of a portal and not of a demo: nobody was added", p.Settings.Data))
 	}
 	var people []samplePerson
 	for _, a := range samples() {
-		a.UPN, a.Mail = a.Login+"@"+p.settings.Directory.Domain, a.Login+"@"+p.settings.Directory.Domain
+		a.UPN, a.Mail = a.Login+"@"+p.Settings.Directory.Domain, a.Login+"@"+p.Settings.Directory.Domain
 		a.Password = known[a.Login]
-		if err := p.samplePerson(ctx, &a); err != nil {
+		if err := addSamplePerson(ctx, p, &a); err != nil {
 			return fmt.Errorf("making sample person %s: %w", a.Login, err)
 		}
 		people = append(people, samplePerson{roleNames(a.Roles), a.Login, a.Password})
@@ -144,7 +146,7 @@ func (p *App) samplePeople(ctx context.Context, i *invocation) error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(file, append(text, '\n'), 0o600); err != nil {
+	if err := app.ReplaceFile(file, append(text, '\n'), 0o600); err != nil {
 		return err
 	}
 	w := tabwriter.NewWriter(i.io.out, 0, 0, 2, ' ', 0)
@@ -159,8 +161,8 @@ func (p *App) samplePeople(ctx context.Context, i *invocation) error {
 // lived reports whether anybody has come to this portal: its ledger holds more
 // than the making of a CA. With a directory elsewhere there are no accounts to
 // tell it by.
-func (p *App) lived(ctx context.Context) (bool, error) {
-	entries, err := p.db.Entries(ctx, 0, 100)
+func lived(ctx context.Context, p *app.App) (bool, error) {
+	entries, err := p.DB.Entries(ctx, 0, 100)
 	return slices.ContainsFunc(entries, func(e audit.Entry) bool {
 		switch e.Action {
 		case audit.CACreated, audit.RootKeyExported,
@@ -173,21 +175,21 @@ func (p *App) lived(ctx context.Context) (bool, error) {
 
 // samplePerson adds somebody, or makes sure that the password of people.json is
 // theirs.
-func (p *App) samplePerson(ctx context.Context, a *directory.NewAccount) error {
+func addSamplePerson(ctx context.Context, p *app.App, a *directory.NewAccount) error {
 	made := a.Password == ""
 	if made {
 		a.Password = strings.ToLower(rand.Text())[:12]
 	}
-	_, err := p.builtin.Add(ctx, *a, byOperator())
+	_, err := p.Builtin.Add(ctx, *a, byOperator())
 	if !errors.Is(err, portal.ErrConflict) {
 		return err
 	}
 	if !made {
-		_, err = p.builtin.Authenticate(ctx, a.Login, a.Password)
+		_, err = p.Builtin.Authenticate(ctx, a.Login, a.Password)
 		made = errors.Is(err, portal.ErrCredentials)
 	}
 	if made {
-		return p.builtin.SetPassword(ctx, a.Login, a.Password, byOperator())
+		return p.Builtin.SetPassword(ctx, a.Login, a.Password, byOperator())
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"certportal/cmd/certportal/internal/app"
+	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/directory"
 	"certportal/internal/drift"
 	"certportal/store"
@@ -71,14 +73,14 @@ func (i *invocation) lookForDrift(o drift.Options) (report drift.Report, err err
 	if err != nil {
 		return report, err
 	}
-	db, err := s.openExisting(i.ctx, i.quiet())
+	db, err := app.OpenExisting(i.ctx, s, i.quiet())
 	if err != nil {
 		return report, err
 	}
 	defer db.Close()
-	err = i.withSource(&s, db, func(ctx context.Context, people peopleSource) error {
+	err = i.withSource(s, db, func(ctx context.Context, people app.Directory) error {
 		// A running portal renews the revocation list within a minute.
-		watch, err := s.openWatch(people, db, func() {}, time.Now, i.quiet())
+		watch, err := app.OpenWatch(s, people, db, func() {}, time.Now, i.quiet())
 		if err != nil {
 			return err
 		}
@@ -112,9 +114,9 @@ func (i *invocation) printDrift(r drift.Report, applied bool) error {
 }
 
 // withSource opens the directory of the settings, whichever it is.
-func (i *invocation) withSource(s *Settings, db *store.DB, do func(context.Context, peopleSource) error) error {
-	if s.Directory.Kind != kindBuiltin {
-		d, err := s.openLDAP(time.Now, i.quiet())
+func (i *invocation) withSource(s *config.Settings, db *store.DB, do func(context.Context, app.Directory) error) error {
+	if s.Directory.Kind != config.KindBuiltin {
+		d, err := app.OpenLDAP(s, time.Now, i.quiet())
 		if err != nil {
 			return err
 		}

@@ -28,6 +28,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"certportal/cmd/certportal/internal/config"
 )
 
 // version is set by the build: -ldflags "-X main.version=1.2.3".
@@ -36,7 +38,7 @@ var version = "development"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}, environment()))
+	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}, config.Environment()))
 }
 
 // streams are the program's standard files; tests give their own.

@@ -9,6 +9,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"certportal/cmd/certportal/internal/app"
+	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/store"
@@ -26,7 +28,7 @@ type peopleSearch struct {
 
 // Run prints who was found.
 func (c peopleSearch) Run(i *invocation) error {
-	return i.withPeople(func(ctx context.Context, people peopleSource, _ *Settings) error {
+	return i.withPeople(func(ctx context.Context, people app.Directory, _ *config.Settings) error {
 		found, more, err := people.Search(ctx, strings.Join(c.Query, " "), max(1, min(c.Limit, 1000)))
 		if err != nil {
 			return err
@@ -62,7 +64,7 @@ type peopleShow struct {
 
 // Run prints one person.
 func (c peopleShow) Run(i *invocation) error {
-	return i.withPeople(func(ctx context.Context, people peopleSource, s *Settings) error {
+	return i.withPeople(func(ctx context.Context, people app.Directory, s *config.Settings) error {
 		found, more, err := people.Search(ctx, c.Login, 100)
 		if err != nil {
 			return err
@@ -134,17 +136,17 @@ func (i *invocation) printPerson(p portal.Person, rules enroll.Rules) error {
 
 // withPeople opens the directory of the settings to read; the built-in one needs
 // the portal's database.
-func (i *invocation) withPeople(do func(context.Context, peopleSource, *Settings) error) error {
+func (i *invocation) withPeople(do func(context.Context, app.Directory, *config.Settings) error) error {
 	s, err := i.settings()
 	if err != nil {
 		return err
 	}
 	var db *store.DB
-	if s.Directory.Kind == kindBuiltin {
-		if db, err = s.openExisting(i.ctx, i.quiet()); err != nil {
+	if s.Directory.Kind == config.KindBuiltin {
+		if db, err = app.OpenExisting(i.ctx, s, i.quiet()); err != nil {
 			return err
 		}
 		defer db.Close()
 	}
-	return i.withSource(&s, db, func(ctx context.Context, people peopleSource) error { return do(ctx, people, &s) })
+	return i.withSource(s, db, func(ctx context.Context, people app.Directory) error { return do(ctx, people, s) })
 }

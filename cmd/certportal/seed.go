@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"certportal/ca"
+	"certportal/cmd/certportal/internal/app"
 	"certportal/store/seed"
 )
 
@@ -29,7 +30,7 @@ func (c seedCommand) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	db, err := s.openStore(i.ctx, i.quiet())
+	db, err := app.OpenStore(i.ctx, s, i.quiet())
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,9 @@ import (
 	"strings"
 
 	"certportal/ca"
+	"certportal/cmd/certportal/internal/app"
+	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/directory"
 	"certportal/internal/portal"
 )
@@ -21,18 +24,18 @@ func (serveCommand) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	return i.serve(&s, func(ctx context.Context, p *App) error {
-		p.announce(i)
-		return p.firstAdministrator(ctx, i)
+	return i.serve(s, func(ctx context.Context, p *app.App) error {
+		announce(p, i)
+		return firstAdministrator(ctx, p, i)
 	})
 }
 
 // serve runs a portal; ready is called when everything is open and before the
 // first request is answered.
-func (i *invocation) serve(s *Settings, ready func(context.Context, *App) error) (err error) {
-	p, err := newPortal(i.ctx, s, i.terminal(), i.logger(s))
+func (i *invocation) serve(s *config.Settings, ready func(context.Context, *app.App) error) (err error) {
+	p, err := app.Open(i.ctx, version, s, i.terminal(), i.logger(s))
 	defer func() {
-		if closing := p.close(); err == nil {
+		if closing := p.Close(); err == nil {
 			err = closing
 		}
 	}()
@@ -42,51 +45,51 @@ func (i *invocation) serve(s *Settings, ready func(context.Context, *App) error)
 	if err := ready(i.ctx, p); err != nil {
 		return err
 	}
-	return p.serve(i.ctx)
+	return p.Serve(i.ctx)
 }
 
 // announce prints where to go and what to compare.
-func (p *App) announce(i *invocation) {
+func announce(p *app.App, i *invocation) {
 	state := "certportal is ready."
-	if p.authority.sealed != nil {
+	if p.CA.Sealed != nil {
 		state = "certportal runs, but its CA is SEALED: nothing can be issued. The log says why."
 	}
 	fmt.Fprintf(i.io.out, "\n"+state+"\n\n"+
 		"  Open            %s\n"+
 		"  Root and lists  %s\n"+
 		"  Root SHA-256    %s\n",
-		p.public.https, p.public.http.JoinPath("ca"), ca.Fingerprint(p.authority.folder.Root()))
-	if names := p.authority.folder.Issuing().CRLDistributionPoints; len(names) > 0 && names[0] != crlURL(p.public.http, rootName) {
+		p.Public.HTTPS, p.Public.HTTP.JoinPath("ca"), ca.Fingerprint(p.CA.Folder.Root()))
+	if names := p.CA.Folder.Issuing().CRLDistributionPoints; len(names) > 0 && names[0] != localca.CRLURL(p.Public.HTTP, localca.RootName) {
 		fmt.Fprintf(i.io.out, "\nThe CA was created for %s:\nuntil that address answers, servers cannot check the CA itself.\n", names[0])
 	}
-	if p.madePass {
+	if p.PassphraseMade {
 		fmt.Fprintf(i.io.out, "\nA CA was created. Its keys are encrypted; the passphrase is in %s,\n"+
 			"readable by you alone. For better protection move it elsewhere and set ca.passphrase_file.\n",
-			p.settings.defaultPassphraseFile())
+			p.Settings.DefaultPassphraseFile())
 	}
 	fmt.Fprintln(i.io.out)
 }
 
 // firstAdministrator makes an administrator where there is nobody yet, and
 // prints the password once.
-func (p *App) firstAdministrator(ctx context.Context, i *invocation) error {
-	if p.builtin == nil {
+func firstAdministrator(ctx context.Context, p *app.App, i *invocation) error {
+	if p.Builtin == nil {
 		return nil // the directory's groups say who is one
 	}
-	accounts, err := p.builtin.Accounts(ctx)
+	accounts, err := p.Builtin.Accounts(ctx)
 	if err != nil || len(accounts) > 0 {
 		return err
 	}
 	password := strings.ToLower(rand.Text())[:20]
-	_, err = p.builtin.Add(ctx, directory.NewAccount{
-		Login: "admin", UPN: "admin@" + p.settings.Directory.Domain, Name: "Administrator",
+	_, err = p.Builtin.Add(ctx, directory.NewAccount{
+		Login: "admin", UPN: "admin@" + p.Settings.Directory.Domain, Name: "Administrator",
 		Roles: []portal.Role{portal.Admin}, Password: password,
 	}, byOperator())
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(i.io.out, "First administrator: admin, password %s\n"+
-		"It is shown only now. Set another with: certportal --data %s user passwd admin --ask\n\n", password, p.settings.Data)
+		"It is shown only now. Set another with: certportal --data %s user passwd admin --ask\n\n", password, p.Settings.Data)
 	return err
 }
 

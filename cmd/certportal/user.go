@@ -9,6 +9,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"certportal/cmd/certportal/internal/app"
+	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/audit"
 	"certportal/internal/directory"
 	"certportal/internal/portal"
@@ -35,9 +37,9 @@ func (p passwordSource) password(i *invocation) (secret string, made bool, err e
 	var b []byte
 	switch {
 	case p.Ask, p.PasswordFile == "-":
-		b, err = i.terminal().password("Password: ")
+		b, err = i.terminal().Password("Password: ")
 	case p.PasswordFile != "":
-		b, err = readSecret(p.PasswordFile)
+		b, err = config.ReadSecret(p.PasswordFile)
 	default:
 		return strings.ToLower(rand.Text())[:20], true, nil
 	}
@@ -47,7 +49,7 @@ func (p passwordSource) password(i *invocation) (secret string, made bool, err e
 // people is what the commands work on.
 type people struct {
 	*directory.Builtin
-	settings *Settings
+	settings *config.Settings
 	db       *store.DB
 }
 
@@ -57,10 +59,10 @@ func (i *invocation) withDirectory(do func(context.Context, people) error) error
 	if err != nil {
 		return err
 	}
-	if s.Directory.Kind != kindBuiltin {
+	if s.Directory.Kind != config.KindBuiltin {
 		return fmt.Errorf("people come from %s (directory.kind): change accounts there; certportal people shows them", s.Directory.Kind)
 	}
-	db, err := s.openExisting(i.ctx, i.quiet())
+	db, err := app.OpenExisting(i.ctx, s, i.quiet())
 	if err != nil {
 		return err
 	}
@@ -69,7 +71,7 @@ func (i *invocation) withDirectory(do func(context.Context, people) error) error
 	if err != nil {
 		return err
 	}
-	return explain(do(i.ctx, people{builtin, &s, db}), &s)
+	return explain(do(i.ctx, people{builtin, s, db}), s)
 }
 
 // signOut ends the sessions of an account, wherever they are open.
@@ -87,7 +89,7 @@ func (p people) signOut(ctx context.Context, login string) error {
 }
 
 // explain turns what the directory answers into sentences for an operator.
-func explain(err error, s *Settings) error {
+func explain(err error, s *config.Settings) error {
 	var refusal *portal.Refusal
 	switch {
 	case errors.As(err, &refusal) && refusal.Field == "password":

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// moment is a time as it is stored, NULL for the zero time.
+// Moment is a time as it is stored, NULL for the zero time.
 func Moment(t time.Time) sql.NullInt64 {
 	return sql.NullInt64{Int64: t.UnixMilli(), Valid: !t.IsZero()}
 }
@@ -21,10 +21,10 @@ func TimeOf(ms sql.NullInt64) time.Time {
 	return time.UnixMilli(ms.Int64).UTC()
 }
 
-// optional is a text that is NULL when empty.
+// Optional is a text that is NULL when empty.
 func Optional(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }
 
-// hashOf is the key under which a text is kept that nobody needs to read again;
+// HashOf is the key under which a text is kept that nobody needs to read again;
 // empty gives NULL.
 func HashOf(s string) []byte {
 	if s == "" {
@@ -34,7 +34,7 @@ func HashOf(s string) []byte {
 	return sum[:]
 }
 
-// hash32 reads a stored SHA-256.
+// Hash32 reads a stored SHA-256.
 func Hash32(stored []byte) ([sha256.Size]byte, error) {
 	if len(stored) != sha256.Size {
 		return [sha256.Size]byte{}, fmt.Errorf("reading hash of %d octets, want %d", len(stored), sha256.Size)
@@ -42,13 +42,13 @@ func Hash32(stored []byte) ([sha256.Size]byte, error) {
 	return [sha256.Size]byte(stored), nil
 }
 
-// storable reports whether PostgreSQL takes the text: valid UTF-8 without NUL.
+// Storable reports whether PostgreSQL takes the text: valid UTF-8 without NUL.
 // What is not storable was never stored, so looking for it finds nothing.
 func Storable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsRune(s, 0)
 }
 
-// cleaned replaces what is not storable. Ledger entries are cleaned before they
+// Cleaned replaces what is not storable. Ledger entries are cleaned before they
 // are hashed: a hostile header must neither stop an act nor break the chain.
 func Cleaned(s string) string {
 	const replacement = string(utf8.RuneError)

@@ -1,0 +1,242 @@
+package app
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"certportal/ca"
+	"certportal/ca/crl"
+	"certportal/ca/ocsp"
+	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/localca"
+	"certportal/internal/admin"
+	"certportal/internal/auditmonitor"
+	"certportal/internal/directory"
+	"certportal/internal/drift"
+	"certportal/internal/enroll"
+	"certportal/internal/helpdesk"
+	"certportal/internal/notify"
+	"certportal/internal/ops"
+	"certportal/internal/scep"
+	"certportal/internal/signin"
+	"certportal/store"
+	"certportal/web"
+	"certportal/web/page"
+)
+
+// portal is one running installation, wired from its settings.
+type App struct {
+	version  string
+	Settings *config.Settings
+	log      *slog.Logger
+	Now      func() time.Time
+
+	DB             *store.DB
+	CA             *localca.CA
+	PassphraseMade bool // a passphrase file was made in this run
+	People         Directory
+	Builtin        *directory.Builtin // nil with another directory
+	ldap           *directory.LDAP    // nil with the built-in one
+	watch          *drift.Watch
+	scep           *scep.Server   // nil when off
+	mail           *notify.Notifier // nil when off
+	audit          *auditmonitor.Monitor
+	Registrar      *enroll.Registrar
+	own            *enroll.OwnIssuer // of the portal's own certificates
+	SignIn         *signin.Service
+	desk           *helpdesk.Service
+	admin          *admin.Service
+	keys           *enroll.KeyPool
+	lists          *crl.Publisher
+	ocsp           *ocsp.Responder
+	journal        *crl.Journal
+	tls            *serverCertificate
+	renderer       *page.Renderer
+	web            *web.Server
+
+	ops      http.Handler // health and metrics
+	requests ops.Requests
+	answers  ops.Answers                                 // online
+	signer   func() ([]*x509.Certificate, crypto.Signer) // of Apple profiles
+
+	Public      config.Addresses
+	https, http net.Listener
+	opsPort     net.Listener // nil when off
+	lock        *os.File
+}
+
+// newPortal opens everything, in the order in which one thing needs the other.
+// Nothing is served before start. Close it also after an error.
+func Open(ctx context.Context, version string, s *config.Settings, term *config.Terminal, log *slog.Logger) (*App, error) {
+	p := &App{version: version, Settings: s, log: log, Now: time.Now}
+	for _, step := range []func(context.Context, *config.Terminal) error{
+		p.openFolder, p.openRecords, p.listen, p.openCA, p.openOwn, p.openPeople, p.openTLS, p.openOCSP, p.openRegistrar, p.openAudit, p.openSCEP, p.openDesk, p.openMail, p.openAdmin, p.openPages, p.openOps, p.clearUp,
+	} {
+		if err := step(ctx, term); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// openFolder checks what the settings name before anything is made.
+func (p *App) openFolder(context.Context, *config.Terminal) (err error) {
+	if err := p.Settings.CheckFiles(); err != nil {
+		return err
+	}
+	if p.renderer, err = p.Settings.Renderer(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(p.Settings.Data, 0o700); err != nil {
+		return fmt.Errorf("making data folder: %w", err)
+	}
+	p.lock, err = lockData(p.Settings)
+	return err
+}
+
+func (p *App) openRecords(ctx context.Context, _ *config.Terminal) (err error) {
+	p.DB, err = OpenStore(ctx, p.Settings, p.log)
+	return err
+}
+
+// listen takes the ports early: the addresses go into certificates.
+func (p *App) listen(ctx context.Context, _ *config.Terminal) (err error) {
+	var lc net.ListenConfig
+	if p.https, err = lc.Listen(ctx, "tcp", p.Settings.Listen); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	if p.http, err = lc.Listen(ctx, "tcp", p.Settings.ListenHTTP); err != nil {
+		return fmt.Errorf("listen_http: %w", err)
+	}
+	if err := p.listenOps(ctx); err != nil {
+		return err
+	}
+	p.Public, err = p.Settings.PublicAddresses(p.https.Addr(), p.http.Addr())
+	return err
+}
+
+func (p *App) openCA(ctx context.Context, term *config.Terminal) (err error) {
+	p.CA, err = localca.Open(p.Settings, term)
+	switch {
+	case localca.NotCreated(err):
+		p.CA, p.PassphraseMade, err = localca.Create(ctx, p.Settings, p.DB, p.Public.HTTP, term, p.Now())
+	case err == nil:
+		err = p.CA.BelongsTo(ctx, p.DB)
+	}
+	if err != nil {
+		return err
+	}
+	if p.CA.Sealed != nil {
+		p.log.Error("the CA's key does not open: pages and revocation lists are served, nothing is issued; "+
+			"mend the passphrase and start again", "err", p.CA.Sealed)
+	}
+	return p.openLists(ctx)
+}
+
+func (p *App) openOwn(context.Context, *config.Terminal) (err error) {
+	p.own, err = enroll.NewOwnIssuer(enroll.OwnConfig{
+		Store: p.DB, Issuer: p.CA.IssuingIssuer, Revoked: p.revoked, Now: p.Now, Log: p.log,
+	})
+	return err
+}
+
+// openOwnIssuer gives the issuer of the portal's own certificates; nil while the CA is
+// sealed.
+func (p *App) openOwnIssuer() *enroll.OwnIssuer {
+	if p.CA.Sealed != nil {
+		return nil
+	}
+	return p.own
+}
+
+func (p *App) openTLS(ctx context.Context, _ *config.Terminal) error {
+	p.tls = &serverCertificate{
+		settings: p.Settings, localCA: p.CA, own: p.own, statuses: p.DB, public: p.Public, now: p.Now, log: p.log,
+	}
+	return p.tls.refresh(ctx)
+}
+
+func (p *App) openRegistrar(context.Context, *config.Terminal) error {
+	c := p.Settings.Certificates
+	profile, err := ca.NewProfile(ca.ProfileConfig{
+		Name: "User", Validity: p.Settings.Validity(), ExtKeyUsages: c.Usages,
+		CRLURLs:    []string{localca.CRLURL(p.Public.HTTP, localca.IssuingName)},
+		IssuerURLs: []string{localca.CertificateURL(p.Public.HTTP, localca.IssuingName)},
+		OCSPURLs:   []string{localca.OCSPURL(p.Public.HTTP)},
+		RequireSID: p.People.RequiresSID(),
+	})
+	if err != nil {
+		return err
+	}
+	size := c.PreparedKeys
+	if c.Key == ca.ECP256 || c.Key == ca.ECP384 {
+		size = 0 // made faster than fetched
+	}
+	p.keys = enroll.NewKeyPool(c.Key, size, p.log)
+	p.Registrar, err = enroll.New(enroll.Config{
+		Directory: p.People, Issuer: p.CA.Issuer(), Profile: profile, Keys: p.keys,
+		Records: p.DB, Inventory: p.DB, Pickups: p.DB, Challenges: p.DB, Quota: c.Devices, PerHour: c.PerHour, Attempts: p.DB,
+		RenewFrom: config.Days(c.RenewFromDays), Overlap: config.Days(c.OverlapDays),
+		CodeRequired:    p.Settings.Helpdesk.CodeRequired,
+		EnrollProtected: p.Settings.Directory.InsecureEnrollProtected, EnrollGroup: p.Settings.Directory.Groups.EnrollName,
+		Chain: p.CA.Chain(), Revoked: p.revoked, Now: p.Now, Log: p.log,
+	})
+	if err != nil {
+		return err
+	}
+	limits := p.Settings.SignIn
+	p.SignIn, err = signin.New(signin.Config{
+		Directory: p.People, Attempts: p.DB, Records: p.DB, Now: p.Now, Log: p.log,
+		Tries: limits.Tries, AddressTries: limits.TriesPerAddress, Window: limits.Window,
+		Timeout: p.Settings.Directory.Timeout, Invitations: p.DB, CodeAlone: p.Settings.Helpdesk.CodeAlone,
+	})
+	if err != nil {
+		return err
+	}
+	p.watch, err = OpenWatch(p.Settings, p.People, p.DB, p.revoked, p.Now, p.log)
+	return err
+}
+
+// clearUp finishes what a crash left. Alone with its database, the portal knows
+// that no reservation is in use; beside replicas it waits until one is stale.
+func (p *App) clearUp(ctx context.Context, _ *config.Terminal) error {
+	before := p.Now()
+	if p.DB.Shared() {
+		before = p.Registrar.Stale()
+	}
+	return p.Registrar.Sweep(ctx, before)
+}
+
+// Close gives back ports and database.
+func (p *App) Close() error {
+	var errs []error
+	for _, l := range []net.Listener{p.https, p.http, p.opsPort} {
+		if l == nil {
+			continue
+		}
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if p.ldap != nil {
+		errs = append(errs, p.ldap.Close())
+	}
+	if p.journal != nil {
+		errs = append(errs, p.journal.Close())
+	}
+	if p.DB != nil {
+		errs = append(errs, p.DB.Close())
+	}
+	if p.lock != nil {
+		errs = append(errs, p.lock.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,57 @@
+package app
+
+import (
+	"context"
+	"crypto"
+	"runtime/debug"
+
+	"certportal/ca"
+	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/localca"
+	"certportal/internal/auditmonitor"
+)
+
+// openAudit makes what keeps the audit log. The key that signs it lies in the
+// records under the passphrase of the CA, so that replicas share it.
+func (p *App) openAudit(context.Context, *config.Terminal) error {
+	targets, err := p.Settings.AuditTargets()
+	if err != nil {
+		return err
+	}
+	keys, err := p.ledgerKeys()
+	if err != nil {
+		return err
+	}
+	c := auditmonitor.Config{
+		Store: p.DB, Certified: auditmonitor.CertifiedBy(p.CA.Folder.Issuing(), p.DB),
+		Node: p.Settings.NodeName(), CheckpointEvery: p.Settings.Audit.SealEvery, Targets: targets, Now: p.Now, Log: p.log,
+	}
+	if p.CA.Sealed == nil {
+		c.Key = keys.Key
+	} else {
+		p.log.Warn("the CA is sealed: the end of the audit log is not signed")
+	}
+	p.audit, err = auditmonitor.New(c)
+	return err
+}
+
+func (p *App) ledgerKeys() (*auditmonitor.Keys, error) {
+	c := auditmonitor.KeyConfig{
+		Store: p.DB, Issuer: p.openOwnIssuer(), Now: p.Now,
+		Certificate: ca.AuditSignerConfig{
+			CRLURLs:    []string{localca.CRLURL(p.Public.HTTP, localca.IssuingName)},
+			IssuerURLs: []string{localca.CertificateURL(p.Public.HTTP, localca.IssuingName)},
+			OCSPURLs:   []string{localca.OCSPURL(p.Public.HTTP)},
+		},
+		// Both take 64 MiB for a moment; the portal lives in less.
+		Encrypt: func(key crypto.Signer) ([]byte, error) {
+			defer debug.FreeOSMemory()
+			return ca.SealKey(key, p.CA.Passphrase)
+		},
+		Decrypt: func(file []byte) (crypto.Signer, error) {
+			defer debug.FreeOSMemory()
+			return ca.OpenKey(file, p.CA.Passphrase)
+		},
+	}
+	return auditmonitor.NewKeys(c)
+}

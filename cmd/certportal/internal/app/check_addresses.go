@@ -1,0 +1,247 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ocsp"
+
+	"certportal/ca"
+	"certportal/ca/crl"
+	"certportal/cmd/certportal/internal/localca"
+	"certportal/internal/admin"
+	"certportal/internal/deliver"
+	"certportal/internal/portal"
+)
+
+// The public addresses are looked at as a mail server would: over plain http, by no
+// proxy, and following no redirection, which not every one of them does.
+const (
+	addressTimeout = 5 * time.Second
+	maxAddressed   = 256 << 20 // bytes; a list of a million entries has 40 MB
+
+	// maxParsed bounds a list that is not the one in force and is read to say why.
+	maxParsed = 8 << 20
+)
+
+// addressChecks look at what stands in certificates, from this server.
+func (p *App) addressChecks() []admin.Check {
+	return []admin.Check{
+		{Name: "address-crl", Group: admin.AddressGroup, Run: p.checkListAddresses},
+		{Name: "address-ocsp", Group: admin.AddressGroup, Run: p.checkOnlineAddress},
+		{Name: "address-ca", Group: admin.AddressGroup, Run: p.checkCertificateAddresses},
+	}
+}
+
+// fetched is what an address answered.
+type fetched struct {
+	body []byte
+	kind string // media type
+	took time.Duration
+}
+
+// fetch asks an address; a body goes along with POST.
+func fetch(ctx context.Context, address, kind string, body []byte) (fetched, error) {
+	ctx, cancel := context.WithTimeout(ctx, addressTimeout)
+	defer cancel()
+	method := http.MethodGet
+	if body != nil {
+		method = http.MethodPost
+	}
+	r, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	if err != nil {
+		return fetched{}, err
+	}
+	if kind != "" {
+		r.Header.Set("Content-Type", kind)
+	}
+	transport := &http.Transport{DisableKeepAlives: true}
+	defer transport.CloseIdleConnections()
+	client := http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	began := time.Now()
+	resp, err := client.Do(r)
+	if err != nil {
+		return fetched{}, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fetched{}, fmt.Errorf("it answers %s", resp.Status)
+	}
+	f := fetched{}
+	f.kind, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	f.body, err = io.ReadAll(io.LimitReader(resp.Body, maxAddressed))
+	f.took = time.Since(began).Round(time.Millisecond)
+	return f, err
+}
+
+// checkListAddresses fetches the lists that certificates point to.
+func (p *App) checkListAddresses(ctx context.Context) []portal.Finding {
+	var looks []func() portal.Finding
+	for _, h := range p.lists.Health() {
+		name := h.Issuer
+		if h.Delta {
+			name += crl.DeltaSuffix
+		}
+		for _, address := range p.listAddresses(name) {
+			looks = append(looks, func() portal.Finding { return p.checkListAddress(ctx, name, address) })
+		}
+	}
+	return together(looks)
+}
+
+// together looks at several addresses at once: the patience with one must not use up
+// that with the next.
+func together(looks []func() portal.Finding) []portal.Finding {
+	list := make([]portal.Finding, len(looks))
+	var looking sync.WaitGroup
+	for i, look := range looks {
+		looking.Go(func() { list[i] = look() })
+	}
+	looking.Wait()
+	return list
+}
+
+func (p *App) checkListAddress(ctx context.Context, name, address string) portal.Finding {
+	f := portal.Finding{What: address, State: portal.FindingOK}
+	got, err := fetch(ctx, address, "", nil)
+	if err == nil {
+		f.Text, err = p.judgeList(name, got)
+	}
+	switch {
+	case err != nil:
+		f.State, f.Text = portal.FindingFailed, err.Error()
+	case got.kind != deliver.TypeCRL:
+		f.State, f.Text = portal.FindingWarning, f.Text+fmt.Sprintf("; its media type is %q, not %s", got.kind, deliver.TypeCRL)
+	}
+	return f
+}
+
+// listAddresses are where new certificates say the list is; for the root, where the
+// certificate of the issuing CA says so, too.
+func (p *App) listAddresses(name string) []string {
+	addresses := []string{localca.CRLURL(p.Public.HTTP, name)}
+	if name == localca.RootName {
+		addresses = append(addresses, p.CA.Folder.Issuing().CRLDistributionPoints...)
+	}
+	slices.Sort(addresses)
+	return slices.Compact(addresses)
+}
+
+// judgeList compares what was fetched with the list in force.
+func (p *App) judgeList(name string, got fetched) (string, error) {
+	held, ok := p.lists.CRL(name)
+	if ok && bytes.Equal(got.body, held.DER) {
+		return fmt.Sprintf("number %d, the one in force, in %v", held.Number, got.took), nil
+	}
+	if len(got.body) > maxParsed {
+		return "", fmt.Errorf("another list of %d bytes than the one in force, number %d", len(got.body), held.Number)
+	}
+	there, err := x509.ParseRevocationList(got.body)
+	if err != nil {
+		return "", errors.New("what is there is no revocation list")
+	}
+	if err := there.CheckSignatureFrom(p.authorityOf(name)); err != nil {
+		return "", errors.New("a list that another authority signed")
+	}
+	if !there.Number.IsInt64() || there.Number.Int64() < held.Number {
+		return "", fmt.Errorf("an old list, number %v; in force is %d: something on the way keeps copies for too long", there.Number, held.Number)
+	}
+	return fmt.Sprintf("number %v, newer than the one this server knows, in %v", there.Number, got.took), nil
+}
+
+// authorityOf is the CA that signs the list of the name.
+func (p *App) authorityOf(name string) *x509.Certificate {
+	if name == localca.RootName {
+		return p.CA.Folder.Root()
+	}
+	return p.CA.Folder.Issuing()
+}
+
+// checkOnlineAddress asks for the state of the portal's own TLS certificate.
+func (p *App) checkOnlineAddress(ctx context.Context) []portal.Finding {
+	if p.onlineHealth() == nil {
+		return []portal.Finding{{What: "OCSP", State: portal.FindingOK, Text: "nothing is answered online"}}
+	}
+	address := localca.OCSPURL(p.Public.HTTP)
+	status, took, err := p.askOnline(ctx, address, p.someCertificate())
+	f := portal.Finding{What: address, State: portal.FindingOK}
+	switch {
+	case err != nil:
+		f.State, f.Text = portal.FindingFailed, err.Error()
+	case !p.Now().Before(status.NextUpdate):
+		f.State, f.Text = portal.FindingFailed, "an old answer: it ended at "+status.NextUpdate.Local().Format(time.DateTime)
+	default:
+		f.Text = fmt.Sprintf("%s, signed by %s, valid until %s, in %v", onlineWord(status.Status), signedBy(status), status.NextUpdate.Local().Format(time.DateTime), took)
+	}
+	return []portal.Finding{f}
+}
+
+// someCertificate is one of the issuing CA to ask about; where the portal serves
+// another's, its serial is unknown, which is an answer too.
+func (p *App) someCertificate() *x509.Certificate {
+	if served := p.tls.current.Load(); served != nil && served.Leaf != nil {
+		return served.Leaf
+	}
+	return p.CA.Folder.Issuing()
+}
+
+// askOnline asks an address about a certificate, and verifies the answer.
+func (p *App) askOnline(ctx context.Context, address string, cert *x509.Certificate) (*ocsp.Response, time.Duration, error) {
+	issuing := p.CA.Folder.Issuing()
+	question, err := ocsp.CreateRequest(cert, issuing, nil)
+	if err != nil {
+		return nil, 0, fmt.Errorf("making a request: %w", err)
+	}
+	got, err := fetch(ctx, address, "application/ocsp-request", question)
+	if err != nil {
+		return nil, 0, err
+	}
+	status, err := ocsp.ParseResponseForCert(got.body, cert, issuing)
+	if err != nil {
+		return nil, 0, fmt.Errorf("verifying the answer: %w", err)
+	}
+	return status, got.took, nil
+}
+
+func onlineWord(status int) string {
+	switch status {
+	case ocsp.Good:
+		return "good"
+	case ocsp.Revoked:
+		return "revoked"
+	}
+	return "unknown"
+}
+
+func signedBy(status *ocsp.Response) string {
+	if status.Certificate == nil {
+		return "the authority itself"
+	}
+	return status.Certificate.Subject.CommonName
+}
+
+// checkCertificateAddresses fetches the certificates that clients build chains with.
+func (p *App) checkCertificateAddresses(ctx context.Context) []portal.Finding {
+	look := func(name string, want *x509.Certificate) func() portal.Finding {
+		return func() portal.Finding {
+			address := localca.CertificateURL(p.Public.HTTP, name)
+			got, err := fetch(ctx, address, "", nil)
+			if err == nil && !bytes.Equal(got.body, want.Raw) {
+				err = fmt.Errorf("another certificate than that of %s", want.Subject.CommonName)
+			}
+			return found(address, err, fmt.Sprintf("%s, in %v", ca.Fingerprint(want), got.took))
+		}
+	}
+	return together([]func() portal.Finding{
+		look(localca.IssuingName, p.CA.Folder.Issuing()), look(localca.RootName, p.CA.Folder.Root()),
+	})
+}

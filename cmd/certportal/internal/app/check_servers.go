@@ -1,0 +1,106 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"certportal/cmd/certportal/internal/config"
+	"certportal/internal/directory"
+	"certportal/internal/portal"
+)
+
+func CheckServers(ctx context.Context, s *config.Settings, log *slog.Logger) (findings []portal.Finding, err error) {
+	findings = listFindings(ctx, s)
+	if s.Directory.Kind != config.KindBuiltin {
+		d, err := OpenLDAP(s, time.Now, log)
+		if err != nil {
+			return nil, err
+		}
+		defer d.Close()
+		findings = append(findings, d.Check(ctx)...)
+		// The policy of a directory that lets nobody in cannot be read either.
+		if !slices.ContainsFunc(findings, func(f portal.Finding) bool { return f.State == portal.FindingFailed }) {
+			findings = append(findings, checkTries(ctx, s, d))
+		}
+	}
+	provider, err := openOpenID(s, config.UnusedRedirect, time.Now, log)
+	if err != nil || provider == nil {
+		return append(findings, mailFindings(ctx, s)...), err
+	}
+	f := portal.Finding{What: "identity provider", State: portal.FindingOK, Text: s.OpenID.Issuer + " answers"}
+	if err := provider.Check(ctx); err != nil {
+		f.State, f.Text = portal.FindingFailed, err.Error()
+	}
+	return append(append(findings, f), mailFindings(ctx, s)...), nil
+}
+
+// checkTries compares the portal's own limit with the directory's lock.
+func checkTries(ctx context.Context, s *config.Settings, d *directory.LDAP) portal.Finding {
+	f := portal.Finding{What: "sign_in.tries", State: portal.FindingOK}
+	lock, err := d.Lockout(ctx)
+	switch {
+	case err != nil:
+		f.State, f.Text = portal.FindingFailed, "the lockout policy cannot be read: "+err.Error()
+	case lock.Threshold == 1:
+		f.State = portal.FindingWarning
+		f.Text = "the directory locks an account at the first wrong password: nothing can stay below that; raise lockoutThreshold"
+	case lock.Threshold > 0 && s.SignIn.Tries >= lock.Threshold:
+		f.State = portal.FindingWarning
+		f.Text = fmt.Sprintf("the directory locks an account after %d wrong passwords: the portal allows %d instead of %d",
+			lock.Threshold, lock.Threshold-1, s.SignIn.Tries)
+	case lock.Threshold > 0:
+		f.Text = fmt.Sprintf("%d, below the directory's own lock at %d in %v", s.SignIn.Tries, lock.Threshold, lock.Window)
+	default:
+		f.Text = fmt.Sprintf("%d; the directory tells of no lock of its own", s.SignIn.Tries)
+	}
+	return f
+}
+
+// checkAtStart puts into the log what the check of the settings would find.
+func (p *App) checkAtStart(ctx context.Context) {
+	for _, f := range p.ldap.Check(ctx) {
+		switch f.State {
+		case portal.FindingFailed:
+			p.log.Error("directory check failed", "what", f.What, "text", f.Text)
+		case portal.FindingWarning:
+			p.log.Warn("directory check", "what", f.What, "text", f.Text)
+		}
+	}
+}
+
+// followLock reads the lockout policy now and every hour. Until it is known the
+// limit of the settings may be too high: a directory that was down at the start is
+// asked every minute.
+func (p *App) followLock(ctx context.Context) {
+	for {
+		wait := time.Hour
+		if !p.stayBelowLock(ctx) {
+			wait = time.Minute
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// stayBelowLock reports whether the directory told its lockout policy.
+func (p *App) stayBelowLock(ctx context.Context) bool {
+	lock, err := p.ldap.Lockout(ctx)
+	if err != nil {
+		// The limit of the settings, or of the last answer, stays.
+		if ctx.Err() == nil {
+			p.log.Warn("reading the directory's lockout policy", "err", err)
+		}
+		return false
+	}
+	allowed := p.SignIn.StayBelow(lock.Threshold, lock.Window)
+	if lock.Threshold > 0 && allowed < p.Settings.SignIn.Tries {
+		p.log.Warn("fewer tries than sign_in.tries, to stay below the directory's lock", "allowed", allowed, "lock", lock.Threshold)
+	}
+	return true
+}

@@ -1,0 +1,60 @@
+package app
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/localca"
+	"certportal/internal/portal"
+	"certportal/internal/signin"
+	"certportal/internal/test/samba"
+	"certportal/internal/test/testkit/fixture"
+)
+
+// TestF7_StartsWithoutItsDirectory: revocation lists must be served whatever the
+// directory does.
+func TestF7_StartsWithoutItsDirectory(t *testing.T) {
+	environ := fixture.FastCA()
+	for name, value := range map[string]string{
+		"KIND": config.KindActiveDirectory, "DOMAIN": "corp.example", "SERVERS": "ldaps://127.0.0.1:1", "USER": "reader@corp.example",
+	} {
+		environ["CERTPORTAL_DIRECTORY_"+name] = value
+	}
+	p, err := openWith(t, t.TempDir(), environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := p.lists.CRL(localca.IssuingName); !ok {
+		t.Error("no revocation list")
+	}
+	if p.stayBelowLock(t.Context()) {
+		t.Error("the lockout policy counts as read")
+	}
+	_, err = p.SignIn.Authenticate(t.Context(), "anna", "some password", portal.Actor{Address: "192.0.2.1"})
+	var outage *portal.Outage
+	if !errors.As(err, &outage) || outage.Part != portal.PartDirectory {
+		t.Errorf("Authenticate: %v, want an outage of the directory", err)
+	}
+}
+
+// TestA8_FollowsTheDirectorysLock reads a hair trigger from the domain and stays
+// below it.
+func TestA8_FollowsTheDirectorysLock(t *testing.T) {
+	dc := samba.Start(t)
+	dc.Modify(t, samba.Base, map[string][]string{"lockoutThreshold": {"2"}})
+	dc.AddUser(t, samba.User{Login: "anna"})
+	p, err := openWith(t, t.TempDir(), fixture.AtDomain(t, dc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !p.stayBelowLock(t.Context()) {
+		t.Fatal("the domain told no policy")
+	}
+	_, err = p.SignIn.Authenticate(t.Context(), "anna", "guess", portal.Actor{})
+	var wrong *signin.Wrong
+	if want := (signin.Wrong{Pause: 30 * time.Minute}); !errors.As(err, &wrong) || *wrong != want {
+		t.Errorf("first guess: %v, want %+v", err, want)
+	}
+}

@@ -1,0 +1,20 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"certportal/cmd/certportal/internal/config"
+	"certportal/internal/helpdesk"
+)
+
+// openDesk makes what the pages of the helpdesk work with.
+func (p *App) openDesk(context.Context, *config.Terminal) (err error) {
+	h := p.Settings.Helpdesk
+	p.desk, err = helpdesk.New(helpdesk.Config{
+		Directory: p.People, Store: p.DB, Registrar: p.Registrar, Attempts: p.DB, Codes: p.SignIn,
+		CodeLife: time.Duration(h.CodeHours) * time.Hour, PerHour: h.CodesPerHour,
+		CodeAlone: h.CodeAlone, SecondApprover: h.SecondApprover, Now: p.Now, Log: p.log,
+	})
+	return err
+}

@@ -1,0 +1,62 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+
+	"certportal/cmd/certportal/internal/config"
+	"certportal/internal/notify"
+	"certportal/internal/portal"
+)
+
+// openServer makes the client of the mail server; it connects when it sends.
+func openServer(s *config.Settings, public *url.URL) (*notify.Server, error) {
+	c := s.MailServer(public)
+	var err error
+	if c.Roots, err = config.ReadRoots(s.Mail.CAFile); err != nil {
+		return nil, fmt.Errorf("mail.ca_file: %w", err)
+	}
+	return notify.NewServer(c)
+}
+
+// openMail makes what writes and sends letters; nothing where no server is named.
+func (p *App) openMail(context.Context, *config.Terminal) error {
+	s := p.Settings
+	if s.Mail.Host == "" {
+		return nil
+	}
+	server, err := openServer(s, p.Public.HTTPS)
+	if err != nil {
+		return err
+	}
+	p.mail, err = notify.New(notify.Config{
+		Store: p.DB, Directory: p.People, Server: server, Org: s.Organization, PublicURL: p.Public.HTTPS,
+		HelpdeskPhone: s.Helpdesk.Phone, HelpdeskMail: s.Helpdesk.Mail, HelpdeskHours: s.Helpdesk.Hours,
+		ServicesOpened: s.Pages.Services, Operators: s.Mail.Operators, Language: s.Mail.Language, CRLLife: s.Revocation.ListLife,
+		Now: p.Now, Log: p.log,
+	})
+	return err
+}
+
+// mailFindings connects to the mail server as letters would, without sending one.
+func mailFindings(ctx context.Context, s *config.Settings) []portal.Finding {
+	if s.Mail.Host == "" {
+		return nil
+	}
+	f := portal.Finding{What: "mail server", State: portal.FindingOK, Text: s.Mail.Host + " takes mail"}
+	public, _ := url.Parse(s.PublicURL)
+	server, err := openServer(s, public)
+	if err == nil {
+		err = server.Check(ctx)
+	}
+	switch {
+	case err != nil:
+		f.State, f.Text = portal.FindingFailed, err.Error()
+	case s.Mail.Security == string(notify.NoTLS):
+		f.State, f.Text = portal.FindingWarning, s.Mail.Host+" takes mail, which can be read and changed on the way"
+	case s.Mail.User == "":
+		f.Text += ", without signing in"
+	}
+	return []portal.Finding{f}
+}

@@ -1,0 +1,188 @@
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"certportal/ca"
+	"certportal/ca/crl"
+	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/localca"
+	"certportal/internal/directory"
+)
+
+// lists are the two authorities whose revocation lists are published, as the settings
+// ask; their delta lists stand below the plain-http address.
+func Authorities(a *localca.CA, s *config.Settings, base *url.URL) []crl.Authority {
+	issuing := crl.Authority{
+		Name: localca.IssuingName, Life: s.Revocation.ListLife, Renew: s.Revocation.ListEvery, Issuer: a.IssuingIssuer,
+	}
+	if s.Revocation.DeltaEvery > 0 {
+		issuing.DeltaRenew = s.Revocation.DeltaEvery
+		issuing.Freshest = []string{localca.CRLURL(base, localca.IssuingName+crl.DeltaSuffix)}
+	}
+	return []crl.Authority{
+		{Name: localca.RootName, Life: crl.RootLife, Renew: crl.RootRenew, Issuer: a.RootIssuer},
+		issuing,
+	}
+}
+
+// listSigners are the CA certificates under the names of their lists.
+func listSigners(folder *ca.Folder) map[string]*x509.Certificate {
+	return map[string]*x509.Certificate{localca.RootName: folder.Root(), localca.IssuingName: folder.Issuing()}
+}
+
+// listFolders are the folders that lists are copied to.
+func listFolders(s *config.Settings, folder *ca.Folder) []*crl.Folder {
+	var list []*crl.Folder
+	for _, path := range s.Revocation.Folders {
+		list = append(list, &crl.Folder{Path: path, Signers: listSigners(folder)})
+	}
+	return list
+}
+
+// ListTargets are all places that lists are copied to.
+func ListTargets(s *config.Settings, folder *ca.Folder) ([]crl.Target, error) {
+	var targets []crl.Target
+	for _, f := range listFolders(s, folder) {
+		targets = append(targets, f)
+	}
+	entries, err := listEntries(s, folder)
+	if err != nil || entries == nil {
+		return targets, err
+	}
+	return append(targets, entries), nil
+}
+
+// crlLDAPPassword is the systemd credential with the password of the account that
+// writes lists into a directory.
+const crlLDAPPassword = "crl-ldap-password"
+
+// listEntries are the entries of a directory that lists are copied to; nil when none
+// are named. The password is read anew for each connection.
+func listEntries(s *config.Settings, folder *ca.Folder) (*directory.Lists, error) {
+	l := s.Revocation.LDAP
+	if l.URL == "" {
+		return nil, nil
+	}
+	roots, err := config.ReadRoots(l.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("revocation.ldap.ca_file: %w", err)
+	}
+	entries := map[string]string{localca.IssuingName: l.DN}
+	if l.RootDN != "" {
+		entries[localca.RootName] = l.RootDN
+	}
+	return directory.NewLists(directory.ListsConfig{
+		URL: l.URL, Roots: roots, User: l.BindDN, Entries: entries, Signers: listSigners(folder),
+		Password: func() (string, error) {
+			secret, err := config.Credential(l.PasswordFile, crlLDAPPassword, "revocation.ldap.password_file")
+			return string(secret), err
+		},
+	})
+}
+
+// openLists brings back what a restored database forgot, and loads the lists. Nothing is
+// served before.
+func (p *App) openLists(ctx context.Context) error {
+	targets, err := ListTargets(p.Settings, p.CA.Folder)
+	if err != nil {
+		return err
+	}
+	p.lists, err = crl.New(crl.Config{
+		Lists: p.DB, Authorities: Authorities(p.CA, p.Settings, p.Public.HTTP), Targets: targets, Now: p.Now, Log: p.log,
+	})
+	if err != nil {
+		return err
+	}
+	p.journal, err = crl.OpenJournal(crl.JournalConfig{
+		Path: p.Settings.JournalFile(), Records: p.DB, Lists: p.listsInForce, Now: p.Now, Log: p.log,
+	})
+	if err != nil {
+		return err
+	}
+	brought, err := p.recall(ctx)
+	if err != nil {
+		return err
+	}
+	if brought > 0 {
+		p.log.Warn("the records were an older copy: what was revoked or issued since is revoked again", "certificates", brought)
+		err = p.lists.Refresh(ctx)
+	} else {
+		err = p.lists.Load(ctx)
+	}
+	// A sealed CA serves the last lists and cannot make new ones.
+	if err != nil && p.CA.Sealed != nil {
+		p.log.Error("loading revocation lists", "err", err)
+		return nil
+	}
+	return err
+}
+
+// listsInForce are the complete lists, whose numbers the journal keeps.
+func (p *App) listsInForce() []crl.List {
+	var list []crl.List
+	for _, name := range []string{localca.RootName, localca.IssuingName} {
+		for _, kind := range []string{name, name + crl.DeltaSuffix} {
+			if l, ok := p.lists.CRL(kind); ok {
+				list = append(list, l)
+			}
+		}
+	}
+	return list
+}
+
+// folderPatience is how long a start waits for a file share that does not answer.
+const folderPatience = 15 * time.Second
+
+// recall replays what the journal and the published lists tell and the records do not.
+// A folder that cannot be read is told, and stops nothing.
+func (p *App) recall(ctx context.Context) (int, error) {
+	brought, err := p.journal.Recall(ctx)
+	if err != nil {
+		return brought, err
+	}
+	for _, folder := range listFolders(p.Settings, p.CA.Folder) {
+		n, err := p.recallFolder(ctx, folder)
+		brought += n
+		if err != nil {
+			p.log.Error("reading published lists as records", "folder", folder.Path, "err", err)
+		}
+	}
+	return brought, nil
+}
+
+// errNoAnswer says that a file share hangs.
+var errNoAnswer = errors.New("it does not answer")
+
+func (p *App) recallFolder(ctx context.Context, folder *crl.Folder) (int, error) {
+	type result struct {
+		brought int
+		err     error
+	}
+	done := make(chan result, 1)
+	go func() {
+		n, err := folder.Recall(ctx, p.DB, p.DB, p.Now())
+		done <- result{n, err}
+	}()
+	select {
+	case r := <-done:
+		return r.brought, r.err
+	case <-time.After(folderPatience):
+		return 0, errNoAnswer
+	}
+}
+
+// revoked tells everybody who follows the records that something was revoked here.
+// It never blocks.
+func (p *App) revoked() {
+	p.lists.Nudge()
+	if p.ocsp != nil { // it is opened after the TLS certificate is issued
+		p.ocsp.Nudge()
+	}
+	p.journal.Nudge()
+}

@@ -1,0 +1,197 @@
+package app
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"certportal/ca"
+	"certportal/ca/crl"
+	"certportal/ca/ocsp"
+	"certportal/cmd/certportal/internal/localca"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/test/testkit/fixture"
+)
+
+// issued records a certificate as a portal does before and after signing it.
+func issued(t *testing.T, p *App) ca.Serial {
+	t.Helper()
+	serial, err := ca.NewSerial(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = p.DB.Reserve(t.Context(), enroll.Reservation{
+		Serial: serial, Kind: portal.KindServer, Profile: "Server", PublicKey: [32]byte([]byte(serial.String())[:32]),
+		NotBefore: p.Now(), NotAfter: p.Now().AddDate(0, 3, 0), Requested: p.Now(),
+		Entry: audit.Entry{At: p.Now(), Action: audit.CertificateReserved, Actor: "test"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serial
+}
+
+func revokedNow(t *testing.T, p *App, serial ca.Serial) {
+	t.Helper()
+	_, err := p.DB.Revoke(t.Context(), enroll.Revocation{
+		Serials: []ca.Serial{serial}, Cause: portal.Removed, At: p.Now(),
+		Entry: audit.Entry{At: p.Now(), Action: audit.CertificateRevoked, Actor: "test"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.revoked()
+}
+
+// listedIn waits until the list served names a serial, and gives its number.
+func listedIn(t *testing.T, p *App, serial ca.Serial) int64 {
+	t.Helper()
+	for {
+		l, ok := p.lists.CRL(localca.IssuingName)
+		if !ok {
+			t.Fatal("no list")
+		}
+		if names(t, l, p, serial) {
+			return l.Number
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}
+
+func names(t *testing.T, l crl.List, p *App, serial ca.Serial) bool {
+	t.Helper()
+	crl, err := ca.ReadCRL(l.DER, p.CA.Folder.Issuing())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for r, err := range crl.Revoked() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Serial == serial {
+			return true
+		}
+	}
+	return false
+}
+
+// until waits for what a running portal does by itself.
+func until(t *testing.T, done func() bool) {
+	t.Helper()
+	for !done() {
+		if t.Context().Err() != nil {
+			t.Fatal("the test ended before")
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}
+
+// TestF15_StartWithYesterdaysDatabase restores a copy and starts the portal: before
+// anything is served, all that was revoked is revoked again.
+func TestF15_StartWithYesterdaysDatabase(t *testing.T) {
+	data := t.TempDir()
+	p, err := open(t, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := issued(t, p)
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(data, "portal.db")
+	yesterday, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, number := revokeAndIssue(t, data, first)
+	if err := os.WriteFile(file, yesterday, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, rest := range []string{"-wal", "-shm"} {
+		if err := os.Remove(file + rest); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+	if p, err = open(t, data); err != nil {
+		t.Fatal(err)
+	}
+	l, _ := p.lists.CRL(localca.IssuingName)
+	if l.Number <= number || !names(t, l, p, first) || !names(t, l, p, second) {
+		t.Errorf("list %d after list %d names the revoked %v and the issued %v, want a later one with both",
+			l.Number, number, names(t, l, p, first), names(t, l, p, second))
+	}
+	for _, serial := range []ca.Serial{first, second} {
+		if s, err := p.DB.Status(t.Context(), serial); err != nil || s.State != ocsp.Revoked {
+			t.Errorf("state of %s: %v, %v, want revoked", serial, s.State, err)
+		}
+	}
+}
+
+// revokeAndIssue runs a portal, revokes one certificate, issues another, and waits until
+// list and journal tell of both.
+func revokeAndIssue(t *testing.T, data string, first ca.Serial) (second ca.Serial, number int64) {
+	t.Helper()
+	p, err := open(t, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Serve(ctx) }()
+	revokedNow(t, p, first)
+	number = listedIn(t, p, first)
+	second = issued(t, p)
+	p.journal.Nudge()
+	until(t, func() bool {
+		text, err := os.ReadFile(filepath.Join(data, "revocation.journal"))
+		return err == nil && strings.Contains(string(text), second.String())
+	})
+	stop()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return second, number
+}
+
+// A delta list is served like the others, from the address that complete lists name.
+func TestDeltaListIsServed(t *testing.T) {
+	environ := fixture.FastCA()
+	environ["CERTPORTAL_REVOCATION_DELTA_EVERY"] = "30m"
+	p, err := openWith(t, t.TempDir(), environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveUntilEnd(t, p)
+	serial := issued(t, p)
+	revokedNow(t, p, serial)
+	address := localca.CRLURL(p.Public.HTTP, localca.IssuingName+crl.DeltaSuffix)
+	until(t, func() bool {
+		l, ok := p.lists.CRL(localca.IssuingName + crl.DeltaSuffix)
+		return ok && names(t, l, p, serial)
+	})
+	answer, err := p.client().Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	octets, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	crl, err := ca.ReadCRL(octets, p.CA.Folder.Issuing())
+	if err != nil || crl.Base.IsZero() || answer.Header.Get("Content-Type") != "application/pkix-crl" {
+		t.Errorf("%s: %s, %v, want a delta list", address, answer.Status, err)
+	}
+	if complete, _ := p.lists.CRL(localca.IssuingName); names(t, complete, p, serial) {
+		t.Error("the complete list was made anew, too")
+	}
+}

@@ -1,0 +1,64 @@
+package app
+
+import (
+	"context"
+	"crypto"
+	"crypto/sha1"
+	"net/http"
+
+	"certportal/ca"
+	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/localca"
+	"certportal/internal/scep"
+	"certportal/web"
+)
+
+// openSCEP makes the responder for phones that make their own key. Its agent's key
+// lies in the records under the passphrase of the CA, so that replicas share it.
+func (p *App) openSCEP(ctx context.Context, _ *config.Terminal) (err error) {
+	if !p.Settings.SCEP.Enabled {
+		return nil
+	}
+	c := scep.Config{
+		Registrar: p.Registrar, By: web.StrangerOf, Agents: p.DB, Issuer: p.openOwnIssuer(),
+		Agent: ca.RAConfig{
+			CRLURLs:    []string{localca.CRLURL(p.Public.HTTP, localca.IssuingName)},
+			IssuerURLs: []string{localca.CertificateURL(p.Public.HTTP, localca.IssuingName)},
+			OCSPURLs:   []string{localca.OCSPURL(p.Public.HTTP)},
+		},
+		Seal: func(key crypto.Signer) ([]byte, error) { return ca.SealKey(key, p.CA.Passphrase) },
+		Open: func(file []byte) (crypto.Signer, error) { return ca.OpenKey(file, p.CA.Passphrase) },
+		Now:  p.Now, Log: p.log,
+	}
+	if p.scep, err = scep.New(c); err != nil {
+		return err
+	}
+	if err := p.scep.Refresh(ctx); err != nil && p.CA.Sealed == nil {
+		return err
+	}
+	return nil
+}
+
+// services are what the portal answers to machines beside its pages.
+func (p *App) services() map[string]http.Handler {
+	if p.scep == nil {
+		return nil
+	}
+	return map[string]http.Handler{scep.Path: p.scep}
+}
+
+// phoneKeys is what profiles say of it, or nil when it is off. Phones ask over https
+// where the TLS certificate is one of the settings, which phones trust. Else they
+// ask over plain http, and the profile names the CA they must meet, by the hash
+// that Apple compares.
+func (p *App) phoneKeys() *web.SCEP {
+	if p.scep == nil {
+		return nil
+	}
+	base := p.Public.HTTP
+	if p.Settings.TLS.Certificate != "" {
+		base = p.Public.HTTPS
+	}
+	sum := sha1.Sum(p.CA.Folder.Issuing().Raw)
+	return &web.SCEP{URL: base.JoinPath(scep.Path).String(), CAFingerprint: sum[:]}
+}

@@ -1,0 +1,137 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Serve answers until the context ends, then finishes what was begun.
+func (p *App) Serve(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	secure, plain := p.servers()
+	all := []*http.Server{secure, plain}
+	failed := make(chan error, 3)
+	go func() { failed <- secure.ServeTLS(p.https, "", "") }()
+	go func() { failed <- plain.Serve(p.http) }()
+	if watched := p.opsServer(); watched != nil {
+		all = append(all, watched)
+		go func() { failed <- watched.Serve(p.opsPort) }()
+	}
+	clocks := p.runClocks(ctx)
+	p.log.Info("serving", "version", p.version, "https", p.https.Addr().String(), "http", p.http.Addr().String(),
+		"public", p.Public.HTTPS.String(), "ops", p.opsAddress())
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	stop()
+	// The ending context must not cut short what is being answered.
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	defer cancel()
+	var closing sync.WaitGroup
+	for _, s := range all {
+		closing.Go(func() { p.shutDown(grace, s) })
+	}
+	closing.Wait()
+	clocks.Wait()
+	p.log.Info("stopped")
+	return err
+}
+
+// shutDown lets a server finish; whoever is slower than the grace is cut off.
+func (p *App) shutDown(grace context.Context, s *http.Server) {
+	if err := s.Shutdown(grace); err != nil {
+		p.log.Warn("cutting off what did not end in time", "err", err)
+		s.Close()
+	}
+}
+
+// shutdownGrace is how long open requests have after a signal.
+const shutdownGrace = 12 * time.Second
+
+// runClocks starts what happens by time: keys ahead, revocation lists, the watch
+// over the directory, the mail, the sweep, the TLS certificate.
+func (p *App) runClocks(ctx context.Context) *sync.WaitGroup {
+	var clocks sync.WaitGroup
+	clocks.Go(func() { p.keys.Run(ctx) })
+	clocks.Go(func() { p.lists.Run(ctx) })
+	clocks.Go(func() { p.ocsp.Run(ctx) })
+	clocks.Go(func() { p.journal.Run(ctx) })
+	clocks.Go(func() { p.watch.Run(ctx) })
+	if p.mail != nil {
+		clocks.Go(func() { p.mail.Run(ctx) })
+	}
+	clocks.Go(func() { p.admin.Run(ctx) })
+	clocks.Go(func() { p.audit.Run(ctx) })
+	told := &endLog{log: p.log}
+	told.tell(ctx, p.endConcerns(), p.Now())
+	every(ctx, &clocks, time.Hour, func() { told.tell(ctx, p.endConcerns(), p.Now()) })
+	if p.scep != nil {
+		every(ctx, &clocks, time.Hour, func() {
+			if err := p.scep.Refresh(ctx); err != nil && ctx.Err() == nil {
+				p.log.Error("refreshing the SCEP agent", "err", err)
+			}
+		})
+	}
+	if p.ldap != nil {
+		clocks.Go(func() { p.checkAtStart(ctx) })
+		clocks.Go(func() { p.followLock(ctx) })
+	}
+	every(ctx, &clocks, time.Minute, func() {
+		if err := p.Registrar.Sweep(ctx, p.Registrar.Stale()); err != nil && ctx.Err() == nil {
+			p.log.Error("sweeping", "err", err)
+		}
+		for what, prune := range map[string]func(context.Context, time.Time) (int, error){
+			"sessions": p.DB.PruneSessions, "tries": p.DB.PruneAttempts, "challenges": p.DB.PruneChallenges,
+		} {
+			if _, err := prune(ctx, p.Now()); err != nil && ctx.Err() == nil {
+				p.log.Error("pruning", "what", what, "err", err)
+			}
+		}
+	})
+	every(ctx, &clocks, 12*time.Hour, func() {
+		if err := p.tls.refresh(ctx); err != nil && ctx.Err() == nil {
+			p.log.Error("refreshing the TLS certificate", "err", err)
+		}
+	})
+	return &clocks
+}
+
+// every calls do at an interval until the context ends.
+func every(ctx context.Context, group *sync.WaitGroup, interval time.Duration, do func()) {
+	group.Go(func() {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				do()
+			}
+		}
+	})
+}
+
+// servers are the two http servers, with a bound on everything a client can
+// draw out.
+func (p *App) servers() (secure, plain *http.Server) {
+	errorLog := slog.NewLogLogger(newRateLimitHandler(p.log.Handler(), p.Now), slog.LevelWarn)
+	server := func(h http.Handler) *http.Server {
+		return &http.Server{
+			Handler: h, ErrorLog: errorLog,
+			ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
+			WriteTimeout: 60 * time.Second, IdleTimeout: 75 * time.Second,
+			MaxHeaderBytes: 16 << 10,
+		}
+	}
+	secure, plain = server(p.web.Handler()), server(p.web.PlainHandler())
+	secure.TLSConfig = p.tls.config()
+	return secure, plain
+}

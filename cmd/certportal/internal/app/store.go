@@ -1,0 +1,41 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"certportal/cmd/certportal/internal/config"
+	"certportal/store"
+)
+
+// OpenExisting opens a database that is there: a command that only looks or
+// changes must not make an empty portal where the folder is mistyped.
+func OpenExisting(ctx context.Context, s *config.Settings, log *slog.Logger) (*store.DB, error) {
+	if s.Database == "" && s.DatabaseFile == "" {
+		if _, err := os.Stat(s.Path("portal.db")); err != nil {
+			return nil, fmt.Errorf("there is no portal in %s; name its folder with --data or its settings with --config: %w", s.Data, err)
+		}
+	}
+	return OpenStore(ctx, s, log)
+}
+
+// OpenStore opens the database of the settings; the data folder is made for it.
+func OpenStore(ctx context.Context, s *config.Settings, log *slog.Logger) (*store.DB, error) {
+	if err := os.MkdirAll(s.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("making data folder: %w", err)
+	}
+	url := s.Database
+	if s.DatabaseFile != "" {
+		secret, err := config.ReadSecret(s.DatabaseFile)
+		if err != nil {
+			return nil, fmt.Errorf("database_file: %w", err)
+		}
+		url = string(secret)
+	}
+	if url == "" {
+		url = "sqlite:" + s.Path("portal.db")
+	}
+	return store.Open(ctx, store.Config{URL: url, Log: log, Node: s.Node})
+}

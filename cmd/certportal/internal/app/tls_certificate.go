@@ -1,0 +1,174 @@
+package app
+
+import (
+	"context"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"certportal/ca"
+	"certportal/ca/ocsp"
+	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/localca"
+	"certportal/internal/enroll"
+)
+
+// serverCertificate is the TLS certificate in use: the one of the settings, or
+// one from the embedded CA that is renewed before it ends.
+type serverCertificate struct {
+	settings *config.Settings
+	localCA  *localca.CA
+	own      *enroll.OwnIssuer
+	statuses ocsp.Records
+	public   config.Addresses
+	now      func() time.Time
+	log      *slog.Logger
+
+	current atomic.Pointer[tls.Certificate]
+}
+
+const (
+	serverLife = 90 * 24 * time.Hour
+	// serverRenew is the rest of its life at which it is made anew.
+	serverRenew = 30 * 24 * time.Hour
+)
+
+// config is the TLS side of the https listener: TLS 1.2 with forward secrecy and
+// AEAD, or 1.3.
+func (c *serverCertificate) config() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		CipherSuites: []uint16{
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		},
+		SessionTicketsDisabled: true,
+		NextProtos:             []string{"h2", "http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return c.current.Load(), nil
+		},
+	}
+}
+
+// refresh loads or renews the certificate. It is called at start and daily.
+func (c *serverCertificate) refresh(ctx context.Context) error {
+	if c.settings.TLS.Certificate != "" {
+		return c.load(c.settings.TLS.Certificate, c.settings.TLS.Key)
+	}
+	certFile, keyFile := c.settings.Path("tls", "server.crt"), c.settings.Path("tls", "server.key")
+	err := c.load(certFile, keyFile)
+	if err == nil && c.serves(c.current.Load().Leaf) && !c.revoked(ctx, c.current.Load().Leaf) {
+		return nil
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		c.log.Warn("the portal's TLS certificate is made anew", "err", err)
+	}
+	if err := c.renew(ctx, certFile, keyFile); err != nil {
+		if c.current.Load() != nil {
+			c.log.Error("renewing the portal's TLS certificate", "err", err)
+			return nil
+		}
+		return fmt.Errorf("making the portal's TLS certificate: %w", err)
+	}
+	return c.load(certFile, keyFile)
+}
+
+func (c *serverCertificate) load(certFile, keyFile string) error {
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return fmt.Errorf("loading TLS certificate: %w", err)
+	}
+	c.current.Store(&pair)
+	return nil
+}
+
+// serves reports whether the certificate of the embedded CA still does: it lives
+// long enough, names all names and is from this CA.
+func (c *serverCertificate) serves(leaf *x509.Certificate) bool {
+	if leaf.NotAfter.Sub(c.now()) < serverRenew || leaf.CheckSignatureFrom(c.localCA.Folder.Issuing()) != nil {
+		return false
+	}
+	return !slices.ContainsFunc(c.settings.ServerNames(c.public), func(name string) bool {
+		return leaf.VerifyHostname(name) != nil
+	})
+}
+
+// revoked reports whether the certificate was: by an administrator, or because the
+// records were restored from a copy that does not know it. Records that do not answer
+// are no reason to make another.
+func (c *serverCertificate) revoked(ctx context.Context, leaf *x509.Certificate) bool {
+	serial, err := ca.SerialOf(leaf.SerialNumber)
+	if err != nil {
+		return false
+	}
+	status, err := c.statuses.Status(ctx, serial)
+	if err != nil {
+		c.log.Warn("looking whether the portal's TLS certificate is revoked", "err", err)
+	}
+	return err == nil && status.State == ocsp.Revoked
+}
+
+// renew makes a key and issues a certificate for it.
+func (c *serverCertificate) renew(ctx context.Context, certFile, keyFile string) error {
+	key, err := ca.ECP256.Generate()
+	if err != nil {
+		return err
+	}
+	names := c.settings.ServerNames(c.public)
+	cert, err := c.own.IssueOwn(ctx, enroll.OwnRequest{
+		Profile: "Server", Key: key.Public(), Detail: map[string]string{"names": strings.Join(names, " ")},
+		Certificate: ca.ServerConfig{
+			Names: names, Validity: serverLife,
+			CRLURLs:    []string{localca.CRLURL(c.public.HTTP, localca.IssuingName)},
+			IssuerURLs: []string{localca.CertificateURL(c.public.HTTP, localca.IssuingName)},
+			OCSPURLs:   []string{localca.OCSPURL(c.public.HTTP)},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return writeServerFiles(certFile, keyFile, key, cert, c.localCA.Folder.Issuing())
+}
+
+func writeServerFiles(certFile, keyFile string, key crypto.Signer, chain ...*x509.Certificate) error {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return fmt.Errorf("encoding TLS key: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(certFile), 0o700); err != nil {
+		return fmt.Errorf("writing TLS certificate: %w", err)
+	}
+	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	if err := ReplaceFile(keyFile, keyPEM, 0o600); err != nil {
+		return err
+	}
+	return ReplaceFile(certFile, ca.PEM(chain...), 0o644)
+}
+
+// ReplaceFile writes a file whole or not at all.
+func ReplaceFile(name string, content []byte, mode os.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(content)
+	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	if err := os.Rename(f.Name(), name); err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"certportal/internal/directory"
+	"certportal/internal/oidc"
+	"certportal/internal/portal"
+	"certportal/web"
+)
+
+// tryDirectory has the client look at its settings without asking a server: first
+// without groups, then each list of groups, so that a mistake has its key.
+func (s *Settings) tryDirectory() error {
+	if err := s.tryGroups(nil); err != nil {
+		return fmt.Errorf("directory: %w", err)
+	}
+	g := s.Directory.Groups
+	var errs []error
+	for key, groups := range map[string][]string{
+		"enroll": g.Enroll, "helpdesk": g.Helpdesk, "auditor": g.Auditor, "admin": g.Admin, "protected": g.Protected,
+	} {
+		if err := s.tryGroups(groups); err != nil {
+			errs = append(errs, fmt.Errorf("directory.groups.%s: %w", key, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Settings) tryGroups(groups []string) error {
+	c := s.LDAPConfig()
+	c.Roles, c.Enroll, c.Protected = nil, groups, nil
+	c.Password = func() (string, error) { return "", nil }
+	d, err := directory.NewLDAP(c)
+	if err != nil {
+		return err
+	}
+	return d.Close()
+}
+
+// LDAPConfig carries the settings over, but for what is in files.
+func (s *Settings) LDAPConfig() directory.LDAPConfig {
+	d := s.Directory
+	a := d.Attributes
+	return directory.LDAPConfig{
+		Kind: directory.Kind(d.Kind), Servers: d.Servers, GlobalCatalog: d.GlobalCatalog, User: d.User,
+		Base: d.Base, GroupBase: d.GroupBase, Domain: d.Domain, NetBIOS: d.NetBIOS,
+		UPNSuffixes: d.UPNSuffixes, LoginByMail: d.LoginByMail, Timeout: d.Timeout,
+		Attributes: directory.Attributes{
+			PersonFilter: a.PersonFilter, ID: a.ID, Login: a.Login, UPN: a.UPN, SID: a.SID, Mail: a.Mail,
+			Name: a.Name, GivenName: a.GivenName, EmployeeNumber: a.EmployeeNumber, Department: a.Department,
+			Member: a.Member,
+		},
+		Roles: map[portal.Role][]string{
+			portal.Helpdesk: d.Groups.Helpdesk, portal.Auditor: d.Groups.Auditor, portal.Admin: d.Groups.Admin,
+		},
+		Enroll: d.Groups.Enroll, Protected: d.Groups.Protected,
+	}
+}
+
+// tryOpenID has the client look at its settings without asking the provider.
+func (s *Settings) tryOpenID() error {
+	_, err := oidc.New(s.OpenIDConfig(UnusedRedirect))
+	return err
+}
+
+// anyRedirect stands for the redirect address where nobody is sent anywhere.
+const UnusedRedirect = "https://portal.invalid" + web.CallbackPath
+
+// OpenIDConfig carries the settings over, but for what is in files.
+func (s *Settings) OpenIDConfig(redirect string) oidc.Config {
+	o := s.OpenID
+	return oidc.Config{
+		Issuer: o.Issuer, ClientID: o.ClientID, RedirectURL: redirect, Scopes: o.Scopes,
+		SIDClaim: o.SIDClaim, UPNClaim: o.UPNClaim,
+	}
+}
+
+// DirectorySource names the directory for the drift watch: with another one,
+// nobody's id is known, and that must not count as everybody having left.
+func (s *Settings) DirectorySource() string {
+	switch d := s.Directory; d.Kind {
+	case KindActiveDirectory:
+		return d.Kind + " " + strings.ToLower(d.Domain)
+	case KindLDAP:
+		return d.Kind + " " + strings.ToLower(d.Base)
+	}
+	return KindBuiltin
+}

@@ -1,0 +1,213 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+	"go.yaml.in/yaml/v3"
+)
+
+// envPrefix opens the name of every environment variable the portal reads.
+const envPrefix = "CERTPORTAL_"
+
+// loadSettings reads defaults, then the file if there is one, then the
+// environment, and checks the whole. The error names file, line, key and reason
+// of every mistake.
+func Load(file string, environ map[string]string) (*Settings, error) {
+	fresh := Defaults()
+	s := &fresh
+	if file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return s, fmt.Errorf("reading settings: %w", err)
+		}
+		if err := decodeSettings(text, s); err != nil {
+			return s, fmt.Errorf("settings %s: %w", file, err)
+		}
+	}
+	if err := overlayEnvironment(s, environ); err != nil {
+		return s, err
+	}
+	if err := s.Check(); err != nil {
+		if file != "" {
+			err = fmt.Errorf("settings %s: %w", file, err)
+		}
+		return s, err
+	}
+	return s, nil
+}
+
+// decodeSettings reads one YAML document over the settings. Unknown keys are
+// mistakes, told with the nearest known one.
+func decodeSettings(text []byte, s *Settings) error {
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return err
+	}
+	if len(doc.Content) == 0 {
+		return nil // an empty file is all defaults
+	}
+	if err := unknownKeys(doc.Content[0], reflect.TypeFor[Settings](), ""); err != nil {
+		return err
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	dec.KnownFields(true)
+	if err := dec.Decode(s); err != nil {
+		return err
+	}
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return errors.New("more than one document in the file")
+	}
+	return nil
+}
+
+// unknownKeys walks the document beside the type and collects what the type
+// does not know.
+func unknownKeys(n *yaml.Node, t reflect.Type, path string) error {
+	var errs []error
+	switch {
+	case n.Kind == yaml.SequenceNode && t.Kind() == reflect.Slice:
+		for _, item := range n.Content {
+			errs = append(errs, unknownKeys(item, t.Elem(), path))
+		}
+	case n.Kind == yaml.MappingNode && t.Kind() == reflect.Struct:
+		fields := yamlFields(t)
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := n.Content[i]
+			field, ok := fields[key.Value]
+			if !ok {
+				errs = append(errs, unknownKey(key, fields, path))
+				continue
+			}
+			errs = append(errs, unknownKeys(n.Content[i+1], field, path+key.Value+"."))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func unknownKey(key *yaml.Node, fields map[string]reflect.Type, path string) error {
+	hint := ""
+	if near := nearest(key.Value, fields); near != "" {
+		hint = fmt.Sprintf("; did you mean %s%s?", path, near)
+	}
+	return fmt.Errorf("line %d: unknown key %s%s%s", key.Line, path, key.Value, hint)
+}
+
+// yamlFields maps the keys of a settings struct to the types of their values.
+func yamlFields(t reflect.Type) map[string]reflect.Type {
+	fields := make(map[string]reflect.Type, t.NumField())
+	for i := range t.NumField() {
+		f := t.Field(i)
+		fields[f.Tag.Get("yaml")] = f.Type
+	}
+	return fields
+}
+
+// nearest finds the known key that takes the fewest changes to get to, or
+// nothing when all are far.
+func nearest(word string, known map[string]reflect.Type) string {
+	best, least := "", len(word)/2+2
+	for key := range known {
+		if d := distance(word, key); d < least || d == least && best != "" && key < best {
+			best, least = key, d
+		}
+	}
+	return best
+}
+
+// distance is the Levenshtein distance in bytes.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// overlayEnvironment lets CERTPORTAL_… variables win over the file. A variable
+// that belongs to no setting is a mistake like an unknown key.
+func overlayEnvironment(s *Settings, environ map[string]string) error {
+	params, err := env.GetFieldParamsWithOptions(s, env.Options{Prefix: envPrefix, Environment: environ})
+	if err != nil {
+		return fmt.Errorf("reading environment: %w", err)
+	}
+	known := map[string]reflect.Type{}
+	for _, p := range params {
+		known[p.Key] = nil
+	}
+	// What container platforms set for a service that is called like the portal.
+	foreign := regexp.MustCompile(`^CERTPORTAL_(SERVICE_(HOST|PORT)|PORT)(_.*)?$`)
+	anchor := regexp.MustCompile(`^CERTPORTAL_ANCHORS_[0-9]+_(NAME|FILE)$`)
+	for name := range environ {
+		_, ok := known[name]
+		if ok || !strings.HasPrefix(name, envPrefix) || foreign.MatchString(name) || anchor.MatchString(name) {
+			continue
+		}
+		hint := ""
+		if near := nearest(name, known); near != "" {
+			hint = "; did you mean " + near + "?"
+		}
+		return fmt.Errorf("environment: unknown variable %s%s", name, hint)
+	}
+	if err := env.ParseWithOptions(s, env.Options{Prefix: envPrefix, Environment: environ}); err != nil {
+		return fmt.Errorf("reading environment: %w", namedMistake(err, environ))
+	}
+	return nil
+}
+
+// namedMistake adds the variables that may be meant: the library names the field
+// of the program, which nobody outside knows.
+func namedMistake(err error, environ map[string]string) error {
+	var parse env.ParseError
+	if !errors.As(err, &parse) {
+		return err
+	}
+	var names []string
+	for name := range environ {
+		if strings.HasPrefix(name, envPrefix) && strings.HasSuffix(strings.ReplaceAll(name, "_", ""), strings.ToUpper(parse.Name)) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return fmt.Errorf("%s: %w", strings.Join(names, ", "), err)
+}
+
+// Environment is the process environment as a map.
+func Environment() map[string]string {
+	vars := map[string]string{}
+	for _, pair := range os.Environ() {
+		name, value, _ := strings.Cut(pair, "=")
+		vars[name] = value
+	}
+	return vars
+}
+
+// settingKeys lists the keys of a settings struct in the order of the file.
+func settingKeys(t reflect.Type) []string {
+	keys := make([]string, 0, t.NumField())
+	for i := range t.NumField() {
+		keys = append(keys, t.Field(i).Tag.Get("yaml"))
+	}
+	return keys
+}

@@ -1,0 +1,206 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func load(t *testing.T, text string, environ map[string]string) (*Settings, error) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "certportal.yml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return Load(file, environ)
+}
+
+func TestExampleIsTheDefaults(t *testing.T) {
+	text, err := Example()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := load(t, text, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := Defaults(); !reflect.DeepEqual(got, want) {
+		t.Errorf("the example gives\n%+v\nwant the defaults\n%+v", got, want)
+	}
+}
+
+// Every setting is in the example, with a comment, and everything commented out
+// there is a real key.
+func TestExampleExplainsEverySetting(t *testing.T) {
+	text, err := Example()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(text, "\n")
+	var visit func(reflect.Type, string)
+	visit = func(typ reflect.Type, indent string) {
+		for i, key := range settingKeys(typ) {
+			at := indexOf(lines, indent, key)
+			if at < 0 {
+				t.Errorf("%s is not in the example", key)
+				continue
+			}
+			field := typ.Field(i).Type
+			if field.Kind() == reflect.Struct {
+				visit(field, indent+"  ")
+				continue
+			}
+			if !strings.HasPrefix(lines[at-1], indent+"# ") {
+				t.Errorf("%s has no comment in the example", key)
+			}
+		}
+	}
+	visit(reflect.TypeFor[Settings](), "")
+}
+
+func indexOf(lines []string, indent, key string) int {
+	for i, line := range lines {
+		if strings.HasPrefix(line, indent+key+":") || strings.HasPrefix(line, indent+"#"+key+":") {
+			return i
+		}
+	}
+	return -1
+}
+
+func TestSettingsRefuse(t *testing.T) {
+	tests := []struct {
+		name, text string
+		want       []string
+	}{
+		{"unknown key", "lisen: :1", []string{"line 1", "lisen", "did you mean listen?"}},
+		{"unknown key below", "ca:\n  rootkey: rsa-3072", []string{"line 2", "ca.rootkey", "did you mean ca.root_key?"}},
+		{"unknown key far from all", "zzzzqqqqxxxx: 1", []string{"unknown key zzzzqqqqxxxx"}},
+		{"wrong type", "certificates:\n  days: many", []string{"line 2", "many"}},
+		{"wrong kind", "ca:\n  root_key: rsa-1024", []string{"ca.root_key", "rsa-1024", "choose"}},
+		{"weak CA", "ca:\n  root_key: rsa-2048", []string{"ca.root_key", "rsa-3072"}},
+		{"no port", "listen: localhost", []string{"listen", ":PORT"}},
+		{"address with a path", "public_url: https://a.example/portal", []string{"public_url", "without a path"}},
+		{"http where https", "public_url: http://a.example", []string{"public_url", "https://HOST"}},
+		{"https where http", "public_http_url: https://a.example", []string{"public_http_url", "http://HOST"}},
+		{"host with an underscore", "public_url: https://cert_portal.corp.example", []string{"public_url", "host must be"}},
+		{"no host", "public_url: https://:8443", []string{"public_url", "host must be"}},
+		{"impossible port", "public_http_url: http://a.example:99999", []string{"public_http_url", "1 to 65535"}},
+		{"port by name", "listen: ':https'", []string{"listen", "0 to 65535"}},
+		{"long company", "organization: 一二三四五六七八九十一二三四五六七八", []string{"organization", "53 bytes"}},
+		{"too many days", "certificates: {days: 5000}", []string{"certificates.days", "1 to 1095"}},
+		{"renewal at once", "certificates: {renew_from_days: 0}", []string{"certificates.renew_from_days", "1 to 365"}},
+		{"no overlap", "certificates: {overlap_days: 0}", []string{"certificates.overlap_days", "1 to 30"}},
+		{"usage of a domain controller", "certificates: {usages: [clientAuth, serverAuth]}", []string{"serverAuth", "choose from"}},
+		{"no clientAuth", "certificates: {usages: [efs]}", []string{"clientAuth must be among them"}},
+		{"half a TLS pair", "tls: {certificate: a.pem}", []string{"certificate and key go together"}},
+		{"colour by name", "pages: {accent: blue}", []string{"pages.accent", "#rrggbb"}},
+		{"code for a year", "helpdesk: {code_hours: 8760}", []string{"helpdesk.code_hours", "1 to 168"}},
+		{"no codes at all", "helpdesk: {codes_per_hour: 0}", []string{"helpdesk.codes_per_hour", "1 to 1000"}},
+		{"level", "log_level: loud", []string{"log_level", "debug, info"}},
+		{"two documents", "listen: :1\n---\nlisten: :2", []string{"more than one document"}},
+		{"not YAML", "listen: [", []string{"yaml"}},
+		{"a list where a map", "- a\n- b", []string{"cannot unmarshal"}},
+		{"network", "trusted_proxies: [10.0.0.0/99]", []string{"trusted_proxies[0]", "10.0.0.0/99"}},
+		{"several at once", "log_level: loud\npages: {accent: blue}", []string{"log_level", "pages.accent"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := load(t, tt.text, nil)
+			if err == nil {
+				t.Fatal("the settings were taken")
+			}
+			for _, want := range append(tt.want, "certportal.yml") {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q does not name %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestEnvironmentWinsOverTheFile(t *testing.T) {
+	s, err := load(t, "organization: File\ncertificates: {days: 30}", map[string]string{
+		"CERTPORTAL_ORGANIZATION": "Environment", "CERTPORTAL_CA_ROOT_KEY": "ec-p384",
+		"CERTPORTAL_CERTIFICATES_DEVICES": "7", "CERTPORTAL_TRUSTED_PROXIES": "10.0.0.0/8,192.0.2.0/24",
+		"HOME": "/root",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Organization != "Environment" || s.CA.RootKey != "ec-p384" || s.Certificates.Devices != 7 ||
+		s.Certificates.Days != 30 || len(s.TrustedProxies) != 2 {
+		t.Errorf("settings %+v", s)
+	}
+}
+
+func TestUnknownEnvironmentVariable(t *testing.T) {
+	_, err := Load("", map[string]string{"CERTPORTAL_ORGANISATION": "x"})
+	if err == nil || !strings.Contains(err.Error(), "did you mean CERTPORTAL_ORGANIZATION?") {
+		t.Errorf("error %v, want the right name", err)
+	}
+}
+
+func TestEnvironmentMistakesNameTheVariable(t *testing.T) {
+	_, err := Load("", map[string]string{"CERTPORTAL_CERTIFICATES_PREPARED_KEYS": "many"})
+	if err == nil || !strings.Contains(err.Error(), "CERTPORTAL_CERTIFICATES_PREPARED_KEYS") {
+		t.Errorf("error %v, want the variable", err)
+	}
+}
+
+// Kubernetes and Docker set these in every container beside a service that is
+// called certportal.
+func TestPlatformVariablesAreNotSettings(t *testing.T) {
+	_, err := Load("", map[string]string{
+		"CERTPORTAL_SERVICE_HOST": "10.0.0.1", "CERTPORTAL_SERVICE_PORT_HTTPS": "8443",
+		"CERTPORTAL_PORT": "tcp://10.0.0.1:8443", "CERTPORTAL_PORT_8443_TCP_ADDR": "10.0.0.1",
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := Load("", map[string]string{"CERTPORTAL_ANCHORS_FOO": "x"}); err == nil {
+		t.Error("an unknown variable of the anchors was taken")
+	}
+}
+
+// A file cut off anywhere is refused or is a smaller file; it never breaks the
+// program. Under the race detector the cuts within comments are left out, which are
+// nine of ten.
+func TestF12_SettingsCutAnywhere(t *testing.T) {
+	text, err := Example()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range len(text) {
+		line := text[strings.LastIndexByte(text[:n], '\n')+1 : n]
+		if underRace && strings.HasPrefix(strings.TrimSpace(line), "#") {
+			continue
+		}
+		s := Defaults()
+		if decodeSettings([]byte(text[:n]), &s) == nil {
+			_ = s.Check()
+		}
+	}
+	for _, prefix := range []string{"\xef\xbb\xbf", "\r\n"} {
+		s := Defaults()
+		if err := decodeSettings([]byte(prefix+strings.ReplaceAll(text, "\n", "\r\n")), &s); err != nil {
+			t.Errorf("with %q in front and CRLF: %v", prefix, err)
+		}
+	}
+}
+
+func FuzzSettings(f *testing.F) {
+	text, err := Example()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(text))
+	f.Add([]byte("ca: {root_key: [1, 2]}\nanchors: [{name: a, file: b}]"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s := Defaults()
+		if decodeSettings(text, &s) == nil {
+			_ = s.Check()
+		}
+	})
+}

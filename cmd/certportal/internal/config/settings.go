@@ -1,0 +1,203 @@
+package config
+
+import (
+	"path/filepath"
+	"time"
+
+	"certportal/ca"
+	"certportal/internal/admin"
+	"certportal/internal/auditmonitor"
+	"certportal/internal/enroll"
+	"certportal/web"
+)
+
+// Settings is the whole configuration: one YAML file, every key also by an
+// environment variable of the same name in capitals, CERTPORTAL_ in front and _
+// for every dot (CERTPORTAL_CA_ROOT_KEY). The comments of this struct are the
+// manual; "certportal config example" prints them with the defaults.
+type Settings struct {
+	// Folder for everything the portal keeps: database, CA, TLS certificate.
+	Data string `yaml:"data" env:"DATA"`
+
+	// Name of the company, on every page and in the names of the CA.
+	Organization string `yaml:"organization" env:"ORGANIZATION"`
+
+	// Address and port of the portal (https).
+	Listen string `yaml:"listen" env:"LISTEN"`
+
+	// Address and port for revocation lists and CA certificates (plain http, as
+	// those who check certificates need it); everything else is sent on to https.
+	ListenHTTP string `yaml:"listen_http" env:"LISTEN_HTTP"`
+
+	// Address and port for health and metrics: /healthz, /readyz and /metrics over
+	// plain http, for whoever reaches it. Empty: none. When the default port is
+	// taken, the portal runs without.
+	ListenOps string `yaml:"listen_ops" env:"LISTEN_OPS"`
+
+	// Address of the portal as people type it. Default: made from listen.
+	// Example: https://certificates.corp.example
+	PublicURL string `yaml:"public_url" env:"PUBLIC_URL"`
+
+	// Plain-http address that goes into every certificate for revocation lists
+	// and CA certificates: mail servers must reach it without a password, for as
+	// long as certificates live. Default: made from listen_http.
+	// Example: http://pki.corp.example
+	PublicHTTPURL string `yaml:"public_http_url" env:"PUBLIC_HTTP_URL"`
+
+	// Where records are kept: sqlite:FILE or postgres://USER@HOST/DATABASE.
+	// Default: sqlite in the data folder.
+	Database string `yaml:"database" env:"DATABASE"`
+
+	// File with the database address instead, when it holds a password.
+	DatabaseFile string `yaml:"database_file" env:"DATABASE_FILE"`
+
+	// Name of this portal in the audit log, when several share a database. Default:
+	// the name of the host.
+	Node string `yaml:"node" env:"NODE"`
+
+	TLS          TLSSettings         `yaml:"tls" envPrefix:"TLS_"`
+	CA           CASettings          `yaml:"ca" envPrefix:"CA_"`
+	Revocation   RevocationSettings  `yaml:"revocation" envPrefix:"REVOCATION_"`
+	Certificates CertificateSettings `yaml:"certificates" envPrefix:"CERTIFICATES_"`
+	Directory    DirectorySettings   `yaml:"directory" envPrefix:"DIRECTORY_"`
+	SignIn       SignInSettings      `yaml:"sign_in" envPrefix:"SIGN_IN_"`
+	OpenID       OpenIDSettings      `yaml:"openid" envPrefix:"OPENID_"`
+	Exchange     ExchangeSettings    `yaml:"exchange" envPrefix:"EXCHANGE_"`
+	Apple        AppleSettings       `yaml:"apple" envPrefix:"APPLE_"`
+	SCEP         SCEPSettings        `yaml:"scep" envPrefix:"SCEP_"`
+	Helpdesk     HelpdeskSettings    `yaml:"helpdesk" envPrefix:"HELPDESK_"`
+	Admin        AdminSettings       `yaml:"admin" envPrefix:"ADMIN_"`
+	Mail         MailSettings        `yaml:"mail" envPrefix:"MAIL_"`
+	Pages        PageSettings        `yaml:"pages" envPrefix:"PAGES_"`
+	Audit        AuditSettings       `yaml:"audit" envPrefix:"AUDIT_"`
+
+	// Further CA certificates that devices must trust, above all the root of
+	// Exchange's server certificate. Each has a name and a file (PEM or DER).
+	Anchors []AnchorSettings `yaml:"anchors" envPrefix:"ANCHORS_"`
+
+	// Networks of reverse proxies whose X-Forwarded-For is believed, such as
+	// 10.0.0.0/24. Empty: nobody's.
+	TrustedProxies []string `yaml:"trusted_proxies" env:"TRUSTED_PROXIES"`
+
+	// What is logged: debug, info, warn or error.
+	LogLevel string `yaml:"log_level" env:"LOG_LEVEL"`
+
+	// How it is logged: text or json.
+	LogFormat string `yaml:"log_format" env:"LOG_FORMAT"`
+}
+
+// TLSSettings name the portal's own TLS certificate.
+type TLSSettings struct {
+	// Certificate chain in PEM, best from a public CA, so that phones show no
+	// warning. Default: one from the embedded CA, renewed by itself.
+	Certificate string `yaml:"certificate" env:"CERTIFICATE"`
+
+	// Its private key in PEM.
+	Key string `yaml:"key" env:"KEY"`
+
+	// Further names and IP addresses in the certificate from the embedded CA.
+	Names []string `yaml:"names" env:"NAMES"`
+}
+
+// CASettings describe the embedded CA. The kinds and lives matter when it is
+// created, not later.
+type CASettings struct {
+	// Key of the root: rsa-3072, rsa-4096, ec-p256 or ec-p384.
+	RootKey ca.KeyKind `yaml:"root_key" env:"ROOT_KEY"`
+
+	// Key of the issuing CA, likewise.
+	IssuingKey ca.KeyKind `yaml:"issuing_key" env:"ISSUING_KEY"`
+
+	// File with the passphrase of the CA's keys, or the word prompt to be asked
+	// at every start. Default: the systemd credential ca-passphrase, else a file
+	// in the data folder, made at the first start.
+	PassphraseFile string `yaml:"passphrase_file" env:"PASSPHRASE_FILE"`
+}
+
+// CertificateSettings describe the certificates people get.
+type CertificateSettings struct {
+	// Kind of key: rsa-2048, rsa-3072, rsa-4096, ec-p256 or ec-p384. Phones and
+	// mail servers of every age take rsa-2048.
+	Key ca.KeyKind `yaml:"key" env:"KEY"`
+
+	// Days a certificate is valid.
+	Days int `yaml:"days" env:"DAYS"`
+
+	// What it may be used for: clientAuth, emailProtection, efs.
+	Usages []string `yaml:"usages" env:"USAGES"`
+
+	// Devices a person may have working at the same time.
+	Devices int `yaml:"devices" env:"DEVICES"`
+
+	// Certificates a person may ask for within an hour. Each that is replaced stands
+	// in the revocation list until its end.
+	PerHour int `yaml:"per_hour" env:"PER_HOUR"`
+
+	// Days before its end from which on a person may renew a certificate, but not
+	// before half of its life is over.
+	RenewFromDays int `yaml:"renew_from_days" env:"RENEW_FROM_DAYS"`
+
+	// Days that the old certificate works on after a renewal, unless its person says
+	// before that the new one works.
+	OverlapDays int `yaml:"overlap_days" env:"OVERLAP_DAYS"`
+
+	// RSA keys made ahead in idle time, so that nobody waits for one.
+	PreparedKeys int `yaml:"prepared_keys" env:"PREPARED_KEYS"`
+}
+
+// PageSettings give the pages the company's look.
+type PageSettings struct {
+	// Colour of buttons and links, as #rrggbb. Default: a calm blue.
+	Accent string `yaml:"accent" env:"ACCENT"`
+
+	// Logo in the page header: a PNG file of at most 20 KB.
+	Logo string `yaml:"logo" env:"LOGO"`
+
+	// What a certificate opens, such as: mail and calendar
+	Services string `yaml:"services" env:"SERVICES"`
+
+	// Where people change an expired work password.
+	PasswordURL string `yaml:"password_url" env:"PASSWORD_URL"`
+}
+
+// AnchorSettings name one further CA certificate.
+type AnchorSettings struct {
+	// Name people see.
+	Name string `yaml:"name" env:"NAME"`
+
+	// File with the certificate, PEM or DER.
+	File string `yaml:"file" env:"FILE"`
+}
+
+// Defaults are the settings of a run without a file.
+func Defaults() Settings {
+	return Settings{
+		Data: "certportal-data", Organization: "Company",
+		Listen: ":8443", ListenHTTP: ":8080", ListenOps: DefaultOps,
+		CA: CASettings{RootKey: ca.RSA3072, IssuingKey: ca.RSA3072},
+		Certificates: CertificateSettings{
+			Key: ca.RSA2048, Days: 365, Devices: enroll.DefaultQuota, PerHour: 30, PreparedKeys: 16,
+			RenewFromDays: 60, OverlapDays: 7,
+			Usages: []string{"clientAuth", "emailProtection", "efs"},
+		},
+		Revocation: defaultRevocation(),
+		Directory:  DefaultDirectory(), SignIn: defaultSignIn(), Helpdesk: defaultHelpdesk(), Mail: defaultMail(),
+		OpenID:   OpenIDSettings{Name: "single sign-on", UPNClaim: "upn"},
+		Exchange: ExchangeSettings{UserName: string(web.UserNameUPN), SyncDays: 7},
+		Admin:    AdminSettings{SecondPerson: admin.DefaultSecondPerson},
+		Audit:    AuditSettings{SealEvery: auditmonitor.DefaultCheckpointEvery},
+		LogLevel: "info", LogFormat: "text",
+	}
+}
+
+// Path names a file in the data folder.
+func (s *Settings) Path(parts ...string) string {
+	return filepath.Join(append([]string{s.Data}, parts...)...)
+}
+
+// Validity is the life of a person's certificate.
+func (s *Settings) Validity() time.Duration {
+	return Days(s.Certificates.Days)
+}
+
+func Days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }

@@ -1,0 +1,55 @@
+package config
+
+import (
+	"errors"
+
+	"certportal/internal/helpdesk"
+)
+
+// HelpdeskSettings are printed wherever somebody may need help, and say how the
+// helpdesk lets people in with pickup codes.
+type HelpdeskSettings struct {
+	// Telephone number, as people dial it.
+	Phone string `yaml:"phone" env:"PHONE"`
+
+	// E-mail address.
+	Mail string `yaml:"mail" env:"MAIL"`
+
+	// When somebody answers, such as: Monday to Friday, 8 to 18
+	Hours string `yaml:"hours" env:"HOURS"`
+
+	// Hours a pickup code may be used, 1 to 168.
+	CodeHours int `yaml:"code_hours" env:"CODE_HOURS"`
+
+	// Pickup codes one of the staff may make within an hour. Then comes a pause,
+	// which stands in the audit log.
+	CodesPerHour int `yaml:"codes_per_hour" env:"CODES_PER_HOUR"`
+
+	// A pickup code works only when another one of helpdesk or administrators
+	// approved it.
+	SecondApprover bool `yaml:"second_approver" env:"SECOND_APPROVER"`
+
+	// Nobody gets a certificate without a pickup code, new devices, new files and
+	// renewals alike; only a device that renews by itself with the key it has needs
+	// none.
+	CodeRequired bool `yaml:"code_required" env:"CODE_REQUIRED"`
+
+	// A pickup code whose maker saw the person stands for their password, once, for
+	// one certificate. Whoever finds the slip can then use it.
+	CodeAlone bool `yaml:"code_alone" env:"CODE_ALONE"`
+}
+
+func defaultHelpdesk() HelpdeskSettings {
+	return HelpdeskSettings{CodeHours: 24, CodesPerHour: helpdesk.CodesPerHour}
+}
+
+func (s *Settings) checkHelpdesk() error {
+	var errs []error
+	if h := s.Helpdesk.CodeHours; h < 1 || h > 168 {
+		errs = append(errs, mistake("helpdesk.code_hours", h, "choose 1 to 168"))
+	}
+	if n := s.Helpdesk.CodesPerHour; n < 1 || n > 1000 {
+		errs = append(errs, mistake("helpdesk.codes_per_hour", n, "choose 1 to 1000"))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,22 @@
+package config
+
+import (
+	"net"
+	"strconv"
+)
+
+// DefaultOps is where health and metrics are when no setting says otherwise: on the
+// machine itself. Two portals on one machine share this default, so whoever comes
+// second goes without.
+const DefaultOps = "127.0.0.1:9843"
+
+func (s *Settings) checkOps() error {
+	if s.ListenOps == "" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(s.ListenOps)
+	if _, badPort := strconv.ParseUint(port, 10, 16); err != nil || badPort != nil {
+		return mistake("listen_ops", s.ListenOps, "write ADDRESS:PORT with a port of 0 to 65535, or nothing for none")
+	}
+	return nil
+}
