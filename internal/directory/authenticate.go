@@ -11,92 +11,93 @@ import (
 	"certportal/internal/portal"
 )
 
-// Canonical fulfils enroll.Directory: the id of the person, or "name " and the
-// typed name in one spelling. Both cost one search; what cannot be a name costs
-// none, whoever exists.
+// Canonical implements portal.Directory. It returns the person's ID, or "name " and the
+// normalized login name when no person has it. Both cost one search; a string that is
+// not a valid login name costs none.
 func (l *LDAP) Canonical(ctx context.Context, login string) (string, error) {
-	ctx, cancel := l.bounded(ctx)
+	ctx, cancel := l.withTimeout(ctx)
 	defer cancel()
-	sp, who, err := l.spelt(ctx, login)
-	if errors.Is(err, errNobody) {
+	sp, user, err := l.resolveLogin(ctx, login)
+	if errors.Is(err, errUnknownLogin) {
 		return "name " + sp.key, nil
 	}
 	if err != nil {
 		return "", err
 	}
-	return string(who.id), nil
+	return string(user.id), nil
 }
 
-// spelt takes a login name apart and looks for its person.
-func (l *LDAP) spelt(ctx context.Context, login string) (spelling, found, error) {
-	facts, err := l.facts(ctx)
+// resolveLogin parses a login name and finds its entry.
+func (l *LDAP) resolveLogin(ctx context.Context, login string) (loginName, loginEntry, error) {
+	root, err := l.rootDSE(ctx)
 	if err != nil {
-		return spelling{}, found{}, err
+		return loginName{}, loginEntry{}, err
 	}
-	speller := speller{a: l.d.a, domain: l.c.Domain, netbios: facts.netbios, byMail: l.c.LoginByMail}
-	sp := speller.spell(login)
-	who, err := l.find(ctx, sp)
-	return sp, who, err
+	parser := loginParser{a: l.d.a, domain: l.c.Domain, netbios: root.netbios, byMail: l.c.LoginByMail}
+	sp := parser.parse(login)
+	user, err := l.find(ctx, sp)
+	return sp, user, err
 }
 
-// Authenticate fulfils enroll.Directory. The password goes to one server, once,
-// with the DN of the entry that the login name led to; for nobody it goes there
-// with a DN that does not exist, so that traffic and time are alike. With an
-// error that is about somebody known, the person's ID is set.
+// Authenticate implements portal.Directory. It sends the password to one server, once,
+// with the DN found for the login name. For an unknown login name it binds with a DN
+// that does not exist, so that traffic and time do not differ. When an error concerns
+// a known person, the ID in the returned Person is set.
 func (l *LDAP) Authenticate(ctx context.Context, login, password string) (portal.Person, error) {
-	// A bind without a password succeeds, as nobody (RFC 4513 section 5.1.2), and a
-	// server written in C may take a NUL for the end.
+	// A bind with an empty password succeeds as anonymous (RFC 4513 section 5.1.2), and
+	// a server written in C may treat a NUL as the end of the string.
 	if strings.TrimSpace(password) == "" || strings.Contains(password, "\x00") {
 		return portal.Person{}, portal.ErrCredentials
 	}
-	ctx, cancel := l.bounded(ctx)
+	ctx, cancel := l.withTimeout(ctx)
 	defer cancel()
-	_, who, err := l.spelt(ctx, login)
-	if errors.Is(err, errNobody) {
-		return portal.Person{}, l.refuseNobody(ctx, who.server, password)
+	_, user, err := l.resolveLogin(ctx, login)
+	if errors.Is(err, errUnknownLogin) {
+		return portal.Person{}, l.refuseUnknown(ctx, user.server, password)
 	}
 	if err != nil {
 		return portal.Person{}, err
 	}
-	started := l.pace.start()
-	err = l.bindPerson(ctx, who, password)
+	started := l.timing.start()
+	err = l.bindPerson(ctx, user, password)
 	if errors.Is(err, portal.ErrCredentials) {
-		l.pace.refused(started)
+		l.timing.record(started)
 	}
 	if err != nil {
-		return portal.Person{ID: who.id}, err
+		return portal.Person{ID: user.id}, err
 	}
-	return l.admitted(ctx, who.id)
+	return l.readSignedIn(ctx, user.id)
 }
 
-// refuseNobody tries the password on an entry that does not exist.
-func (l *LDAP) refuseNobody(ctx context.Context, s *server, password string) error {
+// refuseUnknown binds with a DN that does not exist and returns ErrCredentials.
+func (l *LDAP) refuseUnknown(ctx context.Context, s *server, password string) error {
 	if s == nil {
 		return portal.ErrCredentials
 	}
-	facts, err := l.facts(ctx)
+	root, err := l.rootDSE(ctx)
 	if err != nil {
 		return err
 	}
-	started := l.pace.start()
-	err = l.bindPerson(ctx, found{server: s, dn: l.nobody + "," + facts.base}, password)
+	started := l.timing.start()
+	err = l.bindPerson(ctx, loginEntry{server: s, dn: l.absentRDN + "," + root.base}, password)
 	var refusal *portal.Refusal
 	if err == nil || errors.As(err, &refusal) {
-		l.c.Log.Error("the directory let somebody in who does not exist", "server", s.url)
+		l.c.Log.Error("directory accepted a bind with a DN that does not exist", "server", s.url)
 		err = portal.ErrCredentials
 	}
 	if errors.Is(err, portal.ErrCredentials) {
-		l.pace.wait(ctx, started)
+		l.timing.wait(ctx, started)
 	}
 	return err
 }
 
-// admitted reads a person whose password was right.
-func (l *LDAP) admitted(ctx context.Context, id portal.PersonID) (portal.Person, error) {
+// readSignedIn reads a person after a successful bind and refuses disabled and expired
+// accounts.
+func (l *LDAP) readSignedIn(ctx context.Context, id portal.PersonID) (portal.Person, error) {
 	p, err := l.readPerson(ctx, id)
 	switch {
 	case errors.Is(err, portal.ErrNotFound):
-		return portal.Person{ID: id}, errors.New("somebody who just signed in is not in the directory")
+		return portal.Person{ID: id}, errors.New("the person who just signed in is not in the directory")
 	case err != nil:
 		return portal.Person{ID: id}, err
 	case p.Disabled:
@@ -107,60 +108,61 @@ func (l *LDAP) admitted(ctx context.Context, id portal.PersonID) (portal.Person,
 	return p, nil
 }
 
-// bindPerson checks a password. It returns nil for nothing but a success that
-// the server confirms.
-func (l *LDAP) bindPerson(ctx context.Context, who found, password string) error {
+// bindPerson checks a password by a bind. It returns nil only when the server also
+// confirms the identity of the connection.
+func (l *LDAP) bindPerson(ctx context.Context, user loginEntry, password string) error {
 	release, err := l.slot(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	k, err := l.door(ctx, who.server)
+	conn, err := l.bindConn(ctx, user.server)
 	if err != nil {
 		return err
 	}
-	defer func() { k.server.doors.give(k, l.c.Now()) }()
-	err = k.bind(ctx, who.dn, password)
-	// A connection that belongs to somebody is not used for the next one: Samba
-	// keeps its owner even when a later bind is refused.
-	k.broken = k.broken || err == nil
-	if isFault(err) {
-		return l.unanswered(ctx, k.server, err)
+	defer func() { conn.server.bindPool.give(conn, l.c.Now()) }()
+	err = conn.bind(ctx, user.dn, password)
+	// A connection bound as one person is not reused for another: Samba keeps the
+	// previous identity when a later bind is refused.
+	conn.broken = conn.broken || err == nil
+	if isServerError(err) {
+		return l.unanswered(ctx, conn.server, err)
 	}
-	if err := judgeBind(l.c.Kind, err); err != nil {
+	if err := classifyBind(l.c.Kind, err); err != nil {
 		return err
 	}
-	return l.proveIdentity(ctx, k, who)
+	return l.verifyIdentity(ctx, conn, user)
 }
 
-// unanswered says that a password went out and nothing sensible came back. It is
-// not sent again, to no server.
+// unanswered returns the error for a bind without a usable response. The password is
+// not sent again, to any server: the directory may have counted the attempt.
 func (l *LDAP) unanswered(ctx context.Context, s *server, err error) error {
 	var result *ldap.Error
 	if errors.As(err, &result) && result.ResultCode < ldap.ErrorNetwork {
-		return fmt.Errorf("checking a password: %w", err) // it answered that it is unwell
+		return fmt.Errorf("checking a password: %w", err) // the server reports that it is unavailable
 	}
-	if !errors.Is(ctx.Err(), context.Canceled) { // the asker may have gone away
-		s.rests(l.c.Now().Add(restTime))
+	if !errors.Is(ctx.Err(), context.Canceled) { // a canceled caller is not the server's failure
+		s.markDown(l.c.Now().Add(retryAfter))
 	}
 	return fmt.Errorf("checking a password: %w: %w", portal.ErrUnanswered, err)
 }
 
-// door opens a connection for a password, best at the server that knew the
-// person. Nothing has been said over it yet, so another server may take its place.
-func (l *LDAP) door(ctx context.Context, first *server) (*link, error) {
+// bindConn returns a connection for checking a password, preferably to the server that
+// returned the entry. No password has been sent at this point, so it falls back to the
+// other servers.
+func (l *LDAP) bindConn(ctx context.Context, first *server) (*connection, error) {
 	servers := []*server{first}
 	for _, s := range l.people {
 		if s != first {
 			servers = append(servers, s)
 		}
 	}
-	var door *link
-	_, err := l.over(ctx, servers, func(ctx context.Context, s *server) (err error) {
-		if door = s.doors.take(l.c.Now()); door == nil {
-			door, err = l.dial(ctx, s)
+	var conn *connection
+	_, err := l.tryServers(ctx, servers, func(ctx context.Context, s *server) (err error) {
+		if conn = s.bindPool.take(l.c.Now()); conn == nil {
+			conn, err = l.dial(ctx, s)
 		}
 		return err
 	})
-	return door, err
+	return conn, err
 }

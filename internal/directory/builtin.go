@@ -14,51 +14,50 @@ import (
 	"certportal/internal/portal"
 )
 
-// Accounts is where the built-in directory keeps its people. Every change is one
-// transaction with its ledger entry.
-type Accounts interface {
-	// AccountByLogin finds by canonical login name or by UPN in lower case, or
-	// returns enroll.ErrNotFound.
+// Store holds the accounts of the built-in directory. Every change is one transaction
+// together with its audit entry.
+type Store interface {
+	// AccountByLogin finds an account by canonical login name or by UPN in lower case.
+	// It returns portal.ErrNotFound when there is none.
 	AccountByLogin(ctx context.Context, login string) (portal.Account, error)
-	// AccountByID returns enroll.ErrNotFound when there is none.
+	// AccountByID returns portal.ErrNotFound when there is none.
 	AccountByID(ctx context.Context, id portal.PersonID) (portal.Account, error)
-	// Accounts lists everybody by login.
+	// Accounts lists all accounts by login.
 	Accounts(ctx context.Context) ([]portal.Account, error)
-	// AddAccount returns enroll.ErrConflict when login, UPN or SID is taken.
+	// AddAccount returns portal.ErrConflict when login, UPN or SID is taken.
 	AddAccount(context.Context, portal.Account, audit.Entry) error
 	// ChangeAccount changes an account inside its transaction. It returns
-	// enroll.ErrNotFound when there is none.
+	// portal.ErrNotFound when there is none.
 	ChangeAccount(context.Context, portal.PersonID, func(*portal.Account) error, audit.Entry) error
-	// RemoveAccount returns enroll.ErrNotFound when there is none.
+	// RemoveAccount returns portal.ErrNotFound when there is none.
 	RemoveAccount(context.Context, portal.PersonID, audit.Entry) error
 }
 
-// Builtin is the built-in directory. It fulfils enroll.Directory.
+// Builtin is the built-in directory. It implements portal.Directory.
 type Builtin struct {
-	accounts Accounts
-	hasher   *hasher
+	store  Store
+	hasher *hasher
 
-	// decoy gives the hash of a password nobody has, for names nobody has. It is
-	// made by the first who signs in, known or not: at start it would only cost
-	// time.
+	// decoy returns the hash of a random password, checked for unknown login names. The
+	// first sign-in computes it, so that starting the portal is not delayed.
 	decoy func() (string, error)
 }
 
-// NewBuiltin opens the built-in directory over its accounts.
-func NewBuiltin(accounts Accounts) (*Builtin, error) {
-	if accounts == nil {
-		return nil, errors.New("built-in directory: accounts are missing")
+// NewBuiltin returns the built-in directory over a store of accounts.
+func NewBuiltin(store Store) (*Builtin, error) {
+	if store == nil {
+		return nil, errors.New("built-in directory: store is missing")
 	}
 	h := newHasher()
-	return &Builtin{accounts: accounts, hasher: h, decoy: sync.OnceValues(func() (string, error) {
+	return &Builtin{store: store, hasher: h, decoy: sync.OnceValues(func() (string, error) {
 		return h.hash(context.Background(), rand.Text())
 	})}, nil
 }
 
-// Authenticate fulfils enroll.Directory. Unknown names cost a password check
-// like known ones.
+// Authenticate implements portal.Directory. An unknown login name costs a password
+// check like a known one.
 func (b *Builtin) Authenticate(ctx context.Context, login, password string) (portal.Person, error) {
-	account, err := b.accounts.AccountByLogin(ctx, spelled(login))
+	account, err := b.store.AccountByLogin(ctx, canonicalLogin(login))
 	known := err == nil
 	if err != nil && !errors.Is(err, portal.ErrNotFound) {
 		return portal.Person{}, fmt.Errorf("finding account: %w", err)
@@ -83,20 +82,20 @@ func (b *Builtin) Authenticate(ctx context.Context, login, password string) (por
 	return account.Person, nil
 }
 
-// Person fulfils enroll.Directory.
+// Person implements portal.Directory.
 func (b *Builtin) Person(ctx context.Context, id portal.PersonID) (portal.Person, error) {
-	account, err := b.accounts.AccountByID(ctx, id)
+	account, err := b.store.AccountByID(ctx, id)
 	if err != nil {
 		return portal.Person{}, fmt.Errorf("reading account: %w", err)
 	}
 	return account.Person, nil
 }
 
-// Canonical fulfils enroll.Directory: the login of the account that the name or
-// UPN belongs to, else the name as spelled.
+// Canonical implements portal.Directory. It returns the login of the account with this
+// name or UPN, or else the normalized name.
 func (b *Builtin) Canonical(ctx context.Context, login string) (string, error) {
-	login = spelled(login)
-	account, err := b.accounts.AccountByLogin(ctx, login)
+	login = canonicalLogin(login)
+	account, err := b.store.AccountByLogin(ctx, login)
 	if errors.Is(err, portal.ErrNotFound) {
 		return login, nil
 	}
@@ -106,9 +105,9 @@ func (b *Builtin) Canonical(ctx context.Context, login string) (string, error) {
 	return account.Login, nil
 }
 
-// spelled is a name without spaces around it, in lower case, composed;
-// "DOMAIN\name" is name.
-func spelled(login string) string {
+// canonicalLogin trims a login name, drops the domain of "DOMAIN\name", and returns the
+// rest in Unicode NFC and lower case.
+func canonicalLogin(login string) string {
 	login = norm.NFC.String(strings.ToValidUTF8(strings.TrimSpace(login), ""))
 	if i := strings.LastIndexByte(login, '\\'); i >= 0 {
 		login = login[i+1:]
@@ -116,10 +115,10 @@ func spelled(login string) string {
 	return strings.ToLower(login)
 }
 
-// RequiresSID fulfils enroll.Directory. People here may carry a SID.
+// RequiresSID implements portal.Directory. A SID is optional here.
 func (b *Builtin) RequiresSID() bool { return false }
 
-// Accounts lists everybody by login.
+// Accounts lists all accounts by login.
 func (b *Builtin) Accounts(ctx context.Context) ([]portal.Account, error) {
-	return b.accounts.Accounts(ctx)
+	return b.store.Accounts(ctx)
 }

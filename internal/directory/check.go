@@ -12,13 +12,14 @@ import (
 	"certportal/internal/portal"
 )
 
-// Clock differences that are told. From the greater one on Kerberos fails too.
+// Clock differences that Check reports. Above the greater one Kerberos fails too.
 const (
 	clockWarning = time.Minute
 	clockFailed  = 5 * time.Minute
 )
 
-// certificateWarning is how long before its end a server's certificate is told.
+// certificateWarning is how long before its expiry Check warns about a server's
+// certificate.
 const certificateWarning = 30 * 24 * time.Hour
 
 // report collects findings.
@@ -28,21 +29,20 @@ func (r *report) add(what string, state portal.FindingState, format string, args
 	r.findings = append(r.findings, portal.Finding{What: what, State: state, Text: fmt.Sprintf(format, args...)})
 }
 
-// Check tries every server, the portal's account, the look-ups and the clock
-// against the directory, and says what is wrong. It changes nothing there; the
-// portal's own password is sent to each server once, and to no further one when
-// it is refused.
+// Check tests every server, the portal's account, the lookups and the clock, and
+// returns what it found. It changes nothing in the directory. It sends the password of
+// the portal's account to each server once, and stops when one refuses it.
 func (l *LDAP) Check(ctx context.Context) []portal.Finding {
 	r := &report{}
-	var works *link
+	var works *connection
 	for i, s := range slices.Concat(l.people, l.catalog()) {
-		k, refused := l.checkServer(ctx, r, s)
+		conn, refused := l.checkServer(ctx, r, s)
 		switch {
-		case k != nil && works == nil && i < len(l.people):
-			works = k
-			defer k.close()
-		case k != nil:
-			k.close()
+		case conn != nil && works == nil && i < len(l.people):
+			works = conn
+			defer conn.close()
+		case conn != nil:
+			conn.close()
 		}
 		if refused {
 			break
@@ -54,7 +54,7 @@ func (l *LDAP) Check(ctx context.Context) []portal.Finding {
 	return r.findings
 }
 
-// catalog are the servers of the global catalog, none where it is not set.
+// catalog returns the servers of the global catalog, or none when it is not configured.
 func (l *LDAP) catalog() []*server {
 	if len(l.c.GlobalCatalog) == 0 {
 		return nil
@@ -62,10 +62,10 @@ func (l *LDAP) catalog() []*server {
 	return l.forest
 }
 
-// checkServer tries one server and returns the connection where it let the
-// portal's account in; refused says that the server would not have it.
-func (l *LDAP) checkServer(ctx context.Context, r *report, s *server) (k *link, refused bool) {
-	ctx, cancel := l.bounded(ctx)
+// checkServer tests one server and returns a connection bound as the portal's account.
+// refused reports that the server rejected the account.
+func (l *LDAP) checkServer(ctx context.Context, r *report, s *server) (conn *connection, refused bool) {
+	ctx, cancel := l.withTimeout(ctx)
 	defer cancel()
 	password, err := l.c.Password()
 	if err != nil || password == "" {
@@ -73,22 +73,22 @@ func (l *LDAP) checkServer(ctx context.Context, r *report, s *server) (k *link, 
 			errors.Join(err, errIfEmpty(password)))
 		return nil, true
 	}
-	k, err = l.dial(ctx, s)
+	conn, err = l.dial(ctx, s)
 	if err != nil {
-		r.add(s.url, portal.FindingFailed, "%s", dialWords(s, err))
+		r.add(s.url, portal.FindingFailed, "%s", explainDialError(s, err))
 		return nil, false
 	}
-	l.checkCertificate(r, k)
-	if err := k.bind(ctx, l.c.User, password); err != nil {
-		k.close()
+	l.checkCertificate(r, conn)
+	if err := conn.bind(ctx, l.c.User, password); err != nil {
+		conn.close()
 		l.serviceRefused(s, password, err)
 		r.add(s.url, portal.FindingFailed, "The server does not let the portal's account %q in: %s. Check directory.user and directory.password_file.",
-			l.c.User, bindWords(err))
-		return nil, !isFault(err)
+			l.c.User, explainBindError(err))
+		return nil, !isServerError(err)
 	}
-	l.service.works()
+	l.service.accepted()
 	r.add(s.url, portal.FindingOK, "The server lets the portal's account %q in.", l.c.User)
-	return k, false
+	return conn, false
 }
 
 func errIfEmpty(password string) error {
@@ -98,54 +98,54 @@ func errIfEmpty(password string) error {
 	return nil
 }
 
-func (l *LDAP) checkCertificate(r *report, k *link) {
-	end := k.leaf.NotAfter
+func (l *LDAP) checkCertificate(r *report, conn *connection) {
+	end := conn.leaf.NotAfter
 	left := end.Sub(l.c.Now())
 	if left < certificateWarning {
-		r.add(k.server.url, portal.FindingWarning, "The server's certificate ends on %s, in %d days. Renew it: the portal trusts no expired one.",
+		r.add(conn.server.url, portal.FindingWarning, "The server's certificate ends on %s, in %d days. Renew it: the portal trusts no expired one.",
 			end.UTC().Format(time.DateOnly), int(left.Hours()/24))
 		return
 	}
-	r.add(k.server.url, portal.FindingOK, "The server answers under TLS with a trusted certificate, valid until %s.", end.UTC().Format(time.DateOnly))
+	r.add(conn.server.url, portal.FindingOK, "The server answers under TLS with a trusted certificate, valid until %s.", end.UTC().Format(time.DateOnly))
 }
 
-// checkDirectory checks what a working connection tells.
-func (l *LDAP) checkDirectory(ctx context.Context, r *report, k *link) {
-	ctx, cancel := context.WithTimeoutCause(ctx, 4*l.c.Timeout, errSlow)
+// checkDirectory runs the checks that need a bound connection.
+func (l *LDAP) checkDirectory(ctx context.Context, r *report, conn *connection) {
+	ctx, cancel := context.WithTimeoutCause(ctx, 4*l.c.Timeout, errTimeout)
 	defer cancel()
-	l.checkClock(ctx, r, k)
-	facts, err := l.facts(ctx)
+	l.checkClock(ctx, r, conn)
+	root, err := l.rootDSE(ctx)
 	if err != nil {
 		r.add("directory.domain", portal.FindingFailed, "The directory does not fit the settings: %v.", err)
 		return
 	}
 	if l.c.Kind == ActiveDirectory {
-		r.add("directory.domain", portal.FindingOK, "The domain is %s, before the backslash %s.", l.c.Domain, facts.netbios)
-		l.checkForest(ctx, r, k, facts)
+		r.add("directory.domain", portal.FindingOK, "The domain is %s, before the backslash %s.", l.c.Domain, root.netbios)
+		l.checkForest(ctx, r, conn, root)
 		l.checkLockout(ctx, r)
 	}
-	l.checkPeople(ctx, r, k, facts)
+	l.checkPeople(ctx, r, conn, root)
 	l.checkGroups(ctx, r)
 	if len(l.c.UPNSuffixes) > 0 {
 		r.add("directory.upn_suffixes", portal.FindingOK, "Certificates are issued to UPNs that end in %s.", list(l.c.UPNSuffixes))
 	}
 }
 
-// checkPeople reads one person the way it is done at every sign-in.
-func (l *LDAP) checkPeople(ctx context.Context, r *report, k *link, facts facts) {
-	found, err := k.search(ctx, query{
-		base: facts.base, scope: ldap.ScopeWholeSubtree, filter: l.d.a.PersonFilter, attributes: l.nameAttributes(), limit: 1,
+// checkPeople reads one person with the same queries as a sign-in.
+func (l *LDAP) checkPeople(ctx context.Context, r *report, conn *connection, root rootDSE) {
+	found, err := conn.search(ctx, query{
+		base: root.base, scope: ldap.ScopeWholeSubtree, filter: l.d.a.PersonFilter, attributes: l.nameAttributes(), limit: 1,
 	})
-	k.broken = false // an answer cut short is what was asked for
+	conn.broken = false // the limit of one entry truncates the result on purpose
 	switch {
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
-		r.add("directory.base", portal.FindingFailed, "There is no %s in the directory. Correct directory.base.", facts.base)
+		r.add("directory.base", portal.FindingFailed, "There is no %s in the directory. Correct directory.base.", root.base)
 		return
-	case err != nil && !errors.Is(err, errCut):
-		r.add("directory.base", portal.FindingFailed, "Searching below %s: %v.", facts.base, err)
+	case err != nil && !errors.Is(err, errTruncated):
+		r.add("directory.base", portal.FindingFailed, "Searching below %s: %v.", root.base, err)
 		return
 	case len(found) == 0:
-		r.add("directory.base", portal.FindingFailed, "Nobody is found below %s. Correct directory.base, or let the portal's account read there.", facts.base)
+		r.add("directory.base", portal.FindingFailed, "Nobody is found below %s. Correct directory.base, or let the portal's account read there.", root.base)
 		return
 	}
 	id, err := l.d.id(found[0])
@@ -156,11 +156,11 @@ func (l *LDAP) checkPeople(ctx context.Context, r *report, k *link, facts facts)
 		r.add("directory.base", portal.FindingFailed, "A person cannot be read in full: %v. Let the portal's account read this attribute.", err)
 		return
 	}
-	r.add("directory.base", portal.FindingOK, "People below %s can be read, with their groups.", facts.base)
+	r.add("directory.base", portal.FindingOK, "People below %s can be read, with their groups.", root.base)
 }
 
-// checkPerson reads somebody's state and groups. Who is not a person after all,
-// or does not fit, is left aside: it is the reading that is tried.
+// checkPerson reads the state and groups of one entry. It ignores an entry that is not
+// a person: the check is about permission to read.
 func (l *LDAP) checkPerson(ctx context.Context, id portal.PersonID) error {
 	e, err := l.entryOf(ctx, id)
 	if errors.Is(err, portal.ErrNotFound) {
@@ -173,6 +173,6 @@ func (l *LDAP) checkPerson(ctx context.Context, id portal.PersonID) error {
 	if err != nil {
 		return err
 	}
-	_, err = l.membershipOf(ctx, e, &p)
+	_, err = l.readMembership(ctx, e, &p)
 	return err
 }

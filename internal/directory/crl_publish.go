@@ -16,43 +16,43 @@ import (
 	"certportal/ca/crl"
 )
 
-// ListsConfig says where in a directory revocation lists are copied to. All is
-// required that does not say otherwise.
-type ListsConfig struct {
-	URL   string         // ldaps://HOST or ldap://HOST, which is raised to TLS
-	Roots *x509.CertPool // optional: who signs the server's certificate; default those of the machine
+// CRLPublisherConfig configures a CRLPublisher. Fields are required unless they say
+// otherwise.
+type CRLPublisherConfig struct {
+	URL   string         // ldaps://HOST, or ldap://HOST for StartTLS
+	Roots *x509.CertPool // CAs of the server's certificate; default: those of the system
 
-	User     string                 // who may write the entries
-	Password func() (string, error) // asked for each connection
+	User     string                 // account that may write the entries
+	Password func() (string, error) // called for each connection
 
-	// Entries are the distinguished names of the entries, under the names of the
-	// lists' issuers. An issuer without one is not copied.
+	// Entries maps the name of a CRL's issuer to the distinguished name of its entry.
+	// CRLs of other issuers are not published.
 	Entries map[string]string
 
-	// Signers are the CA certificates under the names of the issuers.
+	// Signers maps the names of the issuers to their CA certificates.
 	Signers map[string]*x509.Certificate
 
-	Timeout time.Duration // optional, of one answer; default 20 seconds: lists are long
+	Timeout time.Duration // of one response; default 20 seconds, because CRLs are large
 }
 
-// Lists copies revocation lists into entries of class cRLDistributionPoint (RFC 4523
-// section 3.4), such as those of a CDP container of Active Directory: complete ones into
-// certificateRevocationList, delta lists into deltaRevocationList. The entries must be
-// there.
-type Lists struct {
-	c      ListsConfig
+// CRLPublisher writes CRLs into entries of class cRLDistributionPoint (RFC 4523 section
+// 3.4), such as those of a CDP container of Active Directory: complete CRLs into
+// certificateRevocationList, delta CRLs into deltaRevocationList. It does not create
+// entries.
+type CRLPublisher struct {
+	c      CRLPublisherConfig
 	server *server
-	client *LDAP // for its way of opening TLS
+	client *LDAP // opens TLS
 }
 
-// NewLists checks the configuration. Nobody is asked before Put or Check.
-func NewLists(c ListsConfig) (*Lists, error) {
+// NewCRLPublisher checks the configuration. It does not connect before Put or Check.
+func NewCRLPublisher(c CRLPublisherConfig) (*CRLPublisher, error) {
 	if c.User == "" || c.Password == nil || len(c.Entries) == 0 {
-		return nil, errors.New("lists in a directory: a required part is missing")
+		return nil, errors.New("CRLs in a directory: a required part is missing")
 	}
 	for issuer, dn := range c.Entries {
 		if _, err := ldap.ParseDN(dn); err != nil || dn == "" || c.Signers[issuer] == nil {
-			return nil, fmt.Errorf("lists in a directory: entry %q of %s has no distinguished name, or no certificate", dn, issuer)
+			return nil, fmt.Errorf("CRLs in a directory: entry %q of %s has no distinguished name, or no certificate", dn, issuer)
 		}
 	}
 	if c.Timeout == 0 {
@@ -62,32 +62,32 @@ func NewLists(c ListsConfig) (*Lists, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Lists{c: c, server: s, client: &LDAP{c: LDAPConfig{Roots: c.Roots, Timeout: c.Timeout}}}, nil
+	return &CRLPublisher{c: c, server: s, client: &LDAP{c: LDAPConfig{Roots: c.Roots, Timeout: c.Timeout}}}, nil
 }
 
-// Name tells the server.
-func (l *Lists) Name() string { return l.server.url }
+// Name returns the URL of the server.
+func (l *CRLPublisher) Name() string { return l.server.url }
 
-// maxLists bounds what a server may send in one session: two lists of a million
+// maxSessionBytes limits what a server may send in one session: two CRLs of a million
 // entries.
-const maxLists = 128 << 20
+const maxSessionBytes = 128 << 20
 
-// bounded is a connection that ends where somebody sends without end.
-type bounded struct {
+// limitedSession is a connection that fails once the server has sent more than left bytes.
+type limitedSession struct {
 	net.Conn
 	left int
 }
 
-// Read counts.
-func (b *bounded) Read(p []byte) (int, error) {
+// Read implements net.Conn.
+func (b *limitedSession) Read(p []byte) (int, error) {
 	n, err := b.Conn.Read(p)
 	if b.left -= n; b.left < 0 {
-		return 0, fmt.Errorf("answers are longer than %d bytes", maxLists)
+		return 0, fmt.Errorf("responses are longer than %d bytes", maxSessionBytes)
 	}
 	return n, err
 }
 
-// session is a bound connection for one errand.
+// session is a bound connection for one Put or Check.
 type session struct {
 	*ldap.Conn
 	stop func() bool
@@ -98,8 +98,8 @@ func (s *session) close() {
 	s.Conn.Close()
 }
 
-// open connects, under TLS that verifies, and says who is writing.
-func (l *Lists) open(ctx context.Context) (*session, error) {
+// open connects under verified TLS and binds.
+func (l *CRLPublisher) open(ctx context.Context) (*session, error) {
 	password, err := l.c.Password()
 	if err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func (l *Lists) open(ctx context.Context) (*session, error) {
 		raw.Close()
 		return nil, err
 	}
-	conn := ldap.NewConn(&bounded{Conn: secured, left: maxLists}, true)
+	conn := ldap.NewConn(&limitedSession{Conn: secured, left: maxSessionBytes}, true)
 	conn.SetTimeout(l.c.Timeout)
 	conn.Start()
 	s := &session{conn, stop}
@@ -130,8 +130,8 @@ func (l *Lists) open(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// attributeOf is where a list goes. Certificates and lists travel as octets (RFC 4523
-// section 2.2).
+// attributeOf returns the attribute of a CRL. Its values are octets (RFC 4523 section
+// 2.2).
 func attributeOf(delta bool) string {
 	if delta {
 		return "deltaRevocationList"
@@ -139,9 +139,10 @@ func attributeOf(delta bool) string {
 	return "certificateRevocationList"
 }
 
-// Put replaces the list in the entry of its issuer, unless a later one stands there,
-// and reads it back. An issuer without an entry counts as done.
-func (l *Lists) Put(ctx context.Context, list crl.List) (int64, error) {
+// Put replaces the CRL in the entry of its issuer and reads it back, unless the entry
+// holds a newer one. It returns the number of the CRL in the entry. Without a configured
+// entry it does nothing.
+func (l *CRLPublisher) Put(ctx context.Context, list crl.List) (int64, error) {
 	dn := l.c.Entries[list.Issuer]
 	if dn == "" {
 		return list.Number, nil
@@ -171,8 +172,8 @@ func (l *Lists) Put(ctx context.Context, list crl.List) (int64, error) {
 	return list.Number, nil
 }
 
-// replace writes the value as octets. A server that does not know the option for that
-// takes octets without it.
+// replace writes the value with the option ";binary", and without it for a server that
+// does not know the option.
 func (s *session) replace(dn, attribute string, octets []byte) error {
 	var err error
 	for _, name := range []string{attribute + ";binary", attribute} {
@@ -186,13 +187,13 @@ func (s *session) replace(dn, attribute string, octets []byte) error {
 	return err
 }
 
-// value reads the list of an entry; nil when it has none.
+// value reads the CRL of an entry; nil when it has none.
 func (s *session) value(dn, attribute string) ([]byte, error) {
 	request := ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, false,
 		"(objectClass=*)", []string{attribute, attribute + ";binary"}, nil)
 	found, err := s.Search(request)
 	if err == nil && len(found.Entries) != 1 {
-		err = errors.New("it is not there, or must not be read")
+		err = errors.New("the entry does not exist, or is not readable")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading %s of %s: %w", attribute, dn, err)
@@ -206,7 +207,8 @@ func (s *session) value(dn, attribute string) ([]byte, error) {
 	return nil, nil
 }
 
-// numberOf is the number of a list of ours; 0 of anything else, which is replaced.
+// numberOf returns the number of a CRL signed by signer, and 0 for any other value, which
+// Put replaces.
 func numberOf(raw []byte, signer *x509.Certificate) int64 {
 	if len(raw) == 0 {
 		return 0
@@ -218,9 +220,8 @@ func numberOf(raw []byte, signer *x509.Certificate) int64 {
 	return crl.Number.Big().Int64()
 }
 
-// Check tries whether the entries can be reached and read. Whether they can be written
-// shows when something is.
-func (l *Lists) Check(ctx context.Context) error {
+// Check reports whether the entries can be read. It does not test the right to write.
+func (l *CRLPublisher) Check(ctx context.Context) error {
 	s, err := l.open(ctx)
 	if err != nil {
 		return err

@@ -66,7 +66,7 @@ func (m *listMaker) list(number, base int64, entries int) crl.List {
 // distribution is a server with an entry that lists are copied to.
 type distribution struct {
 	name   string
-	config directory.ListsConfig
+	config directory.CRLPublisherConfig
 	dial   func() (*ldap.Conn, error)
 	again  string // another address of the server
 }
@@ -123,7 +123,7 @@ func secretly(p string) func() (string, error) { return func() (string, error) {
 
 func ofSlapd(t *testing.T) distribution {
 	s := slapd.Start(t)
-	d := distribution{name: "slapd", dial: s.Dial, again: s.StartTLSURL(), config: directory.ListsConfig{
+	d := distribution{name: "slapd", dial: s.Dial, again: s.StartTLSURL(), config: directory.CRLPublisherConfig{
 		URL: s.URL(), Roots: s.Roots, User: slapd.Admin, Password: secretly(slapd.AdminPassword),
 		Entries: map[string]string{"issuing": "cn=issuing," + slapd.Base},
 	}}
@@ -142,7 +142,7 @@ func checkLists(t *testing.T, d distribution) {
 	m := newListMaker(t)
 	d.config.Signers = m.signers()
 	dn := d.config.Entries["issuing"]
-	lists, err := directory.NewLists(d.config)
+	lists, err := directory.NewCRLPublisher(d.config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func checkLists(t *testing.T, d distribution) {
 		t.Errorf("an issuer without an entry: %d, %v, want it done", number, err)
 	}
 	d.config.URL = d.again
-	if lists, err = directory.NewLists(d.config); err != nil {
+	if lists, err = directory.NewCRLPublisher(d.config); err != nil {
 		t.Fatal(err)
 	}
 	if err := lists.Check(t.Context()); err != nil {
@@ -188,20 +188,20 @@ func checkLists(t *testing.T, d distribution) {
 func checkListFaults(t *testing.T, d distribution, m *listMaker) {
 	for _, tt := range []struct {
 		name   string
-		change func(*directory.ListsConfig)
+		change func(*directory.CRLPublisherConfig)
 		want   string
 	}{
-		{"wrong password", func(c *directory.ListsConfig) { c.Password = secretly("wrong") }, "signing in"},
-		{"empty password", func(c *directory.ListsConfig) { c.Password = secretly("") }, "empty"},
-		{"unknown CA", func(c *directory.ListsConfig) { c.Roots = x509.NewCertPool() }, "TLS"},
-		{"nobody listens", func(c *directory.ListsConfig) { c.URL = "ldaps://127.0.0.1:1" }, "connecting"},
-		{"no entry", func(c *directory.ListsConfig) {
+		{"wrong password", func(c *directory.CRLPublisherConfig) { c.Password = secretly("wrong") }, "signing in"},
+		{"empty password", func(c *directory.CRLPublisherConfig) { c.Password = secretly("") }, "empty"},
+		{"unknown CA", func(c *directory.CRLPublisherConfig) { c.Roots = x509.NewCertPool() }, "TLS"},
+		{"nobody listens", func(c *directory.CRLPublisherConfig) { c.URL = "ldaps://127.0.0.1:1" }, "connecting"},
+		{"no entry", func(c *directory.CRLPublisherConfig) {
 			c.Entries = map[string]string{"issuing": "cn=gone," + c.Entries["issuing"]}
 		}, "cn=gone"},
 	} {
 		c := d.config
 		tt.change(&c)
-		lists, err := directory.NewLists(c)
+		lists, err := directory.NewCRLPublisher(c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +214,7 @@ func checkListFaults(t *testing.T, d distribution, m *listMaker) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	lists, err := directory.NewLists(d.config)
+	lists, err := directory.NewCRLPublisher(d.config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +228,7 @@ const cdp = "CN=CDP,CN=Public Key Services,CN=Services,CN=Configuration," + samb
 
 func ofSamba(t *testing.T) distribution {
 	dc := samba.Start(t)
-	d := distribution{name: "samba", dial: dc.Dial, again: dc.StartTLSURL(), config: directory.ListsConfig{
+	d := distribution{name: "samba", dial: dc.Dial, again: dc.StartTLSURL(), config: directory.CRLPublisherConfig{
 		URL: dc.URL(), Roots: dc.Roots, User: samba.Admin, Password: secretly(samba.AdminPassword),
 		Entries: map[string]string{"issuing": "CN=Example Issuing CA," + cdp},
 	}}
@@ -237,7 +237,7 @@ func ofSamba(t *testing.T) distribution {
 	reader := d.config
 	m := newListMaker(t)
 	reader.User, reader.Password, reader.Signers = samba.Reader, secretly(samba.ReaderPassword), m.signers()
-	lists, err := directory.NewLists(reader)
+	lists, err := directory.NewCRLPublisher(reader)
 	if err != nil {
 		t.Fatal(err)
 	}

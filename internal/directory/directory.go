@@ -1,14 +1,17 @@
-// Package directory fulfils what the heart asks of a directory: who people are,
-// whether a password is theirs, and what stands in their certificates.
+// Package directory implements portal.Directory: it checks passwords, and reads the
+// people whose names and SIDs go into certificates.
 //
-// LDAP is a client of Active Directory, or of another server over LDAP (RFC 4511).
-// It looks a person up with an account of its own, tries the password with the DN
-// it found, and reads names, state and groups anew every time; it remembers no
-// answer about a person. It refuses to speak without TLS, to follow referrals
-// with a password, to send an empty password (RFC 4513 section 5.1.2), and to
-// guess: what it cannot read is an error, never "enabled" or "no groups".
+// LDAP is a client of Active Directory, or of another LDAP server (RFC 4511). It finds
+// a person with a service account, binds with the DN it found to check the password,
+// and reads names, state and groups again on every call: nothing about a person is
+// cached. It requires TLS, never follows a referral with a password, and never sends
+// an empty password (RFC 4513 section 5.1.2). An attribute it cannot read is an error,
+// never "enabled" or "no groups". LDAP.Check tests an installation for config check.
 //
-// The built-in directory keeps its accounts in the portal's own store, with
-// passwords under argon2id. It is for installations without Active Directory,
-// for the demo, and for a first administrator.
+// Builtin keeps its accounts in the portal's store, with passwords hashed by argon2id.
+// It serves installations without Active Directory, the demo, and a first
+// administrator.
+//
+// CRLPublisher writes CRLs into directory entries, for clients that fetch them over
+// LDAP.
 package directory

@@ -8,41 +8,41 @@ import (
 	"sync/atomic"
 )
 
-// Bounds of what a server may send. An honest answer to the largest question
-// asked here, 100 people or a person in 1,000 groups, is a tenth of them.
+// Limits on what a server may send. The largest legitimate responses, 100 people or a
+// person in 1,000 groups, reach a tenth of them.
 const (
 	maxMessage  = 1 << 20 // bytes of one LDAP message
-	maxAnswer   = 2 << 20 // bytes between two questions
+	maxAnswer   = 2 << 20 // bytes between two requests
 	maxNesting  = 12      // levels; a search entry with a control has 6
-	maxElements = 1 << 15 // parts of one message: each costs some 300 bytes in memory
+	maxElements = 1 << 15 // BER elements of one message; each takes some 300 bytes of memory
 )
 
-var errFrame = errors.New("answer is not an LDAP message")
+var errNotLDAP = errors.New("response is not an LDAP message")
 
-// framed is a connection that lets whole LDAP messages through (RFC 4511 section
-// 5.1) and fails at anything else, before the decoder makes objects of it: that
-// one's own bounds are 2 GiB and 1,000 levels, and each level copies what is in it.
-type framed struct {
+// limitedConn is a connection that returns only whole, well-formed LDAP messages (RFC
+// 4511 section 5.1) within the limits, and fails otherwise. The library's decoder alone
+// would accept 2 GiB and 1,000 levels, and copies the content at each level.
+type limitedConn struct {
 	net.Conn
-	message []byte       // what of the current message is not read yet
-	left    atomic.Int64 // bytes the server may still send before it is asked again
+	message []byte       // unread rest of the current message
+	left    atomic.Int64 // bytes the server may still send before the next request
 }
 
-// Write sends a question. Its answer may be as long as any.
-func (f *framed) Write(p []byte) (int, error) {
+// Write sends a request and resets the limit on responses.
+func (f *limitedConn) Write(p []byte) (int, error) {
 	f.left.Store(maxAnswer)
 	return f.Conn.Write(p)
 }
 
-// Read gives out bytes of checked messages only.
-func (f *framed) Read(p []byte) (int, error) {
+// Read returns bytes of checked messages only.
+func (f *limitedConn) Read(p []byte) (int, error) {
 	if len(f.message) == 0 {
 		message, err := readMessage(f.Conn)
 		if err != nil {
 			return 0, err
 		}
 		if f.left.Add(-int64(len(message))) < 0 {
-			return 0, fmt.Errorf("answer is longer than %d bytes", maxAnswer)
+			return 0, fmt.Errorf("response is longer than %d bytes", maxAnswer)
 		}
 		f.message = message
 	}
@@ -51,21 +51,21 @@ func (f *framed) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// readMessage reads one LDAP message and not a byte more: what follows the answer
-// to StartTLS must not be taken for an answer under TLS.
+// readMessage reads one LDAP message and not a byte more: data that follows the response
+// to StartTLS must not be taken for data received under TLS.
 func readMessage(r io.Reader) ([]byte, error) {
 	head := make([]byte, 2, 2+4)
 	if _, err := io.ReadFull(r, head); err != nil {
 		return nil, err
 	}
 	if head[0] != 0x30 { // SEQUENCE
-		return nil, errFrame
+		return nil, errNotLDAP
 	}
 	size := int(head[1])
 	if size >= 0x80 {
 		octets := size & 0x7f
 		if octets == 0 || octets > 4 { // an indefinite length is not LDAP
-			return nil, errFrame
+			return nil, errNotLDAP
 		}
 		head = head[:2+octets]
 		if _, err := io.ReadFull(r, head[2:]); err != nil {
@@ -77,7 +77,7 @@ func readMessage(r io.Reader) ([]byte, error) {
 		}
 	}
 	if size > maxMessage {
-		return nil, fmt.Errorf("%w: %d bytes announced", errFrame, size)
+		return nil, fmt.Errorf("%w: %d bytes announced", errNotLDAP, size)
 	}
 	message := append(make([]byte, 0, len(head)+size), head...)
 	message = message[:len(head)+size]
@@ -88,20 +88,20 @@ func readMessage(r io.Reader) ([]byte, error) {
 	return message, checkElements(message[len(head):], 1, &elements)
 }
 
-// checkElements walks over BER elements and fails where they do not fit into each
-// other, or where there are too many.
+// checkElements validates the lengths of nested BER elements and limits their number and
+// depth.
 func checkElements(b []byte, depth int, elements *int) error {
 	if depth > maxNesting {
-		return fmt.Errorf("%w: nested deeper than %d", errFrame, maxNesting)
+		return fmt.Errorf("%w: nested deeper than %d", errNotLDAP, maxNesting)
 	}
 	for len(b) > 0 {
 		*elements++
 		if *elements > maxElements {
-			return fmt.Errorf("%w: more than %d elements", errFrame, maxElements)
+			return fmt.Errorf("%w: more than %d elements", errNotLDAP, maxElements)
 		}
 		content, rest, ok := splitElement(b)
 		if !ok {
-			return errFrame
+			return errNotLDAP
 		}
 		if b[0]&0x20 != 0 { // constructed
 			if err := checkElements(content, depth+1, elements); err != nil {
@@ -113,8 +113,8 @@ func checkElements(b []byte, depth int, elements *int) error {
 	return nil
 }
 
-// splitElement splits off the content of the first element. Tags of several
-// octets and indefinite lengths do not occur in LDAP.
+// splitElement returns the content of the first element and the bytes after it. LDAP has
+// no tags of several octets and no indefinite lengths.
 func splitElement(b []byte) (content, rest []byte, ok bool) {
 	if len(b) < 2 || b[0]&0x1f == 0x1f {
 		return nil, nil, false

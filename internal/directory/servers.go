@@ -11,29 +11,28 @@ import (
 	"time"
 )
 
-// tryTime is what one server gets while another is left, and restTime how long a
-// server that failed is left alone.
+// tryTimeout limits one server while there is another to try. retryAfter is how long a
+// failed server is skipped.
 const (
-	tryTime  = 2 * time.Second
-	restTime = 30 * time.Second
+	tryTimeout = 2 * time.Second
+	retryAfter = 30 * time.Second
 )
 
-// errSlow is the cause of a context whose question took longer than the
-// configured Timeout.
-var errSlow = errors.New("directory did not answer in time")
+// errTimeout is the cause of a context that exceeded the configured Timeout.
+var errTimeout = errors.New("directory did not answer in time")
 
 // server is one directory server and the open connections to it.
 type server struct {
 	url      string // as configured, for messages
-	host     string // the name its certificate must carry
+	host     string // name that its certificate must have
 	address  string // host:port
 	startTLS bool
 
-	readers pool // bound as the portal's account
-	doors   pool // where people's passwords are tried; nothing is read over them
+	readPool pool // bound as the portal's account
+	bindPool pool // for checking passwords; never used for reading
 
 	mu        sync.Mutex
-	downUntil time.Time // zero while it works
+	downUntil time.Time // zero while it is up
 }
 
 func newServer(address string) (*server, error) {
@@ -69,75 +68,75 @@ func newServers(addresses []string) ([]*server, error) {
 	return servers, nil
 }
 
-// fault says that a server did not answer, or not sensibly: another one may.
-type fault struct {
+// serverError reports that a server gave no valid response, so that another one is tried.
+type serverError struct {
 	server *server
 	err    error
 }
 
-func (f *fault) Error() string { return fmt.Sprintf("asking %s: %v", f.server.url, f.err) }
-func (f *fault) Unwrap() error { return f.err }
+func (f *serverError) Error() string { return fmt.Sprintf("request to %s: %v", f.server.url, f.err) }
+func (f *serverError) Unwrap() error { return f.err }
 
-func isFault(err error) bool {
-	var f *fault
+func isServerError(err error) bool {
+	var f *serverError
 	return errors.As(err, &f)
 }
 
-// over asks the servers one after the other until one answers, be the answer good
-// or bad, and says which it was.
-func (l *LDAP) over(ctx context.Context, servers []*server, ask func(context.Context, *server) error) (*server, error) {
-	var faults []error
-	working, resting := l.split(servers)
-	for i, s := range slices.Concat(working, resting) {
-		err := l.try(ctx, s, i < len(working)-1, ask)
-		if !isFault(err) {
-			s.works()
+// tryServers runs a request on one server after the other until one answers, with success
+// or an error, and returns that server.
+func (l *LDAP) tryServers(ctx context.Context, servers []*server, request func(context.Context, *server) error) (*server, error) {
+	var errs []error
+	up, down := l.partition(servers)
+	for i, s := range slices.Concat(up, down) {
+		err := l.tryServer(ctx, s, i < len(up)-1, request)
+		if !isServerError(err) {
+			s.markUp()
 			return s, err
 		}
 		if errors.Is(ctx.Err(), context.Canceled) {
-			return nil, err // the asker went away, which is not the server's fault
+			return nil, err // the caller canceled, which says nothing about the server
 		}
-		if s.rests(l.c.Now().Add(restTime)) {
+		if s.markDown(l.c.Now().Add(retryAfter)) {
 			l.c.Log.Warn("directory server does not answer", "server", s.url, "err", err)
 		}
-		faults = append(faults, err)
+		errs = append(errs, err)
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	return nil, errors.Join(faults...)
+	return nil, errors.Join(errs...)
 }
 
-// try asks one server. It gets tryTime where another is left.
-func (l *LDAP) try(ctx context.Context, s *server, another bool, ask func(context.Context, *server) error) error {
+// tryServer runs a request on one server, within tryTimeout when there is another to try.
+func (l *LDAP) tryServer(ctx context.Context, s *server, another bool, request func(context.Context, *server) error) error {
 	if another {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, tryTime, errSlow)
+		ctx, cancel = context.WithTimeoutCause(ctx, tryTimeout, errTimeout)
 		defer cancel()
 	}
-	return ask(ctx, s)
+	return request(ctx, s)
 }
 
-// split puts apart the servers to ask first and those that failed lately. When
-// all failed lately they are asked in their own order.
-func (l *LDAP) split(servers []*server) (working, resting []*server) {
+// partition separates the servers that are up from those that failed recently. When all
+// failed recently, they are tried in their configured order.
+func (l *LDAP) partition(servers []*server) (up, down []*server) {
 	now := l.c.Now()
 	for _, s := range servers {
-		if s.ready(now) {
-			working = append(working, s)
+		if s.available(now) {
+			up = append(up, s)
 			continue
 		}
-		resting = append(resting, s)
+		down = append(down, s)
 	}
-	if len(working) == 0 {
+	if len(up) == 0 {
 		return servers, nil
 	}
-	return working, resting
+	return up, down
 }
 
-// ready reports whether a server may be asked. One whose rest is over is tried by
-// one question at first, not by all that come in the meantime.
-func (s *server) ready(now time.Time) bool {
+// available reports whether a server may be tried. After retryAfter one caller tries a
+// failed server, and the others skip it until that attempt has ended.
+func (s *server) available(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.downUntil.IsZero() {
@@ -146,21 +145,21 @@ func (s *server) ready(now time.Time) bool {
 	if now.Before(s.downUntil) {
 		return false
 	}
-	s.downUntil = now.Add(tryTime)
+	s.downUntil = now.Add(tryTimeout)
 	return true
 }
 
-func (s *server) works() {
+func (s *server) markUp() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.downUntil = time.Time{}
 }
 
-// rests leaves a server alone and reports whether it worked until now.
-func (s *server) rests(until time.Time) (news bool) {
+// markDown skips a server until a time and reports whether it was up before.
+func (s *server) markDown(until time.Time) (wasUp bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	news = s.downUntil.IsZero()
+	wasUp = s.downUntil.IsZero()
 	s.downUntil = until
-	return news
+	return wasUp
 }

@@ -12,9 +12,8 @@ import (
 	"certportal/internal/portal"
 )
 
-// sidText writes the bytes of a security identifier as Windows prints them
-// (MS-DTYP 2.4.2.2): "S-1-5-21-…". The authority is big-endian, the others are
-// little-endian.
+// sidText formats a binary SID (MS-DTYP 2.4.2.2) as "S-1-5-21-…". The authority is
+// big-endian, the sub-authorities are little-endian.
 func sidText(b []byte) (string, error) {
 	if len(b) < 8 || b[0] != 1 || b[1] == 0 || b[1] > 15 || len(b) != 8+4*int(b[1]) {
 		return "", fmt.Errorf("SID has an unknown form: %x", clipBytes(b))
@@ -34,8 +33,7 @@ func sidText(b []byte) (string, error) {
 	return text.String(), nil
 }
 
-// parseSID reads a security identifier as Windows prints it, and nothing looser:
-// no leading zeros, no signs.
+// parseSID parses the text form of a SID strictly: no leading zeros, no signs.
 func parseSID(text string) ([]byte, error) {
 	malformed := fmt.Errorf("SID %q has an unknown form", clipText(text))
 	parts := strings.Split(text, "-")
@@ -56,15 +54,15 @@ func parseSID(text string) ([]byte, error) {
 		}
 		b = binary.LittleEndian.AppendUint32(b, uint32(n))
 	}
-	// One spelling for one SID: "05" and "+5" are none.
+	// Only the canonical text is accepted, so not "05" or "+5".
 	if again, err := sidText(b); err != nil || again != text {
 		return nil, malformed
 	}
 	return b, nil
 }
 
-// guidText writes an objectGUID in lower case as 8-4-4-4-12, the first three
-// groups little-endian (MS-DTYP 2.3.4).
+// guidText formats an objectGUID in lower case as 8-4-4-4-12. The first three groups are
+// little-endian (MS-DTYP 2.3.4).
 func guidText(b []byte) (portal.PersonID, error) {
 	if len(b) != 16 {
 		return "", fmt.Errorf("objectGUID has %d bytes instead of 16", len(b))
@@ -75,7 +73,7 @@ func guidText(b []byte) (portal.PersonID, error) {
 
 var errGUID = errors.New("id is not a GUID")
 
-// parseGUID reads what guidText writes, and nothing looser.
+// parseGUID parses the output of guidText, and no other form.
 func parseGUID(id portal.PersonID) ([]byte, error) {
 	text := string(id)
 	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
@@ -99,9 +97,8 @@ func filterBytes(b []byte) string {
 	return text.String()
 }
 
-// fileTime reads a FILETIME, 100 ns steps since 1601. Zero and the greatest
-// value mean never, as Active Directory writes accountExpires; never is the zero
-// time.
+// fileTime parses a FILETIME, 100 ns steps since 1601. In accountExpires, zero and the
+// greatest value mean never, for which it returns the zero time.
 func fileTime(text string) (time.Time, error) {
 	const (
 		step  = 10_000_000      // in a second

@@ -64,7 +64,7 @@ const crlLDAPPassword = "crl-ldap-password"
 
 // listEntries are the entries of a directory that lists are copied to; nil when none
 // are named. The password is read anew for each connection.
-func listEntries(s *config.Settings, folder *ca.Folder) (*directory.Lists, error) {
+func listEntries(s *config.Settings, folder *ca.Folder) (*directory.CRLPublisher, error) {
 	l := s.Revocation.LDAP
 	if l.URL == "" {
 		return nil, nil
@@ -77,7 +77,7 @@ func listEntries(s *config.Settings, folder *ca.Folder) (*directory.Lists, error
 	if l.RootDN != "" {
 		entries[localca.RootName] = l.RootDN
 	}
-	return directory.NewLists(directory.ListsConfig{
+	return directory.NewCRLPublisher(directory.CRLPublisherConfig{
 		URL: l.URL, Roots: roots, User: l.BindDN, Entries: entries, Signers: listSigners(folder),
 		Password: func() (string, error) {
 			secret, err := config.Credential(l.PasswordFile, crlLDAPPassword, "revocation.ldap.password_file")

@@ -46,7 +46,7 @@ func (a *Attributes) setDefaults() {
 	a.Member = cmp.Or(a.Member, "member")
 }
 
-// check says what is missing or wrong, all of it at once.
+// check reports every missing or wrong field.
 func (c *LDAPConfig) check() error {
 	var errs []error
 	wrong := func(bad bool, format string, args ...any) {
@@ -70,7 +70,7 @@ func (c *LDAPConfig) check() error {
 	case ActiveDirectory:
 		wrong(c.Domain == "", "domain is missing")
 		wrong(c.User != "" && !strings.ContainsAny(c.User, `@\=`), `user %q is neither a UPN nor DOMAIN\name nor a DN`, c.User)
-		wrong(c.GroupBase != "", "group base is for plain LDAP: Active Directory tells groups by tokenGroups")
+		wrong(c.GroupBase != "", "group base is for plain LDAP: Active Directory has tokenGroups")
 		wrong(c.Attributes != Attributes{}, "attributes are for plain LDAP: Active Directory has its own")
 		c.Attributes = adAttributes()
 	case PlainLDAP:
@@ -83,7 +83,7 @@ func (c *LDAPConfig) check() error {
 	return errors.Join(append(errs, c.checkGroups())...)
 }
 
-// check makes sure that the names are names: they become part of filters.
+// check validates the attribute names, because they become part of filters.
 func (a *Attributes) check() error {
 	form := regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`)
 	names := []string{a.ID, a.Login, a.UPN, a.Mail, a.Name, a.GivenName, a.EmployeeNumber, a.Department, a.Member}
@@ -121,7 +121,7 @@ func (c *LDAPConfig) checkGroups() error {
 	return errors.Join(errs...)
 }
 
-// groupNames are all groups of the configuration, in a stable order.
+// groupNames returns all configured groups, sorted.
 func (c *LDAPConfig) groupNames() []string {
 	names := slices.Concat(c.Enroll, c.Protected)
 	for _, groups := range c.Roles {

@@ -9,9 +9,9 @@ import (
 	"certportal/internal/portal"
 )
 
-// Match fulfils enroll.Directory.
+// Match implements portal.Directory.
 func (b *Builtin) Match(ctx context.Context, claim portal.Claim) (portal.Person, error) {
-	accounts, err := b.accounts.Accounts(ctx)
+	accounts, err := b.store.Accounts(ctx)
 	if err != nil {
 		return portal.Person{}, fmt.Errorf("listing accounts: %w", err)
 	}
@@ -27,12 +27,12 @@ func (b *Builtin) Match(ctx context.Context, claim portal.Claim) (portal.Person,
 	return portal.Person{}, fmt.Errorf("matching claim: %w", portal.ErrNotFound)
 }
 
-// People reads somebody for each id, without those the directory does not know.
-// Roles and groups are not read.
+// People returns the person of each known ID and leaves out unknown IDs. It does not
+// read roles and groups.
 func (b *Builtin) People(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error) {
 	people := make([]portal.Person, 0, len(ids))
 	for _, id := range ids {
-		account, err := b.accounts.AccountByID(ctx, id)
+		account, err := b.store.AccountByID(ctx, id)
 		if errors.Is(err, portal.ErrNotFound) {
 			continue
 		}
@@ -44,14 +44,15 @@ func (b *Builtin) People(ctx context.Context, ids []portal.PersonID) ([]portal.P
 	return people, nil
 }
 
-// Search finds people by the beginning of a name, login, UPN or address, every
-// word of the query in one of them; at most limit, and whether there are more.
+// Search finds people by prefixes: every word of the query must begin a name, login,
+// UPN, mail address or employee number. It returns at most limit people, and whether
+// there are more.
 func (b *Builtin) Search(ctx context.Context, query string, limit int) (found []portal.Person, more bool, err error) {
-	words := strings.Fields(spelled(query))
+	words := strings.Fields(canonicalLogin(query))
 	if len(words) == 0 {
 		return nil, false, nil
 	}
-	accounts, err := b.accounts.Accounts(ctx)
+	accounts, err := b.store.Accounts(ctx)
 	if err != nil {
 		return nil, false, fmt.Errorf("listing accounts: %w", err)
 	}
@@ -67,9 +68,9 @@ func (b *Builtin) Search(ctx context.Context, query string, limit int) (found []
 	return found, false, nil
 }
 
-// matches reports whether every word begins one of the person's names.
+// matches reports whether every word is a prefix of one of the person's names.
 func matches(p portal.Person, words []string) bool {
-	names := append(strings.Fields(spelled(p.Name)), p.Login, spelled(p.UPN), spelled(p.Mail), spelled(p.EmployeeNumber))
+	names := append(strings.Fields(canonicalLogin(p.Name)), p.Login, canonicalLogin(p.UPN), canonicalLogin(p.Mail), canonicalLogin(p.EmployeeNumber))
 	for _, word := range words {
 		begins := false
 		for _, name := range names {

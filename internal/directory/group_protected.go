@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// protectedByNature reports whether a certificate of this account would open the
-// domain (attack A3): by its own SID, or by a group it is in, however deep. Groups
-// of every domain count, because a certificate for an administrator of another
-// domain of the forest opens the forest.
-func protectedByNature(sid string, in membership) bool {
+// isProtectedAccount reports whether an account is privileged by its own SID or by any of
+// its groups, nested ones included, so that its certificate would give control of the
+// domain (attack A3). Groups of every domain count, because an administrator of another
+// domain of the forest controls the forest.
+func isProtectedAccount(sid string, in membership) bool {
 	switch relative(sid) {
 	case 500, 502: // Administrator, krbtgt
 		return true
@@ -22,8 +22,8 @@ func protectedByNature(sid string, in membership) bool {
 	return false
 }
 
-// isProtectedGroup knows the groups that Windows itself treats as privileged,
-// by the numbers that stay when they are renamed.
+// isProtectedGroup reports whether Windows treats the group as privileged. It compares
+// relative identifiers, which do not change when a group is renamed.
 func isProtectedGroup(sid string) bool {
 	switch sid {
 	case "S-1-5-32-544", // Administrators
@@ -50,7 +50,7 @@ func isProtectedGroup(sid string) bool {
 	return false
 }
 
-// relative is the last number of a SID of a domain, 0 for any other SID.
+// relative returns the relative identifier of a domain SID, and 0 for any other SID.
 func relative(sid string) int {
 	rest, found := strings.CutPrefix(sid, "S-1-5-21-")
 	parts := strings.Split(rest, "-")

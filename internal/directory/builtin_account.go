@@ -16,7 +16,7 @@ import (
 	"certportal/internal/signin"
 )
 
-// NewAccount describes somebody to add.
+// NewAccount describes an account to add.
 type NewAccount struct {
 	Login     string // a-z 0-9 . _ -
 	UPN       string
@@ -29,13 +29,13 @@ type NewAccount struct {
 }
 
 // MinPassword is the shortest password of the built-in directory, in characters;
-// the longest has enroll.MaxCredential bytes.
+// the longest has signin.MaxCredential bytes.
 const MinPassword = 10
 
-// Add makes an account. It returns a *enroll.Refusal with AccountFormat that
-// names the field, and enroll.ErrConflict when login, UPN or SID is taken.
+// Add creates an account. It returns a *portal.Refusal with AccountFormat that names
+// the malformed field, and portal.ErrConflict when login, UPN or SID is taken.
 func (b *Builtin) Add(ctx context.Context, n NewAccount, entry audit.Entry) (portal.Person, error) {
-	n.Login = spelled(n.Login)
+	n.Login = canonicalLogin(n.Login)
 	n.Name = strings.TrimSpace(n.Name)
 	if n.Name == "" {
 		n.Name = n.Login
@@ -52,15 +52,15 @@ func (b *Builtin) Add(ctx context.Context, n NewAccount, entry audit.Entry) (por
 		Mail: n.Mail, Name: n.Name, GivenName: n.GivenName, Roles: n.Roles, MayEnroll: true,
 	}
 	entry.Action, entry.Person, entry.Object = audit.AccountAdded, string(p.ID), n.Login
-	return p, b.accounts.AddAccount(ctx, portal.Account{Person: p, PasswordHash: hash}, entry)
+	return p, b.store.AddAccount(ctx, portal.Account{Person: p, PasswordHash: hash}, entry)
 }
 
-// SetPassword gives an account a new password.
+// SetPassword replaces the password of an account.
 func (b *Builtin) SetPassword(ctx context.Context, login, password string, entry audit.Entry) error {
 	if err := checkPassword(password); err != nil {
 		return err
 	}
-	// Hashing takes long: not inside the transaction.
+	// Hashing is slow, so it happens before the transaction.
 	hash, err := b.hasher.hash(ctx, password)
 	if err != nil {
 		return err
@@ -68,8 +68,8 @@ func (b *Builtin) SetPassword(ctx context.Context, login, password string, entry
 	return b.change(ctx, login, audit.AccountPassword, entry, func(a *portal.Account) { a.PasswordHash = hash })
 }
 
-// SetDisabled switches an account off or on. Signed-in sessions of a disabled
-// account get nothing more issued.
+// SetDisabled disables or enables an account. Signed-in sessions of a disabled account
+// cannot issue anything more.
 func (b *Builtin) SetDisabled(ctx context.Context, login string, disabled bool, entry audit.Entry) error {
 	action := audit.AccountEnabled
 	if disabled {
@@ -80,28 +80,28 @@ func (b *Builtin) SetDisabled(ctx context.Context, login string, disabled bool, 
 
 // Remove deletes an account. Its devices and certificates stay on record.
 func (b *Builtin) Remove(ctx context.Context, login string, entry audit.Entry) error {
-	account, err := b.accounts.AccountByLogin(ctx, spelled(login))
+	account, err := b.store.AccountByLogin(ctx, canonicalLogin(login))
 	if err != nil {
 		return fmt.Errorf("finding account %q: %w", login, err)
 	}
 	entry.Action, entry.Person, entry.Object = audit.AccountRemoved, string(account.ID), account.Login
-	return b.accounts.RemoveAccount(ctx, account.ID, entry)
+	return b.store.RemoveAccount(ctx, account.ID, entry)
 }
 
 func (b *Builtin) change(ctx context.Context, login string, action audit.Action, entry audit.Entry, how func(*portal.Account)) error {
-	account, err := b.accounts.AccountByLogin(ctx, spelled(login))
+	account, err := b.store.AccountByLogin(ctx, canonicalLogin(login))
 	if err != nil {
 		return fmt.Errorf("finding account %q: %w", login, err)
 	}
 	entry.Action, entry.Person, entry.Object = action, string(account.ID), account.Login
-	return b.accounts.ChangeAccount(ctx, account.ID, func(a *portal.Account) error {
+	return b.store.ChangeAccount(ctx, account.ID, func(a *portal.Account) error {
 		how(a)
 		return nil
 	}, entry)
 }
 
-// check says which field is not well formed. UPN, mail and SID must fit a
-// certificate: better to hear it now than when a phone asks for one.
+// check returns a Refusal for the first malformed field. UPN, mail and SID must be
+// valid in a certificate: checking them here avoids a failure at the first enrolment.
 func (n NewAccount) check() error {
 	login := regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 	if !login.MatchString(n.Login) {

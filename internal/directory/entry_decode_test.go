@@ -61,27 +61,27 @@ func FuzzLoginFilter(f *testing.F) {
 	for _, typed := range []string{"anna", `CORP\anna`, "anna@corp.example", "*)(objectClass=*", `\2a`, "a\x00b", "änna", "ｱnna@CORP"} {
 		f.Add(typed)
 	}
-	s := speller{a: adAttributes(), domain: "corp.example", netbios: "CORP", byMail: true}
+	s := loginParser{a: adAttributes(), domain: "corp.example", netbios: "CORP", byMail: true}
 	f.Fuzz(func(t *testing.T, typed string) {
-		sp := s.spell(typed)
-		clauses := append(sp.names, sp.mails...)
-		if again := s.spell(fold(typed)); len(sp.names) > 0 && len(again.names) > 0 && again.key != sp.key {
+		sp := s.parse(typed)
+		matches := append(sp.names, sp.mails...)
+		if again := s.parse(fold(typed)); len(sp.names) > 0 && len(again.names) > 0 && again.key != sp.key {
 			t.Errorf("%q has the key %q, folded %q", typed, sp.key, again.key)
 		}
-		if len(clauses) == 0 {
+		if len(matches) == 0 {
 			return
 		}
-		node, err := ldap.CompileFilter(anyFilter(clauses))
+		node, err := ldap.CompileFilter(anyFilter(matches))
 		if err != nil {
 			t.Fatalf("%q: %v", typed, err)
 		}
-		if node.Tag != ldap.FilterOr || len(node.Children) != len(clauses) {
-			t.Fatalf("%q: %d nodes for %d names", typed, len(node.Children), len(clauses))
+		if node.Tag != ldap.FilterOr || len(node.Children) != len(matches) {
+			t.Fatalf("%q: %d nodes for %d names", typed, len(node.Children), len(matches))
 		}
 		for i, child := range node.Children {
-			if child.Tag != ldap.FilterEqualityMatch || child.Children[0].Data.String() != clauses[i].attribute ||
-				child.Children[1].Data.String() != clauses[i].value {
-				t.Errorf("%q: node %d asks for something else than %+v", typed, i, clauses[i])
+			if child.Tag != ldap.FilterEqualityMatch || child.Children[0].Data.String() != matches[i].attribute ||
+				child.Children[1].Data.String() != matches[i].value {
+				t.Errorf("%q: node %d asks for something else than %+v", typed, i, matches[i])
 			}
 		}
 	})
@@ -133,7 +133,7 @@ func TestA5_OthersWithOnesNames(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := tt.person
-			l.namesOf(p, facts{netbios: "CORP"}).judge(tt.other, !tt.foreign, &p)
+			l.namesOf(p, rootDSE{netbios: "CORP"}).classify(tt.other, !tt.foreign, &p)
 			if p.Conflict != tt.want || p.MailShared != tt.wantMail {
 				t.Errorf("conflict %q, mail shared %v, want %q, %v", p.Conflict, p.MailShared, tt.want, tt.wantMail)
 			}
@@ -153,7 +153,7 @@ func TestA5_FormOfTheUPN(t *testing.T) {
 	}
 	for _, tt := range tests {
 		n := names{upn: tt.upn, suffixes: []string{"corp.example"}}
-		if got := n.form(); got != tt.want {
+		if got := n.checkForm(); got != tt.want {
 			t.Errorf("form(%q) = %q, want %q", tt.upn, got, tt.want)
 		}
 	}

@@ -13,18 +13,17 @@ import (
 	"certportal/internal/portal"
 )
 
-// How long the SID behind a group's DN is kept, and how long it is kept that
-// there is no such group.
+// How long the SID of a group's DN is cached, and how long the absence of a group.
 const (
 	groupTime   = 10 * time.Minute
 	noGroupTime = time.Minute
 )
 
-// maxGroups bounds the groups of one person with PlainLDAP.
+// maxGroups limits the groups of one person with PlainLDAP.
 const maxGroups = 500
 
-// membership is the set of groups somebody is in, nested ones included: SIDs with
-// Active Directory, folded DNs elsewhere.
+// membership is the set of groups a person is in, nested groups included: SIDs with
+// Active Directory, folded DNs with PlainLDAP.
 type membership map[string]bool
 
 func (m membership) any(keys []string) bool {
@@ -36,23 +35,23 @@ func (m membership) any(keys []string) bool {
 	return false
 }
 
-// errNoGroup says that a configured group is not in the directory.
+// errNoGroup reports that a configured group is not in the directory.
 var errNoGroup = errors.New("no such group")
 
-// groupCache remembers what configured groups are called in a membership.
+// groupCache maps configured groups to their key in a membership.
 type groupCache struct {
 	mu    sync.Mutex
 	known map[string]knownGroup
 }
 
 type knownGroup struct {
-	key    string // empty: there is no such group
+	key    string // empty when the group does not exist
 	until  time.Time
 	logged time.Time
 }
 
-// groupKey gives what a configured group is called in a membership. A SID is its
-// own name; a DN is looked up, because a group keeps its SID when it is renamed.
+// groupKey returns the key of a configured group in a membership. With Active Directory a
+// SID is its own key, and a DN is looked up for its SID.
 func (l *LDAP) groupKey(ctx context.Context, name string) (string, error) {
 	if l.c.Kind == ActiveDirectory && strings.HasPrefix(name, "S-") {
 		return name, nil
@@ -62,7 +61,7 @@ func (l *LDAP) groupKey(ctx context.Context, name string) (string, error) {
 	known, kept := l.groups.known[name]
 	l.groups.mu.Unlock()
 	if kept && now.Before(known.until) {
-		return known.answer(name)
+		return known.result(name)
 	}
 	key, err := l.resolveGroup(ctx, name)
 	if err != nil && !errors.Is(err, errNoGroup) {
@@ -82,10 +81,10 @@ func (l *LDAP) groupKey(ctx context.Context, name string) (string, error) {
 		l.groups.known = map[string]knownGroup{}
 	}
 	l.groups.known[name] = known
-	return known.answer(name)
+	return known.result(name)
 }
 
-func (g knownGroup) answer(name string) (string, error) {
+func (g knownGroup) result(name string) (string, error) {
 	if g.key == "" {
 		return "", fmt.Errorf("group %q: %w", name, errNoGroup)
 	}
@@ -98,8 +97,8 @@ func (l *LDAP) resolveGroup(ctx context.Context, name string) (string, error) {
 		q.filter, q.attributes = "(objectClass=group)", []string{l.d.a.SID}
 	}
 	var entries []entry
-	_, err := l.read(ctx, l.people, func(ctx context.Context, k *link) (err error) {
-		entries, err = k.search(ctx, q)
+	_, err := l.read(ctx, l.people, func(ctx context.Context, conn *connection) (err error) {
+		entries, err = conn.search(ctx, q)
 		return err
 	})
 	if ldap.IsErrorAnyOf(err, ldap.LDAPResultNoSuchObject, ldap.LDAPResultReferral) || (err == nil && len(entries) == 0) {
@@ -118,9 +117,9 @@ func (l *LDAP) resolveGroup(ctx context.Context, name string) (string, error) {
 	return sidText(sid)
 }
 
-// rights fills in what the groups say. A group of Enroll or Protected that is
-// not there is an error, because it must not mean "everybody" or "nobody is
-// protected"; one of Roles gives nobody the role.
+// rights sets MayEnroll, Protected and Roles from the groups. A missing group of Enroll
+// or Protected is an error, because it must not mean "all may enrol" or "none is
+// protected"; a missing group of Roles grants the role to no person.
 func (l *LDAP) rights(ctx context.Context, p *portal.Person, in membership) error {
 	enrolling, err := l.groupKeys(ctx, l.c.Enroll)
 	if err != nil {
@@ -172,10 +171,10 @@ func (l *LDAP) holdsRole(ctx context.Context, role portal.Role, in membership) (
 	return false, nil
 }
 
-// tokens reads the groups of an Active Directory entry, nested and primary ones
-// included. No tokenGroups at all is an error: everybody is at least in Domain
-// Users, so the portal's account may not read them.
-func (l *LDAP) tokens(e entry) (membership, error) {
+// tokenGroups decodes the groups of an Active Directory entry, nested and primary ones
+// included. A missing attribute is an error: every account is at least in Domain Users,
+// so the portal's account lacks the right to read it.
+func (l *LDAP) tokenGroups(e entry) (membership, error) {
 	values := e.bytes(attrTokens)
 	if len(values) == 0 {
 		return nil, fmt.Errorf("%s: %s is missing or may not be read", e.DN, attrTokens)
@@ -191,8 +190,8 @@ func (l *LDAP) tokens(e entry) (membership, error) {
 	return in, nil
 }
 
-// memberships walks up the groups of a DN with PlainLDAP, level by level.
-func (l *LDAP) memberships(ctx context.Context, dn string) (membership, error) {
+// walkGroups finds the groups of a DN with PlainLDAP, level by level.
+func (l *LDAP) walkGroups(ctx context.Context, dn string) (membership, error) {
 	in := membership{}
 	for level := []string{dn}; len(level) > 0; {
 		groups, err := l.groupsOf(ctx, level)
@@ -217,20 +216,19 @@ func (l *LDAP) memberships(ctx context.Context, dn string) (membership, error) {
 	return in, nil
 }
 
-// groupsOf finds the groups that name one of the DNs as a member, some DNs at a
-// time.
+// groupsOf finds the groups that have one of the DNs as a member, 50 DNs per search.
 func (l *LDAP) groupsOf(ctx context.Context, members []string) ([]string, error) {
 	const atOnce = 50
 	var groups []string
 	for start := 0; start < len(members); start += atOnce {
-		var clauses []clause
+		var matches []attributeMatch
 		for _, member := range members[start:min(start+atOnce, len(members))] {
-			clauses = append(clauses, clause{attribute: l.d.a.Member, value: member})
+			matches = append(matches, attributeMatch{attribute: l.d.a.Member, value: member})
 		}
 		var entries []entry
-		_, err := l.read(ctx, l.people, func(ctx context.Context, k *link) (err error) {
-			entries, err = k.search(ctx, query{
-				base: l.c.GroupBase, scope: ldap.ScopeWholeSubtree, filter: anyFilter(clauses),
+		_, err := l.read(ctx, l.people, func(ctx context.Context, conn *connection) (err error) {
+			entries, err = conn.search(ctx, query{
+				base: l.c.GroupBase, scope: ldap.ScopeWholeSubtree, filter: anyFilter(matches),
 				attributes: []string{"1.1"}, limit: maxGroups + 1, // 1.1: no attributes (RFC 4511 section 4.5.1.8)
 			})
 			return err
@@ -245,7 +243,7 @@ func (l *LDAP) groupsOf(ctx context.Context, members []string) ([]string, error)
 	return groups, nil
 }
 
-// foldDN is a DN in one spelling.
+// foldDN normalizes a DN for comparison.
 func foldDN(dn string) (string, error) {
 	parsed, err := ldap.ParseDN(dn)
 	if err != nil {

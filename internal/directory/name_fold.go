@@ -8,14 +8,14 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// fold is a name in the one spelling that compares: composed, without case.
+// fold normalizes a name for comparison: Unicode NFC, case-folded.
 func fold(name string) string {
 	return norm.NFC.String(cases.Fold().String(norm.NFC.String(name)))
 }
 
-// skeleton is a name without what a domain controller may overlook when it
-// compares: case, accents and other marks, width, ligatures, invisible letters.
-// Two people whose names have the same skeleton could be taken for each other.
+// skeleton removes from a name what a domain controller may ignore when it compares:
+// case, accents and other marks, width, ligatures, invisible characters. Two people
+// whose names have the same skeleton could be mistaken for each other.
 func skeleton(name string) string {
 	name = norm.NFKD.String(cases.Fold().String(norm.NFKD.String(name)))
 	return strings.Map(func(r rune) rune {

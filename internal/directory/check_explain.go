@@ -15,9 +15,10 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// dialWords tells an administrator why a server cannot be reached, and what to do.
-func dialWords(s *server, err error) string {
-	if words := certificateWords(s, err); words != "" {
+// explainDialError returns why a server cannot be reached and what to do, in words for an
+// administrator.
+func explainDialError(s *server, err error) string {
+	if words := explainCertificateError(s, err); words != "" {
 		return words
 	}
 	var noTLS tls.RecordHeaderError
@@ -36,7 +37,7 @@ func dialWords(s *server, err error) string {
 		return fmt.Sprintf("The name %s is not known to DNS. Correct directory.servers, or this machine's DNS.", s.host)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Sprintf("Nothing listens at %s. Is the server running, and is this its port?", s.address)
-	case errors.Is(err, errSlow), errors.Is(err, os.ErrDeadlineExceeded), isTimeout(err):
+	case errors.Is(err, errTimeout), errors.Is(err, os.ErrDeadlineExceeded), isTimeout(err):
 		return fmt.Sprintf("%s does not answer in time. Is a firewall in between?", s.address)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		return fmt.Sprintf("%s closes the connection when TLS begins: a domain controller without a certificate does so.", s.address)
@@ -49,8 +50,8 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// certificateWords says what is wrong with a server's certificate, or nothing.
-func certificateWords(s *server, err error) string {
+// explainCertificateError returns what is wrong with a server's certificate, or "".
+func explainCertificateError(s *server, err error) string {
 	var unverified *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError
 	var wrongName x509.HostnameError

@@ -11,59 +11,59 @@ import (
 	"certportal/internal/portal"
 )
 
-// Person fulfils enroll.Directory: everything is read anew.
+// Person implements portal.Directory. It reads everything from the directory.
 func (l *LDAP) Person(ctx context.Context, id portal.PersonID) (portal.Person, error) {
-	ctx, cancel := l.bounded(ctx)
+	ctx, cancel := l.withTimeout(ctx)
 	defer cancel()
 	return l.readPerson(ctx, id)
 }
 
-// Match fulfils enroll.Directory. A claim's UPN counts as it stands in the entry,
-// and not as a login name.
+// Match implements portal.Directory. A claim's UPN is compared with the attribute of the
+// entry, and not parsed as a login name.
 func (l *LDAP) Match(ctx context.Context, claim portal.Claim) (portal.Person, error) {
-	nobody := fmt.Errorf("matching claim: %w", portal.ErrNotFound)
-	by, err := l.claimed(claim)
+	notFound := fmt.Errorf("matching claim: %w", portal.ErrNotFound)
+	by, err := l.claimMatch(claim)
 	if err != nil {
-		return portal.Person{}, nobody
+		return portal.Person{}, notFound
 	}
-	ctx, cancel := l.bounded(ctx)
+	ctx, cancel := l.withTimeout(ctx)
 	defer cancel()
-	who, err := l.find(ctx, spelling{names: []clause{by}})
-	if errors.Is(err, errNobody) {
-		return portal.Person{}, nobody
+	user, err := l.find(ctx, loginName{names: []attributeMatch{by}})
+	if errors.Is(err, errUnknownLogin) {
+		return portal.Person{}, notFound
 	}
 	if err != nil {
 		return portal.Person{}, fmt.Errorf("matching claim: %w", err)
 	}
-	p, err := l.readPerson(ctx, who.id)
+	p, err := l.readPerson(ctx, user.id)
 	if err != nil {
 		return portal.Person{}, err
 	}
 	if (claim.SID != "" && p.SID != claim.SID) || (claim.UPN != "" && fold(p.UPN) != fold(claim.UPN)) {
-		return portal.Person{}, nobody
+		return portal.Person{}, notFound
 	}
 	return p, nil
 }
 
-// claimed is the clause that finds the person of a claim: by SID where it has
-// one, which stays when a UPN moves on.
-func (l *LDAP) claimed(claim portal.Claim) (clause, error) {
-	upn := speller{a: l.d.a}.spell(claim.UPN)
+// claimMatch returns the match that finds the person of a claim: by SID when the claim has
+// one, because a UPN may be reassigned.
+func (l *LDAP) claimMatch(claim portal.Claim) (attributeMatch, error) {
+	upn := loginParser{a: l.d.a}.parse(claim.UPN)
 	isUPN := len(upn.names) == 1 && upn.names[0].attribute == l.d.a.UPN
 	switch {
 	case claim.UPN != "" && !isUPN, claim.SID == "" && claim.UPN == "", claim.SID != "" && l.d.a.SID == "":
-		return clause{}, errNobody
+		return attributeMatch{}, errUnknownLogin
 	case claim.SID == "":
 		return upn.names[0], nil
 	}
 	sid, err := parseSID(claim.SID)
 	if err != nil {
-		return clause{}, errNobody
+		return attributeMatch{}, errUnknownLogin
 	}
 	if l.c.Kind == ActiveDirectory {
-		return clause{attribute: l.d.a.SID, value: string(sid), binary: true}, nil
+		return attributeMatch{attribute: l.d.a.SID, value: string(sid), binary: true}, nil
 	}
-	return clause{attribute: l.d.a.SID, value: claim.SID}, nil
+	return attributeMatch{attribute: l.d.a.SID, value: claim.SID}, nil
 }
 
 // readPerson reads one person with groups and conflicts.
@@ -76,7 +76,7 @@ func (l *LDAP) readPerson(ctx context.Context, id portal.PersonID) (portal.Perso
 	if err != nil {
 		return portal.Person{}, fmt.Errorf("reading person %s: %w", id, err)
 	}
-	in, err := l.membershipOf(ctx, e, &p)
+	in, err := l.readMembership(ctx, e, &p)
 	if err != nil {
 		return portal.Person{}, fmt.Errorf("reading person %s: %w", id, err)
 	}
@@ -89,13 +89,13 @@ func (l *LDAP) readPerson(ctx context.Context, id portal.PersonID) (portal.Perso
 	return p, nil
 }
 
-// membershipOf tells the groups, and in Active Directory whether the person is
-// protected by nature.
-func (l *LDAP) membershipOf(ctx context.Context, e entry, p *portal.Person) (membership, error) {
+// readMembership returns the person's groups. With Active Directory it also sets
+// p.Protected for privileged accounts.
+func (l *LDAP) readMembership(ctx context.Context, e entry, p *portal.Person) (membership, error) {
 	if l.c.Kind == PlainLDAP {
-		return l.memberships(ctx, e.DN)
+		return l.walkGroups(ctx, e.DN)
 	}
-	in, err := l.tokens(e)
+	in, err := l.tokenGroups(e)
 	if err != nil {
 		return nil, err
 	}
@@ -110,24 +110,24 @@ func (l *LDAP) membershipOf(ctx context.Context, e entry, p *portal.Person) (mem
 	if err != nil {
 		return nil, err
 	}
-	p.Protected = marked != 0 || protectedByNature(p.SID, in)
+	p.Protected = marked != 0 || isProtectedAccount(p.SID, in)
 	return in, nil
 }
 
-// entryOf reads the one entry of an id. It returns enroll.ErrNotFound for an id
-// nobody has, for what is no person, and for entries outside the base.
+// entryOf reads the entry of an ID. It returns portal.ErrNotFound when there is none,
+// when it is not a person, and when it is outside the base.
 func (l *LDAP) entryOf(ctx context.Context, id portal.PersonID) (entry, error) {
-	facts, err := l.facts(ctx)
+	root, err := l.rootDSE(ctx)
 	if err != nil {
 		return entry{}, err
 	}
-	q, err := l.byID(facts, id)
+	q, err := l.byID(root, id)
 	if err != nil {
 		return entry{}, fmt.Errorf("%w: %w", portal.ErrNotFound, err)
 	}
 	var entries []entry
-	_, err = l.read(ctx, l.people, func(ctx context.Context, k *link) (err error) {
-		entries, err = k.search(ctx, q)
+	_, err = l.read(ctx, l.people, func(ctx context.Context, conn *connection) (err error) {
+		entries, err = conn.search(ctx, q)
 		return err
 	})
 	if ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) || (err == nil && len(entries) == 0) {
@@ -138,17 +138,17 @@ func (l *LDAP) entryOf(ctx context.Context, id portal.PersonID) (entry, error) {
 	}
 	e := entries[0]
 	if got, err := l.d.id(e); err != nil || !strings.EqualFold(string(got), string(id)) {
-		return entry{}, errors.Join(errors.New("the server answered with somebody else"), err)
+		return entry{}, errors.Join(errors.New("the server returned another entry"), err)
 	}
-	if !l.d.isPerson(e) || !contains(facts.people, e.DN) {
+	if !l.d.isPerson(e) || !contains(root.people, e.DN) {
 		return entry{}, portal.ErrNotFound
 	}
 	return e, nil
 }
 
-// byID asks for one person. Active Directory takes the GUID for a name (MS-ADTS
-// 3.1.1.3.1.2.4), and tells tokenGroups only to a question for one entry.
-func (l *LDAP) byID(facts facts, id portal.PersonID) (query, error) {
+// byID returns the search for one person. Active Directory accepts a GUID as a DN (MS-ADTS
+// 3.1.1.3.1.2.4), and returns tokenGroups only in searches of base scope.
+func (l *LDAP) byID(root rootDSE, id portal.PersonID) (query, error) {
 	if l.c.Kind == ActiveDirectory {
 		_, err := parseGUID(id)
 		return query{
@@ -157,15 +157,15 @@ func (l *LDAP) byID(facts facts, id portal.PersonID) (query, error) {
 		}, err
 	}
 	if id == "" || len(id) > maxLogin {
-		return query{}, errNobody
+		return query{}, errUnknownLogin
 	}
 	return query{
-		base: facts.base, scope: ldap.ScopeWholeSubtree, attributes: l.personAttributes(),
-		filter: "(&" + l.d.a.PersonFilter + clause{attribute: l.d.a.ID, value: string(id)}.filter() + ")",
+		base: root.base, scope: ldap.ScopeWholeSubtree, attributes: l.personAttributes(),
+		filter: "(&" + l.d.a.PersonFilter + attributeMatch{attribute: l.d.a.ID, value: string(id)}.filter() + ")",
 	}, nil
 }
 
-// personAttributes are those of which a person is made, without groups.
+// personAttributes returns the attributes of a person, without groups.
 func (l *LDAP) personAttributes() []string {
 	names := append(l.nameAttributes(), l.d.a.Name, l.d.a.GivenName, l.d.a.EmployeeNumber, l.d.a.Department)
 	if l.c.Kind == ActiveDirectory {

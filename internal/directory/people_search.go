@@ -15,18 +15,17 @@ import (
 	"certportal/internal/portal"
 )
 
-// Bounds of a search for people.
+// Limits of a search for people.
 const (
 	maxQuery = 256 // bytes
 	maxWords = 6
 	maxFound = 100
 )
 
-// Search finds people by the beginning of a name, login, UPN, address or employee
-// number, every word of the query in one of them; at most limit (100), sorted by
-// name, and whether there are more. What is typed is only ever a value: nothing
-// in it is a wildcard. People come without groups, roles and conflicts; accounts
-// that are switched off are among them.
+// Search finds people by prefixes: every word must begin a name, login, UPN, mail address
+// or employee number. It returns at most limit people (100), sorted by name, and whether
+// there are more. Words are escaped: wildcards in them have no effect. The people have
+// no groups, roles and conflicts; disabled accounts are included.
 func (l *LDAP) Search(ctx context.Context, typed string, limit int) (people []portal.Person, more bool, err error) {
 	words, ok := searchWords(typed)
 	if !ok {
@@ -35,21 +34,21 @@ func (l *LDAP) Search(ctx context.Context, typed string, limit int) (people []po
 	if limit <= 0 || limit > maxFound {
 		limit = maxFound
 	}
-	ctx, cancel := l.bounded(ctx)
+	ctx, cancel := l.withTimeout(ctx)
 	defer cancel()
-	facts, err := l.facts(ctx)
+	root, err := l.rootDSE(ctx)
 	if err != nil {
 		return nil, false, err
 	}
 	var entries []entry
-	_, err = l.read(ctx, l.people, func(ctx context.Context, k *link) (err error) {
-		entries, err = k.search(ctx, query{
-			base: facts.base, scope: ldap.ScopeWholeSubtree, limit: limit, page: true,
+	_, err = l.read(ctx, l.people, func(ctx context.Context, conn *connection) (err error) {
+		entries, err = conn.search(ctx, query{
+			base: root.base, scope: ldap.ScopeWholeSubtree, limit: limit, page: true,
 			filter: l.searchFilter(words), attributes: l.personAttributes(),
 		})
 		return err
 	})
-	more = errors.Is(err, errCut)
+	more = errors.Is(err, errTruncated)
 	if err != nil && !more {
 		return nil, false, fmt.Errorf("searching people: %w", err)
 	}
@@ -67,16 +66,16 @@ func (l *LDAP) Search(ctx context.Context, typed string, limit int) (people []po
 	return people, more, nil
 }
 
-// searchWords splits what was typed; ok is false for what finds nobody.
+// searchWords splits a query into words; ok is false for a query that cannot match.
 func searchWords(typed string) (words []string, ok bool) {
-	if len(typed) > maxQuery || !utf8.ValidString(typed) || strings.ContainsFunc(strings.TrimSpace(typed), unreadable) {
+	if len(typed) > maxQuery || !utf8.ValidString(typed) || strings.ContainsFunc(strings.TrimSpace(typed), isInvisible) {
 		return nil, false
 	}
 	words = strings.Fields(norm.NFC.String(typed))
 	return words, len(words) > 0 && len(words) <= maxWords
 }
 
-// searchFilter wants every word at the beginning of one of the names.
+// searchFilter requires every word to be a prefix of one of the names.
 func (l *LDAP) searchFilter(words []string) string {
 	attributes := []string{l.d.a.Name, "cn", attrSurname, l.d.a.GivenName, l.d.a.Login, l.d.a.UPN, l.d.a.Mail, l.d.a.EmployeeNumber}
 	if l.c.Kind == ActiveDirectory {

@@ -27,14 +27,14 @@ const (
 	attrSurname    = "sn"
 )
 
-// Bits of userAccountControl (MS-ADTS 2.2.16). The lock stands in the computed
-// attribute alone.
+// Bits of userAccountControl (MS-ADTS 2.2.16). Only the computed attribute has the bit
+// for a lockout.
 const (
 	controlDisabled = 0x2
 	controlLocked   = 0x10
 )
 
-// adAttributes are the names Active Directory gives to what is read of a person.
+// adAttributes returns the attribute names of Active Directory.
 func adAttributes() Attributes {
 	return Attributes{
 		PersonFilter: "(&(objectCategory=person)(objectClass=user))",
@@ -44,11 +44,11 @@ func adAttributes() Attributes {
 	}
 }
 
-// entry is what a server says of one thing. Servers may lie: what must be single
-// is asked for as such.
+// entry is an entry as a server sent it. The content is not trusted: an attribute that
+// must have a single value is read with one.
 type entry struct{ *ldap.Entry }
 
-// bytes gives all values of an attribute, under every spelling of its name.
+// bytes returns all values of an attribute, ignoring the case of its name.
 func (e entry) bytes(name string) [][]byte {
 	var values [][]byte
 	for _, a := range e.Attributes {
@@ -59,8 +59,8 @@ func (e entry) bytes(name string) [][]byte {
 	return values
 }
 
-// one gives the only value of an attribute, nil when it is absent. A second value
-// is an error: either could be the true one.
+// one returns the only value of an attribute, nil when it is absent. A second value is
+// an error, because either could be the right one.
 func (e entry) one(name string) ([]byte, error) {
 	values := e.bytes(name)
 	switch len(values) {
@@ -72,7 +72,7 @@ func (e entry) one(name string) ([]byte, error) {
 	return nil, fmt.Errorf("%s: %s has %d values", e.DN, name, len(values))
 }
 
-// text gives the only value of an attribute as text, empty when it is absent.
+// text returns the only value of an attribute as text, empty when it is absent.
 func (e entry) text(name string) (string, error) {
 	if name == "" {
 		return "", nil
@@ -87,8 +87,7 @@ func (e entry) text(name string) (string, error) {
 	return string(value), nil
 }
 
-// first gives the first value of an attribute that may have several, empty when
-// it is absent or no text.
+// first returns the first valid UTF-8 value of an attribute that may have several, or "".
 func (e entry) first(name string) string {
 	for _, value := range e.bytes(name) {
 		if utf8.Valid(value) {
@@ -110,7 +109,7 @@ func (e entry) number(name string) (n int64, present bool, err error) {
 	return n, true, nil
 }
 
-// has reports whether an attribute has the value, case aside.
+// has reports whether an attribute has the value, ignoring case.
 func (e entry) has(name, value string) bool {
 	for _, v := range e.bytes(name) {
 		if strings.EqualFold(string(v), value) {
@@ -120,14 +119,14 @@ func (e entry) has(name, value string) bool {
 	return false
 }
 
-// decoder turns entries into people.
+// decoder converts entries to people.
 type decoder struct {
 	kind Kind
 	a    Attributes
 	now  func() time.Time
 }
 
-// id is the identity of an entry.
+// id returns the ID of an entry, such as its objectGUID.
 func (d decoder) id(e entry) (portal.PersonID, error) {
 	value, err := e.one(d.a.ID)
 	if err != nil {
@@ -145,11 +144,11 @@ func (d decoder) id(e entry) (portal.PersonID, error) {
 	return portal.PersonID(value), nil
 }
 
-// isPerson reports whether an entry is of somebody who could sign in: computers
-// and service accounts are users too, in Active Directory.
+// isPerson reports whether an entry is a person. In Active Directory computers and
+// managed service accounts have the class user too.
 func (d decoder) isPerson(e entry) bool {
 	if d.kind == PlainLDAP {
-		return true // the filter says who is
+		return true // the filter decides
 	}
 	login := e.first(d.a.Login)
 	return e.has(attrClass, "user") && !e.has(attrClass, "computer") &&
@@ -157,8 +156,7 @@ func (d decoder) isPerson(e entry) bool {
 		login != "" && !strings.HasSuffix(login, "$")
 }
 
-// person reads the names and the state of an entry; groups and conflicts are not
-// in it.
+// person decodes the names and the state of an entry, without groups and conflicts.
 func (d decoder) person(e entry) (portal.Person, error) {
 	id, err := d.id(e)
 	if err != nil {
@@ -183,8 +181,8 @@ func (d decoder) person(e entry) (portal.Person, error) {
 	return p, d.state(e, &p)
 }
 
-// names reads what stands in a certificate. In Active Directory each has one
-// value; elsewhere the first login and the first address count.
+// names decodes the names that go into a certificate. In Active Directory each has a
+// single value; on other servers the first login and the first address are used.
 func (d decoder) names(e entry, p *portal.Person) (err error) {
 	if d.kind == PlainLDAP {
 		p.Login, p.UPN, p.Mail = e.first(d.a.Login), e.first(d.a.UPN), e.first(d.a.Mail)
@@ -206,8 +204,9 @@ func (d decoder) names(e entry, p *portal.Person) (err error) {
 	return nil
 }
 
-// state reads whether the account works. An entry that does not say is an error:
-// the portal's account may not read it, and silence must not count as enabled.
+// state decodes whether the account is disabled, locked or expired. A missing
+// userAccountControl is an error: the portal's account may lack the right to read it,
+// and that must not count as enabled.
 func (d decoder) state(e entry, p *portal.Person) error {
 	control, present, err := e.number(attrControl)
 	if err != nil {
@@ -216,7 +215,7 @@ func (d decoder) state(e entry, p *portal.Person) error {
 	if !present {
 		return fmt.Errorf("%s: %s is missing or may not be read", e.DN, attrControl)
 	}
-	// Absent is 0: whoever may read userAccountControl may read these two.
+	// Absent means 0: an account that can read userAccountControl can read these two.
 	computed, _, err := e.number(attrComputed)
 	if err != nil {
 		return err

@@ -12,8 +12,8 @@ import (
 )
 
 // checkClock compares the server's clock with this one's.
-func (l *LDAP) checkClock(ctx context.Context, r *report, k *link) {
-	entries, err := k.search(ctx, query{filter: "(objectClass=*)", attributes: []string{"currentTime"}})
+func (l *LDAP) checkClock(ctx context.Context, r *report, conn *connection) {
+	entries, err := conn.search(ctx, query{filter: "(objectClass=*)", attributes: []string{"currentTime"}})
 	if err != nil || len(entries) != 1 || entries[0].first("currentTime") == "" {
 		r.add("clock", portal.FindingOK, "The server does not tell its time, so the clocks are not compared.")
 		return
@@ -23,7 +23,7 @@ func (l *LDAP) checkClock(ctx context.Context, r *report, k *link) {
 		r.add("clock", portal.FindingWarning, "The server tells its time in an unknown form.")
 		return
 	}
-	apart := l.c.Now().Sub(theirs).Abs().Round(10 * time.Second) // they tell whole seconds
+	apart := l.c.Now().Sub(theirs).Abs().Round(10 * time.Second) // currentTime has whole seconds
 	switch {
 	case apart > clockFailed:
 		r.add("clock", portal.FindingFailed, "This machine's clock and the server's are %s apart. Set both by the same NTP source.", apart)
@@ -34,10 +34,10 @@ func (l *LDAP) checkClock(ctx context.Context, r *report, k *link) {
 	}
 }
 
-// checkForest says whether a UPN can be proven unique.
-func (l *LDAP) checkForest(ctx context.Context, r *report, k *link, facts facts) {
-	domains, err := k.search(ctx, query{
-		base: "CN=Partitions," + facts.config, scope: ldap.ScopeSingleLevel, limit: 1000,
+// checkForest reports whether a UPN is checked for uniqueness in the whole forest.
+func (l *LDAP) checkForest(ctx context.Context, r *report, conn *connection, root rootDSE) {
+	domains, err := conn.search(ctx, query{
+		base: "CN=Partitions," + root.config, scope: ldap.ScopeSingleLevel, limit: 1000,
 		filter: "(&(objectClass=crossRef)(nETBIOSName=*))", attributes: []string{"dnsRoot"},
 	})
 	switch {
@@ -68,7 +68,7 @@ func (l *LDAP) checkGroups(ctx context.Context, r *report) {
 	settings := []struct {
 		name   string
 		groups []string
-		state  portal.FindingState // when a group is not there
+		state  portal.FindingState // when the group does not exist
 	}{
 		{"enroll", l.c.Enroll, portal.FindingFailed},
 		{"protected", l.c.Protected, portal.FindingFailed},
@@ -100,20 +100,20 @@ func (l *LDAP) checkGroup(ctx context.Context, r *report, what, group string, ab
 	}
 }
 
-// checkGroupSID looks for a group that is named by its SID. Groups of other
-// domains, and those of Windows itself, need not be found.
+// checkGroupSID looks for a group configured by its SID. Groups of other domains and
+// well-known groups of Windows may be missing.
 func (l *LDAP) checkGroupSID(ctx context.Context, r *report, what, sid string) {
 	b, err := parseSID(sid)
-	facts, factsErr := l.facts(ctx)
-	if err != nil || factsErr != nil || l.c.Kind == PlainLDAP {
+	root, rootErr := l.rootDSE(ctx)
+	if err != nil || rootErr != nil || l.c.Kind == PlainLDAP {
 		r.add(what, portal.FindingOK, "The group %q is used as it is written.", sid)
 		return
 	}
 	var entries []entry
-	_, err = l.read(ctx, l.people, func(ctx context.Context, k *link) (err error) {
-		entries, err = k.search(ctx, query{
-			base: facts.domain, scope: ldap.ScopeWholeSubtree, attributes: []string{attrClass}, limit: 2,
-			filter: clause{attribute: l.d.a.SID, value: string(b), binary: true}.filter(),
+	_, err = l.read(ctx, l.people, func(ctx context.Context, conn *connection) (err error) {
+		entries, err = conn.search(ctx, query{
+			base: root.domain, scope: ldap.ScopeWholeSubtree, attributes: []string{attrClass}, limit: 2,
+			filter: attributeMatch{attribute: l.d.a.SID, value: string(b), binary: true}.filter(),
 		})
 		return err
 	})

@@ -23,13 +23,13 @@ const (
 	saltSize   = 16
 )
 
-// maxMemory and maxPasses bound what a stored hash may ask of this machine.
+// maxMemory and maxPasses limit the cost parameters of a stored hash.
 const (
 	maxMemory = 1 << 20 // KiB
 	maxPasses = 16
 )
 
-// hasher makes and checks password hashes, a few at a time: each takes 19 MiB.
+// hasher computes and checks password hashes, at most four at a time: each takes 19 MiB.
 type hasher struct {
 	slots chan struct{}
 }
@@ -71,7 +71,7 @@ func (h *hasher) derive(ctx context.Context, password string, p phc) ([]byte, er
 		return nil, fmt.Errorf("waiting for a password check: %w", ctx.Err())
 	}
 	defer func() { <-h.slots }()
-	// The same letters typed on another keyboard may come decomposed.
+	// Keyboards differ in whether they send composed or decomposed characters.
 	typed := []byte(norm.NFC.String(password))
 	return argon2.IDKey(typed, p.salt, p.passes, p.memory, p.lanes, uint32(len(p.hash))), nil
 }

@@ -11,32 +11,34 @@ import (
 	"certportal/internal/portal"
 )
 
-// maxNamesakes bounds the others with somebody's names. One is too many already.
+// maxNamesakes limits the search for entries with the same names. One is too many
+// already.
 const maxNamesakes = 20
 
-// conflicts looks for everybody whose names could be taken for this person's, or
-// the other way round (attack A5): in the whole forest where there is a global
-// catalog, else in the domain, not only below the base. A search that is cut or
-// fails is an error and not "no conflict".
+// conflicts sets p.Conflict when another entry has a name that could be mistaken for
+// one of this person's (attack A5). It searches the whole forest when a global catalog
+// is configured, else the whole domain, not only below the base. A truncated or failed
+// search is an error, never "no conflict".
 //
-// Both sides of a conflict are refused. Whoever may write a UPN can thereby keep
-// others from enrolling, which is noticed, and no more than that.
+// Both people in a conflict are refused. An account with the right to write a UPN can
+// therefore keep another person from enrolling, which is noticed, but not impersonate
+// that person.
 func (l *LDAP) conflicts(ctx context.Context, own entry, p *portal.Person) error {
-	facts, err := l.facts(ctx)
+	root, err := l.rootDSE(ctx)
 	if err != nil {
 		return err
 	}
-	n := l.namesOf(*p, facts)
-	if len(n.clauses()) == 0 {
+	n := l.namesOf(*p, root)
+	if len(n.matches()) == 0 {
 		return nil
 	}
 	q := query{
-		base: facts.domain, scope: ldap.ScopeWholeSubtree, filter: anyFilter(n.clauses()), limit: maxNamesakes,
+		base: root.domain, scope: ldap.ScopeWholeSubtree, filter: anyFilter(n.matches()), limit: maxNamesakes,
 		attributes: []string{l.d.a.ID, l.d.a.Login, l.d.a.UPN, l.d.a.Mail},
 	}
 	switch {
 	case l.c.Kind == PlainLDAP:
-		q.base = facts.base
+		q.base = root.base
 	case len(l.c.GlobalCatalog) > 0:
 		q.base = "" // all domains (MS-ADTS 3.1.1.3.1.1.8)
 	}
@@ -44,24 +46,24 @@ func (l *LDAP) conflicts(ctx context.Context, own entry, p *portal.Person) error
 		q.attributes = append(q.attributes, attrProxies)
 	}
 	var entries []entry
-	_, err = l.read(ctx, l.forest, func(ctx context.Context, k *link) (err error) {
-		entries, err = k.search(ctx, q)
+	_, err = l.read(ctx, l.forest, func(ctx context.Context, conn *connection) (err error) {
+		entries, err = conn.search(ctx, q)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	p.Conflict = n.form()
+	p.Conflict = n.checkForm()
 	for _, e := range entries {
 		if !l.isSame(e, own) {
-			n.judge(e, contains(facts.headOrBase(), e.DN), p)
+			n.classify(e, contains(root.accountRoot(), e.DN), p)
 		}
 	}
 	return nil
 }
 
-// isSame reports whether two entries are one. Things other than people may have
-// no id that can be read.
+// isSame reports whether two entries are the same object. Objects other than people may
+// have no readable ID, so it falls back to the DN.
 func (l *LDAP) isSame(e, own entry) bool {
 	id, err := l.d.id(e)
 	ownID, ownErr := l.d.id(own)
@@ -71,20 +73,20 @@ func (l *LDAP) isSame(e, own entry) bool {
 	return strings.EqualFold(e.DN, own.DN)
 }
 
-// names are one person's, as others could carry them.
+// names are the names of one person, in the forms in which other entries could have them.
 type names struct {
 	a        Attributes
 	ad       bool
 	upn      string
 	mail     string
-	locals   []string // accounts of this domain that the UPN could mean
-	implicit []string // UPNs that the login name could mean
-	suffixes []string // that a UPN may have; none: any
+	locals   []string // login names in this domain that the UPN could refer to
+	implicit []string // UPNs that the login name could refer to
+	suffixes []string // allowed UPN suffixes; empty allows any
 }
 
-func (l *LDAP) namesOf(p portal.Person, facts facts) names {
+func (l *LDAP) namesOf(p portal.Person, root rootDSE) names {
 	n := names{a: l.d.a, ad: l.c.Kind == ActiveDirectory, upn: p.UPN, mail: p.Mail, suffixes: l.c.UPNSuffixes}
-	domains := slices.DeleteFunc([]string{l.c.Domain, facts.netbios}, func(s string) bool { return s == "" })
+	domains := slices.DeleteFunc([]string{l.c.Domain, root.netbios}, func(s string) bool { return s == "" })
 	for _, domain := range domains {
 		n.implicit = append(n.implicit, p.Login+"@"+domain)
 	}
@@ -97,7 +99,7 @@ func (l *LDAP) namesOf(p portal.Person, facts facts) names {
 		n.locals = append(n.locals, local)
 	}
 	if n.ad {
-		// A KDC appends the $ of a computer when it finds no such account.
+		// A KDC appends the $ of a computer account when the name is not found.
 		for _, name := range slices.Clone(n.locals) {
 			n.locals = append(n.locals, name+"$")
 		}
@@ -105,15 +107,15 @@ func (l *LDAP) namesOf(p portal.Person, facts facts) names {
 	return n
 }
 
-// clauses ask for each name as it is and without what a server may overlook:
-// Active Directory ignores accents and width itself, others need both spellings.
-func (n names) clauses() []clause {
-	var clauses []clause
+// matches returns a match for each name as written and for its skeleton. Active Directory
+// ignores accents and width when it compares; other servers need both spellings.
+func (n names) matches() []attributeMatch {
+	var matches []attributeMatch
 	add := func(attribute string, values ...string) {
 		for _, value := range values {
-			c := clause{attribute: attribute, value: value}
-			if value != "" && !slices.Contains(clauses, c) {
-				clauses = append(clauses, c)
+			c := attributeMatch{attribute: attribute, value: value}
+			if value != "" && !slices.Contains(matches, c) {
+				matches = append(matches, c)
 			}
 		}
 	}
@@ -127,12 +129,12 @@ func (n names) clauses() []clause {
 	if n.ad && n.mail != "" {
 		add(attrProxies, "smtp:"+n.mail)
 	}
-	return clauses
+	return matches
 }
 
-// judge says what another entry with one of the names means. An account of
-// another domain may well be called like this one's.
-func (n names) judge(e entry, sameDomain bool, p *portal.Person) {
+// classify records in p what another entry with one of the names means. A login name
+// may be the same in another domain.
+func (n names) classify(e entry, sameDomain bool, p *portal.Person) {
 	login := skeleton(e.first(n.a.Login))
 	isLogin := login != "" && slices.ContainsFunc(n.locals, func(s string) bool {
 		return skeleton(s) == login && (sameDomain || strings.Contains(s, "@"))
@@ -147,10 +149,10 @@ func (n names) judge(e entry, sameDomain bool, p *portal.Person) {
 	case n.hasMail(e):
 		p.MailShared = true
 	case login != "" && !sameDomain && slices.ContainsFunc(n.locals, func(s string) bool { return skeleton(s) == login }):
-		// the namesake in another domain
+		// the same login name in another domain is no conflict
 	default:
-		// The server saw a likeness that is not seen here: it may see it again when
-		// it maps a certificate.
+		// The server considers the names equal although classify does not: it may do the
+		// same when it maps a certificate to an account.
 		p.Conflict = portal.UPNTaken
 	}
 }
@@ -185,15 +187,15 @@ func (n names) hasMail(e entry) bool {
 	return false
 }
 
-// form judges the UPN by itself. No UPN is no conflict; there is nothing to issue
-// either.
-func (n names) form() portal.Conflict {
+// checkForm checks the form and suffix of the UPN. A missing UPN is no conflict;
+// without one nothing is issued either.
+func (n names) checkForm() portal.Conflict {
 	if n.upn == "" {
 		return ""
 	}
 	local, suffix, found := strings.Cut(n.upn, "@")
 	if !found || local == "" || suffix == "" || strings.Contains(suffix, "@") ||
-		strings.ContainsFunc(n.upn, func(r rune) bool { return unreadable(r) || unicode.IsSpace(r) }) {
+		strings.ContainsFunc(n.upn, func(r rune) bool { return isInvisible(r) || unicode.IsSpace(r) }) {
 		return portal.UPNForm
 	}
 	if len(n.suffixes) > 0 && !slices.ContainsFunc(n.suffixes, func(s string) bool { return fold(s) == fold(suffix) }) {

@@ -7,30 +7,29 @@ import (
 	"time"
 )
 
-// Lockout is after how many wrong passwords the domain locks an account, and in
-// what time they count. The zero value is "never, or not known".
+// Lockout is the number of wrong passwords after which the domain locks an account, and
+// the time in which they are counted. The zero value means never, or unknown.
 type Lockout struct {
 	Threshold int
 	Window    time.Duration
 }
 
-// Lockout reads the lockout policy of the domain's head. Policies for single
-// groups (fine-grained password policies) may be stricter and are not read. With
-// PlainLDAP the server does not tell.
+// Lockout reads the lockout policy of the domain. It does not read fine-grained password
+// policies of groups, which may be stricter. With PlainLDAP it returns the zero value.
 func (l *LDAP) Lockout(ctx context.Context) (Lockout, error) {
 	if l.c.Kind == PlainLDAP {
 		return Lockout{}, nil
 	}
-	ctx, cancel := l.bounded(ctx)
+	ctx, cancel := l.withTimeout(ctx)
 	defer cancel()
-	facts, err := l.facts(ctx)
+	root, err := l.rootDSE(ctx)
 	if err != nil {
 		return Lockout{}, err
 	}
 	var entries []entry
-	_, err = l.read(ctx, l.people, func(ctx context.Context, k *link) (err error) {
-		entries, err = k.search(ctx, query{
-			base: facts.domain, filter: "(objectClass=*)",
+	_, err = l.read(ctx, l.people, func(ctx context.Context, conn *connection) (err error) {
+		entries, err = conn.search(ctx, query{
+			base: root.domain, filter: "(objectClass=*)",
 			attributes: []string{"lockoutThreshold", "lockOutObservationWindow"},
 		})
 		return err

@@ -10,11 +10,11 @@ import (
 	"certportal/internal/portal"
 )
 
-// subcode is the Win32 error that Active Directory hides in the text of a refused
-// bind: "… AcceptSecurityContext error, data 52e, v4563".
+// subcode is the Win32 error code in the text of a bind refused by Active Directory:
+// "… AcceptSecurityContext error, data 52e, v4563".
 type subcode uint32
 
-// The sub-codes that mean something here.
+// The sub-codes that are handled.
 const (
 	noSubcode      subcode = 0
 	noSuchUser     subcode = 0x525
@@ -28,7 +28,7 @@ const (
 	lockedOut      subcode = 0x775
 )
 
-// parseSubcode finds the sub-code in the text of a refused bind.
+// parseSubcode returns the sub-code in the text of a refused bind.
 func parseSubcode(text string) subcode {
 	_, after, found := strings.Cut(text, ", data ")
 	if !found {
@@ -42,9 +42,9 @@ func parseSubcode(text string) subcode {
 	return subcode(code)
 }
 
-// refusal is what a sub-code says about a person whose password was right. The
-// others, lockedOut among them, come with a wrong password too: they are nil and
-// tell a stranger nothing.
+// refusal returns the refusal for a sub-code that is sent only with the right password,
+// and nil for the others. Those, lockedOut among them, are sent with a wrong password
+// too, so the sign-in must not reveal them.
 func (c subcode) refusal() *portal.Refusal {
 	switch c {
 	case logonHours, workstation:
@@ -59,8 +59,8 @@ func (c subcode) refusal() *portal.Refusal {
 	return nil
 }
 
-// words tells an administrator what a sub-code says of the portal's own account.
-func (c subcode) words() string {
+// explain describes the sub-code of a bind as the portal's account to an administrator.
+func (c subcode) explain() string {
 	switch c {
 	case noSuchUser:
 		return "there is no such account"
@@ -82,15 +82,15 @@ func (c subcode) words() string {
 	return "refused"
 }
 
-// bindWords tells an administrator why a bind of the portal's account failed.
-func bindWords(err error) string {
+// explainBindError describes a failed bind as the portal's account to an administrator.
+func explainBindError(err error) string {
 	var result *ldap.Error
 	if !errors.As(err, &result) {
 		return "no answer"
 	}
 	switch result.ResultCode {
 	case ldap.LDAPResultInvalidCredentials:
-		return parseSubcode(result.Error()).words()
+		return parseSubcode(result.Error()).explain()
 	case ldap.LDAPResultStrongAuthRequired, ldap.LDAPResultConfidentialityRequired:
 		return "the server wants TLS"
 	case ldap.LDAPResultInvalidDNSyntax:
@@ -99,13 +99,12 @@ func bindWords(err error) string {
 	return "refused"
 }
 
-// judgeBind says what the answer to a person's bind means: nil for nothing but
-// success, ErrCredentials, a *enroll.Refusal, or the error itself where the
-// server was in no state to judge. A referral is a no: the password goes nowhere
-// else.
-func judgeBind(kind Kind, err error) error {
+// classifyBind converts the result of a person's bind: nil only for success,
+// ErrCredentials, a *portal.Refusal, or the error itself when the server could not check
+// the password. A referral is ErrCredentials: the password is sent to no other server.
+func classifyBind(kind Kind, err error) error {
 	var result *ldap.Error
-	if err == nil || isFault(err) || !errors.As(err, &result) {
+	if err == nil || isServerError(err) || !errors.As(err, &result) {
 		return err
 	}
 	switch result.ResultCode {
@@ -123,10 +122,10 @@ func judgeBind(kind Kind, err error) error {
 	return err
 }
 
-// refusesPerson lists the codes by which servers other than Active Directory
-// refuse one account: without a password, locked after wrong ones (389 Directory
-// Server), not allowed to bind, gone. They come with a wrong password too, so
-// they tell no more than that one.
+// refusesPerson reports whether servers other than Active Directory use the code to refuse
+// one account: it has no password, is locked (389 Directory Server), may not bind, or
+// does not exist. The codes are sent with a wrong password too, so the sign-in treats
+// them alike.
 func refusesPerson(code uint16) bool {
 	switch code {
 	case ldap.LDAPResultConstraintViolation, ldap.LDAPResultNoSuchObject, ldap.LDAPResultInvalidDNSyntax,
