@@ -46,7 +46,7 @@ type App struct {
 	Builtin        *directory.Builtin // nil with another directory
 	ldap           *directory.LDAP    // nil with the built-in one
 	watch          *drift.Watch
-	scep           *scep.Server   // nil when off
+	scep           *scep.Server     // nil when off
 	mail           *notify.Notifier // nil when off
 	audit          *auditmonitor.Monitor
 	Registrar      *enroll.Registrar
