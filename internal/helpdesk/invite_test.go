@@ -14,12 +14,14 @@ import (
 	"certportal/internal/helpdesk"
 	"certportal/internal/portal"
 	"certportal/internal/signin"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 func TestInvite(t *testing.T) {
-	o := newOffice(t)
-	i, code, err := o.desk.Invite(t.Context(), as(o.hugo), helpdesk.InviteRequest{
-		Person: o.anna.ID, Check: signin.CheckOther, Note: "  badge\n and  birthday ", Purpose: signin.ForNew,
+	h := newHelpdesk(t)
+	i, code, err := h.service.Invite(t.Context(), as(h.hugo), helpdesk.InviteRequest{
+		Person: h.anna.ID, Check: signin.CheckOther, Note: "  badge\n and  birthday ", Purpose: signin.ForNew,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -27,15 +29,15 @@ func TestInvite(t *testing.T) {
 	if again, ok := signin.ParsePickupCode(code.Grouped()); !ok || again != code || len(code.Grouped()) != 14 {
 		t.Errorf("code %q is read as %q", code.Grouped(), again)
 	}
-	if i.State != signin.InvitationOpen || i.Expires != o.now().Add(24*time.Hour) || i.Note != "badge and birthday" || i.Alone {
+	if i.State != signin.InvitationOpen || i.Expires != h.Clock.Now().Add(24*time.Hour) || i.Note != "badge and birthday" || i.Alone {
 		t.Errorf("got %+v", i)
 	}
-	hash := must[[32]byte](t)(o.signIn.HashPickupCode(t.Context(), code))
-	if kept := must[signin.Invitation](t)(o.db.InvitationByCode(t.Context(), hash)); kept != i {
+	hash := testkit.Must(h.SignIn.HashPickupCode(t.Context(), code))(t)
+	if kept := testkit.Must(h.DB.InvitationByCode(t.Context(), hash))(t); kept != i {
 		t.Errorf("kept %+v, want %+v", kept, i)
 	}
-	made := o.entries(audit.InvitationMade)
-	if len(made) != 1 || made[0].Actor != string(o.hugo.ID) || made[0].Role != "helpdesk" || made[0].Person != string(o.anna.ID) ||
+	made := fixture.EntriesOf(t, h.DB, audit.InvitationMade)
+	if len(made) != 1 || made[0].Actor != string(h.hugo.ID) || made[0].Role != "helpdesk" || made[0].Person != string(h.anna.ID) ||
 		made[0].Address != "192.0.2.4" || made[0].Request != "REQ" || made[0].Object != string(i.ID) {
 		t.Errorf("ledger: got %+v", made)
 	}
@@ -52,8 +54,8 @@ func TestInvite(t *testing.T) {
 }
 
 func TestInviteForms(t *testing.T) {
-	o := newOffice(t)
-	device := o.device(o.anna, "iPhone")
+	h := newHelpdesk(t)
+	device := h.device(h.anna, "iPhone")
 	tests := []struct {
 		name   string
 		change func(*helpdesk.InviteRequest)
@@ -70,9 +72,9 @@ func TestInviteForms(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := order(o.anna)
+			r := order(h.anna)
 			tt.change(&r)
-			_, _, err := o.desk.Invite(t.Context(), as(o.hugo), r)
+			_, _, err := h.service.Invite(t.Context(), as(h.hugo), r)
 			wantRefusal(t, err, tt.reason)
 			var refusal *portal.Refusal
 			if errors.As(err, &refusal) && refusal.Field != tt.field {
@@ -84,16 +86,16 @@ func TestInviteForms(t *testing.T) {
 		"unknown person": func(r *helpdesk.InviteRequest) { r.Person = "id-of-nobody" },
 		"unknown device": func(r *helpdesk.InviteRequest) { r.Purpose, r.Device = signin.ForLost, "none" },
 		"device of somebody else": func(r *helpdesk.InviteRequest) {
-			r.Purpose, r.Device = signin.ForBroken, o.device(o.ada, "Mac")
+			r.Purpose, r.Device = signin.ForBroken, h.device(h.ada, "Mac")
 		},
 	} {
-		r := order(o.anna)
+		r := order(h.anna)
 		change(&r)
-		if _, _, err := o.desk.Invite(t.Context(), as(o.hugo), r); !errors.Is(err, portal.ErrNotFound) {
+		if _, _, err := h.service.Invite(t.Context(), as(h.hugo), r); !errors.Is(err, portal.ErrNotFound) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	if n := len(o.entries(audit.InvitationMade)); n != 0 {
+	if n := len(fixture.EntriesOf(t, h.DB, audit.InvitationMade)); n != 0 {
 		t.Errorf("%d invitations made", n)
 	}
 }
@@ -111,13 +113,13 @@ func TestInviteNeedsToBeOfUse(t *testing.T) {
 		{"conflict", func(p *portal.Person) { p.Conflict = portal.UPNTaken }, portal.Conflicting},
 		{"no UPN", func(p *portal.Person) { p.UPN = "" }, portal.NoUPN},
 	}
-	o := newOffice(t)
+	h := newHelpdesk(t)
 	for n, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			o.people.change = tt.change
-			_, _, err := o.desk.Invite(t.Context(), as(o.hugo), order(o.anna))
+			h.people.change = tt.change
+			_, _, err := h.service.Invite(t.Context(), as(h.hugo), order(h.anna))
 			wantRefusal(t, err, tt.reason)
-			refused := o.entries(audit.InvitationRefused)
+			refused := fixture.EntriesOf(t, h.DB, audit.InvitationRefused)
 			if len(refused) != n+1 || refused[n].Detail["reason"] != string(tt.reason) {
 				t.Errorf("ledger: got %v", refused)
 			}
@@ -127,20 +129,20 @@ func TestInviteNeedsToBeOfUse(t *testing.T) {
 
 // A code for lost things blocks them first, in the words of their person.
 func TestInviteForALostDevice(t *testing.T) {
-	o := newOffice(t)
-	device := o.device(o.anna, "iPhone")
-	i, _, err := o.desk.Invite(t.Context(), as(o.hugo), helpdesk.InviteRequest{
-		Person: o.anna.ID, Check: signin.CheckCallback, Purpose: signin.ForLost, Device: device,
+	h := newHelpdesk(t)
+	device := h.device(h.anna, "iPhone")
+	i, _, err := h.service.Invite(t.Context(), as(h.hugo), helpdesk.InviteRequest{
+		Person: h.anna.ID, Check: signin.CheckCallback, Purpose: signin.ForLost, Device: device,
 	})
 	if err != nil || i.Device != device {
 		t.Fatalf("got %+v, %v", i, err)
 	}
-	d := must[portal.Device](t)(o.registrar.Device(t.Context(), o.anna.ID, device))
-	if d.Certificate.Status != portal.Revoked || d.Certificate.Cause != portal.Lost || o.nudged.Load() != 1 {
-		t.Errorf("got %s, %s, %d lists", d.Certificate.Status, d.Certificate.Cause, o.nudged.Load())
+	d := testkit.Must(h.Registrar.Device(t.Context(), h.anna.ID, device))(t)
+	if d.Certificate.Status != portal.Revoked || d.Certificate.Cause != portal.Lost || h.Revoked.Load() != 1 {
+		t.Errorf("got %s, %s, %d lists", d.Certificate.Status, d.Certificate.Cause, h.Revoked.Load())
 	}
-	e := o.entries(audit.CertificateRevoked)
-	if len(e) != 1 || e[0].Actor != string(o.hugo.ID) || e[0].Person != string(o.anna.ID) ||
+	e := fixture.EntriesOf(t, h.DB, audit.CertificateRevoked)
+	if len(e) != 1 || e[0].Actor != string(h.hugo.ID) || e[0].Person != string(h.anna.ID) ||
 		e[0].Detail["cause"] != "lost" || e[0].Detail["checked"] != "called-back" || e[0].Detail["by"] != "helpdesk" || e[0].Detail["name"] != "iPhone" {
 		t.Errorf("ledger: got %+v", e)
 	}
@@ -148,55 +150,55 @@ func TestInviteForALostDevice(t *testing.T) {
 
 // Many codes by one of the staff bring a pause, of that one alone.
 func TestInvitePause(t *testing.T) {
-	o := newOffice(t, func(c *helpdesk.Config) { c.PerHour = 3 })
+	h := newHelpdesk(t, func(c *helpdesk.Config) { c.PerHour = 3 })
 	for range 3 {
-		if _, _, err := o.desk.Invite(t.Context(), as(o.hugo), order(o.anna)); err != nil {
+		if _, _, err := h.service.Invite(t.Context(), as(h.hugo), order(h.anna)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, _, err := o.desk.Invite(t.Context(), as(o.hugo), order(o.anna))
+	_, _, err := h.service.Invite(t.Context(), as(h.hugo), order(h.anna))
 	wantRefusal(t, err, portal.PausedInvites)
-	if e := o.entries(audit.InvitationPaused); len(e) != 1 || e[0].Actor != string(o.hugo.ID) {
+	if e := fixture.EntriesOf(t, h.DB, audit.InvitationPaused); len(e) != 1 || e[0].Actor != string(h.hugo.ID) {
 		t.Errorf("ledger: got %v", e)
 	}
-	if _, _, err := o.desk.Invite(t.Context(), as(o.hedi), order(o.anna)); err != nil {
+	if _, _, err := h.service.Invite(t.Context(), as(h.hedi), order(h.anna)); err != nil {
 		t.Errorf("somebody else: %v", err)
 	}
-	o.pass(time.Hour)
-	if _, _, err := o.desk.Invite(t.Context(), as(o.hugo), order(o.anna)); err != nil {
+	h.Clock.Advance(time.Hour)
+	if _, _, err := h.service.Invite(t.Context(), as(h.hugo), order(h.anna)); err != nil {
 		t.Errorf("an hour later: %v", err)
 	}
 }
 
 // TestA4_Invite: no code for oneself, none by those who may not.
 func TestA4_Invite(t *testing.T) {
-	o := newOffice(t)
+	h := newHelpdesk(t)
 	tests := []struct {
 		name          string
 		actor, target portal.Person
 		why           authz.Reason
 	}{
-		{"helpdesk for oneself", o.hugo, o.hugo, authz.ReasonSelf},
-		{"administrator for oneself", o.ada, o.ada, authz.ReasonSelf},
-		{"helpdesk for helpdesk", o.hugo, o.hedi, authz.ReasonStaff},
-		{"helpdesk for an auditor", o.hugo, o.wei, authz.ReasonStaff},
-		{"helpdesk for an administrator", o.hugo, o.ada, authz.ReasonStaff},
-		{"auditor", o.wei, o.anna, authz.ReasonRole},
-		{"employee", o.anna, o.hugo, authz.ReasonRole},
+		{"helpdesk for oneself", h.hugo, h.hugo, authz.ReasonSelf},
+		{"administrator for oneself", h.ada, h.ada, authz.ReasonSelf},
+		{"helpdesk for helpdesk", h.hugo, h.hedi, authz.ReasonStaff},
+		{"helpdesk for an auditor", h.hugo, h.wei, authz.ReasonStaff},
+		{"helpdesk for an administrator", h.hugo, h.ada, authz.ReasonStaff},
+		{"auditor", h.wei, h.anna, authz.ReasonRole},
+		{"employee", h.anna, h.hugo, authz.ReasonRole},
 	}
 	for n, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, code, err := o.desk.Invite(t.Context(), as(tt.actor), order(tt.target))
+			_, code, err := h.service.Invite(t.Context(), as(tt.actor), order(tt.target))
 			wantDenied(t, err, tt.why)
-			refused := o.entries(audit.InvitationRefused)
+			refused := fixture.EntriesOf(t, h.DB, audit.InvitationRefused)
 			if code != "" || len(refused) != n+1 || refused[n].Detail["reason"] != string(tt.why) ||
 				refused[n].Actor != string(tt.actor.ID) || refused[n].Person != string(tt.target.ID) {
 				t.Errorf("code %q, ledger %+v", code, refused)
 			}
 		})
 	}
-	for _, target := range []portal.Person{o.hugo, o.adam, o.wei} {
-		if _, _, err := o.desk.Invite(t.Context(), as(o.ada), order(target)); err != nil {
+	for _, target := range []portal.Person{h.hugo, h.adam, h.wei} {
+		if _, _, err := h.service.Invite(t.Context(), as(h.ada), order(target)); err != nil {
 			t.Errorf("administrator for %s: %v", target.Login, err)
 		}
 	}
@@ -204,80 +206,80 @@ func TestA4_Invite(t *testing.T) {
 
 // TestA4_SecondApprover: the code sleeps until another of the staff wakes it.
 func TestA4_SecondApprover(t *testing.T) {
-	o := newOffice(t, func(c *helpdesk.Config) { c.SecondApprover = true })
-	i, code, err := o.desk.Invite(t.Context(), as(o.hugo), order(o.anna))
+	h := newHelpdesk(t, func(c *helpdesk.Config) { c.SecondApprover = true })
+	i, code, err := h.service.Invite(t.Context(), as(h.hugo), order(h.anna))
 	if err != nil || i.State != signin.InvitationWaiting {
 		t.Fatalf("got %s, %v", i.State, err)
 	}
-	person := portal.Actor{Person: o.anna.ID, Role: portal.Employee, Address: "192.0.2.9"}
+	person := portal.Actor{Person: h.anna.ID, Role: portal.Employee, Address: "192.0.2.9"}
 	var gone *signin.CodeGone
-	if _, err := o.signIn.OpenInvitation(t.Context(), code, person); !errors.As(err, &gone) || gone.State != signin.InvitationWaiting {
+	if _, err := h.SignIn.OpenInvitation(t.Context(), code, person); !errors.As(err, &gone) || gone.State != signin.InvitationWaiting {
 		t.Errorf("before: got %v", err)
 	}
-	waiting := must[[]helpdesk.WaitingInvitation](t)(o.desk.Waiting(t.Context(), as(o.hugo)))
+	waiting := testkit.Must(h.service.Waiting(t.Context(), as(h.hugo)))(t)
 	if len(waiting) != 1 || !waiting[0].Mine || waiting[0].Person != "Anna Schmidt" || waiting[0].MadeBy != "Hugo Weber" {
 		t.Errorf("waiting: got %+v", waiting)
 	}
-	_, err = o.desk.Approve(t.Context(), as(o.hugo), i.ID)
+	_, err = h.service.Approve(t.Context(), as(h.hugo), i.ID)
 	wantDenied(t, err, authz.ReasonSame)
-	for _, who := range []portal.Person{o.anna, o.wei} {
-		_, err = o.desk.Approve(t.Context(), as(who), i.ID)
+	for _, who := range []portal.Person{h.anna, h.wei} {
+		_, err = h.service.Approve(t.Context(), as(who), i.ID)
 		wantDenied(t, err, authz.ReasonRole)
-		_, err = o.desk.Waiting(t.Context(), as(who))
+		_, err = h.service.Waiting(t.Context(), as(who))
 		wantDenied(t, err, authz.ReasonRole)
 	}
-	if _, err := o.desk.Approve(t.Context(), as(o.hedi), i.ID); err != nil {
+	if _, err := h.service.Approve(t.Context(), as(h.hedi), i.ID); err != nil {
 		t.Fatal(err)
 	}
-	if opened, err := o.signIn.OpenInvitation(t.Context(), code, person); err != nil || opened.Approver != o.hedi.ID {
+	if opened, err := h.SignIn.OpenInvitation(t.Context(), code, person); err != nil || opened.Approver != h.hedi.ID {
 		t.Errorf("after: got %+v, %v", opened, err)
 	}
-	if _, err := o.desk.Approve(t.Context(), as(o.ada), i.ID); !errors.Is(err, portal.ErrConflict) {
+	if _, err := h.service.Approve(t.Context(), as(h.ada), i.ID); !errors.Is(err, portal.ErrConflict) {
 		t.Errorf("twice: got %v", err)
 	}
-	if e := o.entries(audit.InvitationApproved); len(e) != 1 || e[0].Actor != string(o.hedi.ID) || e[0].Detail["by"] != string(o.hugo.ID) ||
+	if e := fixture.EntriesOf(t, h.DB, audit.InvitationApproved); len(e) != 1 || e[0].Actor != string(h.hedi.ID) || e[0].Detail["by"] != string(h.hugo.ID) ||
 		e[0].Detail["expires"] != "2026-11-23T12:00:00Z" {
 		t.Errorf("ledger: got %+v", e)
 	}
-	if e := o.entries(audit.AccessRefused); len(e) != 5 {
+	if e := fixture.EntriesOf(t, h.DB, audit.AccessRefused); len(e) != 5 {
 		t.Errorf("got %d denials in the ledger, want 5", len(e))
 	}
 }
 
 // A code that its maker could not make any more is not approved.
 func TestA11_ApproveAfterItsMakerLeft(t *testing.T) {
-	o := newOffice(t, func(c *helpdesk.Config) { c.SecondApprover = true })
-	i, _, err := o.desk.Invite(t.Context(), as(o.hugo), order(o.anna))
+	h := newHelpdesk(t, func(c *helpdesk.Config) { c.SecondApprover = true })
+	i, _, err := h.service.Invite(t.Context(), as(h.hugo), order(h.anna))
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.people.change = func(p *portal.Person) { p.Disabled = p.ID == o.hugo.ID }
-	if _, err := o.desk.Approve(t.Context(), as(o.hedi), i.ID); !errors.Is(err, portal.ErrConflict) {
+	h.people.change = func(p *portal.Person) { p.Disabled = p.ID == h.hugo.ID }
+	if _, err := h.service.Approve(t.Context(), as(h.hedi), i.ID); !errors.Is(err, portal.ErrConflict) {
 		t.Errorf("got %v", err)
 	}
-	o.people.change = func(p *portal.Person) { p.Protected = p.ID == o.anna.ID }
-	_, err = o.desk.Approve(t.Context(), as(o.hedi), i.ID)
+	h.people.change = func(p *portal.Person) { p.Protected = p.ID == h.anna.ID }
+	_, err = h.service.Approve(t.Context(), as(h.hedi), i.ID)
 	wantDenied(t, err, authz.ReasonProtected)
 }
 
 // TestA3_DirectoryFails: no answer is no yes.
 func TestA3_DirectoryFails(t *testing.T) {
-	o := newOffice(t)
-	device := o.device(o.anna, "iPhone")
-	o.people.fails = errors.New("no server answers")
+	h := newHelpdesk(t)
+	device := h.device(h.anna, "iPhone")
+	h.people.err = errors.New("no server answers")
 	var outage *portal.Outage
-	_, _, err := o.desk.Invite(t.Context(), as(o.hugo), order(o.anna))
+	_, _, err := h.service.Invite(t.Context(), as(h.hugo), order(h.anna))
 	if !errors.As(err, &outage) || outage.Part != portal.PartDirectory {
 		t.Errorf("code: got %v", err)
 	}
-	_, err = o.desk.Block(t.Context(), as(o.hugo), helpdesk.BlockRequest{Person: o.anna.ID, Device: device, Cause: portal.Lost, Check: signin.CheckVideo})
+	_, err = h.service.Block(t.Context(), as(h.hugo), helpdesk.BlockRequest{Person: h.anna.ID, Device: device, Cause: portal.Lost, Check: signin.CheckVideo})
 	if !errors.As(err, &outage) {
 		t.Errorf("block: got %v", err)
 	}
-	if _, err = o.desk.PersonDetails(t.Context(), as(o.hugo), o.anna.ID); !errors.As(err, &outage) {
+	if _, err = h.service.PersonDetails(t.Context(), as(h.hugo), h.anna.ID); !errors.As(err, &outage) {
 		t.Errorf("dossier: got %v", err)
 	}
-	all := slices.Concat(o.entries(audit.InvitationMade), o.entries(audit.CertificateRevoked), o.entries(audit.PersonRead))
+	all := slices.Concat(fixture.EntriesOf(t, h.DB, audit.InvitationMade), fixture.EntriesOf(t, h.DB, audit.CertificateRevoked), fixture.EntriesOf(t, h.DB, audit.PersonRead))
 	if len(all) != 0 {
 		t.Errorf("done without the directory: %v", all)
 	}

@@ -11,12 +11,14 @@ import (
 	"certportal/internal/helpdesk"
 	"certportal/internal/portal"
 	"certportal/internal/signin"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 func TestFind(t *testing.T) {
-	o := newOffice(t)
-	o.device(o.anna, "Phone of the reception")
-	serial := must[[]portal.Device](t)(o.registrar.Devices(t.Context(), o.anna.ID))[0].Certificate.Serial.String()
+	h := newHelpdesk(t)
+	h.device(h.anna, "Phone of the reception")
+	serial := testkit.Must(h.Registrar.Devices(t.Context(), h.anna.ID))(t)[0].Certificate.Serial.String()
 	tests := []struct {
 		name, query, want string
 	}{
@@ -34,7 +36,7 @@ func TestFind(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			found, more, err := o.desk.Find(t.Context(), as(o.hugo), tt.query)
+			found, more, err := h.service.Find(t.Context(), as(h.hugo), tt.query)
 			if err != nil || more {
 				t.Fatalf("got more %v, %v", more, err)
 			}
@@ -52,78 +54,78 @@ func TestFind(t *testing.T) {
 		})
 	}
 	for n := range helpdesk.MaxFound + 1 {
-		o.add(fmt.Sprint("zoe", n), fmt.Sprint("Zoe ", n))
+		h.add(fmt.Sprint("zoe", n), fmt.Sprint("Zoe ", n))
 	}
-	found, more, err := o.desk.Find(t.Context(), as(o.wei), "zoe")
+	found, more, err := h.service.Find(t.Context(), as(h.wei), "zoe")
 	if err != nil || !more || len(found) != helpdesk.MaxFound {
 		t.Errorf("got %d, more %v, %v", len(found), more, err)
 	}
-	_, _, err = o.desk.Find(t.Context(), as(o.anna), "anna")
+	_, _, err = h.service.Find(t.Context(), as(h.anna), "anna")
 	wantDenied(t, err, authz.ReasonRole)
 }
 
 func TestDossier(t *testing.T) {
-	o := newOffice(t)
-	o.device(o.anna, "iPhone")
-	i, _, err := o.desk.Invite(t.Context(), as(o.hugo), order(o.anna))
+	h := newHelpdesk(t)
+	h.device(h.anna, "iPhone")
+	i, _, err := h.service.Invite(t.Context(), as(h.hugo), order(h.anna))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = o.signIn.OpenInvitation(t.Context(), "AAAABBBBCCCC", portal.Actor{Person: o.anna.ID, Role: portal.Employee})
+	_, err = h.SignIn.OpenInvitation(t.Context(), "AAAABBBBCCCC", portal.Actor{Person: h.anna.ID, Role: portal.Employee})
 	var wrong *signin.WrongCode
 	if !errors.As(err, &wrong) {
 		t.Fatalf("got %v", err)
 	}
-	d := must[helpdesk.PersonDetails](t)(o.desk.PersonDetails(t.Context(), as(o.hugo), o.anna.ID))
+	d := testkit.Must(h.service.PersonDetails(t.Context(), as(h.hugo), h.anna.ID))(t)
 	if d.Person.Name != "Anna Schmidt" || d.Refusal != nil || len(d.Devices) != 1 || d.Invitation.ID != i.ID || d.InviteDenied != "" || d.BlockDenied != "" {
 		t.Errorf("got %+v", d)
 	}
-	if len(d.Events) != 4 || d.Events[0].Action != audit.InvitationRefused || d.Names[string(o.hugo.ID)] != "Hugo Weber" {
+	if len(d.Events) != 5 || d.Events[0].Action != audit.InvitationRefused || d.Names[string(h.hugo.ID)] != "Hugo Weber" {
 		t.Errorf("events: got %v, names %v", d.Events, d.Names)
 	}
 	if len(d.Failed) != 1 || d.Failed[0].Detail["reason"] != "unknown" {
 		t.Errorf("failed: got %v", d.Failed)
 	}
-	if e := o.entries(audit.PersonRead); len(e) != 1 || e[0].Actor != string(o.hugo.ID) || e[0].Person != string(o.anna.ID) {
+	if e := fixture.EntriesOf(t, h.DB, audit.PersonRead); len(e) != 1 || e[0].Actor != string(h.hugo.ID) || e[0].Person != string(h.anna.ID) {
 		t.Errorf("ledger: got %v", e)
 	}
-	o.people.change = func(p *portal.Person) { p.MayEnroll = false }
-	d = must[helpdesk.PersonDetails](t)(o.desk.PersonDetails(t.Context(), as(o.wei), o.anna.ID))
+	h.people.change = func(p *portal.Person) { p.MayEnroll = false }
+	d = testkit.Must(h.service.PersonDetails(t.Context(), as(h.wei), h.anna.ID))(t)
 	if d.Refusal == nil || d.Refusal.Reason != portal.NotAllowed || d.InviteDenied != authz.ReasonRole || d.BlockDenied != authz.ReasonRole {
 		t.Errorf("auditor: got %+v", d)
 	}
-	_, err = o.desk.PersonDetails(t.Context(), as(o.anna), o.hugo.ID)
+	_, err = h.service.PersonDetails(t.Context(), as(h.anna), h.hugo.ID)
 	wantDenied(t, err, authz.ReasonRole)
-	if _, err = o.desk.PersonDetails(t.Context(), as(o.hugo), "id-of-nobody"); !errors.Is(err, portal.ErrNotFound) {
+	if _, err = h.service.PersonDetails(t.Context(), as(h.hugo), "id-of-nobody"); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("nobody: got %v", err)
 	}
 }
 
 // Wrong passwords are kept for nobody; the pause they bring is told.
 func TestDossierTellsOfAPause(t *testing.T) {
-	o := newOffice(t)
-	if d := must[helpdesk.PersonDetails](t)(o.desk.PersonDetails(t.Context(), as(o.hugo), o.anna.ID)); !d.Paused.IsZero() {
+	h := newHelpdesk(t)
+	if d := testkit.Must(h.service.PersonDetails(t.Context(), as(h.hugo), h.anna.ID))(t); !d.Paused.IsZero() {
 		t.Errorf("paused until %s before any try", d.Paused)
 	}
-	key := must[string](t)(o.signIn.AccountKey(t.Context(), " ANNA@corp.example"))
+	key := testkit.Must(h.SignIn.AccountKey(t.Context(), " ANNA@corp.example"))(t)
 	for range signin.DefaultTries + 1 {
 		limit := signin.Limit{Tries: signin.DefaultTries, Window: signin.DefaultWindow, Rolling: true}
-		must[signin.Tries](t)(o.db.Try(t.Context(), key, limit, o.now()))
+		testkit.Must(h.DB.Try(t.Context(), key, limit, h.Clock.Now()))(t)
 	}
-	d := must[helpdesk.PersonDetails](t)(o.desk.PersonDetails(t.Context(), as(o.hugo), o.anna.ID))
-	if want := o.now().Add(signin.DefaultWindow); !d.Paused.Equal(want) || len(d.Failed) != 0 {
+	d := testkit.Must(h.service.PersonDetails(t.Context(), as(h.hugo), h.anna.ID))(t)
+	if want := h.Clock.Now().Add(signin.DefaultWindow); !d.Paused.Equal(want) || len(d.Failed) != 0 {
 		t.Errorf("paused until %s, want %s; failed %v", d.Paused, want, d.Failed)
 	}
-	o.pass(signin.DefaultWindow)
-	if d := must[helpdesk.PersonDetails](t)(o.desk.PersonDetails(t.Context(), as(o.hugo), o.anna.ID)); !d.Paused.IsZero() {
+	h.Clock.Advance(signin.DefaultWindow)
+	if d := testkit.Must(h.service.PersonDetails(t.Context(), as(h.hugo), h.anna.ID))(t); !d.Paused.IsZero() {
 		t.Errorf("paused until %s after the pause", d.Paused)
 	}
 }
 
 func TestBlock(t *testing.T) {
-	o := newOffice(t)
-	device := o.device(o.anna, "iPhone")
-	b := helpdesk.BlockRequest{Person: o.anna.ID, Device: device, Cause: portal.Returned, Check: signin.CheckOther, Note: "gave it to me"}
+	h := newHelpdesk(t)
+	device := h.device(h.anna, "iPhone")
+	b := helpdesk.BlockRequest{Person: h.anna.ID, Device: device, Cause: portal.Returned, Check: signin.CheckOther, Note: "gave it to me"}
 	for name, change := range map[string]func(*helpdesk.BlockRequest){
 		"cause of the portal's": func(b *helpdesk.BlockRequest) { b.Cause = portal.Left },
 		"no check":              func(b *helpdesk.BlockRequest) { b.Check = "" },
@@ -132,59 +134,59 @@ func TestBlock(t *testing.T) {
 		wrong := b
 		change(&wrong)
 		var refusal *portal.Refusal
-		if _, err := o.desk.Block(t.Context(), as(o.hugo), wrong); !errors.As(err, &refusal) || refusal.Field == "" {
+		if _, err := h.service.Block(t.Context(), as(h.hugo), wrong); !errors.As(err, &refusal) || refusal.Field == "" {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	for name, id := range map[string]portal.DeviceID{"none": "", "unknown": "x", "somebody else's": o.device(o.ada, "Mac")} {
+	for name, id := range map[string]portal.DeviceID{"none": "", "unknown": "x", "somebody else's": h.device(h.ada, "Mac")} {
 		wrong := b
 		wrong.Device = id
-		if _, err := o.desk.Block(t.Context(), as(o.hugo), wrong); !errors.Is(err, portal.ErrNotFound) {
+		if _, err := h.service.Block(t.Context(), as(h.hugo), wrong); !errors.Is(err, portal.ErrNotFound) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	if e := o.entries(audit.CertificateRevoked); len(e) != 0 || o.nudged.Load() != 0 {
+	if e := fixture.EntriesOf(t, h.DB, audit.CertificateRevoked); len(e) != 0 || h.Revoked.Load() != 0 {
 		t.Fatalf("blocked by mistake: %v", e)
 	}
-	if _, err := o.desk.Block(t.Context(), as(o.hugo), b); err != nil {
+	if _, err := h.service.Block(t.Context(), as(h.hugo), b); err != nil {
 		t.Fatal(err)
 	}
-	d := must[portal.Device](t)(o.registrar.Device(t.Context(), o.anna.ID, device))
-	if d.Certificate.Cause != portal.Returned || d.Blocked.IsZero() || o.nudged.Load() != 1 {
+	d := testkit.Must(h.Registrar.Device(t.Context(), h.anna.ID, device))(t)
+	if d.Certificate.Cause != portal.Returned || d.Blocked.IsZero() || h.Revoked.Load() != 1 {
 		t.Errorf("got %+v", d)
 	}
-	e := o.entries(audit.CertificateRevoked)
-	if len(e) != 1 || e[0].Role != "helpdesk" || e[0].Detail["note"] != "gave it to me" || e[0].Person != string(o.anna.ID) {
+	e := fixture.EntriesOf(t, h.DB, audit.CertificateRevoked)
+	if len(e) != 1 || e[0].Role != "helpdesk" || e[0].Detail["note"] != "gave it to me" || e[0].Person != string(h.anna.ID) {
 		t.Errorf("ledger: got %+v", e)
 	}
 }
 
 // TestA3_Block: helpdesk ends nothing of those who stand above it.
 func TestA3_Block(t *testing.T) {
-	o := newOffice(t)
-	device := o.device(o.ada, "Mac")
-	b := helpdesk.BlockRequest{Person: o.ada.ID, Device: device, Cause: portal.Lost, Check: signin.CheckInPerson}
-	_, err := o.desk.Block(t.Context(), as(o.hugo), b)
+	h := newHelpdesk(t)
+	device := h.device(h.ada, "Mac")
+	b := helpdesk.BlockRequest{Person: h.ada.ID, Device: device, Cause: portal.Lost, Check: signin.CheckInPerson}
+	_, err := h.service.Block(t.Context(), as(h.hugo), b)
 	wantDenied(t, err, authz.ReasonStaff)
-	_, err = o.desk.Block(t.Context(), as(o.wei), b)
+	_, err = h.service.Block(t.Context(), as(h.wei), b)
 	wantDenied(t, err, authz.ReasonRole)
-	if len(o.entries(audit.AccessRefused)) != 2 || len(o.entries(audit.CertificateRevoked)) != 0 {
+	if len(fixture.EntriesOf(t, h.DB, audit.AccessRefused)) != 2 || len(fixture.EntriesOf(t, h.DB, audit.CertificateRevoked)) != 0 {
 		t.Error("a denial is not in the ledger, or something was blocked")
 	}
-	if _, err := o.desk.Block(t.Context(), as(o.adam), b); err != nil {
+	if _, err := h.service.Block(t.Context(), as(h.adam), b); err != nil {
 		t.Errorf("administrator: %v", err)
 	}
 }
 
 func TestNew(t *testing.T) {
-	o := newOffice(t)
+	h := newHelpdesk(t)
 	for name, change := range map[string]func(*helpdesk.Config){
 		"directory":         func(c *helpdesk.Config) { c.Directory = nil },
 		"records":           func(c *helpdesk.Config) { c.Store = nil },
 		"negative life":     func(c *helpdesk.Config) { c.CodeLife = -1 },
 		"negative per hour": func(c *helpdesk.Config) { c.PerHour = -1 },
 	} {
-		c := o.config
+		c := h.config
 		change(&c)
 		if _, err := helpdesk.New(c); err == nil {
 			t.Errorf("%s: no error", name)
@@ -195,24 +197,24 @@ func TestNew(t *testing.T) {
 // TestA4_BlockPause: an account of the helpdesk in the wrong hands does not end every
 // device of the company, which is two administrators' to do.
 func TestA4_BlockPause(t *testing.T) {
-	o := newOffice(t, func(c *helpdesk.Config) { c.PerHour = 1 })
+	h := newHelpdesk(t, func(c *helpdesk.Config) { c.PerHour = 1 })
 	block := func(name string, actor portal.Person) error {
 		t.Helper()
-		_, err := o.desk.Block(t.Context(), as(actor), helpdesk.BlockRequest{
-			Person: o.anna.ID, Device: o.device(o.anna, name), Cause: portal.Lost, Check: signin.CheckCallback,
+		_, err := h.service.Block(t.Context(), as(actor), helpdesk.BlockRequest{
+			Person: h.anna.ID, Device: h.device(h.anna, name), Cause: portal.Lost, Check: signin.CheckCallback,
 		})
 		return err
 	}
 	for n := range 3 {
-		if err := block(fmt.Sprint("Phone ", n), o.hugo); err != nil {
+		if err := block(fmt.Sprint("Phone ", n), h.hugo); err != nil {
 			t.Fatal(err)
 		}
 	}
-	wantRefusal(t, block("Phone 3", o.hugo), portal.PausedInvites)
-	if e := o.entries(audit.InvitationPaused); len(e) != 1 || e[0].Detail["act"] != "device.block" {
+	wantRefusal(t, block("Phone 3", h.hugo), portal.PausedInvites)
+	if e := fixture.EntriesOf(t, h.DB, audit.InvitationPaused); len(e) != 1 || e[0].Detail["act"] != "device.block" {
 		t.Errorf("ledger: got %v", e)
 	}
-	if err := block("Phone 4", o.hedi); err != nil {
+	if err := block("Phone 4", h.hedi); err != nil {
 		t.Errorf("somebody else: %v", err)
 	}
 }
