@@ -64,10 +64,7 @@ func BenchmarkMassRevocation(b *testing.B) {
 	}
 }
 
-func gatherMany(b *testing.B, db interface {
-	admin.Finder
-	admin.Orders
-}, id string, many int, now time.Time) {
+func gatherMany(b *testing.B, db admin.Store, id string, many int, now time.Time) {
 	b.Helper()
 	var from admin.Cursor
 	for gathered := 0; gathered < many; {

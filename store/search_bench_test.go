@@ -88,7 +88,7 @@ func prefix(s string, n int) string {
 }
 
 // sampled picks rows from all over the serials.
-func sampled(b *testing.B, db admin.Finder, now time.Time) []admin.Certificate {
+func sampled(b *testing.B, db admin.Store, now time.Time) []admin.Certificate {
 	b.Helper()
 	var all []admin.Certificate
 	for i := range 200 {

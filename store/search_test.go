@@ -93,7 +93,7 @@ func meant(f admin.Filter, c admin.Certificate) bool {
 }
 
 // paged reads all pages of a search.
-func paged(t *testing.T, db admin.Finder, f admin.Filter, limit int) (serials []string, pages int) {
+func paged(t *testing.T, db admin.Store, f admin.Filter, limit int) (serials []string, pages int) {
 	t.Helper()
 	var from admin.Cursor
 	for {

@@ -39,7 +39,7 @@ func (s *seeking) People(ctx context.Context, ids []portal.PersonID) ([]portal.P
 func (p *site) newDesk(signIn *signin.Service, change ...func(*helpdesk.Config)) *helpdesk.Service {
 	p.t.Helper()
 	c := helpdesk.Config{
-		Directory: &seeking{p.moody, p.people}, Store: p.db, Registrar: p.registrar, Attempts: p.db, Codes: signIn, CodeAlone: true, Now: p.clock.Now,
+		Directory: &seeking{p.moody, p.people}, Store: p.db, Registrar: p.registrar, SignIn: signIn, CodeAlone: true, Now: p.clock.Now,
 	}
 	for _, f := range change {
 		f(&c)

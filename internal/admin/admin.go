@@ -19,39 +19,14 @@ import (
 	"log/slog"
 	"time"
 
-	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/authz"
-	"certportal/internal/enroll"
 	"certportal/internal/portal"
 )
 
 // DefaultSecondPerson is how many certificates one administrator may end at once
 // where no setting says otherwise.
 const DefaultSecondPerson = 20
-
-// Records is what the service works on. Every method that changes something is one
-// transaction, its ledger entries included.
-type Store interface {
-	Finder
-	Orders
-
-	// Revoke ends certificates and returns those it ended.
-	Revoke(context.Context, enroll.Revocation) ([]ca.Serial, error)
-
-	// Halted gives the state of the switch.
-	Halted(context.Context) (Halt, error)
-
-	// Halt turns the switch, and reports whether that changed anything; without
-	// that there is no entry. An empty reason lets issuing go on.
-	SetHalt(ctx context.Context, h Halt, entry audit.Entry) (bool, error)
-
-	// Tally counts what the overview shows. It may take seconds.
-	AdminStats(ctx context.Context, now time.Time) (Stats, error)
-
-	// Note records an entry that stands for itself.
-	Note(context.Context, audit.Entry) error
-}
 
 // Config is what a service works with. Fields are required unless they say
 // otherwise.

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/authz"
 	"certportal/internal/portal"
@@ -83,34 +82,6 @@ type BulkTransition struct {
 	Approver portal.PersonID
 	Name     string // of the approver
 	Entry    audit.Entry
-}
-
-// Orders keeps orders.
-type Orders interface {
-	// AddOrder records a new order, with its entry.
-	AddBulk(ctx context.Context, o BulkRevocation, entry audit.Entry) error
-
-	// Order finds one, or ErrNotFound.
-	Bulk(ctx context.Context, id string) (BulkRevocation, error)
-
-	// OrdersSince lists orders, running ones first, then the newest, at most limit. Open ones alone when
-	// open is set.
-	Bulks(ctx context.Context, open bool, limit int) ([]BulkRevocation, error)
-
-	// OrderItems lists certificates of an order in its order, behind the place.
-	BulkItems(ctx context.Context, id string, after, limit int, now time.Time) ([]BulkItem, error)
-
-	// Gather adds certificates and moves the place on. With a zero next place the
-	// order becomes a draft. It returns ErrConflict when another replica was faster.
-	AddBulkItems(ctx context.Context, id string, from Cursor, serials []ca.Serial, next Cursor) error
-
-	// MoveOrder returns ErrConflict when the order is not in the state it comes from.
-	TransitionBulk(ctx context.Context, m BulkTransition) error
-
-	// RunOrder ends the next certificates of a running order, at most limit, and
-	// closes it after the last; all in one transaction, so that a crash repeats or
-	// loses nothing. It returns how many it ended, and whether the order goes on.
-	RevokeBulkItems(ctx context.Context, id string, limit int, at time.Time) (ended int, more bool, err error)
 }
 
 // Order begins to gather what a filter means. The filter of everything is refused:

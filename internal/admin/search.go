@@ -94,24 +94,6 @@ type Found[T any] struct {
 	Scanned int
 }
 
-// Finder searches.
-type Finder interface {
-	// Certificates lists those the filter means, at most limit, from the place on.
-	Certificates(ctx context.Context, f Filter, from Cursor, limit int, now time.Time) (Found[Certificate], error)
-
-	// SearchDevices does the same for devices.
-	SearchDevices(ctx context.Context, f Filter, from Cursor, limit int, now time.Time) (Found[Device], error)
-
-	// Find gives ledger entries, newest first; see package store.
-	Find(ctx context.Context, q audit.Query, before int64, limit int) (audit.Found, error)
-
-	// Entries reads the ledger in order, behind a number.
-	Entries(ctx context.Context, after int64, limit int) ([]audit.Entry, error)
-
-	// Detail reads all that is known of one certificate, or ErrNotFound.
-	CertificateDetail(ctx context.Context, serial ca.Serial, now time.Time) (CertificateDetail, error)
-}
-
 // Detail is all that is known of one certificate.
 type CertificateDetail struct {
 	Certificate

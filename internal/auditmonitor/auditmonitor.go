@@ -44,42 +44,6 @@ const (
 	leaseFor = 90 * time.Second
 )
 
-// Records is the ledger and what is kept beside it. Every method may fail as a
-// database fails.
-type Store interface {
-	Source
-
-	// LastCheck gives what verifying has come to; SaveCheck keeps it together with
-	// entries that tell of it.
-	LastVerification(ctx context.Context) (audit.Verification, error)
-	SaveVerification(ctx context.Context, c audit.Verification, entries ...audit.Entry) error
-
-	// AddSeal keeps a seal; one more for the same entry is dropped.
-	AddCheckpoint(ctx context.Context, s audit.Checkpoint) error
-
-	Cursors
-}
-
-// Readers are places in the ledger that outlive the program, each held by one
-// replica at a time.
-type Cursors interface {
-	// HoldReader makes holder the reader until a time, and tells its place. held is
-	// false while somebody else is.
-	HoldCursor(ctx context.Context, name, holder string, now, until time.Time) (seq int64, held bool, err error)
-
-	// AdvanceReader moves the place on, and ends a failure.
-	AdvanceCursor(ctx context.Context, name, holder string, seq int64) error
-
-	// FailReader records why holder cannot go on.
-	FailCursor(ctx context.Context, name, holder, failure string, at time.Time) error
-
-	// ReleaseReader lets the next one hold it at once.
-	ReleaseCursor(ctx context.Context, name, holder string) error
-
-	// Readers tells how far everybody came.
-	Cursors(ctx context.Context) ([]audit.Cursor, error)
-}
-
 // Config is what a keeper works with. Records is required.
 type Config struct {
 	Store Store

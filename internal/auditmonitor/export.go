@@ -33,7 +33,7 @@ type Export struct {
 // WriteTo writes the entries as they are read, page by page, and tells how many.
 // It ends at the entry that is the last when it begins, or the export's own entry
 // would be chased for ever by another's.
-func (x Export) WriteTo(ctx context.Context, src Source, w io.Writer) (written int64, err error) {
+func (x Export) WriteTo(ctx context.Context, src Store, w io.Writer) (written int64, err error) {
 	head, err := src.Head(ctx)
 	if err != nil {
 		return 0, err

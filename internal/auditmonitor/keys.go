@@ -23,17 +23,9 @@ const (
 	keyLife = 365 * 24 * time.Hour
 )
 
-// KeyRecords keeps the keys, shared by all replicas. Methods return
-// enroll.ErrNotFound for what is not there.
-type KeyStore interface {
-	AddAuditKey(ctx context.Context, serial ca.Serial, sealedKey []byte, notAfter time.Time) error
-	AuditKey(ctx context.Context, now time.Time) (certificate, sealedKey []byte, err error)
-	AuditCertificate(ctx context.Context, serial string) ([]byte, error)
-}
-
 // KeyConfig is what keys are made with. All fields but Now are required.
 type KeyConfig struct {
-	Store  KeyStore
+	Store  Store
 	Issuer *enroll.OwnIssuer // nil while the CA is sealed: keys are opened, none is made
 
 	// Certificate holds the addresses of the issuer's list; name and validity are
@@ -142,9 +134,7 @@ func (k *Keys) make(ctx context.Context) (crypto.Signer, *x509.Certificate, erro
 
 // CertifiedBy judges seals by the certificate of their key: it must be one for
 // sealing, by this issuing CA, and in force when the seal was made.
-func CertifiedBy(issuing *x509.Certificate, records interface {
-	AuditCertificate(ctx context.Context, serial string) ([]byte, error)
-}) Certified {
+func CertifiedBy(issuing *x509.Certificate, store Store) Certified {
 	var mu sync.Mutex
 	known := make(map[string]*x509.Certificate)
 	find := func(ctx context.Context, serial string) (*x509.Certificate, error) {
@@ -153,7 +143,7 @@ func CertifiedBy(issuing *x509.Certificate, records interface {
 		if cert := known[serial]; cert != nil {
 			return cert, nil
 		}
-		der, err := records.AuditCertificate(ctx, serial)
+		der, err := store.AuditCertificate(ctx, serial)
 		if err != nil {
 			return nil, err
 		}

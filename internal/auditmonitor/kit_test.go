@@ -19,10 +19,7 @@ import (
 	"certportal/store"
 )
 
-var (
-	_ auditmonitor.Store    = (*store.DB)(nil)
-	_ auditmonitor.KeyStore = (*store.DB)(nil)
-)
+var _ auditmonitor.Store = (*store.DB)(nil)
 
 // noon is the clock of the tests.
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)

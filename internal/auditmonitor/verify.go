@@ -13,17 +13,6 @@ import (
 // pageSize is how many entries are held in memory at a time.
 const pageSize = 2000
 
-// Source is a ledger that can be read. Entries are given in order; at a row that
-// is no entry those before it and a *ledger.Break.
-type Source interface {
-	Entries(ctx context.Context, after int64, limit int) ([]audit.Entry, error)
-	Head(ctx context.Context) (audit.Head, error)
-	Checkpoints(ctx context.Context, after int64, limit int) ([]audit.Checkpoint, error)
-
-	// LastSeal gives the seal of the highest number, or enroll.ErrNotFound.
-	LastCheckpoint(ctx context.Context) (audit.Checkpoint, error)
-}
-
 // Certified returns nil when a seal was made by a key that the CA certified for
 // sealing and that was in force then, and why not otherwise.
 type Certified func(ctx context.Context, s audit.Checkpoint) error
@@ -56,7 +45,7 @@ type Report struct {
 // contents with fitting hashes, and can cut entries off the end together with all
 // seals of them. Nothing in the database tells; a head that was kept elsewhere does
 // (Known), and so do the copies of the entries that were sent away.
-func Verify(ctx context.Context, src Source, o Options) (Report, error) {
+func Verify(ctx context.Context, src Store, o Options) (Report, error) {
 	v := verification{src: src, o: o, report: Report{Head: o.From}}
 	err := v.run(ctx)
 	var broken *audit.Break
@@ -69,7 +58,7 @@ func Verify(ctx context.Context, src Source, o Options) (Report, error) {
 // verification is one run of Verify. Its methods return a *ledger.Break for what
 // they find.
 type verification struct {
-	src    Source
+	src    Store
 	o      Options
 	report Report
 
@@ -247,7 +236,7 @@ func (v *verification) nextCheckpoint(ctx context.Context) (audit.Checkpoint, bo
 }
 
 // check goes on from what was verified before, or begins anew when full.
-func check(ctx context.Context, src Source, last audit.Verification, full bool, certified Certified, now time.Time) (audit.Verification, error) {
+func check(ctx context.Context, src Store, last audit.Verification, full bool, certified Certified, now time.Time) (audit.Verification, error) {
 	o := Options{From: last.Head, Certified: certified}
 	if full {
 		o.From = audit.Head{}

@@ -24,7 +24,7 @@ func newKey(t testing.TB) crypto.Signer {
 	return key
 }
 
-func verify(t testing.TB, src auditmonitor.Source, o auditmonitor.Options) auditmonitor.Report {
+func verify(t testing.TB, src auditmonitor.Store, o auditmonitor.Options) auditmonitor.Report {
 	t.Helper()
 	return must[auditmonitor.Report](t)(auditmonitor.Verify(t.Context(), src, o))
 }

@@ -15,7 +15,7 @@ import (
 func (o *office) invite(t *testing.T, staff portal.Person, target portal.PersonID) error {
 	t.Helper()
 	counter := must[*helpdesk.Service](t)(helpdesk.New(helpdesk.Config{
-		Directory: o.people, Store: o.db, Registrar: o.Registrar, Attempts: o.db, Codes: o.signIn,
+		Directory: o.people, Store: o.db, Registrar: o.Registrar, SignIn: o.signIn,
 		Now: o.now, Log: slog.New(slog.DiscardHandler),
 	}))
 	_, code, err := counter.Invite(t.Context(), portal.Actor{Person: staff.ID, Record: &staff, Address: "192.0.2.4"}, helpdesk.InviteRequest{

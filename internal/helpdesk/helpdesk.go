@@ -32,82 +32,79 @@ import (
 // setting says otherwise.
 const CodesPerHour = 20
 
-// Directory says who people are, and finds them by what others call them.
+// Directory is where the service reads people.
 type Directory interface {
-	// Person reads somebody afresh, roles and protection included. It returns
-	// enroll.ErrNotFound when the directory does not know them.
+	// Person reads one person, with roles and protection. It returns portal.ErrNotFound
+	// when the directory does not know them.
 	Person(ctx context.Context, id portal.PersonID) (portal.Person, error)
 
-	// People reads many, without roles. Those it does not know are left out.
+	// People reads many people, without roles. Unknown ids are left out.
 	People(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error)
 
-	// Search finds people by the beginning of names, at most limit, and says whether
-	// there are more. They come without roles.
+	// Search returns at most limit people with a name that begins with the query, and
+	// whether there are more. They come without roles.
 	Search(ctx context.Context, query string, limit int) (found []portal.Person, more bool, err error)
 }
 
-// Records is what the service works on. Every method that changes something is one
-// transaction, its ledger entries included.
+// Store holds invitations, attempt counters and the audit log. Every method that
+// changes something is one transaction that includes its audit entries.
 type Store interface {
-	signin.Invitations
+	// Invite records an invitation and ends the person's earlier open or waiting ones.
+	// It returns portal.ErrConflict when the id or the code is in use.
+	Invite(context.Context, signin.InvitationOffer) error
 
-	// FindDevices finds devices by the beginning of the name, or by the whole serial
-	// of a certificate; at most limit.
-	FindDevices(ctx context.Context, query string, limit int) ([]portal.Device, error)
+	// Invitation returns an invitation in any state, or portal.ErrNotFound.
+	Invitation(context.Context, signin.InvitationID) (signin.Invitation, error)
 
-	// EntriesAbout gives the newest entries about somebody, of certain actions where
-	// there are any named; at most limit.
-	EntriesAbout(ctx context.Context, person portal.PersonID, limit int, actions ...audit.Action) ([]audit.Entry, error)
+	// ApproveInvitation activates the code of a waiting invitation. It returns
+	// portal.ErrConflict when the invitation is not waiting, and when the approver made
+	// it or is the person it is for.
+	ApproveInvitation(ctx context.Context, id signin.InvitationID, approver portal.PersonID, at time.Time, entry audit.Entry) error
 
-	// PausedUntil tells when the pause of a key of tries ends; the zero time when there
-	// is none.
+	// WaitingInvitations lists invitations that wait for approval, oldest first, at most
+	// limit.
+	WaitingInvitations(ctx context.Context, now time.Time, limit int) ([]signin.Invitation, error)
+
+	// Invited returns the open or waiting invitation of a person, expired or not, or
+	// portal.ErrNotFound.
+	Invited(ctx context.Context, person portal.PersonID) (signin.Invitation, error)
+
+	// Try counts an act before it is done. Above the limit it is not allowed, and a
+	// pause starts.
+	Try(ctx context.Context, key string, limit signin.Limit, now time.Time) (signin.Tries, error)
+
+	// GiveBack uncounts one act.
+	GiveBack(ctx context.Context, key string) error
+
+	// PausedUntil returns when the pause of a counter ends; the zero time without one.
 	PausedUntil(ctx context.Context, key string, now time.Time) (time.Time, error)
 
-	// Note records an entry that stands for itself.
+	// FindDevices returns devices with a name that begins with the query, or with the
+	// query as serial of a certificate, at most limit.
+	FindDevices(ctx context.Context, query string, limit int) ([]portal.Device, error)
+
+	// EntriesAbout returns the newest audit entries about a person, at most limit; only
+	// those of the given actions, if any.
+	EntriesAbout(ctx context.Context, person portal.PersonID, limit int, actions ...audit.Action) ([]audit.Entry, error)
+
+	// Note records an audit entry that belongs to no other change.
 	Note(context.Context, audit.Entry) error
 }
 
-// Registrar is what the service asks of the registrar.
-type Registrar interface {
-	// Judge says whether somebody may have a certificate: nil or a *enroll.Refusal.
-	Judge(portal.Person) error
-
-	// Devices lists a person's devices, newest first.
-	Devices(context.Context, portal.PersonID) ([]portal.Device, error)
-
-	// Device finds a device of the person, or enroll.ErrNotFound.
-	Device(context.Context, portal.PersonID, portal.DeviceID) (portal.Device, error)
-
-	// Block ends all that a device holds, for good.
-	Block(context.Context, portal.Actor, enroll.Block) error
-}
-
-// Codes hashes pickup codes as redeeming does, and knows what tries count under.
-type Codes interface {
-	// AccountKey is what wrong passwords of an account count under.
-	AccountKey(ctx context.Context, login string) (string, error)
-
-	// HashPickupCode is the key under which an invitation is kept.
-	HashPickupCode(context.Context, signin.PickupCode) ([32]byte, error)
-}
-
-// Config is what a service works with. Fields are required unless they say
-// otherwise.
+// Config configures a [Service]. Fields are required unless they say otherwise.
 type Config struct {
 	Directory Directory
 	Store     Store
-	Registrar Registrar
-	Attempts  signin.Attempts
-	Codes     Codes
+	Registrar *enroll.Registrar
+	SignIn    *signin.Service // hashes pickup codes and names attempt counters
 
-	CodeLife time.Duration // how long a code may be used; default enroll.InvitationLife
-	PerHour  int           // codes one of the staff may make within an hour; default CodesPerHour
+	CodeLife time.Duration // how long a code is valid; default signin.InvitationLife
+	PerHour  int           // codes that one staff member may make per hour; default CodesPerHour
 
-	// CodeAlone lets a code stand for a password when its maker saw the person.
+	// CodeAlone makes codes valid without a password when the maker saw the person.
 	CodeAlone bool
 
-	// SecondApprover keeps a code from working until another one of the staff
-	// approved it.
+	// SecondApprover makes codes valid only after another staff member approved them.
 	SecondApprover bool
 
 	Now func() time.Time // default time.Now
@@ -121,11 +118,11 @@ type Service struct {
 
 // New checks the configuration.
 func New(c Config) (*Service, error) {
-	if c.Directory == nil || c.Store == nil || c.Registrar == nil || c.Attempts == nil || c.Codes == nil {
-		return nil, errors.New("desk: a required part is missing")
+	if c.Directory == nil || c.Store == nil || c.Registrar == nil || c.SignIn == nil {
+		return nil, errors.New("helpdesk: a required part is missing")
 	}
 	if c.CodeLife < 0 || c.PerHour < 0 {
-		return nil, errors.New("desk: a limit is negative")
+		return nil, errors.New("helpdesk: a limit is negative")
 	}
 	c.CodeLife = cmp.Or(c.CodeLife, signin.InvitationLife)
 	c.PerHour = cmp.Or(c.PerHour, CodesPerHour)

@@ -61,7 +61,7 @@ func (s *Service) Invite(ctx context.Context, by portal.Actor, o InviteRequest) 
 	i, code, err := s.invite(ctx, by, target, device, o)
 	if err != nil {
 		// No code was made. The count is the staff's own and no defence against them.
-		err = errors.Join(err, s.c.Attempts.GiveBack(context.WithoutCancel(ctx), budgetKey(by)))
+		err = errors.Join(err, s.c.Store.GiveBack(context.WithoutCancel(ctx), budgetKey(by)))
 	}
 	return i, code, err
 }
@@ -133,7 +133,7 @@ func (s *Service) count(ctx context.Context, by portal.Actor, target portal.Pers
 	if act != authz.Invite {
 		key = string(act) + " by " + string(by.Person)
 	}
-	tries, err := s.c.Attempts.Try(ctx, key, signin.Limit{Tries: most, Window: time.Hour}, s.c.Now())
+	tries, err := s.c.Store.Try(ctx, key, signin.Limit{Tries: most, Window: time.Hour}, s.c.Now())
 	if err != nil {
 		return storeErr("counting acts of staff", err)
 	}
@@ -158,7 +158,7 @@ func (s *Service) invite(ctx context.Context, by portal.Actor, target portal.Per
 	if err != nil {
 		return signin.Invitation{}, "", err
 	}
-	hash, err := s.c.Codes.HashPickupCode(ctx, code)
+	hash, err := s.c.SignIn.HashPickupCode(ctx, code)
 	if err != nil {
 		return signin.Invitation{}, "", err
 	}

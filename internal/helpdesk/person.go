@@ -88,7 +88,7 @@ func (s *Service) readRecords(ctx context.Context, d *PersonDetails) (err error)
 		return storeErr("reading failed tries", err)
 	}
 	d.Names = s.actorNames(ctx, d.Events)
-	key, err := s.c.Codes.AccountKey(ctx, d.Person.Login)
+	key, err := s.c.SignIn.AccountKey(ctx, d.Person.Login)
 	if err != nil {
 		return err
 	}

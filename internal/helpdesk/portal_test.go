@@ -58,7 +58,7 @@ func newHelpdesk(t *testing.T, change ...func(*helpdesk.Config)) *testHelpdesk {
 	h.ada, h.adam = h.add("ada", "Ada King", portal.Admin), h.add("adam", "Adam Root", portal.Admin)
 	h.wei = h.add("wei", "李伟", portal.Auditor)
 	h.config = helpdesk.Config{
-		Directory: h.people, Store: h.DB, Registrar: h.Registrar, Attempts: h.DB, Codes: h.SignIn,
+		Directory: h.people, Store: h.DB, Registrar: h.Registrar, SignIn: h.SignIn,
 		Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler),
 	}
 	for _, f := range change {

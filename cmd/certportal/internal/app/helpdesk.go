@@ -12,7 +12,7 @@ import (
 func (p *App) openDesk(context.Context, *config.Terminal) (err error) {
 	h := p.Settings.Helpdesk
 	p.desk, err = helpdesk.New(helpdesk.Config{
-		Directory: p.People, Store: p.DB, Registrar: p.Registrar, Attempts: p.DB, Codes: p.SignIn,
+		Directory: p.People, Store: p.DB, Registrar: p.Registrar, SignIn: p.SignIn,
 		CodeLife: time.Duration(h.CodeHours) * time.Hour, PerHour: h.CodesPerHour,
 		CodeAlone: h.CodeAlone, SecondApprover: h.SecondApprover, Now: p.Now, Log: p.log,
 	})

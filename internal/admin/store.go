@@ -1,0 +1,79 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"certportal/ca"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
+)
+
+// Store holds what administrators search and change. Every method that changes
+// something is one transaction that includes its audit entries.
+type Store interface {
+	// Certificates returns at most limit certificates that match the filter, from the
+	// cursor on.
+	Certificates(ctx context.Context, f Filter, from Cursor, limit int, now time.Time) (Found[Certificate], error)
+
+	// SearchDevices does the same for devices.
+	SearchDevices(ctx context.Context, f Filter, from Cursor, limit int, now time.Time) (Found[Device], error)
+
+	// CertificateDetail returns everything that is recorded of one certificate. It
+	// returns portal.ErrNotFound when there is none.
+	CertificateDetail(ctx context.Context, serial ca.Serial, now time.Time) (CertificateDetail, error)
+
+	// Find returns audit entries before a sequence number that match the query, newest
+	// first, at most limit.
+	Find(ctx context.Context, q audit.Query, before int64, limit int) (audit.Found, error)
+
+	// Entries returns audit entries in order, after a sequence number, at most limit.
+	Entries(ctx context.Context, after int64, limit int) ([]audit.Entry, error)
+
+	// Note records an audit entry that belongs to no other change.
+	Note(context.Context, audit.Entry) error
+
+	// AdminStats counts what the overview shows. It may take seconds.
+	AdminStats(ctx context.Context, now time.Time) (Stats, error)
+
+	// Revoke revokes certificates and returns the serials that it revoked; those that
+	// were revoked before are left out.
+	Revoke(context.Context, enroll.Revocation) ([]ca.Serial, error)
+
+	// Halted returns whether issuing is stopped, and why.
+	Halted(context.Context) (Halt, error)
+
+	// SetHalt stops issuing, or resumes it when the reason is empty, and reports
+	// whether that changed anything. Without a change it records no entry.
+	SetHalt(ctx context.Context, h Halt, entry audit.Entry) (bool, error)
+
+	// AddBulk records a new bulk revocation.
+	AddBulk(ctx context.Context, b BulkRevocation, entry audit.Entry) error
+
+	// Bulk returns one bulk revocation. It returns portal.ErrNotFound when there is
+	// none.
+	Bulk(ctx context.Context, id string) (BulkRevocation, error)
+
+	// Bulks lists bulk revocations, running ones first, then newest first, at most
+	// limit; only unfinished ones when open is set.
+	Bulks(ctx context.Context, open bool, limit int) ([]BulkRevocation, error)
+
+	// BulkItems lists the certificates of a bulk revocation after a position, at most
+	// limit.
+	BulkItems(ctx context.Context, id string, after, limit int, now time.Time) ([]BulkItem, error)
+
+	// AddBulkItems adds certificates and moves the cursor from one place to the next;
+	// with a zero next cursor the bulk revocation becomes a draft. It returns
+	// portal.ErrConflict when another replica moved the cursor first.
+	AddBulkItems(ctx context.Context, id string, from Cursor, serials []ca.Serial, next Cursor) error
+
+	// TransitionBulk changes the state. It returns portal.ErrConflict when the bulk
+	// revocation is not in the state From.
+	TransitionBulk(ctx context.Context, t BulkTransition) error
+
+	// RevokeBulkItems revokes the next certificates of a running bulk revocation, at
+	// most limit, and finishes it after the last. Because this is one transaction, a
+	// crash repeats and loses nothing. It returns how many it revoked and whether there
+	// are more.
+	RevokeBulkItems(ctx context.Context, id string, limit int, at time.Time) (revoked int, more bool, err error)
+}
