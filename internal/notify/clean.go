@@ -10,17 +10,17 @@ import (
 )
 
 const (
-	// maxAddress is the longest address there is, in bytes (RFC 5321 section
-	// 4.5.3.1.3, without the angle brackets).
+	// maxAddress is the longest valid address, in bytes (RFC 5321 section 4.5.3.1.3,
+	// without the angle brackets).
 	maxAddress = 254
 
-	// maxValue is the longest name a letter shows, in characters.
+	// maxValue is the longest name in a message, in characters.
 	maxValue = 100
 )
 
-// Deliverable reports whether a letter can be sent to an address: a bare one in
-// ASCII, without quoting, comment or anything that could end a line (attack A18).
-// What a directory holds in its mail attribute is anybody's text.
+// Deliverable reports whether mail can be sent to an address: a bare ASCII address
+// without quoting, comment or line breaks (attack A18). The mail attribute of a
+// directory may contain any text.
 func Deliverable(address string) bool {
 	if address == "" || len(address) > maxAddress || strings.ContainsAny(address, " \"<>()[],:;\\") {
 		return false
@@ -34,9 +34,9 @@ func Deliverable(address string) bool {
 	return err == nil && parsed.Name == "" && parsed.Address == address
 }
 
-// plain makes somebody's text fit for one line of a letter: without control,
-// format (bidirectional overrides among them) and line characters, not longer
-// than a name may be. It says nothing about HTML, which html/template escapes.
+// plain makes text fit for one line of a message: without control, format (including
+// bidirectional overrides) and line characters, and at most maxValue characters. HTML
+// is escaped later by html/template.
 func plain(s string) string {
 	s = norm.NFC.String(strings.ToValidUTF8(s, ""))
 	s = strings.Map(func(r rune) rune {

@@ -15,33 +15,33 @@ import (
 	"certportal/templates"
 )
 
-// letterHTML is the frame of all letters. It loads nothing: no picture, no font,
-// no style from elsewhere.
+// messageHTML is the layout of all messages. It loads nothing: no image, font or
+// stylesheet.
 //
 //go:embed message.html
 var messageHTML string
 
-// composer makes messages of letters.
+// composer renders messages as mail.
 type composer struct {
-	words  *messages
+	words  *sentences
 	html   *template.Template
 	public *url.URL
 	c      Config
 }
 
 func newComposer(c Config) (*composer, error) {
-	words, err := readMessages(templates.Files, c.Location)
+	words, err := readSentences(templates.Files, c.Location)
 	if err != nil {
 		return nil, err
 	}
-	html, err := template.New("letter").Parse(messageHTML)
+	html, err := template.New("message").Parse(messageHTML)
 	if err != nil {
-		return nil, fmt.Errorf("parsing the frame of letters: %w", err)
+		return nil, fmt.Errorf("parsing layout of messages: %w", err)
 	}
 	return &composer{words: words, html: html, public: c.PublicURL, c: c}, nil
 }
 
-// sheet is a letter in words, ready to be set as text or HTML.
+// content is a message in sentences, ready to be rendered as text or HTML.
 type content struct {
 	Lang, Dir string
 	Subject   string
@@ -54,18 +54,18 @@ type content struct {
 	Footer    []string
 }
 
-// fact is a line of the list: what, and which.
+// row is a line of the list of details.
 type row struct{ Label, Value string }
 
-// message makes the mail of a letter.
+// mail renders a message as text and HTML.
 func (c *composer) mail(l Message, from netmail.Address, now time.Time) (*mail.Msg, error) {
 	s, err := c.content(l)
 	if err != nil {
-		return nil, fmt.Errorf("writing letter %s: %w", l.Kind, err)
+		return nil, fmt.Errorf("composing message %s: %w", l.Kind, err)
 	}
 	var html bytes.Buffer
 	if err := c.html.Execute(&html, s); err != nil {
-		return nil, fmt.Errorf("setting letter %s: %w", l.Kind, err)
+		return nil, fmt.Errorf("rendering message %s: %w", l.Kind, err)
 	}
 	if from.Name == "" {
 		from.Name = plain(c.c.Org)
@@ -73,14 +73,14 @@ func (c *composer) mail(l Message, from netmail.Address, now time.Time) (*mail.M
 	m := mail.NewMsg(mail.WithNoDefaultUserAgent())
 	m.FromMailAddress(&from)
 	m.ToMailAddress(&netmail.Address{Address: l.To})
-	// An encoded word (RFC 2047) that somebody wrote into a name must not be read as
-	// one (attack A18).
+	// A name may contain what looks like an encoded word (RFC 2047); mail programs must
+	// not decode it (attack A18).
 	m.Subject(strings.ReplaceAll(s.Subject, "=?", "= ?"))
 	m.SetDateWithValue(now)
-	// The same at each try: a reader's mail program shows the letter once.
+	// The same for each attempt: mail programs show duplicates once.
 	m.SetMessageIDWithValue(l.ID + "@" + from.Address[strings.LastIndexByte(from.Address, '@')+1:])
-	// RFC 3834 section 5: nobody's absence is to be answered to a machine. Exchange
-	// listens to the second.
+	// RFC 3834 section 5: asks for no automatic replies. Exchange obeys the second
+	// header.
 	m.SetGenHeader("Auto-Submitted", "auto-generated")
 	m.SetGenHeader(mail.HeaderXAutoResponseSuppress, "All")
 	m.SetGenHeader("Content-Language", s.Lang)
@@ -89,7 +89,7 @@ func (c *composer) mail(l Message, from netmail.Address, now time.Time) (*mail.M
 	return m, nil
 }
 
-// plainText sets a letter as text, in paragraphs.
+// plainText renders the content as plain text, in paragraphs.
 func (s content) plainText() string {
 	var parts []string
 	add := func(lines ...string) { parts = append(parts, strings.Join(lines, "\n")) }
@@ -110,7 +110,7 @@ func (s content) plainText() string {
 	for _, t := range s.After {
 		add(t)
 	}
-	// "-- " sets a signature apart (RFC 3676 section 4.3).
+	// "-- " starts a signature (RFC 3676 section 4.3).
 	add(append([]string{"-- "}, s.Footer...)...)
 	return strings.Join(parts, "\n\n") + "\n"
 }

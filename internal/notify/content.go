@@ -10,7 +10,7 @@ import (
 	"certportal/internal/portal"
 )
 
-// sheet turns the facts of a letter into words.
+// content renders the parameters of a message as sentences.
 func (c *composer) content(l Message) (content, error) {
 	w := &translator{composer: c, lang: l.Language, message: l}
 	s := content{
@@ -30,8 +30,8 @@ func (k Kind) toOperators() bool {
 	return slices.Contains([]Kind{Differing, Stopped, Halted, Tampered, Overused, Test}, k)
 }
 
-// writer finds the words of one letter. The first sentence that is missing is
-// kept, and the letter is not sent.
+// translator finds the sentences of one message. It keeps the first error; then the
+// message is not sent.
 type translator struct {
 	*composer
 	lang    string
@@ -51,7 +51,7 @@ func (w *translator) moment(at time.Time) string {
 	return text
 }
 
-// key is the key of a sentence that each kind has of its own.
+// key returns the catalogue key of a part of this kind of message.
 func (w *translator) key(part string) string { return "mail." + string(w.message.Kind) + "." + part }
 
 func (w *translator) device() string {
@@ -93,13 +93,13 @@ func (w *translator) text() []string {
 	case Issued, Ending:
 		return []string{w.say(w.key("text"), values{"Services": services})}
 	case Revoked:
-		// A server asks for a new list when the one it holds runs out.
+		// Servers fetch a new CRL when the cached one expires.
 		return []string{w.say(w.key("text"), values{"Hours": int(w.c.CRLLife.Round(time.Hour) / time.Hour)})}
 	}
 	return []string{w.say(w.key("text"), nil)}
 }
 
-// facts are the lines of the list, each only where there is something to tell.
+// rows lists the details of the message; empty ones are left out.
 func (w *translator) rows() []row {
 	f := w.message.Params
 	var list []row
@@ -135,7 +135,7 @@ func (w *translator) rows() []row {
 	return list
 }
 
-// causes are those that the catalogues have words for, besides "other".
+// causes are those with a sentence of their own; others use "other".
 func causes() []string {
 	return []string{string(portal.Removed), string(portal.Lost), string(portal.Retired), string(portal.Returned)}
 }
@@ -147,8 +147,8 @@ func changes() []string {
 	}
 }
 
-// known gives a word that the catalogues have: what other rooms add later must not
-// keep a letter from being sent.
+// knownOrOther returns the word if the catalogues have it, else "other", so that a new
+// value does not prevent a message.
 func knownOrOther(word string, words []string) string {
 	if slices.Contains(words, word) {
 		return word
@@ -156,7 +156,8 @@ func knownOrOther(word string, words []string) string {
 	return "other"
 }
 
-// link is the one link of a letter. It holds no token: who follows it signs in.
+// link returns the one link of the message. It contains no token: the recipient has to
+// sign in.
 func (w *translator) link() (text, address string) {
 	at := func(path ...string) string { return w.public.JoinPath(path...).String() }
 	switch {
@@ -174,7 +175,7 @@ func (w *translator) link() (text, address string) {
 	return w.say("mail.link.home", nil), at("/")
 }
 
-// after says what to do if it was not the reader.
+// after returns what to do when the recipient did not cause the event.
 func (w *translator) after() []string {
 	if w.message.Kind.toOperators() || w.message.Kind == Ending || w.message.Kind == Changed {
 		return w.contact("mail.help")
@@ -182,7 +183,7 @@ func (w *translator) after() []string {
 	return w.contact("mail.notyou")
 }
 
-// help names the best way to the helpdesk that the settings know.
+// contact returns the configured way to reach the helpdesk.
 func (w *translator) contact(key string) []string {
 	if w.message.Kind.toOperators() {
 		return nil

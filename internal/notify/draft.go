@@ -10,15 +10,15 @@ import (
 	"certportal/internal/signin"
 )
 
-// maxNamed bounds the people that a letter to operators names.
+// maxNamed bounds the people that one message to operators names.
 const maxNamed = 20
 
-// draft makes the letters that entries of the ledger ask for, without what only
-// the directory knows. What one act did to several devices is one letter; what
-// operators learn from all the entries is one letter of a kind.
-func (o *Notifier) draft(found []Event) (personal, general []Message) {
-	stale := o.c.Now().Add(-GiveUpAfter)
-	book := draftSet{notifier: o, acts: make(map[actKey]int), topics: make(map[string]int)}
+// draft turns events into messages, without what only the directory knows. Several
+// devices in one act become one message; events for operators become one message per
+// kind.
+func (n *Notifier) draft(found []Event) (personal, operator []Message) {
+	stale := n.c.Now().Add(-GiveUpAfter)
+	set := draftSet{notifier: n, acts: make(map[actKey]int), topics: make(map[string]int)}
 	skipped := 0
 	for _, h := range found {
 		kind, ok := kindOf(h)
@@ -29,15 +29,15 @@ func (o *Notifier) draft(found []Event) (personal, general []Message) {
 			skipped++
 			continue
 		}
-		book.add(kind, h)
+		set.add(kind, h)
 	}
 	if skipped > 0 {
-		o.c.Log.Warn("no letters about what happened too long ago", "entries", skipped, "before", stale)
+		n.c.Log.Warn("skipping events that happened too long ago", "entries", skipped, "before", stale)
 	}
-	return book.personal, book.operator
+	return set.personal, set.operator
 }
 
-// act is what makes entries belong to one letter.
+// actKey identifies entries that share one message.
 type actKey struct {
 	kind    Kind
 	person  string
@@ -45,12 +45,12 @@ type actKey struct {
 	at      time.Time
 }
 
-// drafts are the letters of a batch of entries, and where each stands.
+// draftSet collects the messages of a batch of events.
 type draftSet struct {
 	notifier           *Notifier
 	personal, operator []Message
 	acts               map[actKey]int
-	topics             map[string]int // by what they are about
+	topics             map[string]int // index into operator
 }
 
 func (d *draftSet) add(kind Kind, h Event) {
@@ -60,7 +60,7 @@ func (d *draftSet) add(kind Kind, h Event) {
 	}
 	if kind == Changed {
 		d.addOperator(Differing, h)
-		// Whose account ended gets no mail any more.
+		// People whose account ended get no mail.
 		if drift.Revokes(portal.Change(h.Detail["change"])) {
 			return
 		}
@@ -75,12 +75,12 @@ func (d *draftSet) add(kind Kind, h Event) {
 		d.acts[key] = n
 		d.personal = append(d.personal, d.notifier.messageTo(kind, h))
 	}
-	facts := &d.personal[n].Params
-	if h.DeviceName != "" && !contains(facts.Devices, h.DeviceName) {
-		facts.Devices = append(facts.Devices, h.DeviceName)
+	params := &d.personal[n].Params
+	if h.DeviceName != "" && !contains(params.Devices, h.DeviceName) {
+		params.Devices = append(params.Devices, h.DeviceName)
 	}
-	if h.Device != facts.Device {
-		facts.Device = "" // several: the letter leads to all
+	if h.Device != params.Device {
+		params.Device = "" // several devices: link to the list
 	}
 }
 
@@ -93,10 +93,10 @@ func contains(names []string, name string) bool {
 	return false
 }
 
-// about begins the letter to the person of an entry.
-func (o *Notifier) messageTo(kind Kind, h Event) Message {
-	l := o.newMessage(kind, fmt.Sprintf("entry:%d", h.Seq))
-	l.Person, l.Language = portal.PersonID(h.Person), o.languageOr(h.Language)
+// messageTo starts the message to the person of an event.
+func (n *Notifier) messageTo(kind Kind, h Event) Message {
+	l := n.newMessage(kind, fmt.Sprintf("entry:%d", h.Seq))
+	l.Person, l.Language = portal.PersonID(h.Person), n.languageOr(h.Language)
 	l.Params = Params{At: h.At, Device: h.Device, By: actorWord(h.Entry)}
 	switch kind {
 	case Issued, Renewed:
@@ -106,48 +106,48 @@ func (o *Notifier) messageTo(kind Kind, h Event) Message {
 	case Changed:
 		l.Params.Change = h.Detail["change"]
 	case Invited:
-		// What is not a time is left out; the page tells it too.
+		// An invalid time is left out; the page shows it too.
 		l.Params.Until, _ = time.Parse(time.RFC3339, h.Detail["expires"])
 	}
 	return l
 }
 
-// operators adds an entry to the letter of its kind to operators. Addresses are
+// addOperator adds an event to the message of its kind to operators. Addresses are
 // filled in later.
 func (d *draftSet) addOperator(kind Kind, h Event) {
-	news, key := string(kind), fmt.Sprintf("entry:%d", h.Seq)
+	topic, key := string(kind), fmt.Sprintf("entry:%d", h.Seq)
 	if kind == Overused {
-		// Who goes on trying is told of once an hour.
-		news = fmt.Sprintf("%s:%s:%s", kind, h.Actor, h.At.UTC().Format("2006010215"))
-		key = news
+		// Further attempts of the same actor are reported once per hour.
+		topic = fmt.Sprintf("%s:%s:%s", kind, h.Actor, h.At.UTC().Format("2006010215"))
+		key = topic
 	}
-	n, known := d.topics[news]
+	n, known := d.topics[topic]
 	if !known {
 		n = len(d.operator)
-		d.topics[news] = n
+		d.topics[topic] = n
 		l := d.notifier.newMessage(kind, key)
 		l.Language, l.Params.At = d.notifier.c.Language, h.At
 		d.operator = append(d.operator, l)
 	}
-	facts := &d.operator[n].Params
+	params := &d.operator[n].Params
 	if kind != Differing {
-		facts.Change = h.Detail["reason"] // the latest counts
+		params.Change = h.Detail["reason"] // the latest reason
 		return
 	}
 	difference := Mismatch{UPN: h.Detail["upn"], Change: h.Detail["change"]}
-	for _, p := range facts.People {
+	for _, p := range params.People {
 		if p == difference {
 			return // another certificate of the same person
 		}
 	}
-	if len(facts.People) == maxNamed {
-		facts.More++
+	if len(params.People) == maxNamed {
+		params.More++
 		return
 	}
-	facts.People = append(facts.People, difference)
+	params.People = append(params.People, difference)
 }
 
-// subject says what the letter about an entry is about; false for most entries.
+// kindOf returns the kind of message about an event; false for most events.
 func kindOf(h Event) (Kind, bool) {
 	switch h.Action {
 	case audit.CertificateIssued:
@@ -161,7 +161,7 @@ func kindOf(h Event) (Kind, bool) {
 	case audit.MismatchFound:
 		return Changed, true
 	case audit.InvitationMade:
-		// One that waits for a second approver opens nothing yet.
+		// A waiting code is not valid yet.
 		return Invited, h.Detail["state"] != string(signin.InvitationWaiting)
 	case audit.InvitationApproved:
 		return Invited, true
@@ -177,9 +177,9 @@ func kindOf(h Event) (Kind, bool) {
 	return "", false
 }
 
-// silent are the causes that no letter tells of, unless staff chose them: the portal
-// clearing up after itself, and a newer certificate, of which another letter told.
-// Who left gets no mail.
+// needsNoMail reports causes without a message, unless staff chose them: cleanup by the
+// portal, a newer certificate that has its own message, and people who left and get no
+// mail.
 func needsNoMail(c portal.Cause) bool {
 	switch c {
 	case portal.Abandoned, portal.Undelivered, portal.Replaced, portal.Left:
@@ -188,13 +188,13 @@ func needsNoMail(c portal.Cause) bool {
 	return false
 }
 
-// Who did it, as a letter tells it.
+// The acting roles in messages.
 const (
 	bySelf   = "self"
 	bySystem = "system"
 )
 
-// doer says in which role somebody else acted, or that the person did.
+// actorWord returns who acted: the person, a staff role or the portal.
 func actorWord(e audit.Entry) string {
 	if e.Actor == e.Person {
 		return bySelf

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// health logs that something began to fail and that it works again, and not each
-// failure between: a server that is down for a night is two lines.
+// health logs when a part begins to fail and when it works again, and not each failure
+// in between.
 type health struct {
 	log *slog.Logger
 
@@ -14,7 +14,7 @@ type health struct {
 	failing map[string]bool
 }
 
-// fails notes that a part is out of order.
+// fails records that a part does not work.
 func (h *health) fails(part string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -26,10 +26,10 @@ func (h *health) fails(part string, err error) {
 		return
 	}
 	h.failing[part] = true
-	h.log.Error("mail fails, letters wait", "part", part, "err", err)
+	h.log.Error("mail fails, messages wait", "part", part, "err", err)
 }
 
-// works notes that a part did its work.
+// works records that a part works.
 func (h *health) works(part string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -40,7 +40,7 @@ func (h *health) works(part string) {
 	h.log.Info("mail works again", "part", part)
 }
 
-// The parts whose failures are told apart.
+// The parts.
 const (
 	partServer    = "server"
 	partDirectory = "directory"

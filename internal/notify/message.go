@@ -7,83 +7,81 @@ import (
 	"certportal/internal/portal"
 )
 
-// Kind is what a letter is about. It is the middle part of the catalogue keys,
-// "mail." + Kind + ".subject", and is kept in the store: add, do not rename.
+// Kind is what a message is about. It is the middle part of the catalogue keys, "mail."
+// + Kind + ".subject", and is stored: add, do not rename.
 type Kind string
 
-// The kinds of letters. The first six go to people, the others to the operators
-// of the settings.
+// The kinds of messages. The first six go to people, the others to operators.
 const (
 	Issued    Kind = "issued"    // a certificate was made for a device
-	Renewed   Kind = "renewed"   // the same, in time before the old one ends
+	Renewed   Kind = "renewed"   // the same, and the device's old certificate is still valid
 	Revoked   Kind = "revoked"   // devices were blocked
-	Invited   Kind = "invited"   // the helpdesk made a pickup code
-	Ending    Kind = "ending"    // a certificate ends soon
-	Changed   Kind = "changed"   // the directory calls the person otherwise than the certificate does
-	Differing Kind = "differing" // to operators: the same, of everybody at once
+	Invited   Kind = "invited"   // a pickup code was made
+	Ending    Kind = "ending"    // a certificate expires soon
+	Changed   Kind = "changed"   // the person's directory names differ from the certificate
+	Differing Kind = "differing" // to operators: differences between certificates and directory
 	Stopped   Kind = "stopped"   // to operators: the drift watch stopped
 	Halted    Kind = "halted"    // to operators: an administrator stopped issuing
 	Tampered  Kind = "tampered"  // to operators: the audit log does not verify
-	Overused  Kind = "overused"  // to operators: one of the staff made too many pickup codes
-	Test      Kind = "test"      // a mail to see whether mail works
+	Overused  Kind = "overused"  // to operators: a staff member made too many pickup codes
+	Test      Kind = "test"      // a test mail
 )
 
-// Facts are what a letter of any kind tells, before they are words. They are
-// kept as JSON until the letter is sent: add, do not rename. Whatever a person or
-// the directory chose is cleaned when it becomes words, not before.
+// Params fill the sentences of a message. They are stored as JSON until the message is
+// sent: add, do not rename. Text from people and the directory is sanitized when
+// sentences are rendered, not before.
 type Params struct {
-	Name    string          `json:"name,omitempty"`    // display name of the reader
-	Devices []string        `json:"devices,omitempty"` // names of the devices it is about
-	Device  portal.DeviceID `json:"device,omitempty"`  // when it is about one
-	At      time.Time       `json:"at,omitzero"`       // when it happened
-	Until   time.Time       `json:"until,omitzero"`    // end of a certificate or a code
-	Days    int             `json:"days,omitempty"`    // left until then
+	Name    string          `json:"name,omitempty"`    // display name of the recipient
+	Devices []string        `json:"devices,omitempty"` // names of the devices concerned
+	Device  portal.DeviceID `json:"device,omitempty"`  // set when one device is concerned
+	At      time.Time       `json:"at,omitzero"`       // time of the event
+	Until   time.Time       `json:"until,omitzero"`    // expiry of a certificate or code
+	Days    int             `json:"days,omitempty"`    // days until then
 	Cause   portal.Cause    `json:"cause,omitempty"`   // why devices were blocked
-	Change  string          `json:"change,omitempty"`  // enroll.Change, or drift's reason for a stop
-	By      string          `json:"by,omitempty"`      // who did it: self, helpdesk, admin or system
-	People  []Mismatch      `json:"people,omitempty"`  // to operators: whom it is about
+	Change  string          `json:"change,omitempty"`  // portal.Change, or the reason of a stop
+	By      string          `json:"by,omitempty"`      // the role that acted: self, helpdesk, admin or system
+	People  []Mismatch      `json:"people,omitempty"`  // to operators: the people concerned
 	More    int             `json:"more,omitempty"`    // further people
 }
 
-// Difference is how the directory departed from somebody's certificates.
+// Mismatch is a difference between a person's certificates and the directory.
 type Mismatch struct {
 	UPN    string `json:"upn"`
-	Change string `json:"change"` // enroll.Change
+	Change string `json:"change"` // portal.Change
 }
 
-// Letter is one mail to one address, from its making until it is sent or given
-// up.
+// Message is one mail to one address.
 type Message struct {
-	ID string // random; stands in the Message-ID
+	ID string // random; part of the Message-ID
 
-	// Key says what the letter is about. The store takes each key once: this is
-	// what makes a letter be written once, however many clerks there are.
+	// Key identifies the event and the recipient. The store accepts each key once, so
+	// that replicas do not write a message twice.
 	Key string
 
 	Kind     Kind
-	Person   portal.PersonID // empty for letters to operators
+	Person   portal.PersonID // empty for messages to operators
 	To       string          // bare address
 	Language string          // of the catalogues
 	Params   Params
 	Made     time.Time
-	Tries    int // refused for a while so often
+	Tries    int // temporary rejections so far
 }
 
-// Happening is a ledger entry with what the store knows about its object.
+// Event is an audit entry with what the store knows about its object.
 type Event struct {
 	audit.Entry
 	Language   string          // of the entry's person; empty when unknown
 	Device     portal.DeviceID // of the certificate that the entry is about
 	DeviceName string
 	NotAfter   time.Time // of that certificate
-	Renewal    bool      // another certificate of the device waits for its end because of it
+	Renewal    bool      // the device has another certificate that this one replaces
 }
 
-// Reminder is a certificate that ends soon.
+// ExpiringCertificate is a certificate that expires soon.
 type ExpiringCertificate struct {
 	Serial     string
 	Person     portal.PersonID
-	Language   string // as of Happening
+	Language   string // as in Event
 	Device     portal.DeviceID
 	DeviceName string
 	NotAfter   time.Time

@@ -1,21 +1,22 @@
-// Package notify tells people by mail what happened in their name: a certificate
-// made, renewed or revoked, a pickup code, an end that comes near, a name that
-// changed; and it tells operators when the directory and the certificates part.
+// Package notify sends mail about events of the audit log: to people when a certificate
+// is issued, renewed, revoked or about to expire, when a pickup code is made and when
+// their directory names change; to operators when certificates and directory differ,
+// the drift watch or issuing stops, or the audit log does not verify.
 //
-// Nothing that happens waits for a mail. Acts write ledger entries, as they
-// always do; a clerk reads the ledger from where it stopped and writes letters in
-// the transaction that moves its place, so that each is written once, however
-// many replicas there are. A postman sends them, at least once each: a server that
-// does not answer delays all letters, one that refuses an address ends that
-// letter, and one that says "later" gets eight tries within a day.
+// Nothing waits for a mail. Acts write audit entries only. The collector reads new
+// entries and adds messages to the outbox in the transaction that moves its cursor, so
+// that each message is written once however many replicas run. The sender delivers them
+// at least once: while the server does not answer, all messages wait; a permanent
+// rejection ends that message; a temporary one is retried up to eight times within a
+// day.
 //
-// A letter goes to the address that the directory gives at the time of writing;
-// whoever has left gets none. It holds no secret: no code, no password, no token,
-// and one link, which opens nothing without signing in. Names that people chose
-// can neither break a header nor a line nor the HTML around them.
+// A message goes to the address that the directory has when the message is written;
+// people whose account ended get none. It contains no code, password or token, and one
+// link, which requires signing in. Names chosen by people cannot break a header, a line
+// or the HTML around them.
 //
-// The package refuses to send without TLS unless it is told to, and never sends a
-// password without. It follows RFC 5321 (SMTP), RFC 5322 (messages), RFC 3207
+// The package does not send without TLS unless configured to, and never sends a
+// password without TLS. It follows RFC 5321 (SMTP), RFC 5322 (messages), RFC 3207
 // (STARTTLS), RFC 4954 (AUTH) and RFC 3834 (automatic mail).
 package notify
 
@@ -33,71 +34,68 @@ import (
 )
 
 const (
-	// DefaultEvery is how often clerk and postman look for work.
+	// DefaultEvery is how often collector and sender look for work.
 	DefaultEvery = 5 * time.Second
 
-	// GiveUpAfter is how long a letter may be late. RFC 5321 section 4.5.4.1 has
-	// senders try for four to five days. What is older when it is noticed is no
-	// news.
+	// GiveUpAfter is the age at which a message is dropped instead of sent. RFC 5321
+	// section 4.5.4.1 has senders try for four to five days. Events that are older when
+	// the collector reads them get no message.
 	GiveUpAfter = 5 * 24 * time.Hour
 
-	// KeepClosed is how long a letter's key is remembered after it was sent or
-	// given up: long enough that no reminder comes twice.
+	// KeepClosedFor is how long a message's key is kept after the message was sent or
+	// given up, so that no reminder is sent twice.
 	KeepClosedFor = 30 * 24 * time.Hour
 
-	// maxWaiting bounds the letters that wait for sending. Beyond it the ledger
-	// itself is the queue.
+	// maxWaiting bounds the messages that wait in the outbox. Above it, events wait in
+	// the audit log.
 	maxWaiting = 10_000
 )
 
-// Config is what an office works with. Fields are required unless they say
-// otherwise.
+// Config configures a [Notifier]. Fields are required unless they say otherwise.
 type Config struct {
 	Store     Store
 	Directory Directory
 	Server    *Server
 
-	// Org is the company's name. Optional pieces of what people are told: how the
-	// helpdesk is reached, and what certificates open.
+	// Org is the company's name. The others are optional texts: how to reach the
+	// helpdesk, and what certificates give access to.
 	Org                           string
 	HelpdeskPhone, HelpdeskMail   string
 	HelpdeskHours, ServicesOpened string
 
-	// PublicURL is the https origin of the portal, the beginning of every link.
+	// PublicURL is the https origin of the portal; every link begins with it.
 	PublicURL *url.URL
 
-	// Operators are the addresses of those who look after the portal. Optional.
+	// Operators are the mail addresses of the portal's operators. Optional.
 	Operators []string
 
-	// Language is that of operators, and of people who never read a page. Default
+	// Language is used for operators and for people whose language is unknown. Default
 	// "en".
 	Language string
 
-	// ListLife is how long whoever holds a revocation list may go by it. Default
-	// revocation.DefaultLife.
+	// CRLLife is how long clients may use a cached CRL. Default crl.DefaultLife.
 	CRLLife time.Duration
 
-	Location *time.Location // zone of the times told; default time.Local
+	Location *time.Location // zone of times in messages; default time.Local
 	Every    time.Duration  // default DefaultEvery
 
 	Now func() time.Time // default time.Now
 	Log *slog.Logger     // default slog.Default()
 }
 
-// Office writes letters and sends them. It is safe for concurrent use, and several
-// may work on one outbox.
+// Notifier writes messages and sends them. It is safe for concurrent use, and several
+// replicas may work on one store.
 type Notifier struct {
 	c        Config
 	composer *composer
 	health   health
 
 	mu           sync.Mutex
-	backOffUntil time.Time // the server is not asked before
-	failures     int       // connections in a row that came to nothing
+	backOffUntil time.Time // no connection before this time
+	failures     int       // consecutive connections without a usable answer
 }
 
-// New checks the configuration and reads the catalogues. Nothing is sent before
-// Run, Deliver or SendTest.
+// New checks the configuration and reads the catalogues. It sends nothing.
 func New(c Config) (*Notifier, error) {
 	switch {
 	case c.Store == nil, c.Directory == nil, c.Server == nil:
@@ -143,10 +141,11 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// language is the one somebody reads, or the one for those of whom none is known.
-func (o *Notifier) languageOr(known string) string {
+// languageOr returns the language if there is a catalogue for it, else the configured
+// one.
+func (n *Notifier) languageOr(known string) string {
 	if slices.Contains(catalogue.Languages(), known) {
 		return known
 	}
-	return o.c.Language
+	return n.c.Language
 }

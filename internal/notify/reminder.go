@@ -8,24 +8,23 @@ import (
 
 const day = 24 * time.Hour
 
-// remindersAtOnce bounds one transaction of the sweep.
+// reminderBatch bounds one transaction of the sweep.
 const reminderBatch = 200
 
-// reminderDays are the days before the end on which people are told, nearest
-// first.
+// reminderDays are the days before expiry on which people are reminded, nearest first.
 func reminderDays() []int { return []int{1, 7, 14, 30} }
 
-// Remind writes the letters about certificates that end within 30, 14, 7 and 1
-// days, once each. After a long rest only the nearest is written. A certificate
-// that was made for less than twice those days is not old when they begin: it
-// gets no letter the day after it was issued.
-func (o *Notifier) Remind(ctx context.Context) error {
-	now := o.c.Now()
+// Remind enqueues messages about certificates that expire within 30, 14, 7 and 1 days,
+// once each. After a downtime only the nearest is written. Certificates with a lifetime
+// under twice those days get none, so that a certificate is not announced as expiring
+// right after it was issued.
+func (n *Notifier) Remind(ctx context.Context) error {
+	now := n.c.Now()
 	after := now
 	for _, days := range reminderDays() {
 		until := now.Add(time.Duration(days) * day)
 		for {
-			more, err := o.remind(ctx, days, after, until)
+			more, err := n.remind(ctx, days, after, until)
 			if err != nil {
 				return err
 			}
@@ -38,35 +37,35 @@ func (o *Notifier) Remind(ctx context.Context) error {
 	return nil
 }
 
-// remind writes a batch and reports whether there is another one. Each takes its
-// key even where nobody can be written to, so that the next batch is another.
-func (o *Notifier) remind(ctx context.Context, days int, after, until time.Time) (more bool, err error) {
-	if full, err := o.queueFull(ctx); err != nil || full {
+// remind enqueues one batch and reports whether there is another. Messages without
+// address are enqueued too and occupy their key, so that the next batch differs.
+func (n *Notifier) remind(ctx context.Context, days int, after, until time.Time) (more bool, err error) {
+	if full, err := n.queueFull(ctx); err != nil || full {
 		return false, err
 	}
 	key := fmt.Sprintf("ends:%d:", days)
 	life := 2 * time.Duration(days) * day
-	found, err := o.c.Store.ExpiringCertificates(ctx, key, after, until, life, reminderBatch)
+	found, err := n.c.Store.ExpiringCertificates(ctx, key, after, until, life, reminderBatch)
 	if err != nil || len(found) == 0 {
-		return false, o.storeResult(ctx, err)
+		return false, n.storeResult(ctx, err)
 	}
-	letters := make([]Message, len(found))
+	msgs := make([]Message, len(found))
 	for i, r := range found {
-		l := o.newMessage(Ending, key+r.Serial)
-		l.Person, l.Language = r.Person, o.languageOr(r.Language)
+		l := n.newMessage(Ending, key+r.Serial)
+		l.Person, l.Language = r.Person, n.languageOr(r.Language)
 		l.Params = Params{
 			Device: r.Device, Devices: []string{r.DeviceName}, At: l.Made, Until: r.NotAfter,
 			Days: daysUntil(r.NotAfter.Sub(l.Made)),
 		}
-		letters[i] = l
+		msgs[i] = l
 	}
-	letters, err = o.fillAddresses(ctx, letters)
+	msgs, err = n.fillAddresses(ctx, msgs)
 	if err != nil {
 		return false, err
 	}
-	err = o.c.Store.Enqueue(ctx, letters)
-	return len(found) == reminderBatch, o.storeResult(ctx, err)
+	err = n.c.Store.Enqueue(ctx, msgs)
+	return len(found) == reminderBatch, n.storeResult(ctx, err)
 }
 
-// daysLeft counts days begun.
+// daysUntil rounds up to whole days.
 func daysUntil(left time.Duration) int { return int((left + day - 1) / day) }

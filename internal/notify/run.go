@@ -7,63 +7,64 @@ import (
 	"time"
 )
 
-// sweepEvery is how often ends that come near are looked for.
+// sweepEvery is how often expiring certificates are looked for.
 const sweepEvery = time.Hour
 
-// Run writes and sends until the context ends. Clerk and postman work side by
-// side: a server that hangs keeps nothing from being written.
-func (o *Notifier) Run(ctx context.Context) {
+// Run writes and sends messages until the context ends. Collector and sender run
+// concurrently, so that a server that hangs does not stop the collector.
+func (n *Notifier) Run(ctx context.Context) {
 	var work sync.WaitGroup
-	work.Go(func() { o.repeat(ctx, o.c.Every, o.collectAll) })
-	work.Go(func() { o.repeat(ctx, o.c.Every, o.Deliver) })
-	work.Go(func() { o.repeat(ctx, sweepEvery, o.sweep) })
+	work.Go(func() { n.repeat(ctx, n.c.Every, n.collectAll) })
+	work.Go(func() { n.repeat(ctx, n.c.Every, n.Deliver) })
+	work.Go(func() { n.repeat(ctx, sweepEvery, n.sweep) })
 	work.Wait()
 }
 
-// repeat works until the context ends, first after a part of the interval that
-// chance picks, so that replicas that start together do not work in step.
-func (o *Notifier) repeat(ctx context.Context, interval time.Duration, work func(context.Context) error) {
+// repeat calls work at an interval until the context ends. The first delay is random,
+// so that replicas that start together do not run in step.
+func (n *Notifier) repeat(ctx context.Context, interval time.Duration, work func(context.Context) error) {
 	rest := rand.N(min(interval, 10*time.Second))
 	for waited(ctx, rest) {
-		// What failed was logged where it is known whether that is new.
+		// work logs its own errors, because it knows which of them are new.
 		_ = work(ctx)
 		rest = interval
 	}
 }
 
-// write has the clerk work until there is nothing left.
-func (o *Notifier) collectAll(ctx context.Context) error {
+// collectAll collects until no entries are left.
+func (n *Notifier) collectAll(ctx context.Context) error {
 	for {
-		more, err := o.Collect(ctx)
+		more, err := n.Collect(ctx)
 		if err != nil || !more {
 			return err
 		}
 	}
 }
 
-// sweep writes reminders and forgets old letters.
-func (o *Notifier) sweep(ctx context.Context) error {
-	if err := o.Remind(ctx); err != nil {
+// sweep writes reminders and prunes closed messages.
+func (n *Notifier) sweep(ctx context.Context) error {
+	if err := n.Remind(ctx); err != nil {
 		return err
 	}
-	_, err := o.c.Store.PruneMessages(ctx, o.c.Now().Add(-KeepClosedFor))
-	return o.storeResult(ctx, err)
+	_, err := n.c.Store.PruneMessages(ctx, n.c.Now().Add(-KeepClosedFor))
+	return n.storeResult(ctx, err)
 }
 
-// stored notes whether the outbox did its work. An ending context is no failure.
-func (o *Notifier) storeResult(ctx context.Context, err error) error {
+// storeResult records in the health state whether the store worked, and returns err.
+// The end of the context does not count as a failure.
+func (n *Notifier) storeResult(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
-		o.health.works(partOutbox)
+		n.health.works(partOutbox)
 	case ctx.Err() == nil:
-		o.health.fails(partOutbox, err)
+		n.health.fails(partOutbox, err)
 	}
 	return err
 }
 
-// State tells how mail is doing, over all replicas.
-func (o *Notifier) State(ctx context.Context) (State, error) {
-	return o.c.Store.MailState(ctx, maxWaiting)
+// State returns the state of mail over all replicas.
+func (n *Notifier) State(ctx context.Context) (State, error) {
+	return n.c.Store.MailState(ctx, maxWaiting)
 }
 
 // waited reports whether the time passed before the context ended.

@@ -10,47 +10,47 @@ import (
 )
 
 const (
-	// sendAtOnce is how many letters go over one connection.
+	// batchSize is how many messages are sent over one connection.
 	batchSize = 20
 
-	// lease is how long letters belong to the postman who claimed them. It is
-	// longer than all of them can take; after a crash another one waits for it.
+	// claimFor is how long claimed messages are reserved: longer than sending all of
+	// them can take. After a crash, other replicas wait this long.
 	claimFor = 15 * time.Minute
 
-	// maxWhy bounds what is kept of a server's answer, in characters.
+	// maxReason bounds the stored part of a server's answer, in characters.
 	maxReason = 200
 )
 
-// pauses are the times between the eight tries of a letter that a server puts off:
-// a day in all but an hour.
+// retryDelays are the times between the eight attempts after temporary rejections, in
+// total 22 h 50 min.
 func retryDelays() []time.Duration {
 	return []time.Duration{
 		5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour,
 	}
 }
 
-// quiet is how long a server that takes no mail is left alone.
+// backoff is how long the sender waits after consecutive connection failures.
 func backoff(failures int) time.Duration {
 	steps := []time.Duration{15 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute}
 	return steps[min(failures, len(steps)-1)]
 }
 
-// Deliver sends what is due. A server that takes no mail at all ends it: the
-// letters stay as they were, and the server is left alone for a while.
-func (o *Notifier) Deliver(ctx context.Context) error {
-	if o.backingOff() {
+// Deliver sends messages that are due. When the server takes no mail at all, it returns
+// the error, leaves the messages unchanged and backs off.
+func (n *Notifier) Deliver(ctx context.Context) error {
+	if n.backingOff() {
 		return nil
 	}
 	for {
-		now := o.c.Now()
-		letters, err := o.c.Store.ClaimMessages(ctx, now, now.Add(claimFor), batchSize)
-		if err != nil || len(letters) == 0 {
-			return o.storeResult(ctx, err)
+		now := n.c.Now()
+		msgs, err := n.c.Store.ClaimMessages(ctx, now, now.Add(claimFor), batchSize)
+		if err != nil || len(msgs) == 0 {
+			return n.storeResult(ctx, err)
 		}
-		left, sendErr := o.deliverBatch(ctx, letters)
-		// The end of the program must not leave letters claimed.
+		left, sendErr := n.deliverBatch(ctx, msgs)
+		// The claim must be released even when the program ends.
 		keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		err = o.finishBatch(keep, ctx, left, sendErr)
+		err = n.finishBatch(keep, ctx, left, sendErr)
 		cancel()
 		if err != nil || sendErr != nil {
 			return err
@@ -58,34 +58,35 @@ func (o *Notifier) Deliver(ctx context.Context) error {
 	}
 }
 
-// back releases what was not sent, and notes how the server is.
-func (o *Notifier) finishBatch(keep, asked context.Context, left []Message, sendErr error) error {
+// finishBatch releases messages that were not attempted and records whether the server
+// works.
+func (n *Notifier) finishBatch(keep, asked context.Context, left []Message, sendErr error) error {
 	if len(left) > 0 {
-		if err := o.storeResult(keep, o.c.Store.ReleaseMessages(keep, left)); err != nil {
+		if err := n.storeResult(keep, n.c.Store.ReleaseMessages(keep, left)); err != nil {
 			return err
 		}
 	}
 	if sendErr == nil || asked.Err() != nil {
 		return sendErr
 	}
-	o.backOff()
-	o.health.fails(partServer, sendErr)
+	n.backOff()
+	n.health.fails(partServer, sendErr)
 	why := truncate(sendErr.Error())
-	if err := o.storeResult(keep, o.c.Store.MailServerDown(keep, o.c.Now(), why)); err != nil {
+	if err := n.storeResult(keep, n.c.Store.MailServerDown(keep, n.c.Now(), why)); err != nil {
 		return err
 	}
 	return sendErr
 }
 
-// round sends letters over one connection and returns those that were not tried.
-// An error says that the server takes no mail at all.
-func (o *Notifier) deliverBatch(ctx context.Context, letters []Message) (left []Message, err error) {
-	stale := o.c.Now().Add(-GiveUpAfter)
+// deliverBatch sends messages over one connection and returns those that were not
+// attempted. An error says that the server takes no mail at all.
+func (n *Notifier) deliverBatch(ctx context.Context, msgs []Message) (left []Message, err error) {
+	stale := n.c.Now().Add(-GiveUpAfter)
 	var due []Message
-	for _, l := range letters {
+	for _, l := range msgs {
 		if l.Made.Before(stale) {
-			if err := o.giveUp(ctx, l, "it waited too long"); err != nil {
-				return letters, err
+			if err := n.giveUp(ctx, l, "it waited too long"); err != nil {
+				return msgs, err
 			}
 			continue
 		}
@@ -94,50 +95,51 @@ func (o *Notifier) deliverBatch(ctx context.Context, letters []Message) (left []
 	if len(due) == 0 {
 		return nil, nil
 	}
-	line, err := o.c.Server.dial(ctx)
+	conn, err := n.c.Server.dial(ctx)
 	if err != nil {
 		return due, err
 	}
-	defer line.close()
-	for n, l := range due {
+	defer conn.close()
+	for i, l := range due {
 		if ctx.Err() != nil {
-			return due[n:], ctx.Err()
+			return due[i:], ctx.Err()
 		}
-		if tried, err := o.send(ctx, line, l); err != nil {
+		if tried, err := n.send(ctx, conn, l); err != nil {
 			if tried {
-				n++
+				i++
 			}
-			return due[n:], err
+			return due[i:], err
 		}
 	}
 	return nil, nil
 }
 
-// hand gives one letter to the server and closes or delays it by the answer. It
-// reports whether the letter is dealt with; an error is of the server or the
-// outbox, not of the letter.
-func (o *Notifier) send(ctx context.Context, line *smtpConn, l Message) (dealt bool, err error) {
-	message, err := o.composer.mail(l, o.c.Server.from, o.c.Now())
+// send sends one message and closes or postpones it by the server's answer. It reports
+// whether the message was dealt with. An error concerns the server or the store, not
+// the message.
+func (n *Notifier) send(ctx context.Context, conn *smtpConn, l Message) (dealt bool, err error) {
+	message, err := n.composer.mail(l, n.c.Server.from, n.c.Now())
 	if err != nil {
-		return true, o.giveUp(ctx, l, err.Error())
+		return true, n.giveUp(ctx, l, err.Error())
 	}
-	answer, sendErr := line.send(message)
+	answer, sendErr := conn.send(message)
 	if answer == accepted || answer == rejected || answer == deferred {
-		if err := o.serverAnswered(ctx); err != nil {
+		if err := n.serverAnswered(ctx); err != nil {
 			return false, err
 		}
 	}
 	switch answer {
 	case accepted:
-		return true, o.storeResult(ctx, o.c.Store.MarkSent(ctx, l, o.c.Now()))
+		return true, n.storeResult(ctx, n.c.Store.MarkSent(ctx, l, n.c.Now()))
 	case rejected:
-		return true, o.giveUp(ctx, l, sendErr.Error())
+		return true, n.giveUp(ctx, l, sendErr.Error())
 	case deferred:
-		return true, o.postpone(ctx, l, sendErr)
+		return true, n.postpone(ctx, l, sendErr)
 	case unknown:
-		// The connection ended after the text went out: perhaps it arrived. Without
-		// counting, a letter that a server chokes on would be sent forever.
-		if err := o.postpone(ctx, l, sendErr); err != nil {
+		// The connection broke after the content was sent, so the message may have
+		// arrived. It counts as an attempt: otherwise a message that crashes the server
+		// would be sent forever.
+		if err := n.postpone(ctx, l, sendErr); err != nil {
 			return false, err
 		}
 		return true, sendErr
@@ -145,67 +147,67 @@ func (o *Notifier) send(ctx context.Context, line *smtpConn, l Message) (dealt b
 	return false, sendErr
 }
 
-// putOff lets a letter wait for its next try, or gives it up after the last.
-func (o *Notifier) postpone(ctx context.Context, l Message, why error) error {
+// postpone schedules the next attempt, or gives the message up after the last.
+func (n *Notifier) postpone(ctx context.Context, l Message, why error) error {
 	if l.Tries >= len(retryDelays()) {
-		return o.giveUp(ctx, l, why.Error())
+		return n.giveUp(ctx, l, why.Error())
 	}
-	next := o.c.Now().Add(retryDelays()[l.Tries])
-	return o.storeResult(ctx, o.c.Store.Postpone(ctx, l, next, truncate(why.Error())))
+	next := n.c.Now().Add(retryDelays()[l.Tries])
+	return n.storeResult(ctx, n.c.Store.Postpone(ctx, l, next, truncate(why.Error())))
 }
 
-// giveUp closes a letter that will not arrive, and says so in the ledger.
-func (o *Notifier) giveUp(ctx context.Context, l Message, why string) error {
+// giveUp closes a message that cannot be delivered and records it in the audit log.
+func (n *Notifier) giveUp(ctx context.Context, l Message, why string) error {
 	why = truncate(why)
-	o.c.Log.Warn("letter given up", "letter", l.ID, "kind", string(l.Kind), "person", string(l.Person), "why", why)
-	now := o.c.Now()
-	return o.storeResult(ctx, o.c.Store.GiveUpMessage(ctx, l, now, why, audit.Entry{
+	n.c.Log.Warn("message given up", "message", l.ID, "kind", string(l.Kind), "person", string(l.Person), "why", why)
+	now := n.c.Now()
+	return n.storeResult(ctx, n.c.Store.GiveUpMessage(ctx, l, now, why, audit.Entry{
 		At: now, Action: audit.MailFailed, Actor: bySystem, Role: bySystem, Person: string(l.Person), Object: l.ID,
 		Detail: map[string]string{"kind": string(l.Kind), "about": l.Key, "why": why},
 	}))
 }
 
-// resting reports whether the server is left alone for now.
-func (o *Notifier) backingOff() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.c.Now().Before(o.backOffUntil)
+// backingOff reports whether the sender waits after a failed connection.
+func (n *Notifier) backingOff() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.c.Now().Before(n.backOffUntil)
 }
 
-func (o *Notifier) backOff() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.backOffUntil = o.c.Now().Add(backoff(o.failures))
-	o.failures++
+func (n *Notifier) backOff() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.backOffUntil = n.c.Now().Add(backoff(n.failures))
+	n.failures++
 }
 
-// awake notes that the server answers for letters, whatever it answers.
-func (o *Notifier) serverAnswered(ctx context.Context) error {
-	o.mu.Lock()
-	o.failures = 0
-	o.mu.Unlock()
-	o.health.works(partServer)
-	return o.storeResult(ctx, o.c.Store.MailServerUp(ctx))
+// serverAnswered records that the server accepted or rejected a message.
+func (n *Notifier) serverAnswered(ctx context.Context) error {
+	n.mu.Lock()
+	n.failures = 0
+	n.mu.Unlock()
+	n.health.works(partServer)
+	return n.storeResult(ctx, n.c.Store.MailServerUp(ctx))
 }
 
-// SendTest sends a test mail at once, past the outbox. The error says in words
-// what is wrong with the server or the address.
-func (o *Notifier) SendTest(ctx context.Context, to string) error {
+// SendTest sends a test mail at once, without the outbox. The error explains what is
+// wrong with the server or the address.
+func (n *Notifier) SendTest(ctx context.Context, to string) error {
 	if !Deliverable(to) {
 		return fmt.Errorf("sending a test mail: %q is no usable address", to)
 	}
-	l := o.newMessage(Test, "test")
-	l.To, l.Language, l.Params.At = to, o.c.Language, l.Made
-	message, err := o.composer.mail(l, o.c.Server.from, l.Made)
+	l := n.newMessage(Test, "test")
+	l.To, l.Language, l.Params.At = to, n.c.Language, l.Made
+	message, err := n.composer.mail(l, n.c.Server.from, l.Made)
 	if err != nil {
 		return err
 	}
-	line, err := o.c.Server.dial(ctx)
+	conn, err := n.c.Server.dial(ctx)
 	if err != nil {
 		return err
 	}
-	defer line.close()
-	if _, err := line.send(message); err != nil {
+	defer conn.close()
+	if _, err := conn.send(message); err != nil {
 		return fmt.Errorf("sending a test mail: %w", err)
 	}
 	return nil

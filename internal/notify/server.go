@@ -21,52 +21,53 @@ type Security string
 
 // The kinds of protection.
 const (
-	STARTTLS Security = "starttls" // begins in the clear and must rise to TLS (RFC 3207)
+	STARTTLS Security = "starttls" // begins in plaintext and must upgrade to TLS (RFC 3207)
 	TLS      Security = "tls"      // TLS from the first byte (RFC 8314 section 3.3)
-	NoTLS    Security = "none"     // readable by everybody on the way
+	NoTLS    Security = "none"     // plaintext
 )
 
-// DefaultTimeout bounds the wait for any answer of a mail server. RFC 5321 section
-// 4.5.3.2 would have minutes; whoever relays for a portal is near.
+// DefaultTimeout bounds the wait for any answer of the server. RFC 5321 section 4.5.3.2
+// recommends minutes; a relay for a portal is in the same network.
 const DefaultTimeout = 30 * time.Second
 
-// lastMoment is what a conversation has left when the program ends.
+// closeTimeout bounds what a conversation may still take when the program ends.
 const closeTimeout = 2 * time.Second
 
-// maxAnswers bounds what a server may say over one connection, in bytes: a line
-// that never ends would otherwise fill the memory.
+// maxResponse bounds what a server may send over one connection, in bytes, so that an
+// endless line cannot exhaust memory.
 const maxResponse = 1 << 20
 
-// ServerConfig says where mail is handed in. Host and From are required.
+// ServerConfig configures the mail server. Host and From are required.
 type ServerConfig struct {
 	Host     string
 	Port     int      // default 587, or 465 with TLS, or 25 with NoTLS
 	Security Security // default STARTTLS
 
-	// User and Password sign in. Without a user nobody does; with NoTLS nobody may.
-	// The password is read at each connection, so that a changed one counts at once.
+	// User and Password authenticate. Without User there is no authentication; with
+	// NoTLS it is not allowed. Password is called for each connection, so that a
+	// changed password takes effect at once.
 	User     string
 	Password func() (string, error)
 
-	From string // address of the sender, alone or with a name before it: Portal <portal@corp.example>
+	From string // sender address, optionally with a name: Portal <portal@corp.example>
 
-	// Roots sign the server's certificate. Default: the CAs this machine trusts.
+	// Roots verify the server's certificate. Default: the CAs this machine trusts.
 	Roots *x509.CertPool
 
-	// Hello is how the portal calls itself: a host name, or an IP address in square
-	// brackets (RFC 5321 section 4.1.3). Default "localhost".
+	// Hello is the name in EHLO: a host name, or an IP address in square brackets (RFC
+	// 5321 section 4.1.3). Default "localhost".
 	Hello string
 
 	Timeout time.Duration // default DefaultTimeout
 }
 
-// Server is a mail server that takes the portal's letters.
+// Server is the mail server that messages are submitted to.
 type Server struct {
 	c    ServerConfig
 	from mail.Address
 }
 
-// NewServer checks the configuration. It connects to nobody.
+// NewServer checks the configuration. It opens no connection.
 func NewServer(c ServerConfig) (*Server, error) {
 	if c.Security == "" {
 		c.Security = STARTTLS
@@ -104,23 +105,22 @@ func NewServer(c ServerConfig) (*Server, error) {
 
 func (s *Server) address() string { return net.JoinHostPort(s.c.Host, strconv.Itoa(s.c.Port)) }
 
-// Check connects, raises the connection to TLS, signs in and asks for a sign of
-// life, as the settings have it. It sends no mail. The error says in words what is
-// wrong.
+// Check connects, starts TLS, authenticates and sends NOOP. It sends no mail. The error
+// explains what is wrong.
 func (s *Server) Check(ctx context.Context) error {
-	line, err := s.dial(ctx)
+	conn, err := s.dial(ctx)
 	if err != nil {
 		return err
 	}
-	defer line.close()
-	if err := line.client.Noop(); err != nil {
+	defer conn.close()
+	if err := conn.client.Noop(); err != nil {
 		return fmt.Errorf("asking %s for a sign of life: %w", s.address(), err)
 	}
 	return nil
 }
 
-// dial opens a connection over which letters can be sent. Every error says that
-// the server takes no mail from this portal now.
+// dial opens a connection that is ready for messages. Every error says that the server
+// takes no mail from this portal now.
 func (s *Server) dial(ctx context.Context) (*smtpConn, error) {
 	connecting, cancel := context.WithTimeout(ctx, s.c.Timeout)
 	defer cancel()
@@ -129,7 +129,7 @@ func (s *Server) dial(ctx context.Context) (*smtpConn, error) {
 		return nil, fmt.Errorf("connecting to mail server %s: %w", s.address(), s.explain(err))
 	}
 	l := &smtpConn{server: s, conn: conn}
-	// At the end of the program a letter on the way has a moment more.
+	// When the program ends, a message in transit may still be finished.
 	l.unwatch = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now().Add(closeTimeout)) })
 	if err := l.handshake(); err != nil {
 		l.unwatch()
@@ -161,9 +161,9 @@ func (s *Server) tlsConfig() *tls.Config {
 	return &tls.Config{ServerName: s.c.Host, RootCAs: s.c.Roots, MinVersion: tls.VersionTLS12}
 }
 
-// auth picks the way to sign in from those the server offers. Inside TLS a
-// password in the clear is no weaker than the hashes that a server with NTLM or
-// CRAM-MD5 asks for, and is what all of them do right.
+// auth chooses an authentication mechanism from those the server offers. Inside TLS a
+// plaintext password is no weaker than NTLM or CRAM-MD5, and all servers implement it
+// correctly.
 func (s *Server) auth(offered string) (smtp.Auth, error) {
 	password, err := s.c.Password()
 	if err != nil {
@@ -187,7 +187,7 @@ func (s *Server) auth(offered string) (smtp.Auth, error) {
 	return nil, fmt.Errorf("the server offers %q to sign in; PLAIN, LOGIN or SCRAM-SHA-256 is needed", offered)
 }
 
-// explained puts words before errors that only specialists understand.
+// explain adds an explanation to TLS and network errors.
 func (s *Server) explain(err error) error {
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
@@ -212,7 +212,7 @@ func (s *Server) explain(err error) error {
 	return err
 }
 
-// frugalConn ends a connection on which too much is said.
+// limitedConn fails after the server sent more than left bytes.
 type limitedConn struct {
 	net.Conn
 	left int

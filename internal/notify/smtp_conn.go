@@ -11,16 +11,16 @@ import (
 	"github.com/wneessen/go-mail/smtp"
 )
 
-// line is an open connection to the mail server.
+// smtpConn is an open connection to the mail server.
 type smtpConn struct {
 	server  *Server
 	conn    net.Conn
 	client  *smtp.Client
 	mailer  *mail.Client
-	unwatch func() bool // the end of the context does not matter any more
+	unwatch func() bool // detaches the connection from the context
 }
 
-// begin says hello, raises the connection to TLS and signs in.
+// handshake greets the server, starts TLS and authenticates, as configured.
 func (l *smtpConn) handshake() (err error) {
 	c := l.server.c
 	if err := l.conn.SetDeadline(time.Now().Add(c.Timeout)); err != nil {
@@ -46,8 +46,8 @@ func (l *smtpConn) handshake() (err error) {
 	return err
 }
 
-// rise goes on in TLS or not at all: somebody on the way may have taken the offer
-// out of the server's answer.
+// startTLS fails when the server does not offer STARTTLS: an attacker may have removed
+// the offer.
 func (l *smtpConn) startTLS() error {
 	if offered, _ := l.client.Extension("STARTTLS"); !offered {
 		return errors.New("it does not offer STARTTLS; nothing is sent in the clear")
@@ -72,29 +72,29 @@ func (l *smtpConn) auth() error {
 
 func (l *smtpConn) close() {
 	l.unwatch()
-	// The politeness of QUIT must not take longer than a moment.
+	// QUIT must not delay closing.
 	_ = l.conn.SetDeadline(time.Now().Add(min(l.server.c.Timeout, closeTimeout)))
 	_ = l.client.Quit()
 	l.conn.Close()
 }
 
-// answer is what became of a letter.
+// result is what became of a message.
 type result int
 
 const (
-	unavailable result = iota // the server takes nothing from this portal now
-	accepted                  // the server answers for it
-	deferred                  // not now, but perhaps in a while
-	rejected                  // never
-	unknown                   // unknown: the connection ended when the text was out
+	unavailable result = iota // the server takes no mail from this portal now
+	accepted                  // the server is responsible for the message
+	deferred                  // temporarily rejected
+	rejected                  // permanently rejected
+	unknown                   // the connection broke after the content was sent
 )
 
-// send hands a letter in. The error is what the server said, for operators; it is
-// nil for taken alone.
+// send sends one message. The error is the server's answer, for operators, and nil
+// exactly when the message was accepted.
 func (l *smtpConn) send(m *mail.Msg) (result, error) {
 	err := l.mailer.SendWithSMTPClient(l.client, m)
 	if m.IsDelivered() {
-		return accepted, nil // whatever was said afterwards
+		return accepted, nil // even if the connection failed afterwards
 	}
 	var sent *mail.SendError
 	if err == nil {
@@ -103,14 +103,14 @@ func (l *smtpConn) send(m *mail.Msg) (result, error) {
 	if !errors.As(err, &sent) {
 		return unavailable, err
 	}
-	// The rest of its words repeat the address and the Message-ID.
+	// The rest repeats the address and the Message-ID.
 	said, _, _ := strings.Cut(sent.Error(), ", affected ")
 	return classify(sent), errors.New(said)
 }
 
-// judge sorts a server's answer. The sender and the right to send are the portal's
-// matter, whomever a letter is for: such a no is no letter's fault. So is the end
-// of the service (421, RFC 5321 section 3.8).
+// classify maps a server's answer to a result. Answers about the sender address or
+// missing permission concern the portal and not this message, and so does the end of
+// the service (421, RFC 5321 section 3.8).
 func classify(e *mail.SendError) result {
 	code := e.ErrorCode()
 	text := e.Reason == mail.ErrWriteContent || e.Reason == mail.ErrSMTPDataClose
@@ -122,8 +122,8 @@ func classify(e *mail.SendError) result {
 	case e.Reason == mail.ErrSMTPMailFrom:
 		return unavailable
 	case e.Reason == mail.ErrSMTPRcptTo && strings.HasPrefix(e.EnhancedStatusCode(), "5.7."):
-		// A matter of right (RFC 3463 section 3.8), mostly "relay access denied": a server
-		// that forgot this portal must not end every letter there is.
+		// Missing permission (RFC 3463 section 3.8), mostly "relay access denied". A
+		// server that is misconfigured for a while must not end all messages.
 		return deferred
 	case code >= 500:
 		return rejected

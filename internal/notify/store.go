@@ -8,88 +8,89 @@ import (
 	"certportal/internal/portal"
 )
 
-// Outbox is the memory of the mail. Every method that changes something is one
-// transaction.
+// Store holds the outbox and the collector's cursor in the audit log. Every method that
+// changes something is one transaction.
 type Store interface {
-	// Happenings reads the ledger behind the place up to which letters are
-	// written: at most limit entries, in order, and that place. An entry whose
-	// object is no certificate has no device.
+	// MailEvents returns at most limit audit entries after the collector's cursor, in
+	// order, and the cursor. An entry whose object is no certificate has no device.
 	MailEvents(ctx context.Context, limit int) (after int64, found []Event, err error)
 
-	// Post puts the letters out and moves the place from one entry to another. It
-	// returns enroll.ErrConflict, and does neither, when another clerk moved it
-	// first. A letter whose key was there before is left out.
-	EnqueueFrom(ctx context.Context, from, to int64, letters []Message) error
+	// EnqueueFrom adds messages to the outbox and moves the cursor from one entry to
+	// another. It returns portal.ErrConflict, and changes nothing, when another replica
+	// moved the cursor first. Messages whose key is known are dropped.
+	EnqueueFrom(ctx context.Context, from, to int64, msgs []Message) error
 
-	// Ending lists certificates that end after the one moment and at the other or
-	// before, without those that have a letter under key, which is put before the
-	// serial; at most limit. Only the newest working certificate of a kept device
-	// counts, and only one that was made for at least the life given.
+	// ExpiringCertificates returns certificates that expire after one time and not
+	// after another, and have no message whose key is the given prefix and the serial;
+	// at most limit. It considers only the newest valid certificate of a device, and
+	// only those with at least the given lifetime.
 	ExpiringCertificates(ctx context.Context, key string, after, until time.Time, life time.Duration, limit int) ([]ExpiringCertificate, error)
 
-	// Remind puts letters out, but for those whose key was there before. A letter
-	// without address only takes its key, so that nobody asks again.
-	Enqueue(ctx context.Context, letters []Message) error
+	// Enqueue adds messages to the outbox; those whose key is known are dropped. A
+	// message without address only occupies its key, so that it is not considered
+	// again.
+	Enqueue(ctx context.Context, msgs []Message) error
 
-	// Claim takes letters that are due for sending, the longest waiting first, at
-	// most limit. Until the moment nobody else gets them.
+	// ClaimMessages reserves messages that are due until a time, the oldest first, at
+	// most limit. Other replicas do not get them before.
 	ClaimMessages(ctx context.Context, now, until time.Time, limit int) ([]Message, error)
 
-	// Release gives claimed letters back as they were.
-	ReleaseMessages(ctx context.Context, letters []Message) error
+	// ReleaseMessages makes claimed messages available again, unchanged.
+	ReleaseMessages(ctx context.Context, msgs []Message) error
 
-	// Sent closes a letter and forgets whom it went to and what it told. It also
-	// notes when mail last worked.
-	MarkSent(ctx context.Context, letter Message, at time.Time) error
+	// MarkSent closes a message, deletes its address and parameters, and records that
+	// mail works.
+	MarkSent(ctx context.Context, m Message, at time.Time) error
 
-	// Later counts a try and lets the letter wait until next.
-	Postpone(ctx context.Context, letter Message, next time.Time, why string) error
+	// Postpone counts an attempt and makes the message due at next.
+	Postpone(ctx context.Context, m Message, next time.Time, reason string) error
 
-	// GiveUp closes a letter that will not arrive, with its ledger entry, and
-	// forgets what it told.
-	GiveUpMessage(ctx context.Context, letter Message, at time.Time, why string, entry audit.Entry) error
+	// GiveUpMessage closes a message that cannot be delivered, with its audit entry,
+	// and deletes its parameters.
+	GiveUpMessage(ctx context.Context, m Message, at time.Time, reason string, entry audit.Entry) error
 
-	// Unsendable notes that the server takes no mail at all. The first such note
-	// since mail worked keeps its moment.
-	MailServerDown(ctx context.Context, at time.Time, why string) error
+	// MailServerDown records that the server takes no mail. Until mail works again, the
+	// first such record keeps its time.
+	MailServerDown(ctx context.Context, at time.Time, reason string) error
 
-	// Sendable ends what Unsendable noted: the server answered for a letter, be it
-	// with a no.
+	// MailServerUp ends the state that MailServerDown recorded: the server accepted or
+	// rejected a message.
 	MailServerUp(ctx context.Context) error
 
-	// Sending gives the state, counting waiting letters up to bound.
+	// MailState returns the state, counting waiting messages up to bound.
 	MailState(ctx context.Context, bound int) (State, error)
 
-	// ForgetLetters removes letters that were closed before the moment.
+	// PruneMessages deletes messages that were closed before a time, and returns how
+	// many.
 	PruneMessages(ctx context.Context, before time.Time) (int, error)
 }
 
-// Directory says who people are, at the moment of asking.
+// Directory is where the notifier reads names and addresses.
 type Directory interface {
-	// People reads those of the people that it knows, in any order. An error says
-	// that it could not be asked.
+	// People returns those of the people that the directory knows, in any order. An
+	// error says that it did not answer.
 	People(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error)
 }
 
-// State is how mail is doing, over all replicas.
+// State is the state of mail over all replicas.
 type State struct {
-	Sent    time.Time // when a letter was last sent; zero for never
-	Failing time.Time // since when the server takes none; zero while it works
-	Reason  string    // what the server or the network said, for operators
-	Waiting int       // letters not sent yet, up to the bound asked for
-	Oldest  time.Time // when the longest waiting was made; zero without
-	Failed  int       // letters given up and not yet forgotten
-	Behind  int64     // ledger entries that no clerk has looked at yet
+	Sent    time.Time // when a message was last sent; zero for never
+	Failing time.Time // since when the server takes no mail; zero while it does
+	Reason  string    // answer of the server or network error, for operators
+	Waiting int       // messages not sent yet, up to the bound asked for
+	Oldest  time.Time // when the oldest waiting message was made; zero for none
+	Failed  int       // messages given up and not pruned yet
+	Behind  int64     // audit entries that no collector has read yet
 }
 
-// Failure is a letter that was given up.
+// FailedMessage is a message that was given up.
 type FailedMessage struct {
 	ID     string
 	Kind   Kind
-	Person portal.PersonID // empty for letters to operators
+	Person portal.PersonID // empty for messages to operators
 	To     string
 	Made   time.Time
 	Closed time.Time
 	Tries  int
-	Reason string // what the server said, for operators
+	Reason string // answer of the server, for operators
 }

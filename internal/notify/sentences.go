@@ -9,24 +9,24 @@ import (
 	"certportal/internal/catalogue"
 )
 
-// messages finds the sentences of mail. They are plain text: HTML is made of them
+// sentences finds the sentences of mail. They are plain text: HTML is made of them
 // later, and escaped there.
-type messages struct {
+type sentences struct {
 	*catalogue.Catalogue
 	location *time.Location
 }
 
-func readMessages(files fs.FS, location *time.Location) (*messages, error) {
+func readSentences(files fs.FS, location *time.Location) (*sentences, error) {
 	c, err := catalogue.Read(files)
-	return &messages{c, location}, err
+	return &sentences{c, location}, err
 }
 
 // values fill a sentence. Count also picks the plural form.
 type values map[string]any
 
-// sentence finds a sentence and fills it. A missing one is an error: half a letter
-// is never sent.
-func (m *messages) sentence(lang, key string, v values) (string, error) {
+// sentence returns a sentence with its values. A missing one is an error, so that no
+// incomplete message is sent.
+func (m *sentences) sentence(lang, key string, v values) (string, error) {
 	filled := make(map[string]string, len(v))
 	var count *int
 	for name, value := range v {
@@ -42,8 +42,8 @@ func (m *messages) sentence(lang, key string, v values) (string, error) {
 	return text, nil
 }
 
-// moment is a time as people of a language write it, with its zone.
-func (m *messages) moment(lang string, at time.Time) (string, error) {
+// moment formats a time with its zone as the language does.
+func (m *sentences) moment(lang string, at time.Time) (string, error) {
 	at = at.In(m.location)
 	month, err := m.sentence(lang, "month."+strconv.Itoa(int(at.Month())), nil)
 	if err != nil {
