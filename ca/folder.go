@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"certportal/internal/durable"
 )
 
 var (
@@ -69,7 +71,7 @@ func CreateFolder(dir string, h *Hierarchy, passphrase []byte) (*Folder, error) 
 		{rootCertFile, pemCertificate(h.Root), 0o644},
 		{issuingCertFile, pemCertificate(h.Issuing), 0o644},
 	} {
-		if err := createFile(filepath.Join(dir, f.name), f.content, f.mode); err != nil {
+		if err := durable.Create(filepath.Join(dir, f.name), f.content, f.mode); err != nil {
 			return nil, fmt.Errorf("writing CA folder %s: %w", dir, err)
 		}
 	}
@@ -172,7 +174,7 @@ func (f *Folder) ExportRootKey(dest string) error {
 	if err != nil {
 		return fmt.Errorf("exporting root key: %w", err)
 	}
-	if err := createFile(dest, content, 0o600); err != nil {
+	if err := durable.Create(dest, content, 0o600); err != nil {
 		return fmt.Errorf("exporting root key: %w", err)
 	}
 	copied, err := readLimited(dest, maxSealedFile)
@@ -185,7 +187,7 @@ func (f *Folder) ExportRootKey(dest string) error {
 	if err := os.Remove(source); err != nil {
 		return fmt.Errorf("exporting root key: %w", err)
 	}
-	return wrap("exporting root key", syncDir(f.dir))
+	return wrap("exporting root key", durable.SyncFolder(f.dir))
 }
 
 func (f *Folder) openKey(name string, cert *x509.Certificate, passphrase []byte) (crypto.Signer, error) {

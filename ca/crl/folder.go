@@ -8,11 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"time"
 
 	"certportal/ca"
+	"certportal/internal/durable"
 )
 
 // Folder is a target: a folder that a web server or a file share serves. Its files
@@ -32,11 +31,8 @@ func (f *Folder) Name() string { return f.Path }
 // extension of the files, as in the addresses.
 const extension = ".crl"
 
-// unfinished begins the names of files that are being written.
-const unfinished = ".certportal-"
-
-// abandonedAfter is the age at which such a file is taken for one that nobody writes
-// any more.
+// abandonedAfter is the age at which a temporary file is taken for one that a killed
+// process left.
 const abandonedAfter = time.Hour
 
 // errBusyFolder says that somebody else writes.
@@ -61,11 +57,12 @@ func (f *Folder) Put(ctx context.Context, l List) (int64, error) {
 	if there != nil && there.number >= l.Number {
 		return there.number, nil
 	}
-	f.sweep()
-	if err := f.replace(name, l.DER); err != nil {
+	durable.RemoveTemporary(f.Path, abandonedAfter)
+	// Whoever serves the folder must read the file.
+	if err := durable.Replace(filepath.Join(f.Path, name+extension), l.DER, 0o644); err != nil {
 		return 0, fmt.Errorf("writing list %d: %w", l.Number, err)
 	}
-	return l.Number, syncFolder(folder)
+	return l.Number, nil
 }
 
 // enter waits until nobody else writes into the folder: between the look at what is
@@ -74,7 +71,7 @@ func (f *Folder) Put(ctx context.Context, l List) (int64, error) {
 func enter(ctx context.Context, folder *os.File) error {
 	ctx, cancel := context.WithTimeout(ctx, busyPatience)
 	defer cancel()
-	for !lockFile(folder) {
+	for errors.Is(durable.Lock(folder), durable.ErrLocked) {
 		select {
 		case <-ctx.Done():
 			return errBusyFolder
@@ -82,53 +79,6 @@ func enter(ctx context.Context, folder *os.File) error {
 		}
 	}
 	return nil
-}
-
-// replace has the octets on disk before they get their name.
-func (f *Folder) replace(name string, octets []byte) error {
-	file, err := os.CreateTemp(f.Path, unfinished+name+"-*")
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(octets)
-	if err == nil {
-		err = file.Chmod(0o644) // whoever serves it must read it
-	}
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(file.Name(), filepath.Join(f.Path, name+extension))
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	return nil
-}
-
-// syncFolder has the new name on disk. Some file shares know no such thing.
-func syncFolder(folder *os.File) error {
-	err := folder.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) {
-		return nil
-	}
-	return err
-}
-
-// sweep removes what a killed process left half written.
-func (f *Folder) sweep() {
-	entries, err := os.ReadDir(f.Path)
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || !strings.HasPrefix(e.Name(), unfinished) || time.Since(info.ModTime()) < abandonedAfter {
-			continue
-		}
-		// What stays is in nobody's way, and is met again.
-		_ = os.Remove(filepath.Join(f.Path, e.Name()))
-	}
 }
 
 // standing is a list that stands in a folder.

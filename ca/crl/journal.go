@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"certportal/ca"
+	"certportal/internal/durable"
 )
 
 // JournalConfig is what a journal works with.
@@ -110,7 +111,7 @@ func OpenJournal(c JournalConfig) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening journal: %w", err)
 	}
-	if !lockFile(file) {
+	if errors.Is(durable.Lock(file), durable.ErrLocked) {
 		return nil, errors.Join(fmt.Errorf("opening journal %s: another portal writes it: give each its own", c.Path), file.Close())
 	}
 	j := &Journal{

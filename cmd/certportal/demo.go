@@ -19,6 +19,7 @@ import (
 	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/audit"
 	"certportal/internal/directory"
+	"certportal/internal/durable"
 	"certportal/internal/portal"
 )
 
@@ -146,7 +147,7 @@ func samplePeople(ctx context.Context, p *app.App, i *invocation) error {
 	if err != nil {
 		return err
 	}
-	if err := app.ReplaceFile(file, append(text, '\n'), 0o600); err != nil {
+	if err := durable.Replace(file, append(text, '\n'), 0o600); err != nil {
 		return err
 	}
 	w := tabwriter.NewWriter(i.io.out, 0, 0, 2, ' ', 0)

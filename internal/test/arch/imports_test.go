@@ -10,7 +10,8 @@ import (
 // lower layers only.
 func layers() [][]string {
 	return [][]string{
-		{"ca", "templates", "static", "internal/audit", "internal/deliver", "internal/durable", "internal/catalogue", "store/sqldb"},
+		{"internal/durable"},
+		{"ca", "templates", "static", "internal/audit", "internal/deliver", "internal/catalogue", "store/sqldb"},
 		{"ca/crl", "ca/ocsp", "internal/portal", "web/page"},
 		{"internal/signin", "internal/authz"},
 		{"internal/enroll", "internal/drift"},

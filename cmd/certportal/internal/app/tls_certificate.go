@@ -20,6 +20,7 @@ import (
 	"certportal/ca/ocsp"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/localca"
+	"certportal/internal/durable"
 	"certportal/internal/enroll"
 )
 
@@ -150,25 +151,11 @@ func writeServerFiles(certFile, keyFile string, key crypto.Signer, chain ...*x50
 		return fmt.Errorf("writing TLS certificate: %w", err)
 	}
 	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	if err := ReplaceFile(keyFile, keyPEM, 0o600); err != nil {
-		return err
+	if err := durable.Replace(keyFile, keyPEM, 0o600); err != nil {
+		return fmt.Errorf("writing TLS key: %w", err)
 	}
-	return ReplaceFile(certFile, ca.PEM(chain...), 0o644)
-}
-
-// ReplaceFile writes a file whole or not at all.
-func ReplaceFile(name string, content []byte, mode os.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(content)
-	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	if err := os.Rename(f.Name(), name); err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
+	if err := durable.Replace(certFile, ca.PEM(chain...), 0o644); err != nil {
+		return fmt.Errorf("writing TLS certificate: %w", err)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"certportal/ca"
+	"certportal/internal/durable"
 )
 
 // promptWord as ca.passphrase_file asks at every start.
@@ -51,12 +52,7 @@ func ReadSecret(file string) ([]byte, error) {
 
 // WriteSecret makes a new file that only its owner can read.
 func WriteSecret(file string, secret []byte) error {
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("writing secret: %w", err)
-	}
-	_, err = f.Write(append(bytes.Clone(secret), '\n'))
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := durable.Create(file, append(bytes.Clone(secret), '\n'), 0o600); err != nil {
 		return fmt.Errorf("writing secret %s: %w", file, err)
 	}
 	return nil

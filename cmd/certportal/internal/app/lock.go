@@ -1,0 +1,25 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"certportal/cmd/certportal/internal/config"
+	"certportal/internal/durable"
+)
+
+// lockData makes sure that one portal runs on a data folder: a second one would take the
+// running requests of the first for what a crash left, and revoke them. The lock ends
+// with the process.
+func lockData(s *config.Settings) (*os.File, error) {
+	f, err := os.OpenFile(s.Path("portal.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("locking data folder: %w", err)
+	}
+	if err := durable.Lock(f); err != nil {
+		return nil, errors.Join(
+			fmt.Errorf("another portal runs on %s: stop it, or give this one another data folder: %w", s.Data, err), f.Close())
+	}
+	return f, nil
+}

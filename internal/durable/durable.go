@@ -1,0 +1,126 @@
+// Package durable writes files atomically and locks them.
+//
+// A file is written under a temporary name in the same folder, flushed to disk and then
+// given its name, so that a reader, a crash or a power cut meets the old content or the
+// new one and never a part of it. The package uses the standard library only.
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// prefix begins the names of files that are being written.
+const prefix = ".certportal-"
+
+// Create writes a new file and returns once it is on disk. It never replaces a file: the
+// error then wraps fs.ErrExist.
+func Create(path string, content []byte, mode fs.FileMode) error {
+	temp, err := writeTemp(path, content, mode)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp)
+	// A link fails where a rename would overwrite. Some file systems, such as those of
+	// USB sticks, have no links: there the file is created exclusively, which is not
+	// atomic.
+	if err := os.Link(temp, path); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := createExclusive(path, content, mode); err != nil {
+			return err
+		}
+	}
+	return SyncFolder(filepath.Dir(path))
+}
+
+// Replace writes a file in the place of the one that may be there, and returns once it is
+// on disk. After an error the old file is still there, unless the error is that of the
+// last flush.
+func Replace(path string, content []byte, mode fs.FileMode) error {
+	temp, err := writeTemp(path, content, mode)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return errors.Join(err, os.Remove(temp))
+	}
+	return SyncFolder(filepath.Dir(path))
+}
+
+// writeTemp writes the content into a temporary file beside path.
+func writeTemp(path string, content []byte, mode fs.FileMode) (name string, err error) {
+	temp, err := os.CreateTemp(filepath.Dir(path), prefix+filepath.Base(path)+"-*")
+	if err != nil {
+		return "", err
+	}
+	if err := fill(temp, content, mode); err != nil {
+		return "", errors.Join(fmt.Errorf("writing %s: %w", path, err), os.Remove(temp.Name()))
+	}
+	return temp.Name(), nil
+}
+
+func createExclusive(path string, content []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	if err := fill(f, content, mode); err != nil {
+		return errors.Join(fmt.Errorf("writing %s: %w", path, err), os.Remove(path))
+	}
+	return nil
+}
+
+// fill writes, flushes and closes a file. It sets the mode before it writes, so that no
+// other user can have the file open when a key is written.
+func fill(f *os.File, content []byte, mode fs.FileMode) error {
+	err := f.Chmod(mode)
+	if err == nil {
+		_, err = f.Write(content)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// SyncFolder flushes the names in a folder to disk: fsync of a file does not flush the
+// directory entry that points to it. File shares that cannot do this are not an error.
+func SyncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	err = folder.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) {
+		err = nil
+	}
+	return errors.Join(err, folder.Close())
+}
+
+// RemoveTemporary removes files in a folder that a killed process left half written,
+// which are those older than age. It reports no error: a file that stays does no harm and
+// is found again by the next call.
+func RemoveTemporary(folder string, age time.Duration) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !strings.HasPrefix(e.Name(), prefix) || time.Since(info.ModTime()) < age {
+			continue
+		}
+		_ = os.Remove(filepath.Join(folder, e.Name()))
+	}
+}
+
+// ErrLocked says that another process holds the lock.
+var ErrLocked = errors.New("another process holds the lock")
