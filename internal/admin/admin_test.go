@@ -2,7 +2,6 @@ package admin_test
 
 import (
 	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -11,12 +10,11 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/authz"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 	"certportal/store"
 	"certportal/store/seed"
 )
-
-// noon is when the tests begin.
-var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 // desk is a service over a database of made-up people.
 type desk struct {
@@ -28,22 +26,15 @@ type desk struct {
 
 func newDesk(t *testing.T, certificates, secondPerson int) *desk {
 	t.Helper()
-	db, err := store.Open(t.Context(), store.Config{URL: filepath.Join(t.TempDir(), "portal.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
+	db := fixture.Store(t)
 	body := func(int) (seed.Template, error) { return seed.Template{DER: []byte("x")}, nil }
-	if err := seed.Fill(t.Context(), db, seed.Config{Certificates: certificates, Now: noon, Template: body}); err != nil {
+	if err := seed.Fill(t.Context(), db, seed.Config{Certificates: certificates, Now: testkit.Noon, Template: body}); err != nil {
 		t.Fatal(err)
 	}
-	d := &desk{db: db, now: noon}
-	d.Service, err = admin.New(admin.Config{
+	d := &desk{db: db, now: testkit.Noon}
+	d.Service = testkit.Must(admin.New(admin.Config{
 		Store: db, SecondPerson: secondPerson, Now: func() time.Time { return d.now }, Revoked: func() { d.lists++ },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}))(t)
 	return d
 }
 
@@ -56,21 +47,6 @@ func ada() portal.Actor { return actor("ada", portal.Admin) }
 func eve() portal.Actor { return actor("eve", portal.Admin) }
 
 func lost() admin.Grounds { return admin.Grounds{Cause: portal.Lost, Comment: "left in a taxi"} }
-
-func (d *desk) entries(t *testing.T, action audit.Action) []audit.Entry {
-	t.Helper()
-	all, err := d.db.Entries(t.Context(), 0, 100_000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var found []audit.Entry
-	for _, e := range all {
-		if e.Action == action {
-			found = append(found, e)
-		}
-	}
-	return found
-}
 
 func (d *desk) find(t *testing.T, f admin.Filter) []admin.Certificate {
 	t.Helper()
@@ -107,7 +83,7 @@ func TestRevokeCertificate(t *testing.T) {
 	if err != nil || detail.State != admin.Revoked || detail.Cause != portal.Lost || detail.Reason != 1 {
 		t.Errorf("certificate after: %+v, error %v", detail.Certificate, err)
 	}
-	last := d.entries(t, audit.CertificateRevoked)
+	last := fixture.EntriesOf(t, d.db, audit.CertificateRevoked)
 	e := last[len(last)-1]
 	if e.Actor != "ada" || e.Role != "admin" || e.Person != string(c.Person) || e.Detail["comment"] != "left in a taxi" || e.Detail["cause"] != "lost" {
 		t.Errorf("entry: %+v", e)
@@ -205,7 +181,7 @@ func TestA10_OnlyAdministratorsAct(t *testing.T) {
 			refused++
 		}
 	}
-	denied := d.entries(t, audit.AccessRefused)
+	denied := fixture.EntriesOf(t, d.db, audit.AccessRefused)
 	if len(denied) < refused {
 		t.Errorf("refusals in the ledger: got %d, want %d", len(denied), refused)
 	}
@@ -322,7 +298,7 @@ func TestOrderLapses(t *testing.T) {
 	if o, err = d.ConfirmBulk(t.Context(), ada(), o.ID, o.Items, lost()); err != nil {
 		t.Fatal(err)
 	}
-	d.now = noon.Add(admin.BulkLife)
+	d.now = testkit.Noon.Add(admin.BulkLife)
 	if _, err := d.ApproveBulk(t.Context(), eve(), o.ID); !errors.Is(err, portal.ErrConflict) {
 		t.Errorf("approved after a day: got error %v", err)
 	}
@@ -356,7 +332,7 @@ func TestHalt(t *testing.T) {
 	if changed, err := d.Resume(t.Context(), eve()); err != nil || !changed {
 		t.Errorf("resumed: %v, error %v", changed, err)
 	}
-	if len(d.entries(t, audit.IssuingHalted)) != 1 || len(d.entries(t, audit.IssuingResumed)) != 1 {
+	if len(fixture.EntriesOf(t, d.db, audit.IssuingHalted)) != 1 || len(fixture.EntriesOf(t, d.db, audit.IssuingResumed)) != 1 {
 		t.Error("the ledger does not tell of both")
 	}
 }

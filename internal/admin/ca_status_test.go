@@ -8,6 +8,7 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit/fixture"
 )
 
 func TestNearnessOf(t *testing.T) {
@@ -45,7 +46,7 @@ func TestWithoutAuthority(t *testing.T) {
 	if err := d.TestIssue(t.Context(), ada()); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("testing: got %v", err)
 	}
-	if n := len(d.entries(t, audit.CRLRequested)) + len(d.entries(t, audit.TestIssued)); n != 0 {
+	if n := len(fixture.EntriesOf(t, d.db, audit.CRLRequested)) + len(fixture.EntriesOf(t, d.db, audit.TestIssued)); n != 0 {
 		t.Errorf("got %d entries, want none", n)
 	}
 }

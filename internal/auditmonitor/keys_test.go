@@ -11,6 +11,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/auditmonitor"
 	"certportal/internal/enroll"
+	"certportal/internal/test/testkit"
 )
 
 // authority is a CA with an EC key.
@@ -19,11 +20,11 @@ func authority(t *testing.T) (*ca.Hierarchy, *ca.Issuer) {
 	h, err := ca.CreateHierarchy(ca.HierarchyConfig{
 		Organization: "Example", RootKind: ca.ECP256, IssuingKind: ca.ECP256,
 		CRLURL: "http://pki.example.com/crl/root.crl", IssuerURL: "http://pki.example.com/ca/root.cer",
-	}, noon.Add(-time.Hour))
+	}, testkit.Noon.Add(-time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return h, must[*ca.Issuer](t)(ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey}))
+	return h, testkit.Must(ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey}))(t)
 }
 
 // keysOf makes keys that are guarded by a passphrase.
@@ -31,21 +32,21 @@ func keysOf(t *testing.T, h *house, issuer *ca.Issuer, passphrase string, now fu
 	t.Helper()
 	var own *enroll.OwnIssuer
 	if issuer != nil {
-		own = must[*enroll.OwnIssuer](t)(enroll.NewOwnIssuer(enroll.OwnConfig{
+		own = testkit.Must(enroll.NewOwnIssuer(enroll.OwnConfig{
 			Store: h.DB, Issuer: func() (*ca.Issuer, error) { return issuer, nil }, Now: now,
-		}))
+		}))(t)
 	}
-	return must[*auditmonitor.Keys](t)(auditmonitor.NewKeys(auditmonitor.KeyConfig{
+	return testkit.Must(auditmonitor.NewKeys(auditmonitor.KeyConfig{
 		Store: h.DB, Issuer: own, Now: now,
 		Certificate: ca.AuditSignerConfig{CRLURLs: []string{"http://pki.example.com/crl/issuing.crl"}},
 		Encrypt:     func(key crypto.Signer) ([]byte, error) { return ca.SealKey(key, []byte(passphrase)) },
 		Decrypt:     func(file []byte) (crypto.Signer, error) { return ca.OpenKey(file, []byte(passphrase)) },
-	}))
+	}))(t)
 }
 
 func sealed(t *testing.T, key crypto.Signer, serial string, at time.Time) audit.Checkpoint {
 	t.Helper()
-	return must[audit.Checkpoint](t)(audit.Checkpoint{Head: audit.Head{Seq: 1}, At: at, Node: "n", Key: serial}.Sign(key))
+	return testkit.Must(audit.Checkpoint{Head: audit.Head{Seq: 1}, At: at, Node: "n", Key: serial}.Sign(key))(t)
 }
 
 // One key seals for all replicas, until two thirds of its life are over. Its seals
@@ -54,7 +55,7 @@ func TestKeysAreSharedAndRenewed(t *testing.T) {
 	onBoth(t, func(t *testing.T, h *house) {
 		ctx := t.Context()
 		hierarchy, issuer := authority(t)
-		now := noon
+		now := testkit.Noon
 		clock := func() time.Time { return now }
 		first, second := keysOf(t, h, issuer, "passphrase", clock), keysOf(t, h, issuer, "passphrase", clock)
 		key, serial, err := first.Key(ctx)
@@ -73,7 +74,7 @@ func TestKeysAreSharedAndRenewed(t *testing.T) {
 		if err := certified(ctx, good); err != nil {
 			t.Errorf("good seal: %v", err)
 		}
-		now = noon.Add(300 * 24 * time.Hour)
+		now = testkit.Noon.Add(300 * 24 * time.Hour)
 		_, renewed, err := second.Key(ctx)
 		if err != nil || renewed == serial {
 			t.Errorf("after 300 days: %s, %v", renewed, err)
@@ -88,8 +89,8 @@ func TestKeysAreSharedAndRenewed(t *testing.T) {
 		}{
 			"another's key":   {sealed(t, newKey(t), serial, now), certified},
 			"nobody's serial": {sealed(t, key, "00ff", now), certified},
-			"before its time": {sealed(t, key, serial, noon.Add(-time.Hour)), certified},
-			"after its time":  {sealed(t, key, serial, noon.Add(400*24*time.Hour)), certified},
+			"before its time": {sealed(t, key, serial, testkit.Noon.Add(-time.Hour)), certified},
+			"after its time":  {sealed(t, key, serial, testkit.Noon.Add(400*24*time.Hour)), certified},
 			"another CA's":    {good, auditmonitor.CertifiedBy(stranger.Issuing, h.DB)},
 		} {
 			var broken *audit.Break
@@ -102,23 +103,23 @@ func TestKeysAreSharedAndRenewed(t *testing.T) {
 
 // Every signature of the CA is recorded before, that of the ledger's key too.
 func TestKeysAreRecorded(t *testing.T) {
-	h := onSQLite(t, t.TempDir())
+	h := onSQLite(t)
 	_, issuer := authority(t)
-	_, serial, err := keysOf(t, h, issuer, "passphrase", func() time.Time { return noon }).Key(t.Context())
+	_, serial, err := keysOf(t, h, issuer, "passphrase", func() time.Time { return testkit.Noon }).Key(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	entries := must[[]audit.Entry](t)(h.Entries(t.Context(), 0, 10))
-	equal(t, "entries", len(entries), 2)
-	equal(t, "first", entries[0].Action, audit.CertificateReserved)
-	equal(t, "object", entries[1].Object, serial)
-	if breaks := must[[]*audit.Break](t)(h.Mismatches(t.Context(), 10)); len(breaks) > 0 {
+	entries := testkit.Must(h.Entries(t.Context(), 0, 10))(t)
+	testkit.Equal(t, "entries", len(entries), 2)
+	testkit.Equal(t, "first", entries[0].Action, audit.CertificateReserved)
+	testkit.Equal(t, "object", entries[1].Object, serial)
+	if breaks := testkit.Must(h.Mismatches(t.Context(), 10))(t); len(breaks) > 0 {
 		t.Errorf("records and ledger differ: %v", breaks)
 	}
 }
 
 func TestKeysOfASealedCA(t *testing.T) {
-	h := onSQLite(t, t.TempDir())
+	h := onSQLite(t)
 	if _, _, err := keysOf(t, h, nil, "passphrase", nil).Key(context.Background()); err == nil {
 		t.Error("a sealed CA makes keys")
 	}

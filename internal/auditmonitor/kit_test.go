@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -15,23 +14,14 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/auditmonitor"
-	"certportal/internal/test/pgtest"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 	"certportal/store"
 )
 
 var _ auditmonitor.Store = (*store.DB)(nil)
 
-// noon is the clock of the tests.
-var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-
-// postgres is started by the first test that needs it.
-var postgres pgtest.Server
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	postgres.Stop()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { fixture.Main(m) }
 
 // house is a store and a plain connection to its database, as its administrator
 // has one.
@@ -42,27 +32,22 @@ type house struct {
 }
 
 func onBoth(t *testing.T, test func(t *testing.T, h *house)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, onSQLite(t, t.TempDir())) })
+	t.Run("sqlite", func(t *testing.T) { test(t, onSQLite(t)) })
 	t.Run("postgres", func(t *testing.T) {
-		address := postgres.Database(t)
+		address := fixture.Postgres(t)
 		test(t, &house{open(t, address), connect(t, "pgx", address), address})
 	})
 }
 
-func onSQLite(t testing.TB, folder string) *house {
-	address := filepath.Join(folder, "portal.db")
+func onSQLite(t testing.TB) *house {
+	address := fixture.SQLite(t)
 	db := open(t, address)
 	return &house{db, connect(t, "sqlite", "file://"+address+"?_pragma=busy_timeout(5000)"), address}
 }
 
 func open(t testing.TB, address string) *store.DB {
 	t.Helper()
-	db, err := store.Open(context.Background(), store.Config{URL: address, Node: "portal-1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	return db
+	return fixture.Open(t, address, func(c *store.Config) { c.Node = "portal-1" })
 }
 
 func connect(t testing.TB, driver, address string) *sql.DB {
@@ -105,7 +90,7 @@ func sample(n int) audit.Entry {
 		name = "Anna's <iPhone>" // which JSON escapes
 	}
 	return audit.Entry{
-		At: noon.Add(time.Duration(n) * time.Second), Node: "portal-1", Action: audit.CertificateIssued,
+		At: testkit.Noon.Add(time.Duration(n) * time.Second), Node: "portal-1", Action: audit.CertificateIssued,
 		Actor: fmt.Sprint("person-", n%997), Role: "employee", Person: fmt.Sprint("person-", n%997),
 		Object: fmt.Sprintf("%032x", n), Address: "192.0.2.7", Request: fmt.Sprintf("r%09d", n),
 		Detail: map[string]string{"upn": "änna.schmidt@corp.example", "profile": "User", "name": name, "device": fmt.Sprint("d", n)},
@@ -154,22 +139,4 @@ func (h *house) fill(t testing.TB, n int) []audit.Entry {
 		t.Fatal(err)
 	}
 	return kept
-}
-
-func equal[T comparable](t testing.TB, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
-
-// must unwraps a result that is not to fail.
-func must[T any](t testing.TB) func(T, error) T {
-	return func(value T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return value
-	}
 }

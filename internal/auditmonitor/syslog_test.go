@@ -18,6 +18,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/auditmonitor"
+	"certportal/internal/test/testkit"
 )
 
 // collector is a receiver of RFC 5425, which reads to the end of each connection.
@@ -38,9 +39,9 @@ func newCollector(t *testing.T) *collector {
 		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
 	}
-	der := must[[]byte](t)(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))
+	der := testkit.Must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))(t)
 	roots := x509.NewCertPool()
-	roots.AddCert(must[*x509.Certificate](t)(x509.ParseCertificate(der)))
+	roots.AddCert(testkit.Must(x509.ParseCertificate(der))(t))
 	return &collector{
 		config: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key.(*ecdsa.PrivateKey)}}},
 		trust:  &tls.Config{RootCAs: roots},
@@ -54,7 +55,7 @@ func (c *collector) listen(t *testing.T) (stop func()) {
 	if c.address == "" {
 		c.address = "127.0.0.1:0"
 	}
-	l := must[net.Listener](t)(tls.Listen("tcp", c.address, c.config))
+	l := testkit.Must(tls.Listen("tcp", c.address, c.config))(t)
 	c.address = l.Addr().String()
 	var open sync.WaitGroup
 	open.Go(func() {
@@ -139,15 +140,15 @@ func TestSyslogDelivers(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := c.received()
-	equal(t, "messages", len(got), 3)
+	testkit.Equal(t, "messages", len(got), 3)
 	for i, message := range got {
 		if strings.ContainsAny(message, "\r\n") {
 			t.Errorf("message %d has a line break: %q", i, message)
 		}
 		_, text, _ := strings.Cut(message, "] ")
-		back := must[audit.Entry](t)(audit.ParseJSON([]byte(text)))
-		equal(t, "number", back.Seq, entries[i].Seq)
-		equal(t, "hash", back.Hash, entries[i].Hash)
+		back := testkit.Must(audit.ParseJSON([]byte(text)))(t)
+		testkit.Equal(t, "number", back.Seq, entries[i].Seq)
+		testkit.Equal(t, "hash", back.Hash, entries[i].Hash)
 	}
 }
 
@@ -159,7 +160,7 @@ func TestSyslogRefuses(t *testing.T) {
 	if err := stranger.Send(t.Context(), entries); err == nil {
 		t.Error("sent to a receiver whose certificate nobody vouches for")
 	}
-	equal(t, "received from who does not trust", len(c.received()), 0)
+	testkit.Equal(t, "received from who does not trust", len(c.received()), 0)
 	c.resetNext(1)
 	if err := c.target().Send(t.Context(), entries); err == nil {
 		t.Error("a connection that broke counts as delivered")
@@ -183,23 +184,23 @@ func TestF21_NothingIsLostWhileSyslogIsDown(t *testing.T) {
 	onBoth(t, func(t *testing.T, h *house) {
 		c := newCollector(t)
 		c.listen(t)()
-		log := &logged{}
-		k := newKeeper(t, h, auditmonitor.Config{Targets: []auditmonitor.Target{c.target()}, Log: log.logger()})
+		log := testkit.NewLog(t)
+		k := newKeeper(t, h, auditmonitor.Config{Targets: []auditmonitor.Target{c.target()}, Log: log.Logger()})
 		k.start(t)
 		h.fill(t, entries)
-		log.await(t, "FORWARDING THE LEDGER STOPPED")
-		state := must[auditmonitor.State](t)(k.State(t.Context()))
+		log.Await(t, "FORWARDING THE LEDGER STOPPED")
+		state := testkit.Must(k.State(t.Context()))(t)
 		reader := state.Cursors[0] // its name is before that of the watch
-		equal(t, "behind", state.Behind(reader), int64(entries))
+		testkit.Equal(t, "behind", state.Behind(reader), int64(entries))
 		if reader.Failure == "" || reader.Since.IsZero() {
 			t.Errorf("state tells nothing of the failure: %+v", reader)
 		}
 		c.resetNext(2)
 		c.listen(t)
-		log.await(t, "goes on")
+		log.Await(t, "goes on")
 		k.awaitReader(t, c.target().Name(), int64(entries))
 		checkOrder(t, c.received(), entries)
-		equal(t, "alarms", log.count("FORWARDING THE LEDGER STOPPED"), 1)
+		testkit.Equal(t, "alarms", log.Count("FORWARDING THE LEDGER STOPPED"), 1)
 	})
 }
 
@@ -217,5 +218,5 @@ func checkOrder(t *testing.T, messages []string, want int) {
 		}
 		last = max(last, n)
 	}
-	equal(t, "last", last, want)
+	testkit.Equal(t, "last", last, want)
 }

@@ -13,6 +13,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/auditmonitor"
+	"certportal/internal/test/testkit"
 )
 
 func newKey(t testing.TB) crypto.Signer {
@@ -26,7 +27,7 @@ func newKey(t testing.TB) crypto.Signer {
 
 func verify(t testing.TB, src auditmonitor.Store, o auditmonitor.Options) auditmonitor.Report {
 	t.Helper()
-	return must[auditmonitor.Report](t)(auditmonitor.Verify(t.Context(), src, o))
+	return testkit.Must(auditmonitor.Verify(t.Context(), src, o))(t)
 }
 
 // wantBreak compares the first bad number and the fault; "" for none.
@@ -43,7 +44,7 @@ func wantBreak(t testing.TB, what string, got *audit.Break, seq int64, fault aud
 // sealAt seals an entry as the keeper does.
 func (h *house) sealAt(t testing.TB, key crypto.Signer, e audit.Entry) {
 	t.Helper()
-	seal := must[audit.Checkpoint](t)(audit.Checkpoint{Head: e.Head(), At: e.At, Node: "portal-1", Key: "0a"}.Sign(key))
+	seal := testkit.Must(audit.Checkpoint{Head: e.Head(), At: e.At, Node: "portal-1", Key: "0a"}.Sign(key))(t)
 	if err := h.AddCheckpoint(t.Context(), seal); err != nil {
 		t.Fatal(err)
 	}
@@ -60,12 +61,12 @@ func TestVerifyAWholeLedger(t *testing.T) {
 		h.sealAt(t, key, entries[1999])
 		report := verify(t, h, auditmonitor.Options{Known: []audit.Head{entries[99].Head()}})
 		wantBreak(t, "whole", report.Broken, 0, "")
-		equal(t, "entries", report.Entries, 2501)
-		equal(t, "head", report.Head.Seq, 2501)
-		equal(t, "seals", report.Checkpoints, 2)
+		testkit.Equal(t, "entries", report.Entries, 2501)
+		testkit.Equal(t, "head", report.Head.Seq, 2501)
+		testkit.Equal(t, "seals", report.Checkpoints, 2)
 		rest := verify(t, h, auditmonitor.Options{From: entries[1998].Head()})
-		equal(t, "entries after an earlier look", rest.Entries, 502)
-		equal(t, "seals after an earlier look", rest.Checkpoints, 1)
+		testkit.Equal(t, "entries after an earlier look", rest.Entries, 502)
+		testkit.Equal(t, "seals after an earlier look", rest.Checkpoints, 1)
 	})
 }
 
@@ -156,7 +157,7 @@ func TestA19_TamperingIsFoundAtEveryPosition(t *testing.T) {
 				h.restore(t, n, entries)
 			}
 		}
-		equal(t, "found", found, tried)
+		testkit.Equal(t, "found", found, tried)
 		wantBreak(t, "restored", verify(t, h, auditmonitor.Options{}).Broken, 0, "")
 	})
 }
@@ -215,7 +216,7 @@ func TestA19_ARewrittenChainDiffersFromItsSeals(t *testing.T) {
 		h.rewrite(t, entries, 30)
 		broken := verify(t, h, auditmonitor.Options{}).Broken
 		wantBreak(t, "between seals", broken, 21, audit.CheckpointDiffers)
-		equal(t, "until", broken.Until, 60)
+		testkit.Equal(t, "until", broken.Until, 60)
 		h.rewrite(t, entries, 1)
 		wantBreak(t, "from the first entry on", verify(t, h, auditmonitor.Options{}).Broken, 1, audit.CheckpointDiffers)
 	})
@@ -317,7 +318,7 @@ func TestVerifyBesideWriters(t *testing.T) {
 					return
 				default:
 				}
-				if err := h.Note(t.Context(), audit.Entry{At: noon, Action: audit.SignedIn}); err != nil {
+				if err := h.Note(t.Context(), audit.Entry{At: testkit.Noon, Action: audit.SignedIn}); err != nil {
 					stopped <- err
 					return
 				}
@@ -350,19 +351,18 @@ func BenchmarkVerify(b *testing.B) {
 	if testing.Short() {
 		entries /= 10
 	}
-	folder := b.TempDir()
-	h := onSQLite(b, folder)
+	h := onSQLite(b)
 	began := time.Now()
 	h.fill(b, entries)
 	b.Logf("filled in %v", time.Since(began))
 	key := newKey(b)
 	for n := 1000; n <= entries; n += 1000 {
-		page := must[[]audit.Entry](b)(h.Entries(b.Context(), int64(n)-1, 1))
+		page := testkit.Must(h.Entries(b.Context(), int64(n)-1, 1))(b)
 		h.sealAt(b, key, page[0])
 	}
 	b.ResetTimer()
 	for range b.N {
-		report := must[auditmonitor.Report](b)(auditmonitor.Verify(b.Context(), h, auditmonitor.Options{Certified: certifiedBy(key.Public())}))
+		report := testkit.Must(auditmonitor.Verify(b.Context(), h, auditmonitor.Options{Certified: certifiedBy(key.Public())}))(b)
 		if report.Broken != nil || report.Entries != int64(entries) || report.Checkpoints != entries/1000 {
 			b.Fatalf("got %+v", report)
 		}

@@ -3,7 +3,6 @@ package drift_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,7 +10,8 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/drift"
 	"certportal/internal/portal"
-	"certportal/store"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 func TestA11_LeaverLosesTheCertificatesAfterTheGrace(t *testing.T) {
@@ -25,7 +25,7 @@ func TestA11_LeaverLosesTheCertificatesAfterTheGrace(t *testing.T) {
 	}
 	for _, l := range leaving {
 		t.Run(string(l.change), func(t *testing.T) {
-			onBoth(t, func(t *testing.T, address string) {
+			fixture.OnBothEngines(t, func(t *testing.T, address string) {
 				c := newCompany(t, address, staff(4)...)
 				second := c.issue("p001")
 				c.want(c.look(), 0, 0, 0, "")
@@ -34,31 +34,31 @@ func TestA11_LeaverLosesTheCertificatesAfterTheGrace(t *testing.T) {
 				l.leave(c)
 				r := c.look()
 				c.want(r, 2, 0, 0, "")
-				equal(t, "mark", c.certificate("p001").Changed, l.change)
-				equal(t, "signed in", c.signedIn("p001"), false)
+				testkit.Equal(t, "mark", c.certificate("p001").Changed, l.change)
+				testkit.Equal(t, "signed in", c.signedIn("p001"), false)
 				f := r.Mismatches[0]
-				equal(t, "finding", f.Change, l.change)
-				equal(t, "person", f.Person, "id-p001")
-				equal(t, "upn", f.UPN, "p001@corp.example")
-				equal(t, "serials", len(f.Serials), 2)
-				equal(t, "due", f.Due, c.now().Add(grace))
+				testkit.Equal(t, "finding", f.Change, l.change)
+				testkit.Equal(t, "person", f.Person, "id-p001")
+				testkit.Equal(t, "upn", f.UPN, "p001@corp.example")
+				testkit.Equal(t, "serials", len(f.Serials), 2)
+				testkit.Equal(t, "due", f.Due, c.clock.Now().Add(grace))
 
-				c.pass(grace - time.Millisecond)
+				c.clock.Advance(grace - time.Millisecond)
 				c.want(c.look(), 0, 0, 0, "")
-				equal(t, "nudges", c.nudges.Load(), 0)
-				c.pass(time.Millisecond)
+				testkit.Equal(t, "nudges", c.revoked.Load(), 0)
+				c.clock.Advance(time.Millisecond)
 				c.want(c.look(), 0, 0, 2, "")
-				equal(t, "nudges", c.nudges.Load(), 1)
-				ended := must[portal.Certificate](t)(c.db.Certificate(t.Context(), second))
-				equal(t, "status", ended.Status, portal.Revoked)
-				equal(t, "cause", ended.Cause, portal.Left)
-				equal(t, "others", c.certificate("p000").Status, portal.Issued)
+				testkit.Equal(t, "nudges", c.revoked.Load(), 1)
+				ended := testkit.Must(c.db.Certificate(t.Context(), second))(t)
+				testkit.Equal(t, "status", ended.Status, portal.Revoked)
+				testkit.Equal(t, "cause", ended.Cause, portal.Left)
+				testkit.Equal(t, "others", c.certificate("p000").Status, portal.Issued)
 
 				e := c.last(audit.CertificateRevoked)
-				equal(t, "actor", e.Actor+" "+e.Role, "system system")
-				equal(t, "account", e.Detail["account"], string(l.change))
-				equal(t, "marked", c.told(audit.MismatchFound), 2)
-				equal(t, "revoked", c.told(audit.CertificateRevoked), 2)
+				testkit.Equal(t, "actor", e.Actor+" "+e.Role, "system system")
+				testkit.Equal(t, "account", e.Detail["account"], string(l.change))
+				testkit.Equal(t, "marked", c.count(audit.MismatchFound), 2)
+				testkit.Equal(t, "revoked", c.count(audit.CertificateRevoked), 2)
 				c.want(c.look(), 0, 0, 0, "")
 			})
 		})
@@ -81,14 +81,14 @@ func (f *fault) expire(id portal.PersonID) {
 
 func (c *company) signIn(login string) {
 	c.t.Helper()
-	err := c.db.SaveSession(c.t.Context(), [32]byte{1}, "id-"+login, []byte("sealed"), time.Hour, c.now().Add(time.Hour), c.now())
+	err := c.db.SaveSession(c.t.Context(), [32]byte{1}, "id-"+login, []byte("sealed"), time.Hour, c.clock.Now().Add(time.Hour), c.clock.Now())
 	if err != nil {
 		c.t.Fatal(err)
 	}
 }
 
 func (c *company) signedIn(string) bool {
-	_, err := c.db.Session(c.t.Context(), [32]byte{1}, c.now())
+	_, err := c.db.Session(c.t.Context(), [32]byte{1}, c.clock.Now())
 	return err == nil
 }
 
@@ -97,15 +97,15 @@ func (c *company) signedIn(string) bool {
 func TestA11_EndsWithinFifteenMinutes(t *testing.T) {
 	for _, chance := range []float64{0, 0.5, 1} {
 		t.Run(fmt.Sprint(chance), func(t *testing.T) {
-			c := newCompany(t, file(t), staff(2)...)
+			c := newCompany(t, fixture.SQLite(t), staff(2)...)
 			r := c.look()
 			c.disable("p000")
-			left := c.now()
-			for r.Revoked == 0 && c.now().Sub(left) < time.Hour {
-				c.pass(c.Delay(r, nil, chance))
+			left := c.clock.Now()
+			for r.Revoked == 0 && c.clock.Now().Sub(left) < time.Hour {
+				c.clock.Advance(c.Delay(r, nil, chance))
 				r = c.look()
 			}
-			if took := c.now().Sub(left); took > 15*time.Minute {
+			if took := c.clock.Now().Sub(left); took > 15*time.Minute {
 				t.Errorf("revoked after %v, want 15 minutes at most", took)
 			}
 		})
@@ -113,77 +113,77 @@ func TestA11_EndsWithinFifteenMinutes(t *testing.T) {
 }
 
 func TestA11_GraceOutlivesARestart(t *testing.T) {
-	onBoth(t, func(t *testing.T, address string) {
+	fixture.OnBothEngines(t, func(t *testing.T, address string) {
 		c := newCompany(t, address, staff(4)...)
 		c.disable("p001")
 		c.want(c.look(), 1, 0, 0, "")
 		for range 3 {
-			c.pass(grace / 3)
+			c.clock.Advance(grace / 3)
 			if err := c.db.Close(); err != nil {
 				t.Fatal(err)
 			}
 			c.open()
 		}
 		c.want(c.look(), 0, 0, 1, "")
-		equal(t, "marked", c.told(audit.MismatchFound), 1)
+		testkit.Equal(t, "marked", c.count(audit.MismatchFound), 1)
 	})
 }
 
 func TestA11_BackBeforeTheGraceEnds(t *testing.T) {
-	c := newCompany(t, file(t), staff(4)...)
+	c := newCompany(t, fixture.SQLite(t), staff(4)...)
 	c.disable("p001")
 	c.want(c.look(), 1, 0, 0, "")
-	c.pass(grace - time.Second)
+	c.clock.Advance(grace - time.Second)
 	c.enable("p001")
 	c.want(c.look(), 0, 1, 0, "")
-	equal(t, "mark", c.certificate("p001").Changed, "")
-	equal(t, "unmarked", c.told(audit.MismatchResolved), 1)
+	testkit.Equal(t, "mark", c.certificate("p001").Changed, "")
+	testkit.Equal(t, "unmarked", c.count(audit.MismatchResolved), 1)
 
-	c.pass(time.Hour)
+	c.clock.Advance(time.Hour)
 	c.disable("p001")
 	c.want(c.look(), 1, 0, 0, "")
-	c.pass(grace / 2)
+	c.clock.Advance(grace / 2)
 	// Deleting what is switched off begins no second grace.
 	c.remove("p001")
 	c.want(c.look(), 1, 0, 0, "")
-	equal(t, "mark", c.certificate("p001").Changed, portal.AccountGone)
-	c.pass(grace / 2)
+	testkit.Equal(t, "mark", c.certificate("p001").Changed, portal.AccountGone)
+	c.clock.Advance(grace / 2)
 	c.want(c.look(), 0, 0, 1, "")
 }
 
 // Whose account was switched off is not spared for being deleted at the last
 // moment.
 func TestA11_DeletedWhenTheGraceEnds(t *testing.T) {
-	c := newCompany(t, file(t), staff(4)...)
+	c := newCompany(t, fixture.SQLite(t), staff(4)...)
 	c.disable("p001")
 	c.want(c.look(), 1, 0, 0, "")
-	c.pass(grace)
+	c.clock.Advance(grace)
 	c.remove("p001")
 	c.want(c.look(), 0, 0, 1, "")
-	equal(t, "account", c.last(audit.CertificateRevoked).Detail["account"], "gone")
+	testkit.Equal(t, "account", c.last(audit.CertificateRevoked).Detail["account"], "gone")
 }
 
 func TestA11_ClockSetBackEndsNobodyEarly(t *testing.T) {
-	c := newCompany(t, file(t), staff(4)...)
+	c := newCompany(t, fixture.SQLite(t), staff(4)...)
 	c.disable("p001")
 	c.want(c.look(), 1, 0, 0, "")
-	c.pass(-6 * time.Hour)
+	c.clock.Advance(-6 * time.Hour)
 	c.want(c.look(), 0, 0, 0, "")
-	equal(t, "mark", c.certificate("p001").Changed, portal.AccountDisabled)
-	c.pass(grace - time.Millisecond)
+	testkit.Equal(t, "mark", c.certificate("p001").Changed, portal.AccountDisabled)
+	c.clock.Advance(grace - time.Millisecond)
 	c.want(c.look(), 0, 0, 0, "")
 	// The grace counts from the clock as it is now: else the certificate would
 	// live until the clock has caught up.
-	c.pass(time.Millisecond)
+	c.clock.Advance(time.Millisecond)
 	c.want(c.look(), 0, 0, 1, "")
-	equal(t, "marked", c.told(audit.MismatchFound), 1)
+	testkit.Equal(t, "marked", c.count(audit.MismatchFound), 1)
 }
 
 func TestA11_TwoWatchesAtOnce(t *testing.T) {
 	const leavers = 3
-	onBoth(t, func(t *testing.T, address string) {
+	fixture.OnBothEngines(t, func(t *testing.T, address string) {
 		c := newCompany(t, address, staff(12)...)
-		other := must[*store.DB](t)(store.Open(t.Context(), store.Config{URL: address}))
+		other := fixture.Open(t, address)
 		defer other.Close()
 		watches := []*drift.Watch{c.Watch, c.watch(c.db), c.watch(other), c.watch(other)}
 		together := func() (marked, unmarked, revoked int) {
@@ -206,22 +206,22 @@ func TestA11_TwoWatchesAtOnce(t *testing.T) {
 		c.disable(staff(leavers)...)
 		for _, want := range []string{"3 0 0", "0 0 0"} {
 			marked, unmarked, revoked := together()
-			equal(t, "passes", fmt.Sprint(marked, unmarked, revoked), want)
-			c.pass(grace / 2)
+			testkit.Equal(t, "passes", fmt.Sprint(marked, unmarked, revoked), want)
+			c.clock.Advance(grace / 2)
 		}
 		c.enable("p000")
 		for _, want := range []string{"0 1 2", "0 0 0"} {
 			marked, unmarked, revoked := together()
-			equal(t, "passes", fmt.Sprint(marked, unmarked, revoked), want)
+			testkit.Equal(t, "passes", fmt.Sprint(marked, unmarked, revoked), want)
 		}
-		equal(t, "marked", c.told(audit.MismatchFound), leavers)
-		equal(t, "unmarked", c.told(audit.MismatchResolved), 1)
-		equal(t, "revoked", c.told(audit.CertificateRevoked), leavers-1)
+		testkit.Equal(t, "marked", c.count(audit.MismatchFound), leavers)
+		testkit.Equal(t, "unmarked", c.count(audit.MismatchResolved), 1)
+		testkit.Equal(t, "revoked", c.count(audit.CertificateRevoked), leavers-1)
 	})
 }
 
 func TestA11_AWobblingReplicaIsNotBelieved(t *testing.T) {
-	c := newCompany(t, file(t), staff(4)...)
+	c := newCompany(t, fixture.SQLite(t), staff(4)...)
 	lies := []struct {
 		name string
 		many func(context.Context, []portal.Person, error) ([]portal.Person, error)
@@ -245,6 +245,6 @@ func TestA11_AWobblingReplicaIsNotBelieved(t *testing.T) {
 			c.want(c.look(), 0, 0, 0, "")
 		})
 	}
-	equal(t, "marked", c.told(audit.MismatchFound), 0)
-	equal(t, "log", strings.Contains(c.log.String(), "level=ERROR"), false)
+	testkit.Equal(t, "marked", c.count(audit.MismatchFound), 0)
+	testkit.Equal(t, "log", c.log.Count("level=ERROR") > 0, false)
 }

@@ -8,10 +8,12 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/drift"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 func TestNamesThatChangeAreMarkedAndEndNothing(t *testing.T) {
-	c := newCompany(t, file(t), staff(4)...)
+	c := newCompany(t, fixture.SQLite(t), staff(4)...)
 	steps := []struct {
 		name             string
 		upn, sid         string
@@ -28,67 +30,67 @@ func TestNamesThatChangeAreMarkedAndEndNothing(t *testing.T) {
 	}
 	for _, s := range steps {
 		t.Run(s.name, func(t *testing.T) {
-			c.pass(time.Hour)
+			c.clock.Advance(time.Hour)
 			c.change("p001", func(a *portal.Account) { a.UPN, a.SID = s.upn, s.sid })
 			c.want(c.look(), s.marked, s.unmarked, 0, "")
-			equal(t, "mark", c.certificate("p001").Changed, s.shown)
+			testkit.Equal(t, "mark", c.certificate("p001").Changed, s.shown)
 		})
 	}
-	equal(t, "revoked", c.told(audit.CertificateRevoked), 0)
-	equal(t, "marked", c.told(audit.MismatchFound), 2)
+	testkit.Equal(t, "revoked", c.count(audit.CertificateRevoked), 0)
+	testkit.Equal(t, "marked", c.count(audit.MismatchFound), 2)
 	e := c.last(audit.MismatchFound)
-	equal(t, "change", e.Detail["change"], "sid")
-	equal(t, "sid in the certificate", e.Detail["sid"], "S-1-5-21-1-2-3-1001")
-	equal(t, "sid in the directory", e.Detail["now-sid"], "S-1-5-21-9-9-9-1001")
-	if !strings.Contains(c.log.String(), "level=WARN") || !strings.Contains(c.log.String(), "now=p001.married@corp.example") {
+	testkit.Equal(t, "change", e.Detail["change"], "sid")
+	testkit.Equal(t, "sid in the certificate", e.Detail["sid"], "S-1-5-21-1-2-3-1001")
+	testkit.Equal(t, "sid in the directory", e.Detail["now-sid"], "S-1-5-21-9-9-9-1001")
+	if c.log.Count("level=WARN") == 0 || c.log.Count("now=p001.married@corp.example") == 0 {
 		t.Errorf("log does not warn of the new UPN:\n%s", c.log.String())
 	}
 }
 
 func TestNamesStayMarkedForAsLongAsTheyDiffer(t *testing.T) {
-	c := newCompany(t, file(t), staff(4)...)
+	c := newCompany(t, fixture.SQLite(t), staff(4)...)
 	c.change("p001", func(a *portal.Account) { a.UPN = "other@corp.example" })
 	r := c.look()
-	equal(t, "due", r.Mismatches[0].Due, time.Time{})
-	first := c.now()
-	c.pass(200 * 24 * time.Hour)
+	testkit.Equal(t, "due", r.Mismatches[0].Due, time.Time{})
+	first := c.clock.Now()
+	c.clock.Advance(200 * 24 * time.Hour)
 	r = c.look()
 	c.want(r, 0, 0, 0, "")
-	equal(t, "since", r.Mismatches[0].Since, first)
-	equal(t, "changed at once", r.Changed, 0)
+	testkit.Equal(t, "since", r.Mismatches[0].Since, first)
+	testkit.Equal(t, "changed at once", r.Changed, 0)
 
 	// A new certificate says what the directory says, and bears no mark.
 	c.issue("p001")
 	c.want(c.look(), 0, 0, 0, "")
-	equal(t, "findings", len(c.look().Mismatches[0].Serials), 1)
+	testkit.Equal(t, "findings", len(c.look().Mismatches[0].Serials), 1)
 
 	// Once the account is gone, nobody knows whether the name is right again.
 	c.remove("p001")
 	c.want(c.look(), 2, 0, 0, "")
-	c.pass(grace)
+	c.clock.Advance(grace)
 	c.want(c.look(), 0, 0, 2, "")
 }
 
 func TestAPassThatOnlyTells(t *testing.T) {
-	c := newCompany(t, file(t), staff(12)...)
+	c := newCompany(t, fixture.SQLite(t), staff(12)...)
 	c.disable("p003", "p004")
 	c.remove("p005")
 	c.change("p006", func(a *portal.Account) { a.UPN = "other@corp.example" })
 	before := len(c.entries())
-	r := must[drift.Report](t)(c.Once(t.Context(), drift.Options{}))
+	r := testkit.Must(c.Once(t.Context(), drift.Options{}))(t)
 	c.want(r, 0, 0, 0, drift.TooMany)
-	equal(t, "holders", r.Holders, 12)
-	equal(t, "changed", r.Changed, 4)
-	equal(t, "limit", r.Limit, 3)
-	equal(t, "partial", r.Partial, false)
+	testkit.Equal(t, "holders", r.Holders, 12)
+	testkit.Equal(t, "changed", r.Changed, 4)
+	testkit.Equal(t, "limit", r.Limit, 3)
+	testkit.Equal(t, "partial", r.Partial, false)
 	var told []string
 	for _, f := range r.Mismatches {
 		told = append(told, string(f.Change)+" "+string(f.Person)+" "+f.UPN+" "+f.Now+" "+f.Login)
 	}
-	equal(t, "findings", strings.Join(told, "\n"), `gone id-p005 p005@corp.example  
+	testkit.Equal(t, "findings", strings.Join(told, "\n"), `gone id-p005 p005@corp.example  
 disabled id-p003 p003@corp.example  p003
 disabled id-p004 p004@corp.example  p004
 upn id-p006 p006@corp.example other@corp.example p006`)
-	equal(t, "entries", len(c.entries()), before)
-	equal(t, "state", must[drift.State](t)(c.db.DriftState(t.Context())), drift.State{})
+	testkit.Equal(t, "entries", len(c.entries()), before)
+	testkit.Equal(t, "state", testkit.Must(c.db.DriftState(t.Context()))(t), drift.State{})
 }

@@ -9,32 +9,34 @@ import (
 
 	"certportal/internal/drift"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 func TestRunEndsCertificatesByItself(t *testing.T) {
-	c := newCompany(t, file(t), staff(4)...)
+	c := newCompany(t, fixture.SQLite(t), staff(4)...)
 	c.disable("p001")
 	ctx, cancel := context.WithCancel(t.Context())
 	nudged, ended := make(chan struct{}), make(chan struct{})
-	w := must[*drift.Watch](t)(drift.New(drift.Config{
+	w := testkit.Must(drift.New(drift.Config{
 		Directory: &c.fault, Store: c.db, Every: time.Millisecond, Grace: time.Millisecond,
-		Now:     func() time.Time { c.pass(time.Millisecond); return c.now() },
+		Now:     func() time.Time { c.clock.Advance(time.Millisecond); return c.clock.Now() },
 		Revoked: func() { close(nudged) }, Log: slog.New(slog.DiscardHandler),
-	}))
+	}))(t)
 	go func() {
 		defer close(ended)
 		w.Run(ctx)
 	}()
 	<-nudged
-	equal(t, "status", c.certificate("p001").Status, portal.Revoked)
+	testkit.Equal(t, "status", c.certificate("p001").Status, portal.Revoked)
 	cancel()
 	<-ended
 }
 
 func TestRest(t *testing.T) {
-	c := newCompany(t, file(t))
-	due := drift.Report{Began: c.now(), Mismatches: []drift.PersonMismatch{
-		{Due: c.now().Add(3 * time.Minute)}, {Due: c.now().Add(2 * time.Minute)}, {Due: c.now()}, {},
+	c := newCompany(t, fixture.SQLite(t))
+	due := drift.Report{Began: c.clock.Now(), Mismatches: []drift.PersonMismatch{
+		{Due: c.clock.Now().Add(3 * time.Minute)}, {Due: c.clock.Now().Add(2 * time.Minute)}, {Due: c.clock.Now()}, {},
 	}}
 	stopped := due
 	stopped.Stopped = drift.TooMany
@@ -46,8 +48,8 @@ func TestRest(t *testing.T) {
 		chance float64
 		want   time.Duration
 	}{
-		{"nothing due", drift.Report{Began: c.now()}, nil, 0, 1, 285 * time.Second},
-		{"nothing due, shortest", drift.Report{Began: c.now()}, nil, 0, 0, 240 * time.Second},
+		{"nothing due", drift.Report{Began: c.clock.Now()}, nil, 0, 1, 285 * time.Second},
+		{"nothing due, shortest", drift.Report{Began: c.clock.Now()}, nil, 0, 0, 240 * time.Second},
 		{"first that is due", due, nil, 0, 1, 2 * time.Minute},
 		{"after a long pass", due, nil, time.Minute, 1, time.Minute},
 		{"after too long a pass", due, nil, 10 * time.Minute, 1, time.Second},
@@ -56,15 +58,15 @@ func TestRest(t *testing.T) {
 	}
 	for _, cs := range cases {
 		t.Run(cs.name, func(t *testing.T) {
-			c.pass(cs.passed)
-			defer c.pass(-cs.passed)
-			equal(t, "rest", c.Delay(cs.report, cs.err, cs.chance), cs.want)
+			c.clock.Advance(cs.passed)
+			defer c.clock.Advance(-cs.passed)
+			testkit.Equal(t, "rest", c.Delay(cs.report, cs.err, cs.chance), cs.want)
 		})
 	}
 }
 
 func TestNewRefuses(t *testing.T) {
-	c := newCompany(t, file(t))
+	c := newCompany(t, fixture.SQLite(t))
 	cases := []struct {
 		name   string
 		config drift.Config

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"certportal/internal/audit"
 	"certportal/internal/drift"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 var errDown = errors.New("dialing dc1: connection refused")
@@ -51,40 +52,40 @@ func TestA11_OutageRevokesNobody(t *testing.T) {
 	}
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
-			c := newCompany(t, file(t), staff(6)...)
+			c := newCompany(t, fixture.SQLite(t), staff(6)...)
 			c.disable("p001")
 			c.want(c.look(), 1, 0, 0, "")
 			c.disable("p005")
-			c.pass(2 * grace)
+			c.clock.Advance(2 * grace)
 			f.put(&c.fault)
 			for range 4 {
 				r := c.look()
 				c.want(r, 0, 0, 0, f.want)
-				equal(t, "cause is told", r.Err != nil, true)
-				c.pass(every)
+				testkit.Equal(t, "cause is told", r.Err != nil, true)
+				c.clock.Advance(every)
 			}
-			equal(t, "stopped", c.told(audit.WatchStopped), 1)
-			equal(t, "alarms", strings.Count(c.log.String(), "level=ERROR"), 1)
-			equal(t, "reason", c.last(audit.WatchStopped).Detail["reason"], string(f.want))
-			equal(t, "state", must[drift.State](t)(c.db.DriftState(t.Context())).Reason, f.want)
-			equal(t, "due and not revoked", c.certificate("p001").Status, portal.Issued)
+			testkit.Equal(t, "stopped", c.count(audit.WatchStopped), 1)
+			testkit.Equal(t, "alarms", c.log.Count("level=ERROR"), 1)
+			testkit.Equal(t, "reason", c.last(audit.WatchStopped).Detail["reason"], string(f.want))
+			testkit.Equal(t, "state", testkit.Must(c.db.DriftState(t.Context()))(t).Reason, f.want)
+			testkit.Equal(t, "due and not revoked", c.certificate("p001").Status, portal.Issued)
 
 			c.fault.mend()
 			c.want(c.look(), 1, 0, 1, "")
 			c.want(c.look(), 0, 0, 0, "")
-			equal(t, "resumed", c.told(audit.WatchResumed), 1)
-			equal(t, "stopped", c.told(audit.WatchStopped), 1)
+			testkit.Equal(t, "resumed", c.count(audit.WatchResumed), 1)
+			testkit.Equal(t, "stopped", c.count(audit.WatchStopped), 1)
 		})
 	}
 }
 
 // What fails late in a pass stops what was seen early in it.
 func TestA11_AnOutageInTheMiddleStopsTheWholePass(t *testing.T) {
-	c := newCompany(t, file(t), staff(450)...)
+	c := newCompany(t, fixture.SQLite(t), staff(450)...)
 	c.disable("p000", "p001")
 	c.want(c.look(), 2, 0, 0, "")
 	c.disable("p002")
-	c.pass(grace)
+	c.clock.Advance(grace)
 	asked := 0
 	c.fault.many = func(_ context.Context, people []portal.Person, err error) ([]portal.Person, error) {
 		if asked++; asked == 3 {
@@ -93,13 +94,13 @@ func TestA11_AnOutageInTheMiddleStopsTheWholePass(t *testing.T) {
 		return people, err
 	}
 	c.want(c.look(), 0, 0, 0, drift.NoAnswer)
-	equal(t, "questions", asked, 3)
+	testkit.Equal(t, "questions", asked, 3)
 	c.fault.mend()
 	c.want(c.look(), 1, 0, 2, "")
 }
 
 func TestTheEndOfTheProgramIsNoOutage(t *testing.T) {
-	c := newCompany(t, file(t), staff(4)...)
+	c := newCompany(t, fixture.SQLite(t), staff(4)...)
 	ctx, cancel := context.WithCancel(t.Context())
 	c.fault.many = func(ctx context.Context, _ []portal.Person, _ error) ([]portal.Person, error) {
 		cancel()
@@ -109,57 +110,57 @@ func TestTheEndOfTheProgramIsNoOutage(t *testing.T) {
 	if _, err := c.Once(ctx, drift.Options{Apply: true}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got error %v, want that the pass was cancelled", err)
 	}
-	equal(t, "stopped", c.told(audit.WatchStopped), 0)
+	testkit.Equal(t, "stopped", c.count(audit.WatchStopped), 0)
 }
 
 func TestA11_TooManyAtOnceStops(t *testing.T) {
-	onBoth(t, func(t *testing.T, address string) {
+	fixture.OnBothEngines(t, func(t *testing.T, address string) {
 		c := newCompany(t, address, staff(20)...)
 		c.disable("p001")
 		c.want(c.look(), 1, 0, 0, "")
-		c.pass(grace)
+		c.clock.Advance(grace)
 		c.disable("p007", "p008", "p009")
 		for range 15 {
 			r := c.look()
 			c.want(r, 0, 0, 0, drift.TooMany)
-			equal(t, "changed", r.Changed, 4)
-			equal(t, "limit", r.Limit, 3)
-			c.pass(every)
+			testkit.Equal(t, "changed", r.Changed, 4)
+			testkit.Equal(t, "limit", r.Limit, 3)
+			c.clock.Advance(every)
 		}
-		equal(t, "stopped", c.told(audit.WatchStopped), 1)
+		testkit.Equal(t, "stopped", c.count(audit.WatchStopped), 1)
 		// Once, and after an hour again.
-		equal(t, "alarms", strings.Count(c.log.String(), "level=ERROR"), 2)
+		testkit.Equal(t, "alarms", c.log.Count("level=ERROR"), 2)
 		detail := c.last(audit.WatchStopped).Detail
-		equal(t, "told", detail["reason"]+" "+detail["changed"]+" "+detail["limit"]+" "+detail["holders"], "too-many at least 4 3 20")
-		equal(t, "due and not revoked", c.certificate("p001").Status, portal.Issued)
+		testkit.Equal(t, "told", detail["reason"]+" "+detail["changed"]+" "+detail["limit"]+" "+detail["holders"], "too-many at least 4 3 20")
+		testkit.Equal(t, "due and not revoked", c.certificate("p001").Status, portal.Issued)
 
 		all := drift.Options{Apply: true, AnyShare: true, Actor: "operator"}
-		c.want(must[drift.Report](t)(c.Once(t.Context(), all)), 3, 0, 1, "")
+		c.want(testkit.Must(c.Once(t.Context(), all))(t), 3, 0, 1, "")
 		e := c.last(audit.WatchResumed)
-		equal(t, "override", e.Actor+" "+e.Detail["share"]+" "+e.Detail["changed"], "operator any 4")
-		equal(t, "in the entry of the act", c.last(audit.CertificateRevoked).Detail["share"], "any")
+		testkit.Equal(t, "override", e.Actor+" "+e.Detail["share"]+" "+e.Detail["changed"], "operator any 4")
+		testkit.Equal(t, "in the entry of the act", c.last(audit.CertificateRevoked).Detail["share"], "any")
 		// What was let through counts no more, and goes its way.
-		c.pass(every)
+		c.clock.Advance(every)
 		c.want(c.look(), 0, 0, 0, "")
-		c.pass(every)
+		c.clock.Advance(every)
 		c.want(c.look(), 0, 0, 3, "")
-		equal(t, "stopped", c.told(audit.WatchStopped), 1)
+		testkit.Equal(t, "stopped", c.count(audit.WatchStopped), 1)
 	})
 }
 
 func TestA11_WhoComesBackLetsTheWatchGoOn(t *testing.T) {
-	c := newCompany(t, file(t), staff(20)...)
+	c := newCompany(t, fixture.SQLite(t), staff(20)...)
 	c.disable("p001", "p002", "p003")
 	c.want(c.look(), 3, 0, 0, "")
 	c.disable("p004")
 	c.want(c.look(), 0, 0, 0, drift.TooMany)
 	c.enable("p001", "p002")
 	c.want(c.look(), 1, 2, 0, "")
-	equal(t, "resumed", c.told(audit.WatchResumed), 1)
+	testkit.Equal(t, "resumed", c.count(audit.WatchResumed), 1)
 }
 
 func TestA11_ASlowBleedStopsToo(t *testing.T) {
-	c := newCompany(t, file(t), staff(20)...)
+	c := newCompany(t, fixture.SQLite(t), staff(20)...)
 	var revoked []time.Duration
 	for hour := range 30 {
 		if hour < 5 {
@@ -167,35 +168,35 @@ func TestA11_ASlowBleedStopsToo(t *testing.T) {
 		}
 		for range 4 {
 			if r := c.look(); r.Revoked > 0 {
-				revoked = append(revoked, c.now().Sub(noon).Round(time.Hour))
+				revoked = append(revoked, c.clock.Now().Sub(testkit.Noon).Round(time.Hour))
 			}
-			c.pass(15 * time.Minute)
+			c.clock.Advance(15 * time.Minute)
 		}
 	}
 	// The first three go one by one. The fourth and the fifth stop the watch, and
 	// it goes on by itself when two of the first three are a day old.
 	want := []time.Duration{0, time.Hour, 2 * time.Hour, 25 * time.Hour}
-	equal(t, "revocations", slices.Equal(revoked, want), true)
+	testkit.Equal(t, "revocations", slices.Equal(revoked, want), true)
 	if t.Failed() {
 		t.Log(revoked)
 	}
-	equal(t, "revoked", c.told(audit.CertificateRevoked), 5)
-	equal(t, "stopped", c.told(audit.WatchStopped), 1)
-	equal(t, "resumed", c.told(audit.WatchResumed), 1)
+	testkit.Equal(t, "revoked", c.count(audit.CertificateRevoked), 5)
+	testkit.Equal(t, "stopped", c.count(audit.WatchStopped), 1)
+	testkit.Equal(t, "resumed", c.count(audit.WatchResumed), 1)
 }
 
 func TestTheLimitDoesNotFallWithThoseWhoLeft(t *testing.T) {
-	c := newCompany(t, file(t), staff(61)...)
+	c := newCompany(t, fixture.SQLite(t), staff(61)...)
 	c.disable(staff(4)...)
 	c.want(c.look(), 4, 0, 0, "")
-	c.pass(grace)
+	c.clock.Advance(grace)
 	c.want(c.look(), 0, 0, 4, "")
-	c.pass(every)
+	c.clock.Advance(every)
 	r := c.look()
 	c.want(r, 0, 0, 0, "")
-	equal(t, "holders", r.Holders, 57)
-	equal(t, "limit", r.Limit, 4)
-	equal(t, "changed", r.Changed, 4)
+	testkit.Equal(t, "holders", r.Holders, 57)
+	testkit.Equal(t, "limit", r.Limit, 4)
+	testkit.Equal(t, "changed", r.Changed, 4)
 }
 
 func TestA11_ADirectoryThatKnowsNobodyIsAnotherOne(t *testing.T) {
@@ -210,27 +211,27 @@ func TestA11_ADirectoryThatKnowsNobodyIsAnotherOne(t *testing.T) {
 	}
 	for _, cs := range cases {
 		t.Run(cs.name, func(t *testing.T) {
-			c := newCompany(t, file(t), staff(cs.holders)...)
+			c := newCompany(t, fixture.SQLite(t), staff(cs.holders)...)
 			c.remove(staff(cs.holders)...)
 			c.look()
-			c.pass(grace)
+			c.clock.Advance(grace)
 			r := c.look()
-			equal(t, "stopped", r.Stopped, cs.want)
-			equal(t, "revoked", r.Revoked > 0, cs.want == "")
+			testkit.Equal(t, "stopped", r.Stopped, cs.want)
+			testkit.Equal(t, "revoked", r.Revoked > 0, cs.want == "")
 			if cs.want == "" {
 				return
 			}
-			c.want(must[drift.Report](t)(c.Once(t.Context(), drift.Options{Apply: true, AnyShare: true})), cs.holders, 0, 0, "")
+			c.want(testkit.Must(c.Once(t.Context(), drift.Options{Apply: true, AnyShare: true}))(t), cs.holders, 0, 0, "")
 		})
 	}
 }
 
 // The store's trouble is an error, and no reason to believe less or more.
 func TestAStoreInTroubleEndsThePass(t *testing.T) {
-	c := newCompany(t, file(t), staff(4)...)
+	c := newCompany(t, fixture.SQLite(t), staff(4)...)
 	c.disable("p001")
 	c.want(c.look(), 1, 0, 0, "")
-	c.pass(grace)
+	c.clock.Advance(grace)
 	for _, lose := range []string{"the answer", "the database"} {
 		c.fault.many = func(_ context.Context, people []portal.Person, err error) ([]portal.Person, error) {
 			c.db.Close()
@@ -240,21 +241,21 @@ func TestAStoreInTroubleEndsThePass(t *testing.T) {
 			return people, err
 		}
 		r, err := c.Once(t.Context(), drift.Options{Apply: true})
-		equal(t, "fails with "+lose, err != nil, true)
-		equal(t, "cause in the error", errors.Is(err, errDown), lose == "the answer")
-		equal(t, "revoked", r.Revoked, 0)
-		equal(t, "nudges", c.nudges.Load(), 0)
+		testkit.Equal(t, "fails with "+lose, err != nil, true)
+		testkit.Equal(t, "cause in the error", errors.Is(err, errDown), lose == "the answer")
+		testkit.Equal(t, "revoked", r.Revoked, 0)
+		testkit.Equal(t, "nudges", c.revoked.Load(), 0)
 		c.open()
 	}
 	c.fault.mend()
 	c.want(c.look(), 0, 0, 1, "")
-	equal(t, "stopped", c.told(audit.WatchStopped), 0)
+	testkit.Equal(t, "stopped", c.count(audit.WatchStopped), 0)
 }
 
 // TestA11_AnotherDirectoryRevokesNobody moves to another directory with so few
 // people that no share is passed: their ids mean nothing there.
 func TestA11_AnotherDirectoryRevokesNobody(t *testing.T) {
-	c := newCompany(t, file(t), staff(2)...)
+	c := newCompany(t, fixture.SQLite(t), staff(2)...)
 	c.want(c.look(), 0, 0, 0, "")
 	c.source = "active-directory corp.example"
 	if err := c.db.Close(); err != nil {
@@ -263,10 +264,10 @@ func TestA11_AnotherDirectoryRevokesNobody(t *testing.T) {
 	c.open()
 	c.disable("p001")
 	c.want(c.look(), 0, 0, 0, drift.OtherDirectory)
-	c.pass(2 * grace)
+	c.clock.Advance(2 * grace)
 	c.want(c.look(), 0, 0, 0, drift.OtherDirectory)
 	// An administrator says that this is so.
-	report := must[drift.Report](t)(c.Once(t.Context(), drift.Options{Apply: true, AnyShare: true}))
-	equal(t, "marked", report.Added, 1)
+	report := testkit.Must(c.Once(t.Context(), drift.Options{Apply: true, AnyShare: true}))(t)
+	testkit.Equal(t, "marked", report.Added, 1)
 	c.want(c.look(), 0, 0, 0, "")
 }

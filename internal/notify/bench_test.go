@@ -6,6 +6,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 )
 
 // BenchmarkCollect is the clerk's work for one entry that makes a letter.
@@ -13,7 +14,7 @@ func BenchmarkCollect(b *testing.B) {
 	d := open(b, nil)
 	for n := range b.N {
 		d.note(audit.Entry{
-			At: noon, Action: audit.CertificateRevoked, Actor: "ada", Role: "admin", Person: "anna",
+			At: testkit.Noon, Action: audit.CertificateRevoked, Actor: "ada", Role: "admin", Person: "anna",
 			Request: fmt.Sprint(n), Detail: map[string]string{"cause": "lost"},
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/notify"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 )
 
 const year = 365 * 24 * time.Hour
@@ -25,7 +26,7 @@ func TestWhatMakesLetters(t *testing.T) {
 			"anna: New certificate for Anna's iPhone"},
 		{"sign-in", func(d *desk) { d.note(d.entry(audit.SignedIn, anna)) }, ""},
 		{"code", func(d *desk) {
-			d.note(d.entry(audit.InvitationMade, anna, "expires", noon.Add(24*time.Hour).Format(time.RFC3339)))
+			d.note(d.entry(audit.InvitationMade, anna, "expires", testkit.Noon.Add(24*time.Hour).Format(time.RFC3339)))
 		}, "anna: A pickup code was made for you"},
 		{"code that waits", func(d *desk) { d.note(d.entry(audit.InvitationMade, anna, "state", "waiting")) }, ""},
 		{"code approved", func(d *desk) { d.note(d.entry(audit.InvitationApproved, anna)) }, "anna: A pickup code was made for you"},
@@ -42,22 +43,22 @@ func TestWhatMakesLetters(t *testing.T) {
 			"anna: Your devices need a new certificate; root: 1 account differs from its certificates"},
 		{"account switched off", func(d *desk) { d.marked("disabled") }, "root: 1 account differs from its certificates"},
 		{"watch stopped", func(d *desk) {
-			d.note(audit.Entry{At: d.clock(), Action: audit.WatchStopped, Actor: "system", Detail: map[string]string{"reason": "too-many"}})
+			d.note(audit.Entry{At: d.clock.Now(), Action: audit.WatchStopped, Actor: "system", Detail: map[string]string{"reason": "too-many"}})
 		}, "root: The watch over the directory has stopped"},
-		{"issuing stopped", func(d *desk) { d.note(audit.Entry{At: d.clock(), Action: audit.IssuingHalted, Actor: "ada"}) },
+		{"issuing stopped", func(d *desk) { d.note(audit.Entry{At: d.clock.Now(), Action: audit.IssuingHalted, Actor: "ada"}) },
 			"root: Nobody gets a certificate at the moment"},
-		{"audit log changed", func(d *desk) { d.note(audit.Entry{At: d.clock(), Action: audit.LogBroken, Actor: "system"}) },
+		{"audit log changed", func(d *desk) { d.note(audit.Entry{At: d.clock.Now(), Action: audit.LogBroken, Actor: "system"}) },
 			"root: The audit log was changed"},
-		{"too many codes", func(d *desk) { d.note(audit.Entry{At: d.clock(), Action: audit.InvitationPaused, Actor: "holly"}) },
+		{"too many codes", func(d *desk) { d.note(audit.Entry{At: d.clock.Now(), Action: audit.InvitationPaused, Actor: "holly"}) },
 			"root: Somebody on the staff did too much at once"},
 		{"and goes on", func(d *desk) {
 			for range 5 {
-				d.note(audit.Entry{At: d.clock(), Action: audit.InvitationPaused, Actor: "holly"})
+				d.note(audit.Entry{At: d.clock.Now(), Action: audit.InvitationPaused, Actor: "holly"})
 				d.write()
-				d.pass(time.Minute)
+				d.clock.Advance(time.Minute)
 			}
 		}, "root: Somebody on the staff did too much at once"},
-		{"nobody's certificate", func(d *desk) { d.note(audit.Entry{At: d.clock(), Action: audit.CertificateIssued, Object: "ab"}) }, ""},
+		{"nobody's certificate", func(d *desk) { d.note(audit.Entry{At: d.clock.Now(), Action: audit.CertificateIssued, Object: "ab"}) }, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -73,7 +74,7 @@ func TestWhatMakesLetters(t *testing.T) {
 			if len(got) == 2 && got[0] > got[1] {
 				got[0], got[1] = got[1], got[0]
 			}
-			equal(t, "letters", strings.Join(got, "; "), tt.want)
+			testkit.Equal(t, "letters", strings.Join(got, "; "), tt.want)
 		})
 	}
 }
@@ -123,11 +124,11 @@ func TestOneActIsOneLetter(t *testing.T) {
 	d.revoke(portal.Lost, portal.Admin, "ada", serials...)
 	d.write()
 	l := only(t, d.send(), "anna@corp.example")
-	equal(t, "subject", l.Subject, "3 devices of yours are blocked")
+	testkit.Equal(t, "subject", l.Subject, "3 devices of yours are blocked")
 	for _, want := range []string{"iPhone", "iPad", "Laptop", "Lost or stolen", "An administrator"} {
-		contains(t, "text", l.Text, want)
+		testkit.Contains(t, "text", l.Text, want)
 	}
-	contains(t, "link to all", l.Text, "https://portal.corp.example/\n")
+	testkit.Contains(t, "link to all", l.Text, "https://portal.corp.example/\n")
 }
 
 func TestWhoGetsNoLetter(t *testing.T) {
@@ -148,9 +149,9 @@ func TestWhoGetsNoLetter(t *testing.T) {
 			d.people.people = map[portal.PersonID]portal.Person{tt.person.ID: tt.person}
 			d.issue(anna, "iPhone", year)
 			d.write()
-			equal(t, "mails", len(d.send()), 0)
-			equal(t, "waiting", d.state().Waiting, 0)
-			equal(t, "behind", d.state().Behind, 0)
+			testkit.Equal(t, "mails", len(d.send()), 0)
+			testkit.Equal(t, "waiting", d.state().Waiting, 0)
+			testkit.Equal(t, "behind", d.state().Behind, 0)
 		})
 	}
 }
@@ -175,11 +176,11 @@ func TestF_DirectoryDownDelaysLetters(t *testing.T) {
 			t.Fatal("the clerk wrote without the directory")
 		}
 	}
-	equal(t, "behind", d.state().Behind, 2)
-	equal(t, "times it was logged", d.log.count("level=ERROR"), 1)
+	testkit.Equal(t, "behind", d.state().Behind, 2)
+	testkit.Equal(t, "times it was logged", d.log.Count("level=ERROR"), 1)
 	d.people.put(named(anna, "Anna Schmidt"))
 	d.write()
-	equal(t, "times its return was logged", d.log.count("mail works again"), 1)
+	testkit.Equal(t, "times its return was logged", d.log.Count("mail works again"), 1)
 	only(t, d.send(), "anna@corp.example")
 }
 
@@ -187,11 +188,11 @@ func TestF_DirectoryDownDelaysLetters(t *testing.T) {
 func TestOldNewsIsNoNews(t *testing.T) {
 	d := open(t, nil)
 	d.issue(anna, "old", year)
-	d.pass(notify.GiveUpAfter + time.Hour)
+	d.clock.Advance(notify.GiveUpAfter + time.Hour)
 	d.issue(anna, "new", year)
 	d.write()
-	equal(t, "subject", only(t, d.send(), "anna@corp.example").Subject, "New certificate for new")
-	equal(t, "times it was logged", d.log.count("happened too long ago"), 1)
+	testkit.Equal(t, "subject", only(t, d.send(), "anna@corp.example").Subject, "New certificate for new")
+	testkit.Equal(t, "times it was logged", d.log.Count("happened too long ago"), 1)
 }
 
 // Two replicas, one ledger, each letter once.
@@ -219,7 +220,7 @@ func TestReplicasWriteEachLetterOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	equal(t, "waiting", d.state().Waiting, many)
+	testkit.Equal(t, "waiting", d.state().Waiting, many)
 	go func() { done <- other.Deliver(t.Context()) }()
 	d.send()
 	if err := <-done; err != nil {
@@ -230,6 +231,6 @@ func TestReplicasWriteEachLetterOnce(t *testing.T) {
 	for _, m := range mails {
 		ids[m.Read(t).Header.Get("Message-Id")] = true
 	}
-	equal(t, "mails", len(mails), many)
-	equal(t, "different ones", len(ids), many)
+	testkit.Equal(t, "mails", len(mails), many)
+	testkit.Equal(t, "different ones", len(ids), many)
 }

@@ -1,18 +1,12 @@
 package notify_test
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -24,13 +18,12 @@ import (
 	"certportal/internal/notify"
 	"certportal/internal/portal"
 	"certportal/internal/test/smtpserver"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 	"certportal/store"
 )
 
 const anna portal.PersonID = "anna"
-
-// noon is where the clock of the tests begins.
-var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 // roster is a directory with the people a test wants; nil does not answer.
 type roster struct {
@@ -87,40 +80,17 @@ type desk struct {
 	db     *store.DB
 	people *roster
 	server *smtpserver.Server
-	log    *lines
-
-	mu  sync.Mutex
-	now time.Time
-}
-
-// lines is a log that a test can read.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.b.String(), text)
+	clock  *testkit.Clock
+	log    *testkit.Log
 }
 
 // open makes an office; change, where not nil, alters its settings.
 func open(t testing.TB, change func(*notify.Config, *notify.ServerConfig)) *desk {
 	t.Helper()
-	db, err := store.Open(t.Context(), store.Config{URL: filepath.Join(t.TempDir(), "portal.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
 	server := smtpserver.Start(t, smtpserver.Config{})
-	d := &desk{t: t, db: db, people: &roster{}, server: server, log: &lines{}, now: noon}
+	d := &desk{
+		t: t, db: fixture.Store(t), people: &roster{}, server: server, clock: testkit.NewClock(), log: testkit.NewLog(t),
+	}
 	d.people.put(named(anna, "Anna Schmidt"), named("bob", "Bob Brown"))
 	d.Notifier = d.office(change)
 	return d
@@ -136,7 +106,7 @@ func (d *desk) office(change func(*notify.Config, *notify.ServerConfig)) *notify
 	c := notify.Config{
 		Store: d.db, Directory: d.people, Org: "Corp", HelpdeskPhone: "+49 30 1234-0", HelpdeskHours: "8 to 17",
 		PublicURL: &url.URL{Scheme: "https", Host: "portal.corp.example"}, Location: time.UTC,
-		Now: d.clock, Log: slog.New(slog.NewTextHandler(d.log, nil)),
+		Now: d.clock.Now, Log: d.log.Logger(),
 	}
 	if change != nil {
 		change(&c, &s)
@@ -151,18 +121,6 @@ func (d *desk) office(change func(*notify.Config, *notify.ServerConfig)) *notify
 		d.t.Fatal(err)
 	}
 	return office
-}
-
-func (d *desk) clock() time.Time {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.now
-}
-
-func (d *desk) pass(by time.Duration) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.now = d.now.Add(by)
 }
 
 // write has the clerk read all there is.
@@ -208,7 +166,7 @@ func (d *desk) note(e audit.Entry) {
 // entry is something that a person did at this moment.
 func (d *desk) entry(action audit.Action, person portal.PersonID, detail ...string) audit.Entry {
 	e := audit.Entry{
-		At: d.clock(), Action: action, Actor: string(person), Role: "employee", Person: string(person),
+		At: d.clock.Now(), Action: action, Actor: string(person), Role: "employee", Person: string(person),
 		Request: rand.Text(), Detail: map[string]string{},
 	}
 	for i := 0; i+1 < len(detail); i += 2 {
@@ -225,25 +183,10 @@ func (d *desk) issue(person portal.PersonID, device string, life time.Duration) 
 
 func (d *desk) issueOn(id portal.DeviceID, fresh bool, person portal.PersonID, device string, life time.Duration) ca.Serial {
 	d.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	serial, err := ca.NewSerial(nil)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	now := d.clock()
-	template := &x509.Certificate{SerialNumber: serial.Big(), NotBefore: now, NotAfter: now.Add(life)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	certificate, err := x509.ParseCertificate(der)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	err = d.db.Reserve(d.t.Context(), enroll.Reservation{
+	serial := fixture.NewSerial(d.t)
+	now := d.clock.Now()
+	certificate := fixture.SelfSigned(d.t, serial, now, now.Add(life))
+	err := d.db.Reserve(d.t.Context(), enroll.Reservation{
 		Serial: serial, Kind: portal.KindUser, Profile: "User", Subject: ca.Subject{UPN: string(person) + "@corp.example"},
 		PublicKey: sha256.Sum256(certificate.RawSubjectPublicKeyInfo), NotBefore: now, NotAfter: now.Add(life), Requested: now,
 		Person: person, NewDevice: fresh, Quota: 500, Idempotent: rand.Text(),
@@ -266,8 +209,8 @@ func (d *desk) issueOn(id portal.DeviceID, fresh bool, person portal.PersonID, d
 func (d *desk) revoke(cause portal.Cause, role portal.Role, actor string, serials ...ca.Serial) {
 	d.t.Helper()
 	_, err := d.db.Revoke(d.t.Context(), enroll.Revocation{
-		Serials: serials, Cause: cause, At: d.clock(),
-		Entry: audit.Entry{At: d.clock(), Actor: actor, Role: string(role), Request: rand.Text()},
+		Serials: serials, Cause: cause, At: d.clock.Now(),
+		Entry: audit.Entry{At: d.clock.Now(), Actor: actor, Role: string(role), Request: rand.Text()},
 	})
 	if err != nil {
 		d.t.Fatal(err)
@@ -287,18 +230,4 @@ func only(t testing.TB, mails []smtpserver.Mail, to string) smtpserver.Letter {
 		t.Fatalf("got %d mails to %s of %d in all, want one", len(found), to, len(mails))
 	}
 	return found[0].Read(t)
-}
-
-func equal[T comparable](t testing.TB, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
-
-func contains(t testing.TB, what, got, want string) {
-	t.Helper()
-	if !strings.Contains(got, want) {
-		t.Errorf("%s: got %q, want it to contain %q", what, got, want)
-	}
 }

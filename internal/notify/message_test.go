@@ -16,6 +16,7 @@ import (
 	"certportal/internal/notify"
 	"certportal/internal/portal"
 	"certportal/internal/test/smtpserver"
+	"certportal/internal/test/testkit"
 	"certportal/templates"
 )
 
@@ -24,7 +25,7 @@ func written(t *testing.T, lang string) map[notify.Kind]smtpserver.Letter {
 	t.Helper()
 	d := open(t, func(c *notify.Config, _ *notify.ServerConfig) { c.Language = lang })
 	facts := notify.Params{
-		Name: "Anna Schmidt", Devices: []string{"Anna's iPhone"}, Device: "d1", At: noon, Until: noon.Add(30 * day), Days: 30,
+		Name: "Anna Schmidt", Devices: []string{"Anna's iPhone"}, Device: "d1", At: testkit.Noon, Until: testkit.Noon.Add(30 * day), Days: 30,
 		Cause: portal.Lost, Change: "upn", By: "helpdesk", More: 3,
 		People: []notify.Mismatch{{UPN: "bob@corp.example", Change: "disabled"}, {UPN: "eve@corp.example", Change: "later"}},
 	}
@@ -32,7 +33,7 @@ func written(t *testing.T, lang string) map[notify.Kind]smtpserver.Letter {
 	for _, kind := range kinds() {
 		letters = append(letters, notify.Message{
 			ID: string(kind), Key: string(kind), Kind: kind, Person: anna, To: string(kind) + "@corp.example",
-			Language: lang, Params: facts, Made: noon,
+			Language: lang, Params: facts, Made: testkit.Noon,
 		})
 	}
 	if err := d.db.Enqueue(t.Context(), letters); err != nil {
@@ -65,19 +66,19 @@ func TestLettersInEveryLanguage(t *testing.T) {
 		t.Run(lang, func(t *testing.T) {
 			all := written(t, lang)
 			issued := all[notify.Issued]
-			equal(t, "subject", issued.Subject, want.issued)
-			contains(t, "when", issued.Text, want.moment)
-			contains(t, "what to do", issued.Text, want.notyou)
-			contains(t, "renewing", all[notify.Ending].Text, want.renew)
+			testkit.Equal(t, "subject", issued.Subject, want.issued)
+			testkit.Contains(t, "when", issued.Text, want.moment)
+			testkit.Contains(t, "what to do", issued.Text, want.notyou)
+			testkit.Contains(t, "renewing", all[notify.Ending].Text, want.renew)
 			for kind, l := range all {
-				equal(t, string(kind)+": language", l.Header.Get("Content-Language"), lang)
-				contains(t, string(kind)+": footer", l.Text, want.footer)
+				testkit.Equal(t, string(kind)+": language", l.Header.Get("Content-Language"), lang)
+				testkit.Contains(t, string(kind)+": footer", l.Text, want.footer)
 				checkLetter(t, kind, l)
 			}
-			contains(t, "link of a code", all[notify.Invited].Text, "https://portal.corp.example/pickup\n")
-			contains(t, "link of a device", all[notify.Ending].Text, "https://portal.corp.example/devices/d1\n")
-			contains(t, "how long servers may not know", all[notify.Revoked].Text, "72")
-			contains(t, "people", all[notify.Differing].Text, "bob@corp.example (")
+			testkit.Contains(t, "link of a code", all[notify.Invited].Text, "https://portal.corp.example/pickup\n")
+			testkit.Contains(t, "link of a device", all[notify.Ending].Text, "https://portal.corp.example/devices/d1\n")
+			testkit.Contains(t, "how long servers may not know", all[notify.Revoked].Text, "72")
+			testkit.Contains(t, "people", all[notify.Differing].Text, "bob@corp.example (")
 		})
 	}
 }
@@ -86,10 +87,10 @@ func TestLettersInEveryLanguage(t *testing.T) {
 func checkLetter(t *testing.T, kind notify.Kind, l smtpserver.Letter) {
 	t.Helper()
 	what := string(kind) + ": "
-	equal(t, what+"from", l.From.String(), (&mail.Address{Name: "Corp Certificates", Address: "portal@corp.example"}).String())
-	equal(t, what+"answers", l.Header.Get("Auto-Submitted"), "auto-generated")
-	equal(t, what+"answers of Exchange", l.Header.Get("X-Auto-Response-Suppress"), "All")
-	equal(t, what+"program", l.Header.Get("X-Mailer")+l.Header.Get("User-Agent"), "")
+	testkit.Equal(t, what+"from", l.From.String(), (&mail.Address{Name: "Corp Certificates", Address: "portal@corp.example"}).String())
+	testkit.Equal(t, what+"answers", l.Header.Get("Auto-Submitted"), "auto-generated")
+	testkit.Equal(t, what+"answers of Exchange", l.Header.Get("X-Auto-Response-Suppress"), "All")
+	testkit.Equal(t, what+"program", l.Header.Get("X-Mailer")+l.Header.Get("User-Agent"), "")
 	if _, err := mail.ParseDate(l.Header.Get("Date")); err != nil {
 		t.Errorf("%sdate: %v", what, err)
 	}
@@ -100,23 +101,23 @@ func checkLetter(t *testing.T, kind notify.Kind, l smtpserver.Letter) {
 	if kind == notify.Test {
 		links = 0
 	}
-	equal(t, what+"links in the text", strings.Count(l.Text, "://"), links)
+	testkit.Equal(t, what+"links in the text", strings.Count(l.Text, "://"), links)
 	page := inspect(t, l.HTML)
-	equal(t, what+"links", len(page.links), links)
+	testkit.Equal(t, what+"links", len(page.links), links)
 	for _, link := range page.links {
 		if !strings.HasPrefix(link, "https://portal.corp.example/") || strings.ContainsAny(link, "?#") {
 			t.Errorf("%slink %s", what, link)
 		}
-		contains(t, what+"link in the text", l.Text, link+"\n")
+		testkit.Contains(t, what+"link in the text", l.Text, link+"\n")
 	}
-	equal(t, what+"headings", fmt.Sprint(page.headings), fmt.Sprint([]string{l.Subject}))
+	testkit.Equal(t, what+"headings", fmt.Sprint(page.headings), fmt.Sprint([]string{l.Subject}))
 	for _, line := range strings.Split(l.Text, "\n") {
 		if strings.HasPrefix(line, "https://") || line == "-- " || line == "" {
 			continue
 		}
 		// A list line is "What: which" in one and two elements in the other.
 		for _, piece := range strings.SplitN(strings.TrimSuffix(line, ":"), ": ", 2) {
-			contains(t, what+"HTML", page.text, strings.TrimSpace(piece))
+			testkit.Contains(t, what+"HTML", page.text, strings.TrimSpace(piece))
 		}
 	}
 	if strings.Contains(l.Text+l.Subject, "{{") || strings.Contains(l.Text, "**") {
@@ -188,9 +189,9 @@ func TestA18_HostileNamesStayText(t *testing.T) {
 	for n, payload := range payloads {
 		for _, kind := range []notify.Kind{notify.Issued, notify.Ending, notify.Differing} {
 			letters = append(letters, notify.Message{
-				ID: fmt.Sprint(kind, n), Key: fmt.Sprint(kind, n), Kind: kind, To: fmt.Sprintf("%s%d@corp.example", kind, n), Language: "en", Made: noon,
+				ID: fmt.Sprint(kind, n), Key: fmt.Sprint(kind, n), Kind: kind, To: fmt.Sprintf("%s%d@corp.example", kind, n), Language: "en", Made: testkit.Noon,
 				Params: notify.Params{
-					Name: payload, Devices: []string{payload}, Device: portal.DeviceID(payload), At: noon, Days: 3,
+					Name: payload, Devices: []string{payload}, Device: portal.DeviceID(payload), At: testkit.Noon, Days: 3,
 					People: []notify.Mismatch{{UPN: payload, Change: payload}},
 				},
 			})
@@ -201,7 +202,7 @@ func TestA18_HostileNamesStayText(t *testing.T) {
 	}
 	tame := map[string]inspected{}
 	mails := d.send()
-	equal(t, "mails", len(mails), len(letters))
+	testkit.Equal(t, "mails", len(mails), len(letters))
 	for _, m := range mails {
 		l := m.Read(t)
 		kind := regexp.MustCompile(`^[a-z]+`).FindString(m.To[0])
@@ -211,10 +212,10 @@ func TestA18_HostileNamesStayText(t *testing.T) {
 			tame[kind] = page
 			first = page
 		}
-		equal(t, m.To[0]+": elements", fmt.Sprint(page.elements), fmt.Sprint(first.elements))
-		equal(t, m.To[0]+": attributes", fmt.Sprint(page.attributes), fmt.Sprint(first.attributes))
-		equal(t, m.To[0]+": recipients", fmt.Sprint(m.To, len(l.To), l.Header["Bcc"], l.Header["Cc"]), fmt.Sprint(m.To, 1, []string(nil), []string(nil)))
-		equal(t, m.To[0]+": headers", len(l.Header), 10)
+		testkit.Equal(t, m.To[0]+": elements", fmt.Sprint(page.elements), fmt.Sprint(first.elements))
+		testkit.Equal(t, m.To[0]+": attributes", fmt.Sprint(page.attributes), fmt.Sprint(first.attributes))
+		testkit.Equal(t, m.To[0]+": recipients", fmt.Sprint(m.To, len(l.To), l.Header["Bcc"], l.Header["Cc"]), fmt.Sprint(m.To, 1, []string(nil), []string(nil)))
+		testkit.Equal(t, m.To[0]+": headers", len(l.Header), 10)
 		if len(page.links) != 1 || !strings.HasPrefix(page.links[0]+"/", "https://portal.corp.example/") {
 			t.Errorf("%s: links %q", m.To[0], page.links)
 		}
@@ -274,22 +275,22 @@ func TestTheReadersLanguage(t *testing.T) {
 	}
 	d.write()
 	mails := d.send()
-	equal(t, "chosen", only(t, mails, "anna@corp.example").Subject, "Neues Zertifikat für iPhone")
-	equal(t, "unknown", only(t, mails, "bob@corp.example").Subject, "iPhone 有了新证书")
-	equal(t, "unheard of", only(t, mails, "carl@corp.example").Subject, "iPhone 有了新证书")
+	testkit.Equal(t, "chosen", only(t, mails, "anna@corp.example").Subject, "Neues Zertifikat für iPhone")
+	testkit.Equal(t, "unknown", only(t, mails, "bob@corp.example").Subject, "iPhone 有了新证书")
+	testkit.Equal(t, "unheard of", only(t, mails, "carl@corp.example").Subject, "iPhone 有了新证书")
 }
 
 // A letter about a code holds where to enter it and until when, and nothing of the
 // code, whatever the entry holds.
 func TestALetterHoldsNoCode(t *testing.T) {
 	d := open(t, nil)
-	e := d.entry(audit.InvitationMade, anna, "expires", noon.Add(day).Format(time.RFC3339), "code", "7F3K9QXM2WTA", "by", "holly")
+	e := d.entry(audit.InvitationMade, anna, "expires", testkit.Noon.Add(day).Format(time.RFC3339), "code", "7F3K9QXM2WTA", "by", "holly")
 	e.Actor, e.Role = "holly", "helpdesk"
 	d.note(e)
 	d.write()
 	l := only(t, d.send(), "anna@corp.example")
-	contains(t, "until", l.Text, "Valid until: 23 November 2026, 12:00 UTC")
-	contains(t, "by", l.Text, "Done by: The helpdesk")
+	testkit.Contains(t, "until", l.Text, "Valid until: 23 November 2026, 12:00 UTC")
+	testkit.Contains(t, "by", l.Text, "Done by: The helpdesk")
 	if strings.Contains(l.Text+l.HTML, "7F3K") {
 		t.Error("the letter holds the code")
 	}

@@ -8,6 +8,7 @@ import (
 
 	"certportal/internal/notify"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 )
 
 const day = 24 * time.Hour
@@ -34,31 +35,31 @@ func TestRemindersComeAt30And14And7And1(t *testing.T) {
 	d.issue(anna, "iPhone", year)
 	d.skip()
 	var told []string
-	for d.clock().Before(noon.Add(year + 2*day)) {
+	for d.clock.Now().Before(testkit.Noon.Add(year + 2*day)) {
 		for _, subject := range d.remind() {
-			left := noon.Add(year).Sub(d.clock())
+			left := testkit.Noon.Add(year).Sub(d.clock.Now())
 			told = append(told, fmt.Sprintf("%v before: %s", left, subject))
 		}
 		step := 5 * day
-		if noon.Add(year).Sub(d.clock()) < 36*day {
+		if testkit.Noon.Add(year).Sub(d.clock.Now()) < 36*day {
 			step = 6 * time.Hour
 		}
-		d.pass(step)
+		d.clock.Advance(step)
 	}
-	equal(t, "reminders", fmt.Sprint(told), fmt.Sprint([]string{
+	testkit.Equal(t, "reminders", fmt.Sprint(told), fmt.Sprint([]string{
 		"720h0m0s before: iPhone: the certificate ends in 30 days",
 		"336h0m0s before: iPhone: the certificate ends in 14 days",
 		"168h0m0s before: iPhone: the certificate ends in 7 days",
 		"24h0m0s before: iPhone: the certificate ends in 1 day",
 	}))
-	if n, err := d.db.PruneMessages(t.Context(), d.clock().Add(-notify.KeepClosedFor)); err != nil || n == 0 {
+	if n, err := d.db.PruneMessages(t.Context(), d.clock.Now().Add(-notify.KeepClosedFor)); err != nil || n == 0 {
 		t.Errorf("forgot %d letters, %v", n, err)
 	}
 }
 
 func TestWhoIsReminded(t *testing.T) {
 	at := func(left time.Duration) func(*desk) {
-		return func(d *desk) { d.issue(anna, "iPhone", year); d.pass(year - left) }
+		return func(d *desk) { d.issue(anna, "iPhone", year); d.clock.Advance(year - left) }
 	}
 	one := func(days string) []string { return []string{"iPhone: the certificate ends in " + days} }
 	tests := []struct {
@@ -72,21 +73,21 @@ func TestWhoIsReminded(t *testing.T) {
 		{"on the last day", at(time.Hour), one("1 day")},
 		{"after its end", at(-time.Hour), nil},
 		{"short lives are no surprise", func(d *desk) { d.issue(anna, "iPhone", 10*day) }, nil},
-		{"short lives end too", func(d *desk) { d.issue(anna, "iPhone", 10*day); d.pass(9*day + time.Hour) }, one("1 day")},
+		{"short lives end too", func(d *desk) { d.issue(anna, "iPhone", 10*day); d.clock.Advance(9*day + time.Hour) }, one("1 day")},
 		{"revoked", func(d *desk) {
 			serial := d.issue(anna, "iPhone", year)
-			d.pass(year - 7*day)
+			d.clock.Advance(year - 7*day)
 			d.revoke(portal.Lost, portal.Employee, "anna", serial)
 		}, nil},
 		{"a newer one is there", func(d *desk) {
 			d.issueOn("d1", true, anna, "iPhone", year)
-			d.pass(year - 7*day)
+			d.clock.Advance(year - 7*day)
 			d.issueOn("d1", false, anna, "iPhone", year)
 		}, nil},
 		{"two devices", func(d *desk) {
 			d.issue(anna, "iPad", year)
 			d.issue("bob", "Pixel", year)
-			d.pass(year - 7*day)
+			d.clock.Advance(year - 7*day)
 		}, []string{"Pixel: the certificate ends in 7 days", "iPad: the certificate ends in 7 days"}},
 		{"who left", func(d *desk) {
 			p := named(anna, "Anna")
@@ -100,8 +101,8 @@ func TestWhoIsReminded(t *testing.T) {
 			d := open(t, nil)
 			tt.do(d)
 			d.skip()
-			equal(t, "reminders", fmt.Sprint(d.remind()), fmt.Sprint(tt.want))
-			equal(t, "the second time", fmt.Sprint(d.remind()), "[]")
+			testkit.Equal(t, "reminders", fmt.Sprint(d.remind()), fmt.Sprint(tt.want))
+			testkit.Equal(t, "the second time", fmt.Sprint(d.remind()), "[]")
 		})
 	}
 }
@@ -110,13 +111,13 @@ func TestWhoIsReminded(t *testing.T) {
 func TestLeaversAreAskedForOnce(t *testing.T) {
 	d := open(t, nil)
 	d.issue("gone", "iPhone", year)
-	d.pass(year - 7*day)
+	d.clock.Advance(year - 7*day)
 	d.remind()
 	asked := d.people.asked
 	for range 5 {
 		d.remind()
 	}
-	equal(t, "times asked", d.people.asked, asked)
+	testkit.Equal(t, "times asked", d.people.asked, asked)
 }
 
 func TestReplicasRemindOnce(t *testing.T) {
@@ -126,7 +127,7 @@ func TestReplicasRemindOnce(t *testing.T) {
 		d.people.put(named(portal.PersonID(fmt.Sprint("p", n)), "Somebody"))
 	}
 	d.skip()
-	d.pass(year - 7*day)
+	d.clock.Advance(year - 7*day)
 	done := make(chan error, 2)
 	for _, o := range []*notify.Notifier{d.Notifier, d.office(nil)} {
 		go func() { done <- o.Remind(t.Context()) }()
@@ -136,7 +137,7 @@ func TestReplicasRemindOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	equal(t, "waiting", d.state().Waiting, 250)
+	testkit.Equal(t, "waiting", d.state().Waiting, 250)
 }
 
 // A letter that was sent is emptied, and forgotten after its time.
@@ -145,7 +146,7 @@ func TestSentLettersAreEmptied(t *testing.T) {
 	d.issue(anna, "iPhone", year)
 	d.write()
 	d.send()
-	letters, err := d.db.ClaimMessages(t.Context(), d.clock().Add(year), d.clock().Add(year), 10)
+	letters, err := d.db.ClaimMessages(t.Context(), d.clock.Now().Add(year), d.clock.Now().Add(year), 10)
 	if err != nil || len(letters) != 0 {
 		t.Errorf("letters left: %v, %v", letters, err)
 	}
@@ -153,8 +154,8 @@ func TestSentLettersAreEmptied(t *testing.T) {
 		pass time.Duration
 		want int
 	}{{notify.KeepClosedFor - time.Hour, 0}, {2 * time.Hour, 1}} {
-		d.pass(wait.pass)
-		n, err := d.db.PruneMessages(t.Context(), d.clock().Add(-notify.KeepClosedFor))
+		d.clock.Advance(wait.pass)
+		n, err := d.db.PruneMessages(t.Context(), d.clock.Now().Add(-notify.KeepClosedFor))
 		if err != nil || n != wait.want {
 			t.Errorf("forgot %d, %v, want %d", n, err, wait.want)
 		}
@@ -167,22 +168,22 @@ func TestTheOutboxIsBounded(t *testing.T) {
 	letters := make([]notify.Message, 10_000)
 	for i := range letters {
 		id := fmt.Sprint("l", i)
-		letters[i] = notify.Message{ID: id, Key: id, Kind: notify.Issued, To: "anna@corp.example", Made: noon}
+		letters[i] = notify.Message{ID: id, Key: id, Kind: notify.Issued, To: "anna@corp.example", Made: testkit.Noon}
 	}
 	if err := d.db.Enqueue(t.Context(), letters); err != nil {
 		t.Fatal(err)
 	}
 	d.issue(anna, "iPhone", year)
 	d.write()
-	equal(t, "waiting", d.state().Waiting, 10_000)
-	equal(t, "behind", d.state().Behind, 2)
-	sent, err := d.db.ClaimMessages(t.Context(), noon, noon.Add(time.Hour), 1)
+	testkit.Equal(t, "waiting", d.state().Waiting, 10_000)
+	testkit.Equal(t, "behind", d.state().Behind, 2)
+	sent, err := d.db.ClaimMessages(t.Context(), testkit.Noon, testkit.Noon.Add(time.Hour), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.db.MarkSent(t.Context(), sent[0], noon); err != nil {
+	if err := d.db.MarkSent(t.Context(), sent[0], testkit.Noon); err != nil {
 		t.Fatal(err)
 	}
 	d.write()
-	equal(t, "behind", d.state().Behind, 0)
+	testkit.Equal(t, "behind", d.state().Behind, 0)
 }

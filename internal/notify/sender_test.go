@@ -14,6 +14,7 @@ import (
 	"certportal/internal/notify"
 	"certportal/internal/portal"
 	"certportal/internal/test/smtpserver"
+	"certportal/internal/test/testkit"
 )
 
 // A refused recipient ends that letter and no other.
@@ -25,28 +26,28 @@ func TestARefusedRecipientEndsItsLetterAlone(t *testing.T) {
 	d.write()
 	only(t, d.send(), "bob@corp.example")
 	state := d.state()
-	equal(t, "waiting", state.Waiting, 0)
-	equal(t, "failed", state.Failed, 1)
-	equal(t, "mail fails", state.Failing, time.Time{})
+	testkit.Equal(t, "waiting", state.Waiting, 0)
+	testkit.Equal(t, "failed", state.Failed, 1)
+	testkit.Equal(t, "mail fails", state.Failing, time.Time{})
 	failed, err := d.db.FailedMessages(t.Context(), 10)
 	if err != nil || len(failed) != 1 {
 		t.Fatalf("got %v, %v", failed, err)
 	}
-	equal(t, "to", failed[0].To, "anna@corp.example")
-	equal(t, "person", failed[0].Person, anna)
-	equal(t, "kind", failed[0].Kind, notify.Issued)
-	contains(t, "why", failed[0].Reason, "no such user here")
+	testkit.Equal(t, "to", failed[0].To, "anna@corp.example")
+	testkit.Equal(t, "person", failed[0].Person, anna)
+	testkit.Equal(t, "kind", failed[0].Kind, notify.Issued)
+	testkit.Contains(t, "why", failed[0].Reason, "no such user here")
 	entries, err := d.db.Entries(t.Context(), 0, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
 	last := entries[len(entries)-1]
-	equal(t, "action", last.Action, audit.MailFailed)
-	equal(t, "whose", last.Person, string(anna))
-	contains(t, "why in the ledger", last.Detail["why"], "no such user here")
-	d.pass(48 * time.Hour)
-	equal(t, "mails in all", len(d.send()), 1)
-	equal(t, "asked for", fmt.Sprint(d.server.Asked()), fmt.Sprint(d.server.Asked()[:2]))
+	testkit.Equal(t, "action", last.Action, audit.MailFailed)
+	testkit.Equal(t, "whose", last.Person, string(anna))
+	testkit.Contains(t, "why in the ledger", last.Detail["why"], "no such user here")
+	d.clock.Advance(48 * time.Hour)
+	testkit.Equal(t, "mails in all", len(d.send()), 1)
+	testkit.Equal(t, "asked for", fmt.Sprint(d.server.Asked()), fmt.Sprint(d.server.Asked()[:2]))
 }
 
 // A server that does not know this portal any more says so of each recipient. The
@@ -56,11 +57,11 @@ func TestARefusedRelayEndsNoLetter(t *testing.T) {
 	d.server.Refuse("anna@corp.example", 554, "5.7.1 Relay access denied")
 	d.issue(anna, "iPhone", year)
 	d.write()
-	equal(t, "mails", len(d.send()), 0)
-	equal(t, "waiting", d.state().Waiting, 1)
-	equal(t, "failed", d.state().Failed, 0)
+	testkit.Equal(t, "mails", len(d.send()), 0)
+	testkit.Equal(t, "waiting", d.state().Waiting, 1)
+	testkit.Equal(t, "failed", d.state().Failed, 0)
 	d.server.Refuse("anna@corp.example", 0, "")
-	d.pass(time.Hour)
+	d.clock.Advance(time.Hour)
 	only(t, d.send(), "anna@corp.example")
 }
 
@@ -70,18 +71,18 @@ func TestALetterPutOffIsTriedEightTimes(t *testing.T) {
 	d.server.Refuse("anna@corp.example", 451, "greylisted, come back")
 	d.issue(anna, "iPhone", year)
 	d.write()
-	began, tries := d.clock(), 0
-	for d.state().Waiting > 0 && d.clock().Sub(began) < 10*24*time.Hour {
+	began, tries := d.clock.Now(), 0
+	for d.state().Waiting > 0 && d.clock.Now().Sub(began) < 10*24*time.Hour {
 		d.send()
 		tries = len(d.server.Asked())
-		d.pass(time.Minute)
+		d.clock.Advance(time.Minute)
 	}
-	equal(t, "tries", tries, 8)
-	if took := d.clock().Sub(began); took < 20*time.Hour || took > 24*time.Hour {
+	testkit.Equal(t, "tries", tries, 8)
+	if took := d.clock.Now().Sub(began); took < 20*time.Hour || took > 24*time.Hour {
 		t.Errorf("given up after %v", took)
 	}
-	equal(t, "failed", d.state().Failed, 1)
-	equal(t, "mail fails", d.state().Failing, time.Time{})
+	testkit.Equal(t, "failed", d.state().Failed, 1)
+	testkit.Equal(t, "mail fails", d.state().Failing, time.Time{})
 }
 
 func TestAGreylistedLetterArrives(t *testing.T) {
@@ -89,12 +90,12 @@ func TestAGreylistedLetterArrives(t *testing.T) {
 	d.server.Refuse("anna@corp.example", 451, "greylisted, come back")
 	d.issue(anna, "iPhone", year)
 	d.write()
-	equal(t, "mails", len(d.send()), 0)
+	testkit.Equal(t, "mails", len(d.send()), 0)
 	d.server.Refuse("anna@corp.example", 0, "")
-	equal(t, "mails too early", len(d.send()), 0)
-	d.pass(6 * time.Minute)
+	testkit.Equal(t, "mails too early", len(d.send()), 0)
+	d.clock.Advance(6 * time.Minute)
 	only(t, d.send(), "anna@corp.example")
-	equal(t, "waiting", d.state().Waiting, 0)
+	testkit.Equal(t, "waiting", d.state().Waiting, 0)
 }
 
 // A dead server delays everything and counts against nobody. It is logged once.
@@ -108,21 +109,21 @@ func TestADeadServerDelaysAllWithoutBurningTries(t *testing.T) {
 		if err := d.Deliver(t.Context()); err == nil && d.state().Failing.IsZero() {
 			t.Fatal("mail to a dead server works")
 		}
-		d.pass(10 * time.Minute)
+		d.clock.Advance(10 * time.Minute)
 	}
 	state := d.state()
-	equal(t, "waiting", state.Waiting, 2)
-	equal(t, "failing since", state.Failing, noon)
-	contains(t, "why", state.Reason, "connecting to mail server")
-	equal(t, "errors logged", d.log.count("level=ERROR"), 1)
+	testkit.Equal(t, "waiting", state.Waiting, 2)
+	testkit.Equal(t, "failing since", state.Failing, testkit.Noon)
+	testkit.Contains(t, "why", state.Reason, "connecting to mail server")
+	testkit.Equal(t, "errors logged", d.log.Count("level=ERROR"), 1)
 	d.server.Up(t)
-	d.pass(10 * time.Minute)
-	equal(t, "mails", len(d.send()), 2)
+	d.clock.Advance(10 * time.Minute)
+	testkit.Equal(t, "mails", len(d.send()), 2)
 	state = d.state()
-	equal(t, "failing since", state.Failing, time.Time{})
-	equal(t, "last sent", state.Sent, d.clock())
-	equal(t, "waiting", state.Waiting, 0)
-	equal(t, "returns logged", d.log.count("mail works again"), 1)
+	testkit.Equal(t, "failing since", state.Failing, time.Time{})
+	testkit.Equal(t, "last sent", state.Sent, d.clock.Now())
+	testkit.Equal(t, "waiting", state.Waiting, 0)
+	testkit.Equal(t, "returns logged", d.log.Count("mail works again"), 1)
 }
 
 // A server that is back works, even when its first answer is a no.
@@ -136,11 +137,11 @@ func TestAServerThatAnswersWorks(t *testing.T) {
 	}
 	d.server.Refuse("anna@corp.example", 550, "no such user here")
 	d.server.Up(t)
-	d.pass(time.Hour)
+	d.clock.Advance(time.Hour)
 	d.send()
-	equal(t, "failing since", d.state().Failing, time.Time{})
-	equal(t, "why", d.state().Reason, "")
-	equal(t, "returns logged", d.log.count("mail works again"), 1)
+	testkit.Equal(t, "failing since", d.state().Failing, time.Time{})
+	testkit.Equal(t, "why", d.state().Reason, "")
+	testkit.Equal(t, "returns logged", d.log.Count("mail works again"), 1)
 }
 
 // A server that is down for good must not fill the outbox for good either.
@@ -149,12 +150,12 @@ func TestALetterTooOldIsGivenUp(t *testing.T) {
 	d.issue(anna, "iPhone", year)
 	d.write()
 	d.server.Down()
-	d.pass(notify.GiveUpAfter + time.Minute)
+	d.clock.Advance(notify.GiveUpAfter + time.Minute)
 	if err := d.Deliver(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "waiting", d.state().Waiting, 0)
-	equal(t, "failed", d.state().Failed, 1)
+	testkit.Equal(t, "waiting", d.state().Waiting, 0)
+	testkit.Equal(t, "failed", d.state().Failed, 1)
 }
 
 // What servers do that are none, or do not want us: nothing is sent, nothing is
@@ -205,14 +206,14 @@ func TestServersThatTakeNoMail(t *testing.T) {
 			if err == nil {
 				t.Fatal("the mail was sent")
 			}
-			contains(t, "error", err.Error(), tt.want)
-			contains(t, "state", d.state().Reason+strings.Repeat(".", 200), strings.SplitN(err.Error(), ":", 2)[0])
-			equal(t, "mails", len(server.Mails()), 0)
-			letters, err := d.db.ClaimMessages(t.Context(), d.clock(), d.clock().Add(time.Minute), 10)
+			testkit.Contains(t, "error", err.Error(), tt.want)
+			testkit.Contains(t, "state", d.state().Reason+strings.Repeat(".", 200), strings.SplitN(err.Error(), ":", 2)[0])
+			testkit.Equal(t, "mails", len(server.Mails()), 0)
+			letters, err := d.db.ClaimMessages(t.Context(), d.clock.Now(), d.clock.Now().Add(time.Minute), 10)
 			if err != nil || len(letters) != 1 {
 				t.Fatalf("waiting letters: %v, %v", letters, err)
 			}
-			equal(t, "tries", letters[0].Tries, 0)
+			testkit.Equal(t, "tries", letters[0].Tries, 0)
 		})
 	}
 }
@@ -259,10 +260,10 @@ func TestWaysToSignIn(t *testing.T) {
 			d.send()
 			mails := server.Mails()
 			only(t, mails, "anna@corp.example")
-			equal(t, "user", mails[0].User, smtpserver.User)
-			equal(t, "in TLS", mails[0].Secure, true)
-			equal(t, "greeting", mails[0].Hello, "portal.corp.example")
-			equal(t, "sender", mails[0].From, "portal@corp.example")
+			testkit.Equal(t, "user", mails[0].User, smtpserver.User)
+			testkit.Equal(t, "in TLS", mails[0].Secure, true)
+			testkit.Equal(t, "greeting", mails[0].Hello, "portal.corp.example")
+			testkit.Equal(t, "sender", mails[0].From, "portal@corp.example")
 		})
 	}
 }
@@ -276,7 +277,7 @@ func TestTLSAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := only(t, server.Mails(), "root@corp.example")
-	equal(t, "subject", l.Subject, "Test mail of Corp Certificates")
+	testkit.Equal(t, "subject", l.Subject, "Test mail of Corp Certificates")
 }
 
 // Only who asks for it sends in the clear, and nobody a password.
@@ -304,10 +305,10 @@ func TestARefusedSenderIsNoLettersFault(t *testing.T) {
 	if err := d.Deliver(t.Context()); err == nil {
 		t.Fatal("sent")
 	}
-	equal(t, "waiting", d.state().Waiting, 1)
-	contains(t, "why", d.state().Reason, "sender not allowed")
+	testkit.Equal(t, "waiting", d.state().Waiting, 1)
+	testkit.Contains(t, "why", d.state().Reason, "sender not allowed")
 	d.server.RefuseSender(0, "")
-	d.pass(time.Minute)
+	d.clock.Advance(time.Minute)
 	only(t, d.send(), "anna@corp.example")
 }
 
@@ -323,9 +324,9 @@ func TestALetterTheServerChokesOn(t *testing.T) {
 		if err := d.Deliver(t.Context()); err != nil {
 			tries++
 		}
-		d.pass(13 * time.Hour)
+		d.clock.Advance(13 * time.Hour)
 	}
-	equal(t, "failed", d.state().Failed, 1)
+	testkit.Equal(t, "failed", d.state().Failed, 1)
 	if tries > 8 {
 		t.Errorf("tried %d times", tries)
 	}
@@ -365,7 +366,7 @@ func TestTheEndOfTheProgramReleasesLetters(t *testing.T) {
 	if err := d.Deliver(ctx); err == nil {
 		t.Fatal("sent after the end")
 	}
-	equal(t, "mail fails", d.state().Failing, time.Time{})
+	testkit.Equal(t, "mail fails", d.state().Failing, time.Time{})
 	only(t, d.send(), "anna@corp.example")
 }
 
@@ -382,13 +383,13 @@ func TestAHangingServerHoldsNothingUp(t *testing.T) {
 	d.issue("bob", "Pixel", year)
 	d.revoke(portal.Lost, portal.Employee, "bob")
 	d.write()
-	equal(t, "waiting", d.state().Waiting, 2)
+	testkit.Equal(t, "waiting", d.state().Waiting, 2)
 	release()
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
 	d.send()
-	equal(t, "mails", len(d.server.Mails()), 2)
+	testkit.Equal(t, "mails", len(d.server.Mails()), 2)
 }
 
 func TestCheck(t *testing.T) {
@@ -402,7 +403,7 @@ func TestCheck(t *testing.T) {
 	if err := s.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
-	equal(t, "mails", len(server.Mails()), 0)
+	testkit.Equal(t, "mails", len(server.Mails()), 0)
 	server.Down()
 	if err := s.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "connecting to mail server 127.0.0.1:") {
 		t.Errorf("got error %v", err)

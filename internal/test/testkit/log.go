@@ -61,3 +61,9 @@ func (l *Log) Count(text string) int { return strings.Count(l.String(), text) }
 
 // Lines returns the number of records.
 func (l *Log) Lines() int { return l.Count("\n") }
+
+// Await polls until a text was logged.
+func (l *Log) Await(t testing.TB, text string) {
+	t.Helper()
+	Eventually(t, "log line with "+text, func() bool { return l.Count(text) > 0 })
+}
