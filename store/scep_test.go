@@ -19,7 +19,7 @@ import (
 
 var (
 	_ enroll.Challenges = (*store.DB)(nil)
-	_ scep.Agents       = (*store.DB)(nil)
+	_ scep.Store       = (*store.DB)(nil)
 )
 
 // challenge makes what the registrar would make for a device of a request.
@@ -220,7 +220,7 @@ func TestPruneChallenges(t *testing.T) {
 	})
 }
 
-func TestAgents(t *testing.T) {
+func TestRAs(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *fixture) {
 		ctx := t.Context()
 		var serials []ca.Serial
@@ -232,7 +232,7 @@ func TestAgents(t *testing.T) {
 			}
 			e.completion.Pickup = nil
 			issue(t, db, e)
-			err := db.AddAgent(ctx, e.serial(), []byte("sealed "+strconv.Itoa(i)), noon.Add(time.Duration(i+1)*time.Hour))
+			err := db.AddRA(ctx, e.serial(), []byte("sealed "+strconv.Itoa(i)), noon.Add(time.Duration(i+1)*time.Hour))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -240,9 +240,9 @@ func TestAgents(t *testing.T) {
 		}
 		list := func(at time.Time) string {
 			all := ""
-			err := db.Agents(ctx, at, func(der, sealed []byte) error {
+			err := db.RAs(ctx, at, func(der, sealed []byte) error {
 				if len(der) == 0 {
-					t.Error("agent without certificate")
+					t.Error("RA without certificate")
 				}
 				all += string(sealed) + " "
 				return nil

@@ -27,8 +27,8 @@ import (
 	"certportal/internal/portal"
 )
 
-// Only PKCSReq with a challenge leads anywhere (CVE-2026-30836): every type, with
-// a challenge and without.
+// Only PKCSReq with a challenge is processed (CVE-2026-30836). The test sends every
+// message type, with and without a challenge.
 func TestA15_MessageTypes(t *testing.T) {
 	h := newHouse(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
@@ -55,7 +55,7 @@ func TestA15_MessageTypes(t *testing.T) {
 			h.denied(p, h.message(p, kind, with), wire.BadRequest, "message-type")
 		}
 	}
-	// All the while the challenge was good.
+	// None of these attempts used up the challenge.
 	h.issue(p, h.message(p, wire.PKCSReq, with))
 }
 
@@ -78,13 +78,13 @@ func TestA15_Challenges(t *testing.T) {
 	h.pass(enroll.ChallengeLife)
 	h.denied(other, h.first(other, c.Secret), wire.BadRequest, portal.ChallengeExpired)
 
-	// The key of another certificate.
+	// A key that already has a certificate.
 	c = h.challenge(h.bert)
 	h.denied(p, h.first(p, c.Secret), wire.BadRequest, portal.KeyReused)
 }
 
-// A challenge makes a certificate for whom it was made, whoever presents it and
-// whatever the request says.
+// The certificate is for the person of the challenge, independent of the sender and the
+// content of the request.
 func TestA15_ChallengeOfAnother(t *testing.T) {
 	h := newHouse(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
@@ -125,7 +125,7 @@ func TestA15_ParallelRedemptions(t *testing.T) {
 	}
 }
 
-// Renewal goes by the bytes of the stored certificate.
+// A renewal is identified by the bytes of the stored certificate.
 func TestA15_RenewalNeedsTheStoredCertificate(t *testing.T) {
 	h := newHouse(t)
 	victim, c := newPhone(t, 0), h.challenge(h.anna)
@@ -136,7 +136,7 @@ func TestA15_RenewalNeedsTheStoredCertificate(t *testing.T) {
 	thief.signer = selfSigned(t, thief.key, victim.signer.SerialNumber)
 	h.denied(thief, h.message(thief, wire.RenewalReq, want), wire.BadRequest, portal.HolderUnknown)
 
-	// Every name and number the victim's, from a CA of the same name.
+	// The victim's names and serial number, from another CA of the same name.
 	forged := *victim.signer
 	forged.PublicKey, forged.Signature = nil, nil
 	issuer := *h.hierarchy.Issuing
@@ -151,18 +151,18 @@ func TestA15_RenewalNeedsTheStoredCertificate(t *testing.T) {
 	thief.signer = victim.signer
 	h.denied(thief, h.message(thief, wire.RenewalReq, want), wire.BadMessageCheck, "message-signature")
 
-	// The portal's own certificates are nobody's.
-	agent := h.caCerts()[0]
+	// The portal's own certificates belong to no person.
+	ra := h.caCerts()[0]
 	var key2 *rsa.PrivateKey
-	err := h.db.Agents(t.Context(), h.now(), func(_, sealed []byte) error {
-		signer, err := h.open(sealed)
+	err := h.db.RAs(t.Context(), h.now(), func(_, encrypted []byte) error {
+		signer, err := decryptKey(encrypted)
 		key2, _ = signer.(*rsa.PrivateKey)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.denied(phone{key2, agent}, h.message(phone{key2, agent}, wire.RenewalReq, want), wire.BadRequest, portal.HolderUnknown)
+	h.denied(phone{key2, ra}, h.message(phone{key2, ra}, wire.RenewalReq, want), wire.BadRequest, portal.HolderUnknown)
 
 	// Revoked.
 	if err := h.registrar.Remove(t.Context(), h.byPerson(h.anna), c.Device.ID); err != nil {
@@ -186,8 +186,7 @@ func TestA15_RenewalAfterTheEnd(t *testing.T) {
 	}
 }
 
-// What the directory says at the moment of issuing decides, not what it said when
-// the profile was made (A11).
+// The directory is read at the moment of issuing, not when the profile was made (A11).
 func TestA11_LeaverBetweenProfileAndRequest(t *testing.T) {
 	h := newHouse(t)
 	c := h.challenge(h.anna)
@@ -202,7 +201,8 @@ func TestA11_LeaverBetweenProfileAndRequest(t *testing.T) {
 	h.denied(used, h.message(used, wire.RenewalReq, csr(t, p.key, "", x509.CertificateRequest{})), wire.BadRequest, string(portal.Disabled))
 }
 
-// withSHA1 signs a request as phones did before 2016; Go itself would not.
+// withSHA1 signs a request with SHA-1, as phones did before 2016. The standard library
+// cannot.
 func withSHA1(t *testing.T, key *rsa.PrivateKey, request *x509.CertificateRequest) *x509.CertificateRequest {
 	t.Helper()
 	sum := sha1.Sum(request.RawTBSCertificateRequest)
@@ -246,8 +246,8 @@ func digest(t *testing.T, id asn1.ObjectIdentifier) {
 	}
 }
 
-// Whatever is wrong inside an envelope, the answer is the same: it must not help
-// anybody to decrypt a captured one.
+// The response does not depend on what is wrong inside an envelope: it must not help to
+// decrypt a captured one.
 func TestEnvelopeIsNoOracle(t *testing.T) {
 	h := newHouse(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
@@ -268,7 +268,7 @@ func TestEnvelopeIsNoOracle(t *testing.T) {
 	}
 }
 
-// resigned puts another content into a message of the phone.
+// resigned replaces the content of a message and signs it again.
 func (h *house) resigned(p phone, m *wire.PKIMessage, content []byte) *wire.PKIMessage {
 	h.t.Helper()
 	signed := must[*pkcs7.SignedData](h.t)(pkcs7.NewSignedData(content))
@@ -282,7 +282,7 @@ func (h *house) resigned(p phone, m *wire.PKIMessage, content []byte) *wire.PKIM
 	return &wire.PKIMessage{Raw: must[[]byte](h.t)(signed.Finish()), TransactionID: m.TransactionID, SenderNonce: m.SenderNonce}
 }
 
-// A message out of the wire that was changed there is told so.
+// A message modified in transit is answered with badMessageCheck.
 func TestChangedMessageIsRefused(t *testing.T) {
 	h := newHouse(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
@@ -294,8 +294,8 @@ func TestChangedMessageIsRefused(t *testing.T) {
 	h.denied(p, m, wire.BadMessageCheck, "message-signature")
 }
 
-// A message with any octet changed is refused, or the octet was one that nobody
-// signs and nothing depends on; never does the server fall over.
+// A message with any octet changed is refused, unless the octet is neither signed nor
+// used. The server never panics.
 func TestEveryChangedOctet(t *testing.T) {
 	h := newHouse(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)

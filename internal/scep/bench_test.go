@@ -17,11 +17,10 @@ import (
 	"certportal/internal/scep"
 )
 
-// BenchmarkEnrol is a first request from the message to the answer, with an EC
+// BenchmarkEnrol measures an enrolment from the message to the response, with an EC
 // issuing key and a SQLite file on the disk of this checkout. Device keys are
-// elliptic because a benchmark cannot make thousands of RSA keys; to the server
-// they cost the same within a tenth of a millisecond. Making challenge and
-// message is not counted.
+// elliptic because generating thousands of RSA keys is slow; the server's cost differs by
+// less than a tenth of a millisecond. Making challenge and message is not measured.
 func BenchmarkEnrol(b *testing.B) {
 	dir, err := os.MkdirTemp(".", "bench-*")
 	if err != nil {

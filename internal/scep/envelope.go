@@ -17,22 +17,21 @@ import (
 	"github.com/smallstep/pkcs7"
 )
 
-// The library's Encrypt takes its cipher from a package variable that anybody in
-// the program may set, and begins with DES; its decryption tells bad padding
-// from good, and takes DES. Both are done here.
+// This file implements EnvelopedData itself. The library's Encrypt takes its cipher from
+// a package variable, with DES as default; its decryption accepts DES, and its errors
+// distinguish bad padding.
 
 var (
-	// errAlgorithm says that a message uses what is not taken.
-	errAlgorithm = errors.New("algorithm is not taken")
+	// errAlgorithm reports that a message uses an algorithm that is not accepted.
+	errAlgorithm = errors.New("algorithm is not accepted")
 
-	// errEnvelope says that an envelope does not open. It does not say why: the
-	// answer must not tell a wrong key from wrong padding, or who captured a
-	// message could have it decrypted here piece by piece (Bleichenbacher 1998,
-	// Vaudenay 2002).
-	errEnvelope = errors.New("envelope does not open")
+	// errEnvelope reports that an envelope cannot be decrypted, without the cause. A
+	// response that distinguishes a wrong key from wrong padding would be an oracle for
+	// decrypting captured messages (Bleichenbacher 1998, Vaudenay 2002).
+	errEnvelope = errors.New("envelope cannot be decrypted")
 )
 
-// maxRecipients is more than the certificates that this server hands out.
+// maxRecipients exceeds the number of certificates that GetCACert returns.
 const maxRecipients = 4
 
 type contentInfo struct {
@@ -40,7 +39,7 @@ type contentInfo struct {
 	Content asn1.RawValue `asn1:"explicit,tag:0"`
 }
 
-// envelopedData is RFC 5652 section 6.1 with key transport recipients alone.
+// envelopedData is RFC 5652 section 6.1 with key transport recipients only.
 type envelopedData struct {
 	Version    int
 	Recipients []recipientInfo `asn1:"set"`
@@ -65,8 +64,8 @@ type encryptedContent struct {
 	Content   asn1.RawValue `asn1:"optional,tag:0"`
 }
 
-// aesSizes are the ciphers that are taken: AES in CBC mode (RFC 3565), by the
-// size of the key in bytes.
+// aesSizes maps the accepted ciphers, AES in CBC mode (RFC 3565), to their key size in
+// bytes.
 func aesSizes() map[string]int {
 	return map[string]int{
 		pkcs7.OIDEncryptionAlgorithmAES128CBC.String(): 16,
@@ -75,7 +74,7 @@ func aesSizes() map[string]int {
 	}
 }
 
-// envelope is an EnvelopedData whose algorithms are taken.
+// envelope is an EnvelopedData with accepted algorithms.
 type envelope struct {
 	data      envelopedData
 	cipher    asn1.ObjectIdentifier
@@ -84,7 +83,7 @@ type envelope struct {
 	encrypted []byte
 }
 
-// parseEnvelope reads an envelope in BER.
+// parseEnvelope parses an envelope in BER.
 func parseEnvelope(raw []byte) (envelope, error) {
 	normal, err := toDER(raw)
 	if err != nil {
@@ -95,7 +94,7 @@ func parseEnvelope(raw []byte) (envelope, error) {
 		return envelope{}, errEnvelope
 	}
 	var e envelope
-	// A RawValue takes any tag: what stands inside decides.
+	// A RawValue accepts any tag; the content is checked here.
 	if rest, err := asn1.Unmarshal(info.Content.Bytes, &e.data); err != nil || len(rest) > 0 {
 		return envelope{}, errEnvelope
 	}
@@ -115,7 +114,7 @@ func parseEnvelope(raw []byte) (envelope, error) {
 	return e, nil
 }
 
-// octets are the ciphertext, which may come in pieces.
+// octets returns the ciphertext, which may be in pieces.
 func (c encryptedContent) octets() ([]byte, error) {
 	if c.Content.IsCompound {
 		return joined(c.Content.Bytes)
@@ -123,7 +122,7 @@ func (c encryptedContent) octets() ([]byte, error) {
 	return c.Content.Bytes, nil
 }
 
-// recipient finds the encrypted key that is meant for a certificate.
+// recipient returns the encrypted content key for a certificate.
 func (e envelope) recipient(cert *x509.Certificate) (recipientInfo, bool) {
 	for _, r := range e.data.Recipients {
 		if r.Recipient.Serial != nil && r.Recipient.Serial.Cmp(cert.SerialNumber) == 0 &&
@@ -134,14 +133,14 @@ func (e envelope) recipient(cert *x509.Certificate) (recipientInfo, bool) {
 	return recipientInfo{}, false
 }
 
-// open decrypts. Its error is errAlgorithm, where anybody can see that, or
-// errEnvelope. A key that does not decrypt is replaced by a random one, so that
-// the failure is that of the padding (RFC 5246 section 7.4.7.1).
+// open decrypts the content. Its error is errAlgorithm or errEnvelope. A content key that
+// cannot be decrypted is replaced by a random one, so that the failure is always one of
+// the padding (RFC 5246 section 7.4.7.1).
 func (e envelope) open(r recipientInfo, key crypto.Decrypter) ([]byte, error) {
 	if !r.KeyAlgorithm.Algorithm.Equal(pkcs7.OIDEncryptionAlgorithmRSA) {
 		return nil, fmt.Errorf("%w: key encryption %s", errAlgorithm, r.KeyAlgorithm.Algorithm)
 	}
-	//lint:ignore SA1019 Devices know no other key transport; with SessionKeyLen it is no oracle.
+	//lint:ignore SA1019 Devices support no other key transport; SessionKeyLen prevents an oracle.
 	contentKey, err := key.Decrypt(rand.Reader, r.EncryptedKey, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: e.keySize})
 	if err != nil {
 		return nil, errEnvelope
@@ -156,8 +155,7 @@ func (e envelope) open(r recipientInfo, key crypto.Decrypter) ([]byte, error) {
 	return unpad(plain)
 }
 
-// unpad takes the padding of RFC 5652 section 6.3 away, in a time that does not
-// depend on how much of it is right.
+// unpad removes the padding of RFC 5652 section 6.3 in constant time.
 func unpad(plain []byte) ([]byte, error) {
 	last := plain[len(plain)-aes.BlockSize:]
 	n := int(last[aes.BlockSize-1])
@@ -172,12 +170,12 @@ func unpad(plain []byte) ([]byte, error) {
 	return plain[:len(plain)-n], nil
 }
 
-// sealFor encrypts an answer to a device's certificate, with the cipher that the
-// device used: it is the one that is known to be understood.
-func sealFor(cert *x509.Certificate, algorithm asn1.ObjectIdentifier, content []byte) ([]byte, error) {
+// encryptFor encrypts a response to a device's certificate, with the cipher that the
+// device used and therefore supports.
+func encryptFor(cert *x509.Certificate, algorithm asn1.ObjectIdentifier, content []byte) ([]byte, error) {
 	pub, ok := cert.PublicKey.(*rsa.PublicKey)
 	if !ok {
-		return nil, fmt.Errorf("%w: answers are encrypted to RSA keys alone", errAlgorithm)
+		return nil, fmt.Errorf("%w: responses are encrypted to RSA keys only", errAlgorithm)
 	}
 	random := make([]byte, aesSizes()[algorithm.String()]+aes.BlockSize)
 	if _, err := rand.Read(random); err != nil {
@@ -189,7 +187,7 @@ func sealFor(cert *x509.Certificate, algorithm asn1.ObjectIdentifier, content []
 	if err != nil {
 		return nil, fmt.Errorf("setting up content cipher: %w", err)
 	}
-	//lint:ignore SA1019 Devices know no other key transport.
+	//lint:ignore SA1019 Devices support no other key transport.
 	encryptedKey, err := rsa.EncryptPKCS1v15(rand.Reader, pub, contentKey)
 	if err != nil {
 		return nil, fmt.Errorf("encrypting content key: %w", err)

@@ -22,53 +22,53 @@ import (
 	"certportal/store"
 )
 
-// brittle is a store that falls over when asked for agents.
+// brittle is a store whose RAs method panics while broken is set.
 type brittle struct {
 	*store.DB
 	broken *atomic.Bool
 }
 
-func (b brittle) Agents(ctx context.Context, now time.Time, found func(certificate, key []byte) error) error {
+func (b brittle) RAs(ctx context.Context, now time.Time, found func(certificate, key []byte) error) error {
 	if b.broken.Load() {
 		panic("broken")
 	}
-	return b.DB.Agents(ctx, now, found)
+	return b.DB.RAs(ctx, now, found)
 }
 
-func answerOf(s *scep.Server, message []byte) int {
+func statusOf(s *scep.Server, message []byte) int {
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, httptest.NewRequest(http.MethodPost, scep.Path+"?operation=PKIOperation", bytes.NewReader(message)))
 	return w.Code
 }
 
-// A panic ends one request, and leaves nothing locked.
+// A panic ends only its request and leaves no mutex locked.
 func TestPanicEndsOneRequest(t *testing.T) {
 	h := newHouse(t)
 	var broken atomic.Bool
-	h.config.Agents = brittle{h.db, &broken}
+	h.config.Store = brittle{h.db, &broken}
 	s := h.replica()
 	p, c := newPhone(t, 0), h.challenge(h.anna)
-	stranger := selfSigned(t, rsaKey(t, 1), big.NewInt(77))
+	unknown := selfSigned(t, rsaKey(t, 1), big.NewInt(77))
 	request := csr(t, p.key, c.Secret, x509.CertificateRequest{})
 	foreign := must[*wire.PKIMessage](t)(wire.NewCSRRequest(request, &wire.PKIMessage{
-		MessageType: wire.PKCSReq, Recipients: []*x509.Certificate{stranger}, SignerKey: p.key, SignerCert: p.signer,
+		MessageType: wire.PKCSReq, Recipients: []*x509.Certificate{unknown}, SignerKey: p.key, SignerCert: p.signer,
 	}))
-	h.pass(time.Minute) // or it would not look for the agent of another replica
+	h.pass(time.Minute) // past the reload interval
 	broken.Store(true)
-	if got := answerOf(s, foreign.Raw); got != http.StatusInternalServerError {
+	if got := statusOf(s, foreign.Raw); got != http.StatusInternalServerError {
 		t.Errorf("status %d", got)
 	}
 	broken.Store(false)
 	h.pass(time.Minute)
-	if got := answerOf(s, foreign.Raw); got != http.StatusOK {
-		t.Errorf("status %d of a message to nobody, want a refusal in kind", got)
+	if got := statusOf(s, foreign.Raw); got != http.StatusOK {
+		t.Errorf("status %d of a message to an unknown recipient, want a SCEP response", got)
 	}
-	if got := answerOf(s, h.message(p, wire.PKCSReq, request).Raw); got != http.StatusOK || h.serials() != 1 {
+	if got := statusOf(s, h.message(p, wire.PKCSReq, request).Raw); got != http.StatusOK || h.serials() != 1 {
 		t.Errorf("status %d and %d serials afterwards", got, h.serials())
 	}
 }
 
-// Half a message is no success.
+// A truncated body must not be answered with 200.
 func TestBrokenBody(t *testing.T) {
 	h := newHouse(t)
 	w := httptest.NewRecorder()
@@ -79,8 +79,8 @@ func TestBrokenBody(t *testing.T) {
 	}
 }
 
-// Without a CA that signs, an agent that is there goes on; without one nobody can
-// be encrypted to, and the answer says that trying later helps.
+// Without an issuer an existing RA continues to work. Without an RA the server answers
+// 503 with Retry-After.
 func TestSealedCA(t *testing.T) {
 	h := newHouse(t)
 	h.config.Issuer = nil
@@ -90,7 +90,7 @@ func TestSealedCA(t *testing.T) {
 	empty.pass(100 * 24 * time.Hour)
 	s := must[*scep.Server](t)(scep.New(empty.config))
 	if err := s.Refresh(t.Context()); err == nil {
-		t.Error("no agent and no issuer, and all is well")
+		t.Error("no RA and no issuer: no error")
 	}
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, scep.Path+"?operation=GetCACert", nil))
@@ -102,9 +102,9 @@ func TestSealedCA(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	h := newHouse(t)
 	for name, change := range map[string]func(*scep.Config){
-		"registrar": func(c *scep.Config) { c.Registrar = nil }, "by": func(c *scep.Config) { c.By = nil },
-		"agents": func(c *scep.Config) { c.Agents = nil },
-		"seal":   func(c *scep.Config) { c.Seal = nil }, "open": func(c *scep.Config) { c.Open = nil },
+		"registrar": func(c *scep.Config) { c.Registrar = nil }, "actor": func(c *scep.Config) { c.Actor = nil },
+		"store":   func(c *scep.Config) { c.Store = nil },
+		"encrypt": func(c *scep.Config) { c.Encrypt = nil }, "decrypt": func(c *scep.Config) { c.Decrypt = nil },
 	} {
 		c := h.config
 		change(&c)
@@ -114,18 +114,18 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// The key in the store opens with the passphrase of the CA alone.
+// The RA key in the store can be decrypted only with the passphrase of the CA.
 func TestA13_AgentKeyIsSealed(t *testing.T) {
 	h := newHouse(t)
 	passphrase := []byte("correct horse battery staple")
-	h.config.Seal = func(key crypto.Signer) ([]byte, error) { return ca.SealKey(key, passphrase) }
-	h.config.Open = func(file []byte) (crypto.Signer, error) { return ca.OpenKey(file, passphrase) }
+	h.config.Encrypt = func(key crypto.Signer) ([]byte, error) { return ca.SealKey(key, passphrase) }
+	h.config.Decrypt = func(file []byte) (crypto.Signer, error) { return ca.OpenKey(file, passphrase) }
 	h.pass(80 * 24 * time.Hour)
-	h.replica() // makes a new agent, beside the one that does not open
-	h.config.Open = func(file []byte) (crypto.Signer, error) { return ca.OpenKey(file, []byte("wrong")) }
+	h.replica() // issues a new RA beside the one whose key cannot be decrypted
+	h.config.Decrypt = func(file []byte) (crypto.Signer, error) { return ca.OpenKey(file, []byte("wrong")) }
 	h.config.Issuer = nil
 	s := must[*scep.Server](t)(scep.New(h.config))
 	if err := s.Refresh(t.Context()); err == nil {
-		t.Error("agents open with a wrong passphrase")
+		t.Error("RA keys decrypted with a wrong passphrase")
 	}
 }

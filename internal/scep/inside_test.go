@@ -51,7 +51,7 @@ func TestToDER(t *testing.T) {
 	}
 }
 
-// The library's own transcoder copies at each level and knows no bound.
+// The library's own converter copies at each level and has no limit.
 func TestA17_DeepNesting(t *testing.T) {
 	nest := func(depth int) []byte {
 		return slices.Concat(bytes.Repeat([]byte{0x30, 0x80}, depth), []byte{0x05, 0x00}, make([]byte, 2*depth))
@@ -103,8 +103,8 @@ func TestUnpad(t *testing.T) {
 	}
 }
 
-// FuzzToDER: what comes out is what the standard library reads, and stays as it
-// is the second time.
+// FuzzToDER checks that the standard library can parse the output, and that converting it
+// again changes nothing.
 func FuzzToDER(f *testing.F) {
 	for _, seed := range []string{"3003020105", "30800201050000", "2480040101040202030000", "a0800401010401020000"} {
 		in, err := hex.DecodeString(seed)
@@ -144,7 +144,7 @@ func FuzzEnvelope(f *testing.F) {
 	})
 }
 
-// FuzzMessage: what has a signature that verifies is whole, and can be answered.
+// FuzzMessage checks that a message with a valid signature is complete and can be answered.
 func FuzzMessage(f *testing.F) {
 	raw, _ := fuzzMessage(f)
 	f.Add(raw)
@@ -163,7 +163,7 @@ func FuzzMessage(f *testing.F) {
 	})
 }
 
-// fuzzMessage is a message as phones send it, and its envelope.
+// fuzzMessage returns a message as phones send it, and its envelope.
 func fuzzMessage(f *testing.F) (raw, envelope []byte) {
 	f.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -179,7 +179,7 @@ func fuzzMessage(f *testing.F) (raw, envelope []byte) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	envelope, err = sealFor(cert, pkcs7.OIDEncryptionAlgorithmAES128CBC, []byte("request"))
+	envelope, err = encryptFor(cert, pkcs7.OIDEncryptionAlgorithmAES128CBC, []byte("request"))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func fuzzMessage(f *testing.F) (raw, envelope []byte) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	a := &agent{cert: cert, key: key}
+	a := &registrationAuthority{cert: cert, key: key}
 	raw, err = a.reply(message{transaction: asn1.RawValue{FullBytes: transaction}, nonce: []byte("nonce")}, envelope)
 	if err != nil {
 		f.Fatal(err)
@@ -195,7 +195,7 @@ func fuzzMessage(f *testing.F) (raw, envelope []byte) {
 	return raw, envelope
 }
 
-// What was sealed opens again, and for nobody else.
+// An encrypted content can be decrypted by its recipient only.
 func TestEnvelopeRoundTrip(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -213,7 +213,7 @@ func TestEnvelopeRoundTrip(t *testing.T) {
 	for _, id := range []asn1.ObjectIdentifier{
 		pkcs7.OIDEncryptionAlgorithmAES128CBC, {2, 16, 840, 1, 101, 3, 4, 1, 22}, pkcs7.OIDEncryptionAlgorithmAES256CBC,
 	} {
-		raw, err := sealFor(cert, id, []byte("content"))
+		raw, err := encryptFor(cert, id, []byte("content"))
 		if err != nil {
 			t.Fatal(err)
 		}

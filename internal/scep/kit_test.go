@@ -35,7 +35,7 @@ import (
 
 var (
 	_ enroll.Challenges = (*store.DB)(nil)
-	_ scep.Agents       = (*store.DB)(nil)
+	_ scep.Store        = (*store.DB)(nil)
 )
 
 // The client's side of the library takes its algorithms from package variables.
@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// house is a SCEP server over real parts; only the clock is the test's.
+// house is a SCEP server over a real store, registrar and CA; only the clock is fake.
 type house struct {
 	t          testing.TB
 	db         *store.DB
@@ -62,19 +62,19 @@ type house struct {
 	anna, bert portal.Person
 	key        enroll.PickupKey
 	devices    atomic.Int32
-	made       int // agents whose serials do not count as issued
+	made       int // RA certificates, which serials does not count
 	ledger     []audit.Entry
 }
 
-// now runs with the world's clock, because the messages of clients do.
+// now follows the real clock, because the messages of the client library do.
 func (h *house) now() time.Time       { return time.Now().Add(time.Duration(h.shift.Load())) }
 func (h *house) pass(d time.Duration) { h.shift.Add(int64(d)) }
 func (h *house) byPerson(p portal.Person) portal.Actor {
 	return portal.Actor{Person: p.ID, Role: portal.Employee}
 }
-func (h *house) seal(key crypto.Signer) ([]byte, error) { return x509.MarshalPKCS8PrivateKey(key) }
-func (h *house) open(sealed []byte) (crypto.Signer, error) {
-	key, err := x509.ParsePKCS8PrivateKey(sealed)
+func encryptKey(key crypto.Signer) ([]byte, error) { return x509.MarshalPKCS8PrivateKey(key) }
+func decryptKey(encrypted []byte) (crypto.Signer, error) {
+	key, err := x509.ParsePKCS8PrivateKey(encrypted)
 	if err != nil {
 		return nil, err
 	}
@@ -105,10 +105,10 @@ func newHouseIn(t testing.TB, dir string) *house {
 		Store: h.db, Issuer: func() (*ca.Issuer, error) { return h.issuer, nil }, Now: h.now, Log: log,
 	}))
 	h.config = scep.Config{
-		Registrar: h.registrar, Agents: h.db, Issuer: own,
-		By:    func(*http.Request) portal.Actor { return portal.Actor{Address: "192.0.2.9", Request: "r1"} },
-		Agent: ca.RAConfig{CRLURLs: []string{crl}},
-		Seal:  h.seal, Open: h.open, Now: h.now, Log: log,
+		Registrar: h.registrar, Store: h.db, Issuer: own,
+		Actor:   func(*http.Request) portal.Actor { return portal.Actor{Address: "192.0.2.9", Request: "r1"} },
+		RA:      ca.RAConfig{CRLURLs: []string{crl}},
+		Encrypt: encryptKey, Decrypt: decryptKey, Now: h.now, Log: log,
 	}
 	h.server = h.replica()
 	h.made = h.serials()
@@ -120,7 +120,7 @@ func newHouseIn(t testing.TB, dir string) *house {
 
 const crl = "http://pki.example/crl/issuing.crl"
 
-// replica is one more server over the same records.
+// replica returns another server over the same store.
 func (h *house) replica() *scep.Server {
 	h.t.Helper()
 	s := must[*scep.Server](h.t)(scep.New(h.config))
@@ -151,7 +151,7 @@ func (h *house) challenge(p portal.Person) enroll.Challenge {
 	}))
 }
 
-// entries reads what was added since the last time: the ledger only grows.
+// entries returns the audit log. It reads only entries added since the last call.
 func (h *house) entries() []audit.Entry {
 	h.t.Helper()
 	h.ledger = append(h.ledger, must[[]audit.Entry](h.t)(h.db.Entries(h.t.Context(), int64(len(h.ledger)), 100_000))...)
@@ -160,7 +160,7 @@ func (h *house) entries() []audit.Entry {
 
 func (h *house) last() audit.Entry { all := h.entries(); return all[len(all)-1] }
 
-// serials counts every serial that was ever reserved.
+// serials counts the serial numbers reserved for devices.
 func (h *house) serials() int {
 	n := -h.made
 	for _, e := range h.entries() {
@@ -171,7 +171,7 @@ func (h *house) serials() int {
 	return n
 }
 
-// caCerts fetches what a device encrypts to.
+// caCerts fetches the certificates of GetCACert.
 func (h *house) caCerts() []*x509.Certificate {
 	h.t.Helper()
 	status, body := h.get("GetCACert")
@@ -201,14 +201,14 @@ func (h *house) post(message []byte) (int, []byte) {
 	return resp.StatusCode, must[[]byte](h.t)(io.ReadAll(resp.Body))
 }
 
-// phone is a device with a key, and the certificate it signs messages with.
+// phone is a device with a key and the certificate with which it signs messages.
 type phone struct {
 	key    *rsa.PrivateKey
 	signer *x509.Certificate
 }
 
-// rsaKeys are few and shared: making one takes longer than a test. A key that got
-// a certificate cannot get a second one of the same house.
+// rsaKeys are shared by the tests, because generating one takes longer than a test. A
+// registrar issues only one certificate for a key.
 var rsaKeys struct {
 	sync.Mutex
 	all []*rsa.PrivateKey
@@ -241,7 +241,7 @@ func selfSigned(t testing.TB, key crypto.Signer, serial *big.Int) *x509.Certific
 	return must[*x509.Certificate](t)(x509.ParseCertificate(der))
 }
 
-// csr makes a request for a key, with the template's wishes.
+// csr makes a certificate request from a template.
 func csr(t testing.TB, key crypto.Signer, challenge string, template x509.CertificateRequest) *x509.CertificateRequest {
 	t.Helper()
 	der := must[[]byte](t)(x509util.CreateCertificateRequest(rand.Reader,
@@ -249,7 +249,7 @@ func csr(t testing.TB, key crypto.Signer, challenge string, template x509.Certif
 	return must[*x509.CertificateRequest](t)(x509.ParseCertificateRequest(der))
 }
 
-// message wraps a request as the library of other clients does.
+// message wraps a request with the client library.
 func (h *house) message(p phone, kind wire.MessageType, request *x509.CertificateRequest) *wire.PKIMessage {
 	h.t.Helper()
 	return must[*wire.PKIMessage](h.t)(wire.NewCSRRequest(request, &wire.PKIMessage{
@@ -262,8 +262,8 @@ func (h *house) first(p phone, challenge string) *wire.PKIMessage {
 	return h.message(p, wire.PKCSReq, csr(h.t, p.key, challenge, x509.CertificateRequest{}))
 }
 
-// send posts a message and opens the answer as a client does, signature and
-// nonce included.
+// send posts a message and decrypts the response as a client does, checking signature and
+// nonce.
 func (h *house) send(p phone, m *wire.PKIMessage) *wire.PKIMessage {
 	h.t.Helper()
 	status, body := h.post(m.Raw)
@@ -282,7 +282,7 @@ func (h *house) send(p phone, m *wire.PKIMessage) *wire.PKIMessage {
 	return answer
 }
 
-// issue expects a certificate.
+// issue sends a message and requires a certificate.
 func (h *house) issue(p phone, m *wire.PKIMessage) *x509.Certificate {
 	h.t.Helper()
 	answer := h.send(p, m)
@@ -292,7 +292,8 @@ func (h *house) issue(p phone, m *wire.PKIMessage) *x509.Certificate {
 	return answer.Certificate
 }
 
-// denied expects a no that leaves no serial and one entry with this reason.
+// denied sends a message and requires a failure that reserves no serial and is recorded
+// once, with this reason.
 func (h *house) denied(p phone, m *wire.PKIMessage, info wire.FailInfo, reason string) {
 	h.t.Helper()
 	before := h.serials()
@@ -319,7 +320,7 @@ func must[T any](t testing.TB) func(T, error) T {
 	}
 }
 
-// count gives the number of ledger entries of an action.
+// count returns the number of audit entries of an action.
 func (h *house) count(action audit.Action) int {
 	h.t.Helper()
 	n := 0

@@ -2,7 +2,6 @@ package scep
 
 import (
 	"context"
-	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
@@ -16,177 +15,171 @@ import (
 )
 
 const (
-	// agentLife is short: devices ask for the certificate each time.
-	agentLife = 90 * 24 * time.Hour
+	// raValidity is short: devices fetch the certificate for every request.
+	raValidity = 90 * 24 * time.Hour
 
-	// agentProfile is the profile of its certificate in the records.
-	agentProfile = "SCEP"
+	// raProfile is the name of its profile in the store.
+	raProfile = "SCEP"
 
-	// lookAgain is how soon the store is asked again for an agent of another
-	// replica, so that requests to nobody do not become queries and key openings.
-	lookAgain = 10 * time.Second
+	// reloadInterval is the shortest time between two loads on behalf of an unknown
+	// recipient, so that garbage requests do not cause database queries and key
+	// derivations.
+	reloadInterval = 10 * time.Second
 )
 
-// errNoAgent says that nobody can be encrypted to.
-var errNoAgent = errors.New("there is no agent: the CA is sealed, or its first certificate is still to be made")
+// errNoRA reports that no RA has a valid certificate.
+var errNoRA = errors.New("there is no RA certificate: the CA is sealed, or the first one is not issued yet")
 
-// Seal guards a key for the store; Open gives it back.
-type (
-	Seal func(crypto.Signer) ([]byte, error)
-	Open func([]byte) (crypto.Signer, error)
-)
+// Store holds the keys of RAs, shared by all replicas.
+type Store interface {
+	// AddRA stores the encrypted key of a certificate that is already recorded.
+	AddRA(ctx context.Context, serial ca.Serial, encryptedKey []byte, notAfter time.Time) error
 
-// Agents keeps the keys of agents, shared by all replicas.
-type Agents interface {
-	// AddAgent keeps a sealed key; the certificate is recorded already.
-	AddAgent(ctx context.Context, serial ca.Serial, sealedKey []byte, notAfter time.Time) error
-
-	// Agents calls found with certificate and sealed key of each agent in force,
-	// newest first.
-	Agents(ctx context.Context, now time.Time, found func(certificate, sealedKey []byte) error) error
+	// RAs calls found with the certificate and encrypted key of each valid RA, newest
+	// first.
+	RAs(ctx context.Context, now time.Time, found func(certificate, encryptedKey []byte) error) error
 }
 
-// agent is who devices talk to.
-type agent struct {
+// registrationAuthority has the certificate and key to which devices encrypt.
+type registrationAuthority struct {
 	cert *x509.Certificate
 	key  *rsa.PrivateKey
 }
 
-// agents are those in force, newest first. The list is replaced and never
-// changed.
-type agents struct {
-	list atomic.Pointer[[]*agent]
+// raSet holds the valid RAs, newest first. The list is replaced, never modified.
+type raSet struct {
+	list atomic.Pointer[[]*registrationAuthority]
 
-	mu     sync.Mutex // held while the list is loaded
-	looked time.Time  // last time it was
+	mu     sync.Mutex // held while loading the list
+	loaded time.Time  // time of the last load
 }
 
-// newest is the agent that devices are told of.
-func (a *agents) newest(now time.Time) (*agent, error) {
-	list := a.list.Load()
+// newest returns the RA that GetCACert announces.
+func (r *raSet) newest(now time.Time) (*registrationAuthority, error) {
+	list := r.list.Load()
 	if list == nil || len(*list) == 0 || now.After((*list)[0].cert.NotAfter) {
-		return nil, errNoAgent
+		return nil, errNoRA
 	}
 	return (*list)[0], nil
 }
 
-// Refresh loads the agents of all replicas, and makes a new one when there is
-// none or a third of the newest one's life is left. Without an issuer it only
+// Refresh loads the RAs of all replicas, and issues a new one when there is none or
+// when less than a third of the newest one's validity is left. Without an issuer it only
 // loads.
 func (s *Server) Refresh(ctx context.Context) error {
-	if err := s.loadAgents(ctx); err != nil {
+	if err := s.loadRAs(ctx); err != nil {
 		return err
 	}
 	now := s.c.Now()
-	newest, err := s.agents.newest(now)
-	if err == nil && newest.cert.NotAfter.Sub(now) > s.c.Agent.Validity/3 {
+	newest, err := s.ras.newest(now)
+	if err == nil && newest.cert.NotAfter.Sub(now) > s.c.RA.Validity/3 {
 		return nil
 	}
 	if s.c.Issuer == nil {
 		return err
 	}
-	if err := s.makeAgent(ctx); err != nil {
-		return fmt.Errorf("making agent: %w", err)
+	if err := s.issueRA(ctx); err != nil {
+		return fmt.Errorf("issuing RA certificate: %w", err)
 	}
-	return s.loadAgents(ctx)
+	return s.loadRAs(ctx)
 }
 
-// loadAgents opens the keys that are not open yet: opening is dear on purpose.
-func (s *Server) loadAgents(ctx context.Context) error {
-	s.agents.mu.Lock()
-	defer s.agents.mu.Unlock()
-	known := make(map[string]*agent)
-	if list := s.agents.list.Load(); list != nil {
-		for _, a := range *list {
-			known[string(a.cert.Raw)] = a
+// loadRAs loads the RAs and decrypts the keys it does not have yet: decryption is slow by
+// design.
+func (s *Server) loadRAs(ctx context.Context) error {
+	s.ras.mu.Lock()
+	defer s.ras.mu.Unlock()
+	known := make(map[string]*registrationAuthority)
+	if list := s.ras.list.Load(); list != nil {
+		for _, ra := range *list {
+			known[string(ra.cert.Raw)] = ra
 		}
 	}
-	var list []*agent
-	err := s.c.Agents.Agents(ctx, s.c.Now(), func(certificate, sealed []byte) error {
-		a := known[string(certificate)]
-		if a == nil {
+	var list []*registrationAuthority
+	err := s.c.Store.RAs(ctx, s.c.Now(), func(certificate, encrypted []byte) error {
+		ra := known[string(certificate)]
+		if ra == nil {
 			var err error
-			if a, err = s.openAgent(certificate, sealed); err != nil {
-				// One that does not open, of an earlier passphrase perhaps, is replaced
-				// and must not stop the others.
-				s.c.Log.Error("opening an agent of SCEP", "err", err)
+			if ra, err = s.decryptRA(certificate, encrypted); err != nil {
+				// A key under an earlier passphrase must not prevent loading the others.
+				s.c.Log.Error("SCEP: decrypting RA key", "err", err)
 				return nil
 			}
 		}
-		list = append(list, a)
+		list = append(list, ra)
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("loading agents: %w", err)
+		return fmt.Errorf("loading RAs: %w", err)
 	}
-	s.agents.list.Store(&list)
-	s.agents.looked = s.c.Now()
+	s.ras.list.Store(&list)
+	s.ras.loaded = s.c.Now()
 	return nil
 }
 
-func (s *Server) openAgent(certificate, sealed []byte) (*agent, error) {
+func (s *Server) decryptRA(certificate, encrypted []byte) (*registrationAuthority, error) {
 	cert, err := x509.ParseCertificate(certificate)
 	if err != nil {
-		return nil, fmt.Errorf("parsing agent certificate: %w", err)
+		return nil, fmt.Errorf("parsing RA certificate: %w", err)
 	}
-	signer, err := s.c.Open(sealed)
+	signer, err := s.c.Decrypt(encrypted)
 	if err != nil {
-		return nil, fmt.Errorf("opening agent key: %w", err)
+		return nil, fmt.Errorf("decrypting RA key: %w", err)
 	}
 	key, ok := signer.(*rsa.PrivateKey)
 	if !ok || !key.PublicKey.Equal(cert.PublicKey) {
-		return nil, fmt.Errorf("agent key of %T is not that of its certificate", signer)
+		return nil, fmt.Errorf("RA key of %T does not match its certificate", signer)
 	}
-	return &agent{cert: cert, key: key}, nil
+	return &registrationAuthority{cert: cert, key: key}, nil
 }
 
-// recipient finds the agent that an envelope is for. Another replica may have
-// made a new one a moment ago.
-func (s *Server) recipient(ctx context.Context, e envelope) (*agent, recipientInfo, bool) {
-	if a, r, ok := s.match(e); ok {
-		return a, r, true
+// recipient returns the RA that an envelope is encrypted to. It reloads the list for an
+// unknown recipient, because another replica may have issued a new RA.
+func (s *Server) recipient(ctx context.Context, e envelope) (*registrationAuthority, recipientInfo, bool) {
+	if ra, r, ok := s.match(e); ok {
+		return ra, r, true
 	}
-	s.agents.mu.Lock()
-	stale := s.c.Now().Sub(s.agents.looked) >= lookAgain
+	s.ras.mu.Lock()
+	stale := s.c.Now().Sub(s.ras.loaded) >= reloadInterval
 	if stale {
-		s.agents.looked = s.c.Now()
+		s.ras.loaded = s.c.Now()
 	}
-	s.agents.mu.Unlock()
+	s.ras.mu.Unlock()
 	if !stale {
 		return nil, recipientInfo{}, false
 	}
-	if err := s.loadAgents(ctx); err != nil {
-		s.c.Log.Error("looking for an agent of another replica", "err", err)
+	if err := s.loadRAs(ctx); err != nil {
+		s.c.Log.Error("SCEP: loading RAs of other replicas", "err", err)
 	}
 	return s.match(e)
 }
 
-func (s *Server) match(e envelope) (*agent, recipientInfo, bool) {
-	list := s.agents.list.Load()
+func (s *Server) match(e envelope) (*registrationAuthority, recipientInfo, bool) {
+	list := s.ras.list.Load()
 	if list == nil {
 		return nil, recipientInfo{}, false
 	}
-	for _, a := range *list {
-		if r, ok := e.recipient(a.cert); ok {
-			return a, r, true
+	for _, ra := range *list {
+		if r, ok := e.recipient(ra.cert); ok {
+			return ra, r, true
 		}
 	}
 	return nil, recipientInfo{}, false
 }
 
-// makeAgent stores the key last: a crash before that leaves a certificate whose key is
+// issueRA stores the key last: a crash before that leaves a certificate whose key is
 // lost.
-func (s *Server) makeAgent(ctx context.Context) error {
+func (s *Server) issueRA(ctx context.Context) error {
 	key, err := ca.RSA2048.Generate()
 	if err != nil {
 		return err
 	}
-	sealed, err := s.c.Seal(key)
+	encrypted, err := s.c.Encrypt(key)
 	if err != nil {
-		return fmt.Errorf("sealing key: %w", err)
+		return fmt.Errorf("encrypting key: %w", err)
 	}
 	cert, err := s.c.Issuer.IssueOwn(ctx, enroll.OwnRequest{
-		Profile: agentProfile, Certificate: s.c.Agent, Key: key.Public(), Detail: map[string]string{"name": s.c.Agent.Name},
+		Profile: raProfile, Certificate: s.c.RA, Key: key.Public(), Detail: map[string]string{"name": s.c.RA.Name},
 	})
 	if err != nil {
 		return err
@@ -195,5 +188,5 @@ func (s *Server) makeAgent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.c.Agents.AddAgent(ctx, serial, sealed, cert.NotAfter)
+	return s.c.Store.AddRA(ctx, serial, encrypted, cert.NotAfter)
 }

@@ -19,7 +19,7 @@ import (
 	wire "github.com/smallstep/scep"
 )
 
-// hostileRequests ask for what is not theirs.
+// hostileRequests ask for names, usages and extensions that the portal must not grant.
 func hostileRequests() map[string]x509.CertificateRequest {
 	tag, _ := url.Parse("tag:microsoft.com,2022-09-14:sid:S-1-5-21-1-2-3-500")
 	extension := func(value []byte, id ...int) x509.CertificateRequest {
@@ -49,8 +49,8 @@ func hostileRequests() map[string]x509.CertificateRequest {
 	}
 }
 
-// Whatever a request asks for, extensions and subject are those of the first,
-// plain one: what the directory and the profile say.
+// Subject and extensions come from the directory and the profile: a hostile request gets
+// the same ones as a plain request.
 func TestA1_NothingOfARequestButItsKey(t *testing.T) {
 	h := newHouse(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
@@ -68,7 +68,7 @@ func TestA1_NothingOfARequestButItsKey(t *testing.T) {
 	}
 }
 
-// sameExtensions compares all but what follows from the key.
+// sameExtensions compares all extensions except those derived from the key.
 func sameExtensions(t *testing.T, got, want *x509.Certificate) {
 	t.Helper()
 	if len(got.Extensions) != len(want.Extensions) {
@@ -83,7 +83,7 @@ func sameExtensions(t *testing.T, got, want *x509.Certificate) {
 	}
 }
 
-// Bad keys and missing proof of possession leave nothing (A1).
+// A request with a bad key or without proof of possession records no certificate (A1).
 func TestA1_KeysThatAreNotCertified(t *testing.T) {
 	h := newHouse(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)

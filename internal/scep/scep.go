@@ -1,28 +1,28 @@
-// Package scep answers devices that make their own key and ask for a certificate
-// with the Simple Certificate Enrolment Protocol (RFC 8894), over plain http and
-// https alike: every message is signed and encrypted in itself.
+// Package scep is a server for the Simple Certificate Enrolment Protocol (RFC 8894),
+// with which devices generate their own key and request a certificate. It runs over
+// http and https alike, because every message is signed and encrypted itself.
 //
-// It serves only who the portal sent. A first request (PKCSReq) needs a one-time
-// challenge out of a profile, the next one (RenewalReq) the certificate that the
-// store holds byte for byte. Everything else, every other type of message
-// included, is answered with badRequest. Of a request only the public key is
-// taken, with the proof that the device holds its other half; whom the
-// certificate names and what it is good for, the registrar decides.
+// An enrolment (PKCSReq) needs a one-time challenge from a profile that the portal
+// issued. A renewal (RenewalReq) must be signed with a certificate that the store holds
+// byte for byte. Every other message type is answered with badRequest. From a request
+// the server uses only the public key, with the proof of possession; the registrar
+// decides the subject and the usages of the certificate.
 //
-// The agent that devices encrypt to and that signs the answers has a certificate
-// and an RSA key of its own. The key of the CA decrypts nothing and signs no
-// message.
+// The registration authority (RA), to which devices encrypt and which signs the
+// responses, has a certificate and an RSA key of its own. The key of the CA decrypts
+// nothing and signs no message.
 //
-// Refused are SHA-1, DES and whatever else is not AES in CBC mode and SHA-2:
-// clients that know no better are from before 2016. Also refused is PKIOperation
-// by GET: only a POST changes anything. GetCert, GetCRL and polling are not
-// served; nothing here is ever pending.
+// The server accepts only AES in CBC mode and SHA-2, so neither SHA-1 nor DES: clients
+// without them date from before 2016. It refuses PKIOperation by GET, because only a
+// POST changes anything. It does not implement GetCert, GetCRL and polling; no request
+// is ever pending.
 //
-// Messages are BER by people's custom and DER by the standard: they are bounded
-// in size and depth and made DER before anything else reads them (RFC 5652).
+// Clients send BER although the standard requires DER. Messages are limited in size and
+// depth, and converted to DER before anything else parses them (RFC 5652).
 package scep
 
 import (
+	"crypto"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -34,57 +34,56 @@ import (
 	"certportal/internal/portal"
 )
 
-// Path is where devices ask, below either address of the portal.
+// Path is the path of the server, below either address of the portal.
 const Path = "/scep"
 
-// MaxBody is the longest message that is read, in bytes.
+// MaxBody limits a message, in bytes.
 const MaxBody = 64 << 10
 
-// Config is what a Server works with. Fields are required unless they say
-// otherwise.
+// Config configures a Server. Fields are required unless they say otherwise.
 type Config struct {
 	Registrar *enroll.Registrar
 
-	// By says who asks: the address and request id of a request.
-	By func(*http.Request) portal.Actor
+	// Actor returns the address and request ID of a request.
+	Actor func(*http.Request) portal.Actor
 
-	// Agents stores the agent's encrypted key.
-	Agents Agents
+	// Store holds the certificates and encrypted keys of the RAs.
+	Store Store
 
-	// Issuer issues the agent's certificate. Optional while the CA is sealed: an
-	// agent that is there goes on until its end, and nothing is issued anyway.
+	// Issuer issues the RA's certificate. Optional while the CA is sealed: an existing
+	// RA works until it expires, and no certificates are issued anyway.
 	Issuer *enroll.OwnIssuer
 
-	// Agent describes its certificate; Name and Validity may be left out.
-	Agent ca.RAConfig
+	// RA configures the RA's certificate. Name and Validity are optional.
+	RA ca.RAConfig
 
-	// Seal and Open guard the agent's key in the store, such as with ca.SealKey
-	// and ca.OpenKey and the passphrase of the CA. Replicas share both.
-	Seal Seal
-	Open Open
+	// Encrypt and Decrypt protect the RA's key in the store, for example with ca.SealKey
+	// and ca.OpenKey under the passphrase of the CA. Replicas share the passphrase.
+	Encrypt func(crypto.Signer) ([]byte, error)
+	Decrypt func([]byte) (crypto.Signer, error)
 
 	Now func() time.Time // optional, default time.Now
 	Log *slog.Logger     // optional, default slog.Default()
 }
 
-// Server answers devices. It is safe for concurrent use. Call Refresh before the
-// first request and then every hour.
+// Server is an http.Handler for SCEP. It is safe for concurrent use. Call Refresh before
+// the first request and then every hour.
 type Server struct {
-	c      Config
-	agents agents
-	busy   chan struct{} // one token for each message under way
+	c    Config
+	ras  raSet
+	busy chan struct{} // semaphore of the messages in progress
 }
 
-// New checks the configuration. It makes no agent: Refresh does.
+// New checks the configuration. It creates no RA: Refresh does.
 func New(c Config) (*Server, error) {
-	if c.Registrar == nil || c.By == nil || c.Agents == nil || c.Seal == nil || c.Open == nil {
+	if c.Registrar == nil || c.Actor == nil || c.Store == nil || c.Encrypt == nil || c.Decrypt == nil {
 		return nil, errors.New("scep: a required part is missing")
 	}
-	if c.Agent.Name == "" {
-		c.Agent.Name = "Certificate enrolment"
+	if c.RA.Name == "" {
+		c.RA.Name = "Certificate enrolment"
 	}
-	if c.Agent.Validity == 0 {
-		c.Agent.Validity = agentLife
+	if c.RA.Validity == 0 {
+		c.RA.Validity = raValidity
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -92,7 +91,7 @@ func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	// A message costs some milliseconds of a core, whoever sends it. More at a time
-	// would only make all of them slower, and the pages with them.
+	// A message takes some milliseconds of CPU. A higher concurrency would only slow
+	// down all of them, and the pages too.
 	return &Server{c: c, busy: make(chan struct{}, 4*runtime.GOMAXPROCS(0))}, nil
 }

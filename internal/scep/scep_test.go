@@ -43,18 +43,18 @@ func TestCACertificates(t *testing.T) {
 	h := newHouse(t)
 	certs := h.caCerts()
 	if len(certs) != 2 || !certs[1].Equal(h.hierarchy.Issuing) {
-		t.Fatalf("%d certificates, want agent and issuing CA", len(certs))
+		t.Fatalf("%d certificates, want RA and issuing CA", len(certs))
 	}
-	agent := certs[0]
-	if err := agent.CheckSignatureFrom(h.hierarchy.Issuing); err != nil {
+	ra := certs[0]
+	if err := ra.CheckSignatureFrom(h.hierarchy.Issuing); err != nil {
 		t.Error(err)
 	}
-	if key, ok := agent.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || key.Equal(h.hierarchy.Issuing.PublicKey) {
-		t.Error("the agent has the key of the CA")
+	if key, ok := ra.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || key.Equal(h.hierarchy.Issuing.PublicKey) {
+		t.Error("the RA has the key of the CA")
 	}
-	if agent.KeyUsage != x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment || len(agent.ExtKeyUsage) != 0 ||
-		len(agent.UnknownExtKeyUsage) != 1 || agent.IsCA {
-		t.Errorf("usage %b, extended %v and %v, CA %v", agent.KeyUsage, agent.ExtKeyUsage, agent.UnknownExtKeyUsage, agent.IsCA)
+	if ra.KeyUsage != x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment || len(ra.ExtKeyUsage) != 0 ||
+		len(ra.UnknownExtKeyUsage) != 1 || ra.IsCA {
+		t.Errorf("usage %b, extended %v and %v, CA %v", ra.KeyUsage, ra.ExtKeyUsage, ra.UnknownExtKeyUsage, ra.IsCA)
 	}
 }
 
@@ -80,7 +80,7 @@ func TestFirstRequestGetsACertificate(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("ledger %v, want %v", got, want)
 	}
-	// Nothing of it waits to be fetched, so nothing is swept as never fetched.
+	// There is no pickup, so the sweep finds none that expired.
 	h.pass(time.Hour)
 	if err := h.registrar.Sweep(t.Context(), h.registrar.Stale()); err != nil {
 		t.Fatal(err)
@@ -91,7 +91,8 @@ func TestFirstRequestGetsACertificate(t *testing.T) {
 	}
 }
 
-// A device with a key that nobody can encrypt to signs with a second one.
+// A device with an elliptic curve key, to which no response can be encrypted, signs with
+// a second key.
 func TestEllipticCurveKeys(t *testing.T) {
 	h := newHouse(t)
 	for n, curve := range []elliptic.Curve{elliptic.P256(), elliptic.P384()} {
@@ -119,21 +120,21 @@ func TestRenewal(t *testing.T) {
 	if len(devices) != 1 || !bytes.Equal(devices[0].Certificate.DER, cert.Raw) {
 		t.Fatalf("%d devices, want the one with the new certificate", len(devices))
 	}
-	// The old one works on, and does not renew twice.
+	// The old certificate stays valid, but cannot be renewed twice.
 	third := newPhone(t, 2)
 	again := h.message(p, wire.RenewalReq, csr(t, third.key, "", x509.CertificateRequest{}))
 	h.denied(p, again, wire.BadRequest, portal.HolderRenewed)
 	if got := h.count(audit.CertificateRevoked); got != 0 {
 		t.Errorf("%d certificates revoked while both are to work, want none", got)
 	}
-	// That the new one renews shows that it arrived: the first one ends.
+	// Renewing the new certificate proves that it arrived, so the first one is revoked.
 	next.signer = cert
 	h.issue(next, h.message(next, wire.RenewalReq, csr(t, third.key, "", x509.CertificateRequest{})))
 	if got := h.count(audit.CertificateRevoked); got != 1 {
 		t.Errorf("%d certificates revoked, want the first", got)
 	}
 	h.denied(p, again, wire.BadRequest, portal.HolderEnded)
-	// With the device everything ends that it was ever given.
+	// Removing the device revokes all of its certificates.
 	if err := h.registrar.Remove(t.Context(), h.byPerson(h.anna), c.Device.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +143,7 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-// The old certificate ends with the overlap, and the sweep sees to it.
+// The sweep revokes the old certificate at the end of the overlap.
 func TestA15_RenewedCertificateEndsWithTheOverlap(t *testing.T) {
 	h := newHouse(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
@@ -160,7 +161,7 @@ func TestA15_RenewedCertificateEndsWithTheOverlap(t *testing.T) {
 		wire.BadRequest, portal.HolderEnded)
 }
 
-// The device's next profile replaces what the device had.
+// Enrolling with the next profile replaces the device's certificate.
 func TestNewChallengeForAKnownDevice(t *testing.T) {
 	h := newHouse(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
@@ -170,12 +171,12 @@ func TestNewChallengeForAKnownDevice(t *testing.T) {
 	}))
 	other := newPhone(t, 1)
 	h.issue(other, h.first(other, again.Secret))
-	// The first certificate went with that.
+	// The first certificate is revoked.
 	m := h.message(p, wire.RenewalReq, csr(t, rsaKey(t, 2), "", x509.CertificateRequest{}))
 	h.denied(p, m, wire.BadRequest, portal.HolderEnded)
 }
 
-// Replicas share their agents: what one told a device the other can open.
+// Replicas share their RAs: one can decrypt what a device encrypted to the other's RA.
 func TestReplicasShareAgents(t *testing.T) {
 	h := newHouse(t)
 	one := h.caCerts()[0]
@@ -183,16 +184,16 @@ func TestReplicasShareAgents(t *testing.T) {
 	if got := h.serials(); got != 0 {
 		t.Errorf("the second replica made %d certificates", got)
 	}
-	// Two thirds of its life later there is a new one, and the old one still opens.
+	// After two thirds of the validity there is a new RA, and the old key still decrypts.
 	h.pass(70 * 24 * time.Hour)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
 	m := h.first(p, c.Secret)
 	fresh := h.replica()
 	if got := h.serials(); got != 1 {
-		t.Errorf("%d agents made, want 1", got)
+		t.Errorf("%d RAs issued, want 1", got)
 	}
 	if two := h.caCerts()[0]; !two.Equal(one) {
-		t.Fatal("the first replica serves the new agent without having looked")
+		t.Fatal("the first replica serves the new RA without a reload")
 	}
 	if err := fresh.Refresh(t.Context()); err != nil {
 		t.Fatal(err)

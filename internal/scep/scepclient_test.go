@@ -17,10 +17,9 @@ import (
 	"certportal/internal/test/daemon"
 )
 
-// The client is micromdm's program, as published. It never chooses algorithms: it
-// takes those that its library begins with, DES and SHA-1. So it is built twice,
-// once as it is and once with one file more that turns the library's own two
-// settings.
+// The client is micromdm's scepclient, as published. It uses the default algorithms of
+// its library, DES and SHA-1. The test builds it twice: unchanged, and with an additional
+// file that sets the library's two variables to AES and SHA-256.
 const (
 	clientModule  = "github.com/micromdm/scep/v2"
 	clientProgram = clientModule + "/cmd/scepclient"
@@ -38,7 +37,7 @@ func init() {
 `
 )
 
-// scepclient gives the program as published and the one with today's algorithms.
+// scepclient builds the program as published and the one with AES and SHA-256.
 func scepclient(t *testing.T) (published, modern string) {
 	t.Helper()
 	folder, err := daemon.Cached("scepclient-2.3.0-pkcs7-0.2.3", buildClient)
@@ -83,7 +82,7 @@ func buildClient(folder string) error {
 	return err
 }
 
-// device runs a client in a folder of its own, which keeps key and certificate.
+// device runs a client in its own folder, which holds key and certificate.
 type device struct {
 	t       *testing.T
 	program string
@@ -134,13 +133,13 @@ func TestScepclientEnrols(t *testing.T) {
 			t.Errorf("the certificate lacks the %s", what)
 		}
 	}
-	// The same program with key and certificate asks for renewal: with the key that
-	// has a certificate already.
+	// With key and certificate present, the program requests a renewal with the same key,
+	// which already has a certificate.
 	if out, err := d.run(); err == nil || h.last().Detail["reason"] != portal.KeyReused {
 		t.Errorf("renewal with the same key: %v, %v\n%s", err, h.last().Detail, out)
 	}
-	// With a new key and the signature of the old one it would need two keys, which
-	// this program cannot; the renewal of the library is tested apart.
+	// The program cannot sign the request for a new key with the old key; another test
+	// covers that renewal with the library.
 }
 
 func TestScepclientIsRefused(t *testing.T) {
@@ -174,7 +173,7 @@ func TestScepclientIsRefused(t *testing.T) {
 	}
 }
 
-// OpenSSL is the second opinion on what devices are sent.
+// OpenSSL verifies the responses independently.
 func TestOpenSSLReadsTheAnswers(t *testing.T) {
 	openssl := daemon.Program("openssl")
 	if openssl == "" {

@@ -13,22 +13,22 @@ import (
 	"certportal/web"
 )
 
-// openSCEP makes the responder for phones that make their own key. Its agent's key
-// lies in the records under the passphrase of the CA, so that replicas share it.
+// openSCEP makes the SCEP server. The key of its RA is stored encrypted under the
+// passphrase of the CA, so that replicas share it.
 func (p *App) openSCEP(ctx context.Context, _ *config.Terminal) (err error) {
 	if !p.Settings.SCEP.Enabled {
 		return nil
 	}
 	c := scep.Config{
-		Registrar: p.Registrar, By: web.StrangerOf, Agents: p.DB, Issuer: p.openOwnIssuer(),
-		Agent: ca.RAConfig{
+		Registrar: p.Registrar, Actor: web.StrangerOf, Store: p.DB, Issuer: p.openOwnIssuer(),
+		RA: ca.RAConfig{
 			CRLURLs:    []string{localca.CRLURL(p.Public.HTTP, localca.IssuingName)},
 			IssuerURLs: []string{localca.CertificateURL(p.Public.HTTP, localca.IssuingName)},
 			OCSPURLs:   []string{localca.OCSPURL(p.Public.HTTP)},
 		},
-		Seal: func(key crypto.Signer) ([]byte, error) { return ca.SealKey(key, p.CA.Passphrase) },
-		Open: func(file []byte) (crypto.Signer, error) { return ca.OpenKey(file, p.CA.Passphrase) },
-		Now:  p.Now, Log: p.log,
+		Encrypt: func(key crypto.Signer) ([]byte, error) { return ca.SealKey(key, p.CA.Passphrase) },
+		Decrypt: func(file []byte) (crypto.Signer, error) { return ca.OpenKey(file, p.CA.Passphrase) },
+		Now:     p.Now, Log: p.log,
 	}
 	if p.scep, err = scep.New(c); err != nil {
 		return err

@@ -14,8 +14,8 @@ import (
 	"certportal/internal/portal"
 )
 
-// capabilities are what RFC 8894 section 3.5.2 lets a client know. SCEPStandard
-// means AES, SHA-256 and POST; they are named as well for those from before it.
+// capabilities is the response to GetCACaps (RFC 8894 section 3.5.2). SCEPStandard
+// includes AES, SHA-256 and POST; older clients need them listed.
 const capabilities = "AES\nPOSTPKIOperation\nRenewal\nSCEPStandard\nSHA-256\nSHA-512\n"
 
 const (
@@ -24,9 +24,9 @@ const (
 	typeText         = "text/plain; charset=utf-8"
 )
 
-// ServeHTTP answers GET ?operation=GetCACaps and GetCACert and POST
-// ?operation=PKIOperation. What a panic leaves is an answer 500 and a line in
-// the log: a parser's fault must end one request and no more.
+// ServeHTTP serves GET ?operation=GetCACaps and GetCACert, and POST
+// ?operation=PKIOperation. It recovers from panics with status 500 and a log record, so
+// that a bug in a parser ends only one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		fault := recover()
@@ -35,7 +35,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case fault == http.ErrAbortHandler:
 			panic(fault)
 		default:
-			s.c.Log.Error("panic in SCEP", "request", s.c.By(r).Request, "err", fault, "stack", string(debug.Stack()))
+			s.c.Log.Error("panic in SCEP", "request", s.c.Actor(r).Request, "err", fault, "stack", string(debug.Stack()))
 			s.refuse(w, http.StatusInternalServerError)
 		}
 	}()
@@ -66,7 +66,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	serve(w, r)
 }
 
-// refuse answers without a word of what came in.
+// refuse sends a status, with no text from the request.
 func (s *Server) refuse(w http.ResponseWriter, status int) {
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "30")
@@ -79,22 +79,22 @@ func (s *Server) serveCapabilities(w http.ResponseWriter, _ *http.Request) {
 	io.WriteString(w, capabilities)
 }
 
-// serveCertificates hands out the agent's certificate and the issuing CA's (RFC
-// 8894 section 4.2.1.2), the agent first.
+// serveCertificates sends the certificates of the RA and the issuing CA, the RA first (RFC
+// 8894 section 4.2.1.2).
 func (s *Server) serveCertificates(w http.ResponseWriter, _ *http.Request) {
-	a, err := s.agents.newest(s.c.Now())
+	ra, err := s.ras.newest(s.c.Now())
 	if err != nil {
-		s.c.Log.Error("serving the certificates of SCEP", "err", err)
+		s.c.Log.Error("SCEP: serving GetCACert", "err", err)
 		s.refuse(w, http.StatusServiceUnavailable)
 		return
 	}
-	certs := slices.Clone(a.cert.Raw)
+	certs := slices.Clone(ra.cert.Raw)
 	for _, c := range s.c.Registrar.Chain() {
 		certs = append(certs, c.Raw...)
 	}
 	bundle, err := pkcs7.DegenerateCertificate(certs)
 	if err != nil {
-		s.c.Log.Error("bundling the certificates of SCEP", "err", err)
+		s.c.Log.Error("SCEP: encoding GetCACert", "err", err)
 		s.refuse(w, http.StatusInternalServerError)
 		return
 	}
@@ -111,18 +111,18 @@ func (s *Server) serveMessage(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, http.StatusRequestEntityTooLarge)
 		return
 	case err != nil:
-		// Without a status it would be a 200 to whoever is still there.
+		// Without a status the response would be 200.
 		s.refuse(w, http.StatusBadRequest)
 		return
 	}
-	// The body first: who sends it slowly must not take anybody's place.
+	// The body is read before taking a slot, so that slow clients do not occupy one.
 	select {
 	case s.busy <- struct{}{}:
 		defer func() { <-s.busy }()
 	case <-r.Context().Done():
 		return
 	}
-	answer, err := s.answer(r.Context(), s.c.By(r), raw)
+	answer, err := s.handle(r.Context(), s.c.Actor(r), raw)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -131,22 +131,22 @@ func (s *Server) serveMessage(w http.ResponseWriter, r *http.Request) {
 	w.Write(answer)
 }
 
-// fail answers what cannot be answered in kind.
+// fail sends a status when no SCEP response is possible.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, errMalformed) {
-		s.c.Log.Info("malformed message of SCEP", "request", s.c.By(r).Request, "address", s.c.By(r).Address, "err", err)
+		s.c.Log.Info("malformed SCEP message", "request", s.c.Actor(r).Request, "address", s.c.Actor(r).Address, "err", err)
 		s.refuse(w, http.StatusBadRequest)
 		return
 	}
-	s.c.Log.Error("answering a message of SCEP", "request", s.c.By(r).Request, "err", err)
+	s.c.Log.Error("SCEP: handling message", "request", s.c.Actor(r).Request, "err", err)
 	status := http.StatusInternalServerError
 	var outage *portal.Outage
-	if errors.As(err, &outage) || errors.Is(err, errNoAgent) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.As(err, &outage) || errors.Is(err, errNoRA) || errors.Is(err, context.DeadlineExceeded) {
 		status = http.StatusServiceUnavailable
 	}
 	s.refuse(w, status)
 }
 
-// Fingerprint is the SHA-256 of the issuing CA's certificate as ca.Fingerprint writes it: what
-// a client compares with what it fetched over plain http.
+// Fingerprint returns the SHA-256 of the issuing CA's certificate in the format of
+// ca.Fingerprint, for comparison with the certificate fetched over plain http.
 func (s *Server) Fingerprint() string { return ca.Fingerprint(s.c.Registrar.Chain()[0]) }

@@ -33,24 +33,24 @@ const (
 )
 
 var (
-	// errMalformed says that a message cannot even be answered in kind.
+	// errMalformed reports that a message cannot get a SCEP response.
 	errMalformed = errors.New("message is malformed")
 
-	// errSignature says that a message is not signed by the key it names.
+	// errSignature reports that the signature of a message is invalid.
 	errSignature = errors.New("signature does not verify")
 )
 
-// message is a signed request whose signature was verified.
+// message is a signed message with a verified signature.
 type message struct {
-	kind        wire.MessageType // one of the list, or not; never used unchecked
-	transaction asn1.RawValue    // as it came, for the answer
-	nonce       []byte           // of the sender
+	kind        wire.MessageType // not validated yet
+	transaction asn1.RawValue    // unchanged, for the response
+	nonce       []byte           // senderNonce
 	signer      *x509.Certificate
 	content     []byte // the envelope
 }
 
-// parseMessage reads the outer, signed layer. With errAlgorithm and errSignature
-// it returns enough of the message to be answered; with errMalformed nothing.
+// parseMessage parses the outer, signed layer. With errAlgorithm and errSignature it
+// returns enough of the message for a response; with errMalformed nothing.
 func parseMessage(raw []byte) (message, error) {
 	normal, err := toDER(raw)
 	if err != nil {
@@ -73,8 +73,8 @@ func parseMessage(raw []byte) (message, error) {
 	return m, m.verify(p7)
 }
 
-// readAttributes takes each attribute once and with one value: the library reads
-// the first of several, and another reader may read the last.
+// readAttributes requires each attribute once and with one value. For duplicates the
+// library returns the first, and other parsers may return the last.
 func (m *message) readAttributes(p7 *pkcs7.PKCS7) error {
 	found := make(map[string]asn1.RawValue)
 	attributes := p7.Signers[0].AuthenticatedAttributes
@@ -87,7 +87,7 @@ func (m *message) readAttributes(p7 *pkcs7.PKCS7) error {
 			return fmt.Errorf("attribute %s has not one value", a.Type)
 		}
 		if _, twice := found[a.Type.String()]; twice {
-			return fmt.Errorf("attribute %s stands twice", a.Type)
+			return fmt.Errorf("attribute %s occurs twice", a.Type)
 		}
 		found[a.Type.String()] = value
 	}
@@ -105,8 +105,8 @@ func (m *message) readAttributes(p7 *pkcs7.PKCS7) error {
 	return nil
 }
 
-// isText also holds the octets to the alphabet of their type: they go back in the
-// answer, and who cannot read their own words reads no answer.
+// isText reports whether the value is a string whose octets are valid for its type: it is
+// copied to the response, which the client must be able to parse.
 func isText(v asn1.RawValue) bool {
 	if v.Tag != asn1.TagPrintableString && v.Tag != asn1.TagUTF8String && v.Tag != asn1.TagIA5String {
 		return false
@@ -116,9 +116,9 @@ func isText(v asn1.RawValue) bool {
 	return err == nil && len(rest) == 0
 }
 
-// verify checks algorithms before anything is computed with them.
+// verify checks the algorithms before the signature.
 func (m *message) verify(p7 *pkcs7.PKCS7) error {
-	// The answer is encrypted to the signer: no other key than RSA can open it.
+	// The response is encrypted to the signer, which needs an RSA key.
 	if _, ok := m.signer.PublicKey.(*rsa.PublicKey); !ok {
 		return fmt.Errorf("%w: signer with a key of %T", errAlgorithm, m.signer.PublicKey)
 	}
@@ -129,7 +129,7 @@ func (m *message) verify(p7 *pkcs7.PKCS7) error {
 	if digest := signer.DigestAlgorithm.Algorithm; !isSHA2(digest) {
 		return fmt.Errorf("%w: digest %s", errAlgorithm, digest)
 	}
-	if with := signer.DigestEncryptionAlgorithm.Algorithm; !isSound(with) {
+	if with := signer.DigestEncryptionAlgorithm.Algorithm; !isAcceptedSignature(with) {
 		return fmt.Errorf("%w: signature %s", errAlgorithm, with)
 	}
 	if err := p7.Verify(); err != nil {
@@ -143,8 +143,9 @@ func isSHA2(digest asn1.ObjectIdentifier) bool {
 		digest.Equal(pkcs7.OIDDigestAlgorithmSHA512)
 }
 
-// isSound takes RSA: the hash is the digest's, whatever its name says.
-func isSound(signature asn1.ObjectIdentifier) bool {
+// isAcceptedSignature accepts RSA. The hash is the one of the digest algorithm, even when
+// the name of the signature algorithm includes another.
+func isAcceptedSignature(signature asn1.ObjectIdentifier) bool {
 	for _, taken := range []asn1.ObjectIdentifier{
 		pkcs7.OIDEncryptionAlgorithmRSA, pkcs7.OIDEncryptionAlgorithmRSASHA256,
 		pkcs7.OIDEncryptionAlgorithmRSASHA384, pkcs7.OIDEncryptionAlgorithmRSASHA512,
@@ -156,8 +157,8 @@ func isSound(signature asn1.ObjectIdentifier) bool {
 	return false
 }
 
-// name is the type for a log or the ledger: a number, or nothing that its sender
-// chose. The library's own names panic on what they do not know.
+// name returns the message type for the logs: a known name, a number or "other", never
+// text that the sender chose. The library's String method panics on unknown types.
 func (m message) name() string {
 	switch m.kind {
 	case wire.PKCSReq:

@@ -8,33 +8,32 @@ import (
 	der "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// maxDepth is twice what a request with a deep subject has. Every level costs a
-// stack frame and a copy here, and both in every parser behind.
+// maxDepth is twice the depth of a request with a long subject. Every level costs a
+// stack frame and a copy here and in every later parser.
 const maxDepth = 32
 
 var errBER = errors.New("not BER")
 
-// toDER rewrites one BER value with definite, shortest lengths, and puts octet
-// strings that came in pieces together. It refuses what is nested too deep and
-// what is left behind the value. Sets keep their order: who signed them unsorted
-// has the signature fail.
+// toDER converts one BER value to definite, shortest lengths, and joins octet strings in
+// pieces. It refuses deep nesting and trailing data. It does not sort sets: a signature
+// over an unsorted set fails.
 func toDER(input []byte) ([]byte, error) {
 	out, rest, err := element(input, maxDepth)
 	if err != nil {
 		return nil, err
 	}
 	if len(rest) > 0 {
-		return nil, fmt.Errorf("%w: %d bytes behind the value", errBER, len(rest))
+		return nil, fmt.Errorf("%w: %d bytes after the value", errBER, len(rest))
 	}
 	return out, nil
 }
 
-// header is the beginning of a BER value. The tags of these messages are all
-// below 31 and fit one byte.
+// header is the header of a BER value. All tags of SCEP messages are below 31 and fit in
+// one byte.
 type header struct {
 	tag        der.Tag
 	indefinite bool
-	content    []byte // of a definite length; else all that follows
+	content    []byte // with an indefinite length: everything that follows
 	rest       []byte
 }
 
@@ -56,7 +55,7 @@ func parseHeader(input []byte) (header, error) {
 	length := int(first)
 	if first > 0x80 {
 		octets := int(first & 0x7f)
-		// Three octets count to 16 MiB, far over MaxBody.
+		// Three octets can express 16 MiB, far more than MaxBody.
 		if octets > 3 || octets > len(rest) {
 			return header{}, fmt.Errorf("%w: length of %d octets", errBER, octets)
 		}
@@ -73,7 +72,7 @@ func parseHeader(input []byte) (header, error) {
 	return h, nil
 }
 
-// element rewrites the value at the beginning of input and returns what follows.
+// element converts the value at the beginning of input and returns the rest.
 func element(input []byte, depth int) (out, rest []byte, err error) {
 	if depth == 0 {
 		return nil, nil, fmt.Errorf("%w: nested too deep", errBER)
@@ -104,7 +103,7 @@ func element(input []byte, depth int) (out, rest []byte, err error) {
 	return out, rest, err
 }
 
-// elements rewrites what is inside a constructed value.
+// elements converts the content of a constructed value.
 func elements(h header, depth int) (out, rest []byte, err error) {
 	rest = h.content
 	for {
@@ -125,7 +124,7 @@ func elements(h header, depth int) (out, rest []byte, err error) {
 	}
 }
 
-// joined puts the pieces of an octet string together; they are DER already.
+// joined joins the pieces of an octet string, which are DER already.
 func joined(pieces []byte) ([]byte, error) {
 	input := cryptobyte.String(pieces)
 	var whole []byte
