@@ -19,7 +19,7 @@ import (
 
 var (
 	_ enroll.Challenges = (*store.DB)(nil)
-	_ scep.Store       = (*store.DB)(nil)
+	_ scep.Store        = (*store.DB)(nil)
 )
 
 // challenge makes what the registrar would make for a device of a request.
