@@ -16,6 +16,7 @@ import (
 	"certportal/ca/crl"
 	"certportal/ca/ocsp"
 	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/doctor"
 	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/admin"
 	"certportal/internal/auditmonitor"
@@ -53,6 +54,7 @@ type App struct {
 	own            *enroll.OwnIssuer // of the portal's own certificates
 	SignIn         *signin.Service
 	desk           *helpdesk.Service
+	doctor         *doctor.Doctor
 	admin          *admin.Service
 	keys           *enroll.KeyPool
 	lists          *crl.Publisher

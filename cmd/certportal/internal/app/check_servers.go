@@ -2,13 +2,12 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
 	"time"
 
 	"certportal/cmd/certportal/internal/config"
-	"certportal/internal/directory"
+	"certportal/cmd/certportal/internal/doctor"
 	"certportal/internal/portal"
 )
 
@@ -23,7 +22,7 @@ func CheckServers(ctx context.Context, s *config.Settings, log *slog.Logger) (fi
 		findings = append(findings, d.Check(ctx)...)
 		// The policy of a directory that lets nobody in cannot be read either.
 		if !slices.ContainsFunc(findings, func(f portal.Finding) bool { return f.State == portal.FindingFailed }) {
-			findings = append(findings, checkTries(ctx, s, d))
+			findings = append(findings, doctor.CheckTries(ctx, s, d))
 		}
 	}
 	provider, err := openOpenID(s, config.UnusedRedirect, time.Now, log)
@@ -35,28 +34,6 @@ func CheckServers(ctx context.Context, s *config.Settings, log *slog.Logger) (fi
 		f.State, f.Text = portal.FindingFailed, err.Error()
 	}
 	return append(append(findings, f), mailFindings(ctx, s)...), nil
-}
-
-// checkTries compares the portal's own limit with the directory's lock.
-func checkTries(ctx context.Context, s *config.Settings, d *directory.LDAP) portal.Finding {
-	f := portal.Finding{What: "sign_in.tries", State: portal.FindingOK}
-	lock, err := d.Lockout(ctx)
-	switch {
-	case err != nil:
-		f.State, f.Text = portal.FindingFailed, "the lockout policy cannot be read: "+err.Error()
-	case lock.Threshold == 1:
-		f.State = portal.FindingWarning
-		f.Text = "the directory locks an account at the first wrong password: nothing can stay below that; raise lockoutThreshold"
-	case lock.Threshold > 0 && s.SignIn.Tries >= lock.Threshold:
-		f.State = portal.FindingWarning
-		f.Text = fmt.Sprintf("the directory locks an account after %d wrong passwords: the portal allows %d instead of %d",
-			lock.Threshold, lock.Threshold-1, s.SignIn.Tries)
-	case lock.Threshold > 0:
-		f.Text = fmt.Sprintf("%d, below the directory's own lock at %d in %v", s.SignIn.Tries, lock.Threshold, lock.Window)
-	default:
-		f.Text = fmt.Sprintf("%d; the directory tells of no lock of its own", s.SignIn.Tries)
-	}
-	return f
 }
 
 // checkAtStart puts into the log what the check of the settings would find.

@@ -39,8 +39,8 @@ func (p *App) certifyResponder(ctx context.Context, key crypto.PublicKey) (*x509
 	})
 }
 
-// onlineHealth tells how certificates are answered for online; nil before they are.
-func (p *App) onlineHealth() *ocsp.Health {
+// ocspHealth tells how certificates are answered for online; nil before they are.
+func (p *App) ocspHealth() *ocsp.Health {
 	if p.ocsp == nil {
 		return nil
 	}

@@ -107,7 +107,7 @@ func TestSealedPortalAnswersLater(t *testing.T) {
 	if got := asks(t, p.client(), p.Public.HTTP.String()+"/ocsp", cert, issuing); !bytes.Equal(got, xocsp.TryLaterErrorResponse) {
 		t.Errorf("got %x", got)
 	}
-	if h := p.onlineHealth(); h.Signer != nil || h.Trouble == "" {
+	if h := p.ocspHealth(); h.Signer != nil || h.Trouble == "" {
 		t.Errorf("health: %+v", h)
 	}
 }

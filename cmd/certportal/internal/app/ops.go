@@ -2,14 +2,11 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
-	"certportal/ca/crl"
 	"certportal/ca/ocsp"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/ops"
@@ -38,8 +35,8 @@ func (p *App) listenOps(ctx context.Context) (err error) {
 // openOps wires what that port tells of.
 func (p *App) openOps(context.Context, *config.Terminal) (err error) {
 	p.ops, err = ops.New(ops.Config{
-		Version: p.version, Checks: p.readyChecks(),
-		Lists: p.lists.Health, Online: p.onlineHealth, Answers: &p.answers, Certificates: p.watchedEnds,
+		Version: p.version, Checks: p.doctor.Ready(),
+		Lists: p.lists.Health, Online: p.ocspHealth, Answers: &p.answers, Certificates: p.doctor.Expiries,
 		Ledger: func(ctx context.Context) (int64, error) {
 			head, err := p.DB.Head(ctx)
 			return head.Seq, err
@@ -79,71 +76,4 @@ func (p *App) opsAddress() string {
 		return ""
 	}
 	return p.opsPort.Addr().String()
-}
-
-// probeLife is how long a write that went through says that the next one will.
-const probeLife = 5 * time.Second
-
-// followPatience is how long online answers may lag behind the records before this
-// server should get no more questions.
-const followPatience = time.Minute
-
-// readyChecks are what this server must have to be of use: a store that takes what is
-// written, a key that opens, lists and answers that others still accept.
-func (p *App) readyChecks() []ops.Check {
-	return []ops.Check{
-		{Name: "store", Look: p.probeStore()},
-		{Name: "ca", Look: func(context.Context) error { return p.CA.Sealed }},
-		{Name: "lists", Look: func(context.Context) error { return p.listsAlive() }},
-		{Name: "ocsp", Look: func(context.Context) error { return p.onlineAlive() }},
-	}
-}
-
-// probeStore writes, unless it did a moment ago.
-func (p *App) probeStore() func(context.Context) error {
-	var mu sync.Mutex
-	var written time.Time
-	return func(ctx context.Context) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if age := time.Since(written); age < probeLife {
-			return nil
-		}
-		if err := p.DB.Probe(ctx); err != nil {
-			return err
-		}
-		written = time.Now()
-		return nil
-	}
-}
-
-// listsAlive says which complete list is missing or at the end of its life.
-func (p *App) listsAlive() error {
-	var errs []error
-	for _, h := range p.lists.Health() {
-		switch {
-		case h.Delta:
-		case h.List.Number == 0:
-			errs = append(errs, fmt.Errorf("there is no revocation list of %s", h.Issuer))
-		case h.Level >= crl.Ending:
-			errs = append(errs, fmt.Errorf("the revocation list of %s ends at %s", h.Issuer, h.List.NextUpdate.UTC().Format(time.RFC3339)))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// onlineAlive says why online answers of this server cannot be relied upon.
-func (p *App) onlineAlive() error {
-	h := p.onlineHealth()
-	switch {
-	case h == nil:
-		return nil
-	case h.Signer == nil:
-		return errors.New("nobody signs online answers")
-	case !p.Now().Before(h.Signer.NotAfter):
-		return fmt.Errorf("the signer of online answers ended at %s", h.Signer.NotAfter.UTC().Format(time.RFC3339))
-	case !h.Followed.IsZero() && p.Now().Sub(h.Followed) > followPatience:
-		return fmt.Errorf("online answers do not follow the records since %s", h.Followed.UTC().Format(time.RFC3339))
-	}
-	return nil
 }

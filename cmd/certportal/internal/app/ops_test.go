@@ -2,6 +2,7 @@ package app
 
 import (
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -130,7 +131,7 @@ func TestOpsPortTaken(t *testing.T) {
 	if err == nil { // else another portal has it, which is as good
 		defer taken.Close()
 	}
-	p := &App{Settings: &config.Settings{ListenOps: config.DefaultOps}, log: discard()}
+	p := &App{Settings: &config.Settings{ListenOps: config.DefaultOps}, log: slog.New(slog.DiscardHandler)}
 	if err := p.listenOps(t.Context()); err != nil || p.opsPort != nil || p.opsServer() != nil || p.opsAddress() != "" {
 		t.Errorf("default: got %v, %v", p.opsPort, err)
 	}

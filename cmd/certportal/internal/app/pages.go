@@ -35,7 +35,7 @@ func (p *App) openPages(context.Context, *config.Terminal) error {
 		ProfileSigner: p.signer, Exchange: p.Settings.ExchangeAccount(),
 		Apple: web.Apple{Identifier: apple.Identifier, Organization: apple.Organization, RemoveAtEnd: apple.RemoveAtEnd},
 		Audit: p.DB, SSO: sso, Languages: p.DB, Log: p.log, Now: p.Now,
-		OCSP: countedOCSP{p.ocsp, &p.answers}, Online: p.onlineHealth, Served: p.requests.Served,
+		OCSP: countedOCSP{p.ocsp, &p.answers}, Online: p.ocspHealth, Served: p.requests.Served,
 	})
 	return err
 }

@@ -69,9 +69,9 @@ func (p *App) runClocks(ctx context.Context) *sync.WaitGroup {
 	}
 	clocks.Go(func() { p.admin.Run(ctx) })
 	clocks.Go(func() { p.audit.Run(ctx) })
-	told := &endLog{log: p.log}
-	told.tell(ctx, p.endConcerns(), p.Now())
-	every(ctx, &clocks, time.Hour, func() { told.tell(ctx, p.endConcerns(), p.Now()) })
+	logExpiries := p.doctor.LogExpiries()
+	logExpiries(ctx)
+	every(ctx, &clocks, time.Hour, func() { logExpiries(ctx) })
 	if p.scep != nil {
 		every(ctx, &clocks, time.Hour, func() {
 			if err := p.scep.Refresh(ctx); err != nil && ctx.Err() == nil {

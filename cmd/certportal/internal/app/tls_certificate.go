@@ -85,6 +85,14 @@ func (c *serverCertificate) refresh(ctx context.Context) error {
 	return c.load(certFile, keyFile)
 }
 
+// leaf is the certificate in use; nil before the first.
+func (c *serverCertificate) leaf() *x509.Certificate {
+	if pair := c.current.Load(); pair != nil {
+		return pair.Leaf
+	}
+	return nil
+}
+
 func (c *serverCertificate) load(certFile, keyFile string) error {
 	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {

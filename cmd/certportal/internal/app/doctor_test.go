@@ -1,7 +1,10 @@
 package app
 
 import (
+	"bytes"
 	"crypto/x509"
+	"fmt"
+	"log/slog"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +14,8 @@ import (
 	"time"
 
 	"certportal/ca"
+	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/doctor"
 	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/admin"
 	"certportal/internal/audit"
@@ -19,7 +24,10 @@ import (
 
 func TestAddressesOfAServingPortal(t *testing.T) {
 	p := serving(t, t.TempDir())
-	for _, check := range p.addressChecks() {
+	for _, check := range p.doctor.Checks() {
+		if check.Group != admin.AddressGroup {
+			continue
+		}
 		found := check.Run(t.Context())
 		if len(found) == 0 {
 			t.Errorf("%s found nothing", check.Name)
@@ -70,7 +78,7 @@ func TestAddressesThatAnswerWrongly(t *testing.T) {
 		{"an old one", answers(crl, p.listOf(t, 1)), portal.FindingFailed, "an old list, number 1;"},
 		{"that of another authority", answers(crl, root.DER), portal.FindingFailed, "another authority signed"},
 		{"no list", answers(crl, []byte("<html>sign in</html>")), portal.FindingFailed, "no revocation list"},
-		{"something huge", answers(crl, make([]byte, maxParsed+1)), portal.FindingFailed, "another list of"},
+		{"something huge", answers(crl, make([]byte, 8<<20+1)), portal.FindingFailed, "another list of"},
 		{"another media type", answers("text/plain", held.DER), portal.FindingWarning, `media type is "text/plain"`},
 		{"a way to https", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://"+r.Host+r.URL.Path, http.StatusMovedPermanently)
@@ -84,7 +92,7 @@ func TestAddressesThatAnswerWrongly(t *testing.T) {
 			if p.Public.HTTP, err = url.Parse(server.URL); err != nil {
 				t.Fatal(err)
 			}
-			f := p.checkListAddress(t.Context(), localca.IssuingName, localca.CRLURL(p.Public.HTTP, localca.IssuingName))
+			f := p.finding(t, "address-crl", localca.CRLURL(p.Public.HTTP, localca.IssuingName))
 			if f.State != tt.state || !strings.Contains(f.Text, tt.words) {
 				t.Errorf("got %s: %q, want %s %q", f.State, f.Text, tt.state, tt.words)
 			}
@@ -92,21 +100,41 @@ func TestAddressesThatAnswerWrongly(t *testing.T) {
 	}
 	server := httptest.NewServer(answers("application/pkix-cert", p.CA.Folder.Root().Raw))
 	p.Public.HTTP, _ = url.Parse(server.URL)
-	found := p.checkCertificateAddresses(t.Context())
-	if found[0].State != portal.FindingFailed || !strings.Contains(found[0].Text, "another certificate") || found[1].State != portal.FindingOK {
-		t.Errorf("got %v", found)
+	issuing := p.finding(t, "address-ca", localca.CertificateURL(p.Public.HTTP, localca.IssuingName))
+	if issuing.State != portal.FindingFailed || !strings.Contains(issuing.Text, "another certificate") {
+		t.Errorf("certificate of the root in place of the issuing CA's: got %v", issuing)
+	}
+	if f := p.finding(t, "address-ca", localca.CertificateURL(p.Public.HTTP, localca.RootName)); f.State != portal.FindingOK {
+		t.Errorf("certificate of the root: got %v", f)
 	}
 	server.Close()
-	if f := p.checkListAddress(t.Context(), localca.IssuingName, server.URL); f.State != portal.FindingFailed || !strings.Contains(f.Text, "refused") {
-		t.Errorf("nobody there: got %s %q", f.State, f.Text)
+	if f := p.finding(t, "address-crl", localca.CRLURL(p.Public.HTTP, localca.IssuingName)); f.State != portal.FindingFailed || !strings.Contains(f.Text, "refused") {
+		t.Errorf("closed port: got %s %q", f.State, f.Text)
 	}
 }
 
+// finding runs one check of a new doctor, and gives what it found of an address.
+func (p *App) finding(t *testing.T, check, address string) portal.Finding {
+	t.Helper()
+	for _, c := range doctor.New(p.doctorConfig()).Checks() {
+		if c.Name != check {
+			continue
+		}
+		for _, f := range c.Run(t.Context()) {
+			if f.What == address {
+				return f
+			}
+		}
+	}
+	t.Fatalf("%s found nothing of %s", check, address)
+	return portal.Finding{}
+}
+
 // A test certificate goes the whole way, and is revoked in the end.
-func TestTrial(t *testing.T) {
+func TestTestIssuance(t *testing.T) {
 	p := serving(t, t.TempDir())
 	by := audit.Entry{Actor: "ada", Role: string(portal.Admin), At: time.Now()}
-	findings := authorityDesk{p}.TestIssue(t.Context(), by)
+	findings := p.doctor.TestIssue(t.Context(), by)
 	for _, f := range findings {
 		if f.State != portal.FindingOK {
 			t.Errorf("%s: %s", f.What, f.Text)
@@ -134,8 +162,8 @@ func TestTrial(t *testing.T) {
 	}
 }
 
-// Whatever fails on the way, nothing is left that works.
-func TestTrialLeavesNothingBehind(t *testing.T) {
+// A test certificate is revoked when a later step fails.
+func TestFailedTestIssuanceIsRevoked(t *testing.T) {
 	p, err := open(t, t.TempDir()) // nobody answers at its addresses
 	if err != nil {
 		t.Fatal(err)
@@ -146,19 +174,59 @@ func TestTrialLeavesNothingBehind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trial := &trial{p: p, by: audit.Entry{Actor: "ada", Role: "admin"}}
-	if _, err := trial.issue(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := trial.cleanUp(t.Context()); err != nil {
-		t.Fatal(err)
+	by := audit.Entry{Actor: "ada", Role: "admin"}
+	if f := p.doctor.TestIssue(t.Context(), by); f[len(f)-1].State != portal.FindingFailed || f[0].State != portal.FindingOK {
+		t.Errorf("closed ports: got %v", f)
 	}
 	after, err := p.DB.AdminStats(t.Context(), time.Now())
 	if err != nil || after.Working != before.Working {
 		t.Errorf("working certificates: got %d, %v, want %d", after.Working, err, before.Working)
 	}
 	p.CA.Issuing, p.CA.Sealed = nil, http.ErrServerClosed
-	if f := (authorityDesk{p}).TestIssue(t.Context(), trial.by); len(f) != 1 || f[0].State != portal.FindingFailed {
+	if f := p.doctor.TestIssue(t.Context(), by); len(f) != 1 || f[0].State != portal.FindingFailed {
 		t.Errorf("sealed: got %v", f)
+	}
+}
+
+// The ends of the CAs raise alerts at 180, 60 and 30 days before, and the log gets each
+// step once and then daily.
+func TestExpiryOfTheCA(t *testing.T) {
+	p, err := open(t, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	var now time.Time
+	p.Now, p.log = func() time.Time { return now }, slog.New(slog.NewTextHandler(&log, nil))
+	d := doctor.New(p.doctorConfig())
+	logExpiries := d.LogExpiries()
+	end, name := p.CA.Folder.Issuing().NotAfter, p.CA.Folder.Issuing().Subject.CommonName
+	steps := []struct {
+		left  time.Duration
+		ends  string // the alert about the issuing CA
+		lines int    // in the log by then
+	}{
+		{3 * config.Days(365), "", 0},
+		{config.Days(365 + 179), "ca-short false", 1},
+		{config.Days(181), "ca-short true", 2}, // less than a month is left for full length
+		{config.Days(179), "ca-ends false", 3},
+		{config.Days(179) - time.Hour, "ca-ends false", 3},
+		{config.Days(177), "ca-ends false", 4},
+		{config.Days(59), "ca-ends true", 5},
+		{config.Days(29), "ca-ends true", 6},
+		{-time.Hour, "ca-ends true", 7},
+	}
+	for _, step := range steps {
+		now = end.Add(-step.left)
+		got := ""
+		for _, c := range d.ExpiryAlerts() {
+			if c.Value == name {
+				got = fmt.Sprint(c.Key, " ", c.Critical)
+			}
+		}
+		logExpiries(t.Context())
+		if lines := strings.Count(log.String(), fmt.Sprintf("certificate=%q", name)); got != step.ends || lines != step.lines {
+			t.Errorf("%v before the end: got %q and %d lines, want %q and %d", step.left, got, lines, step.ends, step.lines)
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package app
+package doctor
 
 import (
 	"bytes"
@@ -27,30 +27,30 @@ import (
 // proxy, and following no redirection, which not every one of them does.
 const (
 	addressTimeout = 5 * time.Second
-	maxAddressed   = 256 << 20 // bytes; a list of a million entries has 40 MB
+	maxBody        = 256 << 20 // bytes; a list of a million entries has 40 MB
 
 	// maxParsed bounds a list that is not the one in force and is read to say why.
 	maxParsed = 8 << 20
 )
 
 // addressChecks look at what stands in certificates, from this server.
-func (p *App) addressChecks() []admin.Check {
+func (d *Doctor) addressChecks() []admin.Check {
 	return []admin.Check{
-		{Name: "address-crl", Group: admin.AddressGroup, Run: p.checkListAddresses},
-		{Name: "address-ocsp", Group: admin.AddressGroup, Run: p.checkOnlineAddress},
-		{Name: "address-ca", Group: admin.AddressGroup, Run: p.checkCertificateAddresses},
+		{Name: "address-crl", Group: admin.AddressGroup, Run: d.checkCRLAddresses},
+		{Name: "address-ocsp", Group: admin.AddressGroup, Run: d.checkOCSPAddress},
+		{Name: "address-ca", Group: admin.AddressGroup, Run: d.checkCertificateAddresses},
 	}
 }
 
-// fetched is what an address answered.
-type fetched struct {
+// response is what an address answered.
+type response struct {
 	body []byte
 	kind string // media type
 	took time.Duration
 }
 
 // fetch asks an address; a body goes along with POST.
-func fetch(ctx context.Context, address, kind string, body []byte) (fetched, error) {
+func fetch(ctx context.Context, address, kind string, body []byte) (response, error) {
 	ctx, cancel := context.WithTimeout(ctx, addressTimeout)
 	defer cancel()
 	method := http.MethodGet
@@ -59,7 +59,7 @@ func fetch(ctx context.Context, address, kind string, body []byte) (fetched, err
 	}
 	r, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
-		return fetched{}, err
+		return response{}, err
 	}
 	if kind != "" {
 		r.Header.Set("Content-Type", kind)
@@ -70,37 +70,37 @@ func fetch(ctx context.Context, address, kind string, body []byte) (fetched, err
 	began := time.Now()
 	resp, err := client.Do(r)
 	if err != nil {
-		return fetched{}, err
+		return response{}, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fetched{}, fmt.Errorf("it answers %s", resp.Status)
+		return response{}, fmt.Errorf("it answers %s", resp.Status)
 	}
-	f := fetched{}
+	f := response{}
 	f.kind, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	f.body, err = io.ReadAll(io.LimitReader(resp.Body, maxAddressed))
+	f.body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	f.took = time.Since(began).Round(time.Millisecond)
 	return f, err
 }
 
-// checkListAddresses fetches the lists that certificates point to.
-func (p *App) checkListAddresses(ctx context.Context) []portal.Finding {
+// checkCRLAddresses fetches the lists that certificates point to.
+func (d *Doctor) checkCRLAddresses(ctx context.Context) []portal.Finding {
 	var looks []func() portal.Finding
-	for _, h := range p.lists.Health() {
+	for _, h := range d.c.Lists.Health() {
 		name := h.Issuer
 		if h.Delta {
 			name += crl.DeltaSuffix
 		}
-		for _, address := range p.listAddresses(name) {
-			looks = append(looks, func() portal.Finding { return p.checkListAddress(ctx, name, address) })
+		for _, address := range d.crlAddresses(name) {
+			looks = append(looks, func() portal.Finding { return d.checkCRLAddress(ctx, name, address) })
 		}
 	}
-	return together(looks)
+	return inParallel(looks)
 }
 
-// together looks at several addresses at once: the patience with one must not use up
+// inParallel looks at several addresses at once: the patience with one must not use up
 // that with the next.
-func together(looks []func() portal.Finding) []portal.Finding {
+func inParallel(looks []func() portal.Finding) []portal.Finding {
 	list := make([]portal.Finding, len(looks))
 	var looking sync.WaitGroup
 	for i, look := range looks {
@@ -110,11 +110,11 @@ func together(looks []func() portal.Finding) []portal.Finding {
 	return list
 }
 
-func (p *App) checkListAddress(ctx context.Context, name, address string) portal.Finding {
+func (d *Doctor) checkCRLAddress(ctx context.Context, name, address string) portal.Finding {
 	f := portal.Finding{What: address, State: portal.FindingOK}
 	got, err := fetch(ctx, address, "", nil)
 	if err == nil {
-		f.Text, err = p.judgeList(name, got)
+		f.Text, err = d.compareCRL(name, got)
 	}
 	switch {
 	case err != nil:
@@ -125,20 +125,20 @@ func (p *App) checkListAddress(ctx context.Context, name, address string) portal
 	return f
 }
 
-// listAddresses are where new certificates say the list is; for the root, where the
+// crlAddresses are where new certificates say the list is; for the root, where the
 // certificate of the issuing CA says so, too.
-func (p *App) listAddresses(name string) []string {
-	addresses := []string{localca.CRLURL(p.Public.HTTP, name)}
+func (d *Doctor) crlAddresses(name string) []string {
+	addresses := []string{localca.CRLURL(d.c.Public.HTTP, name)}
 	if name == localca.RootName {
-		addresses = append(addresses, p.CA.Folder.Issuing().CRLDistributionPoints...)
+		addresses = append(addresses, d.c.CA.Folder.Issuing().CRLDistributionPoints...)
 	}
 	slices.Sort(addresses)
 	return slices.Compact(addresses)
 }
 
-// judgeList compares what was fetched with the list in force.
-func (p *App) judgeList(name string, got fetched) (string, error) {
-	held, ok := p.lists.CRL(name)
+// compareCRL compares what was response with the list in force.
+func (d *Doctor) compareCRL(name string, got response) (string, error) {
+	held, ok := d.c.Lists.CRL(name)
 	if ok && bytes.Equal(got.body, held.DER) {
 		return fmt.Sprintf("number %d, the one in force, in %v", held.Number, got.took), nil
 	}
@@ -149,7 +149,7 @@ func (p *App) judgeList(name string, got fetched) (string, error) {
 	if err != nil {
 		return "", errors.New("what is there is no revocation list")
 	}
-	if err := there.CheckSignatureFrom(p.authorityOf(name)); err != nil {
+	if err := there.CheckSignatureFrom(d.crlSigner(name)); err != nil {
 		return "", errors.New("a list that another authority signed")
 	}
 	if !there.Number.IsInt64() || there.Number.Int64() < held.Number {
@@ -158,45 +158,45 @@ func (p *App) judgeList(name string, got fetched) (string, error) {
 	return fmt.Sprintf("number %v, newer than the one this server knows, in %v", there.Number, got.took), nil
 }
 
-// authorityOf is the CA that signs the list of the name.
-func (p *App) authorityOf(name string) *x509.Certificate {
+// crlSigner is the CA that signs the list of the name.
+func (d *Doctor) crlSigner(name string) *x509.Certificate {
 	if name == localca.RootName {
-		return p.CA.Folder.Root()
+		return d.c.CA.Folder.Root()
 	}
-	return p.CA.Folder.Issuing()
+	return d.c.CA.Folder.Issuing()
 }
 
-// checkOnlineAddress asks for the state of the portal's own TLS certificate.
-func (p *App) checkOnlineAddress(ctx context.Context) []portal.Finding {
-	if p.onlineHealth() == nil {
+// checkOCSPAddress asks for the state of the portal's own TLS certificate.
+func (d *Doctor) checkOCSPAddress(ctx context.Context) []portal.Finding {
+	if d.c.OCSP() == nil {
 		return []portal.Finding{{What: "OCSP", State: portal.FindingOK, Text: "nothing is answered online"}}
 	}
-	address := localca.OCSPURL(p.Public.HTTP)
-	status, took, err := p.askOnline(ctx, address, p.someCertificate())
+	address := localca.OCSPURL(d.c.Public.HTTP)
+	status, took, err := d.askOCSP(ctx, address, d.someCertificate())
 	f := portal.Finding{What: address, State: portal.FindingOK}
 	switch {
 	case err != nil:
 		f.State, f.Text = portal.FindingFailed, err.Error()
-	case !p.Now().Before(status.NextUpdate):
+	case !d.c.Now().Before(status.NextUpdate):
 		f.State, f.Text = portal.FindingFailed, "an old answer: it ended at "+status.NextUpdate.Local().Format(time.DateTime)
 	default:
-		f.Text = fmt.Sprintf("%s, signed by %s, valid until %s, in %v", onlineWord(status.Status), signedBy(status), status.NextUpdate.Local().Format(time.DateTime), took)
+		f.Text = fmt.Sprintf("%s, signed by %s, valid until %s, in %v", statusWord(status.Status), signedBy(status), status.NextUpdate.Local().Format(time.DateTime), took)
 	}
 	return []portal.Finding{f}
 }
 
 // someCertificate is one of the issuing CA to ask about; where the portal serves
 // another's, its serial is unknown, which is an answer too.
-func (p *App) someCertificate() *x509.Certificate {
-	if served := p.tls.current.Load(); served != nil && served.Leaf != nil {
-		return served.Leaf
+func (d *Doctor) someCertificate() *x509.Certificate {
+	if served := d.c.TLS(); served != nil {
+		return served
 	}
-	return p.CA.Folder.Issuing()
+	return d.c.CA.Folder.Issuing()
 }
 
-// askOnline asks an address about a certificate, and verifies the answer.
-func (p *App) askOnline(ctx context.Context, address string, cert *x509.Certificate) (*ocsp.Response, time.Duration, error) {
-	issuing := p.CA.Folder.Issuing()
+// askOCSP asks an address about a certificate, and verifies the answer.
+func (d *Doctor) askOCSP(ctx context.Context, address string, cert *x509.Certificate) (*ocsp.Response, time.Duration, error) {
+	issuing := d.c.CA.Folder.Issuing()
 	question, err := ocsp.CreateRequest(cert, issuing, nil)
 	if err != nil {
 		return nil, 0, fmt.Errorf("making a request: %w", err)
@@ -212,7 +212,7 @@ func (p *App) askOnline(ctx context.Context, address string, cert *x509.Certific
 	return status, got.took, nil
 }
 
-func onlineWord(status int) string {
+func statusWord(status int) string {
 	switch status {
 	case ocsp.Good:
 		return "good"
@@ -230,10 +230,10 @@ func signedBy(status *ocsp.Response) string {
 }
 
 // checkCertificateAddresses fetches the certificates that clients build chains with.
-func (p *App) checkCertificateAddresses(ctx context.Context) []portal.Finding {
+func (d *Doctor) checkCertificateAddresses(ctx context.Context) []portal.Finding {
 	look := func(name string, want *x509.Certificate) func() portal.Finding {
 		return func() portal.Finding {
-			address := localca.CertificateURL(p.Public.HTTP, name)
+			address := localca.CertificateURL(d.c.Public.HTTP, name)
 			got, err := fetch(ctx, address, "", nil)
 			if err == nil && !bytes.Equal(got.body, want.Raw) {
 				err = fmt.Errorf("another certificate than that of %s", want.Subject.CommonName)
@@ -241,7 +241,7 @@ func (p *App) checkCertificateAddresses(ctx context.Context) []portal.Finding {
 			return found(address, err, fmt.Sprintf("%s, in %v", ca.Fingerprint(want), got.took))
 		}
 	}
-	return together([]func() portal.Finding{
-		look(localca.IssuingName, p.CA.Folder.Issuing()), look(localca.RootName, p.CA.Folder.Root()),
+	return inParallel([]func() portal.Finding{
+		look(localca.IssuingName, d.c.CA.Folder.Issuing()), look(localca.RootName, d.c.CA.Folder.Root()),
 	})
 }

@@ -1,26 +1,21 @@
-package app
+package doctor
 
 import (
-	"bytes"
 	"crypto/x509"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"certportal/ca/crl"
 	"certportal/cmd/certportal/internal/config"
-	"certportal/internal/admin"
 )
 
-func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
-
-// The alarm of each level of a list's life: a warning from half of it, grave from three
-// quarters and on the last day in any case.
-func TestF10_ListConcerns(t *testing.T) {
+// A CRL raises a warning from half of its life, and a critical alert from three
+// quarters and on its last day.
+func TestF10_CRLAlerts(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	p := &App{Now: func() time.Time { return now }}
+	d := New(Config{Now: func() time.Time { return now }})
 	// health is that of a list of 72 hours of which so many are over.
 	health := func(hours int, level crl.Level) crl.Health {
 		made := now.Add(-time.Duration(hours) * time.Hour)
@@ -50,7 +45,7 @@ func TestF10_ListConcerns(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
-			for _, c := range p.listConcerns(tt.h) {
+			for _, c := range d.crlAlerts(tt.h) {
 				got = append(got, fmt.Sprint(c.Key, " ", c.Value, " ", c.Number, " ", c.Critical))
 			}
 			if s := strings.Join(got, ", "); s != tt.want {
@@ -60,52 +55,10 @@ func TestF10_ListConcerns(t *testing.T) {
 	}
 }
 
-// The ends of the CAs are told at 180, 60 and 30 days, and the log says each step once
-// and then daily.
-func TestEndsAreTold(t *testing.T) {
-	p, err := open(t, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	end := p.CA.Folder.Issuing().NotAfter
-	steps := []struct {
-		left  time.Duration
-		ends  string // the concern about the issuing CA
-		lines int    // in the log by then
-	}{
-		{3 * config.Days(365), "", 0},
-		{config.Days(365 + 179), "ca-short false", 1},
-		{config.Days(181), "ca-short true", 2}, // less than a month is left for full length
-		{config.Days(179), "ca-ends false", 3},
-		{config.Days(179) - time.Hour, "ca-ends false", 3},
-		{config.Days(177), "ca-ends false", 4},
-		{config.Days(59), "ca-ends true", 5},
-		{config.Days(29), "ca-ends true", 6},
-		{-time.Hour, "ca-ends true", 7},
-	}
-	var log bytes.Buffer
-	told := &endLog{log: slog.New(slog.NewTextHandler(&log, nil))}
-	for _, step := range steps {
-		now := end.Add(-step.left)
-		p.Now = func() time.Time { return now }
-		got := ""
-		var issuing []admin.Alert
-		for _, c := range p.endConcerns() {
-			if c.Value == p.CA.Folder.Issuing().Subject.CommonName {
-				got, issuing = fmt.Sprint(c.Key, " ", c.Critical), append(issuing, c)
-			}
-		}
-		told.tell(t.Context(), issuing, now)
-		if lines := strings.Count(log.String(), "\n"); got != step.ends || lines != step.lines {
-			t.Errorf("%v before the end: got %q and %d lines, want %q and %d", step.left, got, lines, step.ends, step.lines)
-		}
-	}
-}
-
-// What renews itself is told of only when it did not.
-func TestEndsOfServingCertificates(t *testing.T) {
+// Certificates that renew themselves raise an alert only when they did not.
+func TestExpiryAlerts(t *testing.T) {
 	now := time.Now()
-	p := &App{Now: func() time.Time { return now }}
+	d := New(Config{Now: func() time.Time { return now }})
 	tests := []struct {
 		name       string
 		life, left time.Duration
@@ -123,7 +76,7 @@ func TestEndsOfServingCertificates(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			cert := &x509.Certificate{NotBefore: now.Add(tt.left - tt.life), NotAfter: now.Add(tt.left)}
 			got := ""
-			for _, c := range p.endConcern(watchedCertificate{"tls", "TLS", cert}) {
+			for _, c := range d.expiryAlert(watchedCertificate{"tls", "TLS", cert}) {
 				got = fmt.Sprint(c.Key, " ", c.Critical, " ", c.Number)
 			}
 			if got != tt.want {

@@ -1,0 +1,258 @@
+package doctor
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"certportal/ca/crl"
+	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/localca"
+	"certportal/internal/admin"
+	"certportal/internal/auditmonitor"
+	"certportal/internal/ops"
+)
+
+// caAlerts says what of the CAs, of what they publish, and of certificates
+// that take long to replace needs attention: on the overview, and in the log.
+func (d *Doctor) caAlerts() []admin.Alert {
+	var list []admin.Alert
+	if d.c.CA.Sealed != nil {
+		list = append(list, admin.Alert{Key: "sealed", Critical: true})
+	}
+	for _, h := range d.c.Lists.Health() {
+		list = append(list, d.crlAlerts(h)...)
+	}
+	if d.c.Journal != nil {
+		if text, since := d.c.Journal.Trouble(); text != "" {
+			list = append(list, admin.Alert{Key: "journal", Critical: true, At: since, Value: text})
+		}
+	}
+	return slices.Concat(list, d.ocspAlerts(), d.ExpiryAlerts())
+}
+
+// ExpiryAlerts tells of the certificates that end.
+func (d *Doctor) ExpiryAlerts() []admin.Alert {
+	var list []admin.Alert
+	for _, cert := range []*x509.Certificate{d.c.CA.Folder.Root(), d.c.CA.Folder.Issuing()} {
+		left := cert.NotAfter.Sub(d.c.Now())
+		if near := admin.ExpiryLevelOf(left); near != admin.ExpiryFar {
+			list = append(list, admin.Alert{
+				Key: "ca-ends", Critical: near != admin.ExpirySoon, At: cert.NotAfter, Value: cert.Subject.CommonName, Number: wholeDays(left), Path: caPage,
+			})
+		}
+	}
+	list = append(list, d.shortenedAlert()...)
+	for _, w := range d.watchedCertificates() {
+		list = append(list, d.expiryAlert(w)...)
+	}
+	return list
+}
+
+// caPage is where an administrator looks at the CAs.
+const caPage = "/admin/ca"
+
+func wholeDays(left time.Duration) int { return max(0, int(left/(24*time.Hour))) }
+
+// lastDay is how long before its end a list is a grave matter in any case: there is
+// a day left, and a little, to mend what keeps the next one from being made.
+const lastDay = 25 * time.Hour
+
+// crlAlerts tells of one list.
+func (d *Doctor) crlAlerts(h crl.Health) []admin.Alert {
+	name, left := h.Issuer, h.List.NextUpdate.Sub(d.c.Now())
+	if h.Delta {
+		name += " (delta)"
+	}
+	c := admin.Alert{At: h.List.NextUpdate, Value: name, Number: lifeOver(h.List, d.c.Now()), Path: caPage}
+	switch {
+	case h.List.Number == 0:
+		c.Key, c.At = "list-none", h.Since
+	case h.Level >= crl.Ended:
+		c.Key = "list-none"
+	case h.Level >= crl.Late:
+		c.Key = "list-late"
+	case h.Level >= crl.Half:
+		c.Key = "list-half"
+	}
+	// Without a delta list everybody goes by the complete one.
+	c.Critical = !h.Delta && (c.Key == "list-none" || c.Key == "list-late" || left < lastDay)
+	var list []admin.Alert
+	if c.Key != "" && !(h.Delta && h.List.Number == 0) {
+		list = append(list, c)
+	}
+	for _, t := range h.Targets {
+		if t.Trouble != "" {
+			list = append(list, admin.Alert{Key: "list-target", At: t.At, Value: t.Name, Path: caPage})
+		}
+	}
+	return list
+}
+
+// lifeOver is how much of the life of a list is over, in percent.
+func lifeOver(l crl.List, now time.Time) int {
+	life := l.NextUpdate.Sub(l.ThisUpdate)
+	if life <= 0 {
+		return 0
+	}
+	return max(0, int(100*now.Sub(l.ThisUpdate)/life))
+}
+
+func (d *Doctor) ocspAlerts() []admin.Alert {
+	h := d.c.OCSP()
+	switch {
+	case h == nil || d.c.CA.Sealed != nil && h.Signer == nil:
+		return nil // that nothing is signed is told already
+	case h.Signer == nil || !d.c.Now().Before(h.Signer.NotAfter):
+		return []admin.Alert{{Key: "online-signer", Critical: true, At: h.Since, Path: caPage}}
+	case !h.Followed.IsZero() && d.c.Now().Sub(h.Followed) > maxLag:
+		return []admin.Alert{{Key: "online-late", Critical: true, At: h.Followed, Path: caPage}}
+	case h.Trouble != "":
+		return []admin.Alert{{Key: "online-trouble", At: h.Since, Value: h.Trouble, Path: caPage}}
+	}
+	return nil
+}
+
+// shortenedAlert tells in time that the issuing CA cannot sign certificates of full
+// length much longer: it would have to outlive them.
+func (d *Doctor) shortenedAlert() []admin.Alert {
+	issuing := d.c.CA.Folder.Issuing()
+	last := issuing.NotAfter.Add(-d.c.Settings.Validity())
+	left := last.Sub(d.c.Now())
+	near := admin.ExpiryLevelOf(left)
+	if near == admin.ExpiryFar || admin.ExpiryLevelOf(issuing.NotAfter.Sub(d.c.Now())) != admin.ExpiryFar {
+		return nil // far, or its very end is told of
+	}
+	return []admin.Alert{{Key: "ca-short", Critical: near != admin.ExpirySoon, At: last, Value: issuing.Subject.CommonName, Number: wholeDays(left), Path: caPage}}
+}
+
+// watchedCertificate is one whose end stops something, and that lives for a year or
+// less.
+type watchedCertificate struct {
+	label, name string // for metrics, and for people
+	cert        *x509.Certificate
+}
+
+// watchedCertificates are those beside the CAs that serve and sign.
+func (d *Doctor) watchedCertificates() []watchedCertificate {
+	var list []watchedCertificate
+	if served := d.c.TLS(); served != nil {
+		list = append(list, watchedCertificate{"tls", "TLS", served})
+	}
+	if h := d.c.OCSP(); h != nil && h.Signer != nil {
+		list = append(list, watchedCertificate{"ocsp", h.Signer.Subject.CommonName, h.Signer})
+	}
+	if d.c.Settings.Apple.SignerCertificate != "" && d.c.ProfileSigner != nil {
+		if chain, _ := d.c.ProfileSigner(); len(chain) > 0 {
+			list = append(list, watchedCertificate{"profiles", chain[0].Subject.CommonName, chain[0]})
+		}
+	}
+	return list
+}
+
+// expiryAlert tells of a certificate in the last quarter of its life, and 30 days before
+// its end at the earliest: those that renew themselves have done so by then.
+func (d *Doctor) expiryAlert(w watchedCertificate) []admin.Alert {
+	const atMost = 30 * 24 * time.Hour
+	early := min(atMost, w.cert.NotAfter.Sub(w.cert.NotBefore)/4)
+	left := w.cert.NotAfter.Sub(d.c.Now())
+	if left > early {
+		return nil
+	}
+	return []admin.Alert{{Key: "certificate-ends", Critical: left < early/3, At: w.cert.NotAfter, Value: w.name, Number: wholeDays(left)}}
+}
+
+// Expiries are the ends of all certificates of the portal, for the metrics.
+func (d *Doctor) Expiries() []ops.Certificate {
+	list := []ops.Certificate{
+		{Name: localca.RootName, NotAfter: d.c.CA.Folder.Root().NotAfter},
+		{Name: localca.IssuingName, NotAfter: d.c.CA.Folder.Issuing().NotAfter},
+	}
+	for _, w := range d.watchedCertificates() {
+		list = append(list, ops.Certificate{Name: w.label, NotAfter: w.cert.NotAfter})
+	}
+	return list
+}
+
+// LogExpiries returns a function that logs the expiry alerts of the moment. Call it
+// at start and every hour.
+func (d *Doctor) LogExpiries() func(context.Context) {
+	l := &expiryLog{log: d.c.Log}
+	return func(ctx context.Context) { l.write(ctx, d.ExpiryAlerts(), d.c.Now()) }
+}
+
+// expiryLog logs an alert when it is raised, when it becomes critical, and once a day.
+// CRLs and OCSP are not logged here: the publisher and the responder do that.
+type expiryLog struct {
+	log  *slog.Logger
+	said map[string]time.Time
+}
+
+func (l *expiryLog) write(ctx context.Context, list []admin.Alert, now time.Time) {
+	there := map[string]time.Time{}
+	for _, c := range list {
+		id := identity(c)
+		there[id] = l.said[id]
+		if last, ok := l.said[id]; ok && now.Sub(last) < 24*time.Hour && !now.Before(last) {
+			continue
+		}
+		there[id] = now
+		level := slog.LevelWarn
+		if c.Critical {
+			level = slog.LevelError
+		}
+		l.log.Log(ctx, level, "a certificate must be replaced in time", "concern", c.Key, "certificate", c.Value, "ends", c.At, "days", c.Number)
+	}
+	l.said = there // what went away is told again when it comes back
+}
+
+// identity tells apart what the log is to tell apart: not the days that pass, but the
+// steps of an end.
+func identity(c admin.Alert) string {
+	return fmt.Sprint(c.Key, "|", c.Value, "|", admin.ExpiryLevelOf(config.Days(c.Number)), "|", c.Critical)
+}
+
+// Alerts says what needs attention. What cannot be asked is told as well.
+func (d *Doctor) Alerts(ctx context.Context) []admin.Alert {
+	list := d.caAlerts()
+	if state, err := d.c.DB.DriftState(ctx); err != nil || !state.Stopped.IsZero() {
+		list = append(list, admin.Alert{Key: "watch", Critical: true, At: state.Stopped, Value: string(state.Reason)})
+	}
+	list = append(list, d.mailAlerts(ctx)...)
+	return append(list, d.auditAlerts(ctx)...)
+}
+
+func (d *Doctor) mailAlerts(ctx context.Context) []admin.Alert {
+	if d.c.Mail == nil {
+		return nil
+	}
+	state, err := d.c.Mail.State(ctx)
+	switch {
+	case err != nil || !state.Failing.IsZero():
+		return []admin.Alert{{Key: "mail", At: state.Failing, Value: state.Reason, Number: state.Waiting}}
+	case state.Failed > 0:
+		return []admin.Alert{{Key: "letters", Number: state.Failed}}
+	}
+	return nil
+}
+
+func (d *Doctor) auditAlerts(ctx context.Context) []admin.Alert {
+	state, err := auditmonitor.StateOf(ctx, d.c.DB)
+	if err != nil {
+		d.c.Log.Error("reading state of the ledger", "err", err)
+		return nil
+	}
+	var list []admin.Alert
+	if b := state.Verification.Broken; b != nil {
+		list = append(list, admin.Alert{Key: "ledger", Critical: true, Number: int(b.Seq), At: state.Verification.Since, Path: "/admin/audit"})
+	}
+	for _, r := range state.Cursors {
+		if r.Failure != "" {
+			list = append(list, admin.Alert{Key: "reader", At: r.Since, Value: r.Name, Number: int(state.Behind(r)), Path: "/admin/audit"})
+		}
+	}
+	return list
+}

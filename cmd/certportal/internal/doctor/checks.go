@@ -1,0 +1,107 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"certportal/cmd/certportal/internal/config"
+	"certportal/internal/admin"
+	"certportal/internal/auditmonitor"
+	"certportal/internal/directory"
+	"certportal/internal/portal"
+)
+
+// Checks are what "config check --connect" looks at, and what of it only a running
+// portal knows.
+func (d *Doctor) Checks() []admin.Check {
+	list := append([]admin.Check{
+		{Name: "settings", Run: func(context.Context) []portal.Finding {
+			return []portal.Finding{found("settings", errors.Join(d.c.Settings.Check(), d.c.Settings.CheckFiles()), "every setting can stand, every file it names can be read")}
+		}},
+		{Name: "database", Run: d.checkDatabase},
+		{Name: "ca", Run: d.checkCA},
+		{Name: "lists", Run: d.checkCRLs},
+		{Name: "tls", Run: d.checkTLS},
+	}, d.addressChecks()...)
+	if d.c.Directory != nil {
+		list = append(list, admin.Check{Name: "directory", Run: func(ctx context.Context) []portal.Finding {
+			return append(d.c.Directory.Check(ctx), CheckTries(ctx, d.c.Settings, d.c.Directory))
+		}})
+	}
+	if d.c.Settings.OpenID.Issuer != "" {
+		list = append(list, admin.Check{Name: "identity-provider", Run: d.checkProvider})
+	}
+	if d.c.Mail != nil {
+		list = append(list, admin.Check{Name: "mail", Run: d.c.CheckMail})
+	}
+	return append(list, admin.Check{Name: "ledger", Run: d.checkAuditLog})
+}
+
+// found is one finding: failed with the error, or fine with the text.
+func found(what string, err error, fine string) portal.Finding {
+	if err != nil {
+		return portal.Finding{What: what, State: portal.FindingFailed, Text: err.Error()}
+	}
+	return portal.Finding{What: what, State: portal.FindingOK, Text: fine}
+}
+
+func (d *Doctor) checkDatabase(ctx context.Context) []portal.Finding {
+	began := time.Now()
+	_, err := d.c.DB.Head(ctx)
+	engine := "SQLite, one portal"
+	if d.c.DB.Shared() {
+		engine = "PostgreSQL, any number of portals"
+	}
+	return []portal.Finding{found("database", err, fmt.Sprintf("%s; answers in %v", engine, time.Since(began).Round(100*time.Microsecond)))}
+}
+
+func (d *Doctor) checkTLS(context.Context) []portal.Finding {
+	served := d.c.TLS()
+	if served == nil {
+		return []portal.Finding{found("TLS certificate", errors.New("there is none"), "")}
+	}
+	f := portal.Finding{What: "TLS certificate", State: portal.FindingOK, Text: "ends on " + served.NotAfter.Local().Format(time.DateOnly)}
+	if left := served.NotAfter.Sub(d.c.Now()); left < 14*24*time.Hour {
+		f.State, f.Text = portal.FindingWarning, f.Text+": renew it"
+	}
+	if err := served.VerifyHostname(d.c.Public.HTTPS.Hostname()); err != nil {
+		f.State, f.Text = portal.FindingFailed, "it is not for "+d.c.Public.HTTPS.Hostname()+": browsers will warn everybody"
+	}
+	return []portal.Finding{f}
+}
+
+func (d *Doctor) checkProvider(ctx context.Context) []portal.Finding {
+	return []portal.Finding{found("identity provider", d.c.Provider(ctx), d.c.Settings.OpenID.Issuer+" answers")}
+}
+
+func (d *Doctor) checkAuditLog(ctx context.Context) []portal.Finding {
+	state, err := auditmonitor.StateOf(ctx, d.c.DB)
+	if err == nil && state.Verification.Broken != nil {
+		err = state.Verification.Broken
+	}
+	return []portal.Finding{found("ledger", err, fmt.Sprintf("%d entries, verified up to %d", state.Head.Seq, state.Verification.Seq))}
+}
+
+// CheckTries compares the portal's own limit with the directory's lock.
+func CheckTries(ctx context.Context, s *config.Settings, d *directory.LDAP) portal.Finding {
+	f := portal.Finding{What: "sign_in.tries", State: portal.FindingOK}
+	lock, err := d.Lockout(ctx)
+	switch {
+	case err != nil:
+		f.State, f.Text = portal.FindingFailed, "the lockout policy cannot be read: "+err.Error()
+	case lock.Threshold == 1:
+		f.State = portal.FindingWarning
+		f.Text = "the directory locks an account at the first wrong password: nothing can stay below that; raise lockoutThreshold"
+	case lock.Threshold > 0 && s.SignIn.Tries >= lock.Threshold:
+		f.State = portal.FindingWarning
+		f.Text = fmt.Sprintf("the directory locks an account after %d wrong passwords: the portal allows %d instead of %d",
+			lock.Threshold, lock.Threshold-1, s.SignIn.Tries)
+	case lock.Threshold > 0:
+		f.Text = fmt.Sprintf("%d, below the directory's own lock at %d in %v", s.SignIn.Tries, lock.Threshold, lock.Window)
+	default:
+		f.Text = fmt.Sprintf("%d; the directory tells of no lock of its own", s.SignIn.Tries)
+	}
+	return f
+}

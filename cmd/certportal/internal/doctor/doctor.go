@@ -1,0 +1,69 @@
+// Package doctor looks after a running portal: it checks the installation, raises
+// alerts for administrators, says whether this server is ready for requests, and
+// issues test certificates.
+//
+// It gets what it asks in Config, and never the whole program. Texts are English
+// sentences for operators.
+package doctor
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"log/slog"
+	"time"
+
+	"certportal/ca/crl"
+	"certportal/ca/ocsp"
+	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/localca"
+	"certportal/internal/directory"
+	"certportal/internal/enroll"
+	"certportal/internal/notify"
+	"certportal/internal/portal"
+	"certportal/store"
+)
+
+// Config is what a Doctor asks. Fields are required unless they say otherwise.
+type Config struct {
+	Settings *config.Settings
+	Public   config.Addresses
+	DB       *store.DB
+	CA       *localca.CA
+	Lists    *crl.Publisher
+	Own      *enroll.OwnIssuer // issues test certificates
+
+	// Journal is the recovery journal. Nil while the CRLs are not open.
+	Journal *crl.Journal
+
+	// OCSP gives the state of the OCSP responder, or nil when it does not run.
+	OCSP func() *ocsp.Health
+
+	// TLS gives the certificate that the https listener serves, or nil.
+	TLS func() *x509.Certificate
+
+	// ProfileSigner gives the chain and key that sign Apple profiles. Optional.
+	ProfileSigner func() ([]*x509.Certificate, crypto.Signer)
+
+	// Directory is the LDAP client. Nil with the built-in directory.
+	Directory *directory.LDAP
+
+	// Provider asks the identity provider whether it answers. Nil without one.
+	Provider func(context.Context) error
+
+	// Mail is the notifier, and CheckMail connects to its server. Nil without mail.
+	Mail      *notify.Notifier
+	CheckMail func(context.Context) []portal.Finding
+
+	// Revoked is called after a test certificate was revoked. It must not block.
+	Revoked func()
+
+	Now func() time.Time
+	Log *slog.Logger
+}
+
+// Doctor checks one running portal. It is safe for concurrent use.
+type Doctor struct{ c Config }
+
+// New returns a Doctor.
+func New(c Config) *Doctor { return &Doctor{c: c} }

@@ -1,0 +1,79 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"certportal/ca/crl"
+	"certportal/internal/ops"
+)
+
+// probeInterval is how long a write that went through says that the next one will.
+const probeInterval = 5 * time.Second
+
+// maxLag is how long online answers may lag behind the records before this
+// server should get no more questions.
+const maxLag = time.Minute
+
+// Ready are what this server must have to be of use: a store that takes what is
+// written, a key that opens, lists and answers that others still accept.
+func (d *Doctor) Ready() []ops.Check {
+	return []ops.Check{
+		{Name: "store", Look: d.probeStore()},
+		{Name: "ca", Look: func(context.Context) error { return d.c.CA.Sealed }},
+		{Name: "lists", Look: func(context.Context) error { return d.crlsCurrent() }},
+		{Name: "ocsp", Look: func(context.Context) error { return d.ocspCurrent() }},
+	}
+}
+
+// probeStore writes, unless it did a moment ago.
+func (d *Doctor) probeStore() func(context.Context) error {
+	var mu sync.Mutex
+	var written time.Time
+	return func(ctx context.Context) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if age := time.Since(written); age < probeInterval {
+			return nil
+		}
+		if err := d.c.DB.Probe(ctx); err != nil {
+			return err
+		}
+		written = time.Now()
+		return nil
+	}
+}
+
+// crlsCurrent says which complete list is missing or at the end of its life.
+func (d *Doctor) crlsCurrent() error {
+	var errs []error
+	for _, h := range d.c.Lists.Health() {
+		switch {
+		case h.Delta:
+		case h.List.Number == 0:
+			errs = append(errs, fmt.Errorf("there is no revocation list of %s", h.Issuer))
+		case h.Level >= crl.Ending:
+			errs = append(errs, fmt.Errorf("the revocation list of %s ends at %s", h.Issuer, h.List.NextUpdate.UTC().Format(time.RFC3339)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ocspCurrent says why online answers of this server cannot be relied upon.
+func (d *Doctor) ocspCurrent() error {
+	h := d.c.OCSP()
+	switch {
+	case h == nil:
+		return nil
+	case h.Signer == nil:
+		return errors.New("nobody signs online answers")
+	case !d.c.Now().Before(h.Signer.NotAfter):
+		return fmt.Errorf("the signer of online answers ended at %s", h.Signer.NotAfter.UTC().Format(time.RFC3339))
+	case !h.Followed.IsZero() && d.c.Now().Sub(h.Followed) > maxLag:
+		return fmt.Errorf("online answers do not follow the records since %s", h.Followed.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
