@@ -19,7 +19,8 @@ func layers() [][]string {
 			"internal/auditmonitor", "internal/ops"},
 		{"store", "web"},
 		{"store/seed", "cmd/certportal/internal/config"},
-		{"cmd/certportal/internal/localca", "cmd/certportal/internal/doctor"},
+		{"cmd/certportal/internal/localca"},
+		{"cmd/certportal/internal/doctor"},
 		{"cmd/certportal/internal/app"},
 		{"cmd/certportal"},
 	}

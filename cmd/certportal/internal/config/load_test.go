@@ -26,7 +26,7 @@ func TestExampleIsTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := Defaults(); !reflect.DeepEqual(got, want) {
+	if want := Defaults(); !reflect.DeepEqual(*got, want) {
 		t.Errorf("the example gives\n%+v\nwant the defaults\n%+v", got, want)
 	}
 }
