@@ -96,7 +96,7 @@ func TestA8_ParallelTriesStayWithinLimit(t *testing.T) {
 		var allowed atomic.Int32
 		var waiting sync.WaitGroup
 		for i := range 40 {
-			via := signin.Attempts(db)
+			via := signin.Store(db)
 			if i%2 == 1 {
 				via = replica
 			}

@@ -94,7 +94,7 @@ func entry(action audit.Action, person portal.PersonID) audit.Entry {
 	}
 }
 
-func reserve(t testing.TB, db enroll.Records, e enrolment) enrolment {
+func reserve(t testing.TB, db enroll.Store, e enrolment) enrolment {
 	t.Helper()
 	if err := db.Reserve(context.Background(), e.reservation); err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func reserve(t testing.TB, db enroll.Records, e enrolment) enrolment {
 }
 
 // issue reserves and completes.
-func issue(t testing.TB, db enroll.Records, e enrolment) enrolment {
+func issue(t testing.TB, db enroll.Store, e enrolment) enrolment {
 	t.Helper()
 	reserve(t, db, e)
 	if err := db.Complete(context.Background(), e.completion); err != nil {
@@ -112,7 +112,7 @@ func issue(t testing.TB, db enroll.Records, e enrolment) enrolment {
 	return e
 }
 
-func revoke(t testing.TB, db enroll.Records, cause portal.Cause, at time.Time, serials ...ca.Serial) []ca.Serial {
+func revoke(t testing.TB, db enroll.Store, cause portal.Cause, at time.Time, serials ...ca.Serial) []ca.Serial {
 	t.Helper()
 	ended, err := db.Revoke(context.Background(), enroll.Revocation{
 		Serials: serials, Cause: cause, At: at, Entry: entry("", "admin"),

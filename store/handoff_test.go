@@ -33,7 +33,7 @@ func offered(t *testing.T, db *fixture, person portal.PersonID, n byte, at time.
 	return o
 }
 
-func redeem(t *testing.T, db signin.Handoffs, id signin.HandoffID, at time.Time) error {
+func redeem(t *testing.T, db signin.Store, id signin.HandoffID, at time.Time) error {
 	t.Helper()
 	return db.CloseHandoff(t.Context(), id, signin.HandoffRedeemed, at, entry(audit.HandoffRedeemed, anna))
 }
@@ -142,7 +142,7 @@ func TestA9_HandoffIsUsedOnce(t *testing.T) {
 		results := make(chan error, 20)
 		var waiting sync.WaitGroup
 		for i := range cap(results) {
-			via := signin.Handoffs(db)
+			via := signin.Store(db)
 			if i%2 == 1 {
 				via = replica
 			}
@@ -170,7 +170,7 @@ func TestHandoffsOfferedAtOnce(t *testing.T) {
 		var waiting sync.WaitGroup
 		for n := byte(1); n <= 6; n++ {
 			save(t, db, n, string(anna), noon)
-			via := signin.Handoffs(db)
+			via := signin.Store(db)
 			if n%2 == 1 {
 				via = replica
 			}

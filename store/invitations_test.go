@@ -153,7 +153,7 @@ func TestF22_InvitationIsUsedOnce(t *testing.T) {
 		results := make(chan error, 20)
 		var waiting sync.WaitGroup
 		for n := range cap(results) {
-			via := enroll.Records(db)
+			via := enroll.Store(db)
 			if n%2 == 1 {
 				via = replica
 			}

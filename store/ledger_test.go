@@ -63,7 +63,7 @@ func TestA19_ParallelActsKeepTheChain(t *testing.T) {
 		replica := opened(t, db.address)
 		var waiting sync.WaitGroup
 		for w := range writers {
-			via := enroll.Records(db)
+			via := enroll.Store(db)
 			if w%2 == 1 {
 				via = replica
 			}

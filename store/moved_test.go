@@ -116,6 +116,6 @@ func TestLinkedFileIsNotTakenForMoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	var records enroll.Records = db
+	var records enroll.Store = db
 	issue(t, records, request(t, anna, "iPhone"))
 }

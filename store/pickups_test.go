@@ -135,7 +135,7 @@ func TestF22_ParallelReadersStayWithinMax(t *testing.T) {
 		var claimed atomic.Int32
 		var waiting sync.WaitGroup
 		for i := range 50 {
-			via := enroll.Pickups(db)
+			via := enroll.Store(db)
 			if i%2 == 1 {
 				via = replica
 			}

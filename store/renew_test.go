@@ -47,7 +47,7 @@ func certificate(t testing.TB, db *fixture, e enrolment) portal.Certificate {
 	return must[portal.Certificate](t)(db.Certificate(t.Context(), e.serial()))
 }
 
-func endSuperseded(t testing.TB, db enroll.Records, e enroll.Ending) []ca.Serial {
+func endSuperseded(t testing.TB, db enroll.Store, e enroll.Ending) []ca.Serial {
 	t.Helper()
 	e.Entry = entry(audit.CertificateRevoked, "")
 	return must[[]ca.Serial](t)(db.EndSuperseded(t.Context(), e))
@@ -273,7 +273,7 @@ func TestF22_TwoReplicasRenewAtOnce(t *testing.T) {
 			var renewed atomic.Int32
 			for i := range taps {
 				next := old.renewal(t, late(old))
-				via := enroll.Records(db)
+				via := enroll.Store(db)
 				if i%2 == 1 {
 					via = replica
 				}

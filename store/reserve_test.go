@@ -186,7 +186,7 @@ func TestF22_ParallelRequestsStayWithinQuota(t *testing.T) {
 			for i := range requests {
 				e := request(t, person, fmt.Sprint("device", i))
 				e.reservation.Quota = quota
-				via := enroll.Records(db)
+				via := enroll.Store(db)
 				if i%2 == 1 {
 					via = replica
 				}

@@ -18,8 +18,8 @@ import (
 )
 
 var (
-	_ enroll.Challenges = (*store.DB)(nil)
-	_ scep.Store        = (*store.DB)(nil)
+	_ enroll.Store = (*store.DB)(nil)
+	_ scep.Store   = (*store.DB)(nil)
 )
 
 // challenge makes what the registrar would make for a device of a request.
@@ -110,7 +110,7 @@ func TestA15_ChallengeIsUsedOnce(t *testing.T) {
 		for i := range 16 {
 			e := request(t, anna, "iPhone")
 			e.reservation.Device = first.reservation.Device
-			via := enroll.Records(db)
+			via := enroll.Store(db)
 			if i%2 == 1 {
 				via = replica
 			}

@@ -20,13 +20,11 @@ import (
 )
 
 var (
-	_ enroll.Records   = (*store.DB)(nil)
-	_ enroll.Inventory = (*store.DB)(nil)
-	_ enroll.Pickups   = (*store.DB)(nil)
-	_ signin.Attempts  = (*store.DB)(nil)
-	_ signin.Handoffs  = (*store.DB)(nil)
-	_ crl.Lists        = (*store.DB)(nil)
-	_ drift.Store      = (*store.DB)(nil)
+	_ enroll.Store = (*store.DB)(nil)
+	_ signin.Store = (*store.DB)(nil)
+	_ signin.Store = (*store.DB)(nil)
+	_ crl.Lists    = (*store.DB)(nil)
+	_ drift.Store  = (*store.DB)(nil)
 )
 
 // postgres is started by the first test that needs it.

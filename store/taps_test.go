@@ -28,7 +28,7 @@ func registrarOn(t *testing.T, db *store.DB, h *ca.Hierarchy, now func() time.Ti
 	profile := must[*ca.Profile](t)(ca.NewProfile(ca.ProfileConfig{Name: "User", CRLURLs: []string{"http://pki.example/crl/issuing.crl"}}))
 	return must[*enroll.Registrar](t)(enroll.New(enroll.Config{
 		Directory: people, Issuer: issuer, Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
-		Records: db, Inventory: db, Pickups: db, Quota: 2, Chain: []*x509.Certificate{h.Issuing}, Now: now, Log: log,
+		Store: db, Quota: 2, Chain: []*x509.Certificate{h.Issuing}, Now: now, Log: log,
 	}))
 }
 

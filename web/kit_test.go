@@ -206,7 +206,7 @@ func (p *site) newRegistrar(h *ca.Hierarchy, log *slog.Logger, change ...func(*e
 	}
 	config := enroll.Config{
 		Directory: p.moody, Issuer: issuer, Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
-		Records: p.db, Inventory: p.db, Pickups: p.db, Challenges: p.db,
+		Store: p.db, DeviceKeys: true,
 		Chain: []*x509.Certificate{h.Issuing}, Now: p.clock.Now, Log: log,
 	}
 	for _, f := range change {
@@ -222,7 +222,7 @@ func (p *site) newRegistrar(h *ca.Hierarchy, log *slog.Logger, change ...func(*e
 func (p *site) start(h *ca.Hierarchy, log *slog.Logger, change []func(*web.Config)) {
 	p.t.Helper()
 	signIn, err := signin.New(signin.Config{
-		Directory: p.moody, Attempts: p.db, Records: p.db, Invitations: p.db, CodeAlone: true, Now: p.clock.Now, Log: log,
+		Directory: p.moody, Store: p.db, CodeAlone: true, Now: p.clock.Now, Log: log,
 	})
 	if err != nil {
 		p.t.Fatal(err)

@@ -69,7 +69,7 @@ func BenchmarkSambaSignIn(b *testing.B) {
 	o.dc.AddUser(b, samba.User{Login: "anna"})
 	people := &stopwatch{Directory: o.people}
 	signIn := must[*signin.Service](b)(signin.New(signin.Config{
-		Directory: people, Attempts: o.db, Records: o.db, Log: slog.New(slog.DiscardHandler),
+		Directory: people, Store: o.db, Log: slog.New(slog.DiscardHandler),
 	}))
 	var own, theirs []time.Duration
 	for b.Loop() {

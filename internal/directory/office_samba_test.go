@@ -56,7 +56,7 @@ func officeOver(t testing.TB, dc *samba.DC, change ...func(*directory.LDAPConfig
 	t.Cleanup(func() { o.db.Close() })
 	o.Registrar = o.over(o.people)
 	o.signIn = must[*signin.Service](t)(signin.New(signin.Config{
-		Directory: o.people, Attempts: o.db, Records: o.db, Now: o.now, Log: slog.New(slog.DiscardHandler),
+		Directory: o.people, Store: o.db, Now: o.now, Log: slog.New(slog.DiscardHandler),
 	}))
 	return o
 }
@@ -74,7 +74,7 @@ func (o *office) over(people portal.Directory) *enroll.Registrar {
 	log := slog.New(slog.DiscardHandler)
 	return must[*enroll.Registrar](o.t)(enroll.New(enroll.Config{
 		Directory: people, Issuer: issuer, Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
-		Records: o.db, Inventory: o.db, Pickups: o.db, Chain: []*x509.Certificate{hierarchy.Issuing}, Now: o.now, Log: log,
+		Store: o.db, Chain: []*x509.Certificate{hierarchy.Issuing}, Now: o.now, Log: log,
 	}))
 }
 

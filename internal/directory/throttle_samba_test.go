@@ -31,7 +31,7 @@ func (c *counted) Authenticate(ctx context.Context, login, password string) (por
 func (o *office) counting(c signin.Config) (*signin.Service, *counted) {
 	o.t.Helper()
 	people := &counted{Directory: o.people}
-	c.Directory, c.Attempts, c.Records, c.Now = people, o.db, o.db, o.now
+	c.Directory, c.Store, c.Now = people, o.db, o.now
 	return must[*signin.Service](o.t)(signin.New(c)), people
 }
 

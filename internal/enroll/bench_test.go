@@ -53,7 +53,7 @@ func benchPortal(b *testing.B, issuing, leaf ca.KeyKind, ready int) (*enroll.Reg
 	check(err)
 	pool := enroll.NewKeyPool(leaf, ready, log)
 	r, err := enroll.New(enroll.Config{
-		Directory: people, Issuer: issuer, Profile: profile, Keys: pool, Records: db, Inventory: db, Pickups: db,
+		Directory: people, Issuer: issuer, Profile: profile, Keys: pool, Store: db,
 		Chain: []*x509.Certificate{h.Issuing}, Quota: 1 << 30, Log: log,
 	})
 	check(err)

@@ -60,29 +60,6 @@ type StoredChallenge struct {
 	Renew      bool                // what the device holds works on beside the new certificate
 }
 
-// Challenges keeps challenges. Every method is one transaction, its ledger entry
-// included.
-type Challenges interface {
-	// AddChallenge stores a challenge, and its device when there is none by that
-	// id. It takes the place of those that the device has and did not use. It
-	// returns a *Refusal with QuotaReached, NameTaken, CodeOver or DeviceBlocked, and
-	// ErrConflict for a device that was removed.
-	AddChallenge(ctx context.Context, c StoredChallenge, quota int, entry audit.Entry) error
-
-	// ChallengeBySecret and ChallengeByToken find a challenge, used or run out or
-	// not. They return ErrNotFound when there is none.
-	ChallengeBySecret(ctx context.Context, hash [sha256.Size]byte) (StoredChallenge, error)
-	ChallengeByToken(ctx context.Context, hash [sha256.Size]byte) (StoredChallenge, error)
-
-	// OpenChallenge finds the challenge that a device may still use, or
-	// ErrNotFound.
-	OpenChallenge(ctx context.Context, person portal.PersonID, device portal.DeviceID, now time.Time) (StoredChallenge, error)
-
-	// Held finds the device that a certificate belongs to, with that very
-	// certificate in it. It returns ErrNotFound for a serial that no person has.
-	Held(ctx context.Context, serial ca.Serial) (portal.Device, error)
-}
-
 var errNoChallenges = errors.New("keys made on devices are not set up")
 
 // challengeToken derives the token of a challenge, as Token does for a pickup.
@@ -100,7 +77,7 @@ func (k PickupKey) challengeToken(id ChallengeID) Token {
 // The same form sent twice leads to the same device, with one challenge that
 // works: the later.
 func (r *Registrar) NewChallenge(ctx context.Context, req Request) (Challenge, error) {
-	if r.c.Challenges == nil {
+	if !r.c.DeviceKeys {
 		return Challenge{}, &portal.Outage{Part: portal.PartIssuer, Err: errNoChallenges}
 	}
 	c, err := r.newChallenge(ctx, req)
@@ -147,7 +124,7 @@ func (r *Registrar) newChallenge(ctx context.Context, req Request) (Challenge, e
 		"name": device.Name, "platform": string(device.Platform), "upn": person.UPN, "sid": person.SID,
 	}
 	token, _ := c.Token.hash()
-	err = r.c.Challenges.AddChallenge(ctx, StoredChallenge{
+	err = r.c.Store.AddChallenge(ctx, StoredChallenge{
 		ID: id, SecretHash: sha256.Sum256([]byte(c.Secret)), TokenHash: token, Device: device,
 		Names: namesOf(person), Made: r.c.Now(), Expires: c.Expires, Invitation: req.Invitation, Renew: req.renews(),
 	}, r.c.Quota, entry)
@@ -200,10 +177,10 @@ func (r *Registrar) openChallenge(t Token, s StoredChallenge) (Challenge, error)
 // use, for the page that offers the profile. It returns ErrNotFound when there
 // is none, or when it was made in another session.
 func (r *Registrar) WaitingChallenge(ctx context.Context, person portal.PersonID, device portal.DeviceID, key PickupKey) (Challenge, error) {
-	if r.c.Challenges == nil {
+	if !r.c.DeviceKeys {
 		return Challenge{}, portal.ErrNotFound
 	}
-	stored, err := r.c.Challenges.OpenChallenge(ctx, person, device, r.c.Now())
+	stored, err := r.c.Store.OpenChallenge(ctx, person, device, r.c.Now())
 	if err != nil {
 		return Challenge{}, portal.AsOutage(portal.PartStore, "finding challenge of device", err)
 	}
@@ -219,10 +196,10 @@ func (r *Registrar) WaitingChallenge(ctx context.Context, person portal.PersonID
 // used it or its time is over.
 func (r *Registrar) OpenChallenge(ctx context.Context, t Token) (Challenge, error) {
 	hash, ok := t.hash()
-	if !ok || r.c.Challenges == nil {
+	if !ok || !r.c.DeviceKeys {
 		return Challenge{}, portal.ErrNotFound
 	}
-	stored, err := r.c.Challenges.ChallengeByToken(ctx, hash)
+	stored, err := r.c.Store.ChallengeByToken(ctx, hash)
 	if err != nil {
 		return Challenge{}, portal.AsOutage(portal.PartStore, "finding challenge", err)
 	}
@@ -244,5 +221,5 @@ func (r *Registrar) NoteChallengeRead(ctx context.Context, by portal.Actor, c Ch
 	e := by.Entry(r.c.Now(), audit.ChallengeRead)
 	e.Actor, e.Role = "pickup", ""
 	e.Person, e.Object = string(c.Device.Person), string(c.Device.ID)
-	return portal.AsOutage(portal.PartStore, "recording the read of a challenge", r.c.Records.Note(ctx, e))
+	return portal.AsOutage(portal.PartStore, "recording the read of a challenge", r.c.Store.Note(ctx, e))
 }

@@ -21,7 +21,7 @@ import (
 func keyPortal(t *testing.T) *testPortal {
 	t.Helper()
 	p := newPortal(t)
-	p.Config.Challenges = p.DB
+	p.Config.DeviceKeys = true
 	p.Registrar = p.NewRegistrar(func(*enroll.Config) {})
 	return p
 }

@@ -42,14 +42,14 @@ func (r *Registrar) Redeem(ctx context.Context, by portal.Actor, challenge strin
 // nothing about the ones there are.
 func (r *Registrar) findChallenge(ctx context.Context, secret string) (StoredChallenge, error) {
 	switch {
-	case r.c.Challenges == nil:
+	case !r.c.DeviceKeys:
 		return StoredChallenge{}, &portal.Outage{Part: portal.PartIssuer, Err: errNoChallenges}
 	case secret == "":
 		return StoredChallenge{}, &portal.Denial{Why: portal.ChallengeMissing}
 	case len(secret) > maxChallenge:
 		return StoredChallenge{}, &portal.Denial{Why: portal.ChallengeUnknown}
 	}
-	stored, err := r.c.Challenges.ChallengeBySecret(ctx, sha256.Sum256([]byte(secret)))
+	stored, err := r.c.Store.ChallengeBySecret(ctx, sha256.Sum256([]byte(secret)))
 	switch {
 	case errors.Is(err, portal.ErrNotFound):
 		return stored, &portal.Denial{Why: portal.ChallengeUnknown}
@@ -110,14 +110,14 @@ func (r *Registrar) Renew(ctx context.Context, by portal.Actor, holder *x509.Cer
 // sign a certificate with somebody else's serial (attack A15). The device it
 // returns with an error is empty unless the bytes are equal.
 func (r *Registrar) findHolder(ctx context.Context, holder *x509.Certificate) (portal.Device, error) {
-	if r.c.Challenges == nil {
+	if !r.c.DeviceKeys {
 		return portal.Device{}, &portal.Outage{Part: portal.PartIssuer, Err: errNoChallenges}
 	}
 	serial, err := ca.SerialOf(holder.SerialNumber)
 	if err != nil {
 		return portal.Device{}, &portal.Denial{Why: portal.HolderUnknown}
 	}
-	device, err := r.c.Challenges.Held(ctx, serial)
+	device, err := r.c.Store.Held(ctx, serial)
 	if errors.Is(err, portal.ErrNotFound) {
 		return portal.Device{}, &portal.Denial{Why: portal.HolderUnknown}
 	}
@@ -142,7 +142,7 @@ func (r *Registrar) renew(ctx context.Context, by portal.Actor, device portal.De
 	defer leave()
 	// The store decides for good: this word may stand once.
 	once := "renewal of " + device.Certificate.Serial.String()
-	switch _, err := r.c.Records.Attempted(ctx, by.Person, once); {
+	switch _, err := r.c.Store.Attempted(ctx, by.Person, once); {
 	case err == nil:
 		return nil, &portal.Denial{Why: portal.HolderRenewed}
 	case !errors.Is(err, portal.ErrNotFound):
@@ -177,7 +177,7 @@ func (r *Registrar) EnrollRequest(ctx context.Context, req Request, pasted strin
 		r.noteKeyRefusal(ctx, req, err)
 		return Enrolment{}, err
 	}
-	if r.c.Challenges == nil {
+	if !r.c.DeviceKeys {
 		return Enrolment{}, &portal.Outage{Part: portal.PartIssuer, Err: errNoChallenges}
 	}
 	return r.EnrollKey(ctx, req, wish.Key)
@@ -189,10 +189,10 @@ func (r *Registrar) EnrollRequest(ctx context.Context, req Request, pasted strin
 // profile: they are the only ones that get challenges, and bring no requests.
 func (r *Registrar) Brought(ctx context.Context, d portal.Device) (bool, error) {
 	status := d.Certificate.Status
-	if r.c.Challenges == nil || d.Platform == portal.IOS || status == "" || status == portal.Pending {
+	if !r.c.DeviceKeys || d.Platform == portal.IOS || status == "" || status == portal.Pending {
 		return false, nil
 	}
-	_, err := r.c.Challenges.Held(ctx, d.Certificate.Serial)
+	_, err := r.c.Store.Held(ctx, d.Certificate.Serial)
 	if errors.Is(err, portal.ErrNotFound) {
 		return false, nil
 	}
@@ -231,7 +231,7 @@ func (r *Registrar) noteDevice(ctx context.Context, by portal.Actor, device port
 	e := by.Entry(r.c.Now(), audit.EnrolmentRefused)
 	e.Actor, e.Role, e.Object = deviceActor, "", string(device)
 	e.Detail = detail
-	if err := r.c.Records.Note(context.WithoutCancel(ctx), e); err != nil {
+	if err := r.c.Store.Note(context.WithoutCancel(ctx), e); err != nil {
 		r.c.Log.Error("recording a refusal", "reason", detail["reason"], "request", by.Request, "err", err)
 	}
 }

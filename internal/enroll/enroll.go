@@ -1,16 +1,13 @@
-// Package enroll is the heart of the portal: who a person is, which devices and
-// certificates they have, and the registrar that decides whether a certificate
-// may be issued, records that it will be, has it signed, and seals the result
-// for the one device that asked.
+// Package enroll is the registrar: it decides whether a person may have a certificate,
+// records that it will be issued, has the CA sign it, and encrypts key and password for
+// the one device that asked. It renews, revokes and removes certificates, and issues the
+// portal's own.
 //
-// It holds the rules that never bend: what stands in a certificate comes from
-// the directory at the moment of issuing, never from a request; a certificate is
-// recorded before it is signed; a private key exists in memory for one issuance
-// and sealed in one pickup, under a token the portal does not keep; and every
-// act is recorded in the ledger in the transaction of the act, or it does not
-// happen.
+// Its rules: names in a certificate come from the directory at the moment of issuing and
+// never from a request; a certificate is recorded before it is signed; a private key made
+// here exists in memory for one issuance and encrypted in one pickup, under a token that
+// the portal does not keep; every act and its audit entry are one transaction.
 //
-// The package knows neither HTTP nor SQL nor LDAP. It says what it needs in
-// small interfaces (Directory, Issuer, Records, Inventory, Pickups, Attempts,
-// Handoffs, Challenges, Invitations) that the rooms above fulfil.
+// The package imports neither net/http nor database/sql nor LDAP: it declares what it
+// needs as interfaces, above all [Store].
 package enroll

@@ -63,7 +63,7 @@ func (r *Registrar) Enroll(ctx context.Context, req Request) (Enrolment, error) 
 		return Enrolment{}, &portal.Outage{Part: portal.PartIssuer, Err: err}
 	}
 	defer leave()
-	if done, err := r.c.Records.Attempted(ctx, req.By.Person, req.Idempotent); !errors.Is(err, portal.ErrNotFound) {
+	if done, err := r.c.Store.Attempted(ctx, req.By.Person, req.Idempotent); !errors.Is(err, portal.ErrNotFound) {
 		return done, portal.AsOutage(portal.PartStore, "looking for an earlier attempt", err)
 	}
 	done, err := r.issue(ctx, req)
@@ -105,10 +105,10 @@ func (r *Registrar) issue(ctx context.Context, req Request) (done Enrolment, err
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), issueTimeout)
 	defer cancel()
 	serial := prepared.Serial()
-	err = r.c.Records.Reserve(ctx, r.reservation(req, person, device, prepared))
+	err = r.c.Store.Reserve(ctx, r.reservation(req, person, device, prepared))
 	if errors.Is(err, portal.ErrConflict) {
 		// The second tap overtook the first on the way to the store.
-		done, err := r.c.Records.Attempted(ctx, req.By.Person, req.Idempotent)
+		done, err := r.c.Store.Attempted(ctx, req.By.Person, req.Idempotent)
 		if errors.Is(err, portal.ErrNotFound) {
 			err = portal.ErrConflict // it ended again, or something else was in the way
 		}
@@ -246,7 +246,7 @@ func (r *Registrar) complete(ctx context.Context, req Request, prepared *ca.Prep
 func (r *Registrar) NoteRejected(ctx context.Context, by portal.Actor, route, why string) error {
 	e := by.Entry(r.c.Now(), audit.RequestRejected)
 	e.Object, e.Detail = route, map[string]string{"reason": why}
-	return portal.AsOutage(portal.PartStore, "recording a rejected request", r.c.Records.Note(ctx, e))
+	return portal.AsOutage(portal.PartStore, "recording a rejected request", r.c.Store.Note(ctx, e))
 }
 
 // noteRefusal records a no. The refusal stands even when it cannot be recorded:
@@ -258,7 +258,7 @@ func (r *Registrar) noteRefusal(ctx context.Context, req Request, refusal *porta
 	if refusal.Value != "" {
 		e.Detail["value"] = refusal.Value
 	}
-	if err := r.c.Records.Note(ctx, e); err != nil {
+	if err := r.c.Store.Note(ctx, e); err != nil {
 		r.c.Log.Error("recording a refusal", "reason", refusal.Reason, "request", req.By.Request, "err", err)
 	}
 }

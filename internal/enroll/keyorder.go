@@ -53,7 +53,7 @@ func (r *Registrar) EnrollKey(ctx context.Context, req Request, key crypto.Publi
 		return Enrolment{}, &portal.Outage{Part: portal.PartIssuer, Err: err}
 	}
 	defer leave()
-	if done, err := r.c.Records.Attempted(ctx, req.By.Person, req.Idempotent); !errors.Is(err, portal.ErrNotFound) {
+	if done, err := r.c.Store.Attempted(ctx, req.By.Person, req.Idempotent); !errors.Is(err, portal.ErrNotFound) {
 		return done, portal.AsOutage(portal.PartStore, "looking for an earlier attempt", err)
 	}
 	o := keyOrder{
@@ -63,7 +63,7 @@ func (r *Registrar) EnrollKey(ctx context.Context, req Request, key crypto.Publi
 	cert, err := r.issueToPerson(ctx, req, &o)
 	if err != nil {
 		// The second tap overtook the first, on another replica.
-		if done, again := r.c.Records.Attempted(ctx, req.By.Person, req.Idempotent); again == nil {
+		if done, again := r.c.Store.Attempted(ctx, req.By.Person, req.Idempotent); again == nil {
 			return done, nil
 		}
 		r.noteKeyRefusal(ctx, req, err)
@@ -119,7 +119,7 @@ func (r *Registrar) issueFor(ctx context.Context, o keyOrder) (*x509.Certificate
 	reservation := r.reservation(order, o.person, o.device, prepared)
 	reservation.NewDevice, reservation.Challenge, reservation.Renews = o.fresh, o.challenge, o.renews
 	reservation.Entry = o.entry(reservation.Entry)
-	err = r.c.Records.Reserve(ctx, reservation)
+	err = r.c.Store.Reserve(ctx, reservation)
 	if errors.Is(err, portal.ErrConflict) {
 		return nil, r.conflictOf(ctx, o)
 	}
@@ -145,12 +145,12 @@ func (r *Registrar) prepareFor(o keyOrder) (*ca.Prepared, error) {
 // conflictOf says what stood in the way of a reservation.
 func (r *Registrar) conflictOf(ctx context.Context, o keyOrder) error {
 	if o.challenge == [sha256.Size]byte{} {
-		if _, err := r.c.Records.Attempted(ctx, o.by.Person, o.once); err == nil {
+		if _, err := r.c.Store.Attempted(ctx, o.by.Person, o.once); err == nil {
 			return &portal.Denial{Why: portal.HolderRenewed}
 		}
 		return &portal.Denial{Why: portal.KeyReused}
 	}
-	stored, err := r.c.Challenges.ChallengeBySecret(ctx, o.challenge)
+	stored, err := r.c.Store.ChallengeBySecret(ctx, o.challenge)
 	switch {
 	case errors.Is(err, portal.ErrNotFound), err == nil && !stored.Used.IsZero():
 		return &portal.Denial{Why: portal.ChallengeUsed}

@@ -38,7 +38,7 @@ func (r *Registrar) Block(ctx context.Context, by portal.Actor, b Block) error {
 	now := r.c.Now()
 	entry := by.Entry(now, audit.CertificateRevoked)
 	entry.Person, entry.Detail = string(b.Person), b.Detail
-	ended, err := r.c.Records.Revoke(ctx, Revocation{Cause: b.Cause, At: now, BlockDevice: b.Device, KeepSession: b.Session, Entry: entry})
+	ended, err := r.c.Store.Revoke(ctx, Revocation{Cause: b.Cause, At: now, BlockDevice: b.Device, KeepSession: b.Session, Entry: entry})
 	if err != nil {
 		return portal.AsOutage(portal.PartStore, "blocking device", err)
 	}
@@ -68,6 +68,6 @@ func (r *Registrar) Rename(ctx context.Context, by portal.Actor, id portal.Devic
 	now := r.c.Now()
 	entry := by.Entry(now, audit.DeviceRenamed)
 	entry.Object = string(id)
-	err = r.c.Records.Rename(ctx, Renaming{Person: by.Person, Device: id, Name: name, At: now, Entry: entry})
+	err = r.c.Store.Rename(ctx, Renaming{Person: by.Person, Device: id, Name: name, At: now, Entry: entry})
 	return portal.AsOutage(portal.PartStore, "renaming device", err)
 }

@@ -52,7 +52,7 @@ func TestEnrollRequest(t *testing.T) {
 		t.Error("a key of the portal's, or none, counts as brought")
 	}
 	// Without challenges nobody could tell the two apart, so there is one kind.
-	alone := p.NewRegistrar(func(c *enroll.Config) { c.Challenges = nil })
+	alone := p.NewRegistrar(func(c *enroll.Config) { c.DeviceKeys = false })
 	_, pasted = request(t)
 	var out *portal.Outage
 	if _, err := alone.EnrollRequest(t.Context(), p.request("Other", "form 4"), pasted); !errors.As(err, &out) {

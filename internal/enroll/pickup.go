@@ -110,7 +110,7 @@ func (r *Registrar) pickup(ctx context.Context, t Token) (Pickup, SealedPickup, 
 	if !ok {
 		return Pickup{}, SealedPickup{}, portal.ErrNotFound
 	}
-	sealed, err := r.c.Pickups.Pickup(ctx, hash)
+	sealed, err := r.c.Store.Pickup(ctx, hash)
 	if err != nil {
 		return Pickup{}, sealed, portal.AsOutage(portal.PartStore, "finding pickup", err)
 	}
@@ -146,7 +146,7 @@ func gone(s SealedPickup) *portal.Gone {
 // returns *Gone when none is left.
 func (r *Registrar) ClaimRead(ctx context.Context, by portal.Actor, f File, t Token) error {
 	hash, _ := t.hash()
-	err := r.c.Pickups.ClaimRead(ctx, hash, MaxReads, r.readEntry(by, f, "whole"))
+	err := r.c.Store.ClaimRead(ctx, hash, MaxReads, r.readEntry(by, f, "whole"))
 	if errors.Is(err, portal.ErrConflict) {
 		return &portal.Gone{Used: true, At: r.c.Now(), Platform: f.Device.Platform, Device: f.Device.ID}
 	}
@@ -156,13 +156,13 @@ func (r *Registrar) ClaimRead(ctx context.Context, by portal.Actor, f File, t To
 // ReturnRead gives back a claim whose read broke off.
 func (r *Registrar) ReturnRead(ctx context.Context, t Token) error {
 	hash, _ := t.hash()
-	return portal.AsOutage(portal.PartStore, "returning a read", r.c.Pickups.ReturnRead(context.WithoutCancel(ctx), hash))
+	return portal.AsOutage(portal.PartStore, "returning a read", r.c.Store.ReturnRead(context.WithoutCancel(ctx), hash))
 }
 
 // ConfirmRead notes that the whole file went out. The last read wipes the key.
 func (r *Registrar) ConfirmRead(ctx context.Context, t Token) error {
 	hash, _ := t.hash()
-	err := r.c.Pickups.ConfirmRead(context.WithoutCancel(ctx), hash, MaxReads, r.c.Now())
+	err := r.c.Store.ConfirmRead(context.WithoutCancel(ctx), hash, MaxReads, r.c.Now())
 	return portal.AsOutage(portal.PartStore, "confirming a read", err)
 }
 
@@ -171,7 +171,7 @@ func (r *Registrar) ConfirmRead(ctx context.Context, t Token) error {
 // the certificate is taken as delivered.
 func (r *Registrar) NotePart(ctx context.Context, by portal.Actor, f File, t Token) error {
 	hash, _ := t.hash()
-	err := r.c.Pickups.NotePart(ctx, hash, r.c.Now(), r.readEntry(by, f, "part"))
+	err := r.c.Store.NotePart(ctx, hash, r.c.Now(), r.readEntry(by, f, "part"))
 	return portal.AsOutage(portal.PartStore, "recording a partial read", err)
 }
 

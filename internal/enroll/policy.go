@@ -46,10 +46,10 @@ func (r Rules) Judge(p portal.Person) error {
 
 // spend counts a certificate before it is made.
 func (r *Registrar) spend(ctx context.Context, id portal.PersonID) error {
-	if r.c.Attempts == nil || r.c.PerHour == 0 {
+	if r.c.PerHour == 0 {
 		return nil
 	}
-	tries, err := r.c.Attempts.Try(ctx, budgetKey(id), signin.Limit{Tries: r.c.PerHour, Window: time.Hour}, r.c.Now())
+	tries, err := r.c.Store.Try(ctx, budgetKey(id), signin.Limit{Tries: r.c.PerHour, Window: time.Hour}, r.c.Now())
 	if err != nil {
 		return portal.AsOutage(portal.PartStore, "counting certificates", err)
 	}
@@ -62,10 +62,10 @@ func (r *Registrar) spend(ctx context.Context, id portal.PersonID) error {
 // refund takes the count back when nothing came of it: who tries again until the
 // issuer is back, or brings a weak key, must not be told that they asked too often.
 func (r *Registrar) refund(ctx context.Context, id portal.PersonID, err error) {
-	if r.c.Attempts == nil || r.c.PerHour == 0 || err == nil {
+	if r.c.PerHour == 0 || err == nil {
 		return
 	}
-	if err := r.c.Attempts.GiveBack(context.WithoutCancel(ctx), budgetKey(id)); err != nil {
+	if err := r.c.Store.GiveBack(context.WithoutCancel(ctx), budgetKey(id)); err != nil {
 		r.c.Log.Error("giving back a certificate of the hour", "person", id, "err", err)
 	}
 }

@@ -1,7 +1,6 @@
 package enroll
 
 import (
-	"context"
 	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
@@ -117,63 +116,6 @@ type Enrolment struct {
 	Again bool
 }
 
-// Records is the registrar's memory. Every method is one transaction, its ledger
-// entry included.
-type Records interface {
-	// Reserve records an intent. It returns a *Refusal with QuotaReached, NameTaken
-	// or CodeOver or a *Denial with HolderEnded or HolderEarly, decided inside the
-	// transaction, and ErrConflict when form, key or challenge was used before or
-	// the device was removed.
-	Reserve(context.Context, Reservation) error
-
-	// Complete stores the signed certificate and its pickup. It returns
-	// ErrConflict when the reservation does not stand any more.
-	Complete(context.Context, Completion) error
-
-	// Revoke ends certificates and returns those it ended.
-	Revoke(context.Context, Revocation) ([]ca.Serial, error)
-
-	// EndSuperseded ends certificates that a renewal superseded, with cause Replaced,
-	// and returns them. It returns ErrConflict when a device is named whose newest
-	// certificate was not fetched.
-	EndSuperseded(context.Context, Ending) ([]ca.Serial, error)
-
-	// Rename gives a device another name. It returns a *Refusal with NameTaken, and
-	// ErrNotFound for a device that is not the person's or was removed.
-	Rename(context.Context, Renaming) error
-
-	// Attempted finds what an idempotency token led to. It returns ErrNotFound
-	// when the token is new, or its attempt came to nothing.
-	Attempted(ctx context.Context, person portal.PersonID, token string) (Enrolment, error)
-
-	// Unfinished lists reservations from before the moment that are still
-	// pending, of every kind, at most limit.
-	Unfinished(ctx context.Context, before time.Time, limit int) ([]ca.Serial, error)
-
-	// Undelivered lists issued certificates whose pickup is closed, or ran out
-	// before the moment, and was never read whole; at most limit.
-	Undelivered(ctx context.Context, before time.Time, limit int) ([]ca.Serial, error)
-
-	// Overdue lists superseded certificates whose time is over at the moment and that
-	// would work on without their end, at most limit.
-	Overdue(ctx context.Context, now time.Time, limit int) ([]ca.Serial, error)
-
-	// Note records an entry that stands for itself, such as a refusal.
-	Note(context.Context, audit.Entry) error
-}
-
-// Inventory answers what somebody has.
-type Inventory interface {
-	// Devices lists a person's devices, newest first, with the certificate that
-	// Device.Certificate tells. Removed devices and those that never got a certificate are
-	// left out.
-	Devices(ctx context.Context, person portal.PersonID) ([]portal.Device, error)
-
-	// Device finds a device of the person. It returns ErrNotFound when there is
-	// none or it is somebody else's.
-	Device(ctx context.Context, person portal.PersonID, id portal.DeviceID) (portal.Device, error)
-}
-
 // SealedPickup is a pickup as the store keeps it: nothing in it opens without
 // the token, and of the token only the hash is kept.
 type SealedPickup struct {
@@ -187,30 +129,4 @@ type SealedPickup struct {
 	LastRead       time.Time
 	Device         portal.Device // with Certificate; not stored with the pickup, but read with it
 	CertificateDER []byte        // read with it
-}
-
-// Pickups keeps sealed pickups.
-type Pickups interface {
-	// Pickup finds a pickup by the hash of its token, wiped or not. It returns
-	// ErrNotFound for a token that never was.
-	Pickup(ctx context.Context, tokenHash [sha256.Size]byte) (SealedPickup, error)
-
-	// ClaimRead counts and records a read before it happens, so that concurrent
-	// readers stay within max. It returns ErrConflict when no read is left.
-	ClaimRead(ctx context.Context, tokenHash [sha256.Size]byte, max int, entry audit.Entry) error
-
-	// ReturnRead gives back the claim of a read that broke off.
-	ReturnRead(ctx context.Context, tokenHash [sha256.Size]byte) error
-
-	// ConfirmRead notes that the file arrived: first delivery of the certificate,
-	// and after read number max the key is wiped.
-	ConfirmRead(ctx context.Context, tokenHash [sha256.Size]byte, max int, at time.Time) error
-
-	// NotePart records a read of a piece: first delivery of the certificate,
-	// without counting. It returns ErrConflict when the key is wiped.
-	NotePart(ctx context.Context, tokenHash [sha256.Size]byte, at time.Time, entry audit.Entry) error
-
-	// WipePickups removes the keys of pickups that have run out, and the
-	// passwords past their own time. It returns the number of pickups touched.
-	WipePickups(ctx context.Context, now time.Time) (int, error)
 }

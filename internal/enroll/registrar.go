@@ -10,7 +10,6 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/portal"
-	"certportal/internal/signin"
 )
 
 // Config is what a registrar works with. Fields are required unless they say
@@ -20,13 +19,11 @@ type Config struct {
 	Issuer    Issuer
 	Profile   *ca.Profile
 	Keys      *KeyPool
-	Records   Records
-	Inventory Inventory
-	Pickups   Pickups
+	Store     Store
 
-	// Challenges lets devices make their own keys. Optional: without it every key
-	// is made here.
-	Challenges Challenges
+	// DeviceKeys lets devices make their own keys. Default: the registrar makes every
+	// key.
+	DeviceKeys bool
 
 	// Chain is what a device needs between its certificate and the root: the
 	// issuing CA, without the root.
@@ -36,11 +33,9 @@ type Config struct {
 	// person. Default 5.
 	Quota int
 
-	// PerHour is how many certificates a person may ask for within an hour, counted
-	// in Attempts: each one replaced stands in the revocation list that everybody
-	// fetches. Zero, or no Attempts, is no limit.
-	PerHour  int
-	Attempts signin.Attempts
+	// PerHour is how many certificates a person may ask for within an hour: each one that
+	// is replaced is listed in the CRL that every client fetches. Zero is no limit.
+	PerHour int
 
 	// RenewFrom is how long before its end a certificate may be renewed, and Overlap
 	// how long it then works beside the new one. Default 60 and 7 days.
@@ -82,8 +77,7 @@ const DefaultQuota = 5
 // New checks the configuration and returns a registrar.
 func New(c Config) (*Registrar, error) {
 	switch {
-	case c.Directory == nil, c.Issuer == nil, c.Profile == nil, c.Keys == nil,
-		c.Records == nil, c.Inventory == nil, c.Pickups == nil:
+	case c.Directory == nil, c.Issuer == nil, c.Profile == nil, c.Keys == nil, c.Store == nil:
 		return nil, errors.New("registrar: a required part is missing")
 	case len(c.Chain) == 0:
 		return nil, errors.New("registrar: the chain is empty")
@@ -113,7 +107,7 @@ func New(c Config) (*Registrar, error) {
 		rules: Rules{
 			RequireSID: c.Directory.RequiresSID(), EnrollProtected: c.EnrollProtected, EnrollGroup: c.EnrollGroup,
 		},
-		finisher: finisher{store: c.Records, sign: c.Issuer.Sign, revoked: c.Revoked, now: c.Now, log: c.Log},
+		finisher: finisher{store: c.Store, sign: c.Issuer.Sign, revoked: c.Revoked, now: c.Now, log: c.Log},
 	}, nil
 }
 
@@ -132,13 +126,13 @@ func (r *Registrar) Person(ctx context.Context, id portal.PersonID) (portal.Pers
 
 // Devices lists a person's devices, newest first.
 func (r *Registrar) Devices(ctx context.Context, person portal.PersonID) ([]portal.Device, error) {
-	devices, err := r.c.Inventory.Devices(ctx, person)
+	devices, err := r.c.Store.Devices(ctx, person)
 	return devices, portal.AsOutage(portal.PartStore, "listing devices", err)
 }
 
 // Device finds a device of the person, or ErrNotFound.
 func (r *Registrar) Device(ctx context.Context, person portal.PersonID, id portal.DeviceID) (portal.Device, error) {
-	device, err := r.c.Inventory.Device(ctx, person, id)
+	device, err := r.c.Store.Device(ctx, person, id)
 	return device, portal.AsOutage(portal.PartStore, "finding device", err)
 }
 
@@ -147,5 +141,5 @@ func (r *Registrar) Device(ctx context.Context, person portal.PersonID, id porta
 func (r *Registrar) NoteDeniedAct(ctx context.Context, by portal.Actor, route, act, why string) error {
 	e := by.Entry(r.c.Now(), audit.AccessRefused)
 	e.Object, e.Detail = route, map[string]string{"act": act, "reason": why}
-	return portal.AsOutage(portal.PartStore, "recording a refused act", r.c.Records.Note(ctx, e))
+	return portal.AsOutage(portal.PartStore, "recording a refused act", r.c.Store.Note(ctx, e))
 }

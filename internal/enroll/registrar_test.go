@@ -240,10 +240,10 @@ type brokenIssuer struct{ enroll.Issuer }
 
 func (brokenIssuer) Sign(*ca.Prepared) (*x509.Certificate, error) { return nil, io.ErrClosedPipe }
 
-// brokenRecords loses the second transaction, as a full disk does.
-type brokenRecords struct{ enroll.Records }
+// brokenStore loses the second transaction, as a full disk does.
+type brokenStore struct{ enroll.Store }
 
-func (brokenRecords) Complete(context.Context, enroll.Completion) error { return io.ErrShortWrite }
+func (brokenStore) Complete(context.Context, enroll.Completion) error { return io.ErrShortWrite }
 
 func TestF1_WhatCannotBeFinishedIsRevoked(t *testing.T) {
 	tests := []struct {
@@ -252,7 +252,7 @@ func TestF1_WhatCannotBeFinishedIsRevoked(t *testing.T) {
 		part   portal.Part
 	}{
 		{"signing breaks", func(c *enroll.Config) { c.Issuer = brokenIssuer{c.Issuer} }, portal.PartIssuer},
-		{"storing breaks", func(c *enroll.Config) { c.Records = brokenRecords{c.Records} }, portal.PartStore},
+		{"storing breaks", func(c *enroll.Config) { c.Store = brokenStore{c.Store} }, portal.PartStore},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -276,17 +276,17 @@ func TestF1_WhatCannotBeFinishedIsRevoked(t *testing.T) {
 	}
 }
 
-// deadRecords lose everything after the reservation, as a crash does.
-type deadRecords struct{ enroll.Records }
+// deadStore loses everything after the reservation, as a crash does.
+type deadStore struct{ enroll.Store }
 
-func (deadRecords) Complete(context.Context, enroll.Completion) error { return io.ErrShortWrite }
-func (deadRecords) Revoke(context.Context, enroll.Revocation) ([]ca.Serial, error) {
+func (deadStore) Complete(context.Context, enroll.Completion) error { return io.ErrShortWrite }
+func (deadStore) Revoke(context.Context, enroll.Revocation) ([]ca.Serial, error) {
 	return nil, io.ErrShortWrite
 }
 
 func TestF1_SweepRevokesWhatACrashLeft(t *testing.T) {
 	p := newPortal(t)
-	dead := p.NewRegistrar(func(c *enroll.Config) { c.Records = deadRecords{c.Records} })
+	dead := p.NewRegistrar(func(c *enroll.Config) { c.Store = deadStore{c.Store} })
 	if _, err := dead.Enroll(t.Context(), p.request("phone", "form")); err == nil {
 		t.Fatal("Enroll succeeded, want an outage")
 	}
@@ -377,7 +377,7 @@ func TestA1_KeysAreTheRegistrars(t *testing.T) {
 func TestA17_NobodyFillsTheRevocationList(t *testing.T) {
 	h := newPortal(t)
 	bob := h.Add("bob", "")
-	r := h.NewRegistrar(func(c *enroll.Config) { c.PerHour, c.Attempts = 3, h.DB })
+	r := h.NewRegistrar(func(c *enroll.Config) { c.PerHour = 3 })
 	ask := func(p portal.Person, i int, device portal.DeviceID) (enroll.Enrolment, error) {
 		req := h.request("Phone", fmt.Sprint(p.ID, i))
 		req.By, req.Device = fixture.Employee(p), device
@@ -408,7 +408,7 @@ func TestA17_NobodyFillsTheRevocationList(t *testing.T) {
 		t.Errorf("an hour later: %v", err)
 	}
 	// What the portal fails at is nobody's impatience.
-	broken := h.NewRegistrar(func(c *enroll.Config) { c.PerHour, c.Attempts, c.Issuer = 3, h.DB, silent{} })
+	broken := h.NewRegistrar(func(c *enroll.Config) { c.PerHour, c.Issuer = 3, silent{} })
 	for i := range 10 {
 		req := h.request("Phone", fmt.Sprint("outage ", i))
 		req.Device = first.Device

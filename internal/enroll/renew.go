@@ -47,7 +47,7 @@ func (r *Registrar) Finish(ctx context.Context, by portal.Actor, id portal.Devic
 		return err
 	}
 	now := r.c.Now()
-	ended, err := r.c.Records.EndSuperseded(ctx, Ending{
+	ended, err := r.c.Store.EndSuperseded(ctx, Ending{
 		Device: id, At: now, Entry: by.Entry(now, audit.CertificateRevoked),
 	})
 	if err != nil {
@@ -61,10 +61,10 @@ func (r *Registrar) Finish(ctx context.Context, by portal.Actor, id portal.Devic
 
 // endOverdue ends superseded certificates whose time is over.
 func (r *Registrar) endOverdue(ctx context.Context) error {
-	list := func() ([]ca.Serial, error) { return r.c.Records.Overdue(ctx, r.c.Now(), sweepBatch) }
+	list := func() ([]ca.Serial, error) { return r.c.Store.Overdue(ctx, r.c.Now(), sweepBatch) }
 	return r.sweepEach(ctx, portal.Replaced, list, func(serials []ca.Serial) (int, error) {
 		now := r.c.Now()
-		ended, err := r.c.Records.EndSuperseded(ctx, Ending{
+		ended, err := r.c.Store.EndSuperseded(ctx, Ending{
 			Serials: serials, At: now, Entry: portal.Actor{}.Entry(now, audit.CertificateRevoked),
 		})
 		if err != nil {

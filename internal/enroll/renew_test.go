@@ -235,17 +235,17 @@ func TestRenewIsRefused(t *testing.T) {
 }
 
 // lostAnswer completes, and loses the answer on the way back.
-type lostAnswer struct{ enroll.Records }
+type lostAnswer struct{ enroll.Store }
 
 func (l lostAnswer) Complete(ctx context.Context, c enroll.Completion) error {
-	if err := l.Records.Complete(ctx, c); err != nil {
+	if err := l.Store.Complete(ctx, c); err != nil {
 		return err
 	}
 	return io.ErrUnexpectedEOF
 }
 
 // noReservation loses the first transaction.
-type noReservation struct{ enroll.Records }
+type noReservation struct{ enroll.Store }
 
 func (noReservation) Reserve(context.Context, enroll.Reservation) error { return io.ErrShortWrite }
 
@@ -256,11 +256,11 @@ func TestF1_RenewalBreaksAnywhere(t *testing.T) {
 		name   string
 		change func(*enroll.Config)
 	}{
-		{"before anything is recorded", func(c *enroll.Config) { c.Records = noReservation{c.Records} }},
+		{"before anything is recorded", func(c *enroll.Config) { c.Store = noReservation{c.Store} }},
 		{"at the signature", func(c *enroll.Config) { c.Issuer = brokenIssuer{c.Issuer} }},
-		{"at the second transaction", func(c *enroll.Config) { c.Records = brokenRecords{c.Records} }},
-		{"at the second transaction, for good", func(c *enroll.Config) { c.Records = deadRecords{c.Records} }},
-		{"after the second transaction", func(c *enroll.Config) { c.Records = lostAnswer{c.Records} }},
+		{"at the second transaction", func(c *enroll.Config) { c.Store = brokenStore{c.Store} }},
+		{"at the second transaction, for good", func(c *enroll.Config) { c.Store = deadStore{c.Store} }},
+		{"after the second transaction", func(c *enroll.Config) { c.Store = lostAnswer{c.Store} }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -320,7 +320,7 @@ func TestA17_RenewalsAreCounted(t *testing.T) {
 	p := keyPortal(t)
 	c := p.challenge("Phone", "form")
 	holder := testkit.Must(p.Redeem(t.Context(), portal.Actor{}, c.Secret, testkit.ECKey(t).Public()))(t)
-	r := p.NewRegistrar(func(c *enroll.Config) { c.PerHour, c.Attempts = 3, p.DB })
+	r := p.NewRegistrar(func(c *enroll.Config) { c.PerHour = 3 })
 	for range 3 {
 		holder = testkit.Must(r.Renew(t.Context(), portal.Actor{}, holder, testkit.ECKey(t).Public()))(t)
 	}
@@ -392,7 +392,7 @@ func TestRename(t *testing.T) {
 // What is refused costs nobody a certificate of the hour.
 func TestARefusalCostsNoCertificateOfTheHour(t *testing.T) {
 	p := keyPortal(t)
-	r := p.NewRegistrar(func(c *enroll.Config) { c.PerHour, c.Attempts = 1, p.DB })
+	r := p.NewRegistrar(func(c *enroll.Config) { c.PerHour = 1 })
 	weak := testkit.Must(rsa.GenerateKey(rand.Reader, 1024))(t).Public()
 	for range 3 {
 		var denial *portal.Denial

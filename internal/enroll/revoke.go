@@ -21,7 +21,7 @@ func (r *Registrar) Remove(ctx context.Context, by portal.Actor, id portal.Devic
 // revoke ends certificates and has the revocation list renewed.
 func (r *Registrar) revoke(ctx context.Context, by portal.Actor, cause portal.Cause, remove portal.DeviceID, serials ...ca.Serial) (int, error) {
 	now := r.c.Now()
-	ended, err := r.c.Records.Revoke(ctx, Revocation{
+	ended, err := r.c.Store.Revoke(ctx, Revocation{
 		Serials: serials, Cause: cause, At: now, RemoveDevice: remove,
 		Entry: by.Entry(now, audit.CertificateRevoked),
 	})

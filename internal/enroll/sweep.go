@@ -21,17 +21,17 @@ const sweepBatch = 200
 // otherwise it is Stale.
 func (r *Registrar) Sweep(ctx context.Context, before time.Time) error {
 	err := r.sweepEach(ctx, portal.Abandoned, func() ([]ca.Serial, error) {
-		return r.c.Records.Unfinished(ctx, before, sweepBatch)
+		return r.c.Store.Unfinished(ctx, before, sweepBatch)
 	}, r.ending(ctx, portal.Abandoned))
 	if err != nil {
 		return err
 	}
 	now := r.c.Now()
-	if _, err := r.c.Pickups.WipePickups(ctx, now); err != nil {
+	if _, err := r.c.Store.WipePickups(ctx, now); err != nil {
 		return portal.AsOutage(portal.PartStore, "wiping pickups", err)
 	}
 	err = r.sweepEach(ctx, portal.Undelivered, func() ([]ca.Serial, error) {
-		return r.c.Records.Undelivered(ctx, now, sweepBatch)
+		return r.c.Store.Undelivered(ctx, now, sweepBatch)
 	}, r.ending(ctx, portal.Undelivered))
 	if err != nil {
 		return err

@@ -52,7 +52,7 @@ func newHelpdesk(t *testing.T, change ...func(*helpdesk.Config)) *testHelpdesk {
 		h.people.Builtin = c.Directory.(*directory.Builtin)
 		c.Directory = h.people
 	})
-	h.SignIn = h.NewSignIn(func(c *signin.Config) { c.Invitations, c.CodeAlone = h.DB, true })
+	h.SignIn = h.NewSignIn(func(c *signin.Config) { c.CodeAlone = true })
 	h.anna = h.add("anna", "Anna Schmidt")
 	h.hugo, h.hedi = h.add("hugo", "Hugo Weber", portal.Helpdesk), h.add("hedi", "Hedi Help", portal.Helpdesk)
 	h.ada, h.adam = h.add("ada", "Ada King", portal.Admin), h.add("adam", "Adam Root", portal.Admin)

@@ -34,8 +34,8 @@ import (
 )
 
 var (
-	_ enroll.Challenges = (*store.DB)(nil)
-	_ scep.Store        = (*store.DB)(nil)
+	_ enroll.Store = (*store.DB)(nil)
+	_ scep.Store   = (*store.DB)(nil)
 )
 
 // The client's side of the library takes its algorithms from package variables.
@@ -98,7 +98,7 @@ func newHouseIn(t testing.TB, dir string) *house {
 	profile := must[*ca.Profile](t)(ca.NewProfile(ca.ProfileConfig{Name: "User", CRLURLs: []string{crl}}))
 	h.registrar = must[*enroll.Registrar](t)(enroll.New(enroll.Config{
 		Directory: h.people, Issuer: h.issuer, Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
-		Records: h.db, Inventory: h.db, Pickups: h.db, Challenges: h.db, Quota: 1 << 20,
+		Store: h.db, DeviceKeys: true, Quota: 1 << 20,
 		Chain: []*x509.Certificate{h.hierarchy.Issuing}, Now: h.now, Log: log,
 	}))
 	own := must[*enroll.OwnIssuer](t)(enroll.NewOwnIssuer(enroll.OwnConfig{

@@ -1,7 +1,6 @@
 package signin
 
 import (
-	"context"
 	"time"
 )
 
@@ -21,18 +20,4 @@ type Limit struct {
 	// after a window without one. Directories count so before they lock (AD:
 	// badPasswordTime and lockOutObservationWindow).
 	Rolling bool
-}
-
-// Attempts counts sign-in tries per key, shared by all replicas and kept over
-// restarts.
-type Attempts interface {
-	// Try counts a try before it is made. Within the window at most so many tries
-	// are allowed; the next one starts a pause of the same length.
-	Try(ctx context.Context, key string, limit Limit, now time.Time) (Tries, error)
-
-	// GiveBack takes back one try whose outcome nobody learned.
-	GiveBack(ctx context.Context, key string) error
-
-	// Forgive forgets the tries of a key, after a right password.
-	Forgive(ctx context.Context, key string) error
 }

@@ -65,27 +65,6 @@ type HandoffOffer struct {
 	Entry    audit.Entry
 }
 
-// Handoffs keeps hand-offs. Every method that changes something is one
-// transaction, its ledger entry included.
-type Handoffs interface {
-	// OfferHandoff records an open hand-off and ends what the person had open
-	// before: one code at a time.
-	OfferHandoff(context.Context, HandoffOffer) error
-
-	// Handoff finds a hand-off of the person, whatever became of it. It returns
-	// ErrNotFound when there is none or it is somebody else's.
-	Handoff(ctx context.Context, person portal.PersonID, id HandoffID) (Handoff, error)
-
-	// OpenHandoff finds the hand-off that a code opens at the moment. It returns
-	// ErrNotFound, alike, when the code never was, was used, ran out, or when the
-	// session that made it ended.
-	OpenHandoff(ctx context.Context, codeHash [32]byte, now time.Time) (Handoff, error)
-
-	// CloseHandoff uses a hand-off up. It returns ErrNotFound as OpenHandoff does,
-	// also to the second of two who close it at once.
-	CloseHandoff(ctx context.Context, id HandoffID, state HandoffState, at time.Time, entry audit.Entry) error
-}
-
 // OfferHandoff makes a hand-off for a person who signed in a moment ago, bound to
 // their session. The code exists in the answer only. It returns an *Outage when
 // the store does not answer.
@@ -108,14 +87,14 @@ func (s *Service) OfferHandoff(ctx context.Context, by portal.Actor, session [32
 	}
 	entry := by.Entry(now, audit.HandoffMade)
 	entry.Object = string(h.ID)
-	err = s.c.Records.OfferHandoff(ctx, HandoffOffer{Handoff: h, CodeHash: hash, Session: session, At: now, Entry: entry})
+	err = s.c.Store.OfferHandoff(ctx, HandoffOffer{Handoff: h, CodeHash: hash, Session: session, At: now, Entry: entry})
 	return h, code, portal.AsOutage(portal.PartStore, "recording hand-off", err)
 }
 
 // Handoff finds a hand-off that the person made. It returns ErrNotFound or an
 // *Outage.
 func (s *Service) Handoff(ctx context.Context, person portal.PersonID, id HandoffID) (Handoff, error) {
-	h, err := s.c.Records.Handoff(ctx, person, id)
+	h, err := s.c.Store.Handoff(ctx, person, id)
 	if err != nil {
 		return Handoff{}, portal.AsOutage(portal.PartStore, "finding hand-off", err)
 	}
@@ -143,7 +122,7 @@ func (s *Service) OpenHandoff(ctx context.Context, code HandoffCode, by portal.A
 	if err != nil {
 		return Handoff{}, err
 	}
-	h, err := s.c.Records.OpenHandoff(ctx, hash, s.c.Now())
+	h, err := s.c.Store.OpenHandoff(ctx, hash, s.c.Now())
 	if errors.Is(err, portal.ErrNotFound) {
 		return Handoff{}, fmt.Errorf("finding hand-off: %w", portal.ErrNotFound)
 	}
@@ -183,7 +162,7 @@ func (s *Service) RedeemHandoff(ctx context.Context, code HandoffCode, number in
 // not give a second guess.
 func (s *Service) closeHandoff(ctx context.Context, h Handoff, state HandoffState, entry audit.Entry) error {
 	entry.Object = string(h.ID)
-	err := s.c.Records.CloseHandoff(context.WithoutCancel(ctx), h.ID, state, s.c.Now(), entry)
+	err := s.c.Store.CloseHandoff(context.WithoutCancel(ctx), h.ID, state, s.c.Now(), entry)
 	return portal.AsOutage(portal.PartStore, "closing hand-off", err)
 }
 

@@ -1,7 +1,6 @@
 package signin
 
 import (
-	"context"
 	"slices"
 	"time"
 
@@ -105,32 +104,4 @@ type InvitationOffer struct {
 	Invitation
 	CodeHash [32]byte
 	Entry    audit.Entry
-}
-
-// Invitations keeps invitations. Every method that changes something is one
-// transaction, its ledger entry included.
-type Invitations interface {
-	// Invite records an invitation and ends what the person had open or waiting
-	// before: one code at a time. It returns ErrConflict when id or code is in use.
-	Invite(context.Context, InvitationOffer) error
-
-	// Invitation finds an invitation by its id, whatever became of it, or
-	// ErrNotFound.
-	Invitation(context.Context, InvitationID) (Invitation, error)
-
-	// InvitationByCode finds an invitation by the hash of its code, whatever became
-	// of it. It returns ErrNotFound for a code that never was or is forgotten.
-	InvitationByCode(ctx context.Context, codeHash [32]byte) (Invitation, error)
-
-	// ApproveInvitation lets the code of a waiting invitation work. It returns
-	// ErrConflict when it does not wait any more, and when the approver made it or
-	// is the person it is for.
-	ApproveInvitation(ctx context.Context, id InvitationID, approver portal.PersonID, at time.Time, entry audit.Entry) error
-
-	// WaitingInvitations lists what waits for approval, oldest first, at most limit.
-	WaitingInvitations(ctx context.Context, now time.Time, limit int) ([]Invitation, error)
-
-	// Invited finds what the person has open or waiting, run out or not, or
-	// ErrNotFound.
-	Invited(ctx context.Context, person portal.PersonID) (Invitation, error)
 }

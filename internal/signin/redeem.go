@@ -47,9 +47,6 @@ func (g *CodeGone) Error() string { return "pickup code is " + string(g.State) }
 // time; a *Refusal with PausedPickup after too many of those of a person, or with
 // PausedCodes of a network; or an *Outage.
 func (s *Service) OpenInvitation(ctx context.Context, code PickupCode, by portal.Actor) (Invitation, error) {
-	if s.c.Invitations == nil {
-		return Invitation{}, &WrongCode{}
-	}
 	wrong, keys, err := s.countCode(ctx, by)
 	if err != nil {
 		return Invitation{}, err
@@ -58,7 +55,7 @@ func (s *Service) OpenInvitation(ctx context.Context, code PickupCode, by portal
 	if err != nil {
 		return Invitation{}, err
 	}
-	i, err := s.c.Invitations.InvitationByCode(ctx, hash)
+	i, err := s.c.Store.InvitationByCode(ctx, hash)
 	if err != nil && !errors.Is(err, portal.ErrNotFound) {
 		return Invitation{}, errors.Join(portal.AsOutage(portal.PartStore, "finding invitation", err), s.giveBack(ctx, keys...))
 	}
@@ -117,7 +114,7 @@ func endOf(i Invitation) time.Time {
 func (s *Service) noteCode(ctx context.Context, by portal.Actor, id InvitationID, why string) {
 	e := by.Entry(s.c.Now(), audit.InvitationRefused)
 	e.Object, e.Detail = string(id), map[string]string{"reason": why}
-	if err := s.c.Records.Note(context.WithoutCancel(ctx), e); err != nil {
+	if err := s.c.Store.Note(context.WithoutCancel(ctx), e); err != nil {
 		s.c.Log.Error("recording a refused pickup code", "request", by.Request, "err", err)
 	}
 }

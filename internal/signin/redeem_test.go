@@ -27,7 +27,7 @@ func newCounter(t *testing.T) *testPortal {
 		Login: "hedi", UPN: "hedi@corp.example", Password: fixture.Password, Roles: []portal.Role{portal.Helpdesk},
 	}, audit.Entry{At: p.Clock.Now(), Action: audit.AccountAdded, Actor: "system", Role: "system"}))(t)
 	p.SignIn = testkit.Must(signin.New(signin.Config{
-		Directory: p.People, Attempts: p.DB, Records: p.DB, Invitations: p.DB, CodeAlone: true,
+		Directory: p.People, Store: p.DB, CodeAlone: true,
 		Now: p.Clock.Now, Log: slog.New(slog.DiscardHandler),
 	}))(t)
 	return p
@@ -229,9 +229,9 @@ func TestA8_PickupCodesLookAlike(t *testing.T) {
 	_, expired := p.invite(func(i *signin.Invitation) { i.Expires = p.Clock.Now().Add(time.Millisecond) })
 	_, foreign := p.invite(func(i *signin.Invitation) { i.Person = ben.ID })
 	p.Clock.Advance(time.Second)
-	steps := &steps{Invitations: p.DB, Attempts: p.DB, Records: p.DB}
+	steps := &steps{Store: p.DB}
 	signIn := testkit.Must(signin.New(signin.Config{
-		Directory: p.People, Attempts: steps, Records: steps, Invitations: steps, Now: p.Clock.Now, Log: slog.New(slog.DiscardHandler),
+		Directory: p.People, Store: steps, Now: p.Clock.Now, Log: slog.New(slog.DiscardHandler),
 	}))(t)
 	want := ""
 	for name, code := range map[string]signin.PickupCode{
@@ -253,9 +253,7 @@ func TestA8_PickupCodesLookAlike(t *testing.T) {
 
 // steps notes what is asked of the records.
 type steps struct {
-	signin.Invitations
-	signin.Attempts
-	signin.Records
+	signin.Store
 	mu   sync.Mutex
 	done []string
 }
@@ -268,22 +266,22 @@ func (s *steps) step(name string) {
 
 func (s *steps) Try(ctx context.Context, key string, limit signin.Limit, now time.Time) (signin.Tries, error) {
 	s.step("try")
-	return s.Attempts.Try(ctx, key, limit, now)
+	return s.Store.Try(ctx, key, limit, now)
 }
 
 func (s *steps) GiveBack(ctx context.Context, key string) error {
 	s.step("give back")
-	return s.Attempts.GiveBack(ctx, key)
+	return s.Store.GiveBack(ctx, key)
 }
 
 func (s *steps) InvitationByCode(ctx context.Context, hash [32]byte) (signin.Invitation, error) {
 	s.step("look up")
-	return s.Invitations.InvitationByCode(ctx, hash)
+	return s.Store.InvitationByCode(ctx, hash)
 }
 
 func (s *steps) Note(ctx context.Context, e audit.Entry) error {
 	s.step("note")
-	return s.Records.Note(ctx, e)
+	return s.Store.Note(ctx, e)
 }
 
 // A code that stands for a password lets its person in, as the directory knows them
@@ -307,15 +305,11 @@ func TestSignInByCode(t *testing.T) {
 		t.Errorf("switched off: got %v", err)
 	}
 	off := testkit.Must(signin.New(signin.Config{
-		Directory: p.People, Attempts: p.DB, Records: p.DB, Invitations: p.DB, Now: p.Clock.Now,
+		Directory: p.People, Store: p.DB, Now: p.Clock.Now,
 	}))(t)
 	var wrong *signin.WrongCode
 	if _, _, err := off.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &wrong) {
 		t.Errorf("setting off: got %v", err)
-	}
-	none := testkit.Must(signin.New(signin.Config{Directory: p.People, Attempts: p.DB, Records: p.DB}))(t)
-	if _, _, err := none.SignInByCode(t.Context(), code, by("192.0.2.9")); !errors.As(err, &wrong) {
-		t.Errorf("without invitations: got %v", err)
 	}
 }
 
@@ -325,7 +319,7 @@ func TestA3_SignInByCode(t *testing.T) {
 	p := newCounter(t)
 	_, code := p.invite(alone)
 	signIn := testkit.Must(signin.New(signin.Config{
-		Directory: &promoted{p.People}, Attempts: p.DB, Records: p.DB, Invitations: p.DB, CodeAlone: true, Now: p.Clock.Now,
+		Directory: &promoted{p.People}, Store: p.DB, CodeAlone: true, Now: p.Clock.Now,
 		Log: slog.New(slog.DiscardHandler),
 	}))(t)
 	var refusal *portal.Refusal
@@ -339,7 +333,7 @@ func TestA11_DismissedStaffLeaveNoCodes(t *testing.T) {
 	p := newCounter(t)
 	_, code := p.invite(alone)
 	demoted := testkit.Must(signin.New(signin.Config{
-		Directory: &demoted{p.People}, Attempts: p.DB, Records: p.DB, Invitations: p.DB, CodeAlone: true, Now: p.Clock.Now,
+		Directory: &demoted{p.People}, Store: p.DB, CodeAlone: true, Now: p.Clock.Now,
 		Log: slog.New(slog.DiscardHandler),
 	}))(t)
 	var wrong *signin.WrongCode
@@ -381,7 +375,7 @@ func (p *promoted) Person(ctx context.Context, id portal.PersonID) (portal.Perso
 // Where a code is required, nothing is issued without one, on no way.
 func TestCodeRequired(t *testing.T) {
 	p := newCounter(t)
-	strict := p.NewRegistrar(func(c *enroll.Config) { c.CodeRequired, c.Challenges = true, p.DB })
+	strict := p.NewRegistrar(func(c *enroll.Config) { c.CodeRequired, c.DeviceKeys = true, true })
 	i, _ := p.invite()
 	ways := map[string]func(enroll.Request) error{
 		"key here": func(r enroll.Request) error { _, err := strict.Enroll(t.Context(), r); return err },

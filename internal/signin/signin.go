@@ -31,13 +31,11 @@ const DefaultTimeout = 5 * time.Second
 // MaxCredential bounds name and password before anything is asked, in bytes.
 const MaxCredential = 1024
 
-// SignInConfig is what signing in needs. All but Directory, Attempts and Records
+// SignInConfig is what signing in needs. All but Directory and Store
 // is optional.
 type Config struct {
 	Directory    portal.Directory
-	Attempts     Attempts
-	Records      Records
-	Invitations  Invitations   // without it no pickup code opens anything
+	Store        Store
 	CodeAlone    bool          // codes that were made for it stand for a password
 	Tries        int           // wrong passwords of one account in Window; default SignInTries
 	AddressTries int           // wrong passwords from one network in Window; default SignInAddressTries
@@ -45,14 +43,6 @@ type Config struct {
 	Timeout      time.Duration // for all questions to the directory together; default SignInTimeout
 	Now          func() time.Time
 	Log          *slog.Logger
-}
-
-// SignInRecords is what signing in remembers.
-type Records interface {
-	Handoffs
-
-	// Note records an entry that stands for itself.
-	Note(context.Context, audit.Entry) error
 }
 
 // SignIn checks passwords, with a pause after too many wrong ones. The pause is
@@ -66,7 +56,7 @@ type Service struct {
 
 // NewSignIn checks the configuration.
 func New(c Config) (*Service, error) {
-	if c.Directory == nil || c.Attempts == nil || c.Records == nil {
+	if c.Directory == nil || c.Store == nil {
 		return nil, errors.New("sign-in: a required part is missing")
 	}
 	if c.Tries < 0 || c.AddressTries < 0 || c.Window < 0 || c.Timeout < 0 {
@@ -134,7 +124,7 @@ func (s *Service) Authenticate(ctx context.Context, login, password string, by p
 		// The directory's fault is not a wrong password.
 		return portal.Person{}, errors.Join(portal.AsOutage(portal.PartDirectory, "signing in", err), s.giveBack(ctx, visit.address, visit.account))
 	}
-	if err := errors.Join(s.giveBack(ctx, visit.address), s.c.Attempts.Forgive(ctx, visit.account)); err != nil {
+	if err := errors.Join(s.giveBack(ctx, visit.address), s.c.Store.Forgive(ctx, visit.account)); err != nil {
 		return portal.Person{}, portal.AsOutage(portal.PartStore, "forgetting tries", err)
 	}
 	return person, s.signedIn(ctx, by, person, "password")
@@ -186,12 +176,12 @@ func (s *Service) signedIn(ctx context.Context, by portal.Actor, p portal.Person
 	by.Person, by.Role = p.ID, p.HighestRole()
 	e := by.Entry(s.c.Now(), audit.SignedIn)
 	e.Detail = map[string]string{"method": method}
-	return portal.AsOutage(portal.PartStore, "recording sign-in", s.c.Records.Note(ctx, e))
+	return portal.AsOutage(portal.PartStore, "recording sign-in", s.c.Store.Note(ctx, e))
 }
 
 // SignedOut records that a person left.
 func (s *Service) SignedOut(ctx context.Context, by portal.Actor) error {
-	err := s.c.Records.Note(ctx, by.Entry(s.c.Now(), audit.SignedOut))
+	err := s.c.Store.Note(ctx, by.Entry(s.c.Now(), audit.SignedOut))
 	return portal.AsOutage(portal.PartStore, "recording sign-out", err)
 }
 
@@ -210,7 +200,7 @@ func (s *Service) note(ctx context.Context, by portal.Actor, p portal.Person, re
 	e := by.Entry(s.c.Now(), audit.SignInRefused)
 	e.Actor, e.Role = string(p.ID), ""
 	e.Detail = map[string]string{"reason": reason}
-	if err := s.c.Records.Note(context.WithoutCancel(ctx), e); err != nil {
+	if err := s.c.Store.Note(context.WithoutCancel(ctx), e); err != nil {
 		s.c.Log.Error("recording a refused sign-in", "request", by.Request, "err", err)
 	}
 }

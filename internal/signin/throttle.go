@@ -74,7 +74,7 @@ func (s *Service) AccountKey(ctx context.Context, login string) (string, error) 
 }
 
 func (s *Service) try(ctx context.Context, key string, l Limit, now time.Time, paused portal.Reason) (Tries, error) {
-	tries, err := s.c.Attempts.Try(ctx, key, l, now)
+	tries, err := s.c.Store.Try(ctx, key, l, now)
 	if err != nil {
 		return tries, portal.AsOutage(portal.PartStore, "counting tries", err)
 	}
@@ -92,7 +92,7 @@ func (s *Service) giveBack(ctx context.Context, keys ...string) error {
 		if key == "" {
 			continue
 		}
-		if err := s.c.Attempts.GiveBack(ctx, key); err != nil {
+		if err := s.c.Store.GiveBack(ctx, key); err != nil {
 			return portal.AsOutage(portal.PartStore, "giving back a try", err)
 		}
 	}

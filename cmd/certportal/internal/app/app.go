@@ -185,7 +185,7 @@ func (p *App) openRegistrar(context.Context, *config.Terminal) error {
 	p.keys = enroll.NewKeyPool(c.Key, size, p.log)
 	p.Registrar, err = enroll.New(enroll.Config{
 		Directory: p.People, Issuer: p.CA.Issuer(), Profile: profile, Keys: p.keys,
-		Records: p.DB, Inventory: p.DB, Pickups: p.DB, Challenges: p.DB, Quota: c.Devices, PerHour: c.PerHour, Attempts: p.DB,
+		Store: p.DB, DeviceKeys: true, Quota: c.Devices, PerHour: c.PerHour,
 		RenewFrom: config.Days(c.RenewFromDays), Overlap: config.Days(c.OverlapDays),
 		CodeRequired:    p.Settings.Helpdesk.CodeRequired,
 		EnrollProtected: p.Settings.Directory.InsecureEnrollProtected, EnrollGroup: p.Settings.Directory.Groups.EnrollName,
@@ -196,9 +196,9 @@ func (p *App) openRegistrar(context.Context, *config.Terminal) error {
 	}
 	limits := p.Settings.SignIn
 	p.SignIn, err = signin.New(signin.Config{
-		Directory: p.People, Attempts: p.DB, Records: p.DB, Now: p.Now, Log: p.log,
+		Directory: p.People, Store: p.DB, Now: p.Now, Log: p.log,
 		Tries: limits.Tries, AddressTries: limits.TriesPerAddress, Window: limits.Window,
-		Timeout: p.Settings.Directory.Timeout, Invitations: p.DB, CodeAlone: p.Settings.Helpdesk.CodeAlone,
+		Timeout: p.Settings.Directory.Timeout, CodeAlone: p.Settings.Helpdesk.CodeAlone,
 	})
 	if err != nil {
 		return err

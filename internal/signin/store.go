@@ -1,0 +1,47 @@
+package signin
+
+import (
+	"context"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/portal"
+)
+
+// Store records sign-in attempts, hand-offs and invitations. Every method that changes
+// something is one transaction, its audit entry included.
+type Store interface {
+	// Try counts a try before it is made. Within the window at most so many tries
+	// are allowed; the next one starts a pause of the same length.
+	Try(ctx context.Context, key string, limit Limit, now time.Time) (Tries, error)
+
+	// GiveBack takes back one try whose outcome nobody learned.
+	GiveBack(ctx context.Context, key string) error
+
+	// Forgive forgets the tries of a key, after a right password.
+	Forgive(ctx context.Context, key string) error
+
+	// OfferHandoff records an open hand-off and ends what the person had open
+	// before: one code at a time.
+	OfferHandoff(context.Context, HandoffOffer) error
+
+	// Handoff finds a hand-off of the person, whatever became of it. It returns
+	// ErrNotFound when there is none or it is somebody else's.
+	Handoff(ctx context.Context, person portal.PersonID, id HandoffID) (Handoff, error)
+
+	// OpenHandoff finds the hand-off that a code opens at the moment. It returns
+	// ErrNotFound, alike, when the code never was, was used, ran out, or when the
+	// session that made it ended.
+	OpenHandoff(ctx context.Context, codeHash [32]byte, now time.Time) (Handoff, error)
+
+	// CloseHandoff uses a hand-off up. It returns ErrNotFound as OpenHandoff does,
+	// also to the second of two who close it at once.
+	CloseHandoff(ctx context.Context, id HandoffID, state HandoffState, at time.Time, entry audit.Entry) error
+
+	// InvitationByCode finds an invitation by the hash of its code, whatever became
+	// of it. It returns ErrNotFound for a code that never was or is forgotten.
+	InvitationByCode(ctx context.Context, codeHash [32]byte) (Invitation, error)
+
+	// Note records an audit entry of its own.
+	Note(context.Context, audit.Entry) error
+}
