@@ -108,7 +108,7 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, p portal.P
 		return &portal.Outage{Part: portal.PartStore, Err: err}
 	}
 	if secret, ok := parseSecret(session.ID); ok {
-		if err := s.records.EndSession(r.Context(), secret.idHash()); err != nil {
+		if err := s.store.EndSession(r.Context(), secret.idHash()); err != nil {
 			return &portal.Outage{Part: portal.PartStore, Err: fmt.Errorf("ending earlier session: %w", err)}
 		}
 	}
@@ -125,7 +125,7 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, p portal.P
 	session.Values["phone"] = string(start.phone)
 	session.Values["invitation"] = string(start.invitation)
 	if start.phone == "" {
-		session.Values["desk"] = deskOf(p.Roles)
+		session.Values["desk"] = staffHome(p.Roles)
 	}
 	if err := session.Save(r, w); err != nil {
 		return &portal.Outage{Part: portal.PartStore, Err: err}
@@ -168,13 +168,13 @@ func (s *Server) pickupKey(r *http.Request) enroll.PickupKey {
 func (s *Server) by(r *http.Request) portal.Actor {
 	return portal.Actor{
 		Person: s.person(r).person, Role: portal.Employee,
-		Address: clientAddress(r), Request: visitOf(r).ref,
+		Address: clientAddress(r), Request: requestInfoOf(r).id,
 	}
 }
 
-// StrangerOf says where a request of a machine came from: nobody is signed in.
-func StrangerOf(r *http.Request) portal.Actor {
-	return portal.Actor{Address: clientAddress(r), Request: visitOf(r).ref}
+// AnonymousActor says where a request of a machine came from: nobody is signed in.
+func AnonymousActor(r *http.Request) portal.Actor {
+	return portal.Actor{Address: clientAddress(r), Request: requestInfoOf(r).id}
 }
 
 // clientAddress is the address the request came from, proxies that the

@@ -7,63 +7,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-chi/chi/v5"
-
 	"certportal/internal/admin"
 	"certportal/internal/authz"
 	"certportal/internal/portal"
 	"certportal/web/page"
 )
-
-// routeAdmin adds the administrator's pages, each group under the act it is for.
-// Auditors pass where nothing is changed.
-func (s *Server) routeAdmin(r chi.Router) {
-	if s.admin == nil {
-		return
-	}
-	s.staff(r, authz.ReadOverview).Get("/admin", s.handle(s.showOverview))
-
-	read := s.staff(r, authz.ReadCertificates)
-	read.Get("/admin/certificates", s.handle(s.showCertificates))
-	read.Get("/admin/certificates/{serial}", s.handle(s.showCertificate))
-	read.Get("/admin/devices", s.handle(s.showAllDevices))
-	read.Get("/admin/devices/{id}", s.handle(s.showAnyDevice))
-	read.Get("/admin/orders", s.handle(s.showOrders))
-	read.Get("/admin/orders/{order}", s.handle(s.showOrder))
-
-	revoke := s.staff(r, authz.Revoke)
-	revoke.Get("/admin/certificates/{serial}/revoke", s.handle(s.askRevokeCertificate))
-	revoke.Post("/admin/certificates/{serial}/revoke", s.handle(s.submitRevokeCertificate))
-	revoke.Get("/admin/devices/{id}/revoke", s.handle(s.askRevokeDevice))
-	revoke.Post("/admin/devices/{id}/revoke", s.handle(s.submitRevokeDevice))
-	revoke.Get("/admin/people/{person}/revoke", s.handle(s.askRevokePerson))
-	revoke.Post("/admin/people/{person}/revoke", s.handle(s.submitRevokePerson))
-
-	many := s.staff(r, authz.RevokeMany)
-	many.Get("/admin/orders/new", s.handle(s.askOrder))
-	many.Post("/admin/orders", s.handle(s.submitOrder))
-	many.Post("/admin/orders/{order}/confirm", s.handle(s.confirmOrder))
-	many.Post("/admin/orders/{order}/drop", s.handle(s.dropOrder))
-	s.staff(r, authz.ApproveBulk).Post("/admin/orders/{order}/approve", s.handle(s.approveOrder))
-
-	halt := s.staff(r, authz.HaltIssuing)
-	halt.Get("/admin/halt", s.handle(s.showHalt))
-	halt.Post("/admin/halt", s.handle(s.submitHalt))
-	halt.Post("/admin/halt/resume", s.handle(s.submitResume))
-
-	s.staff(r, authz.ReadRoles).Get("/admin/people", s.handle(s.showRoles))
-	s.staff(r, authz.ReadChecks).Get("/admin/checks", s.handle(s.showChecks))
-	s.staff(r, authz.RunChecks).Post("/admin/checks", s.handle(s.runChecks))
-
-	s.staff(r, authz.ReadChecks).Get(authorityPath, s.handle(s.showAuthority))
-	s.staff(r, authz.RunChecks).Post(authorityPath+"/addresses", s.handle(s.submitAddresses))
-	s.staff(r, authz.PublishCRL).Post(authorityPath+"/publish", s.handle(s.submitPublish))
-	s.staff(r, authz.TestIssue).Post(authorityPath+"/trial", s.handle(s.submitTrial))
-
-	export := s.staff(r, authz.Export)
-	export.Get("/admin/export", s.handle(s.showExport))
-	export.Post("/admin/export/{what}", s.handle(s.submitExport))
-}
 
 // may reports whether a link to an act is shown. What it leads to decides again.
 func may(r *http.Request, act authz.Act) bool {
@@ -72,7 +20,7 @@ func may(r *http.Request, act authz.Act) bool {
 }
 
 // showOverview is GET /admin.
-func (s *Server) showOverview(w http.ResponseWriter, r *http.Request) error {
+func (s adminPages) showOverview(w http.ResponseWriter, r *http.Request) error {
 	o, err := s.admin.Overview(r.Context(), actorOf(r))
 	if err != nil {
 		return err
@@ -80,7 +28,7 @@ func (s *Server) showOverview(w http.ResponseWriter, r *http.Request) error {
 	t, now := o.Stats, s.now()
 	since := func(span time.Duration) string { return now.Add(-span).Format(time.DateOnly) }
 	p := page.AdminOverview{
-		Frame: s.staffFrame(r), Counted: t.At, Halted: o.Halt.On(), MayHalt: may(r, authz.HaltIssuing),
+		Layout: s.staffLayout(r), Counted: t.At, Halted: o.Halt.On(), MayHalt: may(r, authz.HaltIssuing),
 		Counts: []page.AdminCount{
 			{Key: "working", Number: t.Working, Path: "/admin/certificates?status=working"},
 			{Key: "issued", Number: t.Issued, Path: "/admin/certificates?from=" + since(admin.StatsIssued)},
@@ -90,11 +38,11 @@ func (s *Server) showOverview(w http.ResponseWriter, r *http.Request) error {
 		},
 	}
 	for _, c := range o.Alerts {
-		p.Concerns = append(p.Concerns, page.AdminConcern{
-			Key: c.Key, Grave: c.Critical, At: c.At, Value: c.Value, Number: c.Number, Path: c.Path,
+		p.Alerts = append(p.Alerts, page.AdminAlert{
+			Key: c.Key, Critical: c.Critical, At: c.At, Value: c.Value, Number: c.Number, Path: c.Path,
 		})
 	}
-	return s.show(w, r, http.StatusOK, p)
+	return s.render(w, r, http.StatusOK, p)
 }
 
 // filterOf reads the filter of an address, and what of it makes no sense.
@@ -184,7 +132,7 @@ func withQuery(path string, q url.Values) string {
 
 // listOf is what the pages of rows have in common. Its address holds the whole state
 // of the page, and nothing the portal does not understand.
-func (s *Server) listOf(r *http.Request, frame *page.Frame, path string, f admin.Filter, errors []page.FieldError) page.AdminList {
+func (s adminPages) listOf(r *http.Request, frame *page.Layout, path string, f admin.Filter, errors []page.FieldError) page.AdminList {
 	list := page.AdminList{Target: path, Filter: shownFilter(r.URL.Query()), Errors: errors}
 	if len(errors) > 0 {
 		return list
@@ -204,7 +152,7 @@ func (s *Server) listOf(r *http.Request, frame *page.Frame, path string, f admin
 }
 
 // further is the address of the next page; empty after the last.
-func further(path string, f admin.Filter, next admin.Cursor) string {
+func nextPage(path string, f admin.Filter, next admin.Cursor) string {
 	if next == (admin.Cursor{}) {
 		return ""
 	}
@@ -213,9 +161,9 @@ func further(path string, f admin.Filter, next admin.Cursor) string {
 	return withQuery(path, q)
 }
 
-// placeOf reads where a page begins. An address that no page of the portal gave leads
+// cursorOf reads where a page begins. An address that no page of the portal gave leads
 // nowhere.
-func placeOf(r *http.Request) (admin.Cursor, error) {
+func cursorOf(r *http.Request) (admin.Cursor, error) {
 	place, err := admin.ParseCursor(r.URL.Query().Get("after"))
 	if err != nil {
 		return place, fmt.Errorf("%w: %w", portal.ErrNotFound, err)

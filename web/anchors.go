@@ -16,8 +16,8 @@ import (
 	"certportal/web/page"
 )
 
-// anchorLife is how long an anchor may be kept: it changes with a new CA only.
-const anchorLife = time.Hour
+// anchorMaxAge is how long an anchor may be kept: it changes with a new CA only.
+const anchorMaxAge = time.Hour
 
 // Anchor is a certificate that anyone may fetch.
 type Anchor struct {
@@ -97,9 +97,9 @@ func (s anchors) find(r *http.Request) (Anchor, error) {
 }
 
 // showAnchors is GET /ca, for anyone.
-func (s *Server) showAnchors(w http.ResponseWriter, r *http.Request) error {
+func (s publicFiles) showAnchors(w http.ResponseWriter, r *http.Request) error {
 	p := page.Anchors{
-		Frame: s.frame(r), Platform: clientOf(r).Platform,
+		Layout: s.layout(r), Platform: clientOf(r).Platform,
 		ChainPEM: "/ca/chain.pem", ChainP7B: "/ca/chain.p7b",
 	}
 	if chosen, ok := platformParam(r); ok {
@@ -112,33 +112,33 @@ func (s *Server) showAnchors(w http.ResponseWriter, r *http.Request) error {
 			HrefCER: a.href("cer"), HrefPEM: a.href("pem"),
 		})
 	}
-	return s.show(w, r, http.StatusOK, p)
+	return s.render(w, r, http.StatusOK, p)
 }
 
 // serveAnchorDER is GET /ca/{anchor}.cer.
-func (s *Server) serveAnchorDER(w http.ResponseWriter, r *http.Request) error {
+func (s publicFiles) serveAnchorDER(w http.ResponseWriter, r *http.Request) error {
 	a, err := s.anchors.find(r)
 	if err != nil {
 		return err
 	}
-	return servePublic(w, r, publicFile{kind: deliver.TypeCertificate, data: a.Cert.Raw, life: anchorLife})
+	return servePublic(w, r, publicFile{kind: deliver.TypeCertificate, data: a.Cert.Raw, life: anchorMaxAge})
 }
 
 // serveAnchorPEM is GET /ca/{anchor}.pem.
-func (s *Server) serveAnchorPEM(w http.ResponseWriter, r *http.Request) error {
+func (s publicFiles) serveAnchorPEM(w http.ResponseWriter, r *http.Request) error {
 	a, err := s.anchors.find(r)
 	if err != nil {
 		return err
 	}
-	return servePublic(w, r, publicFile{kind: deliver.TypePEM, data: ca.PEM(a.Cert), life: anchorLife})
+	return servePublic(w, r, publicFile{kind: deliver.TypePEM, data: ca.PEM(a.Cert), life: anchorMaxAge})
 }
 
 // serveChainPEM is GET /ca/chain.pem.
-func (s *Server) serveChainPEM(w http.ResponseWriter, r *http.Request) error {
-	return servePublic(w, r, publicFile{kind: deliver.TypePEM, data: s.anchors.pem, life: anchorLife})
+func (s publicFiles) serveChainPEM(w http.ResponseWriter, r *http.Request) error {
+	return servePublic(w, r, publicFile{kind: deliver.TypePEM, data: s.anchors.pem, life: anchorMaxAge})
 }
 
 // serveChainPKCS7 is GET /ca/chain.p7b.
-func (s *Server) serveChainPKCS7(w http.ResponseWriter, r *http.Request) error {
-	return servePublic(w, r, publicFile{kind: deliver.TypePKCS7, data: s.anchors.pkcs7, life: anchorLife})
+func (s publicFiles) serveChainPKCS7(w http.ResponseWriter, r *http.Request) error {
+	return servePublic(w, r, publicFile{kind: deliver.TypePKCS7, data: s.anchors.pkcs7, life: anchorMaxAge})
 }

@@ -155,7 +155,7 @@ func TestAuthorityPageSaysWhyNoListWasMade(t *testing.T) {
 // what is true: lists that lack it, and answers from before.
 func TestCertificatePageTellsTheTruth(t *testing.T) {
 	health := &ocsp.Health{Life: 100 * time.Hour}
-	f := newFile(t, "android", func(c *web.Config) { c.Online = func() *ocsp.Health { return health } })
+	f := newFile(t, "android", func(c *web.Config) { c.OCSPHealth = func() *ocsp.Health { return health } })
 	f.add("ada", "Ada Admin", "Ada", portal.Admin)
 	path := "/admin/certificates/" + f.certificate().Serial.String()
 	ada := func() *browser { return f.signedIn("ada", linux) }

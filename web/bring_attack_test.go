@@ -299,8 +299,8 @@ func TestBringKeyAsCopied(t *testing.T) {
 func TestA9_PhoneBringsOneKey(t *testing.T) {
 	sessions := &firstTogether{}
 	p := newSite(t, func(c *web.Config) {
-		sessions.SessionRecords = c.Sessions
-		c.Sessions = sessions
+		sessions.Store = c.Store
+		c.Store = sessions
 	})
 	desktop := p.signedIn("anna", linux)
 	phone := p.handedOff(desktop)

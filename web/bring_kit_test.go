@@ -61,7 +61,7 @@ func (b *browser) brought(name, request string) string {
 	got := b.bring(name, "linux", request)
 	device, ok := strings.CutSuffix(got.location(), "/install")
 	if got.status != 303 || !ok {
-		b.t.Fatalf("bringing a key: got %d to %q: %s", got.status, got.location(), got.text())
+		b.t.Fatalf("csrOpen a key: got %d to %q: %s", got.status, got.location(), got.text())
 	}
 	return device
 }

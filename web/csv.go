@@ -12,8 +12,8 @@ import (
 // csvBatch is after how many rows what is written goes out.
 const csvBatch = 500
 
-// csvPatience is how long a batch may take on its way to a slow reader.
-const csvPatience = 30 * time.Second
+// csvTimeout is how long a batch may take on its way to a slow reader.
+const csvTimeout = 30 * time.Second
 
 // csvWriter streams rows as RFC 4180 wants them, with a mark in front by which
 // spreadsheets know UTF-8. It keeps no row: a million take no more memory than one.
@@ -27,7 +27,7 @@ type csvWriter struct {
 // startCSV sends the headers of a file and its first row. After it there is no other
 // answer: who meets an error cuts the connection, so that half a file does not look
 // whole.
-func (s *Server) startCSV(w http.ResponseWriter, name string, columns ...string) (*csvWriter, error) {
+func (s adminPages) startCSV(w http.ResponseWriter, name string, columns ...string) (*csvWriter, error) {
 	h := w.Header()
 	h.Set("Content-Type", "text/csv; charset=utf-8; header=present")
 	h.Set("Content-Disposition", deliver.ContentDisposition(s.org, name, "csv"))
@@ -59,7 +59,7 @@ func (c *csvWriter) write(cells ...string) error {
 // longer than any page.
 func (c *csvWriter) flush() error {
 	// A writer without deadlines is one of a test, or has none to move.
-	_ = c.to.SetWriteDeadline(c.now().Add(csvPatience))
+	_ = c.to.SetWriteDeadline(c.now().Add(csvTimeout))
 	c.w.Flush()
 	if err := c.w.Error(); err != nil {
 		return err

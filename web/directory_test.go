@@ -228,7 +228,7 @@ func TestOutdatedCertificate(t *testing.T) {
 	for _, change := range []portal.Change{portal.UPNChanged, portal.SIDChanged} {
 		t.Run(string(change), func(t *testing.T) {
 			f := newFile(t, "ios")
-			f.stranger.get(f.href)
+			f.anonymous.get(f.href)
 			if got := f.owner.get("/"); strings.Contains(got.text(), notice) {
 				t.Fatalf("before: %s", got.text())
 			}

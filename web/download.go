@@ -46,9 +46,9 @@ type delivery struct {
 }
 
 // openDelivery opens the file of the address and makes it.
-func (s *Server) openDelivery(r *http.Request) (delivery, error) {
+func (s fileDownloads) openDelivery(r *http.Request) (delivery, error) {
 	d := delivery{
-		by:    portal.Actor{Role: portal.Employee, Address: clientAddress(r), Request: visitOf(r).ref},
+		by:    portal.Actor{Role: portal.Employee, Address: clientAddress(r), Request: requestInfoOf(r).id},
 		token: enroll.Token(chi.URLParam(r, "token")),
 	}
 	d.ext = strings.TrimPrefix(path.Ext(chi.URLParam(r, "file")), ".")
@@ -68,7 +68,7 @@ func (s *Server) openDelivery(r *http.Request) (delivery, error) {
 }
 
 // openPickupFile opens a pickup and makes its file.
-func (s *Server) openPickupFile(r *http.Request, d *delivery) error {
+func (s fileDownloads) openPickupFile(r *http.Request, d *delivery) error {
 	var err error
 	if d.file, err = s.registrar.OpenFile(r.Context(), d.token); err != nil {
 		return err
@@ -90,7 +90,7 @@ func (d delivery) size() int64 { return int64(len(d.data)) }
 // without a cookie: download managers drop cookies. Only a whole file that went
 // out counts as a read; looking (HEAD), fetching ahead and pieces do not. A piece
 // still counts as delivery, or the sweep would revoke what was fetched in pieces.
-func (s *Server) serveDownload(w http.ResponseWriter, r *http.Request) error {
+func (s fileDownloads) serveDownload(w http.ResponseWriter, r *http.Request) error {
 	if isPrefetch(r) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return nil
@@ -114,7 +114,7 @@ func (s *Server) serveDownload(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	if d.challenge != nil && r.Method != http.MethodHead {
-		return s.deliverKeyless(w, r, d)
+		return s.serveDeviceKeyProfile(w, r, d)
 	}
 	if r.Method != http.MethodHead {
 		if !isPart(r.Header, d.etag, d.size()) {
@@ -131,7 +131,7 @@ func (s *Server) serveDownload(w http.ResponseWriter, r *http.Request) error {
 
 // notePart records a piece before it goes out: a part of the key leaves, and
 // nobody knows which piece completes the file.
-func (s *Server) notePart(r *http.Request, d delivery) error {
+func (s fileDownloads) notePart(r *http.Request, d delivery) error {
 	// Nothing here is ever in a cache: with these conditions, which may answer 304
 	// or 412, a piece would be recorded that does not go out.
 	r.Header.Del("If-None-Match")
@@ -150,7 +150,7 @@ func (s *Server) notePart(r *http.Request, d delivery) error {
 // before the first byte, so that readers at the same time stay within the limit,
 // and given back when the line broke. Once the last byte is flushed the file has
 // arrived, even when whoever asked closed the line right behind it.
-func (s *Server) deliverWhole(w http.ResponseWriter, r *http.Request, d delivery) error {
+func (s fileDownloads) deliverWhole(w http.ResponseWriter, r *http.Request, d delivery) error {
 	if err := s.registrar.ClaimRead(r.Context(), d.by, d.file, d.token); err != nil {
 		clearFileHeaders(w.Header())
 		return err
@@ -166,13 +166,13 @@ func (s *Server) deliverWhole(w http.ResponseWriter, r *http.Request, d delivery
 	}
 	if err != nil {
 		if back := s.registrar.ReturnRead(r.Context(), d.token); back != nil {
-			s.log.Error("giving back a read", "request", visitOf(r).ref, "err", back)
+			s.log.Error("giving back a read", "request", requestInfoOf(r).id, "err", back)
 		}
 		return nil
 	}
 	if err := s.registrar.ConfirmRead(r.Context(), d.token); err != nil {
 		// The file is out; the page would land behind it.
-		s.log.Error("confirming a read", "request", visitOf(r).ref, "err", err)
+		s.log.Error("confirming a read", "request", requestInfoOf(r).id, "err", err)
 	}
 	return nil
 }

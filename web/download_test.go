@@ -25,13 +25,13 @@ type file struct {
 	owner          *browser
 	device         string
 	href, password string
-	stranger       *browser // has the address, and no cookie
+	anonymous      *browser // has the address, and no cookie
 }
 
 func newFile(t *testing.T, platform string, change ...func(*web.Config)) file {
 	t.Helper()
 	p := newSite(t, change...)
-	f := file{site: p, owner: p.signedIn("anna", iPhone), stranger: p.browser(linux)}
+	f := file{site: p, owner: p.signedIn("anna", iPhone), anonymous: p.browser(linux)}
 	f.device = f.owner.enrol("Annas Telefon", platform)
 	f.href, f.password = f.owner.download(f.device)
 	return f
@@ -70,7 +70,7 @@ func (f file) certificate() portal.Certificate {
 func TestA16_FileHeaders(t *testing.T) {
 	f := newFile(t, "android")
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
-		got := f.stranger.do(method, f.href, nil)
+		got := f.anonymous.do(method, f.href, nil)
 		want := map[string]string{
 			"Content-Type": "application/x-pkcs12", "Cache-Control": "no-store",
 			"X-Content-Type-Options": "nosniff", "Content-Encoding": "",
@@ -91,7 +91,7 @@ func TestA16_FiveReads(t *testing.T) {
 	f := newFile(t, "ios")
 	var first []byte
 	for i := range enroll.MaxReads {
-		got := f.stranger.get(f.href)
+		got := f.anonymous.get(f.href)
 		if got.status != 200 {
 			t.Fatalf("read %d: got %d, want 200", i+1, got.status)
 		}
@@ -102,7 +102,7 @@ func TestA16_FiveReads(t *testing.T) {
 			t.Errorf("read %d gives another file", i+1)
 		}
 	}
-	got := f.stranger.get(f.href)
+	got := f.anonymous.get(f.href)
 	if got.status != 410 || bytes.Contains(got.body, []byte("Annas Telefon")) {
 		t.Errorf("sixth read: got %d, want 410 without the name: %s", got.status, got.text())
 	}
@@ -122,7 +122,7 @@ func TestA16_FiveReads(t *testing.T) {
 func TestFileRunsOut(t *testing.T) {
 	f := newFile(t, "ios")
 	f.clock.pass(enroll.PickupLife)
-	if got := f.stranger.get(f.href); got.status != 410 {
+	if got := f.anonymous.get(f.href); got.status != 410 {
 		t.Errorf("after 15 minutes: got %d, want 410", got.status)
 	}
 	// The session is idle by then; its person signs in again.
@@ -141,7 +141,7 @@ func TestFileRunsOut(t *testing.T) {
 // TestUncounted holds what does not use the link up.
 func TestUncounted(t *testing.T) {
 	f := newFile(t, "ios")
-	whole := f.stranger.get(f.href)
+	whole := f.anonymous.get(f.href)
 	etag, size := whole.header.Get("ETag"), len(whole.body)
 	tests := []struct {
 		name    string
@@ -160,7 +160,7 @@ func TestUncounted(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := f.stranger.do(tt.method, f.href, nil, tt.headers...)
+			got := f.anonymous.do(tt.method, f.href, nil, tt.headers...)
 			if got.status != tt.status || got.header.Get("Cache-Control") != "no-store" {
 				t.Errorf("got %d, %q, want %d, no-store", got.status, got.header.Get("Cache-Control"), tt.status)
 			}
@@ -176,8 +176,8 @@ func TestUncounted(t *testing.T) {
 	if got := f.entries(audit.PickupRead); got != 3 {
 		t.Errorf("ledger: got %d reads, want the whole one and two pieces", got)
 	}
-	first := f.stranger.get(f.href, "Range", "bytes=0-99").body
-	rest := f.stranger.get(f.href, "Range", "bytes=100-").body
+	first := f.anonymous.get(f.href, "Range", "bytes=0-99").body
+	rest := f.anonymous.get(f.href, "Range", "bytes=100-").body
 	if !bytes.Equal(append(first, rest...), whole.body) {
 		t.Error("two ranges do not make the file")
 	}
@@ -190,11 +190,11 @@ func TestCounted(t *testing.T) {
 		{"Range", "bytes=0-"}, {"Range", "bytes=0-0,1-"}, {"Range", "bytes=1-", "If-Range", `"other"`},
 		{"Range", "bytes=-999999"}, {"If-None-Match", "*"},
 	} {
-		if got := f.stranger.get(f.href, headers...); got.status != 200 {
+		if got := f.anonymous.get(f.href, headers...); got.status != 200 {
 			t.Errorf("%q: got %d, want 200", headers, got.status)
 		}
 	}
-	if got := f.stranger.get(f.href); got.status != 410 {
+	if got := f.anonymous.get(f.href); got.status != 410 {
 		t.Errorf("after five: got %d, want 410", got.status)
 	}
 }
@@ -204,7 +204,7 @@ func TestConcurrentReads(t *testing.T) {
 	status := make([]int, 20)
 	var wg sync.WaitGroup
 	for i := range status {
-		wg.Go(func() { status[i] = f.stranger.get(f.href).status })
+		wg.Go(func() { status[i] = f.anonymous.get(f.href).status })
 	}
 	wg.Wait()
 	count := map[int]int{}
@@ -228,18 +228,18 @@ func TestFormats(t *testing.T) {
 	}
 	plain, _, _ := strings.Cut(f.href, "?")
 	for _, format := range []string{"legacy", "modern"} {
-		got := f.stranger.get(plain + "?format=" + format)
+		got := f.anonymous.get(plain + "?format=" + format)
 		if _, _, _, err := pkcs12.DecodeChain(got.body, f.password); err != nil {
 			t.Errorf("%s: %v", format, err)
 		}
 	}
-	if got := f.stranger.get(plain + "?format=p12"); got.status != 400 {
+	if got := f.anonymous.get(plain + "?format=p12"); got.status != 400 {
 		t.Errorf("unknown format: got %d, want 400", got.status)
 	}
-	if got := f.stranger.get(strings.TrimSuffix(plain, ".p12") + ".exe"); got.status != 404 {
+	if got := f.anonymous.get(strings.TrimSuffix(plain, ".p12") + ".exe"); got.status != 404 {
 		t.Errorf("other ending: got %d, want 404", got.status)
 	}
-	if got := f.stranger.get("/d/" + strings.Repeat("A", 43) + "/x.p12"); got.status != 404 {
+	if got := f.anonymous.get("/d/" + strings.Repeat("A", 43) + "/x.p12"); got.status != 404 {
 		t.Errorf("unknown token: got %d, want 404", got.status)
 	}
 	if got := f.owner.get(f.device+"/install?p=linux", "User-Agent", linux); attr(got.id("download"), "href") == "" ||
@@ -252,10 +252,10 @@ func TestFormats(t *testing.T) {
 // there: token, install password, cookie, password, query.
 func TestA16_NoSecretsKept(t *testing.T) {
 	f := newFile(t, "ios")
-	f.stranger.get(f.href)
-	f.stranger.get(strings.Replace(f.href, ".p12", "", 1)) // an address that is nearly right
+	f.anonymous.get(f.href)
+	f.anonymous.get(strings.Replace(f.href, ".p12", "", 1)) // an address that is nearly right
 	token := strings.Split(f.href, "/")[2]
-	f.stranger.get("/d/" + token)
+	f.anonymous.get("/d/" + token)
 	f.owner.get("/help?secret=in-the-query")
 	f.owner.post("/new?secret=in-the-query")
 	secrets := map[string]string{

@@ -38,13 +38,13 @@ func formToken(f form) (string, error) {
 }
 
 // showNew is GET /new.
-func (s *Server) showNew(w http.ResponseWriter, r *http.Request) error {
-	return s.showNewForm(w, r, false)
+func (s ownDevices) showNew(w http.ResponseWriter, r *http.Request) error {
+	return s.renderNewForm(w, r, false)
 }
 
-// showNewForm asks for the platform first, without a guess and without ?p=. The
+// renderNewForm asks for the platform first, without a guess and without ?p=. The
 // form for a key of one's own stands open where somebody came for it.
-func (s *Server) showNewForm(w http.ResponseWriter, r *http.Request, bring bool) error {
+func (s ownDevices) renderNewForm(w http.ResponseWriter, r *http.Request, bring bool) error {
 	if s.registrar.CodeRequired() && s.person(r).invitation == "" {
 		return redirect(w, pickupPath)
 	}
@@ -62,33 +62,33 @@ func (s *Server) showNewForm(w http.ResponseWriter, r *http.Request, bring bool)
 		return err
 	}
 	if len(s.inUse(devices)) >= s.registrar.Quota() {
-		return s.showQuota(w, r, devices)
+		return s.renderQuota(w, r, devices)
 	}
 	suggested := s.renderer.SuggestName(languageOf(r), who.given, string(platform))
 	p := page.NewDevice{
-		Frame: s.frame(r), Suggested: freeName(suggested, s.inUse(devices)), Platform: string(platform),
-		Token: newFormToken(), Guessed: !chosen, Bring: newBringForm(platform),
+		Layout: s.layout(r), Suggested: freeName(suggested, s.inUse(devices)), Platform: string(platform),
+		Token: newFormToken(), Guessed: !chosen, CSR: newCSRForm(platform),
 	}
-	if p.Bring != nil {
-		p.Bring.Open = bring
+	if p.CSR != nil {
+		p.CSR.Open = bring
 	}
-	return s.show(w, r, http.StatusOK, p)
+	return s.render(w, r, http.StatusOK, p)
 }
 
 // showPlatforms is GET /new/platform.
-func (s *Server) showPlatforms(w http.ResponseWriter, r *http.Request) error {
+func (s ownDevices) showPlatforms(w http.ResponseWriter, r *http.Request) error {
 	client := clientOf(r)
 	selected := client.Platform
 	if p, ok := platformParam(r); ok {
 		selected = string(p)
 	}
-	return s.show(w, r, http.StatusOK, page.ChoosePlatform{
-		Frame: s.frame(r), Selected: selected, IPadMaybe: client.IPadMaybe,
+	return s.render(w, r, http.StatusOK, page.ChoosePlatform{
+		Layout: s.layout(r), Selected: selected, IPadMaybe: client.IPadMaybe,
 	})
 }
 
 // submitNew is POST /new. The same token twice leads to the same device.
-func (s *Server) submitNew(w http.ResponseWriter, r *http.Request) error {
+func (s ownDevices) submitNew(w http.ResponseWriter, r *http.Request) error {
 	f, err := readForm(r, "name", "platform", "request")
 	if err != nil {
 		return err
@@ -97,7 +97,7 @@ func (s *Server) submitNew(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	leave, device, err := s.turnOfPhone(r)
+	leave, device, err := s.lockPhone(r)
 	if err != nil {
 		return err
 	}
@@ -119,14 +119,14 @@ func (s *Server) submitNew(w http.ResponseWriter, r *http.Request) error {
 	retry := &page.Retry{Action: "/new", Fields: []page.Hidden{
 		{Name: "name", Value: f["name"]}, {Name: "platform", Value: f["platform"]}, {Name: "request", Value: token},
 	}}
-	return s.refuseNew(w, r, page.NewDevice{
-		Frame: s.frame(r), Name: f["name"], Platform: f["platform"], Token: token, Bring: newBringForm(platform),
+	return s.redisplayNew(w, r, page.NewDevice{
+		Layout: s.layout(r), Name: f["name"], Platform: f["platform"], Token: token, CSR: newCSRForm(platform),
 	}, &retryable{err, retry})
 }
 
-// refuseNew shows the form again when a field was at fault, and the devices when
+// redisplayNew shows the form again when a field was at fault, and the devices when
 // there are too many; all else has a page of its own.
-func (s *Server) refuseNew(w http.ResponseWriter, r *http.Request, p page.NewDevice, err error) error {
+func (s ownDevices) redisplayNew(w http.ResponseWriter, r *http.Request, p page.NewDevice, err error) error {
 	var refusal *portal.Refusal
 	if !errors.As(err, &refusal) || (refusal.Field == "" && refusal.Reason != portal.QuotaReached &&
 		refusal.Reason != portal.NameTaken) {
@@ -138,17 +138,17 @@ func (s *Server) refuseNew(w http.ResponseWriter, r *http.Request, p page.NewDev
 		return listErr
 	}
 	if refusal.Reason == portal.QuotaReached {
-		return s.showQuota(w, r, devices)
+		return s.renderQuota(w, r, devices)
 	}
 	field := page.FieldError{
 		Field: refusal.Field, Key: "refusal." + string(refusal.Reason),
 		Value: refusal.Value, Limit: refusal.Limit,
 	}
-	bringing := p.Bring != nil && p.Bring.Open
+	csrOpen := p.CSR != nil && p.CSR.Open
 	switch refusal.Reason {
 	case portal.NameTaken:
 		field.Field = "name"
-		if !who.limited() && !bringing {
+		if !who.limited() && !csrOpen {
 			p.DuplicateID = string(namesake(p.Name, s.inUse(devices)))
 		}
 	case portal.PlatformBad:
@@ -156,24 +156,24 @@ func (s *Server) refuseNew(w http.ResponseWriter, r *http.Request, p page.NewDev
 		guess, _ := portal.ParsePlatform(clientOf(r).Platform)
 		p.Platform = string(guess)
 	}
-	if bringing && field.Field == "name" {
+	if csrOpen && field.Field == "name" {
 		field.Field = "key-name" // the page has two fields for a name
 	}
 	p.Suggested = s.renderer.SuggestName(languageOf(r), who.given, p.Platform)
 	p.Errors = []page.FieldError{field}
-	return s.show(w, r, http.StatusUnprocessableEntity, p)
+	return s.render(w, r, http.StatusUnprocessableEntity, p)
 }
 
-// showQuota offers to remove a device that still counts.
-func (s *Server) showQuota(w http.ResponseWriter, r *http.Request, devices []portal.Device) error {
-	p := page.Quota{Frame: s.frame(r), Limit: s.registrar.Quota()}
+// renderQuota offers to remove a device that still counts.
+func (s ownDevices) renderQuota(w http.ResponseWriter, r *http.Request, devices []portal.Device) error {
+	p := page.Quota{Layout: s.layout(r), Limit: s.registrar.Quota()}
 	if s.person(r).limited() {
 		devices = nil // it may remove none
 	}
 	for _, d := range s.inUse(devices) {
 		p.Devices = append(p.Devices, s.card(d))
 	}
-	return s.show(w, r, http.StatusConflict, p)
+	return s.render(w, r, http.StatusConflict, p)
 }
 
 // freeName numbers the suggestion when a device is called so already: whoever

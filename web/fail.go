@@ -61,10 +61,10 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if s.refuseUninvited(w, r, err) {
 		return
 	}
-	v := s.judge(r, err)
+	v := s.verdictOf(r, err)
 	if v.msg != "" {
 		s.log.LogAttrs(r.Context(), v.level, v.msg, slog.String("route", routeOf(r)),
-			slog.Int("status", v.status), slog.String("request", visitOf(r).ref), slog.Any("err", err))
+			slog.Int("status", v.status), slog.String("request", requestInfoOf(r).id), slog.Any("err", err))
 	}
 	if errors.Is(err, errForm) {
 		s.noteRejected(r, err)
@@ -81,30 +81,30 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	p := s.problemPage(r, v.kind, err)
 	if v.status >= http.StatusInternalServerError {
-		p = s.undone(r, p)
+		p = s.unfinishedPage(r, p)
 	}
-	_ = s.show(w, r, v.status, p)
+	_ = s.render(w, r, v.status, p)
 }
 
-// undone is the page of a fault where the comfort of the other pages, that
+// unfinishedPage is the page of a fault where the comfort of the other pages, that
 // everything still works, is the alarm: a lost phone that was not removed, a
 // sign-out that did not happen. Both may be sent again without harm.
-func (s *Server) undone(r *http.Request, p page.Page) page.Page {
+func (s *Server) unfinishedPage(r *http.Request, p page.Page) page.Page {
 	if r.Method != http.MethodPost {
 		return p
 	}
 	switch id, ok := deviceID(r); {
 	case routeOf(r) == "/logout":
-		return page.Problem{Frame: s.frame(r), Kind: page.NotSignedOut, Retry: &page.Retry{Action: "/logout"}}
+		return page.Problem{Layout: s.layout(r), Kind: page.NotSignedOut, Retry: &page.Retry{Action: "/logout"}}
 	case routeOf(r) == "/devices/{id}/remove" && ok:
 		retry := &page.Retry{Action: "/devices/" + string(id) + "/remove"}
-		return page.Problem{Frame: s.frame(r), Kind: page.NotRemoved, Retry: retry}
+		return page.Problem{Layout: s.layout(r), Kind: page.NotRemoved, Retry: retry}
 	case routeOf(r) == "/devices/{id}/lost" && ok:
 		retry := blockRetry(id, portal.Lost)
 		if problem, ok := p.(page.Problem); ok && problem.Retry != nil {
 			retry = problem.Retry // with the reason that was chosen
 		}
-		return page.Problem{Frame: s.frame(r), Kind: page.NotBlocked, Retry: retry}
+		return page.Problem{Layout: s.layout(r), Kind: page.NotBlocked, Retry: retry}
 	}
 	return p
 }
@@ -116,13 +116,13 @@ func (s *Server) noteRejected(r *http.Request, cause error) {
 		return
 	}
 	if err := s.registrar.NoteRejected(r.Context(), s.by(r), routeOf(r), cause.Error()); err != nil {
-		s.log.Error("recording a rejected request", "request", visitOf(r).ref, "err", err)
+		s.log.Error("recording a rejected request", "request", requestInfoOf(r).id, "err", err)
 	}
 }
 
-// judge knows every kind of error. What it does not know is a fault of the
+// verdictOf knows every kind of error. What it does not know is a fault of the
 // portal.
-func (s *Server) judge(r *http.Request, err error) verdict {
+func (s *Server) verdictOf(r *http.Request, err error) verdict {
 	var outage *portal.Outage
 	var refusal *portal.Refusal
 	var gone *portal.Gone
@@ -136,9 +136,9 @@ func (s *Server) judge(r *http.Request, err error) verdict {
 	case errors.As(err, &outage):
 		return verdict{503, page.Kind(outage.Part), slog.LevelError, "part out of order", outageRetry}
 	case errors.As(err, &refusal):
-		return s.judgeRefusal(refusal)
+		return s.refusalVerdict(refusal)
 	case errors.As(err, &denied):
-		status, kind := deniedKind(denied)
+		status, kind := deniedProblem(denied)
 		return verdict{status, kind, slog.LevelWarn, "act refused", 0}
 	case errors.As(err, &sso):
 		return verdict{sso.status, "", slog.LevelWarn, "sign-in at identity provider refused", 0}
@@ -166,10 +166,10 @@ func (s *Server) judge(r *http.Request, err error) verdict {
 	return verdict{500, page.Server, slog.LevelError, "request failed", 0}
 }
 
-// judgeRefusal gives the status of a no that has a page of its own. Those of a
+// refusalVerdict gives the status of a no that has a page of its own. Those of a
 // form field are shown by their handlers; one that arrives here belongs to a
 // form without that field, so something changed since it was shown.
-func (s *Server) judgeRefusal(refusal *portal.Refusal) verdict {
+func (s *Server) refusalVerdict(refusal *portal.Refusal) verdict {
 	v := verdict{http.StatusForbidden, page.Kind(refusal.Reason), slog.LevelInfo, "refused", 0}
 	switch refusal.Reason {
 	case portal.Locked:
@@ -199,7 +199,7 @@ func (s *Server) judgeRefusal(refusal *portal.Refusal) verdict {
 
 // problemPage fills the page with what the error tells.
 func (s *Server) problemPage(r *http.Request, kind page.Kind, err error) page.Page {
-	p := page.Problem{Frame: s.frame(r), Kind: kind}
+	p := page.Problem{Layout: s.layout(r), Kind: kind}
 	var refusal *portal.Refusal
 	var outage *portal.Outage
 	var sso *ssoRefused
@@ -214,7 +214,7 @@ func (s *Server) problemPage(r *http.Request, kind page.Kind, err error) page.Pa
 	case errors.As(err, &refusal):
 		return s.refusalPage(p, refusal)
 	case errors.As(err, &sso):
-		return s.ssoAgain(r, sso.key)
+		return s.ssoFailedPage(r, sso.key)
 	case errors.Is(err, errLimited):
 		return s.limitedPage(r)
 	case errors.As(err, &gone):
@@ -227,9 +227,9 @@ func (s *Server) problemPage(r *http.Request, kind page.Kind, err error) page.Pa
 func (s *Server) refusalPage(p page.Problem, refusal *portal.Refusal) page.Page {
 	switch refusal.Reason {
 	case portal.PausedSignIn, portal.PausedAddress:
-		return page.Paused{Frame: p.Frame, Until: refusal.Until, Network: refusal.Reason == portal.PausedAddress}
+		return page.Paused{Layout: p.Layout, Until: refusal.Until, Network: refusal.Reason == portal.PausedAddress}
 	case portal.PausedCodes:
-		return page.Paused{Frame: p.Frame, Until: refusal.Until, Codes: true}
+		return page.Paused{Layout: p.Layout, Until: refusal.Until, Codes: true}
 	case portal.UnknownPerson:
 		if s.sso != nil {
 			p.Detail = s.sso.Name

@@ -15,8 +15,8 @@ import (
 	"certportal/web/page"
 )
 
-// assetLife is a year: the address of an asset changes with its content.
-const assetLife = 365 * 24 * time.Hour
+// assetMaxAge is a year: the address of an asset changes with its content.
+const assetMaxAge = 365 * 24 * time.Hour
 
 // publicFile is a file for anyone, ready to be sent.
 type publicFile struct {
@@ -66,19 +66,19 @@ func contentTag(data []byte) string {
 }
 
 // serveAsset is GET /static/{name}.
-func (s *Server) serveAsset(w http.ResponseWriter, r *http.Request) error {
+func (s publicFiles) serveAsset(w http.ResponseWriter, r *http.Request) error {
 	asset, ok := s.renderer.Assets().Lookup(chi.URLParam(r, "name"))
 	if !ok {
 		return fmt.Errorf("finding asset: %w", portal.ErrNotFound)
 	}
 	return servePublic(w, r, publicFile{
-		kind: asset.Type, data: asset.Data, gzip: asset.Gzip, life: assetLife, immutable: true,
+		kind: asset.Type, data: asset.Data, gzip: asset.Gzip, life: assetMaxAge, immutable: true,
 	})
 }
 
 // showHelp is GET /help.
-func (s *Server) showHelp(w http.ResponseWriter, r *http.Request) error {
-	return s.show(w, r, http.StatusOK, page.Help{Frame: s.frame(r)})
+func (s publicFiles) showHelp(w http.ResponseWriter, r *http.Request) error {
+	return s.render(w, r, http.StatusOK, page.Help{Layout: s.layout(r)})
 }
 
 // showNoIcon tells browsers that there is none, once a day.
@@ -90,13 +90,13 @@ func showNoIcon(w http.ResponseWriter, _ *http.Request) {
 // showRobots keeps the portal out of search engines.
 func showRobots(w http.ResponseWriter, r *http.Request) {
 	_ = servePublic(w, r, publicFile{
-		kind: "text/plain; charset=utf-8", data: []byte("User-agent: *\nDisallow: /\n"), life: anchorLife,
+		kind: "text/plain; charset=utf-8", data: []byte("User-agent: *\nDisallow: /\n"), life: anchorMaxAge,
 	})
 }
 
 // redirectToHTTPS sends whoever came by plain http to the same address of the
 // https side. A form is not sent on: it has already gone over the wire.
-func (s *Server) redirectToHTTPS(w http.ResponseWriter, r *http.Request) error {
+func (s publicFiles) redirectToHTTPS(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return portal.ErrNotFound
 	}

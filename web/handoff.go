@@ -22,12 +22,12 @@ const handoffRefresh = 4
 // fresh reports whether whoever sits at the desktop showed a moment ago who they
 // are: a desktop left open must not let a stranger's phone in.
 func (s *Server) fresh(a account) bool {
-	return s.provenWithin(a, signin.HandoffFresh)
+	return s.signedInWithin(a, signin.HandoffFresh)
 }
 
-// settled reports whether a session is enough for where somebody wants to go, so
+// isFreshFor reports whether a session is enough for where somebody wants to go, so
 // that the sign-in page leads on without asking.
-func (s *Server) settled(a account, next string) bool {
+func (s *Server) isFreshFor(a account, next string) bool {
 	path, _, _ := strings.Cut(next, "?")
 	switch {
 	case a.limited():
@@ -35,29 +35,29 @@ func (s *Server) settled(a account, next string) bool {
 	case path == handoffPath:
 		return s.fresh(a)
 	case changesAsStaff(path):
-		return s.provenWithin(a, staffFresh)
+		return s.signedInWithin(a, staffFresh)
 	}
 	return true
 }
 
 // showHandoff is GET /handoff: the code that this session made, and what became of
 // it. While a phone may still come, the page looks again by itself.
-func (s *Server) showHandoff(w http.ResponseWriter, r *http.Request) error {
+func (s handoffPages) showHandoff(w http.ResponseWriter, r *http.Request) error {
 	a := s.person(r)
-	p := page.Handoff{Frame: s.frame(r)}
+	p := page.Handoff{Layout: s.layout(r)}
 	if a.offer == "" {
-		return s.show(w, r, http.StatusOK, p)
+		return s.render(w, r, http.StatusOK, p)
 	}
 	h, err := s.signIn.Handoff(r.Context(), a.person, a.offer)
 	if errors.Is(err, portal.ErrNotFound) { // forgotten by now
-		return s.show(w, r, http.StatusOK, p)
+		return s.render(w, r, http.StatusOK, p)
 	}
 	if err != nil {
 		return err
 	}
 	p.State = string(h.State)
 	if h.State != signin.HandoffOpen {
-		return s.show(w, r, http.StatusOK, p)
+		return s.render(w, r, http.StatusOK, p)
 	}
 	p.Number, p.Code, p.Expires = strconv.Itoa(h.Number), a.code.Grouped(), h.Expires
 	p.Address = s.public.Host + goPath
@@ -67,13 +67,13 @@ func (s *Server) showHandoff(w http.ResponseWriter, r *http.Request) error {
 	// A header and not a meta element, which axe reports: nothing is read or typed
 	// on this page that a reload could take away.
 	w.Header().Set("Refresh", strconv.Itoa(handoffRefresh))
-	return s.show(w, r, http.StatusOK, p)
+	return s.render(w, r, http.StatusOK, p)
 }
 
 // submitHandoff is POST /handoff: a new code, in place of what was open. The
 // records keep its hash; for reloads it stays in the session, which only the
 // cookie opens.
-func (s *Server) submitHandoff(w http.ResponseWriter, r *http.Request) error {
+func (s handoffPages) submitHandoff(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readForm(r); err != nil {
 		return err
 	}

@@ -140,10 +140,10 @@ func TestA9_DeadCodesLookAlike(t *testing.T) {
 	} {
 		dead[name] = s.path
 	}
-	stranger := p.browser(android)
-	want := stranger.get("/go/33333333")
+	anonymous := p.browser(android)
+	want := anonymous.get("/go/33333333")
 	for name, path := range dead {
-		for _, got := range []answer{stranger.get(path), stranger.post(path, "number", "47")} {
+		for _, got := range []answer{anonymous.get(path), anonymous.post(path, "number", "47")} {
 			if got.status != 410 || got.text() != want.text() {
 				t.Errorf("%s: got %d: %s", name, got.status, got.text())
 			}
@@ -165,8 +165,8 @@ func TestA9_LimitedSession(t *testing.T) {
 	for _, device := range []string{own, other} {
 		for _, r := range p.routes() {
 			path := r.path(device)
-			stranger := p.browser(iPhone).do(r.method, path, nil)
-			if !strings.HasPrefix(stranger.location(), "/login") || slices.Contains(open, r) {
+			anonymous := p.browser(iPhone).do(r.method, path, nil)
+			if !strings.HasPrefix(anonymous.location(), "/login") || slices.Contains(open, r) {
 				continue
 			}
 			if device == own && r.pattern == "/devices/{id}/install" && r.method == "GET" {
@@ -206,12 +206,12 @@ func TestA9_LimitedSession(t *testing.T) {
 
 // together lets requests go on only when all of them have read their session.
 type together struct {
-	web.SessionRecords
+	web.Store
 	all atomic.Pointer[sync.WaitGroup]
 }
 
 func (g *together) Session(ctx context.Context, id [32]byte, now time.Time) ([]byte, error) {
-	data, err := g.SessionRecords.Session(ctx, id, now)
+	data, err := g.Store.Session(ctx, id, now)
 	if all := g.all.Load(); all != nil {
 		all.Done()
 		all.Wait()
@@ -223,8 +223,8 @@ func (g *together) Session(ctx context.Context, id [32]byte, now time.Time) ([]b
 func TestA9_OneCertificate(t *testing.T) {
 	sessions := &together{}
 	p := newSite(t, func(c *web.Config) {
-		sessions.SessionRecords = c.Sessions
-		c.Sessions = sessions
+		sessions.Store = c.Store
+		c.Store = sessions
 	})
 	desktop := p.signedIn("anna", linux)
 	phone := p.handedOff(desktop)

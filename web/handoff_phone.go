@@ -19,71 +19,61 @@ const goPath = "/go"
 // codePath is the address of a code, as the QR code holds it.
 func codePath(code signin.HandoffCode) string { return goPath + "/" + string(code) }
 
-// routeGo adds the phone's end of a hand-off. A code is looked up by whoever has
-// it, so the cheap limit of the sign-ins stands before that of the records.
-func (s *Server) routeGo(r chi.Router) {
-	limited := s.limitPerAddress(s.limits.SignIns)
-	r.Get(goPath, s.handle(s.showGo))
-	r.Post(goPath, s.handle(s.submitGo))
-	r.With(limited).Get(goPath+"/{code}", s.handle(s.showGoCode))
-	r.With(limited).Post(goPath+"/{code}", s.handle(s.submitGoCode))
-}
-
 // showGo is GET /go, for phones without a camera.
-func (s *Server) showGo(w http.ResponseWriter, r *http.Request) error {
-	return s.show(w, r, http.StatusOK, page.Go{Frame: s.frame(r)})
+func (s handoffPages) showGo(w http.ResponseWriter, r *http.Request) error {
+	return s.render(w, r, http.StatusOK, page.Go{Layout: s.layout(r)})
 }
 
 // submitGo is POST /go. It only leads to the address of the code.
-func (s *Server) submitGo(w http.ResponseWriter, r *http.Request) error {
+func (s handoffPages) submitGo(w http.ResponseWriter, r *http.Request) error {
 	f, err := readForm(r, "code")
 	if err != nil {
 		return err
 	}
 	code, ok := signin.ParseHandoffCode(f["code"])
 	if !ok {
-		p := page.Go{Frame: s.frame(r), Code: f["code"], Errors: []page.FieldError{{Field: "code", Key: page.ErrCode}}}
-		return s.show(w, r, http.StatusUnprocessableEntity, p)
+		p := page.Go{Layout: s.layout(r), Code: f["code"], Errors: []page.FieldError{{Field: "code", Key: page.ErrCode}}}
+		return s.render(w, r, http.StatusUnprocessableEntity, p)
 	}
 	return redirect(w, codePath(code))
 }
 
 // showGoCode is GET /go/{code}: the question, and three numbers. It changes nothing
 // and names nobody in full, because link previews ask too.
-func (s *Server) showGoCode(w http.ResponseWriter, r *http.Request) error {
+func (s handoffPages) showGoCode(w http.ResponseWriter, r *http.Request) error {
 	code, ok := signin.ParseHandoffCode(chi.URLParam(r, "code"))
 	if !ok {
-		return s.showOver(w, r)
+		return s.renderHandoffOver(w, r)
 	}
-	h, err := s.signIn.OpenHandoff(r.Context(), code, s.stranger(r))
+	h, err := s.signIn.OpenHandoff(r.Context(), code, s.anonymous(r))
 	if errors.Is(err, portal.ErrNotFound) {
-		return s.showOver(w, r)
+		return s.renderHandoffOver(w, r)
 	}
 	if err != nil {
 		return err
 	}
-	return s.show(w, r, http.StatusOK, page.GoConfirm{
-		Frame: s.frame(r), Code: string(code), Masked: h.Masked, Choices: h.Choices,
+	return s.render(w, r, http.StatusOK, page.GoConfirm{
+		Layout: s.layout(r), Code: string(code), Masked: h.Masked, Choices: h.Choices,
 	})
 }
 
 // submitGoCode is POST /go/{code}: one choice, right or wrong. The right one opens
 // a session that is good for one certificate.
-func (s *Server) submitGoCode(w http.ResponseWriter, r *http.Request) error {
+func (s handoffPages) submitGoCode(w http.ResponseWriter, r *http.Request) error {
 	f, err := readForm(r, "number")
 	if err != nil {
 		return err
 	}
 	code, ok := signin.ParseHandoffCode(chi.URLParam(r, "code"))
 	if !ok {
-		return s.showOver(w, r)
+		return s.renderHandoffOver(w, r)
 	}
-	person, h, err := s.signIn.RedeemHandoff(r.Context(), code, signin.ParseHandoffNumber(f["number"]), s.stranger(r))
+	person, h, err := s.signIn.RedeemHandoff(r.Context(), code, signin.ParseHandoffNumber(f["number"]), s.anonymous(r))
 	switch {
 	case errors.Is(err, portal.ErrNotFound):
-		return s.showOver(w, r)
+		return s.renderHandoffOver(w, r)
 	case errors.Is(err, signin.ErrWrongNumber):
-		return s.show(w, r, http.StatusForbidden, page.GoOver{Frame: s.frame(r), Wrong: true})
+		return s.render(w, r, http.StatusForbidden, page.GoOver{Layout: s.layout(r), Wrong: true})
 	case err != nil:
 		return &retryable{err, &page.Retry{
 			Action: codePath(code), Fields: []page.Hidden{{Name: "number", Value: f["number"]}},
@@ -95,14 +85,14 @@ func (s *Server) submitGoCode(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, "/new")
 }
 
-// showOver answers a code that opens nothing: unknown, used and run out are alike.
-func (s *Server) showOver(w http.ResponseWriter, r *http.Request) error {
-	return s.show(w, r, http.StatusGone, page.GoOver{Frame: s.frame(r)})
+// renderHandoffOver answers a code that opens nothing: unknown, used and run out are alike.
+func (s handoffPages) renderHandoffOver(w http.ResponseWriter, r *http.Request) error {
+	return s.render(w, r, http.StatusGone, page.GoOver{Layout: s.layout(r)})
 }
 
-// stranger says for ledger and throttle who asks before anybody is known.
-func (s *Server) stranger(r *http.Request) portal.Actor {
-	return portal.Actor{Role: portal.Employee, Address: clientAddress(r), Request: visitOf(r).ref}
+// anonymous says for ledger and throttle who asks before anybody is known.
+func (s *Server) anonymous(r *http.Request) portal.Actor {
+	return portal.Actor{Role: portal.Employee, Address: clientAddress(r), Request: requestInfoOf(r).id}
 }
 
 // errLimited says that the session of a phone does not reach that far.
@@ -145,7 +135,7 @@ func (s *Server) ownOnPhone(next handlerFunc) handlerFunc {
 
 // limitedPage is the page behind errLimited.
 func (s *Server) limitedPage(r *http.Request) page.Page {
-	return page.GoLimited{Frame: s.frame(r), DeviceID: string(s.person(r).device)}
+	return page.GoLimited{Layout: s.layout(r), DeviceID: string(s.person(r).device)}
 }
 
 // rememberDevice notes which device a phone got. It matters to no other session,

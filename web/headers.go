@@ -28,8 +28,8 @@ const hsts = "max-age=31536000"
 func begin(secure bool) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			v := visit{ref: newReference(), secure: secure}
-			r = r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
+			v := requestInfo{id: newRequestID(), secure: secure}
+			r = r.WithContext(context.WithValue(r.Context(), requestInfoKey{}, v))
 			// The registry remembers the session of this request: made here, all
 			// middleware below shares it and the database is asked once.
 			sessions.GetRegistry(r)
@@ -39,8 +39,8 @@ func begin(secure bool) func(http.Handler) http.Handler {
 	}
 }
 
-func setSecurityHeaders(h http.Header, v visit) {
-	if v.secure {
+func setSecurityHeaders(h http.Header, info requestInfo) {
+	if info.secure {
 		h.Set("Strict-Transport-Security", hsts)
 	}
 	h.Set("Content-Security-Policy", contentSecurityPolicy)
@@ -53,7 +53,7 @@ func setSecurityHeaders(h http.Header, v visit) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", permissionsPolicy)
 	h.Set("X-Robots-Tag", "noindex")
-	h.Set("X-Request-Id", v.ref)
+	h.Set("X-Request-Id", info.id)
 	// What says nothing else about itself is kept by nobody; public files and
 	// lists set their own.
 	h.Set("Cache-Control", "no-store")

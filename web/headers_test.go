@@ -235,7 +235,7 @@ func TestDownloadsPerAddress(t *testing.T) {
 
 // TestPanic answers a fault of the program with a page and a line in the log.
 func TestPanic(t *testing.T) {
-	p := newSite(t, func(c *web.Config) { c.Lists = nilLists{} })
+	p := newSite(t, func(c *web.Config) { c.CRLs = nilLists{} })
 	got := p.browser(linux).get("/crl/issuing.crl")
 	if got.status != 500 || got.header.Get("X-Request-Id") == "" {
 		t.Errorf("got %d, want 500", got.status)

@@ -28,24 +28,6 @@ const (
 	maxPersonID = 256
 )
 
-// routeHelpdesk adds the pages of the helpdesk, each under its act.
-func (s *Server) routeHelpdesk(r chi.Router) {
-	if s.desk == nil {
-		return
-	}
-	const person = helpdeskPath + "/people/{person}"
-	s.staff(r, authz.FindPeople).Get(helpdeskPath, s.handle(s.showFindPeople))
-	s.staff(r, authz.ReadPerson).Get(person, s.handle(s.showDossier))
-	s.staff(r, authz.Invite).Get(person+"/code", s.handle(s.showGiveCode))
-	s.staff(r, authz.Invite).Post(person+"/code", s.handle(s.submitGiveCode))
-	s.staff(r, authz.Invite).Get(person+"/code/{invitation}", s.handle(s.showCodeGiven))
-	s.staff(r, authz.Invite).Get(person+"/code/{invitation}/slip", s.handle(s.showSlip))
-	s.staff(r, authz.Block).Get(person+"/devices/{id}/block", s.handle(s.showBlockDevice))
-	s.staff(r, authz.Block).Post(person+"/devices/{id}/block", s.handle(s.submitBlockDevice))
-	s.staff(r, authz.Approve).Get(approvalsPath, s.handle(s.showApprovals))
-	s.staff(r, authz.Approve).Post(approvalsPath+"/{invitation}", s.handle(s.submitApproval))
-}
-
 // personPath is the page of a person. Ids are the directory's, and may hold
 // anything.
 func personPath(id portal.PersonID) string {
@@ -62,21 +44,21 @@ func personOf(r *http.Request) (portal.PersonID, error) {
 }
 
 // showFindPeople is GET /helpdesk.
-func (s *Server) showFindPeople(w http.ResponseWriter, r *http.Request) error {
+func (s helpdeskPages) showFindPeople(w http.ResponseWriter, r *http.Request) error {
 	if err := s.hideCode(w, r); err != nil {
 		return err
 	}
 	query := strings.TrimSpace(r.URL.Query().Get("q"))
-	p := page.FindPeople{Frame: s.staffFrame(r), Query: query, Limit: helpdesk.MaxFound}
+	p := page.FindPeople{Layout: s.staffLayout(r), Query: query, Limit: helpdesk.MaxFound}
 	if n := utf8.RuneCountInString(query); n < helpdesk.MinQuery || len(query) > helpdesk.MaxQuery || !utf8.ValidString(query) {
 		p.Query = strings.ToValidUTF8(query, "")
-		return s.show(w, r, http.StatusOK, p)
+		return s.render(w, r, http.StatusOK, p)
 	}
 	// There is nothing on the page that its size could tell of: the query may come
 	// back in the links to other languages.
 	p.Path = helpdeskPath + "?q=" + url.QueryEscape(query)
 	p.Asked = true
-	found, more, err := s.desk.Find(r.Context(), actorOf(r), query)
+	found, more, err := s.helpdesk.Find(r.Context(), actorOf(r), query)
 	if err != nil {
 		return err
 	}
@@ -87,35 +69,35 @@ func (s *Server) showFindPeople(w http.ResponseWriter, r *http.Request) error {
 			Department: m.Person.Department, Device: m.Device, Disabled: m.Person.Disabled,
 		})
 	}
-	return s.show(w, r, http.StatusOK, p)
+	return s.render(w, r, http.StatusOK, p)
 }
 
-// dossier reads the dossier of the person in the address.
-func (s *Server) dossier(r *http.Request) (helpdesk.PersonDetails, error) {
+// personDetails reads the dossier of the person in the address.
+func (s helpdeskPages) personDetails(r *http.Request) (helpdesk.PersonDetails, error) {
 	id, err := personOf(r)
 	if err != nil {
 		return helpdesk.PersonDetails{}, err
 	}
-	return s.desk.PersonDetails(r.Context(), actorOf(r), id)
+	return s.helpdesk.PersonDetails(r.Context(), actorOf(r), id)
 }
 
-// showDossier is GET /helpdesk/people/{person}.
-func (s *Server) showDossier(w http.ResponseWriter, r *http.Request) error {
+// showPersonDetails is GET /helpdesk/people/{person}.
+func (s helpdeskPages) showPersonDetails(w http.ResponseWriter, r *http.Request) error {
 	if err := s.hideCode(w, r); err != nil {
 		return err
 	}
-	d, err := s.dossier(r)
+	d, err := s.personDetails(r)
 	if err != nil {
 		return err
 	}
-	p := page.Dossier{
-		Frame: s.staffFrame(r), Path: personPath(d.Person.ID), Person: factsOf(d.Person),
+	p := page.PersonDetails{
+		Layout: s.staffLayout(r), Path: personPath(d.Person.ID), Person: personFacts(d.Person),
 		NoCode: string(d.InviteDenied), NoBlock: string(d.BlockDenied), Invited: s.invitedLine(d.Invitation), Paused: d.Paused,
 		Events: eventRows(d, d.Events), Failed: eventRows(d, d.Failed),
 	}
-	p.State, p.Detail = standing(d.Refusal)
+	p.State, p.Detail = accountState(d.Refusal)
 	for _, device := range d.Devices {
-		row := page.DeskDevice{DeviceCard: s.card(device)}
+		row := page.HelpdeskDevice{DeviceCard: s.card(device)}
 		blockable := device.Certificate.Status != portal.Revoked && device.Removed.IsZero()
 		if d.BlockDenied == "" && blockable {
 			row.Block = blockPath(d.Person.ID, device.ID)
@@ -129,10 +111,10 @@ func (s *Server) showDossier(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	}
-	return s.show(w, r, http.StatusOK, p)
+	return s.render(w, r, http.StatusOK, p)
 }
 
-func factsOf(p portal.Person) page.PersonFacts {
+func personFacts(p portal.Person) page.PersonFacts {
 	f := page.PersonFacts{
 		Name: p.Name, Login: p.Login, UPN: p.UPN, Mail: p.Mail, Department: p.Department,
 		EmployeeNumber: p.EmployeeNumber, Protected: p.Protected,
@@ -145,9 +127,9 @@ func factsOf(p portal.Person) page.PersonFacts {
 	return f
 }
 
-// standing is the state of an account in the words of the pages, and what the
+// accountState is the state of an account in the words of the pages, and what the
 // sentence names. Whom a name is taken for stays with the administrators.
-func standing(refusal *portal.Refusal) (state, detail string) {
+func accountState(refusal *portal.Refusal) (state, detail string) {
 	switch {
 	case refusal == nil:
 		return page.AccountActive, ""
@@ -157,7 +139,7 @@ func standing(refusal *portal.Refusal) (state, detail string) {
 	return string(refusal.Reason), ""
 }
 
-func (s *Server) invitedLine(i signin.Invitation) *page.InvitedLine {
+func (s helpdeskPages) invitedLine(i signin.Invitation) *page.InvitedLine {
 	if i.ID == "" {
 		return nil
 	}
@@ -177,7 +159,7 @@ func eventRows(d helpdesk.PersonDetails, entries []audit.Entry) []page.EventRow 
 		switch e.Actor {
 		case string(d.Person.ID):
 		case "":
-			row.Stranger = true
+			row.Anonymous = true
 		default:
 			row.Who = cmp.Or(d.Names[e.Actor], e.Actor)
 		}
@@ -191,12 +173,12 @@ func blockPath(person portal.PersonID, device portal.DeviceID) string {
 }
 
 // blockPage reads person and device in the address, for the page that asks.
-func (s *Server) blockPage(r *http.Request) (page.BlockDevice, portal.PersonID, portal.DeviceID, error) {
+func (s helpdeskPages) blockPage(r *http.Request) (page.BlockDevice, portal.PersonID, portal.DeviceID, error) {
 	id, ok := deviceID(r)
 	if !ok {
 		return page.BlockDevice{}, "", "", fmt.Errorf("reading device in the address: %w", portal.ErrNotFound)
 	}
-	d, err := s.dossier(r)
+	d, err := s.personDetails(r)
 	if err != nil {
 		return page.BlockDevice{}, "", "", err
 	}
@@ -208,7 +190,7 @@ func (s *Server) blockPage(r *http.Request) (page.BlockDevice, portal.PersonID, 
 		return page.BlockDevice{}, "", "", fmt.Errorf("finding device: %w", portal.ErrNotFound)
 	}
 	return page.BlockDevice{
-		Frame: s.staffFrame(r), Path: blockPath(d.Person.ID, id), Back: personPath(d.Person.ID),
+		Layout: s.staffLayout(r), Path: blockPath(d.Person.ID, id), Back: personPath(d.Person.ID),
 		Person: nameOf(d.Person), Device: s.card(d.Devices[at]),
 	}, d.Person.ID, id, nil
 }
@@ -222,16 +204,16 @@ func nameOf(p portal.Person) string {
 }
 
 // showBlockDevice is GET /helpdesk/people/{person}/devices/{id}/block.
-func (s *Server) showBlockDevice(w http.ResponseWriter, r *http.Request) error {
+func (s helpdeskPages) showBlockDevice(w http.ResponseWriter, r *http.Request) error {
 	p, _, _, err := s.blockPage(r)
 	if err != nil {
 		return err
 	}
-	return s.show(w, r, http.StatusOK, p)
+	return s.render(w, r, http.StatusOK, p)
 }
 
 // submitBlockDevice is POST /helpdesk/people/{person}/devices/{id}/block.
-func (s *Server) submitBlockDevice(w http.ResponseWriter, r *http.Request) error {
+func (s helpdeskPages) submitBlockDevice(w http.ResponseWriter, r *http.Request) error {
 	f, err := readForm(r, "reason", "checked", "note")
 	if err != nil {
 		return err
@@ -244,10 +226,10 @@ func (s *Server) submitBlockDevice(w http.ResponseWriter, r *http.Request) error
 	if !ok {
 		return fmt.Errorf("reading device in the address: %w", portal.ErrNotFound)
 	}
-	_, err = s.desk.Block(r.Context(), actorOf(r), helpdesk.BlockRequest{
+	_, err = s.helpdesk.Block(r.Context(), actorOf(r), helpdesk.BlockRequest{
 		Person: person, Device: id, Cause: portal.Cause(f["reason"]), Check: signin.Check(f["checked"]), Note: f["note"],
 	})
-	field, isField := fieldOf(err)
+	field, isField := fieldErrorOf(err)
 	if !isField {
 		if err != nil {
 			return err
@@ -259,5 +241,5 @@ func (s *Server) submitBlockDevice(w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	p.Reason, p.Checked, p.Note, p.Errors = f["reason"], f["checked"], f["note"], []page.FieldError{field}
-	return s.show(w, r, http.StatusUnprocessableEntity, p)
+	return s.render(w, r, http.StatusUnprocessableEntity, p)
 }

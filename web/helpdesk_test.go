@@ -56,7 +56,7 @@ func newCounter(t *testing.T, change ...func(*helpdesk.Config)) *site {
 	t.Helper()
 	p := newSite(t, func(c *web.Config) { c.CodeAlone, c.Mails = true, true })
 	if len(change) > 0 {
-		p.reopen(func(c *web.Config) { c.Desk = p.newDesk(c.SignIn, change...) })
+		p.reopen(func(c *web.Config) { c.Helpdesk = p.newDesk(c.SignIn, change...) })
 	}
 	return p
 }
@@ -129,10 +129,10 @@ func TestA4_HelpdeskNeverHoldsAnything(t *testing.T) {
 	if found.status != 200 || !strings.Contains(found.text(), "Anna Muster") {
 		t.Fatalf("search: got %d: %s", found.status, found.text())
 	}
-	dossier := hedi.get(annaPage)
+	personDetails := hedi.get(annaPage)
 	for _, want := range []string{"anna@example.com", "Old phone", "account is active", "Certificate issued"} {
-		if !strings.Contains(dossier.text(), want) {
-			t.Errorf("the dossier does not say %q: %s", want, dossier.text())
+		if !strings.Contains(personDetails.text(), want) {
+			t.Errorf("the dossier does not say %q: %s", want, personDetails.text())
 		}
 	}
 	code, path := hedi.giveCode("anna", "called-back")

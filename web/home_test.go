@@ -23,7 +23,7 @@ func TestDeviceStates(t *testing.T) {
 		words string
 	}{
 		{"fresh", func() {}, "Not installed yet"},
-		{"file fetched", func() { f.stranger.get(f.href) }, "Working"},
+		{"file fetched", func() { f.anonymous.get(f.href) }, "Working"},
 		{"a month before its end", func() { f.clock.pass(365*day - 20*day) }, "Expires in 19 days"},
 		{"after its end", func() { f.clock.pass(21 * day) }, "Expired"},
 		{"long after", func() { f.clock.pass(40 * day) }, "Old certificates"},
@@ -90,7 +90,7 @@ func TestAutoStart(t *testing.T) {
 	if refresh(f.owner.get(path, "User-Agent", iPhone)) || refresh(f.owner.get(path+"?p=ios", "User-Agent", linux)) {
 		t.Error("a download starts on another device than the steps are for")
 	}
-	f.stranger.get(f.href)
+	f.anonymous.get(f.href)
 	if refresh(f.owner.get(path, "User-Agent", linux)) {
 		t.Error("a reload starts it again")
 	}

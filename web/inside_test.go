@@ -282,8 +282,8 @@ func TestSessionSecret(t *testing.T) {
 func TestReference(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
-		ref := newReference()
-		if len(ref) != 8 || strings.ContainsAny(ref, "ILOU") || strings.Trim(ref, referenceAlphabet) != "" {
+		ref := newRequestID()
+		if len(ref) != 8 || strings.ContainsAny(ref, "ILOU") || strings.Trim(ref, requestIDAlphabet) != "" {
 			t.Fatalf("got %q, want 8 characters that can be read out", ref)
 		}
 		seen[ref] = true

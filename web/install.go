@@ -19,27 +19,27 @@ const makingLimit = 2 * time.Minute
 
 // showInstall is GET /devices/{id}/install: the file, its password and the steps
 // of the platform, or of the one that ?p= asks for.
-func (s *Server) showInstall(w http.ResponseWriter, r *http.Request) error {
+func (s ownDevices) showInstall(w http.ResponseWriter, r *http.Request) error {
 	d, err := s.keptDevice(r)
 	if err != nil {
 		return err
 	}
 	if d.Certificate.Status == portal.Pending {
-		return s.showMaking(w, r, d)
+		return s.renderMaking(w, r, d)
 	}
 	brought, err := s.registrar.Brought(r.Context(), d)
 	switch {
 	case err != nil:
 		return err
 	case brought:
-		return s.showBrought(w, r, d)
+		return s.renderOwnKeyDevice(w, r, d)
 	}
-	return s.showFile(w, r, d)
+	return s.renderInstall(w, r, d)
 }
 
-// showFile is the page of a device that gets a file, or once got it.
-func (s *Server) showFile(w http.ResponseWriter, r *http.Request, d portal.Device) error {
-	challenge, open, err := s.waiting(r, d)
+// renderInstall is the page of a device that gets a file, or once got it.
+func (s ownDevices) renderInstall(w http.ResponseWriter, r *http.Request, d portal.Device) error {
+	challenge, open, err := s.openChallengeOf(r, d)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (s *Server) showFile(w http.ResponseWriter, r *http.Request, d portal.Devic
 	}
 	client := clientOf(r)
 	p := page.Install{
-		Frame: s.frame(r), Device: s.card(d), Platform: string(platform),
+		Layout: s.layout(r), Device: s.card(d), Platform: string(platform),
 		Detected: client.Platform, Browser: client.Browser, TokenForNewFile: newFormToken(),
 		Elsewhere: state == pickupElsewhere, Arrived: state == pickupArrived, Limited: s.person(r).limited(),
 		Renewing: d.FormerEnds.After(s.now()) || open && challenge.Renew,
@@ -69,7 +69,7 @@ func (s *Server) showFile(w http.ResponseWriter, r *http.Request, d portal.Devic
 		p.Mailbox = page.Mailbox{Host: s.exchange.Host}
 	}
 	if open {
-		s.offerKeyless(r, &p, challenge)
+		s.offerDeviceKeyProfile(r, &p, challenge)
 	}
 	if state == pickupOpen {
 		if err := s.offerFile(r, &p, pickup, formatFor(platform, client)); err != nil {
@@ -79,13 +79,13 @@ func (s *Server) showFile(w http.ResponseWriter, r *http.Request, d portal.Devic
 		p.AutoStart = p.Download != "" && !client.Mobile && client.Platform == string(platform) &&
 			pickup.ReadsLeft == enroll.MaxReads
 	}
-	return s.show(w, r, http.StatusOK, p)
+	return s.render(w, r, http.StatusOK, p)
 }
 
 // offerFile puts password and addresses on the page. The address names the
 // format, so that a download manager with another User-Agent gets the same
 // bytes.
-func (s *Server) offerFile(r *http.Request, p *page.Install, pickup enroll.Pickup, format deliver.Format) error {
+func (s ownDevices) offerFile(r *http.Request, p *page.Install, pickup enroll.Pickup, format deliver.Format) error {
 	p.Password = deliver.GroupPassword(pickup.Password)
 	p.Expires, p.ReadsLeft, p.Format = pickup.Expires, pickup.ReadsLeft, string(format)
 	if pickup.ReadsLeft == 0 {
@@ -114,8 +114,8 @@ func (s *Server) offerFile(r *http.Request, p *page.Install, pickup enroll.Picku
 	return nil
 }
 
-// showMaking waits, for a while.
-func (s *Server) showMaking(w http.ResponseWriter, r *http.Request, d portal.Device) error {
+// renderMaking waits, for a while.
+func (s ownDevices) renderMaking(w http.ResponseWriter, r *http.Request, d portal.Device) error {
 	if waited := s.now().Sub(d.Certificate.Requested); waited > makingLimit {
 		return &portal.Outage{
 			Part: portal.PartIssuer,
@@ -125,13 +125,13 @@ func (s *Server) showMaking(w http.ResponseWriter, r *http.Request, d portal.Dev
 	// A header and not a meta element, which axe reports: nothing is read or typed
 	// on this page that a reload could take away.
 	w.Header().Set("Refresh", "5")
-	return s.show(w, r, http.StatusOK, page.Making{Frame: s.frame(r), Device: d.Name})
+	return s.render(w, r, http.StatusOK, page.Making{Layout: s.layout(r), Device: d.Name})
 }
 
 // submitInstall is POST /devices/{id}/install: a new key, certificate and file
 // for a device, which revokes what it had; or a profile with which the device makes
 // the key, unless the certificate alone is asked for.
-func (s *Server) submitInstall(w http.ResponseWriter, r *http.Request) error {
+func (s ownDevices) submitInstall(w http.ResponseWriter, r *http.Request) error {
 	fields := []string{"request"}
 	if s.scep != nil {
 		fields = append(fields, "alone")
@@ -171,7 +171,7 @@ func (s *Server) submitInstall(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		return s.showQuota(w, r, devices)
+		return s.renderQuota(w, r, devices)
 	}
 	return &retryable{err, &page.Retry{
 		Action: installPath(d.ID), Fields: again,

@@ -240,7 +240,7 @@ func (p *site) start(h *ca.Hierarchy, log *slog.Logger, change []func(*web.Confi
 	p.https = httptest.NewUnstartedServer(nil)
 	origin := &url.URL{Scheme: "https", Host: p.https.Listener.Addr().String()}
 	config := web.Config{
-		Registrar: p.registrar, SignIn: signIn, Sessions: p.db, Lists: p.lists, Renderer: renderer, Desk: p.newDesk(signIn), Admin: p.newAdmin(), Audit: p.db, OCSP: p.newResponder(h, log),
+		Registrar: p.registrar, SignIn: signIn, Store: p.db, CRLs: p.lists, Renderer: renderer, Helpdesk: p.newDesk(signIn), Admin: p.newAdmin(), OCSP: p.newResponder(h, log),
 		Anchors: []web.Anchor{
 			{Name: "root", Cert: h.Root, Own: true},
 			{Name: "issuing", Cert: h.Issuing, Own: true, Issuing: true},

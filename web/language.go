@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"net/http"
 	"slices"
 
@@ -9,22 +8,11 @@ import (
 	"certportal/web/page"
 )
 
-// LanguageRecords remember in which language people read, for the letters they
-// get.
-type LanguageRecords interface {
-	// SetLanguage notes the language of the pages, "en", "de" or "zh-Hans", that
-	// somebody read last.
-	SetLanguage(ctx context.Context, person portal.PersonID, language string) error
-}
-
 // noteLanguage remembers the language of this page for the person. A letter in
 // another language is no reason to let nobody in.
 func (s *Server) noteLanguage(r *http.Request, person portal.PersonID) {
-	if s.languages == nil {
-		return
-	}
-	if err := s.languages.SetLanguage(r.Context(), person, languageOf(r)); err != nil {
-		s.log.Warn("noting the language of a person", "err", err, "request", visitOf(r).ref)
+	if err := s.store.SetLanguage(r.Context(), person, languageOf(r)); err != nil {
+		s.log.Warn("noting the language of a person", "err", err, "request", requestInfoOf(r).id)
 	}
 }
 

@@ -20,13 +20,10 @@ func (p *site) language(login string) string {
 	return lang
 }
 
-// withLanguages remembers languages in the portal's own records.
-func withLanguages(c *web.Config) { c.Languages = c.Sessions.(web.LanguageRecords) }
-
 // The language of letters is that of the page somebody signed in on, and follows
 // the links in the footer.
 func TestLanguageOfLetters(t *testing.T) {
-	p := newSite(t, withLanguages)
+	p := newSite(t)
 	b := p.browser(iPhone)
 	login := func(headers ...string) {
 		t.Helper()
@@ -61,14 +58,16 @@ func TestLanguageOfLetters(t *testing.T) {
 	check("another browser, in English", "en")
 }
 
-// deaf remembers nothing.
-type deaf struct{}
+// noLanguages is a store that cannot save languages.
+type noLanguages struct{ web.Store }
 
-func (deaf) SetLanguage(context.Context, portal.PersonID, string) error { return errors.New("no room") }
+func (noLanguages) SetLanguage(context.Context, portal.PersonID, string) error {
+	return errors.New("no room")
+}
 
 // A language that cannot be noted keeps nobody out.
 func TestLanguageKeepsNobodyOut(t *testing.T) {
-	p := newSite(t, func(c *web.Config) { c.Languages = deaf{} })
+	p := newSite(t, func(c *web.Config) { c.Store = noLanguages{c.Store} })
 	b := p.signedIn("anna", iPhone)
 	if got := b.get("/?lang=de", "Sec-Fetch-Site", "same-origin").status; got != 200 {
 		t.Errorf("got %d", got)

@@ -14,16 +14,16 @@ import (
 // button leads where there is nothing to do.
 func TestDeadLinks(t *testing.T) {
 	tests := []struct {
-		name            string
-		end             func(f file)
-		owner, stranger string // what the pages say
-		button          bool   // the owner's page leads to the device
+		name             string
+		end              func(f file)
+		owner, anonymous string // what the pages say
+		button           bool   // the owner's page leads to the device
 	}{
 		{"replaced", func(f file) { f.owner.post(f.device+"/install", "request", "new") },
 			"replaced by a newer one", "replaced by a newer one", true},
 		{"removed", func(f file) { f.owner.post(f.device + "/remove") },
 			"This device was removed", "This device was removed", false},
-		{"run out", func(f file) { f.stranger.get(f.href); f.sweep() },
+		{"run out", func(f file) { f.anonymous.get(f.href); f.sweep() },
 			"This link has run out", "This link has run out", true},
 		{"never fetched", func(f file) { f.sweep() },
 			"This link has run out", "This link has run out", true},
@@ -37,17 +37,17 @@ func TestDeadLinks(t *testing.T) {
 			f := newFile(t, "ios")
 			tt.end(f)
 			// The sweep comes when the first session is idle long since.
-			owner, stranger := f.signedIn("anna", iPhone).get(f.href), f.stranger.get(f.href)
+			owner, anonymous := f.signedIn("anna", iPhone).get(f.href), f.anonymous.get(f.href)
 			if owner.status != 410 || !strings.Contains(owner.text(), tt.owner) {
 				t.Errorf("owner: got %d, want %q: %s", owner.status, tt.owner, owner.text())
 			}
-			if stranger.status != 410 || !strings.Contains(stranger.text(), tt.stranger) {
-				t.Errorf("stranger: got %d, want %q: %s", stranger.status, tt.stranger, stranger.text())
+			if anonymous.status != 410 || !strings.Contains(anonymous.text(), tt.anonymous) {
+				t.Errorf("stranger: got %d, want %q: %s", anonymous.status, tt.anonymous, anonymous.text())
 			}
 			if got := bytes.Contains(owner.body, []byte(f.device)); got != tt.button {
 				t.Errorf("owner: link to the device: got %v, want %v", got, tt.button)
 			}
-			if bytes.Contains(stranger.body, []byte(f.device)) {
+			if bytes.Contains(anonymous.body, []byte(f.device)) {
 				t.Error("the stranger's page names the device")
 			}
 		})

@@ -16,10 +16,10 @@ import (
 const maxTriesShown = 2
 
 // showLogin is GET /login.
-func (s *Server) showLogin(w http.ResponseWriter, r *http.Request) error {
+func (s signInPages) showLogin(w http.ResponseWriter, r *http.Request) error {
 	next, _ := localPath(r.URL.Query().Get("next"))
 	a, ok, err := s.signedIn(r)
-	if ok && s.settled(a, next) {
+	if ok && s.isFreshFor(a, next) {
 		return redirect(w, orHome(next))
 	}
 	// A cookie that opens nothing any more belongs to a session that ran out.
@@ -29,15 +29,15 @@ func (s *Server) showLogin(w http.ResponseWriter, r *http.Request) error {
 	p.TimedOut = !ok && err == nil && cookieErr == nil
 	p.Again = ok && !a.limited()
 	p.AgainStaff = p.Again && changesAsStaff(next)
-	return s.show(w, r, http.StatusOK, p)
+	return s.render(w, r, http.StatusOK, p)
 }
 
 // loginPage is the sign-in page that leads on to next. Its own address is that of
 // the page, wherever it is shown.
 func (s *Server) loginPage(r *http.Request, next string) page.Login {
-	p := page.Login{Frame: s.frame(r), Example: s.example, Next: next, Pickup: s.desk != nil}
-	p.Frame.Path = signInAddress(next)
-	p.Frame.PageURL = s.origin() + p.Frame.Path
+	p := page.Login{Layout: s.layout(r), Example: s.example, Next: next, Pickup: s.helpdesk != nil}
+	p.Layout.Path = signInAddress(next)
+	p.Layout.PageURL = s.origin() + p.Layout.Path
 	if s.sso != nil {
 		p.Provider, p.PasswordOff = s.sso.Name, s.sso.PasswordOff
 	}
@@ -48,7 +48,7 @@ func (s *Server) loginPage(r *http.Request, next string) page.Login {
 func (s *Server) takesPasswords() bool { return s.sso == nil || !s.sso.PasswordOff }
 
 // submitLogin is POST /login. Fields left empty never reach the directory.
-func (s *Server) submitLogin(w http.ResponseWriter, r *http.Request) error {
+func (s signInPages) submitLogin(w http.ResponseWriter, r *http.Request) error {
 	if !s.takesPasswords() {
 		return portal.ErrNotFound
 	}
@@ -60,7 +60,7 @@ func (s *Server) submitLogin(w http.ResponseWriter, r *http.Request) error {
 	p := s.loginPage(r, next)
 	p.Username = strings.TrimSpace(f["username"])
 	if p.Errors = missing(p.Username, f["password"]); len(p.Errors) > 0 {
-		return s.show(w, r, http.StatusUnprocessableEntity, p)
+		return s.render(w, r, http.StatusUnprocessableEntity, p)
 	}
 	person, err := s.authenticate(r, p.Username, f["password"])
 	if errors.Is(err, portal.ErrCredentials) {
@@ -71,7 +71,7 @@ func (s *Server) submitLogin(w http.ResponseWriter, r *http.Request) error {
 		p.Errors = []page.FieldError{{Field: "username", Key: page.ErrWrong}}
 		// 401 without WWW-Authenticate: there is no scheme to offer, and a browser
 		// must never be asked for NTLM or Negotiate here (attack A14).
-		return s.show(w, r, http.StatusUnauthorized, p)
+		return s.render(w, r, http.StatusUnauthorized, p)
 	}
 	if err != nil {
 		return err
@@ -84,11 +84,11 @@ func (s *Server) submitLogin(w http.ResponseWriter, r *http.Request) error {
 
 // authenticate asks whether name and password belong together. A name with
 // control characters is nobody's: it is answered here, as wrong.
-func (s *Server) authenticate(r *http.Request, username, password string) (portal.Person, error) {
+func (s signInPages) authenticate(r *http.Request, username, password string) (portal.Person, error) {
 	if strings.ContainsFunc(username, unicode.IsControl) {
 		return portal.Person{}, portal.ErrCredentials
 	}
-	by := portal.Actor{Role: portal.Employee, Address: clientAddress(r), Request: visitOf(r).ref}
+	by := portal.Actor{Role: portal.Employee, Address: clientAddress(r), Request: requestInfoOf(r).id}
 	return s.signIn.Authenticate(r.Context(), username, password, by)
 }
 
@@ -106,7 +106,7 @@ func missing(username, password string) []page.FieldError {
 
 // submitLogout is POST /logout. It is recorded first: a sign-out that the ledger
 // does not know did not happen.
-func (s *Server) submitLogout(w http.ResponseWriter, r *http.Request) error {
+func (s signInPages) submitLogout(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readForm(r); err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -9,46 +8,29 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-chi/chi/v5"
-
 	"certportal/ca/ocsp"
 )
 
 // ocspPath is where certificates say that they are answered for.
 const ocspPath = "/ocsp"
 
-// statusLife is the longest a cache on the way may keep an answer. Whoever checks a
+// ocspMaxAge is the longest a cache on the way may keep an answer. Whoever checks a
 // certificate keeps it until its nextUpdate anyway; a proxy must not add to the time
 // until a revocation is seen.
-const statusLife = time.Minute
+const ocspMaxAge = time.Minute
 
-// OCSP answers who asks whether a certificate is revoked: a *ocsp.Responder.
-type OCSP interface {
-	Respond(ctx context.Context, request []byte) ocsp.Answer
-}
-
-// routeOCSP puts the answers into the table, where there are any. No request comes so
-// far: answerOCSP stands before.
-func (s *Server) routeOCSP(r chi.Router, serve http.Handler) {
-	if s.ocsp == nil {
-		return
-	}
-	r.Method(http.MethodPost, ocspPath, serve)
-	r.Method(http.MethodGet, ocspPath+"/*", serve)
-}
-
-// answerOCSP takes requests for the status of a certificate out of the stream, before
+// interceptOCSP takes requests for the status of a certificate out of the stream, before
 // sessions, limits and log. A mail server asks thousands of times from one address,
 // and nobody reads a line about each; what an answer costs is bounded where it is
 // made. The headers are those of every answer, and on the https side no browser is
 // made to ask by another site.
-func (s *Server) answerOCSP(secure bool) (lean http.Handler, before func(http.Handler) http.Handler) {
+func (s publicFiles) interceptOCSP(secure bool) (lean http.Handler, before func(http.Handler) http.Handler) {
 	var serve http.Handler = http.HandlerFunc(s.serveOCSP)
 	if secure {
 		serve = http.NewCrossOriginProtection().Handler(serve)
 	}
 	lean = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		setSecurityHeaders(w.Header(), visit{ref: newReference(), secure: secure})
+		setSecurityHeaders(w.Header(), requestInfo{id: newRequestID(), secure: secure})
 		counted := statusCounter{ResponseWriter: w}
 		serve.ServeHTTP(&counted, r)
 		s.served(secure, counted.status)
@@ -84,7 +66,7 @@ func (c *statusCounter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 // serveOCSP is POST /ocsp and GET /ocsp/{request in base64} (RFC 6960 appendix A).
 // Every answer of the protocol has status 200, refusals too.
-func (s *Server) serveOCSP(w http.ResponseWriter, r *http.Request) {
+func (s publicFiles) serveOCSP(w http.ResponseWriter, r *http.Request) {
 	var request []byte
 	var err error
 	switch r.Method {
@@ -111,11 +93,11 @@ func (s *Server) serveOCSP(w http.ResponseWriter, r *http.Request) {
 
 // sendStatus sends an answer with what a cache needs (RFC 5019 sections 5 and 6). One
 // that was asked for by POST, has a nonce, or refuses is kept by nobody.
-func (s *Server) sendStatus(w http.ResponseWriter, r *http.Request, a ocsp.Answer) {
+func (s publicFiles) sendStatus(w http.ResponseWriter, r *http.Request, a ocsp.Answer) {
 	h := w.Header()
 	h.Set("Content-Type", "application/ocsp-response")
 	if r.Method != http.MethodPost && !a.NextUpdate.IsZero() {
-		life := max(0, min(statusLife, a.NextUpdate.Sub(s.now())))
+		life := max(0, min(ocspMaxAge, a.NextUpdate.Sub(s.now())))
 		tag := `"` + contentTag(a.DER) + `"`
 		h.Set("Cache-Control", "public, no-transform, must-revalidate, max-age="+strconv.Itoa(int(life.Seconds())))
 		h.Set("Cross-Origin-Resource-Policy", "cross-origin")

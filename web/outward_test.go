@@ -13,7 +13,7 @@ import (
 func TestA18_HostileNames(t *testing.T) {
 	payloads := []string{
 		"<script>alert(1)</script>", `"><img src=x onerror=1>`, `'-alert(1)-'`, "</title><svg onload=1>",
-		"javascript:alert(1)", "{{.Frame}}", "%3Cscript%3E", `a"; filename="x.exe`, "../../etc/passwd",
+		"javascript:alert(1)", "{{.Layout}}", "%3Cscript%3E", `a"; filename="x.exe`, "../../etc/passwd",
 		"a\u202egnp.exe", "=1+1", "con", "a\r\nX-Injected: 1", "\u2028x\u2029", "${7*7}",
 	}
 	p := newSite(t)

@@ -86,13 +86,13 @@ func TestA9_KeylessPreviews(t *testing.T) {
 // firstTogether lets the first requests go on only when all of them have read
 // their session.
 type firstTogether struct {
-	web.SessionRecords
+	web.Store
 	left atomic.Int32
 	all  sync.WaitGroup
 }
 
 func (f *firstTogether) Session(ctx context.Context, id [32]byte, now time.Time) ([]byte, error) {
-	data, err := f.SessionRecords.Session(ctx, id, now)
+	data, err := f.Store.Session(ctx, id, now)
 	if f.left.Add(-1) >= 0 {
 		f.all.Done()
 		f.all.Wait()
@@ -104,8 +104,8 @@ func (f *firstTogether) Session(ctx context.Context, id [32]byte, now time.Time)
 func TestA9_OneCertificateOrChallenge(t *testing.T) {
 	sessions := &firstTogether{}
 	p := newSite(t, newSigner(t, "ec").sign, withSCEP, func(c *web.Config) {
-		sessions.SessionRecords = c.Sessions
-		c.Sessions = sessions
+		sessions.Store = c.Store
+		c.Store = sessions
 	})
 	desktop := p.signedIn("anna", linux)
 	phone := p.handedOff(desktop)
@@ -171,7 +171,7 @@ func TestA9_KeylessPhoneSession(t *testing.T) {
 func TestKeylessRefused(t *testing.T) {
 	k := newKeyless(t)
 	bare, _, _ := strings.Cut(k.href, "?")
-	stranger := k.browser(linux)
+	anonymous := k.browser(linux)
 	tests := []struct {
 		name, path string
 		status     int
@@ -182,13 +182,13 @@ func TestKeylessRefused(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := stranger.get(tt.path); got.status != tt.status {
+			if got := anonymous.get(tt.path); got.status != tt.status {
 				t.Errorf("got %d, want %d", got.status, tt.status)
 			}
 		})
 	}
 	k.moody.become(http.ErrServerClosed, nil)
-	if got := stranger.get(k.href); got.status != 503 {
+	if got := anonymous.get(k.href); got.status != 503 {
 		t.Errorf("directory down: got %d", got.status)
 	}
 	k.moody.become(nil, func(person *portal.Person) { person.Protected = true })
@@ -210,7 +210,7 @@ func TestKeylessRefused(t *testing.T) {
 		t.Errorf("another person: got %d", got.status)
 	}
 	k.clock.pass(enroll.ChallengeLife)
-	if got := stranger.get(k.href); got.status != 410 {
+	if got := anonymous.get(k.href); got.status != 410 {
 		t.Errorf("after ten minutes: got %d, want 410", got.status)
 	}
 	if got := k.owner.get(k.device + "/install"); got.status != 200 || got.id("download") != nil {

@@ -245,17 +245,17 @@ func TestCertificateAlone(t *testing.T) {
 // an entry.
 func TestKeylessInPieces(t *testing.T) {
 	k := newKeyless(t, withExchange)
-	stranger := k.browser(linux)
-	whole := stranger.get(k.href)
+	anonymous := k.browser(linux)
+	whole := anonymous.get(k.href)
 	k.clock.pass(5 * time.Minute)
-	first, rest := stranger.get(k.href, "Range", "bytes=0-999"), stranger.get(k.href, "Range", "bytes=1000-", "If-Range", whole.header.Get("ETag"))
+	first, rest := anonymous.get(k.href, "Range", "bytes=0-999"), anonymous.get(k.href, "Range", "bytes=1000-", "If-Range", whole.header.Get("ETag"))
 	if first.status != 206 || rest.status != 206 || !bytes.Equal(append(first.body, rest.body...), whole.body) {
 		t.Errorf("pieces: got %d and %d", first.status, rest.status)
 	}
 	for name, header := range map[string][2]string{
 		"same file": {"If-None-Match", whole.header.Get("ETag")}, "two pieces": {"Range", "bytes=0-9,20-29"}, "all of it": {"Range", "bytes=0-"},
 	} {
-		if got := stranger.get(k.href, header[0], header[1]); got.status/100 != 2 || !bytes.Equal(got.body, whole.body) {
+		if got := anonymous.get(k.href, header[0], header[1]); got.status/100 != 2 || !bytes.Equal(got.body, whole.body) {
 			t.Errorf("%s: got %d with %d bytes", name, got.status, len(got.body))
 		}
 	}

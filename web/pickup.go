@@ -20,19 +20,6 @@ const (
 	errPickupWrong = "pickup.wrong"
 )
 
-// routePickup adds the employee's end of a pickup code. Codes are looked up by
-// whoever has them, so the cheap limit of the sign-ins stands before that of the
-// records.
-func (s *Server) routePickup(r chi.Router) {
-	if s.desk == nil {
-		return
-	}
-	limited := s.limitPerAddress(s.limits.SignIns)
-	r.Get(pickupPath, s.handle(s.atCounter(s.showPickup)))
-	r.With(limited).Post(pickupPath, s.handle(s.atCounter(s.submitPickup)))
-	r.With(limited).Get(pickupPath+"/{code}", s.handle(s.atCounter(s.showPickupCode)))
-}
-
 // visitor is who brings a code: nobody, a person, or a phone that may have one
 // certificate.
 type visitor struct {
@@ -40,11 +27,11 @@ type visitor struct {
 	known bool
 }
 
-type counterFunc func(w http.ResponseWriter, r *http.Request, v visitor) error
+type visitorFunc func(w http.ResponseWriter, r *http.Request, v visitor) error
 
-// atCounter finds out who asks. Strangers sign in first, unless a code may stand
+// withVisitor finds out who asks. Strangers sign in first, unless a code may stand
 // for a password; a phone that has its certificate goes to it.
-func (s *Server) atCounter(next counterFunc) handlerFunc {
+func (s pickupPages) withVisitor(next visitorFunc) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		a, ok, err := s.signedIn(r)
 		switch {
@@ -59,42 +46,42 @@ func (s *Server) atCounter(next counterFunc) handlerFunc {
 	}
 }
 
-// byVisitor says for ledger and throttle who brings a code.
-func (s *Server) byVisitor(r *http.Request, v visitor) portal.Actor {
+// visitorActor says for ledger and throttle who brings a code.
+func (s pickupPages) visitorActor(r *http.Request, v visitor) portal.Actor {
 	if !v.known {
-		return s.stranger(r)
+		return s.anonymous(r)
 	}
 	return s.by(r)
 }
 
-func (s *Server) pickupPage(r *http.Request, v visitor) page.Pickup {
-	return page.Pickup{Frame: s.frame(r), Required: v.known && s.registrar.CodeRequired(), Stranger: !v.known}
+func (s pickupPages) pickupPage(r *http.Request, v visitor) page.Pickup {
+	return page.Pickup{Layout: s.layout(r), Required: v.known && s.registrar.CodeRequired(), Anonymous: !v.known}
 }
 
 // showPickup is GET /pickup: the form, or what the code of this session is for.
-func (s *Server) showPickup(w http.ResponseWriter, r *http.Request, v visitor) error {
+func (s pickupPages) showPickup(w http.ResponseWriter, r *http.Request, v visitor) error {
 	if v.invitedTo == "" || v.limited() {
-		return s.show(w, r, http.StatusOK, s.pickupPage(r, v))
+		return s.render(w, r, http.StatusOK, s.pickupPage(r, v))
 	}
 	d, err := s.registrar.Device(r.Context(), v.person, v.invitedTo)
 	if errors.Is(err, portal.ErrNotFound) || err == nil && !d.Removed.IsZero() {
-		return s.show(w, r, http.StatusOK, s.pickupPage(r, v))
+		return s.render(w, r, http.StatusOK, s.pickupPage(r, v))
 	}
 	if err != nil {
 		return err
 	}
-	return s.show(w, r, http.StatusOK, page.PickupReady{Frame: s.frame(r), Device: s.card(d), Token: newFormToken()})
+	return s.render(w, r, http.StatusOK, page.PickupReady{Layout: s.layout(r), Device: s.card(d), Token: newFormToken()})
 }
 
 // showPickupCode is GET /pickup/{code}, the address in the QR code of a slip. It
 // changes nothing: link previews ask too. For whoever it is not, there is nothing
 // here (attack A4).
-func (s *Server) showPickupCode(w http.ResponseWriter, r *http.Request, v visitor) error {
+func (s pickupPages) showPickupCode(w http.ResponseWriter, r *http.Request, v visitor) error {
 	code, ok := signin.ParsePickupCode(chi.URLParam(r, "code"))
 	if !ok {
 		return portal.ErrNotFound
 	}
-	i, err := s.signIn.OpenInvitation(r.Context(), code, s.byVisitor(r, v))
+	i, err := s.signIn.OpenInvitation(r.Context(), code, s.visitorActor(r, v))
 	var wrong *signin.WrongCode
 	switch {
 	case errors.As(err, &wrong) && !v.known:
@@ -102,7 +89,7 @@ func (s *Server) showPickupCode(w http.ResponseWriter, r *http.Request, v visito
 	case errors.As(err, &wrong):
 		return portal.ErrNotFound
 	case err != nil:
-		return s.refusePickup(w, r, err)
+		return s.renderPickupOver(w, r, err)
 	}
 	p := s.pickupPage(r, v)
 	p.Code, p.Fixed = code.Grouped(), true
@@ -113,12 +100,12 @@ func (s *Server) showPickupCode(w http.ResponseWriter, r *http.Request, v visito
 		}
 		p.Masked = signin.MaskName(nameOf(person))
 	}
-	return s.show(w, r, http.StatusOK, p)
+	return s.render(w, r, http.StatusOK, p)
 }
 
 // submitPickup is POST /pickup. A right code goes into the session, and is used up
 // when a certificate is recorded with it.
-func (s *Server) submitPickup(w http.ResponseWriter, r *http.Request, v visitor) error {
+func (s pickupPages) submitPickup(w http.ResponseWriter, r *http.Request, v visitor) error {
 	f, err := readForm(r, "code")
 	if err != nil {
 		return err
@@ -128,7 +115,7 @@ func (s *Server) submitPickup(w http.ResponseWriter, r *http.Request, v visitor)
 	code, ok := signin.ParsePickupCode(f["code"])
 	if !ok {
 		p.Errors = []page.FieldError{{Field: "code", Key: errPickupForm}}
-		return s.show(w, r, http.StatusUnprocessableEntity, p)
+		return s.render(w, r, http.StatusUnprocessableEntity, p)
 	}
 	if !v.known {
 		return s.signInByCode(w, r, p, code)
@@ -136,10 +123,10 @@ func (s *Server) submitPickup(w http.ResponseWriter, r *http.Request, v visitor)
 	i, err := s.signIn.OpenInvitation(r.Context(), code, s.by(r))
 	var wrong *signin.WrongCode
 	if errors.As(err, &wrong) {
-		return s.showWrongCode(w, r, p, wrong)
+		return s.redisplayPickup(w, r, p, wrong)
 	}
 	if err != nil {
-		return s.refusePickup(w, r, err)
+		return s.renderPickupOver(w, r, err)
 	}
 	keep := map[string]string{"invitation": string(i.ID), "invited-to": ""}
 	to := "/new"
@@ -153,11 +140,11 @@ func (s *Server) submitPickup(w http.ResponseWriter, r *http.Request, v visitor)
 }
 
 // signInByCode opens a session that is good for the one certificate of the code.
-func (s *Server) signInByCode(w http.ResponseWriter, r *http.Request, p page.Pickup, code signin.PickupCode) error {
-	person, i, err := s.signIn.SignInByCode(r.Context(), code, s.stranger(r))
+func (s pickupPages) signInByCode(w http.ResponseWriter, r *http.Request, p page.Pickup, code signin.PickupCode) error {
+	person, i, err := s.signIn.SignInByCode(r.Context(), code, s.anonymous(r))
 	var wrong *signin.WrongCode
 	if errors.As(err, &wrong) {
-		return s.showWrongCode(w, r, p, wrong)
+		return s.redisplayPickup(w, r, p, wrong)
 	}
 	if err != nil {
 		return err
@@ -170,14 +157,14 @@ func (s *Server) signInByCode(w http.ResponseWriter, r *http.Request, p page.Pic
 	return redirect(w, "/new")
 }
 
-func (s *Server) showWrongCode(w http.ResponseWriter, r *http.Request, p page.Pickup, wrong *signin.WrongCode) error {
+func (s pickupPages) redisplayPickup(w http.ResponseWriter, r *http.Request, p page.Pickup, wrong *signin.WrongCode) error {
 	p.Counted, p.TriesLeft, p.Pause = wrong.Counted, wrong.Left, wrong.Pause
 	p.Errors = []page.FieldError{{Field: "code", Key: errPickupWrong}}
-	return s.show(w, r, http.StatusUnprocessableEntity, p)
+	return s.render(w, r, http.StatusUnprocessableEntity, p)
 }
 
-// refusePickup tells somebody why their own code does not work.
-func (s *Server) refusePickup(w http.ResponseWriter, r *http.Request, err error) error {
+// renderPickupOver tells somebody why their own code does not work.
+func (s pickupPages) renderPickupOver(w http.ResponseWriter, r *http.Request, err error) error {
 	var gone *signin.CodeGone
 	if !errors.As(err, &gone) {
 		return err
@@ -186,7 +173,7 @@ func (s *Server) refusePickup(w http.ResponseWriter, r *http.Request, err error)
 	if gone.State == signin.InvitationWaiting {
 		status = http.StatusConflict
 	}
-	return s.show(w, r, status, page.PickupOver{Frame: s.frame(r), State: string(gone.State), At: gone.At})
+	return s.render(w, r, status, page.PickupOver{Layout: s.layout(r), State: string(gone.State), At: gone.At})
 }
 
 // dropInvitation forgets a code that was used up. The session of a phone keeps it:
@@ -203,7 +190,7 @@ func (s *Server) dropInvitation(w http.ResponseWriter, r *http.Request) error {
 // up, or without one where it is required. It reports whether err was about that.
 func (s *Server) refuseUninvited(w http.ResponseWriter, r *http.Request, err error) bool {
 	var refusal *portal.Refusal
-	if !errors.As(err, &refusal) || s.desk == nil {
+	if !errors.As(err, &refusal) || s.helpdesk == nil {
 		return false
 	}
 	switch refusal.Reason {
@@ -212,9 +199,9 @@ func (s *Server) refuseUninvited(w http.ResponseWriter, r *http.Request, err err
 		return true
 	case portal.CodeOver:
 		if err := s.dropInvitation(w, r); err != nil {
-			s.log.Error("forgetting a used pickup code", "request", visitOf(r).ref, "err", err)
+			s.log.Error("forgetting a used pickup code", "request", requestInfoOf(r).id, "err", err)
 		}
-		_ = s.show(w, r, http.StatusGone, page.PickupOver{Frame: s.frame(r), State: page.CodeUsedUp})
+		_ = s.render(w, r, http.StatusGone, page.PickupOver{Layout: s.layout(r), State: page.CodeUsedUp})
 		return true
 	}
 	return false

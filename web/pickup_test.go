@@ -143,14 +143,14 @@ func TestF22_PickupInTwoTabs(t *testing.T) {
 			t.Fatalf("got %d", got.status)
 		}
 	}
-	var waiting sync.WaitGroup
+	var openChallengeOf sync.WaitGroup
 	results := make([]answer, 2)
 	for n, b := range []*browser{phone, tablet} {
-		waiting.Go(func() {
+		openChallengeOf.Go(func() {
 			results[n] = b.post("/new", "name", fmt.Sprint("Device ", n), "platform", "android", "request", fmt.Sprint("form-", n))
 		})
 	}
-	waiting.Wait()
+	openChallengeOf.Wait()
 	statuses := map[int]int{}
 	for n, got := range results {
 		statuses[got.status]++
@@ -200,7 +200,7 @@ func TestCodeRequired(t *testing.T) {
 	p := newCounter(t)
 	hedi := p.signedIn("hedi", linux)
 	p.registrar = p.strictRegistrar()
-	p.reopen(func(c *web.Config) { c.Registrar = p.registrar; c.Desk = p.newDesk(c.SignIn) })
+	p.reopen(func(c *web.Config) { c.Registrar = p.registrar; c.Helpdesk = p.newDesk(c.SignIn) })
 	anna := p.signedIn("anna", android)
 	for _, path := range []string{"/new", "/new/key"} {
 		if got := anna.get(path); got.status != 303 || got.location() != "/pickup" {
@@ -230,7 +230,7 @@ func TestCodeRequired(t *testing.T) {
 }
 
 func withoutDesk(c web.Config) web.Config {
-	c.Desk = nil
+	c.Helpdesk = nil
 	return c
 }
 

@@ -29,7 +29,7 @@ func TestPiecesDeliver(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFile(t, "ios")
 			for _, value := range tt.ranges {
-				if got := f.stranger.do(tt.method, f.href, nil, "Range", value); got.status != 206 {
+				if got := f.anonymous.do(tt.method, f.href, nil, "Range", value); got.status != 206 {
 					t.Fatalf("%s: got %d, want 206", value, got.status)
 				}
 			}
@@ -48,15 +48,15 @@ func TestPiecesDeliver(t *testing.T) {
 // TestPieceAfterTheEnd holds that a piece is refused as the whole is.
 func TestPieceAfterTheEnd(t *testing.T) {
 	f := newFile(t, "ios")
-	etag := f.stranger.do(http.MethodHead, f.href, nil).header.Get("ETag")
-	if got := f.stranger.get(f.href, "Range", "bytes=10-", "If-Match", `"other"`, "If-None-Match", etag); got.status != 206 {
+	etag := f.anonymous.do(http.MethodHead, f.href, nil).header.Get("ETag")
+	if got := f.anonymous.get(f.href, "Range", "bytes=10-", "If-Match", `"other"`, "If-None-Match", etag); got.status != 206 {
 		t.Errorf("piece of this file: got %d, want 206", got.status)
 	}
 	if got := f.entries(audit.PickupRead); got != 1 {
 		t.Errorf("got %d reads recorded, want the piece", got)
 	}
 	f.owner.post(f.device + "/remove")
-	got := f.stranger.get(f.href, "Range", "bytes=10-")
+	got := f.anonymous.get(f.href, "Range", "bytes=10-")
 	if got.status != 410 || got.header.Get("Content-Disposition") != "" {
 		t.Errorf("after removing: got %d, want 410 as a page", got.status)
 	}
@@ -99,7 +99,7 @@ func TestBrokenRead(t *testing.T) {
 	if got := f.entries(audit.PickupRead); got != 3*enroll.MaxReads {
 		t.Errorf("ledger: got %d reads, want every try", got)
 	}
-	if got := f.stranger.get(f.href); got.status != 200 {
+	if got := f.anonymous.get(f.href); got.status != 200 {
 		t.Errorf("after that: got %d, want the file", got.status)
 	}
 }

@@ -114,7 +114,7 @@ func profileQuery(platform, lang string) string {
 // makeProfile makes and signs the profile now, from the sealed key. The answer
 // for a phone is to be shown, not saved. Signed is at the time the pickup was
 // made: a retry and a range are of the same file, to the byte.
-func (s *Server) makeProfile(r *http.Request, file enroll.File) (data []byte, shown bool, err error) {
+func (s fileDownloads) makeProfile(r *http.Request, file enroll.File) (data []byte, shown bool, err error) {
 	target, ok := targetOf(file.Device.Platform)
 	if !ok {
 		target = deliver.TargetPhone
@@ -146,7 +146,7 @@ func profileAsked(r *http.Request, usual deliver.Target) (target deliver.Target,
 }
 
 // signProfile makes the file of a profile.
-func (s *Server) signProfile(content deliver.Profile, at time.Time) ([]byte, error) {
+func (s fileDownloads) signProfile(content deliver.Profile, at time.Time) ([]byte, error) {
 	list, err := content.XML()
 	if err != nil {
 		return nil, err
@@ -156,7 +156,7 @@ func (s *Server) signProfile(content deliver.Profile, at time.Time) ([]byte, err
 }
 
 // profileOf gathers what goes into a profile.
-func (s *Server) profileOf(ctx context.Context, file enroll.File, target deliver.Target, lang string) (deliver.Profile, error) {
+func (s fileDownloads) profileOf(ctx context.Context, file enroll.File, target deliver.Target, lang string) (deliver.Profile, error) {
 	identity, err := bundleOf(file, deliver.FormatLegacy)
 	if err != nil {
 		return deliver.Profile{}, err
@@ -173,7 +173,7 @@ func (s *Server) profileOf(ctx context.Context, file enroll.File, target deliver
 // newProfile gathers what does not depend on how the device gets its key. What
 // makes it the profile of the device never changes, so that the next one takes
 // its place.
-func (s *Server) newProfile(d portal.Device, target deliver.Target, mailbox page.Mailbox) deliver.Profile {
+func (s fileDownloads) newProfile(d portal.Device, target deliver.Target, mailbox page.Mailbox) deliver.Profile {
 	p := deliver.Profile{
 		Target: target, Identifier: s.profiles.apple.Identifier + "." + string(d.ID),
 		Organization: s.profiles.apple.Organization, RemoveAtEnd: s.profiles.apple.RemoveAtEnd,
@@ -192,7 +192,7 @@ func (s *Server) newProfile(d portal.Device, target deliver.Target, mailbox page
 }
 
 // fillTexts puts the words into a profile that is complete otherwise.
-func (s *Server) fillTexts(p *deliver.Profile, lang, device string) error {
+func (s fileDownloads) fillTexts(p *deliver.Profile, lang, device string) error {
 	texts, err := s.renderer.ProfileTexts(lang, device, p.Exchange != nil, len(p.Anchors))
 	if err != nil {
 		return err

@@ -17,13 +17,13 @@ func TestNoProfileUnsigned(t *testing.T) {
 		t.Errorf("offered %s", f.href)
 	}
 	forged := strings.Replace(f.href, ".p12?", ".mobileconfig?", 1)
-	if got := f.stranger.get(forged); got.status != 404 {
+	if got := f.anonymous.get(forged); got.status != 404 {
 		t.Errorf("profile without signer: got %d, want 404", got.status)
 	}
 	broken := newFile(t, "ios", func(c *web.Config) {
 		c.ProfileSigner = func() ([]*x509.Certificate, crypto.Signer) { return nil, nil }
 	})
-	if got := broken.stranger.get(broken.href); got.status != 500 || broken.readsLeft() != 5 {
+	if got := broken.anonymous.get(broken.href); got.status != 500 || broken.readsLeft() != 5 {
 		t.Errorf("signer without key: got %d, %d reads left", got.status, broken.readsLeft())
 	}
 }
@@ -42,7 +42,7 @@ func TestProfileAddress(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := f.stranger.get(plain + ".mobileconfig" + tt.query)
+			got := f.anonymous.get(plain + ".mobileconfig" + tt.query)
 			if got.status != tt.status {
 				t.Fatalf("got %d, want %d", got.status, tt.status)
 			}
@@ -86,7 +86,7 @@ func TestUnverifiedIsSaid(t *testing.T) {
 	if page := f.owner.get(f.device + "/install"); !strings.Contains(page.text(), "Not Verified in red. That is expected for Example.") {
 		t.Errorf("the page does not say so: %s", page.text())
 	}
-	own.open(t, f.stranger.get(f.href).body)
+	own.open(t, f.anonymous.get(f.href).body)
 }
 
 func TestNewRefusesAppleAndExchange(t *testing.T) {

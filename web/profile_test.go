@@ -33,7 +33,7 @@ const (
 func TestProfileOfPhone(t *testing.T) {
 	s := newSigner(t, "ec")
 	f := newFile(t, "ios", s.sign, withExchange)
-	got := f.stranger.get(f.href)
+	got := f.anonymous.get(f.href)
 	for name, want := range map[string]string{
 		"Content-Type": "application/x-apple-aspen-config", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
 		"Content-Disposition": `inline; filename="Example-Annas-Telefon.mobileconfig"; filename*=UTF-8''Example-Annas%20Telefon.mobileconfig`,
@@ -76,7 +76,7 @@ func TestProfileOfMac(t *testing.T) {
 		c.Apple = web.Apple{Identifier: "com.example.certs", Organization: "Example Ltd"}
 		c.Anchors = append(c.Anchors, web.Anchor{Name: "exchange", Cert: s.root})
 	})
-	got := f.stranger.get(f.href)
+	got := f.anonymous.get(f.href)
 	if d := got.header.Get("Content-Disposition"); !strings.HasPrefix(d, `attachment; filename="Example-Annas-Telefon.mobileconfig"`) {
 		t.Errorf("got %q", d)
 	}
@@ -105,7 +105,7 @@ func TestProfileVerifiedByOpenSSL(t *testing.T) {
 	f := newFile(t, "ios", s.sign)
 	dir := t.TempDir()
 	in, root := filepath.Join(dir, "x.mobileconfig"), filepath.Join(dir, "root.pem")
-	for name, data := range map[string][]byte{in: f.stranger.get(f.href).body, root: ca.PEM(s.root)} {
+	for name, data := range map[string][]byte{in: f.anonymous.get(f.href).body, root: ca.PEM(s.root)} {
 		if err := os.WriteFile(name, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -162,15 +162,15 @@ func TestProfileAndPlainFile(t *testing.T) {
 	s := newSigner(t, "ec")
 	f := newFile(t, "ios", s.sign)
 	plain := attr(f.owner.get(f.device+"/install").id("download-plain"), "href")
-	got := f.stranger.get(plain)
+	got := f.anonymous.get(plain)
 	if _, _, _, err := pkcs12.DecodeChain(got.body, f.password); err != nil || got.header.Get("Content-Type") != "application/x-pkcs12" {
 		t.Errorf("plain file: got %s, %v", got.header.Get("Content-Type"), err)
 	}
 	for range enroll.MaxReads - 1 {
-		s.open(t, f.stranger.get(f.href).body)
+		s.open(t, f.anonymous.get(f.href).body)
 	}
 	for _, href := range []string{f.href, plain} {
-		if got := f.stranger.get(href); got.status != http.StatusGone {
+		if got := f.anonymous.get(href); got.status != http.StatusGone {
 			t.Errorf("sixth read of %s: got %d, want 410", href, got.status)
 		}
 	}
@@ -182,18 +182,18 @@ func TestProfileInPieces(t *testing.T) {
 	for _, kind := range []string{"rsa", "ec"} {
 		t.Run(kind, func(t *testing.T) {
 			f := newFile(t, "ios", newSigner(t, kind).sign, withExchange)
-			whole := f.stranger.get(f.href)
+			whole := f.anonymous.get(f.href)
 			f.clock.pass(5 * time.Minute)
 			if again := f.browser(android).get(f.href, "Accept-Language", "de"); !bytes.Equal(again.body, whole.body) {
 				t.Error("a second read gives another file")
 			}
 			etag := whole.header.Get("ETag")
-			first := f.stranger.get(f.href, "Range", "bytes=0-999")
-			rest := f.stranger.get(f.href, "Range", "bytes=1000-", "If-Range", etag)
+			first := f.anonymous.get(f.href, "Range", "bytes=0-999")
+			rest := f.anonymous.get(f.href, "Range", "bytes=1000-", "If-Range", etag)
 			if first.status != 206 || rest.status != 206 || !bytes.Equal(append(first.body, rest.body...), whole.body) {
 				t.Errorf("pieces: got %d and %d, %d and %d bytes of %d", first.status, rest.status, len(first.body), len(rest.body), len(whole.body))
 			}
-			if head := f.stranger.do(http.MethodHead, f.href, nil); head.header.Get("ETag") != etag || f.readsLeft() != enroll.MaxReads-2 {
+			if head := f.anonymous.do(http.MethodHead, f.href, nil); head.header.Get("ETag") != etag || f.readsLeft() != enroll.MaxReads-2 {
 				t.Errorf("looking: ETag %s, want %s; %d reads left", head.header.Get("ETag"), etag, f.readsLeft())
 			}
 		})
@@ -205,14 +205,14 @@ func TestProfileInPieces(t *testing.T) {
 func TestRenewedProfileReplaces(t *testing.T) {
 	s := newSigner(t, "ec")
 	f := newFile(t, "ios", s.sign, withExchange)
-	old := s.open(t, f.stranger.get(f.href).body)
+	old := s.open(t, f.anonymous.get(f.href).body)
 	f.clock.pass(time.Hour)
 	again := f.signedIn("anna", iPhone)
 	if got := again.post(f.device+"/install", "request", "renewal"); got.status != 303 {
 		t.Fatalf("renewing: got %d", got.status)
 	}
 	href, _ := again.download(f.device)
-	renewed := s.open(t, f.stranger.get(href).body)
+	renewed := s.open(t, f.anonymous.get(href).body)
 	if renewed.PayloadIdentifier != old.PayloadIdentifier || renewed.PayloadUUID != old.PayloadUUID || len(renewed.PayloadContent) != len(old.PayloadContent) {
 		t.Fatalf("profile: got %s, want %s", renewed.PayloadIdentifier, old.PayloadIdentifier)
 	}
@@ -237,14 +237,14 @@ func TestProfileWithDomainAndUser(t *testing.T) {
 	})
 	user := func() string {
 		t.Helper()
-		p := s.open(t, f.stranger.get(f.href).body)
+		p := s.open(t, f.anonymous.get(f.href).body)
 		return p.PayloadContent[p.payload(t, "eas.account")].UserName
 	}
 	if got, want := user(), `EXAMPLE\anna`; got != want {
 		t.Errorf("user name: got %q, want %q", got, want)
 	}
 	f.moody.become(errors.New("no answer"), nil)
-	if got := f.stranger.get(f.href); got.status != 503 {
+	if got := f.anonymous.get(f.href); got.status != 503 {
 		t.Errorf("without directory: got %d, want 503", got.status)
 	}
 	f.moody.become(nil, func(person *portal.Person) { person.UPN = "anna.married@example.com" })

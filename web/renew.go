@@ -11,7 +11,7 @@ import (
 )
 
 // showRenew is GET /devices/{id}/renew: what it does, before it is done.
-func (s *Server) showRenew(w http.ResponseWriter, r *http.Request) error {
+func (s ownDevices) showRenew(w http.ResponseWriter, r *http.Request) error {
 	d, err := s.keptDevice(r)
 	if err != nil {
 		return err
@@ -23,16 +23,16 @@ func (s *Server) showRenew(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.show(w, r, http.StatusOK, p)
+	return s.render(w, r, http.StatusOK, p)
 }
 
 // renewPage tells how long the old certificate would work on.
-func (s *Server) renewPage(r *http.Request, d portal.Device) (page.Renew, error) {
+func (s ownDevices) renewPage(r *http.Request, d portal.Device) (page.Renew, error) {
 	brought, err := s.registrar.Brought(r.Context(), d)
 	if err != nil {
 		return page.Renew{}, err
 	}
-	p := page.Renew{Frame: s.frame(r), Device: s.card(d), Token: newFormToken(), Brought: brought}
+	p := page.Renew{Layout: s.layout(r), Device: s.card(d), Token: newFormToken(), FromCSR: brought}
 	_, apple := targetOf(d.Platform)
 	p.Profile = apple && s.profiles != nil
 	now := s.now()
@@ -52,7 +52,7 @@ func (s *Server) renewPage(r *http.Request, d portal.Device) (page.Renew, error)
 // submitRenew is POST /devices/{id}/renew: a new key, certificate and file, beside
 // which the old certificate works on for a while. The same token twice leads to the
 // same certificate. A person who has the key sends a request along.
-func (s *Server) submitRenew(w http.ResponseWriter, r *http.Request) error {
+func (s ownDevices) submitRenew(w http.ResponseWriter, r *http.Request) error {
 	fields := []string{"request", "csr"}
 	if s.scep != nil {
 		fields = append(fields, "alone")
@@ -83,7 +83,7 @@ func (s *Server) submitRenew(w http.ResponseWriter, r *http.Request) error {
 	if brought {
 		_, err = s.registrar.EnrollRequest(r.Context(), req, f["csr"])
 	} else {
-		_, err = s.certify(r, req, wayOf(d, f))
+		_, err = s.certify(r, req, platformFor(d, f))
 	}
 	if err == nil {
 		err = s.dropInvitation(w, r)
@@ -91,22 +91,22 @@ func (s *Server) submitRenew(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		return redirect(w, installPath(d.ID))
 	}
-	return s.refuseRenew(w, r, d, f, token, err)
+	return s.redisplayRenew(w, r, d, f, token, err)
 }
 
-// wayOf is how a device gets its certificate: as its platform does, or as a file
+// platformFor is how a device gets its certificate: as its platform does, or as a file
 // where the certificate alone is asked for.
-func wayOf(d portal.Device, f form) portal.Platform {
+func platformFor(d portal.Device, f form) portal.Platform {
 	if f["alone"] != "" {
 		return ""
 	}
 	return d.Platform
 }
 
-// refuseRenew shows what is in the way of a renewal where it can be mended: a name
+// redisplayRenew shows what is in the way of a renewal where it can be mended: a name
 // that another device took, a place that another device fills, a request that is
 // none.
-func (s *Server) refuseRenew(w http.ResponseWriter, r *http.Request, d portal.Device, f form, token string, err error) error {
+func (s ownDevices) redisplayRenew(w http.ResponseWriter, r *http.Request, d portal.Device, f form, token string, err error) error {
 	var refusal *portal.Refusal
 	var denial *portal.Denial
 	switch {
@@ -119,16 +119,16 @@ func (s *Server) refuseRenew(w http.ResponseWriter, r *http.Request, d portal.De
 		if denial.Why == enroll.RequestSecret {
 			p.Request = ""
 		}
-		p.Errors = []page.FieldError{{Field: "csr", Key: deniedKey(denial.Why)}}
-		return s.show(w, r, http.StatusUnprocessableEntity, p)
+		p.Errors = []page.FieldError{{Field: "csr", Key: csrErrorKey(denial.Why)}}
+		return s.render(w, r, http.StatusUnprocessableEntity, p)
 	case errors.As(err, &refusal) && refusal.Reason == portal.NameTaken:
-		return s.showTaken(w, r, d, d.Name, refusal)
+		return s.redisplayRename(w, r, d, d.Name, refusal)
 	case errors.As(err, &refusal) && refusal.Reason == portal.QuotaReached:
 		devices, err := s.registrar.Devices(r.Context(), s.person(r).person)
 		if err != nil {
 			return err
 		}
-		return s.showQuota(w, r, devices)
+		return s.renderQuota(w, r, devices)
 	}
 	again := []page.Hidden{{Name: "request", Value: token}}
 	for _, name := range []string{"alone", "csr"} {
@@ -141,7 +141,7 @@ func (s *Server) refuseRenew(w http.ResponseWriter, r *http.Request, d portal.De
 
 // submitFinish is POST /devices/{id}/finish: the new certificate works, the old one
 // is not needed any more. A second tap finds done what it asks for.
-func (s *Server) submitFinish(w http.ResponseWriter, r *http.Request) error {
+func (s ownDevices) submitFinish(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readForm(r); err != nil {
 		return err
 	}

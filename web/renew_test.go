@@ -22,7 +22,7 @@ import (
 func aged(t *testing.T, platform string, left int) file {
 	t.Helper()
 	f := newFile(t, platform)
-	f.stranger.get(f.href)
+	f.anonymous.get(f.href)
 	f.clock.pass(time.Duration(365-left) * day)
 	f.owner = f.signedIn("anna", android)
 	return f
@@ -31,7 +31,7 @@ func aged(t *testing.T, platform string, left int) file {
 // leafOf opens the file that the device's page offers.
 func (f file) leafOf(href, password string) *x509.Certificate {
 	f.t.Helper()
-	_, leaf, _, err := pkcs12.DecodeChain(f.stranger.get(href).body, password)
+	_, leaf, _, err := pkcs12.DecodeChain(f.anonymous.get(href).body, password)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -264,7 +264,7 @@ func TestThreeTapsToBlock(t *testing.T) {
 // TestBlockedPageTellsTheTruth about the list: being made, late, done.
 func TestBlockedPageTellsTheTruth(t *testing.T) {
 	f := newFile(t, "android")
-	f.stranger.get(f.href)
+	f.anonymous.get(f.href)
 	before := f.publish()
 	f.owner.post(f.device+"/lost", "reason", "lost")
 	var names crl.List
@@ -315,7 +315,7 @@ func TestBlockReasons(t *testing.T) {
 	if got := f.certificate().Cause; got != portal.Returned {
 		t.Errorf("cause %q", got)
 	}
-	if got := f.stranger.get(f.href); got.status != 410 || !strings.Contains(got.text(), "This device was blocked") {
+	if got := f.anonymous.get(f.href); got.status != 410 || !strings.Contains(got.text(), "This device was blocked") {
 		t.Errorf("its file: got %d: %s", got.status, got.text())
 	}
 }

@@ -24,9 +24,9 @@ import (
 // refuse it without Secure, with a Domain, or with another Path.
 const sessionCookie = "__Host-certportal"
 
-// SessionRecords keeps sessions. It sees a hash and sealed bytes: a copy of the
+// sessionRecords keeps sessions. It sees a hash and sealed bytes: a copy of the
 // records opens no session and reads none.
-type SessionRecords interface {
+type sessionRecords interface {
 	// Session returns the data of a session and notes that it was used. It
 	// returns enroll.ErrNotFound when there is none, or its idle or its absolute
 	// time is over.
@@ -89,7 +89,7 @@ func (c cookieSecret) aead() (cipher.AEAD, error) {
 // is saved; its ID is then the value of the cookie, which is a secret: it is
 // never logged.
 type sessionStore struct {
-	records SessionRecords
+	records sessionRecords
 	now     func() time.Time
 	idle    time.Duration
 }

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
@@ -25,21 +24,9 @@ const CallbackPath = "/login/callback"
 // ssoPath is where a sign-in at the identity provider starts.
 const ssoPath = "/login/sso"
 
-// IdentityProvider is where people may sign in instead of typing a password here.
-type IdentityProvider interface {
-	// Address is where to send the person. It returns an *enroll.Outage when the
-	// provider does not answer.
-	Address(ctx context.Context, flow oidc.Flow) (string, error)
-
-	// Finish tells who came back. It returns an *enroll.Outage when the provider
-	// does not answer, an *enroll.Refusal when it names no account, and any other
-	// error when the answer is not to be believed.
-	Finish(ctx context.Context, flow oidc.Flow, answer oidc.Answer) (portal.Claim, error)
-}
-
 // SSO is signing in at an identity provider.
 type SSO struct {
-	Provider IdentityProvider
+	Provider *oidc.Provider
 
 	// Name is what people call it: "Continue with {Name}".
 	Name string
@@ -123,9 +110,9 @@ func (s ssoStart) flow() oidc.Flow {
 
 // startSSO is GET /login/sso. Nothing changes but the cookie, so that a link of
 // another site does no harm: whoever follows it signs in as nobody but themselves.
-func (s *Server) startSSO(w http.ResponseWriter, r *http.Request) error {
+func (s signInPages) startSSO(w http.ResponseWriter, r *http.Request) error {
 	next, _ := localPath(r.URL.Query().Get("next"))
-	if a, ok, _ := s.signedIn(r); ok && s.settled(a, next) {
+	if a, ok, _ := s.signedIn(r); ok && s.isFreshFor(a, next) {
 		return redirect(w, orHome(next))
 	}
 	start := newStart(s.now(), next)
@@ -149,7 +136,7 @@ func newSSOCookie(value string, maxAge int) *http.Cookie {
 // finishSSO is GET /login/callback, the provider's answer. It is the one GET that
 // signs somebody in: the state, which only this browser's cookie explains, stands
 // for the form. Whatever comes of it, the cookie is used up.
-func (s *Server) finishSSO(w http.ResponseWriter, r *http.Request) error {
+func (s signInPages) finishSSO(w http.ResponseWriter, r *http.Request) error {
 	http.SetCookie(w, newSSOCookie("", -1))
 	// The address holds a code. It must not travel on with the style sheet's
 	// request; a form on this page keeps its Origin.
@@ -169,7 +156,7 @@ func (s *Server) finishSSO(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return &ssoRefused{http.StatusForbidden, page.ErrSSOFailed, err}
 	}
-	by := portal.Actor{Role: portal.Employee, Address: clientAddress(r), Request: visitOf(r).ref}
+	by := portal.Actor{Role: portal.Employee, Address: clientAddress(r), Request: requestInfoOf(r).id}
 	person, err := s.signIn.Assert(r.Context(), claim, by)
 	if err != nil {
 		return err
@@ -181,7 +168,7 @@ func (s *Server) finishSSO(w http.ResponseWriter, r *http.Request) error {
 }
 
 // startOf finds the start that the answer belongs to.
-func (s *Server) startOf(r *http.Request, q url.Values) (ssoStart, error) {
+func (s signInPages) startOf(r *http.Request, q url.Values) (ssoStart, error) {
 	for _, name := range []string{"code", "state", "iss", "error"} {
 		if len(q[name]) > 1 {
 			return ssoStart{}, fmt.Errorf("parameter %s sent %d times", name, len(q[name]))
@@ -229,8 +216,8 @@ func (e *ssoRefused) Error() string { return "signing in at identity provider: "
 // Unwrap gives the cause.
 func (e *ssoRefused) Unwrap() error { return e.err }
 
-// ssoAgain is the sign-in page after a sign-in at the provider came to nothing.
-func (s *Server) ssoAgain(r *http.Request, key string) page.Page {
+// ssoFailedPage is the sign-in page after a sign-in at the provider came to nothing.
+func (s *Server) ssoFailedPage(r *http.Request, key string) page.Page {
 	p := s.loginPage(r, s.nextOf(r))
 	p.Errors = []page.FieldError{{Field: "sso", Key: key, Value: s.sso.Name}}
 	return p

@@ -192,13 +192,13 @@ func TestA9_StartOfAnotherSite(t *testing.T) {
 	if b.cookie(sessionCookie) != session || b.cookie(ssoCookie) != "" {
 		t.Error("a foreign link changed the cookies of somebody signed in")
 	}
-	stranger := c.browser(linux)
+	anonymous := c.browser(linux)
 	for _, next := range []string{"https://evil.example/", "//evil.example", `/\evil.example`, "/login/callback?code=x", "/login/sso"} {
-		back := c.leave(stranger, "/login/sso?next="+url.QueryEscape(next))
-		if got := stranger.get(back); got.status != 303 || got.location() != "/" {
+		back := c.leave(anonymous, "/login/sso?next="+url.QueryEscape(next))
+		if got := anonymous.get(back); got.status != 303 || got.location() != "/" {
 			t.Errorf("next %q: got %d to %q, want home", next, got.status, got.location())
 		}
-		stranger.post("/logout")
+		anonymous.post("/logout")
 	}
 	// The provider's answer to a wrong person's start is the attacker's only chance.
 	if got := c.browser(linux).get(web.CallbackPath, foreign...); got.status != 303 || got.location() != "/login" {

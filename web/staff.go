@@ -52,10 +52,10 @@ func (s *Server) allow(act authz.Act) func(http.Handler) http.Handler {
 				s.noteDenied(r, err)
 				return err
 			}
-			if act.Changes() && !s.provenWithin(a, staffFresh) {
-				return redirect(w, signInAddress(s.formOf(r)))
+			if act.Changes() && !s.signedInWithin(a, staffFresh) {
+				return redirect(w, signInAddress(s.returnPath(r)))
 			}
-			by := portal.Actor{Person: person.ID, Role: role, Address: clientAddress(r), Request: visitOf(r).ref, Record: &person}
+			by := portal.Actor{Person: person.ID, Role: role, Address: clientAddress(r), Request: requestInfoOf(r).id, Record: &person}
 			ctx := context.WithValue(r.Context(), actorKey{}, by)
 			next.ServeHTTP(w, r.WithContext(ctx))
 			return nil
@@ -63,9 +63,9 @@ func (s *Server) allow(act authz.Act) func(http.Handler) http.Handler {
 	}
 }
 
-// formOf is the page to come back to after signing in again: the page asked for, or
+// returnPath is the page to come back to after signing in again: the page asked for, or
 // that of the form that was sent.
-func (s *Server) formOf(r *http.Request) string {
+func (s *Server) returnPath(r *http.Request) string {
 	if r.Method != http.MethodPost {
 		return pagePath(r)
 	}
@@ -80,8 +80,8 @@ func (s *Server) formOf(r *http.Request) string {
 	return page
 }
 
-// provenWithin reports whether the person showed who they are within the time.
-func (s *Server) provenWithin(a account, within time.Duration) bool {
+// signedInWithin reports whether the person showed who they are within the time.
+func (s *Server) signedInWithin(a account, within time.Duration) bool {
 	age := s.now().Sub(a.proven)
 	return age >= 0 && age <= within
 }
@@ -94,13 +94,13 @@ func (s *Server) noteDenied(r *http.Request, err error) {
 		return
 	}
 	if err := s.registrar.NoteDeniedAct(r.Context(), s.by(r), routeOf(r), string(denied.Act), string(denied.Reason)); err != nil {
-		s.log.Error("recording a refusal", "request", visitOf(r).ref, "err", err)
+		s.log.Error("recording a refusal", "request", requestInfoOf(r).id, "err", err)
 	}
 }
 
-// deniedKind is the page of a refusal by the policy. What is not somebody's is
+// deniedProblem is the page of a refusal by the policy. What is not somebody's is
 // not there for them.
-func deniedKind(d *authz.Error) (int, page.Kind) {
+func deniedProblem(d *authz.Error) (int, page.Kind) {
 	switch d.Reason {
 	case authz.ReasonNoTarget, authz.ReasonNotOwn:
 		return http.StatusNotFound, page.NotFound
@@ -122,16 +122,16 @@ func staffSections() []staffSection {
 		{"/helpdesk", "helpdesk", authz.FindPeople},
 		{"/admin", "overview", authz.ReadOverview},
 		{"/admin/certificates", "certificates", authz.ReadCertificates},
-		{authorityPath, "authority", authz.ReadChecks},
+		{caStatusPath, "authority", authz.ReadChecks},
 		{"/admin/people", "people", authz.ReadRoles},
 		{"/admin/audit", "audit", authz.ReadAuditLog},
 		{"/admin/checks", "checks", authz.ReadChecks},
 	}
 }
 
-// staffFrame is the frame of a staff page: with the parts its reader may open.
-func (s *Server) staffFrame(r *http.Request) page.Frame {
-	f := s.frame(r)
+// staffLayout is the frame of a staff page: with the parts its reader may open.
+func (s *Server) staffLayout(r *http.Request) page.Layout {
+	f := s.layout(r)
 	here := r.URL.Path
 	longest := ""
 	for _, section := range staffSections() {
@@ -150,10 +150,10 @@ func (s *Server) staffFrame(r *http.Request) page.Frame {
 	return f
 }
 
-// deskOf is where the staff pages begin for somebody who signed in with these
+// staffHome is where the staff pages begin for somebody who signed in with these
 // roles; empty for employees. It only makes a link: what a page shows is decided
 // when it is asked for.
-func deskOf(roles []portal.Role) string {
+func staffHome(roles []portal.Role) string {
 	for _, section := range staffSections() {
 		for _, role := range roles {
 			if slices.Contains(authz.Acts(role), section.act) {

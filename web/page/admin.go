@@ -4,12 +4,12 @@ import "time"
 
 // AdminOverview is /admin: numbers, and what needs attention.
 type AdminOverview struct {
-	Frame
-	Counts   []AdminCount
-	Counted  time.Time // when
-	Concerns []AdminConcern
-	Halted   bool // nobody gets a certificate
-	MayHalt  bool
+	Layout
+	Counts  []AdminCount
+	Counted time.Time // when
+	Alerts  []AdminAlert
+	Halted  bool // nobody gets a certificate
+	MayHalt bool
 }
 
 func (AdminOverview) name() string { return "adminoverview" }
@@ -21,14 +21,14 @@ type AdminCount struct {
 	Path   string
 }
 
-// AdminConcern is something that needs attention.
-type AdminConcern struct {
-	Key    string // of its sentence, after "admin.concern."
-	Grave  bool
-	At     time.Time // zero where the sentence names no time
-	Value  string
-	Number int
-	Path   string // page that helps; may be empty
+// AdminAlert is something that needs attention.
+type AdminAlert struct {
+	Key      string // of its sentence, after "admin.concern."
+	Critical bool
+	At       time.Time // zero where the sentence names no time
+	Value    string
+	Number   int
+	Path     string // page that helps; may be empty
 }
 
 // AdminFilter is a filter as its form shows it: what was typed.
@@ -61,11 +61,11 @@ type AdminList struct {
 
 // AdminCertificates is /admin/certificates.
 type AdminCertificates struct {
-	Frame
+	Layout
 	AdminList
-	Rows  []AdminCertificate
-	Truth *AdminTruth // on the list of one person: of what was revoked last
-	Order string      // address of the form that revokes all that match; empty where that may not be
+	Rows           []AdminCertificate
+	Revocation     *AdminRevocationStatus // on the list of one person: of what was revoked last
+	BulkRevocation string                 // address of the form that revokes all that match; empty where that may not be
 }
 
 func (AdminCertificates) name() string           { return "admincertificates" }
@@ -87,7 +87,7 @@ type AdminCertificate struct {
 
 // AdminDevices is /admin/devices.
 type AdminDevices struct {
-	Frame
+	Layout
 	AdminList
 	Rows []AdminDeviceRow
 }
@@ -107,10 +107,10 @@ type AdminDeviceRow struct {
 
 // AdminDevice is /admin/devices/{id}.
 type AdminDevice struct {
-	Frame
+	Layout
 	AdminDeviceRow
 	Certificates []AdminCertificate
-	Truth        *AdminTruth // of what was revoked last; nil when nothing was
+	Revocation   *AdminRevocationStatus // of what was revoked last; nil when nothing was
 	MayRevoke    bool
 }
 
@@ -118,7 +118,7 @@ func (AdminDevice) name() string { return "admindevice" }
 
 // AdminDetail is /admin/certificates/{serial}: all that is known of one certificate.
 type AdminDetail struct {
-	Frame
+	Layout
 	AdminCertificate
 	Own        bool // the portal's own
 	Profile    string
@@ -130,7 +130,7 @@ type AdminDetail struct {
 	NotBefore  time.Time
 	Requested  time.Time
 	Delivered  time.Time
-	Truth      *AdminTruth // nil unless it is revoked
+	Revocation *AdminRevocationStatus // nil unless it is revoked
 	Extensions []AdminExtension
 	Chain      []AdminLink
 	PEM        string
@@ -162,7 +162,7 @@ type AdminEvent struct {
 
 // AdminRevoke asks why before something ends.
 type AdminRevoke struct {
-	Frame
+	Layout
 	What    string // "certificate", "device" or "person"
 	Action  string // where the form goes
 	Back    string // where it leads when nothing is to happen
@@ -180,10 +180,10 @@ type AdminRevoke struct {
 func (AdminRevoke) name() string           { return "adminrevoke" }
 func (p AdminRevoke) faults() []FieldError { return p.Errors }
 
-// AdminOrder is /admin/orders/{id}.
-type AdminOrder struct {
-	Frame
-	AdminOrderRow
+// AdminBulkRevocation is /admin/orders/{id}.
+type AdminBulkRevocation struct {
+	Layout
+	AdminBulkRevocationRow
 	Expires   time.Time
 	Chips     []AdminChip
 	Approver  string
@@ -201,14 +201,14 @@ type AdminOrder struct {
 	Reloading bool // it changes by itself
 }
 
-func (AdminOrder) name() string           { return "adminorder" }
-func (p AdminOrder) faults() []FieldError { return p.Errors }
+func (AdminBulkRevocation) name() string           { return "adminbulkrevocation" }
+func (p AdminBulkRevocation) faults() []FieldError { return p.Errors }
 
 // AdminTyped is what somebody typed into the form of an order.
 type AdminTyped struct{ Count, Cause, Comment string }
 
-// AdminOrderRow is one order of a list.
-type AdminOrderRow struct {
+// AdminBulkRevocationRow is one order of a list.
+type AdminBulkRevocationRow struct {
 	ID       string
 	State    string // key of its word, after "admin.order."
 	Maker    string
@@ -218,28 +218,28 @@ type AdminOrderRow struct {
 	Ended    int
 }
 
-// AdminOrders is /admin/orders.
-type AdminOrders struct {
-	Frame
-	Rows []AdminOrderRow
+// AdminBulkRevocations is /admin/orders.
+type AdminBulkRevocations struct {
+	Layout
+	Rows []AdminBulkRevocationRow
 }
 
-func (AdminOrders) name() string { return "adminorders" }
+func (AdminBulkRevocations) name() string { return "adminbulkrevocations" }
 
-// AdminNewOrder asks whether everything that matches is to be gathered.
-type AdminNewOrder struct {
-	Frame
+// AdminNewBulkRevocation asks whether everything that matches is to be gathered.
+type AdminNewBulkRevocation struct {
+	Layout
 	Chips  []AdminChip
 	Fields []Hidden
 	Back   string
 	Limit  int
 }
 
-func (AdminNewOrder) name() string { return "adminneworder" }
+func (AdminNewBulkRevocation) name() string { return "adminnewbulkrevocation" }
 
 // AdminHalt is /admin/halt: the switch.
 type AdminHalt struct {
-	Frame
+	Layout
 	On     bool
 	Since  time.Time
 	Actor  string
@@ -252,7 +252,7 @@ func (p AdminHalt) faults() []FieldError { return p.Errors }
 
 // AdminPeople is /admin/people: who may do what.
 type AdminPeople struct {
-	Frame
+	Layout
 	People []AdminPerson
 	Groups []AdminGroup
 	Roles  []AdminRole
@@ -278,7 +278,7 @@ type AdminRole struct {
 
 // AdminChecks is /admin/checks.
 type AdminChecks struct {
-	Frame
+	Layout
 	Checks []AdminCheck
 	MayRun bool
 }
@@ -300,23 +300,23 @@ type AdminFinding struct {
 
 // AdminExport is /admin/export.
 type AdminExport struct {
-	Frame
+	Layout
 	Filter AdminFilter
 	Whats  []string // what can be exported; keys after "admin.export."
 }
 
 func (AdminExport) name() string { return "adminexport" }
 
-// AdminQuestion is the part of a form that asks why.
-type AdminQuestion struct {
+// AdminCauseForm is the part of a form that asks why.
+type AdminCauseForm struct {
 	Causes       []string
 	Chosen, Note string
 }
 
-// Question gives the part of the form that asks why.
-func (p AdminRevoke) Question() AdminQuestion { return AdminQuestion{p.Causes, p.Cause, p.Comment} }
+// CauseForm returns the part of the form that asks why.
+func (p AdminRevoke) CauseForm() AdminCauseForm { return AdminCauseForm{p.Causes, p.Cause, p.Comment} }
 
-// Question gives the part of the form that asks why.
-func (p AdminOrder) Question() AdminQuestion {
-	return AdminQuestion{p.Causes, p.Typed.Cause, p.Typed.Comment}
+// CauseForm returns the part of the form that asks why.
+func (p AdminBulkRevocation) CauseForm() AdminCauseForm {
+	return AdminCauseForm{p.Causes, p.Typed.Cause, p.Typed.Comment}
 }

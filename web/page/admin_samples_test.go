@@ -6,7 +6,7 @@ import "certportal/web/page"
 type adminTexts struct{ name, upn, device, text, link string }
 
 // adminPages are the administrator's pages with everything on them.
-func adminPages(f page.Frame, x adminTexts) []sample {
+func adminPages(f page.Layout, x adminTexts) []sample {
 	serial := "4f5c21d0a9b8c7d6e5f4a3b2c1d0e9f8a7"
 	states := []string{"working", "expiring", "expired", "superseded", "revoked", "pending"}
 	var rows []page.AdminCertificate
@@ -40,7 +40,7 @@ func adminPages(f page.Frame, x adminTexts) []sample {
 	causes := []string{"lost", "left", "replaced", "withdrawn"}
 	mistakes := []page.FieldError{{Field: "cause", Key: "refusal.cause"}, {Field: "comment", Key: "refusal.comment-long", Limit: 200}}
 	detail := page.AdminDetail{
-		Frame: f, AdminCertificate: rows[0], Profile: x.text, SID: "S-1-5-21-1-2-3-1001", Mail: x.upn, Subject: x.text, Issuer: x.text, Key: "RSA 2048",
+		Layout: f, AdminCertificate: rows[0], Profile: x.text, SID: "S-1-5-21-1-2-3-1001", Mail: x.upn, Subject: x.text, Issuer: x.text, Key: "RSA 2048",
 		Signature: "SHA256-RSA", NotBefore: noon(), Requested: noon(), Delivered: noon(), PEM: x.text, MayRevoke: true,
 		Extensions: []page.AdminExtension{{OID: "2.5.29.15", Name: "Key Usage", Critical: true, Values: []string{"digitalSignature", x.text}}, {OID: "1.2.3", Values: []string{x.text}}},
 		Chain:      []page.AdminLink{{Subject: x.text, Fingerprint: "9F:86:D0:81", NotAfter: noon()}},
@@ -48,53 +48,53 @@ func adminPages(f page.Frame, x adminTexts) []sample {
 	}
 	ended, listed, over := detail, detail, detail
 	ended.AdminCertificate, ended.MayRevoke = rows[4], false
-	ended.Truth, listed.AdminCertificate, over.AdminCertificate = openTruth(x), rows[4], rows[4]
-	listed.Truth, over.Truth = listedTruth(x), overTruth()
+	ended.Revocation, listed.AdminCertificate, over.AdminCertificate = openTruth(x), rows[4], rows[4]
+	listed.Revocation, over.Revocation = listedTruth(x), overTruth()
 	silent := over
-	silent.Truth = silentTruth(x)
-	overview := page.AdminOverview{Frame: f, Counted: noon(), MayHalt: true, Halted: true}
+	silent.Revocation = silentTruth(x)
+	overview := page.AdminOverview{Layout: f, Counted: noon(), MayHalt: true, Halted: true}
 	for i, key := range []string{"working", "issued", "ending", "revoked", "failed"} {
 		overview.Counts = append(overview.Counts, page.AdminCount{Key: key, Number: i * 123456, Path: "/admin/certificates"})
 	}
 	calm := overview
 	calm.Halted = false
 	for i, key := range []string{"halted", "sealed", "list-none", "list-half", "list-late", "list-target", "journal", "online-signer", "online-late", "online-trouble", "ca-short", "ca-ends", "certificate-ends", "watch", "mail", "letters", "ledger", "reader", "orders"} {
-		overview.Concerns = append(overview.Concerns, page.AdminConcern{Key: key, Grave: i < 3, At: noon(), Value: x.text, Number: i, Path: "/admin/orders"})
+		overview.Alerts = append(overview.Alerts, page.AdminAlert{Key: key, Critical: i < 3, At: noon(), Value: x.text, Number: i, Path: "/admin/orders"})
 	}
 	s := []sample{
 		{"admin-overview", overview}, {"admin-overview-calm", calm},
-		{"admin-certificates", page.AdminCertificates{Frame: f, AdminList: list, Rows: rows, Order: "/admin/orders/new?person=x"}},
-		{"admin-certificates-person", page.AdminCertificates{Frame: f, AdminList: list, Rows: rows, Truth: listedTruth(x)}},
-		{"admin-certificates-stopped", page.AdminCertificates{Frame: f, AdminList: stopped}},
-		{"admin-certificates-none", page.AdminCertificates{Frame: f, AdminList: page.AdminList{Target: "/admin/certificates", Filter: filter, Chips: chips}}},
-		{"admin-certificates-wrong", page.AdminCertificates{Frame: f, AdminList: wrong}},
-		{"admin-devices", page.AdminDevices{Frame: f, AdminList: list, Rows: []page.AdminDeviceRow{device, blocked, removed, bare}}},
-		{"admin-devices-none", page.AdminDevices{Frame: f, AdminList: stopped}},
-		{"admin-device", page.AdminDevice{Frame: f, AdminDeviceRow: blocked, Certificates: rows, Truth: listedTruth(x), MayRevoke: true}},
-		{"admin-device-bare", page.AdminDevice{Frame: f, AdminDeviceRow: removed}},
+		{"admin-certificates", page.AdminCertificates{Layout: f, AdminList: list, Rows: rows, BulkRevocation: "/admin/orders/new?person=x"}},
+		{"admin-certificates-person", page.AdminCertificates{Layout: f, AdminList: list, Rows: rows, Revocation: listedTruth(x)}},
+		{"admin-certificates-stopped", page.AdminCertificates{Layout: f, AdminList: stopped}},
+		{"admin-certificates-none", page.AdminCertificates{Layout: f, AdminList: page.AdminList{Target: "/admin/certificates", Filter: filter, Chips: chips}}},
+		{"admin-certificates-wrong", page.AdminCertificates{Layout: f, AdminList: wrong}},
+		{"admin-devices", page.AdminDevices{Layout: f, AdminList: list, Rows: []page.AdminDeviceRow{device, blocked, removed, bare}}},
+		{"admin-devices-none", page.AdminDevices{Layout: f, AdminList: stopped}},
+		{"admin-device", page.AdminDevice{Layout: f, AdminDeviceRow: blocked, Certificates: rows, Revocation: listedTruth(x), MayRevoke: true}},
+		{"admin-device-bare", page.AdminDevice{Layout: f, AdminDeviceRow: removed}},
 		{"admin-certificate", detail}, {"admin-certificate-ended", ended}, {"admin-certificate-listed", listed}, {"admin-certificate-over", over}, {"admin-certificate-silent", silent},
-		{"admin-neworder", page.AdminNewOrder{Frame: f, Chips: chips, Fields: []page.Hidden{{Name: "person", Value: x.text}}, Back: "/admin/certificates", Limit: 20}},
-		{"admin-orders", page.AdminOrders{Frame: f, Rows: orderRows(x)}}, {"admin-orders-none", page.AdminOrders{Frame: f}},
-		{"admin-halt", page.AdminHalt{Frame: f}},
-		{"admin-halt-wrong", page.AdminHalt{Frame: f, Text: x.text, Errors: mistakes[1:]}},
-		{"admin-halt-on", page.AdminHalt{Frame: f, On: true, Since: noon(), Actor: x.text, Text: x.text}},
-		{"admin-people", page.AdminPeople{Frame: f, Roles: adminRoles(), People: []page.AdminPerson{
+		{"admin-neworder", page.AdminNewBulkRevocation{Layout: f, Chips: chips, Fields: []page.Hidden{{Name: "person", Value: x.text}}, Back: "/admin/certificates", Limit: 20}},
+		{"admin-orders", page.AdminBulkRevocations{Layout: f, Rows: orderRows(x)}}, {"admin-orders-none", page.AdminBulkRevocations{Layout: f}},
+		{"admin-halt", page.AdminHalt{Layout: f}},
+		{"admin-halt-wrong", page.AdminHalt{Layout: f, Text: x.text, Errors: mistakes[1:]}},
+		{"admin-halt-on", page.AdminHalt{Layout: f, On: true, Since: noon(), Actor: x.text, Text: x.text}},
+		{"admin-people", page.AdminPeople{Layout: f, Roles: adminRoles(), People: []page.AdminPerson{
 			{ID: "p1", Name: x.name, UPN: x.upn, Roles: []string{"helpdesk", "admin"}}, {ID: "p2", Name: x.name, UPN: x.upn, Roles: []string{"auditor"}, Disabled: true}}}},
-		{"admin-people-groups", page.AdminPeople{Frame: f, Roles: adminRoles(), Groups: []page.AdminGroup{{Role: "admin", Name: x.text}}}},
-		{"admin-people-none", page.AdminPeople{Frame: f}},
-		{"admin-checks", page.AdminChecks{Frame: f, MayRun: true, Checks: adminChecks(x)}},
-		{"admin-checks-reader", page.AdminChecks{Frame: f, Checks: adminChecks(x)}},
-		{"admin-export", page.AdminExport{Frame: f, Filter: filter, Whats: []string{"certificates", "devices", "audit"}}},
+		{"admin-people-groups", page.AdminPeople{Layout: f, Roles: adminRoles(), Groups: []page.AdminGroup{{Role: "admin", Name: x.text}}}},
+		{"admin-people-none", page.AdminPeople{Layout: f}},
+		{"admin-checks", page.AdminChecks{Layout: f, MayRun: true, Checks: adminChecks(x)}},
+		{"admin-checks-reader", page.AdminChecks{Layout: f, Checks: adminChecks(x)}},
+		{"admin-export", page.AdminExport{Layout: f, Filter: filter, Whats: []string{"certificates", "devices", "audit"}}},
 	}
 	s = append(s, authorityPages(f, x)...)
 	for _, what := range []string{"certificate", "device", "person"} {
-		ask := page.AdminRevoke{Frame: f, What: what, Action: "/admin/x/revoke", Back: "/admin/x", Name: x.device, UPN: x.upn, Serial: serial, Count: 1, Limit: 20, Causes: causes}
+		ask := page.AdminRevoke{Layout: f, What: what, Action: "/admin/x/revoke", Back: "/admin/x", Name: x.device, UPN: x.upn, Serial: serial, Count: 1, Limit: 20, Causes: causes}
 		wrong := ask
 		wrong.Cause, wrong.Comment, wrong.Errors, wrong.Count = "left", x.text, mistakes, 21
 		s = append(s, sample{"admin-revoke-" + what, ask}, sample{"admin-revoke-" + what + "-wrong", wrong})
 	}
 	for _, row := range orderRows(x) {
-		o := page.AdminOrder{Frame: f, AdminOrderRow: row, Expires: noon(), Chips: unlinked(chips), Limit: 20, Causes: causes,
+		o := page.AdminBulkRevocation{Layout: f, AdminBulkRevocationRow: row, Expires: noon(), Chips: unlinked(chips), Limit: 20, Causes: causes,
 			MayAct: row.State == "draft", MayAgree: row.State == "waiting", MayDrop: row.State == "waiting" || row.State == "draft", Reloading: row.State == "running"}
 		if row.State != "draft" && row.State != "gathering" {
 			o.Approver, o.Comment, o.Cause = x.name, x.text, "lost"
@@ -123,10 +123,10 @@ func unlinked(chips []page.AdminChip) []page.AdminChip {
 	return shown
 }
 
-func orderRows(x adminTexts) []page.AdminOrderRow {
-	var rows []page.AdminOrderRow
+func orderRows(x adminTexts) []page.AdminBulkRevocationRow {
+	var rows []page.AdminBulkRevocationRow
 	for i, state := range []string{"gathering", "draft", "waiting", "running", "done", "dropped", "expired"} {
-		rows = append(rows, page.AdminOrderRow{ID: "o1", State: state, Maker: x.name, Made: noon(), Items: 1204, Finished: i * 200, Ended: i * 199})
+		rows = append(rows, page.AdminBulkRevocationRow{ID: "o1", State: state, Maker: x.name, Made: noon(), Items: 1204, Finished: i * 200, Ended: i * 199})
 	}
 	return rows
 }
@@ -148,8 +148,8 @@ func adminChecks(x adminTexts) []page.AdminCheck {
 }
 
 // uglyAdmin is the administrator's pages with the longest there may be.
-func uglyAdmin(f page.Frame) []sample {
-	f.Staff, f.Desk = staffFrame(f.Lang).Staff, "/helpdesk"
+func uglyAdmin(f page.Layout) []sample {
+	f.Staff, f.StaffHome = staffLayout(f.Lang).Staff, "/helpdesk"
 	return adminPages(f, adminTexts{
 		name: "Maximiliane von und zu Hohenstein-Ödenburg 李伟", upn: "maximiliane.von.und.zu.hohenstein@a-very-long-domain.example.com",
 		device: "Donaudampfschifffahrtsgesellschaftskapit", link: "/admin/certificates?person=li&after=eyJhIjoxfQ",
@@ -158,8 +158,8 @@ func uglyAdmin(f page.Frame) []sample {
 }
 
 // hostileAdmin is the same with one text wherever foreign text stands.
-func hostileAdmin(f page.Frame, x string) []page.Page {
-	f.Staff = staffFrame("en").Staff
+func hostileAdmin(f page.Layout, x string) []page.Page {
+	f.Staff = staffLayout("en").Staff
 	var pages []page.Page
 	for _, s := range adminPages(f, adminTexts{x, x, x, x, x}) {
 		pages = append(pages, s.page)
@@ -168,14 +168,14 @@ func hostileAdmin(f page.Frame, x string) []page.Page {
 }
 
 // bareAdmin is the pages as little as they may be.
-func bareAdmin(f page.Frame) []sample {
+func bareAdmin(f page.Layout) []sample {
 	return []sample{
-		{"admin-overview", page.AdminOverview{Frame: f}}, {"admin-certificates", page.AdminCertificates{Frame: f}},
-		{"admin-devices", page.AdminDevices{Frame: f}}, {"admin-device", page.AdminDevice{Frame: f, AdminDeviceRow: page.AdminDeviceRow{ID: "d", Name: "d", UPN: "u"}}},
-		{"admin-certificate", page.AdminDetail{Frame: f, AdminCertificate: page.AdminCertificate{Serial: "4f", State: "pending"}}},
-		{"admin-revoke", page.AdminRevoke{Frame: f, Back: "/admin"}}, {"admin-order", page.AdminOrder{Frame: f, AdminOrderRow: page.AdminOrderRow{State: "draft"}}},
-		{"admin-orders", page.AdminOrders{Frame: f}}, {"admin-neworder", page.AdminNewOrder{Frame: f, Back: "/admin"}}, {"admin-halt", page.AdminHalt{Frame: f}},
-		{"admin-people", page.AdminPeople{Frame: f}}, {"admin-checks", page.AdminChecks{Frame: f}}, {"admin-export", page.AdminExport{Frame: f}},
-		{"admin-authority", page.AdminAuthority{Frame: f}},
+		{"admin-overview", page.AdminOverview{Layout: f}}, {"admin-certificates", page.AdminCertificates{Layout: f}},
+		{"admin-devices", page.AdminDevices{Layout: f}}, {"admin-device", page.AdminDevice{Layout: f, AdminDeviceRow: page.AdminDeviceRow{ID: "d", Name: "d", UPN: "u"}}},
+		{"admin-certificate", page.AdminDetail{Layout: f, AdminCertificate: page.AdminCertificate{Serial: "4f", State: "pending"}}},
+		{"admin-revoke", page.AdminRevoke{Layout: f, Back: "/admin"}}, {"admin-order", page.AdminBulkRevocation{Layout: f, AdminBulkRevocationRow: page.AdminBulkRevocationRow{State: "draft"}}},
+		{"admin-orders", page.AdminBulkRevocations{Layout: f}}, {"admin-neworder", page.AdminNewBulkRevocation{Layout: f, Back: "/admin"}}, {"admin-halt", page.AdminHalt{Layout: f}},
+		{"admin-people", page.AdminPeople{Layout: f}}, {"admin-checks", page.AdminChecks{Layout: f}}, {"admin-export", page.AdminExport{Layout: f}},
+		{"admin-authority", page.AdminCAStatus{Layout: f}},
 	}
 }

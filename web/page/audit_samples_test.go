@@ -10,7 +10,7 @@ import (
 )
 
 // auditPages are the audit log with all that may stand in it.
-func auditPages(f page.Frame) []sample {
+func auditPages(f page.Layout) []sample {
 	f = counterFrame(f)
 	const long = "Donaudampfschifffahrtsgesellschaftskapitänswitwe Maximiliane von und zu Hohenstein-Ödenburg"
 	whole := page.AuditChain{
@@ -35,18 +35,18 @@ func auditPages(f page.Frame) []sample {
 		filter.Actions = append(filter.Actions, string(a))
 	}
 	chips := []page.AuditChip{{Key: "action", Value: "certificate.issued", Path: "/admin/audit"}, {Key: "person", Value: long, Path: "/admin/audit"}}
-	log := page.AuditLog{Frame: f, Filter: filter, Chips: chips, Chain: whole, Rows: rows, First: "/admin/audit", Next: "/admin/audit?before=18202"}
+	log := page.AuditLog{Layout: f, Filter: filter, Chips: chips, Chain: whole, Rows: rows, First: "/admin/audit", Next: "/admin/audit?before=18202"}
 	broken := log
 	broken.Chain = page.AuditChain{Fault: "seal-differs", Bad: 7, Until: 60, Since: noon(), Copies: whole.Copies[:1]}
 	partly := log
 	partly.Rows, partly.Partly = nil, true
-	wrong := page.AuditLog{Frame: f, Filter: filter, Errors: []page.FieldError{
+	wrong := page.AuditLog{Layout: f, Filter: filter, Errors: []page.FieldError{
 		{Field: "from", Key: "audit.bad.date"}, {Field: "action", Key: "audit.bad.action"}, {Field: "person", Key: "audit.bad.text"}}}
 	s := []sample{
-		{"audit", log}, {"audit-broken", broken}, {"audit-partly", partly}, {"audit-none", page.AuditLog{Frame: f, Filter: filter}}, {"audit-wrong", wrong},
+		{"audit", log}, {"audit-broken", broken}, {"audit-partly", partly}, {"audit-none", page.AuditLog{Layout: f, Filter: filter}}, {"audit-wrong", wrong},
 	}
 	for _, fault := range faults() {
-		b := page.AuditLog{Frame: f, Chain: page.AuditChain{Fault: string(fault), Bad: 7, Until: 7, Since: noon()}}
+		b := page.AuditLog{Layout: f, Chain: page.AuditChain{Fault: string(fault), Bad: 7, Until: 7, Since: noon()}}
 		s = append(s, sample{"audit-" + string(fault), b})
 	}
 	return s

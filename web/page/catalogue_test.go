@@ -195,7 +195,7 @@ func TestPlurals(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.want, func(t *testing.T) {
-			p := page.RemoveDevice{Frame: frame(tt.lang), Device: page.DeviceCard{Name: "x", Status: page.StatusExpires, DaysLeft: tt.days}}
+			p := page.RemoveDevice{Layout: layout(tt.lang), Device: page.DeviceCard{Name: "x", Status: page.StatusExpires, DaysLeft: tt.days}}
 			if got := text(parse(t, render(t, r, p))); !strings.Contains(got, tt.want) {
 				t.Errorf("page does not say %q", tt.want)
 			}

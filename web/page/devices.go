@@ -34,7 +34,7 @@ type DeviceCard struct {
 // Home is /: somebody's own devices, newest first. Without any device it invites
 // to get a certificate for this one.
 type Home struct {
-	Frame
+	Layout
 	Platform string // as Detect guessed it; decides the words of the button
 	Devices  []DeviceCard
 	Old      []DeviceCard // ended more than 30 days ago, folded away
@@ -60,7 +60,7 @@ func (p Home) Wording() string {
 
 // NewDevice is /new. The form posts name, platform and request.
 type NewDevice struct {
-	Frame
+	Layout
 	Name        string // as it was typed; empty shows Suggested, unless there are errors
 	Suggested   string // as Renderer.SuggestName gives it
 	Platform    string // one of the platforms, sent along
@@ -69,7 +69,7 @@ type NewDevice struct {
 	Errors      []FieldError
 	DuplicateID string // device that has the name already; optional
 
-	Bring *BringForm // for a key of one's own; nil where it is not offered
+	CSR *CSRForm // for a key of one's own; nil where it is not offered
 }
 
 func (NewDevice) name() string { return "new" }
@@ -78,7 +78,7 @@ func (p NewDevice) faults() []FieldError { return p.Errors }
 
 // Value is what stands in the field.
 func (p NewDevice) Value() string {
-	if p.Name == "" && (len(p.Errors) == 0 || p.bringing()) {
+	if p.Name == "" && (len(p.Errors) == 0 || p.csrOpen()) {
 		return p.Suggested
 	}
 	return p.Name
@@ -86,7 +86,7 @@ func (p NewDevice) Value() string {
 
 // ChoosePlatform is /new/platform: a GET form that leads back to /new?p=….
 type ChoosePlatform struct {
-	Frame
+	Layout
 	Selected  string // one of the platforms; may be empty
 	IPadMaybe bool   // says it is a Mac, and may be an iPad
 }
@@ -97,7 +97,7 @@ func (ChoosePlatform) name() string { return "platform" }
 // /devices/{id}/install, or to /devices/{id}/renew while the certificate before
 // works; the other acts have pages of their own.
 type Device struct {
-	Frame
+	Layout
 	Device    DeviceCard
 	Created   time.Time // when the device was named
 	Made      time.Time // when its certificate was made; zero without
@@ -106,14 +106,14 @@ type Device struct {
 	PickupEnd time.Time // until when the file can be fetched; zero when that is over
 	Token     string    // idempotency token for "Get a new file"
 	Removed   bool      // the device is out of use: facts only, no buttons
-	Brought   bool      // its person has the key: there is no new file
+	FromCSR   bool      // its person has the key: there is no new file
 }
 
 func (Device) name() string { return "device" }
 
 // RemoveDevice asks before /devices/{id}/remove is posted, without any field.
 type RemoveDevice struct {
-	Frame
+	Layout
 	Device DeviceCard
 }
 
@@ -121,7 +121,7 @@ func (RemoveDevice) name() string { return "remove" }
 
 // Quota says that no further device fits, and offers to remove one.
 type Quota struct {
-	Frame
+	Layout
 	Limit   int
 	Devices []DeviceCard
 }

@@ -14,7 +14,7 @@ const (
 // Handoff is /handoff, the desktop's end of the way to a phone. Its button posts
 // to the same path, without any field.
 type Handoff struct {
-	Frame
+	Layout
 	State   string
 	Number  string    // two digits; nowhere but here
 	Code    string    // grouped, "7F3K-9QXM"
@@ -41,7 +41,7 @@ func (p Handoff) H1() string {
 // Go is /go, where a phone without a camera enters the code. The form posts code
 // to the same path.
 type Go struct {
-	Frame
+	Layout
 	Code   string // as it was typed
 	Errors []FieldError
 }
@@ -53,7 +53,7 @@ func (p Go) faults() []FieldError { return p.Errors }
 // GoConfirm is /go/{code}, the phone's end: it names the person by initials alone,
 // because link previews read it too. The form posts number to the same path.
 type GoConfirm struct {
-	Frame
+	Layout
 	Code    string // as it stands in the path
 	Masked  string // "L** W**"
 	Choices [3]int
@@ -63,7 +63,7 @@ func (GoConfirm) name() string { return "goconfirm" }
 
 // GoOver says that a code opens nothing, or was used up by a wrong number.
 type GoOver struct {
-	Frame
+	Layout
 	Wrong bool
 }
 
@@ -71,7 +71,7 @@ func (GoOver) name() string { return "goover" }
 
 // GoLimited says what a phone that came by a hand-off may not do.
 type GoLimited struct {
-	Frame
+	Layout
 	DeviceID string // device it got its certificate for; empty before
 }
 

@@ -16,30 +16,30 @@ import (
 )
 
 // handoffs are the pages between a desktop and a phone.
-func handoffs(f, out page.Frame) []sample {
+func handoffs(f, out page.Layout) []sample {
 	code, err := page.NewQR("https://certs.example.com/go/7F3K9QXM")
 	if err != nil {
 		panic(err)
 	}
-	open := page.Handoff{Frame: f, State: page.HandoffOpen, Number: "47", Code: "7F3K-9QXM", QR: code,
+	open := page.Handoff{Layout: f, State: page.HandoffOpen, Number: "47", Code: "7F3K-9QXM", QR: code,
 		Address: "certificates.of.a.company.example.com:8443/go", Expires: noon().Add(10 * time.Minute)}
 	phone := out
 	phone.InApp = "WeChat"
 	return []sample{
-		{"handoff", page.Handoff{Frame: f}},
+		{"handoff", page.Handoff{Layout: f}},
 		{"handoff-open", open},
-		{"handoff-redeemed", page.Handoff{Frame: f, State: page.HandoffRedeemed}},
-		{"handoff-burnt", page.Handoff{Frame: f, State: page.HandoffBurnt}},
-		{"handoff-over", page.Handoff{Frame: f, State: "expired"}},
-		{"go", page.Go{Frame: out}},
-		{"go-wrong", page.Go{Frame: out, Code: "7F3K-9QX", Errors: []page.FieldError{{Field: "code", Key: page.ErrCode}}}},
-		{"goconfirm", page.GoConfirm{Frame: phone, Code: "7F3K9QXM", Masked: "L** W**", Choices: [3]int{47, 12, 83}}},
-		{"goover", page.GoOver{Frame: out}},
-		{"goover-wrong", page.GoOver{Frame: out, Wrong: true}},
-		{"golimited", page.GoLimited{Frame: f}},
-		{"golimited-device", page.GoLimited{Frame: f, DeviceID: "d1"}},
-		{"paused-codes", page.Paused{Frame: out, Until: noon().Add(15 * time.Minute), Codes: true}},
-		{"login-again", page.Login{Frame: f, Next: "/handoff", Again: true}},
+		{"handoff-redeemed", page.Handoff{Layout: f, State: page.HandoffRedeemed}},
+		{"handoff-burnt", page.Handoff{Layout: f, State: page.HandoffBurnt}},
+		{"handoff-over", page.Handoff{Layout: f, State: "expired"}},
+		{"go", page.Go{Layout: out}},
+		{"go-wrong", page.Go{Layout: out, Code: "7F3K-9QX", Errors: []page.FieldError{{Field: "code", Key: page.ErrCode}}}},
+		{"goconfirm", page.GoConfirm{Layout: phone, Code: "7F3K9QXM", Masked: "L** W**", Choices: [3]int{47, 12, 83}}},
+		{"goover", page.GoOver{Layout: out}},
+		{"goover-wrong", page.GoOver{Layout: out, Wrong: true}},
+		{"golimited", page.GoLimited{Layout: f}},
+		{"golimited-device", page.GoLimited{Layout: f, DeviceID: "d1"}},
+		{"paused-codes", page.Paused{Layout: out, Until: noon().Add(15 * time.Minute), Codes: true}},
+		{"login-again", page.Login{Layout: f, Next: "/handoff", Again: true}},
 	}
 }
 
@@ -109,7 +109,7 @@ func TestQR(t *testing.T) {
 // victim sees apart from the one with the answer.
 func TestHandoffShowsNumberOnDesktopOnly(t *testing.T) {
 	r := renderer(t)
-	for _, s := range handoffs(frame(page.English), page.Frame{Lang: page.English}) {
+	for _, s := range handoffs(layout(page.English), page.Layout{Lang: page.English}) {
 		root := parse(t, render(t, r, s.page))
 		if shown := byID(root, "handoff-number") != nil; shown != (s.name == "handoff-open") {
 			t.Errorf("%s: the number is shown: %v", s.name, shown)

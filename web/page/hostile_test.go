@@ -23,15 +23,15 @@ func hostileTexts() []string {
 
 // hostilePages puts one text into every field that takes foreign text.
 func hostilePages(x string) []page.Page {
-	f := page.Frame{Lang: x, Path: x, SignedIn: x, Ref: x, InApp: x, PageURL: x}
+	f := page.Layout{Lang: x, Path: x, SignedIn: x, RequestID: x, InApp: x, PageURL: x}
 	d := page.DeviceCard{ID: x, Name: x, Platform: x, Serial: x, Status: x, NotAfter: noon(), Outdated: true}
 	var pages []page.Page
 	for _, kind := range kinds() {
-		pages = append(pages, page.Problem{Frame: f, Kind: kind, DeviceID: x, Detail: x, SignIn: x}, page.Problem{
-			Frame: f, Kind: kind, Platform: x, DeviceName: x, DeviceID: x, Detail: x,
+		pages = append(pages, page.Problem{Layout: f, Kind: kind, DeviceID: x, Detail: x, SignIn: x}, page.Problem{
+			Layout: f, Kind: kind, Platform: x, DeviceName: x, DeviceID: x, Detail: x,
 			Retry: &page.Retry{Action: x, Fields: []page.Hidden{{Name: x, Value: x}}}})
 	}
-	steps := page.Install{Frame: f, Device: d, Password: []string{x, x}, Download: x, OtherFormat: x, SavedAs: x, Format: x, Detected: page.IOS,
+	steps := page.Install{Layout: f, Device: d, Password: []string{x, x}, Download: x, OtherFormat: x, SavedAs: x, Format: x, Detected: page.IOS,
 		Browser: x, Anchors: []page.Anchor{{Name: x, Href: x}}, AutoStart: true, TokenForNewFile: x}
 	for _, platform := range []string{page.IOS, page.Android, page.Windows, page.MacOS, page.Linux, x} {
 		steps.Platform = platform
@@ -40,33 +40,33 @@ func hostilePages(x string) []page.Page {
 		asProfile.Mailbox = page.Mailbox{Host: x, User: x, Address: x}
 		steps.Mailbox = asProfile.Mailbox
 		ownKey, arrived := asProfile, asProfile
-		ownKey.OwnKey, ownKey.Password = true, nil
+		ownKey.DeviceKey, ownKey.Password = true, nil
 		arrived.Arrived, arrived.Download, arrived.Password = true, "", nil
 		pages = append(pages, asProfile, ownKey, arrived)
-		pages = append(pages, steps, page.Anchors{Frame: f, Platform: platform, ChainPEM: x, ChainP7B: x,
+		pages = append(pages, steps, page.Anchors{Layout: f, Platform: platform, ChainPEM: x, ChainP7B: x,
 			Items: []page.AnchorItem{{Name: x, Subject: x, Fingerprint: x, HrefCER: x, HrefPEM: x}}})
 	}
 	pages = append(pages, hostileAdmin(f, x)...)
 	return append(pages,
-		page.Login{Frame: f, Username: x, Example: x, Next: x, Errors: []page.FieldError{{Field: "username", Key: page.ErrWrong, Value: x}}},
-		page.Login{Frame: f, Username: x, Example: x, Next: x, Provider: x, Errors: []page.FieldError{{Field: "sso", Key: page.ErrSSODenied, Value: x}}},
-		page.Home{Frame: f, Platform: x, Devices: []page.DeviceCard{d}, Old: []page.DeviceCard{d}, Services: x},
-		page.NewDevice{Frame: f, Name: x, Suggested: x, Platform: x, Token: x, DuplicateID: x,
+		page.Login{Layout: f, Username: x, Example: x, Next: x, Errors: []page.FieldError{{Field: "username", Key: page.ErrWrong, Value: x}}},
+		page.Login{Layout: f, Username: x, Example: x, Next: x, Provider: x, Errors: []page.FieldError{{Field: "sso", Key: page.ErrSSODenied, Value: x}}},
+		page.Home{Layout: f, Platform: x, Devices: []page.DeviceCard{d}, Old: []page.DeviceCard{d}, Services: x},
+		page.NewDevice{Layout: f, Name: x, Suggested: x, Platform: x, Token: x, DuplicateID: x,
 			Errors: []page.FieldError{{Field: "name", Key: page.ErrNameTaken, Value: x}}},
-		page.NewDevice{Frame: f, Suggested: x, Platform: x, Errors: []page.FieldError{{Field: "csr", Key: "bring.denied.request-form", Value: x}},
-			Bring: &page.BringForm{Open: true, Name: x, Request: x, Token: x}},
-		page.Brought{Frame: f, Device: d, PEM: x, DER: x, SavedAs: x}, page.Brought{Frame: f, Device: d},
-		page.ChoosePlatform{Frame: f, Selected: x}, page.Making{Frame: f, Device: x},
-		page.Device{Frame: f, Device: d, Token: x}, page.RemoveDevice{Frame: f, Device: d},
-		page.Quota{Frame: f, Devices: []page.DeviceCard{d}}, page.Help{Frame: f}, page.Paused{Frame: f},
-		page.Renew{Frame: f, Device: d, Token: x, Brought: true, Request: x, Errors: []page.FieldError{{Field: "csr", Key: "bring.denied.request-form", Value: x}}},
-		page.Lost{Frame: f, Device: d, Reason: x}, page.Blocked{Frame: f, Device: d, List: x},
-		page.Blocked{Frame: f, Device: d, List: page.ListLate},
-		page.Rename{Frame: f, Device: d, Name: x, Errors: []page.FieldError{{Field: "name", Key: page.ErrRenameTaken, Value: x}}},
-		page.Handoff{Frame: f, State: page.HandoffOpen, Number: x, Code: x, Address: x, QR: page.QR{Size: 29, Path: x}},
-		page.Handoff{Frame: f, State: x}, page.GoLimited{Frame: f, DeviceID: x},
-		page.Go{Frame: f, Code: x, Errors: []page.FieldError{{Field: "code", Key: page.ErrCode, Value: x}}},
-		page.GoConfirm{Frame: f, Code: x, Masked: x, Choices: [3]int{47, 12, 83}}, page.GoOver{Frame: f},
+		page.NewDevice{Layout: f, Suggested: x, Platform: x, Errors: []page.FieldError{{Field: "csr", Key: "bring.denied.request-form", Value: x}},
+			CSR: &page.CSRForm{Open: true, Name: x, Request: x, Token: x}},
+		page.CSRDevice{Layout: f, Device: d, PEM: x, DER: x, SavedAs: x}, page.CSRDevice{Layout: f, Device: d},
+		page.ChoosePlatform{Layout: f, Selected: x}, page.Making{Layout: f, Device: x},
+		page.Device{Layout: f, Device: d, Token: x}, page.RemoveDevice{Layout: f, Device: d},
+		page.Quota{Layout: f, Devices: []page.DeviceCard{d}}, page.Help{Layout: f}, page.Paused{Layout: f},
+		page.Renew{Layout: f, Device: d, Token: x, FromCSR: true, Request: x, Errors: []page.FieldError{{Field: "csr", Key: "bring.denied.request-form", Value: x}}},
+		page.Lost{Layout: f, Device: d, Reason: x}, page.Blocked{Layout: f, Device: d, List: x},
+		page.Blocked{Layout: f, Device: d, List: page.ListLate},
+		page.Rename{Layout: f, Device: d, Name: x, Errors: []page.FieldError{{Field: "name", Key: page.ErrRenameTaken, Value: x}}},
+		page.Handoff{Layout: f, State: page.HandoffOpen, Number: x, Code: x, Address: x, QR: page.QR{Size: 29, Path: x}},
+		page.Handoff{Layout: f, State: x}, page.GoLimited{Layout: f, DeviceID: x},
+		page.Go{Layout: f, Code: x, Errors: []page.FieldError{{Field: "code", Key: page.ErrCode, Value: x}}},
+		page.GoConfirm{Layout: f, Code: x, Masked: x, Choices: [3]int{47, 12, 83}}, page.GoOver{Layout: f},
 	)
 }
 
@@ -148,7 +148,7 @@ func TestA18_SkeletonStays(t *testing.T) {
 func TestA18_LanguageLinksStayHere(t *testing.T) {
 	r := renderer(t)
 	for _, path := range append(hostileTexts(), "/new?p=ios&lang=de", "?a=b#c") {
-		root := parse(t, render(t, r, page.Help{Frame: page.Frame{Path: path}}))
+		root := parse(t, render(t, r, page.Help{Layout: page.Layout{Path: path}}))
 		for _, a := range elements(elements(root, "footer")[0], "a") {
 			if href := attr(a, "href"); !strings.HasPrefix(href, "?") && href != "/help" {
 				t.Errorf("path %.40q: link leads to %q", path, href)

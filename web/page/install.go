@@ -15,13 +15,13 @@ const (
 // platform. With an empty Download the time of the file is over, and the page
 // offers a new one instead: a form that posts request to the same path.
 type Install struct {
-	Frame
+	Layout
 	Device          DeviceCard
 	Password        []string // groups of the install password; nil when it is not shown any more
 	Download        string   // address of the file
 	OtherFormat     string   // address of the file in the other format; optional
 	Profile         bool     // Download is a profile, which holds the anchors too
-	OwnKey          bool     // the device makes its key with the profile: no password; a form gets the certificate alone
+	DeviceKey       bool     // the device makes its key with the profile: no password; a form gets the certificate alone
 	Arrived         bool     // without Download: the device fetched its certificate itself
 	Limited         bool     // a phone's session, which gets one certificate: no form for another
 	Plain           string   // address of the certificate alone, where there is a profile
@@ -81,7 +81,7 @@ type Anchor struct {
 
 // Making waits for a slow issuer; it reloads itself every five seconds.
 type Making struct {
-	Frame
+	Layout
 	Device string // name of the device
 }
 

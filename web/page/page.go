@@ -19,22 +19,22 @@ type Page interface {
 	// name is the file under pages/ and the first part of the catalogue keys.
 	name() string
 
-	// frame is what every page carries.
-	frame() Frame
+	// layout is what every page carries.
+	layout() Layout
 }
 
-// Frame is what every page carries, whatever it shows. Each page struct embeds
+// Layout is what every page carries, whatever it shows. Each page struct embeds
 // it.
-type Frame struct {
-	Lang     string // "en", "de" or "zh-Hans", as Match gives it; anything else is "en"
-	Path     string // path and query of this page, for the language links
-	SignedIn string // display name; empty when nobody is signed in
-	Ref      string // reference of the request, for the helpdesk; shown on problem and help pages
-	InApp    string // name of the in-app browser, as Detect gives it; empty for a real browser
-	PageURL  string // full address of this page, to be copied into a real browser
+type Layout struct {
+	Lang      string // "en", "de" or "zh-Hans", as Match gives it; anything else is "en"
+	Path      string // path and query of this page, for the language links
+	SignedIn  string // display name; empty when nobody is signed in
+	RequestID string // id of the request, for the helpdesk; shown on problem and help pages
+	InApp     string // name of the in-app browser, as Detect gives it; empty for a real browser
+	PageURL   string // full address of this page, to be copied into a real browser
 
-	Desk  string      // where the staff pages begin, for staff; empty for everybody else
-	Staff []StaffLink // the parts of the staff pages, on staff pages alone
+	StaffHome string      // where the staff pages begin, for staff; empty for everybody else
+	Staff     []StaffLink // the parts of the staff pages, on staff pages alone
 }
 
 // StaffLink is a part of the staff pages.
@@ -44,7 +44,7 @@ type StaffLink struct {
 	Here bool // this page belongs to it
 }
 
-func (f Frame) frame() Frame { return f }
+func (f Layout) layout() Layout { return f }
 
 // FieldError is one mistake in a form. It is shown twice with the same words: in
 // the summary above the heading, and at the field.

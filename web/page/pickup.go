@@ -14,12 +14,12 @@ const (
 // Pickup is /pickup: the form posts code to the same path. At /pickup/{code} the
 // code is in the address and only waits for a press of the button.
 type Pickup struct {
-	Frame
-	Code     string // as it was typed, or as it stands in the address
-	Fixed    bool   // it is that of the address
-	Required bool   // nobody gets a certificate without one
-	Stranger bool   // nobody is signed in: only some codes stand alone
-	Masked   string // whose code it is, for a stranger: "L** W**"; empty otherwise
+	Layout
+	Code      string // as it was typed, or as it stands in the address
+	Fixed     bool   // it is that of the address
+	Required  bool   // nobody gets a certificate without one
+	Anonymous bool   // nobody is signed in: only some codes stand alone
+	Masked    string // whose code it is, for a stranger: "L** W**"; empty otherwise
 
 	Errors    []FieldError
 	Counted   bool // TriesLeft says something
@@ -37,7 +37,7 @@ func (p Pickup) Minutes() int { return int(p.Pause / time.Minute) }
 // PickupReady says that a code is right and what it is for: a new file for a
 // device. Its button posts request to /devices/{id}/install.
 type PickupReady struct {
-	Frame
+	Layout
 	Device DeviceCard
 	Token  string // idempotency token, sent along as "request"
 }
@@ -46,7 +46,7 @@ func (PickupReady) name() string { return "pickupready" }
 
 // PickupOver says to its person why a code does not work.
 type PickupOver struct {
-	Frame
+	Layout
 	State string
 	At    time.Time // when it was used or replaced, or ran out; zero when that is not known
 }

@@ -57,7 +57,7 @@ const (
 // Problem is a page of its own for what is not a mistake in a field: what
 // happened, what it means, what to do, whom to call.
 type Problem struct {
-	Frame
+	Layout
 	Kind       Kind
 	At         time.Time // when it happened, or until when it lasts; zero leaves the sentence out
 	Platform   string    // one of the platforms; empty leaves the sentence out

@@ -3,14 +3,14 @@ package page
 import "time"
 
 // Help is /help: how to reach the helpdesk, and the questions asked most.
-type Help struct{ Frame }
+type Help struct{ Layout }
 
 func (Help) name() string { return "help" }
 
 // Anchors is /ca: the certificates to trust, for anyone, with the way to install
 // them on each platform.
 type Anchors struct {
-	Frame
+	Layout
 	Platform string // whose steps are shown; chosen by ?p=
 	Items    []AnchorItem
 	ChainPEM string // address of all own certificates as PEM

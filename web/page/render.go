@@ -79,7 +79,7 @@ func New(c Config) (*Renderer, error) {
 	if r.pages, err = parsePages(templates.Files); err != nil {
 		return nil, err
 	}
-	r.fallback, err = r.Render(Problem{Frame: Frame{Lang: English, Path: "/"}, Kind: Server})
+	r.fallback, err = r.Render(Problem{Layout: Layout{Lang: English, Path: "/"}, Kind: Server})
 	if err != nil {
 		return nil, fmt.Errorf("rendering fallback page: %w", err)
 	}
@@ -88,7 +88,7 @@ func New(c Config) (*Renderer, error) {
 
 // parsePages joins layout, partials and each page into one template per page.
 func parsePages(files fs.FS) (map[string]*template.Template, error) {
-	frame, err := template.New("layout.html").ParseFS(files, "layout.html", "partials/*.html")
+	layout, err := template.New("layout.html").ParseFS(files, "layout.html", "partials/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("parsing layout: %w", err)
 	}
@@ -98,7 +98,7 @@ func parsePages(files fs.FS) (map[string]*template.Template, error) {
 	}
 	pages := make(map[string]*template.Template, len(names))
 	for _, name := range names {
-		t, err := frame.Clone()
+		t, err := layout.Clone()
 		if err != nil {
 			return nil, fmt.Errorf("copying layout for %s: %w", name, err)
 		}
@@ -118,7 +118,7 @@ func (r *Renderer) Render(p Page) ([]byte, error) {
 		return nil, fmt.Errorf("rendering page %s: no such template", p.name())
 	}
 	var b bytes.Buffer
-	v := view{P: p, F: p.frame(), r: r, lang: r.words.Known(p.frame().Lang), page: p}
+	v := view{P: p, Layout: p.layout(), r: r, lang: r.words.Known(p.layout().Lang), page: p}
 	if err := t.Execute(&b, v); err != nil {
 		return nil, fmt.Errorf("rendering page %s: %w", p.name(), err)
 	}

@@ -146,7 +146,7 @@ func TestErrorsStandTwice(t *testing.T) {
 
 func TestInstallPage(t *testing.T) {
 	r := renderer(t)
-	p := install(frame(page.English), page.IOS)
+	p := install(layout(page.English), page.IOS)
 	root := parse(t, render(t, r, p))
 	password := byID(root, "install-password")
 	if got, want := rawText(password), strings.Join(p.Password, ""); got != want {
@@ -171,7 +171,7 @@ func TestInstallPage(t *testing.T) {
 
 func TestRefresh(t *testing.T) {
 	r := renderer(t)
-	auto := install(frame(page.English), page.Windows)
+	auto := install(layout(page.English), page.Windows)
 	auto.AutoStart = true
 	tests := []struct {
 		name string
@@ -179,7 +179,7 @@ func TestRefresh(t *testing.T) {
 		want string
 	}{
 		{"desktop starts the download", auto, "0;url=" + auto.Download},
-		{"phone waits for a tap", install(frame(page.English), page.IOS), ""},
+		{"phone waits for a tap", install(layout(page.English), page.IOS), ""},
 		{"home stays", page.Home{}, ""},
 	}
 	for _, tt := range tests {
@@ -202,7 +202,7 @@ func TestDates(t *testing.T) {
 	for lang, want := range map[string]string{
 		page.English: "22 November 2027", page.German: "22. November 2027", page.Chinese: "2027年11月22日",
 	} {
-		p := page.Device{Frame: frame(lang), Device: page.DeviceCard{Name: "x", NotAfter: time.Date(2027, 11, 21, 23, 30, 0, 0, time.UTC)}}
+		p := page.Device{Layout: layout(lang), Device: page.DeviceCard{Name: "x", NotAfter: time.Date(2027, 11, 21, 23, 30, 0, 0, time.UTC)}}
 		if got := text(parse(t, render(t, r, p))); !strings.Contains(got, want) {
 			t.Errorf("%s: page does not say %q in the zone of the company", lang, want)
 		}
@@ -227,7 +227,7 @@ func TestFallback(t *testing.T) {
 
 func BenchmarkRender(b *testing.B) {
 	r := renderer(b)
-	p := install(frame(page.German), page.IOS)
+	p := install(layout(page.German), page.IOS)
 	for b.Loop() {
 		render(b, r, p)
 	}

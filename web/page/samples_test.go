@@ -24,9 +24,9 @@ func config() page.Config {
 	}
 }
 
-func frame(lang string) page.Frame {
-	return page.Frame{
-		Lang: lang, Path: "/new?p=ios", SignedIn: "Li Wei", Ref: "K7QM-2WTA",
+func layout(lang string) page.Layout {
+	return page.Layout{
+		Lang: lang, Path: "/new?p=ios", SignedIn: "Li Wei", RequestID: "K7QM-2WTA",
 		InApp: "", PageURL: "https://certs.example.com/new",
 	}
 }
@@ -45,9 +45,9 @@ func oldCards() []page.DeviceCard {
 	return []page.DeviceCard{{ID: "d9", Name: "Old phone", Platform: page.Android, Serial: "0e", Status: page.StatusExpired, NotAfter: noon().AddDate(0, -3, 0)}}
 }
 
-func install(f page.Frame, platform string) page.Install {
+func install(f page.Layout, platform string) page.Install {
 	return page.Install{
-		Frame: f, Device: cards()[0], Password: []string{"k7mw", "3hpx", "9trd"},
+		Layout: f, Device: cards()[0], Password: []string{"k7mw", "3hpx", "9trd"},
 		Download: "/d/Zt0kEN/example-co-li-wei-s-iphone.p12?format=legacy", OtherFormat: "/d/Zt0kEN/example-co-li-wei-s-iphone.p12?format=modern",
 		SavedAs: "Example Co-Li Wei’s iPhone.p12",
 		Format:  page.Legacy, Platform: platform, Detected: platform, Browser: page.Safari,
@@ -58,53 +58,53 @@ func install(f page.Frame, platform string) page.Install {
 
 // filled gives every page with every field set, in as many states as it has.
 func filled(lang string) []sample {
-	f := frame(lang)
+	f := layout(lang)
 	out := f
 	out.SignedIn = ""
 	idp := "Anmeldedienst der Donaudampfschifffahrtsgesellschaft"
 	inApp := out
 	inApp.InApp = "WeChat"
 	s := []sample{
-		{"login", page.Login{Frame: out, Example: "lwei or lwei@example.com", Next: "/new"}},
-		{"staff", page.Problem{Frame: staffFrame(lang), Kind: page.AccessRole}},
-		{"login-errors", page.Login{Frame: out, Username: "lwei", Example: "lwei", Errors: []page.FieldError{
+		{"login", page.Login{Layout: out, Example: "lwei or lwei@example.com", Next: "/new"}},
+		{"staff", page.Problem{Layout: staffLayout(lang), Kind: page.AccessRole}},
+		{"login-errors", page.Login{Layout: out, Username: "lwei", Example: "lwei", Errors: []page.FieldError{
 			{Field: "username", Key: page.ErrUsernameEmpty}, {Field: "password", Key: page.ErrPasswordEmpty}}}},
-		{"login-wrong", page.Login{Frame: inApp, Username: "lwei", Example: "lwei", Errors: []page.FieldError{{Field: "username", Key: page.ErrWrong}}, TriesLeft: 2, Pause: 15 * time.Minute}},
-		{"login-timedout", page.Login{Frame: out, TimedOut: true, Next: "/"}},
-		{"login-sso", page.Login{Frame: out, Example: "lwei", Next: "/new", Provider: idp}},
-		{"login-sso-wrong", page.Login{Frame: inApp, Username: "lwei", Provider: idp, Pause: 24 * time.Hour,
+		{"login-wrong", page.Login{Layout: inApp, Username: "lwei", Example: "lwei", Errors: []page.FieldError{{Field: "username", Key: page.ErrWrong}}, TriesLeft: 2, Pause: 15 * time.Minute}},
+		{"login-timedout", page.Login{Layout: out, TimedOut: true, Next: "/"}},
+		{"login-sso", page.Login{Layout: out, Example: "lwei", Next: "/new", Provider: idp}},
+		{"login-sso-wrong", page.Login{Layout: inApp, Username: "lwei", Provider: idp, Pause: 24 * time.Hour,
 			Errors: []page.FieldError{{Field: "username", Key: page.ErrWrong}}}},
-		{"login-sso-denied", page.Login{Frame: out, Example: "lwei", Provider: idp,
+		{"login-sso-denied", page.Login{Layout: out, Example: "lwei", Provider: idp,
 			Errors: []page.FieldError{{Field: "sso", Key: page.ErrSSODenied, Value: idp}}}},
-		{"login-sso-only", page.Login{Frame: out, Provider: idp, PasswordOff: true, TimedOut: true,
+		{"login-sso-only", page.Login{Layout: out, Provider: idp, PasswordOff: true, TimedOut: true,
 			Errors: []page.FieldError{{Field: "sso", Key: page.ErrSSOFailed, Value: idp}}}},
-		{"paused", page.Paused{Frame: out, Until: noon().Add(15 * time.Minute)}},
-		{"paused-network", page.Paused{Frame: out, Until: noon().Add(15 * time.Minute), Network: true}},
-		{"problem-identity-provider-form", page.Problem{Frame: out, Kind: page.Provider, Detail: idp, SignIn: "/login?next=%2Fnew"}},
-		{"home", page.Home{Frame: f, Platform: page.IOS, Devices: cards(), Old: oldCards(), Used: 2, Limit: 5, Mobile: true}},
-		{"home-empty-phone", page.Home{Frame: f, Platform: page.IOS, Limit: 5, Mobile: true}},
-		{"home-empty-desktop", page.Home{Frame: f, Platform: page.Windows, Limit: 5, Services: "Mail"}},
-		{"new", page.NewDevice{Frame: f, Suggested: "Li’s iPhone", Platform: page.IOS, Token: "tok-1", Guessed: true}},
-		{"new-mac", page.NewDevice{Frame: f, Suggested: "Li’s Mac", Platform: page.MacOS, Token: "tok-1", Guessed: true}},
-		{"new-errors", page.NewDevice{Frame: f, Name: "Work tablet", Suggested: "Li’s iPhone", Platform: page.Android, Token: "tok-1",
+		{"paused", page.Paused{Layout: out, Until: noon().Add(15 * time.Minute)}},
+		{"paused-network", page.Paused{Layout: out, Until: noon().Add(15 * time.Minute), Network: true}},
+		{"problem-identity-provider-form", page.Problem{Layout: out, Kind: page.Provider, Detail: idp, SignIn: "/login?next=%2Fnew"}},
+		{"home", page.Home{Layout: f, Platform: page.IOS, Devices: cards(), Old: oldCards(), Used: 2, Limit: 5, Mobile: true}},
+		{"home-empty-phone", page.Home{Layout: f, Platform: page.IOS, Limit: 5, Mobile: true}},
+		{"home-empty-desktop", page.Home{Layout: f, Platform: page.Windows, Limit: 5, Services: "Mail"}},
+		{"new", page.NewDevice{Layout: f, Suggested: "Li’s iPhone", Platform: page.IOS, Token: "tok-1", Guessed: true}},
+		{"new-mac", page.NewDevice{Layout: f, Suggested: "Li’s Mac", Platform: page.MacOS, Token: "tok-1", Guessed: true}},
+		{"new-errors", page.NewDevice{Layout: f, Name: "Work tablet", Suggested: "Li’s iPhone", Platform: page.Android, Token: "tok-1",
 			Errors: []page.FieldError{{Field: "name", Key: page.ErrNameTaken, Value: "Work tablet"}}, DuplicateID: "d2"}},
-		{"new-long", page.NewDevice{Frame: f, Token: "tok-1", Errors: []page.FieldError{
+		{"new-long", page.NewDevice{Layout: f, Token: "tok-1", Errors: []page.FieldError{
 			{Field: "name", Key: page.ErrNameLong, Limit: 40}, {Field: "platform", Key: page.ErrPlatform}}}},
-		{"new-bring", page.NewDevice{Frame: f, Suggested: "Li’s Linux PC", Platform: page.Linux, Token: "tok-1", Bring: &page.BringForm{Token: "tok-6"}}},
-		{"new-bring-errors", page.NewDevice{Frame: f, Suggested: "Li’s Linux PC", Platform: page.Linux, Token: "tok-1", Errors: []page.FieldError{
+		{"new-bring", page.NewDevice{Layout: f, Suggested: "Li’s Linux PC", Platform: page.Linux, Token: "tok-1", CSR: &page.CSRForm{Token: "tok-6"}}},
+		{"new-bring-errors", page.NewDevice{Layout: f, Suggested: "Li’s Linux PC", Platform: page.Linux, Token: "tok-1", Errors: []page.FieldError{
 			{Field: "key-name", Key: page.ErrNameLong, Limit: 40}, {Field: "csr", Key: "bring.denied.request-private-key"}},
-			Bring: &page.BringForm{Open: true, Name: "Build server", Request: "-----BEGIN CERTIFICATE REQUEST-----", Token: "tok-6"}}},
-		{"bring", page.Brought{Frame: f, Device: cards()[0], PEM: "/devices/d1/certificate.pem", DER: "/devices/d1/certificate.cer", SavedAs: "Example Co-Li Wei’s Laptop.pem"}},
-		{"bring-ended", page.Brought{Frame: f, Device: cards()[3]}},
-		{"device-bring", page.Device{Frame: f, Device: cards()[0], Created: noon(), Delivered: noon(), Brought: true}},
-		{"platform", page.ChoosePlatform{Frame: f, Selected: page.MacOS, IPadMaybe: true}},
-		{"making", page.Making{Frame: f, Device: "Li Wei’s iPhone"}},
-		{"device", page.Device{Frame: f, Device: cards()[0], Created: noon(), Delivered: noon(), Token: "tok-3"}},
-		{"device-open", page.Device{Frame: f, Device: cards()[2], Created: noon(), PickupEnd: noon().Add(time.Minute), Token: "tok-3"}},
-		{"remove", page.RemoveDevice{Frame: f, Device: cards()[1]}},
-		{"quota", page.Quota{Frame: f, Limit: 5, Devices: cards()}},
-		{"help", page.Help{Frame: f}},
-		{"anchors", page.Anchors{Frame: out, Platform: page.IOS, ChainPEM: "/ca/chain.pem", ChainP7B: "/ca/chain.p7b", Items: anchorItems()}},
+			CSR: &page.CSRForm{Open: true, Name: "Build server", Request: "-----BEGIN CERTIFICATE REQUEST-----", Token: "tok-6"}}},
+		{"bring", page.CSRDevice{Layout: f, Device: cards()[0], PEM: "/devices/d1/certificate.pem", DER: "/devices/d1/certificate.cer", SavedAs: "Example Co-Li Wei’s Laptop.pem"}},
+		{"bring-ended", page.CSRDevice{Layout: f, Device: cards()[3]}},
+		{"device-bring", page.Device{Layout: f, Device: cards()[0], Created: noon(), Delivered: noon(), FromCSR: true}},
+		{"platform", page.ChoosePlatform{Layout: f, Selected: page.MacOS, IPadMaybe: true}},
+		{"making", page.Making{Layout: f, Device: "Li Wei’s iPhone"}},
+		{"device", page.Device{Layout: f, Device: cards()[0], Created: noon(), Delivered: noon(), Token: "tok-3"}},
+		{"device-open", page.Device{Layout: f, Device: cards()[2], Created: noon(), PickupEnd: noon().Add(time.Minute), Token: "tok-3"}},
+		{"remove", page.RemoveDevice{Layout: f, Device: cards()[1]}},
+		{"quota", page.Quota{Layout: f, Limit: 5, Devices: cards()}},
+		{"help", page.Help{Layout: f}},
+		{"anchors", page.Anchors{Layout: out, Platform: page.IOS, ChainPEM: "/ca/chain.pem", ChainP7B: "/ca/chain.p7b", Items: anchorItems()}},
 	}
 	s = append(s, handoffs(f, out)...)
 	s = append(s, counterPages(f, out)...)
@@ -112,7 +112,7 @@ func filled(lang string) []sample {
 	s = append(s, auditPages(f)...)
 	for _, platform := range []string{page.IOS, page.Android, page.Windows, page.MacOS, page.Linux} {
 		s = append(s, sample{"install-" + platform, install(f, platform)})
-		s = append(s, sample{"anchors-" + platform, page.Anchors{Frame: f, Platform: platform, Items: anchorItems()}})
+		s = append(s, sample{"anchors-" + platform, page.Anchors{Layout: f, Platform: platform, Items: anchorItems()}})
 	}
 	firefox := install(f, page.IOS)
 	firefox.Browser, firefox.ServerAnchor, firefox.Format = "Firefox", false, page.Modern
@@ -133,7 +133,7 @@ func filled(lang string) []sample {
 	s = append(s, sample{"install-profile", noMail}, sample{"install-profile-mail", mailed},
 		sample{"install-profile-mac", onMac}, sample{"install-mailapps", apps})
 	own := mailed
-	own.OwnKey, own.Plain, own.Password, own.ReadsLeft, own.Unverified = true, "", nil, 0, true
+	own.DeviceKey, own.Plain, own.Password, own.ReadsLeft, own.Unverified = true, "", nil, 0, true
 	ownPhone := own
 	ownPhone.Limited, ownPhone.Mailbox, ownPhone.ServerAnchor = true, page.Mailbox{}, true
 	arrived := over
@@ -152,22 +152,22 @@ func filled(lang string) []sample {
 	long.SignedIn = "a.very.long.local.part.of.an.electronic.mail.address@a.very.long.company.example.com"
 	wide := cards()[:1]
 	wide[0].Name = "Donaudampfschifffahrtsgesellschaftskapit"
-	s = append(s, sample{"home-long", page.Home{Frame: long, Devices: wide, Used: 1, Limit: 5}},
-		sample{"device-long", page.Device{Frame: long, Device: wide[0], Token: "tok-4"}})
+	s = append(s, sample{"home-long", page.Home{Layout: long, Devices: wide, Used: 1, Limit: 5}},
+		sample{"device-long", page.Device{Layout: long, Device: wide[0], Token: "tok-4"}})
 	old := cards()
 	old[0].Outdated, old[0].Name = true, wide[0].Name
 	old[1].Outdated = true // and it runs out soon
-	s = append(s, sample{"home-outdated", page.Home{Frame: f, Platform: page.IOS, Devices: old, Used: 2, Limit: 5, Mobile: true}},
-		sample{"device-outdated", page.Device{Frame: f, Device: old[0], Created: noon(), Delivered: noon(), Token: "tok-5"}},
-		sample{"device-outdated-bring", page.Device{Frame: f, Device: old[0], Created: noon(), Delivered: noon(), Brought: true}},
-		sample{"device-outdated-removed", page.Device{Frame: f, Device: old[0], Created: noon(), Removed: true}})
+	s = append(s, sample{"home-outdated", page.Home{Layout: f, Platform: page.IOS, Devices: old, Used: 2, Limit: 5, Mobile: true}},
+		sample{"device-outdated", page.Device{Layout: f, Device: old[0], Created: noon(), Delivered: noon(), Token: "tok-5"}},
+		sample{"device-outdated-bring", page.Device{Layout: f, Device: old[0], Created: noon(), Delivered: noon(), FromCSR: true}},
+		sample{"device-outdated-removed", page.Device{Layout: f, Device: old[0], Created: noon(), Removed: true}})
 	s = append(s, lives(f)...)
 	for _, kind := range kinds() {
-		s = append(s, sample{"problem-" + string(kind), page.Problem{Frame: f, Kind: kind, At: noon(), Platform: page.IOS,
+		s = append(s, sample{"problem-" + string(kind), page.Problem{Layout: f, Kind: kind, At: noon(), Platform: page.IOS,
 			DeviceName: "Li Wei’s iPhone", DeviceID: "d1", Detail: "Phone users"}})
 	}
 	retry := &page.Retry{Action: "/new", Fields: []page.Hidden{{Name: "name", Value: "x"}, {Name: "request", Value: "tok"}}}
-	return append(s, sample{"problem-retry", page.Problem{Frame: f, Kind: page.Issuer, Retry: retry}})
+	return append(s, sample{"problem-retry", page.Problem{Layout: f, Kind: page.Issuer, Retry: retry}})
 }
 
 func anchorItems() []page.AnchorItem {
@@ -193,9 +193,9 @@ func kinds() []page.Kind {
 }
 
 // staffFrame is the frame of staff pages, with every part there is.
-func staffFrame(lang string) page.Frame {
-	f := frame(lang)
-	f.Path, f.Desk = "/admin/certificates", "/helpdesk"
+func staffLayout(lang string) page.Layout {
+	f := layout(lang)
+	f.Path, f.StaffHome = "/admin/certificates", "/helpdesk"
 	for _, key := range []string{"helpdesk", "overview", "certificates", "people", "audit", "checks"} {
 		f.Staff = append(f.Staff, page.StaffLink{Key: key, Path: "/admin/" + key, Here: key == "certificates"})
 	}
@@ -204,47 +204,47 @@ func staffFrame(lang string) page.Frame {
 
 // minimal gives every page with as little in it as a handler may ever put there.
 func minimal(lang string) []sample {
-	f := page.Frame{Lang: lang}
+	f := page.Layout{Lang: lang}
 	s := []sample{
-		{"login", page.Login{Frame: f}},
-		{"login-sso", page.Login{Frame: f, Provider: "x"}},
-		{"paused", page.Paused{Frame: f}},
-		{"home", page.Home{Frame: f}},
-		{"home-card", page.Home{Frame: f, Devices: []page.DeviceCard{{ID: "a"}}, Old: []page.DeviceCard{{ID: "b"}}}},
-		{"new", page.NewDevice{Frame: f}},
-		{"new-bring", page.NewDevice{Frame: f, Bring: &page.BringForm{}}},
-		{"bring", page.Brought{Frame: f, PEM: "/devices/x/certificate.pem", DER: "/devices/x/certificate.cer"}},
-		{"bring-ended", page.Brought{Frame: f, Limited: true}},
-		{"platform", page.ChoosePlatform{Frame: f}},
-		{"install", page.Install{Frame: f}},
-		{"install-bare", page.Install{Frame: f, Download: "/d/x/y.p12"}},
-		{"install-bare-profile", page.Install{Frame: f, Download: "/d/x/y.mobileconfig", Profile: true, Platform: page.IOS}},
-		{"install-bare-mailapps", page.Install{Frame: f, Download: "/d/x/y.p12", Platform: page.Android, Mailbox: page.Mailbox{Host: "x"}}},
-		{"install-bare-own", page.Install{Frame: f, Download: "/d/x/y.mobileconfig", Profile: true, OwnKey: true, Platform: page.IOS}},
-		{"install-bare-arrived", page.Install{Frame: f, Arrived: true}},
-		{"making", page.Making{Frame: f}},
-		{"device", page.Device{Frame: f, Device: page.DeviceCard{Name: "d"}}},
-		{"device-removed", page.Device{Frame: f, Removed: true, Device: page.DeviceCard{Name: "d"}}},
-		{"remove", page.RemoveDevice{Frame: f}},
-		{"quota", page.Quota{Frame: f}},
-		{"renew", page.Renew{Frame: f}},
-		{"renew-brought", page.Renew{Frame: f, Brought: true}},
-		{"lost", page.Lost{Frame: f}},
-		{"blocked", page.Blocked{Frame: f}},
-		{"rename", page.Rename{Frame: f}},
-		{"help", page.Help{Frame: f}},
-		{"anchors", page.Anchors{Frame: f, Items: []page.AnchorItem{{}}}},
-		{"handoff", page.Handoff{Frame: f}},
-		{"handoff-open", page.Handoff{Frame: f, State: page.HandoffOpen}},
-		{"go", page.Go{Frame: f}},
-		{"goconfirm", page.GoConfirm{Frame: f}},
-		{"goover", page.GoOver{Frame: f}},
-		{"golimited", page.GoLimited{Frame: f}},
+		{"login", page.Login{Layout: f}},
+		{"login-sso", page.Login{Layout: f, Provider: "x"}},
+		{"paused", page.Paused{Layout: f}},
+		{"home", page.Home{Layout: f}},
+		{"home-card", page.Home{Layout: f, Devices: []page.DeviceCard{{ID: "a"}}, Old: []page.DeviceCard{{ID: "b"}}}},
+		{"new", page.NewDevice{Layout: f}},
+		{"new-bring", page.NewDevice{Layout: f, CSR: &page.CSRForm{}}},
+		{"bring", page.CSRDevice{Layout: f, PEM: "/devices/x/certificate.pem", DER: "/devices/x/certificate.cer"}},
+		{"bring-ended", page.CSRDevice{Layout: f, Limited: true}},
+		{"platform", page.ChoosePlatform{Layout: f}},
+		{"install", page.Install{Layout: f}},
+		{"install-bare", page.Install{Layout: f, Download: "/d/x/y.p12"}},
+		{"install-bare-profile", page.Install{Layout: f, Download: "/d/x/y.mobileconfig", Profile: true, Platform: page.IOS}},
+		{"install-bare-mailapps", page.Install{Layout: f, Download: "/d/x/y.p12", Platform: page.Android, Mailbox: page.Mailbox{Host: "x"}}},
+		{"install-bare-own", page.Install{Layout: f, Download: "/d/x/y.mobileconfig", Profile: true, DeviceKey: true, Platform: page.IOS}},
+		{"install-bare-arrived", page.Install{Layout: f, Arrived: true}},
+		{"making", page.Making{Layout: f}},
+		{"device", page.Device{Layout: f, Device: page.DeviceCard{Name: "d"}}},
+		{"device-removed", page.Device{Layout: f, Removed: true, Device: page.DeviceCard{Name: "d"}}},
+		{"remove", page.RemoveDevice{Layout: f}},
+		{"quota", page.Quota{Layout: f}},
+		{"renew", page.Renew{Layout: f}},
+		{"renew-brought", page.Renew{Layout: f, FromCSR: true}},
+		{"lost", page.Lost{Layout: f}},
+		{"blocked", page.Blocked{Layout: f}},
+		{"rename", page.Rename{Layout: f}},
+		{"help", page.Help{Layout: f}},
+		{"anchors", page.Anchors{Layout: f, Items: []page.AnchorItem{{}}}},
+		{"handoff", page.Handoff{Layout: f}},
+		{"handoff-open", page.Handoff{Layout: f, State: page.HandoffOpen}},
+		{"go", page.Go{Layout: f}},
+		{"goconfirm", page.GoConfirm{Layout: f}},
+		{"goover", page.GoOver{Layout: f}},
+		{"golimited", page.GoLimited{Layout: f}},
 	}
 	s = append(s, bareCounterPages(f)...)
 	s = append(s, bareAdmin(f)...)
 	for _, kind := range kinds() {
-		s = append(s, sample{"problem-" + string(kind), page.Problem{Frame: f, Kind: kind}})
+		s = append(s, sample{"problem-" + string(kind), page.Problem{Layout: f, Kind: kind}})
 	}
 	return s
 }

@@ -9,7 +9,7 @@ import (
 // Login is /login. The form posts username, password and, when it is set, next.
 // With a Provider the way there comes first, and the form is folded away.
 type Login struct {
-	Frame
+	Layout
 	Pickup      bool   // there are pickup codes, and a page that takes them
 	Username    string // as it was typed; the password never comes back
 	Example     string // of a username, such as "lwei or lwei@example.com"; optional
@@ -47,7 +47,7 @@ func (p Login) FormOpen() bool {
 // Paused says that signing in rests after too many wrong passwords: for an
 // account, or for everybody in a network.
 type Paused struct {
-	Frame
+	Layout
 	Until   time.Time
 	Network bool
 	Codes   bool // not signing in rests, but the codes of hand-offs from a network

@@ -121,19 +121,19 @@ func TestOutdated(t *testing.T) {
 
 // TestWaysOut checks the button of the problems that have one of their own.
 func TestWaysOut(t *testing.T) {
-	f := page.Frame{Lang: page.English}
+	f := page.Layout{Lang: page.English}
 	tests := []struct {
 		name string
 		page page.Problem
 		href string
 	}{
-		{"password run out", page.Problem{Frame: f, Kind: page.PasswordOld}, "https://password.example.com/"},
-		{"provider down", page.Problem{Frame: f, Kind: page.Provider, Detail: "Corp", SignIn: "/login?next=%2Fnew"}, "/login?next=%2Fnew#username"},
-		{"provider down, no passwords", page.Problem{Frame: f, Kind: page.Provider, Detail: "Corp"}, "/"},
-		{"restricted", page.Problem{Frame: f, Kind: page.Restricted}, "tel:+49301234567"},
-		{"protected", page.Problem{Frame: f, Kind: page.Protected}, "tel:+49301234567"},
-		{"conflict", page.Problem{Frame: f, Kind: page.Conflicting}, "tel:+49301234567"},
-		{"unknown person", page.Problem{Frame: f, Kind: page.UnknownPerson, Detail: "Corp"}, "tel:+49301234567"},
+		{"password run out", page.Problem{Layout: f, Kind: page.PasswordOld}, "https://password.example.com/"},
+		{"provider down", page.Problem{Layout: f, Kind: page.Provider, Detail: "Corp", SignIn: "/login?next=%2Fnew"}, "/login?next=%2Fnew#username"},
+		{"provider down, no passwords", page.Problem{Layout: f, Kind: page.Provider, Detail: "Corp"}, "/"},
+		{"restricted", page.Problem{Layout: f, Kind: page.Restricted}, "tel:+49301234567"},
+		{"protected", page.Problem{Layout: f, Kind: page.Protected}, "tel:+49301234567"},
+		{"conflict", page.Problem{Layout: f, Kind: page.Conflicting}, "tel:+49301234567"},
+		{"unknown person", page.Problem{Layout: f, Kind: page.UnknownPerson, Detail: "Corp"}, "tel:+49301234567"},
 	}
 	r := renderer(t)
 	for _, tt := range tests {

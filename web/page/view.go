@@ -11,8 +11,8 @@ import (
 // view is what a template works on: the page, and the words and facts around it.
 // Templates call its methods; none of them changes anything.
 type view struct {
-	P any   // the page, or a piece of it in a partial
-	F Frame // of the page
+	P      any    // the page, or a piece of it in a partial
+	Layout Layout // of the page
 
 	r    *Renderer
 	lang string
@@ -92,7 +92,7 @@ func (v view) Services() (words, error) {
 // LangLink is this page in another language. Only path and query of Frame.Path
 // are kept, so that a link never leaves the portal.
 func (v view) LangLink(lang string) string {
-	u, err := url.Parse(v.F.Path)
+	u, err := url.Parse(v.Layout.Path)
 	if err != nil {
 		u = &url.URL{}
 	}

@@ -23,8 +23,8 @@ func (p *App) openPages(context.Context, *config.Terminal) error {
 	}
 	apple := p.Settings.Apple
 	p.web, err = web.New(web.Config{
-		Registrar: p.Registrar, SignIn: p.SignIn, Sessions: p.DB, Lists: p.lists, Renderer: p.renderer,
-		Desk: p.desk, CodeAlone: p.Settings.Helpdesk.CodeAlone, Mails: p.Settings.Mail.Host != "",
+		Registrar: p.Registrar, SignIn: p.SignIn, Store: p.DB, CRLs: p.lists, Renderer: p.renderer,
+		Helpdesk: p.desk, CodeAlone: p.Settings.Helpdesk.CodeAlone, Mails: p.Settings.Mail.Host != "",
 		Anchors: append([]web.Anchor{
 			{Name: localca.RootName, Cert: p.CA.Folder.Root(), Own: true},
 			{Name: localca.IssuingName, Cert: p.CA.Folder.Issuing(), Own: true, Issuing: true},
@@ -34,8 +34,8 @@ func (p *App) openPages(context.Context, *config.Terminal) error {
 		Services: p.services(), Admin: p.admin, SCEP: p.phoneKeys(),
 		ProfileSigner: p.signer, Exchange: p.Settings.ExchangeAccount(),
 		Apple: web.Apple{Identifier: apple.Identifier, Organization: apple.Organization, RemoveAtEnd: apple.RemoveAtEnd},
-		Audit: p.DB, SSO: sso, Languages: p.DB, Log: p.log, Now: p.Now,
-		OCSP: countedOCSP{p.ocsp, &p.answers}, Online: p.ocspHealth, Served: p.requests.Served,
+		SSO:   sso, Log: p.log, Now: p.Now,
+		OCSP: countedOCSP{p.ocsp, &p.answers}, OCSPHealth: p.ocspHealth, Served: p.requests.Served,
 	})
 	return err
 }

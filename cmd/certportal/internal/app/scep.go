@@ -20,7 +20,7 @@ func (p *App) openSCEP(ctx context.Context, _ *config.Terminal) (err error) {
 		return nil
 	}
 	c := scep.Config{
-		Registrar: p.Registrar, Actor: web.StrangerOf, Store: p.DB, Issuer: p.openOwnIssuer(),
+		Registrar: p.Registrar, Actor: web.AnonymousActor, Store: p.DB, Issuer: p.openOwnIssuer(),
 		RA: ca.RAConfig{
 			CRLURLs:    []string{localca.CRLURL(p.Public.HTTP, localca.IssuingName)},
 			IssuerURLs: []string{localca.CertificateURL(p.Public.HTTP, localca.IssuingName)},

@@ -1,0 +1,73 @@
+package web
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+)
+
+// logRequests writes one line per request and turns a panic into a page. The
+// line names the route, not the address: that of a file is a secret, and so is
+// whatever people put behind a question mark.
+func (s *Server) logRequests(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now() // duration needs the monotonic clock, not the portal's
+		recorder := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+		defer func() { // last, so that an answer cut short is logged too
+			s.served(requestInfoOf(r).secure, recorder.Status())
+			s.log.LogAttrs(r.Context(), slog.LevelInfo, "request",
+				slog.String("method", loggedMethod(r.Method)),
+				slog.String("route", routeOf(r)),
+				slog.Int("status", recorder.Status()),
+				slog.Duration("duration", time.Since(start)),
+				slog.Int("bytes", recorder.BytesWritten()),
+				slog.String("address", clientAddress(r)),
+				slog.String("request", requestInfoOf(r).id))
+		}()
+		defer func() { s.recovered(recorder, r, recover()) }()
+		next.ServeHTTP(recorder, r)
+	})
+}
+
+// recovered answers a panic. One that asks for the connection to be cut is
+// passed on, and so is one after the answer began: half a page must not look
+// whole.
+func (s *Server) recovered(w middleware.WrapResponseWriter, r *http.Request, value any) {
+	if value == nil {
+		return
+	}
+	if value == http.ErrAbortHandler {
+		panic(value)
+	}
+	s.log.LogAttrs(r.Context(), slog.LevelError, "panic in handler",
+		slog.String("route", routeOf(r)), slog.String("request", requestInfoOf(r).id),
+		slog.String("err", fmt.Sprint(value)), slog.String("stack", string(debug.Stack())))
+	if w.Status() != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	s.fail(w, r, errPanic)
+}
+
+// routeOf is the pattern that matched, or "-".
+func routeOf(r *http.Request) string {
+	if c := chi.RouteContext(r.Context()); c != nil && c.RoutePattern() != "" {
+		return c.RoutePattern()
+	}
+	return "-"
+}
+
+// loggedMethod keeps invented methods, which may be of any length, out of the
+// log.
+func loggedMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return method
+	}
+	return "other"
+}

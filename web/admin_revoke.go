@@ -1,0 +1,187 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"certportal/internal/admin"
+	"certportal/internal/portal"
+	"certportal/web/page"
+)
+
+// groundsForm reads why something ends.
+func groundsForm(r *http.Request, further ...string) (admin.Grounds, form, error) {
+	f, err := readForm(r, append([]string{"cause", "comment"}, further...)...)
+	return admin.Grounds{Cause: portal.Cause(f["cause"]), Comment: f["comment"]}, f, err
+}
+
+// mistakeOf gives the mistake of a refusal that belongs to a field of the form.
+func mistakeOf(err error) (page.FieldError, bool) {
+	var refusal *portal.Refusal
+	if !errors.As(err, &refusal) || refusal.Field == "" {
+		return page.FieldError{}, false
+	}
+	return page.FieldError{
+		Field: refusal.Field, Key: "refusal." + string(refusal.Reason), Value: refusal.Value, Limit: refusal.Limit,
+	}, true
+}
+
+// causeKeys are the causes the forms offer.
+func causeKeys() []string {
+	var keys []string
+	for _, c := range admin.Causes() {
+		keys = append(keys, string(c))
+	}
+	return keys
+}
+
+// question is the page that asks before something ends.
+func (s adminPages) confirmPage(r *http.Request, what string) page.AdminRevoke {
+	return page.AdminRevoke{
+		Layout: s.staffLayout(r), What: what, Action: r.URL.EscapedPath(), Limit: s.admin.SecondPerson(), Causes: causeKeys(),
+	}
+}
+
+// again shows the question with what was wrong in its answer; other errors go on.
+func (s adminPages) redisplay(w http.ResponseWriter, r *http.Request, p page.AdminRevoke, g admin.Grounds, err error) error {
+	mistake, ok := mistakeOf(err)
+	if !ok {
+		return err
+	}
+	p.Cause, p.Comment, p.Errors = string(g.Cause), g.Comment, []page.FieldError{mistake}
+	return s.render(w, r, http.StatusUnprocessableEntity, p)
+}
+
+// confirmCertificatePage asks about the certificate of the address.
+func (s adminPages) confirmCertificatePage(r *http.Request) (page.AdminRevoke, admin.CertificateDetail, error) {
+	serial, err := serialOf(r)
+	if err != nil {
+		return page.AdminRevoke{}, admin.CertificateDetail{}, err
+	}
+	d, err := s.admin.Certificate(r.Context(), actorOf(r), serial)
+	if err == nil && d.Person == "" {
+		err = portal.ErrNotFound
+	}
+	p := s.confirmPage(r, "certificate")
+	p.UPN, p.Serial, p.Back = d.UPN, serial.String(), "/admin/certificates/"+serial.String()
+	if endable(d.Certificate) {
+		p.Count = 1
+	}
+	return p, d, err
+}
+
+// showRevokeCertificate is GET /admin/certificates/{serial}/revoke.
+func (s adminPages) showRevokeCertificate(w http.ResponseWriter, r *http.Request) error {
+	p, _, err := s.confirmCertificatePage(r)
+	if err != nil {
+		return err
+	}
+	return s.render(w, r, http.StatusOK, p)
+}
+
+// submitRevokeCertificate is its POST.
+func (s adminPages) submitRevokeCertificate(w http.ResponseWriter, r *http.Request) error {
+	g, _, err := groundsForm(r)
+	if err != nil {
+		return err
+	}
+	p, d, err := s.confirmCertificatePage(r)
+	if err != nil {
+		return err
+	}
+	if _, err := s.admin.RevokeCertificate(r.Context(), actorOf(r), d.Serial, g); err != nil {
+		return s.redisplay(w, r, p, g, err)
+	}
+	return redirect(w, p.Back)
+}
+
+// confirmDevicePage asks about the device of the address.
+func (s adminPages) confirmDevicePage(r *http.Request) (page.AdminRevoke, admin.Device, error) {
+	d, err := s.anyDevice(r)
+	if err != nil {
+		return page.AdminRevoke{}, d, err
+	}
+	p := s.confirmPage(r, "device")
+	p.Name, p.UPN, p.Back = d.Name, d.UPN, "/admin/devices/"+string(d.ID)
+	_, p.Count, err = s.admin.Holdings(r.Context(), actorOf(r), admin.Filter{DeviceID: d.ID})
+	return p, d, err
+}
+
+// showRevokeDevice is GET /admin/devices/{id}/revoke.
+func (s adminPages) showRevokeDevice(w http.ResponseWriter, r *http.Request) error {
+	p, _, err := s.confirmDevicePage(r)
+	if err != nil {
+		return err
+	}
+	return s.render(w, r, http.StatusOK, p)
+}
+
+// submitRevokeDevice is its POST.
+func (s adminPages) submitRevokeDevice(w http.ResponseWriter, r *http.Request) error {
+	g, _, err := groundsForm(r)
+	if err != nil {
+		return err
+	}
+	p, d, err := s.confirmDevicePage(r)
+	if err != nil {
+		return err
+	}
+	if _, err := s.admin.RevokeDevice(r.Context(), actorOf(r), d.ID, g); err != nil {
+		return s.redisplay(w, r, p, g, err)
+	}
+	return redirect(w, p.Back)
+}
+
+// confirmPersonPage asks about everything the person of the address holds.
+func (s adminPages) confirmPersonPage(r *http.Request) (page.AdminRevoke, portal.PersonID, error) {
+	id, err := url.PathUnescape(chi.URLParam(r, "person"))
+	if err != nil {
+		return page.AdminRevoke{}, "", portal.ErrNotFound
+	}
+	p := s.confirmPage(r, "person")
+	person := portal.PersonID(id)
+	rows, live, err := s.admin.Holdings(r.Context(), actorOf(r), admin.Filter{PersonID: person})
+	switch {
+	case err != nil:
+		return p, person, err
+	case len(rows) == 0:
+		return p, person, portal.ErrNotFound
+	}
+	p.UPN, p.Name, p.Count = rows[0].UPN, rows[0].PersonName, live
+	p.Back = withQuery("/admin/certificates", admin.Filter{PersonID: person}.Query(time.Local))
+	return p, person, nil
+}
+
+// showRevokePerson is GET /admin/people/{person}/revoke.
+func (s adminPages) showRevokePerson(w http.ResponseWriter, r *http.Request) error {
+	p, _, err := s.confirmPersonPage(r)
+	if err != nil {
+		return err
+	}
+	return s.render(w, r, http.StatusOK, p)
+}
+
+// submitRevokePerson is its POST. Where it takes a second administrator, it leads to
+// the order that waits.
+func (s adminPages) submitRevokePerson(w http.ResponseWriter, r *http.Request) error {
+	g, _, err := groundsForm(r)
+	if err != nil {
+		return err
+	}
+	p, person, err := s.confirmPersonPage(r)
+	if err != nil {
+		return err
+	}
+	_, order, err := s.admin.RevokePerson(r.Context(), actorOf(r), person, g)
+	switch {
+	case err != nil:
+		return s.redisplay(w, r, p, g, err)
+	case order != nil:
+		return redirect(w, "/admin/orders/"+order.ID)
+	}
+	return redirect(w, p.Back)
+}

@@ -1,0 +1,193 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"certportal/ca"
+	"certportal/ca/crl"
+	"certportal/ca/ocsp"
+	"certportal/internal/admin"
+	"certportal/internal/authz"
+	"certportal/internal/portal"
+	"certportal/web/page"
+)
+
+// caStatusPath is the page of the CAs and what they publish.
+const caStatusPath = "/admin/ca"
+
+// showCAStatus is GET /admin/ca.
+func (s adminPages) showCAStatus(w http.ResponseWriter, r *http.Request) error {
+	p, err := s.caStatusPage(r)
+	if err != nil {
+		return err
+	}
+	return s.render(w, r, http.StatusOK, p)
+}
+
+// caStatusPage tells how the CAs stand.
+func (s adminPages) caStatusPage(r *http.Request) (page.AdminCAStatus, error) {
+	st, err := s.admin.Authority(r.Context(), actorOf(r))
+	if err != nil {
+		return page.AdminCAStatus{}, err
+	}
+	p := page.AdminCAStatus{
+		Layout: s.staffLayout(r), Sealed: st.Sealed, Away: st.Away, OCSP: s.ocspCard(st.Online), Trial: checkCard(st.TestIssuance),
+		MayPublish: may(r, authz.PublishCRL), MayCheck: may(r, authz.RunChecks), MayTry: may(r, authz.TestIssue),
+	}
+	p.Trial.Name = "trial"
+	for _, c := range st.CAs {
+		p.CAs = append(p.CAs, s.caCard(c))
+	}
+	for _, result := range st.Addresses {
+		p.Addresses = append(p.Addresses, checkCard(result))
+	}
+	p.Made = publishedNumber(r, st.CAs)
+	return p, nil
+}
+
+// publishedNumber is the number in the address that making a list led to, if that is the
+// list in force.
+func publishedNumber(r *http.Request, cas []admin.CAStatus) int64 {
+	made, err := strconv.ParseInt(r.URL.Query().Get("made"), 10, 64)
+	if err != nil || made == 0 {
+		return 0
+	}
+	for _, c := range cas {
+		for _, h := range c.Lists {
+			if h.List.Number == made {
+				return made
+			}
+		}
+	}
+	return 0
+}
+
+func (s adminPages) caCard(c admin.CAStatus) page.AdminCA {
+	left := c.Certificate.NotAfter.Sub(s.now())
+	card := page.AdminCA{
+		Name: c.Name, Subject: c.Certificate.Subject.String(), Key: ca.DescribeKey(c.Certificate),
+		Fingerprint: ca.Fingerprint(c.Certificate), NotAfter: c.Certificate.NotAfter,
+		Days: max(0, int(left/(24*time.Hour))), End: string(admin.ExpiryLevelOf(left)),
+	}
+	for _, h := range c.Lists {
+		card.Lists = append(card.Lists, s.crlCard(h))
+	}
+	return card
+}
+
+func (s adminPages) crlCard(h crl.Health) page.AdminCRL {
+	l := h.List
+	card := page.AdminCRL{
+		Delta: h.Delta, Number: l.Number, ThisUpdate: l.ThisUpdate, NextUpdate: l.NextUpdate, Published: l.Published, Next: h.Next,
+		Level: levelKey(h), Size: h.Size, Entries: l.Entries, Waiting: h.Waiting, Trouble: h.Trouble, Since: h.Since,
+	}
+	if life := l.NextUpdate.Sub(l.ThisUpdate); life > 0 {
+		card.Percent = max(0, int(100*s.now().Sub(l.ThisUpdate)/life))
+	}
+	for _, t := range h.Targets {
+		card.Targets = append(card.Targets, page.AdminTarget{Name: t.Name, Number: t.Number, At: t.At, Trouble: t.Trouble})
+	}
+	return card
+}
+
+// levelKey is the key of the word for how old a list is.
+func levelKey(h crl.Health) string {
+	if h.List.Number == 0 {
+		return "none"
+	}
+	switch h.Level {
+	case crl.Half:
+		return "half"
+	case crl.Late:
+		return "late"
+	case crl.Ending:
+		return "ending"
+	case crl.Ended:
+		return "ended"
+	}
+	return "fresh"
+}
+
+func (s adminPages) ocspCard(h *ocsp.Health) *page.AdminOCSP {
+	if h == nil {
+		return nil
+	}
+	card := &page.AdminOCSP{
+		Renews: h.Renews, Kept: h.Kept, Life: int(h.Life / time.Hour), Followed: h.Followed, Trouble: h.Trouble, Since: h.Since,
+	}
+	if h.Signer != nil {
+		card.Signer, card.NotAfter = h.Signer.Subject.String(), h.Signer.NotAfter
+	}
+	return card
+}
+
+// submitPublish is POST /admin/ca/publish: the next list of an issuer, now.
+func (s adminPages) submitPublish(w http.ResponseWriter, r *http.Request) error {
+	f, err := readForm(r, "issuer")
+	if err != nil {
+		return err
+	}
+	list, err := s.admin.PublishNow(r.Context(), actorOf(r), f["issuer"])
+	var denied *authz.Error
+	var outage *portal.Outage
+	switch {
+	case err == nil:
+		return redirect(w, caStatusPath+"?made="+strconv.FormatInt(list.Number, 10))
+	case errors.Is(err, portal.ErrNotFound), errors.As(err, &denied), errors.As(err, &outage):
+		return err
+	}
+	return s.renderPublishFailure(w, r, err)
+}
+
+// renderPublishFailure says why no list was made. The one before stays in force.
+func (s adminPages) renderPublishFailure(w http.ResponseWriter, r *http.Request, cause error) error {
+	p, err := s.caStatusPage(r)
+	if err != nil {
+		return err
+	}
+	status := http.StatusServiceUnavailable
+	switch {
+	case errors.Is(cause, crl.ErrBusy):
+		p.Failed, status = "busy", http.StatusConflict
+	case errors.Is(cause, ca.ErrNoRootKey):
+		p.Failed, status = "away", http.StatusConflict
+	default:
+		p.Failed = "other"
+		s.log.Error("making a revocation list by hand", "request", requestInfoOf(r).id, "err", cause)
+	}
+	return s.render(w, r, status, p)
+}
+
+// submitAddresses is POST /admin/ca/addresses: looks at the public addresses from here.
+func (s adminPages) submitAddresses(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readForm(r); err != nil {
+		return err
+	}
+	if err := s.admin.RunChecks(r.Context(), actorOf(r), admin.AddressGroup); err != nil {
+		return err
+	}
+	return redirect(w, caStatusPath)
+}
+
+// submitTestIssuance is POST /admin/ca/trial: a certificate for nobody.
+func (s adminPages) submitTestIssuance(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readForm(r); err != nil {
+		return err
+	}
+	if err := s.admin.TestIssue(r.Context(), actorOf(r)); err != nil {
+		return err
+	}
+	return redirect(w, caStatusPath)
+}
+
+// checkCard shows what a check found last.
+func checkCard(result admin.CheckResult) page.AdminCheck {
+	check := page.AdminCheck{Name: result.Name, At: result.At}
+	for _, f := range result.Findings {
+		check.Findings = append(check.Findings, page.AdminFinding{What: f.What, Text: f.Text, State: string(f.State)})
+	}
+	return check
+}

@@ -1,0 +1,142 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/web/page"
+)
+
+// crlTimeout is how long the revocation list may take to tell of a block before
+// the page says that it is late. The publisher looks at once, and every few seconds.
+const crlTimeout = 20 * time.Second
+
+// showLost is GET /devices/{id}/lost: the question, and afterwards how far the
+// block has come.
+func (s ownDevices) showLost(w http.ResponseWriter, r *http.Request) error {
+	d, err := s.keptDevice(r)
+	if err != nil {
+		return err
+	}
+	if d.Blocked.IsZero() {
+		return s.render(w, r, http.StatusOK, page.Lost{Layout: s.layout(r), Device: s.card(d)})
+	}
+	p := s.blockedPage(r, d)
+	if p.List == page.ListSoon {
+		// As on the page that waits for a certificate.
+		w.Header().Set("Refresh", "3")
+	}
+	return s.render(w, r, http.StatusOK, p)
+}
+
+// blockedPage tells what is true at the moment: the portal refuses the device at
+// once, others when the list says so.
+func (s ownDevices) blockedPage(r *http.Request, d portal.Device) page.Blocked {
+	c := d.Certificate
+	p := page.Blocked{Layout: s.layout(r), Device: s.card(d), At: d.Blocked, Stolen: c.Cause == portal.Lost || c.Cause == ""}
+	switch {
+	case c.Status != portal.Revoked:
+		p.List = page.ListNone
+	case c.Listed > 0:
+		p.List, p.Number = page.ListDone, c.Listed
+		p.Until = wholeMinute(s.acceptedUntil(c.RevokedAt, c.ListsUntil, c.NotAfter, asksOnline(c.DER)))
+	case s.now().Sub(c.RevokedAt) < crlTimeout:
+		p.List = page.ListSoon
+	default:
+		p.List = page.ListLate
+	}
+	return p
+}
+
+// wholeMinute is the minute that a promise holds from when no seconds are shown.
+func wholeMinute(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.Add(time.Minute - time.Nanosecond).Truncate(time.Minute)
+}
+
+// submitLost is POST /devices/{id}/lost. A second tap finds done what it asks for.
+func (s ownDevices) submitLost(w http.ResponseWriter, r *http.Request) error {
+	f, err := readForm(r, "reason")
+	if err != nil {
+		return err
+	}
+	cause, ok := portal.ParseLoss(f["reason"])
+	d, err := s.keptDevice(r)
+	switch {
+	case err != nil && ok:
+		id, _ := deviceID(r)
+		return &retryable{err, blockRetry(id, cause)}
+	case err != nil:
+		return err
+	case !ok:
+		return s.render(w, r, http.StatusUnprocessableEntity, page.Lost{
+			Layout: s.layout(r), Device: s.card(d), Errors: []page.FieldError{{Field: "reason", Key: page.ErrReason}},
+		})
+	}
+	session, err := s.sessions.Get(r, sessionCookie)
+	if err != nil {
+		return &retryable{&portal.Outage{Part: portal.PartStore, Err: err}, blockRetry(d.ID, cause)}
+	}
+	secret, _ := parseSecret(session.ID)
+	err = s.registrar.Block(r.Context(), s.by(r), enroll.Block{
+		Person: s.person(r).person, Device: d.ID, Cause: cause, Session: secret.idHash(),
+	})
+	if err != nil {
+		return &retryable{err, blockRetry(d.ID, cause)}
+	}
+	return redirect(w, devicePath(d.ID, "lost"))
+}
+
+// blockRetry sends a block again.
+func blockRetry(id portal.DeviceID, cause portal.Cause) *page.Retry {
+	return &page.Retry{Action: devicePath(id, "lost"), Fields: []page.Hidden{{Name: "reason", Value: string(cause)}}}
+}
+
+// showRename is GET /devices/{id}/rename.
+func (s ownDevices) showRename(w http.ResponseWriter, r *http.Request) error {
+	d, err := s.keptDevice(r)
+	if err != nil {
+		return err
+	}
+	return s.render(w, r, http.StatusOK, page.Rename{Layout: s.layout(r), Device: s.card(d), Name: d.Name})
+}
+
+// submitRename is POST /devices/{id}/rename.
+func (s ownDevices) submitRename(w http.ResponseWriter, r *http.Request) error {
+	f, err := readForm(r, "name")
+	if err != nil {
+		return err
+	}
+	d, err := s.keptDevice(r)
+	if err != nil {
+		return err
+	}
+	err = s.registrar.Rename(r.Context(), s.by(r), d.ID, f["name"])
+	var refusal *portal.Refusal
+	switch {
+	case err == nil:
+		return redirect(w, "/devices/"+string(d.ID))
+	case errors.As(err, &refusal) && refusal.Field == "name":
+		return s.redisplayRename(w, r, d, f["name"], refusal)
+	}
+	return &retryable{err, &page.Retry{
+		Action: devicePath(d.ID, "rename"), Fields: []page.Hidden{{Name: "name", Value: f["name"]}},
+	}}
+}
+
+// redisplayRename asks for another name, and says what is wrong with this one.
+func (s ownDevices) redisplayRename(w http.ResponseWriter, r *http.Request, d portal.Device, name string, refusal *portal.Refusal) error {
+	key := "refusal." + string(refusal.Reason)
+	if refusal.Reason == portal.NameTaken {
+		key = page.ErrRenameTaken
+	}
+	return s.render(w, r, http.StatusUnprocessableEntity, page.Rename{
+		Layout: s.layout(r), Device: s.card(d), Name: name,
+		Errors: []page.FieldError{{Field: "name", Key: key, Value: refusal.Value, Limit: refusal.Limit}},
+	})
+}

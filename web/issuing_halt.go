@@ -1,0 +1,101 @@
+package web
+
+import (
+	"net/http"
+
+	"certportal/internal/authz"
+	"certportal/web/page"
+)
+
+// showHalt is GET /admin/halt.
+func (s adminPages) showHalt(w http.ResponseWriter, r *http.Request) error {
+	h, err := s.admin.Halted(r.Context())
+	if err != nil {
+		return err
+	}
+	return s.render(w, r, http.StatusOK, page.AdminHalt{
+		Layout: s.staffLayout(r), On: h.On(), Since: h.Since, Actor: h.Actor, Text: h.Reason,
+	})
+}
+
+// submitHalt is POST /admin/halt.
+func (s adminPages) submitHalt(w http.ResponseWriter, r *http.Request) error {
+	f, err := readForm(r, "comment")
+	if err != nil {
+		return err
+	}
+	_, err = s.admin.Halt(r.Context(), actorOf(r), f["comment"])
+	if mistake, ok := mistakeOf(err); ok {
+		return s.render(w, r, http.StatusUnprocessableEntity, page.AdminHalt{
+			Layout: s.staffLayout(r), Text: f["comment"], Errors: []page.FieldError{mistake},
+		})
+	}
+	if err != nil {
+		return err
+	}
+	return redirect(w, "/admin/halt")
+}
+
+// submitResume is POST /admin/halt/resume.
+func (s adminPages) submitResume(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readForm(r); err != nil {
+		return err
+	}
+	if _, err := s.admin.Resume(r.Context(), actorOf(r)); err != nil {
+		return err
+	}
+	return redirect(w, "/admin")
+}
+
+// showRoles is GET /admin/people: who may do what. What a role may do is read from
+// the policy itself.
+func (s adminPages) showRoles(w http.ResponseWriter, r *http.Request) error {
+	staff, err := s.admin.Staff(r.Context(), actorOf(r))
+	if err != nil {
+		return err
+	}
+	p := page.AdminPeople{Layout: s.staffLayout(r)}
+	for _, person := range staff.People {
+		row := page.AdminPerson{ID: string(person.ID), Name: person.Name, UPN: person.UPN, Disabled: person.Disabled}
+		for _, role := range person.Roles {
+			row.Roles = append(row.Roles, string(role))
+		}
+		p.People = append(p.People, row)
+	}
+	for _, g := range staff.Groups {
+		p.Groups = append(p.Groups, page.AdminGroup{Role: string(g.Role), Name: g.Name})
+	}
+	for _, role := range authz.Roles() {
+		row := page.AdminRole{Role: string(role)}
+		for _, act := range authz.Acts(role) {
+			row.Acts = append(row.Acts, string(act))
+		}
+		p.Roles = append(p.Roles, row)
+	}
+	return s.render(w, r, http.StatusOK, p)
+}
+
+// showChecks is GET /admin/checks.
+func (s adminPages) showChecks(w http.ResponseWriter, r *http.Request) error {
+	results, err := s.admin.Checks(r.Context(), actorOf(r))
+	if err != nil {
+		return err
+	}
+	p := page.AdminChecks{Layout: s.staffLayout(r), MayRun: may(r, authz.RunChecks)}
+	for _, result := range results {
+		p.Checks = append(p.Checks, checkCard(result))
+	}
+	return s.render(w, r, http.StatusOK, p)
+}
+
+// runChecks is POST /admin/checks: one check, or all without a name.
+func (s adminPages) runChecks(w http.ResponseWriter, r *http.Request) error {
+	f, err := readForm(r, "check")
+	if err != nil {
+		return err
+	}
+	if err := s.admin.RunChecks(r.Context(), actorOf(r), f["check"]); err != nil {
+		return err
+	}
+	return redirect(w, "/admin/checks")
+}

@@ -1,0 +1,233 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/web/page"
+)
+
+const (
+	// expiresSoon is from when on a device counts down.
+	expiresSoon = 30 * 24 * time.Hour
+
+	// foldAfter is how long an ended device stays among the others.
+	foldAfter = 30 * 24 * time.Hour
+
+	// maxDeviceID bounds the id in an address, in bytes.
+	maxDeviceID = 64
+)
+
+// showHome is GET /.
+func (s ownDevices) showHome(w http.ResponseWriter, r *http.Request) error {
+	devices, err := s.registrar.Devices(r.Context(), s.person(r).person)
+	if err != nil {
+		return err
+	}
+	client := clientOf(r)
+	p := page.Home{
+		Layout: s.layout(r), Platform: client.Platform, Mobile: client.Mobile,
+		Used: len(s.inUse(devices)), Limit: s.registrar.Quota(),
+	}
+	for _, d := range devices {
+		if s.endedLongAgo(d) {
+			p.Old = append(p.Old, s.card(d))
+			continue
+		}
+		p.Devices = append(p.Devices, s.card(d))
+	}
+	return s.render(w, r, http.StatusOK, p)
+}
+
+// showDevice is GET /devices/{id}.
+func (s ownDevices) showDevice(w http.ResponseWriter, r *http.Request) error {
+	d, err := s.device(r)
+	if err != nil {
+		return err
+	}
+	p := page.Device{
+		Layout: s.layout(r), Device: s.card(d), Created: d.Created, Delivered: d.Certificate.Delivered,
+		Token: newFormToken(), Removed: !d.Removed.IsZero(), Made: d.Certificate.Requested, Blocked: d.Blocked,
+	}
+	if p.FromCSR, err = s.registrar.Brought(r.Context(), d); err != nil {
+		return err
+	}
+	if p.FromCSR {
+		return s.render(w, r, http.StatusOK, p)
+	}
+	challenge, open, err := s.openChallengeOf(r, d)
+	if err != nil {
+		return err
+	}
+	if open {
+		p.PickupEnd = challenge.Expires
+		return s.render(w, r, http.StatusOK, p)
+	}
+	pickup, state, err := s.openPickup(r, d)
+	if err != nil {
+		return err
+	}
+	if state == pickupOpen && pickup.ReadsLeft > 0 {
+		p.PickupEnd = pickup.Expires
+	}
+	return s.render(w, r, http.StatusOK, p)
+}
+
+// showRemove is GET /devices/{id}/remove: the question before the act.
+func (s ownDevices) showRemove(w http.ResponseWriter, r *http.Request) error {
+	d, err := s.keptDevice(r)
+	if err != nil {
+		return err
+	}
+	return s.render(w, r, http.StatusOK, page.RemoveDevice{Layout: s.layout(r), Device: s.card(d)})
+}
+
+// submitRemove is POST /devices/{id}/remove. A second tap finds done what it asks
+// for.
+func (s ownDevices) submitRemove(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readForm(r); err != nil {
+		return err
+	}
+	d, err := s.device(r)
+	if err != nil {
+		return err
+	}
+	if !d.Removed.IsZero() {
+		return redirect(w, "/")
+	}
+	if err := s.registrar.Remove(r.Context(), s.by(r), d.ID); err != nil {
+		return err
+	}
+	return redirect(w, "/")
+}
+
+// deviceID reads the id of the address; false for one that the portal cannot have
+// made.
+func deviceID(r *http.Request) (portal.DeviceID, bool) {
+	id := chi.URLParam(r, "id")
+	foreign := func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' }
+	return portal.DeviceID(id), id != "" && len(id) <= maxDeviceID && !strings.ContainsFunc(id, foreign)
+}
+
+// device finds the device of the address among those of the person.
+func (s *Server) device(r *http.Request) (portal.Device, error) {
+	id, ok := deviceID(r)
+	if !ok {
+		return portal.Device{}, portal.ErrNotFound
+	}
+	return s.registrar.Device(r.Context(), s.person(r).person, id)
+}
+
+// keptDevice is a device that its person did not remove.
+func (s *Server) keptDevice(r *http.Request) (portal.Device, error) {
+	d, err := s.device(r)
+	if err == nil && !d.Removed.IsZero() {
+		return portal.Device{}, portal.ErrNotFound
+	}
+	return d, err
+}
+
+// pickupState is how a session stands to the pickup of a device.
+type pickupState int
+
+const (
+	pickupOver      pickupState = iota // there is none, or its time is over
+	pickupElsewhere                    // another session asked for it, and may be using it
+	pickupArrived                      // the device fetched the certificate for a key of its own
+	pickupOpen
+)
+
+// openPickup opens the pickup of the device's certificate with the session's key.
+func (s ownDevices) openPickup(r *http.Request, d portal.Device) (enroll.Pickup, pickupState, error) {
+	c := d.Certificate
+	if c.Status != portal.Issued {
+		return enroll.Pickup{}, pickupOver, nil
+	}
+	pickup, err := s.registrar.Pickup(r.Context(), s.pickupKey(r).Token(c.Serial))
+	var gone *portal.Gone
+	switch {
+	case err == nil:
+		return pickup, pickupOpen, nil
+	case errors.As(err, &gone):
+		return enroll.Pickup{}, pickupOver, nil
+	case !errors.Is(err, portal.ErrNotFound):
+		return enroll.Pickup{}, pickupOver, err
+	case s.makesKey(d.Platform) && !c.Delivered.IsZero():
+		return enroll.Pickup{}, pickupArrived, nil
+	case s.now().Before(c.Requested.Add(enroll.PasswordLife)):
+		return enroll.Pickup{}, pickupElsewhere, nil
+	}
+	return enroll.Pickup{}, pickupOver, nil
+}
+
+// card is a device as the lists show it.
+func (s *Server) card(d portal.Device) page.DeviceCard {
+	c, now, window := d.Certificate, s.now(), s.registrar.RenewWindow()
+	card := page.DeviceCard{
+		ID: string(d.ID), Name: d.Name, Platform: string(d.Platform), Serial: c.Serial.String(),
+		Status: s.status(d), NotAfter: c.End(), Arrived: !c.Delivered.IsZero(),
+		Outdated:  d.Working(now) && (c.Changed == portal.UPNChanged || c.Changed == portal.SIDChanged),
+		Renewable: d.Renewable(now, window) == nil,
+	}
+	if left := c.End().Sub(now); left > 0 {
+		card.DaysLeft = int(left / (24 * time.Hour))
+	}
+	if d.Working(now) && c.Status == portal.Issued {
+		card.RenewFrom = d.RenewFrom(window)
+		if d.FormerEnds.After(now) {
+			card.Former = d.FormerEnds
+		}
+	}
+	return card
+}
+
+// status names the state of a device in the words of the pages.
+func (s *Server) status(d portal.Device) string {
+	left := d.Certificate.End().Sub(s.now())
+	switch {
+	case !d.Blocked.IsZero():
+		return page.StatusBlocked
+	case d.Certificate.Status == "": // the device has not asked for it yet
+		return page.StatusNotInstalled
+	case d.Certificate.Status == portal.Pending:
+		return page.StatusMaking
+	case d.Certificate.Status == portal.Revoked:
+		return page.StatusRevoked
+	case left <= 0:
+		return page.StatusExpired
+	case d.Certificate.Delivered.IsZero():
+		return page.StatusNotInstalled
+	case left <= expiresSoon:
+		return page.StatusExpires
+	}
+	return page.StatusWorking
+}
+
+// inUse picks the devices that fill the quota and hold their names.
+func (s *Server) inUse(devices []portal.Device) []portal.Device {
+	var used []portal.Device
+	for _, d := range devices {
+		if d.Certificate.Status == portal.Pending || d.Working(s.now()) {
+			used = append(used, d)
+		}
+	}
+	return used
+}
+
+// endedLongAgo reports whether the device only matters to those who look for it.
+func (s *Server) endedLongAgo(d portal.Device) bool {
+	ended := d.Certificate.End()
+	switch {
+	case !d.Blocked.IsZero():
+		ended = d.Blocked
+	case d.Certificate.Status == portal.Revoked:
+		ended = d.Certificate.RevokedAt
+	}
+	return d.Certificate.Status != portal.Pending && s.now().Sub(ended) > foldAfter
+}

@@ -1,0 +1,97 @@
+package page
+
+import "time"
+
+// AdminCAStatus is /admin/ca: how the two CAs stand, what they publish, and what can
+// be asked of them.
+type AdminCAStatus struct {
+	Layout
+	CAs    []AdminCA
+	OCSP   *AdminOCSP // nil where nothing is answered online
+	Sealed bool       // the issuing key does not open
+	Away   bool       // the root's key is kept elsewhere
+
+	Addresses  []AdminCheck // the public addresses, and what the last look at them found here
+	Trial      AdminCheck   // the last test certificate, step by step; Name is empty where there can be none
+	Made       int64        // number of the list that was just made; 0 for none
+	Failed     string       // why none could be made: key after "admin.ca.failed."; may be empty
+	MayPublish bool
+	MayCheck   bool
+	MayTry     bool
+}
+
+func (AdminCAStatus) name() string { return "admincastatus" }
+
+// AdminCA is one of the CAs.
+type AdminCA struct {
+	Name        string // "root" or "issuing"
+	Subject     string
+	Key         string
+	Fingerprint string
+	NotAfter    time.Time
+	Days        int    // until then
+	End         string // how near that is: key after "admin.ca.end."
+	Lists       []AdminCRL
+}
+
+// AdminCRL is a revocation list as it stands.
+type AdminCRL struct {
+	Delta      bool  // it adds to a complete list
+	Number     int64 // 0 while there is none
+	ThisUpdate time.Time
+	NextUpdate time.Time
+	Published  time.Time
+	Next       time.Time // when the next one is due by the clock; zero when it is not made by itself
+	Percent    int       // of its life that is over
+	Level      string    // key after "admin.ca.level."
+	Size       int       // bytes
+	Entries    int
+	Waiting    bool      // a revocation stands in no list yet
+	Trouble    string    // in English, for operators; empty when well
+	Since      time.Time // of the trouble
+	Targets    []AdminTarget
+}
+
+// AdminTarget is a place a list is copied to.
+type AdminTarget struct {
+	Name    string
+	Number  int64 // of the list that is there; 0 for none
+	At      time.Time
+	Trouble string // in English; empty when well
+}
+
+// AdminOCSP is how certificates are answered for online (OCSP).
+type AdminOCSP struct {
+	Signer   string    // empty when there is none
+	NotAfter time.Time // of the signer
+	Renews   time.Time
+	Kept     int
+	Life     int // hours that an answer is valid
+	Followed time.Time
+	Trouble  string // in English; empty when well
+	Since    time.Time
+}
+
+// AdminRevocationStatus is what is true of a revoked certificate at the moment of asking.
+type AdminRevocationStatus struct {
+	At     time.Time
+	By     string // who did it; empty when it is not known
+	Role   string
+	Cause  string // key after "admin.cause."
+	Code   int    // the reason in the revocation list (RFC 5280 section 5.3.1)
+	Why    string // the comment
+	Serial string // where the page is not about this certificate alone; else empty
+
+	List   int64     // number of the first list that names it; 0 while none does
+	Listed time.Time // when that was published
+	OCSP   string    // one of the words below
+	Until  time.Time // until when a cache may still accept it, at least while List is 0; zero when it may not any more
+}
+
+// What online answers say of a revoked certificate, as AdminRevocationStatus.OCSP names it.
+const (
+	OCSPRevoked = "told" // that it is revoked
+	OCSPStale   = "late" // the answers do not follow the records at the moment
+	OCSPNone    = "none" // it carries no address to ask at
+	OCSPOff     = "off"  // nothing is answered online here
+)

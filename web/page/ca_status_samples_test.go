@@ -1,0 +1,77 @@
+package page_test
+
+import (
+	"time"
+
+	"certportal/web/page"
+)
+
+// openTruth is of a certificate that no list names yet.
+func openTruth(x adminTexts) *page.AdminRevocationStatus {
+	return &page.AdminRevocationStatus{
+		At: noon(), By: x.name, Role: "admin", Cause: "lost", Why: x.text, OCSP: page.OCSPStale, Until: noon().Add(time.Hour), Code: 1,
+	}
+}
+
+// listedTruth is of one that older lists still let in.
+func listedTruth(x adminTexts) *page.AdminRevocationStatus {
+	t := openTruth(x)
+	t.Serial, t.List, t.Listed, t.OCSP = "4f5c21d0a9b8c7d6e5f4a3b2c1d0e9f8a7", 1764000000000, noon(), page.OCSPRevoked
+	return t
+}
+
+// overTruth is of one that nothing lets in any more, told as little as there may be.
+func overTruth() *page.AdminRevocationStatus {
+	return &page.AdminRevocationStatus{At: noon(), List: 1764000000000, OCSP: page.OCSPNone}
+}
+
+// silentTruth is of one that is not answered for online.
+func silentTruth(x adminTexts) *page.AdminRevocationStatus {
+	t := openTruth(x)
+	t.OCSP, t.Until = page.OCSPOff, time.Time{}
+	return t
+}
+
+// authorityPages are the states of /admin/ca.
+func authorityPages(f page.Layout, x adminTexts) []sample {
+	const fingerprint = "9F:86:D0:81:88:4C:7D:65:9A:2F:EA:A0:C5:5A:D0:15:A3:BF:4F:1B:2B:0B:82:2C:D1:5D:6C:15:B0:F0:0A:08"
+	list := page.AdminCRL{
+		Number: 1764000000000, ThisUpdate: noon(), NextUpdate: noon().Add(72 * time.Hour), Published: noon(), Next: noon().Add(time.Hour),
+		Percent: 37, Level: "fresh", Size: 812, Entries: 3,
+	}
+	whole := list
+	whole.Size, whole.Entries, whole.Waiting = 38_400_000, 1_000_000, true
+	whole.Trouble, whole.Since, whole.Level = x.text, noon(), "ended"
+	whole.Targets = []page.AdminTarget{{Name: x.text, Number: 1764000000000, At: noon()}, {Name: x.text, Trouble: x.text}}
+	delta := list
+	delta.Delta, delta.Level, delta.Size = true, "half", 12_345
+	none := page.AdminCRL{Level: "none", Trouble: x.text}
+	authority := func(name, end string, lists ...page.AdminCRL) page.AdminCA {
+		return page.AdminCA{Name: name, Subject: x.text, Key: "RSA 3072", Fingerprint: fingerprint, NotAfter: noon(), Days: 59, End: end, Lists: lists}
+	}
+	findings := adminChecks(x)[0].Findings
+	full := page.AdminCAStatus{
+		Layout: f, MayPublish: true, MayCheck: true, MayTry: true, Made: list.Number,
+		CAs: []page.AdminCA{authority("root", "far", list), authority("issuing", "near", whole, delta)},
+		OCSP: &page.AdminOCSP{Signer: x.text, NotAfter: noon().AddDate(0, 0, 30), Renews: noon().AddDate(0, 0, 15), Kept: 250_000, Life: 8,
+			Followed: noon(), Trouble: x.text, Since: noon()},
+		Addresses: []page.AdminCheck{{Name: "address-crl", At: noon(), Findings: findings}, {Name: "address-ocsp"}, {Name: "address-ca", At: noon(), Findings: findings}},
+		Trial:     page.AdminCheck{Name: "trial", At: noon(), Findings: findings},
+	}
+	bad := full
+	bad.Made, bad.Failed, bad.Sealed, bad.Away = 0, "busy", true, true
+	bad.CAs = []page.AdminCA{authority("root", "soon", none), authority("issuing", "now", none)}
+	bad.OCSP, bad.Trial = &page.AdminOCSP{Life: 1}, page.AdminCheck{Name: "trial"}
+	samples := []sample{{"admin-authority", full}, {"admin-authority-bad", bad}}
+	for _, failed := range []string{"away", "other"} {
+		reader := full
+		reader.MayPublish, reader.MayCheck, reader.MayTry, reader.Failed = false, false, false, failed
+		reader.CAs = []page.AdminCA{authority("root", "over", delta)}
+		reader.CAs[0].Lists[0].Level = "late"
+		samples = append(samples, sample{"admin-authority-" + failed, reader})
+	}
+	ending := full
+	ending.CAs = []page.AdminCA{authority("issuing", "far", list)}
+	ending.CAs[0].Lists[0].Level = "ending"
+	return append(samples, sample{"admin-authority-ending", ending})
+}

@@ -1,0 +1,83 @@
+package page
+
+import "time"
+
+// The states of a blocked device, as Blocked.List names them.
+const (
+	ListDone = "done" // the list of revoked certificates in force says so
+	ListSoon = "soon" // it is being made; the page reloads itself
+	ListLate = "late" // it should have been made by now
+	ListNone = "none" // there was nothing to list
+)
+
+// The reasons for blocking a device, as the form field "reason" names them.
+const (
+	LossLost     = "lost"
+	LossRetired  = "retired"
+	LossReturned = "returned"
+)
+
+// Renew is /devices/{id}/renew: what it does, and one button, which posts request.
+// Where the person has the key, it posts csr too.
+type Renew struct {
+	Layout
+	Device  DeviceCard
+	Until   time.Time // how long the old certificate would work beside the new one; zero when it ran out
+	Token   string    // idempotency token, sent along as "request"
+	Profile bool      // the device installs a profile
+	FromCSR bool      // the person has the key
+	Request string    // as it was pasted
+	Errors  []FieldError
+}
+
+func (Renew) name() string { return "renew" }
+
+func (p Renew) faults() []FieldError { return p.Errors }
+
+// Lost is /devices/{id}/lost before the device is blocked. The form posts reason.
+type Lost struct {
+	Layout
+	Device DeviceCard
+	Reason string // chosen one; empty chooses LossLost
+	Errors []FieldError
+}
+
+func (Lost) name() string { return "lost" }
+
+func (p Lost) faults() []FieldError { return p.Errors }
+
+// Reasons lists the reasons in the order of the page.
+func (p Lost) Reasons() []string { return []string{LossLost, LossRetired, LossReturned} }
+
+// Chosen reports whether a reason is the chosen one.
+func (p Lost) Chosen(reason string) bool {
+	return reason == p.Reason || p.Reason == "" && reason == LossLost
+}
+
+// Blocked is /devices/{id}/lost of a device that is blocked.
+type Blocked struct {
+	Layout
+	Device DeviceCard
+	At     time.Time // when it was blocked
+	List   string    // one of the states
+	Number int64     // for ListDone: of the list that says so
+	Until  time.Time // for ListDone: until when a server may still go by an older list or answer; zero when none does
+	Stolen bool      // somebody else may have it
+}
+
+func (Blocked) name() string { return "blocked" }
+
+// Phone reports whether the next device is likely a phone.
+func (p Blocked) Phone() bool { return p.Device.Platform == IOS || p.Device.Platform == Android }
+
+// Rename is /devices/{id}/rename. The form posts name.
+type Rename struct {
+	Layout
+	Device DeviceCard
+	Name   string // as it was typed; at first the name it has
+	Errors []FieldError
+}
+
+func (Rename) name() string { return "rename" }
+
+func (p Rename) faults() []FieldError { return p.Errors }

@@ -1,0 +1,57 @@
+package page_test
+
+import "certportal/web/page"
+
+// lives gives the pages of renewing, losing and naming a device, in their states.
+func lives(f page.Layout) []sample {
+	week, d := noon().AddDate(0, 0, 7), cards()[1]
+	d.Renewable, d.Arrived, d.RenewFrom = true, true, noon()
+	wide := d
+	wide.Name = "Donaudampfschifffahrtsgesellschaftskapit"
+	renewed := cards()[0]
+	renewed.Former, renewed.Renewable, renewed.RenewFrom = week, true, noon().AddDate(0, 10, 0)
+	arrived := renewed
+	arrived.Arrived = true
+	working := cards()[0]
+	working.RenewFrom = noon().AddDate(0, 10, 0)
+	expired := d
+	expired.Status, expired.NotAfter, expired.DaysLeft = page.StatusExpired, noon().AddDate(0, 0, -3), 0
+	outdated := renewed
+	outdated.Outdated = true
+	blocked := wide
+	blocked.ID, expired.ID, outdated.ID, arrived.ID = "d12", "d13", "d14", "d15"
+	blocked.Status, blocked.Renewable = page.StatusBlocked, false
+	file := install(f, page.Android)
+	file.Device, file.Renewing = renewed, true
+	own := file
+	own.DeviceKey, own.Profile, own.Platform, own.Password = true, true, page.IOS, nil
+	over := file
+	over.Download, over.OtherFormat, over.Password, over.Device = "", "", nil, arrived
+	there := over
+	there.Arrived = true
+	reason := []page.FieldError{{Field: "reason", Key: page.ErrReason}}
+	return []sample{
+		{"home-life", page.Home{Layout: f, Platform: page.IOS, Devices: []page.DeviceCard{d, expired, outdated, arrived, blocked}, Used: 3, Limit: 5, Mobile: true}},
+		{"device-renewable", page.Device{Layout: f, Device: d, Created: noon(), Made: noon(), Delivered: noon(), Token: "tok-6"}},
+		{"device-early", page.Device{Layout: f, Device: working, Created: noon(), Made: noon(), Delivered: noon(), Token: "tok-6"}},
+		{"device-expired", page.Device{Layout: f, Device: expired, Created: noon(), Made: noon(), Delivered: noon(), Token: "tok-6"}},
+		{"device-renewed", page.Device{Layout: f, Device: renewed, Created: noon(), Made: noon(), PickupEnd: noon(), Token: "tok-6"}},
+		{"device-arrived", page.Device{Layout: f, Device: arrived, Created: noon(), Made: noon(), Delivered: noon(), Token: "tok-6"}},
+		{"device-blocked", page.Device{Layout: f, Device: blocked, Created: noon(), Made: noon(), Blocked: noon(), Token: "tok-6"}},
+		{"device-blocked-removed", page.Device{Layout: f, Device: blocked, Created: noon(), Blocked: noon(), Removed: true}},
+		{"install-renewed", file}, {"install-renewed-own", own}, {"install-renewed-over", over}, {"install-renewed-there", there},
+		{"renew", page.Renew{Layout: f, Device: wide, Until: week, Token: "tok-7", Profile: true}},
+		{"renew-expired", page.Renew{Layout: f, Device: expired, Token: "tok-7"}},
+		{"renew-brought", page.Renew{Layout: f, Device: d, Until: week, Token: "tok-7", FromCSR: true, Request: "-----BEGIN NONSENSE-----",
+			Errors: []page.FieldError{{Field: "csr", Key: "bring.denied.request-form"}}}},
+		{"lost", page.Lost{Layout: f, Device: wide}},
+		{"lost-errors", page.Lost{Layout: f, Device: d, Reason: page.LossReturned, Errors: reason}},
+		{"blocked", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListDone, Number: 1764000000000, Until: week, Stolen: true}},
+		{"blocked-over", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListDone, Number: 1764000000000}},
+		{"blocked-soon", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListSoon, Stolen: true}},
+		{"blocked-late", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListLate}},
+		{"blocked-none", page.Blocked{Layout: f, Device: expired, At: noon(), List: page.ListNone}},
+		{"rename", page.Rename{Layout: f, Device: wide, Name: wide.Name}},
+		{"rename-errors", page.Rename{Layout: f, Device: d, Name: "Work tablet", Errors: []page.FieldError{{Field: "name", Key: page.ErrRenameTaken, Value: "Work tablet"}}}},
+	}
+}

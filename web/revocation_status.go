@@ -1,0 +1,104 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"net/http"
+	"time"
+
+	"certportal/internal/admin"
+	"certportal/internal/portal"
+	"certportal/web/page"
+)
+
+// ocspLag is how long online answers may go on as before after a revocation: they
+// follow the records a few times a second.
+const ocspLag = time.Second
+
+// acceptedUntil is the last moment at which somebody may still accept a revoked
+// certificate by a list or an answer from before: the later of the ends of both, and
+// never after its own end. It is zero when that is over. Where online answers were
+// valid for longer when the certificate was revoked, it is not known here.
+func (s *Server) acceptedUntil(revoked, listsUntil, notAfter time.Time, online bool) time.Time {
+	until := listsUntil
+	if health := s.ocspState(); online && health != nil {
+		if answers := revoked.Add(health.Life + ocspLag); answers.After(until) {
+			until = answers
+		}
+	}
+	if !notAfter.IsZero() && until.After(notAfter) {
+		until = notAfter
+	}
+	if !until.After(s.now()) {
+		return time.Time{}
+	}
+	return until
+}
+
+// asksOnline reports whether a certificate names an address to ask at (RFC 5280
+// section 4.2.2.1).
+func asksOnline(der []byte) bool {
+	cert, err := x509.ParseCertificate(der)
+	return err == nil && len(cert.OCSPServer) > 0
+}
+
+// ocspStatus is what online answers say of a revocation of that moment.
+func (s adminPages) ocspStatus(revoked time.Time, online bool) string {
+	health := s.ocspState()
+	switch {
+	case !online:
+		return page.OCSPNone
+	case health == nil:
+		return page.OCSPOff
+	case health.Signer == nil || !health.Followed.After(revoked):
+		return page.OCSPStale
+	}
+	return page.OCSPRevoked
+}
+
+// revocationStatus tells what is true of a revoked certificate; nil for others.
+func (s adminPages) revocationStatus(ctx context.Context, d admin.CertificateDetail) (*page.AdminRevocationStatus, error) {
+	if d.State != admin.Revoked {
+		return nil, nil
+	}
+	online := asksOnline(d.DER)
+	t := &page.AdminRevocationStatus{
+		At: d.RevokedAt, Role: d.RevokedRole, Cause: string(d.Cause), Why: d.Comment, Code: d.Reason,
+		List: d.ListedIn, Listed: d.ListedAt,
+		OCSP:  s.ocspStatus(d.RevokedAt, online),
+		Until: s.acceptedUntil(d.RevokedAt, d.ListsUntil, d.NotAfter, online),
+	}
+	by := portal.PersonID(d.RevokedBy)
+	names, err := s.personNames(ctx, []portal.PersonID{by})
+	t.By = cmp.Or(names[by], d.RevokedBy)
+	return t, err
+}
+
+// lastRevocationStatus tells it of the certificate among the rows that was revoked last; nil when
+// none was. It is what came of a revocation of several at once.
+func (s adminPages) lastRevocationStatus(r *http.Request, rows []admin.Certificate) (*page.AdminRevocationStatus, error) {
+	var last admin.Certificate
+	for _, c := range rows {
+		if c.State == admin.Revoked && c.RevokedAt.After(last.RevokedAt) {
+			last = c
+		}
+	}
+	if last.Serial.IsZero() {
+		return nil, nil
+	}
+	d, err := s.admin.Certificate(r.Context(), actorOf(r), last.Serial)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.revocationStatus(r.Context(), d)
+	if t != nil {
+		t.Serial = last.Serial.String()
+	}
+	return t, err
+}
+
+// personNames gives what people are called, as far as it is remembered.
+func (s *Server) personNames(ctx context.Context, ids []portal.PersonID) (map[portal.PersonID]string, error) {
+	return s.store.PersonNames(ctx, ids)
+}
