@@ -12,22 +12,25 @@ import (
 
 	"golang.org/x/net/html"
 
+	"certportal/ca"
 	"certportal/internal/admin"
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 	"certportal/store/seed"
 	"certportal/web"
 )
 
 // newAdmin makes the administrator's work of a portal.
-func (p *site) newAdmin() *admin.Service {
+func (p *testPortal) newAdmin() *admin.Service {
 	p.t.Helper()
 	checks := &admin.Checks{List: []admin.Check{{Name: "database", Run: func(context.Context) []portal.Finding {
 		return []portal.Finding{{What: "database", State: portal.FindingOK, Text: "it answers"}}
 	}}, {Name: "address-crl", Group: admin.AddressGroup, Run: func(context.Context) []portal.Finding {
 		return []portal.Finding{{What: "http://example.com/crl/issuing.crl", State: portal.FindingFailed, Text: "it answers 404 Not Found"}}
 	}}}}
-	s, err := admin.New(admin.Config{Store: p.db, Now: p.clock.Now, SecondPerson: 3, Checks: checks, Authority: &testAuthority{site: p}})
+	s, err := admin.New(admin.Config{Store: p.db, Now: p.clock.Now, SecondPerson: 3, Checks: checks, Authority: &testAuthority{testPortal: p}})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -35,23 +38,20 @@ func (p *site) newAdmin() *admin.Service {
 	return s
 }
 
-// newOffice is a portal with administrators ada and eve, aud who audits, and made-up
+// newStaffPortal is a portal with administrators ada and eve, aud who audits, and made-up
 // people with so many certificates.
-func newOffice(t *testing.T, certificates int) *site {
+func newStaffPortal(t *testing.T, certificates int) *testPortal {
 	t.Helper()
-	p := newSite(t)
+	p := newPortal(t)
 	p.add("ada", "Ada Admin", "Ada", portal.Admin)
 	p.add("eve", "Eve Admin", "Eve", portal.Admin)
 	p.add("aud", "Aud Auditor", "Aud", portal.Auditor)
 	if certificates == 0 {
 		return p
 	}
-	h, err := hierarchy()
-	if err != nil {
-		t.Fatal(err)
-	}
+	h := fixture.Hierarchy(t, ca.ECP256)
 	body := func(int) (seed.Template, error) { return seed.Template{DER: h.Issuing.Raw}, nil }
-	if err := seed.Fill(t.Context(), p.db, seed.Config{Certificates: certificates, Now: start, Template: body}); err != nil {
+	if err := seed.Fill(t.Context(), p.db, seed.Config{Certificates: certificates, Now: testkit.Noon, Template: body}); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -79,7 +79,8 @@ func (a answer) link(words string) string {
 }
 
 func TestAdminSearch(t *testing.T) {
-	p := newOffice(t, 180)
+	t.Parallel()
+	p := newStaffPortal(t, 180)
 	b := p.signedIn("aud", linux)
 	seen := map[string]bool{}
 	path, pages := "/admin/certificates?status=working", 0
@@ -135,7 +136,7 @@ func TestAdminSearch(t *testing.T) {
 }
 
 // everything reads all certificates.
-func (p *site) everything() map[admin.Certificate]bool {
+func (p *testPortal) everything() map[admin.Certificate]bool {
 	p.t.Helper()
 	all := map[admin.Certificate]bool{}
 	err := p.admin.EachCertificate(p.t.Context(), portal.Operator(), admin.Filter{}, func(c admin.Certificate) error {
@@ -149,7 +150,8 @@ func (p *site) everything() map[admin.Certificate]bool {
 }
 
 func TestAdminDetailAndRevoke(t *testing.T) {
-	p := newOffice(t, 0)
+	t.Parallel()
+	p := newStaffPortal(t, 0)
 	device := "/admin" + p.signedIn("anna", iPhone).enrol("Anna’s iPhone", "ios")
 	b := p.signedIn("ada", linux)
 	serial := b.get("/admin/certificates?person=anna").serials()[0]
@@ -195,7 +197,8 @@ func TestAdminDetailAndRevoke(t *testing.T) {
 
 // What changes something wants a recent password, and a role that may.
 func TestA10_AdminPages(t *testing.T) {
-	p := newOffice(t, 40)
+	t.Parallel()
+	p := newStaffPortal(t, 40)
 	var first admin.Certificate
 	for c := range p.everything() {
 		if c.State == admin.Working {
@@ -236,11 +239,11 @@ func TestA10_AdminPages(t *testing.T) {
 	if n := len(p.everything()); n != 40 {
 		t.Errorf("certificates after: %d", n)
 	}
-	if d, err := p.db.CertificateDetail(t.Context(), first.Serial, start); err != nil || d.State != admin.Working {
+	if d, err := p.db.CertificateDetail(t.Context(), first.Serial, testkit.Noon); err != nil || d.State != admin.Working {
 		t.Errorf("the certificate is %s, error %v", d.State, err)
 	}
 	b := p.signedIn("ada", linux)
-	p.clock.pass(11 * time.Minute)
+	p.clock.Advance(11 * time.Minute)
 	if got := b.get("/admin/halt"); got.status != 303 || !strings.HasPrefix(got.location(), "/login") {
 		t.Errorf("after eleven minutes: got %d to %s", got.status, got.location())
 	}
@@ -253,7 +256,8 @@ func TestA10_AdminPages(t *testing.T) {
 }
 
 func TestAdminOrder(t *testing.T) {
-	p := newOffice(t, 60)
+	t.Parallel()
+	p := newStaffPortal(t, 60)
 	ada, eve := p.signedIn("ada", linux), p.signedIn("eve", linux)
 	ask := ada.get(ada.get("/admin/certificates?status=working").link("Block all that match…"))
 	if ask.status != 200 || ask.value("status") != "working" {
@@ -308,7 +312,7 @@ func TestAdminOrder(t *testing.T) {
 }
 
 // work lets orders go on.
-func (p *site) work() {
+func (p *testPortal) work() {
 	p.t.Helper()
 	if err := p.admin.RunBulks(p.t.Context()); err != nil {
 		p.t.Fatal(err)
@@ -316,7 +320,8 @@ func (p *site) work() {
 }
 
 func TestHaltPages(t *testing.T) {
-	p := newOffice(t, 0)
+	t.Parallel()
+	p := newStaffPortal(t, 0)
 	ada, anna := p.signedIn("ada", linux), p.signedIn("anna", iPhone)
 	if got := ada.post("/admin/halt", "comment", " "); got.status != 422 || got.id("comment-error") == nil {
 		t.Errorf("no text: got %d", got.status)
@@ -343,7 +348,8 @@ func TestHaltPages(t *testing.T) {
 
 // No cell of an export begins a formula, whatever somebody is called (attack A18).
 func TestA18_Export(t *testing.T) {
-	p := newOffice(t, 0)
+	t.Parallel()
+	p := newStaffPortal(t, 0)
 	attacks := []string{`=cmd|'/c calc'!A1`, "+1", "-1+1", "@SUM(A1)", `"quoted, with comma"`, " =1+1", "＝1", "a\u202eb", "’; DROP", "x;=cmd|'/c calc'!A1", "x; +1"}
 	for i, attack := range attacks {
 		if i%4 == 0 {
@@ -392,7 +398,8 @@ func TestA18_Export(t *testing.T) {
 }
 
 func TestAdminOtherPages(t *testing.T) {
-	p := newOffice(t, 30)
+	t.Parallel()
+	p := newStaffPortal(t, 30)
 	b := p.signedIn("ada", linux)
 	got := b.get("/admin")
 	if !strings.Contains(got.text(), "Nothing needs attention") {

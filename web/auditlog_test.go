@@ -29,7 +29,8 @@ func (a answer) seqs() []string {
 }
 
 func TestAuditLog(t *testing.T) {
-	p := newOffice(t, 0)
+	t.Parallel()
+	p := newStaffPortal(t, 0)
 	anna := p.signedIn("anna", iPhone)
 	anna.enrol("Anna's <iPhone>", "ios")
 	for i := range 60 {
@@ -81,7 +82,7 @@ func TestAuditLog(t *testing.T) {
 	}
 }
 
-func note(t *testing.T, p *site, e audit.Entry) {
+func note(t *testing.T, p *testPortal, e audit.Entry) {
 	t.Helper()
 	if err := p.db.Note(t.Context(), e); err != nil {
 		t.Fatal(err)
@@ -89,7 +90,8 @@ func note(t *testing.T, p *site, e audit.Entry) {
 }
 
 func TestAuditLogSerialsInAnyForm(t *testing.T) {
-	p := newOffice(t, 0)
+	t.Parallel()
+	p := newStaffPortal(t, 0)
 	const serial = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 	note(t, p, audit.Entry{At: p.clock.Now(), Action: audit.CertificateIssued, Object: serial})
 	aud := p.signedIn("aud", linux)
@@ -101,7 +103,8 @@ func TestAuditLogSerialsInAnyForm(t *testing.T) {
 }
 
 func TestAuditLogRefuses(t *testing.T) {
-	p := newOffice(t, 0)
+	t.Parallel()
+	p := newStaffPortal(t, 0)
 	tests := []struct {
 		name, login, path string
 		want              int
@@ -127,7 +130,8 @@ func TestAuditLogRefuses(t *testing.T) {
 }
 
 func TestA19_AuditLogSaysWhereItBreaks(t *testing.T) {
-	p := newOffice(t, 0)
+	t.Parallel()
+	p := newStaffPortal(t, 0)
 	aud := p.signedIn("aud", linux)
 	now := p.clock.Now()
 	whole := audit.Verification{Head: audit.Head{Seq: 3}, At: now}
@@ -150,7 +154,8 @@ func TestA19_AuditLogSaysWhereItBreaks(t *testing.T) {
 // A ledger that takes no entries ends all issuing: nothing is signed, and the page
 // says that it is not the person's doing.
 func TestF21_WithoutTheLedgerNothingIsSigned(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	plain, err := sql.Open("sqlite", "file://"+p.file+"?_pragma=busy_timeout(5000)")
 	if err != nil {
@@ -179,7 +184,8 @@ func TestF21_WithoutTheLedgerNothingIsSigned(t *testing.T) {
 
 // The log of a whole story, as it is exported, holds nothing that opens anything.
 func TestA16_TheLedgerHoldsNoSecret(t *testing.T) {
-	p := newCounter(t)
+	t.Parallel()
+	p := newCodePortal(t)
 	anna := p.browser(iPhone)
 	anna.post("/login", "username", "anna", "password", "wrong guess 77")
 	anna = p.signedIn("anna", iPhone)

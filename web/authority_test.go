@@ -18,7 +18,7 @@ import (
 
 // testAuthority publishes lists that nobody signed, in real records.
 type testAuthority struct {
-	*site
+	*testPortal
 	err error // of making a list
 }
 
@@ -51,7 +51,7 @@ func (a *testAuthority) TestIssue(_ context.Context, by audit.Entry) []portal.Fi
 }
 
 // publish makes the next list, as the publisher does.
-func (p *site) publish() crl.List {
+func (p *testPortal) publish() crl.List {
 	p.t.Helper()
 	now := p.clock.Now()
 	turn, err := p.db.Take(p.t.Context(), "issuing", "test", now, time.Minute)
@@ -70,7 +70,8 @@ func (p *site) publish() crl.List {
 }
 
 func TestAuthorityPage(t *testing.T) {
-	p := newOffice(t, 0)
+	t.Parallel()
+	p := newStaffPortal(t, 0)
 	reader, ada := p.signedIn("aud", linux), p.signedIn("ada", linux)
 	got := reader.get("/admin/ca?lang=en")
 	for _, want := range []string{"Example Root CA", "There is none", "key away", "Nobody", "8 hours", "Public addresses", "Not run here yet"} {
@@ -124,6 +125,7 @@ func TestAuthorityPage(t *testing.T) {
 
 // A list that is not made leaves the one before in force, and the page says why.
 func TestAuthorityPageSaysWhyNoListWasMade(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		err    error
@@ -136,7 +138,7 @@ func TestAuthorityPageSaysWhyNoListWasMade(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := newSite(t)
+			p := newPortal(t)
 			p.add("ada", "Ada Admin", "Ada", portal.Admin)
 			s, err := admin.New(admin.Config{Store: p.db, Now: p.clock.Now, Authority: &testAuthority{p, tt.err}})
 			if err != nil {
@@ -154,6 +156,7 @@ func TestAuthorityPageSaysWhyNoListWasMade(t *testing.T) {
 // The page of a revoked certificate says what is true at the moment, and counts from
 // what is true: lists that lack it, and answers from before.
 func TestCertificatePageTellsTheTruth(t *testing.T) {
+	t.Parallel()
 	health := &ocsp.Health{Life: 100 * time.Hour}
 	f := newFile(t, "android", func(c *web.Config) { c.OCSPHealth = func() *ocsp.Health { return health } })
 	f.add("ada", "Ada Admin", "Ada", portal.Admin)
@@ -163,7 +166,7 @@ func TestCertificatePageTellsTheTruth(t *testing.T) {
 	if got := ada().get(path + "?lang=en"); strings.Contains(got.text(), "Copies elsewhere") {
 		t.Errorf("a good one: %s", got.text())
 	}
-	f.clock.pass(time.Minute)
+	f.clock.Advance(time.Minute)
 	at := f.clock.Now()
 	if got := ada().post(path+"/revoke", "cause", "lost", "comment", "left in a taxi"); got.status != 303 {
 		t.Fatalf("revoking: got %d", got.status)
@@ -179,11 +182,11 @@ func TestCertificatePageTellsTheTruth(t *testing.T) {
 			"They do not follow the records at the moment", "at least until 26 November 2026, 16:01:01 UTC"}},
 		{"answers say so", func() { health.Followed, health.Signer = at.Add(time.Second), f.issuing }, []string{
 			"They say that it is blocked, since 22 November 2026, 12:01:00 UTC"}},
-		{"named", func() { f.clock.pass(time.Second); f.publish() }, []string{
+		{"named", func() { f.clock.Advance(time.Second); f.publish() }, []string{
 			"names it, published 22 November 2026, 12:01:01 UTC", "may accept it until 26 November 2026, 16:01:01 UTC"}},
 		{"shorter answers", func() { health.Life = time.Hour }, []string{"may accept it until 25 November 2026, 12:00:00 UTC"}},
 		{"nobody answers", func() { health = nil }, []string{"Nothing is answered online", "until 25 November 2026, 12:00:00 UTC"}},
-		{"long after", func() { f.clock.pass(4 * day); f.publish() }, []string{"Nobody can accept it any more"}},
+		{"long after", func() { f.clock.Advance(4 * day); f.publish() }, []string{"Nobody can accept it any more"}},
 	}
 	for _, step := range steps {
 		step.do()

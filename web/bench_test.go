@@ -11,7 +11,7 @@ import (
 // BenchmarkPages measures pages behind a session, store included, without the
 // network.
 func BenchmarkPages(b *testing.B) {
-	p := newSite(b, func(c *web.Config) { c.Limits.Requests = 1 << 30 })
+	p := newPortal(b, func(c *web.Config) { c.Limits.Requests = 1 << 30 })
 	browser := p.signedIn("anna", iPhone)
 	device := browser.enrol("Anna's iPhone", "ios")
 	pages := map[string]string{"login": "/login", "home": "/", "new": "/new?p=ios", "install": device + "/install"}

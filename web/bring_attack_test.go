@@ -113,8 +113,9 @@ func golden(cert *x509.Certificate) string {
 // TestA1_HostileRequests: whatever a request asks for, the certificate is that of
 // a request that asks for nothing.
 func TestA1_HostileRequests(t *testing.T) {
-	p := newSite(t)
-	p.moody.become(nil, func(person *portal.Person) { person.SID = sidOfAnna })
+	t.Parallel()
+	p := newPortal(t)
+	p.directory.set(nil, func(person *portal.Person) { person.SID = sidOfAnna })
 	b := p.signedIn("anna", linux)
 	device := b.brought("plain", newRequest(t, newKey(t)))
 	plain := b.leaf(device)
@@ -154,7 +155,7 @@ type refused struct{ name, request, reason, words string }
 
 // refusedRequests are weak keys, keys of others, and texts that are not one whole
 // request.
-func refusedRequests(t *testing.T, p *site) []refused {
+func refusedRequests(t *testing.T, p *testPortal) []refused {
 	t.Helper()
 	whole := newRequest(t, newKey(t))
 	forged := requestDER(t, newKey(t))
@@ -194,7 +195,8 @@ func refusedRequests(t *testing.T, p *site) []refused {
 // TestA1_RequestsRefused: none of them leaves a serial. Each has its sentence,
 // keeps what was pasted, and stands in the ledger.
 func TestA1_RequestsRefused(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", linux)
 	tests := refusedRequests(t, p)
 	reserved := p.entries(audit.CertificateReserved)
@@ -231,7 +233,8 @@ func TestA1_RequestsRefused(t *testing.T) {
 // TestA16_PastedPrivateKey: whoever pastes the wrong file is told so, and it is
 // kept nowhere.
 func TestA16_PastedPrivateKey(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", linux)
 	raw, err := x509.MarshalPKCS8PrivateKey(newKey(t))
 	if err != nil {
@@ -268,7 +271,8 @@ func TestA16_PastedPrivateKey(t *testing.T) {
 // TestBringKeyAsCopied takes what editors, mail programs and Windows make of a
 // request.
 func TestBringKeyAsCopied(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", linux)
 	for name, change := range map[string]func(string) string{
 		"CRLF":      func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") },
@@ -297,13 +301,14 @@ func TestBringKeyAsCopied(t *testing.T) {
 // TestA9_PhoneBringsOneKey: a phone that came by a hand-off gets one certificate,
 // by whichever form it asks first, and by both at once.
 func TestA9_PhoneBringsOneKey(t *testing.T) {
+	t.Parallel()
 	sessions := &firstTogether{}
-	p := newSite(t, func(c *web.Config) {
+	p := newPortal(t, func(c *web.Config) {
 		sessions.Store = c.Store
 		c.Store = sessions
 	})
 	desktop := p.signedIn("anna", linux)
-	phone := p.handedOff(desktop)
+	phone := p.newHandoffPhone(desktop)
 	bodies := make([]string, 8)
 	for i := range bodies {
 		bodies[i] = fmt.Sprintf("name=Phone%d&platform=android&request=form%d", i, i)
@@ -339,10 +344,11 @@ func TestA9_PhoneBringsOneKey(t *testing.T) {
 
 // TestA9_BroughtOnThePhone: the session is spent after one key.
 func TestA9_BroughtOnThePhone(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	desktop := p.signedIn("anna", linux)
 	other := desktop.brought("Server", newRequest(t, newKey(t)))
-	phone := p.handedOff(desktop)
+	phone := p.newHandoffPhone(desktop)
 	device := phone.brought("Phone", newRequest(t, newKey(t)))
 	for _, path := range []string{"/new", "/new/key"} {
 		if got := phone.get(path); got.status != 303 || got.location() != device+"/install" {
@@ -372,7 +378,8 @@ func TestA9_BroughtOnThePhone(t *testing.T) {
 
 // TestA18_BroughtNames: names of devices break out of no header, page or command.
 func TestA18_BroughtNames(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", linux)
 	for _, name := range []string{
 		`a"; filename="x.exe`, "../../etc/passwd", "a\r\nX-Injected: 1", "a\u202egnp.exe", "$(id)", "-x", "con", "</textarea><script>alert(1)</script>", "'; rm -rf ~; '",

@@ -101,7 +101,7 @@ func (a answer) pasted() string {
 }
 
 // lastEntry is the newest entry of the ledger.
-func (p *site) lastEntry() audit.Entry {
+func (p *testPortal) lastEntry() audit.Entry {
 	p.t.Helper()
 	all, err := p.db.Entries(p.t.Context(), 0, 10_000)
 	if err != nil {

@@ -15,11 +15,13 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 )
 
 // TestBringKey goes the whole way of somebody who made a key.
 func TestBringKey(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", linux)
 	form := b.get("/new")
 	fold := form.id("own-key")
@@ -75,7 +77,8 @@ func wantLinks(t *testing.T, page answer, device string) {
 
 // TestBroughtFiles reads both files, and who may have them.
 func TestBroughtFiles(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", linux)
 	device := b.brought("Büro 📱", newRequest(t, newKey(t)))
 	der, chain := b.get(device+"/certificate.cer"), b.get(device+"/certificate.pem")
@@ -98,7 +101,7 @@ func TestBroughtFiles(t *testing.T) {
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
 	roots.AddCert(p.root)
 	between.AddCert(p.issuing)
-	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: start,
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: testkit.Noon,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
 		t.Error(err)
 	}
@@ -128,7 +131,8 @@ func TestBroughtFiles(t *testing.T) {
 
 // TestBroughtGetsNoFile: the portal has no key to make one with.
 func TestBroughtGetsNoFile(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", linux)
 	device := b.brought("Server", newRequest(t, newKey(t)))
 	leaf := b.leaf(device)
@@ -144,7 +148,7 @@ func TestBroughtGetsNoFile(t *testing.T) {
 	if got := b.leaf(device); !got.Equal(leaf) || p.entries(audit.CertificateReserved) != 1 {
 		t.Error("the certificate changed")
 	}
-	p.clock.pass(366 * 24 * time.Hour)
+	p.clock.Advance(366 * 24 * time.Hour)
 	b = p.signedIn("anna", linux)
 	over := b.get(device + "/install")
 	if !strings.Contains(over.text(), "This certificate has ended") || over.id("download") != nil || over.node(newFile) != nil {
@@ -172,7 +176,8 @@ func hasAttr(n *html.Node, name string) bool {
 
 // TestBringTwice sends one form many times at once: one certificate.
 func TestBringTwice(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", linux)
 	request := newRequest(t, newKey(t))
 	var answers [8]answer
@@ -195,19 +200,20 @@ func TestBringTwice(t *testing.T) {
 
 // TestBringKeyOutage offers to send the same form again.
 func TestBringKeyOutage(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", linux)
 	request := newRequest(t, newKey(t))
-	p.moody.become(errors.New("directory is down"), nil)
+	p.directory.set(errors.New("directory is down"), nil)
 	got := b.post("/new/key", "name", "Server", "platform", "linux", "csr", request, "request", "form")
 	if got.status != 503 || got.value("request") != "form" || got.value("csr") != request || p.entries(audit.CertificateReserved) != 0 {
 		t.Fatalf("got %d: %s", got.status, got.text())
 	}
-	p.moody.become(nil, nil)
+	p.directory.set(nil, nil)
 	if got := b.post("/new/key", "name", got.value("name"), "platform", got.value("platform"), "csr", got.value("csr"), "request", "form"); got.status != 303 {
 		t.Errorf("again: got %d: %s", got.status, got.text())
 	}
-	p.moody.become(nil, func(person *portal.Person) { person.Protected = true })
+	p.directory.set(nil, func(person *portal.Person) { person.Protected = true })
 	if got := b.bring("Other", "linux", newRequest(t, newKey(t))); got.status != 403 {
 		t.Errorf("protected: got %d, want 403", got.status)
 	}
@@ -215,7 +221,8 @@ func TestBringKeyOutage(t *testing.T) {
 
 // TestBringKeyNames: the rules of a device's name are those of every device.
 func TestBringKeyNames(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", linux)
 	b.enrol("Laptop", "linux")
 	for _, tt := range []struct{ name, device, words string }{
@@ -249,7 +256,8 @@ func TestBringKeyNames(t *testing.T) {
 // TestPhonesBringNoKey: an iPhone takes up no such certificate, so its page does
 // not offer it.
 func TestPhonesBringNoKey(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	for _, path := range []string{"/new", "/new/key"} {
 		if got := b.get(path); got.status != 200 || got.id("own-key") != nil {

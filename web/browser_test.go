@@ -20,7 +20,7 @@ type browser struct {
 	agent  string
 }
 
-func (p *site) browser(agent string) *browser {
+func (p *testPortal) browser(agent string) *browser {
 	p.t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -33,7 +33,7 @@ func (p *site) browser(agent string) *browser {
 }
 
 // signedIn is a browser in which the person signed in.
-func (p *site) signedIn(login, agent string) *browser {
+func (p *testPortal) signedIn(login, agent string) *browser {
 	p.t.Helper()
 	b := p.browser(agent)
 	if got := b.post("/login", "username", login, "password", password); got.status != 303 {

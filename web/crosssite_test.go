@@ -16,7 +16,7 @@ type route struct{ method, pattern string }
 
 // routes reads the table out of the handler, so that a route added later cannot
 // be forgotten here.
-func (p *site) routes() []route {
+func (p *testPortal) routes() []route {
 	p.t.Helper()
 	var all []route
 	err := chi.Walk(p.server.Handler().(chi.Routes),
@@ -39,7 +39,8 @@ func (r route) path(device string) string {
 }
 
 func TestA9_CrossSitePosts(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
 	before, reserved := p.certificates("anna"), p.entries(audit.CertificateReserved)
@@ -84,7 +85,8 @@ func TestA9_CrossSitePosts(t *testing.T) {
 }
 
 func TestA9_PostsNeedSession(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	device := p.signedIn("anna", iPhone).enrol("Anna's iPhone", "ios")
 	open := gates()
 	for _, r := range p.routes() {
@@ -105,7 +107,8 @@ func TestA9_PostsNeedSession(t *testing.T) {
 // that change something with their fields in the query. That staff pages were
 // refused is recorded, and nothing else.
 func TestA9_GetChangesNothing(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
 	entries := func() int {

@@ -10,7 +10,8 @@ import (
 )
 
 func TestStranger(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	anna, ben := p.signedIn("anna", iPhone), p.signedIn("ben", android)
 	device := anna.enrol("Anna's iPhone", "ios")
 	for _, path := range []string{device, device + "/install", device + "/remove"} {
@@ -34,7 +35,8 @@ func TestStranger(t *testing.T) {
 }
 
 func TestRemove(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
 	href, _ := b.download(device)
@@ -67,7 +69,8 @@ func TestRemove(t *testing.T) {
 // TestDoubleTapOnRemove sends one removal many times at once: every answer leads
 // to the devices, and one certificate is revoked.
 func TestDoubleTapOnRemove(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
 	answers := make([]answer, 6)

@@ -16,22 +16,22 @@ import (
 	"certportal/web"
 )
 
-// moody is the built-in directory with what others know besides: outages,
+// faultyDirectory is the built-in directory with what others know besides: outages,
 // refusals, and people who change.
-type moody struct {
+type faultyDirectory struct {
 	portal.Directory
 	mu     sync.Mutex
 	err    error                // of every call
 	change func(*portal.Person) // of everybody who is read
 }
 
-func (m *moody) become(err error, change func(*portal.Person)) {
+func (m *faultyDirectory) set(err error, change func(*portal.Person)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.err, m.change = err, change
 }
 
-func (m *moody) mood(p portal.Person, err error) (portal.Person, error) {
+func (m *faultyDirectory) apply(p portal.Person, err error) (portal.Person, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.err != nil {
@@ -43,28 +43,29 @@ func (m *moody) mood(p portal.Person, err error) (portal.Person, error) {
 	return p, err
 }
 
-func (m *moody) Authenticate(ctx context.Context, login, password string) (portal.Person, error) {
-	return m.mood(m.Directory.Authenticate(ctx, login, password))
+func (m *faultyDirectory) Authenticate(ctx context.Context, login, password string) (portal.Person, error) {
+	return m.apply(m.Directory.Authenticate(ctx, login, password))
 }
 
-func (m *moody) Person(ctx context.Context, id portal.PersonID) (portal.Person, error) {
-	return m.mood(m.Directory.Person(ctx, id))
+func (m *faultyDirectory) Person(ctx context.Context, id portal.PersonID) (portal.Person, error) {
+	return m.apply(m.Directory.Person(ctx, id))
 }
 
-func (m *moody) Match(ctx context.Context, claim portal.Claim) (portal.Person, error) {
-	return m.mood(m.Directory.Match(ctx, claim))
+func (m *faultyDirectory) Match(ctx context.Context, claim portal.Claim) (portal.Person, error) {
+	return m.apply(m.Directory.Match(ctx, claim))
 }
 
 // TestF7_PagesWithoutDirectory takes the directory away from people who are signed
 // in: what needs no directory works on, what does says so and issues nothing.
 func TestF7_PagesWithoutDirectory(t *testing.T) {
-	c := newCompany(t)
+	t.Parallel()
+	c := newSSOPortal(t)
 	b := c.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
 	href, _ := b.download(device)
 	back := c.browser(linux)
 	callback := c.leave(back, "/login/sso")
-	c.moody.become(errors.New("dial tcp 192.0.2.1:636: i/o timeout"), nil)
+	c.directory.set(errors.New("dial tcp 192.0.2.1:636: i/o timeout"), nil)
 	reserved := c.entries(audit.CertificateReserved)
 
 	for _, path := range []string{"/", device, device + "/install", device + "/remove", "/new?p=ios", "/new/platform",
@@ -114,6 +115,7 @@ func TestF7_PagesWithoutDirectory(t *testing.T) {
 
 // TestA3_A5_RefusedAtIssue shows the page of each refusal of the registrar.
 func TestA3_A5_RefusedAtIssue(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		change func(*portal.Person)
@@ -130,9 +132,9 @@ func TestA3_A5_RefusedAtIssue(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := newSite(t)
+			p := newPortal(t)
 			b := p.signedIn("anna", iPhone)
-			p.moody.become(nil, tt.change)
+			p.directory.set(nil, tt.change)
 			got := b.post("/new", "name", "Anna's iPhone", "platform", "ios", "request", "x")
 			if got.status != tt.status || !strings.Contains(got.text(), tt.words) {
 				t.Errorf("got %d, want %d with %q: %s", got.status, tt.status, tt.words, got.text())
@@ -152,9 +154,10 @@ func TestA3_A5_RefusedAtIssue(t *testing.T) {
 
 // TestA5_NoSID is the refusal of an entry without objectSid.
 func TestA5_NoSID(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
-	p.moody.become(&portal.Refusal{Reason: portal.NoSID}, nil)
+	p.directory.set(&portal.Refusal{Reason: portal.NoSID}, nil)
 	got := b.post("/new", "name", "Anna's iPhone", "platform", "ios", "request", "x")
 	if got.status != http.StatusUnprocessableEntity || !strings.Contains(got.text(), "(SID) is missing") {
 		t.Errorf("got %d, want 422: %s", got.status, got.text())
@@ -164,6 +167,7 @@ func TestA5_NoSID(t *testing.T) {
 // TestSignInRefusals shows what the right password brings when the directory still
 // says no.
 func TestSignInRefusals(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		reason portal.Reason
 		status int
@@ -177,8 +181,8 @@ func TestSignInRefusals(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(string(tt.reason), func(t *testing.T) {
-			p := newSite(t)
-			p.moody.become(&portal.Refusal{Reason: tt.reason}, nil)
+			p := newPortal(t)
+			p.directory.set(&portal.Refusal{Reason: tt.reason}, nil)
 			b := p.browser(iPhone)
 			got := b.post("/login", "username", "anna", "password", password)
 			if got.status != tt.status || !strings.Contains(got.text(), tt.words) || b.cookie(sessionCookie) != "" {
@@ -190,7 +194,8 @@ func TestSignInRefusals(t *testing.T) {
 
 // TestA8_NetworkPaused guesses one password for many accounts.
 func TestA8_NetworkPaused(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.browser(iPhone)
 	for i := range signin.DefaultAddressTries {
 		name := strings.Repeat("x", 1+i%9) + string(rune('a'+i/9))
@@ -208,7 +213,8 @@ func TestA8_NetworkPaused(t *testing.T) {
 // TestA8_CountedDown says that the account may be locked to whoever is counted
 // down, known or not.
 func TestA8_CountedDown(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	known := p.browser(iPhone).post("/login", "username", "anna", "password", "wrong")
 	unknown := p.browser(iPhone).post("/login", "username", "nobody", "password", "wrong")
 	for name, got := range map[string]answer{"known": known, "unknown": unknown} {
@@ -224,6 +230,7 @@ func TestA8_CountedDown(t *testing.T) {
 // TestOutdatedCertificate follows a certificate whose person was renamed to the one
 // that carries the new name.
 func TestOutdatedCertificate(t *testing.T) {
+	t.Parallel()
 	const notice = "Your work name has changed."
 	for _, change := range []portal.Change{portal.UPNChanged, portal.SIDChanged} {
 		t.Run(string(change), func(t *testing.T) {
@@ -269,7 +276,8 @@ func mark(t *testing.T, f file, change portal.Change) {
 // TestA16_HeadersWithSSO asks for the addresses of a portal with a provider. The
 // answer of the provider has a stricter Referrer-Policy: its address is a secret.
 func TestA16_HeadersWithSSO(t *testing.T) {
-	c := newCompany(t, func(c *web.Config) { c.SSO.Name = "Corp" })
+	t.Parallel()
+	c := newSSOPortal(t, func(c *web.Config) { c.SSO.Name = "Corp" })
 	for _, path := range []string{"/login", "/login/sso", web.CallbackPath, web.CallbackPath + "?code=x", web.CallbackPath + "?error=x"} {
 		got := c.browser(linux).get(path)
 		if strings.HasPrefix(path, web.CallbackPath) {
@@ -282,7 +290,7 @@ func TestA16_HeadersWithSSO(t *testing.T) {
 	}
 	// The time of the start stands in the cookie, not in the address.
 	first := c.browser(linux).get("/login/sso").location()
-	c.clock.pass(time.Minute)
+	c.clock.Advance(time.Minute)
 	if second := c.browser(linux).get("/login/sso").location(); first == second {
 		t.Error("two sign-ins share their state")
 	}

@@ -21,7 +21,7 @@ import (
 
 // file is an enrolled device with its file.
 type file struct {
-	*site
+	*testPortal
 	owner          *browser
 	device         string
 	href, password string
@@ -30,8 +30,8 @@ type file struct {
 
 func newFile(t *testing.T, platform string, change ...func(*web.Config)) file {
 	t.Helper()
-	p := newSite(t, change...)
-	f := file{site: p, owner: p.signedIn("anna", iPhone), anonymous: p.browser(linux)}
+	p := newPortal(t, change...)
+	f := file{testPortal: p, owner: p.signedIn("anna", iPhone), anonymous: p.browser(linux)}
 	f.device = f.owner.enrol("Annas Telefon", platform)
 	f.href, f.password = f.owner.download(f.device)
 	return f
@@ -50,7 +50,7 @@ func (f file) readsLeft() int {
 // sweep lets the time of the file pass and has the portal clear up.
 func (f file) sweep() {
 	f.t.Helper()
-	f.clock.pass(enroll.PickupLife + time.Minute)
+	f.clock.Advance(enroll.PickupLife + time.Minute)
 	if err := f.registrar.Sweep(f.t.Context(), f.registrar.Stale()); err != nil {
 		f.t.Fatal(err)
 	}
@@ -68,6 +68,7 @@ func (f file) certificate() portal.Certificate {
 }
 
 func TestA16_FileHeaders(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, "android")
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
 		got := f.anonymous.do(method, f.href, nil)
@@ -88,6 +89,7 @@ func TestA16_FileHeaders(t *testing.T) {
 }
 
 func TestA16_FiveReads(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, "ios")
 	var first []byte
 	for i := range enroll.MaxReads {
@@ -120,19 +122,20 @@ func TestA16_FiveReads(t *testing.T) {
 }
 
 func TestFileRunsOut(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, "ios")
-	f.clock.pass(enroll.PickupLife)
+	f.clock.Advance(enroll.PickupLife)
 	if got := f.anonymous.get(f.href); got.status != 410 {
 		t.Errorf("after 15 minutes: got %d, want 410", got.status)
 	}
 	// The session is idle by then; its person signs in again.
-	f.clock.pass(-time.Minute)
+	f.clock.Advance(-time.Minute)
 	f.owner.get("/")
-	f.clock.pass(2 * time.Minute)
+	f.clock.Advance(2 * time.Minute)
 	if page := f.owner.get(f.device + "/install"); page.id("install-password") == nil {
 		t.Errorf("after 16 minutes: the password is gone: %d %s", page.status, page.text())
 	}
-	f.clock.pass(14 * time.Minute)
+	f.clock.Advance(14 * time.Minute)
 	if page := f.owner.get(f.device + "/install"); page.status != 200 || page.id("install-password") != nil {
 		t.Errorf("after 30 minutes: got %d, or the password still shows", page.status)
 	}
@@ -140,6 +143,7 @@ func TestFileRunsOut(t *testing.T) {
 
 // TestUncounted holds what does not use the link up.
 func TestUncounted(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, "ios")
 	whole := f.anonymous.get(f.href)
 	etag, size := whole.header.Get("ETag"), len(whole.body)
@@ -185,6 +189,7 @@ func TestUncounted(t *testing.T) {
 
 // TestCounted holds that no spelling of the whole file is free.
 func TestCounted(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, "ios")
 	for _, headers := range [][]string{
 		{"Range", "bytes=0-"}, {"Range", "bytes=0-0,1-"}, {"Range", "bytes=1-", "If-Range", `"other"`},
@@ -200,6 +205,7 @@ func TestCounted(t *testing.T) {
 }
 
 func TestConcurrentReads(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, "ios")
 	status := make([]int, 20)
 	var wg sync.WaitGroup
@@ -217,6 +223,7 @@ func TestConcurrentReads(t *testing.T) {
 }
 
 func TestFormats(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, "android")
 	page := f.owner.get(f.device + "/install")
 	if href := attr(page.id("download"), "href"); !strings.HasSuffix(href, "?format=legacy") {
@@ -251,6 +258,7 @@ func TestFormats(t *testing.T) {
 // TestA16_NoSecretsKept greps everything the portal wrote for what must not be
 // there: token, install password, cookie, password, query.
 func TestA16_NoSecretsKept(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, "ios")
 	f.anonymous.get(f.href)
 	f.anonymous.get(strings.Replace(f.href, ".p12", "", 1)) // an address that is nearly right

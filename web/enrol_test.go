@@ -12,14 +12,16 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 )
 
 // TestEnrol goes the whole way on each platform: form, page, file, and the file
 // opens with the password of the page.
 func TestEnrol(t *testing.T) {
+	t.Parallel()
 	for _, platform := range []string{"ios", "android", "windows", "macos", "linux"} {
 		t.Run(platform, func(t *testing.T) {
-			p := newSite(t)
+			p := newPortal(t)
 			b := p.signedIn("anna", iPhone)
 			device := b.enrol("Annas Gerät 📱", platform)
 			href, secret := b.download(device)
@@ -49,7 +51,8 @@ func TestEnrol(t *testing.T) {
 // TestA1_NamesComeFromTheDirectory names the device like somebody else: the
 // certificate still names who signed in.
 func TestA1_NamesComeFromTheDirectory(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	for i, name := range []string{"administrator@example.com", "CN=ben@example.com,O=x", "S-1-5-21-1-2-3-500"} {
 		device := b.enrol(name, "linux")
@@ -68,6 +71,7 @@ func TestA1_NamesComeFromTheDirectory(t *testing.T) {
 }
 
 func TestEnrolRefused(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, device, platform string
 		status                 int
@@ -80,7 +84,7 @@ func TestEnrolRefused(t *testing.T) {
 		{"no platform", "x", "", 422, ""},
 		{"unknown platform", "x", "symbian", 422, ""},
 	}
-	p := newSite(t)
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	b.enrol("Anna's iPhone", "ios")
 	for _, tt := range tests {
@@ -103,7 +107,8 @@ func TestEnrolRefused(t *testing.T) {
 }
 
 func TestQuota(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", linux)
 	var last string
 	for _, name := range []string{"a", "b", "c", "d", "e"} {
@@ -130,7 +135,8 @@ func TestQuota(t *testing.T) {
 // TestDoubleTap sends one form many times at once: one certificate, and every
 // answer leads to it.
 func TestDoubleTap(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	form := b.get("/new?p=ios")
 	answers := make([]answer, 8)
@@ -158,7 +164,8 @@ func TestDoubleTap(t *testing.T) {
 
 // TestReload holds that a page shown again shows the same.
 func TestReload(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
 	href, secret := b.download(device)
@@ -175,7 +182,8 @@ func TestReload(t *testing.T) {
 // TestOtherSession opens the page in a second browser: it shows neither file nor
 // password, and does not say that the time is over while it is not.
 func TestOtherSession(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
 	href, _ := b.download(device)
@@ -192,9 +200,9 @@ func TestOtherSession(t *testing.T) {
 		}
 	}
 	see("at once", elsewhere, over)
-	p.clock.pass(enroll.PasswordLife - time.Minute)
+	p.clock.Advance(enroll.PasswordLife - time.Minute)
 	see("while the password shows there", elsewhere, over)
-	p.clock.pass(time.Minute)
+	p.clock.Advance(time.Minute)
 	see("after that", over, elsewhere)
 	if got := p.certificates("anna"); got[portal.Issued] != 1 {
 		t.Errorf("certificates: got %v, want the one untouched", got)
@@ -202,12 +210,13 @@ func TestOtherSession(t *testing.T) {
 }
 
 func TestNewFile(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
 	old, _ := b.download(device)
 	token := b.get(device).value("request")
-	p.clock.pass(time.Minute)
+	p.clock.Advance(time.Minute)
 	for range 2 {
 		if got := b.post(device+"/install", "request", token); got.status != 303 || got.location() != device+"/install" {
 			t.Fatalf("got %d to %q", got.status, got.location())
@@ -227,10 +236,11 @@ func TestNewFile(t *testing.T) {
 
 // TestLeaver takes the right away in the middle of a session.
 func TestLeaver(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	form := b.get("/new")
-	if err := p.people.SetDisabled(t.Context(), "anna", true, audit.Entry{At: start}); err != nil {
+	if err := p.people.SetDisabled(t.Context(), "anna", true, audit.Entry{At: testkit.Noon}); err != nil {
 		t.Fatal(err)
 	}
 	got := b.post("/new", "name", "x", "platform", "ios", "request", form.value("request"))

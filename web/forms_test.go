@@ -14,7 +14,8 @@ import (
 
 // TestA2_FieldsOfNoForm sends what only the portal decides.
 func TestA2_FieldsOfNoForm(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
 	const kind = "application/x-www-form-urlencoded"
@@ -90,7 +91,8 @@ func (e *endless) Read(p []byte) (int, error) {
 }
 
 func TestA17_LargeBodies(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	const kind = "application/x-www-form-urlencoded"
 	for _, path := range []string{"/login", "/new", "/new/key", "/logout"} {

@@ -24,7 +24,8 @@ import (
 // TestA9_PreviewsChangeNothing has a chat fetch every address of both pages, again
 // and again: nothing is used up, nothing changes, and nobody is named.
 func TestA9_PreviewsChangeNothing(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	desktop := p.signedIn("anna", linux)
 	s := desktop.offer()
 	before := p.head()
@@ -53,6 +54,7 @@ func TestA9_PreviewsChangeNothing(t *testing.T) {
 }
 
 func TestA9_WrongNumberBurnsTheCode(t *testing.T) {
+	t.Parallel()
 	for name, choose := range map[string]func(shown, *browser) string{
 		"another":        shown.wrong,
 		"none of these":  func(shown, *browser) string { return "99999" },
@@ -62,7 +64,7 @@ func TestA9_WrongNumberBurnsTheCode(t *testing.T) {
 		"in other digit": func(shown, *browser) string { return "٤٧" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newSite(t)
+			p := newPortal(t)
 			desktop, phone := p.signedIn("anna", linux), p.browser(iPhone)
 			s := desktop.offer()
 			got := phone.post(s.path, "number", choose(s, phone))
@@ -85,7 +87,8 @@ func TestA9_WrongNumberBurnsTheCode(t *testing.T) {
 // TestA9_AllNumbersAtOnce sends every choice at the same moment: one of them
 // counts.
 func TestA9_AllNumbersAtOnce(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	s, phone := p.signedIn("anna", linux).offer(), p.browser(iPhone)
 	numbers := phone.get(s.path).numbers()
 	results := make(chan answer, 4*len(numbers))
@@ -118,7 +121,8 @@ func TestA9_AllNumbersAtOnce(t *testing.T) {
 
 // TestA9_DeadCodesLookAlike: who guesses learns nothing about codes that were.
 func TestA9_DeadCodesLookAlike(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	desktop, phone := p.signedIn("anna", linux), p.browser(iPhone)
 	dead := map[string]string{"unknown": "/go/22222222", "malformed": "/go/x"}
 	redeemed := desktop.offer()
@@ -127,7 +131,7 @@ func TestA9_DeadCodesLookAlike(t *testing.T) {
 	phone.post(burnt.path, "number", "10000")
 	replaced := desktop.offer()
 	expired := desktop.offer()
-	p.clock.pass(signin.HandoffLife)
+	p.clock.Advance(signin.HandoffLife)
 	desktop.get("/")
 	if got := desktop.get("/handoff"); !strings.Contains(got.text(), "This code has run out") || got.header.Get("Refresh") != "" {
 		t.Errorf("desktop after ten minutes: %s", got.text())
@@ -154,10 +158,11 @@ func TestA9_DeadCodesLookAlike(t *testing.T) {
 // TestA9_LimitedSession walks all routes: what asks for a session is closed to a
 // phone, but for the few pages it needs.
 func TestA9_LimitedSession(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	desktop := p.signedIn("anna", linux)
 	other := desktop.enrol("Laptop", "linux")
-	phone := p.handedOff(desktop)
+	phone := p.newHandoffPhone(desktop)
 	own := phone.enrol("Phone", "ios")
 	open := []route{{"GET", "/new"}, {"POST", "/new"}, {"GET", "/new/platform"}, {"POST", "/logout"}, {"GET", "/new/key"}, {"POST", "/new/key"},
 		{"GET", "/pickup"}, {"POST", "/pickup"}, {"GET", "/pickup/{code}"}} // as /new: lead to what the phone has
@@ -221,13 +226,14 @@ func (g *together) Session(ctx context.Context, id [32]byte, now time.Time) ([]b
 
 // TestA9_OneCertificate asks for a second one in every way there is.
 func TestA9_OneCertificate(t *testing.T) {
+	t.Parallel()
 	sessions := &together{}
-	p := newSite(t, func(c *web.Config) {
+	p := newPortal(t, func(c *web.Config) {
 		sessions.Store = c.Store
 		c.Store = sessions
 	})
 	desktop := p.signedIn("anna", linux)
-	phone := p.handedOff(desktop)
+	phone := p.newHandoffPhone(desktop)
 	results := make(chan answer, 8)
 	all := &sync.WaitGroup{}
 	all.Add(cap(results))
@@ -275,13 +281,14 @@ func TestA9_OneCertificate(t *testing.T) {
 }
 
 func TestA9_PhoneSessionIsShort(t *testing.T) {
-	p := newSite(t)
-	phone := p.handedOff(p.signedIn("anna", linux))
-	p.clock.pass(signin.HandoffSession - time.Minute)
+	t.Parallel()
+	p := newPortal(t)
+	phone := p.newHandoffPhone(p.signedIn("anna", linux))
+	p.clock.Advance(signin.HandoffSession - time.Minute)
 	if got := phone.get("/new"); got.status != 200 {
 		t.Errorf("after 14 minutes: got %d", got.status)
 	}
-	p.clock.pass(time.Minute)
+	p.clock.Advance(time.Minute)
 	if got := phone.get("/new"); got.status != 303 || !strings.HasPrefix(got.location(), "/login") {
 		t.Errorf("after 15 minutes: got %d to %q", got.status, got.location())
 	}
@@ -290,12 +297,13 @@ func TestA9_PhoneSessionIsShort(t *testing.T) {
 // TestA9_HandoffNeedsFreshSignIn leaves a desktop in use for longer than a quarter
 // of an hour.
 func TestA9_HandoffNeedsFreshSignIn(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	desktop := p.signedIn("anna", linux)
-	p.clock.pass(10 * time.Minute)
+	p.clock.Advance(10 * time.Minute)
 	desktop.offer()
 	desktop.get("/")
-	p.clock.pass(5*time.Minute + time.Second)
+	p.clock.Advance(5*time.Minute + time.Second)
 	const again = "/login?next=%2Fhandoff"
 	if got := desktop.post("/handoff"); got.status != 303 || got.location() != again {
 		t.Fatalf("old session: got %d to %q, want the sign-in page", got.status, got.location())
@@ -322,7 +330,8 @@ func TestA9_HandoffNeedsFreshSignIn(t *testing.T) {
 // TestA8_GuessesPause guesses codes until the network has to wait, right ones
 // included.
 func TestA8_GuessesPause(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	s := p.signedIn("anna", linux).offer()
 	guesser := p.browser(android)
 	for i := range signin.HandoffTries {
@@ -337,7 +346,7 @@ func TestA8_GuessesPause(t *testing.T) {
 	}
 	// Signing in with a password is another matter.
 	p.signedIn("ben", android)
-	p.clock.pass(signin.DefaultWindow)
+	p.clock.Advance(signin.DefaultWindow)
 	fresh := p.signedIn("anna", linux).offer()
 	if got := guesser.get(fresh.path); got.status != 200 {
 		t.Errorf("after the pause: got %d", got.status)
@@ -347,10 +356,11 @@ func TestA8_GuessesPause(t *testing.T) {
 // TestF7_HandoffWithoutDirectory: the code survives the fault, and whom the
 // directory does not let in any more stays outside.
 func TestF7_HandoffWithoutDirectory(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	desktop, phone := p.signedIn("anna", linux), p.browser(iPhone)
 	s := desktop.offer()
-	p.moody.become(http.ErrServerClosed, nil)
+	p.directory.set(http.ErrServerClosed, nil)
 	if got := phone.get(s.path); got.status != 200 {
 		t.Errorf("the question needs no directory: got %d", got.status)
 	}
@@ -358,11 +368,11 @@ func TestF7_HandoffWithoutDirectory(t *testing.T) {
 	if down.status != 503 || down.value("number") != s.number {
 		t.Errorf("directory down: got %d, again with %q", down.status, down.value("number"))
 	}
-	p.moody.become(nil, func(person *portal.Person) { person.Disabled = true })
+	p.directory.set(nil, func(person *portal.Person) { person.Disabled = true })
 	if got := phone.post(s.path, "number", s.number); got.status != 403 || phone.cookie("__Host-certportal") != "" {
 		t.Errorf("switched off: got %d", got.status)
 	}
-	p.moody.become(nil, nil)
+	p.directory.set(nil, nil)
 	if got := phone.post(s.path, "number", s.number); got.location() != "/new" {
 		t.Errorf("after that: got %d to %q", got.status, got.location())
 	}
@@ -370,7 +380,8 @@ func TestF7_HandoffWithoutDirectory(t *testing.T) {
 
 // TestA16_CodesLeaveNoTrace looks for codes where they must not be.
 func TestA16_CodesLeaveNoTrace(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	desktop := p.signedIn("anna", linux)
 	var secrets []string
 	for range 5 {
@@ -379,7 +390,7 @@ func TestA16_CodesLeaveNoTrace(t *testing.T) {
 		p.browser(iPhone).post("/go", "code", s.code)
 		secrets = append(secrets, s.code, strings.TrimPrefix(s.path, "/go/"))
 	}
-	phone := p.handedOff(desktop)
+	phone := p.newHandoffPhone(desktop)
 	secrets = append(secrets, phone.cookie("__Host-certportal"), desktop.cookie("__Host-certportal"))
 	places := map[string]string{"log": p.log.String()}
 	for _, suffix := range []string{"", "-wal"} {
@@ -401,6 +412,7 @@ func TestA16_CodesLeaveNoTrace(t *testing.T) {
 // TestA18_HostileNamesAcrossTheHandoff gives the person a name that wants to be
 // more than a name.
 func TestA18_HostileNamesAcrossTheHandoff(t *testing.T) {
+	t.Parallel()
 	names := map[string]string{
 		`<script>alert(1)</script> <img src=x onerror=alert(1)>`: "<** <** s** o**",
 		"\u202eanna\u2066 muster":                                "a** m**",
@@ -409,7 +421,7 @@ func TestA18_HostileNamesAcrossTheHandoff(t *testing.T) {
 		"\u0301\u200b":                                           "**",
 		strings.Repeat("x ", 300):                                "x** x** x** x**",
 	}
-	p := newSite(t)
+	p := newPortal(t)
 	i := 0
 	for name, want := range names {
 		login := fmt.Sprintf("eve%d", i)

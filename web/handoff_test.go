@@ -57,8 +57,8 @@ func (s shown) wrong(b *browser) string {
 	return ""
 }
 
-// handedOff is a phone that came over from a desktop.
-func (p *site) handedOff(desktop *browser) *browser {
+// newHandoffPhone is a phone that came over from a desktop.
+func (p *testPortal) newHandoffPhone(desktop *browser) *browser {
 	p.t.Helper()
 	s, phone := desktop.offer(), p.browser(iPhone)
 	if got := phone.post(s.path, "number", s.number); got.status != 303 || got.location() != "/new" {
@@ -68,7 +68,7 @@ func (p *site) handedOff(desktop *browser) *browser {
 }
 
 // head is the number of entries in the ledger.
-func (p *site) head() int64 {
+func (p *testPortal) head() int64 {
 	p.t.Helper()
 	head, err := p.db.Head(p.t.Context())
 	if err != nil {
@@ -78,7 +78,8 @@ func (p *site) head() int64 {
 }
 
 func TestHandoff(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	desktop, phone := p.signedIn("anna", linux), p.browser(iPhone)
 	if got := desktop.get("/"); got.node(func(n *html.Node) bool { return attr(n, "action") == "/handoff" }) == nil {
 		t.Error("the home page does not lead to the phone")
@@ -118,7 +119,8 @@ func TestHandoff(t *testing.T) {
 }
 
 func TestHandoffTypedCode(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	phone := p.browser(android)
 	tests := []struct {
 		name, typed string
@@ -153,12 +155,13 @@ func TestHandoffTypedCode(t *testing.T) {
 
 // TestQuotaOnThePhone: a phone is told, and is not shown what else there is.
 func TestQuotaOnThePhone(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	desktop := p.signedIn("anna", linux)
 	for i := range enroll.DefaultQuota {
 		desktop.enrol(fmt.Sprintf("Device %d", i), "linux")
 	}
-	phone := p.handedOff(desktop)
+	phone := p.newHandoffPhone(desktop)
 	got := phone.get("/new")
 	if got.status != 409 || bytes.Contains(got.body, []byte("Device 1")) {
 		t.Errorf("got %d: %s", got.status, got.text())
@@ -168,12 +171,13 @@ func TestQuotaOnThePhone(t *testing.T) {
 // TestHandoffWithSSO sends an old session to the provider again, and not round in a
 // circle.
 func TestHandoffWithSSO(t *testing.T) {
-	c := newCompany(t, passwordOff)
+	t.Parallel()
+	c := newSSOPortal(t, passwordOff)
 	b := c.browser(linux)
 	b.get(c.leave(b, "/login/sso"))
-	c.clock.pass(10 * time.Minute)
+	c.clock.Advance(10 * time.Minute)
 	b.get("/")
-	c.clock.pass(6 * time.Minute)
+	c.clock.Advance(6 * time.Minute)
 	got := b.get(b.post("/handoff").location())
 	link := got.id("sso")
 	if got.status != 200 || link == nil {

@@ -11,7 +11,8 @@ import (
 // TestA16_HeadersEverywhere asks for every route, signed in and not, and for
 // every kind of error.
 func TestA16_HeadersEverywhere(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
 	href, _ := b.download(device)
@@ -70,7 +71,8 @@ func checkHeaders(t *testing.T, what string, got answer) {
 }
 
 func TestCookies(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.browser(iPhone)
 	signIn := b.post("/login", "username", "anna", "password", password)
 	language := b.get("/login?lang=de")
@@ -100,7 +102,8 @@ func TestCookies(t *testing.T) {
 }
 
 func TestLanguage(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.browser(linux)
 	lang := func(a answer) string {
 		n := a.node(isHTML)
@@ -124,7 +127,8 @@ func TestLanguage(t *testing.T) {
 }
 
 func TestGzip(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	for _, path := range []string{"/login", "/crl/issuing.crl"} {
 		small := p.browser(linux).get(path, "Accept-Encoding", "gzip")
 		large := p.browser(linux).get(path, "Accept-Encoding", "identity")
@@ -141,7 +145,8 @@ func TestGzip(t *testing.T) {
 }
 
 func TestMethodNotAllowed(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	tests := []struct{ method, path, allow string }{
 		{"DELETE", "/login", "GET, HEAD, POST"},
 		{"GET", "/logout", "POST"},
@@ -160,7 +165,8 @@ func TestMethodNotAllowed(t *testing.T) {
 }
 
 func TestRequestsPerAddress(t *testing.T) {
-	p := newSite(t, func(c *web.Config) { c.Limits.Requests = 3 })
+	t.Parallel()
+	p := newPortal(t, func(c *web.Config) { c.Limits.Requests = 3 })
 	b := p.browser(linux)
 	for range 3 {
 		b.get("/help")
@@ -178,6 +184,7 @@ func TestRequestsPerAddress(t *testing.T) {
 // TestRefusalsPerAddress holds that what is refused at the door counts too: each
 // refusal is a line in the log.
 func TestRefusalsPerAddress(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, method, body string
 		headers            []string
@@ -190,7 +197,7 @@ func TestRefusalsPerAddress(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := newSite(t, func(c *web.Config) { c.Limits.Requests = 3 })
+			p := newPortal(t, func(c *web.Config) { c.Limits.Requests = 3 })
 			b := p.browser(linux)
 			for range 3 {
 				if got := b.do(tt.method, "/login", strings.NewReader(tt.body), tt.headers...); got.status != tt.status {
@@ -207,7 +214,8 @@ func TestRefusalsPerAddress(t *testing.T) {
 // TestPostsCountOnce counts a form that passes both places where requests are
 // counted.
 func TestPostsCountOnce(t *testing.T) {
-	p := newSite(t, func(c *web.Config) { c.Limits.Requests = 3 })
+	t.Parallel()
+	p := newPortal(t, func(c *web.Config) { c.Limits.Requests = 3 })
 	b := p.browser(linux)
 	for _, want := range []int{422, 422, 422, 429} {
 		if got := b.post("/login", "username", "", "password", ""); got.status != want {
@@ -220,7 +228,8 @@ func TestPostsCountOnce(t *testing.T) {
 }
 
 func TestDownloadsPerAddress(t *testing.T) {
-	p := newSite(t, func(c *web.Config) { c.Limits.Downloads = 3 })
+	t.Parallel()
+	p := newPortal(t, func(c *web.Config) { c.Limits.Downloads = 3 })
 	b := p.browser(linux)
 	path := "/d/" + strings.Repeat("A", 43) + "/x.p12"
 	for _, method := range []string{"GET", "HEAD", "GET"} {
@@ -235,7 +244,8 @@ func TestDownloadsPerAddress(t *testing.T) {
 
 // TestPanic answers a fault of the program with a page and a line in the log.
 func TestPanic(t *testing.T) {
-	p := newSite(t, func(c *web.Config) { c.CRLs = nilLists{} })
+	t.Parallel()
+	p := newPortal(t, func(c *web.Config) { c.CRLs = nilLists{} })
 	got := p.browser(linux).get("/crl/issuing.crl")
 	if got.status != 500 || got.header.Get("X-Request-Id") == "" {
 		t.Errorf("got %d, want 500", got.status)

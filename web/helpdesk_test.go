@@ -21,25 +21,25 @@ import (
 	"certportal/web"
 )
 
-// seeking is the directory as the helpdesk uses it: moody, and searched.
-type seeking struct {
-	*moody
+// searchDirectory is the directory as the helpdesk uses it: moody, and searched.
+type searchDirectory struct {
+	*faultyDirectory
 	people *directory.Builtin
 }
 
-func (s *seeking) Search(ctx context.Context, query string, limit int) ([]portal.Person, bool, error) {
+func (s *searchDirectory) Search(ctx context.Context, query string, limit int) ([]portal.Person, bool, error) {
 	return s.people.Search(ctx, query, limit)
 }
 
-func (s *seeking) People(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error) {
+func (s *searchDirectory) People(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error) {
 	return s.people.People(ctx, ids)
 }
 
-// newDesk makes the helpdesk's work of a portal.
-func (p *site) newDesk(signIn *signin.Service, change ...func(*helpdesk.Config)) *helpdesk.Service {
+// newHelpdesk makes the helpdesk's work of a portal.
+func (p *testPortal) newHelpdesk(signIn *signin.Service, change ...func(*helpdesk.Config)) *helpdesk.Service {
 	p.t.Helper()
 	c := helpdesk.Config{
-		Directory: &seeking{p.moody, p.people}, Store: p.db, Registrar: p.registrar, SignIn: signIn, CodeAlone: true, Now: p.clock.Now,
+		Directory: &searchDirectory{p.directory, p.people}, Store: p.db, Registrar: p.registrar, SignIn: signIn, CodeAlone: true, Now: p.clock.Now,
 	}
 	for _, f := range change {
 		f(&c)
@@ -52,17 +52,17 @@ func (p *site) newDesk(signIn *signin.Service, change ...func(*helpdesk.Config))
 }
 
 // counter is a portal whose codes may stand for passwords, or need approval.
-func newCounter(t *testing.T, change ...func(*helpdesk.Config)) *site {
+func newCodePortal(t *testing.T, change ...func(*helpdesk.Config)) *testPortal {
 	t.Helper()
-	p := newSite(t, func(c *web.Config) { c.CodeAlone, c.Mails = true, true })
+	p := newPortal(t, func(c *web.Config) { c.CodeAlone, c.Mails = true, true })
 	if len(change) > 0 {
-		p.reopen(func(c *web.Config) { c.Helpdesk = p.newDesk(c.SignIn, change...) })
+		p.reopen(func(c *web.Config) { c.Helpdesk = p.newHelpdesk(c.SignIn, change...) })
 	}
 	return p
 }
 
 // reopen serves the same portal with other pages.
-func (p *site) reopen(change func(*web.Config)) {
+func (p *testPortal) reopen(change func(*web.Config)) {
 	p.t.Helper()
 	change(&p.config)
 	server, err := web.New(p.config)
@@ -117,7 +117,8 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 // TestA4_HelpdeskNeverHoldsAnything plays the way of a code and looks through every
 // response that the helpdesk got on it.
 func TestA4_HelpdeskNeverHoldsAnything(t *testing.T) {
-	p := newCounter(t)
+	t.Parallel()
+	p := newCodePortal(t)
 	hedi := p.signedIn("hedi", linux)
 	sent := &recorder{next: hedi.client.Transport}
 	hedi.client.Transport = sent
@@ -205,16 +206,20 @@ func TestA4_HelpdeskNeverHoldsAnything(t *testing.T) {
 
 // Only the page that made it shows a code, and not for long.
 func TestCodeIsHiddenForGood(t *testing.T) {
-	for name, leave := range map[string]func(p *site, b *browser){
-		"search":      func(_ *site, b *browser) { b.get("/helpdesk") },
-		"dossier":     func(_ *site, b *browser) { b.get(annaPage) },
-		"form":        func(_ *site, b *browser) { b.get(annaPage + "/code") },
-		"time":        func(p *site, _ *browser) { p.clock.pass(9 * time.Minute); p.clock.pass(time.Minute + time.Second) },
-		"newer code":  func(p *site, _ *browser) { p.signedIn("hedi", linux).giveCode("anna", "video") },
-		"another one": func(_ *site, b *browser) { b.giveCode("ben", "video") },
+	t.Parallel()
+	for name, leave := range map[string]func(p *testPortal, b *browser){
+		"search":  func(_ *testPortal, b *browser) { b.get("/helpdesk") },
+		"dossier": func(_ *testPortal, b *browser) { b.get(annaPage) },
+		"form":    func(_ *testPortal, b *browser) { b.get(annaPage + "/code") },
+		"time": func(p *testPortal, _ *browser) {
+			p.clock.Advance(9 * time.Minute)
+			p.clock.Advance(time.Minute + time.Second)
+		},
+		"newer code":  func(p *testPortal, _ *browser) { p.signedIn("hedi", linux).giveCode("anna", "video") },
+		"another one": func(_ *testPortal, b *browser) { b.giveCode("ben", "video") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newCounter(t)
+			p := newCodePortal(t)
 			b := p.signedIn("hedi", linux)
 			code, path := b.giveCode("anna", "video")
 			if got := b.get(path); !strings.Contains(got.text(), code) {
@@ -236,7 +241,8 @@ func TestCodeIsHiddenForGood(t *testing.T) {
 }
 
 func TestGiveCodeForm(t *testing.T) {
-	p := newCounter(t)
+	t.Parallel()
+	p := newCodePortal(t)
 	hedi, anna := p.signedIn("hedi", linux), p.signedIn("anna", android)
 	device := strings.TrimPrefix(anna.enrol("Anna's Galaxy", "android"), "/devices/")
 	form := annaPage + "/code"
@@ -270,7 +276,8 @@ func TestGiveCodeForm(t *testing.T) {
 
 // TestA4_Denied asks as everybody who may not.
 func TestA4_Denied(t *testing.T) {
-	p := newCounter(t, func(c *helpdesk.Config) { c.SecondApprover = true })
+	t.Parallel()
+	p := newCodePortal(t, func(c *helpdesk.Config) { c.SecondApprover = true })
 	p.add("hank", "Hank Help", "Hank", portal.Helpdesk)
 	hedi, hank, anna := p.signedIn("hedi", linux), p.signedIn("hank", linux), p.signedIn("anna", linux)
 	if got := hedi.post("/helpdesk/people/id-of-hedi/code", "checked", "in-person", "purpose", "new"); got.status != 403 {
@@ -321,9 +328,10 @@ func TestA4_Denied(t *testing.T) {
 // TestA3_CodePages: protected people get no code, and a directory that fails is no
 // permission.
 func TestA3_CodePages(t *testing.T) {
-	p := newCounter(t)
+	t.Parallel()
+	p := newCodePortal(t)
 	hedi := p.signedIn("hedi", linux)
-	p.moody.become(nil, func(who *portal.Person) { who.Protected = who.Login == "anna" })
+	p.directory.set(nil, func(who *portal.Person) { who.Protected = who.Login == "anna" })
 	got := hedi.post(annaPage+"/code", "checked", "in-person", "purpose", "new")
 	if got.status != 403 || !strings.Contains(got.text(), "protected") {
 		t.Errorf("got %d: %s", got.status, got.text())
@@ -331,7 +339,7 @@ func TestA3_CodePages(t *testing.T) {
 	if page := hedi.get(annaPage); page.status != 200 || strings.Contains(string(page.body), annaPage+"/code") {
 		t.Errorf("dossier: got %d, or it offers a code", page.status)
 	}
-	p.moody.become(errors.New("no server answers"), nil)
+	p.directory.set(errors.New("no server answers"), nil)
 	if got := hedi.post(annaPage+"/code", "checked", "in-person", "purpose", "new"); got.status != 503 {
 		t.Errorf("without a directory: got %d", got.status)
 	}
@@ -341,7 +349,8 @@ func TestA3_CodePages(t *testing.T) {
 }
 
 func TestBlockOnRequest(t *testing.T) {
-	p := newCounter(t)
+	t.Parallel()
+	p := newCodePortal(t)
 	hedi, anna := p.signedIn("hedi", linux), p.signedIn("anna", android)
 	device := strings.TrimPrefix(anna.enrol("Galaxy", "android"), "/devices/")
 	path := annaPage + "/devices/" + device + "/block"
@@ -370,7 +379,8 @@ func TestBlockOnRequest(t *testing.T) {
 }
 
 func TestFindPeople(t *testing.T) {
-	p := newCounter(t)
+	t.Parallel()
+	p := newCodePortal(t)
 	hedi := p.signedIn("hedi", linux)
 	for query, want := range map[string]string{
 		"a": "at least 2 letters", "zz": "No one found for “zz”.", "<script>alert(1)</script>": "No one found for “<script>alert(1)</script>”.",

@@ -12,6 +12,7 @@ const day = 24 * time.Hour
 
 // TestDeviceStates follows one device through its life on the home page.
 func TestDeviceStates(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, "ios")
 	home := func() string {
 		t.Helper()
@@ -24,9 +25,9 @@ func TestDeviceStates(t *testing.T) {
 	}{
 		{"fresh", func() {}, "Not installed yet"},
 		{"file fetched", func() { f.anonymous.get(f.href) }, "Working"},
-		{"a month before its end", func() { f.clock.pass(365*day - 20*day) }, "Expires in 19 days"},
-		{"after its end", func() { f.clock.pass(21 * day) }, "Expired"},
-		{"long after", func() { f.clock.pass(40 * day) }, "Old certificates"},
+		{"a month before its end", func() { f.clock.Advance(365*day - 20*day) }, "Expires in 19 days"},
+		{"after its end", func() { f.clock.Advance(21 * day) }, "Expired"},
+		{"long after", func() { f.clock.Advance(40 * day) }, "Old certificates"},
 	}
 	for _, step := range steps {
 		step.do()
@@ -38,7 +39,8 @@ func TestDeviceStates(t *testing.T) {
 
 // TestGuess offers the platform that asks, and lets it be corrected.
 func TestGuess(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	tests := []struct{ name, agent, platform, words string }{
 		{"iPhone", iPhone, "ios", "Anna’s iPhone"},
 		{"Android", android, "android", "Anna’s"},
@@ -64,7 +66,8 @@ func TestGuess(t *testing.T) {
 
 // TestSuggestionIsFree numbers the name for the second device of a kind.
 func TestSuggestionIsFree(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	first := b.get("/new?p=ios&lang=en").value("name")
 	b.enrol(first, "ios")
@@ -79,6 +82,7 @@ func TestSuggestionIsFree(t *testing.T) {
 
 // TestAutoStart starts the download on a desktop, once; never on a phone.
 func TestAutoStart(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, "linux")
 	refresh := func(a answer) bool {
 		return a.node(func(n *html.Node) bool { return n.Data == "meta" && attr(n, "http-equiv") == "refresh" }) != nil

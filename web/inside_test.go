@@ -10,6 +10,7 @@ import (
 )
 
 func TestLocalPath(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		in   string
@@ -63,6 +64,7 @@ func FuzzLocalPath(f *testing.F) {
 }
 
 func TestIsPart(t *testing.T) {
+	t.Parallel()
 	const size, etag = 1000, `"abc"`
 	tests := []struct {
 		name, value, ifRange string
@@ -134,6 +136,7 @@ func FuzzIsPart(f *testing.F) {
 }
 
 func TestAcceptsGzip(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, header string
 		want         bool
@@ -161,6 +164,7 @@ func TestAcceptsGzip(t *testing.T) {
 }
 
 func TestReadForm(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		target string
@@ -201,6 +205,7 @@ func TestReadForm(t *testing.T) {
 }
 
 func TestUnknownField(t *testing.T) {
+	t.Parallel()
 	device, login := []string{"name", "platform", "request"}, []string{"username", "password", "next"}
 	const secret = "a field that no form has"
 	tests := []struct {
@@ -248,6 +253,7 @@ func FuzzReadForm(f *testing.F) {
 
 // TestSessionSecret holds that nothing derived from a cookie tells another part.
 func TestSessionSecret(t *testing.T) {
+	t.Parallel()
 	var secret cookieSecret
 	secret[0] = 1
 	id, key := secret.idHash(), secret.pickupKey()
@@ -280,6 +286,7 @@ func TestSessionSecret(t *testing.T) {
 }
 
 func TestReference(t *testing.T) {
+	t.Parallel()
 	seen := map[string]bool{}
 	for range 1000 {
 		ref := newRequestID()

@@ -11,7 +11,7 @@ import (
 )
 
 // language is what the portal knows of somebody's language, empty for nothing.
-func (p *site) language(login string) string {
+func (p *testPortal) language(login string) string {
 	p.t.Helper()
 	lang, err := p.db.Language(p.t.Context(), portal.PersonID("id-of-"+login))
 	if err != nil && !errors.Is(err, portal.ErrNotFound) {
@@ -23,7 +23,8 @@ func (p *site) language(login string) string {
 // The language of letters is that of the page somebody signed in on, and follows
 // the links in the footer.
 func TestLanguageOfLetters(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.browser(iPhone)
 	login := func(headers ...string) {
 		t.Helper()
@@ -67,7 +68,8 @@ func (noLanguages) SetLanguage(context.Context, portal.PersonID, string) error {
 
 // A language that cannot be noted keeps nobody out.
 func TestLanguageKeepsNobodyOut(t *testing.T) {
-	p := newSite(t, func(c *web.Config) { c.Store = noLanguages{c.Store} })
+	t.Parallel()
+	p := newPortal(t, func(c *web.Config) { c.Store = noLanguages{c.Store} })
 	b := p.signedIn("anna", iPhone)
 	if got := b.get("/?lang=de", "Sec-Fetch-Site", "same-origin").status; got != 200 {
 		t.Errorf("got %d", got)

@@ -13,6 +13,7 @@ import (
 // TestDeadLinks holds that each end of a link has its own sentence, and that no
 // button leads where there is nothing to do.
 func TestDeadLinks(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name             string
 		end              func(f file)
@@ -57,13 +58,14 @@ func TestDeadLinks(t *testing.T) {
 // TestLinuxCommand has a shell read the commands of the page: they name the file
 // as the browser saves it, whatever the device is called.
 func TestLinuxCommand(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("sh"); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)
 		}
 		t.Skip("no shell: ", err)
 	}
-	p := newSite(t)
+	p := newPortal(t)
 	b := p.signedIn("anna", linux)
 	names := []string{"laptop", "Anna's Linux computer", "Büro 📱 手机", "$(id) `id` ${HOME} !x; id & ~ #"}
 	for i, name := range names {

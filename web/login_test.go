@@ -3,19 +3,22 @@ package web_test
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"certportal/internal/audit"
 	"certportal/internal/signin"
+	"certportal/internal/test/testkit"
 	"certportal/web"
 )
 
 const sessionCookie = "__Host-certportal"
 
 func TestSignInAndOut(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.browser(iPhone)
 	if got := b.get("/"); got.status != 303 || got.location() != "/login" {
 		t.Errorf("home without session: got %d to %q", got.status, got.location())
@@ -46,6 +49,7 @@ func TestSignInAndOut(t *testing.T) {
 }
 
 func TestSignInRefused(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name               string
 		username, password string
@@ -61,7 +65,7 @@ func TestSignInRefused(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := newSite(t)
+			p := newPortal(t)
 			b := p.browser(iPhone)
 			got := b.post("/login", "username", tt.username, "password", tt.password, "next", "/new")
 			if got.status != tt.status {
@@ -89,7 +93,8 @@ func TestSignInRefused(t *testing.T) {
 // TestSignInPauses counts tries per account, whatever the spelling, and says
 // until when sign-in rests.
 func TestSignInPauses(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.browser(iPhone)
 	for i, spelling := range []string{"anna", " ANNA", `EXAMPLE\anna`} {
 		got := b.post("/login", "username", spelling, "password", "wrong")
@@ -101,15 +106,16 @@ func TestSignInPauses(t *testing.T) {
 	if got.status != 429 || got.header.Get("Retry-After") == "" {
 		t.Errorf("got %d, Retry-After %q, want 429", got.status, got.header.Get("Retry-After"))
 	}
-	p.clock.pass(signin.DefaultWindow + time.Second)
+	p.clock.Advance(signin.DefaultWindow + time.Second)
 	if got := b.post("/login", "username", "anna", "password", password); got.status != 303 {
 		t.Errorf("after the pause: got %d, want 303", got.status)
 	}
 }
 
 func TestSignInDisabled(t *testing.T) {
-	p := newSite(t)
-	if err := p.people.SetDisabled(t.Context(), "anna", true, audit.Entry{At: start}); err != nil {
+	t.Parallel()
+	p := newPortal(t)
+	if err := p.people.SetDisabled(t.Context(), "anna", true, audit.Entry{At: testkit.Noon}); err != nil {
 		t.Fatal(err)
 	}
 	b := p.browser(iPhone)
@@ -122,7 +128,8 @@ func TestSignInDisabled(t *testing.T) {
 }
 
 func TestNext(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	tests := []struct{ name, next, want string }{
 		{"device", "/devices/abc?p=ios", "/devices/abc?p=ios"},
 		{"other site", "https://evil.example/", "/"},
@@ -143,6 +150,7 @@ func TestNext(t *testing.T) {
 }
 
 func TestSessionRunsOut(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name  string
 		login string
@@ -155,15 +163,15 @@ func TestSessionRunsOut(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := newSite(t)
+			p := newPortal(t)
 			b := p.signedIn(tt.login, iPhone)
 			for i := 1; i < tt.steps; i++ {
-				p.clock.pass(tt.step)
+				p.clock.Advance(tt.step)
 				if got := b.get("/"); got.status != 200 {
 					t.Fatalf("page %d: got %d, want the session to last", i, got.status)
 				}
 			}
-			p.clock.pass(tt.step)
+			p.clock.Advance(tt.step)
 			got := b.get("/new?p=ios&x=secret")
 			if got.status != 303 || got.location() != "/login?next=%2Fnew%3Fp%3Dios" {
 				t.Fatalf("got %d to %q, want the way back to the same page", got.status, got.location())
@@ -178,10 +186,11 @@ func TestSessionRunsOut(t *testing.T) {
 // TestA9_Fixation holds that a cookie from before the sign-in is worth nothing
 // after it, nor one from before the sign-out.
 func TestA9_Fixation(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	planted := strings.Repeat("A", 43)
 	victim := p.browser(iPhone)
-	got := victim.do(http.MethodPost, "/login", strings.NewReader("username=anna&password=correct+horse+battery"),
+	got := victim.do(http.MethodPost, "/login", strings.NewReader("username=anna&password="+url.QueryEscape(password)),
 		"Content-Type", "application/x-www-form-urlencoded", "Cookie", sessionCookie+"="+planted)
 	if got.status != 303 {
 		t.Fatalf("signing in: got %d", got.status)
@@ -215,7 +224,8 @@ func TestA9_Fixation(t *testing.T) {
 // TestEndSessions ends them in the records, as the command line does: the next
 // request leads to the sign-in page.
 func TestEndSessions(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	phone, laptop, other := p.signedIn("anna", iPhone), p.signedIn("anna", linux), p.signedIn("ben", linux)
 	account, err := p.db.AccountByLogin(t.Context(), "anna")
 	if err != nil {
@@ -232,7 +242,8 @@ func TestEndSessions(t *testing.T) {
 // TestA7_HostileNames holds that no spelling of a name gets in, breaks the page,
 // or reaches the log.
 func TestA7_HostileNames(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	names := []string{
 		"*", "*)(objectClass=*", "a)(|(cn=*", "anna\x00", `\2a`, "+ADw-script+AD4-", "anna' OR '1'='1",
 		"<script>alert(1)</script>", `"><img src=x onerror=alert(1)>`, "anna\r\nlevel=ERROR msg=forged",
@@ -261,7 +272,8 @@ func TestA7_HostileNames(t *testing.T) {
 // TestA7_PasswordTails sends passwords whose & was not escaped: no piece of one
 // may stand in the log, or in the ledger, which forgets nothing.
 func TestA7_PasswordTails(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	const kind = "application/x-www-form-urlencoded"
 	for _, body := range []string{
@@ -289,7 +301,8 @@ func TestA7_PasswordTails(t *testing.T) {
 }
 
 func TestSignInsPerAddress(t *testing.T) {
-	p := newSite(t, func(c *web.Config) { c.Limits.SignIns = 3 })
+	t.Parallel()
+	p := newPortal(t, func(c *web.Config) { c.Limits.SignIns = 3 })
 	b := p.browser(iPhone)
 	for range 3 {
 		if got := b.post("/login", "username", "", "password", ""); got.status != 422 {

@@ -87,7 +87,8 @@ type part struct {
 // TestA10_EveryRouteForEveryRole asks every route of the router as everybody, for
 // what is theirs and for what is another's.
 func TestA10_EveryRouteForEveryRole(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	p.add("audi", "Audi Tor", "Audi", portal.Auditor)
 	p.add("adam", "Adam Min", "Adam", portal.Admin)
 	others := p.signedIn("ben", iPhone).enrol("Ben's phone", "android")

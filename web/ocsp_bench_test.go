@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"certportal/ca"
+	"certportal/internal/test/testkit/fixture"
 )
 
 // questions are one question in the forms that are measured, as they go over the wire.
@@ -36,7 +37,7 @@ type questions struct {
 	der, derNonce    []byte
 }
 
-func (p *site) questions() questions {
+func (p *testPortal) questions() questions {
 	q := questions{cert: p.someCertificate()}
 	q.der = p.question(q.cert)
 	q.derNonce = withNonce(p.t, q.der)
@@ -52,7 +53,7 @@ func overHTTP(body []byte, path string) []byte {
 // BenchmarkOCSPHandler measures the way of a request through the server's handler,
 // without the network.
 func BenchmarkOCSPHandler(b *testing.B) {
-	p := newSite(b)
+	p := newPortal(b)
 	q := p.questions()
 	for name, body := range map[string][]byte{"post": q.der, "get": nil, "nonce": q.derNonce} {
 		method, path := http.MethodPost, "/ocsp"
@@ -86,7 +87,7 @@ func (d *discarded) Write(b []byte) (int, error) { d.size += len(b); return len(
 // BenchmarkOCSPLoad measures answers over connections of TCP that stay open, client
 // and server on the same cores: 50 connections for what is kept, as many with a nonce.
 func BenchmarkOCSPLoad(b *testing.B) {
-	p := newSite(b)
+	p := newPortal(b)
 	q := p.questions()
 	address := strings.TrimPrefix(p.plain.URL, "http://")
 	for _, test := range []struct {
@@ -103,7 +104,7 @@ func BenchmarkOCSPLoad(b *testing.B) {
 // OpenSSL closes the connection after each answer; the portal is asked in the same
 // way, and once more over connections that stay open, as mail servers do.
 func BenchmarkOCSPBesideOpenSSL(b *testing.B) {
-	p := newSite(b)
+	p := newPortal(b)
 	q := p.questions()
 	other := p.opensslResponder(q.cert)
 	address := strings.TrimPrefix(p.plain.URL, "http://")
@@ -221,7 +222,7 @@ func (a *asker) ask(request []byte) error {
 
 // opensslResponder runs "openssl ocsp" with a signer of the same CA and kind, which
 // knows the one certificate, and gives its address.
-func (p *site) opensslResponder(cert *x509.Certificate) string {
+func (p *testPortal) opensslResponder(cert *x509.Certificate) string {
 	p.t.Helper()
 	program, err := exec.LookPath("openssl")
 	if err != nil {
@@ -277,12 +278,9 @@ func acceptedAt(lines *bufio.Reader) (string, error) {
 }
 
 // responderFor makes a signer like that of the portal, with its key in PEM.
-func (p *site) responderFor(t testing.TB) (*x509.Certificate, []byte) {
+func (p *testPortal) responderFor(t testing.TB) (*x509.Certificate, []byte) {
 	t.Helper()
-	h, err := hierarchy()
-	if err != nil {
-		t.Fatal(err)
-	}
+	h := fixture.Hierarchy(t, ca.ECP256)
 	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey})
 	if err != nil {
 		t.Fatal(err)

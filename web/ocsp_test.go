@@ -27,7 +27,7 @@ import (
 )
 
 // newResponder answers OCSP from the records of the portal.
-func (p *site) newResponder(h *ca.Hierarchy, log *slog.Logger) *ocsp.Responder {
+func (p *testPortal) newResponder(h *ca.Hierarchy, log *slog.Logger) *ocsp.Responder {
 	p.t.Helper()
 	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey})
 	if err != nil {
@@ -54,7 +54,7 @@ func (p *site) newResponder(h *ca.Hierarchy, log *slog.Logger) *ocsp.Responder {
 }
 
 // someCertificate is that of a device that anna enrols.
-func (p *site) someCertificate() *x509.Certificate {
+func (p *testPortal) someCertificate() *x509.Certificate {
 	p.t.Helper()
 	p.signedIn("anna", iPhone).enrol("Anna's iPhone", "ios")
 	devices, err := p.db.Devices(p.t.Context(), "id-of-anna")
@@ -68,7 +68,7 @@ func (p *site) someCertificate() *x509.Certificate {
 	return cert
 }
 
-func (p *site) question(cert *x509.Certificate) []byte {
+func (p *testPortal) question(cert *x509.Certificate) []byte {
 	p.t.Helper()
 	raw, err := xocsp.CreateRequest(cert, p.issuing, nil)
 	if err != nil {
@@ -102,7 +102,7 @@ func withNonce(t testing.TB, raw []byte) []byte {
 	return out
 }
 
-func (p *site) status(t *testing.T, got answer, cert *x509.Certificate) *xocsp.Response {
+func (p *testPortal) status(t *testing.T, got answer, cert *x509.Certificate) *xocsp.Response {
 	t.Helper()
 	if got.status != http.StatusOK || got.header.Get("Content-Type") != "application/ocsp-response" {
 		t.Fatalf("got %d, %q", got.status, got.header.Get("Content-Type"))
@@ -116,7 +116,8 @@ func (p *site) status(t *testing.T, got answer, cert *x509.Certificate) *xocsp.R
 
 // TestC5_OverHTTP asks in every way that clients have, on both sides.
 func TestC5_OverHTTP(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	cert := p.someCertificate()
 	raw := p.question(cert)
 	text := base64.StdEncoding.EncodeToString(raw)
@@ -160,7 +161,8 @@ func TestC5_OverHTTP(t *testing.T) {
 
 // TestC5_Caching says what may be kept and for how long (RFC 5019 section 6).
 func TestC5_Caching(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	cert := p.someCertificate()
 	raw := p.question(cert)
 	path := "/ocsp/" + url.QueryEscape(base64.StdEncoding.EncodeToString(raw))
@@ -180,7 +182,7 @@ func TestC5_Caching(t *testing.T) {
 	if again := plain.get(path, "If-None-Match", tag); again.status != 304 || len(again.body) != 0 || again.header.Get("ETag") != tag {
 		t.Errorf("known answer: got %d", again.status)
 	}
-	p.clock.pass(read.NextUpdate.Sub(p.clock.Now()) - 10*time.Second)
+	p.clock.Advance(read.NextUpdate.Sub(p.clock.Now()) - 10*time.Second)
 	if keep := plain.get(path).header.Get("Cache-Control"); keep != "public, no-transform, must-revalidate, max-age=10" {
 		t.Errorf("ten seconds before its end: got %q", keep)
 	}
@@ -192,7 +194,8 @@ func TestC5_Caching(t *testing.T) {
 
 // TestA12_RevokedInTheRecords revokes what a GET was answered about.
 func TestA12_RevokedInTheRecords(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	cert := p.someCertificate()
 	path := "/ocsp/" + url.QueryEscape(base64.StdEncoding.EncodeToString(p.question(cert)))
 	if got := p.status(t, p.onPlain().get(path), cert); got.Status != xocsp.Good {
@@ -219,7 +222,8 @@ func TestA12_RevokedInTheRecords(t *testing.T) {
 
 // TestA17_OCSPBodies bounds what is read, whether its length is announced or not.
 func TestA17_OCSPBodies(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	for name, body := range map[string]io.Reader{
 		"announced": bytes.NewReader(make([]byte, ocsp.MaxRequest+1)),
 		"chunked":   io.LimitReader(zeros{}, 1<<30),
@@ -245,8 +249,9 @@ func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 // TestA17_OCSPIsLean asks a thousand times from one address: nothing is logged,
 // limited, or set.
 func TestA17_OCSPIsLean(t *testing.T) {
+	t.Parallel()
 	served := 0
-	p := newSite(t, func(c *web.Config) {
+	p := newPortal(t, func(c *web.Config) {
 		c.Limits.Requests, c.Limits.Services = 10, 10
 		c.Served = func(secure bool, status int) {
 			if !secure && status == http.StatusOK {
@@ -273,7 +278,8 @@ func TestA17_OCSPIsLean(t *testing.T) {
 }
 
 func TestWithoutOCSP(t *testing.T) {
-	p := newSite(t, func(c *web.Config) { c.OCSP = nil })
+	t.Parallel()
+	p := newPortal(t, func(c *web.Config) { c.OCSP = nil })
 	if got := p.onPlain().do("POST", "/ocsp", strings.NewReader("x")); got.status != http.StatusNotFound {
 		t.Errorf("got %d", got.status)
 	}

@@ -17,7 +17,8 @@ import (
 
 // TestMaking shows a page that waits while the certificate is being signed.
 func TestMaking(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	account, err := p.db.AccountByLogin(t.Context(), "anna")
 	if err != nil {
@@ -27,7 +28,7 @@ func TestMaking(t *testing.T) {
 	if got := b.get("/devices/" + id + "/install"); got.status != 200 || got.header.Get("Refresh") != "5" {
 		t.Errorf("got %d, want a page that reloads: %s", got.status, got.text())
 	}
-	p.clock.pass(3 * time.Minute)
+	p.clock.Advance(3 * time.Minute)
 	got := b.get("/devices/" + id + "/install")
 	if got.status != 503 || got.header.Get("Retry-After") == "" {
 		t.Errorf("after three minutes: got %d, want 503", got.status)
@@ -36,7 +37,8 @@ func TestMaking(t *testing.T) {
 
 // TestStoreGone closes the database under a running portal.
 func TestStoreGone(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.signedIn("anna", iPhone)
 	device := b.enrol("Anna's iPhone", "ios")
 	href, _ := b.download(device)
@@ -81,8 +83,9 @@ func TestStoreGone(t *testing.T) {
 // TestUndone breaks the store in two ways while somebody removes a lost phone or
 // signs out. That all still works would be the alarm then, not the comfort.
 func TestUndone(t *testing.T) {
-	breaks := map[string]func(t *testing.T, p *site){
-		"store gone": func(t *testing.T, p *site) {
+	t.Parallel()
+	breaks := map[string]func(t *testing.T, p *testPortal){
+		"store gone": func(t *testing.T, p *testPortal) {
 			if err := p.db.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -91,7 +94,7 @@ func TestUndone(t *testing.T) {
 	}
 	for name, breakIt := range breaks {
 		t.Run(name, func(t *testing.T) {
-			p := newSite(t)
+			p := newPortal(t)
 			b := p.signedIn("anna", iPhone)
 			device := b.enrol("Anna's iPhone", "ios")
 			breakIt(t, p)
@@ -115,7 +118,7 @@ func TestUndone(t *testing.T) {
 }
 
 // stopLedger lets every entry fail, as a full disk does, while reading goes on.
-func stopLedger(t *testing.T, p *site) {
+func stopLedger(t *testing.T, p *testPortal) {
 	t.Helper()
 	db, err := sql.Open("sqlite", p.file)
 	if err != nil {
@@ -131,7 +134,7 @@ func stopLedger(t *testing.T, p *site) {
 
 // reserve records the intent to issue, as the registrar does before it signs,
 // and returns the device's id.
-func reserve(t *testing.T, p *site, person portal.PersonID) string {
+func reserve(t *testing.T, p *testPortal, person portal.PersonID) string {
 	t.Helper()
 	device := portal.Device{ID: "waiting", Person: person, Name: "Slow", Platform: portal.IOS, Created: p.clock.Now()}
 	err := p.db.Reserve(context.Background(), enroll.Reservation{
@@ -149,8 +152,9 @@ func reserve(t *testing.T, p *site, person portal.PersonID) string {
 // TestIssuerGone lets the issuing CA run out: nothing is issued, and trying again
 // sends the same form.
 func TestIssuerGone(t *testing.T) {
-	p := newSite(t)
-	p.clock.pass(6 * 365 * 24 * time.Hour)
+	t.Parallel()
+	p := newPortal(t)
+	p.clock.Advance(6 * 365 * 24 * time.Hour)
 	b := p.signedIn("anna", iPhone)
 	got := b.post("/new", "name", "Anna's iPhone", "platform", "ios", "request", "the-same")
 	if got.status != 503 || got.header.Get("Retry-After") == "" {

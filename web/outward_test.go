@@ -11,12 +11,13 @@ import (
 // User-Agent, query, path. No page may carry it as markup, no header and no log
 // line may break.
 func TestA18_HostileNames(t *testing.T) {
+	t.Parallel()
 	payloads := []string{
 		"<script>alert(1)</script>", `"><img src=x onerror=1>`, `'-alert(1)-'`, "</title><svg onload=1>",
 		"javascript:alert(1)", "{{.Layout}}", "%3Cscript%3E", `a"; filename="x.exe`, "../../etc/passwd",
 		"a\u202egnp.exe", "=1+1", "con", "a\r\nX-Injected: 1", "\u2028x\u2029", "${7*7}",
 	}
-	p := newSite(t)
+	p := newPortal(t)
 	for _, payload := range payloads {
 		b := p.signedIn("ben", "Mozilla/5.0 (iPhone) MicroMessenger "+strings.Map(printable, payload))
 		device := b.enrol(payload, "ios")
@@ -79,7 +80,8 @@ func pathRune(r rune) rune {
 
 // TestLanguageLinks holds that a page never links to where its address points.
 func TestLanguageLinks(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	for _, path := range []string{"//evil.example/", "/\\evil.example", "///evil.example", "/help?next=//evil.example"} {
 		got := p.browser(linux).get(path)
 		bad := got.node(func(n *html.Node) bool {

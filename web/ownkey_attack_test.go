@@ -19,7 +19,8 @@ import (
 
 // TestA16_NoKeyNoPassword looks for secrets where they must not be.
 func TestA16_NoKeyNoPassword(t *testing.T) {
-	k := newKeyless(t)
+	t.Parallel()
+	k := newDeviceKeyPhone(t)
 	secret, token := k.secret(k.browser(linux).get(k.href).body), strings.Split(k.href, "/")[2]
 	places := map[string]string{"log": k.log.String(), "page of the device": string(k.owner.get(k.device).body)}
 	for _, suffix := range []string{"", "-wal"} {
@@ -52,7 +53,8 @@ func TestA16_NoKeyNoPassword(t *testing.T) {
 
 // TestA9_KeylessPreviews: looking changes nothing, and reading uses nothing up.
 func TestA9_KeylessPreviews(t *testing.T) {
-	k := newKeyless(t)
+	t.Parallel()
+	k := newDeviceKeyPhone(t)
 	preview := k.browser("WhatsApp/2.23.20.0 A")
 	before := k.head()
 	for range 15 {
@@ -102,13 +104,14 @@ func (f *firstTogether) Session(ctx context.Context, id [32]byte, now time.Time)
 
 // TestA9_OneCertificateOrChallenge asks on a phone's session for both kinds at once.
 func TestA9_OneCertificateOrChallenge(t *testing.T) {
+	t.Parallel()
 	sessions := &firstTogether{}
-	p := newSite(t, newSigner(t, "ec").sign, withSCEP, func(c *web.Config) {
+	p := newPortal(t, newSigner(t, "ec").sign, withSCEP, func(c *web.Config) {
 		sessions.Store = c.Store
 		c.Store = sessions
 	})
 	desktop := p.signedIn("anna", linux)
-	phone := p.handedOff(desktop)
+	phone := p.newHandoffPhone(desktop)
 	results := make(chan answer, 8)
 	sessions.all.Add(cap(results))
 	sessions.left.Store(int32(cap(results)))
@@ -139,9 +142,10 @@ func TestA9_OneCertificateOrChallenge(t *testing.T) {
 // TestA9_KeylessPhoneSession: a phone that came by a hand-off gets its profile, and
 // no form for more.
 func TestA9_KeylessPhoneSession(t *testing.T) {
+	t.Parallel()
 	signer := newSigner(t, "ec")
-	p := newSite(t, signer.sign, withSCEP)
-	k := keyless{site: p, signer: signer, owner: p.handedOff(p.signedIn("anna", linux))}
+	p := newPortal(t, signer.sign, withSCEP)
+	k := deviceKeyPhone{testPortal: p, signer: signer, owner: p.newHandoffPhone(p.signedIn("anna", linux))}
 	k.device = k.owner.enrol("Phone", "ios")
 	k.href = k.owner.profile(k.device)
 	page := k.owner.get(k.device + "/install")
@@ -169,7 +173,8 @@ func TestA9_KeylessPhoneSession(t *testing.T) {
 }
 
 func TestKeylessRefused(t *testing.T) {
-	k := newKeyless(t)
+	t.Parallel()
+	k := newDeviceKeyPhone(t)
 	bare, _, _ := strings.Cut(k.href, "?")
 	anonymous := k.browser(linux)
 	tests := []struct {
@@ -187,11 +192,11 @@ func TestKeylessRefused(t *testing.T) {
 			}
 		})
 	}
-	k.moody.become(http.ErrServerClosed, nil)
+	k.directory.set(http.ErrServerClosed, nil)
 	if got := anonymous.get(k.href); got.status != 503 {
 		t.Errorf("directory down: got %d", got.status)
 	}
-	k.moody.become(nil, func(person *portal.Person) { person.Protected = true })
+	k.directory.set(nil, func(person *portal.Person) { person.Protected = true })
 	for _, path := range []string{"/new", k.device + "/install"} {
 		fields := []string{"name", "x", "platform", "ios", "request", "p"}
 		if path != "/new" {
@@ -201,7 +206,7 @@ func TestKeylessRefused(t *testing.T) {
 			t.Errorf("%s of a protected person: got %d", path, got.status)
 		}
 	}
-	k.moody.become(nil, nil)
+	k.directory.set(nil, nil)
 	// Another session may be using it: it is not shown there.
 	if got := k.signedIn("anna", iPhone).get(k.device + "/install"); got.status != 200 || got.id("download") != nil {
 		t.Errorf("another session: got %d", got.status)
@@ -209,7 +214,7 @@ func TestKeylessRefused(t *testing.T) {
 	if got := k.signedIn("ben", iPhone).get(k.device + "/install"); got.status != 404 {
 		t.Errorf("another person: got %d", got.status)
 	}
-	k.clock.pass(enroll.ChallengeLife)
+	k.clock.Advance(enroll.ChallengeLife)
 	if got := anonymous.get(k.href); got.status != 410 {
 		t.Errorf("after ten minutes: got %d, want 410", got.status)
 	}
@@ -220,7 +225,8 @@ func TestKeylessRefused(t *testing.T) {
 
 // TestKeylessQuota: the page is that of any device too many.
 func TestKeylessQuota(t *testing.T) {
-	k := newKeyless(t)
+	t.Parallel()
+	k := newDeviceKeyPhone(t)
 	for i := range k.registrar.Quota() {
 		k.owner.enrol(fmt.Sprintf("Laptop %d", i), "linux")
 	}
@@ -236,7 +242,8 @@ func TestKeylessQuota(t *testing.T) {
 }
 
 func TestConfigOfSCEP(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	for _, address := range []string{"", "certs.example.com/scep", "ldap://certs.example.com", "https://", "http://a:b@certs.example.com/scep", "http://certs.example.com/scep"} {
 		c := p.config
 		c.SCEP = &web.SCEP{URL: address}

@@ -25,20 +25,20 @@ func withSCEP(c *web.Config) {
 	c.SCEP = &web.SCEP{URL: "http://certs.example.com/scep", CAFingerprint: []byte("fingerprint of a CA.")}
 }
 
-// keyless is a portal with a phone that was offered a profile without a key.
-type keyless struct {
-	*site
+// deviceKeyPhone is a portal with a phone that was offered a profile without a key.
+type deviceKeyPhone struct {
+	*testPortal
 	signer *publicSigner
 	owner  *browser
 	device string // path
 	href   string // of the profile
 }
 
-func newKeyless(t *testing.T, change ...func(*web.Config)) keyless {
+func newDeviceKeyPhone(t *testing.T, change ...func(*web.Config)) deviceKeyPhone {
 	t.Helper()
 	s := newSigner(t, "ec")
-	p := newSite(t, append(change, s.sign, withSCEP)...)
-	k := keyless{site: p, signer: s, owner: p.signedIn("anna", iPhone)}
+	p := newPortal(t, append(change, s.sign, withSCEP)...)
+	k := deviceKeyPhone{testPortal: p, signer: s, owner: p.signedIn("anna", iPhone)}
 	k.device = k.owner.enrol("Annas Telefon", "ios")
 	k.href = k.owner.profile(k.device)
 	return k
@@ -61,7 +61,7 @@ func (b *browser) profile(device string) string {
 
 // payloads are the contents of a profile, by type; each has one of the types asked
 // for here.
-func (k keyless) payloads(data []byte) (profile map[string]any, byType map[string]map[string]any) {
+func (k deviceKeyPhone) payloads(data []byte) (profile map[string]any, byType map[string]map[string]any) {
 	k.t.Helper()
 	p7, err := pkcs7.Parse(data)
 	if err != nil {
@@ -79,7 +79,7 @@ func (k keyless) payloads(data []byte) (profile map[string]any, byType map[strin
 }
 
 // secret is the challenge in a profile.
-func (k keyless) secret(data []byte) string {
+func (k deviceKeyPhone) secret(data []byte) string {
 	k.t.Helper()
 	_, byType := k.payloads(data)
 	return byType["security.scep"]["PayloadContent"].(map[string]any)["Challenge"].(string)
@@ -93,7 +93,7 @@ func newPhoneKey() func() (*rsa.PrivateKey, error) {
 }
 
 // redeem does what a phone makes the SCEP server do.
-func (k keyless) redeem(secret string, n int) (*x509.Certificate, error) {
+func (k deviceKeyPhone) redeem(secret string, n int) (*x509.Certificate, error) {
 	k.t.Helper()
 	key, err := phoneKeys[n]()
 	if err != nil {
@@ -104,7 +104,8 @@ func (k keyless) redeem(secret string, n int) (*x509.Certificate, error) {
 
 // TestKeylessProfile goes the whole way of a phone that makes its key.
 func TestKeylessProfile(t *testing.T) {
-	k := newKeyless(t, withExchange)
+	t.Parallel()
+	k := newDeviceKeyPhone(t, withExchange)
 	before := k.owner.get(k.device + "/install").text()
 	for _, words := range []string{"Your phone makes its key itself", "Works once, until 12:10", "mailbox sets itself up"} {
 		if !strings.Contains(before, words) {
@@ -154,8 +155,9 @@ func TestKeylessProfile(t *testing.T) {
 
 // TestOthersGetAKey: only phones whose profile is signed make their own.
 func TestOthersGetAKey(t *testing.T) {
+	t.Parallel()
 	signer := newSigner(t, "ec")
-	p := newSite(t, signer.sign, withSCEP)
+	p := newPortal(t, signer.sign, withSCEP)
 	for _, platform := range []string{"macos", "android", "windows", "linux"} {
 		b := p.signedIn("ben", linux)
 		if href, secret := b.download(b.enrol("My "+platform, platform)); secret == "" || p.browser(linux).get(href).status != 200 {
@@ -172,12 +174,13 @@ func TestOthersGetAKey(t *testing.T) {
 
 // TestKeylessRenewal: the next profile of a phone takes the place of the last.
 func TestKeylessRenewal(t *testing.T) {
-	k := newKeyless(t, withExchange)
+	t.Parallel()
+	k := newDeviceKeyPhone(t, withExchange)
 	first := k.browser(linux).get(k.href).body
 	if _, err := k.redeem(k.secret(first), 0); err != nil {
 		t.Fatal(err)
 	}
-	k.clock.pass(time.Hour)
+	k.clock.Advance(time.Hour)
 	again := k.signedIn("anna", iPhone)
 	if got := again.post(k.device+"/install", "request", "renewal"); got.location() != k.device+"/install" {
 		t.Fatalf("got %d to %q", got.status, got.location())
@@ -219,12 +222,13 @@ func TestKeylessRenewal(t *testing.T) {
 
 // TestCertificateAlone: one tap away there is the plain file.
 func TestCertificateAlone(t *testing.T) {
-	k := newKeyless(t)
+	t.Parallel()
+	k := newDeviceKeyPhone(t)
 	form := k.owner.get(k.device + "/install").id("alone")
 	if form == nil || attr(form, "action") != k.device+"/install" {
 		t.Fatal("the page has no form for the certificate alone")
 	}
-	k.clock.pass(time.Second)
+	k.clock.Advance(time.Second)
 	if got := k.owner.post(k.device+"/install", "request", "x", "alone", "1"); got.location() != k.device+"/install" {
 		t.Fatalf("got %d to %q", got.status, got.location())
 	}
@@ -232,7 +236,7 @@ func TestCertificateAlone(t *testing.T) {
 	if _, leaf, _, err := pkcs12.DecodeChain(k.browser(linux).get(href).body, secret); err != nil || leaf.Subject.CommonName != "anna@example.com" {
 		t.Errorf("file %s: %v", href, err)
 	}
-	k.clock.pass(time.Second)
+	k.clock.Advance(time.Second)
 	k.owner.post(k.device+"/install", "request", "y")
 	k.owner.profile(k.device)
 	off := newFile(t, "ios")
@@ -244,10 +248,11 @@ func TestCertificateAlone(t *testing.T) {
 // TestKeylessInPieces: the bytes are those of one file, and none goes out without
 // an entry.
 func TestKeylessInPieces(t *testing.T) {
-	k := newKeyless(t, withExchange)
+	t.Parallel()
+	k := newDeviceKeyPhone(t, withExchange)
 	anonymous := k.browser(linux)
 	whole := anonymous.get(k.href)
-	k.clock.pass(5 * time.Minute)
+	k.clock.Advance(5 * time.Minute)
 	first, rest := anonymous.get(k.href, "Range", "bytes=0-999"), anonymous.get(k.href, "Range", "bytes=1000-", "If-Range", whole.header.Get("ETag"))
 	if first.status != 206 || rest.status != 206 || !bytes.Equal(append(first.body, rest.body...), whole.body) {
 		t.Errorf("pieces: got %d and %d", first.status, rest.status)

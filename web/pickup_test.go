@@ -15,7 +15,8 @@ import (
 )
 
 func TestPickupSignedOut(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.browser(android)
 	for path, want := range map[string]string{
 		"/pickup": "/login?next=%2Fpickup", "/pickup/7F3K9QXM2WTA": "/login?next=%2Fpickup%2F7F3K9QXM2WTA",
@@ -33,7 +34,8 @@ func TestPickupSignedOut(t *testing.T) {
 }
 
 func TestA8_WrongPickupCodes(t *testing.T) {
-	p := newCounter(t)
+	t.Parallel()
+	p := newCodePortal(t)
 	hedi, anna, ben := p.signedIn("hedi", linux), p.signedIn("anna", android), p.signedIn("ben", android)
 	code, _ := hedi.giveCode("anna", "video")
 	for _, typed := range []string{"", "short", "7F3K-9QXM-2WT0", strings.Repeat("A", 100)} {
@@ -65,10 +67,10 @@ func TestA8_WrongPickupCodes(t *testing.T) {
 	if got := anna.post("/pickup", "code", code); got.status != 303 {
 		t.Errorf("its person: got %d: %s", got.status, got.text())
 	}
-	p.clock.pass(7 * time.Minute)
+	p.clock.Advance(7 * time.Minute)
 	anna.get("/")
 	for range 24 * 6 {
-		p.clock.pass(10 * time.Minute)
+		p.clock.Advance(10 * time.Minute)
 	}
 	anna = p.signedIn("anna", android)
 	if got := anna.post("/pickup", "code", code); got.status != 410 || !strings.Contains(got.text(), "has run out") {
@@ -81,7 +83,8 @@ func TestA8_WrongPickupCodes(t *testing.T) {
 
 // A code whose maker saw the person lets them in, for one certificate.
 func TestPickupAlone(t *testing.T) {
-	p := newCounter(t)
+	t.Parallel()
+	p := newCodePortal(t)
 	hedi := p.signedIn("hedi", linux)
 	telephone, _ := hedi.giveCode("ben", "called-back")
 	code, _ := hedi.giveCode("anna", "in-person")
@@ -135,7 +138,8 @@ func TestPickupAlone(t *testing.T) {
 
 // Two tabs with one code: one gets the certificate, the other is told.
 func TestF22_PickupInTwoTabs(t *testing.T) {
-	p := newCounter(t)
+	t.Parallel()
+	p := newCodePortal(t)
 	hedi, phone, tablet := p.signedIn("hedi", linux), p.signedIn("anna", android), p.signedIn("anna", iPhone)
 	code, _ := hedi.giveCode("anna", "video")
 	for _, b := range []*browser{phone, tablet} {
@@ -171,7 +175,8 @@ func TestF22_PickupInTwoTabs(t *testing.T) {
 
 // For a device that did not work, the code leads to a new file.
 func TestPickupForADevice(t *testing.T) {
-	p := newCounter(t)
+	t.Parallel()
+	p := newCodePortal(t)
 	hedi, anna := p.signedIn("hedi", linux), p.signedIn("anna", android)
 	device := anna.enrol("Galaxy", "android")
 	id := strings.TrimPrefix(device, "/devices/")
@@ -197,10 +202,11 @@ func TestPickupForADevice(t *testing.T) {
 
 // Where a code is required, every way to a certificate leads past the helpdesk.
 func TestCodeRequired(t *testing.T) {
-	p := newCounter(t)
+	t.Parallel()
+	p := newCodePortal(t)
 	hedi := p.signedIn("hedi", linux)
-	p.registrar = p.strictRegistrar()
-	p.reopen(func(c *web.Config) { c.Registrar = p.registrar; c.Helpdesk = p.newDesk(c.SignIn) })
+	p.registrar = p.newCodeRegistrar()
+	p.reopen(func(c *web.Config) { c.Registrar = p.registrar; c.Helpdesk = p.newHelpdesk(c.SignIn) })
 	anna := p.signedIn("anna", android)
 	for _, path := range []string{"/new", "/new/key"} {
 		if got := anna.get(path); got.status != 303 || got.location() != "/pickup" {
@@ -237,7 +243,8 @@ func withoutDesk(c web.Config) web.Config {
 // A session that a code opened is good for that code: once the helpdesk replaced it,
 // there is nothing to be had.
 func TestA4_ReplacedCodeLeavesNothing(t *testing.T) {
-	p := newCounter(t)
+	t.Parallel()
+	p := newCodePortal(t)
 	hedi := p.signedIn("hedi", linux)
 	seen, _ := hedi.giveCode("anna", "in-person")
 	thief := p.browser(android)

@@ -13,6 +13,7 @@ import (
 // TestPiecesDeliver fetches the file the way download managers do, and lets the
 // sweep come by: whoever may have the whole file keeps the certificate.
 func TestPiecesDeliver(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		method string
@@ -47,6 +48,7 @@ func TestPiecesDeliver(t *testing.T) {
 
 // TestPieceAfterTheEnd holds that a piece is refused as the whole is.
 func TestPieceAfterTheEnd(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, "ios")
 	etag := f.anonymous.do(http.MethodHead, f.href, nil).header.Get("ETag")
 	if got := f.anonymous.get(f.href, "Range", "bytes=10-", "If-Match", `"other"`, "If-None-Match", etag); got.status != 206 {
@@ -80,6 +82,7 @@ func (b *brokenWriter) Write(p []byte) (int, error) {
 
 // TestBrokenRead breaks the line many times: the reads are given back.
 func TestBrokenRead(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, "ios")
 	for range 3 * enroll.MaxReads {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://portal"+f.href, nil)
@@ -120,6 +123,7 @@ func (c *closingWriter) FlushError() error {
 // TestClosedBehindTheLastByte holds that the flush decides whether the file
 // arrived, not what the other end does after it.
 func TestClosedBehindTheLastByte(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name      string
 		err       error

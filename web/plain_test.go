@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/html"
 
 	"certportal/ca/crl"
+	"certportal/internal/test/testkit"
 	"certportal/web"
 )
 
@@ -24,7 +25,7 @@ func (nilLists) CRL(string) (crl.List, bool) { panic("no lists") }
 func isHTML(n *html.Node) bool { return n.Data == "html" }
 
 // onPlain is a browser on the plain http side.
-func (p *site) onPlain() *browser {
+func (p *testPortal) onPlain() *browser {
 	b := p.browser(linux)
 	b.base = p.plain.URL
 	return b
@@ -33,7 +34,8 @@ func (p *site) onPlain() *browser {
 // TestA14_PlainSide holds that plain http gives away what is signed and takes
 // nothing.
 func TestA14_PlainSide(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.onPlain()
 	tests := []struct {
 		method, path string
@@ -75,7 +77,8 @@ func TestA14_PlainSide(t *testing.T) {
 
 // TestA14_NoNegotiation sends the headers a relay would.
 func TestA14_NoNegotiation(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	device := p.signedIn("anna", iPhone).enrol("Anna's iPhone", "ios")
 	for _, r := range p.routes() {
 		for _, scheme := range []string{"NTLM TlRMTVNTUAABAAAAB4IIAAAAAAAAAAAAAAAAAAAAAAA=", "Negotiate YII=", "Basic YW5uYTp4"} {
@@ -91,8 +94,9 @@ func TestA14_NoNegotiation(t *testing.T) {
 }
 
 func TestAnchors(t *testing.T) {
+	t.Parallel()
 	other := &x509.Certificate{}
-	p := newSite(t, func(c *web.Config) {
+	p := newPortal(t, func(c *web.Config) {
 		*other = *c.Anchors[0].Cert
 		c.Anchors = append(c.Anchors, web.Anchor{Name: "exchange", Cert: other})
 	})
@@ -128,7 +132,8 @@ func TestAnchors(t *testing.T) {
 }
 
 func TestLists(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	b := p.onPlain()
 	got := b.get("/crl/issuing.crl", "Accept-Encoding", "identity")
 	if got.header.Get("Content-Type") != "application/pkix-crl" || string(got.body) != string(p.lists.list.DER) {
@@ -137,14 +142,14 @@ func TestLists(t *testing.T) {
 	if keep := got.header.Get("Cache-Control"); keep != "public, max-age=3600" {
 		t.Errorf("Cache-Control: got %q", keep)
 	}
-	if modified := got.header.Get("Last-Modified"); modified != start.Format(http.TimeFormat) {
+	if modified := got.header.Get("Last-Modified"); modified != testkit.Noon.Format(http.TimeFormat) {
 		t.Errorf("Last-Modified: got %q", modified)
 	}
 	tag := got.header.Get("ETag")
 	if again := b.get("/crl/issuing.crl", "If-None-Match", tag, "Accept-Encoding", "identity"); again.status != 304 || len(again.body) != 0 {
 		t.Errorf("known list: got %d", again.status)
 	}
-	p.clock.pass(72*time.Hour - time.Minute)
+	p.clock.Advance(72*time.Hour - time.Minute)
 	if keep := b.get("/crl/issuing.crl").header.Get("Cache-Control"); keep != "public, max-age=60" {
 		t.Errorf("a minute before its end: got %q", keep)
 	}
@@ -155,6 +160,7 @@ func TestLists(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		change func(*web.Config)
@@ -170,7 +176,7 @@ func TestNewRefuses(t *testing.T) {
 		{"anchor named like a path", func(c *web.Config) { c.Anchors[0].Name = "../x" }},
 	}
 	var good web.Config
-	newSite(t, func(c *web.Config) { good = *c })
+	newPortal(t, func(c *web.Config) { good = *c })
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := good
@@ -185,6 +191,7 @@ func TestNewRefuses(t *testing.T) {
 
 // TestClientAddress believes X-Forwarded-For from a trusted proxy alone.
 func TestClientAddress(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name      string
 		proxies   []netip.Prefix
@@ -198,7 +205,7 @@ func TestClientAddress(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := newSite(t, func(c *web.Config) { c.TrustedProxies = tt.proxies })
+			p := newPortal(t, func(c *web.Config) { c.TrustedProxies = tt.proxies })
 			p.browser(linux).get("/help", "X-Forwarded-For", tt.forwarded)
 			if log := p.log.String(); !strings.Contains(log, "address="+tt.want+" ") {
 				t.Errorf("got %s, want address %s", log, tt.want)

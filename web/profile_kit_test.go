@@ -15,6 +15,7 @@ import (
 	"github.com/micromdm/plist"
 	"github.com/smallstep/pkcs7"
 
+	"certportal/internal/test/testkit"
 	"certportal/web"
 )
 
@@ -40,7 +41,7 @@ func newSigner(t *testing.T, kind string) *publicSigner {
 	}
 	template := func(name string, isCA bool) *x509.Certificate {
 		return &x509.Certificate{SerialNumber: big.NewInt(int64(len(name))), Subject: pkix.Name{CommonName: name},
-			NotBefore: start.Add(-time.Hour), NotAfter: start.Add(90 * 24 * time.Hour), IsCA: isCA, BasicConstraintsValid: true}
+			NotBefore: testkit.Noon.Add(-time.Hour), NotAfter: testkit.Noon.Add(90 * 24 * time.Hour), IsCA: isCA, BasicConstraintsValid: true}
 	}
 	made := func(t testing.TB, template, parent *x509.Certificate, public crypto.PublicKey) *x509.Certificate {
 		raw, err := x509.CreateCertificate(rand.Reader, template, parent, public, rootKey)
@@ -93,7 +94,7 @@ func (s *publicSigner) open(t *testing.T, data []byte) opened {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(s.root)
-	if err := p7.VerifyWithChainAtTime(roots, start); err != nil {
+	if err := p7.VerifyWithChainAtTime(roots, testkit.Noon); err != nil {
 		t.Fatal(err)
 	}
 	var p opened

@@ -7,11 +7,14 @@ import (
 	"testing"
 
 	"certportal/ca"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 	"certportal/web"
 )
 
 // Nothing unsigned goes out: without a signer the plain file takes its place.
 func TestNoProfileUnsigned(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, "ios", withExchange)
 	if !strings.Contains(f.href, ".p12?") {
 		t.Errorf("offered %s", f.href)
@@ -29,6 +32,7 @@ func TestNoProfileUnsigned(t *testing.T) {
 }
 
 func TestProfileAddress(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t, "ec")
 	f := newFile(t, "android", s.sign)
 	plain, _, _ := strings.Cut(f.href, ".p12")
@@ -59,10 +63,8 @@ func TestProfileAddress(t *testing.T) {
 // TestUnverifiedIsSaid: signed under the embedded CA, an iPhone shows red, and
 // the page says so beforehand.
 func TestUnverifiedIsSaid(t *testing.T) {
-	h, err := hierarchy()
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.Parallel()
+	h := fixture.Hierarchy(t, ca.ECP256)
 	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey})
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +75,7 @@ func TestUnverifiedIsSaid(t *testing.T) {
 	}
 	prepared, err := issuer.PrepareOwn(ca.ServerConfig{
 		Names: []string{"certs.example.com"}, CRLURLs: []string{"http://example.com/crl/issuing.crl"},
-	}, key.Public(), start)
+	}, key.Public(), testkit.Noon)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,6 +92,7 @@ func TestUnverifiedIsSaid(t *testing.T) {
 }
 
 func TestNewRefusesAppleAndExchange(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t, "ec")
 	tests := []struct {
 		name   string
@@ -108,7 +111,7 @@ func TestNewRefusesAppleAndExchange(t *testing.T) {
 			c.Exchange = &web.Exchange{Host: "mail", UserName: "domain", Domain: `CORP\x`}
 		}, "NetBIOS"},
 	}
-	p := newSite(t)
+	p := newPortal(t)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			config := p.config
@@ -125,6 +128,7 @@ func TestNewRefusesAppleAndExchange(t *testing.T) {
 // TestMailboxNames: the page of an Android phone shows what to type, and only
 // where Exchange is known.
 func TestMailboxNames(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, "android", withExchange)
 	words := f.owner.get(f.device + "/install").text()
 	for _, want := range []string{"mail.example.com", "anna@example.com", "Use client certificate", "Outlook on phones cannot"} {
@@ -139,8 +143,9 @@ func TestMailboxNames(t *testing.T) {
 }
 
 func TestA18_HostileNamesInProfile(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t, "ec")
-	p := newSite(t, s.sign, withExchange)
+	p := newPortal(t, s.sign, withExchange)
 	for _, name := range []string{
 		"</string><key>Evil</key>", `a"; filename="x.exe`, "a\r\nX-Injected: 1", "]]><![CDATA[", "a\u202egnp.exe", "&#0;", "{{.Org}}", "📱",
 	} {

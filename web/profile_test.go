@@ -18,6 +18,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 	"certportal/web"
 )
 
@@ -31,6 +32,7 @@ const (
 )
 
 func TestProfileOfPhone(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t, "ec")
 	f := newFile(t, "ios", s.sign, withExchange)
 	got := f.anonymous.get(f.href)
@@ -71,6 +73,7 @@ func TestProfileOfPhone(t *testing.T) {
 }
 
 func TestProfileOfMac(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t, "rsa")
 	f := newFile(t, "macos", s.sign, withExchange, func(c *web.Config) {
 		c.Apple = web.Apple{Identifier: "com.example.certs", Organization: "Example Ltd"}
@@ -95,6 +98,7 @@ func TestProfileOfMac(t *testing.T) {
 
 // TestProfileVerifiedByOpenSSL: the other reader, on what really went out.
 func TestProfileVerifiedByOpenSSL(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("openssl"); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("openssl is not installed")
@@ -111,7 +115,7 @@ func TestProfileVerifiedByOpenSSL(t *testing.T) {
 		}
 	}
 	out, err := exec.CommandContext(t.Context(), "openssl", "cms", "-verify", "-inform", "DER", "-in", in, "-purpose", "any",
-		"-CAfile", root, "-attime", strconv.FormatInt(start.Unix(), 10)).CombinedOutput()
+		"-CAfile", root, "-attime", strconv.FormatInt(testkit.Noon.Unix(), 10)).CombinedOutput()
 	if err != nil || !bytes.Contains(out, []byte("com.apple.security.pkcs12")) {
 		t.Errorf("%v: %.300s", err, out)
 	}
@@ -119,8 +123,9 @@ func TestProfileVerifiedByOpenSSL(t *testing.T) {
 
 // TestRightFile holds what each real browser is offered, with steps for it.
 func TestRightFile(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t, "ec")
-	p := newSite(t, s.sign, withExchange)
+	p := newPortal(t, s.sign, withExchange)
 	tests := []struct {
 		name, agent, platform, ext, says string
 	}{
@@ -159,6 +164,7 @@ func TestRightFile(t *testing.T) {
 
 // TestProfileAndPlainFile: both ways are one pickup, with one count of reads.
 func TestProfileAndPlainFile(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t, "ec")
 	f := newFile(t, "ios", s.sign)
 	plain := attr(f.owner.get(f.device+"/install").id("download-plain"), "href")
@@ -179,11 +185,12 @@ func TestProfileAndPlainFile(t *testing.T) {
 // TestProfileInPieces: however it is fetched, and whoever asks, the bytes are
 // those of one file, signature included.
 func TestProfileInPieces(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"rsa", "ec"} {
 		t.Run(kind, func(t *testing.T) {
 			f := newFile(t, "ios", newSigner(t, kind).sign, withExchange)
 			whole := f.anonymous.get(f.href)
-			f.clock.pass(5 * time.Minute)
+			f.clock.Advance(5 * time.Minute)
 			if again := f.browser(android).get(f.href, "Accept-Language", "de"); !bytes.Equal(again.body, whole.body) {
 				t.Error("a second read gives another file")
 			}
@@ -203,10 +210,11 @@ func TestProfileInPieces(t *testing.T) {
 // TestRenewedProfileReplaces: a new file of a device takes the place of the old
 // one on the phone, mailbox included.
 func TestRenewedProfileReplaces(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t, "ec")
 	f := newFile(t, "ios", s.sign, withExchange)
 	old := s.open(t, f.anonymous.get(f.href).body)
-	f.clock.pass(time.Hour)
+	f.clock.Advance(time.Hour)
 	again := f.signedIn("anna", iPhone)
 	if got := again.post(f.device+"/install", "request", "renewal"); got.status != 303 {
 		t.Fatalf("renewing: got %d", got.status)
@@ -231,6 +239,7 @@ func TestRenewedProfileReplaces(t *testing.T) {
 // The form DOMAIN\user is the directory's, and only while it is of the one whom
 // the certificate names.
 func TestProfileWithDomainAndUser(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t, "ec")
 	f := newFile(t, "ios", s.sign, withExchange, func(c *web.Config) {
 		c.Exchange.UserName, c.Exchange.Domain = web.UserNameDomain, "EXAMPLE"
@@ -243,11 +252,11 @@ func TestProfileWithDomainAndUser(t *testing.T) {
 	if got, want := user(), `EXAMPLE\anna`; got != want {
 		t.Errorf("user name: got %q, want %q", got, want)
 	}
-	f.moody.become(errors.New("no answer"), nil)
+	f.directory.set(errors.New("no answer"), nil)
 	if got := f.anonymous.get(f.href); got.status != 503 {
 		t.Errorf("without directory: got %d, want 503", got.status)
 	}
-	f.moody.become(nil, func(person *portal.Person) { person.UPN = "anna.married@example.com" })
+	f.directory.set(nil, func(person *portal.Person) { person.UPN = "anna.married@example.com" })
 	if got, want := user(), "anna@example.com"; got != want {
 		t.Errorf("user name after a new UPN: got %q, want %q", got, want)
 	}

@@ -12,11 +12,12 @@ import (
 // TestKeylessOverlap renews a phone that makes its key: until it fetched the new
 // certificate nothing changes, and another profile is no reason to end the old one.
 func TestKeylessOverlap(t *testing.T) {
-	k := newKeyless(t)
+	t.Parallel()
+	k := newDeviceKeyPhone(t)
 	if _, err := k.redeem(k.secret(k.browser(linux).get(k.href).body), 0); err != nil {
 		t.Fatal(err)
 	}
-	k.clock.pass(345 * day)
+	k.clock.Advance(345 * day)
 	again := k.signedIn("anna", iPhone)
 	question := again.get(k.device + "/renew?lang=en")
 	if !strings.Contains(question.text(), "Installing replaces the old profile") {
@@ -31,7 +32,7 @@ func TestKeylessOverlap(t *testing.T) {
 			t.Errorf("form to %s: %t: a try again must keep the old certificate", form, found)
 		}
 	}
-	k.clock.pass(time.Minute)
+	k.clock.Advance(time.Minute)
 	again.post(k.device+"/renew", "request", "second try")
 	if _, err := k.redeem(k.secret(k.browser(linux).get(again.profile(k.device)).body), 1); err != nil {
 		t.Fatal(err)
@@ -51,9 +52,10 @@ func TestKeylessOverlap(t *testing.T) {
 // TestBroughtRenewal asks whoever has the key for a new request, and takes no
 // private key for one.
 func TestBroughtRenewal(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	device := p.signedIn("anna", linux).brought("Server", newRequest(t, newKey(t)))
-	p.clock.pass(345 * day)
+	p.clock.Advance(345 * day)
 	b := p.signedIn("anna", linux)
 	question := b.get(device + "/renew")
 	if question.id("csr") == nil {
@@ -88,13 +90,14 @@ func TestBroughtRenewal(t *testing.T) {
 // TestNotBlocked breaks the store in two ways while somebody blocks a lost phone:
 // the page must not comfort, and lets them try again.
 func TestNotBlocked(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
-		fail   func(t *testing.T, p *site)
+		fail   func(t *testing.T, p *testPortal)
 		reason portal.Cause // that trying again sends
 	}{
 		// Nobody is known then, and no form is read: the gravest reason is the safe one.
-		{"store gone", func(t *testing.T, p *site) {
+		{"store gone", func(t *testing.T, p *testPortal) {
 			if err := p.db.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -104,7 +107,7 @@ func TestNotBlocked(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFile(t, "android")
-			tt.fail(t, f.site)
+			tt.fail(t, f.testPortal)
 			got := f.owner.post(f.device+"/lost", "reason", string(portal.Retired))
 			if got.status != 503 || !strings.Contains(got.text(), "The device was NOT blocked") {
 				t.Fatalf("got %d: %s", got.status, got.text())

@@ -16,6 +16,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 )
 
 // aged is a fetched file whose certificate is some days from its end.
@@ -23,7 +24,7 @@ func aged(t *testing.T, platform string, left int) file {
 	t.Helper()
 	f := newFile(t, platform)
 	f.anonymous.get(f.href)
-	f.clock.pass(time.Duration(365-left) * day)
+	f.clock.Advance(time.Duration(365-left) * day)
 	f.owner = f.signedIn("anna", android)
 	return f
 }
@@ -50,6 +51,7 @@ func (f file) statusOf(serial ca.Serial) portal.Status {
 // TestRenewal goes the whole way: the reminder, one button, the file, the end of
 // the old certificate.
 func TestRenewal(t *testing.T) {
+	t.Parallel()
 	f := aged(t, "android", 20)
 	old := f.certificate().Serial
 	home := f.owner.get("/?lang=en")
@@ -98,11 +100,12 @@ func TestRenewal(t *testing.T) {
 
 // TestRenewalAgain: what did not arrive is replaced, and the old one stays.
 func TestRenewalAgain(t *testing.T) {
+	t.Parallel()
 	f := aged(t, "android", 20)
 	old := f.certificate().Serial
 	f.owner.post(f.device+"/renew", "request", "one")
 	first := f.certificate().Serial
-	f.clock.pass(enroll.PasswordLife + time.Second)
+	f.clock.Advance(enroll.PasswordLife + time.Second)
 	f.owner = f.signedIn("anna", android)
 	form := f.owner.get(f.device + "/install").node(withAction(f.device + "/renew"))
 	if form == nil {
@@ -120,6 +123,7 @@ func TestRenewalAgain(t *testing.T) {
 }
 
 func TestRenewalIsRefused(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		before func(f file)
@@ -159,6 +163,7 @@ func (f file) sweepAll(cause portal.Cause) {
 // TestRenewingWhatRanOut takes no promise of an old certificate along, and a name
 // that another device took meanwhile is asked for.
 func TestRenewingWhatRanOut(t *testing.T) {
+	t.Parallel()
 	f := aged(t, "android", -3)
 	if got := f.owner.get("/?lang=en").text(); !strings.Contains(got, "Annas Telefon stopped working on 22 November 2027. Renew it now.") {
 		t.Errorf("home: %s", got)
@@ -180,6 +185,7 @@ func TestRenewingWhatRanOut(t *testing.T) {
 }
 
 func TestRename(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, "android")
 	f.owner.enrol("Tablet", "android")
 	tests := []struct {
@@ -207,6 +213,7 @@ func TestRename(t *testing.T) {
 // TestA10_LifeOfOthersDevices keeps everybody from what is somebody else's, and a
 // phone that came by a hand-off from all of it.
 func TestA10_LifeOfOthersDevices(t *testing.T) {
+	t.Parallel()
 	f := aged(t, "android", 20)
 	ben := f.signedIn("ben", android)
 	acts := map[string][]string{"/renew": {"request", "x"}, "/finish": nil, "/lost": {"reason", "lost"}, "/rename": {"name", "mine"}}
@@ -230,6 +237,7 @@ func TestA10_LifeOfOthersDevices(t *testing.T) {
 
 // TestThreeTapsToBlock counts them from the home page, without typing anything.
 func TestThreeTapsToBlock(t *testing.T) {
+	t.Parallel()
 	f := aged(t, "android", 20)
 	f.owner.post(f.device+"/renew", "request", "one")
 	home := f.owner.get("/?lang=en")
@@ -255,7 +263,7 @@ func TestThreeTapsToBlock(t *testing.T) {
 	if got := f.owner.get("/?lang=en").text(); !strings.Contains(got, "Annas Telefon Blocked") || !strings.Contains(got, "using 0 of 5") {
 		t.Errorf("home: %s", got)
 	}
-	f.clock.pass(31 * day)
+	f.clock.Advance(31 * day)
 	if got := f.signedIn("anna", android).get("/?lang=en").text(); !strings.Contains(got, "Old certificates (1)") {
 		t.Errorf("home after a month: %s", got)
 	}
@@ -263,6 +271,7 @@ func TestThreeTapsToBlock(t *testing.T) {
 
 // TestBlockedPageTellsTheTruth about the list: being made, late, done.
 func TestBlockedPageTellsTheTruth(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, "android")
 	f.anonymous.get(f.href)
 	before := f.publish()
@@ -275,12 +284,12 @@ func TestBlockedPageTellsTheTruth(t *testing.T) {
 		again bool
 	}{
 		{"at once", func() {}, "is being made", true},
-		{"nobody makes it", func() { f.clock.pass(21 * time.Second) }, "blocked Annas Telefon in the portal", false},
+		{"nobody makes it", func() { f.clock.Advance(21 * time.Second) }, "blocked Annas Telefon in the portal", false},
 		{"made", func() { names = f.publish() }, "A server that still keeps an older list refuses it by 12:00 UTC on 25 November 2026 at the latest.", false},
-		{"made again", func() { f.clock.pass(time.Hour); f.publish(); f.owner = f.signedIn("anna", android) }, "refuses it by 12:00 UTC on 25 November 2026", false},
-		{"long after", func() { f.clock.pass(4 * day); f.publish(); f.owner = f.signedIn("anna", android) }, "No server can accept it any more. If", false},
+		{"made again", func() { f.clock.Advance(time.Hour); f.publish(); f.owner = f.signedIn("anna", android) }, "refuses it by 12:00 UTC on 25 November 2026", false},
+		{"long after", func() { f.clock.Advance(4 * day); f.publish(); f.owner = f.signedIn("anna", android) }, "No server can accept it any more. If", false},
 	}
-	if got, want := before.NextUpdate, start.Add(72*time.Hour); !got.Equal(want) {
+	if got, want := before.NextUpdate, testkit.Noon.Add(72*time.Hour); !got.Equal(want) {
 		t.Fatalf("the list before ends at %v, want %v", got, want)
 	}
 	for _, step := range steps {
@@ -299,6 +308,7 @@ func TestBlockedPageTellsTheTruth(t *testing.T) {
 }
 
 func TestBlockReasons(t *testing.T) {
+	t.Parallel()
 	f := newFile(t, "android")
 	for _, reason := range []string{"", "stolen", "replaced", "removed", "left"} {
 		got := f.owner.post(f.device+"/lost", "reason", reason)
@@ -322,6 +332,7 @@ func TestBlockReasons(t *testing.T) {
 
 // TestF22_DoubleTapOnRenew sends one form many times at once.
 func TestF22_DoubleTapOnRenew(t *testing.T) {
+	t.Parallel()
 	f := aged(t, "android", 20)
 	answers := make([]answer, 8)
 	var wg sync.WaitGroup

@@ -16,8 +16,9 @@ import (
 // TestA9_ForeignAnswers sends answers of the provider to a browser that did not ask
 // for them: nobody is signed in, and the cookie is used up.
 func TestA9_ForeignAnswers(t *testing.T) {
+	t.Parallel()
 	type try struct {
-		c    *company
+		c    *ssoPortal
 		b    *browser // of the victim, who has started a sign-in
 		back string   // the victim's own answer
 	}
@@ -41,14 +42,14 @@ func TestA9_ForeignAnswers(t *testing.T) {
 		{"long code", func(x try) string { return with(t, x.back, "code", strings.Repeat("x", 9000)) }, nil, 400},
 		{"invented code", func(x try) string { return with(t, x.back, "code", "x") }, nil, 403},
 		{"other issuer", func(x try) string { return with(t, x.back, "iss", "https://elsewhere.example") }, nil, 403},
-		{"too late", func(x try) string { x.c.clock.pass(11 * time.Minute); return x.back }, nil, 400},
+		{"too late", func(x try) string { x.c.clock.Advance(11 * time.Minute); return x.back }, nil, 400},
 		{"cookie of another page", func(x try) string { return x.back }, []string{"next"}, 400},
 		{"cookie of another time", func(x try) string { return x.back }, []string{"time"}, 400},
 		{"broken cookie", func(x try) string { return x.back }, []string{"broken"}, 400},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newCompany(t)
+			c := newSSOPortal(t)
 			b := c.browser(iPhone)
 			x := try{c, b, c.leave(b, "/login/sso?next=%2Fnew")}
 			path := tt.path(x)
@@ -101,7 +102,7 @@ func checkUsedUp(t *testing.T, got answer) {
 
 // checkNoSecrets holds that code and state stand neither on the page nor in the
 // log, and do not travel on.
-func checkNoSecrets(t *testing.T, c *company, got answer, path string) {
+func checkNoSecrets(t *testing.T, c *ssoPortal, got answer, path string) {
 	t.Helper()
 	if policy := got.header.Get("Referrer-Policy"); policy != "strict-origin" {
 		t.Errorf("Referrer-Policy: got %q, want strict-origin", policy)
@@ -146,7 +147,8 @@ func without(t *testing.T, path, name string) string {
 
 // TestA9_AnswerReplayed sends a good answer again, with the cookie somebody kept.
 func TestA9_AnswerReplayed(t *testing.T) {
-	c := newCompany(t)
+	t.Parallel()
+	c := newSSOPortal(t)
 	b := c.browser(iPhone)
 	back := c.leave(b, "/login/sso")
 	kept := b.cookie(ssoCookie)
@@ -169,7 +171,8 @@ func TestA9_AnswerReplayed(t *testing.T) {
 // TestA9_FixationBySSO holds that a cookie from before the sign-in is worth nothing
 // after it.
 func TestA9_FixationBySSO(t *testing.T) {
-	c := newCompany(t)
+	t.Parallel()
+	c := newSSOPortal(t)
 	b := c.browser(iPhone)
 	back := c.leave(b, "/login/sso")
 	planted := strings.Repeat("A", 43)
@@ -182,7 +185,8 @@ func TestA9_FixationBySSO(t *testing.T) {
 // TestA9_StartOfAnotherSite holds that a link anywhere to the start changes nothing
 // but its own cookie, and leads to the provider alone.
 func TestA9_StartOfAnotherSite(t *testing.T) {
-	c := newCompany(t)
+	t.Parallel()
+	c := newSSOPortal(t)
 	b := c.signedIn("ben", linux)
 	session := b.cookie(sessionCookie)
 	foreign := []string{"Sec-Fetch-Site", "cross-site", "Referer", "https://evil.example/"}
@@ -209,7 +213,8 @@ func TestA9_StartOfAnotherSite(t *testing.T) {
 // TestA9_RememberedSignInIsNoProof: the provider may know the browser from this
 // morning. Whoever changes something as staff shows again who they are, there.
 func TestA9_RememberedSignInIsNoProof(t *testing.T) {
-	c := newCompany(t)
+	t.Parallel()
+	c := newSSOPortal(t)
 	c.add("adam", "Adam Min", "Adam", portal.Admin)
 	b := c.browser(linux)
 	c.idp.SignIn(map[string]any{"upn": "adam@example.com"})

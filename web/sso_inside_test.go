@@ -8,6 +8,7 @@ import (
 // TestStart holds that the secrets of a sign-in depend on all that the cookie
 // holds, and tell nothing about each other.
 func TestStart(t *testing.T) {
+	t.Parallel()
 	at := time.Unix(1_795_000_000, 0)
 	start := newStart(at, "/new?p=ios")
 	again, ok := parseStart(start.String())

@@ -14,21 +14,22 @@ import (
 	"certportal/internal/oidc"
 	"certportal/internal/portal"
 	"certportal/internal/test/oidcserver"
+	"certportal/internal/test/testkit"
 	"certportal/web"
 )
 
 const ssoCookie = "__Host-sso"
 
-// company is a portal beside the identity provider of its people.
-type company struct {
-	*site
+// ssoPortal is a portal beside the identity provider of its people.
+type ssoPortal struct {
+	*testPortal
 	idp *oidcserver.Provider
 }
 
-// newCompany starts both. anna comes next.
-func newCompany(t *testing.T, change ...func(*web.Config)) *company {
+// newSSOPortal starts both. anna comes next.
+func newSSOPortal(t *testing.T, change ...func(*web.Config)) *ssoPortal {
 	t.Helper()
-	c := &company{}
+	c := &ssoPortal{}
 	c.idp = oidcserver.New(t, oidcserver.Config{Algorithm: "ES256", Now: func() time.Time { return c.clock.Now() }})
 	c.idp.SignIn(map[string]any{"upn": "anna@example.com"})
 	sso := func(w *web.Config) {
@@ -43,7 +44,7 @@ func newCompany(t *testing.T, change ...func(*web.Config)) *company {
 		c.idp.Register(w.PublicURL.String() + web.CallbackPath)
 		w.SSO = &web.SSO{Provider: provider, Name: "Corp sign-in"}
 	}
-	c.site = newSite(t, append([]func(*web.Config){sso}, change...)...)
+	c.testPortal = newPortal(t, append([]func(*web.Config){sso}, change...)...)
 	return c
 }
 
@@ -51,7 +52,7 @@ func passwordOff(c *web.Config) { c.SSO.PasswordOff = true }
 
 // leave follows the way to the provider and returns the address it sends the
 // browser back to, as a path.
-func (c *company) leave(b *browser, path string) string {
+func (c *ssoPortal) leave(b *browser, path string) string {
 	c.t.Helper()
 	got := b.get(path)
 	if got.status != 303 || !strings.HasPrefix(got.location(), c.idp.Issuer()+"/authorize?") {
@@ -61,7 +62,7 @@ func (c *company) leave(b *browser, path string) string {
 }
 
 // comeBack is the browser at the provider.
-func (c *company) comeBack(address string) string {
+func (c *ssoPortal) comeBack(address string) string {
 	c.t.Helper()
 	client := &http.Client{
 		Transport:     &http.Transport{TLSClientConfig: &tls.Config{RootCAs: c.idp.Roots()}, DisableKeepAlives: true},
@@ -84,7 +85,8 @@ func (c *company) comeBack(address string) string {
 }
 
 func TestSingleSignOn(t *testing.T) {
-	c := newCompany(t)
+	t.Parallel()
+	c := newSSOPortal(t)
 	b := c.browser(iPhone)
 	page := b.get("/login?next=%2Fnew%3Fp%3Dios")
 	link := page.id("sso")
@@ -115,7 +117,8 @@ func TestSingleSignOn(t *testing.T) {
 }
 
 func TestSSOCookie(t *testing.T) {
-	c := newCompany(t)
+	t.Parallel()
+	c := newSSOPortal(t)
 	got := c.browser(iPhone).get("/login/sso?next=%2Fnew")
 	cookie, err := http.ParseSetCookie(got.header.Get("Set-Cookie"))
 	if err != nil {
@@ -136,32 +139,33 @@ func TestSSOCookie(t *testing.T) {
 
 // TestSSONoes shows what people see when the provider or the directory says no.
 func TestSSONoes(t *testing.T) {
-	claim := func(upn string) func(*company) {
-		return func(c *company) { c.idp.SignIn(map[string]any{"upn": upn}) }
+	t.Parallel()
+	claim := func(upn string) func(*ssoPortal) {
+		return func(c *ssoPortal) { c.idp.SignIn(map[string]any{"upn": upn}) }
 	}
-	disable := func(c *company) {
-		if err := c.people.SetDisabled(t.Context(), "anna", true, audit.Entry{At: start}); err != nil {
+	disable := func(c *ssoPortal) {
+		if err := c.people.SetDisabled(t.Context(), "anna", true, audit.Entry{At: testkit.Noon}); err != nil {
 			c.t.Fatal(err)
 		}
 	}
 	tests := []struct {
 		name   string
-		before func(*company)
+		before func(*ssoPortal)
 		status int
 		words  string
 		log    string // of the operator; empty for none in particular
 	}{
 		{"unknown", claim("nobody@example.com"), 403, "You signed in with Corp sign-in, but we cannot find this account", "unknown-person"},
-		{"no account", func(c *company) { c.idp.SignIn(map[string]any{"email": "anna@example.com"}) }, 403, "We do not know this account", `claim \"upn\"`},
+		{"no account", func(c *ssoPortal) { c.idp.SignIn(map[string]any{"email": "anna@example.com"}) }, 403, "We do not know this account", `claim \"upn\"`},
 		{"disabled", disable, 403, "Your work account is switched off", "disabled"},
-		{"lie", func(c *company) { c.idp.Misbehave(oidcserver.WrongNonce) }, 403, "Signing in with Corp sign-in did not work", "nonce of another sign-in"},
-		{"other key", func(c *company) { c.idp.Misbehave(oidcserver.OtherKey) }, 403, "did not work", "no key of the provider"},
-		{"provider down", func(c *company) { c.idp.Misbehave(oidcserver.Broken) }, 503, "Corp sign-in is not answering. It is not your password.", "identity-provider"},
-		{"portal unknown there", func(c *company) { c.idp.Misbehave(oidcserver.RefusesClient) }, 503, "is not answering", "client secret"},
+		{"lie", func(c *ssoPortal) { c.idp.Misbehave(oidcserver.WrongNonce) }, 403, "Signing in with Corp sign-in did not work", "nonce of another sign-in"},
+		{"other key", func(c *ssoPortal) { c.idp.Misbehave(oidcserver.OtherKey) }, 403, "did not work", "no key of the provider"},
+		{"provider down", func(c *ssoPortal) { c.idp.Misbehave(oidcserver.Broken) }, 503, "Corp sign-in is not answering. It is not your password.", "identity-provider"},
+		{"portal unknown there", func(c *ssoPortal) { c.idp.Misbehave(oidcserver.RefusesClient) }, 503, "is not answering", "client secret"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newCompany(t)
+			c := newSSOPortal(t)
 			b := c.browser(iPhone)
 			back := c.leave(b, "/login/sso?next=%2Fnew")
 			tt.before(c)
@@ -195,6 +199,7 @@ func buttonTo(a answer) string {
 
 // TestProviderSaysNo answers with an error instead of a code.
 func TestProviderSaysNo(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		code   string
 		status int
@@ -208,7 +213,7 @@ func TestProviderSaysNo(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.code[:8], func(t *testing.T) {
-			c := newCompany(t)
+			c := newSSOPortal(t)
 			b := c.browser(iPhone)
 			state := query(t, c.leave(b, "/login/sso?next=%2Fnew")).Get("state")
 			path := web.CallbackPath + "?" + url.Values{"error": {tt.code}, "error_description": {"mallory"}, "state": {state}}.Encode()
@@ -231,7 +236,8 @@ func TestProviderSaysNo(t *testing.T) {
 }
 
 func TestPasswordOff(t *testing.T) {
-	c := newCompany(t, passwordOff)
+	t.Parallel()
+	c := newSSOPortal(t, passwordOff)
 	b := c.browser(iPhone)
 	page := b.get("/login")
 	if page.status != 200 || page.id("password") != nil || page.id("sso") == nil {
@@ -245,7 +251,7 @@ func TestPasswordOff(t *testing.T) {
 	}
 	b.post("/logout")
 	c.idp.Misbehave(oidcserver.Broken)
-	c.clock.pass(2 * time.Hour)
+	c.clock.Advance(2 * time.Hour)
 	got := b.get("/login/sso")
 	if got.status != 503 || strings.Contains(got.text(), "password here") || buttonTo(got) != "/" {
 		t.Errorf("provider down: got %d with a button to %q: %s", got.status, buttonTo(got), got.text())
@@ -254,7 +260,8 @@ func TestPasswordOff(t *testing.T) {
 
 // TestWithoutSSO holds that the addresses are not there without a provider.
 func TestWithoutSSO(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	for _, path := range []string{"/login/sso", web.CallbackPath, web.CallbackPath + "?code=x&state=y"} {
 		if got := p.browser(linux).get(path); got.status != 404 {
 			t.Errorf("%s: got %d, want 404", path, got.status)
@@ -266,7 +273,8 @@ func TestWithoutSSO(t *testing.T) {
 }
 
 func TestSSOPerAddress(t *testing.T) {
-	c := newCompany(t, func(c *web.Config) { c.Limits.SignIns = 3 })
+	t.Parallel()
+	c := newSSOPortal(t, func(c *web.Config) { c.Limits.SignIns = 3 })
 	for _, path := range []string{"/login/sso", web.CallbackPath + "?code=x"} {
 		b := c.browser(iPhone)
 		for range 3 {
@@ -281,11 +289,12 @@ func TestSSOPerAddress(t *testing.T) {
 }
 
 func TestSSOConfig(t *testing.T) {
+	t.Parallel()
 	for name, sso := range map[string]*web.SSO{
 		"no provider": {Name: "Corp"}, "no name": {Provider: &oidc.Provider{}, Name: " "},
 	} {
 		c := web.Config{}
-		newSite(t, func(w *web.Config) { c = *w })
+		newPortal(t, func(w *web.Config) { c = *w })
 		c.SSO = sso
 		if _, err := web.New(c); err == nil {
 			t.Errorf("%s: got no error", name)
@@ -295,7 +304,8 @@ func TestSSOConfig(t *testing.T) {
 
 // TestA14_NoOtherScheme offers no Windows sign-in on the way to the provider.
 func TestA14_NoOtherScheme(t *testing.T) {
-	c := newCompany(t)
+	t.Parallel()
+	c := newSSOPortal(t)
 	for _, path := range []string{"/login/sso", web.CallbackPath, web.CallbackPath + "?code=x&state=y", "/login"} {
 		for _, value := range []string{"NTLM TlRMTVNTUAABAAAAB4IIogAAAAAAAAAAAAAAAAAAAAAKAGFKAAAADw==", "Negotiate YII="} {
 			got := c.browser(linux).get(path, "Authorization", value)
@@ -314,7 +324,8 @@ func TestA14_NoOtherScheme(t *testing.T) {
 
 // TestSSOPerson hands on what the provider says, and the directory decides.
 func TestSSOPerson(t *testing.T) {
-	c := newCompany(t)
+	t.Parallel()
+	c := newSSOPortal(t)
 	c.idp.SignIn(map[string]any{"upn": "HEDI@EXAMPLE.COM", "name": "Mallory", "sub": "id-of-anna"})
 	b := c.browser(iPhone)
 	b.get(c.leave(b, "/login/sso"))

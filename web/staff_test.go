@@ -13,7 +13,8 @@ import (
 
 // TestA11_RoleLostIsRoleGone: what the session knew at sign-in does not count.
 func TestA11_RoleLostIsRoleGone(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	p.add("adam", "Adam Min", "Adam", portal.Admin)
 	b := p.signedIn("adam", linux)
 	if got := b.get("/admin"); got.status != 200 {
@@ -33,7 +34,7 @@ func TestA11_RoleLostIsRoleGone(t *testing.T) {
 	}
 	for _, m := range moods {
 		t.Run(m.name, func(t *testing.T) {
-			p.moody.become(m.err, m.change)
+			p.directory.set(m.err, m.change)
 			for _, path := range []string{"/admin", "/admin/certificates", "/helpdesk", "/admin/audit", "/admin/halt"} {
 				if got := b.get(path); got.status != m.status {
 					t.Errorf("%s: got %d, want %d", path, got.status, m.status)
@@ -42,7 +43,7 @@ func TestA11_RoleLostIsRoleGone(t *testing.T) {
 			if got := b.post("/admin/halt", "reason", "x"); got.status != m.status {
 				t.Errorf("POST: got %d, want %d", got.status, m.status)
 			}
-			p.moody.become(nil, nil)
+			p.directory.set(nil, nil)
 		})
 	}
 	if got := b.get("/admin"); got.status != 200 {
@@ -56,14 +57,15 @@ func TestA11_RoleLostIsRoleGone(t *testing.T) {
 // TestA9_OldSignInChangesNothing: reading goes on, and whoever wants to change
 // something shows again who they are, and comes back to the form.
 func TestA9_OldSignInChangesNothing(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	p.add("adam", "Adam Min", "Adam", portal.Admin)
 	b := p.signedIn("adam", linux)
-	p.clock.pass(9 * time.Minute)
+	p.clock.Advance(9 * time.Minute)
 	if got := b.get("/admin/halt"); got.status != 200 {
 		t.Fatalf("after nine minutes: got %d", got.status)
 	}
-	p.clock.pass(2 * time.Minute)
+	p.clock.Advance(2 * time.Minute)
 	if got := b.get("/admin"); got.status != 200 {
 		t.Errorf("reading after eleven minutes: got %d", got.status)
 	}
@@ -100,7 +102,8 @@ func TestA9_OldSignInChangesNothing(t *testing.T) {
 
 // TestStaffLinks: employees see none, and staff those that open.
 func TestStaffLinks(t *testing.T) {
-	p := newSite(t)
+	t.Parallel()
+	p := newPortal(t)
 	p.add("audi", "Audi Tor", "Audi", portal.Auditor)
 	tests := []struct {
 		login, page   string

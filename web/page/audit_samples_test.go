@@ -61,6 +61,7 @@ func faults() []audit.Fault {
 
 // Whatever the ledger can say has words in every language.
 func TestEveryActionHasWords(t *testing.T) {
+	t.Parallel()
 	for _, lang := range page.Languages() {
 		words := readCatalogue(t, lang)
 		for _, action := range audit.Actions() {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestAccentIsReadableInBothSchemes(t *testing.T) {
+	t.Parallel()
 	variable := regexp.MustCompile(`--act:(#[0-9a-f]{6})`)
 	for _, accent := range []string{"#0b5cad", "#ffcc00", "#000000", "#ffffff", "#e2001a", "#00ff00", "#7f7f7f"} {
 		c := config()
@@ -36,6 +37,7 @@ func TestAccentIsReadableInBothSchemes(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		change func(*page.Config)
@@ -68,6 +70,7 @@ func picture(t *testing.T, width, height int) []byte {
 }
 
 func TestLogo(t *testing.T) {
+	t.Parallel()
 	c := config()
 	c.Logo = picture(t, 128, 64)
 	r, err := page.New(c)

@@ -42,6 +42,7 @@ func readCatalogue(t *testing.T, lang string) map[string]forms {
 }
 
 func TestCataloguesAgree(t *testing.T) {
+	t.Parallel()
 	english := readCatalogue(t, page.English)
 	for _, lang := range page.Languages() {
 		c := readCatalogue(t, lang)
@@ -80,6 +81,7 @@ func placeholders(s string) []string {
 }
 
 func TestEverySentenceIsUsed(t *testing.T) {
+	t.Parallel()
 	var source strings.Builder
 	err := fs.WalkDir(templates.Files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".html") {
@@ -106,6 +108,7 @@ func TestEverySentenceIsUsed(t *testing.T) {
 var sameWords = regexp.MustCompile(`^(lang\.dir|month\..*|date|contact\.h2|platform\.(android|windows|macos|linux)|thing\.(ios|macos))$`)
 
 func TestNoEnglishLeftovers(t *testing.T) {
+	t.Parallel()
 	english := readCatalogue(t, page.English)
 	for _, lang := range []string{page.German, page.Chinese} {
 		for key, f := range readCatalogue(t, lang) {
@@ -120,6 +123,7 @@ func TestNoEnglishLeftovers(t *testing.T) {
 var uiWords = regexp.MustCompile(`\*\*[^*]*\*\*`)
 
 func TestPlainWords(t *testing.T) {
+	t.Parallel()
 	jargon := regexp.MustCompile(`(?i)\b(CSR|PKCS|X\.?509|CA|SCEP|LDAP|p12|pfx|OCSP|CRL|oops|sorry|forbidden|invalid)\b`)
 	for _, lang := range page.Languages() {
 		for key, f := range readCatalogue(t, lang) {
@@ -133,6 +137,7 @@ func TestPlainWords(t *testing.T) {
 }
 
 func TestShortSentences(t *testing.T) {
+	t.Parallel()
 	end := regexp.MustCompile(`[.:;?!]\s`)
 	for _, lang := range []string{page.English, page.German} {
 		for key, f := range readCatalogue(t, lang) {
@@ -149,6 +154,7 @@ func TestShortSentences(t *testing.T) {
 }
 
 func TestGivenWords(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ key, en, zh, de string }{
 		{"login.h1", "Sign in", "登录", "Anmelden"},
 		{"login.intro", "Use your {{.Org}} work account, the same one you use on your office computer.", "请使用您的{{.Org}}工作帐号，与办公电脑的帐号相同。", "Verwenden Sie Ihr {{.Org}}-Konto, dasselbe wie an Ihrem Bürocomputer."},
@@ -183,6 +189,7 @@ func TestGivenWords(t *testing.T) {
 }
 
 func TestPlurals(t *testing.T) {
+	t.Parallel()
 	r := renderer(t)
 	tests := []struct {
 		lang string
@@ -204,6 +211,7 @@ func TestPlurals(t *testing.T) {
 }
 
 func TestSuggestName(t *testing.T) {
+	t.Parallel()
 	r := renderer(t)
 	tests := []struct{ name, lang, given, platform, want string }{
 		{"english", page.English, "Anna", page.IOS, "Anna’s iPhone"},

@@ -70,6 +70,7 @@ func draw(t *testing.T, code page.QR) image.Image {
 
 // TestQR has a reader of other people's making read the codes.
 func TestQR(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("zbarimg"); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)
@@ -108,6 +109,7 @@ func TestQR(t *testing.T) {
 // TestHandoffShowsNumberOnDesktopOnly holds the page that a link preview or a
 // victim sees apart from the one with the answer.
 func TestHandoffShowsNumberOnDesktopOnly(t *testing.T) {
+	t.Parallel()
 	r := renderer(t)
 	for _, s := range handoffs(layout(page.English), page.Layout{Lang: page.English}) {
 		root := parse(t, render(t, r, s.page))

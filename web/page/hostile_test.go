@@ -82,6 +82,7 @@ func tags(root *html.Node) string {
 }
 
 func TestA18_HostileTextStaysText(t *testing.T) {
+	t.Parallel()
 	r := renderer(t)
 	for _, x := range hostileTexts() {
 		for _, p := range hostilePages(x) {
@@ -116,6 +117,7 @@ func TestA18_HostileTextStaysText(t *testing.T) {
 
 // The mark of a value must not be mistaken for one that stands in the value.
 func TestA18_ValuesAreNotMarkup(t *testing.T) {
+	t.Parallel()
 	r := renderer(t)
 	for _, name := range []string{"**bold**", "{{.Org}}", "\ue0000\ue001"} {
 		root := parse(t, render(t, r, page.RemoveDevice{Device: page.DeviceCard{Name: name}}))
@@ -133,6 +135,7 @@ func TestA18_ValuesAreNotMarkup(t *testing.T) {
 // Foreign text must not open or close elements: the skeleton of a page is the
 // same with and without markup in it.
 func TestA18_SkeletonStays(t *testing.T) {
+	t.Parallel()
 	r := renderer(t)
 	plain, hostile := hostilePages("x"), hostilePages(`</p></main><script>alert(1)</script><form action=//evil><h1>`)
 	for i := range plain {
@@ -146,6 +149,7 @@ func TestA18_SkeletonStays(t *testing.T) {
 }
 
 func TestA18_LanguageLinksStayHere(t *testing.T) {
+	t.Parallel()
 	r := renderer(t)
 	for _, path := range append(hostileTexts(), "/new?p=ios&lang=de", "?a=b#c") {
 		root := parse(t, render(t, r, page.Help{Layout: page.Layout{Path: path}}))
@@ -158,6 +162,7 @@ func TestA18_LanguageLinksStayHere(t *testing.T) {
 }
 
 func TestShellName(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ name, saved, want string }{
 		{"plain", "example-co.p12", "example-co.p12"},
 		{"space", "a b.p12", "./'a b.p12'"},

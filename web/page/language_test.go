@@ -8,6 +8,7 @@ import (
 )
 
 func TestMatch(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ name, accept, query, cookie, want string }{
 		{"nothing", "", "", "", "en"},
 		{"german", "de-DE,de;q=0.9,en;q=0.8", "", "", "de"},

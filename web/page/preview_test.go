@@ -13,6 +13,7 @@ import (
 var preview = flag.String("preview", "", "write every sample page as a file into this folder, to be looked at")
 
 func TestPreview(t *testing.T) {
+	t.Parallel()
 	if *preview == "" {
 		t.Skip("looks at nothing unless -preview names a folder")
 	}

@@ -8,6 +8,7 @@ import (
 )
 
 func TestProfileTexts(t *testing.T) {
+	t.Parallel()
 	r := renderer(t)
 	tests := []struct {
 		name    string
@@ -47,6 +48,7 @@ func TestProfileTexts(t *testing.T) {
 
 // TestProfileSteps holds what each kind of page says, and what it must not.
 func TestProfileSteps(t *testing.T) {
+	t.Parallel()
 	r := renderer(t)
 	tests := []struct {
 		sample    string

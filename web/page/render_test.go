@@ -7,29 +7,33 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/net/html"
 
+	"certportal/internal/test/testkit"
 	"certportal/web/page"
 )
 
 func renderer(t testing.TB) *page.Renderer {
 	t.Helper()
+	return testkit.Must(newRenderer())(t)
+}
+
+// newRenderer is called once: parsing the templates takes its time.
+var newRenderer = sync.OnceValues(func() (*page.Renderer, error) {
 	r, err := page.New(config())
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	arabic, err := os.ReadFile("testdata/ar.json")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	if err := r.AddCatalogue("ar", arabic); err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
+	return r, r.AddCatalogue("ar", arabic)
+})
 
 func render(t testing.TB, r *page.Renderer, p page.Page) []byte {
 	t.Helper()
@@ -49,21 +53,44 @@ func parse(t testing.TB, data []byte) *html.Node {
 	return root
 }
 
-// everyPage calls check for every page in every state and language, the
-// right-to-left fixture included.
-func everyPage(t *testing.T, check func(t *testing.T, lang string, s sample, data []byte)) {
-	r := renderer(t)
+// rendering is a sample in one language, rendered once for all tests.
+type rendering struct {
+	name, lang string
+	sample     sample
+	data       []byte
+	err        error
+}
+
+var renderings = sync.OnceValues(func() ([]rendering, error) {
+	r, err := newRenderer()
+	if err != nil {
+		return nil, err
+	}
+	var all []rendering
 	for _, lang := range append(page.Languages(), "ar") {
-		for _, s := range filled(lang) {
-			t.Run(lang+"/filled/"+s.name, func(t *testing.T) { check(t, lang, s, render(t, r, s.page)) })
+		for kind, samples := range map[string][]sample{"filled": filled(lang), "minimal": minimal(lang)} {
+			for _, s := range samples {
+				data, err := r.Render(s.page)
+				all = append(all, rendering{lang + "/" + kind + "/" + s.name, lang, s, data, err})
+			}
 		}
-		for _, s := range minimal(lang) {
-			t.Run(lang+"/minimal/"+s.name, func(t *testing.T) { check(t, lang, s, render(t, r, s.page)) })
-		}
+	}
+	return all, nil
+})
+
+// everyPage calls check for every page in every state and language, the right-to-left
+// test language included.
+func everyPage(t *testing.T, check func(t *testing.T, lang string, s sample, data []byte)) {
+	for _, p := range testkit.Must(renderings())(t) {
+		t.Run(p.name, func(t *testing.T) {
+			testkit.NoError(t, p.err)
+			check(t, p.lang, p.sample, p.data)
+		})
 	}
 }
 
 func TestNoLeftovers(t *testing.T) {
+	t.Parallel()
 	key := regexp.MustCompile(`\b(login|home|new|bring|install|steps|trouble|trust|profile|mailapp|device|remove|quota|problem|help|anchors|frame|handoff|refusal|status|platform)\.[a-z]`)
 	everyPage(t, func(t *testing.T, _ string, _ sample, data []byte) {
 		words := strings.ReplaceAll(text(parse(t, data)), "L** W**", "") // a name hinted at
@@ -81,6 +108,7 @@ func TestNoLeftovers(t *testing.T) {
 }
 
 func TestTitles(t *testing.T) {
+	t.Parallel()
 	everyPage(t, func(t *testing.T, lang string, s sample, data []byte) {
 		root := parse(t, data)
 		title, h1 := text(elements(root, "title")[0]), text(elements(root, "h1")[0])
@@ -101,6 +129,7 @@ func TestTitles(t *testing.T) {
 }
 
 func TestWeight(t *testing.T) {
+	t.Parallel()
 	r := renderer(t)
 	var shared int
 	for _, name := range []string{"app.css", "app.js"} {
@@ -122,6 +151,7 @@ func TestWeight(t *testing.T) {
 }
 
 func TestErrorsStandTwice(t *testing.T) {
+	t.Parallel()
 	r := renderer(t)
 	data := render(t, r, page.Login{Errors: []page.FieldError{
 		{Field: "username", Key: page.ErrUsernameEmpty}, {Field: "password", Key: page.ErrPasswordEmpty}}})
@@ -145,6 +175,7 @@ func TestErrorsStandTwice(t *testing.T) {
 }
 
 func TestInstallPage(t *testing.T) {
+	t.Parallel()
 	r := renderer(t)
 	p := install(layout(page.English), page.IOS)
 	root := parse(t, render(t, r, p))
@@ -170,6 +201,7 @@ func TestInstallPage(t *testing.T) {
 }
 
 func TestRefresh(t *testing.T) {
+	t.Parallel()
 	r := renderer(t)
 	auto := install(layout(page.English), page.Windows)
 	auto.AutoStart = true
@@ -198,6 +230,7 @@ func TestRefresh(t *testing.T) {
 }
 
 func TestDates(t *testing.T) {
+	t.Parallel()
 	r := renderer(t)
 	for lang, want := range map[string]string{
 		page.English: "22 November 2027", page.German: "22. November 2027", page.Chinese: "2027年11月22日",
@@ -213,12 +246,14 @@ func TestDates(t *testing.T) {
 }
 
 func TestUnknownKindIsAnError(t *testing.T) {
+	t.Parallel()
 	if _, err := renderer(t).Render(page.Problem{Kind: "nonsense"}); err == nil {
 		t.Error("rendering an unknown kind of problem: got no error")
 	}
 }
 
 func TestFallback(t *testing.T) {
+	t.Parallel()
 	root := parse(t, renderer(t).Fallback())
 	if got, want := text(elements(root, "h1")[0]), "There is a problem with the portal"; got != want {
 		t.Errorf("fallback: got %q, want %q", got, want)

@@ -14,6 +14,7 @@ import (
 // the way to the provider, unless something in it is wrong; gone when no password
 // is taken.
 func TestLoginForm(t *testing.T) {
+	t.Parallel()
 	wrong := []page.FieldError{{Field: "username", Key: page.ErrWrong}}
 	denied := []page.FieldError{{Field: "sso", Key: page.ErrSSODenied, Value: "Corp"}}
 	tests := []struct {
@@ -61,6 +62,7 @@ func TestLoginForm(t *testing.T) {
 // may have lengthened, and the same to everybody: whether the account is locked,
 // only the right password may tell.
 func TestCountedDown(t *testing.T) {
+	t.Parallel()
 	r := renderer(t)
 	wrong := []page.FieldError{{Field: "username", Key: page.ErrWrong}}
 	tests := []struct {
@@ -87,6 +89,7 @@ func TestCountedDown(t *testing.T) {
 
 // TestOutdated shows a changed name in words and with an icon, and the way out.
 func TestOutdated(t *testing.T) {
+	t.Parallel()
 	r := renderer(t)
 	old := cards()[0]
 	old.Outdated, old.Renewable = true, true
@@ -121,6 +124,7 @@ func TestOutdated(t *testing.T) {
 
 // TestWaysOut checks the button of the problems that have one of their own.
 func TestWaysOut(t *testing.T) {
+	t.Parallel()
 	f := page.Layout{Lang: page.English}
 	tests := []struct {
 		name string

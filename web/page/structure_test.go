@@ -9,6 +9,7 @@ import (
 )
 
 func TestEveryPageIsWellBuilt(t *testing.T) {
+	t.Parallel()
 	everyPage(t, func(t *testing.T, lang string, _ sample, data []byte) {
 		root := parse(t, data)
 		if got := len(elements(root, "h1")); got != 1 {
@@ -124,6 +125,7 @@ func checkLinks(t *testing.T, root *html.Node) {
 }
 
 func TestNothingInline(t *testing.T) {
+	t.Parallel()
 	everyPage(t, func(t *testing.T, _ string, _ sample, data []byte) {
 		root := parse(t, data)
 		if len(elements(root, "style")) > 0 {
