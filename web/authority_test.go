@@ -74,7 +74,7 @@ func TestAuthorityPage(t *testing.T) {
 	p := newStaffPortal(t, 0)
 	reader, ada := p.signedIn("aud", linux), p.signedIn("ada", linux)
 	got := reader.get("/admin/ca?lang=en")
-	for _, want := range []string{"Example Root CA", "There is none", "key away", "Nobody", "8 hours", "Public addresses", "Not run here yet"} {
+	for _, want := range []string{"Example Company Root CA", "There is none", "key away", "Nobody", "8 hours", "Public addresses", "Not run here yet"} {
 		if !strings.Contains(got.text(), want) {
 			t.Errorf("no %q: %s", want, got.text())
 		}
