@@ -1,15 +1,13 @@
-// Package admin is the administrator's work: finding one certificate among a
-// million, ending one, a device's, a person's or many, stopping all issuing, and
-// saying what needs attention. Pages, commands and whatever comes later go through
-// its [Service], which asks package access before anything is read or done.
+// Package admin is what administrators do: search certificates and devices, revoke one
+// certificate or those of a device, a person or many people, stop all issuing, export
+// records, run health checks, and see what needs attention. Pages and commands call its
+// [Service], which asks package authz before it reads or changes anything.
 //
-// It refuses an order over many certificates without a second administrator, an
-// approval by who made it, and an order that stands for longer than a day: what was
-// counted is what is ended. It never makes a certificate, and nothing it does can be
-// undone: a revocation is final.
+// A bulk revocation of more than a few certificates needs a second administrator, who
+// cannot be its maker, and expires after a day; it revokes exactly the certificates
+// that were counted. The package issues no certificates. A revocation is final.
 //
-// The package knows no page and no SQL. Reason codes are those of RFC 5280 section
-// 5.3.1.
+// Reason codes are those of RFC 5280 section 5.3.1.
 package admin
 
 import (
@@ -24,28 +22,26 @@ import (
 	"certportal/internal/portal"
 )
 
-// DefaultSecondPerson is how many certificates one administrator may end at once
-// where no setting says otherwise.
+// DefaultSecondPerson is the default of Config.SecondPerson.
 const DefaultSecondPerson = 20
 
-// Config is what a service works with. Fields are required unless they say
-// otherwise.
+// Config configures a [Service]. Fields are required unless they say otherwise.
 type Config struct {
 	Store Store
 
-	// Revoked is called after certificates were ended, so that the revocation list is
-	// renewed at once. It must not block. Optional.
+	// Revoked is called after certificates were revoked, so that the CRL is updated at
+	// once. It must not block. Optional.
 	Revoked func()
 
-	// SecondPerson is how many certificates one administrator may end at once; more
-	// wait for another one. Default DefaultSecondPerson.
+	// SecondPerson is how many certificates one administrator may revoke at once; more
+	// need a second administrator. Default DefaultSecondPerson.
 	SecondPerson int
 
-	// Concerns says what of the parts around this one needs attention. It must answer
-	// within a page's time. Optional.
+	// Alerts returns alerts of other parts. It must answer within the time of a page.
+	// Optional.
 	Alerts func(context.Context) []Alert
 
-	Authority Authority // optional; without it nothing is told of the CAs
+	Authority Authority // optional; without it there is no CA page
 
 	Checks *Checks                              // optional
 	Staff  func(context.Context) (Staff, error) // optional
@@ -54,7 +50,7 @@ type Config struct {
 	Log *slog.Logger     // default slog.Default()
 }
 
-// Service does the administrator's work. It is safe for concurrent use.
+// Service implements the acts of administrators. It is safe for concurrent use.
 type Service struct {
 	c            Config
 	statsCache   statsCache
@@ -65,7 +61,7 @@ type Service struct {
 // New checks the configuration.
 func New(c Config) (*Service, error) {
 	if c.Store == nil {
-		return nil, errors.New("admin: records are missing")
+		return nil, errors.New("admin: store is missing")
 	}
 	if c.SecondPerson < 0 {
 		return nil, fmt.Errorf("admin: second person from %d certificates on", c.SecondPerson)
@@ -85,11 +81,11 @@ func New(c Config) (*Service, error) {
 	return &Service{c: c, wake: make(chan struct{}, 1)}, nil
 }
 
-// SecondPerson is how many certificates one administrator may end at once.
+// SecondPerson is how many certificates one administrator may revoke at once.
 func (s *Service) SecondPerson() int { return s.c.SecondPerson }
 
-// may asks the policy, and records a no. The returned entry names actor and role;
-// who uses it fills in the rest.
+// authorize asks the policy and records refusals. It returns an audit entry with actor
+// and role; the caller fills in the rest.
 func (s *Service) authorize(ctx context.Context, by portal.Actor, q authz.Request) (audit.Entry, error) {
 	q.Actor = by.Staff()
 	e := audit.Entry{
@@ -112,10 +108,10 @@ func (s *Service) authorize(ctx context.Context, by portal.Actor, q authz.Reques
 	return e, err
 }
 
-// about names the person an act is about, for the policy.
+// target returns a person for the policy, which needs only the id.
 func target(id portal.PersonID) *portal.Person { return &portal.Person{ID: id} }
 
-// storeErr marks a fault of the store as one, and lets answers through.
+// storeErr wraps faults of the store as outages and passes other answers on.
 func storeErr(doing string, err error) error {
 	switch {
 	case err == nil:

@@ -12,30 +12,31 @@ import (
 	"certportal/internal/portal"
 )
 
-// OrderLife is how long an order waits for its maker, and then for the second
+// BulkLife is how long a bulk revocation waits for its maker, and then for the second
 // administrator.
 const BulkLife = 24 * time.Hour
 
-// OrderState is where an order stands.
+// BulkState is the state of a bulk revocation.
 type BulkState string
 
-// The states of an order.
+// The states.
 const (
-	Gathering BulkState = "gathering" // collects what its filter means
-	Draft     BulkState = "draft"     // counted, and waits for its maker's word
-	Waiting   BulkState = "waiting"   // for another administrator
-	Running   BulkState = "running"   // ends certificates
+	Gathering BulkState = "gathering" // collects the certificates of its filter
+	Draft     BulkState = "draft"     // counted; waits for its maker's confirmation
+	Waiting   BulkState = "waiting"   // for a second administrator
+	Running   BulkState = "running"   // revokes certificates
 	Done      BulkState = "done"
-	Dropped   BulkState = "dropped" // by whoever did not want it
-	Lapsed    BulkState = "expired" // nobody said yes in time
+	Dropped   BulkState = "dropped" // by an administrator
+	Lapsed    BulkState = "expired" // not confirmed or approved in time
 )
 
-// Order ends many certificates: those that its filter meant when it was made.
+// BulkRevocation revokes many certificates: those that matched its filter when it was
+// made.
 type BulkRevocation struct {
 	ID     string
 	State  BulkState
-	Filter string // as Filter.Query encodes it, days in UTC
-	Cursor Cursor // where gathering goes on
+	Filter string // as encoded by Filter.Query, days in UTC
+	Cursor Cursor // where gathering continues
 
 	Maker     portal.PersonID
 	MakerName string
@@ -45,47 +46,47 @@ type BulkRevocation struct {
 	Made      time.Time
 	Expires   time.Time
 
-	Grounds                      // empty before the maker confirmed
-	Approver     portal.PersonID // empty where one administrator is enough
+	Grounds                      // empty until the maker confirmed
+	Approver     portal.PersonID // empty if no second administrator was needed
 	ApproverName string
 	Approved     time.Time
 	Closed       time.Time
 
-	Items    int // certificates it means
-	Finished int // of these, looked at by now
-	Revoked  int // of these, ended by this order
+	Items    int // number of certificates
+	Finished int // of these, processed so far
+	Revoked  int // of these, revoked by this bulk revocation
 }
 
-// Outcome is what became of one certificate of an order.
+// Outcome is the result for one certificate of a bulk revocation.
 type Outcome string
 
 // The outcomes.
 const (
-	ItemPending Outcome = ""       // its turn has not come
-	ItemRevoked Outcome = "ended"  // by this order
-	ItemSkipped Outcome = "before" // it had ended before
+	ItemPending Outcome = ""       // not processed yet
+	ItemRevoked Outcome = "ended"  // by this bulk revocation
+	ItemSkipped Outcome = "before" // it was revoked or expired before
 )
 
-// Item is one certificate of an order.
+// BulkItem is one certificate of a bulk revocation.
 type BulkItem struct {
 	Certificate
 	Outcome Outcome
 }
 
-// Move brings an order from one state to another.
+// BulkTransition changes the state of a bulk revocation.
 type BulkTransition struct {
 	ID       string
 	From, To BulkState
 	At       time.Time
-	Expires  time.Time // new end of waiting; zero keeps it
+	Expires  time.Time // new expiry; zero keeps it
 	Grounds  Grounds   // with To Waiting or Running from Draft
 	Approver portal.PersonID
 	Name     string // of the approver
 	Entry    audit.Entry
 }
 
-// Order begins to gather what a filter means. The filter of everything is refused:
-// who ends all certificates says so by a state or a date.
+// CreateBulk starts to gather the certificates of a filter. The zero filter is refused:
+// to revoke everything, the administrator has to name a state or a date.
 func (s *Service) CreateBulk(ctx context.Context, by portal.Actor, f Filter) (BulkRevocation, error) {
 	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.RevokeMany})
 	if err != nil {
@@ -102,43 +103,44 @@ func (s *Service) CreateBulk(ctx context.Context, by portal.Actor, f Filter) (Bu
 	entry.Action, entry.Object = audit.BulkMade, o.ID
 	entry.Detail = map[string]string{"filter": o.Filter}
 	if err := s.c.Store.AddBulk(ctx, o, entry); err != nil {
-		return BulkRevocation{}, storeErr("recording order", err)
+		return BulkRevocation{}, storeErr("recording bulk revocation", err)
 	}
 	s.Wake()
 	return o, nil
 }
 
-// ReadOrder finds an order, or ErrNotFound.
+// Bulk returns a bulk revocation, or portal.ErrNotFound.
 func (s *Service) Bulk(ctx context.Context, by portal.Actor, id string) (BulkRevocation, error) {
 	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return BulkRevocation{}, err
 	}
 	o, err := s.c.Store.Bulk(ctx, id)
-	return o, storeErr("reading order", err)
+	return o, storeErr("reading bulk revocation", err)
 }
 
-// OrderItems lists certificates of an order behind a place, at most [PageSize].
+// BulkItems lists the certificates of a bulk revocation after a position, at most
+// [PageSize].
 func (s *Service) BulkItems(ctx context.Context, by portal.Actor, id string, after, limit int) ([]BulkItem, error) {
 	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return nil, err
 	}
 	items, err := s.c.Store.BulkItems(ctx, id, after, limit, s.c.Now())
-	return items, storeErr("reading certificates of order", err)
+	return items, storeErr("reading certificates of bulk revocation", err)
 }
 
-// OrderList lists the newest orders.
+// Bulks lists the newest bulk revocations.
 func (s *Service) Bulks(ctx context.Context, by portal.Actor) ([]BulkRevocation, error) {
 	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return nil, err
 	}
 	list, err := s.c.Store.Bulks(ctx, false, PageSize)
-	return list, storeErr("listing orders", err)
+	return list, storeErr("listing bulk revocations", err)
 }
 
-// Confirm is the maker's word: how many certificates they mean, and why. Up to
-// SecondPerson the order runs at once, above it waits for another administrator. It
-// returns a *enroll.Refusal for a mistake in the form, and ErrConflict when the order
-// is no draft any more.
+// ConfirmBulk is the maker's confirmation: the number of certificates, and why. Up to
+// SecondPerson certificates are revoked at once; more wait for a second administrator.
+// It returns a *portal.Refusal for a mistake in the form, and portal.ErrConflict when
+// the bulk revocation is no draft.
 func (s *Service) ConfirmBulk(ctx context.Context, by portal.Actor, id string, count int, g Grounds) (BulkRevocation, error) {
 	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.RevokeMany})
 	if err != nil {
@@ -149,7 +151,7 @@ func (s *Service) ConfirmBulk(ctx context.Context, by portal.Actor, id string, c
 		return o, err
 	}
 	if o.Maker != by.Person {
-		return o, fmt.Errorf("order of %s: %w", o.Maker, portal.ErrNotFound)
+		return o, fmt.Errorf("bulk revocation of %s: %w", o.Maker, portal.ErrNotFound)
 	}
 	g, err = g.Check()
 	if err != nil {
@@ -168,7 +170,7 @@ func (s *Service) ConfirmBulk(ctx context.Context, by portal.Actor, id string, c
 	return s.transition(ctx, m)
 }
 
-// Approve lets an order run that another administrator made.
+// ApproveBulk starts a bulk revocation that another administrator made.
 func (s *Service) ApproveBulk(ctx context.Context, by portal.Actor, id string) (BulkRevocation, error) {
 	o, err := s.openBulk(ctx, id, Waiting)
 	if err != nil {
@@ -185,7 +187,8 @@ func (s *Service) ApproveBulk(ctx context.Context, by portal.Actor, id string) (
 	})
 }
 
-// Drop ends an order that does not run yet. Its maker may, and whoever might approve.
+// DropBulk cancels a bulk revocation that is not running. Its maker may, and every
+// other administrator.
 func (s *Service) DropBulk(ctx context.Context, by portal.Actor, id string) (BulkRevocation, error) {
 	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.RevokeMany})
 	if err != nil {
@@ -199,25 +202,26 @@ func (s *Service) DropBulk(ctx context.Context, by portal.Actor, id string) (Bul
 	return s.transition(ctx, BulkTransition{ID: id, From: o.State, To: Dropped, At: entry.At, Entry: entry})
 }
 
-// standing finds an order that is in one of the states and not out of time.
+// openBulk returns a bulk revocation that is in one of the states and not expired. It
+// returns portal.ErrConflict for others.
 func (s *Service) openBulk(ctx context.Context, id string, states ...BulkState) (BulkRevocation, error) {
 	o, err := s.c.Store.Bulk(ctx, id)
 	if err != nil {
-		return o, storeErr("reading order", err)
+		return o, storeErr("reading bulk revocation", err)
 	}
 	for _, state := range states {
 		if o.State == state && s.c.Now().Before(o.Expires) {
 			return o, nil
 		}
 	}
-	return o, fmt.Errorf("order %s is %s: %w", id, o.State, portal.ErrConflict)
+	return o, fmt.Errorf("bulk revocation %s is %s: %w", id, o.State, portal.ErrConflict)
 }
 
 func (s *Service) transition(ctx context.Context, m BulkTransition) (BulkRevocation, error) {
 	if err := s.c.Store.TransitionBulk(ctx, m); err != nil {
-		return BulkRevocation{}, storeErr("moving order", err)
+		return BulkRevocation{}, storeErr("changing state of bulk revocation", err)
 	}
 	s.Wake()
 	o, err := s.c.Store.Bulk(ctx, m.ID)
-	return o, storeErr("reading order", err)
+	return o, storeErr("reading bulk revocation", err)
 }

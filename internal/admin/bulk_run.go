@@ -11,19 +11,19 @@ import (
 )
 
 const (
-	// gatherBatch is how many rows gathering looks at in one transaction.
+	// gatherBatch is how many certificates are searched in one transaction.
 	gatherBatch = 1000
 
-	// runBatch is how many certificates end in one transaction. On SQLite others wait
-	// for it, so it must be short.
+	// runBatch is how many certificates are revoked in one transaction. On SQLite other
+	// writers wait for it, so it must be short.
 	runBatch = 200
 
-	// listEvery is after how many batches the revocation list is renewed meanwhile: a
-	// long list takes longer than a batch.
-	listEvery = 50
+	// crlEvery is the number of batches between CRL updates during a run; creating a
+	// long CRL takes longer than a batch.
+	crlEvery = 50
 
-	// lookEvery is how often a replica looks for orders of the others.
-	lookEvery = 15 * time.Second
+	// pollEvery is how often a replica looks for bulk revocations of others.
+	pollEvery = 15 * time.Second
 )
 
 // Wake makes [Service.Run] look for work at once. It never blocks.
@@ -34,14 +34,14 @@ func (s *Service) Wake() {
 	}
 }
 
-// Run carries out orders and keeps the numbers of the overview fresh until the
-// context ends. What a crash interrupted goes on here.
+// Run processes bulk revocations and refreshes the statistics of the overview until the
+// context ends. It continues what a crash interrupted.
 func (s *Service) Run(ctx context.Context) {
-	ticker := time.NewTicker(lookEvery)
+	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	for {
 		if err := s.RunBulks(ctx); err != nil && ctx.Err() == nil {
-			s.c.Log.Error("carrying out orders", "err", err)
+			s.c.Log.Error("running bulk revocations", "err", err)
 		}
 		s.refreshStats(ctx)
 		select {
@@ -53,12 +53,12 @@ func (s *Service) Run(ctx context.Context) {
 	}
 }
 
-// Work does what is to be done now: it gathers, ends certificates, and closes orders
-// that ran out. One order's trouble does not keep another from going on.
+// RunBulks gathers, revokes and expires unfinished bulk revocations. An error of one
+// does not stop the others.
 func (s *Service) RunBulks(ctx context.Context) error {
 	open, err := s.c.Store.Bulks(ctx, true, PageSize)
 	if err != nil {
-		return storeErr("listing orders", err)
+		return storeErr("listing bulk revocations", err)
 	}
 	var errs []error
 	for _, o := range open {
@@ -67,7 +67,7 @@ func (s *Service) RunBulks(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// advance does all that can be done for one order.
+// advance does everything that can be done for one bulk revocation.
 func (s *Service) advance(ctx context.Context, o BulkRevocation) error {
 	switch {
 	case o.State == Running:
@@ -84,8 +84,8 @@ func (s *Service) advance(ctx context.Context, o BulkRevocation) error {
 	return storeErr("gathering", err)
 }
 
-// gather adds the next certificates that the order's filter means. Another replica
-// that is faster is no fault.
+// gather adds the next certificates of the filter. It is no error when another replica
+// was faster.
 func (s *Service) gather(ctx context.Context, o BulkRevocation) error {
 	q, err := url.ParseQuery(o.Filter)
 	if err != nil {
@@ -93,7 +93,7 @@ func (s *Service) gather(ctx context.Context, o BulkRevocation) error {
 	}
 	f, bad := ParseFilter(q, time.UTC)
 	if len(bad) > 0 || f.IsZero() {
-		return errors.New("order " + o.ID + " has no filter that narrows")
+		return errors.New("bulk revocation " + o.ID + " has no narrowing filter")
 	}
 	found, err := s.c.Store.Certificates(ctx, f, o.Cursor, gatherBatch, s.c.Now())
 	if err != nil {
@@ -106,19 +106,19 @@ func (s *Service) gather(ctx context.Context, o BulkRevocation) error {
 	return storeErr("gathering", err)
 }
 
-// carryOut ends what an order means, batch by batch.
+// revokeAll revokes the certificates of a bulk revocation, batch by batch.
 func (s *Service) revokeAll(ctx context.Context, o BulkRevocation) error {
 	began, total := s.c.Now(), 0
 	for batch := 1; ; batch++ {
-		ended, more, err := s.c.Store.RevokeBulkItems(ctx, o.ID, runBatch, s.c.Now())
+		revoked, more, err := s.c.Store.RevokeBulkItems(ctx, o.ID, runBatch, s.c.Now())
 		if err != nil {
-			return storeErr("carrying out order", err)
+			return storeErr("running bulk revocation", err)
 		}
-		total += ended
+		total += revoked
 		if !more {
 			break
 		}
-		if batch%listEvery == 0 {
+		if batch%crlEvery == 0 {
 			s.c.Revoked()
 		}
 		if err := ctx.Err(); err != nil {
@@ -126,11 +126,11 @@ func (s *Service) revokeAll(ctx context.Context, o BulkRevocation) error {
 		}
 	}
 	s.c.Revoked()
-	s.c.Log.Info("order carried out", "order", o.ID, "ended", total, "took", s.c.Now().Sub(began))
+	s.c.Log.Info("bulk revocation done", "bulk", o.ID, "revoked", total, "took", s.c.Now().Sub(began))
 	return nil
 }
 
-// lapse closes an order to which nobody said yes in time.
+// lapse closes a bulk revocation that was not confirmed or approved in time.
 func (s *Service) lapse(ctx context.Context, o BulkRevocation) error {
 	now := s.c.Now()
 	err := s.c.Store.TransitionBulk(ctx, BulkTransition{
@@ -140,5 +140,5 @@ func (s *Service) lapse(ctx context.Context, o BulkRevocation) error {
 	if errors.Is(err, portal.ErrConflict) {
 		return nil
 	}
-	return storeErr("closing order", err)
+	return storeErr("closing bulk revocation", err)
 }

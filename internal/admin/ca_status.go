@@ -14,41 +14,40 @@ import (
 	"certportal/internal/portal"
 )
 
-// Authority is the CA of the installation, as far as an administrator looks at it and
-// tries it out.
+// Authority is the CA of the installation, as administrators see and test it.
 type Authority interface {
-	// Standing tells how it stands, from memory.
+	// Status returns the state of the CAs, from memory.
 	Status() AuthorityStatus
 
-	// PublishNow makes and publishes the next list of an issuer. The error is
-	// revocation.ErrBusy while another server makes one, and ca.ErrNoRootKey where the
-	// key is kept elsewhere.
+	// PublishNow creates and publishes the next CRL of an issuer. It returns
+	// crl.ErrBusy while another server creates one, and ca.ErrNoRootKey if the key is
+	// kept elsewhere.
 	PublishNow(ctx context.Context, issuer string) (crl.List, error)
 
-	// TestIssue issues a certificate for a made-up name, verifies it, revokes it, and
-	// tells of each step. The entry says who asked.
+	// TestIssue issues a certificate for a made-up name, verifies and revokes it, and
+	// returns a finding for each step. The entry names the actor.
 	TestIssue(ctx context.Context, by audit.Entry) []portal.Finding
 }
 
-// Standing is how the CAs stand on the server that answers.
+// AuthorityStatus is the state of the CAs on the answering server.
 type AuthorityStatus struct {
 	CAs    []CAStatus
-	Online *ocsp.Health // nil where nothing is answered online
-	Sealed bool         // the issuing key does not open
+	Online *ocsp.Health // nil without OCSP responder
+	Sealed bool         // the issuing key is not open
 	Away   bool         // the root's key is kept elsewhere
 }
 
-// StandingCA is one CA with its lists, the complete one first.
+// CAStatus is one CA with its CRLs, the complete one first.
 type CAStatus struct {
 	Name        string // "root" or "issuing"
 	Certificate *x509.Certificate
 	Lists       []crl.Health
 }
 
-// Nearness is how near the end of a certificate is that takes long to replace.
+// ExpiryLevel is how urgent the replacement of an expiring CA certificate is.
 type ExpiryLevel string
 
-// The steps: each asks for more haste.
+// The levels, by remaining validity.
 const (
 	ExpiryFar    ExpiryLevel = "far"
 	ExpirySoon   ExpiryLevel = "soon" // within 180 days
@@ -57,7 +56,7 @@ const (
 	ExpiryPast   ExpiryLevel = "over"
 )
 
-// NearnessOf tells how near an end is that is so far away.
+// ExpiryLevelOf returns the level for a remaining validity.
 func ExpiryLevelOf(left time.Duration) ExpiryLevel {
 	const day = 24 * time.Hour
 	switch {
@@ -73,24 +72,23 @@ func ExpiryLevelOf(left time.Duration) ExpiryLevel {
 	return ExpiryFar
 }
 
-// AddressGroup is the name under which the checks of the public addresses run
-// together; see [Check.Group].
+// AddressGroup is the [Check.Group] of the checks of public addresses.
 const AddressGroup = "addresses"
 
-// trialKeeper remembers what the last test certificate of this server came to.
+// testIssuance is the result of the last test issuance on this server.
 type testIssuance struct {
 	mu   sync.Mutex
 	last CheckResult
 }
 
-// AuthorityPage is what the page of the CAs shows.
+// AuthorityPage is the content of the CA page.
 type AuthorityPage struct {
 	AuthorityStatus
 	Addresses    []CheckResult
 	TestIssuance CheckResult
 }
 
-// Authority tells how the CAs stand. ErrNotFound says that there are none to look at.
+// Authority returns the state of the CAs, or portal.ErrNotFound without CAs.
 func (s *Service) Authority(ctx context.Context, by portal.Actor) (AuthorityPage, error) {
 	checks, err := s.Checks(ctx, by)
 	if err != nil {
@@ -107,7 +105,7 @@ func (s *Service) Authority(ctx context.Context, by portal.Actor) (AuthorityPage
 	return p, nil
 }
 
-// PublishNow makes the next list of an issuer at once; see [Authority] for its errors.
+// PublishNow creates the next CRL of an issuer; see [Authority] for its errors.
 func (s *Service) PublishNow(ctx context.Context, by portal.Actor, issuer string) (crl.List, error) {
 	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.PublishCRL})
 	if err != nil {
@@ -118,7 +116,7 @@ func (s *Service) PublishNow(ctx context.Context, by portal.Actor, issuer string
 	}
 	entry.Action, entry.Object = audit.CRLRequested, issuer
 	if err := s.c.Store.Note(ctx, entry); err != nil {
-		return crl.List{}, storeErr("recording the order of a list", err)
+		return crl.List{}, storeErr("recording the CRL request", err)
 	}
 	return s.c.Authority.PublishNow(ctx, issuer)
 }
@@ -127,7 +125,7 @@ func (st AuthorityStatus) has(issuer string) bool {
 	return slices.ContainsFunc(st.CAs, func(c CAStatus) bool { return c.Name == issuer })
 }
 
-// TestIssue tries whether certificates can be issued, verified and revoked.
+// TestIssue tests whether certificates can be issued, verified and revoked.
 func (s *Service) TestIssue(ctx context.Context, by portal.Actor) error {
 	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.TestIssue})
 	if err != nil {

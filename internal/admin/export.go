@@ -9,12 +9,12 @@ import (
 	"certportal/internal/portal"
 )
 
-// exportBatch is how many rows an export reads at once. It holds no connection
-// while they travel, so that a slow reader keeps nothing open.
+// exportBatch is how many rows an export reads at once. No database connection is held
+// while they are written, so that a slow client blocks nothing.
 const exportBatch = 1000
 
-// NoteExport asks whether somebody may take records along, and records that they
-// do: what, and which of them.
+// NoteExport asks whether the actor may export, and records the export with its filter.
+// It must be called before the functions that read.
 func (s *Service) NoteExport(ctx context.Context, by portal.Actor, what string, f Filter) error {
 	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.Export})
 	if err != nil {
@@ -28,8 +28,8 @@ func (s *Service) NoteExport(ctx context.Context, by portal.Actor, what string, 
 	return storeErr("recording export", s.c.Store.Note(ctx, entry))
 }
 
-// EachCertificate calls emit for every certificate the filter means, in the order of
-// the pages. NoteExport comes before.
+// EachCertificate calls emit for every certificate that matches the filter, in the
+// order of the pages.
 func (s *Service) EachCertificate(ctx context.Context, by portal.Actor, f Filter, emit func(Certificate) error) error {
 	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.Export}); err != nil {
 		return err
@@ -68,7 +68,7 @@ func each[T any](page func(Cursor) (Found[T], error), emit func(T) error) error 
 	}
 }
 
-// EachEntry does the same for the ledger, in its order.
+// EachEntry does the same for the audit log, in its order.
 func (s *Service) EachEntry(ctx context.Context, by portal.Actor, f Filter, emit func(audit.Entry) error) error {
 	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.Export}); err != nil {
 		return err
@@ -76,7 +76,7 @@ func (s *Service) EachEntry(ctx context.Context, by portal.Actor, f Filter, emit
 	for after := int64(0); ; {
 		entries, err := s.c.Store.Entries(ctx, after, exportBatch)
 		if err != nil {
-			return storeErr("reading ledger for export", err)
+			return storeErr("reading audit log for export", err)
 		}
 		for _, e := range entries {
 			if !f.From.IsZero() && e.At.Before(f.From) || !f.To.IsZero() && !e.At.Before(f.To) {

@@ -14,15 +14,15 @@ import (
 	"certportal/internal/portal"
 )
 
-// State is where a certificate stands at a moment, as people ask for it.
+// State is the state of a certificate, as people search for it.
 type State string
 
-// The states, as the field "status" of the address names them.
+// The states, as the query parameter "status" names them.
 const (
-	Working    State = "working"    // opens doors, and is the one its device uses
-	Expiring   State = "expiring"   // works, and ends within Days
-	Expired    State = "expired"    // ended by itself
-	Superseded State = "superseded" // works, and a newer one is there
+	Working    State = "working"    // valid, and the newest of its device
+	Expiring   State = "expiring"   // valid, and expires within Days
+	Expired    State = "expired"    // past its validity
+	Superseded State = "superseded" // valid, and the device has a newer one
 	Revoked    State = "revoked"
 	Pending    State = "pending" // being issued
 )
@@ -30,24 +30,24 @@ const (
 // States lists the states in the order of the pages.
 func States() []State { return []State{Working, Expiring, Expired, Superseded, Revoked, Pending} }
 
-// DefaultDays is how far Expiring looks where the filter does not say.
+// DefaultDays is the default of Filter.Days.
 const DefaultDays = 30
 
-// Filter says which certificates or devices are meant. Every field narrows; the zero
-// value means all.
+// Filter selects certificates or devices. Every field narrows; the zero value selects
+// all.
 type Filter struct {
-	Person   string          // beginnings of words of the name, or of the UPN
-	PersonID portal.PersonID // exactly this person
-	Device   string          // beginning of the device's name
-	DeviceID portal.DeviceID // exactly this device
-	Serial   string          // beginning of the serial, lower-case hexadecimal
+	Person   string // prefixes of words of the name, or of the UPN
+	PersonID portal.PersonID
+	Device   string // prefix of the device's name
+	DeviceID portal.DeviceID
+	Serial   string // prefix of the serial, lower-case hexadecimal
 	State    State
 	Days     int       // for Expiring: 1 to 3650
-	From     time.Time // requested, or created, at this moment or later
-	To       time.Time // and before this one
+	From     time.Time // requested, or created, at or after this time
+	To       time.Time // and before this time
 }
 
-// The fields of the address, in the order of the form.
+// The query parameters, in the order of the form.
 const (
 	fieldPerson = "person"
 	fieldID     = "id"
@@ -60,7 +60,7 @@ const (
 	fieldTo     = "to"
 )
 
-// Fields lists the fields of the address.
+// Fields lists the query parameters.
 func Fields() []string {
 	return []string{fieldPerson, fieldDevice, fieldSerial, fieldStatus, fieldDays, fieldFrom, fieldTo, fieldID, fieldDevID}
 }
@@ -68,9 +68,9 @@ func Fields() []string {
 // maxField bounds one field of a filter, in bytes.
 const maxField = 200
 
-// ParseFilter reads a filter from the query of an address, days as 2006-01-02 in the
-// zone. It returns the names of the fields it does not understand; those do not
-// narrow, so a page that has any must not show or do anything.
+// ParseFilter reads a filter from query parameters, days as 2006-01-02 in the zone. It
+// returns the names of invalid parameters. They do not narrow, so the caller must not
+// use the filter if there are any.
 func ParseFilter(q url.Values, zone *time.Location) (Filter, []string) {
 	var f Filter
 	var bad []string
@@ -102,15 +102,15 @@ func ParseFilter(q url.Values, zone *time.Location) (Filter, []string) {
 	} else if f.Days == 0 {
 		f.Days = DefaultDays
 	}
-	f.From, fine = day(text(fieldFrom), zone, 0)
+	f.From, fine = parseDay(text(fieldFrom), zone, 0)
 	ok(fieldFrom, fine)
-	f.To, fine = day(text(fieldTo), zone, 1) // the last day counts too
+	f.To, fine = parseDay(text(fieldTo), zone, 1) // the last day is included
 	ok(fieldTo, fine && (f.From.IsZero() || f.To.IsZero() || f.From.Before(f.To)))
 	slices.Sort(bad)
 	return f, slices.Compact(bad)
 }
 
-// Query is the filter as it stands in an address: what [ParseFilter] reads.
+// Query returns the query parameters that [ParseFilter] reads.
 func (f Filter) Query(zone *time.Location) url.Values {
 	q := url.Values{}
 	set := func(field, value string) {
@@ -127,29 +127,29 @@ func (f Filter) Query(zone *time.Location) url.Values {
 	if f.Days > 0 {
 		set(fieldDays, strconv.Itoa(f.Days))
 	}
-	set(fieldFrom, moment(f.From, zone, 0))
-	set(fieldTo, moment(f.To, zone, -1))
+	set(fieldFrom, formatTime(f.From, zone, 0))
+	set(fieldTo, formatTime(f.To, zone, -1))
 	return q
 }
 
-// moment writes the beginning of a day as that day, or the one so many days further,
-// and any other moment as it is: a day of one zone is none of another.
-func moment(t time.Time, zone *time.Location, further int) string {
+// formatTime formats the start of a day as that date, shifted by days, and any other
+// time in full: a day of one zone is none of another.
+func formatTime(t time.Time, zone *time.Location, shift int) string {
 	t = t.In(zone)
 	switch {
 	case t.IsZero():
 		return ""
 	case t.Equal(time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, zone)):
-		return t.AddDate(0, 0, further).Format(time.DateOnly)
+		return t.AddDate(0, 0, shift).Format(time.DateOnly)
 	}
 	return t.Format(time.RFC3339Nano)
 }
 
-// IsZero reports whether the filter means everything.
+// IsZero reports whether the filter selects everything.
 func (f Filter) IsZero() bool { return f == Filter{} }
 
-// serialPrefix takes the beginning of a serial as people copy it: in either case,
-// with 0x, spaces, colons or hyphens.
+// serialPrefix accepts the notations people copy: upper or lower case, with 0x, spaces,
+// colons or hyphens.
 func serialPrefix(s string) (string, bool) {
 	s = strings.Map(func(r rune) rune {
 		if r == ':' || r == '-' || unicode.IsSpace(r) {
@@ -158,7 +158,7 @@ func serialPrefix(s string) (string, bool) {
 		return unicode.ToLower(r)
 	}, s)
 	s = strings.TrimPrefix(s, "0x")
-	// Some programs show the octet that keeps the number positive.
+	// Some programs show the leading octet that keeps the number positive.
 	for strings.HasPrefix(s, "00") {
 		s = s[2:]
 	}
@@ -174,32 +174,33 @@ func days(s string) (int, bool) {
 	return n, err == nil && n >= 1 && n <= 3650
 }
 
-// day reads what moment writes.
-func day(s string, zone *time.Location, further int) (time.Time, bool) {
+// parseDay reads what formatTime writes.
+func parseDay(s string, zone *time.Location, shift int) (time.Time, bool) {
 	if s == "" {
 		return time.Time{}, true
 	}
 	t, err := time.ParseInLocation(time.DateOnly, s, zone)
 	if err == nil {
-		t = t.AddDate(0, 0, further)
+		t = t.AddDate(0, 0, shift)
 	} else if t, err = time.Parse(time.RFC3339Nano, s); err == nil {
 		t = t.In(zone)
 	}
 	return t, err == nil && t.Year() > 1970 && t.Year() < 9999
 }
 
-// Fold makes one spelling of those that people take for the same.
+// Fold maps strings that people consider equal to one string: Unicode case folding and
+// NFC.
 func Fold(s string) string { return norm.NFC.String(cases.Fold().String(norm.NFC.String(s))) }
 
-// maxWords and maxWord bound the words of one name, and each of them in characters: a
-// database cannot index what is longer than a page.
+// maxWords and maxWord bound the words of one name and the characters of a word:
+// databases cannot index longer ones.
 const (
 	maxWords = 12
 	maxWord  = 64
 )
 
-// clipped cuts words that are longer than is remembered.
-func clipped(words []string) []string {
+// clipped shortens words to maxWord.
+func clip(words []string) []string {
 	for i, w := range words {
 		if r := []rune(w); len(r) > maxWord {
 			words[i] = string(r[:maxWord])
@@ -208,17 +209,17 @@ func clipped(words []string) []string {
 	return words
 }
 
-// PersonWords are the folded beginnings that the field Person asks for, the longest
-// first. All must be met.
+// PersonWords returns the folded words of the field Person, the longest first. A person
+// must match all.
 func (f Filter) PersonWords() []string {
-	words := clipped(strings.Fields(Fold(f.Person)))
+	words := clip(strings.Fields(Fold(f.Person)))
 	slices.SortStableFunc(words, func(a, b string) int { return len(b) - len(a) })
 	words = slices.Compact(words)
 	return words[:min(len(words), maxWords)]
 }
 
-// NameWords are the folded words under which somebody is found: those of the name,
-// whole and without what joins them (O'Brien is also Brien), and the UPN.
+// NameWords returns the folded words under which a person is found: the UPN, and the
+// words of the name, whole and split at punctuation (O'Brien is also found as Brien).
 func NameWords(name, upn string) []string {
 	joins := func(r rune) bool { return !unicode.In(r, unicode.L, unicode.M, unicode.N) }
 	var words []string
@@ -231,7 +232,7 @@ func NameWords(name, upn string) []string {
 		words = append(words, strings.FieldsFunc(word, joins)...)
 	}
 	words = slices.DeleteFunc(words, func(w string) bool { return w == "" })
-	words = clipped(words[:min(len(words), maxWords)])
+	words = clip(words[:min(len(words), maxWords)])
 	slices.Sort(words)
 	return slices.Compact(words)
 }

@@ -9,26 +9,26 @@ import (
 	"certportal/internal/portal"
 )
 
-// Halt is the switch that stops issuing, on all replicas at once. What was recorded
-// before is finished; revoking, lists and pages go on, and so do the portal's own
-// certificates, without which no page would.
+// Halt is the state of the switch that stops issuing on all replicas. Certificates that
+// were recorded before are finished. Revocation, CRLs, pages and the portal's own
+// certificates continue, because the portal needs them to work.
 type Halt struct {
-	Reason string    // what people are told; empty while issuing goes on
-	Actor  string    // who turned it
-	Since  time.Time // zero while issuing goes on
+	Reason string    // shown to people; empty while issuing is on
+	Actor  string    // who changed it
+	Since  time.Time // zero while issuing is on
 }
 
 // On reports whether issuing is stopped.
 func (h Halt) On() bool { return h.Reason != "" }
 
-// Halted gives the state of the switch. Everybody on the staff may know.
+// Halted returns the state of the switch. All staff may read it.
 func (s *Service) Halted(ctx context.Context) (Halt, error) {
 	h, err := s.c.Store.Halted(ctx)
 	return h, storeErr("reading whether issuing is stopped", err)
 }
 
-// Halt stops issuing. The text is for the people who come meanwhile: 1 to
-// MaxComment characters.
+// Halt stops issuing. The text of 1 to MaxComment characters is shown to people who ask
+// for a certificate.
 func (s *Service) Halt(ctx context.Context, by portal.Actor, text string) (Halt, error) {
 	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.HaltIssuing})
 	if err != nil {
@@ -47,7 +47,7 @@ func (s *Service) Halt(ctx context.Context, by portal.Actor, text string) (Halt,
 	return h, nil
 }
 
-// Resume lets issuing go on, and reports whether it was stopped.
+// Resume resumes issuing, and reports whether it was stopped.
 func (s *Service) Resume(ctx context.Context, by portal.Actor) (bool, error) {
 	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.HaltIssuing})
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *Service) Resume(ctx context.Context, by portal.Actor) (bool, error) {
 	entry.Action = audit.IssuingResumed
 	changed, err := s.c.Store.SetHalt(ctx, Halt{Actor: string(by.Person)}, entry)
 	if changed {
-		s.c.Log.Warn("issuing goes on", "by", by.Person)
+		s.c.Log.Warn("issuing is resumed", "by", by.Person)
 	}
-	return changed, storeErr("letting issuing go on", err)
+	return changed, storeErr("resuming issuing", err)
 }

@@ -10,17 +10,17 @@ import (
 	"certportal/internal/portal"
 )
 
-// Tally is what the overview counts.
+// Stats are the numbers of the overview.
 type Stats struct {
-	Working int // certificates that open doors
-	Issued  int // asked for within TallyIssued
-	Ending  int // that end within TallyEnding
-	Revoked int // within TallyRevoked
-	Failed  int // refused enrolments within TallyFailed
+	Working int // valid certificates
+	Issued  int // requested within StatsIssued
+	Ending  int // expiring within StatsEnding
+	Revoked int // within StatsRevoked
+	Failed  int // refused enrolments within StatsFailed
 	At      time.Time
 }
 
-// The spans of the numbers.
+// The time spans of the numbers.
 const (
 	StatsIssued  = 7 * 24 * time.Hour
 	StatsEnding  = DefaultDays * 24 * time.Hour
@@ -28,24 +28,25 @@ const (
 	StatsFailed  = 24 * time.Hour
 )
 
-// tallyLife is how old the numbers may be: counting a million certificates takes
-// longer than a page may.
+// statsLife is the age at which the statistics are counted again. Counting a million
+// certificates takes longer than a page may.
 const statsLife = time.Minute
 
 type statsCache struct {
 	mu     sync.Mutex
 	last   Stats
-	wanted bool // somebody asked since it was counted
+	wanted bool // requested since the last count
 }
 
-// Overview is what an administrator sees first.
+// Overview is the content of the start page of administrators.
 type Overview struct {
 	Stats  Stats
 	Halt   Halt
-	Alerts []Alert // the grave ones first
+	Alerts []Alert // critical ones first
 }
 
-// Overview gives the numbers, at most a minute old while somebody looks at them.
+// Overview returns statistics and alerts. The statistics are at most a minute old while
+// the page is in use.
 func (s *Service) Overview(ctx context.Context, by portal.Actor) (Overview, error) {
 	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadOverview}); err != nil {
 		return Overview{}, err
@@ -62,7 +63,7 @@ func (s *Service) Overview(ctx context.Context, by portal.Actor) (Overview, erro
 	return o, err
 }
 
-// concerns lists what needs attention.
+// alerts lists what needs attention.
 func (s *Service) alerts(ctx context.Context, h Halt) ([]Alert, error) {
 	var list []Alert
 	if h.On() {
@@ -70,11 +71,11 @@ func (s *Service) alerts(ctx context.Context, h Halt) ([]Alert, error) {
 	}
 	open, err := s.c.Store.Bulks(ctx, true, PageSize)
 	if err != nil {
-		return nil, storeErr("listing orders", err)
+		return nil, storeErr("listing bulk revocations", err)
 	}
 	waiting := 0
-	for _, order := range open {
-		if order.State == Waiting {
+	for _, b := range open {
+		if b.State == Waiting {
 			waiting++
 		}
 	}
@@ -96,8 +97,7 @@ func (s *Service) alerts(ctx context.Context, h Halt) ([]Alert, error) {
 	return list, nil
 }
 
-// count gives the numbers of a moment ago, and counts itself only when there are
-// none yet.
+// stats returns the last statistics, and counts only when there are none yet.
 func (s *Service) stats(ctx context.Context) (Stats, error) {
 	k := &s.statsCache
 	k.mu.Lock()
@@ -121,7 +121,7 @@ func (s *Service) recountStats(ctx context.Context) (Stats, error) {
 	return t, nil
 }
 
-// refreshTally counts at the start, and again when somebody looked at old numbers.
+// refreshStats counts at the start, and again when old statistics were requested.
 func (s *Service) refreshStats(ctx context.Context) {
 	s.statsCache.mu.Lock()
 	due := (s.statsCache.wanted || s.statsCache.last.At.IsZero()) && s.c.Now().Sub(s.statsCache.last.At) >= statsLife

@@ -17,18 +17,18 @@ import (
 // MaxComment is the longest comment of a revocation, in characters.
 const MaxComment = 200
 
-// Causes lists the causes an administrator may give, in the order of the pages.
+// Causes lists the causes that an administrator may choose, in the order of the pages.
 func Causes() []portal.Cause {
 	return []portal.Cause{portal.Lost, portal.Left, portal.Replaced, portal.Withdrawn}
 }
 
-// Grounds say why something is ended.
+// Grounds say why something is revoked.
 type Grounds struct {
 	Cause   portal.Cause // one of Causes
-	Comment string       // 1 to MaxComment characters, for whoever reads the ledger
+	Comment string       // 1 to MaxComment characters, for readers of the audit log
 }
 
-// Check returns the grounds fit to be kept, or the *enroll.Refusal that names the
+// Check returns the grounds with a normalized comment, or the *portal.Refusal for the
 // first mistake.
 func (g Grounds) Check() (Grounds, error) {
 	known := false
@@ -50,12 +50,12 @@ func (g Grounds) Check() (Grounds, error) {
 	return g, nil
 }
 
-// detail is what of the grounds stands in the ledger beside the cause.
+// detail returns the details of the audit entry beside the cause.
 func (g Grounds) detail() map[string]string { return map[string]string{"comment": g.Comment} }
 
-// RevokeCertificate ends one certificate. It returns none when it had ended before:
-// of two administrators who end it at once, one did. ErrNotFound stands for a
-// certificate that is not there, and for the portal's own.
+// RevokeCertificate revokes one certificate. It returns no serial when it was revoked
+// before, so that of two concurrent calls one returns it. It returns portal.ErrNotFound
+// for an unknown certificate and for the portal's own.
 func (s *Service) RevokeCertificate(ctx context.Context, by portal.Actor, serial ca.Serial, g Grounds) ([]ca.Serial, error) {
 	d, err := s.Certificate(ctx, by, serial)
 	if err != nil {
@@ -64,7 +64,7 @@ func (s *Service) RevokeCertificate(ctx context.Context, by portal.Actor, serial
 	return s.revoke(ctx, by, d.Person, g, enroll.Revocation{Serials: []ca.Serial{serial}})
 }
 
-// RevokeDevice blocks a device: what it holds ends, and so does what waits for it.
+// RevokeDevice blocks a device: its certificates are revoked, and pending requests end.
 func (s *Service) RevokeDevice(ctx context.Context, by portal.Actor, id portal.DeviceID, g Grounds) ([]ca.Serial, error) {
 	d, err := s.Device(ctx, by, id)
 	if err != nil {
@@ -73,9 +73,9 @@ func (s *Service) RevokeDevice(ctx context.Context, by portal.Actor, id portal.D
 	return s.revoke(ctx, by, d.Person, g, enroll.Revocation{BlockDevice: id})
 }
 
-// RevokePerson ends everything a person holds. Where that is more than one
-// administrator may end, nothing is ended: the order that waits for another one is
-// returned.
+// RevokePerson revokes everything a person has. If that is more than one administrator
+// may revoke, it revokes nothing and returns a bulk revocation that waits for a second
+// one.
 func (s *Service) RevokePerson(ctx context.Context, by portal.Actor, id portal.PersonID, g Grounds) ([]ca.Serial, *BulkRevocation, error) {
 	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.Revoke, Target: target(id)}); err != nil {
 		return nil, nil, err
@@ -100,14 +100,14 @@ func (s *Service) RevokePerson(ctx context.Context, by portal.Actor, id portal.P
 			return nil, nil, err
 		}
 		if o, err = s.c.Store.Bulk(ctx, o.ID); err != nil {
-			return nil, nil, storeErr("reading order", err)
+			return nil, nil, storeErr("reading bulk revocation", err)
 		}
 	}
 	o, err = s.ConfirmBulk(ctx, by, o.ID, o.Items, g)
 	return nil, &o, err
 }
 
-// live lists what a filter means that still opens doors, or is about to.
+// revocable lists the certificates of a filter that are valid or pending.
 func (s *Service) revocable(ctx context.Context, f Filter) ([]ca.Serial, error) {
 	var live []ca.Serial
 	var from Cursor
@@ -124,8 +124,7 @@ func (s *Service) revocable(ctx context.Context, f Filter) ([]ca.Serial, error) 
 	}
 }
 
-// endable picks what can still be ended: people's certificates that work or are
-// being issued.
+// revocableSerials picks the people's certificates that are valid or pending.
 func revocableSerials(rows []Certificate) []ca.Serial {
 	var live []ca.Serial
 	for _, c := range rows {
@@ -136,7 +135,7 @@ func revocableSerials(rows []Certificate) []ca.Serial {
 	return live
 }
 
-// revoke ends certificates of one person.
+// revoke revokes certificates of one person.
 func (s *Service) revoke(ctx context.Context, by portal.Actor, person portal.PersonID, g Grounds, r enroll.Revocation) ([]ca.Serial, error) {
 	if person == "" {
 		return nil, fmt.Errorf("certificate of the portal itself: %w", portal.ErrNotFound)

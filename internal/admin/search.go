@@ -17,17 +17,17 @@ import (
 // PageSize is how many rows a page of a search shows.
 const PageSize = 50
 
-// errPlace says that an address does not come from a page of this portal.
-var errCursor = errors.New("not a place in a list")
+// errCursor says that a cursor in an address is malformed.
+var errCursor = errors.New("invalid cursor")
 
 // Certificate is one row of a search.
 type Certificate struct {
 	Serial     ca.Serial
 	Kind       portal.Kind
-	State      State // at the moment of asking; a working one that ends soon is Working
+	State      State // now; one that expires soon is Working
 	UPN        string
 	Person     portal.PersonID // empty for the portal's own
-	PersonName string          // as the directory last called them; may be empty
+	PersonName string          // as last known from the directory; may be empty
 	Device     portal.DeviceID // empty for the portal's own
 	DeviceName string
 	Platform   portal.Platform
@@ -42,20 +42,20 @@ type Certificate struct {
 type Device struct {
 	portal.Device
 	PersonName string
-	UPN        string // of the person, as the directory last called them
-	State      State  // of the certificate; empty when there is none
+	UPN        string // of the person, as last known from the directory
+	State      State  // of the certificate; empty without one
 }
 
-// Place is where a page of a search ended. It is a position in an order of rows that
-// does not change, so what is added meanwhile moves nothing.
+// Cursor is where a page of a search ended. It is a position in a fixed order of rows,
+// so that new rows do not shift pages.
 type Cursor struct {
-	Group string `json:"g,omitempty"` // word or name that led to the row
-	ID    string `json:"i,omitempty"` // of person or device in that group
-	At    int64  `json:"a,omitempty"` // moment the rows are ordered by, milliseconds
+	Group string `json:"g,omitempty"` // word or name under which the row was found
+	ID    string `json:"i,omitempty"` // person or device in that group
+	At    int64  `json:"a,omitempty"` // time that orders the rows, milliseconds
 	Last  string `json:"l,omitempty"` // serial or device of the last row
 }
 
-// String is the place as it stands in an address; empty for the beginning.
+// String encodes the cursor for an address; the zero Cursor is empty.
 func (p Cursor) String() string {
 	if p == (Cursor{}) {
 		return ""
@@ -67,8 +67,8 @@ func (p Cursor) String() string {
 	return base64.RawURLEncoding.EncodeToString(text)
 }
 
-// ParsePlace reads what [Place.String] gives. It is not secret and not signed: any
-// place is a place in a list that its reader may see.
+// ParseCursor reads what [Cursor.String] writes. Cursors are neither secret nor signed:
+// each is a position in a list that its reader may see.
 func ParseCursor(s string) (Cursor, error) {
 	var p Cursor
 	if s == "" {
@@ -87,30 +87,30 @@ func ParseCursor(s string) (Cursor, error) {
 // Found is a page of rows.
 type Found[T any] struct {
 	Rows []T
-	Next Cursor // where the next page begins; the zero Place when this was the last
+	Next Cursor // start of the next page; zero after the last
 
-	// Looked is how many rows were looked at, when the search stopped before the page
-	// was full: there may be more behind Next. Zero otherwise.
+	// Scanned is how many rows were scanned, when the search stopped before the page
+	// was full: there may be more matches after Next. Zero otherwise.
 	Scanned int
 }
 
-// Detail is all that is known of one certificate.
+// CertificateDetail is everything that is recorded of one certificate.
 type CertificateDetail struct {
 	Certificate
 	Profile   string
 	SID       string
 	Mail      string
-	Delivered time.Time // first complete read; zero before
+	Delivered time.Time // first complete download; zero before
 	DER       []byte    // nil while pending
 
-	// The rest is meaningful when it is revoked.
-	Reason      int       // code in the revocation list
-	ListedIn    int64     // number of the first revocation list, complete or delta, that names it; 0 when none does
-	ListedAt    time.Time // when that was published
-	ListsUntil  time.Time // when the last complete list that lacks it has run out; zero when there was none
-	RevokedBy   string    // person who did it, or "system"; empty when the ledger does not tell
-	RevokedRole string    // in which role
-	Comment     string    // their comment, where they left one
+	// The rest is set when the certificate is revoked.
+	Reason      int       // reason code in the CRL
+	ListedIn    int64     // number of the first CRL, complete or delta, that lists it; 0 for none
+	ListedAt    time.Time // when that CRL was published
+	ListsUntil  time.Time // expiry of the last complete CRL without it; zero for none
+	RevokedBy   string    // actor, or "system"; empty if the audit log has no entry
+	RevokedRole string    // role of the actor
+	Comment     string    // comment of the actor, if any
 }
 
 // Certificates lists a page of certificates.
@@ -131,7 +131,7 @@ func (s *Service) Devices(ctx context.Context, by portal.Actor, f Filter, from C
 	return found, storeErr("searching devices", err)
 }
 
-// Certificate reads one certificate whole, or ErrNotFound.
+// Certificate returns one certificate, or portal.ErrNotFound.
 func (s *Service) Certificate(ctx context.Context, by portal.Actor, serial ca.Serial) (CertificateDetail, error) {
 	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return CertificateDetail{}, err
@@ -140,7 +140,7 @@ func (s *Service) Certificate(ctx context.Context, by portal.Actor, serial ca.Se
 	return d, storeErr("reading certificate", err)
 }
 
-// Device reads one device with its newest certificate, or ErrNotFound.
+// Device returns one device with its newest certificate, or portal.ErrNotFound.
 func (s *Service) Device(ctx context.Context, by portal.Actor, id portal.DeviceID) (Device, error) {
 	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return Device{}, err
@@ -155,10 +155,10 @@ func (s *Service) Device(ctx context.Context, by portal.Actor, id portal.DeviceI
 	return found.Rows[0], nil
 }
 
-// maxEvents is how many events of a certificate its page shows.
+// maxEvents bounds the events on the page of a certificate.
 const maxEvents = 20
 
-// Events gives what the ledger tells of a certificate, newest first, at most 20.
+// Events returns the newest audit entries about a certificate, at most maxEvents.
 func (s *Service) Events(ctx context.Context, by portal.Actor, serial ca.Serial) ([]audit.Entry, error) {
 	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return nil, err
@@ -167,8 +167,8 @@ func (s *Service) Events(ctx context.Context, by portal.Actor, serial ca.Serial)
 	return found.Entries, storeErr("reading events", err)
 }
 
-// Holdings lists the certificates of a device, newest first, and those of a person
-// that can still be ended, so that a page says what is about to end.
+// Holdings lists the newest certificates of a device or person, and counts those that
+// would be revoked with it.
 func (s *Service) Holdings(ctx context.Context, by portal.Actor, f Filter) (rows []Certificate, live int, err error) {
 	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return nil, 0, err

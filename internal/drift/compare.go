@@ -8,8 +8,7 @@ import (
 	"certportal/internal/portal"
 )
 
-// accountChange is how an account departed as a whole; empty when it is in
-// order.
+// accountChange returns how an account ended; empty when it is valid.
 func accountChange(p portal.Person, known bool) portal.Change {
 	switch {
 	case !known:
@@ -22,16 +21,15 @@ func accountChange(p portal.Person, known bool) portal.Change {
 	return ""
 }
 
-// differences lists how one certificate departs from its person. A SID is
-// compared exactly. UPNs that differ in the case of letters alone are the same:
-// domain controllers take them for the same account, so the certificate works.
+// differences lists how one certificate differs from its person. SIDs are compared
+// exactly. UPNs are compared without case, as domain controllers do.
 func differences(c Certificate, p portal.Person, account portal.Change) []portal.Change {
 	var changes []portal.Change
 	if account != "" {
 		changes = append(changes, account)
 	}
 	if account == portal.AccountGone {
-		// Nobody says what the names are now: what was marked stays so.
+		// The names of a deleted account are unknown: keep what was found before.
 		for _, m := range c.Mismatches {
 			if !Revokes(m.Change) {
 				changes = append(changes, m.Change)
@@ -48,8 +46,8 @@ func differences(c Certificate, p portal.Person, account portal.Change) []portal
 	return changes
 }
 
-// marked gives a holder's certificates the marks that are to stand, and reports
-// whether others stand now.
+// wantedMismatches returns the holder's certificates with the mismatches they should
+// have, and reports whether the stored ones differ.
 func wantedMismatches(h CertificateHolder, p portal.Person, account portal.Change, now time.Time) ([]Certificate, bool) {
 	wanted, differ := slices.Clone(h.Certificates), false
 	for i, c := range wanted {
@@ -58,16 +56,16 @@ func wantedMismatches(h CertificateHolder, p portal.Person, account portal.Chang
 		wanted[i].Mismatches = nil
 		for _, change := range changes {
 			wanted[i].Mismatches = append(wanted[i].Mismatches, Mismatch{Change: change})
-			standing := slices.IndexFunc(c.Mismatches, func(m Mismatch) bool { return m.Change == change })
-			differ = differ || standing < 0 || c.Mismatches[standing].Since.After(now)
+			stored := slices.IndexFunc(c.Mismatches, func(m Mismatch) bool { return m.Change == change })
+			differ = differ || stored < 0 || c.Mismatches[stored].Since.After(now)
 		}
 	}
 	return wanted, differ
 }
 
-// findings tells a person's changes, one for each kind. An account's changes
-// share one beginning: who switches an account off and deletes it a moment later
-// does not begin a second grace.
+// personMismatches returns a person's mismatches, one for each kind of change. All
+// account changes share the first Since, so that disabling an account and deleting it
+// later does not start a second grace period.
 func personMismatches(h CertificateHolder, wanted []Certificate, p portal.Person, now time.Time, grace time.Duration) []PersonMismatch {
 	var found []PersonMismatch
 	for _, c := range wanted {
@@ -97,8 +95,8 @@ func newPersonMismatch(h CertificateHolder, c Certificate, change portal.Change,
 	return f
 }
 
-// since is when a change of the holder was first seen. A mark from the future is
-// of a clock that was wrong, and counts from now.
+// since returns when a change of the holder was first seen. A time in the future, from
+// a clock that was wrong, counts as now.
 func since(h CertificateHolder, change portal.Change, now time.Time) time.Time {
 	first := now
 	for _, c := range h.Certificates {

@@ -1,22 +1,21 @@
-// Package drift watches whether the directory still says what certificates say.
+// Package drift compares certificates with the directory while they are valid.
 //
-// A certificate lives for a year and opens a mailbox without asking anybody. The
-// watch therefore compares everybody who holds one that works with the
-// directory, every few minutes. Whose account is switched off, has run out or is
-// gone loses the certificates after a grace, for good; where UPN or SID differ
-// the certificate is marked, and stays, because it opens nothing that was not
+// A certificate is valid for a year and authenticates without asking the directory.
+// Every few minutes the watch therefore compares every certificate holder with the
+// directory. When an account is disabled, expired or gone, its certificates are revoked
+// after a grace period; a revocation is final. When UPN or SID differ, the certificate
+// is reported as a mismatch and stays valid: it gives access to nothing that was not
 // its holder's.
 //
-// Ending certificates cannot be undone, so the watch refuses to believe much: an
-// answer that speaks of somebody else, a directory that does not answer, that
-// is another one than before, that knows none of the people asked for, or in which more than a share of them
-// changed at once. Then it stops, says so, and ends nothing until the directory
-// is well again or an administrator lets it.
+// Because revocations cannot be undone, the watch stops on implausible answers: about
+// people it did not ask for; no answer; another directory than before; none of the
+// people known; or more than a share of them changed at once. It then revokes nothing
+// until the directory recovers or an administrator allows it to continue.
 //
-// The watch holds no state: marks, graces and the stop live in the store, with
-// ledger entries in the transactions that change them, so that a restart forgets
-// nothing and replicas may watch together. It follows RFC 5280 section 5.3.1 for
-// the reason that stands in the revocation list (affiliationChanged).
+// The watch keeps no state in memory: mismatches, grace periods and the stop are stored
+// with audit entries in the transactions that change them. Restarts lose nothing, and
+// replicas may run in parallel. The revocation reason is affiliationChanged (RFC 5280
+// section 5.3.1).
 package drift
 
 import (
@@ -30,62 +29,62 @@ import (
 	"certportal/internal/portal"
 )
 
-// What holds where the configuration says nothing. Together the first two keep
-// the promise of attack A11: from switching an account off to its certificate in
-// the revocation list it takes 15 minutes at most.
+// Defaults of the configuration. DefaultEvery and DefaultGrace together keep the bound
+// of attack A11: at most 15 minutes from disabling an account to its certificates in
+// the CRL.
 const (
 	DefaultEvery = 5 * time.Minute
 	DefaultGrace = 10 * time.Minute
 	DefaultShare = 0.05
 )
 
-// Directory is what the watch asks of a directory. An error of either method but
-// enroll.ErrNotFound says that the directory could not be asked.
+// Directory is where the watch reads people. Errors other than portal.ErrNotFound say
+// that the directory did not answer.
 type Directory interface {
-	// People reads those of the people that it knows, afresh, in any order.
+	// People returns those of the people that the directory knows, in any order.
 	People(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error)
 
-	// Person reads one person afresh, or returns enroll.ErrNotFound.
+	// Person returns one person, or portal.ErrNotFound.
 	Person(ctx context.Context, id portal.PersonID) (portal.Person, error)
 }
 
-// Config is what a watch works with. Directory and Records are required.
+// Config configures a [Watch]. Directory and Store are required.
 type Config struct {
 	Directory Directory
 	Store     Store
 
-	// Source names the directory in a way that stays while its people are the same,
-	// such as its kind and domain.
+	// Source identifies the directory by something that changes only when its people
+	// do, such as kind and domain.
 	Source string
 
-	// Revoked is called after certificates were revoked, so that the revocation
-	// list is renewed at once. It must not block. Optional.
+	// Revoked is called after certificates were revoked, so that the CRL is updated at
+	// once. It must not block. Optional.
 	Revoked func()
 
-	// Every is the longest time between two looks. Default DefaultEvery.
+	// Every is the longest time between two passes. Default DefaultEvery.
 	Every time.Duration
 
-	// Grace is the time from first seeing that an account ended to the end of its
-	// certificates. Default DefaultGrace.
+	// Grace is the time from first seeing that an account ended to the revocation of
+	// its certificates. Default DefaultGrace.
 	Grace time.Duration
 
-	// Share is the part of all holders, above 0 and at most 1, of whom no more may
-	// change within 24 hours; three always may. Default DefaultShare.
+	// Share is the largest part of all holders, above 0 and at most 1, that may change
+	// within 24 hours; three may always. Default DefaultShare.
 	Share float64
 
 	Now func() time.Time // default time.Now
 	Log *slog.Logger     // default slog.Default()
 }
 
-// Watch compares certificates with the directory. One Watch makes one pass after
-// the other; several, on replicas, may work at the same time.
+// Watch compares certificates with the directory. One Watch runs one pass at a time;
+// several replicas may run passes in parallel.
 type Watch struct {
 	c      Config
 	mu     sync.Mutex
-	logged time.Time // when the stop was last logged; under turn
+	logged time.Time // when the stop was last logged; guarded by mu
 }
 
-// New checks the configuration. Nothing is read before Run or Once.
+// New checks the configuration. It reads nothing.
 func New(c Config) (*Watch, error) {
 	if c.Directory == nil || c.Store == nil {
 		return nil, errors.New("drift watch: a required part is missing")
@@ -114,7 +113,8 @@ func New(c Config) (*Watch, error) {
 	return &Watch{c: c}, nil
 }
 
-// Ends reports whether a change ends certificates. The others ask for new ones.
+// Revokes reports whether a change leads to revocation. Other changes call for a new
+// certificate.
 func Revokes(c portal.Change) bool {
 	switch c {
 	case portal.AccountGone, portal.AccountDisabled, portal.AccountExpired:

@@ -2,7 +2,7 @@ package drift
 
 import "time"
 
-// Rest is the time until the next pass, with chance in the caller's hand.
+// Delay exposes the delay until the next pass with a given random value.
 func (w *Watch) Delay(r Report, err error, chance float64) time.Duration {
 	return w.delay(r, err, chance)
 }

@@ -10,35 +10,34 @@ import (
 )
 
 const (
-	// batch is how many holders are read and compared at once.
+	// batchSize is how many holders are read and compared at once.
 	batchSize = 200
 
-	// window is how long a change counts as one of those that came at once.
+	// window is the time in which changes count as simultaneous.
 	window = 24 * time.Hour
 
-	// alwaysMay is how many people may change at once however few there are.
+	// minLimit is how many people may change at once in any installation.
 	minLimit = 3
 )
 
-// Options say what a pass may do.
+// Options control one pass.
 type Options struct {
-	// Apply lets the pass set and remove marks, end certificates and stop or
-	// resume the watch. Without it the pass only tells.
+	// Apply makes the pass record mismatches, revoke certificates and stop or resume
+	// the watch. Without it the pass only reports.
 	Apply bool
 
-	// AnyShare lets more change than the share, and lets nobody be known, for this
-	// pass: what it marks does not count as change at once in later ones. A
-	// directory that does not answer stops this pass too.
+	// AnyShare allows this pass to exceed the share, and to find none of the people.
+	// Its changes do not count in later passes. A directory that does not answer still
+	// stops the pass.
 	AnyShare bool
 
-	// Actor is who asked for the pass, for the ledger. Optional: the portal itself.
+	// Actor asked for the pass, for the audit log. Default: the portal itself.
 	Actor string
 }
 
-// Once makes one pass: it reads and compares everybody first and changes nothing
-// before all is read. A pass that stops is no error, the report says why. Errors
-// are the store's, and the end of the context; what was done before stays done,
-// and a later pass does the rest.
+// Once runs one pass. It compares all holders before it changes anything. A pass that
+// stops is no error; the report has the reason. Errors are those of the store and the
+// context; changes made before an error remain, and a later pass does the rest.
 func (w *Watch) Once(ctx context.Context, o Options) (Report, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -58,28 +57,28 @@ func (w *Watch) Once(ctx context.Context, o Options) (Report, error) {
 	return p.report, err
 }
 
-// pass is one comparison under way.
+// pass is one running comparison.
 type pass struct {
 	*Watch
 	options        Options
-	now            time.Time // when it began
-	from           time.Time // changes seen after this moment came at once
-	otherDirectory bool      // it is another directory than before
-	known          int       // holders that the directory knows
+	now            time.Time // start of the pass
+	from           time.Time // changes first seen after this time count as simultaneous
+	otherDirectory bool      // the directory is not that of the last pass
+	known          int       // holders the directory knows
 	asked          int
 	updates        []update
 	report         Report
 }
 
-// act is what is to be written about one holder.
+// update is what has to be written about one holder.
 type update struct {
 	person       portal.PersonID
-	certificates []Certificate // with those that are to stand
+	certificates []Certificate // with the wanted mismatches
 	mismatches   []PersonMismatch
-	revoke       bool // the certificates end
+	revoke       bool // the grace period is over
 }
 
-// allowed reports whether an administrator lets the pass go on.
+// allowed reports whether an administrator overrides the reason to stop.
 func (p *pass) allowed() bool {
 	switch p.report.Stopped {
 	case TooMany, NobodyKnown, OtherDirectory:
@@ -88,7 +87,7 @@ func (p *pass) allowed() bool {
 	return false
 }
 
-// look reads everybody and decides what is to be done.
+// compareAll reads all holders and decides what to change.
 func (p *pass) compareAll(ctx context.Context) error {
 	if err := p.computeLimit(ctx); err != nil {
 		return err
@@ -118,9 +117,9 @@ func (p *pass) compareAll(ctx context.Context) error {
 	return nil
 }
 
-// measure finds out how many may change. Those whose certificates the watch
-// ended count among the holders and among the changed: else each of them would
-// make room for the next, or lower the limit for those that came with them.
+// computeLimit computes how many people may change. Leavers whose certificates are
+// revoked already count among both holders and changed people: otherwise each of them
+// would make room for another or lower the limit for the rest.
 func (p *pass) computeLimit(ctx context.Context) error {
 	state, err := p.c.Store.DriftState(ctx)
 	if err != nil {
@@ -128,7 +127,7 @@ func (p *pass) computeLimit(ctx context.Context) error {
 	}
 	p.otherDirectory = state.Source != "" && state.Source != p.c.Source
 	p.from = p.now.Add(-window)
-	// From the future it is of a clock that was wrong, and lets nothing pass.
+	// A time in the future, from a clock that was wrong, allows nothing.
 	if state.Allowed.After(p.from) && !state.Allowed.After(p.now) {
 		p.from = state.Allowed
 	}
@@ -136,25 +135,25 @@ func (p *pass) computeLimit(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("counting holders: %w", err)
 	}
-	departed, err := p.c.Store.CountLeavers(ctx, p.from, p.now)
+	leavers, err := p.c.Store.CountLeavers(ctx, p.from, p.now)
 	if err != nil {
-		return fmt.Errorf("counting departures: %w", err)
+		return fmt.Errorf("counting leavers: %w", err)
 	}
-	p.report.Changed = departed
-	// A billionth less, so that 7 % of 100 is 7 in binary too.
-	share := p.c.Share*float64(p.report.Holders+departed) - 1e-9
+	p.report.Changed = leavers
+	// Minus a billionth, so that rounding errors do not add one: 7 % of 100 is 7.
+	share := p.c.Share*float64(p.report.Holders+leavers) - 1e-9
 	p.report.Limit = max(minLimit, int(math.Ceil(share)))
 	return nil
 }
 
-// enough reports that nothing will come of the pass: reading on would ask the
-// directory for each of thousands.
+// overLimit reports whether the pass can only stop. Going on would read thousands of
+// people for nothing.
 func (p *pass) overLimit() bool {
 	p.report.Partial = p.options.Apply && !p.options.AnyShare && p.report.Changed > p.report.Limit
 	return p.report.Partial
 }
 
-// compare looks at some holders. Its errors are the directory's.
+// compare compares some holders. Its errors are the directory's.
 func (p *pass) compare(ctx context.Context, holders []CertificateHolder) error {
 	people, err := p.readPeople(ctx, holders)
 	if err != nil {
@@ -180,7 +179,7 @@ func (p *pass) compare(ctx context.Context, holders []CertificateHolder) error {
 	return nil
 }
 
-// judge notes what is to be done about one holder.
+// assess records what to change about one holder.
 func (p *pass) assess(h CertificateHolder, person portal.Person, account portal.Change) {
 	wanted, differ := wantedMismatches(h, person, account, p.now)
 	a := update{person: h.Person, certificates: wanted, mismatches: personMismatches(h, wanted, person, p.now, p.c.Grace)}

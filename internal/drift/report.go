@@ -9,68 +9,68 @@ import (
 	"certportal/internal/portal"
 )
 
-// Stop is why the watch does nothing. The ledger keeps it: add, do not rename.
+// StopReason is why the watch stopped. The audit log contains the values: add, do not
+// rename.
 type StopReason string
 
 // The reasons to stop.
 const (
 	NoAnswer    StopReason = "no-answer"    // the directory could not be asked
-	WrongAnswer StopReason = "wrong-answer" // it spoke of people nobody asked for
-	NobodyKnown StopReason = "nobody-known" // it knows none of several holders: it is another directory
+	WrongAnswer StopReason = "wrong-answer" // it returned people it was not asked for
+	NobodyKnown StopReason = "nobody-known" // it knows none of several holders, so it is another directory
 	TooMany     StopReason = "too-many"     // more than the share changed at once
 
-	// OtherDirectory: the settings name another directory than the one that was
-	// compared before. Nobody's id is known there, however few they are.
+	// OtherDirectory: the settings name another directory than that of the last pass,
+	// in which no id is known.
 	OtherDirectory StopReason = "other-directory"
 )
 
-// Finding is one change of one person.
+// PersonMismatch is one change of one person.
 type PersonMismatch struct {
 	Person  portal.PersonID
 	Change  portal.Change
-	Login   string // as the directory says; empty when the account is gone
-	UPN     string // as it stands in the certificate, the newest where they differ
-	Now     string // the UPN or SID of the directory, where that is what changed
+	Login   string // in the directory; empty when the account is gone
+	UPN     string // in the certificate, the newest one if they differ
+	Now     string // UPN or SID in the directory, if that changed
 	Serials []ca.Serial
-	Since   time.Time // when it was first seen: this pass, or an earlier one
-	Due     time.Time // when the certificates end; zero for changes that end none
+	Since   time.Time // when it was first seen, in this pass or an earlier one
+	Due     time.Time // when the certificates are revoked; zero for changes that revoke none
 }
 
-// Report is what a pass saw and did.
+// Report is the result of a pass.
 type Report struct {
 	Began      time.Time
-	Holders    int              // people with a working certificate
-	Mismatches []PersonMismatch // gravest first
+	Holders    int              // people with a valid certificate
+	Mismatches []PersonMismatch // account changes first
 
-	// Changed is how many people changed within 24 hours, those whose certificates
-	// ended included; Limit is how many may. Where Partial is set there are more:
-	// the pass broke off.
+	// Changed is how many people changed within 24 hours, leavers included; Limit is
+	// how many may. With Partial there are more: the pass ended early.
 	Changed int
 	Limit   int
 	Partial bool
 
-	Stopped StopReason // empty when the pass went through
-	Err     error      // what the directory said or did; nil unless NoAnswer or WrongAnswer
+	Stopped StopReason // empty when the pass completed
+	Err     error      // error of the directory, with NoAnswer and WrongAnswer
 
-	Added   int // marks set, by this watch
+	Added   int // mismatches recorded by this pass
 	Removed int
 	Revoked int // certificates
 }
 
-// sort puts the gravest change first.
+// sort sorts account changes first.
 func (r *Report) sort() {
-	gravity := []portal.Change{
+	order := []portal.Change{
 		portal.AccountGone, portal.AccountDisabled, portal.AccountExpired, portal.SIDChanged, portal.UPNChanged,
 	}
 	slices.SortFunc(r.Mismatches, func(a, b PersonMismatch) int {
 		return cmp.Or(
-			cmp.Compare(slices.Index(gravity, a.Change), slices.Index(gravity, b.Change)),
+			cmp.Compare(slices.Index(order, a.Change), slices.Index(order, b.Change)),
 			cmp.Compare(a.Person, b.Person))
 	})
 }
 
-// next is when the first certificates are due that were not when the pass began;
-// the zero time when there are none.
+// next returns when the next grace period ends after the start of the pass; the zero
+// time if there is none.
 func (r *Report) next() time.Time {
 	var first time.Time
 	for _, f := range r.Mismatches {

@@ -7,14 +7,14 @@ import (
 )
 
 const (
-	// firstWithin spreads the first looks of replicas that start together.
+	// firstPassWithin spreads the first passes of replicas that start together.
 	firstPassWithin = 20 * time.Second
 
-	// shortest keeps a clock that jumps from making the watch spin.
+	// minDelay keeps clock changes from causing a busy loop.
 	minDelay = time.Second
 )
 
-// Run makes passes until the context ends, the first within 20 seconds.
+// Run runs passes until the context ends, the first within 20 seconds.
 func (w *Watch) Run(ctx context.Context) {
 	rest := rand.N(min(w.c.Every, firstPassWithin))
 	for waited(ctx, rest) {
@@ -26,10 +26,9 @@ func (w *Watch) Run(ctx context.Context) {
 	}
 }
 
-// rest is the time until the next pass: the time between two, shortened by a
-// twentieth to a fifth as chance says, so that replicas do not ask in step; or
-// less, when certificates are due before. Without that a grace would last until
-// the pass after it.
+// delay returns the time until the next pass: Every, shortened at random by 5 to 20 %
+// so that replicas do not run in step, or until the next grace period ends, so that it
+// is not extended to the pass after it.
 func (w *Watch) delay(r Report, err error, chance float64) time.Duration {
 	rest := time.Duration(float64(w.c.Every) * (0.8 + 0.15*chance))
 	due := r.next()

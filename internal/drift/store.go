@@ -9,97 +9,96 @@ import (
 	"certportal/internal/portal"
 )
 
-// Mark is a difference between a certificate and the directory.
+// Mismatch is a difference between a certificate and the directory.
 type Mismatch struct {
 	Change portal.Change
 	Since  time.Time // when it was first seen
 }
 
-// Certificate is what of a working certificate is compared.
+// Certificate is a valid certificate, as far as it is compared.
 type Certificate struct {
 	Serial     ca.Serial
 	UPN        string
 	SID        string
-	Mismatches []Mismatch // as they stand, in any order
+	Mismatches []Mismatch // as stored, in any order
 }
 
-// Holder is somebody with working certificates: of kind user, issued or
-// superseded, and not past their end.
+// CertificateHolder is a person with valid user certificates, issued or superseded.
 type CertificateHolder struct {
 	Person       portal.PersonID
 	Certificates []Certificate // at least one
 }
 
-// State is what all watches over one database share.
+// State is what all watches over one store share.
 type State struct {
-	Stopped time.Time  // since when nothing is marked or revoked; zero while the watch works
-	Reason  StopReason // why; empty while the watch works
-	Allowed time.Time  // when an administrator last let more than the share change; zero for never
-	Passed  time.Time  // when the last pass that went through began; zero before the first
-	Source  string     // which directory that one asked; empty before the first
+	Stopped time.Time  // since when the watch is stopped; zero while it works
+	Reason  StopReason // empty while the watch works
+	Allowed time.Time  // when an administrator last allowed more changes than the share; zero for never
+	Passed  time.Time  // start of the last completed pass; zero before the first
+	Source  string     // directory of that pass; empty before the first
 }
 
-// Marking brings the marks of one person's certificates to what was read.
+// MismatchUpdate sets the mismatches of one person's certificates.
 type MismatchUpdate struct {
 	Person       portal.PersonID
-	Certificates []Certificate // Marks are those that are to stand; their Since does not count
+	Certificates []Certificate // Mismatches are the wanted ones; their Since is ignored
 	At           time.Time
 
-	// Entry is what the ledger entries are made from; Action, Person, Object and
-	// the details change, upn and sid are filled in.
+	// Entry is the template of the audit entries. Action, Person, Object and the
+	// details change, upn and sid are filled in.
 	Entry audit.Entry
 }
 
-// Departure ends what somebody holds whose account ended.
+// Leaver revokes everything of a person whose account ended.
 type Leaver struct {
 	Person portal.PersonID
 	At     time.Time
-	Due    time.Time   // marks first seen at this moment or before have had their grace
-	Entry  audit.Entry // as of Marking
+	Due    time.Time   // the grace period of mismatches seen at this time or before is over
+	Entry  audit.Entry // as in MismatchUpdate
 }
 
-// Records is the watch's memory. Every method that changes something is one
-// transaction, its ledger entries included, and records only what it changed:
-// what another watch did before is not done again.
+// Store holds the state of the watch. Every method that changes something is one
+// transaction that includes its audit entries, and records only what it changed: what
+// another watch did before is not repeated.
 type Store interface {
-	// Watching gives the state.
+	// DriftState returns the state.
 	DriftState(context.Context) (State, error)
 
-	// HolderCount counts people with a working certificate.
+	// CountHolders counts people with a valid certificate.
 	CountHolders(ctx context.Context, now time.Time) (int, error)
 
-	// Holders lists people with a working certificate whose id comes after the
-	// given one, in order, at most limit.
+	// Holders lists people with a valid certificate in the order of their ids, after
+	// the given one, at most limit.
 	Holders(ctx context.Context, now time.Time, after portal.PersonID, limit int) ([]CertificateHolder, error)
 
-	// Departed counts people whose certificates the watch ended after it had seen
-	// the change for the first time after the moment, and who hold none now.
+	// CountLeavers counts people whose certificates the watch revoked, who have none
+	// now, and whose change was first seen after a time.
 	CountLeavers(ctx context.Context, after, now time.Time) (int, error)
 
-	// Mark sets and removes marks, each with its entry, and returns how many. An
-	// account's mark that replaces another account's mark keeps its moment; a mark
-	// from the future begins at At, because clocks are set back. The first mark of
-	// an account that ended also ends the person's open sessions.
+	// UpdateMismatches adds and removes mismatches, each with an entry, and returns how
+	// many. An account mismatch that replaces another keeps its Since; a Since in the
+	// future, from a clock that was wrong, becomes At. The first account mismatch also
+	// ends the person's sessions.
 	UpdateMismatches(context.Context, MismatchUpdate) (set, removed int, err error)
 
-	// Depart ends all certificates of somebody, the ones under way included, with
-	// cause enroll.Left, and returns their serials; none when no mark of theirs
-	// has had its grace.
+	// RevokeLeaver revokes all certificates of a person, pending ones included, with
+	// cause portal.Left, and returns their serials. It revokes none while no account
+	// mismatch is past its grace period.
 	RevokeLeaver(context.Context, Leaver) ([]ca.Serial, error)
 
-	// Stop records that the watch stopped, and reports whether it was not stopped
-	// for this reason already. Without that there is no entry.
+	// StopDrift records that the watch stopped, and reports whether the reason is new.
+	// If it is not, there is no entry.
 	StopDrift(ctx context.Context, reason StopReason, at time.Time, entry audit.Entry) (bool, error)
 
-	// Allow records that an administrator let more than the share change, and ends
-	// the stop. The entry is always written.
+	// AllowDrift records that an administrator allowed more changes than the share, and
+	// clears the stop. It always records the entry.
 	AllowDrift(ctx context.Context, at time.Time, entry audit.Entry) error
 
-	// Resume ends the stop, and reports whether there was one. Without that there
+	// ResumeDrift clears the stop and reports whether there was one. Without one, there
 	// is no entry.
 	ResumeDrift(ctx context.Context, entry audit.Entry) (bool, error)
 
-	// Pass notes that a pass over a directory went through, and forgets the marks
-	// of certificates that are past their end.
+	// RecordDriftPass records a completed pass and deletes mismatches of expired
+	// certificates.
 	RecordDriftPass(ctx context.Context, at time.Time, source string) error
 }

@@ -9,14 +9,14 @@ import (
 	"certportal/internal/portal"
 )
 
-// answerWithin bounds one question to the directory, whatever bounds it has
-// itself: a watch that hangs would go unnoticed.
+// directoryTimeout bounds one request to the directory, in addition to the directory's
+// own timeouts: a watch that hangs would go unnoticed.
 const directoryTimeout = time.Minute
 
-// errWrongAnswer says that the directory spoke of people nobody asked for.
-var errWrongAnswer = errors.New("directory answered with people nobody asked for")
+// errWrongAnswer says that the directory returned people it was not asked for.
+var errWrongAnswer = errors.New("directory returned people it was not asked for")
 
-// people reads many at once, by their ids.
+// readPeople reads many people by id.
 func (p *pass) readPeople(ctx context.Context, holders []CertificateHolder) (map[portal.PersonID]portal.Person, error) {
 	ctx, cancel := context.WithTimeout(ctx, directoryTimeout)
 	defer cancel()
@@ -35,15 +35,15 @@ func (p *pass) readPeople(ctx context.Context, holders []CertificateHolder) (map
 		if !asked[person.ID] {
 			return nil, fmt.Errorf("reading %d people: %w", len(ids), errWrongAnswer)
 		}
-		// Twice the same is once too often.
+		// A second record of the same person is wrong too.
 		asked[person.ID] = false
 		people[person.ID] = person
 	}
 	return people, nil
 }
 
-// confirm reads one person of whom no good was said: a server that lags behind
-// the others is not believed once.
+// reread reads one person again when the first answer says that the account ended: it
+// may come from a server with stale data.
 func (p *pass) reread(ctx context.Context, id portal.PersonID) (portal.Person, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, directoryTimeout)
 	defer cancel()
@@ -59,8 +59,8 @@ func (p *pass) reread(ctx context.Context, id portal.PersonID) (portal.Person, b
 	return person, true, nil
 }
 
-// blame turns an error of the directory into the reason to stop, unless the pass
-// was asked to end.
+// stopFor turns an error of the directory into the reason to stop, unless the context
+// ended.
 func (p *pass) stopFor(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("comparing with the directory: %w", ctx.Err())

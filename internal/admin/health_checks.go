@@ -10,25 +10,26 @@ import (
 	"certportal/internal/portal"
 )
 
-// Concern is something that needs an administrator, as a key of the language
-// catalogues ("admin.concern." + Key) with what fills the sentence.
+// Alert is something that needs an administrator, as a key of the language catalogues
+// ("admin.concern." + Key) with the values of its sentence.
 type Alert struct {
 	Key      string
-	Critical bool      // people notice it already, or soon
-	At       time.Time // since when, or until when; zero where the sentence names no time
-	Value    string    // what the sentence names
-	Number   int       // and counts
-	Path     string    // page that helps; empty for none
+	Critical bool      // people are affected, or will be soon
+	At       time.Time // start or end; zero if the sentence names no time
+	Value    string    // value in the sentence
+	Number   int       // count in the sentence
+	Path     string    // page to act on; empty for none
 }
 
-// Check looks whether a part of the installation is in order. It changes nothing.
+// Check tests a part of the installation. It changes nothing.
 type Check struct {
 	Name  string // stable key
-	Group string // name under which several run together; optional
+	Group string // name that runs several checks together; optional
 	Run   func(context.Context) []portal.Finding
 }
 
-// CheckResult is what the last run of a check found; the zero At when it never ran.
+// CheckResult is the result of the last run of a check; a zero At means that it never
+// ran.
 type CheckResult struct {
 	Name     string
 	Group    string
@@ -40,8 +41,8 @@ type CheckResult struct {
 // checkTimeout bounds one check.
 const checkTimeout = 20 * time.Second
 
-// Checks runs checks and remembers what this replica found last. The zero value has
-// none. It is safe for concurrent use once it is set up.
+// Checks runs checks and keeps the last results of this replica. The zero value has no
+// checks. It is safe for concurrent use once List is set.
 type Checks struct {
 	List []Check
 
@@ -66,8 +67,8 @@ func (s *Service) Checks(ctx context.Context, by portal.Actor) ([]CheckResult, e
 	return list, nil
 }
 
-// RunChecks runs the check or the group of the name, or all when it is empty.
-// ErrNotFound says that there is no such check.
+// RunChecks runs the check or the group with the name, or all checks if it is empty. It
+// returns portal.ErrNotFound for an unknown name.
 func (s *Service) RunChecks(ctx context.Context, by portal.Actor, name string) error {
 	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.RunChecks})
 	if err != nil {
@@ -112,17 +113,17 @@ func (s *Service) runCheck(ctx context.Context, check Check) {
 	c.last[check.Name] = result
 }
 
-// Staff is who has a role beyond that of an employee, as far as the directory can
-// list it.
+// Staff lists the people and groups with a role beyond Employee, as far as the
+// directory can list them.
 type Staff struct {
-	People []portal.Person // whose roles the portal itself gives
-	Groups []StaffGroup    // whose members have roles
+	People []portal.Person // whose roles are stored in the portal
+	Groups []StaffGroup    // directory groups that give a role
 }
 
-// StaffGroup is a group of the directory whose members have a role.
+// StaffGroup is a directory group whose members have a role.
 type StaffGroup struct {
 	Role portal.Role
-	Name string // as the settings name it
+	Name string // as in the settings
 }
 
 // Staff lists who has which role.

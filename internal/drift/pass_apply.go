@@ -12,14 +12,14 @@ import (
 	"certportal/internal/portal"
 )
 
-// sayAgain is how often the log repeats that the watch stands still.
+// logStopEvery is how often the log repeats that the watch is stopped.
 const logStopEvery = time.Hour
 
-// system is the actor where nobody asked for the pass.
+// system is the actor of passes that run by themselves.
 const system = "system"
 
-// entry opens a ledger entry of the pass, dated at the act and not at the
-// beginning of the pass.
+// entry returns an audit entry of the pass, with the time of the act and not of the
+// start of the pass.
 func (p *pass) entry(action audit.Action, detail map[string]string) audit.Entry {
 	e := audit.Entry{At: p.c.Now(), Action: action, Actor: p.options.Actor, Role: p.options.Actor, Detail: detail}
 	if e.Actor == "" {
@@ -28,7 +28,7 @@ func (p *pass) entry(action audit.Action, detail map[string]string) audit.Entry 
 	return e
 }
 
-// counts are the facts on which a stop rests.
+// counts returns the numbers behind a stop.
 func (p *pass) counts() map[string]string {
 	changed := strconv.Itoa(p.report.Changed)
 	if p.report.Partial {
@@ -40,8 +40,7 @@ func (p *pass) counts() map[string]string {
 	}
 }
 
-// stop records why nothing is done, once, and alarms the operator, now and every
-// hour.
+// stop records the reason once, and logs it now and every hour.
 func (p *pass) stop(ctx context.Context) error {
 	detail := p.counts()
 	entry := p.entry(audit.WatchStopped, detail)
@@ -58,12 +57,12 @@ func (p *pass) stop(ctx context.Context) error {
 	if p.report.Err != nil {
 		facts = append(facts, "err", p.report.Err)
 	}
-	p.c.Log.Error("drift watch stopped: nobody's certificates are marked or revoked until this is settled", facts...)
+	p.c.Log.Error("drift watch stopped: no mismatch is recorded and no certificate revoked until this is resolved", facts...)
 	return nil
 }
 
-// apply writes what was decided, person by person: each is a transaction of its
-// own, and none makes others wait for long.
+// apply writes the updates. Each person is a transaction of its own, so that none
+// blocks others for long.
 func (p *pass) apply(ctx context.Context) error {
 	defer func() {
 		if p.report.Revoked > 0 {
@@ -83,12 +82,13 @@ func (p *pass) apply(ctx context.Context) error {
 		}
 	}
 	if err := p.c.Store.RecordDriftPass(ctx, p.now, p.c.Source); err != nil {
-		return fmt.Errorf("noting the pass: %w", err)
+		return fmt.Errorf("recording the pass: %w", err)
 	}
 	return nil
 }
 
-// proceed ends a stop: because all is well, or because an administrator says so.
+// clearStop ends a stop, because the directory recovered or because an administrator
+// allowed it.
 func (p *pass) clearStop(ctx context.Context) error {
 	if p.report.Stopped == "" {
 		resumed, err := p.c.Store.ResumeDrift(ctx, p.entry(audit.WatchResumed, nil))
@@ -102,11 +102,11 @@ func (p *pass) clearStop(ctx context.Context) error {
 	}
 	detail := p.counts()
 	detail["share"] = "any"
-	// What is marked in this pass begins with it, and so does not count later.
+	// Mismatches of this pass begin at its start, and so do not count later.
 	if err := p.c.Store.AllowDrift(ctx, p.now, p.entry(audit.WatchResumed, detail)); err != nil {
-		return fmt.Errorf("letting more change than the share: %w", err)
+		return fmt.Errorf("allowing more changes than the share: %w", err)
 	}
-	p.c.Log.Warn("drift watch lets more change than the share, as an administrator asked",
+	p.c.Log.Warn("drift watch exceeds the share, allowed by an administrator",
 		"reason", p.report.Stopped, "changed", p.report.Changed, "limit", p.report.Limit)
 	p.report.Stopped = ""
 	return nil
@@ -117,16 +117,16 @@ func (p *pass) writeMismatches(ctx context.Context, a update) error {
 		Person: a.person, Certificates: a.certificates, At: p.now, Entry: p.entry("", p.details(a)),
 	})
 	if err != nil {
-		return fmt.Errorf("marking certificates of %s: %w", a.person, err)
+		return fmt.Errorf("updating mismatches of %s: %w", a.person, err)
 	}
 	p.report.Added, p.report.Removed = p.report.Added+set, p.report.Removed+removed
 	if set > 0 {
 		for _, f := range a.mismatches {
-			p.c.Log.Warn("certificates depart from the directory", f.logAttrs()...)
+			p.c.Log.Warn("certificates differ from the directory", f.logAttrs()...)
 		}
 	}
 	if removed > 0 {
-		p.c.Log.Info("certificates agree with the directory again", "person", a.person, "marks", removed)
+		p.c.Log.Info("certificates match the directory again", "person", a.person, "mismatches", removed)
 	}
 	return nil
 }
@@ -137,17 +137,17 @@ func (p *pass) revokeLeaver(ctx context.Context, a update) error {
 		Person: a.person, At: at, Due: p.now.Add(-p.c.Grace), Entry: p.entry("", p.details(a)),
 	})
 	if err != nil {
-		return fmt.Errorf("ending certificates of %s: %w", a.person, err)
+		return fmt.Errorf("revoking certificates of %s: %w", a.person, err)
 	}
 	p.report.Revoked += len(ended)
 	if len(ended) > 0 {
-		p.c.Log.Warn("certificates revoked: their holder left", append(a.mismatches[0].logAttrs(), slog.Int("revoked", len(ended)))...)
+		p.c.Log.Warn("certificates revoked: account ended", append(a.mismatches[0].logAttrs(), slog.Int("revoked", len(ended)))...)
 	}
 	return nil
 }
 
-// details are what the ledger keeps of a pass beside the change itself: what the
-// directory says now, and that the share was overridden.
+// details returns further details of the audit entries: what the directory says now,
+// and whether the share was overridden.
 func (p *pass) details(a update) map[string]string {
 	detail := map[string]string{}
 	for _, f := range a.mismatches {
@@ -164,7 +164,7 @@ func (p *pass) details(a update) map[string]string {
 	return detail
 }
 
-// facts are a finding for the log.
+// logAttrs returns the mismatch as log attributes.
 func (f PersonMismatch) logAttrs() []any {
 	facts := []any{"person", f.Person, "change", f.Change, "upn", f.UPN, "certificates", len(f.Serials)}
 	if f.Login != "" {
