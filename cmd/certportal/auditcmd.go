@@ -24,7 +24,7 @@ type auditCommands struct {
 
 type auditVerify struct {
 	JSON         bool     `help:"Print the outcome as JSON."`
-	Head         []string `placeholder:"NUMBER:HASH" help:"An end of the log that was kept elsewhere, from the portal's log lines 'ledger sealed'. May be given several times."`
+	Head         []string `placeholder:"NUMBER:HASH" help:"An end of the log that was kept elsewhere, from the portal's log lines 'audit log checkpoint'. May be given several times."`
 	Certificates bool     `help:"Compare all certificates with what the log tells of them, too."`
 }
 

@@ -1,6 +1,6 @@
 package audit
 
-// Actions lists every action there is, in the order in which they are declared.
+// Actions lists all actions in the order of their declaration.
 func Actions() []Action {
 	return []Action{
 		SignedIn, SignInRefused, SignedOut, HandoffMade, HandoffRedeemed, HandoffBurnt, EnrolmentRefused,

@@ -1,14 +1,14 @@
-// Package ledger holds the portal's audit log as a chain: every entry carries
-// the hash of the entry before it, so that a changed, removed or reordered
-// entry shows.
+// Package audit defines the portal's audit log, a hash chain: every entry contains the
+// hash of the entry before it, so that changed, removed or reordered entries are
+// detected.
 //
-// The package knows what an entry is, how it is hashed ([Entry]), how the end of a
-// chain is signed ([Seal]), how a chain is checked ([Checker]), and how an entry
-// leaves the house, as a line of JSON or a message of syslog (RFC 5424). It does
-// not store: the store appends an entry in the same transaction as the act it
-// records, or the act does not happen.
+// The package defines entries and their hashes ([Entry]), signatures over the end of
+// the chain ([Checkpoint]), verification ([Checker]), and the export formats, JSON
+// lines and syslog messages (RFC 5424). It does not store anything: the store appends
+// an entry in the same transaction as the act it records, and without the entry the act
+// does not happen.
 //
-// An entry never holds a secret: no password, key, file, token or session.
+// Entries contain no secrets: no password, key, file, token or session.
 package audit
 
 import (
@@ -18,101 +18,100 @@ import (
 	"time"
 )
 
-// Action names what was done, as "subject.verb". The names are part of the
-// export format: add, do not rename.
+// Action names what was done, as "subject.verb". The values are part of the export
+// format: add, do not rename.
 type Action string
 
-// The actions recorded today.
+// The actions.
 const (
 	SignedIn              Action = "session.signed-in"
 	SignInRefused         Action = "session.refused"
 	SignedOut             Action = "session.signed-out"
 	HandoffMade           Action = "handoff.made"     // a code to continue on a phone
-	HandoffRedeemed       Action = "handoff.redeemed" // a phone was let in
-	HandoffBurnt          Action = "handoff.burnt"    // somebody chose a wrong number
+	HandoffRedeemed       Action = "handoff.redeemed" // a phone was signed in
+	HandoffBurnt          Action = "handoff.burnt"    // a wrong number was chosen
 	EnrolmentRefused      Action = "enrolment.refused"
 	CertificateReserved   Action = "certificate.reserved"
 	CertificateIssued     Action = "certificate.issued"
 	CertificateRevoked    Action = "certificate.revoked"
-	CertificateSuperseded Action = "certificate.superseded" // renewed: it works on until the detail "until"
-	CertificateRestored   Action = "certificate.restored"   // issued again: what superseded it never arrived
-	CertificateRecalled   Action = "certificate.recalled"   // listed as revoked: the restored records do not know it
-	MismatchFound         Action = "certificate.marked"     // the directory departed from what it says
-	MismatchResolved      Action = "certificate.unmarked"   // and came back
-	WatchStopped          Action = "watch.stopped"          // the drift watch saw too much change, or no directory
+	CertificateSuperseded Action = "certificate.superseded" // renewed; valid until the detail "until"
+	CertificateRestored   Action = "certificate.restored"   // valid again: its successor was never delivered
+	CertificateRecalled   Action = "certificate.recalled"   // revoked, because the restored database does not know it
+	MismatchFound         Action = "certificate.marked"     // certificate and directory differ
+	MismatchResolved      Action = "certificate.unmarked"   // and match again
+	WatchStopped          Action = "watch.stopped"          // too many changes, or no directory
 	WatchResumed          Action = "watch.resumed"
-	DeviceRemoved         Action = "device.removed" // one that held no certificate to revoke
-	DeviceBlocked         Action = "device.blocked" // likewise
+	DeviceRemoved         Action = "device.removed" // one without certificate
+	DeviceBlocked         Action = "device.blocked" // one without certificate
 	DeviceRenamed         Action = "device.renamed"
 	RequestRejected       Action = "request.rejected"
-	AccessRefused         Action = "access.refused" // the policy refused an act of somebody signed in
+	AccessRefused         Action = "access.refused" // refused by package authz
 	PickupRead            Action = "pickup.read"
 	PickupWiped           Action = "pickup.wiped"
-	ChallengeMade         Action = "challenge.made" // the right to enrol a key made on a device
+	ChallengeMade         Action = "challenge.made" // the right to enrol a key generated on a device
 	ChallengeRead         Action = "challenge.read"
-	InvitationMade        Action = "invitation.made" // a pickup code, for somebody's phone
+	InvitationMade        Action = "invitation.made" // a pickup code
 	InvitationApproved    Action = "invitation.approved"
 	InvitationRedeemed    Action = "invitation.redeemed" // used up by a certificate
-	InvitationEnded       Action = "invitation.ended"    // a newer one took its place
-	InvitationRefused     Action = "invitation.refused"  // staff might not make it, or its code did not open
-	InvitationPaused      Action = "invitation.paused"   // one of the staff made too many
-	PersonRead            Action = "person.read"         // staff looked at somebody's account and devices
+	InvitationEnded       Action = "invitation.ended"    // replaced by a newer one
+	InvitationRefused     Action = "invitation.refused"  // not allowed, or a wrong code
+	InvitationPaused      Action = "invitation.paused"   // a staff member made too many
+	PersonRead            Action = "person.read"         // staff read a person's account and devices
 	AccountAdded          Action = "account.added"
 	AccountRemoved        Action = "account.removed"
 	AccountEnabled        Action = "account.enabled"
 	AccountDisabled       Action = "account.disabled"
 	AccountPassword       Action = "account.password-set"
 	CACreated             Action = "ca.created"
-	BulkMade              Action = "order.made" // many certificates are to end
+	BulkMade              Action = "order.made" // a bulk revocation
 	BulkConfirmed         Action = "order.confirmed"
-	BulkApproved          Action = "order.approved" // by another administrator
+	BulkApproved          Action = "order.approved" // by a second administrator
 	BulkDropped           Action = "order.dropped"
-	BulkLapsed            Action = "order.expired" // nobody said yes in time
+	BulkLapsed            Action = "order.expired" // not confirmed or approved in time
 	BulkDone              Action = "order.done"
 	IssuingHalted         Action = "issuing.halted"
 	IssuingResumed        Action = "issuing.resumed"
 	ChecksRun             Action = "checks.run"
-	CRLRequested          Action = "list.ordered"     // a revocation list, by hand
-	TestIssued            Action = "authority.tested" // a certificate for nobody was asked for
+	CRLRequested          Action = "list.ordered"     // a CRL, manually
+	TestIssued            Action = "authority.tested" // a test certificate
 	RecordsExported       Action = "records.exported"
-	RecordsReplayed       Action = "records.replayed" // what a restored copy had forgotten is brought back
+	RecordsReplayed       Action = "records.replayed" // missing in a restored database, added again
 	RootKeyExported       Action = "ca.root-key-exported"
 	LogExported           Action = "ledger.exported"
-	LogBroken             Action = "ledger.broken" // the chain did not verify
-	MailFailed            Action = "mail.failed"   // a letter that was given up
+	LogBroken             Action = "ledger.broken" // the chain does not verify
+	MailFailed            Action = "mail.failed"   // a message was given up
 )
 
-// Entry is one line of the audit log. The zero Seq, Prev and Hash are filled by
-// [Head.Append].
+// Entry is one entry of the audit log. [Head.Append] fills Seq, Prev and Hash.
 type Entry struct {
-	Seq    int64     // 1 for the first entry, without gaps
+	Seq    int64     // from 1, without gaps
 	At     time.Time // UTC, milliseconds
-	Node   string    // which replica wrote it; empty before there were names
+	Node   string    // replica that wrote it; empty in old entries
 	Action Action
 
-	Actor   string // person who acted: the directory's stable id, or "system"
-	Role    string // in which role: employee, helpdesk, auditor, admin, system
-	Person  string // whose device or certificate it was, where that is somebody
-	Object  string // serial, device id or account the act was about
-	Address string // client address without port, empty for the system
-	Request string // request id, as in the operator's log
+	Actor   string // the directory's id of the person who acted, or "system"
+	Role    string // employee, helpdesk, auditor, admin or system
+	Person  string // owner of the device or certificate, if any
+	Object  string // serial, device id or account
+	Address string // client address without port; empty for the system
+	Request string // request id, as in the log
 
-	// Detail holds further facts under short keys, such as "upn" or "reason".
+	// Detail has further values under short keys, such as "upn" or "reason".
 	Detail map[string]string
 
-	Prev [sha256.Size]byte // hash of the entry before; zero for the first
-	Hash [sha256.Size]byte // hash of this entry, Prev included
+	Prev [sha256.Size]byte // hash of the previous entry; zero for the first
+	Hash [sha256.Size]byte // hash of this entry including Prev
 }
 
-// Head is the end of a chain: the number and hash of its last entry. The zero
-// Head is an empty chain.
+// Head is the end of a chain: sequence number and hash of its last entry. The zero Head
+// is an empty chain.
 type Head struct {
 	Seq  int64
 	Hash [sha256.Size]byte
 }
 
-// Append numbers e, links it to the head and returns it with the new head.
-// Times are cut to milliseconds, the precision that is stored and exported.
+// Append numbers e, links it to the head and returns it with the new head. It truncates
+// the time to milliseconds, the precision of storage and export.
 func (h Head) Append(e Entry) (Entry, Head) {
 	e.Seq = h.Seq + 1
 	e.At = e.At.UTC().Truncate(time.Millisecond)
@@ -121,16 +120,16 @@ func (h Head) Append(e Entry) (Entry, Head) {
 	return e, Head{Seq: e.Seq, Hash: e.Hash}
 }
 
-// Every hash opens with the version of its encoding, so that no two encodings
-// collide. The first knew no node; entries without one keep it, because what was
-// written then must verify for ever.
+// Every hash starts with the version of its encoding, so that encodings cannot collide.
+// Version 1 has no node; entries without node keep it, because they must verify
+// forever.
 const (
 	formatWithoutNode = "certportal ledger 1"
 	formatWithNode    = "certportal ledger 2"
 )
 
-// Sum is the SHA-256 of the entry with its Prev, without its Hash. Every field
-// is preceded by its length: no two different entries share an encoding.
+// Sum returns the SHA-256 of the entry with Prev and without Hash. Every field is
+// preceded by its length, so that different entries have different encodings.
 func (e Entry) Sum() [sha256.Size]byte {
 	b := make([]byte, 0, 512)
 	if e.Node == "" {
@@ -153,7 +152,7 @@ func (e Entry) Sum() [sha256.Size]byte {
 	return sha256.Sum256(append(b, e.Prev[:]...))
 }
 
-// keys are those of the details, in order.
+// keys returns the keys of Detail, sorted.
 func (e Entry) keys() []string {
 	if len(e.Detail) == 0 {
 		return nil
@@ -166,12 +165,12 @@ func (e Entry) keys() []string {
 	return keys
 }
 
-// Follows reports whether e is unaltered and stands directly behind head.
+// Follows reports whether e is unaltered and directly follows head.
 func (e Entry) Follows(head Head) bool {
 	return e.Seq == head.Seq+1 && e.Prev == head.Hash && e.Hash == e.Sum()
 }
 
-// Head is the end of a chain whose last entry is e.
+// Head returns the end of a chain whose last entry is e.
 func (e Entry) Head() Head { return Head{Seq: e.Seq, Hash: e.Hash} }
 
 func appendField(b []byte, s string) []byte {

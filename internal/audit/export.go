@@ -11,11 +11,11 @@ import (
 	"unicode/utf8"
 )
 
-// ExportVersion is the schema of exported lines. A field may be added without a
-// new version; none is renamed or changes its meaning.
+// ExportVersion is the schema version of exported lines. New fields may be added
+// without a new version; fields are never renamed and never change their meaning.
 const ExportVersion = 1
 
-// Outcome says how an act ended: "done", or "refused" when the portal said no.
+// Outcome returns "refused" for refused acts, else "done".
 func (a Action) Outcome() string {
 	_, verb, _ := strings.Cut(string(a), ".")
 	switch verb {
@@ -25,7 +25,7 @@ func (a Action) Outcome() string {
 	return "done"
 }
 
-// line is an entry as it is exported.
+// line is an exported entry.
 type line struct {
 	Version int               `json:"version"`
 	Seq     int64             `json:"seq"`
@@ -44,11 +44,11 @@ type line struct {
 	Hash    string            `json:"hash"` // hexadecimal
 }
 
-// timeLayout is RFC 3339 with the precision that is hashed.
+// timeLayout is RFC 3339 with the precision of the hash.
 const timeLayout = "2006-01-02T15:04:05.000Z"
 
-// AppendJSON appends the entry as one line of JSON with its newline. Line breaks
-// inside texts are escaped: one event is one line.
+// AppendJSON appends the entry as one line of JSON with its newline. Line breaks in
+// values are escaped.
 func (e Entry) AppendJSON(b []byte) ([]byte, error) {
 	detail := e.Detail
 	if detail == nil {
@@ -69,8 +69,8 @@ func (e Entry) AppendJSON(b []byte) ([]byte, error) {
 	return appendPlain(b, buffer.Bytes()), nil
 }
 
-// appendPlain appends JSON with the control characters escaped that JSON lets stand
-// in texts: some programs end a line at U+0085, and terminals obey others.
+// appendPlain appends JSON and escapes the control characters that JSON permits in
+// strings: some programs end a line at U+0085, and terminals interpret others.
 func appendPlain(b, text []byte) []byte {
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
@@ -86,8 +86,7 @@ func appendPlain(b, text []byte) []byte {
 	return b
 }
 
-// ParseJSON reads a line that AppendJSON wrote, so that a copy can be checked
-// where it is kept. It does not verify the entry.
+// ParseJSON parses a line of AppendJSON. It does not verify the entry.
 func ParseJSON(text []byte) (Entry, error) {
 	var l line
 	if err := json.Unmarshal(text, &l); err != nil {
@@ -113,20 +112,19 @@ func ParseJSON(text []byte) (Entry, error) {
 	return e, nil
 }
 
-// Syslog's numbers for the messages (RFC 5424 section 6.2.1).
+// Facility and severities (RFC 5424 section 6.2.1).
 const (
 	facilityAudit  = 13 // log audit
 	severityNotice = 5
 	severityInfo   = 6
 
-	// structuredID holds the number that RFC 5612 keeps for documents: the portal
-	// has none of its own.
+	// structuredID uses the private enterprise number that RFC 5612 reserves for
+	// documentation: the portal has none.
 	structuredID = "certportal@32473"
 )
 
-// AppendSyslog appends the entry as one message of RFC 5424, without a frame: who
-// did what to whom as structured data, and the whole entry as JSON for a text.
-// It holds no line break.
+// AppendSyslog appends the entry as one RFC 5424 message without framing: fields as
+// structured data, the whole entry as JSON in the text. It contains no line break.
 func (e Entry) AppendSyslog(b []byte) ([]byte, error) {
 	severity := severityInfo
 	if e.Action.Outcome() != "done" {
@@ -148,8 +146,8 @@ func (e Entry) AppendSyslog(b []byte) ([]byte, error) {
 	return bytes.TrimRight(text, "\n"), err
 }
 
-// headerField makes a text fit for the header: printable ASCII without spaces, at
-// most n characters, "-" for nothing (RFC 5424 section 6.2).
+// headerField returns s as a header field: printable ASCII without spaces, at most n
+// characters, "-" if empty (RFC 5424 section 6.2).
 func headerField(s string, n int) string {
 	if s == "" {
 		return "-"
@@ -163,9 +161,8 @@ func headerField(s string, n int) string {
 	return string(fit)
 }
 
-// appendParam appends a quoted value (RFC 5424 section 6.3.3). Line breaks and
-// other control characters, which the RFC leaves in, become a backslash, u and
-// four digits after the receiver has taken the escaping off.
+// appendParam appends a quoted value (RFC 5424 section 6.3.3). Control characters,
+// which the RFC permits, become \uXXXX after the receiver removed the escaping.
 func appendParam(b []byte, s string) []byte {
 	b = append(b, '"')
 	for _, r := range s {

@@ -8,11 +8,10 @@ import (
 	"strings"
 )
 
-// String writes the head as NUMBER:HASH, in the form [ParseHead] reads.
+// String formats the head as NUMBER:HASH, as [ParseHead] reads it.
 func (h Head) String() string { return fmt.Sprintf("%d:%x", h.Seq, h.Hash) }
 
-// ParseHead reads a head that somebody kept elsewhere: the number of an entry, a
-// colon, and its hash in hexadecimal.
+// ParseHead parses a head: the sequence number, a colon, and the hash in hexadecimal.
 func ParseHead(text string) (Head, error) {
 	number, hash, found := strings.Cut(strings.TrimSpace(text), ":")
 	seq, err := strconv.ParseInt(number, 10, 64)

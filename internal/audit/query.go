@@ -2,10 +2,9 @@ package audit
 
 import "time"
 
-// Query says which entries are looked for. Empty fields match all; the others
-// must all match, as they stand.
+// Query selects entries. Empty fields match all; the others must match exactly.
 type Query struct {
-	From, Until time.Time // From included, Until not
+	From, Until time.Time // From inclusive, Until exclusive
 	Action      Action
 	Person      string
 	Object      string
@@ -13,17 +12,17 @@ type Query struct {
 	Request     string
 }
 
-// Found is a part of what a query matches, newest first.
+// Found is a page of matching entries, newest first.
 type Found struct {
 	Entries []Entry
 
-	// Next is where to go on: look for entries before this number. 0 when there
-	// are no more. It may be set though Entries is empty: a search stops after
-	// looking at so many entries and lets the asker decide.
+	// Next is where the next page starts: entries before this number; 0 after the last.
+	// It may be set with empty Entries, because a search stops after scanning a number
+	// of entries and lets the caller decide.
 	Next int64
 }
 
-// Matches reports whether the entry is looked for.
+// Matches reports whether the entry is selected.
 func (q Query) Matches(e Entry) bool {
 	fits := func(want, got string) bool { return want == "" || want == got }
 	return (q.From.IsZero() || !e.At.Before(q.From)) && (q.Until.IsZero() || e.At.Before(q.Until)) &&
@@ -31,21 +30,21 @@ func (q Query) Matches(e Entry) bool {
 		fits(q.Actor, e.Actor) && fits(q.Request, e.Request)
 }
 
-// Check is what verifying has come to, kept so that the next look goes on from
-// there.
+// Verification is the result of verifying the chain so far, stored so that the next one
+// continues there.
 type Verification struct {
-	Head           // verified up to here
-	At   time.Time // when it was
+	Head           // verified up to this entry
+	At   time.Time // time of the verification
 
-	FullAt time.Time // when the whole chain was last verified, from its first entry
-	Broken *Break    // nil while whole
+	FullAt time.Time // when the whole chain was last verified from its first entry
+	Broken *Break    // nil while intact
 	Since  time.Time // when the break was found
 }
 
-// Reader tells how far somebody came who reads the ledger in order.
+// Cursor is the position of a consumer that processes the audit log in order.
 type Cursor struct {
 	Name    string
-	Seq     int64     // of the last entry that was read
-	Failure string    // why it does not go on; empty while it does
+	Seq     int64     // last processed entry
+	Failure string    // why it does not advance; empty while it does
 	Since   time.Time // since when it fails
 }

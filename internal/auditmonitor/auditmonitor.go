@@ -1,15 +1,14 @@
-// Package audit makes the ledger worth trusting after the fact: it verifies the
-// chain and goes on doing so while the portal runs, signs the chain's end at
-// intervals, and sends every entry to where the portal's administrators cannot
-// change it.
+// Package auditmonitor verifies the audit log while the portal runs, signs its end at
+// intervals ([audit.Checkpoint]), and forwards every entry to targets that the portal's
+// administrators cannot change.
 //
-// It refuses to seal a chain that does not verify, and to say that an entry was
-// delivered before its receiver has read it: readers of the ledger keep their place
-// in the store, so that a receiver that is down for hours misses nothing, and may
-// get an entry twice. What no check on this machine can find is said in [Verify].
+// It signs no chain that does not verify, and counts an entry as forwarded only when
+// its receiver has read it. Cursors in the store survive restarts, so that a receiver
+// that is down for hours misses nothing; it may get an entry twice. [Verify] says what
+// no verification on this machine can detect.
 //
-// Messages follow RFC 5424 (syslog) over TLS by RFC 5425, files hold one line of
-// JSON for each entry.
+// Messages follow RFC 5424 (syslog) over TLS (RFC 5425); files contain one line of JSON
+// for each entry.
 package auditmonitor
 
 import (
@@ -27,61 +26,61 @@ import (
 	"certportal/internal/portal"
 )
 
-// What holds where the configuration says nothing.
+// Defaults and intervals.
 const (
-	// DefaultSealEvery is how long the end of the ledger goes unsigned.
+	// DefaultCheckpointEvery is the default of Config.CheckpointEvery.
 	DefaultCheckpointEvery = 10 * time.Minute
 
-	// checkEvery is how often new entries are verified.
-	checkEvery = time.Minute
+	// verifyEvery is how often new entries are verified.
+	verifyEvery = time.Minute
 
-	// fullEvery is how often the whole chain is verified, and fullWhileBroken
-	// how soon after a break somebody may have mended.
+	// fullEvery is how often the whole chain is verified, and fullWhileBroken how often
+	// while it is broken, because it may be repaired.
 	fullEvery       = 24 * time.Hour
 	fullWhileBroken = time.Hour
 
-	// holdFor is how long a replica that vanished keeps others from its work.
+	// leaseFor is how long a replica that vanished keeps its cursors.
 	leaseFor = 90 * time.Second
 )
 
-// Config is what a keeper works with. Records is required.
+// Config configures a [Monitor]. Store is required.
 type Config struct {
 	Store Store
 
-	// Key gives the key that seals and the serial of its certificate. An error is
-	// logged, and nothing is sealed. Nil: nothing ever is.
+	// Key returns the signing key and the serial of its certificate. After an error,
+	// which is logged, no checkpoint is made. Nil: no checkpoints.
 	Key func(ctx context.Context) (key crypto.Signer, serial string, err error)
 
-	// Certified tells whether a seal was made by a key that may seal: see [Verify].
+	// Certified checks the key of a checkpoint; see [Verify].
 	Certified Certified
 
-	// Node names this replica in seals.
+	// Node names this replica in checkpoints.
 	Node string
 
-	// SealEvery is the time between two seals. Default DefaultSealEvery.
+	// CheckpointEvery is the time between two checkpoints. Default
+	// DefaultCheckpointEvery.
 	CheckpointEvery time.Duration
 
-	// Targets are where entries are sent.
+	// Targets are where entries are forwarded.
 	Targets []Target
 
 	Now func() time.Time // default time.Now
 	Log *slog.Logger     // default slog.Default()
 }
 
-// Keeper verifies, seals and forwards while the portal runs. Several, on replicas,
-// share the work.
+// Monitor verifies, signs and forwards the audit log. Several replicas share the work.
 type Monitor struct {
 	c      Config
 	holder string
 }
 
-// New checks the configuration. Nothing happens before Run.
+// New checks the configuration. It reads nothing.
 func New(c Config) (*Monitor, error) {
 	if c.Store == nil {
-		return nil, errors.New("audit keeper: records are missing")
+		return nil, errors.New("audit monitor: store is missing")
 	}
 	if c.CheckpointEvery < 0 {
-		return nil, fmt.Errorf("audit keeper: seal every %v", c.CheckpointEvery)
+		return nil, fmt.Errorf("audit monitor: checkpoint every %v", c.CheckpointEvery)
 	}
 	if c.CheckpointEvery == 0 {
 		c.CheckpointEvery = DefaultCheckpointEvery
@@ -95,17 +94,18 @@ func New(c Config) (*Monitor, error) {
 	return &Monitor{c: c, holder: c.Node + " " + rand.Text()[:8]}, nil
 }
 
-// Run works until the context ends, and then seals what came since the last seal.
-func (k *Monitor) Run(ctx context.Context) {
+// Run works until the context ends, and then signs what is new since the last
+// checkpoint.
+func (m *Monitor) Run(ctx context.Context) {
 	var workers sync.WaitGroup
-	for _, target := range k.c.Targets {
-		workers.Go(func() { k.forward(ctx, target) })
+	for _, target := range m.c.Targets {
+		workers.Go(func() { m.forward(ctx, target) })
 	}
-	workers.Go(func() { k.watch(ctx) })
+	workers.Go(func() { m.watch(ctx) })
 	workers.Wait()
 }
 
-// State is what a page or a monitor shows.
+// State is the state of the audit log over all replicas.
 type State struct {
 	Verification audit.Verification
 	Head         audit.Head
@@ -113,15 +113,15 @@ type State struct {
 	Cursors      []audit.Cursor
 }
 
-// Copies are the readers that send entries away.
+// Forwarders lists the cursors of targets.
 func (s State) Forwarders() []audit.Cursor {
 	return slices.DeleteFunc(slices.Clone(s.Cursors), func(r audit.Cursor) bool { return r.Name == verifyCursor })
 }
 
-// Behind is the number of entries that a reader has before it.
+// Behind is the number of entries after a cursor.
 func (s State) Behind(r audit.Cursor) int64 { return max(0, s.Head.Seq-r.Seq) }
 
-// StateOf tells how the ledger and its readers are, as all replicas know it.
+// StateOf returns the state of the audit log in a store.
 func StateOf(ctx context.Context, r Store) (State, error) {
 	var s State
 	var err error
@@ -138,8 +138,8 @@ func StateOf(ctx context.Context, r Store) (State, error) {
 	return s, err
 }
 
-// State tells how the ledger and its readers are.
-func (k *Monitor) State(ctx context.Context) (State, error) { return StateOf(ctx, k.c.Store) }
+// State returns the state of the audit log.
+func (m *Monitor) State(ctx context.Context) (State, error) { return StateOf(ctx, m.c.Store) }
 
 // waited reports whether the time passed before the context ended.
 func waited(ctx context.Context, d time.Duration) bool {

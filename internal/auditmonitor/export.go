@@ -10,29 +10,28 @@ import (
 	"certportal/internal/audit"
 )
 
-// Format appends an entry and its line end.
+// Format appends an entry and its line end to b.
 type Format func(b []byte, e audit.Entry) ([]byte, error)
 
-// JSONLines writes lines of JSON, version ledger.ExportVersion.
+// JSONLines formats entries as lines of JSON, version audit.ExportVersion.
 func JSONLines(b []byte, e audit.Entry) ([]byte, error) { return e.AppendJSON(b) }
 
-// SyslogLines writes messages of RFC 5424, one a line.
+// SyslogLines formats entries as RFC 5424 messages, one per line.
 func SyslogLines(b []byte, e audit.Entry) ([]byte, error) {
 	b, err := e.AppendSyslog(b)
 	return append(b, '\n'), err
 }
 
-// Export says which entries are written out. The zero Since and Until bound
-// nothing.
+// Export says which entries to export. A zero Since or Until does not restrict.
 type Export struct {
 	After        int64 // only entries with a higher number
 	Since, Until time.Time
 	Format       Format
 }
 
-// WriteTo writes the entries as they are read, page by page, and tells how many.
-// It ends at the entry that is the last when it begins, or the export's own entry
-// would be chased for ever by another's.
+// WriteTo writes entries as they are read, and returns how many. It ends at the entry
+// that was the last when it began: otherwise two exports, whose own entries are
+// appended, could chase each other forever.
 func (x Export) WriteTo(ctx context.Context, src Store, w io.Writer) (written int64, err error) {
 	head, err := src.Head(ctx)
 	if err != nil {

@@ -10,24 +10,24 @@ import (
 	"certportal/internal/audit"
 )
 
-// File appends entries to a file as lines of JSON. It is opened anew for each
-// batch, so that it may be renamed at any time, and is on disk before the batch
-// counts as delivered. New files can be read by their owner alone.
+// File is a target that appends entries to a file as lines of JSON. It opens the file
+// for each batch, so that log rotation may rename it, and syncs it before the batch
+// counts as forwarded. New files are readable by their owner only.
 type File struct {
 	Path string
 
-	// Node is this replica: each writes a file of its own, with all entries.
+	// Node is this replica: each replica writes all entries to a file of its own.
 	Node string
 }
 
-// Name tells files of replicas apart.
+// Name is the path and the replica.
 func (f File) Name() string { return "file " + f.Path + " on " + f.Node }
 
 // Send appends entries.
 func (f File) Send(_ context.Context, entries []audit.Entry) error {
 	file, err := os.OpenFile(f.Path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
-		return fmt.Errorf("opening ledger copy: %w", err)
+		return fmt.Errorf("opening audit log copy: %w", err)
 	}
 	text, err := f.beginning(file)
 	for _, e := range entries {
@@ -42,12 +42,12 @@ func (f File) Send(_ context.Context, entries []audit.Entry) error {
 		err = file.Sync()
 	}
 	if err := errors.Join(err, file.Close()); err != nil {
-		return fmt.Errorf("writing ledger copy: %w", err)
+		return fmt.Errorf("writing audit log copy: %w", err)
 	}
 	return nil
 }
 
-// beginning ends the line that a full disk or a crash cut off.
+// beginning ends a line that a full disk or a crash cut off.
 func (File) beginning(file *os.File) ([]byte, error) {
 	info, err := file.Stat()
 	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {

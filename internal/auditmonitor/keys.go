@@ -16,44 +16,43 @@ import (
 )
 
 const (
-	// keyProfile is the profile of the certificate in the records, and its name.
+	// keyProfile is the profile and the name of the certificate.
 	keyProfile = "Audit log"
 
-	// keyLife is how long a key seals. A third before its end a new one is made.
+	// keyLife is how long a key signs. A third before its end it is replaced.
 	keyLife = 365 * 24 * time.Hour
 )
 
-// KeyConfig is what keys are made with. All fields but Now are required.
+// KeyConfig configures [Keys]. All fields but Issuer and Now are required.
 type KeyConfig struct {
 	Store  Store
-	Issuer *enroll.OwnIssuer // nil while the CA is sealed: keys are opened, none is made
+	Issuer *enroll.OwnIssuer // nil while the CA is sealed: existing keys work, new ones cannot be made
 
-	// Certificate holds the addresses of the issuer's list; name and validity are
-	// set here.
+	// Certificate has the addresses of CRL and issuer; name and validity are set here.
 	Certificate ca.AuditSignerConfig
 
-	// Guard seals a key for the store, and Open gives it back.
+	// Encrypt and Decrypt convert a key for the store.
 	Encrypt func(crypto.Signer) ([]byte, error)
 	Decrypt func([]byte) (crypto.Signer, error)
 
 	Now func() time.Time // default time.Now
 }
 
-// Keys gives the key that seals.
+// Keys provides the key that signs checkpoints.
 type Keys struct {
 	c KeyConfig
 
 	mu     sync.Mutex
 	key    crypto.Signer
 	serial string
-	until  time.Time // when to look for another
+	until  time.Time // when to replace the key
 }
 
-// NewKeys checks the configuration. No key is made or opened before Key: both
-// cost a moment and much memory, on purpose.
+// NewKeys checks the configuration. Keys are made and decrypted only on demand, because
+// the key derivation takes time and memory.
 func NewKeys(c KeyConfig) (*Keys, error) {
 	if c.Store == nil || c.Encrypt == nil || c.Decrypt == nil {
-		return nil, errors.New("ledger keys: a required part is missing")
+		return nil, errors.New("audit keys: a required part is missing")
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -62,8 +61,8 @@ func NewKeys(c KeyConfig) (*Keys, error) {
 	return &Keys{c: c}, nil
 }
 
-// Key gives the key in force and the serial of its certificate. It makes one when
-// there is none, or a third of its life is left.
+// Key returns the current key and the serial of its certificate. It makes a new key
+// when there is none, or a third of its life is left.
 func (k *Keys) Key(ctx context.Context) (crypto.Signer, string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -74,7 +73,7 @@ func (k *Keys) Key(ctx context.Context) (crypto.Signer, string, error) {
 	key, cert, err := k.stored(ctx, now)
 	if errors.Is(err, portal.ErrNotFound) || err == nil && now.After(cert.NotAfter.Add(-keyLife/3)) {
 		if k.c.Issuer == nil {
-			return nil, "", errors.New("finding the key that seals: there is none, and the CA is sealed")
+			return nil, "", errors.New("finding audit key: there is none, and the CA is sealed")
 		}
 		key, cert, err = k.make(ctx)
 	}
@@ -90,21 +89,21 @@ func (k *Keys) Key(ctx context.Context) (crypto.Signer, string, error) {
 }
 
 func (k *Keys) stored(ctx context.Context, now time.Time) (crypto.Signer, *x509.Certificate, error) {
-	der, guarded, err := k.c.Store.AuditKey(ctx, now)
+	der, encrypted, err := k.c.Store.AuditKey(ctx, now)
 	if err != nil {
 		return nil, nil, err
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, nil, fmt.Errorf("parsing ledger certificate: %w", err)
+		return nil, nil, fmt.Errorf("parsing audit certificate: %w", err)
 	}
-	key, err := k.c.Decrypt(guarded)
+	key, err := k.c.Decrypt(encrypted)
 	if err != nil {
-		return nil, nil, fmt.Errorf("opening ledger key: %w", err)
+		return nil, nil, fmt.Errorf("decrypting audit key: %w", err)
 	}
 	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
 	if !ok || !public.Equal(cert.PublicKey) {
-		return nil, nil, errors.New("ledger key is not that of its certificate")
+		return nil, nil, errors.New("audit key does not match its certificate")
 	}
 	return key, cert, nil
 }
@@ -113,27 +112,27 @@ func (k *Keys) stored(ctx context.Context, now time.Time) (crypto.Signer, *x509.
 func (k *Keys) make(ctx context.Context) (crypto.Signer, *x509.Certificate, error) {
 	key, err := ca.ECP256.Generate()
 	if err != nil {
-		return nil, nil, fmt.Errorf("making ledger key: %w", err)
+		return nil, nil, fmt.Errorf("generating audit key: %w", err)
 	}
-	guarded, err := k.c.Encrypt(key)
+	encrypted, err := k.c.Encrypt(key)
 	if err != nil {
-		return nil, nil, fmt.Errorf("guarding ledger key: %w", err)
+		return nil, nil, fmt.Errorf("encrypting audit key: %w", err)
 	}
 	cert, err := k.c.Issuer.IssueOwn(ctx, enroll.OwnRequest{
 		Profile: keyProfile, Certificate: k.c.Certificate, Key: key.Public(),
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("issuing ledger certificate: %w", err)
+		return nil, nil, fmt.Errorf("issuing audit certificate: %w", err)
 	}
 	serial, err := ca.SerialOf(cert.SerialNumber)
 	if err != nil {
 		return nil, nil, err
 	}
-	return key, cert, k.c.Store.AddAuditKey(ctx, serial, guarded, cert.NotAfter)
+	return key, cert, k.c.Store.AddAuditKey(ctx, serial, encrypted, cert.NotAfter)
 }
 
-// CertifiedBy judges seals by the certificate of their key: it must be one for
-// sealing, by this issuing CA, and in force when the seal was made.
+// CertifiedBy returns a check for the key of a checkpoint: its certificate must be an
+// audit signer's, issued by this CA, and valid when the checkpoint was made.
 func CertifiedBy(issuing *x509.Certificate, store Store) Certified {
 	var mu sync.Mutex
 	known := make(map[string]*x509.Certificate)

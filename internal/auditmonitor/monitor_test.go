@@ -102,14 +102,14 @@ func TestA19_ABrokenLedgerIsNotSealed(t *testing.T) {
 		h.exec(t, "UPDATE ledger SET actor = 'nobody' WHERE seq = 7")
 		k := newKeeper(t, h, auditmonitor.Config{Key: keyOf(key), CheckpointEvery: 20 * time.Millisecond, Log: log.Logger()})
 		k.start(t)
-		log.Await(t, "THE LEDGER IS BROKEN")
+		log.Await(t, "THE AUDIT LOG IS BROKEN")
 		testkit.Eventually(t, "the entry", func() bool { return testkit.Must(h.Head(t.Context()))(t).Seq == 21 })
 		k.stop()
 		testkit.Equal(t, "seals", len(testkit.Must(h.Checkpoints(t.Context(), 0, 10))(t)), 0)
 		state := testkit.Must(k.State(t.Context()))(t)
 		wantBreak(t, "state", state.Verification.Broken, 7, audit.Altered)
 		testkit.Equal(t, "verified up to", state.Verification.Seq, 6)
-		testkit.Equal(t, "told", log.Count("THE LEDGER IS BROKEN"), 1)
+		testkit.Equal(t, "told", log.Count("THE AUDIT LOG IS BROKEN"), 1)
 		last := testkit.Must(h.Entries(t.Context(), 20, 1))(t)[0]
 		testkit.Equal(t, "entry", last.Action, audit.LogBroken)
 

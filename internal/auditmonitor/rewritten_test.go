@@ -18,7 +18,7 @@ func TestA19_ARewrittenChainStaysBroken(t *testing.T) {
 	looks := 0
 	k := newKeeper(t, h, auditmonitor.Config{Key: keyOf(key), CheckpointEvery: 20 * time.Millisecond, Log: log.Logger()})
 	k.start(t)
-	log.Await(t, "THE LEDGER IS BROKEN")
+	log.Await(t, "THE AUDIT LOG IS BROKEN")
 	testkit.Eventually(t, "another look", func() bool { looks++; return looks > 40 })
 	k.stop()
 	state := testkit.Must(k.State(t.Context()))(t)

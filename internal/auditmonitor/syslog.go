@@ -14,15 +14,14 @@ import (
 	"certportal/internal/audit"
 )
 
-// closeWithin is how long a receiver has to read what was sent and to close.
+// closeWithin is how long a receiver may take to read everything and close.
 const closeWithin = 10 * time.Second
 
-// Syslog sends entries as messages of RFC 5424 over TLS (RFC 5425).
+// Syslog is a target that sends RFC 5424 messages over TLS (RFC 5425).
 //
-// The protocol has no word for "I have it", and what was written to a connection
-// may be lost with it. So each batch has a connection of its own, whose end the
-// receiver must answer after it has read everything (RFC 5425 section 4.4): only
-// then it counts as delivered.
+// The protocol has no acknowledgement, and what was written to a connection may be lost
+// with it. Therefore each batch has a connection of its own, and counts as forwarded
+// when the receiver has read everything and closed it (RFC 5425 section 4.4).
 type Syslog struct {
 	Address string      // HOST:PORT
 	TLS     *tls.Config // with the CAs that sign the receiver's certificate
@@ -52,12 +51,12 @@ func (s Syslog) Send(ctx context.Context, entries []audit.Entry) error {
 		return fmt.Errorf("sending to syslog: %w", err)
 	}
 	if err := awaitClose(conn); err != nil {
-		return fmt.Errorf("waiting for syslog to have read: %w", err)
+		return fmt.Errorf("waiting for syslog to read: %w", err)
 	}
 	return nil
 }
 
-// sendFrames writes messages with their length before them (RFC 5425 section 4.3).
+// sendFrames writes messages, each with its length (RFC 5425 section 4.3).
 func sendFrames(w io.Writer, entries []audit.Entry) error {
 	const enough = 32 << 10
 	var frames, message []byte
@@ -80,9 +79,9 @@ func sendFrames(w io.Writer, entries []audit.Entry) error {
 	return err
 }
 
-// confirmed ends the sending side and waits for the receiver's end. One that closes
-// without a word has read everything too: else its system would have reset the
-// connection. One that keeps it open has at least not refused.
+// awaitClose ends the sending side and waits for the receiver to close. A receiver that
+// closes without close_notify has read everything too: with unread data its system
+// would have reset the connection. One that keeps it open has at least not refused.
 func awaitClose(conn *tls.Conn) error {
 	if err := conn.CloseWrite(); err != nil {
 		return err

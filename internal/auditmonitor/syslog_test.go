@@ -188,7 +188,7 @@ func TestF21_NothingIsLostWhileSyslogIsDown(t *testing.T) {
 		k := newKeeper(t, h, auditmonitor.Config{Targets: []auditmonitor.Target{c.target()}, Log: log.Logger()})
 		k.start(t)
 		h.fill(t, entries)
-		log.Await(t, "FORWARDING THE LEDGER STOPPED")
+		log.Await(t, "FORWARDING THE AUDIT LOG STOPPED")
 		state := testkit.Must(k.State(t.Context()))(t)
 		reader := state.Cursors[0] // its name is before that of the watch
 		testkit.Equal(t, "behind", state.Behind(reader), int64(entries))
@@ -197,10 +197,10 @@ func TestF21_NothingIsLostWhileSyslogIsDown(t *testing.T) {
 		}
 		c.resetNext(2)
 		c.listen(t)
-		log.Await(t, "goes on")
+		log.Await(t, "works again")
 		k.awaitReader(t, c.target().Name(), int64(entries))
 		checkOrder(t, c.received(), entries)
-		testkit.Equal(t, "alarms", log.Count("FORWARDING THE LEDGER STOPPED"), 1)
+		testkit.Equal(t, "alarms", log.Count("FORWARDING THE AUDIT LOG STOPPED"), 1)
 	})
 }
 

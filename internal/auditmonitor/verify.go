@@ -13,38 +13,40 @@ import (
 // pageSize is how many entries are held in memory at a time.
 const pageSize = 2000
 
-// Certified returns nil when a seal was made by a key that the CA certified for
-// sealing and that was in force then, and why not otherwise.
+// Certified returns nil when a checkpoint was signed by a key that the CA certified for
+// it and that was valid then; otherwise an error.
 type Certified func(ctx context.Context, s audit.Checkpoint) error
 
-// Options say how to verify.
+// Options control [Verify].
 type Options struct {
-	// From is where an earlier look came to; the zero Head begins at the first entry.
+	// From is the head that an earlier verification reached; the zero Head starts at
+	// the first entry.
 	From audit.Head
 
-	// Known are ends that somebody kept elsewhere: each must stand in the chain.
+	// Known are heads that were kept elsewhere: each must be in the chain.
 	Known []audit.Head
 
-	// Certified judges seals. Nil: only their hashes are compared, and Report says so.
+	// Certified checks the keys of checkpoints. With nil only their hashes are
+	// compared.
 	Certified Certified
 }
 
-// Report is what verifying found.
+// Report is the result of [Verify].
 type Report struct {
 	Head           audit.Head       // verified up to here
-	Entries        int64            // how many were verified
-	Checkpoints    int              // how many of them were sealed
+	Entries        int64            // verified entries
+	Checkpoints    int              // verified checkpoints
 	LastCheckpoint audit.Checkpoint // the newest; zero without one
 	Broken         *audit.Break
 }
 
-// Verify follows the chain to its end. Broken in the report is the first place
-// where it is none; an error says that the ledger could not be read.
+// Verify verifies the chain to its end. Report.Broken is the first break; an error says
+// that the log could not be read.
 //
-// Whoever may write to the database can give all entries behind the last seal other
-// contents with fitting hashes, and can cut entries off the end together with all
-// seals of them. Nothing in the database tells; a head that was kept elsewhere does
-// (Known), and so do the copies of the entries that were sent away.
+// An attacker with write access to the database can rewrite all entries after the last
+// checkpoint with valid hashes, and can remove entries from the end together with their
+// checkpoints. The database cannot show this; a head that was kept elsewhere (Known)
+// does, and so do the forwarded entries.
 func Verify(ctx context.Context, src Store, o Options) (Report, error) {
 	v := verification{src: src, o: o, report: Report{Head: o.From}}
 	err := v.run(ctx)
@@ -55,22 +57,21 @@ func Verify(ctx context.Context, src Store, o Options) (Report, error) {
 	return v.report, err
 }
 
-// verification is one run of Verify. Its methods return a *ledger.Break for what
-// they find.
+// verification is one run of Verify. Its methods return an *audit.Break for a break.
 type verification struct {
 	src    Store
 	o      Options
 	report Report
 
 	checkpoints     []audit.Checkpoint // the next ones, in order
-	checkpointsRead int64              // up to which entry their seals were read
-	covered         int64              // what the last good seal covers
+	checkpointsRead int64              // entry up to which checkpoints were read
+	covered         int64              // entry of the last valid checkpoint
 	known           map[int64]audit.Head
 }
 
 func (v *verification) run(ctx context.Context) error {
-	// In this order: what a seal or the head speaks of is there when the entries
-	// are read, unless somebody took it away.
+	// Checkpoints and head are read first: the entries they refer to must exist when
+	// entries are read.
 	newest, err := v.src.LastCheckpoint(ctx)
 	if err != nil && !errors.Is(err, portal.ErrNotFound) {
 		return err
@@ -95,7 +96,7 @@ func (v *verification) run(ctx context.Context) error {
 	return v.end(ctx, head, least)
 }
 
-// end holds the last entry against the recorded end and what must be there.
+// end compares the last entry with the recorded head and with what must exist.
 func (v *verification) end(ctx context.Context, head audit.Head, least int64) error {
 	end := v.report.Head
 	if end.Seq < max(head.Seq, least) {
@@ -104,8 +105,8 @@ func (v *verification) end(ctx context.Context, head audit.Head, least int64) er
 	if end.Seq == head.Seq && end.Hash != head.Hash {
 		return &audit.Break{Seq: end.Seq, Fault: audit.HeadDiffers}
 	}
-	// An entry and its head are written together, so a head that is read after an
-	// entry is not before it.
+	// An entry and its head are written in one transaction, so a head that is read
+	// after an entry cannot precede it.
 	later, err := v.src.Entries(ctx, end.Seq, 1)
 	if err != nil {
 		return err
@@ -119,13 +120,13 @@ func (v *verification) end(ctx context.Context, head audit.Head, least int64) er
 	return nil
 }
 
-// chain follows the entries to the number given, or to their end.
+// chain verifies entries up to a sequence number, or to their end.
 func (v *verification) chain(ctx context.Context, until int64) error {
 	reading, stop := context.WithCancel(ctx)
 	pages := v.read(reading, v.o.From.Seq, until)
 	defer func() {
 		stop()
-		for range pages { // until the reading has ended
+		for range pages { // until reading has ended
 		}
 	}()
 	checker := audit.Checker{Head: v.o.From}
@@ -150,14 +151,13 @@ func (v *verification) chain(ctx context.Context, until int64) error {
 	return ctx.Err()
 }
 
-// entryPage is a part of the ledger as it was read.
+// entryPage is a page of entries.
 type entryPage struct {
 	entries []audit.Entry
 	err     error
 }
 
-// read reads page after page while the one before is looked at: reading and checking
-// cost alike.
+// read reads pages ahead: reading and verifying take about the same time.
 func (v *verification) read(ctx context.Context, after, until int64) <-chan entryPage {
 	pages := make(chan entryPage)
 	go func() {
@@ -181,49 +181,48 @@ func (v *verification) read(ctx context.Context, after, until int64) <-chan entr
 	return pages
 }
 
-// compare holds an entry that follows against its seal and against what was kept
-// elsewhere.
+// compare compares a verified entry with its checkpoint and with Known.
 func (v *verification) compare(ctx context.Context, at audit.Head) error {
 	if known, ok := v.known[at.Seq]; ok && known != at {
 		return &audit.Break{Seq: v.covered + 1, Until: at.Seq, Fault: audit.KnownDiffers}
 	}
-	seal, ok, err := v.nextCheckpoint(ctx)
-	if err != nil || !ok || seal.Seq > at.Seq {
+	cp, ok, err := v.nextCheckpoint(ctx)
+	if err != nil || !ok || cp.Seq > at.Seq {
 		return err
 	}
 	v.checkpoints = v.checkpoints[1:]
-	if seal.Head != at {
-		return &audit.Break{Seq: v.covered + 1, Until: seal.Seq, Fault: audit.CheckpointDiffers}
+	if cp.Head != at {
+		return &audit.Break{Seq: v.covered + 1, Until: cp.Seq, Fault: audit.CheckpointDiffers}
 	}
 	if v.o.Certified != nil {
-		if err := v.certified(ctx, seal); err != nil {
+		if err := v.certified(ctx, cp); err != nil {
 			return err
 		}
 	}
-	v.covered = seal.Seq
+	v.covered = cp.Seq
 	v.report.Checkpoints++
 	return nil
 }
 
-// certified tells a forged seal from one that could not be judged.
-func (v *verification) certified(ctx context.Context, seal audit.Checkpoint) error {
-	err := v.o.Certified(ctx, seal)
+// certified separates forged checkpoints from errors of the check.
+func (v *verification) certified(ctx context.Context, cp audit.Checkpoint) error {
+	err := v.o.Certified(ctx, cp)
 	var broken *audit.Break
 	if err == nil || errors.As(err, &broken) {
 		return err
 	}
-	return fmt.Errorf("judging the seal of entry %d: %w", seal.Seq, err)
+	return fmt.Errorf("checking checkpoint of entry %d: %w", cp.Seq, err)
 }
 
-// nextSeal is the first one that was not compared yet; false behind the newest that
-// was there at the beginning.
+// nextCheckpoint returns the first checkpoint not compared yet; false after the newest
+// that existed at the start.
 func (v *verification) nextCheckpoint(ctx context.Context) (audit.Checkpoint, bool, error) {
 	if len(v.checkpoints) == 0 && v.checkpointsRead < v.report.LastCheckpoint.Seq {
 		var err error
 		if v.checkpoints, err = v.src.Checkpoints(ctx, v.checkpointsRead, pageSize); err != nil {
 			return audit.Checkpoint{}, false, err
 		}
-		// Without any, somebody took them away since: nothing is left to compare.
+		// Without any, they were removed since, and nothing is left to compare.
 		v.checkpointsRead = v.report.LastCheckpoint.Seq
 		if n := len(v.checkpoints); n > 0 {
 			v.checkpointsRead = v.checkpoints[n-1].Seq
@@ -235,8 +234,8 @@ func (v *verification) nextCheckpoint(ctx context.Context) (audit.Checkpoint, bo
 	return v.checkpoints[0], true, nil
 }
 
-// check goes on from what was verified before, or begins anew when full.
-func check(ctx context.Context, src Store, last audit.Verification, full bool, certified Certified, now time.Time) (audit.Verification, error) {
+// verifyFrom continues the last verification, or starts again when full.
+func verifyFrom(ctx context.Context, src Store, last audit.Verification, full bool, certified Certified, now time.Time) (audit.Verification, error) {
 	o := Options{From: last.Head, Certified: certified}
 	if full {
 		o.From = audit.Head{}

@@ -10,84 +10,84 @@ import (
 )
 
 const (
-	// watcher is the name under which one replica verifies and seals.
+	// verifyCursor is the cursor whose holder verifies and signs.
 	verifyCursor = "verify"
 
-	// firstLook lets a portal start in peace.
+	// firstVerification delays the first verification after the start.
 	firstVerification = 5 * time.Second
 
-	// lastSealWithin bounds sealing when the portal ends.
+	// shutdownTimeout bounds the work at the end of the program.
 	shutdownTimeout = 5 * time.Second
 )
 
-// watch verifies and seals until the context ends, and seals what is new then.
-func (k *Monitor) watch(ctx context.Context) {
-	for wait := min(firstVerification, k.c.CheckpointEvery); waited(ctx, wait); wait = min(checkEvery, k.c.CheckpointEvery) {
-		if err := k.verifyNew(ctx, false); err != nil && ctx.Err() == nil {
-			k.c.Log.Error("verifying and sealing the ledger", "err", err)
+// watch verifies and signs until the context ends, and then signs what is new.
+func (m *Monitor) watch(ctx context.Context) {
+	for wait := min(firstVerification, m.c.CheckpointEvery); waited(ctx, wait); wait = min(verifyEvery, m.c.CheckpointEvery) {
+		if err := m.verifyNew(ctx, false); err != nil && ctx.Err() == nil {
+			m.c.Log.Error("verifying and signing the audit log", "err", err)
 		}
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	if err := k.verifyNew(last, true); err != nil {
-		k.c.Log.Error("sealing the ledger at the end", "err", err)
+	if err := m.verifyNew(last, true); err != nil {
+		m.c.Log.Error("signing the audit log at shutdown", "err", err)
 	}
-	if err := k.c.Store.ReleaseCursor(last, verifyCursor, k.holder); err != nil {
-		k.c.Log.Warn("handing over the watch of the ledger", "err", err)
+	if err := m.c.Store.ReleaseCursor(last, verifyCursor, m.holder); err != nil {
+		m.c.Log.Warn("releasing the verification cursor", "err", err)
 	}
 }
 
-// look verifies what is new, and seals it when it is time. At the end of the
-// program it is time whenever there is something.
-func (k *Monitor) verifyNew(ctx context.Context, ending bool) error {
-	now := k.c.Now()
-	last, idle, err := k.nothingToDo(ctx, now)
+// verifyNew verifies new entries and makes a checkpoint when one is due. At the end of
+// the program one is due whenever there are new entries.
+func (m *Monitor) verifyNew(ctx context.Context, ending bool) error {
+	now := m.c.Now()
+	last, idle, err := m.nothingToDo(ctx, now)
 	if err != nil || idle {
 		return err
 	}
-	// What a seal tells of a rewritten stretch does not show behind it: only a look
-	// at the whole chain ends a break.
+	// A rewritten range shows only at its checkpoint: only verifying the whole chain
+	// can end a break.
 	if last.Broken != nil && (ending || !fullIsDue(last, now)) {
 		return nil
 	}
-	_, held, err := k.c.Store.HoldCursor(ctx, verifyCursor, k.holder, now, now.Add(leaseFor))
+	_, held, err := m.c.Store.HoldCursor(ctx, verifyCursor, m.holder, now, now.Add(leaseFor))
 	if err != nil || !held {
 		return err
 	}
-	next, err := check(ctx, k.c.Store, last, !ending && fullIsDue(last, now), k.c.Certified, now)
+	next, err := verifyFrom(ctx, m.c.Store, last, !ending && fullIsDue(last, now), m.c.Certified, now)
 	if err != nil {
 		return err
 	}
-	if err := k.c.Store.SaveVerification(ctx, next, k.breakEntries(last, next)...); err != nil {
+	if err := m.c.Store.SaveVerification(ctx, next, m.breakEntries(last, next)...); err != nil {
 		return err
 	}
 	if next.Broken != nil {
 		return nil
 	}
-	return k.checkpoint(ctx, next.Head, now, ending)
+	return m.checkpoint(ctx, next.Head, now, ending)
 }
 
-// nothingToDo reports whether everything is verified and sealed: a portal that
-// nobody uses writes nothing.
-func (k *Monitor) nothingToDo(ctx context.Context, now time.Time) (last audit.Verification, idle bool, err error) {
-	if last, err = k.c.Store.LastVerification(ctx); err != nil {
+// nothingToDo reports whether everything is verified and signed, so that an idle portal
+// writes nothing.
+func (m *Monitor) nothingToDo(ctx context.Context, now time.Time) (last audit.Verification, idle bool, err error) {
+	if last, err = m.c.Store.LastVerification(ctx); err != nil {
 		return last, false, err
 	}
-	head, err := k.c.Store.Head(ctx)
+	head, err := m.c.Store.Head(ctx)
 	if err != nil || head != last.Head || last.Broken != nil || fullIsDue(last, now) {
 		return last, false, err
 	}
-	if k.c.Key == nil {
+	if m.c.Key == nil {
 		return last, true, nil
 	}
-	seal, err := k.c.Store.LastCheckpoint(ctx)
+	cp, err := m.c.Store.LastCheckpoint(ctx)
 	if errors.Is(err, portal.ErrNotFound) {
 		return last, false, nil
 	}
-	return last, seal.Seq == head.Seq, err
+	return last, cp.Seq == head.Seq, err
 }
 
-// fullIsDue reports whether the chain is to be verified from its beginning.
+// fullIsDue reports whether the whole chain has to be verified.
 func fullIsDue(last audit.Verification, now time.Time) bool {
 	every := fullEvery
 	if last.Broken != nil {
@@ -96,45 +96,45 @@ func fullIsDue(last audit.Verification, now time.Time) bool {
 	return now.Sub(last.FullAt) >= every || now.Before(last.FullAt)
 }
 
-// told logs a break that is new and gives its entry: with the entry it reaches
-// whoever reads the ledger elsewhere.
-func (k *Monitor) breakEntries(last, next audit.Verification) []audit.Entry {
+// breakEntries logs a new break and returns its audit entry, which is forwarded like
+// others.
+func (m *Monitor) breakEntries(last, next audit.Verification) []audit.Entry {
 	switch {
 	case next.Broken != nil && last.Broken == nil:
-		k.c.Log.Error("THE LEDGER IS BROKEN: nothing is sealed any more", "err", next.Broken, "entry", next.Broken.Seq)
+		m.c.Log.Error("THE AUDIT LOG IS BROKEN: no more checkpoints are made", "err", next.Broken, "entry", next.Broken.Seq)
 		return []audit.Entry{{At: next.At, Action: audit.LogBroken, Actor: "system", Role: "system",
 			Detail: map[string]string{"fault": string(next.Broken.Fault), "why": next.Broken.Error()}}}
 	case next.Broken == nil && last.Broken != nil:
-		k.c.Log.Warn("the ledger verifies again", "up to", next.Seq)
+		m.c.Log.Warn("the audit log verifies again", "up to", next.Seq)
 	}
 	return nil
 }
 
-// seal signs the end of what was verified, when it moved since the last seal.
-func (k *Monitor) checkpoint(ctx context.Context, head audit.Head, now time.Time, ending bool) error {
-	if k.c.Key == nil || head.Seq == 0 {
+// checkpoint signs the verified head if it moved since the last checkpoint.
+func (m *Monitor) checkpoint(ctx context.Context, head audit.Head, now time.Time, ending bool) error {
+	if m.c.Key == nil || head.Seq == 0 {
 		return nil
 	}
-	last, err := k.c.Store.LastCheckpoint(ctx)
+	last, err := m.c.Store.LastCheckpoint(ctx)
 	if err != nil && !errors.Is(err, portal.ErrNotFound) {
 		return err
 	}
-	early := now.Sub(last.At) < k.c.CheckpointEvery && !now.Before(last.At)
+	early := now.Sub(last.At) < m.c.CheckpointEvery && !now.Before(last.At)
 	if last.Seq >= head.Seq || early && !ending {
 		return nil
 	}
-	key, serial, err := k.c.Key(ctx)
+	key, serial, err := m.c.Key(ctx)
 	if err != nil {
 		return err
 	}
-	seal, err := audit.Checkpoint{Head: head, At: k.c.Now(), Node: k.c.Node, Key: serial}.Sign(key)
+	cp, err := audit.Checkpoint{Head: head, At: m.c.Now(), Node: m.c.Node, Key: serial}.Sign(key)
 	if err != nil {
 		return err
 	}
-	if err := k.c.Store.AddCheckpoint(ctx, seal); err != nil {
+	if err := m.c.Store.AddCheckpoint(ctx, cp); err != nil {
 		return err
 	}
-	// The log is often kept elsewhere, and so is then the head.
-	k.c.Log.Info("ledger sealed", "head", head.String())
+	// Logs are often kept elsewhere, and with them the head.
+	m.c.Log.Info("audit log checkpoint", "head", head.String())
 	return nil
 }

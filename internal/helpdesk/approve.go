@@ -11,18 +11,18 @@ import (
 	"certportal/internal/signin"
 )
 
-// maxWaiting bounds the list of what waits for approval.
+// maxWaiting bounds the list of invitations that wait for approval.
 const maxWaiting = 100
 
-// Waiting is an invitation that waits for a second person.
+// WaitingInvitation is an invitation that waits for approval.
 type WaitingInvitation struct {
 	Invitation signin.Invitation
-	Person     string // display name of whom it is for; empty when unknown
-	MadeBy     string // display name of who made it; empty when unknown
-	Mine       bool   // the actor made it, or is whom it is for: somebody else must approve
+	Person     string // display name of the person it is for; empty when unknown
+	MadeBy     string // display name of its maker; empty when unknown
+	Mine       bool   // the actor made it, or it is for the actor: another person must approve
 }
 
-// Waiting lists what waits for approval, oldest first.
+// Waiting lists the invitations that wait for approval, oldest first.
 func (s *Service) Waiting(ctx context.Context, by portal.Actor) ([]WaitingInvitation, error) {
 	if err := s.canAny(ctx, by, authz.Approve); err != nil {
 		return nil, err
@@ -53,7 +53,8 @@ func (s *Service) Waiting(ctx context.Context, by portal.Actor) ([]WaitingInvita
 	return waiting, nil
 }
 
-// mayTry asks whether the actor may do an act to anybody at all, and records a no.
+// canAny asks whether the actor may do an act on at least some people, and records
+// refusals.
 func (s *Service) canAny(ctx context.Context, by portal.Actor, act authz.Act) error {
 	_, err := authz.CanAny(by.Staff(), act)
 	if err == nil {
@@ -66,7 +67,7 @@ func (s *Service) canAny(ctx context.Context, by portal.Actor, act authz.Act) er
 	return err
 }
 
-// unique keeps the first of each id.
+// unique removes duplicates and keeps the order.
 func unique(ids []portal.PersonID) []portal.PersonID {
 	seen := make(map[portal.PersonID]bool, len(ids))
 	var once []portal.PersonID
@@ -79,10 +80,10 @@ func unique(ids []portal.PersonID) []portal.PersonID {
 	return once
 }
 
-// Approve lets a code work that somebody else made. Both people are read afresh and
-// judged as when the code was made. It returns what Invite returns, enroll.ErrNotFound
-// for an invitation that is not there, and enroll.ErrConflict for one that does not
-// wait any more.
+// Approve activates a code that another staff member made. Both people are read again
+// and checked as when the code was made. It returns the errors of Invite,
+// portal.ErrNotFound for an unknown invitation, and portal.ErrConflict for one that no
+// longer waits.
 func (s *Service) Approve(ctx context.Context, by portal.Actor, id signin.InvitationID) (signin.Invitation, error) {
 	if err := s.canAny(ctx, by, authz.Approve); err != nil {
 		return signin.Invitation{}, err
@@ -117,7 +118,7 @@ func (s *Service) Approve(ctx context.Context, by portal.Actor, id signin.Invita
 	return i, nil
 }
 
-// stillMaker refuses the code of somebody who could not make it any more.
+// checkMaker returns portal.ErrConflict if the maker could not make the code any more.
 func (s *Service) checkMaker(ctx context.Context, i signin.Invitation, target portal.Person) error {
 	maker, err := s.person(ctx, i.MadeBy)
 	if errors.Is(err, portal.ErrNotFound) {
@@ -132,8 +133,7 @@ func (s *Service) checkMaker(ctx context.Context, i signin.Invitation, target po
 	return nil
 }
 
-// Given finds an invitation that the actor made, for the page that follows its
-// making. It returns enroll.ErrNotFound for anybody else's.
+// OwnInvitation returns an invitation that the actor made, or portal.ErrNotFound.
 func (s *Service) OwnInvitation(ctx context.Context, by portal.Actor, id signin.InvitationID) (signin.Invitation, error) {
 	if err := s.canAny(ctx, by, authz.Invite); err != nil {
 		return signin.Invitation{}, err

@@ -10,20 +10,19 @@ import (
 	"certportal/internal/signin"
 )
 
-// Blocking says which device its person wants blocked, and why staff are sure that
-// it is them who asks.
+// BlockRequest says which device to block, and how staff recognized the person who
+// asked for it.
 type BlockRequest struct {
 	Person portal.PersonID
 	Device portal.DeviceID
-	Cause  portal.Cause // enroll.Lost, enroll.Retired or enroll.Returned
+	Cause  portal.Cause // portal.Lost, portal.Retired or portal.Returned
 	Check  signin.Check
-	Note   string // on the check, as typed; required for enroll.CheckOther
+	Note   string // remark on the check, as typed; required for signin.CheckOther
 }
 
-// Block ends whatever a device holds, because its person asks for it. This cannot
-// be undone. It returns an *access.Denied, a *enroll.Refusal for what the form
-// lacks, enroll.ErrNotFound for a person or device that is not there, or an
-// *enroll.Outage.
+// Block blocks a device on its owner's request, for good. It returns an *authz.Error, a
+// *portal.Refusal for a mistake in the form, portal.ErrNotFound for an unknown person
+// or device, or a *portal.Outage.
 func (s *Service) Block(ctx context.Context, by portal.Actor, b BlockRequest) (portal.Device, error) {
 	target, err := s.person(ctx, b.Person)
 	if err != nil {
@@ -47,8 +46,8 @@ func (s *Service) Block(ctx context.Context, by portal.Actor, b BlockRequest) (p
 	if err != nil {
 		return portal.Device{}, err
 	}
-	// More than a handful an hour is no caller's wish; administrators end many by an
-	// order that a second one approves.
+	// More than a few an hour are no requests of callers. Administrators use a bulk
+	// revocation, which needs approval.
 	if by.Role == portal.Helpdesk {
 		if err := s.count(ctx, by, target, authz.Block, blocksPerCode*s.c.PerHour); err != nil {
 			return portal.Device{}, err
@@ -57,7 +56,7 @@ func (s *Service) Block(ctx context.Context, by portal.Actor, b BlockRequest) (p
 	return d, s.block(ctx, by, target, d, b.Cause, b.Check, note)
 }
 
-// block ends what a device holds, as when its person reports it.
+// block blocks a device with the details of the check in its audit entry.
 func (s *Service) block(ctx context.Context, by portal.Actor, target portal.Person, d portal.Device, cause portal.Cause, check signin.Check, note string) error {
 	detail := map[string]string{"name": d.Name, "by": string(by.Role), "checked": string(check)}
 	if note != "" {

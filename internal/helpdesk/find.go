@@ -17,15 +17,15 @@ const (
 	MaxFound = 20  // people
 )
 
-// Match is a person that was found.
+// Match is a person that matches a query.
 type Match struct {
 	Person portal.Person // without roles
-	Device string        // name of the device they were found by; empty when by a name of theirs
+	Device string        // name of the matching device; empty when a name of the person matches
 }
 
-// Find finds people by the beginning of a name, login, address or employee number,
-// of the name of a device, or by the serial of a certificate; at most MaxFound, and
-// whether there are more. A query that is too short or too long finds nobody.
+// Find finds people by a prefix of name, login, address, employee number or device
+// name, or by the serial of a certificate. It returns at most MaxFound, and whether
+// there are more. Queries that are too short or too long match nothing.
 func (s *Service) Find(ctx context.Context, by portal.Actor, query string) (found []Match, more bool, err error) {
 	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.FindPeople}, refusedAct); err != nil {
 		return nil, false, err
@@ -54,7 +54,7 @@ func (s *Service) Find(ctx context.Context, by portal.Actor, query string) (foun
 	return found, more, nil
 }
 
-// holders finds people by their devices, but for those that are known.
+// findByDevice finds people by their devices, except those already known.
 func (s *Service) findByDevice(ctx context.Context, query string, known map[portal.PersonID]bool) ([]Match, error) {
 	devices, err := s.c.Store.FindDevices(ctx, query, MaxFound+1)
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *Service) findByDevice(ctx context.Context, query string, known map[port
 	return found, nil
 }
 
-// people reads somebody for each id, as far as the directory knows them.
+// people reads the people that the directory knows.
 func (s *Service) people(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error) {
 	if len(ids) == 0 {
 		return nil, nil

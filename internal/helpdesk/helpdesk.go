@@ -1,16 +1,13 @@
-// Package desk is the helpdesk's work: finding a person, seeing what they have and
-// what went wrong, giving them a pickup code, and blocking a device when they ask
-// for it. Pages, commands and whatever comes later go through its [Service], which
-// reads both people afresh and asks package access before anything is read or done.
+// Package helpdesk is what the helpdesk does: find people, see their devices and failed
+// attempts, give them pickup codes, and block a device on their request. Pages and
+// commands call its [Service], which reads both people from the directory and asks
+// package authz before it reads or changes anything.
 //
-// It refuses a code for oneself, for protected people and, to helpdesk, for staff
-// (attack A3); a code that nobody says how the person was recognised for; one for
-// somebody who may have no certificate; and, where two people are asked for, a code
-// that its maker approves (attack A4). It holds no key, file or password of
-// anybody, and there is no way from here to one: a certificate is made when its
-// person redeems the code.
-//
-// What it refuses is recorded. The package knows no page and no SQL.
+// It refuses codes for oneself, for protected people and, to helpdesk, for staff
+// (attack A3); codes without a statement how the person was recognized; codes for
+// people who may have no certificate; and, where two people are required, approval by
+// the maker (attack A4). Refusals are recorded. The package never handles a person's
+// key, file or password: a certificate is made when the person redeems the code.
 package helpdesk
 
 import (
@@ -28,8 +25,7 @@ import (
 	"certportal/internal/signin"
 )
 
-// CodesPerHour is how many codes one of the staff may make within an hour where no
-// setting says otherwise.
+// CodesPerHour is the default of Config.PerHour.
 const CodesPerHour = 20
 
 // Directory is where the service reads people.
@@ -111,7 +107,7 @@ type Config struct {
 	Log *slog.Logger     // default slog.Default()
 }
 
-// Service does the helpdesk's work. It is safe for concurrent use.
+// Service implements the acts of the helpdesk. It is safe for concurrent use.
 type Service struct {
 	c Config
 }
@@ -135,14 +131,14 @@ func New(c Config) (*Service, error) {
 	return &Service{c: c}, nil
 }
 
-// CodeLife is how long a code may be used.
+// CodeLife is how long a code is valid.
 func (s *Service) CodeLife() time.Duration { return s.c.CodeLife }
 
-// SecondApprover reports whether a code works only when a second person approved.
+// SecondApprover reports whether codes need approval by a second person.
 func (s *Service) SecondApprover() bool { return s.c.SecondApprover }
 
-// may asks the policy, and records a no under refused. The returned By is the
-// actor in the role that may.
+// authorize asks the policy and returns the actor in the role that may do the act. It
+// records refusals under the given action.
 func (s *Service) authorize(ctx context.Context, by portal.Actor, q authz.Request, refused audit.Action) (portal.Actor, error) {
 	q.Actor = by.Staff()
 	role, err := authz.Decide(q)
@@ -163,7 +159,7 @@ func (s *Service) authorize(ctx context.Context, by portal.Actor, q authz.Reques
 	return by, err
 }
 
-// person reads afresh whom an act is about.
+// person reads the person an act concerns.
 func (s *Service) person(ctx context.Context, id portal.PersonID) (portal.Person, error) {
 	p, err := s.c.Directory.Person(ctx, id)
 	switch {
@@ -175,7 +171,7 @@ func (s *Service) person(ctx context.Context, id portal.PersonID) (portal.Person
 	return p, nil
 }
 
-// entry opens a ledger entry for an act of staff about a person.
+// entry returns an audit entry about an act of staff on a person.
 func (s *Service) entry(by portal.Actor, target portal.Person, action audit.Action) audit.Entry {
 	return audit.Entry{
 		At: s.c.Now(), Action: action, Actor: string(by.Person), Role: string(by.Role),
@@ -183,7 +179,7 @@ func (s *Service) entry(by portal.Actor, target portal.Person, action audit.Acti
 	}
 }
 
-// note records a no. It stands even when it cannot be recorded: nothing was done.
+// record records a refusal. If that does not work, the refusal remains in force.
 func (s *Service) record(ctx context.Context, by portal.Actor, target portal.Person, action audit.Action, object string, detail map[string]string) {
 	e := s.entry(by, target, action)
 	e.Object, e.Detail = object, detail
@@ -195,7 +191,7 @@ func (s *Service) record(ctx context.Context, by portal.Actor, target portal.Per
 	}
 }
 
-// storeErr marks a fault of the store as one, and lets answers through.
+// storeErr wraps faults of the store as outages and passes other answers on.
 func storeErr(doing string, err error) error {
 	var outage *portal.Outage
 	switch {

@@ -15,26 +15,26 @@ import (
 	"certportal/internal/signin"
 )
 
-// Order says for whom a pickup code is to be made, and why its maker is sure who
-// stands before them.
+// InviteRequest says for whom to make a pickup code, and how staff recognized the
+// person.
 type InviteRequest struct {
 	Person  portal.PersonID
 	Check   signin.Check
-	Note    string // on the check, as typed; required for enroll.CheckOther
+	Note    string // remark on the check, as typed; required for signin.CheckOther
 	Purpose signin.Purpose
 
-	// Device is what the code is about. With enroll.ForLost it is required, and
-	// blocked first; with enroll.ForNew it must be empty.
+	// Device is the device the code is for. With signin.ForLost it is required, and
+	// blocked first; with signin.ForNew it must be empty.
 	Device portal.DeviceID
 }
 
-// Invite gives somebody a pickup code, in place of what they had. The code is in
-// the answer and nowhere else; the records keep its hash.
+// Invite makes a pickup code, which replaces earlier ones of the person. The code is
+// returned only here; the store keeps its hash.
 //
-// It returns an *access.Denied; a *enroll.Refusal for what the form lacks, for the
-// reason the person may have no certificate, or with enroll.PausedInvites after too
-// many codes; enroll.ErrNotFound for a person or device that is not there; or an
-// *enroll.Outage. Every no but those of the form is recorded.
+// It returns an *authz.Error; a *portal.Refusal for a mistake in the form, for the
+// reason the person may have no certificate, or with portal.PausedInvites after too
+// many codes; portal.ErrNotFound for an unknown person or device; or a *portal.Outage.
+// Every refusal is recorded, except mistakes in the form.
 func (s *Service) Invite(ctx context.Context, by portal.Actor, o InviteRequest) (signin.Invitation, signin.PickupCode, error) {
 	none := signin.Invitation{}
 	target, err := s.person(ctx, o.Person)
@@ -60,13 +60,13 @@ func (s *Service) Invite(ctx context.Context, by portal.Actor, o InviteRequest) 
 	}
 	i, code, err := s.invite(ctx, by, target, device, o)
 	if err != nil {
-		// No code was made. The count is the staff's own and no defence against them.
+		// No code was made. The counter limits staff only, so uncounting is safe.
 		err = errors.Join(err, s.c.Store.GiveBack(context.WithoutCancel(ctx), budgetKey(by)))
 	}
 	return i, code, err
 }
 
-// checkOrder reads what a form may get wrong, and gives the note in one spelling.
+// checkInvite validates the form and returns the normalized remark.
 func (s *Service) checkInvite(o InviteRequest) (string, error) {
 	note, err := checkNote(o.Check, o.Note)
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *Service) checkInvite(o InviteRequest) (string, error) {
 	return note, nil
 }
 
-// checkNote reads how somebody was recognised.
+// checkNote validates how the person was recognized and returns the normalized remark.
 func checkNote(check signin.Check, typed string) (string, error) {
 	note := strings.Join(strings.Fields(strings.ToValidUTF8(typed, "")), " ")
 	_, ok := signin.ParseCheck(string(check))
@@ -95,7 +95,7 @@ func checkNote(check signin.Check, typed string) (string, error) {
 	return note, nil
 }
 
-// orderedDevice finds what the code is about; the zero device for none.
+// requestedDevice returns the device of the request; the zero device for none.
 func (s *Service) requestedDevice(ctx context.Context, o InviteRequest) (portal.Device, error) {
 	if o.Device == "" {
 		return portal.Device{}, nil
@@ -107,8 +107,8 @@ func (s *Service) requestedDevice(ctx context.Context, o InviteRequest) (portal.
 	return d, err
 }
 
-// mayEnroll refuses a code to somebody who could do nothing with it, and records
-// so: they are told why before they go home with a slip.
+// checkMayEnroll refuses and records a code for people who may have no certificate, so
+// that they learn the reason while they talk to the helpdesk.
 func (s *Service) checkMayEnroll(ctx context.Context, by portal.Actor, target portal.Person) error {
 	err := s.c.Registrar.Judge(target)
 	var refusal *portal.Refusal
@@ -120,14 +120,14 @@ func (s *Service) checkMayEnroll(ctx context.Context, by portal.Actor, target po
 	return err
 }
 
-// blocksPerCode is how many devices one of the helpdesk may block within the hour in
-// which they may make one code.
+// blocksPerCode is how many devices one helpdesk member may block for each code allowed
+// per hour.
 const blocksPerCode = 3
 
 func budgetKey(by portal.Actor) string { return "pickup codes made by " + string(by.Person) }
 
-// count counts an act of staff before it is done, under its own key. Too many are a
-// helpdesk account in the wrong hands: the ledger tells, and with it whoever reads it.
+// count counts an act of staff before it is done, under a key of its own. Too many
+// suggest a stolen helpdesk account, so the pause is recorded in the audit log.
 func (s *Service) count(ctx context.Context, by portal.Actor, target portal.Person, act authz.Act, most int) error {
 	key := budgetKey(by)
 	if act != authz.Invite {
@@ -147,7 +147,7 @@ func (s *Service) count(ctx context.Context, by portal.Actor, target portal.Pers
 	return &portal.Refusal{Reason: portal.PausedInvites, Limit: most, Until: tries.Until}
 }
 
-// invite blocks what was lost, then makes the code and records it.
+// invite blocks a lost device, then makes and records the code.
 func (s *Service) invite(ctx context.Context, by portal.Actor, target portal.Person, device portal.Device, o InviteRequest) (signin.Invitation, signin.PickupCode, error) {
 	if o.Purpose == signin.ForLost {
 		if err := s.block(ctx, by, target, device, portal.Lost, o.Check, o.Note); err != nil {

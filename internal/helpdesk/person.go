@@ -12,44 +12,43 @@ import (
 )
 
 const (
-	// refusedAct is what a no to other acts than making a code is recorded under.
+	// refusedAct is the audit action of refused acts other than making a code.
 	refusedAct = audit.AccessRefused
 
-	// shownEntries is how much of the ledger a dossier shows.
+	// shownEntries bounds the audit entries shown of a person.
 	shownEntries = 10
 )
 
-// failures are the actions that tell of a try that came to nothing.
+// failures are the actions of failed attempts.
 func failures() []audit.Action {
 	return []audit.Action{audit.SignInRefused, audit.EnrolmentRefused, audit.InvitationRefused, audit.HandoffBurnt}
 }
 
-// Dossier is what staff see of a person. There is nothing in it that opens
-// anything.
+// PersonDetails is what staff see of a person. It contains no secret.
 type PersonDetails struct {
-	Person portal.Person // read afresh
+	Person portal.Person // read for this request
 
-	// Standing is why the person may have no certificate now; nil when they may.
+	// Refusal is why the person may have no certificate now; nil when they may.
 	Refusal *portal.Refusal
 
-	// Paused is until when nobody can sign in with a password under the person's names,
-	// after wrong ones; zero when they can.
+	// Paused is the end of a pause of password sign-in after wrong passwords; zero for
+	// none.
 	Paused time.Time
 
 	Devices    []portal.Device
-	Invitation signin.Invitation // open, waiting or run out; the zero value for none
+	Invitation signin.Invitation // open, waiting or expired; the zero value for none
 	Events     []audit.Entry     // newest first
-	Failed     []audit.Entry     // tries that came to nothing, newest first
-	Names      map[string]string // of the people who acted in Events, as far as known
+	Failed     []audit.Entry     // failed attempts, newest first
+	Names      map[string]string // names of the actors in Events, as far as known
 
-	// NoCode and NoBlock say why the actor may not give a code or block a device;
-	// empty when they may.
+	// InviteDenied and BlockDenied say why the actor may not give a code or block a
+	// device; empty when they may.
 	InviteDenied, BlockDenied authz.Reason
 }
 
-// Dossier reads somebody's account, devices and newest events, and records that it
-// was read: without the entry there is no dossier. It returns enroll.ErrNotFound
-// for somebody the directory does not know.
+// PersonDetails returns a person's account, devices and newest events. It returns them
+// only after the access was recorded. It returns portal.ErrNotFound for people the
+// directory does not know.
 func (s *Service) PersonDetails(ctx context.Context, by portal.Actor, id portal.PersonID) (PersonDetails, error) {
 	by, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadPerson}, refusedAct)
 	if err != nil {
@@ -72,7 +71,7 @@ func (s *Service) PersonDetails(ctx context.Context, by portal.Actor, id portal.
 	return d, storeErr("recording the reading of a person", s.c.Store.Note(ctx, e))
 }
 
-// gather reads what the records have about the person.
+// readRecords reads what the store has about the person.
 func (s *Service) readRecords(ctx context.Context, d *PersonDetails) (err error) {
 	if d.Devices, err = s.c.Registrar.Devices(ctx, d.Person.ID); err != nil {
 		return err
@@ -96,8 +95,7 @@ func (s *Service) readRecords(ctx context.Context, d *PersonDetails) (err error)
 	return storeErr("reading pause of sign-in", err)
 }
 
-// namesIn finds out how those are called who acted. A dossier without names is
-// better than none.
+// actorNames reads the names of actors. Missing names are no error.
 func (s *Service) actorNames(ctx context.Context, entries []audit.Entry) map[string]string {
 	names := make(map[string]string)
 	var ids []portal.PersonID
