@@ -8,6 +8,8 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 func account(id portal.PersonID, login, upn, sid string) portal.Account {
@@ -21,48 +23,48 @@ func account(id portal.PersonID, login, upn, sid string) portal.Account {
 }
 
 func TestAccounts(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
 		a := account("p1", "anna", "Anna@corp.example", "S-1-5-21-1-2-3-1001")
-		if err := db.AddAccount(ctx, a, entry(audit.AccountAdded, "p1")); err != nil {
+		if err := db.AddAccount(ctx, a, fixture.NewEntry(testkit.Noon, audit.AccountAdded, "p1")); err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range []string{"anna", "ANNA", "anna@corp.example", "Anna@corp.example"} {
-			got := must[portal.Account](t)(db.AccountByLogin(ctx, name))
-			equal(t, name, got.ID, a.ID)
-			equal(t, "UPN", got.UPN, a.UPN)
-			equal(t, "SID", got.SID, a.SID)
-			equal(t, "roles", len(got.Roles), 2)
-			equal(t, "may enrol", got.MayEnroll, true)
-			equal(t, "disabled", got.Disabled, false)
-			equal(t, "hash", got.PasswordHash, a.PasswordHash)
+			got := testkit.Must(db.AccountByLogin(ctx, name))(t)
+			testkit.Equal(t, name, got.ID, a.ID)
+			testkit.Equal(t, "UPN", got.UPN, a.UPN)
+			testkit.Equal(t, "SID", got.SID, a.SID)
+			testkit.Equal(t, "roles", len(got.Roles), 2)
+			testkit.Equal(t, "may enrol", got.MayEnroll, true)
+			testkit.Equal(t, "disabled", got.Disabled, false)
+			testkit.Equal(t, "hash", got.PasswordHash, a.PasswordHash)
 		}
 		err := db.ChangeAccount(ctx, "p1", func(a *portal.Account) error {
-			equal(t, "account to change", a.UPN, "Anna@corp.example")
+			testkit.Equal(t, "account to change", a.UPN, "Anna@corp.example")
 			a.ID, a.Disabled, a.SID, a.Roles, a.Login = "p2", true, "", nil, "anna2"
 			return nil
-		}, entry(audit.AccountDisabled, "p1"))
+		}, fixture.NewEntry(testkit.Noon, audit.AccountDisabled, "p1"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := must[portal.Account](t)(db.AccountByID(ctx, "p1"))
-		equal(t, "disabled", got.Disabled, true)
-		equal(t, "SID", got.SID, "")
-		equal(t, "roles", len(got.Roles), 0)
+		got := testkit.Must(db.AccountByID(ctx, "p1"))(t)
+		testkit.Equal(t, "disabled", got.Disabled, true)
+		testkit.Equal(t, "SID", got.SID, "")
+		testkit.Equal(t, "roles", len(got.Roles), 0)
 		_, err = db.AccountByLogin(ctx, "anna")
 		wantError(t, "old login", err, portal.ErrNotFound)
-		if err := db.RemoveAccount(ctx, "p1", entry(audit.AccountRemoved, "p1")); err != nil {
+		if err := db.RemoveAccount(ctx, "p1", fixture.NewEntry(testkit.Noon, audit.AccountRemoved, "p1")); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "left", len(must[[]portal.Account](t)(db.Accounts(ctx))), 0)
+		testkit.Equal(t, "left", len(testkit.Must(db.Accounts(ctx))(t)), 0)
 		_, err = db.AccountByLogin(ctx, "anna2")
 		wantError(t, "removed account", err, portal.ErrNotFound)
-		equal(t, "ledger", actions(entries(t, db)), "[account.added account.disabled account.removed]")
+		testkit.Equal(t, "ledger", actions(fixture.Entries(t, db)), "[account.added account.disabled account.removed]")
 	})
 }
 
 func TestUnknownAccounts(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
 		for _, name := range []string{"", "nobody", "a\x00b", "a\xffb", "%", "' OR 1=1 --"} {
 			_, err := db.AccountByLogin(ctx, name)
@@ -77,7 +79,7 @@ func TestUnknownAccounts(t *testing.T) {
 			wantError(t, "attempt", err, portal.ErrNotFound)
 		}
 		wantError(t, "remove", db.RemoveAccount(ctx, "p9", audit.Entry{}), portal.ErrNotFound)
-		equal(t, "entries", len(entries(t, db)), 0)
+		testkit.Equal(t, "entries", len(fixture.Entries(t, db)), 0)
 	})
 }
 
@@ -97,15 +99,15 @@ func TestA5_IdentitiesAreUnique(t *testing.T) {
 		{"other without SID", account("p8", "c", "c@corp.example", ""), false},
 		{"login is the own UPN", account("p9", "d@corp.example", "d@corp.example", ""), false},
 	}
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
 		first := account("p1", "anna", "anna@corp.example", "S-1-5-21-1-2-3-1001")
-		if err := db.AddAccount(ctx, first, entry(audit.AccountAdded, "p1")); err != nil {
+		if err := db.AddAccount(ctx, first, fixture.NewEntry(testkit.Noon, audit.AccountAdded, "p1")); err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
-				err := db.AddAccount(ctx, c.account, entry(audit.AccountAdded, c.account.ID))
+				err := db.AddAccount(ctx, c.account, fixture.NewEntry(testkit.Noon, audit.AccountAdded, c.account.ID))
 				if c.taken {
 					wantError(t, "adding", err, portal.ErrConflict)
 				}
@@ -119,7 +121,7 @@ func TestA5_IdentitiesAreUnique(t *testing.T) {
 			return nil
 		}
 		wantError(t, "changing the UPN", db.ChangeAccount(ctx, "p7", steal, audit.Entry{}), portal.ErrConflict)
-		equal(t, "UPN", must[portal.Account](t)(db.AccountByLogin(ctx, "b")).UPN, "b@corp.example")
+		testkit.Equal(t, "UPN", testkit.Must(db.AccountByLogin(ctx, "b"))(t).UPN, "b@corp.example")
 	})
 }
 
@@ -129,19 +131,19 @@ func disable(a *portal.Account) error {
 }
 
 func TestRefusedChangeChangesNothing(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
-		if err := db.AddAccount(ctx, account("p1", "anna", "anna@corp.example", ""), entry(audit.AccountAdded, "p1")); err != nil {
+		if err := db.AddAccount(ctx, account("p1", "anna", "anna@corp.example", ""), fixture.NewEntry(testkit.Noon, audit.AccountAdded, "p1")); err != nil {
 			t.Fatal(err)
 		}
 		refused := errors.New("password is too short")
 		err := db.ChangeAccount(ctx, "p1", func(a *portal.Account) error {
 			a.Disabled = true
 			return refused
-		}, entry(audit.AccountDisabled, "p1"))
+		}, fixture.NewEntry(testkit.Noon, audit.AccountDisabled, "p1"))
 		wantError(t, "refused change", err, refused)
-		equal(t, "disabled", must[portal.Account](t)(db.AccountByID(ctx, "p1")).Disabled, false)
-		equal(t, "ledger", actions(entries(t, db)), "[account.added]")
+		testkit.Equal(t, "disabled", testkit.Must(db.AccountByID(ctx, "p1"))(t).Disabled, false)
+		testkit.Equal(t, "ledger", actions(fixture.Entries(t, db)), "[account.added]")
 	})
 }
 
@@ -149,9 +151,9 @@ func TestRefusedChangeChangesNothing(t *testing.T) {
 // each change sees what the others did.
 func TestParallelChangesDoNotUndoEachOther(t *testing.T) {
 	const changers, rounds = 4, 5
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
-		if err := db.AddAccount(ctx, account("p1", "anna", "anna@corp.example", ""), entry(audit.AccountAdded, "p1")); err != nil {
+		if err := db.AddAccount(ctx, account("p1", "anna", "anna@corp.example", ""), fixture.NewEntry(testkit.Noon, audit.AccountAdded, "p1")); err != nil {
 			t.Fatal(err)
 		}
 		replica := opened(t, db.address)
@@ -166,7 +168,7 @@ func TestParallelChangesDoNotUndoEachOther(t *testing.T) {
 					err := via.ChangeAccount(ctx, "p1", func(a *portal.Account) error {
 						a.Name += "+"
 						return nil
-					}, entry(audit.AccountPassword, "p1"))
+					}, fixture.NewEntry(testkit.Noon, audit.AccountPassword, "p1"))
 					if err != nil {
 						t.Error(err)
 					}
@@ -174,8 +176,8 @@ func TestParallelChangesDoNotUndoEachOther(t *testing.T) {
 			})
 		}
 		waiting.Wait()
-		got := must[portal.Account](t)(db.AccountByID(ctx, "p1"))
-		equal(t, "name", got.Name, "Anna Example"+strings.Repeat("+", changers*rounds))
-		equal(t, "entries", len(entries(t, db)), 1+changers*rounds)
+		got := testkit.Must(db.AccountByID(ctx, "p1"))(t)
+		testkit.Equal(t, "name", got.Name, "Anna Example"+strings.Repeat("+", changers*rounds))
+		testkit.Equal(t, "entries", len(fixture.Entries(t, db)), 1+changers*rounds)
 	})
 }

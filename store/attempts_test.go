@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"certportal/internal/signin"
+	"certportal/internal/test/testkit"
 )
 
 func TestTry(t *testing.T) {
@@ -19,21 +20,21 @@ func TestTry(t *testing.T) {
 		{"first", 0, signin.Tries{Allowed: true, Left: 2}},
 		{"second", time.Minute, signin.Tries{Allowed: true, Left: 1}},
 		{"third", 2 * time.Minute, signin.Tries{Allowed: true, Left: 0}},
-		{"fourth starts the pause", 3 * time.Minute, signin.Tries{Until: noon.Add(18 * time.Minute)}},
-		{"in the pause", 17 * time.Minute, signin.Tries{Until: noon.Add(18 * time.Minute)}},
+		{"fourth starts the pause", 3 * time.Minute, signin.Tries{Until: testkit.Noon.Add(18 * time.Minute)}},
+		{"in the pause", 17 * time.Minute, signin.Tries{Until: testkit.Noon.Add(18 * time.Minute)}},
 		{"after the pause", 18 * time.Minute, signin.Tries{Allowed: true, Left: 2}},
 		{"window over", 33 * time.Minute, signin.Tries{Allowed: true, Left: 2}},
 		{"clock stepped back", 32 * time.Minute, signin.Tries{Allowed: true, Left: 1}},
 	}
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		for _, s := range steps {
 			t.Run(s.name, func(t *testing.T) {
-				got := must[signin.Tries](t)(db.Try(t.Context(), "anna", limit, noon.Add(s.at)))
-				equal(t, "tries", got, s.want)
+				got := testkit.Must(db.Try(t.Context(), "anna", limit, testkit.Noon.Add(s.at)))(t)
+				testkit.Equal(t, "tries", got, s.want)
 			})
 		}
-		other := must[signin.Tries](t)(db.Try(t.Context(), "bob\x00\xff", limit, noon))
-		equal(t, "other key", other, signin.Tries{Allowed: true, Left: 2})
+		other := testkit.Must(db.Try(t.Context(), "bob\x00\xff", limit, testkit.Noon))(t)
+		testkit.Equal(t, "other key", other, signin.Tries{Allowed: true, Left: 2})
 	})
 }
 
@@ -50,40 +51,40 @@ func TestA8_RollingWindow(t *testing.T) {
 		{"first", 0, signin.Tries{Allowed: true, Left: 2}},
 		{"at the end of its window", 29 * time.Minute, signin.Tries{Allowed: true, Left: 1}},
 		{"after it", 31 * time.Minute, signin.Tries{Allowed: true, Left: 0}},
-		{"much later", 60 * time.Minute, signin.Tries{Until: noon.Add(90 * time.Minute)}},
+		{"much later", 60 * time.Minute, signin.Tries{Until: testkit.Noon.Add(90 * time.Minute)}},
 		{"after the pause", 90 * time.Minute, signin.Tries{Allowed: true, Left: 2}},
 		{"a window without a try", 120 * time.Minute, signin.Tries{Allowed: true, Left: 2}},
 	}
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		for _, s := range steps {
 			t.Run(s.name, func(t *testing.T) {
-				got := must[signin.Tries](t)(db.Try(t.Context(), "anna", limit, noon.Add(s.at)))
-				equal(t, "tries", got, s.want)
-				pruned := must[int](t)(db.PruneAttempts(t.Context(), noon.Add(s.at+29*time.Minute)))
-				equal(t, "forgotten early", pruned, 0)
+				got := testkit.Must(db.Try(t.Context(), "anna", limit, testkit.Noon.Add(s.at)))(t)
+				testkit.Equal(t, "tries", got, s.want)
+				pruned := testkit.Must(db.PruneAttempts(t.Context(), testkit.Noon.Add(s.at+29*time.Minute)))(t)
+				testkit.Equal(t, "forgotten early", pruned, 0)
 			})
 		}
 	})
 }
 
 func TestForgiveGiveBackAndPrune(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
 		try := func() signin.Tries {
-			return must[signin.Tries](t)(db.Try(ctx, "anna", signin.Limit{Tries: 3, Window: time.Minute}, noon))
+			return testkit.Must(db.Try(ctx, "anna", signin.Limit{Tries: 3, Window: time.Minute}, testkit.Noon))(t)
 		}
 		try()
-		equal(t, "second", try().Left, 1)
+		testkit.Equal(t, "second", try().Left, 1)
 		if err := db.GiveBack(ctx, "anna"); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "second again", try().Left, 1)
+		testkit.Equal(t, "second again", try().Left, 1)
 		if err := db.Forgive(ctx, "anna"); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "after forgiving", try().Left, 2)
-		equal(t, "pruned early", must[int](t)(db.PruneAttempts(ctx, noon.Add(59*time.Second))), 0)
-		equal(t, "pruned", must[int](t)(db.PruneAttempts(ctx, noon.Add(time.Minute))), 1)
+		testkit.Equal(t, "after forgiving", try().Left, 2)
+		testkit.Equal(t, "pruned early", testkit.Must(db.PruneAttempts(ctx, testkit.Noon.Add(59*time.Second)))(t), 0)
+		testkit.Equal(t, "pruned", testkit.Must(db.PruneAttempts(ctx, testkit.Noon.Add(time.Minute)))(t), 1)
 		if err := db.GiveBack(ctx, "nobody"); err != nil {
 			t.Error(err)
 		}
@@ -91,7 +92,7 @@ func TestForgiveGiveBackAndPrune(t *testing.T) {
 }
 
 func TestA8_ParallelTriesStayWithinLimit(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		replica := opened(t, db.address)
 		var allowed atomic.Int32
 		var waiting sync.WaitGroup
@@ -101,7 +102,7 @@ func TestA8_ParallelTriesStayWithinLimit(t *testing.T) {
 				via = replica
 			}
 			waiting.Go(func() {
-				tries, err := via.Try(t.Context(), "anna", signin.Limit{Tries: 3, Window: time.Minute}, noon)
+				tries, err := via.Try(t.Context(), "anna", signin.Limit{Tries: 3, Window: time.Minute}, testkit.Noon)
 				if err != nil {
 					t.Error(err)
 				}
@@ -111,6 +112,6 @@ func TestA8_ParallelTriesStayWithinLimit(t *testing.T) {
 			})
 		}
 		waiting.Wait()
-		equal(t, "allowed", allowed.Load(), 3)
+		testkit.Equal(t, "allowed", allowed.Load(), 3)
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 // benchmarkFolder lies beside the sources, on a disk that is one: the folder for
@@ -24,11 +26,11 @@ func benchmarkFolder(b *testing.B) string {
 
 // prepared makes the requests before the clock runs: keys and certificates are
 // not the store's work.
-func prepared(b *testing.B) []enrolment {
+func prepared(b *testing.B) []fixture.Enrolment {
 	b.Helper()
-	requests := make([]enrolment, b.N)
+	requests := make([]fixture.Enrolment, b.N)
 	for i := range requests {
-		requests[i] = request(b, portal.PersonID(fmt.Sprint("person", i)), "iPhone")
+		requests[i] = fixture.NewEnrolment(b, portal.PersonID(fmt.Sprint("person", i)), "iPhone")
 	}
 	return requests
 }
@@ -41,7 +43,7 @@ func BenchmarkReserveComplete(b *testing.B) {
 		requests := prepared(b)
 		b.ResetTimer()
 		for i := range b.N {
-			issue(b, db, requests[i])
+			requests[i].Issue(b, db)
 		}
 	})
 	b.Run("parallel", func(b *testing.B) {
@@ -52,7 +54,7 @@ func BenchmarkReserveComplete(b *testing.B) {
 		b.ResetTimer()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
-				issue(b, db, requests[next.Add(1)-1])
+				requests[next.Add(1)-1].Issue(b, db)
 			}
 		})
 	})
@@ -62,7 +64,7 @@ func BenchmarkReserveComplete(b *testing.B) {
 func BenchmarkDevices(b *testing.B) {
 	db := opened(b, filepath.Join(benchmarkFolder(b), "portal.db"))
 	for i := range 5 {
-		issue(b, db, request(b, anna, fmt.Sprint("device", i)))
+		fixture.NewEnrolment(b, anna, fmt.Sprint("device", i)).Issue(b, db)
 	}
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -72,7 +74,7 @@ func BenchmarkDevices(b *testing.B) {
 			case <-stop:
 				return
 			default:
-				if err := db.Note(b.Context(), entry("benchmark.noted", anna)); err != nil {
+				if err := db.Note(b.Context(), fixture.NewEntry(testkit.Noon, "benchmark.noted", anna)); err != nil {
 					b.Error(err)
 					return
 				}

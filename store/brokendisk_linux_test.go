@@ -10,6 +10,8 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 // brokenDisk names the database of the program that TestF4 starts under strace.
@@ -38,7 +40,7 @@ func TestF4_DiskThatKeepsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatalf("program on the broken disk: %v\n%s", err, output)
 	}
-	db := &fixture{DB: opened(t, file)}
+	db := &database{DB: opened(t, file)}
 	acknowledged := 0
 	for line := range strings.Lines(string(output)) {
 		device, found := strings.CutPrefix(strings.TrimSpace(line), "acknowledged ")
@@ -46,33 +48,33 @@ func TestF4_DiskThatKeepsNothing(t *testing.T) {
 			continue
 		}
 		acknowledged++
-		got := must[portal.Device](t)(db.Device(t.Context(), anna, portal.DeviceID(device)))
-		equal(t, "status", got.Certificate.Status, portal.Issued)
+		got := testkit.Must(db.Device(t.Context(), anna, portal.DeviceID(device)))(t)
+		testkit.Equal(t, "status", got.Certificate.Status, portal.Issued)
 	}
 	if acknowledged == 0 {
 		t.Errorf("nothing was acknowledged before the disk broke:\n%s", output)
 	}
-	entries(t, db)
+	fixture.Entries(t, db)
 }
 
 func enrolOnBrokenDisk(t *testing.T, file string) {
 	ctx := t.Context()
 	db := opened(t, file)
 	for n := range 100 {
-		e := request(t, anna, fmt.Sprint("device", n))
-		e.reservation.Quota = 100
-		err := db.Reserve(ctx, e.reservation)
+		e := fixture.NewEnrolment(t, anna, fmt.Sprint("device", n))
+		e.Reservation.Quota = 100
+		err := db.Reserve(ctx, e.Reservation)
 		if err == nil {
-			err = db.Complete(ctx, e.completion)
+			err = db.Complete(ctx, e.Completion)
 		}
 		if err == nil {
-			fmt.Printf("\nacknowledged %s\n", e.device())
+			fmt.Printf("\nacknowledged %s\n", e.Device())
 			continue
 		}
-		if err := db.Note(ctx, entry(audit.SignedIn, anna)); err == nil || !strings.Contains(err.Error(), "restart needed") {
+		if err := db.Note(ctx, fixture.NewEntry(testkit.Noon, audit.SignedIn, anna)); err == nil || !strings.Contains(err.Error(), "restart needed") {
 			t.Errorf("writing after the disk broke: got error %v", err)
 		}
-		must[[]portal.Device](t)(db.Devices(ctx, anna))
+		testkit.Must(db.Devices(ctx, anna))(t)
 		return
 	}
 	t.Error("no write was refused")

@@ -2,13 +2,14 @@ package store_test
 
 import (
 	"context"
-	"database/sql"
 	"sync"
 	"testing"
 	"time"
 
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 // patience is what the callers of these tests have: far more than the store may
@@ -17,9 +18,9 @@ const patience = 30 * time.Second
 
 // locked takes a lock through a connection beside the store's, as a backup or a
 // forgotten shell does, and returns what gives it back.
-func locked(t *testing.T, db *fixture, statements ...string) (unlock func()) {
+func locked(t *testing.T, db *database, statements ...string) (unlock func()) {
 	t.Helper()
-	conn := must[*sql.Conn](t)(db.plain.Conn(t.Context()))
+	conn := testkit.Must(db.plain.Conn(t.Context()))(t)
 	for _, statement := range statements {
 		if _, err := conn.ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(err)
@@ -35,7 +36,7 @@ func locked(t *testing.T, db *fixture, statements ...string) (unlock func()) {
 }
 
 // writesLocked are the statements that keep everybody else from writing.
-func writesLocked(db *fixture) []string {
+func writesLocked(db *database) []string {
 	if db.dialect == "sqlite3" {
 		return []string{"BEGIN IMMEDIATE"}
 	}
@@ -46,20 +47,19 @@ func writesLocked(db *fixture) []string {
 // its caller gives up, those in the queue included; afterwards all is as before.
 func TestF5_WritesEndWhileTheDatabaseIsLocked(t *testing.T) {
 	const writers = 8
-	onBoth(t, func(t *testing.T, db *fixture) {
-		t.Parallel() // it waits more than it works
-		known := issue(t, db, request(t, anna, "iPhone"))
+	onBoth(t, func(t *testing.T, db *database) {
+		known := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db)
 		unlock := locked(t, db, writesLocked(db)...)
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
-		requests := make([]enrolment, writers)
+		requests := make([]fixture.Enrolment, writers)
 		for i := range requests {
-			requests[i] = request(t, portal.PersonID("person"+string(rune('a'+i))), "iPhone")
+			requests[i] = fixture.NewEnrolment(t, portal.PersonID("person"+string(rune('a'+i))), "iPhone")
 		}
 		var waiting sync.WaitGroup
 		for _, e := range requests {
 			waiting.Go(func() {
-				if err := db.Reserve(ctx, e.reservation); err == nil {
+				if err := db.Reserve(ctx, e.Reservation); err == nil {
 					t.Error("reserved in a locked database")
 				}
 			})
@@ -69,38 +69,37 @@ func TestF5_WritesEndWhileTheDatabaseIsLocked(t *testing.T) {
 			t.Errorf("writes lasted until their callers gave up")
 		}
 		if db.dialect == "sqlite3" { // readers do not wait for the one that writes
-			equal(t, "serial", newest(t, db, known).Serial, known.serial())
+			testkit.Equal(t, "serial", newest(t, db, known).Serial, known.Serial())
 		}
 		unlock()
 		for _, e := range requests {
-			issue(t, db, e)
+			e.Issue(t, db)
 		}
-		equal(t, "entries", len(entries(t, db)), 2+2*writers)
+		testkit.Equal(t, "entries", len(fixture.Entries(t, db)), 2+2*writers)
 	})
 }
 
 // A shorter deadline of the caller holds, and is told apart from the store's.
 func TestCallersOwnDeadlineHolds(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		unlock := locked(t, db, writesLocked(db)...)
 		defer unlock()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		wantError(t, "writing", db.Note(ctx, entry(audit.SignedIn, anna)), context.DeadlineExceeded)
+		wantError(t, "writing", db.Note(ctx, fixture.NewEntry(testkit.Noon, audit.SignedIn, anna)), context.DeadlineExceeded)
 		gone, leave := context.WithCancel(t.Context())
 		leave()
-		wantError(t, "writing for nobody", db.Note(gone, entry(audit.SignedIn, anna)), context.Canceled)
+		wantError(t, "writing for nobody", db.Note(gone, fixture.NewEntry(testkit.Noon, audit.SignedIn, anna)), context.Canceled)
 	})
 }
 
 // On PostgreSQL a table lock stops readers too.
 func TestF5_ReadsEndWhileTheDatabaseIsLocked(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		if db.dialect == "sqlite3" {
 			t.Skip("nobody can lock readers of a write-ahead journal out")
 		}
-		t.Parallel()
-		e := issue(t, db, request(t, anna, "iPhone"))
+		e := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db)
 		unlock := locked(t, db, "BEGIN", "LOCK TABLE devices, ledger_head IN ACCESS EXCLUSIVE MODE")
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
@@ -120,6 +119,6 @@ func TestF5_ReadsEndWhileTheDatabaseIsLocked(t *testing.T) {
 			t.Errorf("reads lasted until their callers gave up")
 		}
 		unlock()
-		equal(t, "serial", newest(t, db, e).Serial, e.serial())
+		testkit.Equal(t, "serial", newest(t, db, e).Serial, e.Serial())
 	})
 }

@@ -4,38 +4,40 @@ import (
 	"testing"
 
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 func TestEnrolment(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
-		e := issue(t, db, request(t, anna, "Anna's iPhone"))
-		devices := must[[]portal.Device](t)(db.Devices(ctx, anna))
+		e := fixture.NewEnrolment(t, anna, "Anna's iPhone").Issue(t, db)
+		devices := testkit.Must(db.Devices(ctx, anna))(t)
 		if len(devices) != 1 {
 			t.Fatalf("got %d devices, want 1", len(devices))
 		}
 		got := devices[0]
-		equal(t, "device", got.ID, e.device())
-		equal(t, "name", got.Name, "Anna's iPhone")
-		equal(t, "platform", got.Platform, portal.IOS)
-		equal(t, "created", got.Created, noon)
-		equal(t, "removed", got.Removed.IsZero(), true)
-		equal(t, "serial", got.Certificate.Serial, e.serial())
-		equal(t, "status", got.Certificate.Status, portal.Issued)
-		equal(t, "kind", got.Certificate.Kind, portal.KindUser)
-		equal(t, "UPN", got.Certificate.UPN, "anna@corp.example")
-		equal(t, "SID", got.Certificate.SID, "S-1-5-21-1-2-3-1001")
-		equal(t, "end", got.Certificate.NotAfter, e.reservation.NotAfter)
-		equal(t, "requested", got.Certificate.Requested, noon)
-		equal(t, "delivered", got.Certificate.Delivered.IsZero(), true)
-		sameBytes(t, "DER", got.Certificate.DER, e.completion.Certificate.Raw)
-		alone := must[portal.Certificate](t)(db.Certificate(ctx, e.serial()))
-		equal(t, "certificate by serial", alone.Serial, e.serial())
-		_, err := db.Certificate(ctx, request(t, anna, "x").serial())
+		testkit.Equal(t, "device", got.ID, e.Device())
+		testkit.Equal(t, "name", got.Name, "Anna's iPhone")
+		testkit.Equal(t, "platform", got.Platform, portal.IOS)
+		testkit.Equal(t, "created", got.Created, testkit.Noon)
+		testkit.Equal(t, "removed", got.Removed.IsZero(), true)
+		testkit.Equal(t, "serial", got.Certificate.Serial, e.Serial())
+		testkit.Equal(t, "status", got.Certificate.Status, portal.Issued)
+		testkit.Equal(t, "kind", got.Certificate.Kind, portal.KindUser)
+		testkit.Equal(t, "UPN", got.Certificate.UPN, "anna@corp.example")
+		testkit.Equal(t, "SID", got.Certificate.SID, "S-1-5-21-1-2-3-1001")
+		testkit.Equal(t, "end", got.Certificate.NotAfter, e.Reservation.NotAfter)
+		testkit.Equal(t, "requested", got.Certificate.Requested, testkit.Noon)
+		testkit.Equal(t, "delivered", got.Certificate.Delivered.IsZero(), true)
+		sameBytes(t, "DER", got.Certificate.DER, e.Completion.Certificate.Raw)
+		alone := testkit.Must(db.Certificate(ctx, e.Serial()))(t)
+		testkit.Equal(t, "certificate by serial", alone.Serial, e.Serial())
+		_, err := db.Certificate(ctx, fixture.NewEnrolment(t, anna, "x").Serial())
 		wantError(t, "unknown serial", err, portal.ErrNotFound)
-		log := entries(t, db)
-		equal(t, "ledger", actions(log), "[certificate.reserved certificate.issued]")
-		equal(t, "object", log[0].Object, e.serial().String())
-		equal(t, "detail", log[1].Detail["profile"], "User")
+		log := fixture.Entries(t, db)
+		testkit.Equal(t, "ledger", actions(log), "[certificate.reserved certificate.issued]")
+		testkit.Equal(t, "object", log[0].Object, e.Serial().String())
+		testkit.Equal(t, "detail", log[1].Detail["profile"], "User")
 	})
 }

@@ -16,6 +16,8 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 	"certportal/store"
 )
 
@@ -26,20 +28,20 @@ var (
 
 func status(t testing.TB, db ocsp.Records, serial ca.Serial) ocsp.Status {
 	t.Helper()
-	return must[ocsp.Status](t)(db.Status(context.Background(), serial))
+	return testkit.Must(db.Status(context.Background(), serial))(t)
 }
 
 func TestStatus(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
-		first := request(t, anna, "iPhone")
-		first.completion.Delivered = true
-		old := issue(t, db, first)
-		renewed := issue(t, db, overlapping(t, old))
-		reserved, lost := reserve(t, db, request(t, anna, "iPad")), issue(t, db, request(t, anna, "Pixel"))
-		never := reserve(t, db, request(t, anna, "PC"))
-		revoke(t, db, portal.Lost, noon.Add(time.Minute), lost.serial())
-		revoke(t, db, portal.Abandoned, noon, never.serial())
-		serial := request(t, anna, "nothing").serial()
+	onBoth(t, func(t *testing.T, db *database) {
+		first := fixture.NewEnrolment(t, anna, "iPhone")
+		first.Completion.Delivered = true
+		old := first.Issue(t, db)
+		renewed := overlapping(t, old).Issue(t, db)
+		reserved, lost := fixture.NewEnrolment(t, anna, "iPad").Reserve(t, db), fixture.NewEnrolment(t, anna, "Pixel").Issue(t, db)
+		never := fixture.NewEnrolment(t, anna, "PC").Reserve(t, db)
+		revoke(t, db, portal.Lost, testkit.Noon.Add(time.Minute), lost.Serial())
+		revoke(t, db, portal.Abandoned, testkit.Noon, never.Serial())
+		serial := fixture.NewEnrolment(t, anna, "nothing").Serial()
 		for _, c := range []struct {
 			name   string
 			serial ca.Serial
@@ -47,33 +49,33 @@ func TestStatus(t *testing.T) {
 		}{
 			{"never heard of", serial, ocsp.Status{}},
 			{"none", ca.Serial{}, ocsp.Status{}},
-			{"reserved and not signed", reserved.serial(), ocsp.Status{}},
-			{"issued", renewed.serial(), ocsp.Status{State: ocsp.Good}},
-			{"superseded", old.serial(), ocsp.Status{State: ocsp.Good}},
-			{"revoked", lost.serial(), ocsp.Status{State: ocsp.Revoked, At: noon.Add(time.Minute), Reason: 1}},
-			{"abandoned", never.serial(), ocsp.Status{State: ocsp.Revoked, At: noon, Reason: 5}},
+			{"reserved and not signed", reserved.Serial(), ocsp.Status{}},
+			{"issued", renewed.Serial(), ocsp.Status{State: ocsp.Good}},
+			{"superseded", old.Serial(), ocsp.Status{State: ocsp.Good}},
+			{"revoked", lost.Serial(), ocsp.Status{State: ocsp.Revoked, At: testkit.Noon.Add(time.Minute), Reason: 1}},
+			{"abandoned", never.Serial(), ocsp.Status{State: ocsp.Revoked, At: testkit.Noon, Reason: 5}},
 		} {
-			equal(t, c.name, status(t, db, c.serial), c.want)
+			testkit.Equal(t, c.name, status(t, db, c.serial), c.want)
 		}
 		// The serials of another CA are none of ours.
-		_, err := db.plain.Exec("UPDATE certificates SET issuer = 'root' WHERE serial = $1", renewed.serial().String())
+		_, err := db.plain.Exec("UPDATE certificates SET issuer = 'root' WHERE serial = $1", renewed.Serial().String())
 		if err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "of the root", status(t, db, renewed.serial()), ocsp.Status{})
+		testkit.Equal(t, "of the root", status(t, db, renewed.Serial()), ocsp.Status{})
 	})
 }
 
 // overlapping makes a renewal that lets the earlier certificate work on.
-func overlapping(t testing.TB, earlier enrolment) enrolment {
-	next := earlier.again(t)
-	next.completion.Supersede, next.completion.Overlap = false, 72*time.Hour
-	next.completion.Delivered = true
+func overlapping(t testing.TB, earlier fixture.Enrolment) fixture.Enrolment {
+	next := earlier.Renewal(t)
+	next.Completion.Supersede, next.Completion.Overlap = false, 72*time.Hour
+	next.Completion.Delivered = true
 	return next
 }
 
 func TestChanges(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
 		changes := func(after int64, limit int) ([]ca.Serial, int64) {
 			t.Helper()
@@ -84,50 +86,50 @@ func TestChanges(t *testing.T) {
 			return serials, through
 		}
 		serials, through := changes(0, 10)
-		equal(t, "of an empty ledger", fmt.Sprint(serials, through), "[] 0")
-		a, b := issue(t, db, request(t, anna, "iPhone")), issue(t, db, request(t, anna, "iPad"))
-		if err := db.Note(ctx, entry(audit.SignedIn, anna)); err != nil {
+		testkit.Equal(t, "of an empty ledger", fmt.Sprint(serials, through), "[] 0")
+		a, b := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db), fixture.NewEnrolment(t, anna, "iPad").Issue(t, db)
+		if err := db.Note(ctx, fixture.NewEntry(testkit.Noon, audit.SignedIn, anna)); err != nil {
 			t.Fatal(err)
 		}
 		// Whatever the action is called: the revocation counts.
-		ended := must[[]ca.Serial](t)(db.Revoke(ctx, enroll.Revocation{
-			RemoveDevice: a.device(), Cause: portal.Removed, At: noon, Entry: entry("device.taken", anna),
-		}))
-		equal(t, "ended", len(ended), 1)
+		ended := testkit.Must(db.Revoke(ctx, enroll.Revocation{
+			RemoveDevice: a.Device(), Cause: portal.Removed, At: testkit.Noon, Entry: fixture.NewEntry(testkit.Noon, "device.taken", anna),
+		}))(t)
+		testkit.Equal(t, "ended", len(ended), 1)
 		serials, through = changes(0, 100)
-		equal(t, "all", fmt.Sprint(serials), fmt.Sprint([]ca.Serial{a.serial(), a.serial(), b.serial(), b.serial(), a.serial()}))
-		equal(t, "through", through, 6)
+		testkit.Equal(t, "all", fmt.Sprint(serials), fmt.Sprint([]ca.Serial{a.Serial(), a.Serial(), b.Serial(), b.Serial(), a.Serial()}))
+		testkit.Equal(t, "through", through, 6)
 		serials, through = changes(4, 1)
-		equal(t, "of an entry about nothing", fmt.Sprint(serials, through), "[] 5")
+		testkit.Equal(t, "of an entry about nothing", fmt.Sprint(serials, through), "[] 5")
 		serials, through = changes(5, 1)
-		equal(t, "of the last", fmt.Sprint(serials, through), fmt.Sprint([]ca.Serial{a.serial()}, 6))
+		testkit.Equal(t, "of the last", fmt.Sprint(serials, through), fmt.Sprint([]ca.Serial{a.Serial()}, 6))
 		serials, through = changes(6, 10)
-		equal(t, "nothing new", fmt.Sprint(serials, through), "[] 6")
+		testkit.Equal(t, "nothing new", fmt.Sprint(serials, through), "[] 6")
 		_, _, err := db.Changes(ctx, 7, 10)
 		wantError(t, "behind the end", err, ocsp.ErrRewound)
 	})
 }
 
 func TestRecords(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
-		e := issue(t, db, request(t, anna, "iPhone"))
-		revoke(t, db, portal.Lost, noon.Add(time.Minute), e.serial())
+		e := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db)
+		revoke(t, db, portal.Lost, testkit.Noon.Add(time.Minute), e.Serial())
 		records, through, err := db.Records(ctx, 0, 100)
 		if err != nil {
 			t.Fatal(err)
 		}
-		log := entries(t, db)
-		equal(t, "through", through, int64(len(log)))
-		equal(t, "records", len(records), 3)
+		log := fixture.Entries(t, db)
+		testkit.Equal(t, "through", through, int64(len(log)))
+		testkit.Equal(t, "records", len(records), 3)
 		for i, r := range records {
 			want := crl.Record{
-				Seq: log[i].Seq, Hash: hex.EncodeToString(log[i].Hash[:]), Issuer: "issuing", Serial: e.serial(), NotAfter: e.reservation.NotAfter,
+				Seq: log[i].Seq, Hash: hex.EncodeToString(log[i].Hash[:]), Issuer: "issuing", Serial: e.Serial(), NotAfter: e.Reservation.NotAfter,
 			}
 			if i == 2 {
-				want.Revoked, want.Reason = noon.Add(time.Minute), 1
+				want.Revoked, want.Reason = testkit.Noon.Add(time.Minute), 1
 			}
-			equal(t, fmt.Sprint("record ", i), r, want)
+			testkit.Equal(t, fmt.Sprint("record ", i), r, want)
 		}
 		for _, c := range []struct {
 			name string
@@ -140,10 +142,10 @@ func TestRecords(t *testing.T) {
 			{"one that is not there", 4, records[2].Hash, false},
 			{"none", 0, "", false},
 		} {
-			equal(t, c.name, must[bool](t)(db.Remembers(ctx, c.seq, c.hash)), c.want)
+			testkit.Equal(t, c.name, testkit.Must(db.Remembers(ctx, c.seq, c.hash))(t), c.want)
 		}
 		records, through, err = db.Records(ctx, through, 100)
-		equal(t, "nothing new", fmt.Sprint(records, through, err), "[] 3 <nil>")
+		testkit.Equal(t, "nothing new", fmt.Sprint(records, through, err), "[] 3 <nil>")
 	})
 }
 
@@ -155,16 +157,16 @@ func TestA12_FollowersMissNoRevocation(t *testing.T) {
 	if raced || testing.Short() {
 		each = 8
 	}
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onEach(t, func(t *testing.T, db *database) {
 		replica := opened(t, db.address)
-		theirs, all := make([][]enrolment, people), make(map[ca.Serial]int)
+		theirs, all := make([][]fixture.Enrolment, people), make(map[ca.Serial]int)
 		for i := range people * each {
-			r := request(t, portal.PersonID(fmt.Sprint("person", i%people)), fmt.Sprint("device", i))
-			r.reservation.Quota = each
-			theirs[i%people] = append(theirs[i%people], reserve(t, db, r))
-			all[r.serial()] = 0
+			r := fixture.NewEnrolment(t, portal.PersonID(fmt.Sprint("person", i%people)), fmt.Sprint("device", i))
+			r.Reservation.Quota = each
+			theirs[i%people] = append(theirs[i%people], r.Reserve(t, db))
+			all[r.Serial()] = 0
 		}
-		start := must[audit.Head](t)(db.Head(t.Context())).Seq
+		start := testkit.Must(db.Head(t.Context()))(t).Seq
 		done := make(chan struct{})
 		answered, listed := follower(t, replica, start, done), lister(t, db.DB, start, done)
 		var working sync.WaitGroup
@@ -173,7 +175,7 @@ func TestA12_FollowersMissNoRevocation(t *testing.T) {
 			working.Go(func() {
 				for _, e := range mine {
 					_, err := via.Revoke(t.Context(), enroll.Revocation{
-						Serials: []ca.Serial{e.serial()}, Cause: portal.Abandoned, At: noon, Entry: entry("", e.reservation.Person),
+						Serials: []ca.Serial{e.Serial()}, Cause: portal.Abandoned, At: testkit.Noon, Entry: fixture.NewEntry(testkit.Noon, "", e.Reservation.Person),
 					})
 					if err != nil {
 						t.Error(err)
@@ -189,7 +191,7 @@ func TestA12_FollowersMissNoRevocation(t *testing.T) {
 					t.Errorf("%s: %s was seen %d times", name, serial, seen[serial])
 				}
 			}
-			equal(t, name, len(seen), len(all))
+			testkit.Equal(t, name, len(seen), len(all))
 		}
 	})
 }
@@ -205,11 +207,11 @@ func follower(t *testing.T, db *store.DB, after int64, done <-chan struct{}) <-c
 func lister(t *testing.T, db *store.DB, after int64, done <-chan struct{}) <-chan map[ca.Serial]int {
 	ctx := context.WithoutCancel(t.Context())
 	return following(t, done, after, func(after int64) ([]ca.Serial, int64, error) {
-		turn, err := db.Take(ctx, "issuing", "lister", noon, lease)
+		turn, err := db.Take(ctx, "issuing", "lister", testkit.Noon, lease)
 		if err != nil {
 			return nil, 0, err
 		}
-		revoked, err := db.Revoked(ctx, "issuing", after, turn.Through, noon)
+		revoked, err := db.Revoked(ctx, "issuing", after, turn.Through, testkit.Noon)
 		var serials []ca.Serial
 		for _, r := range revoked {
 			serials = append(serials, r.Serial)

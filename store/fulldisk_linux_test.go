@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"certportal/internal/audit"
-	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 // smallDisk mounts a file system of 12 MiB for the test: SQLite writes its journal
@@ -58,43 +58,43 @@ func fill(t *testing.T, file string, spare int64) {
 // again so does writing, in the same process.
 func TestF3_FullDisk(t *testing.T) {
 	folder := smallDisk(t)
-	db := &fixture{DB: opened(t, filepath.Join(folder, "portal.db"))}
-	save(t, db, 1, "anna", noon)
-	publish(t, db, noon)
+	db := &database{DB: opened(t, filepath.Join(folder, "portal.db"))}
+	save(t, db, 1, "anna", testkit.Noon)
+	publish(t, db, testkit.Noon)
 	acknowledged := make(map[portal.PersonID]int)
 	for moment := range int64(20) {
 		person := portal.PersonID(fmt.Sprint("person", moment))
-		before := issue(t, db, request(t, person, "before"))
+		before := fixture.NewEnrolment(t, person, "before").Issue(t, db)
 		filler := filepath.Join(folder, "filler")
 		fill(t, filler, moment)
 		acknowledged[person] = 1 + enrolUntilFull(t, db, person)
 		checkReading(t, db, before)
 		for known, want := range acknowledged {
-			devices := must[[]portal.Device](t)(db.Devices(t.Context(), known))
-			equal(t, "devices of "+string(known), len(devices), want)
+			devices := testkit.Must(db.Devices(t.Context(), known))(t)
+			testkit.Equal(t, "devices of "+string(known), len(devices), want)
 		}
 		if err := os.Remove(filler); err != nil {
 			t.Fatal(err)
 		}
-		after := request(t, person, "after")
-		after.reservation.Quota = 1000
-		issue(t, db, after)
+		after := fixture.NewEnrolment(t, person, "after")
+		after.Reservation.Quota = 1000
+		after.Issue(t, db)
 		acknowledged[person]++
-		entries(t, db)
+		fixture.Entries(t, db)
 	}
 }
 
 // enrolUntilFull counts the enrolments that were acknowledged.
-func enrolUntilFull(t *testing.T, db *fixture, person portal.PersonID) int {
+func enrolUntilFull(t *testing.T, db *database, person portal.PersonID) int {
 	t.Helper()
 	for n := range 1000 {
-		e := request(t, person, fmt.Sprint("device", n))
-		e.reservation.Quota = 1000
-		if err := db.Reserve(t.Context(), e.reservation); err != nil {
+		e := fixture.NewEnrolment(t, person, fmt.Sprint("device", n))
+		e.Reservation.Quota = 1000
+		if err := db.Reserve(t.Context(), e.Reservation); err != nil {
 			return n
 		}
-		if err := db.Complete(t.Context(), e.completion); err != nil {
-			equal(t, "status after a failed completion", newest(t, db, e).Status, portal.Pending)
+		if err := db.Complete(t.Context(), e.Completion); err != nil {
+			testkit.Equal(t, "status after a failed completion", newest(t, db, e).Status, portal.Pending)
 			return n
 		}
 	}
@@ -102,14 +102,14 @@ func enrolUntilFull(t *testing.T, db *fixture, person portal.PersonID) int {
 	return 0
 }
 
-func checkReading(t *testing.T, db *fixture, known enrolment) {
+func checkReading(t *testing.T, db *database, known fixture.Enrolment) {
 	t.Helper()
 	ctx := t.Context()
-	equal(t, "certificate", newest(t, db, known).Serial, known.serial())
-	must[enroll.SealedPickup](t)(db.Pickup(ctx, known.token))
-	must[audit.Head](t)(db.Head(ctx))
+	testkit.Equal(t, "certificate", newest(t, db, known).Serial, known.Serial())
+	testkit.Must(db.Pickup(ctx, known.TokenHash))(t)
+	testkit.Must(db.Head(ctx))(t)
 	// Its use cannot be written down.
-	must[[]byte](t)(db.Session(ctx, [32]byte{1}, noon.Add(5*time.Minute)))
+	testkit.Must(db.Session(ctx, [32]byte{1}, testkit.Noon.Add(5*time.Minute)))(t)
 	if _, found, err := db.Latest(ctx, "issuing", false, 0); !found || err != nil {
 		t.Errorf("newest list: got %v, %v", found, err)
 	}

@@ -9,62 +9,64 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 func TestHaltStopsEveryReplica(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
-		replica := &fixture{DB: opened(t, db.address)}
-		first := issue(t, db, request(t, anna, "iPhone"))
-		halt := admin.Halt{Reason: "The key is being looked at.", Actor: "ada", Since: noon}
-		equal(t, "changed", must[bool](t)(db.SetHalt(ctx, halt, entry(audit.IssuingHalted, "ada"))), true)
-		equal(t, "changed again", must[bool](t)(db.SetHalt(ctx, halt, entry(audit.IssuingHalted, "ada"))), false)
-		equal(t, "state", must[admin.Halt](t)(replica.Halted(ctx)), halt)
-		before := len(entries(t, db))
-		for _, each := range []*fixture{db, replica} {
-			next := request(t, "ben", "iPhone")
-			wantRefusal(t, each.Reserve(ctx, next.reservation), portal.Halted)
-			_, err := each.CertificateDetail(ctx, next.serial(), noon)
+		replica := &database{DB: opened(t, db.address)}
+		first := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db)
+		halt := admin.Halt{Reason: "The key is being looked at.", Actor: "ada", Since: testkit.Noon}
+		testkit.Equal(t, "changed", testkit.Must(db.SetHalt(ctx, halt, fixture.NewEntry(testkit.Noon, audit.IssuingHalted, "ada")))(t), true)
+		testkit.Equal(t, "changed again", testkit.Must(db.SetHalt(ctx, halt, fixture.NewEntry(testkit.Noon, audit.IssuingHalted, "ada")))(t), false)
+		testkit.Equal(t, "state", testkit.Must(replica.Halted(ctx))(t), halt)
+		before := len(fixture.Entries(t, db))
+		for _, each := range []*database{db, replica} {
+			next := fixture.NewEnrolment(t, "ben", "iPhone")
+			wantRefusal(t, each.Reserve(ctx, next.Reservation), portal.Halted)
+			_, err := each.CertificateDetail(ctx, next.Serial(), testkit.Noon)
 			wantError(t, "what was refused", err, portal.ErrNotFound)
 		}
-		equal(t, "entries of what was refused", len(entries(t, db))-before, 0)
+		testkit.Equal(t, "entries of what was refused", len(fixture.Entries(t, db))-before, 0)
 
 		// Revoking goes on, and so do the portal's own certificates.
-		equal(t, "revoked meanwhile", len(revoke(t, replica, portal.Lost, noon, first.serial())), 1)
-		own := request(t, "", "")
-		own.reservation.Kind, own.reservation.Device, own.reservation.Idempotent = portal.KindServer, portal.Device{}, ""
-		if err := db.Reserve(ctx, own.reservation); err != nil {
+		testkit.Equal(t, "revoked meanwhile", len(revoke(t, replica, portal.Lost, testkit.Noon, first.Serial())), 1)
+		own := fixture.NewEnrolment(t, "", "")
+		own.Reservation.Kind, own.Reservation.Device, own.Reservation.Idempotent = portal.KindServer, portal.Device{}, ""
+		if err := db.Reserve(ctx, own.Reservation); err != nil {
 			t.Errorf("the portal's own certificate: %v", err)
 		}
 
-		equal(t, "resumed", must[bool](t)(replica.SetHalt(ctx, admin.Halt{Actor: "ada"}, entry(audit.IssuingResumed, "ada"))), true)
-		issue(t, db, request(t, "ben", "iPhone"))
+		testkit.Equal(t, "resumed", testkit.Must(replica.SetHalt(ctx, admin.Halt{Actor: "ada"}, fixture.NewEntry(testkit.Noon, audit.IssuingResumed, "ada")))(t), true)
+		fixture.NewEnrolment(t, "ben", "iPhone").Issue(t, db)
 	})
 }
 
 // Once turning the switch has returned, nothing is reserved, however many replicas
 // are at it.
 func TestHaltLeavesNoneBehind(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
-		replica := &fixture{DB: opened(t, db.address)}
-		var reservations []enrolment
+	onBoth(t, func(t *testing.T, db *database) {
+		replica := &database{DB: opened(t, db.address)}
+		var reservations []fixture.Enrolment
 		for i := range 40 {
-			reservations = append(reservations, request(t, portal.PersonID(fmt.Sprint("p", i)), "iPhone"))
+			reservations = append(reservations, fixture.NewEnrolment(t, portal.PersonID(fmt.Sprint("p", i)), "iPhone"))
 		}
 		var all sync.WaitGroup
 		for i, e := range reservations {
-			at := []*fixture{db, replica}[i%2]
-			all.Go(func() { _ = at.Reserve(context.Background(), e.reservation) })
+			at := []*database{db, replica}[i%2]
+			all.Go(func() { _ = at.Reserve(context.Background(), e.Reservation) })
 		}
-		must[bool](t)(db.SetHalt(t.Context(), admin.Halt{Reason: "now", Actor: "ada", Since: noon}, entry(audit.IssuingHalted, "ada")))
+		testkit.Must(db.SetHalt(t.Context(), admin.Halt{Reason: "now", Actor: "ada", Since: testkit.Noon}, fixture.NewEntry(testkit.Noon, audit.IssuingHalted, "ada")))(t)
 		all.Wait()
 		halted := false
-		for _, e := range entries(t, db) {
+		for _, e := range fixture.Entries(t, db) {
 			if halted && e.Action == audit.CertificateReserved {
 				t.Errorf("entry %d: reserved after the switch was turned", e.Seq)
 			}
 			halted = halted || e.Action == audit.IssuingHalted
 		}
-		equal(t, "halted", halted, true)
+		testkit.Equal(t, "halted", halted, true)
 	})
 }

@@ -9,6 +9,8 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/portal"
 	"certportal/internal/signin"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 // offer makes a hand-off of a person, whose desktop has the session of the number.
@@ -18,12 +20,12 @@ func offer(person portal.PersonID, n byte, at time.Time) signin.HandoffOffer {
 			ID: signin.HandoffID(fmt.Sprintf("handoff-%d", n)), Person: person, Masked: "A** 李**", Number: 12,
 			Choices: [3]int{47, 12, 83}, State: signin.HandoffOpen, Expires: at.Add(signin.HandoffLife),
 		},
-		CodeHash: [32]byte{n}, Session: [32]byte{n}, At: at, Entry: entry(audit.HandoffMade, person),
+		CodeHash: [32]byte{n}, Session: [32]byte{n}, At: at, Entry: fixture.NewEntry(testkit.Noon, audit.HandoffMade, person),
 	}
 }
 
 // offered records a hand-off and the session it belongs to.
-func offered(t *testing.T, db *fixture, person portal.PersonID, n byte, at time.Time) signin.HandoffOffer {
+func offered(t *testing.T, db *database, person portal.PersonID, n byte, at time.Time) signin.HandoffOffer {
 	t.Helper()
 	save(t, db, n, string(person), at)
 	o := offer(person, n, at)
@@ -35,31 +37,31 @@ func offered(t *testing.T, db *fixture, person portal.PersonID, n byte, at time.
 
 func redeem(t *testing.T, db signin.Store, id signin.HandoffID, at time.Time) error {
 	t.Helper()
-	return db.CloseHandoff(t.Context(), id, signin.HandoffRedeemed, at, entry(audit.HandoffRedeemed, anna))
+	return db.CloseHandoff(t.Context(), id, signin.HandoffRedeemed, at, fixture.NewEntry(testkit.Noon, audit.HandoffRedeemed, anna))
 }
 
 func TestHandoff(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
-		o := offered(t, db, anna, 1, noon)
-		open := must[signin.Handoff](t)(db.OpenHandoff(ctx, o.CodeHash, noon.Add(time.Minute)))
-		equal(t, "found by code", open, o.Handoff)
-		equal(t, "found by id", must[signin.Handoff](t)(db.Handoff(ctx, anna, o.ID)), o.Handoff)
+		o := offered(t, db, anna, 1, testkit.Noon)
+		open := testkit.Must(db.OpenHandoff(ctx, o.CodeHash, testkit.Noon.Add(time.Minute)))(t)
+		testkit.Equal(t, "found by code", open, o.Handoff)
+		testkit.Equal(t, "found by id", testkit.Must(db.Handoff(ctx, anna, o.ID))(t), o.Handoff)
 		_, err := db.Handoff(ctx, "bob", o.ID)
 		wantError(t, "somebody else's", err, portal.ErrNotFound)
 		_, err = db.Handoff(ctx, "a\x00", signin.HandoffID("\xff"))
 		wantError(t, "unstorable", err, portal.ErrNotFound)
-		_, err = db.OpenHandoff(ctx, [32]byte{9}, noon)
+		_, err = db.OpenHandoff(ctx, [32]byte{9}, testkit.Noon)
 		wantError(t, "unknown code", err, portal.ErrNotFound)
 
-		if err := redeem(t, db, o.ID, noon.Add(time.Minute)); err != nil {
+		if err := redeem(t, db, o.ID, testkit.Noon.Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "state", must[signin.Handoff](t)(db.Handoff(ctx, anna, o.ID)).State, signin.HandoffRedeemed)
-		_, err = db.OpenHandoff(ctx, o.CodeHash, noon.Add(time.Minute))
+		testkit.Equal(t, "state", testkit.Must(db.Handoff(ctx, anna, o.ID))(t).State, signin.HandoffRedeemed)
+		_, err = db.OpenHandoff(ctx, o.CodeHash, testkit.Noon.Add(time.Minute))
 		wantError(t, "used code", err, portal.ErrNotFound)
-		wantError(t, "closing twice", redeem(t, db, o.ID, noon.Add(time.Minute)), portal.ErrNotFound)
-		equal(t, "ledger", actions(entries(t, db)), "[handoff.made handoff.redeemed]")
+		wantError(t, "closing twice", redeem(t, db, o.ID, testkit.Noon.Add(time.Minute)), portal.ErrNotFound)
+		testkit.Equal(t, "ledger", actions(fixture.Entries(t, db)), "[handoff.made handoff.redeemed]")
 	})
 }
 
@@ -67,28 +69,28 @@ func TestHandoff(t *testing.T) {
 func TestA9_HandoffEndsWithItsSession(t *testing.T) {
 	tests := []struct {
 		name string
-		end  func(t *testing.T, db *fixture)
+		end  func(t *testing.T, db *database)
 		at   time.Duration
 		open bool
 	}{
 		{"last moment", nil, signin.HandoffLife - time.Millisecond, true},
 		{"time over", nil, signin.HandoffLife, false},
-		{"signed out", func(t *testing.T, db *fixture) {
+		{"signed out", func(t *testing.T, db *database) {
 			if err := db.EndSession(t.Context(), [32]byte{1}); err != nil {
 				t.Fatal(err)
 			}
 		}, time.Minute, false},
-		{"all sessions ended", func(t *testing.T, db *fixture) { must[int](t)(db.EndSessions(t.Context(), string(anna))) }, time.Minute, false},
-		{"session pruned", func(t *testing.T, db *fixture) {
-			must[int](t)(db.PruneSessions(t.Context(), noon.Add(absolute)))
+		{"all sessions ended", func(t *testing.T, db *database) { testkit.Must(db.EndSessions(t.Context(), string(anna)))(t) }, time.Minute, false},
+		{"session pruned", func(t *testing.T, db *database) {
+			testkit.Must(db.PruneSessions(t.Context(), testkit.Noon.Add(absolute)))(t)
 		}, time.Minute, false},
-		{"session idle", func(t *testing.T, db *fixture) {
-			if err := db.SaveSession(t.Context(), [32]byte{1}, string(anna), nil, time.Minute, noon.Add(absolute), noon); err != nil {
+		{"session idle", func(t *testing.T, db *database) {
+			if err := db.SaveSession(t.Context(), [32]byte{1}, string(anna), nil, time.Minute, testkit.Noon.Add(absolute), testkit.Noon); err != nil {
 				t.Fatal(err)
 			}
 		}, time.Minute, false},
 	}
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
 				if _, err := db.plain.Exec("DELETE FROM handoffs"); err != nil {
@@ -97,7 +99,7 @@ func TestA9_HandoffEndsWithItsSession(t *testing.T) {
 				if _, err := db.plain.Exec("DELETE FROM sessions"); err != nil {
 					t.Fatal(err)
 				}
-				o := offered(t, db, anna, 1, noon)
+				o := offered(t, db, anna, 1, testkit.Noon)
 				if tt.end != nil {
 					tt.end(t, db)
 				}
@@ -105,28 +107,28 @@ func TestA9_HandoffEndsWithItsSession(t *testing.T) {
 				if tt.open {
 					want = nil
 				}
-				_, err := db.OpenHandoff(t.Context(), o.CodeHash, noon.Add(tt.at))
+				_, err := db.OpenHandoff(t.Context(), o.CodeHash, testkit.Noon.Add(tt.at))
 				wantError(t, "opening", err, want)
-				wantError(t, "closing", redeem(t, db, o.ID, noon.Add(tt.at)), want)
+				wantError(t, "closing", redeem(t, db, o.ID, testkit.Noon.Add(tt.at)), want)
 			})
 		}
 	})
 }
 
 func TestOneHandoffAtATime(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
-		first, other := offered(t, db, anna, 1, noon), offered(t, db, "bob", 3, noon)
-		second := offered(t, db, anna, 2, noon.Add(time.Minute))
-		_, err := db.OpenHandoff(ctx, first.CodeHash, noon.Add(time.Minute))
+		first, other := offered(t, db, anna, 1, testkit.Noon), offered(t, db, "bob", 3, testkit.Noon)
+		second := offered(t, db, anna, 2, testkit.Noon.Add(time.Minute))
+		_, err := db.OpenHandoff(ctx, first.CodeHash, testkit.Noon.Add(time.Minute))
 		wantError(t, "the first", err, portal.ErrNotFound)
-		equal(t, "state of the first", must[signin.Handoff](t)(db.Handoff(ctx, anna, first.ID)).State, signin.HandoffEnded)
-		must[signin.Handoff](t)(db.OpenHandoff(ctx, second.CodeHash, noon.Add(time.Minute)))
-		must[signin.Handoff](t)(db.OpenHandoff(ctx, other.CodeHash, noon.Add(time.Minute)))
+		testkit.Equal(t, "state of the first", testkit.Must(db.Handoff(ctx, anna, first.ID))(t).State, signin.HandoffEnded)
+		testkit.Must(db.OpenHandoff(ctx, second.CodeHash, testkit.Noon.Add(time.Minute)))(t)
+		testkit.Must(db.OpenHandoff(ctx, other.CodeHash, testkit.Noon.Add(time.Minute)))(t)
 		wantError(t, "the same code again", db.OfferHandoff(ctx, second), portal.ErrConflict)
 
 		// What ran out long ago is dropped with the next offer.
-		offered(t, db, anna, 4, noon.Add(2*time.Hour))
+		offered(t, db, anna, 4, testkit.Noon.Add(2*time.Hour))
 		for _, id := range []signin.HandoffID{first.ID, second.ID} {
 			_, err = db.Handoff(ctx, anna, id)
 			wantError(t, "after two hours", err, portal.ErrNotFound)
@@ -136,9 +138,9 @@ func TestOneHandoffAtATime(t *testing.T) {
 
 // Of many who bring the same code at once, over two replicas, one gets in.
 func TestA9_HandoffIsUsedOnce(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		replica := opened(t, db.address)
-		o := offered(t, db, anna, 1, noon)
+		o := offered(t, db, anna, 1, testkit.Noon)
 		results := make(chan error, 20)
 		var waiting sync.WaitGroup
 		for i := range cap(results) {
@@ -146,7 +148,7 @@ func TestA9_HandoffIsUsedOnce(t *testing.T) {
 			if i%2 == 1 {
 				via = replica
 			}
-			waiting.Go(func() { results <- redeem(t, via, o.ID, noon) })
+			waiting.Go(func() { results <- redeem(t, via, o.ID, testkit.Noon) })
 		}
 		waiting.Wait()
 		close(results)
@@ -158,24 +160,24 @@ func TestA9_HandoffIsUsedOnce(t *testing.T) {
 			}
 			wantError(t, "closing", err, portal.ErrNotFound)
 		}
-		equal(t, "let in", in, 1)
-		equal(t, "ledger", actions(entries(t, db)), "[handoff.made handoff.redeemed]")
+		testkit.Equal(t, "let in", in, 1)
+		testkit.Equal(t, "ledger", actions(fixture.Entries(t, db)), "[handoff.made handoff.redeemed]")
 	})
 }
 
 // Two taps on the button at once leave one open code, and no error.
 func TestHandoffsOfferedAtOnce(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		replica := opened(t, db.address)
 		var waiting sync.WaitGroup
 		for n := byte(1); n <= 6; n++ {
-			save(t, db, n, string(anna), noon)
+			save(t, db, n, string(anna), testkit.Noon)
 			via := signin.Store(db)
 			if n%2 == 1 {
 				via = replica
 			}
 			waiting.Go(func() {
-				if err := via.OfferHandoff(t.Context(), offer(anna, n, noon)); err != nil {
+				if err := via.OfferHandoff(t.Context(), offer(anna, n, testkit.Noon)); err != nil {
 					t.Error(err)
 				}
 			})
@@ -183,28 +185,28 @@ func TestHandoffsOfferedAtOnce(t *testing.T) {
 		waiting.Wait()
 		open := 0
 		for n := byte(1); n <= 6; n++ {
-			if _, err := db.OpenHandoff(t.Context(), [32]byte{n}, noon); err == nil {
+			if _, err := db.OpenHandoff(t.Context(), [32]byte{n}, testkit.Noon); err == nil {
 				open++
 			}
 		}
-		equal(t, "open", open, 1)
-		equal(t, "entries", len(entries(t, db)), 6)
+		testkit.Equal(t, "open", open, 1)
+		testkit.Equal(t, "entries", len(fixture.Entries(t, db)), 6)
 	})
 }
 
 // Without its ledger entry a hand-off is neither made nor used.
 func TestHandoffNeedsItsEntry(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
-		o := offered(t, db, anna, 1, noon)
+	onBoth(t, func(t *testing.T, db *database) {
+		o := offered(t, db, anna, 1, testkit.Noon)
 		if _, err := db.plain.Exec("DELETE FROM ledger_head"); err != nil {
 			t.Fatal(err)
 		}
-		if err := db.OfferHandoff(t.Context(), offer(anna, 2, noon)); err == nil {
+		if err := db.OfferHandoff(t.Context(), offer(anna, 2, testkit.Noon)); err == nil {
 			t.Error("offered without an entry")
 		}
-		if err := redeem(t, db, o.ID, noon); err == nil {
+		if err := redeem(t, db, o.ID, testkit.Noon); err == nil {
 			t.Error("redeemed without an entry")
 		}
-		must[signin.Handoff](t)(db.OpenHandoff(t.Context(), o.CodeHash, noon))
+		testkit.Must(db.OpenHandoff(t.Context(), o.CodeHash, testkit.Noon))(t)
 	})
 }

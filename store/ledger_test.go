@@ -11,16 +11,18 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 func TestEntriesComeBackAsTheyWere(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
-		equal(t, "empty head", must[audit.Head](t)(db.Head(ctx)), audit.Head{})
+		testkit.Equal(t, "empty head", testkit.Must(db.Head(ctx))(t), audit.Head{})
 		notes := []audit.Entry{
-			entry(audit.SignedIn, anna),
-			{At: noon, Action: audit.SignInRefused},
-			{At: noon.Add(123456789 * time.Nanosecond), Action: audit.EnrolmentRefused, Detail: map[string]string{
+			fixture.NewEntry(testkit.Noon, audit.SignedIn, anna),
+			{At: testkit.Noon, Action: audit.SignInRefused},
+			{At: testkit.Noon.Add(123456789 * time.Nanosecond), Action: audit.EnrolmentRefused, Detail: map[string]string{
 				"name": "Ännas \"iPhone\" <b>&\u2028👩‍💻", "": "empty key", "empty": "",
 			}},
 		}
@@ -29,13 +31,13 @@ func TestEntriesComeBackAsTheyWere(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		all := entries(t, db)
-		equal(t, "entries", len(all), len(notes))
-		equal(t, "detail", all[2].Detail["name"], notes[2].Detail["name"])
-		equal(t, "moment", all[2].At, noon.Add(123*time.Millisecond))
-		page := must[[]audit.Entry](t)(db.Entries(ctx, 1, 1))
-		equal(t, "page", len(page), 1)
-		equal(t, "number", page[0].Seq, 2)
+		all := fixture.Entries(t, db)
+		testkit.Equal(t, "entries", len(all), len(notes))
+		testkit.Equal(t, "detail", all[2].Detail["name"], notes[2].Detail["name"])
+		testkit.Equal(t, "moment", all[2].At, testkit.Noon.Add(123*time.Millisecond))
+		page := testkit.Must(db.Entries(ctx, 1, 1))(t)
+		testkit.Equal(t, "page", len(page), 1)
+		testkit.Equal(t, "number", page[0].Seq, 2)
 	})
 }
 
@@ -43,23 +45,23 @@ func TestEntriesComeBackAsTheyWere(t *testing.T) {
 // changes would break the chain: a browser's header may hold either.
 func TestA19_HostileTextNeitherStopsNorBreaksTheLedger(t *testing.T) {
 	hostile := []string{"\x00", "a\xffb", "\xed\xa0\x80", "\ufffd", strings.Repeat("x", 1<<16), "'); DROP TABLE ledger; --"}
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		for _, text := range hostile {
 			e := audit.Entry{
-				At: noon, Action: audit.SignInRefused, Actor: text, Role: text, Person: text, Object: text,
+				At: testkit.Noon, Action: audit.SignInRefused, Actor: text, Role: text, Person: text, Object: text,
 				Address: text, Request: text, Detail: map[string]string{"agent": text, text: "key"},
 			}
 			if err := db.Note(t.Context(), e); err != nil {
 				t.Errorf("noting %.20q: %v", text, err)
 			}
 		}
-		equal(t, "entries", len(entries(t, db)), len(hostile))
+		testkit.Equal(t, "entries", len(fixture.Entries(t, db)), len(hostile))
 	})
 }
 
 func TestA19_ParallelActsKeepTheChain(t *testing.T) {
 	const writers, acts = 8, 10
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		replica := opened(t, db.address)
 		var waiting sync.WaitGroup
 		for w := range writers {
@@ -69,20 +71,20 @@ func TestA19_ParallelActsKeepTheChain(t *testing.T) {
 			}
 			waiting.Go(func() {
 				for range acts {
-					if err := via.Note(t.Context(), entry(audit.SignedIn, portal.PersonID(fmt.Sprint(w)))); err != nil {
+					if err := via.Note(t.Context(), fixture.NewEntry(testkit.Noon, audit.SignedIn, portal.PersonID(fmt.Sprint(w)))); err != nil {
 						t.Error(err)
 					}
 				}
 			})
 		}
 		waiting.Wait()
-		equal(t, "entries", len(entries(t, db)), writers*acts)
+		testkit.Equal(t, "entries", len(fixture.Entries(t, db)), writers*acts)
 	})
 }
 
 func TestA19_LedgerCannotBeRewrittenInSQL(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
-		if err := db.Note(t.Context(), entry(audit.SignedIn, anna)); err != nil {
+	onBoth(t, func(t *testing.T, db *database) {
+		if err := db.Note(t.Context(), fixture.NewEntry(testkit.Noon, audit.SignedIn, anna)); err != nil {
 			t.Fatal(err)
 		}
 		for _, statement := range []string{"UPDATE ledger SET actor = 'bob'", "DELETE FROM ledger"} {
@@ -90,38 +92,38 @@ func TestA19_LedgerCannotBeRewrittenInSQL(t *testing.T) {
 				t.Errorf("%s: got error %v", statement, err)
 			}
 		}
-		equal(t, "actor", entries(t, db)[0].Actor, string(anna))
+		testkit.Equal(t, "actor", fixture.Entries(t, db)[0].Actor, string(anna))
 	})
 }
 
 // When the ledger does not take the entry, the act did not happen.
 func TestActsFailWithTheLedger(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
-		issued := issue(t, db, request(t, anna, "iPhone"))
-		pending := reserve(t, db, request(t, anna, "iPad"))
-		fresh := request(t, "bob", "iPhone")
+		issued := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db)
+		pending := fixture.NewEnrolment(t, anna, "iPad").Reserve(t, db)
+		fresh := fixture.NewEnrolment(t, "bob", "iPhone")
 		account := portal.Account{Person: portal.Person{ID: "p1", Login: "carol", UPN: "carol@corp.example"}}
 		before := portal.Account{Person: portal.Person{ID: "p0", Login: "dora", UPN: "dora@corp.example"}}
-		if err := db.AddAccount(ctx, before, entry(audit.AccountAdded, "p0")); err != nil {
+		if err := db.AddAccount(ctx, before, fixture.NewEntry(testkit.Noon, audit.AccountAdded, "p0")); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := db.plain.Exec("ALTER TABLE ledger RENAME TO elsewhere"); err != nil {
 			t.Fatal(err)
 		}
-		renewal := issued.again(t).reservation
+		renewal := issued.Renewal(t).Reservation
 		acts := map[string]error{
-			"reserve":  db.Reserve(ctx, fresh.reservation),
+			"reserve":  db.Reserve(ctx, fresh.Reservation),
 			"again":    db.Reserve(ctx, renewal),
-			"complete": db.Complete(ctx, pending.completion),
-			"claim":    db.ClaimRead(ctx, issued.token, 1, entry(audit.PickupRead, anna)),
-			"part":     db.NotePart(ctx, issued.token, noon, entry(audit.PickupRead, anna)),
-			"change":   db.ChangeAccount(ctx, "p0", disable, entry(audit.AccountDisabled, "p0")),
-			"account":  db.AddAccount(ctx, account, entry(audit.AccountAdded, "p1")),
-			"note":     db.Note(ctx, entry(audit.SignedIn, anna)),
+			"complete": db.Complete(ctx, pending.Completion),
+			"claim":    db.ClaimRead(ctx, issued.TokenHash, 1, fixture.NewEntry(testkit.Noon, audit.PickupRead, anna)),
+			"part":     db.NotePart(ctx, issued.TokenHash, testkit.Noon, fixture.NewEntry(testkit.Noon, audit.PickupRead, anna)),
+			"change":   db.ChangeAccount(ctx, "p0", disable, fixture.NewEntry(testkit.Noon, audit.AccountDisabled, "p0")),
+			"account":  db.AddAccount(ctx, account, fixture.NewEntry(testkit.Noon, audit.AccountAdded, "p1")),
+			"note":     db.Note(ctx, fixture.NewEntry(testkit.Noon, audit.SignedIn, anna)),
 		}
 		_, acts["revoke"] = db.Revoke(ctx, enroll.Revocation{
-			Serials: []ca.Serial{issued.serial(), pending.serial()}, Cause: portal.Removed, At: noon, RemoveDevice: issued.device(),
+			Serials: []ca.Serial{issued.Serial(), pending.Serial()}, Cause: portal.Removed, At: testkit.Noon, RemoveDevice: issued.Device(),
 		})
 		for act, err := range acts {
 			if err == nil {
@@ -131,20 +133,20 @@ func TestActsFailWithTheLedger(t *testing.T) {
 		if _, err := db.plain.Exec("ALTER TABLE elsewhere RENAME TO ledger"); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "issued", newest(t, db, issued).Status, portal.Issued)
-		equal(t, "pending", newest(t, db, pending).Status, portal.Pending)
-		p := must[enroll.SealedPickup](t)(db.Pickup(ctx, issued.token))
-		equal(t, "reads", p.Reads, 0)
+		testkit.Equal(t, "issued", newest(t, db, issued).Status, portal.Issued)
+		testkit.Equal(t, "pending", newest(t, db, pending).Status, portal.Pending)
+		p := testkit.Must(db.Pickup(ctx, issued.TokenHash))(t)
+		testkit.Equal(t, "reads", p.Reads, 0)
 		sameBytes(t, "key", p.Key, []byte("sealed key"))
-		equal(t, "delivered", p.Device.Certificate.Delivered.IsZero(), true)
-		equal(t, "disabled", must[portal.Account](t)(db.AccountByID(ctx, "p0")).Disabled, false)
-		equal(t, "removed", p.Device.Removed.IsZero(), true)
-		_, err := db.Device(ctx, "bob", fresh.device())
+		testkit.Equal(t, "delivered", p.Device.Certificate.Delivered.IsZero(), true)
+		testkit.Equal(t, "disabled", testkit.Must(db.AccountByID(ctx, "p0"))(t).Disabled, false)
+		testkit.Equal(t, "removed", p.Device.Removed.IsZero(), true)
+		_, err := db.Device(ctx, "bob", fresh.Device())
 		wantError(t, "device of a failed reservation", err, portal.ErrNotFound)
 		_, err = db.AccountByID(ctx, "p1")
 		wantError(t, "account that was not added", err, portal.ErrNotFound)
-		equal(t, "entries", len(entries(t, db)), 4)
-		if err := db.ClaimRead(ctx, issued.token, 1, entry(audit.PickupRead, anna)); err != nil {
+		testkit.Equal(t, "entries", len(fixture.Entries(t, db)), 4)
+		if err := db.ClaimRead(ctx, issued.TokenHash, 1, fixture.NewEntry(testkit.Noon, audit.PickupRead, anna)); err != nil {
 			t.Errorf("claiming the only read, which was not counted before: %v", err)
 		}
 	})
@@ -152,10 +154,10 @@ func TestActsFailWithTheLedger(t *testing.T) {
 
 func TestKnows(t *testing.T) {
 	created := func(fingerprint string) audit.Entry {
-		return audit.Entry{At: noon, Action: audit.CACreated, Actor: "system", Role: "system",
+		return audit.Entry{At: testkit.Noon, Action: audit.CACreated, Actor: "system", Role: "system",
 			Detail: map[string]string{"root": "aa:aa", "issuing": fingerprint}}
 	}
-	other := entry(audit.SignedIn, anna)
+	other := fixture.NewEntry(testkit.Noon, audit.SignedIn, anna)
 	other.Detail = map[string]string{"issuing": "dd:dd"}
 	without := created("")
 	without.Detail = nil
@@ -166,16 +168,16 @@ func TestKnows(t *testing.T) {
 		{"first", "bb:bb", true}, {"second", "cc:cc", true}, {"unknown", "ee:ee", false},
 		{"the root", "aa:aa", false}, {"of another action", "dd:dd", false}, {"a part", "bb", false}, {"empty", "", false},
 	}
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
-		equal(t, "in an empty ledger", must[bool](t)(db.Knows(ctx, "bb:bb")), false)
+		testkit.Equal(t, "in an empty ledger", testkit.Must(db.Knows(ctx, "bb:bb"))(t), false)
 		for _, e := range []audit.Entry{without, created("bb:bb"), other, created("cc:cc")} {
 			if err := db.Note(ctx, e); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for _, c := range cases {
-			equal(t, c.name, must[bool](t)(db.Knows(ctx, c.fingerprint)), c.want)
+			testkit.Equal(t, c.name, testkit.Must(db.Knows(ctx, c.fingerprint))(t), c.want)
 		}
 	})
 }

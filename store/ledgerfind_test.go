@@ -12,13 +12,15 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 // journal fills the ledger with n entries in one transaction, a second apart, of a
 // hundred people in turn, who are their own actors.
-func (db *fixture) journal(t testing.TB, n int) {
+func (db *database) journal(t testing.TB, n int) {
 	t.Helper()
-	head := must[audit.Head](t)(db.Head(context.Background()))
+	head := testkit.Must(db.Head(context.Background()))(t)
 	tx, err := db.plain.Begin()
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +35,7 @@ func (db *fixture) journal(t testing.TB, n int) {
 		var e audit.Entry
 		i := head.Seq + 1
 		e, head = head.Append(audit.Entry{
-			At: noon.Add(time.Duration(i) * time.Second), Node: "n", Action: []audit.Action{audit.SignedIn, audit.CertificateIssued}[i%2],
+			At: testkit.Noon.Add(time.Duration(i) * time.Second), Node: "n", Action: []audit.Action{audit.SignedIn, audit.CertificateIssued}[i%2],
 			Actor: fmt.Sprint("p", i%100), Role: "employee", Person: fmt.Sprint("p", i%100), Object: fmt.Sprintf("%032x", i),
 			Request: fmt.Sprint("r", i), Detail: map[string]string{"upn": fmt.Sprint("p", i%100, "@corp.example")},
 		})
@@ -54,10 +56,10 @@ func (db *fixture) journal(t testing.TB, n int) {
 }
 
 // findAll goes through all parts of a search.
-func findAll(t *testing.T, db *fixture, q audit.Query, limit int) (all []audit.Entry, parts int) {
+func findAll(t *testing.T, db *database, q audit.Query, limit int) (all []audit.Entry, parts int) {
 	t.Helper()
 	for before := int64(math.MaxInt64); before > 0; parts++ {
-		found := must[audit.Found](t)(db.Find(t.Context(), q, before, limit))
+		found := testkit.Must(db.Find(t.Context(), q, before, limit))(t)
 		all = append(all, found.Entries...)
 		if len(found.Entries) > limit || found.Next >= before {
 			t.Fatalf("part before %d: %d entries, next %d", before, len(found.Entries), found.Next)
@@ -68,7 +70,7 @@ func findAll(t *testing.T, db *fixture, q audit.Query, limit int) (all []audit.E
 }
 
 func TestFindInTheLedger(t *testing.T) {
-	at := func(second int) time.Time { return noon.Add(time.Duration(second) * time.Second) }
+	at := func(second int) time.Time { return testkit.Noon.Add(time.Duration(second) * time.Second) }
 	tests := []struct {
 		name  string
 		query audit.Query
@@ -88,16 +90,16 @@ func TestFindInTheLedger(t *testing.T) {
 		{"before a moment", audit.Query{Until: at(11)}, 10, 10},
 		{"between", audit.Query{From: at(100), Until: at(200), Person: "p50"}, 1, 150},
 		{"after the end", audit.Query{From: at(90_000)}, 0, 0},
-		{"before the beginning", audit.Query{Until: noon}, 0, 0},
+		{"before the beginning", audit.Query{Until: testkit.Noon}, 0, 0},
 		{"part of a name", audit.Query{Person: "p"}, 0, 0},
 		{"SQL", audit.Query{Person: "' OR 1=1 --"}, 0, 0},
 		{"not storable", audit.Query{Person: "a\x00\xff"}, 0, 0},
 	}
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		db.journal(t, 5000)
 		for _, tt := range tests {
 			all, parts := findAll(t, db, tt.query, 40)
-			equal(t, tt.name, len(all), tt.want)
+			testkit.Equal(t, tt.name, len(all), tt.want)
 			if parts > tt.want/40+4 {
 				t.Errorf("%s took %d parts", tt.name, parts)
 			}
@@ -112,50 +114,50 @@ func TestFindInTheLedger(t *testing.T) {
 
 // Replicas' clocks differ: times may run against the numbers.
 func TestFindWithClocksApart(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		for i, offset := range []time.Duration{0, 5 * time.Minute, -4 * time.Minute, 6 * time.Minute, 2 * time.Minute} {
-			e := entry(audit.SignedIn, anna)
-			e.At = noon.Add(offset)
+			e := fixture.NewEntry(testkit.Noon, audit.SignedIn, anna)
+			e.At = testkit.Noon.Add(offset)
 			e.Request = fmt.Sprint("r", i)
 			if err := db.Note(t.Context(), e); err != nil {
 				t.Fatal(err)
 			}
 		}
-		all, _ := findAll(t, db, audit.Query{From: noon.Add(time.Minute), Until: noon.Add(5*time.Minute + 1)}, 10)
-		equal(t, "found", len(all), 2)
-		all, _ = findAll(t, db, audit.Query{Until: noon}, 10)
-		equal(t, "before noon", len(all), 1)
+		all, _ := findAll(t, db, audit.Query{From: testkit.Noon.Add(time.Minute), Until: testkit.Noon.Add(5*time.Minute + 1)}, 10)
+		testkit.Equal(t, "found", len(all), 2)
+		all, _ = findAll(t, db, audit.Query{Until: testkit.Noon}, 10)
+		testkit.Equal(t, "before noon", len(all), 1)
 	})
 }
 
 // Long texts are told apart beyond what their index holds, and never too long for
 // it.
 func TestFindLongTexts(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		beginning := strings.Repeat("ä", 300)
 		for _, end := range []string{"one", "two", ""} {
-			e := entry(audit.SignedIn, anna)
+			e := fixture.NewEntry(testkit.Noon, audit.SignedIn, anna)
 			e.Object = beginning + end
 			if err := db.Note(t.Context(), e); err != nil {
 				t.Fatal(err)
 			}
 		}
 		all, _ := findAll(t, db, audit.Query{Object: beginning + "two"}, 10)
-		equal(t, "found", len(all), 1)
+		testkit.Equal(t, "found", len(all), 1)
 	})
 }
 
 func TestPersonNames(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
-		e := request(t, anna, "iPhone")
-		e.reservation.Name = "Anna Schmidt"
-		reserve(t, db, e)
+	onBoth(t, func(t *testing.T, db *database) {
+		e := fixture.NewEnrolment(t, anna, "iPhone")
+		e.Reservation.Name = "Anna Schmidt"
+		e.Reserve(t, db)
 		account := portal.Account{Person: portal.Person{ID: "p1", Login: "hugo", UPN: "hugo@corp.example", Name: "Hugo Weber"}}
-		if err := db.AddAccount(t.Context(), account, entry(audit.AccountAdded, "p1")); err != nil {
+		if err := db.AddAccount(t.Context(), account, fixture.NewEntry(testkit.Noon, audit.AccountAdded, "p1")); err != nil {
 			t.Fatal(err)
 		}
-		names := must[map[portal.PersonID]string](t)(db.PersonNames(t.Context(), []portal.PersonID{anna, "p1", "nobody", "a\x00"}))
-		equal(t, "names", fmt.Sprint(names), "map[anna:Anna Schmidt p1:Hugo Weber]")
+		names := testkit.Must(db.PersonNames(t.Context(), []portal.PersonID{anna, "p1", "nobody", "a\x00"}))(t)
+		testkit.Equal(t, "names", fmt.Sprint(names), "map[anna:Anna Schmidt p1:Hugo Weber]")
 	})
 }
 
@@ -171,9 +173,9 @@ func BenchmarkFind(b *testing.B) {
 		b.Run(engine.name, func(b *testing.B) {
 			address := engine.address(b)
 			if engine.name == "sqlite" {
-				address = must[string](b)(filepath.Abs(filepath.Join(benchmarkFolder(b), "portal.db")))
+				address = testkit.Must(filepath.Abs(filepath.Join(benchmarkFolder(b), "portal.db")))(b)
 			}
-			db := &fixture{DB: opened(b, address), plain: plainly(b, engine.driver, address)}
+			db := &database{DB: opened(b, address), plain: connect(b, engine.driver, address)}
 			db.journal(b, entries)
 			if _, err := db.plain.Exec("ANALYZE"); err != nil {
 				b.Fatal(err)
@@ -188,12 +190,12 @@ func BenchmarkFind(b *testing.B) {
 				{"person", audit.Query{Person: "p7"}, math.MaxInt64},
 				{"object", audit.Query{Object: fmt.Sprintf("%032x", entries/2)}, math.MaxInt64},
 				{"action", audit.Query{Action: audit.SignedIn}, int64(entries / 2)},
-				{"day", audit.Query{From: noon.Add(time.Hour), Until: noon.Add(2 * time.Hour)}, math.MaxInt64},
+				{"day", audit.Query{From: testkit.Noon.Add(time.Hour), Until: testkit.Noon.Add(2 * time.Hour)}, math.MaxInt64},
 				{"never", audit.Query{Person: "p7", Action: audit.SignedIn}, math.MaxInt64},
 			} {
 				b.Run(c.name, func(b *testing.B) {
 					for range b.N {
-						must[audit.Found](b)(db.Find(b.Context(), c.query, c.before, 50))
+						testkit.Must(db.Find(b.Context(), c.query, c.before, 50))(b)
 					}
 				})
 			}

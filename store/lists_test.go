@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"context"
-	"database/sql"
 	"slices"
 	"testing"
 	"time"
@@ -10,6 +9,8 @@ import (
 	"certportal/ca"
 	"certportal/ca/crl"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 
 func take(t testing.TB, db crl.Lists, builder string, now time.Time) crl.Turn {
 	t.Helper()
-	return must[crl.Turn](t)(db.Take(context.Background(), "issuing", builder, now, lease))
+	return testkit.Must(db.Take(context.Background(), "issuing", builder, now, lease))(t)
 }
 
 // listOf is a list that nobody signed, of all that its turn may tell of.
@@ -52,7 +53,7 @@ func publish(t testing.TB, db crl.Lists, now time.Time) (crl.List, []ca.Revocati
 
 func revokedBetween(t testing.TB, db crl.Lists, after, through int64, ending time.Time) []ca.Revocation {
 	t.Helper()
-	return must[[]ca.Revocation](t)(db.Revoked(context.Background(), "issuing", after, through, ending))
+	return testkit.Must(db.Revoked(context.Background(), "issuing", after, through, ending))(t)
 }
 
 func latest(t testing.TB, db crl.Lists, delta bool, have int64) crl.List {
@@ -65,83 +66,83 @@ func latest(t testing.TB, db crl.Lists, delta bool, have int64) crl.List {
 }
 
 func TestPublish(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
 		_, found, err := db.Latest(ctx, "issuing", false, 0)
 		if found || err != nil {
 			t.Fatalf("list before the first: got %v, %v", found, err)
 		}
-		issue(t, db, request(t, anna, "works"))
-		replaced, abandoned := issue(t, db, request(t, anna, "iPhone")), reserve(t, db, request(t, anna, "iPad"))
-		revoke(t, db, portal.Replaced, noon, replaced.serial())
-		revoke(t, db, portal.Abandoned, noon.Add(time.Minute), abandoned.serial())
+		fixture.NewEnrolment(t, anna, "works").Issue(t, db)
+		replaced, abandoned := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db), fixture.NewEnrolment(t, anna, "iPad").Reserve(t, db)
+		revoke(t, db, portal.Replaced, testkit.Noon, replaced.Serial())
+		revoke(t, db, portal.Abandoned, testkit.Noon.Add(time.Minute), abandoned.Serial())
 
-		first, revoked := publish(t, db, noon)
-		equal(t, "first number", first.Number, noon.UnixMilli())
+		first, revoked := publish(t, db, testkit.Noon)
+		testkit.Equal(t, "first number", first.Number, testkit.Noon.UnixMilli())
 		want := []ca.Revocation{
-			{Serial: replaced.serial(), At: noon, Reason: 4},
-			{Serial: abandoned.serial(), At: noon.Add(time.Minute), Reason: 5},
+			{Serial: replaced.Serial(), At: testkit.Noon, Reason: 4},
+			{Serial: abandoned.Serial(), At: testkit.Noon.Add(time.Minute), Reason: 5},
 		}
 		slices.SortFunc(want, func(a, b ca.Revocation) int { return a.Serial.Compare(b.Serial) })
-		equal(t, "revoked", slices.Equal(revoked, want), true)
+		testkit.Equal(t, "revoked", slices.Equal(revoked, want), true)
 
-		second, _ := publish(t, db, noon)
-		equal(t, "number with the clock standing", second.Number, first.Number+1)
-		third, _ := publish(t, db, noon.Add(time.Hour))
-		equal(t, "number with the clock ahead", third.Number, noon.Add(time.Hour).UnixMilli())
+		second, _ := publish(t, db, testkit.Noon)
+		testkit.Equal(t, "number with the clock standing", second.Number, first.Number+1)
+		third, _ := publish(t, db, testkit.Noon.Add(time.Hour))
+		testkit.Equal(t, "number with the clock ahead", third.Number, testkit.Noon.Add(time.Hour).UnixMilli())
 		got := latest(t, db, false, second.Number)
 		sameBytes(t, "DER", got.DER, third.DER)
 		sameBytes(t, "DER that is held", latest(t, db, false, third.Number).DER, nil)
 		got.DER, third.DER = nil, nil
-		equal(t, "newest", got.Published, third.Published)
-		equal(t, "this update", got.ThisUpdate, third.ThisUpdate)
-		equal(t, "next update", got.NextUpdate, third.NextUpdate)
-		equal(t, "through", got.Through, third.Through)
-		equal(t, "entries", got.Entries, 2)
+		testkit.Equal(t, "newest", got.Published, third.Published)
+		testkit.Equal(t, "this update", got.ThisUpdate, third.ThisUpdate)
+		testkit.Equal(t, "next update", got.NextUpdate, third.NextUpdate)
+		testkit.Equal(t, "through", got.Through, third.Through)
+		testkit.Equal(t, "entries", got.Entries, 2)
 
-		root := must[crl.Turn](t)(db.Take(ctx, "root", "a", noon, lease))
-		equal(t, "root's number", root.Number, noon.UnixMilli())
-		equal(t, "root's entries", len(must[[]ca.Revocation](t)(db.Revoked(ctx, "root", 0, root.Through, noon.Add(-life)))), 0)
+		root := testkit.Must(db.Take(ctx, "root", "a", testkit.Noon, lease))(t)
+		testkit.Equal(t, "root's number", root.Number, testkit.Noon.UnixMilli())
+		testkit.Equal(t, "root's entries", len(testkit.Must(db.Revoked(ctx, "root", 0, root.Through, testkit.Noon.Add(-life)))(t)), 0)
 	})
 }
 
 func TestDeltaLists(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
-		old, fresh := issue(t, db, request(t, anna, "iPhone")), issue(t, db, request(t, anna, "iPad"))
-		revoke(t, db, portal.Lost, noon, old.serial())
-		base, _ := publish(t, db, noon)
-		revoke(t, db, portal.Removed, noon, fresh.serial())
-		unlisted := func(delta bool) bool { return must[bool](t)(db.Unlisted(ctx, "issuing", delta)) }
-		equal(t, "before, in either kind", unlisted(true), true)
+		old, fresh := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db), fixture.NewEnrolment(t, anna, "iPad").Issue(t, db)
+		revoke(t, db, portal.Lost, testkit.Noon, old.Serial())
+		base, _ := publish(t, db, testkit.Noon)
+		revoke(t, db, portal.Removed, testkit.Noon, fresh.Serial())
+		unlisted := func(delta bool) bool { return testkit.Must(db.Unlisted(ctx, "issuing", delta))(t) }
+		testkit.Equal(t, "before, in either kind", unlisted(true), true)
 
-		turn := take(t, db, "a", noon.Add(time.Minute))
-		added := revokedBetween(t, db, base.Through, turn.Through, noon)
-		equal(t, "added", len(added), 1)
-		equal(t, "serial", added[0].Serial, fresh.serial())
-		delta := deltaOf(turn, base, noon.Add(time.Minute))
+		turn := take(t, db, "a", testkit.Noon.Add(time.Minute))
+		added := revokedBetween(t, db, base.Through, turn.Through, testkit.Noon)
+		testkit.Equal(t, "added", len(added), 1)
+		testkit.Equal(t, "serial", added[0].Serial, fresh.Serial())
+		delta := deltaOf(turn, base, testkit.Noon.Add(time.Minute))
 		if err := db.Publish(ctx, turn, delta); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "in complete lists", unlisted(false), true)
-		equal(t, "in either kind", unlisted(true), false)
-		equal(t, "newest complete", latest(t, db, false, 0).Number, base.Number)
-		equal(t, "newest delta", latest(t, db, true, 0).Base, base.Number)
+		testkit.Equal(t, "in complete lists", unlisted(false), true)
+		testkit.Equal(t, "in either kind", unlisted(true), false)
+		testkit.Equal(t, "newest complete", latest(t, db, false, 0).Number, base.Number)
+		testkit.Equal(t, "newest delta", latest(t, db, true, 0).Base, base.Number)
 
-		turn = take(t, db, "a", noon.Add(time.Hour))
-		if err := db.Publish(ctx, turn, listOf(turn, noon.Add(time.Hour)), deltaOf(turn, base, noon.Add(time.Hour))); err != nil {
+		turn = take(t, db, "a", testkit.Noon.Add(time.Hour))
+		if err := db.Publish(ctx, turn, listOf(turn, testkit.Noon.Add(time.Hour)), deltaOf(turn, base, testkit.Noon.Add(time.Hour))); err != nil {
 			t.Fatalf("both kinds of one number: %v", err)
 		}
-		equal(t, "both", latest(t, db, true, 0).Number, latest(t, db, false, 0).Number)
-		equal(t, "afterwards", unlisted(false), false)
+		testkit.Equal(t, "both", latest(t, db, true, 0).Number, latest(t, db, false, 0).Number)
+		testkit.Equal(t, "afterwards", unlisted(false), false)
 	})
 }
 
 func TestPublishRefuses(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
-		revoke(t, db, portal.Removed, noon, issue(t, db, request(t, anna, "iPhone")).serial())
-		first, _ := publish(t, db, noon)
+		revoke(t, db, portal.Removed, testkit.Noon, fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db).Serial())
+		first, _ := publish(t, db, testkit.Noon)
 		cases := []struct {
 			name      string
 			change    func(*crl.List)
@@ -158,8 +159,8 @@ func TestPublishRefuses(t *testing.T) {
 			{"fewer revocations", func(l *crl.List) { l.Through = first.Through - 1 }, true},
 		}
 		for _, c := range cases {
-			turn := take(t, db, "a", noon)
-			list := listOf(turn, noon)
+			turn := take(t, db, "a", testkit.Noon)
+			list := listOf(turn, testkit.Noon)
 			c.change(&list)
 			err := db.Publish(ctx, turn, list)
 			if err == nil {
@@ -168,57 +169,57 @@ func TestPublishRefuses(t *testing.T) {
 			if c.overtaken {
 				wantError(t, c.name, err, crl.ErrOvertaken)
 			}
-			equal(t, c.name+": newest", latest(t, db, false, 0).Number, first.Number)
+			testkit.Equal(t, c.name+": newest", latest(t, db, false, 0).Number, first.Number)
 		}
-		equal(t, "afterwards", take(t, db, "a", noon).Number, first.Number+int64(len(cases))+1)
+		testkit.Equal(t, "afterwards", take(t, db, "a", testkit.Noon).Number, first.Number+int64(len(cases))+1)
 	})
 }
 
 func TestTurns(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
 		busy := func(name string, at time.Time) {
 			t.Helper()
 			_, err := db.Take(ctx, "issuing", "b", at, lease)
 			wantError(t, name, err, crl.ErrBusy)
 		}
-		dead := take(t, db, "a", noon)
-		busy("at once", noon)
-		busy("a moment before the end", noon.Add(lease-time.Millisecond))
-		next := take(t, db, "b", noon.Add(lease))
-		equal(t, "higher", next.Number > dead.Number, true)
-		wantError(t, "publishing too late", db.Publish(ctx, dead, listOf(dead, noon)), crl.ErrOvertaken)
+		dead := take(t, db, "a", testkit.Noon)
+		busy("at once", testkit.Noon)
+		busy("a moment before the end", testkit.Noon.Add(lease-time.Millisecond))
+		next := take(t, db, "b", testkit.Noon.Add(lease))
+		testkit.Equal(t, "higher", next.Number > dead.Number, true)
+		wantError(t, "publishing too late", db.Publish(ctx, dead, listOf(dead, testkit.Noon)), crl.ErrOvertaken)
 		if err := db.Return(ctx, dead); err != nil {
 			t.Error(err)
 		}
-		_, err := db.Take(ctx, "issuing", "a", noon.Add(lease), lease)
+		_, err := db.Take(ctx, "issuing", "a", testkit.Noon.Add(lease), lease)
 		wantError(t, "the other's turn goes on", err, crl.ErrBusy)
 		if err := db.Return(ctx, next); err != nil {
 			t.Error(err)
 		}
-		late := take(t, db, "a", noon.Add(lease))
-		if err := db.Publish(ctx, late, listOf(late, noon.Add(time.Hour))); err != nil {
+		late := take(t, db, "a", testkit.Noon.Add(lease))
+		if err := db.Publish(ctx, late, listOf(late, testkit.Noon.Add(time.Hour))); err != nil {
 			t.Errorf("late, and nobody waits: %v", err)
 		}
-		again := take(t, db, "b", noon.Add(time.Hour))
-		own := take(t, db, "b", noon.Add(time.Hour))
-		wantError(t, "its own turn before", db.Publish(ctx, again, listOf(again, noon.Add(time.Hour))), crl.ErrOvertaken)
+		again := take(t, db, "b", testkit.Noon.Add(time.Hour))
+		own := take(t, db, "b", testkit.Noon.Add(time.Hour))
+		wantError(t, "its own turn before", db.Publish(ctx, again, listOf(again, testkit.Noon.Add(time.Hour))), crl.ErrOvertaken)
 		if err := db.Publish(ctx, own); err != nil {
 			t.Errorf("nothing to publish: %v", err)
 		}
 
 		// A clock that was a year ahead took a turn, and was set right.
-		ahead := take(t, db, "a", noon.Add(365*24*time.Hour))
-		after := take(t, db, "b", noon.Add(2*time.Hour))
-		equal(t, "number", after.Number, ahead.Number+1)
+		ahead := take(t, db, "a", testkit.Noon.Add(365*24*time.Hour))
+		after := take(t, db, "b", testkit.Noon.Add(2*time.Hour))
+		testkit.Equal(t, "number", after.Number, ahead.Number+1)
 	})
 }
 
 // A transaction that waits for another one ends with its context.
 func TestWaitingEndsWithTheContext(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
-		first, _ := publish(t, db, noon)
-		holding := must[*sql.Conn](t)(db.plain.Conn(t.Context()))
+	onBoth(t, func(t *testing.T, db *database) {
+		first, _ := publish(t, db, testkit.Noon)
+		holding := testkit.Must(db.plain.Conn(t.Context()))(t)
 		defer holding.Close()
 		for _, statement := range []string{"BEGIN", "UPDATE crl_numbers SET builder = ''"} {
 			if _, err := holding.ExecContext(t.Context(), statement); err != nil {
@@ -227,24 +228,24 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		go cancel()
-		_, err := db.Take(ctx, "issuing", "a", noon, lease)
+		_, err := db.Take(ctx, "issuing", "a", testkit.Noon, lease)
 		wantError(t, "waiting", err, context.Canceled)
 		if _, err := holding.ExecContext(t.Context(), "ROLLBACK"); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "number", take(t, db, "a", noon).Number, first.Number+1)
+		testkit.Equal(t, "number", take(t, db, "a", testkit.Noon).Number, first.Number+1)
 	})
 }
 
 func TestUnlisted(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
-		unlisted := func(issuer string) bool { return must[bool](t)(db.Unlisted(t.Context(), issuer, false)) }
-		equal(t, "nothing revoked", unlisted("issuing"), false)
-		e := issue(t, db, request(t, anna, "iPhone"))
-		revoke(t, db, portal.Removed, noon, e.serial())
-		equal(t, "revoked", unlisted("issuing"), true)
-		equal(t, "other issuer", unlisted("root"), false)
-		publish(t, db, noon.Add(-time.Hour))
-		equal(t, "listed, whatever the clock said", unlisted("issuing"), false)
+	onBoth(t, func(t *testing.T, db *database) {
+		unlisted := func(issuer string) bool { return testkit.Must(db.Unlisted(t.Context(), issuer, false))(t) }
+		testkit.Equal(t, "nothing revoked", unlisted("issuing"), false)
+		e := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db)
+		revoke(t, db, portal.Removed, testkit.Noon, e.Serial())
+		testkit.Equal(t, "revoked", unlisted("issuing"), true)
+		testkit.Equal(t, "other issuer", unlisted("root"), false)
+		publish(t, db, testkit.Noon.Add(-time.Hour))
+		testkit.Equal(t, "listed, whatever the clock said", unlisted("issuing"), false)
 	})
 }

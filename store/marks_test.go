@@ -7,23 +7,24 @@ import (
 	"testing"
 	"time"
 
-	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/drift"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 const grace = 10 * time.Minute
 
 // marking asks that the certificates bear exactly these marks.
-func marking(at time.Time, changes []portal.Change, certificates ...enrolment) drift.MismatchUpdate {
+func marking(at time.Time, changes []portal.Change, certificates ...fixture.Enrolment) drift.MismatchUpdate {
 	m := drift.MismatchUpdate{
-		Person: certificates[0].reservation.Person, At: at,
+		Person: certificates[0].Reservation.Person, At: at,
 		Entry: audit.Entry{At: at, Actor: "system", Role: "system"},
 	}
 	for _, e := range certificates {
-		c := drift.Certificate{Serial: e.serial()}
+		c := drift.Certificate{Serial: e.Serial()}
 		for _, change := range changes {
 			c.Mismatches = append(c.Mismatches, drift.Mismatch{Change: change})
 		}
@@ -39,8 +40,8 @@ func mark(t testing.TB, db drift.Store, m drift.MismatchUpdate, wantSet, wantRem
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "marks set", set, wantSet)
-	equal(t, "marks removed", removed, wantRemoved)
+	testkit.Equal(t, "marks set", set, wantSet)
+	testkit.Equal(t, "marks removed", removed, wantRemoved)
 }
 
 func departure(at time.Time) drift.Leaver {
@@ -53,17 +54,17 @@ func changes(list ...portal.Change) []portal.Change { return list }
 
 // superseded makes a certificate one that a newer one replaced and that works
 // until its end.
-func superseded(t testing.TB, db *fixture, e enrolment) {
+func superseded(t testing.TB, db *database, e fixture.Enrolment) {
 	t.Helper()
-	if _, err := db.plain.Exec("UPDATE certificates SET status = 'superseded' WHERE serial = $1", e.serial().String()); err != nil {
+	if _, err := db.plain.Exec("UPDATE certificates SET status = 'superseded' WHERE serial = $1", e.Serial().String()); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestMarksComeAndGoWithTheirEntries(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
-		e := issue(t, db, request(t, anna, "iPhone"))
-		equal(t, "unmarked", newest(t, db, e).Changed, "")
+	onBoth(t, func(t *testing.T, db *database) {
+		e := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db)
+		testkit.Equal(t, "unmarked", newest(t, db, e).Changed, "")
 		steps := []struct {
 			name         string
 			changes      []portal.Change
@@ -80,66 +81,66 @@ func TestMarksComeAndGoWithTheirEntries(t *testing.T) {
 			{"none", nil, 0, 1, "", "[certificate.unmarked]"},
 			{"none again", nil, 0, 0, "", "[]"},
 		}
-		before := len(entries(t, db))
+		before := len(fixture.Entries(t, db))
 		for i, s := range steps {
 			t.Run(s.name, func(t *testing.T) {
-				mark(t, db, marking(noon.Add(time.Duration(i)*time.Minute), s.changes, e), s.set, s.removed)
-				equal(t, "shown", newest(t, db, e).Changed, s.shown)
-				log := entries(t, db)
-				equal(t, "entries", actions(log[before:]), s.entries)
+				mark(t, db, marking(testkit.Noon.Add(time.Duration(i)*time.Minute), s.changes, e), s.set, s.removed)
+				testkit.Equal(t, "shown", newest(t, db, e).Changed, s.shown)
+				log := fixture.Entries(t, db)
+				testkit.Equal(t, "entries", actions(log[before:]), s.entries)
 				before = len(log)
 			})
 		}
-		first := entries(t, db)[2]
-		equal(t, "object", first.Object, e.serial().String())
-		equal(t, "person", first.Person, string(anna))
-		equal(t, "actor", first.Actor, "system")
-		equal(t, "change", first.Detail["change"], "upn")
-		equal(t, "upn", first.Detail["upn"], "anna@corp.example")
-		equal(t, "device", first.Detail["device"], string(e.device()))
+		first := fixture.Entries(t, db)[2]
+		testkit.Equal(t, "object", first.Object, e.Serial().String())
+		testkit.Equal(t, "person", first.Person, string(anna))
+		testkit.Equal(t, "actor", first.Actor, "system")
+		testkit.Equal(t, "change", first.Detail["change"], "upn")
+		testkit.Equal(t, "upn", first.Detail["upn"], "anna@corp.example")
+		testkit.Equal(t, "device", first.Detail["device"], string(e.Device()))
 	})
 }
 
 func TestMarksBeginOnce(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
-		phone, tablet := issue(t, db, request(t, anna, "iPhone")), issue(t, db, request(t, anna, "iPad"))
-		since := func(e enrolment, change portal.Change) string {
+	onBoth(t, func(t *testing.T, db *database) {
+		phone, tablet := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db), fixture.NewEnrolment(t, anna, "iPad").Issue(t, db)
+		since := func(e fixture.Enrolment, change portal.Change) string {
 			t.Helper()
-			for _, c := range must[[]drift.CertificateHolder](t)(db.Holders(t.Context(), noon, "", 10))[0].Certificates {
+			for _, c := range testkit.Must(db.Holders(t.Context(), testkit.Noon, "", 10))(t)[0].Certificates {
 				for _, m := range c.Mismatches {
-					if c.Serial == e.serial() && m.Change == change {
+					if c.Serial == e.Serial() && m.Change == change {
 						return m.Since.Format(time.TimeOnly)
 					}
 				}
 			}
 			return ""
 		}
-		mark(t, db, marking(noon, changes(portal.AccountDisabled, portal.UPNChanged), phone), 2, 0)
-		mark(t, db, marking(noon.Add(time.Minute), changes(portal.AccountGone, portal.UPNChanged), phone, tablet), 3, 0)
-		equal(t, "what replaces keeps the beginning", since(phone, portal.AccountGone), "12:00:00")
-		equal(t, "another certificate shares it", since(tablet, portal.AccountGone), "12:00:00")
-		equal(t, "a name that stays", since(phone, portal.UPNChanged), "12:00:00")
-		equal(t, "a name of another certificate", since(tablet, portal.UPNChanged), "12:01:00")
+		mark(t, db, marking(testkit.Noon, changes(portal.AccountDisabled, portal.UPNChanged), phone), 2, 0)
+		mark(t, db, marking(testkit.Noon.Add(time.Minute), changes(portal.AccountGone, portal.UPNChanged), phone, tablet), 3, 0)
+		testkit.Equal(t, "what replaces keeps the beginning", since(phone, portal.AccountGone), "12:00:00")
+		testkit.Equal(t, "another certificate shares it", since(tablet, portal.AccountGone), "12:00:00")
+		testkit.Equal(t, "a name that stays", since(phone, portal.UPNChanged), "12:00:00")
+		testkit.Equal(t, "a name of another certificate", since(tablet, portal.UPNChanged), "12:01:00")
 
-		before := len(entries(t, db))
-		mark(t, db, marking(noon.Add(-time.Hour), changes(portal.AccountGone, portal.UPNChanged), phone, tablet), 0, 0)
-		equal(t, "after the clock was set back", since(phone, portal.AccountGone), "11:00:00")
-		equal(t, "a name then", since(tablet, portal.UPNChanged), "11:00:00")
-		equal(t, "entries", len(entries(t, db)), before)
+		before := len(fixture.Entries(t, db))
+		mark(t, db, marking(testkit.Noon.Add(-time.Hour), changes(portal.AccountGone, portal.UPNChanged), phone, tablet), 0, 0)
+		testkit.Equal(t, "after the clock was set back", since(phone, portal.AccountGone), "11:00:00")
+		testkit.Equal(t, "a name then", since(tablet, portal.UPNChanged), "11:00:00")
+		testkit.Equal(t, "entries", len(fixture.Entries(t, db)), before)
 	})
 }
 
 func TestMarksGoWithTheirCertificate(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
-		revoked, lasting := issue(t, db, request(t, anna, "iPhone")), issue(t, db, request(t, anna, "iPad"))
-		mark(t, db, marking(noon, changes(portal.SIDChanged), revoked, lasting), 2, 0)
-		revoke(t, db, portal.Removed, noon, revoked.serial())
-		equal(t, "after revoking", newest(t, db, revoked).Changed, "")
-		mark(t, db, marking(noon, changes(portal.UPNChanged), revoked), 0, 0)
-		equal(t, "marking what is revoked", newest(t, db, revoked).Changed, "")
+		revoked, lasting := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db), fixture.NewEnrolment(t, anna, "iPad").Issue(t, db)
+		mark(t, db, marking(testkit.Noon, changes(portal.SIDChanged), revoked, lasting), 2, 0)
+		revoke(t, db, portal.Removed, testkit.Noon, revoked.Serial())
+		testkit.Equal(t, "after revoking", newest(t, db, revoked).Changed, "")
+		mark(t, db, marking(testkit.Noon, changes(portal.UPNChanged), revoked), 0, 0)
+		testkit.Equal(t, "marking what is revoked", newest(t, db, revoked).Changed, "")
 
-		end := lasting.reservation.NotAfter
+		end := lasting.Reservation.NotAfter
 		for _, step := range []struct {
 			at   time.Time
 			want portal.Change
@@ -147,46 +148,46 @@ func TestMarksGoWithTheirCertificate(t *testing.T) {
 			if err := db.RecordDriftPass(ctx, step.at, "builtin"); err != nil {
 				t.Fatal(err)
 			}
-			equal(t, "after a pass at "+step.at.String(), newest(t, db, lasting).Changed, step.want)
+			testkit.Equal(t, "after a pass at "+step.at.String(), newest(t, db, lasting).Changed, step.want)
 		}
-		equal(t, "passed", must[drift.State](t)(db.DriftState(ctx)).Passed, end)
+		testkit.Equal(t, "passed", testkit.Must(db.DriftState(ctx))(t).Passed, end)
 	})
 }
 
 func TestA11_AnEndedAccountIsSignedOut(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
-		e := issue(t, db, request(t, anna, "iPhone"))
+	onBoth(t, func(t *testing.T, db *database) {
+		e := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db)
 		open := func(id byte) bool {
-			_, err := db.Session(t.Context(), [32]byte{id}, noon)
+			_, err := db.Session(t.Context(), [32]byte{id}, testkit.Noon)
 			return err == nil
 		}
-		save(t, db, 1, "anna", noon)
-		save(t, db, 2, "bob", noon)
-		mark(t, db, marking(noon, changes(portal.UPNChanged, portal.SIDChanged), e), 2, 0)
-		equal(t, "session after names changed", open(1), true)
-		mark(t, db, marking(noon, changes(portal.AccountDisabled), e), 1, 2)
-		equal(t, "session after the account ended", open(1), false)
-		equal(t, "session of another", open(2), true)
-		save(t, db, 3, "anna", noon)
-		must[[]ca.Serial](t)(db.RevokeLeaver(t.Context(), departure(noon.Add(grace))))
-		equal(t, "session after the grace", open(3), false)
+		save(t, db, 1, "anna", testkit.Noon)
+		save(t, db, 2, "bob", testkit.Noon)
+		mark(t, db, marking(testkit.Noon, changes(portal.UPNChanged, portal.SIDChanged), e), 2, 0)
+		testkit.Equal(t, "session after names changed", open(1), true)
+		mark(t, db, marking(testkit.Noon, changes(portal.AccountDisabled), e), 1, 2)
+		testkit.Equal(t, "session after the account ended", open(1), false)
+		testkit.Equal(t, "session of another", open(2), true)
+		save(t, db, 3, "anna", testkit.Noon)
+		testkit.Must(db.RevokeLeaver(t.Context(), departure(testkit.Noon.Add(grace))))(t)
+		testkit.Equal(t, "session after the grace", open(3), false)
 	})
 }
 
 func TestHoldersArePagedWithAllThatWorks(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
-		equal(t, "holders of nothing", len(must[[]drift.CertificateHolder](t)(db.Holders(ctx, noon, "", 10))), 0)
-		old := issue(t, db, request(t, "carol", "iPhone"))
-		renewed := old.again(t)
-		renewed.completion.Supersede = false
+		testkit.Equal(t, "holders of nothing", len(testkit.Must(db.Holders(ctx, testkit.Noon, "", 10))(t)), 0)
+		old := fixture.NewEnrolment(t, "carol", "iPhone").Issue(t, db)
+		renewed := old.Renewal(t)
+		renewed.Completion.Supersede = false
 		superseded(t, db, old)
-		issue(t, db, renewed)
-		issue(t, db, request(t, anna, "iPhone"))
-		reserve(t, db, request(t, "bob", "pending"))
-		gone := issue(t, db, request(t, "bob", "revoked"))
-		revoke(t, db, portal.Removed, noon, gone.serial())
-		issue(t, db, request(t, "dora", "iPhone"))
+		renewed.Issue(t, db)
+		fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db)
+		fixture.NewEnrolment(t, "bob", "pending").Reserve(t, db)
+		gone := fixture.NewEnrolment(t, "bob", "revoked").Issue(t, db)
+		revoke(t, db, portal.Removed, testkit.Noon, gone.Serial())
+		fixture.NewEnrolment(t, "dora", "iPhone").Issue(t, db)
 		if err := db.Reserve(ctx, server(t)); err != nil {
 			t.Fatal(err)
 		}
@@ -194,7 +195,7 @@ func TestHoldersArePagedWithAllThatWorks(t *testing.T) {
 		var pages []string
 		after := portal.PersonID("")
 		for {
-			page := must[[]drift.CertificateHolder](t)(db.Holders(ctx, noon, after, 2))
+			page := testkit.Must(db.Holders(ctx, testkit.Noon, after, 2))(t)
 			if len(page) == 0 {
 				break
 			}
@@ -204,33 +205,33 @@ func TestHoldersArePagedWithAllThatWorks(t *testing.T) {
 			}
 			pages = append(pages, "|")
 		}
-		equal(t, "pages", fmt.Sprint(pages), "[anna1 carol2 | dora1 |]")
-		equal(t, "count", must[int](t)(db.CountHolders(ctx, noon)), 3)
-		carol := must[[]drift.CertificateHolder](t)(db.Holders(ctx, noon, "anna", 1))[0]
-		equal(t, "newest first", carol.Certificates[0].Serial, renewed.serial())
-		equal(t, "upn", carol.Certificates[0].UPN, "carol@corp.example")
-		equal(t, "sid", carol.Certificates[1].SID, "S-1-5-21-1-2-3-1001")
-		end := old.reservation.NotAfter
-		equal(t, "count at the end", must[int](t)(db.CountHolders(ctx, end)), 0)
-		equal(t, "holders at the end", len(must[[]drift.CertificateHolder](t)(db.Holders(ctx, end, "", 10))), 0)
+		testkit.Equal(t, "pages", fmt.Sprint(pages), "[anna1 carol2 | dora1 |]")
+		testkit.Equal(t, "count", testkit.Must(db.CountHolders(ctx, testkit.Noon))(t), 3)
+		carol := testkit.Must(db.Holders(ctx, testkit.Noon, "anna", 1))(t)[0]
+		testkit.Equal(t, "newest first", carol.Certificates[0].Serial, renewed.Serial())
+		testkit.Equal(t, "upn", carol.Certificates[0].UPN, "carol@corp.example")
+		testkit.Equal(t, "sid", carol.Certificates[1].SID, "S-1-5-21-1-2-3-1001")
+		end := old.Reservation.NotAfter
+		testkit.Equal(t, "count at the end", testkit.Must(db.CountHolders(ctx, end))(t), 0)
+		testkit.Equal(t, "holders at the end", len(testkit.Must(db.Holders(ctx, end, "", 10))(t)), 0)
 	})
 }
 
 // server is a certificate of the portal itself, which is nobody's.
 func server(t testing.TB) enroll.Reservation {
 	t.Helper()
-	r := request(t, "", "").reservation
+	r := fixture.NewEnrolment(t, "", "").Reservation
 	r.Kind, r.Device, r.Idempotent = portal.KindServer, portal.Device{}, ""
 	return r
 }
 
 func TestA11_MarksInParallelLeaveNoDoubleEntries(t *testing.T) {
 	const people, watches = 5, 4
-	onBoth(t, func(t *testing.T, db *fixture) {
-		var holders [][]enrolment
+	onBoth(t, func(t *testing.T, db *database) {
+		var holders [][]fixture.Enrolment
 		for i := range people {
 			person := portal.PersonID(fmt.Sprint("person", i))
-			holders = append(holders, []enrolment{issue(t, db, request(t, person, "iPhone")), issue(t, db, request(t, person, "iPad"))})
+			holders = append(holders, []fixture.Enrolment{fixture.NewEnrolment(t, person, "iPhone").Issue(t, db), fixture.NewEnrolment(t, person, "iPad").Issue(t, db)})
 		}
 		var waiting sync.WaitGroup
 		for i := range watches {
@@ -240,16 +241,16 @@ func TestA11_MarksInParallelLeaveNoDoubleEntries(t *testing.T) {
 			}
 			waiting.Go(func() {
 				for _, held := range mine {
-					if _, _, err := db.UpdateMismatches(t.Context(), marking(noon, changes(portal.AccountDisabled), held...)); err != nil {
+					if _, _, err := db.UpdateMismatches(t.Context(), marking(testkit.Noon, changes(portal.AccountDisabled), held...)); err != nil {
 						t.Error(err)
 					}
 				}
 			})
 		}
 		waiting.Wait()
-		log := entries(t, db)
-		equal(t, "marked", count(log, audit.MismatchFound), 2*people)
-		equal(t, "entries", len(log), 2*2*people+2*people)
+		log := fixture.Entries(t, db)
+		testkit.Equal(t, "marked", count(log, audit.MismatchFound), 2*people)
+		testkit.Equal(t, "entries", len(log), 2*2*people+2*people)
 	})
 }
 

@@ -7,8 +7,7 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/internal/admin"
-	"certportal/internal/audit"
+	"certportal/internal/test/testkit"
 )
 
 // fillNinthSchema writes revocations of which each tells in which list it stood: the
@@ -25,15 +24,15 @@ func fillNinthSchema(t *testing.T, db *sql.DB, listedIn map[string]any) map[stri
 	do("INSERT INTO people (id, changes) VALUES ('anna', 1)")
 	do("INSERT INTO devices (id, person, name, name_key, platform, created_at) VALUES ('d', 'anna', 'd', 'd', 'ios', 1)")
 	for name, number := range listedIn {
-		serials[name] = must[ca.Serial](t)(ca.NewSerial(nil))
+		serials[name] = testkit.Must(ca.NewSerial(nil))(t)
 		key := sha256.Sum256([]byte(name))
 		do(`INSERT INTO certificates (serial, issuer, kind, profile, status, person, device_id, upn, sid, mail, key_hash,
 			not_before, not_after, requested_at, revoked_at, cause, reason_code, listed_in)
 			VALUES ($1, 'issuing', 'user', 'User', 'revoked', 'anna', 'd', '', '', '', $2, $3, $4, $3, $5, 'lost', 1, $6)`,
-			serials[name].String(), key[:], noon.Add(-time.Hour).UnixMilli(), noon.Add(365*24*time.Hour).UnixMilli(), noon.UnixMilli(), number)
+			serials[name].String(), key[:], testkit.Noon.Add(-time.Hour).UnixMilli(), testkit.Noon.Add(365*24*time.Hour).UnixMilli(), testkit.Noon.UnixMilli(), number)
 	}
 	for number := range int64(4) {
-		this := noon.Add(time.Duration(number) * time.Hour)
+		this := testkit.Noon.Add(time.Duration(number) * time.Hour)
 		do("INSERT INTO crls (issuer, number, this_update, next_update, entries) VALUES ('issuing', $1, $2, $3, 0)",
 			10+number, this.UnixMilli(), this.Add(life).UnixMilli())
 	}
@@ -49,33 +48,33 @@ func TestF18_OldListsKeepTheirReach(t *testing.T) {
 	for _, engine := range engines {
 		t.Run(engine.name, func(t *testing.T) {
 			ctx := t.Context()
-			address := engine.address(t)
-			plain := plainly(t, engine.driver, address)
-			if _, err := migrations(t, engine.dialect, plain).UpTo(ctx, 9); err != nil {
-				t.Fatal(err)
-			}
+			address := engine.empty(t)
+			plain := connect(t, engine.driver, address)
+			steps := tenSteps(t, engine.dialect, plain)
+			testkit.Must(steps.UpTo(ctx, 9))(t)
 			serials := fillNinthSchema(t, plain, map[string]any{"a": 11, "b": 11, "c": 13, "unlisted": nil})
-			db := &fixture{DB: opened(t, address), plain: plain, address: address, dialect: engine.dialect}
+			testkit.Must(steps.Up(ctx))(t)
+			db := &database{DB: opened(t, address), plain: plain, address: address, dialect: engine.dialect}
 			for name, want := range map[string]int64{"a": 11, "b": 11, "c": 13, "unlisted": 0} {
-				d := must[admin.CertificateDetail](t)(db.CertificateDetail(ctx, serials[name], noon))
-				equal(t, name+": listed in", d.ListedIn, want)
+				d := testkit.Must(db.CertificateDetail(ctx, serials[name], testkit.Noon))(t)
+				testkit.Equal(t, name+": listed in", d.ListedIn, want)
 				lacking := map[int64]time.Duration{11: 0, 13: 2, 0: 3}[want] * time.Hour
-				equal(t, name+": lists without it", d.ListsUntil, noon.Add(lacking+life))
+				testkit.Equal(t, name+": lists without it", d.ListsUntil, testkit.Noon.Add(lacking+life))
 				if want > 0 {
-					equal(t, name+": listed at", d.ListedAt, noon.Add(time.Duration(want-10)*time.Hour+5*time.Minute))
+					testkit.Equal(t, name+": listed at", d.ListedAt, testkit.Noon.Add(time.Duration(want-10)*time.Hour+5*time.Minute))
 				}
 			}
 			newest := latest(t, db, false, 0)
-			equal(t, "newest", newest.Number, 13)
+			testkit.Equal(t, "newest", newest.Number, 13)
 			sameBytes(t, "DER", newest.DER, []byte("newest"))
-			equal(t, "unlisted", must[bool](t)(db.Unlisted(ctx, "issuing", false)), true)
-			added := revokedBetween(t, db, newest.Through, must[audit.Head](t)(db.Head(ctx)).Seq, noon)
-			equal(t, "for a delta list", len(added), 1)
-			equal(t, "serial", added[0].Serial, serials["unlisted"])
-			equal(t, "root's list", must[bool](t)(db.Unlisted(ctx, "root", false)), false)
-			_, revoked := publish(t, db, noon.Add(4*time.Hour))
-			equal(t, "in the next", len(revoked), 4)
-			equal(t, "listed then", must[bool](t)(db.Unlisted(ctx, "issuing", false)), false)
+			testkit.Equal(t, "unlisted", testkit.Must(db.Unlisted(ctx, "issuing", false))(t), true)
+			added := revokedBetween(t, db, newest.Through, testkit.Must(db.Head(ctx))(t).Seq, testkit.Noon)
+			testkit.Equal(t, "for a delta list", len(added), 1)
+			testkit.Equal(t, "serial", added[0].Serial, serials["unlisted"])
+			testkit.Equal(t, "root's list", testkit.Must(db.Unlisted(ctx, "root", false))(t), false)
+			_, revoked := publish(t, db, testkit.Noon.Add(4*time.Hour))
+			testkit.Equal(t, "in the next", len(revoked), 4)
+			testkit.Equal(t, "listed then", testkit.Must(db.Unlisted(ctx, "issuing", false))(t), false)
 		})
 	}
 }

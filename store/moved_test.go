@@ -8,6 +8,8 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 	"certportal/store"
 	"certportal/store/seed"
 )
@@ -59,12 +61,12 @@ func TestNothingIsWrittenIntoAFileThatWasTakenAway(t *testing.T) {
 				t.Fatal(err)
 			}
 			file := filepath.Join(folder, "portal.db")
-			db := &fixture{DB: opened(t, file)}
-			known := issue(t, db, request(t, anna, "iPhone"))
+			db := &database{DB: opened(t, file)}
+			known := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db)
 			c.takeAway(t, file)
-			wantMoved(t, "reserving", db.Reserve(t.Context(), request(t, anna, "iPad").reservation))
-			wantMoved(t, "noting", db.Note(t.Context(), entry(audit.SignedIn, anna)))
-			equal(t, "serial", newest(t, db, known).Serial, known.serial())
+			wantMoved(t, "reserving", db.Reserve(t.Context(), fixture.NewEnrolment(t, anna, "iPad").Reservation))
+			wantMoved(t, "noting", db.Note(t.Context(), fixture.NewEntry(testkit.Noon, audit.SignedIn, anna)))
+			testkit.Equal(t, "serial", newest(t, db, known).Serial, known.Serial())
 		})
 	}
 }
@@ -73,26 +75,26 @@ func TestNothingIsWrittenIntoAFileThatWasTakenAway(t *testing.T) {
 // have written to it meanwhile. What was acknowledged is in it.
 func TestFileThatCameBackNeedsARestart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "portal.db")
-	db := &fixture{DB: opened(t, file)}
-	known := issue(t, db, request(t, anna, "iPhone"))
+	db := &database{DB: opened(t, file)}
+	known := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db)
 	moveAway(t, file, file+".old")
-	wantMoved(t, "away", db.Note(t.Context(), entry(audit.SignedIn, anna)))
+	wantMoved(t, "away", db.Note(t.Context(), fixture.NewEntry(testkit.Noon, audit.SignedIn, anna)))
 	moveAway(t, file+".old", file)
-	wantMoved(t, "back again", db.Note(t.Context(), entry(audit.SignedIn, anna)))
+	wantMoved(t, "back again", db.Note(t.Context(), fixture.NewEntry(testkit.Noon, audit.SignedIn, anna)))
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
 	db.DB = opened(t, file)
-	equal(t, "serial", newest(t, db, known).Serial, known.serial())
-	issue(t, db, request(t, anna, "iPad"))
-	equal(t, "entries", len(entries(t, db)), 4)
+	testkit.Equal(t, "serial", newest(t, db, known).Serial, known.Serial())
+	fixture.NewEnrolment(t, anna, "iPad").Issue(t, db)
+	testkit.Equal(t, "entries", len(fixture.Entries(t, db)), 4)
 }
 
 // A transaction that was under way when the file went is not committed either.
 func TestFileTakenAwayDuringATransaction(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "portal.db")
 	db := opened(t, file)
-	err := seed.Fill(t.Context(), db, seed.Config{Certificates: 1, Now: noon, Template: func(int) (seed.Template, error) {
+	err := seed.Fill(t.Context(), db, seed.Config{Certificates: 1, Now: testkit.Noon, Template: func(int) (seed.Template, error) {
 		moveAway(t, file, file+".old")
 		return seed.Template{DER: []byte("body")}, nil
 	}})
@@ -100,8 +102,8 @@ func TestFileTakenAwayDuringATransaction(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	head := must[audit.Head](t)(opened(t, file+".old").Head(t.Context()))
-	equal(t, "head in the moved file", head, audit.Head{})
+	head := testkit.Must(opened(t, file+".old").Head(t.Context()))(t)
+	testkit.Equal(t, "head in the moved file", head, audit.Head{})
 }
 
 // A symbolic link to the file is followed: it is the file that counts.
@@ -117,5 +119,5 @@ func TestLinkedFileIsNotTakenForMoved(t *testing.T) {
 	}
 	defer db.Close()
 	var records enroll.Store = db
-	issue(t, records, request(t, anna, "iPhone"))
+	fixture.NewEnrolment(t, anna, "iPhone").Issue(t, records)
 }

@@ -5,14 +5,15 @@ import (
 	"time"
 
 	"certportal/ca/crl"
+	"certportal/internal/test/testkit"
 )
 
 // Delta lists add to the oldest complete list that somebody may still go by.
 func TestOldest(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		oldest := func(after time.Duration) (crl.List, bool) {
 			t.Helper()
-			list, found, err := db.Oldest(t.Context(), "issuing", noon.Add(after))
+			list, found, err := db.Oldest(t.Context(), "issuing", testkit.Noon.Add(after))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -21,10 +22,10 @@ func TestOldest(t *testing.T) {
 		if _, found := oldest(0); found {
 			t.Error("a list was found before the first")
 		}
-		first, _ := publish(t, db, noon)
-		second, _ := publish(t, db, noon.Add(time.Hour))
-		turn := take(t, db, "a", noon.Add(2*time.Hour))
-		if err := db.Publish(t.Context(), turn, deltaOf(turn, first, noon.Add(2*time.Hour))); err != nil {
+		first, _ := publish(t, db, testkit.Noon)
+		second, _ := publish(t, db, testkit.Noon.Add(time.Hour))
+		turn := take(t, db, "a", testkit.Noon.Add(2*time.Hour))
+		if err := db.Publish(t.Context(), turn, deltaOf(turn, first, testkit.Noon.Add(2*time.Hour))); err != nil {
 			t.Fatal(err)
 		}
 		for _, tt := range []struct {
@@ -38,10 +39,10 @@ func TestOldest(t *testing.T) {
 			{"both ran out", life + time.Hour, crl.List{}, false},
 		} {
 			got, found := oldest(tt.after)
-			equal(t, tt.name, found, tt.found)
-			equal(t, tt.name+": number", got.Number, tt.want.Number)
-			equal(t, tt.name+": through", got.Through, tt.want.Through)
-			equal(t, tt.name+": DER", len(got.DER), 0)
+			testkit.Equal(t, tt.name, found, tt.found)
+			testkit.Equal(t, tt.name+": number", got.Number, tt.want.Number)
+			testkit.Equal(t, tt.name+": through", got.Through, tt.want.Through)
+			testkit.Equal(t, tt.name+": DER", len(got.DER), 0)
 		}
 	})
 }

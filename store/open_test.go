@@ -11,11 +11,13 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/signin"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 	"certportal/store"
 )
 
 func TestF18_RefusesNewerSchema(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		if _, err := db.plain.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, TRUE)"); err != nil {
 			t.Fatal(err)
 		}
@@ -29,10 +31,13 @@ func TestF18_RefusesNewerSchema(t *testing.T) {
 
 func TestF18_ReplicasThatStartTogetherMigrateOnce(t *testing.T) {
 	for _, engine := range engines {
-		for _, origin := range origins {
-			t.Run(engine.name+"/"+origin.name, func(t *testing.T) {
-				address := engine.address(t)
-				origin.prepare(t, engine.dialect, plainly(t, engine.driver, address))
+		for _, origin := range []string{"empty", "ten steps"} {
+			t.Run(engine.name+"/"+origin, func(t *testing.T) {
+				t.Parallel()
+				address := engine.empty(t)
+				if origin == "ten steps" {
+					testkit.Must(tenSteps(t, engine.dialect, connect(t, engine.driver, address)).Up(t.Context()))(t)
+				}
 				var waiting sync.WaitGroup
 				for i := range 4 {
 					waiting.Go(func() {
@@ -42,22 +47,22 @@ func TestF18_ReplicasThatStartTogetherMigrateOnce(t *testing.T) {
 							return
 						}
 						defer db.Close()
-						if err := db.Note(t.Context(), entry(audit.SignedIn, anna)); err != nil {
+						if err := db.Note(t.Context(), fixture.NewEntry(testkit.Noon, audit.SignedIn, anna)); err != nil {
 							t.Error(err)
 						}
 					})
 				}
 				waiting.Wait()
-				db := &fixture{DB: opened(t, address)}
-				equal(t, "entries", len(entries(t, db)), 4)
+				db := &database{DB: opened(t, address)}
+				testkit.Equal(t, "entries", len(fixture.Entries(t, db)), 4)
 			})
 		}
 	}
 }
 
 func TestReopening(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
-		e := issue(t, db, request(t, anna, "iPhone"))
+	onBoth(t, func(t *testing.T, db *database) {
+		e := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db)
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -65,8 +70,8 @@ func TestReopening(t *testing.T) {
 			t.Error("closed database answers")
 		}
 		db.DB = opened(t, db.address)
-		equal(t, "serial", newest(t, db, e).Serial, e.serial())
-		entries(t, db)
+		testkit.Equal(t, "serial", newest(t, db, e).Serial, e.Serial())
+		fixture.Entries(t, db)
 	})
 }
 
@@ -104,7 +109,7 @@ func TestSQLiteAddresses(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				equal(t, "mode of "+suffix, info.Mode().Perm(), 0o600)
+				testkit.Equal(t, "mode of "+suffix, info.Mode().Perm(), 0o600)
 			}
 		})
 	}
@@ -140,10 +145,10 @@ func TestErrorsHoldNoPassword(t *testing.T) {
 func TestA16_FilesHoldOnlyWhatIsSealed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "portal.db")
 	db := opened(t, file)
-	e := request(t, anna, "iPhone")
-	e.reservation.Idempotent = "token-of-the-form"
-	issue(t, db, e)
-	if _, err := db.Try(t.Context(), "password-typed-as-name", signin.Limit{Tries: 3, Window: idle}, noon); err != nil {
+	e := fixture.NewEnrolment(t, anna, "iPhone")
+	e.Reservation.Idempotent = "token-of-the-form"
+	e.Issue(t, db)
+	if _, err := db.Try(t.Context(), "password-typed-as-name", signin.Limit{Tries: 3, Window: idle}, testkit.Noon); err != nil {
 		t.Fatal(err)
 	}
 	everything := contents(t, file)
@@ -155,7 +160,7 @@ func TestA16_FilesHoldOnlyWhatIsSealed(t *testing.T) {
 	if !bytes.Contains(everything, []byte("sealed key")) {
 		t.Error("files do not hold the sealed key: this test looks in the wrong place")
 	}
-	if _, err := db.WipePickups(t.Context(), noon.Add(idle)); err != nil {
+	if _, err := db.WipePickups(t.Context(), testkit.Noon.Add(idle)); err != nil {
 		t.Fatal(err)
 	}
 	// Closing writes the journal back into the file and removes it.

@@ -13,6 +13,8 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 // BenchmarkMassRevocation ends 100,000 certificates by one order and makes the list
@@ -31,14 +33,14 @@ func BenchmarkMassRevocation(b *testing.B) {
 		id := "bench" + strings.ReplaceAll(began.Format("150405.000000"), ".", "")
 		err := db.AddBulk(ctx, admin.BulkRevocation{
 			ID: id, State: admin.Gathering, Filter: "status=working", Maker: "ada", Role: "admin", Made: now, Expires: now.Add(time.Hour),
-		}, entry(audit.BulkMade, "ada"))
+		}, fixture.NewEntry(testkit.Noon, audit.BulkMade, "ada"))
 		if err != nil {
 			b.Fatal(err)
 		}
 		gatherMany(b, db, id, many, now)
 		gathered := time.Since(began)
 		err = db.TransitionBulk(ctx, admin.BulkTransition{
-			ID: id, From: admin.Draft, To: admin.Running, At: now, Entry: entry(audit.BulkConfirmed, "ada"),
+			ID: id, From: admin.Draft, To: admin.Running, At: now, Entry: fixture.NewEntry(testkit.Noon, audit.BulkConfirmed, "ada"),
 			Grounds: admin.Grounds{Cause: portal.Withdrawn, Comment: "benchmark"},
 		})
 		if err != nil {

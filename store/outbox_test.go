@@ -13,17 +13,19 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/notify"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 	"certportal/store"
 )
 
 var _ notify.Store = (*store.DB)(nil)
 
-// letter is one to anna, made at noon.
+// letter is one to anna, made at testkit.Noon.
 func letter(id string) notify.Message {
 	return notify.Message{
-		ID: id, Key: "about " + id, Kind: notify.Issued, Person: anna, To: "anna@corp.example", Language: "de", Made: noon,
+		ID: id, Key: "about " + id, Kind: notify.Issued, Person: anna, To: "anna@corp.example", Language: "de", Made: testkit.Noon,
 		Params: notify.Params{
-			Name: "Änna \x00 \"<b>\u2028", Devices: []string{"iPhone", ""}, Device: "d1", At: noon, Until: noon.Add(time.Hour),
+			Name: "Änna \x00 \"<b>\u2028", Devices: []string{"iPhone", ""}, Device: "d1", At: testkit.Noon, Until: testkit.Noon.Add(time.Hour),
 			Days: 3, Cause: portal.Lost, People: []notify.Mismatch{{UPN: "bob@corp.example", Change: "upn"}}, More: 2,
 		},
 	}
@@ -31,7 +33,7 @@ func letter(id string) notify.Message {
 
 func claim(t testing.TB, db notify.Store, now time.Time) []notify.Message {
 	t.Helper()
-	return must[[]notify.Message](t)(db.ClaimMessages(t.Context(), now, now.Add(15*time.Minute), 100))
+	return testkit.Must(db.ClaimMessages(t.Context(), now, now.Add(15*time.Minute), 100))(t)
 }
 
 func ids(letters []notify.Message) string {
@@ -44,13 +46,13 @@ func ids(letters []notify.Message) string {
 }
 
 func TestHappenings(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
 		if err := db.SetLanguage(ctx, anna, "zh-Hans"); err != nil {
 			t.Fatal(err)
 		}
-		e := issue(t, db, request(t, anna, "Änna's <iPhone>"))
-		if err := db.Note(ctx, entry(audit.SignedIn, "bob")); err != nil {
+		e := fixture.NewEnrolment(t, anna, "Änna's <iPhone>").Issue(t, db)
+		if err := db.Note(ctx, fixture.NewEntry(testkit.Noon, audit.SignedIn, "bob")); err != nil {
 			t.Fatal(err)
 		}
 		after, found, err := db.MailEvents(ctx, 10)
@@ -58,16 +60,16 @@ func TestHappenings(t *testing.T) {
 			t.Fatalf("got %d entries after %d, %v", len(found), after, err)
 		}
 		h := found[1]
-		equal(t, "action", h.Action, audit.CertificateIssued)
-		equal(t, "number", h.Seq, 2)
-		equal(t, "moment", h.At, noon)
-		equal(t, "language", h.Language, "zh-Hans")
-		equal(t, "device", h.Device, e.device())
-		equal(t, "name", h.DeviceName, "Änna's <iPhone>")
-		equal(t, "end", h.NotAfter, e.reservation.NotAfter)
-		equal(t, "request", h.Request, "r1")
-		equal(t, "detail", h.Detail["profile"], "User")
-		equal(t, "device of a sign-in", found[2].Device, "")
+		testkit.Equal(t, "action", h.Action, audit.CertificateIssued)
+		testkit.Equal(t, "number", h.Seq, 2)
+		testkit.Equal(t, "moment", h.At, testkit.Noon)
+		testkit.Equal(t, "language", h.Language, "zh-Hans")
+		testkit.Equal(t, "device", h.Device, e.Device())
+		testkit.Equal(t, "name", h.DeviceName, "Änna's <iPhone>")
+		testkit.Equal(t, "end", h.NotAfter, e.Reservation.NotAfter)
+		testkit.Equal(t, "request", h.Request, "r1")
+		testkit.Equal(t, "detail", h.Detail["profile"], "User")
+		testkit.Equal(t, "device of a sign-in", found[2].Device, "")
 		if err := db.EnqueueFrom(ctx, 0, 2, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -80,9 +82,9 @@ func TestHappenings(t *testing.T) {
 
 // An entry that nobody can read any more keeps no letter back.
 func TestA19_ATamperedEntryKeepsNoLetterBack(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		for range 3 {
-			if err := db.Note(t.Context(), entry(audit.LogBroken, "")); err != nil {
+			if err := db.Note(t.Context(), fixture.NewEntry(testkit.Noon, audit.LogBroken, "")); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -99,23 +101,23 @@ func TestA19_ATamperedEntryKeepsNoLetterBack(t *testing.T) {
 		if err != nil || len(found) != 3 {
 			t.Fatalf("got %d entries, %v", len(found), err)
 		}
-		equal(t, "action", found[1].Action, audit.LogBroken)
-		equal(t, "details", len(found[1].Detail), 0)
+		testkit.Equal(t, "action", found[1].Action, audit.LogBroken)
+		testkit.Equal(t, "details", len(found[1].Detail), 0)
 	})
 }
 
 // A renewal is told apart from a certificate for a new device.
 func TestHappeningsTellRenewals(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
-		old := fetched(t, db, issue(t, db, request(t, anna, "iPhone")))
-		next := issue(t, db, old.renewal(t, late(old)))
+	onBoth(t, func(t *testing.T, db *database) {
+		old := fetched(t, db, fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db))
+		next := renewal(t, old, late(old)).Issue(t, db)
 		_, found, err := db.MailEvents(t.Context(), 100)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, h := range found {
 			if h.Action == audit.CertificateIssued {
-				equal(t, "renewal "+h.Object, h.Renewal, h.Object == next.serial().String())
+				testkit.Equal(t, "renewal "+h.Object, h.Renewal, h.Object == next.Serial().String())
 			}
 		}
 	})
@@ -125,14 +127,12 @@ func TestHappeningsTellRenewals(t *testing.T) {
 func TestLettersBeginAtTheEndOfTheLedger(t *testing.T) {
 	for _, engine := range engines {
 		t.Run(engine.name, func(t *testing.T) {
-			address := engine.address(t)
-			plain := plainly(t, engine.driver, address)
-			if _, err := migrations(t, engine.dialect, plain).UpTo(t.Context(), 8); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := plain.Exec("UPDATE ledger_head SET seq = 1234567"); err != nil {
-				t.Fatal(err)
-			}
+			address := engine.empty(t)
+			plain := connect(t, engine.driver, address)
+			steps := tenSteps(t, engine.dialect, plain)
+			testkit.Must(steps.UpTo(t.Context(), 8))(t)
+			testkit.Must(plain.Exec("UPDATE ledger_head SET seq = 1234567"))(t)
+			testkit.Must(steps.Up(t.Context()))(t)
 			after, found, err := opened(t, address).MailEvents(t.Context(), 10)
 			if err != nil || after != 1234567 || len(found) != 0 {
 				t.Errorf("got %d entries after %d, %v", len(found), after, err)
@@ -143,7 +143,7 @@ func TestLettersBeginAtTheEndOfTheLedger(t *testing.T) {
 
 // Clerk and ledger move together, and of two clerks one.
 func TestPostIsOneTransactionOfOneClerk(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
 		const clerks = 4
 		outcomes := make(chan error, clerks)
@@ -159,8 +159,8 @@ func TestPostIsOneTransactionOfOneClerk(t *testing.T) {
 			}
 			wantError(t, "the slower clerk", err, portal.ErrConflict)
 		}
-		equal(t, "clerks that posted", won, 1)
-		equal(t, "letters", len(claim(t, db, noon)), 1)
+		testkit.Equal(t, "clerks that posted", won, 1)
+		testkit.Equal(t, "letters", len(claim(t, db, testkit.Noon)), 1)
 		// A letter that cannot be written leaves the place where it was.
 		bad := letter("bad")
 		bad.ID = ""
@@ -171,17 +171,17 @@ func TestPostIsOneTransactionOfOneClerk(t *testing.T) {
 		if err != nil || after != 5 {
 			t.Errorf("the clerk is at %d, %v", after, err)
 		}
-		equal(t, "letters", len(claim(t, db, noon)), 0)
+		testkit.Equal(t, "letters", len(claim(t, db, testkit.Noon)), 0)
 	})
 }
 
 func TestALetterComesBackAsItWas(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		want := letter("l1")
 		if err := db.Enqueue(t.Context(), []notify.Message{want}); err != nil {
 			t.Fatal(err)
 		}
-		got := claim(t, db, noon)
+		got := claim(t, db, testkit.Noon)
 		if len(got) != 1 || fmt.Sprintf("%+v", got[0]) != fmt.Sprintf("%+v", want) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
@@ -189,7 +189,7 @@ func TestALetterComesBackAsItWas(t *testing.T) {
 }
 
 func TestAKeyIsTakenOnce(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
 		second := letter("l2")
 		second.Key = letter("l1").Key
@@ -202,15 +202,15 @@ func TestAKeyIsTakenOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		equal(t, "letters", ids(claim(t, db, noon)), "l1")
-		equal(t, "failed", must[notify.State](t)(db.MailState(ctx, 10)).Failed, 0)
+		testkit.Equal(t, "letters", ids(claim(t, db, testkit.Noon)), "l1")
+		testkit.Equal(t, "failed", testkit.Must(db.MailState(ctx, 10))(t).Failed, 0)
 	})
 }
 
 // Every letter has one postman at a time, on all replicas together.
 func TestEveryLetterHasOnePostman(t *testing.T) {
 	const many, postmen = 60, 6
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
 		var letters []notify.Message
 		for n := range many {
@@ -231,7 +231,7 @@ func TestEveryLetterHasOnePostman(t *testing.T) {
 			waiting.Go(func() {
 				// A postman who loses against another gets fewer; then he comes again.
 				for range many {
-					got, err := via.ClaimMessages(ctx, noon, noon.Add(time.Hour), 5)
+					got, err := via.ClaimMessages(ctx, testkit.Noon, testkit.Noon.Add(time.Hour), 5)
 					if err != nil {
 						t.Error(err)
 						return
@@ -245,18 +245,18 @@ func TestEveryLetterHasOnePostman(t *testing.T) {
 			})
 		}
 		waiting.Wait()
-		equal(t, "letters", len(seen), many)
+		testkit.Equal(t, "letters", len(seen), many)
 		for id, n := range seen {
 			if n != 1 {
 				t.Errorf("letter %s has %d postmen", id, n)
 			}
 		}
-		equal(t, "after the lease of postmen that died", len(claim(t, db, noon.Add(time.Hour))), many)
+		testkit.Equal(t, "after the lease of postmen that died", len(claim(t, db, testkit.Noon.Add(time.Hour))), many)
 	})
 }
 
 func TestTheLifeOfALetter(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
 		do := func(err error) {
 			t.Helper()
@@ -265,47 +265,47 @@ func TestTheLifeOfALetter(t *testing.T) {
 			}
 		}
 		do(db.Enqueue(ctx, []notify.Message{letter("released"), letter("later"), letter("sent"), letter("failed")}))
-		equal(t, "due", ids(claim(t, db, noon)), "failed later released sent")
-		equal(t, "claimed", ids(claim(t, db, noon)), "")
+		testkit.Equal(t, "due", ids(claim(t, db, testkit.Noon)), "failed later released sent")
+		testkit.Equal(t, "claimed", ids(claim(t, db, testkit.Noon)), "")
 		do(db.ReleaseMessages(ctx, []notify.Message{letter("released")}))
-		do(db.Postpone(ctx, letter("later"), noon.Add(time.Hour), "greylisted\x00"))
-		do(db.MailServerDown(ctx, noon, "down"))
-		do(db.MailServerDown(ctx, noon.Add(time.Hour), "still down"))
-		state := must[notify.State](t)(db.MailState(ctx, 3))
-		equal(t, "failing since", state.Failing, noon)
-		equal(t, "why", state.Reason, "still down")
-		equal(t, "waiting, counted to three", state.Waiting, 3)
-		equal(t, "oldest", state.Oldest, noon)
-		equal(t, "released", ids(claim(t, db, noon)), "released")
+		do(db.Postpone(ctx, letter("later"), testkit.Noon.Add(time.Hour), "greylisted\x00"))
+		do(db.MailServerDown(ctx, testkit.Noon, "down"))
+		do(db.MailServerDown(ctx, testkit.Noon.Add(time.Hour), "still down"))
+		state := testkit.Must(db.MailState(ctx, 3))(t)
+		testkit.Equal(t, "failing since", state.Failing, testkit.Noon)
+		testkit.Equal(t, "why", state.Reason, "still down")
+		testkit.Equal(t, "waiting, counted to three", state.Waiting, 3)
+		testkit.Equal(t, "oldest", state.Oldest, testkit.Noon)
+		testkit.Equal(t, "released", ids(claim(t, db, testkit.Noon)), "released")
 
 		do(db.MailServerUp(ctx))
-		do(db.MarkSent(ctx, letter("sent"), noon.Add(time.Minute)))
-		e := entry(audit.MailFailed, anna)
-		do(db.GiveUpMessage(ctx, letter("failed"), noon.Add(2*time.Minute), "no such user", e))
+		do(db.MarkSent(ctx, letter("sent"), testkit.Noon.Add(time.Minute)))
+		e := fixture.NewEntry(testkit.Noon, audit.MailFailed, anna)
+		do(db.GiveUpMessage(ctx, letter("failed"), testkit.Noon.Add(2*time.Minute), "no such user", e))
 		// Whoever comes late changes nothing, and writes no entry.
-		do(db.GiveUpMessage(ctx, letter("sent"), noon.Add(3*time.Minute), "late", e))
-		do(db.Postpone(ctx, letter("failed"), noon, "late"))
+		do(db.GiveUpMessage(ctx, letter("sent"), testkit.Noon.Add(3*time.Minute), "late", e))
+		do(db.Postpone(ctx, letter("failed"), testkit.Noon, "late"))
 		do(db.ReleaseMessages(ctx, []notify.Message{letter("sent"), letter("failed")}))
-		equal(t, "entries", actions(entries(t, db)), "[mail.failed]")
-		state = must[notify.State](t)(db.MailState(ctx, 10))
-		equal(t, "failing", state.Failing, time.Time{})
-		equal(t, "why", state.Reason, "")
-		equal(t, "sent", state.Sent, noon.Add(time.Minute))
-		equal(t, "waiting", state.Waiting, 2)
-		equal(t, "failed", state.Failed, 1)
-		equal(t, "behind", state.Behind, 1)
+		testkit.Equal(t, "entries", actions(fixture.Entries(t, db)), "[mail.failed]")
+		state = testkit.Must(db.MailState(ctx, 10))(t)
+		testkit.Equal(t, "failing", state.Failing, time.Time{})
+		testkit.Equal(t, "why", state.Reason, "")
+		testkit.Equal(t, "sent", state.Sent, testkit.Noon.Add(time.Minute))
+		testkit.Equal(t, "waiting", state.Waiting, 2)
+		testkit.Equal(t, "failed", state.Failed, 1)
+		testkit.Equal(t, "behind", state.Behind, 1)
 
-		failed := must[[]notify.FailedMessage](t)(db.FailedMessages(ctx, 10))
-		equal(t, "failures", len(failed), 1)
-		equal(t, "failure", failed[0], notify.FailedMessage{
-			ID: "failed", Kind: notify.Issued, Person: anna, To: "anna@corp.example", Made: noon,
-			Closed: noon.Add(2 * time.Minute), Tries: 1, Reason: "no such user",
+		failed := testkit.Must(db.FailedMessages(ctx, 10))(t)
+		testkit.Equal(t, "failures", len(failed), 1)
+		testkit.Equal(t, "failure", failed[0], notify.FailedMessage{
+			ID: "failed", Kind: notify.Issued, Person: anna, To: "anna@corp.example", Made: testkit.Noon,
+			Closed: testkit.Noon.Add(2 * time.Minute), Tries: 1, Reason: "no such user",
 		})
-		again := claim(t, db, noon.Add(time.Hour))
-		equal(t, "due again", ids(again), "later released")
+		again := claim(t, db, testkit.Noon.Add(time.Hour))
+		testkit.Equal(t, "due again", ids(again), "later released")
 		for _, l := range again {
 			if l.ID == "later" {
-				equal(t, "tries", l.Tries, 1)
+				testkit.Equal(t, "tries", l.Tries, 1)
 			}
 		}
 		emptied := 0
@@ -313,71 +313,71 @@ func TestTheLifeOfALetter(t *testing.T) {
 		if err != nil || emptied != 1 {
 			t.Errorf("sent letters without content: %d, %v", emptied, err)
 		}
-		equal(t, "forgotten too early", must[int](t)(db.PruneMessages(ctx, noon.Add(time.Minute))), 0)
-		equal(t, "forgotten", must[int](t)(db.PruneMessages(ctx, noon.Add(24*time.Hour))), 2)
-		equal(t, "kept", must[notify.State](t)(db.MailState(ctx, 10)).Waiting, 2)
+		testkit.Equal(t, "forgotten too early", testkit.Must(db.PruneMessages(ctx, testkit.Noon.Add(time.Minute)))(t), 0)
+		testkit.Equal(t, "forgotten", testkit.Must(db.PruneMessages(ctx, testkit.Noon.Add(24*time.Hour)))(t), 2)
+		testkit.Equal(t, "kept", testkit.Must(db.MailState(ctx, 10))(t).Waiting, 2)
 	})
 }
 
 // A letter is given up with its ledger entry or not at all.
 func TestALetterIsNotGivenUpWithoutTheLedger(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		if err := db.Enqueue(t.Context(), []notify.Message{letter("l1")}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := db.plain.Exec("ALTER TABLE ledger RENAME TO elsewhere"); err != nil {
 			t.Fatal(err)
 		}
-		if err := db.GiveUpMessage(t.Context(), letter("l1"), noon, "why", entry(audit.MailFailed, anna)); err == nil {
+		if err := db.GiveUpMessage(t.Context(), letter("l1"), testkit.Noon, "why", fixture.NewEntry(testkit.Noon, audit.MailFailed, anna)); err == nil {
 			t.Error("given up without the ledger")
 		}
 		if _, err := db.plain.Exec("ALTER TABLE elsewhere RENAME TO ledger"); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "letters", ids(claim(t, db, noon)), "l1")
+		testkit.Equal(t, "letters", ids(claim(t, db, testkit.Noon)), "l1")
 	})
 }
 
 func TestEnding(t *testing.T) {
 	const day, life = 24 * time.Hour, 60 * 24 * time.Hour
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
-		first := issue(t, db, request(t, anna, "iPhone"))
-		revoked := issue(t, db, request(t, anna, "lost"))
-		revoke(t, db, portal.Removed, noon, revoked.serial())
-		reserve(t, db, request(t, anna, "pending"))
-		other := issue(t, db, request(t, "bob", "Pixel"))
-		end := first.reservation.NotAfter
+		first := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db)
+		revoked := fixture.NewEnrolment(t, anna, "lost").Issue(t, db)
+		revoke(t, db, portal.Removed, testkit.Noon, revoked.Serial())
+		fixture.NewEnrolment(t, anna, "pending").Reserve(t, db)
+		other := fixture.NewEnrolment(t, "bob", "Pixel").Issue(t, db)
+		end := first.Reservation.NotAfter
 		list := func(key string, after, until time.Time, life time.Duration) string {
 			t.Helper()
 			var names []string
-			for _, r := range must[[]notify.ExpiringCertificate](t)(db.ExpiringCertificates(ctx, key, after, until, life, 10)) {
+			for _, r := range testkit.Must(db.ExpiringCertificates(ctx, key, after, until, life, 10))(t) {
 				names = append(names, r.DeviceName)
-				equal(t, "end of "+r.DeviceName, r.NotAfter, end)
+				testkit.Equal(t, "end of "+r.DeviceName, r.NotAfter, end)
 			}
 			slices.Sort(names)
 			return strings.Join(names, " ")
 		}
-		equal(t, "all", list("a:", end.Add(-day), end, life), "Pixel iPhone")
-		equal(t, "too early", list("a:", end.Add(-2*day), end.Add(-day), life), "")
-		equal(t, "over", list("a:", end, end.Add(day), life), "")
-		equal(t, "made for a short life", list("a:", end.Add(-day), end, 366*day), "")
+		testkit.Equal(t, "all", list("a:", end.Add(-day), end, life), "Pixel iPhone")
+		testkit.Equal(t, "too early", list("a:", end.Add(-2*day), end.Add(-day), life), "")
+		testkit.Equal(t, "over", list("a:", end, end.Add(day), life), "")
+		testkit.Equal(t, "made for a short life", list("a:", end.Add(-day), end, 366*day), "")
 		taken := letter("l1")
-		taken.Key = "a:" + other.serial().String()
+		taken.Key = "a:" + other.Serial().String()
 		if err := db.Enqueue(ctx, []notify.Message{taken}); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "without those told", list("a:", end.Add(-day), end, life), "iPhone")
-		equal(t, "under another key", list("b:", end.Add(-day), end, life), "Pixel iPhone")
-		found := must[[]notify.ExpiringCertificate](t)(db.ExpiringCertificates(ctx, "a:", end.Add(-day), end, life, 10))[0]
-		equal(t, "serial", found.Serial, first.serial().String())
-		equal(t, "person", found.Person, anna)
-		equal(t, "device", found.Device, first.device())
+		testkit.Equal(t, "without those told", list("a:", end.Add(-day), end, life), "iPhone")
+		testkit.Equal(t, "under another key", list("b:", end.Add(-day), end, life), "Pixel iPhone")
+		found := testkit.Must(db.ExpiringCertificates(ctx, "a:", end.Add(-day), end, life, 10))(t)[0]
+		testkit.Equal(t, "serial", found.Serial, first.Serial().String())
+		testkit.Equal(t, "person", found.Person, anna)
+		testkit.Equal(t, "device", found.Device, first.Device())
 	})
 }
 
 func TestLanguages(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
 		_, err := db.Language(ctx, anna)
 		wantError(t, "nobody's language", err, portal.ErrNotFound)
@@ -385,7 +385,7 @@ func TestLanguages(t *testing.T) {
 			if err := db.SetLanguage(ctx, anna, lang); err != nil {
 				t.Fatal(err)
 			}
-			equal(t, "language", must[string](t)(db.Language(ctx, anna)), lang)
+			testkit.Equal(t, "language", testkit.Must(db.Language(ctx, anna))(t), lang)
 		}
 	})
 }

@@ -5,20 +5,21 @@ import (
 	"path/filepath"
 	"testing"
 
-	"certportal/internal/drift"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 // A probe writes, changes nothing, and tells when nothing can be written.
 func TestProbe(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
-		before := must[drift.State](t)(db.DriftState(t.Context()))
+	onBoth(t, func(t *testing.T, db *database) {
+		before := testkit.Must(db.DriftState(t.Context()))(t)
 		for range 3 {
 			if err := db.Probe(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
-		equal(t, "state of the watch", must[drift.State](t)(db.DriftState(t.Context())), before)
-		equal(t, "entries", len(entries(t, db)), 0)
+		testkit.Equal(t, "state of the watch", testkit.Must(db.DriftState(t.Context()))(t), before)
+		testkit.Equal(t, "entries", len(fixture.Entries(t, db)), 0)
 		if _, err := db.plain.ExecContext(t.Context(), "DELETE FROM watch"); err != nil {
 			t.Fatal(err)
 		}

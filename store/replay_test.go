@@ -14,11 +14,13 @@ import (
 	"certportal/ca/ocsp"
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 // restored copies the database as it is, as a backup does, and gives what opens the
 // copy later.
-func restored(t *testing.T, db *fixture) func() *fixture {
+func restored(t *testing.T, db *database) func() *database {
 	t.Helper()
 	driver, address := "sqlite", filepath.Join(t.TempDir(), "copy.db")
 	if db.dialect == goose.DialectSQLite3 {
@@ -28,13 +30,13 @@ func restored(t *testing.T, db *fixture) func() *fixture {
 	} else {
 		driver, address = "pgx", copiedPostgres(t, db)
 	}
-	return func() *fixture {
-		return &fixture{DB: opened(t, address), plain: plainly(t, driver, address), address: address, dialect: db.dialect}
+	return func() *database {
+		return &database{DB: opened(t, address), plain: connect(t, driver, address), address: address, dialect: db.dialect}
 	}
 }
 
 // copiedPostgres makes a database of another, from which everybody must go meanwhile.
-func copiedPostgres(t *testing.T, db *fixture) string {
+func copiedPostgres(t *testing.T, db *database) string {
 	t.Helper()
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
@@ -48,7 +50,7 @@ func copiedPostgres(t *testing.T, db *fixture) string {
 	}
 	name := strings.TrimPrefix(address.Path, "/")
 	address.Path += "_copy"
-	beside := plainly(t, "pgx", postgres.Database(t))
+	beside := connect(t, "pgx", fixture.EmptyPostgres(t))
 	if _, err := beside.Exec("CREATE DATABASE " + name + "_copy TEMPLATE " + name); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +60,7 @@ func copiedPostgres(t *testing.T, db *fixture) string {
 			t.Error(err)
 		}
 	})
-	db.DB, db.plain = opened(t, db.address), plainly(t, "pgx", db.address)
+	db.DB, db.plain = opened(t, db.address), connect(t, "pgx", db.address)
 	return address.String()
 }
 
@@ -74,122 +76,122 @@ func journal(t *testing.T, db crl.Recorded) []crl.Record {
 
 func replay(t *testing.T, db crl.Recorded, records []crl.Record, now time.Time) int {
 	t.Helper()
-	return must[int](t)(db.Replay(t.Context(), records, now))
+	return testkit.Must(db.Replay(t.Context(), records, now))(t)
 }
 
 // A day after the copy that is restored a phone was lost, another one enrolled, a third
 // enrolled and was lost, and lists were published by a clock that was ahead.
 func TestF15_NothingRevokedBecomesGoodAgain(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
-		works, lost := issue(t, db, request(t, anna, "works")), issue(t, db, request(t, anna, "lost"))
-		before := issue(t, db, request(t, anna, "revoked before"))
-		revoke(t, db, portal.Replaced, noon, before.serial())
-		publish(t, db, noon)
+	onBoth(t, func(t *testing.T, db *database) {
+		works, lost := fixture.NewEnrolment(t, anna, "works").Issue(t, db), fixture.NewEnrolment(t, anna, "lost").Issue(t, db)
+		before := fixture.NewEnrolment(t, anna, "revoked before").Issue(t, db)
+		revoke(t, db, portal.Replaced, testkit.Noon, before.Serial())
+		publish(t, db, testkit.Noon)
 		open := restored(t, db)
 
-		day := noon.Add(24 * time.Hour)
-		revoke(t, db, portal.Lost, day, lost.serial())
-		unknown, gone := issue(t, db, request(t, "ben", "new")), issue(t, db, request(t, "ben", "new and lost"))
-		reserved := reserve(t, db, request(t, "ben", "never signed"))
-		revoke(t, db, portal.Left, day, gone.serial())
-		newest, _ := publish(t, db, noon.Add(400*24*time.Hour))
+		day := testkit.Noon.Add(24 * time.Hour)
+		revoke(t, db, portal.Lost, day, lost.Serial())
+		unknown, gone := fixture.NewEnrolment(t, "ben", "new").Issue(t, db), fixture.NewEnrolment(t, "ben", "new and lost").Issue(t, db)
+		reserved := fixture.NewEnrolment(t, "ben", "never signed").Reserve(t, db)
+		revoke(t, db, portal.Left, day, gone.Serial())
+		newest, _ := publish(t, db, testkit.Noon.Add(400*24*time.Hour))
 		records := append(journal(t, db), crl.Record{Issuer: "issuing", Number: newest.Number})
 
 		copied := open()
 		last := records[len(records)-2]
-		equal(t, "another history shows", must[bool](t)(copied.Remembers(t.Context(), last.Seq, last.Hash)), false)
+		testkit.Equal(t, "another history shows", testkit.Must(copied.Remembers(t.Context(), last.Seq, last.Hash))(t), false)
 		now := day.Add(time.Hour)
-		equal(t, "brought back", replay(t, copied, records, now), 4)
+		testkit.Equal(t, "brought back", replay(t, copied, records, now), 4)
 		for _, c := range []struct {
 			name string
-			of   enrolment
+			of   fixture.Enrolment
 			want ocsp.Status
 		}{
 			{"works on", works, ocsp.Status{State: ocsp.Good}},
-			{"revoked before the copy", before, ocsp.Status{State: ocsp.Revoked, At: noon, Reason: 4}},
+			{"revoked before the copy", before, ocsp.Status{State: ocsp.Revoked, At: testkit.Noon, Reason: 4}},
 			{"revoked after it", lost, ocsp.Status{State: ocsp.Revoked, At: day, Reason: 1}},
 			{"issued after it", unknown, ocsp.Status{State: ocsp.Revoked, At: now, Reason: 5}},
 			{"issued and revoked after it", gone, ocsp.Status{State: ocsp.Revoked, At: day, Reason: 3}},
 			{"reserved after it", reserved, ocsp.Status{State: ocsp.Revoked, At: now, Reason: 5}},
 		} {
-			equal(t, c.name, status(t, copied, c.of.serial()), c.want)
+			testkit.Equal(t, c.name, status(t, copied, c.of.Serial()), c.want)
 		}
-		equal(t, "to be listed", must[bool](t)(copied.Unlisted(t.Context(), "issuing", false)), true)
+		testkit.Equal(t, "to be listed", testkit.Must(copied.Unlisted(t.Context(), "issuing", false))(t), true)
 		list, revoked := publish(t, copied, now)
-		equal(t, "number above what was published", list.Number, newest.Number+1)
-		equal(t, "in the list", len(revoked), 5)
+		testkit.Equal(t, "number above what was published", list.Number, newest.Number+1)
+		testkit.Equal(t, "in the list", len(revoked), 5)
 		checkReplayed(t, copied, lost)
 
-		head := must[audit.Head](t)(copied.Head(t.Context()))
-		equal(t, "again", replay(t, copied, records, now.Add(time.Hour)), 0)
-		equal(t, "and no entry", must[audit.Head](t)(copied.Head(t.Context())), head)
-		equal(t, "in the database that was not restored", replay(t, db, records, now), 0)
+		head := testkit.Must(copied.Head(t.Context()))(t)
+		testkit.Equal(t, "again", replay(t, copied, records, now.Add(time.Hour)), 0)
+		testkit.Equal(t, "and no entry", testkit.Must(copied.Head(t.Context()))(t), head)
+		testkit.Equal(t, "in the database that was not restored", replay(t, db, records, now), 0)
 	})
 }
 
 // checkReplayed reads what the ledger of a restored copy tells.
-func checkReplayed(t *testing.T, db *fixture, lost enrolment) {
+func checkReplayed(t *testing.T, db *database, lost fixture.Enrolment) {
 	t.Helper()
-	log := entries(t, db)
-	equal(t, "recalled", count(log, audit.CertificateRecalled), 3)
-	equal(t, "summary", count(log, audit.RecordsReplayed), 1)
+	log := fixture.Entries(t, db)
+	testkit.Equal(t, "recalled", count(log, audit.CertificateRecalled), 3)
+	testkit.Equal(t, "summary", count(log, audit.RecordsReplayed), 1)
 	for _, e := range log {
-		if e.Action == audit.CertificateRevoked && e.Object == lost.serial().String() {
-			equal(t, "actor", e.Actor, "system")
-			equal(t, "when it was first revoked", e.Detail["replayed"], "2026-11-23T12:00:00Z")
-			equal(t, "cause", e.Detail["cause"], "lost")
+		if e.Action == audit.CertificateRevoked && e.Object == lost.Serial().String() {
+			testkit.Equal(t, "actor", e.Actor, "system")
+			testkit.Equal(t, "when it was first revoked", e.Detail["replayed"], "2026-11-23T12:00:00Z")
+			testkit.Equal(t, "cause", e.Detail["cause"], "lost")
 		}
 	}
 }
 
 func TestReplayOfOddRecords(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
-		works := issue(t, db, request(t, anna, "works"))
-		odd := func() ca.Serial { return request(t, anna, "odd").serial() }
+	onBoth(t, func(t *testing.T, db *database) {
+		works := fixture.NewEnrolment(t, anna, "works").Issue(t, db)
+		odd := func() ca.Serial { return fixture.NewEnrolment(t, anna, "odd").Serial() }
 		ahead, hold, endless, root := odd(), odd(), odd(), odd()
 		records := []crl.Record{
 			{},
-			{Issuer: "issuing", Serial: works.serial(), Seq: 1},
-			{Issuer: "issuing", Serial: ahead, NotAfter: noon.Add(time.Hour), Revoked: noon.Add(time.Hour), Reason: 1},
-			{Issuer: "issuing", Serial: hold, NotAfter: noon.Add(time.Hour), Revoked: noon, Reason: 6},
-			{Issuer: "issuing", Serial: endless, Revoked: noon, Reason: 4},
-			{Issuer: "root", Serial: root, NotAfter: noon.Add(time.Hour), Revoked: noon, Reason: 2},
+			{Issuer: "issuing", Serial: works.Serial(), Seq: 1},
+			{Issuer: "issuing", Serial: ahead, NotAfter: testkit.Noon.Add(time.Hour), Revoked: testkit.Noon.Add(time.Hour), Reason: 1},
+			{Issuer: "issuing", Serial: hold, NotAfter: testkit.Noon.Add(time.Hour), Revoked: testkit.Noon, Reason: 6},
+			{Issuer: "issuing", Serial: endless, Revoked: testkit.Noon, Reason: 4},
+			{Issuer: "root", Serial: root, NotAfter: testkit.Noon.Add(time.Hour), Revoked: testkit.Noon, Reason: 2},
 		}
-		if _, err := db.Replay(t.Context(), records, noon); err == nil {
+		if _, err := db.Replay(t.Context(), records, testkit.Noon); err == nil {
 			t.Error("record of no issuer was replayed")
 		}
-		equal(t, "entries", len(entries(t, db)), 2)
-		equal(t, "brought back", replay(t, db, records[1:], noon), 4)
-		equal(t, "works on", status(t, db, works.serial()).State, ocsp.Good)
-		equal(t, "moment in the future", status(t, db, ahead), ocsp.Status{State: ocsp.Revoked, At: noon, Reason: 1})
-		equal(t, "reason that no list may give", status(t, db, hold).Reason, 0)
-		_, revoked := publish(t, db, noon.Add(10*365*24*time.Hour))
-		equal(t, "without an end, after ten years", len(revoked), 1)
-		equal(t, "serial", revoked[0].Serial, endless)
-		ofRoot := must[[]ca.Revocation](t)(db.Revoked(t.Context(), "root", 0, 1<<62, noon))
-		equal(t, "of the root", len(ofRoot), 1)
+		testkit.Equal(t, "entries", len(fixture.Entries(t, db)), 2)
+		testkit.Equal(t, "brought back", replay(t, db, records[1:], testkit.Noon), 4)
+		testkit.Equal(t, "works on", status(t, db, works.Serial()).State, ocsp.Good)
+		testkit.Equal(t, "moment in the future", status(t, db, ahead), ocsp.Status{State: ocsp.Revoked, At: testkit.Noon, Reason: 1})
+		testkit.Equal(t, "reason that no list may give", status(t, db, hold).Reason, 0)
+		_, revoked := publish(t, db, testkit.Noon.Add(10*365*24*time.Hour))
+		testkit.Equal(t, "without an end, after ten years", len(revoked), 1)
+		testkit.Equal(t, "serial", revoked[0].Serial, endless)
+		ofRoot := testkit.Must(db.Revoked(t.Context(), "root", 0, 1<<62, testkit.Noon))(t)
+		testkit.Equal(t, "of the root", len(ofRoot), 1)
 	})
 }
 
 // Replicas that start together replay the same journal.
 func TestReplayByTwoAtOnce(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		var records []crl.Record
 		for range 250 {
-			records = append(records, crl.Record{Issuer: "issuing", Serial: request(t, anna, "x").serial(), Revoked: noon, Reason: 1})
+			records = append(records, crl.Record{Issuer: "issuing", Serial: fixture.NewEnrolment(t, anna, "x").Serial(), Revoked: testkit.Noon, Reason: 1})
 		}
 		replica := opened(t, db.address)
 		brought := make(chan int, 2)
 		for _, via := range []crl.Recorded{db, replica} {
 			go func() {
-				n, err := via.Replay(t.Context(), records, noon)
+				n, err := via.Replay(t.Context(), records, testkit.Noon)
 				if err != nil {
 					t.Error(err)
 				}
 				brought <- n
 			}()
 		}
-		equal(t, "brought back by both", <-brought+<-brought, len(records))
-		equal(t, "recalled", count(entries(t, db), audit.CertificateRecalled), len(records))
+		testkit.Equal(t, "brought back by both", <-brought+<-brought, len(records))
+		testkit.Equal(t, "recalled", count(fixture.Entries(t, db), audit.CertificateRecalled), len(records))
 	})
 }

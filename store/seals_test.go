@@ -7,14 +7,15 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 )
 
 func TestA19_SealsCannotBeRewrittenInSQL(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
 		_, err := db.LastCheckpoint(ctx)
 		wantError(t, "seal before the first", err, portal.ErrNotFound)
-		seal := audit.Checkpoint{Head: audit.Head{Seq: 7, Hash: [32]byte{1}}, At: noon, Node: "n", Key: "0a", Signature: []byte("signed")}
+		seal := audit.Checkpoint{Head: audit.Head{Seq: 7, Hash: [32]byte{1}}, At: testkit.Noon, Node: "n", Key: "0a", Signature: []byte("signed")}
 		other := seal
 		other.Node = "another replica"
 		for _, s := range []audit.Checkpoint{seal, other} {
@@ -27,17 +28,17 @@ func TestA19_SealsCannotBeRewrittenInSQL(t *testing.T) {
 				t.Errorf("%s: got error %v", statement, err)
 			}
 		}
-		got := must[audit.Checkpoint](t)(db.LastCheckpoint(ctx))
-		equal(t, "head", got.Head, seal.Head)
-		equal(t, "node of the first of two", got.Node, "n")
-		equal(t, "moment", got.At, noon)
+		got := testkit.Must(db.LastCheckpoint(ctx))(t)
+		testkit.Equal(t, "head", got.Head, seal.Head)
+		testkit.Equal(t, "node of the first of two", got.Node, "n")
+		testkit.Equal(t, "moment", got.At, testkit.Noon)
 		sameBytes(t, "signature", got.Signature, seal.Signature)
 	})
 }
 
 // A place in the ledger has one reader at a time, and the next goes on there.
 func TestReadersTakeTurns(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
 		hold := func(holder string, at time.Time) (int64, bool) {
 			t.Helper()
@@ -53,22 +54,22 @@ func TestReadersTakeTurns(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		seq, held := hold("one", noon)
-		equal(t, "first", held && seq == 0, true)
-		_, held = hold("two", noon.Add(30*time.Second))
-		equal(t, "beside the first", held, false)
-		do(db.FailCursor(ctx, "syslog", "one", "down", noon))
-		do(db.FailCursor(ctx, "syslog", "one", "still down", noon.Add(time.Second)))
-		readers := must[[]audit.Cursor](t)(db.Cursors(ctx))
-		equal(t, "failure", readers[0], audit.Cursor{Name: "syslog", Failure: "still down", Since: noon})
+		seq, held := hold("one", testkit.Noon)
+		testkit.Equal(t, "first", held && seq == 0, true)
+		_, held = hold("two", testkit.Noon.Add(30*time.Second))
+		testkit.Equal(t, "beside the first", held, false)
+		do(db.FailCursor(ctx, "syslog", "one", "down", testkit.Noon))
+		do(db.FailCursor(ctx, "syslog", "one", "still down", testkit.Noon.Add(time.Second)))
+		readers := testkit.Must(db.Cursors(ctx))(t)
+		testkit.Equal(t, "failure", readers[0], audit.Cursor{Name: "syslog", Failure: "still down", Since: testkit.Noon})
 		do(db.AdvanceCursor(ctx, "syslog", "two", 99))
 		do(db.AdvanceCursor(ctx, "syslog", "one", 5))
 		do(db.AdvanceCursor(ctx, "syslog", "one", 3))
-		equal(t, "place", must[[]audit.Cursor](t)(db.Cursors(ctx))[0], audit.Cursor{Name: "syslog", Seq: 5})
-		seq, held = hold("two", noon.Add(time.Minute))
-		equal(t, "after the first vanished", held && seq == 5, true)
+		testkit.Equal(t, "place", testkit.Must(db.Cursors(ctx))(t)[0], audit.Cursor{Name: "syslog", Seq: 5})
+		seq, held = hold("two", testkit.Noon.Add(time.Minute))
+		testkit.Equal(t, "after the first vanished", held && seq == 5, true)
 		do(db.ReleaseCursor(ctx, "syslog", "two"))
-		_, held = hold("one", noon.Add(time.Minute))
-		equal(t, "after it was released", held, true)
+		_, held = hold("one", testkit.Noon.Add(time.Minute))
+		testkit.Equal(t, "after it was released", held, true)
 	})
 }

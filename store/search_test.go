@@ -10,6 +10,8 @@ import (
 
 	"certportal/internal/admin"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 	"certportal/store"
 	"certportal/store/seed"
 )
@@ -24,12 +26,12 @@ func plainTemplate(length int) (seed.Template, error) {
 }
 
 // seeded fills an empty database of each engine with made-up people.
-func seeded(t *testing.T, certificates int, test func(t *testing.T, db *fixture)) {
+func seeded(t *testing.T, certificates int, test func(t *testing.T, db *database)) {
 	for _, engine := range engines {
 		t.Run(engine.name, func(t *testing.T) {
 			address := engine.address(t)
-			db := &fixture{DB: opened(t, address), plain: plainly(t, engine.driver, address), address: address, dialect: engine.dialect}
-			err := seed.Fill(t.Context(), db.DB, seed.Config{Certificates: certificates, Now: noon, Template: plainTemplate})
+			db := &database{DB: opened(t, address), plain: connect(t, engine.driver, address), address: address, dialect: engine.dialect}
+			err := seed.Fill(t.Context(), db.DB, seed.Config{Certificates: certificates, Now: testkit.Noon, Template: plainTemplate})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -39,7 +41,7 @@ func seeded(t *testing.T, certificates int, test func(t *testing.T, db *fixture)
 }
 
 // everything reads all rows without a search.
-func everything(t *testing.T, db *fixture) []admin.Certificate {
+func everything(t *testing.T, db *database) []admin.Certificate {
 	t.Helper()
 	rows, err := db.plain.Query(`SELECT c.serial, c.status, c.upn, c.person, c.device_id, c.not_after, c.requested_at,
 		coalesce(c.revoked_at, 0), p.name, d.name FROM certificates c JOIN people p ON p.id = c.person JOIN devices d ON d.id = c.device_id`)
@@ -62,7 +64,7 @@ func everything(t *testing.T, db *fixture) []admin.Certificate {
 		switch {
 		case status == "revoked":
 			c.State = admin.Revoked
-		case !c.NotAfter.After(noon):
+		case !c.NotAfter.After(testkit.Noon):
 			c.State = admin.Expired
 		case status == "superseded":
 			c.State = admin.Superseded
@@ -84,7 +86,7 @@ func meant(f admin.Filter, c admin.Certificate) bool {
 	}
 	inState := f.State == "" || c.State == f.State
 	if f.State == admin.Expiring {
-		inState = c.State == admin.Working && !c.NotAfter.After(noon.AddDate(0, 0, f.Days))
+		inState = c.State == admin.Working && !c.NotAfter.After(testkit.Noon.AddDate(0, 0, f.Days))
 	}
 	return inState && called() &&
 		(f.PersonID == "" || c.Person == f.PersonID) && (f.DeviceID == "" || c.Device == f.DeviceID) &&
@@ -97,7 +99,7 @@ func paged(t *testing.T, db admin.Store, f admin.Filter, limit int) (serials []s
 	t.Helper()
 	var from admin.Cursor
 	for {
-		found := must[admin.Found[admin.Certificate]](t)(db.Certificates(t.Context(), f, from, limit, noon))
+		found := testkit.Must(db.Certificates(t.Context(), f, from, limit, testkit.Noon))(t)
 		for _, c := range found.Rows {
 			serials = append(serials, c.Serial.String())
 		}
@@ -107,8 +109,8 @@ func paged(t *testing.T, db admin.Store, f admin.Filter, limit int) (serials []s
 		if len(found.Rows) < limit && found.Scanned == 0 {
 			t.Fatalf("page of %d rows goes on and does not say why", len(found.Rows))
 		}
-		next := must[admin.Cursor](t)(admin.ParseCursor(found.Next.String()))
-		equal(t, "place in an address", next, found.Next)
+		next := testkit.Must(admin.ParseCursor(found.Next.String()))(t)
+		testkit.Equal(t, "place in an address", next, found.Next)
 		from = next
 	}
 }
@@ -143,13 +145,13 @@ func TestSearchFindsWhatIsMeant(t *testing.T) {
 		{"superseded", admin.Filter{State: admin.Superseded}},
 		{"revoked", admin.Filter{State: admin.Revoked}},
 		{"pending", admin.Filter{State: admin.Pending}},
-		{"days", admin.Filter{From: noon.AddDate(0, -3, 0), To: noon.AddDate(0, -2, 0)}},
-		{"days and state", admin.Filter{From: noon.AddDate(0, -3, 0), State: admin.Revoked}},
-		{"days of the expiring", admin.Filter{To: noon.AddDate(0, -11, 0), State: admin.Expiring, Days: 60}},
+		{"days", admin.Filter{From: testkit.Noon.AddDate(0, -3, 0), To: testkit.Noon.AddDate(0, -2, 0)}},
+		{"days and state", admin.Filter{From: testkit.Noon.AddDate(0, -3, 0), State: admin.Revoked}},
+		{"days of the expiring", admin.Filter{To: testkit.Noon.AddDate(0, -11, 0), State: admin.Expiring, Days: 60}},
 	}
-	seeded(t, certificates, func(t *testing.T, db *fixture) {
+	seeded(t, certificates, func(t *testing.T, db *database) {
 		all := everything(t, db)
-		equal(t, "certificates", len(all), certificates)
+		testkit.Equal(t, "certificates", len(all), certificates)
 		for _, tt := range filters {
 			t.Run(tt.name, func(t *testing.T) {
 				var want []string
@@ -178,38 +180,38 @@ func TestSearchFindsWhatIsMeant(t *testing.T) {
 }
 
 func TestSearchStandsStillUnderInserts(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		for i := range 9 {
-			e := request(t, portal.PersonID(fmt.Sprint("p", i)), "iPhone")
-			e.reservation.Requested = noon.Add(time.Duration(i) * time.Minute)
-			issue(t, db, e)
+			e := fixture.NewEnrolment(t, portal.PersonID(fmt.Sprint("p", i)), "iPhone")
+			e.Reservation.Requested = testkit.Noon.Add(time.Duration(i) * time.Minute)
+			e.Issue(t, db)
 		}
-		first := must[admin.Found[admin.Certificate]](t)(db.Certificates(t.Context(), admin.Filter{}, admin.Cursor{}, 4, noon))
-		late := request(t, "late", "iPhone")
-		late.reservation.Requested = noon.Add(time.Hour)
-		issue(t, db, late)
-		second := must[admin.Found[admin.Certificate]](t)(db.Certificates(t.Context(), admin.Filter{}, first.Next, 4, noon))
-		equal(t, "last of the first page", first.Rows[3].Person, "p5")
-		equal(t, "first of the second page", second.Rows[0].Person, "p4")
+		first := testkit.Must(db.Certificates(t.Context(), admin.Filter{}, admin.Cursor{}, 4, testkit.Noon))(t)
+		late := fixture.NewEnrolment(t, "late", "iPhone")
+		late.Reservation.Requested = testkit.Noon.Add(time.Hour)
+		late.Issue(t, db)
+		second := testkit.Must(db.Certificates(t.Context(), admin.Filter{}, first.Next, 4, testkit.Noon))(t)
+		testkit.Equal(t, "last of the first page", first.Rows[3].Person, "p5")
+		testkit.Equal(t, "first of the second page", second.Rows[0].Person, "p4")
 	})
 }
 
 func TestSearchRemembersNames(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		find := func(name string) int {
-			found := must[admin.Found[admin.Certificate]](t)(db.Certificates(t.Context(), admin.Filter{Person: name}, admin.Cursor{}, 10, noon))
+			found := testkit.Must(db.Certificates(t.Context(), admin.Filter{Person: name}, admin.Cursor{}, 10, testkit.Noon))(t)
 			return len(found.Rows)
 		}
-		e := request(t, anna, "iPhone")
-		e.reservation.Name = "Anna Schmidt"
-		issue(t, db, e)
-		equal(t, "by name", find("schmidt"), 1)
-		next := e.again(t)
-		next.reservation.Name, next.reservation.Subject.UPN = "Anna Öztürk-Weber", "anna.weber@corp.example"
-		issue(t, db, next)
-		equal(t, "by the name of before", find("schmidt"), 0)
+		e := fixture.NewEnrolment(t, anna, "iPhone")
+		e.Reservation.Name = "Anna Schmidt"
+		e.Issue(t, db)
+		testkit.Equal(t, "by name", find("schmidt"), 1)
+		next := e.Renewal(t)
+		next.Reservation.Name, next.Reservation.Subject.UPN = "Anna Öztürk-Weber", "anna.weber@corp.example"
+		next.Issue(t, db)
+		testkit.Equal(t, "by the name of before", find("schmidt"), 0)
 		for _, name := range []string{"ÖZTÜRK", "weber", "anna.weber@", "öztürk-w"} {
-			equal(t, "by "+name, find(name), 2)
+			testkit.Equal(t, "by "+name, find(name), 2)
 		}
 	})
 }
@@ -220,7 +222,7 @@ func TestSearchTakesNoSQL(t *testing.T) {
 		`' OR '1'='1`, `'; DROP TABLE people; --`, `%`, `_`, `*`, `a%' --`, `") UNION SELECT hash FROM ledger --`, `$1`, `?1`, `\`,
 		"\x00", "a\x00b", `{{.}}`, `1) OR (1=1`, strings.Repeat("(", 100), "\U0010ffff", "\xff",
 	}
-	seeded(t, 300, func(t *testing.T, db *fixture) {
+	seeded(t, 300, func(t *testing.T, db *database) {
 		for _, attack := range attacks {
 			for field, f := range map[string]admin.Filter{
 				"person": {Person: attack}, "id": {PersonID: portal.PersonID(attack)}, "device": {Device: attack},
@@ -228,11 +230,11 @@ func TestSearchTakesNoSQL(t *testing.T) {
 				"word": {Person: "anna " + attack},
 			} {
 				for _, from := range []admin.Cursor{{}, {Group: attack, ID: attack, Last: attack, At: 1}} {
-					found, err := db.Certificates(t.Context(), f, from, 10, noon)
+					found, err := db.Certificates(t.Context(), f, from, 10, testkit.Noon)
 					if err != nil || len(found.Rows) != 0 {
 						t.Errorf("%s %q: got %d rows, error %v", field, attack, len(found.Rows), err)
 					}
-					devices, err := db.SearchDevices(t.Context(), f, from, 10, noon)
+					devices, err := db.SearchDevices(t.Context(), f, from, 10, testkit.Noon)
 					if err != nil || len(devices.Rows) != 0 {
 						t.Errorf("devices, %s %q: got %d rows, error %v", field, attack, len(devices.Rows), err)
 					}
@@ -242,17 +244,17 @@ func TestSearchTakesNoSQL(t *testing.T) {
 				t.Errorf("order %q found", attack)
 			}
 		}
-		equal(t, "certificates after", len(everything(t, db)), 300)
+		testkit.Equal(t, "certificates after", len(everything(t, db)), 300)
 	})
 }
 
 func TestSearchDevices(t *testing.T) {
-	seeded(t, 900, func(t *testing.T, db *fixture) {
+	seeded(t, 900, func(t *testing.T, db *database) {
 		pages := func(f admin.Filter) []admin.Device {
 			var all []admin.Device
 			var from admin.Cursor
 			for {
-				found := must[admin.Found[admin.Device]](t)(db.SearchDevices(t.Context(), f, from, 9, noon))
+				found := testkit.Must(db.SearchDevices(t.Context(), f, from, 9, testkit.Noon))(t)
 				all = append(all, found.Rows...)
 				if found.Next == (admin.Cursor{}) {
 					return all
@@ -265,11 +267,11 @@ func TestSearchDevices(t *testing.T) {
 		if err := db.plain.QueryRow("SELECT count(*) FROM devices").Scan(&count); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "devices", len(all), count)
+		testkit.Equal(t, "devices", len(all), count)
 		for name, f := range map[string]admin.Filter{
 			"name": {Device: "anna"}, "person": {Person: "schm"}, "state": {State: admin.Revoked}, "id": {DeviceID: all[3].ID},
 			"of a person": {PersonID: all[5].Person}, "name and state": {Device: "ben", State: admin.Working},
-			"serial": {Serial: all[7].Certificate.Serial.String()}, "days": {From: noon.AddDate(0, -6, 0)},
+			"serial": {Serial: all[7].Certificate.Serial.String()}, "days": {From: testkit.Noon.AddDate(0, -6, 0)},
 			"person and name": {Person: "clara", Device: "clara’s pc"},
 		} {
 			want := 0
@@ -290,57 +292,57 @@ func TestSearchDevices(t *testing.T) {
 }
 
 func TestDetail(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
-		e := request(t, anna, "iPhone")
-		e.reservation.Name = "Anna Schmidt"
-		issue(t, db, e)
-		d := must[admin.CertificateDetail](t)(db.CertificateDetail(t.Context(), e.serial(), noon))
-		equal(t, "state", d.State, admin.Working)
-		equal(t, "name", d.PersonName, "Anna Schmidt")
-		equal(t, "device", d.DeviceName, "iPhone")
-		sameBytes(t, "certificate", d.DER, e.completion.Certificate.Raw)
-		revoke(t, db, portal.Lost, noon, e.serial())
-		d = must[admin.CertificateDetail](t)(db.CertificateDetail(t.Context(), e.serial(), noon))
-		equal(t, "state", d.State, admin.Revoked)
-		equal(t, "reason", d.Reason, 1)
-		_, err := db.CertificateDetail(t.Context(), request(t, anna, "x").serial(), noon)
+	onBoth(t, func(t *testing.T, db *database) {
+		e := fixture.NewEnrolment(t, anna, "iPhone")
+		e.Reservation.Name = "Anna Schmidt"
+		e.Issue(t, db)
+		d := testkit.Must(db.CertificateDetail(t.Context(), e.Serial(), testkit.Noon))(t)
+		testkit.Equal(t, "state", d.State, admin.Working)
+		testkit.Equal(t, "name", d.PersonName, "Anna Schmidt")
+		testkit.Equal(t, "device", d.DeviceName, "iPhone")
+		sameBytes(t, "certificate", d.DER, e.Completion.Certificate.Raw)
+		revoke(t, db, portal.Lost, testkit.Noon, e.Serial())
+		d = testkit.Must(db.CertificateDetail(t.Context(), e.Serial(), testkit.Noon))(t)
+		testkit.Equal(t, "state", d.State, admin.Revoked)
+		testkit.Equal(t, "reason", d.Reason, 1)
+		_, err := db.CertificateDetail(t.Context(), fixture.NewEnrolment(t, anna, "x").Serial(), testkit.Noon)
 		wantError(t, "detail of nothing", err, portal.ErrNotFound)
 	})
 }
 
 func TestSeedRefusesPeople(t *testing.T) {
-	seeded(t, 50, func(t *testing.T, db *fixture) {
-		err := seed.Fill(t.Context(), db.DB, seed.Config{Certificates: 1, Now: noon, Template: plainTemplate})
+	seeded(t, 50, func(t *testing.T, db *database) {
+		err := seed.Fill(t.Context(), db.DB, seed.Config{Certificates: 1, Now: testkit.Noon, Template: plainTemplate})
 		wantError(t, "seeding twice", err, seed.ErrNotEmpty)
-		entries(t, db) // the chain holds
+		fixture.Entries(t, db) // the chain holds
 	})
 }
 
 func TestTally(t *testing.T) {
-	seeded(t, 800, func(t *testing.T, db *fixture) {
+	seeded(t, 800, func(t *testing.T, db *database) {
 		var want admin.Stats
 		for _, c := range everything(t, db) {
 			if c.State == admin.Working || c.State == admin.Superseded {
 				want.Working++
-				if !c.NotAfter.After(noon.Add(admin.StatsEnding)) {
+				if !c.NotAfter.After(testkit.Noon.Add(admin.StatsEnding)) {
 					want.Ending++
 				}
 			}
-			if c.Requested.After(noon.Add(-admin.StatsIssued)) {
+			if c.Requested.After(testkit.Noon.Add(-admin.StatsIssued)) {
 				want.Issued++
 			}
-			if c.State == admin.Revoked && c.RevokedAt.After(noon.Add(-admin.StatsRevoked)) {
+			if c.State == admin.Revoked && c.RevokedAt.After(testkit.Noon.Add(-admin.StatsRevoked)) {
 				want.Revoked++
 			}
 		}
 		for range 3 {
-			e := entry("enrolment.refused", anna)
+			e := fixture.NewEntry(testkit.Noon, "enrolment.refused", anna)
 			if err := db.Note(context.Background(), e); err != nil {
 				t.Fatal(err)
 			}
 			want.Failed++
 		}
-		want.At = noon
-		equal(t, "numbers", must[admin.Stats](t)(db.AdminStats(t.Context(), noon)), want)
+		want.At = testkit.Noon
+		testkit.Equal(t, "numbers", testkit.Must(db.AdminStats(t.Context(), testkit.Noon))(t), want)
 	})
 }

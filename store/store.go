@@ -31,12 +31,16 @@ import (
 // migrationFiles are the steps of the schema, forward only, each in a transaction.
 // Published files never change: a correction is a new file.
 //
-//go:embed migrations
+//go:embed migrations/*.sql
 var migrationFiles embed.FS
 
 // ErrSchemaNewer says that the database belongs to a newer program. Nothing was
 // changed.
 var ErrSchemaNewer = sqldb.ErrSchemaNewer
+
+// ErrSchemaOlder says that the database was made by a development version from
+// before the first release. Nothing was changed.
+var ErrSchemaOlder = sqldb.ErrSchemaOlder
 
 // Config says which database to open.
 type Config struct {
@@ -114,7 +118,8 @@ type (
 // Open opens the database, creating the SQLite file where there is none, and
 // brings its schema up to date. Replicas that start together migrate once. The
 // error never shows a password, and wraps [ErrSchemaNewer] when the database was
-// last used by a newer program.
+// last used by a newer program, and [ErrSchemaOlder] when by one from before the first
+// release.
 func Open(ctx context.Context, c Config) (*DB, error) {
 	schema, err := fs.Sub(migrationFiles, "migrations")
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 	"certportal/internal/drift"
 	"certportal/internal/enroll"
 	"certportal/internal/signin"
-	"certportal/internal/test/pgtest"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 	"certportal/store"
 )
 
@@ -27,73 +28,65 @@ var (
 	_ drift.Store  = (*store.DB)(nil)
 )
 
-// postgres is started by the first test that needs it.
-var postgres pgtest.Server
+func TestMain(m *testing.M) { fixture.Main(m) }
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	postgres.Stop()
-	os.Exit(code)
-}
-
-// engines are the databases of the suite: how to make an empty one, and how to
-// reach it beside the store.
-var engines = []struct {
+// engine is a database of the suite: how to make one without tables or with the
+// schema, and how to reach it beside the store.
+type engine struct {
 	name    string
 	dialect goose.Dialect
 	driver  string
-	address func(t testing.TB) string
-}{
-	{"sqlite", goose.DialectSQLite3, "sqlite", func(t testing.TB) string { return filepath.Join(t.TempDir(), "portal.db") }},
-	{"postgres", goose.DialectPostgres, "pgx", func(t testing.TB) string { return postgres.Database(t) }},
+	empty   func(t testing.TB) (address string)
+	address func(t testing.TB) (address string)
 }
 
-// origins are the states a database may be in when the store first opens it.
-var origins = []struct {
-	name    string
-	prepare func(t testing.TB, dialect goose.Dialect, db *sql.DB)
-}{
-	{"empty", func(testing.TB, goose.Dialect, *sql.DB) {}},
-	{"oldest schema", func(t testing.TB, dialect goose.Dialect, db *sql.DB) {
-		if _, err := migrations(t, dialect, db).UpTo(t.Context(), 1); err != nil {
-			t.Fatal(err)
-		}
-	}},
+var engines = []engine{
+	{"sqlite", goose.DialectSQLite3, "sqlite", emptySQLite, fixture.SQLite},
+	{"postgres", goose.DialectPostgres, "pgx", fixture.EmptyPostgres, fixture.Postgres},
 }
 
-func migrations(t testing.TB, dialect goose.Dialect, db *sql.DB) *goose.Provider {
+func emptySQLite(t testing.TB) string { return filepath.Join(t.TempDir(), "portal.db") }
+
+// tenSteps are the schema files of development versions before the first release.
+func tenSteps(t testing.TB, dialect goose.Dialect, db *sql.DB) *goose.Provider {
 	t.Helper()
 	folder := map[goose.Dialect]string{goose.DialectSQLite3: "sqlite", goose.DialectPostgres: "postgres"}[dialect]
-	provider, err := goose.NewProvider(dialect, db, os.DirFS(filepath.Join("migrations", folder)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return provider
+	return testkit.Must(goose.NewProvider(dialect, db, os.DirFS(filepath.Join("testdata", "migrations", folder))))(t)
 }
 
-// fixture is an open store and a plain connection to the same database.
-type fixture struct {
+// database is an open store and a plain connection to the same database.
+type database struct {
 	*store.DB
 	plain   *sql.DB
 	address string
 	dialect goose.Dialect
 }
 
-// onBoth runs a test on both engines, from both origins.
-func onBoth(t *testing.T, test func(t *testing.T, db *fixture)) {
+// onBoth runs a test on both engines at the same time, as they share nothing.
+func onBoth(t *testing.T, test func(t *testing.T, db *database)) {
 	for _, engine := range engines {
-		for _, origin := range origins {
-			t.Run(engine.name+"/"+origin.name, func(t *testing.T) {
-				address := engine.address(t)
-				plain := plainly(t, engine.driver, address)
-				origin.prepare(t, engine.dialect, plain)
-				test(t, &fixture{DB: opened(t, address), plain: plain, address: address, dialect: engine.dialect})
-			})
-		}
+		t.Run(engine.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, engine.open(t))
+		})
 	}
 }
 
-func plainly(t testing.TB, driver, address string) *sql.DB {
+// onEach runs a test on one engine after the other: it loads the machine, or measures.
+func onEach(t *testing.T, test func(t *testing.T, db *database)) {
+	for _, engine := range engines {
+		t.Run(engine.name, func(t *testing.T) { test(t, engine.open(t)) })
+	}
+}
+
+// open gives the test a store of its own.
+func (e engine) open(t testing.TB) *database {
+	t.Helper()
+	address := e.address(t)
+	return &database{DB: opened(t, address), plain: connect(t, e.driver, address), address: address, dialect: e.dialect}
+}
+
+func connect(t testing.TB, driver, address string) *sql.DB {
 	t.Helper()
 	if driver == "sqlite" {
 		// Made as the store makes it, whichever of the two comes first.

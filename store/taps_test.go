@@ -15,6 +15,8 @@ import (
 	"certportal/internal/directory"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 	"certportal/store"
 )
 
@@ -22,14 +24,14 @@ import (
 // moves.
 func registrarOn(t *testing.T, db *store.DB, h *ca.Hierarchy, now func() time.Time) *enroll.Registrar {
 	t.Helper()
-	people := must[*directory.Builtin](t)(directory.NewBuiltin(db))
+	people := testkit.Must(directory.NewBuiltin(db))(t)
 	log := slog.New(slog.DiscardHandler)
-	issuer := must[*ca.Issuer](t)(ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey}))
-	profile := must[*ca.Profile](t)(ca.NewProfile(ca.ProfileConfig{Name: "User", CRLURLs: []string{"http://pki.example/crl/issuing.crl"}}))
-	return must[*enroll.Registrar](t)(enroll.New(enroll.Config{
+	issuer := testkit.Must(ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey}))(t)
+	profile := testkit.Must(ca.NewProfile(ca.ProfileConfig{Name: "User", CRLURLs: []string{"http://pki.example/crl/issuing.crl"}}))(t)
+	return testkit.Must(enroll.New(enroll.Config{
 		Directory: people, Issuer: issuer, Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
 		Store: db, Quota: 2, Chain: []*x509.Certificate{h.Issuing}, Now: now, Log: log,
-	}))
+	}))(t)
 }
 
 // TestF22_AThousandTaps has one person renew and enrol a thousand times at once, on
@@ -39,19 +41,19 @@ func TestF22_AThousandTaps(t *testing.T) {
 	for _, engine := range engines {
 		t.Run(engine.name, func(t *testing.T) {
 			ctx, address := t.Context(), engine.address(t)
-			plain := plainly(t, engine.driver, address)
-			db := &fixture{DB: opened(t, address), plain: plain, address: address, dialect: engine.dialect}
+			plain := connect(t, engine.driver, address)
+			db := &database{DB: opened(t, address), plain: plain, address: address, dialect: engine.dialect}
 			var clock atomic.Int64
-			clock.Store(noon.Unix())
+			clock.Store(testkit.Noon.Unix())
 			now := func() time.Time { return time.Unix(clock.Load(), 0).UTC() }
-			h := must[*ca.Hierarchy](t)(ca.CreateHierarchy(ca.HierarchyConfig{
+			h := testkit.Must(ca.CreateHierarchy(ca.HierarchyConfig{
 				Organization: "Example", RootKind: ca.ECP256, IssuingKind: ca.ECP256,
-			}, noon))
+			}, testkit.Noon))(t)
 			replicas := []*enroll.Registrar{registrarOn(t, db.DB, h, now), registrarOn(t, opened(t, address), h, now)}
-			people := must[*directory.Builtin](t)(directory.NewBuiltin(db.DB))
-			person := must[portal.Person](t)(people.Add(ctx, directory.NewAccount{
+			people := testkit.Must(directory.NewBuiltin(db.DB))(t)
+			person := testkit.Must(people.Add(ctx, directory.NewAccount{
 				Login: "anna", UPN: "anna@corp.example", Password: "correct horse",
-			}, audit.Entry{At: noon, Actor: "test"}))
+			}, audit.Entry{At: testkit.Noon, Actor: "test"}))(t)
 
 			ask := func(r *enroll.Registrar, device portal.DeviceID, name, form string) (enroll.Enrolment, error) {
 				return r.Enroll(ctx, enroll.Request{
@@ -59,7 +61,7 @@ func TestF22_AThousandTaps(t *testing.T) {
 					Platform: portal.Android, Idempotent: form, PickupKey: enroll.PickupKey{1},
 				})
 			}
-			first := must[enroll.Enrolment](t)(ask(replicas[0], "", "phone", "first"))
+			first := testkit.Must(ask(replicas[0], "", "phone", "first"))(t)
 			fetch(t, db, replicas[0], first)
 			clock.Add(int64(310 * 24 * time.Hour / time.Second))
 
@@ -83,28 +85,28 @@ func TestF22_AThousandTaps(t *testing.T) {
 			}
 			waiting.Wait()
 			working := 0
-			for _, d := range must[[]portal.Device](t)(db.Devices(ctx, person.ID)) {
+			for _, d := range testkit.Must(db.Devices(ctx, person.ID))(t) {
 				checkHeld(t, db, d.ID)
 				if d.Working(now()) {
 					working++
 				}
 			}
-			equal(t, "working devices", working, quota)
+			testkit.Equal(t, "working devices", working, quota)
 			var live int
 			err := plain.QueryRow("SELECT count(*) FROM certificates WHERE revoked_at IS NULL").Scan(&live)
 			if err != nil || live > quota+1 {
 				t.Errorf("%d certificates live, want %d devices and one before a renewal at most: %v", live, quota, err)
 			}
-			entries(t, db)
+			fixture.Entries(t, db)
 		})
 	}
 }
 
-// fetch reads the file of an enrolment whole, as a phone does.
-func fetch(t *testing.T, db *fixture, r *enroll.Registrar, e enroll.Enrolment) {
+// fetch reads the file of an fixture.Enrolment whole, as a phone does.
+func fetch(t *testing.T, db *database, r *enroll.Registrar, e enroll.Enrolment) {
 	t.Helper()
 	token := enroll.PickupKey{1}.Token(e.Serial)
-	file := must[enroll.File](t)(r.OpenFile(t.Context(), token))
+	file := testkit.Must(r.OpenFile(t.Context(), token))(t)
 	if err := errors.Join(r.ClaimRead(t.Context(), portal.Actor{}, file, token), r.ConfirmRead(t.Context(), token)); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"certportal/ca/crl"
+	"certportal/internal/test/testkit"
 )
 
 // builds is a company of builders that make lists until there are enough.
@@ -22,7 +23,9 @@ type builds struct {
 	made   []int64
 }
 
-func (b *builds) now() time.Time { return noon.Add(time.Duration(b.clock.Add(1)) * time.Second) }
+func (b *builds) now() time.Time {
+	return testkit.Noon.Add(time.Duration(b.clock.Add(1)) * time.Second)
+}
 
 // build makes lists in the name of a builder. Every so often the builder dies in its
 // turn, and another one comes under a new name.
@@ -98,7 +101,7 @@ func TestF9_ParallelBuildersNeverShareANumber(t *testing.T) {
 				want = 500
 			}
 			address := engine.address(t)
-			db := &fixture{DB: opened(t, address), plain: plainly(t, engine.driver, address)}
+			db := &database{DB: opened(t, address), plain: connect(t, engine.driver, address)}
 			replica := opened(t, address)
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
@@ -130,7 +133,7 @@ func TestF9_ParallelBuildersNeverShareANumber(t *testing.T) {
 }
 
 // check compares what the builders say with what is stored.
-func (b *builds) check(t *testing.T, db *fixture, want int64) {
+func (b *builds) check(t *testing.T, db *database, want int64) {
 	t.Helper()
 	rows, err := db.plain.Query("SELECT number, der IS NOT NULL FROM crls ORDER BY this_update, number")
 	if err != nil {
@@ -154,9 +157,9 @@ func (b *builds) check(t *testing.T, db *fixture, want int64) {
 		t.Fatal(err)
 	}
 	slices.Sort(b.made)
-	equal(t, "what builders say is stored", slices.Equal(b.made, stored), true)
-	equal(t, "different numbers", len(slices.Compact(b.made)), len(stored))
-	equal(t, "lists with content", whole, 1)
+	testkit.Equal(t, "what builders say is stored", slices.Equal(b.made, stored), true)
+	testkit.Equal(t, "different numbers", len(slices.Compact(b.made)), len(stored))
+	testkit.Equal(t, "lists with content", whole, 1)
 	if int64(len(stored)) < want || b.deaths.Load() < want/200 {
 		t.Errorf("%d lists and %d deaths, want %d and some", len(stored), b.deaths.Load(), want)
 	}

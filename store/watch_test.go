@@ -8,44 +8,46 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/drift"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 func TestTheStopIsSharedAndToldOnce(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
-		equal(t, "fresh state", must[drift.State](t)(db.DriftState(ctx)), drift.State{})
+		testkit.Equal(t, "fresh state", testkit.Must(db.DriftState(ctx))(t), drift.State{})
 		stop := func(reason drift.StopReason, at time.Time) bool {
 			t.Helper()
-			return must[bool](t)(db.StopDrift(ctx, reason, at, entry(audit.WatchStopped, "system")))
+			return testkit.Must(db.StopDrift(ctx, reason, at, fixture.NewEntry(testkit.Noon, audit.WatchStopped, "system")))(t)
 		}
 		resume := func() bool {
 			t.Helper()
-			return must[bool](t)(db.ResumeDrift(ctx, entry(audit.WatchResumed, "system")))
+			return testkit.Must(db.ResumeDrift(ctx, fixture.NewEntry(testkit.Noon, audit.WatchResumed, "system")))(t)
 		}
-		equal(t, "resuming what works", resume(), false)
-		equal(t, "stopping", stop(drift.NoAnswer, noon), true)
-		equal(t, "stopping again", stop(drift.NoAnswer, noon.Add(time.Hour)), false)
-		equal(t, "for another reason", stop(drift.TooMany, noon.Add(2*time.Hour)), true)
-		equal(t, "state", must[drift.State](t)(db.DriftState(ctx)), drift.State{Stopped: noon, Reason: drift.TooMany})
+		testkit.Equal(t, "resuming what works", resume(), false)
+		testkit.Equal(t, "stopping", stop(drift.NoAnswer, testkit.Noon), true)
+		testkit.Equal(t, "stopping again", stop(drift.NoAnswer, testkit.Noon.Add(time.Hour)), false)
+		testkit.Equal(t, "for another reason", stop(drift.TooMany, testkit.Noon.Add(2*time.Hour)), true)
+		testkit.Equal(t, "state", testkit.Must(db.DriftState(ctx))(t), drift.State{Stopped: testkit.Noon, Reason: drift.TooMany})
 		db.DB = opened(t, db.address)
-		equal(t, "after a restart", stop(drift.TooMany, noon.Add(3*time.Hour)), false)
-		equal(t, "resuming", resume(), true)
-		equal(t, "resuming again", resume(), false)
-		if err := db.AllowDrift(ctx, noon, entry(audit.WatchResumed, "operator")); err != nil {
+		testkit.Equal(t, "after a restart", stop(drift.TooMany, testkit.Noon.Add(3*time.Hour)), false)
+		testkit.Equal(t, "resuming", resume(), true)
+		testkit.Equal(t, "resuming again", resume(), false)
+		if err := db.AllowDrift(ctx, testkit.Noon, fixture.NewEntry(testkit.Noon, audit.WatchResumed, "operator")); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "state after letting go on", must[drift.State](t)(db.DriftState(ctx)), drift.State{Allowed: noon})
-		equal(t, "ledger", actions(entries(t, db)), "[watch.stopped watch.stopped watch.resumed watch.resumed]")
+		testkit.Equal(t, "state after letting go on", testkit.Must(db.DriftState(ctx))(t), drift.State{Allowed: testkit.Noon})
+		testkit.Equal(t, "ledger", actions(fixture.Entries(t, db)), "[watch.stopped watch.stopped watch.resumed watch.resumed]")
 	})
 }
 
 func TestReplicasTellTheStopOnce(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *fixture) {
+	onBoth(t, func(t *testing.T, db *database) {
 		var first atomic.Int32
 		var waiting sync.WaitGroup
 		for range 8 {
 			waiting.Go(func() {
-				did, err := db.StopDrift(t.Context(), drift.NoAnswer, noon, entry(audit.WatchStopped, "system"))
+				did, err := db.StopDrift(t.Context(), drift.NoAnswer, testkit.Noon, fixture.NewEntry(testkit.Noon, audit.WatchStopped, "system"))
 				if err != nil {
 					t.Error(err)
 				}
@@ -55,7 +57,7 @@ func TestReplicasTellTheStopOnce(t *testing.T) {
 			})
 		}
 		waiting.Wait()
-		equal(t, "first", first.Load(), 1)
-		equal(t, "ledger", actions(entries(t, db)), "[watch.stopped]")
+		testkit.Equal(t, "first", first.Load(), 1)
+		testkit.Equal(t, "ledger", actions(fixture.Entries(t, db)), "[watch.stopped]")
 	})
 }

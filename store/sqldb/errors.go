@@ -11,6 +11,10 @@ var (
 	// changed.
 	ErrSchemaNewer = errors.New("database schema is newer than this program")
 
+	// ErrSchemaOlder says that the database was made by a development version from
+	// before the first schema file there is. Nothing was changed.
+	ErrSchemaOlder = errors.New("database schema is from before the first release")
+
 	// ErrNotFound says that a query for one row gave none.
 	ErrNotFound = errors.New("no such row")
 

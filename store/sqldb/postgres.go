@@ -72,17 +72,13 @@ func preparePostgres(ctx context.Context, db *sql.DB, c Config) error {
 }
 
 func migratePostgres(ctx context.Context, db *sql.DB, schema fs.FS) error {
-	migrations, err := fs.Sub(schema, "postgres")
-	if err != nil {
-		return err
-	}
 	// Probing every second, for two minutes, until the replica that holds the
 	// lock has migrated.
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120))
 	if err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations, goose.WithSessionLocker(locker))
+	provider, err := postgresDialect().provider(db, schema, goose.WithSessionLocker(locker))
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,9 @@ type Config struct {
 	// the file need not.
 	URL string
 
-	// Schema holds the numbered SQL files in the folders "sqlite" and "postgres".
+	// Schema holds the numbered SQL files, with words that stand for what the engines
+	// write differently, such as {{int}}: NNNNN_name.sql for both engines, and
+	// NNNNN_name.sqlite.sql or NNNNN_name.postgres.sql for one.
 	Schema fs.FS
 
 	// Log receives what an operator should know. Optional: nil logs nothing.
@@ -85,7 +87,8 @@ type engine interface {
 // Open opens the database, creating the SQLite file where there is none, and
 // brings its schema up to date. Replicas that start together migrate once. The
 // error never shows a password, and wraps [ErrSchemaNewer] when the database was
-// last used by a newer program.
+// last used by a newer program, and [ErrSchemaOlder] when by one from before the first
+// schema file.
 func Open(ctx context.Context, c Config) (*DB, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

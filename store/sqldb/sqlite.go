@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -159,11 +158,7 @@ func openNew(ctx context.Context, path string) (*sql.DB, error) {
 }
 
 func migrateSQLite(ctx context.Context, db *sql.DB, schema fs.FS) error {
-	migrations, err := fs.Sub(schema, "sqlite")
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, migrations)
+	provider, err := sqliteDialect().provider(db, schema)
 	if err != nil {
 		return err
 	}
@@ -172,7 +167,7 @@ func migrateSQLite(ctx context.Context, db *sql.DB, schema fs.FS) error {
 	// may go at every step.
 	err = migrate(ctx, provider)
 	for range provider.ListSources() {
-		if err == nil || errors.Is(err, ErrSchemaNewer) || ctx.Err() != nil {
+		if final(err) || ctx.Err() != nil {
 			break
 		}
 		err = migrate(ctx, provider)
