@@ -34,10 +34,6 @@ type configExample struct{}
 
 // Run prints the example.
 func (configExample) Run(i *invocation) error {
-	text, err := config.Example()
-	if err != nil {
-		return err
-	}
-	_, err = io.WriteString(i.io.out, text)
+	_, err := io.WriteString(i.io.out, config.Example())
 	return err
 }

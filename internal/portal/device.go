@@ -177,7 +177,7 @@ func ParseLoss(s string) (Cause, bool) {
 // certificate.
 func (c Cause) Blocks() bool { return c == Lost || c == Retired || c == Returned }
 
-// blanks are letters and symbols by their class that show nothing: Hangul fillers
+// Blanks are letters and symbols by their class that show nothing: Hangul fillers
 // and the empty Braille pattern.
 func Blanks() *unicode.RangeTable {
 	return &unicode.RangeTable{R16: []unicode.Range16{

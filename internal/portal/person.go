@@ -77,7 +77,7 @@ const (
 // Has reports whether the person holds the role.
 func (p Person) Has(r Role) bool { return r == Employee || slices.Contains(p.Roles, r) }
 
-// subject is what of the person stands in a certificate. An address that others
+// Subject is what of the person stands in a certificate. An address that others
 // have too could be mapped to them.
 func (p Person) Subject() ca.Subject {
 	s := ca.Subject{UPN: p.UPN, Mail: p.Mail, SID: p.SID}

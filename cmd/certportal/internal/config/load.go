@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"reflect"
 	"regexp"
@@ -114,7 +115,7 @@ func yamlFields(t reflect.Type) map[string]reflect.Type {
 
 // nearest finds the known key that takes the fewest changes to get to, or
 // nothing when all are far.
-func nearest(word string, known map[string]reflect.Type) string {
+func nearest[T any](word string, known map[string]T) string {
 	best, least := "", len(word)/2+2
 	for key := range known {
 		if d := distance(word, key); d < least || d == least && best != "" && key < best {
@@ -145,35 +146,55 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// overlayEnvironment lets CERTPORTAL_… variables win over the file. A variable
-// that belongs to no setting is a mistake like an unknown key.
+// overlayEnvironment lets environment variables win over the file. A variable with
+// the prefix that belongs to no setting is an error like an unknown key.
 func overlayEnvironment(s *Settings, environ map[string]string) error {
-	params, err := env.GetFieldParamsWithOptions(s, env.Options{Prefix: envPrefix, Environment: environ})
-	if err != nil {
-		return fmt.Errorf("reading environment: %w", err)
-	}
-	known := map[string]reflect.Type{}
-	for _, p := range params {
-		known[p.Key] = nil
-	}
-	// What container platforms set for a service that is called like the portal.
+	keys := environmentKeys(reflect.TypeFor[Settings](), envPrefix, envPrefix)
+	// Container platforms set these for a service named like the portal.
 	foreign := regexp.MustCompile(`^CERTPORTAL_(SERVICE_(HOST|PORT)|PORT)(_.*)?$`)
-	anchor := regexp.MustCompile(`^CERTPORTAL_ANCHORS_[0-9]+_(NAME|FILE)$`)
-	for name := range environ {
-		_, ok := known[name]
-		if ok || !strings.HasPrefix(name, envPrefix) || foreign.MatchString(name) || anchor.MatchString(name) {
+	anchor := regexp.MustCompile(`^CERTPORTAL_ANCHORS_([0-9]+)_(NAME|FILE)$`)
+	values := map[string]string{}
+	for name, value := range environ {
+		if key, ok := keys[name]; ok {
+			values[key] = value
+			continue
+		}
+		if m := anchor.FindStringSubmatch(name); m != nil {
+			values[envPrefix+"anchors_"+m[1]+"_"+strings.ToLower(m[2])] = value
+			continue
+		}
+		if !strings.HasPrefix(name, envPrefix) || foreign.MatchString(name) {
 			continue
 		}
 		hint := ""
-		if near := nearest(name, known); near != "" {
+		if near := nearest(name, keys); near != "" {
 			hint = "; did you mean " + near + "?"
 		}
 		return fmt.Errorf("environment: unknown variable %s%s", name, hint)
 	}
-	if err := env.ParseWithOptions(s, env.Options{Prefix: envPrefix, Environment: environ}); err != nil {
+	err := env.ParseWithOptions(s, env.Options{Prefix: envPrefix, Environment: values, TagName: "yaml", PrefixTagName: "yaml"})
+	if err != nil {
 		return fmt.Errorf("reading environment: %w", namedMistake(err, environ))
 	}
 	return nil
+}
+
+// environmentKeys maps the variable of each setting, its YAML keys in capitals joined
+// by "_", to the name under which the env library looks it up: the same keys as they
+// are, with nothing between them.
+func environmentKeys(t reflect.Type, variable, key string) map[string]string {
+	keys := map[string]string{}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		tag := f.Tag.Get("yaml")
+		v, k := variable+strings.ToUpper(tag), key+tag
+		if f.Type.Kind() == reflect.Struct {
+			maps.Copy(keys, environmentKeys(f.Type, v+"_", k))
+			continue
+		}
+		keys[v] = k
+	}
+	return keys
 }
 
 // namedMistake adds the variables that may be meant: the library names the field

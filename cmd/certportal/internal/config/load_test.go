@@ -18,10 +18,7 @@ func load(t *testing.T, text string, environ map[string]string) (*Settings, erro
 }
 
 func TestExampleIsTheDefaults(t *testing.T) {
-	text, err := Example()
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := Example()
 	got, err := load(t, text, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -34,10 +31,7 @@ func TestExampleIsTheDefaults(t *testing.T) {
 // Every setting is in the example, with a comment, and everything commented out
 // there is a real key.
 func TestExampleExplainsEverySetting(t *testing.T) {
-	text, err := Example()
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := Example()
 	lines := strings.Split(text, "\n")
 	var visit func(reflect.Type, string)
 	visit = func(typ reflect.Type, indent string) {
@@ -168,10 +162,7 @@ func TestPlatformVariablesAreNotSettings(t *testing.T) {
 // program. Under the race detector the cuts within comments are left out, which are
 // nine of ten.
 func TestF12_SettingsCutAnywhere(t *testing.T) {
-	text, err := Example()
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := Example()
 	for n := range len(text) {
 		line := text[strings.LastIndexByte(text[:n], '\n')+1 : n]
 		if underRace && strings.HasPrefix(strings.TrimSpace(line), "#") {
@@ -191,10 +182,7 @@ func TestF12_SettingsCutAnywhere(t *testing.T) {
 }
 
 func FuzzSettings(f *testing.F) {
-	text, err := Example()
-	if err != nil {
-		f.Fatal(err)
-	}
+	text := Example()
 	f.Add([]byte(text))
 	f.Add([]byte("ca: {root_key: [1, 2]}\nanchors: [{name: a, file: b}]"))
 	f.Fuzz(func(t *testing.T, text []byte) {

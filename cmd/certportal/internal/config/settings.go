@@ -17,156 +17,156 @@ import (
 // manual; "certportal config example" prints them with the defaults.
 type Settings struct {
 	// Folder for everything the portal keeps: database, CA, TLS certificate.
-	Data string `yaml:"data" env:"DATA"`
+	Data string `yaml:"data"`
 
 	// Name of the company, on every page and in the names of the CA.
-	Organization string `yaml:"organization" env:"ORGANIZATION"`
+	Organization string `yaml:"organization"`
 
 	// Address and port of the portal (https).
-	Listen string `yaml:"listen" env:"LISTEN"`
+	Listen string `yaml:"listen"`
 
 	// Address and port for revocation lists and CA certificates (plain http, as
 	// those who check certificates need it); everything else is sent on to https.
-	ListenHTTP string `yaml:"listen_http" env:"LISTEN_HTTP"`
+	ListenHTTP string `yaml:"listen_http"`
 
 	// Address and port for health and metrics: /healthz, /readyz and /metrics over
 	// plain http, for whoever reaches it. Empty: none. When the default port is
 	// taken, the portal runs without.
-	ListenOps string `yaml:"listen_ops" env:"LISTEN_OPS"`
+	ListenOps string `yaml:"listen_ops"`
 
 	// Address of the portal as people type it. Default: made from listen.
 	// Example: https://certificates.corp.example
-	PublicURL string `yaml:"public_url" env:"PUBLIC_URL"`
+	PublicURL string `yaml:"public_url"`
 
 	// Plain-http address that goes into every certificate for revocation lists
 	// and CA certificates: mail servers must reach it without a password, for as
 	// long as certificates live. Default: made from listen_http.
 	// Example: http://pki.corp.example
-	PublicHTTPURL string `yaml:"public_http_url" env:"PUBLIC_HTTP_URL"`
+	PublicHTTPURL string `yaml:"public_http_url"`
 
 	// Where records are kept: sqlite:FILE or postgres://USER@HOST/DATABASE.
 	// Default: sqlite in the data folder.
-	Database string `yaml:"database" env:"DATABASE"`
+	Database string `yaml:"database"`
 
 	// File with the database address instead, when it holds a password.
-	DatabaseFile string `yaml:"database_file" env:"DATABASE_FILE"`
+	DatabaseFile string `yaml:"database_file"`
 
 	// Name of this portal in the audit log, when several share a database. Default:
 	// the name of the host.
-	Node string `yaml:"node" env:"NODE"`
+	Node string `yaml:"node"`
 
-	TLS          TLSSettings         `yaml:"tls" envPrefix:"TLS_"`
-	CA           CASettings          `yaml:"ca" envPrefix:"CA_"`
-	Revocation   RevocationSettings  `yaml:"revocation" envPrefix:"REVOCATION_"`
-	Certificates CertificateSettings `yaml:"certificates" envPrefix:"CERTIFICATES_"`
-	Directory    DirectorySettings   `yaml:"directory" envPrefix:"DIRECTORY_"`
-	SignIn       SignInSettings      `yaml:"sign_in" envPrefix:"SIGN_IN_"`
-	OpenID       OpenIDSettings      `yaml:"openid" envPrefix:"OPENID_"`
-	Exchange     ExchangeSettings    `yaml:"exchange" envPrefix:"EXCHANGE_"`
-	Apple        AppleSettings       `yaml:"apple" envPrefix:"APPLE_"`
-	SCEP         SCEPSettings        `yaml:"scep" envPrefix:"SCEP_"`
-	Helpdesk     HelpdeskSettings    `yaml:"helpdesk" envPrefix:"HELPDESK_"`
-	Admin        AdminSettings       `yaml:"admin" envPrefix:"ADMIN_"`
-	Mail         MailSettings        `yaml:"mail" envPrefix:"MAIL_"`
-	Pages        PageSettings        `yaml:"pages" envPrefix:"PAGES_"`
-	Audit        AuditSettings       `yaml:"audit" envPrefix:"AUDIT_"`
+	TLS          TLSSettings         `yaml:"tls"`
+	CA           CASettings          `yaml:"ca"`
+	Revocation   RevocationSettings  `yaml:"revocation"`
+	Certificates CertificateSettings `yaml:"certificates"`
+	Directory    DirectorySettings   `yaml:"directory"`
+	SignIn       SignInSettings      `yaml:"sign_in"`
+	OpenID       OpenIDSettings      `yaml:"openid"`
+	Exchange     ExchangeSettings    `yaml:"exchange"`
+	Apple        AppleSettings       `yaml:"apple"`
+	SCEP         SCEPSettings        `yaml:"scep"`
+	Helpdesk     HelpdeskSettings    `yaml:"helpdesk"`
+	Admin        AdminSettings       `yaml:"admin"`
+	Mail         MailSettings        `yaml:"mail"`
+	Pages        PageSettings        `yaml:"pages"`
+	Audit        AuditSettings       `yaml:"audit"`
 
 	// Further CA certificates that devices must trust, above all the root of
 	// Exchange's server certificate. Each has a name and a file (PEM or DER).
-	Anchors []AnchorSettings `yaml:"anchors" envPrefix:"ANCHORS_"`
+	Anchors []AnchorSettings `yaml:"anchors"`
 
 	// Networks of reverse proxies whose X-Forwarded-For is believed, such as
 	// 10.0.0.0/24. Empty: nobody's.
-	TrustedProxies []string `yaml:"trusted_proxies" env:"TRUSTED_PROXIES"`
+	TrustedProxies []string `yaml:"trusted_proxies"`
 
 	// What is logged: debug, info, warn or error.
-	LogLevel string `yaml:"log_level" env:"LOG_LEVEL"`
+	LogLevel string `yaml:"log_level"`
 
 	// How it is logged: text or json.
-	LogFormat string `yaml:"log_format" env:"LOG_FORMAT"`
+	LogFormat string `yaml:"log_format"`
 }
 
 // TLSSettings name the portal's own TLS certificate.
 type TLSSettings struct {
 	// Certificate chain in PEM, best from a public CA, so that phones show no
 	// warning. Default: one from the embedded CA, renewed by itself.
-	Certificate string `yaml:"certificate" env:"CERTIFICATE"`
+	Certificate string `yaml:"certificate"`
 
 	// Its private key in PEM.
-	Key string `yaml:"key" env:"KEY"`
+	Key string `yaml:"key"`
 
 	// Further names and IP addresses in the certificate from the embedded CA.
-	Names []string `yaml:"names" env:"NAMES"`
+	Names []string `yaml:"names"`
 }
 
 // CASettings describe the embedded CA. The kinds and lives matter when it is
 // created, not later.
 type CASettings struct {
 	// Key of the root: rsa-3072, rsa-4096, ec-p256 or ec-p384.
-	RootKey ca.KeyKind `yaml:"root_key" env:"ROOT_KEY"`
+	RootKey ca.KeyKind `yaml:"root_key"`
 
 	// Key of the issuing CA, likewise.
-	IssuingKey ca.KeyKind `yaml:"issuing_key" env:"ISSUING_KEY"`
+	IssuingKey ca.KeyKind `yaml:"issuing_key"`
 
 	// File with the passphrase of the CA's keys, or the word prompt to be asked
 	// at every start. Default: the systemd credential ca-passphrase, else a file
 	// in the data folder, made at the first start.
-	PassphraseFile string `yaml:"passphrase_file" env:"PASSPHRASE_FILE"`
+	PassphraseFile string `yaml:"passphrase_file"`
 }
 
 // CertificateSettings describe the certificates people get.
 type CertificateSettings struct {
 	// Kind of key: rsa-2048, rsa-3072, rsa-4096, ec-p256 or ec-p384. Phones and
 	// mail servers of every age take rsa-2048.
-	Key ca.KeyKind `yaml:"key" env:"KEY"`
+	Key ca.KeyKind `yaml:"key"`
 
 	// Days a certificate is valid.
-	Days int `yaml:"days" env:"DAYS"`
+	Days int `yaml:"days"`
 
 	// What it may be used for: clientAuth, emailProtection, efs.
-	Usages []string `yaml:"usages" env:"USAGES"`
+	Usages []string `yaml:"usages"`
 
 	// Devices a person may have working at the same time.
-	Devices int `yaml:"devices" env:"DEVICES"`
+	Devices int `yaml:"devices"`
 
 	// Certificates a person may ask for within an hour. Each that is replaced stands
 	// in the revocation list until its end.
-	PerHour int `yaml:"per_hour" env:"PER_HOUR"`
+	PerHour int `yaml:"per_hour"`
 
 	// Days before its end from which on a person may renew a certificate, but not
 	// before half of its life is over.
-	RenewFromDays int `yaml:"renew_from_days" env:"RENEW_FROM_DAYS"`
+	RenewFromDays int `yaml:"renew_from_days"`
 
 	// Days that the old certificate works on after a renewal, unless its person says
 	// before that the new one works.
-	OverlapDays int `yaml:"overlap_days" env:"OVERLAP_DAYS"`
+	OverlapDays int `yaml:"overlap_days"`
 
 	// RSA keys made ahead in idle time, so that nobody waits for one.
-	PreparedKeys int `yaml:"prepared_keys" env:"PREPARED_KEYS"`
+	PreparedKeys int `yaml:"prepared_keys"`
 }
 
 // PageSettings give the pages the company's look.
 type PageSettings struct {
 	// Colour of buttons and links, as #rrggbb. Default: a calm blue.
-	Accent string `yaml:"accent" env:"ACCENT"`
+	Accent string `yaml:"accent"`
 
 	// Logo in the page header: a PNG file of at most 20 KB.
-	Logo string `yaml:"logo" env:"LOGO"`
+	Logo string `yaml:"logo"`
 
 	// What a certificate opens, such as: mail and calendar
-	Services string `yaml:"services" env:"SERVICES"`
+	Services string `yaml:"services"`
 
 	// Where people change an expired work password.
-	PasswordURL string `yaml:"password_url" env:"PASSWORD_URL"`
+	PasswordURL string `yaml:"password_url"`
 }
 
 // AnchorSettings name one further CA certificate.
 type AnchorSettings struct {
 	// Name people see.
-	Name string `yaml:"name" env:"NAME"`
+	Name string `yaml:"name"`
 
 	// File with the certificate, PEM or DER.
-	File string `yaml:"file" env:"FILE"`
+	File string `yaml:"file"`
 }
 
 // Defaults are the settings of a run without a file.

@@ -4,7 +4,7 @@ package config
 type AdminSettings struct {
 	// Certificates one administrator may revoke at once. More wait until another
 	// administrator agrees, for a day at most.
-	SecondPerson int `yaml:"second_person" env:"SECOND_PERSON"`
+	SecondPerson int `yaml:"second_person"`
 }
 
 func (s *Settings) checkAdmin() error {

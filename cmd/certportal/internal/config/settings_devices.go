@@ -6,25 +6,25 @@ package config
 type ExchangeSettings struct {
 	// Name phones reach it under, with :PORT when that is not 443, such as
 	// mail.corp.example. Empty: profiles hold no mailbox, pages promise none.
-	Host string `yaml:"host" env:"HOST"`
+	Host string `yaml:"host"`
 
 	// Name phones sign in with: upn, mail for the e-mail address, or domain for
 	// DOMAIN\user, where Exchange takes no other.
-	UserName string `yaml:"user_name" env:"USER_NAME"`
+	UserName string `yaml:"user_name"`
 
 	// What stands before the backslash with user_name: domain, such as CORP.
 	// Default: directory.netbios
-	Domain string `yaml:"domain" env:"DOMAIN"`
+	Domain string `yaml:"domain"`
 
 	// Days of mail a phone fetches: 1, 3, 7, 14 or 31; 0 is all.
-	SyncDays int `yaml:"sync_days" env:"SYNC_DAYS"`
+	SyncDays int `yaml:"sync_days"`
 
 	// Sign all mail with the certificate (S/MIME).
-	SMIMESign bool `yaml:"smime_sign" env:"SMIME_SIGN"`
+	SMIMESign bool `yaml:"smime_sign"`
 
 	// Read encrypted mail with the certificate, and offer to encrypt. A renewed
 	// certificate cannot read what was encrypted for the one before.
-	SMIMEEncrypt bool `yaml:"smime_encrypt" env:"SMIME_ENCRYPT"`
+	SMIMEEncrypt bool `yaml:"smime_encrypt"`
 }
 
 // SCEPSettings let phones make their own key.
@@ -33,7 +33,7 @@ type SCEPSettings struct {
 	// key themselves and fetch the certificate from this portal: over https when
 	// tls.certificate is set, else over the plain-http address. No real iPhone was
 	// tried yet.
-	Enabled bool `yaml:"enabled" env:"ENABLED"`
+	Enabled bool `yaml:"enabled"`
 }
 
 // AppleSettings say what stands in the profiles for iPhone, iPad and Mac.
@@ -42,18 +42,18 @@ type AppleSettings struct {
 	// example.corp.certificates. It must never change: a device takes a profile
 	// with another one for another profile. Default: the host of public_url,
 	// reversed.
-	Identifier string `yaml:"identifier" env:"IDENTIFIER"`
+	Identifier string `yaml:"identifier"`
 
 	// Name on the screen that asks whether to install. Default: organization.
-	Organization string `yaml:"organization" env:"ORGANIZATION"`
+	Organization string `yaml:"organization"`
 
 	// Remove a profile, its mailbox included, when its certificate ends.
-	RemoveAtEnd bool `yaml:"remove_at_end" env:"REMOVE_AT_END"`
+	RemoveAtEnd bool `yaml:"remove_at_end"`
 
 	// Certificate chain in PEM that signs the profiles; iPhones show "Verified" for
 	// one of a public CA. Default: the portal's TLS certificate.
-	SignerCertificate string `yaml:"signer_certificate" env:"SIGNER_CERTIFICATE"`
+	SignerCertificate string `yaml:"signer_certificate"`
 
 	// Its private key in PEM.
-	SignerKey string `yaml:"signer_key" env:"SIGNER_KEY"`
+	SignerKey string `yaml:"signer_key"`
 }

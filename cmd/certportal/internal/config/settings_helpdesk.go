@@ -10,33 +10,33 @@ import (
 // helpdesk lets people in with pickup codes.
 type HelpdeskSettings struct {
 	// Telephone number, as people dial it.
-	Phone string `yaml:"phone" env:"PHONE"`
+	Phone string `yaml:"phone"`
 
 	// E-mail address.
-	Mail string `yaml:"mail" env:"MAIL"`
+	Mail string `yaml:"mail"`
 
 	// When somebody answers, such as: Monday to Friday, 8 to 18
-	Hours string `yaml:"hours" env:"HOURS"`
+	Hours string `yaml:"hours"`
 
 	// Hours a pickup code may be used, 1 to 168.
-	CodeHours int `yaml:"code_hours" env:"CODE_HOURS"`
+	CodeHours int `yaml:"code_hours"`
 
 	// Pickup codes one of the staff may make within an hour. Then comes a pause,
 	// which stands in the audit log.
-	CodesPerHour int `yaml:"codes_per_hour" env:"CODES_PER_HOUR"`
+	CodesPerHour int `yaml:"codes_per_hour"`
 
 	// A pickup code works only when another one of helpdesk or administrators
 	// approved it.
-	SecondApprover bool `yaml:"second_approver" env:"SECOND_APPROVER"`
+	SecondApprover bool `yaml:"second_approver"`
 
 	// Nobody gets a certificate without a pickup code, new devices, new files and
 	// renewals alike; only a device that renews by itself with the key it has needs
 	// none.
-	CodeRequired bool `yaml:"code_required" env:"CODE_REQUIRED"`
+	CodeRequired bool `yaml:"code_required"`
 
 	// A pickup code whose maker saw the person stands for their password, once, for
 	// one certificate. Whoever finds the slip can then use it.
-	CodeAlone bool `yaml:"code_alone" env:"CODE_ALONE"`
+	CodeAlone bool `yaml:"code_alone"`
 }
 
 func defaultHelpdesk() HelpdeskSettings {

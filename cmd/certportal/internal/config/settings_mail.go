@@ -17,41 +17,41 @@ import (
 type MailSettings struct {
 	// Name of the mail server, such as mail.corp.example. It must stand in the
 	// server's certificate. Empty: no mail is sent.
-	Host string `yaml:"host" env:"HOST"`
+	Host string `yaml:"host"`
 
 	// Its port. Default: 587, with security tls 465, with none 25.
-	Port int `yaml:"port" env:"PORT"`
+	Port int `yaml:"port"`
 
 	// How the way there is protected: starttls, or tls from the first byte, or none.
-	Security string `yaml:"security" env:"SECURITY"`
+	Security string `yaml:"security"`
 
 	// Account to sign in with. Empty: the server takes mail of this machine without.
-	User string `yaml:"user" env:"USER"`
+	User string `yaml:"user"`
 
 	// File with its password. Default: the systemd credential mail-password.
-	PasswordFile string `yaml:"password_file" env:"PASSWORD_FILE"`
+	PasswordFile string `yaml:"password_file"`
 
 	// Sender, such as certificates@corp.example, or with a name before it:
 	// Corp Certificates <certificates@corp.example>
-	From string `yaml:"from" env:"FROM"`
+	From string `yaml:"from"`
 
 	// File with the CA certificates (PEM or DER) that sign the server's certificate.
 	// Default: the CAs this machine trusts.
-	CAFile string `yaml:"ca_file" env:"CA_FILE"`
+	CAFile string `yaml:"ca_file"`
 
 	// Addresses of those who look after the portal: they are told when accounts and
 	// certificates part, when the watch over the directory stops, when issuing is
 	// halted, and when the audit log was changed.
-	Operators []string `yaml:"operators" env:"OPERATORS"`
+	Operators []string `yaml:"operators"`
 
 	// Language of operators, and of people who never read a page: en, de or zh-Hans.
-	Language string `yaml:"language" env:"LANGUAGE"`
+	Language string `yaml:"language"`
 
 	// Longest wait for an answer of the server.
-	Timeout time.Duration `yaml:"timeout" env:"TIMEOUT"`
+	Timeout time.Duration `yaml:"timeout"`
 
 	// Allow security none: whoever sits on the way reads and changes the letters.
-	InsecureNoTLS bool `yaml:"insecure_no_tls" env:"INSECURE_NO_TLS"`
+	InsecureNoTLS bool `yaml:"insecure_no_tls"`
 }
 
 func defaultMail() MailSettings {

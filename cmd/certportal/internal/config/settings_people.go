@@ -12,62 +12,62 @@ import (
 type DirectorySettings struct {
 	// Kind of directory: builtin (accounts made with "certportal user add"),
 	// active-directory, or ldap (OpenLDAP and others).
-	Kind string `yaml:"kind" env:"KIND"`
+	Kind string `yaml:"kind"`
 
 	// DNS domain of the people. With the built-in directory: of the user principal
 	// names of people added without one. With Active Directory: the domain that is
 	// added to a login name without one, such as corp.example.
-	Domain string `yaml:"domain" env:"DOMAIN"`
+	Domain string `yaml:"domain"`
 
 	// Servers in the order they are asked; the next one when one does not answer.
 	// ldaps://dc1.corp.example, or ldap://dc1.corp.example, which is raised to TLS
 	// with StartTLS before anything is said. The name must stand in the server's
 	// certificate.
-	Servers []string `yaml:"servers" env:"SERVERS"`
+	Servers []string `yaml:"servers"`
 
 	// File with the CA certificates (PEM or DER) that sign the servers'
 	// certificates. Default: the CAs this machine trusts.
-	CAFile string `yaml:"ca_file" env:"CA_FILE"`
+	CAFile string `yaml:"ca_file"`
 
 	// Account the portal reads with, as certportal@corp.example, CORP\certportal or
 	// a distinguished name. It needs no right but to read.
-	User string `yaml:"user" env:"USER"`
+	User string `yaml:"user"`
 
 	// File with its password. Default: the systemd credential directory-password.
-	PasswordFile string `yaml:"password_file" env:"PASSWORD_FILE"`
+	PasswordFile string `yaml:"password_file"`
 
 	// Where people are looked for, such as OU=Staff,DC=corp,DC=example. Default
 	// with Active Directory: the whole domain.
-	Base string `yaml:"base" env:"BASE"`
+	Base string `yaml:"base"`
 
 	// Where groups are looked for; ldap only. Default: base.
-	GroupBase string `yaml:"group_base" env:"GROUP_BASE"`
+	GroupBase string `yaml:"group_base"`
 
 	// Name before the backslash in CORP\anna. Default with Active Directory: read
 	// from the server.
-	NetBIOS string `yaml:"netbios" env:"NETBIOS"`
+	NetBIOS string `yaml:"netbios"`
 
 	// Suffixes a user principal name may have. Whoever has another gets no
 	// certificate. Default: domain alone.
-	UPNSuffixes []string `yaml:"upn_suffixes" env:"UPN_SUFFIXES"`
+	UPNSuffixes []string `yaml:"upn_suffixes"`
 
 	// Servers of the global catalog, such as ldaps://dc1.corp.example:3269. With
 	// more than one domain in the forest they prove a UPN unique in all of it.
-	GlobalCatalog []string `yaml:"global_catalog" env:"GLOBAL_CATALOG"`
+	GlobalCatalog []string `yaml:"global_catalog"`
 
 	// Let people sign in with their mail address too.
-	LoginByMail bool `yaml:"login_by_mail" env:"LOGIN_BY_MAIL"`
+	LoginByMail bool `yaml:"login_by_mail"`
 
 	// Longest wait for an answer, over all servers together.
-	Timeout time.Duration `yaml:"timeout" env:"TIMEOUT"`
+	Timeout time.Duration `yaml:"timeout"`
 
-	Groups     GroupSettings     `yaml:"groups" envPrefix:"GROUPS_"`
-	Attributes AttributeSettings `yaml:"attributes" envPrefix:"ATTRIBUTES_"`
-	Watch      WatchSettings     `yaml:"watch" envPrefix:"WATCH_"`
+	Groups     GroupSettings     `yaml:"groups"`
+	Attributes AttributeSettings `yaml:"attributes"`
+	Watch      WatchSettings     `yaml:"watch"`
 
 	// Let protected people (domain administrators and the like) have certificates.
 	// Whoever holds such a phone then holds the domain.
-	InsecureEnrollProtected bool `yaml:"insecure_enroll_protected" env:"INSECURE_ENROLL_PROTECTED"`
+	InsecureEnrollProtected bool `yaml:"insecure_enroll_protected"`
 }
 
 // GroupSettings name groups by distinguished name or, with Active Directory, by
@@ -75,23 +75,23 @@ type DirectorySettings struct {
 // variable a semicolon stands between two.
 type GroupSettings struct {
 	// Whose members may have certificates. Default: everybody.
-	Enroll []string `yaml:"enroll" env:"ENROLL" envSeparator:";"`
+	Enroll []string `yaml:"enroll" envSeparator:";"`
 
 	// What people call that group, on the page that tells them to ask for it.
-	EnrollName string `yaml:"enroll_name" env:"ENROLL_NAME"`
+	EnrollName string `yaml:"enroll_name"`
 
 	// Whose members are helpdesk.
-	Helpdesk []string `yaml:"helpdesk" env:"HELPDESK" envSeparator:";"`
+	Helpdesk []string `yaml:"helpdesk" envSeparator:";"`
 
 	// Whose members read everything and change nothing.
-	Auditor []string `yaml:"auditor" env:"AUDITOR" envSeparator:";"`
+	Auditor []string `yaml:"auditor" envSeparator:";"`
 
 	// Whose members are administrators of the portal.
-	Admin []string `yaml:"admin" env:"ADMIN" envSeparator:";"`
+	Admin []string `yaml:"admin" envSeparator:";"`
 
 	// Whose members are protected, besides the domain's own administrators: they
 	// get no certificate, and helpdesk cannot act for them.
-	Protected []string `yaml:"protected" env:"PROTECTED" envSeparator:";"`
+	Protected []string `yaml:"protected" envSeparator:";"`
 }
 
 // AttributeSettings name what is read of an entry; ldap only. Active Directory
@@ -99,64 +99,64 @@ type GroupSettings struct {
 type AttributeSettings struct {
 	// Who counts as a person. Whoever leaves the filter counts as deleted. Default:
 	// (objectClass=inetOrgPerson)
-	PersonFilter string `yaml:"person_filter" env:"PERSON_FILTER"`
+	PersonFilter string `yaml:"person_filter"`
 
 	// What never changes. Default: entryUUID
-	ID string `yaml:"id" env:"ID"`
+	ID string `yaml:"id"`
 
 	// Login name. Default: uid
-	Login string `yaml:"login" env:"LOGIN"`
+	Login string `yaml:"login"`
 
 	// User principal name. Default: mail
-	UPN string `yaml:"upn" env:"UPN"`
+	UPN string `yaml:"upn"`
 
 	// Windows security identifier in text, such as sambaSID. Default: none
-	SID string `yaml:"sid" env:"SID"`
+	SID string `yaml:"sid"`
 
 	// E-mail address. Default: mail
-	Mail string `yaml:"mail" env:"MAIL"`
+	Mail string `yaml:"mail"`
 
 	// Display name. Default: cn
-	Name string `yaml:"name" env:"NAME"`
+	Name string `yaml:"name"`
 
 	// First name. Default: givenName
-	GivenName string `yaml:"given_name" env:"GIVEN_NAME"`
+	GivenName string `yaml:"given_name"`
 
 	// Number of the employee. Default: employeeNumber
-	EmployeeNumber string `yaml:"employee_number" env:"EMPLOYEE_NUMBER"`
+	EmployeeNumber string `yaml:"employee_number"`
 
 	// Department. Default: departmentNumber
-	Department string `yaml:"department" env:"DEPARTMENT"`
+	Department string `yaml:"department"`
 
 	// Of a group: the distinguished names of its members. Default: member
-	Member string `yaml:"member" env:"MEMBER"`
+	Member string `yaml:"member"`
 }
 
 // WatchSettings rule how certificates follow the directory.
 type WatchSettings struct {
 	// How often everybody who holds a certificate is compared with the directory.
-	Every time.Duration `yaml:"every" env:"EVERY"`
+	Every time.Duration `yaml:"every"`
 
 	// How long an account must be switched off, run out or gone before its
 	// certificates are revoked.
-	Grace time.Duration `yaml:"grace" env:"GRACE"`
+	Grace time.Duration `yaml:"grace"`
 
 	// Percent of all holders: when more change within a day, the watch stops,
 	// raises an alarm and revokes nobody.
-	SharePercent int `yaml:"share_percent" env:"SHARE_PERCENT"`
+	SharePercent int `yaml:"share_percent"`
 }
 
 // SignInSettings bound wrong passwords. The portal stays below the directory's
 // own lock: with Active Directory it reads the lockout policy and tightens these.
 type SignInSettings struct {
 	// Wrong passwords of one account before a pause.
-	Tries int `yaml:"tries" env:"TRIES"`
+	Tries int `yaml:"tries"`
 
 	// Wrong passwords from one network address before a pause; an office shares one.
-	TriesPerAddress int `yaml:"tries_per_address" env:"TRIES_PER_ADDRESS"`
+	TriesPerAddress int `yaml:"tries_per_address"`
 
 	// How long tries are counted, and how long a pause lasts.
-	Window time.Duration `yaml:"window" env:"WINDOW"`
+	Window time.Duration `yaml:"window"`
 }
 
 // OpenIDSettings let people sign in at an identity provider (Entra ID, AD FS,
@@ -164,36 +164,36 @@ type SignInSettings struct {
 type OpenIDSettings struct {
 	// Issuer address, such as https://login.microsoftonline.com/TENANT/v2.0. Empty:
 	// no such sign-in.
-	Issuer string `yaml:"issuer" env:"ISSUER"`
+	Issuer string `yaml:"issuer"`
 
 	// Client id this portal has there; its redirect address is public_url and
 	// /login/callback.
-	ClientID string `yaml:"client_id" env:"CLIENT_ID"`
+	ClientID string `yaml:"client_id"`
 
 	// File with the client secret. Default: the systemd credential openid-secret;
 	// with neither the portal is a public client.
-	ClientSecretFile string `yaml:"client_secret_file" env:"CLIENT_SECRET_FILE"`
+	ClientSecretFile string `yaml:"client_secret_file"`
 
 	// What people call it, on the button.
-	Name string `yaml:"name" env:"NAME"`
+	Name string `yaml:"name"`
 
 	// Further scopes to ask for, besides openid.
-	Scopes []string `yaml:"scopes" env:"SCOPES"`
+	Scopes []string `yaml:"scopes"`
 
 	// Claim that holds the objectSid, such as onprem_sid (Entra ID) or primarysid
 	// (AD FS).
-	SIDClaim string `yaml:"sid_claim" env:"SID_CLAIM"`
+	SIDClaim string `yaml:"sid_claim"`
 
 	// Claim that holds the user principal name. Name only claims that people
 	// cannot change themselves: never e-mail.
-	UPNClaim string `yaml:"upn_claim" env:"UPN_CLAIM"`
+	UPNClaim string `yaml:"upn_claim"`
 
 	// File with the CA certificates that sign the provider's TLS certificate.
 	// Default: the CAs this machine trusts.
-	CAFile string `yaml:"ca_file" env:"CA_FILE"`
+	CAFile string `yaml:"ca_file"`
 
 	// The only way in: no form for name and password.
-	Only bool `yaml:"only" env:"ONLY"`
+	Only bool `yaml:"only"`
 }
 
 // The kinds of directory.

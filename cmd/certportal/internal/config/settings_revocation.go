@@ -19,29 +19,29 @@ type RevocationSettings struct {
 	// How long a list is valid. For so long at most a server that has fetched one
 	// takes what was revoked since; and for so long phones are let in when no new
 	// list can be made.
-	ListLife time.Duration `yaml:"list_life" env:"LIST_LIFE"`
+	ListLife time.Duration `yaml:"list_life"`
 
 	// How often a list is made anew when nothing is revoked.
-	ListEvery time.Duration `yaml:"list_every" env:"LIST_EVERY"`
+	ListEvery time.Duration `yaml:"list_every"`
 
 	// How often a delta list is made when nothing is revoked: a short list of what
 	// the complete ones lack. Then a revocation makes a delta list at once, and the
 	// complete list waits for list_every. For large lists; 0s: none.
-	DeltaEvery time.Duration `yaml:"delta_every" env:"DELTA_EVERY"`
+	DeltaEvery time.Duration `yaml:"delta_every"`
 
 	// Folders that lists are copied to, of a web server or on a file share:
 	// root.crl, issuing.crl and issuing-delta.crl.
-	Folders []string `yaml:"folders" env:"FOLDERS"`
+	Folders []string `yaml:"folders"`
 
 	// File that remembers every certificate and revocation outside the database, so
 	// that a database restored from a backup forgets none. Best on another disk.
 	// Default: revocation.journal in the data folder.
-	Journal string `yaml:"journal" env:"JOURNAL"`
+	Journal string `yaml:"journal"`
 
 	// How long an OCSP answer is valid.
-	OCSPLife time.Duration `yaml:"ocsp_life" env:"OCSP_LIFE"`
+	OCSPLife time.Duration `yaml:"ocsp_life"`
 
-	LDAP RevocationLDAPSettings `yaml:"ldap" envPrefix:"LDAP_"`
+	LDAP RevocationLDAPSettings `yaml:"ldap"`
 }
 
 // RevocationLDAPSettings name entries of a directory that lists are copied to, such
@@ -49,25 +49,25 @@ type RevocationSettings struct {
 type RevocationLDAPSettings struct {
 	// Server, as ldaps://dc1.corp.example or ldap://dc1.corp.example, which is raised
 	// to TLS with StartTLS. Empty: none.
-	URL string `yaml:"url" env:"URL"`
+	URL string `yaml:"url"`
 
 	// Entry for the lists of the issuing CA, of class cRLDistributionPoint. It must be
 	// there.
-	DN string `yaml:"dn" env:"DN"`
+	DN string `yaml:"dn"`
 
 	// Entry for the list of the root, likewise. Default: none.
-	RootDN string `yaml:"root_dn" env:"ROOT_DN"`
+	RootDN string `yaml:"root_dn"`
 
 	// Account that may write those entries: a distinguished name, or as
 	// crl@corp.example with Active Directory.
-	BindDN string `yaml:"bind_dn" env:"BIND_DN"`
+	BindDN string `yaml:"bind_dn"`
 
 	// File with its password. Default: the systemd credential crl-ldap-password.
-	PasswordFile string `yaml:"password_file" env:"PASSWORD_FILE"`
+	PasswordFile string `yaml:"password_file"`
 
 	// File with the CA certificates (PEM or DER) that sign the server's certificate.
 	// Default: the CAs this machine trusts.
-	CAFile string `yaml:"ca_file" env:"CA_FILE"`
+	CAFile string `yaml:"ca_file"`
 }
 
 // defaultOCSPLife is how long an OCSP answer is valid when no setting says otherwise.
