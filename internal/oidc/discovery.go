@@ -10,7 +10,7 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// metadata is what the provider says about itself (OpenID Connect Discovery 1.0
+// metadata is the metadata document of the provider (OpenID Connect Discovery 1.0
 // section 3, RFC 8414, RFC 9207).
 type metadata struct {
 	Issuer        string   `json:"issuer"`
@@ -22,8 +22,8 @@ type metadata struct {
 	NamesIssuer   bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
-// readMetadata asks the provider for its addresses. One that speaks for another
-// issuer is refused, or a provider could issue in the name of the next.
+// readMetadata fetches the provider's metadata. It refuses metadata of another issuer, so
+// that one provider cannot issue tokens in the name of another.
 func (p *Provider) readMetadata(ctx context.Context) (metadata, error) {
 	var m metadata
 	address := strings.TrimSuffix(p.issuer, "/") + "/.well-known/openid-configuration"
@@ -53,8 +53,8 @@ func (m metadata) check(issuer string) error {
 	return nil
 }
 
-// style is how the portal shows its secret. It is never tried out: the first try
-// would use the code up.
+// style returns how the portal sends its secret. It is not probed, because a failed
+// attempt would use up the code.
 func (m metadata) style(secret string) oauth2.AuthStyle {
 	byHeader := len(m.SecretBy) == 0 || slices.Contains(m.SecretBy, "client_secret_basic")
 	if secret != "" && byHeader {
@@ -63,9 +63,8 @@ func (m metadata) style(secret string) oauth2.AuthStyle {
 	return oauth2.AuthStyleInParams
 }
 
-// Check asks the provider for its addresses and keys and reads the portal's
-// secret, as the check of the settings does. The error says what an administrator
-// must mend; it is an *enroll.Outage.
+// Check fetches the provider's metadata and keys and reads the portal's client secret. The
+// error is a *portal.Outage for the administrator.
 func (p *Provider) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()

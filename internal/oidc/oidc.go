@@ -1,20 +1,21 @@
-// Package openid lets people sign in at the company's identity provider: the
-// authorization code flow of OpenID Connect with PKCE, as Entra ID, AD FS and
-// Keycloak speak it.
+// Package oidc signs people in at the company's identity provider with the authorization
+// code flow of OpenID Connect and PKCE, as Entra ID, AD FS and Keycloak support it.
 //
-// It tells which account somebody has signed in with, by SID or user principal
-// name, and nothing else. Whether that person exists, may sign in, and what
-// stands in their certificate, the directory says. Mail addresses and display
-// names are never read: many providers let people choose theirs.
+// The caller makes a Flow, redirects the person to Provider.Address, and passes the
+// parameters of the provider's redirect back to Provider.Finish. The result is a
+// portal.Claim: the SID or the user principal name of the account, and nothing else. The
+// directory decides whether that person exists, may sign in, and what a certificate
+// contains. Mail addresses and display names are not used, because many providers let
+// people choose theirs.
 //
-// It refuses a provider without TLS, redirects on the way to it, answers over a
-// limit, an ID token that is not signed by a key of the provider with RS256,
-// PS256 or ES256, and one made for another client, another sign-in or another
-// time. It keeps nothing of a sign-in; the caller holds the Flow.
+// The package refuses a provider without TLS, redirects in responses, responses over a
+// size limit, an ID token that is not signed by a key of the provider with RS256, PS256
+// or ES256, and one for another client, another sign-in or another time. It stores
+// nothing about a sign-in.
 //
-// The package follows OpenID Connect Core 1.0 and Discovery 1.0, RFC 6749 (OAuth
-// 2.0), RFC 7636 (PKCE), RFC 7515 to 7519 (JOSE), RFC 9207 (issuer in the answer)
-// and the advice of RFC 9700.
+// It follows OpenID Connect Core 1.0 and Discovery 1.0, RFC 6749 (OAuth 2.0), RFC 7636
+// (PKCE), RFC 7515 to 7519 (JOSE), RFC 9207 (issuer in the response) and the advice of
+// RFC 9700.
 package oidc
 
 import (
@@ -32,50 +33,50 @@ import (
 	"certportal/internal/portal"
 )
 
-// defaultTimeout bounds a whole sign-in at the provider.
+// defaultTimeout limits the requests of one call.
 const defaultTimeout = 5 * time.Second
 
-// Config is what a Provider works with. Issuer, ClientID, RedirectURL and one of
-// the claims are required.
+// Config configures a Provider. Issuer, ClientID, RedirectURL and one of the claims are
+// required.
 type Config struct {
-	// Issuer is the provider's address exactly as its tokens name it, such as
-	// https://login.microsoftonline.com/{tenant}/v2.0. It must be of one tenant:
-	// "common" and "organizations" would let in every tenant there is.
+	// Issuer is the provider's address exactly as in the claim iss of its tokens, such as
+	// https://login.microsoftonline.com/{tenant}/v2.0. It must name one tenant: "common"
+	// and "organizations" would accept accounts of every tenant.
 	Issuer string
 
-	// ClientID is the portal's name at the provider.
+	// ClientID is the portal's client id at the provider.
 	ClientID string
 
-	// ClientSecret gives the portal's secret at the provider. It is asked at every
-	// sign-in, so that a renewed secret needs no restart. Nil for a public client,
-	// which PKCE alone protects.
+	// ClientSecret returns the portal's client secret. It is called at every sign-in, so
+	// that a renewed secret needs no restart. Nil for a public client, which only PKCE
+	// protects.
 	ClientSecret func() (string, error)
 
-	// RedirectURL is where people come back to: the portal's https address and the
-	// path of the callback, as the provider knows it.
+	// RedirectURL is the portal's callback as registered at the provider: its https
+	// address and the path.
 	RedirectURL string
 
-	// Scopes are asked for besides "openid". Optional.
+	// Scopes are requested besides "openid". Optional.
 	Scopes []string
 
-	// SIDClaim and UPNClaim name the claims with the account's objectSid as
-	// "S-1-5-21-…" and its user principal name; an empty one is not read. Nobody but
-	// an administrator of the provider may be able to change their values.
+	// SIDClaim and UPNClaim are the names of the claims with the account's objectSid as
+	// "S-1-5-21-…" and its user principal name; an empty one is not read. Only
+	// administrators of the provider may be able to change their values.
 	SIDClaim, UPNClaim string
 
-	// Roots are trusted to vouch for the provider. Default: those of the system.
+	// Roots are the CAs of the provider's certificate. Default: those of the system.
 	Roots *x509.CertPool
 
-	// Timeout bounds all talk with the provider during one call. Default 5 s.
+	// Timeout limits all requests to the provider during one call. Default 5 s.
 	Timeout time.Duration
 
 	Now func() time.Time // default time.Now
 	Log *slog.Logger     // default slog.Default()
 }
 
-// Provider is the identity provider of one company. It is safe for concurrent
-// use. Nothing is asked of the provider before the first sign-in or Check: it may
-// be down when the portal starts.
+// Provider is a client of one identity provider. It is safe for concurrent use. It sends
+// no request before the first sign-in or Check, because the provider may be down when the
+// portal starts.
 type Provider struct {
 	issuer   string
 	clientID string
@@ -89,11 +90,11 @@ type Provider struct {
 	log      *slog.Logger
 
 	client   *http.Client
-	metadata *kept[metadata]
-	keys     *kept[keyList]
+	metadata *cached[metadata]
+	keys     *cached[keyList]
 }
 
-// New checks the configuration. It names the field that is wrong.
+// New checks the configuration. The error names the wrong field.
 func New(c Config) (*Provider, error) {
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("openid: %w", err)
@@ -115,8 +116,8 @@ func New(c Config) (*Provider, error) {
 		}
 	}
 	p.client = newClient(c.Roots, p.timeout)
-	p.metadata = newKept(p.now, p.readMetadata)
-	p.keys = newKept(p.now, p.readKeys)
+	p.metadata = newCached(p.now, p.readMetadata)
+	p.keys = newCached(p.now, p.readKeys)
 	return p, nil
 }
 
@@ -147,8 +148,8 @@ func (c Config) check() error {
 	return nil
 }
 
-// checkAddress refuses what is not an https address of a host. Codes, secrets and
-// tokens travel there.
+// checkAddress requires an https URL with a host, because codes, secrets and tokens are
+// sent there.
 func checkAddress(s string) error {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Contains(s, "#") {
@@ -157,8 +158,7 @@ func checkAddress(s string) error {
 	return nil
 }
 
-// outage says that the provider did not answer, or not as a provider does: the
-// person can do nothing about it.
+// outage returns an outage of the provider, which the person can do nothing about.
 func outage(doing string, err error) error {
 	return &portal.Outage{Part: portal.PartProvider, Err: fmt.Errorf("%s: %w", doing, err)}
 }

@@ -26,8 +26,8 @@ const (
 	upn      = "anna@corp.example"
 )
 
-// company is a provider and the portal's side of it, with a clock of their own.
-type company struct {
+// fixture is a test provider and the portal's client of it, with a fake clock.
+type fixture struct {
 	*oidc.Provider
 	t    *testing.T
 	idp  *oidcserver.Provider
@@ -36,21 +36,21 @@ type company struct {
 	time time.Time
 }
 
-func (c *company) now() time.Time {
+func (c *fixture) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.time
 }
 
-func (c *company) pass(d time.Duration) {
+func (c *fixture) pass(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.time = c.time.Add(d)
 }
 
-func newCompany(t *testing.T, idp oidcserver.Config, change ...func(*oidc.Config)) *company {
+func newFixture(t *testing.T, idp oidcserver.Config, change ...func(*oidc.Config)) *fixture {
 	t.Helper()
-	c := &company{t: t, time: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+	c := &fixture{t: t, time: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
 	idp.Redirect, idp.Now = redirect, c.now
 	c.idp = oidcserver.New(t, idp)
 	c.idp.SignIn(map[string]any{"onprem_sid": sid, "upn": upn})
@@ -70,15 +70,15 @@ func newCompany(t *testing.T, idp oidcserver.Config, change ...func(*oidc.Config
 	return c
 }
 
-// flow is one sign-in's secrets; different letters make different flows.
+// flow returns the secrets of a sign-in; different letters give different flows.
 func flow(letter string) oidc.Flow {
 	return oidc.Flow{
 		State: strings.Repeat(letter, 43), Nonce: strings.Repeat(letter, 42) + "n", Verifier: strings.Repeat(letter, 42) + "v",
 	}
 }
 
-// visit is the person's browser at the provider: it comes back with an answer.
-func (c *company) visit(f oidc.Flow) oidc.Answer {
+// visit acts as the person's browser at the provider and returns the redirect's answer.
+func (c *fixture) visit(f oidc.Flow) oidc.Answer {
 	c.t.Helper()
 	address, err := c.Address(c.t.Context(), f)
 	if err != nil {
@@ -108,14 +108,14 @@ func (c *company) visit(f oidc.Flow) oidc.Answer {
 	return oidc.Answer{Code: back.Query().Get("code"), Issuer: back.Query().Get("iss")}
 }
 
-// signIn goes through one sign-in.
-func (c *company) signIn() (portal.Claim, error) {
+// signIn runs a whole sign-in.
+func (c *fixture) signIn() (portal.Claim, error) {
 	c.t.Helper()
 	f := flow("a")
 	return c.Finish(c.t.Context(), f, c.visit(f))
 }
 
-// isOutage reports whether the error is the provider's fault, as pages tell it.
+// isOutage reports whether the error is an outage of the provider.
 func isOutage(err error) bool {
 	var outage *portal.Outage
 	return errors.As(err, &outage) && outage.Part == portal.PartProvider
@@ -136,7 +136,7 @@ func TestSignIn(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newCompany(t, tt.idp, tt.change)
+			c := newFixture(t, tt.idp, tt.change)
 			got, err := c.signIn()
 			if want := (portal.Claim{SID: sid, UPN: upn}); err != nil || got != want {
 				t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -149,7 +149,7 @@ func TestSignIn(t *testing.T) {
 }
 
 func TestAddress(t *testing.T) {
-	c := newCompany(t, oidcserver.Config{}, func(c *oidc.Config) { c.Scopes = []string{"profile"} })
+	c := newFixture(t, oidcserver.Config{}, func(c *oidc.Config) { c.Scopes = []string{"profile"} })
 	address, err := c.Address(t.Context(), flow("a"))
 	if err != nil {
 		t.Fatal(err)
@@ -171,13 +171,13 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// TestA9_HostileProvider has the provider, or somebody between, lie in one way at
-// a time: nobody is signed in.
+// TestA9_HostileProvider has the provider, or a man in the middle, send one wrong value at
+// a time. None of them signs a person in.
 func TestA9_HostileProvider(t *testing.T) {
 	tests := []struct {
 		fault  oidcserver.Fault
 		outage bool
-		words  string // of the operator's line
+		words  string // in the operator's log record
 	}{
 		{oidcserver.SaysOtherIssuer, false, "answer of issuer"},
 		{oidcserver.NamesIssuer, false, "answer of issuer"},
@@ -205,11 +205,11 @@ func TestA9_HostileProvider(t *testing.T) {
 		{oidcserver.Doubled, false, "reading ID token"},
 	}
 	for _, algorithm := range []jose.SignatureAlgorithm{jose.RS256, jose.ES256} {
-		c := newCompany(t, oidcserver.Config{Algorithm: algorithm})
+		c := newFixture(t, oidcserver.Config{Algorithm: algorithm})
 		for _, tt := range tests {
 			t.Run(string(algorithm)+"/"+string(tt.fault), func(t *testing.T) {
 				c.idp.Misbehave(tt.fault)
-				c.pass(2 * time.Hour) // all that is kept is old
+				c.pass(2 * time.Hour) // cached documents are old
 				got, err := c.signIn()
 				if err == nil || got != (portal.Claim{}) {
 					t.Fatalf("got %+v, %v, want nobody", got, err)
@@ -228,9 +228,9 @@ func TestA9_HostileProvider(t *testing.T) {
 	}
 }
 
-// TestA9_CodeOfAnotherSignIn sends codes to a sign-in they do not belong to.
+// TestA9_CodeOfAnotherSignIn uses a code in a sign-in it does not belong to.
 func TestA9_CodeOfAnotherSignIn(t *testing.T) {
-	c := newCompany(t, oidcserver.Config{})
+	c := newFixture(t, oidcserver.Config{})
 	mine, theirs := flow("a"), flow("b")
 	answer := c.visit(theirs)
 	if _, err := c.Finish(t.Context(), mine, answer); err == nil || isOutage(err) {
@@ -246,7 +246,7 @@ func TestA9_CodeOfAnotherSignIn(t *testing.T) {
 	if _, err := c.Finish(t.Context(), mine, oidc.Answer{Code: "invented"}); err == nil || isOutage(err) {
 		t.Errorf("invented code: got %v, want a refusal", err)
 	}
-	// The nonce is checked even where PKCE would let the code pass.
+	// The nonce is checked even when PKCE accepts the code.
 	sameVerifier := oidc.Flow{State: theirs.State, Nonce: theirs.Nonce, Verifier: mine.Verifier}
 	if _, err := c.Finish(t.Context(), sameVerifier, c.visit(mine)); err == nil || !strings.Contains(err.Error(), "nonce") {
 		t.Errorf("token of another sign-in: got %v, want the nonce refused", err)
@@ -285,7 +285,7 @@ func TestClaims(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newCompany(t, oidcserver.Config{Algorithm: jose.ES256})
+			c := newFixture(t, oidcserver.Config{Algorithm: jose.ES256})
 			c.idp.SignIn(tt.claims)
 			got, err := c.signIn()
 			if got != tt.want {
@@ -312,7 +312,7 @@ func TestClaims(t *testing.T) {
 
 func TestNamedClaims(t *testing.T) {
 	primary := "http://schemas.microsoft.com/ws/2008/06/identity/claims/primarysid"
-	c := newCompany(t, oidcserver.Config{Algorithm: jose.ES256}, func(c *oidc.Config) {
+	c := newFixture(t, oidcserver.Config{Algorithm: jose.ES256}, func(c *oidc.Config) {
 		c.SIDClaim, c.UPNClaim = primary, ""
 	})
 	c.idp.SignIn(map[string]any{primary: sid, "upn": "mallory@corp.example", "onprem_sid": sid + "1"})
@@ -358,10 +358,10 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestLeaver holds that whoever stops waiting is told so, and is no fault of the
-// provider for the others.
+// TestLeaver checks that a canceled caller gets its context's error, and that the other
+// callers do not see it as an outage.
 func TestLeaver(t *testing.T) {
-	c := newCompany(t, oidcserver.Config{Algorithm: jose.ES256})
+	c := newFixture(t, oidcserver.Config{Algorithm: jose.ES256})
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	_, _ = c.Address(gone, flow("a"))
@@ -370,7 +370,7 @@ func TestLeaver(t *testing.T) {
 	}
 }
 
-// TestA9_FreshSignIn asks for a sign-in that is newer than the provider's session.
+// TestA9_FreshSignIn requires a sign-in newer than the session at the provider.
 func TestA9_FreshSignIn(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -385,7 +385,7 @@ func TestA9_FreshSignIn(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newCompany(t, oidcserver.Config{Algorithm: jose.ES256})
+			c := newFixture(t, oidcserver.Config{Algorithm: jose.ES256})
 			claims := map[string]any{"onprem_sid": sid}
 			maps.Copy(claims, tt.claims)
 			c.idp.SignIn(claims)

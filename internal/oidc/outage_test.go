@@ -19,8 +19,8 @@ import (
 
 func tlsConfig(roots *x509.CertPool) *tls.Config { return &tls.Config{RootCAs: roots} }
 
-// TestProviderOutOfOrder disturbs discovery and keys: it is an outage, never a
-// sign-in, and the next try after a moment works.
+// TestProviderOutOfOrder breaks discovery and keys. Each is an outage, never a sign-in,
+// and a later sign-in works.
 func TestProviderOutOfOrder(t *testing.T) {
 	faults := map[oidcserver.Fault]string{
 		oidcserver.Broken: "status 500", oidcserver.Garbage: "reading JSON", oidcserver.Huge: "over the limit",
@@ -29,7 +29,7 @@ func TestProviderOutOfOrder(t *testing.T) {
 	}
 	for fault, words := range faults {
 		t.Run(string(fault), func(t *testing.T) {
-			c := newCompany(t, oidcserver.Config{Algorithm: jose.ES256}, func(c *oidc.Config) {
+			c := newFixture(t, oidcserver.Config{Algorithm: jose.ES256}, func(c *oidc.Config) {
 				if fault == oidcserver.Slow {
 					c.Timeout = 200 * time.Millisecond
 				}
@@ -57,11 +57,11 @@ func TestProviderOutOfOrder(t *testing.T) {
 	}
 }
 
-// TestTokensOutOfOrder breaks the provider between the way out and the way back.
+// TestTokensOutOfOrder breaks the provider between the redirect and the code exchange.
 func TestTokensOutOfOrder(t *testing.T) {
 	for _, fault := range []oidcserver.Fault{oidcserver.Broken, oidcserver.Garbage, oidcserver.Huge, oidcserver.Redirects, oidcserver.Slow} {
 		t.Run(string(fault), func(t *testing.T) {
-			c := newCompany(t, oidcserver.Config{Algorithm: jose.ES256}, func(c *oidc.Config) {
+			c := newFixture(t, oidcserver.Config{Algorithm: jose.ES256}, func(c *oidc.Config) {
 				if fault == oidcserver.Slow {
 					c.Timeout = time.Second
 				}
@@ -78,7 +78,7 @@ func TestTokensOutOfOrder(t *testing.T) {
 func TestKeysOutOfOrder(t *testing.T) {
 	for _, fault := range []oidcserver.Fault{oidcserver.NoKeys, oidcserver.SharedKeys} {
 		t.Run(string(fault), func(t *testing.T) {
-			c := newCompany(t, oidcserver.Config{})
+			c := newFixture(t, oidcserver.Config{})
 			c.idp.Misbehave(fault)
 			if _, err := c.signIn(); !isOutage(err) {
 				t.Errorf("got %v, want an outage", err)
@@ -90,10 +90,10 @@ func TestKeysOutOfOrder(t *testing.T) {
 	}
 }
 
-// TestKeyRotation lets the provider change its key: the new one is found, and
-// within the hour the old one is worth nothing.
+// TestKeyRotation has the provider change its key. The new key is accepted at once, and the
+// old key is refused after an hour at most.
 func TestKeyRotation(t *testing.T) {
-	c := newCompany(t, oidcserver.Config{Algorithm: jose.ES256})
+	c := newFixture(t, oidcserver.Config{Algorithm: jose.ES256})
 	if _, err := c.signIn(); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestKeyRotation(t *testing.T) {
 	if _, err := c.signIn(); err != nil {
 		t.Errorf("new key: %v", err)
 	}
-	// A key that was withdrawn without a new name for its successor.
+	// A new key under the id of the withdrawn one.
 	c.idp.Misbehave(oidcserver.NoKeys)
 	c.pass(59 * time.Minute)
 	if _, err := c.signIn(); err != nil {
@@ -117,7 +117,7 @@ func TestKeyRotation(t *testing.T) {
 	}
 }
 
-// TestNobodyThere starts without a provider, as a portal may after a power cut.
+// TestNobodyThere starts while the provider is down, as after a power failure.
 func TestNobodyThere(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -127,14 +127,14 @@ func TestNobodyThere(t *testing.T) {
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	c := newCompany(t, oidcserver.Config{Algorithm: jose.ES256}, func(c *oidc.Config) { c.Issuer = "https://" + address })
+	c := newFixture(t, oidcserver.Config{Algorithm: jose.ES256}, func(c *oidc.Config) { c.Issuer = "https://" + address })
 	if _, err := c.Address(t.Context(), flow("a")); !isOutage(err) {
 		t.Errorf("got %v, want an outage", err)
 	}
 }
 
 func TestUntrustedProvider(t *testing.T) {
-	c := newCompany(t, oidcserver.Config{Algorithm: jose.ES256}, func(c *oidc.Config) { c.Roots = x509.NewCertPool() })
+	c := newFixture(t, oidcserver.Config{Algorithm: jose.ES256}, func(c *oidc.Config) { c.Roots = x509.NewCertPool() })
 	_, err := c.Address(t.Context(), flow("a"))
 	var unknown x509.UnknownAuthorityError
 	if !isOutage(err) || !errors.As(err, &unknown) {
@@ -142,10 +142,9 @@ func TestUntrustedProvider(t *testing.T) {
 	}
 }
 
-// TestManyAtOnce holds that those who come while the provider is slow wait
-// together, not one after the other.
+// TestManyAtOnce checks that concurrent callers share one request to a slow provider.
 func TestManyAtOnce(t *testing.T) {
-	c := newCompany(t, oidcserver.Config{Algorithm: jose.ES256}, func(c *oidc.Config) { c.Timeout = 500 * time.Millisecond })
+	c := newFixture(t, oidcserver.Config{Algorithm: jose.ES256}, func(c *oidc.Config) { c.Timeout = 500 * time.Millisecond })
 	c.idp.Misbehave(oidcserver.Slow)
 	var wg sync.WaitGroup
 	faults := make([]error, 50)
@@ -175,7 +174,7 @@ func TestSecret(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newCompany(t, oidcserver.Config{Algorithm: jose.ES256}, func(c *oidc.Config) { c.ClientSecret = tt.secret })
+			c := newFixture(t, oidcserver.Config{Algorithm: jose.ES256}, func(c *oidc.Config) { c.ClientSecret = tt.secret })
 			if _, err := c.signIn(); !isOutage(err) || !strings.Contains(err.Error(), tt.words) {
 				t.Errorf("got %v, want an outage that tells of %q", err, tt.words)
 			}

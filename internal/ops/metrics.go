@@ -13,9 +13,8 @@ import (
 	"certportal/ca/crl"
 )
 
-// numbers reads everything at the moment somebody asks: nothing is counted twice, and
-// what nobody asks for costs nothing.
-type numbers struct {
+// collector is a prometheus.Collector that reads all values when they are scraped.
+type collector struct {
 	c     Config
 	ready *readiness
 
@@ -27,16 +26,16 @@ type numbers struct {
 	certificate, ledger, requests, journal           *prometheus.Desc
 }
 
-// newNumbers is the handler of /metrics, with a registry of its own: nothing that some
-// library registers by itself gets out.
-func newNumbers(c Config, ready *readiness) (http.Handler, error) {
-	n := &numbers{c: c, ready: ready}
-	n.describe()
+// newMetrics returns the handler of /metrics. Its own registry keeps out metrics that
+// libraries register globally.
+func newMetrics(c Config, ready *readiness) (http.Handler, error) {
+	m := &collector{c: c, ready: ready}
+	m.describe()
 	registry := prometheus.NewRegistry()
-	for _, collector := range []prometheus.Collector{
-		n, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	for _, part := range []prometheus.Collector{
+		m, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	} {
-		if err := registry.Register(collector); err != nil {
+		if err := registry.Register(part); err != nil {
 			return nil, err
 		}
 	}
@@ -46,99 +45,100 @@ func newNumbers(c Config, ready *readiness) (http.Handler, error) {
 	}), nil
 }
 
-// describe names the numbers.
-func (n *numbers) describe() {
+// describe creates the descriptors.
+func (m *collector) describe() {
 	name := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("certportal_"+name, help, labels, nil)
 	}
 	list := func(short, help string) *prometheus.Desc {
 		return name("revocation_list_"+short, help, "issuer", "kind")
 	}
-	n.build = name("build_info", "Always 1; the label is the version.", "version")
-	n.readyCheck = name("ready_check", "1 when a check of /readyz is in order, 0 when it is red.", "check")
-	n.listNumber = list("number", "Number of the revocation list in force; 0 when there is none.")
-	n.listAge = list("age_seconds", "Seconds since thisUpdate of the revocation list in force.")
-	n.listLeft = list("seconds_to_next_update", "Seconds until the revocation list in force runs out; negative afterwards.")
-	n.listLife = list("life_ratio", "Share of the life of the revocation list in force that is over; 1 when it ran out.")
-	n.listEntries = list("entries", "Entries of the revocation list in force.")
-	n.listSize = list("size_bytes", "Size of the revocation list in force, in DER.")
-	n.listTrouble = list("trouble", "1 while the revocation list cannot be made or loaded.")
-	n.listWaiting = list("waiting", "1 while a revocation stands in no list yet.")
-	n.targetNumber = name("revocation_list_target_number", "Number of the list that was last copied to the target.", "issuer", "kind", "target")
-	n.targetTrouble = name("revocation_list_target_trouble", "1 while the list cannot be copied to the target.", "issuer", "kind", "target")
-	n.builds = name("revocation_list_builds_total", "Times that this process made lists of the issuer.", "issuer")
-	n.failures = name("revocation_list_build_errors_total", "Times that this process could not make a list of the issuer.", "issuer")
-	n.answers = name("ocsp_answers_total", "Online answers: for everybody, for one who asked, or why there was none.", "result")
-	n.kept = name("ocsp_kept_answers", "Signed online answers in memory.")
-	n.followed = name("ocsp_followed_seconds", "Seconds since the online answers last saw the records.")
-	n.onlineTrouble = name("ocsp_trouble", "1 while online answers cannot be signed or do not follow the records.")
-	n.lifetime = name("ocsp_answer_life_seconds", "How long an online answer is valid.")
-	n.certificate = name("certificate_seconds_to_end", "Seconds until a certificate of the portal ends; negative afterwards.", "certificate")
-	n.ledger = name("ledger_head", "Number of the last entry of the audit log.")
-	n.journal = name("journal_trouble", "1 while the journal beside the database cannot be written.")
-	n.requests = name("http_requests_total", "Requests answered, by side and class of status.", "side", "class")
+	m.build = name("build_info", "Always 1; the label is the version.", "version")
+	m.readyCheck = name("ready_check", "1 when a check of /readyz is in order, 0 when it is red.", "check")
+	m.listNumber = list("number", "Number of the revocation list in force; 0 when there is none.")
+	m.listAge = list("age_seconds", "Seconds since thisUpdate of the revocation list in force.")
+	m.listLeft = list("seconds_to_next_update", "Seconds until the revocation list in force runs out; negative afterwards.")
+	m.listLife = list("life_ratio", "Share of the life of the revocation list in force that is over; 1 when it ran out.")
+	m.listEntries = list("entries", "Entries of the revocation list in force.")
+	m.listSize = list("size_bytes", "Size of the revocation list in force, in DER.")
+	m.listTrouble = list("trouble", "1 while the revocation list cannot be made or loaded.")
+	m.listWaiting = list("waiting", "1 while a revocation stands in no list yet.")
+	m.targetNumber = name("revocation_list_target_number", "Number of the list that was last copied to the target.", "issuer", "kind", "target")
+	m.targetTrouble = name("revocation_list_target_trouble", "1 while the list cannot be copied to the target.", "issuer", "kind", "target")
+	m.builds = name("revocation_list_builds_total", "Times that this process made lists of the issuer.", "issuer")
+	m.failures = name("revocation_list_build_errors_total", "Times that this process could not make a list of the issuer.", "issuer")
+	m.answers = name("ocsp_answers_total", "Online answers: for everybody, for one who asked, or why there was none.", "result")
+	m.kept = name("ocsp_kept_answers", "Signed online answers in memory.")
+	m.followed = name("ocsp_followed_seconds", "Seconds since the online answers last saw the records.")
+	m.onlineTrouble = name("ocsp_trouble", "1 while online answers cannot be signed or do not follow the records.")
+	m.lifetime = name("ocsp_answer_life_seconds", "How long an online answer is valid.")
+	m.certificate = name("certificate_seconds_to_end", "Seconds until a certificate of the portal ends; negative afterwards.", "certificate")
+	m.ledger = name("ledger_head", "Number of the last entry of the audit log.")
+	m.journal = name("journal_trouble", "1 while the journal beside the database cannot be written.")
+	m.requests = name("http_requests_total", "Requests answered, by side and class of status.", "side", "class")
 }
 
-// Describe says nothing: which numbers there are depends on what is set up.
-func (n *numbers) Describe(chan<- *prometheus.Desc) {}
+// Describe sends nothing, so that the collector is unchecked: its metrics depend on the
+// configuration.
+func (m *collector) Describe(chan<- *prometheus.Desc) {}
 
-// Collect reads the numbers.
-func (n *numbers) Collect(out chan<- prometheus.Metric) {
+// Collect implements prometheus.Collector.
+func (m *collector) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
 	count := func(d *prometheus.Desc, value uint64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
 	}
-	gauge(n.build, 1, n.c.Version)
-	for _, r := range n.ready.look(context.Background()) {
-		gauge(n.readyCheck, one(r.OK), r.Name)
+	gauge(m.build, 1, m.c.Version)
+	for _, r := range m.ready.results(context.Background()) {
+		gauge(m.readyCheck, one(r.OK), r.Name)
 	}
-	n.collectLists(gauge, count)
-	n.collectOnline(gauge, count)
-	if n.c.Certificates != nil {
-		for _, c := range n.c.Certificates() {
-			gauge(n.certificate, c.NotAfter.Sub(n.c.Now()).Seconds(), c.Name)
+	m.collectLists(gauge, count)
+	m.collectOnline(gauge, count)
+	if m.c.Certificates != nil {
+		for _, c := range m.c.Certificates() {
+			gauge(m.certificate, c.NotAfter.Sub(m.c.Now()).Seconds(), c.Name)
 		}
 	}
-	n.collectLedger(gauge)
-	if n.c.Journal != nil {
-		text, _ := n.c.Journal()
-		gauge(n.journal, one(text != ""))
+	m.collectLedger(gauge)
+	if m.c.Journal != nil {
+		text, _ := m.c.Journal()
+		gauge(m.journal, one(text != ""))
 	}
-	if n.c.Requests != nil {
-		n.c.Requests.each(func(served uint64, side, class string) { count(n.requests, served, side, class) })
+	if m.c.Requests != nil {
+		m.c.Requests.each(func(served uint64, side, class string) { count(m.requests, served, side, class) })
 	}
 }
 
-func (n *numbers) collectLists(gauge func(*prometheus.Desc, float64, ...string), count func(*prometheus.Desc, uint64, ...string)) {
-	if n.c.Lists == nil {
+func (m *collector) collectLists(gauge func(*prometheus.Desc, float64, ...string), count func(*prometheus.Desc, uint64, ...string)) {
+	if m.c.Lists == nil {
 		return
 	}
-	now := n.c.Now()
-	for _, h := range n.c.Lists() {
-		if !h.Delta { // both kinds are made in one turn
-			count(n.builds, h.Builds, h.Issuer)
-			count(n.failures, h.Failures, h.Issuer)
+	now := m.c.Now()
+	for _, h := range m.c.Lists() {
+		if !h.Delta { // both kinds are built together
+			count(m.builds, h.Builds, h.Issuer)
+			count(m.failures, h.Failures, h.Issuer)
 		}
 		labels := []string{h.Issuer, kindOf(h)}
-		gauge(n.listNumber, float64(h.List.Number), labels...)
-		gauge(n.listTrouble, one(h.Trouble != ""), labels...)
-		gauge(n.listWaiting, one(h.Waiting), labels...)
+		gauge(m.listNumber, float64(h.List.Number), labels...)
+		gauge(m.listTrouble, one(h.Trouble != ""), labels...)
+		gauge(m.listWaiting, one(h.Waiting), labels...)
 		for _, t := range h.Targets {
 			at := append(labels[:2:2], t.Name)
-			gauge(n.targetNumber, float64(t.Number), at...)
-			gauge(n.targetTrouble, one(t.Trouble != ""), at...)
+			gauge(m.targetNumber, float64(t.Number), at...)
+			gauge(m.targetTrouble, one(t.Trouble != ""), at...)
 		}
 		if h.List.Number == 0 {
-			continue // an age of no list would look like one
+			continue // without a CRL there is no age
 		}
 		age, life := now.Sub(h.List.ThisUpdate).Seconds(), h.List.NextUpdate.Sub(h.List.ThisUpdate).Seconds()
-		gauge(n.listAge, age, labels...)
-		gauge(n.listLeft, life-age, labels...)
-		gauge(n.listLife, age/max(life, 1), labels...)
-		gauge(n.listEntries, float64(h.List.Entries), labels...)
-		gauge(n.listSize, float64(h.Size), labels...)
+		gauge(m.listAge, age, labels...)
+		gauge(m.listLeft, life-age, labels...)
+		gauge(m.listLife, age/max(life, 1), labels...)
+		gauge(m.listEntries, float64(h.List.Entries), labels...)
+		gauge(m.listSize, float64(h.Size), labels...)
 	}
 }
 
@@ -149,38 +149,37 @@ func kindOf(h crl.Health) string {
 	return "complete"
 }
 
-func (n *numbers) collectOnline(gauge func(*prometheus.Desc, float64, ...string), count func(*prometheus.Desc, uint64, ...string)) {
-	if n.c.Answers != nil {
-		n.c.Answers.each(func(answered uint64, result string) { count(n.answers, answered, result) })
+func (m *collector) collectOnline(gauge func(*prometheus.Desc, float64, ...string), count func(*prometheus.Desc, uint64, ...string)) {
+	if m.c.Answers != nil {
+		m.c.Answers.each(func(answered uint64, result string) { count(m.answers, answered, result) })
 	}
-	if n.c.Online == nil {
+	if m.c.Online == nil {
 		return
 	}
-	h := n.c.Online()
+	h := m.c.Online()
 	if h == nil {
 		return
 	}
-	gauge(n.kept, float64(h.Kept))
-	gauge(n.onlineTrouble, one(h.Trouble != "" || h.Signer == nil))
-	gauge(n.lifetime, h.Life.Seconds())
+	gauge(m.kept, float64(h.Kept))
+	gauge(m.onlineTrouble, one(h.Trouble != "" || h.Signer == nil))
+	gauge(m.lifetime, h.Life.Seconds())
 	if !h.Followed.IsZero() {
-		gauge(n.followed, n.c.Now().Sub(h.Followed).Seconds())
+		gauge(m.followed, m.c.Now().Sub(h.Followed).Seconds())
 	}
 }
 
-// collectLedger leaves the number out when the database does not give it: ready_check
-// tells of that.
-func (n *numbers) collectLedger(gauge func(*prometheus.Desc, float64, ...string)) {
-	if n.c.Ledger == nil {
+// collectLedger omits the metric when the database fails; ready_check reports that.
+func (m *collector) collectLedger(gauge func(*prometheus.Desc, float64, ...string)) {
+	if m.c.Ledger == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 	defer cancel()
-	head, err := n.c.Ledger(ctx)
+	head, err := m.c.Ledger(ctx)
 	if err != nil {
 		return
 	}
-	gauge(n.ledger, float64(head))
+	gauge(m.ledger, float64(head))
 }
 
 func one(yes bool) float64 {

@@ -1,13 +1,10 @@
-// Package ops is the face of the portal for those who keep it running: whether the
-// process is alive, whether it is ready for requests, and its numbers for Prometheus,
-// on a port of their own.
+// Package ops serves health checks and Prometheus metrics on a port of its own: /healthz
+// (the process is alive), /readyz (the server can handle requests) and /metrics.
 //
-// It refuses everything but reading, and tells nothing about people: no label and no
-// sentence names one. Who may reach the port is decided by where it listens, which is
-// the machine itself unless a setting says otherwise.
+// The handler is read-only, and no label and no text contains data about people. Access is
+// controlled by the listening address, which is the loopback address by default.
 //
-// The numbers follow the text format of Prometheus and its rules for names: base
-// units, and _total for what only grows.
+// Metric names follow the Prometheus conventions: base units, and _total for counters.
 package ops
 
 import (
@@ -21,33 +18,33 @@ import (
 	"certportal/ca/ocsp"
 )
 
-// Config is what the port tells of. Fields are required unless they say otherwise.
+// Config configures the handler. Fields are required unless they say otherwise.
 type Config struct {
 	Version string
 
-	// Checks are what must be in order for this server to get requests. What the other
-	// servers could do no better belongs into Lists and Certificates, where it warns.
+	// Checks decide whether this server is ready. Conditions that affect all replicas
+	// alike belong into Lists and Certificates, for alerts.
 	Checks []Check
 
 	Lists        func() []crl.Health                  // optional
-	Online       func() *ocsp.Health                  // optional; nil where nothing is answered online
+	Online       func() *ocsp.Health                  // optional; returns nil without OCSP
 	Answers      *Answers                             // optional
-	Certificates func() []Certificate                 // whose ends are told; optional
-	Ledger       func(context.Context) (int64, error) // number of the last entry; optional
-	Journal      func() (string, time.Time)           // what keeps the journal from being written; optional
+	Certificates func() []Certificate                 // certificates whose expiry is a metric; optional
+	Ledger       func(context.Context) (int64, error) // sequence number of the last audit entry; optional
+	Journal      func() (string, time.Time)           // error of the recovery journal, "" for none; optional
 	Requests     *Requests                            // optional
 
 	Now func() time.Time // default time.Now
 	Log *slog.Logger     // default slog.Default()
 }
 
-// Certificate is one whose end somebody must not miss.
+// Certificate is a certificate of the portal whose expiry is a metric.
 type Certificate struct {
-	Name     string // as a label: "issuing", "root", "tls"
+	Name     string // label, such as "issuing", "root", "tls"
 	NotAfter time.Time
 }
 
-// New makes the handler of /healthz, /readyz and /metrics.
+// New returns the handler of /healthz, /readyz and /metrics.
 func New(c Config) (http.Handler, error) {
 	if len(c.Checks) == 0 {
 		return nil, errors.New("ops: nothing says when the server is ready")
@@ -59,29 +56,29 @@ func New(c Config) (http.Handler, error) {
 		c.Log = slog.Default()
 	}
 	state := &readiness{checks: c.Checks, now: c.Now}
-	numbers, err := newNumbers(c, state)
+	metrics, err := newMetrics(c, state)
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", showAlive)
 	mux.HandleFunc("GET /readyz", state.show)
-	mux.Handle("GET /metrics", numbers)
+	mux.Handle("GET /metrics", metrics)
 	return mux, nil
 }
 
-// showAlive is GET /healthz. It asks nothing: a process whose database is away must not
-// be restarted for it.
+// showAlive serves GET /healthz. It checks nothing: a process must not be restarted because
+// its database is down.
 func showAlive(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, "text/plain; charset=utf-8", []byte("alive\n"))
 }
 
-// answer sends what is true at this moment only.
+// answer sends a response that must not be cached.
 func answer(w http.ResponseWriter, status int, kind string, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", kind)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // who asked is gone; there is nobody to tell
+	_, _ = w.Write(body) // the client has disconnected
 }

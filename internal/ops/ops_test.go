@@ -68,8 +68,8 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
-// Whoever asks often costs the database nothing, and whoever hangs up spoils nobody
-// else's answer.
+// Frequent requests do not load the database, and a client that disconnects does not fail
+// the requests of others.
 func TestReadinessIsRememberedForAMoment(t *testing.T) {
 	looks, now := 0, time.Now()
 	check := ops.Check{Name: "store", Look: func(ctx context.Context) error {
@@ -89,7 +89,7 @@ func TestReadinessIsRememberedForAMoment(t *testing.T) {
 	if looks != 1 {
 		t.Errorf("got %d looks, want 1", looks)
 	}
-	now = now.Add(-time.Hour) // a clock that steps back must not freeze the answer
+	now = now.Add(-time.Hour) // a clock that steps back must not freeze the cached results
 	ask(h, "GET", "/readyz", "")
 	now = now.Add(2 * time.Second)
 	ask(h, "GET", "/readyz", "")
@@ -117,7 +117,7 @@ func TestOnlyReading(t *testing.T) {
 	}
 }
 
-// metrics reads /metrics as Prometheus does.
+// metrics scrapes /metrics as Prometheus does.
 func metrics(t *testing.T, h http.Handler) map[string]*dto.MetricFamily {
 	t.Helper()
 	parser := expfmt.NewTextParser(model.LegacyValidation)
@@ -128,7 +128,8 @@ func metrics(t *testing.T, h http.Handler) map[string]*dto.MetricFamily {
 	return families
 }
 
-// value is that of the metric with these label values, in the order of their names.
+// value returns the value of the metric with these label values, in the order of their
+// names.
 func value(families map[string]*dto.MetricFamily, name string, labels ...string) (float64, bool) {
 	for _, m := range families[name].GetMetric() {
 		var got []string
@@ -222,8 +223,8 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// A portal that has little to tell tells little, and no database is no reason to tell
-// nothing.
+// Optional metrics are omitted when not configured, and a failing database does not fail
+// the scrape.
 func TestMetricsOfABarePortal(t *testing.T) {
 	families := metrics(t, handler(t, ops.Config{
 		Checks: []ops.Check{fine}, Online: func() *ocsp.Health { return nil },

@@ -10,58 +10,57 @@ import (
 	"time"
 )
 
-// Check looks whether one thing is in order without which this server should get no
-// requests.
+// Check tests one condition for this server to get requests.
 type Check struct {
-	Name string                      // stable, a label
-	Look func(context.Context) error // nil when in order; must end with its context
+	Name string                      // label of the metric; stable
+	Look func(context.Context) error // returns nil when ready; must respect its context
 }
 
-// Result is how a check ended, as the JSON of /readyz says it.
+// Result is the result of a check in the JSON of /readyz.
 type Result struct {
 	Name string `json:"name"`
 	OK   bool   `json:"ok"`
-	Text string `json:"text,omitempty"` // what is wrong
+	Text string `json:"text,omitempty"` // the error
 }
 
 const (
-	// lookTimeout bounds one look at everything. Balancers wait a few seconds.
-	lookTimeout = 3 * time.Second
+	// checkTimeout limits one run of all checks. Load balancers wait a few seconds.
+	checkTimeout = 3 * time.Second
 
-	// lookLife is how long what was seen is told again, so that whoever asks a thousand
-	// times a second costs the database nothing.
-	lookLife = time.Second
+	// resultAge is how long results are cached, so that frequent requests do not load the
+	// database.
+	resultAge = time.Second
 )
 
-// readiness remembers for a moment what the checks found.
+// readiness runs the checks and caches their results for resultAge.
 type readiness struct {
 	checks []Check
 	now    func() time.Time
 
-	mu     sync.Mutex
-	looked time.Time
-	last   []Result
+	mu        sync.Mutex
+	checkedAt time.Time
+	last      []Result
 }
 
-// look runs the checks, all at once, unless they ran a moment ago. Whoever asks
-// meanwhile waits for the same answer.
-func (s *readiness) look(ctx context.Context) []Result {
+// results runs the checks concurrently, or returns cached results. Concurrent callers wait
+// for the same run.
+func (s *readiness) results(ctx context.Context) []Result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if age := s.now().Sub(s.looked); s.last != nil && age >= 0 && age < lookLife {
+	if age := s.now().Sub(s.checkedAt); s.last != nil && age >= 0 && age < resultAge {
 		return s.last
 	}
-	// Others read the answer too: it must not be that of one who hung up.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	// Other callers share the results, so a disconnected client must not cancel the run.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
 	defer cancel()
-	results := make([]Result, len(s.checks))
+	all := make([]Result, len(s.checks))
 	var running sync.WaitGroup
 	for i, c := range s.checks {
-		running.Go(func() { results[i] = c.result(ctx) })
+		running.Go(func() { all[i] = c.result(ctx) })
 	}
 	running.Wait()
-	s.looked, s.last = s.now(), results
-	return results
+	s.checkedAt, s.last = s.now(), all
+	return all
 }
 
 func (c Check) result(ctx context.Context) Result {
@@ -71,10 +70,10 @@ func (c Check) result(ctx context.Context) Result {
 	return Result{Name: c.Name, OK: true}
 }
 
-// show is GET /readyz: 200, or 503 with a line for each check that is red; as JSON for
-// who asks for it.
+// show serves GET /readyz: 200, or 503 with a line for each failed check; as JSON when the
+// client accepts it.
 func (s *readiness) show(w http.ResponseWriter, r *http.Request) {
-	results := s.look(r.Context())
+	results := s.results(r.Context())
 	status, text := http.StatusOK, &strings.Builder{}
 	for _, result := range results {
 		if !result.OK {
@@ -98,7 +97,7 @@ func (s *readiness) showJSON(w http.ResponseWriter, status int, results []Result
 		Ready  bool     `json:"ready"`
 		Checks []Result `json:"checks"`
 	}{status == http.StatusOK, results})
-	if err != nil { // of strings and truth values it does not happen
+	if err != nil { // cannot happen with strings and booleans
 		status, body = http.StatusInternalServerError, nil
 	}
 	answer(w, status, "application/json", append(body, '\n'))

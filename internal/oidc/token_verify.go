@@ -25,13 +25,13 @@ const (
 	// maxSkew is how far the provider's clock may be ahead.
 	maxSkew = 5 * time.Minute
 
-	// maxUPN bounds a user principal name, in bytes. Active Directory allows 1024
+	// maxUPN limits a user principal name, in bytes. Active Directory allows 1024
 	// characters.
 	maxUPN = 1024
 )
 
-// verify checks the ID token as OpenID Connect Core 1.0 section 3.1.3.7 demands,
-// and the access token beside it where the ID token names it.
+// verify checks the ID token as OpenID Connect Core 1.0 section 3.1.3.7 requires, and the
+// access token when the ID token has its hash.
 func (p *Provider) verify(ctx context.Context, flow Flow, token *oauth2.Token) (*oidc.IDToken, error) {
 	raw, ok := token.Extra("id_token").(string)
 	if !ok {
@@ -62,7 +62,7 @@ func (p *Provider) verify(ctx context.Context, flow Flow, token *oauth2.Token) (
 	return id, nil
 }
 
-// checkToken checks what the library leaves to its caller.
+// checkToken checks the claims that the library does not check.
 func (p *Provider) checkToken(id *oidc.IDToken, flow Flow, access string) error {
 	var azp struct {
 		Party    *string `json:"azp"`
@@ -83,15 +83,14 @@ func (p *Provider) checkToken(id *oidc.IDToken, flow Flow, access string) error 
 	case id.IssuedAt.After(p.now().Add(maxSkew)):
 		return fmt.Errorf("issued at %s, in the future", id.IssuedAt.UTC().Format(time.RFC3339))
 	case !flow.Since.IsZero() && time.Unix(azp.SignedIn, 0).Before(flow.Since.Add(-maxSkew)):
-		return errors.New("a new sign-in was asked for, and auth_time does not tell of one")
+		return errors.New("a new sign-in was required, and auth_time is missing or older")
 	case id.AccessTokenHash != "":
 		return id.VerifyAccessToken(access)
 	}
 	return nil
 }
 
-// claim reads which account the token names. A claim that is not text of the
-// right form counts as missing.
+// claim returns the account in the token. A malformed claim counts as missing.
 func (p *Provider) claim(id *oidc.IDToken) (portal.Claim, error) {
 	all := map[string]json.RawMessage{}
 	if err := id.Claims(&all); err != nil {
@@ -105,21 +104,21 @@ func (p *Provider) claim(id *oidc.IDToken) (portal.Claim, error) {
 		claim.UPN = ""
 	}
 	if _, sent := all[p.sidClaim]; sent && claim.SID == "" {
-		p.log.Warn("claim of identity provider is no SID", "claim", p.sidClaim)
+		p.log.Warn("claim of identity provider is not a SID", "claim", p.sidClaim)
 	}
-	// Where the provider is to send the SID, a name alone is not enough: in the cloud
-	// an account can be given the name of somebody on the premises.
+	// When a SID claim is configured, a UPN alone is not enough: a cloud account can be
+	// given the UPN of another person's on-premises account.
 	if p.sidClaim != "" && claim.SID == "" || claim == (portal.Claim{}) {
-		// The names that did come help whoever sets up the provider; the values are
-		// nobody's business.
+		// The log shows the names of the claims, for setting up the provider, but not their
+		// values.
 		return portal.Claim{}, fmt.Errorf("ID token names no account: it lacks claim %q with a SID or claim %q with a user principal name; it holds %.300q: %w",
 			p.sidClaim, p.upnClaim, strings.Join(slices.Sorted(maps.Keys(all)), " "), &portal.Refusal{Reason: portal.UnknownPerson})
 	}
 	return claim, nil
 }
 
-// text is the claim when it is text, else empty. Lists are not looked into: which
-// of their members is meant, nobody says.
+// text returns a claim that is a string, else "". It ignores lists, because nothing says
+// which member to use.
 func text(all map[string]json.RawMessage, name string) string {
 	var s string
 	if name == "" || json.Unmarshal(all[name], &s) != nil {
@@ -128,8 +127,8 @@ func text(all map[string]json.RawMessage, name string) string {
 	return s
 }
 
-// validSID reports whether the text is an account of a domain: three parts of the
-// domain and the relative identifier (MS-DTYP section 2.4.2.1).
+// validSID reports whether the text is a domain SID: three sub-authorities of the domain
+// and the relative identifier (MS-DTYP section 2.4.2.1).
 func validSID(s string) bool {
 	rest, domain := strings.CutPrefix(s, "S-1-5-21-")
 	parts := strings.Split(rest, "-")
@@ -139,8 +138,7 @@ func validSID(s string) bool {
 	})
 }
 
-// validUPN reports whether the text has the form name@suffix. Who that is, the
-// directory says.
+// validUPN reports whether the text has the form name@suffix.
 func validUPN(s string) bool {
 	name, suffix, found := strings.Cut(s, "@")
 	return found && name != "" && suffix != "" && !strings.Contains(suffix, "@") && len(s) <= maxUPN &&

@@ -10,21 +10,20 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// minRSA is the shortest RSA key that is believed, in bits.
+// minRSA is the shortest accepted RSA key, in bits.
 const minRSA = 2048
 
-// algorithms are the signatures that are believed. "none" and those that share a
-// secret are not among them, whatever the provider or the token says (RFC 8725
-// section 3.1).
+// algorithms returns the accepted signature algorithms. "none" and the HMAC algorithms are
+// never accepted, even when the metadata or the token names them (RFC 8725 section 3.1).
 func algorithms() []jose.SignatureAlgorithm {
 	return []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256}
 }
 
-// keyList are the provider's keys for signatures. It fulfils oidc.KeySet.
+// keyList is the provider's list of signature keys. It implements oidc.KeySet.
 type keyList []jose.JSONWebKey
 
-// readKeys asks the provider for its keys. Keys that cannot check a signature of
-// the algorithms above are left out: sets hold others too.
+// readKeys fetches the provider's keys. It skips keys that are not for the accepted
+// algorithms.
 func (p *Provider) readKeys(ctx context.Context) (keyList, error) {
 	m, err := p.metadata.get(ctx, false)
 	if err != nil {
@@ -44,12 +43,12 @@ func (p *Provider) readKeys(ctx context.Context) (keyList, error) {
 		}
 	}
 	if len(list) == 0 {
-		return nil, outage("reading keys of identity provider", errors.New("no key for signatures among them"))
+		return nil, outage("reading keys of identity provider", errors.New("the key set has no signature key"))
 	}
 	return list, nil
 }
 
-// signs reports whether the key is one for the algorithms above.
+// signs reports whether the key is for one of the accepted algorithms.
 func signs(key jose.JSONWebKey) bool {
 	if key.Use != "" && key.Use != "sig" {
 		return false
@@ -63,8 +62,8 @@ func signs(key jose.JSONWebKey) bool {
 	return false
 }
 
-// keysFor returns the keys that may have made a signature. An id that is unknown
-// may be of a new key: the provider is asked again.
+// keysFor returns the keys with an id. For an unknown id, which may be that of a new key,
+// it reads the keys again.
 func (p *Provider) keysFor(ctx context.Context, id string) (keyList, error) {
 	all, err := p.keys.get(ctx, false)
 	if err != nil {
@@ -80,7 +79,7 @@ func (p *Provider) keysFor(ctx context.Context, id string) (keyList, error) {
 	return all.named(id), nil
 }
 
-// named picks the keys with the id; all of them for a token that names none.
+// named returns the keys with the id, or all keys for an empty id.
 func (l keyList) named(id string) keyList {
 	if id == "" {
 		return l
@@ -94,8 +93,8 @@ func (l keyList) named(id string) keyList {
 	return found
 }
 
-// VerifySignature checks the signature of a token in compact form and returns
-// what it signs.
+// VerifySignature verifies the signature of a token in compact form and returns its
+// payload.
 func (l keyList) VerifySignature(_ context.Context, token string) ([]byte, error) {
 	signed, err := jose.ParseSignedCompact(token, algorithms())
 	if err != nil {

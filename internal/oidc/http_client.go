@@ -13,23 +13,23 @@ import (
 )
 
 const (
-	// maxAnswer bounds what is read of one answer, in bytes. The largest real ones
-	// are key sets with certificates, some tens of kilobytes.
+	// maxAnswer limits a response body, in bytes. The largest real ones are key sets with
+	// certificates, some tens of kilobytes.
 	maxAnswer = 256 << 10
 
-	// maxConnections bounds what a slow provider can tie up.
+	// maxConnections limits the connections that a slow provider can occupy.
 	maxConnections = 32
 )
 
-// errAnswerLarge says that an answer is longer than any provider's.
-var errAnswerLarge = errors.New("answer over the limit")
+// errAnswerLarge reports that a response body exceeds maxAnswer.
+var errAnswerLarge = errors.New("response over the limit")
 
-// newClient makes the client for one provider. It follows no redirect: an answer
-// comes from the address that was configured or discovered, or not at all.
+// newClient returns the HTTP client for one provider. It follows no redirect: responses
+// come only from the addresses that were configured or discovered.
 func newClient(roots *x509.CertPool, timeout time.Duration) *http.Client {
 	return &http.Client{
 		Timeout: timeout,
-		Transport: careful{&http.Transport{
+		Transport: limitedTransport{&http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
 			TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 			TLSHandshakeTimeout:    timeout,
@@ -43,12 +43,12 @@ func newClient(roots *x509.CertPool, timeout time.Duration) *http.Client {
 	}
 }
 
-// careful bounds the bodies, and makes an error of every status that is not an
-// answer to the question.
-type careful struct{ next http.RoundTripper }
+// limitedTransport limits the bodies, and returns an error for every status that is not a
+// response of the provider to the request.
+type limitedTransport struct{ next http.RoundTripper }
 
-// RoundTrip fulfils http.RoundTripper.
-func (c careful) RoundTrip(r *http.Request) (*http.Response, error) {
+// RoundTrip implements http.RoundTripper.
+func (c limitedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := c.next.RoundTrip(r)
 	if err != nil {
 		return nil, err
@@ -59,19 +59,19 @@ func (c careful) RoundTrip(r *http.Request) (*http.Response, error) {
 		response.Body.Close()
 		return nil, fmt.Errorf("status %d", status)
 	}
-	response.Body = &bounded{response.Body, maxAnswer}
+	response.Body = &limitedBody{response.Body, maxAnswer}
 	return response, nil
 }
 
-// bounded reads up to a limit and then fails: a document cut short must not be
-// taken for a whole one.
-type bounded struct {
+// limitedBody returns an error after maxAnswer bytes, so that a truncated document is not
+// taken for a complete one.
+type limitedBody struct {
 	io.ReadCloser
 	left int64
 }
 
-// Read fulfils io.Reader.
-func (b *bounded) Read(p []byte) (int, error) {
+// Read implements io.Reader.
+func (b *limitedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.left -= int64(n)
 	if b.left < 0 {
@@ -80,7 +80,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// document reads a JSON document of the provider.
+// document fetches a JSON document of the provider.
 func (p *Provider) document(ctx context.Context, address string, into any) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {

@@ -13,28 +13,27 @@ import (
 	"certportal/internal/portal"
 )
 
-// Flow is one sign-in, with three secrets, each of 128 bits of entropy or
-// more. The caller makes them, keeps them from one request to the next, and
-// compares State itself.
+// Flow is one sign-in, with three secrets of at least 128 bits of entropy. The caller
+// generates them, stores them between its two requests, and compares State itself.
 type Flow struct {
-	State    string // comes back in the address
-	Nonce    string // comes back in the ID token
-	Verifier string // proves at the end that it is the same sign-in; 43 to 128 characters (RFC 7636 section 4.1)
+	State    string // returned in the redirect
+	Nonce    string // returned in the ID token
+	Verifier string // PKCE code verifier of 43 to 128 characters (RFC 7636 section 4.1)
 
-	// Since, when it is set, asks for a sign-in that is newer than this moment,
-	// whatever session the person has at the provider (OpenID Connect Core section
-	// 3.1.2.1, prompt and max_age). The provider must then say when it was.
+	// Since, when set, requires a sign-in after this time even when the person has a
+	// session at the provider (OpenID Connect Core section 3.1.2.1, prompt and max_age).
+	// The ID token must then have auth_time.
 	Since time.Time
 }
 
-// Answer is what the provider sent along when the person came back.
+// Answer has the parameters of the provider's redirect back to the portal.
 type Answer struct {
 	Code   string
-	Issuer string // "iss" of the address; empty when there is none (RFC 9207)
+	Issuer string // parameter "iss" (RFC 9207); empty without one
 }
 
-// Address is where the person signs in. The error is an *enroll.Outage when the
-// provider does not answer.
+// Address returns the URL where the person signs in. The error is a *portal.Outage when
+// the provider does not answer.
 func (p *Provider) Address(ctx context.Context, flow Flow) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
@@ -50,10 +49,10 @@ func (p *Provider) Address(ctx context.Context, flow Flow) (string, error) {
 	return config.AuthCodeURL(flow.State, options...), nil
 }
 
-// Finish exchanges the code and tells who signed in. The error is an
-// *enroll.Outage when the provider does not answer or does not know the portal, an
-// *enroll.Refusal with UnknownPerson when the token names no account, and any
-// other error when the answer is not to be believed.
+// Finish exchanges the code and returns the account that signed in. The error is a
+// *portal.Outage when the provider does not answer or refuses the portal's credentials, a
+// *portal.Refusal with UnknownPerson when the token has no account, and any other error
+// when the response is invalid.
 func (p *Provider) Finish(ctx context.Context, flow Flow, answer Answer) (portal.Claim, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
@@ -61,8 +60,7 @@ func (p *Provider) Finish(ctx context.Context, flow Flow, answer Answer) (portal
 	if err != nil {
 		return portal.Claim{}, asOutage("discovering identity provider", err)
 	}
-	// A code of another provider must not even be shown to this one (RFC 9207
-	// section 2.4).
+	// A code of another provider must not be sent to this one (RFC 9207 section 2.4).
 	if answer.Issuer != p.issuer && (answer.Issuer != "" || m.NamesIssuer) {
 		return portal.Claim{}, fmt.Errorf("answer of issuer %.200q, not of %q", answer.Issuer, p.issuer)
 	}
@@ -98,7 +96,7 @@ func (p *Provider) readSecret() (string, error) {
 	return secret, nil
 }
 
-// exchange sends the code and gets the tokens for it.
+// exchange exchanges the code for tokens.
 func (p *Provider) exchange(ctx context.Context, m metadata, flow Flow, code string) (*oauth2.Token, error) {
 	secret, err := p.readSecret()
 	if err != nil {
@@ -113,7 +111,7 @@ func (p *Provider) exchange(ctx context.Context, m metadata, flow Flow, code str
 	if !errors.As(err, &no) {
 		return nil, outage("exchanging code", clipped{err})
 	}
-	// The error's own text would repeat the whole answer.
+	// The error's own text contains the whole response.
 	reason := fmt.Errorf("status %d, %.100q: %.300q", no.Response.StatusCode, no.ErrorCode, no.ErrorDescription)
 	switch no.ErrorCode {
 	case "invalid_grant", "invalid_request", "access_denied":
@@ -125,7 +123,7 @@ func (p *Provider) exchange(ctx context.Context, m metadata, flow Flow, code str
 	return nil, outage("exchanging code", reason)
 }
 
-// asOutage makes an outage of what may be the end of the waiting time.
+// asOutage wraps an error, such as the end of the context, in an outage.
 func asOutage(doing string, err error) error {
 	var known *portal.Outage
 	if errors.As(err, &known) {
@@ -134,14 +132,14 @@ func asOutage(doing string, err error) error {
 	return outage(doing, err)
 }
 
-// maxErrorText bounds what of a foreign error stands in the log, in bytes.
+// maxErrorText limits the text of an error from a library, in bytes.
 const maxErrorText = 400
 
-// clipped is an error whose text may hold a whole answer.
+// clipped truncates the text of an error, which may contain a whole response.
 type clipped struct{ error }
 
-// Error is the beginning of the text.
+// Error returns the beginning of the text.
 func (c clipped) Error() string { return fmt.Sprintf("%.*s", maxErrorText, c.error.Error()) }
 
-// Unwrap gives the whole error.
+// Unwrap returns the original error.
 func (c clipped) Unwrap() error { return c.error }
