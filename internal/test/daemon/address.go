@@ -17,9 +17,8 @@ func Port() (int, error) {
 	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
-// Address finds a loopback address on which the ports are free, for servers
-// whose ports cannot move. The address is drawn by lot among 64,000, so that
-// test programs that run at once do not meet.
+// Address finds a loopback address on which the ports are free, for servers with fixed
+// ports. It is random among 64,000, so that concurrent test binaries do not collide.
 func Address(ports ...int) (string, error) {
 	var last error
 	for range 20 {

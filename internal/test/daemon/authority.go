@@ -15,17 +15,17 @@ import (
 	"time"
 )
 
-// Authority is a CA of its own that signs the certificates of one test server.
+// Authority is a CA for the certificates of one test server.
 type Authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 }
 
-// Files are where a server finds its certificate, in PEM.
+// Files are the paths of a server certificate, its key and its CA, in PEM.
 type Files struct{ CA, Certificate, Key string }
 
-// NewAuthority makes a CA that is valid for 90 days, so that nobody warns of
-// its end.
+// NewAuthority makes a CA that is valid for 90 days, long enough that no check warns about
+// its expiry.
 func NewAuthority() (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -42,15 +42,15 @@ func NewAuthority() (*Authority, error) {
 	return &Authority{certificate: made, key: key}, err
 }
 
-// Roots hold the CA alone.
+// Roots returns a pool with only this CA.
 func (a *Authority) Roots() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.certificate)
 	return pool
 }
 
-// Server writes a server certificate for names and IP addresses, the first of
-// them in the subject, with its key and the CA, into a folder.
+// Server issues a server certificate for DNS names and IP addresses, with the first one in
+// the subject, and writes it with its key and the CA into a folder.
 func (a *Authority) Server(folder string, names ...string) (Files, error) {
 	files := Files{filepath.Join(folder, "ca.pem"), filepath.Join(folder, "server.pem"), filepath.Join(folder, "server.key")}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

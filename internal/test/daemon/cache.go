@@ -6,9 +6,9 @@ import (
 	"path/filepath"
 )
 
-// Cached returns a folder that build filled once, now or in an earlier run of
-// any test program of this user. Whoever changes build changes name. What stands
-// in the folder is shared: copy it before writing.
+// Cached returns a folder that build filled once, now or in an earlier run of any test
+// binary of this user. A change of build needs a new name. The folder is shared: copy it
+// before writing.
 func Cached(name string, build func(folder string) error) (string, error) {
 	root, err := os.UserCacheDir()
 	if err != nil {
@@ -25,8 +25,8 @@ func Cached(name string, build func(folder string) error) (string, error) {
 	return done, buildOnce(root, done, build)
 }
 
-// buildOnce has one process build while the others wait. The name appears when
-// all is there: a killed build leaves a folder that nobody takes for a good one.
+// buildOnce builds in one process while the others wait. The folder gets its name after
+// the build, so that an aborted build is not used.
 func buildOnce(root, done string, build func(folder string) error) error {
 	guard, err := os.OpenFile(done+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

@@ -1,10 +1,10 @@
-// Package daemon holds what the kits of real counterparts share: a server
-// process that ends with the test program, a cache for what takes long to make,
-// a certification authority for the test, and free loopback addresses.
+// Package daemon is shared by the packages that start real servers for tests, such as
+// samba and slapd: server processes that end with the test binary, a cache for data that
+// is slow to create, a CA for server certificates, and free loopback addresses.
 //
-// It refuses to use a server that runs already: its data may be dear to
-// somebody. Where a program is absent tests are skipped, and fail when the
-// environment says CI=true.
+// A package calls Need for the programs it requires, Cached for its prepared data, and Run
+// for the process. It never uses a server that is already running on the machine. Tests
+// are skipped when a program is missing, and fail when the environment has CI=true.
 package daemon
 
 import (
@@ -28,8 +28,8 @@ const (
 	probeEvery  = 20 * time.Millisecond
 )
 
-// Need ends the test when something it talks to is absent: missing says what,
-// empty that nothing is. The test is skipped, and fails with CI=true.
+// Need skips the test when missing is not empty, and fails it with CI=true. missing names
+// the program or permission that the test needs.
 func Need(t testing.TB, missing string) {
 	t.Helper()
 	if missing == "" {
@@ -41,8 +41,8 @@ func Need(t testing.TB, missing string) {
 	t.Skip(missing)
 }
 
-// Program finds an installed program on the PATH or where Debian keeps servers;
-// empty when it is absent.
+// Program returns the path of a program on the PATH or in /usr/sbin, or "" when it is not
+// installed.
 func Program(name string) string {
 	if path, err := exec.LookPath(name); err == nil {
 		return path
@@ -54,15 +54,16 @@ func Program(name string) string {
 	return path
 }
 
-// Process is a server that runs.
+// Process is a running server.
 type Process struct {
 	cmd   *exec.Cmd
 	log   output
 	ended chan struct{}
 }
 
-// Run starts a server and waits until ready says nil, 30 seconds at most. Without
-// SysProcAttr of its own the command ends with the test program. The error of a server that ends early or never gets ready carries what it wrote.
+// Run starts a server and waits until ready returns nil, 30 seconds at most. The server is
+// killed when the test binary ends, unless the command has its own SysProcAttr. An error
+// includes the output of the server.
 func Run(ctx context.Context, cmd *exec.Cmd, ready func(context.Context) error) (*Process, error) {
 	p := &Process{cmd: cmd, ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = &p.log, &p.log
@@ -79,8 +80,8 @@ func Run(ctx context.Context, cmd *exec.Cmd, ready func(context.Context) error) 
 	return p, nil
 }
 
-// launch starts the server from a thread that lives until the server ends: the
-// signal on the parent's death is tied to the thread, not to the program.
+// launch starts the server from a thread that lives until the server ends, because
+// Pdeathsig is tied to the parent thread, not to the process.
 func (p *Process) launch() error {
 	started := make(chan error)
 	go func() {
@@ -116,12 +117,11 @@ func (p *Process) await(ctx context.Context, ready func(context.Context) error) 
 	}
 }
 
-// Stop asks the server to end, kills it when it does not, and returns when it
-// is gone. It may be called twice.
+// Stop terminates the server with SIGTERM, then SIGKILL, and waits for its end. It may be
+// called twice.
 func (p *Process) Stop() { p.StopBy(syscall.SIGTERM) }
 
-// StopBy is Stop with another signal, for servers to which SIGTERM means to wait
-// for their clients.
+// StopBy is Stop with another signal, for servers that wait for their clients on SIGTERM.
 func (p *Process) StopBy(signal os.Signal) {
 	p.cmd.Process.Signal(signal)
 	select {
@@ -131,24 +131,23 @@ func (p *Process) StopBy(signal os.Signal) {
 	}
 }
 
-// Signal sends a signal that does not end the server, such as the one to read its
-// settings again.
+// Signal sends a signal that does not end the server, such as SIGHUP.
 func (p *Process) Signal(signal os.Signal) error { return p.cmd.Process.Signal(signal) }
 
-// Kill ends the server without warning, as a power cut does.
+// Kill ends the server with SIGKILL.
 func (p *Process) Kill() {
 	p.cmd.Process.Kill()
 	<-p.ended
 }
 
-// Freeze stops the server where it stands: its connections stay open and nobody
-// answers on them, until Thaw.
+// Freeze stops the server with SIGSTOP: its connections stay open without responses until
+// Thaw.
 func (p *Process) Freeze() error { return signalStop(p.cmd.Process) }
 
-// Thaw lets a frozen server go on.
+// Thaw continues a frozen server.
 func (p *Process) Thaw() error { return signalGo(p.cmd.Process) }
 
-// output keeps what a server wrote. Its buffer is read while the server writes.
+// output collects the output of a server, and can be read while the server writes.
 type output struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer

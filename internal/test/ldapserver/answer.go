@@ -15,7 +15,7 @@ type Entry struct {
 	Attributes map[string][]string
 }
 
-// packet is the entry as it is sent, with the attributes asked for.
+// packet encodes the entry with the requested attributes.
 func (e Entry) packet(wanted []string) *ber.Packet {
 	packet := ber.Encode(ber.ClassApplication, ber.TypeConstructed, ldap.ApplicationSearchResultEntry, nil, "entry")
 	packet.AppendChild(octets(e.DN, "objectName"))
@@ -37,7 +37,7 @@ func (e Entry) packet(wanted []string) *ber.Packet {
 	return packet
 }
 
-// answer does what an honest server does.
+// answer handles a request correctly.
 func (c *Conn) answer(r Request) {
 	switch r.Op {
 	case Bind:
@@ -58,8 +58,8 @@ func (c *Conn) answer(r Request) {
 	}
 }
 
-// answerBind knows the passwords it was given. As real servers do, it lets
-// everybody in who has none, as nobody (RFC 4513 section 5.1.2).
+// answerBind checks the password. Like real servers it accepts an empty password as
+// anonymous (RFC 4513 section 5.1.2).
 func (c *Conn) answerBind(r Request) {
 	s := c.server
 	s.mu.Lock()
@@ -80,7 +80,7 @@ func (c *Conn) answerBind(r Request) {
 	}
 }
 
-// Subcode is the text by which Active Directory says why it refuses a bind.
+// Subcode returns the text of a bind refused by Active Directory with a sub-code.
 func Subcode(code string) string {
 	return "80090308: LdapErr: DSID-0C090569, comment: AcceptSecurityContext error, data " + code + ", v4563\x00"
 }
@@ -100,7 +100,7 @@ func (c *Conn) answerSearch(r Request) {
 	c.Result(r, ldap.LDAPResultSuccess, "")
 }
 
-// rootDSE adds the SID of who is asking, as Active Directory does.
+// rootDSE adds the SID of the bound account, as Active Directory does.
 func (c *Conn) rootDSE(e Entry) Entry {
 	attributes := map[string][]string{}
 	for name, values := range e.Attributes {
@@ -116,7 +116,7 @@ func (c *Conn) rootDSE(e Entry) Entry {
 	return Entry{Attributes: attributes}
 }
 
-// find gives the entries of a search; known is false when there is no such base.
+// find returns the entries of a search; known is false when the base does not exist.
 func (s *Server) find(r Request) (found []Entry, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,8 +135,8 @@ func (s *Server) find(r Request) (found []Entry, known bool) {
 	return found, known
 }
 
-// position says where an entry lies: at a base or below it. Active Directory
-// takes <GUID=…> for a base too.
+// position reports whether an entry is the base or below it. Like Active Directory it
+// accepts <GUID=…> as a base.
 func position(e Entry, base string) (at, below bool) {
 	if guid, found := strings.CutPrefix(base, "<GUID="); found {
 		ids := e.Attributes["objectGUID"]
@@ -169,7 +169,7 @@ func matches(e Entry, node *ber.Packet) bool {
 	return false
 }
 
-// same compares bytes as bytes and text without case.
+// same compares bytes exactly, and text without case.
 func same(a, b string) bool {
 	return a == b || (utf8.ValidString(a) && utf8.ValidString(b) && strings.EqualFold(a, b))
 }

@@ -43,12 +43,12 @@ func NewAuthority(t testing.TB) *Authority {
 	return &Authority{certificate: certificate, key: key}
 }
 
-// Until has the certificates issued from now on end at a time.
+// Until sets the expiry of certificates issued from now on.
 func (a *Authority) Until(end time.Time) *Authority {
 	return &Authority{certificate: a.certificate, key: a.key, notAfter: end}
 }
 
-// Roots holds the CA.
+// Roots returns the CA.
 func (a *Authority) Roots() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.certificate)

@@ -46,7 +46,7 @@ func (s *Server) accept() {
 	}
 }
 
-// serve answers one request after the other until the connection ends.
+// serve handles requests one after the other until the connection ends.
 func (c *Conn) serve() {
 	if !c.server.config.StartTLS && !c.server.config.Plain && !c.raise() {
 		return
@@ -68,7 +68,7 @@ func (c *Conn) serve() {
 	}
 }
 
-// raise begins TLS.
+// raise starts TLS.
 func (c *Conn) raise() bool {
 	secured := tls.Server(c.Conn, c.server.tls)
 	if secured.Handshake() != nil {
@@ -115,10 +115,10 @@ func text(p *ber.Packet) string {
 	return s
 }
 
-// Hang reads on and says nothing until the portal gives up.
+// Hang reads without a response until the client closes the connection.
 func (c *Conn) Hang() { io.Copy(io.Discard, c.Conn) }
 
-// Result ends a request with a code and a text.
+// Result sends the final response of a request.
 func (c *Conn) Result(r Request, code int, message string) {
 	tags := map[Op]ber.Tag{Bind: ldap.ApplicationBindResponse, Search: ldap.ApplicationSearchResultDone}
 	tag, known := tags[r.Op]
@@ -135,10 +135,10 @@ func (c *Conn) Identity(r Request, identity string) {
 	c.Write(Message(r.ID, result).Bytes())
 }
 
-// Entry sends one entry of a search's answer.
+// Entry sends a search result entry.
 func (c *Conn) Entry(r Request, e Entry) { c.Write(EntryMessage(r, e)) }
 
-// EntryMessage is one entry of a search's answer, as it is sent.
+// EntryMessage encodes a search result entry.
 func EntryMessage(r Request, e Entry) []byte { return Message(r.ID, e.packet(r.Attributes)).Bytes() }
 
 // Message wraps an operation into an LDAP message.

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The domain that Domain makes.
+// Properties of the domain that Server.Domain creates.
 const (
 	Name    = "corp.example.test"
 	NetBIOS = "CORP"
@@ -17,11 +17,11 @@ const (
 	ReaderPassword = "reader's password"
 )
 
-// domainID are the bytes of the domain's SID, without the account's number.
+// domainID is the binary SID of the domain, without the relative identifier.
 const domainID = "\x01\x05\x00\x00\x00\x00\x00\x05\x15\x00\x00\x00\xdc\xf4\xdc\x3b\x83\x3d\x2b\x46\x82\x8b\xa6\x28"
 
-// Domain fills the server with an Active Directory domain: its head, its place in
-// the forest, Domain Users, and the portal's account.
+// Domain adds an Active Directory domain: the domain entry, its crossRef in the forest,
+// Domain Users, and the portal's account.
 func (s *Server) Domain() {
 	s.SetPassword(Reader, ReaderPassword)
 	s.Add(
@@ -41,17 +41,17 @@ func (s *Server) Domain() {
 	s.Group("Domain Users", 513)
 }
 
-// SID is the text form of an account's SID.
+// SID returns an account's SID as text.
 func SID(number uint32) string {
 	return "S-1-5-21-1004336348-1177238915-682003330-" + strconv.FormatUint(uint64(number), 10)
 }
 
-// SIDBytes are the bytes of an account's SID.
+// SIDBytes returns an account's SID in binary.
 func SIDBytes(number uint32) string {
 	return string(binary.LittleEndian.AppendUint32([]byte(domainID), number))
 }
 
-// GUID is the id of an account as Windows prints it.
+// GUID returns the objectGUID of an account as text.
 func GUID(number uint32) string { return guidText(guidBytes(number)) }
 
 func guidBytes(number uint32) string {
@@ -72,8 +72,8 @@ func (s *Server) Group(name string, number uint32) string {
 	return dn
 }
 
-// Person adds somebody with a password, in Domain Users and further groups, and
-// returns the DN.
+// Person adds a person with a password, in Domain Users and further groups, and returns the
+// DN.
 func (s *Server) Person(login, password string, number uint32, groups ...uint32) string {
 	dn := "CN=" + login + ",CN=Users," + Base
 	tokens := []string{SIDBytes(513)}

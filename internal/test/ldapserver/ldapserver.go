@@ -1,11 +1,12 @@
-// Package ldaptest is a directory server for tests that does as it is told: it
-// answers like a small Active Directory, and on demand with garbage, silence or
-// lies, which no real server can be made to do.
+// Package ldapserver is an LDAP server in the test process that behaves like a small Active
+// Directory, and on request sends garbage, nothing, or wrong results, as no real server
+// can be made to do.
 //
-// It speaks LDAP (RFC 4511) on raw BER under TLS with a CA of its own, keeps what
-// it was asked, and knows binds, searches, StartTLS and "Who am I?". It refuses
-// nothing by itself that a test wants to see: whether the portal may do something
-// is for the test to judge from the record.
+// It implements bind, search, StartTLS and "Who am I?" (RFC 4511, RFC 4532) on raw BER
+// under TLS with its own CA. [Start] starts a server, [Server.Domain] and [Server.Person]
+// fill it, [Server.Obey] installs a [Script] that takes over requests, and
+// [Server.Requests] returns all requests so far. The server enforces no access rights: the
+// test decides from the recorded requests whether the portal may send them.
 package ldapserver
 
 import (
@@ -17,8 +18,8 @@ import (
 	"testing"
 )
 
-// Config is what a server starts with. The zero value is LDAPS on a free port of
-// 127.0.0.1, with that address in its certificate.
+// Config configures a server. The zero value is LDAPS on a free port of 127.0.0.1, with
+// that address in its certificate.
 type Config struct {
 	Authority *Authority // that signs its certificate; default: a new one
 	Names     []string   // in its certificate, instead of 127.0.0.1
@@ -26,7 +27,7 @@ type Config struct {
 	Plain     bool       // never speak TLS
 }
 
-// Server is one running server. Its methods may be called at any time.
+// Server is a running server. It is safe for concurrent use.
 type Server struct {
 	authority *Authority
 	config    Config
@@ -47,8 +48,8 @@ type Server struct {
 	busiest     int
 }
 
-// Script sees a request before the server does and reports whether it dealt with
-// it. It may keep its connection as long as it likes.
+// Script gets each request before the server and reports whether it handled it. It may
+// block.
 type Script func(*Conn, Request) (handled bool)
 
 type refusal struct {
@@ -95,7 +96,7 @@ func (s *Server) Drop() {
 	}
 }
 
-// URL is the server's address as the portal writes it.
+// URL returns the server's URL for the configuration of the portal.
 func (s *Server) URL() string {
 	if s.config.StartTLS || s.config.Plain {
 		return "ldap://" + s.listener.Addr().String()
@@ -103,17 +104,17 @@ func (s *Server) URL() string {
 	return "ldaps://" + s.listener.Addr().String()
 }
 
-// Roots holds the CA that signed the server's certificate.
+// Roots returns the CA of the server's certificate.
 func (s *Server) Roots() *x509.CertPool { return s.authority.Roots() }
 
-// Add puts entries into the directory.
+// Add adds entries.
 func (s *Server) Add(entries ...Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.entries = append(s.entries, entries...)
 }
 
-// Change alters the attributes of an entry.
+// Change replaces attributes of an entry.
 func (s *Server) Change(dn string, change func(attributes map[string][]string)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,29 +125,28 @@ func (s *Server) Change(dn string, change func(attributes map[string][]string)) 
 	}
 }
 
-// SetPassword gives a name that binds, a DN or another, its password.
+// SetPassword sets the password for a bind name, which need not be a DN.
 func (s *Server) SetPassword(name, password string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.passwords[strings.ToLower(name)] = password
 }
 
-// Refuse has binds of a name answered with a result code and a text. Code 0 ends
-// that.
+// Refuse answers binds of a name with a result code and a text. Code 0 removes the rule.
 func (s *Server) Refuse(name string, code int, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refusals[strings.ToLower(name)] = refusal{code, text}
 }
 
-// Obey gives the server a script; nil ends it.
+// Obey installs a script; nil removes it.
 func (s *Server) Obey(script Script) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.script = script
 }
 
-// Mute has new connections accepted and left in silence, before TLS.
+// Mute accepts new connections and sends nothing, not even TLS.
 func (s *Server) Mute(muted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

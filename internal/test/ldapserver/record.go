@@ -6,10 +6,10 @@ import (
 	ber "github.com/go-asn1-ber/asn1-ber"
 )
 
-// Op is what a request asks for.
+// Op is the operation of a request.
 type Op string
 
-// The operations that are told apart.
+// The supported operations.
 const (
 	Bind     Op = "bind"
 	Search   Op = "search"
@@ -18,7 +18,7 @@ const (
 	Other    Op = "other"
 )
 
-// Request is one request as the server got it.
+// Request is a request as received.
 type Request struct {
 	Connection int // 1, 2, …
 	ID         int64
@@ -33,7 +33,7 @@ type Request struct {
 	Page       bool // with the control for paged results
 }
 
-// Requests are all requests so far, or those of some operations.
+// Requests returns all requests so far, or only those of some operations.
 func (s *Server) Requests(ops ...Op) []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -49,21 +49,21 @@ func (s *Server) Requests(ops ...Op) []Request {
 	return requests
 }
 
-// Forget empties the record.
+// Forget clears the recorded requests.
 func (s *Server) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests, s.connections, s.busiest = nil, 0, 0
 }
 
-// Connections counts the connections that were opened.
+// Connections returns the number of connections opened so far.
 func (s *Server) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.connections
 }
 
-// Busiest is how many requests were under way at the same time at most.
+// Busiest returns the maximum number of concurrent requests so far.
 func (s *Server) Busiest() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

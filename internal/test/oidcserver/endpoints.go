@@ -41,7 +41,7 @@ func (p *Provider) discovery(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, document)
 }
 
-// keys publishes the key for signatures among others that no portal may use.
+// keys serves the signing key among others that a client must not use.
 func (p *Provider) keys(w http.ResponseWriter, _ *http.Request) {
 	p.mu.Lock()
 	mine := public(p.key, p.keyID, "sig")
@@ -68,8 +68,8 @@ func public(key any, id, use string) jose.JSONWebKey {
 	return whole.Public()
 }
 
-// authorize signs the browser's owner in and sends them back. A request that a
-// strict provider refuses ends here, with 400 and the reason.
+// authorize signs the person in and redirects back. It answers an invalid request with 400
+// and the reason.
 func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	p.mu.Lock()
@@ -138,8 +138,7 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, reply)
 }
 
-// knows reports whether the request shows the client's secret in the one way it
-// may.
+// knows reports whether the request authenticates the client by the configured method.
 func (p *Provider) knows(r *http.Request) bool {
 	id, secret, basic := r.BasicAuth()
 	switch {

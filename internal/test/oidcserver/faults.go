@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Fault is one thing that a provider must not do.
+// Fault is one violation of the protocol.
 type Fault string
 
-// The faults of the answers as a whole.
+// Faults of every response.
 const (
 	Slow      Fault = "no answer until the test ends"
 	Broken    Fault = "status 500"
@@ -17,7 +17,7 @@ const (
 	Redirects Fault = "a redirect to another place"
 )
 
-// The faults of discovery and keys.
+// Faults of discovery and keys.
 const (
 	OtherIssuer   Fault = "discovery names another issuer"
 	PlainEndpoint Fault = "discovery names an endpoint without TLS"
@@ -27,7 +27,7 @@ const (
 	NamesIssuer   Fault = "discovery promises the issuer in every answer, and none comes"
 )
 
-// The faults of the answer and of tokens.
+// Faults of the redirect and of tokens.
 const (
 	SaysOtherIssuer Fault = "the answer names another issuer"
 	DropsChallenge  Fault = "the code is bound to another PKCE verifier"
@@ -55,7 +55,7 @@ const (
 	Doubled         Fault = "in JSON form with two signatures"
 )
 
-// disturbed lets the faults that concern every answer act.
+// disturbed applies the faults of every response.
 func (p *Provider) disturbed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()

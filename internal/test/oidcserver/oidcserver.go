@@ -1,14 +1,12 @@
-// Package oidctest is an OpenID Connect provider in the process of a test, over
-// TLS on a port of its own: discovery, keys, authorization with PKCE, and tokens
-// that are really signed. Whoever comes is signed in at once, as the person that
-// the test named.
+// Package oidcserver is an OpenID Connect provider in the test process, over TLS on its own
+// port: discovery, keys, authorization with PKCE, and signed tokens.
 //
-// It checks what a strict provider checks, and on request does what none should:
-// each Fault is one lie. It refuses nothing for being unsafe; it is for tests
-// alone.
+// [New] starts a provider. Every authorization request succeeds at once for the person set
+// by [Provider.SignIn]. The provider validates requests strictly, and [Provider.Misbehave]
+// makes it violate the protocol by one or more [Fault]s.
 //
-// It follows OpenID Connect Core 1.0 and Discovery 1.0, RFC 7636 (PKCE) and RFC
-// 9207 (issuer in the answer).
+// It follows OpenID Connect Core 1.0 and Discovery 1.0, RFC 7636 (PKCE) and RFC 9207
+// (issuer in the response).
 package oidcserver
 
 import (
@@ -30,13 +28,13 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// The portal as the provider knows it.
+// The registration of the portal at the provider.
 const (
 	ClientID     = "certportal"
 	ClientSecret = "a secret: with & and +" // needs the escaping of RFC 6749 section 2.3.1
 )
 
-// Config is what a Provider works with. All of it is optional.
+// Config configures a Provider. All fields are optional.
 type Config struct {
 	Redirect  string                  // the one redirect address; see Register
 	Algorithm jose.SignatureAlgorithm // RS256, PS256 or ES256; default RS256
@@ -45,8 +43,7 @@ type Config struct {
 	Now       func() time.Time        // default time.Now
 }
 
-// Provider is a running provider. Its fields and methods are safe for concurrent
-// use.
+// Provider is a running provider. It is safe for concurrent use.
 type Provider struct {
 	c      Config
 	server *httptest.Server
@@ -63,14 +60,14 @@ type Provider struct {
 	asked    map[string]int // requests by path
 }
 
-// grant is what a code stands for.
+// grant is the authorization behind a code.
 type grant struct {
 	nonce, challenge string
 	fresh            bool // the person signs in anew, and not by an old session
 	used             bool
 }
 
-// New starts a provider, which stops with the test.
+// New starts a provider that stops with the test.
 func New(t testing.TB, c Config) *Provider {
 	t.Helper()
 	if c.Algorithm == "" {
@@ -109,45 +106,43 @@ func newKey(a jose.SignatureAlgorithm) (any, error) {
 	return rsa.GenerateKey(rand.Reader, 2048)
 }
 
-// Issuer is the provider's address.
+// Issuer returns the provider's issuer URL.
 func (p *Provider) Issuer() string { return p.server.URL }
 
-// Roots trust the provider's TLS certificate.
+// Roots returns the CA of the provider's TLS certificate.
 func (p *Provider) Roots() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(p.server.Certificate())
 	return pool
 }
 
-// PEM is the certificate that Roots holds, for a file of the settings.
+// PEM returns the certificate of Roots in PEM.
 func (p *Provider) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.server.Certificate().Raw})
 }
 
-// Register sets the one redirect address, for a portal that starts later.
+// Register sets the redirect URL, for a portal that starts later.
 func (p *Provider) Register(redirect string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.redirect = redirect
 }
 
-// SignIn says who comes next: the claims of their ID token beside those that every
-// token has.
+// SignIn sets the person who signs in, by the additional claims of the ID token.
 func (p *Provider) SignIn(claims map[string]any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.claims = maps.Clone(claims)
 }
 
-// Misbehave makes the provider lie from here on, in place of earlier faults; none
-// makes it honest again.
+// Misbehave replaces the active faults; without arguments the provider is correct again.
 func (p *Provider) Misbehave(faults ...Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.faults = faults
 }
 
-// Rotate publishes a new key under a new name and forgets the old one.
+// Rotate replaces the signing key by a new one with a new id.
 func (p *Provider) Rotate(t testing.TB) {
 	t.Helper()
 	key, err := newKey(p.c.Algorithm)
@@ -159,7 +154,7 @@ func (p *Provider) Rotate(t testing.TB) {
 	p.key, p.keyID = key, "key-2"
 }
 
-// Asked counts the requests for a path, such as "/token".
+// Asked returns the number of requests for a path, such as "/token".
 func (p *Provider) Asked(path string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

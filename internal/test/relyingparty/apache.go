@@ -11,14 +11,14 @@ import (
 	"certportal/internal/test/daemon"
 )
 
-// apacheModules is where Debian keeps them.
+// apacheModules is the folder of the modules on Debian.
 const apacheModules = "/usr/lib/apache2/modules"
 
-// Apache starts httpd with mod_ssl. It refuses in the handshake, and takes people
-// for whom the UPN in the certificate says.
+// Apache starts httpd with mod_ssl. It refuses clients in the handshake, and identifies
+// people by the UPN in the certificate.
 func Apache(t testing.TB, c Config) *Server {
 	t.Helper()
-	s := furnish(t, "Apache", "apache2", c)
+	s := prepare(t, "Apache", "apache2", c)
 	s.reload = syscall.SIGUSR1
 	s.write(configFile, s.apacheConfig())
 	return s.run(exec.Command(daemon.Program("apache2"), "-d", s.folder, "-f", s.file(configFile), "-DFOREGROUND"))
@@ -30,7 +30,7 @@ func (s *Server) apacheConfig() string {
 		fmt.Fprintf(&b, "LoadModule %s_module %s/mod_%s.so\n", m, apacheModules, m)
 	}
 	if os.Getuid() == 0 {
-		// It does not run as root, whatever may be read there.
+		// It does not run as root, so it needs readable files.
 		b.WriteString("User nobody\nGroup nogroup\n")
 	}
 	fmt.Fprintf(&b, `ServerName localhost
@@ -54,7 +54,7 @@ SSLUserName SSL_CLIENT_SAN_OTHER_msUPN_0
 	if s.c.Online {
 		b.WriteString("SSLOCSPEnable leaf\n")
 	}
-	// A page that needs no file which nobody can read.
+	// A page without a file, so that no file permission matters.
 	fmt.Fprintf(&b, "DocumentRoot /\n<Location />\nSetHandler server-status\nHeader set %s expr=%%{REMOTE_USER}\n</Location>\n", personHeader)
 	return b.String()
 }

@@ -10,11 +10,11 @@ import (
 	"certportal/internal/test/daemon"
 )
 
-// Nginx starts nginx. It lets the handshake pass and refuses the request, so that
-// the client reads why. People are the subject of the certificate.
+// Nginx starts nginx. It accepts the handshake and refuses the request, with the reason in
+// the response. It identifies people by the subject of the certificate.
 func Nginx(t testing.TB, c Config) *Server {
 	t.Helper()
-	s := furnish(t, "nginx", "nginx", c)
+	s := prepare(t, "nginx", "nginx", c)
 	s.reload = syscall.SIGHUP
 	s.write(configFile, s.nginxConfig())
 	return s.run(exec.Command(daemon.Program("nginx"), "-p", s.folder, "-e", s.file(logFile), "-c", s.file(configFile)))

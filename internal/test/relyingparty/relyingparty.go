@@ -1,12 +1,11 @@
-// Package relying starts the servers that phones talk to with their certificates:
-// Apache httpd with mod_ssl and nginx, as somebody sets them up before a mail
-// server. They ask for a client certificate, let nobody in without one, and learn
-// what was revoked either from lists in files (CRL) or by asking the address that
-// the certificate names (OCSP).
+// Package relyingparty starts servers that accept the portal's client certificates: Apache
+// httpd with mod_ssl and nginx, configured as in front of a mail server. They require a
+// client certificate and check revocation by CRL files or by OCSP.
 //
-// It uses the programs that are installed (Debian: apache2-bin, nginx), each on a
-// free port of 127.0.0.1. Where they are absent tests are skipped, and fail when
-// the environment says CI=true.
+// [Apache] and [Nginx] start the installed programs (Debian: apache2-bin, nginx) on a free
+// port of 127.0.0.1. [Server.Ask] connects with a certificate and returns the [Answer];
+// [Server.Replace] and [Server.Reload] install new CRLs. Tests are skipped when a program
+// is missing, and fail when the environment has CI=true.
 package relyingparty
 
 import (
@@ -28,22 +27,22 @@ import (
 	"certportal/internal/test/daemon"
 )
 
-// Config says whom a server trusts, and how it checks for revocation.
+// Config configures the trusted CAs and the revocation checks.
 type Config struct {
 	Certificate, Key string // files of the server's own certificate with its chain, PEM
 	Roots            *x509.CertPool
 	Authorities      string // root and issuing CA of the clients, PEM
 
-	// Lists are those of every CA above a client, PEM: both programs refuse a chain
-	// when the list of one of its CAs is missing.
+	// Lists are the CRLs of all CAs in a client's chain, in PEM: both programs refuse a
+	// chain when one CRL is missing.
 	Lists string
 
-	// Online asks by OCSP about the certificate of the client, and lets nobody in
-	// while nobody answers.
+	// Online checks the client certificate by OCSP, and refuses clients without a
+	// response.
 	Online bool
 }
 
-// Server is one that runs.
+// Server is a running server.
 type Server struct {
 	Name string // "Apache" or "nginx"
 
@@ -55,14 +54,14 @@ type Server struct {
 	process *daemon.Process
 }
 
-// Answer is what a client got to hear.
+// Answer is the result of one connection.
 type Answer struct {
 	Admitted bool
-	Person   string // whom the server takes the client for, when admitted
+	Person   string // the authenticated person, when admitted
 	Why      string // the reason of a refusal, in the server's words
 }
 
-// String tells the answer in one line.
+// String formats the answer in one line.
 func (a Answer) String() string {
 	if a.Admitted {
 		return "let in as " + a.Person
@@ -77,8 +76,8 @@ const (
 	logFile    = "error.log"
 )
 
-// furnish finds program and port, and writes what both kinds of server have.
-func furnish(t testing.TB, name, program string, c Config) *Server {
+// prepare finds program and port, and writes the files that both kinds of server need.
+func prepare(t testing.TB, name, program string, c Config) *Server {
 	t.Helper()
 	if daemon.Program(program) == "" {
 		daemon.Need(t, name+" ("+program+") is not installed")
@@ -106,14 +105,14 @@ func (s *Server) file(name string) string { return filepath.Join(s.folder, name)
 
 func (s *Server) address() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
 
-// run starts the server and waits until it takes connections.
+// run starts the server and waits until it accepts connections.
 func (s *Server) run(cmd *exec.Cmd) *Server {
 	s.t.Helper()
 	process, err := daemon.Run(s.t.Context(), cmd, func(ctx context.Context) error {
 		_, err := s.ask(ctx, nil, tls.VersionTLS12)
 		var refused refusal
 		if errors.As(err, &refused) {
-			return nil // nobody comes in without a certificate
+			return nil // the server requires a certificate
 		}
 		return err
 	})
@@ -125,7 +124,7 @@ func (s *Server) run(cmd *exec.Cmd) *Server {
 	return s
 }
 
-// Log is what the server wrote.
+// Log returns the server's log.
 func (s *Server) Log() string {
 	text, err := os.ReadFile(s.file(logFile))
 	if err != nil {
@@ -134,19 +133,18 @@ func (s *Server) Log() string {
 	return string(text)
 }
 
-// Replace puts other lists where the server reads them, and does not tell it.
+// Replace replaces the CRL files without a reload.
 func (s *Server) Replace(lists string) {
 	s.t.Helper()
-	// In one step, as the portal writes into folders: half a list locks everybody out.
+	// An atomic rename, because a partial CRL would lock out all clients.
 	s.write(listFile+".new", lists)
 	if err := os.Rename(s.file(listFile+".new"), s.file(listFile)); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
-// Reload has the server read its files again while open connections go on:
-// "apachectl graceful", "nginx -s reload". Connections that come within the next
-// moment may still meet the old files.
+// Reload reloads the files without closing connections, like "apachectl graceful" and
+// "nginx -s reload". Connections in the next moment may still see the old files.
 func (s *Server) Reload() {
 	s.t.Helper()
 	if err := s.process.Signal(s.reload); err != nil {
@@ -154,13 +152,13 @@ func (s *Server) Reload() {
 	}
 }
 
-// refusal is a connection that the server ended because of the certificate.
+// refusal is the error of a connection that the server refused for its certificate.
 type refusal struct{ err error }
 
 func (r refusal) Error() string { return r.err.Error() }
 func (r refusal) Unwrap() error { return r.err }
 
-// Ask connects anew with a certificate, nil for none, in one version of TLS
+// Ask opens a connection with a certificate, or none for nil, and one version of TLS
 // (tls.VersionTLS12, tls.VersionTLS13).
 func (s *Server) Ask(phone *tls.Certificate, version uint16) Answer {
 	s.t.Helper()
@@ -175,7 +173,7 @@ func (s *Server) Ask(phone *tls.Certificate, version uint16) Answer {
 	return answer
 }
 
-// within is how long one answer may take.
+// within limits the time of one answer.
 const within = 20 * time.Second
 
 func (s *Server) ask(ctx context.Context, phone *tls.Certificate, version uint16) (Answer, error) {
@@ -209,7 +207,7 @@ func (s *Server) ask(ctx context.Context, phone *tls.Certificate, version uint16
 	return verdict(resp, strings.TrimSpace(string(text)))
 }
 
-// personHeader is where both servers say whom they let in.
+// personHeader is the response header with the authenticated person.
 const personHeader = "X-Person"
 
 func verdict(resp *http.Response, text string) (Answer, error) {

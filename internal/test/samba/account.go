@@ -25,47 +25,46 @@ const (
 	bypassPasswordRules = "local_oid:1.3.6.1.4.1.7165.4.3.12:0"
 )
 
-// Disable switches an account off.
+// Disable disables an account.
 func (dc *DC) Disable(t testing.TB, dn string) {
 	t.Helper()
 	dc.Modify(t, dn, map[string][]string{"userAccountControl": {strconv.Itoa(normalAccount | accountDisabled)}})
 }
 
-// Enable switches an account on.
+// Enable enables an account.
 func (dc *DC) Enable(t testing.TB, dn string) {
 	t.Helper()
 	dc.Modify(t, dn, map[string][]string{"userAccountControl": {strconv.Itoa(normalAccount)}})
 }
 
-// Expire ends an account in the past.
+// Expire sets the expiry of an account to a past date.
 func (dc *DC) Expire(t testing.TB, dn string) {
 	t.Helper()
 	dc.Modify(t, dn, map[string][]string{"accountExpires": {longAgo}})
 }
 
-// MustChange has the next sign-in ask for a new password, which LDAP cannot.
+// MustChange requires a password change at the next sign-in, which LDAP cannot do.
 func (dc *DC) MustChange(t testing.TB, dn string) {
 	t.Helper()
 	dc.Modify(t, dn, map[string][]string{"pwdLastSet": {"0"}})
 }
 
-// SetPassword gives an account another password.
+// SetPassword changes the password of an account.
 func (dc *DC) SetPassword(t testing.TB, dn, password string) {
 	t.Helper()
 	dc.Modify(t, dn, map[string][]string{"unicodePwd": {unicodePassword(password)}})
 }
 
-// RunOut has the account's password be from 2016. Nobody may set that time over
-// LDAP, so it is written into the database beside the controller.
+// RunOut expires the account's password by setting its date to 2016. LDAP does not allow
+// that, so it writes to the database file.
 func (dc *DC) RunOut(t testing.TB, dn string) {
 	t.Helper()
 	write(t, dc.database(), dn, "pwdLastSet", longAgo, "--controls="+bypassPasswordRules)
 	dc.waitFor(t, dn, passwordExpired)
 }
 
-// Force writes an attribute into the database beside the controller, without any
-// of its rules: what an old domain holds, or one whose controllers were apart
-// for a day.
+// Force writes an attribute to the database file and bypasses the controller's checks.
+// Real domains contain such values from older or temporarily disconnected controllers.
 func (dc *DC) Force(t testing.TB, dn, attribute, value string) {
 	t.Helper()
 	part := filepath.Join(dc.database()+".d", strings.ToUpper(Base)+".ldb")
@@ -82,7 +81,7 @@ func write(t testing.TB, database, dn, attribute, value string, options ...strin
 	}
 }
 
-// Lock tries wrong passwords until the controller locks the account.
+// Lock binds with wrong passwords until the controller locks the account.
 func (dc *DC) Lock(t testing.TB, dn string) {
 	t.Helper()
 	for range LockAfter {
@@ -91,14 +90,13 @@ func (dc *DC) Lock(t testing.TB, dn string) {
 	dc.waitFor(t, dn, lockedOut)
 }
 
-// Unlock forgets the wrong passwords.
+// Unlock unlocks an account.
 func (dc *DC) Unlock(t testing.TB, dn string) {
 	t.Helper()
 	dc.Modify(t, dn, map[string][]string{"lockoutTime": {"0"}})
 }
 
-// BadPasswords is the number of wrong passwords the controller counts now
-// (badPwdCount).
+// BadPasswords returns the controller's count of wrong passwords (badPwdCount).
 func (dc *DC) BadPasswords(t testing.TB, dn string) int {
 	t.Helper()
 	n, err := strconv.Atoi(dc.value(t, dn, "badPwdCount", "0"))
@@ -108,7 +106,7 @@ func (dc *DC) BadPasswords(t testing.TB, dn string) int {
 	return n
 }
 
-// waitFor waits until a bit of the computed state is set.
+// waitFor waits until a bit of msDS-User-Account-Control-Computed is set.
 func (dc *DC) waitFor(t testing.TB, dn string, bit int) {
 	t.Helper()
 	probe, end := time.NewTicker(50*time.Millisecond), time.After(10*time.Second)
@@ -126,8 +124,8 @@ func (dc *DC) waitFor(t testing.TB, dn string, bit int) {
 	}
 }
 
-// unicodePassword is the form of the attribute unicodePwd: quoted, UTF-16 with
-// the low byte first (MS-ADTS section 3.1.1.3.1.5).
+// unicodePassword encodes a password for unicodePwd: quoted, in UTF-16LE (MS-ADTS section
+// 3.1.1.3.1.5).
 func unicodePassword(password string) string {
 	var b []byte
 	for _, unit := range utf16.Encode([]rune(`"` + password + `"`)) {

@@ -11,20 +11,20 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// Password is that of every user whose own is not set.
+// Password is the default password of users.
 const Password = "Passw0rd-1"
 
-// Entry is something in the directory, as it is named there.
+// Entry has the identifiers of an entry.
 type Entry struct {
 	DN   string
 	GUID string // lower-case text
 	SID  string // "S-1-5-21-…"
 
-	// RawGUID and RawSID are the same as the directory sends them.
+	// RawGUID and RawSID are GUID and SID in binary.
 	RawGUID, RawSID []byte
 }
 
-// User is somebody to be added; all but Login is optional.
+// User describes a user to add. Only Login is required.
 type User struct {
 	Login     string // sAMAccountName
 	UPN       string // default Login@Domain; "-" for none
@@ -42,7 +42,7 @@ type User struct {
 	More map[string][]string
 }
 
-// AddUser adds a person as an administrator's tools do.
+// AddUser adds a user.
 func (dc *DC) AddUser(t testing.TB, u User) Entry {
 	t.Helper()
 	entry, err := dc.TryAddUser(t, u)
@@ -52,7 +52,7 @@ func (dc *DC) AddUser(t testing.TB, u User) Entry {
 	return entry
 }
 
-// TryAddUser adds a person, or returns what the directory said against it.
+// TryAddUser adds a user, or returns the error of the controller.
 func (dc *DC) TryAddUser(t testing.TB, u User) (Entry, error) {
 	t.Helper()
 	parent := dc.unit(t, u.Unit)
@@ -92,7 +92,7 @@ func (dc *DC) TryAddUser(t testing.TB, u User) (Entry, error) {
 	return dc.Entry(t, add.DN), nil
 }
 
-// unit is the DN of an organizational unit below Base, made when missing.
+// unit returns the DN of an organizational unit below Base, and adds it when missing.
 func (dc *DC) unit(t testing.TB, name string) string {
 	t.Helper()
 	if name == "" {
@@ -101,8 +101,8 @@ func (dc *DC) unit(t testing.TB, name string) string {
 	return dc.AddUnit(t, name, Base)
 }
 
-// AddUnit makes an organizational unit below another entry, unless it is there,
-// and returns its DN.
+// AddUnit adds an organizational unit below another entry, unless it exists, and returns
+// its DN.
 func (dc *DC) AddUnit(t testing.TB, name, parent string) string {
 	t.Helper()
 	add := ldap.NewAddRequest("OU="+ldap.EscapeDN(name)+","+parent, nil)
@@ -125,20 +125,20 @@ func (dc *DC) AddGroup(t testing.TB, name string) Entry {
 	return dc.Entry(t, add.DN)
 }
 
-// AddMember puts a person or a group into a group, by DN.
+// AddMember adds a user or a group to a group, by DN.
 func (dc *DC) AddMember(t testing.TB, group, member string) {
 	t.Helper()
 	dc.change(t, group, func(m *ldap.ModifyRequest) { m.Add("member", []string{member}) })
 }
 
-// RemoveMember takes a person or a group out of a group, by DN.
+// RemoveMember removes a user or a group from a group, by DN.
 func (dc *DC) RemoveMember(t testing.TB, group, member string) {
 	t.Helper()
 	dc.change(t, group, func(m *ldap.ModifyRequest) { m.Delete("member", []string{member}) })
 }
 
-// SetPrimaryGroup makes somebody a member of a group in the way that memberOf
-// does not show: by the last number of its SID.
+// SetPrimaryGroup makes a group, given by its relative identifier, the primary group of a
+// user. The attribute memberOf does not contain it.
 func (dc *DC) SetPrimaryGroup(t testing.TB, dn string, rid int) {
 	t.Helper()
 	group := dc.BySID(t, fmt.Sprintf("%s-%d", dc.SID, rid))
@@ -154,7 +154,7 @@ func (dc *DC) Modify(t testing.TB, dn string, attributes map[string][]string) {
 	}
 }
 
-// TryModify replaces attributes, or returns what the directory said against it.
+// TryModify replaces attributes, or returns the error of the controller.
 func (dc *DC) TryModify(t testing.TB, dn string, attributes map[string][]string) error {
 	t.Helper()
 	m := ldap.NewModifyRequest(dn, nil)
@@ -164,21 +164,21 @@ func (dc *DC) TryModify(t testing.TB, dn string, attributes map[string][]string)
 	return dc.admin(t).Modify(m)
 }
 
-// Rename gives an entry another name in the same place and returns its DN.
+// Rename changes the CN of an entry and returns its new DN.
 func (dc *DC) Rename(t testing.TB, dn, name string) string {
 	t.Helper()
 	_, parent := split(dn)
 	return dc.move(t, dn, "CN="+ldap.EscapeDN(name), parent)
 }
 
-// Move puts an entry below another one, by DN, and returns its own new DN.
+// Move moves an entry below another one and returns its new DN.
 func (dc *DC) Move(t testing.TB, dn, parent string) string {
 	t.Helper()
 	name, _ := split(dn)
 	return dc.move(t, dn, name, parent)
 }
 
-// split cuts a DN after its first part, at a comma that is none of its name.
+// split splits a DN at the first unescaped comma.
 func split(dn string) (name, parent string) {
 	for i := 1; i < len(dn); i++ {
 		if dn[i] == ',' && dn[i-1] != '\\' {

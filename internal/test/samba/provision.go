@@ -12,11 +12,11 @@ import (
 	"certportal/internal/test/daemon"
 )
 
-// cacheName changes with everything that provision does.
+// cacheName needs a new number with every change of provision.
 const cacheName = "samba-1"
 
-// provision makes the domain. Nothing in its databases names the folder, so that
-// a copy runs anywhere.
+// provision creates the domain. Its databases do not contain the path of the folder, so
+// that copies work.
 func provision(folder string) error {
 	config := filepath.Join(folder, "etc", "smb.conf")
 	for _, args := range [][]string{
@@ -24,8 +24,8 @@ func provision(folder string) error {
 			"--server-role=dc", "--dns-backend=NONE", "--adminpass=" + AdminPassword, "--host-name=dc1",
 			"--host-ip=127.0.0.1", "--function-level=2008_R2",
 			"--option=interfaces=127.0.0.1/8", "--option=bind interfaces only=yes", "--option=log file=" + filepath.Join(folder, "log")},
-		// Passwords that the tests can read and set twice in a second. They end
-		// after the cache has long been made anew, and never is no end to test.
+		// Simple passwords, which may be changed twice in a second. They expire, because
+		// tests need an expiry, but only after 998 days.
 		{"domain", "passwordsettings", "set", "--configfile=" + config, "--complexity=off", "--history-length=0",
 			"--min-pwd-age=0", "--max-pwd-age=998", "--min-pwd-length=6", "--account-lockout-threshold=" + strconv.Itoa(LockAfter)},
 		{"user", "create", strings.TrimSuffix(Reader, "@"+Domain), ReaderPassword, "--configfile=" + config},
@@ -37,7 +37,7 @@ func provision(folder string) error {
 	return nil
 }
 
-// running is the configuration of a copy: LDAP alone, in one process, all its
+// running returns the smb.conf of a copy: only the LDAP services, in one process, with all
 // files below the folder.
 func running(folder, address string, tls daemon.Files) string {
 	below := func(name string) string { return filepath.Join(folder, name) }
@@ -67,8 +67,7 @@ func running(folder, address string, tls daemon.Files) string {
 	}, "\n")
 }
 
-// Restart starts the controller, again after a Stop, on the same address with
-// the same data.
+// Restart starts the controller after a Stop, with the same address and data.
 func (dc *DC) Restart() {
 	dc.t.Helper()
 	for _, name := range []string{"cache", "lock", "pid", "ncalrpc", "winbindd", "ntp_signd"} {
@@ -85,7 +84,7 @@ func (dc *DC) Restart() {
 	dc.process = process
 }
 
-// Stop ends the controller; its address then refuses connections.
+// Stop ends the controller, so that its address refuses connections.
 func (dc *DC) Stop() {
 	dc.mu.Lock()
 	defer dc.mu.Unlock()
@@ -99,8 +98,8 @@ func (dc *DC) Stop() {
 	}
 }
 
-// Freeze stops the controller where it stands: connections are accepted by the
-// system, and nobody answers on them, until Thaw.
+// Freeze stops the controller with SIGSTOP: the system accepts connections, and they get
+// no response until Thaw.
 func (dc *DC) Freeze() {
 	dc.t.Helper()
 	if err := dc.process.Freeze(); err != nil {
@@ -108,7 +107,7 @@ func (dc *DC) Freeze() {
 	}
 }
 
-// Thaw lets a frozen controller go on.
+// Thaw continues a frozen controller.
 func (dc *DC) Thaw() {
 	dc.t.Helper()
 	if err := dc.process.Thaw(); err != nil {

@@ -12,7 +12,7 @@ import (
 	"certportal/internal/test/daemon"
 )
 
-// Entry reads the names of an entry.
+// Entry reads the identifiers of an entry.
 func (dc *DC) Entry(t testing.TB, dn string) Entry {
 	t.Helper()
 	read := dc.read(t, dn, "objectGUID", "objectSid")
@@ -21,13 +21,13 @@ func (dc *DC) Entry(t testing.TB, dn string) Entry {
 	return e
 }
 
-// BySID finds an entry by its SID, for groups that have other names elsewhere.
+// BySID finds an entry by its SID.
 func (dc *DC) BySID(t testing.TB, sid string) Entry {
 	t.Helper()
 	return dc.Entry(t, "<SID="+sid+">")
 }
 
-// RID is the last number of a SID of this domain.
+// RID returns the relative identifier of a SID of this domain.
 func (dc *DC) RID(t testing.TB, sid string) int {
 	t.Helper()
 	text, ours := strings.CutPrefix(sid, dc.SID+"-")
@@ -38,13 +38,13 @@ func (dc *DC) RID(t testing.TB, sid string) int {
 	return rid
 }
 
-// Values reads an attribute as the controller sends it.
+// Values reads the values of an attribute over LDAP.
 func (dc *DC) Values(t testing.TB, dn, attribute string) []string {
 	t.Helper()
 	return dc.read(t, dn, attribute).GetAttributeValues(attribute)
 }
 
-// Database reads an attribute past the controller, as ldbsearch writes it.
+// Database reads an attribute from the database file with ldbsearch.
 func (dc *DC) Database(t testing.TB, dn, attribute string) string {
 	t.Helper()
 	out, err := exec.Command(daemon.Program("ldbsearch"), "-H", dc.database(), "-b", dn, "-s", "base", attribute).Output()
@@ -76,7 +76,7 @@ func (dc *DC) read(t testing.TB, dn string, attributes ...string) *ldap.Entry {
 	return found.Entries[0]
 }
 
-// admin is a connection as Administrator.
+// admin returns a connection bound as Administrator.
 func (dc *DC) admin(t testing.TB) *ldap.Conn {
 	t.Helper()
 	dc.mu.Lock()

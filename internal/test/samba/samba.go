@@ -28,7 +28,7 @@ import (
 	"certportal/internal/test/daemon"
 )
 
-// What every domain of this kit has. LockAfter is its lockoutThreshold.
+// Properties of the domain. LockAfter is its lockoutThreshold.
 const (
 	Domain  = "corp.example.test"
 	NetBIOS = "CORP"
@@ -38,16 +38,16 @@ const (
 	Admin         = "Administrator@" + Domain
 	AdminPassword = "Adm1n-Passw0rd!"
 
-	// Reader is a plain member of Domain Users: all the portal's account needs.
+	// Reader is a plain member of Domain Users, for the portal's service account.
 	Reader         = "reader@" + Domain
 	ReaderPassword = "Read3r-Passw0rd!"
 
 	LockAfter = 5
 )
 
-// DC is a domain controller of the test's own.
+// DC is a domain controller that a test has for itself.
 type DC struct {
-	Address string         // loopback address, in its certificate beside Host and 127.0.0.1
+	Address string         // loopback address; the certificate also has Host and 127.0.0.1
 	Roots   *x509.CertPool // the CA that signed its certificate
 	CAFile  string         // the same in PEM
 	SID     string         // of the domain, "S-1-5-21-…"
@@ -57,7 +57,7 @@ type DC struct {
 	process *daemon.Process
 
 	mu   sync.Mutex
-	conn *ldap.Conn // as Administrator, made anew after a restart
+	conn *ldap.Conn // bound as Administrator; replaced after a restart
 }
 
 // Start runs a domain controller until the end of the test.
@@ -69,7 +69,7 @@ func Start(t testing.TB) *DC {
 		t.Fatal(err)
 	}
 	dc := &DC{t: t, folder: t.TempDir()}
-	if err := dc.furnish(cache); err != nil {
+	if err := dc.prepare(cache); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(dc.Stop)
@@ -90,8 +90,8 @@ func missing() string {
 	return ""
 }
 
-// furnish copies the domain and gives the copy an address and a certificate.
-func (dc *DC) furnish(cache string) error {
+// prepare copies the domain and gives the copy an address and a certificate.
+func (dc *DC) prepare(cache string) error {
 	var err error
 	if dc.Address, err = daemon.Address(88, 389, 464, 636, 3268, 3269); err != nil {
 		return err
@@ -113,22 +113,22 @@ func (dc *DC) furnish(cache string) error {
 
 func (dc *DC) config() string { return filepath.Join(dc.folder, "smb.conf") }
 
-// URL is the address over TLS from the start.
+// URL returns the ldaps URL.
 func (dc *DC) URL() string { return "ldaps://" + dc.Address }
 
-// StartTLSURL is the address that begins in the clear and takes no password so.
+// StartTLSURL returns the ldap URL, where the controller accepts passwords only after
+// StartTLS.
 func (dc *DC) StartTLSURL() string { return "ldap://" + dc.Address }
 
-// GlobalCatalogURL is the address that answers for the whole forest, over TLS.
+// GlobalCatalogURL returns the ldaps URL of the global catalog.
 func (dc *DC) GlobalCatalogURL() string { return "ldaps://" + dc.Address + ":3269" }
 
-// Dial connects over TLS, bound as nobody.
+// Dial connects over TLS without a bind.
 func (dc *DC) Dial() (*ldap.Conn, error) {
 	return ldap.DialURL(dc.URL(), ldap.DialWithTLSConfig(&tls.Config{RootCAs: dc.Roots, MinVersion: tls.VersionTLS12}))
 }
 
-// TryPassword binds with a name in any spelling and says what the controller
-// said.
+// TryPassword binds with a login name in any form and returns the error of the controller.
 func (dc *DC) TryPassword(login, password string) error {
 	conn, err := dc.Dial()
 	if err != nil {

@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// textSID writes a SID as Windows does (MS-DTYP section 2.4.2). It is written
-// here once more, beside the portal's own, so that the tests have a second
-// opinion.
+// textSID formats a SID (MS-DTYP section 2.4.2). It is independent of the portal's own
+// code, so that the tests can compare the two.
 func textSID(b []byte) string {
 	if len(b) < 8 || len(b) != 8+4*int(b[1]) {
 		return ""
@@ -23,8 +22,8 @@ func textSID(b []byte) string {
 	return text.String()
 }
 
-// textGUID writes a GUID as Windows does: the first three groups are stored with
-// the low byte first (MS-DTYP section 2.3.4.2).
+// textGUID formats a GUID. The first three groups are little-endian (MS-DTYP section
+// 2.3.4.2).
 func textGUID(b []byte) string {
 	if len(b) != 16 {
 		return ""

@@ -7,10 +7,10 @@ import (
 	"certportal/internal/test/daemon"
 )
 
-// schemas is where Debian keeps the standard schemas.
+// schemas is the folder of the standard schemas on Debian.
 const schemas = "/etc/ldap/schema"
 
-// config is the server's configuration. The auxiliary class carries what some
+// config is the server's configuration. The auxiliary class has the attributes that some
 // sites copy from Active Directory.
 func config(folder string, tls daemon.Files) string {
 	lines := []string{
@@ -44,7 +44,7 @@ func config(folder string, tls daemon.Files) string {
 	return strings.Join(lines, "\n")
 }
 
-// seed is what every database begins with.
+// seed is the initial content of every database.
 const seed = `dn: ` + Base + `
 objectClass: dcObject
 objectClass: organization

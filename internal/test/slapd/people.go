@@ -9,10 +9,10 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// Password is that of every person whose own is not set.
+// Password is the default password of people.
 const Password = "Passw0rd-1"
 
-// Person is somebody to be added; all but Login is optional.
+// Person describes a person to add. Only Login is required.
 type Person struct {
 	Login    string // uid
 	Name     string // cn, default Login; its last word becomes sn
@@ -61,7 +61,7 @@ func (s *Server) AddGroup(t testing.TB, name string, members ...string) string {
 	t.Helper()
 	add := ldap.NewAddRequest("cn="+ldap.EscapeDN(name)+","+Groups, nil)
 	add.Attribute("objectClass", []string{"groupOfNames"})
-	// RFC 4519 section 3.5 wants a member.
+	// groupOfNames requires a member (RFC 4519 section 3.5).
 	add.Attribute("member", append([]string{Admin}, members...))
 	if err := s.admin(t).Add(add); err != nil {
 		t.Fatalf("adding %s: %v", add.DN, err)
@@ -81,7 +81,7 @@ func (s *Server) Modify(t testing.TB, dn string, attributes map[string][]string)
 	}
 }
 
-// AddMember puts a person or a group into a group, by DN.
+// AddMember adds a person or a group to a group, by DN.
 func (s *Server) AddMember(t testing.TB, group, member string) {
 	t.Helper()
 	m := ldap.NewModifyRequest(group, nil)
@@ -91,7 +91,7 @@ func (s *Server) AddMember(t testing.TB, group, member string) {
 	}
 }
 
-// Rename gives a person another uid and returns the DN.
+// Rename changes the uid of a person and returns the new DN.
 func (s *Server) Rename(t testing.TB, dn, login string) string {
 	t.Helper()
 	name := "uid=" + ldap.EscapeDN(login)
@@ -109,7 +109,7 @@ func (s *Server) Delete(t testing.TB, dn string) {
 	}
 }
 
-// Value reads an attribute as the server sends it, "" when it is absent.
+// Value reads an attribute over LDAP, "" when it is absent.
 func (s *Server) Value(t testing.TB, dn, attribute string) string {
 	t.Helper()
 	found, err := s.admin(t).Search(ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases,

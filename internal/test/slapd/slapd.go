@@ -1,11 +1,11 @@
-// Package slapdtest starts an OpenLDAP server for tests: a directory that is not
-// Active Directory.
+// Package slapd starts an OpenLDAP server for tests, as an example of a directory other
+// than Active Directory.
 //
-// It uses the slapd and slapadd that are installed (Debian: slapd), with a fresh
-// database, on free ports of 127.0.0.1, over TLS with a CA of the test's own.
-// Where they are absent tests are skipped, and fail when the environment says
-// CI=true. Like a server set up with care it refuses passwords without TLS
-// (security simple_bind=128, RFC 4513 section 6.3.1) and anonymous questions.
+// [Start] runs the installed slapd (Debian: slapd) with an empty database, on free ports of
+// 127.0.0.1, under TLS with its own CA, until the end of the test. [Server.AddPerson] and
+// [Server.AddGroup] add entries. The server refuses passwords without TLS (security
+// simple_bind=128, RFC 4513 section 6.3.1) and anonymous requests. Tests are skipped when
+// slapd is missing, and fail when the environment has CI=true.
 package slapd
 
 import (
@@ -26,7 +26,7 @@ import (
 	"certportal/internal/test/daemon"
 )
 
-// What every server of this kit has. Reader may read everything but passwords.
+// Entries of every server. Reader may read everything except passwords.
 const (
 	Base           = "dc=example,dc=test"
 	People         = "ou=People," + Base
@@ -37,7 +37,7 @@ const (
 	ReaderPassword = "Read3r-Passw0rd!"
 )
 
-// Server is a slapd of the test's own.
+// Server is a running slapd.
 type Server struct {
 	Roots  *x509.CertPool // the CA that signed its certificate
 	CAFile string         // the same in PEM
@@ -100,14 +100,13 @@ func (s *Server) furnish() error {
 
 func (s *Server) config() string { return filepath.Join(s.folder, "slapd.conf") }
 
-// URL is the address over TLS from the start.
+// URL returns the ldaps URL.
 func (s *Server) URL() string { return "ldaps://127.0.0.1:" + strconv.Itoa(s.safe) }
 
-// StartTLSURL is the address that begins in the clear.
+// StartTLSURL returns the ldap URL, for StartTLS.
 func (s *Server) StartTLSURL() string { return "ldap://127.0.0.1:" + strconv.Itoa(s.clear) }
 
-// Restart starts the server, again after a Stop, on the same ports with the
-// same data.
+// Restart starts the server after a Stop, with the same ports and data.
 func (s *Server) Restart() {
 	s.t.Helper()
 	cmd := exec.Command(daemon.Program("slapd"), "-f", s.config(), "-h", s.StartTLSURL()+" "+s.URL(), "-d", "0")
@@ -118,7 +117,7 @@ func (s *Server) Restart() {
 	s.process = process
 }
 
-// Stop ends the server; its ports then refuse connections.
+// Stop ends the server, so that its ports refuse connections.
 func (s *Server) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,12 +131,12 @@ func (s *Server) Stop() {
 	}
 }
 
-// Dial connects over TLS, bound as nobody.
+// Dial connects over TLS without a bind.
 func (s *Server) Dial() (*ldap.Conn, error) {
 	return ldap.DialURL(s.URL(), ldap.DialWithTLSConfig(&tls.Config{RootCAs: s.Roots, MinVersion: tls.VersionTLS12}))
 }
 
-// TryPassword binds with a DN and says what the server said.
+// TryPassword binds with a DN and returns the error of the server.
 func (s *Server) TryPassword(dn, password string) error {
 	conn, err := s.Dial()
 	if err != nil {
@@ -147,7 +146,7 @@ func (s *Server) TryPassword(dn, password string) error {
 	return conn.Bind(dn, password)
 }
 
-// admin is a connection as Admin.
+// admin returns a connection bound as Admin.
 func (s *Server) admin(t testing.TB) *ldap.Conn {
 	t.Helper()
 	s.mu.Lock()

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// Mail is a mail as the server took it.
+// Mail is an accepted mail.
 type Mail struct {
 	From   string // of the envelope
 	To     []string
@@ -22,9 +22,9 @@ type Mail struct {
 	Raw    []byte
 }
 
-// Letter is a mail as a reader's program takes it apart.
+// Letter is a parsed mail.
 type Letter struct {
-	Header  mail.Header // as it stands, without decoding
+	Header  mail.Header // without decoding
 	Subject string      // decoded
 	From    *mail.Address
 	To      []*mail.Address
@@ -32,8 +32,8 @@ type Letter struct {
 	HTML    string
 }
 
-// Read takes a mail apart with the standard library. Whatever is not well formed,
-// and any part but one of text and one of HTML, fails the test.
+// Read parses a mail with the standard library. It fails the test when the mail is
+// malformed, or has parts other than one of text and one of HTML.
 func (m Mail) Read(t testing.TB) Letter {
 	t.Helper()
 	l, err := read(m.Raw)

@@ -8,7 +8,7 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// session is one conversation.
+// session is one SMTP session.
 type session struct {
 	server *Server
 	conn   *smtp.Conn
@@ -38,8 +38,8 @@ func (s *session) signIn(user, password string) error {
 	return nil
 }
 
-// loginServer is the LOGIN mechanism, which was never published and which
-// Exchange offers: two questions, two answers.
+// loginServer implements AUTH LOGIN, which Exchange offers: two prompts, two responses. It
+// has no published standard.
 type loginServer struct {
 	session *session
 	step    int

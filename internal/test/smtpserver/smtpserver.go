@@ -1,11 +1,10 @@
-// Package smtptest is a mail server in the process of a test: go-smtp on a port of
-// its own, with STARTTLS under a CA of its own, sign-in, and a memory of every
-// mail it took.
+// Package smtpserver is a mail server in the test process: go-smtp on its own port, with
+// STARTTLS under its own CA and authentication. It stores every accepted mail.
 //
-// On request it behaves as servers do: it refuses a recipient, puts one off, goes
-// away and comes back. What no honest server does, hanging, talking nonsense or
-// hanging up in the middle, Speak does with a bare connection. It refuses nothing
-// for being unsafe; it is for tests alone.
+// [Start] starts a server, [Server.Await] waits for mails, and [Read] parses one.
+// [Server.Refuse] rejects recipients, permanently or temporarily; [Server.Down] and
+// [Server.Up] stop and restart the server. [Speak] is for servers that violate SMTP: it
+// gives the test the bare connection.
 //
 // It follows RFC 5321 (SMTP), RFC 3207 (STARTTLS) and RFC 4954 (AUTH).
 package smtpserver
@@ -26,18 +25,18 @@ import (
 	"certportal/internal/test/daemon"
 )
 
-// The one account there is.
+// The only account.
 const (
 	User     = "portal@corp.example"
 	Password = "a secret with spaces & signs"
 )
 
-// Config is how a server is. All of it is optional.
+// Config configures a server. All fields are optional.
 type Config struct {
 	NoTLS     bool     // offers no STARTTLS
 	AtOnce    bool     // TLS from the first byte
 	Names     []string // in its certificate; default 127.0.0.1
-	Ways      []string // to sign in, PLAIN and LOGIN; none: nobody signs in
+	Ways      []string // to sign in, PLAIN and LOGIN; none: no sign-in
 	MustLogin bool     // takes no mail from strangers
 }
 
@@ -87,7 +86,7 @@ func Start(t testing.TB, c Config) *Server {
 	return s
 }
 
-// Up lets the server answer, at the same port as before it was Down.
+// Up starts the server on the same port as before Down.
 func (s *Server) Up(t testing.TB) {
 	t.Helper()
 	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)))
@@ -112,7 +111,7 @@ func (s *Server) Up(t testing.TB) {
 	go running.Serve(listener)
 }
 
-// Down ends the server and all conversations; nobody listens at its port.
+// Down ends the server and all sessions, so that its port refuses connections.
 func (s *Server) Down() {
 	s.mu.Lock()
 	running, socket := s.running, s.socket
@@ -124,26 +123,26 @@ func (s *Server) Down() {
 	}
 }
 
-// silent drops what go-smtp logs: tests break connections on purpose.
+// silent discards the log of go-smtp, because tests break connections on purpose.
 type silent struct{}
 
 func (silent) Printf(string, ...any) {}
 func (silent) Println(...any)        {}
 
-// Host is where the server listens.
+// Host returns the address of the server.
 func (s *Server) Host() string { return "127.0.0.1" }
 
-// Port is the port it listens at.
+// Port returns the port of the server.
 func (s *Server) Port() int { return s.port }
 
-// Roots hold the CA that signed the server's certificate.
+// Roots returns the CA of the server's certificate.
 func (s *Server) Roots() *x509.CertPool { return s.authority.Roots() }
 
-// CAFile is that CA in PEM.
+// CAFile returns the path of the CA in PEM.
 func (s *Server) CAFile() string { return s.files.CA }
 
-// Refuse answers with a code and text whenever mail for the address comes; code 0
-// takes it again. The text may begin with an enhanced code (RFC 3463).
+// Refuse answers mail for an address with a code and text; code 0 removes the rule. The text
+// may begin with an enhanced code (RFC 3463).
 func (s *Server) Refuse(address string, code int, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,7 +152,7 @@ func (s *Server) Refuse(address string, code int, text string) {
 	}
 }
 
-// RefuseSender answers so to whoever sends; code 0 takes all again.
+// RefuseSender answers MAIL FROM with a code and text; code 0 removes the rule.
 func (s *Server) RefuseSender(code int, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,8 +172,7 @@ func failure(code int, text string) *smtp.SMTPError {
 	return &smtp.SMTPError{Code: code, EnhancedCode: enhanced, Message: text}
 }
 
-// Hold keeps the server from answering for any mail until the function it returns
-// is called.
+// Hold delays the response to DATA until the returned function is called.
 func (s *Server) Hold() (release func()) {
 	hold := make(chan struct{})
 	s.mu.Lock()
@@ -188,15 +186,15 @@ func (s *Server) Hold() (release func()) {
 	})
 }
 
-// Mails are those the server answered for, in their order.
+// Mails returns the accepted mails in order.
 func (s *Server) Mails() []Mail {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Mail(nil), s.taken...)
 }
 
-// Await waits until the server has taken so many mails in all, and gives them. It
-// fails the test after a minute.
+// Await waits until the server has accepted n mails in total, and returns them. It fails
+// the test after a minute.
 func (s *Server) Await(t testing.TB, n int) []Mail {
 	t.Helper()
 	late := time.NewTimer(time.Minute)
@@ -216,7 +214,7 @@ func (s *Server) Await(t testing.TB, n int) []Mail {
 	}
 }
 
-// Asked are the recipients that senders named, in their order, refused ones too.
+// Asked returns all recipients of RCPT TO in order, including refused ones.
 func (s *Server) Asked() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

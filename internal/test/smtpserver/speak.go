@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// Speak listens until the end of the test and gives each connection to talk, on a
-// goroutine of its own. It returns the port. Connections are closed with the test,
-// so talk may hang in reading.
+// Speak listens until the end of the test, calls talk for each connection in a new
+// goroutine, and returns the port. Connections are closed with the test, so talk may block
+// in a read.
 func Speak(t testing.TB, talk func(net.Conn)) int {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

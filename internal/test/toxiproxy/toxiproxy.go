@@ -1,9 +1,9 @@
-// Package toxic stands a broken network between the portal and a real server:
-// connections that hang, are cut, come late or in crumbs.
+// Package toxiproxy puts a proxy between the portal and a real server that simulates network
+// failures: connections that hang, are cut, are slow, or deliver data in small pieces.
 //
-// It runs Shopify's toxiproxy-server, from the PATH or built once into the cache
-// of the machine's user, and speaks its HTTP API. It refuses nothing: whatever a
-// network does to bytes, short of changing them, is wanted here.
+// [Start] runs Shopify's toxiproxy-server, from the PATH or built once into the user's
+// cache. [Server.Proxy] opens a proxy to an upstream address; methods such as
+// [Proxy.HalfOpen] break it, and [Proxy.Mend] restores it.
 package toxiproxy
 
 import (
@@ -24,7 +24,7 @@ import (
 	"certportal/internal/test/daemon"
 )
 
-// module is what is built where no toxiproxy-server is installed.
+// module is built when no toxiproxy-server is installed.
 const module = "github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0"
 
 // Server is a running toxiproxy.
@@ -34,8 +34,8 @@ type Server struct {
 	made   int
 }
 
-// Start runs a toxiproxy until the end of the test. The test is skipped where it
-// is neither installed nor can be built.
+// Start runs a toxiproxy until the end of the test. It skips the test when toxiproxy is
+// not installed and cannot be built.
 func Start(t testing.TB) *Server {
 	t.Helper()
 	path, err := program()
@@ -78,7 +78,7 @@ func program() (string, error) {
 	return filepath.Join(folder, "server"), err
 }
 
-// call asks the API; body is sent as JSON.
+// call sends an API request with body as JSON.
 func (s *Server) call(ctx context.Context, method, path string, body any) error {
 	content, err := json.Marshal(body)
 	if err != nil {
@@ -103,7 +103,7 @@ func (s *Server) call(ctx context.Context, method, path string, body any) error 
 	return nil
 }
 
-// Proxy is a way to a server that can be broken and mended.
+// Proxy is a proxy to one server.
 type Proxy struct {
 	Address string // host and port that stand for the server
 
@@ -112,7 +112,7 @@ type Proxy struct {
 	toxics []string
 }
 
-// Proxy opens a way to host:port upstream, on 127.0.0.1. It begins in order.
+// Proxy opens a working proxy on 127.0.0.1 to the upstream host:port.
 func (s *Server) Proxy(t testing.TB, upstream string) *Proxy {
 	t.Helper()
 	port, err := daemon.Port()
@@ -127,43 +127,43 @@ func (s *Server) Proxy(t testing.TB, upstream string) *Proxy {
 	return p
 }
 
-// Down refuses connections, and cuts those that stand.
+// Down refuses connections and cuts open ones.
 func (p *Proxy) Down(t testing.TB) { t.Helper(); p.enable(t, false) }
 
-// Up takes connections again.
+// Up accepts connections again.
 func (p *Proxy) Up(t testing.TB) { t.Helper(); p.enable(t, true) }
 
-// Latency has every answer come late.
+// Latency delays every response.
 func (p *Proxy) Latency(t testing.TB, by time.Duration) {
 	t.Helper()
 	p.add(t, "latency", "downstream", map[string]any{"latency": by.Milliseconds()})
 }
 
-// HalfOpen swallows every answer, and never closes: a cable that was pulled.
+// HalfOpen drops every response without closing, like an unplugged cable.
 func (p *Proxy) HalfOpen(t testing.TB) {
 	t.Helper()
 	p.add(t, "timeout", "downstream", map[string]any{"timeout": 0})
 }
 
-// Deaf swallows every question, and never closes.
+// Deaf drops every request without closing.
 func (p *Proxy) Deaf(t testing.TB) {
 	t.Helper()
 	p.add(t, "timeout", "upstream", map[string]any{"timeout": 0})
 }
 
-// Reset breaks every connection with a TCP reset.
+// Reset ends every connection with a TCP reset.
 func (p *Proxy) Reset(t testing.TB) {
 	t.Helper()
 	p.add(t, "reset_peer", "downstream", map[string]any{"timeout": 0})
 }
 
-// Limit cuts every connection after so many bytes of answers.
+// Limit cuts every connection after a number of bytes of responses.
 func (p *Proxy) Limit(t testing.TB, bytes int) {
 	t.Helper()
 	p.add(t, "limit_data", "downstream", map[string]any{"bytes": bytes})
 }
 
-// Slice sends answers in crumbs of about size bytes, with a delay after each.
+// Slice splits responses into pieces of about size bytes, with a delay after each.
 func (p *Proxy) Slice(t testing.TB, size int, delay time.Duration) {
 	t.Helper()
 	p.add(t, "slicer", "downstream", map[string]any{
@@ -171,8 +171,7 @@ func (p *Proxy) Slice(t testing.TB, size int, delay time.Duration) {
 	})
 }
 
-// Mend takes away all that breaks the way. Connections that were broken may stay
-// so; new ones are in order.
+// Mend removes all failures. Broken connections may stay broken; new ones work.
 func (p *Proxy) Mend(t testing.TB) {
 	t.Helper()
 	for _, name := range p.toxics {

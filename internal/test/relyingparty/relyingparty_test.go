@@ -108,7 +108,7 @@ func versions() map[string]uint16 {
 	return map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13}
 }
 
-// wantRefused wants a refusal for a reason, so that a server which refuses everybody
+// wantRefused requires a refusal for a reason, so that a server which refuses all clients
 // does not pass.
 func wantRefused(t *testing.T, what string, got relyingparty.Answer, why string) {
 	t.Helper()
