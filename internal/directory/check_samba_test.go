@@ -14,7 +14,7 @@ import (
 	"certportal/internal/test/slapd"
 )
 
-// worst are the findings that are not all right, as "state what: text".
+// worst returns the findings that are not OK, as "state what: text".
 func worst(findings []portal.Finding) string {
 	var lines []string
 	for _, f := range findings {
@@ -25,16 +25,17 @@ func worst(findings []portal.Finding) string {
 	return strings.Join(lines, "\n")
 }
 
-// TestSambaCheck breaks one thing at a time; each is told by its setting and in
-// words that lead to the mend.
+// TestSambaCheck breaks one thing at a time. The finding names the setting and the next
+// step.
 func TestSambaCheck(t *testing.T) {
-	dc, other := samba.Start(t), slapd.Start(t)
+	t.Parallel()
+	dc, other := samba.Lease(t), slapd.Start(t)
 	admins := dc.AddGroup(t, "Portal Admins")
 	missing := "CN=Not There,CN=Users," + samba.Base
 	cases := []struct {
 		name   string
 		change func(*directory.LDAPConfig)
-		want   []string // in what is told; empty when all is well
+		want   []string // in the findings; empty for none
 	}{
 		{"in order", unchanged, nil},
 		{"StartTLS", func(c *directory.LDAPConfig) { c.Servers = []string{dc.StartTLSURL()} }, nil},
@@ -68,26 +69,28 @@ func TestSambaCheck(t *testing.T) {
 			c.change(&config)
 			got := worst(openLDAP(t, config).Check(t.Context()))
 			if len(c.want) == 0 && got != "" {
-				t.Errorf("all is well, and told is:\n%s", got)
+				t.Errorf("findings of a working directory:\n%s", got)
 			}
 			for _, part := range c.want {
 				if !strings.Contains(got, part) {
-					t.Errorf("told is:\n%s\nwant %q in it", got, part)
+					t.Errorf("findings:\n%s\nwant %q in them", got, part)
 				}
 			}
 		})
 	}
 }
 
-// TestSambaPortalAccountInTrouble is no wrong password of the person who signs in.
+// TestSambaPortalAccountInTrouble checks that a refused service account is not reported as
+// a wrong password of the person who signs in.
 func TestSambaPortalAccountInTrouble(t *testing.T) {
-	o := newOffice(t)
-	dc := o.dc
+	t.Parallel()
+	fx := newFixture(t)
+	dc := fx.dc
 	anna := dc.AddUser(t, samba.User{Login: "anna"})
 	cases := []struct {
 		name    string
 		prepare func(testing.TB, string)
-		want    string // in what config check says
+		want    string // in the findings of Check
 	}{
 		{"disabled", dc.Disable, "disabled"},
 		{"expired", dc.Expire, "has expired"},
@@ -107,7 +110,7 @@ func TestSambaPortalAccountInTrouble(t *testing.T) {
 				t.Errorf("signing in: %v, want a fault that names the account", err)
 			}
 			if got := worst(openLDAP(t, config).Check(t.Context())); !strings.Contains(got, c.want) {
-				t.Errorf("told is:\n%s\nwant %q in it", got, c.want)
+				t.Errorf("findings:\n%s\nwant %q in them", got, c.want)
 			}
 		})
 	}
@@ -116,10 +119,11 @@ func TestSambaPortalAccountInTrouble(t *testing.T) {
 	}
 }
 
-// TestSambaNewPasswordOfThePortalAccount: whoever changes it writes it into the
-// file, and nothing is restarted. A few questions in between do not lock it.
+// TestSambaNewPasswordOfThePortalAccount changes the password in the directory and then in
+// the file. No restart is needed, and requests in between do not lock the account.
 func TestSambaNewPasswordOfThePortalAccount(t *testing.T) {
-	dc := samba.Start(t)
+	t.Parallel()
+	dc := samba.Lease(t)
 	account := dc.AddUser(t, samba.User{Login: "portal"})
 	dc.AddUser(t, samba.User{Login: "anna"})
 	var file atomic.Value
@@ -143,11 +147,12 @@ func TestSambaNewPasswordOfThePortalAccount(t *testing.T) {
 }
 
 func TestSambaGlobalCatalog(t *testing.T) {
-	dc := samba.Start(t)
-	o := officeOver(t, dc, func(c *directory.LDAPConfig) { c.GlobalCatalog = []string{dc.GlobalCatalogURL()} })
+	t.Parallel()
+	dc := samba.Lease(t)
+	fx := newFixtureOver(t, dc, func(c *directory.LDAPConfig) { c.GlobalCatalog = []string{dc.GlobalCatalogURL()} })
 	alice, bob := dc.AddUser(t, samba.User{Login: "alice"}), dc.AddUser(t, samba.User{Login: "bob"})
 	dc.Force(t, bob.DN, "userPrincipalName", "Alice@corp.example.test")
-	if got := o.person(alice).Conflict; got != portal.UPNTaken {
+	if got := fx.person(alice).Conflict; got != portal.UPNTaken {
 		t.Errorf("conflict %q, want %q", got, portal.UPNTaken)
 	}
 	c := domain(dc)
@@ -157,22 +162,23 @@ func TestSambaGlobalCatalog(t *testing.T) {
 	}
 }
 
-// TestF7_AControllerThatHangs stops the process where it stands: the system takes
-// connections for it and nobody answers.
+// TestF7_AControllerThatHangs freezes the process: the system accepts connections that get
+// no response.
 func TestF7_AControllerThatHangs(t *testing.T) {
-	o := newOffice(t, func(c *directory.LDAPConfig) { c.Timeout = time.Second })
-	anna := o.dc.AddUser(t, samba.User{Login: "anna"})
-	o.person(anna)
-	o.dc.Freeze()
+	t.Parallel()
+	fx := newFixture(t, func(c *directory.LDAPConfig) { c.Timeout = time.Second })
+	anna := fx.dc.AddUser(t, samba.User{Login: "anna"})
+	fx.person(anna)
+	fx.dc.Freeze()
 	wantOutage(t, map[string]func() error{
 		"signing in": func() error {
-			_, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{Address: "192.0.2.1"})
+			_, err := fx.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{Address: "192.0.2.1"})
 			return err
 		},
-		"enrolling": func() error { _, err := o.enrol(idOf(anna), "phone"); return err },
+		"enrolling": func() error { _, err := fx.enrol(idOf(anna), "phone"); return err },
 	})
-	o.dc.Thaw()
-	if _, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{Address: "192.0.2.1"}); err != nil {
+	fx.dc.Thaw()
+	if _, err := fx.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{Address: "192.0.2.1"}); err != nil {
 		t.Errorf("going on: %v", err)
 	}
 }

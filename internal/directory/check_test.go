@@ -116,8 +116,8 @@ func without(attribute string) func(*ldapserver.Server) {
 	return func(s *ldapserver.Server) { s.Change(annaDN, func(a map[string][]string) { delete(a, attribute) }) }
 }
 
-// A refused password is tried at one server only: a check must not lock the
-// portal's account.
+// A refused password is sent to one server only, so that a check does not lock the portal's
+// account.
 func TestCheckTriesARefusedPasswordOnce(t *testing.T) {
 	a := ldapserver.NewAuthority(t)
 	first, second := corp(t, ldapserver.Config{Authority: a}), corp(t, ldapserver.Config{Authority: a})
@@ -128,7 +128,7 @@ func TestCheckTriesARefusedPasswordOnce(t *testing.T) {
 	}
 }
 
-// The settings of the check never show the password.
+// The findings never contain the password.
 func TestCheckShowsNoPassword(t *testing.T) {
 	s := corp(t, ldapserver.Config{})
 	for _, password := range []string{ldapserver.ReaderPassword, "wrong secret"} {

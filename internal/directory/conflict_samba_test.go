@@ -7,7 +7,7 @@ import (
 	"certportal/internal/test/samba"
 )
 
-// borrowed is a UPN that could stand for somebody else.
+// borrowed is a UPN that could be mistaken for another person's name.
 type borrowed struct {
 	name, upn string
 	want      portal.Conflict
@@ -40,13 +40,13 @@ func namesOfOthers() []borrowed {
 	}
 }
 
-// TestA5_NamesOfOthers lets somebody with the right to write an entry give bob a
-// name that a domain controller or an Exchange server could read as another's.
-// What the controller refuses to store is written past it too: domains hold what
-// older or separated controllers let in.
+// TestA5_NamesOfOthers gives bob a UPN that a domain controller or an Exchange server could
+// mistake for another person's. Values that the controller refuses are forced into the
+// database, because real domains contain such values.
 func TestA5_NamesOfOthers(t *testing.T) {
-	o := newOffice(t, suffixes)
-	dc := o.dc
+	t.Parallel()
+	fx := newFixture(t, suffixes)
+	dc := fx.dc
 	dc.AddUser(t, samba.User{Login: "alice"})
 	dc.AddUser(t, samba.User{Login: "carol", UPN: "carol.jones@example.test"})
 	dc.AddUser(t, samba.User{Login: "office"})
@@ -61,57 +61,59 @@ func TestA5_NamesOfOthers(t *testing.T) {
 			if err != nil {
 				dc.Force(t, bob.DN, "userPrincipalName", c.upn)
 			}
-			if got := o.person(bob).Conflict; got != c.want {
+			if got := fx.person(bob).Conflict; got != c.want {
 				t.Errorf("conflict %q, want %q", got, c.want)
 			}
-			if got := o.wantRefused(t, idOf(bob), portal.Conflicting).Value; got != string(c.want) {
+			if got := fx.wantRefused(t, idOf(bob), portal.Conflicting).Value; got != string(c.want) {
 				t.Errorf("refused for %q, want %q", got, c.want)
 			}
 		})
 	}
 	dc.Force(t, bob.DN, "userPrincipalName", "bob@corp.example.test")
-	if _, err := o.enrol(idOf(bob), "mended"); err != nil {
+	if _, err := fx.enrol(idOf(bob), "mended"); err != nil {
 		t.Errorf("under a name of his own: %v", err)
 	}
 }
 
-// TestA5_BothSidesOfAConflict takes the name from the other side: bob's login is
-// what alice's UPN reads as. Whose a certificate would be, a controller decides,
-// so neither gets one.
+// TestA5_BothSidesOfAConflict gives bob a login name that equals alice's UPN. A controller
+// could map a certificate to either, so neither gets one.
 func TestA5_BothSidesOfAConflict(t *testing.T) {
-	o := newOffice(t, suffixes)
-	alice := o.dc.AddUser(t, samba.User{Login: "al", UPN: "alice@corp.example.test"})
-	bob := o.dc.AddUser(t, samba.User{Login: "bob"})
-	if err := o.dc.TryModify(t, bob.DN, map[string][]string{"sAMAccountName": {"alice"}}); err == nil {
+	t.Parallel()
+	fx := newFixture(t, suffixes)
+	alice := fx.dc.AddUser(t, samba.User{Login: "al", UPN: "alice@corp.example.test"})
+	bob := fx.dc.AddUser(t, samba.User{Login: "bob"})
+	if err := fx.dc.TryModify(t, bob.DN, map[string][]string{"sAMAccountName": {"alice"}}); err == nil {
 		t.Error("Samba stored a login name that another's UPN reads as")
 	}
-	o.dc.Force(t, bob.DN, "sAMAccountName", "alice")
-	if got := o.wantRefused(t, idOf(alice), portal.Conflicting).Value; got != string(portal.UPNIsLogin) {
+	fx.dc.Force(t, bob.DN, "sAMAccountName", "alice")
+	if got := fx.wantRefused(t, idOf(alice), portal.Conflicting).Value; got != string(portal.UPNIsLogin) {
 		t.Errorf("alice is refused for %q, want %q", got, portal.UPNIsLogin)
 	}
-	t.Run("bob", func(t *testing.T) { o.wantRefused(t, idOf(bob), portal.Conflicting) })
+	t.Run("bob", func(t *testing.T) { fx.wantRefused(t, idOf(bob), portal.Conflicting) })
 }
 
 // TestA5_AVictimOfADuplicateIsToldToo refuses both when two entries have one UPN.
 func TestA5_AVictimOfADuplicateIsToldToo(t *testing.T) {
-	o := newOffice(t)
-	alice, bob := o.dc.AddUser(t, samba.User{Login: "alice"}), o.dc.AddUser(t, samba.User{Login: "bob"})
-	o.dc.Force(t, bob.DN, "userPrincipalName", "Alice@corp.example.test")
-	t.Run("alice", func(t *testing.T) { o.wantRefused(t, idOf(alice), portal.Conflicting) })
-	t.Run("bob", func(t *testing.T) { o.wantRefused(t, idOf(bob), portal.Conflicting) })
+	t.Parallel()
+	fx := newFixture(t)
+	alice, bob := fx.dc.AddUser(t, samba.User{Login: "alice"}), fx.dc.AddUser(t, samba.User{Login: "bob"})
+	fx.dc.Force(t, bob.DN, "userPrincipalName", "Alice@corp.example.test")
+	t.Run("alice", func(t *testing.T) { fx.wantRefused(t, idOf(alice), portal.Conflicting) })
+	t.Run("bob", func(t *testing.T) { fx.wantRefused(t, idOf(bob), portal.Conflicting) })
 	t.Run("sign-in", func(t *testing.T) {
-		// The name stands for two: nobody can say whose password was meant.
-		_, err := o.people.Authenticate(t.Context(), "alice@corp.example.test", samba.Password)
+		// The name belongs to two accounts, so it signs in neither.
+		_, err := fx.people.Authenticate(t.Context(), "alice@corp.example.test", samba.Password)
 		if reasonOf(err) != credentials {
 			t.Errorf("got %v, want ErrCredentials", err)
 		}
 	})
 }
 
-// TestA5_SharedMailStaysOutOfTheCertificate: people may write their own mail
-// attribute, and others' addresses into it.
+// TestA5_SharedMailStaysOutOfTheCertificate covers people who write another person's
+// address into their own mail attribute.
 func TestA5_SharedMailStaysOutOfTheCertificate(t *testing.T) {
-	o := newOffice(t)
+	t.Parallel()
+	fx := newFixture(t)
 	cases := []struct {
 		name  string
 		other map[string][]string
@@ -123,13 +125,13 @@ func TestA5_SharedMailStaysOutOfTheCertificate(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			e := o.dc.AddUser(t, samba.User{Login: c.name, Mail: c.name + "@mail.test"})
-			o.dc.AddUser(t, samba.User{Login: "not-" + c.name, More: c.other})
-			done, err := o.enrol(idOf(e), c.name)
+			e := fx.dc.AddUser(t, samba.User{Login: c.name, Mail: c.name + "@mail.test"})
+			fx.dc.AddUser(t, samba.User{Login: "not-" + c.name, More: c.other})
+			done, err := fx.enrol(idOf(e), c.name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			file, err := o.OpenFile(t.Context(), pickupKey.Token(done.Serial))
+			file, err := fx.OpenFile(t.Context(), pickupKey.Token(done.Serial))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -141,10 +143,11 @@ func TestA5_SharedMailStaysOutOfTheCertificate(t *testing.T) {
 }
 
 func TestSambaPersonWithoutUPN(t *testing.T) {
-	o := newOffice(t)
-	e := o.dc.AddUser(t, samba.User{Login: "anna", UPN: "-"})
-	if p, err := o.people.Authenticate(t.Context(), "anna", samba.Password); err != nil || p.UPN != "" {
+	t.Parallel()
+	fx := newFixture(t)
+	e := fx.dc.AddUser(t, samba.User{Login: "anna", UPN: "-"})
+	if p, err := fx.people.Authenticate(t.Context(), "anna", samba.Password); err != nil || p.UPN != "" {
 		t.Errorf("signed in with UPN %q, %v, want none", p.UPN, err)
 	}
-	o.wantRefused(t, idOf(e), portal.NoUPN)
+	fx.wantRefused(t, idOf(e), portal.NoUPN)
 }

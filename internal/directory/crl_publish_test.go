@@ -18,7 +18,7 @@ import (
 	"certportal/internal/test/slapd"
 )
 
-// listMaker signs lists of one CA.
+// listMaker signs CRLs of one CA.
 type listMaker struct {
 	t      *testing.T
 	issuer *ca.Issuer
@@ -63,7 +63,7 @@ func (m *listMaker) list(number, base int64, entries int) crl.List {
 	return l
 }
 
-// distribution is a server with an entry that lists are copied to.
+// distribution is a server with an entry for CRLs.
 type distribution struct {
 	name   string
 	config directory.CRLPublisherConfig
@@ -71,7 +71,7 @@ type distribution struct {
 	again  string // another address of the server
 }
 
-// addEntry makes the entry, as an administrator does beforehand.
+// addEntry adds the entry, as an administrator does beforehand.
 func addEntry(t *testing.T, d distribution, dn string) {
 	t.Helper()
 	conn := bound(t, d)
@@ -99,7 +99,7 @@ func bound(t *testing.T, d distribution) *ldap.Conn {
 	return conn
 }
 
-// valueOf reads what stands in the entry, with what tool ever.
+// valueOf reads the attribute of the entry.
 func valueOf(t *testing.T, d distribution, dn, attribute string) []byte {
 	t.Helper()
 	found, err := bound(t, d).Search(ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false,
@@ -184,7 +184,7 @@ func checkLists(t *testing.T, d distribution) {
 	checkListFaults(t, d, m)
 }
 
-// checkListFaults has everything wrong that can be, one after the other.
+// checkListFaults tries every kind of wrong configuration.
 func checkListFaults(t *testing.T, d distribution, m *listMaker) {
 	for _, tt := range []struct {
 		name   string
@@ -223,7 +223,7 @@ func checkListFaults(t *testing.T, d distribution, m *listMaker) {
 	}
 }
 
-// cdp is where Active Directory has the lists of a forest.
+// cdp is the container of CRLs in Active Directory.
 const cdp = "CN=CDP,CN=Public Key Services,CN=Services,CN=Configuration," + samba.Base
 
 func ofSamba(t *testing.T) distribution {
@@ -233,7 +233,7 @@ func ofSamba(t *testing.T) distribution {
 		Entries: map[string]string{"issuing": "CN=Example Issuing CA," + cdp},
 	}}
 	addEntry(t, d, d.config.Entries["issuing"])
-	// Who may only read is told so, and changes nothing.
+	// An account without write permission gets an error, and the entry does not change.
 	reader := d.config
 	m := newListMaker(t)
 	reader.User, reader.Password, reader.Signers = samba.Reader, secretly(samba.ReaderPassword), m.signers()

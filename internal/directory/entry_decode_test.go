@@ -55,7 +55,7 @@ func namedEntry(dn, login, upn, mail string) entry {
 	}}}
 }
 
-// FuzzLoginFilter types names: whatever they are, the filter asks for equality of
+// FuzzLoginFilter parses login names: for any input, the filter requires equality of
 // the typed value and of nothing else.
 func FuzzLoginFilter(f *testing.F) {
 	for _, typed := range []string{"anna", `CORP\anna`, "anna@corp.example", "*)(objectClass=*", `\2a`, "a\x00b", "änna", "ｱnna@CORP"} {
@@ -102,7 +102,7 @@ func TestFold(t *testing.T) {
 	}
 }
 
-// TestA5_OthersWithOnesNames tells what another entry means for a person.
+// TestA5_OthersWithOnesNames classifies entries that share names with a person.
 func TestA5_OthersWithOnesNames(t *testing.T) {
 	bob := portal.Person{Login: "bob", UPN: "bob@corp.example", Mail: "bob@mail.example"}
 	with := func(upn string) portal.Person { p := bob; p.UPN = upn; return p }

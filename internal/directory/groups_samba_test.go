@@ -9,25 +9,26 @@ import (
 	"certportal/internal/test/samba"
 )
 
-func (o *office) wantRoles(t *testing.T, e samba.Entry, want []portal.Role, enrol bool) {
+func (fx *fixture) wantRoles(t *testing.T, e samba.Entry, want []portal.Role, enrol bool) {
 	t.Helper()
-	p := o.person(e)
+	p := fx.person(e)
 	slices.Sort(p.Roles)
 	if !slices.Equal(p.Roles, want) || p.MayEnroll != enrol {
 		t.Errorf("roles %v, may enrol %t, want %v, %t", p.Roles, p.MayEnroll, want, enrol)
 	}
 }
 
-// TestSambaRolesAndGroups names groups by DN and by SID, and puts people into
-// them directly, three levels deep and as their primary group.
+// TestSambaRolesAndGroups configures groups by DN and by SID, and adds people to them
+// directly, three levels deep and as their primary group.
 func TestSambaRolesAndGroups(t *testing.T) {
-	dc := samba.Start(t)
+	t.Parallel()
+	dc := samba.Lease(t)
 	admins, helpdesk, phones := dc.AddGroup(t, "Portal Admins"), dc.AddGroup(t, "Helpdesk"), dc.AddGroup(t, "Phones")
 	helpdesk.DN = dc.Rename(t, helpdesk.DN, "Helpdesk, Süd")
 	inner, innermost := dc.AddGroup(t, "inner"), dc.AddGroup(t, "innermost")
 	dc.AddMember(t, helpdesk.DN, inner.DN)
 	dc.AddMember(t, inner.DN, innermost.DN)
-	o := officeOver(t, dc, func(c *directory.LDAPConfig) {
+	fx := newFixtureOver(t, dc, func(c *directory.LDAPConfig) {
 		c.Roles = map[portal.Role][]string{
 			portal.Admin:    {admins.SID},
 			portal.Helpdesk: {"CN=Nobody Here,CN=Users," + samba.Base, helpdesk.DN},
@@ -58,15 +59,15 @@ func TestSambaRolesAndGroups(t *testing.T) {
 			if c.prime != "" {
 				dc.SetPrimaryGroup(t, people[c.name].DN, dc.RID(t, c.prime))
 			}
-			o.wantRoles(t, people[c.name], c.want, c.enrol)
+			fx.wantRoles(t, people[c.name], c.want, c.enrol)
 			if !c.enrol {
-				o.wantRefused(t, idOf(people[c.name]), portal.NotAllowed)
+				fx.wantRefused(t, idOf(people[c.name]), portal.NotAllowed)
 			}
 		})
 	}
-	// Another name is the same group for who wrote down its SID.
+	// A group configured by SID is the same after a rename.
 	dc.Rename(t, admins.DN, "Somebody Else's Admins")
 	t.Run("renamed group", func(t *testing.T) {
-		o.wantRoles(t, people["primary"], []portal.Role{portal.Admin, portal.Auditor}, true)
+		fx.wantRoles(t, people["primary"], []portal.Role{portal.Admin, portal.Auditor}, true)
 	})
 }

@@ -15,8 +15,7 @@ import (
 	"certportal/internal/test/ldapserver"
 )
 
-// misbehaviour is how a server answers searches instead of properly. None of it
-// is an answer.
+// misbehaviour is an invalid response to a search.
 type misbehaviour struct {
 	name   string
 	answer func(*ldapserver.Conn, ldapserver.Request)
@@ -53,7 +52,7 @@ func misbehaviours() []misbehaviour {
 	}
 }
 
-// endless sends entries until the portal hangs up.
+// endless sends entries until the client disconnects.
 func endless(c *ldapserver.Conn, r ldapserver.Request) {
 	e := ldapserver.Entry{DN: annaDN, Attributes: map[string][]string{"mail": {strings.Repeat("x", 60000)}}}
 	message := ldapserver.EntryMessage(r, e)
@@ -72,7 +71,7 @@ func (m misbehaviour) script(c *ldapserver.Conn, r ldapserver.Request) bool {
 	return true
 }
 
-// No misbehaviour is an answer: nobody is signed in and nobody is gone.
+// Every misbehaviour is an outage: it neither signs a person in nor reports one as deleted.
 func TestF7_MisbehaviourIsAnOutage(t *testing.T) {
 	for _, m := range misbehaviours() {
 		t.Run(m.name, func(t *testing.T) {
@@ -92,7 +91,7 @@ func TestF7_MisbehaviourIsAnOutage(t *testing.T) {
 	}
 }
 
-// The same over connections that worked until then, in the middle of a sign-in.
+// The same on connections that worked before, in the middle of a sign-in.
 func TestF7_MisbehaviourLater(t *testing.T) {
 	for _, m := range misbehaviours() {
 		t.Run(m.name, func(t *testing.T) {
@@ -172,13 +171,13 @@ func TestF7_ServersThatDoNotOpen(t *testing.T) {
 	}
 }
 
-// A password that went out and was not answered may count as wrong in the
-// directory. It is sent to no server again.
+// The directory may have counted a password without a response as wrong, so it is sent to
+// no server again.
 func TestF7_APasswordIsSentOnce(t *testing.T) {
 	for _, m := range misbehaviours() {
 		switch m.name {
 		case "busy", "unavailable", "forgot who asks", "entries without end", "half a result":
-			continue // answers, or nothing that answers a bind
+			continue // valid results, or not applicable to a bind
 		}
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
@@ -210,8 +209,8 @@ func TestF7_APasswordIsSentOnce(t *testing.T) {
 	}
 }
 
-// A door that cannot be opened has heard no password: the next server may.
-func TestF7_ADoorElsewhere(t *testing.T) {
+// A failed connection has received no password, so the next server is tried.
+func TestF7_BindAtTheNextServer(t *testing.T) {
 	a := ldapserver.NewAuthority(t)
 	first, second := corp(t, ldapserver.Config{Authority: a}), corp(t, ldapserver.Config{Authority: a})
 	l := client(t, nil, first, second)
@@ -240,12 +239,12 @@ func TestF7_NoMoreThan32AtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	if got := s.Busiest(); got > 32 || got < 2 {
-		t.Errorf("%d questions under way at once, want 32 at most", got)
+		t.Errorf("%d requests in progress at once, want 32 at most", got)
 	}
 }
 
-// What a server sends must not fill the portal's memory: neither an announced
-// length nor an answer without end.
+// A server must not be able to exhaust the portal's memory, neither by an announced length
+// nor by an endless response.
 func TestF7_MemoryIsBounded(t *testing.T) {
 	s := corp(t, ldapserver.Config{})
 	l := client(t, func(c *directory.LDAPConfig) { c.Timeout = 2 * time.Second }, s)

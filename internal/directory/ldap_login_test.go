@@ -220,7 +220,7 @@ func TestA6_SuccessWithoutAnIdentityIsNoSignIn(t *testing.T) {
 	}
 }
 
-// asPlain reads the same server as if it were no Active Directory.
+// asPlain configures the same server as PlainLDAP.
 func asPlain(c *directory.LDAPConfig) {
 	c.Kind, c.Base = directory.PlainLDAP, ldapserver.Base
 	c.Attributes = directory.Attributes{
@@ -292,8 +292,7 @@ func TestPlainLDAPRefusalsOfOneAccount(t *testing.T) {
 	}
 }
 
-// The state in the entry counts too: a server that lets a disabled account bind
-// does not make it work.
+// A disabled account is refused even when the server accepts its bind.
 func TestAccountStateIsReadFromTheEntry(t *testing.T) {
 	tests := []struct {
 		name, attribute, value string

@@ -13,7 +13,7 @@ import (
 	"certportal/internal/test/ldapserver"
 )
 
-// payloads are login names that were typed to become something else.
+// payloads are login names that attempt injection.
 func payloads() []string {
 	return []string{
 		"*", "anna*", "*)(objectClass=*", "a)(|(cn=*", "anna)(userAccountControl=*", "anna)(|(a=b", "(&)", "|", "!",
@@ -25,7 +25,7 @@ func payloads() []string {
 	}
 }
 
-// unaskable are names that are nobody's whatever a directory says.
+// unaskable returns strings that cannot be login names.
 func unaskable() []string {
 	return []string{
 		"", " ", "\x00", "anna\x00", "an\nna", "anna\x7f", "\xc0\xaa", "anna\xff", "\xe2\x80", "an\u200bna", "\ufeffanna",
@@ -54,8 +54,8 @@ func TestA7_LoginNamesStayValues(t *testing.T) {
 	}
 }
 
-// wantNameFilter wants (&(objectCategory=person)(objectClass=user)(|…)) with at
-// most one equality per attribute in it.
+// wantNameFilter requires (&(objectCategory=person)(objectClass=user)(|…)) with at most one
+// equality match per attribute.
 func wantNameFilter(t *testing.T, node *ber.Packet) {
 	t.Helper()
 	filter, err := ldap.DecompileFilter(node)
@@ -147,8 +147,8 @@ func TestLoginByMailOnlyWhereAllowed(t *testing.T) {
 	wantOutcome(t, err, "credentials")
 }
 
-// Whoever may write an address must not be able to keep the owner of a name from
-// signing in.
+// A person who may edit a mail address must not be able to keep the owner of a login name
+// from signing in.
 func TestAddressesDoNotHideNames(t *testing.T) {
 	s := corp(t, ldapserver.Config{})
 	bob := s.Person("bob", "Bob's own password", 1102)
@@ -203,8 +203,8 @@ func TestA8_WrongAndUnknownAskTheSame(t *testing.T) {
 	}
 }
 
-// A server whose answers are not about who was asked for must not sign anybody in
-// as somebody else.
+// A server that returns entries which do not match the search must not sign a person in
+// as another.
 func TestLyingAnswers(t *testing.T) {
 	bob := ldapserver.Entry{DN: "CN=bob,CN=Users," + ldapserver.Base}
 	answer := func(entries ...ldapserver.Entry) func(*ldapserver.Conn, ldapserver.Request) {

@@ -89,8 +89,7 @@ func TestRolesAndGroups(t *testing.T) {
 	}
 }
 
-// A group that is not there must not mean that everybody may enrol, or that
-// nobody is protected.
+// A missing group must not mean that all people may enrol, or that no person is protected.
 func TestA3_GroupsInDoubtAreAnError(t *testing.T) {
 	const gone = "CN=gone," + ldapserver.Base
 	tests := []struct {
@@ -191,8 +190,8 @@ func TestPeople(t *testing.T) {
 	}
 }
 
-// What is missing in the answer of People counts as gone, so an answer that is
-// not whole must not be one.
+// Callers treat a person missing from the result of People as deleted, so an incomplete
+// result must be an error.
 func TestA11_PeopleInDoubtAreAnError(t *testing.T) {
 	lies := map[string]func(*ldapserver.Conn, ldapserver.Request, ldapserver.Entry, ldapserver.Entry){
 		"size limit": func(c *ldapserver.Conn, r ldapserver.Request, anna, _ ldapserver.Entry) {

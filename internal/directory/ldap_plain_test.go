@@ -13,8 +13,8 @@ import (
 	"certportal/internal/test/ldapserver"
 )
 
-// nest makes groups of which each but the first holds the one before; the first
-// holds Anna. It returns the DN of the last.
+// nest adds a chain of nested groups with Anna in the innermost, and returns the DN of the
+// outermost.
 func nest(s *ldapserver.Server, groups int) string {
 	member := annaDN
 	for i := range groups {
@@ -28,7 +28,7 @@ func nest(s *ldapserver.Server, groups int) string {
 func TestPlainNestedGroups(t *testing.T) {
 	s := corp(t, ldapserver.Config{})
 	last := nest(s, 20)
-	// A circle ends too.
+	// A cycle of groups ends too.
 	s.Change("cn=g0,ou=Groups,"+ldapserver.Base, func(a map[string][]string) { a["member"] = append(a["member"], last) })
 	l := client(t, func(c *directory.LDAPConfig) {
 		asPlain(c)
@@ -67,8 +67,8 @@ func TestPlainCheck(t *testing.T) {
 	}
 }
 
-// With a global catalog the whole forest is asked for others with one's names,
-// and only there.
+// With a global catalog, entries with the same names are searched in the whole forest, and
+// only there.
 func TestA5_TheGlobalCatalogIsAsked(t *testing.T) {
 	a := ldapserver.NewAuthority(t)
 	s, catalog := corp(t, ldapserver.Config{Authority: a}), corp(t, ldapserver.Config{Authority: a})
@@ -93,7 +93,7 @@ func TestA5_TheGlobalCatalogIsAsked(t *testing.T) {
 	}
 }
 
-// Neither passwords nor what strangers type may be found in logs and errors.
+// Logs and errors must contain neither passwords nor login names.
 func TestLogsAndErrorsKeepSecrets(t *testing.T) {
 	s := corp(t, ldapserver.Config{})
 	bob := s.Person("bob", "password", 1102)

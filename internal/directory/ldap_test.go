@@ -16,13 +16,13 @@ import (
 	"certportal/internal/test/ldapserver"
 )
 
-// annaPassword is what only Anna knows, and annaNumber the end of her SID.
+// annaNumber is the relative identifier of Anna's SID.
 const (
 	annaPassword = "Anna's own password"
 	annaNumber   = 1101
 )
 
-// corp starts a server with a domain and Anna in it.
+// corp starts a server with a domain and Anna.
 func corp(t testing.TB, c ldapserver.Config) *ldapserver.Server {
 	t.Helper()
 	s := ldapserver.Start(t, c)
@@ -35,7 +35,7 @@ const annaDN = "CN=anna,CN=Users," + ldapserver.Base
 
 func annaID() portal.PersonID { return portal.PersonID(ldapserver.GUID(annaNumber)) }
 
-// client connects to servers that share a CA.
+// client returns a client of servers that share a CA.
 func client(t testing.TB, change func(*directory.LDAPConfig), servers ...*ldapserver.Server) *directory.LDAP {
 	t.Helper()
 	c := directory.LDAPConfig{
@@ -57,14 +57,13 @@ func client(t testing.TB, change func(*directory.LDAPConfig), servers ...*ldapse
 	return l
 }
 
-// clock is a clock that a test moves.
+// clock is a clock that a test can advance.
 type clock struct{ ahead atomic.Int64 }
 
 func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
 func (c *clock) forward(d time.Duration) { c.ahead.Add(int64(d)) }
 
-// wantOutcome compares how a sign-in ended: a reason, "credentials", "in" or
-// "outage".
+// wantOutcome compares the result of a sign-in: a reason, "credentials", "in" or "outage".
 func wantOutcome(t *testing.T, err error, want portal.Reason) {
 	t.Helper()
 	got := portal.Reason("outage")
@@ -152,8 +151,8 @@ func TestReadsReuseConnections(t *testing.T) {
 	}
 }
 
-// A password that was changed in the directory and in its file is used without a
-// restart, by the connections that are opened from then on.
+// New connections use a password changed in the directory and in its file, without a
+// restart.
 func TestServicePasswordRotates(t *testing.T) {
 	s := corp(t, ldapserver.Config{})
 	password := ldapserver.ReaderPassword
@@ -179,8 +178,8 @@ func TestServicePasswordRotates(t *testing.T) {
 	}
 }
 
-// A refused password of the portal's account is not tried again at every
-// question: that would lock the account.
+// A refused password of the portal's account is not tried again with every request, which
+// would lock the account.
 func TestServicePasswordIsNotTriedAgainAtOnce(t *testing.T) {
 	s, later := corp(t, ldapserver.Config{}), &clock{}
 	second := corp(t, ldapserver.Config{})
@@ -216,7 +215,7 @@ func TestIdleConnectionsAreNotTrustedForLong(t *testing.T) {
 	wrong()
 	wrong()
 	if got := s.Connections(); got != 2 {
-		t.Errorf("%d connections for two wrong passwords, want a reader and a door", got)
+		t.Errorf("%d connections for two wrong passwords, want one for reading and one for binds", got)
 	}
 	later.forward(2 * time.Minute)
 	wrong()
@@ -225,8 +224,7 @@ func TestIdleConnectionsAreNotTrustedForLong(t *testing.T) {
 	}
 }
 
-// A server that closed idle connections is asked again, over a new one; a
-// password is not sent again.
+// A request on an idle connection that the server closed is repeated on a new one.
 func TestStaleConnections(t *testing.T) {
 	s := corp(t, ldapserver.Config{})
 	l := client(t, nil, s)
@@ -238,7 +236,7 @@ func TestStaleConnections(t *testing.T) {
 	}
 }
 
-func TestDoorsAreNeverReadOver(t *testing.T) {
+func TestBindConnectionsAreNeverReadOver(t *testing.T) {
 	s := corp(t, ldapserver.Config{})
 	l := client(t, nil, s)
 	for range 3 {
@@ -254,13 +252,13 @@ func TestDoorsAreNeverReadOver(t *testing.T) {
 	}
 	owners := map[int]bool{}
 	for _, r := range s.Requests() {
-		isDoor := !readers[r.Connection]
-		if isDoor && r.Op == ldapserver.Search && (r.Name != "" || !slices.Equal(r.Attributes, []string{"tokenGroups"})) {
+		isBind := !readers[r.Connection]
+		if isBind && r.Op == ldapserver.Search && (r.Name != "" || !slices.Equal(r.Attributes, []string{"tokenGroups"})) {
 			t.Errorf("%q was searched with a person's rights", r.Filter)
 		}
-		if isDoor && r.Op == ldapserver.Bind {
+		if isBind && r.Op == ldapserver.Bind {
 			if owners[r.Connection] {
-				t.Error("a connection that belonged to somebody was used again")
+				t.Error("a connection bound as a person was used again")
 			}
 			owners[r.Connection] = true
 		}
@@ -282,7 +280,7 @@ func TestAskersMayLeave(t *testing.T) {
 	if _, err := l.Person(ctx, annaID()); !errors.Is(err, context.Canceled) {
 		t.Errorf("Person: %v, want context.Canceled", err)
 	}
-	// It was not the server's fault.
+	// The server is not marked down.
 	s.Obey(nil)
 	if _, err := l.Person(t.Context(), annaID()); err != nil {
 		t.Errorf("the next asker: %v", err)

@@ -16,14 +16,13 @@ import (
 	"certportal/internal/test/samba"
 )
 
-// TestSamba500SignIns is a Monday morning: 500 sign-ins, twenty at a time, none
-// of which fails.
+// TestSamba500SignIns runs 500 sign-ins, twenty at a time. None may fail.
 func TestSamba500SignIns(t *testing.T) {
 	const people, visits, together = 50, 10, 20
-	o := newOffice(t)
+	fx := newFixture(t)
 	var entries []samba.Entry
 	for i := range people {
-		entries = append(entries, o.dc.AddUser(t, samba.User{Login: fmt.Sprintf("user%02d", i)}))
+		entries = append(entries, fx.dc.AddUser(t, samba.User{Login: fmt.Sprintf("user%02d", i)}))
 	}
 	var at atomic.Int32
 	var waiting sync.WaitGroup
@@ -31,7 +30,7 @@ func TestSamba500SignIns(t *testing.T) {
 		waiting.Go(func() {
 			for n := int(at.Add(1)) - 1; n < people*visits; n = int(at.Add(1)) - 1 {
 				i := n % people
-				p, err := o.signIn.Authenticate(t.Context(), fmt.Sprintf(`CORP\user%02d`, i), samba.Password, from(i))
+				p, err := fx.signIn.Authenticate(t.Context(), fmt.Sprintf(`CORP\user%02d`, i), samba.Password, from(i))
 				if err != nil || p.ID != idOf(entries[i]) {
 					t.Errorf("sign-in %d: %q, %v, want %q", n, p.ID, err, entries[i].GUID)
 				}
@@ -39,12 +38,12 @@ func TestSamba500SignIns(t *testing.T) {
 		})
 	}
 	waiting.Wait()
-	if got := o.count(audit.SignedIn); got != people*visits {
+	if got := fx.count(audit.SignedIn); got != people*visits {
 		t.Errorf("%d sign-ins recorded, want %d", got, people*visits)
 	}
 }
 
-// stopwatch takes the time that a directory takes.
+// stopwatch measures the time spent in a directory.
 type stopwatch struct {
 	portal.Directory
 	spent time.Duration
@@ -62,14 +61,14 @@ func (s *stopwatch) Authenticate(ctx context.Context, login, password string) (p
 
 func (s *stopwatch) since(start time.Time) { s.spent += time.Since(start) }
 
-// BenchmarkSambaSignIn tells the portal's own share of a sign-in, the store's
-// writes included, apart from the time the directory takes.
+// BenchmarkSambaSignIn measures the portal's share of a sign-in, including writes to the
+// store, separately from the directory's.
 func BenchmarkSambaSignIn(b *testing.B) {
-	o := newOffice(b)
-	o.dc.AddUser(b, samba.User{Login: "anna"})
-	people := &stopwatch{Directory: o.people}
+	fx := newFixture(b)
+	fx.dc.AddUser(b, samba.User{Login: "anna"})
+	people := &stopwatch{Directory: fx.people}
 	signIn := must[*signin.Service](b)(signin.New(signin.Config{
-		Directory: people, Store: o.db, Log: slog.New(slog.DiscardHandler),
+		Directory: people, Store: fx.db, Log: slog.New(slog.DiscardHandler),
 	}))
 	var own, theirs []time.Duration
 	for b.Loop() {
@@ -87,17 +86,17 @@ func BenchmarkSambaSignIn(b *testing.B) {
 	b.ReportMetric(percentile(theirs, 95), "directory-p95-ms")
 }
 
-// BenchmarkSambaWrongAndUnknown tells how far a wrong password and an unknown
-// name are apart in time, as medians of turns taken alternately (attack A8).
+// BenchmarkSambaWrongAndUnknown compares the median times of a wrong password and an unknown
+// name, measured alternately (attack A8).
 func BenchmarkSambaWrongAndUnknown(b *testing.B) {
-	o := newOffice(b)
-	o.dc.Modify(b, samba.Base, map[string][]string{"lockoutThreshold": {"0"}})
-	o.dc.AddUser(b, samba.User{Login: "anna"})
+	fx := newFixture(b)
+	fx.dc.Modify(b, samba.Base, map[string][]string{"lockoutThreshold": {"0"}})
+	fx.dc.AddUser(b, samba.User{Login: "anna"})
 	took := map[string][]time.Duration{}
 	for b.Loop() {
 		for _, name := range []string{"anna", "nobody"} {
 			start := time.Now()
-			if _, err := o.people.Authenticate(b.Context(), name, "wrong-one"); reasonOf(err) != credentials {
+			if _, err := fx.people.Authenticate(b.Context(), name, "wrong-one"); reasonOf(err) != credentials {
 				b.Fatal(err)
 			}
 			took[name] = append(took[name], time.Since(start))

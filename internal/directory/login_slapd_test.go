@@ -12,7 +12,7 @@ import (
 	"certportal/internal/test/slapd"
 )
 
-// plain is what an administrator writes down to connect an OpenLDAP server.
+// plain is the configuration for an OpenLDAP server.
 func plain(s *slapd.Server) directory.LDAPConfig {
 	return directory.LDAPConfig{
 		Kind: directory.PlainLDAP, Servers: []string{s.URL()}, Roots: s.Roots,
@@ -100,8 +100,8 @@ func TestSlapdRefuses(t *testing.T) {
 	}
 }
 
-// TestSlapdOfAnotherCAIsAnOutage: whoever answers with a certificate that is not
-// trusted hears no password.
+// TestSlapdOfAnotherCAIsAnOutage checks that no password is sent to a server with an
+// untrusted certificate.
 func TestSlapdOfAnotherCAIsAnOutage(t *testing.T) {
 	s, other := slapd.Start(t), slapd.Start(t)
 	s.AddPerson(t, slapd.Person{Login: "anna", Mail: "anna@example.test"})
@@ -149,8 +149,7 @@ func TestSlapdLeavers(t *testing.T) {
 	}
 }
 
-// TestSlapdOtherAttributes takes UPN and SID from attributes that were copied
-// from Active Directory.
+// TestSlapdOtherAttributes reads UPN and SID from attributes copied from Active Directory.
 func TestSlapdOtherAttributes(t *testing.T) {
 	s := slapd.Start(t)
 	people := openPlain(t, s, func(c *directory.LDAPConfig) {
@@ -176,7 +175,7 @@ func TestSlapdOtherAttributes(t *testing.T) {
 	}
 }
 
-// TestA5_NamesOfOthersAtSlapd: an OpenLDAP server lets two people have one name.
+// TestA5_NamesOfOthersAtSlapd gives two people one name, which OpenLDAP allows.
 func TestA5_NamesOfOthersAtSlapd(t *testing.T) {
 	s := slapd.Start(t)
 	people := openPlain(t, s, func(c *directory.LDAPConfig) { c.Attributes.UPN = "userPrincipalName" })

@@ -12,24 +12,25 @@ import (
 	"certportal/internal/test/samba"
 )
 
-// TestSambaCertificateCarriesTheAccount enrols an account and finds its UPN and
-// objectSid in the certificate, byte for byte as ldbsearch writes them.
+// TestSambaCertificateCarriesTheAccount enrols an account and compares UPN and objectSid in
+// the certificate with the output of ldbsearch.
 func TestSambaCertificateCarriesTheAccount(t *testing.T) {
-	o := newOffice(t, suffixes)
-	anna := addAnna(t, o.dc)
-	upn, sid := o.dc.Database(t, anna.DN, "userPrincipalName"), o.dc.Database(t, anna.DN, "objectSid")
+	t.Parallel()
+	fx := newFixture(t, suffixes)
+	anna := addAnna(t, fx.dc)
+	upn, sid := fx.dc.Database(t, anna.DN, "userPrincipalName"), fx.dc.Database(t, anna.DN, "objectSid")
 	want := portal.Person{
 		ID: idOf(anna), Login: "anna", UPN: upn, SID: sid, Mail: "a.schmidt@mail.test", Name: "Anna Schmidt",
 		GivenName: "Anna", EmployeeNumber: "004711", MayEnroll: true,
 	}
-	if got := o.person(anna); !reflect.DeepEqual(got, want) {
+	if got := fx.person(anna); !reflect.DeepEqual(got, want) {
 		t.Errorf("person\n%+v, want\n%+v", got, want)
 	}
-	done, err := o.enrol(idOf(anna), "phone")
+	done, err := fx.enrol(idOf(anna), "phone")
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := o.OpenFile(t.Context(), pickupKey.Token(done.Serial))
+	file, err := fx.OpenFile(t.Context(), pickupKey.Token(done.Serial))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,60 +54,63 @@ func TestSambaCertificateCarriesTheAccount(t *testing.T) {
 	}
 }
 
-// TestSambaIdentityOutlivesNames keys on the objectGUID through every change of
-// name, and forgets with the entry.
+// TestSambaIdentityOutlivesNames checks that the objectGUID identifies a person through
+// every rename, until the entry is deleted.
 func TestSambaIdentityOutlivesNames(t *testing.T) {
+	t.Parallel()
 	base := "OU=Staff," + samba.Base
-	o := newOffice(t, suffixes, func(c *directory.LDAPConfig) { c.Base = base })
-	anna := addAnna(t, o.dc)
-	o.person(anna)
+	fx := newFixture(t, suffixes, func(c *directory.LDAPConfig) { c.Base = base })
+	anna := addAnna(t, fx.dc)
+	fx.person(anna)
 
-	anna.DN = o.dc.Rename(t, anna.DN, "Anna Meyer, née Schmidt")
-	o.dc.Modify(t, anna.DN, map[string][]string{"sAMAccountName": {"meyer"}, "userPrincipalName": {"anna.meyer@example.test"}})
-	if p := o.person(anna); p.UPN != "anna.meyer@example.test" || p.Login != "meyer" || p.SID != anna.SID {
+	anna.DN = fx.dc.Rename(t, anna.DN, "Anna Meyer, née Schmidt")
+	fx.dc.Modify(t, anna.DN, map[string][]string{"sAMAccountName": {"meyer"}, "userPrincipalName": {"anna.meyer@example.test"}})
+	if p := fx.person(anna); p.UPN != "anna.meyer@example.test" || p.Login != "meyer" || p.SID != anna.SID {
 		t.Errorf("renamed: %+v, want the new names and the old SID", p)
 	}
-	if p, err := o.people.Authenticate(t.Context(), "meyer", samba.Password); err != nil || p.ID != idOf(anna) {
+	if p, err := fx.people.Authenticate(t.Context(), "meyer", samba.Password); err != nil || p.ID != idOf(anna) {
 		t.Errorf("under the new name: %q, %v, want %q", p.ID, err, anna.GUID)
 	}
-	if _, err := o.people.Authenticate(t.Context(), "anna", samba.Password); !errors.Is(err, portal.ErrCredentials) {
+	if _, err := fx.people.Authenticate(t.Context(), "anna", samba.Password); !errors.Is(err, portal.ErrCredentials) {
 		t.Errorf("under the old name: %v, want ErrCredentials", err)
 	}
 
-	deeper := o.dc.AddUnit(t, "Sales", base)
-	anna.DN = o.dc.Move(t, anna.DN, deeper)
-	o.person(anna)
-	anna.DN = o.dc.Move(t, anna.DN, "CN=Users,"+samba.Base)
-	if _, err := o.people.Person(t.Context(), idOf(anna)); !errors.Is(err, portal.ErrNotFound) {
+	deeper := fx.dc.AddUnit(t, "Sales", base)
+	anna.DN = fx.dc.Move(t, anna.DN, deeper)
+	fx.person(anna)
+	anna.DN = fx.dc.Move(t, anna.DN, "CN=Users,"+samba.Base)
+	if _, err := fx.people.Person(t.Context(), idOf(anna)); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("moved out of the base: %v, want ErrNotFound", err)
 	}
-	if _, err := o.people.Authenticate(t.Context(), "meyer", samba.Password); !errors.Is(err, portal.ErrCredentials) {
+	if _, err := fx.people.Authenticate(t.Context(), "meyer", samba.Password); !errors.Is(err, portal.ErrCredentials) {
 		t.Errorf("signing in from outside the base: %v, want ErrCredentials", err)
 	}
-	anna.DN = o.dc.Move(t, anna.DN, base)
-	o.person(anna)
-	o.dc.Delete(t, anna.DN)
-	if _, err := o.people.Person(t.Context(), idOf(anna)); !errors.Is(err, portal.ErrNotFound) {
+	anna.DN = fx.dc.Move(t, anna.DN, base)
+	fx.person(anna)
+	fx.dc.Delete(t, anna.DN)
+	if _, err := fx.people.Person(t.Context(), idOf(anna)); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("deleted: %v, want ErrNotFound", err)
 	}
-	o.wantRefused(t, idOf(anna), portal.Disabled)
+	fx.wantRefused(t, idOf(anna), portal.Disabled)
 }
 
 func TestSambaPersonRefusesWhatIsNobody(t *testing.T) {
-	o := newOffice(t)
-	computer := o.dc.AddUser(t, samba.User{Login: "PC1$", Computer: true, UPN: "-"})
-	group := o.dc.AddGroup(t, "Phones")
+	t.Parallel()
+	fx := newFixture(t)
+	computer := fx.dc.AddUser(t, samba.User{Login: "PC1$", Computer: true, UPN: "-"})
+	group := fx.dc.AddGroup(t, "Phones")
 	for _, id := range []portal.PersonID{idOf(computer), idOf(group), "", "anna", "00000000-0000-0000-0000-000000000001",
 		"*", portal.PersonID(group.SID), "0)(objectClass=*"} {
-		if p, err := o.people.Person(t.Context(), id); !errors.Is(err, portal.ErrNotFound) {
+		if p, err := fx.people.Person(t.Context(), id); !errors.Is(err, portal.ErrNotFound) {
 			t.Errorf("%q: %q, %v, want ErrNotFound", id, p.ID, err)
 		}
 	}
 }
 
 func TestSambaMatchesClaims(t *testing.T) {
-	o := newOffice(t, suffixes)
-	anna, bob := addAnna(t, o.dc), o.dc.AddUser(t, samba.User{Login: "bob"})
+	t.Parallel()
+	fx := newFixture(t, suffixes)
+	anna, bob := addAnna(t, fx.dc), fx.dc.AddUser(t, samba.User{Login: "bob"})
 	cases := []struct {
 		name  string
 		claim portal.Claim
@@ -117,9 +121,9 @@ func TestSambaMatchesClaims(t *testing.T) {
 		{"UPN in other case", portal.Claim{UPN: "Anna.Schmidt@EXAMPLE.test"}, anna},
 		{"both", portal.Claim{SID: anna.SID, UPN: "anna.schmidt@example.test"}, anna},
 		{"of two people", portal.Claim{SID: anna.SID, UPN: "bob@corp.example.test"}, samba.Entry{}},
-		{"SID of nobody", portal.Claim{SID: o.dc.SID + "-999999", UPN: "bob@corp.example.test"}, samba.Entry{}},
+		{"SID of nobody", portal.Claim{SID: fx.dc.SID + "-999999", UPN: "bob@corp.example.test"}, samba.Entry{}},
 		{"empty", portal.Claim{}, samba.Entry{}},
-		{"SID of a group", portal.Claim{SID: o.dc.SID + "-513"}, samba.Entry{}},
+		{"SID of a group", portal.Claim{SID: fx.dc.SID + "-513"}, samba.Entry{}},
 		{"login instead of UPN", portal.Claim{UPN: "bob"}, samba.Entry{}},
 		{"filter", portal.Claim{UPN: "*"}, samba.Entry{}},
 		{"filter in SID", portal.Claim{SID: "*"}, samba.Entry{}},
@@ -128,7 +132,7 @@ func TestSambaMatchesClaims(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			p, err := o.people.Match(t.Context(), c.claim)
+			p, err := fx.people.Match(t.Context(), c.claim)
 			if p.ID != idOf(c.want) || (c.want.GUID == "") != errors.Is(err, portal.ErrNotFound) {
 				t.Errorf("got %q, %v, want %q", p.ID, err, c.want.GUID)
 			}

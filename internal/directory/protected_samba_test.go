@@ -11,17 +11,17 @@ import (
 	"certportal/internal/test/samba"
 )
 
-// domainAdmins is the last number of the SID of Domain Admins.
+// domainAdmins is the relative identifier of Domain Admins.
 const domainAdmins = 512
 
-// protection is a way to become powerful.
+// protection is a way to become a privileged account.
 type protection struct {
 	name string
 	do   func(*testing.T, samba.Entry)
 }
 
-// protections are all of them, by the numbers of the groups (MS-DTYP section
-// 2.4.2.4), whose names differ from one language to the next.
+// protections returns all of them, with groups by relative identifier (MS-DTYP section
+// 2.4.2.4), because group names are localized.
 func protections(dc *samba.DC, watched samba.Entry) []protection {
 	var all []protection
 	into := func(name, sid string) {
@@ -57,31 +57,31 @@ func protections(dc *samba.DC, watched samba.Entry) []protection {
 	)
 }
 
-// TestA3_ProtectedPeopleDoNotEnrol makes people powerful in every way the domain
-// knows. None of them gets a certificate, and no serial is spent; none gets a
-// pickup code from the helpdesk.
+// TestA3_ProtectedPeopleDoNotEnrol makes people privileged in every way. None of them gets a
+// certificate or a pickup code from the helpdesk, and no serial number is reserved.
 func TestA3_ProtectedPeopleDoNotEnrol(t *testing.T) {
-	dc := samba.Start(t)
+	t.Parallel()
+	dc := samba.Lease(t)
 	watched := dc.AddGroup(t, "Board")
 	counter := dc.AddGroup(t, "Service counter")
-	o := officeOver(t, dc, func(c *directory.LDAPConfig) {
+	fx := newFixtureOver(t, dc, func(c *directory.LDAPConfig) {
 		c.Protected, c.Roles = []string{watched.DN}, map[portal.Role][]string{portal.Helpdesk: {counter.DN}}
 	})
 	hedi := dc.AddUser(t, samba.User{Login: "hedi"})
 	dc.AddMember(t, counter.DN, hedi.DN)
-	o.wantCode(t, o.person(hedi), idOf(dc.AddUser(t, samba.User{Login: "ordinary"})))
+	fx.wantCode(t, fx.person(hedi), idOf(dc.AddUser(t, samba.User{Login: "ordinary"})))
 	for _, c := range protections(dc, watched) {
 		t.Run(c.name, func(t *testing.T) {
 			e := dc.AddUser(t, samba.User{Login: "of-" + c.name})
-			if o.person(e).Protected {
+			if fx.person(e).Protected {
 				t.Fatal("protected before any group")
 			}
 			c.do(t, e)
-			if !o.person(e).Protected {
+			if !fx.person(e).Protected {
 				t.Error("not protected")
 			}
-			o.wantRefused(t, idOf(e), portal.Protected)
-			o.wantNoCode(t, o.person(hedi), idOf(e))
+			fx.wantRefused(t, idOf(e), portal.Protected)
+			fx.wantNoCode(t, fx.person(hedi), idOf(e))
 		})
 	}
 	for _, c := range []struct {
@@ -91,49 +91,51 @@ func TestA3_ProtectedPeopleDoNotEnrol(t *testing.T) {
 	}{{"administrator", 500, portal.Protected}, {"krbtgt", 502, portal.Disabled}} { // krbtgt always is
 		t.Run(c.name, func(t *testing.T) {
 			e := dc.BySID(t, fmt.Sprintf("%s-%d", dc.SID, c.rid))
-			if !o.person(e).Protected {
+			if !fx.person(e).Protected {
 				t.Error("not protected")
 			}
-			o.wantRefused(t, idOf(e), c.want)
-			o.wantNoCode(t, o.person(hedi), idOf(e))
+			fx.wantRefused(t, idOf(e), c.want)
+			fx.wantNoCode(t, fx.person(hedi), idOf(e))
 		})
 	}
 }
 
-// TestA3_OrdinaryPeopleEnrol shows that the rule is about power, not about names
-// that sound like it.
+// TestA3_OrdinaryPeopleEnrol checks that groups with privileged-sounding names do not
+// protect.
 func TestA3_OrdinaryPeopleEnrol(t *testing.T) {
-	o := newOffice(t)
-	desktops := o.dc.BySID(t, "S-1-5-32-555")
-	lookalike := o.dc.AddGroup(t, "Domain Admins (retired)")
+	t.Parallel()
+	fx := newFixture(t)
+	desktops := fx.dc.BySID(t, "S-1-5-32-555")
+	lookalike := fx.dc.AddGroup(t, "Domain Admins (retired)")
 	for name, group := range map[string]string{"remote-desktop": desktops.DN, "lookalike": lookalike.DN} {
-		e := o.dc.AddUser(t, samba.User{Login: name, More: map[string][]string{"adminCount": {"0"}}})
-		o.dc.AddMember(t, group, e.DN)
-		if o.person(e).Protected {
+		e := fx.dc.AddUser(t, samba.User{Login: name, More: map[string][]string{"adminCount": {"0"}}})
+		fx.dc.AddMember(t, group, e.DN)
+		if fx.person(e).Protected {
 			t.Errorf("%s: protected", name)
 		}
-		if _, err := o.enrol(idOf(e), name); err != nil {
+		if _, err := fx.enrol(idOf(e), name); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-// TestA3_ProtectionInDoubtIsAnOutage configures a group that is not there: who is
-// in it nobody can say, so nobody enrols.
+// TestA3_ProtectionInDoubtIsAnOutage configures a missing group. Its members are unknown, so
+// no person may enrol.
 func TestA3_ProtectionInDoubtIsAnOutage(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*directory.LDAPConfig){
 		"protected": func(c *directory.LDAPConfig) { c.Protected = []string{"CN=Not There,CN=Users," + samba.Base} },
 		"enrol":     func(c *directory.LDAPConfig) { c.Enroll = []string{"CN=Not There,CN=Users," + samba.Base} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := newOffice(t, change)
-			e := o.dc.AddUser(t, samba.User{Login: "anna"})
-			_, err := o.enrol(idOf(e), "phone")
+			fx := newFixture(t, change)
+			e := fx.dc.AddUser(t, samba.User{Login: "anna"})
+			_, err := fx.enrol(idOf(e), "phone")
 			var outage *portal.Outage
 			if !errors.As(err, &outage) || outage.Part != portal.PartDirectory {
 				t.Errorf("enrolling: %v, want an outage of the directory", err)
 			}
-			if o.serials() != 0 || o.count(audit.CertificateIssued) != 0 {
+			if fx.serials() != 0 || fx.count(audit.CertificateIssued) != 0 {
 				t.Error("a serial was spent")
 			}
 		})

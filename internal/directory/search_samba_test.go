@@ -9,21 +9,22 @@ import (
 	"certportal/internal/test/samba"
 )
 
-// TestSambaReadsManyAtOnce is what the drift watch lives on.
+// TestSambaReadsManyAtOnce reads people as the drift watch does.
 func TestSambaReadsManyAtOnce(t *testing.T) {
-	o := newOffice(t)
+	t.Parallel()
+	fx := newFixture(t)
 	ids := []portal.PersonID{"00000000-0000-0000-0000-000000000001", "no-guid"}
 	states := map[portal.PersonID]portal.Person{}
 	for i := range 250 {
 		login := fmt.Sprintf("user%03d", i)
-		e := o.dc.AddUser(t, samba.User{Login: login, Disabled: i%50 == 1})
+		e := fx.dc.AddUser(t, samba.User{Login: login, Disabled: i%50 == 1})
 		if i%50 == 2 {
-			o.dc.Expire(t, e.DN)
+			fx.dc.Expire(t, e.DN)
 		}
 		ids = append(ids, idOf(e))
 		states[idOf(e)] = portal.Person{Login: login, UPN: login + "@" + samba.Domain, SID: e.SID, Disabled: i%50 == 1, Expired: i%50 == 2}
 	}
-	people, err := o.people.People(t.Context(), ids)
+	people, err := fx.people.People(t.Context(), ids)
 	if err != nil || len(people) != len(states) {
 		t.Fatalf("%d people, %v, want %d", len(people), err, len(states))
 	}
@@ -33,18 +34,19 @@ func TestSambaReadsManyAtOnce(t *testing.T) {
 			t.Errorf("got %+v, want %+v", p, want)
 		}
 	}
-	o.dc.Stop()
-	if people, err := o.people.People(t.Context(), ids); err == nil {
+	fx.dc.Stop()
+	if people, err := fx.people.People(t.Context(), ids); err == nil {
 		t.Errorf("stopped controller: %d people and no error", len(people))
 	}
 }
 
 func TestSambaSearch(t *testing.T) {
-	o := newOffice(t, suffixes)
-	addAnna(t, o.dc)
-	o.dc.AddUser(t, samba.User{Login: "annabel", Name: "Annabel Smith", GivenName: "Annabel", Surname: "Smith", Mail: "smith@mail.test"})
-	o.dc.AddUser(t, samba.User{Login: "odd", Name: `O(dd) * \ "Name"`, Surname: "O(dd)"})
-	o.dc.AddUser(t, samba.User{Login: "ANNAPC$", Computer: true, UPN: "-"})
+	t.Parallel()
+	fx := newFixture(t, suffixes)
+	addAnna(t, fx.dc)
+	fx.dc.AddUser(t, samba.User{Login: "annabel", Name: "Annabel Smith", GivenName: "Annabel", Surname: "Smith", Mail: "smith@mail.test"})
+	fx.dc.AddUser(t, samba.User{Login: "odd", Name: `O(dd) * \ "Name"`, Surname: "O(dd)"})
+	fx.dc.AddUser(t, samba.User{Login: "ANNAPC$", Computer: true, UPN: "-"})
 	cases := []struct {
 		name, query string
 		limit       int
@@ -67,7 +69,7 @@ func TestSambaSearch(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			found, more, err := o.people.Search(t.Context(), c.query, c.limit)
+			found, more, err := fx.people.Search(t.Context(), c.query, c.limit)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -12,7 +12,7 @@ import (
 	"certportal/internal/test/toxiproxy"
 )
 
-// breakage is one way in which a network lets a directory server down.
+// breakage is one kind of network failure.
 type breakage struct {
 	name string
 	do   func(testing.TB, *toxiproxy.Proxy)
@@ -29,11 +29,10 @@ func breakages() []breakage {
 	}
 }
 
-// budget is how long a person waits for a sentence when the directory is in
-// trouble (fault F7).
+// budget limits the time of a response while the directory is failing (fault F7).
 const budget = 6 * time.Second
 
-// behind puts proxies before the office's controller, one server each.
+// behind puts n proxies in front of the controller, each as one server.
 func behind(t testing.TB, dc *samba.DC, n int) ([]*toxiproxy.Proxy, func(*directory.LDAPConfig)) {
 	t.Helper()
 	server := toxiproxy.Start(t)
@@ -49,44 +48,45 @@ func behind(t testing.TB, dc *samba.DC, n int) ([]*toxiproxy.Proxy, func(*direct
 	}
 }
 
-// TestF7_ADirectoryInTroubleIsAnOutage breaks the only server in every way, with
-// connections open and waiting. No sign-in, no certificate, an answer in time,
-// and the first question after the trouble is answered.
+// TestF7_ADirectoryInTroubleIsAnOutage breaks the only server in every way, with open
+// connections. No sign-in and no enrolment succeeds, errors come in time, and the first
+// request after the failure works.
 func TestF7_ADirectoryInTroubleIsAnOutage(t *testing.T) {
 	t.Parallel() // most of it is waiting
-	dc := samba.Start(t)
+	dc := samba.Lease(t)
 	proxies, through := behind(t, dc, 1)
-	o := officeOver(t, dc, through)
+	fx := newFixtureOver(t, dc, through)
 	anna := dc.AddUser(t, samba.User{Login: "anna"})
 	for _, b := range breakages() {
 		t.Run(b.name, func(t *testing.T) {
-			if _, err := o.people.Authenticate(t.Context(), "anna", samba.Password); err != nil {
+			if _, err := fx.people.Authenticate(t.Context(), "anna", samba.Password); err != nil {
 				t.Fatalf("before: %v", err)
 			}
 			b.do(t, proxies[0])
 			wantOutage(t, map[string]func() error{
 				"signing in": func() error {
-					_, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{Address: "192.0.2.1"})
+					_, err := fx.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{Address: "192.0.2.1"})
 					return err
 				},
-				"enrolling": func() error { _, err := o.enrol(idOf(anna), b.name); return err },
+				"enrolling": func() error { _, err := fx.enrol(idOf(anna), b.name); return err },
 			})
-			if got := o.serials(); got != 0 {
+			if got := fx.serials(); got != 0 {
 				t.Errorf("%d serials, want 0", got)
 			}
 			proxies[0].Mend(t)
 		})
 	}
-	if _, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{Address: "192.0.2.1"}); err != nil {
+	if _, err := fx.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{Address: "192.0.2.1"}); err != nil {
 		t.Errorf("after all: %v", err)
 	}
 }
 
-// wantOutage asks all at once: each answer is an outage of the directory, in time.
-func wantOutage(t *testing.T, questions map[string]func() error) {
+// wantOutage runs the requests concurrently. Each must return an outage of the directory in
+// time.
+func wantOutage(t *testing.T, requests map[string]func() error) {
 	t.Helper()
 	var waiting sync.WaitGroup
-	for name, ask := range questions {
+	for name, ask := range requests {
 		waiting.Go(func() {
 			start := time.Now()
 			err := ask()
@@ -102,22 +102,22 @@ func wantOutage(t *testing.T, questions map[string]func() error) {
 	waiting.Wait()
 }
 
-// TestF7_SlowRoundTrips has every answer come a little late: a sign-in asks
-// several questions, and all of them together keep to the budget.
+// TestF7_SlowRoundTrips delays every response. The several requests of a sign-in together
+// stay within the budget.
 func TestF7_SlowRoundTrips(t *testing.T) {
 	t.Parallel() // most of it is waiting
-	dc := samba.Start(t)
+	dc := samba.Lease(t)
 	proxies, through := behind(t, dc, 1)
-	o := officeOver(t, dc, through)
+	fx := newFixtureOver(t, dc, through)
 	anna := dc.AddUser(t, samba.User{Login: "anna"})
 	for _, delay := range []time.Duration{200 * time.Millisecond, 800 * time.Millisecond, 2400 * time.Millisecond} {
 		t.Run(delay.String(), func(t *testing.T) {
-			if _, err := o.people.Authenticate(t.Context(), "anna", samba.Password); err != nil {
+			if _, err := fx.people.Authenticate(t.Context(), "anna", samba.Password); err != nil {
 				t.Fatalf("before: %v", err)
 			}
 			proxies[0].Latency(t, delay)
 			start := time.Now()
-			p, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{Address: "192.0.2.1"})
+			p, err := fx.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{Address: "192.0.2.1"})
 			if took := time.Since(start); took > budget {
 				t.Errorf("answered after %v, want %v at most", took, budget)
 			}
@@ -130,19 +130,19 @@ func TestF7_SlowRoundTrips(t *testing.T) {
 	}
 }
 
-// TestF7_TheSecondServerIsUsed breaks the first of two servers while its
-// connections are in use. The same sign-in goes on with the second; mended, the
-// first is used again.
+// TestF7_TheSecondServerIsUsed breaks the first of two servers while its connections are in
+// use. The same sign-in continues with the second server. After the repair the first is
+// used again.
 func TestF7_TheSecondServerIsUsed(t *testing.T) {
 	t.Parallel() // most of it is waiting
-	dc := samba.Start(t)
+	dc := samba.Lease(t)
 	proxies, through := behind(t, dc, 2)
-	o := officeOver(t, dc, through)
+	fx := newFixtureOver(t, dc, through)
 	anna := dc.AddUser(t, samba.User{Login: "anna"})
 	signIn := func(t *testing.T, when string) {
 		t.Helper()
 		start := time.Now()
-		p, err := o.people.Authenticate(t.Context(), "anna", samba.Password)
+		p, err := fx.people.Authenticate(t.Context(), "anna", samba.Password)
 		if err != nil || p.ID != idOf(anna) {
 			t.Errorf("%s: %q, %v, want %q", when, p.ID, err, anna.GUID)
 		}
@@ -157,35 +157,37 @@ func TestF7_TheSecondServerIsUsed(t *testing.T) {
 			signIn(t, "first broken")
 			signIn(t, "first known to be broken")
 			proxies[0].Mend(t)
-			o.ahead.Add(int64(time.Minute)) // the rest it is given is over
+			fx.ahead.Add(int64(time.Minute)) // the rest it is given is over
 			proxies[1].Down(t)
 			signIn(t, "first mended, second down")
 			proxies[1].Mend(t)
-			o.ahead.Add(int64(time.Minute))
+			fx.ahead.Add(int64(time.Minute))
 		})
 	}
 }
 
-// TestF7_AnAnswerInCrumbsIsAnAnswer: what comes in pieces is put together.
+// TestF7_AnAnswerInCrumbsIsAnAnswer delivers responses in small pieces.
 func TestF7_AnAnswerInCrumbsIsAnAnswer(t *testing.T) {
-	dc := samba.Start(t)
+	t.Parallel()
+	dc := samba.Lease(t)
 	proxies, through := behind(t, dc, 1)
-	o := officeOver(t, dc, through)
+	fx := newFixtureOver(t, dc, through)
 	anna := dc.AddUser(t, samba.User{Login: "anna"})
 	proxies[0].Slice(t, 48, time.Millisecond)
-	if p, err := o.people.Authenticate(t.Context(), "anna", samba.Password); err != nil || p.ID != idOf(anna) {
+	if p, err := fx.people.Authenticate(t.Context(), "anna", samba.Password); err != nil || p.ID != idOf(anna) {
 		t.Errorf("right password: %q, %v, want %q", p.ID, err, anna.GUID)
 	}
-	if _, err := o.people.Authenticate(t.Context(), "anna", "wrong-one"); !errors.Is(err, portal.ErrCredentials) {
+	if _, err := fx.people.Authenticate(t.Context(), "anna", "wrong-one"); !errors.Is(err, portal.ErrCredentials) {
 		t.Errorf("wrong password: %v, want ErrCredentials", err)
 	}
 }
 
-// TestF7_CutAnywhere cuts the connections after ever more bytes. However far a
-// sign-in came, it ends in the truth or in an outage, and a wrong password is
-// counted once at most: it is never sent to the second server too.
+// TestF7_CutAnywhere cuts the connections after an increasing number of bytes. Every sign-in
+// ends with the right result or an outage, and a wrong password is counted at most once:
+// it is never sent to the second server too.
 func TestF7_CutAnywhere(t *testing.T) {
-	dc := samba.Start(t)
+	t.Parallel()
+	dc := samba.Lease(t)
 	dc.Modify(t, samba.Base, map[string][]string{"lockoutThreshold": {"1000"}})
 	proxies, through := behind(t, dc, 2)
 	c := domain(dc)

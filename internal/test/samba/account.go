@@ -67,6 +67,7 @@ func (dc *DC) RunOut(t testing.TB, dn string) {
 // Real domains contain such values from older or temporarily disconnected controllers.
 func (dc *DC) Force(t testing.TB, dn, attribute, value string) {
 	t.Helper()
+	dc.tainted = true
 	part := filepath.Join(dc.database()+".d", strings.ToUpper(Base)+".ldb")
 	write(t, part, dn, attribute, value)
 }

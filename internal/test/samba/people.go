@@ -89,7 +89,7 @@ func (dc *DC) TryAddUser(t testing.TB, u User) (Entry, error) {
 	if err := dc.admin(t).Add(add); err != nil {
 		return Entry{}, err
 	}
-	return dc.Entry(t, add.DN), nil
+	return dc.addedEntry(t, add.DN), nil
 }
 
 // unit returns the DN of an organizational unit below Base, and adds it when missing.
@@ -107,10 +107,14 @@ func (dc *DC) AddUnit(t testing.TB, name, parent string) string {
 	t.Helper()
 	add := ldap.NewAddRequest("OU="+ldap.EscapeDN(name)+","+parent, nil)
 	add.Attribute("objectClass", []string{"organizationalUnit"})
-	if err := dc.admin(t).Add(add); err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultEntryAlreadyExists) {
+	err := dc.admin(t).Add(add)
+	if ldap.IsErrorWithCode(err, ldap.LDAPResultEntryAlreadyExists) {
+		return add.DN
+	}
+	if err != nil {
 		t.Fatalf("adding unit %s: %v", name, err)
 	}
-	return add.DN
+	return dc.addedEntry(t, add.DN).DN
 }
 
 // AddGroup adds a global security group.
@@ -122,7 +126,15 @@ func (dc *DC) AddGroup(t testing.TB, name string) Entry {
 	if err := dc.admin(t).Add(add); err != nil {
 		t.Fatalf("adding group %s: %v", name, err)
 	}
-	return dc.Entry(t, add.DN)
+	return dc.addedEntry(t, add.DN)
+}
+
+// addedEntry reads a new entry and records it for reset.
+func (dc *DC) addedEntry(t testing.TB, dn string) Entry {
+	t.Helper()
+	e := dc.Entry(t, dn)
+	dc.added = append(dc.added, e.GUID)
+	return e
 }
 
 // AddMember adds a user or a group to a group, by DN.
@@ -157,6 +169,7 @@ func (dc *DC) Modify(t testing.TB, dn string, attributes map[string][]string) {
 // TryModify replaces attributes, or returns the error of the controller.
 func (dc *DC) TryModify(t testing.TB, dn string, attributes map[string][]string) error {
 	t.Helper()
+	dc.keepOriginal(t, dn, attributes)
 	m := ldap.NewModifyRequest(dn, nil)
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
 		m.Replace(name, attributes[name])

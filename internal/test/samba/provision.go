@@ -102,6 +102,7 @@ func (dc *DC) Stop() {
 // no response until Thaw.
 func (dc *DC) Freeze() {
 	dc.t.Helper()
+	dc.tainted = true
 	if err := dc.process.Freeze(); err != nil {
 		dc.t.Fatal(err)
 	}

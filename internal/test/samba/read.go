@@ -79,18 +79,27 @@ func (dc *DC) read(t testing.TB, dn string, attributes ...string) *ldap.Entry {
 // admin returns a connection bound as Administrator.
 func (dc *DC) admin(t testing.TB) *ldap.Conn {
 	t.Helper()
+	conn, err := dc.bindAdmin()
+	if err != nil {
+		t.Fatalf("connecting to the domain controller as %s: %v", Admin, err)
+	}
+	return conn
+}
+
+func (dc *DC) bindAdmin() (*ldap.Conn, error) {
 	dc.mu.Lock()
 	defer dc.mu.Unlock()
 	if dc.conn != nil && !dc.conn.IsClosing() {
-		return dc.conn
+		return dc.conn, nil
 	}
 	conn, err := dc.Dial()
 	if err != nil {
-		t.Fatalf("connecting to the domain controller: %v", err)
+		return nil, err
 	}
 	if err := conn.Bind(Admin, AdminPassword); err != nil {
-		t.Fatalf("binding as %s: %v", Admin, err)
+		conn.Close()
+		return nil, err
 	}
 	dc.conn = conn
-	return conn
+	return conn, nil
 }

@@ -1,17 +1,16 @@
-// Package addc starts a Samba Active Directory domain controller for tests: a
-// real directory with UPNs, SIDs, nested groups, sub-codes and a lock after
-// wrong passwords.
+// Package samba starts a Samba Active Directory domain controller for tests: a real
+// directory with UPNs, SIDs, nested groups, sub-codes and account lockout.
 //
-// The domain is made once per user of the machine, in about seven seconds, and
-// kept in the cache; every [Start] runs on a copy of it, on a loopback address
-// of its own, in about a second. It uses the samba and samba-tool that are
-// installed (Debian: samba samba-ad-provision samba-dsdb-modules
-// samba-vfs-modules winbind ldb-tools), and needs root for the ports below 1024, which
-// cannot be moved. Tests are skipped where either is absent, and fail when the
-// environment says CI=true.
+// [Start] runs a controller for one test. [Lease] is faster, because it reuses the
+// controllers of earlier tests in the same test binary. Each runs on a loopback address of
+// its own, with a copy of a domain that is created once per user of the machine and
+// cached. The methods of [DC] add people and groups and change them.
 //
-// It refuses what the portal must never need: LDAP without TLS is closed, as on
-// a domain controller that wants signing.
+// The package uses the installed samba and samba-tool (Debian: samba samba-ad-provision
+// samba-dsdb-modules samba-vfs-modules winbind ldb-tools), and needs root for fixed ports
+// below 1024. Tests are skipped when either is missing, and fail when the environment has
+// CI=true. Like a domain controller that requires signing, the server refuses LDAP without
+// TLS.
 package samba
 
 import (
@@ -56,6 +55,11 @@ type DC struct {
 	folder  string
 	process *daemon.Process
 
+	temporary bool                // the folder is removed with the controller
+	tainted   bool                // changed in a way that reset cannot undo
+	added     []string            // GUIDs of the entries that the test added
+	replaced  map[string][]string // original attributes of the domain entry
+
 	mu   sync.Mutex
 	conn *ldap.Conn // bound as Administrator; replaced after a restart
 }
@@ -63,19 +67,31 @@ type DC struct {
 // Start runs a domain controller until the end of the test.
 func Start(t testing.TB) *DC {
 	t.Helper()
-	daemon.Need(t, missing())
+	need(t)
+	dc := start(t, t.TempDir())
+	t.Cleanup(dc.Stop)
+	return dc
+}
+
+// start runs a copy of the domain in a folder.
+func start(t testing.TB, folder string) *DC {
+	t.Helper()
 	cache, err := daemon.Cached(cacheName, provision)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dc := &DC{t: t, folder: t.TempDir()}
+	dc := &DC{t: t, folder: folder}
 	if err := dc.prepare(cache); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(dc.Stop)
 	dc.Restart()
 	dc.SID = textSID(dc.read(t, Base, "objectSid").GetRawAttributeValue("objectSid"))
 	return dc
+}
+
+func need(t testing.TB) {
+	t.Helper()
+	daemon.Need(t, missing())
 }
 
 func missing() string {

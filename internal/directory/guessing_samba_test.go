@@ -16,7 +16,7 @@ import (
 	"certportal/internal/test/samba"
 )
 
-// counted counts the passwords that reach a directory.
+// counted counts the passwords sent to a directory.
 type counted struct {
 	portal.Directory
 	asked atomic.Int32
@@ -27,15 +27,15 @@ func (c *counted) Authenticate(ctx context.Context, login, password string) (por
 	return c.Directory.Authenticate(ctx, login, password)
 }
 
-// counting is a sign-in that counts, over the office's people and store.
-func (o *office) counting(c signin.Config) (*signin.Service, *counted) {
-	o.t.Helper()
-	people := &counted{Directory: o.people}
-	c.Directory, c.Store, c.Now = people, o.db, o.now
-	return must[*signin.Service](o.t)(signin.New(c)), people
+// counting returns a sign-in service with a counting directory.
+func (fx *fixture) counting(c signin.Config) (*signin.Service, *counted) {
+	fx.t.Helper()
+	people := &counted{Directory: fx.people}
+	c.Directory, c.Store, c.Now = people, fx.db, fx.now
+	return must[*signin.Service](fx.t)(signin.New(c)), people
 }
 
-// thirtySpellings are ways to write anna's name, all of them taken.
+// thirtySpellings returns accepted spellings of anna's login name.
 func thirtySpellings() []string {
 	spellings := annaSpellings()
 	for i := range 30 - len(spellings) {
@@ -46,25 +46,26 @@ func thirtySpellings() []string {
 	return spellings
 }
 
-// from is a try from a network of its own, so that the account's limit decides.
+// from returns an actor in a network of its own, so that only the limit per account applies.
 func from(i int) portal.Actor {
 	return portal.Actor{Address: fmt.Sprintf("10.%d.%d.1", i/250, i%250), Request: "test"}
 }
 
-// TestA8_GuessingStopsBeforeTheLock tries 500 passwords on one account in thirty
-// spellings. A few reach the controller, which counts them and does not lock.
+// TestA8_GuessingStopsBeforeTheLock tries 500 passwords on one account in thirty spellings.
+// Too few of them reach the controller to lock the account.
 func TestA8_GuessingStopsBeforeTheLock(t *testing.T) {
+	t.Parallel()
 	const tries = 3
-	o := newOffice(t, suffixes)
-	signIn, people := o.counting(signin.Config{Tries: tries})
-	anna := addAnna(t, o.dc)
+	fx := newFixture(t, suffixes)
+	signIn, people := fx.counting(signin.Config{Tries: tries})
+	anna := addAnna(t, fx.dc)
 	spellings, wrong, paused := thirtySpellings(), 0, 0
 	for i := range 500 {
 		_, err := signIn.Authenticate(t.Context(), spellings[i%len(spellings)], fmt.Sprint("guess-", i), from(i))
 		switch {
 		case errors.Is(err, portal.ErrCredentials):
 			wrong++
-		case refusalOf(err).Reason == portal.PausedSignIn && refusalOf(err).Until.After(o.now()):
+		case refusalOf(err).Reason == portal.PausedSignIn && refusalOf(err).Until.After(fx.now()):
 			paused++
 		default:
 			t.Fatalf("try %d: %v", i, err)
@@ -76,35 +77,36 @@ func TestA8_GuessingStopsBeforeTheLock(t *testing.T) {
 	if got := people.asked.Load(); got != tries {
 		t.Errorf("%d passwords reached the directory, want %d", got, tries)
 	}
-	if got := o.dc.BadPasswords(t, anna.DN); got > tries {
+	if got := fx.dc.BadPasswords(t, anna.DN); got > tries {
 		t.Errorf("controller counts %d wrong passwords, want %d at most", got, tries)
 	}
-	if got := o.count(audit.SignedIn); got != 0 {
+	if got := fx.count(audit.SignedIn); got != 0 {
 		t.Errorf("%d sign-ins recorded, want 0", got)
 	}
-	if err := o.dc.TryPassword(anna.DN, samba.Password); err != nil {
+	if err := fx.dc.TryPassword(anna.DN, samba.Password); err != nil {
 		t.Errorf("anna at her own desk: %v", err)
 	}
-	// The right password in the pause tells nobody that it is right.
+	// During the pause the response does not reveal the right password.
 	if _, err := signIn.Authenticate(t.Context(), "anna", samba.Password, from(0)); refusalOf(err).Reason != portal.PausedSignIn {
 		t.Errorf("right password in the pause: %v, want the pause", err)
 	}
-	o.ahead.Add(int64(signin.DefaultWindow + time.Second))
+	fx.ahead.Add(int64(signin.DefaultWindow + time.Second))
 	if p, err := signIn.Authenticate(t.Context(), "anna", samba.Password, from(0)); err != nil || p.ID != idOf(anna) {
 		t.Errorf("after the pause: %q, %v, want %q", p.ID, err, anna.GUID)
 	}
 }
 
-// TestA8_SlowGuessingStopsBeforeTheLock tries around the end of a window, and then
-// now and then, always soon enough for the controller to add them up.
+// TestA8_SlowGuessingStopsBeforeTheLock spreads attempts over the portal's window so that the
+// controller still adds them up.
 func TestA8_SlowGuessingStopsBeforeTheLock(t *testing.T) {
-	o := newOffice(t)
-	signIn, people := o.counting(signin.Config{})
-	anna := o.dc.AddUser(t, samba.User{Login: "anna"})
-	lock := must[directory.Lockout](t)(o.people.Lockout(t.Context()))
+	t.Parallel()
+	fx := newFixture(t)
+	signIn, people := fx.counting(signin.Config{})
+	anna := fx.dc.AddUser(t, samba.User{Login: "anna"})
+	lock := must[directory.Lockout](t)(fx.people.Lockout(t.Context()))
 	signIn.StayBelow(lock.Threshold, lock.Window)
 	for _, after := range []time.Duration{0, lock.Window - time.Second, 2 * time.Second, 0, 0, lock.Window - time.Second} {
-		o.ahead.Add(int64(after))
+		fx.ahead.Add(int64(after))
 		if _, err := signIn.Authenticate(t.Context(), "anna", "guess", from(1)); err == nil {
 			t.Fatal("signed in with a guess")
 		}
@@ -112,16 +114,18 @@ func TestA8_SlowGuessingStopsBeforeTheLock(t *testing.T) {
 	if got := people.asked.Load(); got >= samba.LockAfter {
 		t.Errorf("%d passwords reached the directory, which locks at %d", got, samba.LockAfter)
 	}
-	if err := o.dc.TryPassword(anna.DN, samba.Password); err != nil {
+	if err := fx.dc.TryPassword(anna.DN, samba.Password); err != nil {
 		t.Errorf("anna at her own desk: %v", err)
 	}
 }
 
-// TestA8_UnknownNamesPauseLikeKnownOnes gives no hint of who exists.
+// TestA8_UnknownNamesPauseLikeKnownOnes checks that responses do not reveal which accounts
+// exist.
 func TestA8_UnknownNamesPauseLikeKnownOnes(t *testing.T) {
-	o := newOffice(t)
-	o.dc.AddUser(t, samba.User{Login: "anna"})
-	signIn, _ := o.counting(signin.Config{Tries: 3})
+	t.Parallel()
+	fx := newFixture(t)
+	fx.dc.AddUser(t, samba.User{Login: "anna"})
+	signIn, _ := fx.counting(signin.Config{Tries: 3})
 	answers := map[string][]string{}
 	for _, name := range []string{"anna", "nobody"} {
 		for i, login := range []string{name, "CORP\\" + name, strings.ToUpper(name) + "@corp.example.test", name + "@CORP", " " + name} {
@@ -136,35 +140,37 @@ func TestA8_UnknownNamesPauseLikeKnownOnes(t *testing.T) {
 	}
 }
 
-// TestA8_ALockFromOutsideTellsAStrangerNothing: the controller says "locked" to
-// any password, so the portal does not.
+// TestA8_ALockFromOutsideTellsAStrangerNothing checks that the portal does not report a lock
+// that the controller reports for any password.
 func TestA8_ALockFromOutsideTellsAStrangerNothing(t *testing.T) {
-	o := newOffice(t)
-	anna := o.dc.AddUser(t, samba.User{Login: "anna"})
-	o.dc.Lock(t, anna.DN)
+	t.Parallel()
+	fx := newFixture(t)
+	anna := fx.dc.AddUser(t, samba.User{Login: "anna"})
+	fx.dc.Lock(t, anna.DN)
 	for _, password := range []string{"wrong-one", samba.Password} {
-		_, err := o.signIn.Authenticate(t.Context(), "anna", password, from(1))
+		_, err := fx.signIn.Authenticate(t.Context(), "anna", password, from(1))
 		var wrong *signin.Wrong
 		if !errors.As(err, &wrong) {
 			t.Errorf("password %q: %v, want it wrong", password, err)
 		}
 	}
-	o.dc.Unlock(t, anna.DN)
-	if _, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, from(1)); err != nil {
+	fx.dc.Unlock(t, anna.DN)
+	if _, err := fx.signIn.Authenticate(t.Context(), "anna", samba.Password, from(1)); err != nil {
 		t.Errorf("unlocked: %v", err)
 	}
 }
 
-// TestSambaLockout reads what the portal's own limit must stay below.
+// TestSambaLockout reads the policy that the portal's own limit must stay below.
 func TestSambaLockout(t *testing.T) {
-	o := newOffice(t)
-	got, err := o.people.Lockout(t.Context())
+	t.Parallel()
+	fx := newFixture(t)
+	got, err := fx.people.Lockout(t.Context())
 	want := directory.Lockout{Threshold: samba.LockAfter, Window: 30 * time.Minute}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
-	o.dc.Modify(t, samba.Base, map[string][]string{"lockoutThreshold": {"0"}})
-	if got, err := o.people.Lockout(t.Context()); err != nil || got.Threshold != 0 {
+	fx.dc.Modify(t, samba.Base, map[string][]string{"lockoutThreshold": {"0"}})
+	if got, err := fx.people.Lockout(t.Context()); err != nil || got.Threshold != 0 {
 		t.Errorf("without a lock: got %+v, %v, want threshold 0", got, err)
 	}
 }

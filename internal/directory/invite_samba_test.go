@@ -11,12 +11,12 @@ import (
 	"certportal/internal/signin"
 )
 
-// invite has one of the staff ask for a pickup code for somebody.
-func (o *office) invite(t *testing.T, staff portal.Person, target portal.PersonID) error {
+// invite has a staff member request a pickup code for a person.
+func (fx *fixture) invite(t *testing.T, staff portal.Person, target portal.PersonID) error {
 	t.Helper()
 	counter := must[*helpdesk.Service](t)(helpdesk.New(helpdesk.Config{
-		Directory: o.people, Store: o.db, Registrar: o.Registrar, SignIn: o.signIn,
-		Now: o.now, Log: slog.New(slog.DiscardHandler),
+		Directory: fx.people, Store: fx.db, Registrar: fx.Registrar, SignIn: fx.signIn,
+		Now: fx.now, Log: slog.New(slog.DiscardHandler),
 	}))
 	_, code, err := counter.Invite(t.Context(), portal.Actor{Person: staff.ID, Record: &staff, Address: "192.0.2.4"}, helpdesk.InviteRequest{
 		Person: target, Check: signin.CheckInPerson, Purpose: signin.ForNew,
@@ -27,27 +27,27 @@ func (o *office) invite(t *testing.T, staff portal.Person, target portal.PersonI
 	return err
 }
 
-// wantCode asks for a code that must be.
-func (o *office) wantCode(t *testing.T, staff portal.Person, target portal.PersonID) {
+// wantCode requests a code, which must be issued.
+func (fx *fixture) wantCode(t *testing.T, staff portal.Person, target portal.PersonID) {
 	t.Helper()
-	if err := o.invite(t, staff, target); err != nil {
+	if err := fx.invite(t, staff, target); err != nil {
 		t.Errorf("a code for an ordinary person: %v", err)
 	}
 }
 
-// wantNoCode asks for a code that must not be: refused, nothing made, one entry in
-// the ledger.
-func (o *office) wantNoCode(t *testing.T, staff portal.Person, target portal.PersonID) {
+// wantNoCode requests a code, which must be refused without an invitation and with one
+// audit entry.
+func (fx *fixture) wantNoCode(t *testing.T, staff portal.Person, target portal.PersonID) {
 	t.Helper()
-	made, refused := o.count(audit.InvitationMade), o.count(audit.InvitationRefused)
-	err := o.invite(t, staff, target)
+	made, refused := fx.count(audit.InvitationMade), fx.count(audit.InvitationRefused)
+	err := fx.invite(t, staff, target)
 	if why := authz.ReasonOf(err); why != authz.ReasonProtected {
 		t.Errorf("a code: got %v, want a denial: %s", err, authz.ReasonProtected)
 	}
-	if got := o.count(audit.InvitationMade) - made; got != 0 {
+	if got := fx.count(audit.InvitationMade) - made; got != 0 {
 		t.Errorf("%d invitations, want 0", got)
 	}
-	if got := o.count(audit.InvitationRefused) - refused; got != 1 {
+	if got := fx.count(audit.InvitationRefused) - refused; got != 1 {
 		t.Errorf("%d entries of the refusal, want 1", got)
 	}
 }

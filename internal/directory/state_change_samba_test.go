@@ -9,12 +9,13 @@ import (
 	"certportal/internal/test/samba"
 )
 
-// TestA11_LeaversStopAtOnce changes a person between two requests. Nothing of
-// before counts: each request reads the directory.
+// TestA11_LeaversStopAtOnce changes a person between two requests. Each request reads the
+// directory again.
 func TestA11_LeaversStopAtOnce(t *testing.T) {
-	dc := samba.Start(t)
+	t.Parallel()
+	dc := samba.Lease(t)
 	phones, admins := dc.AddGroup(t, "Phones"), dc.AddGroup(t, "Portal Admins")
-	o := officeOver(t, dc, func(c *directory.LDAPConfig) {
+	fx := newFixtureOver(t, dc, func(c *directory.LDAPConfig) {
 		c.Enroll = []string{phones.DN}
 		c.Roles = map[portal.Role][]string{portal.Admin: {admins.DN}}
 	})
@@ -33,16 +34,16 @@ func TestA11_LeaversStopAtOnce(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			e := dc.AddUser(t, samba.User{Login: c.name})
 			dc.AddMember(t, phones.DN, e.DN)
-			if _, err := o.people.Authenticate(t.Context(), c.name, samba.Password); err != nil {
+			if _, err := fx.people.Authenticate(t.Context(), c.name, samba.Password); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := o.enrol(idOf(e), c.name+"1"); err != nil {
+			if _, err := fx.enrol(idOf(e), c.name+"1"); err != nil {
 				t.Fatal(err)
 			}
 			c.leave(t, e.DN)
-			o.wantRefused(t, idOf(e), c.want)
+			fx.wantRefused(t, idOf(e), c.want)
 			c.back(t, e.DN)
-			if _, err := o.enrol(idOf(e), c.name+"2"); err != nil {
+			if _, err := fx.enrol(idOf(e), c.name+"2"); err != nil {
 				t.Errorf("back again: %v", err)
 			}
 		})
@@ -50,38 +51,39 @@ func TestA11_LeaversStopAtOnce(t *testing.T) {
 	t.Run("role", func(t *testing.T) {
 		e := dc.AddUser(t, samba.User{Login: "chief"})
 		dc.AddMember(t, admins.DN, e.DN)
-		if !o.person(e).Has(portal.Admin) {
+		if !fx.person(e).Has(portal.Admin) {
 			t.Error("in the group: no role")
 		}
 		dc.RemoveMember(t, admins.DN, e.DN)
-		if o.person(e).Has(portal.Admin) {
+		if fx.person(e).Has(portal.Admin) {
 			t.Error("out of the group: still the role")
 		}
 	})
 }
 
-// TestA11_NothingWhileTheDirectoryIsAway stops the controller: nobody signs in,
-// nothing is issued, and all is well again when it is back.
+// TestA11_NothingWhileTheDirectoryIsAway stops the controller. No sign-in and no enrolment
+// succeeds until it is back.
 func TestA11_NothingWhileTheDirectoryIsAway(t *testing.T) {
-	o := newOffice(t)
-	e := o.dc.AddUser(t, samba.User{Login: "anna"})
-	o.person(e)
-	o.dc.Stop()
+	t.Parallel()
+	fx := newFixture(t)
+	e := fx.dc.AddUser(t, samba.User{Login: "anna"})
+	fx.person(e)
+	fx.dc.Stop()
 	var outage *portal.Outage
-	if _, err := o.enrol(idOf(e), "phone"); !errors.As(err, &outage) || outage.Part != portal.PartDirectory {
+	if _, err := fx.enrol(idOf(e), "phone"); !errors.As(err, &outage) || outage.Part != portal.PartDirectory {
 		t.Errorf("enrolling: %v, want an outage of the directory", err)
 	}
-	if _, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{}); !errors.As(err, &outage) {
+	if _, err := fx.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{}); !errors.As(err, &outage) {
 		t.Errorf("signing in: %v, want an outage", err)
 	}
-	if got := o.serials(); got != 0 {
+	if got := fx.serials(); got != 0 {
 		t.Errorf("%d serials, want 0", got)
 	}
-	o.dc.Restart()
-	if _, err := o.enrol(idOf(e), "phone"); err != nil {
+	fx.dc.Restart()
+	if _, err := fx.enrol(idOf(e), "phone"); err != nil {
 		t.Errorf("with the controller back: %v", err)
 	}
-	if _, err := o.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{}); err != nil {
+	if _, err := fx.signIn.Authenticate(t.Context(), "anna", samba.Password, portal.Actor{}); err != nil {
 		t.Errorf("signing in with the controller back: %v", err)
 	}
 }
