@@ -11,14 +11,14 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 )
 
-// logRequests writes one line per request and turns a panic into a page. The
-// line names the route, not the address: that of a file is a secret, and so is
-// whatever people put behind a question mark.
+// logRequests logs one record per request and turns a panic into an error page. The
+// record names the route, not the URL: download URLs and query strings can hold
+// secrets.
 func (s *Server) logRequests(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now() // duration needs the monotonic clock, not the portal's
 		recorder := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-		defer func() { // last, so that an answer cut short is logged too
+		defer func() { // last, so that an aborted response is logged too
 			s.served(requestInfoOf(r).secure, recorder.Status())
 			s.log.LogAttrs(r.Context(), slog.LevelInfo, "request",
 				slog.String("method", loggedMethod(r.Method)),
@@ -34,9 +34,9 @@ func (s *Server) logRequests(next http.Handler) http.Handler {
 	})
 }
 
-// recovered answers a panic. One that asks for the connection to be cut is
-// passed on, and so is one after the answer began: half a page must not look
-// whole.
+// recovered answers a panic with an error page. It panics again for
+// http.ErrAbortHandler, and once the response has begun: a truncated page must not
+// look complete.
 func (s *Server) recovered(w middleware.WrapResponseWriter, r *http.Request, value any) {
 	if value == nil {
 		return
@@ -61,8 +61,7 @@ func routeOf(r *http.Request) string {
 	return "-"
 }
 
-// loggedMethod keeps invented methods, which may be of any length, out of the
-// log.
+// loggedMethod keeps unknown methods, which may be of any length, out of the log.
 func loggedMethod(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,

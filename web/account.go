@@ -15,37 +15,37 @@ import (
 	"certportal/internal/signin"
 )
 
-// account is what a session says about who signed in: enough for the frame of
-// the pages. What stands in a certificate is read afresh from the directory.
+// account is the content of a session: enough for the layout of the pages. What a
+// certificate holds is read from the directory again.
 type account struct {
 	person  portal.PersonID
 	name    string // display name
 	given   string // given name, may be empty
 	expires time.Time
-	proven  time.Time // when they last showed it to nobody else's old session; zero for never
+	proven  time.Time // time of the last full sign-in, not by a remembered session of the provider; zero for never
 	desk    string    // where staff pages begin for them; empty for employees
 
-	// A hand-off that this session made, and its code.
+	// The hand-off that this session made, and its code.
 	offer signin.HandoffID
 	code  signin.HandoffCode
 
-	// The pickup code that the next certificate uses up, empty for none, and the
-	// device it is for, empty for a new one.
+	// The invitation that the next certificate uses up, empty for none, and its
+	// device, empty for a new one.
 	invitation signin.InvitationID
 	invitedTo  portal.DeviceID
 
-	// The hand-off that this session came by, empty for a whole session, and the
-	// device it got its one certificate for, empty before.
+	// The hand-off that opened this session, empty for a whole session, and the device
+	// of its one certificate, empty before.
 	phone  signin.HandoffID
 	device portal.DeviceID
 }
 
-// limited reports whether the session is that of a phone, good for one certificate.
+// limited reports whether this is a phone's session, which may get one certificate.
 func (a account) limited() bool { return a.phone != "" }
 
-// attempt is the token under which the session asks for a certificate. All forms of
-// a phone are the same request: it gets one certificate, however often and at
-// however many places it asks at once.
+// attempt returns the idempotency token of a request for a certificate. All forms of a
+// phone's session share one, so that it gets one certificate, however many forms it
+// sends at once.
 func (a account) attempt(token string) string {
 	if a.limited() {
 		return "hand-off " + string(a.phone)
@@ -59,7 +59,7 @@ func accountOf(session *sessions.Session) account {
 		s, _ := session.Values[key].(string)
 		return s
 	}
-	// A time that does not parse is long over: the session ends, or is not fresh.
+	// A time that does not parse is in the past: the session ends, or is not fresh.
 	moment := func(key string) time.Time {
 		unix, _ := strconv.ParseInt(text(key), 10, 64)
 		return time.Unix(unix, 0)
@@ -73,8 +73,8 @@ func accountOf(session *sessions.Session) account {
 	}
 }
 
-// openSession opens a new session for the person. Proven says that they showed just
-// now who they are, and no provider remembered them from earlier.
+// openSession opens a new session for the person. proven means that they authenticated
+// just now, not by a remembered session of the provider.
 func (s *Server) openSession(w http.ResponseWriter, r *http.Request, p portal.Person, proven bool) error {
 	lifetime := s.limits.Lifetime
 	if authz.IsStaff(p) {
@@ -83,25 +83,25 @@ func (s *Server) openSession(w http.ResponseWriter, r *http.Request, p portal.Pe
 	return s.beginSession(w, r, p, sessionStart{lifetime: lifetime, proven: proven})
 }
 
-// openPhoneSession opens a session that is good for one certificate, of a phone that
-// came by a hand-off or by a pickup code.
+// openPhoneSession opens a session for one certificate, after a hand-off or a pickup
+// code.
 func (s *Server) openPhoneSession(w http.ResponseWriter, r *http.Request, p portal.Person, h signin.HandoffID, i signin.InvitationID) error {
 	return s.beginSession(w, r, p, sessionStart{lifetime: min(signin.HandoffSession, s.limits.Lifetime), phone: h, invitation: i})
 }
 
-// sessionStart is how a session begins.
+// sessionStart describes a new session.
 type sessionStart struct {
 	lifetime time.Duration
 	proven   bool
-	phone    signin.HandoffID // that it came by, empty for a whole session
+	phone    signin.HandoffID // that opened it, empty for a whole session
 
-	// The pickup code that it came by, empty for none. It is there from the first
-	// moment: the session must not be worth anything without.
+	// The pickup code that opened it, empty for none. It is set from the start: without
+	// it the session must allow nothing.
 	invitation signin.InvitationID
 }
 
-// beginSession opens a session. The row of one that was open before ends first, so
-// that its cookie is worth nothing from here on.
+// beginSession opens a session. It first deletes the row of the browser's earlier
+// session, so that the old cookie is worthless.
 func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, p portal.Person, start sessionStart) error {
 	session, err := s.sessions.Get(r, sessionCookie)
 	if err != nil {
@@ -134,8 +134,8 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, p portal.P
 	return nil
 }
 
-// signedIn returns who the request belongs to, false for nobody. The error is
-// an *enroll.Outage of the store.
+// signedIn returns the account of the request, and false without a session. The error
+// is a *portal.Outage of the store.
 func (s *Server) signedIn(r *http.Request) (account, bool, error) {
 	session, err := s.sessions.Get(r, sessionCookie)
 	if err != nil {
@@ -147,7 +147,7 @@ func (s *Server) signedIn(r *http.Request) (account, bool, error) {
 	return accountOf(session), true, nil
 }
 
-// person returns who the request belongs to, on routes that require somebody.
+// person returns the account of the request, on routes that require a session.
 func (s *Server) person(r *http.Request) account {
 	a, _, _ := s.signedIn(r)
 	return a
@@ -164,7 +164,7 @@ func (s *Server) pickupKey(r *http.Request) enroll.PickupKey {
 	return secret.pickupKey()
 }
 
-// by says for the ledger who acts, as an employee and from where.
+// by returns the signed-in person as an actor in the role of an employee.
 func (s *Server) by(r *http.Request) portal.Actor {
 	return portal.Actor{
 		Person: s.person(r).person, Role: portal.Employee,
@@ -172,18 +172,17 @@ func (s *Server) by(r *http.Request) portal.Actor {
 	}
 }
 
-// AnonymousActor says where a request of a machine came from: nobody is signed in.
+// AnonymousActor returns the actor of a request without a session, such as one of a
+// device.
 func AnonymousActor(r *http.Request) portal.Actor {
 	return portal.Actor{Address: clientAddress(r), Request: requestInfoOf(r).id}
 }
 
-// clientAddress is the address the request came from, proxies that the
-// configuration trusts taken off.
+// clientAddress is the client's address, behind the trusted proxies.
 func clientAddress(r *http.Request) string { return middleware.GetClientIP(r.Context()) }
 
-// requireSession lets only those through who signed in. Others go to the
-// sign-in page and come back to the page they wanted; a POST comes back to the
-// page of its form.
+// requireSession redirects clients without a session to the sign-in page, which leads
+// back to the page they asked for; after a POST, to the page of the form.
 func (s *Server) requireSession(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, ok, err := s.signedIn(r)

@@ -13,7 +13,7 @@ import (
 	"certportal/web/page"
 )
 
-// may reports whether a link to an act is shown. What it leads to decides again.
+// may reports whether to show a link to an act. The target checks again.
 func may(r *http.Request, act authz.Act) bool {
 	_, err := authz.CanAny(actorOf(r).Staff(), act)
 	return err == nil
@@ -45,7 +45,7 @@ func (s adminPages) showOverview(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusOK, p)
 }
 
-// filterOf reads the filter of an address, and what of it makes no sense.
+// filterOf reads the filter in a query, and the fields that are invalid.
 func filterOf(q url.Values) (admin.Filter, []page.FieldError) {
 	f, bad := admin.ParseFilter(q, time.Local)
 	var errors []page.FieldError
@@ -59,7 +59,7 @@ func filterOf(q url.Values) (admin.Filter, []page.FieldError) {
 	return f, errors
 }
 
-// shownFilter is what the form of a filter shows again.
+// shownFilter returns the values for the form of a filter.
 func shownFilter(q url.Values) page.AdminFilter {
 	f := page.AdminFilter{
 		Person: q.Get("person"), Device: q.Get("device"), Serial: q.Get("serial"), Status: q.Get("status"),
@@ -71,8 +71,8 @@ func shownFilter(q url.Values) page.AdminFilter {
 	return f
 }
 
-// chipsOf are the parts of a filter, each with the address of the list without it; no
-// list, no address.
+// chipsOf lists the parts of a filter, each with the address of the list without it;
+// without a list, no address.
 func chipsOf(f admin.Filter, list string) []page.AdminChip {
 	q := f.Query(time.Local)
 	var chips []page.AdminChip
@@ -94,7 +94,7 @@ func chipsOf(f admin.Filter, list string) []page.AdminChip {
 	return chips
 }
 
-// hiddenFilter are the fields of a form that carries a filter along.
+// hiddenFilter returns the hidden fields of a form that carries a filter.
 func hiddenFilter(f admin.Filter) []page.Hidden {
 	q := f.Query(time.Local)
 	var fields []page.Hidden
@@ -106,7 +106,7 @@ func hiddenFilter(f admin.Filter) []page.Hidden {
 	return fields
 }
 
-// filterForm reads a filter that a form carried along.
+// filterForm reads the hidden fields of [hiddenFilter].
 func filterForm(r *http.Request) (admin.Filter, error) {
 	form, err := readForm(r, admin.Fields()...)
 	if err != nil {
@@ -130,8 +130,8 @@ func withQuery(path string, q url.Values) string {
 	return path + "?" + q.Encode()
 }
 
-// listOf is what the pages of rows have in common. Its address holds the whole state
-// of the page, and nothing the portal does not understand.
+// listOf fills what list pages have in common. The address of the page holds its whole
+// state, and nothing else from the query.
 func (s adminPages) listOf(r *http.Request, frame *page.Layout, path string, f admin.Filter, errors []page.FieldError) page.AdminList {
 	list := page.AdminList{Target: path, Filter: shownFilter(r.URL.Query()), Errors: errors}
 	if len(errors) > 0 {
@@ -151,7 +151,7 @@ func (s adminPages) listOf(r *http.Request, frame *page.Layout, path string, f a
 	return list
 }
 
-// further is the address of the next page; empty after the last.
+// nextPage is the address of the next page; empty after the last.
 func nextPage(path string, f admin.Filter, next admin.Cursor) string {
 	if next == (admin.Cursor{}) {
 		return ""
@@ -161,8 +161,7 @@ func nextPage(path string, f admin.Filter, next admin.Cursor) string {
 	return withQuery(path, q)
 }
 
-// cursorOf reads where a page begins. An address that no page of the portal gave leads
-// nowhere.
+// cursorOf reads the cursor of a list. A malformed cursor answers 404.
 func cursorOf(r *http.Request) (admin.Cursor, error) {
 	place, err := admin.ParseCursor(r.URL.Query().Get("after"))
 	if err != nil {

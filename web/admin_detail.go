@@ -28,7 +28,8 @@ func serialOf(r *http.Request) (ca.Serial, error) {
 	return serial, nil
 }
 
-// showCertificate is GET /admin/certificates/{serial}: all that is known of one.
+// showCertificate is GET /admin/certificates/{serial}: everything known about one
+// certificate.
 func (s adminPages) showCertificate(w http.ResponseWriter, r *http.Request) error {
 	serial, err := serialOf(r)
 	if err != nil {
@@ -59,8 +60,8 @@ func (s adminPages) showCertificate(w http.ResponseWriter, r *http.Request) erro
 	return s.render(w, r, http.StatusOK, p)
 }
 
-// certificateEvents makes entries fit to read, with the names of who acted where they
-// are remembered.
+// certificateEvents converts audit entries for the page, with the actors' names where
+// they are known.
 func (s adminPages) certificateEvents(ctx context.Context, entries []audit.Entry) ([]page.AdminEvent, error) {
 	var ids []portal.PersonID
 	for _, e := range entries {
@@ -79,10 +80,10 @@ func (s adminPages) certificateEvents(ctx context.Context, entries []audit.Entry
 	return events, nil
 }
 
-// describe reads the certificate itself.
+// describe adds the content of the certificate.
 func (s adminPages) describe(p *page.AdminDetail, der []byte) error {
 	if der == nil {
-		return nil // it is being made, or never was
+		return nil // not issued yet, or never
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
@@ -104,12 +105,12 @@ func (s adminPages) describe(p *page.AdminDetail, der []byte) error {
 	return nil
 }
 
-// endable reports whether there is still something to revoke.
+// endable reports whether the certificate can still be revoked.
 func endable(c admin.Certificate) bool {
 	return c.Person != "" && c.State != admin.Revoked && c.State != admin.Expired
 }
 
-// anyDeviceID reads the id of a device of anybody.
+// anyDevice finds the device in the address, of any person.
 func (s adminPages) anyDevice(r *http.Request) (admin.Device, error) {
 	id, ok := deviceID(r)
 	if !ok {

@@ -16,7 +16,7 @@ import (
 	"certportal/web/page"
 )
 
-// exports lists what can be exported, as the address names it.
+// exports lists what can be exported, as in the address.
 func exports() []string { return []string{"certificates", "devices", "audit"} }
 
 // showExport is GET /admin/export.
@@ -24,8 +24,8 @@ func (s adminPages) showExport(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusOK, page.AdminExport{Layout: s.staffLayout(r), Filter: shownFilter(nil), Whats: exports()})
 }
 
-// submitExport is POST /admin/export/{what}: a file that is written while it is read.
-// Taking records along is recorded before the first row.
+// submitExport is POST /admin/export/{what}: a file that is streamed while rows are
+// read. The export is recorded before the first row.
 func (s adminPages) submitExport(w http.ResponseWriter, r *http.Request) error {
 	f, err := filterForm(r)
 	if err != nil {
@@ -48,9 +48,9 @@ func (s adminPages) submitExport(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err := stream(r.Context(), w, actorOf(r), f); err != nil {
 		if !errors.Is(err, context.Canceled) {
-			s.log.Warn("export broken off", "what", what, "request", requestInfoOf(r).id, "err", err)
+			s.log.Warn("export aborted", "what", what, "request", requestInfoOf(r).id, "err", err)
 		}
-		panic(http.ErrAbortHandler) // the one way to say that the file is not whole
+		panic(http.ErrAbortHandler) // the only way to show the client that the file is incomplete
 	}
 	return nil
 }

@@ -9,8 +9,8 @@ import (
 	"certportal/web/page"
 )
 
-// showCertificates is GET /admin/certificates. The address is the whole search: it can
-// be kept, sent to a colleague, and gone back to.
+// showCertificates is GET /admin/certificates. The address holds the whole search, so
+// it can be bookmarked and shared.
 func (s adminPages) showCertificates(w http.ResponseWriter, r *http.Request) error {
 	const path = "/admin/certificates"
 	p := page.AdminCertificates{Layout: s.staffLayout(r)}

@@ -13,13 +13,13 @@ import (
 	"certportal/web/page"
 )
 
-// groundsForm reads why something ends.
+// groundsForm reads why something is revoked.
 func groundsForm(r *http.Request, further ...string) (admin.Grounds, form, error) {
 	f, err := readForm(r, append([]string{"cause", "comment"}, further...)...)
 	return admin.Grounds{Cause: portal.Cause(f["cause"]), Comment: f["comment"]}, f, err
 }
 
-// mistakeOf gives the mistake of a refusal that belongs to a field of the form.
+// mistakeOf returns the error of a form field, if err is a refusal of one.
 func mistakeOf(err error) (page.FieldError, bool) {
 	var refusal *portal.Refusal
 	if !errors.As(err, &refusal) || refusal.Field == "" {
@@ -30,7 +30,7 @@ func mistakeOf(err error) (page.FieldError, bool) {
 	}, true
 }
 
-// causeKeys are the causes the forms offer.
+// causeKeys lists the causes that the forms offer.
 func causeKeys() []string {
 	var keys []string
 	for _, c := range admin.Causes() {
@@ -39,14 +39,14 @@ func causeKeys() []string {
 	return keys
 }
 
-// question is the page that asks before something ends.
+// confirmPage is the page that confirms a revocation.
 func (s adminPages) confirmPage(r *http.Request, what string) page.AdminRevoke {
 	return page.AdminRevoke{
 		Layout: s.staffLayout(r), What: what, Action: r.URL.EscapedPath(), Limit: s.admin.SecondPerson(), Causes: causeKeys(),
 	}
 }
 
-// again shows the question with what was wrong in its answer; other errors go on.
+// redisplay shows the confirm page with the field error; it returns other errors.
 func (s adminPages) redisplay(w http.ResponseWriter, r *http.Request, p page.AdminRevoke, g admin.Grounds, err error) error {
 	mistake, ok := mistakeOf(err)
 	if !ok {
@@ -56,7 +56,7 @@ func (s adminPages) redisplay(w http.ResponseWriter, r *http.Request, p page.Adm
 	return s.render(w, r, http.StatusUnprocessableEntity, p)
 }
 
-// confirmCertificatePage asks about the certificate of the address.
+// confirmCertificatePage confirms revoking the certificate in the address.
 func (s adminPages) confirmCertificatePage(r *http.Request) (page.AdminRevoke, admin.CertificateDetail, error) {
 	serial, err := serialOf(r)
 	if err != nil {
@@ -99,7 +99,7 @@ func (s adminPages) submitRevokeCertificate(w http.ResponseWriter, r *http.Reque
 	return redirect(w, p.Back)
 }
 
-// confirmDevicePage asks about the device of the address.
+// confirmDevicePage confirms revoking the device in the address.
 func (s adminPages) confirmDevicePage(r *http.Request) (page.AdminRevoke, admin.Device, error) {
 	d, err := s.anyDevice(r)
 	if err != nil {
@@ -136,7 +136,7 @@ func (s adminPages) submitRevokeDevice(w http.ResponseWriter, r *http.Request) e
 	return redirect(w, p.Back)
 }
 
-// confirmPersonPage asks about everything the person of the address holds.
+// confirmPersonPage confirms revoking all certificates of the person in the address.
 func (s adminPages) confirmPersonPage(r *http.Request) (page.AdminRevoke, portal.PersonID, error) {
 	id, err := url.PathUnescape(chi.URLParam(r, "person"))
 	if err != nil {
@@ -165,8 +165,8 @@ func (s adminPages) showRevokePerson(w http.ResponseWriter, r *http.Request) err
 	return s.render(w, r, http.StatusOK, p)
 }
 
-// submitRevokePerson is its POST. Where it takes a second administrator, it leads to
-// the order that waits.
+// submitRevokePerson is its POST. Where a second administrator must approve, it
+// redirects to the bulk revocation that waits for them.
 func (s adminPages) submitRevokePerson(w http.ResponseWriter, r *http.Request) error {
 	g, _, err := groundsForm(r)
 	if err != nil {

@@ -16,10 +16,10 @@ import (
 	"certportal/web/page"
 )
 
-// anchorMaxAge is how long an anchor may be kept: it changes with a new CA only.
+// anchorMaxAge is how long caches may keep an anchor: it changes with a new CA only.
 const anchorMaxAge = time.Hour
 
-// Anchor is a certificate that anyone may fetch.
+// Anchor is a CA certificate that anyone may download.
 type Anchor struct {
 	// Name is the file name under /ca/ without its ending: "root" and "issuing"
 	// for the portal's own, else a short name of a-z, 0-9 and hyphens.
@@ -30,7 +30,7 @@ type Anchor struct {
 	Issuing bool // signs certificates of people; not a root
 }
 
-// title is how people know the certificate.
+// title is the name shown for the certificate.
 func (a Anchor) title() string {
 	if a.Cert.Subject.CommonName != "" {
 		return a.Cert.Subject.CommonName
@@ -41,10 +41,10 @@ func (a Anchor) title() string {
 // href is the address of the certificate, ext "cer" or "pem".
 func (a Anchor) href(ext string) string { return "/ca/" + a.Name + "." + ext }
 
-// anchors is the set of them, with what is made once.
+// anchors is the set of them, with the files made from it.
 type anchors struct {
 	all     []Anchor
-	further []Anchor // roots of others
+	further []Anchor // roots of other CAs
 	pem     []byte   // own chain, nearest first
 	pkcs7   []byte
 }

@@ -32,27 +32,27 @@ const (
 	maxAuditField = 256
 )
 
-// auditRecords is the ledger as its page reads it.
+// auditRecords is the audit log as its page reads it.
 type auditRecords interface {
 	auditmonitor.Store
 
-	// Find looks for entries before a number, newest first.
+	// Find searches entries before a sequence number, newest first.
 	Find(ctx context.Context, q audit.Query, before int64, limit int) (audit.Found, error)
 
-	// PersonNamed finds who has a user principal name or signs in by a name, or
-	// returns enroll.ErrNotFound.
+	// PersonNamed finds the person with a user principal name or login, or returns
+	// portal.ErrNotFound.
 	PersonNamed(ctx context.Context, name string) (portal.PersonID, error)
 
-	// PersonNames gives the names of those people whose names are remembered.
+	// PersonNames returns the names of those people whose names are known.
 	PersonNames(ctx context.Context, ids []portal.PersonID) (map[portal.PersonID]string, error)
 }
 
-// auditFields are the parts of a filter as they stand in the address.
+// auditFields are the parts of a filter as the query names them.
 func auditFields() []string {
 	return []string{"from", "to", "action", "person", "actor", "object", "request"}
 }
 
-// showAudit is GET /admin/audit. The address is the whole search.
+// showAudit is GET /admin/audit. The address holds the whole search.
 func (s auditPages) showAudit(w http.ResponseWriter, r *http.Request) error {
 	typed := typedFilter(r.URL.Query())
 	p := page.AuditLog{Layout: s.staffLayout(r), Filter: page.AuditFilter{
@@ -94,8 +94,8 @@ func (s auditPages) showAudit(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusOK, p)
 }
 
-// findEntries looks for people by their name where one was typed: the ledger knows
-// them by the directory's id.
+// findEntries searches the log. It resolves names of people to ids first: the log has
+// ids only.
 func (s auditPages) findEntries(ctx context.Context, q audit.Query, before int64) (audit.Found, error) {
 	for _, field := range []*string{&q.Person, &q.Actor} {
 		if *field == "" {
@@ -103,7 +103,7 @@ func (s auditPages) findEntries(ctx context.Context, q audit.Query, before int64
 		}
 		id, err := s.store.PersonNamed(ctx, *field)
 		if errors.Is(err, portal.ErrNotFound) {
-			continue // then it is an id
+			continue // it is an id
 		}
 		if err != nil {
 			return audit.Found{}, err
@@ -113,7 +113,7 @@ func (s auditPages) findEntries(ctx context.Context, q audit.Query, before int64
 	return s.store.Find(ctx, q, before, auditRows)
 }
 
-// typedFilter keeps what the page understands.
+// typedFilter keeps the known fields of the query.
 func typedFilter(q url.Values) url.Values {
 	typed := url.Values{}
 	for _, field := range auditFields() {
@@ -124,8 +124,8 @@ func typedFilter(q url.Values) url.Values {
 	return typed
 }
 
-// auditQuery reads a filter, and what of it makes no sense. Days are those of the
-// portal's clock, both ends included.
+// auditQuery parses a filter, and returns the fields that are invalid. Days are in the
+// portal's time zone, both included.
 func auditQuery(typed url.Values) (audit.Query, []page.FieldError) {
 	q := audit.Query{
 		Action: audit.Action(typed.Get("action")), Person: typed.Get("person"), Actor: typed.Get("actor"),
@@ -156,8 +156,8 @@ func auditQuery(typed url.Values) (audit.Query, []page.FieldError) {
 	return q, mistakes
 }
 
-// objectOf takes serials in any form in which programs show them: with colons,
-// spaces or 0x, in capitals.
+// objectOf accepts serials as other programs print them: with colons, spaces or 0x, in
+// upper case.
 func objectOf(text string) string {
 	serial := strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(text))
 	serial = strings.TrimPrefix(serial, "0x")
@@ -167,7 +167,7 @@ func objectOf(text string) string {
 	return serial
 }
 
-// beforeOf reads where the page begins.
+// beforeOf reads the sequence number before which the page begins.
 func beforeOf(r *http.Request) (int64, error) {
 	text := r.URL.Query().Get("before")
 	if text == "" {
@@ -215,7 +215,7 @@ func chainOf(state auditmonitor.State) page.AuditChain {
 	return c
 }
 
-// auditRows makes entries fit to read.
+// auditRows converts entries for the page.
 func (s auditPages) auditRows(ctx context.Context, entries []audit.Entry) ([]page.AuditRow, error) {
 	ids := make(map[portal.PersonID]bool)
 	for _, e := range entries {
@@ -245,8 +245,8 @@ func (s auditPages) auditRows(ctx context.Context, entries []audit.Entry) ([]pag
 	return rows, nil
 }
 
-// pathOf is the address of all that one of the fields says; empty for nothing, and
-// for what is too long to be looked for.
+// pathOf is the address of the log filtered by one field; empty for an empty value,
+// and for one that the filter would refuse.
 func pathOf(field, value string) string {
 	if value == "" || len(value) > maxAuditField || !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
 		return ""

@@ -18,7 +18,7 @@ import (
 	"certportal/web/page"
 )
 
-// itemsPerPage is how many certificates of an order one page shows.
+// itemsPerPage is how many certificates of a bulk revocation one page shows.
 const itemsPerPage = 200
 
 // showBulkRevocations is GET /admin/orders.
@@ -40,8 +40,8 @@ func bulkRevocationRow(o admin.BulkRevocation) page.AdminBulkRevocationRow {
 	}
 }
 
-// showNewBulkRevocation is GET /admin/orders/new: the question before everything that matches is
-// gathered.
+// showNewBulkRevocation is GET /admin/orders/new: confirms before the matching
+// certificates are collected.
 func (s adminPages) showNewBulkRevocation(w http.ResponseWriter, r *http.Request) error {
 	f, mistakes := filterOf(r.URL.Query())
 	if len(mistakes) > 0 || f.IsZero() {
@@ -66,7 +66,7 @@ func (s adminPages) submitBulkRevocation(w http.ResponseWriter, r *http.Request)
 	return redirect(w, "/admin/orders/"+o.ID)
 }
 
-// bulkRevocationID reads the id of the address.
+// bulkRevocationID reads the id in the address.
 func bulkRevocationID(r *http.Request) string { return chi.URLParam(r, "order") }
 
 // showBulkRevocation is GET /admin/orders/{order}.
@@ -99,7 +99,7 @@ func (s adminPages) bulkRevocationPage(r *http.Request) (page.AdminBulkRevocatio
 	return p, s.fillItems(r, &p, o)
 }
 
-// fillItems adds the certificates of an order, as many as one page shows.
+// fillItems adds one page of the certificates of a bulk revocation.
 func (s adminPages) fillItems(r *http.Request, p *page.AdminBulkRevocation, o admin.BulkRevocation) error {
 	after, err := strconv.Atoi(r.URL.Query().Get("after"))
 	if err != nil || after < 0 {
@@ -117,8 +117,8 @@ func (s adminPages) fillItems(r *http.Request, p *page.AdminBulkRevocation, o ad
 	return err
 }
 
-// confirmBulkRevocation is POST /admin/orders/{order}/confirm. The number is typed, so that
-// nobody ends more than they think.
+// confirmBulkRevocation is POST /admin/orders/{order}/confirm. The administrator types
+// the number of certificates, so that they know how many they revoke.
 func (s adminPages) confirmBulkRevocation(w http.ResponseWriter, r *http.Request) error {
 	g, f, err := groundsForm(r, "count")
 	if err != nil {
@@ -145,7 +145,7 @@ func (s adminPages) confirmBulkRevocation(w http.ResponseWriter, r *http.Request
 	return s.render(w, r, http.StatusUnprocessableEntity, p)
 }
 
-// digits leaves out what people put between the digits of a long number.
+// digits removes the separators that people type into long numbers.
 func digits(s string) string {
 	return strings.NewReplacer(" ", "", ".", "", ",", "", "'", "", "’", "", "\u00a0", "", "\u202f", "").Replace(s)
 }
@@ -160,7 +160,7 @@ func (s adminPages) dropBulkRevocation(w http.ResponseWriter, r *http.Request) e
 	return s.changeBulkRevocation(w, r, s.admin.DropBulk)
 }
 
-// changeBulkRevocation does an act without fields. A second tap finds done what it asks for.
+// changeBulkRevocation runs an act without fields. Sending it twice is no error.
 func (s adminPages) changeBulkRevocation(w http.ResponseWriter, r *http.Request, move bulkRevocationChange) error {
 	if _, err := readForm(r); err != nil {
 		return err
@@ -171,5 +171,5 @@ func (s adminPages) changeBulkRevocation(w http.ResponseWriter, r *http.Request,
 	return redirect(w, "/admin/orders/"+bulkRevocationID(r))
 }
 
-// bulkRevocationChange is an act of package admin on one order.
+// bulkRevocationChange is an act of package admin on one bulk revocation.
 type bulkRevocationChange func(context.Context, portal.Actor, string) (admin.BulkRevocation, error)

@@ -27,7 +27,7 @@ func (s adminPages) showCAStatus(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusOK, p)
 }
 
-// caStatusPage tells how the CAs stand.
+// caStatusPage collects the state of the CAs, CRLs and OCSP.
 func (s adminPages) caStatusPage(r *http.Request) (page.AdminCAStatus, error) {
 	st, err := s.admin.Authority(r.Context(), actorOf(r))
 	if err != nil {
@@ -48,8 +48,8 @@ func (s adminPages) caStatusPage(r *http.Request) (page.AdminCAStatus, error) {
 	return p, nil
 }
 
-// publishedNumber is the number in the address that making a list led to, if that is the
-// list in force.
+// publishedNumber is the CRL number in the address after publishing by hand, if that
+// CRL is the current one.
 func publishedNumber(r *http.Request, cas []admin.CAStatus) int64 {
 	made, err := strconv.ParseInt(r.URL.Query().Get("made"), 10, 64)
 	if err != nil || made == 0 {
@@ -93,7 +93,7 @@ func (s adminPages) crlCard(h crl.Health) page.AdminCRL {
 	return card
 }
 
-// levelKey is the key of the word for how old a list is.
+// levelKey is the catalogue key for the age of a CRL.
 func levelKey(h crl.Health) string {
 	if h.List.Number == 0 {
 		return "none"
@@ -124,7 +124,7 @@ func (s adminPages) ocspCard(h *ocsp.Health) *page.AdminOCSP {
 	return card
 }
 
-// submitPublish is POST /admin/ca/publish: the next list of an issuer, now.
+// submitPublish is POST /admin/ca/publish: publishes the next CRL of an issuer now.
 func (s adminPages) submitPublish(w http.ResponseWriter, r *http.Request) error {
 	f, err := readForm(r, "issuer")
 	if err != nil {
@@ -142,7 +142,7 @@ func (s adminPages) submitPublish(w http.ResponseWriter, r *http.Request) error 
 	return s.renderPublishFailure(w, r, err)
 }
 
-// renderPublishFailure says why no list was made. The one before stays in force.
+// renderPublishFailure shows why no CRL was published. The one before stays in force.
 func (s adminPages) renderPublishFailure(w http.ResponseWriter, r *http.Request, cause error) error {
 	p, err := s.caStatusPage(r)
 	if err != nil {
@@ -156,12 +156,13 @@ func (s adminPages) renderPublishFailure(w http.ResponseWriter, r *http.Request,
 		p.Failed, status = "away", http.StatusConflict
 	default:
 		p.Failed = "other"
-		s.log.Error("making a revocation list by hand", "request", requestInfoOf(r).id, "err", cause)
+		s.log.Error("publishing a CRL by hand", "request", requestInfoOf(r).id, "err", cause)
 	}
 	return s.render(w, r, status, p)
 }
 
-// submitAddresses is POST /admin/ca/addresses: looks at the public addresses from here.
+// submitAddresses is POST /admin/ca/addresses: checks the public addresses from this
+// server.
 func (s adminPages) submitAddresses(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readForm(r); err != nil {
 		return err
@@ -172,7 +173,7 @@ func (s adminPages) submitAddresses(w http.ResponseWriter, r *http.Request) erro
 	return redirect(w, caStatusPath)
 }
 
-// submitTestIssuance is POST /admin/ca/trial: a certificate for nobody.
+// submitTestIssuance is POST /admin/ca/trial: issues and revokes a test certificate.
 func (s adminPages) submitTestIssuance(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readForm(r); err != nil {
 		return err
@@ -183,7 +184,7 @@ func (s adminPages) submitTestIssuance(w http.ResponseWriter, r *http.Request) e
 	return redirect(w, caStatusPath)
 }
 
-// checkCard shows what a check found last.
+// checkCard shows the last result of a check.
 func checkCard(result admin.CheckResult) page.AdminCheck {
 	check := page.AdminCheck{Name: result.Name, At: result.At}
 	for _, f := range result.Findings {

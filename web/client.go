@@ -14,8 +14,8 @@ import (
 // Windows 11; the header counts differently from the system's name.
 const windows11 = 13
 
-// clientOf guesses the device a request comes from. The version comes from the
-// client hint where there is one: User-Agent strings are frozen.
+// clientOf detects the client's device. The version comes from the client hint where
+// there is one: User-Agent strings are frozen.
 func clientOf(r *http.Request) page.Client {
 	c := page.Detect(r.UserAgent(), r.Header.Get("Sec-CH-UA-Platform"))
 	hint, _, _ := strings.Cut(strings.Trim(r.Header.Get("Sec-CH-UA-Platform-Version"), `" `), ".")
@@ -34,8 +34,8 @@ func clientOf(r *http.Request) page.Client {
 	return c
 }
 
-// formatFor chooses how the file for a platform is encrypted. The version of the
-// asking device counts only when it is one of that platform.
+// formatFor chooses the encryption of the file for a platform. The client's version
+// counts only when the client is of that platform.
 func formatFor(p portal.Platform, c page.Client) deliver.Format {
 	if c.Platform != string(p) {
 		return deliver.FormatFor(string(p), 0)

@@ -10,11 +10,11 @@ import (
 	"sync"
 )
 
-// compressor makes gzip. Its writers are kept: each holds most of a megabyte.
+// compressor makes gzip. It reuses its writers: each takes most of a megabyte.
 type compressor struct{ writers sync.Pool }
 
-// compress returns data in gzip, at the fastest level: pages are small and made
-// for one reader.
+// compress returns data in gzip, at the fastest level: pages are small and rendered
+// for one client.
 func (c *compressor) compress(data []byte) ([]byte, error) {
 	z, ok := c.writers.Get().(*gzip.Writer)
 	if !ok {

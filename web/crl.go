@@ -13,12 +13,11 @@ import (
 	"certportal/internal/portal"
 )
 
-// crlMaxAge is the longest a cache on the way may keep a list. Whoever checks a
-// certificate keeps it until its NextUpdate anyway; a proxy must not add to the
-// time until a revocation is seen.
+// crlMaxAge bounds how long HTTP caches may keep a CRL. Clients keep it until its
+// nextUpdate anyway; proxies must not delay revocations further.
 const crlMaxAge = time.Hour
 
-// crlCache holds the lists as they are sent, made once for each number.
+// crlCache holds the CRLs as they are sent, made once for each number.
 type crlCache struct {
 	source CRLSource
 	gzip   *compressor
@@ -27,15 +26,15 @@ type crlCache struct {
 	made map[string]*cachedCRL
 }
 
-// cachedCRL is one list with its tag, and compressed for the first client that
-// takes it so: a long list takes a second.
+// cachedCRL is one CRL with its ETag, compressed on first use: a long one takes a
+// second.
 type cachedCRL struct {
 	list crl.List
 	etag string
 	gzip func() []byte
 }
 
-// find returns the newest list of the issuer.
+// find returns the newest CRL of the issuer.
 func (c *crlCache) find(issuer string) (*cachedCRL, bool) {
 	list, ok := c.source.CRL(issuer)
 	if !ok {

@@ -14,15 +14,16 @@ import (
 	"certportal/web/page"
 )
 
-// keyPath takes a certificate request of a key that the person made.
+// keyPath accepts a certificate request (PKCS#10) for a key that the person made.
 const keyPath = "/new/key"
 
-// typeLeaf is for a certificate of a person in DER (RFC 2585 section 4.1). The
-// type of the anchors would make browsers and phones take it for a CA's.
+// typeLeaf is the media type of an end-entity certificate in DER (RFC 2585 section
+// 4.1). The type of the anchors would make browsers and phones treat it as a CA
+// certificate.
 const typeLeaf = "application/pkix-cert"
 
-// newCSRForm is the form for a request, with a token of its own: the two forms
-// of the page ask for two certificates. An iPhone or iPad gets none.
+// newCSRForm returns the form for a certificate request, with a token of its own: the
+// two forms of the page request two certificates. iPhones and iPads get no such form.
 func newCSRForm(p portal.Platform) *page.CSRForm {
 	if p == "" || p == portal.IOS {
 		return nil
@@ -35,7 +36,7 @@ func (s ownDevices) showCSRForm(w http.ResponseWriter, r *http.Request) error {
 	return s.renderNewForm(w, r, true)
 }
 
-// submitCSR is POST /new/key. Of the request only the key counts (attack A1).
+// submitCSR is POST /new/key. Only the key of the request is used (attack A1).
 func (s ownDevices) submitCSR(w http.ResponseWriter, r *http.Request) error {
 	f, err := readForm(r, "name", "platform", "csr", "request")
 	if err != nil {
@@ -66,8 +67,7 @@ func (s ownDevices) submitCSR(w http.ResponseWriter, r *http.Request) error {
 	return s.redisplayCSR(w, r, f, token, err)
 }
 
-// redisplayCSR shows the form again, open and with what was typed in it, but never a
-// private key.
+// redisplayCSR shows the form again with its values, but never a private key.
 func (s ownDevices) redisplayCSR(w http.ResponseWriter, r *http.Request, f form, token string, err error) error {
 	p := page.NewDevice{
 		Layout: s.layout(r), Platform: f["platform"], Token: newFormToken(),
@@ -93,8 +93,8 @@ func (s ownDevices) redisplayCSR(w http.ResponseWriter, r *http.Request, f form,
 	return s.render(w, r, http.StatusUnprocessableEntity, p)
 }
 
-// csrErrorKey picks the sentence for a request that was refused. The words without
-// one of their own come up when two requests overtake each other.
+// csrErrorKey picks the sentence for a refused request. Reasons without a sentence of
+// their own occur when two requests race.
 func csrErrorKey(why string) string {
 	switch why {
 	case enroll.RequestEmpty, enroll.RequestLong, enroll.RequestForm, enroll.RequestSecret, enroll.RequestAlgorithm,
@@ -104,8 +104,8 @@ func csrErrorKey(why string) string {
 	return "bring.denied.other"
 }
 
-// renderOwnKeyDevice is the page of a device whose person has the key: the certificate
-// to be downloaded, as long as it is good for anything.
+// renderOwnKeyDevice shows the page of a device whose person has the key: the
+// certificate to download, while it is valid.
 func (s ownDevices) renderOwnKeyDevice(w http.ResponseWriter, r *http.Request, d portal.Device) error {
 	p := page.CSRDevice{Layout: s.layout(r), Device: s.card(d), Limited: s.person(r).limited()}
 	if d.Working(s.now()) {
@@ -125,8 +125,8 @@ func (s ownDevices) serveOwnDER(w http.ResponseWriter, r *http.Request) error {
 	return s.sendCertificate(w, d, "cer", typeLeaf, d.Certificate.DER)
 }
 
-// serveOwnPEM is GET /devices/{id}/certificate.pem: the certificate, and what
-// stands between it and the root.
+// serveOwnPEM is GET /devices/{id}/certificate.pem: the certificate and its chain
+// below the root.
 func (s ownDevices) serveOwnPEM(w http.ResponseWriter, r *http.Request) error {
 	d, err := s.ownKeyDevice(r)
 	if err != nil {
@@ -140,8 +140,8 @@ func (s ownDevices) serveOwnPEM(w http.ResponseWriter, r *http.Request) error {
 	return s.sendCertificate(w, d, "pem", deliver.TypePEM, ca.PEM(chain...))
 }
 
-// ownKeyDevice finds a device of the person whose certificate is theirs to fetch.
-// Certificates of files go out with their keys only.
+// ownKeyDevice finds a device of the person whose certificate was issued for their own
+// key. Other certificates are delivered with their keys only.
 func (s ownDevices) ownKeyDevice(r *http.Request) (portal.Device, error) {
 	d, err := s.keptDevice(r)
 	if err != nil {
@@ -154,13 +154,13 @@ func (s ownDevices) ownKeyDevice(r *http.Request) (portal.Device, error) {
 	return d, err
 }
 
-// sendCertificate sends a file that holds nothing secret. It is sent whole and
-// kept by nobody: it says who uses which device.
+// sendCertificate sends a file that holds no secret. It is not cached: it says who
+// uses which device.
 func (s ownDevices) sendCertificate(w http.ResponseWriter, d portal.Device, ext, kind string, data []byte) error {
 	h := w.Header()
 	h.Set("Content-Type", kind)
 	h.Set("Content-Disposition", deliver.ContentDisposition(s.org, d.Name, ext))
 	h.Set("Content-Length", strconv.Itoa(len(data)))
-	_, _ = w.Write(data) // the browser left; there is nobody to tell
+	_, _ = w.Write(data) // the client has disconnected
 	return nil
 }

@@ -9,14 +9,14 @@ import (
 	"certportal/internal/deliver"
 )
 
-// csvBatch is after how many rows what is written goes out.
+// csvBatch is the number of rows after which the buffer is flushed.
 const csvBatch = 500
 
-// csvTimeout is how long a batch may take on its way to a slow reader.
+// csvTimeout bounds the time to send one batch to a slow client.
 const csvTimeout = 30 * time.Second
 
-// csvWriter streams rows as RFC 4180 wants them, with a mark in front by which
-// spreadsheets know UTF-8. It keeps no row: a million take no more memory than one.
+// csvWriter streams rows in CSV (RFC 4180), with a byte order mark by which
+// spreadsheets detect UTF-8. Memory use does not depend on the number of rows.
 type csvWriter struct {
 	w    *csv.Writer
 	to   *http.ResponseController
@@ -24,9 +24,8 @@ type csvWriter struct {
 	rows int
 }
 
-// startCSV sends the headers of a file and its first row. After it there is no other
-// answer: who meets an error cuts the connection, so that half a file does not look
-// whole.
+// startCSV sends the headers of a file and its first row. After that a caller can only
+// abort the connection on an error, so that a truncated file does not look complete.
 func (s adminPages) startCSV(w http.ResponseWriter, name string, columns ...string) (*csvWriter, error) {
 	h := w.Header()
 	h.Set("Content-Type", "text/csv; charset=utf-8; header=present")
@@ -55,10 +54,10 @@ func (c *csvWriter) write(cells ...string) error {
 	return c.flush()
 }
 
-// flush sends what was written. Each batch gets its own time, for the whole may take
-// longer than any page.
+// flush sends the buffer. Each batch gets its own deadline, because a whole export may
+// take longer than a page.
 func (c *csvWriter) flush() error {
-	// A writer without deadlines is one of a test, or has none to move.
+	// Some writers, such as those of tests, have no deadline.
 	_ = c.to.SetWriteDeadline(c.now().Add(csvTimeout))
 	c.w.Flush()
 	if err := c.w.Error(); err != nil {
@@ -67,9 +66,9 @@ func (c *csvWriter) flush() error {
 	return c.to.Flush()
 }
 
-// csvCell disarms what a spreadsheet would take for a formula (attack A18): an
+// csvCell escapes what a spreadsheet would run as a formula (attack A18): an
 // apostrophe in front makes it text. Spreadsheets skip spaces and some invisible
-// characters before they look, so these do not hide it.
+// characters first, so these do not hide a formula.
 func csvCell(s string) string {
 	seen := strings.TrimLeft(s, " \u00a0\u200b\ufeff\"'")
 	if strings.HasPrefix(s, "\t") || strings.HasPrefix(s, "\r") || strings.HasPrefix(s, "\n") ||
@@ -79,8 +78,8 @@ func csvCell(s string) string {
 	return disarmInside(s)
 }
 
-// disarmInside does the same behind what some spreadsheets take for the end of a cell:
-// where lists are separated by semicolons, they cut this file there.
+// disarmInside does the same after characters that some spreadsheets take for the end
+// of a cell: where lists are separated by semicolons, they split the file there.
 func disarmInside(s string) string {
 	var b strings.Builder
 	ends := false
@@ -94,7 +93,7 @@ func disarmInside(s string) string {
 	return b.String()
 }
 
-// csvTime is a moment in a file: ISO 8601, empty for none.
+// csvTime formats a time in ISO 8601; empty for zero.
 func csvTime(t time.Time) string {
 	if t.IsZero() {
 		return ""

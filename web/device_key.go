@@ -15,20 +15,20 @@ import (
 	"certportal/web/page"
 )
 
-// SCEP lets iPhones and iPads make their key themselves and fetch the certificate
-// with the profile. It takes effect only where profiles are signed.
+// SCEP lets iPhones and iPads make their key themselves and get the certificate with
+// the profile. It needs signed profiles.
 type SCEP struct {
 	// URL is where devices ask, http or https, such as
 	// http://certs.example.com/scep.
 	URL string
 
-	// CAFingerprint is the SHA-1 hash of the CA certificate that devices must meet
-	// there. Over http it is required: who answers in the portal's place would be
-	// sent the challenge.
+	// CAFingerprint is the SHA-1 hash of the CA certificate that devices must find
+	// there. It is required over http: without it an impostor would be sent the
+	// challenge.
 	CAFingerprint []byte
 }
 
-// check refuses what would fail on every phone.
+// check refuses settings that would fail on every phone.
 func (c *SCEP) check() error {
 	if c == nil {
 		return nil
@@ -49,8 +49,8 @@ func (s *Server) makesKey(p portal.Platform) bool {
 	return s.scep != nil && s.profiles != nil && p == portal.IOS
 }
 
-// certify issues a certificate, or lets the device ask for one. It tells the device,
-// so that either way leads to the same page; the errors of both are alike.
+// certify issues a certificate, or a challenge with which the device requests one.
+// Both return the device and the same errors.
 func (s ownDevices) certify(r *http.Request, req enroll.Request, p portal.Platform) (portal.DeviceID, error) {
 	if s.makesKey(p) {
 		c, err := s.registrar.NewChallenge(r.Context(), req)
@@ -60,13 +60,13 @@ func (s ownDevices) certify(r *http.Request, req enroll.Request, p portal.Platfo
 	return done.Device, err
 }
 
-// phoneLocks is how many phones may be in [Server.turnOfPhone] at a time.
+// phoneLocks is the number of mutexes of [ownDevices.lockPhone].
 const phoneLocks = 64
 
-// lockPhone lets one request of a phone's session through at a time, and tells
-// which device the session got meanwhile. A certificate and a challenge are
-// recorded in different places: without turns, a phone that asks for both at once
-// would get both.
+// lockPhone serialises the requests of one phone's session, and returns the device
+// that the session got in the meantime. A certificate and a challenge are recorded in
+// different tables: without the lock, a phone that requests both at once would get
+// both.
 func (s ownDevices) lockPhone(r *http.Request) (leave func(), got portal.DeviceID, err error) {
 	a := s.person(r)
 	if !a.limited() || s.scep == nil {
@@ -76,7 +76,7 @@ func (s ownDevices) lockPhone(r *http.Request) (leave func(), got portal.DeviceI
 	h.Write([]byte(a.phone))
 	turn := &s.phones[h.Sum32()%phoneLocks]
 	turn.Lock()
-	// Not Get, which remembers what the session held before the turn came.
+	// Not Get, which returns the values read before the lock was taken.
 	session, err := s.sessions.New(r, sessionCookie)
 	if err != nil {
 		turn.Unlock()
@@ -85,8 +85,8 @@ func (s ownDevices) lockPhone(r *http.Request) (leave func(), got portal.DeviceI
 	return turn.Unlock, accountOf(session).device, nil
 }
 
-// openChallengeOf finds the challenge that a device may still use, when this session made
-// it after whatever certificate the device has.
+// openChallengeOf finds the challenge that a device may still use: made by this
+// session, after the device's current certificate.
 func (s ownDevices) openChallengeOf(r *http.Request, d portal.Device) (enroll.Challenge, bool, error) {
 	if !s.makesKey(d.Platform) {
 		return enroll.Challenge{}, false, nil
@@ -99,8 +99,8 @@ func (s ownDevices) openChallengeOf(r *http.Request, d portal.Device) (enroll.Ch
 	return c, err == nil && !made.Before(d.Certificate.Requested), err
 }
 
-// offerDeviceKeyProfile puts the address of the profile on the page. Nothing of it is
-// secret but the address: no key, no password.
+// offerDeviceKeyProfile puts the address of the profile on the page. Only the address
+// is secret: there is no key and no password.
 func (s ownDevices) offerDeviceKeyProfile(r *http.Request, p *page.Install, c enroll.Challenge) {
 	p.Platform, p.Profile, p.DeviceKey = string(portal.IOS), true, true
 	p.Expires, p.Unverified = c.Expires, s.profiles.unverified()
@@ -112,9 +112,9 @@ func (s ownDevices) offerDeviceKeyProfile(r *http.Request, p *page.Install, c en
 		"?" + profileQuery(p.Platform, p.Lang)
 }
 
-// openChallenge opens the challenge of the address and makes its profile. The file
-// is as good as a key until the phone used it; it is not counted, because it works
-// once however often it is read.
+// openChallenge opens the challenge in the address and makes its profile. The file is
+// as good as a key until the phone uses it; downloads are not counted, because the
+// challenge works once.
 func (s fileDownloads) openChallenge(r *http.Request, d *delivery) error {
 	if s.scep == nil || d.ext != profileExt {
 		return portal.ErrNotFound
@@ -139,8 +139,9 @@ func (s fileDownloads) openChallenge(r *http.Request, d *delivery) error {
 	return err
 }
 
-// deviceKeyProfile gathers what goes into a profile whose device makes its key. The
-// names are the directory's of now: a certificate with others will not be issued.
+// deviceKeyProfile collects the content of a profile whose device makes its key. The
+// names are read from the directory now: a certificate with others would not be
+// issued.
 func (s fileDownloads) deviceKeyProfile(r *http.Request, c enroll.Challenge, lang string) (deliver.Profile, error) {
 	person, err := s.registrar.Person(r.Context(), c.Device.Person)
 	if err != nil {
@@ -163,8 +164,7 @@ func (s fileDownloads) deviceKeyProfile(r *http.Request, c enroll.Challenge, lan
 	return p, s.fillTexts(&p, lang, c.Device.Name)
 }
 
-// serveDeviceKeyProfile records that the profile goes out, before it does, and sends what
-// was asked for.
+// serveDeviceKeyProfile records the delivery of the profile, then sends it.
 func (s fileDownloads) serveDeviceKeyProfile(w http.ResponseWriter, r *http.Request, d delivery) error {
 	if err := s.registrar.NoteChallengeRead(r.Context(), d.by, *d.challenge); err != nil {
 		clearFileHeaders(w.Header())
@@ -173,7 +173,7 @@ func (s fileDownloads) serveDeviceKeyProfile(w http.ResponseWriter, r *http.Requ
 	if !isPart(r.Header, d.etag, d.size()) {
 		r.Header.Del("Range")
 	}
-	// As for a piece of any other file.
+	// As in notePart.
 	r.Header.Del("If-None-Match")
 	r.Header.Del("If-Match")
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(d.data))

@@ -10,12 +10,12 @@ import (
 	"certportal/web/page"
 )
 
-// crlTimeout is how long the revocation list may take to tell of a block before
-// the page says that it is late. The publisher looks at once, and every few seconds.
+// crlTimeout is how long the next CRL may take after a block before the page says that
+// it is late. The publisher is notified at once and polls every few seconds.
 const crlTimeout = 20 * time.Second
 
-// showLost is GET /devices/{id}/lost: the question, and afterwards how far the
-// block has come.
+// showLost is GET /devices/{id}/lost: the confirm page, and afterwards the progress of
+// the revocation.
 func (s ownDevices) showLost(w http.ResponseWriter, r *http.Request) error {
 	d, err := s.keptDevice(r)
 	if err != nil {
@@ -26,14 +26,14 @@ func (s ownDevices) showLost(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := s.blockedPage(r, d)
 	if p.List == page.ListSoon {
-		// As on the page that waits for a certificate.
+		// As on the page of a pending certificate.
 		w.Header().Set("Refresh", "3")
 	}
 	return s.render(w, r, http.StatusOK, p)
 }
 
-// blockedPage tells what is true at the moment: the portal refuses the device at
-// once, others when the list says so.
+// blockedPage shows the current state: the portal refuses the device at once, servers
+// do so once the CRL lists it.
 func (s ownDevices) blockedPage(r *http.Request, d portal.Device) page.Blocked {
 	c := d.Certificate
 	p := page.Blocked{Layout: s.layout(r), Device: s.card(d), At: d.Blocked, Stolen: c.Cause == portal.Lost || c.Cause == ""}
@@ -51,7 +51,7 @@ func (s ownDevices) blockedPage(r *http.Request, d portal.Device) page.Blocked {
 	return p
 }
 
-// wholeMinute is the minute that a promise holds from when no seconds are shown.
+// wholeMinute rounds up to the minute, for times shown without seconds.
 func wholeMinute(t time.Time) time.Time {
 	if t.IsZero() {
 		return t
@@ -59,7 +59,7 @@ func wholeMinute(t time.Time) time.Time {
 	return t.Add(time.Minute - time.Nanosecond).Truncate(time.Minute)
 }
 
-// submitLost is POST /devices/{id}/lost. A second tap finds done what it asks for.
+// submitLost is POST /devices/{id}/lost. Sending it twice is no error.
 func (s ownDevices) submitLost(w http.ResponseWriter, r *http.Request) error {
 	f, err := readForm(r, "reason")
 	if err != nil {
@@ -92,7 +92,7 @@ func (s ownDevices) submitLost(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, devicePath(d.ID, "lost"))
 }
 
-// blockRetry sends a block again.
+// blockRetry is the form that sends a block again.
 func blockRetry(id portal.DeviceID, cause portal.Cause) *page.Retry {
 	return &page.Retry{Action: devicePath(id, "lost"), Fields: []page.Hidden{{Name: "reason", Value: string(cause)}}}
 }
@@ -129,7 +129,7 @@ func (s ownDevices) submitRename(w http.ResponseWriter, r *http.Request) error {
 	}}
 }
 
-// redisplayRename asks for another name, and says what is wrong with this one.
+// redisplayRename asks for another name, with the field error.
 func (s ownDevices) redisplayRename(w http.ResponseWriter, r *http.Request, d portal.Device, name string, refusal *portal.Refusal) error {
 	key := "refusal." + string(refusal.Reason)
 	if refusal.Reason == portal.NameTaken {

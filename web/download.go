@@ -22,30 +22,30 @@ import (
 )
 
 const (
-	// seedLabel keeps the salts of a file apart from whatever else is derived
-	// from its pickup.
+	// seedLabel separates the salts of a file from the other values derived from its
+	// pickup (RFC 5869).
 	seedLabel = "certportal pkcs12 "
 
-	// seedLength is more randomness than any format takes, in bytes.
+	// seedLength is more than any format needs, in bytes.
 	seedLength = 1024
 )
 
-// delivery is one request for a file that may be read.
+// delivery is one download.
 type delivery struct {
 	by    portal.Actor
 	token enroll.Token
 	file  enroll.File
 	name  string // of the device
 	kind  string // media type
-	shown bool   // handed to the system by the browser, not saved
+	shown bool   // opened by the browser, not saved
 	ext   string // of the file's name
 	data  []byte
 	etag  string // with its quotes
 
-	challenge *enroll.Challenge // the file holds it and no key; nil for a pickup
+	challenge *enroll.Challenge // in place of a key in the file; nil for a pickup
 }
 
-// openDelivery opens the file of the address and makes it.
+// openDelivery opens the pickup or challenge in the address and makes the file.
 func (s fileDownloads) openDelivery(r *http.Request) (delivery, error) {
 	d := delivery{
 		by:    portal.Actor{Role: portal.Employee, Address: clientAddress(r), Request: requestInfoOf(r).id},
@@ -86,10 +86,10 @@ func (s fileDownloads) openPickupFile(r *http.Request, d *delivery) error {
 // size is the length of the file in bytes.
 func (d delivery) size() int64 { return int64(len(d.data)) }
 
-// serveDownload is GET and HEAD /d/{token}/{file}. The token opens the file,
-// without a cookie: download managers drop cookies. Only a whole file that went
-// out counts as a read; looking (HEAD), fetching ahead and pieces do not. A piece
-// still counts as delivery, or the sweep would revoke what was fetched in pieces.
+// serveDownload is GET and HEAD /d/{token}/{file}. The token opens the file without a
+// cookie: download managers drop cookies. Only a complete file counts as a read; HEAD,
+// prefetching and ranges do not. A range still counts as delivery, otherwise the sweep
+// would revoke what was fetched in ranges.
 func (s fileDownloads) serveDownload(w http.ResponseWriter, r *http.Request) error {
 	if isPrefetch(r) {
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -108,7 +108,7 @@ func (s fileDownloads) serveDownload(w http.ResponseWriter, r *http.Request) err
 	h.Set("Content-Disposition", disposition(s.org, d.name, d.ext))
 	h.Set("ETag", d.etag)
 	if isBeyond(r.Header, d.size()) {
-		// Not left to ServeContent, which would take the no-store away.
+		// ServeContent would remove no-store.
 		h.Set("Content-Range", "bytes */"+strconv.Itoa(len(d.data)))
 		w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
 		return nil
@@ -129,16 +129,16 @@ func (s fileDownloads) serveDownload(w http.ResponseWriter, r *http.Request) err
 	return nil
 }
 
-// notePart records a piece before it goes out: a part of the key leaves, and
-// nobody knows which piece completes the file.
+// notePart records a range before it is sent: it holds a part of the key, and the
+// portal cannot know which range completes the file.
 func (s fileDownloads) notePart(r *http.Request, d delivery) error {
-	// Nothing here is ever in a cache: with these conditions, which may answer 304
-	// or 412, a piece would be recorded that does not go out.
+	// Without these conditions, which may answer 304 or 412: a range would be recorded
+	// that is not sent. Clients cannot need them, because the file is not cached.
 	r.Header.Del("If-None-Match")
 	r.Header.Del("If-Match")
 	err := s.registrar.NotePart(r.Context(), d.by, d.file, d.token)
 	if errors.Is(err, portal.ErrConflict) {
-		// The file ended since it was opened: opening it again tells how.
+		// The file expired since it was opened: opening it again returns why.
 		if _, ended := s.registrar.OpenFile(r.Context(), d.token); ended != nil {
 			return ended
 		}
@@ -146,10 +146,10 @@ func (s fileDownloads) notePart(r *http.Request, d delivery) error {
 	return err
 }
 
-// deliverWhole sends the file and counts it. The read is claimed and recorded
-// before the first byte, so that readers at the same time stay within the limit,
-// and given back when the line broke. Once the last byte is flushed the file has
-// arrived, even when whoever asked closed the line right behind it.
+// deliverWhole sends the file and counts the read. The read is claimed and recorded
+// before the first byte, so that concurrent readers stay within the limit, and
+// returned when the connection breaks. Once the last byte is flushed the file counts
+// as delivered, even if the client closes the connection right after.
 func (s fileDownloads) deliverWhole(w http.ResponseWriter, r *http.Request, d delivery) error {
 	if err := s.registrar.ClaimRead(r.Context(), d.by, d.file, d.token); err != nil {
 		clearFileHeaders(w.Header())
@@ -160,25 +160,24 @@ func (s fileDownloads) deliverWhole(w http.ResponseWriter, r *http.Request, d de
 	w.WriteHeader(http.StatusOK)
 	_, err := w.Write(d.data)
 	if err == nil {
-		// A short file fits the buffer whole: only flushing tells that the line is
-		// down.
+		// A short file fits the buffer: only flushing shows that the connection is down.
 		err = flush(w)
 	}
 	if err != nil {
 		if back := s.registrar.ReturnRead(r.Context(), d.token); back != nil {
-			s.log.Error("giving back a read", "request", requestInfoOf(r).id, "err", back)
+			s.log.Error("returning a read", "request", requestInfoOf(r).id, "err", back)
 		}
 		return nil
 	}
 	if err := s.registrar.ConfirmRead(r.Context(), d.token); err != nil {
-		// The file is out; the page would land behind it.
+		// The file is sent; an error page would follow it.
 		s.log.Error("confirming a read", "request", requestInfoOf(r).id, "err", err)
 	}
 	return nil
 }
 
-// flush sends what is buffered and tells whether that went well. The recorder of
-// the access log would keep the error to itself, so it is passed by.
+// flush sends what is buffered and returns the error, which the recorder of the access
+// log would drop.
 func flush(w http.ResponseWriter) error {
 	if recorder, ok := w.(middleware.WrapResponseWriter); ok {
 		w = recorder.Unwrap()
@@ -186,14 +185,14 @@ func flush(w http.ResponseWriter) error {
 	return http.NewResponseController(w).Flush()
 }
 
-// clearFileHeaders makes room for a page.
+// clearFileHeaders removes the headers of a file before an error page.
 func clearFileHeaders(h http.Header) {
 	h.Del("Content-Disposition")
 	h.Del("ETag")
 }
 
-// makeFile makes the PKCS#12 now, from the sealed key. Its salts follow from the
-// pickup and the format: a retry and a range are of the same file, to the byte.
+// makeFile makes the PKCS#12 from the encrypted key. Its salts are derived from the
+// pickup and the format, so that a retry and a range get the same bytes.
 func makeFile(r *http.Request, file enroll.File) ([]byte, error) {
 	format := formatFor(file.Device.Platform, clientOf(r))
 	if asked := r.URL.Query()["format"]; len(asked) > 0 {
@@ -209,7 +208,7 @@ func makeFile(r *http.Request, file enroll.File) ([]byte, error) {
 	return deliver.PKCS12(b)
 }
 
-// bundleOf gathers what goes into a PKCS#12 of a format.
+// bundleOf collects the content of a PKCS#12 in a format.
 func bundleOf(file enroll.File, format deliver.Format) (deliver.Bundle, error) {
 	seed, err := hkdf.Key(sha256.New, file.Seed[:], nil, seedLabel+string(format), seedLength)
 	if err != nil {
@@ -221,11 +220,10 @@ func bundleOf(file enroll.File, format deliver.Format) (deliver.Bundle, error) {
 	}, nil
 }
 
-// isPart reports whether the request is answered with less than the whole file:
-// one range that leaves something out, of the file with this ETag. Everything
-// else, several ranges too, gets the whole file and counts (RFC 9110 section
-// 14.2 lets a server ignore Range), so that no spelling of a range reads it all
-// for nothing.
+// isPart reports whether the response is less than the whole file: one range that
+// leaves something out, of the file with this ETag. All other requests, those for
+// several ranges too, get the whole file and count (RFC 9110 section 14.2 lets a
+// server ignore Range), so that no form of Range reads the whole file uncounted.
 func isPart(h http.Header, etag string, size int64) bool {
 	if condition := h.Get("If-Range"); condition != "" && condition != etag {
 		return false
@@ -251,8 +249,8 @@ func isPart(h http.Header, etag string, size int64) bool {
 	return lastErr == nil && last >= first && (first > 0 || int64(last) < size-1)
 }
 
-// isBeyond reports whether the one range asked for starts behind the end of the
-// file: somebody resumes what they have whole.
+// isBeyond reports whether the only range starts after the end of the file: a client
+// resumes a complete download.
 func isBeyond(h http.Header, size int64) bool {
 	spec, ok := strings.CutPrefix(h.Get("Range"), "bytes=")
 	if !ok || strings.Contains(spec, ",") {

@@ -17,12 +17,11 @@ import (
 // maxFormToken bounds the idempotency token of a form, in bytes.
 const maxFormToken = 64
 
-// newFormToken makes the token that tells two sendings of one form from two
-// forms.
+// newFormToken makes an idempotency token: sending one form twice is one request.
 func newFormToken() string { return rand.Text() }
 
-// formToken reads the token of a form. A form without one, of a script perhaps,
-// is a new one each time.
+// formToken reads the token of a form. A form without one, such as that of a script,
+// gets a new one.
 func formToken(f form) (string, error) {
 	token := f["request"]
 	if token == "" {
@@ -42,8 +41,8 @@ func (s ownDevices) showNew(w http.ResponseWriter, r *http.Request) error {
 	return s.renderNewForm(w, r, false)
 }
 
-// renderNewForm asks for the platform first, without a guess and without ?p=. The
-// form for a key of one's own stands open where somebody came for it.
+// renderNewForm redirects to the choice of the platform when neither the client nor
+// ?p= gives one. With bring, the form for a certificate request is open.
 func (s ownDevices) renderNewForm(w http.ResponseWriter, r *http.Request, bring bool) error {
 	if s.registrar.CodeRequired() && s.person(r).invitation == "" {
 		return redirect(w, pickupPath)
@@ -124,8 +123,8 @@ func (s ownDevices) submitNew(w http.ResponseWriter, r *http.Request) error {
 	}, &retryable{err, retry})
 }
 
-// redisplayNew shows the form again when a field was at fault, and the devices when
-// there are too many; all else has a page of its own.
+// redisplayNew shows the form again with the field error, and the devices when the
+// quota is reached; it returns other errors.
 func (s ownDevices) redisplayNew(w http.ResponseWriter, r *http.Request, p page.NewDevice, err error) error {
 	var refusal *portal.Refusal
 	if !errors.As(err, &refusal) || (refusal.Field == "" && refusal.Reason != portal.QuotaReached &&
@@ -152,7 +151,7 @@ func (s ownDevices) redisplayNew(w http.ResponseWriter, r *http.Request, p page.
 			p.DuplicateID = string(namesake(p.Name, s.inUse(devices)))
 		}
 	case portal.PlatformBad:
-		// What was sent cannot be sent again: the guess takes its place.
+		// The invalid value cannot be shown: the guess replaces it.
 		guess, _ := portal.ParsePlatform(clientOf(r).Platform)
 		p.Platform = string(guess)
 	}
@@ -164,7 +163,7 @@ func (s ownDevices) redisplayNew(w http.ResponseWriter, r *http.Request, p page.
 	return s.render(w, r, http.StatusUnprocessableEntity, p)
 }
 
-// renderQuota offers to remove a device that still counts.
+// renderQuota offers to remove a device that counts for the quota.
 func (s ownDevices) renderQuota(w http.ResponseWriter, r *http.Request, devices []portal.Device) error {
 	p := page.Quota{Layout: s.layout(r), Limit: s.registrar.Quota()}
 	if s.person(r).limited() {
@@ -176,8 +175,7 @@ func (s ownDevices) renderQuota(w http.ResponseWriter, r *http.Request, devices 
 	return s.render(w, r, http.StatusConflict, p)
 }
 
-// freeName numbers the suggestion when a device is called so already: whoever
-// changes nothing must not be told to choose another name.
+// freeName adds a number to the suggested name when a device already has it.
 func freeName(suggested string, devices []portal.Device) string {
 	for n := 1; n <= len(devices)+1; n++ {
 		name := suggested
@@ -191,7 +189,7 @@ func freeName(suggested string, devices []portal.Device) string {
 	return suggested
 }
 
-// namesake finds the device that has the name, in whatever case.
+// namesake finds the device with the name, ignoring case.
 func namesake(name string, devices []portal.Device) portal.DeviceID {
 	clean, err := portal.CleanDeviceName(name)
 	if err != nil {

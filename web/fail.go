@@ -23,10 +23,10 @@ var (
 // outageRetry is when to try again after a part did not answer.
 const outageRetry = 30 * time.Second
 
-// handlerFunc shows a page or says why not.
+// handlerFunc writes a response or returns an error.
 type handlerFunc func(w http.ResponseWriter, r *http.Request) error
 
-// handle turns h into a handler; what it returns ends in fail.
+// handle adapts h to net/http and passes its error to fail.
 func (s *Server) handle(h handlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
@@ -35,7 +35,7 @@ func (s *Server) handle(h handlerFunc) http.HandlerFunc {
 	}
 }
 
-// retryable is an error with the form that sends the same act again.
+// retryable is an error with a form that repeats the request.
 type retryable struct {
 	err   error
 	retry *page.Retry
@@ -46,7 +46,7 @@ func (e *retryable) Error() string { return e.err.Error() }
 // Unwrap gives the error itself.
 func (e *retryable) Unwrap() error { return e.err }
 
-// verdict is what an error means to whoever asked and to the operator.
+// verdict is how an error is answered and logged.
 type verdict struct {
 	status int
 	kind   page.Kind
@@ -55,8 +55,8 @@ type verdict struct {
 	wait   time.Duration // of Retry-After; 0 for none
 }
 
-// fail is where errors end: it picks status, page and log level, and is the
-// only place that logs them.
+// fail picks status, page and log level for an error. It is the only place that logs
+// errors of handlers.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if s.refuseUninvited(w, r, err) {
 		return
@@ -86,9 +86,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	_ = s.render(w, r, v.status, p)
 }
 
-// unfinishedPage is the page of a fault where the comfort of the other pages, that
-// everything still works, is the alarm: a lost phone that was not removed, a
-// sign-out that did not happen. Both may be sent again without harm.
+// unfinishedPage replaces the page of a fault after acts whose failure matters for
+// security: a lost phone that was not removed, a sign-out that did not happen. Both
+// may be repeated.
 func (s *Server) unfinishedPage(r *http.Request, p page.Page) page.Page {
 	if r.Method != http.MethodPost {
 		return p
@@ -109,8 +109,8 @@ func (s *Server) unfinishedPage(r *http.Request, p page.Page) page.Page {
 	return p
 }
 
-// noteRejected records a form that no page sends, when somebody is signed in.
-// What strangers send is only logged: they could fill the ledger.
+// noteRejected records a form that no page sends, from a signed-in person. Requests
+// without a session are only logged: they could fill the audit log.
 func (s *Server) noteRejected(r *http.Request, cause error) {
 	if s.person(r).person == "" {
 		return
@@ -120,8 +120,7 @@ func (s *Server) noteRejected(r *http.Request, cause error) {
 	}
 }
 
-// verdictOf knows every kind of error. What it does not know is a fault of the
-// portal.
+// verdictOf maps errors to verdicts. Unknown errors are internal errors (500).
 func (s *Server) verdictOf(r *http.Request, err error) verdict {
 	var outage *portal.Outage
 	var refusal *portal.Refusal
@@ -131,7 +130,7 @@ func (s *Server) verdictOf(r *http.Request, err error) verdict {
 	var denied *authz.Error
 	switch {
 	case r.Context().Err() != nil && errors.Is(err, context.Canceled):
-		// Whoever asked has left; what they broke off is no fault of a part.
+		// The client disconnected: no part has failed.
 		return verdict{503, page.Server, slog.LevelInfo, "request broken off", 0}
 	case errors.As(err, &outage):
 		return verdict{503, page.Kind(outage.Part), slog.LevelError, "part out of order", outageRetry}
@@ -166,9 +165,9 @@ func (s *Server) verdictOf(r *http.Request, err error) verdict {
 	return verdict{500, page.Server, slog.LevelError, "request failed", 0}
 }
 
-// refusalVerdict gives the status of a no that has a page of its own. Those of a
-// form field are shown by their handlers; one that arrives here belongs to a
-// form without that field, so something changed since it was shown.
+// refusalVerdict picks the status of a refusal with a page of its own. Handlers show
+// those of a form field; one that arrives here belongs to a form without that field,
+// so something changed since the form was shown.
 func (s *Server) refusalVerdict(refusal *portal.Refusal) verdict {
 	v := verdict{http.StatusForbidden, page.Kind(refusal.Reason), slog.LevelInfo, "refused", 0}
 	switch refusal.Reason {
@@ -197,7 +196,7 @@ func (s *Server) refusalVerdict(refusal *portal.Refusal) verdict {
 	return v
 }
 
-// problemPage fills the page with what the error tells.
+// problemPage fills the page with the details of the error.
 func (s *Server) problemPage(r *http.Request, kind page.Kind, err error) page.Page {
 	p := page.Problem{Layout: s.layout(r), Kind: kind}
 	var refusal *portal.Refusal
@@ -223,7 +222,7 @@ func (s *Server) problemPage(r *http.Request, kind page.Kind, err error) page.Pa
 	return p
 }
 
-// refusalPage fills the page with what the refusal tells.
+// refusalPage fills the page with the details of the refusal.
 func (s *Server) refusalPage(p page.Problem, refusal *portal.Refusal) page.Page {
 	switch refusal.Reason {
 	case portal.PausedSignIn, portal.PausedAddress:
@@ -236,14 +235,13 @@ func (s *Server) refusalPage(p page.Problem, refusal *portal.Refusal) page.Page 
 		}
 		return p
 	case portal.Conflicting:
-		return p // whom the name belongs to is not this person's business
+		return p // this person must not learn who has the name
 	}
 	p.Detail, p.At = refusal.Value, refusal.Until
 	return p
 }
 
-// fillOutage offers the other way in when the identity provider is the part that
-// is out of order.
+// fillOutage offers the sign-in by password when the identity provider is down.
 func (s *Server) fillOutage(r *http.Request, p *page.Problem, outage *portal.Outage) {
 	if outage.Part != portal.PartProvider || s.sso == nil {
 		return
@@ -254,7 +252,7 @@ func (s *Server) fillOutage(r *http.Request, p *page.Problem, outage *portal.Out
 	}
 }
 
-// goneKind tells how a link ended, as far as anyone with the address may know.
+// goneKind is how a link ended, as far as anyone with the address may know.
 func goneKind(gone *portal.Gone) page.Kind {
 	switch {
 	case gone.Removed:
@@ -269,8 +267,8 @@ func goneKind(gone *portal.Gone) page.Kind {
 	return page.LinkExpired
 }
 
-// fillGone names the device to its owner only. Anyone else with the address
-// learns when the link ended, and for which kind of device.
+// fillGone names the device to its owner only. Other clients with the address learn
+// when the link ended, and for which platform.
 func (s *Server) fillGone(r *http.Request, p *page.Problem, gone *portal.Gone) {
 	p.At, p.Platform = gone.At, string(gone.Platform)
 	who, ok, err := s.signedIn(r)
@@ -284,13 +282,13 @@ func (s *Server) fillGone(r *http.Request, p *page.Problem, gone *portal.Gone) {
 	p.DeviceID, p.DeviceName = string(device.ID), device.Name
 }
 
-// showNotFound answers addresses that are in no table.
+// showNotFound answers addresses without a route.
 func (s *Server) showNotFound(http.ResponseWriter, *http.Request) error {
 	return fmt.Errorf("finding address: %w", portal.ErrNotFound)
 }
 
-// showMethodNotAllowed answers known addresses asked in another way. A method
-// that nobody knows arrives here for any address.
+// showMethodNotAllowed answers routes that lack the method. The router sends unknown
+// methods here for any address.
 func (s *Server) showMethodNotAllowed(_ http.ResponseWriter, r *http.Request) error {
 	if allowedMethods(r) == "" {
 		return portal.ErrNotFound

@@ -18,19 +18,19 @@ import (
 // assetMaxAge is a year: the address of an asset changes with its content.
 const assetMaxAge = 365 * 24 * time.Hour
 
-// publicFile is a file for anyone, ready to be sent.
+// publicFile is a file for all clients.
 type publicFile struct {
 	kind      string // media type
 	data      []byte
 	gzip      []byte // the same, compressed; nil for none
 	modified  time.Time
-	life      time.Duration // how long it may be kept
+	life      time.Duration // how long caches may keep it
 	immutable bool
 	etag      string // without quotes; empty to make it from data
 }
 
-// servePublic sends a file for anyone, other sites included, with what a cache
-// needs to ask again cheaply.
+// servePublic sends a file for all clients, other sites included, with validators for
+// caches.
 func servePublic(w http.ResponseWriter, r *http.Request, f publicFile) error {
 	h := w.Header()
 	h.Set("Content-Type", f.kind)
@@ -59,7 +59,7 @@ func servePublic(w http.ResponseWriter, r *http.Request, f publicFile) error {
 	return nil
 }
 
-// contentTag names content by its hash.
+// contentTag is the ETag of data, from its hash.
 func contentTag(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:12])
@@ -81,7 +81,7 @@ func (s publicFiles) showHelp(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusOK, page.Help{Layout: s.layout(r)})
 }
 
-// showNoIcon tells browsers that there is none, once a day.
+// showNoIcon answers that there is no icon; browsers ask again after a day.
 func showNoIcon(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "public, max-age=86400")
 	w.WriteHeader(http.StatusNoContent)
@@ -94,8 +94,8 @@ func showRobots(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// redirectToHTTPS sends whoever came by plain http to the same address of the
-// https side. A form is not sent on: it has already gone over the wire.
+// redirectToHTTPS redirects a request by plain http to the same address on https. It
+// refuses forms: their content has already been sent in the clear.
 func (s publicFiles) redirectToHTTPS(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return portal.ErrNotFound

@@ -12,11 +12,11 @@ import (
 	"unicode/utf8"
 )
 
-// formType is the one content type a form of the portal is sent with.
+// formType is the only content type of the portal's forms.
 const formType = "application/x-www-form-urlencoded"
 
-// errForm says that a POST does not come from one of the portal's forms. Field
-// by field the portal decides nothing from such a request (attack A2).
+// errForm means that a POST was not made by one of the portal's forms. No field of such
+// a request is used (attack A2).
 var errForm = errors.New("request does not match the form")
 
 // form holds the fields of a form, each once.
@@ -38,14 +38,14 @@ func readForm(r *http.Request, fields ...string) (form, error) {
 		}
 		return nil, fmt.Errorf("%w: reading body: %w", errForm, err)
 	}
-	if len(body) > 0 { // a form without fields may come without a type
+	if len(body) > 0 { // a form without fields may lack a type
 		if err := checkFormType(r.Header); err != nil {
 			return nil, err
 		}
 	}
 	values, err := url.ParseQuery(string(body))
 	if err != nil {
-		// The cause quotes what was sent, a password perhaps: it stays here.
+		// The cause quotes the body, which may hold a password: it is not wrapped.
 		return nil, fmt.Errorf("%w: malformed encoding", errForm)
 	}
 	f := make(form, len(fields))
@@ -63,12 +63,12 @@ func readForm(r *http.Request, fields ...string) (form, error) {
 	return f, nil
 }
 
-// maxFieldName is the longest name of an unknown field that is repeated.
+// maxFieldName is the longest name of an unknown field that an error quotes.
 const maxFieldName = 20
 
-// unknownField describes a field for log and ledger. An unescaped & in a password
-// makes a field of the password's end, and the ledger forgets nothing: so a name
-// is repeated only where no password is typed, and if it looks like a name.
+// unknownField describes a field for the logs. An unescaped & in a password turns the
+// rest of the password into a field name, and audit entries are permanent: so a name
+// is quoted only if the form has no password field and the name looks like one.
 func unknownField(name string, form []string) string {
 	foreign := func(c rune) bool { return (c < 'a' || c > 'z') && c != '_' }
 	if slices.Contains(form, "password") || name == "" || len(name) > maxFieldName || strings.ContainsFunc(name, foreign) {
@@ -77,8 +77,8 @@ func unknownField(name string, form []string) string {
 	return fmt.Sprintf("unknown field %q", name)
 }
 
-// checkFormType accepts the type that browsers send for a form, with no charset
-// but UTF-8 and no encoding around it.
+// checkFormType accepts the content type that browsers send for a form, with no
+// charset but UTF-8 and no Content-Encoding.
 func checkFormType(h http.Header) error {
 	if h.Get("Content-Encoding") != "" {
 		return fmt.Errorf("%w: encoded body", errForm)

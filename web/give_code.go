@@ -19,10 +19,10 @@ import (
 	"certportal/web/page"
 )
 
-// codeShown is how long after it was made a pickup code may be seen by its maker.
+// codeShown is how long its maker may see a pickup code.
 const codeShown = 10 * time.Minute
 
-// fieldErrorOf is the mistake of a form that an error tells of.
+// fieldErrorOf returns the error of a form field, if err is a refusal of one.
 func fieldErrorOf(err error) (page.FieldError, bool) {
 	var refusal *portal.Refusal
 	if !errors.As(err, &refusal) || refusal.Field == "" {
@@ -31,8 +31,8 @@ func fieldErrorOf(err error) (page.FieldError, bool) {
 	return page.FieldError{Field: refusal.Field, Key: "refusal." + string(refusal.Reason), Value: refusal.Value, Limit: refusal.Limit}, true
 }
 
-// codePage reads the person in the address, for the form. Whoever may not give
-// them a code is told so before they fill it in.
+// codePage is the form for the person in the address. Staff who may not give them a
+// code get the error before they fill it in.
 func (s helpdeskPages) codePage(r *http.Request) (page.GiveCode, portal.PersonID, error) {
 	d, err := s.personDetails(r)
 	if err != nil {
@@ -65,8 +65,8 @@ func (s helpdeskPages) showGiveCode(w http.ResponseWriter, r *http.Request) erro
 	return s.render(w, r, http.StatusOK, p)
 }
 
-// submitGiveCode is POST /helpdesk/people/{person}/code. The code goes into the
-// session of its maker, sealed, and nowhere else.
+// submitGiveCode is POST /helpdesk/people/{person}/code. The code is kept in the
+// encrypted session of its maker, and nowhere else.
 func (s helpdeskPages) submitGiveCode(w http.ResponseWriter, r *http.Request) error {
 	f, err := readForm(r, "checked", "note", "purpose", "device")
 	if err != nil {
@@ -81,7 +81,7 @@ func (s helpdeskPages) submitGiveCode(w http.ResponseWriter, r *http.Request) er
 		Purpose: signin.Purpose(f["purpose"]), Device: portal.DeviceID(f["device"]),
 	}
 	if order.Purpose == signin.ForNew {
-		order.Device = "" // what was chosen before the purpose
+		order.Device = "" // chosen before the purpose was changed
 	}
 	i, code, err := s.helpdesk.Invite(r.Context(), actorOf(r), order)
 	if field, ok := fieldErrorOf(err); ok {
@@ -106,14 +106,14 @@ func givenPath(i signin.Invitation) string {
 	return personPath(i.Person) + "/code/" + url.PathEscape(string(i.ID))
 }
 
-// keepCode puts a code into the session of its maker, in place of another.
+// keepCode saves a code in the session of its maker, in place of an earlier one.
 func (s helpdeskPages) keepCode(w http.ResponseWriter, r *http.Request, id signin.InvitationID, code signin.PickupCode) error {
 	return s.changeSession(w, r, map[string]string{
 		"given": string(id), "given-code": string(code), "given-at": strconv.FormatInt(s.now().Unix(), 10),
 	})
 }
 
-// hideCode forgets the code that its maker has left behind.
+// hideCode removes the code from the session when its maker leaves the page.
 func (s helpdeskPages) hideCode(w http.ResponseWriter, r *http.Request) error {
 	if given, _, _ := s.given(r); given == "" {
 		return nil
@@ -121,7 +121,7 @@ func (s helpdeskPages) hideCode(w http.ResponseWriter, r *http.Request) error {
 	return s.changeSession(w, r, map[string]string{"given": "", "given-code": "", "given-at": ""})
 }
 
-// given is the code that the session made last.
+// given is the last code that the session made.
 func (s helpdeskPages) given(r *http.Request) (id signin.InvitationID, code signin.PickupCode, made time.Time) {
 	session, err := s.sessions.Get(r, sessionCookie)
 	if err != nil {
@@ -153,8 +153,8 @@ func (s *Server) changeSession(w http.ResponseWriter, r *http.Request, values ma
 	return nil
 }
 
-// invitationGiven finds the invitation in the address, when it is that of the
-// person there and the actor's own; and its code while it may be seen.
+// invitationGiven finds the invitation in the address, if it is for the person there
+// and was made by the actor; and its code while it may be shown.
 func (s helpdeskPages) invitationGiven(r *http.Request) (portal.Person, signin.Invitation, signin.PickupCode, error) {
 	fail := func(err error) (portal.Person, signin.Invitation, signin.PickupCode, error) {
 		return portal.Person{}, signin.Invitation{}, "", err
@@ -207,7 +207,8 @@ func (s helpdeskPages) showCodeGiven(w http.ResponseWriter, r *http.Request) err
 	return s.render(w, r, http.StatusOK, p)
 }
 
-// maskMail hints at an address to those who know it: "a…@example.com".
+// maskMail shortens an address so that only people who know it recognise it:
+// "a…@example.com".
 func maskMail(mail string) string {
 	at := strings.LastIndexByte(mail, '@')
 	if at <= 0 {

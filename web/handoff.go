@@ -12,21 +12,20 @@ import (
 	"certportal/web/page"
 )
 
-// handoffPath is the desktop's end of the way to a phone.
+// handoffPath is the desktop's page of a hand-off.
 const handoffPath = "/handoff"
 
-// handoffRefresh is how often the desktop's page looks what became of its code, in
-// seconds.
+// handoffRefresh is how often the desktop's page reloads, in seconds.
 const handoffRefresh = 4
 
-// fresh reports whether whoever sits at the desktop showed a moment ago who they
-// are: a desktop left open must not let a stranger's phone in.
+// fresh reports whether the person at the desktop authenticated just now: an
+// unattended desktop must not let another person's phone in.
 func (s *Server) fresh(a account) bool {
 	return s.signedInWithin(a, signin.HandoffFresh)
 }
 
-// isFreshFor reports whether a session is enough for where somebody wants to go, so
-// that the sign-in page leads on without asking.
+// isFreshFor reports whether the session is fresh enough for the next page, so that
+// the sign-in page can redirect there.
 func (s *Server) isFreshFor(a account, next string) bool {
 	path, _, _ := strings.Cut(next, "?")
 	switch {
@@ -40,8 +39,8 @@ func (s *Server) isFreshFor(a account, next string) bool {
 	return true
 }
 
-// showHandoff is GET /handoff: the code that this session made, and what became of
-// it. While a phone may still come, the page looks again by itself.
+// showHandoff is GET /handoff: the code of this session and its state. The page
+// reloads itself while the code is open.
 func (s handoffPages) showHandoff(w http.ResponseWriter, r *http.Request) error {
 	a := s.person(r)
 	p := page.Handoff{Layout: s.layout(r)}
@@ -49,7 +48,7 @@ func (s handoffPages) showHandoff(w http.ResponseWriter, r *http.Request) error 
 		return s.render(w, r, http.StatusOK, p)
 	}
 	h, err := s.signIn.Handoff(r.Context(), a.person, a.offer)
-	if errors.Is(err, portal.ErrNotFound) { // forgotten by now
+	if errors.Is(err, portal.ErrNotFound) { // deleted by now
 		return s.render(w, r, http.StatusOK, p)
 	}
 	if err != nil {
@@ -64,15 +63,13 @@ func (s handoffPages) showHandoff(w http.ResponseWriter, r *http.Request) error 
 	if p.QR, err = page.NewQR(s.origin() + codePath(a.code)); err != nil {
 		return err
 	}
-	// A header and not a meta element, which axe reports: nothing is read or typed
-	// on this page that a reload could take away.
+	// A header, because axe reports the meta element. A reload loses no input here.
 	w.Header().Set("Refresh", strconv.Itoa(handoffRefresh))
 	return s.render(w, r, http.StatusOK, p)
 }
 
-// submitHandoff is POST /handoff: a new code, in place of what was open. The
-// records keep its hash; for reloads it stays in the session, which only the
-// cookie opens.
+// submitHandoff is POST /handoff: a new code, in place of an open one. The store keeps
+// its hash; the code itself is in the encrypted session, for reloads of the page.
 func (s handoffPages) submitHandoff(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readForm(r); err != nil {
 		return err

@@ -13,10 +13,10 @@ import (
 	"certportal/web/page"
 )
 
-// goPath is the phone's end of a hand-off.
+// goPath is the phone's page of a hand-off.
 const goPath = "/go"
 
-// codePath is the address of a code, as the QR code holds it.
+// codePath is the address of a code, as in the QR code.
 func codePath(code signin.HandoffCode) string { return goPath + "/" + string(code) }
 
 // showGo is GET /go, for phones without a camera.
@@ -24,7 +24,7 @@ func (s handoffPages) showGo(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusOK, page.Go{Layout: s.layout(r)})
 }
 
-// submitGo is POST /go. It only leads to the address of the code.
+// submitGo is POST /go. It redirects to the address of the code.
 func (s handoffPages) submitGo(w http.ResponseWriter, r *http.Request) error {
 	f, err := readForm(r, "code")
 	if err != nil {
@@ -38,8 +38,8 @@ func (s handoffPages) submitGo(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, codePath(code))
 }
 
-// showGoCode is GET /go/{code}: the question, and three numbers. It changes nothing
-// and names nobody in full, because link previews ask too.
+// showGoCode is GET /go/{code}: a choice of three numbers. It changes nothing and
+// shows no full name, because link previews fetch it too.
 func (s handoffPages) showGoCode(w http.ResponseWriter, r *http.Request) error {
 	code, ok := signin.ParseHandoffCode(chi.URLParam(r, "code"))
 	if !ok {
@@ -57,8 +57,8 @@ func (s handoffPages) showGoCode(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// submitGoCode is POST /go/{code}: one choice, right or wrong. The right one opens
-// a session that is good for one certificate.
+// submitGoCode is POST /go/{code}: one try. The right number opens a session for one
+// certificate.
 func (s handoffPages) submitGoCode(w http.ResponseWriter, r *http.Request) error {
 	f, err := readForm(r, "number")
 	if err != nil {
@@ -85,21 +85,21 @@ func (s handoffPages) submitGoCode(w http.ResponseWriter, r *http.Request) error
 	return redirect(w, "/new")
 }
 
-// renderHandoffOver answers a code that opens nothing: unknown, used and run out are alike.
+// renderHandoffOver answers an invalid code: unknown, used and expired codes get the
+// same page.
 func (s handoffPages) renderHandoffOver(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusGone, page.GoOver{Layout: s.layout(r)})
 }
 
-// anonymous says for ledger and throttle who asks before anybody is known.
+// anonymous is the actor before sign-in, for the audit log and the throttle.
 func (s *Server) anonymous(r *http.Request) portal.Actor {
 	return portal.Actor{Role: portal.Employee, Address: clientAddress(r), Request: requestInfoOf(r).id}
 }
 
-// errLimited says that the session of a phone does not reach that far.
+// errLimited means that a phone's session may not use the page.
 var errLimited = errors.New("session is limited to one certificate")
 
-// requireWhole refuses a phone that came by a hand-off. What is not named in the
-// route table for such a phone is closed to it.
+// requireWhole refuses the limited session of a phone.
 func (s *Server) requireWhole(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.person(r).limited() {
@@ -110,8 +110,7 @@ func (s *Server) requireWhole(next http.Handler) http.Handler {
 	})
 }
 
-// onceOnPhone lets a phone ask until it has its certificate, and from then on leads
-// it there.
+// onceOnPhone redirects a phone's session to its device once it has one.
 func (s *Server) onceOnPhone(next handlerFunc) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if a := s.person(r); a.limited() && a.device != "" {
@@ -121,7 +120,7 @@ func (s *Server) onceOnPhone(next handlerFunc) handlerFunc {
 	}
 }
 
-// ownOnPhone lets a phone see the one device it got.
+// ownOnPhone refuses a phone's session all devices but its own.
 func (s *Server) ownOnPhone(next handlerFunc) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if a := s.person(r); a.limited() {
@@ -133,18 +132,18 @@ func (s *Server) ownOnPhone(next handlerFunc) handlerFunc {
 	}
 }
 
-// limitedPage is the page behind errLimited.
+// limitedPage is the page for errLimited.
 func (s *Server) limitedPage(r *http.Request) page.Page {
 	return page.GoLimited{Layout: s.layout(r), DeviceID: string(s.person(r).device)}
 }
 
-// rememberDevice notes which device a phone got. It matters to no other session,
-// which only forgets the code that it used up.
+// rememberDevice saves the device of a phone's session. Other sessions only drop the
+// invitation that was used.
 func (s *Server) rememberDevice(w http.ResponseWriter, r *http.Request, id portal.DeviceID) error {
 	if !s.person(r).limited() {
 		return s.dropInvitation(w, r)
 	}
-	// Who hangs up in between must not come back for another one.
+	// A client that disconnects now must not get a second certificate.
 	r = r.WithContext(context.WithoutCancel(r.Context()))
 	session, err := s.sessions.Get(r, sessionCookie)
 	if err == nil {

@@ -8,30 +8,29 @@ import (
 	"github.com/gorilla/sessions"
 )
 
-// contentSecurityPolicy allows what the pages need and nothing else: one style
-// sheet, one script and small pictures, all of our own. Lighthouse reads
-// robots.txt from inside the page, hence connect-src.
+// contentSecurityPolicy allows what the pages need: one style sheet, one script and
+// small images, all from this origin. Lighthouse fetches robots.txt from inside the
+// page, hence connect-src.
 const contentSecurityPolicy = "default-src 'none'; style-src 'self'; img-src 'self' data:; " +
 	"script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// permissionsPolicy switches off what a page of a certificate portal never
-// asks for, should a foreign script ever run in it.
+// permissionsPolicy disables features that no page uses.
 const permissionsPolicy = "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), " +
 	"magnetometer=(), microphone=(), midi=(), payment=(), usb=()"
 
-// hsts tells browsers to come by https only, for a year. It must not be sent
-// over plain http (RFC 6797 section 7.2).
+// hsts makes browsers use https only, for a year. It must not be sent over plain http
+// (RFC 6797 section 7.2).
 const hsts = "max-age=31536000"
 
-// begin gives the request its reference, and every answer its security headers,
-// errors and files included. It stands outermost so that nothing escapes it.
+// begin gives the request its id and every response its security headers, errors and
+// files included. It is the outermost middleware.
 func begin(secure bool) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			v := requestInfo{id: newRequestID(), secure: secure}
 			r = r.WithContext(context.WithValue(r.Context(), requestInfoKey{}, v))
-			// The registry remembers the session of this request: made here, all
-			// middleware below shares it and the database is asked once.
+			// All middleware below shares this registry, which caches the session: the
+			// database is asked once.
 			sessions.GetRegistry(r)
 			setSecurityHeaders(w.Header(), v)
 			next.ServeHTTP(w, r)
@@ -46,21 +45,20 @@ func setSecurityHeaders(h http.Header, info requestInfo) {
 	h.Set("Content-Security-Policy", contentSecurityPolicy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
-	// Not no-referrer: with it a form of our own is sent with "Origin: null",
-	// and browsers without Sec-Fetch-Site would be refused as cross-site.
+	// Not no-referrer, with which browsers send our own forms with "Origin: null":
+	// browsers without Sec-Fetch-Site would be refused as cross-site.
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", permissionsPolicy)
 	h.Set("X-Robots-Tag", "noindex")
 	h.Set("X-Request-Id", info.id)
-	// What says nothing else about itself is kept by nobody; public files and
-	// lists set their own.
+	// The default; public files and CRLs set their own.
 	h.Set("Cache-Control", "no-store")
 }
 
-// isPrefetch reports whether nobody asked for the answer yet: a browser or a
-// link preview fetches ahead. Such a fetch must not use anything up.
+// isPrefetch reports whether a browser or a link preview fetches ahead. Such a fetch
+// must not use up anything.
 func isPrefetch(r *http.Request) bool {
 	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"} {
 		value := strings.ToLower(r.Header.Get(name))

@@ -28,8 +28,8 @@ const (
 	maxPersonID = 256
 )
 
-// personPath is the page of a person. Ids are the directory's, and may hold
-// anything.
+// personPath is the page of a person. Ids come from the directory, and may hold any
+// character.
 func personPath(id portal.PersonID) string {
 	return helpdeskPath + "/people/" + url.PathEscape(string(id))
 }
@@ -54,8 +54,8 @@ func (s helpdeskPages) showFindPeople(w http.ResponseWriter, r *http.Request) er
 		p.Query = strings.ToValidUTF8(query, "")
 		return s.render(w, r, http.StatusOK, p)
 	}
-	// There is nothing on the page that its size could tell of: the query may come
-	// back in the links to other languages.
+	// The page holds no secret that its compressed size could leak: the query may be
+	// repeated in the language links.
 	p.Path = helpdeskPath + "?q=" + url.QueryEscape(query)
 	p.Asked = true
 	found, more, err := s.helpdesk.Find(r.Context(), actorOf(r), query)
@@ -72,7 +72,7 @@ func (s helpdeskPages) showFindPeople(w http.ResponseWriter, r *http.Request) er
 	return s.render(w, r, http.StatusOK, p)
 }
 
-// personDetails reads the dossier of the person in the address.
+// personDetails reads the person in the address.
 func (s helpdeskPages) personDetails(r *http.Request) (helpdesk.PersonDetails, error) {
 	id, err := personOf(r)
 	if err != nil {
@@ -127,8 +127,8 @@ func personFacts(p portal.Person) page.PersonFacts {
 	return f
 }
 
-// accountState is the state of an account in the words of the pages, and what the
-// sentence names. Whom a name is taken for stays with the administrators.
+// accountState is the state of an account in the terms of the pages, and the value in
+// its sentence. Only administrators see the other account of a name conflict.
 func accountState(refusal *portal.Refusal) (state, detail string) {
 	switch {
 	case refusal == nil:
@@ -146,7 +146,7 @@ func (s helpdeskPages) invitedLine(i signin.Invitation) *page.InvitedLine {
 	return &page.InvitedLine{State: string(i.At(s.now())), Expires: i.Expires}
 }
 
-// eventRows tell what entries of the ledger say about the person.
+// eventRows converts audit entries about the person.
 func eventRows(d helpdesk.PersonDetails, entries []audit.Entry) []page.EventRow {
 	var rows []page.EventRow
 	for _, e := range entries {
@@ -172,7 +172,7 @@ func blockPath(person portal.PersonID, device portal.DeviceID) string {
 	return personPath(person) + "/devices/" + url.PathEscape(string(device)) + "/block"
 }
 
-// blockPage reads person and device in the address, for the page that asks.
+// blockPage is the confirm page for the person and device in the address.
 func (s helpdeskPages) blockPage(r *http.Request) (page.BlockDevice, portal.PersonID, portal.DeviceID, error) {
 	id, ok := deviceID(r)
 	if !ok {
@@ -195,7 +195,7 @@ func (s helpdeskPages) blockPage(r *http.Request) (page.BlockDevice, portal.Pers
 	}, d.Person.ID, id, nil
 }
 
-// nameOf is what pages call a person.
+// nameOf is the name that pages show for a person.
 func nameOf(p portal.Person) string {
 	if p.Name == "" {
 		return p.Login

@@ -13,12 +13,12 @@ import (
 	"certportal/web/page"
 )
 
-// makingLimit is how long a page waits for the issuer before it says that the
-// issuer does not answer.
+// makingLimit is how long a certificate may be pending before the page reports that
+// the issuer does not answer.
 const makingLimit = 2 * time.Minute
 
-// showInstall is GET /devices/{id}/install: the file, its password and the steps
-// of the platform, or of the one that ?p= asks for.
+// showInstall is GET /devices/{id}/install: the file, its password and the steps of
+// the platform, or of the one in ?p=.
 func (s ownDevices) showInstall(w http.ResponseWriter, r *http.Request) error {
 	d, err := s.keptDevice(r)
 	if err != nil {
@@ -37,7 +37,7 @@ func (s ownDevices) showInstall(w http.ResponseWriter, r *http.Request) error {
 	return s.renderInstall(w, r, d)
 }
 
-// renderInstall is the page of a device that gets a file, or once got it.
+// renderInstall shows the page of a device that gets a file, or once got one.
 func (s ownDevices) renderInstall(w http.ResponseWriter, r *http.Request, d portal.Device) error {
 	challenge, open, err := s.openChallengeOf(r, d)
 	if err != nil {
@@ -75,16 +75,15 @@ func (s ownDevices) renderInstall(w http.ResponseWriter, r *http.Request, d port
 		if err := s.offerFile(r, &p, pickup, formatFor(platform, client)); err != nil {
 			return err
 		}
-		// Once only: a reload must not use up the reads.
+		// Only before the first read: a reload must not use up the reads.
 		p.AutoStart = p.Download != "" && !client.Mobile && client.Platform == string(platform) &&
 			pickup.ReadsLeft == enroll.MaxReads
 	}
 	return s.render(w, r, http.StatusOK, p)
 }
 
-// offerFile puts password and addresses on the page. The address names the
-// format, so that a download manager with another User-Agent gets the same
-// bytes.
+// offerFile puts password and addresses on the page. The address names the format, so
+// that a download manager with another User-Agent gets the same bytes.
 func (s ownDevices) offerFile(r *http.Request, p *page.Install, pickup enroll.Pickup, format deliver.Format) error {
 	p.Password = deliver.GroupPassword(pickup.Password)
 	p.Expires, p.ReadsLeft, p.Format = pickup.Expires, pickup.ReadsLeft, string(format)
@@ -97,7 +96,7 @@ func (s ownDevices) offerFile(r *http.Request, p *page.Install, pickup enroll.Pi
 	}
 	folder := "/d/" + string(s.pickupKey(r).Token(pickup.Serial)) + "/"
 	file := folder + url.PathEscape(deliver.FileName(s.org, pickup.Device.Name, "p12")) + "?format="
-	// Where the profile is the way without a key, who has one chose the plain file.
+	// Phones that make their key have a pickup only if the person chose the plain file.
 	target, ok := targetOf(portal.Platform(p.Platform))
 	if ok && s.profiles != nil && !s.makesKey(pickup.Device.Platform) {
 		p.Profile, p.Plain, p.Unverified = true, file+string(deliver.FormatLegacy), s.profiles.unverified()
@@ -105,7 +104,7 @@ func (s ownDevices) offerFile(r *http.Request, p *page.Install, pickup enroll.Pi
 		p.Download = folder + url.PathEscape(deliver.FileName(s.org, pickup.Device.Name, profileExt)) +
 			"?" + profileQuery(p.Platform, p.Lang)
 		if target == deliver.TargetMac {
-			p.Mailbox = page.Mailbox{} // a Mac has no such account
+			p.Mailbox = page.Mailbox{} // Macs get no mailbox
 		}
 		return nil
 	}
@@ -114,7 +113,7 @@ func (s ownDevices) offerFile(r *http.Request, p *page.Install, pickup enroll.Pi
 	return nil
 }
 
-// renderMaking waits, for a while.
+// renderMaking shows a page that reloads until the certificate is issued.
 func (s ownDevices) renderMaking(w http.ResponseWriter, r *http.Request, d portal.Device) error {
 	if waited := s.now().Sub(d.Certificate.Requested); waited > makingLimit {
 		return &portal.Outage{
@@ -122,15 +121,14 @@ func (s ownDevices) renderMaking(w http.ResponseWriter, r *http.Request, d porta
 			Err:  fmt.Errorf("certificate %s pending since %s", d.Certificate.Serial, waited.Round(time.Second)),
 		}
 	}
-	// A header and not a meta element, which axe reports: nothing is read or typed
-	// on this page that a reload could take away.
+	// A header, because axe reports the meta element. A reload loses no input here.
 	w.Header().Set("Refresh", "5")
 	return s.render(w, r, http.StatusOK, page.Making{Layout: s.layout(r), Device: d.Name})
 }
 
-// submitInstall is POST /devices/{id}/install: a new key, certificate and file
-// for a device, which revokes what it had; or a profile with which the device makes
-// the key, unless the certificate alone is asked for.
+// submitInstall is POST /devices/{id}/install: a new key, certificate and file for a
+// device, which revokes its certificate; or a profile with which the device makes the
+// key, unless only the certificate is requested.
 func (s ownDevices) submitInstall(w http.ResponseWriter, r *http.Request) error {
 	fields := []string{"request"}
 	if s.scep != nil {

@@ -47,8 +47,8 @@ func (s adminPages) submitResume(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, "/admin")
 }
 
-// showRoles is GET /admin/people: who may do what. What a role may do is read from
-// the policy itself.
+// showRoles is GET /admin/people: the people and acts of each role. The acts come from
+// package authz itself.
 func (s adminPages) showRoles(w http.ResponseWriter, r *http.Request) error {
 	staff, err := s.admin.Staff(r.Context(), actorOf(r))
 	if err != nil {

@@ -8,18 +8,18 @@ import (
 	"certportal/web/page"
 )
 
-// noteLanguage remembers the language of this page for the person. A letter in
-// another language is no reason to let nobody in.
+// noteLanguage saves the language of this page for the person's mail. It logs errors:
+// they must not fail the request.
 func (s *Server) noteLanguage(r *http.Request, person portal.PersonID) {
 	if err := s.store.SetLanguage(r.Context(), person, languageOf(r)); err != nil {
 		s.log.Warn("noting the language of a person", "err", err, "request", requestInfoOf(r).id)
 	}
 }
 
-// rememberLanguage keeps what ?lang= chose: in a cookie, and for somebody who is
-// signed in and followed a link of these pages also for their letters. A link on
-// somebody else's page must not choose for them, so a browser that does not say
-// where the link was (Sec-Fetch-Site) changes the cookie alone.
+// rememberLanguage saves the language of ?lang= in a cookie; and, for a signed-in
+// person who followed a link of these pages, for their mail. A link on another site
+// must not choose for them, so a browser without Sec-Fetch-Site changes the cookie
+// alone.
 func (s *Server) rememberLanguage(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		lang := r.URL.Query().Get("lang")
@@ -36,7 +36,7 @@ func (s *Server) rememberLanguage(next http.Handler) http.Handler {
 	})
 }
 
-// noteChoice notes the language for whoever is signed in, if anybody is.
+// noteChoice saves the language if a person is signed in.
 func (s *Server) noteChoice(r *http.Request) {
 	if who, ok, err := s.signedIn(r); err == nil && ok {
 		s.noteLanguage(r, who.person)

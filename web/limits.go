@@ -9,19 +9,19 @@ import (
 )
 
 var (
-	// errTooMany says that one address asked more often than allowed.
+	// errTooMany means that one address exceeds its limit.
 	errTooMany = errors.New("too many requests from one address")
 
-	// errTooLarge says that a body is announced over the limit.
+	// errTooLarge means that Content-Length exceeds the limit.
 	errTooLarge = errors.New("request body over the limit")
 )
 
-// limitWindow is what the limits per address count over.
+// limitWindow is the window of the limits per address.
 const limitWindow = time.Minute
 
-// limitPerAddress allows count requests a minute from one address, a /64 of
-// IPv6 counting as one. It is the cheap outer limit, in the memory of this
-// process; tries of an account are counted by the registrar.
+// limitPerAddress allows count requests a minute from one address, a /64 of IPv6
+// counting as one. It is the cheap outer limit, in the memory of this process; package
+// signin counts failed sign-ins per account.
 func (s *Server) limitPerAddress(count int) func(http.Handler) http.Handler {
 	return httprate.LimitBy(count, limitWindow,
 		func(r *http.Request) (string, error) { return httprate.CanonicalizeIP(clientAddress(r)), nil },
@@ -30,16 +30,15 @@ func (s *Server) limitPerAddress(count int) func(http.Handler) http.Handler {
 	)
 }
 
-// limitRequests is the ceiling of an address: one count, taken at two places.
-// What changes something or has a body is counted before it can be refused, so
-// that no refusal is free; reading, behind the files that anyone may have any
-// number of times.
-func (s *Server) limitRequests() (acts, reads func(http.Handler) http.Handler) {
+// limitRequests limits all requests of an address with one counter, applied at two
+// places: writes before any middleware can refuse them, so that no refusal is free;
+// reads after the public files, which are not limited.
+func (s *Server) limitRequests() (writes, reads func(http.Handler) http.Handler) {
 	count := s.limitPerAddress(s.limits.Requests)
-	return only(isAct, count), only(isRead, count)
+	return only(isWrite, count), only(isRead, count)
 }
 
-// only applies a limit to the requests that match.
+// only applies a limit to matching requests.
 func only(match func(*http.Request) bool, limit func(http.Handler) http.Handler) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		limited := limit(next)
@@ -53,16 +52,16 @@ func only(match func(*http.Request) bool, limit func(http.Handler) http.Handler)
 	}
 }
 
-// isRead reports whether a request asks for something and brings nothing.
+// isRead reports whether a request is a GET or HEAD without a body.
 func isRead(r *http.Request) bool {
 	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.ContentLength == 0
 }
 
-// isAct reports whether a request may change something, or brings a body.
-func isAct(r *http.Request) bool { return !isRead(r) }
+// isWrite reports whether a request may change something, or has a body.
+func isWrite(r *http.Request) bool { return !isRead(r) }
 
-// limitBody bounds what is read of a body, before anything is parsed (attack
-// A17): at once when the length is announced, else while it comes in.
+// limitBody limits the size of a body before it is parsed (attack A17): at once by
+// Content-Length, otherwise while it is read.
 func (s *Server) limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength > s.limits.Body {

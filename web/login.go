@@ -11,7 +11,7 @@ import (
 	"certportal/web/page"
 )
 
-// maxTriesShown is from how many tries left on the sign-in page counts them
+// maxTriesShown is the number of remaining tries from which the sign-in page counts
 // down.
 const maxTriesShown = 2
 
@@ -22,8 +22,8 @@ func (s signInPages) showLogin(w http.ResponseWriter, r *http.Request) error {
 	if ok && s.isFreshFor(a, next) {
 		return redirect(w, orHome(next))
 	}
-	// A cookie that opens nothing any more belongs to a session that ran out.
-	// When it cannot be looked up, nothing is claimed.
+	// A cookie without a session belongs to one that timed out. When the store does not
+	// answer, the page does not claim that.
 	_, cookieErr := r.Cookie(sessionCookie)
 	p := s.loginPage(r, next)
 	p.TimedOut = !ok && err == nil && cookieErr == nil
@@ -32,8 +32,8 @@ func (s signInPages) showLogin(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusOK, p)
 }
 
-// loginPage is the sign-in page that leads on to next. Its own address is that of
-// the page, wherever it is shown.
+// loginPage is the sign-in page that leads on to next. Its address for links is that
+// of the sign-in page, on error pages too.
 func (s *Server) loginPage(r *http.Request, next string) page.Login {
 	p := page.Login{Layout: s.layout(r), Example: s.example, Next: next, Pickup: s.helpdesk != nil}
 	p.Layout.Path = signInAddress(next)
@@ -44,10 +44,10 @@ func (s *Server) loginPage(r *http.Request, next string) page.Login {
 	return p
 }
 
-// takesPasswords reports whether name and password are a way in.
+// takesPasswords reports whether people may sign in by password.
 func (s *Server) takesPasswords() bool { return s.sso == nil || !s.sso.PasswordOff }
 
-// submitLogin is POST /login. Fields left empty never reach the directory.
+// submitLogin is POST /login. Empty fields are not sent to the directory.
 func (s signInPages) submitLogin(w http.ResponseWriter, r *http.Request) error {
 	if !s.takesPasswords() {
 		return portal.ErrNotFound
@@ -69,8 +69,8 @@ func (s signInPages) submitLogin(w http.ResponseWriter, r *http.Request) error {
 			p.TriesLeft, p.Pause = wrong.Left, wrong.Pause
 		}
 		p.Errors = []page.FieldError{{Field: "username", Key: page.ErrWrong}}
-		// 401 without WWW-Authenticate: there is no scheme to offer, and a browser
-		// must never be asked for NTLM or Negotiate here (attack A14).
+		// 401 without WWW-Authenticate: there is no scheme to offer, and browsers must
+		// never be asked for NTLM or Negotiate (attack A14).
 		return s.render(w, r, http.StatusUnauthorized, p)
 	}
 	if err != nil {
@@ -82,8 +82,8 @@ func (s signInPages) submitLogin(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, orHome(next))
 }
 
-// authenticate asks whether name and password belong together. A name with
-// control characters is nobody's: it is answered here, as wrong.
+// authenticate checks login and password. No login has control characters: such a name
+// is answered as wrong.
 func (s signInPages) authenticate(r *http.Request, username, password string) (portal.Person, error) {
 	if strings.ContainsFunc(username, unicode.IsControl) {
 		return portal.Person{}, portal.ErrCredentials
@@ -92,7 +92,7 @@ func (s signInPages) authenticate(r *http.Request, username, password string) (p
 	return s.signIn.Authenticate(r.Context(), username, password, by)
 }
 
-// missing lists the fields that were left empty.
+// missing lists the empty fields.
 func missing(username, password string) []page.FieldError {
 	var errs []page.FieldError
 	if username == "" {
@@ -104,8 +104,8 @@ func missing(username, password string) []page.FieldError {
 	return errs
 }
 
-// submitLogout is POST /logout. It is recorded first: a sign-out that the ledger
-// does not know did not happen.
+// submitLogout is POST /logout. It writes the audit entry first: without it the
+// session does not end.
 func (s signInPages) submitLogout(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readForm(r); err != nil {
 		return err
@@ -124,7 +124,7 @@ func (s signInPages) submitLogout(w http.ResponseWriter, r *http.Request) error 
 	return redirect(w, "/login")
 }
 
-// orHome is the page after signing in.
+// orHome is the page after the sign-in.
 func orHome(next string) string {
 	path, _, _ := strings.Cut(next, "?")
 	if path == "" || path == "/login" || path == "/logout" || path == ssoPath || path == CallbackPath {

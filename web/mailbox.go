@@ -15,17 +15,17 @@ import (
 	"certportal/web/page"
 )
 
-// UserNameForm is how a person signs in to Exchange.
+// UserNameForm is the form of the user name for Exchange.
 type UserNameForm string
 
 // The forms.
 const (
 	UserNameUPN    UserNameForm = "upn"    // the user principal name
 	UserNameMail   UserNameForm = "mail"   // the mail address; of people without, the UPN
-	UserNameDomain UserNameForm = "domain" // DOMAIN\user, of the directory: the certificate does not carry it
+	UserNameDomain UserNameForm = "domain" // DOMAIN\user, from the directory: not in the certificate
 )
 
-// Exchange is the server whose mailboxes open with a certificate.
+// Exchange is the server whose mailboxes people open with a certificate.
 type Exchange struct {
 	// Host is the name of the server, with ":port" when it is not 443.
 	Host string
@@ -33,16 +33,16 @@ type Exchange struct {
 	// UserName is optional; the default is UserNameUPN.
 	UserName UserNameForm
 
-	// Domain stands before the backslash with UserNameDomain: the NetBIOS name.
+	// Domain is the NetBIOS name before the backslash, for UserNameDomain.
 	Domain string
 
-	// SyncDays, SMIMESign and SMIMEEncrypt go into the profiles of phones, as
-	// deliver.Exchange tells.
+	// SyncDays, SMIMESign and SMIMEEncrypt go into the profiles of phones, see
+	// [deliver.Exchange].
 	SyncDays                deliver.SyncDays
 	SMIMESign, SMIMEEncrypt bool
 }
 
-// check refuses what would fail on every phone.
+// check refuses settings that would fail on every phone.
 func (e *Exchange) check() error {
 	switch {
 	case e == nil:
@@ -60,8 +60,7 @@ func (e *Exchange) check() error {
 	return nil
 }
 
-// validDomain takes what Windows takes as a NetBIOS domain name, without its
-// exotic signs.
+// validDomain accepts NetBIOS domain names of letters, digits, "-", "_" and ".".
 func validDomain(name string) bool {
 	foreign := func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '-' && r != '_' && r != '.'
@@ -69,10 +68,10 @@ func validDomain(name string) bool {
 	return name != "" && utf8.RuneCountInString(name) <= 15 && !strings.ContainsFunc(name, foreign)
 }
 
-// mailbox is the mailbox of whom the device's certificate names; empty without
-// Exchange. Its names are those of the certificate: what a phone signs in with must
-// not differ from what it shows. Only DOMAIN\user is read from the directory, and
-// only while it belongs to the certificate's UPN.
+// mailbox is the mailbox of the person in the device's certificate; empty without
+// Exchange. Its names come from the certificate: the user name of a phone must match
+// the certificate it presents. Only DOMAIN\user is read from the directory, and only
+// if that person still has the certificate's UPN.
 func (s *Server) mailbox(ctx context.Context, d portal.Device) (page.Mailbox, error) {
 	c := d.Certificate
 	if s.exchange == nil {
@@ -101,8 +100,7 @@ func (s *Server) mailbox(ctx context.Context, d portal.Device) (page.Mailbox, er
 	return s.exchange.mailboxOf(names), nil
 }
 
-// mailboxOf is the mailbox of somebody with these names, of which mail and login
-// may be empty.
+// mailboxOf is the mailbox of a person, of whom mail and login may be empty.
 func (e *Exchange) mailboxOf(p portal.Person) page.Mailbox {
 	m := page.Mailbox{Host: e.Host, User: p.UPN, Address: p.Mail}
 	switch {

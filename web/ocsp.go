@@ -11,19 +11,17 @@ import (
 	"certportal/ca/ocsp"
 )
 
-// ocspPath is where certificates say that they are answered for.
+// ocspPath is the OCSP address in certificates.
 const ocspPath = "/ocsp"
 
-// ocspMaxAge is the longest a cache on the way may keep an answer. Whoever checks a
-// certificate keeps it until its nextUpdate anyway; a proxy must not add to the time
-// until a revocation is seen.
+// ocspMaxAge bounds how long HTTP caches may keep a response. Clients keep it until
+// its nextUpdate anyway; proxies must not delay revocations further.
 const ocspMaxAge = time.Minute
 
-// interceptOCSP takes requests for the status of a certificate out of the stream, before
-// sessions, limits and log. A mail server asks thousands of times from one address,
-// and nobody reads a line about each; what an answer costs is bounded where it is
-// made. The headers are those of every answer, and on the https side no browser is
-// made to ask by another site.
+// interceptOCSP answers OCSP requests before sessions, limits and log. A mail server
+// sends thousands of requests from one address, and a log record for each is useless;
+// package ocsp bounds the cost of a response. The responses have the usual headers,
+// and the https side refuses cross-site requests.
 func (s publicFiles) interceptOCSP(secure bool) (lean http.Handler, before func(http.Handler) http.Handler) {
 	var serve http.Handler = http.HandlerFunc(s.serveOCSP)
 	if secure {
@@ -49,23 +47,23 @@ func (s publicFiles) interceptOCSP(secure bool) (lean http.Handler, before func(
 	}
 }
 
-// statusCounter remembers the status of an answer.
+// statusCounter records the status of a response.
 type statusCounter struct {
 	http.ResponseWriter
 	status int
 }
 
-// WriteHeader passes the status on.
+// WriteHeader implements http.ResponseWriter.
 func (c *statusCounter) WriteHeader(status int) {
 	c.status = status
 	c.ResponseWriter.WriteHeader(status)
 }
 
-// Unwrap lets the server be asked to end the connection.
+// Unwrap gives [http.ResponseController] access to the connection.
 func (c *statusCounter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 // serveOCSP is POST /ocsp and GET /ocsp/{request in base64} (RFC 6960 appendix A).
-// Every answer of the protocol has status 200, refusals too.
+// OCSP errors have HTTP status 200 too.
 func (s publicFiles) serveOCSP(w http.ResponseWriter, r *http.Request) {
 	var request []byte
 	var err error
@@ -73,7 +71,7 @@ func (s publicFiles) serveOCSP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodPost:
 		request, err = io.ReadAll(http.MaxBytesReader(w, r.Body, ocsp.MaxRequest))
 	case http.MethodGet, http.MethodHead:
-		// What cannot be decoded is no request: the responder says so.
+		// The responder answers malformedRequest to what cannot be decoded.
 		request, _ = ocsp.DecodeGET(strings.TrimPrefix(r.URL.EscapedPath(), ocspPath))
 	default:
 		w.Header().Set("Allow", "GET, HEAD, POST")
@@ -91,8 +89,8 @@ func (s publicFiles) serveOCSP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// sendStatus sends an answer with what a cache needs (RFC 5019 sections 5 and 6). One
-// that was asked for by POST, has a nonce, or refuses is kept by nobody.
+// sendStatus sends a response with the headers for caches (RFC 5019 sections 5 and 6).
+// Responses to POST, those with a nonce and errors are not cached.
 func (s publicFiles) sendStatus(w http.ResponseWriter, r *http.Request, a ocsp.Answer) {
 	h := w.Header()
 	h.Set("Content-Type", "application/ocsp-response")
@@ -104,7 +102,7 @@ func (s publicFiles) sendStatus(w http.ResponseWriter, r *http.Request, a ocsp.A
 		h.Set("ETag", tag)
 		h.Set("Last-Modified", a.ThisUpdate.UTC().Format(http.TimeFormat))
 		h.Set("Expires", a.NextUpdate.UTC().Format(http.TimeFormat))
-		// The tag alone counts: within one second good may have become revoked.
+		// Only the ETag counts: within one second "good" may have become "revoked".
 		if known := r.Header.Get("If-None-Match"); known == "*" || strings.Contains(known, tag) {
 			h.Del("Content-Type")
 			w.WriteHeader(http.StatusNotModified)
@@ -114,6 +112,6 @@ func (s publicFiles) sendStatus(w http.ResponseWriter, r *http.Request, a ocsp.A
 	h.Set("Content-Length", strconv.Itoa(len(a.DER)))
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(a.DER) // whoever asked left; there is nobody to tell
+		_, _ = w.Write(a.DER) // the client has disconnected
 	}
 }

@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// expiresSoon is from when on a device counts down.
+	// expiresSoon is the remaining validity from which a device shows the days left.
 	expiresSoon = 30 * 24 * time.Hour
 
-	// foldAfter is how long an ended device stays among the others.
+	// foldAfter is how long an ended device stays in the main list.
 	foldAfter = 30 * 24 * time.Hour
 
 	// maxDeviceID bounds the id in an address, in bytes.
@@ -79,7 +79,7 @@ func (s ownDevices) showDevice(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusOK, p)
 }
 
-// showRemove is GET /devices/{id}/remove: the question before the act.
+// showRemove is GET /devices/{id}/remove: the confirm page.
 func (s ownDevices) showRemove(w http.ResponseWriter, r *http.Request) error {
 	d, err := s.keptDevice(r)
 	if err != nil {
@@ -88,8 +88,7 @@ func (s ownDevices) showRemove(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusOK, page.RemoveDevice{Layout: s.layout(r), Device: s.card(d)})
 }
 
-// submitRemove is POST /devices/{id}/remove. A second tap finds done what it asks
-// for.
+// submitRemove is POST /devices/{id}/remove. Sending it twice is no error.
 func (s ownDevices) submitRemove(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readForm(r); err != nil {
 		return err
@@ -107,7 +106,7 @@ func (s ownDevices) submitRemove(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, "/")
 }
 
-// deviceID reads the id of the address; false for one that the portal cannot have
+// deviceID reads the id in the address; false for one that the portal cannot have
 // made.
 func deviceID(r *http.Request) (portal.DeviceID, bool) {
 	id := chi.URLParam(r, "id")
@@ -115,7 +114,7 @@ func deviceID(r *http.Request) (portal.DeviceID, bool) {
 	return portal.DeviceID(id), id != "" && len(id) <= maxDeviceID && !strings.ContainsFunc(id, foreign)
 }
 
-// device finds the device of the address among those of the person.
+// device finds the device in the address among those of the person.
 func (s *Server) device(r *http.Request) (portal.Device, error) {
 	id, ok := deviceID(r)
 	if !ok {
@@ -124,7 +123,7 @@ func (s *Server) device(r *http.Request) (portal.Device, error) {
 	return s.registrar.Device(r.Context(), s.person(r).person, id)
 }
 
-// keptDevice is a device that its person did not remove.
+// keptDevice is [Server.device] without removed devices.
 func (s *Server) keptDevice(r *http.Request) (portal.Device, error) {
 	d, err := s.device(r)
 	if err == nil && !d.Removed.IsZero() {
@@ -133,13 +132,13 @@ func (s *Server) keptDevice(r *http.Request) (portal.Device, error) {
 	return d, err
 }
 
-// pickupState is how a session stands to the pickup of a device.
+// pickupState is what a session may do with the pickup of a device.
 type pickupState int
 
 const (
-	pickupOver      pickupState = iota // there is none, or its time is over
-	pickupElsewhere                    // another session asked for it, and may be using it
-	pickupArrived                      // the device fetched the certificate for a key of its own
+	pickupOver      pickupState = iota // there is none, or it has expired
+	pickupElsewhere                    // made by another session, which may be using it
+	pickupArrived                      // the device got the certificate for its own key
 	pickupOpen
 )
 
@@ -166,7 +165,7 @@ func (s ownDevices) openPickup(r *http.Request, d portal.Device) (enroll.Pickup,
 	return enroll.Pickup{}, pickupOver, nil
 }
 
-// card is a device as the lists show it.
+// card converts a device for the lists.
 func (s *Server) card(d portal.Device) page.DeviceCard {
 	c, now, window := d.Certificate, s.now(), s.registrar.RenewWindow()
 	card := page.DeviceCard{
@@ -187,7 +186,7 @@ func (s *Server) card(d portal.Device) page.DeviceCard {
 	return card
 }
 
-// status names the state of a device in the words of the pages.
+// status is the state of a device in the terms of package page.
 func (s *Server) status(d portal.Device) string {
 	left := d.Certificate.End().Sub(s.now())
 	switch {
@@ -209,7 +208,7 @@ func (s *Server) status(d portal.Device) string {
 	return page.StatusWorking
 }
 
-// inUse picks the devices that fill the quota and hold their names.
+// inUse returns the devices that count for the quota and reserve their names.
 func (s *Server) inUse(devices []portal.Device) []portal.Device {
 	var used []portal.Device
 	for _, d := range devices {
@@ -220,7 +219,7 @@ func (s *Server) inUse(devices []portal.Device) []portal.Device {
 	return used
 }
 
-// endedLongAgo reports whether the device only matters to those who look for it.
+// endedLongAgo reports whether the device belongs into the folded list.
 func (s *Server) endedLongAgo(d portal.Device) bool {
 	ended := d.Certificate.End()
 	switch {

@@ -11,17 +11,17 @@ import (
 	"certportal/web/page"
 )
 
-// pickupPath is where people bring the code that the helpdesk gave them.
+// pickupPath is where people enter the code from the helpdesk.
 const pickupPath = "/pickup"
 
-// The keys of what may be wrong with a code.
+// Catalogue keys of the errors of a code.
 const (
 	errPickupForm  = "pickup.form"
 	errPickupWrong = "pickup.wrong"
 )
 
-// visitor is who brings a code: nobody, a person, or a phone that may have one
-// certificate.
+// visitor is the client on the pickup pages: without a session, with a whole session,
+// or with a phone's session.
 type visitor struct {
 	account
 	known bool
@@ -29,8 +29,9 @@ type visitor struct {
 
 type visitorFunc func(w http.ResponseWriter, r *http.Request, v visitor) error
 
-// withVisitor finds out who asks. Strangers sign in first, unless a code may stand
-// for a password; a phone that has its certificate goes to it.
+// withVisitor passes the client's session on. Clients without one must sign in first,
+// unless a code may replace the password; a phone that has its certificate is
+// redirected to it.
 func (s pickupPages) withVisitor(next visitorFunc) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		a, ok, err := s.signedIn(r)
@@ -46,7 +47,7 @@ func (s pickupPages) withVisitor(next visitorFunc) handlerFunc {
 	}
 }
 
-// visitorActor says for ledger and throttle who brings a code.
+// visitorActor is the actor for the audit log and the throttle.
 func (s pickupPages) visitorActor(r *http.Request, v visitor) portal.Actor {
 	if !v.known {
 		return s.anonymous(r)
@@ -58,7 +59,8 @@ func (s pickupPages) pickupPage(r *http.Request, v visitor) page.Pickup {
 	return page.Pickup{Layout: s.layout(r), Required: v.known && s.registrar.CodeRequired(), Anonymous: !v.known}
 }
 
-// showPickup is GET /pickup: the form, or what the code of this session is for.
+// showPickup is GET /pickup: the form, or the device for which this session has a
+// code.
 func (s pickupPages) showPickup(w http.ResponseWriter, r *http.Request, v visitor) error {
 	if v.invitedTo == "" || v.limited() {
 		return s.render(w, r, http.StatusOK, s.pickupPage(r, v))
@@ -74,8 +76,8 @@ func (s pickupPages) showPickup(w http.ResponseWriter, r *http.Request, v visito
 }
 
 // showPickupCode is GET /pickup/{code}, the address in the QR code of a slip. It
-// changes nothing: link previews ask too. For whoever it is not, there is nothing
-// here (attack A4).
+// changes nothing: link previews fetch it too. To other people the code does not exist
+// (attack A4).
 func (s pickupPages) showPickupCode(w http.ResponseWriter, r *http.Request, v visitor) error {
 	code, ok := signin.ParsePickupCode(chi.URLParam(r, "code"))
 	if !ok {
@@ -103,8 +105,8 @@ func (s pickupPages) showPickupCode(w http.ResponseWriter, r *http.Request, v vi
 	return s.render(w, r, http.StatusOK, p)
 }
 
-// submitPickup is POST /pickup. A right code goes into the session, and is used up
-// when a certificate is recorded with it.
+// submitPickup is POST /pickup. A valid code is saved in the session, and used up when
+// a certificate is recorded with it.
 func (s pickupPages) submitPickup(w http.ResponseWriter, r *http.Request, v visitor) error {
 	f, err := readForm(r, "code")
 	if err != nil {
@@ -139,7 +141,7 @@ func (s pickupPages) submitPickup(w http.ResponseWriter, r *http.Request, v visi
 	return redirect(w, to)
 }
 
-// signInByCode opens a session that is good for the one certificate of the code.
+// signInByCode opens a session for the one certificate of the code.
 func (s pickupPages) signInByCode(w http.ResponseWriter, r *http.Request, p page.Pickup, code signin.PickupCode) error {
 	person, i, err := s.signIn.SignInByCode(r.Context(), code, s.anonymous(r))
 	var wrong *signin.WrongCode
@@ -149,8 +151,8 @@ func (s pickupPages) signInByCode(w http.ResponseWriter, r *http.Request, p page
 	if err != nil {
 		return err
 	}
-	// The session is that of a phone which came by a hand-off: one certificate, at
-	// whatever number of places the code is brought at once.
+	// A phone's session gets one certificate, even if the code is entered in several
+	// browsers at once.
 	if err := s.openPhoneSession(w, r, person, signin.HandoffID(i.ID), i.ID); err != nil {
 		return err
 	}
@@ -163,7 +165,7 @@ func (s pickupPages) redisplayPickup(w http.ResponseWriter, r *http.Request, p p
 	return s.render(w, r, http.StatusUnprocessableEntity, p)
 }
 
-// renderPickupOver tells somebody why their own code does not work.
+// renderPickupOver shows a person why their own code does not work.
 func (s pickupPages) renderPickupOver(w http.ResponseWriter, r *http.Request, err error) error {
 	var gone *signin.CodeGone
 	if !errors.As(err, &gone) {
@@ -176,9 +178,9 @@ func (s pickupPages) renderPickupOver(w http.ResponseWriter, r *http.Request, er
 	return s.render(w, r, status, page.PickupOver{Layout: s.layout(r), State: string(gone.State), At: gone.At})
 }
 
-// dropInvitation forgets a code that was used up. The session of a phone keeps it:
-// without, one that a code opened would be good for a certificate that no code pays
-// for.
+// dropInvitation removes a used invitation from the session. A phone's session keeps
+// it: without it, a session that a code opened would be good for a certificate without
+// a code.
 func (s *Server) dropInvitation(w http.ResponseWriter, r *http.Request) error {
 	if a := s.person(r); a.invitation == "" || a.limited() {
 		return nil
@@ -186,8 +188,8 @@ func (s *Server) dropInvitation(w http.ResponseWriter, r *http.Request) error {
 	return s.changeSession(w, r, map[string]string{"invitation": "", "invited-to": ""})
 }
 
-// refuseUninvited answers whoever asks for a certificate with a code that is used
-// up, or without one where it is required. It reports whether err was about that.
+// refuseUninvited answers requests for a certificate with a used code, or without one
+// where it is required. It reports whether err was of this kind.
 func (s *Server) refuseUninvited(w http.ResponseWriter, r *http.Request, err error) bool {
 	var refusal *portal.Refusal
 	if !errors.As(err, &refusal) || s.helpdesk == nil {
@@ -199,7 +201,7 @@ func (s *Server) refuseUninvited(w http.ResponseWriter, r *http.Request, err err
 		return true
 	case portal.CodeOver:
 		if err := s.dropInvitation(w, r); err != nil {
-			s.log.Error("forgetting a used pickup code", "request", requestInfoOf(r).id, "err", err)
+			s.log.Error("removing a used pickup code from the session", "request", requestInfoOf(r).id, "err", err)
 		}
 		_ = s.render(w, r, http.StatusGone, page.PickupOver{Layout: s.layout(r), State: page.CodeUsedUp})
 		return true

@@ -18,20 +18,19 @@ import (
 	"certportal/web/page"
 )
 
-// profileExt is the ending of the file that holds an Apple profile.
+// profileExt is the file name extension of Apple profiles.
 const profileExt = "mobileconfig"
 
-// Apple is what the profiles for iPhone, iPad and Mac say. Every field is
-// optional.
+// Apple configures the profiles for iPhone, iPad and Mac. Every field is optional.
 type Apple struct {
-	// Identifier is the reverse DNS form that the identifiers of all profiles begin
-	// with. A device takes a profile with another one for another profile and sets
-	// up a second mailbox, so it must never change. The default is the host of the
-	// public address, reversed.
+	// Identifier is the prefix of all profiles' identifiers, in reverse DNS form. It
+	// must never change: a device treats a profile with another identifier as a new one
+	// and sets up a second mailbox. The default is the host of the public address,
+	// reversed.
 	Identifier string
 
-	// Organization stands on the screen that asks whether to install. The default
-	// is Config.Org.
+	// Organization is shown when the device asks whether to install the profile. The
+	// default is Config.Org.
 	Organization string
 
 	// RemoveAtEnd makes devices remove a profile, mailbox included, when its
@@ -41,18 +40,18 @@ type Apple struct {
 
 // profiles makes Apple profiles.
 type profiles struct {
-	signer    func() ([]*x509.Certificate, crypto.Signer)
-	apple     Apple
-	all       []Anchor            // to see who signed
-	roots     []*x509.Certificate // to be trusted by phones
-	strangers []*x509.Certificate // the same for Macs
+	signer  func() ([]*x509.Certificate, crypto.Signer)
+	apple   Apple
+	all     []Anchor            // to find the signer's issuer
+	roots   []*x509.Certificate // trust anchors for phones
+	foreign []*x509.Certificate // trust anchors for Macs
 }
 
-// newProfiles refuses an identifier that is none; nil without a signer.
+// newProfiles refuses an invalid identifier; it returns nil without a signer.
 //
-// A Mac trusts the roots of a profile for everything. The portal's own root
-// signs people, whom a Mac need not know, so only phones get it: they ask their
-// owner once more before they trust a root for servers.
+// A Mac trusts the roots in a profile for every purpose. It does not need the portal's
+// own root, which only issues to people, so only phones get it: they ask their owner
+// again before they trust a root for servers.
 func newProfiles(c Config, set anchors) (*profiles, error) {
 	if c.ProfileSigner == nil {
 		return nil, nil
@@ -61,7 +60,7 @@ func newProfiles(c Config, set anchors) (*profiles, error) {
 	if p.apple.Identifier == "" {
 		p.apple.Identifier = deliver.ReverseHost(c.PublicURL.Hostname())
 	}
-	// The id of a device follows; 64 characters leave room for it.
+	// 64 characters leave room for the id of a device.
 	id := p.apple.Identifier
 	if !deliver.ValidIdentifier(id) || !deliver.ValidIdentifier(id+"."+strings.Repeat("x", 64)) {
 		return nil, fmt.Errorf("web: identifier of profiles %.80q is not in reverse DNS form", p.apple.Identifier)
@@ -75,14 +74,14 @@ func newProfiles(c Config, set anchors) (*profiles, error) {
 		}
 		p.roots = append(p.roots, a.Cert)
 		if !a.Own {
-			p.strangers = append(p.strangers, a.Cert)
+			p.foreign = append(p.foreign, a.Cert)
 		}
 	}
 	return p, nil
 }
 
-// unverified reports whether devices do not know who signed: an anchor of ours
-// did, or nobody.
+// unverified reports whether devices cannot verify the signer: its chain ends at an
+// anchor of ours, or is self-signed.
 func (p *profiles) unverified() bool {
 	chain, _ := p.signer()
 	return slices.ContainsFunc(chain, func(c *x509.Certificate) bool {
@@ -92,8 +91,8 @@ func (p *profiles) unverified() bool {
 	})
 }
 
-// targetOf is the kind of device that a profile is for; false for platforms
-// without profiles.
+// targetOf is the kind of device that a profile is for; false for platforms without
+// profiles.
 func targetOf(p portal.Platform) (deliver.Target, bool) {
 	switch p {
 	case portal.IOS:
@@ -104,16 +103,15 @@ func targetOf(p portal.Platform) (deliver.Target, bool) {
 	return 0, false
 }
 
-// profileQuery names all that a profile depends on beside its pickup, so that
-// whoever fetches the address gets the same bytes, in whatever language a
-// download manager asks.
+// profileQuery holds all inputs of a profile besides its pickup, so that every
+// download of the address gets the same bytes, in any Accept-Language.
 func profileQuery(platform, lang string) string {
 	return url.Values{"p": {platform}, "text": {lang}}.Encode()
 }
 
-// makeProfile makes and signs the profile now, from the sealed key. The answer
-// for a phone is to be shown, not saved. Signed is at the time the pickup was
-// made: a retry and a range are of the same file, to the byte.
+// makeProfile makes and signs the profile from the encrypted key. Phones show the
+// file, Macs save it. The signing time is that of the pickup, so that a retry and a
+// range get the same bytes.
 func (s fileDownloads) makeProfile(r *http.Request, file enroll.File) (data []byte, shown bool, err error) {
 	target, ok := targetOf(file.Device.Platform)
 	if !ok {
@@ -131,8 +129,7 @@ func (s fileDownloads) makeProfile(r *http.Request, file enroll.File) (data []by
 	return data, target == deliver.TargetPhone, err
 }
 
-// profileAsked reads what profileQuery wrote. Without a platform it is the usual
-// one.
+// profileAsked parses [profileQuery]. Without a platform it returns the usual target.
 func profileAsked(r *http.Request, usual deliver.Target) (target deliver.Target, lang string, err error) {
 	target, ok := usual, true
 	if asked := r.URL.Query()["p"]; len(asked) > 0 {
@@ -145,7 +142,7 @@ func profileAsked(r *http.Request, usual deliver.Target) (target deliver.Target,
 	return target, lang, nil
 }
 
-// signProfile makes the file of a profile.
+// signProfile encodes and signs a profile.
 func (s fileDownloads) signProfile(content deliver.Profile, at time.Time) ([]byte, error) {
 	list, err := content.XML()
 	if err != nil {
@@ -155,7 +152,7 @@ func (s fileDownloads) signProfile(content deliver.Profile, at time.Time) ([]byt
 	return deliver.Sign(list, deliver.Signer{Chain: chain, Key: key}, at)
 }
 
-// profileOf gathers what goes into a profile.
+// profileOf collects the content of a profile.
 func (s fileDownloads) profileOf(ctx context.Context, file enroll.File, target deliver.Target, lang string) (deliver.Profile, error) {
 	identity, err := bundleOf(file, deliver.FormatLegacy)
 	if err != nil {
@@ -170,9 +167,8 @@ func (s fileDownloads) profileOf(ctx context.Context, file enroll.File, target d
 	return p, s.fillTexts(&p, lang, file.Device.Name)
 }
 
-// newProfile gathers what does not depend on how the device gets its key. What
-// makes it the profile of the device never changes, so that the next one takes
-// its place.
+// newProfile sets what does not depend on how the device gets its key. The identifier
+// of a device never changes, so that its next profile replaces this one.
 func (s fileDownloads) newProfile(d portal.Device, target deliver.Target, mailbox page.Mailbox) deliver.Profile {
 	p := deliver.Profile{
 		Target: target, Identifier: s.profiles.apple.Identifier + "." + string(d.ID),
@@ -181,7 +177,7 @@ func (s fileDownloads) newProfile(d portal.Device, target deliver.Target, mailbo
 	}
 	switch {
 	case target == deliver.TargetMac:
-		p.Anchors = s.profiles.strangers
+		p.Anchors = s.profiles.foreign
 	case mailbox.Host != "":
 		p.Exchange = &deliver.Exchange{
 			Host: mailbox.Host, UserName: mailbox.User, EmailAddress: mailbox.Address, SyncDays: s.exchange.SyncDays,
@@ -191,7 +187,7 @@ func (s fileDownloads) newProfile(d portal.Device, target deliver.Target, mailbo
 	return p
 }
 
-// fillTexts puts the words into a profile that is complete otherwise.
+// fillTexts sets the texts of an otherwise complete profile.
 func (s fileDownloads) fillTexts(p *deliver.Profile, lang, device string) error {
 	texts, err := s.renderer.ProfileTexts(lang, device, p.Exchange != nil, len(p.Anchors))
 	if err != nil {

@@ -20,9 +20,8 @@ const languageCookie = "__Host-lang"
 // languageYear is how long the choice lasts, in seconds.
 const languageYear = 365 * 24 * 60 * 60
 
-// show renders a page to memory and sends it. When rendering fails, a page made
-// in advance goes out with 500, and the cause into the log. It returns nil, as
-// the end of a handler.
+// render renders a page in memory and sends it. If rendering fails, it sends the
+// fallback page with 500 and logs the cause. It returns nil, for the end of a handler.
 func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, p page.Page) error {
 	body, err := s.renderer.Render(p)
 	if err != nil {
@@ -31,8 +30,8 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, p pa
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	// The file made for a phone depends on its version, which browsers tell only
-	// when asked: Chrome's User-Agent says "Android 10" on every Android.
+	// The file for a phone depends on its version, which Chrome sends only on request:
+	// its User-Agent says "Android 10" on every Android.
 	h.Set("Accept-CH", "Sec-CH-UA-Platform-Version")
 	if acceptsGzip(r) {
 		if small, err := s.gzip.compress(body); err == nil {
@@ -43,19 +42,19 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, p pa
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // the browser left; there is nobody to tell
+		_, _ = w.Write(body) // the client has disconnected
 	}
 	return nil
 }
 
-// redirect answers a POST that succeeded, or a page that is elsewhere now.
+// redirect answers 303 after a successful POST, or leads to another page.
 func redirect(w http.ResponseWriter, to string) error {
 	w.Header().Set("Location", to)
 	w.WriteHeader(http.StatusSeeOther)
 	return nil
 }
 
-// frame makes what every page carries.
+// layout fills what every page carries.
 func (s *Server) layout(r *http.Request) page.Layout {
 	here := pagePath(r)
 	f := page.Layout{
@@ -65,7 +64,7 @@ func (s *Server) layout(r *http.Request) page.Layout {
 	if !requestInfoOf(r).secure {
 		return f
 	}
-	// A public page is shown to a stranger when the session cannot be read.
+	// Without the store, public pages are shown as without a session.
 	if who, ok, err := s.signedIn(r); err == nil && ok {
 		f.SignedIn, f.StaffHome = who.name, who.desk
 	}
@@ -75,9 +74,9 @@ func (s *Server) layout(r *http.Request) page.Layout {
 // origin is the portal's address without a slash at the end.
 func (s *Server) origin() string { return s.public.Scheme + "://" + s.public.Host }
 
-// pagePath is where the links of a page lead back to: its path, and of its query
-// only what the portal understands. Whatever else stood there must not come
-// back, least of all beside a password on a compressed page.
+// pagePath is the address for links back to a page: its path, and the known parts of
+// its query. Other parts must not be repeated, least of all beside a password on a
+// compressed page (BREACH).
 func pagePath(r *http.Request) string {
 	if r.URL.Path == "/logout" {
 		return "/"
@@ -99,12 +98,11 @@ func pagePath(r *http.Request) string {
 	return here + "?" + query.Encode()
 }
 
-// maxLocalPath bounds an address that is carried along, in bytes.
+// maxLocalPath bounds a local address, in bytes.
 const maxLocalPath = 512
 
-// localPath accepts an address of this portal, path and query only. It refuses
-// every spelling that a browser would read as another site: two slashes, a
-// backslash, a scheme.
+// localPath accepts an address of this portal, path and query only. It refuses every
+// form that browsers treat as another site: two slashes, a backslash, a scheme.
 func localPath(s string) (string, bool) {
 	if len(s) > maxLocalPath || strings.ContainsFunc(s, unicode.IsControl) {
 		return "", false
@@ -120,7 +118,7 @@ func localPath(s string) (string, bool) {
 	return u.String(), true
 }
 
-// signInAddress is the sign-in page that leads back to a page of the portal.
+// signInAddress is the sign-in page that leads on to next.
 func signInAddress(next string) string {
 	if next == "" || next == "/" {
 		return "/login"
@@ -128,13 +126,13 @@ func signInAddress(next string) string {
 	return "/login?next=" + url.QueryEscape(next)
 }
 
-// platformParam reads ?p=, the platform a person chose.
+// platformParam reads ?p=, the chosen platform.
 func platformParam(r *http.Request) (portal.Platform, bool) {
 	p, err := portal.ParsePlatform(r.URL.Query().Get("p"))
 	return p, err == nil
 }
 
-// languageOf chooses the language of the answer.
+// languageOf chooses the language of the response.
 func languageOf(r *http.Request) string {
 	chosen := ""
 	if cookie, err := r.Cookie(languageCookie); err == nil {
@@ -143,8 +141,8 @@ func languageOf(r *http.Request) string {
 	return page.Match(r.Header.Get("Accept-Language"), r.URL.Query().Get("lang"), chosen)
 }
 
-// allowedMethods lists what the route of the request answers, for Allow (RFC
-// 9110 section 15.5.6).
+// allowedMethods lists the methods of the request's route, for Allow (RFC 9110 section
+// 15.5.6).
 func allowedMethods(r *http.Request) string {
 	c := chi.RouteContext(r.Context())
 	if c == nil || c.Routes == nil {

@@ -10,7 +10,7 @@ import (
 	"certportal/web/page"
 )
 
-// showRenew is GET /devices/{id}/renew: what it does, before it is done.
+// showRenew is GET /devices/{id}/renew: the confirm page.
 func (s ownDevices) showRenew(w http.ResponseWriter, r *http.Request) error {
 	d, err := s.keptDevice(r)
 	if err != nil {
@@ -26,7 +26,7 @@ func (s ownDevices) showRenew(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusOK, p)
 }
 
-// renewPage tells how long the old certificate would work on.
+// renewPage shows until when the old certificate would stay valid.
 func (s ownDevices) renewPage(r *http.Request, d portal.Device) (page.Renew, error) {
 	brought, err := s.registrar.Brought(r.Context(), d)
 	if err != nil {
@@ -37,7 +37,7 @@ func (s ownDevices) renewPage(r *http.Request, d portal.Device) (page.Renew, err
 	p.Profile = apple && s.profiles != nil
 	now := s.now()
 	if former := d.FormerEnds; former.After(now) {
-		p.Until = former // a second try does not lengthen it
+		p.Until = former // renewing again does not extend it
 		return p, nil
 	}
 	if d.Working(now) {
@@ -49,9 +49,9 @@ func (s ownDevices) renewPage(r *http.Request, d portal.Device) (page.Renew, err
 	return p, nil
 }
 
-// submitRenew is POST /devices/{id}/renew: a new key, certificate and file, beside
-// which the old certificate works on for a while. The same token twice leads to the
-// same certificate. A person who has the key sends a request along.
+// submitRenew is POST /devices/{id}/renew: a new key, certificate and file; the old
+// certificate stays valid for a while. The same token twice gets the same certificate.
+// People with a key of their own send a certificate request.
 func (s ownDevices) submitRenew(w http.ResponseWriter, r *http.Request) error {
 	fields := []string{"request", "csr"}
 	if s.scep != nil {
@@ -94,8 +94,8 @@ func (s ownDevices) submitRenew(w http.ResponseWriter, r *http.Request) error {
 	return s.redisplayRenew(w, r, d, f, token, err)
 }
 
-// platformFor is how a device gets its certificate: as its platform does, or as a file
-// where the certificate alone is asked for.
+// platformFor is the platform that decides how a device gets its certificate; empty
+// for a file without a profile.
 func platformFor(d portal.Device, f form) portal.Platform {
 	if f["alone"] != "" {
 		return ""
@@ -103,9 +103,8 @@ func platformFor(d portal.Device, f form) portal.Platform {
 	return d.Platform
 }
 
-// redisplayRenew shows what is in the way of a renewal where it can be mended: a name
-// that another device took, a place that another device fills, a request that is
-// none.
+// redisplayRenew shows errors that the person can fix: a name or place that another
+// device took, an invalid certificate request.
 func (s ownDevices) redisplayRenew(w http.ResponseWriter, r *http.Request, d portal.Device, f form, token string, err error) error {
 	var refusal *portal.Refusal
 	var denial *portal.Denial
@@ -139,8 +138,8 @@ func (s ownDevices) redisplayRenew(w http.ResponseWriter, r *http.Request, d por
 	return &retryable{err, &page.Retry{Action: devicePath(d.ID, "renew"), Fields: again}}
 }
 
-// submitFinish is POST /devices/{id}/finish: the new certificate works, the old one
-// is not needed any more. A second tap finds done what it asks for.
+// submitFinish is POST /devices/{id}/finish: revokes the old certificate, because the
+// new one works. Sending it twice is no error.
 func (s ownDevices) submitFinish(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readForm(r); err != nil {
 		return err

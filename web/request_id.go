@@ -5,14 +5,15 @@ import (
 	"net/http"
 )
 
-// requestIDAlphabet is Crockford's base 32: no I, L, O or U, so that a
-// reference survives being read out on the telephone.
+// requestIDAlphabet is Crockford's base 32, without I, L, O and U: people read request
+// ids out on the telephone.
 const requestIDAlphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
-// requestIDLength gives 40 bits: enough to find one request of a week's log.
+// requestIDLength gives 40 bits: enough to find one request in a week's log.
 const requestIDLength = 8
 
-// newRequestID names one request, for the log, the ledger and the person.
+// newRequestID makes the id of one request, for the log, the audit log and the error
+// page.
 func newRequestID() string {
 	var b [requestIDLength]byte
 	rand.Read(b[:]) // never returns an error, see crypto/rand
@@ -22,17 +23,16 @@ func newRequestID() string {
 	return string(b[:])
 }
 
-// visit is what the portal knows about a request from its first moment.
+// requestInfo is set by the outermost middleware.
 type requestInfo struct {
 	id     string
-	secure bool // came to the https side
+	secure bool // by https
 }
 
-// requestInfoKey is the context key of the visit.
+// requestInfoKey is the context key of requestInfo.
 type requestInfoKey struct{}
 
-// requestInfoOf returns the visit of a request; the zero visit when no middleware of
-// this package saw it.
+// requestInfoOf returns the info of a request; the zero value without the middleware.
 func requestInfoOf(r *http.Request) requestInfo {
 	v, _ := r.Context().Value(requestInfoKey{}).(requestInfo)
 	return v

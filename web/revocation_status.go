@@ -12,14 +12,14 @@ import (
 	"certportal/web/page"
 )
 
-// ocspLag is how long online answers may go on as before after a revocation: they
-// follow the records a few times a second.
+// ocspLag bounds how long OCSP responses stay the same after a revocation: the
+// responder polls the store a few times a second.
 const ocspLag = time.Second
 
-// acceptedUntil is the last moment at which somebody may still accept a revoked
-// certificate by a list or an answer from before: the later of the ends of both, and
-// never after its own end. It is zero when that is over. Where online answers were
-// valid for longer when the certificate was revoked, it is not known here.
+// acceptedUntil is the time until which a server may still accept a revoked
+// certificate because of an earlier CRL or OCSP response: the later end of both, but
+// not after the certificate's own end. It is zero when that has passed. It does not
+// know if OCSP responses were valid for longer when the certificate was revoked.
 func (s *Server) acceptedUntil(revoked, listsUntil, notAfter time.Time, online bool) time.Time {
 	until := listsUntil
 	if health := s.ocspState(); online && health != nil {
@@ -36,14 +36,14 @@ func (s *Server) acceptedUntil(revoked, listsUntil, notAfter time.Time, online b
 	return until
 }
 
-// asksOnline reports whether a certificate names an address to ask at (RFC 5280
-// section 4.2.2.1).
+// asksOnline reports whether a certificate has an OCSP address (RFC 5280 section
+// 4.2.2.1).
 func asksOnline(der []byte) bool {
 	cert, err := x509.ParseCertificate(der)
 	return err == nil && len(cert.OCSPServer) > 0
 }
 
-// ocspStatus is what online answers say of a revocation of that moment.
+// ocspStatus is what OCSP responses say about a revocation at that time.
 func (s adminPages) ocspStatus(revoked time.Time, online bool) string {
 	health := s.ocspState()
 	switch {
@@ -57,7 +57,7 @@ func (s adminPages) ocspStatus(revoked time.Time, online bool) string {
 	return page.OCSPRevoked
 }
 
-// revocationStatus tells what is true of a revoked certificate; nil for others.
+// revocationStatus is the current state of a revocation; nil for other certificates.
 func (s adminPages) revocationStatus(ctx context.Context, d admin.CertificateDetail) (*page.AdminRevocationStatus, error) {
 	if d.State != admin.Revoked {
 		return nil, nil
@@ -75,8 +75,8 @@ func (s adminPages) revocationStatus(ctx context.Context, d admin.CertificateDet
 	return t, err
 }
 
-// lastRevocationStatus tells it of the certificate among the rows that was revoked last; nil when
-// none was. It is what came of a revocation of several at once.
+// lastRevocationStatus is the status of the certificate among the rows that was
+// revoked last, nil without one. It shows the effect of revoking several at once.
 func (s adminPages) lastRevocationStatus(r *http.Request, rows []admin.Certificate) (*page.AdminRevocationStatus, error) {
 	var last admin.Certificate
 	for _, c := range rows {
@@ -98,7 +98,7 @@ func (s adminPages) lastRevocationStatus(r *http.Request, rows []admin.Certifica
 	return t, err
 }
 
-// personNames gives what people are called, as far as it is remembered.
+// personNames returns the known names of people.
 func (s *Server) personNames(ctx context.Context, ids []portal.PersonID) (map[portal.PersonID]string, error) {
 	return s.store.PersonNames(ctx, ids)
 }

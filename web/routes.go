@@ -14,8 +14,8 @@ import (
 // The handlers, in groups by audience. Each group embeds the server, which holds what
 // they share: sessions, forms, rendering, errors.
 type (
-	publicFiles   struct{ *Server } // everybody: trust anchors, CRLs, OCSP, style and script
-	signInPages   struct{ *Server } // everybody: sign in by password or identity provider, sign out
+	publicFiles   struct{ *Server } // all clients: trust anchors, CRLs, OCSP, style and script
+	signInPages   struct{ *Server } // all clients: sign in by password or identity provider, sign out
 	handoffPages  struct{ *Server } // the desktop that shows a code, and the phone that scans it
 	pickupPages   struct{ *Server } // a person with a pickup code of the helpdesk
 	fileDownloads struct{ *Server } // a client with the token of a pickup or challenge

@@ -1,19 +1,17 @@
-// Package web is the face of the portal for people and for machines that check
-// certificates: routes, sessions, security headers, and the handlers that read
-// a request, ask the registrar, and show a page of package page.
+// Package web serves the portal's pages, and files for machines that verify
+// certificates: routes, sessions, security headers, and the handlers, which parse a
+// request, call the registrar, and render a page of package page.
 //
-// It refuses what would let a request decide more than it may: fields no form
-// has, cross-site POSTs, bodies over a limit, addresses that lead elsewhere.
-// Only a same-origin POST changes anything; a success answers 303, so that a
-// reload repeats nothing. The one exception is the answer of the identity
-// provider, which signs in the browser that asked for it. A session is 32 random
-// bytes in a cookie, and the records hold nothing that opens it. No token,
-// password or query stands in the log.
+// It refuses requests that try to decide more than they may: unknown form fields,
+// cross-site POSTs, bodies over a limit, redirects to other sites. Only a same-origin
+// POST changes anything; success is answered with 303, so that a reload repeats
+// nothing. The one exception is the response of the identity provider, which signs in
+// the browser that started the sign-in. A session is 32 random bytes in a cookie, and
+// the store cannot open it. The log holds no token, password or query.
 //
-// The package follows RFC 9110 (HTTP), RFC 9111 (caching), RFC 6265bis (cookies
-// and their prefixes), RFC 6797 (HSTS) and RFC 6749 section 4.1 (the way to the
-// identity provider and back). It never touches SQL, LDAP or the
-// signing of certificates.
+// The package follows RFC 9110 (HTTP), RFC 9111 (caching), RFC 6265bis (cookies and
+// their prefixes), RFC 6797 (HSTS) and RFC 6749 section 4.1 (authorization code flow).
+// It never touches SQL, LDAP or the signing of certificates.
 package web
 
 import (
@@ -39,21 +37,20 @@ import (
 	"certportal/web/page"
 )
 
-// Limits bounds what one client or one session may take. The zero value of a
-// field means its default.
+// Limits bounds what one client or one session may use. A zero field means its
+// default.
 type Limits struct {
 	Body          int64         // bytes of a request body; default 64 KiB
-	SignIns       int           // POST /login per minute and address; default 240, an office shares one address; the same for each step of SSO
+	SignIns       int           // POST /login per minute and address; default 240, because an office shares one address; also for each step of SSO
 	Requests      int           // pages per minute and address; default 6000
-	Services      int           // requests of machines per minute and address; default 60, for each wrong one stands in the ledger
-	Downloads     int           // requests for files per minute and address; default 600, each makes the file anew
+	Services      int           // requests to Services per minute and address; default 60, because each wrong one writes an audit entry
+	Downloads     int           // downloads per minute and address; default 600, because each makes the file again
 	Idle          time.Duration // a session ends after this time without use; default 15 minutes
-	Lifetime      time.Duration // a session ends after this time in any case; default 8 hours
+	Lifetime      time.Duration // a session ends after this time at the latest; default 8 hours
 	StaffLifetime time.Duration // the same for helpdesk and administrators; default 4 hours
 }
 
-// Config is what a Server works with. Fields are required unless they say
-// otherwise.
+// Config configures a Server. Fields are required unless they say otherwise.
 type Config struct {
 	Registrar *enroll.Registrar
 	SignIn    *signin.Service
@@ -177,8 +174,8 @@ type Server struct {
 	phones [phoneLocks]sync.Mutex // see [ownDevices.lockPhone]
 }
 
-// New checks the configuration and builds the routes. It refuses missing parts,
-// an address that is not an https origin, and anchors whose names clash.
+// New checks the configuration and builds the routes. It refuses missing parts, a
+// public address that is not an https origin, and anchors with the same name.
 func New(c Config) (*Server, error) {
 	if c.Registrar == nil || c.SignIn == nil || c.Store == nil || c.CRLs == nil || c.Renderer == nil {
 		return nil, errors.New("web: a required part is missing")
@@ -236,13 +233,12 @@ func New(c Config) (*Server, error) {
 // Handler answers the https side: pages, files and PKI addresses.
 func (s *Server) Handler() http.Handler { return s.https }
 
-// PlainHandler answers plain http: trust anchors, revocation lists and OCSP, which are
-// signed and must be reachable before anything is trusted. Whatever else is
-// asked for by GET or HEAD is sent to the https side; it takes no form and sets
-// no cookie.
+// PlainHandler answers plain http: trust anchors, CRLs and OCSP, which are signed and
+// must be reachable before the portal's certificate is trusted. Other GET and HEAD
+// requests are redirected to https; it accepts no form and sets no cookie.
 func (s *Server) PlainHandler() http.Handler { return s.plain }
 
-// withDefaults fills in what is zero.
+// withDefaults sets the zero fields.
 func (l Limits) withDefaults() Limits {
 	if l.Body == 0 {
 		l.Body = 64 << 10
@@ -271,8 +267,8 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// checkOrigin refuses what cannot be the portal's own address: cookies with the
-// __Host- prefix work on https and on the root path only.
+// checkOrigin refuses addresses that cannot be the portal's own: cookies with the
+// __Host- prefix need https and the root path.
 func checkOrigin(u *url.URL) error {
 	if u == nil || u.Scheme != "https" || u.Host == "" {
 		return fmt.Errorf("web: public address %v is not an https address", u)

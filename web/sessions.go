@@ -20,20 +20,19 @@ import (
 	"certportal/internal/portal"
 )
 
-// sessionCookie is the name of the session's cookie. The prefix makes browsers
-// refuse it without Secure, with a Domain, or with another Path.
+// sessionCookie is the name of the session's cookie. Browsers refuse the prefix
+// without Secure, with a Domain, or with another Path.
 const sessionCookie = "__Host-certportal"
 
-// sessionRecords keeps sessions. It sees a hash and sealed bytes: a copy of the
-// records opens no session and reads none.
+// sessionRecords keeps sessions. It gets a hash and encrypted bytes: a copy of the
+// database opens no session and reads none.
 type sessionRecords interface {
-	// Session returns the data of a session and notes that it was used. It
-	// returns enroll.ErrNotFound when there is none, or its idle or its absolute
-	// time is over.
+	// Session returns the data of a session and records its use. It returns
+	// portal.ErrNotFound when there is none, or it has timed out.
 	Session(ctx context.Context, idHash [32]byte, now time.Time) ([]byte, error)
 
-	// SaveSession adds or replaces a session of the person. It ends when idle
-	// passes without use, and at expires in any case.
+	// SaveSession adds or replaces a session of the person. It ends after idle
+	// without use, and at expires at the latest.
 	SaveSession(ctx context.Context, idHash [32]byte, person string, data []byte,
 		idle time.Duration, expires, now time.Time) error
 
@@ -41,13 +40,12 @@ type sessionRecords interface {
 	EndSession(ctx context.Context, idHash [32]byte) error
 }
 
-// cookieSecret is what the cookie holds and the portal does not keep. All else
-// of a session is derived from it, each under its own label (RFC 5869), so that
-// neither the row's id nor a pickup's key tells anything about the others.
+// cookieSecret is the content of the cookie, which the portal does not keep.
+// Everything else of a session is derived from it, each value under its own label (RFC
+// 5869), so that neither the row's id nor the pickup key reveals the others.
 type cookieSecret [32]byte
 
-// parseSecret reads a cookie's value. Only the one spelling that was sent is
-// accepted.
+// parseSecret decodes a cookie's value. It accepts the canonical encoding only.
 func parseSecret(value string) (cookieSecret, bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(value)
 	if err != nil || len(b) != len(cookieSecret{}) {
@@ -58,10 +56,10 @@ func parseSecret(value string) (cookieSecret, bool) {
 
 func (c cookieSecret) String() string { return base64.RawURLEncoding.EncodeToString(c[:]) }
 
-// idHash is the id under which the row is kept.
+// idHash is the id of the session's row.
 func (c cookieSecret) idHash() [32]byte { return c.derive("certportal session id") }
 
-// pickupKey is what the tokens of this session's pickups are derived from.
+// pickupKey is the key from which the tokens of this session's pickups are derived.
 func (c cookieSecret) pickupKey() enroll.PickupKey {
 	return enroll.PickupKey(c.derive("certportal pickup key"))
 }
@@ -74,8 +72,8 @@ func (c cookieSecret) derive(label string) [32]byte {
 	return [32]byte(b)
 }
 
-// aead seals the values of the session. The id is bound in by Seal and Open, so
-// that rows cannot be exchanged.
+// aead encrypts the values of the session. Seal and Open authenticate the id too, so
+// that rows cannot be swapped.
 func (c cookieSecret) aead() (cipher.AEAD, error) {
 	key := c.derive("certportal session values")
 	block, err := aes.NewCipher(key[:])
@@ -85,22 +83,21 @@ func (c cookieSecret) aead() (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// sessionStore is the sessions.Store of the portal. A session is new until it
-// is saved; its ID is then the value of the cookie, which is a secret: it is
-// never logged.
+// sessionStore implements sessions.Store. A session is new until it is saved; its ID
+// is then the value of the cookie, a secret that is never logged.
 type sessionStore struct {
 	records sessionRecords
 	now     func() time.Time
 	idle    time.Duration
 }
 
-// Get returns the session of the request, read once per request.
+// Get returns the session of the request, cached per request.
 func (s *sessionStore) Get(r *http.Request, name string) (*sessions.Session, error) {
 	return sessions.GetRegistry(r).Get(s, name)
 }
 
-// New reads the session that the cookie opens, or makes an unsaved one with
-// IsNew. The error is that of the records; a cookie that opens nothing is none.
+// New reads the session of the cookie, or makes an unsaved one with IsNew. The error
+// is that of the store; an invalid cookie is no error.
 func (s *sessionStore) New(r *http.Request, name string) (*sessions.Session, error) {
 	session := sessions.NewSession(s, name)
 	session.IsNew = true
@@ -126,9 +123,9 @@ func (s *sessionStore) New(r *http.Request, name string) (*sessions.Session, err
 	return session, nil
 }
 
-// Save ends the session when its MaxAge is negative. Else it keeps it: under a
-// new id when it has none, which is how a sign-in leaves behind whatever cookie
-// the browser came with.
+// Save ends the session when its MaxAge is negative. Otherwise it saves it: under a
+// new id when it has none, so that a sign-in discards the cookie that the browser sent
+// (session fixation).
 func (s *sessionStore) Save(r *http.Request, w http.ResponseWriter, session *sessions.Session) error {
 	if session.Options.MaxAge < 0 {
 		return s.end(r.Context(), w, session)
@@ -156,9 +153,8 @@ func (s *sessionStore) Save(r *http.Request, w http.ResponseWriter, session *ses
 	return nil
 }
 
-// end removes the row before the cookie: a row without cookie opens nothing,
-// a cookie without row neither, but an error must leave the person signed in
-// and told so.
+// end deletes the row before the cookie: after an error the person is still signed in
+// and sees the error.
 func (s *sessionStore) end(ctx context.Context, w http.ResponseWriter, session *sessions.Session) error {
 	if secret, ok := parseSecret(session.ID); ok {
 		if err := s.records.EndSession(ctx, secret.idHash()); err != nil {
@@ -169,8 +165,8 @@ func (s *sessionStore) end(ctx context.Context, w http.ResponseWriter, session *
 	return nil
 }
 
-// newSessionCookie makes the cookie. SameSite is Lax, not Strict: links from
-// mails and QR codes must find the session, and a GET changes nothing.
+// newSessionCookie makes the cookie. SameSite is Lax, not Strict: links in mail and QR
+// codes must find the session, and a GET changes nothing.
 func newSessionCookie(value string, maxAge int) *http.Cookie {
 	return &http.Cookie{
 		Name: sessionCookie, Value: value, MaxAge: maxAge,
@@ -178,7 +174,7 @@ func newSessionCookie(value string, maxAge int) *http.Cookie {
 	}
 }
 
-// seal encrypts the values, which are strings under strings.
+// seal encrypts the values, which must be strings with string keys.
 func (c cookieSecret) seal(values map[any]any) ([]byte, error) {
 	plain := make(map[string]string, len(values))
 	for k, v := range values {
@@ -201,7 +197,7 @@ func (c cookieSecret) seal(values map[any]any) ([]byte, error) {
 	return aead.Seal(nil, nil, data, id[:]), nil
 }
 
-// open decrypts what seal made, into values.
+// open decrypts the result of seal into values.
 func (c cookieSecret) open(data []byte, values map[any]any) error {
 	aead, err := c.aead()
 	if err != nil {

@@ -17,21 +17,21 @@ import (
 	"certportal/web/page"
 )
 
-// CallbackPath is where the identity provider sends people back to. With the
-// public address before it, it is the redirect address of the portal there.
+// CallbackPath is the redirect address for the identity provider, below the public
+// address.
 const CallbackPath = "/login/callback"
 
-// ssoPath is where a sign-in at the identity provider starts.
+// ssoPath starts a sign-in at the identity provider.
 const ssoPath = "/login/sso"
 
-// SSO is signing in at an identity provider.
+// SSO configures the sign-in at an identity provider.
 type SSO struct {
 	Provider *oidc.Provider
 
-	// Name is what people call it: "Continue with {Name}".
+	// Name is shown on the button: "Continue with {Name}".
 	Name string
 
-	// PasswordOff leaves it as the only way in: the portal takes no password.
+	// PasswordOff disables the sign-in by password.
 	PasswordOff bool
 }
 
@@ -43,21 +43,20 @@ func (o *SSO) check() error {
 }
 
 const (
-	// ssoCookie is the name of the cookie between the way to the provider and the
-	// way back.
+	// ssoCookie is the name of the cookie between start and callback.
 	ssoCookie = "__Host-sso"
 
-	// ssoLife is how long people may take at the provider.
+	// ssoLife bounds the time at the provider.
 	ssoLife = 10 * time.Minute
 
-	// maxCode bounds the code of the provider, in bytes.
+	// maxCode bounds the authorization code, in bytes.
 	maxCode = 8 << 10
 )
 
-// ssoStart is what the cookie holds: a secret, and where the person wanted to go.
-// State, nonce and PKCE verifier are derived from all of it, so that the portal
-// keeps nothing, and an answer fits only the browser, the time and the page it was
-// asked for: nobody can be signed in by somebody else's answer (attack A9).
+// ssoStart is the content of the cookie: a secret, and the page after the sign-in.
+// State, nonce and PKCE verifier are derived from all of it, so that the portal keeps
+// nothing, and a response fits only the browser, time and page that started the
+// sign-in: no response signs in another browser (attack A9).
 type ssoStart struct {
 	secret cookieSecret
 	at     time.Time
@@ -73,12 +72,12 @@ func newStart(at time.Time, next string) ssoStart {
 // String is the value of the cookie.
 func (s ssoStart) String() string { return s.secret.String() + "." + s.open() }
 
-// open is the part of the cookie that is no secret.
+// open is the public part of the cookie.
 func (s ssoStart) open() string {
 	return strconv.FormatInt(s.at.Unix(), 10) + "." + base64.RawURLEncoding.EncodeToString([]byte(s.next))
 }
 
-// parseStart reads the value of a cookie.
+// parseStart parses the value of a cookie.
 func parseStart(value string) (ssoStart, bool) {
 	parts := strings.Split(value, ".")
 	if len(parts) != 3 {
@@ -101,15 +100,15 @@ func (s ssoStart) flow() oidc.Flow {
 	}
 	flow := oidc.Flow{State: part("state"), Nonce: part("nonce"), Verifier: part("verifier")}
 	if s.next == handoffPath || changesAsStaff(s.next) {
-		// What asks for a fresh sign-in is not served by the provider's old session, at a
-		// desktop that somebody left open.
+		// These pages need a fresh sign-in: a session of the provider on an unattended
+		// desktop is not enough.
 		flow.Since = s.at
 	}
 	return flow
 }
 
-// startSSO is GET /login/sso. Nothing changes but the cookie, so that a link of
-// another site does no harm: whoever follows it signs in as nobody but themselves.
+// startSSO is GET /login/sso. It only sets the cookie, so a link on another site does
+// no harm: people who follow it sign in as themselves.
 func (s signInPages) startSSO(w http.ResponseWriter, r *http.Request) error {
 	next, _ := localPath(r.URL.Query().Get("next"))
 	if a, ok, _ := s.signedIn(r); ok && s.isFreshFor(a, next) {
@@ -124,7 +123,7 @@ func (s signInPages) startSSO(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, address)
 }
 
-// newSSOCookie makes the cookie. SameSite is Lax: the provider's answer comes from
+// newSSOCookie makes the cookie. SameSite is Lax: the provider's response comes from
 // another site.
 func newSSOCookie(value string, maxAge int) *http.Cookie {
 	return &http.Cookie{
@@ -133,17 +132,17 @@ func newSSOCookie(value string, maxAge int) *http.Cookie {
 	}
 }
 
-// finishSSO is GET /login/callback, the provider's answer. It is the one GET that
-// signs somebody in: the state, which only this browser's cookie explains, stands
-// for the form. Whatever comes of it, the cookie is used up.
+// finishSSO is GET /login/callback, the provider's response. It is the only GET that
+// signs in: the state, bound to this browser's cookie, protects it like a form's
+// origin. The cookie is deleted in any case.
 func (s signInPages) finishSSO(w http.ResponseWriter, r *http.Request) error {
 	http.SetCookie(w, newSSOCookie("", -1))
-	// The address holds a code. It must not travel on with the style sheet's
-	// request; a form on this page keeps its Origin.
+	// The address holds the code, which must not leak in the Referer of the style
+	// sheet's request; a form on this page keeps its Origin.
 	w.Header().Set("Referrer-Policy", "strict-origin")
 	q := r.URL.Query()
 	if !q.Has("code") && !q.Has("error") {
-		return redirect(w, "/login") // a link of this page in another language, or nothing at all
+		return redirect(w, "/login") // a language link of this page, or no parameters
 	}
 	start, err := s.startOf(r, q)
 	if err != nil {
@@ -167,7 +166,7 @@ func (s signInPages) finishSSO(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, orHome(start.next))
 }
 
-// startOf finds the start that the answer belongs to.
+// startOf finds the start of the sign-in.
 func (s signInPages) startOf(r *http.Request, q url.Values) (ssoStart, error) {
 	for _, name := range []string{"code", "state", "iss", "error"} {
 		if len(q[name]) > 1 {
@@ -191,7 +190,7 @@ func (s signInPages) startOf(r *http.Request, q url.Values) (ssoStart, error) {
 	return start, nil
 }
 
-// providerError is the provider's own no (RFC 6749 section 4.1.2.1).
+// providerError maps the provider's error response (RFC 6749 section 4.1.2.1).
 func providerError(code string) error {
 	err := fmt.Errorf("answer of the identity provider: %.100q", code)
 	switch code {
@@ -203,8 +202,8 @@ func providerError(code string) error {
 	return &ssoRefused{http.StatusForbidden, page.ErrSSOFailed, err}
 }
 
-// ssoRefused is a sign-in at the provider that came to nothing. The person sees
-// the sign-in page again; an outage or a refusal inside it has a page of its own.
+// ssoRefused is a failed sign-in at the provider. The person gets the sign-in page
+// again; an outage or refusal inside it has a page of its own.
 type ssoRefused struct {
 	status int
 	key    string // of the sentence
@@ -216,15 +215,14 @@ func (e *ssoRefused) Error() string { return "signing in at identity provider: "
 // Unwrap gives the cause.
 func (e *ssoRefused) Unwrap() error { return e.err }
 
-// ssoFailedPage is the sign-in page after a sign-in at the provider came to nothing.
+// ssoFailedPage is the sign-in page after a failed sign-in at the provider.
 func (s *Server) ssoFailedPage(r *http.Request, key string) page.Page {
 	p := s.loginPage(r, s.nextOf(r))
 	p.Errors = []page.FieldError{{Field: "sso", Key: key, Value: s.sso.Name}}
 	return p
 }
 
-// nextOf is where somebody wanted to go who is on the way in: of the address, or of
-// the cookie.
+// nextOf is the page after the sign-in: from the address, or from the cookie.
 func (s *Server) nextOf(r *http.Request) string {
 	if next, ok := localPath(r.URL.Query().Get("next")); ok {
 		return next

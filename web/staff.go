@@ -16,29 +16,27 @@ import (
 	"certportal/web/page"
 )
 
-// staffFresh is how long after showing who they are staff may change something
-// without showing it again.
+// staffFresh is how long after the sign-in staff may change something without signing
+// in again.
 const staffFresh = 10 * time.Minute
 
 type actorKey struct{}
 
-// actorOf returns the actor of a route that [Server.staff] made, with their directory
-// record and the role in which they asked for the route's act.
+// actorOf returns the actor, on routes that [Server.staff] made.
 func actorOf(r *http.Request) portal.Actor {
 	a, _ := r.Context().Value(actorKey{}).(portal.Actor)
 	return a
 }
 
-// staff is a table for the routes of one act. Roles are read from the directory
-// with every request: who lost one has lost it now (attack A11). What changes
-// something also asks for a sign-in of the last ten minutes, already where its
-// form is shown.
+// staff makes the routes of one act. Roles are read from the directory with every
+// request, so that a lost role takes effect at once (attack A11). Acts that change
+// something also need a sign-in within the last ten minutes, already for their form.
 func (s *Server) staff(r chi.Router, act authz.Act) chi.Router {
 	return r.With(s.requireSession, s.requireWhole, s.allow(act))
 }
 
-// allow lets those pass who may do the act to anybody at all. Whether they may do
-// it to the one they mean is decided where it is done.
+// allow lets people pass who may do the act to any person. The act itself checks the
+// other person.
 func (s *Server) allow(act authz.Act) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return s.handle(func(w http.ResponseWriter, r *http.Request) error {
@@ -63,8 +61,8 @@ func (s *Server) allow(act authz.Act) func(http.Handler) http.Handler {
 	}
 }
 
-// returnPath is the page to come back to after signing in again: the page asked for, or
-// that of the form that was sent.
+// returnPath is the page after signing in again: the requested page, or that of the
+// form that was sent.
 func (s *Server) returnPath(r *http.Request) string {
 	if r.Method != http.MethodPost {
 		return pagePath(r)
@@ -80,14 +78,14 @@ func (s *Server) returnPath(r *http.Request) string {
 	return page
 }
 
-// signedInWithin reports whether the person showed who they are within the time.
+// signedInWithin reports whether the person authenticated within the time.
 func (s *Server) signedInWithin(a account, within time.Duration) bool {
 	age := s.now().Sub(a.proven)
 	return age >= 0 && age <= within
 }
 
-// noteDenied records that the policy refused somebody. The refusal stands even
-// when it cannot be recorded: nothing was done.
+// noteDenied records a denial by package authz. The act stays denied if that fails:
+// nothing was done.
 func (s *Server) noteDenied(r *http.Request, err error) {
 	var denied *authz.Error
 	if !errors.As(err, &denied) {
@@ -98,8 +96,8 @@ func (s *Server) noteDenied(r *http.Request, err error) {
 	}
 }
 
-// deniedProblem is the page of a refusal by the policy. What is not somebody's is
-// not there for them.
+// deniedProblem is status and page of a denial by package authz. Devices of other
+// people answer 404.
 func deniedProblem(d *authz.Error) (int, page.Kind) {
 	switch d.Reason {
 	case authz.ReasonNoTarget, authz.ReasonNotOwn:
@@ -110,7 +108,7 @@ func deniedProblem(d *authz.Error) (int, page.Kind) {
 	return http.StatusForbidden, page.Kind("access-" + string(d.Reason))
 }
 
-// staffSection is a part of the staff pages and the act that opens it.
+// staffSection is a part of the staff pages and the act that it needs.
 type staffSection struct {
 	path, key string
 	act       authz.Act
@@ -129,7 +127,7 @@ func staffSections() []staffSection {
 	}
 }
 
-// staffLayout is the frame of a staff page: with the parts its reader may open.
+// staffLayout is the layout of a staff page, with the parts that the person may open.
 func (s *Server) staffLayout(r *http.Request) page.Layout {
 	f := s.layout(r)
 	here := r.URL.Path
@@ -150,9 +148,8 @@ func (s *Server) staffLayout(r *http.Request) page.Layout {
 	return f
 }
 
-// staffHome is where the staff pages begin for somebody who signed in with these
-// roles; empty for employees. It only makes a link: what a page shows is decided
-// when it is asked for.
+// staffHome is the first staff page for these roles; empty for employees. It only
+// makes a link: each page checks again.
 func staffHome(roles []portal.Role) string {
 	for _, section := range staffSections() {
 		for _, role := range roles {
@@ -164,8 +161,8 @@ func staffHome(roles []portal.Role) string {
 	return ""
 }
 
-// changesAsStaff reports whether a path belongs to a staff page that asks for a
-// recent sign-in, so that the sign-in page does not lead back at once.
+// changesAsStaff reports whether a staff page may need a recent sign-in, so that the
+// sign-in page does not redirect back at once.
 func changesAsStaff(path string) bool {
 	return strings.HasPrefix(path, "/helpdesk/") || strings.HasPrefix(path, "/admin/")
 }
