@@ -12,8 +12,8 @@ import (
 	"certportal/internal/test/testkit/fixture"
 )
 
-// benchmarkFolder lies beside the sources, on a disk that is one: the folder for
-// temporary files may be memory.
+// benchmarkFolder is beside the sources, on a real disk: the folder for temporary
+// files may be in memory.
 func benchmarkFolder(b *testing.B) string {
 	b.Helper()
 	folder, err := os.MkdirTemp(".", "bench")
@@ -24,8 +24,8 @@ func benchmarkFolder(b *testing.B) string {
 	return folder
 }
 
-// prepared makes the requests before the clock runs: keys and certificates are
-// not the store's work.
+// prepared makes the requests before the clock runs: making keys and certificates is
+// not measured.
 func prepared(b *testing.B) []fixture.Enrolment {
 	b.Helper()
 	requests := make([]fixture.Enrolment, b.N)
@@ -60,7 +60,7 @@ func BenchmarkReserveComplete(b *testing.B) {
 	})
 }
 
-// BenchmarkDevices reads beside one that writes all the time.
+// BenchmarkDevices reads while another goroutine writes all the time.
 func BenchmarkDevices(b *testing.B) {
 	db := opened(b, filepath.Join(benchmarkFolder(b), "portal.db"))
 	for i := range 5 {

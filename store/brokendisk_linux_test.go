@@ -17,8 +17,8 @@ import (
 // brokenDisk names the database of the program that TestF4 starts under strace.
 const brokenDisk = "CERTPORTAL_TEST_BROKEN_DISK"
 
-// From some moment on the disk reports errors instead of keeping data. Writing
-// stops for good, and what was acknowledged before is there.
+// After some time the disk reports errors instead of keeping data. Writing stops for
+// good, and everything acknowledged before is there.
 func TestF4_DiskThatKeepsNothing(t *testing.T) {
 	if file := os.Getenv(brokenDisk); file != "" {
 		enrolOnBrokenDisk(t, file)

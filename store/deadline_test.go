@@ -17,7 +17,7 @@ import (
 const patience = 30 * time.Second
 
 // locked takes a lock through a connection beside the store's, as a backup or a
-// forgotten shell does, and returns what gives it back.
+// forgotten shell does, and returns what releases it.
 func locked(t *testing.T, db *database, statements ...string) (unlock func()) {
 	t.Helper()
 	conn := testkit.Must(db.plain.Conn(t.Context()))(t)
@@ -35,7 +35,7 @@ func locked(t *testing.T, db *database, statements ...string) (unlock func()) {
 	}
 }
 
-// writesLocked are the statements that keep everybody else from writing.
+// writesLocked are the statements that block all other writers.
 func writesLocked(db *database) []string {
 	if db.dialect == "sqlite3" {
 		return []string{"BEGIN IMMEDIATE"}
@@ -43,8 +43,8 @@ func writesLocked(db *database) []string {
 	return []string{"BEGIN", "LOCK TABLE ledger_head IN ACCESS EXCLUSIVE MODE"}
 }
 
-// While somebody else holds the lock, every write ends with an error long before
-// its caller gives up, those in the queue included; afterwards all is as before.
+// While another process holds the lock, every write ends with an error long before
+// its caller gives up, also those in the queue; afterwards all is as before.
 func TestF5_WritesEndWhileTheDatabaseIsLocked(t *testing.T) {
 	const writers = 8
 	onBoth(t, func(t *testing.T, db *database) {
@@ -79,7 +79,7 @@ func TestF5_WritesEndWhileTheDatabaseIsLocked(t *testing.T) {
 	})
 }
 
-// A shorter deadline of the caller holds, and is told apart from the store's.
+// A shorter deadline of the caller applies, and is distinguished from the store's.
 func TestCallersOwnDeadlineHolds(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
 		unlock := locked(t, db, writesLocked(db)...)

@@ -44,7 +44,7 @@ func wantRefusal(t testing.TB, got error, reason portal.Reason) {
 	}
 }
 
-// bothNil or equal octets.
+// sameBytes compares bytes, and distinguishes nil from empty.
 func sameBytes(t testing.TB, what string, got, want []byte) {
 	t.Helper()
 	if (got == nil) != (want == nil) || !bytes.Equal(got, want) {
@@ -60,7 +60,7 @@ func actions(all []audit.Entry) string {
 	return fmt.Sprint(list)
 }
 
-// status reads the newest certificate of a device.
+// newest reads the newest certificate of a device.
 func newest(t testing.TB, db *database, e fixture.Enrolment) portal.Certificate {
 	t.Helper()
 	return testkit.Must(db.Device(context.Background(), e.Reservation.Person, e.Device()))(t).Certificate

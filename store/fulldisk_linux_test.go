@@ -33,7 +33,7 @@ func smallDisk(t *testing.T) string {
 	return folder
 }
 
-// fill writes until the disk is full, then gives back some pages of it.
+// fill writes until the disk is full, then frees some pages.
 func fill(t *testing.T, file string, spare int64) {
 	t.Helper()
 	const page = 4096
@@ -53,9 +53,9 @@ func fill(t *testing.T, file string, spare int64) {
 	}
 }
 
-// The disk runs full at different moments of an enrolment. Nothing is
-// acknowledged that is not there afterwards, reading goes on, and with room
-// again so does writing, in the same process.
+// The disk runs full at different moments of an enrolment. Everything acknowledged is
+// there afterwards, reading goes on, and with room again so does writing, in the same
+// process.
 func TestF3_FullDisk(t *testing.T) {
 	folder := smallDisk(t)
 	db := &database{DB: opened(t, filepath.Join(folder, "portal.db"))}
@@ -108,7 +108,7 @@ func checkReading(t *testing.T, db *database, known fixture.Enrolment) {
 	testkit.Equal(t, "certificate", newest(t, db, known).Serial, known.Serial())
 	testkit.Must(db.Pickup(ctx, known.TokenHash))(t)
 	testkit.Must(db.Head(ctx))(t)
-	// Its use cannot be written down.
+	// Its use cannot be recorded.
 	testkit.Must(db.Session(ctx, [32]byte{1}, testkit.Noon.Add(5*time.Minute)))(t)
 	if _, found, err := db.Latest(ctx, "issuing", false, 0); !found || err != nil {
 		t.Errorf("newest list: got %v, %v", found, err)

@@ -10,8 +10,8 @@ import (
 	"certportal/internal/test/testkit"
 )
 
-// fillNinthSchema writes revocations of which each tells in which list it stood: the
-// list of the name, or none. It gives their serials.
+// fillNinthSchema writes revocations with the number of the CRL each was listed in,
+// or none. It returns their serials.
 func fillNinthSchema(t *testing.T, db *sql.DB, listedIn map[string]any) map[string]ca.Serial {
 	t.Helper()
 	do := func(query string, args ...any) {
@@ -42,8 +42,8 @@ func fillNinthSchema(t *testing.T, db *sql.DB, listedIn map[string]any) map[stri
 	return serials
 }
 
-// Which list named a certificate is still known of lists from before revocations had
-// numbers, and what was in none comes into the next.
+// Which CRL named a certificate is still known for CRLs from before revocations had
+// numbers, and revocations that were in none are in the next.
 func TestF18_OldListsKeepTheirReach(t *testing.T) {
 	for _, engine := range engines {
 		t.Run(engine.name, func(t *testing.T) {

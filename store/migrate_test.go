@@ -14,9 +14,9 @@ import (
 	"certportal/internal/test/testkit/fixture"
 )
 
-// fillFirstSchema writes, as the first release did, what a portal in use has:
-// certificates in every status, a pickup, a session, an account, a list, and a
-// ledger whose chain must hold.
+// fillFirstSchema writes, in the first of the ten steps, what a portal in use has:
+// certificates in every status, a pickup, a session, an account, a CRL, and an audit
+// log whose chain must hold.
 func fillFirstSchema(t *testing.T, db *sql.DB, all map[portal.Status]fixture.Enrolment) []audit.Entry {
 	t.Helper()
 	do := func(query string, args ...any) {
@@ -65,8 +65,8 @@ func fillFirstSchema(t *testing.T, db *sql.DB, all map[portal.Status]fixture.Enr
 	return log
 }
 
-// A database of the first release keeps all it knows, and the drift watch finds
-// its holders in it.
+// A database that began with the first step keeps all its records, and the drift
+// watch finds its holders in it.
 func TestF18_AFilledDatabaseOfTheFirstSchemaIsMigrated(t *testing.T) {
 	for _, engine := range engines {
 		t.Run(engine.name, func(t *testing.T) {

@@ -21,7 +21,7 @@ func wantMoved(t *testing.T, doing string, err error) {
 	}
 }
 
-// moveAway renames the database with its journal, as a restore by hand does.
+// moveAway renames the database with its journal, as a manual restore does.
 func moveAway(t *testing.T, from, to string) {
 	t.Helper()
 	for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -31,8 +31,7 @@ func moveAway(t *testing.T, from, to string) {
 	}
 }
 
-// Without its name the file takes everything and keeps nothing: the next start
-// would know none of it.
+// A file without its name accepts writes that the next start would not find.
 func TestNothingIsWrittenIntoAFileThatWasTakenAway(t *testing.T) {
 	cases := []struct {
 		name     string
@@ -71,8 +70,8 @@ func TestNothingIsWrittenIntoAFileThatWasTakenAway(t *testing.T) {
 	}
 }
 
-// The refusal lasts until the restart, even when the file comes back: others may
-// have written to it meanwhile. What was acknowledged is in it.
+// The refusal lasts until the restart, even when the file comes back: another process
+// may have written to it. Everything acknowledged is in it.
 func TestFileThatCameBackNeedsARestart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "portal.db")
 	db := &database{DB: opened(t, file)}
@@ -90,7 +89,7 @@ func TestFileThatCameBackNeedsARestart(t *testing.T) {
 	testkit.Equal(t, "entries", len(fixture.Entries(t, db)), 4)
 }
 
-// A transaction that was under way when the file went is not committed either.
+// A transaction that was under way when the file was moved is not committed either.
 func TestFileTakenAwayDuringATransaction(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "portal.db")
 	db := opened(t, file)
@@ -106,7 +105,7 @@ func TestFileTakenAwayDuringATransaction(t *testing.T) {
 	testkit.Equal(t, "head in the moved file", head, audit.Head{})
 }
 
-// A symbolic link to the file is followed: it is the file that counts.
+// A symbolic link to the file is followed: the file itself is compared.
 func TestLinkedFileIsNotTakenForMoved(t *testing.T) {
 	folder := t.TempDir()
 	file, link := filepath.Join(folder, "portal.db"), filepath.Join(folder, "link.db")

@@ -2,5 +2,5 @@
 
 package store_test
 
-// raced says that the race detector watches, which takes ten times as long.
+// raced says that the race detector is on, which makes tests ten times slower.
 const raced = false

@@ -140,8 +140,8 @@ func TestErrorsHoldNoPassword(t *testing.T) {
 	}
 }
 
-// The store keeps what it is given, sealed by others, and hashes: what people
-// and forms send does not stand in its files.
+// The store keeps encrypted data and hashes: texts that people and forms send are not
+// in its files.
 func TestA16_FilesHoldOnlyWhatIsSealed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "portal.db")
 	db := opened(t, file)

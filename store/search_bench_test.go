@@ -23,8 +23,8 @@ func seededDatabase(b *testing.B) string {
 	return address
 }
 
-// BenchmarkSearch is one page of 50 for each kind of search, with names, days and
-// places that change, so that no page is asked for twice.
+// BenchmarkSearch is one page of 50 for each kind of search, with changing names,
+// days and cursors, so that no page is asked for twice.
 func BenchmarkSearch(b *testing.B) {
 	db := opened(b, seededDatabase(b))
 	now := time.Now()
@@ -121,8 +121,8 @@ func measured(b *testing.B, once func() error) {
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 }
 
-// BenchmarkTally counts for the overview.
-func BenchmarkTally(b *testing.B) {
+// BenchmarkAdminStats counts for the overview.
+func BenchmarkAdminStats(b *testing.B) {
 	db := opened(b, seededDatabase(b))
 	measured(b, func() error { _, err := db.AdminStats(context.Background(), time.Now()); return err })
 }

@@ -17,38 +17,40 @@ const (
 	groupBound = 2000
 
 	// groupShare is how many of them have their rows read at once, and groupShares
-	// how often that is done for one page: reading rows costs more than finding whose.
+	// how often that is done for one page: reading rows costs more than finding the
+	// groups.
 	groupShare  = 64
 	groupShares = 5
 )
 
-// group is a person or a device whose name begins as was asked, under that name.
+// group is a person or a device whose name begins with the search text, under that
+// name.
 type group struct {
 	key, id string
 	fits    bool // meets the rest of what was asked of the name
 }
 
-// behind is the place after all rows of the group.
+// behind is the cursor after all rows of the group.
 func (g group) behind() admin.Cursor {
 	return admin.Cursor{Group: g.key, ID: g.id, At: math.MinInt64}
 }
 
-// grouped is a row with its place.
+// grouped is a row with its cursor.
 type grouped[T any] struct {
 	row   T
 	place admin.Cursor
 }
 
-// findGroups lists groups in order of their names, from the place on and including
+// findGroups lists groups in order of their names, from the cursor on and including
 // it.
 type findGroups func(ctx context.Context, from admin.Cursor, limit int) ([]group, error)
 
-// readGroups reads rows of groups in order, at most limit. Of the group of the place
-// it leaves out what comes before.
+// readGroups reads rows of groups in order, at most limit. Of the cursor's group it
+// leaves out the rows before the cursor.
 type readGroups[T any] func(ctx context.Context, groups []group, from admin.Cursor, limit int) ([]grouped[T], error)
 
-// inGroups searches the rows of people or devices called so. There is no index over
-// both name and time, so the order is that of the names.
+// inGroups searches the rows of people or devices by their name. There is no index
+// over both name and time, so the order is that of the names.
 func inGroups[T any](ctx context.Context, find findGroups, read readGroups[T], from admin.Cursor, limit int) (admin.Found[T], error) {
 	var found admin.Found[T]
 	var last admin.Cursor
@@ -58,7 +60,7 @@ func inGroups[T any](ctx context.Context, find findGroups, read readGroups[T], f
 		if err != nil {
 			return found, err
 		}
-		for share := range fitting(groups) {
+		for share := range matchingGroups(groups) {
 			rows, err := read(ctx, share, from, limit+1-len(found.Rows))
 			if err != nil {
 				return found, err
@@ -85,8 +87,8 @@ func inGroups[T any](ctx context.Context, find findGroups, read readGroups[T], f
 	return found, nil
 }
 
-// fitting gives those that fit, in shares.
-func fitting(groups []group) func(yield func([]group) bool) {
+// matchingGroups yields the groups that match, in batches.
+func matchingGroups(groups []group) func(yield func([]group) bool) {
 	return func(yield func([]group) bool) {
 		var share []group
 		for _, g := range groups {
@@ -107,9 +109,10 @@ func fitting(groups []group) func(yield func([]group) bool) {
 	}
 }
 
-// valuesOf writes groups as rows of their number and id. There are always as many
-// rows, the last ones repeated under no id, so that few statements are remembered.
-func valuesOf(c *condition, groups []group) string {
+// groupValues writes groups as rows of their number and id. The number of rows is
+// always the same, the last ones with an empty id, so that few statements are
+// prepared.
+func groupValues(c *condition, groups []group) string {
 	rows := make([]string, 0, groupShare)
 	for i := range groupShare {
 		id := ""
@@ -122,7 +125,8 @@ func valuesOf(c *condition, groups []group) string {
 }
 
 // peopleNamed lists people one of whose words begins with the first of the words,
-// under the first such word of theirs; they fit when others begin with the others.
+// under the first such word of theirs; they match when other words of theirs begin
+// with the others.
 func (db Search) peopleNamed(words []string) findGroups {
 	return func(ctx context.Context, from admin.Cursor, limit int) ([]group, error) {
 		if len(words) == 0 {
@@ -143,7 +147,7 @@ func (db Search) peopleNamed(words []string) findGroups {
 	}
 }
 
-// devicesNamed lists devices whose name begins so.
+// devicesNamed lists devices whose name begins with the text.
 func (db Search) devicesNamed(name string) findGroups {
 	return func(ctx context.Context, from admin.Cursor, limit int) ([]group, error) {
 		var c condition

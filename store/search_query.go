@@ -143,7 +143,7 @@ func endsWithin(c *condition, f admin.Filter, now time.Time) {
 	c.and("c.not_after <= " + c.arg(now.AddDate(0, 0, f.Days).UnixMilli()))
 }
 
-// serialBegins is a range that holds under every order of letters: g follows all
+// serialBegins is a range that holds under every collation: g follows all
 // digits there are.
 func serialBegins(c *condition, column, prefix string) {
 	c.and(column + " >= " + c.arg(prefix))

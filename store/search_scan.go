@@ -90,7 +90,7 @@ func (s scan[T]) ofGroups(column string, covers covered) readGroups[T] {
 	x := index{keys: s.newest, down: true}
 	return func(ctx context.Context, groups []group, from admin.Cursor, limit int) ([]grouped[T], error) {
 		var list condition
-		values := valuesOf(&list, groups)
+		values := groupValues(&list, groups)
 		if from.ID == groups[0].id {
 			list.and("(g.column1 > 1 OR " + x.pair(s.alias) + " < (" + list.arg(from.At) + ", " + list.arg(from.Last) + "))")
 		}

@@ -20,7 +20,7 @@ var (
 	_ admin.Store = (*store.DB)(nil)
 )
 
-// plainTemplate is a certificate only in length: the store does not look into it.
+// plainTemplate has only the length of a certificate: the store does not parse it.
 func plainTemplate(length int) (seed.Template, error) {
 	return seed.Template{DER: []byte(strings.Repeat("x", length))}, nil
 }
@@ -76,7 +76,7 @@ func everything(t *testing.T, db *database) []admin.Certificate {
 	return all
 }
 
-// meant is a filter in the plainest of words.
+// meant is a filter written out in plain loops.
 func meant(f admin.Filter, c admin.Certificate) bool {
 	called := func() bool {
 		words := admin.NameWords(c.PersonName, c.UPN)
@@ -115,7 +115,7 @@ func paged(t *testing.T, db admin.Store, f admin.Filter, limit int) (serials []s
 	}
 }
 
-func TestSearchFindsWhatIsMeant(t *testing.T) {
+func TestSearchFindsTheSameAsLoops(t *testing.T) {
 	const certificates = 4500
 	filters := []struct {
 		name string
@@ -318,7 +318,7 @@ func TestSeedRefusesPeople(t *testing.T) {
 	})
 }
 
-func TestTally(t *testing.T) {
+func TestAdminStats(t *testing.T) {
 	seeded(t, 800, func(t *testing.T, db *database) {
 		var want admin.Stats
 		for _, c := range everything(t, db) {

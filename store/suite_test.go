@@ -31,7 +31,7 @@ var (
 func TestMain(m *testing.M) { fixture.Main(m) }
 
 // engine is a database of the suite: how to make one without tables or with the
-// schema, and how to reach it beside the store.
+// schema, and how to connect to it beside the store.
 type engine struct {
 	name    string
 	dialect goose.Dialect
@@ -89,7 +89,7 @@ func (e engine) open(t testing.TB) *database {
 func connect(t testing.TB, driver, address string) *sql.DB {
 	t.Helper()
 	if driver == "sqlite" {
-		// Made as the store makes it, whichever of the two comes first.
+		// With the mode that the store gives it, if it does not exist yet.
 		file, err := os.OpenFile(address, os.O_CREATE|os.O_RDWR, 0o600)
 		if err != nil {
 			t.Fatal(err)

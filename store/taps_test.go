@@ -102,7 +102,7 @@ func TestF22_AThousandTaps(t *testing.T) {
 	}
 }
 
-// fetch reads the file of an fixture.Enrolment whole, as a phone does.
+// fetch reads the whole file of an enrolment, as a phone does.
 func fetch(t *testing.T, db *database, r *enroll.Registrar, e enroll.Enrolment) {
 	t.Helper()
 	token := enroll.PickupKey{1}.Token(e.Serial)

@@ -24,8 +24,7 @@ func TimeOf(ms sql.NullInt64) time.Time {
 // Optional is a text that is NULL when empty.
 func Optional(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }
 
-// HashOf is the key under which a text is kept that nobody needs to read again;
-// empty gives NULL.
+// HashOf is the key of a text that need not be read again; empty gives NULL.
 func HashOf(s string) []byte {
 	if s == "" {
 		return nil

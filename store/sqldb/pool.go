@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// pool is a set of connections that remembers prepared statements where the
-// driver does not do so itself. Preparing costs SQLite more than running.
+// pool is a set of connections that keeps prepared statements where the driver does
+// not do so itself. Preparing costs SQLite more than running.
 type pool struct {
 	db       *sql.DB
 	remember bool
@@ -30,7 +30,7 @@ func (p *pool) statement(query string) *sql.Stmt {
 
 // learn prepares statements for the next time. It must not be called inside a
 // transaction: a pool of one connection would wait for itself. A statement that
-// cannot be prepared is not remembered; running it will tell why.
+// cannot be prepared is not kept; running it will give the reason.
 func (p *pool) learn(ctx context.Context, queries ...string) {
 	if !p.remember {
 		return

@@ -19,7 +19,7 @@ func (e *redactedError) Error() string { return e.text }
 func (e *redactedError) Unwrap() error { return e.err }
 
 // redact takes the password of a database address out of an error, also out of
-// those that quote an address nobody could parse.
+// those that quote an address that could not be parsed.
 func redact(err error, address string) error {
 	text := err.Error()
 	for _, secret := range passwordsOf(address) {
@@ -29,7 +29,7 @@ func redact(err error, address string) error {
 }
 
 // passwordsOf finds the passwords of an address that [checkUser] let through, as
-// they stand there and unescaped.
+// they are written there and unescaped.
 func passwordsOf(address string) []string {
 	var found []string
 	for _, pattern := range []string{`://[^:@]*:([^@]+)@`, `(?i)password=([^&\s]+)`} {
@@ -47,7 +47,7 @@ func passwordsOf(address string) []string {
 }
 
 // checkUser refuses a user name and password that are not escaped: a part of
-// the password would be taken for the host, and stand in every error about it.
+// the password would be taken for the host, and be in every error about it.
 func checkUser(address string) error {
 	_, rest, _ := strings.Cut(address, "://")
 	end := strings.LastIndex(rest, "@")

@@ -67,9 +67,9 @@ func sqlitePath(address string) (string, error) {
 	return filepath.Abs(path)
 }
 
-// createFile makes the file before SQLite does, so that nobody else may read it
-// for a moment; SQLite gives its journal the mode of the file. It tells which
-// file that is, new or known.
+// createFile makes the file before SQLite does, because SQLite would let other
+// accounts read it; SQLite gives its journal the mode of the file. It returns which
+// file that is, new or existing.
 func createFile(path string, log *slog.Logger) (fs.FileInfo, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -146,8 +146,8 @@ func migrateFile(ctx context.Context, path string, schema fs.FS) error {
 	return migrateSQLite(ctx, db, schema)
 }
 
-// openNew opens a file that may be empty. Of several programs that give it its
-// journal at the same time, SQLite refuses all but one, without waiting.
+// openNew opens a file that may be empty. Of several programs that create its journal
+// at the same time, SQLite refuses all but one, without waiting.
 func openNew(ctx context.Context, path string) (*sql.DB, error) {
 	for try := 1; ; try++ {
 		db, err := openFile(ctx, path, false, migrationBusyTimeout)
@@ -162,9 +162,9 @@ func migrateSQLite(ctx context.Context, db *sql.DB, schema fs.FS) error {
 	if err != nil {
 		return err
 	}
-	// Two programs that meet an old file both try. One of them finds the tables of
-	// the other, rolls back, and sees at the next try that the step is done; so it
-	// may go at every step.
+	// Two programs that open one file both try. One of them finds the tables of the
+	// other, rolls back, and sees at the next try that the step is done; that may
+	// happen at every step.
 	err = migrate(ctx, provider)
 	for range provider.ListSources() {
 		if final(err) || ctx.Err() != nil {

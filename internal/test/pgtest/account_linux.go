@@ -5,16 +5,16 @@ import (
 	"syscall"
 )
 
-// nobody is the account PostgreSQL runs as when the tests run as root, which it
+// unprivileged is the account PostgreSQL runs as when the tests run as root, which it
 // refuses to do.
-const nobody = 65534
+const unprivileged = 65534
 
 // attributes give up root, and end the server with the test program, even when
 // that is killed.
 func attributes() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Pdeathsig: syscall.SIGINT}
 	if os.Getuid() == 0 {
-		a.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+		a.Credential = &syscall.Credential{Uid: unprivileged, Gid: unprivileged}
 	}
 	return a
 }
@@ -28,5 +28,5 @@ func handOver(folder, data string) error {
 	if err := os.Chmod(folder, 0o711); err != nil {
 		return err
 	}
-	return os.Chown(data, nobody, nobody)
+	return os.Chown(data, unprivileged, unprivileged)
 }

@@ -34,6 +34,8 @@ type Server struct {
 	made     int
 	free     []string
 	template string // what Copy copies; empty before its first use
+
+	admin *sql.DB // connected to the database postgres
 }
 
 // Database gives the test an empty database of its own and returns its address,
@@ -108,6 +110,9 @@ func (s *Server) mustRun(t testing.TB) {
 	defer s.mu.Unlock()
 	if s.process == nil && s.startErr == nil {
 		s.process, s.startErr = start(initdb, postgres)
+		if s.startErr == nil {
+			s.admin, s.startErr = sql.Open("pgx", s.process.address("postgres"))
+		}
 	}
 	if s.startErr != nil {
 		t.Fatalf("starting PostgreSQL: %v", s.startErr)
@@ -119,6 +124,7 @@ func (s *Server) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.process != nil {
+		s.admin.Close()
 		s.process.stop()
 		s.process = nil
 	}
@@ -155,12 +161,15 @@ func (s *Server) giveBack(name string) error {
 
 // run executes statements in a database of the server.
 func (s *Server) run(database string, statements ...string) error {
-	db, err := sql.Open("pgx", s.process.address(database))
-	if err != nil {
-		return err
+	db := s.admin
+	if database != "postgres" {
+		var err error
+		if db, err = sql.Open("pgx", s.process.address(database)); err != nil {
+			return err
+		}
+		defer db.Close()
+		db.SetMaxOpenConns(1)
 	}
-	defer db.Close()
-	db.SetMaxOpenConns(1)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for _, statement := range statements {

@@ -1,0 +1,297 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"certportal/ca"
+	"certportal/internal/admin"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/store/sqldb"
+)
+
+// bulkColumns are the columns that [bulkRow] scans.
+const bulkColumns = `id, state, filter, place, maker, maker_name, role, address, request, made_at, expires_at,
+	cause, comment, approver, approver_name, approved_at, closed_at, items, finished, ended`
+
+type bulkRow struct {
+	order                           admin.BulkRevocation
+	place                           string
+	made, expires, approved, closed sql.NullInt64
+}
+
+func (r *bulkRow) fields() []any {
+	o := &r.order
+	return []any{&o.ID, &o.State, &o.Filter, &r.place, &o.Maker, &o.MakerName, &o.Role, &o.Address, &o.Request,
+		&r.made, &r.expires, &o.Cause, &o.Comment, &o.Approver, &o.ApproverName, &r.approved, &r.closed,
+		&o.Items, &o.Finished, &o.Revoked}
+}
+
+func (r *bulkRow) value() (admin.BulkRevocation, error) {
+	o := r.order
+	o.Made, o.Expires, o.Approved, o.Closed = sqldb.TimeOf(r.made), sqldb.TimeOf(r.expires), sqldb.TimeOf(r.approved), sqldb.TimeOf(r.closed)
+	var err error
+	o.Cursor, err = admin.ParseCursor(r.place)
+	return o, err
+}
+
+// AddBulk records a new bulk revocation.
+func (db BulkRevocations) AddBulk(ctx context.Context, o admin.BulkRevocation, entry audit.Entry) error {
+	return db.write(ctx, "recording bulk revocation", func(ctx context.Context, t *tx) error {
+		_, err := t.Exec(ctx, `INSERT INTO orders (`+bulkColumns+`) VALUES
+			($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', '', '', '', NULL, NULL, 0, 0, 0)`,
+			o.ID, string(o.State), sqldb.Cleaned(o.Filter), o.Cursor.String(), string(o.Maker), sqldb.Cleaned(o.MakerName), o.Role,
+			sqldb.Cleaned(o.Address), sqldb.Cleaned(o.Request), o.Made.UnixMilli(), o.Expires.UnixMilli())
+		if err != nil {
+			return fmt.Errorf("recording bulk revocation %s: %w", o.ID, err)
+		}
+		return t.append(ctx, entry)
+	})
+}
+
+// Bulk finds a bulk revocation. The error wraps portal.ErrNotFound when there is
+// none.
+func (db BulkRevocations) Bulk(ctx context.Context, id string) (admin.BulkRevocation, error) {
+	if !sqldb.Storable(id) {
+		return admin.BulkRevocation{}, fmt.Errorf("finding bulk revocation: %w", portal.ErrNotFound)
+	}
+	var r bulkRow
+	err := db.One(ctx, "SELECT "+bulkColumns+" FROM orders WHERE id = $1", []any{id}, r.fields()...)
+	if err != nil {
+		return admin.BulkRevocation{}, fmt.Errorf("finding bulk revocation %q: %w", id, err)
+	}
+	return r.value()
+}
+
+// Bulks lists bulk revocations, running ones first, then the newest; only open ones
+// when open is set.
+func (db BulkRevocations) Bulks(ctx context.Context, open bool, limit int) ([]admin.BulkRevocation, error) {
+	where := "TRUE"
+	if open {
+		where = "closed_at IS NULL"
+	}
+	var orders []admin.BulkRevocation
+	err := db.All(ctx, "SELECT "+bulkColumns+" FROM orders WHERE "+where+`
+		ORDER BY CASE WHEN state = $2 AND closed_at IS NULL THEN 0 ELSE 1 END, made_at DESC, id LIMIT $1`,
+		[]any{limit, string(admin.Running)}, func(rows *sql.Rows) error {
+			var r bulkRow
+			if err := rows.Scan(r.fields()...); err != nil {
+				return err
+			}
+			o, err := r.value()
+			orders = append(orders, o)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("listing bulk revocations: %w", err)
+	}
+	return orders, nil
+}
+
+// BulkItems lists certificates of a bulk revocation, in its order, behind a
+// position.
+func (db BulkRevocations) BulkItems(ctx context.Context, id string, after, limit int, now time.Time) ([]admin.BulkItem, error) {
+	if !sqldb.Storable(id) {
+		return nil, nil
+	}
+	var items []admin.BulkItem
+	err := db.All(ctx, `SELECT `+rowColumns+`, i.outcome FROM order_items i JOIN certificates c ON c.serial = i.serial`+
+		listedJoins+`WHERE i.order_id = $1 AND i.place > $2 ORDER BY i.place LIMIT $3`, []any{id, after, limit},
+		func(rows *sql.Rows) error {
+			var r listedRow
+			var item admin.BulkItem
+			if err := rows.Scan(append(r.fields(), &item.Outcome)...); err != nil {
+				return err
+			}
+			var err error
+			item.Certificate, err = r.value(now)
+			items = append(items, item)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("listing certificates of bulk revocation %q: %w", id, err)
+	}
+	return items, nil
+}
+
+// AddBulkItems adds certificates to a bulk revocation and advances its cursor.
+// portal.ErrConflict says that it gathers from another cursor by now, or not at all.
+func (db BulkRevocations) AddBulkItems(ctx context.Context, id string, from admin.Cursor, serials []ca.Serial, next admin.Cursor) error {
+	return db.writeWithin(ctx, workWithin, "gathering", func(ctx context.Context, t *tx) error {
+		state := admin.Gathering
+		if next == (admin.Cursor{}) {
+			state = admin.Draft
+		}
+		var items int
+		err := t.One(ctx, `UPDATE orders SET place = $3, state = $4 WHERE id = $1 AND state = 'gathering' AND place = $2
+			RETURNING items`, []any{id, from.String(), next.String(), string(state)}, &items)
+		if errors.Is(err, portal.ErrNotFound) {
+			return portal.ErrConflict
+		}
+		if err != nil {
+			return fmt.Errorf("advancing bulk revocation %s: %w", id, err)
+		}
+		return t.addItems(ctx, id, items, serials)
+	})
+}
+
+// addItems adds the certificates that a bulk revocation does not have yet, behind
+// its first items.
+func (t *tx) addItems(ctx context.Context, id string, items int, serials []ca.Serial) error {
+	for _, serial := range serials {
+		touched, err := t.Exec(ctx, `INSERT INTO order_items (order_id, place, serial, outcome) VALUES ($1, $2, $3, '')
+			ON CONFLICT (order_id, serial) DO NOTHING`, id, items+1, serial.String())
+		if err != nil {
+			return fmt.Errorf("adding %s to bulk revocation %s: %w", serial, id, err)
+		}
+		items += touched
+	}
+	_, err := t.Exec(ctx, "UPDATE orders SET items = $2 WHERE id = $1", id, items)
+	if err != nil {
+		return fmt.Errorf("counting bulk revocation %s: %w", id, err)
+	}
+	return nil
+}
+
+// TransitionBulk brings a bulk revocation from one state to another.
+// portal.ErrConflict says that it is not in the first state.
+func (db BulkRevocations) TransitionBulk(ctx context.Context, m admin.BulkTransition) error {
+	return db.write(ctx, "moving bulk revocation "+m.ID, func(ctx context.Context, t *tx) error {
+		var closed, approved time.Time
+		if m.To == admin.Done || m.To == admin.Dropped || m.To == admin.Lapsed {
+			closed = m.At
+		}
+		if m.Approver != "" {
+			approved = m.At
+		}
+		touched, err := t.Exec(ctx, `UPDATE orders SET state = $3, closed_at = $4,
+			expires_at = coalesce($5, expires_at),
+			cause = CASE WHEN $6 = '' THEN cause ELSE $6 END, comment = CASE WHEN $7 = '' THEN comment ELSE $7 END,
+			approver = $8, approver_name = $9, approved_at = $10
+			WHERE id = $1 AND state = $2`,
+			m.ID, string(m.From), string(m.To), sqldb.Moment(closed), sqldb.Moment(m.Expires), string(m.Grounds.Cause),
+			sqldb.Cleaned(m.Grounds.Comment), string(m.Approver), sqldb.Cleaned(m.Name), sqldb.Moment(approved))
+		if err != nil {
+			return fmt.Errorf("moving bulk revocation: %w", err)
+		}
+		if touched == 0 {
+			return portal.ErrConflict
+		}
+		return t.append(ctx, m.Entry)
+	})
+}
+
+// RevokeBulkItems revokes the next certificates of a running bulk revocation, in one
+// transaction with its progress, and closes it after the last. After a crash, what
+// was interrupted was either done and recorded, or is done again.
+func (db BulkRevocations) RevokeBulkItems(ctx context.Context, id string, limit int, at time.Time) (ended int, more bool, err error) {
+	err = db.writeWithin(ctx, workWithin, "revoking items of bulk revocation "+id, func(ctx context.Context, t *tx) error {
+		ended, more = 0, false
+		// The first statement takes the order's row: replicas wait for each other.
+		var r bulkRow
+		found := false
+		err := t.All(ctx, "UPDATE orders SET finished = finished WHERE id = $1 AND state = 'running' RETURNING "+bulkColumns,
+			[]any{id}, func(rows *sql.Rows) error {
+				found = true
+				return rows.Scan(r.fields()...)
+			})
+		if err != nil || !found {
+			return err
+		}
+		o, err := r.value()
+		if err != nil {
+			return err
+		}
+		serials, err := t.itemsOf(ctx, o, limit)
+		if err != nil {
+			return err
+		}
+		all, err := t.endItems(ctx, o, serials, at)
+		if err != nil {
+			return err
+		}
+		ended, more = len(all), o.Finished+len(serials) < o.Items
+		if !more {
+			all = append(all, record{Entry: doneEntry(o, o.Revoked+ended, at)})
+		}
+		if err := t.noteProgress(ctx, o, len(serials), ended, more, at); err != nil {
+			return err
+		}
+		return t.appendRecords(ctx, all...)
+	})
+	if err != nil {
+		return 0, false, err
+	}
+	return ended, more, nil
+}
+
+// itemsOf lists the next certificates of a bulk revocation.
+func (t *tx) itemsOf(ctx context.Context, o admin.BulkRevocation, limit int) ([]ca.Serial, error) {
+	var serials []ca.Serial
+	err := t.All(ctx, "SELECT serial FROM order_items WHERE order_id = $1 AND place > $2 ORDER BY place LIMIT $3",
+		[]any{o.ID, o.Finished, limit}, func(rows *sql.Rows) error { return scanSerial(rows, &serials) })
+	if err != nil {
+		return nil, fmt.Errorf("listing certificates of bulk revocation %s: %w", o.ID, err)
+	}
+	return serials, nil
+}
+
+// endItems revokes those that are still in force and records the outcome of each.
+func (t *tx) endItems(ctx context.Context, o admin.BulkRevocation, serials []ca.Serial, at time.Time) ([]record, error) {
+	if err := t.lockOwners(ctx, serials); err != nil {
+		return nil, err
+	}
+	r := enroll.Revocation{Cause: o.Cause, At: at, Entry: bulkEntry(o, at)}
+	r.Entry.Action = audit.CertificateRevoked
+	var all []record
+	for _, serial := range sortedUnique(serials) {
+		about, err := t.endIfLive(ctx, serial, r)
+		if err != nil {
+			return nil, err
+		}
+		outcome := admin.ItemSkipped
+		if len(about) > 0 {
+			outcome = admin.ItemRevoked
+		}
+		all = append(all, about...)
+		_, err = t.Exec(ctx, "UPDATE order_items SET outcome = $3 WHERE order_id = $1 AND serial = $2",
+			o.ID, serial.String(), string(outcome))
+		if err != nil {
+			return nil, fmt.Errorf("noting outcome of %s: %w", serial, err)
+		}
+	}
+	return all, nil
+}
+
+func (t *tx) noteProgress(ctx context.Context, o admin.BulkRevocation, finished, ended int, more bool, at time.Time) error {
+	state, closed := admin.Running, time.Time{}
+	if !more {
+		state, closed = admin.Done, at
+	}
+	_, err := t.Exec(ctx, "UPDATE orders SET finished = $2, ended = $3, state = $4, closed_at = $5 WHERE id = $1",
+		o.ID, o.Finished+finished, o.Revoked+ended, string(state), sqldb.Moment(closed))
+	if err != nil {
+		return fmt.Errorf("noting progress of bulk revocation %s: %w", o.ID, err)
+	}
+	return nil
+}
+
+// bulkEntry is an entry in the name of the person who made the bulk revocation.
+func bulkEntry(o admin.BulkRevocation, at time.Time) audit.Entry {
+	return audit.Entry{
+		At: at, Actor: string(o.Maker), Role: o.Role, Address: o.Address, Request: o.Request,
+		Detail: withDetail(nil, "order", o.ID, "comment", o.Comment, "approver", string(o.Approver)),
+	}
+}
+
+func doneEntry(o admin.BulkRevocation, ended int, at time.Time) audit.Entry {
+	e := bulkEntry(o, at)
+	e.Action, e.Object = audit.BulkDone, o.ID
+	e.Detail["certificates"], e.Detail["ended"] = fmt.Sprint(o.Items), fmt.Sprint(ended)
+	return e
+}

@@ -1,0 +1,19 @@
+package store
+
+import (
+	"context"
+	"errors"
+)
+
+// Probe writes a change without effect and waits until it is durable, so that a
+// moved file, a disk that keeps no data and a read-only server are noticed before a
+// request fails. It uses the drift watch's row, which is rarely written.
+func (db *DB) Probe(ctx context.Context) error {
+	return db.write(ctx, "trying to write", func(ctx context.Context, t *tx) error {
+		touched, err := t.Exec(ctx, "UPDATE watch SET id = id WHERE id = 1")
+		if err == nil && touched != 1 {
+			err = errors.New("the row of the watch is missing")
+		}
+		return err
+	})
+}
