@@ -16,22 +16,22 @@ import (
 	"certportal/store/seed"
 )
 
-// desk is a service over a database of made-up people.
-type desk struct {
+// harness is a service over a database with sample data.
+type harness struct {
 	*admin.Service
 	db    *store.DB
 	now   time.Time
-	lists int // times the revocation list was asked for
+	lists int // requested CRL updates
 }
 
-func newDesk(t *testing.T, certificates, secondPerson int) *desk {
+func newHarness(t *testing.T, certificates, secondPerson int) *harness {
 	t.Helper()
 	db := fixture.Store(t)
 	body := func(int) (seed.Template, error) { return seed.Template{DER: []byte("x")}, nil }
 	if err := seed.Fill(t.Context(), db, seed.Config{Certificates: certificates, Now: testkit.Noon, Template: body}); err != nil {
 		t.Fatal(err)
 	}
-	d := &desk{db: db, now: testkit.Noon}
+	d := &harness{db: db, now: testkit.Noon}
 	d.Service = testkit.Must(admin.New(admin.Config{
 		Store: db, SecondPerson: secondPerson, Now: func() time.Time { return d.now }, Revoked: func() { d.lists++ },
 	}))(t)
@@ -48,7 +48,7 @@ func eve() portal.Actor { return actor("eve", portal.Admin) }
 
 func lost() admin.Grounds { return admin.Grounds{Cause: portal.Lost, Comment: "left in a taxi"} }
 
-func (d *desk) find(t *testing.T, f admin.Filter) []admin.Certificate {
+func (d *harness) find(t *testing.T, f admin.Filter) []admin.Certificate {
 	t.Helper()
 	found, err := d.Certificates(t.Context(), ada(), f, admin.Cursor{})
 	if err != nil {
@@ -73,7 +73,7 @@ func wantDenied(t *testing.T, doing string, err error, why authz.Reason) {
 }
 
 func TestRevokeCertificate(t *testing.T) {
-	d := newDesk(t, 60, 0)
+	d := newHarness(t, 60, 0)
 	c := d.find(t, admin.Filter{State: admin.Working})[0]
 	ended, err := d.RevokeCertificate(t.Context(), ada(), c.Serial, lost())
 	if err != nil || len(ended) != 1 || d.lists != 1 {
@@ -117,10 +117,10 @@ func TestGrounds(t *testing.T) {
 	}
 }
 
-// What an auditor, the helpdesk or an employee tries is refused and recorded, and
-// nothing is changed (attack A10).
+// Acts of auditors, helpdesk and employees are refused and recorded, and change nothing
+// (attack A10).
 func TestA10_OnlyAdministratorsAct(t *testing.T) {
-	d := newDesk(t, 60, 0)
+	d := newHarness(t, 60, 0)
 	c := d.find(t, admin.Filter{State: admin.Working})[0]
 	acts := map[string]func(portal.Actor) error{
 		"revoke certificate": func(a portal.Actor) error {
@@ -191,7 +191,7 @@ func TestA10_OnlyAdministratorsAct(t *testing.T) {
 }
 
 func TestOrderWaitsForSecondAdministrator(t *testing.T) {
-	d := newDesk(t, 400, 20)
+	d := newHarness(t, 400, 20)
 	ctx := t.Context()
 	f := admin.Filter{State: admin.Working}
 	o, err := d.CreateBulk(ctx, ada(), f)
@@ -248,7 +248,7 @@ func TestOrderWaitsForSecondAdministrator(t *testing.T) {
 }
 
 func TestSmallOrderRunsAtOnce(t *testing.T) {
-	d := newDesk(t, 60, 20)
+	d := newHarness(t, 60, 20)
 	o, err := d.CreateBulk(t.Context(), ada(), admin.Filter{PersonID: "seed3", State: admin.Working})
 	if err != nil {
 		t.Fatal(err)
@@ -267,7 +267,7 @@ func TestSmallOrderRunsAtOnce(t *testing.T) {
 }
 
 func TestRevokePerson(t *testing.T) {
-	d := newDesk(t, 60, 1)
+	d := newHarness(t, 60, 1)
 	holder := portal.PersonID("")
 	held := map[portal.PersonID]int{}
 	for _, c := range d.find(t, admin.Filter{State: admin.Working}) {
@@ -286,7 +286,7 @@ func TestRevokePerson(t *testing.T) {
 }
 
 func TestOrderLapses(t *testing.T) {
-	d := newDesk(t, 60, 1)
+	d := newHarness(t, 60, 1)
 	o, err := d.CreateBulk(t.Context(), ada(), admin.Filter{State: admin.Working})
 	if err != nil {
 		t.Fatal(err)
@@ -318,7 +318,7 @@ func TestOrderLapses(t *testing.T) {
 }
 
 func TestHalt(t *testing.T) {
-	d := newDesk(t, 20, 0)
+	d := newHarness(t, 20, 0)
 	_, err := d.Halt(t.Context(), ada(), "  ")
 	wantRefusal(t, "no text", err, portal.CommentEmpty)
 	h, err := d.Halt(t.Context(), ada(), "Closed until four")
@@ -338,7 +338,7 @@ func TestHalt(t *testing.T) {
 }
 
 func TestExportIsWhole(t *testing.T) {
-	d := newDesk(t, 2500, 0)
+	d := newHarness(t, 2500, 0)
 	rows := 0
 	err := d.EachCertificate(t.Context(), ada(), admin.Filter{}, func(admin.Certificate) error { rows++; return nil })
 	if err != nil || rows != 2500 {

@@ -33,10 +33,10 @@ func TestNearnessOf(t *testing.T) {
 	}
 }
 
-// Without an authority there is nothing to look at, to publish or to try, and nothing
-// is recorded as if there were.
+// Without an authority there is nothing to show, publish or test, and nothing is
+// recorded.
 func TestWithoutAuthority(t *testing.T) {
-	d := newDesk(t, 0, 0)
+	d := newHarness(t, 0, 0)
 	if _, err := d.Authority(t.Context(), ada()); !errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("looking: got %v", err)
 	}

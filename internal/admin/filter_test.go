@@ -70,8 +70,7 @@ func TestNameWords(t *testing.T) {
 	}
 }
 
-// Whatever stands in an address, what is understood of it is understood the same way
-// when it is written back.
+// A filter read from any address means the same after it is written back.
 func FuzzFilter(f *testing.F) {
 	f.Add("person=anna&serial=0x4A&status=expiring&days=3&from=2026-01-02&to=2026-02-03&id=x&device_id=y&device=z")
 	f.Add("to=9998-12-31")

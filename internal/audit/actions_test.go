@@ -11,7 +11,7 @@ import (
 	"certportal/internal/audit"
 )
 
-// What is declared is listed: the pages have words for what the list says.
+// All declared actions are listed: the pages have texts for listed ones.
 func TestActionsListsAll(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "audit.go", nil, 0)
 	if err != nil {

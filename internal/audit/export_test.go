@@ -16,7 +16,7 @@ import (
 	"certportal/internal/audit"
 )
 
-// hostile is an entry whose every text tries to end the line, the field or the
+// hostile is an entry in which every value tries to end the line, the field or the
 // message.
 func hostile() audit.Entry {
 	const text = "a\r\nb\x00\x1b[31m\u2028\u0085\"]\\ <130>1 - - - - - - forged ünï 👩‍💻"
@@ -48,7 +48,7 @@ func TestJSONLinesComeBackAsTheyWere(t *testing.T) {
 	}
 }
 
-// The schema that is promised: fields may be added, none renamed.
+// The promised schema: fields may be added, none renamed.
 func TestJSONSchema(t *testing.T) {
 	line, err := chain(1)[0].AppendJSON(nil)
 	if err != nil {
@@ -170,7 +170,7 @@ func TestA19_SealsCoverWhatTheySay(t *testing.T) {
 	}
 }
 
-// Entries of the first release have no node, and verify as they were written.
+// Entries of the first release have no node, and still verify.
 func TestA19_EntriesWithoutNodeKeepTheirHash(t *testing.T) {
 	e := chain(1)[0]
 	const written = "4918117e0db73c00afdbd6321677e38bf355271e73b61a6a746352105d08b668"

@@ -27,8 +27,8 @@ func authority(t *testing.T) (*ca.Hierarchy, *ca.Issuer) {
 	return h, testkit.Must(ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey}))(t)
 }
 
-// keysOf makes keys that are guarded by a passphrase.
-func keysOf(t *testing.T, h *house, issuer *ca.Issuer, passphrase string, now func() time.Time) *auditmonitor.Keys {
+// keysOf makes keys that are encrypted with a passphrase.
+func keysOf(t *testing.T, h *harness, issuer *ca.Issuer, passphrase string, now func() time.Time) *auditmonitor.Keys {
 	t.Helper()
 	var own *enroll.OwnIssuer
 	if issuer != nil {
@@ -49,10 +49,11 @@ func sealed(t *testing.T, key crypto.Signer, serial string, at time.Time) audit.
 	return testkit.Must(audit.Checkpoint{Head: audit.Head{Seq: 1}, At: at, Node: "n", Key: serial}.Sign(key))(t)
 }
 
-// One key seals for all replicas, until two thirds of its life are over. Its seals
-// stay good, and seals of others are told from them.
+// One key signs for all replicas until two thirds of its life are over. Its checkpoints
+// remain valid, and those of other keys are rejected.
 func TestKeysAreSharedAndRenewed(t *testing.T) {
-	onBoth(t, func(t *testing.T, h *house) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, h *harness) {
 		ctx := t.Context()
 		hierarchy, issuer := authority(t)
 		now := testkit.Noon
@@ -101,8 +102,9 @@ func TestKeysAreSharedAndRenewed(t *testing.T) {
 	})
 }
 
-// Every signature of the CA is recorded before, that of the ledger's key too.
+// Every signature of the CA is recorded first, that of the audit key too.
 func TestKeysAreRecorded(t *testing.T) {
+	t.Parallel()
 	h := onSQLite(t)
 	_, issuer := authority(t)
 	_, serial, err := keysOf(t, h, issuer, "passphrase", func() time.Time { return testkit.Noon }).Key(t.Context())
@@ -119,6 +121,7 @@ func TestKeysAreRecorded(t *testing.T) {
 }
 
 func TestKeysOfASealedCA(t *testing.T) {
+	t.Parallel()
 	h := onSQLite(t)
 	if _, _, err := keysOf(t, h, nil, "passphrase", nil).Key(context.Background()); err == nil {
 		t.Error("a sealed CA makes keys")
@@ -127,6 +130,6 @@ func TestKeysOfASealedCA(t *testing.T) {
 		t.Error("keys without records")
 	}
 	if _, err := auditmonitor.New(auditmonitor.Config{}); err == nil {
-		t.Error("a keeper without records")
+		t.Error("a monitor without store")
 	}
 }

@@ -23,26 +23,26 @@ var _ auditmonitor.Store = (*store.DB)(nil)
 
 func TestMain(m *testing.M) { fixture.Main(m) }
 
-// house is a store and a plain connection to its database, as its administrator
-// has one.
-type house struct {
+// harness is a store and a plain connection to its database, as a database
+// administrator has one.
+type harness struct {
 	*store.DB
 	plain   *sql.DB
 	address string
 }
 
-func onBoth(t *testing.T, test func(t *testing.T, h *house)) {
+func onBoth(t *testing.T, test func(t *testing.T, h *harness)) {
 	t.Run("sqlite", func(t *testing.T) { test(t, onSQLite(t)) })
 	t.Run("postgres", func(t *testing.T) {
 		address := fixture.Postgres(t)
-		test(t, &house{open(t, address), connect(t, "pgx", address), address})
+		test(t, &harness{open(t, address), connect(t, "pgx", address), address})
 	})
 }
 
-func onSQLite(t testing.TB) *house {
+func onSQLite(t testing.TB) *harness {
 	address := fixture.SQLite(t)
 	db := open(t, address)
-	return &house{db, connect(t, "sqlite", "file://"+address+"?_pragma=busy_timeout(5000)"), address}
+	return &harness{db, connect(t, "sqlite", "file://"+address+"?_pragma=busy_timeout(5000)&_pragma=synchronous(off)"), address}
 }
 
 func open(t testing.TB, address string) *store.DB {
@@ -60,16 +60,16 @@ func connect(t testing.TB, driver, address string) *sql.DB {
 	return db
 }
 
-// exec is what an administrator of the database may do.
-func (h *house) exec(t testing.TB, query string, args ...any) {
+// exec runs SQL as a database administrator.
+func (h *harness) exec(t testing.TB, query string, args ...any) {
 	t.Helper()
 	if _, err := h.plain.Exec(query, args...); err != nil {
 		t.Fatalf("%.80s: %v", query, err)
 	}
 }
 
-// disarm drops the triggers of the ledger and its seals, under either engine.
-func (h *house) disarm(t testing.TB) {
+// disarm drops the triggers that protect audit log and checkpoints.
+func (h *harness) disarm(t testing.TB) {
 	t.Helper()
 	if filepath.IsAbs(h.address) {
 		for _, trigger := range []string{
@@ -83,7 +83,7 @@ func (h *house) disarm(t testing.TB) {
 	h.exec(t, "DROP TRIGGER ledger_seals_are_append_only ON ledger_seals")
 }
 
-// sample is the n-th entry of a ledger as portals write it.
+// sample returns the n-th entry of a typical audit log.
 func sample(n int) audit.Entry {
 	name := "Anna's iPhone"
 	if n%10 == 7 {
@@ -97,9 +97,8 @@ func sample(n int) audit.Entry {
 	}
 }
 
-// fill appends n entries in one transaction, as fast as the database takes them,
-// and in the portal's form.
-func (h *house) fill(t testing.TB, n int) []audit.Entry {
+// fill appends n entries with SQL in one transaction, encoded as the store does.
+func (h *harness) fill(t testing.TB, n int) []audit.Entry {
 	t.Helper()
 	head, err := h.Head(context.Background())
 	if err != nil {

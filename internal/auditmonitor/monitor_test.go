@@ -16,24 +16,24 @@ import (
 	"certportal/internal/test/testkit"
 )
 
-// keeper is one that runs over a house.
-type keeper struct {
+// testMonitor is a monitor over a harness.
+type testMonitor struct {
 	*auditmonitor.Monitor
-	house *house
-	stop  func()
+	harness *harness
+	stop    func()
 }
 
-func newKeeper(t *testing.T, h *house, c auditmonitor.Config) *keeper {
+func newMonitor(t *testing.T, h *harness, c auditmonitor.Config) *testMonitor {
 	t.Helper()
 	c.Store, c.Node = h.DB, "portal-1"
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &keeper{Monitor: testkit.Must(auditmonitor.New(c))(t), house: h}
+	return &testMonitor{Monitor: testkit.Must(auditmonitor.New(c))(t), harness: h}
 }
 
-// start lets it run until the end of the test or stop.
-func (k *keeper) start(t *testing.T) {
+// start runs it until the end of the test or stop.
+func (k *testMonitor) start(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -48,7 +48,7 @@ func (k *keeper) start(t *testing.T) {
 	t.Cleanup(k.stop)
 }
 
-func (k *keeper) awaitReader(t *testing.T, name string, seq int64) {
+func (k *testMonitor) awaitReader(t *testing.T, name string, seq int64) {
 	t.Helper()
 	testkit.Eventually(t, name, func() bool {
 		for _, r := range testkit.Must(k.State(t.Context()))(t).Cursors {
@@ -64,18 +64,19 @@ func keyOf(key crypto.Signer) func(context.Context) (crypto.Signer, string, erro
 	return func(context.Context) (crypto.Signer, string, error) { return key, "0a", nil }
 }
 
-func TestKeeperSealsAndSealsAtTheEnd(t *testing.T) {
-	onBoth(t, func(t *testing.T, h *house) {
+func TestMonitorSignsAndSignsAtTheEnd(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, h *harness) {
 		key, log := newKey(t), testkit.NewLog(t)
 		h.fill(t, 10)
-		k := newKeeper(t, h, auditmonitor.Config{
+		k := newMonitor(t, h, auditmonitor.Config{
 			Key: keyOf(key), Certified: certifiedBy(key.Public()), CheckpointEvery: 50 * time.Millisecond, Log: log.Logger(),
 		})
 		k.start(t)
 		log.Await(t, "head=10:")
 		k.stop()
 		h.fill(t, 5)
-		again := newKeeper(t, h, auditmonitor.Config{Key: keyOf(key), CheckpointEvery: time.Hour})
+		again := newMonitor(t, h, auditmonitor.Config{Key: keyOf(key), CheckpointEvery: time.Hour})
 		again.start(t)
 		again.stop()
 		seal := testkit.Must(h.LastCheckpoint(t.Context()))(t)
@@ -85,22 +86,23 @@ func TestKeeperSealsAndSealsAtTheEnd(t *testing.T) {
 		}
 		check := testkit.Must(h.LastVerification(t.Context()))(t)
 		testkit.Equal(t, "verified", check.Seq, 15)
-		idle := newKeeper(t, h, auditmonitor.Config{Key: keyOf(key), CheckpointEvery: 10 * time.Millisecond})
+		idle := newMonitor(t, h, auditmonitor.Config{Key: keyOf(key), CheckpointEvery: 10 * time.Millisecond})
 		idle.start(t)
 		idle.stop()
 		testkit.Equal(t, "seals", len(testkit.Must(h.Checkpoints(t.Context(), 0, 10))(t)), 2)
 	})
 }
 
-// A chain that was tampered with is not sealed: the break is told once, in the log
-// and in the ledger, and is gone when it is mended.
+// No checkpoint is made of a broken chain: the break is reported once, in the log and
+// in the audit log, and is gone when it is repaired.
 func TestA19_ABrokenLedgerIsNotSealed(t *testing.T) {
-	onBoth(t, func(t *testing.T, h *house) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, h *harness) {
 		key, log := newKey(t), testkit.NewLog(t)
 		h.fill(t, 20)
 		h.disarm(t)
 		h.exec(t, "UPDATE ledger SET actor = 'nobody' WHERE seq = 7")
-		k := newKeeper(t, h, auditmonitor.Config{Key: keyOf(key), CheckpointEvery: 20 * time.Millisecond, Log: log.Logger()})
+		k := newMonitor(t, h, auditmonitor.Config{Key: keyOf(key), CheckpointEvery: 20 * time.Millisecond, Log: log.Logger()})
 		k.start(t)
 		log.Await(t, "THE AUDIT LOG IS BROKEN")
 		testkit.Eventually(t, "the entry", func() bool { return testkit.Must(h.Head(t.Context()))(t).Seq == 21 })
@@ -114,7 +116,7 @@ func TestA19_ABrokenLedgerIsNotSealed(t *testing.T) {
 		testkit.Equal(t, "entry", last.Action, audit.LogBroken)
 
 		h.exec(t, "UPDATE ledger SET actor = $1 WHERE seq = 7", sample(7).Actor)
-		k = newKeeper(t, h, auditmonitor.Config{Key: keyOf(key), CheckpointEvery: 20 * time.Millisecond, Log: log.Logger(), Now: func() time.Time {
+		k = newMonitor(t, h, auditmonitor.Config{Key: keyOf(key), CheckpointEvery: 20 * time.Millisecond, Log: log.Logger(), Now: func() time.Time {
 			return time.Now().Add(2 * time.Hour)
 		}})
 		k.start(t)
@@ -123,25 +125,27 @@ func TestA19_ABrokenLedgerIsNotSealed(t *testing.T) {
 	})
 }
 
-// Without its key, a portal goes on and says so.
-func TestKeeperWithoutAKey(t *testing.T) {
+// Without its key, a portal continues and logs the error.
+func TestMonitorWithoutAKey(t *testing.T) {
+	t.Parallel()
 	h, log := onSQLite(t), testkit.NewLog(t)
 	h.fill(t, 3)
-	k := newKeeper(t, h, auditmonitor.Config{CheckpointEvery: 20 * time.Millisecond, Log: log.Logger(),
+	k := newMonitor(t, h, auditmonitor.Config{CheckpointEvery: 20 * time.Millisecond, Log: log.Logger(),
 		Key: func(context.Context) (crypto.Signer, string, error) { return nil, "", errors.New("the CA is sealed") }})
 	k.start(t)
 	log.Await(t, "the CA is sealed")
 	testkit.Equal(t, "verified", testkit.Must(h.LastVerification(t.Context()))(t).Seq, 3)
 }
 
-// Two replicas verify, seal and send once.
+// Two replicas verify, sign and forward once.
 func TestReplicasShareTheWork(t *testing.T) {
-	onBoth(t, func(t *testing.T, h *house) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, h *harness) {
 		c := newCollector(t)
 		c.listen(t)
 		key := newKey(t)
 		config := auditmonitor.Config{Key: keyOf(key), CheckpointEvery: 20 * time.Millisecond, Targets: []auditmonitor.Target{c.target()}}
-		first, second := newKeeper(t, h, config), newKeeper(t, &house{DB: open(t, h.address)}, config)
+		first, second := newMonitor(t, h, config), newMonitor(t, &harness{DB: open(t, h.address)}, config)
 		first.start(t)
 		second.start(t)
 		h.fill(t, 3000)
@@ -156,6 +160,7 @@ func TestReplicasShareTheWork(t *testing.T) {
 }
 
 func TestFileKeepsACopy(t *testing.T) {
+	t.Parallel()
 	h := onSQLite(t)
 	path := filepath.Join(t.TempDir(), "ledger.jsonl")
 	// A crash in the middle of a line.
@@ -163,7 +168,7 @@ func TestFileKeepsACopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	target := auditmonitor.File{Path: path, Node: "portal-1"}
-	k := newKeeper(t, h, auditmonitor.Config{Targets: []auditmonitor.Target{target}})
+	k := newMonitor(t, h, auditmonitor.Config{Targets: []auditmonitor.Target{target}})
 	k.start(t)
 	h.fill(t, 2500)
 	k.awaitReader(t, target.Name(), 2500)
@@ -180,8 +185,9 @@ func TestFileKeepsACopy(t *testing.T) {
 	testkit.Equal(t, "head of the copy", checker.Head, testkit.Must(h.Head(t.Context()))(t))
 }
 
-// A disk that takes nothing stops the copy and nothing else.
+// A full disk stops the copy and nothing else.
 func TestF21_AFullDiskStopsTheCopyAlone(t *testing.T) {
+	t.Parallel()
 	h, log := onSQLite(t), testkit.NewLog(t)
 	if _, err := os.Stat("/dev/full"); err != nil {
 		if os.Getenv("CI") == "true" {
@@ -189,7 +195,7 @@ func TestF21_AFullDiskStopsTheCopyAlone(t *testing.T) {
 		}
 		t.Skip("there is no /dev/full here")
 	}
-	k := newKeeper(t, h, auditmonitor.Config{Targets: []auditmonitor.Target{auditmonitor.File{Path: "/dev/full"}}, Log: log.Logger()})
+	k := newMonitor(t, h, auditmonitor.Config{Targets: []auditmonitor.Target{auditmonitor.File{Path: "/dev/full"}}, Log: log.Logger()})
 	k.start(t)
 	h.fill(t, 10)
 	log.Await(t, "no space left")

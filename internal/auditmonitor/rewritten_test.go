@@ -10,13 +10,14 @@ import (
 )
 
 func TestA19_ARewrittenChainStaysBroken(t *testing.T) {
+	t.Parallel()
 	h, key, log := onSQLite(t), newKey(t), testkit.NewLog(t)
 	entries := h.fill(t, 30)
 	h.sealAt(t, key, entries[19])
 	h.disarm(t)
 	h.rewrite(t, entries, 10)
 	looks := 0
-	k := newKeeper(t, h, auditmonitor.Config{Key: keyOf(key), CheckpointEvery: 20 * time.Millisecond, Log: log.Logger()})
+	k := newMonitor(t, h, auditmonitor.Config{Key: keyOf(key), CheckpointEvery: 20 * time.Millisecond, Log: log.Logger()})
 	k.start(t)
 	log.Await(t, "THE AUDIT LOG IS BROKEN")
 	testkit.Eventually(t, "another look", func() bool { looks++; return looks > 40 })

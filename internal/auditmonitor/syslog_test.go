@@ -21,7 +21,7 @@ import (
 	"certportal/internal/test/testkit"
 )
 
-// collector is a receiver of RFC 5425, which reads to the end of each connection.
+// collector is an RFC 5425 receiver that reads to the end of each connection.
 type collector struct {
 	address string
 	config  *tls.Config
@@ -48,8 +48,8 @@ func newCollector(t *testing.T) *collector {
 	}
 }
 
-// listen opens the collector on the address it had before; the returned function
-// takes it down.
+// listen starts the collector on the same address as before; the returned function
+// stops it.
 func (c *collector) listen(t *testing.T) (stop func()) {
 	t.Helper()
 	if c.address == "" {
@@ -101,7 +101,7 @@ func (c *collector) receive(t *testing.T, conn net.Conn) {
 		if reset && len(got) == 3 {
 			wire := conn.(*tls.Conn).NetConn().(*net.TCPConn)
 			wire.SetLinger(0)
-			wire.Close() // without a word, as a system does that lost its program
+			wire.Close() // without close_notify, as when its program crashed
 			return
 		}
 	}
@@ -128,6 +128,7 @@ func (c *collector) target() auditmonitor.Syslog {
 }
 
 func TestSyslogDelivers(t *testing.T) {
+	t.Parallel()
 	c := newCollector(t)
 	c.listen(t)
 	var head audit.Head
@@ -153,6 +154,7 @@ func TestSyslogDelivers(t *testing.T) {
 }
 
 func TestSyslogRefuses(t *testing.T) {
+	t.Parallel()
 	c := newCollector(t)
 	stop := c.listen(t)
 	entries := []audit.Entry{sample(1), sample(2), sample(3), sample(4)}
@@ -171,9 +173,11 @@ func TestSyslogRefuses(t *testing.T) {
 	}
 }
 
-// The receiver is down while 100,000 entries come, a tenth under the race detector,
-// resets the first connections when it is back, and then has all of them in order.
+// The receiver is down while 100,000 entries are written (a tenth under the race
+// detector), resets the first connections when it is back, and then has all entries in
+// order.
 func TestF21_NothingIsLostWhileSyslogIsDown(t *testing.T) {
+	t.Parallel()
 	entries := 100_000
 	switch {
 	case testing.Short():
@@ -181,16 +185,16 @@ func TestF21_NothingIsLostWhileSyslogIsDown(t *testing.T) {
 	case underRace:
 		entries = 10_000
 	}
-	onBoth(t, func(t *testing.T, h *house) {
+	onBoth(t, func(t *testing.T, h *harness) {
 		c := newCollector(t)
 		c.listen(t)()
 		log := testkit.NewLog(t)
-		k := newKeeper(t, h, auditmonitor.Config{Targets: []auditmonitor.Target{c.target()}, Log: log.Logger()})
+		k := newMonitor(t, h, auditmonitor.Config{Targets: []auditmonitor.Target{c.target()}, Log: log.Logger()})
 		k.start(t)
 		h.fill(t, entries)
 		log.Await(t, "FORWARDING THE AUDIT LOG STOPPED")
 		state := testkit.Must(k.State(t.Context()))(t)
-		reader := state.Cursors[0] // its name is before that of the watch
+		reader := state.Cursors[0] // sorts before the verification cursor
 		testkit.Equal(t, "behind", state.Behind(reader), int64(entries))
 		if reader.Failure == "" || reader.Since.IsZero() {
 			t.Errorf("state tells nothing of the failure: %+v", reader)
@@ -204,8 +208,8 @@ func TestF21_NothingIsLostWhileSyslogIsDown(t *testing.T) {
 	})
 }
 
-// checkOrder finds every number once, in order; a batch that was confirmed late may
-// come again.
+// checkOrder checks that every number is there once, in order; a batch that was
+// confirmed late may be repeated.
 func checkOrder(t *testing.T, messages []string, want int) {
 	t.Helper()
 	last := 0

@@ -30,7 +30,7 @@ func verify(t testing.TB, src auditmonitor.Store, o auditmonitor.Options) auditm
 	return testkit.Must(auditmonitor.Verify(t.Context(), src, o))(t)
 }
 
-// wantBreak compares the first bad number and the fault; "" for none.
+// wantBreak compares sequence number and fault; "" for none.
 func wantBreak(t testing.TB, what string, got *audit.Break, seq int64, fault audit.Fault) {
 	t.Helper()
 	if got == nil && fault == "" {
@@ -41,8 +41,8 @@ func wantBreak(t testing.TB, what string, got *audit.Break, seq int64, fault aud
 	}
 }
 
-// sealAt seals an entry as the keeper does.
-func (h *house) sealAt(t testing.TB, key crypto.Signer, e audit.Entry) {
+// sealAt makes a checkpoint of an entry.
+func (h *harness) sealAt(t testing.TB, key crypto.Signer, e audit.Entry) {
 	t.Helper()
 	seal := testkit.Must(audit.Checkpoint{Head: e.Head(), At: e.At, Node: "portal-1", Key: "0a"}.Sign(key))(t)
 	if err := h.AddCheckpoint(t.Context(), seal); err != nil {
@@ -51,7 +51,8 @@ func (h *house) sealAt(t testing.TB, key crypto.Signer, e audit.Entry) {
 }
 
 func TestVerifyAWholeLedger(t *testing.T) {
-	onBoth(t, func(t *testing.T, h *house) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, h *harness) {
 		empty := verify(t, h, auditmonitor.Options{})
 		wantBreak(t, "empty", empty.Broken, 0, "")
 		entries := h.fill(t, 2000)
@@ -70,36 +71,36 @@ func TestVerifyAWholeLedger(t *testing.T) {
 	})
 }
 
-// tampering is something that an administrator of the database does to the n-th of
-// 1,000 entries, the way back, and what is to be found.
+// tampering is a change that a database administrator makes at the n-th of 1,000
+// entries, and the break to be found.
 type tampering struct {
 	name string
-	do   func(t *testing.T, h *house, es []audit.Entry, n int) (seq int64, fault audit.Fault)
+	do   func(t *testing.T, h *harness, es []audit.Entry, n int) (seq int64, fault audit.Fault)
 }
 
 func tamperings() []tampering {
 	return []tampering{
-		{"flip a byte", func(t *testing.T, h *house, es []audit.Entry, n int) (int64, audit.Fault) {
+		{"flip a byte", func(t *testing.T, h *harness, es []audit.Entry, n int) (int64, audit.Fault) {
 			column := []string{"action", "actor", "role", "person", "object", "address", "request", "detail", "node", "prev", "hash"}[n%11]
 			h.flip(t, column, int64(n), n)
 			return int64(n), audit.Altered
 		}},
-		{"delete", func(t *testing.T, h *house, es []audit.Entry, n int) (int64, audit.Fault) {
+		{"delete", func(t *testing.T, h *harness, es []audit.Entry, n int) (int64, audit.Fault) {
 			h.exec(t, "DELETE FROM ledger WHERE seq = $1", n)
 			if n == len(es) {
 				return int64(n), audit.CutOff
 			}
 			return int64(n), audit.Missing
 		}},
-		{"swap", func(t *testing.T, h *house, es []audit.Entry, n int) (int64, audit.Fault) {
+		{"swap", func(t *testing.T, h *harness, es []audit.Entry, n int) (int64, audit.Fault) {
 			other := n%len(es) + 1 // the last one with the first
 			h.exec(t, "UPDATE ledger SET seq = -1 WHERE seq = $1", n)
 			h.exec(t, "UPDATE ledger SET seq = $1 WHERE seq = $2", n, other)
 			h.exec(t, "UPDATE ledger SET seq = $1 WHERE seq = -1", other)
 			return int64(min(n, other)), audit.Altered
 		}},
-		// The recorded end is moved too, so that only the seal tells.
-		{"cut tail", func(t *testing.T, h *house, es []audit.Entry, n int) (int64, audit.Fault) {
+		// The recorded head is moved too, so that only the checkpoint shows it.
+		{"cut tail", func(t *testing.T, h *harness, es []audit.Entry, n int) (int64, audit.Fault) {
 			var head audit.Head
 			if n > 1 {
 				head = es[n-2].Head()
@@ -112,7 +113,7 @@ func tamperings() []tampering {
 }
 
 // flip changes one octet of a column where it is stored.
-func (h *house) flip(t testing.TB, column string, seq int64, where int) {
+func (h *harness) flip(t testing.TB, column string, seq int64, where int) {
 	t.Helper()
 	var stored []byte
 	if err := h.plain.QueryRow("SELECT "+column+" FROM ledger WHERE seq = $1", seq).Scan(&stored); err != nil {
@@ -126,11 +127,12 @@ func (h *house) flip(t testing.TB, column string, seq int64, where int) {
 	h.exec(t, "UPDATE ledger SET "+column+" = $1 WHERE seq = $2", value, seq)
 }
 
-// At each of 1,000 positions somebody flips a byte, deletes, swaps or cuts, in turn:
-// all are found, with the first bad number. Under the race detector it is a sample
-// of positions; scripts/test runs the whole without it. With CERTPORTAL_EVERY=1 all
-// four are done at all positions, which takes minutes.
+// At each of 1,000 positions a byte is flipped, or the entry deleted, swapped or cut
+// off, in turn: all are found, with the first bad number. Under the race detector it is
+// a sample of positions; scripts/test runs the whole without it. With
+// CERTPORTAL_EVERY=1 all four are done at all positions, which takes minutes.
 func TestA19_TamperingIsFoundAtEveryPosition(t *testing.T) {
+	t.Parallel()
 	const events = 1000
 	kinds := tamperings()
 	step, tried := len(kinds), events
@@ -140,7 +142,7 @@ func TestA19_TamperingIsFoundAtEveryPosition(t *testing.T) {
 	case testing.Short() || underRace:
 		step, tried = 50*len(kinds), events/50
 	}
-	onBoth(t, func(t *testing.T, h *house) {
+	onBoth(t, func(t *testing.T, h *harness) {
 		entries := h.fill(t, events)
 		h.sealAt(t, newKey(t), entries[events-1])
 		h.disarm(t)
@@ -162,8 +164,8 @@ func TestA19_TamperingIsFoundAtEveryPosition(t *testing.T) {
 	})
 }
 
-// restore puts the entries from n on back, and the neighbours that were swapped.
-func (h *house) restore(t testing.TB, n int, entries []audit.Entry) {
+// restore restores the entries from n on, and their swapped neighbours.
+func (h *harness) restore(t testing.TB, n int, entries []audit.Entry) {
 	t.Helper()
 	head := entries[len(entries)-1].Head()
 	for _, where := range []string{"seq >= $1 AND seq <= $1 + 1 OR seq = 1 OR seq = -1", "seq > $1 + 1"} {
@@ -182,9 +184,9 @@ func (h *house) restore(t testing.TB, n int, entries []audit.Entry) {
 	h.exec(t, "UPDATE ledger_head SET seq = $1, hash = $2", head.Seq, head.Hash[:])
 }
 
-// rewrite gives an entry another actor, and all behind it fitting hashes, the
-// recorded end included: the work of an administrator who knows how.
-func (h *house) rewrite(t testing.TB, entries []audit.Entry, n int) {
+// rewrite changes the actor of an entry and recomputes all later hashes and the
+// recorded head: the work of a competent attacker.
+func (h *harness) rewrite(t testing.TB, entries []audit.Entry, n int) {
 	t.Helper()
 	var head audit.Head
 	if n > 1 {
@@ -202,14 +204,15 @@ func (h *house) rewrite(t testing.TB, entries []audit.Entry, n int) {
 }
 
 func TestA19_ARewrittenChainDiffersFromItsSeals(t *testing.T) {
-	onBoth(t, func(t *testing.T, h *house) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, h *harness) {
 		entries, key := h.fill(t, 100), newKey(t)
 		for _, n := range []int{20, 60, 80} {
 			h.sealAt(t, key, entries[n-1])
 		}
 		h.disarm(t)
 		h.rewrite(t, entries, 85)
-		// Behind the last seal nothing here can tell; what was kept elsewhere does.
+		// After the last checkpoint only a head that was kept elsewhere shows it.
 		wantBreak(t, "behind the last seal", verify(t, h, auditmonitor.Options{}).Broken, 0, "")
 		known := []audit.Head{entries[89].Head()}
 		wantBreak(t, "held against a kept head", verify(t, h, auditmonitor.Options{Known: known}).Broken, 81, audit.KnownDiffers)
@@ -223,47 +226,48 @@ func TestA19_ARewrittenChainDiffersFromItsSeals(t *testing.T) {
 }
 
 func TestA19_OtherWaysToTamper(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name  string
-		do    func(t *testing.T, h *house, es []audit.Entry)
+		do    func(t *testing.T, h *harness, es []audit.Entry)
 		o     func(es []audit.Entry) auditmonitor.Options
 		seq   int64
 		fault audit.Fault
 	}{
-		{"nothing", func(*testing.T, *house, []audit.Entry) {}, nil, 0, ""},
-		{"the recorded end", func(t *testing.T, h *house, _ []audit.Entry) {
+		{"nothing", func(*testing.T, *harness, []audit.Entry) {}, nil, 0, ""},
+		{"the recorded end", func(t *testing.T, h *harness, _ []audit.Entry) {
 			h.exec(t, "UPDATE ledger_head SET hash = $1", make([]byte, 32))
 		}, nil, 50, audit.HeadDiffers},
-		{"the recorded end, set back", func(t *testing.T, h *house, es []audit.Entry) {
+		{"the recorded end, set back", func(t *testing.T, h *harness, es []audit.Entry) {
 			h.exec(t, "UPDATE ledger_head SET seq = 49, hash = $1", es[48].Hash[:])
 		}, nil, 49, audit.HeadDiffers},
-		{"the recorded end, moved on", func(t *testing.T, h *house, _ []audit.Entry) {
+		{"the recorded end, moved on", func(t *testing.T, h *harness, _ []audit.Entry) {
 			h.exec(t, "UPDATE ledger_head SET seq = 51")
 		}, nil, 51, audit.CutOff},
-		{"an entry that is no JSON", func(t *testing.T, h *house, _ []audit.Entry) {
+		{"an entry that is no JSON", func(t *testing.T, h *harness, _ []audit.Entry) {
 			h.exec(t, "UPDATE ledger SET detail = '{' WHERE seq = 7")
 		}, nil, 7, audit.Altered},
-		{"the same meaning in other octets", func(t *testing.T, h *house, _ []audit.Entry) {
+		{"the same meaning in other octets", func(t *testing.T, h *harness, _ []audit.Entry) {
 			h.exec(t, `UPDATE ledger SET detail = replace(detail, '\u003c', '\u003C') WHERE seq = 7`)
 		}, nil, 7, audit.Altered},
-		{"one entry with a fitting hash", func(t *testing.T, h *house, es []audit.Entry) {
+		{"one entry with a fitting hash", func(t *testing.T, h *harness, es []audit.Entry) {
 			e := es[6]
 			e.Actor = "nobody"
 			sum := e.Sum()
 			h.exec(t, "UPDATE ledger SET actor = 'nobody', hash = $1 WHERE seq = 7", sum[:])
 		}, nil, 7, audit.Rewritten},
-		{"all entries", func(t *testing.T, h *house, _ []audit.Entry) {
+		{"all entries", func(t *testing.T, h *harness, _ []audit.Entry) {
 			h.exec(t, "DELETE FROM ledger")
 			h.exec(t, "UPDATE ledger_head SET seq = 0, hash = $1", make([]byte, 32))
 		}, func(es []audit.Entry) auditmonitor.Options {
 			return auditmonitor.Options{Known: []audit.Head{es[9].Head()}}
 		}, 1, audit.CutOff},
-		{"entries of an earlier look", func(t *testing.T, h *house, es []audit.Entry) {
+		{"entries of an earlier look", func(t *testing.T, h *harness, es []audit.Entry) {
 			h.exec(t, "DELETE FROM ledger WHERE seq > 20")
 			h.exec(t, "UPDATE ledger_head SET seq = 20, hash = $1", es[19].Hash[:])
 		}, func(es []audit.Entry) auditmonitor.Options { return auditmonitor.Options{From: es[29].Head()} }, 21, audit.CutOff},
 	}
-	onBoth(t, func(t *testing.T, h *house) {
+	onBoth(t, func(t *testing.T, h *harness) {
 		h.disarm(t)
 		for _, tt := range tests {
 			h.exec(t, "DELETE FROM ledger")
@@ -279,7 +283,7 @@ func TestA19_OtherWaysToTamper(t *testing.T) {
 	})
 }
 
-// certifiedBy judges seals by one key.
+// certifiedBy accepts checkpoints of one key.
 func certifiedBy(key crypto.PublicKey) auditmonitor.Certified {
 	return func(_ context.Context, s audit.Checkpoint) error {
 		if s.Verify(key) != nil {
@@ -290,8 +294,9 @@ func certifiedBy(key crypto.PublicKey) auditmonitor.Certified {
 }
 
 func TestA19_ForgedSealsAreFound(t *testing.T) {
+	t.Parallel()
 	right, wrong := newKey(t), newKey(t)
-	onBoth(t, func(t *testing.T, h *house) {
+	onBoth(t, func(t *testing.T, h *harness) {
 		entries := h.fill(t, 50)
 		h.sealAt(t, right, entries[9])
 		o := auditmonitor.Options{Certified: certifiedBy(right.Public())}
@@ -305,9 +310,10 @@ func TestA19_ForgedSealsAreFound(t *testing.T) {
 	})
 }
 
-// Entries that are written while somebody verifies disturb nothing.
+// Verification is not disturbed by entries that are written at the same time.
 func TestVerifyBesideWriters(t *testing.T) {
-	onBoth(t, func(t *testing.T, h *house) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, h *harness) {
 		h.fill(t, 2000)
 		stop, stopped := make(chan struct{}), make(chan error, 1)
 		go func() {
@@ -335,7 +341,8 @@ func TestVerifyBesideWriters(t *testing.T) {
 }
 
 func TestVerifyTellsThatItCouldNotRead(t *testing.T) {
-	onBoth(t, func(t *testing.T, h *house) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, h *harness) {
 		h.fill(t, 10)
 		h.exec(t, "ALTER TABLE ledger RENAME TO elsewhere")
 		report, err := auditmonitor.Verify(t.Context(), h, auditmonitor.Options{})
@@ -345,7 +352,7 @@ func TestVerifyTellsThatItCouldNotRead(t *testing.T) {
 	})
 }
 
-// BenchmarkVerify follows a million entries, or a tenth with -short.
+// BenchmarkVerify verifies a million entries, or a tenth with -short.
 func BenchmarkVerify(b *testing.B) {
 	entries := 1_000_000
 	if testing.Short() {

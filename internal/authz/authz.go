@@ -3,7 +3,7 @@
 //
 // Decisions are made on directory records that the caller reads for the current
 // request, so that a withdrawn role has no effect from the next request on. Helpdesk
-// may not act on protected people and on staff (attack A3); nobody may invite
+// may not act on protected people and on staff (attack A3); people may not invite
 // themselves or approve what they made (attack A4); auditors may change nothing.
 //
 // The package reads no clock and records nothing: the caller records the decision.

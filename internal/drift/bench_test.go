@@ -23,8 +23,8 @@ const (
 	benchmarkDER     = 1_300 // octets, as of a User certificate under an RSA 3072 issuer
 )
 
-// census is a directory that knows everybody and takes no time, so that what is
-// measured is the portal's own part.
+// census is a directory that knows all people and takes no time, so that only the
+// portal is measured.
 type census struct{}
 
 func (census) People(_ context.Context, ids []portal.PersonID) ([]portal.Person, error) {
@@ -39,8 +39,8 @@ func (census) Person(context.Context, portal.PersonID) (portal.Person, error) {
 	return portal.Person{}, portal.ErrNotFound
 }
 
-// BenchmarkPass is a pass over 50,000 holders with one certificate each, in which
-// nothing has changed.
+// BenchmarkPass measures a pass over 50,000 holders with one certificate each and no
+// change.
 func BenchmarkPass(b *testing.B) {
 	b.Run("sqlite", func(b *testing.B) { benchmarkPass(b, "sqlite", fixture.SQLite(b)) })
 	b.Run("postgres", func(b *testing.B) { benchmarkPass(b, "pgx", fixture.Postgres(b)) })
@@ -63,7 +63,7 @@ func benchmarkPass(b *testing.B, driver, address string) {
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/benchmarkHolders, "ms/1000holders")
 }
 
-// fill writes holders beside the store, in one transaction.
+// fill inserts holders with SQL, in one transaction.
 func fill(b *testing.B, driver, address string, holders int) {
 	b.Helper()
 	plain := testkit.Must(sql.Open(driver, address))(b)
@@ -77,7 +77,7 @@ func fill(b *testing.B, driver, address string, holders int) {
 	}
 	der := make([]byte, benchmarkDER)
 	for i := range holders {
-		// Nobody enrols in the order of the directory's ids.
+		// People do not enrol in the order of the directory's ids.
 		person := fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, i)))[:36]
 		key := sha256.Sum256([]byte(person))
 		serial := testkit.Must(ca.NewSerial(nil))(b).String()

@@ -15,18 +15,19 @@ import (
 )
 
 func TestA11_LeaverLosesTheCertificatesAfterTheGrace(t *testing.T) {
+	t.Parallel()
 	leaving := []struct {
 		change portal.Change
-		leave  func(c *company)
+		leave  func(c *harness)
 	}{
-		{portal.AccountDisabled, func(c *company) { c.disable("p001") }},
-		{portal.AccountGone, func(c *company) { c.remove("p001") }},
-		{portal.AccountExpired, func(c *company) { c.fault.expire("id-p001") }},
+		{portal.AccountDisabled, func(c *harness) { c.disable("p001") }},
+		{portal.AccountGone, func(c *harness) { c.remove("p001") }},
+		{portal.AccountExpired, func(c *harness) { c.fault.expire("id-p001") }},
 	}
 	for _, l := range leaving {
 		t.Run(string(l.change), func(t *testing.T) {
 			fixture.OnBothEngines(t, func(t *testing.T, address string) {
-				c := newCompany(t, address, staff(4)...)
+				c := newHarness(t, address, staff(4)...)
 				second := c.issue("p001")
 				c.want(c.look(), 0, 0, 0, "")
 				c.signIn("p001")
@@ -65,7 +66,7 @@ func TestA11_LeaverLosesTheCertificatesAfterTheGrace(t *testing.T) {
 	}
 }
 
-// expire makes an account run out: the built-in directory knows no end.
+// expire makes an account expire, which the built-in directory cannot.
 func (f *fault) expire(id portal.PersonID) {
 	f.many = func(_ context.Context, people []portal.Person, err error) ([]portal.Person, error) {
 		for i := range people {
@@ -79,7 +80,7 @@ func (f *fault) expire(id portal.PersonID) {
 	}
 }
 
-func (c *company) signIn(login string) {
+func (c *harness) signIn(login string) {
 	c.t.Helper()
 	err := c.db.SaveSession(c.t.Context(), [32]byte{1}, "id-"+login, []byte("sealed"), time.Hour, c.clock.Now().Add(time.Hour), c.clock.Now())
 	if err != nil {
@@ -87,17 +88,18 @@ func (c *company) signIn(login string) {
 	}
 }
 
-func (c *company) signedIn(string) bool {
+func (c *harness) signedIn(string) bool {
 	_, err := c.db.Session(c.t.Context(), [32]byte{1}, c.clock.Now())
 	return err == nil
 }
 
-// From switching an account off to the end of its certificates, wherever in the
-// rest between two passes it happens and however long chance makes the rests.
+// From disabling an account to the revocation, at any time between two passes and with
+// any random delay.
 func TestA11_EndsWithinFifteenMinutes(t *testing.T) {
+	t.Parallel()
 	for _, chance := range []float64{0, 0.5, 1} {
 		t.Run(fmt.Sprint(chance), func(t *testing.T) {
-			c := newCompany(t, fixture.SQLite(t), staff(2)...)
+			c := newHarness(t, fixture.SQLite(t), staff(2)...)
 			r := c.look()
 			c.disable("p000")
 			left := c.clock.Now()
@@ -113,8 +115,9 @@ func TestA11_EndsWithinFifteenMinutes(t *testing.T) {
 }
 
 func TestA11_GraceOutlivesARestart(t *testing.T) {
+	t.Parallel()
 	fixture.OnBothEngines(t, func(t *testing.T, address string) {
-		c := newCompany(t, address, staff(4)...)
+		c := newHarness(t, address, staff(4)...)
 		c.disable("p001")
 		c.want(c.look(), 1, 0, 0, "")
 		for range 3 {
@@ -130,7 +133,8 @@ func TestA11_GraceOutlivesARestart(t *testing.T) {
 }
 
 func TestA11_BackBeforeTheGraceEnds(t *testing.T) {
-	c := newCompany(t, fixture.SQLite(t), staff(4)...)
+	t.Parallel()
+	c := newHarness(t, fixture.SQLite(t), staff(4)...)
 	c.disable("p001")
 	c.want(c.look(), 1, 0, 0, "")
 	c.clock.Advance(grace - time.Second)
@@ -143,7 +147,7 @@ func TestA11_BackBeforeTheGraceEnds(t *testing.T) {
 	c.disable("p001")
 	c.want(c.look(), 1, 0, 0, "")
 	c.clock.Advance(grace / 2)
-	// Deleting what is switched off begins no second grace.
+	// Deleting a disabled account starts no second grace period.
 	c.remove("p001")
 	c.want(c.look(), 1, 0, 0, "")
 	testkit.Equal(t, "mark", c.certificate("p001").Changed, portal.AccountGone)
@@ -151,10 +155,10 @@ func TestA11_BackBeforeTheGraceEnds(t *testing.T) {
 	c.want(c.look(), 0, 0, 1, "")
 }
 
-// Whose account was switched off is not spared for being deleted at the last
-// moment.
+// A disabled account is revoked even if it is deleted at the last moment.
 func TestA11_DeletedWhenTheGraceEnds(t *testing.T) {
-	c := newCompany(t, fixture.SQLite(t), staff(4)...)
+	t.Parallel()
+	c := newHarness(t, fixture.SQLite(t), staff(4)...)
 	c.disable("p001")
 	c.want(c.look(), 1, 0, 0, "")
 	c.clock.Advance(grace)
@@ -164,7 +168,8 @@ func TestA11_DeletedWhenTheGraceEnds(t *testing.T) {
 }
 
 func TestA11_ClockSetBackEndsNobodyEarly(t *testing.T) {
-	c := newCompany(t, fixture.SQLite(t), staff(4)...)
+	t.Parallel()
+	c := newHarness(t, fixture.SQLite(t), staff(4)...)
 	c.disable("p001")
 	c.want(c.look(), 1, 0, 0, "")
 	c.clock.Advance(-6 * time.Hour)
@@ -172,17 +177,18 @@ func TestA11_ClockSetBackEndsNobodyEarly(t *testing.T) {
 	testkit.Equal(t, "mark", c.certificate("p001").Changed, portal.AccountDisabled)
 	c.clock.Advance(grace - time.Millisecond)
 	c.want(c.look(), 0, 0, 0, "")
-	// The grace counts from the clock as it is now: else the certificate would
-	// live until the clock has caught up.
+	// The grace period counts from the current clock: otherwise the certificate would
+	// stay valid until the clock has caught up.
 	c.clock.Advance(time.Millisecond)
 	c.want(c.look(), 0, 0, 1, "")
 	testkit.Equal(t, "marked", c.count(audit.MismatchFound), 1)
 }
 
 func TestA11_TwoWatchesAtOnce(t *testing.T) {
+	t.Parallel()
 	const leavers = 3
 	fixture.OnBothEngines(t, func(t *testing.T, address string) {
-		c := newCompany(t, address, staff(12)...)
+		c := newHarness(t, address, staff(12)...)
 		other := fixture.Open(t, address)
 		defer other.Close()
 		watches := []*drift.Watch{c.Watch, c.watch(c.db), c.watch(other), c.watch(other)}
@@ -221,7 +227,8 @@ func TestA11_TwoWatchesAtOnce(t *testing.T) {
 }
 
 func TestA11_AWobblingReplicaIsNotBelieved(t *testing.T) {
-	c := newCompany(t, fixture.SQLite(t), staff(4)...)
+	t.Parallel()
+	c := newHarness(t, fixture.SQLite(t), staff(4)...)
 	lies := []struct {
 		name string
 		many func(context.Context, []portal.Person, error) ([]portal.Person, error)

@@ -13,7 +13,8 @@ import (
 )
 
 func TestNamesThatChangeAreMarkedAndEndNothing(t *testing.T) {
-	c := newCompany(t, fixture.SQLite(t), staff(4)...)
+	t.Parallel()
+	c := newHarness(t, fixture.SQLite(t), staff(4)...)
 	steps := []struct {
 		name             string
 		upn, sid         string
@@ -48,7 +49,8 @@ func TestNamesThatChangeAreMarkedAndEndNothing(t *testing.T) {
 }
 
 func TestNamesStayMarkedForAsLongAsTheyDiffer(t *testing.T) {
-	c := newCompany(t, fixture.SQLite(t), staff(4)...)
+	t.Parallel()
+	c := newHarness(t, fixture.SQLite(t), staff(4)...)
 	c.change("p001", func(a *portal.Account) { a.UPN = "other@corp.example" })
 	r := c.look()
 	testkit.Equal(t, "due", r.Mismatches[0].Due, time.Time{})
@@ -59,12 +61,12 @@ func TestNamesStayMarkedForAsLongAsTheyDiffer(t *testing.T) {
 	testkit.Equal(t, "since", r.Mismatches[0].Since, first)
 	testkit.Equal(t, "changed at once", r.Changed, 0)
 
-	// A new certificate says what the directory says, and bears no mark.
+	// A new certificate has the current names and no mismatch.
 	c.issue("p001")
 	c.want(c.look(), 0, 0, 0, "")
 	testkit.Equal(t, "findings", len(c.look().Mismatches[0].Serials), 1)
 
-	// Once the account is gone, nobody knows whether the name is right again.
+	// Once the account is gone, its names are unknown.
 	c.remove("p001")
 	c.want(c.look(), 2, 0, 0, "")
 	c.clock.Advance(grace)
@@ -72,7 +74,8 @@ func TestNamesStayMarkedForAsLongAsTheyDiffer(t *testing.T) {
 }
 
 func TestAPassThatOnlyTells(t *testing.T) {
-	c := newCompany(t, fixture.SQLite(t), staff(12)...)
+	t.Parallel()
+	c := newHarness(t, fixture.SQLite(t), staff(12)...)
 	c.disable("p003", "p004")
 	c.remove("p005")
 	c.change("p006", func(a *portal.Account) { a.UPN = "other@corp.example" })

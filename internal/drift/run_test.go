@@ -14,7 +14,8 @@ import (
 )
 
 func TestRunEndsCertificatesByItself(t *testing.T) {
-	c := newCompany(t, fixture.SQLite(t), staff(4)...)
+	t.Parallel()
+	c := newHarness(t, fixture.SQLite(t), staff(4)...)
 	c.disable("p001")
 	ctx, cancel := context.WithCancel(t.Context())
 	nudged, ended := make(chan struct{}), make(chan struct{})
@@ -34,7 +35,8 @@ func TestRunEndsCertificatesByItself(t *testing.T) {
 }
 
 func TestRest(t *testing.T) {
-	c := newCompany(t, fixture.SQLite(t))
+	t.Parallel()
+	c := newHarness(t, fixture.SQLite(t))
 	due := drift.Report{Began: c.clock.Now(), Mismatches: []drift.PersonMismatch{
 		{Due: c.clock.Now().Add(3 * time.Minute)}, {Due: c.clock.Now().Add(2 * time.Minute)}, {Due: c.clock.Now()}, {},
 	}}
@@ -66,7 +68,8 @@ func TestRest(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	c := newCompany(t, fixture.SQLite(t))
+	t.Parallel()
+	c := newHarness(t, fixture.SQLite(t))
 	cases := []struct {
 		name   string
 		config drift.Config

@@ -17,6 +17,7 @@ import (
 var errDown = errors.New("dialing dc1: connection refused")
 
 func TestA11_OutageRevokesNobody(t *testing.T) {
+	t.Parallel()
 	faults := []struct {
 		name string
 		put  func(f *fault)
@@ -52,7 +53,7 @@ func TestA11_OutageRevokesNobody(t *testing.T) {
 	}
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
-			c := newCompany(t, fixture.SQLite(t), staff(6)...)
+			c := newHarness(t, fixture.SQLite(t), staff(6)...)
 			c.disable("p001")
 			c.want(c.look(), 1, 0, 0, "")
 			c.disable("p005")
@@ -79,9 +80,10 @@ func TestA11_OutageRevokesNobody(t *testing.T) {
 	}
 }
 
-// What fails late in a pass stops what was seen early in it.
+// A late failure in a pass also stops what was found before it.
 func TestA11_AnOutageInTheMiddleStopsTheWholePass(t *testing.T) {
-	c := newCompany(t, fixture.SQLite(t), staff(450)...)
+	t.Parallel()
+	c := newHarness(t, fixture.SQLite(t), staff(450)...)
 	c.disable("p000", "p001")
 	c.want(c.look(), 2, 0, 0, "")
 	c.disable("p002")
@@ -100,7 +102,8 @@ func TestA11_AnOutageInTheMiddleStopsTheWholePass(t *testing.T) {
 }
 
 func TestTheEndOfTheProgramIsNoOutage(t *testing.T) {
-	c := newCompany(t, fixture.SQLite(t), staff(4)...)
+	t.Parallel()
+	c := newHarness(t, fixture.SQLite(t), staff(4)...)
 	ctx, cancel := context.WithCancel(t.Context())
 	c.fault.many = func(ctx context.Context, _ []portal.Person, _ error) ([]portal.Person, error) {
 		cancel()
@@ -114,8 +117,9 @@ func TestTheEndOfTheProgramIsNoOutage(t *testing.T) {
 }
 
 func TestA11_TooManyAtOnceStops(t *testing.T) {
+	t.Parallel()
 	fixture.OnBothEngines(t, func(t *testing.T, address string) {
-		c := newCompany(t, address, staff(20)...)
+		c := newHarness(t, address, staff(20)...)
 		c.disable("p001")
 		c.want(c.look(), 1, 0, 0, "")
 		c.clock.Advance(grace)
@@ -128,7 +132,7 @@ func TestA11_TooManyAtOnceStops(t *testing.T) {
 			c.clock.Advance(every)
 		}
 		testkit.Equal(t, "stopped", c.count(audit.WatchStopped), 1)
-		// Once, and after an hour again.
+		// Logged once, and again after an hour.
 		testkit.Equal(t, "alarms", c.log.Count("level=ERROR"), 2)
 		detail := c.last(audit.WatchStopped).Detail
 		testkit.Equal(t, "told", detail["reason"]+" "+detail["changed"]+" "+detail["limit"]+" "+detail["holders"], "too-many at least 4 3 20")
@@ -139,7 +143,7 @@ func TestA11_TooManyAtOnceStops(t *testing.T) {
 		e := c.last(audit.WatchResumed)
 		testkit.Equal(t, "override", e.Actor+" "+e.Detail["share"]+" "+e.Detail["changed"], "operator any 4")
 		testkit.Equal(t, "in the entry of the act", c.last(audit.CertificateRevoked).Detail["share"], "any")
-		// What was let through counts no more, and goes its way.
+		// Allowed changes no longer count, and are carried out.
 		c.clock.Advance(every)
 		c.want(c.look(), 0, 0, 0, "")
 		c.clock.Advance(every)
@@ -149,7 +153,8 @@ func TestA11_TooManyAtOnceStops(t *testing.T) {
 }
 
 func TestA11_WhoComesBackLetsTheWatchGoOn(t *testing.T) {
-	c := newCompany(t, fixture.SQLite(t), staff(20)...)
+	t.Parallel()
+	c := newHarness(t, fixture.SQLite(t), staff(20)...)
 	c.disable("p001", "p002", "p003")
 	c.want(c.look(), 3, 0, 0, "")
 	c.disable("p004")
@@ -160,7 +165,8 @@ func TestA11_WhoComesBackLetsTheWatchGoOn(t *testing.T) {
 }
 
 func TestA11_ASlowBleedStopsToo(t *testing.T) {
-	c := newCompany(t, fixture.SQLite(t), staff(20)...)
+	t.Parallel()
+	c := newHarness(t, fixture.SQLite(t), staff(20)...)
 	var revoked []time.Duration
 	for hour := range 30 {
 		if hour < 5 {
@@ -173,8 +179,8 @@ func TestA11_ASlowBleedStopsToo(t *testing.T) {
 			c.clock.Advance(15 * time.Minute)
 		}
 	}
-	// The first three go one by one. The fourth and the fifth stop the watch, and
-	// it goes on by itself when two of the first three are a day old.
+	// The first three change one by one. The fourth and the fifth stop the watch, and
+	// it resumes when two of the first three are a day old.
 	want := []time.Duration{0, time.Hour, 2 * time.Hour, 25 * time.Hour}
 	testkit.Equal(t, "revocations", slices.Equal(revoked, want), true)
 	if t.Failed() {
@@ -186,7 +192,8 @@ func TestA11_ASlowBleedStopsToo(t *testing.T) {
 }
 
 func TestTheLimitDoesNotFallWithThoseWhoLeft(t *testing.T) {
-	c := newCompany(t, fixture.SQLite(t), staff(61)...)
+	t.Parallel()
+	c := newHarness(t, fixture.SQLite(t), staff(61)...)
 	c.disable(staff(4)...)
 	c.want(c.look(), 4, 0, 0, "")
 	c.clock.Advance(grace)
@@ -200,6 +207,7 @@ func TestTheLimitDoesNotFallWithThoseWhoLeft(t *testing.T) {
 }
 
 func TestA11_ADirectoryThatKnowsNobodyIsAnotherOne(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name    string
 		holders int
@@ -211,7 +219,7 @@ func TestA11_ADirectoryThatKnowsNobodyIsAnotherOne(t *testing.T) {
 	}
 	for _, cs := range cases {
 		t.Run(cs.name, func(t *testing.T) {
-			c := newCompany(t, fixture.SQLite(t), staff(cs.holders)...)
+			c := newHarness(t, fixture.SQLite(t), staff(cs.holders)...)
 			c.remove(staff(cs.holders)...)
 			c.look()
 			c.clock.Advance(grace)
@@ -226,9 +234,10 @@ func TestA11_ADirectoryThatKnowsNobodyIsAnotherOne(t *testing.T) {
 	}
 }
 
-// The store's trouble is an error, and no reason to believe less or more.
+// Faults of the store are errors, and no reason to stop.
 func TestAStoreInTroubleEndsThePass(t *testing.T) {
-	c := newCompany(t, fixture.SQLite(t), staff(4)...)
+	t.Parallel()
+	c := newHarness(t, fixture.SQLite(t), staff(4)...)
 	c.disable("p001")
 	c.want(c.look(), 1, 0, 0, "")
 	c.clock.Advance(grace)
@@ -252,10 +261,11 @@ func TestAStoreInTroubleEndsThePass(t *testing.T) {
 	testkit.Equal(t, "stopped", c.count(audit.WatchStopped), 0)
 }
 
-// TestA11_AnotherDirectoryRevokesNobody moves to another directory with so few
-// people that no share is passed: their ids mean nothing there.
+// TestA11_AnotherDirectoryRevokesNobody moves to another directory with so few people
+// that the share is not exceeded: their ids are unknown there.
 func TestA11_AnotherDirectoryRevokesNobody(t *testing.T) {
-	c := newCompany(t, fixture.SQLite(t), staff(2)...)
+	t.Parallel()
+	c := newHarness(t, fixture.SQLite(t), staff(2)...)
 	c.want(c.look(), 0, 0, 0, "")
 	c.source = "active-directory corp.example"
 	if err := c.db.Close(); err != nil {
@@ -266,7 +276,7 @@ func TestA11_AnotherDirectoryRevokesNobody(t *testing.T) {
 	c.want(c.look(), 0, 0, 0, drift.OtherDirectory)
 	c.clock.Advance(2 * grace)
 	c.want(c.look(), 0, 0, 0, drift.OtherDirectory)
-	// An administrator says that this is so.
+	// An administrator confirms it.
 	report := testkit.Must(c.Once(t.Context(), drift.Options{Apply: true, AnyShare: true}))(t)
 	testkit.Equal(t, "marked", report.Added, 1)
 	c.want(c.look(), 0, 0, 0, "")

@@ -15,7 +15,7 @@ import (
 	"certportal/internal/signin"
 )
 
-// InviteRequest says for whom to make a pickup code, and how staff recognized the
+// InviteRequest describes a pickup code to be made, and how staff recognized the
 // person.
 type InviteRequest struct {
 	Person  portal.PersonID

@@ -100,7 +100,7 @@ func TestInviteForms(t *testing.T) {
 	}
 }
 
-// Who may not enrol gets no code that they could not use.
+// People who may not enrol get no code.
 func TestInviteNeedsToBeOfUse(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -127,7 +127,7 @@ func TestInviteNeedsToBeOfUse(t *testing.T) {
 	}
 }
 
-// A code for lost things blocks them first, in the words of their person.
+// A code for a lost device blocks the device first.
 func TestInviteForALostDevice(t *testing.T) {
 	h := newHelpdesk(t)
 	device := h.device(h.anna, "iPhone")
@@ -148,7 +148,7 @@ func TestInviteForALostDevice(t *testing.T) {
 	}
 }
 
-// Many codes by one of the staff bring a pause, of that one alone.
+// Too many codes by one staff member pause that member only.
 func TestInvitePause(t *testing.T) {
 	h := newHelpdesk(t, func(c *helpdesk.Config) { c.PerHour = 3 })
 	for range 3 {
@@ -170,7 +170,7 @@ func TestInvitePause(t *testing.T) {
 	}
 }
 
-// TestA4_Invite: no code for oneself, none by those who may not.
+// TestA4_Invite: no code for oneself, and none by those who may not.
 func TestA4_Invite(t *testing.T) {
 	h := newHelpdesk(t)
 	tests := []struct {
@@ -204,7 +204,7 @@ func TestA4_Invite(t *testing.T) {
 	}
 }
 
-// TestA4_SecondApprover: the code sleeps until another of the staff wakes it.
+// TestA4_SecondApprover: the code is invalid until another staff member approves it.
 func TestA4_SecondApprover(t *testing.T) {
 	h := newHelpdesk(t, func(c *helpdesk.Config) { c.SecondApprover = true })
 	i, code, err := h.service.Invite(t.Context(), as(h.hugo), order(h.anna))
@@ -246,7 +246,7 @@ func TestA4_SecondApprover(t *testing.T) {
 	}
 }
 
-// A code that its maker could not make any more is not approved.
+// A code is not approved when its maker could not make it any more.
 func TestA11_ApproveAfterItsMakerLeft(t *testing.T) {
 	h := newHelpdesk(t, func(c *helpdesk.Config) { c.SecondApprover = true })
 	i, _, err := h.service.Invite(t.Context(), as(h.hugo), order(h.anna))
@@ -262,7 +262,7 @@ func TestA11_ApproveAfterItsMakerLeft(t *testing.T) {
 	wantDenied(t, err, authz.ReasonProtected)
 }
 
-// TestA3_DirectoryFails: no answer is no yes.
+// TestA3_DirectoryFails: without an answer nothing is allowed.
 func TestA3_DirectoryFails(t *testing.T) {
 	h := newHelpdesk(t)
 	device := h.device(h.anna, "iPhone")

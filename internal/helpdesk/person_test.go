@@ -101,7 +101,7 @@ func TestDossier(t *testing.T) {
 	}
 }
 
-// Wrong passwords are kept for nobody; the pause they bring is told.
+// Wrong passwords make no audit entry; the pause they cause is shown.
 func TestDossierTellsOfAPause(t *testing.T) {
 	h := newHelpdesk(t)
 	if d := testkit.Must(h.service.PersonDetails(t.Context(), as(h.hugo), h.anna.ID))(t); !d.Paused.IsZero() {
@@ -161,7 +161,7 @@ func TestBlock(t *testing.T) {
 	}
 }
 
-// TestA3_Block: helpdesk ends nothing of those who stand above it.
+// TestA3_Block: helpdesk blocks no device of people with more rights.
 func TestA3_Block(t *testing.T) {
 	h := newHelpdesk(t)
 	device := h.device(h.ada, "Mac")
@@ -194,8 +194,8 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// TestA4_BlockPause: an account of the helpdesk in the wrong hands does not end every
-// device of the company, which is two administrators' to do.
+// TestA4_BlockPause: a stolen helpdesk account cannot block all devices, which takes
+// two administrators.
 func TestA4_BlockPause(t *testing.T) {
 	h := newHelpdesk(t, func(c *helpdesk.Config) { c.PerHour = 1 })
 	block := func(name string, actor portal.Person) error {

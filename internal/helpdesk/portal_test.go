@@ -23,7 +23,7 @@ type testHelpdesk struct {
 	config  helpdesk.Config
 	service *helpdesk.Service
 
-	anna, hugo, hedi, ada, adam, wei portal.Person // employee, two of the helpdesk, two administrators, auditor
+	anna, hugo, hedi, ada, adam, wei portal.Person // employee, two helpdesk members, two administrators, auditor
 }
 
 // faultyDirectory is the built-in directory with an error or a change that the

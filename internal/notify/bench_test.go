@@ -9,7 +9,7 @@ import (
 	"certportal/internal/test/testkit"
 )
 
-// BenchmarkCollect is the clerk's work for one entry that makes a letter.
+// BenchmarkCollect measures the collector for one entry that makes a message.
 func BenchmarkCollect(b *testing.B) {
 	d := open(b, nil)
 	for n := range b.N {
@@ -30,7 +30,7 @@ func BenchmarkCollect(b *testing.B) {
 	}
 }
 
-// BenchmarkDeliver is the postman's work for one letter, server included, over TLS.
+// BenchmarkDeliver measures the sender for one message over TLS, server included.
 func BenchmarkDeliver(b *testing.B) {
 	d := open(b, nil)
 	for range b.N {
@@ -42,8 +42,7 @@ func BenchmarkDeliver(b *testing.B) {
 	b.ReportMetric(float64(len(d.server.Mails()))/b.Elapsed().Seconds(), "letters/s")
 }
 
-// BenchmarkIdle is what clerk and postman cost every five seconds when nothing
-// happens.
+// BenchmarkIdle measures collector and sender without work.
 func BenchmarkIdle(b *testing.B) {
 	d := open(b, nil)
 	d.issue(portal.PersonID("anna"), "iPhone", year)

@@ -15,21 +15,22 @@ import (
 
 const year = 365 * 24 * time.Hour
 
-// Every kind of happening makes the letters it should, and those alone.
+// Each kind of event makes exactly the messages it should.
 func TestWhatMakesLetters(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
-		do   func(d *desk)
+		do   func(d *harness)
 		want string // subjects by address, in order
 	}{
-		{"issued", func(d *desk) { d.issue(anna, "Anna's iPhone", year) },
+		{"issued", func(d *harness) { d.issue(anna, "Anna's iPhone", year) },
 			"anna: New certificate for Anna's iPhone"},
-		{"sign-in", func(d *desk) { d.note(d.entry(audit.SignedIn, anna)) }, ""},
-		{"code", func(d *desk) {
+		{"sign-in", func(d *harness) { d.note(d.entry(audit.SignedIn, anna)) }, ""},
+		{"code", func(d *harness) {
 			d.note(d.entry(audit.InvitationMade, anna, "expires", testkit.Noon.Add(24*time.Hour).Format(time.RFC3339)))
 		}, "anna: A pickup code was made for you"},
-		{"code that waits", func(d *desk) { d.note(d.entry(audit.InvitationMade, anna, "state", "waiting")) }, ""},
-		{"code approved", func(d *desk) { d.note(d.entry(audit.InvitationApproved, anna)) }, "anna: A pickup code was made for you"},
+		{"code that waits", func(d *harness) { d.note(d.entry(audit.InvitationMade, anna, "state", "waiting")) }, ""},
+		{"code approved", func(d *harness) { d.note(d.entry(audit.InvitationApproved, anna)) }, "anna: A pickup code was made for you"},
 		{"removed by oneself", ended(portal.Removed, portal.Employee, "anna"), "anna: A device of yours is blocked"},
 		{"lost, by helpdesk", ended(portal.Lost, portal.Helpdesk, "holly"), "anna: A device of yours is blocked"},
 		{"a cause of a later version", ended("eaten", portal.Admin, "ada"), "anna: A device of yours is blocked"},
@@ -39,26 +40,30 @@ func TestWhatMakesLetters(t *testing.T) {
 		{"left", ended(portal.Left, "system", "system"), ""},
 		{"left, says an administrator", ended(portal.Left, portal.Admin, "adam"), "anna: A device of yours is blocked"},
 		{"replaced, says an administrator", ended(portal.Replaced, portal.Admin, "adam"), "anna: A device of yours is blocked"},
-		{"name changed", func(d *desk) { d.marked("upn") },
+		{"name changed", func(d *harness) { d.marked("upn") },
 			"anna: Your devices need a new certificate; root: 1 account differs from its certificates"},
-		{"account switched off", func(d *desk) { d.marked("disabled") }, "root: 1 account differs from its certificates"},
-		{"watch stopped", func(d *desk) {
+		{"account switched off", func(d *harness) { d.marked("disabled") }, "root: 1 account differs from its certificates"},
+		{"watch stopped", func(d *harness) {
 			d.note(audit.Entry{At: d.clock.Now(), Action: audit.WatchStopped, Actor: "system", Detail: map[string]string{"reason": "too-many"}})
 		}, "root: The watch over the directory has stopped"},
-		{"issuing stopped", func(d *desk) { d.note(audit.Entry{At: d.clock.Now(), Action: audit.IssuingHalted, Actor: "ada"}) },
+		{"issuing stopped", func(d *harness) { d.note(audit.Entry{At: d.clock.Now(), Action: audit.IssuingHalted, Actor: "ada"}) },
 			"root: Nobody gets a certificate at the moment"},
-		{"audit log changed", func(d *desk) { d.note(audit.Entry{At: d.clock.Now(), Action: audit.LogBroken, Actor: "system"}) },
+		{"audit log changed", func(d *harness) { d.note(audit.Entry{At: d.clock.Now(), Action: audit.LogBroken, Actor: "system"}) },
 			"root: The audit log was changed"},
-		{"too many codes", func(d *desk) { d.note(audit.Entry{At: d.clock.Now(), Action: audit.InvitationPaused, Actor: "holly"}) },
+		{"too many codes", func(d *harness) {
+			d.note(audit.Entry{At: d.clock.Now(), Action: audit.InvitationPaused, Actor: "holly"})
+		},
 			"root: Somebody on the staff did too much at once"},
-		{"and goes on", func(d *desk) {
+		{"and goes on", func(d *harness) {
 			for range 5 {
 				d.note(audit.Entry{At: d.clock.Now(), Action: audit.InvitationPaused, Actor: "holly"})
 				d.write()
 				d.clock.Advance(time.Minute)
 			}
 		}, "root: Somebody on the staff did too much at once"},
-		{"nobody's certificate", func(d *desk) { d.note(audit.Entry{At: d.clock.Now(), Action: audit.CertificateIssued, Object: "ab"}) }, ""},
+		{"nobody's certificate", func(d *harness) {
+			d.note(audit.Entry{At: d.clock.Now(), Action: audit.CertificateIssued, Object: "ab"})
+		}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -70,7 +75,7 @@ func TestWhatMakesLetters(t *testing.T) {
 				to, _, _ := strings.Cut(m.To[0], "@")
 				got = append(got, to+": "+m.Read(t).Subject)
 			}
-			// The postman's order within a moment is chance.
+			// The sender's order within one time is random.
 			if len(got) == 2 && got[0] > got[1] {
 				got[0], got[1] = got[1], got[0]
 			}
@@ -79,17 +84,17 @@ func TestWhatMakesLetters(t *testing.T) {
 	}
 }
 
-// ended is a certificate that was told of, and then ended.
-func ended(cause portal.Cause, role portal.Role, actor string) func(*desk) {
-	return func(d *desk) {
+// ended issues a certificate, collects its message, and revokes it.
+func ended(cause portal.Cause, role portal.Role, actor string) func(*harness) {
+	return func(d *harness) {
 		serial := d.issue(anna, "iPhone", year)
 		d.skip()
 		d.revoke(cause, role, actor, serial)
 	}
 }
 
-// skip moves the clerk past what happened.
-func (d *desk) skip() {
+// skip moves the collector's cursor past what happened.
+func (d *harness) skip() {
 	d.t.Helper()
 	for {
 		from, found, err := d.db.MailEvents(d.t.Context(), 1000)
@@ -105,8 +110,8 @@ func (d *desk) skip() {
 	}
 }
 
-// marked is a certificate from which the directory departed.
-func (d *desk) marked(change string) {
+// marked issues a certificate that then differs from the directory.
+func (d *harness) marked(change string) {
 	serial := d.issue(anna, "iPhone", year)
 	d.skip()
 	e := d.entry(audit.MismatchFound, anna, "change", change, "upn", "anna@corp.example")
@@ -115,6 +120,7 @@ func (d *desk) marked(change string) {
 }
 
 func TestOneActIsOneLetter(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
 	var serials []ca.Serial
 	for _, device := range []string{"iPhone", "iPad", "Laptop"} {
@@ -132,6 +138,7 @@ func TestOneActIsOneLetter(t *testing.T) {
 }
 
 func TestWhoGetsNoLetter(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		person portal.Person
@@ -157,6 +164,7 @@ func TestWhoGetsNoLetter(t *testing.T) {
 }
 
 func TestASharedAddressIsFineForLetters(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
 	p := named(anna, "Anna Schmidt")
 	p.Mail, p.MailShared = "office@corp.example", true
@@ -166,8 +174,9 @@ func TestASharedAddressIsFineForLetters(t *testing.T) {
 	only(t, d.send(), "office@corp.example")
 }
 
-// Without the directory nothing is written and nothing is lost.
+// Without the directory no message is written and none is lost.
 func TestF_DirectoryDownDelaysLetters(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
 	d.issue(anna, "iPhone", year)
 	d.people.down()
@@ -184,8 +193,9 @@ func TestF_DirectoryDownDelaysLetters(t *testing.T) {
 	only(t, d.send(), "anna@corp.example")
 }
 
-// What happened while mail was off for long is no news.
+// Events from a long time without mail get no message.
 func TestOldNewsIsNoNews(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
 	d.issue(anna, "old", year)
 	d.clock.Advance(notify.GiveUpAfter + time.Hour)
@@ -195,10 +205,11 @@ func TestOldNewsIsNoNews(t *testing.T) {
 	testkit.Equal(t, "times it was logged", d.log.Count("happened too long ago"), 1)
 }
 
-// Two replicas, one ledger, each letter once.
+// Two replicas with one audit log write each message once.
 func TestReplicasWriteEachLetterOnce(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
-	other := d.office(nil)
+	other := d.replica(nil)
 	const many = 30
 	for n := range many {
 		d.issue(anna, fmt.Sprint("device ", n), year)

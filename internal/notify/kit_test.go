@@ -25,7 +25,7 @@ import (
 
 const anna portal.PersonID = "anna"
 
-// roster is a directory with the people a test wants; nil does not answer.
+// roster is a directory with the people that a test adds; with nil it does not answer.
 type roster struct {
 	mu     sync.Mutex
 	people map[portal.PersonID]portal.Person
@@ -50,7 +50,7 @@ func (r *roster) People(_ context.Context, ids []portal.PersonID) ([]portal.Pers
 	return found, nil
 }
 
-// put adds or changes somebody.
+// put adds or changes people.
 func (r *roster) put(people ...portal.Person) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -72,9 +72,9 @@ func named(id portal.PersonID, name string) portal.Person {
 	return portal.Person{ID: id, Name: name, UPN: string(id) + "@corp.example", Mail: string(id) + "@corp.example"}
 }
 
-// desk is an office over a database and a mail server, with a clock that the test
+// harness is a notifier over a database and a mail server, with a clock that the test
 // moves.
-type desk struct {
+type harness struct {
 	*notify.Notifier
 	t      testing.TB
 	db     *store.DB
@@ -84,20 +84,20 @@ type desk struct {
 	log    *testkit.Log
 }
 
-// open makes an office; change, where not nil, alters its settings.
-func open(t testing.TB, change func(*notify.Config, *notify.ServerConfig)) *desk {
+// open makes a harness; change, if not nil, alters its settings.
+func open(t testing.TB, change func(*notify.Config, *notify.ServerConfig)) *harness {
 	t.Helper()
 	server := smtpserver.Start(t, smtpserver.Config{})
-	d := &desk{
+	d := &harness{
 		t: t, db: fixture.Store(t), people: &roster{}, server: server, clock: testkit.NewClock(), log: testkit.NewLog(t),
 	}
 	d.people.put(named(anna, "Anna Schmidt"), named("bob", "Bob Brown"))
-	d.Notifier = d.office(change)
+	d.Notifier = d.replica(change)
 	return d
 }
 
-// office makes one more office over the same database, as a replica has.
-func (d *desk) office(change func(*notify.Config, *notify.ServerConfig)) *notify.Notifier {
+// replica makes one more notifier over the same database.
+func (d *harness) replica(change func(*notify.Config, *notify.ServerConfig)) *notify.Notifier {
 	d.t.Helper()
 	s := notify.ServerConfig{
 		Host: d.server.Host(), Port: d.server.Port(), Roots: d.server.Roots(), Timeout: 5 * time.Second,
@@ -116,15 +116,15 @@ func (d *desk) office(change func(*notify.Config, *notify.ServerConfig)) *notify
 		d.t.Fatal(err)
 	}
 	c.Server = server
-	office, err := notify.New(c)
+	replica, err := notify.New(c)
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return office
+	return replica
 }
 
-// write has the clerk read all there is.
-func (d *desk) write() {
+// write collects everything.
+func (d *harness) write() {
 	d.t.Helper()
 	for {
 		more, err := d.Collect(d.t.Context())
@@ -137,9 +137,8 @@ func (d *desk) write() {
 	}
 }
 
-// send has the postman send what is due, and gives the mails the server took so
-// far.
-func (d *desk) send() []smtpserver.Mail {
+// send sends what is due and returns all mails that the server accepted so far.
+func (d *harness) send() []smtpserver.Mail {
 	d.t.Helper()
 	if err := d.Deliver(d.t.Context()); err != nil {
 		d.t.Fatal(err)
@@ -147,7 +146,7 @@ func (d *desk) send() []smtpserver.Mail {
 	return d.server.Mails()
 }
 
-func (d *desk) state() notify.State {
+func (d *harness) state() notify.State {
 	d.t.Helper()
 	state, err := d.State(d.t.Context())
 	if err != nil {
@@ -156,15 +155,15 @@ func (d *desk) state() notify.State {
 	return state
 }
 
-func (d *desk) note(e audit.Entry) {
+func (d *harness) note(e audit.Entry) {
 	d.t.Helper()
 	if err := d.db.Note(d.t.Context(), e); err != nil {
 		d.t.Fatal(err)
 	}
 }
 
-// entry is something that a person did at this moment.
-func (d *desk) entry(action audit.Action, person portal.PersonID, detail ...string) audit.Entry {
+// entry returns an audit entry of a person at the current time.
+func (d *harness) entry(action audit.Action, person portal.PersonID, detail ...string) audit.Entry {
 	e := audit.Entry{
 		At: d.clock.Now(), Action: action, Actor: string(person), Role: "employee", Person: string(person),
 		Request: rand.Text(), Detail: map[string]string{},
@@ -175,13 +174,13 @@ func (d *desk) entry(action audit.Action, person portal.PersonID, detail ...stri
 	return e
 }
 
-// issue records a certificate that ends after a time, on a new device.
-func (d *desk) issue(person portal.PersonID, device string, life time.Duration) ca.Serial {
+// issue records a certificate with a lifetime on a new device.
+func (d *harness) issue(person portal.PersonID, device string, life time.Duration) ca.Serial {
 	d.t.Helper()
 	return d.issueOn(portal.DeviceID(strings.ToLower(rand.Text())), true, person, device, life)
 }
 
-func (d *desk) issueOn(id portal.DeviceID, fresh bool, person portal.PersonID, device string, life time.Duration) ca.Serial {
+func (d *harness) issueOn(id portal.DeviceID, fresh bool, person portal.PersonID, device string, life time.Duration) ca.Serial {
 	d.t.Helper()
 	serial := fixture.NewSerial(d.t)
 	now := d.clock.Now()
@@ -205,8 +204,8 @@ func (d *desk) issueOn(id portal.DeviceID, fresh bool, person portal.PersonID, d
 	return serial
 }
 
-// revoke ends certificates in one act of a role.
-func (d *desk) revoke(cause portal.Cause, role portal.Role, actor string, serials ...ca.Serial) {
+// revoke revokes certificates in one act of a role.
+func (d *harness) revoke(cause portal.Cause, role portal.Role, actor string, serials ...ca.Serial) {
 	d.t.Helper()
 	_, err := d.db.Revoke(d.t.Context(), enroll.Revocation{
 		Serials: serials, Cause: cause, At: d.clock.Now(),
@@ -217,7 +216,7 @@ func (d *desk) revoke(cause portal.Cause, role portal.Role, actor string, serial
 	}
 }
 
-// only gives the one mail to an address.
+// only returns the single mail to an address.
 func only(t testing.TB, mails []smtpserver.Mail, to string) smtpserver.Letter {
 	t.Helper()
 	var found []smtpserver.Mail

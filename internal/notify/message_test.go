@@ -20,7 +20,7 @@ import (
 	"certportal/templates"
 )
 
-// written sends one letter of each kind to somebody who reads in a language.
+// written sends one message of each kind to a person with a language.
 func written(t *testing.T, lang string) map[notify.Kind]smtpserver.Letter {
 	t.Helper()
 	d := open(t, func(c *notify.Config, _ *notify.ServerConfig) { c.Language = lang })
@@ -54,9 +54,10 @@ func kinds() []notify.Kind {
 	}
 }
 
-// Each kind in each language: a subject and a greeting in that language, when with
-// its zone, what to do, one link without a token, and the same in text and HTML.
+// Each kind in each language has a subject and a greeting in that language, a time with
+// zone, what to do, one link without a token, and the same content in text and HTML.
 func TestLettersInEveryLanguage(t *testing.T) {
+	t.Parallel()
 	words := map[string]struct{ issued, moment, notyou, renew, footer string }{
 		"en":      {"New certificate for Anna's iPhone", "22 November 2026, 12:00 UTC", "Call the helpdesk at once: +49 30 1234-0 (8 to 17)", "Renew now", "Corp Certificates sent this mail automatically."},
 		"de":      {"Neues Zertifikat für Anna's iPhone", "22. November 2026, 12:00 Uhr UTC", "Rufen Sie sofort den Helpdesk an: +49 30 1234-0 (8 to 17)", "Jetzt erneuern", "Diese Mail kommt automatisch von Corp Zertifikate."},
@@ -83,7 +84,7 @@ func TestLettersInEveryLanguage(t *testing.T) {
 	}
 }
 
-// checkLetter holds for every letter.
+// checkLetter checks what all messages have in common.
 func checkLetter(t *testing.T, kind notify.Kind, l smtpserver.Letter) {
 	t.Helper()
 	what := string(kind) + ": "
@@ -115,7 +116,7 @@ func checkLetter(t *testing.T, kind notify.Kind, l smtpserver.Letter) {
 		if strings.HasPrefix(line, "https://") || line == "-- " || line == "" {
 			continue
 		}
-		// A list line is "What: which" in one and two elements in the other.
+		// A detail is "What: which" in text and two elements in HTML.
 		for _, piece := range strings.SplitN(strings.TrimSuffix(line, ":"), ": ", 2) {
 			testkit.Contains(t, what+"HTML", page.text, strings.TrimSpace(piece))
 		}
@@ -125,7 +126,7 @@ func checkLetter(t *testing.T, kind notify.Kind, l smtpserver.Letter) {
 	}
 }
 
-// inspected is what the HTML of a letter holds.
+// inspected is the content of a message's HTML.
 type inspected struct {
 	links, headings, elements []string
 	attributes                []string
@@ -177,9 +178,10 @@ func hostile() []string {
 	return payloads
 }
 
-// A18: whatever people and directories call things, a letter keeps its headers,
-// its lines and its HTML, in the way a reader's program takes it apart.
+// A18: no name of people and directories breaks headers, lines or HTML of a message, as
+// mail programs parse it.
 func TestA18_HostileNamesStayText(t *testing.T) {
+	t.Parallel()
 	payloads := hostile()
 	if len(payloads) < 60 {
 		t.Fatalf("%d payloads", len(payloads))
@@ -230,8 +232,9 @@ func TestA18_HostileNamesStayText(t *testing.T) {
 	}
 }
 
-// The sentences of letters are all used, and letters need no other.
+// Messages use all their sentences and no others.
 func TestEverySentenceOfLettersIsUsed(t *testing.T) {
+	t.Parallel()
 	data, err := fs.ReadFile(templates.Files, "locales/en.json")
 	if err != nil {
 		t.Fatal(err)
@@ -260,8 +263,9 @@ func TestEverySentenceOfLettersIsUsed(t *testing.T) {
 	}
 }
 
-// The language is the reader's, else that of the settings, in the reader's words.
+// The language is the recipient's, else the configured one.
 func TestTheReadersLanguage(t *testing.T) {
+	t.Parallel()
 	d := open(t, func(c *notify.Config, _ *notify.ServerConfig) { c.Language = "zh-Hans" })
 	if err := d.db.SetLanguage(t.Context(), anna, "de"); err != nil {
 		t.Fatal(err)
@@ -280,9 +284,10 @@ func TestTheReadersLanguage(t *testing.T) {
 	testkit.Equal(t, "unheard of", only(t, mails, "carl@corp.example").Subject, "iPhone 有了新证书")
 }
 
-// A letter about a code holds where to enter it and until when, and nothing of the
-// code, whatever the entry holds.
+// A message about a code says where to enter it and until when, and never contains the
+// code.
 func TestALetterHoldsNoCode(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
 	e := d.entry(audit.InvitationMade, anna, "expires", testkit.Noon.Add(day).Format(time.RFC3339), "code", "7F3K9QXM2WTA", "by", "holly")
 	e.Actor, e.Role = "holly", "helpdesk"

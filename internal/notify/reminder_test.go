@@ -13,8 +13,8 @@ import (
 
 const day = 24 * time.Hour
 
-// remind has the sweep and the postman work, and gives the subjects of new mails.
-func (d *desk) remind() []string {
+// remind runs sweep and sender and returns the subjects of new mails.
+func (d *harness) remind() []string {
 	d.t.Helper()
 	before := len(d.server.Mails())
 	if err := d.Remind(d.t.Context()); err != nil {
@@ -28,9 +28,10 @@ func (d *desk) remind() []string {
 	return subjects
 }
 
-// A year: a person is told four times, on the right days, whatever the
-// sweep's interval.
+// In a year a person gets four reminders on the right days, at any interval of the
+// sweep.
 func TestRemindersComeAt30And14And7And1(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
 	d.issue(anna, "iPhone", year)
 	d.skip()
@@ -58,13 +59,14 @@ func TestRemindersComeAt30And14And7And1(t *testing.T) {
 }
 
 func TestWhoIsReminded(t *testing.T) {
-	at := func(left time.Duration) func(*desk) {
-		return func(d *desk) { d.issue(anna, "iPhone", year); d.clock.Advance(year - left) }
+	t.Parallel()
+	at := func(left time.Duration) func(*harness) {
+		return func(d *harness) { d.issue(anna, "iPhone", year); d.clock.Advance(year - left) }
 	}
 	one := func(days string) []string { return []string{"iPhone: the certificate ends in " + days} }
 	tests := []struct {
 		name string
-		do   func(*desk)
+		do   func(*harness)
 		want []string
 	}{
 		{"31 days before", at(31 * day), nil},
@@ -72,24 +74,24 @@ func TestWhoIsReminded(t *testing.T) {
 		{"after a long rest, once", at(12*day + time.Hour), one("13 days")},
 		{"on the last day", at(time.Hour), one("1 day")},
 		{"after its end", at(-time.Hour), nil},
-		{"short lives are no surprise", func(d *desk) { d.issue(anna, "iPhone", 10*day) }, nil},
-		{"short lives end too", func(d *desk) { d.issue(anna, "iPhone", 10*day); d.clock.Advance(9*day + time.Hour) }, one("1 day")},
-		{"revoked", func(d *desk) {
+		{"short lives are no surprise", func(d *harness) { d.issue(anna, "iPhone", 10*day) }, nil},
+		{"short lives end too", func(d *harness) { d.issue(anna, "iPhone", 10*day); d.clock.Advance(9*day + time.Hour) }, one("1 day")},
+		{"revoked", func(d *harness) {
 			serial := d.issue(anna, "iPhone", year)
 			d.clock.Advance(year - 7*day)
 			d.revoke(portal.Lost, portal.Employee, "anna", serial)
 		}, nil},
-		{"a newer one is there", func(d *desk) {
+		{"a newer one is there", func(d *harness) {
 			d.issueOn("d1", true, anna, "iPhone", year)
 			d.clock.Advance(year - 7*day)
 			d.issueOn("d1", false, anna, "iPhone", year)
 		}, nil},
-		{"two devices", func(d *desk) {
+		{"two devices", func(d *harness) {
 			d.issue(anna, "iPad", year)
 			d.issue("bob", "Pixel", year)
 			d.clock.Advance(year - 7*day)
 		}, []string{"Pixel: the certificate ends in 7 days", "iPad: the certificate ends in 7 days"}},
-		{"who left", func(d *desk) {
+		{"who left", func(d *harness) {
 			p := named(anna, "Anna")
 			p.Disabled = true
 			d.people.put(p)
@@ -107,8 +109,9 @@ func TestWhoIsReminded(t *testing.T) {
 	}
 }
 
-// Who has left is asked for once, not with every sweep.
+// People who left are looked up once, not with every sweep.
 func TestLeaversAreAskedForOnce(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
 	d.issue("gone", "iPhone", year)
 	d.clock.Advance(year - 7*day)
@@ -121,6 +124,7 @@ func TestLeaversAreAskedForOnce(t *testing.T) {
 }
 
 func TestReplicasRemindOnce(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
 	for n := range 250 {
 		d.issue(portal.PersonID(fmt.Sprint("p", n)), "iPhone", year)
@@ -129,7 +133,7 @@ func TestReplicasRemindOnce(t *testing.T) {
 	d.skip()
 	d.clock.Advance(year - 7*day)
 	done := make(chan error, 2)
-	for _, o := range []*notify.Notifier{d.Notifier, d.office(nil)} {
+	for _, o := range []*notify.Notifier{d.Notifier, d.replica(nil)} {
 		go func() { done <- o.Remind(t.Context()) }()
 	}
 	for range 2 {
@@ -140,8 +144,9 @@ func TestReplicasRemindOnce(t *testing.T) {
 	testkit.Equal(t, "waiting", d.state().Waiting, 250)
 }
 
-// A letter that was sent is emptied, and forgotten after its time.
+// A sent message is emptied, and deleted after its time.
 func TestSentLettersAreEmptied(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
 	d.issue(anna, "iPhone", year)
 	d.write()
@@ -162,8 +167,9 @@ func TestSentLettersAreEmptied(t *testing.T) {
 	}
 }
 
-// The outbox does not grow without bound: beyond it, the ledger waits.
+// The outbox is bounded: beyond it, events wait in the audit log.
 func TestTheOutboxIsBounded(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
 	letters := make([]notify.Message, 10_000)
 	for i := range letters {

@@ -17,8 +17,9 @@ import (
 	"certportal/internal/test/testkit"
 )
 
-// A refused recipient ends that letter and no other.
+// A rejected recipient ends that message and no other.
 func TestARefusedRecipientEndsItsLetterAlone(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
 	d.server.Refuse("anna@corp.example", 550, "no such user here")
 	d.issue(anna, "iPhone", year)
@@ -50,9 +51,10 @@ func TestARefusedRecipientEndsItsLetterAlone(t *testing.T) {
 	testkit.Equal(t, "asked for", fmt.Sprint(d.server.Asked()), fmt.Sprint(d.server.Asked()[:2]))
 }
 
-// A server that does not know this portal any more says so of each recipient. The
-// letters wait until somebody has told it.
+// A server that lost the permission of this portal rejects each recipient. Messages
+// wait until it is configured again.
 func TestARefusedRelayEndsNoLetter(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
 	d.server.Refuse("anna@corp.example", 554, "5.7.1 Relay access denied")
 	d.issue(anna, "iPhone", year)
@@ -65,8 +67,9 @@ func TestARefusedRelayEndsNoLetter(t *testing.T) {
 	only(t, d.send(), "anna@corp.example")
 }
 
-// Greylisting: a letter that is put off comes again, eight times within a day.
+// Greylisting: a temporarily rejected message is retried eight times within a day.
 func TestALetterPutOffIsTriedEightTimes(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
 	d.server.Refuse("anna@corp.example", 451, "greylisted, come back")
 	d.issue(anna, "iPhone", year)
@@ -86,6 +89,7 @@ func TestALetterPutOffIsTriedEightTimes(t *testing.T) {
 }
 
 func TestAGreylistedLetterArrives(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
 	d.server.Refuse("anna@corp.example", 451, "greylisted, come back")
 	d.issue(anna, "iPhone", year)
@@ -98,8 +102,9 @@ func TestAGreylistedLetterArrives(t *testing.T) {
 	testkit.Equal(t, "waiting", d.state().Waiting, 0)
 }
 
-// A dead server delays everything and counts against nobody. It is logged once.
+// A dead server delays all messages and counts no attempt. It is logged once.
 func TestADeadServerDelaysAllWithoutBurningTries(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
 	d.server.Down()
 	d.issue(anna, "iPhone", year)
@@ -126,8 +131,9 @@ func TestADeadServerDelaysAllWithoutBurningTries(t *testing.T) {
 	testkit.Equal(t, "returns logged", d.log.Count("mail works again"), 1)
 }
 
-// A server that is back works, even when its first answer is a no.
+// A server that is back counts as working even if its first answer is a rejection.
 func TestAServerThatAnswersWorks(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
 	d.server.Down()
 	d.issue(anna, "iPhone", year)
@@ -144,8 +150,9 @@ func TestAServerThatAnswersWorks(t *testing.T) {
 	testkit.Equal(t, "returns logged", d.log.Count("mail works again"), 1)
 }
 
-// A server that is down for good must not fill the outbox for good either.
+// A server that stays down must not fill the outbox forever.
 func TestALetterTooOldIsGivenUp(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
 	d.issue(anna, "iPhone", year)
 	d.write()
@@ -158,9 +165,10 @@ func TestALetterTooOldIsGivenUp(t *testing.T) {
 	testkit.Equal(t, "failed", d.state().Failed, 1)
 }
 
-// What servers do that are none, or do not want us: nothing is sent, nothing is
-// lost, no try is counted, and the words say what to look at.
+// Broken or misconfigured servers: nothing is sent or lost, no attempt is counted, and
+// the error says what to check.
 func TestServersThatTakeNoMail(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		server smtpserver.Config
@@ -224,10 +232,10 @@ func login(password string) func(*notify.ServerConfig) {
 	}
 }
 
-// hasty has the portal wait no longer than a test does.
+// hasty shortens the timeout for tests.
 func hasty(c *notify.ServerConfig) { c.Timeout = 300 * time.Millisecond }
 
-// crumbs says one letter after the other, for as long as somebody listens.
+// crumbs sends one byte after the other while the client reads.
 func crumbs(c net.Conn) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -248,6 +256,7 @@ func endless(c net.Conn) {
 }
 
 func TestWaysToSignIn(t *testing.T) {
+	t.Parallel()
 	for _, way := range []string{"PLAIN", "LOGIN"} {
 		t.Run(way, func(t *testing.T) {
 			server := smtpserver.Start(t, smtpserver.Config{Ways: []string{way}, MustLogin: true})
@@ -269,6 +278,7 @@ func TestWaysToSignIn(t *testing.T) {
 }
 
 func TestTLSAtOnce(t *testing.T) {
+	t.Parallel()
 	server := smtpserver.Start(t, smtpserver.Config{AtOnce: true})
 	d := open(t, func(_ *notify.Config, s *notify.ServerConfig) {
 		s.Port, s.Roots, s.Security = server.Port(), server.Roots(), notify.TLS
@@ -280,8 +290,9 @@ func TestTLSAtOnce(t *testing.T) {
 	testkit.Equal(t, "subject", l.Subject, "Test mail of Corp Certificates")
 }
 
-// Only who asks for it sends in the clear, and nobody a password.
+// Plaintext only when configured, and never with a password.
 func TestInTheClear(t *testing.T) {
+	t.Parallel()
 	server := smtpserver.Start(t, smtpserver.Config{NoTLS: true})
 	d := open(t, func(_ *notify.Config, s *notify.ServerConfig) { s.Port, s.Security = server.Port(), notify.NoTLS })
 	d.issue(anna, "iPhone", year)
@@ -296,8 +307,9 @@ func TestInTheClear(t *testing.T) {
 	}
 }
 
-// A sender whom the server does not want is the portal's fault, not a letter's.
+// A rejected sender address is the portal's fault, not a message's.
 func TestARefusedSenderIsNoLettersFault(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
 	d.server.RefuseSender(550, "sender not allowed")
 	d.issue(anna, "iPhone", year)
@@ -312,9 +324,10 @@ func TestARefusedSenderIsNoLettersFault(t *testing.T) {
 	only(t, d.send(), "anna@corp.example")
 }
 
-// A connection that ends when the text is out: perhaps the letter arrived. It is
-// tried again, but not forever.
+// When the connection breaks after the content, the message may have arrived. It is
+// retried, but not forever.
 func TestALetterTheServerChokesOn(t *testing.T) {
+	t.Parallel()
 	port := smtpserver.Speak(t, func(c net.Conn) { choke(c) })
 	d := open(t, func(_ *notify.Config, s *notify.ServerConfig) { s.Port, s.Security = port, notify.NoTLS })
 	d.issue(anna, "iPhone", year)
@@ -332,7 +345,7 @@ func TestALetterTheServerChokesOn(t *testing.T) {
 	}
 }
 
-// choke takes a letter and hangs up instead of answering for it.
+// choke accepts a message and hangs up instead of answering.
 func choke(c net.Conn) {
 	say := func(s string) { fmt.Fprint(c, s+"\r\n") }
 	say("220 mail")
@@ -356,8 +369,9 @@ func choke(c net.Conn) {
 	}
 }
 
-// The end of the program does not lose or double a letter that is on its way.
+// The end of the program neither loses nor duplicates a message in transit.
 func TestTheEndOfTheProgramReleasesLetters(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
 	d.issue(anna, "iPhone", year)
 	d.write()
@@ -370,9 +384,10 @@ func TestTheEndOfTheProgramReleasesLetters(t *testing.T) {
 	only(t, d.send(), "anna@corp.example")
 }
 
-// Nothing anybody does waits for a mail: while a server holds a letter, acts go on
-// and the clerk writes.
+// Acts do not wait for mail: while a server holds a message, acts and the collector go
+// on.
 func TestAHangingServerHoldsNothingUp(t *testing.T) {
+	t.Parallel()
 	d := open(t, nil)
 	release := d.server.Hold()
 	defer release()
@@ -393,6 +408,7 @@ func TestAHangingServerHoldsNothingUp(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
+	t.Parallel()
 	server := smtpserver.Start(t, smtpserver.Config{Ways: []string{"PLAIN"}, MustLogin: true})
 	c := notify.ServerConfig{Host: server.Host(), Port: server.Port(), Roots: server.Roots(), From: "portal@corp.example"}
 	login(smtpserver.Password)(&c)
@@ -411,6 +427,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestServerConfig(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		c    notify.ServerConfig

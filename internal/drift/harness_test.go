@@ -27,9 +27,9 @@ const (
 	every = drift.DefaultEvery
 )
 
-// company is a watch over a real store and the built-in directory; the clock and
-// what may go wrong between watch and directory are the test's.
-type company struct {
+// harness is a watch over a real store and the built-in directory; the test controls
+// the clock and faults of the directory.
+type harness struct {
 	*drift.Watch
 	t       *testing.T
 	address string
@@ -39,10 +39,10 @@ type company struct {
 	revoked atomic.Int32 // how often a new CRL was asked for
 	log     *testkit.Log
 	fault   fault
-	source  string // of the directory; empty is the first one
+	source  string // of the directory; empty for the first one
 }
 
-// fault stands between the watch and the directory. The zero value does nothing.
+// fault alters the directory's answers. The zero value changes nothing.
 type fault struct {
 	drift.Directory
 	many func(context.Context, []portal.Person, error) ([]portal.Person, error)
@@ -65,13 +65,13 @@ func (f *fault) Person(ctx context.Context, id portal.PersonID) (portal.Person, 
 	return p, err
 }
 
-// mend takes all faults away.
+// mend removes all faults.
 func (f *fault) mend() { f.many, f.one = nil, nil }
 
-// newCompany has one holder for each login, on a database at the address.
-func newCompany(t *testing.T, address string, logins ...string) *company {
+// newHarness has one holder for each login, on a database at the address.
+func newHarness(t *testing.T, address string, logins ...string) *harness {
 	t.Helper()
-	c := &company{t: t, address: address, clock: testkit.NewClock(), log: testkit.NewLog(t)}
+	c := &harness{t: t, address: address, clock: testkit.NewClock(), log: testkit.NewLog(t)}
 	c.open()
 	for _, login := range logins {
 		c.hire(login)
@@ -84,8 +84,8 @@ func newCompany(t *testing.T, address string, logins ...string) *company {
 	return c
 }
 
-// open starts the portal's part, as a restart does.
-func (c *company) open() {
+// open starts the portal, as after a restart.
+func (c *harness) open() {
 	c.t.Helper()
 	c.db = testkit.Must(store.Open(context.Background(), store.Config{URL: c.address}))(c.t)
 	c.people = testkit.Must(directory.NewBuiltin(c.db))(c.t)
@@ -93,7 +93,7 @@ func (c *company) open() {
 	c.Watch = c.watch(c.db)
 }
 
-func (c *company) watch(db *store.DB) *drift.Watch {
+func (c *harness) watch(db *store.DB) *drift.Watch {
 	c.t.Helper()
 	return testkit.Must(drift.New(drift.Config{
 		Directory: &c.fault, Store: db, Revoked: func() { c.revoked.Add(1) },
@@ -110,10 +110,10 @@ func staff(n int) []string {
 	return logins
 }
 
-func (c *company) entry() audit.Entry { return audit.Entry{At: c.clock.Now(), Actor: "test"} }
+func (c *harness) entry() audit.Entry { return audit.Entry{At: c.clock.Now(), Actor: "test"} }
 
-// hire adds an account nobody can sign in to: hashing passwords takes long.
-func (c *company) hire(login string) {
+// hire adds an account without password, because hashing takes long.
+func (c *harness) hire(login string) {
 	c.t.Helper()
 	entry := c.entry()
 	entry.Action = audit.AccountAdded
@@ -126,10 +126,10 @@ func (c *company) hire(login string) {
 	}
 }
 
-func (c *company) disable(logins ...string) { c.switchOff(true, logins...) }
-func (c *company) enable(logins ...string)  { c.switchOff(false, logins...) }
+func (c *harness) disable(logins ...string) { c.switchOff(true, logins...) }
+func (c *harness) enable(logins ...string)  { c.switchOff(false, logins...) }
 
-func (c *company) switchOff(disabled bool, logins ...string) {
+func (c *harness) switchOff(disabled bool, logins ...string) {
 	c.t.Helper()
 	for _, login := range logins {
 		if err := c.people.SetDisabled(c.t.Context(), login, disabled, c.entry()); err != nil {
@@ -138,7 +138,7 @@ func (c *company) switchOff(disabled bool, logins ...string) {
 	}
 }
 
-func (c *company) remove(logins ...string) {
+func (c *harness) remove(logins ...string) {
 	c.t.Helper()
 	for _, login := range logins {
 		if err := c.people.Remove(c.t.Context(), login, c.entry()); err != nil {
@@ -147,7 +147,7 @@ func (c *company) remove(logins ...string) {
 	}
 }
 
-func (c *company) change(login string, how func(*portal.Account)) {
+func (c *harness) change(login string, how func(*portal.Account)) {
 	c.t.Helper()
 	entry := c.entry()
 	entry.Action = "account.changed"
@@ -160,8 +160,8 @@ func (c *company) change(login string, how func(*portal.Account)) {
 	}
 }
 
-// issue gives somebody a device with a certificate of what the directory says.
-func (c *company) issue(login string) ca.Serial {
+// issue gives a person a device with a certificate of their current directory record.
+func (c *harness) issue(login string) ca.Serial {
 	c.t.Helper()
 	ctx := context.Background()
 	person := testkit.Must(c.people.Person(ctx, portal.PersonID("id-"+login)))(c.t)
@@ -185,14 +185,14 @@ func (c *company) issue(login string) ca.Serial {
 	return serial
 }
 
-// look makes a pass that may change something.
-func (c *company) look() drift.Report {
+// look runs a pass that may change something.
+func (c *harness) look() drift.Report {
 	c.t.Helper()
 	return testkit.Must(c.Once(c.t.Context(), drift.Options{Apply: true}))(c.t)
 }
 
-// certificate is the newest of the person's newest device.
-func (c *company) certificate(login string) portal.Certificate {
+// certificate returns the newest certificate of the person's newest device.
+func (c *harness) certificate(login string) portal.Certificate {
 	c.t.Helper()
 	devices := testkit.Must(c.db.Devices(context.Background(), portal.PersonID("id-"+login)))(c.t)
 	if len(devices) == 0 {
@@ -202,24 +202,24 @@ func (c *company) certificate(login string) portal.Certificate {
 }
 
 // entries reads the whole audit log and verifies its chain.
-func (c *company) entries() []audit.Entry {
+func (c *harness) entries() []audit.Entry {
 	c.t.Helper()
 	return fixture.Entries(c.t, c.db)
 }
 
 // count returns the number of entries of an action.
-func (c *company) count(action audit.Action) int {
+func (c *harness) count(action audit.Action) int {
 	c.t.Helper()
 	return fixture.Count(c.entries(), action)
 }
 
-func (c *company) last(action audit.Action) audit.Entry {
+func (c *harness) last(action audit.Action) audit.Entry {
 	c.t.Helper()
 	return fixture.Last(c.t, c.entries(), action)
 }
 
-// want compares what a pass did.
-func (c *company) want(r drift.Report, marked, unmarked, revoked int, stopped drift.StopReason) {
+// want compares the results of a pass.
+func (c *harness) want(r drift.Report, marked, unmarked, revoked int, stopped drift.StopReason) {
 	c.t.Helper()
 	got := fmt.Sprint(r.Added, " marked, ", r.Removed, " unmarked, ", r.Revoked, " revoked, stopped: ", r.Stopped)
 	want := fmt.Sprint(marked, " marked, ", unmarked, " unmarked, ", revoked, " revoked, stopped: ", stopped)
