@@ -106,17 +106,6 @@ func checkUsable(d portal.Device) error {
 	return nil
 }
 
-// lockPerson makes other transactions wait that change what the person has. It
-// creates the person's row when there is none.
-func (t *tx) lockPerson(ctx context.Context, person portal.PersonID) error {
-	_, err := t.Exec(ctx, `INSERT INTO people (id, changes) VALUES ($1, 1)
-		ON CONFLICT (id) DO UPDATE SET changes = people.changes + 1`, string(person))
-	if err != nil {
-		return fmt.Errorf("locking person: %w", err)
-	}
-	return nil
-}
-
 func (t *tx) checkForm(ctx context.Context, r enroll.Reservation) error {
 	if r.Idempotent == "" {
 		return nil
