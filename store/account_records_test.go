@@ -59,7 +59,7 @@ func TestAccounts(t *testing.T) {
 		testkit.Equal(t, "left", len(testkit.Must(db.Accounts(ctx))(t)), 0)
 		_, err = db.AccountByLogin(ctx, "anna2")
 		wantError(t, "removed account", err, portal.ErrNotFound)
-		testkit.Equal(t, "ledger", actions(fixture.Entries(t, db)), "[account.added account.disabled account.removed]")
+		testkit.Equal(t, "audit log", actions(fixture.Entries(t, db)), "[account.added account.disabled account.removed]")
 	})
 }
 
@@ -143,7 +143,7 @@ func TestRefusedChangeChangesNothing(t *testing.T) {
 		}, fixture.NewEntry(testkit.Noon, audit.AccountDisabled, "p1"))
 		wantError(t, "refused change", err, refused)
 		testkit.Equal(t, "disabled", testkit.Must(db.AccountByID(ctx, "p1"))(t).Disabled, false)
-		testkit.Equal(t, "ledger", actions(fixture.Entries(t, db)), "[account.added]")
+		testkit.Equal(t, "audit log", actions(fixture.Entries(t, db)), "[account.added]")
 	})
 }
 

@@ -127,7 +127,7 @@ func TestActsFailWithTheLedger(t *testing.T) {
 		})
 		for act, err := range acts {
 			if err == nil {
-				t.Errorf("%s succeeded without the ledger", act)
+				t.Errorf("%s succeeded without the audit log", act)
 			}
 		}
 		if _, err := db.plain.Exec("ALTER TABLE elsewhere RENAME TO ledger"); err != nil {
@@ -170,7 +170,7 @@ func TestKnows(t *testing.T) {
 	}
 	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
-		testkit.Equal(t, "in an empty ledger", testkit.Must(db.Knows(ctx, "bb:bb"))(t), false)
+		testkit.Equal(t, "in an empty audit log", testkit.Must(db.Knows(ctx, "bb:bb"))(t), false)
 		for _, e := range []audit.Entry{without, created("bb:bb"), other, created("cc:cc")} {
 			if err := db.Note(ctx, e); err != nil {
 				t.Fatal(err)

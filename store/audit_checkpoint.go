@@ -30,28 +30,28 @@ const checkpointColumns = "seq, hash, at, node, key, signature"
 // Checkpoints reads the checkpoints in the order of their entries: at most limit, of
 // entries with a number above after.
 func (db AuditLog) Checkpoints(ctx context.Context, after int64, limit int) ([]audit.Checkpoint, error) {
-	seals, err := db.checkpoints(ctx, "SELECT "+checkpointColumns+" FROM ledger_seals WHERE seq > $1 ORDER BY seq LIMIT $2", after, limit)
+	checkpoints, err := db.checkpoints(ctx, "SELECT "+checkpointColumns+" FROM ledger_seals WHERE seq > $1 ORDER BY seq LIMIT $2", after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("reading checkpoints after %d: %w", after, err)
 	}
-	return seals, nil
+	return checkpoints, nil
 }
 
 // LastCheckpoint returns the checkpoint with the highest number, or
 // portal.ErrNotFound.
 func (db AuditLog) LastCheckpoint(ctx context.Context) (audit.Checkpoint, error) {
-	seals, err := db.checkpoints(ctx, "SELECT "+checkpointColumns+" FROM ledger_seals ORDER BY seq DESC LIMIT 1")
-	if err == nil && len(seals) == 0 {
+	checkpoints, err := db.checkpoints(ctx, "SELECT "+checkpointColumns+" FROM ledger_seals ORDER BY seq DESC LIMIT 1")
+	if err == nil && len(checkpoints) == 0 {
 		err = portal.ErrNotFound
 	}
 	if err != nil {
 		return audit.Checkpoint{}, fmt.Errorf("reading the last checkpoint: %w", err)
 	}
-	return seals[0], nil
+	return checkpoints[0], nil
 }
 
 func (db AuditLog) checkpoints(ctx context.Context, query string, args ...any) ([]audit.Checkpoint, error) {
-	var seals []audit.Checkpoint
+	var checkpoints []audit.Checkpoint
 	err := db.All(ctx, query, args, func(rows *sql.Rows) error {
 		var s audit.Checkpoint
 		var at sql.NullInt64
@@ -62,10 +62,10 @@ func (db AuditLog) checkpoints(ctx context.Context, query string, args ...any) (
 		s.At = sqldb.TimeOf(at)
 		var err error
 		s.Hash, err = sqldb.Hash32(hash)
-		seals = append(seals, s)
+		checkpoints = append(checkpoints, s)
 		return err
 	})
-	return seals, err
+	return checkpoints, err
 }
 
 // AddAuditKey stores the encrypted key of a certificate that signs checkpoints. The

@@ -94,9 +94,9 @@ func TestOrder(t *testing.T) {
 		testkit.Equal(t, "entries", len(all)-before, 7) // one each, and the end
 		last := all[len(all)-1]
 		testkit.Equal(t, "last", last.Action, audit.BulkDone)
-		testkit.Equal(t, "ended in the ledger", last.Detail["ended"], "6")
+		testkit.Equal(t, "ended in the audit log", last.Detail["ended"], "6")
 		testkit.Equal(t, "actor", all[len(all)-2].Actor, "ada")
-		testkit.Equal(t, "order in the ledger", all[len(all)-2].Detail["order"], "o1")
+		testkit.Equal(t, "order in the audit log", all[len(all)-2].Detail["order"], "o1")
 
 		open := testkit.Must(db.Bulks(t.Context(), true, 10))(t)
 		testkit.Equal(t, "open orders", len(open), 0)

@@ -431,7 +431,7 @@ func TestA12_APersonEndsWhole(t *testing.T) {
 		}
 		all := fixture.Entries(t, db)
 		if last := all[len(all)-1]; last.Action != audit.InvitationEnded || last.Object != string(open.ID) {
-			t.Errorf("ledger ends with %+v", last)
+			t.Errorf("audit log ends with %+v", last)
 		}
 	})
 }

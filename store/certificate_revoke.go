@@ -145,13 +145,13 @@ func (t *tx) endIfLive(ctx context.Context, serial ca.Serial, r enroll.Revocatio
 
 // closeDevice removes or blocks the device of a revocation. reported says that
 // entries about its certificates report that already.
-func (t *tx) closeDevice(ctx context.Context, r enroll.Revocation, told bool) ([]audit.Entry, error) {
+func (t *tx) closeDevice(ctx context.Context, r enroll.Revocation, reported bool) ([]audit.Entry, error) {
 	removed, err := t.removeDevice(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	blocked, err := t.blockDevice(ctx, r)
-	if err != nil || told {
+	if err != nil || reported {
 		return nil, err
 	}
 	var entries []audit.Entry

@@ -44,7 +44,7 @@ func TestCompleteRefusesOtherCertificate(t *testing.T) {
 			t.Errorf("certificate of another key: got error %v", err)
 		}
 		testkit.Equal(t, "status", newest(t, db, e).Status, portal.Pending)
-		testkit.Equal(t, "ledger", actions(fixture.Entries(t, db)), "[certificate.reserved]")
+		testkit.Equal(t, "audit log", actions(fixture.Entries(t, db)), "[certificate.reserved]")
 	})
 }
 

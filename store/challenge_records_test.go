@@ -81,7 +81,7 @@ func TestChallenge(t *testing.T) {
 		// The device exists for its page, and is in no list yet.
 		testkit.Equal(t, "device", testkit.Must(db.Device(ctx, anna, want.Device.ID))(t).Name, "Anna's iPhone")
 		testkit.Equal(t, "devices", len(testkit.Must(db.Devices(ctx, anna))(t)), 0)
-		testkit.Equal(t, "ledger", actions(fixture.Entries(t, db)), "[challenge.made]")
+		testkit.Equal(t, "audit log", actions(fixture.Entries(t, db)), "[challenge.made]")
 
 		withChallenge(e, want).Issue(t, db)
 		used := testkit.Must(db.ChallengeBySecret(ctx, want.SecretHash))(t)
@@ -126,7 +126,7 @@ func TestA15_ChallengeIsUsedOnce(t *testing.T) {
 		}
 		waiting.Wait()
 		testkit.Equal(t, "reservations", reserved.Load(), 1)
-		testkit.Equal(t, "ledger", actions(fixture.Entries(t, db)), "[challenge.made certificate.reserved]")
+		testkit.Equal(t, "audit log", actions(fixture.Entries(t, db)), "[challenge.made certificate.reserved]")
 	})
 }
 

@@ -104,7 +104,7 @@ func TestRename(t *testing.T) {
 				told = append(told, e.Detail["was"]+" to "+e.Detail["name"])
 			}
 		}
-		testkit.Equal(t, "ledger", fmt.Sprint(told), "[iPhone to IPHONE IPHONE to gone]")
+		testkit.Equal(t, "audit log", fmt.Sprint(told), "[iPhone to IPHONE IPHONE to gone]")
 		// The old name is free, the new one is not.
 		wantRefusal(t, db.Reserve(ctx, fixture.NewEnrolment(t, anna, "Gone").Reservation), portal.NameTaken)
 		fixture.NewEnrolment(t, anna, "iPhone").Reserve(t, db)

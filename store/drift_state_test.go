@@ -37,7 +37,7 @@ func TestTheStopIsSharedAndRecordedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		testkit.Equal(t, "state after letting go on", testkit.Must(db.DriftState(ctx))(t), drift.State{Allowed: testkit.Noon})
-		testkit.Equal(t, "ledger", actions(fixture.Entries(t, db)), "[watch.stopped watch.stopped watch.resumed watch.resumed]")
+		testkit.Equal(t, "audit log", actions(fixture.Entries(t, db)), "[watch.stopped watch.stopped watch.resumed watch.resumed]")
 	})
 }
 
@@ -58,6 +58,6 @@ func TestReplicasTellTheStopOnce(t *testing.T) {
 		}
 		waiting.Wait()
 		testkit.Equal(t, "first", first.Load(), 1)
-		testkit.Equal(t, "ledger", actions(fixture.Entries(t, db)), "[watch.stopped]")
+		testkit.Equal(t, "audit log", actions(fixture.Entries(t, db)), "[watch.stopped]")
 	})
 }

@@ -36,7 +36,7 @@ func TestEnrolment(t *testing.T) {
 		_, err := db.Certificate(ctx, fixture.NewEnrolment(t, anna, "x").Serial())
 		wantError(t, "unknown serial", err, portal.ErrNotFound)
 		log := fixture.Entries(t, db)
-		testkit.Equal(t, "ledger", actions(log), "[certificate.reserved certificate.issued]")
+		testkit.Equal(t, "audit log", actions(log), "[certificate.reserved certificate.issued]")
 		testkit.Equal(t, "object", log[0].Object, e.Serial().String())
 		testkit.Equal(t, "detail", log[1].Detail["profile"], "User")
 	})

@@ -61,7 +61,7 @@ func TestHandoff(t *testing.T) {
 		_, err = db.OpenHandoff(ctx, o.CodeHash, testkit.Noon.Add(time.Minute))
 		wantError(t, "used code", err, portal.ErrNotFound)
 		wantError(t, "closing twice", redeem(t, db, o.ID, testkit.Noon.Add(time.Minute)), portal.ErrNotFound)
-		testkit.Equal(t, "ledger", actions(fixture.Entries(t, db)), "[handoff.made handoff.redeemed]")
+		testkit.Equal(t, "audit log", actions(fixture.Entries(t, db)), "[handoff.made handoff.redeemed]")
 	})
 }
 
@@ -161,7 +161,7 @@ func TestA9_HandoffIsUsedOnce(t *testing.T) {
 			wantError(t, "closing", err, portal.ErrNotFound)
 		}
 		testkit.Equal(t, "let in", in, 1)
-		testkit.Equal(t, "ledger", actions(fixture.Entries(t, db)), "[handoff.made handoff.redeemed]")
+		testkit.Equal(t, "audit log", actions(fixture.Entries(t, db)), "[handoff.made handoff.redeemed]")
 	})
 }
 

@@ -73,7 +73,7 @@ func TestInvitation(t *testing.T) {
 		testkit.Equal(t, "closed", redeemed.Closed, testkit.Noon)
 		wantRefusal(t, db.Reserve(ctx, withInvitation(fixture.NewEnrolment(t, anna, "Second"), o).Reservation), portal.CodeOver)
 		all := fixture.Entries(t, db)
-		testkit.Equal(t, "ledger", actions(all), "[invitation.made invitation.redeemed certificate.reserved certificate.issued]")
+		testkit.Equal(t, "audit log", actions(all), "[invitation.made invitation.redeemed certificate.reserved certificate.issued]")
 		testkit.Equal(t, "object", all[1].Object, string(o.ID))
 		testkit.Equal(t, "made by", all[1].Detail["by"], "hedi")
 	})
@@ -136,7 +136,7 @@ func TestOneInvitationAtATime(t *testing.T) {
 		testkit.Equal(t, "somebody else's", testkit.Must(db.Invited(ctx, "ben"))(t).ID, other.ID)
 		wantError(t, "the same code again", db.Invite(ctx, second), portal.ErrConflict)
 		all := fixture.Entries(t, db)
-		testkit.Equal(t, "ledger", actions(all), "[invitation.made invitation.made invitation.ended invitation.made]")
+		testkit.Equal(t, "audit log", actions(all), "[invitation.made invitation.made invitation.ended invitation.made]")
 		testkit.Equal(t, "which ended", all[2].Object, string(first.ID))
 
 		// Old invitations are deleted with the next one.
@@ -174,7 +174,7 @@ func TestF22_InvitationIsUsedOnce(t *testing.T) {
 			wantRefusal(t, err, portal.CodeOver)
 		}
 		testkit.Equal(t, "certificates", in, 1)
-		testkit.Equal(t, "ledger", actions(fixture.Entries(t, db)), "[invitation.made invitation.redeemed certificate.reserved]")
+		testkit.Equal(t, "audit log", actions(fixture.Entries(t, db)), "[invitation.made invitation.redeemed certificate.reserved]")
 	})
 }
 

@@ -59,9 +59,9 @@ func TestA11_LeaversLoseAllAfterTheGrace(t *testing.T) {
 		last := log[len(log)-1]
 		testkit.Equal(t, "actor", last.Actor, "system")
 		testkit.Equal(t, "person", last.Person, string(anna))
-		testkit.Equal(t, "cause in the ledger", last.Detail["cause"], "left")
-		testkit.Equal(t, "account in the ledger", last.Detail["account"], "disabled")
-		testkit.Equal(t, "since in the ledger", last.Detail["since"], "2026-11-22T12:00:00Z")
+		testkit.Equal(t, "cause in the audit log", last.Detail["cause"], "left")
+		testkit.Equal(t, "account in the audit log", last.Detail["account"], "disabled")
+		testkit.Equal(t, "since in the audit log", last.Detail["since"], "2026-11-22T12:00:00Z")
 	})
 }
 

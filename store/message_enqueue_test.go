@@ -331,7 +331,7 @@ func TestAMessageIsNotGivenUpWithoutItsEntry(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := db.GiveUpMessage(t.Context(), message("l1"), testkit.Noon, "why", fixture.NewEntry(testkit.Noon, audit.MailFailed, anna)); err == nil {
-			t.Error("given up without the ledger")
+			t.Error("given up without the audit log")
 		}
 		if _, err := db.plain.Exec("ALTER TABLE elsewhere RENAME TO ledger"); err != nil {
 			t.Fatal(err)

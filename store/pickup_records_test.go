@@ -35,7 +35,7 @@ func TestPickup(t *testing.T) {
 		wantError(t, "claiming unknown", db.ClaimRead(ctx, [32]byte{1}, maxReads, audit.Entry{}), portal.ErrNotFound)
 		wantError(t, "confirming unknown", db.ConfirmRead(ctx, [32]byte{1}, maxReads, testkit.Noon), portal.ErrNotFound)
 		wantError(t, "part of unknown", db.NotePart(ctx, [32]byte{1}, testkit.Noon, audit.Entry{}), portal.ErrNotFound)
-		testkit.Equal(t, "ledger", actions(fixture.Entries(t, db)), "[certificate.reserved certificate.issued]")
+		testkit.Equal(t, "audit log", actions(fixture.Entries(t, db)), "[certificate.reserved certificate.issued]")
 	})
 }
 
@@ -65,7 +65,7 @@ func TestReadsAreCounted(t *testing.T) {
 		// The entry belongs to the claim: there are two, and no third for the read
 		// that arrived.
 		log := fixture.Entries(t, db)
-		testkit.Equal(t, "ledger", actions(log[2:]), "[pickup.read pickup.read]")
+		testkit.Equal(t, "audit log", actions(log[2:]), "[pickup.read pickup.read]")
 		testkit.Equal(t, "object", log[3].Object, e.Serial().String())
 	})
 }
@@ -178,7 +178,7 @@ func TestWipePickups(t *testing.T) {
 			})
 		}
 		log := fixture.Entries(t, db)
-		testkit.Equal(t, "ledger", actions(log[2:]), "[pickup.wiped]")
+		testkit.Equal(t, "audit log", actions(log[2:]), "[pickup.wiped]")
 		testkit.Equal(t, "object", log[2].Object, e.Serial().String())
 		testkit.Equal(t, "person", log[2].Person, string(anna))
 	})

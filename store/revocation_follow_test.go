@@ -86,7 +86,7 @@ func TestChanges(t *testing.T) {
 			return serials, through
 		}
 		serials, through := changes(0, 10)
-		testkit.Equal(t, "of an empty ledger", fmt.Sprint(serials, through), "[] 0")
+		testkit.Equal(t, "of an empty audit log", fmt.Sprint(serials, through), "[] 0")
 		a, b := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db), fixture.NewEnrolment(t, anna, "iPad").Issue(t, db)
 		if err := db.Note(ctx, fixture.NewEntry(testkit.Noon, audit.SignedIn, anna)); err != nil {
 			t.Fatal(err)

@@ -48,15 +48,15 @@ func (db RevocationLists) Replay(ctx context.Context, records []crl.Record, now 
 	if err := db.announceReplay(ctx, numbers, len(missing), now); err != nil {
 		return 0, err
 	}
-	brought := 0
+	restored := 0
 	for batch := range slices.Chunk(missing, replayBatch) {
 		n, err := db.restoreBatch(ctx, batch, now)
 		if err != nil {
-			return brought, err
+			return restored, err
 		}
-		brought += n
+		restored += n
 	}
-	return brought, nil
+	return restored, nil
 }
 
 // mergeRecords separates the numbers of CRLs from serials, and makes one record of
@@ -190,7 +190,7 @@ func replayEntry(now time.Time) audit.Entry {
 
 // restoreBatch records a batch of missing revocations.
 func (db RevocationLists) restoreBatch(ctx context.Context, batch []crl.Record, now time.Time) (int, error) {
-	brought := 0
+	restored := 0
 	slices.SortFunc(batch, func(a, b crl.Record) int { return a.Serial.Compare(b.Serial) })
 	serials := make([]ca.Serial, len(batch))
 	for i, r := range batch {
@@ -214,13 +214,13 @@ func (db RevocationLists) restoreBatch(ctx context.Context, batch []crl.Record, 
 				all = append(all, recalled)
 			}
 		}
-		brought = len(all)
+		restored = len(all)
 		return t.appendRecords(ctx, all...)
 	})
 	if err != nil {
 		return 0, err
 	}
-	return brought, nil
+	return restored, nil
 }
 
 // restoreRevocation revokes a certificate that is in force, or lists a serial that

@@ -185,7 +185,7 @@ func (h *history) revokedEntry(c *certificate) audit.Entry {
 	return e
 }
 
-// accountName writes a name in the letters of an account name.
+// accountName writes a name as an account name.
 func accountName(s string) string {
 	return strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue", "Ö", "oe", "ß", "ss", "é", "e", "ç", "c", "ł", "l", "’", "", " ", "").
 		Replace(strings.ToLower(s))
