@@ -13,7 +13,7 @@ import (
 	"certportal/internal/test/testkit/fixture"
 )
 
-func depart(t testing.TB, db drift.Store, d drift.Leaver, want int) {
+func revokeLeaver(t testing.TB, db drift.Store, d drift.Leaver, want int) {
 	t.Helper()
 	testkit.Equal(t, "certificates ended", len(testkit.Must(db.RevokeLeaver(t.Context(), d))(t)), want)
 }
@@ -26,18 +26,18 @@ func TestA11_LeaversLoseAllAfterTheGrace(t *testing.T) {
 		pending := fixture.NewEnrolment(t, anna, "pending").Reserve(t, db)
 		others := fixture.NewEnrolment(t, "bob", "iPhone").Issue(t, db)
 
-		depart(t, db, departure(testkit.Noon.Add(time.Hour)), 0) // nothing is marked
-		mark(t, db, marking(testkit.Noon, changes(portal.UPNChanged), phone), 1, 0)
-		depart(t, db, departure(testkit.Noon.Add(time.Hour)), 0) // a name is no end
-		mark(t, db, marking(testkit.Noon, changes(portal.AccountDisabled, portal.UPNChanged), phone, old), 3, 0)
-		depart(t, db, departure(testkit.Noon.Add(grace-time.Millisecond)), 0)
+		revokeLeaver(t, db, leaverAt(testkit.Noon.Add(time.Hour)), 0) // nothing is marked
+		updateMismatches(t, db, mismatchUpdate(testkit.Noon, changes(portal.UPNChanged), phone), 1, 0)
+		revokeLeaver(t, db, leaverAt(testkit.Noon.Add(time.Hour)), 0) // a name is no end
+		updateMismatches(t, db, mismatchUpdate(testkit.Noon, changes(portal.AccountDisabled, portal.UPNChanged), phone, old), 3, 0)
+		revokeLeaver(t, db, leaverAt(testkit.Noon.Add(grace-time.Millisecond)), 0)
 		testkit.Equal(t, "before the grace is over", newest(t, db, phone).Status, portal.Issued)
 
 		at := testkit.Noon.Add(grace)
-		d := departure(at)
+		d := leaverAt(at)
 		d.Entry.Detail = map[string]string{"account": "disabled"}
-		depart(t, db, d, 3)
-		depart(t, db, d, 0)
+		revokeLeaver(t, db, d, 3)
+		revokeLeaver(t, db, d, 0)
 		for _, e := range []fixture.Enrolment{old, phone, pending} {
 			c := testkit.Must(db.Certificate(ctx, e.Serial()))(t)
 			testkit.Equal(t, "status", c.Status, portal.Revoked)
@@ -72,9 +72,9 @@ func TestCountLeavers(t *testing.T) {
 			return testkit.Must(db.CountLeavers(t.Context(), after, testkit.Noon.Add(grace)))(t)
 		}
 		e := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db)
-		mark(t, db, marking(testkit.Noon, changes(portal.AccountGone), e), 1, 0)
+		updateMismatches(t, db, mismatchUpdate(testkit.Noon, changes(portal.AccountGone), e), 1, 0)
 		testkit.Equal(t, "before", departed(testkit.Noon.Add(-time.Hour)), 0)
-		depart(t, db, departure(testkit.Noon.Add(grace)), 1)
+		revokeLeaver(t, db, leaverAt(testkit.Noon.Add(grace)), 1)
 		testkit.Equal(t, "after", departed(testkit.Noon.Add(-time.Millisecond)), 1)
 		testkit.Equal(t, "seen before the moment", departed(testkit.Noon), 0)
 		revoke(t, db, portal.Left, testkit.Noon, fixture.NewEnrolment(t, "bob", "iPhone").Issue(t, db).Serial())
@@ -82,8 +82,8 @@ func TestCountLeavers(t *testing.T) {
 
 		back := fixture.NewEnrolment(t, anna, "iPad").Issue(t, db)
 		testkit.Equal(t, "who came back", departed(testkit.Noon.Add(-time.Hour)), 0)
-		mark(t, db, marking(testkit.Noon.Add(time.Hour), changes(portal.AccountGone), back), 1, 0)
-		depart(t, db, departure(testkit.Noon.Add(time.Hour+grace)), 1)
+		updateMismatches(t, db, mismatchUpdate(testkit.Noon.Add(time.Hour), changes(portal.AccountGone), back), 1, 0)
+		revokeLeaver(t, db, leaverAt(testkit.Noon.Add(time.Hour+grace)), 1)
 		testkit.Equal(t, "left again", departed(testkit.Noon.Add(59*time.Minute)), 1)
 	})
 }
@@ -93,8 +93,8 @@ func TestA11_RevokeLeaverAndUpdateInParallel(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
 		for i := range rounds {
 			e := fixture.NewEnrolment(t, portal.PersonID(fmt.Sprint("person", i)), "iPhone").Issue(t, db)
-			mark(t, db, marking(testkit.Noon, changes(portal.AccountDisabled), e), 1, 0)
-			d := departure(testkit.Noon.Add(grace))
+			updateMismatches(t, db, mismatchUpdate(testkit.Noon, changes(portal.AccountDisabled), e), 1, 0)
+			d := leaverAt(testkit.Noon.Add(grace))
 			d.Person = e.Reservation.Person
 			ended := 0
 			var waiting sync.WaitGroup
@@ -106,7 +106,7 @@ func TestA11_RevokeLeaverAndUpdateInParallel(t *testing.T) {
 				ended = len(serials)
 			})
 			waiting.Go(func() {
-				if _, _, err := db.UpdateMismatches(t.Context(), marking(testkit.Noon.Add(grace), nil, e)); err != nil {
+				if _, _, err := db.UpdateMismatches(t.Context(), mismatchUpdate(testkit.Noon.Add(grace), nil, e)); err != nil {
 					t.Error(err)
 				}
 			})
@@ -123,15 +123,15 @@ func TestA11_RevokeLeaverAndUpdateInParallel(t *testing.T) {
 func TestA11_NoMismatchAndNoLeaverWithoutItsEntry(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
 		e := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db)
-		mark(t, db, marking(testkit.Noon, changes(portal.AccountDisabled), e), 1, 0)
+		updateMismatches(t, db, mismatchUpdate(testkit.Noon, changes(portal.AccountDisabled), e), 1, 0)
 		save(t, db, 1, "anna", testkit.Noon)
 		if _, err := db.plain.Exec("DELETE FROM ledger_head"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := db.RevokeLeaver(t.Context(), departure(testkit.Noon.Add(grace))); err == nil {
+		if _, err := db.RevokeLeaver(t.Context(), leaverAt(testkit.Noon.Add(grace))); err == nil {
 			t.Error("ended without an entry")
 		}
-		if _, _, err := db.UpdateMismatches(t.Context(), marking(testkit.Noon, nil, e)); err == nil {
+		if _, _, err := db.UpdateMismatches(t.Context(), mismatchUpdate(testkit.Noon, nil, e)); err == nil {
 			t.Error("unmarked without an entry")
 		}
 		if _, err := db.StopDrift(t.Context(), drift.NoAnswer, testkit.Noon, audit.Entry{}); err == nil {

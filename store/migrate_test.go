@@ -105,8 +105,8 @@ func TestF18_AFilledDatabaseOfTheFirstSchemaIsMigrated(t *testing.T) {
 			testkit.Equal(t, "holders", len(holders), 1)
 			testkit.Equal(t, "working certificates", len(holders[0].Certificates), 2)
 			testkit.Equal(t, "state", testkit.Must(db.DriftState(ctx))(t), drift.State{Source: "builtin"})
-			mark(t, db, marking(testkit.Noon, changes(portal.AccountGone), all[portal.Issued], all[portal.Superseded]), 2, 0)
-			depart(t, db, departure(testkit.Noon.Add(time.Hour)), 3)
+			updateMismatches(t, db, mismatchUpdate(testkit.Noon, changes(portal.AccountGone), all[portal.Issued], all[portal.Superseded]), 2, 0)
+			revokeLeaver(t, db, leaverAt(testkit.Noon.Add(time.Hour)), 3)
 			testkit.Equal(t, "entries after", len(fixture.Entries(t, db)), len(written)+2+3)
 		})
 	}

@@ -17,8 +17,8 @@ import (
 
 const grace = 10 * time.Minute
 
-// marking asks that the certificates have exactly these mismatches.
-func marking(at time.Time, changes []portal.Change, certificates ...fixture.Enrolment) drift.MismatchUpdate {
+// mismatchUpdate asks that the certificates have exactly these mismatches.
+func mismatchUpdate(at time.Time, changes []portal.Change, certificates ...fixture.Enrolment) drift.MismatchUpdate {
 	m := drift.MismatchUpdate{
 		Person: certificates[0].Reservation.Person, At: at,
 		Entry: audit.Entry{At: at, Actor: "system", Role: "system"},
@@ -33,8 +33,8 @@ func marking(at time.Time, changes []portal.Change, certificates ...fixture.Enro
 	return m
 }
 
-// mark updates mismatches and compares how many were set and removed.
-func mark(t testing.TB, db drift.Store, m drift.MismatchUpdate, wantSet, wantRemoved int) {
+// updateMismatches updates mismatches and compares how many were set and removed.
+func updateMismatches(t testing.TB, db drift.Store, m drift.MismatchUpdate, wantSet, wantRemoved int) {
 	t.Helper()
 	set, removed, err := db.UpdateMismatches(t.Context(), m)
 	if err != nil {
@@ -44,7 +44,7 @@ func mark(t testing.TB, db drift.Store, m drift.MismatchUpdate, wantSet, wantRem
 	testkit.Equal(t, "marks removed", removed, wantRemoved)
 }
 
-func departure(at time.Time) drift.Leaver {
+func leaverAt(at time.Time) drift.Leaver {
 	return drift.Leaver{
 		Person: anna, At: at, Due: at.Add(-grace), Entry: audit.Entry{At: at, Actor: "system", Role: "system"},
 	}
@@ -84,7 +84,7 @@ func TestMismatchesComeAndGoWithTheirEntries(t *testing.T) {
 		before := len(fixture.Entries(t, db))
 		for i, s := range steps {
 			t.Run(s.name, func(t *testing.T) {
-				mark(t, db, marking(testkit.Noon.Add(time.Duration(i)*time.Minute), s.changes, e), s.set, s.removed)
+				updateMismatches(t, db, mismatchUpdate(testkit.Noon.Add(time.Duration(i)*time.Minute), s.changes, e), s.set, s.removed)
 				testkit.Equal(t, "shown", newest(t, db, e).Changed, s.shown)
 				log := fixture.Entries(t, db)
 				testkit.Equal(t, "entries", actions(log[before:]), s.entries)
@@ -115,15 +115,15 @@ func TestMismatchesBeginOnce(t *testing.T) {
 			}
 			return ""
 		}
-		mark(t, db, marking(testkit.Noon, changes(portal.AccountDisabled, portal.UPNChanged), phone), 2, 0)
-		mark(t, db, marking(testkit.Noon.Add(time.Minute), changes(portal.AccountGone, portal.UPNChanged), phone, tablet), 3, 0)
+		updateMismatches(t, db, mismatchUpdate(testkit.Noon, changes(portal.AccountDisabled, portal.UPNChanged), phone), 2, 0)
+		updateMismatches(t, db, mismatchUpdate(testkit.Noon.Add(time.Minute), changes(portal.AccountGone, portal.UPNChanged), phone, tablet), 3, 0)
 		testkit.Equal(t, "what replaces keeps the beginning", since(phone, portal.AccountGone), "12:00:00")
 		testkit.Equal(t, "another certificate shares it", since(tablet, portal.AccountGone), "12:00:00")
 		testkit.Equal(t, "a name that stays", since(phone, portal.UPNChanged), "12:00:00")
 		testkit.Equal(t, "a name of another certificate", since(tablet, portal.UPNChanged), "12:01:00")
 
 		before := len(fixture.Entries(t, db))
-		mark(t, db, marking(testkit.Noon.Add(-time.Hour), changes(portal.AccountGone, portal.UPNChanged), phone, tablet), 0, 0)
+		updateMismatches(t, db, mismatchUpdate(testkit.Noon.Add(-time.Hour), changes(portal.AccountGone, portal.UPNChanged), phone, tablet), 0, 0)
 		testkit.Equal(t, "after the clock was set back", since(phone, portal.AccountGone), "11:00:00")
 		testkit.Equal(t, "a name then", since(tablet, portal.UPNChanged), "11:00:00")
 		testkit.Equal(t, "entries", len(fixture.Entries(t, db)), before)
@@ -134,10 +134,10 @@ func TestMismatchesGoWithTheirCertificate(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
 		revoked, lasting := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db), fixture.NewEnrolment(t, anna, "iPad").Issue(t, db)
-		mark(t, db, marking(testkit.Noon, changes(portal.SIDChanged), revoked, lasting), 2, 0)
+		updateMismatches(t, db, mismatchUpdate(testkit.Noon, changes(portal.SIDChanged), revoked, lasting), 2, 0)
 		revoke(t, db, portal.Removed, testkit.Noon, revoked.Serial())
 		testkit.Equal(t, "after revoking", newest(t, db, revoked).Changed, "")
-		mark(t, db, marking(testkit.Noon, changes(portal.UPNChanged), revoked), 0, 0)
+		updateMismatches(t, db, mismatchUpdate(testkit.Noon, changes(portal.UPNChanged), revoked), 0, 0)
 		testkit.Equal(t, "marking what is revoked", newest(t, db, revoked).Changed, "")
 
 		end := lasting.Reservation.NotAfter
@@ -163,13 +163,13 @@ func TestA11_AnEndedAccountIsSignedOut(t *testing.T) {
 		}
 		save(t, db, 1, "anna", testkit.Noon)
 		save(t, db, 2, "bob", testkit.Noon)
-		mark(t, db, marking(testkit.Noon, changes(portal.UPNChanged, portal.SIDChanged), e), 2, 0)
+		updateMismatches(t, db, mismatchUpdate(testkit.Noon, changes(portal.UPNChanged, portal.SIDChanged), e), 2, 0)
 		testkit.Equal(t, "session after names changed", open(1), true)
-		mark(t, db, marking(testkit.Noon, changes(portal.AccountDisabled), e), 1, 2)
+		updateMismatches(t, db, mismatchUpdate(testkit.Noon, changes(portal.AccountDisabled), e), 1, 2)
 		testkit.Equal(t, "session after the account ended", open(1), false)
 		testkit.Equal(t, "session of another", open(2), true)
 		save(t, db, 3, "anna", testkit.Noon)
-		testkit.Must(db.RevokeLeaver(t.Context(), departure(testkit.Noon.Add(grace))))(t)
+		testkit.Must(db.RevokeLeaver(t.Context(), leaverAt(testkit.Noon.Add(grace))))(t)
 		testkit.Equal(t, "session after the grace", open(3), false)
 	})
 }
@@ -241,7 +241,7 @@ func TestA11_MismatchesInParallelLeaveNoDoubleEntries(t *testing.T) {
 			}
 			waiting.Go(func() {
 				for _, held := range mine {
-					if _, _, err := db.UpdateMismatches(t.Context(), marking(testkit.Noon, changes(portal.AccountDisabled), held...)); err != nil {
+					if _, _, err := db.UpdateMismatches(t.Context(), mismatchUpdate(testkit.Noon, changes(portal.AccountDisabled), held...)); err != nil {
 						t.Error(err)
 					}
 				}
