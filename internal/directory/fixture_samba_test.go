@@ -17,6 +17,7 @@ import (
 	"certportal/internal/portal"
 	"certportal/internal/signin"
 	"certportal/internal/test/samba"
+	"certportal/internal/test/testkit"
 	"certportal/store"
 )
 
@@ -51,30 +52,30 @@ func newFixtureOver(t testing.TB, dc *samba.DC, change ...func(*directory.LDAPCo
 		f(&c)
 	}
 	fx.people = openLDAP(t, c)
-	fx.db = must[*store.DB](t)(store.Open(t.Context(), store.Config{URL: filepath.Join(t.TempDir(), "portal.db")}))
+	fx.db = testkit.Must(store.Open(t.Context(), store.Config{URL: filepath.Join(t.TempDir(), "portal.db")}))(t)
 	t.Cleanup(func() { fx.db.Close() })
 	fx.Registrar = fx.over(fx.people)
-	fx.signIn = must[*signin.Service](t)(signin.New(signin.Config{
+	fx.signIn = testkit.Must(signin.New(signin.Config{
 		Directory: fx.people, Store: fx.db, Now: fx.now, Log: slog.New(slog.DiscardHandler),
-	}))
+	}))(t)
 	return fx
 }
 
 // over returns a registrar with another directory and the same store.
 func (fx *fixture) over(people portal.Directory) *enroll.Registrar {
 	fx.t.Helper()
-	hierarchy := must[*ca.Hierarchy](fx.t)(ca.CreateHierarchy(ca.HierarchyConfig{
+	hierarchy := testkit.Must(ca.CreateHierarchy(ca.HierarchyConfig{
 		Organization: "Example Company", RootKind: ca.ECP256, IssuingKind: ca.ECP256,
-	}, fx.now()))
-	issuer := must[*ca.Issuer](fx.t)(ca.NewIssuer(ca.IssuerConfig{Certificate: hierarchy.Issuing, Signer: hierarchy.IssuingKey}))
-	profile := must[*ca.Profile](fx.t)(ca.NewProfile(ca.ProfileConfig{
+	}, fx.now()))(fx.t)
+	issuer := testkit.Must(ca.NewIssuer(ca.IssuerConfig{Certificate: hierarchy.Issuing, Signer: hierarchy.IssuingKey}))(fx.t)
+	profile := testkit.Must(ca.NewProfile(ca.ProfileConfig{
 		Name: "User", CRLURLs: []string{"http://pki.example/crl/issuing.crl"},
-	}))
+	}))(fx.t)
 	log := slog.New(slog.DiscardHandler)
-	return must[*enroll.Registrar](fx.t)(enroll.New(enroll.Config{
+	return testkit.Must(enroll.New(enroll.Config{
 		Directory: people, Issuer: issuer, Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
 		Store: fx.db, Chain: []*x509.Certificate{hierarchy.Issuing}, Now: fx.now, Log: log,
-	}))
+	}))(fx.t)
 }
 
 // domain is the configuration for a domain controller.
@@ -162,14 +163,4 @@ func refusalOf(err error) *portal.Refusal {
 		return refusal
 	}
 	return &portal.Refusal{}
-}
-
-func must[T any](t testing.TB) func(T, error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
 }

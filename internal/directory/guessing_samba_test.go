@@ -14,6 +14,7 @@ import (
 	"certportal/internal/portal"
 	"certportal/internal/signin"
 	"certportal/internal/test/samba"
+	"certportal/internal/test/testkit"
 )
 
 // counted counts the passwords sent to a directory.
@@ -32,7 +33,7 @@ func (fx *fixture) counting(c signin.Config) (*signin.Service, *counted) {
 	fx.t.Helper()
 	people := &counted{Directory: fx.people}
 	c.Directory, c.Store, c.Now = people, fx.db, fx.now
-	return must[*signin.Service](fx.t)(signin.New(c)), people
+	return testkit.Must(signin.New(c))(fx.t), people
 }
 
 // thirtySpellings returns accepted spellings of anna's login name.
@@ -103,7 +104,7 @@ func TestA8_SlowGuessingStopsBeforeTheLock(t *testing.T) {
 	fx := newFixture(t)
 	signIn, people := fx.counting(signin.Config{})
 	anna := fx.dc.AddUser(t, samba.User{Login: "anna"})
-	lock := must[directory.Lockout](t)(fx.people.Lockout(t.Context()))
+	lock := testkit.Must(fx.people.Lockout(t.Context()))(t)
 	signIn.StayBelow(lock.Threshold, lock.Window)
 	for _, after := range []time.Duration{0, lock.Window - time.Second, 2 * time.Second, 0, 0, lock.Window - time.Second} {
 		fx.ahead.Add(int64(after))

@@ -9,15 +9,16 @@ import (
 	"certportal/internal/helpdesk"
 	"certportal/internal/portal"
 	"certportal/internal/signin"
+	"certportal/internal/test/testkit"
 )
 
 // invite has a staff member request a pickup code for a person.
 func (fx *fixture) invite(t *testing.T, staff portal.Person, target portal.PersonID) error {
 	t.Helper()
-	counter := must[*helpdesk.Service](t)(helpdesk.New(helpdesk.Config{
+	counter := testkit.Must(helpdesk.New(helpdesk.Config{
 		Directory: fx.people, Store: fx.db, Registrar: fx.Registrar, SignIn: fx.signIn,
 		Now: fx.now, Log: slog.New(slog.DiscardHandler),
-	}))
+	}))(t)
 	_, code, err := counter.Invite(t.Context(), portal.Actor{Person: staff.ID, Record: &staff, Address: "192.0.2.4"}, helpdesk.InviteRequest{
 		Person: target, Check: signin.CheckInPerson, Purpose: signin.ForNew,
 	})

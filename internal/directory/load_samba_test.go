@@ -14,6 +14,7 @@ import (
 	"certportal/internal/portal"
 	"certportal/internal/signin"
 	"certportal/internal/test/samba"
+	"certportal/internal/test/testkit"
 )
 
 // TestSamba500SignIns runs 500 sign-ins, twenty at a time. None may fail.
@@ -67,9 +68,9 @@ func BenchmarkSambaSignIn(b *testing.B) {
 	fx := newFixture(b)
 	fx.dc.AddUser(b, samba.User{Login: "anna"})
 	people := &stopwatch{Directory: fx.people}
-	signIn := must[*signin.Service](b)(signin.New(signin.Config{
+	signIn := testkit.Must(signin.New(signin.Config{
 		Directory: people, Store: fx.db, Log: slog.New(slog.DiscardHandler),
-	}))
+	}))(b)
 	var own, theirs []time.Duration
 	for b.Loop() {
 		people.spent = 0

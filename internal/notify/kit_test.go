@@ -217,7 +217,7 @@ func (d *harness) revoke(cause portal.Cause, role portal.Role, actor string, ser
 }
 
 // only returns the single mail to an address.
-func only(t testing.TB, mails []smtpserver.Mail, to string) smtpserver.Letter {
+func only(t testing.TB, mails []smtpserver.Mail, to string) smtpserver.Message {
 	t.Helper()
 	var found []smtpserver.Mail
 	for _, m := range mails {

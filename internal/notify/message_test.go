@@ -21,7 +21,7 @@ import (
 )
 
 // written sends one message of each kind to a person with a language.
-func written(t *testing.T, lang string) map[notify.Kind]smtpserver.Letter {
+func written(t *testing.T, lang string) map[notify.Kind]smtpserver.Message {
 	t.Helper()
 	d := open(t, func(c *notify.Config, _ *notify.ServerConfig) { c.Language = lang })
 	facts := notify.Params{
@@ -40,7 +40,7 @@ func written(t *testing.T, lang string) map[notify.Kind]smtpserver.Letter {
 		t.Fatal(err)
 	}
 	mails := d.send()
-	all := make(map[notify.Kind]smtpserver.Letter)
+	all := make(map[notify.Kind]smtpserver.Message)
 	for _, kind := range kinds() {
 		all[kind] = only(t, mails, string(kind)+"@corp.example")
 	}
@@ -85,7 +85,7 @@ func TestLettersInEveryLanguage(t *testing.T) {
 }
 
 // checkLetter checks what all messages have in common.
-func checkLetter(t *testing.T, kind notify.Kind, l smtpserver.Letter) {
+func checkLetter(t *testing.T, kind notify.Kind, l smtpserver.Message) {
 	t.Helper()
 	what := string(kind) + ": "
 	testkit.Equal(t, what+"from", l.From.String(), (&mail.Address{Name: "Corp Certificates", Address: "portal@corp.example"}).String())

@@ -25,12 +25,13 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 )
 
 // Only PKCSReq with a challenge is processed (CVE-2026-30836). The test sends every
 // message type, with and without a challenge.
 func TestA15_MessageTypes(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
 	with, without := csr(t, p.key, c.Secret, x509.CertificateRequest{}), csr(t, p.key, "", x509.CertificateRequest{})
 	for n := range 256 {
@@ -60,7 +61,7 @@ func TestA15_MessageTypes(t *testing.T) {
 }
 
 func TestA15_Challenges(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	p := newPhone(t, 0)
 	c := h.challenge(h.anna)
 	h.denied(p, h.first(p, "guess"), wire.BadRequest, portal.ChallengeUnknown)
@@ -86,7 +87,7 @@ func TestA15_Challenges(t *testing.T) {
 // The certificate is for the person of the challenge, independent of the sender and the
 // content of the request.
 func TestA15_ChallengeOfAnother(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
 	h.challenge(h.bert)
 	cert := h.issue(p, h.message(p, wire.PKCSReq, csr(t, p.key, c.Secret, x509.CertificateRequest{
@@ -95,13 +96,13 @@ func TestA15_ChallengeOfAnother(t *testing.T) {
 	if cert.Subject.CommonName != h.anna.UPN || !slices.Equal(cert.EmailAddresses, []string{h.anna.Mail}) {
 		t.Errorf("certificate of %s and %v", cert.Subject, cert.EmailAddresses)
 	}
-	if devices := must[[]portal.Device](t)(h.registrar.Devices(t.Context(), h.bert.ID)); len(devices) != 0 {
+	if devices := testkit.Must(h.registrar.Devices(t.Context(), h.bert.ID))(t); len(devices) != 0 {
 		t.Errorf("bert has %d devices", len(devices))
 	}
 }
 
 func TestA15_ParallelRedemptions(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	c := h.challenge(h.anna)
 	var messages [][]byte
 	for n := range 8 {
@@ -127,7 +128,7 @@ func TestA15_ParallelRedemptions(t *testing.T) {
 
 // A renewal is identified by the bytes of the stored certificate.
 func TestA15_RenewalNeedsTheStoredCertificate(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	victim, c := newPhone(t, 0), h.challenge(h.anna)
 	victim.signer = h.issue(victim, h.first(victim, c.Secret))
 	thief := newPhone(t, 1)
@@ -140,11 +141,11 @@ func TestA15_RenewalNeedsTheStoredCertificate(t *testing.T) {
 	forged := *victim.signer
 	forged.PublicKey, forged.Signature = nil, nil
 	issuer := *h.hierarchy.Issuing
-	key := must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	key := testkit.Must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	issuer.PublicKey = key.Public()
 	forged.ExtraExtensions = forged.Extensions
-	der := must[[]byte](t)(x509.CreateCertificate(rand.Reader, &forged, &issuer, thief.key.Public(), key))
-	thief.signer = must[*x509.Certificate](t)(x509.ParseCertificate(der))
+	der := testkit.Must(x509.CreateCertificate(rand.Reader, &forged, &issuer, thief.key.Public(), key))(t)
+	thief.signer = testkit.Must(x509.ParseCertificate(der))(t)
 	h.denied(thief, h.message(thief, wire.RenewalReq, want), wire.BadRequest, portal.HolderUnknown)
 
 	// The victim's certificate without the victim's key.
@@ -172,7 +173,7 @@ func TestA15_RenewalNeedsTheStoredCertificate(t *testing.T) {
 }
 
 func TestA15_RenewalAfterTheEnd(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
 	p.signer = h.issue(p, h.first(p, c.Secret))
 	h.pass(366 * 24 * time.Hour)
@@ -188,7 +189,7 @@ func TestA15_RenewalAfterTheEnd(t *testing.T) {
 
 // The directory is read at the moment of issuing, not when the profile was made (A11).
 func TestA11_LeaverBetweenProfileAndRequest(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	c := h.challenge(h.anna)
 	p := newPhone(t, 0)
 	used := newPhone(t, 1)
@@ -206,8 +207,8 @@ func TestA11_LeaverBetweenProfileAndRequest(t *testing.T) {
 func withSHA1(t *testing.T, key *rsa.PrivateKey, request *x509.CertificateRequest) *x509.CertificateRequest {
 	t.Helper()
 	sum := sha1.Sum(request.RawTBSCertificateRequest)
-	signature := must[[]byte](t)(rsa.SignPKCS1v15(nil, key, crypto.SHA1, sum[:]))
-	der := must[[]byte](t)(asn1.Marshal(struct {
+	signature := testkit.Must(rsa.SignPKCS1v15(nil, key, crypto.SHA1, sum[:]))(t)
+	der := testkit.Must(asn1.Marshal(struct {
 		TBS       asn1.RawValue
 		Algorithm pkix.AlgorithmIdentifier
 		Signature asn1.BitString
@@ -215,12 +216,12 @@ func withSHA1(t *testing.T, key *rsa.PrivateKey, request *x509.CertificateReques
 		asn1.RawValue{FullBytes: request.RawTBSCertificateRequest},
 		pkix.AlgorithmIdentifier{Algorithm: pkcs7.OIDEncryptionAlgorithmRSASHA1, Parameters: asn1.NullRawValue},
 		asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)},
-	}))
-	return must[*x509.CertificateRequest](t)(x509.ParseCertificateRequest(der))
+	}))(t)
+	return testkit.Must(x509.ParseCertificateRequest(der))(t)
 }
 
 func TestOldAlgorithmsAreRefused(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
 	t.Run("DES", func(t *testing.T) {
 		pkcs7.ContentEncryptionAlgorithm = pkcs7.EncryptionAlgorithmDESCBC
@@ -249,10 +250,10 @@ func digest(t *testing.T, id asn1.ObjectIdentifier) {
 // The response does not depend on what is wrong inside an envelope: it must not help to
 // decrypt a captured one.
 func TestEnvelopeIsNoOracle(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
 	good := h.first(p, c.Secret)
-	p7 := must[*pkcs7.PKCS7](t)(pkcs7.Parse(good.Raw))
+	p7 := testkit.Must(pkcs7.Parse(good.Raw))(t)
 	for _, tt := range []struct {
 		name string
 		at   int
@@ -269,9 +270,9 @@ func TestEnvelopeIsNoOracle(t *testing.T) {
 }
 
 // resigned replaces the content of a message and signs it again.
-func (h *house) resigned(p phone, m *wire.PKIMessage, content []byte) *wire.PKIMessage {
+func (h *fixture) resigned(p phone, m *wire.PKIMessage, content []byte) *wire.PKIMessage {
 	h.t.Helper()
-	signed := must[*pkcs7.SignedData](h.t)(pkcs7.NewSignedData(content))
+	signed := testkit.Must(pkcs7.NewSignedData(content))(h.t)
 	id := func(n int) asn1.ObjectIdentifier { return asn1.ObjectIdentifier{2, 16, 840, 1, 113733, 1, 9, n} }
 	err := signed.AddSigner(p.signer, p.key, pkcs7.SignerInfoConfig{ExtraSignedAttributes: []pkcs7.Attribute{
 		{Type: id(2), Value: string(wire.PKCSReq)}, {Type: id(5), Value: []byte(m.SenderNonce)}, {Type: id(7), Value: string(m.TransactionID)},
@@ -279,15 +280,15 @@ func (h *house) resigned(p phone, m *wire.PKIMessage, content []byte) *wire.PKIM
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return &wire.PKIMessage{Raw: must[[]byte](h.t)(signed.Finish()), TransactionID: m.TransactionID, SenderNonce: m.SenderNonce}
+	return &wire.PKIMessage{Raw: testkit.Must(signed.Finish())(h.t), TransactionID: m.TransactionID, SenderNonce: m.SenderNonce}
 }
 
 // A message modified in transit is answered with badMessageCheck.
 func TestChangedMessageIsRefused(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
 	m := h.first(p, c.Secret)
-	p7 := must[*pkcs7.PKCS7](t)(pkcs7.Parse(m.Raw))
+	p7 := testkit.Must(pkcs7.Parse(m.Raw))(t)
 	at := bytes.Index(m.Raw, p7.Content[len(p7.Content)-32:])
 	m.Raw = slices.Clone(m.Raw)
 	m.Raw[at] ^= 1
@@ -297,7 +298,7 @@ func TestChangedMessageIsRefused(t *testing.T) {
 // A message with any octet changed is refused, unless the octet is neither signed nor
 // used. The server never panics.
 func TestEveryChangedOctet(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
 	good := h.first(p, c.Secret).Raw
 	certs := h.caCerts()
@@ -311,7 +312,7 @@ func TestEveryChangedOctet(t *testing.T) {
 		if status != http.StatusOK {
 			t.Fatalf("octet %d: status %d", at, status)
 		}
-		answer := must[*wire.PKIMessage](t)(wire.ParsePKIMessage(body, wire.WithCACerts(certs)))
+		answer := testkit.Must(wire.ParsePKIMessage(body, wire.WithCACerts(certs)))(t)
 		if answer.PKIStatus == wire.FAILURE {
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 	wire "github.com/smallstep/scep"
 
 	"certportal/internal/scep"
+	"certportal/internal/test/testkit"
 )
 
 // BenchmarkEnrol measures an enrolment from the message to the response, with an EC
@@ -27,11 +28,11 @@ func BenchmarkEnrol(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { os.RemoveAll(dir) })
-	h := newHouseIn(b, dir)
+	h := newFixtureIn(b, dir)
 	p := newPhone(b, 0)
 	var messages [][]byte
 	for range b.N {
-		key := must[*ecdsa.PrivateKey](b)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+		key := testkit.Must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(b)
 		person := h.add(rand.Text(), 2000+len(messages))
 		messages = append(messages, h.message(p, wire.PKCSReq, csr(b, key, h.challenge(person).Secret, x509.CertificateRequest{})).Raw)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/scep"
+	"certportal/internal/test/testkit"
 	"certportal/store"
 )
 
@@ -43,16 +44,16 @@ func statusOf(s *scep.Server, message []byte) int {
 
 // A panic ends only its request and leaves no mutex locked.
 func TestPanicEndsOneRequest(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	var broken atomic.Bool
 	h.config.Store = brittle{h.db, &broken}
 	s := h.replica()
 	p, c := newPhone(t, 0), h.challenge(h.anna)
 	unknown := selfSigned(t, rsaKey(t, 1), big.NewInt(77))
 	request := csr(t, p.key, c.Secret, x509.CertificateRequest{})
-	foreign := must[*wire.PKIMessage](t)(wire.NewCSRRequest(request, &wire.PKIMessage{
+	foreign := testkit.Must(wire.NewCSRRequest(request, &wire.PKIMessage{
 		MessageType: wire.PKCSReq, Recipients: []*x509.Certificate{unknown}, SignerKey: p.key, SignerCert: p.signer,
-	}))
+	}))(t)
 	h.pass(time.Minute) // past the reload interval
 	broken.Store(true)
 	if got := statusOf(s, foreign.Raw); got != http.StatusInternalServerError {
@@ -70,7 +71,7 @@ func TestPanicEndsOneRequest(t *testing.T) {
 
 // A truncated body must not be answered with 200.
 func TestBrokenBody(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	w := httptest.NewRecorder()
 	body := io.MultiReader(strings.NewReader("half"), iotest.ErrReader(io.ErrUnexpectedEOF))
 	h.server.ServeHTTP(w, httptest.NewRequest(http.MethodPost, scep.Path+"?operation=PKIOperation", body))
@@ -82,13 +83,13 @@ func TestBrokenBody(t *testing.T) {
 // Without an issuer an existing RA continues to work. Without an RA the server answers
 // 503 with Retry-After.
 func TestSealedCA(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.config.Issuer = nil
 	h.replica()
-	empty := newHouse(t)
+	empty := newFixture(t)
 	empty.config.Issuer = nil
 	empty.pass(100 * 24 * time.Hour)
-	s := must[*scep.Server](t)(scep.New(empty.config))
+	s := testkit.Must(scep.New(empty.config))(t)
 	if err := s.Refresh(t.Context()); err == nil {
 		t.Error("no RA and no issuer: no error")
 	}
@@ -100,7 +101,7 @@ func TestSealedCA(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for name, change := range map[string]func(*scep.Config){
 		"registrar": func(c *scep.Config) { c.Registrar = nil }, "actor": func(c *scep.Config) { c.Actor = nil },
 		"store":   func(c *scep.Config) { c.Store = nil },
@@ -116,7 +117,7 @@ func TestNewRefuses(t *testing.T) {
 
 // The RA key in the store can be decrypted only with the passphrase of the CA.
 func TestA13_AgentKeyIsSealed(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	passphrase := []byte("correct horse battery staple")
 	h.config.Encrypt = func(key crypto.Signer) ([]byte, error) { return ca.SealKey(key, passphrase) }
 	h.config.Decrypt = func(file []byte) (crypto.Signer, error) { return ca.OpenKey(file, passphrase) }
@@ -124,7 +125,7 @@ func TestA13_AgentKeyIsSealed(t *testing.T) {
 	h.replica() // issues a new RA beside the one whose key cannot be decrypted
 	h.config.Decrypt = func(file []byte) (crypto.Signer, error) { return ca.OpenKey(file, []byte("wrong")) }
 	h.config.Issuer = nil
-	s := must[*scep.Server](t)(scep.New(h.config))
+	s := testkit.Must(scep.New(h.config))(t)
 	if err := s.Refresh(t.Context()); err == nil {
 		t.Error("RA keys decrypted with a wrong passphrase")
 	}

@@ -17,6 +17,8 @@ import (
 	"testing"
 
 	wire "github.com/smallstep/scep"
+
+	"certportal/internal/test/testkit"
 )
 
 // hostileRequests ask for names, usages and extensions that the portal must not grant.
@@ -52,12 +54,12 @@ func hostileRequests() map[string]x509.CertificateRequest {
 // Subject and extensions come from the directory and the profile: a hostile request gets
 // the same ones as a plain request.
 func TestA1_NothingOfARequestButItsKey(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
 	want := h.issue(p, h.first(p, c.Secret))
 	for name, template := range hostileRequests() {
 		t.Run(name, func(t *testing.T) {
-			key := must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+			key := testkit.Must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 			c := h.challenge(h.anna)
 			got := h.issue(p, h.message(p, wire.PKCSReq, csr(t, key, c.Secret, template)))
 			if !bytes.Equal(got.RawSubject, want.RawSubject) {
@@ -85,9 +87,9 @@ func sameExtensions(t *testing.T, got, want *x509.Certificate) {
 
 // A request with a bad key or without proof of possession records no certificate (A1).
 func TestA1_KeysThatAreNotCertified(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
-	broken := csr(t, must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)), c.Secret, x509.CertificateRequest{})
+	broken := csr(t, testkit.Must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t), c.Secret, x509.CertificateRequest{})
 	broken.Raw = slices.Clone(broken.Raw)
 	broken.Raw[len(broken.Raw)-1] ^= 1
 	_, edwards, err := ed25519.GenerateKey(rand.Reader)
@@ -100,9 +102,9 @@ func TestA1_KeysThatAreNotCertified(t *testing.T) {
 	}{
 		{"signature broken", broken},
 		{"Ed25519", plainCSR(t, edwards)},
-		{"P-224", plainCSR(t, must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P224(), rand.Reader)))},
-		{"P-521", plainCSR(t, must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)))},
-		{"RSA 1024", plainCSR(t, must[*rsa.PrivateKey](t)(rsa.GenerateKey(rand.Reader, 1024)))},
+		{"P-224", plainCSR(t, testkit.Must(ecdsa.GenerateKey(elliptic.P224(), rand.Reader))(t))},
+		{"P-521", plainCSR(t, testkit.Must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader))(t))},
+		{"RSA 1024", plainCSR(t, testkit.Must(rsa.GenerateKey(rand.Reader, 1024))(t))},
 		{"SHA-1", withSHA1(t, p.key, csr(t, p.key, c.Secret, x509.CertificateRequest{}))},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -116,7 +118,7 @@ func TestA1_KeysThatAreNotCertified(t *testing.T) {
 		h.denied(p, m, wire.BadRequest, "message-signer")
 	})
 	t.Run("signer with RSA 1024", func(t *testing.T) {
-		weak := must[*rsa.PrivateKey](t)(rsa.GenerateKey(rand.Reader, 1024))
+		weak := testkit.Must(rsa.GenerateKey(rand.Reader, 1024))(t)
 		small := phone{key: weak, signer: selfSigned(t, weak, big.NewInt(9))}
 		h.denied(small, h.message(small, wire.PKCSReq, csr(t, p.key, c.Secret, x509.CertificateRequest{})), wire.BadAlg, "message-algorithm")
 	})
@@ -127,6 +129,6 @@ func TestA1_KeysThatAreNotCertified(t *testing.T) {
 // with.
 func plainCSR(t *testing.T, key crypto.Signer) *x509.CertificateRequest {
 	t.Helper()
-	der := must[[]byte](t)(x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key))
-	return must[*x509.CertificateRequest](t)(x509.ParseCertificateRequest(der))
+	der := testkit.Must(x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key))(t)
+	return testkit.Must(x509.ParseCertificateRequest(der))(t)
 }

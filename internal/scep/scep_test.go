@@ -18,10 +18,11 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 )
 
 func TestCapabilities(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	status, body := h.get("GetCACaps")
 	if status != http.StatusOK {
 		t.Fatalf("status %d", status)
@@ -40,7 +41,7 @@ func TestCapabilities(t *testing.T) {
 }
 
 func TestCACertificates(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	certs := h.caCerts()
 	if len(certs) != 2 || !certs[1].Equal(h.hierarchy.Issuing) {
 		t.Fatalf("%d certificates, want RA and issuing CA", len(certs))
@@ -59,7 +60,7 @@ func TestCACertificates(t *testing.T) {
 }
 
 func TestFirstRequestGetsACertificate(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
 	cert := h.issue(p, h.first(p, c.Secret))
 	if err := cert.CheckSignatureFrom(h.hierarchy.Issuing); err != nil {
@@ -68,7 +69,7 @@ func TestFirstRequestGetsACertificate(t *testing.T) {
 	if !p.key.PublicKey.Equal(cert.PublicKey) || cert.Subject.CommonName != h.anna.UPN {
 		t.Errorf("certificate of %s with another key", cert.Subject)
 	}
-	d := must[portal.Device](t)(h.registrar.Device(t.Context(), h.anna.ID, c.Device.ID))
+	d := testkit.Must(h.registrar.Device(t.Context(), h.anna.ID, c.Device.ID))(t)
 	if !bytes.Equal(d.Certificate.DER, cert.Raw) || d.Certificate.Status != portal.Issued || d.Certificate.Delivered.IsZero() {
 		t.Errorf("stored: status %s, delivered %v", d.Certificate.Status, d.Certificate.Delivered)
 	}
@@ -85,7 +86,7 @@ func TestFirstRequestGetsACertificate(t *testing.T) {
 	if err := h.registrar.Sweep(t.Context(), h.registrar.Stale()); err != nil {
 		t.Fatal(err)
 	}
-	d = must[portal.Device](t)(h.registrar.Device(t.Context(), h.anna.ID, c.Device.ID))
+	d = testkit.Must(h.registrar.Device(t.Context(), h.anna.ID, c.Device.ID))(t)
 	if d.Certificate.Status != portal.Issued {
 		t.Errorf("status %s after the sweep", d.Certificate.Status)
 	}
@@ -94,10 +95,10 @@ func TestFirstRequestGetsACertificate(t *testing.T) {
 // A device with an elliptic curve key, to which no response can be encrypted, signs with
 // a second key.
 func TestEllipticCurveKeys(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for n, curve := range []elliptic.Curve{elliptic.P256(), elliptic.P384()} {
 		t.Run(curve.Params().Name, func(t *testing.T) {
-			key := must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(curve, rand.Reader))
+			key := testkit.Must(ecdsa.GenerateKey(curve, rand.Reader))(t)
 			p, c := newPhone(t, n), h.challenge(h.anna)
 			cert := h.issue(p, h.message(p, wire.PKCSReq, csr(t, key, c.Secret, x509.CertificateRequest{})))
 			if !key.PublicKey.Equal(cert.PublicKey) {
@@ -108,7 +109,7 @@ func TestEllipticCurveKeys(t *testing.T) {
 }
 
 func TestRenewal(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
 	p.signer = h.issue(p, h.first(p, c.Secret))
 	next := newPhone(t, 1)
@@ -116,7 +117,7 @@ func TestRenewal(t *testing.T) {
 	if !next.key.PublicKey.Equal(cert.PublicKey) || cert.Subject.CommonName != h.anna.UPN {
 		t.Errorf("certificate of %s", cert.Subject)
 	}
-	devices := must[[]portal.Device](t)(h.registrar.Devices(t.Context(), h.anna.ID))
+	devices := testkit.Must(h.registrar.Devices(t.Context(), h.anna.ID))(t)
 	if len(devices) != 1 || !bytes.Equal(devices[0].Certificate.DER, cert.Raw) {
 		t.Fatalf("%d devices, want the one with the new certificate", len(devices))
 	}
@@ -145,7 +146,7 @@ func TestRenewal(t *testing.T) {
 
 // The sweep revokes the old certificate at the end of the overlap.
 func TestA15_RenewedCertificateEndsWithTheOverlap(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
 	p.signer = h.issue(p, h.first(p, c.Secret))
 	next := newPhone(t, 1)
@@ -163,12 +164,12 @@ func TestA15_RenewedCertificateEndsWithTheOverlap(t *testing.T) {
 
 // Enrolling with the next profile replaces the device's certificate.
 func TestNewChallengeForAKnownDevice(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
 	p.signer = h.issue(p, h.first(p, c.Secret))
-	again := must[enroll.Challenge](t)(h.registrar.NewChallenge(t.Context(), enroll.Request{
+	again := testkit.Must(h.registrar.NewChallenge(t.Context(), enroll.Request{
 		By: h.byPerson(h.anna), Device: c.Device.ID, PickupKey: h.key,
-	}))
+	}))(t)
 	other := newPhone(t, 1)
 	h.issue(other, h.first(other, again.Secret))
 	// The first certificate is revoked.
@@ -178,7 +179,7 @@ func TestNewChallengeForAKnownDevice(t *testing.T) {
 
 // Replicas share their RAs: one can decrypt what a device encrypted to the other's RA.
 func TestReplicasShareAgents(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	one := h.caCerts()[0]
 	h.server = h.replica()
 	if got := h.serials(); got != 0 {
@@ -202,7 +203,7 @@ func TestReplicasShareAgents(t *testing.T) {
 }
 
 func TestServerRefusesHTTP(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, tt := range []struct {
 		name, method, query string
 		body                []byte
@@ -219,7 +220,7 @@ func TestServerRefusesHTTP(t *testing.T) {
 		{"too large", "POST", "?operation=PKIOperation", make([]byte, 64<<10+1), http.StatusRequestEntityTooLarge},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			req := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), tt.method, h.url+tt.query, bytes.NewReader(tt.body)))
+			req := testkit.Must(http.NewRequestWithContext(t.Context(), tt.method, h.url+tt.query, bytes.NewReader(tt.body)))(t)
 			resp, err := http.DefaultClient.Do(req)
 			if err != nil {
 				t.Fatal(err)

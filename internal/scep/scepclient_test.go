@@ -15,6 +15,7 @@ import (
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/internal/test/daemon"
+	"certportal/internal/test/testkit"
 )
 
 // The client is micromdm's scepclient, as published. It uses the default algorithms of
@@ -101,17 +102,17 @@ func (d device) run(args ...string) (string, error) {
 
 func (d device) certificate() *x509.Certificate {
 	d.t.Helper()
-	file := must[[]byte](d.t)(os.ReadFile(filepath.Join(d.dir, "client.pem")))
+	file := testkit.Must(os.ReadFile(filepath.Join(d.dir, "client.pem")))(d.t)
 	block, _ := pem.Decode(file)
 	if block == nil {
 		d.t.Fatal("no PEM in the certificate file")
 	}
-	return must[*x509.Certificate](d.t)(x509.ParseCertificate(block.Bytes))
+	return testkit.Must(x509.ParseCertificate(block.Bytes))(d.t)
 }
 
 func TestScepclientEnrols(t *testing.T) {
 	_, modern := scepclient(t)
-	h := newHouse(t)
+	h := newFixture(t)
 	c := h.challenge(h.anna)
 	d := device{t, modern, t.TempDir(), h.url}
 	out, err := d.run("-challenge", c.Secret, "-cn", h.bert.UPN, "-organization", "Domain Admins", "-dnsname", "dc.corp.example")
@@ -144,7 +145,7 @@ func TestScepclientEnrols(t *testing.T) {
 
 func TestScepclientIsRefused(t *testing.T) {
 	published, modern := scepclient(t)
-	h := newHouse(t)
+	h := newFixture(t)
 	used, expired := h.challenge(h.anna), h.challenge(h.anna)
 	first := device{t, modern, t.TempDir(), h.url}
 	if out, err := first.run("-challenge", used.Secret); err != nil {
@@ -179,7 +180,7 @@ func TestOpenSSLReadsTheAnswers(t *testing.T) {
 	if openssl == "" {
 		daemon.Need(t, "openssl is absent")
 	}
-	h := newHouse(t)
+	h := newFixture(t)
 	dir := t.TempDir()
 	write := func(name string, content []byte) string {
 		path := filepath.Join(dir, name)
@@ -207,7 +208,7 @@ func TestOpenSSLReadsTheAnswers(t *testing.T) {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
 	}
-	key := must[[]byte](t)(x509.MarshalPKCS8PrivateKey(p.key))
+	key := testkit.Must(x509.MarshalPKCS8PrivateKey(p.key))(t)
 	out, err := exec.Command(openssl, "cms", "-decrypt", "-inform", "DER", "-in", filepath.Join(dir, "success.envelope"),
 		"-recip", write("phone.pem", asPEM("CERTIFICATE", p.signer.Raw)), "-inkey", write("phone.key", asPEM("PRIVATE KEY", key)),
 		"-out", filepath.Join(dir, "bundle.der")).CombinedOutput()

@@ -68,7 +68,7 @@ func TestMail(t *testing.T) {
 }
 
 // wantLetter compares the subject, and looks for the rest in the text.
-func wantLetter(t *testing.T, l smtpserver.Letter, subject string, texts ...string) {
+func wantLetter(t *testing.T, l smtpserver.Message, subject string, texts ...string) {
 	t.Helper()
 	if l.Subject != subject {
 		t.Errorf("subject: got %q, want %q", l.Subject, subject)

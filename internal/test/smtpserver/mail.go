@@ -22,8 +22,8 @@ type Mail struct {
 	Raw    []byte
 }
 
-// Letter is a parsed mail.
-type Letter struct {
+// Message is a parsed mail.
+type Message struct {
 	Header  mail.Header // without decoding
 	Subject string      // decoded
 	From    *mail.Address
@@ -34,7 +34,7 @@ type Letter struct {
 
 // Read parses a mail with the standard library. It fails the test when the mail is
 // malformed, or has parts other than one of text and one of HTML.
-func (m Mail) Read(t testing.TB) Letter {
+func (m Mail) Read(t testing.TB) Message {
 	t.Helper()
 	l, err := read(m.Raw)
 	if err != nil {
@@ -43,26 +43,26 @@ func (m Mail) Read(t testing.TB) Letter {
 	return l
 }
 
-func read(raw []byte) (Letter, error) {
+func read(raw []byte) (Message, error) {
 	parsed, err := mail.ReadMessage(bytes.NewReader(raw))
 	if err != nil {
-		return Letter{}, err
+		return Message{}, err
 	}
-	l := Letter{Header: parsed.Header}
+	l := Message{Header: parsed.Header}
 	if l.Subject, err = new(mime.WordDecoder).DecodeHeader(parsed.Header.Get("Subject")); err != nil {
-		return Letter{}, fmt.Errorf("decoding subject: %w", err)
+		return Message{}, fmt.Errorf("decoding subject: %w", err)
 	}
 	from, err := parsed.Header.AddressList("From")
 	if err != nil || len(from) != 1 {
-		return Letter{}, fmt.Errorf("%d senders: %w", len(from), err)
+		return Message{}, fmt.Errorf("%d senders: %w", len(from), err)
 	}
 	l.From = from[0]
 	if l.To, err = parsed.Header.AddressList("To"); err != nil {
-		return Letter{}, err
+		return Message{}, err
 	}
 	kind, parameters, err := mime.ParseMediaType(parsed.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/alternative" {
-		return Letter{}, fmt.Errorf("content type %q: %w", kind, err)
+		return Message{}, fmt.Errorf("content type %q: %w", kind, err)
 	}
 	parts := multipart.NewReader(parsed.Body, parameters["boundary"])
 	for _, into := range []struct {
@@ -70,11 +70,11 @@ func read(raw []byte) (Letter, error) {
 		text *string
 	}{{"text/plain", &l.Text}, {"text/html", &l.HTML}} {
 		if *into.text, err = part(parts, into.kind); err != nil {
-			return Letter{}, err
+			return Message{}, err
 		}
 	}
 	if _, err := parts.NextRawPart(); err != io.EOF {
-		return Letter{}, fmt.Errorf("more parts than two: %w", err)
+		return Message{}, fmt.Errorf("more parts than two: %w", err)
 	}
 	return l, nil
 }

@@ -30,6 +30,7 @@ import (
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/internal/scep"
+	"certportal/internal/test/testkit"
 	"certportal/store"
 )
 
@@ -47,8 +48,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// house is a SCEP server over a real store, registrar and CA; only the clock is fake.
-type house struct {
+// fixture is a SCEP server over a real store, registrar and CA; only the clock is fake.
+type fixture struct {
 	t          testing.TB
 	db         *store.DB
 	people     *directory.Builtin
@@ -67,9 +68,9 @@ type house struct {
 }
 
 // now follows the real clock, because the messages of the client library do.
-func (h *house) now() time.Time       { return time.Now().Add(time.Duration(h.shift.Load())) }
-func (h *house) pass(d time.Duration) { h.shift.Add(int64(d)) }
-func (h *house) byPerson(p portal.Person) portal.Actor {
+func (h *fixture) now() time.Time       { return time.Now().Add(time.Duration(h.shift.Load())) }
+func (h *fixture) pass(d time.Duration) { h.shift.Add(int64(d)) }
+func (h *fixture) byPerson(p portal.Person) portal.Actor {
 	return portal.Actor{Person: p.ID, Role: portal.Employee}
 }
 func encryptKey(key crypto.Signer) ([]byte, error) { return x509.MarshalPKCS8PrivateKey(key) }
@@ -81,29 +82,29 @@ func decryptKey(encrypted []byte) (crypto.Signer, error) {
 	return key.(crypto.Signer), nil
 }
 
-func newHouse(t testing.TB) *house { return newHouseIn(t, t.TempDir()) }
+func newFixture(t testing.TB) *fixture { return newFixtureIn(t, t.TempDir()) }
 
-func newHouseIn(t testing.TB, dir string) *house {
+func newFixtureIn(t testing.TB, dir string) *fixture {
 	t.Helper()
-	h := &house{t: t, key: enroll.PickupKey{7}}
+	h := &fixture{t: t, key: enroll.PickupKey{7}}
 	ctx, log := t.Context(), slog.New(slog.DiscardHandler)
-	h.db = must[*store.DB](t)(store.Open(ctx, store.Config{URL: filepath.Join(dir, "portal.db"), Log: log}))
+	h.db = testkit.Must(store.Open(ctx, store.Config{URL: filepath.Join(dir, "portal.db"), Log: log}))(t)
 	t.Cleanup(func() { h.db.Close() })
-	h.people = must[*directory.Builtin](t)(directory.NewBuiltin(h.db))
+	h.people = testkit.Must(directory.NewBuiltin(h.db))(t)
 	h.anna, h.bert = h.add("anna", 1101), h.add("bert", 1102)
-	h.hierarchy = must[*ca.Hierarchy](t)(ca.CreateHierarchy(ca.HierarchyConfig{
+	h.hierarchy = testkit.Must(ca.CreateHierarchy(ca.HierarchyConfig{
 		Organization: "Example Company", RootKind: ca.ECP256, IssuingKind: ca.ECP256,
-	}, h.now()))
-	h.issuer = must[*ca.Issuer](t)(ca.NewIssuer(ca.IssuerConfig{Certificate: h.hierarchy.Issuing, Signer: h.hierarchy.IssuingKey}))
-	profile := must[*ca.Profile](t)(ca.NewProfile(ca.ProfileConfig{Name: "User", CRLURLs: []string{crl}}))
-	h.registrar = must[*enroll.Registrar](t)(enroll.New(enroll.Config{
+	}, h.now()))(t)
+	h.issuer = testkit.Must(ca.NewIssuer(ca.IssuerConfig{Certificate: h.hierarchy.Issuing, Signer: h.hierarchy.IssuingKey}))(t)
+	profile := testkit.Must(ca.NewProfile(ca.ProfileConfig{Name: "User", CRLURLs: []string{crl}}))(t)
+	h.registrar = testkit.Must(enroll.New(enroll.Config{
 		Directory: h.people, Issuer: h.issuer, Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
 		Store: h.db, DeviceKeys: true, Quota: 1 << 20,
 		Chain: []*x509.Certificate{h.hierarchy.Issuing}, Now: h.now, Log: log,
-	}))
-	own := must[*enroll.OwnIssuer](t)(enroll.NewOwnIssuer(enroll.OwnConfig{
+	}))(t)
+	own := testkit.Must(enroll.NewOwnIssuer(enroll.OwnConfig{
 		Store: h.db, Issuer: func() (*ca.Issuer, error) { return h.issuer, nil }, Now: h.now, Log: log,
-	}))
+	}))(t)
 	h.config = scep.Config{
 		Registrar: h.registrar, Store: h.db, Issuer: own,
 		Actor:   func(*http.Request) portal.Actor { return portal.Actor{Address: "192.0.2.9", Request: "r1"} },
@@ -121,16 +122,16 @@ func newHouseIn(t testing.TB, dir string) *house {
 const crl = "http://pki.example/crl/issuing.crl"
 
 // replica returns another server over the same store.
-func (h *house) replica() *scep.Server {
+func (h *fixture) replica() *scep.Server {
 	h.t.Helper()
-	s := must[*scep.Server](h.t)(scep.New(h.config))
+	s := testkit.Must(scep.New(h.config))(h.t)
 	if err := s.Refresh(h.t.Context()); err != nil {
 		h.t.Fatal(err)
 	}
 	return s
 }
 
-func (h *house) add(login string, rid int) portal.Person {
+func (h *fixture) add(login string, rid int) portal.Person {
 	h.t.Helper()
 	p := portal.Person{
 		ID: portal.PersonID(login), Login: login, UPN: login + "@corp.example", Mail: login + "@corp.example",
@@ -144,24 +145,24 @@ func (h *house) add(login string, rid int) portal.Person {
 	return p
 }
 
-func (h *house) challenge(p portal.Person) enroll.Challenge {
+func (h *fixture) challenge(p portal.Person) enroll.Challenge {
 	h.t.Helper()
-	return must[enroll.Challenge](h.t)(h.registrar.NewChallenge(h.t.Context(), enroll.Request{
+	return testkit.Must(h.registrar.NewChallenge(h.t.Context(), enroll.Request{
 		By: h.byPerson(p), Name: fmt.Sprintf("Phone %d", h.devices.Add(1)), Platform: portal.IOS, PickupKey: h.key,
-	}))
+	}))(h.t)
 }
 
 // entries returns the audit log. It reads only entries added since the last call.
-func (h *house) entries() []audit.Entry {
+func (h *fixture) entries() []audit.Entry {
 	h.t.Helper()
-	h.ledger = append(h.ledger, must[[]audit.Entry](h.t)(h.db.Entries(h.t.Context(), int64(len(h.ledger)), 100_000))...)
+	h.ledger = append(h.ledger, testkit.Must(h.db.Entries(h.t.Context(), int64(len(h.ledger)), 100_000))(h.t)...)
 	return h.ledger
 }
 
-func (h *house) last() audit.Entry { all := h.entries(); return all[len(all)-1] }
+func (h *fixture) last() audit.Entry { all := h.entries(); return all[len(all)-1] }
 
 // serials counts the serial numbers reserved for devices.
-func (h *house) serials() int {
+func (h *fixture) serials() int {
 	n := -h.made
 	for _, e := range h.entries() {
 		if e.Action == audit.CertificateReserved {
@@ -172,33 +173,33 @@ func (h *house) serials() int {
 }
 
 // caCerts fetches the certificates of GetCACert.
-func (h *house) caCerts() []*x509.Certificate {
+func (h *fixture) caCerts() []*x509.Certificate {
 	h.t.Helper()
 	status, body := h.get("GetCACert")
 	if status != http.StatusOK {
 		h.t.Fatalf("GetCACert: status %d", status)
 	}
-	return must[[]*x509.Certificate](h.t)(wire.CACerts(body))
+	return testkit.Must(wire.CACerts(body))(h.t)
 }
 
-func (h *house) get(operation string) (int, []byte) {
+func (h *fixture) get(operation string) (int, []byte) {
 	h.t.Helper()
 	resp, err := http.Get(h.url + "?operation=" + operation)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	return resp.StatusCode, must[[]byte](h.t)(io.ReadAll(resp.Body))
+	return resp.StatusCode, testkit.Must(io.ReadAll(resp.Body))(h.t)
 }
 
-func (h *house) post(message []byte) (int, []byte) {
+func (h *fixture) post(message []byte) (int, []byte) {
 	h.t.Helper()
 	resp, err := http.Post(h.url+"?operation=PKIOperation", "application/x-pki-message", bytes.NewReader(message))
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	return resp.StatusCode, must[[]byte](h.t)(io.ReadAll(resp.Body))
+	return resp.StatusCode, testkit.Must(io.ReadAll(resp.Body))(h.t)
 }
 
 // phone is a device with a key and the certificate with which it signs messages.
@@ -219,7 +220,7 @@ func rsaKey(t testing.TB, n int) *rsa.PrivateKey {
 	rsaKeys.Lock()
 	defer rsaKeys.Unlock()
 	for len(rsaKeys.all) <= n {
-		rsaKeys.all = append(rsaKeys.all, must[*rsa.PrivateKey](t)(rsa.GenerateKey(rand.Reader, 2048)))
+		rsaKeys.all = append(rsaKeys.all, testkit.Must(rsa.GenerateKey(rand.Reader, 2048))(t))
 	}
 	return rsaKeys.all[n]
 }
@@ -237,40 +238,40 @@ func selfSigned(t testing.TB, key crypto.Signer, serial *big.Int) *x509.Certific
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 	}
-	der := must[[]byte](t)(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))
-	return must[*x509.Certificate](t)(x509.ParseCertificate(der))
+	der := testkit.Must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))(t)
+	return testkit.Must(x509.ParseCertificate(der))(t)
 }
 
 // csr makes a certificate request from a template.
 func csr(t testing.TB, key crypto.Signer, challenge string, template x509.CertificateRequest) *x509.CertificateRequest {
 	t.Helper()
-	der := must[[]byte](t)(x509util.CreateCertificateRequest(rand.Reader,
-		&x509util.CertificateRequest{CertificateRequest: template, ChallengePassword: challenge}, key))
-	return must[*x509.CertificateRequest](t)(x509.ParseCertificateRequest(der))
+	der := testkit.Must(x509util.CreateCertificateRequest(rand.Reader,
+		&x509util.CertificateRequest{CertificateRequest: template, ChallengePassword: challenge}, key))(t)
+	return testkit.Must(x509.ParseCertificateRequest(der))(t)
 }
 
 // message wraps a request with the client library.
-func (h *house) message(p phone, kind wire.MessageType, request *x509.CertificateRequest) *wire.PKIMessage {
+func (h *fixture) message(p phone, kind wire.MessageType, request *x509.CertificateRequest) *wire.PKIMessage {
 	h.t.Helper()
-	return must[*wire.PKIMessage](h.t)(wire.NewCSRRequest(request, &wire.PKIMessage{
+	return testkit.Must(wire.NewCSRRequest(request, &wire.PKIMessage{
 		MessageType: kind, Recipients: h.caCerts(), SignerKey: p.key, SignerCert: p.signer,
-	}, wire.WithCertsSelector(wire.EnciphermentCertsSelector())))
+	}, wire.WithCertsSelector(wire.EnciphermentCertsSelector())))(h.t)
 }
 
-func (h *house) first(p phone, challenge string) *wire.PKIMessage {
+func (h *fixture) first(p phone, challenge string) *wire.PKIMessage {
 	h.t.Helper()
 	return h.message(p, wire.PKCSReq, csr(h.t, p.key, challenge, x509.CertificateRequest{}))
 }
 
 // send posts a message and decrypts the response as a client does, checking signature and
 // nonce.
-func (h *house) send(p phone, m *wire.PKIMessage) *wire.PKIMessage {
+func (h *fixture) send(p phone, m *wire.PKIMessage) *wire.PKIMessage {
 	h.t.Helper()
 	status, body := h.post(m.Raw)
 	if status != http.StatusOK {
 		h.t.Fatalf("status %d: %s", status, body)
 	}
-	answer := must[*wire.PKIMessage](h.t)(wire.ParsePKIMessage(body, wire.WithCACerts(h.caCerts())))
+	answer := testkit.Must(wire.ParsePKIMessage(body, wire.WithCACerts(h.caCerts())))(h.t)
 	if answer.TransactionID != m.TransactionID || !bytes.Equal(answer.RecipientNonce, m.SenderNonce) {
 		h.t.Errorf("answer to %q with nonce %x, want %q and %x", answer.TransactionID, answer.RecipientNonce, m.TransactionID, m.SenderNonce)
 	}
@@ -283,7 +284,7 @@ func (h *house) send(p phone, m *wire.PKIMessage) *wire.PKIMessage {
 }
 
 // issue sends a message and requires a certificate.
-func (h *house) issue(p phone, m *wire.PKIMessage) *x509.Certificate {
+func (h *fixture) issue(p phone, m *wire.PKIMessage) *x509.Certificate {
 	h.t.Helper()
 	answer := h.send(p, m)
 	if answer.PKIStatus != wire.SUCCESS {
@@ -294,7 +295,7 @@ func (h *house) issue(p phone, m *wire.PKIMessage) *x509.Certificate {
 
 // denied sends a message and requires a failure that reserves no serial and is recorded
 // once, with this reason.
-func (h *house) denied(p phone, m *wire.PKIMessage, info wire.FailInfo, reason string) {
+func (h *fixture) denied(p phone, m *wire.PKIMessage, info wire.FailInfo, reason string) {
 	h.t.Helper()
 	before := h.serials()
 	answer := h.send(p, m)
@@ -310,18 +311,8 @@ func (h *house) denied(p phone, m *wire.PKIMessage, info wire.FailInfo, reason s
 	}
 }
 
-func must[T any](t testing.TB) func(T, error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
-
 // count returns the number of audit entries of an action.
-func (h *house) count(action audit.Action) int {
+func (h *fixture) count(action audit.Action) int {
 	h.t.Helper()
 	n := 0
 	for _, e := range h.entries() {
