@@ -105,7 +105,7 @@ func TestA19_AuditVerifySaysWhere(t *testing.T) {
 	}
 }
 
-// Whose seal is not certified by the CA is nobody's: the database has its key's
+// A checkpoint whose key the CA did not certify proves nothing: the database has its key's
 // certificate, but not the CA's key.
 func TestA19_AForeignSealIsFound(t *testing.T) {
 	data, other := ranPortal(t), ranPortal(t)

@@ -41,7 +41,7 @@ type invocation struct {
 	cli     *commands
 }
 
-// settings loads what --config and the environment say; --data wins over both.
+// settings loads the settings of --config and the environment; --data overrides both.
 func (i *invocation) settings() (*config.Settings, error) {
 	s, err := config.Load(i.cli.ConfigFile, i.environ)
 	if i.cli.Data != "" {
@@ -113,7 +113,7 @@ func run(ctx context.Context, args []string, io streams, environ map[string]stri
 	return exitFailed
 }
 
-// usageError is a command line that parses and still makes no sense.
+// usageError is a command line that parses and is still invalid.
 type usageError string
 
 // Error gives the sentence.

@@ -67,8 +67,8 @@ func (c demoCommand) Run(i *invocation) error {
 	})
 }
 
-// plainAddress puts the plain-http listener beside the other. With a free port
-// asked for, a demo that ran before takes the port it had: its CA names it.
+// plainAddress chooses the plain-http listener. With port 0, a demo that ran before
+// takes its former port again, because its CA certificate names it.
 func (c demoCommand) plainAddress(s *config.Settings) (string, error) {
 	if c.ListenHTTP != "" {
 		return c.ListenHTTP, nil
@@ -111,8 +111,8 @@ type samplePerson struct {
 	Password string `json:"password"`
 }
 
-// samples are one person in every role. They carry SIDs, so that certificates
-// can be tried in full.
+// samples returns one person of each role, with SIDs, so that certificates are
+// complete.
 func samples() []directory.NewAccount {
 	sid := func(rid string) string { return "S-1-5-21-1004336348-1177238915-682003330-" + rid }
 	return []directory.NewAccount{
@@ -159,9 +159,8 @@ func samplePeople(ctx context.Context, p *app.App, i *invocation) error {
 	return w.Flush()
 }
 
-// lived reports whether anybody has come to this portal: its ledger holds more
-// than the making of a CA. With a directory elsewhere there are no accounts to
-// tell it by.
+// lived reports whether the portal was used: its audit log holds more than the
+// creation of a CA. Accounts do not show it, because the directory may be elsewhere.
 func lived(ctx context.Context, p *app.App) (bool, error) {
 	entries, err := p.DB.Entries(ctx, 0, 100)
 	return slices.ContainsFunc(entries, func(e audit.Entry) bool {
@@ -174,8 +173,7 @@ func lived(ctx context.Context, p *app.App) (bool, error) {
 	}), err
 }
 
-// samplePerson adds somebody, or makes sure that the password of people.json is
-// theirs.
+// addSamplePerson adds an account, or sets its password to the one of people.json.
 func addSamplePerson(ctx context.Context, p *app.App, a *directory.NewAccount) error {
 	made := a.Password == ""
 	if made {

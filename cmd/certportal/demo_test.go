@@ -19,7 +19,7 @@ func TestA20_DemoLeavesRealFoldersAlone(t *testing.T) {
 	}{
 		{"with accounts", func(p *app.App) error { return firstAdministrator(t.Context(), p, i) }, 1},
 		{"with a directory elsewhere", func(p *app.App) error {
-			// Somebody came; that the directory knew them not is enough.
+			// A refused sign-in is enough to show that the portal was used.
 			_, err := p.SignIn.Assert(t.Context(), portal.Claim{UPN: "anna@corp.example"}, portal.Actor{})
 			var refusal *portal.Refusal
 			if errors.As(err, &refusal) {

@@ -37,7 +37,7 @@ func TestPeopleCommands(t *testing.T) {
 	}
 }
 
-// TestA11_DriftCommands ends what somebody holds whose account is switched off.
+// TestA11_DriftCommands revokes the certificates of a disabled account.
 func TestA11_DriftCommands(t *testing.T) {
 	data := t.TempDir()
 	p, err := openApp(t, data)

@@ -80,8 +80,8 @@ func newBodyMaker(now time.Time) (*bodyMaker, error) {
 	return m, err
 }
 
-// body makes the certificate for names of a length. The name is such that it stands
-// nowhere else in the certificate.
+// body makes the certificate for names of a length. The name occurs nowhere
+// else in the certificate.
 func (m *bodyMaker) body(length int) (seed.Template, error) {
 	const tail = "@seed.example"
 	upn := strings.Repeat("q", max(length-len(tail), 1)) + tail

@@ -70,8 +70,8 @@ func announce(p *app.App, i *invocation) {
 	fmt.Fprintln(i.io.out)
 }
 
-// firstAdministrator makes an administrator where there is nobody yet, and
-// prints the password once.
+// firstAdministrator adds an administrator when there is no account yet, and prints
+// the password once.
 func firstAdministrator(ctx context.Context, p *app.App, i *invocation) error {
 	if p.Builtin == nil {
 		return nil // the directory's groups say who is one
@@ -93,7 +93,7 @@ func firstAdministrator(ctx context.Context, p *app.App, i *invocation) error {
 	return err
 }
 
-// quiet is the logger of commands that end by themselves.
+// quiet returns the logger for commands other than serve: warnings and errors only.
 func (i *invocation) quiet() *slog.Logger {
 	return slog.New(slog.NewTextHandler(i.io.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }

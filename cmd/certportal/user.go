@@ -26,13 +26,13 @@ type userCommands struct {
 	Remove  userRemove  `cmd:"" help:"Remove an account. Certificates stay on record and are revoked by the drift watch."`
 }
 
-// passwordSource says where a password comes from: never the command line.
+// passwordSource holds the flags for a password. It is never a flag itself.
 type passwordSource struct {
 	PasswordFile string `placeholder:"FILE" help:"File with the password; - reads it from the input."`
 	Ask          bool   `help:"Ask for the password, 10 characters or more. Default: one is made and printed."`
 }
 
-// password gives the password and whether it was made here.
+// password returns the password and whether it was generated.
 func (p passwordSource) password(i *invocation) (secret string, made bool, err error) {
 	var b []byte
 	switch {
@@ -74,7 +74,7 @@ func (i *invocation) withDirectory(do func(context.Context, people) error) error
 	return explain(do(i.ctx, people{builtin, s, db}), s)
 }
 
-// signOut ends the sessions of an account, wherever they are open.
+// signOut ends all sessions of an account.
 func (p people) signOut(ctx context.Context, login string) error {
 	canonical, err := p.Canonical(ctx, login)
 	if err != nil {
@@ -104,7 +104,7 @@ func explain(err error, s *config.Settings) error {
 	return err
 }
 
-// byOperator opens the ledger entry of a command.
+// byOperator starts the audit entry of a command.
 func byOperator() audit.Entry {
 	return audit.Entry{At: time.Now(), Actor: "operator", Role: "operator"}
 }

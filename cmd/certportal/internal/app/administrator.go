@@ -11,7 +11,7 @@ import (
 	"certportal/internal/portal"
 )
 
-// openAdmin wires the administrator's work with the parts it tells of.
+// openAdmin makes the administration service and the doctor that it asks.
 func (p *App) openAdmin(context.Context, *config.Terminal) (err error) {
 	p.doctor = doctor.New(p.doctorConfig())
 	p.admin, err = admin.New(admin.Config{
@@ -21,8 +21,8 @@ func (p *App) openAdmin(context.Context, *config.Terminal) (err error) {
 	return err
 }
 
-// staffList is who has a role: accounts of the built-in directory, or the groups of
-// another one.
+// staffList returns the accounts that have a role, or, with LDAP, the groups that
+// give one.
 func (p *App) staffList(ctx context.Context) (admin.Staff, error) {
 	var staff admin.Staff
 	if p.Builtin == nil {
@@ -46,7 +46,8 @@ func (p *App) staffList(ctx context.Context) (admin.Staff, error) {
 	return staff, err
 }
 
-// doctorConfig hands the doctor what it asks. What is opened later is a function.
+// doctorConfig returns what the doctor works with. Parts that are opened later, or
+// replaced while the portal runs, are functions.
 func (p *App) doctorConfig() doctor.Config {
 	return doctor.Config{
 		Settings: p.Settings, Public: p.Public, DB: p.DB, CA: p.CA, Lists: p.lists, Own: p.own, Journal: p.journal,

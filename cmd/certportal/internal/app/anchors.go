@@ -11,7 +11,7 @@ import (
 	"certportal/web"
 )
 
-// anchors reads the further CA certificates devices must trust.
+// anchors reads the further CA certificates that devices must trust.
 func anchors(s *config.Settings) ([]web.Anchor, error) {
 	var list []web.Anchor
 	var errs []error

@@ -1,3 +1,8 @@
+// Package app assembles the portal: it opens the parts in the order of their
+// dependencies, runs the listeners and the background work, and renews the portal's
+// own TLS certificate.
+//
+// Commands that do not serve use OpenStore, OpenExisting, OpenLDAP and OpenWatch.
 package app
 
 import (
@@ -33,7 +38,7 @@ import (
 	"certportal/web/page"
 )
 
-// portal is one running installation, wired from its settings.
+// App is one running installation. The exported fields are for commands.
 type App struct {
 	version  string
 	Settings *config.Settings
@@ -75,8 +80,8 @@ type App struct {
 	lock        *os.File
 }
 
-// newPortal opens everything, in the order in which one thing needs the other.
-// Nothing is served before start. Close it also after an error.
+// Open opens all parts in the order of their dependencies. It takes the ports and
+// answers no request before Serve. Call Close also after an error.
 func Open(ctx context.Context, version string, s *config.Settings, term *config.Terminal, log *slog.Logger) (*App, error) {
 	p := &App{version: version, Settings: s, log: log, Now: time.Now}
 	for _, step := range []func(context.Context, *config.Terminal) error{
@@ -89,7 +94,7 @@ func Open(ctx context.Context, version string, s *config.Settings, term *config.
 	return p, nil
 }
 
-// openFolder checks what the settings name before anything is made.
+// openFolder checks the files that the settings name, then makes the data folder.
 func (p *App) openFolder(context.Context, *config.Terminal) (err error) {
 	if err := p.Settings.CheckFiles(); err != nil {
 		return err
@@ -180,7 +185,7 @@ func (p *App) openRegistrar(context.Context, *config.Terminal) error {
 	}
 	size := c.PreparedKeys
 	if c.Key == ca.ECP256 || c.Key == ca.ECP384 {
-		size = 0 // made faster than fetched
+		size = 0 // generated faster than stored ones are fetched
 	}
 	p.keys = enroll.NewKeyPool(c.Key, size, p.log)
 	p.Registrar, err = enroll.New(enroll.Config{
@@ -207,8 +212,8 @@ func (p *App) openRegistrar(context.Context, *config.Terminal) error {
 	return err
 }
 
-// clearUp finishes what a crash left. Alone with its database, the portal knows
-// that no reservation is in use; beside replicas it waits until one is stale.
+// clearUp revokes reservations that a crash left. With SQLite no other process can
+// hold one; with PostgreSQL a replica may, so only stale ones are revoked.
 func (p *App) clearUp(ctx context.Context, _ *config.Terminal) error {
 	before := p.Now()
 	if p.DB.Shared() {
@@ -217,7 +222,7 @@ func (p *App) clearUp(ctx context.Context, _ *config.Terminal) error {
 	return p.Registrar.Sweep(ctx, before)
 }
 
-// Close gives back ports and database.
+// Close closes the listeners, the directory, the journal and the database.
 func (p *App) Close() error {
 	var errs []error
 	for _, l := range []net.Listener{p.https, p.http, p.opsPort} {

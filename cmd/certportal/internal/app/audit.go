@@ -11,8 +11,8 @@ import (
 	"certportal/internal/auditmonitor"
 )
 
-// openAudit makes what keeps the audit log. The key that signs it lies in the
-// records under the passphrase of the CA, so that replicas share it.
+// openAudit makes the monitor of the audit log. Its signing key is stored encrypted
+// under the passphrase of the CA, so that replicas share it.
 func (p *App) openAudit(context.Context, *config.Terminal) error {
 	targets, err := p.Settings.AuditTargets()
 	if err != nil {
@@ -43,7 +43,7 @@ func (p *App) ledgerKeys() (*auditmonitor.Keys, error) {
 			IssuerURLs: []string{localca.CertificateURL(p.Public.HTTP, localca.IssuingName)},
 			OCSPURLs:   []string{localca.OCSPURL(p.Public.HTTP)},
 		},
-		// Both take 64 MiB for a moment; the portal lives in less.
+		// Argon2id takes 64 MiB; the memory is given back at once.
 		Encrypt: func(key crypto.Signer) ([]byte, error) {
 			defer debug.FreeOSMemory()
 			return ca.SealKey(key, p.CA.Passphrase)

@@ -11,6 +11,8 @@ import (
 	"certportal/internal/portal"
 )
 
+// CheckServers connects to everything the settings name: CRL targets, directory,
+// identity provider, mail server. An error means that a client cannot be made.
 func CheckServers(ctx context.Context, s *config.Settings, log *slog.Logger) (findings []portal.Finding, err error) {
 	findings = listFindings(ctx, s)
 	if s.Directory.Kind != config.KindBuiltin {
@@ -20,7 +22,7 @@ func CheckServers(ctx context.Context, s *config.Settings, log *slog.Logger) (fi
 		}
 		defer d.Close()
 		findings = append(findings, d.Check(ctx)...)
-		// The policy of a directory that lets nobody in cannot be read either.
+		// When the directory refuses the account, its policy cannot be read either.
 		if !slices.ContainsFunc(findings, func(f portal.Finding) bool { return f.State == portal.FindingFailed }) {
 			findings = append(findings, doctor.CheckTries(ctx, s, d))
 		}
@@ -36,7 +38,7 @@ func CheckServers(ctx context.Context, s *config.Settings, log *slog.Logger) (fi
 	return append(append(findings, f), mailFindings(ctx, s)...), nil
 }
 
-// checkAtStart puts into the log what the check of the settings would find.
+// checkAtStart logs the findings of the directory check.
 func (p *App) checkAtStart(ctx context.Context) {
 	for _, f := range p.ldap.Check(ctx) {
 		switch f.State {
@@ -65,7 +67,8 @@ func (p *App) followLock(ctx context.Context) {
 	}
 }
 
-// stayBelowLock reports whether the directory told its lockout policy.
+// stayBelowLock sets the sign-in limit below the directory's lockout threshold. It
+// reports whether the directory answered.
 func (p *App) stayBelowLock(ctx context.Context) bool {
 	lock, err := p.ldap.Lockout(ctx)
 	if err != nil {

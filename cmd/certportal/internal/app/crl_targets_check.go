@@ -12,8 +12,8 @@ import (
 	"certportal/internal/portal"
 )
 
-// listFindings tries the places that revocation lists are copied to. A portal that
-// runs goes on without them, and tells.
+// listFindings tests the folders and LDAP entries that CRLs are copied to. A running
+// portal works without them and raises an alert.
 func listFindings(ctx context.Context, s *config.Settings) []portal.Finding {
 	var findings []portal.Finding
 	for i, path := range s.Revocation.Folders {

@@ -15,7 +15,7 @@ import (
 	"certportal/store"
 )
 
-// peopleSource is what the program asks of a directory, whichever it is.
+// Directory is what the program needs of the built-in directory and of LDAP.
 type Directory interface {
 	portal.Directory
 
@@ -26,8 +26,8 @@ type Directory interface {
 	Search(ctx context.Context, query string, limit int) (found []portal.Person, more bool, err error)
 }
 
-// openPeople opens the directory of the settings. A server that is down does not
-// stop the start: revocation lists and pages must be served all the same.
+// openPeople opens the directory of the settings. The portal starts while the
+// directory is down: CRLs and pages must be served.
 func (p *App) openPeople(context.Context, *config.Terminal) (err error) {
 	if p.Settings.Directory.Kind != config.KindBuiltin {
 		p.ldap, err = OpenLDAP(p.Settings, p.Now, p.log)

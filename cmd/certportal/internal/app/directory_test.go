@@ -13,7 +13,7 @@ import (
 	"certportal/internal/test/testkit/fixture"
 )
 
-// TestF7_StartsWithoutItsDirectory: revocation lists must be served whatever the
+// TestF7_StartsWithoutItsDirectory: CRLs must be served in any state of the
 // directory does.
 func TestF7_StartsWithoutItsDirectory(t *testing.T) {
 	environ := fixture.FastCA()

@@ -52,7 +52,7 @@ func (p *App) listOf(t *testing.T, number int64) []byte {
 	return der
 }
 
-// What stands on the way and spoils the list is named.
+// A finding names what between client and portal spoils the CRL.
 func TestAddressesThatAnswerWrongly(t *testing.T) {
 	p, err := open(t, t.TempDir())
 	if err != nil {
@@ -164,7 +164,7 @@ func TestTestIssuance(t *testing.T) {
 
 // A test certificate is revoked when a later step fails.
 func TestFailedTestIssuanceIsRevoked(t *testing.T) {
-	p, err := open(t, t.TempDir()) // nobody answers at its addresses
+	p, err := open(t, t.TempDir()) // its addresses do not answer
 	if err != nil {
 		t.Fatal(err)
 	}

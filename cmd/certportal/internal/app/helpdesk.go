@@ -8,7 +8,7 @@ import (
 	"certportal/internal/helpdesk"
 )
 
-// openDesk makes what the pages of the helpdesk work with.
+// openDesk makes the helpdesk service.
 func (p *App) openDesk(context.Context, *config.Terminal) (err error) {
 	h := p.Settings.Helpdesk
 	p.desk, err = helpdesk.New(helpdesk.Config{

@@ -20,7 +20,7 @@ func openServer(s *config.Settings, public *url.URL) (*notify.Server, error) {
 	return notify.NewServer(c)
 }
 
-// openMail makes what writes and sends letters; nothing where no server is named.
+// openMail makes the notifier, if a mail server is set.
 func (p *App) openMail(context.Context, *config.Terminal) error {
 	s := p.Settings
 	if s.Mail.Host == "" {
@@ -39,7 +39,7 @@ func (p *App) openMail(context.Context, *config.Terminal) error {
 	return err
 }
 
-// mailFindings connects to the mail server as letters would, without sending one.
+// mailFindings connects to the mail server without sending a message.
 func mailFindings(ctx context.Context, s *config.Settings) []portal.Finding {
 	if s.Mail.Host == "" {
 		return nil

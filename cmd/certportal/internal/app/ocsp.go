@@ -15,8 +15,8 @@ import (
 // responderProfile is the profile of the OCSP signer in the records, and its name.
 const responderProfile = "Certificate status"
 
-// openOCSP makes what answers whether a certificate is revoked. The key of its signer
-// is in this process alone: each replica and each start has one of its own.
+// openOCSP makes the OCSP responder. The key of its signer exists in this process
+// only: each replica and each start has its own.
 func (p *App) openOCSP(ctx context.Context, _ *config.Terminal) (err error) {
 	p.ocsp, err = ocsp.New(ocsp.Config{
 		Records: p.DB, Issuing: p.CA.Folder.Issuing(), Certify: p.certifyResponder,
@@ -25,7 +25,7 @@ func (p *App) openOCSP(ctx context.Context, _ *config.Terminal) (err error) {
 	if err != nil {
 		return err
 	}
-	// Without its key the CA certifies no signer: who asks is told to try later.
+	// A sealed CA certifies no signer: the responder answers tryLater.
 	if err := p.ocsp.Refresh(ctx); err != nil && p.CA.Sealed == nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (p *App) certifyResponder(ctx context.Context, key crypto.PublicKey) (*x509
 	})
 }
 
-// ocspHealth tells how certificates are answered for online; nil before they are.
+// ocspHealth returns the state of the OCSP responder; nil before it is open.
 func (p *App) ocspHealth() *ocsp.Health {
 	if p.ocsp == nil {
 		return nil
@@ -48,5 +48,5 @@ func (p *App) ocspHealth() *ocsp.Health {
 	return &h
 }
 
-// onlineURLs are where a certificate says that it is answered for.
+// onlineURLs are the OCSP addresses for certificates.
 func (p *App) onlineURLs() []string { return []string{localca.OCSPURL(p.Public.HTTP)} }

@@ -89,7 +89,7 @@ func TestC5_PortalAnswers(t *testing.T) {
 	}
 }
 
-// A sealed CA certifies no signer: who asks is told to try later, and health says why.
+// A sealed CA certifies no signer: the responder answers tryLater, and its health says why.
 func TestSealedPortalAnswersLater(t *testing.T) {
 	data := t.TempDir()
 	first, err := open(t, data)

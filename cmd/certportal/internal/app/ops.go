@@ -12,9 +12,9 @@ import (
 	"certportal/internal/ops"
 )
 
-// listenOps takes the port for health and metrics. Without the default one, which
-// another portal on the machine may have, the portal runs on; one that somebody chose
-// is watched by something, which must not look at another portal.
+// listenOps takes the port for health and metrics. If the default
+// port is taken, perhaps by another portal, this portal runs without. A configured port
+// that is taken is an error: monitoring would read another portal.
 func (p *App) listenOps(ctx context.Context) (err error) {
 	if p.Settings.ListenOps == "" {
 		return nil
@@ -32,7 +32,7 @@ func (p *App) listenOps(ctx context.Context) (err error) {
 	return fmt.Errorf("listen_ops: %w", err)
 }
 
-// openOps wires what that port tells of.
+// openOps makes the handler of health and metrics.
 func (p *App) openOps(context.Context, *config.Terminal) (err error) {
 	p.ops, err = ops.New(ops.Config{
 		Version: p.version, Checks: p.doctor.Ready(),
@@ -46,7 +46,7 @@ func (p *App) openOps(context.Context, *config.Terminal) (err error) {
 	return err
 }
 
-// countedOCSP counts what is answered online.
+// countedOCSP counts OCSP answers.
 type countedOCSP struct {
 	*ocsp.Responder
 	answers *ops.Answers

@@ -125,7 +125,7 @@ func TestNotReadyWhileSealed(t *testing.T) {
 	}
 }
 
-// Two portals on one machine both start; a port that somebody chose must be free.
+// Two portals on one machine both start; a configured port must be free.
 func TestOpsPortTaken(t *testing.T) {
 	taken, err := net.Listen("tcp", config.DefaultOps)
 	if err == nil { // else another portal has it, which is as good

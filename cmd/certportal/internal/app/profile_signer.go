@@ -7,8 +7,8 @@ import (
 	"fmt"
 )
 
-// profileSigner gives what signs Apple profiles: the certificate of the settings,
-// or the portal's own TLS certificate as it is at that moment.
+// profileSigner returns the signer of Apple profiles: the configured certificate, or
+// the portal's current TLS certificate.
 func (p *App) profileSigner() (func() ([]*x509.Certificate, crypto.Signer), error) {
 	current := func() *tls.Certificate { return p.tls.current.Load() }
 	if a := p.Settings.Apple; a.SignerCertificate != "" {

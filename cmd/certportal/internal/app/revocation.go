@@ -15,8 +15,8 @@ import (
 	"certportal/internal/directory"
 )
 
-// lists are the two authorities whose revocation lists are published, as the settings
-// ask; their delta lists stand below the plain-http address.
+// Authorities returns the two CAs whose CRLs are published. Delta CRLs are below the
+// plain-http address.
 func Authorities(a *localca.CA, s *config.Settings, base *url.URL) []crl.Authority {
 	issuing := crl.Authority{
 		Name: localca.IssuingName, Life: s.Revocation.ListLife, Renew: s.Revocation.ListEvery, Issuer: a.IssuingIssuer,
@@ -86,8 +86,8 @@ func listEntries(s *config.Settings, folder *ca.Folder) (*directory.CRLPublisher
 	})
 }
 
-// openLists brings back what a restored database forgot, and loads the lists. Nothing is
-// served before.
+// openLists records again what a restored database lacks, then loads the CRLs. Nothing
+// is served before.
 func (p *App) openLists(ctx context.Context) error {
 	targets, err := ListTargets(p.Settings, p.CA.Folder)
 	if err != nil {
@@ -139,8 +139,8 @@ func (p *App) listsInForce() []crl.List {
 // folderPatience is how long a start waits for a file share that does not answer.
 const folderPatience = 15 * time.Second
 
-// recall replays what the journal and the published lists tell and the records do not.
-// A folder that cannot be read is told, and stops nothing.
+// recall records revocations that are in the journal or in published CRLs and not in
+// the database. A folder that cannot be read is logged and skipped.
 func (p *App) recall(ctx context.Context) (int, error) {
 	brought, err := p.journal.Recall(ctx)
 	if err != nil {
@@ -156,7 +156,7 @@ func (p *App) recall(ctx context.Context) (int, error) {
 	return brought, nil
 }
 
-// errNoAnswer says that a file share hangs.
+// errNoAnswer means that a file share hangs.
 var errNoAnswer = errors.New("it does not answer")
 
 func (p *App) recallFolder(ctx context.Context, folder *crl.Folder) (int, error) {
@@ -177,8 +177,8 @@ func (p *App) recallFolder(ctx context.Context, folder *crl.Folder) (int, error)
 	}
 }
 
-// revoked tells everybody who follows the records that something was revoked here.
-// It never blocks.
+// revoked wakes the CRL publisher, the OCSP responder and the journal after a
+// revocation. It never blocks.
 func (p *App) revoked() {
 	p.lists.Nudge()
 	if p.ocsp != nil { // it is opened after the TLS certificate is issued

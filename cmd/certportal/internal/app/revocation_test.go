@@ -134,7 +134,7 @@ func TestF15_StartWithYesterdaysDatabase(t *testing.T) {
 }
 
 // revokeAndIssue runs a portal, revokes one certificate, issues another, and waits until
-// list and journal tell of both.
+// CRL and journal contain both.
 func revokeAndIssue(t *testing.T, data string, first ca.Serial) (second ca.Serial, number int64) {
 	t.Helper()
 	p, err := open(t, data)

@@ -39,7 +39,7 @@ func (p *App) openSCEP(ctx context.Context, _ *config.Terminal) (err error) {
 	return nil
 }
 
-// services are what the portal answers to machines beside its pages.
+// services are the handlers for machines, by path.
 func (p *App) services() map[string]http.Handler {
 	if p.scep == nil {
 		return nil
@@ -47,10 +47,9 @@ func (p *App) services() map[string]http.Handler {
 	return map[string]http.Handler{scep.Path: p.scep}
 }
 
-// phoneKeys is what profiles say of it, or nil when it is off. Phones ask over https
-// where the TLS certificate is one of the settings, which phones trust. Else they
-// ask over plain http, and the profile names the CA they must meet, by the hash
-// that Apple compares.
+// phoneKeys returns the SCEP settings for profiles, or nil when SCEP is off. Phones use
+// https if the TLS certificate is configured, because they trust it. Otherwise they use
+// plain http, and the profile pins the CA by the hash that Apple compares.
 func (p *App) phoneKeys() *web.SCEP {
 	if p.scep == nil {
 		return nil

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Serve answers until the context ends, then finishes what was begun.
+// Serve answers requests until ctx ends, then finishes those under way.
 func (p *App) Serve(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -31,7 +31,7 @@ func (p *App) Serve(ctx context.Context) error {
 	case err = <-failed:
 	}
 	stop()
-	// The ending context must not cut short what is being answered.
+	// Requests under way outlive ctx.
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer cancel()
 	var closing sync.WaitGroup
@@ -44,7 +44,7 @@ func (p *App) Serve(ctx context.Context) error {
 	return err
 }
 
-// shutDown lets a server finish; whoever is slower than the grace is cut off.
+// shutDown waits for requests under way until grace ends, then closes connections.
 func (p *App) shutDown(grace context.Context, s *http.Server) {
 	if err := s.Shutdown(grace); err != nil {
 		p.log.Warn("cutting off what did not end in time", "err", err)
@@ -55,8 +55,8 @@ func (p *App) shutDown(grace context.Context, s *http.Server) {
 // shutdownGrace is how long open requests have after a signal.
 const shutdownGrace = 12 * time.Second
 
-// runClocks starts what happens by time: keys ahead, revocation lists, the watch
-// over the directory, the mail, the sweep, the TLS certificate.
+// runClocks starts the background work: prepared keys, CRLs, OCSP, drift watch, mail,
+// audit log, sweep, TLS renewal.
 func (p *App) runClocks(ctx context.Context) *sync.WaitGroup {
 	var clocks sync.WaitGroup
 	clocks.Go(func() { p.keys.Run(ctx) })
@@ -119,8 +119,8 @@ func every(ctx context.Context, group *sync.WaitGroup, interval time.Duration, d
 	})
 }
 
-// servers are the two http servers, with a bound on everything a client can
-// draw out.
+// servers returns the https and the plain-http server, with a limit on everything a
+// client can delay.
 func (p *App) servers() (secure, plain *http.Server) {
 	errorLog := slog.NewLogLogger(newRateLimitHandler(p.log.Handler(), p.Now), slog.LevelWarn)
 	server := func(h http.Handler) *http.Server {

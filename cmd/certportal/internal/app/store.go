@@ -10,8 +10,8 @@ import (
 	"certportal/store"
 )
 
-// OpenExisting opens a database that is there: a command that only looks or
-// changes must not make an empty portal where the folder is mistyped.
+// OpenExisting opens an existing database. Commands use it so that a mistyped folder
+// is an error and not a new, empty portal.
 func OpenExisting(ctx context.Context, s *config.Settings, log *slog.Logger) (*store.DB, error) {
 	if s.Database == "" && s.DatabaseFile == "" {
 		if _, err := os.Stat(s.Path("portal.db")); err != nil {

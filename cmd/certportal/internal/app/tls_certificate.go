@@ -113,9 +113,8 @@ func (c *serverCertificate) serves(leaf *x509.Certificate) bool {
 	})
 }
 
-// revoked reports whether the certificate was: by an administrator, or because the
-// records were restored from a copy that does not know it. Records that do not answer
-// are no reason to make another.
+// revoked reports whether the certificate is revoked: by an administrator, or because
+// a restored database does not know it. An error of the store counts as not revoked.
 func (c *serverCertificate) revoked(ctx context.Context, leaf *x509.Certificate) bool {
 	serial, err := ca.SerialOf(leaf.SerialNumber)
 	if err != nil {

@@ -43,7 +43,7 @@ func (s *Settings) checkDirectory() error {
 		errs = append(errs, errors.New("directory.user: name the account the portal reads with, such as certportal@corp.example"))
 	}
 	if d.Domain == builtinDomain {
-		// Nobody's UPN ends so: everybody would be refused.
+		// No UPN ends so: every person would be refused.
 		errs = append(errs, errors.New("directory.domain: name the DNS domain of the directory, such as corp.example"))
 	}
 	if d.Kind == KindLDAP && d.Base == "" {

@@ -11,8 +11,8 @@ import (
 	"certportal/web"
 )
 
-// tryDirectory has the client look at its settings without asking a server: first
-// without groups, then each list of groups, so that a mistake has its key.
+// tryDirectory validates the LDAP settings without a server: first without groups,
+// then each list of groups, so that the error names the key.
 func (s *Settings) tryDirectory() error {
 	if err := s.tryGroups(nil); err != nil {
 		return fmt.Errorf("directory: %w", err)
@@ -40,7 +40,7 @@ func (s *Settings) tryGroups(groups []string) error {
 	return d.Close()
 }
 
-// LDAPConfig carries the settings over, but for what is in files.
+// LDAPConfig returns the configuration of the LDAP client, without secrets and roots.
 func (s *Settings) LDAPConfig() directory.LDAPConfig {
 	d := s.Directory
 	a := d.Attributes
@@ -66,10 +66,10 @@ func (s *Settings) tryOpenID() error {
 	return err
 }
 
-// anyRedirect stands for the redirect address where nobody is sent anywhere.
+// UnusedRedirect is the redirect address for checks that redirect no browser.
 const UnusedRedirect = "https://portal.invalid" + web.CallbackPath
 
-// OpenIDConfig carries the settings over, but for what is in files.
+// OpenIDConfig returns the configuration of the OpenID client, without secret and roots.
 func (s *Settings) OpenIDConfig(redirect string) oidc.Config {
 	o := s.OpenID
 	return oidc.Config{
@@ -78,8 +78,8 @@ func (s *Settings) OpenIDConfig(redirect string) oidc.Config {
 	}
 }
 
-// DirectorySource names the directory for the drift watch: with another one,
-// nobody's id is known, and that must not count as everybody having left.
+// DirectorySource names the directory for the drift watch. After a change of directory
+// all ids are unknown, which must not count as all people having left.
 func (s *Settings) DirectorySource() string {
 	switch d := s.Directory; d.Kind {
 	case KindActiveDirectory:

@@ -19,9 +19,9 @@ import (
 // envPrefix opens the name of every environment variable the portal reads.
 const envPrefix = "CERTPORTAL_"
 
-// loadSettings reads defaults, then the file if there is one, then the
-// environment, and checks the whole. The error names file, line, key and reason
-// of every mistake.
+// Load reads the defaults, then the file if one is named, then the environment, and
+// checks the result. The error names file, line, key and reason of every mistake. The
+// settings are returned with the error, as far as they were read.
 func Load(file string, environ map[string]string) (*Settings, error) {
 	fresh := Defaults()
 	s := &fresh
@@ -46,8 +46,8 @@ func Load(file string, environ map[string]string) (*Settings, error) {
 	return s, nil
 }
 
-// decodeSettings reads one YAML document over the settings. Unknown keys are
-// mistakes, told with the nearest known one.
+// decodeSettings decodes one YAML document over the settings. An unknown key is an
+// error that names the nearest known one.
 func decodeSettings(text []byte, s *Settings) error {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	var doc yaml.Node
@@ -113,8 +113,8 @@ func yamlFields(t reflect.Type) map[string]reflect.Type {
 	return fields
 }
 
-// nearest finds the known key that takes the fewest changes to get to, or
-// nothing when all are far.
+// nearest returns the known key with the smallest edit distance, or "" when all are
+// far.
 func nearest[T any](word string, known map[string]T) string {
 	best, least := "", len(word)/2+2
 	for key := range known {
@@ -197,8 +197,7 @@ func environmentKeys(t reflect.Type, variable, key string) map[string]string {
 	return keys
 }
 
-// namedMistake adds the variables that may be meant: the library names the field
-// of the program, which nobody outside knows.
+// namedMistake adds the names of the variables, because the library names Go fields.
 func namedMistake(err error, environ map[string]string) error {
 	var parse env.ParseError
 	if !errors.As(err, &parse) {

@@ -20,6 +20,7 @@ const Prompt = "prompt"
 // maxSecret bounds a file with a secret, in bytes.
 const maxSecret = 4096
 
+// DefaultPassphraseFile is where a generated passphrase is kept: in the data folder.
 func (s *Settings) DefaultPassphraseFile() string { return s.Path("ca-passphrase") }
 
 // ReadSecret reads a file with one secret; a newline at its end is not part of

@@ -1,3 +1,10 @@
+// Package config holds the settings of the portal: their declaration, which is the
+// manual, their defaults, loading from YAML and environment, and validation.
+//
+// A setting is a field of Settings or of a struct in it. Its comment becomes the text of
+// "config example", its yaml tag the key, and the keys in capitals joined by "_" behind
+// CERTPORTAL_ the environment variable. Secrets are read from files, systemd credentials
+// or a prompt, and never from a setting itself.
 package config
 
 import (
@@ -30,7 +37,7 @@ type Settings struct {
 	ListenHTTP string `yaml:"listen_http"`
 
 	// Address and port for health and metrics: /healthz, /readyz and /metrics over
-	// plain http, for whoever reaches it. Empty: none. When the default port is
+	// plain http, for every client that reaches it. Empty: none. When the default port is
 	// taken, the portal runs without.
 	ListenOps string `yaml:"listen_ops"`
 
@@ -76,7 +83,7 @@ type Settings struct {
 	Anchors []AnchorSettings `yaml:"anchors"`
 
 	// Networks of reverse proxies whose X-Forwarded-For is believed, such as
-	// 10.0.0.0/24. Empty: nobody's.
+	// 10.0.0.0/24. Empty: none.
 	TrustedProxies []string `yaml:"trusted_proxies"`
 
 	// What is logged: debug, info, warn or error.
@@ -129,7 +136,7 @@ type CertificateSettings struct {
 	// Devices a person may have working at the same time.
 	Devices int `yaml:"devices"`
 
-	// Certificates a person may ask for within an hour. Each that is replaced stands
+	// Certificates a person may ask for within an hour. Each that is replaced is
 	// in the revocation list until its end.
 	PerHour int `yaml:"per_hour"`
 
@@ -141,7 +148,7 @@ type CertificateSettings struct {
 	// before that the new one works.
 	OverlapDays int `yaml:"overlap_days"`
 
-	// RSA keys made ahead in idle time, so that nobody waits for one.
+	// RSA keys made ahead in idle time, so that people do not wait for one.
 	PreparedKeys int `yaml:"prepared_keys"`
 }
 
@@ -200,4 +207,5 @@ func (s *Settings) Validity() time.Duration {
 	return Days(s.Certificates.Days)
 }
 
+// Days is n days of 24 hours.
 func Days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }

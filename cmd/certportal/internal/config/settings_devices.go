@@ -12,7 +12,7 @@ type ExchangeSettings struct {
 	// DOMAIN\user, where Exchange takes no other.
 	UserName string `yaml:"user_name"`
 
-	// What stands before the backslash with user_name: domain, such as CORP.
+	// The part before the backslash with user_name: domain, such as CORP.
 	// Default: directory.netbios
 	Domain string `yaml:"domain"`
 
@@ -36,7 +36,7 @@ type SCEPSettings struct {
 	Enabled bool `yaml:"enabled"`
 }
 
-// AppleSettings say what stands in the profiles for iPhone, iPad and Mac.
+// AppleSettings say what the profiles for iPhone, iPad and Mac contain.
 type AppleSettings struct {
 	// What the identifiers of all profiles begin with, in reverse DNS form, such as
 	// example.corp.certificates. It must never change: a device takes a profile

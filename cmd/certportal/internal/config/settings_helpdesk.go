@@ -6,7 +6,7 @@ import (
 	"certportal/internal/helpdesk"
 )
 
-// HelpdeskSettings are printed wherever somebody may need help, and say how the
+// HelpdeskSettings are printed on pages where people may need help, and say how the
 // helpdesk lets people in with pickup codes.
 type HelpdeskSettings struct {
 	// Telephone number, as people dial it.
@@ -15,27 +15,27 @@ type HelpdeskSettings struct {
 	// E-mail address.
 	Mail string `yaml:"mail"`
 
-	// When somebody answers, such as: Monday to Friday, 8 to 18
+	// Opening hours, such as: Monday to Friday, 8 to 18
 	Hours string `yaml:"hours"`
 
 	// Hours a pickup code may be used, 1 to 168.
 	CodeHours int `yaml:"code_hours"`
 
 	// Pickup codes one of the staff may make within an hour. Then comes a pause,
-	// which stands in the audit log.
+	// which is in the audit log.
 	CodesPerHour int `yaml:"codes_per_hour"`
 
 	// A pickup code works only when another one of helpdesk or administrators
 	// approved it.
 	SecondApprover bool `yaml:"second_approver"`
 
-	// Nobody gets a certificate without a pickup code, new devices, new files and
+	// No certificate without a pickup code, for new devices, new files and
 	// renewals alike; only a device that renews by itself with the key it has needs
 	// none.
 	CodeRequired bool `yaml:"code_required"`
 
-	// A pickup code whose maker saw the person stands for their password, once, for
-	// one certificate. Whoever finds the slip can then use it.
+	// A pickup code whose maker saw the person replaces their password, once, for
+	// one certificate. A person who finds the slip can then use it.
 	CodeAlone bool `yaml:"code_alone"`
 }
 

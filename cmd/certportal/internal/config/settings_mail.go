@@ -39,7 +39,7 @@ type MailSettings struct {
 	// Default: the CAs this machine trusts.
 	CAFile string `yaml:"ca_file"`
 
-	// Addresses of those who look after the portal: they are told when accounts and
+	// Addresses of the operators of the portal: they get mail when accounts and
 	// certificates part, when the watch over the directory stops, when issuing is
 	// halted, and when the audit log was changed.
 	Operators []string `yaml:"operators"`
@@ -50,7 +50,7 @@ type MailSettings struct {
 	// Longest wait for an answer of the server.
 	Timeout time.Duration `yaml:"timeout"`
 
-	// Allow security none: whoever sits on the way reads and changes the letters.
+	// Allow security none: anyone on the network path reads and changes the messages.
 	InsecureNoTLS bool `yaml:"insecure_no_tls"`
 }
 
@@ -117,7 +117,7 @@ func (m MailSettings) checkSecurity() error {
 	return nil
 }
 
-// unused refuses what does nothing without a server: somebody thinks that mail
+// unused refuses settings without effect when no server is set: the operator thinks that mail
 // is on.
 func (m MailSettings) unused() error {
 	if m.From == "" && m.User == "" && len(m.Operators) == 0 {

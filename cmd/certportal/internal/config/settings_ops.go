@@ -6,7 +6,7 @@ import (
 )
 
 // DefaultOps is where health and metrics are when no setting says otherwise: on the
-// machine itself. Two portals on one machine share this default, so whoever comes
+// machine itself. Two portals on one machine share this default, so the one that comes
 // second goes without.
 const DefaultOps = "127.0.0.1:9843"
 

@@ -47,7 +47,7 @@ type DirectorySettings struct {
 	// from the server.
 	NetBIOS string `yaml:"netbios"`
 
-	// Suffixes a user principal name may have. Whoever has another gets no
+	// Suffixes a user principal name may have. A person with another gets no
 	// certificate. Default: domain alone.
 	UPNSuffixes []string `yaml:"upn_suffixes"`
 
@@ -66,18 +66,18 @@ type DirectorySettings struct {
 	Watch      WatchSettings     `yaml:"watch"`
 
 	// Let protected people (domain administrators and the like) have certificates.
-	// Whoever holds such a phone then holds the domain.
+	// Control of such a phone is then control of the domain.
 	InsecureEnrollProtected bool `yaml:"insecure_enroll_protected"`
 }
 
 // GroupSettings name groups by distinguished name or, with Active Directory, by
 // SID, which survives renaming. Members of members count. In an environment
-// variable a semicolon stands between two.
+// variable a semicolon separates two.
 type GroupSettings struct {
-	// Whose members may have certificates. Default: everybody.
+	// Groups whose members may have certificates. Default: all people.
 	Enroll []string `yaml:"enroll" envSeparator:";"`
 
-	// What people call that group, on the page that tells them to ask for it.
+	// Name of that group for people, on the page that says to ask for it.
 	EnrollName string `yaml:"enroll_name"`
 
 	// Whose members are helpdesk.
@@ -97,7 +97,7 @@ type GroupSettings struct {
 // AttributeSettings name what is read of an entry; ldap only. Active Directory
 // has its own names.
 type AttributeSettings struct {
-	// Who counts as a person. Whoever leaves the filter counts as deleted. Default:
+	// Which entries are people. An entry that leaves the filter counts as deleted. Default:
 	// (objectClass=inetOrgPerson)
 	PersonFilter string `yaml:"person_filter"`
 
@@ -134,7 +134,7 @@ type AttributeSettings struct {
 
 // WatchSettings rule how certificates follow the directory.
 type WatchSettings struct {
-	// How often everybody who holds a certificate is compared with the directory.
+	// How often all holders of certificates are compared with the directory.
 	Every time.Duration `yaml:"every"`
 
 	// How long an account must be switched off, run out or gone before its
@@ -142,7 +142,7 @@ type WatchSettings struct {
 	Grace time.Duration `yaml:"grace"`
 
 	// Percent of all holders: when more change within a day, the watch stops,
-	// raises an alarm and revokes nobody.
+	// raises an alarm and revokes nothing.
 	SharePercent int `yaml:"share_percent"`
 }
 
@@ -160,7 +160,7 @@ type SignInSettings struct {
 }
 
 // OpenIDSettings let people sign in at an identity provider (Entra ID, AD FS,
-// Keycloak) instead. What stands in a certificate still comes from the directory.
+// Keycloak) instead. The content of a certificate still comes from the directory.
 type OpenIDSettings struct {
 	// Issuer address, such as https://login.microsoftonline.com/TENANT/v2.0. Empty:
 	// no such sign-in.
@@ -207,6 +207,7 @@ const (
 // setting says otherwise. No real domain is called so.
 const builtinDomain = "portal.example"
 
+// DefaultDirectory is the built-in directory.
 func DefaultDirectory() DirectorySettings {
 	return DirectorySettings{
 		Kind: KindBuiltin, Domain: builtinDomain, Timeout: 5 * time.Second,

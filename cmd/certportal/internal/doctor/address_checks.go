@@ -23,8 +23,8 @@ import (
 	"certportal/internal/portal"
 )
 
-// The public addresses are looked at as a mail server would: over plain http, by no
-// proxy, and following no redirection, which not every one of them does.
+// The public addresses are fetched as a mail server does: over plain http, without a
+// proxy, and without following redirections, which not every server follows.
 const (
 	addressTimeout = 5 * time.Second
 	maxBody        = 256 << 20 // bytes; a list of a million entries has 40 MB
@@ -33,7 +33,7 @@ const (
 	maxParsed = 8 << 20
 )
 
-// addressChecks look at what stands in certificates, from this server.
+// addressChecks fetch the addresses in certificates, from this server.
 func (d *Doctor) addressChecks() []admin.Check {
 	return []admin.Check{
 		{Name: "address-crl", Group: admin.AddressGroup, Run: d.checkCRLAddresses},
@@ -98,8 +98,8 @@ func (d *Doctor) checkCRLAddresses(ctx context.Context) []portal.Finding {
 	return inParallel(looks)
 }
 
-// inParallel looks at several addresses at once: the patience with one must not use up
-// that with the next.
+// inParallel fetches several addresses at once, so that a slow one does not use up the
+// time of the next.
 func inParallel(looks []func() portal.Finding) []portal.Finding {
 	list := make([]portal.Finding, len(looks))
 	var looking sync.WaitGroup
@@ -125,8 +125,8 @@ func (d *Doctor) checkCRLAddress(ctx context.Context, name, address string) port
 	return f
 }
 
-// crlAddresses are where new certificates say the list is; for the root, where the
-// certificate of the issuing CA says so, too.
+// crlAddresses are the CRL addresses of new certificates; for the root also those of
+// the issuing CA's certificate.
 func (d *Doctor) crlAddresses(name string) []string {
 	addresses := []string{localca.CRLURL(d.c.Public.HTTP, name)}
 	if name == localca.RootName {
@@ -136,7 +136,7 @@ func (d *Doctor) crlAddresses(name string) []string {
 	return slices.Compact(addresses)
 }
 
-// compareCRL compares what was response with the list in force.
+// compareCRL compares a fetched CRL with the current one.
 func (d *Doctor) compareCRL(name string, got response) (string, error) {
 	held, ok := d.c.Lists.CRL(name)
 	if ok && bytes.Equal(got.body, held.DER) {
@@ -185,8 +185,8 @@ func (d *Doctor) checkOCSPAddress(ctx context.Context) []portal.Finding {
 	return []portal.Finding{f}
 }
 
-// someCertificate is one of the issuing CA to ask about; where the portal serves
-// another's, its serial is unknown, which is an answer too.
+// someCertificate is the certificate to ask about. If another CA issued the TLS
+// certificate, the answer is unknown, which shows that the responder works, too.
 func (d *Doctor) someCertificate() *x509.Certificate {
 	if served := d.c.TLS(); served != nil {
 		return served

@@ -16,8 +16,8 @@ import (
 	"certportal/internal/ops"
 )
 
-// caAlerts says what of the CAs, of what they publish, and of certificates
-// that take long to replace needs attention: on the overview, and in the log.
+// caAlerts returns the alerts about the CAs, their CRLs, the OCSP responder and
+// certificates that end.
 func (d *Doctor) caAlerts() []admin.Alert {
 	var list []admin.Alert
 	if d.c.CA.Sealed != nil {
@@ -34,7 +34,7 @@ func (d *Doctor) caAlerts() []admin.Alert {
 	return slices.Concat(list, d.ocspAlerts(), d.ExpiryAlerts())
 }
 
-// ExpiryAlerts tells of the certificates that end.
+// ExpiryAlerts returns the alerts about certificates that end.
 func (d *Doctor) ExpiryAlerts() []admin.Alert {
 	var list []admin.Alert
 	for _, cert := range []*x509.Certificate{d.c.CA.Folder.Root(), d.c.CA.Folder.Issuing()} {
@@ -52,16 +52,16 @@ func (d *Doctor) ExpiryAlerts() []admin.Alert {
 	return list
 }
 
-// caPage is where an administrator looks at the CAs.
+// caPage is the address of the administrators' page about the CAs.
 const caPage = "/admin/ca"
 
 func wholeDays(left time.Duration) int { return max(0, int(left/(24*time.Hour))) }
 
-// lastDay is how long before its end a list is a grave matter in any case: there is
-// a day left, and a little, to mend what keeps the next one from being made.
+// lastDay is how long before its end an alert about a CRL is critical in any case: a
+// day and an hour are left to repair the cause.
 const lastDay = 25 * time.Hour
 
-// crlAlerts tells of one list.
+// crlAlerts returns the alerts about one CRL.
 func (d *Doctor) crlAlerts(h crl.Health) []admin.Alert {
 	name, left := h.Issuer, h.List.NextUpdate.Sub(d.c.Now())
 	if h.Delta {
@@ -78,7 +78,7 @@ func (d *Doctor) crlAlerts(h crl.Health) []admin.Alert {
 	case h.Level >= crl.Half:
 		c.Key = "list-half"
 	}
-	// Without a delta list everybody goes by the complete one.
+	// Without a delta CRL, clients use the complete one.
 	c.Critical = !h.Delta && (c.Key == "list-none" || c.Key == "list-late" || left < lastDay)
 	var list []admin.Alert
 	if c.Key != "" && !(h.Delta && h.List.Number == 0) {
@@ -105,7 +105,7 @@ func (d *Doctor) ocspAlerts() []admin.Alert {
 	h := d.c.OCSP()
 	switch {
 	case h == nil || d.c.CA.Sealed != nil && h.Signer == nil:
-		return nil // that nothing is signed is told already
+		return nil // the alert about the sealed CA says so
 	case h.Signer == nil || !d.c.Now().Before(h.Signer.NotAfter):
 		return []admin.Alert{{Key: "online-signer", Critical: true, At: h.Since, Path: caPage}}
 	case !h.Followed.IsZero() && d.c.Now().Sub(h.Followed) > maxLag:
@@ -116,27 +116,26 @@ func (d *Doctor) ocspAlerts() []admin.Alert {
 	return nil
 }
 
-// shortenedAlert tells in time that the issuing CA cannot sign certificates of full
-// length much longer: it would have to outlive them.
+// shortenedAlert warns that the issuing CA soon ends before a certificate of full
+// length would.
 func (d *Doctor) shortenedAlert() []admin.Alert {
 	issuing := d.c.CA.Folder.Issuing()
 	last := issuing.NotAfter.Add(-d.c.Settings.Validity())
 	left := last.Sub(d.c.Now())
 	near := admin.ExpiryLevelOf(left)
 	if near == admin.ExpiryFar || admin.ExpiryLevelOf(issuing.NotAfter.Sub(d.c.Now())) != admin.ExpiryFar {
-		return nil // far, or its very end is told of
+		return nil // far, or there is an alert about its end
 	}
 	return []admin.Alert{{Key: "ca-short", Critical: near != admin.ExpirySoon, At: last, Value: issuing.Subject.CommonName, Number: wholeDays(left), Path: caPage}}
 }
 
-// watchedCertificate is one whose end stops something, and that lives for a year or
-// less.
+// watchedCertificate is a certificate of the portal other than the CAs'.
 type watchedCertificate struct {
 	label, name string // for metrics, and for people
 	cert        *x509.Certificate
 }
 
-// watchedCertificates are those beside the CAs that serve and sign.
+// watchedCertificates are the TLS certificate, the OCSP signer and the profile signer.
 func (d *Doctor) watchedCertificates() []watchedCertificate {
 	var list []watchedCertificate
 	if served := d.c.TLS(); served != nil {
@@ -153,8 +152,8 @@ func (d *Doctor) watchedCertificates() []watchedCertificate {
 	return list
 }
 
-// expiryAlert tells of a certificate in the last quarter of its life, and 30 days before
-// its end at the earliest: those that renew themselves have done so by then.
+// expiryAlert raises an alert in the last quarter of a certificate's life, at most 30
+// days before its end: certificates that renew themselves are renewed by then.
 func (d *Doctor) expiryAlert(w watchedCertificate) []admin.Alert {
 	const atMost = 30 * 24 * time.Hour
 	early := min(atMost, w.cert.NotAfter.Sub(w.cert.NotBefore)/4)
@@ -206,16 +205,16 @@ func (l *expiryLog) write(ctx context.Context, list []admin.Alert, now time.Time
 		}
 		l.log.Log(ctx, level, "a certificate must be replaced in time", "concern", c.Key, "certificate", c.Value, "ends", c.At, "days", c.Number)
 	}
-	l.said = there // what went away is told again when it comes back
+	l.said = there // an alert that went away is logged again when it comes back
 }
 
-// identity tells apart what the log is to tell apart: not the days that pass, but the
-// steps of an end.
+// identity is equal for alerts that need no second log record on the same day: it
+// changes with the level of an alert, not with the days that pass.
 func identity(c admin.Alert) string {
 	return fmt.Sprint(c.Key, "|", c.Value, "|", admin.ExpiryLevelOf(config.Days(c.Number)), "|", c.Critical)
 }
 
-// Alerts says what needs attention. What cannot be asked is told as well.
+// Alerts returns what needs attention. A part that does not answer is an alert, too.
 func (d *Doctor) Alerts(ctx context.Context) []admin.Alert {
 	list := d.caAlerts()
 	if state, err := d.c.DB.DriftState(ctx); err != nil || !state.Stopped.IsZero() {

@@ -13,8 +13,7 @@ import (
 	"certportal/internal/portal"
 )
 
-// Checks are what "config check --connect" looks at, and what of it only a running
-// portal knows.
+// Checks returns the checks of "config check", and those that need a running portal.
 func (d *Doctor) Checks() []admin.Check {
 	list := append([]admin.Check{
 		{Name: "settings", Run: func(context.Context) []portal.Finding {
@@ -39,7 +38,7 @@ func (d *Doctor) Checks() []admin.Check {
 	return append(list, admin.Check{Name: "ledger", Run: d.checkAuditLog})
 }
 
-// found is one finding: failed with the error, or fine with the text.
+// found is a finding: failed with the error, or OK with the text fine.
 func found(what string, err error, fine string) portal.Finding {
 	if err != nil {
 		return portal.Finding{What: what, State: portal.FindingFailed, Text: err.Error()}

@@ -11,15 +11,14 @@ import (
 	"certportal/internal/ops"
 )
 
-// probeInterval is how long a write that went through says that the next one will.
+// probeInterval is how long a successful write counts as a working store.
 const probeInterval = 5 * time.Second
 
-// maxLag is how long online answers may lag behind the records before this
-// server should get no more questions.
+// maxLag is how far OCSP answers may lag behind the store on a server that is ready.
 const maxLag = time.Minute
 
-// Ready are what this server must have to be of use: a store that takes what is
-// written, a key that opens, lists and answers that others still accept.
+// Ready returns the readiness checks: the store takes writes, the CA is open, CRLs and
+// OCSP answers are current.
 func (d *Doctor) Ready() []ops.Check {
 	return []ops.Check{
 		{Name: "store", Look: d.probeStore()},
@@ -29,7 +28,7 @@ func (d *Doctor) Ready() []ops.Check {
 	}
 }
 
-// probeStore writes, unless it did a moment ago.
+// probeStore writes to the store, at most once in probeInterval.
 func (d *Doctor) probeStore() func(context.Context) error {
 	var mu sync.Mutex
 	var written time.Time
@@ -47,7 +46,8 @@ func (d *Doctor) probeStore() func(context.Context) error {
 	}
 }
 
-// crlsCurrent says which complete list is missing or at the end of its life.
+// crlsCurrent returns an error that names each complete CRL that is missing or about to
+// end.
 func (d *Doctor) crlsCurrent() error {
 	var errs []error
 	for _, h := range d.c.Lists.Health() {
@@ -62,7 +62,7 @@ func (d *Doctor) crlsCurrent() error {
 	return errors.Join(errs...)
 }
 
-// ocspCurrent says why online answers of this server cannot be relied upon.
+// ocspCurrent returns why OCSP answers of this server are stale or missing.
 func (d *Doctor) ocspCurrent() error {
 	h := d.c.OCSP()
 	switch {

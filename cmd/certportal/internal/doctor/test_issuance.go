@@ -42,8 +42,8 @@ func (d *Doctor) PublishNow(ctx context.Context, issuer string) (crl.List, error
 	return d.c.Lists.PublishNow(ctx, issuer)
 }
 
-// testLife is how long a test certificate would be valid: short, so that it soon
-// leaves the lists again.
+// testLife is the validity of a test certificate: short, so that it soon leaves the
+// CRLs.
 const testLife = time.Hour
 
 // testTimeout bounds the wait until OCSP answers that a test certificate is revoked.
@@ -79,7 +79,7 @@ func (d *Doctor) TestIssue(ctx context.Context, by audit.Entry) []portal.Finding
 	return findings
 }
 
-// testRun is one test certificate on its way.
+// testRun is the state of one test issuance.
 type testRun struct {
 	d       *Doctor
 	by      audit.Entry
@@ -125,7 +125,7 @@ func testName() string {
 	return "test-" + hex.EncodeToString(random[:]) + ".invalid"
 }
 
-// verify builds the chain that others build, to the root they trust.
+// verify builds the chain to the root, as a relying party does.
 func (t *testRun) verify(context.Context) (string, error) {
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
 	roots.AddCert(t.d.c.CA.Folder.Root())
@@ -139,7 +139,7 @@ func (t *testRun) verify(context.Context) (string, error) {
 	return "the chain to the root holds", err
 }
 
-// expectGood expects good at the public address.
+// expectGood asks the public OCSP address and expects good.
 func (t *testRun) expectGood(ctx context.Context) (string, error) {
 	if len(t.cert.OCSPServer) == 0 {
 		return "", nil
@@ -158,7 +158,7 @@ func (t *testRun) revoke(ctx context.Context) (string, error) {
 	return "recorded; the next list names it", nil
 }
 
-// expectRevoked waits until the public address says revoked.
+// expectRevoked asks the public OCSP address until it answers revoked.
 func (t *testRun) expectRevoked(ctx context.Context) (string, error) {
 	if len(t.cert.OCSPServer) == 0 {
 		return "", nil
@@ -193,7 +193,7 @@ func (t *testRun) end(ctx context.Context) error {
 	return err
 }
 
-// cleanUp revokes what a failed step left, even when whoever asked is gone.
+// cleanUp revokes the certificate after a failed step, even when the request ended.
 func (t *testRun) cleanUp(ctx context.Context) error {
 	if t.serial.IsZero() || t.revoked {
 		return nil

@@ -1,3 +1,6 @@
+// Package localca is the embedded CA of an installation: its folder, its passphrase,
+// and whether its key is open. A CA whose key cannot be opened is sealed: CRLs and pages
+// are served, and no certificate is issued.
 package localca
 
 import (
@@ -18,7 +21,7 @@ import (
 	"certportal/store"
 )
 
-// authority is the embedded CA of an installation.
+// CA is the embedded CA of an installation.
 type CA struct {
 	Folder     *ca.Folder
 	Issuing    *ca.Issuer // nil while sealed
@@ -32,18 +35,19 @@ const (
 	IssuingName = "issuing"
 )
 
-// Addresses of what certificates point to, below the plain-http address.
+// CRLURL is the address of an issuer's CRL below the plain-http address.
 func CRLURL(base *url.URL, issuer string) string { return base.JoinPath("crl", issuer+".crl").String() }
 
+// CertificateURL is the address of a CA certificate (AIA caIssuers).
 func CertificateURL(base *url.URL, issuer string) string {
 	return base.JoinPath("ca", issuer+".cer").String()
 }
 
+// OCSPURL is the address of the OCSP responder.
 func OCSPURL(base *url.URL) string { return base.JoinPath("ocsp").String() }
 
-// refuseSecondCA stops the creation of a CA where the records already know one:
-// its folder was lost, not restored, or not copied to this replica, and a new CA
-// would make every certificate so far worthless.
+// refuseSecondCA returns an error if the database already knows a CA: its folder was
+// lost or not copied to this replica, and a new CA would invalidate all certificates.
 func refuseSecondCA(ctx context.Context, s *config.Settings, db *store.DB) error {
 	_, known, err := db.Latest(ctx, IssuingName, false, 0)
 	if err != nil || !known {
@@ -53,8 +57,8 @@ func refuseSecondCA(ctx context.Context, s *config.Settings, db *store.DB) error
 		"or copy them from another replica; nothing was created", s.Path("ca"))
 }
 
-// BelongsTo refuses records that know nothing of this CA: with them every revoked
-// certificate would open doors again, and what was issued could not be found.
+// BelongsTo returns an error if the database does not know this CA. With such a
+// database, revoked certificates would become valid again.
 func (a *CA) BelongsTo(ctx context.Context, db *store.DB) error {
 	known, err := db.Knows(ctx, ca.Fingerprint(a.Folder.Issuing()))
 	if err != nil || known {
@@ -64,8 +68,8 @@ func (a *CA) BelongsTo(ctx context.Context, db *store.DB) error {
 		"was lost; restore it from a backup; nothing was published and nothing was issued")
 }
 
-// createAuthority makes root and issuing CA, their files and the ledger entry.
-// madePassphrase says that the passphrase was made, too.
+// Create makes root and issuing CA, their files and the audit entry. madePassphrase
+// reports whether a passphrase file was made.
 func Create(ctx context.Context, s *config.Settings, db *store.DB, base *url.URL, term *config.Terminal, now time.Time) (a *CA, madePassphrase bool, err error) {
 	if err := refuseSecondCA(ctx, s, db); err != nil {
 		return nil, false, err
@@ -78,7 +82,7 @@ func Create(ctx context.Context, s *config.Settings, db *store.DB, base *url.URL
 	return a, madePassphrase, err
 }
 
-// newAuthority is recorded before its files exist, like every certificate.
+// create records the new CA before its files exist.
 func create(ctx context.Context, s *config.Settings, db *store.DB, base *url.URL, passphrase []byte, now time.Time) (*CA, error) {
 	h, err := ca.CreateHierarchy(ca.HierarchyConfig{
 		Organization: s.Organization,
@@ -105,7 +109,7 @@ func create(ctx context.Context, s *config.Settings, db *store.DB, base *url.URL
 	return &CA{Folder: folder, Issuing: issuing, Passphrase: passphrase}, err
 }
 
-// openAuthority opens the CA in the data folder. A key that does not open leaves
+// Open opens the CA in the data folder. A key that does not open leaves
 // it sealed: lists and pages are served, nothing is issued. The error wraps
 // fs.ErrNotExist when there is no CA.
 func Open(s *config.Settings, term *config.Terminal) (*CA, error) {
@@ -124,12 +128,12 @@ func Open(s *config.Settings, term *config.Terminal) (*CA, error) {
 		return a, nil
 	}
 	a.Issuing, err = ca.NewIssuer(ca.IssuerConfig{Certificate: folder.Issuing(), Signer: key})
-	// Opening a key took 64 MiB for a moment; the portal lives in less.
+	// Argon2id took 64 MiB; the memory is given back at once.
 	debug.FreeOSMemory()
 	return a, err
 }
 
-// Issuer is what the registrar signs with, sealed or not.
+// Issuer returns the issuing CA; while sealed, one that refuses with the cause.
 func (a *CA) Issuer() enroll.Issuer {
 	if a.Issuing == nil {
 		return sealedIssuer{a.Sealed}
@@ -137,19 +141,20 @@ func (a *CA) Issuer() enroll.Issuer {
 	return a.Issuing
 }
 
-// sealedIssuer signs nothing and says why.
+// sealedIssuer is the issuer of a sealed CA.
 type sealedIssuer struct{ cause error }
 
-// Prepare fulfils enroll.Issuer with a no.
+// Prepare returns the cause of the seal.
 func (s sealedIssuer) Prepare(*ca.Profile, ca.Subject, crypto.PublicKey, time.Time) (*ca.Prepared, error) {
 	return nil, fmt.Errorf("the CA is sealed: %w", s.cause)
 }
 
-// Sign fulfils enroll.Issuer with a no.
+// Sign returns the cause of the seal.
 func (s sealedIssuer) Sign(*ca.Prepared) (*x509.Certificate, error) {
 	return nil, fmt.Errorf("the CA is sealed: %w", s.cause)
 }
 
+// IssuingIssuer is the issuing CA, or the cause of the seal as an error.
 func (a *CA) IssuingIssuer() (*ca.Issuer, error) {
 	if a.Issuing == nil {
 		return nil, fmt.Errorf("the CA is sealed: %w", a.Sealed)
@@ -170,8 +175,8 @@ func (a *CA) RootIssuer() (*ca.Issuer, error) {
 	return ca.NewIssuer(ca.IssuerConfig{Certificate: a.Folder.Root(), Signer: key})
 }
 
-// Chain is what stands between a person's certificate and the root.
+// Chain is the intermediate certificates between an issued certificate and the root.
 func (a *CA) Chain() []*x509.Certificate { return []*x509.Certificate{a.Folder.Issuing()} }
 
-// noAuthority reports whether the error says that no CA was created yet.
+// NotCreated reports whether err means that there is no CA yet.
 func NotCreated(err error) bool { return errors.Is(err, fs.ErrNotExist) }

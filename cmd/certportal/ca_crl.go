@@ -27,8 +27,8 @@ type caCRL struct {
 	PEM     bool   `name:"pem" help:"Write it as PEM instead of DER."`
 }
 
-// Run shows the lists as they are published; before that it publishes, after that it
-// writes one, if asked for.
+// Run publishes new CRLs if asked to, prints the published ones, and writes one to a
+// file if asked to.
 func (c caCRL) Run(i *invocation) error {
 	if c.PEM && c.Out == "" {
 		return usageError("--pem says how --out writes: give --out FILE")
@@ -60,7 +60,7 @@ func (c caCRL) Run(i *invocation) error {
 	return c.show(i, s, db, folder)
 }
 
-// issuers are those that are meant.
+// issuers lists the issuers that the flags select.
 func (c caCRL) issuers() []string {
 	if c.Issuer != "" {
 		return []string{c.Issuer}
@@ -97,7 +97,7 @@ func (c caCRL) publish(i *invocation, s *config.Settings, db *store.DB) error {
 	return p.Deliver(i.ctx)
 }
 
-// orderList records who ordered a list before it is made.
+// orderList records the request, then publishes the CRL.
 func orderList(ctx context.Context, p *crl.Publisher, db *store.DB, issuer string) (crl.List, error) {
 	err := db.Note(ctx, audit.Entry{
 		At: time.Now(), Action: audit.CRLRequested, Actor: "operator", Role: "operator", Object: issuer,
@@ -108,7 +108,7 @@ func orderList(ctx context.Context, p *crl.Publisher, db *store.DB, issuer strin
 	return p.PublishNow(ctx, issuer)
 }
 
-// publisher is one for commands, which end by themselves.
+// publisher makes a CRL publisher for one command.
 func publisher(a *localca.CA, i *invocation, s *config.Settings, db *store.DB) (*crl.Publisher, error) {
 	base := &url.URL{} // only the address of a delta list is made from it
 	if s.Revocation.DeltaEvery > 0 {
@@ -186,7 +186,7 @@ func (c caCRL) show(i *invocation, s *config.Settings, db *store.DB, folder *ca.
 	return nil
 }
 
-// showList describes a list after reading it as whoever fetches it does.
+// showList parses a CRL as a client does, and describes it.
 func showList(i *invocation, db *store.DB, issuer string, delta bool, signer *x509.Certificate) error {
 	what := "Revocation list of " + issuer
 	if delta {

@@ -52,7 +52,7 @@ type listCommand struct {
 	JSON    bool `name:"json" help:"One JSON object for each line."`
 }
 
-// Run prints what the filter means, while it is read.
+// Run prints matching rows as they are read.
 func (c listCommand) Run(i *invocation) error {
 	f, err := c.filter()
 	if err != nil {
@@ -158,8 +158,8 @@ type revokeCommand struct {
 	Yes     bool   `help:"Do it without asking."`
 }
 
-// Run revokes, after asking. More certificates than one administrator may end on the
-// pages are confirmed by typing their number.
+// Run asks, then revokes. For more certificates than one administrator may revoke on
+// the pages, the operator types their number.
 func (c revokeCommand) Run(i *invocation) error {
 	g, err := admin.Grounds{Cause: portal.Cause(c.Reason), Comment: c.Comment}.Check()
 	if err != nil {
@@ -186,7 +186,7 @@ func (c revokeCommand) Run(i *invocation) error {
 	})
 }
 
-// target finds exactly what was named: a revocation does not guess.
+// target resolves the flags to an exact filter. It refuses ambiguous names.
 func (c revokeCommand) target(i *invocation, db *store.DB) (admin.Filter, error) {
 	switch {
 	case c.Serial != "":
@@ -280,8 +280,8 @@ func (resumeCommand) Run(i *invocation) error {
 	})
 }
 
-// withAdmin opens the database of an installation and the administrator's work on it.
-// A portal may be running on it.
+// withAdmin opens the database of an installation, which a portal may be using, and
+// calls do with the administration service.
 func (i *invocation) withAdmin(do func(*admin.Service, *store.DB) error) error {
 	s, err := i.settings()
 	if err != nil {

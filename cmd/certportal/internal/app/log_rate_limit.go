@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// calmHandler lets a bounded number of lines a second through: what clients do
-// wrong on the wire is theirs to choose, how much of it is logged is not.
+// rateLimitHandler drops log records above linesPerSecond, so that clients sending
+// garbage cannot fill the disk.
 type rateLimitHandler struct {
 	slog.Handler
 	budget *lineBudget
 }
 
-// linesPerSecond is that number.
+// linesPerSecond is how many records pass in a second.
 const linesPerSecond = 10
 
 type lineBudget struct {

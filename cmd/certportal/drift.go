@@ -23,7 +23,7 @@ type driftCommands struct {
 
 type driftCheck struct{}
 
-// Run tells what the watch sees.
+// Run prints the mismatches and changes nothing.
 func (driftCheck) Run(i *invocation) error {
 	report, err := i.lookForDrift(drift.Options{})
 	return errors.Join(err, stopped(report))
@@ -33,8 +33,8 @@ type driftApply struct {
 	Yes bool `help:"Do it without asking."`
 }
 
-// Run lets the watch act regardless of the share, once the operator has seen
-// what it is about to do.
+// Run applies the mismatches even above the configured share, after the operator
+// confirmed them.
 func (c driftApply) Run(i *invocation) error {
 	if !c.Yes {
 		report, err := i.lookForDrift(drift.Options{AnyShare: true})
@@ -44,7 +44,7 @@ func (c driftApply) Run(i *invocation) error {
 		case report.Stopped == drift.NobodyKnown:
 			fmt.Fprintln(i.io.err, "The directory knows NONE of them. Are the settings those of another directory?")
 		case report.Stopped != drift.TooMany:
-			// A share is the administrator's to lift, a silent directory is not.
+			// The operator may override the share, but not a directory that does not answer.
 			if err := stopped(report); err != nil {
 				return err
 			}
@@ -59,7 +59,7 @@ func (c driftApply) Run(i *invocation) error {
 	return errors.Join(err, stopped(report))
 }
 
-// stopped is the error of a pass that did nothing, or would do nothing.
+// stopped returns the error of a pass that was stopped.
 func stopped(r drift.Report) error {
 	if r.Stopped == "" {
 		return nil
@@ -113,7 +113,7 @@ func (i *invocation) printDrift(r drift.Report, applied bool) error {
 	return err
 }
 
-// withSource opens the directory of the settings, whichever it is.
+// withSource opens the directory of the settings, built-in or LDAP.
 func (i *invocation) withSource(s *config.Settings, db *store.DB, do func(context.Context, app.Directory) error) error {
 	if s.Directory.Kind != config.KindBuiltin {
 		d, err := app.OpenLDAP(s, time.Now, i.quiet())

@@ -40,7 +40,7 @@ func (s *Settings) checkDevices() error {
 	return errors.Join(errs...)
 }
 
-// syncDays speaks the language of package deliver, in which 0 is the default.
+// syncDays converts the setting to deliver.SyncDays, where 0 is the default.
 func (e ExchangeSettings) syncDays() deliver.SyncDays {
 	if e.SyncDays == 0 {
 		return deliver.SyncAll
@@ -48,10 +48,10 @@ func (e ExchangeSettings) syncDays() deliver.SyncDays {
 	return deliver.SyncDays(e.SyncDays)
 }
 
-// exchangeDomain is what stands before the backslash of user names.
+// exchangeDomain is the part of user names before the backslash.
 func (s *Settings) exchangeDomain() string { return cmp.Or(s.Exchange.Domain, s.Directory.NetBIOS) }
 
-// exchange is the server of the settings, or nil without one.
+// ExchangeAccount is the Exchange account of the settings, or nil without one.
 func (s *Settings) ExchangeAccount() *web.Exchange {
 	e := s.Exchange
 	if e.Host == "" {

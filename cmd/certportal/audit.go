@@ -38,12 +38,12 @@ type verdict struct {
 	LastSealAt   string `json:"last_seal_at,omitempty"` // RFC 3339
 	SealsChecked bool   `json:"seals_checked"`          // against the CA's certificate, which was there
 	FirstBad     int64  `json:"first_bad,omitempty"`
-	Until        int64  `json:"until,omitempty"` // last entry that can be meant
+	Until        int64  `json:"until,omitempty"` // last entry that can be affected
 	Fault        string `json:"fault,omitempty"`
 	Why          string `json:"why,omitempty"`
 }
 
-// Run verifies the whole chain, its seals, and what was kept elsewhere.
+// Run verifies the whole chain, its checkpoints, and heads that were kept elsewhere.
 func (c auditVerify) Run(i *invocation) error {
 	s, err := i.settings()
 	if err != nil {
@@ -83,7 +83,7 @@ func (c auditVerify) Run(i *invocation) error {
 	return nil
 }
 
-// breaks are all that was found, the first one in the chain first.
+// breaks lists all faults that were found, in the order of the log.
 func (c auditVerify) breaks(i *invocation, db *store.DB, report auditmonitor.Report) ([]*audit.Break, error) {
 	var breaks []*audit.Break
 	if report.Broken != nil {
@@ -135,7 +135,7 @@ type auditExport struct {
 	Out    string `placeholder:"FILE" help:"File to make, readable by you alone. Default: the standard output."`
 }
 
-// Run writes entries as they are read, so that a ledger of any size fits.
+// Run writes entries as they are read: the log may be larger than memory.
 func (c auditExport) Run(i *invocation) error {
 	since, err := parseTime("--since", c.Since)
 	if err != nil {
@@ -158,7 +158,7 @@ func (c auditExport) Run(i *invocation) error {
 	if c.Format == "syslog" {
 		e.Format = auditmonitor.SyslogLines
 	}
-	// Before the first line: what left the house is told in what stays.
+	// Recorded before the first line is written, so that no export is without an entry.
 	by := byOperator()
 	err = db.Note(i.ctx, audit.Entry{
 		At: time.Now(), Action: audit.LogExported, Actor: by.Actor, Role: by.Role,
