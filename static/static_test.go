@@ -106,7 +106,7 @@ func TestStyleNamesNoSide(t *testing.T) {
 }
 
 // Text needs a contrast of 4.5, the edge of a field 3 (WCAG 2.2 success criteria
-// 1.4.3 and 1.4.11), on every ground it stands on.
+// 1.4.3 and 1.4.11), on every background.
 func TestContrast(t *testing.T) {
 	tests := []struct {
 		text    string

@@ -1,9 +1,9 @@
 // Package templates holds the pages and the language catalogues, and nothing
-// else: layout.html is the frame, partials/ the pieces, pages/ one file per page,
+// else: layout.html is the layout, partials/ the parts, pages/ one file per page,
 // locales/ one catalogue per language in the form of go-i18n.
 //
-// Every sentence that people read stands in a catalogue. Between ** and ** it is
-// bold; {{.Name}} is filled in. The package renders nothing: web/page does.
+// Every sentence that people read is in a catalogue. Text between ** and ** is bold;
+// {{.Name}} is filled in. Package web/page renders them.
 package templates
 
 import "embed"

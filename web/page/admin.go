@@ -2,26 +2,26 @@ package page
 
 import "time"
 
-// AdminOverview is /admin: numbers, and what needs attention.
+// AdminOverview is /admin: statistics and alerts.
 type AdminOverview struct {
 	Layout
 	Counts  []AdminCount
 	Counted time.Time // when
 	Alerts  []AdminAlert
-	Halted  bool // nobody gets a certificate
+	Halted  bool // issuing is halted
 	MayHalt bool
 }
 
 func (AdminOverview) name() string { return "adminoverview" }
 
-// AdminCount is a number that leads to what it counts.
+// AdminCount is a number with a link to the list behind it.
 type AdminCount struct {
 	Key    string // of its words, after "admin.count."
 	Number int
 	Path   string
 }
 
-// AdminAlert is something that needs attention.
+// AdminAlert needs the attention of an administrator.
 type AdminAlert struct {
 	Key      string // of its sentence, after "admin.concern."
 	Critical bool
@@ -31,7 +31,7 @@ type AdminAlert struct {
 	Path     string // page that helps; may be empty
 }
 
-// AdminFilter is a filter as its form shows it: what was typed.
+// AdminFilter holds the values of the form of a filter.
 type AdminFilter struct {
 	Person, Device, Serial, Status, Days, From, To string
 
@@ -46,7 +46,7 @@ type AdminChip struct {
 	Path  string
 }
 
-// AdminList is what pages of rows have in common.
+// AdminList is what list pages have in common.
 type AdminList struct {
 	Target string // path of the list, where the form of its filter goes
 	Filter AdminFilter
@@ -54,7 +54,7 @@ type AdminList struct {
 	Errors []FieldError
 	First  string // address of the first page; empty when this is it
 	Next   string // address of the next page; empty when this is the last
-	Looked int    // rows looked at, when the search stopped before the page was full
+	Looked int    // rows scanned, when the search stopped before the page was full
 
 	Export []Hidden // fields of the form that exports what the filter means; nil where that may not be
 }
@@ -64,7 +64,7 @@ type AdminCertificates struct {
 	Layout
 	AdminList
 	Rows           []AdminCertificate
-	Revocation     *AdminRevocationStatus // on the list of one person: of what was revoked last
+	Revocation     *AdminRevocationStatus // on the list of one person: of the last revoked certificate
 	BulkRevocation string                 // address of the form that revokes all that match; empty where that may not be
 }
 
@@ -82,7 +82,7 @@ type AdminCertificate struct {
 	Device   string
 	Platform string
 	NotAfter time.Time
-	Outcome  string // on an order: key of its word, after "admin.outcome."
+	Outcome  string // of a bulk revocation: key of its word, after "admin.outcome."
 }
 
 // AdminDevices is /admin/devices.
@@ -110,13 +110,13 @@ type AdminDevice struct {
 	Layout
 	AdminDeviceRow
 	Certificates []AdminCertificate
-	Revocation   *AdminRevocationStatus // of what was revoked last; nil when nothing was
+	Revocation   *AdminRevocationStatus // of the last revoked certificate; nil without one
 	MayRevoke    bool
 }
 
 func (AdminDevice) name() string { return "admindevice" }
 
-// AdminDetail is /admin/certificates/{serial}: all that is known of one certificate.
+// AdminDetail is /admin/certificates/{serial}: everything known about one certificate.
 type AdminDetail struct {
 	Layout
 	AdminCertificate
@@ -140,32 +140,32 @@ type AdminDetail struct {
 
 func (AdminDetail) name() string { return "admincertificate" }
 
-// AdminExtension is one extension, readable.
+// AdminExtension is one decoded extension.
 type AdminExtension struct {
 	OID, Name string
 	Critical  bool
 	Values    []string
 }
 
-// AdminLink is a certificate above.
+// AdminLink is a certificate of the chain.
 type AdminLink struct {
 	Subject, Fingerprint string
 	NotAfter             time.Time
 }
 
-// AdminEvent is a line of the ledger about a certificate.
+// AdminEvent is an audit entry about a certificate.
 type AdminEvent struct {
 	At                  time.Time
 	Seq                 int64
 	Action, Actor, Role string
 }
 
-// AdminRevoke asks why before something ends.
+// AdminRevoke is the confirm page of a revocation.
 type AdminRevoke struct {
 	Layout
 	What    string // "certificate", "device" or "person"
 	Action  string // where the form goes
-	Back    string // where it leads when nothing is to happen
+	Back    string // address of the link that cancels
 	Name    string // of the device, or the person
 	UPN     string
 	Serial  string // of a certificate
@@ -194,20 +194,20 @@ type AdminBulkRevocation struct {
 	Next      string // address of further rows
 	Causes    []string
 	Typed     AdminTyped
-	MayAct    bool // confirm, where it is theirs
-	MayAgree  bool // another administrator's
+	MayAct    bool // the reader made it and may confirm it
+	MayAgree  bool // the reader may approve it: another administrator made it
 	MayDrop   bool
 	Errors    []FieldError
-	Reloading bool // it changes by itself
+	Reloading bool // the page reloads itself
 }
 
 func (AdminBulkRevocation) name() string           { return "adminbulkrevocation" }
 func (p AdminBulkRevocation) faults() []FieldError { return p.Errors }
 
-// AdminTyped is what somebody typed into the form of an order.
+// AdminTyped holds the values of the form of a bulk revocation.
 type AdminTyped struct{ Count, Cause, Comment string }
 
-// AdminBulkRevocationRow is one order of a list.
+// AdminBulkRevocationRow is one bulk revocation of a list.
 type AdminBulkRevocationRow struct {
 	ID       string
 	State    string // key of its word, after "admin.order."
@@ -226,7 +226,7 @@ type AdminBulkRevocations struct {
 
 func (AdminBulkRevocations) name() string { return "adminbulkrevocations" }
 
-// AdminNewBulkRevocation asks whether everything that matches is to be gathered.
+// AdminNewBulkRevocation confirms before the matching certificates are collected.
 type AdminNewBulkRevocation struct {
 	Layout
 	Chips  []AdminChip
@@ -243,14 +243,14 @@ type AdminHalt struct {
 	On     bool
 	Since  time.Time
 	Actor  string
-	Text   string // what people are told, or what was typed
+	Text   string // the sentence for people, or the value of the form
 	Errors []FieldError
 }
 
 func (AdminHalt) name() string           { return "adminhalt" }
 func (p AdminHalt) faults() []FieldError { return p.Errors }
 
-// AdminPeople is /admin/people: who may do what.
+// AdminPeople is /admin/people: the people and acts of each role.
 type AdminPeople struct {
 	Layout
 	People []AdminPerson
@@ -260,7 +260,7 @@ type AdminPeople struct {
 
 func (AdminPeople) name() string { return "adminpeople" }
 
-// AdminPerson is somebody with roles.
+// AdminPerson is a person with roles.
 type AdminPerson struct {
 	ID, Name, UPN string
 	Roles         []string
@@ -285,7 +285,7 @@ type AdminChecks struct {
 
 func (AdminChecks) name() string { return "adminchecks" }
 
-// AdminCheck is one check with what it found last.
+// AdminCheck is the last result of one check.
 type AdminCheck struct {
 	Name     string    // key of its words, after "admin.check."
 	At       time.Time // zero when it never ran here
@@ -307,16 +307,16 @@ type AdminExport struct {
 
 func (AdminExport) name() string { return "adminexport" }
 
-// AdminCauseForm is the part of a form that asks why.
+// AdminCauseForm is the part of a form with cause and comment.
 type AdminCauseForm struct {
 	Causes       []string
 	Chosen, Note string
 }
 
-// CauseForm returns the part of the form that asks why.
+// CauseForm returns the part of the form with cause and comment.
 func (p AdminRevoke) CauseForm() AdminCauseForm { return AdminCauseForm{p.Causes, p.Cause, p.Comment} }
 
-// CauseForm returns the part of the form that asks why.
+// CauseForm returns the part of the form with cause and comment.
 func (p AdminBulkRevocation) CauseForm() AdminCauseForm {
 	return AdminCauseForm{p.Causes, p.Typed.Cause, p.Typed.Comment}
 }

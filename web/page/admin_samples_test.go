@@ -2,7 +2,7 @@ package page_test
 
 import "certportal/web/page"
 
-// adminTexts are what foreign text stands in the administrator's pages.
+// adminTexts are the texts of other people in the administrator's pages.
 type adminTexts struct{ name, upn, device, text, link string }
 
 // adminPages are the administrator's pages with everything on them.
@@ -157,7 +157,7 @@ func uglyAdmin(f page.Layout) []sample {
 	})
 }
 
-// hostileAdmin is the same with one text wherever foreign text stands.
+// hostileAdmin is the same with one text for all of them.
 func hostileAdmin(f page.Layout, x string) []page.Page {
 	f.Staff = staffLayout("en").Staff
 	var pages []page.Page

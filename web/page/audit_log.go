@@ -2,8 +2,7 @@ package page
 
 import "time"
 
-// AuditLog is /admin/audit: what happened, newest first, and whether it can be
-// believed.
+// AuditLog is /admin/audit: the entries, newest first, and the state of the chain.
 type AuditLog struct {
 	Layout
 	Filter AuditFilter
@@ -22,11 +21,11 @@ type AuditLog struct {
 func (AuditLog) name() string           { return "auditlog" }
 func (p AuditLog) faults() []FieldError { return p.Errors }
 
-// AuditFilter is what the form shows again, as it was typed.
+// AuditFilter holds the values of the form.
 type AuditFilter struct {
 	From, To, Action, Person, Object, Actor, Request string
 
-	Actions []string // to choose from, the names of package ledger
+	Actions []string // to choose from, the names of package audit
 }
 
 // AuditChip is one part of a filter, and the address without it.
@@ -36,17 +35,17 @@ type AuditChip struct {
 	Path  string
 }
 
-// AuditChain says how far the chain is verified and signed, and where copies are.
+// AuditChain is the state of the hash chain, its checkpoints and copies.
 type AuditChain struct {
-	Verified int64 // the last entry that was verified; 0 before the first look
+	Verified int64 // the last verified entry; 0 before the first run
 	At       time.Time
 	Full     time.Time // when all of it was verified last
 
-	Sealed   int64 // the last entry that was signed; 0 before the first seal
+	Sealed   int64 // the last signed entry; 0 before the first checkpoint
 	SealedAt time.Time
 
-	// Fault names how the chain is broken, as package ledger does; empty while it is
-	// whole. Bad to Until are the entries that can be meant.
+	// Fault is how the chain is broken, in the terms of package audit; empty while it is
+	// intact. Bad to Until are the entries that may be affected.
 	Fault      string
 	Bad, Until int64
 	Since      time.Time
@@ -54,7 +53,7 @@ type AuditChain struct {
 	Copies []AuditCopy
 }
 
-// AuditCopy is a place that entries are sent to.
+// AuditCopy is a target to which entries are forwarded.
 type AuditCopy struct {
 	Name    string
 	Behind  int // entries it does not have yet
@@ -87,8 +86,7 @@ type AuditRow struct {
 // AuditFact is one detail of an entry, under its own short key.
 type AuditFact struct{ Key, Value string }
 
-// RoleWord is the role somebody acted in, in words; roles that nobody knows stand
-// as they are.
+// RoleWord is the word for the actor's role; unknown roles are shown as they are.
 func (v view) RoleWord(role string) (sentence, error) {
 	if !v.r.words.Has("audit.role." + role) {
 		return v.T("audit.role.other", "Role", role)

@@ -59,7 +59,7 @@ func faults() []audit.Fault {
 	}
 }
 
-// Whatever the ledger can say has words in every language.
+// Every audit action has a sentence in every language.
 func TestEveryActionHasWords(t *testing.T) {
 	t.Parallel()
 	for _, lang := range page.Languages() {

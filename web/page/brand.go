@@ -72,8 +72,8 @@ func logoSize(data []byte) (image.Point, error) {
 // colour is sRGB, 0 to 1.
 type colour [3]float64
 
-// The grounds that coloured text stands on, as app.css sets them; the colour is
-// made readable on the less favourable of each scheme.
+// The background colours behind coloured text, as in app.css: those with the lower
+// contrast of each scheme.
 const (
 	lightGround = "#f4f6f9"
 	darkGround  = "#1d2430"

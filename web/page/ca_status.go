@@ -2,8 +2,8 @@ package page
 
 import "time"
 
-// AdminCAStatus is /admin/ca: how the two CAs stand, what they publish, and what can
-// be asked of them.
+// AdminCAStatus is /admin/ca: the state of the two CAs, their CRLs and OCSP, and the
+// acts on them.
 type AdminCAStatus struct {
 	Layout
 	CAs    []AdminCA
@@ -34,7 +34,7 @@ type AdminCA struct {
 	Lists       []AdminCRL
 }
 
-// AdminCRL is a revocation list as it stands.
+// AdminCRL is the state of a CRL.
 type AdminCRL struct {
 	Delta      bool  // it adds to a complete list
 	Number     int64 // 0 while there is none
@@ -46,13 +46,13 @@ type AdminCRL struct {
 	Level      string    // key after "admin.ca.level."
 	Size       int       // bytes
 	Entries    int
-	Waiting    bool      // a revocation stands in no list yet
+	Waiting    bool      // a revocation is in no CRL yet
 	Trouble    string    // in English, for operators; empty when well
 	Since      time.Time // of the trouble
 	Targets    []AdminTarget
 }
 
-// AdminTarget is a place a list is copied to.
+// AdminTarget is a place to which a CRL is copied.
 type AdminTarget struct {
 	Name    string
 	Number  int64 // of the list that is there; 0 for none
@@ -60,7 +60,7 @@ type AdminTarget struct {
 	Trouble string // in English; empty when well
 }
 
-// AdminOCSP is how certificates are answered for online (OCSP).
+// AdminOCSP is the state of the OCSP responder.
 type AdminOCSP struct {
 	Signer   string    // empty when there is none
 	NotAfter time.Time // of the signer
@@ -72,7 +72,7 @@ type AdminOCSP struct {
 	Since    time.Time
 }
 
-// AdminRevocationStatus is what is true of a revoked certificate at the moment of asking.
+// AdminRevocationStatus is the current state of a revocation.
 type AdminRevocationStatus struct {
 	At     time.Time
 	By     string // who did it; empty when it is not known
@@ -88,10 +88,10 @@ type AdminRevocationStatus struct {
 	Until  time.Time // until when a cache may still accept it, at least while List is 0; zero when it may not any more
 }
 
-// What online answers say of a revoked certificate, as AdminRevocationStatus.OCSP names it.
+// What OCSP responses say about a revoked certificate, as AdminRevocationStatus.OCSP names it.
 const (
 	OCSPRevoked = "told" // that it is revoked
-	OCSPStale   = "late" // the answers do not follow the records at the moment
-	OCSPNone    = "none" // it carries no address to ask at
-	OCSPOff     = "off"  // nothing is answered online here
+	OCSPStale   = "late" // the responses lag behind the store
+	OCSPNone    = "none" // the certificate has no OCSP address
+	OCSPOff     = "off"  // the portal has no OCSP responder
 )

@@ -20,7 +20,8 @@ func listedTruth(x adminTexts) *page.AdminRevocationStatus {
 	return t
 }
 
-// overTruth is of one that nothing lets in any more, told as little as there may be.
+// overTruth is the status of a certificate that no server accepts any more, with as few
+// fields as possible.
 func overTruth() *page.AdminRevocationStatus {
 	return &page.AdminRevocationStatus{At: noon(), List: 1764000000000, OCSP: page.OCSPNone}
 }

@@ -119,7 +119,7 @@ func TestNoEnglishLeftovers(t *testing.T) {
 	}
 }
 
-// uiWords is what a system shows, which the pages must repeat as it stands.
+// uiWords are labels of operating systems, which the pages must repeat exactly.
 var uiWords = regexp.MustCompile(`\*\*[^*]*\*\*`)
 
 func TestPlainWords(t *testing.T) {

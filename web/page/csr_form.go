@@ -1,6 +1,6 @@
 package page
 
-// CSRForm is the folded part of /new for those who made a key themselves. It
+// CSRForm is the folded part of /new for people who made a key themselves. It
 // posts name, platform, csr and request to /new/key; its mistakes are those of
 // NewDevice at "key-name" and "csr".
 type CSRForm struct {
@@ -13,7 +13,7 @@ type CSRForm struct {
 // csrOpen reports whether the mistakes of the page are of the folded form.
 func (p NewDevice) csrOpen() bool { return p.CSR != nil && p.CSR.Open }
 
-// KeyName is what stands in the field for the name of the folded form.
+// KeyName is the value of the name field of the folded form.
 func (p NewDevice) KeyName() string {
 	if p.csrOpen() && len(p.Errors) > 0 {
 		return p.CSR.Name

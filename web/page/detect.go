@@ -95,7 +95,7 @@ func (c *Client) hint(platform string) {
 	}
 }
 
-// token is a piece of a User-Agent and what it stands for.
+// token is a part of a User-Agent and its meaning.
 type token struct{ piece, name string }
 
 // browser names the browser. The order matters: nearly all of them also say

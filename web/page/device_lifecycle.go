@@ -62,7 +62,7 @@ type Blocked struct {
 	List   string    // one of the states
 	Number int64     // for ListDone: of the list that says so
 	Until  time.Time // for ListDone: until when a server may still go by an older list or answer; zero when none does
-	Stolen bool      // somebody else may have it
+	Stolen bool      // another person may have it
 }
 
 func (Blocked) name() string { return "blocked" }

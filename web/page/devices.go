@@ -31,8 +31,8 @@ type DeviceCard struct {
 	Arrived   bool      // the device has the newest certificate
 }
 
-// Home is /: somebody's own devices, newest first. Without any device it invites
-// to get a certificate for this one.
+// Home is /: the person's own devices, newest first. Without any device it offers a
+// certificate for this one.
 type Home struct {
 	Layout
 	Platform string // as Detect guessed it; decides the words of the button
@@ -76,7 +76,7 @@ func (NewDevice) name() string { return "new" }
 
 func (p NewDevice) faults() []FieldError { return p.Errors }
 
-// Value is what stands in the field.
+// Value is the value of the name field.
 func (p NewDevice) Value() string {
 	if p.Name == "" && (len(p.Errors) == 0 || p.csrOpen()) {
 		return p.Suggested

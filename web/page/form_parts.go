@@ -45,9 +45,9 @@ func (v view) Trust(platform string, full bool) trust {
 // means, what to do.
 type problemKeys struct{ H1, What, Do string }
 
-// ProblemKey finds the sentences of the problem. Some kinds have other words when
-// more is known: the directory stopped an act of somebody signed in, not a
-// sign-in; the group has a name; there is another way in.
+// ProblemKey returns the sentences of the problem. Some kinds have other sentences
+// when more is known: the directory failed after the sign-in; the group has a name;
+// people can sign in by password.
 func (v view) ProblemKey() problemKeys {
 	p, ok := v.page.(Problem)
 	if !ok {

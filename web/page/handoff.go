@@ -2,8 +2,8 @@ package page
 
 import "time"
 
-// The states of a hand-off that a desktop is told apart, as Handoff.State names
-// them. Every other one means that the code has run out.
+// The states of a hand-off that the desktop's page distinguishes, as Handoff.State
+// names them. All others mean that the code has expired.
 const (
 	HandoffNone     = ""
 	HandoffOpen     = "open"
@@ -54,7 +54,7 @@ func (p Go) faults() []FieldError { return p.Errors }
 // because link previews read it too. The form posts number to the same path.
 type GoConfirm struct {
 	Layout
-	Code    string // as it stands in the path
+	Code    string // as in the path
 	Masked  string // "L** W**"
 	Choices [3]int
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// FindPeople is /helpdesk: a GET form with q, and whom it found.
+// FindPeople is /helpdesk: a GET form with q, and the people found.
 type FindPeople struct {
 	Layout
 	Query string // as it was typed
@@ -31,8 +31,8 @@ type PersonRow struct {
 	Disabled   bool
 }
 
-// The states of an account that a dossier tells apart, beside the reasons of
-// refusals.
+// AccountActive is the state of an account that may have certificates; the other
+// states are the reasons of refusals.
 const AccountActive = "active"
 
 // PersonDetails is /helpdesk/people/{id}: what staff see of a person.
@@ -57,7 +57,7 @@ type PersonDetails struct {
 
 func (PersonDetails) name() string { return "persondetails" }
 
-// PersonFacts are what the directory says of somebody.
+// PersonFacts is what the directory says about a person.
 type PersonFacts struct {
 	Name, Login, UPN, Mail, Department, EmployeeNumber string
 
@@ -71,7 +71,7 @@ type HelpdeskDevice struct {
 	Block string // path of the page that blocks it; empty where there is nothing to block
 }
 
-// InvitedLine tells of a pickup code that somebody has.
+// InvitedLine is the pickup code of a person.
 type InvitedLine struct {
 	State   string // "open", "waiting" or "expired"
 	Expires time.Time
@@ -86,7 +86,7 @@ type EventRow struct {
 	System  bool   // the portal did it by itself
 	Subject string // the device it was about; empty for none
 
-	Anonymous bool // nobody was signed in
+	Anonymous bool // without a session
 }
 
 // GiveCode is /helpdesk/people/{id}/code: the form posts checked, note, purpose
@@ -99,7 +99,7 @@ type GiveCode struct {
 	State   string // as PersonDetails.State: without AccountActive there is no form
 	Detail  string
 	Devices []DeviceCard
-	Second  bool          // somebody else has to approve
+	Second  bool          // another staff member must approve
 	Replace bool          // the person has a code, which ends
 	Life    time.Duration // of the code, in whole hours
 
@@ -111,7 +111,7 @@ func (GiveCode) name() string { return "givecode" }
 
 func (p GiveCode) faults() []FieldError { return p.Errors }
 
-// Checks lists how somebody can be recognised, in the order of the form.
+// Checks lists how staff identify a person, in the order of the form.
 func (v view) Checks() []string { return []string{"in-person", "called-back", "video", "other"} }
 
 // Purposes lists what a code can be for, in the order of the form.
@@ -134,8 +134,8 @@ type CodeGiven struct {
 	Slip    string    // of the page to be printed
 	Code    string    // grouped; empty once it is hidden for good
 	Expires time.Time // end of the code
-	Waiting bool      // somebody else has to approve first
-	Alone   bool      // it stands for a password
+	Waiting bool      // another staff member must approve first
+	Alone   bool      // it replaces the password
 	Mail    string    // where a letter without the code goes, masked; empty for nowhere
 	Device  string    // that was blocked; empty for none
 }
@@ -151,7 +151,7 @@ type Slip struct {
 	Address string    // where the code is entered, without scheme
 	QR      QR        // of the address with the code
 	Expires time.Time // end of the code
-	Alone   bool      // it stands for a password
+	Alone   bool      // it replaces the password
 	Maker   string    // initials of who made it
 }
 
@@ -233,7 +233,7 @@ func (v view) English() *view {
 	return &v
 }
 
-// Why is what stood in the way of a try, in words for staff.
+// Why is the sentence for the reason of a refusal, for staff.
 func (v view) Why(reason string) (sentence, error) {
 	if !v.r.words.Has("desk.why." + reason) {
 		return v.T("desk.why.unknown-reason", "Reason", reason)
@@ -241,7 +241,7 @@ func (v view) Why(reason string) (sentence, error) {
 	return v.T("desk.why." + reason)
 }
 
-// Event is what an entry of the audit log tells of, in words for staff.
+// Event is the sentence for an audit entry, for staff.
 func (v view) Event(action string) (sentence, error) {
 	if !v.r.words.Has("desk.event." + action) {
 		return v.T("desk.event.other", "Action", action)

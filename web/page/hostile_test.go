@@ -115,7 +115,7 @@ func TestA18_HostileTextStaysText(t *testing.T) {
 	}
 }
 
-// The mark of a value must not be mistaken for one that stands in the value.
+// A mark inside a value must not be taken for the mark of a value.
 func TestA18_ValuesAreNotMarkup(t *testing.T) {
 	t.Parallel()
 	r := renderer(t)

@@ -1,39 +1,36 @@
-// Package page holds what people see: one struct per page, the three languages,
-// the rendering, and the guess which device is asking.
+// Package page holds the pages: one struct per page, their rendering in three
+// languages, and the detection of the client's device.
 //
-// A page arrives here complete: the handlers decide, the structs carry facts,
-// and the words come from the language catalogues of package templates. Nothing
-// in here reads a clock, a request or a database. Every value is text that
-// somebody may have chosen with ill intent; html/template escapes it, it is set
-// apart from the sentence around it (<bdi>), and no value is ever marked as
-// safe. A misspelt field or a missing sentence fails the rendering as a whole,
-// so that half a page is never sent.
+// A page arrives here complete: the handlers decide, the structs hold values, and the
+// sentences come from the message catalogues of package templates. The package reads no
+// clock, request or database. Every value is text that an attacker may have chosen;
+// html/template escapes it, <bdi> isolates it from the sentence around it, and no value
+// is ever marked as safe. A misspelt field or a missing sentence fails the rendering as
+// a whole, so that half a page is never sent.
 //
-// The package refuses to know people, certificates and addresses beyond the
-// strings it prints. Language tags follow BCP 47, the choice of a language
-// RFC 9110 section 12.5.4 (Accept-Language).
+// The package knows people, certificates and addresses as strings only. Language tags
+// follow BCP 47, the choice of a language RFC 9110 section 12.5.4 (Accept-Language).
 package page
 
 // Page is one page, ready to be rendered: one of the structs of this package.
 type Page interface {
-	// name is the file under pages/ and the first part of the catalogue keys.
+	// name is the file under pages/.
 	name() string
 
 	// layout is what every page carries.
 	layout() Layout
 }
 
-// Layout is what every page carries, whatever it shows. Each page struct embeds
-// it.
+// Layout is what every page carries. Each page struct embeds it.
 type Layout struct {
 	Lang      string // "en", "de" or "zh-Hans", as Match gives it; anything else is "en"
 	Path      string // path and query of this page, for the language links
-	SignedIn  string // display name; empty when nobody is signed in
+	SignedIn  string // display name; empty without a session
 	RequestID string // id of the request, for the helpdesk; shown on problem and help pages
 	InApp     string // name of the in-app browser, as Detect gives it; empty for a real browser
 	PageURL   string // full address of this page, to be copied into a real browser
 
-	StaffHome string      // where the staff pages begin, for staff; empty for everybody else
+	StaffHome string      // first staff page, for staff; empty for others
 	Staff     []StaffLink // the parts of the staff pages, on staff pages alone
 }
 
@@ -46,8 +43,8 @@ type StaffLink struct {
 
 func (f Layout) layout() Layout { return f }
 
-// FieldError is one mistake in a form. It is shown twice with the same words: in
-// the summary above the heading, and at the field.
+// FieldError is one error in a form. It is shown twice with the same sentence: in the
+// summary above the heading, and at the field.
 type FieldError struct {
 	Field string // name of the form field, "username", "name", …
 	Key   string // catalogue key of the sentence, one of the Err… constants
@@ -55,7 +52,7 @@ type FieldError struct {
 	Limit int    // the number in the sentence, such as the longest length
 }
 
-// The mistakes a form can hold. "refusal." keys are "refusal." plus the reason
+// The errors of forms. "refusal." keys are "refusal." plus the reason
 // of a refusal of the registrar.
 const (
 	ErrUsernameEmpty = "login.username.empty"

@@ -15,11 +15,11 @@ const (
 // code is in the address and only waits for a press of the button.
 type Pickup struct {
 	Layout
-	Code      string // as it was typed, or as it stands in the address
-	Fixed     bool   // it is that of the address
-	Required  bool   // nobody gets a certificate without one
-	Anonymous bool   // nobody is signed in: only some codes stand alone
-	Masked    string // whose code it is, for a stranger: "L** W**"; empty otherwise
+	Code      string // as it was typed, or as in the address
+	Fixed     bool   // it is from the address
+	Required  bool   // certificates are issued with a code only
+	Anonymous bool   // without a session: only some codes replace the password
+	Masked    string // masked name of the person, without a session: "L** W**"; empty otherwise
 
 	Errors    []FieldError
 	Counted   bool // TriesLeft says something

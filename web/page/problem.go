@@ -46,16 +46,16 @@ const (
 	PausedPickup     Kind = "paused-pickup"     // 429, too many wrong pickup codes of one person
 	PausedInvites    Kind = "paused-invites"    // 429, too many pickup codes made by one of the staff
 	Halted           Kind = "halted"            // 503, issuing is stopped; takes Detail, what the administrators say
-	Changed          Kind = "changed"           // 409, somebody changed the thing in between
-	AccessRole       Kind = "access-role"       // 403, the policy of package access: no role may do it
+	Changed          Kind = "changed"           // 409, changed since the form was shown
+	AccessRole       Kind = "access-role"       // 403, no role of the person may do it
 	AccessSelf       Kind = "access-self"       // 403, not for oneself
 	AccessSame       Kind = "access-same"       // 403, not by who made it
 	AccessProtected  Kind = "access-protected"  // 403, the other person is protected
 	AccessStaff      Kind = "access-staff"      // 403, the other person is staff
 )
 
-// Problem is a page of its own for what is not a mistake in a field: what
-// happened, what it means, what to do, whom to call.
+// Problem is the page of an error that is not one of a form field: what happened, what
+// it means, what to do, and how to reach the helpdesk.
 type Problem struct {
 	Layout
 	Kind       Kind

@@ -13,10 +13,10 @@ type ProfileTexts struct {
 	Identity    string // title of the certificate in the profile
 }
 
-// ProfileTexts makes the words of the profile for a device, which is called so.
-// An unknown language is English. With mailbox they tell that the profile sets
-// one up, and what the company can then do to the device; anchors is how many
-// certificates the device will trust.
+// ProfileTexts returns the texts of the profile for a device of that name. An unknown
+// language is English. With mailbox they explain that the profile adds an account, and
+// what the company can then do to the device; anchors is how many certificates the
+// device will trust.
 func (r *Renderer) ProfileTexts(lang, device string, mailbox bool, anchors int) (ProfileTexts, error) {
 	v := view{r: r, lang: r.words.Known(lang), page: Install{}}
 	services, err := v.Services()

@@ -45,7 +45,7 @@ type Renderer struct {
 	fallback []byte
 }
 
-// site are the facts about the company that templates print.
+// site holds what templates print about the company.
 type site struct {
 	Org         string
 	Initial     string // first letter of Org, the mark where there is no logo

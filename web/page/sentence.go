@@ -14,13 +14,12 @@ import (
 // messages finds sentences by language and key, and fills them.
 type messages struct{ *catalogue.Catalogue }
 
-// words is text of the catalogue itself, such as a date: it stands in a sentence
-// without being set apart.
+// words is text from the catalogue itself, such as a date: a sentence that includes it
+// does not isolate it.
 type words string
 
-// Values stand in a sentence as marks first, so that asterisks or braces in a
-// name are never read as markup. The marks are private-use characters, which no
-// catalogue contains.
+// Values are replaced by marks first, so that asterisks or braces in a name are never
+// read as markup. The marks are private-use characters, which no catalogue contains.
 const (
 	markOpen  = '\ue000'
 	markClose = '\ue001'
@@ -66,8 +65,8 @@ func (m messages) sentence(lang, key string, args ...any) (sentence, error) {
 // segment is a piece of a sentence.
 type segment struct {
 	Text   string
-	Strong bool // stands between ** and **
-	Value  bool // was filled in: somebody's text, of whatever direction
+	Strong bool // between ** and **
+	Value  bool // filled in: text that a person chose, of any direction
 }
 
 // sentence is a text of the catalogue, filled. As a string it is plain text; the

@@ -20,8 +20,8 @@ type Login struct {
 	TriesLeft   int           // before a pause, after a wrong password
 	Pause       time.Duration // how long that pause is; zero counts nothing down
 	TimedOut    bool          // the session ended because nothing happened
-	Again       bool          // somebody is signed in, and what they want asks for a fresh sign-in
-	AgainStaff  bool          // what they want is to change something as staff
+	Again       bool          // there is a session, but the page needs a fresh sign-in
+	AgainStaff  bool          // the page changes something as staff
 }
 
 func (Login) name() string { return "login" }
@@ -44,8 +44,8 @@ func (p Login) FormOpen() bool {
 	return slices.ContainsFunc(p.Errors, func(e FieldError) bool { return e.Field != "sso" })
 }
 
-// Paused says that signing in rests after too many wrong passwords: for an
-// account, or for everybody in a network.
+// Paused says that sign-ins are paused after too many wrong passwords: for an account,
+// or for all people in a network.
 type Paused struct {
 	Layout
 	Until   time.Time

@@ -58,9 +58,9 @@ func TestLoginForm(t *testing.T) {
 	}
 }
 
-// TestCountedDown tells how long the pause will be, which a directory's own policy
-// may have lengthened, and the same to everybody: whether the account is locked,
-// only the right password may tell.
+// TestCountedDown: the page shows how long the pause will be, which the directory's own
+// policy may have lengthened, and the same for every account: only the right password
+// reveals whether the account is locked.
 func TestCountedDown(t *testing.T) {
 	t.Parallel()
 	r := renderer(t)

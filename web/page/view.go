@@ -8,8 +8,8 @@ import (
 	"unicode"
 )
 
-// view is what a template works on: the page, and the words and facts around it.
-// Templates call its methods; none of them changes anything.
+// view is the data of a template: the page, the language and the company. Its methods
+// are called by templates and change nothing.
 type view struct {
 	P      any    // the page, or a piece of it in a partial
 	Layout Layout // of the page
@@ -42,7 +42,7 @@ func (v view) Site() site { return v.r.site }
 // Asset is the address of a file of package static.
 func (v view) Asset(name string) string { return v.r.assets.Path(name) }
 
-// Faults are the mistakes of the page's form.
+// Faults are the errors of the page's form.
 func (v view) Faults() []FieldError {
 	if p, ok := v.page.(interface{ faults() []FieldError }); ok {
 		return p.faults()
@@ -50,12 +50,12 @@ func (v view) Faults() []FieldError {
 	return nil
 }
 
-// Fault is the sentence of one mistake.
+// Fault is the sentence of one error.
 func (v view) Fault(e FieldError) (sentence, error) {
 	return v.T(e.Key, "Value", e.Value, "Limit", e.Limit)
 }
 
-// FaultOf finds the mistake of one field; nil when it has none.
+// FaultOf finds the error of one field; nil without one.
 func (v view) FaultOf(field string) *FieldError {
 	for _, e := range v.Faults() {
 		if e.Field == field {
