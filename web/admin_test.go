@@ -346,7 +346,7 @@ func TestHaltPages(t *testing.T) {
 	anna.enrol("iPhone", "ios")
 }
 
-// No cell of an export begins a formula, whatever somebody is called (attack A18).
+// No cell of an export is a formula, for any name (attack A18).
 func TestA18_Export(t *testing.T) {
 	t.Parallel()
 	p := newStaffPortal(t, 0)

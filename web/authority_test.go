@@ -16,7 +16,7 @@ import (
 	"certportal/web"
 )
 
-// testAuthority publishes lists that nobody signed, in real records.
+// testAuthority publishes unsigned CRLs in a real store.
 type testAuthority struct {
 	*testPortal
 	err error // of making a list
@@ -197,7 +197,7 @@ func TestCertificatePageTellsTheTruth(t *testing.T) {
 			}
 		}
 	}
-	// What came of it stands where the act leads to, too.
+	// The pages after a bulk act show the status too.
 	for _, where := range []string{"/admin" + f.device, "/admin/certificates?id=id-of-anna"} {
 		if got := ada().get(where).text(); !strings.Contains(got, "Blocked last") || !strings.Contains(got, "left in a taxi") {
 			t.Errorf("%s: %s", where, got)

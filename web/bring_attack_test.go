@@ -61,8 +61,8 @@ func asks(id string, critical bool, value []byte) x509.CertificateRequest {
 	return x509.CertificateRequest{ExtraExtensions: []pkix.Extension{{Id: oidOf(id), Critical: critical, Value: value}}}
 }
 
-// hostileRequests ask for everything that would make somebody else of Anna, or
-// more than a person (ESC1, ESC6, ESC15, CVE-2022-34831).
+// hostileRequests ask for another identity than Anna's, or for more than a person may
+// have (ESC1, ESC6, ESC15, CVE-2022-34831).
 func hostileRequests(t *testing.T) map[string]x509.CertificateRequest {
 	t.Helper()
 	explicit := der.Tag(0).ContextSpecific().Constructed()
@@ -110,8 +110,8 @@ func golden(cert *x509.Certificate) string {
 	return b.String()
 }
 
-// TestA1_HostileRequests: whatever a request asks for, the certificate is that of
-// a request that asks for nothing.
+// TestA1_HostileRequests: the attributes and extensions of a request do not change the
+// certificate.
 func TestA1_HostileRequests(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t)
@@ -192,8 +192,8 @@ func refusedRequests(t *testing.T, p *testPortal) []refused {
 	}
 }
 
-// TestA1_RequestsRefused: none of them leaves a serial. Each has its sentence,
-// keeps what was pasted, and stands in the ledger.
+// TestA1_RequestsRefused: refused requests use no serial. Each refusal has its
+// sentence, keeps the pasted text, and writes an audit entry.
 func TestA1_RequestsRefused(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t)
@@ -230,8 +230,8 @@ func TestA1_RequestsRefused(t *testing.T) {
 	}
 }
 
-// TestA16_PastedPrivateKey: whoever pastes the wrong file is told so, and it is
-// kept nowhere.
+// TestA16_PastedPrivateKey: a person who pastes a private key gets a warning, and the
+// key is stored nowhere.
 func TestA16_PastedPrivateKey(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t)
@@ -298,8 +298,8 @@ func TestBringKeyAsCopied(t *testing.T) {
 	}
 }
 
-// TestA9_PhoneBringsOneKey: a phone that came by a hand-off gets one certificate,
-// by whichever form it asks first, and by both at once.
+// TestA9_PhoneBringsOneKey: a phone's session gets one certificate, from either form
+// first, and from both at once.
 func TestA9_PhoneBringsOneKey(t *testing.T) {
 	t.Parallel()
 	sessions := &firstTogether{}

@@ -18,7 +18,7 @@ import (
 	"certportal/internal/test/testkit"
 )
 
-// TestBringKey goes the whole way of somebody who made a key.
+// TestBringKey enrols with a key that the person made, from form to certificate.
 func TestBringKey(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t)

@@ -79,8 +79,8 @@ func withClosePrimes(t *testing.T) *plainRSA {
 	return rsaOf(65537, p, q)
 }
 
-// ofROCA is a request for the weak key of the tests of package ca. Nobody has its
-// private half, so the signature is another's.
+// ofROCA is a request for the weak key of package ca's tests. Its private key is
+// unknown, so another key signs the request.
 func ofROCA(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../ca/testdata/keys/roca.pub.pem")

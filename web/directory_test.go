@@ -22,7 +22,7 @@ type faultyDirectory struct {
 	portal.Directory
 	mu     sync.Mutex
 	err    error                // of every call
-	change func(*portal.Person) // of everybody who is read
+	change func(*portal.Person) // applied to every person read
 }
 
 func (m *faultyDirectory) set(err error, change func(*portal.Person)) {
@@ -210,8 +210,8 @@ func TestA8_NetworkPaused(t *testing.T) {
 	}
 }
 
-// TestA8_CountedDown says that the account may be locked to whoever is counted
-// down, known or not.
+// TestA8_CountedDown: the countdown of tries mentions a possible lockout, for known
+// and unknown accounts alike.
 func TestA8_CountedDown(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t)
@@ -288,7 +288,7 @@ func TestA16_HeadersWithSSO(t *testing.T) {
 		}
 		checkHeaders(t, path, got)
 	}
-	// The time of the start stands in the cookie, not in the address.
+	// The time of the start is in the cookie, not in the address.
 	first := c.browser(linux).get("/login/sso").location()
 	c.clock.Advance(time.Minute)
 	if second := c.browser(linux).get("/login/sso").location(); first == second {

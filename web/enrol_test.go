@@ -48,8 +48,8 @@ func TestEnrol(t *testing.T) {
 	}
 }
 
-// TestA1_NamesComeFromTheDirectory names the device like somebody else: the
-// certificate still names who signed in.
+// TestA1_NamesComeFromTheDirectory names the device like another person: the
+// certificate names the person who signed in.
 func TestA1_NamesComeFromTheDirectory(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t)

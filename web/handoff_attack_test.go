@@ -21,8 +21,8 @@ import (
 	"certportal/web"
 )
 
-// TestA9_PreviewsChangeNothing has a chat fetch every address of both pages, again
-// and again: nothing is used up, nothing changes, and nobody is named.
+// TestA9_PreviewsChangeNothing fetches every address of both pages repeatedly, as a
+// link preview: nothing is used up, nothing changes, and no name is shown.
 func TestA9_PreviewsChangeNothing(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t)
@@ -353,8 +353,8 @@ func TestA8_GuessesPause(t *testing.T) {
 	}
 }
 
-// TestF7_HandoffWithoutDirectory: the code survives the fault, and whom the
-// directory does not let in any more stays outside.
+// TestF7_HandoffWithoutDirectory: the code survives an outage, and people that the
+// directory then refuses are not signed in.
 func TestF7_HandoffWithoutDirectory(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t)

@@ -153,7 +153,8 @@ func TestHandoffTypedCode(t *testing.T) {
 	}
 }
 
-// TestQuotaOnThePhone: a phone is told, and is not shown what else there is.
+// TestQuotaOnThePhone: a phone's session sees that the quota is reached, but not the
+// other devices.
 func TestQuotaOnThePhone(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t)

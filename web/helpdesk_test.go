@@ -78,7 +78,7 @@ const annaPage = "/helpdesk/people/id-of-anna"
 // shownCode reads the code off a page.
 var shownCode = regexp.MustCompile(`[A-Z2-9]{4}-[A-Z2-9]{4}-[A-Z2-9]{4}`)
 
-// giveCode makes a code for a person and returns it with the page it stands on.
+// giveCode makes a code for a person and returns it with the path of its page.
 func (b *browser) giveCode(login, checked string, more ...string) (code, path string) {
 	b.t.Helper()
 	fields := append([]string{"checked", checked, "note", "", "purpose", "new", "device", ""}, more...)
@@ -274,7 +274,7 @@ func TestGiveCodeForm(t *testing.T) {
 	}
 }
 
-// TestA4_Denied asks as everybody who may not.
+// TestA4_Denied sends the requests of the helpdesk as people without the right.
 func TestA4_Denied(t *testing.T) {
 	t.Parallel()
 	p := newCodePortal(t, func(c *helpdesk.Config) { c.SecondApprover = true })

@@ -251,7 +251,7 @@ func FuzzReadForm(f *testing.F) {
 	})
 }
 
-// TestSessionSecret holds that nothing derived from a cookie tells another part.
+// TestSessionSecret: no value derived from a cookie reveals another one.
 func TestSessionSecret(t *testing.T) {
 	t.Parallel()
 	var secret cookieSecret

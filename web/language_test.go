@@ -10,7 +10,7 @@ import (
 	"certportal/web"
 )
 
-// language is what the portal knows of somebody's language, empty for nothing.
+// language is the stored language of a person, empty for none.
 func (p *testPortal) language(login string) string {
 	p.t.Helper()
 	lang, err := p.db.Language(p.t.Context(), portal.PersonID("id-of-"+login))
@@ -20,8 +20,8 @@ func (p *testPortal) language(login string) string {
 	return lang
 }
 
-// The language of letters is that of the page somebody signed in on, and follows
-// the links in the footer.
+// TestLanguageOfLetters: the language of mail is that of the page of the sign-in, and
+// follows the links in the footer.
 func TestLanguageOfLetters(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t)
@@ -66,7 +66,8 @@ func (noLanguages) SetLanguage(context.Context, portal.PersonID, string) error {
 	return errors.New("no room")
 }
 
-// A language that cannot be noted keeps nobody out.
+// TestLanguageKeepsNobodyOut: a store that cannot save languages does not prevent the
+// sign-in.
 func TestLanguageKeepsNobodyOut(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t, func(c *web.Config) { c.Store = noLanguages{c.Store} })

@@ -55,8 +55,8 @@ func TestDeadLinks(t *testing.T) {
 	}
 }
 
-// TestLinuxCommand has a shell read the commands of the page: they name the file
-// as the browser saves it, whatever the device is called.
+// TestLinuxCommand runs the commands of the page in a shell: they name the file as the
+// browser saves it, for any device name.
 func TestLinuxCommand(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("sh"); err != nil {

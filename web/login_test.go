@@ -90,8 +90,8 @@ func TestSignInRefused(t *testing.T) {
 	}
 }
 
-// TestSignInPauses counts tries per account, whatever the spelling, and says
-// until when sign-in rests.
+// TestSignInPauses counts tries per account, for every form of its name, and shows
+// until when sign-ins are paused.
 func TestSignInPauses(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t)

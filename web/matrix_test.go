@@ -12,8 +12,8 @@ import (
 	"certportal/internal/portal"
 )
 
-// gate says who may pass a route: everybody, whoever signed in, or staff with an
-// act. A device in the address must be one's own, where mine says so.
+// gate says who may use a route: all clients, signed-in people, or staff with an act.
+// With mine, a device in the address must be their own.
 type gate struct {
 	anyone bool
 	mine   bool
@@ -76,7 +76,7 @@ func addStaffGates(add func(gate, ...string)) {
 	staff(authz.ReadAuditLog, "GET /admin/audit")
 }
 
-// part is somebody of the matrix, with the path of a device of theirs.
+// part is one client of the matrix, with the path of their own device.
 type part struct {
 	login string
 	role  portal.Role // empty for a stranger
@@ -84,8 +84,8 @@ type part struct {
 	device string
 }
 
-// TestA10_EveryRouteForEveryRole asks every route of the router as everybody, for
-// what is theirs and for what is another's.
+// TestA10_EveryRouteForEveryRole requests every route of the router in every role,
+// with the client's own ids and with those of others.
 func TestA10_EveryRouteForEveryRole(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t)
@@ -122,7 +122,7 @@ func TestA10_EveryRouteForEveryRole(t *testing.T) {
 		t.Errorf("%s: there is no such route", name)
 	}
 	t.Logf("%d cells", cells)
-	// Whatever was asked for, empty forms and other people's devices change nothing.
+	// Empty forms and requests for other people's devices changed nothing.
 	if got := p.certificates("ben"); got[portal.Issued] != 1 {
 		t.Errorf("ben's certificates: got %v, want the one he had", got)
 	}

@@ -80,8 +80,8 @@ func TestStoreGone(t *testing.T) {
 	}
 }
 
-// TestUndone breaks the store in two ways while somebody removes a lost phone or
-// signs out. That all still works would be the alarm then, not the comfort.
+// TestUndone breaks the store in two ways during the removal of a lost phone and a
+// sign-out. The page must not say that everything still works.
 func TestUndone(t *testing.T) {
 	t.Parallel()
 	breaks := map[string]func(t *testing.T, p *testPortal){

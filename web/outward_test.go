@@ -7,9 +7,9 @@ import (
 	"golang.org/x/net/html"
 )
 
-// TestA18_HostileNames puts hostile text wherever a person can: device names,
-// User-Agent, query, path. No page may carry it as markup, no header and no log
-// line may break.
+// TestA18_HostileNames puts hostile text into everything a person can choose: device
+// names, User-Agent, query, path. No page may carry it as markup, and no header and no
+// log record may break.
 func TestA18_HostileNames(t *testing.T) {
 	t.Parallel()
 	payloads := []string{

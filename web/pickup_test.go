@@ -136,7 +136,8 @@ func TestPickupAlone(t *testing.T) {
 	}
 }
 
-// Two tabs with one code: one gets the certificate, the other is told.
+// TestF22_PickupInTwoTabs: two tabs with one code; one gets the certificate, the other
+// an explanation.
 func TestF22_PickupInTwoTabs(t *testing.T) {
 	t.Parallel()
 	p := newCodePortal(t)
@@ -162,7 +163,7 @@ func TestF22_PickupInTwoTabs(t *testing.T) {
 			if !strings.Contains(got.text(), "used in between") {
 				t.Errorf("got %s", got.text())
 			}
-			// Without the code, everybody may enrol here.
+			// Enrolling needs no code here.
 			if got := []*browser{phone, tablet}[n].post("/new", "name", "Third", "platform", "android", "request", "form-3"); got.status != 303 {
 				t.Errorf("again without a code: got %d: %s", got.status, got.text())
 			}

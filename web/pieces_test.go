@@ -10,8 +10,8 @@ import (
 	"certportal/internal/portal"
 )
 
-// TestPiecesDeliver fetches the file the way download managers do, and lets the
-// sweep come by: whoever may have the whole file keeps the certificate.
+// TestPiecesDeliver fetches the file in ranges, as download managers do, and runs the
+// sweep: a client that may have the whole file keeps the certificate.
 func TestPiecesDeliver(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

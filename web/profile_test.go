@@ -182,8 +182,8 @@ func TestProfileAndPlainFile(t *testing.T) {
 	}
 }
 
-// TestProfileInPieces: however it is fetched, and whoever asks, the bytes are
-// those of one file, signature included.
+// TestProfileInPieces: every kind of download, by any client, gets the same bytes,
+// signature included.
 func TestProfileInPieces(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"rsa", "ec"} {
@@ -236,8 +236,8 @@ func TestRenewedProfileReplaces(t *testing.T) {
 	}
 }
 
-// The form DOMAIN\user is the directory's, and only while it is of the one whom
-// the certificate names.
+// TestProfileWithDomainAndUser: DOMAIN\user is read from the directory, and only while
+// it belongs to the person in the certificate.
 func TestProfileWithDomainAndUser(t *testing.T) {
 	t.Parallel()
 	s := newSigner(t, "ec")

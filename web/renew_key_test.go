@@ -49,8 +49,8 @@ func TestKeylessOverlap(t *testing.T) {
 	}
 }
 
-// TestBroughtRenewal asks whoever has the key for a new request, and takes no
-// private key for one.
+// TestBroughtRenewal: renewing a person's own key needs a new request, and a private
+// key is refused.
 func TestBroughtRenewal(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t)
@@ -87,8 +87,8 @@ func TestBroughtRenewal(t *testing.T) {
 	}
 }
 
-// TestNotBlocked breaks the store in two ways while somebody blocks a lost phone:
-// the page must not comfort, and lets them try again.
+// TestNotBlocked breaks the store in two ways while a lost phone is blocked: the page
+// says that it is not blocked, and offers to try again.
 func TestNotBlocked(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -96,7 +96,7 @@ func TestNotBlocked(t *testing.T) {
 		fail   func(t *testing.T, p *testPortal)
 		reason portal.Cause // that trying again sends
 	}{
-		// Nobody is known then, and no form is read: the gravest reason is the safe one.
+		// Without a session no form is read: the page assumes the most serious reason.
 		{"store gone", func(t *testing.T, p *testPortal) {
 			if err := p.db.Close(); err != nil {
 				t.Fatal(err)

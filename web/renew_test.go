@@ -160,8 +160,8 @@ func (f file) sweepAll(cause portal.Cause) {
 	}
 }
 
-// TestRenewingWhatRanOut takes no promise of an old certificate along, and a name
-// that another device took meanwhile is asked for.
+// TestRenewingWhatRanOut: renewing an expired certificate promises no overlap, and
+// asks for a new name when another device has taken it.
 func TestRenewingWhatRanOut(t *testing.T) {
 	t.Parallel()
 	f := aged(t, "android", -3)
@@ -210,8 +210,8 @@ func TestRename(t *testing.T) {
 	}
 }
 
-// TestA10_LifeOfOthersDevices keeps everybody from what is somebody else's, and a
-// phone that came by a hand-off from all of it.
+// TestA10_LifeOfOthersDevices refuses every act on other people's devices, and all
+// acts to a phone's session.
 func TestA10_LifeOfOthersDevices(t *testing.T) {
 	t.Parallel()
 	f := aged(t, "android", 20)

@@ -13,8 +13,8 @@ import (
 	"certportal/web"
 )
 
-// TestA9_ForeignAnswers sends answers of the provider to a browser that did not ask
-// for them: nobody is signed in, and the cookie is used up.
+// TestA9_ForeignAnswers sends responses of the provider to a browser that did not
+// start a sign-in: it is not signed in, and the cookie is deleted.
 func TestA9_ForeignAnswers(t *testing.T) {
 	t.Parallel()
 	type try struct {
@@ -145,7 +145,7 @@ func without(t *testing.T, path, name string) string {
 	return web.CallbackPath + "?" + q.Encode()
 }
 
-// TestA9_AnswerReplayed sends a good answer again, with the cookie somebody kept.
+// TestA9_AnswerReplayed sends a valid response again, with a saved cookie.
 func TestA9_AnswerReplayed(t *testing.T) {
 	t.Parallel()
 	c := newSSOPortal(t)
@@ -210,8 +210,8 @@ func TestA9_StartOfAnotherSite(t *testing.T) {
 	}
 }
 
-// TestA9_RememberedSignInIsNoProof: the provider may know the browser from this
-// morning. Whoever changes something as staff shows again who they are, there.
+// TestA9_RememberedSignInIsNoProof: the provider may have an old session of the
+// browser. Staff who change something must authenticate there again.
 func TestA9_RememberedSignInIsNoProof(t *testing.T) {
 	t.Parallel()
 	c := newSSOPortal(t)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestStart holds that the secrets of a sign-in depend on all that the cookie
-// holds, and tell nothing about each other.
+// TestStart: the secrets of a sign-in depend on the whole cookie, and none reveals
+// another one.
 func TestStart(t *testing.T) {
 	t.Parallel()
 	at := time.Unix(1_795_000_000, 0)

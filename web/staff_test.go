@@ -54,8 +54,8 @@ func TestA11_RoleLostIsRoleGone(t *testing.T) {
 	}
 }
 
-// TestA9_OldSignInChangesNothing: reading goes on, and whoever wants to change
-// something shows again who they are, and comes back to the form.
+// TestA9_OldSignInChangesNothing: after a while staff can still read, but must sign in
+// again to change something, and return to the form.
 func TestA9_OldSignInChangesNothing(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t)

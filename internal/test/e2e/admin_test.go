@@ -86,7 +86,7 @@ func TestAdministrator(t *testing.T) {
 		t.Fatalf("after blocking a device:\n%s", text)
 	}
 
-	// Whoever holds a lost phone is signed out of it, and so is its owner.
+	// Blocking a lost phone signs its owner out, on all devices.
 	phone.signIn(d, d.person("employee"))
 
 	b.open(d.https + "/admin/certificates?status=working")

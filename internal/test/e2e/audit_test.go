@@ -27,8 +27,8 @@ func TestAuditPages(t *testing.T) {
 	showEverywhere(t, androidUA, func(*demo) []screen { return auditScreens() })
 }
 
-// TestAuditLog plays the auditor: what happened stands on the page, a command says
-// that nobody changed it, and where somebody did.
+// TestAuditLog plays the auditor: the page shows what happened, and a command verifies
+// that the log is unchanged, or finds where it was changed.
 func TestAuditLog(t *testing.T) {
 	need(t, "chromium")
 	d := startDemo(t)

@@ -26,9 +26,8 @@ func benchDemo(b *testing.B, env ...string) *demo {
 	return d
 }
 
-// BenchmarkStart is the time from exec of serve to the first answer, on an
-// installation that exists, with RSA 3072 CA keys, and the memory in use while
-// nobody asks for anything.
+// BenchmarkStart is the time from exec of serve to the first response, on an existing
+// installation with RSA 3072 CA keys, and the memory in use while idle.
 func BenchmarkStart(b *testing.B) {
 	dir := b.TempDir()
 	startServe(b, dir).stop(syscall.SIGTERM) // makes CA, database and certificate

@@ -14,9 +14,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// TestBringKey is somebody with a key of their own, in a browser without scripts:
-// OpenSSL makes the request, which asks to be the administrator, and OpenSSL joins
-// what comes back with the key.
+// TestBringKey enrols with a person's own key, in a browser without scripts: OpenSSL
+// makes the request, which asks for the administrator's name, and joins the
+// certificate with the key.
 func TestBringKey(t *testing.T) {
 	need(t, "chromium", "openssl")
 	d := startDemo(t)

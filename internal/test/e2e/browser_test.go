@@ -96,7 +96,7 @@ func (b *tab) call(f func() (any, error)) {
 	}
 }
 
-// patience is how long one step may take before the test says where it stands.
+// patience bounds one step; then the test fails with the page it is on.
 const patience = 30 * time.Second
 
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
@@ -134,7 +134,7 @@ func (b *tab) press(selector string) {
 	}
 }
 
-// fill types into a field in place of what stands there.
+// fill replaces the value of a field.
 func (b *tab) fill(selector, value string) {
 	b.t.Helper()
 	b.do(chromedp.Clear(selector), chromedp.SendKeys(selector, value))

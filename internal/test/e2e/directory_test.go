@@ -171,7 +171,7 @@ func TestSubCodesAreSentences(t *testing.T) {
 	d := startWithAD(t, dc)
 	for _, s := range states {
 		t.Run(s.login, func(t *testing.T) {
-			// A stranger first: the same page for everybody.
+			// An unknown password first: the same page for all accounts.
 			status, page := d.attempt(d.visitor(), s.login, "wrong password")
 			if got, want := heading(page), "Sign in"; status != http.StatusUnauthorized || got != want {
 				t.Errorf("wrong password: %d %q, want 401 %q", status, got, want)
@@ -207,7 +207,7 @@ func TestA3_DomainAdminsGetNothing(t *testing.T) {
 		switch {
 		case e.Action == audit.EnrolmentRefused:
 			refused++
-		case e.Action == audit.CertificateReserved && e.Person != "": // the portal's own are nobody's
+		case e.Action == audit.CertificateReserved && e.Person != "": // not the portal's own certificates
 			t.Errorf("serial %s was used on %s", e.Object, e.Person)
 		}
 	}
@@ -272,7 +272,7 @@ func TestA11_LeaverInSamba(t *testing.T) {
 	}
 }
 
-// awaitRevoked waits until a serial stands in the published list.
+// awaitRevoked waits until a serial is in the published CRL.
 func (d *demo) awaitRevoked(t *testing.T, serial ca.Serial) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

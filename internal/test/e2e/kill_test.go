@@ -67,9 +67,9 @@ func (r *received) add(serial ca.Serial, der []byte) {
 	}
 }
 
-// TestF1_KillInTheMiddleOfIssuing kills the program 200 times while four clients
-// enrol without pause. Whatever a client received must be in the store, no
-// serial stands twice, every certificate was recorded before it was signed, and
+// TestF1_KillInTheMiddleOfIssuing kills the program 200 times while four clients enrol
+// without pause. Every certificate that a client received must be in the store, no
+// serial may occur twice, every certificate was recorded before it was signed, and
 // nothing is stuck after a restart.
 func TestF1_KillInTheMiddleOfIssuing(t *testing.T) {
 	slow(t)

@@ -52,7 +52,7 @@ func TestLighthouseOfALife(t *testing.T) {
 	c := d.visitor()
 	d.signIn(c, d.person("employee"))
 	kept, gone := d.newPhone(c, "Anna's phone"), d.newPhone(c, "Anna's former phone")
-	// Whoever gives a phone back stays signed in.
+	// Returning a phone does not sign its owner out.
 	d.report(c, gone, "returned")
 	d.awaitRevoked(t, gone.serial)
 	if _, err := d.post(t.Context(), c, "/handoff", nil); err != nil {

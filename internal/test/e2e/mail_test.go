@@ -52,7 +52,7 @@ func TestMail(t *testing.T) {
 	}
 	wantLetter(t, server.Await(t, 2)[1].Read(t), "Ein Gerät von Ihnen ist gesperrt", "Grund: Verloren oder gestohlen", "Veranlasst von: Ihnen selbst")
 
-	// A dead server keeps nobody from a certificate, and a killed program no letter.
+	// A mail server that is down delays no certificate, and a killed program loses no mail.
 	server.Down()
 	second := enrol("Zweites")
 	d.stop(syscall.SIGKILL)

@@ -171,7 +171,7 @@ func wantAdmitted(t *testing.T, how string, s *relyingparty.Server, p phone) {
 	}
 }
 
-// wantRefused wants the reason too: a server that refuses everybody is no witness.
+// wantRefused checks the reason too: a server that refuses every phone proves nothing.
 func wantRefused(t *testing.T, how string, s *relyingparty.Server, p phone) {
 	t.Helper()
 	for in, version := range versions() {

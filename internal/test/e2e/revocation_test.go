@@ -18,10 +18,9 @@ import (
 	"certportal/internal/test/relyingparty"
 )
 
-// TestRevocationTakesEffect is a phone that every server lets in until its owner
-// says that it is lost: then every server and every tool refuses it, by list and by
-// asking, the page says in which list it stands, and nothing happens to the phone
-// beside it.
+// TestRevocationTakesEffect reports a phone lost that every server accepts: then every
+// server and every tool refuses it, by CRL and OCSP, the page shows the number of the
+// CRL, and the owner's other phone keeps working.
 func TestRevocationTakesEffect(t *testing.T) {
 	need(t, "chromium", "openssl", "certtool", "ocsptool", "certutil", "crlutil")
 	d := startDemo(t)
@@ -108,9 +107,9 @@ func (d *demo) awaitOnline(t *testing.T, a trust, p phone, want int) *ocsp.Respo
 	}
 }
 
-// newLists gives the servers the lists of the moment. A new file alone changes
-// nothing: Apache and nginx read lists when they start, and again at "apachectl
-// graceful" and "nginx -s reload", so whoever fetches lists by a timer reloads after.
+// newLists gives the servers the current CRLs. A new file alone changes nothing:
+// Apache and nginx read CRLs when they start, and again at "apachectl graceful" and
+// "nginx -s reload", so a job that fetches CRLs must reload the server.
 func (d *demo) newLists(t *testing.T, a trust, servers []*relyingparty.Server, lost, kept phone) {
 	t.Helper()
 	lists := d.lists(t, a)
@@ -230,9 +229,9 @@ func TestA12_KilledAfterRevoking(t *testing.T) {
 	}
 }
 
-// TestF15_YesterdaysRecords puts an older copy of the database back: what was
-// revoked since is revoked before anything is served, what was issued since is
-// revoked because nobody knows of it any more, and list numbers go on.
+// TestF15_YesterdaysRecords restores an older copy of the database: later revocations
+// are recovered before anything is served, certificates issued later are revoked
+// because the store does not know them, and CRL numbers continue.
 func TestF15_YesterdaysRecords(t *testing.T) {
 	need(t, "openssl")
 	d := startDemo(t)

@@ -60,7 +60,7 @@ func (o opinions) wants(what, text string, good bool, whenGood, whenRevoked []st
 	}
 }
 
-// all asks everybody.
+// all asks every tool and server.
 func (o opinions) all(p phone, good bool) {
 	o.t.Helper()
 	o.opensslByList(p, good)

@@ -29,9 +29,8 @@ func startWithSSO(t *testing.T, dc *samba.DC, idp *oidcserver.Provider, env ...s
 	return d
 }
 
-// TestSingleSignOn goes through the provider in a browser without JavaScript. The
-// token speaks of somebody by SID; what stands in the certificate is the
-// directory's.
+// TestSingleSignOn signs in at the provider in a browser without JavaScript. The token
+// names a person by SID; the names in the certificate come from the directory.
 func TestSingleSignOn(t *testing.T) {
 	need(t, "chromium", "openssl")
 	dc, idp := samba.Start(t), oidcserver.New(t, oidcserver.Config{})
