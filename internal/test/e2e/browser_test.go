@@ -2,18 +2,20 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
 
-// The devices that visit.
+// User-Agents of the tests.
 const (
 	androidUA = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36"
 	iphoneUA  = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1"
@@ -28,7 +30,7 @@ type tab struct {
 	dir string // downloads
 }
 
-// look is how a window looks at the page.
+// look is the device, width, colour scheme and language of a window.
 type look struct {
 	agent    string
 	width    int64
@@ -44,7 +46,7 @@ func openTab(t *testing.T, l look) *tab {
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(),
 		chromedp.ExecPath("chromium"), chromedp.Headless, chromedp.NoSandbox, chromedp.NoFirstRun, chromedp.DisableGPU,
 		chromedp.IgnoreCertErrors, chromedp.UserDataDir(t.TempDir()),
-		chromedp.Env("HOME="+t.TempDir()), // pages that start a download must not leave it with the developer
+		chromedp.Env("HOME="+t.TempDir()), // downloads must not end up in the developer's home
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true),
@@ -108,9 +110,7 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// open loads an address.
-// open goes to an address. A page that loads itself anew at this moment ends the
-// first try.
+// open loads an address. A page that reloads itself at this moment aborts the first try.
 func (b *tab) open(address string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
@@ -124,7 +124,7 @@ func (b *tab) open(address string) {
 	}
 }
 
-// press clicks something that leads to another page, and waits for it.
+// press clicks a link or button that loads another page, and waits for that page.
 func (b *tab) press(selector string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
@@ -152,15 +152,31 @@ func (b *tab) attribute(selector, name string) string {
 	return run(b, chromedp.AttributeValue(selector, name)).Value
 }
 
+// run reads from the page. If the page reloads itself during the read, run waits until
+// the page is there again and reads from it.
 func run[T any](b *tab, a chromedp.Action[T]) T {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
-	v, err := chromedp.Run(ctx, a)
-	if err != nil {
-		b.t.Fatal(err)
+	for {
+		v, err := chromedp.Run(ctx, a)
+		if err == nil {
+			return v
+		}
+		if !pageReplaced(err) {
+			b.t.Fatal(err)
+		}
+		if err := chromedp.Do(ctx, chromedp.WaitReady("body")); err != nil && !pageReplaced(err) {
+			b.t.Fatal(err)
+		}
 	}
-	return v
+}
+
+// pageReplaced reports whether a read failed because the page that it began on was
+// replaced. Chromium answers with its general error code then, in various words.
+func pageReplaced(err error) bool {
+	var failed *cdproto.Error
+	return errors.As(err, &failed) && failed.Code == -32000
 }
 
 func eval[T any](b *tab, expression string) T {

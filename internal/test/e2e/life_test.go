@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"database/sql"
 	"os"
 	"os/exec"
@@ -10,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
 	_ "modernc.org/sqlite"
 	"software.sslmate.com/src/go-pkcs12"
 
@@ -141,24 +139,13 @@ func TestLostPhone(t *testing.T) {
 	}
 }
 
-// awaitText waits until the page says something by itself. A look that falls into the
-// moment in which the page loads anew sees nothing.
+// awaitText waits until the page, which reloads itself, contains a text.
 func (b *tab) awaitText(selector, want string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
-	defer cancel()
-	look := time.NewTicker(200 * time.Millisecond)
-	defer look.Stop()
-	for {
-		text, err := chromedp.Run(ctx, chromedp.TextContent(selector))
-		if err == nil && strings.Contains(text, want) {
-			return
-		}
-		if ctx.Err() != nil {
-			b.t.Fatalf("the page says\n%s\nand not %q (%v)", text, want, err)
-		}
-		<-look.C
-	}
+	b.await(func() (string, bool) {
+		text := b.text(selector)
+		return "text:\n" + text, strings.Contains(text, want)
+	}, want)
 }
 
 // lifeScreens are the pages of a device that grows old, in an order one visitor can
@@ -207,17 +194,31 @@ func lifeScreens() []screen {
 	}
 }
 
-// awaitAttribute waits until an element has got a value.
+// awaitAttribute waits until an attribute of the page, which reloads itself, has a value.
 func (b *tab) awaitAttribute(selector, name, want string) {
 	b.t.Helper()
+	b.await(func() (string, bool) {
+		value := b.attribute(selector, name)
+		return name + " of " + selector + ": " + value, value == want
+	}, want)
+}
+
+// await reads the page until it is in a state. read returns what it found, for the
+// failure message.
+func (b *tab) await(read func() (string, bool), want string) {
+	b.t.Helper()
 	deadline := time.Now().Add(patience)
-	look := time.NewTicker(200 * time.Millisecond)
-	defer look.Stop()
-	for b.attribute(selector, name) != want {
-		if time.Now().After(deadline) {
-			b.t.Fatalf("%s of %s is %q, want %q", name, selector, b.attribute(selector, name), want)
+	again := time.NewTicker(200 * time.Millisecond)
+	defer again.Stop()
+	for {
+		found, ok := read()
+		if ok {
+			return
 		}
-		<-look.C
+		if time.Now().After(deadline) {
+			b.t.Fatalf("waiting for %q: %s", want, found)
+		}
+		<-again.C
 	}
 }
 
