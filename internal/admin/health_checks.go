@@ -34,7 +34,6 @@ type CheckResult struct {
 	Name     string
 	Group    string
 	At       time.Time
-	Took     time.Duration
 	Findings []portal.Finding
 }
 
@@ -103,7 +102,6 @@ func (s *Service) runCheck(ctx context.Context, check Check) {
 	defer cancel()
 	began := s.c.Now()
 	result := CheckResult{Name: check.Name, At: began, Findings: check.Run(ctx)}
-	result.Took = s.c.Now().Sub(began)
 	c := s.c.Checks
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -277,7 +277,7 @@ func TestA3_DirectoryFails(t *testing.T) {
 		t.Errorf("block: got %v", err)
 	}
 	if _, err = h.service.PersonDetails(t.Context(), as(h.hugo), h.anna.ID); !errors.As(err, &outage) {
-		t.Errorf("dossier: got %v", err)
+		t.Errorf("details: got %v", err)
 	}
 	all := slices.Concat(fixture.EntriesOf(t, h.DB, audit.InvitationMade), fixture.EntriesOf(t, h.DB, audit.CertificateRevoked), fixture.EntriesOf(t, h.DB, audit.PersonRead))
 	if len(all) != 0 {

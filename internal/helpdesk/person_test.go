@@ -64,7 +64,7 @@ func TestFind(t *testing.T) {
 	wantDenied(t, err, authz.ReasonRole)
 }
 
-func TestDossier(t *testing.T) {
+func TestPersonDetails(t *testing.T) {
 	h := newHelpdesk(t)
 	h.device(h.anna, "iPhone")
 	i, _, err := h.service.Invite(t.Context(), as(h.hugo), order(h.anna))
@@ -102,7 +102,7 @@ func TestDossier(t *testing.T) {
 }
 
 // Wrong passwords make no audit entry; the pause they cause is shown.
-func TestDossierTellsOfAPause(t *testing.T) {
+func TestPersonDetailsShowPause(t *testing.T) {
 	h := newHelpdesk(t)
 	if d := testkit.Must(h.service.PersonDetails(t.Context(), as(h.hugo), h.anna.ID))(t); !d.Paused.IsZero() {
 		t.Errorf("paused until %s before any try", d.Paused)

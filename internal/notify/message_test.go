@@ -29,14 +29,14 @@ func written(t *testing.T, lang string) map[notify.Kind]smtpserver.Message {
 		Cause: portal.Lost, Change: "upn", By: "helpdesk", More: 3,
 		People: []notify.Mismatch{{UPN: "bob@corp.example", Change: "disabled"}, {UPN: "eve@corp.example", Change: "later"}},
 	}
-	var letters []notify.Message
+	var msgs []notify.Message
 	for _, kind := range kinds() {
-		letters = append(letters, notify.Message{
+		msgs = append(msgs, notify.Message{
 			ID: string(kind), Key: string(kind), Kind: kind, Person: anna, To: string(kind) + "@corp.example",
 			Language: lang, Params: facts, Made: testkit.Noon,
 		})
 	}
-	if err := d.db.Enqueue(t.Context(), letters); err != nil {
+	if err := d.db.Enqueue(t.Context(), msgs); err != nil {
 		t.Fatal(err)
 	}
 	mails := d.send()
@@ -187,10 +187,10 @@ func TestA18_HostileNamesStayText(t *testing.T) {
 		t.Fatalf("%d payloads", len(payloads))
 	}
 	d := open(t, func(c *notify.Config, _ *notify.ServerConfig) { c.Org = "Corp" })
-	var letters []notify.Message
+	var msgs []notify.Message
 	for n, payload := range payloads {
 		for _, kind := range []notify.Kind{notify.Issued, notify.Ending, notify.Differing} {
-			letters = append(letters, notify.Message{
+			msgs = append(msgs, notify.Message{
 				ID: fmt.Sprint(kind, n), Key: fmt.Sprint(kind, n), Kind: kind, To: fmt.Sprintf("%s%d@corp.example", kind, n), Language: "en", Made: testkit.Noon,
 				Params: notify.Params{
 					Name: payload, Devices: []string{payload}, Device: portal.DeviceID(payload), At: testkit.Noon, Days: 3,
@@ -199,12 +199,12 @@ func TestA18_HostileNamesStayText(t *testing.T) {
 			})
 		}
 	}
-	if err := d.db.Enqueue(t.Context(), letters); err != nil {
+	if err := d.db.Enqueue(t.Context(), msgs); err != nil {
 		t.Fatal(err)
 	}
 	tame := map[string]inspected{}
 	mails := d.send()
-	testkit.Equal(t, "mails", len(mails), len(letters))
+	testkit.Equal(t, "mails", len(mails), len(msgs))
 	for _, m := range mails {
 		l := m.Read(t)
 		kind := regexp.MustCompile(`^[a-z]+`).FindString(m.To[0])

@@ -151,9 +151,9 @@ func TestSentLettersAreEmptied(t *testing.T) {
 	d.issue(anna, "iPhone", year)
 	d.write()
 	d.send()
-	letters, err := d.db.ClaimMessages(t.Context(), d.clock.Now().Add(year), d.clock.Now().Add(year), 10)
-	if err != nil || len(letters) != 0 {
-		t.Errorf("letters left: %v, %v", letters, err)
+	msgs, err := d.db.ClaimMessages(t.Context(), d.clock.Now().Add(year), d.clock.Now().Add(year), 10)
+	if err != nil || len(msgs) != 0 {
+		t.Errorf("msgs left: %v, %v", msgs, err)
 	}
 	for _, wait := range []struct {
 		pass time.Duration
@@ -171,12 +171,12 @@ func TestSentLettersAreEmptied(t *testing.T) {
 func TestTheOutboxIsBounded(t *testing.T) {
 	t.Parallel()
 	d := open(t, nil)
-	letters := make([]notify.Message, 10_000)
-	for i := range letters {
+	msgs := make([]notify.Message, 10_000)
+	for i := range msgs {
 		id := fmt.Sprint("l", i)
-		letters[i] = notify.Message{ID: id, Key: id, Kind: notify.Issued, To: "anna@corp.example", Made: testkit.Noon}
+		msgs[i] = notify.Message{ID: id, Key: id, Kind: notify.Issued, To: "anna@corp.example", Made: testkit.Noon}
 	}
-	if err := d.db.Enqueue(t.Context(), letters); err != nil {
+	if err := d.db.Enqueue(t.Context(), msgs); err != nil {
 		t.Fatal(err)
 	}
 	d.issue(anna, "iPhone", year)

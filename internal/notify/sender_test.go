@@ -217,11 +217,11 @@ func TestServersThatTakeNoMail(t *testing.T) {
 			testkit.Contains(t, "error", err.Error(), tt.want)
 			testkit.Contains(t, "state", d.state().Reason+strings.Repeat(".", 200), strings.SplitN(err.Error(), ":", 2)[0])
 			testkit.Equal(t, "mails", len(server.Mails()), 0)
-			letters, err := d.db.ClaimMessages(t.Context(), d.clock.Now(), d.clock.Now().Add(time.Minute), 10)
-			if err != nil || len(letters) != 1 {
-				t.Fatalf("waiting letters: %v, %v", letters, err)
+			msgs, err := d.db.ClaimMessages(t.Context(), d.clock.Now(), d.clock.Now().Add(time.Minute), 10)
+			if err != nil || len(msgs) != 1 {
+				t.Fatalf("waiting msgs: %v, %v", msgs, err)
 			}
-			testkit.Equal(t, "tries", letters[0].Tries, 0)
+			testkit.Equal(t, "tries", msgs[0].Tries, 0)
 		})
 	}
 }
