@@ -107,7 +107,7 @@ func benchmarkIssuer(b *testing.B, now time.Time) *ca.Issuer {
 }
 
 // benchmarkList builds and publishes the next CRL, and returns its length.
-func benchmarkList(b *testing.B, db crl.Lists, issuer *ca.Issuer, now time.Time) int {
+func benchmarkList(b *testing.B, db crl.Store, issuer *ca.Issuer, now time.Time) int {
 	b.Helper()
 	ctx := context.Background()
 	turn := take(b, db, "bench", now)

@@ -29,7 +29,7 @@ func (b *builds) now() time.Time {
 
 // build makes CRLs in the name of a builder. Every so often the builder dies while it
 // holds the lease, and another one comes under a new name.
-func (b *builds) build(ctx context.Context, db crl.Lists, name string) error {
+func (b *builds) build(ctx context.Context, db crl.Store, name string) error {
 	tries, builder := 0, name
 	for b.left.Load() > 0 {
 		before, _, err := db.Latest(ctx, "issuing", false, 1<<62)
@@ -69,7 +69,7 @@ func (b *builds) build(ctx context.Context, db crl.Lists, name string) error {
 
 // watch reads the newest CRL until the context ends, and returns an error when it is
 // older than one that was read before.
-func watch(ctx context.Context, db crl.Lists) error {
+func watch(ctx context.Context, db crl.Store) error {
 	var last crl.List
 	for ctx.Err() == nil {
 		list, found, err := db.Latest(context.WithoutCancel(ctx), "issuing", false, last.Number)

@@ -18,7 +18,7 @@ const (
 	life  = 72 * time.Hour
 )
 
-func take(t testing.TB, db crl.Lists, builder string, now time.Time) crl.Turn {
+func take(t testing.TB, db crl.Store, builder string, now time.Time) crl.Turn {
 	t.Helper()
 	return testkit.Must(db.Take(context.Background(), "issuing", builder, now, lease))(t)
 }
@@ -40,7 +40,7 @@ func deltaOf(turn crl.Turn, base crl.List, now time.Time) crl.List {
 
 // publish makes the next CRL of the issuing CA, and returns it with the revocations
 // in it.
-func publish(t testing.TB, db crl.Lists, now time.Time) (crl.List, []ca.Revocation) {
+func publish(t testing.TB, db crl.Store, now time.Time) (crl.List, []ca.Revocation) {
 	t.Helper()
 	turn := take(t, db, "publish", now)
 	revoked := revokedBetween(t, db, 0, turn.Through, now.Add(-life))
@@ -52,12 +52,12 @@ func publish(t testing.TB, db crl.Lists, now time.Time) (crl.List, []ca.Revocati
 	return list, revoked
 }
 
-func revokedBetween(t testing.TB, db crl.Lists, after, through int64, ending time.Time) []ca.Revocation {
+func revokedBetween(t testing.TB, db crl.Store, after, through int64, ending time.Time) []ca.Revocation {
 	t.Helper()
 	return testkit.Must(db.Revoked(context.Background(), "issuing", after, through, ending))(t)
 }
 
-func latest(t testing.TB, db crl.Lists, delta bool, have int64) crl.List {
+func latest(t testing.TB, db crl.Store, delta bool, have int64) crl.List {
 	t.Helper()
 	list, found, err := db.Latest(context.Background(), "issuing", delta, have)
 	if err != nil || !found {

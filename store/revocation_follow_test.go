@@ -22,11 +22,11 @@ import (
 )
 
 var (
-	_ ocsp.Records = (*store.DB)(nil)
-	_ crl.Recorded = (*store.DB)(nil)
+	_ ocsp.Store = (*store.DB)(nil)
+	_ crl.Store  = (*store.DB)(nil)
 )
 
-func status(t testing.TB, db ocsp.Records, serial ca.Serial) ocsp.Status {
+func status(t testing.TB, db ocsp.Store, serial ca.Serial) ocsp.Status {
 	t.Helper()
 	return testkit.Must(db.Status(context.Background(), serial))(t)
 }

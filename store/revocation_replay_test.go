@@ -65,7 +65,7 @@ func copiedPostgres(t *testing.T, db *database) string {
 }
 
 // journal reads everything that a recovery journal would contain of a database.
-func journal(t *testing.T, db crl.Recorded) []crl.Record {
+func journal(t *testing.T, db crl.Store) []crl.Record {
 	t.Helper()
 	records, _, err := db.Records(t.Context(), 0, 100_000)
 	if err != nil {
@@ -74,7 +74,7 @@ func journal(t *testing.T, db crl.Recorded) []crl.Record {
 	return records
 }
 
-func replay(t *testing.T, db crl.Recorded, records []crl.Record, now time.Time) int {
+func replay(t *testing.T, db crl.Store, records []crl.Record, now time.Time) int {
 	t.Helper()
 	return testkit.Must(db.Replay(t.Context(), records, now))(t)
 }
@@ -182,7 +182,7 @@ func TestReplayByTwoAtOnce(t *testing.T) {
 		}
 		replica := opened(t, db.address)
 		brought := make(chan int, 2)
-		for _, via := range []crl.Recorded{db, replica} {
+		for _, via := range []crl.Store{db, replica} {
 			go func() {
 				n, err := via.Replay(t.Context(), records, testkit.Noon)
 				if err != nil {

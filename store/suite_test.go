@@ -24,7 +24,7 @@ var (
 	_ enroll.Store = (*store.DB)(nil)
 	_ signin.Store = (*store.DB)(nil)
 	_ signin.Store = (*store.DB)(nil)
-	_ crl.Lists    = (*store.DB)(nil)
+	_ crl.Store    = (*store.DB)(nil)
 	_ drift.Store  = (*store.DB)(nil)
 )
 

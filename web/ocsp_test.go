@@ -34,7 +34,7 @@ func (p *testPortal) newResponder(h *ca.Hierarchy, log *slog.Logger) *ocsp.Respo
 		p.t.Fatal(err)
 	}
 	r, err := ocsp.New(ocsp.Config{
-		Records: p.db, Issuing: h.Issuing, Now: p.clock.Now, Log: log,
+		Store: p.db, Issuing: h.Issuing, Now: p.clock.Now, Log: log,
 		Certify: func(_ context.Context, key crypto.PublicKey) (*x509.Certificate, error) {
 			prepared, err := issuer.PrepareOwn(ca.ResponderConfig{Name: "Certificate status"}, key, p.clock.Now())
 			if err != nil {

@@ -40,7 +40,7 @@ func (k *keeper) publish(ctx context.Context, w wanted) error {
 	}
 	began := time.Now()
 	lease := k.lease()
-	turn, err := k.p.c.Lists.Take(ctx, k.a.Name, k.p.c.Builder, k.p.c.Now(), lease)
+	turn, err := k.p.c.Store.Take(ctx, k.a.Name, k.p.c.Builder, k.p.c.Now(), lease)
 	if err != nil {
 		return fmt.Errorf("taking the turn: %w", err)
 	}
@@ -78,7 +78,7 @@ func (k *keeper) publish(ctx context.Context, w wanted) error {
 func (k *keeper) giveBack(ctx context.Context, turn Turn) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := k.p.c.Lists.Return(ctx, turn); err != nil {
+	if err := k.p.c.Store.Return(ctx, turn); err != nil {
 		k.p.c.Log.Warn("giving back the turn, which ends by itself", "issuer", k.a.Name, "err", err)
 	}
 }
@@ -105,7 +105,7 @@ func (k *keeper) inTurn(ctx context.Context, issuer *ca.Issuer, turn Turn, w wan
 	if err != nil {
 		return nil, err
 	}
-	if err := k.p.c.Lists.Publish(ctx, turn, lists...); err != nil {
+	if err := k.p.c.Store.Publish(ctx, turn, lists...); err != nil {
 		return nil, fmt.Errorf("publishing: %w", err)
 	}
 	return lists, nil
@@ -125,7 +125,7 @@ func (k *keeper) build(ctx context.Context, issuer *ca.Issuer, turn Turn, w want
 	if k.a.DeltaRenew == 0 {
 		return lists, nil
 	}
-	base, ok, err := k.p.c.Lists.Oldest(ctx, k.a.Name, k.p.c.Now())
+	base, ok, err := k.p.c.Store.Oldest(ctx, k.a.Name, k.p.c.Now())
 	if err != nil {
 		return nil, fmt.Errorf("looking for the list to add to: %w", err)
 	}
@@ -144,7 +144,7 @@ func (k *keeper) sign(ctx context.Context, issuer *ca.Issuer, turn Turn, base Li
 	now := k.p.c.Now().UTC().Truncate(time.Second)
 	// An entry leaves one life after the certificate's end, so that it stood in a list
 	// from after it (RFC 5280 section 3.3).
-	revoked, err := k.p.c.Lists.Revoked(ctx, k.a.Name, base.Through, turn.Through, now.Add(-k.a.Life))
+	revoked, err := k.p.c.Store.Revoked(ctx, k.a.Name, base.Through, turn.Through, now.Add(-k.a.Life))
 	if err != nil {
 		return List{}, fmt.Errorf("collecting revocations: %w", err)
 	}

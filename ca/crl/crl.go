@@ -53,7 +53,7 @@ var ErrBusy = errors.New("another builder has the turn")
 var ErrOvertaken = errors.New("a later list was begun")
 
 // Lists is where lists and revocations are kept.
-type Lists interface {
+type Store interface {
 	// Latest gives the newest complete or delta list of an issuer; false when there
 	// is none. DER is left out of a list whose number is have, or below.
 	Latest(ctx context.Context, issuer string, delta bool, have int64) (List, bool, error)
@@ -86,6 +86,19 @@ type Lists interface {
 	// Unlisted reports whether a revocation of the issuer stands in no list yet; of
 	// complete lists only, or with delta in either kind.
 	Unlisted(ctx context.Context, issuer string, delta bool) (bool, error)
+
+	// Records gives what the ledger tells after an entry, in its order: serials
+	// reserved or issued, revocations, and through, the last entry it looked at. At
+	// most limit entries are looked at.
+	Records(ctx context.Context, after int64, limit int) (records []Record, through int64, err error)
+
+	// Remembers reports whether the ledger has this entry with this hash.
+	Remembers(ctx context.Context, seq int64, hash string) (bool, error)
+
+	// Replay records again what is missing: revokes certificates that stand, lists
+	// serials that are not known, raises the numbers of lists. Each has its ledger
+	// entry. It returns how many were brought back, and may be repeated.
+	Replay(ctx context.Context, records []Record, now time.Time) (int, error)
 }
 
 // Record is one line of the journal: what must not be forgotten even when the
@@ -101,21 +114,4 @@ type Record struct {
 	Reason   int       // as in ca.Revocation
 
 	Number int64 // of a published list; 0 in other records
-}
-
-// Recorded is where the journal reads what happened, and where it brings back what
-// was forgotten.
-type Recorded interface {
-	// Records gives what the ledger tells after an entry, in its order: serials
-	// reserved or issued, revocations, and through, the last entry it looked at. At
-	// most limit entries are looked at.
-	Records(ctx context.Context, after int64, limit int) (records []Record, through int64, err error)
-
-	// Remembers reports whether the ledger has this entry with this hash.
-	Remembers(ctx context.Context, seq int64, hash string) (bool, error)
-
-	// Replay records again what is missing: revokes certificates that stand, lists
-	// serials that are not known, raises the numbers of lists. Each has its ledger
-	// entry. It returns how many were brought back, and may be repeated.
-	Replay(ctx context.Context, records []Record, now time.Time) (int, error)
 }

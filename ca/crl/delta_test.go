@@ -110,7 +110,7 @@ func TestAuthoritiesRefused(t *testing.T) {
 	} {
 		a := crl.Authority{Name: "issuing", Life: 2, Renew: 1, Issuer: func() (*ca.Issuer, error) { return o.issuing() }}
 		change(&a)
-		if _, err := crl.New(crl.Config{Lists: o.db, Authorities: []crl.Authority{a}}); err == nil {
+		if _, err := crl.New(crl.Config{Store: o.db, Authorities: []crl.Authority{a}}); err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}

@@ -119,11 +119,11 @@ func (f *Folder) read(name, issuer string) (*standing, error) {
 // revocations. Where one is ahead of the store, the store was restored from an older
 // copy, and all that is in the list is replayed. It returns how many certificates were
 // brought back.
-func (f *Folder) Recall(ctx context.Context, lists Lists, records Recorded, now time.Time) (int, error) {
+func (f *Folder) Recall(ctx context.Context, store Store, now time.Time) (int, error) {
 	brought := 0
 	for issuer := range f.Signers {
 		for _, delta := range []bool{false, true} {
-			n, err := f.recall(ctx, issuer, delta, lists, records, now)
+			n, err := f.recall(ctx, issuer, delta, store, now)
 			brought += n
 			if err != nil {
 				return brought, fmt.Errorf("recalling what %s tells: %w", filepath.Join(f.Path, listName(issuer, delta)+extension), err)
@@ -133,19 +133,19 @@ func (f *Folder) Recall(ctx context.Context, lists Lists, records Recorded, now 
 	return brought, nil
 }
 
-func (f *Folder) recall(ctx context.Context, issuer string, delta bool, lists Lists, records Recorded, now time.Time) (int, error) {
+func (f *Folder) recall(ctx context.Context, issuer string, delta bool, store Store, now time.Time) (int, error) {
 	there, err := f.read(listName(issuer, delta), issuer)
 	if err != nil || there == nil {
 		return 0, err
 	}
 	// Either kind may be the one that stands: they share their numbers.
 	for _, kind := range []bool{false, true} {
-		known, ok, err := lists.Latest(ctx, issuer, kind, there.number)
+		known, ok, err := store.Latest(ctx, issuer, kind, there.number)
 		if err != nil || ok && known.Number >= there.number {
 			return 0, err
 		}
 	}
-	b := batcher{records: records, now: now}
+	b := batcher{store: store, now: now}
 	end := f.Signers[issuer].NotAfter // the list does not tell when certificates end
 	for r, err := range there.Revoked() {
 		if err != nil {
@@ -165,7 +165,7 @@ func (f *Folder) recall(ctx context.Context, issuer string, delta bool, lists Li
 
 // batcher replays records in handfuls.
 type batcher struct {
-	records Recorded
+	store   Store
 	now     time.Time
 	held    []Record
 	brought int
@@ -186,7 +186,7 @@ func (b *batcher) flush(ctx context.Context) error {
 	if len(b.held) == 0 {
 		return nil
 	}
-	n, err := b.records.Replay(ctx, b.held, b.now)
+	n, err := b.store.Replay(ctx, b.held, b.now)
 	b.brought += n
 	b.held = b.held[:0]
 	return err

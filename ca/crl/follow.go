@@ -60,7 +60,7 @@ func (j *Journal) Follow(ctx context.Context) error {
 		return err
 	}
 	for {
-		records, through, err := j.c.Records.Records(ctx, j.at, followBatch)
+		records, through, err := j.c.Store.Records(ctx, j.at, followBatch)
 		if err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (j *Journal) compare(ctx context.Context) error {
 	if age := now.Sub(j.checked); j.last.Hash == "" || age >= 0 && age < compareEvery {
 		return nil
 	}
-	known, err := j.c.Records.Remembers(ctx, j.last.Seq, j.last.Hash)
+	known, err := j.c.Store.Remembers(ctx, j.last.Seq, j.last.Hash)
 	if err == nil && !known {
 		err = errForgot
 	}

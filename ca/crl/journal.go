@@ -21,8 +21,8 @@ import (
 
 // JournalConfig is what a journal works with.
 type JournalConfig struct {
-	Path    string // made when it is not there, with its folder
-	Records Recorded
+	Path  string // made when it is not there, with its folder
+	Store Store
 
 	// Lists are those in force, whose numbers are written down too. Optional.
 	Lists func() []List
@@ -95,7 +95,7 @@ const maxLine = 4096
 // OpenJournal opens the file, and cuts off a last line that a crash or a full disk
 // left half written. Only the end is read, so that a long journal delays no start.
 func OpenJournal(c JournalConfig) (*Journal, error) {
-	if c.Records == nil || c.Path == "" {
+	if c.Store == nil || c.Path == "" {
 		return nil, errors.New("journal: a required part is missing")
 	}
 	if c.Now == nil {
@@ -179,13 +179,13 @@ func (j *Journal) Recall(ctx context.Context) (int, error) {
 	if j.last.Hash == "" {
 		return 0, nil
 	}
-	known, err := j.c.Records.Remembers(ctx, j.last.Seq, j.last.Hash)
+	known, err := j.c.Store.Remembers(ctx, j.last.Seq, j.last.Hash)
 	if err != nil || known {
 		return 0, err
 	}
 	j.c.Log.Warn("the records do not know the last entry of the journal: they are an older copy; bringing back what was revoked since",
 		"journal", j.c.Path, "entry", j.last.Seq)
-	b := batcher{records: j.c.Records, now: j.c.Now()}
+	b := batcher{store: j.c.Store, now: j.c.Now()}
 	// Revocations first: a serial that was issued and revoked after the copy is listed
 	// with the reason it was revoked for.
 	for _, revoked := range []bool{true, false} {
@@ -213,7 +213,7 @@ func (j *Journal) rejoin(ctx context.Context) error {
 		if n%replayBatch != 0 || l.Hash == "" || l.Seq <= common.Seq {
 			return nil
 		}
-		known, err := j.c.Records.Remembers(ctx, l.Seq, l.Hash)
+		known, err := j.c.Store.Remembers(ctx, l.Seq, l.Hash)
 		if known {
 			common = l
 		}

@@ -20,7 +20,7 @@ import (
 func journalAt(t *testing.T, o *office, file string) *crl.Journal {
 	t.Helper()
 	j, err := crl.OpenJournal(crl.JournalConfig{
-		Path: file, Records: o.db, Now: o.clock, Log: slog.New(slog.NewTextHandler(o.log, nil)),
+		Path: file, Store: o.db, Now: o.clock, Log: slog.New(slog.NewTextHandler(o.log, nil)),
 		Lists: func() []crl.List {
 			var all []crl.List
 			for _, h := range o.Health() {
@@ -184,18 +184,18 @@ func TestF15_TheJournalSurvivesARestore(t *testing.T) {
 // what was revoked.
 func TestA12_APublishedListIsARecord(t *testing.T) {
 	r := restore(t)
-	n, err := r.folder.Recall(t.Context(), r.db, r.db, r.clock())
+	n, err := r.folder.Recall(t.Context(), r.db, r.clock())
 	if err != nil || n != 2 {
 		t.Errorf("brought back %d, %v, want 2", n, err)
 	}
 	r.checkBroughtBack(t, false)
-	if n, err := r.folder.Recall(t.Context(), r.db, r.db, r.clock()); err != nil || n != 0 {
+	if n, err := r.folder.Recall(t.Context(), r.db, r.clock()); err != nil || n != 0 {
 		t.Errorf("brought back %d again, %v, want none", n, err)
 	}
 }
 
 // swap is a store that somebody exchanges under a running portal.
-type swap struct{ crl.Lists }
+type swap struct{ crl.Store }
 
 // TestA12_RecordsRestoredUnderARunningPortal publishes nothing that lacks what is in
 // force, and says what to do.
@@ -208,15 +208,15 @@ func TestA12_RecordsRestoredUnderARunningPortal(t *testing.T) {
 	o.db.Close()
 	copyFile(t, file, file+".copy")
 	o.db = opened(t, file)
-	records.Lists = o.db
-	o.change = func(c *crl.Config) { c.Lists = records }
+	records.Store = o.db
+	o.change = func(c *crl.Config) { c.Store = records }
 	o.Publisher = o.replica()
 	j := journalAt(t, o, filepath.Join(dir, "revocation.journal"))
 	serial := o.revokeNew()
 	o.refresh()
 	follow(t, j)
 	before := held(t, o, "issuing")
-	records.Lists = opened(t, file+".copy")
+	records.Store = opened(t, file+".copy")
 	o.pass(2 * time.Hour)
 	if err := o.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "restart") {
 		t.Errorf("Refresh: %v, want it to ask for a restart", err)
@@ -291,7 +291,7 @@ func TestJournalDamagedInTheMiddle(t *testing.T) {
 	if err := os.WriteFile(r.journal, []byte(lines[0]+"garbage\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = crl.OpenJournal(crl.JournalConfig{Path: r.journal, Records: r.db})
+	_, err = crl.OpenJournal(crl.JournalConfig{Path: r.journal, Store: r.db})
 	if err == nil || !strings.Contains(err.Error(), "last line") {
 		t.Errorf("garbage at the end: %v, want it to name the last line", err)
 	}
@@ -302,7 +302,7 @@ func TestJournalHasOneWriter(t *testing.T) {
 	o := newOffice(t)
 	file := filepath.Join(t.TempDir(), "revocation.journal")
 	journalAt(t, o, file)
-	_, err := crl.OpenJournal(crl.JournalConfig{Path: file, Records: o.db})
+	_, err := crl.OpenJournal(crl.JournalConfig{Path: file, Store: o.db})
 	if err == nil || !strings.Contains(err.Error(), "another portal") {
 		t.Errorf("opening it twice: %v", err)
 	}

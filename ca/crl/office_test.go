@@ -92,7 +92,7 @@ func opened(t *testing.T, file string) *store.DB {
 func (o *office) replica() *crl.Publisher {
 	o.t.Helper()
 	c := crl.Config{
-		Lists: o.db, Now: o.clock, Log: slog.New(slog.NewTextHandler(o.log, nil)),
+		Store: o.db, Now: o.clock, Log: slog.New(slog.NewTextHandler(o.log, nil)),
 		Authorities: []crl.Authority{
 			{Name: "root", Issuer: o.root, Life: crl.RootLife, Renew: crl.RootRenew},
 			{Name: "issuing", Issuer: o.issuing, Life: crl.DefaultLife, Renew: crl.DefaultRenew},

@@ -54,7 +54,7 @@ const DeltaSuffix = "-delta"
 
 // Config is what a publisher works with.
 type Config struct {
-	Lists       Lists
+	Store       Store
 	Authorities []Authority
 
 	Targets []Target         // optional: where lists are copied to
@@ -73,7 +73,7 @@ type Publisher struct {
 
 // New checks the configuration. Nothing is loaded or signed before Load, Refresh or Run.
 func New(c Config) (*Publisher, error) {
-	if c.Lists == nil || len(c.Authorities) == 0 {
+	if c.Store == nil || len(c.Authorities) == 0 {
 		return nil, errors.New("publisher: a required part is missing")
 	}
 	if c.Now == nil {

@@ -86,7 +86,7 @@ func (k *keeper) load(ctx context.Context) error {
 		if held != nil {
 			have = held.Number
 		}
-		l, ok, err := k.p.c.Lists.Latest(ctx, k.a.Name, delta, have)
+		l, ok, err := k.p.c.Store.Latest(ctx, k.a.Name, delta, have)
 		if err != nil {
 			return fmt.Errorf("loading: %w", err)
 		}
@@ -136,7 +136,7 @@ func (k *keeper) look(ctx context.Context) (wanted, error) {
 		return wanted{}, err
 	}
 	deltas := k.a.DeltaRenew > 0
-	revoked, err := k.p.c.Lists.Unlisted(ctx, k.a.Name, deltas)
+	revoked, err := k.p.c.Store.Unlisted(ctx, k.a.Name, deltas)
 	if err != nil {
 		return wanted{}, fmt.Errorf("looking for revocations: %w", err)
 	}

@@ -118,7 +118,7 @@ const rereads = 3
 func (r *Responder) read(ctx context.Context, serial ca.Serial) (made *fact, err error) {
 	for range rereads {
 		mark, asOf := r.facts.mark(), r.c.Now().Truncate(time.Second)
-		status, err := r.c.Records.Status(ctx, serial)
+		status, err := r.c.Store.Status(ctx, serial)
 		if err != nil {
 			r.note(ctx, r.records, "reading the records for OCSP", err)
 			return nil, errLater

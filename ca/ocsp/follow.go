@@ -48,7 +48,7 @@ func (r *Responder) catchUp(ctx context.Context) error {
 	}
 	for {
 		before := r.c.Now()
-		serials, through, err := r.c.Records.Changes(ctx, r.position, batch)
+		serials, through, err := r.c.Store.Changes(ctx, r.position, batch)
 		if errors.Is(err, ErrRewound) {
 			r.c.Log.Warn("the records were put back to an earlier state: all OCSP answers are made anew", "entry", r.position)
 			return r.begin(ctx)
@@ -81,7 +81,7 @@ func (r *Responder) begin(ctx context.Context) error {
 	r.begun = false
 	r.facts.forgetAll()
 	before := r.c.Now()
-	head, err := r.c.Records.Head(ctx)
+	head, err := r.c.Store.Head(ctx)
 	if err != nil {
 		return fmt.Errorf("finding the end of the ledger: %w", err)
 	}
@@ -93,7 +93,7 @@ func (r *Responder) begin(ctx context.Context) error {
 // checkSigner replaces a signer that was revoked: an administrator takes its key for
 // stolen. Relying parties do not check it, so nothing it signed is handed out again.
 func (r *Responder) checkSigner(ctx context.Context, serial ca.Serial) error {
-	status, err := r.c.Records.Status(ctx, serial)
+	status, err := r.c.Store.Status(ctx, serial)
 	if err != nil {
 		return fmt.Errorf("reading status of the OCSP signer: %w", err)
 	}

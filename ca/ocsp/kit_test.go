@@ -185,10 +185,10 @@ func (b *bench) start(change ...func(*ocsp.Config)) {
 }
 
 // responder makes one over records, with the clock and the CA of the bench.
-func (b *bench) responder(records ocsp.Records, change ...func(*ocsp.Config)) *ocsp.Responder {
+func (b *bench) responder(records ocsp.Store, change ...func(*ocsp.Config)) *ocsp.Responder {
 	b.t.Helper()
 	c := ocsp.Config{
-		Records: records, Issuing: b.h.Issuing, Certify: b.certify, Now: b.clock.Now,
+		Store: records, Issuing: b.h.Issuing, Certify: b.certify, Now: b.clock.Now,
 		Log: slog.New(slog.NewTextHandler(b.log, nil)),
 	}
 	for _, f := range change {

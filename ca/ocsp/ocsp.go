@@ -38,8 +38,8 @@ type Status struct {
 // of another history.
 var ErrRewound = errors.New("the ledger is shorter than it was")
 
-// Records is where the truth is kept.
-type Records interface {
+// Store is where the truth is kept.
+type Store interface {
 	// Status gives the state of a serial of the issuing CA. Unknown is no error.
 	Status(ctx context.Context, serial ca.Serial) (Status, error)
 

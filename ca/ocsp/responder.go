@@ -40,7 +40,7 @@ const (
 
 // Config is what a responder works with. Records, Issuing and Certify are required.
 type Config struct {
-	Records Records
+	Store   Store
 	Issuing *x509.Certificate // the CA for whose certificates it answers
 
 	// Certify records and signs the certificate of a new key, by the profile of
@@ -80,7 +80,7 @@ type Answer struct {
 
 // New checks the configuration. Nothing is read or signed before Refresh.
 func New(c Config) (*Responder, error) {
-	if c.Records == nil || c.Issuing == nil || c.Certify == nil {
+	if c.Store == nil || c.Issuing == nil || c.Certify == nil {
 		return nil, errors.New("OCSP responder: a required part is missing")
 	}
 	if c.Key == "" {

@@ -452,7 +452,7 @@ func TestNewRefuses(t *testing.T) {
 		name   string
 		change func(*ocsp.Config)
 	}{
-		{"no records", func(c *ocsp.Config) { c.Records = nil }},
+		{"no records", func(c *ocsp.Config) { c.Store = nil }},
 		{"no CA", func(c *ocsp.Config) { c.Issuing = nil }},
 		{"nobody to certify", func(c *ocsp.Config) { c.Certify = nil }},
 		{"life too short", func(c *ocsp.Config) { c.Life = time.Minute }},
@@ -460,7 +460,7 @@ func TestNewRefuses(t *testing.T) {
 		{"half a second", func(c *ocsp.Config) { c.Life = time.Hour + time.Second/2 }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := ocsp.Config{Records: b.book, Issuing: b.h.Issuing, Certify: b.certify}
+			c := ocsp.Config{Store: b.book, Issuing: b.h.Issuing, Certify: b.certify}
 			test.change(&c)
 			if _, err := ocsp.New(c); err == nil {
 				t.Error("got a responder")

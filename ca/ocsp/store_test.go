@@ -21,7 +21,7 @@ import (
 	"certportal/store"
 )
 
-var _ ocsp.Records = (*store.DB)(nil)
+var _ ocsp.Store = (*store.DB)(nil)
 
 // postgres is started by the first test that needs it.
 var postgres pgtest.Server

@@ -123,7 +123,7 @@ func publisher(a *localca.CA, i *invocation, s *config.Settings, db *store.DB) (
 		return nil, err
 	}
 	return crl.New(crl.Config{
-		Lists: db, Authorities: app.Authorities(a, s, base), Targets: targets, Log: i.quiet(),
+		Store: db, Authorities: app.Authorities(a, s, base), Targets: targets, Log: i.quiet(),
 	})
 }
 

@@ -19,7 +19,7 @@ const responderProfile = "Certificate status"
 // only: each replica and each start has its own.
 func (p *App) openOCSP(ctx context.Context, _ *config.Terminal) (err error) {
 	p.ocsp, err = ocsp.New(ocsp.Config{
-		Records: p.DB, Issuing: p.CA.Folder.Issuing(), Certify: p.certifyResponder,
+		Store: p.DB, Issuing: p.CA.Folder.Issuing(), Certify: p.certifyResponder,
 		Life: p.Settings.Revocation.OCSPLife, Now: p.Now, Log: p.log,
 	})
 	if err != nil {

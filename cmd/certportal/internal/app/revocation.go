@@ -94,13 +94,13 @@ func (p *App) openLists(ctx context.Context) error {
 		return err
 	}
 	p.lists, err = crl.New(crl.Config{
-		Lists: p.DB, Authorities: Authorities(p.CA, p.Settings, p.Public.HTTP), Targets: targets, Now: p.Now, Log: p.log,
+		Store: p.DB, Authorities: Authorities(p.CA, p.Settings, p.Public.HTTP), Targets: targets, Now: p.Now, Log: p.log,
 	})
 	if err != nil {
 		return err
 	}
 	p.journal, err = crl.OpenJournal(crl.JournalConfig{
-		Path: p.Settings.JournalFile(), Records: p.DB, Lists: p.listsInForce, Now: p.Now, Log: p.log,
+		Path: p.Settings.JournalFile(), Store: p.DB, Lists: p.listsInForce, Now: p.Now, Log: p.log,
 	})
 	if err != nil {
 		return err
@@ -166,7 +166,7 @@ func (p *App) recallFolder(ctx context.Context, folder *crl.Folder) (int, error)
 	}
 	done := make(chan result, 1)
 	go func() {
-		n, err := folder.Recall(ctx, p.DB, p.DB, p.Now())
+		n, err := folder.Recall(ctx, p.DB, p.Now())
 		done <- result{n, err}
 	}()
 	select {

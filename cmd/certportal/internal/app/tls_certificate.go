@@ -30,7 +30,7 @@ type serverCertificate struct {
 	settings *config.Settings
 	localCA  *localca.CA
 	own      *enroll.OwnIssuer
-	statuses ocsp.Records
+	statuses ocsp.Store
 	public   config.Addresses
 	now      func() time.Time
 	log      *slog.Logger
