@@ -23,33 +23,35 @@ type AuditSignerConfig RAConfig
 // prepare allows the key to sign documents and nothing else: it names no person and no
 // server.
 func (cfg AuditSignerConfig) prepare(i *Issuer, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
-	want, err := i.newAgentOrder(RAConfig(cfg), pub, now)
+	want, err := i.newNamedSpec(RAConfig(cfg), pub, now)
 	if err != nil {
 		return nil, fmt.Errorf("preparing sealing certificate: %w", err)
 	}
 	if want.kind.isRSA() {
 		return nil, &KeyError{Reason: "seals are made with EC keys"}
 	}
-	want.sealer = cfg.Name
+	want.auditSigner = cfg.Name
 	return i.prepareFor(want, cfg.Name, x509.KeyUsageDigitalSignature, oidDocumentSigning())
 }
 
 // IsAuditSigner reports whether a certificate is one for sealing the audit log. Whether
 // the CA signed it is another question.
-func IsAuditSigner(cert *x509.Certificate) bool { return lintSealerUsage(cert, nil) == nil }
+func IsAuditSigner(cert *x509.Certificate) bool { return lintAuditSignerUsage(cert, nil) == nil }
 
-// sealerRules bind the certificate of a key that seals.
-func sealerRules() []rule {
+// auditSignerRules bind the certificate of a key that seals.
+func auditSignerRules() []rule {
 	return []rule{
-		{"sealer-name", "RFC 5280 section 4.1.2.6", lintSealerName},
-		{"sealer-usage", "RFC 9336 section 3", lintSealerUsage},
+		{"sealer-name", "RFC 5280 section 4.1.2.6", lintAuditSignerName},
+		{"sealer-usage", "RFC 9336 section 3", lintAuditSignerUsage},
 		{"extensions-known", "golden list of the sealer profile", lintKnownServer},
 	}
 }
 
-func lintSealerName(cert *x509.Certificate, want *order) error { return onlyName(cert, want.sealer) }
+func lintAuditSignerName(cert *x509.Certificate, want *spec) error {
+	return onlyName(cert, want.auditSigner)
+}
 
-func lintSealerUsage(cert *x509.Certificate, _ *order) error {
+func lintAuditSignerUsage(cert *x509.Certificate, _ *spec) error {
 	e, _ := extensionOf(cert, oidExtKeyUsage())
 	if err := equalDER(e.Value, []asn1.ObjectIdentifier{oidDocumentSigning()}); err != nil {
 		return fmt.Errorf("extended key usage is not that of a document signer alone: %w", err)

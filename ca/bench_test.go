@@ -60,12 +60,12 @@ func BenchmarkNewIssuer(b *testing.B) {
 }
 
 func BenchmarkOpenKey(b *testing.B) {
-	file, err := ca.SealKey(ca.FixtureKey(b, "issuing-rsa"), passphrase)
+	file, err := ca.EncryptKey(ca.FixtureKey(b, "issuing-rsa"), passphrase)
 	if err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if _, err := ca.OpenKey(file, passphrase); err != nil {
+		if _, err := ca.DecryptKey(file, passphrase); err != nil {
 			b.Fatal(err)
 		}
 	}

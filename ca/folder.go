@@ -43,11 +43,11 @@ type Folder struct {
 // if need be, and opens it. Files appear whole or not at all, and never replace
 // a CA that is there: the error then wraps [fs.ErrExist].
 func CreateFolder(dir string, h *Hierarchy, passphrase []byte) (*Folder, error) {
-	rootKey, err := SealKey(h.RootKey, passphrase)
+	rootKey, err := EncryptKey(h.RootKey, passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("writing CA folder %s: %w", dir, err)
 	}
-	issuingKey, err := SealKey(h.IssuingKey, passphrase)
+	issuingKey, err := EncryptKey(h.IssuingKey, passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("writing CA folder %s: %w", dir, err)
 	}
@@ -167,7 +167,7 @@ func (f *Folder) IssuingKey(passphrase []byte) (crypto.Signer, error) {
 // storage the old blocks may live on; what protects them is the passphrase.
 func (f *Folder) ExportRootKey(dest string) error {
 	source := filepath.Join(f.dir, rootKeyFile)
-	content, err := readLimited(source, maxSealedFile)
+	content, err := readLimited(source, maxKeyFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ErrNoRootKey
 	}
@@ -177,7 +177,7 @@ func (f *Folder) ExportRootKey(dest string) error {
 	if err := durable.Create(dest, content, 0o600); err != nil {
 		return fmt.Errorf("exporting root key: %w", err)
 	}
-	copied, err := readLimited(dest, maxSealedFile)
+	copied, err := readLimited(dest, maxKeyFile)
 	if err != nil {
 		return fmt.Errorf("exporting root key: %w", err)
 	}
@@ -195,11 +195,11 @@ func (f *Folder) openKey(name string, cert *x509.Certificate, passphrase []byte)
 		return nil, fmt.Errorf("opening key: %w", err)
 	}
 	path := filepath.Join(f.dir, name)
-	file, err := readLimited(path, maxSealedFile)
+	file, err := readLimited(path, maxKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("opening key: %w", err)
 	}
-	key, err := OpenKey(file, passphrase)
+	key, err := DecryptKey(file, passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("opening key %s: %w", path, err)
 	}

@@ -173,7 +173,7 @@ func TestOpenFolderRefuses(t *testing.T) {
 	})
 	t.Run("key of another CA", func(t *testing.T) {
 		dir, f := newFolder(t)
-		file, err := ca.SealKey(ca.FixtureKey(t, "user-ec"), passphrase)
+		file, err := ca.EncryptKey(ca.FixtureKey(t, "user-ec"), passphrase)
 		if err != nil {
 			t.Fatal(err)
 		}

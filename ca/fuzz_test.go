@@ -11,7 +11,7 @@ import (
 )
 
 func FuzzOpenKey(f *testing.F) {
-	good, err := ca.SealKey(ca.FixtureKey(f, "user-ec"), []byte("correct horse"))
+	good, err := ca.EncryptKey(ca.FixtureKey(f, "user-ec"), []byte("correct horse"))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -21,7 +21,7 @@ func FuzzOpenKey(f *testing.F) {
 	f.Add(bytes.Replace(good, []byte("argon2id"), []byte("scrypt"), 1))
 	f.Add([]byte("-----BEGIN CERTPORTAL SEALED KEY-----\nKdf: argon2id\n\n-----END CERTPORTAL SEALED KEY-----\n"))
 	f.Fuzz(func(t *testing.T, file []byte) {
-		key, err := ca.OpenKey(file, []byte("another"))
+		key, err := ca.DecryptKey(file, []byte("another"))
 		if err == nil || key != nil {
 			t.Errorf("opened without the passphrase: %q", file)
 		}

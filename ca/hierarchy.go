@@ -201,7 +201,7 @@ func signCA(template, parent *x509.Certificate, pub crypto.PublicKey, key crypto
 		return nil, err
 	}
 	template.SignatureAlgorithm = kind.signing().algorithm
-	raw, err := x509.CreateCertificate(rand.Reader, template, standIn(parent, lintKey), pub, lintKey)
+	raw, err := x509.CreateCertificate(rand.Reader, template, withLintKey(parent, lintKey), pub, lintKey)
 	if err != nil {
 		return nil, fmt.Errorf("encoding certificate: %w", err)
 	}

@@ -26,7 +26,7 @@ type Issuer struct {
 	signer   crypto.Signer
 	kind     KeyKind
 	rand     io.Reader
-	stand    *x509.Certificate // cert as seen with the throwaway key in it
+	lintCert *x509.Certificate // cert as seen with the throwaway key in it
 	lintKey  crypto.Signer     // throwaway key
 	lints    *lintSet
 	validity validity
@@ -57,7 +57,7 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 		signer:   cfg.Signer,
 		kind:     kind,
 		rand:     cfg.Rand,
-		stand:    standIn(cfg.Certificate, lintKey),
+		lintCert: withLintKey(cfg.Certificate, lintKey),
 		lintKey:  lintKey,
 		lints:    lints,
 		validity: validity{cfg.Certificate.NotBefore, cfg.Certificate.NotAfter},
@@ -101,9 +101,9 @@ func newLintKey(kind KeyKind) (crypto.Signer, error) {
 	return kind.Generate()
 }
 
-// standIn gives a CA certificate with the throwaway key in place of the real
+// withLintKey gives a CA certificate with the throwaway key in place of the real
 // one: same name, same key identifier, hence the same bytes in what it issues.
-func standIn(cert *x509.Certificate, key crypto.Signer) *x509.Certificate {
+func withLintKey(cert *x509.Certificate, key crypto.Signer) *x509.Certificate {
 	stand := *cert
 	stand.PublicKey = key.Public()
 	return &stand

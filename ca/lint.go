@@ -26,9 +26,9 @@ type LintError struct {
 // Error tells all findings.
 func (e *LintError) Error() string { return "refused by lints: " + strings.Join(e.Findings, "; ") }
 
-// order is what a certificate was to become: the lints compare against it, and
+// spec is what a certificate was to become: the lints compare against it, and
 // never against the template that the certificate was built from.
-type order struct {
+type spec struct {
 	issuer      *x509.Certificate
 	issuerKind  KeyKind
 	serial      Serial
@@ -37,11 +37,11 @@ type order struct {
 	pub         crypto.PublicKey
 	kind        KeyKind
 
-	profile *Profile // set for User certificates
-	subject Subject  // set for User certificates
-	names   *names   // set for server certificates
-	agent   string   // set for certificates of a registration authority
-	sealer  string   // set for certificates that seal the audit log
+	profile     *Profile // set for User certificates
+	subject     Subject  // set for User certificates
+	names       *names   // set for server certificates
+	ra          string   // set for certificates of a registration authority
+	auditSigner string   // set for certificates that seal the audit log
 
 	responder string // set for certificates of an OCSP signer
 }
@@ -50,7 +50,7 @@ type order struct {
 type rule struct {
 	name   string
 	source string
-	check  func(*x509.Certificate, *order) error
+	check  func(*x509.Certificate, *spec) error
 }
 
 // lintSet is every lint that runs before a signature. Choosing them among some
@@ -74,7 +74,7 @@ func newLintSet() (*lintSet, error) {
 		IncludeSources: zlint.SourceList{
 			zlint.RFC5280, zlint.RFC5480, zlint.RFC8813, zlint.RFC3279, zlint.RFC5891, zlint.Community,
 		},
-		ExcludeNames: overlooked(),
+		ExcludeNames: ignoredLints(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("choosing lints: %w", err)
@@ -85,8 +85,8 @@ func newLintSet() (*lintSet, error) {
 		config:       registry.GetConfiguration(),
 		user:         slices.Concat(commonRules(), publicationRules(), userRules()),
 		server:       slices.Concat(commonRules(), publicationRules(), serverRules()),
-		agent:        slices.Concat(commonRules(), publicationRules(), agentRules()),
-		sealer:       slices.Concat(commonRules(), publicationRules(), sealerRules()),
+		agent:        slices.Concat(commonRules(), publicationRules(), raRules()),
+		sealer:       slices.Concat(commonRules(), publicationRules(), auditSignerRules()),
 		responder:    slices.Concat(commonRules(), responderRules()),
 	}
 	// An import lost in a refactoring would otherwise turn the gate off unseen.
@@ -96,8 +96,8 @@ func newLintSet() (*lintSet, error) {
 	return set, nil
 }
 
-// overlooked are the lints that do not bind a company's own names.
-func overlooked() []string {
+// ignoredLints are the lints that do not bind a company's own names.
+func ignoredLints() []string {
 	return []string{
 		// Takes localhost and any one-word host name for a public suffix; what it
 		// guards against are wildcards, which parseNames refuses.
@@ -106,7 +106,7 @@ func overlooked() []string {
 }
 
 // certificate runs every lint, so that one refusal names all that is wrong.
-func (l *lintSet) certificate(cert *x509.Certificate, want *order) error {
+func (l *lintSet) certificate(cert *x509.Certificate, want *spec) error {
 	findings, err := l.standard(cert.Raw)
 	if err != nil {
 		return err
@@ -115,9 +115,9 @@ func (l *lintSet) certificate(cert *x509.Certificate, want *order) error {
 	switch {
 	case want.names != nil:
 		rules = l.server
-	case want.agent != "":
+	case want.ra != "":
 		rules = l.agent
-	case want.sealer != "":
+	case want.auditSigner != "":
 		rules = l.sealer
 	case want.responder != "":
 		rules = l.responder

@@ -47,7 +47,7 @@ func extensionOf(cert *x509.Certificate, id asn1.ObjectIdentifier) (pkix.Extensi
 	return pkix.Extension{}, false
 }
 
-func lintSerial(cert *x509.Certificate, want *order) error {
+func lintSerial(cert *x509.Certificate, want *spec) error {
 	if cert.SerialNumber.Cmp(want.serial.Big()) != 0 {
 		return errors.New("serial differs from the one reserved")
 	}
@@ -58,7 +58,7 @@ func lintSerial(cert *x509.Certificate, want *order) error {
 	return nil
 }
 
-func lintIssuerName(cert *x509.Certificate, want *order) error {
+func lintIssuerName(cert *x509.Certificate, want *spec) error {
 	// Relying parties compare octets: the same name in another string type
 	// breaks the chain on some of them.
 	if !bytes.Equal(cert.RawIssuer, want.issuer.RawSubject) {
@@ -67,14 +67,14 @@ func lintIssuerName(cert *x509.Certificate, want *order) error {
 	return nil
 }
 
-func lintAlgorithm(cert *x509.Certificate, want *order) error {
+func lintAlgorithm(cert *x509.Certificate, want *spec) error {
 	if cert.SignatureAlgorithm != want.issuerKind.signing().algorithm {
 		return fmt.Errorf("algorithm %s does not fit the CA's key", cert.SignatureAlgorithm)
 	}
 	return nil
 }
 
-func lintValidity(cert *x509.Certificate, want *order) error {
+func lintValidity(cert *x509.Certificate, want *spec) error {
 	if !cert.NotBefore.Equal(want.validity.notBefore) || !cert.NotAfter.Equal(want.validity.notAfter) {
 		return fmt.Errorf("validity %s to %s differs from the profile's",
 			cert.NotBefore.Format(time.RFC3339), cert.NotAfter.Format(time.RFC3339))
@@ -82,14 +82,14 @@ func lintValidity(cert *x509.Certificate, want *order) error {
 	return nil
 }
 
-func lintValidityInIssuer(cert *x509.Certificate, want *order) error {
+func lintValidityInIssuer(cert *x509.Certificate, want *spec) error {
 	if cert.NotBefore.Before(want.issuer.NotBefore) || cert.NotAfter.After(want.issuer.NotAfter) {
 		return errors.New("validity reaches beyond the CA's")
 	}
 	return nil
 }
 
-func lintPublicKey(cert *x509.Certificate, want *order) error {
+func lintPublicKey(cert *x509.Certificate, want *spec) error {
 	key, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
 	if !ok || !key.Equal(want.pub) {
 		return errors.New("public key differs from the one handed in")
@@ -97,7 +97,7 @@ func lintPublicKey(cert *x509.Certificate, want *order) error {
 	return nil
 }
 
-func lintUnique(cert *x509.Certificate, _ *order) error {
+func lintUnique(cert *x509.Certificate, _ *spec) error {
 	for i, e := range cert.Extensions {
 		for _, other := range cert.Extensions[:i] {
 			if e.Id.Equal(other.Id) {
@@ -123,7 +123,7 @@ func allowedOnly(cert *x509.Certificate, allowed ...asn1.ObjectIdentifier) error
 	return nil
 }
 
-func lintAuthorityKey(cert *x509.Certificate, want *order) error {
+func lintAuthorityKey(cert *x509.Certificate, want *spec) error {
 	e, _ := extensionOf(cert, oidAKI())
 	if err := equalDER(e.Value, struct {
 		KeyID []byte `asn1:"tag:0"`
@@ -133,7 +133,7 @@ func lintAuthorityKey(cert *x509.Certificate, want *order) error {
 	return nil
 }
 
-func lintSubjectKey(cert *x509.Certificate, _ *order) error {
+func lintSubjectKey(cert *x509.Certificate, _ *spec) error {
 	id, err := keyIdentifier(cert.RawSubjectPublicKeyInfo)
 	if err != nil {
 		return err
@@ -142,14 +142,14 @@ func lintSubjectKey(cert *x509.Certificate, _ *order) error {
 	return equalDER(e.Value, id)
 }
 
-func lintNoBasicConstraints(cert *x509.Certificate, _ *order) error {
+func lintNoBasicConstraints(cert *x509.Certificate, _ *spec) error {
 	if _, found := extensionOf(cert, oidBasicConstraints()); found || cert.IsCA {
 		return errors.New("basic constraints are present")
 	}
 	return nil
 }
 
-func lintDistributionPoints(cert *x509.Certificate, want *order) error {
+func lintDistributionPoints(cert *x509.Certificate, want *spec) error {
 	if !slices.Equal(cert.CRLDistributionPoints, want.publication.crls) {
 		return errors.New("CRL addresses differ from the profile's")
 	}
@@ -160,7 +160,7 @@ func lintDistributionPoints(cert *x509.Certificate, want *order) error {
 	return nil
 }
 
-func lintInformationAccess(cert *x509.Certificate, want *order) error {
+func lintInformationAccess(cert *x509.Certificate, want *spec) error {
 	if !slices.Equal(cert.IssuingCertificateURL, want.publication.issuers) ||
 		!slices.Equal(cert.OCSPServer, want.publication.responders) {
 		return errors.New("issuer or OCSP addresses differ from the profile's")

@@ -19,7 +19,7 @@ import (
 type bench struct {
 	issuer   *Issuer
 	template *x509.Certificate
-	want     *order
+	want     *spec
 }
 
 func newBench(t *testing.T, key string, server bool) *bench {
@@ -35,7 +35,7 @@ func newBench(t *testing.T, key string, server bool) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &order{publication: profile.publication, validity: newValidity(FixtureNow(), profile.backdate, profile.validity),
+	want := &spec{publication: profile.publication, validity: newValidity(FixtureNow(), profile.backdate, profile.validity),
 		pub: pub, kind: kind, profile: profile, subject: FixtureSubject()}
 	if server {
 		template = &x509.Certificate{Subject: pkix.Name{CommonName: "portal.example.com"},
@@ -101,10 +101,10 @@ func commonMutations() []mutation {
 			b.template.SerialNumber = big.NewInt(7)
 		}},
 		{"another issuer", "issuer-name", func(b *bench) {
-			stand := *b.issuer.stand
+			stand := *b.issuer.lintCert
 			stand.RawSubject = nil
 			stand.Subject = pkix.Name{CommonName: "Example Issuing CA"}
-			b.issuer.stand = &stand
+			b.issuer.lintCert = &stand
 		}},
 		{"another algorithm", "signature-algorithm", func(b *bench) { b.template.SignatureAlgorithm = x509.ECDSAWithSHA512 }},
 		{"a second too long", "validity-as-ordered", func(b *bench) { b.template.NotAfter = b.template.NotAfter.Add(time.Second) }},

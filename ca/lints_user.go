@@ -25,7 +25,7 @@ func userRules() []rule {
 	}
 }
 
-func lintCommonName(cert *x509.Certificate, want *order) error {
+func lintCommonName(cert *x509.Certificate, want *spec) error {
 	names := cert.Subject.Names
 	if len(names) != 1 || !names[0].Type.Equal(oidCommonName()) || names[0].Value != any(want.subject.UPN) {
 		return errors.New("subject is not the user principal name as common name alone")
@@ -47,7 +47,7 @@ func generalNames(cert *x509.Certificate) ([]asn1.RawValue, error) {
 	return names, nil
 }
 
-func lintUPN(cert *x509.Certificate, want *order) error {
+func lintUPN(cert *x509.Certificate, want *spec) error {
 	names, err := generalNames(cert)
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func lintUPN(cert *x509.Certificate, want *order) error {
 	return nil
 }
 
-func lintMail(cert *x509.Certificate, want *order) error {
+func lintMail(cert *x509.Certificate, want *spec) error {
 	names, err := generalNames(cert)
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func lintMail(cert *x509.Certificate, want *order) error {
 
 // lintSANOnly keeps out names that could map to another account or stand for a
 // server.
-func lintSANOnly(cert *x509.Certificate, _ *order) error {
+func lintSANOnly(cert *x509.Certificate, _ *spec) error {
 	names, err := generalNames(cert)
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func lintSANOnly(cert *x509.Certificate, _ *order) error {
 	return nil
 }
 
-func lintSID(cert *x509.Certificate, want *order) error {
+func lintSID(cert *x509.Certificate, want *spec) error {
 	e, found := extensionOf(cert, oidSIDExtension())
 	if want.subject.SID == "" {
 		if found {
@@ -125,7 +125,7 @@ func lintSID(cert *x509.Certificate, want *order) error {
 	return nil
 }
 
-func lintTemplate(cert *x509.Certificate, want *order) error {
+func lintTemplate(cert *x509.Certificate, want *spec) error {
 	var wide []byte
 	for _, c := range []byte(want.profile.template) {
 		wide = append(wide, 0, c)
@@ -136,7 +136,7 @@ func lintTemplate(cert *x509.Certificate, want *order) error {
 	return nil
 }
 
-func lintUsages(cert *x509.Certificate, want *order) error {
+func lintUsages(cert *x509.Certificate, want *spec) error {
 	// Spelled out here, and not taken from the profile: a profile must not be
 	// able to widen what a User certificate may do.
 	for _, usage := range cert.ExtKeyUsage {
@@ -153,7 +153,7 @@ func lintUsages(cert *x509.Certificate, want *order) error {
 	return equalDER(e.Value, want.profile.extKeyUsages)
 }
 
-func lintKeyUsage(cert *x509.Certificate, want *order) error {
+func lintKeyUsage(cert *x509.Certificate, want *spec) error {
 	// 03 02 07 80 is digitalSignature, 03 02 05 a0 with keyEncipherment.
 	octets := []byte{0x03, 0x02, 0x07, 0x80}
 	if want.kind.isRSA() && want.profile.enciphers {
@@ -166,7 +166,7 @@ func lintKeyUsage(cert *x509.Certificate, want *order) error {
 	return nil
 }
 
-func lintKnownUser(cert *x509.Certificate, _ *order) error {
+func lintKnownUser(cert *x509.Certificate, _ *spec) error {
 	return allowedOnly(cert, oidTemplate(), oidSIDExtension())
 }
 

@@ -36,27 +36,27 @@ func oidRegistrationAuthority() asn1.ObjectIdentifier {
 
 // prepare requires an RSA key: no device encrypts to any other.
 func (cfg RAConfig) prepare(i *Issuer, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
-	want, err := i.newAgentOrder(cfg, pub, now)
+	want, err := i.newNamedSpec(cfg, pub, now)
 	if err != nil {
 		return nil, fmt.Errorf("preparing agent certificate: %w", err)
 	}
 	if !want.kind.isRSA() {
 		return nil, &KeyError{Reason: "a registration authority needs RSA to be encrypted to"}
 	}
-	want.agent = cfg.Name
+	want.ra = cfg.Name
 	return i.prepareFor(want, cfg.Name, x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment, oidRegistrationAuthority())
 }
 
-// newAgentOrder checks what agents and sealers have in common.
-func (i *Issuer) newAgentOrder(cfg RAConfig, pub crypto.PublicKey, now time.Time) (*order, error) {
-	if !validAgentName(cfg.Name) {
+// newNamedSpec checks what agents and sealers have in common.
+func (i *Issuer) newNamedSpec(cfg RAConfig, pub crypto.PublicKey, now time.Time) (*spec, error) {
+	if !validOwnName(cfg.Name) {
 		return nil, &SubjectError{Field: "name", Reason: "is not 1 to 64 printable ASCII characters"}
 	}
-	return i.newOwnOrder(ownTerms{cfg.Validity, cfg.Backdate, cfg.CRLURLs, cfg.IssuerURLs, cfg.OCSPURLs}, pub, now)
+	return i.newOwnSpec(ownTerms{cfg.Validity, cfg.Backdate, cfg.CRLURLs, cfg.IssuerURLs, cfg.OCSPURLs}, pub, now)
 }
 
 // prepareFor prepares a certificate with a name and one purpose, and nothing beside.
-func (i *Issuer) prepareFor(want *order, name string, use x509.KeyUsage, purpose asn1.ObjectIdentifier) (*Prepared, error) {
+func (i *Issuer) prepareFor(want *spec, name string, use x509.KeyUsage, purpose asn1.ObjectIdentifier) (*Prepared, error) {
 	usages, err := usageExtension([]asn1.ObjectIdentifier{purpose})
 	if err != nil {
 		return nil, err
@@ -66,24 +66,24 @@ func (i *Issuer) prepareFor(want *order, name string, use x509.KeyUsage, purpose
 	}, want)
 }
 
-// validAgentName keeps an @ out: nothing that reads like a UPN.
-func validAgentName(name string) bool {
+// validOwnName keeps an @ out: nothing that reads like a UPN.
+func validOwnName(name string) bool {
 	foreign := func(r rune) bool { return r < ' ' || r > '~' || r == '@' }
 	return name != "" && utf8.RuneCountInString(name) <= maxCommonName && !strings.ContainsFunc(name, foreign)
 }
 
-// agentRules bind the certificate of a registration authority.
-func agentRules() []rule {
+// raRules bind the certificate of a registration authority.
+func raRules() []rule {
 	return []rule{
-		{"agent-name", "RFC 5280 section 4.1.2.6", lintAgentName},
-		{"agent-usage", "RFC 6402 section 2.10", lintAgentUsage},
+		{"agent-name", "RFC 5280 section 4.1.2.6", lintRAName},
+		{"agent-usage", "RFC 6402 section 2.10", lintRAUsage},
 		{"extensions-known", "golden list of the agent profile", lintKnownServer},
 	}
 }
 
-// lintAgentName also refuses every name beside the subject: an agent is nobody
+// lintRAName also refuses every name beside the subject: an agent is nobody
 // who could sign in.
-func lintAgentName(cert *x509.Certificate, want *order) error { return onlyName(cert, want.agent) }
+func lintRAName(cert *x509.Certificate, want *spec) error { return onlyName(cert, want.ra) }
 
 func onlyName(cert *x509.Certificate, name string) error {
 	names := cert.Subject.Names
@@ -96,7 +96,7 @@ func onlyName(cert *x509.Certificate, name string) error {
 	return nil
 }
 
-func lintAgentUsage(cert *x509.Certificate, _ *order) error {
+func lintRAUsage(cert *x509.Certificate, _ *spec) error {
 	e, _ := extensionOf(cert, oidExtKeyUsage())
 	if err := equalDER(e.Value, []asn1.ObjectIdentifier{oidRegistrationAuthority()}); err != nil {
 		return fmt.Errorf("extended key usage is not that of a registration authority alone: %w", err)

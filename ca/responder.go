@@ -34,7 +34,7 @@ func oidNoCheck() asn1.ObjectIdentifier {
 // 4.2.2.2). Every response contains it, so it is kept small: it has no CRL, OCSP or
 // issuer addresses, which no client would use.
 func (cfg ResponderConfig) prepare(i *Issuer, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
-	want, err := i.newResponderOrder(cfg, pub, now)
+	want, err := i.newResponderSpec(cfg, pub, now)
 	if err != nil {
 		return nil, fmt.Errorf("preparing responder certificate: %w", err)
 	}
@@ -56,8 +56,8 @@ func responderTemplate(name string) (*x509.Certificate, error) {
 	}, nil
 }
 
-func (i *Issuer) newResponderOrder(cfg ResponderConfig, pub crypto.PublicKey, now time.Time) (*order, error) {
-	if !validAgentName(cfg.Name) {
+func (i *Issuer) newResponderSpec(cfg ResponderConfig, pub crypto.PublicKey, now time.Time) (*spec, error) {
+	if !validOwnName(cfg.Name) {
 		return nil, &SubjectError{Field: "name", Reason: "is not 1 to 64 printable ASCII characters"}
 	}
 	kind, err := KindOf(pub)
@@ -75,7 +75,7 @@ func (i *Issuer) newResponderOrder(cfg ResponderConfig, pub crypto.PublicKey, no
 	if err := valid.within(i.validity); err != nil {
 		return nil, err
 	}
-	return &order{validity: valid, pub: pub, kind: kind, responder: cfg.Name}, nil
+	return &spec{validity: valid, pub: pub, kind: kind, responder: cfg.Name}, nil
 }
 
 // responderRules bind the certificate of a delegated OCSP signer.
@@ -89,11 +89,11 @@ func responderRules() []rule {
 	}
 }
 
-func lintResponderName(cert *x509.Certificate, want *order) error {
+func lintResponderName(cert *x509.Certificate, want *spec) error {
 	return onlyName(cert, want.responder)
 }
 
-func lintResponderUsage(cert *x509.Certificate, _ *order) error {
+func lintResponderUsage(cert *x509.Certificate, _ *spec) error {
 	e, _ := extensionOf(cert, oidExtKeyUsage())
 	if err := equalDER(e.Value, []asn1.ObjectIdentifier{oidOCSPSigning()}); err != nil {
 		return fmt.Errorf("extended key usage is not OCSPSigning alone: %w", err)
@@ -104,14 +104,14 @@ func lintResponderUsage(cert *x509.Certificate, _ *order) error {
 	return nil
 }
 
-func lintNoCheck(cert *x509.Certificate, _ *order) error {
+func lintNoCheck(cert *x509.Certificate, _ *spec) error {
 	if e, _ := extensionOf(cert, oidNoCheck()); !bytes.Equal(e.Value, asn1.NullBytes) {
 		return errors.New("id-pkix-ocsp-nocheck is not there with a NULL")
 	}
 	return nil
 }
 
-func lintResponderLife(cert *x509.Certificate, _ *order) error {
+func lintResponderLife(cert *x509.Certificate, _ *spec) error {
 	if life := cert.NotAfter.Sub(cert.NotBefore); life >= maxResponderValidity {
 		return fmt.Errorf("life of %s is over %s", life, maxResponderValidity)
 	}
@@ -120,7 +120,7 @@ func lintResponderLife(cert *x509.Certificate, _ *order) error {
 
 // lintKnownResponder also refuses addresses of lists and responders, which would
 // send around in circles whoever checks an answer.
-func lintKnownResponder(cert *x509.Certificate, _ *order) error {
+func lintKnownResponder(cert *x509.Certificate, _ *spec) error {
 	for _, id := range []asn1.ObjectIdentifier{oidCDP(), oidAIA()} {
 		if _, found := extensionOf(cert, id); found {
 			return fmt.Errorf("extension %s is present", id)

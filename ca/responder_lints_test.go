@@ -13,31 +13,31 @@ import (
 func TestResponderLints(t *testing.T) {
 	for _, test := range []struct {
 		name, lint string
-		change     func(*x509.Certificate, *order)
+		change     func(*x509.Certificate, *spec)
 	}{
-		{"another name", "responder-name", func(c *x509.Certificate, _ *order) { c.Subject.CommonName = "x" }},
-		{"a host", "responder-name", func(c *x509.Certificate, _ *order) { c.DNSNames = []string{"portal.example.com"} }},
-		{"client usage beside", "responder-usage", func(c *x509.Certificate, _ *order) {
+		{"another name", "responder-name", func(c *x509.Certificate, _ *spec) { c.Subject.CommonName = "x" }},
+		{"a host", "responder-name", func(c *x509.Certificate, _ *spec) { c.DNSNames = []string{"portal.example.com"} }},
+		{"client usage beside", "responder-usage", func(c *x509.Certificate, _ *spec) {
 			usages, err := usageExtension([]asn1.ObjectIdentifier{oidOCSPSigning(), oidClientAuth()})
 			if err != nil {
 				t.Fatal(err)
 			}
 			c.ExtraExtensions[0] = usages
 		}},
-		{"encipherment", "responder-usage", func(c *x509.Certificate, _ *order) { c.KeyUsage |= x509.KeyUsageKeyEncipherment }},
-		{"to be checked", "responder-nocheck", func(c *x509.Certificate, _ *order) { c.ExtraExtensions = c.ExtraExtensions[:1] }},
-		{"nocheck without NULL", "responder-nocheck", func(c *x509.Certificate, _ *order) {
+		{"encipherment", "responder-usage", func(c *x509.Certificate, _ *spec) { c.KeyUsage |= x509.KeyUsageKeyEncipherment }},
+		{"to be checked", "responder-nocheck", func(c *x509.Certificate, _ *spec) { c.ExtraExtensions = c.ExtraExtensions[:1] }},
+		{"nocheck without NULL", "responder-nocheck", func(c *x509.Certificate, _ *spec) {
 			c.ExtraExtensions[1] = pkix.Extension{Id: oidNoCheck(), Value: []byte{0x04, 0x00}}
 		}},
-		{"31 days", "responder-life", func(c *x509.Certificate, w *order) {
+		{"31 days", "responder-life", func(c *x509.Certificate, w *spec) {
 			w.validity.notAfter = w.validity.notAfter.Add(24 * time.Hour)
 			c.NotAfter = w.validity.notAfter
 		}},
-		{"list address", "extensions-known", func(c *x509.Certificate, _ *order) {
+		{"list address", "extensions-known", func(c *x509.Certificate, _ *spec) {
 			c.CRLDistributionPoints = []string{"http://pki.example.com/crl/issuing.crl"}
 		}},
-		{"OCSP address", "extensions-known", func(c *x509.Certificate, _ *order) { c.OCSPServer = []string{"http://pki.example.com/ocsp"} }},
-		{"SID", "extensions-known", func(c *x509.Certificate, _ *order) {
+		{"OCSP address", "extensions-known", func(c *x509.Certificate, _ *spec) { c.OCSPServer = []string{"http://pki.example.com/ocsp"} }},
+		{"SID", "extensions-known", func(c *x509.Certificate, _ *spec) {
 			sid, err := sidExtension(FixtureSubject().SID)
 			if err != nil {
 				t.Fatal(err)
@@ -59,7 +59,7 @@ func TestResponderLints(t *testing.T) {
 func newResponderBench(t *testing.T) *bench {
 	t.Helper()
 	issuer, pub := FixtureIssuer(t, "ec"), FixtureKey(t, "server-ec").Public()
-	want, err := issuer.newResponderOrder(ResponderConfig{Name: "Certificate status"}, pub, FixtureNow())
+	want, err := issuer.newResponderSpec(ResponderConfig{Name: "Certificate status"}, pub, FixtureNow())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func (cfg ServerConfig) prepare(i *Issuer, pub crypto.PublicKey, now time.Time) 
 	if err != nil {
 		return nil, err
 	}
-	want, err := i.newOwnOrder(ownTerms{cfg.Validity, cfg.Backdate, cfg.CRLURLs, cfg.IssuerURLs, cfg.OCSPURLs}, pub, now)
+	want, err := i.newOwnSpec(ownTerms{cfg.Validity, cfg.Backdate, cfg.CRLURLs, cfg.IssuerURLs, cfg.OCSPURLs}, pub, now)
 	if err != nil {
 		return nil, fmt.Errorf("preparing server certificate: %w", err)
 	}
@@ -79,8 +79,8 @@ type ownTerms struct {
 	crlURLs, issuerURLs, ocspURLs []string
 }
 
-// newOwnOrder checks the terms and the key of one of the portal's own certificates.
-func (i *Issuer) newOwnOrder(t ownTerms, pub crypto.PublicKey, now time.Time) (*order, error) {
+// newOwnSpec checks the terms and the key of one of the portal's own certificates.
+func (i *Issuer) newOwnSpec(t ownTerms, pub crypto.PublicKey, now time.Time) (*spec, error) {
 	kind, err := KindOf(pub)
 	if err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func (i *Issuer) newOwnOrder(t ownTerms, pub crypto.PublicKey, now time.Time) (*
 	if err := valid.within(i.validity); err != nil {
 		return nil, err
 	}
-	return &order{publication: published, validity: valid, pub: pub, kind: kind}, nil
+	return &spec{publication: published, validity: valid, pub: pub, kind: kind}, nil
 }
 
 // parseNames sorts names into hosts and addresses. Wildcards are refused: the
@@ -149,7 +149,7 @@ func serverRules() []rule {
 	}
 }
 
-func lintServerNames(cert *x509.Certificate, want *order) error {
+func lintServerNames(cert *x509.Certificate, want *spec) error {
 	var entries []asn1.RawValue
 	for _, host := range want.names.hosts {
 		entries = append(entries, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 2, Bytes: []byte(host)})
@@ -161,7 +161,7 @@ func lintServerNames(cert *x509.Certificate, want *order) error {
 	return equalDER(e.Value, entries)
 }
 
-func lintServerUsage(cert *x509.Certificate, _ *order) error {
+func lintServerUsage(cert *x509.Certificate, _ *spec) error {
 	e, _ := extensionOf(cert, oidExtKeyUsage())
 	if err := equalDER(e.Value, []asn1.ObjectIdentifier{oidServerAuth()}); err != nil {
 		return fmt.Errorf("extended key usage is not serverAuth alone: %w", err)
@@ -172,6 +172,6 @@ func lintServerUsage(cert *x509.Certificate, _ *order) error {
 	return nil
 }
 
-func lintKnownServer(cert *x509.Certificate, _ *order) error {
+func lintKnownServer(cert *x509.Certificate, _ *spec) error {
 	return allowedOnly(cert)
 }

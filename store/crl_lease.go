@@ -14,13 +14,13 @@ import (
 // set. A lease that was taken by a clock a year ahead must not last a year.
 const maxLeaseSkew = 5 * time.Minute
 
-// Take gives the builder the lease on an issuer's CRLs. Its number is above every
+// AcquireLease gives the builder the lease on an issuer's CRLs. Its number is above every
 // number this issuer ever used and at least the Unix time of now in milliseconds:
 // after a restore the clock is beyond what was published before. Through is an audit
 // entry before which everything is committed. crl.ErrBusy says that another
 // builder's lease runs; the holder may renew its own.
-func (db RevocationLists) Take(ctx context.Context, issuer, builder string, now time.Time, lease time.Duration) (crl.Turn, error) {
-	turn := crl.Turn{Issuer: issuer, Builder: builder}
+func (db RevocationLists) AcquireLease(ctx context.Context, issuer, builder string, now time.Time, lease time.Duration) (crl.Lease, error) {
+	turn := crl.Lease{Issuer: issuer, Builder: builder}
 	until := now.Add(lease)
 	err := db.write(ctx, "taking lease of "+issuer, func(ctx context.Context, t *tx) error {
 		err := t.One(ctx, `INSERT INTO crl_numbers (issuer, number, builder, lease_until) VALUES ($1, $2, $3, $4)
@@ -42,14 +42,14 @@ func (db RevocationLists) Take(ctx context.Context, issuer, builder string, now 
 		return nil
 	})
 	if err != nil {
-		return crl.Turn{}, err
+		return crl.Lease{}, err
 	}
 	return turn, nil
 }
 
-// Return ends the lease after a CRL could not be built. A lease that is over already
+// ReleaseLease ends the lease after a CRL could not be built. A lease that is over already
 // stays so.
-func (db RevocationLists) Return(ctx context.Context, turn crl.Turn) error {
+func (db RevocationLists) ReleaseLease(ctx context.Context, turn crl.Lease) error {
 	return db.write(ctx, "returning lease of "+turn.Issuer, func(ctx context.Context, t *tx) error {
 		_, err := t.endLease(ctx, turn)
 		return err
@@ -58,7 +58,7 @@ func (db RevocationLists) Return(ctx context.Context, turn crl.Turn) error {
 
 // endLease lets the next builder begin, and reports whether the lease was the last
 // one taken: it may outlive its time when no other builder waited for it.
-func (t *tx) endLease(ctx context.Context, turn crl.Turn) (bool, error) {
+func (t *tx) endLease(ctx context.Context, turn crl.Lease) (bool, error) {
 	touched, err := t.Exec(ctx, `UPDATE crl_numbers SET builder = '', lease_until = 0
 		WHERE issuer = $1 AND number = $2 AND builder = $3`, turn.Issuer, turn.Number, turn.Builder)
 	if err != nil {

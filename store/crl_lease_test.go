@@ -37,7 +37,7 @@ func (b *builds) build(ctx context.Context, db crl.Store, name string) error {
 			return err
 		}
 		now := b.now()
-		turn, err := db.Take(ctx, "issuing", builder, now, lease)
+		turn, err := db.AcquireLease(ctx, "issuing", builder, now, lease)
 		if errors.Is(err, crl.ErrBusy) {
 			continue
 		}

@@ -40,7 +40,7 @@ func (db RevocationLists) Latest(ctx context.Context, issuer string, delta bool,
 // began since, or that a CRL does not follow what is published: number, thisUpdate
 // and Through never go back. Then nothing is stored, and the lease ends all the
 // same.
-func (db RevocationLists) Publish(ctx context.Context, turn crl.Turn, lists ...crl.List) error {
+func (db RevocationLists) Publish(ctx context.Context, turn crl.Lease, lists ...crl.List) error {
 	for _, list := range lists {
 		if err := checkList(turn, list); err != nil {
 			return fmt.Errorf("publishing list of %s: %w", turn.Issuer, err)
@@ -73,7 +73,7 @@ func (db RevocationLists) Publish(ctx context.Context, turn crl.Turn, lists ...c
 }
 
 // checkList refuses a CRL that does not belong to its lease.
-func checkList(turn crl.Turn, list crl.List) error {
+func checkList(turn crl.Lease, list crl.List) error {
 	switch {
 	case list.Issuer != turn.Issuer || list.Number != turn.Number:
 		return fmt.Errorf("list %d of %q is not the one of the turn, %d", list.Number, list.Issuer, turn.Number)

@@ -18,13 +18,13 @@ const (
 	life  = 72 * time.Hour
 )
 
-func take(t testing.TB, db crl.Store, builder string, now time.Time) crl.Turn {
+func take(t testing.TB, db crl.Store, builder string, now time.Time) crl.Lease {
 	t.Helper()
-	return testkit.Must(db.Take(context.Background(), "issuing", builder, now, lease))(t)
+	return testkit.Must(db.AcquireLease(context.Background(), "issuing", builder, now, lease))(t)
 }
 
 // listOf is an unsigned CRL of everything that its lease covers.
-func listOf(turn crl.Turn, now time.Time) crl.List {
+func listOf(turn crl.Lease, now time.Time) crl.List {
 	return crl.List{
 		Issuer: turn.Issuer, Number: turn.Number, Through: turn.Through,
 		ThisUpdate: now.Add(-5 * time.Minute), NextUpdate: now.Add(life), Published: now, DER: []byte{byte(turn.Number)},
@@ -32,7 +32,7 @@ func listOf(turn crl.Turn, now time.Time) crl.List {
 }
 
 // deltaOf is a delta CRL to a published one.
-func deltaOf(turn crl.Turn, base crl.List, now time.Time) crl.List {
+func deltaOf(turn crl.Lease, base crl.List, now time.Time) crl.List {
 	delta := listOf(turn, now)
 	delta.Base, delta.NextUpdate = base.Number, now.Add(time.Hour)
 	return delta
@@ -101,7 +101,7 @@ func TestPublish(t *testing.T) {
 		testkit.Equal(t, "through", got.Through, third.Through)
 		testkit.Equal(t, "entries", got.Entries, 2)
 
-		root := testkit.Must(db.Take(ctx, "root", "a", testkit.Noon, lease))(t)
+		root := testkit.Must(db.AcquireLease(ctx, "root", "a", testkit.Noon, lease))(t)
 		testkit.Equal(t, "root's number", root.Number, testkit.Noon.UnixMilli())
 		testkit.Equal(t, "root's entries", len(testkit.Must(db.Revoked(ctx, "root", 0, root.Through, testkit.Noon.Add(-life)))(t)), 0)
 	})
@@ -181,7 +181,7 @@ func TestLeases(t *testing.T) {
 		ctx := t.Context()
 		busy := func(name string, at time.Time) {
 			t.Helper()
-			_, err := db.Take(ctx, "issuing", "b", at, lease)
+			_, err := db.AcquireLease(ctx, "issuing", "b", at, lease)
 			wantError(t, name, err, crl.ErrBusy)
 		}
 		dead := take(t, db, "a", testkit.Noon)
@@ -190,12 +190,12 @@ func TestLeases(t *testing.T) {
 		next := take(t, db, "b", testkit.Noon.Add(lease))
 		testkit.Equal(t, "higher", next.Number > dead.Number, true)
 		wantError(t, "publishing too late", db.Publish(ctx, dead, listOf(dead, testkit.Noon)), crl.ErrOvertaken)
-		if err := db.Return(ctx, dead); err != nil {
+		if err := db.ReleaseLease(ctx, dead); err != nil {
 			t.Error(err)
 		}
-		_, err := db.Take(ctx, "issuing", "a", testkit.Noon.Add(lease), lease)
+		_, err := db.AcquireLease(ctx, "issuing", "a", testkit.Noon.Add(lease), lease)
 		wantError(t, "the other's turn goes on", err, crl.ErrBusy)
-		if err := db.Return(ctx, next); err != nil {
+		if err := db.ReleaseLease(ctx, next); err != nil {
 			t.Error(err)
 		}
 		late := take(t, db, "a", testkit.Noon.Add(lease))
@@ -229,7 +229,7 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		go cancel()
-		_, err := db.Take(ctx, "issuing", "a", testkit.Noon, lease)
+		_, err := db.AcquireLease(ctx, "issuing", "a", testkit.Noon, lease)
 		wantError(t, "waiting", err, context.Canceled)
 		if _, err := holding.ExecContext(t.Context(), "ROLLBACK"); err != nil {
 			t.Fatal(err)

@@ -16,8 +16,8 @@ import (
 
 // Pickup finds a pickup by the hash of its token, wiped or not, with the device
 // and the certificate it was made for.
-func (db Enrolments) Pickup(ctx context.Context, tokenHash [sha256.Size]byte) (enroll.SealedPickup, error) {
-	var p enroll.SealedPickup
+func (db Enrolments) Pickup(ctx context.Context, tokenHash [sha256.Size]byte) (enroll.EncryptedPickup, error) {
+	var p enroll.EncryptedPickup
 	var d deviceRow
 	var c certificateRow
 	var expires, passwordUntil, lastRead sql.NullInt64
@@ -28,13 +28,13 @@ func (db Enrolments) Pickup(ctx context.Context, tokenHash [sha256.Size]byte) (e
 		FROM pickups p JOIN certificates c ON c.serial = p.serial JOIN devices d ON d.id = c.device_id
 		WHERE p.token_hash = $1`, []any{tokenHash[:]}, into...)
 	if err != nil {
-		return enroll.SealedPickup{}, fmt.Errorf("finding pickup: %w", err)
+		return enroll.EncryptedPickup{}, fmt.Errorf("finding pickup: %w", err)
 	}
 	p.TokenHash = tokenHash
 	p.Expires, p.PasswordUntil, p.LastRead = sqldb.TimeOf(expires), sqldb.TimeOf(passwordUntil), sqldb.TimeOf(lastRead)
 	p.Device = d.value()
 	if p.Device.Certificate, err = c.value(); err != nil {
-		return enroll.SealedPickup{}, fmt.Errorf("finding pickup: %w", err)
+		return enroll.EncryptedPickup{}, fmt.Errorf("finding pickup: %w", err)
 	}
 	p.Serial, p.CertificateDER = p.Device.Certificate.Serial, p.Device.Certificate.DER
 	return p, nil

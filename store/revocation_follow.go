@@ -132,8 +132,8 @@ func (db RevocationLists) Records(ctx context.Context, after int64, limit int) (
 	return records, through, nil
 }
 
-// Remembers reports whether the audit log has this entry with this hash.
-func (db RevocationLists) Remembers(ctx context.Context, seq int64, hash string) (bool, error) {
+// HasEntry reports whether the audit log has this entry with this hash.
+func (db RevocationLists) HasEntry(ctx context.Context, seq int64, hash string) (bool, error) {
 	var stored []byte
 	err := db.One(ctx, "SELECT hash FROM ledger WHERE seq = $1", []any{seq}, &stored)
 	if errors.Is(err, portal.ErrNotFound) {

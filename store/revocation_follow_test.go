@@ -142,7 +142,7 @@ func TestRecords(t *testing.T) {
 			{"one that is not there", 4, records[2].Hash, false},
 			{"none", 0, "", false},
 		} {
-			testkit.Equal(t, c.name, testkit.Must(db.Remembers(ctx, c.seq, c.hash))(t), c.want)
+			testkit.Equal(t, c.name, testkit.Must(db.HasEntry(ctx, c.seq, c.hash))(t), c.want)
 		}
 		records, through, err = db.Records(ctx, through, 100)
 		testkit.Equal(t, "nothing new", fmt.Sprint(records, through, err), "[] 3 <nil>")
@@ -207,7 +207,7 @@ func follower(t *testing.T, db *store.DB, after int64, done <-chan struct{}) <-c
 func lister(t *testing.T, db *store.DB, after int64, done <-chan struct{}) <-chan map[ca.Serial]int {
 	ctx := context.WithoutCancel(t.Context())
 	return following(t, done, after, func(after int64) ([]ca.Serial, int64, error) {
-		turn, err := db.Take(ctx, "issuing", "lister", testkit.Noon, lease)
+		turn, err := db.AcquireLease(ctx, "issuing", "lister", testkit.Noon, lease)
 		if err != nil {
 			return nil, 0, err
 		}

@@ -99,7 +99,7 @@ func TestF15_NothingRevokedBecomesGoodAgain(t *testing.T) {
 
 		copied := open()
 		last := records[len(records)-2]
-		testkit.Equal(t, "another history shows", testkit.Must(copied.Remembers(t.Context(), last.Seq, last.Hash))(t), false)
+		testkit.Equal(t, "another history shows", testkit.Must(copied.HasEntry(t.Context(), last.Seq, last.Hash))(t), false)
 		now := day.Add(time.Hour)
 		testkit.Equal(t, "brought back", replay(t, copied, records, now), 4)
 		for _, c := range []struct {

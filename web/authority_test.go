@@ -54,7 +54,7 @@ func (a *testAuthority) TestIssue(_ context.Context, by audit.Entry) []portal.Fi
 func (p *testPortal) publish() crl.List {
 	p.t.Helper()
 	now := p.clock.Now()
-	turn, err := p.db.Take(p.t.Context(), "issuing", "test", now, time.Minute)
+	turn, err := p.db.AcquireLease(p.t.Context(), "issuing", "test", now, time.Minute)
 	if err != nil {
 		p.t.Fatal(err)
 	}

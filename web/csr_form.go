@@ -147,7 +147,7 @@ func (s ownDevices) ownKeyDevice(r *http.Request) (portal.Device, error) {
 	if err != nil {
 		return d, err
 	}
-	brought, err := s.registrar.Brought(r.Context(), d)
+	brought, err := s.registrar.HasOwnKey(r.Context(), d)
 	if err == nil && (!brought || d.Certificate.Status != portal.Issued) {
 		err = portal.ErrNotFound
 	}

@@ -27,7 +27,7 @@ func (s ownDevices) showInstall(w http.ResponseWriter, r *http.Request) error {
 	if d.Certificate.Status == portal.Pending {
 		return s.renderMaking(w, r, d)
 	}
-	brought, err := s.registrar.Brought(r.Context(), d)
+	brought, err := s.registrar.HasOwnKey(r.Context(), d)
 	switch {
 	case err != nil:
 		return err
@@ -146,7 +146,7 @@ func (s ownDevices) submitInstall(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	if brought, err := s.registrar.Brought(r.Context(), d); err != nil || brought {
+	if brought, err := s.registrar.HasOwnKey(r.Context(), d); err != nil || brought {
 		return errors.Join(err, portal.ErrConflict)
 	}
 	way, again := d.Platform, []page.Hidden{{Name: "request", Value: token}}

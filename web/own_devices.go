@@ -55,7 +55,7 @@ func (s ownDevices) showDevice(w http.ResponseWriter, r *http.Request) error {
 		Layout: s.layout(r), Device: s.card(d), Created: d.Created, Delivered: d.Certificate.Delivered,
 		Token: newFormToken(), Removed: !d.Removed.IsZero(), Made: d.Certificate.Requested, Blocked: d.Blocked,
 	}
-	if p.FromCSR, err = s.registrar.Brought(r.Context(), d); err != nil {
+	if p.FromCSR, err = s.registrar.HasOwnKey(r.Context(), d); err != nil {
 		return err
 	}
 	if p.FromCSR {

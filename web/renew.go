@@ -28,7 +28,7 @@ func (s ownDevices) showRenew(w http.ResponseWriter, r *http.Request) error {
 
 // renewPage shows until when the old certificate would stay valid.
 func (s ownDevices) renewPage(r *http.Request, d portal.Device) (page.Renew, error) {
-	brought, err := s.registrar.Brought(r.Context(), d)
+	brought, err := s.registrar.HasOwnKey(r.Context(), d)
 	if err != nil {
 		return page.Renew{}, err
 	}
@@ -69,7 +69,7 @@ func (s ownDevices) submitRenew(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	brought, err := s.registrar.Brought(r.Context(), d)
+	brought, err := s.registrar.HasOwnKey(r.Context(), d)
 	if err != nil {
 		return err
 	}

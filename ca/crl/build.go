@@ -22,7 +22,7 @@ const longList = 100_000
 
 // lease is longer where lists take long: two builders must not overtake each other
 // for ever.
-func (k *keeper) lease() time.Duration {
+func (k *updater) lease() time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return max(leastLease, 4*k.took)
@@ -30,7 +30,7 @@ func (k *keeper) lease() time.Duration {
 
 // publish makes the lists that are wanted, in a turn of its own. Nothing is locked
 // while they are built and signed; the error is ErrBusy when another has the turn.
-func (k *keeper) publish(ctx context.Context, w wanted) error {
+func (k *updater) publish(ctx context.Context, w due) error {
 	k.building.Lock()
 	defer k.building.Unlock()
 	// The key first: a number is not drawn for a list that cannot be signed.
@@ -40,7 +40,7 @@ func (k *keeper) publish(ctx context.Context, w wanted) error {
 	}
 	began := time.Now()
 	lease := k.lease()
-	turn, err := k.p.c.Store.Take(ctx, k.a.Name, k.p.c.Builder, k.p.c.Now(), lease)
+	turn, err := k.p.c.Store.AcquireLease(ctx, k.a.Name, k.p.c.Builder, k.p.c.Now(), lease)
 	if err != nil {
 		return fmt.Errorf("taking the turn: %w", err)
 	}
@@ -75,18 +75,18 @@ func (k *keeper) publish(ctx context.Context, w wanted) error {
 }
 
 // giveBack lets another builder begin at once.
-func (k *keeper) giveBack(ctx context.Context, turn Turn) {
+func (k *updater) giveBack(ctx context.Context, turn Lease) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := k.p.c.Store.Return(ctx, turn); err != nil {
+	if err := k.p.c.Store.ReleaseLease(ctx, turn); err != nil {
 		k.p.c.Log.Warn("giving back the turn, which ends by itself", "issuer", k.a.Name, "err", err)
 	}
 }
 
 // inTurn looks again, for the one who had the turn before may have made what is
 // wanted; then it builds and stores. No lists and no error says that nothing is due.
-func (k *keeper) inTurn(ctx context.Context, issuer *ca.Issuer, turn Turn, w wanted) ([]List, error) {
-	due, err := k.look(ctx)
+func (k *updater) inTurn(ctx context.Context, issuer *ca.Issuer, turn Lease, w due) ([]List, error) {
+	due, err := k.findDue(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func (k *keeper) inTurn(ctx context.Context, issuer *ca.Issuer, turn Turn, w wan
 
 // build makes the lists of a turn. A complete list comes with a delta list of the same
 // number, which say the same together (RFC 5280 section 5.2.4).
-func (k *keeper) build(ctx context.Context, issuer *ca.Issuer, turn Turn, w wanted) ([]List, error) {
+func (k *updater) build(ctx context.Context, issuer *ca.Issuer, turn Lease, w due) ([]List, error) {
 	var lists []List
 	if w.complete {
 		l, err := k.sign(ctx, issuer, turn, List{}, k.a.Life, k.a.Renew)
@@ -140,7 +140,7 @@ func (k *keeper) build(ctx context.Context, issuer *ca.Issuer, turn Turn, w want
 }
 
 // sign builds and signs one list: a complete one, or what a base lacks.
-func (k *keeper) sign(ctx context.Context, issuer *ca.Issuer, turn Turn, base List, life, renew time.Duration) (List, error) {
+func (k *updater) sign(ctx context.Context, issuer *ca.Issuer, turn Lease, base List, life, renew time.Duration) (List, error) {
 	now := k.p.c.Now().UTC().Truncate(time.Second)
 	// An entry leaves one life after the certificate's end, so that it stood in a list
 	// from after it (RFC 5280 section 3.3).
@@ -176,7 +176,7 @@ func (k *keeper) sign(ctx context.Context, issuer *ca.Issuer, turn Turn, base Li
 
 // thisUpdate never goes back, not by the second that the clocks of two replicas
 // differ in.
-func (k *keeper) thisUpdate(now time.Time) time.Time {
+func (k *updater) thisUpdate(now time.Time) time.Time {
 	at := now.Add(-backdate)
 	for _, delta := range k.kinds() {
 		if l := k.list(delta); l != nil && l.ThisUpdate.After(at) {

@@ -25,7 +25,7 @@ type List struct {
 	// section 5.2.4); 0 in a complete list. Both kinds share one row of numbers.
 	Base int64
 
-	// Through is the number of the ledger entry up to which every revocation is in
+	// Through is the number of the audit entry up to which every revocation is in
 	// the list: what was revoked later is not.
 	Through int64
 
@@ -36,13 +36,13 @@ type List struct {
 	DER        []byte
 }
 
-// Turn is the right to build the next list of an issuer, which one builder has at
+// Lease is the right to build the next list of an issuer, which one builder has at
 // a time over all replicas.
-type Turn struct {
+type Lease struct {
 	Issuer  string
 	Builder string // who has it, different for each process
 	Number  int64  // for the list to be built; used for no other, even if this one fails
-	Through int64  // head of the ledger when the turn began
+	Through int64  // head of the audit log when the turn began
 }
 
 // ErrBusy says that another builder has the turn.
@@ -63,13 +63,13 @@ type Store interface {
 	// holds any list in force can use them.
 	Oldest(ctx context.Context, issuer string, now time.Time) (List, bool, error)
 
-	// Take gives the builder the turn for as long as the lease. Its number is above
+	// AcquireLease gives the builder the turn for as long as the lease. Its number is above
 	// every number this issuer ever drew and at least the Unix time of now in
 	// milliseconds, so that a restored database cannot fall behind what was
 	// published. ErrBusy while another's lease runs.
-	Take(ctx context.Context, issuer, builder string, now time.Time, lease time.Duration) (Turn, error)
+	AcquireLease(ctx context.Context, issuer, builder string, now time.Time, lease time.Duration) (Lease, error)
 
-	// Revoked gives the revocations of an issuer that ledger entries above after and
+	// Revoked gives the revocations of an issuer that audit entries above after and
 	// up to through tell of, sorted by serial, of certificates that end after the time.
 	// after is 0 for all there are. What was revoked before entries and revocations had
 	// one number has a negative one, and so may Through of a list from then.
@@ -78,25 +78,25 @@ type Store interface {
 	// Publish stores the lists of a turn, a complete one, a delta or both, and ends
 	// the turn. ErrOvertaken when another turn began meanwhile, or when a list does
 	// not follow what is published: number, thisUpdate and Through never go back.
-	Publish(ctx context.Context, turn Turn, lists ...List) error
+	Publish(ctx context.Context, turn Lease, lists ...List) error
 
-	// Return gives the turn back after a list could not be built.
-	Return(ctx context.Context, turn Turn) error
+	// ReleaseLease gives the turn back after a list could not be built.
+	ReleaseLease(ctx context.Context, turn Lease) error
 
 	// Unlisted reports whether a revocation of the issuer stands in no list yet; of
 	// complete lists only, or with delta in either kind.
 	Unlisted(ctx context.Context, issuer string, delta bool) (bool, error)
 
-	// Records gives what the ledger tells after an entry, in its order: serials
+	// Records gives what the audit log tells after an entry, in its order: serials
 	// reserved or issued, revocations, and through, the last entry it looked at. At
 	// most limit entries are looked at.
 	Records(ctx context.Context, after int64, limit int) (records []Record, through int64, err error)
 
-	// Remembers reports whether the ledger has this entry with this hash.
-	Remembers(ctx context.Context, seq int64, hash string) (bool, error)
+	// HasEntry reports whether the audit log has this entry with this hash.
+	HasEntry(ctx context.Context, seq int64, hash string) (bool, error)
 
 	// Replay records again what is missing: revokes certificates that stand, lists
-	// serials that are not known, raises the numbers of lists. Each has its ledger
+	// serials that are not known, raises the numbers of lists. Each has its audit log
 	// entry. It returns how many were brought back, and may be repeated.
 	Replay(ctx context.Context, records []Record, now time.Time) (int, error)
 }
@@ -104,7 +104,7 @@ type Store interface {
 // Record is one line of the journal: what must not be forgotten even when the
 // records are restored from an older copy.
 type Record struct {
-	Seq  int64  // number of the ledger entry that tells of it
+	Seq  int64  // number of the audit log entry that tells of it
 	Hash string // of that entry, in hexadecimal: another history shows by it
 
 	Issuer   string

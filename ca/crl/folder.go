@@ -46,7 +46,7 @@ func (f *Folder) Put(ctx context.Context, l List) (int64, error) {
 		return 0, fmt.Errorf("opening folder: %w", err)
 	}
 	defer folder.Close()
-	if err := enter(ctx, folder); err != nil {
+	if err := lockFolder(ctx, folder); err != nil {
 		return 0, err
 	}
 	name := listName(l.Issuer, l.Base > 0)
@@ -68,7 +68,7 @@ func (f *Folder) Put(ctx context.Context, l List) (int64, error) {
 // enter waits until nobody else writes into the folder: between the look at what is
 // there and its replacement no later list may come in. On a file share without locks
 // the portal with the newer list sets it right a second later.
-func enter(ctx context.Context, folder *os.File) error {
+func lockFolder(ctx context.Context, folder *os.File) error {
 	ctx, cancel := context.WithTimeout(ctx, busyPatience)
 	defer cancel()
 	for errors.Is(durable.Lock(folder), durable.ErrLocked) {
@@ -81,8 +81,8 @@ func enter(ctx context.Context, folder *os.File) error {
 	return nil
 }
 
-// standing is a list that stands in a folder.
-type standing struct {
+// listFile is a list that stands in a folder.
+type listFile struct {
 	*ca.PublishedCRL
 	number int64
 }
@@ -91,7 +91,7 @@ type standing struct {
 const maxFile = 512 << 20
 
 // read gives the list that stands there; nil when there is none, or none of ours.
-func (f *Folder) read(name, issuer string) (*standing, error) {
+func (f *Folder) read(name, issuer string) (*listFile, error) {
 	path := filepath.Join(f.Path, name+extension)
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && (!info.Mode().IsRegular() || info.Size() > maxFile) {
@@ -112,18 +112,18 @@ func (f *Folder) read(name, issuer string) (*standing, error) {
 	if err != nil || !crl.Number.Big().IsInt64() {
 		return nil, nil
 	}
-	return &standing{crl, crl.Number.Big().Int64()}, nil
+	return &listFile{crl, crl.Number.Big().Int64()}, nil
 }
 
-// Recall reads the lists that stand in the folder as what they are: records of
+// Recover reads the lists that stand in the folder as what they are: records of
 // revocations. Where one is ahead of the store, the store was restored from an older
 // copy, and all that is in the list is replayed. It returns how many certificates were
 // brought back.
-func (f *Folder) Recall(ctx context.Context, store Store, now time.Time) (int, error) {
+func (f *Folder) Recover(ctx context.Context, store Store, now time.Time) (int, error) {
 	brought := 0
 	for issuer := range f.Signers {
 		for _, delta := range []bool{false, true} {
-			n, err := f.recall(ctx, issuer, delta, store, now)
+			n, err := f.recover(ctx, issuer, delta, store, now)
 			brought += n
 			if err != nil {
 				return brought, fmt.Errorf("recalling what %s tells: %w", filepath.Join(f.Path, listName(issuer, delta)+extension), err)
@@ -133,7 +133,7 @@ func (f *Folder) Recall(ctx context.Context, store Store, now time.Time) (int, e
 	return brought, nil
 }
 
-func (f *Folder) recall(ctx context.Context, issuer string, delta bool, store Store, now time.Time) (int, error) {
+func (f *Folder) recover(ctx context.Context, issuer string, delta bool, store Store, now time.Time) (int, error) {
 	there, err := f.read(listName(issuer, delta), issuer)
 	if err != nil || there == nil {
 		return 0, err
@@ -149,10 +149,10 @@ func (f *Folder) recall(ctx context.Context, issuer string, delta bool, store St
 	end := f.Signers[issuer].NotAfter // the list does not tell when certificates end
 	for r, err := range there.Revoked() {
 		if err != nil {
-			return b.brought, err
+			return b.recovered, err
 		}
 		if err := b.add(ctx, Record{Issuer: issuer, Serial: r.Serial, NotAfter: end, Revoked: r.At, Reason: r.Reason}); err != nil {
-			return b.brought, err
+			return b.recovered, err
 		}
 	}
 	// The number last: while it is missing, all of this is done again.
@@ -160,15 +160,15 @@ func (f *Folder) recall(ctx context.Context, issuer string, delta bool, store St
 	if err == nil {
 		err = b.flush(ctx)
 	}
-	return b.brought, err
+	return b.recovered, err
 }
 
 // batcher replays records in handfuls.
 type batcher struct {
-	store   Store
-	now     time.Time
-	held    []Record
-	brought int
+	store     Store
+	now       time.Time
+	held      []Record
+	recovered int
 }
 
 // replayBatch is how many records are replayed at once.
@@ -187,7 +187,7 @@ func (b *batcher) flush(ctx context.Context) error {
 		return nil
 	}
 	n, err := b.store.Replay(ctx, b.held, b.now)
-	b.brought += n
+	b.recovered += n
 	b.held = b.held[:0]
 	return err
 }

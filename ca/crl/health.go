@@ -72,7 +72,7 @@ type TargetHealth struct {
 // are such, the delta list. It is told from memory and never waits.
 func (p *Publisher) Health() []Health {
 	var all []Health
-	for _, k := range p.keepers {
+	for _, k := range p.updaters {
 		for _, delta := range k.kinds() {
 			all = append(all, p.health(k, delta))
 		}
@@ -80,7 +80,7 @@ func (p *Publisher) Health() []Health {
 	return all
 }
 
-func (p *Publisher) health(k *keeper, delta bool) Health {
+func (p *Publisher) health(k *updater, delta bool) Health {
 	h := Health{Issuer: k.a.Name, Delta: delta}
 	held := k.list(delta)
 	h.Level = levelOf(held, p.c.Now())
@@ -92,7 +92,7 @@ func (p *Publisher) health(k *keeper, delta bool) Health {
 	h.Waiting, h.Trouble, h.Since = k.waiting, k.trouble, k.since
 	h.Builds, h.Failures = k.builds, k.failures
 	k.mu.Unlock()
-	for _, c := range p.couriers {
+	for _, c := range p.copiers {
 		h.Targets = append(h.Targets, c.health(k.a.Name, delta))
 	}
 	return h
@@ -108,14 +108,14 @@ const lookAhead = time.Hour
 // Warn puts into the log, once for each level, what list has outlived it. It looks at
 // the clock and at memory alone, so that it speaks up when a builder hangs.
 func (p *Publisher) Warn() {
-	for _, k := range p.keepers {
+	for _, k := range p.updaters {
 		for _, delta := range k.kinds() {
 			p.warn(k, delta)
 		}
 	}
 }
 
-func (p *Publisher) warn(k *keeper, delta bool) {
+func (p *Publisher) warn(k *updater, delta bool) {
 	h := p.health(k, delta)
 	if delta && h.List.Number == 0 {
 		return
@@ -150,7 +150,7 @@ type warning struct {
 }
 
 // warned reports whether there is nothing new to say, and remembers what is said.
-func (k *keeper) warned(delta bool, step warning) bool {
+func (k *updater) warned(delta bool, step warning) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	last := k.said[delta]

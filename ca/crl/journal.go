@@ -42,12 +42,12 @@ type Journal struct {
 	file *os.File
 	size int64 // up to the end of the last whole line
 	last line  // zero when there is none
-	at   int64 // ledger entry up to which everything is written
+	at   int64 // audit log entry up to which everything is written
 
 	numbers map[string]int64   // of lists written down
 	noted   time.Time          // when a number was written last
 	recent  map[ca.Serial]bool // issued a moment ago: reserving and issuing are one
-	checked time.Time          // when the last line was last compared with the ledger
+	checked time.Time          // when the last line was last compared with the audit log
 
 	mu      sync.Mutex
 	trouble string
@@ -170,16 +170,16 @@ func (j *Journal) Trouble() (string, time.Time) {
 	return j.trouble, j.since
 }
 
-// Recall compares the journal with the records. Where its last line tells of an entry
-// that the ledger does not have, the records are an older copy, or another history: then
+// Recover compares the journal with the records. Where its last line tells of an entry
+// that the audit log does not have, the records are an older copy, or another history: then
 // all that it tells is replayed. It returns how many certificates were brought back. The
 // error names the line that is damaged.
-func (j *Journal) Recall(ctx context.Context) (int, error) {
+func (j *Journal) Recover(ctx context.Context) (int, error) {
 	j.checked = j.c.Now()
 	if j.last.Hash == "" {
 		return 0, nil
 	}
-	known, err := j.c.Store.Remembers(ctx, j.last.Seq, j.last.Hash)
+	known, err := j.c.Store.HasEntry(ctx, j.last.Seq, j.last.Hash)
 	if err != nil || known {
 		return 0, err
 	}
@@ -199,13 +199,13 @@ func (j *Journal) Recall(ctx context.Context) (int, error) {
 			err = b.flush(ctx)
 		}
 		if err != nil {
-			return b.brought, fmt.Errorf("replaying journal: %w", err)
+			return b.recovered, fmt.Errorf("replaying journal: %w", err)
 		}
 	}
-	return b.brought, j.rejoin(ctx)
+	return b.recovered, j.rejoin(ctx)
 }
 
-// rejoin finds the place in the ledger from which the journal goes on: the last entry
+// rejoin finds the place in the audit log from which the journal goes on: the last entry
 // that both know, or close before it. What is written twice does no harm.
 func (j *Journal) rejoin(ctx context.Context) error {
 	var common line
@@ -213,7 +213,7 @@ func (j *Journal) rejoin(ctx context.Context) error {
 		if n%replayBatch != 0 || l.Hash == "" || l.Seq <= common.Seq {
 			return nil
 		}
-		known, err := j.c.Store.Remembers(ctx, l.Seq, l.Hash)
+		known, err := j.c.Store.HasEntry(ctx, l.Seq, l.Hash)
 		if known {
 			common = l
 		}

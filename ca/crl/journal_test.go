@@ -45,7 +45,7 @@ func follow(t *testing.T, j *crl.Journal) {
 
 func recall(t *testing.T, j *crl.Journal) int {
 	t.Helper()
-	n, err := j.Recall(t.Context())
+	n, err := j.Recover(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,12 +184,12 @@ func TestF15_TheJournalSurvivesARestore(t *testing.T) {
 // what was revoked.
 func TestA12_APublishedListIsARecord(t *testing.T) {
 	r := restore(t)
-	n, err := r.folder.Recall(t.Context(), r.db, r.clock())
+	n, err := r.folder.Recover(t.Context(), r.db, r.clock())
 	if err != nil || n != 2 {
 		t.Errorf("brought back %d, %v, want 2", n, err)
 	}
 	r.checkBroughtBack(t, false)
-	if n, err := r.folder.Recall(t.Context(), r.db, r.clock()); err != nil || n != 0 {
+	if n, err := r.folder.Recover(t.Context(), r.db, r.clock()); err != nil || n != 0 {
 		t.Errorf("brought back %d again, %v, want none", n, err)
 	}
 }
@@ -280,7 +280,7 @@ func TestJournalDamagedInTheMiddle(t *testing.T) {
 			t.Fatal(err)
 		}
 		j := journalAt(t, r.office, r.journal)
-		if _, err := j.Recall(t.Context()); err == nil || !strings.Contains(err.Error(), "line 3") {
+		if _, err := j.Recover(t.Context()); err == nil || !strings.Contains(err.Error(), "line 3") {
 			t.Errorf("%s: %v, want it to name line 3", name, err)
 		}
 		if err := j.Verify(); err == nil || !strings.Contains(err.Error(), r.journal) {

@@ -67,8 +67,8 @@ type Config struct {
 // has its own goroutine, and so has every target: the trouble of one stops no other.
 type Publisher struct {
 	c        Config
-	keepers  []*keeper
-	couriers []*courier
+	updaters []*updater
+	copiers  []*copier
 }
 
 // New checks the configuration. Nothing is loaded or signed before Load, Refresh or Run.
@@ -86,10 +86,10 @@ func New(c Config) (*Publisher, error) {
 		if a.Life <= a.Renew || a.Renew <= 0 || a.DeltaRenew < 0 || a.Issuer == nil || (a.DeltaRenew > 0) != (len(a.Freshest) > 0) {
 			return nil, fmt.Errorf("publisher: authority %s: life %v, renewal %v, delta %v at %v", a.Name, a.Life, a.Renew, a.DeltaRenew, a.Freshest)
 		}
-		p.keepers = append(p.keepers, newKeeper(p, a))
+		p.updaters = append(p.updaters, newUpdater(p, a))
 	}
 	for _, t := range c.Targets {
-		p.couriers = append(p.couriers, newCourier(p, t))
+		p.copiers = append(p.copiers, newCopier(p, t))
 	}
 	return p, nil
 }
@@ -98,7 +98,7 @@ func New(c Config) (*Publisher, error) {
 // delta list; false when there is none, or no such issuer.
 func (p *Publisher) CRL(name string) (List, bool) {
 	issuer, delta := strings.CutSuffix(name, DeltaSuffix)
-	k := p.keeper(issuer)
+	k := p.updater(issuer)
 	if k == nil {
 		return List{}, false
 	}
@@ -109,9 +109,9 @@ func (p *Publisher) CRL(name string) (List, bool) {
 	return *held, true
 }
 
-// keeper finds that of an issuer, nil when there is none.
-func (p *Publisher) keeper(issuer string) *keeper {
-	for _, k := range p.keepers {
+// updater finds that of an issuer, nil when there is none.
+func (p *Publisher) updater(issuer string) *updater {
+	for _, k := range p.updaters {
 		if k.a.Name == issuer {
 			return k
 		}
@@ -121,7 +121,7 @@ func (p *Publisher) keeper(issuer string) *keeper {
 
 // Nudge says that something was revoked. It never blocks.
 func (p *Publisher) Nudge() {
-	for _, k := range p.keepers {
+	for _, k := range p.updaters {
 		signal(k.nudge)
 	}
 }
@@ -137,7 +137,7 @@ func signal(c chan struct{}) {
 // Load reads the newest lists into memory, where they are served from. It makes only
 // those that an issuer has none of, so that a start does not wait for a long list.
 func (p *Publisher) Load(ctx context.Context) error {
-	return p.each(func(k *keeper) error {
+	return p.each(func(k *updater) error {
 		err := k.load(ctx)
 		if err != nil || k.list(false) != nil {
 			return err
@@ -150,12 +150,12 @@ func (p *Publisher) Load(ctx context.Context) error {
 // revocations. One issuer's trouble does not keep another's list from being made.
 // That another builder has the turn is no trouble.
 func (p *Publisher) Refresh(ctx context.Context) error {
-	return p.each(func(k *keeper) error { return k.publishDue(ctx) })
+	return p.each(func(k *updater) error { return k.publishDue(ctx) })
 }
 
-func (p *Publisher) each(do func(*keeper) error) error {
+func (p *Publisher) each(do func(*updater) error) error {
 	var errs []error
-	for _, k := range p.keepers {
+	for _, k := range p.updaters {
 		if err := do(k); err != nil && !errors.Is(err, ErrBusy) {
 			errs = append(errs, fmt.Errorf("list of %s: %w", k.a.Name, err))
 		}
@@ -171,14 +171,14 @@ const busyPatience = 5 * time.Second
 // are such. The error is ErrBusy while another builder has the turn, and
 // ca.ErrNoRootKey where the key is kept elsewhere.
 func (p *Publisher) PublishNow(ctx context.Context, issuer string) (List, error) {
-	k := p.keeper(issuer)
+	k := p.updater(issuer)
 	if k == nil {
 		return List{}, fmt.Errorf("publishing list: there is no issuer %q", issuer)
 	}
 	patience, cancel := context.WithTimeout(ctx, busyPatience)
 	defer cancel()
 	for {
-		err := k.publish(ctx, wanted{complete: true, forced: true})
+		err := k.publish(ctx, due{complete: true, forced: true})
 		if err == nil {
 			return *k.list(false), nil
 		}
@@ -199,10 +199,10 @@ const warnEvery = time.Minute
 // Run keeps the lists fresh, and copies them to the targets, until the context ends.
 func (p *Publisher) Run(ctx context.Context) {
 	var all sync.WaitGroup
-	for _, k := range p.keepers {
+	for _, k := range p.updaters {
 		all.Go(func() { k.run(ctx) })
 	}
-	for _, c := range p.couriers {
+	for _, c := range p.copiers {
 		all.Go(func() { c.run(ctx) })
 	}
 	all.Go(func() {

@@ -183,7 +183,7 @@ func TestF9_ADeadBuilderIsFollowed(t *testing.T) {
 	o := newOffice(t)
 	o.refresh()
 	before, _ := o.list("issuing")
-	turn, err := o.db.Take(t.Context(), "issuing", "another", o.clock(), 30*time.Second)
+	turn, err := o.db.AcquireLease(t.Context(), "issuing", "another", o.clock(), 30*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,19 +24,19 @@ const (
 	putTimeout = time.Minute
 )
 
-// courier copies lists to one target.
-type courier struct {
+// copier copies lists to one target.
+type copier struct {
 	p      *Publisher
 	target Target
 	wake   chan struct{}
 
 	mu     sync.Mutex
-	placed map[string]TargetHealth // under the name of the list
+	copied map[string]TargetHealth // under the name of the list
 	logged map[string]string       // the last complaint
 }
 
-func newCourier(p *Publisher, t Target) *courier {
-	return &courier{p: p, target: t, wake: make(chan struct{}, 1), placed: map[string]TargetHealth{}, logged: map[string]string{}}
+func newCopier(p *Publisher, t Target) *copier {
+	return &copier{p: p, target: t, wake: make(chan struct{}, 1), copied: map[string]TargetHealth{}, logged: map[string]string{}}
 }
 
 // listName is the name of a list in addresses and of files.
@@ -47,17 +47,17 @@ func listName(issuer string, delta bool) string {
 	return issuer
 }
 
-func (c *courier) health(issuer string, delta bool) TargetHealth {
+func (c *copier) health(issuer string, delta bool) TargetHealth {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	h := c.placed[listName(issuer, delta)]
+	h := c.copied[listName(issuer, delta)]
 	h.Name = c.target.Name()
 	return h
 }
 
 // run copies until the context ends. A target may hang for as long as a file share
 // does: then it is left behind.
-func (c *courier) run(ctx context.Context) {
+func (c *copier) run(ctx context.Context) {
 	pause := firstPause
 	for {
 		done := make(chan error, 1)
@@ -86,7 +86,7 @@ func (c *courier) run(ctx context.Context) {
 
 // Deliver copies all lists to all targets that lack them, once.
 func (p *Publisher) Deliver(ctx context.Context) error {
-	for _, c := range p.couriers {
+	for _, c := range p.copiers {
 		if err := c.deliver(ctx); err != nil {
 			return err
 		}
@@ -95,9 +95,9 @@ func (p *Publisher) Deliver(ctx context.Context) error {
 }
 
 // deliver copies what the target lacks. One list's trouble does not keep another back.
-func (c *courier) deliver(ctx context.Context) error {
+func (c *copier) deliver(ctx context.Context) error {
 	var first error
-	for _, k := range c.p.keepers {
+	for _, k := range c.p.updaters {
 		for _, delta := range k.kinds() {
 			l := k.list(delta)
 			if l == nil || c.health(k.a.Name, delta).Number >= l.Number {
@@ -111,24 +111,24 @@ func (c *courier) deliver(ctx context.Context) error {
 	return first
 }
 
-func (c *courier) put(ctx context.Context, l List) error {
+func (c *copier) put(ctx context.Context, l List) error {
 	ctx, cancel := context.WithTimeout(ctx, putTimeout)
 	defer cancel()
 	number, err := c.target.Put(ctx, l)
 	name := listName(l.Issuer, l.Base > 0)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	h := c.placed[name]
+	h := c.copied[name]
 	if err == nil {
 		if c.logged[name] != "" {
 			c.p.c.Log.Info("revocation list copied again", "list", name, "target", c.target.Name(), "number", number)
 		}
-		c.placed[name] = TargetHealth{Number: number, At: c.p.c.Now()}
+		c.copied[name] = TargetHealth{Number: number, At: c.p.c.Now()}
 		delete(c.logged, name)
 		return nil
 	}
 	h.Trouble = err.Error()
-	c.placed[name] = h
+	c.copied[name] = h
 	if complaint := withoutDigits(h.Trouble); c.logged[name] != complaint {
 		c.logged[name] = complaint
 		c.p.c.Log.Error("copying revocation list", "list", name, "target", c.target.Name(), "err", err)

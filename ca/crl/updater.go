@@ -13,15 +13,15 @@ import (
 	"certportal/ca"
 )
 
-// keeper keeps the lists of one issuer.
-type keeper struct {
+// updater keeps the lists of one issuer.
+type updater struct {
 	p *Publisher
 	a Authority
 
 	complete, delta atomic.Pointer[List] // in force
 	nudge           chan struct{}
 	building        sync.Mutex // one list at a time in this process
-	pace            pace       // of the goroutine that runs
+	debounce        debounce   // of the goroutine that runs
 
 	mu      sync.Mutex
 	waiting bool
@@ -35,19 +35,19 @@ type keeper struct {
 	builds, failures uint64 // of turns that were taken here
 }
 
-func newKeeper(p *Publisher, a Authority) *keeper {
-	return &keeper{p: p, a: a, nudge: make(chan struct{}, 1), said: map[bool]warning{}}
+func newUpdater(p *Publisher, a Authority) *updater {
+	return &updater{p: p, a: a, nudge: make(chan struct{}, 1), said: map[bool]warning{}}
 }
 
 // kinds are the kinds of list the issuer has, told by whether it is a delta list.
-func (k *keeper) kinds() []bool {
+func (k *updater) kinds() []bool {
 	if k.a.DeltaRenew > 0 {
 		return []bool{false, true}
 	}
 	return []bool{false}
 }
 
-func (k *keeper) slot(delta bool) *atomic.Pointer[List] {
+func (k *updater) slot(delta bool) *atomic.Pointer[List] {
 	if delta {
 		return &k.delta
 	}
@@ -55,10 +55,10 @@ func (k *keeper) slot(delta bool) *atomic.Pointer[List] {
 }
 
 // list gives the list in force, nil when there is none.
-func (k *keeper) list(delta bool) *List { return k.slot(delta).Load() }
+func (k *updater) list(delta bool) *List { return k.slot(delta).Load() }
 
 // advance puts a list in force, and never an older one in the place of a newer.
-func (k *keeper) advance(l List) {
+func (k *updater) advance(l List) {
 	slot := k.slot(l.Base > 0)
 	for {
 		held := slot.Load()
@@ -69,7 +69,7 @@ func (k *keeper) advance(l List) {
 			break
 		}
 	}
-	for _, c := range k.p.couriers {
+	for _, c := range k.p.copiers {
 		signal(c.wake)
 	}
 }
@@ -79,7 +79,7 @@ var errRewound = errors.New("the records were restored from an older copy while 
 	"so that what was revoked since is brought back; until then no list is made")
 
 // load takes over what is published, here or by another replica.
-func (k *keeper) load(ctx context.Context) error {
+func (k *updater) load(ctx context.Context) error {
 	for _, delta := range k.kinds() {
 		have := int64(0)
 		held := k.list(delta)
@@ -100,50 +100,50 @@ func (k *keeper) load(ctx context.Context) error {
 	return nil
 }
 
-// made is when a list was made: it is dated back, for clocks that are behind.
-func made(l *List) time.Time { return l.ThisUpdate.Add(backdate) }
+// madeAt is when a list was made: it is dated back, for clocks that are behind.
+func madeAt(l *List) time.Time { return l.ThisUpdate.Add(backdate) }
 
 // interval is the age at which a list is made anew: before half of its life is over,
 // whatever the settings were when it was made.
-func (k *keeper) interval(l *List) time.Duration {
+func (k *updater) interval(l *List) time.Duration {
 	age := k.a.Renew
 	if l.Base > 0 {
 		age = k.a.DeltaRenew
 	}
-	return min(age, l.NextUpdate.Sub(made(l))/2)
+	return min(age, l.NextUpdate.Sub(madeAt(l))/2)
 }
 
 // next is when the next list is due by the clock.
-func (k *keeper) next(l *List) time.Time { return made(l).Add(k.interval(l)) }
+func (k *updater) next(l *List) time.Time { return madeAt(l).Add(k.interval(l)) }
 
-// wanted says which lists are to be made.
-type wanted struct {
+// due says which lists are to be made.
+type due struct {
 	complete, delta bool
 	revoked         bool // a revocation waits
 	forced          bool // by an administrator: whether due or not
 }
 
-func (w wanted) any() bool { return w.complete || w.delta }
+func (w due) any() bool { return w.complete || w.delta }
 
-// look loads what is published and says what is due: a list that is missing or old,
+// findDue loads what is published and says what is due: a list that is missing or old,
 // or one that tells of what was revoked since.
-func (k *keeper) look(ctx context.Context) (wanted, error) {
+func (k *updater) findDue(ctx context.Context) (due, error) {
 	if err := k.load(ctx); err != nil {
-		return wanted{}, err
+		return due{}, err
 	}
 	now := k.p.c.Now()
-	if err := k.clockRuns(now); err != nil {
-		return wanted{}, err
+	if err := k.checkClock(now); err != nil {
+		return due{}, err
 	}
 	deltas := k.a.DeltaRenew > 0
 	revoked, err := k.p.c.Store.Unlisted(ctx, k.a.Name, deltas)
 	if err != nil {
-		return wanted{}, fmt.Errorf("looking for revocations: %w", err)
+		return due{}, fmt.Errorf("looking for revocations: %w", err)
 	}
 	k.mu.Lock()
 	k.waiting = revoked
 	k.mu.Unlock()
-	w := wanted{revoked: revoked}
+	w := due{revoked: revoked}
 	complete, delta := k.list(false), k.list(true)
 	w.complete = complete == nil || !now.Before(k.next(complete)) || revoked && !deltas
 	// A delta list adds to a complete one that is published.
@@ -151,34 +151,34 @@ func (k *keeper) look(ctx context.Context) (wanted, error) {
 	return w, nil
 }
 
-// clockRuns refuses a clock that was set back: thisUpdate must never go back, for
+// checkClock refuses a clock that was set back: thisUpdate must never go back, for
 // then whoever compares takes the older list, and what was revoked opens doors again.
-func (k *keeper) clockRuns(now time.Time) error {
+func (k *updater) checkClock(now time.Time) error {
 	for _, delta := range k.kinds() {
 		l := k.list(delta)
 		if l != nil && now.Before(l.ThisUpdate) {
 			return fmt.Errorf("the clock says %s, before the last list of %s: check the clock; until it is past that time no list is made",
-				now.UTC().Format(time.RFC3339), made(l).UTC().Format(time.RFC3339))
+				now.UTC().Format(time.RFC3339), madeAt(l).UTC().Format(time.RFC3339))
 		}
 	}
 	return nil
 }
 
 // publishDue makes the lists that are due, if any.
-func (k *keeper) publishDue(ctx context.Context) error {
-	w, err := k.look(ctx)
+func (k *updater) publishDue(ctx context.Context) error {
+	w, err := k.findDue(ctx)
 	if err == nil && w.any() {
 		err = k.publish(ctx, w)
 	}
-	if k.lives(err) {
+	if k.keyIsAway(err) {
 		err = nil
 	}
-	k.tell(err)
+	k.report(err)
 	return err
 }
 
-// lives reports whether a list that cannot be signed lives on: its key is in a safe.
-func (k *keeper) lives(err error) bool {
+// keyIsAway reports whether a list that cannot be signed lives on: its key is in a safe.
+func (k *updater) keyIsAway(err error) bool {
 	away := errors.Is(err, ca.ErrNoRootKey) && k.list(false) != nil
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -191,9 +191,9 @@ func (k *keeper) lives(err error) bool {
 const tick = time.Second
 
 // run keeps the lists fresh until the context ends.
-func (k *keeper) run(ctx context.Context) {
+func (k *updater) run(ctx context.Context) {
 	for {
-		wait, gathering := k.round(ctx)
+		wait, gathering := k.step(ctx)
 		nudge := k.nudge
 		if gathering {
 			nudge = nil // what comes now comes along
@@ -207,13 +207,13 @@ func (k *keeper) run(ctx context.Context) {
 	}
 }
 
-// round looks once, makes what is due unless more is to be gathered first, and says
+// step looks once, makes what is due unless more is to be gathered first, and says
 // when to look again. While it must wait, others' lists are taken over all the same.
-func (k *keeper) round(ctx context.Context) (wait time.Duration, gathering bool) {
-	w, err := k.look(ctx)
+func (k *updater) step(ctx context.Context) (wait time.Duration, gathering bool) {
+	w, err := k.findDue(ctx)
 	began := time.Now()
 	if err == nil && w.any() {
-		if wait := k.pace.hold(began, w.revoked); wait > 0 {
+		if wait := k.debounce.wait(began, w.revoked); wait > 0 {
 			return min(wait, tick), true
 		}
 		err = k.publish(ctx, w)
@@ -222,12 +222,12 @@ func (k *keeper) round(ctx context.Context) (wait time.Duration, gathering bool)
 		return tick, false
 	}
 	if w.any() || err != nil {
-		k.pace.ended(began, time.Since(began), err != nil)
+		k.debounce.ended(began, time.Since(began), err != nil)
 	}
-	if k.lives(err) {
+	if k.keyIsAway(err) {
 		err = nil
 	}
-	k.tell(err)
+	k.report(err)
 	return tick, false
 }
 
@@ -236,7 +236,7 @@ const repeatTrouble = time.Hour
 
 // tell keeps an error for the health, and puts it into the log when it is new: the
 // clock looks every second, and so would the log.
-func (k *keeper) tell(err error) {
+func (k *updater) report(err error) {
 	if errors.Is(err, ErrBusy) {
 		return
 	}

@@ -12,16 +12,16 @@ import (
 // errLater says that the same request may be answered a little later.
 var errLater = errors.New("not now")
 
-// finding is a fact and a time at which it was true.
-type finding struct {
-	*fact
+// cached is a fact and a time at which it was true.
+type cached struct {
+	*cachedStatus
 	at time.Time
 }
 
 // sign makes the answer to a request. One for a single certificate, without a nonce,
 // is kept.
 func (r *Responder) sign(ctx context.Context, req Request) (Answer, error) {
-	found := make([]finding, len(req.IDs))
+	found := make([]cached, len(req.IDs))
 	for i, id := range req.IDs {
 		var err error
 		if found[i], err = r.find(ctx, id); err != nil {
@@ -38,7 +38,7 @@ func (r *Responder) sign(ctx context.Context, req Request) (Answer, error) {
 		return Answer{}, errLater
 	}
 	if len(found) == 1 && req.Nonce == nil {
-		held := found[0].fact
+		held := found[0].cachedStatus
 		made, err := r.make(held, req.IDs[0], by, now)
 		return Answer{wrap(made.body, by.cert.Raw), held.asOf, made.next}, err
 	}
@@ -57,14 +57,14 @@ func (r *Responder) sign(ctx context.Context, req Request) (Answer, error) {
 }
 
 // make signs the answer of one form and keeps it beside its fact.
-func (r *Responder) make(held *fact, id ID, by *signer, now time.Time) (answer, error) {
+func (r *Responder) make(held *cachedStatus, id ID, by *signer, now time.Time) (answer, error) {
 	one := r.single(held.status, id, held.asOf, by)
 	body, err := by.sign([]single{one}, nil, now)
 	if err != nil {
 		return answer{}, err
 	}
 	made := answer{form: id.form, body: body, by: by, next: one.nextUpdate}
-	r.facts.add(held, made)
+	r.cache.addAnswer(held, made)
 	return made, nil
 }
 
@@ -82,49 +82,49 @@ func (r *Responder) single(status Status, id ID, at time.Time, by *signer) singl
 }
 
 // find gives what is known of a certificate, from memory or from the records.
-func (r *Responder) find(ctx context.Context, id ID) (finding, error) {
+func (r *Responder) find(ctx context.Context, id ID) (cached, error) {
 	now := r.c.Now()
 	if id.Serial.IsZero() {
-		made := newFact(id.Serial, Status{}, now.Truncate(time.Second))
-		return finding{made, made.asOf}, nil
+		made := newCachedStatus(id.Serial, Status{}, now.Truncate(time.Second))
+		return cached{made, made.asOf}, nil
 	}
-	if held, at, ok := r.facts.find(id.Serial, now); ok {
-		return finding{held, at}, nil
+	if held, at, ok := r.cache.find(id.Serial, now); ok {
+		return cached{held, at}, nil
 	}
 	// While the records do not answer, nobody is made to wait for them.
 	if text, _ := r.following.tell(); text != "" {
-		return finding{}, errLater
+		return cached{}, errLater
 	}
 	if !enter(ctx, r.reading) {
-		return finding{}, errLater
+		return cached{}, errLater
 	}
 	defer leave(r.reading)
 	// Whoever waited may find that the one before asked for the same.
-	if held, at, ok := r.facts.find(id.Serial, r.c.Now()); ok {
-		return finding{held, at}, nil
+	if held, at, ok := r.cache.find(id.Serial, r.c.Now()); ok {
+		return cached{held, at}, nil
 	}
 	made, err := r.read(ctx, id.Serial)
 	if err != nil {
-		return finding{}, err
+		return cached{}, err
 	}
 	made.used.Store(true)
-	return finding{made, made.asOf}, nil
+	return cached{made, made.asOf}, nil
 }
 
 // rereads is how often a fact is read that was overtaken while it was.
 const rereads = 3
 
 // read asks the records. What they do not know is not kept.
-func (r *Responder) read(ctx context.Context, serial ca.Serial) (made *fact, err error) {
+func (r *Responder) read(ctx context.Context, serial ca.Serial) (made *cachedStatus, err error) {
 	for range rereads {
-		mark, asOf := r.facts.mark(), r.c.Now().Truncate(time.Second)
+		mark, asOf := r.cache.currentGeneration(), r.c.Now().Truncate(time.Second)
 		status, err := r.c.Store.Status(ctx, serial)
 		if err != nil {
 			r.note(ctx, r.records, "reading the records for OCSP", err)
 			return nil, errLater
 		}
-		made = newFact(serial, status, asOf)
-		if status.State == Unknown || r.facts.keep(made, mark) {
+		made = newCachedStatus(serial, status, asOf)
+		if status.State == Unknown || r.cache.store(made, mark) {
 			break
 		}
 	}
@@ -135,19 +135,19 @@ func (r *Responder) read(ctx context.Context, serial ca.Serial) (made *fact, err
 // renew reads facts again that are due, and signs their answers anew. It stops at
 // the first that does not work: the rest would not either.
 func (r *Responder) renew(ctx context.Context) error {
-	for _, old := range r.facts.dueBy(r.c.Now(), renewals) {
+	for _, old := range r.cache.dueBy(r.c.Now(), renewals) {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err := r.renewOne(ctx, old); err != nil {
-			r.facts.again(old, r.c.Now())
+			r.cache.retryFirst(old, r.c.Now())
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *Responder) renewOne(ctx context.Context, old *fact) error {
+func (r *Responder) renewOne(ctx context.Context, old *cachedStatus) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	now := r.c.Now()

@@ -11,22 +11,22 @@ import (
 )
 
 const (
-	// beat is how often the ledger is looked at: a revocation on another replica shows
+	// pollInterval is how often the audit log is looked at: a revocation on another replica shows
 	// here after this time.
-	beat = 250 * time.Millisecond
+	pollInterval = 250 * time.Millisecond
 
-	// batch is how many ledger entries are looked at in one go.
+	// batch is how many audit entries are looked at in one go.
 	batch = 1000
 
 	// followWithin bounds one look at the records.
 	followWithin = 3 * time.Second
 )
 
-// follow drops what the ledger tells of until it comes to the end. Only one
+// follow drops what the audit log tells of until it comes to the end. Only one
 // goroutine follows at a time.
 func (r *Responder) follow(ctx context.Context) error {
-	r.turn.Lock()
-	defer r.turn.Unlock()
+	r.followMu.Lock()
+	defer r.followMu.Unlock()
 	bounded, cancel := context.WithTimeout(ctx, followWithin)
 	defer cancel()
 	err := r.catchUp(bounded)
@@ -57,10 +57,10 @@ func (r *Responder) catchUp(ctx context.Context) error {
 			return fmt.Errorf("reading changes after %d: %w", r.position, err)
 		}
 		if through == r.position {
-			r.facts.sight(before)
+			r.cache.markSeen(before)
 			return nil
 		}
-		r.facts.forget(serials)
+		r.cache.drop(serials)
 		if held := r.signers.current.Load(); held != nil && slices.Contains(serials, held.serial) {
 			if err := r.checkSigner(ctx, held.serial); err != nil {
 				return err
@@ -69,24 +69,24 @@ func (r *Responder) catchUp(ctx context.Context) error {
 		full := through-r.position >= batch
 		r.position = through
 		if !full {
-			r.facts.sight(before)
+			r.cache.markSeen(before)
 			return nil
 		}
 	}
 }
 
-// begin takes the end of the ledger for the beginning: what is before it is in the
+// begin takes the end of the audit log for the beginning: what is before it is in the
 // records that are read from now on.
 func (r *Responder) begin(ctx context.Context) error {
 	r.begun = false
-	r.facts.forgetAll()
+	r.cache.dropAll()
 	before := r.c.Now()
 	head, err := r.c.Store.Head(ctx)
 	if err != nil {
 		return fmt.Errorf("finding the end of the ledger: %w", err)
 	}
 	r.position, r.begun = head.Seq, true
-	r.facts.sight(before)
+	r.cache.markSeen(before)
 	return nil
 }
 
@@ -102,7 +102,7 @@ func (r *Responder) checkSigner(ctx context.Context, serial ca.Serial) error {
 	}
 	r.c.Log.Warn("the OCSP signer was revoked: a new one is made", "serial", serial)
 	r.signers.current.Store(nil)
-	r.facts.forgetAll()
+	r.cache.dropAll()
 	_ = r.signers.refresh(ctx) // says itself what is wrong, and is tried again
 	return nil
 }

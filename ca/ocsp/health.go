@@ -20,7 +20,7 @@ type Health struct {
 
 // Health tells it from memory; it never waits for anything.
 func (r *Responder) Health() Health {
-	h := Health{Life: r.c.Life, Kept: r.facts.size(), Followed: r.facts.followed()}
+	h := Health{Life: r.c.Life, Kept: r.cache.size(), Followed: r.cache.followed()}
 	if held := r.signers.current.Load(); held != nil {
 		h.Signer, h.Renews = held.cert, held.renews()
 	}

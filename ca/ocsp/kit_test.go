@@ -63,7 +63,7 @@ func (j *journal) lines() int {
 	return bytes.Count(j.b.Bytes(), []byte("\n"))
 }
 
-// book is a ledger and the statuses it led to, in memory. It stands for the records
+// book is a audit log and the statuses it led to, in memory. It stands for the records
 // where a test must come between two of their statements.
 type book struct {
 	mu       sync.Mutex

@@ -34,7 +34,7 @@ type Status struct {
 	Reason int       // as in ca.Revocation
 }
 
-// ErrRewound says that the ledger is shorter than it was: every answer kept may be
+// ErrRewound says that the audit log is shorter than it was: every answer kept may be
 // of another history.
 var ErrRewound = errors.New("the ledger is shorter than it was")
 
@@ -43,11 +43,11 @@ type Store interface {
 	// Status gives the state of a serial of the issuing CA. Unknown is no error.
 	Status(ctx context.Context, serial ca.Serial) (Status, error)
 
-	// Changes gives the serials that ledger entries after a number tell of, in their
+	// Changes gives the serials that audit entries after a number tell of, in their
 	// order, at most limit entries far, and the last entry looked at. A head below
 	// after (records restored under a running portal) is errors.Is ErrRewound.
 	Changes(ctx context.Context, after int64, limit int) (serials []ca.Serial, through int64, err error)
 
-	// Head gives the last entry of the ledger: where following begins.
+	// Head gives the last entry of the audit log: where following begins.
 	Head(ctx context.Context) (audit.Head, error)
 }

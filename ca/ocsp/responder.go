@@ -58,15 +58,15 @@ type Responder struct {
 	c       Config
 	issuer  issuer
 	signers *signers
-	facts   *facts
+	cache   *statusCache
 
 	reading, signing             chan struct{} // places
 	nudge                        chan struct{}
 	following, records, answered *trouble
 
-	turn     sync.Mutex // over the two below
+	followMu sync.Mutex // over the two below
 	begun    bool
-	position int64 // last ledger entry that was heeded
+	position int64 // last audit log entry that was heeded
 }
 
 // Answer is what goes back to whoever asked.
@@ -104,7 +104,7 @@ func New(c Config) (*Responder, error) {
 	}
 	part := func() *trouble { return &trouble{log: c.Log, now: c.Now} }
 	return &Responder{
-		c: c, issuer: issuer, facts: newFacts(c.Life, maxFacts),
+		c: c, issuer: issuer, cache: newStatusCache(c.Life, maxCached),
 		signers:   &signers{c: c, trouble: part(), ending: part()},
 		following: part(), records: part(), answered: part(),
 		reading: make(chan struct{}, readers), signing: make(chan struct{}, 2*runtime.GOMAXPROCS(0)),
@@ -112,7 +112,7 @@ func New(c Config) (*Responder, error) {
 	}, nil
 }
 
-// Nudge asks for a look at the ledger at once. It never blocks.
+// Nudge asks for a look at the audit log at once. It never blocks.
 func (r *Responder) Nudge() {
 	select {
 	case r.nudge <- struct{}{}:
@@ -120,7 +120,7 @@ func (r *Responder) Nudge() {
 	}
 }
 
-// Refresh follows the ledger to its end, makes a signer when one is due, and makes
+// Refresh follows the audit log to its end, makes a signer when one is due, and makes
 // the answers anew that are. What does not work does not keep the rest from being
 // done.
 func (r *Responder) Refresh(ctx context.Context) error {
@@ -131,7 +131,7 @@ func (r *Responder) Refresh(ctx context.Context) error {
 func (r *Responder) Run(ctx context.Context) {
 	var clocks sync.WaitGroup
 	defer clocks.Wait()
-	clocks.Go(func() { every(ctx, beat, r.nudge, func() { _ = r.follow(ctx) }) })
+	clocks.Go(func() { every(ctx, pollInterval, r.nudge, func() { _ = r.follow(ctx) }) })
 	clocks.Go(func() { every(ctx, time.Second, nil, func() { _ = r.renew(ctx) }) })
 	clocks.Go(func() { r.signers.run(ctx) })
 }
@@ -165,7 +165,7 @@ func (r *Responder) Respond(ctx context.Context, request []byte) Answer {
 	}
 	now := r.c.Now()
 	if len(req.IDs) == 1 && req.Nonce == nil {
-		if a, asOf, ok := r.facts.answer(req.IDs[0], now); ok {
+		if a, asOf, ok := r.cache.answer(req.IDs[0], now); ok {
 			return Answer{DER: wrap(a.body, a.by.cert.Raw), ThisUpdate: asOf, NextUpdate: a.next}
 		}
 	}

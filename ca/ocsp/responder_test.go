@@ -73,7 +73,7 @@ func TestC5_KeptAnswersAreTheSame(t *testing.T) {
 	}
 }
 
-// TestA12_RevocationIsSeenAtOnce drops kept answers of every form when the ledger
+// TestA12_RevocationIsSeenAtOnce drops kept answers of every form when the audit log
 // tells of the certificate, and only those.
 func TestA12_RevocationIsSeenAtOnce(t *testing.T) {
 	b := newBench(t, ca.ECP256)
@@ -99,7 +99,7 @@ func TestA12_RevocationIsSeenAtOnce(t *testing.T) {
 }
 
 // TestA12_RevokedWhileRead revokes between the reading of a status and its keeping,
-// with the ledger followed before, between, or after: good must not stay.
+// with the audit log followed before, between, or after: good must not stay.
 func TestA12_RevokedWhileRead(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -156,7 +156,7 @@ func TestA12_AskedWhileRevoked(t *testing.T) {
 	}
 }
 
-// A ledger that moves all the time does not keep anybody from being answered.
+// A audit log that moves all the time does not keep anybody from being answered.
 func TestStatusReadOnABusyLedger(t *testing.T) {
 	b := newBench(t, ca.ECP256)
 	cert := b.issued()
@@ -174,7 +174,7 @@ func TestStatusReadOnABusyLedger(t *testing.T) {
 	}
 }
 
-// TestA12_RestoredUnderneath drops everything when the ledger is shorter than it was.
+// TestA12_RestoredUnderneath drops everything when the audit log is shorter than it was.
 func TestA12_RestoredUnderneath(t *testing.T) {
 	b := newBench(t, ca.ECP256)
 	cert := b.issued()

@@ -39,8 +39,8 @@ func keysOf(t *testing.T, h *harness, issuer *ca.Issuer, passphrase string, now 
 	return testkit.Must(auditmonitor.NewKeys(auditmonitor.KeyConfig{
 		Store: h.DB, Issuer: own, Now: now,
 		Certificate: ca.AuditSignerConfig{CRLURLs: []string{"http://pki.example.com/crl/issuing.crl"}},
-		Encrypt:     func(key crypto.Signer) ([]byte, error) { return ca.SealKey(key, []byte(passphrase)) },
-		Decrypt:     func(file []byte) (crypto.Signer, error) { return ca.OpenKey(file, []byte(passphrase)) },
+		Encrypt:     func(key crypto.Signer) ([]byte, error) { return ca.EncryptKey(key, []byte(passphrase)) },
+		Decrypt:     func(file []byte) (crypto.Signer, error) { return ca.DecryptKey(file, []byte(passphrase)) },
 	}))(t)
 }
 

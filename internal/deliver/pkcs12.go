@@ -74,7 +74,7 @@ func PKCS12(b Bundle) ([]byte, error) {
 	if name == "" {
 		return file, nil
 	}
-	return relabel(file, name, b.Password)
+	return setFriendlyName(file, name, b.Password)
 }
 
 // check refuses what a device would only call a wrong password, hours later.

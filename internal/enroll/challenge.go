@@ -108,7 +108,7 @@ func (r *Registrar) newChallenge(ctx context.Context, req Request) (Challenge, e
 	if err := r.fits(person); err != nil {
 		return Challenge{}, err
 	}
-	if err := r.spend(ctx, person.ID); err != nil {
+	if err := r.countIssue(ctx, person.ID); err != nil {
 		return Challenge{}, err
 	}
 	id := ChallengeID(strings.ToLower(rand.Text()))
@@ -129,7 +129,7 @@ func (r *Registrar) newChallenge(ctx context.Context, req Request) (Challenge, e
 		Names: namesOf(person), Made: r.c.Now(), Expires: c.Expires, Invitation: req.Invitation, Renew: req.renews(),
 	}, r.c.Quota, entry)
 	err = portal.AsOutage(portal.PartStore, "recording a challenge", err)
-	r.refund(ctx, person.ID, err)
+	r.uncountIssue(ctx, person.ID, err)
 	return c, err
 }
 

@@ -20,7 +20,7 @@ import (
 // an RSA 4096 key takes less than two thousand.
 const MaxRequest = 16 << 10
 
-// The reasons of a Denial for a request that a person pasted. The ledger keeps
+// The reasons of a Denial for a request that a person pasted. The audit log keeps
 // them: add, do not rename.
 const (
 	RequestEmpty     = "request-empty"
@@ -90,7 +90,7 @@ func ParsePastedRequest(text string) (KeyRequest, error) {
 	}
 	key, err := ParseKeyRequest(raw)
 	if err != nil {
-		return KeyRequest{}, fmt.Errorf("%w: %w", &portal.Denial{Why: whyNot(err)}, err)
+		return KeyRequest{}, fmt.Errorf("%w: %w", &portal.Denial{Why: rejectReason(err)}, err)
 	}
 	return key, nil
 }
@@ -109,8 +109,8 @@ func onlyRequest(text string) ([]byte, bool) {
 	return block.Bytes, block.Type == "CERTIFICATE REQUEST" || block.Type == "NEW CERTIFICATE REQUEST"
 }
 
-// whyNot sorts the errors of ParseKeyRequest by what a person can do about them.
-func whyNot(err error) string {
+// rejectReason sorts the errors of ParseKeyRequest by what a person can do about them.
+func rejectReason(err error) string {
 	var weak *ca.KeyError
 	switch {
 	case errors.As(err, &weak):

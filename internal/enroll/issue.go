@@ -58,7 +58,7 @@ func (r Request) renews() bool { return r.Renew && r.Device != "" }
 func (r *Registrar) Enroll(ctx context.Context, req Request) (Enrolment, error) {
 	ctx, cancel := context.WithTimeout(ctx, issueTimeout)
 	defer cancel()
-	leave, err := r.turns.enter(ctx, req.By.Person)
+	leave, err := r.persons.lock(ctx, req.By.Person)
 	if err != nil {
 		return Enrolment{}, &portal.Outage{Part: portal.PartIssuer, Err: err}
 	}
@@ -88,10 +88,10 @@ func (r *Registrar) issue(ctx context.Context, req Request) (done Enrolment, err
 	if err != nil {
 		return Enrolment{}, err
 	}
-	if err := r.spend(ctx, person.ID); err != nil {
+	if err := r.countIssue(ctx, person.ID); err != nil {
 		return Enrolment{}, err
 	}
-	defer func() { r.refund(ctx, person.ID, err) }()
+	defer func() { r.uncountIssue(ctx, person.ID, err) }()
 	key, err := r.c.Keys.Take(ctx)
 	if err != nil {
 		return Enrolment{}, &portal.Outage{Part: portal.PartIssuer, Err: err}
@@ -219,7 +219,7 @@ func (r *Registrar) reservation(req Request, p portal.Person, d portal.Device, p
 func (r *Registrar) complete(ctx context.Context, req Request, prepared *ca.Prepared, key crypto.Signer) error {
 	_, err := r.finisher.finish(ctx, prepared, func(cert *x509.Certificate) (Completion, error) {
 		now := r.c.Now()
-		sealed, err := sealPickup(req.PickupKey.Token(prepared.Serial()), prepared.Serial(), key, now)
+		sealed, err := encryptPickup(req.PickupKey.Token(prepared.Serial()), prepared.Serial(), key, now)
 		if err != nil {
 			return Completion{}, err
 		}

@@ -40,7 +40,7 @@ func TestEnrollRequest(t *testing.T) {
 	if !cert.PublicKey.(*ecdsa.PublicKey).Equal(key) || device.Certificate.Delivered.IsZero() {
 		t.Error("a certificate for another key, or one that waits to be fetched")
 	}
-	if !testkit.Must(p.Brought(t.Context(), device))(t) {
+	if !testkit.Must(p.HasOwnKey(t.Context(), device))(t) {
 		t.Error("the portal takes the key for its own")
 	}
 	phone := p.request("Phone", "other form")
@@ -48,7 +48,7 @@ func TestEnrollRequest(t *testing.T) {
 	_, err := p.EnrollRequest(t.Context(), phone, pasted)
 	p.wantDenial(err, enroll.RequestPlatform)
 	file := p.device(p.enroll("Laptop", "third form").Device)
-	if testkit.Must(p.Brought(t.Context(), file))(t) || testkit.Must(p.Brought(t.Context(), portal.Device{}))(t) {
+	if testkit.Must(p.HasOwnKey(t.Context(), file))(t) || testkit.Must(p.HasOwnKey(t.Context(), portal.Device{}))(t) {
 		t.Error("a key of the portal's, or none, counts as brought")
 	}
 	// Without challenges nobody could tell the two apart, so there is one kind.
@@ -68,7 +68,7 @@ func TestPhonesKeyIsNotBrought(t *testing.T) {
 	req.Platform = portal.IOS
 	c := testkit.Must(p.NewChallenge(t.Context(), req))(t)
 	testkit.Must(p.Redeem(t.Context(), portal.Actor{}, c.Secret, testkit.ECKey(t).Public()))(t)
-	if testkit.Must(p.Brought(t.Context(), p.device(c.Device.ID)))(t) {
+	if testkit.Must(p.HasOwnKey(t.Context(), p.device(c.Device.ID)))(t) {
 		t.Error("a key out of a profile counts as brought")
 	}
 }

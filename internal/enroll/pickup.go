@@ -94,7 +94,7 @@ func (r *Registrar) OpenFile(ctx context.Context, t Token) (File, error) {
 	}
 	f := File{Pickup: p, Chain: r.c.Chain}
 	token, _ := t.bytes()
-	if f.Key, err = openKey(token, p.Serial, sealed.Key); err != nil {
+	if f.Key, err = decryptKey(token, p.Serial, sealed.Key); err != nil {
 		return File{}, err
 	}
 	if f.Leaf, err = x509.ParseCertificate(sealed.CertificateDER); err != nil {
@@ -105,10 +105,10 @@ func (r *Registrar) OpenFile(ctx context.Context, t Token) (File, error) {
 }
 
 // pickup finds and opens all of a pickup but the key.
-func (r *Registrar) pickup(ctx context.Context, t Token) (Pickup, SealedPickup, error) {
+func (r *Registrar) pickup(ctx context.Context, t Token) (Pickup, EncryptedPickup, error) {
 	hash, ok := t.hash()
 	if !ok {
-		return Pickup{}, SealedPickup{}, portal.ErrNotFound
+		return Pickup{}, EncryptedPickup{}, portal.ErrNotFound
 	}
 	sealed, err := r.c.Store.Pickup(ctx, hash)
 	if err != nil {
@@ -123,11 +123,11 @@ func (r *Registrar) pickup(ctx context.Context, t Token) (Pickup, SealedPickup, 
 		p.ReadsLeft = max(0, MaxReads-sealed.Reads)
 	}
 	token, _ := t.bytes()
-	p.Password, err = openPassword(token, sealed.Serial, sealed.Password)
+	p.Password, err = decryptPassword(token, sealed.Serial, sealed.Password)
 	return p, sealed, err
 }
 
-func gone(s SealedPickup) *portal.Gone {
+func gone(s EncryptedPickup) *portal.Gone {
 	g := &portal.Gone{At: s.Expires, Platform: s.Device.Platform, Device: s.Device.ID, Removed: !s.Device.Removed.IsZero()}
 	cause := s.Device.Certificate.Cause
 	switch {
@@ -175,7 +175,7 @@ func (r *Registrar) NotePart(ctx context.Context, by portal.Actor, f File, t Tok
 	return portal.AsOutage(portal.PartStore, "recording a partial read", err)
 }
 
-// readEntry is the ledger's line of a read. The address alone opened the file:
+// readEntry is the audit log's line of a read. The address alone opened the file:
 // the reader need not be signed in.
 func (r *Registrar) readEntry(by portal.Actor, f File, what string) audit.Entry {
 	e := by.Entry(r.c.Now(), audit.PickupRead)

@@ -44,8 +44,8 @@ func (r Rules) Judge(p portal.Person) error {
 	return nil
 }
 
-// spend counts a certificate before it is made.
-func (r *Registrar) spend(ctx context.Context, id portal.PersonID) error {
+// countIssue counts a certificate before it is made.
+func (r *Registrar) countIssue(ctx context.Context, id portal.PersonID) error {
 	if r.c.PerHour == 0 {
 		return nil
 	}
@@ -59,9 +59,9 @@ func (r *Registrar) spend(ctx context.Context, id portal.PersonID) error {
 	return nil
 }
 
-// refund takes the count back when nothing came of it: who tries again until the
+// uncountIssue takes the count back when nothing came of it: who tries again until the
 // issuer is back, or brings a weak key, must not be told that they asked too often.
-func (r *Registrar) refund(ctx context.Context, id portal.PersonID, err error) {
+func (r *Registrar) uncountIssue(ctx context.Context, id portal.PersonID, err error) {
 	if r.c.PerHour == 0 || err == nil {
 		return
 	}

@@ -63,7 +63,7 @@ type Reservation struct {
 type Completion struct {
 	Serial      ca.Serial
 	Certificate *x509.Certificate
-	Pickup      *SealedPickup // nil for KindServer, and for a key that the device made
+	Pickup      *EncryptedPickup // nil for KindServer, and for a key that the device made
 	At          time.Time
 
 	// Delivered says that the device gets the certificate in the answer: nothing
@@ -81,7 +81,7 @@ type Completion struct {
 }
 
 // Revocation ends certificates. Exactly the certificates named are meant, and of
-// these only those that are pending, issued or superseded; each gets its own ledger
+// these only those that are pending, issued or superseded; each gets its own audit log
 // entry, made from Entry with the serial as Object. With cause Undelivered only
 // those are meant that nobody fetched. What a certificate superseded that ends as
 // Undelivered or Abandoned is issued again, in the same transaction.
@@ -116,9 +116,9 @@ type Enrolment struct {
 	Again bool
 }
 
-// SealedPickup is a pickup as the store keeps it: nothing in it opens without
+// EncryptedPickup is a pickup as the store keeps it: nothing in it opens without
 // the token, and of the token only the hash is kept.
-type SealedPickup struct {
+type EncryptedPickup struct {
 	TokenHash      [sha256.Size]byte
 	Serial         ca.Serial
 	Key            []byte    // sealed PKCS#8; nil once wiped

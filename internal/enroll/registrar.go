@@ -63,9 +63,9 @@ type Config struct {
 // Registrar decides whether a certificate may be issued, records it, has it
 // signed and seals the result. It is the only way to a certificate.
 type Registrar struct {
-	c     Config
-	rules Rules
-	turns turnstile
+	c       Config
+	rules   Rules
+	persons keyedMutex
 
 	finisher finisher
 }

@@ -66,7 +66,7 @@ type Store interface {
 
 	// Pickup finds a pickup by the hash of its token, wiped or not. It returns
 	// ErrNotFound for a token that never was.
-	Pickup(ctx context.Context, tokenHash [sha256.Size]byte) (SealedPickup, error)
+	Pickup(ctx context.Context, tokenHash [sha256.Size]byte) (EncryptedPickup, error)
 
 	// ClaimRead counts and records a read before it happens, so that concurrent
 	// readers stay within max. It returns ErrConflict when no read is left.

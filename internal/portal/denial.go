@@ -1,7 +1,7 @@
 package portal
 
 // Denial is why a device's request for a certificate is refused, in a word for
-// operators and the ledger. The device learns no reason.
+// operators and the audit log. The device learns no reason.
 type Denial struct {
 	Why string
 }
@@ -9,7 +9,7 @@ type Denial struct {
 // Error is for operators.
 func (d *Denial) Error() string { return "denied: " + d.Why }
 
-// The reasons of a Denial. The ledger keeps them: add, do not rename.
+// The reasons of a Denial. The audit log keeps them: add, do not rename.
 const (
 	ChallengeMissing = "challenge-missing"
 	ChallengeUnknown = "challenge-unknown"

@@ -24,7 +24,7 @@ var (
 )
 
 // Reason is why the portal refuses, as a key of the language catalogues
-// ("refusal." + Reason). The keys are stable: the ledger keeps them.
+// ("refusal." + Reason). The keys are stable: the audit log keeps them.
 type Reason string
 
 // The reasons there are. Those of a form field are shown at the field, the

@@ -10,7 +10,7 @@ import (
 
 // PersonID is the directory's stable id of a person: the same under every
 // spelling of the login name, and after a change of name. Limits, quotas and the
-// ledger key on it. With Active Directory it is the objectGUID.
+// audit log key on it. With Active Directory it is the objectGUID.
 type PersonID string
 
 // Role is what a person may do in the portal.
@@ -66,7 +66,7 @@ type Person struct {
 // Conflict is a way in which one person's names could be taken for another's.
 type Conflict string
 
-// The conflicts there are (attack A5). The ledger keeps them: add, do not rename.
+// The conflicts there are (attack A5). The audit log keeps them: add, do not rename.
 const (
 	UPNTaken   Conflict = "upn-taken"    // another entry has this UPN, or one a domain controller takes for it
 	UPNIsLogin Conflict = "upn-is-login" // the UPN reads as another account's login name
@@ -87,7 +87,7 @@ func (p Person) Subject() ca.Subject {
 	return s
 }
 
-// highest is the role the ledger names for an act that needs none.
+// highest is the role the audit log names for an act that needs none.
 func (p Person) HighestRole() Role {
 	for _, r := range []Role{Admin, Auditor, Helpdesk} {
 		if p.Has(r) {

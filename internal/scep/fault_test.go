@@ -119,11 +119,11 @@ func TestNewRefuses(t *testing.T) {
 func TestA13_AgentKeyIsSealed(t *testing.T) {
 	h := newFixture(t)
 	passphrase := []byte("correct horse battery staple")
-	h.config.Encrypt = func(key crypto.Signer) ([]byte, error) { return ca.SealKey(key, passphrase) }
-	h.config.Decrypt = func(file []byte) (crypto.Signer, error) { return ca.OpenKey(file, passphrase) }
+	h.config.Encrypt = func(key crypto.Signer) ([]byte, error) { return ca.EncryptKey(key, passphrase) }
+	h.config.Decrypt = func(file []byte) (crypto.Signer, error) { return ca.DecryptKey(file, passphrase) }
 	h.pass(80 * 24 * time.Hour)
 	h.replica() // issues a new RA beside the one whose key cannot be decrypted
-	h.config.Decrypt = func(file []byte) (crypto.Signer, error) { return ca.OpenKey(file, []byte("wrong")) }
+	h.config.Decrypt = func(file []byte) (crypto.Signer, error) { return ca.DecryptKey(file, []byte("wrong")) }
 	h.config.Issuer = nil
 	s := testkit.Must(scep.New(h.config))(t)
 	if err := s.Refresh(t.Context()); err == nil {

@@ -147,7 +147,7 @@ func (s *Service) RedeemHandoff(ctx context.Context, code HandoffCode, number in
 		}
 		return portal.Person{}, h, ErrWrongNumber
 	}
-	person, err := s.stillWelcome(ctx, h.Person, by)
+	person, err := s.checkStillAllowed(ctx, h.Person, by)
 	if err != nil {
 		return portal.Person{}, h, err
 	}
@@ -166,8 +166,8 @@ func (s *Service) closeHandoff(ctx context.Context, h Handoff, state HandoffStat
 	return portal.AsOutage(portal.PartStore, "closing hand-off", err)
 }
 
-// stillWelcome reads somebody afresh who signed in elsewhere.
-func (s *Service) stillWelcome(ctx context.Context, id portal.PersonID, by portal.Actor) (portal.Person, error) {
+// checkStillAllowed reads somebody afresh who signed in elsewhere.
+func (s *Service) checkStillAllowed(ctx context.Context, id portal.PersonID, by portal.Actor) (portal.Person, error) {
 	asking, cancel := context.WithTimeout(ctx, s.c.Timeout)
 	defer cancel()
 	person, err := s.c.Directory.Person(asking, id)

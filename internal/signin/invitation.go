@@ -22,7 +22,7 @@ type InvitationID string
 // Check is how staff made sure who stands before them.
 type Check string
 
-// The checks, as the form field "checked" names them. The ledger keeps them: add,
+// The checks, as the form field "checked" names them. The audit log keeps them: add,
 // do not rename.
 const (
 	CheckInPerson Check = "in-person"   // with a badge
@@ -40,7 +40,7 @@ func ParseCheck(s string) (Check, bool) {
 // Purpose is what an invitation is for.
 type Purpose string
 
-// The purposes, as the form field "purpose" names them. The ledger keeps them:
+// The purposes, as the form field "purpose" names them. The audit log keeps them:
 // add, do not rename.
 const (
 	ForNew    Purpose = "new"    // another phone

@@ -110,7 +110,7 @@ func endOf(i Invitation) time.Time {
 }
 
 // noteCode records a code that did not open, of somebody who is signed in. What
-// strangers bring is only counted: they could fill the ledger.
+// strangers bring is only counted: they could fill the audit log.
 func (s *Service) noteCode(ctx context.Context, by portal.Actor, id InvitationID, why string) {
 	e := by.Entry(s.c.Now(), audit.InvitationRefused)
 	e.Object, e.Detail = string(id), map[string]string{"reason": why}
@@ -133,7 +133,7 @@ func (s *Service) SignInByCode(ctx context.Context, code PickupCode, by portal.A
 	if err := s.stillStaff(ctx, i); err != nil {
 		return portal.Person{}, Invitation{}, err
 	}
-	person, err := s.stillWelcome(ctx, i.Person, by)
+	person, err := s.checkStillAllowed(ctx, i.Person, by)
 	if err != nil {
 		return portal.Person{}, Invitation{}, err
 	}

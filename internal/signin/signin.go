@@ -101,7 +101,7 @@ func (s *Service) Authenticate(ctx context.Context, login, password string, by p
 	login = strings.TrimSpace(login)
 	asking, cancel := context.WithTimeout(ctx, s.c.Timeout)
 	defer cancel()
-	visit, err := s.enter(ctx, asking, login, by)
+	visit, err := s.begin(ctx, asking, login, by)
 	if err != nil {
 		return portal.Person{}, err
 	}
@@ -193,7 +193,7 @@ func (s *Service) ask(ctx context.Context, login, password string) (portal.Perso
 }
 
 // note records a refused try, also when whoever tried has left: hanging up must
-// not keep a guess out of the ledger. What was typed as a name is not kept: people
+// not keep a guess out of the audit log. What was typed as a name is not kept: people
 // type passwords there.
 func (s *Service) note(ctx context.Context, by portal.Actor, p portal.Person, reason string) {
 	by.Person = p.ID
@@ -205,7 +205,7 @@ func (s *Service) note(ctx context.Context, by portal.Actor, p portal.Person, re
 	}
 }
 
-func clip(s string) string {
+func truncate(s string) string {
 	if len(s) > MaxCredential {
 		return s[:MaxCredential]
 	}

@@ -213,7 +213,7 @@ func (l *leaving) Authenticate(context.Context, string, string) (portal.Person, 
 }
 
 // TestA8_HangingUpHidesNoGuess breaks the request off under way: a wrong password
-// is in the ledger all the same, and what the directory did not judge is not
+// is in the audit log all the same, and what the directory did not judge is not
 // counted.
 func TestA8_HangingUpHidesNoGuess(t *testing.T) {
 	for name, answer := range map[string]error{"wrong": portal.ErrCredentials, "not judged": context.Canceled} {

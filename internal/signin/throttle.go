@@ -28,25 +28,25 @@ func perAccount(tries int, window time.Duration) Limit {
 	return Limit{Tries: tries, Window: window, Rolling: true}
 }
 
-// visit is a try that was counted: under which keys, how many are left, and how
+// attempt is a try that was counted: under which keys, how many are left, and how
 // long the pause after the last one is.
-type visit struct {
+type attempt struct {
 	address, account string
 	left             int
 	pause            time.Duration
 }
 
-// enter counts a try before it is made, of the network and of the account. The
+// begin counts a try before it is made, of the network and of the account. The
 // directory is asked under a context of its own, which ends sooner.
-func (s *Service) enter(ctx, asking context.Context, login string, by portal.Actor) (visit, error) {
+func (s *Service) begin(ctx, asking context.Context, login string, by portal.Actor) (attempt, error) {
 	now := s.c.Now()
-	v := visit{address: networkKey(by.Address)}
+	v := attempt{address: networkKey(by.Address)}
 	if v.address != "" {
 		if _, err := s.try(ctx, v.address, Limit{Tries: s.c.AddressTries, Window: s.c.Window}, now, portal.PausedAddress); err != nil {
 			return v, err
 		}
 	}
-	canonical, err := s.c.Directory.Canonical(asking, clip(login))
+	canonical, err := s.c.Directory.Canonical(asking, truncate(login))
 	if err != nil {
 		return v, errors.Join(portal.AsOutage(portal.PartDirectory, "signing in", err), s.giveBack(ctx, v.address))
 	}
@@ -69,7 +69,7 @@ func accountKey(canonical string) string { return "sign-in " + canonical }
 func (s *Service) AccountKey(ctx context.Context, login string) (string, error) {
 	asking, cancel := context.WithTimeout(ctx, s.c.Timeout)
 	defer cancel()
-	canonical, err := s.c.Directory.Canonical(asking, clip(login))
+	canonical, err := s.c.Directory.Canonical(asking, truncate(login))
 	return accountKey(canonical), portal.AsOutage(portal.PartDirectory, "spelling a login name", err)
 }
 

@@ -46,11 +46,11 @@ func (p *App) ledgerKeys() (*auditmonitor.Keys, error) {
 		// Argon2id takes 64 MiB; the memory is given back at once.
 		Encrypt: func(key crypto.Signer) ([]byte, error) {
 			defer debug.FreeOSMemory()
-			return ca.SealKey(key, p.CA.Passphrase)
+			return ca.EncryptKey(key, p.CA.Passphrase)
 		},
 		Decrypt: func(file []byte) (crypto.Signer, error) {
 			defer debug.FreeOSMemory()
-			return ca.OpenKey(file, p.CA.Passphrase)
+			return ca.DecryptKey(file, p.CA.Passphrase)
 		},
 	}
 	return auditmonitor.NewKeys(c)

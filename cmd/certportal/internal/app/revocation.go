@@ -142,7 +142,7 @@ const folderPatience = 15 * time.Second
 // recall records revocations that are in the journal or in published CRLs and not in
 // the database. A folder that cannot be read is logged and skipped.
 func (p *App) recall(ctx context.Context) (int, error) {
-	brought, err := p.journal.Recall(ctx)
+	brought, err := p.journal.Recover(ctx)
 	if err != nil {
 		return brought, err
 	}
@@ -166,7 +166,7 @@ func (p *App) recallFolder(ctx context.Context, folder *crl.Folder) (int, error)
 	}
 	done := make(chan result, 1)
 	go func() {
-		n, err := folder.Recall(ctx, p.DB, p.Now())
+		n, err := folder.Recover(ctx, p.DB, p.Now())
 		done <- result{n, err}
 	}()
 	select {

@@ -26,8 +26,8 @@ func (p *App) openSCEP(ctx context.Context, _ *config.Terminal) (err error) {
 			IssuerURLs: []string{localca.CertificateURL(p.Public.HTTP, localca.IssuingName)},
 			OCSPURLs:   []string{localca.OCSPURL(p.Public.HTTP)},
 		},
-		Encrypt: func(key crypto.Signer) ([]byte, error) { return ca.SealKey(key, p.CA.Passphrase) },
-		Decrypt: func(file []byte) (crypto.Signer, error) { return ca.OpenKey(file, p.CA.Passphrase) },
+		Encrypt: func(key crypto.Signer) ([]byte, error) { return ca.EncryptKey(key, p.CA.Passphrase) },
+		Decrypt: func(file []byte) (crypto.Signer, error) { return ca.DecryptKey(file, p.CA.Passphrase) },
 		Now:     p.Now, Log: p.log,
 	}
 	if p.scep, err = scep.New(c); err != nil {

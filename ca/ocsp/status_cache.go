@@ -11,24 +11,24 @@ import (
 	"certportal/ca"
 )
 
-// maxFacts bounds the certificates whose answers are in memory. One takes about
+// maxCached bounds the certificates whose answers are in memory. One takes about
 // 700 octets with its answer, so that all take 140 MB.
-const maxFacts = 200_000
+const maxCached = 200_000
 
-// fact is what is known of one certificate of the CA, and the answers made of it.
-type fact struct {
+// cachedStatus is what is known of one certificate of the CA, and the answers made of it.
+type cachedStatus struct {
 	serial ca.Serial
 	status Status
 	asOf   time.Time // before the records were read; the thisUpdate of its answers
 
 	due     time.Time // when to look at it again
-	place   *list.Element
+	element *list.Element
 	used    atomic.Bool              // since it was last looked at
 	answers atomic.Pointer[[]answer] // one for each way in which clients name it; never changed, only replaced
 }
 
-func newFact(serial ca.Serial, status Status, asOf time.Time) *fact {
-	made := &fact{serial: serial, status: status, asOf: asOf}
+func newCachedStatus(serial ca.Serial, status Status, asOf time.Time) *cachedStatus {
+	made := &cachedStatus{serial: serial, status: status, asOf: asOf}
 	made.answers.Store(new([]answer))
 	return made
 }
@@ -48,31 +48,31 @@ type form struct {
 	null bool // the parameters of the hash are NULL and not absent
 }
 
-// facts keeps what was read of the records until the ledger tells of a change. It
+// facts keeps what was read of the records until the audit log tells of a change. It
 // keeps what is said of certificates that exist and of no others: whoever asks for
 // numbers at random takes no memory.
-type facts struct {
+type statusCache struct {
 	life  time.Duration
 	bound int
 
 	mu    sync.RWMutex
-	known map[ca.Serial]*fact
+	known map[ca.Serial]*cachedStatus
 	order *list.List // by due
 
-	// generation changes with everything that the ledger tells: what was read before
+	// generation changes with everything that the audit log tells: what was read before
 	// may be overtaken and is not kept.
 	generation uint64
-	seen       time.Time // when the end of the ledger was last seen; zero while it is not followed
+	seenAt     time.Time // when the end of the audit log was last seen; zero while it is not followed
 }
 
-func newFacts(life time.Duration, bound int) *facts {
-	return &facts{life: life, bound: bound, known: map[ca.Serial]*fact{}, order: list.New()}
+func newStatusCache(life time.Duration, bound int) *statusCache {
+	return &statusCache{life: life, bound: bound, known: map[ca.Serial]*cachedStatus{}, order: list.New()}
 }
 
 // find gives what is known of a certificate, unless it is too old or the clock says
 // that it was read in the future. It is true at the time that is given with it: when
-// the end of the ledger was last seen, for that would have told otherwise.
-func (f *facts) find(serial ca.Serial, now time.Time) (held *fact, at time.Time, ok bool) {
+// the end of the audit log was last seen, for that would have told otherwise.
+func (f *statusCache) find(serial ca.Serial, now time.Time) (held *cachedStatus, at time.Time, ok bool) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	held = f.known[serial]
@@ -82,7 +82,7 @@ func (f *facts) find(serial ca.Serial, now time.Time) (held *fact, at time.Time,
 	if !held.used.Load() { // a write that all cores would wait for
 		held.used.Store(true)
 	}
-	at = f.seen.Truncate(time.Second)
+	at = f.seenAt.Truncate(time.Second)
 	if at.After(now) { // the clock was set back
 		at = now.Truncate(time.Second)
 	}
@@ -94,7 +94,7 @@ func (f *facts) find(serial ca.Serial, now time.Time) (held *fact, at time.Time,
 
 // answer gives the answer of a form, when it is kept and still good, and its
 // thisUpdate.
-func (f *facts) answer(id ID, now time.Time) (answer, time.Time, bool) {
+func (f *statusCache) answer(id ID, now time.Time) (answer, time.Time, bool) {
 	held, _, ok := f.find(id.Serial, now)
 	if !ok {
 		return answer{}, time.Time{}, false
@@ -107,33 +107,33 @@ func (f *facts) answer(id ID, now time.Time) (answer, time.Time, bool) {
 	return answer{}, time.Time{}, false
 }
 
-// mark says where the ledger was followed to, to be handed to keep.
-func (f *facts) mark() uint64 {
+// currentGeneration says where the audit log was followed to, to be handed to keep.
+func (f *statusCache) currentGeneration() uint64 {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	return f.generation
 }
 
-// keep takes a fact that was read after mark, unless the ledger moved since: the
+// store takes a fact that was read after mark, unless the audit log moved since: the
 // fact may be from before a revocation whose notice was heeded already.
-func (f *facts) keep(made *fact, mark uint64) bool {
+func (f *statusCache) store(made *cachedStatus, mark uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.generation != mark || f.seen.IsZero() {
+	if f.generation != mark || f.seenAt.IsZero() {
 		return false
 	}
 	f.remove(f.known[made.serial])
 	if len(f.known) >= f.bound {
-		f.remove(f.order.Front().Value.(*fact))
+		f.remove(f.order.Front().Value.(*cachedStatus))
 	}
 	made.due = made.asOf.Add(f.life / 2)
-	made.place = f.order.PushBack(made)
+	made.element = f.order.PushBack(made)
 	f.known[made.serial] = made
 	return true
 }
 
-// add keeps one more answer of a fact, while the fact stands.
-func (f *facts) add(held *fact, a answer) {
+// addAnswer keeps one more answer of a fact, while the fact stands.
+func (f *statusCache) addAnswer(held *cachedStatus, a answer) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.known[held.serial] != held {
@@ -144,8 +144,8 @@ func (f *facts) add(held *fact, a answer) {
 	held.answers.Store(&others)
 }
 
-// forget drops what the ledger tells of.
-func (f *facts) forget(serials []ca.Serial) {
+// drop drops what the audit log tells of.
+func (f *statusCache) drop(serials []ca.Serial) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.generation++
@@ -154,39 +154,39 @@ func (f *facts) forget(serials []ca.Serial) {
 	}
 }
 
-// forgetAll drops everything, and nothing is kept until the ledger is followed.
-func (f *facts) forgetAll() {
+// dropAll drops everything, and nothing is kept until the audit log is followed.
+func (f *statusCache) dropAll() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.generation++
-	f.seen = time.Time{}
+	f.seenAt = time.Time{}
 	clear(f.known)
 	f.order.Init()
 }
 
 // remove takes a fact out; nil is none.
-func (f *facts) remove(held *fact) {
+func (f *statusCache) remove(held *cachedStatus) {
 	if held == nil {
 		return
 	}
 	delete(f.known, held.serial)
-	f.order.Remove(held.place)
+	f.order.Remove(held.element)
 }
 
-// sight notes that at a time nothing was in the ledger that is not heeded.
-func (f *facts) sight(at time.Time) {
+// markSeen notes that at a time nothing was in the audit log that is not heeded.
+func (f *statusCache) markSeen(at time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.seen = at
+	f.seenAt = at
 }
 
-func (f *facts) followed() time.Time {
+func (f *statusCache) followed() time.Time {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.seen
+	return f.seenAt
 }
 
-func (f *facts) size() int {
+func (f *statusCache) size() int {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	return len(f.known)
@@ -195,16 +195,16 @@ func (f *facts) size() int {
 // dueBy gives the facts to be read again: of those at half of their life, and those
 // at its end, the ones that were asked for since. What nobody asked for lives to
 // its end and goes. Everything from the future goes, too: the clock was set back.
-func (f *facts) dueBy(now time.Time, limit int) []*fact {
+func (f *statusCache) dueBy(now time.Time, limit int) []*cachedStatus {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var due []*fact
+	var due []*cachedStatus
 	for range limit {
 		front := f.order.Front()
 		if front == nil {
 			break
 		}
-		held := front.Value.(*fact)
+		held := front.Value.(*cachedStatus)
 		switch {
 		case held.asOf.After(now):
 			f.remove(held)
@@ -224,13 +224,13 @@ func (f *facts) dueBy(now time.Time, limit int) []*fact {
 
 // postpone puts a fact behind all others. That keeps their order: half of a life
 // after this moment is when what is read at this moment is due.
-func (f *facts) postpone(held *fact) {
+func (f *statusCache) postpone(held *cachedStatus) {
 	held.due = held.due.Add(f.life / 2)
-	f.order.MoveToBack(held.place)
+	f.order.MoveToBack(held.element)
 }
 
-// again puts a fact that could not be read back in front.
-func (f *facts) again(held *fact, now time.Time) {
+// retryFirst puts a fact that could not be read back in front.
+func (f *statusCache) retryFirst(held *cachedStatus, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.known[held.serial] != held {
@@ -238,5 +238,5 @@ func (f *facts) again(held *fact, now time.Time) {
 	}
 	held.used.Store(true)
 	held.due = now
-	f.order.MoveToFront(held.place)
+	f.order.MoveToFront(held.element)
 }

@@ -92,17 +92,17 @@ func (c *PublishedCRL) readExtension(extensions *cryptobyte.String) error {
 	switch {
 	case id.Equal(oidCRLNumber()):
 		c.Number, fine = readListNumber(&value)
-		c.say("CRL number " + c.Number.Big().String())
+		c.addExtension("CRL number " + c.Number.Big().String())
 	case id.Equal(oidDelta()):
 		c.Base, fine = readListNumber(&value)
-		c.say("delta list to number " + c.Base.Big().String())
+		c.addExtension("delta list to number " + c.Base.Big().String())
 	case id.Equal(oidNextPublish()):
 		fine = readListTime(&value, &c.NextPublish)
-		c.say("next publication at " + c.NextPublish.UTC().Format(time.RFC3339))
+		c.addExtension("next publication at " + c.NextPublish.UTC().Format(time.RFC3339))
 	case id.Equal(oidAKI()):
-		c.say("authority key identifier")
+		c.addExtension("authority key identifier")
 	case id.Equal(oidFreshest()):
-		c.say("address of the delta list")
+		c.addExtension("address of the delta list")
 	case critical:
 		return fmt.Errorf("it has the critical extension %s", id)
 	}
@@ -112,7 +112,7 @@ func (c *PublishedCRL) readExtension(extensions *cryptobyte.String) error {
 	return nil
 }
 
-func (c *PublishedCRL) say(what string) { c.Extensions = append(c.Extensions, what) }
+func (c *PublishedCRL) addExtension(what string) { c.Extensions = append(c.Extensions, what) }
 
 // readCritical reads what is left out when it is false.
 func readCritical(extension *cryptobyte.String, critical *bool) bool {

@@ -14,8 +14,8 @@ import (
 	"certportal/internal/signin"
 )
 
-// keyOrder is an issuance for a key that was made elsewhere.
-type keyOrder struct {
+// keyIssuance is an issuance for a key that was made elsewhere.
+type keyIssuance struct {
 	by        portal.Actor // with the device's person
 	signedIn  bool
 	person    portal.Person
@@ -31,10 +31,10 @@ type keyOrder struct {
 }
 
 // overlaps reports whether the old certificate works beside the new one.
-func (o keyOrder) overlaps() bool { return o.renewal || o.renews != (ca.Serial{}) }
+func (o keyIssuance) overlaps() bool { return o.renewal || o.renews != (ca.Serial{}) }
 
-// entry opens a ledger entry about the order.
-func (o keyOrder) entry(e audit.Entry) audit.Entry {
+// entry opens a audit entry about the order.
+func (o keyIssuance) entry(e audit.Entry) audit.Entry {
 	if !o.signedIn {
 		e.Actor, e.Role = deviceActor, ""
 	}
@@ -48,7 +48,7 @@ func (o keyOrder) entry(e audit.Entry) audit.Entry {
 func (r *Registrar) EnrollKey(ctx context.Context, req Request, key crypto.PublicKey) (Enrolment, error) {
 	ctx, cancel := context.WithTimeout(ctx, issueTimeout)
 	defer cancel()
-	leave, err := r.turns.enter(ctx, req.By.Person)
+	leave, err := r.persons.lock(ctx, req.By.Person)
 	if err != nil {
 		return Enrolment{}, &portal.Outage{Part: portal.PartIssuer, Err: err}
 	}
@@ -56,7 +56,7 @@ func (r *Registrar) EnrollKey(ctx context.Context, req Request, key crypto.Publi
 	if done, err := r.c.Store.Attempted(ctx, req.By.Person, req.Idempotent); !errors.Is(err, portal.ErrNotFound) {
 		return done, portal.AsOutage(portal.PartStore, "looking for an earlier attempt", err)
 	}
-	o := keyOrder{
+	o := keyIssuance{
 		by: req.By, signedIn: true, key: key, once: req.Idempotent,
 		fresh: req.Device == "", supersede: req.Device != "", renewal: req.renews(),
 	}
@@ -84,7 +84,7 @@ func (r *Registrar) noteKeyRefusal(ctx context.Context, req Request, err error) 
 	}
 }
 
-func (r *Registrar) issueToPerson(ctx context.Context, req Request, o *keyOrder) (cert *x509.Certificate, err error) {
+func (r *Registrar) issueToPerson(ctx context.Context, req Request, o *keyIssuance) (cert *x509.Certificate, err error) {
 	if err := r.invited(req); err != nil {
 		return nil, err
 	}
@@ -95,17 +95,17 @@ func (r *Registrar) issueToPerson(ctx context.Context, req Request, o *keyOrder)
 	if o.device, err = r.deviceFor(ctx, req); err != nil {
 		return nil, err
 	}
-	if err := r.spend(ctx, o.person.ID); err != nil {
+	if err := r.countIssue(ctx, o.person.ID); err != nil {
 		return nil, err
 	}
 	cert, err = r.issueFor(ctx, *o)
-	r.refund(ctx, o.person.ID, err)
+	r.uncountIssue(ctx, o.person.ID, err)
 	return cert, err
 }
 
 // issueFor keeps the order of issue: prepare, record, sign, record. There is no
 // key to seal, so there is no pickup.
-func (r *Registrar) issueFor(ctx context.Context, o keyOrder) (*x509.Certificate, error) {
+func (r *Registrar) issueFor(ctx context.Context, o keyIssuance) (*x509.Certificate, error) {
 	if !o.device.Removed.IsZero() {
 		return nil, &portal.Denial{Why: portal.DeviceGone}
 	}
@@ -126,12 +126,12 @@ func (r *Registrar) issueFor(ctx context.Context, o keyOrder) (*x509.Certificate
 	if err != nil {
 		return nil, portal.AsOutage(portal.PartStore, "reserving certificate", err)
 	}
-	return r.handOut(ctx, o, prepared)
+	return r.signAndDeliver(ctx, o, prepared)
 }
 
 // prepareFor refuses a bad key as what it is: the fault is the device's, not the
 // issuer's.
-func (r *Registrar) prepareFor(o keyOrder) (*ca.Prepared, error) {
+func (r *Registrar) prepareFor(o keyIssuance) (*ca.Prepared, error) {
 	var weak *ca.KeyError
 	var linted *ca.LintError
 	prepared, err := r.prepare(o.person, o.key)
@@ -143,7 +143,7 @@ func (r *Registrar) prepareFor(o keyOrder) (*ca.Prepared, error) {
 }
 
 // conflictOf says what stood in the way of a reservation.
-func (r *Registrar) conflictOf(ctx context.Context, o keyOrder) error {
+func (r *Registrar) conflictOf(ctx context.Context, o keyIssuance) error {
 	if o.challenge == [sha256.Size]byte{} {
 		if _, err := r.c.Store.Attempted(ctx, o.by.Person, o.once); err == nil {
 			return &portal.Denial{Why: portal.HolderRenewed}
@@ -160,9 +160,9 @@ func (r *Registrar) conflictOf(ctx context.Context, o keyOrder) error {
 	return &portal.Denial{Why: portal.KeyReused}
 }
 
-// handOut signs the certificate and records it as delivered: the device waits for it in
+// signAndDeliver signs the certificate and records it as delivered: the device waits for it in
 // the answer.
-func (r *Registrar) handOut(ctx context.Context, o keyOrder, prepared *ca.Prepared) (*x509.Certificate, error) {
+func (r *Registrar) signAndDeliver(ctx context.Context, o keyIssuance, prepared *ca.Prepared) (*x509.Certificate, error) {
 	cert, err := r.finisher.finish(ctx, prepared, func(cert *x509.Certificate) (Completion, error) {
 		now := r.c.Now()
 		entry := o.entry(o.by.Entry(now, audit.CertificateIssued))

@@ -12,7 +12,7 @@ import (
 func TestA17_NoMoreThanTheBound(t *testing.T) {
 	const bound = 100
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	f := newFacts(DefaultLife, bound)
+	f := newStatusCache(DefaultLife, bound)
 	serial := func(i int64) ca.Serial {
 		s, err := ca.SerialOf(big.NewInt(i + 1))
 		if err != nil {
@@ -20,13 +20,13 @@ func TestA17_NoMoreThanTheBound(t *testing.T) {
 		}
 		return s
 	}
-	if f.keep(newFact(serial(0), Status{State: Good}, now), f.mark()) {
+	if f.store(newCachedStatus(serial(0), Status{State: Good}, now), f.currentGeneration()) {
 		t.Error("kept while the ledger is not followed")
 	}
-	f.sight(now)
+	f.markSeen(now)
 	for i := range int64(3 * bound) {
 		now = now.Add(time.Second)
-		if !f.keep(newFact(serial(i), Status{State: Good}, now), f.mark()) {
+		if !f.store(newCachedStatus(serial(i), Status{State: Good}, now), f.currentGeneration()) {
 			t.Fatalf("fact %d is not kept", i)
 		}
 	}
@@ -40,7 +40,7 @@ func TestA17_NoMoreThanTheBound(t *testing.T) {
 	}
 	// The same one again and again is one.
 	for range 3 * bound {
-		f.keep(newFact(serial(0), Status{State: Good}, now), f.mark())
+		f.store(newCachedStatus(serial(0), Status{State: Good}, now), f.currentGeneration())
 	}
 	if f.size() != bound || f.order.Len() != bound {
 		t.Errorf("got %d facts, %d in order", f.size(), f.order.Len())

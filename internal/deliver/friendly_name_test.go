@@ -45,7 +45,7 @@ func pemBytes(t testing.TB, name string) []byte {
 
 func TestRelabelAddsNothingButTheName(t *testing.T) {
 	file := encoded(t, pkcs12.LegacyDES.WithIterations(Iterations), relabelPassword)
-	named, err := relabel(file, "Ada's phone", relabelPassword)
+	named, err := setFriendlyName(file, "Ada's phone", relabelPassword)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestRelabelAddsNothingButTheName(t *testing.T) {
 
 func TestRelabelRefuses(t *testing.T) {
 	legacy := encoded(t, pkcs12.LegacyDES.WithIterations(Iterations), relabelPassword)
-	named, err := relabel(legacy, "Ada's phone", relabelPassword)
+	named, err := setFriendlyName(legacy, "Ada's phone", relabelPassword)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestRelabelRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			file, err := relabel(tt.file, "Ada's phone", relabelPassword)
+			file, err := setFriendlyName(tt.file, "Ada's phone", relabelPassword)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v, want %q", err, tt.want)
 			}
@@ -114,14 +114,14 @@ func FuzzRelabel(f *testing.F) {
 	}
 	f.Add([]byte{0x30, 0x80}, "")
 	f.Fuzz(func(t *testing.T, file []byte, name string) {
-		named, err := relabel(file, name, relabelPassword)
+		named, err := setFriendlyName(file, name, relabelPassword)
 		if err != nil {
 			return
 		}
 		if !bytes.Contains(named, bmpBytes(name)) {
 			t.Errorf("name %q is not in the file", name)
 		}
-		if _, err := relabel(named, name, relabelPassword); err == nil {
+		if _, err := setFriendlyName(named, name, relabelPassword); err == nil {
 			t.Error("a second name is taken")
 		}
 	})
@@ -136,7 +136,7 @@ func BenchmarkRelabel(b *testing.B) {
 		b.Run(string(format), func(b *testing.B) {
 			file := encoded(b, encoders[format].WithIterations(Iterations), relabelPassword)
 			for b.Loop() {
-				if _, err := relabel(file, "Ada's phone", relabelPassword); err != nil {
+				if _, err := setFriendlyName(file, "Ada's phone", relabelPassword); err != nil {
 					b.Fatal(err)
 				}
 			}

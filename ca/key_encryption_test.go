@@ -17,21 +17,21 @@ func TestSealedKeyOpens(t *testing.T) {
 	for _, name := range []string{"user-rsa", "user-ec", "root-ec"} {
 		t.Run(name, func(t *testing.T) {
 			key := ca.FixtureKey(t, name)
-			file, err := ca.SealKey(key, []byte("correct horse"))
+			file, err := ca.EncryptKey(key, []byte("correct horse"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			opened, err := ca.OpenKey(file, []byte("correct horse"))
+			opened, err := ca.DecryptKey(file, []byte("correct horse"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !key.(interface{ Equal(crypto.PrivateKey) bool }).Equal(opened) {
 				t.Error("another key came out")
 			}
-			if opened, err := ca.OpenKey(file, []byte("Correct horse")); !errors.Is(err, ca.ErrPassphrase) || opened != nil {
+			if opened, err := ca.DecryptKey(file, []byte("Correct horse")); !errors.Is(err, ca.ErrPassphrase) || opened != nil {
 				t.Errorf("wrong passphrase: got %v, want %v", err, ca.ErrPassphrase)
 			}
-			again, err := ca.SealKey(key, []byte("correct horse"))
+			again, err := ca.EncryptKey(key, []byte("correct horse"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -48,7 +48,7 @@ func TestA13_SealedKeyHidesTheKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := ca.SealKey(key, []byte("correct horse"))
+	file, err := ca.EncryptKey(key, []byte("correct horse"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,21 +64,21 @@ func TestA13_SealedKeyHidesTheKey(t *testing.T) {
 }
 
 func TestSealKeyRefuses(t *testing.T) {
-	if _, err := ca.SealKey(ca.FixtureKey(t, "user-ec"), nil); err == nil {
+	if _, err := ca.EncryptKey(ca.FixtureKey(t, "user-ec"), nil); err == nil {
 		t.Error("empty passphrase: got a file")
 	}
-	if _, err := ca.SealKey(brokenSigner{Signer: ca.FixtureKey(t, "user-ec")}, []byte("x")); err == nil {
+	if _, err := ca.EncryptKey(brokenSigner{Signer: ca.FixtureKey(t, "user-ec")}, []byte("x")); err == nil {
 		t.Error("key in a device: got a file")
 	}
 	_, edwards, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := ca.SealKey(edwards, []byte("x"))
+	file, err := ca.EncryptKey(edwards, []byte("x"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ca.OpenKey(file, []byte("x")); err == nil || !strings.Contains(err.Error(), "not RSA or ECDSA") {
+	if _, err := ca.DecryptKey(file, []byte("x")); err == nil || !strings.Contains(err.Error(), "not RSA or ECDSA") {
 		t.Errorf("ed25519: got %v", err)
 	}
 }
@@ -87,7 +87,7 @@ func TestSealKeyRefuses(t *testing.T) {
 // they ask for; the refusal is another error than that of a wrong passphrase,
 // which comes after the work.
 func TestOpenKeyRefusesHostileFiles(t *testing.T) {
-	good, err := ca.SealKey(ca.FixtureKey(t, "user-ec"), []byte("correct horse"))
+	good, err := ca.EncryptKey(ca.FixtureKey(t, "user-ec"), []byte("correct horse"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestOpenKeyRefusesHostileFiles(t *testing.T) {
 		{"empty", nil, "no PEM block"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			key, err := ca.OpenKey(test.file, []byte("correct horse"))
+			key, err := ca.DecryptKey(test.file, []byte("correct horse"))
 			if key != nil || err == nil || errors.Is(err, ca.ErrPassphrase) || !strings.Contains(err.Error(), test.reason) {
 				t.Errorf("got %v, want it to hold %q", err, test.reason)
 			}
@@ -131,7 +131,7 @@ func TestOpenKeyRefusesHostileFiles(t *testing.T) {
 }
 
 func TestOpenKeyNoticesChanges(t *testing.T) {
-	good, err := ca.SealKey(ca.FixtureKey(t, "user-ec"), []byte("correct horse"))
+	good, err := ca.EncryptKey(ca.FixtureKey(t, "user-ec"), []byte("correct horse"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestOpenKeyNoticesChanges(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			block, _ := pem.Decode(good)
 			test.change(block)
-			if key, err := ca.OpenKey(pem.EncodeToMemory(block), []byte("correct horse")); !errors.Is(err, ca.ErrPassphrase) || key != nil {
+			if key, err := ca.DecryptKey(pem.EncodeToMemory(block), []byte("correct horse")); !errors.Is(err, ca.ErrPassphrase) || key != nil {
 				t.Errorf("got %v, want %v", err, ca.ErrPassphrase)
 			}
 		})

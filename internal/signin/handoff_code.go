@@ -102,7 +102,7 @@ func drawNumbers() (number int, choices [3]int, err error) {
 			return 0, choices, err
 		}
 		choices[i] = 10 + n
-		if !mistakable(choices[i], choices[:i]) {
+		if !confusable(choices[i], choices[:i]) {
 			i++
 		}
 	}
@@ -110,7 +110,7 @@ func drawNumbers() (number int, choices [3]int, err error) {
 	return choices[right], choices, err
 }
 
-func mistakable(n int, others []int) bool {
+func confusable(n int, others []int) bool {
 	for _, o := range others {
 		if n/10 == o/10 || n%10 == o%10 || n == o%10*10+o/10 {
 			return true

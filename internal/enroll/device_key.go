@@ -14,7 +14,7 @@ import (
 	"certportal/internal/portal"
 )
 
-// deviceActor is the ledger's word for a device that asks for itself: nobody is
+// deviceActor is the audit log's word for a device that asks for itself: nobody is
 // signed in.
 const deviceActor = "device"
 
@@ -64,7 +64,7 @@ func (r *Registrar) findChallenge(ctx context.Context, secret string) (StoredCha
 }
 
 func (r *Registrar) redeem(ctx context.Context, by portal.Actor, stored StoredChallenge, key crypto.PublicKey) (*x509.Certificate, error) {
-	leave, err := r.turns.enter(ctx, by.Person)
+	leave, err := r.persons.lock(ctx, by.Person)
 	if err != nil {
 		return nil, &portal.Outage{Part: portal.PartIssuer, Err: err}
 	}
@@ -80,7 +80,7 @@ func (r *Registrar) redeem(ctx context.Context, by portal.Actor, stored StoredCh
 	if err != nil {
 		return nil, err
 	}
-	return r.issueFor(ctx, keyOrder{
+	return r.issueFor(ctx, keyIssuance{
 		by: by, person: person, device: device, key: key, challenge: stored.SecretHash, supersede: true,
 		invited: stored.Invitation, renewal: stored.Renew,
 	})
@@ -135,7 +135,7 @@ func (r *Registrar) findHolder(ctx context.Context, holder *x509.Certificate) (p
 }
 
 func (r *Registrar) renew(ctx context.Context, by portal.Actor, device portal.Device, key crypto.PublicKey) (*x509.Certificate, error) {
-	leave, err := r.turns.enter(ctx, by.Person)
+	leave, err := r.persons.lock(ctx, by.Person)
 	if err != nil {
 		return nil, &portal.Outage{Part: portal.PartIssuer, Err: err}
 	}
@@ -153,13 +153,13 @@ func (r *Registrar) renew(ctx context.Context, by portal.Actor, device portal.De
 		return nil, err
 	}
 	// Each renewal leaves a certificate in the revocation list.
-	if err := r.spend(ctx, person.ID); err != nil {
+	if err := r.countIssue(ctx, person.ID); err != nil {
 		return nil, err
 	}
-	cert, err := r.issueFor(ctx, keyOrder{
+	cert, err := r.issueFor(ctx, keyIssuance{
 		by: by, person: person, device: device, key: key, once: once, renews: device.Certificate.Serial,
 	})
-	r.refund(ctx, person.ID, err)
+	r.uncountIssue(ctx, person.ID, err)
 	return cert, err
 }
 
@@ -183,11 +183,11 @@ func (r *Registrar) EnrollRequest(ctx context.Context, req Request, pasted strin
 	return r.EnrollKey(ctx, req, wish.Key)
 }
 
-// Brought reports whether the person made the key of the device's newest
+// HasOwnKey reports whether the person made the key of the device's newest
 // certificate and brought a request: the portal never had it, and can make no
 // file with it. A key that an iPhone or iPad made is the phone's own, out of a
 // profile: they are the only ones that get challenges, and bring no requests.
-func (r *Registrar) Brought(ctx context.Context, d portal.Device) (bool, error) {
+func (r *Registrar) HasOwnKey(ctx context.Context, d portal.Device) (bool, error) {
 	status := d.Certificate.Status
 	if !r.c.DeviceKeys || d.Platform == portal.IOS || status == "" || status == portal.Pending {
 		return false, nil
@@ -220,7 +220,7 @@ func (r *Registrar) noteDenial(ctx context.Context, by portal.Actor, device port
 }
 
 // NoteDenied records that a device's message was refused before anybody could be
-// found behind it. way is how it came, why a word of the ledger.
+// found behind it. way is how it came, why a word of the audit log.
 func (r *Registrar) NoteDenied(ctx context.Context, by portal.Actor, way, why string, facts map[string]string) {
 	detail := map[string]string{"by": way, "reason": why}
 	maps.Copy(detail, facts)

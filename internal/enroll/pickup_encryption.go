@@ -23,34 +23,34 @@ const (
 	fileSeedLabel     = "certportal pickup file"
 )
 
-// sealPickup makes an install password and seals it and the key under the token.
-func sealPickup(t Token, serial ca.Serial, key crypto.Signer, now time.Time) (SealedPickup, error) {
+// encryptPickup makes an install password and seals it and the key under the token.
+func encryptPickup(t Token, serial ca.Serial, key crypto.Signer, now time.Time) (EncryptedPickup, error) {
 	token, ok := t.bytes()
 	if !ok {
-		return SealedPickup{}, errors.New("sealing pickup: token has the wrong form")
+		return EncryptedPickup{}, errors.New("sealing pickup: token has the wrong form")
 	}
 	password, err := deliver.NewPassword(rand.Reader)
 	if err != nil {
-		return SealedPickup{}, fmt.Errorf("making install password: %w", err)
+		return EncryptedPickup{}, fmt.Errorf("making install password: %w", err)
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return SealedPickup{}, fmt.Errorf("encoding key of %s: %w", serial, err)
+		return EncryptedPickup{}, fmt.Errorf("encoding key of %s: %w", serial, err)
 	}
 	defer clear(der)
-	p := SealedPickup{
+	p := EncryptedPickup{
 		TokenHash: sha256.Sum256(token), Serial: serial,
 		Expires: now.Add(PickupLife), PasswordUntil: now.Add(PasswordLife),
 	}
-	if p.Key, err = seal(token, sealKeyLabel, serial, der); err != nil {
-		return SealedPickup{}, err
+	if p.Key, err = encrypt(token, sealKeyLabel, serial, der); err != nil {
+		return EncryptedPickup{}, err
 	}
-	p.Password, err = seal(token, sealPasswordLabel, serial, []byte(password))
+	p.Password, err = encrypt(token, sealPasswordLabel, serial, []byte(password))
 	return p, err
 }
 
-func openKey(token []byte, serial ca.Serial, sealed []byte) (crypto.Signer, error) {
-	der, err := open(token, sealKeyLabel, serial, sealed)
+func decryptKey(token []byte, serial ca.Serial, sealed []byte) (crypto.Signer, error) {
+	der, err := decrypt(token, sealKeyLabel, serial, sealed)
 	if err != nil {
 		return nil, err
 	}
@@ -66,8 +66,8 @@ func openKey(token []byte, serial ca.Serial, sealed []byte) (crypto.Signer, erro
 	return signer, nil
 }
 
-func openPassword(token []byte, serial ca.Serial, sealed []byte) (string, error) {
-	password, err := open(token, sealPasswordLabel, serial, sealed)
+func decryptPassword(token []byte, serial ca.Serial, sealed []byte) (string, error) {
+	password, err := decrypt(token, sealPasswordLabel, serial, sealed)
 	return string(password), err
 }
 
@@ -79,9 +79,9 @@ func fileSeed(token []byte, serial ca.Serial) ([32]byte, error) {
 	return [32]byte(seed), nil
 }
 
-// sealer derives the AES-256-GCM key of one label. Every key seals one message,
+// pickupCipher derives the AES-256-GCM key of one label. Every key seals one message,
 // so a random nonce cannot repeat.
-func sealer(token []byte, label string, serial ca.Serial) (cipher.AEAD, error) {
+func pickupCipher(token []byte, label string, serial ca.Serial) (cipher.AEAD, error) {
 	key, err := hkdf.Key(sha256.New, token, []byte(serial.String()), label, 32)
 	if err != nil {
 		return nil, fmt.Errorf("deriving %s: %w", label, err)
@@ -93,16 +93,16 @@ func sealer(token []byte, label string, serial ca.Serial) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-func seal(token []byte, label string, serial ca.Serial, plain []byte) ([]byte, error) {
-	aead, err := sealer(token, label, serial)
+func encrypt(token []byte, label string, serial ca.Serial, plain []byte) ([]byte, error) {
+	aead, err := pickupCipher(token, label, serial)
 	if err != nil {
 		return nil, err
 	}
 	return aead.Seal(nil, nil, plain, []byte(label)), nil
 }
 
-func open(token []byte, label string, serial ca.Serial, sealed []byte) ([]byte, error) {
-	aead, err := sealer(token, label, serial)
+func decrypt(token []byte, label string, serial ca.Serial, sealed []byte) ([]byte, error) {
+	aead, err := pickupCipher(token, label, serial)
 	if err != nil {
 		return nil, err
 	}

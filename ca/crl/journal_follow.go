@@ -11,36 +11,36 @@ import (
 )
 
 const (
-	// followEvery is how often the journal looks at the ledger for what other replicas
+	// followEvery is how often the journal looks at the audit log for what other replicas
 	// did; after an act of its own it looks at once.
 	followEvery = time.Second
 
-	// followBatch is how many ledger entries it looks at together.
+	// followBatch is how many audit entries it looks at together.
 	followBatch = 1000
 
 	// noteEvery is the least time between two numbers of lists in the journal.
 	noteEvery = time.Minute
 
-	// compareEvery is how often the last line is compared with the ledger.
+	// compareEvery is how often the last line is compared with the audit log.
 	compareEvery = time.Minute
 
 	// maxRecent bounds the serials that are remembered as written.
 	maxRecent = 10_000
 )
 
-// Run writes what the ledger tells until the context ends. A journal that cannot be
+// Run writes what the audit log tells until the context ends. A journal that cannot be
 // written keeps nothing else from happening: it is told, and tried again.
 func (j *Journal) Run(ctx context.Context) {
 	var verifying sync.WaitGroup
 	defer verifying.Wait()
 	size := j.size
-	verifying.Go(func() { j.report(j.verify(size)) })
+	verifying.Go(func() { j.reportDamage(j.verify(size)) })
 	for {
 		err := j.Follow(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		j.tell(err)
+		j.reportError(err)
 		select {
 		case <-ctx.Done():
 			return
@@ -50,11 +50,11 @@ func (j *Journal) Run(ctx context.Context) {
 	}
 }
 
-// errForgot says that the records were restored under a running portal.
-var errForgot = errors.New("the records do not know the last entry of the journal: they were restored while the portal ran; restart it, " +
+// errRestored says that the records were restored under a running portal.
+var errRestored = errors.New("the records do not know the last entry of the journal: they were restored while the portal ran; restart it, " +
 	"so that what was revoked since is brought back")
 
-// Follow writes down everything that the ledger tells by now.
+// Follow writes down everything that the audit log tells by now.
 func (j *Journal) Follow(ctx context.Context) error {
 	if err := j.compare(ctx); err != nil {
 		return err
@@ -81,9 +81,9 @@ func (j *Journal) compare(ctx context.Context) error {
 	if age := now.Sub(j.checked); j.last.Hash == "" || age >= 0 && age < compareEvery {
 		return nil
 	}
-	known, err := j.c.Store.Remembers(ctx, j.last.Seq, j.last.Hash)
+	known, err := j.c.Store.HasEntry(ctx, j.last.Seq, j.last.Hash)
 	if err == nil && !known {
-		err = errForgot
+		err = errRestored
 	}
 	if err == nil {
 		j.checked = now
@@ -153,9 +153,9 @@ func (j *Journal) write(records []Record) error {
 	return nil
 }
 
-// report tells of damage in the middle of the file. What is written at its end is of
+// reportDamage tells of damage in the middle of the file. What is written at its end is of
 // use all the same.
-func (j *Journal) report(err error) {
+func (j *Journal) reportDamage(err error) {
 	if err == nil {
 		return
 	}
@@ -168,8 +168,8 @@ func (j *Journal) report(err error) {
 	}
 }
 
-// tell keeps an error for whoever asks, and logs it once.
-func (j *Journal) tell(err error) {
+// reportError keeps an error for whoever asks, and logs it once.
+func (j *Journal) reportError(err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	switch {

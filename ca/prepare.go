@@ -74,7 +74,7 @@ func (i *Issuer) Prepare(p *Profile, s Subject, pub crypto.PublicKey, now time.T
 	if err != nil {
 		return nil, err
 	}
-	want := &order{publication: p.publication, validity: valid, pub: pub, kind: kind, profile: p, subject: s}
+	want := &spec{publication: p.publication, validity: valid, pub: pub, kind: kind, profile: p, subject: s}
 	return i.prepare(template, want)
 }
 
@@ -108,7 +108,7 @@ func userTemplate(p *Profile, s Subject, kind KeyKind) (*x509.Certificate, error
 }
 
 // prepare fills in what all end-entity certificates share, and lints.
-func (i *Issuer) prepare(template *x509.Certificate, want *order) (*Prepared, error) {
+func (i *Issuer) prepare(template *x509.Certificate, want *spec) (*Prepared, error) {
 	serial, err := NewSerial(i.rand)
 	if err != nil {
 		return nil, err
@@ -128,8 +128,8 @@ func (i *Issuer) prepare(template *x509.Certificate, want *order) (*Prepared, er
 
 // check signs the template with the throwaway key and lets the lints read what
 // came out, for a lint of the template would not see what encoding made of it.
-func (i *Issuer) check(template *x509.Certificate, want *order) (*Prepared, error) {
-	raw, err := x509.CreateCertificate(rand.Reader, template, i.stand, want.pub, i.lintKey)
+func (i *Issuer) check(template *x509.Certificate, want *spec) (*Prepared, error) {
+	raw, err := x509.CreateCertificate(rand.Reader, template, i.lintCert, want.pub, i.lintKey)
 	if err != nil {
 		return nil, fmt.Errorf("encoding certificate %s: %w", want.serial, err)
 	}

@@ -3,9 +3,9 @@ package crl
 import "time"
 
 const (
-	// gather is how long a revocation waits for others, so that one list tells of
+	// debounceTime is how long a revocation waits for others, so that one list tells of
 	// several.
-	gather = 500 * time.Millisecond
+	debounceTime = 500 * time.Millisecond
 
 	// atMostEvery is the least time from one list to the next.
 	atMostEvery = time.Second
@@ -14,22 +14,22 @@ const (
 	longestPause = time.Minute
 )
 
-// pace says when the next list may be begun. Times are those of this machine's own
+// debounce says when the next list may be begun. Times are those of this machine's own
 // clock, which nobody sets back.
-type pace struct {
+type debounce struct {
 	noticed time.Time // when a revocation that waits was first seen
 	next    time.Time // not before
 	failed  int       // times in a row
 }
 
-// hold says how long the next list must wait.
-func (p *pace) hold(now time.Time, revoked bool) time.Duration {
+// wait says how long the next list must wait.
+func (p *debounce) wait(now time.Time, revoked bool) time.Duration {
 	from := p.next
 	if revoked {
 		if p.noticed.IsZero() {
 			p.noticed = now
 		}
-		if ready := p.noticed.Add(gather); ready.After(from) {
+		if ready := p.noticed.Add(debounceTime); ready.After(from) {
 			from = ready
 		}
 	}
@@ -38,7 +38,7 @@ func (p *pace) hold(now time.Time, revoked bool) time.Duration {
 
 // ended notes a list, or that it could not be made. Long lists take half of the time at
 // most: the machine has other work.
-func (p *pace) ended(began time.Time, took time.Duration, failed bool) {
+func (p *debounce) ended(began time.Time, took time.Duration, failed bool) {
 	p.noticed = time.Time{}
 	pause := max(atMostEvery, 2*took)
 	if !failed {

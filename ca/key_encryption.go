@@ -22,10 +22,10 @@ import (
 var ErrPassphrase = errors.New("wrong passphrase, or the key file was changed")
 
 const (
-	sealedType = "CERTPORTAL SEALED KEY"
-	sealedKDF  = "argon2id"
-	// maxSealedFile is several times the file of an RSA 4096 key.
-	maxSealedFile = 16 << 10
+	encryptedKeyType = "CERTPORTAL SEALED KEY"
+	encryptedKeyKDF  = "argon2id"
+	// maxKeyFile is several times the file of an RSA 4096 key.
+	maxKeyFile = 16 << 10
 
 	saltSize  = 16
 	nonceSize = 12
@@ -51,19 +51,19 @@ func (k kdf) check() error {
 	return nil
 }
 
-// sealed is a key file taken apart.
-type sealed struct {
+// encryptedKey is a key file taken apart.
+type encryptedKey struct {
 	costs       kdf
 	salt, nonce []byte
 	ciphertext  []byte
 }
 
-// SealKey writes a private key as a PEM file that only the passphrase opens:
+// EncryptKey writes a private key as a PEM file that only the passphrase opens:
 // PKCS#8 under AES-256-GCM, the key of which Argon2id makes from the passphrase
 // with 64 MiB. The headers hold the costs, salt and nonce, and are
 // authenticated. An empty passphrase and a key that cannot be exported, as in
 // an HSM, are refused.
-func SealKey(key crypto.Signer, passphrase []byte) ([]byte, error) {
+func EncryptKey(key crypto.Signer, passphrase []byte) ([]byte, error) {
 	if len(passphrase) == 0 {
 		return nil, errors.New("sealing key: passphrase is empty")
 	}
@@ -76,7 +76,7 @@ func SealKey(key crypto.Signer, passphrase []byte) ([]byte, error) {
 	if _, err := rand.Read(random); err != nil {
 		return nil, fmt.Errorf("sealing key: %w", err)
 	}
-	s := sealed{costs: newKDF(), salt: random[:saltSize], nonce: random[saltSize:]}
+	s := encryptedKey{costs: newKDF(), salt: random[:saltSize], nonce: random[saltSize:]}
 	aead, err := s.cipher(passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("sealing key: %w", err)
@@ -85,11 +85,11 @@ func SealKey(key crypto.Signer, passphrase []byte) ([]byte, error) {
 	return pem.EncodeToMemory(s.block()), nil
 }
 
-// OpenKey reads a file that [SealKey] wrote. It returns [ErrPassphrase] when
+// DecryptKey reads a file that [EncryptKey] wrote. It returns [ErrPassphrase] when
 // the passphrase does not fit, and another error, without any work, when the
 // file is not such a file or asks for costs out of bounds.
-func OpenKey(file, passphrase []byte) (crypto.Signer, error) {
-	s, err := parseSealed(file)
+func DecryptKey(file, passphrase []byte) (crypto.Signer, error) {
+	s, err := parseEncryptedKey(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading sealed key: %w", err)
 	}
@@ -116,7 +116,7 @@ func OpenKey(file, passphrase []byte) (crypto.Signer, error) {
 }
 
 // cipher pays the costs of Argon2id.
-func (s *sealed) cipher(passphrase []byte) (cipher.AEAD, error) {
+func (s *encryptedKey) cipher(passphrase []byte) (cipher.AEAD, error) {
 	key := argon2.IDKey(passphrase, s.salt, s.costs.passes, s.costs.memory, s.costs.threads, 32)
 	defer clear(key)
 	block, err := aes.NewCipher(key)
@@ -128,9 +128,9 @@ func (s *sealed) cipher(passphrase []byte) (cipher.AEAD, error) {
 
 // block writes the file. encoding/pem sorts the headers, so equal values give
 // equal octets.
-func (s *sealed) block() *pem.Block {
-	return &pem.Block{Type: sealedType, Bytes: s.ciphertext, Headers: map[string]string{
-		"Kdf":     sealedKDF,
+func (s *encryptedKey) block() *pem.Block {
+	return &pem.Block{Type: encryptedKeyType, Bytes: s.ciphertext, Headers: map[string]string{
+		"Kdf":     encryptedKeyKDF,
 		"Memory":  strconv.FormatUint(uint64(s.costs.memory), 10),
 		"Passes":  strconv.FormatUint(uint64(s.costs.passes), 10),
 		"Threads": strconv.FormatUint(uint64(s.costs.threads), 10),
@@ -141,22 +141,22 @@ func (s *sealed) block() *pem.Block {
 
 // header is what is authenticated beside the key: the file without the
 // ciphertext, so that nothing in it can be changed unnoticed.
-func (s *sealed) header() []byte {
+func (s *encryptedKey) header() []byte {
 	b := s.block()
 	b.Bytes = nil
 	return pem.EncodeToMemory(b)
 }
 
-func parseSealed(file []byte) (*sealed, error) {
-	if len(file) > maxSealedFile {
-		return nil, fmt.Errorf("file has %d octets, more than %d", len(file), maxSealedFile)
+func parseEncryptedKey(file []byte) (*encryptedKey, error) {
+	if len(file) > maxKeyFile {
+		return nil, fmt.Errorf("file has %d octets, more than %d", len(file), maxKeyFile)
 	}
 	block, _ := pem.Decode(file)
-	if block == nil || block.Type != sealedType {
-		return nil, fmt.Errorf("file holds no PEM block %q", sealedType)
+	if block == nil || block.Type != encryptedKeyType {
+		return nil, fmt.Errorf("file holds no PEM block %q", encryptedKeyType)
 	}
-	if block.Headers["Kdf"] != sealedKDF {
-		return nil, fmt.Errorf("key derivation %q is not %s", block.Headers["Kdf"], sealedKDF)
+	if block.Headers["Kdf"] != encryptedKeyKDF {
+		return nil, fmt.Errorf("key derivation %q is not %s", block.Headers["Kdf"], encryptedKeyKDF)
 	}
 	costs, err := parseCosts(block.Headers)
 	if err != nil {
@@ -170,7 +170,7 @@ func parseSealed(file []byte) (*sealed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sealed{costs: costs, salt: salt, nonce: nonce, ciphertext: block.Bytes}, nil
+	return &encryptedKey{costs: costs, salt: salt, nonce: nonce, ciphertext: block.Bytes}, nil
 }
 
 func parseCosts(headers map[string]string) (kdf, error) {

@@ -18,7 +18,7 @@ type Block struct {
 	// Zero when staff asks.
 	Session [32]byte
 
-	// Detail are further facts for the ledger, such as how staff recognised the
+	// Detail are further facts for the audit log, such as how staff recognised the
 	// person. Optional.
 	Detail map[string]string
 }

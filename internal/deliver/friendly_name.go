@@ -40,10 +40,10 @@ type (
 	}
 )
 
-// relabel returns file, a PKCS#12 of go-pkcs12 at [Iterations], with the
+// setFriendlyName returns file, a PKCS#12 of go-pkcs12 at [Iterations], with the
 // friendlyName on its key. It decrypts nothing. A file of another make, with
 // other iterations or a second key, is refused rather than guessed at.
-func relabel(file []byte, name, password string) ([]byte, error) {
+func setFriendlyName(file []byte, name, password string) ([]byte, error) {
 	var p pfx
 	if err := parse(file, &p); err != nil {
 		return nil, fmt.Errorf("parsing PFX: %w", err)
@@ -57,7 +57,7 @@ func relabel(file []byte, name, password string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parsing authenticated safe: %w", err)
 	}
-	if authSafe, err = relabelSafe(authSafe, name); err != nil {
+	if authSafe, err = setNameInSafe(authSafe, name); err != nil {
 		return nil, err
 	}
 	if p.Mac.Digest.Sum, err = macSum(p.Mac, authSafe, password); err != nil {
@@ -73,8 +73,8 @@ func relabel(file []byte, name, password string) ([]byte, error) {
 	return out, nil
 }
 
-// relabelSafe names the one key in the contents of an AuthenticatedSafe.
-func relabelSafe(authSafe []byte, name string) ([]byte, error) {
+// setNameInSafe names the one key in the contents of an AuthenticatedSafe.
+func setNameInSafe(authSafe []byte, name string) ([]byte, error) {
 	var contents []contentInfo
 	if err := parse(authSafe, &contents); err != nil {
 		return nil, fmt.Errorf("parsing authenticated safe: %w", err)
@@ -84,7 +84,7 @@ func relabelSafe(authSafe []byte, name string) ([]byte, error) {
 		if !content.Type.Equal(oidData()) {
 			continue // encrypted: the certificates
 		}
-		bags, n, err := relabelBags(content, name)
+		bags, n, err := setNameInBags(content, name)
 		if err != nil {
 			return nil, err
 		}
@@ -100,8 +100,8 @@ func relabelSafe(authSafe []byte, name string) ([]byte, error) {
 	return out, nil
 }
 
-// relabelBags names each shrouded key of one SafeContents and counts them.
-func relabelBags(content contentInfo, name string) (contentInfo, int, error) {
+// setNameInBags names each shrouded key of one SafeContents and counts them.
+func setNameInBags(content contentInfo, name string) (contentInfo, int, error) {
 	safe, err := content.data()
 	if err != nil {
 		return contentInfo{}, 0, fmt.Errorf("parsing safe contents: %w", err)
