@@ -1,6 +1,6 @@
 //go:build race
 
-package audit_test
+package auditmonitor_test
 
 // underRace says that the race detector looks on, which takes ten times as long:
 // tests then try a sample of what they try whole without it.
