@@ -17,6 +17,7 @@ import (
 
 	"certportal/ca"
 	"certportal/ca/crl"
+	"certportal/internal/test/testkit"
 )
 
 // Names of the environment of a process that publishes until it is killed.
@@ -46,7 +47,7 @@ func TestF9_KilledWhilePublishing(t *testing.T) {
 		}
 	}
 	last := int64(0)
-	for range 50 {
+	for range testkit.Times(t, 50) {
 		killSoon(t, folder, keys)
 		raw, err := os.ReadFile(filepath.Join(folder, "issuing.crl"))
 		if err != nil {

@@ -182,7 +182,7 @@ func TestF21_NothingIsLostWhileSyslogIsDown(t *testing.T) {
 	switch {
 	case testing.Short():
 		entries = 5000
-	case underRace:
+	case testkit.UnderRace:
 		entries = 10_000
 	}
 	onBoth(t, func(t *testing.T, h *harness) {

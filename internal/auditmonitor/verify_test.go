@@ -7,7 +7,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -129,17 +128,17 @@ func (h *harness) flip(t testing.TB, column string, seq int64, where int) {
 
 // At each of 1,000 positions a byte is flipped, or the entry deleted, swapped or cut
 // off, in turn: all are found, with the first bad number. Under the race detector it is
-// a sample of positions; scripts/test runs the whole without it. With
-// CERTPORTAL_EVERY=1 all four are done at all positions, which takes minutes.
+// a sample of positions; scripts/test runs the whole without it. "scripts/test
+// long" does all four at all positions.
 func TestA19_TamperingIsFoundAtEveryPosition(t *testing.T) {
 	t.Parallel()
 	const events = 1000
 	kinds := tamperings()
 	step, tried := len(kinds), events
 	switch {
-	case os.Getenv("CERTPORTAL_EVERY") != "":
+	case testkit.Times(t, 1) > 1:
 		step, tried = 1, events*len(kinds)
-	case testing.Short() || underRace:
+	case testing.Short() || testkit.UnderRace:
 		step, tried = 50*len(kinds), events/50
 	}
 	onBoth(t, func(t *testing.T, h *harness) {

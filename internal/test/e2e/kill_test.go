@@ -22,10 +22,9 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/audit"
+	"certportal/internal/test/testkit"
 	"certportal/store"
 )
-
-const killCycles = 200
 
 var (
 	downloadLink = regexp.MustCompile(`href="(/d/[^"]+)"`)
@@ -67,6 +66,9 @@ func (r *received) add(serial ca.Serial, der []byte) {
 	}
 }
 
+// killCycles is how often the program is killed.
+func killCycles(t *testing.T) int { return testkit.Times(t, 200) }
+
 // TestF1_KillInTheMiddleOfIssuing kills the program 200 times while four clients enrol
 // without pause. Every certificate that a client received must be in the store, no
 // serial may occur twice, every certificate was recorded before it was signed, and
@@ -77,10 +79,11 @@ func TestF1_KillInTheMiddleOfIssuing(t *testing.T) {
 		"CERTPORTAL_CA_ROOT_KEY=ec-p256", "CERTPORTAL_CA_ISSUING_KEY=ec-p256")
 	c := d.visitor()
 	d.signIn(c, d.person("employee"))
+	cycles := killCycles(t)
 	got := &received{certs: map[ca.Serial][]byte{}}
 	fixed := []string{"demo", "--listen", strings.TrimPrefix(d.https, "https://"), "--listen-http", strings.TrimPrefix(d.http, "http://"), "--data", d.dir}
-	for cycle := range killCycles {
-		got.news = make(chan struct{}, killCycles)
+	for cycle := range cycles {
+		got.news = make(chan struct{}, cycles)
 		ctx, cancel := context.WithCancel(t.Context())
 		var clients sync.WaitGroup
 		for i := range 4 {
@@ -182,8 +185,9 @@ func (r *received) check(t *testing.T, d *demo) {
 	}
 	defer db.Close()
 	reserved, issued, revoked := ledgerSerials(t, db)
-	if len(r.certs) < killCycles {
-		t.Errorf("clients received only %d certificates in %d cycles: the test did not test", len(r.certs), killCycles)
+	cycles := killCycles(t)
+	if len(r.certs) < cycles {
+		t.Errorf("clients received only %d certificates in %d cycles: the test did not test", len(r.certs), cycles)
 	}
 	for serial, der := range r.certs {
 		if reserved[serial.String()] != 1 || issued[serial.String()] != 1 {
@@ -203,7 +207,7 @@ func (r *received) check(t *testing.T, d *demo) {
 	if err != nil || len(stuck) != 0 {
 		t.Errorf("unfinished after the restart: %v, %v", stuck, err)
 	}
-	t.Logf("%d received, %d reserved, %d issued, %d revoked over %d kills", len(r.certs), len(reserved), len(issued), len(revoked), killCycles)
+	t.Logf("%d received, %d reserved, %d issued, %d revoked over %d kills", len(r.certs), len(reserved), len(issued), len(revoked), cycles)
 }
 
 // checkStored holds what a client received against the bytes in the store.

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"certportal/internal/test/testkit"
 )
 
 func load(t *testing.T, text string, environ map[string]string) (*Settings, error) {
@@ -165,7 +167,7 @@ func TestF12_SettingsCutAnywhere(t *testing.T) {
 	text := Example()
 	for n := range len(text) {
 		line := text[strings.LastIndexByte(text[:n], '\n')+1 : n]
-		if underRace && strings.HasPrefix(strings.TrimSpace(line), "#") {
+		if testkit.UnderRace && strings.HasPrefix(strings.TrimSpace(line), "#") {
 			continue
 		}
 		s := Defaults()

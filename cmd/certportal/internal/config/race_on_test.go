@@ -1,7 +1,0 @@
-//go:build race
-
-package config
-
-// underRace says that the race detector looks on, which takes ten times as long:
-// tests then try a sample of what they try whole without it.
-const underRace = true
