@@ -16,6 +16,7 @@ import (
 
 	"certportal/internal/test/daemon"
 	"certportal/internal/test/relyingparty"
+	"certportal/internal/test/testkit"
 )
 
 // authority is a CA with nothing between it and its clients.
@@ -25,28 +26,17 @@ type authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-func must[T any](t *testing.T) func(T, error) T {
-	t.Helper()
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
-
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
 	a := &authority{t: t}
-	a.key = must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	a.key = testkit.Must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Phones"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDigitalSignature,
 	}
-	der := must[[]byte](t)(x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key))
-	a.cert = must[*x509.Certificate](t)(x509.ParseCertificate(der))
+	der := testkit.Must(x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key))(t)
+	a.cert = testkit.Must(x509.ParseCertificate(der))(t)
 	return a
 }
 
@@ -62,19 +52,19 @@ func principal(t *testing.T) pkix.Extension {
 	names := struct {
 		UPN otherName `asn1:"tag:0"`
 	}{otherName{asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 20, 2, 3}, anna}}
-	return pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: must[[]byte](t)(asn1.Marshal(names))}
+	return pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: testkit.Must(asn1.Marshal(names))(t)}
 }
 
 func (a *authority) phone(serial int64) *tls.Certificate {
 	a.t.Helper()
-	key := must[*ecdsa.PrivateKey](a.t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	key := testkit.Must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(a.t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: anna},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		ExtraExtensions: []pkix.Extension{principal(a.t)},
 	}
-	der := must[[]byte](a.t)(x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key))
+	der := testkit.Must(x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key))(a.t)
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
@@ -86,14 +76,14 @@ func (a *authority) list(number int64, serials ...int64) string {
 			SerialNumber: big.NewInt(serial), RevocationTime: time.Now().Add(-time.Minute), ReasonCode: 1,
 		})
 	}
-	der := must[[]byte](a.t)(x509.CreateRevocationList(rand.Reader, list, a.cert, a.key))
+	der := testkit.Must(x509.CreateRevocationList(rand.Reader, list, a.cert, a.key))(a.t)
 	return string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}))
 }
 
 func (a *authority) config() relyingparty.Config {
 	a.t.Helper()
-	own := must[*daemon.Authority](a.t)(daemon.NewAuthority())
-	files := must[daemon.Files](a.t)(own.Server(a.t.TempDir(), "localhost", "127.0.0.1"))
+	own := testkit.Must(daemon.NewAuthority())(a.t)
+	files := testkit.Must(own.Server(a.t.TempDir(), "localhost", "127.0.0.1"))(a.t)
 	return relyingparty.Config{
 		Certificate: files.Certificate, Key: files.Key, Roots: own.Roots(),
 		Authorities: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})),
