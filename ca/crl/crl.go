@@ -1,11 +1,11 @@
-// Package revocation publishes what was revoked: certificate revocation lists
-// (RFC 5280 section 5) of the root and the issuing CA, made anew by a clock and
-// after every revocation, and kept in memory for those who fetch them.
+// Package crl builds, numbers and publishes the certificate revocation lists (RFC 5280
+// section 5) of the root and the issuing CA. It makes a new list on a schedule and after
+// every revocation, and serves the lists from memory.
 //
-// Numbers and lists live in the store, so that replicas agree and a restart forgets
-// nothing. Lists are copied to targets, such as folders of a web server. What must not
-// be forgotten when the store is restored from an older copy stands in a [Journal], and
-// in the published lists themselves.
+// Numbers and lists are kept in the store, so that replicas agree and a restart loses
+// nothing. Lists are copied to targets, such as the folder of a web server. A [Journal]
+// and the published lists themselves record what a store that was restored from an older
+// backup has lost: which certificates exist, and which are revoked.
 package crl
 
 import (
@@ -36,8 +36,8 @@ type List struct {
 	DER        []byte
 }
 
-// Lease is the right to build the next list of an issuer, which one builder has at
-// a time over all replicas.
+// Lease is the right to build the next list of an issuer. One builder of all replicas
+// holds it at a time.
 type Lease struct {
 	Issuer  string
 	Builder string // who has it, different for each process

@@ -31,8 +31,8 @@ type JournalConfig struct {
 	Log *slog.Logger     // optional; default slog.Default()
 }
 
-// Journal remembers outside the records what must not be forgotten when they are
-// restored from an older copy: which certificates there are, and which are revoked. It
+// Journal is the recovery journal. It records outside the store what must survive when
+// the store is restored from an older backup: which certificates there are, and which are revoked. It
 // is a file of JSON lines that are added to and never changed, each on disk before the
 // next thing happens, written by one process.
 type Journal struct {

@@ -13,7 +13,7 @@ import (
 	"certportal/ca"
 )
 
-// updater keeps the lists of one issuer.
+// updater makes the lists of one issuer and holds those in force.
 type updater struct {
 	p *Publisher
 	a Authority

@@ -27,7 +27,7 @@ const (
 	Revoked
 )
 
-// Status is the truth about one serial.
+// Status is the revocation status of one serial.
 type Status struct {
 	State  State
 	At     time.Time // of the revocation
@@ -38,7 +38,7 @@ type Status struct {
 // of another history.
 var ErrRewound = errors.New("the ledger is shorter than it was")
 
-// Store is where the truth is kept.
+// Store holds the revocation status of certificates.
 type Store interface {
 	// Status gives the state of a serial of the issuing CA. Unknown is no error.
 	Status(ctx context.Context, serial ca.Serial) (Status, error)

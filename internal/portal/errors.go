@@ -138,7 +138,7 @@ func (g *Gone) Error() string {
 	return "pickup has run out"
 }
 
-// outage wraps an error of a part, but lets through what is an answer and not a
+// AsOutage wraps an error of a part, but lets through what is an answer and not a
 // fault: refusals, denials, the sentinels and an outage that already names its
 // part.
 func AsOutage(part Part, doing string, err error) error {

@@ -24,28 +24,28 @@ const (
 	DefaultWindow       = 15 * time.Minute
 )
 
-// SignInTimeout is how long the directory may take over a whole sign-in where no
+// DefaultTimeout is how long the directory may take over a whole sign-in where no
 // setting says otherwise.
 const DefaultTimeout = 5 * time.Second
 
 // MaxCredential bounds name and password before anything is asked, in bytes.
 const MaxCredential = 1024
 
-// SignInConfig is what signing in needs. All but Directory and Store
+// Config is what signing in needs. All but Directory and Store
 // is optional.
 type Config struct {
 	Directory    portal.Directory
 	Store        Store
 	CodeAlone    bool          // codes that were made for it stand for a password
-	Tries        int           // wrong passwords of one account in Window; default SignInTries
-	AddressTries int           // wrong passwords from one network in Window; default SignInAddressTries
-	Window       time.Duration // default SignInWindow
-	Timeout      time.Duration // for all questions to the directory together; default SignInTimeout
+	Tries        int           // wrong passwords of one account in Window; default DefaultTries
+	AddressTries int           // wrong passwords from one network in Window; default DefaultAddressTries
+	Window       time.Duration // default DefaultWindow
+	Timeout      time.Duration // for all questions to the directory together; default DefaultTimeout
 	Now          func() time.Time
 	Log          *slog.Logger
 }
 
-// SignIn checks passwords, with a pause after too many wrong ones. The pause is
+// Service checks passwords, with a pause after too many wrong ones. The pause is
 // per account under all its spellings and comes before the directory's own lock;
 // another is per network, for those who try one password on many accounts.
 type Service struct {
@@ -54,7 +54,7 @@ type Service struct {
 	hashing chan struct{} // holds one token for each code being hashed
 }
 
-// NewSignIn checks the configuration.
+// New checks the configuration.
 func New(c Config) (*Service, error) {
 	if c.Directory == nil || c.Store == nil {
 		return nil, errors.New("sign-in: a required part is missing")
