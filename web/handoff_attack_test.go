@@ -266,7 +266,7 @@ func TestA9_OneCertificate(t *testing.T) {
 		if got := phone.post("/new", "name", "Second", "platform", "ios"); got.location() != install {
 			t.Errorf("later: got %d to %q, want %s", got.status, got.location(), install)
 		}
-		// Who sees a stranger's phone on the desktop and removes it is rid of it.
+		// Removing an unknown phone on the desktop ends its access.
 		desktop.post(device + "/remove")
 	}
 	if got := phone.post("/new", "name", "Second", "platform", "ios"); got.location() != install {

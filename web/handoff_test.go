@@ -67,7 +67,7 @@ func (p *testPortal) newHandoffPhone(desktop *browser) *browser {
 	return phone
 }
 
-// head is the number of entries in the ledger.
+// head is the number of entries in the audit log.
 func (p *testPortal) head() int64 {
 	p.t.Helper()
 	head, err := p.db.Head(p.t.Context())

@@ -20,9 +20,9 @@ func (p *testPortal) language(login string) string {
 	return lang
 }
 
-// TestLanguageOfLetters: the language of mail is that of the page of the sign-in, and
+// TestLanguageOfMail: the language of mail is that of the page of the sign-in, and
 // follows the links in the footer.
-func TestLanguageOfLetters(t *testing.T) {
+func TestLanguageOfMail(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t)
 	b := p.browser(iPhone)

@@ -54,7 +54,7 @@ func TestSignInRefused(t *testing.T) {
 		name               string
 		username, password string
 		status             int
-		recorded           int // refused tries in the ledger
+		recorded           int // refused tries in the audit log
 	}{
 		{"nothing", "", "", 422, 0},
 		{"no name", " ", password, 422, 0},
@@ -270,7 +270,7 @@ func TestA7_HostileNames(t *testing.T) {
 }
 
 // TestA7_PasswordTails sends passwords whose & was not escaped: no piece of one
-// may stand in the log, or in the ledger, which forgets nothing.
+// may stand in the log, or in the audit log, which forgets nothing.
 func TestA7_PasswordTails(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t)

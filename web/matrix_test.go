@@ -34,7 +34,7 @@ func gates() map[string]gate {
 		"POST /ocsp", "GET /ocsp/*",
 		"GET /static/{name}", "GET /go", "POST /go", "GET /go/{code}", "POST /go/{code}",
 		"GET /d/{token}/{file}", "HEAD /d/{token}/{file}")
-	// Strangers are asked to sign in first, unless a setting lets a code alone in.
+	// Without a session: sign in first, unless a code may replace the password.
 	add(gate{}, "GET /pickup", "POST /pickup", "GET /pickup/{code}")
 	add(gate{}, "GET /", "POST /logout", "GET /new", "POST /new", "GET /new/key", "POST /new/key", "GET /new/platform",
 		"GET /handoff", "POST /handoff")
@@ -79,7 +79,7 @@ func addStaffGates(add func(gate, ...string)) {
 // part is one client of the matrix, with the path of their own device.
 type part struct {
 	login string
-	role  portal.Role // empty for a stranger
+	role  portal.Role // empty without a session
 	*browser
 	device string
 }

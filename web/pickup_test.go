@@ -231,12 +231,12 @@ func TestCodeRequired(t *testing.T) {
 	if n := p.certificates("anna"); n[portal.Issued] != 1 || n[portal.Revoked] != 0 {
 		t.Errorf("got %v", n)
 	}
-	if _, err := web.New(withoutDesk(p.config)); err == nil {
+	if _, err := web.New(withoutHelpdesk(p.config)); err == nil {
 		t.Error("a code is required that nobody can give")
 	}
 }
 
-func withoutDesk(c web.Config) web.Config {
+func withoutHelpdesk(c web.Config) web.Config {
 	c.Helpdesk = nil
 	return c
 }

@@ -150,7 +150,7 @@ func checkIdentity(t *testing.T, leaf *x509.Certificate, upn, sid string) {
 }
 
 // TestSubCodesAreSentences shows what people read for each thing a domain
-// controller can have against them, and that a stranger reads none of it.
+// controller can have against them, and that nothing of it is shown before sign-in.
 func TestSubCodesAreSentences(t *testing.T) {
 	dc := samba.Start(t)
 	states := []struct {

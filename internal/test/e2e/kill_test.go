@@ -176,7 +176,7 @@ func (d *demo) removeAll(c *http.Client) {
 }
 
 // check compares three sets: what clients hold, what the store holds, and what
-// the ledger says.
+// the audit log says.
 func (r *received) check(t *testing.T, d *demo) {
 	t.Helper()
 	db, err := store.Open(t.Context(), store.Config{URL: filepath.Join(d.dir, "portal.db")})

@@ -39,7 +39,7 @@ func at(path string) func(*tab, *demo) {
 }
 
 // screens lists every page in an order one visitor can walk: first as a
-// stranger, then signed in without devices, then with.
+// visitor, then signed in without devices, then with.
 func screens() []screen {
 	longName := "Dienst-Smartphone Außenstelle Süd-West 7" // forty characters
 	return []screen{

@@ -176,7 +176,7 @@ func (p *testPortal) certificates(login string) map[portal.Status]int {
 	return count
 }
 
-// entries counts the ledger entries of an action.
+// entries counts the audit entries of an action.
 func (p *testPortal) entries(action audit.Action) int {
 	p.t.Helper()
 	all, err := p.db.Entries(context.Background(), 0, 10_000)

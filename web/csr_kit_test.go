@@ -100,7 +100,7 @@ func (a answer) pasted() string {
 	return b.String()
 }
 
-// lastEntry is the newest entry of the ledger.
+// lastEntry is the newest entry of the audit log.
 func (p *testPortal) lastEntry() audit.Entry {
 	p.t.Helper()
 	all, err := p.db.Entries(p.t.Context(), 0, 10_000)

@@ -98,7 +98,7 @@ func TestBrokenRead(t *testing.T) {
 	if !f.certificate().Delivered.IsZero() {
 		t.Error("a certificate whose file never arrived is marked as delivered")
 	}
-	// A part of the key left the house each time.
+	// A part of the key was sent each time.
 	if got := f.entries(audit.PickupRead); got != 3*enroll.MaxReads {
 		t.Errorf("ledger: got %d reads, want every try", got)
 	}
