@@ -24,8 +24,3 @@ func newPortal(t *testing.T) *testPortal {
 func (p *testPortal) actor() portal.Actor { return fixture.Employee(p.anna) }
 
 func (p *testPortal) request(name, form string) enroll.Request { return p.Request(p.anna, name, form) }
-
-func (p *testPortal) enroll(name, form string) enroll.Enrolment {
-	p.T.Helper()
-	return p.MustEnroll(p.anna, name, form)
-}

@@ -8,7 +8,6 @@ import (
 	"certportal/ca"
 	"certportal/ca/ocsp"
 	"certportal/cmd/certportal/internal/config"
-	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/enroll"
 )
 
@@ -47,6 +46,3 @@ func (p *App) ocspHealth() *ocsp.Health {
 	h := p.ocsp.Health()
 	return &h
 }
-
-// onlineURLs are the OCSP addresses for certificates.
-func (p *App) onlineURLs() []string { return []string{localca.OCSPURL(p.Public.HTTP)} }
