@@ -17,24 +17,25 @@ import (
 
 // bulkColumns are the columns that [bulkRow] scans.
 const bulkColumns = `id, state, filter, place, maker, maker_name, role, address, request, made_at, expires_at,
-	cause, comment, approver, approver_name, closed_at, items, finished, ended`
+	cause, comment, approver, approver_name, approved_at, closed_at, items, finished, ended`
 
 type bulkRow struct {
-	order                 admin.BulkRevocation
-	place                 string
-	made, expires, closed sql.NullInt64
+	order                           admin.BulkRevocation
+	place                           string
+	made, expires, approved, closed sql.NullInt64
 }
 
 func (r *bulkRow) fields() []any {
 	o := &r.order
 	return []any{&o.ID, &o.State, &o.Filter, &r.place, &o.Maker, &o.MakerName, &o.Role, &o.Address, &o.Request,
-		&r.made, &r.expires, &o.Cause, &o.Comment, &o.Approver, &o.ApproverName, &r.closed,
+		&r.made, &r.expires, &o.Cause, &o.Comment, &o.Approver, &o.ApproverName, &r.approved, &r.closed,
 		&o.Items, &o.Finished, &o.Revoked}
 }
 
 func (r *bulkRow) value() (admin.BulkRevocation, error) {
 	o := r.order
-	o.Made, o.Expires, o.Closed = sqldb.TimeOf(r.made), sqldb.TimeOf(r.expires), sqldb.TimeOf(r.closed)
+	o.Made, o.Expires = sqldb.TimeOf(r.made), sqldb.TimeOf(r.expires)
+	o.Approved, o.Closed = sqldb.TimeOf(r.approved), sqldb.TimeOf(r.closed)
 	var err error
 	o.Cursor, err = admin.ParseCursor(r.place)
 	return o, err

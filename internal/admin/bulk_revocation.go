@@ -49,6 +49,7 @@ type BulkRevocation struct {
 	Grounds                      // empty until the maker confirmed
 	Approver     portal.PersonID // empty if no second administrator was needed
 	ApproverName string
+	Approved     time.Time
 	Closed       time.Time
 
 	Items    int // number of certificates
