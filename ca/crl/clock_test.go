@@ -10,8 +10,8 @@ import (
 
 const day = 24 * time.Hour
 
-// TestF8_ClockSteps sets the clock forth and back: number and thisUpdate never go back,
-// and while the clock is behind the last list none is made.
+// TestF8_ClockSteps sets the clock forward and back: number and thisUpdate never decrease,
+// and no list is made while the clock is before the last list.
 func TestF8_ClockSteps(t *testing.T) {
 	for name, step := range map[string]time.Duration{
 		"back a day": -day, "back 400 days": -400 * day, "forth a day": day, "forth 400 days": 400 * day,
@@ -33,7 +33,7 @@ func TestF8_ClockSteps(t *testing.T) {
 			}
 			ahead := *held(t, o, "issuing")
 			follows(t, ahead, before)
-			// Somebody sets the clock right: the lists are of the future now.
+			// The clock is set back to the right time: the lists are now in the future.
 			o.pass(-step)
 			o.revokeNew()
 			checkRefused(t, o, o.Refresh(t.Context()), ahead)

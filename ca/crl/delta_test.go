@@ -9,8 +9,8 @@ import (
 	"certportal/ca/crl"
 )
 
-// A revocation is in a delta list at once; the complete one waits for the clock, and
-// then both say the same under one number (RFC 5280 section 5.2.3).
+// A revocation is in a delta list at once. The next complete list is made on schedule,
+// with a delta list of the same number (RFC 5280 section 5.2.3).
 func TestDeltaLists(t *testing.T) {
 	o := newOffice(t, withDeltas)
 	o.refresh()
@@ -45,8 +45,8 @@ func TestDeltaLists(t *testing.T) {
 	}
 }
 
-// Whoever holds any complete list in force can add the delta list to it; one that ran
-// out need not be served any more.
+// A client with any complete list in force can apply the delta list. An expired complete
+// list is no base any more.
 func TestDeltaListsAddToTheOldestInForce(t *testing.T) {
 	o := newOffice(t, withDeltas)
 	o.refresh()
@@ -64,7 +64,7 @@ func TestDeltaListsAddToTheOldestInForce(t *testing.T) {
 	}
 }
 
-func TestCompleteListsTellOfDeltaLists(t *testing.T) {
+func TestCompleteListsNameDeltaLists(t *testing.T) {
 	freshest := asn1.ObjectIdentifier{2, 5, 29, 46}
 	for _, deltas := range []bool{false, true} {
 		o := newOffice(t)
@@ -83,7 +83,8 @@ func TestCompleteListsTellOfDeltaLists(t *testing.T) {
 	}
 }
 
-// Without delta lists again, the next complete list has what only the delta list had.
+// After delta lists are disabled, the next complete list has the revocations that only
+// the delta list had.
 func TestDeltaListsSwitchedOff(t *testing.T) {
 	o := newOffice(t, withDeltas)
 	o.refresh()

@@ -8,8 +8,8 @@ import (
 	"certportal/ca/crl"
 )
 
-// TestF10_AStuckBuilderIsTold walks through the life of a list whose successor hangs in
-// the key store: each level is told once, and gravely a day before the end.
+// TestF10_AStuckBuilderIsTold goes through the life of a list whose successor hangs in the
+// key store: each level is logged once, and as ERROR from a day before the end.
 func TestF10_AStuckBuilderIsTold(t *testing.T) {
 	o := newOffice(t)
 	o.refresh()
@@ -83,8 +83,8 @@ func TestHealthTellsWhatIsServed(t *testing.T) {
 	}
 }
 
-// The root's list is renewed by hand: its key is in a safe, and nothing is wrong before
-// half of the year is over.
+// The root's list is renewed by hand, because its key is kept offline. The first warning
+// comes at half of the year.
 func TestRootListAsksForItsKey(t *testing.T) {
 	o := newOffice(t)
 	o.refresh()

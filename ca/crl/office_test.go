@@ -18,8 +18,8 @@ import (
 	"certportal/store"
 )
 
-// office is a publisher over a real database and an EC hierarchy, with a clock
-// of the test's.
+// office is a publisher over a real database and an EC hierarchy, with a clock that the
+// test sets.
 type office struct {
 	*crl.Publisher
 	t         *testing.T
@@ -46,7 +46,7 @@ func (l *lines) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// taken gives what was written since it was last asked.
+// taken gives what was written since the previous call.
 func (l *lines) taken() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -88,7 +88,7 @@ func opened(t *testing.T, file string) *store.DB {
 	return db
 }
 
-// replica makes one more publisher over the same records.
+// replica makes one more publisher over the same database.
 func (o *office) replica() *crl.Publisher {
 	o.t.Helper()
 	c := crl.Config{
@@ -166,7 +166,7 @@ func (o *office) list(name string) (crl.List, *x509.RevocationList) {
 	return l, parsed
 }
 
-// names reports whether a list names a serial.
+// names reports whether a list contains a serial.
 func (o *office) names(list string, serial ca.Serial) bool {
 	o.t.Helper()
 	_, parsed := o.list(list)
