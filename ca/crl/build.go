@@ -31,7 +31,7 @@ func (u *updater) lease() time.Duration {
 }
 
 // publish builds, signs and stores the lists in w under a lease. The database is not
-// locked meanwhile. The error is ErrBusy when another builder holds the lease.
+// locked while it builds and signs. The error is ErrBusy when another builder holds the lease.
 func (u *updater) publish(ctx context.Context, w due) error {
 	u.building.Lock()
 	defer u.building.Unlock()

@@ -17,7 +17,7 @@ func TestF8_ClockSteps(t *testing.T) {
 		"back a day": -day, "back 400 days": -400 * day, "forth a day": day, "forth 400 days": 400 * day,
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := newOffice(t, withDeltas)
+			o := newFixture(t, withDeltas)
 			o.refresh()
 			o.refresh()
 			before := *held(t, o, "issuing")
@@ -46,7 +46,7 @@ func TestF8_ClockSteps(t *testing.T) {
 	}
 }
 
-func held(t *testing.T, o *office, name string) *crl.List {
+func held(t *testing.T, o *fixture, name string) *crl.List {
 	t.Helper()
 	l, ok := o.CRL(name)
 	if !ok {
@@ -55,7 +55,7 @@ func held(t *testing.T, o *office, name string) *crl.List {
 	return &l
 }
 
-func checkRefused(t *testing.T, o *office, err error, before crl.List) {
+func checkRefused(t *testing.T, o *fixture, err error, before crl.List) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), "check the clock") {
 		t.Errorf("Refresh: %v, want it to name the clock", err)
@@ -68,7 +68,7 @@ func checkRefused(t *testing.T, o *office, err error, before crl.List) {
 		t.Errorf("trouble %q, want it to name the clock", h.Trouble)
 	}
 	if _, err := o.PublishNow(t.Context(), "issuing"); err == nil {
-		t.Error("an order publishes a list that is older than the last")
+		t.Error("PublishNow published a list that is older than the last")
 	}
 }
 

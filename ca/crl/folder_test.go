@@ -15,7 +15,7 @@ import (
 )
 
 // inFolder reads a list from a folder.
-func inFolder(t *testing.T, o *office, folder, name, issuer string) *ca.PublishedCRL {
+func inFolder(t *testing.T, o *fixture, folder, name, issuer string) *ca.PublishedCRL {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(folder, name))
 	if err != nil {
@@ -28,11 +28,11 @@ func inFolder(t *testing.T, o *office, folder, name, issuer string) *ca.Publishe
 	return crl
 }
 
-// intoFolder copies the lists of an office into a folder.
-func intoFolder(t *testing.T) (*office, *crl.Folder) {
+// intoFolder copies the lists of a fixture into a folder.
+func intoFolder(t *testing.T) (*fixture, *crl.Folder) {
 	t.Helper()
 	folder := &crl.Folder{Path: t.TempDir()}
-	o := newOffice(t, withDeltas, func(c *crl.Config) { c.Targets = []crl.Target{folder} })
+	o := newFixture(t, withDeltas, func(c *crl.Config) { c.Targets = []crl.Target{folder} })
 	folder.Signers = o.signers()
 	return o, folder
 }
@@ -78,7 +78,7 @@ func TestF9_FolderNeverGoesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(folder.Path, "issuing.crl")
-	foreign := newOffice(t)
+	foreign := newFixture(t)
 	foreign.pass(365 * 24 * time.Hour)
 	foreign.refresh()
 	for _, tt := range []struct {
@@ -181,7 +181,7 @@ func (h hanging) Put(context.Context, crl.List) (int64, error) {
 // Run serves, builds and ends while a target hangs.
 func TestTargetThatHangs(t *testing.T) {
 	h := hanging{make(chan struct{})}
-	o := newOffice(t, func(c *crl.Config) { c.Targets = []crl.Target{h} })
+	o := newFixture(t, func(c *crl.Config) { c.Targets = []crl.Target{h} })
 	o.refresh()
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
@@ -198,7 +198,7 @@ func TestTargetThatHangs(t *testing.T) {
 // Run copies the lists that are published while it runs.
 func TestRunDelivers(t *testing.T) {
 	folder := &crl.Folder{Path: t.TempDir()}
-	o := newOffice(t, func(c *crl.Config) { c.Targets = []crl.Target{folder} })
+	o := newFixture(t, func(c *crl.Config) { c.Targets = []crl.Target{folder} })
 	folder.Signers = o.signers()
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})

@@ -50,7 +50,7 @@ func fill(t *testing.T, file string) {
 func TestF3_FolderOnAFullDisk(t *testing.T) {
 	disk := smallDisk(t)
 	folder := &crl.Folder{Path: disk}
-	o := newOffice(t, func(c *crl.Config) { c.Targets = []crl.Target{folder} })
+	o := newFixture(t, func(c *crl.Config) { c.Targets = []crl.Target{folder} })
 	folder.Signers = o.signers()
 	o.refresh()
 	if err := o.Deliver(t.Context()); err != nil {
@@ -86,7 +86,7 @@ func TestF3_FolderOnAFullDisk(t *testing.T) {
 func TestF3_JournalOnAFullDisk(t *testing.T) {
 	disk := smallDisk(t)
 	file := filepath.Join(disk, "revocation.journal")
-	o := newOffice(t)
+	o := newFixture(t)
 	j := journalAt(t, o, file)
 	o.revokeNew()
 	follow(t, j)

@@ -16,8 +16,8 @@ import (
 	"certportal/ca/ocsp"
 )
 
-// journalAt opens a journal of an office.
-func journalAt(t *testing.T, o *office, file string) *crl.Journal {
+// journalAt opens a journal of a fixture.
+func journalAt(t *testing.T, o *fixture, file string) *crl.Journal {
 	t.Helper()
 	j, err := crl.OpenJournal(crl.JournalConfig{
 		Path: file, Store: o.db, Now: o.clock, Log: slog.New(slog.NewTextHandler(o.log, nil)),
@@ -63,9 +63,9 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-// restored is an office whose database was copied, changed, and restored from the copy.
+// restored is a fixture whose database was copied, changed, and restored from the copy.
 type restored struct {
-	*office
+	*fixture
 	file, journal  string
 	folder         *crl.Folder
 	before, during ca.Serial // revoked before the copy and after
@@ -81,10 +81,10 @@ func restore(t *testing.T) *restored {
 	dir := t.TempDir()
 	r := &restored{file: filepath.Join(dir, "portal.db"), journal: filepath.Join(dir, "elsewhere", "revocation.journal")}
 	r.folder = &crl.Folder{Path: t.TempDir()}
-	r.office = officeAt(t, r.file, func(c *crl.Config) { c.Targets = []crl.Target{r.folder} })
+	r.fixture = fixtureAt(t, r.file, func(c *crl.Config) { c.Targets = []crl.Target{r.folder} })
 	r.folder.Signers = r.signers()
 	r.refresh()
-	j := journalAt(t, r.office, r.journal)
+	j := journalAt(t, r.fixture, r.journal)
 	r.before, r.during, r.known = r.revokeNew(), r.reserve(), r.reserve()
 	r.refresh()
 	follow(t, j)
@@ -94,7 +94,7 @@ func restore(t *testing.T) *restored {
 	r.db = opened(t, r.file)
 	r.Publisher = r.replica()
 	j.Close()
-	j = journalAt(t, r.office, r.journal)
+	j = journalAt(t, r.fixture, r.journal)
 	if n := recall(t, j); n != 0 {
 		t.Errorf("brought back %d after a mere restart, want none", n)
 	}
@@ -105,7 +105,7 @@ func restore(t *testing.T) *restored {
 	if err := r.Deliver(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.highest = held(t, r.office, "issuing").Number
+	r.highest = held(t, r.fixture, "issuing").Number
 	follow(t, j)
 	j.Close()
 	// Restore the copy.
@@ -159,7 +159,7 @@ func (r *restored) checkBroughtBack(t *testing.T, reasons bool) {
 // TestF15_TheJournalSurvivesARestore restores an older copy of the database.
 func TestF15_TheJournalSurvivesARestore(t *testing.T) {
 	r := restore(t)
-	j := journalAt(t, r.office, r.journal)
+	j := journalAt(t, r.fixture, r.journal)
 	if n := recall(t, j); n != 3 {
 		t.Errorf("brought back %d, want 3", n)
 	}
@@ -171,7 +171,7 @@ func TestF15_TheJournalSurvivesARestore(t *testing.T) {
 	later := r.revokeNew()
 	follow(t, j)
 	j.Close()
-	if n := recall(t, journalAt(t, r.office, r.journal)); n != 0 {
+	if n := recall(t, journalAt(t, r.fixture, r.journal)); n != 0 {
 		t.Errorf("brought back %d after the journal went on, want none", n)
 	}
 	text, err := os.ReadFile(r.journal)
@@ -204,7 +204,7 @@ func TestA12_RecordsRestoredUnderARunningPortal(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "portal.db")
 	records := &swap{}
-	o := officeAt(t, file)
+	o := fixtureAt(t, file)
 	o.refresh()
 	o.db.Close()
 	copyFile(t, file, file+".copy")
@@ -226,14 +226,14 @@ func TestA12_RecordsRestoredUnderARunningPortal(t *testing.T) {
 		t.Error("a list without the revocation is in force")
 	}
 	if _, err := o.PublishNow(t.Context(), "issuing"); err == nil {
-		t.Error("an order publishes a list without the revocation")
+		t.Error("PublishNow published a list without the revocation")
 	}
 }
 
 // TestF12_JournalCutAnywhere truncates the file at every octet of its last lines: the torn
 // line is dropped, all others stay, and its record is written again.
 func TestF12_JournalCutAnywhere(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	file := filepath.Join(t.TempDir(), "revocation.journal")
 	j := journalAt(t, o, file)
 	for range 3 {
@@ -280,7 +280,7 @@ func TestJournalDamagedInTheMiddle(t *testing.T) {
 		if err := os.WriteFile(r.journal, []byte(damaged), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		j := journalAt(t, r.office, r.journal)
+		j := journalAt(t, r.fixture, r.journal)
 		if _, err := j.Recover(t.Context()); err == nil || !strings.Contains(err.Error(), "line 3") {
 			t.Errorf("%s: %v, want it to name line 3", name, err)
 		}
@@ -300,7 +300,7 @@ func TestJournalDamagedInTheMiddle(t *testing.T) {
 
 // Two processes that append lines would overwrite each other's.
 func TestJournalHasOneWriter(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	file := filepath.Join(t.TempDir(), "revocation.journal")
 	journalAt(t, o, file)
 	_, err := crl.OpenJournal(crl.JournalConfig{Path: file, Store: o.db})
@@ -311,7 +311,7 @@ func TestJournalHasOneWriter(t *testing.T) {
 
 // Run records revocations while it runs, and reports damage that was there before.
 func TestJournalRuns(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	file := filepath.Join(t.TempDir(), "revocation.journal")
 	first := journalAt(t, o, file)
 	o.revokeNew()

@@ -12,7 +12,7 @@ import (
 )
 
 func TestFirstListsAreSigned(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	o.refresh()
 	for name, signer := range map[string]*x509.Certificate{"root": o.hierarchy.Root, "issuing": o.hierarchy.Issuing} {
 		_, parsed := o.list(name)
@@ -24,12 +24,12 @@ func TestFirstListsAreSigned(t *testing.T) {
 		}
 	}
 	if _, ok := o.CRL("nobody"); ok {
-		t.Error("there is a list of nobody")
+		t.Error("there is a list of an unknown issuer")
 	}
 }
 
 func TestRevocationShowsInTheNextList(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	o.refresh()
 	before, _ := o.list("issuing")
 	o.pass(time.Minute)
@@ -49,7 +49,7 @@ func TestRevocationShowsInTheNextList(t *testing.T) {
 }
 
 func TestListsAreRenewedByTheClock(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	o.refresh()
 	first, _ := o.list("issuing")
 	root, _ := o.list("root")
@@ -65,7 +65,7 @@ func TestListsAreRenewedByTheClock(t *testing.T) {
 }
 
 func TestRootKeyInTheSafe(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	o.refresh()
 	before, _ := o.list("root")
 	o.rootGone = true
@@ -79,7 +79,7 @@ func TestRootKeyInTheSafe(t *testing.T) {
 // If there is an older list, the start must not wait for a new one, and must not return an
 // error when it cannot be made.
 func TestListsOutliveTheProcess(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	o.refresh()
 	before, _ := o.list("issuing")
 	o.revokeNew()
@@ -104,7 +104,7 @@ func TestListsOutliveTheProcess(t *testing.T) {
 
 // An error of one issuer does not stop another.
 func TestOneIssuersTroubleStopsNoOther(t *testing.T) {
-	o := newOffice(t, func(c *crl.Config) {
+	o := newFixture(t, func(c *crl.Config) {
 		c.Authorities[0].Issuer = func() (*ca.Issuer, error) { return nil, ca.ErrPassphrase }
 	})
 	if err := o.Refresh(t.Context()); !errors.Is(err, ca.ErrPassphrase) {
@@ -124,7 +124,7 @@ func TestOneIssuersTroubleStopsNoOther(t *testing.T) {
 // An entry stays in the list for one life of a list after its certificate expired, and no
 // longer.
 func TestEntriesStayOneLifeBeyondTheCertificate(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	serial := o.revokeNew()
 	for _, tt := range []struct {
 		name  string
@@ -146,7 +146,7 @@ func TestEntriesStayOneLifeBeyondTheCertificate(t *testing.T) {
 }
 
 func TestListsAreRenewedBeforeHalfOfTheirLife(t *testing.T) {
-	o := newOffice(t, func(c *crl.Config) { c.Authorities[1].Renew = 71 * time.Hour })
+	o := newFixture(t, func(c *crl.Config) { c.Authorities[1].Renew = 71 * time.Hour })
 	o.refresh()
 	first, _ := o.list("issuing")
 	if next, want := o.Health()[1].Next, noon.Add(36*time.Hour); !next.Equal(want) {
@@ -161,7 +161,7 @@ func TestListsAreRenewedBeforeHalfOfTheirLife(t *testing.T) {
 
 // A list of another replica is taken over, and not made again.
 func TestReplicasShareTheirLists(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	o.refresh()
 	other := o.replica()
 	if err := other.Load(t.Context()); err != nil {
@@ -180,7 +180,7 @@ func TestReplicasShareTheirLists(t *testing.T) {
 
 // A builder waits while another holds the lease, and takes over when that one is dead.
 func TestF9_ADeadBuilderIsFollowed(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	o.refresh()
 	before, _ := o.list("issuing")
 	lease, err := o.db.AcquireLease(t.Context(), "issuing", "another", o.clock(), 30*time.Second)
@@ -206,7 +206,7 @@ func TestF9_ADeadBuilderIsFollowed(t *testing.T) {
 }
 
 func TestPublishNow(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	o.refresh()
 	before, _ := o.list("issuing")
 	o.pass(time.Second)
@@ -222,14 +222,14 @@ func TestPublishNow(t *testing.T) {
 		t.Errorf("without the root's key: %v, want ErrNoRootKey", err)
 	}
 	if _, err := o.PublishNow(t.Context(), "nobody"); err == nil {
-		t.Error("a list of nobody was published")
+		t.Error("a list of an unknown issuer was published")
 	}
 }
 
 // The replica whose clock is a second behind publishes too, with a thisUpdate that is not
 // before that of the last list.
 func TestClocksOfReplicasDiffer(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	o.refresh()
 	before, _ := o.list("issuing")
 	o.pass(-2 * time.Second)
