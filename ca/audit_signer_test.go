@@ -8,7 +8,7 @@ import (
 	"certportal/ca"
 )
 
-// What seals the audit log signs, and is nobody and nothing else.
+// The certificate of the audit signer is for signing only and names no person or server.
 func TestSealerCertificate(t *testing.T) {
 	h := ca.FixtureHierarchy(t, "ec")
 	p, err := ca.FixtureIssuer(t, "ec").PrepareOwn(ca.AuditSignerConfig(raConfig()), ca.FixtureKey(t, "user-ec").Public(), ca.FixtureNow())
