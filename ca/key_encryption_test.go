@@ -13,7 +13,7 @@ import (
 	"certportal/ca"
 )
 
-func TestSealedKeyOpens(t *testing.T) {
+func TestEncryptedKeyDecrypts(t *testing.T) {
 	for _, name := range []string{"user-rsa", "user-ec", "root-ec"} {
 		t.Run(name, func(t *testing.T) {
 			key := ca.FixtureKey(t, name)
@@ -42,7 +42,7 @@ func TestSealedKeyOpens(t *testing.T) {
 	}
 }
 
-func TestA13_SealedKeyHidesTheKey(t *testing.T) {
+func TestA13_EncryptedKeyHidesTheKey(t *testing.T) {
 	key := ca.FixtureKey(t, "user-ec")
 	plain, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -129,7 +129,7 @@ func TestDecryptKeyRefusesHostileFiles(t *testing.T) {
 	}
 }
 
-func TestOpenKeyNoticesChanges(t *testing.T) {
+func TestDecryptKeyNoticesChanges(t *testing.T) {
 	good, err := ca.EncryptKey(ca.FixtureKey(t, "user-ec"), []byte("correct horse"))
 	if err != nil {
 		t.Fatal(err)
