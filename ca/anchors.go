@@ -12,7 +12,7 @@ import (
 	"github.com/smallstep/pkcs7"
 )
 
-// maxAnchors bounds what is parsed: a company's chains take a few kilobytes.
+// maxAnchors bounds the file in bytes; the chains of a company take a few kilobytes.
 const maxAnchors = 1 << 20
 
 // PEM writes certificates one after the other, in the given order.
@@ -40,8 +40,8 @@ func PKCS7(certs ...*x509.Certificate) ([]byte, error) {
 
 // ParseAnchors reads certificates from a file that an administrator supplies:
 // PEM with any number of certificates, or DER with one or several. Text around
-// the PEM blocks is allowed, a private key among them is refused, so that it is
-// not published by mistake. The error says which block is wrong.
+// the PEM blocks is allowed. A private key among them is an error, so that it is
+// not published by mistake. The error names the block.
 func ParseAnchors(file []byte) ([]*x509.Certificate, error) {
 	if len(file) > maxAnchors {
 		return nil, fmt.Errorf("parsing certificates: file has %d octets, more than %d", len(file), maxAnchors)

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// oidDocumentSigning is id-kp-documentSigning of RFC 9336. Nothing signs anybody in
-// with it, and no server is one by it.
+// oidDocumentSigning is id-kp-documentSigning of RFC 9336. A certificate with this
+// usage alone authenticates neither a person nor a server.
 func oidDocumentSigning() asn1.ObjectIdentifier {
 	return asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 36}
 }
@@ -20,7 +20,7 @@ func oidDocumentSigning() asn1.ObjectIdentifier {
 // portal's audit log. The key must be EC. The fields are those of [RAConfig].
 type AuditSignerConfig RAConfig
 
-// prepare allows the key to sign documents and nothing else: it names no person and no
+// prepare allows the key to sign documents only. The certificate names no person and no
 // server.
 func (cfg AuditSignerConfig) prepare(i *Issuer, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
 	want, err := i.newNamedSpec(RAConfig(cfg), pub, now)
@@ -34,11 +34,11 @@ func (cfg AuditSignerConfig) prepare(i *Issuer, pub crypto.PublicKey, now time.T
 	return i.prepareFor(want, cfg.Name, x509.KeyUsageDigitalSignature, oidDocumentSigning())
 }
 
-// IsAuditSigner reports whether a certificate is one for sealing the audit log. Whether
-// the CA signed it is another question.
+// IsAuditSigner reports whether a certificate is for signing checkpoints of the audit
+// log. It does not check who issued it.
 func IsAuditSigner(cert *x509.Certificate) bool { return lintAuditSignerUsage(cert, nil) == nil }
 
-// auditSignerRules bind the certificate of a key that seals.
+// auditSignerRules gives the lints of an audit signer's certificate.
 func auditSignerRules() []rule {
 	return []rule{
 		{"sealer-name", "RFC 5280 section 4.1.2.6", lintAuditSignerName},

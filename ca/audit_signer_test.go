@@ -8,8 +8,8 @@ import (
 	"certportal/ca"
 )
 
-// What seals the audit log signs, and is nobody and nothing else.
-func TestSealerCertificate(t *testing.T) {
+// The certificate of the audit signer is for signing only and names no person or server.
+func TestAuditSignerCertificate(t *testing.T) {
 	h := ca.FixtureHierarchy(t, "ec")
 	p, err := ca.FixtureIssuer(t, "ec").PrepareOwn(ca.AuditSignerConfig(raConfig()), ca.FixtureKey(t, "user-ec").Public(), ca.FixtureNow())
 	if err != nil {
@@ -27,7 +27,7 @@ func TestSealerCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !ca.IsAuditSigner(cert) || ca.IsAuditSigner(h.Issuing) {
-		t.Errorf("sealer is told %v, issuing CA %v", ca.IsAuditSigner(cert), ca.IsAuditSigner(h.Issuing))
+		t.Errorf("audit signer: got %v, issuing CA %v", ca.IsAuditSigner(cert), ca.IsAuditSigner(h.Issuing))
 	}
 	if got, want := cert.KeyUsage, x509.KeyUsageDigitalSignature; got != want {
 		t.Errorf("key usage %b, want %b", got, want)
@@ -40,12 +40,12 @@ func TestSealerCertificate(t *testing.T) {
 			Roots: roots, Intermediates: between, CurrentTime: ca.FixtureNow(), KeyUsages: []x509.ExtKeyUsage{usage},
 		})
 		if err == nil {
-			t.Errorf("the sealer verifies for usage %d", usage)
+			t.Errorf("the audit signer verifies for usage %d", usage)
 		}
 	}
 }
 
-func TestPrepareSealerRefuses(t *testing.T) {
+func TestPrepareAuditSignerRefuses(t *testing.T) {
 	issuer := ca.FixtureIssuer(t, "ec")
 	_, err := issuer.PrepareOwn(ca.AuditSignerConfig(raConfig()), ca.FixtureKey(t, "user-rsa").Public(), ca.FixtureNow())
 	var weak *ca.KeyError

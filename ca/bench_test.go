@@ -41,7 +41,7 @@ func BenchmarkSign(b *testing.B) {
 	}
 }
 
-// BenchmarkGenerateRSA2048 is what the two above are measured against.
+// BenchmarkGenerateRSA2048 is the reference for the two benchmarks above.
 func BenchmarkGenerateRSA2048(b *testing.B) {
 	for b.Loop() {
 		if _, err := ca.RSA2048.Generate(); err != nil {
@@ -72,7 +72,7 @@ func BenchmarkOpenKey(b *testing.B) {
 }
 
 // BenchmarkCRLMillion builds a CRL of a million entries, sorted as a store gives them.
-// Peak is all memory that the runtime took from the machine, entries included.
+// Its peak is all memory that the runtime obtained from the system, entries included.
 func BenchmarkCRLMillion(b *testing.B) {
 	issuer := ca.FixtureIssuer(b, "rsa")
 	cfg := listOf(b, manyRevoked(b, 1_000_000)...)
@@ -91,7 +91,7 @@ func BenchmarkCRLMillion(b *testing.B) {
 	b.ReportMetric(float64(peak)/(1<<20), "peak-MiB")
 }
 
-// taken is the memory that the runtime has and did not give back.
+// taken gives the memory that the runtime holds.
 func taken() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

@@ -6,15 +6,15 @@
 // before it is signed. [Issuer.Prepare] builds the certificate from a [Profile]
 // (what the administrator set), a [Subject] (what the directory said) and a bare
 // public key, signs it with a throwaway key and lets lints refuse it.
-// [Issuer.Sign] signs exactly the bytes that were linted, once. There is no way
-// to hand in a certificate request: whatever a request asks for beside its
-// public key cannot reach a certificate.
+// [Issuer.Sign] signs exactly the bytes that were linted, once. No function
+// takes a certificate request, so that nothing in a request but its public key
+// can reach a certificate.
 //
 // The package follows RFC 5280 (certificates and CRLs), RFC 5480 and RFC 8813
 // (elliptic curve keys), MS-WCCE 2.2.2.7.7.4 (the SID extension) and RFC 5652
 // section 5.2 (certificates-only messages). It refuses weak and unusual keys,
-// names that could be read in two ways, validity beyond the issuer's own, and
-// anything that a lint finds, notices included.
+// ambiguous names, validity beyond the issuer's own, and any certificate with a
+// lint finding, notices included.
 //
 // The package reads no clock, flag or environment: times come in as arguments,
 // keys as [crypto.Signer]. Randomness is crypto/rand.

@@ -20,7 +20,7 @@ type Revocation struct {
 // CRLConfig is the content of one CRL.
 type CRLConfig struct {
 	// Number is positive, has at most 20 octets, and must be greater than that
-	// of every CRL before: the caller keeps count.
+	// of every earlier CRL, which the caller ensures.
 	Number     *big.Int
 	ThisUpdate time.Time
 	NextUpdate time.Time // after ThisUpdate
@@ -29,8 +29,8 @@ type CRLConfig struct {
 	// adds to, below its own (RFC 5280 section 5.2.4). Optional.
 	Base *big.Int
 
-	// NextPublish is when the next list of this kind is to be expected, before
-	// NextUpdate. Windows looks for it from then on. Optional.
+	// NextPublish is when the next list of this kind is expected, before
+	// NextUpdate. Windows tries to fetch it from then on. Optional.
 	NextPublish time.Time
 
 	// Freshest are the addresses of the delta list, in a complete one (RFC 5280
@@ -42,24 +42,23 @@ type CRLConfig struct {
 	Revoked []Revocation
 }
 
-// lintedEntries bounds the entries that the lints of zlint read. Its parser
-// needs about a kilobyte for each; a million would take longer than the CRL may.
-// All entries are encoded by one function, and checked one by one before.
+// lintedEntries bounds the entries that zlint reads. Its parser needs about a
+// kilobyte for each, and a million would take too long. The other entries are
+// checked by Revocation.check and encoded by the same function.
 const lintedEntries = 1000
 
-// CRL signs a complete or a delta CRL in DER (RFC 5280 section 5), which has not left the
-// function before lints read it and its signature was checked.
+// CRL makes a complete or a delta CRL in DER (RFC 5280 section 5). It runs the lints
+// before it signs, and verifies the signature.
 //
-// The error is a [*LintError] or names the entry that cannot stand: twice the
-// same serial, a time after ThisUpdate, a reason that takes back what must be
-// final.
+// The error is a [*LintError] or names the invalid entry: a duplicate serial, a time
+// after ThisUpdate, or a reason that makes the revocation temporary.
 func (i *Issuer) CRL(cfg CRLConfig) ([]byte, error) {
 	number, revoked, err := cfg.check()
 	if err != nil {
 		return nil, fmt.Errorf("building CRL %s: %w", number, err)
 	}
 	sample := revoked[:min(len(revoked), lintedEntries)]
-	// Linted under the throwaway key, like a certificate.
+	// The lints read a CRL signed with the throwaway key, as for a certificate.
 	linted, err := i.listTBS(cfg, number, sample)
 	if err != nil {
 		return nil, fmt.Errorf("building CRL %s: %w", number, err)
@@ -86,8 +85,8 @@ func (i *Issuer) CRL(cfg CRLConfig) ([]byte, error) {
 	return i.assemble(tbs, signature), nil
 }
 
-// check validates the configuration and sorts the entries. Clients search a
-// CRL of a million entries faster, and two builds are equal, if it is sorted.
+// check validates the configuration and sorts the entries by serial, so that two
+// builds are equal.
 func (c *CRLConfig) check() (Serial, []Revocation, error) {
 	// A CRL number obeys the bounds of a serial number (RFC 5280 section 5.2.3).
 	number, err := SerialOf(c.Number)
@@ -117,7 +116,7 @@ func (c *CRLConfig) check() (Serial, []Revocation, error) {
 	return number, revoked, nil
 }
 
-// check refuses an entry that relying parties would read in their own ways.
+// check refuses an entry that relying parties could interpret differently.
 func (r *Revocation) check(thisUpdate time.Time) error {
 	if r.Serial.IsZero() {
 		return errors.New("an entry has no serial")
@@ -125,7 +124,7 @@ func (r *Revocation) check(thisUpdate time.Time) error {
 	if r.At.Truncate(time.Second).After(thisUpdate) {
 		return fmt.Errorf("serial %s is revoked at %s, after thisUpdate", r.Serial, r.At.Format(time.RFC3339))
 	}
-	// Before there were CRLs of this kind (RFC 2459): a time that was never set.
+	// RFC 2459 is of 1999: an earlier time is an unset one.
 	if r.At.Year() < 1999 {
 		return fmt.Errorf("serial %s is revoked in the year %d", r.Serial, r.At.Year())
 	}
@@ -136,8 +135,8 @@ func (r *Revocation) check(thisUpdate time.Time) error {
 	return nil
 }
 
-// listTBS encodes a TBSCertList. The list of entries, the one large part, is
-// written in place: crypto/x509 takes several times the memory and the time.
+// listTBS encodes a TBSCertList. It writes the entries, the one large part, in
+// place; crypto/x509 takes several times the memory and the time.
 func (i *Issuer) listTBS(cfg CRLConfig, number Serial, revoked []Revocation) (list, error) {
 	var b cryptobyte.Builder
 	b.AddASN1Int64(1) // version 2
@@ -159,7 +158,7 @@ func (i *Issuer) listTBS(cfg CRLConfig, number Serial, revoked []Revocation) (li
 		entries += headSize(size) + size
 	}
 	size := len(head) + len(tail)
-	// An empty list must be absent (RFC 5280 section 5.1.2.6).
+	// revokedCertificates must be absent if it is empty (RFC 5280 section 5.1.2.6).
 	if entries > 0 {
 		size += headSize(entries) + entries
 	}
@@ -175,8 +174,8 @@ func (i *Issuer) listTBS(cfg CRLConfig, number Serial, revoked []Revocation) (li
 	return append(tbs, tail...), nil
 }
 
-// list is a TBSCertList with room in front for the head of what is around it, and
-// behind for the signature, so that a list of a million entries is in memory once.
+// list is a TBSCertList in a buffer with space before it for the outer header, and
+// after it for the signature, so that a list of a million entries is in memory once.
 type list []byte
 
 const (
@@ -186,12 +185,12 @@ const (
 
 func (l list) tbs() []byte { return l[maxHead:] }
 
-// assemble puts list, algorithm and signature together, in place: what was assembled
-// of the list before is overwritten.
+// assemble makes a CertificateList of list, algorithm and signature, in place: it
+// overwrites the result of an earlier call for the same list.
 func (i *Issuer) assemble(l list, signature []byte) []byte {
 	whole := append(l, i.kind.signing().der...)
 	whole = appendHead(whole, 0x03, len(signature)+1)
-	whole = append(whole, 0) // no bit is unused
+	whole = append(whole, 0) // number of unused bits
 	whole = append(whole, signature...)
 	size := len(whole) - maxHead
 	start := maxHead - headSize(size)
@@ -199,11 +198,11 @@ func (i *Issuer) assemble(l list, signature []byte) []byte {
 	return whole[start:]
 }
 
-// reasonHead is the extension around a reason code (RFC 5280 section 5.3.1), up
-// to the code itself.
+// reasonHead is the reasonCode extension (RFC 5280 section 5.3.1) up to the code
+// itself.
 const reasonHead = "\x30\x0c\x30\x0a\x06\x03\x55\x1d\x15\x04\x03\x0a\x01"
 
-// size gives the octets inside the entry's sequence. Reason 0 should be absent.
+// size gives the octets inside the entry's SEQUENCE. Reason 0 should be absent.
 func (r *Revocation) size() int {
 	size := 2 + r.integerSize() + 2 + len(utcTime)
 	if r.At.UTC().Year() >= 2050 {
@@ -215,7 +214,8 @@ func (r *Revocation) size() int {
 	return size
 }
 
-// integerSize counts the zero octet that keeps a number positive.
+// integerSize gives the length of the serial as INTEGER content, with the leading
+// zero octet that keeps it positive.
 func (r *Revocation) integerSize() int {
 	if r.Serial.octets[0] >= 0x80 {
 		return int(r.Serial.length) + 1

@@ -11,9 +11,8 @@ import (
 	der "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// Object identifiers of CRL extensions. The last is Microsoft's
-// (szOID_CRL_NEXT_PUBLISH): the end of a list leaves room for one that comes late,
-// and Windows asks from the time in it.
+// Object identifiers of CRL extensions. The last is Microsoft's szOID_CRL_NEXT_PUBLISH:
+// the time, before nextUpdate, from which Windows tries to fetch the next list.
 func oidCRLNumber() asn1.ObjectIdentifier { return asn1.ObjectIdentifier{2, 5, 29, 20} }
 func oidDelta() asn1.ObjectIdentifier     { return asn1.ObjectIdentifier{2, 5, 29, 27} }
 func oidFreshest() asn1.ObjectIdentifier  { return asn1.ObjectIdentifier{2, 5, 29, 46} }
@@ -21,7 +20,7 @@ func oidNextPublish() asn1.ObjectIdentifier {
 	return asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 21, 4}
 }
 
-// checkExtensions refuses what the extensions cannot say together.
+// checkExtensions refuses settings that contradict each other in the extensions.
 func (c *CRLConfig) checkExtensions(number Serial) error {
 	if !c.NextPublish.IsZero() && (c.NextPublish.Before(c.ThisUpdate) || c.NextPublish.After(c.NextUpdate)) {
 		return fmt.Errorf("next publication at %s is outside the life of the list", c.NextPublish.Format(time.RFC3339))
@@ -57,7 +56,7 @@ func (i *Issuer) listExtensions(cfg CRLConfig, number Serial) ([]byte, error) {
 			})
 			listExtension(b, oidCRLNumber(), false, func(b *cryptobyte.Builder) { b.AddASN1BigInt(number.Big()) })
 			if cfg.Base != nil {
-				// Critical: a delta list read as a complete one would vouch for what it leaves out.
+				// Critical: a client that read a delta list as a complete one would accept revoked certificates.
 				listExtension(b, oidDelta(), true, func(b *cryptobyte.Builder) { b.AddASN1BigInt(cfg.Base) })
 			}
 			if len(cfg.Freshest) > 0 {
@@ -82,7 +81,7 @@ func listExtension(b *cryptobyte.Builder, id asn1.ObjectIdentifier, critical boo
 }
 
 // addDistributionPoint writes one distribution point with several addresses (RFC
-// 5280 section 4.2.1.13): they lead to the same list.
+// 5280 section 4.2.1.13), which all lead to the same list.
 func addDistributionPoint(b *cryptobyte.Builder, addresses []string) {
 	b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {

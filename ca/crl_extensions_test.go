@@ -12,14 +12,14 @@ import (
 
 const deltaAddress = "http://pki.example.com/crl/issuing-delta.crl"
 
-// announced is a complete list that tells when the next one comes, and where its delta
-// list is.
+// announced is a complete list with the time of the next one and the address of its
+// delta list.
 func announced(c *ca.CRLConfig) {
 	c.NextPublish = c.ThisUpdate.Add(time.Hour)
 	c.Freshest = []string{deltaAddress}
 }
 
-// adding is a delta list to list 40.
+// adding is a delta list with the base 40.
 func adding(c *ca.CRLConfig) {
 	c.NextPublish = c.ThisUpdate.Add(time.Hour)
 	c.Base = big.NewInt(40)
@@ -49,8 +49,8 @@ func TestCRLExtensionsRefuse(t *testing.T) {
 	}
 }
 
-// Of a delta list the indicator alone is critical (RFC 5280 section 5.2.4): read as a
-// complete one it would vouch for all it leaves out.
+// In a delta list only the delta CRL indicator is critical (RFC 5280 section 5.2.4), so
+// that no client reads it as a complete one.
 func TestCRLExtensionsAreCriticalWhereTheyMust(t *testing.T) {
 	for name, want := range map[string]map[string]bool{
 		"complete": {"2.5.29.35": false, "2.5.29.20": false, "2.5.29.46": false, "1.3.6.1.4.1.311.21.4": false},
@@ -112,7 +112,7 @@ func TestReadCRL(t *testing.T) {
 	}
 }
 
-// What was cut short, changed or signed by somebody else is no list.
+// A list that is truncated, changed or signed by another CA is refused.
 func TestReadCRLRefuses(t *testing.T) {
 	issuer := ca.FixtureIssuer(t, "ec")
 	raw, err := issuer.CRL(listOf(t, manyRevoked(t, 3)...))
@@ -139,8 +139,8 @@ func TestReadCRLRefuses(t *testing.T) {
 	}
 }
 
-// OpenSSL takes a complete list with its delta list together: what the delta lists is
-// revoked, and without it is not.
+// OpenSSL combines a complete list with its delta list: an entry in the delta list is
+// revoked, and without the delta list it is not.
 func TestDeltaListWithOpenSSL(t *testing.T) {
 	openssl := ca.FixtureProgram(t, "openssl")
 	h := ca.FixtureHierarchyAt(t, "ec", time.Now())

@@ -13,25 +13,24 @@ import (
 	der "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// PublishedCRL is a CRL that was read back. Its entries are not copied: one of a
-// million takes no more memory than its octets.
+// PublishedCRL is a parsed CRL. Its entries are not copied: a list of a million takes
+// no more memory than its DER.
 type PublishedCRL struct {
 	Number      Serial
 	Base        Serial // of the complete list that a delta list adds to; zero in a complete one
 	ThisUpdate  time.Time
 	NextUpdate  time.Time
-	NextPublish time.Time // zero when it is not said
-	Extensions  []string  // what the list says of itself, in words fit to print
+	NextPublish time.Time // zero when absent
+	Extensions  []string  // the extensions in printable text
 
 	entries cryptobyte.String
 }
 
-// errCRL says that octets are no CRL of the kind this package signs.
+// errCRL means that the octets are no CRL of the kind that this package signs.
 var errCRL = errors.New("not a whole revocation list")
 
-// ReadCRL reads a CRL in DER and verifies its signature. The error says so when the
-// CRL is cut short, is not signed by the CA, or has a critical extension that this
-// package does not know.
+// ReadCRL parses a CRL in DER and verifies its signature. It refuses a CRL that is
+// truncated, not signed by the CA, or has an unknown critical extension.
 func ReadCRL(raw []byte, signer *x509.Certificate) (*PublishedCRL, error) {
 	kind, err := KindOf(signer.PublicKey)
 	if err != nil {
@@ -114,7 +113,7 @@ func (c *PublishedCRL) readExtension(extensions *cryptobyte.String) error {
 
 func (c *PublishedCRL) addExtension(what string) { c.Extensions = append(c.Extensions, what) }
 
-// readCritical reads what is left out when it is false.
+// readCritical reads the critical field, which DER omits when it is false.
 func readCritical(extension *cryptobyte.String, critical *bool) bool {
 	return !extension.PeekASN1Tag(der.BOOLEAN) || extension.ReadASN1Boolean(critical)
 }
@@ -136,7 +135,7 @@ func readListTime(value *cryptobyte.String, at *time.Time) bool {
 	return value.ReadASN1GeneralizedTime(at)
 }
 
-// Revoked gives the entries one by one. The error ends them.
+// Revoked iterates over the entries. An error ends the iteration.
 func (c *PublishedCRL) Revoked() iter.Seq2[Revocation, error] {
 	return func(yield func(Revocation, error) bool) {
 		rest := c.entries

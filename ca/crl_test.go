@@ -140,8 +140,8 @@ func TestCRLRefuses(t *testing.T) {
 	}
 }
 
-// Entries beyond those that zlint reads must come out as the others do, and
-// lengths of three octets too.
+// Entries beyond those that zlint reads, and lengths of three octets, must be encoded
+// correctly too.
 func TestCRLWithManyEntries(t *testing.T) {
 	issuer := ca.FixtureIssuer(t, "ec")
 	for _, count := range []int{3, 6, 1000, 1001, 5000} {
@@ -163,7 +163,7 @@ func TestCRLWithManyEntries(t *testing.T) {
 	}
 }
 
-// manyRevoked gives revocations in the order in which a store would.
+// manyRevoked gives revocations in the order of a store.
 func manyRevoked(t testing.TB, count int) []ca.Revocation {
 	t.Helper()
 	random := ca.FixtureRand("revoked")

@@ -17,21 +17,21 @@ import (
 	der "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// Extension is one extension of a certificate as a person reads it.
+// Extension is one extension of a certificate in readable form.
 type Extension struct {
 	OID      string   // dotted
-	Name     string   // as the standard calls it; empty for one this program does not know
+	Name     string   // name in the standard; empty for an unknown extension
 	Critical bool     // RFC 5280 section 4.2
 	Values   []string // one line each: "otherName UPN=anna@corp.example", or hexadecimal octets
 }
 
-// maxDescribed bounds a line of a description, in bytes: what cannot be read is shown
-// as octets, and nobody reads more of them.
+// maxDescribed bounds a line of a description in bytes, because the octets of an unknown
+// extension may be long.
 const maxDescribed = 512
 
-// Describe reads every extension of a certificate. It never fails: what is unknown
-// or malformed is given as hexadecimal octets, so that nothing in a certificate can
-// hide. What it gives holds no control characters.
+// Describe describes every extension of a certificate. It never fails: it gives unknown
+// or malformed extensions as hexadecimal octets, so that none is hidden. The texts hold
+// no control characters.
 func Describe(cert *x509.Certificate) []Extension {
 	list := make([]Extension, 0, len(cert.Extensions))
 	for _, e := range cert.Extensions {
@@ -51,7 +51,7 @@ func Describe(cert *x509.Certificate) []Extension {
 	return list
 }
 
-// DescribeKey names kind and size of a certificate's key, "RSA 2048".
+// DescribeKey gives kind and size of a certificate's key, such as "RSA 2048".
 func DescribeKey(cert *x509.Certificate) string {
 	switch key := cert.PublicKey.(type) {
 	case *rsa.PublicKey:
@@ -62,8 +62,8 @@ func DescribeKey(cert *x509.Certificate) string {
 	return cert.PublicKeyAlgorithm.String()
 }
 
-// describer gives name and reader of an extension. A reader that gives nothing could
-// not read it.
+// describer gives the name of an extension and the function that reads it, which returns
+// nil for a malformed one.
 func describer(id asn1.ObjectIdentifier) (string, func(*x509.Certificate, pkix.Extension) []string) {
 	switch {
 	case id.Equal(oidKeyUsage()):
@@ -227,7 +227,7 @@ func describeSID(_ *x509.Certificate, e pkix.Extension) []string {
 	return []string{string(sid)}
 }
 
-// octets is hexadecimal in pairs, cut where it is long.
+// octets formats octets in hexadecimal, truncated if they are long.
 func octets(b []byte) string {
 	const most = 64
 	cut := ""
@@ -243,8 +243,8 @@ func octets(b []byte) string {
 	return strings.Join(pairs, ":") + cut
 }
 
-// printed makes a line of a foreign certificate fit to be shown: valid, of bounded
-// length, and without what moves a cursor or turns a line around.
+// printed makes text of a foreign certificate safe to display: valid UTF-8 of bounded
+// length, without control and bidirectional formatting characters.
 func printed(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {

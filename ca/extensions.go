@@ -13,8 +13,8 @@ import (
 	der "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// The object identifiers are functions, for a slice in a variable could be
-// written to.
+// The object identifiers are functions, because a slice in a variable could be
+// modified.
 
 func oidTemplate() asn1.ObjectIdentifier { return asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 20, 2} }
 func oidUPN() asn1.ObjectIdentifier {
@@ -51,11 +51,11 @@ func oidAIA() asn1.ObjectIdentifier {
 func oidBasicConstraints() asn1.ObjectIdentifier { return asn1.ObjectIdentifier{2, 5, 29, 19} }
 func oidCommonName() asn1.ObjectIdentifier       { return asn1.ObjectIdentifier{2, 5, 4, 3} }
 
-// contextTag is a constructed context-specific tag.
+// contextTag makes a constructed context-specific tag.
 func contextTag(n uint8) der.Tag { return der.Tag(n).ContextSpecific().Constructed() }
 
-// userSAN builds the subject alternative name with the UPN as otherName, which
-// domain controllers look the account up by, and rfc822Name when there is mail.
+// userSAN builds the subject alternative name: the UPN as otherName, by which domain
+// controllers find the account, and rfc822Name if there is a mail address.
 func userSAN(s Subject) (pkix.Extension, error) {
 	var b cryptobyte.Builder
 	b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
@@ -74,9 +74,9 @@ func userSAN(s Subject) (pkix.Extension, error) {
 }
 
 // sidExtension builds the szOID_NTDS_CA_SECURITY_EXT of MS-WCCE 2.2.2.7.7.4.
-// It looks like GeneralNames: the inner otherName is [0] without a layer of its
-// own, the value an OCTET STRING within an explicit [0]. Critical would lock
-// out everything but Windows.
+// It is encoded as GeneralNames: the otherName has the implicit tag [0], its value
+// is an OCTET STRING within an explicit [0]. It is not critical, because only
+// Windows knows it.
 func sidExtension(sid string) (pkix.Extension, error) {
 	var b cryptobyte.Builder
 	b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
@@ -103,7 +103,7 @@ func templateExtension(name string) (pkix.Extension, error) {
 }
 
 // usageExtension builds extKeyUsage in the given order; crypto/x509 would put
-// the usages it does not know by name, EFS among them, behind the others.
+// usages that it does not know, such as EFS, after the others.
 func usageExtension(usages []asn1.ObjectIdentifier) (pkix.Extension, error) {
 	value, err := asn1.Marshal(usages)
 	return pkix.Extension{Id: oidExtKeyUsage(), Value: value}, wrap("encoding extended key usage", err)
@@ -132,7 +132,7 @@ func keyIdentifierOf(pub any) ([]byte, error) {
 	return keyIdentifier(spki)
 }
 
-// wrap adds what was being done to an error, if there is one.
+// wrap adds the operation to an error, if there is one.
 func wrap(doing string, err error) error {
 	if err == nil {
 		return nil
@@ -140,7 +140,7 @@ func wrap(doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// pemCertificate is the one form in which certificates are written to files.
+// pemCertificate encodes a certificate in PEM, as all certificate files.
 func pemCertificate(cert *x509.Certificate) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// The vectors are real certificates' and other programs', so that builder and
-// lint cannot agree on the same mistake.
+// The vectors are from real certificates and other programs, so that builder and
+// lint cannot share a mistake.
 func TestSIDExtension(t *testing.T) {
 	tameMyCerts, err := base64.StdEncoding.DecodeString(
 		"MD+gPQYKKwYBBAGCNxkCAaAvBC1TLTEtNS0yMS0xMzgxMTg2MDUyLTQyNDc2OTIzODYtMTM1OTI4MDc4LTEyMjU=")

@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// What is exported here serves the tests in package ca_test as well.
+// The exported names are for the tests in package ca_test as well.
 
 // FixtureNow is the fixed clock of all tests.
 func FixtureNow() time.Time { return time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC) }
 
-// FixtureSubject has everything a directory can give.
+// FixtureSubject has every field set.
 func FixtureSubject() Subject {
 	return Subject{
 		UPN:  "alice@example.com",
@@ -27,7 +27,7 @@ func FixtureSubject() Subject {
 	}
 }
 
-// FixtureKey reads a private key out of testdata/keys.
+// FixtureKey reads a private key from testdata/keys.
 func FixtureKey(t testing.TB, name string) crypto.Signer {
 	t.Helper()
 	key, err := x509.ParsePKCS8PrivateKey(fixtureBlock(t, name+".pem"))
@@ -37,7 +37,7 @@ func FixtureKey(t testing.TB, name string) crypto.Signer {
 	return key.(crypto.Signer)
 }
 
-// FixturePublicKey reads a weak public key out of testdata/keys.
+// FixturePublicKey reads a weak public key from testdata/keys.
 func FixturePublicKey(t testing.TB, name string) crypto.PublicKey {
 	t.Helper()
 	key, err := x509.ParsePKIXPublicKey(fixtureBlock(t, name+".pub.pem"))
@@ -125,8 +125,8 @@ func FixtureServer() ServerConfig {
 	}
 }
 
-// FixtureProgram finds another program to ask for its opinion. It skips aloud
-// where the program is absent, and fails on CI, where it has to be.
+// FixtureProgram finds another program whose result a test compares. If the program
+// is absent, the test is skipped, on CI it fails.
 func FixtureProgram(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)

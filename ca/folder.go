@@ -15,11 +15,11 @@ import (
 )
 
 var (
-	// ErrNoRootKey says that the root key was taken away from the folder, which
-	// is where it belongs once the issuing CA runs.
+	// ErrNoRootKey means that the root key is not in the folder. It should be kept
+	// offline once the issuing CA runs.
 	ErrNoRootKey = errors.New("the root key is not in this folder")
-	// ErrExposed says that a key file can be read by others than its owner. The
-	// wrapping error holds the command that mends it.
+	// ErrExposed means that other users than the owner can read a key file. The
+	// wrapping error contains the command that repairs it.
 	ErrExposed = errors.New("key file is open to other users")
 )
 
@@ -39,9 +39,9 @@ type Folder struct {
 	root, issuing *x509.Certificate
 }
 
-// CreateFolder writes a new CA into a directory, which is made with mode 0700
-// if need be, and opens it. Files appear whole or not at all, and never replace
-// a CA that is there: the error then wraps [fs.ErrExist].
+// CreateFolder writes a new CA into a directory, which it creates with mode 0700
+// if needed, and opens it. Files are written atomically. An existing CA is never
+// replaced: the error then wraps [fs.ErrExist].
 func CreateFolder(dir string, h *Hierarchy, passphrase []byte) (*Folder, error) {
 	rootKey, err := EncryptKey(h.RootKey, passphrase)
 	if err != nil {
@@ -59,8 +59,8 @@ func CreateFolder(dir string, h *Hierarchy, passphrase []byte) (*Folder, error) 
 			return nil, fmt.Errorf("writing CA folder %s: %s: %w", dir, name, fs.ErrExist)
 		}
 	}
-	// The issuing certificate comes last: without it there is no CA here, so a
-	// crash in between leaves files of a CA that never signed anything.
+	// The issuing certificate is last: OpenFolder needs it, so after a crash in
+	// between the files are those of a CA that never signed anything.
 	for _, f := range []struct {
 		name    string
 		content []byte
@@ -78,9 +78,9 @@ func CreateFolder(dir string, h *Hierarchy, passphrase []byte) (*Folder, error) 
 	return OpenFolder(dir)
 }
 
-// OpenFolder reads the certificates of a CA and looks at the key files without
-// opening them. The error wraps [fs.ErrNotExist] when there is no CA in dir,
-// and [ErrExposed] when others may read a key.
+// OpenFolder reads the certificates of a CA and checks the key files without
+// decrypting them. The error wraps [fs.ErrNotExist] when there is no CA in dir,
+// and [ErrExposed] when other users may read a key.
 func OpenFolder(dir string) (*Folder, error) {
 	f := &Folder{dir: dir}
 	if err := f.checkFiles(); err != nil {
@@ -105,8 +105,8 @@ func OpenFolder(dir string) (*Folder, error) {
 	return f, nil
 }
 
-// checkFiles tells a folder without CA from one that lost a part. Only the
-// first may be answered by creating a CA, so only it wraps fs.ErrNotExist.
+// checkFiles checks that the folder is complete. The error wraps fs.ErrNotExist
+// only if the folder has no CA at all, because callers then create one.
 func (f *Folder) checkFiles() error {
 	var missing, present []string
 	for _, name := range []string{issuingCertFile, issuingKeyFile, rootCertFile, rootKeyFile} {
@@ -118,7 +118,7 @@ func (f *Folder) checkFiles() error {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		// The root key is meant to be taken away.
+		// The root key may be kept offline.
 		if name != rootKeyFile {
 			missing = append(missing, name)
 		}
@@ -139,8 +139,8 @@ func (f *Folder) Root() *x509.Certificate { return f.root }
 // Issuing gives the issuing CA's certificate. It is shared: do not change it.
 func (f *Folder) Issuing() *x509.Certificate { return f.issuing }
 
-// RootKey opens the root's key. It returns [ErrNoRootKey] when the key was
-// taken away, [ErrPassphrase] when the passphrase does not fit.
+// RootKey decrypts the root's key. It returns [ErrNoRootKey] when the key is not
+// in the folder, [ErrPassphrase] when the passphrase is wrong.
 func (f *Folder) RootKey(passphrase []byte) (crypto.Signer, error) {
 	key, err := f.openKey(rootKeyFile, f.root, passphrase)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -149,22 +149,22 @@ func (f *Folder) RootKey(passphrase []byte) (crypto.Signer, error) {
 	return key, err
 }
 
-// HoldsRootKey reports whether the root's key is here, as far as a look tells.
+// HoldsRootKey reports whether the root's key file is in the folder.
 func (f *Folder) HoldsRootKey() bool {
 	_, err := os.Stat(filepath.Join(f.dir, rootKeyFile))
 	return err == nil
 }
 
-// IssuingKey opens the issuing CA's key. It returns [ErrPassphrase] when the
-// passphrase does not fit.
+// IssuingKey decrypts the issuing CA's key. It returns [ErrPassphrase] when the
+// passphrase is wrong.
 func (f *Folder) IssuingKey(passphrase []byte) (crypto.Signer, error) {
 	return f.openKey(issuingKeyFile, f.issuing, passphrase)
 }
 
-// ExportRootKey moves the root's key file, still under its passphrase, to the
-// file dest, which must not exist: on a medium that then leaves the machine.
-// The original goes only after the copy was flushed and read back. On flash
-// storage the old blocks may live on; what protects them is the passphrase.
+// ExportRootKey moves the encrypted file of the root's key to the file dest, which
+// must not exist, on a medium to be kept offline. It deletes the original after
+// the copy was synced and read back. On flash storage the old blocks may remain,
+// protected by the passphrase.
 func (f *Folder) ExportRootKey(dest string) error {
 	source := filepath.Join(f.dir, rootKeyFile)
 	content, err := readLimited(source, maxKeyFile)
@@ -210,7 +210,7 @@ func (f *Folder) openKey(name string, cert *x509.Certificate, passphrase []byte)
 }
 
 // checkMode refuses a key that group or others may read: the passphrase should
-// not be the only thing between a key and the machine's other users.
+// not be the only protection from other users of the machine.
 func (f *Folder) checkMode(name string) error {
 	path := filepath.Join(f.dir, name)
 	info, err := os.Stat(path)

@@ -88,7 +88,7 @@ func TestA13_ExposedKeysAreRefused(t *testing.T) {
 			if !errors.Is(err, ca.ErrExposed) || !strings.Contains(err.Error(), "chmod 600 "+path) {
 				t.Errorf("%s with mode %04o: got %v", name, mode, err)
 			}
-			// Also when the mode changes under an open folder.
+			// Also when the mode changes after OpenFolder.
 			open := f.RootKey
 			if name == "issuing.key" {
 				open = f.IssuingKey
@@ -149,7 +149,7 @@ func TestOpenFolderRefuses(t *testing.T) {
 			t.Errorf("got %v, want %v", err, fs.ErrNotExist)
 		}
 	})
-	// A CA that lost a part must not look like none, or a new one would be made.
+	// An incomplete CA must not count as absent, or a new one would be created.
 	for _, name := range []string{"root.crt", "issuing.crt", "issuing.key"} {
 		t.Run("without "+name, func(t *testing.T) {
 			dir, _ := newFolder(t)

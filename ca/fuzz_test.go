@@ -10,12 +10,12 @@ import (
 	"certportal/ca"
 )
 
-func FuzzOpenKey(f *testing.F) {
+func FuzzDecryptKey(f *testing.F) {
 	good, err := ca.EncryptKey(ca.FixtureKey(f, "user-ec"), []byte("correct horse"))
 	if err != nil {
 		f.Fatal(err)
 	}
-	// Opening costs a tenth of a second, so the seeds are files that fail before.
+	// Decryption takes a tenth of a second, so the seeds are refused before it.
 	f.Add(bytes.Replace(good, []byte("Memory: 65536"), []byte("Memory: 99999999"), 1))
 	f.Add(bytes.Replace(good, []byte("Passes: 3"), []byte("Passes: 0"), 1))
 	f.Add(bytes.Replace(good, []byte("argon2id"), []byte("scrypt"), 1))
@@ -73,8 +73,8 @@ func FuzzParseAnchors(f *testing.F) {
 	})
 }
 
-// FuzzSubject: whatever the directory says, either it is refused as data or it
-// comes back out of the certificate as the same text.
+// FuzzSubject checks that directory data is either refused or can be read from the
+// certificate as the same text.
 func FuzzSubject(f *testing.F) {
 	s := ca.FixtureSubject()
 	f.Add(s.UPN, s.Mail, s.SID)
@@ -107,8 +107,8 @@ func FuzzSubject(f *testing.F) {
 	})
 }
 
-// readSubject reads the SID extension by encoding/asn1, which shares nothing
-// with the builder.
+// readSubject reads the SID extension with encoding/asn1, independently of the
+// builder.
 func readSubject(t *testing.T, last []pkix.Extension, mails []string) ca.Subject {
 	t.Helper()
 	var s ca.Subject
@@ -132,7 +132,7 @@ func readSubject(t *testing.T, last []pkix.Extension, mails []string) ca.Subject
 	return s
 }
 
-// What a folder or a directory gives back as a list may be anything.
+// The file in the folder of published lists may have any content.
 func FuzzReadCRL(f *testing.F) {
 	issuer := ca.FixtureIssuer(f, "ec")
 	for _, change := range []func(*ca.CRLConfig){announced, adding, func(*ca.CRLConfig) {}} {

@@ -15,10 +15,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata/golden")
 
-// Golden certificates show in a difference what a change of code does to what
-// is signed. Keys, serials and clock are fixed; signatures are not, for ECDSA
-// draws a number for each, so the signed part is compared and the signature
-// verified apart.
+// Golden certificates show in a diff how a change of code changes what is signed.
+// Keys, serials and clock are fixed. Signatures are not, because ECDSA is
+// randomized: the tests compare the TBSCertificate and verify the signature.
 func TestGoldenCertificates(t *testing.T) {
 	rsa, ec := ca.FixtureHierarchy(t, "rsa"), ca.FixtureHierarchy(t, "ec")
 	for _, test := range []struct {
@@ -95,7 +94,7 @@ func TestGoldenLists(t *testing.T) {
 	}
 }
 
-// golden gives what is on file, after rewriting it if that was asked for.
+// golden reads a golden file, after rewriting it if requested.
 func golden(t *testing.T, name, label string, raw []byte) []byte {
 	t.Helper()
 	path := filepath.Join("testdata", "golden", name)

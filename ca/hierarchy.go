@@ -45,19 +45,20 @@ type Hierarchy struct {
 
 const (
 	year = 365 * 24 * time.Hour
-	// backdateCA is more than any profile's backdating, so that the first
-	// certificate of a new CA lies within its validity.
+	// backdateCA is more than the backdating of any profile, so that the first
+	// certificate of a new CA is within its validity.
 	backdateCA = 2 * maxBackdate
 )
 
 // CreateHierarchy makes keys and certificates for a root and an issuing CA.
-// The root carries no limits but its key usage. The issuing CA may not have
-// CAs under it (pathLen 0), and what it issues is good for clients, mail, EFS,
-// the portal's own TLS and OCSP alone: should its key be stolen, it signs no
-// code and no domain controller certificates. Both certificates pass the lints.
+// The root is limited by its key usage only. The issuing CA cannot have
+// subordinate CAs (pathLen 0), and its extended key usages limit its certificates
+// to clients, mail, EFS, the portal's own TLS and OCSP: a thief of its key can
+// issue no certificates for code signing or domain controllers. Both certificates
+// pass the lints.
 //
-// The error names the setting that cannot stand. Making two RSA 3072 keys takes
-// about a second.
+// The error names the invalid setting. Making two RSA 3072 keys takes about a
+// second.
 func CreateHierarchy(cfg HierarchyConfig, now time.Time) (*Hierarchy, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("creating CA: %w", err)
@@ -71,8 +72,8 @@ func CreateHierarchy(cfg HierarchyConfig, now time.Time) (*Hierarchy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("creating root CA: %w", err)
 	}
-	// RFC 5280 section 4.2.1.1 lets a root leave this out; with it every
-	// certificate of the portal has the same shape.
+	// Optional in a root (RFC 5280 section 4.2.1.1); set so that all certificates
+	// of the portal have the same extensions.
 	root.AuthorityKeyId = root.SubjectKeyId
 	if h.Root, err = signCA(root, root, h.RootKey.Public(), h.RootKey, lints); err != nil {
 		return nil, fmt.Errorf("creating root CA: %w", err)
@@ -90,7 +91,7 @@ func CreateHierarchy(cfg HierarchyConfig, now time.Time) (*Hierarchy, error) {
 	return h, nil
 }
 
-// complete puts in defaults, checks what was set, and makes missing keys.
+// complete sets defaults, checks the settings, and makes missing keys.
 func (c *HierarchyConfig) complete() error {
 	if c.Organization == "" || len(c.Organization) > maxCommonName {
 		return errors.New("organization is missing or longer than 64 octets")
@@ -146,8 +147,8 @@ func (c *HierarchyConfig) makeKeys() error {
 	return nil
 }
 
-// template holds what root and issuing CA share (RFC 5280 sections 4.2.1.2,
-// 4.2.1.3 and 4.2.1.9).
+// template makes the fields that root and issuing CA share (RFC 5280 sections
+// 4.2.1.2, 4.2.1.3 and 4.2.1.9).
 func (c *HierarchyConfig) template(name string, pub crypto.PublicKey, valid validity) (*x509.Certificate, error) {
 	serial, err := NewSerial(c.Rand)
 	if err != nil {
@@ -170,7 +171,7 @@ func (c *HierarchyConfig) template(name string, pub crypto.PublicKey, valid vali
 	}, nil
 }
 
-// limit adds what binds the issuing CA.
+// limit adds the constraints of the issuing CA.
 func (c *HierarchyConfig) limit(template *x509.Certificate) error {
 	template.MaxPathLen, template.MaxPathLenZero = 0, true
 	usages, err := usageExtension([]asn1.ObjectIdentifier{

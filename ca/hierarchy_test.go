@@ -37,7 +37,7 @@ func TestCreateHierarchy(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	// The very first certificate lies inside the new CA's validity.
+	// The first certificate is within the new CA's validity.
 	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey})
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// IssuerConfig is what an Issuer is made of.
+// IssuerConfig configures an Issuer.
 type IssuerConfig struct {
 	Certificate *x509.Certificate // the CA certificate
 	Signer      crypto.Signer     // its key, in memory or in an HSM; used concurrently
@@ -26,14 +26,14 @@ type Issuer struct {
 	signer   crypto.Signer
 	kind     KeyKind
 	rand     io.Reader
-	lintCert *x509.Certificate // cert as seen with the throwaway key in it
+	lintCert *x509.Certificate // cert with the throwaway key in place of its own
 	lintKey  crypto.Signer     // throwaway key
 	lints    *lintSet
 	validity validity
 }
 
 // NewIssuer checks that certificate and key belong together and may sign
-// certificates and CRLs. It makes a throwaway key, which takes some ten
+// certificates and CRLs. It makes a throwaway key, which takes tens of
 // milliseconds for an RSA issuer.
 func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if cfg.Certificate == nil || cfg.Signer == nil {
@@ -67,8 +67,8 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 // Certificate gives the CA certificate. It is shared: do not change it.
 func (i *Issuer) Certificate() *x509.Certificate { return i.cert }
 
-// checkIssuer holds what RFC 5280 sections 4.2.1.2, 4.2.1.3 and 4.2.1.9 demand
-// of a CA, so that a wrong file is met at start and not at the first signature.
+// checkIssuer checks what RFC 5280 sections 4.2.1.2, 4.2.1.3 and 4.2.1.9 demand
+// of a CA, so that a wrong file is an error at start, not at the first signature.
 func checkIssuer(cert *x509.Certificate, pub crypto.PublicKey) (KeyKind, error) {
 	kind, err := KindOf(cert.PublicKey)
 	if err != nil {
@@ -90,10 +90,10 @@ func checkIssuer(cert *x509.Certificate, pub crypto.PublicKey) (KeyKind, error) 
 	return kind, nil
 }
 
-// newLintKey makes the key that signs what is only linted. It has the issuer's
-// algorithm, so that the AlgorithmIdentifier inside the certificate is the same.
-// Its certificate exists nowhere and nobody trusts it, so the least RSA size
-// that Go signs with is enough, at a third of the cost for every certificate.
+// newLintKey makes the throwaway key, which signs certificates for the lints. It has
+// the issuer's algorithm, so that the AlgorithmIdentifier in the certificate is the
+// same. No one trusts the key, so the smallest RSA size that Go signs with is
+// enough, at a third of the cost for every certificate.
 func newLintKey(kind KeyKind) (crypto.Signer, error) {
 	if kind.isRSA() {
 		return rsa.GenerateKey(rand.Reader, 1024)
@@ -102,14 +102,15 @@ func newLintKey(kind KeyKind) (crypto.Signer, error) {
 }
 
 // withLintKey gives a CA certificate with the throwaway key in place of the real
-// one: same name, same key identifier, hence the same bytes in what it issues.
+// one. Name and key identifier are the same, hence the TBSCertificates that it
+// issues too.
 func withLintKey(cert *x509.Certificate, key crypto.Signer) *x509.Certificate {
 	stand := *cert
 	stand.PublicKey = key.Public()
 	return &stand
 }
 
-// sign makes a signature over tbs with the key and the hash of its kind.
+// sign signs tbs with the key and the hash of its kind.
 func sign(key crypto.Signer, kind KeyKind, tbs []byte) ([]byte, error) {
 	hash := kind.signing().hash
 	h := hash.New()
@@ -118,7 +119,7 @@ func sign(key crypto.Signer, kind KeyKind, tbs []byte) ([]byte, error) {
 }
 
 // verify checks a signature over tbs against the CA's public key. An HSM or a
-// faulty core can return a wrong one, which for RSA gives the key away.
+// faulty CPU can return a wrong one, which for RSA can reveal the key.
 func verify(cert *x509.Certificate, kind KeyKind, tbs, signature []byte) error {
 	hash := kind.signing().hash
 	h := hash.New()
@@ -139,28 +140,28 @@ type validity struct {
 	notBefore, notAfter time.Time
 }
 
-// ValidityError says that a certificate would live outside its issuer's
-// validity. Nothing is cut short in silence: the issuer is to be renewed.
+// ValidityError means that the validity of a certificate would exceed that of its
+// issuer. It is not shortened silently: the issuer must be renewed.
 type ValidityError struct {
-	NotBefore, NotAfter             time.Time // of the certificate that was asked for
+	NotBefore, NotAfter             time.Time // of the requested certificate
 	IssuerNotBefore, IssuerNotAfter time.Time
 }
 
-// Error tells both periods.
+// Error names both periods.
 func (e *ValidityError) Error() string {
 	return fmt.Sprintf("refusing validity %s to %s: the issuer's is %s to %s",
 		e.NotBefore.Format(time.RFC3339), e.NotAfter.Format(time.RFC3339),
 		e.IssuerNotBefore.Format(time.RFC3339), e.IssuerNotAfter.Format(time.RFC3339))
 }
 
-// newValidity counts from the second of now. The last second belongs to the
-// validity (RFC 5280 section 4.1.2.5), hence one less at the end.
+// newValidity makes the period from now, in whole seconds. notAfter is inclusive
+// (RFC 5280 section 4.1.2.5), hence one second less.
 func newValidity(now time.Time, backdate, length time.Duration) validity {
 	start := now.UTC().Truncate(time.Second).Add(-backdate)
 	return validity{start, start.Add(length - time.Second)}
 }
 
-// within refuses with a ValidityError what does not lie inside the issuer's.
+// within returns a ValidityError for a period that is not within the issuer's.
 func (v validity) within(issuer validity) error {
 	if !v.notBefore.Before(issuer.notBefore) && !v.notAfter.After(issuer.notAfter) {
 		return nil

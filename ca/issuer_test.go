@@ -58,7 +58,7 @@ func checkSigned(t *testing.T, cert *x509.Certificate, p *ca.Prepared, issuer *c
 	if got, want := p.NotBefore(), ca.FixtureNow().Add(-5*time.Minute); !got.Equal(want) || !cert.NotBefore.Equal(want) {
 		t.Errorf("notBefore: got %s, want %s", got, want)
 	}
-	// The validity is one second too long if the last second is not taken off.
+	// The validity is one second too long if notAfter is not one second earlier.
 	if got, want := p.NotAfter(), p.NotBefore().Add(365*24*time.Hour-time.Second); !got.Equal(want) || !cert.NotAfter.Equal(want) {
 		t.Errorf("notAfter: got %s, want %s", got, want)
 	}
@@ -101,7 +101,7 @@ func TestSignRefusesOtherIssuer(t *testing.T) {
 	}
 }
 
-// brokenSigner is a key whose device answers wrongly.
+// brokenSigner is a key in a device that returns wrong signatures.
 type brokenSigner struct {
 	crypto.Signer
 	flip bool
@@ -212,7 +212,7 @@ func TestA1_PointOffTheCurveIsRefused(t *testing.T) {
 	}
 	raw[len(raw)-1] ^= 1
 	x, y := new(big.Int).SetBytes(raw[1:33]), new(big.Int).SetBytes(raw[33:])
-	//lint:ignore SA1019 no other way leads to such a key
+	//lint:ignore SA1019 there is no other way to make such a key
 	off := &ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y}
 	var refused *ca.KeyError
 	if _, err := ca.KindOf(off); !errors.As(err, &refused) {

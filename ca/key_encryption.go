@@ -17,33 +17,33 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// ErrPassphrase is returned when a key file does not open: the passphrase is
-// wrong, or the file was changed. The cipher cannot tell these apart.
+// ErrPassphrase is returned when a key file cannot be decrypted: the passphrase is
+// wrong, or the file was changed. The cipher cannot distinguish these.
 var ErrPassphrase = errors.New("wrong passphrase, or the key file was changed")
 
 const (
 	encryptedKeyType = "CERTPORTAL SEALED KEY"
 	encryptedKeyKDF  = "argon2id"
-	// maxKeyFile is several times the file of an RSA 4096 key.
+	// maxKeyFile is several times the size of the file of an RSA 4096 key.
 	maxKeyFile = 16 << 10
 
 	saltSize  = 16
 	nonceSize = 12
 )
 
-// kdf are the costs of Argon2id (RFC 9106 section 3.1).
+// kdf holds the costs of Argon2id (RFC 9106 section 3.1).
 type kdf struct {
 	memory  uint32 // KiB
 	passes  uint32
 	threads uint8
 }
 
-// newKDF gives the costs of new files: the second choice of RFC 9106 section 4,
-// which takes about a tenth of a second.
+// newKDF gives the costs for new files: the second recommended option of RFC 9106
+// section 4, which takes about a tenth of a second.
 func newKDF() kdf { return kdf{memory: 64 << 10, passes: 3, threads: 4} }
 
-// check bounds costs that come from a file before they are paid: a hostile file
-// must neither eat the memory nor hold up the start.
+// check bounds the costs read from a file before they are used: a hostile file
+// must not exhaust the memory or delay the start.
 func (k kdf) check() error {
 	if k.memory < 64<<10 || k.memory > 256<<10 || k.passes < 1 || k.passes > 8 || k.threads < 1 || k.threads > 8 {
 		return fmt.Errorf("costs of %d KiB, %d passes and %d threads are out of bounds", k.memory, k.passes, k.threads)
@@ -51,18 +51,17 @@ func (k kdf) check() error {
 	return nil
 }
 
-// encryptedKey is a key file taken apart.
+// encryptedKey is a parsed key file.
 type encryptedKey struct {
 	costs       kdf
 	salt, nonce []byte
 	ciphertext  []byte
 }
 
-// EncryptKey writes a private key as a PEM file that only the passphrase opens:
-// PKCS#8 under AES-256-GCM, the key of which Argon2id makes from the passphrase
-// with 64 MiB. The headers hold the costs, salt and nonce, and are
-// authenticated. An empty passphrase and a key that cannot be exported, as in
-// an HSM, are refused.
+// EncryptKey encrypts a private key with a passphrase and gives the PEM file: PKCS#8
+// under AES-256-GCM, with a key that Argon2id derives from the passphrase with 64
+// MiB. The headers hold costs, salt and nonce, and are authenticated. An empty
+// passphrase and a key that cannot be exported, as in an HSM, are refused.
 func EncryptKey(key crypto.Signer, passphrase []byte) ([]byte, error) {
 	if len(passphrase) == 0 {
 		return nil, errors.New("sealing key: passphrase is empty")
@@ -85,9 +84,9 @@ func EncryptKey(key crypto.Signer, passphrase []byte) ([]byte, error) {
 	return pem.EncodeToMemory(s.block()), nil
 }
 
-// DecryptKey reads a file that [EncryptKey] wrote. It returns [ErrPassphrase] when
-// the passphrase does not fit, and another error, without any work, when the
-// file is not such a file or asks for costs out of bounds.
+// DecryptKey decrypts a file that [EncryptKey] wrote. It returns [ErrPassphrase] when
+// the passphrase is wrong, and another error, before any key derivation, when the
+// file has another format or costs out of bounds.
 func DecryptKey(file, passphrase []byte) (crypto.Signer, error) {
 	s, err := parseEncryptedKey(file)
 	if err != nil {
@@ -115,7 +114,7 @@ func DecryptKey(file, passphrase []byte) (crypto.Signer, error) {
 	return nil, fmt.Errorf("parsing opened key: %T is not RSA or ECDSA", key)
 }
 
-// cipher pays the costs of Argon2id.
+// cipher derives the key with Argon2id and gives the AES-256-GCM cipher.
 func (s *encryptedKey) cipher(passphrase []byte) (cipher.AEAD, error) {
 	key := argon2.IDKey(passphrase, s.salt, s.costs.passes, s.costs.memory, s.costs.threads, 32)
 	defer clear(key)
@@ -126,7 +125,7 @@ func (s *encryptedKey) cipher(passphrase []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// block writes the file. encoding/pem sorts the headers, so equal values give
+// block makes the PEM block. encoding/pem sorts the headers, so equal values give
 // equal octets.
 func (s *encryptedKey) block() *pem.Block {
 	return &pem.Block{Type: encryptedKeyType, Bytes: s.ciphertext, Headers: map[string]string{
@@ -139,8 +138,8 @@ func (s *encryptedKey) block() *pem.Block {
 	}}
 }
 
-// header is what is authenticated beside the key: the file without the
-// ciphertext, so that nothing in it can be changed unnoticed.
+// header gives the additional authenticated data: the file without the ciphertext,
+// so that no header can be changed unnoticed.
 func (s *encryptedKey) header() []byte {
 	b := s.block()
 	b.Bytes = nil

@@ -13,7 +13,7 @@ import (
 	"certportal/ca"
 )
 
-func TestSealedKeyOpens(t *testing.T) {
+func TestEncryptedKeyDecrypts(t *testing.T) {
 	for _, name := range []string{"user-rsa", "user-ec", "root-ec"} {
 		t.Run(name, func(t *testing.T) {
 			key := ca.FixtureKey(t, name)
@@ -42,7 +42,7 @@ func TestSealedKeyOpens(t *testing.T) {
 	}
 }
 
-func TestA13_SealedKeyHidesTheKey(t *testing.T) {
+func TestA13_EncryptedKeyHidesTheKey(t *testing.T) {
 	key := ca.FixtureKey(t, "user-ec")
 	plain, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -63,7 +63,7 @@ func TestA13_SealedKeyHidesTheKey(t *testing.T) {
 	}
 }
 
-func TestSealKeyRefuses(t *testing.T) {
+func TestEncryptKeyRefuses(t *testing.T) {
 	if _, err := ca.EncryptKey(ca.FixtureKey(t, "user-ec"), nil); err == nil {
 		t.Error("empty passphrase: got a file")
 	}
@@ -83,10 +83,9 @@ func TestSealKeyRefuses(t *testing.T) {
 	}
 }
 
-// Hostile headers must be refused before the memory or the time is spent that
-// they ask for; the refusal is another error than that of a wrong passphrase,
-// which comes after the work.
-func TestOpenKeyRefusesHostileFiles(t *testing.T) {
+// Hostile headers must be refused before the key derivation with their costs. The
+// error differs from that of a wrong passphrase, which comes after it.
+func TestDecryptKeyRefusesHostileFiles(t *testing.T) {
 	good, err := ca.EncryptKey(ca.FixtureKey(t, "user-ec"), []byte("correct horse"))
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +129,7 @@ func TestOpenKeyRefusesHostileFiles(t *testing.T) {
 	}
 }
 
-func TestOpenKeyNoticesChanges(t *testing.T) {
+func TestDecryptKeyNoticesChanges(t *testing.T) {
 	good, err := ca.EncryptKey(ca.FixtureKey(t, "user-ec"), []byte("correct horse"))
 	if err != nil {
 		t.Fatal(err)

@@ -10,12 +10,12 @@ import (
 	"fmt"
 )
 
-// KeyKind names an algorithm and a size that the portal makes and certifies.
-// The zero value names none.
+// KeyKind is an algorithm and size of keys that the portal makes and certifies.
+// The zero value is none.
 type KeyKind string
 
-// The kinds of keys that the portal makes and certifies, and no others. RSA
-// 2048 is what servers of the Exchange era and every phone take.
+// The kinds of keys that the portal makes and certifies, and no others. Old
+// Exchange servers and all phones accept RSA 2048.
 const (
 	RSA2048 KeyKind = "rsa-2048"
 	RSA3072 KeyKind = "rsa-3072"
@@ -25,16 +25,16 @@ const (
 )
 
 // KeyError says why a public key is not certified. Reason is lower case and
-// free of key material, fit for a log and for a person's page.
+// contains no key material, so that log and pages may show it.
 type KeyError struct {
 	Reason string
 }
 
-// Error tells the reason.
+// Error gives the reason.
 func (e *KeyError) Error() string { return "refusing public key: " + e.Reason }
 
-// ParseKeyKind reads a kind as it is written in settings, such as "rsa-2048".
-// The error of anything else lists the kinds there are.
+// ParseKeyKind parses the value of a setting, such as "rsa-2048". The error lists
+// the valid kinds.
 func ParseKeyKind(s string) (KeyKind, error) {
 	switch k := KeyKind(s); k {
 	case RSA2048, RSA3072, RSA4096, ECP256, ECP384:
@@ -58,7 +58,7 @@ func (k KeyKind) Generate() (crypto.Signer, error) {
 	return nil, fmt.Errorf("generating key: unknown kind %q", string(k))
 }
 
-// isRSA tells whether keys of this kind can encrypt as well as sign, which
+// isRSA reports whether keys of this kind can encrypt as well as sign, which
 // decides the key usage.
 func (k KeyKind) isRSA() bool { return k.bits() > 0 }
 
@@ -75,11 +75,11 @@ func (k KeyKind) bits() int {
 	return 0
 }
 
-// KindOf tells the kind of a public key, and refuses with a [*KeyError] what is
-// not certified here: other algorithms, curves and sizes, RSA exponents other
-// than 65537, RSA moduli with small factors or with the trace of the ROCA
-// weakness (CVE-2017-15361), points off their curve. RSA primes that stand too
-// close together are found later, by a lint of [Issuer.Prepare].
+// KindOf gives the kind of a public key. It returns a [*KeyError] for keys that are
+// not certified: other algorithms, curves and sizes, RSA exponents other than
+// 65537, RSA moduli with small factors or with the ROCA weakness (CVE-2017-15361),
+// points not on their curve. RSA primes that are too close to each other are found
+// later, by a lint of [Issuer.Prepare].
 func KindOf(pub crypto.PublicKey) (KeyKind, error) {
 	switch key := pub.(type) {
 	case *rsa.PublicKey:
@@ -94,8 +94,8 @@ func rsaKind(key *rsa.PublicKey) (KeyKind, error) {
 	if key == nil || key.N == nil || key.N.Sign() <= 0 {
 		return "", &KeyError{Reason: "RSA modulus is missing"}
 	}
-	// RFC 8017 allows any odd exponent; 3 has a history of broken padding, and
-	// nothing in the field makes other exponents than 65537.
+	// RFC 8017 allows any odd exponent. Small ones had attacks on padding, and
+	// devices in use make 65537 only.
 	if key.E != 65537 {
 		return "", &KeyError{Reason: fmt.Sprintf("RSA exponent %d is not 65537", key.E)}
 	}
@@ -124,23 +124,23 @@ func ecKind(key *ecdsa.PublicKey) (KeyKind, error) {
 	default:
 		return "", &KeyError{Reason: fmt.Sprintf("curve %s is not P-256 or P-384", key.Curve.Params().Name)}
 	}
-	// The conversion checks that the point lies on the curve (NIST SP
-	// 800-56A section 5.6.2.3.3; a point off it leaks the other party's key).
+	// The conversion checks that the point is on the curve (NIST SP 800-56A
+	// section 5.6.2.3.3); one that is not leaks the other party's key.
 	if _, err := key.ECDH(); err != nil {
 		return "", &KeyError{Reason: "elliptic curve point is not on its curve"}
 	}
 	return kind, nil
 }
 
-// signing tells how keys of one kind sign certificates and CRLs.
+// signing describes how keys of one kind sign certificates and CRLs.
 type signing struct {
 	algorithm x509.SignatureAlgorithm
 	hash      crypto.Hash
 	der       []byte // AlgorithmIdentifier, RFC 4055 section 5 and RFC 5758 section 3.2
 }
 
-// signing pairs every kind with one hash of matching strength, so that the
-// AlgorithmIdentifier follows from the kind alone.
+// signing gives the hash and algorithm of a kind. Each kind has one hash of matching
+// strength, so that the AlgorithmIdentifier follows from the kind.
 func (k KeyKind) signing() signing {
 	switch k {
 	case ECP256:

@@ -10,24 +10,24 @@ import (
 	zx509 "github.com/zmap/zcrypto/x509"
 	zlint "github.com/zmap/zlint/v3/lint"
 
-	// The lints enter zlint's registry by being imported. The zlint package
-	// itself would bring the rules for public web and mail certificates as well.
+	// An import registers lints with zlint. The zlint package itself would also
+	// register the rules for public web and mail certificates.
 	_ "github.com/zmap/zlint/v3/lints/community"
 	_ "github.com/zmap/zlint/v3/lints/rfc"
 )
 
-// LintError says that a certificate or CRL was not signed because lints found
-// something. It is a fault of the profile, of directory data or of this
-// program, and for the operator rather than for the person.
+// LintError means that a certificate or CRL was not signed because of lint findings.
+// The cause is the profile, directory data or this program; the operator must repair
+// it, not the person.
 type LintError struct {
 	Findings []string // "name: what is wrong (source)", at least one
 }
 
-// Error tells all findings.
+// Error lists all findings.
 func (e *LintError) Error() string { return "refused by lints: " + strings.Join(e.Findings, "; ") }
 
-// spec is what a certificate was to become: the lints compare against it, and
-// never against the template that the certificate was built from.
+// spec is the intended content of a certificate. The lints compare the certificate
+// with it, not with the template that the certificate was built from.
 type spec struct {
 	issuer      *x509.Certificate
 	issuerKind  KeyKind
@@ -41,20 +41,20 @@ type spec struct {
 	subject     Subject  // set for User certificates
 	names       *names   // set for server certificates
 	ra          string   // set for certificates of a registration authority
-	auditSigner string   // set for certificates that seal the audit log
+	auditSigner string   // set for certificates of an audit signer
 
 	responder string // set for certificates of an OCSP signer
 }
 
-// rule is one lint of our own. The check returns what is wrong.
+// rule is one lint of this package. check returns the finding.
 type rule struct {
 	name   string
 	source string
 	check  func(*x509.Certificate, *spec) error
 }
 
-// lintSet is every lint that runs before a signature. Choosing them among some
-// hundreds takes longer than running them, so it is done once for an Issuer.
+// lintSet holds the lints that run before a signature. Selecting them among hundreds
+// takes longer than running them, so it is done once for an Issuer.
 type lintSet struct {
 	certificates []*zlint.CertificateLint
 	lists        []*zlint.RevocationListLint
@@ -66,9 +66,9 @@ type lintSet struct {
 	responder    []rule
 }
 
-// newLintSet chooses the sources that bind any X.509 certificate. Those of the
-// browsers and mail programs bind public CAs: they demand policies and short
-// lives that a company's own CA has no use for.
+// newLintSet selects the lint sources that apply to any X.509 certificate. Those of
+// browsers and mail programs apply to public CAs: they demand policies and short
+// lives that a private CA does not need.
 func newLintSet() (*lintSet, error) {
 	registry, err := zlint.GlobalRegistry().Filter(zlint.FilterOptions{
 		IncludeSources: zlint.SourceList{
@@ -89,23 +89,23 @@ func newLintSet() (*lintSet, error) {
 		sealer:       slices.Concat(commonRules(), publicationRules(), auditSignerRules()),
 		responder:    slices.Concat(commonRules(), responderRules()),
 	}
-	// An import lost in a refactoring would otherwise turn the gate off unseen.
+	// Without an import, the lints would be missing unnoticed.
 	if len(set.certificates) < 100 || len(set.lists) < 8 {
 		return nil, fmt.Errorf("choosing lints: only %d for certificates and %d for lists", len(set.certificates), len(set.lists))
 	}
 	return set, nil
 }
 
-// ignoredLints are the lints that do not bind a company's own names.
+// ignoredLints gives the lints that do not apply to internal host names.
 func ignoredLints() []string {
 	return []string{
-		// Takes localhost and any one-word host name for a public suffix; what it
-		// guards against are wildcards, which parseNames refuses.
+		// Takes localhost and any single-label host name for a public suffix. It is
+		// against wildcards, which parseNames refuses.
 		"n_san_iana_pub_suffix_empty",
 	}
 }
 
-// certificate runs every lint, so that one refusal names all that is wrong.
+// certificate runs every lint, so that one error has all findings.
 func (l *lintSet) certificate(cert *x509.Certificate, want *spec) error {
 	findings, err := l.standard(cert.Raw)
 	if err != nil {
@@ -156,7 +156,7 @@ func (l *lintSet) list(raw []byte) error {
 	return refusal(findings)
 }
 
-// appendFinding takes a notice as seriously as an error.
+// appendFinding appends the finding of a lint, if any. A notice counts like an error.
 func appendFinding(findings []string, meta zlint.LintMetadata, result *zlint.LintResult) []string {
 	if result.Status <= zlint.Pass {
 		return findings

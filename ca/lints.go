@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// commonRules bind every end-entity certificate of the portal.
+// commonRules gives the lints of every end-entity certificate of the portal.
 func commonRules() []rule {
 	return []rule{
 		{"serial-number", "RFC 5280 section 4.1.2.2", lintSerial},
@@ -29,7 +29,8 @@ func commonRules() []rule {
 	}
 }
 
-// publicationRules bind every certificate that is checked for revocation.
+// publicationRules gives the lints of every certificate that is checked for
+// revocation.
 func publicationRules() []rule {
 	return []rule{
 		{"crl-distribution-points", "RFC 5280 section 4.2.1.13", lintDistributionPoints},
@@ -51,7 +52,7 @@ func lintSerial(cert *x509.Certificate, want *spec) error {
 	if cert.SerialNumber.Cmp(want.serial.Big()) != 0 {
 		return errors.New("serial differs from the one reserved")
 	}
-	// Enough bits that nobody guesses them, and positive in 20 octets.
+	// Unpredictable (at least 64 random bits), positive, at most 20 octets.
 	if bits := cert.SerialNumber.BitLen(); cert.SerialNumber.Sign() <= 0 || bits <= 64 || bits > 159 {
 		return fmt.Errorf("serial has %d bits", bits)
 	}
@@ -59,8 +60,8 @@ func lintSerial(cert *x509.Certificate, want *spec) error {
 }
 
 func lintIssuerName(cert *x509.Certificate, want *spec) error {
-	// Relying parties compare octets: the same name in another string type
-	// breaks the chain on some of them.
+	// Some relying parties compare octets: for them the same name in another string
+	// type breaks the chain.
 	if !bytes.Equal(cert.RawIssuer, want.issuer.RawSubject) {
 		return errors.New("issuer differs from the CA's subject")
 	}
@@ -108,8 +109,8 @@ func lintUnique(cert *x509.Certificate, _ *spec) error {
 	return nil
 }
 
-// allowedOnly refuses extensions that no profile asks for: what smuggled itself
-// in could carry identity or rights.
+// allowedOnly refuses all other extensions: an injected one could carry identity or
+// rights.
 func allowedOnly(cert *x509.Certificate, allowed ...asn1.ObjectIdentifier) error {
 	allowed = append(allowed, oidKeyUsage(), oidExtKeyUsage(), oidSKI(), oidAKI(), oidAIA(), oidSAN(), oidCDP())
 	for _, e := range cert.Extensions {
@@ -173,7 +174,7 @@ func lintInformationAccess(cert *x509.Certificate, want *spec) error {
 	return nil
 }
 
-// equalDER compares octets with the one encoding of a value.
+// equalDER compares octets with the DER encoding of a value.
 func equalDER(got []byte, value any) error {
 	want, err := asn1.Marshal(value)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// bench is a certificate on its way to the lints: what Prepare builds, and what
-// it was to be. A mutation changes the one without the other.
+// bench is a certificate template and its spec, as Prepare passes them to the lints. A
+// mutation changes one without the other.
 type bench struct {
 	issuer   *Issuer
 	template *x509.Certificate
@@ -53,7 +53,7 @@ func newBench(t *testing.T, key string, server bool) *bench {
 	return &bench{issuer, template, want}
 }
 
-// findings lints the certificate as it now is.
+// findings builds the certificate from the template and lints it.
 func (b *bench) findings(t *testing.T) []string {
 	t.Helper()
 	_, err := b.issuer.check(b.template, b.want)
@@ -67,7 +67,7 @@ func (b *bench) findings(t *testing.T) []string {
 	return refused.Findings
 }
 
-// replace puts another value under an extension's identifier.
+// replace replaces the value of an extension.
 func (b *bench) replace(id asn1.ObjectIdentifier, value []byte, critical bool) {
 	b.remove(id)
 	b.template.ExtraExtensions = append(b.template.ExtraExtensions, pkix.Extension{Id: id, Value: value, Critical: critical})
@@ -252,8 +252,8 @@ func refusedBy(t *testing.T, findings []string, rule string) {
 	}
 }
 
-// Two rules watch over what crypto/x509 itself never lets through, so they are
-// shown a certificate that was changed after parsing.
+// Two rules check what crypto/x509 itself never accepts, so they get a certificate
+// that was changed after parsing.
 func TestLintsRefuseWhatTheParserWouldNot(t *testing.T) {
 	b := newBench(t, "user-ec", false)
 	p, err := b.issuer.check(b.template, b.want)
@@ -271,7 +271,7 @@ func TestLintsRefuseWhatTheParserWouldNot(t *testing.T) {
 	}
 }
 
-// A rule without a mutation would be a rule nobody has seen refuse.
+// Every rule must have a mutation that it refuses.
 func TestEveryRuleHasItsMutation(t *testing.T) {
 	seen := map[string]bool{"extensions-unique": true, "public-key": true} // the test above
 	for _, m := range slices.Concat(commonMutations(), userMutations(), serverMutations()) {
@@ -333,7 +333,7 @@ func TestListLintsRefuse(t *testing.T) {
 	}
 }
 
-// signedList passes by the checks that come before the lints.
+// signedList signs a list without the checks that come before the lints.
 func signedList(t *testing.T, issuer *Issuer, cfg CRLConfig, number Serial, revoked []Revocation) []byte {
 	t.Helper()
 	tbs, err := issuer.listTBS(cfg, number, revoked)
@@ -381,7 +381,7 @@ func TestStandInGivesTheSameBytes(t *testing.T) {
 		if issuer.lintKey.Public() == issuer.signer.Public() {
 			t.Error("lints sign with the CA's key")
 		}
-		// A certificate under the throwaway key is worth nothing.
+		// A certificate signed with the throwaway key must not verify.
 		if err := p.cert.CheckSignatureFrom(issuer.cert); err == nil {
 			t.Error("the prepared certificate verifies under the CA")
 		}

@@ -8,9 +8,9 @@ import (
 	"fmt"
 )
 
-// userRules bind User certificates: the parts that Microsoft's domain
-// controllers read, for which no public lints exist. Each encodes what it
-// expects by its own means, so that a fault in building does not hide itself.
+// userRules gives the lints of User certificates: the parts that Microsoft's domain
+// controllers read, for which no public lints exist. Each lint encodes the expected
+// value independently of the builder, so that it finds faults of the builder.
 func userRules() []rule {
 	return []rule{
 		{"common-name-is-upn", "RFC 5280 section 4.1.2.6, subject of the User profile", lintCommonName},
@@ -87,7 +87,7 @@ func lintMail(cert *x509.Certificate, want *spec) error {
 	return nil
 }
 
-// lintSANOnly keeps out names that could map to another account or stand for a
+// lintSANOnly refuses names that could map to another account or authenticate a
 // server.
 func lintSANOnly(cert *x509.Certificate, _ *spec) error {
 	names, err := generalNames(cert)
@@ -137,8 +137,8 @@ func lintTemplate(cert *x509.Certificate, want *spec) error {
 }
 
 func lintUsages(cert *x509.Certificate, want *spec) error {
-	// Spelled out here, and not taken from the profile: a profile must not be
-	// able to widen what a User certificate may do.
+	// A fixed list, not that of the profile: a profile must not be able to extend
+	// the usages of a User certificate.
 	for _, usage := range cert.ExtKeyUsage {
 		if usage != x509.ExtKeyUsageClientAuth && usage != x509.ExtKeyUsageEmailProtection {
 			return fmt.Errorf("extended key usage %s is none of a user's", usage)
@@ -170,7 +170,7 @@ func lintKnownUser(cert *x509.Certificate, _ *spec) error {
 	return allowedOnly(cert, oidTemplate(), oidSIDExtension())
 }
 
-// layer puts tag and length around content of up to 65535 octets.
+// layer encodes tag, length and content of up to 65535 octets.
 func layer(tag byte, content []byte) []byte {
 	n := len(content)
 	head := []byte{tag, byte(n)}

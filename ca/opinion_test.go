@@ -12,8 +12,8 @@ import (
 	"certportal/ca"
 )
 
-// chain is what a relying party gets to see. It is made at the real time, for
-// not every program can be told another.
+// chain is the files that a relying party gets. They are made at the real time,
+// because not every program has an option for another.
 type chain struct {
 	root, issuing, leaf, server string // PEM files
 	bundle                      string // leaf, issuing, root

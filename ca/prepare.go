@@ -19,15 +19,15 @@ import (
 
 var (
 	// ErrRedeemed is returned by a second [Issuer.Sign] of one Prepared, also
-	// when the first did not succeed: nobody knows whether its signature got out.
+	// after an error of the first: its signature may have been made all the same.
 	ErrRedeemed = errors.New("prepared certificate was signed before")
-	// ErrOtherIssuer is returned when a Prepared meets an Issuer that did not
-	// make it.
+	// ErrOtherIssuer is returned by [Issuer.Sign] for a Prepared of another
+	// Issuer.
 	ErrOtherIssuer = errors.New("prepared certificate belongs to another issuer")
 )
 
-// Prepared is a certificate that is complete and linted but for its signature.
-// It may be signed once, by the Issuer that prepared it.
+// Prepared is a certificate that is complete and linted, but not signed. It can be
+// signed once, by the Issuer that prepared it.
 type Prepared struct {
 	issuer   *Issuer
 	cert     *x509.Certificate // signed with the throwaway key: never to be handed out
@@ -35,7 +35,7 @@ type Prepared struct {
 	redeemed atomic.Bool
 }
 
-// Serial gives the serial number that the certificate will have.
+// Serial gives the serial number of the certificate.
 func (p *Prepared) Serial() Serial { return p.serial }
 
 // NotBefore gives the first second of validity, in UTC.
@@ -49,12 +49,12 @@ func (p *Prepared) PublicKeyHash() [sha256.Size]byte {
 	return sha256.Sum256(p.cert.RawSubjectPublicKeyInfo)
 }
 
-// TBS gives the TBSCertificate in DER that the signature will cover, for a
-// record of what is about to be signed.
+// TBS gives the TBSCertificate in DER, so that callers can record it before it is
+// signed.
 func (p *Prepared) TBS() []byte { return slices.Clone(p.cert.RawTBSCertificate) }
 
-// Prepare builds the User certificate of a subject for a bare public key and
-// has it linted. It costs about a millisecond.
+// Prepare builds the User certificate of a subject for a public key and lints it.
+// It takes about a millisecond.
 //
 // The error is a [*KeyError], a [*SubjectError], a [*ValidityError] or a
 // [*LintError], or comes from the source of randomness.
@@ -78,7 +78,7 @@ func (i *Issuer) Prepare(p *Profile, s Subject, pub crypto.PublicKey, now time.T
 	return i.prepare(template, want)
 }
 
-// userTemplate holds what is special to a User certificate.
+// userTemplate makes the fields that are specific to a User certificate.
 func userTemplate(p *Profile, s Subject, kind KeyKind) (*x509.Certificate, error) {
 	usages, err := usageExtension(p.extKeyUsages)
 	if err != nil {
@@ -107,7 +107,7 @@ func userTemplate(p *Profile, s Subject, kind KeyKind) (*x509.Certificate, error
 	}, nil
 }
 
-// prepare fills in what all end-entity certificates share, and lints.
+// prepare fills in the fields that all end-entity certificates share, and lints.
 func (i *Issuer) prepare(template *x509.Certificate, want *spec) (*Prepared, error) {
 	serial, err := NewSerial(i.rand)
 	if err != nil {
@@ -126,8 +126,8 @@ func (i *Issuer) prepare(template *x509.Certificate, want *spec) (*Prepared, err
 	return i.check(template, want)
 }
 
-// check signs the template with the throwaway key and lets the lints read what
-// came out, for a lint of the template would not see what encoding made of it.
+// check signs the template with the throwaway key and lints the result, because a
+// lint of the template would not see mistakes in the encoding.
 func (i *Issuer) check(template *x509.Certificate, want *spec) (*Prepared, error) {
 	raw, err := x509.CreateCertificate(rand.Reader, template, i.lintCert, want.pub, i.lintKey)
 	if err != nil {
@@ -144,14 +144,14 @@ func (i *Issuer) check(template *x509.Certificate, want *spec) (*Prepared, error
 	return &Prepared{issuer: i, cert: cert, serial: want.serial}, nil
 }
 
-// Sign signs the very bytes that were linted, once, and checks what came out.
-// After [ErrOtherIssuer] the Prepared can still be signed by its own issuer,
-// after any other error it is spent.
+// Sign signs exactly the bytes that were linted, once, and verifies the signature.
+// After [ErrOtherIssuer] the Prepared can still be signed by its own issuer, after
+// any other error it cannot be signed any more.
 func (i *Issuer) Sign(p *Prepared) (*x509.Certificate, error) {
 	if p.issuer != i {
 		return nil, fmt.Errorf("signing certificate %s: %w", p.serial, ErrOtherIssuer)
 	}
-	// Swapped before the signature, so that two callers can never both pass.
+	// Set before the signature, so that of two concurrent callers only one signs.
 	if !p.redeemed.CompareAndSwap(false, true) {
 		return nil, fmt.Errorf("signing certificate %s: %w", p.serial, ErrRedeemed)
 	}
@@ -168,8 +168,8 @@ func (i *Issuer) Sign(p *Prepared) (*x509.Certificate, error) {
 	return cert, nil
 }
 
-// signTBS puts a TBSCertificate, its algorithm and a new signature together
-// (RFC 5280 section 4.1) and parses the result.
+// signTBS signs a TBSCertificate, encodes the Certificate (RFC 5280 section 4.1) and
+// parses it.
 func signTBS(key crypto.Signer, kind KeyKind, tbs []byte) (*x509.Certificate, error) {
 	signature, err := sign(key, kind, tbs)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// ProfileConfig is what an administrator may set about a User certificate.
+// ProfileConfig holds the settings of an administrator for User certificates.
 type ProfileConfig struct {
 	Name     string // for logs and errors, such as "User"; required
 	Template string // Optional: template name in the certificate; default "User"
@@ -19,23 +19,23 @@ type ProfileConfig struct {
 	Validity time.Duration // Optional: from notBefore; default 365 days, at least 1 hour, at most 1096 days
 	Backdate time.Duration // Optional: how far notBefore lies in the past, for slow clocks; default 5 minutes, at most 1 hour
 
-	// ExtKeyUsages are names out of clientAuth, emailProtection and efs.
-	// Optional: all three, as in the template of AD CS.
+	// ExtKeyUsages are any of clientAuth, emailProtection and efs. Optional:
+	// default all three, as in the template of AD CS.
 	ExtKeyUsages []string
 
-	// CRLURLs are where the issuer's CRL is found, at least one, the first with
+	// CRLURLs are the addresses of the issuer's CRL, at least one, the first with
 	// http; further ones may use ldap.
 	CRLURLs []string
-	// IssuerURLs are where the issuer's certificate is found in DER, with http.
+	// IssuerURLs are the addresses of the issuer's certificate in DER, with http.
 	// Optional.
 	IssuerURLs []string
-	// OCSPURLs are the OCSP responders, with http. Optional.
+	// OCSPURLs are the addresses of OCSP responders, with http. Optional.
 	OCSPURLs []string
 
-	RequireSID bool // refuse subjects without SID: set for Active Directory
+	RequireSID bool // refuse subjects without SID; set it for Active Directory
 }
 
-// Profile is a checked ProfileConfig. It never changes, so it may be shared.
+// Profile is a checked ProfileConfig. It is immutable, so it may be shared.
 type Profile struct {
 	name         string
 	template     string
@@ -47,7 +47,7 @@ type Profile struct {
 	requireSID   bool
 }
 
-// publication is where relying parties learn about the issuer.
+// publication holds the addresses of CRLs, issuer certificate and OCSP responders.
 type publication struct {
 	crls, issuers, responders []string
 }
@@ -62,8 +62,8 @@ const (
 	maxTemplate = 60
 )
 
-// NewProfile checks a configuration and freezes it. The error names the first
-// setting that cannot stand.
+// NewProfile checks a configuration and copies it. The error names the first invalid
+// setting.
 func NewProfile(cfg ProfileConfig) (*Profile, error) {
 	p := &Profile{name: cfg.Name, template: cfg.Template, requireSID: cfg.RequireSID}
 	if p.name == "" {
@@ -91,12 +91,12 @@ func NewProfile(cfg ProfileConfig) (*Profile, error) {
 // Name gives the name for logs.
 func (p *Profile) Name() string { return p.name }
 
-// Validity gives the time from notBefore to the moment after notAfter.
+// Validity gives the duration from notBefore to notAfter, inclusive.
 func (p *Profile) Validity() time.Duration { return p.validity }
 
-// keyUsage gives the bits for a key of the kind. Only RSA keys encipher, and
-// only for usages that encipher: keyEncipherment beside clientAuth alone
-// contradicts RFC 5280 section 4.2.1.12.
+// keyUsage gives the key usage for a key of the kind. keyEncipherment is set for RSA
+// keys only, and only with an extended key usage that encrypts: with clientAuth
+// alone it contradicts RFC 5280 section 4.2.1.12.
 func (p *Profile) keyUsage(kind KeyKind) x509.KeyUsage {
 	if kind.isRSA() && p.enciphers {
 		return x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment
@@ -104,8 +104,8 @@ func (p *Profile) keyUsage(kind KeyKind) x509.KeyUsage {
 	return x509.KeyUsageDigitalSignature
 }
 
-// checkTemplate takes printable ASCII: a BMPString could hold more, but AD CS
-// templates have common names of this kind and tools misread the rest.
+// checkTemplate accepts printable ASCII. A BMPString could hold more, but the common
+// names of AD CS templates do not, and tools misread other characters.
 func checkTemplate(name string) error {
 	for _, r := range name {
 		if r < ' ' || r > '~' {
@@ -118,8 +118,8 @@ func checkTemplate(name string) error {
 	return nil
 }
 
-// checkTimes puts in the defaults. Certificates count in whole seconds, so a
-// fraction would make the certificate differ from the setting.
+// checkTimes sets the defaults and checks the bounds. Certificates have whole seconds,
+// so a fraction would make the certificate differ from the setting.
 func checkTimes(validity, backdate, longest time.Duration) (time.Duration, time.Duration, error) {
 	if validity == 0 {
 		validity = defaultValidity
@@ -136,9 +136,9 @@ func checkTimes(validity, backdate, longest time.Duration) (time.Duration, time.
 	return validity, backdate, nil
 }
 
-// checkUsages turns names into identifiers, in the order in which AD CS writes
-// them whatever the order of the setting. Usages outside the list, any usage
-// above all, would let a User certificate stand in for a server or a CA agent.
+// checkUsages gives the object identifiers of usages, always in the order of AD CS.
+// Usages outside the list, above all anyExtendedKeyUsage, would let a User
+// certificate authenticate a server or act as an enrolment agent.
 func checkUsages(names []string) ([]asn1.ObjectIdentifier, bool, error) {
 	if len(names) == 0 {
 		names = []string{"efs", "emailProtection", "clientAuth"}
@@ -165,9 +165,9 @@ func checkUsages(names []string) ([]asn1.ObjectIdentifier, bool, error) {
 	return usages, enciphers, nil
 }
 
-// newPublication demands a CRL: a server that cannot learn of revocations
-// refuses the certificate (Exchange answers 403.13), and http first, because
-// the servers and phones that ask have no directory credentials.
+// newPublication demands a CRL address, because a server that cannot check revocation
+// refuses the certificate (Exchange answers 403.13). The first must use http,
+// because servers and phones fetch it without directory credentials.
 func newPublication(crls, issuers, responders []string) (publication, error) {
 	if len(crls) == 0 {
 		return publication{}, errors.New("CRL addresses: want at least one")
@@ -185,8 +185,8 @@ func newPublication(crls, issuers, responders []string) (publication, error) {
 	return publication{slices.Clone(crls), slices.Clone(issuers), slices.Clone(responders)}, nil
 }
 
-// checkURL refuses https: to check that server's certificate the asker would
-// need the very answer it is asking for (RFC 5280 section 8).
+// checkURL refuses https: to verify that server's certificate, the client would need
+// the revocation status that it is fetching (RFC 5280 section 8).
 func checkURL(address string, ldap bool) error {
 	for _, r := range address {
 		if r <= ' ' || r > '~' {

@@ -12,7 +12,7 @@ func TestNewProfile(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(*ca.ProfileConfig)
-		reason string // of the refusal, empty for none
+		reason string // in the error, empty for none
 	}{
 		{"defaults", func(*ca.ProfileConfig) {}, ""},
 		{"no name", func(c *ca.ProfileConfig) { c.Name = "" }, "name is missing"},
@@ -54,7 +54,7 @@ func TestNewProfile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// What a profile allows, the lints must let through.
+			// The lints must accept every valid profile.
 			issuer, pub := ca.FixtureIssuer(t, "ec"), ca.FixtureKey(t, "user-rsa").Public()
 			if _, err := issuer.Prepare(p, ca.FixtureSubject(), pub, ca.FixtureNow()); err != nil {
 				t.Error(err)

@@ -13,9 +13,9 @@ import (
 	"unicode/utf8"
 )
 
-// RAConfig describes the certificate of a registration authority: what
-// devices encrypt their requests to, and what signs the answers, so that the
-// key of the CA does neither.
+// RAConfig describes the certificate of a registration authority (RFC 8894). Devices
+// encrypt their requests to its key, and it signs the answers, so that the key of the
+// CA does neither.
 type RAConfig struct {
 	// Name becomes the common name, 1 to 64 printable ASCII characters.
 	Name     string
@@ -27,14 +27,14 @@ type RAConfig struct {
 	OCSPURLs   []string // Optional, as in ProfileConfig
 }
 
-// oidRegistrationAuthority is id-kp-cmcRA of RFC 6402 section 2.10. The usage of
-// Microsoft's enrolment agents has no place here: a domain that trusts this CA
-// would let its holder enrol in anybody's name (ESC3).
+// oidRegistrationAuthority is id-kp-cmcRA of RFC 6402 section 2.10. Microsoft's usage
+// Certificate Request Agent must not be used: a domain that trusts this CA would let
+// the RA enrol on behalf of any user (ESC3).
 func oidRegistrationAuthority() asn1.ObjectIdentifier {
 	return asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 28}
 }
 
-// prepare requires an RSA key: no device encrypts to any other.
+// prepare requires an RSA key, because devices encrypt to no other kind.
 func (cfg RAConfig) prepare(i *Issuer, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
 	want, err := i.newNamedSpec(cfg, pub, now)
 	if err != nil {
@@ -47,7 +47,7 @@ func (cfg RAConfig) prepare(i *Issuer, pub crypto.PublicKey, now time.Time) (*Pr
 	return i.prepareFor(want, cfg.Name, x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment, oidRegistrationAuthority())
 }
 
-// newNamedSpec checks what agents and sealers have in common.
+// newNamedSpec checks the settings that RA and audit signer share.
 func (i *Issuer) newNamedSpec(cfg RAConfig, pub crypto.PublicKey, now time.Time) (*spec, error) {
 	if !validOwnName(cfg.Name) {
 		return nil, &SubjectError{Field: "name", Reason: "is not 1 to 64 printable ASCII characters"}
@@ -55,7 +55,7 @@ func (i *Issuer) newNamedSpec(cfg RAConfig, pub crypto.PublicKey, now time.Time)
 	return i.newOwnSpec(ownTerms{cfg.Validity, cfg.Backdate, cfg.CRLURLs, cfg.IssuerURLs, cfg.OCSPURLs}, pub, now)
 }
 
-// prepareFor prepares a certificate with a name and one purpose, and nothing beside.
+// prepareFor prepares a certificate with a common name and one extended key usage.
 func (i *Issuer) prepareFor(want *spec, name string, use x509.KeyUsage, purpose asn1.ObjectIdentifier) (*Prepared, error) {
 	usages, err := usageExtension([]asn1.ObjectIdentifier{purpose})
 	if err != nil {
@@ -66,13 +66,13 @@ func (i *Issuer) prepareFor(want *spec, name string, use x509.KeyUsage, purpose 
 	}, want)
 }
 
-// validOwnName keeps an @ out: nothing that reads like a UPN.
+// validOwnName refuses @, so that the name cannot look like a UPN.
 func validOwnName(name string) bool {
 	foreign := func(r rune) bool { return r < ' ' || r > '~' || r == '@' }
 	return name != "" && utf8.RuneCountInString(name) <= maxCommonName && !strings.ContainsFunc(name, foreign)
 }
 
-// raRules bind the certificate of a registration authority.
+// raRules gives the lints of an RA certificate.
 func raRules() []rule {
 	return []rule{
 		{"agent-name", "RFC 5280 section 4.1.2.6", lintRAName},
@@ -81,8 +81,8 @@ func raRules() []rule {
 	}
 }
 
-// lintRAName also refuses every name beside the subject: an agent is nobody
-// who could sign in.
+// lintRAName checks the subject and refuses every alternative name: an RA must not be
+// able to sign in as a person.
 func lintRAName(cert *x509.Certificate, want *spec) error { return onlyName(cert, want.ra) }
 
 func onlyName(cert *x509.Certificate, name string) error {

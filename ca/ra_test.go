@@ -14,8 +14,8 @@ func raConfig() ca.RAConfig {
 	return ca.RAConfig{Name: "Certificate enrolment", CRLURLs: []string{"http://pki.example.com/crl/issuing.crl"}}
 }
 
-// An agent is encrypted to and signs answers, and is nobody and nothing else:
-// above all no person, no server, and no enrolment agent of a domain (ESC3).
+// An RA certificate is for encryption to the RA and for signing its answers only. It
+// names no person or server, and is no enrolment agent of a domain (ESC3).
 func TestAgentCertificate(t *testing.T) {
 	h := ca.FixtureHierarchy(t, "rsa")
 	issuer := ca.FixtureIssuer(t, "rsa")

@@ -13,8 +13,8 @@ import (
 	"certportal/ca"
 )
 
-// Requests carry whatever their maker likes. Of a request only the public key
-// can be handed to Prepare, so the certificate is the same for all of them.
+// Requests may contain anything. Only the public key of a request can be passed to
+// Prepare, so the certificate is the same for all of them.
 func TestA1_NothingOfARequestButItsKey(t *testing.T) {
 	key := ca.FixtureKey(t, "user-ec")
 	want := user(t, "ec", "user-ec", ca.FixtureProfileConfig(), ca.FixtureSubject()).RawTBSCertificate
@@ -63,7 +63,7 @@ func TestA1_NothingOfARequestButItsKey(t *testing.T) {
 	}
 }
 
-// A clock gives fractions of seconds and a zone; certificates know neither.
+// The time from a clock has fractions of seconds and a zone; certificates have neither.
 func TestPrepareCountsInWholeSecondsUTC(t *testing.T) {
 	want := user(t, "ec", "user-ec", ca.FixtureProfileConfig(), ca.FixtureSubject()).RawTBSCertificate
 	now := ca.FixtureNow().Add(999 * time.Millisecond).In(time.FixedZone("east", 8*3600))
@@ -76,7 +76,7 @@ func TestPrepareCountsInWholeSecondsUTC(t *testing.T) {
 	}
 }
 
-// What is handed to people and logs must say what was wrong, and hold no more.
+// Errors shown to people and in logs must contain the reason and nothing more.
 func TestErrorsTellWhatIsWrong(t *testing.T) {
 	issuer, profile := ca.FixtureIssuer(t, "ec"), ca.FixtureProfile(t)
 	pub := ca.FixtureKey(t, "user-ec").Public()

@@ -16,16 +16,16 @@ import (
 type ResponderConfig struct {
 	// Name becomes the common name, 1 to 64 printable ASCII characters.
 	Name     string
-	Validity time.Duration // Optional: default and at most 30 days: nobody checks whether it is revoked
+	Validity time.Duration // Optional: default and at most 30 days, because clients do not check whether it is revoked
 	Backdate time.Duration // Optional: default 5 minutes, at most 1 hour
 }
 
-// maxResponderValidity bounds what a stolen key of a responder is good for. RFC
-// 6960 section 4.2.2.2.1 asks for a short life where nobody checks.
+// maxResponderValidity bounds the time for which a stolen key of a responder is useful.
+// RFC 6960 section 4.2.2.2.1 demands a short life with id-pkix-ocsp-nocheck.
 const maxResponderValidity = 30 * 24 * time.Hour
 
-// oidNoCheck is id-pkix-ocsp-nocheck of RFC 6960 section 4.2.2.2.1. Without it
-// whoever gets an answer asks about its signer, and about the signer of that answer.
+// oidNoCheck is id-pkix-ocsp-nocheck of RFC 6960 section 4.2.2.2.1. Without it a client
+// checks the revocation of the signer, and so on for the signer of that answer.
 func oidNoCheck() asn1.ObjectIdentifier {
 	return asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}
 }
@@ -78,7 +78,7 @@ func (i *Issuer) newResponderSpec(cfg ResponderConfig, pub crypto.PublicKey, now
 	return &spec{validity: valid, pub: pub, kind: kind, responder: cfg.Name}, nil
 }
 
-// responderRules bind the certificate of a delegated OCSP signer.
+// responderRules gives the lints of the certificate of a delegated OCSP signer.
 func responderRules() []rule {
 	return []rule{
 		{"responder-name", "RFC 5280 section 4.1.2.6", lintResponderName},
@@ -118,8 +118,8 @@ func lintResponderLife(cert *x509.Certificate, _ *spec) error {
 	return nil
 }
 
-// lintKnownResponder also refuses addresses of lists and responders, which would
-// send around in circles whoever checks an answer.
+// lintKnownResponder also refuses addresses of CRLs and responders: a client that
+// checked the signer's revocation would loop.
 func lintKnownResponder(cert *x509.Certificate, _ *spec) error {
 	for _, id := range []asn1.ObjectIdentifier{oidCDP(), oidAIA()} {
 		if _, found := extensionOf(cert, id); found {

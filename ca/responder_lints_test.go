@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Every lint of the responder refuses what it is for.
+// Every lint of the responder refuses a certificate with its fault.
 func TestResponderLints(t *testing.T) {
 	for _, test := range []struct {
 		name, lint string

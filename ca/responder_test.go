@@ -13,7 +13,7 @@ import (
 
 func responderConfig() ca.ResponderConfig { return ca.ResponderConfig{Name: "Certificate status"} }
 
-// responder is the certificate of a fixed key that answers OCSP requests.
+// responder issues the certificate of an OCSP signer with a fixed key.
 func responder(t testing.TB, issuing string) *x509.Certificate {
 	t.Helper()
 	issuer := ca.FixtureIssuer(t, issuing)
@@ -28,7 +28,8 @@ func responder(t testing.TB, issuing string) *x509.Certificate {
 	return cert
 }
 
-// What answers OCSP requests signs answers, and is nobody and nothing else.
+// The certificate of an OCSP signer is for signing answers only and names no person or
+// server.
 func TestResponderCertificate(t *testing.T) {
 	for _, algorithm := range []string{"rsa", "ec"} {
 		h, cert := ca.FixtureHierarchy(t, algorithm), responder(t, algorithm)

@@ -11,29 +11,28 @@ import (
 	"strings"
 )
 
-// ErrSerial is wrapped by every refusal of a serial number.
+// ErrSerial is wrapped by every error about an invalid serial number.
 var ErrSerial = errors.New("not a serial number of 1 to 20 octets")
 
 const (
-	// maxSerialOctets is the most that RFC 5280 section 4.1.2.2 lets a
-	// certificate have.
+	// maxSerialOctets is the maximum length of RFC 5280 section 4.1.2.2.
 	maxSerialOctets = 20
-	// newSerialOctets gives 134 random bits: six in the first octet, 128 behind.
+	// newSerialOctets gives 134 random bits: 6 in the first octet, 128 in the others.
 	newSerialOctets = 17
 )
 
 // Serial is the serial number of a certificate: a positive integer of at most
-// 20 octets (RFC 5280 section 4.1.2.2). The zero value stands for no serial.
-// Serials compare with ==, serve as map keys, and take no memory of their own,
-// which a CRL of a million entries is glad of.
+// 20 octets (RFC 5280 section 4.1.2.2). The zero value is no serial. Serials can be
+// compared with == and used as map keys. They need no allocation, which matters for
+// a CRL of a million entries.
 type Serial struct {
 	length uint8
 	octets [maxSerialOctets]byte // big endian, the first length octets, none in front that is zero
 }
 
-// NewSerial draws a serial of 17 octets with 134 random bits from random, or
-// from crypto/rand when random is nil. The length is always the same, so that
-// lists and addresses line up.
+// NewSerial makes a serial of 17 octets with 134 random bits from random, or
+// from crypto/rand when random is nil. The length is constant, so that serials
+// align in tables.
 func NewSerial(random io.Reader) (Serial, error) {
 	if random == nil {
 		random = rand.Reader
@@ -42,15 +41,14 @@ func NewSerial(random io.Reader) (Serial, error) {
 	if _, err := io.ReadFull(random, s.octets[:newSerialOctets]); err != nil {
 		return Serial{}, fmt.Errorf("drawing serial: %w", err)
 	}
-	// The sign bit stays clear, the next is set: positive, and never shorter.
+	// Clear the sign bit and set the next: positive, and never shorter.
 	s.octets[0] = s.octets[0]&0x3f | 0x40
 	s.length = newSerialOctets
 	return s, nil
 }
 
-// ParseSerial reads a serial in hexadecimal as people and programs write it: in
-// either case, with or without 0x in front, with colons or spaces between.
-// The error wraps [ErrSerial].
+// ParseSerial parses a serial in hexadecimal, in upper or lower case, with or
+// without 0x, with or without colons and spaces. The error wraps [ErrSerial].
 func ParseSerial(text string) (Serial, error) {
 	digits := strings.ReplaceAll(strings.ReplaceAll(strings.TrimSpace(text), ":", ""), " ", "")
 	digits = strings.TrimPrefix(strings.ToLower(digits), "0x")
@@ -70,7 +68,7 @@ func ParseSerial(text string) (Serial, error) {
 	return s, nil
 }
 
-// SerialOf takes the serial of a parsed certificate, request or CRL entry. The
+// SerialOf converts the serial of a parsed certificate, request or CRL entry. The
 // error wraps [ErrSerial].
 func SerialOf(number *big.Int) (Serial, error) {
 	if number == nil || number.Sign() <= 0 || number.BitLen() > 8*maxSerialOctets {
@@ -84,17 +82,17 @@ func SerialOf(number *big.Int) (Serial, error) {
 // Big gives the serial as a number, zero for the zero value.
 func (s Serial) Big() *big.Int { return new(big.Int).SetBytes(s.bytes()) }
 
-// String gives lower-case hexadecimal of even length, without 0x: the one way
-// in which the portal stores and compares serials. Empty for the zero value.
+// String gives lower-case hexadecimal of even length, without 0x: the form in
+// which the portal stores and compares serials. Empty for the zero value.
 func (s Serial) String() string { return hex.EncodeToString(s.bytes()) }
 
-// IsZero tells whether there is no serial.
+// IsZero reports whether there is no serial.
 func (s Serial) IsZero() bool { return s.length == 0 }
 
-// MarshalText writes what [Serial.String] gives.
+// MarshalText gives the same text as [Serial.String].
 func (s Serial) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText reads what [ParseSerial] reads, and no text as no serial.
+// UnmarshalText parses text like [ParseSerial]; empty text is the zero value.
 func (s *Serial) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		*s = Serial{}
@@ -108,7 +106,7 @@ func (s *Serial) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Compare orders serials by their numbers: negative when s is the smaller.
+// Compare compares serials as numbers; negative when s is smaller.
 func (s Serial) Compare(other Serial) int {
 	if s.length != other.length {
 		return int(s.length) - int(other.length)

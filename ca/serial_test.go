@@ -26,7 +26,7 @@ func TestNewSerial(t *testing.T) {
 		if got := len(s.String()); got != 34 {
 			t.Fatalf("got %d digits, want 34", got)
 		}
-		// 135 bits with the topmost set and a clear bit before it: positive in DER.
+		// 135 bits, the highest set and the sign bit clear: positive in DER.
 		if got := s.Big().BitLen(); got != 135 {
 			t.Fatalf("got %d bits, want 135", got)
 		}

@@ -20,7 +20,7 @@ type ServerConfig struct {
 	// Names are host names in ASCII and IP addresses, at least one; the first
 	// becomes the common name.
 	Names    []string
-	Validity time.Duration // Optional: default 365 days, at most 825 days, which is what Apple takes
+	Validity time.Duration // Optional: default 365 days, at most 825 days, Apple's limit
 	Backdate time.Duration // Optional: default 5 minutes, at most 1 hour
 
 	CRLURLs    []string // as in ProfileConfig, at least one
@@ -28,11 +28,11 @@ type ServerConfig struct {
 	OCSPURLs   []string // Optional, as in ProfileConfig
 }
 
-// maxServerValidity is Apple's bound for TLS certificates under a root that a
-// person installed.
+// maxServerValidity is Apple's limit for TLS certificates under a root that a user
+// installed.
 const maxServerValidity = 825 * 24 * time.Hour
 
-// names are what a server certificate is for.
+// names are the subject alternative names of a server certificate.
 type names struct {
 	hosts     []string
 	addresses []net.IP
@@ -51,7 +51,7 @@ func (cfg ServerConfig) prepare(i *Issuer, pub crypto.PublicKey, now time.Time) 
 		Subject:     pkix.Name{CommonName: cfg.Names[0]},
 		DNSNames:    serves.hosts,
 		IPAddresses: serves.addresses,
-		// TLS 1.3 and the ECDHE suites sign; nothing encrypts to this key.
+		// TLS 1.3 and the ECDHE suites only sign with this key.
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
@@ -65,15 +65,15 @@ type OwnConfig interface {
 	prepare(i *Issuer, pub crypto.PublicKey, now time.Time) (*Prepared, error)
 }
 
-// PrepareOwn builds and lints one of the portal's own certificates. The result is
-// signed by [Issuer.Sign]. The errors are those of [Issuer.Prepare], with Field "name"
-// in a [*SubjectError], and those of a wrong setting. A [*KeyError] is also returned
-// for an RA without an RSA key, and for an audit signer without an EC key.
+// PrepareOwn builds and lints one of the portal's own certificates, to be signed by
+// [Issuer.Sign]. The errors are those of [Issuer.Prepare], with Field "name" in a
+// [*SubjectError], and those of an invalid setting. A [*KeyError] is also returned for
+// an RA without an RSA key, and for an audit signer without an EC key.
 func (i *Issuer) PrepareOwn(cfg OwnConfig, pub crypto.PublicKey, now time.Time) (*Prepared, error) {
 	return cfg.prepare(i, pub, now)
 }
 
-// ownTerms are what the portal's own certificates share, whatever they are for.
+// ownTerms are the settings that all of the portal's own certificates share.
 type ownTerms struct {
 	validity, backdate            time.Duration
 	crlURLs, issuerURLs, ocspURLs []string
@@ -100,8 +100,8 @@ func (i *Issuer) newOwnSpec(t ownTerms, pub crypto.PublicKey, now time.Time) (*s
 	return &spec{publication: published, validity: valid, pub: pub, kind: kind}, nil
 }
 
-// parseNames sorts names into hosts and addresses. Wildcards are refused: the
-// portal knows where it lives.
+// parseNames separates host names and IP addresses. Wildcards are refused, because
+// the host names of the portal are known.
 func parseNames(list []string) (*names, error) {
 	if len(list) == 0 {
 		return nil, &SubjectError{Field: "name", Reason: "is missing"}
@@ -123,8 +123,8 @@ func parseNames(list []string) (*names, error) {
 	return &n, nil
 }
 
-// validHost takes the preferred syntax of RFC 1034 section 3.5, in lower case
-// and short enough for a common name.
+// validHost accepts the preferred syntax of RFC 1034 section 3.5, in lower case and
+// short enough for a common name.
 func validHost(name string) bool {
 	if len(name) > maxCommonName {
 		return false
@@ -140,7 +140,7 @@ func validHost(name string) bool {
 	return true
 }
 
-// serverRules bind the portal's TLS certificate.
+// serverRules gives the lints of the portal's TLS certificate.
 func serverRules() []rule {
 	return []rule{
 		{"server-names", "RFC 9525 section 6", lintServerNames},

@@ -22,7 +22,7 @@ func TestServerCertificateServes(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	// It must not let anyone sign in as a person.
+	// It must not authenticate a person.
 	_, err := cert.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: ca.FixtureNow(),
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	if err == nil {

@@ -10,38 +10,37 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Subject is the person that a certificate names, as the directory knows them
-// at this moment.
+// Subject is the person that a certificate names, with the current data of the
+// directory.
 type Subject struct {
 	UPN  string // user principal name, such as alice@example.com, at most 64 characters
 	Mail string // Optional: e-mail address for rfc822Name, ASCII
 	SID  string // Optional: security identifier, such as S-1-5-21-1-2-3-1001
 }
 
-// SubjectError says which of a subject's data cannot stand in a certificate,
-// and why.
+// SubjectError says which field of a subject is invalid in a certificate, and why.
 type SubjectError struct {
 	Field  string // "upn", "mail", "sid", or "name" for a server's name
-	Reason string // lower case, without the value, fit to print
+	Reason string // lower case, without the value
 }
 
-// Error tells field and reason.
+// Error gives field and reason.
 func (e *SubjectError) Error() string { return "refusing subject: " + e.Field + " " + e.Reason }
 
 const (
 	// maxCommonName is ub-common-name of RFC 5280 appendix A.1, in characters.
 	maxCommonName = 64
-	// maxMail is the longest address that SMTP can carry (RFC 5321 section
-	// 4.5.3.1.3, less the angle brackets).
+	// maxMail is the maximum length of an address in SMTP (RFC 5321 section
+	// 4.5.3.1.3, without the angle brackets).
 	maxMail = 254
 )
 
-// Validate says with a [*SubjectError] whether the subject fits a certificate at
-// all: for those who take names in long before a certificate is asked for.
+// Validate returns a [*SubjectError] if no certificate can name the subject, so that
+// callers can check names long before a certificate is requested.
 func (s Subject) Validate() error { return s.check(false) }
 
-// check refuses a subject that could be read in two ways. It does not ask who
-// the person is: that UPN, mail and SID belong together is the directory's word.
+// check refuses an ambiguous subject. It relies on the directory for UPN, mail and
+// SID being of the same person.
 func (s Subject) check(requireSID bool) error {
 	if reason := upnFault(s.UPN); reason != "" {
 		return &SubjectError{Field: "upn", Reason: reason}
@@ -65,7 +64,7 @@ func upnFault(upn string) string {
 	if !utf8.ValidString(upn) {
 		return "is not UTF-8"
 	}
-	// Two spellings of one name must not become two identities.
+	// Two Unicode forms of one name must not become two identities.
 	if !norm.NFC.IsNormalString(upn) {
 		return "is not in Unicode normalization form C"
 	}
@@ -96,8 +95,8 @@ func mailFault(address string) string {
 			return "holds a character that rfc822Name cannot carry (RFC 5280 section 4.2.1.6)"
 		}
 	}
-	// The parser also takes display names, comments and quoted parts, which have
-	// no place in a certificate; it gives back the same text only without them.
+	// The parser also accepts display names, comments and quoted parts, which are
+	// invalid in a certificate. Only without them it returns the same text.
 	parsed, err := mail.ParseAddress(address)
 	if err != nil || parsed.Address != address || strings.ContainsAny(address, `"<>()[]\,;:`) {
 		return "is not an e-mail address"
@@ -105,8 +104,8 @@ func mailFault(address string) string {
 	return ""
 }
 
-// validSID tells whether the text is a domain account: three domain parts and
-// the relative identifier (MS-DTYP 2.4.2.1), decimal and without leading zeros.
+// validSID reports whether the text is the SID of a domain account: three domain
+// parts and the relative identifier (MS-DTYP 2.4.2.1), decimal, without leading zeros.
 func validSID(sid string) bool {
 	rest, domain := strings.CutPrefix(sid, "S-1-5-21-")
 	parts := strings.Split(rest, "-")

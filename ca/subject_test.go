@@ -13,7 +13,7 @@ func TestPrepareRefusesSubjects(t *testing.T) {
 	longest := strings.Repeat("a", 64-len("@example.com")) + "@example.com"
 	for _, test := range []struct {
 		name  string
-		field string // of the refusal, empty for none
+		field string // in the error, empty for none
 		s     ca.Subject
 	}{
 		{"everything", "", ca.FixtureSubject()},

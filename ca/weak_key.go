@@ -2,8 +2,8 @@ package ca
 
 import "math/big"
 
-// weakModulus tells what is wrong with an RSA modulus that everyone can factor,
-// or nothing. It costs some tens of microseconds.
+// weakModulus gives the weakness of an RSA modulus that is easy to factor, or "".
+// It takes tens of microseconds.
 func weakModulus(n *big.Int) string {
 	roca := true
 	rest := new(big.Int)
@@ -13,9 +13,9 @@ func weakModulus(n *big.Int) string {
 		if r == 0 {
 			return "RSA modulus has a small factor"
 		}
-		// CVE-2017-15361: the primes of the broken generator are powers of 65537
-		// modulo every small prime up to 167, hence so is their product, which
-		// chance gives a sound modulus once in many million keys.
+		// CVE-2017-15361 (ROCA): the primes of the broken generator are powers of
+		// 65537 modulo every small prime up to 167, hence so is their product. A
+		// sound modulus has this property once in many million keys.
 		if roca && p <= 167 && !powerOf65537(r, p) {
 			roca = false
 		}
@@ -26,7 +26,7 @@ func weakModulus(n *big.Int) string {
 	return ""
 }
 
-// powerOf65537 tells whether r is a power of 65537 modulo the prime p.
+// powerOf65537 reports whether r is a power of 65537 modulo the prime p.
 func powerOf65537(r, p int64) bool {
 	g := 65537 % p
 	for x := g; ; x = x * g % p {
@@ -39,8 +39,8 @@ func powerOf65537(r, p int64) bool {
 	}
 }
 
-// smallPrimes gives the primes below 752, the bound of trial division that
-// NIST SP 800-89 section 5.3.3 asks for.
+// smallPrimes gives the primes below 752, the bound of the trial division of NIST SP
+// 800-89 section 5.3.3.
 func smallPrimes() []int64 {
 	primes := make([]int64, 0, 133)
 	for candidate := int64(2); candidate < 752; candidate++ {

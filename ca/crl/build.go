@@ -10,83 +10,86 @@ import (
 	"certportal/ca"
 )
 
-// backdate allows for clocks that are behind (as the certificates are).
+// backdate is subtracted from thisUpdate, as from notBefore of certificates, for clients
+// whose clock is slow.
 const backdate = 5 * time.Minute
 
-// leastLease is how long a builder has the turn. When it dies another takes over
-// after this time.
+// leastLease is the minimum duration of a lease. When a builder dies, another takes over
+// after its lease expired.
 const leastLease = 30 * time.Second
 
-// longList is how many entries take so much memory for a moment that it is given back.
+// longList is the number of entries from which the memory of a build is returned to the
+// operating system.
 const longList = 100_000
 
-// lease is longer where lists take long: two builders must not overtake each other
-// for ever.
-func (k *updater) lease() time.Duration {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return max(leastLease, 4*k.took)
+// lease gives the duration of the next lease: 4 times that of the last build at least, so
+// that it does not expire during a long build, for each builder in turn.
+func (u *updater) lease() time.Duration {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return max(leastLease, 4*u.took)
 }
 
-// publish makes the lists that are wanted, in a turn of its own. Nothing is locked
-// while they are built and signed; the error is ErrBusy when another has the turn.
-func (k *updater) publish(ctx context.Context, w due) error {
-	k.building.Lock()
-	defer k.building.Unlock()
-	// The key first: a number is not drawn for a list that cannot be signed.
-	issuer, err := k.a.Issuer()
+// publish builds, signs and stores the lists in w under a lease. The database is not
+// locked while it builds and signs. The error is ErrBusy when another builder holds the lease.
+func (u *updater) publish(ctx context.Context, w due) error {
+	u.building.Lock()
+	defer u.building.Unlock()
+	// The key first: a list that cannot be signed must not use up a number.
+	issuer, err := u.a.Issuer()
 	if err != nil {
 		return fmt.Errorf("unlocking: %w", err)
 	}
 	began := time.Now()
-	lease := k.lease()
-	turn, err := k.p.c.Store.AcquireLease(ctx, k.a.Name, k.p.c.Builder, k.p.c.Now(), lease)
+	duration := u.lease()
+	lease, err := u.p.c.Store.AcquireLease(ctx, u.a.Name, u.p.c.Builder, u.p.c.Now(), duration)
 	if err != nil {
-		return fmt.Errorf("taking the turn: %w", err)
+		return fmt.Errorf("acquiring lease: %w", err)
 	}
-	within, cancel := context.WithTimeout(ctx, lease)
+	within, cancel := context.WithTimeout(ctx, duration)
 	defer cancel()
-	lists, err := k.inTurn(within, issuer, turn, w)
-	k.mu.Lock()
-	k.took = time.Since(began)
+	lists, err := u.buildUnderLease(within, issuer, lease, w)
+	u.mu.Lock()
+	u.took = time.Since(began)
 	switch {
 	case err != nil:
-		k.failures++
+		u.failures++
 	case len(lists) > 0:
-		k.builds++
+		u.builds++
 	}
-	k.mu.Unlock()
+	u.mu.Unlock()
 	if err != nil || len(lists) == 0 {
-		k.giveBack(ctx, turn)
+		u.releaseLease(ctx, lease)
 		return err
 	}
 	for _, l := range lists {
-		k.advance(l)
-		k.p.c.Log.Info("revocation list published", "issuer", k.a.Name, "number", l.Number, "base", l.Base,
+		u.advance(l)
+		u.p.c.Log.Info("revocation list published", "issuer", u.a.Name, "number", l.Number, "base", l.Base,
 			"entries", l.Entries, "next", l.NextUpdate)
 	}
-	k.mu.Lock()
-	k.waiting = false
-	k.mu.Unlock()
+	u.mu.Lock()
+	u.waiting = false
+	u.mu.Unlock()
 	if lists[0].Entries > longList {
 		debug.FreeOSMemory()
 	}
 	return nil
 }
 
-// giveBack lets another builder begin at once.
-func (k *updater) giveBack(ctx context.Context, turn Lease) {
+// releaseLease lets another builder begin at once.
+func (u *updater) releaseLease(ctx context.Context, lease Lease) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := k.p.c.Store.ReleaseLease(ctx, turn); err != nil {
-		k.p.c.Log.Warn("giving back the turn, which ends by itself", "issuer", k.a.Name, "err", err)
+	if err := u.p.c.Store.ReleaseLease(ctx, lease); err != nil {
+		u.p.c.Log.Warn("releasing the lease, which expires by itself", "issuer", u.a.Name, "err", err)
 	}
 }
 
-// inTurn looks again, for the one who had the turn before may have made what is
-// wanted; then it builds and stores. No lists and no error says that nothing is due.
-func (k *updater) inTurn(ctx context.Context, issuer *ca.Issuer, turn Lease, w due) ([]List, error) {
-	due, err := k.findDue(ctx)
+// buildUnderLease checks again what is due, because the previous holder of the lease may
+// have made it, then builds and stores. It returns no lists and no error when nothing is
+// due.
+func (u *updater) buildUnderLease(ctx context.Context, issuer *ca.Issuer, lease Lease, w due) ([]List, error) {
+	due, err := u.findDue(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -96,63 +99,64 @@ func (k *updater) inTurn(ctx context.Context, issuer *ca.Issuer, turn Lease, w d
 	if !w.any() {
 		return nil, nil
 	}
-	for _, delta := range k.kinds() {
-		if l := k.list(delta); l != nil && turn.Through < l.Through {
+	for _, delta := range u.kinds() {
+		if l := u.list(delta); l != nil && lease.Through < l.Through {
 			return nil, errRewound
 		}
 	}
-	lists, err := k.build(ctx, issuer, turn, w)
+	lists, err := u.build(ctx, issuer, lease, w)
 	if err != nil {
 		return nil, err
 	}
-	if err := k.p.c.Store.Publish(ctx, turn, lists...); err != nil {
+	if err := u.p.c.Store.Publish(ctx, lease, lists...); err != nil {
 		return nil, fmt.Errorf("publishing: %w", err)
 	}
 	return lists, nil
 }
 
-// build makes the lists of a turn. A complete list comes with a delta list of the same
-// number, which say the same together (RFC 5280 section 5.2.4).
-func (k *updater) build(ctx context.Context, issuer *ca.Issuer, turn Lease, w due) ([]List, error) {
+// build makes the lists of a lease. With a complete list it makes a delta list of the same
+// number: the base and the delta list give the same status as the complete list (RFC 5280
+// section 5.2.4).
+func (u *updater) build(ctx context.Context, issuer *ca.Issuer, lease Lease, w due) ([]List, error) {
 	var lists []List
 	if w.complete {
-		l, err := k.sign(ctx, issuer, turn, List{}, k.a.Life, k.a.Renew)
+		l, err := u.sign(ctx, issuer, lease, List{}, u.a.Life, u.a.Renew)
 		if err != nil {
 			return nil, err
 		}
 		lists = append(lists, l)
 	}
-	if k.a.DeltaRenew == 0 {
+	if u.a.DeltaRenew == 0 {
 		return lists, nil
 	}
-	base, ok, err := k.p.c.Store.Oldest(ctx, k.a.Name, k.p.c.Now())
+	base, ok, err := u.p.c.Store.Oldest(ctx, u.a.Name, u.p.c.Now())
 	if err != nil {
 		return nil, fmt.Errorf("looking for the list to add to: %w", err)
 	}
 	if !ok {
 		return lists, nil
 	}
-	l, err := k.sign(ctx, issuer, turn, base, deltaLives*k.a.DeltaRenew, k.a.DeltaRenew)
+	l, err := u.sign(ctx, issuer, lease, base, deltaLives*u.a.DeltaRenew, u.a.DeltaRenew)
 	if err != nil {
 		return nil, err
 	}
 	return append(lists, l), nil
 }
 
-// sign builds and signs one list: a complete one, or what a base lacks.
-func (k *updater) sign(ctx context.Context, issuer *ca.Issuer, turn Lease, base List, life, renew time.Duration) (List, error) {
-	now := k.p.c.Now().UTC().Truncate(time.Second)
-	// An entry leaves one life after the certificate's end, so that it stood in a list
-	// from after it (RFC 5280 section 3.3).
-	revoked, err := k.p.c.Store.Revoked(ctx, k.a.Name, base.Through, turn.Through, now.Add(-k.a.Life))
+// sign builds and signs one list: a complete one, or, with a base, the delta list to it.
+func (u *updater) sign(ctx context.Context, issuer *ca.Issuer, lease Lease, base List, life, renew time.Duration) (List, error) {
+	now := u.p.c.Now().UTC().Truncate(time.Second)
+	// An entry is removed one life after the certificate expired, so that at least one
+	// list issued after expiry contains it (RFC 5280 section 3.3).
+	revoked, err := u.p.c.Store.Revoked(ctx, u.a.Name, base.Through, lease.Through, now.Add(-u.a.Life))
 	if err != nil {
 		return List{}, fmt.Errorf("collecting revocations: %w", err)
 	}
 	l := List{
-		Issuer: k.a.Name, Number: turn.Number, Base: base.Number, Through: turn.Through,
-		ThisUpdate: k.thisUpdate(now), NextUpdate: now.Add(life), Entries: len(revoked),
+		Issuer: u.a.Name, Number: lease.Number, Base: base.Number, Through: lease.Through,
+		ThisUpdate: u.thisUpdate(now), NextUpdate: now.Add(life), Entries: len(revoked),
 	}
-	// What was revoked a moment ago would be dated after the list itself.
+	// thisUpdate is backdated: a recent revocation date would be after it.
 	for i := range revoked {
 		if revoked[i].At.After(l.ThisUpdate) {
 			revoked[i].At = l.ThisUpdate
@@ -165,21 +169,21 @@ func (k *updater) sign(ctx context.Context, issuer *ca.Issuer, turn Lease, base 
 	if l.Base > 0 {
 		cfg.Base = big.NewInt(l.Base)
 	} else {
-		cfg.Freshest = k.a.Freshest
+		cfg.Freshest = u.a.Freshest
 	}
 	if l.DER, err = issuer.CRL(cfg); err != nil {
 		return List{}, err
 	}
-	l.Published = k.p.c.Now().UTC()
+	l.Published = u.p.c.Now().UTC()
 	return l, nil
 }
 
-// thisUpdate never goes back, not by the second that the clocks of two replicas
-// differ in.
-func (k *updater) thisUpdate(now time.Time) time.Time {
+// thisUpdate gives the backdated time of the list, never before that of an earlier list:
+// the clocks of two replicas may differ by a second.
+func (u *updater) thisUpdate(now time.Time) time.Time {
 	at := now.Add(-backdate)
-	for _, delta := range k.kinds() {
-		if l := k.list(delta); l != nil && l.ThisUpdate.After(at) {
+	for _, delta := range u.kinds() {
+		if l := u.list(delta); l != nil && l.ThisUpdate.After(at) {
 			at = l.ThisUpdate
 		}
 	}

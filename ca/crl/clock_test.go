@@ -10,14 +10,14 @@ import (
 
 const day = 24 * time.Hour
 
-// TestF8_ClockSteps sets the clock forth and back: number and thisUpdate never go back,
-// and while the clock is behind the last list none is made.
+// TestF8_ClockSteps sets the clock forward and back: number and thisUpdate never decrease,
+// and no list is made while the clock is before the last list.
 func TestF8_ClockSteps(t *testing.T) {
 	for name, step := range map[string]time.Duration{
 		"back a day": -day, "back 400 days": -400 * day, "forth a day": day, "forth 400 days": 400 * day,
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := newOffice(t, withDeltas)
+			o := newFixture(t, withDeltas)
 			o.refresh()
 			o.refresh()
 			before := *held(t, o, "issuing")
@@ -33,7 +33,7 @@ func TestF8_ClockSteps(t *testing.T) {
 			}
 			ahead := *held(t, o, "issuing")
 			follows(t, ahead, before)
-			// Somebody sets the clock right: the lists are of the future now.
+			// The clock is set back to the right time: the lists are now in the future.
 			o.pass(-step)
 			o.revokeNew()
 			checkRefused(t, o, o.Refresh(t.Context()), ahead)
@@ -46,7 +46,7 @@ func TestF8_ClockSteps(t *testing.T) {
 	}
 }
 
-func held(t *testing.T, o *office, name string) *crl.List {
+func held(t *testing.T, o *fixture, name string) *crl.List {
 	t.Helper()
 	l, ok := o.CRL(name)
 	if !ok {
@@ -55,7 +55,7 @@ func held(t *testing.T, o *office, name string) *crl.List {
 	return &l
 }
 
-func checkRefused(t *testing.T, o *office, err error, before crl.List) {
+func checkRefused(t *testing.T, o *fixture, err error, before crl.List) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), "check the clock") {
 		t.Errorf("Refresh: %v, want it to name the clock", err)
@@ -68,7 +68,7 @@ func checkRefused(t *testing.T, o *office, err error, before crl.List) {
 		t.Errorf("trouble %q, want it to name the clock", h.Trouble)
 	}
 	if _, err := o.PublishNow(t.Context(), "issuing"); err == nil {
-		t.Error("an order publishes a list that is older than the last")
+		t.Error("PublishNow published a list that is older than the last")
 	}
 }
 

@@ -3,26 +3,26 @@ package crl
 import "time"
 
 const (
-	// debounceTime is how long a revocation waits for others, so that one list tells of
+	// debounceTime is how long a revocation waits for others, so that one list covers
 	// several.
 	debounceTime = 500 * time.Millisecond
 
-	// atMostEvery is the least time from one list to the next.
+	// atMostEvery is the minimum time from one list to the next.
 	atMostEvery = time.Second
 
-	// longestPause is that after failures.
+	// longestPause is the maximum backoff after failures.
 	longestPause = time.Minute
 )
 
-// debounce says when the next list may be begun. Times are those of this machine's own
-// clock, which nobody sets back.
+// debounce decides when the next build may begin. Its times are monotonic (time.Now), so
+// that a step of the system clock does not matter.
 type debounce struct {
-	noticed time.Time // when a revocation that waits was first seen
-	next    time.Time // not before
-	failed  int       // times in a row
+	noticed time.Time // when the oldest waiting revocation was seen
+	next    time.Time // earliest begin of the next build
+	failed  int       // builds in a row
 }
 
-// wait says how long the next list must wait.
+// wait gives the time until the next build may begin.
 func (p *debounce) wait(now time.Time, revoked bool) time.Duration {
 	from := p.next
 	if revoked {
@@ -36,8 +36,8 @@ func (p *debounce) wait(now time.Time, revoked bool) time.Duration {
 	return max(0, from.Sub(now))
 }
 
-// ended notes a list, or that it could not be made. Long lists take half of the time at
-// most: the machine has other work.
+// ended notes the end of a build. Builds use at most half of the time, however long they
+// take: the machine has other work.
 func (p *debounce) ended(began time.Time, took time.Duration, failed bool) {
 	p.noticed = time.Time{}
 	pause := max(atMostEvery, 2*took)

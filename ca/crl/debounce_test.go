@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestPace(t *testing.T) {
+func TestDebounce(t *testing.T) {
 	start := time.Now()
 	at := func(d time.Duration) time.Time { return start.Add(d) }
 	var p debounce
@@ -35,8 +35,8 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// A key that does not open must not be tried every second: each try takes 64 MiB.
-func TestPaceAfterFailures(t *testing.T) {
+// A key that cannot be decrypted must not be tried every second: each try takes 64 MiB.
+func TestDebounceAfterFailures(t *testing.T) {
 	start := time.Now()
 	var p debounce
 	last := time.Duration(0)

@@ -9,10 +9,10 @@ import (
 	"certportal/ca/crl"
 )
 
-// A revocation is in a delta list at once; the complete one waits for the clock, and
-// then both say the same under one number (RFC 5280 section 5.2.3).
+// A revocation is in a delta list at once. The next complete list is made on schedule,
+// with a delta list of the same number (RFC 5280 section 5.2.3).
 func TestDeltaLists(t *testing.T) {
-	o := newOffice(t, withDeltas)
+	o := newFixture(t, withDeltas)
 	o.refresh()
 	first := *held(t, o, "issuing")
 	if _, ok := o.CRL("issuing-delta"); ok {
@@ -45,10 +45,10 @@ func TestDeltaLists(t *testing.T) {
 	}
 }
 
-// Whoever holds any complete list in force can add the delta list to it; one that ran
-// out need not be served any more.
+// A client with any complete list in force can apply the delta list. An expired complete
+// list is no base any more.
 func TestDeltaListsAddToTheOldestInForce(t *testing.T) {
-	o := newOffice(t, withDeltas)
+	o := newFixture(t, withDeltas)
 	o.refresh()
 	first := *held(t, o, "issuing")
 	o.pass(6 * time.Hour)
@@ -64,12 +64,12 @@ func TestDeltaListsAddToTheOldestInForce(t *testing.T) {
 	}
 }
 
-func TestCompleteListsTellOfDeltaLists(t *testing.T) {
+func TestCompleteListsNameDeltaLists(t *testing.T) {
 	freshest := asn1.ObjectIdentifier{2, 5, 29, 46}
 	for _, deltas := range []bool{false, true} {
-		o := newOffice(t)
+		o := newFixture(t)
 		if deltas {
-			o = newOffice(t, withDeltas)
+			o = newFixture(t, withDeltas)
 		}
 		o.refresh()
 		_, parsed := o.list("issuing")
@@ -83,9 +83,10 @@ func TestCompleteListsTellOfDeltaLists(t *testing.T) {
 	}
 }
 
-// Without delta lists again, the next complete list has what only the delta list had.
+// After delta lists are disabled, the next complete list has the revocations that only
+// the delta list had.
 func TestDeltaListsSwitchedOff(t *testing.T) {
-	o := newOffice(t, withDeltas)
+	o := newFixture(t, withDeltas)
 	o.refresh()
 	o.refresh()
 	serial := o.revokeNew()
@@ -99,7 +100,7 @@ func TestDeltaListsSwitchedOff(t *testing.T) {
 }
 
 func TestAuthoritiesRefused(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	for name, change := range map[string]func(*crl.Authority){
 		"life not beyond renewal":   func(a *crl.Authority) { a.Life = a.Renew },
 		"no renewal":                func(a *crl.Authority) { a.Renew = 0 },

@@ -14,32 +14,32 @@ import (
 	"certportal/internal/durable"
 )
 
-// Folder is a target: a folder that a web server or a file share serves. Its files
-// are root.crl, issuing.crl and issuing-delta.crl, whole at any time, and never
-// replaced by a list of a lower number.
+// Folder is a target: a folder that a web server or a file share serves. Its files are
+// root.crl, issuing.crl and issuing-delta.crl. They are replaced atomically, and never by
+// a list with a lower number.
 type Folder struct {
 	Path string
 
-	// Signers are the CA certificates under the names of their lists' issuers: what
-	// they have not signed is replaced, and is no record of anything.
+	// Signers are the CA certificates by issuer name. A file that none of them signed
+	// is replaced, and ignored by Recover.
 	Signers map[string]*x509.Certificate
 }
 
-// Name tells the folder.
+// Name gives the path of the folder.
 func (f *Folder) Name() string { return f.Path }
 
-// extension of the files, as in the addresses.
+// extension is the suffix of the files, as in the CRL addresses.
 const extension = ".crl"
 
-// abandonedAfter is the age at which a temporary file is taken for one that a killed
-// process left.
+// abandonedAfter is the age at which a temporary file is deleted as the leftover of a
+// killed process.
 const abandonedAfter = time.Hour
 
-// errBusyFolder says that somebody else writes.
+// errBusyFolder means that another portal holds the lock of the folder.
 var errBusyFolder = errors.New("another portal is writing into it")
 
-// Put writes a list beside the one that is there, and puts it in its place when it is
-// on disk, so that whoever reads finds a whole list at any moment.
+// Put writes a list to a temporary file, syncs it and renames it, so that readers find a
+// whole list at any moment. A list with the same or a higher number stays.
 func (f *Folder) Put(ctx context.Context, l List) (int64, error) {
 	folder, err := os.Open(f.Path)
 	if err != nil {
@@ -58,16 +58,16 @@ func (f *Folder) Put(ctx context.Context, l List) (int64, error) {
 		return there.number, nil
 	}
 	durable.RemoveTemporary(f.Path, abandonedAfter)
-	// Whoever serves the folder must read the file.
+	// The web server, which runs as another user, must be able to read the file.
 	if err := durable.Replace(filepath.Join(f.Path, name+extension), l.DER, 0o644); err != nil {
 		return 0, fmt.Errorf("writing list %d: %w", l.Number, err)
 	}
 	return l.Number, nil
 }
 
-// enter waits until nobody else writes into the folder: between the look at what is
-// there and its replacement no later list may come in. On a file share without locks
-// the portal with the newer list sets it right a second later.
+// lockFolder waits for the lock of the folder: between reading the present list and
+// replacing it, no other portal may write a later one. On a file share without locks the
+// portal with the newer list writes it again a second later.
 func lockFolder(ctx context.Context, folder *os.File) error {
 	ctx, cancel := context.WithTimeout(ctx, busyPatience)
 	defer cancel()
@@ -81,16 +81,17 @@ func lockFolder(ctx context.Context, folder *os.File) error {
 	return nil
 }
 
-// listFile is a list that stands in a folder.
+// listFile is a list read from a folder.
 type listFile struct {
 	*ca.PublishedCRL
 	number int64
 }
 
-// maxFile bounds what is read: a list of ten million entries.
+// maxFile bounds the size of a file in bytes: a list of ten million entries.
 const maxFile = 512 << 20
 
-// read gives the list that stands there; nil when there is none, or none of ours.
+// read reads a list from the folder; nil when there is no file, or none that the signer
+// of the issuer signed.
 func (f *Folder) read(name, issuer string) (*listFile, error) {
 	path := filepath.Join(f.Path, name+extension)
 	info, err := os.Stat(path)
@@ -115,22 +116,21 @@ func (f *Folder) read(name, issuer string) (*listFile, error) {
 	return &listFile{crl, crl.Number.Big().Int64()}, nil
 }
 
-// Recover reads the lists that stand in the folder as what they are: records of
-// revocations. Where one is ahead of the store, the store was restored from an older
-// copy, and all that is in the list is replayed. It returns how many certificates were
-// brought back.
+// Recover replays the lists in the folder into the store. A list that is newer than the
+// store's means that the store was restored from an older backup: then all entries of the
+// list are replayed. It returns the number of recovered certificates.
 func (f *Folder) Recover(ctx context.Context, store Store, now time.Time) (int, error) {
-	brought := 0
+	recovered := 0
 	for issuer := range f.Signers {
 		for _, delta := range []bool{false, true} {
 			n, err := f.recover(ctx, issuer, delta, store, now)
-			brought += n
+			recovered += n
 			if err != nil {
-				return brought, fmt.Errorf("recalling what %s tells: %w", filepath.Join(f.Path, listName(issuer, delta)+extension), err)
+				return recovered, fmt.Errorf("recovering revocations from %s: %w", filepath.Join(f.Path, listName(issuer, delta)+extension), err)
 			}
 		}
 	}
-	return brought, nil
+	return recovered, nil
 }
 
 func (f *Folder) recover(ctx context.Context, issuer string, delta bool, store Store, now time.Time) (int, error) {
@@ -138,7 +138,7 @@ func (f *Folder) recover(ctx context.Context, issuer string, delta bool, store S
 	if err != nil || there == nil {
 		return 0, err
 	}
-	// Either kind may be the one that stands: they share their numbers.
+	// The store may have the number as a complete or as a delta list: they share numbers.
 	for _, kind := range []bool{false, true} {
 		known, ok, err := store.Latest(ctx, issuer, kind, there.number)
 		if err != nil || ok && known.Number >= there.number {
@@ -146,7 +146,7 @@ func (f *Folder) recover(ctx context.Context, issuer string, delta bool, store S
 		}
 	}
 	b := batcher{store: store, now: now}
-	end := f.Signers[issuer].NotAfter // the list does not tell when certificates end
+	end := f.Signers[issuer].NotAfter // a CRL does not say when certificates expire
 	for r, err := range there.Revoked() {
 		if err != nil {
 			return b.recovered, err
@@ -155,7 +155,7 @@ func (f *Folder) recover(ctx context.Context, issuer string, delta bool, store S
 			return b.recovered, err
 		}
 	}
-	// The number last: while it is missing, all of this is done again.
+	// The number last: until it is stored, the next start repeats all of this.
 	err = b.add(ctx, Record{Issuer: issuer, Number: there.number})
 	if err == nil {
 		err = b.flush(ctx)
@@ -163,7 +163,7 @@ func (f *Folder) recover(ctx context.Context, issuer string, delta bool, store S
 	return b.recovered, err
 }
 
-// batcher replays records in handfuls.
+// batcher replays records in batches.
 type batcher struct {
 	store     Store
 	now       time.Time
@@ -171,7 +171,7 @@ type batcher struct {
 	recovered int
 }
 
-// replayBatch is how many records are replayed at once.
+// replayBatch is the number of records in a batch.
 const replayBatch = 1000
 
 func (b *batcher) add(ctx context.Context, r Record) error {

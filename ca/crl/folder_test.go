@@ -14,8 +14,8 @@ import (
 	"certportal/ca/crl"
 )
 
-// inFolder reads the list that stands in a folder.
-func inFolder(t *testing.T, o *office, folder, name, issuer string) *ca.PublishedCRL {
+// inFolder reads a list from a folder.
+func inFolder(t *testing.T, o *fixture, folder, name, issuer string) *ca.PublishedCRL {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(folder, name))
 	if err != nil {
@@ -28,11 +28,11 @@ func inFolder(t *testing.T, o *office, folder, name, issuer string) *ca.Publishe
 	return crl
 }
 
-// intoFolder copies the lists of an office into a folder.
-func intoFolder(t *testing.T) (*office, *crl.Folder) {
+// intoFolder copies the lists of a fixture into a folder.
+func intoFolder(t *testing.T) (*fixture, *crl.Folder) {
 	t.Helper()
 	folder := &crl.Folder{Path: t.TempDir()}
-	o := newOffice(t, withDeltas, func(c *crl.Config) { c.Targets = []crl.Target{folder} })
+	o := newFixture(t, withDeltas, func(c *crl.Config) { c.Targets = []crl.Target{folder} })
 	folder.Signers = o.signers()
 	return o, folder
 }
@@ -66,7 +66,8 @@ func TestFolderHoldsTheLists(t *testing.T) {
 	}
 }
 
-// TestF9_FolderNeverGoesBack offers a folder older lists, files of others and halves.
+// TestF9_FolderNeverGoesBack puts a list where there is a newer one, an older one, a list
+// of another CA or half a list.
 func TestF9_FolderNeverGoesBack(t *testing.T) {
 	o, folder := intoFolder(t)
 	o.refresh()
@@ -77,7 +78,7 @@ func TestF9_FolderNeverGoesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(folder.Path, "issuing.crl")
-	foreign := newOffice(t)
+	foreign := newFixture(t)
 	foreign.pass(365 * 24 * time.Hour)
 	foreign.refresh()
 	for _, tt := range []struct {
@@ -111,7 +112,8 @@ func TestF9_FolderNeverGoesBack(t *testing.T) {
 	}
 }
 
-// What a killed portal left half written goes; what one just writes stays.
+// Temporary files of a killed portal are deleted; recent ones, which another portal may be
+// writing, stay.
 func TestFolderIsSwept(t *testing.T) {
 	o, folder := intoFolder(t)
 	o.refresh()
@@ -135,7 +137,7 @@ func TestFolderIsSwept(t *testing.T) {
 	}
 }
 
-// A target that fails is told once and tried again, and stops nothing else.
+// An error of a target is logged once and retried, and stops nothing else.
 func TestTargetThatFails(t *testing.T) {
 	o, folder := intoFolder(t)
 	path := folder.Path
@@ -176,10 +178,10 @@ func (h hanging) Put(context.Context, crl.List) (int64, error) {
 	select {}
 }
 
-// Run serves, builds and ends, whatever a target does.
+// Run serves, builds and ends while a target hangs.
 func TestTargetThatHangs(t *testing.T) {
 	h := hanging{make(chan struct{})}
-	o := newOffice(t, func(c *crl.Config) { c.Targets = []crl.Target{h} })
+	o := newFixture(t, func(c *crl.Config) { c.Targets = []crl.Target{h} })
 	o.refresh()
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
@@ -193,10 +195,10 @@ func TestTargetThatHangs(t *testing.T) {
 	<-ended
 }
 
-// Run copies what is published while it runs, without being asked.
+// Run copies the lists that are published while it runs.
 func TestRunDelivers(t *testing.T) {
 	folder := &crl.Folder{Path: t.TempDir()}
-	o := newOffice(t, func(c *crl.Config) { c.Targets = []crl.Target{folder} })
+	o := newFixture(t, func(c *crl.Config) { c.Targets = []crl.Target{folder} })
 	folder.Signers = o.signers()
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})

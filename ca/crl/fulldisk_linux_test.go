@@ -30,7 +30,7 @@ func smallDisk(t *testing.T) string {
 	return folder
 }
 
-// fill leaves no room.
+// fill writes a file until the disk is full.
 func fill(t *testing.T, file string) {
 	t.Helper()
 	filler, err := os.Create(file)
@@ -45,12 +45,12 @@ func fill(t *testing.T, file string) {
 	}
 }
 
-// On a full disk the list that was there stays, whole, and with room again the next
-// one comes.
+// On a full disk the previous list stays whole, and with space again the next one is
+// written.
 func TestF3_FolderOnAFullDisk(t *testing.T) {
 	disk := smallDisk(t)
 	folder := &crl.Folder{Path: disk}
-	o := newOffice(t, func(c *crl.Config) { c.Targets = []crl.Target{folder} })
+	o := newFixture(t, func(c *crl.Config) { c.Targets = []crl.Target{folder} })
 	folder.Signers = o.signers()
 	o.refresh()
 	if err := o.Deliver(t.Context()); err != nil {
@@ -81,11 +81,12 @@ func TestF3_FolderOnAFullDisk(t *testing.T) {
 	}
 }
 
-// A journal on a full disk loses nothing it had, tells its trouble, and catches up.
+// A journal on a full disk keeps its lines, reports the error, and catches up with space
+// again.
 func TestF3_JournalOnAFullDisk(t *testing.T) {
 	disk := smallDisk(t)
 	file := filepath.Join(disk, "revocation.journal")
-	o := newOffice(t)
+	o := newFixture(t)
 	j := journalAt(t, o, file)
 	o.revokeNew()
 	follow(t, j)

@@ -2,8 +2,8 @@ package crl
 
 import "time"
 
-// Level is how much of a list's life is over. A list that is renewed in time never
-// gets beyond Fresh, or it is one whose key is in a safe.
+// Level is how much of a list's life is over. A list that is renewed in time stays Fresh;
+// that of a root whose key is kept offline may reach the other levels.
 type Level int
 
 // The levels, in the order in which they are reached.
@@ -12,15 +12,15 @@ const (
 	Half         // 50 percent of the life is over
 	Late         // 75 percent
 	Ending       // 95 percent
-	Ended        // nobody accepts it any more
+	Ended        // nextUpdate is past: clients reject it
 )
 
-// String names the level in the log.
+// String gives the name of the level, for the log.
 func (l Level) String() string {
 	return [...]string{"fresh", "half", "late", "ending", "ended"}[l]
 }
 
-// levelOf tells how much of the life of a list is over; that of no list is.
+// levelOf gives the level of a list; Ended for nil.
 func levelOf(l *List, now time.Time) Level {
 	if l == nil || !now.Before(l.NextUpdate) {
 		return Ended
@@ -37,7 +37,7 @@ func levelOf(l *List, now time.Time) Level {
 	return Fresh
 }
 
-// Health is how one list stands, on the replica that answers.
+// Health is the state of one list, as this replica sees it.
 type Health struct {
 	Issuer string
 	Delta  bool
@@ -46,8 +46,8 @@ type Health struct {
 	Level  Level
 	Next   time.Time // when the next is due by the clock
 
-	// Waiting says that a revocation stands in no list yet, as far as was seen at
-	// the last look, seconds ago.
+	// Waiting reports whether a revocation was in no list yet at the last check, seconds
+	// ago.
 	Waiting bool
 
 	Trouble string    // the last error in words, empty when all is well
@@ -55,86 +55,86 @@ type Health struct {
 
 	Targets []TargetHealth
 
-	// Builds and Failures count the turns in which this process made lists of the
-	// issuer, of either kind, and in which it could not.
+	// Builds and Failures count the builds of this process for the issuer, of either
+	// kind of list, that succeeded and that did not.
 	Builds, Failures uint64
 }
 
-// TargetHealth is how a place stands that a list is copied to.
+// TargetHealth is the state of one list at one target.
 type TargetHealth struct {
 	Name    string
-	Number  int64     // of the list that stands there; 0 while that is not known
-	At      time.Time // when it was brought there
-	Trouble string    // why the newest is not there, empty when it is
+	Number  int64     // of the list at the target; 0 while that is not known
+	At      time.Time // when it was copied
+	Trouble string    // why the newest list is not there, empty when it is
 }
 
-// Health tells how the lists stand: of each issuer the complete one and, where there
-// are such, the delta list. It is told from memory and never waits.
+// Health gives the state of the lists: of each issuer the complete one and, if enabled,
+// the delta list. It reads memory only and never waits.
 func (p *Publisher) Health() []Health {
 	var all []Health
-	for _, k := range p.updaters {
-		for _, delta := range k.kinds() {
-			all = append(all, p.health(k, delta))
+	for _, u := range p.updaters {
+		for _, delta := range u.kinds() {
+			all = append(all, p.health(u, delta))
 		}
 	}
 	return all
 }
 
-func (p *Publisher) health(k *updater, delta bool) Health {
-	h := Health{Issuer: k.a.Name, Delta: delta}
-	held := k.list(delta)
+func (p *Publisher) health(u *updater, delta bool) Health {
+	h := Health{Issuer: u.a.Name, Delta: delta}
+	held := u.list(delta)
 	h.Level = levelOf(held, p.c.Now())
 	if held != nil {
-		h.List, h.Size, h.Next = *held, len(held.DER), k.next(held)
+		h.List, h.Size, h.Next = *held, len(held.DER), u.next(held)
 		h.List.DER = nil
 	}
-	k.mu.Lock()
-	h.Waiting, h.Trouble, h.Since = k.waiting, k.trouble, k.since
-	h.Builds, h.Failures = k.builds, k.failures
-	k.mu.Unlock()
+	u.mu.Lock()
+	h.Waiting, h.Trouble, h.Since = u.waiting, u.trouble, u.since
+	h.Builds, h.Failures = u.builds, u.failures
+	u.mu.Unlock()
 	for _, c := range p.copiers {
-		h.Targets = append(h.Targets, c.health(k.a.Name, delta))
+		h.Targets = append(h.Targets, c.health(u.a.Name, delta))
 	}
 	return h
 }
 
-// lastDay is how long before the end of a list it is a grave matter in any case: a
-// day is left to mend what keeps the next one from being made.
+// lastDay is the time before nextUpdate from which the log level is ERROR in any case: an
+// administrator has a day to repair what prevents the next list.
 const lastDay = 24 * time.Hour
 
-// lookAhead is added to it, so that the word comes before the last day begins.
+// lookAhead is added to lastDay, so that the log record comes before the last day begins.
 const lookAhead = time.Hour
 
-// Warn puts into the log, once for each level, what list has outlived it. It looks at
-// the clock and at memory alone, so that it speaks up when a builder hangs.
+// Warn logs, once for each level, the lists that reached it. It reads the clock and memory
+// only, so that it works while a builder hangs.
 func (p *Publisher) Warn() {
-	for _, k := range p.updaters {
-		for _, delta := range k.kinds() {
-			p.warn(k, delta)
+	for _, u := range p.updaters {
+		for _, delta := range u.kinds() {
+			p.warn(u, delta)
 		}
 	}
 }
 
-func (p *Publisher) warn(k *updater, delta bool) {
-	h := p.health(k, delta)
+func (p *Publisher) warn(u *updater, delta bool) {
+	h := p.health(u, delta)
 	if delta && h.List.Number == 0 {
 		return
 	}
 	left := h.List.NextUpdate.Sub(p.c.Now())
 	grave := h.Level >= Late || !delta && h.Level >= Half && left <= lastDay+lookAhead
 	step := warning{level: h.Level, grave: grave}
-	if k.warned(delta, step) {
+	if u.warned(delta, step) {
 		return
 	}
-	k.mu.Lock()
+	u.mu.Lock()
 	message := "revocation list gets old and is not renewed: at its end every certificate is refused"
 	switch {
 	case delta:
 		message = "delta revocation list gets old and is not renewed: at its end revocations are seen later"
-	case k.away:
+	case u.away:
 		message = "revocation list gets old: bring the key of its CA back for a moment"
 	}
-	k.mu.Unlock()
+	u.mu.Unlock()
 	say := p.c.Log.Warn
 	if grave {
 		say = p.c.Log.Error
@@ -143,17 +143,17 @@ func (p *Publisher) warn(k *updater, delta bool) {
 		"level", h.Level.String(), "number", h.List.Number, "ends", h.List.NextUpdate, "trouble", h.Trouble)
 }
 
-// warning is what was last said of a list.
+// warning is what was last logged about a list.
 type warning struct {
 	level Level
 	grave bool
 }
 
-// warned reports whether there is nothing new to say, and remembers what is said.
-func (k *updater) warned(delta bool, step warning) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	last := k.said[delta]
-	k.said[delta] = step
+// warned reports whether step needs no new log record, and remembers it.
+func (u *updater) warned(delta bool, step warning) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	last := u.said[delta]
+	u.said[delta] = step
 	return step.level == Fresh || step == last || step.level < last.level
 }

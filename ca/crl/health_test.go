@@ -8,10 +8,10 @@ import (
 	"certportal/ca/crl"
 )
 
-// TestF10_AStuckBuilderIsTold walks through the life of a list whose successor hangs in
-// the key store: each level is told once, and gravely a day before the end.
+// TestF10_AStuckBuilderIsTold goes through the life of a list whose successor hangs in the
+// key store: each level is logged once, and as ERROR from a day before the end.
 func TestF10_AStuckBuilderIsTold(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	o.refresh()
 	o.Warn()
 	o.log.taken()
@@ -60,7 +60,7 @@ func TestF10_AStuckBuilderIsTold(t *testing.T) {
 }
 
 func TestHealthTellsWhatIsServed(t *testing.T) {
-	o := newOffice(t, withDeltas)
+	o := newFixture(t, withDeltas)
 	for _, h := range o.Health() {
 		if h.List.Number != 0 || h.Level != crl.Ended {
 			t.Errorf("before the first list: %+v", h)
@@ -83,10 +83,10 @@ func TestHealthTellsWhatIsServed(t *testing.T) {
 	}
 }
 
-// The root's list is renewed by hand: its key is in a safe, and nothing is wrong before
-// half of the year is over.
+// The root's list is renewed by hand, because its key is kept offline. The first warning
+// comes at half of the year.
 func TestRootListAsksForItsKey(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	o.refresh()
 	o.rootGone = true
 	for _, tt := range []struct {

@@ -21,10 +21,10 @@ import (
 
 // JournalConfig is what a journal works with.
 type JournalConfig struct {
-	Path  string // made when it is not there, with its folder
+	Path  string // created with its folder if it does not exist
 	Store Store
 
-	// Lists are those in force, whose numbers are written down too. Optional.
+	// Lists gives the lists in force, whose numbers are recorded too. Optional.
 	Lists func() []List
 
 	Now func() time.Time // optional; default time.Now
@@ -32,9 +32,9 @@ type JournalConfig struct {
 }
 
 // Journal is the recovery journal. It records outside the store what must survive when
-// the store is restored from an older backup: which certificates there are, and which are revoked. It
-// is a file of JSON lines that are added to and never changed, each on disk before the
-// next thing happens, written by one process.
+// the store is restored from an older backup: which certificates exist, and which are
+// revoked. It is an append-only file of JSON lines, synced after each write, and written
+// by one process.
 type Journal struct {
 	c     JournalConfig
 	nudge chan struct{}
@@ -42,20 +42,20 @@ type Journal struct {
 	file *os.File
 	size int64 // up to the end of the last whole line
 	last line  // zero when there is none
-	at   int64 // audit log entry up to which everything is written
+	at   int64 // audit entry up to which everything is written
 
-	numbers map[string]int64   // of lists written down
+	numbers map[string]int64   // of the lists recorded, by issuer
 	noted   time.Time          // when a number was written last
-	recent  map[ca.Serial]bool // issued a moment ago: reserving and issuing are one
+	recent  map[ca.Serial]bool // serials recorded as reserved, so that issuing adds no second line
 	checked time.Time          // when the last line was last compared with the audit log
 
 	mu      sync.Mutex
 	trouble string
 	since   time.Time
-	damage  error // in the middle of the file: it stays until somebody mends it
+	damage  error // in the middle of the file: it stays until an administrator repairs it
 }
 
-// line is a record as it is written.
+// line is the JSON form of a record.
 type line struct {
 	Seq      int64     `json:"seq"`
 	Hash     string    `json:"hash"`
@@ -89,11 +89,11 @@ func (l line) record() Record {
 	return r
 }
 
-// maxLine bounds a line.
+// maxLine bounds a line in bytes.
 const maxLine = 4096
 
-// OpenJournal opens the file, and cuts off a last line that a crash or a full disk
-// left half written. Only the end is read, so that a long journal delays no start.
+// OpenJournal opens the file and truncates a last line that a crash or a full disk left
+// half written. It reads only the end, so that a long journal does not delay the start.
 func OpenJournal(c JournalConfig) (*Journal, error) {
 	if c.Store == nil || c.Path == "" {
 		return nil, errors.New("journal: a required part is missing")
@@ -156,11 +156,11 @@ func (j *Journal) findEnd() error {
 // Close ends the journal after Run.
 func (j *Journal) Close() error { return j.file.Close() }
 
-// Nudge says that something was revoked. It never blocks.
+// Nudge wakes Run after a revocation. It never blocks.
 func (j *Journal) Nudge() { signal(j.nudge) }
 
-// Trouble tells what keeps the journal from being written and since when; empty when
-// all is well.
+// Trouble gives the error that prevents writing the journal and when it began; empty
+// without one. While writing works it gives the damage found in the file, if any.
 func (j *Journal) Trouble() (string, time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -170,10 +170,10 @@ func (j *Journal) Trouble() (string, time.Time) {
 	return j.trouble, j.since
 }
 
-// Recover compares the journal with the records. Where its last line tells of an entry
-// that the audit log does not have, the records are an older copy, or another history: then
-// all that it tells is replayed. It returns how many certificates were brought back. The
-// error names the line that is damaged.
+// Recover compares the journal with the store. If the audit log lacks the entry of the
+// last line, the store is an older backup or has another history: then all lines are
+// replayed. It returns the number of recovered certificates. The error names the damaged
+// line.
 func (j *Journal) Recover(ctx context.Context) (int, error) {
 	j.checked = j.c.Now()
 	if j.last.Hash == "" {
@@ -186,8 +186,8 @@ func (j *Journal) Recover(ctx context.Context) (int, error) {
 	j.c.Log.Warn("the records do not know the last entry of the journal: they are an older copy; bringing back what was revoked since",
 		"journal", j.c.Path, "entry", j.last.Seq)
 	b := batcher{store: j.c.Store, now: j.c.Now()}
-	// Revocations first: a serial that was issued and revoked after the copy is listed
-	// with the reason it was revoked for.
+	// Revocations first, so that a serial that was issued and revoked after the backup
+	// gets the reason of its revocation.
 	for _, revoked := range []bool{true, false} {
 		err := j.each(j.size, func(_ int, l line) error {
 			if (l.Revoked != 0 || l.Number != 0) != revoked {
@@ -205,8 +205,8 @@ func (j *Journal) Recover(ctx context.Context) (int, error) {
 	return b.recovered, j.rejoin(ctx)
 }
 
-// rejoin finds the place in the audit log from which the journal goes on: the last entry
-// that both know, or close before it. What is written twice does no harm.
+// rejoin finds the audit entry from which the journal continues: the last one that both
+// have, or one shortly before it. Lines written twice do no harm.
 func (j *Journal) rejoin(ctx context.Context) error {
 	var common line
 	err := j.each(j.size, func(n int, l line) error {
@@ -223,15 +223,15 @@ func (j *Journal) rejoin(ctx context.Context) error {
 	return err
 }
 
-// Verify reads the whole journal. The error names the line that is damaged.
-// It is not for use beside Run.
+// Verify reads the whole journal. The error names the damaged line. It must not run
+// concurrently with Run.
 func (j *Journal) Verify() error { return j.verify(j.size) }
 
 func (j *Journal) verify(size int64) error {
 	return j.each(size, func(int, line) error { return nil })
 }
 
-// each reads all lines, counted from 1, up to a size.
+// each calls do for all lines up to an offset, numbered from 1.
 func (j *Journal) each(size int64, do func(number int, l line) error) error {
 	lines := bufio.NewScanner(io.NewSectionReader(j.file, 0, size))
 	lines.Buffer(make([]byte, 0, maxLine), maxLine)
@@ -252,5 +252,5 @@ func (j *Journal) each(size int64, do func(number int, l line) error) error {
 	return nil
 }
 
-// errLine says how to go on.
-var errLine = errors.New("restore the journal from a copy, or take the line out by hand when you know what it told")
+// errLine says how to repair a damaged line.
+var errLine = errors.New("restore the journal from a copy, or delete the line by hand when you know what it recorded")

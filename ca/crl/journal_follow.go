@@ -11,25 +11,25 @@ import (
 )
 
 const (
-	// followEvery is how often the journal looks at the audit log for what other replicas
-	// did; after an act of its own it looks at once.
+	// followEvery is how often the journal polls the audit log for changes by other
+	// replicas. Changes by this process wake it at once.
 	followEvery = time.Second
 
-	// followBatch is how many audit entries it looks at together.
+	// followBatch is the number of audit entries read at a time.
 	followBatch = 1000
 
-	// noteEvery is the least time between two numbers of lists in the journal.
+	// noteEvery is the minimum time between two records of CRL numbers.
 	noteEvery = time.Minute
 
 	// compareEvery is how often the last line is compared with the audit log.
 	compareEvery = time.Minute
 
-	// maxRecent bounds the serials that are remembered as written.
+	// maxRecent bounds the serials in Journal.recent.
 	maxRecent = 10_000
 )
 
-// Run writes what the audit log tells until the context ends. A journal that cannot be
-// written keeps nothing else from happening: it is told, and tried again.
+// Run follows the audit log and writes the journal until the context ends. Errors are
+// logged and retried; they stop nothing else in the portal.
 func (j *Journal) Run(ctx context.Context) {
 	var verifying sync.WaitGroup
 	defer verifying.Wait()
@@ -50,11 +50,11 @@ func (j *Journal) Run(ctx context.Context) {
 	}
 }
 
-// errRestored says that the records were restored under a running portal.
+// errRestored means that the store was restored while the portal ran.
 var errRestored = errors.New("the records do not know the last entry of the journal: they were restored while the portal ran; restart it, " +
 	"so that what was revoked since is brought back")
 
-// Follow writes down everything that the audit log tells by now.
+// Follow writes all records that the audit log has up to now.
 func (j *Journal) Follow(ctx context.Context) error {
 	if err := j.compare(ctx); err != nil {
 		return err
@@ -75,7 +75,7 @@ func (j *Journal) Follow(ctx context.Context) error {
 	}
 }
 
-// compare finds out that the records are not those it followed.
+// compare checks once a minute that the audit log still has the entry of the last line.
 func (j *Journal) compare(ctx context.Context) error {
 	now := j.c.Now()
 	if age := now.Sub(j.checked); j.last.Hash == "" || age >= 0 && age < compareEvery {
@@ -91,7 +91,8 @@ func (j *Journal) compare(ctx context.Context) error {
 	return err
 }
 
-// unwritten leaves out that a serial was issued where it was reserved a moment ago.
+// unwritten leaves out the record of an issued serial that was recorded when it was
+// reserved.
 func (j *Journal) unwritten(records []Record) []Record {
 	if len(j.recent) > maxRecent {
 		j.recent = map[ca.Serial]bool{}
@@ -117,7 +118,7 @@ func (j *Journal) noteNumbers() error {
 	for _, l := range j.c.Lists() {
 		if l.Number > j.numbers[l.Issuer] {
 			j.numbers[l.Issuer] = l.Number
-			// Under the last entry, so that every last line can be compared.
+			// With the last audit entry, so that any last line can be compared.
 			records = append(records, Record{Seq: j.last.Seq, Hash: j.last.Hash, Issuer: l.Issuer, Number: l.Number})
 		}
 	}
@@ -127,7 +128,7 @@ func (j *Journal) noteNumbers() error {
 	return j.write(records)
 }
 
-// write adds lines and has them on disk. After an error nothing of them is there.
+// write appends lines and syncs the file. After an error it truncates what it wrote.
 func (j *Journal) write(records []Record) error {
 	if len(records) == 0 {
 		return nil
@@ -153,13 +154,13 @@ func (j *Journal) write(records []Record) error {
 	return nil
 }
 
-// reportDamage tells of damage in the middle of the file. What is written at its end is of
-// use all the same.
+// reportDamage logs damage in the middle of the file. The journal is still written: new
+// lines at its end remain useful.
 func (j *Journal) reportDamage(err error) {
 	if err == nil {
 		return
 	}
-	j.c.Log.Error("reading the journal of revocations: what the damaged line told is forgotten when a backup is restored", "err", err)
+	j.c.Log.Error("reading the journal of revocations: what the damaged line recorded is lost when a backup is restored", "err", err)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.damage = err
@@ -168,7 +169,7 @@ func (j *Journal) reportDamage(err error) {
 	}
 }
 
-// reportError keeps an error for whoever asks, and logs it once.
+// reportError keeps an error for Trouble, and logs it once.
 func (j *Journal) reportError(err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

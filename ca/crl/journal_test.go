@@ -16,8 +16,8 @@ import (
 	"certportal/ca/ocsp"
 )
 
-// journalAt opens a journal of an office.
-func journalAt(t *testing.T, o *office, file string) *crl.Journal {
+// journalAt opens a journal of a fixture.
+func journalAt(t *testing.T, o *fixture, file string) *crl.Journal {
 	t.Helper()
 	j, err := crl.OpenJournal(crl.JournalConfig{
 		Path: file, Store: o.db, Now: o.clock, Log: slog.New(slog.NewTextHandler(o.log, nil)),
@@ -63,38 +63,38 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-// restored is an office whose database was copied, worked with, and put back.
+// restored is a fixture whose database was copied, changed, and restored from the copy.
 type restored struct {
-	*office
+	*fixture
 	file, journal  string
 	folder         *crl.Folder
 	before, during ca.Serial // revoked before the copy and after
-	issued         ca.Serial // since the copy, and not revoked
-	both           ca.Serial // issued and revoked since
-	known          ca.Serial // issued before, and not revoked
-	highest        int64     // number of a list ever published
+	issued         ca.Serial // issued after the copy, not revoked
+	both           ca.Serial // issued and revoked after the copy
+	known          ca.Serial // issued before the copy, not revoked
+	highest        int64     // highest number of a published list
 }
 
-// restore copies a database, revokes and issues, and puts the copy back.
+// restore copies a database, revokes and issues certificates, and restores the copy.
 func restore(t *testing.T) *restored {
 	t.Helper()
 	dir := t.TempDir()
 	r := &restored{file: filepath.Join(dir, "portal.db"), journal: filepath.Join(dir, "elsewhere", "revocation.journal")}
 	r.folder = &crl.Folder{Path: t.TempDir()}
-	r.office = officeAt(t, r.file, func(c *crl.Config) { c.Targets = []crl.Target{r.folder} })
+	r.fixture = fixtureAt(t, r.file, func(c *crl.Config) { c.Targets = []crl.Target{r.folder} })
 	r.folder.Signers = r.signers()
 	r.refresh()
-	j := journalAt(t, r.office, r.journal)
+	j := journalAt(t, r.fixture, r.journal)
 	r.before, r.during, r.known = r.revokeNew(), r.reserve(), r.reserve()
 	r.refresh()
 	follow(t, j)
-	// The copy: of a portal that stands still, as sqlite3's .backup makes one of a running one.
+	// The copy is taken while nothing is written, as sqlite3's .backup does in operation.
 	r.db.Close()
 	copyFile(t, r.file, r.file+".copy")
 	r.db = opened(t, r.file)
 	r.Publisher = r.replica()
 	j.Close()
-	j = journalAt(t, r.office, r.journal)
+	j = journalAt(t, r.fixture, r.journal)
 	if n := recall(t, j); n != 0 {
 		t.Errorf("brought back %d after a mere restart, want none", n)
 	}
@@ -105,10 +105,10 @@ func restore(t *testing.T) *restored {
 	if err := r.Deliver(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.highest = held(t, r.office, "issuing").Number
+	r.highest = held(t, r.fixture, "issuing").Number
 	follow(t, j)
 	j.Close()
-	// Back to yesterday.
+	// Restore the copy.
 	r.db.Close()
 	for _, name := range []string{r.file, r.file + "-wal", r.file + "-shm"} {
 		if err := os.Remove(name); err != nil && !os.IsNotExist(err) {
@@ -156,10 +156,10 @@ func (r *restored) checkBroughtBack(t *testing.T, reasons bool) {
 	}
 }
 
-// TestF15_TheJournalSurvivesARestore puts back a database of yesterday.
+// TestF15_TheJournalSurvivesARestore restores an older copy of the database.
 func TestF15_TheJournalSurvivesARestore(t *testing.T) {
 	r := restore(t)
-	j := journalAt(t, r.office, r.journal)
+	j := journalAt(t, r.fixture, r.journal)
 	if n := recall(t, j); n != 3 {
 		t.Errorf("brought back %d, want 3", n)
 	}
@@ -167,11 +167,11 @@ func TestF15_TheJournalSurvivesARestore(t *testing.T) {
 	if n := recall(t, j); n != 0 {
 		t.Errorf("brought back %d again, want none", n)
 	}
-	// The journal goes on: what happens now is in it, under the numbers of now.
+	// The journal continues with the numbers of the restored audit log.
 	later := r.revokeNew()
 	follow(t, j)
 	j.Close()
-	if n := recall(t, journalAt(t, r.office, r.journal)); n != 0 {
+	if n := recall(t, journalAt(t, r.fixture, r.journal)); n != 0 {
 		t.Errorf("brought back %d after the journal went on, want none", n)
 	}
 	text, err := os.ReadFile(r.journal)
@@ -180,8 +180,8 @@ func TestF15_TheJournalSurvivesARestore(t *testing.T) {
 	}
 }
 
-// TestA12_APublishedListIsARecord has lost the journal too: the list in the folder tells
-// what was revoked.
+// TestA12_APublishedListIsARecord recovers the revocations from the list in the folder
+// when the journal is lost too.
 func TestA12_APublishedListIsARecord(t *testing.T) {
 	r := restore(t)
 	n, err := r.folder.Recover(t.Context(), r.db, r.clock())
@@ -194,16 +194,17 @@ func TestA12_APublishedListIsARecord(t *testing.T) {
 	}
 }
 
-// swap is a store that somebody exchanges under a running portal.
+// swap is a store that is replaced under a running portal.
 type swap struct{ crl.Store }
 
-// TestA12_RecordsRestoredUnderARunningPortal publishes nothing that lacks what is in
-// force, and says what to do.
+// TestA12_RecordsRestoredUnderARunningPortal restores the database under a running
+// portal: no list without the lost revocation is published, and the error asks for a
+// restart.
 func TestA12_RecordsRestoredUnderARunningPortal(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "portal.db")
 	records := &swap{}
-	o := officeAt(t, file)
+	o := fixtureAt(t, file)
 	o.refresh()
 	o.db.Close()
 	copyFile(t, file, file+".copy")
@@ -225,14 +226,14 @@ func TestA12_RecordsRestoredUnderARunningPortal(t *testing.T) {
 		t.Error("a list without the revocation is in force")
 	}
 	if _, err := o.PublishNow(t.Context(), "issuing"); err == nil {
-		t.Error("an order publishes a list without the revocation")
+		t.Error("PublishNow published a list without the revocation")
 	}
 }
 
-// TestF12_JournalCutAnywhere cuts the file at every octet of its last lines: the torn line
-// goes, all others stay, and what it told is written again.
+// TestF12_JournalCutAnywhere truncates the file at every octet of its last lines: the torn
+// line is dropped, all others stay, and its record is written again.
 func TestF12_JournalCutAnywhere(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	file := filepath.Join(t.TempDir(), "revocation.journal")
 	j := journalAt(t, o, file)
 	for range 3 {
@@ -279,7 +280,7 @@ func TestJournalDamagedInTheMiddle(t *testing.T) {
 		if err := os.WriteFile(r.journal, []byte(damaged), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		j := journalAt(t, r.office, r.journal)
+		j := journalAt(t, r.fixture, r.journal)
 		if _, err := j.Recover(t.Context()); err == nil || !strings.Contains(err.Error(), "line 3") {
 			t.Errorf("%s: %v, want it to name line 3", name, err)
 		}
@@ -297,9 +298,9 @@ func TestJournalDamagedInTheMiddle(t *testing.T) {
 	}
 }
 
-// Two processes that add lines would write over each other.
+// Two processes that append lines would overwrite each other's.
 func TestJournalHasOneWriter(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	file := filepath.Join(t.TempDir(), "revocation.journal")
 	journalAt(t, o, file)
 	_, err := crl.OpenJournal(crl.JournalConfig{Path: file, Store: o.db})
@@ -308,9 +309,9 @@ func TestJournalHasOneWriter(t *testing.T) {
 	}
 }
 
-// Run writes what is revoked while it runs, and tells of damage that was there before.
+// Run records revocations while it runs, and reports damage that was there before.
 func TestJournalRuns(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	file := filepath.Join(t.TempDir(), "revocation.journal")
 	first := journalAt(t, o, file)
 	o.revokeNew()

@@ -20,14 +20,14 @@ import (
 	"certportal/internal/test/testkit"
 )
 
-// Names of the environment of a process that publishes until it is killed.
+// Environment variables of the process that publishes until it is killed.
 const (
 	killedFolder = "CERTPORTAL_TEST_KILLED_FOLDER"
 	killedCA     = "CERTPORTAL_TEST_KILLED_CA"
 )
 
-// TestF9_KilledWhilePublishing kills a process that publishes into a folder as fast as
-// it can, fifty times: whoever reads finds a whole list, and its number never goes back.
+// TestF9_KilledWhilePublishing kills a process that publishes into a folder as fast as it
+// can, fifty times: a reader finds a whole list, and its number never decreases.
 func TestF9_KilledWhilePublishing(t *testing.T) {
 	if os.Getenv(killedFolder) != "" {
 		publishForEver(t)
@@ -88,7 +88,7 @@ func killSoon(t *testing.T, folder, keys string) {
 	_ = cmd.Wait() // killed
 }
 
-// publishForEver writes lists with rising numbers into the folder. It does not return.
+// publishForEver writes lists with increasing numbers into the folder. It does not return.
 func publishForEver(t *testing.T) {
 	issuer := keptIssuer(t, os.Getenv(killedCA))
 	folder := &crl.Folder{
@@ -108,7 +108,7 @@ func publishForEver(t *testing.T) {
 	}
 }
 
-// keptIssuer reads the CA that the killing process wrote down.
+// keptIssuer reads the CA that the parent process saved.
 func keptIssuer(t *testing.T, folder string) *ca.Issuer {
 	t.Helper()
 	octets, err := os.ReadFile(filepath.Join(folder, "key"))

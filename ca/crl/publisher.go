@@ -18,60 +18,63 @@ import (
 type Authority struct {
 	Name string // "root" or "issuing"
 
-	// Issuer gives the CA with its key, when a list is to be signed. An error that
-	// is ca.ErrNoRootKey says that the key is kept elsewhere: the list lives on.
+	// Issuer gives the CA with its key, when a list is to be signed. The error
+	// ca.ErrNoRootKey means that the key is kept offline: the last list stays in force.
 	Issuer func() (*ca.Issuer, error)
 
 	Life  time.Duration // from publication to nextUpdate
-	Renew time.Duration // age at which a list is made anew without a revocation; half of Life at most counts
+	Renew time.Duration // age at which a list is renewed without a revocation; capped at half of Life
 
-	// DeltaRenew makes delta lists: one at once after a revocation, one at this age.
-	// Complete lists are then made by the clock alone. Optional: none by default.
+	// DeltaRenew enables delta lists: a new one after each revocation and at this age.
+	// Complete lists are then made on schedule only. Optional: none by default.
 	DeltaRenew time.Duration
 
 	// Freshest are the addresses of the delta list. Required with DeltaRenew.
 	Freshest []string
 }
 
-// Lives of the root's list: it covers one certificate, and its key may be in a safe.
+// RootLife and RootRenew are those of the root's list, which covers one certificate. They
+// are long because the root key may be kept offline.
 const (
 	RootLife  = 365 * 24 * time.Hour
 	RootRenew = 30 * 24 * time.Hour
 )
 
-// DefaultLife and DefaultRenew are those of the issuing CA's list. Phones are locked
-// out of mail when it runs out, so it is made anew 72 times in its life.
+// DefaultLife and DefaultRenew are those of the issuing CA's list. Phones lose access to
+// mail when it expires, so it is renewed 72 times in its life.
 const (
 	DefaultLife  = 72 * time.Hour
 	DefaultRenew = time.Hour
 )
 
-// deltaLives is how many delta lists could fail to be made before one runs out.
+// deltaLives is the life of a delta list in units of DeltaRenew: so many builds in a row
+// must fail before it expires.
 const deltaLives = 4
 
-// DeltaSuffix behind the name of an issuer names its delta list, see [Publisher.CRL].
+// DeltaSuffix is appended to the name of an issuer to name its delta list, see
+// [Publisher.CRL].
 const DeltaSuffix = "-delta"
 
-// Config is what a publisher works with.
+// Config configures a Publisher.
 type Config struct {
 	Store       Store
 	Authorities []Authority
 
 	Targets []Target         // optional: where lists are copied to
-	Builder string           // optional: who takes turns, different for each process; default random
+	Builder string           // optional: holder of leases, different for each process; default random
 	Now     func() time.Time // optional; default time.Now
 	Log     *slog.Logger     // optional; default slog.Default()
 }
 
-// Publisher makes lists when they are due and serves them from memory. Every issuer
-// has its own goroutine, and so has every target: the trouble of one stops no other.
+// Publisher makes lists when they are due and serves them from memory. Every issuer and
+// every target has its own goroutine, so that the failure of one does not stop another.
 type Publisher struct {
 	c        Config
 	updaters []*updater
 	copiers  []*copier
 }
 
-// New checks the configuration. Nothing is loaded or signed before Load, Refresh or Run.
+// New checks the configuration. Load, Refresh and Run load and sign lists; New does not.
 func New(c Config) (*Publisher, error) {
 	if c.Store == nil || len(c.Authorities) == 0 {
 		return nil, errors.New("publisher: a required part is missing")
@@ -94,39 +97,39 @@ func New(c Config) (*Publisher, error) {
 	return p, nil
 }
 
-// CRL gives the list in force of an issuer, or with [DeltaSuffix] behind its name the
-// delta list; false when there is none, or no such issuer.
+// CRL gives the list in force of an issuer, or with [DeltaSuffix] after its name the
+// delta list; false when there is no list or no such issuer.
 func (p *Publisher) CRL(name string) (List, bool) {
 	issuer, delta := strings.CutSuffix(name, DeltaSuffix)
-	k := p.updater(issuer)
-	if k == nil {
+	u := p.updater(issuer)
+	if u == nil {
 		return List{}, false
 	}
-	held := k.list(delta)
+	held := u.list(delta)
 	if held == nil {
 		return List{}, false
 	}
 	return *held, true
 }
 
-// updater finds that of an issuer, nil when there is none.
+// updater finds the updater of an issuer, nil when there is none.
 func (p *Publisher) updater(issuer string) *updater {
-	for _, k := range p.updaters {
-		if k.a.Name == issuer {
-			return k
+	for _, u := range p.updaters {
+		if u.a.Name == issuer {
+			return u
 		}
 	}
 	return nil
 }
 
-// Nudge says that something was revoked. It never blocks.
+// Nudge wakes the updaters after a revocation. It never blocks.
 func (p *Publisher) Nudge() {
-	for _, k := range p.updaters {
-		signal(k.nudge)
+	for _, u := range p.updaters {
+		signal(u.nudge)
 	}
 }
 
-// signal wakes whoever waits for the channel, which has room for one.
+// signal wakes the goroutine that receives from c, which has a buffer of one.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -134,53 +137,52 @@ func signal(c chan struct{}) {
 	}
 }
 
-// Load reads the newest lists into memory, where they are served from. It makes only
-// those that an issuer has none of, so that a start does not wait for a long list.
+// Load reads the newest lists into memory. It makes a list only for an issuer that has
+// none, so that the start does not wait for a long list.
 func (p *Publisher) Load(ctx context.Context) error {
-	return p.each(func(k *updater) error {
-		err := k.load(ctx)
-		if err != nil || k.list(false) != nil {
+	return p.each(func(u *updater) error {
+		err := u.load(ctx)
+		if err != nil || u.list(false) != nil {
 			return err
 		}
-		return k.publishDue(ctx)
+		return u.publishDue(ctx)
 	})
 }
 
 // Refresh loads the lists and makes those that are due, without waiting for more
-// revocations. One issuer's trouble does not keep another's list from being made.
-// That another builder has the turn is no trouble.
+// revocations. An error of one issuer does not stop the others. It is no error when
+// another builder holds the lease.
 func (p *Publisher) Refresh(ctx context.Context) error {
-	return p.each(func(k *updater) error { return k.publishDue(ctx) })
+	return p.each(func(u *updater) error { return u.publishDue(ctx) })
 }
 
 func (p *Publisher) each(do func(*updater) error) error {
 	var errs []error
-	for _, k := range p.updaters {
-		if err := do(k); err != nil && !errors.Is(err, ErrBusy) {
-			errs = append(errs, fmt.Errorf("list of %s: %w", k.a.Name, err))
+	for _, u := range p.updaters {
+		if err := do(u); err != nil && !errors.Is(err, ErrBusy) {
+			errs = append(errs, fmt.Errorf("list of %s: %w", u.a.Name, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// busyPatience is how long PublishNow waits for another builder, who may just make
-// the list that is asked for.
+// busyPatience is how long PublishNow waits for another builder to end its lease.
 const busyPatience = 5 * time.Second
 
-// PublishNow makes the next complete list of an issuer, and its delta list where there
-// are such. The error is ErrBusy while another builder has the turn, and
-// ca.ErrNoRootKey where the key is kept elsewhere.
+// PublishNow makes the next complete list of an issuer, and its delta list if enabled.
+// The error is ErrBusy while another builder holds the lease, and ca.ErrNoRootKey when
+// the key is kept offline.
 func (p *Publisher) PublishNow(ctx context.Context, issuer string) (List, error) {
-	k := p.updater(issuer)
-	if k == nil {
+	u := p.updater(issuer)
+	if u == nil {
 		return List{}, fmt.Errorf("publishing list: there is no issuer %q", issuer)
 	}
 	patience, cancel := context.WithTimeout(ctx, busyPatience)
 	defer cancel()
 	for {
-		err := k.publish(ctx, due{complete: true, forced: true})
+		err := u.publish(ctx, due{complete: true, forced: true})
 		if err == nil {
-			return *k.list(false), nil
+			return *u.list(false), nil
 		}
 		if !errors.Is(err, ErrBusy) {
 			return List{}, fmt.Errorf("publishing list of %s: %w", issuer, err)
@@ -193,14 +195,14 @@ func (p *Publisher) PublishNow(ctx context.Context, issuer string) (List, error)
 	}
 }
 
-// warnEvery is how often the clock is compared with the ends of the lists.
+// warnEvery is how often Run calls Warn.
 const warnEvery = time.Minute
 
-// Run keeps the lists fresh, and copies them to the targets, until the context ends.
+// Run renews the lists and copies them to the targets until the context ends.
 func (p *Publisher) Run(ctx context.Context) {
 	var all sync.WaitGroup
-	for _, k := range p.updaters {
-		all.Go(func() { k.run(ctx) })
+	for _, u := range p.updaters {
+		all.Go(func() { u.run(ctx) })
 	}
 	for _, c := range p.copiers {
 		all.Go(func() { c.run(ctx) })

@@ -12,7 +12,7 @@ import (
 )
 
 func TestFirstListsAreSigned(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	o.refresh()
 	for name, signer := range map[string]*x509.Certificate{"root": o.hierarchy.Root, "issuing": o.hierarchy.Issuing} {
 		_, parsed := o.list(name)
@@ -24,12 +24,12 @@ func TestFirstListsAreSigned(t *testing.T) {
 		}
 	}
 	if _, ok := o.CRL("nobody"); ok {
-		t.Error("there is a list of nobody")
+		t.Error("there is a list of an unknown issuer")
 	}
 }
 
 func TestRevocationShowsInTheNextList(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	o.refresh()
 	before, _ := o.list("issuing")
 	o.pass(time.Minute)
@@ -49,7 +49,7 @@ func TestRevocationShowsInTheNextList(t *testing.T) {
 }
 
 func TestListsAreRenewedByTheClock(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	o.refresh()
 	first, _ := o.list("issuing")
 	root, _ := o.list("root")
@@ -65,7 +65,7 @@ func TestListsAreRenewedByTheClock(t *testing.T) {
 }
 
 func TestRootKeyInTheSafe(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	o.refresh()
 	before, _ := o.list("root")
 	o.rootGone = true
@@ -76,10 +76,10 @@ func TestRootKeyInTheSafe(t *testing.T) {
 	}
 }
 
-// A start must not wait for a list, nor fail for one that cannot be made, where an
-// older one is there.
+// If there is an older list, the start must not wait for a new one, and must not return an
+// error when it cannot be made.
 func TestListsOutliveTheProcess(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	o.refresh()
 	before, _ := o.list("issuing")
 	o.revokeNew()
@@ -102,9 +102,9 @@ func TestListsOutliveTheProcess(t *testing.T) {
 	}
 }
 
-// One issuer's trouble is not another's.
+// An error of one issuer does not stop another.
 func TestOneIssuersTroubleStopsNoOther(t *testing.T) {
-	o := newOffice(t, func(c *crl.Config) {
+	o := newFixture(t, func(c *crl.Config) {
 		c.Authorities[0].Issuer = func() (*ca.Issuer, error) { return nil, ca.ErrPassphrase }
 	})
 	if err := o.Refresh(t.Context()); !errors.Is(err, ca.ErrPassphrase) {
@@ -121,10 +121,10 @@ func TestOneIssuersTroubleStopsNoOther(t *testing.T) {
 	}
 }
 
-// Whoever checks certificates finds an entry for one life of a list after the end of
-// the certificate, and not longer.
+// An entry stays in the list for one life of a list after its certificate expired, and no
+// longer.
 func TestEntriesStayOneLifeBeyondTheCertificate(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	serial := o.revokeNew()
 	for _, tt := range []struct {
 		name  string
@@ -146,7 +146,7 @@ func TestEntriesStayOneLifeBeyondTheCertificate(t *testing.T) {
 }
 
 func TestListsAreRenewedBeforeHalfOfTheirLife(t *testing.T) {
-	o := newOffice(t, func(c *crl.Config) { c.Authorities[1].Renew = 71 * time.Hour })
+	o := newFixture(t, func(c *crl.Config) { c.Authorities[1].Renew = 71 * time.Hour })
 	o.refresh()
 	first, _ := o.list("issuing")
 	if next, want := o.Health()[1].Next, noon.Add(36*time.Hour); !next.Equal(want) {
@@ -159,9 +159,9 @@ func TestListsAreRenewedBeforeHalfOfTheirLife(t *testing.T) {
 	}
 }
 
-// What another replica published is taken over, and not made again.
+// A list of another replica is taken over, and not made again.
 func TestReplicasShareTheirLists(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	o.refresh()
 	other := o.replica()
 	if err := other.Load(t.Context()); err != nil {
@@ -178,35 +178,35 @@ func TestReplicasShareTheirLists(t *testing.T) {
 	}
 }
 
-// Another builder who has the turn is waited for, and when he is dead followed.
+// A builder waits while another holds the lease, and takes over when that one is dead.
 func TestF9_ADeadBuilderIsFollowed(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	o.refresh()
 	before, _ := o.list("issuing")
-	turn, err := o.db.AcquireLease(t.Context(), "issuing", "another", o.clock(), 30*time.Second)
+	lease, err := o.db.AcquireLease(t.Context(), "issuing", "another", o.clock(), 30*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.revokeNew()
 	o.refresh()
 	if now, _ := o.list("issuing"); now.Number != before.Number {
-		t.Errorf("number %d in another's turn, want %d", now.Number, before.Number)
+		t.Errorf("number %d in another's lease, want %d", now.Number, before.Number)
 	}
 	o.pass(30 * time.Second)
 	o.refresh()
 	after, _ := o.list("issuing")
-	if after.Number <= turn.Number {
-		t.Errorf("number %d, want it above that of the dead builder, %d", after.Number, turn.Number)
+	if after.Number <= lease.Number {
+		t.Errorf("number %d, want it above that of the dead builder, %d", after.Number, lease.Number)
 	}
 	late := before
-	late.Number, late.Published = turn.Number, o.clock()
-	if err := o.db.Publish(t.Context(), turn, late); !errors.Is(err, crl.ErrOvertaken) {
+	late.Number, late.Published = lease.Number, o.clock()
+	if err := o.db.Publish(t.Context(), lease, late); !errors.Is(err, crl.ErrOvertaken) {
 		t.Errorf("the dead builder publishes: %v, want ErrOvertaken", err)
 	}
 }
 
 func TestPublishNow(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	o.refresh()
 	before, _ := o.list("issuing")
 	o.pass(time.Second)
@@ -222,14 +222,14 @@ func TestPublishNow(t *testing.T) {
 		t.Errorf("without the root's key: %v, want ErrNoRootKey", err)
 	}
 	if _, err := o.PublishNow(t.Context(), "nobody"); err == nil {
-		t.Error("a list of nobody was published")
+		t.Error("a list of an unknown issuer was published")
 	}
 }
 
-// The replica whose clock is a second behind publishes too, and does not date its list
-// before the last.
+// The replica whose clock is a second behind publishes too, with a thisUpdate that is not
+// before that of the last list.
 func TestClocksOfReplicasDiffer(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	o.refresh()
 	before, _ := o.list("issuing")
 	o.pass(-2 * time.Second)

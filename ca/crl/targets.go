@@ -7,18 +7,17 @@ import (
 	"time"
 )
 
-// Target is a place that lists are copied to, where others fetch them too.
+// Target is a place that lists are copied to, from which clients can fetch them too.
 type Target interface {
-	// Name tells people which place it is.
+	// Name gives the name of the target, for log and pages.
 	Name() string
 
-	// Put brings a list there, unless a later one stands there already, and gives the
-	// number of the list that stands there then. It may be called again for a list
-	// that is there.
+	// Put copies a list to the target, unless the target has the same or a later one, and
+	// gives the number of the list that the target then has. It is idempotent.
 	Put(ctx context.Context, l List) (number int64, err error)
 }
 
-// Pauses after a target failed.
+// firstPause is the first backoff after a target failed, putTimeout the limit for one copy.
 const (
 	firstPause = 5 * time.Second
 	putTimeout = time.Minute
@@ -31,15 +30,15 @@ type copier struct {
 	wake   chan struct{}
 
 	mu     sync.Mutex
-	copied map[string]TargetHealth // under the name of the list
-	logged map[string]string       // the last complaint
+	copied map[string]TargetHealth // by name of the list
+	logged map[string]string       // last error logged, by name of the list
 }
 
 func newCopier(p *Publisher, t Target) *copier {
 	return &copier{p: p, target: t, wake: make(chan struct{}, 1), copied: map[string]TargetHealth{}, logged: map[string]string{}}
 }
 
-// listName is the name of a list in addresses and of files.
+// listName gives the name of a list in URLs and file names.
 func listName(issuer string, delta bool) string {
 	if delta {
 		return issuer + DeltaSuffix
@@ -55,8 +54,8 @@ func (c *copier) health(issuer string, delta bool) TargetHealth {
 	return h
 }
 
-// run copies until the context ends. A target may hang for as long as a file share
-// does: then it is left behind.
+// run copies lists until the context ends. It does not wait for a target that hangs then,
+// as a file share can: the goroutine of that copy is abandoned.
 func (c *copier) run(ctx context.Context) {
 	pause := firstPause
 	for {
@@ -94,13 +93,13 @@ func (p *Publisher) Deliver(ctx context.Context) error {
 	return nil
 }
 
-// deliver copies what the target lacks. One list's trouble does not keep another back.
+// deliver copies the lists that the target lacks. An error of one does not stop the others.
 func (c *copier) deliver(ctx context.Context) error {
 	var first error
-	for _, k := range c.p.updaters {
-		for _, delta := range k.kinds() {
-			l := k.list(delta)
-			if l == nil || c.health(k.a.Name, delta).Number >= l.Number {
+	for _, u := range c.p.updaters {
+		for _, delta := range u.kinds() {
+			l := u.list(delta)
+			if l == nil || c.health(u.a.Name, delta).Number >= l.Number {
 				continue
 			}
 			if err := c.put(ctx, *l); err != nil && first == nil {

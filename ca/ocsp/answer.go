@@ -9,17 +9,17 @@ import (
 	"certportal/ca"
 )
 
-// errLater says that the same request may be answered a little later.
+// errLater means that the request is answered with tryLater.
 var errLater = errors.New("not now")
 
-// cached is a fact and a time at which it was true.
+// cached is a cached status and a time at which it was current.
 type cached struct {
 	*cachedStatus
 	at time.Time
 }
 
-// sign makes the answer to a request. One for a single certificate, without a nonce,
-// is kept.
+// sign makes the answer to a request. It caches the answer for a single certificate
+// without a nonce.
 func (r *Responder) sign(ctx context.Context, req Request) (Answer, error) {
 	found := make([]cached, len(req.IDs))
 	for i, id := range req.IDs {
@@ -56,7 +56,7 @@ func (r *Responder) sign(ctx context.Context, req Request) (Answer, error) {
 	return Answer{wrap(body, by.cert.Raw), latest(singles), soonest(singles)}, nil
 }
 
-// make signs the answer of one form and keeps it beside its fact.
+// make signs the answer of one form and caches it with its status.
 func (r *Responder) make(held *cachedStatus, id ID, by *signer, now time.Time) (answer, error) {
 	one := r.single(held.status, id, held.asOf, by)
 	body, err := by.sign([]single{one}, nil, now)
@@ -68,7 +68,8 @@ func (r *Responder) make(held *cachedStatus, id ID, by *signer, now time.Time) (
 	return made, nil
 }
 
-// single says a status that was true at a time, for no longer than its signer lives.
+// single makes the SingleResponse of a status that was current at a time. Its nextUpdate
+// is not after the end of the signer.
 func (r *Responder) single(status Status, id ID, at time.Time, by *signer) single {
 	life := r.c.Life
 	if status.State == Unknown {
@@ -81,7 +82,7 @@ func (r *Responder) single(status Status, id ID, at time.Time, by *signer) singl
 	return single{id: id.raw, status: status, thisUpdate: at, nextUpdate: next}
 }
 
-// find gives what is known of a certificate, from memory or from the records.
+// find gives the status of a certificate, from memory or from the store.
 func (r *Responder) find(ctx context.Context, id ID) (cached, error) {
 	now := r.c.Now()
 	if id.Serial.IsZero() {
@@ -91,7 +92,7 @@ func (r *Responder) find(ctx context.Context, id ID) (cached, error) {
 	if held, at, ok := r.cache.find(id.Serial, now); ok {
 		return cached{held, at}, nil
 	}
-	// While the records do not answer, nobody is made to wait for them.
+	// While the store is down, clients do not wait for it.
 	if text, _ := r.following.tell(); text != "" {
 		return cached{}, errLater
 	}
@@ -99,7 +100,7 @@ func (r *Responder) find(ctx context.Context, id ID) (cached, error) {
 		return cached{}, errLater
 	}
 	defer leave(r.reading)
-	// Whoever waited may find that the one before asked for the same.
+	// A request that waited may find the status that the previous one read.
 	if held, at, ok := r.cache.find(id.Serial, r.c.Now()); ok {
 		return cached{held, at}, nil
 	}
@@ -111,10 +112,10 @@ func (r *Responder) find(ctx context.Context, id ID) (cached, error) {
 	return cached{made, made.asOf}, nil
 }
 
-// rereads is how often a fact is read that was overtaken while it was.
+// rereads is how often a status is read when the audit log moves during the read.
 const rereads = 3
 
-// read asks the records. What they do not know is not kept.
+// read reads a status from the store and caches it, unless it is unknown.
 func (r *Responder) read(ctx context.Context, serial ca.Serial) (made *cachedStatus, err error) {
 	for range rereads {
 		mark, asOf := r.cache.currentGeneration(), r.c.Now().Truncate(time.Second)
@@ -132,8 +133,8 @@ func (r *Responder) read(ctx context.Context, serial ca.Serial) (made *cachedSta
 	return made, nil
 }
 
-// renew reads facts again that are due, and signs their answers anew. It stops at
-// the first that does not work: the rest would not either.
+// renew reads the statuses that are due again and signs their answers anew. It stops at
+// the first error, which would recur for the rest.
 func (r *Responder) renew(ctx context.Context) error {
 	for _, old := range r.cache.dueBy(r.c.Now(), renewals) {
 		if ctx.Err() != nil {
@@ -171,7 +172,8 @@ func (r *Responder) renewOne(ctx context.Context, old *cachedStatus) error {
 	return nil
 }
 
-// enter takes a place, and reports whether one came free in time.
+// enter acquires a place in the semaphore, and reports whether it got one before the
+// context ended.
 func enter(ctx context.Context, places chan struct{}) bool {
 	select {
 	case places <- struct{}{}:

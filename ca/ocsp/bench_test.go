@@ -8,9 +8,8 @@ import (
 	"certportal/ca/ocsp"
 )
 
-// BenchmarkRespond measures an answer without the network: out of memory, signed for
-// a nonce by keys of either kind, for ten certificates, and for a number that nobody
-// knows.
+// BenchmarkRespond measures an answer without the network: from the cache, signed with a
+// nonce by either kind of key, for ten certificates, and for an unknown serial.
 func BenchmarkRespond(b *testing.B) {
 	r := newBench(b, ca.ECP256)
 	cert := r.issued()

@@ -15,7 +15,7 @@ import (
 	"certportal/ca"
 )
 
-// The contents of object identifiers, as they stand in DER.
+// The contents octets of object identifiers in DER.
 const (
 	oidSHA1   = "\x2b\x0e\x03\x02\x1a"
 	oidSHA256 = "\x60\x86\x48\x01\x65\x03\x04\x02\x01"
@@ -28,8 +28,9 @@ const (
 	oidPreferred  = "\x2b\x06\x01\x05\x05\x07\x30\x01\x08" // id-pkix-ocsp-pref-sig-algs
 )
 
-// known reports whether an extension may be critical: it is heeded, or its wish is
-// fulfilled anyway, for every answer is basic and every client takes its signature.
+// known reports whether an extension may be critical. The nonce is processed; the other
+// two are satisfied anyway, because every answer is basic and every client accepts its
+// signature algorithm.
 func known(oid []byte) bool {
 	switch string(oid) {
 	case oidNonce, oidAcceptable, oidPreferred:
@@ -48,7 +49,7 @@ func hashOf(oid []byte) crypto.Hash {
 	return 0
 }
 
-// hashes are those by which clients may name a certificate.
+// hashes gives the hashes that a CertID may use.
 func hashes() [4]crypto.Hash {
 	return [...]crypto.Hash{crypto.SHA1, crypto.SHA256, crypto.SHA384, crypto.SHA512}
 }
@@ -67,7 +68,7 @@ func oidOf(h crypto.Hash) string {
 	return ""
 }
 
-// issuer is the CA as requests name it.
+// issuer is the CA as requests name it: the hashes of its name and key.
 type issuer struct {
 	names, keys map[crypto.Hash][]byte
 }
@@ -89,7 +90,7 @@ func (i issuer) issued(id ID) bool {
 	return id.Hash != 0 && bytes.Equal(id.NameHash, i.names[id.Hash]) && bytes.Equal(id.KeyHash, i.keys[id.Hash])
 }
 
-// asked makes the ID by which a client names a certificate of this CA in a form.
+// asked makes the ID by which clients of a form name a certificate of this CA.
 func (i issuer) asked(f form, serial ca.Serial) (ID, error) {
 	var b cryptobyte.Builder
 	b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
@@ -107,8 +108,8 @@ func (i issuer) asked(f form, serial ca.Serial) (ID, error) {
 	return ID{Hash: f.hash, NameHash: i.names[f.hash], KeyHash: i.keys[f.hash], Serial: serial, form: f, raw: raw}, err
 }
 
-// keyBits gives the key of a certificate as OCSP hashes it: the bits without the
-// algorithm (RFC 6960 section 4.1.1).
+// keyBits gives the public key of a certificate as OCSP hashes it: the BIT STRING without
+// tag, length, number of unused bits and algorithm (RFC 6960 section 4.1.1).
 func keyBits(cert *x509.Certificate) ([]byte, error) {
 	in := cryptobyte.String(cert.RawSubjectPublicKeyInfo)
 	var info, algorithm cryptobyte.String

@@ -11,30 +11,31 @@ import (
 )
 
 const (
-	// pollInterval is how often the audit log is looked at: a revocation on another replica shows
-	// here after this time.
+	// pollInterval is how often the responder polls the audit log: the maximum delay
+	// until it sees a revocation of another replica.
 	pollInterval = 250 * time.Millisecond
 
-	// batch is how many audit entries are looked at in one go.
+	// batch is the number of audit entries read at a time.
 	batch = 1000
 
-	// followWithin bounds one look at the records.
+	// followWithin is the timeout of follow.
 	followWithin = 3 * time.Second
 )
 
-// follow drops what the audit log tells of until it comes to the end. Only one
-// goroutine follows at a time.
+// follow reads the audit log to its end and drops the cached status of every certificate
+// that it mentions. Only one goroutine follows at a time.
 func (r *Responder) follow(ctx context.Context) error {
 	r.followMu.Lock()
 	defer r.followMu.Unlock()
 	bounded, cancel := context.WithTimeout(ctx, followWithin)
 	defer cancel()
 	err := r.catchUp(bounded)
-	r.note(ctx, r.following, "following the ledger for OCSP", err)
+	r.note(ctx, r.following, "following the audit log for OCSP", err)
 	return err
 }
 
-// note takes an outcome, unless it is that of a shutdown or of a client who left.
+// note records the outcome of an operation, unless it ended by a shutdown or because the
+// client disconnected.
 func (r *Responder) note(ctx context.Context, t *trouble, doing string, err error) {
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return
@@ -75,23 +76,24 @@ func (r *Responder) catchUp(ctx context.Context) error {
 	}
 }
 
-// begin takes the end of the audit log for the beginning: what is before it is in the
-// records that are read from now on.
+// begin empties the cache and starts following at the end of the audit log: statuses read
+// from now on include all entries before it.
 func (r *Responder) begin(ctx context.Context) error {
 	r.begun = false
 	r.cache.dropAll()
 	before := r.c.Now()
 	head, err := r.c.Store.Head(ctx)
 	if err != nil {
-		return fmt.Errorf("finding the end of the ledger: %w", err)
+		return fmt.Errorf("finding the end of the audit log: %w", err)
 	}
 	r.position, r.begun = head.Seq, true
 	r.cache.markSeen(before)
 	return nil
 }
 
-// checkSigner replaces a signer that was revoked: an administrator takes its key for
-// stolen. Relying parties do not check it, so nothing it signed is handed out again.
+// checkSigner replaces the signer if it was revoked, for example because its key may be
+// stolen. Clients do not check the signer's revocation (id-pkix-ocsp-nocheck), so the
+// answers that it signed are dropped.
 func (r *Responder) checkSigner(ctx context.Context, serial ca.Serial) error {
 	status, err := r.c.Store.Status(ctx, serial)
 	if err != nil {
@@ -103,6 +105,6 @@ func (r *Responder) checkSigner(ctx context.Context, serial ca.Serial) error {
 	r.c.Log.Warn("the OCSP signer was revoked: a new one is made", "serial", serial)
 	r.signers.current.Store(nil)
 	r.cache.dropAll()
-	_ = r.signers.refresh(ctx) // says itself what is wrong, and is tried again
+	_ = r.signers.refresh(ctx) // logs its error, and is retried
 	return nil
 }

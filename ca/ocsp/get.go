@@ -7,11 +7,10 @@ import (
 	"strings"
 )
 
-// DecodeGET reads the request out of the path of a GET (RFC 6960 appendix A.1):
-// what follows the address of the responder, as it stands in the request line.
-// Clients agree on base64 and on little else: slashes, plus signs and the padding
-// come plain, percent-encoded, once more encoded by a proxy, or not at all. The
-// error wraps [ErrMalformed].
+// DecodeGET decodes the request in the path of a GET (RFC 6960 appendix A.1): the part
+// after the address of the responder, undecoded from the request line. Clients agree on
+// base64 only: slashes, plus signs and padding come plain, percent-encoded, encoded again
+// by a proxy, or not at all. The error wraps [ErrMalformed].
 func DecodeGET(path string) ([]byte, error) {
 	if len(path) > 4*MaxRequest {
 		return nil, malformed(fmt.Sprintf("address of %d characters", len(path)))
@@ -26,8 +25,8 @@ func DecodeGET(path string) ([]byte, error) {
 		}
 		path = plain
 	}
-	// Whoever joins addresses carelessly has two slashes in between; a request never
-	// begins with one. A + that was taken for a form's is a blank.
+	// A client that joins the addresses carelessly sends two slashes; a request never
+	// begins with one. A proxy that decodes + as in a form sends a space.
 	path = strings.TrimRight(strings.TrimLeft(path, "/"), "=")
 	path = strings.ReplaceAll(path, " ", "+")
 	raw, err := base64.RawStdEncoding.DecodeString(path)

@@ -7,24 +7,24 @@ import (
 	"time"
 )
 
-// Health is how the responder does.
+// Health is the state of the responder.
 type Health struct {
 	Signer   *x509.Certificate // nil when there is none
 	Renews   time.Time         // when the next signer is due
 	Kept     int               // certificates whose answers are in memory
-	Followed time.Time         // when the records were last seen
-	Trouble  string            // last error in words, empty when well
+	Followed time.Time         // when the audit log was last read to its end
+	Trouble  string            // last error in words, empty when all is well
 	Since    time.Time         // of the trouble
 	Life     time.Duration     // from thisUpdate to nextUpdate of an answer
 }
 
-// Health tells it from memory; it never waits for anything.
+// Health gives the state of the responder. It reads memory only and never waits.
 func (r *Responder) Health() Health {
 	h := Health{Life: r.c.Life, Kept: r.cache.size(), Followed: r.cache.followed()}
 	if held := r.signers.current.Load(); held != nil {
 		h.Signer, h.Renews = held.cert, held.renews()
 	}
-	// Without a signer nothing is answered, so its trouble is the worse.
+	// The signer's error first: without a signer no request is answered.
 	for _, t := range []*trouble{r.signers.trouble, r.following, r.records, r.answered} {
 		if text, since := t.tell(); text != "" && h.Trouble == "" {
 			h.Trouble, h.Since = text, since
@@ -33,10 +33,10 @@ func (r *Responder) Health() Health {
 	return h
 }
 
-// hour is how often a trouble that lasts is logged.
+// hour is how often an error that lasts is logged.
 const hour = time.Hour
 
-// trouble is what went wrong last in one part, and when that began.
+// trouble is the last error of one part of the responder, and when it began.
 type trouble struct {
 	log *slog.Logger
 	now func() time.Time
@@ -47,7 +47,7 @@ type trouble struct {
 	said  time.Time
 }
 
-// note takes an outcome and logs an error once an hour.
+// note records the outcome of an operation and logs an error once an hour.
 func (t *trouble) note(doing string, err error) {
 	if err == nil {
 		t.over()
@@ -76,8 +76,8 @@ func (t *trouble) tell() (string, time.Time) {
 	return t.text, t.since
 }
 
-// unsaid reports whether nothing was logged within the time before, and takes it
-// as logged.
+// unsaid reports whether nothing was logged within the given time, and marks the trouble
+// as logged if so.
 func (t *trouble) unsaid(within time.Duration) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

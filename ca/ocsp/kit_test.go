@@ -22,10 +22,10 @@ import (
 	"certportal/internal/audit"
 )
 
-// noon is when every test begins.
+// noon is the time at which every test begins.
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// clock is the time of one test, moved by hand.
+// clock is the clock of one test, advanced by hand.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -63,15 +63,15 @@ func (j *journal) lines() int {
 	return bytes.Count(j.b.Bytes(), []byte("\n"))
 }
 
-// book is a audit log and the statuses it led to, in memory. It stands for the records
-// where a test must come between two of their statements.
+// book is a store in memory: an audit log and the resulting statuses. Tests use it to act
+// between two statements of the store.
 type book struct {
 	mu       sync.Mutex
 	entries  []ca.Serial
 	statuses map[ca.Serial]ocsp.Status
 	broken   error
 	reads    int
-	meddle   func() // after a status was read, before it is handed out
+	meddle   func() // called after a status was read, before it is returned
 }
 
 func newBook() *book { return &book{statuses: map[ca.Serial]ocsp.Status{}} }
@@ -89,7 +89,7 @@ func (b *book) breakDown(err error) {
 	b.broken = err
 }
 
-// restore puts the book back to so many entries, and a status of what they were about.
+// restore truncates the audit log to a number of entries, and sets the status of a serial.
 func (b *book) restore(entries int, serial ca.Serial, status ocsp.Status) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -133,7 +133,7 @@ func (b *book) asked() int {
 	return b.reads
 }
 
-// bench is a CA, its records and a responder.
+// bench is a CA, its store and a responder.
 type bench struct {
 	t      testing.TB
 	clock  *clock
@@ -145,7 +145,7 @@ type bench struct {
 	*ocsp.Responder
 }
 
-// hierarchies are made once: RSA keys take their time.
+// hierarchies are made once, because RSA keys take long.
 var hierarchies = map[ca.KeyKind]func() (*ca.Hierarchy, error){
 	ca.ECP256:  sync.OnceValues(func() (*ca.Hierarchy, error) { return hierarchy(ca.ECP256, noon) }),
 	ca.RSA2048: sync.OnceValues(func() (*ca.Hierarchy, error) { return hierarchy(ca.RSA2048, noon) }),
@@ -155,7 +155,7 @@ func hierarchy(kind ca.KeyKind, now time.Time) (*ca.Hierarchy, error) {
 	return ca.CreateHierarchy(ca.HierarchyConfig{Organization: "Example", RootKind: kind, IssuingKind: kind}, now)
 }
 
-// newBench makes a responder that is ready. Changes are made to its settings before.
+// newBench makes a bench with a ready responder, after changes to its configuration.
 func newBench(t testing.TB, kind ca.KeyKind, change ...func(*ocsp.Config)) *bench {
 	t.Helper()
 	h, err := hierarchies[kind]()
@@ -176,7 +176,7 @@ func newCA(t testing.TB, h *ca.Hierarchy, now time.Time) *bench {
 	return &bench{t: t, clock: &clock{now: now}, log: &journal{}, h: h, issuer: issuer}
 }
 
-// start makes the responder of the bench, over records in memory.
+// start makes the responder of the bench, over a store in memory.
 func (b *bench) start(change ...func(*ocsp.Config)) {
 	b.t.Helper()
 	b.book = newBook()
@@ -184,7 +184,7 @@ func (b *bench) start(change ...func(*ocsp.Config)) {
 	b.mustRefresh()
 }
 
-// responder makes one over records, with the clock and the CA of the bench.
+// responder makes a responder over a store, with the clock and the CA of the bench.
 func (b *bench) responder(records ocsp.Store, change ...func(*ocsp.Config)) *ocsp.Responder {
 	b.t.Helper()
 	c := ocsp.Config{
@@ -212,7 +212,7 @@ func (b *bench) certify(_ context.Context, key crypto.PublicKey) (*x509.Certific
 	return b.issuer.Sign(p)
 }
 
-// user is the certificate of somebody.
+// user issues a User certificate.
 func (b *bench) user() *x509.Certificate {
 	b.t.Helper()
 	profile, err := ca.NewProfile(ca.ProfileConfig{Name: "User", CRLURLs: []string{"http://pki.example.com/crl/issuing.crl"}})
@@ -234,7 +234,7 @@ func (b *bench) user() *x509.Certificate {
 	return cert
 }
 
-// issued is a user whose certificate the book calls good.
+// issued issues a User certificate and records it as good.
 func (b *bench) issued() *x509.Certificate {
 	b.t.Helper()
 	cert := b.user()
@@ -254,7 +254,7 @@ func (b *bench) mustRefresh() {
 	}
 }
 
-// ask asks about one certificate, as Go's library does.
+// ask sends a request for one certificate, made by golang.org/x/crypto/ocsp.
 func (b *bench) ask(cert *x509.Certificate) *xocsp.Response {
 	b.t.Helper()
 	return b.read(b.Respond(b.t.Context(), b.request(cert, crypto.SHA1)).DER, cert)
@@ -269,7 +269,7 @@ func (b *bench) request(cert *x509.Certificate, hash crypto.Hash) []byte {
 	return raw
 }
 
-// read takes an answer apart and checks its signature.
+// read parses an answer and verifies its signature.
 func (b *bench) read(raw []byte, cert *x509.Certificate) *xocsp.Response {
 	b.t.Helper()
 	got, err := xocsp.ParseResponseForCert(raw, cert, b.h.Issuing)
@@ -288,7 +288,7 @@ func serialOf(t testing.TB, cert *x509.Certificate) ca.Serial {
 	return serial
 }
 
-// Refusals of the protocol, as they are sent.
+// The error responses in DER.
 const (
 	malformed    = "\x30\x03\x0a\x01\x01"
 	tryLater     = "\x30\x03\x0a\x01\x03"
@@ -302,7 +302,7 @@ func wantRefusal(t testing.TB, what string, got ocsp.Answer, want string) {
 	}
 }
 
-// program finds another program to ask for its opinion.
+// program finds another program whose result a test compares.
 func program(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)

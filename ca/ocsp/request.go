@@ -13,23 +13,23 @@ import (
 )
 
 const (
-	// MaxRequest is the most octets of a request that anybody needs to send: 64
-	// certificates of a client that signs and adds its own.
+	// MaxRequest is the maximum size of a request in octets. It fits 64 CertIDs, a
+	// signature and the client's own certificates.
 	MaxRequest = 64 << 10
 
-	// maxIDs bounds the certificates of one request. Mail servers and phones ask
-	// for one, whole chains have three.
+	// maxIDs bounds the CertIDs of one request. Mail servers and phones send one, a
+	// whole chain has three.
 	maxIDs = 64
 
 	// maxNonce is the longest nonce of RFC 9654 section 2.1.
 	maxNonce = 128
 )
 
-// ErrMalformed is wrapped by every refusal of a request that cannot be read.
+// ErrMalformed is wrapped by every error about a request that cannot be parsed.
 var ErrMalformed = errors.New("malformed OCSP request")
 
-// Request is what somebody asks (RFC 6960 section 4.1.1). The name of who asks and
-// a signature are read over: everybody gets the same answers.
+// Request is an OCSPRequest (RFC 6960 section 4.1.1). requestorName and signature are
+// ignored, because the answers do not depend on the client.
 type Request struct {
 	IDs   []ID   // in the order asked, at least one
 	Nonce []byte // 1 to 128 octets; nil for none
@@ -37,17 +37,17 @@ type Request struct {
 
 // ID names one certificate: a CertID of RFC 6960 section 4.1.1.
 type ID struct {
-	Hash     crypto.Hash // of the two that follow; 0 for one that is not known here
+	Hash     crypto.Hash // of the next two fields; 0 for an unsupported one
 	NameHash []byte      // of the issuer's name
 	KeyHash  []byte      // of the issuer's key
-	Serial   ca.Serial   // zero for a number that no certificate can have
+	Serial   ca.Serial   // zero for a number that cannot be a serial
 
 	form form
-	raw  []byte // as it came: answers repeat it
+	raw  []byte // as received: answers repeat it
 }
 
-// ParseRequest reads a request in DER. The error wraps [ErrMalformed]. What it
-// returns points into the octets it was given.
+// ParseRequest parses a request in DER. The error wraps [ErrMalformed]. The result refers
+// to the octets of raw.
 func ParseRequest(raw []byte) (Request, error) {
 	var req Request
 	if len(raw) > MaxRequest {
@@ -58,7 +58,7 @@ func ParseRequest(raw []byte) (Request, error) {
 	if !in.ReadASN1(&outer, der.SEQUENCE) || !in.Empty() || !outer.ReadASN1(&tbs, der.SEQUENCE) {
 		return req, malformed("request is not one SEQUENCE")
 	}
-	// The signature counts for nothing here, so its insides are not read.
+	// The signature is ignored, so its content is not parsed.
 	if !outer.SkipOptionalASN1(tagged(0)) || !outer.Empty() {
 		return req, malformed("signature is not the last part")
 	}
@@ -98,7 +98,7 @@ func (req *Request) readIDs(list cryptobyte.String) error {
 	return nil
 }
 
-// readID reads one Request, which is a CertID and extensions of its own.
+// readID reads one Request: a CertID and its singleRequestExtensions.
 func readID(list *cryptobyte.String) (ID, error) {
 	var one, extensions cryptobyte.String
 	var extended bool
@@ -144,15 +144,15 @@ func (id *ID) read(body cryptobyte.String) error {
 		return malformed("CertID is not hashes and a number")
 	}
 	id.NameHash, id.KeyHash = name, key
-	// A number that no certificate has is unknown like any other.
+	// A number that cannot be a serial is answered with unknown.
 	if serial, err := ca.SerialOf(number); err == nil {
 		id.Serial = serial
 	}
 	return nil
 }
 
-// readExtensions hands every extension to read. One that is critical and not known
-// refuses the request (RFC 6960 section 4.4).
+// readExtensions calls read for every extension. A critical extension that is not known
+// makes the request malformed (RFC 6960 section 4.4).
 func readExtensions(outer cryptobyte.String, read func(id, value cryptobyte.String) error) error {
 	var list cryptobyte.String
 	if !outer.ReadASN1(&list, der.SEQUENCE) || !outer.Empty() {
@@ -176,7 +176,7 @@ func readExtensions(outer cryptobyte.String, read func(id, value cryptobyte.Stri
 	return nil
 }
 
-// readNonce takes the nonce, which an answer repeats (RFC 9654 section 2.1).
+// readNonce reads the nonce, which the answer repeats (RFC 9654 section 2.1).
 func (req *Request) readNonce(id, value cryptobyte.String) error {
 	if string(id) != oidNonce {
 		return nil

@@ -18,7 +18,7 @@ import (
 	"certportal/ca/ocsp"
 )
 
-// stored gives a request out of testdata/requests.
+// stored reads a request from testdata/requests.
 func stored(t testing.TB, name string) []byte {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join("testdata", "requests", name+".der"))
@@ -30,9 +30,9 @@ func stored(t testing.TB, name string) []byte {
 
 func constructed(n uint8) der.Tag { return der.Tag(n).ContextSpecific().Constructed() }
 
-// draft is a request to be built by hand, right or wrong.
+// draft describes a request, valid or not, that build encodes.
 type draft struct {
-	ids        [][]byte // Requests; nil is one that is right
+	ids        [][]byte // Requests; nil for one valid Request
 	version    []byte
 	requestor  []byte
 	extensions [][]byte
@@ -72,7 +72,7 @@ func built(t testing.TB, b *cryptobyte.Builder) []byte {
 	return raw
 }
 
-// certID is a CertID with hashes of so many octets and a serial as octets of INTEGER.
+// certID makes a CertID with hashes of n octets and the serial as content of an INTEGER.
 func certID(t testing.TB, oid string, hash int, serial []byte) []byte {
 	t.Helper()
 	var b cryptobyte.Builder
@@ -116,7 +116,7 @@ func extension(t testing.TB, oid string, critical bool, value []byte) []byte {
 
 const nonceOID = "\x2b\x06\x01\x05\x05\x07\x30\x01\x02"
 
-// nonced is the extension with a nonce of so many octets.
+// nonced makes the extension with a nonce of n octets.
 func nonced(t testing.TB, octets int) []byte {
 	t.Helper()
 	var b cryptobyte.Builder
@@ -164,7 +164,7 @@ func TestParseRequest(t *testing.T) {
 	}
 }
 
-// TestC5_HostileRequests says of every request that is unusual whether it is read.
+// TestC5_HostileRequests checks which unusual requests are accepted.
 func TestC5_HostileRequests(t *testing.T) {
 	const sha1, md5 = "\x2b\x0e\x03\x02\x1a", "\x2a\x86\x48\x86\xf7\x0d\x02\x05"
 	one := certID(t, sha1, 20, []byte{1})
@@ -222,7 +222,7 @@ func TestC5_HostileRequests(t *testing.T) {
 	}
 }
 
-// nested is one SEQUENCE in another, so many times.
+// nested makes SEQUENCEs nested in each other.
 func nested(depth int) []byte {
 	var raw []byte // from the inside, backwards
 	for range depth {
@@ -239,7 +239,7 @@ func nested(depth int) []byte {
 	return raw
 }
 
-// TestC5_CutRequests cuts every stored request at each of its octets.
+// TestC5_CutRequests truncates every stored request at each octet.
 func TestC5_CutRequests(t *testing.T) {
 	for _, name := range storedNames(t) {
 		raw := stored(t, name)
@@ -300,8 +300,8 @@ func TestDecodeGET(t *testing.T) {
 	}
 }
 
-// FuzzRequest holds that nothing makes the parser fall, and that what it takes for a
-// request it takes again when it is put together anew.
+// FuzzRequest checks that no input makes the parser panic, and that an accepted request
+// is accepted again after it is encoded anew.
 func FuzzRequest(f *testing.F) {
 	for _, name := range storedNames(f) {
 		f.Add(stored(f, name))
@@ -327,8 +327,8 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// FuzzGET holds that every request that is read out of an address is one that the
-// plain form of the address gives too.
+// FuzzGET checks that a request decoded from an address is also decoded from its plain
+// base64 form.
 func FuzzGET(f *testing.F) {
 	for _, name := range storedNames(f) {
 		text := base64.StdEncoding.EncodeToString(stored(f, name))

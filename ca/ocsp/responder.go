@@ -14,8 +14,8 @@ import (
 	"certportal/ca"
 )
 
-// Bounds of the life of an answer. RFC 6960 leaves them open; public CAs of mail
-// certificates have 8 hours to 10 days.
+// Default and bounds of the life of an answer. RFC 6960 leaves them open; public CAs that
+// issue mail certificates use 8 hours to 10 days.
 const (
 	DefaultLife = 8 * time.Hour
 	MinLife     = time.Hour
@@ -23,28 +23,28 @@ const (
 )
 
 const (
-	// unknownLife is the longest life of an answer that says unknown: the certificate
-	// may be signed a moment later.
+	// unknownLife is the maximum life of an answer with the state unknown: the
+	// certificate may be signed soon after.
 	unknownLife = 5 * time.Minute
 
-	// patience is how long a request waits for a free place, and for the records.
+	// patience is how long a request waits for a free place and for the store.
 	patience = 2 * time.Second
 
-	// readers bounds how many requests read the records at a time. Who asks for
-	// numbers at random must not take the connections of those who sign in.
+	// readers bounds how many requests read the store at a time, so that a client that
+	// asks for random serials does not use up the database connections.
 	readers = 4
 
-	// renewals is how many answers are made anew in one go.
+	// renewals bounds how many answers are renewed per second.
 	renewals = 256
 )
 
-// Config is what a responder works with. Records, Issuing and Certify are required.
+// Config configures a Responder. Store, Issuing and Certify are required.
 type Config struct {
 	Store   Store
 	Issuing *x509.Certificate // the CA for whose certificates it answers
 
-	// Certify records and signs the certificate of a new key, by the profile of
-	// ca.PrepareResponder. It is called about every two weeks.
+	// Certify records and signs the certificate of a new key, as described by
+	// ca.ResponderConfig. It is called about every two weeks.
 	Certify func(ctx context.Context, key crypto.PublicKey) (*x509.Certificate, error)
 
 	Key  ca.KeyKind       // of the signer; default ca.ECP256
@@ -60,25 +60,26 @@ type Responder struct {
 	signers *signers
 	cache   *statusCache
 
-	reading, signing             chan struct{} // places
+	reading, signing             chan struct{} // semaphores
 	nudge                        chan struct{}
 	following, records, answered *trouble
 
-	followMu sync.Mutex // over the two below
+	followMu sync.Mutex // guards begun and position
 	begun    bool
-	position int64 // last audit log entry that was heeded
+	position int64 // last audit entry processed
 }
 
-// Answer is what goes back to whoever asked.
+// Answer is the response to one request.
 type Answer struct {
-	DER []byte // an OCSPResponse, also one that refuses
+	DER []byte // an OCSPResponse, also for an error
 
-	// ThisUpdate and NextUpdate bound the time for which a cache may hand the answer
-	// to others. Both are zero when none may: it is for one nonce, or a refusal.
+	// ThisUpdate and NextUpdate bound the time for which an HTTP cache may serve the
+	// answer. Both are zero for an answer that must not be cached: one with a nonce or
+	// an error.
 	ThisUpdate, NextUpdate time.Time
 }
 
-// New checks the configuration. Nothing is read or signed before Refresh.
+// New checks the configuration. It reads and signs nothing; Refresh and Run do.
 func New(c Config) (*Responder, error) {
 	if c.Store == nil || c.Issuing == nil || c.Certify == nil {
 		return nil, errors.New("OCSP responder: a required part is missing")
@@ -112,7 +113,7 @@ func New(c Config) (*Responder, error) {
 	}, nil
 }
 
-// Nudge asks for a look at the audit log at once. It never blocks.
+// Nudge makes Run follow the audit log at once. It never blocks.
 func (r *Responder) Nudge() {
 	select {
 	case r.nudge <- struct{}{}:
@@ -120,14 +121,13 @@ func (r *Responder) Nudge() {
 	}
 }
 
-// Refresh follows the audit log to its end, makes a signer when one is due, and makes
-// the answers anew that are. What does not work does not keep the rest from being
-// done.
+// Refresh follows the audit log to its end, makes a signer if one is due, and renews the
+// answers that are due. An error of one step does not stop the others.
 func (r *Responder) Refresh(ctx context.Context) error {
 	return errors.Join(r.follow(ctx), r.signers.refresh(ctx), r.renew(ctx))
 }
 
-// Run keeps signer and answers fresh until the context ends.
+// Run follows the audit log and renews signer and answers until the context ends.
 func (r *Responder) Run(ctx context.Context) {
 	var clocks sync.WaitGroup
 	defer clocks.Wait()
@@ -136,7 +136,7 @@ func (r *Responder) Run(ctx context.Context) {
 	clocks.Go(func() { r.signers.run(ctx) })
 }
 
-// every calls do at an interval, and when woken. What do meets it says itself.
+// every calls do at an interval, and when woken. do logs its own errors.
 func every(ctx context.Context, interval time.Duration, wake <-chan struct{}, do func()) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -151,8 +151,8 @@ func every(ctx context.Context, interval time.Duration, wake <-chan struct{}, do
 	}
 }
 
-// Respond answers a request in DER. It never fails: what cannot be said is refused
-// in the words of the protocol.
+// Respond answers a request in DER. Errors become OCSP error responses (RFC 6960 section
+// 4.2.1).
 func (r *Responder) Respond(ctx context.Context, request []byte) Answer {
 	req, err := ParseRequest(request)
 	if err != nil {

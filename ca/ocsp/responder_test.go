@@ -18,8 +18,8 @@ import (
 	"certportal/ca/ocsp"
 )
 
-// TestC5_WhatIsSaid is the table of SECURITY.md: never good for what was not signed,
-// nothing for another's certificate.
+// TestC5_WhatIsSaid checks the table of SECURITY.md: never good for a certificate that was
+// not signed, no status for one of another CA.
 func TestC5_WhatIsSaid(t *testing.T) {
 	b := newBench(t, ca.ECP256)
 	good, reserved, stranger := b.issued(), b.user(), b.user()
@@ -42,7 +42,7 @@ func TestC5_WhatIsSaid(t *testing.T) {
 	wantRefusal(t, "nothing", b.Respond(t.Context(), nil), malformed)
 }
 
-// What was reserved is good as soon as it is signed, and not before.
+// A reserved serial is good as soon as its certificate is signed, and not before.
 func TestC5_ReservedThenSigned(t *testing.T) {
 	b := newBench(t, ca.ECP256)
 	cert := b.user()
@@ -73,8 +73,8 @@ func TestC5_KeptAnswersAreTheSame(t *testing.T) {
 	}
 }
 
-// TestA12_RevocationIsSeenAtOnce drops kept answers of every form when the audit log
-// tells of the certificate, and only those.
+// TestA12_RevocationIsSeenAtOnce checks that an audit entry about a certificate drops its
+// cached answers of every form, and no others.
 func TestA12_RevocationIsSeenAtOnce(t *testing.T) {
 	b := newBench(t, ca.ECP256)
 	cert, other := b.issued(), b.issued()
@@ -98,8 +98,8 @@ func TestA12_RevocationIsSeenAtOnce(t *testing.T) {
 	}
 }
 
-// TestA12_RevokedWhileRead revokes between the reading of a status and its keeping,
-// with the audit log followed before, between, or after: good must not stay.
+// TestA12_RevokedWhileRead revokes a certificate after its status was read and before it is
+// cached, with the audit log followed before, between, or after: good must not stay.
 func TestA12_RevokedWhileRead(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -124,8 +124,8 @@ func TestA12_RevokedWhileRead(t *testing.T) {
 	}
 }
 
-// TestA12_AskedWhileRevoked asks from all sides while certificates are revoked one
-// after the other: what was followed is never good again.
+// TestA12_AskedWhileRevoked sends concurrent requests while certificates are revoked one
+// after the other: after the audit log was followed, none of them is good again.
 func TestA12_AskedWhileRevoked(t *testing.T) {
 	b := newBench(t, ca.ECP256)
 	var certs []*x509.Certificate
@@ -156,8 +156,8 @@ func TestA12_AskedWhileRevoked(t *testing.T) {
 	}
 }
 
-// A audit log that moves all the time does not keep anybody from being answered.
-func TestStatusReadOnABusyLedger(t *testing.T) {
+// An audit log that grows all the time does not prevent answers.
+func TestStatusReadOnABusyAuditLog(t *testing.T) {
 	b := newBench(t, ca.ECP256)
 	cert := b.issued()
 	b.book.meddle = func() {
@@ -174,7 +174,8 @@ func TestStatusReadOnABusyLedger(t *testing.T) {
 	}
 }
 
-// TestA12_RestoredUnderneath drops everything when the audit log is shorter than it was.
+// TestA12_RestoredUnderneath checks that all answers are dropped when the audit log is
+// shorter than it was.
 func TestA12_RestoredUnderneath(t *testing.T) {
 	b := newBench(t, ca.ECP256)
 	cert := b.issued()
@@ -196,15 +197,15 @@ func TestA12_RestoredUnderneath(t *testing.T) {
 	}
 }
 
-// At half of their life answers that were asked for are made anew, and the others
-// live to their end.
+// At half of their life, answers that were requested are renewed. The others are dropped
+// at the end of their life.
 func TestHalfLife(t *testing.T) {
 	b := newBench(t, ca.ECP256)
 	asked, idle := b.issued(), b.issued()
 	b.ask(asked)
 	b.ask(idle)
 	b.clock.pass(ocsp.DefaultLife / 2)
-	b.mustRefresh() // both were asked for since they were made
+	b.mustRefresh() // both were requested since they were made
 	b.ask(asked)
 	b.clock.pass(ocsp.DefaultLife / 2)
 	b.mustRefresh()
@@ -226,8 +227,8 @@ func TestHalfLife(t *testing.T) {
 	}
 }
 
-// TestF5_RecordsDown serves what is kept until its end, also with a nonce, and asks
-// for patience for the rest, at once.
+// TestF5_RecordsDown takes the store down: cached statuses are served until their end, also
+// with a nonce, and all other requests get tryLater at once.
 func TestF5_RecordsDown(t *testing.T) {
 	b := newBench(t, ca.ECP256)
 	kept, cold := b.issued(), b.issued()
@@ -268,8 +269,8 @@ func TestF5_RecordsDown(t *testing.T) {
 	}
 }
 
-// TestF8_ClockSteps steps the clock: no answer is of the future, none is handed out
-// past its end, and all is well again when the clock is.
+// TestF8_ClockSteps steps the clock: no answer is from the future, none is served after its
+// end, and all is well when the clock is right again.
 func TestF8_ClockSteps(t *testing.T) {
 	const day = 24 * time.Hour
 	b := newBench(t, ca.ECP256)
@@ -277,7 +278,7 @@ func TestF8_ClockSteps(t *testing.T) {
 	for _, step := range []time.Duration{0, day, -day, 400 * day, -400 * day, -30 * time.Minute, 30 * time.Minute, 10 * time.Hour, -time.Second} {
 		b.clock.pass(step)
 		now := b.clock.Now()
-		for range 2 { // before anything notices, and after
+		for range 2 { // before the responder follows the audit log, and after
 			for _, request := range [][]byte{
 				b.request(cert, crypto.SHA1),
 				draft{ids: [][]byte{singleOf(t, b.request(cert, crypto.SHA1))}, extensions: [][]byte{nonced(t, 16)}}.build(t),
@@ -302,8 +303,8 @@ func TestF8_ClockSteps(t *testing.T) {
 	}
 }
 
-// TestSignerIsRenewed makes a new one at half of its life. The old one's answers stay
-// good, and nothing lives longer than its signer.
+// TestSignerIsRenewed checks that a new signer is made at half of the old one's life, that
+// answers of the old one stay valid, and that no answer outlives its signer.
 func TestSignerIsRenewed(t *testing.T) {
 	b := newBench(t, ca.ECP256, func(c *ocsp.Config) { c.Life = 240 * time.Hour })
 	cert := b.issued()
@@ -320,7 +321,7 @@ func TestSignerIsRenewed(t *testing.T) {
 	if second.Signer.Equal(first.Signer) || bytes.Equal(second.Signer.RawSubjectPublicKeyInfo, first.Signer.RawSubjectPublicKeyInfo) {
 		t.Error("not renewed, or with the same key")
 	}
-	// Renewal fails from now on: answers end with their signer, and one is told.
+	// Renewal fails from now on: answers end with their signer, and a warning is logged.
 	b.sealed = errors.New("the CA is sealed")
 	lines := b.log.lines()
 	b.clock.set(second.Signer.NotAfter.Add(-5 * 24 * time.Hour))
@@ -336,7 +337,7 @@ func TestSignerIsRenewed(t *testing.T) {
 	for range 10 {
 		_ = b.Refresh(t.Context())
 	}
-	if got := b.log.lines() - lines; got != 2 { // what is wrong, and that it ends
+	if got := b.log.lines() - lines; got != 2 { // the error, and the warning of the end
 		t.Errorf("got %d lines for one trouble", got)
 	}
 	b.clock.set(second.Signer.NotAfter)
@@ -362,13 +363,13 @@ func TestSealedCA(t *testing.T) {
 	}
 }
 
-// A signer that is revoked is replaced, and nothing that it signed is handed out.
+// A revoked signer is replaced, and no answer that it signed is served any more.
 func TestRevokedSigner(t *testing.T) {
 	b := newBench(t, ca.ECP256)
 	cert := b.issued()
 	b.ask(cert)
 	signer := b.Health().Signer
-	b.book.write(serialOf(t, signer), ocsp.Status{State: ocsp.Good}) // as it is recorded
+	b.book.write(serialOf(t, signer), ocsp.Status{State: ocsp.Good}) // as the portal records it
 	b.mustRefresh()
 	if got := b.Health().Signer; !got.Equal(signer) {
 		t.Error("replaced when it was recorded")
@@ -383,8 +384,8 @@ func TestRevokedSigner(t *testing.T) {
 	}
 }
 
-// TestA17_StrangeNumbers asks for certificates that do not exist, and holds that
-// this takes no memory and no line of the log.
+// TestA17_StrangeNumbers asks for certificates that do not exist, and checks that this uses
+// no memory and writes no log line.
 func TestA17_StrangeNumbers(t *testing.T) {
 	b := newBench(t, ca.ECP256)
 	cert := b.issued()
@@ -409,8 +410,8 @@ func TestA17_StrangeNumbers(t *testing.T) {
 	}
 }
 
-// TestA17_MemoryOfAnswers measures what a certificate takes whose answer is kept. How
-// many are kept is bounded, see TestA17_NoMoreThanTheBound.
+// TestA17_MemoryOfAnswers measures the memory of one certificate in the cache. Their number
+// is bounded, see TestA17_NoMoreThanTheBound.
 func TestA17_MemoryOfAnswers(t *testing.T) {
 	const certificates = 10_000
 	b := newBench(t, ca.ECP256)

@@ -9,16 +9,15 @@ import (
 	der "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// single is what an answer says of one certificate (RFC 6960 section 4.2.1).
+// single is a SingleResponse: the status of one certificate (RFC 6960 section 4.2.1).
 type single struct {
-	id         []byte // as it came
+	id         []byte // CertID as received
 	status     Status
 	thisUpdate time.Time
 	nextUpdate time.Time
 }
 
-// refused are the answers that say nothing of a certificate. They are not signed
-// (RFC 6960 section 4.2.1), so they are constants.
+// Error responses. They are not signed (RFC 6960 section 4.2.1), so they are constants.
 const (
 	refusedMalformed    = "\x30\x03\x0a\x01\x01"
 	refusedInternal     = "\x30\x03\x0a\x01\x02"
@@ -26,9 +25,8 @@ const (
 	refusedUnauthorized = "\x30\x03\x0a\x01\x06"
 )
 
-// sign makes the signed part of an answer: ResponseData, algorithm and signature.
-// The certificate is left out; it is the same for every answer of a signer, and
-// answers are kept by the ten thousand.
+// sign makes the body of an answer: ResponseData, algorithm and signature. It leaves out
+// the certificate, which all answers of a signer share, to save memory in the cache.
 func (s *signer) sign(singles []single, nonce []byte, now time.Time) ([]byte, error) {
 	tbs, err := s.data(singles, nonce, now)
 	if err != nil {
@@ -45,8 +43,8 @@ func (s *signer) sign(singles []single, nonce []byte, now time.Time) ([]byte, er
 	return b.Bytes()
 }
 
-// data is the ResponseData. Times are whole seconds, rounded down, so that none
-// lies ahead of producedAt.
+// data encodes the ResponseData. Times are rounded down to seconds, so that none is after
+// producedAt.
 func (s *signer) data(singles []single, nonce []byte, now time.Time) ([]byte, error) {
 	var b cryptobyte.Builder
 	b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
@@ -83,8 +81,8 @@ func addSingle(b *cryptobyte.Builder, one single) {
 	})
 }
 
-// addRevoked leaves out reason 0, as lists do (RFC 5280 section 5.3.1). What the
-// clock of another replica dates ahead is dated back to the answer.
+// addRevoked leaves out reason 0, as CRLs do (RFC 5280 section 5.3.1). A revocation time
+// after thisUpdate, from a replica whose clock is ahead, becomes thisUpdate.
 func addRevoked(b *cryptobyte.Builder, one single) {
 	at := one.status.At
 	if at.After(one.thisUpdate) {
@@ -110,8 +108,8 @@ func addTime(b *cryptobyte.Builder, t time.Time) {
 	b.AddASN1GeneralizedTime(t.UTC().Truncate(time.Second))
 }
 
-// wrap makes the OCSPResponse of a signed part and the certificate of its signer.
-// It runs for every answer served from memory, so it writes each octet once.
+// wrap makes the OCSPResponse of a body and the certificate of its signer. It runs for
+// every answer served from memory, so it writes each octet once.
 func wrap(body, certificate []byte) []byte {
 	certs := headed(len(certificate))
 	list := headed(certs)
@@ -135,7 +133,7 @@ func wrap(body, certificate []byte) []byte {
 	return append(out, certificate...)
 }
 
-// headed is the length of an element with so many octets inside.
+// headed gives the length of a DER element with n octets of content.
 func headed(n int) int {
 	switch {
 	case n < 0x80:

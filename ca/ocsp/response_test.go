@@ -20,7 +20,7 @@ import (
 	"certportal/ca/ocsp"
 )
 
-// TestC5_LintsAndLibrary holds every kind of answer against zlint and Go's library.
+// TestC5_LintsAndLibrary checks every kind of answer with zlint and golang.org/x/crypto/ocsp.
 func TestC5_LintsAndLibrary(t *testing.T) {
 	for _, kind := range []ca.KeyKind{ca.ECP256, ca.RSA2048, ca.ECP384} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -29,7 +29,7 @@ func TestC5_LintsAndLibrary(t *testing.T) {
 				issuing = ca.ECP256
 			}
 			b := newBench(t, issuing, func(c *ocsp.Config) { c.Key = kind })
-			b.clock.pass(300 * time.Millisecond) // times must be whole seconds all the same
+			b.clock.pass(300 * time.Millisecond) // times must still be whole seconds
 			good, revoked, unknown := b.issued(), b.issued(), b.user()
 			b.revoke(revoked, xocsp.KeyCompromise)
 			b.mustRefresh()
@@ -76,7 +76,7 @@ func lintAnswer(t *testing.T, name string, got *xocsp.Response) {
 	}
 }
 
-// opinions is a chain in files, and answers of a responder that runs at the real time.
+// opinions is a chain in files, and a responder that runs at the real time.
 type opinions struct {
 	*bench
 	dir, root, issuing string
@@ -98,7 +98,7 @@ func newOpinions(t *testing.T, kind ca.KeyKind) opinions {
 	}
 }
 
-// serve gives the address at which the responder answers.
+// serve starts an HTTP server for the responder and gives its URL.
 func (o opinions) serve() string {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw, err := io.ReadAll(r.Body)
@@ -175,7 +175,7 @@ func TestC5_GnuTLSAgrees(t *testing.T) {
 	}
 }
 
-// TestC5_SeveralInOrder holds that every CertID comes back as it came, in order.
+// TestC5_SeveralInOrder checks that an answer repeats every CertID unchanged, in order.
 func TestC5_SeveralInOrder(t *testing.T) {
 	b := newBench(t, ca.ECP256)
 	var certs []*x509.Certificate
@@ -218,7 +218,7 @@ func TestC5_SeveralInOrder(t *testing.T) {
 	}
 }
 
-// singleOf takes the Request of the one certificate out of a request.
+// singleOf extracts the only Request of an OCSPRequest.
 func singleOf(t testing.TB, request []byte) []byte {
 	t.Helper()
 	req, err := ocsp.ParseRequest(request)
@@ -228,7 +228,7 @@ func singleOf(t testing.TB, request []byte) []byte {
 	return request[6:] // three SEQUENCEs around it, all short
 }
 
-// TestC5_NonceIsRepeated puts the nonce into the responseExtensions, and nowhere else.
+// TestC5_NonceIsRepeated checks that the nonce is in the responseExtensions only.
 func TestC5_NonceIsRepeated(t *testing.T) {
 	b := newBench(t, ca.ECP256)
 	cert := b.issued()

@@ -18,15 +18,15 @@ import (
 	"certportal/ca"
 )
 
-// signer is a key with the certificate by which the CA lets it answer. The key is
-// nowhere but in this process: one that is lost is replaced by the next.
+// signer is a key with its certificate of a delegated responder (RFC 6960 section
+// 4.2.2.2). The key exists in this process only; after a restart a new one is made.
 type signer struct {
 	cert      *x509.Certificate
 	serial    ca.Serial
 	key       crypto.Signer
 	hash      crypto.Hash
 	algorithm []byte // AlgorithmIdentifier of its signatures
-	keyHash   []byte // by which answers name it (RFC 6960 section 4.2.1)
+	keyHash   []byte // responderID byKey of answers (RFC 6960 section 4.2.1)
 }
 
 func newSigner(cert *x509.Certificate, key crypto.Signer) (*signer, error) {
@@ -64,12 +64,12 @@ func (s *signer) chooseAlgorithm() (err error) {
 	return err
 }
 
-// inForce reports whether an answer of this time may bear its signature.
+// inForce reports whether the signer's certificate is valid at a time.
 func (s *signer) inForce(now time.Time) bool {
 	return !now.Before(s.cert.NotBefore) && now.Before(s.cert.NotAfter)
 }
 
-// renews is half of its life.
+// renews is when the next signer is due: at half of the life of this one.
 func (s *signer) renews() time.Time {
 	return s.cert.NotBefore.Add(s.cert.NotAfter.Sub(s.cert.NotBefore) / 2)
 }
@@ -83,7 +83,7 @@ type signers struct {
 	making sync.Mutex
 }
 
-// use gives the signer, when it may sign now.
+// use gives the current signer and whether it may sign now.
 func (s *signers) use(now time.Time) (*signer, bool) {
 	held := s.current.Load()
 	return held, held != nil && held.inForce(now)
@@ -95,8 +95,8 @@ func (s *signers) due(now time.Time) bool {
 	return !ok || !now.Before(held.renews())
 }
 
-// refresh makes a new signer where there is none, where half of its life is over,
-// or where its validity is not now. The old one signs on meanwhile.
+// refresh makes a new signer when there is none, when half of its life is over, or when
+// its certificate is not valid now. Until then the old one signs.
 func (s *signers) refresh(ctx context.Context) error {
 	s.making.Lock()
 	defer s.making.Unlock()
@@ -132,8 +132,8 @@ func (s *signers) make(ctx context.Context) (*signer, error) {
 	return newSigner(cert, key)
 }
 
-// run looks for a due signer every few seconds, for the clock may be set, and tries
-// once a minute: each try may leave a reservation on record.
+// run checks every 5 seconds whether a signer is due, because the clock may be set. It
+// makes one at most once a minute, because each try may reserve a serial.
 func (s *signers) run(ctx context.Context) {
 	var tried time.Time
 	every(ctx, 5*time.Second, nil, func() {
@@ -144,8 +144,8 @@ func (s *signers) run(ctx context.Context) {
 	})
 }
 
-// warnOfEnd tells when less than a quarter of the signer's life is left: without
-// one nothing is answered.
+// warnOfEnd logs a warning when less than a quarter of the signer's life is left: without
+// a signer no request is answered.
 func (s *signers) warnOfEnd(held *signer, now time.Time) {
 	if held == nil {
 		return

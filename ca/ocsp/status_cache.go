@@ -11,20 +11,20 @@ import (
 	"certportal/ca"
 )
 
-// maxCached bounds the certificates whose answers are in memory. One takes about
-// 700 octets with its answer, so that all take 140 MB.
+// maxCached bounds the certificates in the cache. One takes about 700 octets with its
+// answer, all together 140 MB.
 const maxCached = 200_000
 
-// cachedStatus is what is known of one certificate of the CA, and the answers made of it.
+// cachedStatus is the status of one certificate and the answers made from it.
 type cachedStatus struct {
 	serial ca.Serial
 	status Status
-	asOf   time.Time // before the records were read; the thisUpdate of its answers
+	asOf   time.Time // before the store was read; the thisUpdate of its answers
 
-	due     time.Time // when to look at it again
+	due     time.Time // when dueBy considers it next
 	element *list.Element
-	used    atomic.Bool              // since it was last looked at
-	answers atomic.Pointer[[]answer] // one for each way in which clients name it; never changed, only replaced
+	used    atomic.Bool              // requested since dueBy considered it
+	answers atomic.Pointer[[]answer] // one for each form; the slice is replaced, never changed
 }
 
 func newCachedStatus(serial ca.Serial, status Status, asOf time.Time) *cachedStatus {
@@ -33,7 +33,7 @@ func newCachedStatus(serial ca.Serial, status Status, asOf time.Time) *cachedSta
 	return made
 }
 
-// answer is a signed part, see signer.sign.
+// answer is a signed body, see signer.sign.
 type answer struct {
 	form form
 	body []byte
@@ -41,16 +41,16 @@ type answer struct {
 	next time.Time // nextUpdate
 }
 
-// form is how a client names a certificate: two requests of one form and serial
-// have the same answer.
+// form is how a CertID names a certificate: requests with the same form and serial get the
+// same answer.
 type form struct {
 	hash crypto.Hash
-	null bool // the parameters of the hash are NULL and not absent
+	null bool // the parameters of the hash are NULL, not absent
 }
 
-// facts keeps what was read of the records until the audit log tells of a change. It
-// keeps what is said of certificates that exist and of no others: whoever asks for
-// numbers at random takes no memory.
+// statusCache keeps statuses and answers until the audit log has a change of their
+// certificate. It keeps no unknown serials, so that requests for random numbers use no
+// memory.
 type statusCache struct {
 	life  time.Duration
 	bound int
@@ -59,30 +59,30 @@ type statusCache struct {
 	known map[ca.Serial]*cachedStatus
 	order *list.List // by due
 
-	// generation changes with everything that the audit log tells: what was read before
-	// may be overtaken and is not kept.
+	// generation increases with every change in the audit log: a status that was read
+	// before may be stale and is not stored.
 	generation uint64
-	seenAt     time.Time // when the end of the audit log was last seen; zero while it is not followed
+	seenAt     time.Time // when the audit log was last read to its end; zero while it is not followed
 }
 
 func newStatusCache(life time.Duration, bound int) *statusCache {
 	return &statusCache{life: life, bound: bound, known: map[ca.Serial]*cachedStatus{}, order: list.New()}
 }
 
-// find gives what is known of a certificate, unless it is too old or the clock says
-// that it was read in the future. It is true at the time that is given with it: when
-// the end of the audit log was last seen, for that would have told otherwise.
-func (f *statusCache) find(serial ca.Serial, now time.Time) (held *cachedStatus, at time.Time, ok bool) {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	held = f.known[serial]
-	if held == nil || now.Before(held.asOf) || !now.Before(held.asOf.Add(f.life)) {
+// find gives the status of a certificate, unless it is too old or, after a step of the
+// clock, from the future. at is a time at which the status was current: when the audit
+// log was last read to its end without a change of it.
+func (c *statusCache) find(serial ca.Serial, now time.Time) (held *cachedStatus, at time.Time, ok bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	held = c.known[serial]
+	if held == nil || now.Before(held.asOf) || !now.Before(held.asOf.Add(c.life)) {
 		return nil, time.Time{}, false
 	}
-	if !held.used.Load() { // a write that all cores would wait for
+	if !held.used.Load() { // avoids a write to a shared cache line
 		held.used.Store(true)
 	}
-	at = f.seenAt.Truncate(time.Second)
+	at = c.seenAt.Truncate(time.Second)
 	if at.After(now) { // the clock was set back
 		at = now.Truncate(time.Second)
 	}
@@ -92,10 +92,9 @@ func (f *statusCache) find(serial ca.Serial, now time.Time) (held *cachedStatus,
 	return held, at, true
 }
 
-// answer gives the answer of a form, when it is kept and still good, and its
-// thisUpdate.
-func (f *statusCache) answer(id ID, now time.Time) (answer, time.Time, bool) {
-	held, _, ok := f.find(id.Serial, now)
+// answer gives the cached answer of a form and its thisUpdate, unless it has expired.
+func (c *statusCache) answer(id ID, now time.Time) (answer, time.Time, bool) {
+	held, _, ok := c.find(id.Serial, now)
 	if !ok {
 		return answer{}, time.Time{}, false
 	}
@@ -107,36 +106,36 @@ func (f *statusCache) answer(id ID, now time.Time) (answer, time.Time, bool) {
 	return answer{}, time.Time{}, false
 }
 
-// currentGeneration says where the audit log was followed to, to be handed to keep.
-func (f *statusCache) currentGeneration() uint64 {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	return f.generation
+// currentGeneration gives the generation to be passed to store after a read.
+func (c *statusCache) currentGeneration() uint64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.generation
 }
 
-// store takes a fact that was read after mark, unless the audit log moved since: the
-// fact may be from before a revocation whose notice was heeded already.
-func (f *statusCache) store(made *cachedStatus, mark uint64) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.generation != mark || f.seenAt.IsZero() {
+// store caches a status that was read after mark, a generation, unless the generation
+// changed since: the status may be from before a revocation that was already processed.
+func (c *statusCache) store(made *cachedStatus, mark uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.generation != mark || c.seenAt.IsZero() {
 		return false
 	}
-	f.remove(f.known[made.serial])
-	if len(f.known) >= f.bound {
-		f.remove(f.order.Front().Value.(*cachedStatus))
+	c.remove(c.known[made.serial])
+	if len(c.known) >= c.bound {
+		c.remove(c.order.Front().Value.(*cachedStatus))
 	}
-	made.due = made.asOf.Add(f.life / 2)
-	made.element = f.order.PushBack(made)
-	f.known[made.serial] = made
+	made.due = made.asOf.Add(c.life / 2)
+	made.element = c.order.PushBack(made)
+	c.known[made.serial] = made
 	return true
 }
 
-// addAnswer keeps one more answer of a fact, while the fact stands.
-func (f *statusCache) addAnswer(held *cachedStatus, a answer) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.known[held.serial] != held {
+// addAnswer caches an answer, unless its status was dropped.
+func (c *statusCache) addAnswer(held *cachedStatus, a answer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known[held.serial] != held {
 		return
 	}
 	others := slices.Clone(*held.answers.Load())
@@ -144,99 +143,99 @@ func (f *statusCache) addAnswer(held *cachedStatus, a answer) {
 	held.answers.Store(&others)
 }
 
-// drop drops what the audit log tells of.
-func (f *statusCache) drop(serials []ca.Serial) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.generation++
+// drop removes the certificates that the audit log has a change of.
+func (c *statusCache) drop(serials []ca.Serial) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.generation++
 	for _, serial := range serials {
-		f.remove(f.known[serial])
+		c.remove(c.known[serial])
 	}
 }
 
-// dropAll drops everything, and nothing is kept until the audit log is followed.
-func (f *statusCache) dropAll() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.generation++
-	f.seenAt = time.Time{}
-	clear(f.known)
-	f.order.Init()
+// dropAll empties the cache, and store does nothing until the audit log is followed again.
+func (c *statusCache) dropAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.generation++
+	c.seenAt = time.Time{}
+	clear(c.known)
+	c.order.Init()
 }
 
-// remove takes a fact out; nil is none.
-func (f *statusCache) remove(held *cachedStatus) {
+// remove removes a status; nil is allowed.
+func (c *statusCache) remove(held *cachedStatus) {
 	if held == nil {
 		return
 	}
-	delete(f.known, held.serial)
-	f.order.Remove(held.element)
+	delete(c.known, held.serial)
+	c.order.Remove(held.element)
 }
 
-// markSeen notes that at a time nothing was in the audit log that is not heeded.
-func (f *statusCache) markSeen(at time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.seenAt = at
+// markSeen records that all entries of the audit log up to a time are processed.
+func (c *statusCache) markSeen(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seenAt = at
 }
 
-func (f *statusCache) followed() time.Time {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	return f.seenAt
+func (c *statusCache) followed() time.Time {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.seenAt
 }
 
-func (f *statusCache) size() int {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	return len(f.known)
+func (c *statusCache) size() int {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return len(c.known)
 }
 
-// dueBy gives the facts to be read again: of those at half of their life, and those
-// at its end, the ones that were asked for since. What nobody asked for lives to
-// its end and goes. Everything from the future goes, too: the clock was set back.
-func (f *statusCache) dueBy(now time.Time, limit int) []*cachedStatus {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+// dueBy gives the statuses to be read again: those at half or at the end of their life
+// that were requested since. The others are removed at the end of their life. A status
+// from the future, after the clock was set back, is removed too.
+func (c *statusCache) dueBy(now time.Time, limit int) []*cachedStatus {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	var due []*cachedStatus
 	for range limit {
-		front := f.order.Front()
+		front := c.order.Front()
 		if front == nil {
 			break
 		}
 		held := front.Value.(*cachedStatus)
 		switch {
 		case held.asOf.After(now):
-			f.remove(held)
+			c.remove(held)
 		case held.due.After(now):
 			return due
 		case held.used.Swap(false):
 			due = append(due, held)
-			f.postpone(held)
-		case !now.Before(held.asOf.Add(f.life)):
-			f.remove(held)
+			c.postpone(held)
+		case !now.Before(held.asOf.Add(c.life)):
+			c.remove(held)
 		default:
-			f.postpone(held)
+			c.postpone(held)
 		}
 	}
 	return due
 }
 
-// postpone puts a fact behind all others. That keeps their order: half of a life
-// after this moment is when what is read at this moment is due.
-func (f *statusCache) postpone(held *cachedStatus) {
-	held.due = held.due.Add(f.life / 2)
-	f.order.MoveToBack(held.element)
+// postpone moves a status to the end of the order. That keeps the order by due: a status
+// that is stored now is due after half of its life, too.
+func (c *statusCache) postpone(held *cachedStatus) {
+	held.due = held.due.Add(c.life / 2)
+	c.order.MoveToBack(held.element)
 }
 
-// retryFirst puts a fact that could not be read back in front.
-func (f *statusCache) retryFirst(held *cachedStatus, now time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.known[held.serial] != held {
+// retryFirst moves a status that could not be read to the front.
+func (c *statusCache) retryFirst(held *cachedStatus, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known[held.serial] != held {
 		return
 	}
 	held.used.Store(true)
 	held.due = now
-	f.order.MoveToFront(held.element)
+	c.order.MoveToFront(held.element)
 }

@@ -8,7 +8,7 @@ import (
 	"certportal/ca"
 )
 
-// TestA17_NoMoreThanTheBound drops the oldest fact for each that is too many.
+// TestA17_NoMoreThanTheBound checks that a full cache drops its oldest status for a new one.
 func TestA17_NoMoreThanTheBound(t *testing.T) {
 	const bound = 100
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -21,7 +21,7 @@ func TestA17_NoMoreThanTheBound(t *testing.T) {
 		return s
 	}
 	if f.store(newCachedStatus(serial(0), Status{State: Good}, now), f.currentGeneration()) {
-		t.Error("kept while the ledger is not followed")
+		t.Error("kept while the audit log is not followed")
 	}
 	f.markSeen(now)
 	for i := range int64(3 * bound) {
@@ -38,7 +38,7 @@ func TestA17_NoMoreThanTheBound(t *testing.T) {
 			t.Errorf("fact %d: kept %v", i, ok)
 		}
 	}
-	// The same one again and again is one.
+	// Storing the same certificate again replaces its status.
 	for range 3 * bound {
 		f.store(newCachedStatus(serial(0), Status{State: Good}, now), f.currentGeneration())
 	}

@@ -32,13 +32,13 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// onBoth runs a test on an address of each engine.
+// onBoth runs a test with a database URL of each engine.
 func onBoth(t *testing.T, test func(t *testing.T, address string)) {
 	t.Run("sqlite", func(t *testing.T) { test(t, "sqlite:"+filepath.Join(t.TempDir(), "portal.db")) })
 	t.Run("postgres", func(t *testing.T) { test(t, postgres.Database(t)) })
 }
 
-// replica is a responder over a store of its own.
+// replica is a responder with its own connection to the database.
 type replica struct {
 	*bench
 	db *store.DB
@@ -61,7 +61,7 @@ func newReplica(t testing.TB, address string) *replica {
 	return r
 }
 
-// record certifies a signer as the portal does: on record before it is signed.
+// record certifies a signer as the portal does: it records the certificate, then signs it.
 func (r *replica) record(ctx context.Context, key crypto.PublicKey) (*x509.Certificate, error) {
 	cert, err := r.certify(ctx, key)
 	if err != nil {
@@ -70,7 +70,7 @@ func (r *replica) record(ctx context.Context, key crypto.PublicKey) (*x509.Certi
 	return cert, r.enter(ctx, cert, true)
 }
 
-// enter records a certificate as one of the portal's own: reserved, and completed.
+// enter records a certificate as one of the portal's own: reserved, then completed.
 func (r *replica) enter(ctx context.Context, cert *x509.Certificate, complete bool) error {
 	entry := func(action audit.Action) audit.Entry {
 		return audit.Entry{At: noon, Action: action, Actor: "system", Role: "system", Object: serialOf(r.t, cert).String()}
@@ -115,7 +115,7 @@ func (r *replica) running() {
 	r.t.Cleanup(func() { cancel(); <-ended })
 }
 
-// awaitRevoked asks until the answer is revoked, and gives the time it took.
+// awaitRevoked sends requests until the answer is revoked, and gives the time it took.
 func (r *replica) awaitRevoked(cert *x509.Certificate) time.Duration {
 	r.t.Helper()
 	began := time.Now()
@@ -129,7 +129,7 @@ func (r *replica) awaitRevoked(cert *x509.Certificate) time.Duration {
 	}
 }
 
-// TestC5_Records asks real records about each state that a certificate can have.
+// TestC5_Records asks a real database about each state that a certificate can have.
 func TestC5_Records(t *testing.T) {
 	onBoth(t, func(t *testing.T, address string) {
 		r := newReplica(t, address)
@@ -152,7 +152,7 @@ func TestC5_Records(t *testing.T) {
 		if got := r.ask(revoked); got.RevocationReason != portal.Lost.ReasonCode() || !got.RevokedAt.Equal(noon) {
 			t.Errorf("got reason %d at %s", got.RevocationReason, got.RevokedAt)
 		}
-		// A reserved serial that is given up is revoked, and never was good.
+		// A reservation that is abandoned becomes revoked, without ever being good.
 		r.end(reserved, portal.Abandoned)
 		r.mustRefresh()
 		if got := r.ask(reserved); got.Status != xocsp.Revoked {
@@ -161,8 +161,8 @@ func TestC5_Records(t *testing.T) {
 	})
 }
 
-// TestA12_EveryReplicaSeesIt revokes on one replica: it sees that at once, the other
-// one by itself. Restarted, both still do.
+// TestA12_EveryReplicaSeesIt revokes on one replica: that one answers revoked at once, the
+// other one after its next poll, and both after a restart.
 func TestA12_EveryReplicaSeesIt(t *testing.T) {
 	onBoth(t, func(t *testing.T, address string) {
 		here, there := newReplica(t, address), newReplica(t, address)
@@ -171,7 +171,7 @@ func TestA12_EveryReplicaSeesIt(t *testing.T) {
 		for range 3 {
 			cert := here.issue()
 			here.ask(cert)
-			there.ask(cert) // both may have good in memory now
+			there.ask(cert) // both may have cached good now
 			here.end(cert, portal.Lost)
 			here.Nudge()
 			t.Logf("seen here after %v, there after %v more", here.awaitRevoked(cert), there.awaitRevoked(cert))
@@ -182,7 +182,7 @@ func TestA12_EveryReplicaSeesIt(t *testing.T) {
 	})
 }
 
-// TestF5_DatabaseGone takes the database away: what is in memory goes on.
+// TestF5_DatabaseGone stops the database: cached statuses are still served.
 func TestF5_DatabaseGone(t *testing.T) {
 	onBoth(t, func(t *testing.T, address string) {
 		r := newReplica(t, address)

@@ -11,8 +11,8 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 )
 
-// BenchmarkPKCS12 stands beside BenchmarkEncoder: the ratio of the two is what
-// the friendlyName costs, at most 1.15. BenchmarkRelabel has the difference.
+// BenchmarkPKCS12 measures a file with a friendlyName. Its ratio to BenchmarkEncoder is
+// the cost of the name, at most 1.15. BenchmarkFriendlyName measures the difference.
 func BenchmarkPKCS12(b *testing.B) {
 	for _, format := range formats() {
 		b.Run(string(format), func(b *testing.B) {
@@ -26,7 +26,7 @@ func BenchmarkPKCS12(b *testing.B) {
 	}
 }
 
-// BenchmarkEncoder is the library alone at the same iterations.
+// BenchmarkEncoder measures go-pkcs12 alone with the same iterations.
 func BenchmarkEncoder(b *testing.B) {
 	encoders := map[deliver.Format]*pkcs12.Encoder{
 		deliver.FormatLegacy: pkcs12.LegacyDES.WithIterations(deliver.Iterations),
@@ -44,8 +44,8 @@ func BenchmarkEncoder(b *testing.B) {
 	}
 }
 
-// BenchmarkProfile is an Apple profile for a phone, before it is signed; 15 ms
-// are the bound. BenchmarkSign is the signature.
+// BenchmarkProfile measures an Apple profile for a phone before it is signed; the
+// limit is 15 ms. BenchmarkSign measures the signature.
 func BenchmarkProfile(b *testing.B) {
 	p := profile(b, deliver.TargetPhone)
 	p.Identity.Rand = nil
@@ -56,7 +56,7 @@ func BenchmarkProfile(b *testing.B) {
 	}
 }
 
-// BenchmarkSign signs a profile. BenchmarkSign/…/bare is the key's share.
+// BenchmarkSign signs a profile. BenchmarkSign/…/bare is the key operation alone.
 func BenchmarkSign(b *testing.B) {
 	content := xml(b, profile(b, deliver.TargetPhone))
 	for _, kind := range keyKinds() {

@@ -13,7 +13,7 @@ import (
 	"certportal/internal/deliver"
 )
 
-// password is of the shape that NewPassword gives.
+// password has the form of NewPassword's.
 const password = "abcd2345wxyz"
 
 // testdata holds made-up keys: root.pem signed issuing.pem, which signed
@@ -27,7 +27,7 @@ func formats() []deliver.Format {
 	return []deliver.Format{deliver.FormatLegacy, deliver.FormatModern}
 }
 
-// bundle is a complete Bundle around the key of a kind.
+// bundle makes a complete Bundle with a kind of key.
 func bundle(t testing.TB, kind string, format deliver.Format, name string) deliver.Bundle {
 	t.Helper()
 	return deliver.Bundle{
@@ -71,7 +71,7 @@ func der(t testing.TB, name string) []byte {
 	return block.Bytes
 }
 
-// make12 makes the file or ends the test.
+// make12 makes the PKCS#12 file or ends the test.
 func make12(t testing.TB, b deliver.Bundle) []byte {
 	t.Helper()
 	file, err := deliver.PKCS12(b)
@@ -81,5 +81,5 @@ func make12(t testing.TB, b deliver.Bundle) []byte {
 	return file
 }
 
-// repeatable is a reader that gives the same bytes for the same seed.
+// repeatable gives a reader with the same bytes for the same seed.
 func repeatable(seed byte) io.Reader { return rand.NewChaCha8([32]byte{seed}) }

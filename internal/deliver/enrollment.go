@@ -6,36 +6,36 @@ import (
 	"slices"
 )
 
-// Enrollment lets a device make its key itself and fetch the certificate by SCEP
-// (RFC 8894), in place of an identity in the profile. Nothing is asked then, and
-// no key travels.
+// Enrollment makes a device generate its key itself and get the certificate by SCEP
+// (RFC 8894), in place of an identity in the profile. The device then asks for no
+// password, and the key never leaves it.
 type Enrollment struct {
-	// ID tells this enrolment from the next one of the same device.
+	// ID distinguishes this enrolment from later ones of the same device.
 	ID string
 
 	// URL is the address of the SCEP server, http or https.
 	URL string
 
-	// Challenge is what the device proves itself with, once. Whoever reads the
-	// profile can use it in the device's place.
+	// Challenge is the one-time challengePassword of the device. Anyone who reads the
+	// profile can use it.
 	Challenge string
 
-	// CommonName is what the device asks to be called. The server decides.
-	// Optional.
+	// CommonName is the common name in the device's request, which the server may
+	// ignore. Optional.
 	CommonName string
 
-	// CAFingerprint is the hash of the CA certificate that the device must meet:
-	// SHA-1 or MD5, says Apple's paper on 802.1X, and without it nothing is
-	// compared. Over http it must be there: who answers in the server's place would
-	// be sent the challenge. Optional.
+	// CAFingerprint is the hash of the CA certificate, SHA-1 or MD5 (according to
+	// Apple's paper on 802.1X), which the device compares with the server's. It is
+	// required over http: without it the device would send the challenge to an
+	// impostor. Optional over https.
 	CAFingerprint []byte
 
-	// KeyBits is the length of the RSA key, 2048 or 4096; Apple's payload knows no
-	// other kind. Optional, the default is 2048.
+	// KeyBits is the length of the RSA key, 2048 or 4096; Apple's payload supports RSA
+	// only. Optional, the default is 2048.
 	KeyBits int
 }
 
-// check refuses what a device could not use, or not safely.
+// check refuses settings that a device could not use, or not securely.
 func (e Enrollment) check() error {
 	u, err := url.Parse(e.URL)
 	switch {
@@ -51,8 +51,8 @@ func (e Enrollment) check() error {
 	return nil
 }
 
-// enrollment makes the payload of an enrolment. Its UUID goes with it, as that of
-// an identity does: a renewal is a new key.
+// enrollment makes the payload of an enrolment. Its UUID depends on the ID, as that of
+// an identity on its certificate, because a renewal is a new key.
 func (p Profile) enrollment() enrollmentPlist {
 	e := p.Enrollment
 	payload := enrollmentPlist{payloadHead: p.head("com.apple.security.scep", p.Identifier, "identity")}
@@ -71,7 +71,7 @@ func (p Profile) enrollment() enrollmentPlist {
 	return payload
 }
 
-// enrollmentPlist is com.apple.security.scep.
+// enrollmentPlist is the payload com.apple.security.scep.
 type enrollmentPlist struct {
 	payloadHead
 	PayloadContent enrollmentContent `plist:"PayloadContent"`

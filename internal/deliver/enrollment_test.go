@@ -7,7 +7,7 @@ import (
 	"certportal/internal/deliver"
 )
 
-// enrolling is a Profile whose device makes its key.
+// enrolling makes a Profile with an Enrollment.
 func enrolling(t testing.TB, target deliver.Target) deliver.Profile {
 	t.Helper()
 	p := profile(t, target)

@@ -11,21 +11,21 @@ import (
 // The zero value is a week.
 type SyncDays int
 
-// SyncAll fetches all mail; Apple's key says 0 for it.
+// SyncAll fetches all mail; its value in Apple's key is 0.
 const SyncAll SyncDays = -1
 
-// Exchange is the Exchange ActiveSync account of a phone, which signs in with the
-// identity of the same profile. Its password is left out: the certificate takes
-// its place, and a changed password then breaks nothing.
+// Exchange is the Exchange ActiveSync account of a phone. It authenticates with the
+// identity of the same profile, without a password, so that a password change does
+// not break it.
 type Exchange struct {
 	// Host is the name of the server, with ":port" when it is not 443.
 	Host string
 
-	// UserName is the name to sign in with, the UPN or DOMAIN\user: the payload has
-	// no key for a domain.
+	// UserName is the login name, the UPN or DOMAIN\user: the payload has no key for a
+	// domain.
 	UserName string
 
-	// EmailAddress is the person's address. Optional; the phone asks without it.
+	// EmailAddress is the person's address. Optional; without it the phone asks.
 	EmailAddress string
 
 	// SyncDays is optional; the default is a week.
@@ -34,19 +34,18 @@ type Exchange struct {
 	// SMIMESign signs all mail with the identity; the person can turn it off.
 	SMIMESign bool
 
-	// SMIMEEncrypt reads encrypted mail with the identity and offers to encrypt
-	// each message. A renewed identity cannot read what was encrypted for the one
-	// before.
+	// SMIMEEncrypt decrypts mail with the identity and offers to encrypt each message.
+	// A renewed identity cannot decrypt mail for the previous one.
 	SMIMEEncrypt bool
 }
 
-// ValidSyncDays reports whether Apple's key takes the number of days.
+// ValidSyncDays reports whether Apple's key accepts the number of days.
 func ValidSyncDays(d SyncDays) bool {
 	return slices.Contains([]SyncDays{SyncAll, 0, 1, 3, 7, 14, 31}, d)
 }
 
-// ValidExchangeHost reports whether the text can be the host of an account: a
-// name or address, perhaps with a port, but no scheme and no path.
+// ValidExchangeHost reports whether the text is a valid host of an account: a name or
+// address with an optional port, without scheme and path.
 func ValidExchangeHost(host string) bool {
 	foreign := func(r rune) bool {
 		return (r|0x20 < 'a' || r|0x20 > 'z') && (r < '0' || r > '9') && !strings.ContainsRune(".-:[]", r)
@@ -54,7 +53,7 @@ func ValidExchangeHost(host string) bool {
 	return host != "" && len(host) <= 255+len(":65535") && !strings.ContainsFunc(host, foreign)
 }
 
-// check refuses an account that could not be set up.
+// check refuses an account that a phone could not set up.
 func (e Exchange) check() error {
 	switch {
 	case !ValidExchangeHost(e.Host):
@@ -62,7 +61,7 @@ func (e Exchange) check() error {
 	case cleanText(e.UserName) == "":
 		return errors.New("exchange user name is empty")
 	case cleanText(e.UserName) != e.UserName, cleanText(e.EmailAddress) != e.EmailAddress:
-		// A name that was cleaned would be another person's, or nobody's.
+		// A cleaned name could be that of another account.
 		return errors.New("exchange user name or address holds characters that cannot be shown")
 	case !ValidSyncDays(e.SyncDays):
 		return fmt.Errorf("exchange sync of %d days: want 1, 3, 7, 14, 31 or all", e.SyncDays)
@@ -97,7 +96,7 @@ func (p Profile) account(identity string) accountPlist {
 	return payload
 }
 
-// accountPlist is com.apple.eas.account.
+// accountPlist is the payload com.apple.eas.account.
 type accountPlist struct {
 	payloadHead
 	Host                                  string `plist:"Host"`

@@ -9,53 +9,51 @@ import (
 )
 
 const (
-	// maxFriendlyName is the bound of RFC 2985 (pkcs-9-ub-friendlyName), in
-	// UTF-16 units.
+	// maxFriendlyName is pkcs-9-ub-friendlyName of RFC 2985, in UTF-16 units.
 	maxFriendlyName = 255
-	// maxBase keeps a file name, extension included, under the 255 bytes of a
-	// file system even when every character takes four.
+	// maxBase bounds the base name in characters, so that a file name with its
+	// extension has less than 255 bytes even with four bytes per character.
 	maxBase = 60
-	// fallbackBase names a file when nothing of the given names is left.
+	// fallbackBase is the base name when both cleaned names are empty.
 	fallbackBase = "certificate"
 )
 
-// FileName returns "{org}-{device}.{ext}" in letters, digits, dot, hyphen and
-// underscore of ASCII: accents are taken off, other scripts left out, and
-// "certificate" stands in when nothing remains. The base is at most 60
-// characters, never hidden and never a name that Windows reserves. The
-// extension is given with or without its dot; one that is not 1 to 12 ASCII
-// letters and digits becomes "bin".
+// FileName returns "{org}-{device}.{ext}" in ASCII letters, digits, dot, hyphen
+// and underscore. It removes accents and other scripts, and uses "certificate" when
+// nothing remains. The base has at most 60 characters, does not begin with a dot,
+// and is no reserved name of Windows. ext may have a leading dot; anything but 1 to
+// 12 ASCII letters and digits becomes "bin".
 func FileName(org, device, ext string) string {
 	return join(asciiPart(org), asciiPart(device)) + "." + cleanExt(ext)
 }
 
-// FullName returns "{org}-{device}.{ext}" in every script, spaces kept: the name
-// under which browsers save the file, because they prefer filename* (RFC 6266
-// section 4.3). It holds no control or format character and nothing that a file
-// system reserves, but quotes and other signs a shell reads: quote it there.
+// FullName returns "{org}-{device}.{ext}" in any script and with spaces. Browsers
+// save the file under this name, because they prefer filename* (RFC 6266 section
+// 4.3). It has no control or format characters and no characters that file systems
+// reserve, but may have quotes and others that a shell interprets.
 func FullName(org, device, ext string) string {
 	return join(unicodePart(org), unicodePart(device)) + "." + cleanExt(ext)
 }
 
-// ContentDisposition returns the header's value that makes a browser save the
-// answer (RFC 6266): attachment, the ASCII name of [FileName], and [FullName] as
-// filename* (RFC 8187). No name can break out of it (attack A18).
+// ContentDisposition returns the value of the header that makes a browser save the
+// response (RFC 6266): attachment, the ASCII name of [FileName], and [FullName] as
+// filename* (RFC 8187). No name can inject parameters or headers (attack A18).
 func ContentDisposition(org, device, ext string) string {
 	return "attachment; " + nameParameters(org, device, ext)
 }
 
-// InlineDisposition is ContentDisposition for a file that the browser hands to
-// the system: Safari on an iPhone saves an Apple profile that is an attachment.
+// InlineDisposition is ContentDisposition for a file that the browser should pass to
+// the system: Safari on an iPhone only saves an Apple profile that is an attachment.
 func InlineDisposition(org, device, ext string) string {
 	return "inline; " + nameParameters(org, device, ext)
 }
 
-// nameParameters are the two names of a file.
+// nameParameters gives the parameters filename and filename*.
 func nameParameters(org, device, ext string) string {
 	return `filename="` + FileName(org, device, ext) + `"; filename*=UTF-8''` + extValue(FullName(org, device, ext))
 }
 
-// join makes one base name of two cleaned parts.
+// join joins two cleaned parts to a base name.
 func join(org, device string) string {
 	base := cut(org + "-" + device)
 	if base == "" {
@@ -67,7 +65,8 @@ func join(org, device string) string {
 	return base
 }
 
-// cut takes off what hides a file or vanishes on Windows, and what is too long.
+// cut removes leading dots, which hide a file, endings that Windows drops, and
+// characters beyond maxBase.
 func cut(base string) string {
 	base = strings.Trim(base, " .-")
 	if r := []rune(base); len(r) > maxBase {
@@ -76,7 +75,7 @@ func cut(base string) string {
 	return base
 }
 
-// asciiPart keeps what every file system and every header parser takes alike.
+// asciiPart keeps the characters that all file systems and header parsers treat alike.
 func asciiPart(s string) string {
 	s = strings.NewReplacer("ß", "ss", "æ", "ae", "Æ", "Ae", "ø", "o", "Ø", "O", "ł", "l", "Ł", "L").Replace(s)
 	var b strings.Builder
@@ -84,7 +83,7 @@ func asciiPart(s string) string {
 		switch {
 		case r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' || r == '.'):
 			b.WriteRune(r)
-		case unicode.Is(unicode.Mn, r): // the accent that NFKD took off its letter
+		case unicode.Is(unicode.Mn, r): // the accent that NFKD split from its base
 		default:
 			b.WriteByte('-')
 		}
@@ -92,8 +91,8 @@ func asciiPart(s string) string {
 	return squeeze(b.String(), '-')
 }
 
-// unicodePart keeps a name readable in its own script, without what a file
-// system or a reader could be misled by.
+// unicodePart keeps a name in its own script, without characters that could mislead
+// a file system or a reader.
 func unicodePart(s string) string {
 	replaced := strings.Map(func(r rune) rune {
 		if strings.ContainsRune(`/\:*?"<>|%`, r) {
@@ -104,9 +103,9 @@ func unicodePart(s string) string {
 	return squeeze(replaced, '-')
 }
 
-// cleanName drops controls, format characters (the bidirectional ones among
-// them, with which "p12.exe" reads "exe.21p"), private and unassigned ones,
-// makes every space a plain one, and cuts at maxFriendlyName units.
+// cleanName drops control, private-use, unassigned and format characters (including
+// the bidirectional ones, which display "p12.exe" as "exe.21p"), replaces every space
+// by a plain one, and truncates at maxFriendlyName units.
 func cleanName(s string) string {
 	var b strings.Builder
 	units := 0
@@ -125,7 +124,7 @@ func cleanName(s string) string {
 	return strings.TrimSpace(squeeze(b.String(), ' '))
 }
 
-// squeeze makes one of each run of c.
+// squeeze replaces each run of c by one c.
 func squeeze(s string, c rune) string {
 	var last rune
 	return strings.Map(func(r rune) rune {
@@ -137,8 +136,8 @@ func squeeze(s string, c rune) string {
 	}, s)
 }
 
-// reserved tells the device names of Windows, which stay reserved whatever
-// follows their first dot.
+// reserved reports whether base is a device name of Windows, which is reserved with
+// any extension.
 func reserved(base string) bool {
 	stem, _, _ := strings.Cut(strings.ToUpper(base), ".")
 	switch stem = strings.TrimRight(stem, " "); stem {
@@ -152,7 +151,7 @@ func reserved(base string) bool {
 	return isPort && len([]rune(port)) == 1 && strings.Contains("0123456789¹²³", port)
 }
 
-// cleanExt is an extension without its dot.
+// cleanExt gives an extension without its dot.
 func cleanExt(ext string) string {
 	ext = strings.ToLower(strings.TrimPrefix(ext, "."))
 	if len(ext) < 1 || len(ext) > 12 {

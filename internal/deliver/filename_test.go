@@ -10,8 +10,8 @@ import (
 	"certportal/internal/deliver"
 )
 
-// hostileNames are what a person may have in a directory or type as a device's
-// name to reach a header, a file system or a reader's eye.
+// hostileNames are names in a directory or of a device that attack a header, a file
+// system or a reader.
 func hostileNames() []string {
 	return []string{
 		"", " ", ".", "..", "...", "-", "../../etc/passwd", `..\..\windows\system32`,
@@ -119,7 +119,7 @@ func FuzzContentDisposition(f *testing.F) {
 	f.Fuzz(func(t *testing.T, org, device, ext string) { checkDisposition(t, org, device, ext) })
 }
 
-// checkFileName holds the promises of FileName.
+// checkFileName checks what FileName documents.
 func checkFileName(t *testing.T, org, device, ext string) {
 	t.Helper()
 	name := deliver.FileName(org, device, ext)
@@ -160,7 +160,7 @@ func checkDisposition(t *testing.T, org, device, ext string) {
 	}
 }
 
-// checkBase holds what is true of both names.
+// checkBase checks the properties that both names share.
 func checkBase(t *testing.T, name string) {
 	t.Helper()
 	dot := strings.LastIndexByte(name, '.')

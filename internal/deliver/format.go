@@ -2,8 +2,8 @@ package deliver
 
 import "fmt"
 
-// Format is a way to encrypt a PKCS#12 file. The zero Format acts as
-// [FormatLegacy], which every reader takes.
+// Format is the encryption of a PKCS#12 file. The zero Format is [FormatLegacy],
+// which every reader supports.
 type Format string
 
 const (
@@ -14,8 +14,8 @@ const (
 	FormatModern Format = "modern"
 )
 
-// ParseFormat reads "legacy" or "modern", as a form or an address carries it,
-// and refuses everything else, the empty string too.
+// ParseFormat parses "legacy" or "modern" from a form or URL. Everything else is an
+// error, the empty string too.
 func ParseFormat(s string) (Format, error) {
 	switch f := Format(s); f {
 	case FormatLegacy, FormatModern:
@@ -24,7 +24,7 @@ func ParseFormat(s string) (Format, error) {
 	return "", fmt.Errorf("parsing file format %.20q: want %q or %q", s, FormatLegacy, FormatModern)
 }
 
-// Other returns the other kind, for the one tap after "wrong password".
+// Other returns the other format, which the person can choose after "wrong password".
 func (f Format) Other() Format {
 	if f == FormatModern {
 		return FormatLegacy
@@ -33,8 +33,8 @@ func (f Format) Other() Format {
 }
 
 // FormatFor returns the format that a system is known to read. The platform is
-// "ios", "android", "windows", "macos" or "linux", major its main version with
-// 0 for unknown; whatever is unknown gets [FormatLegacy].
+// "ios", "android", "windows", "macos" or "linux", major its main version, 0 if
+// unknown. Unknown systems get [FormatLegacy].
 //
 //	android  14 and later    modern  clip_share_server#48, ultimate-ca-manager#331
 //	android  up to 13        legacy  strongswan-docs#5, home-assistant/android#3924
@@ -46,8 +46,8 @@ func (f Format) Other() Format {
 //	macos    any             legacy  Keychain Access and "security import" fail on
 //	                                 AES up to macOS 26 (rust-security-framework#216)
 //
-// Windows 11 says "NT 10.0" too: only a client hint tells it, so a caller
-// passes 11 when Sec-CH-UA-Platform-Version is 13 or more.
+// Windows 11 sends "NT 10.0" too. Only a client hint distinguishes it: callers pass
+// 11 when Sec-CH-UA-Platform-Version is 13 or more.
 func FormatFor(platform string, major int) Format {
 	switch {
 	case platform == "android" && major >= 14,

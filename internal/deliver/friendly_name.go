@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// The structures of RFC 7292 section 4, as far as the way to the key's bag.
-// Raw values are kept whole, so that whatever is not renamed stays as it was.
+// The structures of RFC 7292 section 4 that lead to the key's bag. All other parts
+// are raw values, so that they are encoded unchanged.
 type (
 	pfx struct {
 		Version  int
@@ -40,16 +40,16 @@ type (
 	}
 )
 
-// setFriendlyName returns file, a PKCS#12 of go-pkcs12 at [Iterations], with the
-// friendlyName on its key. It decrypts nothing. A file of another make, with
-// other iterations or a second key, is refused rather than guessed at.
+// setFriendlyName returns file, made by go-pkcs12 with [Iterations], with a
+// friendlyName on its key. It decrypts nothing. A file with other iterations or more
+// than one key is refused.
 func setFriendlyName(file []byte, name, password string) ([]byte, error) {
 	var p pfx
 	if err := parse(file, &p); err != nil {
 		return nil, fmt.Errorf("parsing PFX: %w", err)
 	}
-	// A count read from a file is a count of hashes to compute: never a
-	// stranger's, which might be two thousand million.
+	// Never compute a number of iterations that an untrusted file names: it may be
+	// two billion.
 	if p.Mac.Iterations != Iterations {
 		return nil, fmt.Errorf("parsing PFX: %d MAC iterations, want %d", p.Mac.Iterations, Iterations)
 	}
@@ -73,7 +73,7 @@ func setFriendlyName(file []byte, name, password string) ([]byte, error) {
 	return out, nil
 }
 
-// setNameInSafe names the one key in the contents of an AuthenticatedSafe.
+// setNameInSafe sets the name of the only key in an AuthenticatedSafe.
 func setNameInSafe(authSafe []byte, name string) ([]byte, error) {
 	var contents []contentInfo
 	if err := parse(authSafe, &contents); err != nil {
@@ -100,7 +100,7 @@ func setNameInSafe(authSafe []byte, name string) ([]byte, error) {
 	return out, nil
 }
 
-// setNameInBags names each shrouded key of one SafeContents and counts them.
+// setNameInBags sets the name of each shrouded key of a SafeContents and counts them.
 func setNameInBags(content contentInfo, name string) (contentInfo, int, error) {
 	safe, err := content.data()
 	if err != nil {
@@ -132,15 +132,15 @@ func setNameInBags(content contentInfo, name string) (contentInfo, int, error) {
 	return named, keys, err
 }
 
-// named tells whether a bag carries a friendlyName; the attribute is
-// single-valued, and two would be read as any reader likes.
+// named reports whether a bag has a friendlyName. The attribute is single-valued:
+// readers differ in which of two they use.
 func (b safeBag) named() bool {
 	return slices.ContainsFunc(b.Attributes, func(a attribute) bool { return a.ID.Equal(oidFriendlyName()) })
 }
 
-// friendlyName is the attribute of RFC 2985 section 5.5.1, a set of one
-// BMPString. What lies beyond the basic plane, emoji above all, goes in as
-// surrogate pairs: not in the letter of X.680, but read by all four importers.
+// friendlyName makes the attribute of RFC 2985 section 5.5.1, a SET of one BMPString.
+// Characters beyond the BMP, such as emoji, are encoded as surrogate pairs. X.680 does
+// not allow these, but all four importers read them.
 func friendlyName(name string) (attribute, error) {
 	value, err := asn1.Marshal(asn1.RawValue{Tag: asn1.TagBMPString, Bytes: bmpBytes(name)})
 	if err != nil {
@@ -150,7 +150,7 @@ func friendlyName(name string) (attribute, error) {
 	return attribute{ID: oidFriendlyName(), Values: set}, nil
 }
 
-// data returns what a ContentInfo of type data carries.
+// data returns the content of a ContentInfo of type data.
 func (c contentInfo) data() ([]byte, error) {
 	if !c.Type.Equal(oidData()) {
 		return nil, fmt.Errorf("content type %s is not data", c.Type)
@@ -173,7 +173,7 @@ func dataContent(b []byte) (contentInfo, error) {
 	return contentInfo{Type: oidData(), Content: explicit}, nil
 }
 
-// parse reads one DER value into v and refuses bytes behind it.
+// parse parses one DER value into v and refuses trailing bytes.
 func parse(der []byte, v any) error {
 	rest, err := asn1.Unmarshal(der, v)
 	if err != nil {

@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// maxIdentifier bounds an identifier in bytes; what a device takes is not
-// documented, and DNS names end at 253.
+// maxIdentifier bounds an identifier in bytes, as a DNS name; the limit of devices is
+// not documented.
 const maxIdentifier = 253
 
-// ValidIdentifier reports whether s can be the identifier of a profile: two or
-// more labels of ASCII letters, digits and hyphens, joined by dots.
+// ValidIdentifier reports whether s is a valid identifier of a profile: two or more
+// labels of ASCII letters, digits and hyphens, joined by dots.
 func ValidIdentifier(s string) bool {
 	labels := strings.Split(s, ".")
 	if len(s) > maxIdentifier || len(labels) < 2 {
@@ -27,9 +27,9 @@ func ValidIdentifier(s string) bool {
 	})
 }
 
-// ReverseHost makes the identifier of a host in reverse DNS form:
-// com.example.certs of certs.example.com. What is not a name of at least two
-// labels, an IP address for example, comes behind "certportal".
+// ReverseHost makes the identifier of a host in reverse DNS form: com.example.certs
+// for certs.example.com. Hosts that are no name of at least two labels, such as IP
+// addresses, are appended to "certportal".
 func ReverseHost(host string) string {
 	host = strings.ToLower(strings.Trim(host, "[]."))
 	labels := strings.Split(host, ".")
@@ -40,9 +40,9 @@ func ReverseHost(host string) string {
 	return strings.Join(labels, ".")
 }
 
-// nameUUID is the UUID of a name: version 5 in the namespace of URLs (RFC 9562
-// section 5.5), of the name as a URN. SHA-1 is that version's hash; nothing here
-// rests on its strength. Apple's tools write UUIDs in capitals.
+// nameUUID gives the UUID of a name: version 5 in the namespace of URLs (RFC 9562
+// section 5.5), of the name as a URN. Version 5 demands SHA-1; security does not
+// depend on it. Apple's tools write UUIDs in capitals.
 func nameUUID(name string) string {
 	// 6ba7b811-9dad-11d1-80b4-00c04fd430c8 (RFC 9562 section 6.6).
 	h := sha1.New()

@@ -24,7 +24,7 @@ func TestReverseHost(t *testing.T) {
 	}
 }
 
-// TestUUIDs holds the form of RFC 9562: version 5, variant 10.
+// TestUUIDs checks the form of RFC 9562: version 5, variant 10.
 func TestUUIDs(t *testing.T) {
 	form := regexp.MustCompile(`^[0-9A-F]{8}-[0-9A-F]{4}-5[0-9A-F]{3}-[89AB][0-9A-F]{3}-[0-9A-F]{12}$`)
 	list := readPlists(t, xml(t, profile(t, deliver.TargetPhone)))[0]

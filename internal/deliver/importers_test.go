@@ -12,12 +12,11 @@ import (
 	"certportal/internal/deliver"
 )
 
-// The readers that a file must satisfy, asked with their own programs. Each
-// must take every format, key and name, show the name and the chain, and
-// refuse a wrong password.
+// The tests import files with the programs of other readers. Each must accept every
+// format, key and name, show the name and the chain, and refuse a wrong password.
 
-// files runs test for each format and name, with the path of a file. The kinds
-// of key take turns, so that each meets both formats.
+// files runs test for each format and name, with the path of a file. The kinds of key
+// alternate, so that each is tested with both formats.
 func files(t *testing.T, test func(t *testing.T, path, name string)) {
 	t.Helper()
 	names := []struct{ name, friendly string }{
@@ -38,7 +37,7 @@ func files(t *testing.T, test func(t *testing.T, path, name string)) {
 	}
 }
 
-// written is the path of the file of a Bundle.
+// written writes the file of a Bundle and gives its path.
 func written(t *testing.T, b deliver.Bundle) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "device.p12")
@@ -48,8 +47,7 @@ func written(t *testing.T, b deliver.Bundle) string {
 	return path
 }
 
-// program ends the test where a counterpart is absent: a skip on a desk, a
-// failure where CI promises to have it.
+// program ends the test if a program is absent: it is skipped, on CI it fails.
 func program(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
@@ -63,7 +61,7 @@ func program(t *testing.T, names ...string) {
 	}
 }
 
-// run returns what a program says on both of its outputs.
+// run runs a program and returns its stdout and stderr.
 func run(t *testing.T, name string, args ...string) (string, error) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
@@ -141,8 +139,8 @@ func TestOpenSSLShowsAlgorithms(t *testing.T) {
 	}
 }
 
-// NSS is Firefox and Thunderbird: the name must reach the certificate in the
-// database, though only the key carries it in the file.
+// NSS is the library of Firefox and Thunderbird. The certificate in its database must
+// have the name, although only the key has it in the file.
 func TestNSSImports(t *testing.T) {
 	program(t, "pk12util", "certutil")
 	files(t, func(t *testing.T, path, name string) {
@@ -177,7 +175,7 @@ func TestGnuTLSImports(t *testing.T) {
 	})
 }
 
-// Java imports into a second store, since listing alone decrypts no key.
+// Java imports into a second store, because listing alone decrypts no key.
 func TestJavaImports(t *testing.T) {
 	program(t, "keytool")
 	files(t, func(t *testing.T, path, name string) {
@@ -191,7 +189,7 @@ func TestJavaImports(t *testing.T) {
 		mustRun(t, "keytool", append(args, password)...)
 		out := mustRun(t, "keytool", "-J-Dstdout.encoding=UTF-8", "-J-Dfile.encoding=UTF-8",
 			"-list", "-v", "-keystore", copied, "-storepass", password)
-		// Java knows aliases in lower case only.
+		// Java makes aliases lower case.
 		wantIn(t, out, "Alias name: "+strings.ToLower(name)+"\n", "PrivateKeyEntry",
 			"Certificate chain length: 2", "Owner: CN=ada@example.com", "Owner: CN=Test Issuing CA")
 	})

@@ -6,18 +6,18 @@ import (
 	"hash"
 )
 
-// stateMagic is the length of the mark, such as "sha\x01", in front of the
-// state of a SHA-1 or SHA-256 in its binary form.
+// stateMagic is the length of the prefix, such as "sha\x01", of the marshaled state
+// of SHA-1 and SHA-256.
 const stateMagic = 4
 
-// iterate is step 6A of RFC 7292 appendix B.2: h over the seed, then over its
-// own result until there have been that many rounds; fewer than two are one.
+// iterate is step 6A of RFC 7292 appendix B.2: h over the seed, then over its own
+// result, for a number of rounds; at least one.
 //
-// Ten thousand rounds are what naming a file costs. Half the time of a plain
-// round goes into padding and copying, so the padded block is kept and the sum
-// is read from the state of the hash. What that state looks like is the
-// standard library's own affair: one round is tried, and if the sum is not
-// where it used to be, all rounds are plain ones.
+// Setting a name costs ten thousand rounds. Half the time of a plain round is
+// padding and copying, so iterate keeps the padded block and reads the sum from the
+// marshaled state of the hash. The format of that state is an implementation detail
+// of the standard library: if the sum is not at its place after the first round,
+// iterate uses plain rounds.
 func iterate(h hash.Hash, seed []byte, iterations int) []byte {
 	h.Write(seed)
 	first := h.Sum(nil)
@@ -32,7 +32,7 @@ func iterate(h hash.Hash, seed []byte, iterations int) []byte {
 	return last
 }
 
-// iteratePlain hashes sum n times over and leaves sum as it was.
+// iteratePlain hashes sum n times without changing sum itself.
 func iteratePlain(h hash.Hash, sum []byte, n int) []byte {
 	out := bytes.Clone(sum)
 	for range n {
@@ -43,15 +43,15 @@ func iteratePlain(h hash.Hash, sum []byte, n int) []byte {
 	return out
 }
 
-// iterateBlocks does the same by whole blocks, and reports false for a hash
-// whose state it cannot read.
+// iterateBlocks does the same with whole blocks, and reports false for a hash whose
+// state it cannot read.
 func iterateBlocks(h hash.Hash, sum []byte, n int) ([]byte, bool) {
 	state, ok := h.(encoding.BinaryAppender)
 	if !ok || h.BlockSize() != hashBlock || len(sum) > hashBlock-9 {
 		return nil, false
 	}
-	// FIPS 180-4 section 5.1.1: a one bit behind the message, and its length in
-	// bits at the end, which for these sums fits two bytes.
+	// FIPS 180-4 section 5.1.1: a one bit after the message, and its length in bits
+	// at the end of the block, which for these sums fits two bytes.
 	var block [hashBlock]byte
 	size := copy(block[:], sum)
 	block[size] = 0x80

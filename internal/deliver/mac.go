@@ -13,13 +13,12 @@ import (
 const (
 	// macID is the purpose byte of a MAC key (RFC 7292 appendix B.3).
 	macID = 3
-	// hashBlock is "v" of RFC 7292 appendix B.2 in bytes, the same for SHA-1
-	// and SHA-256.
+	// hashBlock is "v" of RFC 7292 appendix B.2 in bytes, for SHA-1 and SHA-256.
 	hashBlock = 64
 )
 
-// macSum computes the MAC over the authenticated safe (RFC 7292 section 5.1)
-// with the hash, salt and iterations that the file itself names.
+// macSum computes the MAC over the AuthenticatedSafe (RFC 7292 section 5.1) with the
+// hash, salt and iterations in mac.
 func macSum(mac macData, authSafe []byte, password string) ([]byte, error) {
 	var newHash func() hash.Hash
 	switch oid := mac.Digest.Algorithm.Algorithm; {
@@ -36,9 +35,9 @@ func macSum(mac macData, authSafe []byte, password string) ([]byte, error) {
 	return sum.Sum(nil), nil
 }
 
-// kdfSeed is D, S and P of RFC 7292 appendix B.2, one behind the other: whole
-// blocks. A MAC key is as long as one hash, so the steps that stretch further
-// never come.
+// kdfSeed gives the concatenation of D, S and P of RFC 7292 appendix B.2, in whole
+// blocks. The steps for longer keys are not needed, because a MAC key has the length
+// of one hash.
 func kdfSeed(id byte, salt []byte, password string) []byte {
 	bmp := append(bmpBytes(password), 0, 0) // appendix B.1: with its terminator
 	seed := make([]byte, 0, hashBlock*(3+len(salt)/hashBlock+len(bmp)/hashBlock))
@@ -58,7 +57,7 @@ func appendRepeated(seed, pattern []byte) []byte {
 	return seed
 }
 
-// bmpBytes is the big-endian UTF-16 of s without a terminator.
+// bmpBytes encodes s in big-endian UTF-16 without a terminator.
 func bmpBytes(s string) []byte {
 	units := utf16.Encode([]rune(s))
 	out := make([]byte, 0, 2*len(units)+2)

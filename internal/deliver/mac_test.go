@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// The vectors for PKCS#12 v1.0 that S. Henson published, as GnuTLS and OpenSSL
-// test them; those of 24 bytes are cut to the one block that is derived here.
+// The vectors for PKCS#12 v1.0 by S. Henson, which GnuTLS and OpenSSL also use. Those
+// of 24 bytes are truncated to the one block that is derived here.
 func TestKDFVectors(t *testing.T) {
 	tests := []struct {
 		name, password, salt string
@@ -81,7 +81,7 @@ func TestKDFAgreesWithOpenSSL(t *testing.T) {
 	}
 }
 
-// opaque hides the state of a hash, as another standard library might.
+// opaque hides the state of a hash, as a future standard library might.
 type opaque struct{ hash.Hash }
 
 func TestIterateTakesBothWays(t *testing.T) {
@@ -101,7 +101,7 @@ func TestIterateTakesBothWays(t *testing.T) {
 					t.Errorf("%d rounds: by blocks %x, plain %x", n, fast, plain)
 				}
 			}
-			// The cost of a name rests on this way being open.
+			// The bound on the cost of a name needs the fast path.
 			if _, ok := iterateBlocks(tt.hash(), make([]byte, tt.hash().Size()), 1); !ok {
 				t.Error("the state of the hash is not readable")
 			}

@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	// PasswordLength is the number of characters of an install password. With
-	// 30 symbols they hold 58.9 bits, each guess costing [Iterations] hashes.
+	// PasswordLength is the number of characters of an install password. With 30
+	// symbols it has 58.9 bits of entropy; each guess costs [Iterations] hashes.
 	PasswordLength = 12
 
-	// groupLength is how many characters stand together on a screen.
+	// groupLength is the number of characters per group on a screen.
 	groupLength = 4
 
 	// symbols leaves out i, l, o, u, 0 and 1, which people misread and mistype.
@@ -19,14 +19,14 @@ const (
 )
 
 // NewPassword returns an install password of [PasswordLength] characters from
-// a-z and 2-9 without i, l, o and u. A nil random means crypto/rand. The error
-// is that of the reader.
+// a-z and 2-9 without i, l, o and u. A nil random means crypto/rand. The error is
+// that of the reader.
 func NewPassword(random io.Reader) (string, error) {
 	if random == nil {
 		random = rand.Reader
 	}
-	// Bytes from the last, incomplete run of 30 are thrown away: taken modulo
-	// 30 they would make the first sixteen symbols likelier than the others.
+	// Bytes from 240 are rejected: modulo 30 they would make the first sixteen
+	// symbols more likely than the others.
 	const fair = 256 - 256%len(symbols)
 	password := make([]byte, 0, PasswordLength)
 	var one [1]byte
@@ -41,9 +41,8 @@ func NewPassword(random io.Reader) (string, error) {
 	return string(password), nil
 }
 
-// GroupPassword cuts a password into groups of four characters for display;
-// the separators between them are no part of it. A shorter rest is a group of
-// its own, an empty password none.
+// GroupPassword splits a password into groups of four characters for display; the
+// last may be shorter. An empty password has no groups.
 func GroupPassword(password string) []string {
 	var groups []string
 	for len(password) > groupLength {

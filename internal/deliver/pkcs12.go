@@ -14,47 +14,45 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 )
 
-// Iterations is the count of every key derivation in a file, the MAC's too.
-// Stock encoders use 2,048, and for the MAC of the 3DES kind a single one, at
-// which a 59-bit password would fall in weeks.
+// Iterations is the iteration count of every key derivation in a file, including the
+// MAC's. Common encoders use 2,048, and 1 for the MAC of the legacy format, with which
+// a 59-bit password would be found in weeks.
 const Iterations = 10_000
 
-// Bundle is what goes into one PKCS#12 file.
+// Bundle is the content of one PKCS#12 file.
 type Bundle struct {
-	// Key is an *rsa.PrivateKey or *ecdsa.PrivateKey: readers on phones know
-	// no other, and a key held by a device cannot be exported.
+	// Key is an *rsa.PrivateKey or *ecdsa.PrivateKey: phones support no other kind,
+	// and a key in a hardware token cannot be exported.
 	Key crypto.Signer
 
 	// Leaf is the certificate of Key.
 	Leaf *x509.Certificate
 
-	// Chain holds the issuing CA and what is above it, nearest first. Self-signed
+	// Chain holds the issuing CA and the CAs above it, nearest first. Self-signed
 	// certificates in it are left out of the file. Optional.
 	Chain []*x509.Certificate
 
-	// Name is the friendlyName, what a device shows: the name of the device.
-	// Control and direction characters are dropped, and what is beyond 255
-	// UTF-16 units. Optional; the default is the common name of Leaf.
+	// Name is the friendlyName that a device shows: the name of the device. Control
+	// and bidirectional characters are dropped, and it is truncated to 255 UTF-16
+	// units. Optional; the default is the common name of Leaf.
 	Name string
 
-	// Password is the install password, printable ASCII, never empty: other
-	// characters are encoded differently by every reader, and Android and Apple
-	// refuse the empty password.
+	// Password is the install password, printable ASCII, not empty: readers encode
+	// other characters differently, and Android and Apple refuse an empty password.
 	Password string
 
 	// Format is how the file is encrypted. Optional; the default is FormatLegacy.
 	Format Format
 
-	// Rand gives salts and initialization vectors. A reader that repeats itself
-	// gives the same bytes of the file, so that ranges and retries of one
-	// download agree; it must differ for every Bundle. Optional; the default is
-	// crypto/rand.
+	// Rand gives salts and initialization vectors. A deterministic reader gives the
+	// same bytes of the file, so that ranges and retries of one download agree; it
+	// must differ for every Bundle. Optional; the default is crypto/rand.
 	Rand io.Reader
 }
 
 // PKCS12 makes the file (RFC 7292, DER) with [Iterations] iterations and a
-// friendlyName on the key. An error means that the Bundle is refused or that
-// Rand ended; it never carries key or password.
+// friendlyName on the key. An error means that the Bundle is invalid or that Rand
+// ended; it contains neither key nor password.
 func PKCS12(b Bundle) ([]byte, error) {
 	if err := b.check(); err != nil {
 		return nil, fmt.Errorf("making PKCS#12: %w", err)
@@ -77,7 +75,7 @@ func PKCS12(b Bundle) ([]byte, error) {
 	return setFriendlyName(file, name, b.Password)
 }
 
-// check refuses what a device would only call a wrong password, hours later.
+// check refuses a Bundle whose file a device would later reject as a wrong password.
 func (b Bundle) check() error {
 	if b.Leaf == nil {
 		return errors.New("no certificate given")
@@ -117,15 +115,14 @@ func (b Bundle) encoder() (*pkcs12.Encoder, error) {
 	return nil, fmt.Errorf("file format %.20q is not known", string(b.Format))
 }
 
-// fullReader fills every buffer or errs. The library calls Read once per salt,
-// and a reader may return fewer bytes than asked for: the rest of such a salt
-// would be zeros.
+// fullReader fills every buffer or returns an error. go-pkcs12 calls Read once per
+// salt, and a short read would leave zeros in the salt.
 type fullReader struct{ r io.Reader }
 
 func (f fullReader) Read(p []byte) (int, error) { return io.ReadFull(f.r, p) }
 
-// withoutRoots drops what macOS would trust for everything and Windows would
-// ask about: certificates that issued themselves.
+// withoutRoots drops self-issued certificates, which macOS would trust for everything
+// and Windows would ask about.
 func withoutRoots(chain []*x509.Certificate) []*x509.Certificate {
 	kept := make([]*x509.Certificate, 0, len(chain))
 	for _, c := range chain {

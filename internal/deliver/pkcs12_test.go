@@ -58,8 +58,8 @@ func TestPKCS12LeavesRootsOut(t *testing.T) {
 	}
 }
 
-// The same Rand gives the same bytes, however the reader cuts them up: a
-// download manager that asks for a range gets it from the file it began.
+// The same Rand gives the same bytes, also with short reads, so that a download manager
+// that requests a range gets it from the same file.
 func TestPKCS12Repeats(t *testing.T) {
 	for _, format := range formats() {
 		for _, kind := range keyKinds() {
@@ -128,8 +128,8 @@ func TestPKCS12Refuses(t *testing.T) {
 	}
 }
 
-// Names from a directory end in every reader's list: whatever they hold, the
-// file stays whole and no character turns the line around.
+// Every reader displays names from the directory: with any characters in them the file
+// stays valid, and the name has no bidirectional characters.
 func TestA18_FriendlyNames(t *testing.T) {
 	for _, name := range hostileNames() {
 		file := make12(t, bundle(t, "ec", deliver.FormatModern, name))
@@ -182,8 +182,8 @@ func TestNewPassword(t *testing.T) {
 		}
 	}
 	// 36,000 draws over 30 symbols: 1,200 each, with a standard deviation of 34.
-	// Seven of those keep the test quiet; the finer bias of a missing rejection
-	// is for the test below.
+	// Seven of those avoid false alarms; the test below finds the smaller bias of a
+	// missing rejection.
 	for r, n := range seen {
 		if n < 960 || n > 1440 {
 			t.Errorf("%q is drawn %d times, want about 1200", r, n)
@@ -192,7 +192,7 @@ func TestNewPassword(t *testing.T) {
 }
 
 func TestNewPasswordRejectsUnfairBytes(t *testing.T) {
-	// 240 to 255 are the bytes that would favour the first sixteen symbols.
+	// The bytes 240 to 255 would favour the first sixteen symbols.
 	in := append([]byte{240, 255, 247}, 0, 29, 30, 239, 1, 2, 3, 4, 5, 6, 7, 8)
 	got, err := deliver.NewPassword(bytes.NewReader(in))
 	if err != nil {
@@ -223,7 +223,7 @@ func TestGroupPassword(t *testing.T) {
 	}
 }
 
-// An empty Name falls back to the common name, so that no device shows a hash.
+// The default for Name is the common name, so that no device shows a hash.
 func TestPKCS12DefaultName(t *testing.T) {
 	for _, name := range []string{"", "\u202e\x00 "} {
 		b := bundle(t, "ec", deliver.FormatLegacy, name)

@@ -15,78 +15,76 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Target is the kind of device a profile is for; the numbers are those of the
-// key TargetDeviceType.
+// Target is the kind of device that a profile is for, with the values of the key
+// TargetDeviceType.
 type Target int
 
-// The targets. An iPhone is a phone to Apple's key, and so is an iPad.
+// The targets. TargetPhone covers iPhone and iPad, as in Apple's key.
 const (
 	TargetPhone Target = 1
 	TargetMac   Target = 5
 )
 
-// maxProfileText bounds each text a profile shows, in characters: a phone shows
-// a few lines of them.
+// maxProfileText bounds each text of a profile in characters; a phone shows a few
+// lines.
 const maxProfileText = 2000
 
-// Profile is a configuration profile for an iPhone, an iPad or a Mac: trust
-// anchors, issuing CA, identity, and the Exchange account that uses it. The keys
-// are those of Apple's device-management schema.
+// Profile is a configuration profile for an iPhone, an iPad or a Mac: trust anchors,
+// issuing CA, identity, and the Exchange account that uses it. The keys are those of
+// Apple's device-management schema.
 //
-// Two profiles with the same Identifier replace each other on a device. In them
-// the payloads of the same kind have the same identifier and, the identity
-// excepted, the same UUID, so that a device updates the account in place instead
-// of making a second one.
+// A profile replaces one with the same Identifier on a device. Their payloads of the
+// same kind have the same identifier and, except for the identity, the same UUID, so
+// that the device updates the account instead of adding a second one.
 type Profile struct {
 	// Target is the device. Only a phone gets the Exchange account: a Mac has no
 	// ActiveSync.
 	Target Target
 
-	// Identifier names the profile for good, in reverse DNS form, such as
+	// Identifier identifies the profile permanently, in reverse DNS form, such as
 	// com.example.certs.k3m7: one per device of a person.
 	Identifier string
 
-	// Name, Description and Organization stand on the screen that asks whether to
-	// install. Control and direction characters in them, and in all other texts,
-	// are dropped. Description and Organization are optional.
+	// Name, Description and Organization are shown before the installation. Control
+	// and bidirectional characters are dropped from them and all other texts.
+	// Description and Organization are optional.
 	Name, Description, Organization string
 
-	// Consent must be agreed to before the installation; lines may end in \n.
-	// Optional.
+	// Consent is a text that the person must agree to before the installation; lines
+	// may end in \n. Optional.
 	Consent string
 
-	// Anchors are the certificates to be trusted; a self-signed one goes into a
-	// payload for roots. Issuing are those between them and the identity, of which
-	// self-signed ones are left out. Both are optional, and each certificate is
-	// taken once.
+	// Anchors are the certificates to be trusted; self-signed ones become root
+	// payloads. Issuing are the CAs between them and the identity; self-signed ones
+	// are left out. Both are optional, and duplicates are dropped.
 	Anchors, Issuing []*x509.Certificate
 
-	// Identity is the key with its certificate. Its Format and Chain do not count:
-	// older Apple systems read FormatLegacy only, and CAs inside it would be asked
-	// about twice. Its password stays out of the profile, so that the device asks.
+	// Identity is the key with its certificate. Its Format and Chain are ignored:
+	// older Apple systems read FormatLegacy only, and a device would ask about CAs in
+	// it twice. The profile does not contain the password, so that the device asks.
 	Identity Bundle
 
-	// Enrollment takes the place of Identity: the device makes its key. Exactly one
-	// of the two is given.
+	// Enrollment replaces Identity: the device makes its key itself. Exactly one of
+	// the two is required.
 	Enrollment *Enrollment
 
 	// IdentityName is the title of the identity in the list of the profile's
 	// contents. Optional.
 	IdentityName string
 
-	// Exchange is the account to be set up. Optional.
+	// Exchange is the mail account to be set up. Optional.
 	Exchange *Exchange
 
-	// RemoveAtEnd makes the device remove the profile, and the account with it,
-	// when the certificate of Identity ends. Otherwise it only says that the
-	// profile has run out. With an Enrollment the end is not known yet, and neither
+	// RemoveAtEnd makes the device remove the profile, and the account with it, when
+	// the certificate of Identity expires. Otherwise the device only shows that the
+	// profile has expired. With an Enrollment the expiry is not known yet, and neither
 	// happens.
 	RemoveAtEnd bool
 }
 
-// XML makes the property list of the profile, not signed yet. Equal profiles
-// give equal bytes, given an Identity.Rand that repeats itself. An error means
-// that the Profile is refused; it never carries key or password.
+// XML makes the property list of the profile, unsigned. Equal profiles with a
+// deterministic Identity.Rand give equal bytes. An error means that the Profile is
+// invalid; it contains neither key nor password.
 func (p Profile) XML() ([]byte, error) {
 	if err := p.check(); err != nil {
 		return nil, fmt.Errorf("making profile: %w", err)
@@ -102,7 +100,7 @@ func (p Profile) XML() ([]byte, error) {
 	}
 	top.PayloadDisplayName, top.PayloadDescription = cleanText(p.Name), cleanText(p.Description)
 	if p.Target == TargetMac {
-		// The login keychain, not the one of the system: the identity is a person's.
+		// The login keychain, not that of the system: the identity is personal.
 		top.PayloadScope = "User"
 	}
 	if leaf := p.Identity.Leaf; leaf != nil {
@@ -125,8 +123,8 @@ func (p Profile) XML() ([]byte, error) {
 	return list, nil
 }
 
-// check refuses what a device would refuse, or set up wrongly. The identity is
-// checked by PKCS12.
+// check refuses a profile that a device would refuse or set up wrongly. PKCS12 checks
+// the identity.
 func (p Profile) check() error {
 	switch {
 	case p.Target != TargetPhone && p.Target != TargetMac:
@@ -153,8 +151,8 @@ func (p Profile) check() error {
 	return p.Exchange.check()
 }
 
-// head is what every payload carries. The kind is the last label of its
-// identifier, empty for the profile itself.
+// head makes the keys of every payload. kind is the last label of its identifier,
+// empty for the profile itself.
 func (p Profile) head(payloadType, identifier, kind string) payloadHead {
 	if kind != "" {
 		identifier += "." + kind
@@ -166,9 +164,9 @@ func (p Profile) head(payloadType, identifier, kind string) payloadHead {
 	}
 }
 
-// certificates makes the payloads of anchors and issuing CAs, each certificate
-// once. Their identifiers follow from the certificate: an anchor that is
-// replaced must not take the place of the old one in an update.
+// certificates makes the payloads of anchors and issuing CAs, each certificate once.
+// Their identifiers depend on the certificate, so that a new anchor does not replace
+// the old one in an update.
 func (p Profile) certificates() []any {
 	var payloads []any
 	seen := map[string]bool{}
@@ -193,7 +191,7 @@ func (p Profile) certificates() []any {
 	return payloads
 }
 
-// identity makes the payload that the account signs in with, and tells its UUID.
+// identity makes the payload that the account authenticates with, and gives its UUID.
 func (p Profile) identity() (payload any, uuid string, err error) {
 	if p.Enrollment != nil {
 		e := p.enrollment()
@@ -209,9 +207,9 @@ func (p Profile) identity() (payload any, uuid string, err error) {
 	return k, k.PayloadUUID, nil
 }
 
-// keystore makes the payload of key and certificate. Its UUID follows from the
-// serial number too: a device that finds both identifier and UUID unchanged may
-// keep the old key.
+// keystore makes the payload of key and certificate. Its UUID depends on the serial
+// number too, because a device may keep the old key when identifier and UUID are
+// unchanged.
 func (p Profile) keystore(file []byte) identityPlist {
 	payload := identityPlist{payloadHead: p.head("com.apple.security.pkcs12", p.Identifier, "identity"), PayloadContent: file}
 	payload.PayloadUUID = nameUUID(payload.PayloadIdentifier + "/" + p.Identity.Leaf.SerialNumber.Text(16))
@@ -235,7 +233,7 @@ type profilePlist struct {
 	ConsentText           map[string]string `plist:"ConsentText,omitempty"`
 }
 
-// payloadHead are the keys of every payload.
+// payloadHead holds the keys of every payload.
 type payloadHead struct {
 	PayloadType         string `plist:"PayloadType"`
 	PayloadVersion      int    `plist:"PayloadVersion"`
@@ -246,14 +244,14 @@ type payloadHead struct {
 	PayloadOrganization string `plist:"PayloadOrganization,omitempty"`
 }
 
-// certificatePlist is com.apple.security.root and com.apple.security.pkcs1.
+// certificatePlist is the payload com.apple.security.root or com.apple.security.pkcs1.
 type certificatePlist struct {
 	payloadHead
 	PayloadContent             []byte `plist:"PayloadContent"`
 	PayloadCertificateFileName string `plist:"PayloadCertificateFileName,omitempty"`
 }
 
-// identityPlist is com.apple.security.pkcs12, without its password.
+// identityPlist is the payload com.apple.security.pkcs12, without its password.
 type identityPlist struct {
 	payloadHead
 	PayloadContent             []byte `plist:"PayloadContent"`
@@ -261,9 +259,9 @@ type identityPlist struct {
 	KeyIsExtractable           *bool  `plist:"KeyIsExtractable,omitempty"` // macOS only
 }
 
-// cleanText makes a text fit for a screen: without controls, format characters
-// (bidirectional ones among them) and what XML cannot carry, at most
-// maxProfileText characters. Line ends stay.
+// cleanText removes control and format characters (including bidirectional ones) and
+// characters that are invalid in XML, and truncates at maxProfileText characters. Line
+// ends stay.
 func cleanText(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {

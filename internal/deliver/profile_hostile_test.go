@@ -44,8 +44,8 @@ func TestA18_HostileTextsInProfile(t *testing.T) {
 	}
 }
 
-// FuzzProfile: whatever stands in the texts, a profile is refused, or its
-// skeleton is that of a profile with plain texts.
+// FuzzProfile checks that a profile with any texts is refused or has the same structure
+// as one with plain texts.
 func FuzzProfile(f *testing.F) {
 	f.Add("Example", "ada@example.com", "mail.example.com", "com.example.x")
 	f.Add("</string><key>", "\x00", "https://x", "x")

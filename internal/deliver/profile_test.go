@@ -14,8 +14,7 @@ import (
 	"certportal/internal/deliver"
 )
 
-// profile is a complete Profile for a target, with everything in it that the
-// target can have.
+// profile makes a Profile for a target with all fields that the target supports.
 func profile(t testing.TB, target deliver.Target) deliver.Profile {
 	t.Helper()
 	identity := bundle(t, "rsa", "", "Ada's phone")
@@ -104,7 +103,7 @@ func TestProfileFitsAppleSchema(t *testing.T) {
 	}
 }
 
-// TestSchemaCheckSees holds that the check of the schema is no formality.
+// TestSchemaCheckSees checks that the schema check finds violations.
 func TestSchemaCheckSees(t *testing.T) {
 	s := appleSchema(t)
 	if !strings.Contains(s.Source, "apple/device-management") || len(s.Payloads["com.apple.eas.account"].Keys) != 43 {
@@ -156,8 +155,8 @@ func TestProfileContents(t *testing.T) {
 	}
 }
 
-// checkIdentity opens the file inside a profile: the key, its certificate and no
-// CA, in the one format every Apple system reads.
+// checkIdentity decrypts the file inside a profile: it must hold the key, its
+// certificate and no CA, in the format that every Apple system reads.
 func checkIdentity(t *testing.T, file string, want deliver.Bundle) {
 	t.Helper()
 	content, err := hex.DecodeString(file)
@@ -189,9 +188,8 @@ func TestProfileForMac(t *testing.T) {
 	}
 }
 
-// TestRenewalReplaces holds what lets a device put a new profile in the place of
-// the old one: all identifiers stay, and of the UUIDs only the identity's goes
-// with its certificate.
+// TestRenewalReplaces checks that a device replaces the old profile by the new one: all
+// identifiers are the same, and only the UUID of the identity changes.
 func TestRenewalReplaces(t *testing.T) {
 	old, renewed, other := profile(t, deliver.TargetPhone), profile(t, deliver.TargetPhone), profile(t, deliver.TargetPhone)
 	later := *old.Identity.Leaf

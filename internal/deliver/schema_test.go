@@ -16,8 +16,8 @@ import (
 	"certportal/internal/deliver"
 )
 
-// value is one value of a property list as Python's plistlib read it: a second
-// reader, which shares nothing with the encoder.
+// value is one value of a property list as read by Python's plistlib, which is
+// independent of the encoder.
 type value struct {
 	Type string // of Apple's schema: "string", "integer", …
 	Text string // of string, integer, real, boolean; hexadecimal of data; RFC 3339 of date
@@ -25,8 +25,8 @@ type value struct {
 	Keys map[string]value
 }
 
-// readPlist has Python read property lists, all in one call. A list of which
-// Python says that it is none ends the test.
+// readPlists reads property lists with Python, all in one call. An invalid list ends
+// the test.
 func readPlists(t *testing.T, lists ...[]byte) []value {
 	t.Helper()
 	program(t, "python3")
@@ -61,7 +61,7 @@ print(json.dumps([tagged(plistlib.loads(bytes.fromhex(x))) for x in sys.stdin.re
 	return values
 }
 
-// schema is what Apple publishes about the payloads.
+// schema is Apple's published schema of the payloads.
 type schema struct {
 	Source   string
 	Payloads map[string]struct {
@@ -129,8 +129,7 @@ func (s schema) check(t *testing.T, profile value, target deliver.Target) {
 	}
 }
 
-// checkKeys compares a dictionary with the keys that the named parts publish
-// together.
+// checkKeys compares a dictionary with the keys of all named parts of the schema.
 func (s schema) checkKeys(t *testing.T, dict value, system string, parts ...string) {
 	t.Helper()
 	published := map[string]schemaKey{}

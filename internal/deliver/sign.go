@@ -16,26 +16,26 @@ import (
 	"time"
 )
 
-// Signer is what signs a profile, best the publicly trusted TLS certificate of
-// the portal, because then an iPhone shows "Verified".
+// Signer is the key and certificate that sign a profile. With the publicly trusted TLS
+// certificate of the portal, an iPhone shows "Verified".
 type Signer struct {
-	// Chain is the certificate of Key, then what is above it, nearest first.
-	// Self-signed certificates above it are left out of the signature.
+	// Chain is the certificate of Key, then the CAs above it, nearest first.
+	// Self-signed CAs are left out of the signature.
 	Chain []*x509.Certificate
 
-	// Key is RSA or ECDSA, in memory or in a device. For an ECDSA key in a device
-	// each signature is another one, so that ranges of one file do not fit
-	// together; for all others the signature is always the same.
+	// Key is RSA or ECDSA, in memory or in a hardware token. Signatures are
+	// deterministic, so that ranges of one file fit together, except for an ECDSA key
+	// in a token.
 	Key crypto.Signer
 }
 
-// Sign wraps content in a CMS SignedData (RFC 5652), content embedded, in DER,
-// with SHA-256 and the signing time at. A time before the certificate's begin is
-// taken as its begin: a device would refuse the signature.
+// Sign makes a CMS SignedData (RFC 5652) with embedded content, in DER, with SHA-256
+// and the signing time at. If at is before notBefore of the certificate, notBefore is
+// used, because a device would refuse the signature.
 //
-// It is written out here because packages for CMS put the time of the day and a
-// random ECDSA signature in, and a phone that asks for the second half of a file
-// would get the half of another one.
+// Sign uses no CMS package because those use the current time and randomized ECDSA
+// signatures: a phone that requests the second half of a file would get that of
+// another file.
 func Sign(content []byte, s Signer, at time.Time) ([]byte, error) {
 	algorithm, err := s.algorithm()
 	if err != nil {
@@ -78,14 +78,16 @@ func Sign(content []byte, s Signer, at time.Time) ([]byte, error) {
 	return der, nil
 }
 
-// Check tells why Sign would refuse the signer, for whoever sets one up.
+// Check returns the error with which Sign would refuse the signer, so that callers can
+// check one when it is configured.
 func (s Signer) Check() error {
 	_, err := s.algorithm()
 	return err
 }
 
-// algorithm refuses what no phone verifies, and a key that is another's. It
-// returns the identifier of the signature (RFC 5754 section 3).
+// algorithm returns the AlgorithmIdentifier of the signature (RFC 5754 section 3). It
+// refuses algorithms that phones do not verify, and a key that does not belong to the
+// certificate.
 func (s Signer) algorithm() (pkix.AlgorithmIdentifier, error) {
 	none := pkix.AlgorithmIdentifier{}
 	if len(s.Chain) == 0 || s.Key == nil {
@@ -116,12 +118,12 @@ func (s Signer) sign(attributes asn1.RawValue) ([]byte, error) {
 	sum := sha256.Sum256(set)
 	var random io.Reader = rand.Reader
 	if _, inMemory := s.Key.(*ecdsa.PrivateKey); inMemory {
-		random = nil // a signature that repeats itself (RFC 6979)
+		random = nil // a deterministic signature (RFC 6979)
 	}
 	return s.Key.Sign(random, sum[:], crypto.SHA256)
 }
 
-// certificates is the SET of the chain, without roots above the leaf.
+// certificates makes the SET of the chain, without roots above the leaf.
 func (s Signer) certificates() asn1.RawValue {
 	var all []byte
 	for _, c := range append(s.Chain[:1:1], withoutRoots(s.Chain[1:])...) {
@@ -130,8 +132,8 @@ func (s Signer) certificates() asn1.RawValue {
 	return asn1.RawValue{Class: asn1.ClassContextSpecific, IsCompound: true, Bytes: all}
 }
 
-// signedAttributes are content type, signing time and digest (RFC 5652 section
-// 11), tagged [0]. The encoder sorts a SET as DER asks.
+// signedAttributes makes the attributes content type, signing time and digest (RFC 5652
+// section 11), tagged [0]. encoding/asn1 sorts the SET as DER demands.
 func signedAttributes(content []byte, at time.Time) (asn1.RawValue, error) {
 	sum := sha256.Sum256(content)
 	var list []attribute

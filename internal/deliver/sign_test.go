@@ -22,7 +22,7 @@ import (
 	"certportal/internal/deliver"
 )
 
-// signerOf is a signer of a kind of key, with its issuing CA and root.
+// signerOf makes a signer with a kind of key, with its issuing CA and root.
 func signerOf(t testing.TB, kind string) deliver.Signer {
 	t.Helper()
 	return deliver.Signer{Key: signer(t, kind), Chain: []*x509.Certificate{
@@ -53,7 +53,7 @@ func TestOpenSSLVerifiesProfile(t *testing.T) {
 			if err := os.WriteFile(in, sign(t, content, signerOf(t, kind)), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			// -binary: content is compared to the byte, not as text of a mail.
+			// -binary: compare the content byte for byte, not as MIME text.
 			mustRun(t, "openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", in, "-out", out, "-CAfile", root, "-purpose", "any")
 			got, err := os.ReadFile(out)
 			if err != nil || !bytes.Equal(got, content) {
@@ -81,7 +81,7 @@ func TestOpenSSLVerifiesProfile(t *testing.T) {
 	}
 }
 
-// A second reader of CMS, the one that answers SCEP.
+// A second reader of CMS, the package that the SCEP server uses.
 func TestPKCS7VerifiesProfile(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(certificate(t, "root"))
@@ -98,7 +98,8 @@ func TestPKCS7VerifiesProfile(t *testing.T) {
 	}
 }
 
-// Ranges and retries of a download must be of one file: signature and time too.
+// Ranges and retries of a download must be of one file: signature and signing time must
+// be the same.
 func TestSignatureRepeatsItself(t *testing.T) {
 	for _, kind := range keyKinds() {
 		t.Run(kind, func(t *testing.T) {
@@ -113,7 +114,7 @@ func TestSignatureRepeatsItself(t *testing.T) {
 	}
 }
 
-// hidden is a key in a device: all that is known of it is how to sign.
+// hidden is a key in a hardware token, which can only sign.
 type hidden struct{ crypto.Signer }
 
 func (h hidden) Sign(random io.Reader, sum []byte, o crypto.SignerOpts) ([]byte, error) {
@@ -137,7 +138,7 @@ func TestSignWithDevice(t *testing.T) {
 	}
 }
 
-// A time before the certificate's begin would make the signature look forged.
+// A signing time before notBefore of the certificate would make the signature invalid.
 func TestSigningTimeWithinCertificate(t *testing.T) {
 	s := signerOf(t, "ec")
 	signed, err := deliver.Sign([]byte("x"), s, time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC))
@@ -196,7 +197,7 @@ func TestSignRefuses(t *testing.T) {
 	}
 }
 
-// TestSelfSignedSigner: a certificate that is its own root stays in.
+// TestSelfSignedSigner checks that a self-signed signer certificate stays in the chain.
 func TestSelfSignedSigner(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {

@@ -57,8 +57,8 @@ type Config struct {
 	// RA configures the RA's certificate. Name and Validity are optional.
 	RA ca.RAConfig
 
-	// Encrypt and Decrypt protect the RA's key in the store, for example with ca.SealKey
-	// and ca.OpenKey under the passphrase of the CA. Replicas share the passphrase.
+	// Encrypt and Decrypt protect the RA's key in the store, for example with ca.EncryptKey
+	// and ca.DecryptKey under the passphrase of the CA. Replicas share the passphrase.
 	Encrypt func(crypto.Signer) ([]byte, error)
 	Decrypt func([]byte) (crypto.Signer, error)
 

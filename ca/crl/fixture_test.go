@@ -18,9 +18,9 @@ import (
 	"certportal/store"
 )
 
-// office is a publisher over a real database and an EC hierarchy, with a clock
-// of the test's.
-type office struct {
+// fixture is a publisher over a real database and an EC hierarchy, with a clock that the
+// test sets.
+type fixture struct {
 	*crl.Publisher
 	t         *testing.T
 	db        *store.DB
@@ -46,7 +46,7 @@ func (l *lines) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// taken gives what was written since it was last asked.
+// taken gives what was written since the previous call.
 func (l *lines) taken() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -56,14 +56,14 @@ func (l *lines) taken() string {
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-func newOffice(t *testing.T, changes ...func(*crl.Config)) *office {
+func newFixture(t *testing.T, changes ...func(*crl.Config)) *fixture {
 	t.Helper()
-	return officeAt(t, filepath.Join(t.TempDir(), "portal.db"), changes...)
+	return fixtureAt(t, filepath.Join(t.TempDir(), "portal.db"), changes...)
 }
 
-func officeAt(t *testing.T, file string, changes ...func(*crl.Config)) *office {
+func fixtureAt(t *testing.T, file string, changes ...func(*crl.Config)) *fixture {
 	t.Helper()
-	o := &office{t: t, now: noon, log: &lines{}, db: opened(t, file)}
+	o := &fixture{t: t, now: noon, log: &lines{}, db: opened(t, file)}
 	o.change = func(c *crl.Config) {
 		for _, change := range changes {
 			change(c)
@@ -88,8 +88,8 @@ func opened(t *testing.T, file string) *store.DB {
 	return db
 }
 
-// replica makes one more publisher over the same records.
-func (o *office) replica() *crl.Publisher {
+// replica makes one more publisher over the same database.
+func (o *fixture) replica() *crl.Publisher {
 	o.t.Helper()
 	c := crl.Config{
 		Store: o.db, Now: o.clock, Log: slog.New(slog.NewTextHandler(o.log, nil)),
@@ -113,26 +113,26 @@ func withDeltas(c *crl.Config) {
 	c.Authorities[1].Freshest = []string{"http://pki.example/crl/issuing-delta.crl"}
 }
 
-func (o *office) clock() time.Time {
+func (o *fixture) clock() time.Time {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.now
 }
 
-func (o *office) pass(d time.Duration) {
+func (o *fixture) pass(d time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.now = o.now.Add(d)
 }
 
-func (o *office) root() (*ca.Issuer, error) {
+func (o *fixture) root() (*ca.Issuer, error) {
 	if o.rootGone {
 		return nil, ca.ErrNoRootKey
 	}
 	return ca.NewIssuer(ca.IssuerConfig{Certificate: o.hierarchy.Root, Signer: o.hierarchy.RootKey})
 }
 
-func (o *office) issuing() (*ca.Issuer, error) {
+func (o *fixture) issuing() (*ca.Issuer, error) {
 	o.mu.Lock()
 	stuck := o.stuck
 	o.mu.Unlock()
@@ -142,18 +142,18 @@ func (o *office) issuing() (*ca.Issuer, error) {
 	return ca.NewIssuer(ca.IssuerConfig{Certificate: o.hierarchy.Issuing, Signer: o.hierarchy.IssuingKey})
 }
 
-func (o *office) signers() map[string]*x509.Certificate {
+func (o *fixture) signers() map[string]*x509.Certificate {
 	return map[string]*x509.Certificate{"root": o.hierarchy.Root, "issuing": o.hierarchy.Issuing}
 }
 
-func (o *office) refresh() {
+func (o *fixture) refresh() {
 	o.t.Helper()
 	if err := o.Refresh(o.t.Context()); err != nil {
 		o.t.Fatal(err)
 	}
 }
 
-func (o *office) list(name string) (crl.List, *x509.RevocationList) {
+func (o *fixture) list(name string) (crl.List, *x509.RevocationList) {
 	o.t.Helper()
 	l, ok := o.CRL(name)
 	if !ok {
@@ -166,8 +166,8 @@ func (o *office) list(name string) (crl.List, *x509.RevocationList) {
 	return l, parsed
 }
 
-// names reports whether a list names a serial.
-func (o *office) names(list string, serial ca.Serial) bool {
+// names reports whether a list contains a serial.
+func (o *fixture) names(list string, serial ca.Serial) bool {
 	o.t.Helper()
 	_, parsed := o.list(list)
 	for _, e := range parsed.RevokedCertificateEntries {
@@ -179,7 +179,7 @@ func (o *office) names(list string, serial ca.Serial) bool {
 }
 
 // reserve records a certificate of the issuing CA that lives for 90 days.
-func (o *office) reserve() ca.Serial {
+func (o *fixture) reserve() ca.Serial {
 	o.t.Helper()
 	serial, err := ca.NewSerial(nil)
 	if err != nil {
@@ -197,7 +197,7 @@ func (o *office) reserve() ca.Serial {
 	return serial
 }
 
-func (o *office) revoke(serial ca.Serial) ca.Serial {
+func (o *fixture) revoke(serial ca.Serial) ca.Serial {
 	o.t.Helper()
 	now := o.clock()
 	_, err := o.db.Revoke(o.t.Context(), enroll.Revocation{
@@ -211,7 +211,7 @@ func (o *office) revoke(serial ca.Serial) ca.Serial {
 }
 
 // revokeNew records and revokes a certificate.
-func (o *office) revokeNew() ca.Serial {
+func (o *fixture) revokeNew() ca.Serial {
 	o.t.Helper()
 	return o.revoke(o.reserve())
 }
