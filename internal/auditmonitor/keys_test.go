@@ -52,7 +52,6 @@ func sealed(t *testing.T, key crypto.Signer, serial string, at time.Time) audit.
 // One key signs for all replicas until two thirds of its life are over. Its checkpoints
 // remain valid, and those of other keys are rejected.
 func TestKeysAreSharedAndRenewed(t *testing.T) {
-	t.Parallel()
 	onBoth(t, func(t *testing.T, h *harness) {
 		ctx := t.Context()
 		hierarchy, issuer := authority(t)
@@ -104,7 +103,6 @@ func TestKeysAreSharedAndRenewed(t *testing.T) {
 
 // Every signature of the CA is recorded first, that of the audit key too.
 func TestKeysAreRecorded(t *testing.T) {
-	t.Parallel()
 	h := onSQLite(t)
 	_, issuer := authority(t)
 	_, serial, err := keysOf(t, h, issuer, "passphrase", func() time.Time { return testkit.Noon }).Key(t.Context())
@@ -121,7 +119,6 @@ func TestKeysAreRecorded(t *testing.T) {
 }
 
 func TestKeysOfASealedCA(t *testing.T) {
-	t.Parallel()
 	h := onSQLite(t)
 	if _, _, err := keysOf(t, h, nil, "passphrase", nil).Key(context.Background()); err == nil {
 		t.Error("a sealed CA makes keys")

@@ -65,7 +65,6 @@ func keyOf(key crypto.Signer) func(context.Context) (crypto.Signer, string, erro
 }
 
 func TestMonitorSignsAndSignsAtTheEnd(t *testing.T) {
-	t.Parallel()
 	onBoth(t, func(t *testing.T, h *harness) {
 		key, log := newKey(t), testkit.NewLog(t)
 		h.fill(t, 10)
@@ -96,7 +95,6 @@ func TestMonitorSignsAndSignsAtTheEnd(t *testing.T) {
 // No checkpoint is made of a broken chain: the break is reported once, in the log and
 // in the audit log, and is gone when it is repaired.
 func TestA19_ABrokenLedgerIsNotSealed(t *testing.T) {
-	t.Parallel()
 	onBoth(t, func(t *testing.T, h *harness) {
 		key, log := newKey(t), testkit.NewLog(t)
 		h.fill(t, 20)
@@ -127,7 +125,6 @@ func TestA19_ABrokenLedgerIsNotSealed(t *testing.T) {
 
 // Without its key, a portal continues and logs the error.
 func TestMonitorWithoutAKey(t *testing.T) {
-	t.Parallel()
 	h, log := onSQLite(t), testkit.NewLog(t)
 	h.fill(t, 3)
 	k := newMonitor(t, h, auditmonitor.Config{CheckpointEvery: 20 * time.Millisecond, Log: log.Logger(),
@@ -139,7 +136,6 @@ func TestMonitorWithoutAKey(t *testing.T) {
 
 // Two replicas verify, sign and forward once.
 func TestReplicasShareTheWork(t *testing.T) {
-	t.Parallel()
 	onBoth(t, func(t *testing.T, h *harness) {
 		c := newCollector(t)
 		c.listen(t)
@@ -160,7 +156,6 @@ func TestReplicasShareTheWork(t *testing.T) {
 }
 
 func TestFileKeepsACopy(t *testing.T) {
-	t.Parallel()
 	h := onSQLite(t)
 	path := filepath.Join(t.TempDir(), "ledger.jsonl")
 	// A crash in the middle of a line.
@@ -187,7 +182,6 @@ func TestFileKeepsACopy(t *testing.T) {
 
 // A full disk stops the copy and nothing else.
 func TestF21_AFullDiskStopsTheCopyAlone(t *testing.T) {
-	t.Parallel()
 	h, log := onSQLite(t), testkit.NewLog(t)
 	if _, err := os.Stat("/dev/full"); err != nil {
 		if os.Getenv("CI") == "true" {

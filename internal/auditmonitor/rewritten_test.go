@@ -10,7 +10,6 @@ import (
 )
 
 func TestA19_ARewrittenChainStaysBroken(t *testing.T) {
-	t.Parallel()
 	h, key, log := onSQLite(t), newKey(t), testkit.NewLog(t)
 	entries := h.fill(t, 30)
 	h.sealAt(t, key, entries[19])

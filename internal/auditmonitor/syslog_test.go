@@ -128,7 +128,6 @@ func (c *collector) target() auditmonitor.Syslog {
 }
 
 func TestSyslogDelivers(t *testing.T) {
-	t.Parallel()
 	c := newCollector(t)
 	c.listen(t)
 	var head audit.Head
@@ -154,7 +153,6 @@ func TestSyslogDelivers(t *testing.T) {
 }
 
 func TestSyslogRefuses(t *testing.T) {
-	t.Parallel()
 	c := newCollector(t)
 	stop := c.listen(t)
 	entries := []audit.Entry{sample(1), sample(2), sample(3), sample(4)}
@@ -177,7 +175,6 @@ func TestSyslogRefuses(t *testing.T) {
 // detector), resets the first connections when it is back, and then has all entries in
 // order.
 func TestF21_NothingIsLostWhileSyslogIsDown(t *testing.T) {
-	t.Parallel()
 	entries := 100_000
 	switch {
 	case testing.Short():

@@ -50,7 +50,6 @@ func (h *harness) sealAt(t testing.TB, key crypto.Signer, e audit.Entry) {
 }
 
 func TestVerifyAWholeLedger(t *testing.T) {
-	t.Parallel()
 	onBoth(t, func(t *testing.T, h *harness) {
 		empty := verify(t, h, auditmonitor.Options{})
 		wantBreak(t, "empty", empty.Broken, 0, "")
@@ -131,7 +130,6 @@ func (h *harness) flip(t testing.TB, column string, seq int64, where int) {
 // a sample of positions; scripts/test runs the whole without it. "scripts/test
 // long" does all four at all positions.
 func TestA19_TamperingIsFoundAtEveryPosition(t *testing.T) {
-	t.Parallel()
 	const events = 1000
 	kinds := tamperings()
 	step, tried := len(kinds), events
@@ -203,7 +201,6 @@ func (h *harness) rewrite(t testing.TB, entries []audit.Entry, n int) {
 }
 
 func TestA19_ARewrittenChainDiffersFromItsSeals(t *testing.T) {
-	t.Parallel()
 	onBoth(t, func(t *testing.T, h *harness) {
 		entries, key := h.fill(t, 100), newKey(t)
 		for _, n := range []int{20, 60, 80} {
@@ -225,7 +222,6 @@ func TestA19_ARewrittenChainDiffersFromItsSeals(t *testing.T) {
 }
 
 func TestA19_OtherWaysToTamper(t *testing.T) {
-	t.Parallel()
 	tests := []struct {
 		name  string
 		do    func(t *testing.T, h *harness, es []audit.Entry)
@@ -293,7 +289,6 @@ func certifiedBy(key crypto.PublicKey) auditmonitor.Certified {
 }
 
 func TestA19_ForgedSealsAreFound(t *testing.T) {
-	t.Parallel()
 	right, wrong := newKey(t), newKey(t)
 	onBoth(t, func(t *testing.T, h *harness) {
 		entries := h.fill(t, 50)
@@ -311,7 +306,6 @@ func TestA19_ForgedSealsAreFound(t *testing.T) {
 
 // Verification is not disturbed by entries that are written at the same time.
 func TestVerifyBesideWriters(t *testing.T) {
-	t.Parallel()
 	onBoth(t, func(t *testing.T, h *harness) {
 		h.fill(t, 2000)
 		stop, stopped := make(chan struct{}), make(chan error, 1)
@@ -340,7 +334,6 @@ func TestVerifyBesideWriters(t *testing.T) {
 }
 
 func TestVerifyTellsThatItCouldNotRead(t *testing.T) {
-	t.Parallel()
 	onBoth(t, func(t *testing.T, h *harness) {
 		h.fill(t, 10)
 		h.exec(t, "ALTER TABLE ledger RENAME TO elsewhere")
