@@ -100,7 +100,7 @@ func (s *Server) mailbox(ctx context.Context, d portal.Device) (page.Mailbox, er
 	return s.exchange.mailboxOf(names), nil
 }
 
-// mailboxOf is the mailbox of a person, of whom mail and login may be empty.
+// mailboxOf is the mailbox of a person, whose mail and login may be empty.
 func (e *Exchange) mailboxOf(p portal.Person) page.Mailbox {
 	m := page.Mailbox{Host: e.Host, User: p.UPN, Address: p.Mail}
 	switch {

@@ -30,7 +30,7 @@ const (
 	maxChallenge = 256
 )
 
-// ChallengeID names a challenge; it stands in no address and is not secret.
+// ChallengeID names a challenge; it is in no address and is not secret.
 type ChallengeID string
 
 // Challenge is the right of one device to have a certificate for a key of its
@@ -38,7 +38,7 @@ type ChallengeID string
 // installs.
 type Challenge struct {
 	ID      ChallengeID
-	Token   Token  // stands in the address of the profile; opens the challenge again
+	Token   Token  // in the address of the profile; opens the challenge again
 	Secret  string // what the device presents: 256 bits as base64url
 	Device  portal.Device
 	Expires time.Time
@@ -51,7 +51,7 @@ type StoredChallenge struct {
 	ID         ChallengeID
 	SecretHash [sha256.Size]byte
 	TokenHash  [sha256.Size]byte
-	Device     portal.Device     // of whom and for what; without Certificate
+	Device     portal.Device     // person and purpose; without Certificate
 	Names      [sha256.Size]byte // of UPN, mail and SID when it was made
 	Made       time.Time
 	Expires    time.Time
@@ -103,7 +103,7 @@ func (r *Registrar) newChallenge(ctx context.Context, req Request) (Challenge, e
 	if req.Device == "" && req.Idempotent != "" {
 		device.ID = req.PickupKey.deviceOf(req.Idempotent)
 	}
-	// Who could not be certified is told now, and not by a phone that only knows
+	// A person who may not have a certificate is refused now, and not by a phone that only knows
 	// that something went wrong.
 	if err := r.fits(person); err != nil {
 		return Challenge{}, err

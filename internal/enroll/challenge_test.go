@@ -196,7 +196,7 @@ func TestA15_ChallengeIsBoundToNames(t *testing.T) {
 	testkit.Must(h.Redeem(t.Context(), portal.Actor{}, c.Secret, testkit.ECKey(t).Public()))(t)
 }
 
-// An outage before anything is recorded costs nobody their challenge.
+// An outage before anything is recorded uses up no challenge.
 func TestChallengeOutlivesAnOutage(t *testing.T) {
 	p := keyPortal(t)
 	c := p.challenge("Phone", "form")

@@ -38,7 +38,7 @@ var (
 )
 
 // KeyRequest is all that is taken from a certificate request (PKCS #10, RFC
-// 2986): names, usages and whatever else it asks for are not even looked at.
+// 2986): names, usages and everything else it asks for are ignored.
 type KeyRequest struct {
 	Key       crypto.PublicKey
 	Challenge string // challengePassword (RFC 2985 section 5.4.1); empty without

@@ -23,7 +23,7 @@ type Block struct {
 	Detail map[string]string
 }
 
-// Block ends all that a device holds, for good, with whatever could lead to more
+// Block ends all that a device holds, for good, with everything that could lead to more
 // of it: files not fetched yet, challenges, and the person's open hand-off; with
 // cause Lost also their other sessions, one of which may be open on it. The
 // device stays listed, as blocked. It returns ErrNotFound for a device that is not

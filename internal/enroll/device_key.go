@@ -14,7 +14,7 @@ import (
 	"certportal/internal/portal"
 )
 
-// deviceActor is the audit log's word for a device that asks for itself: nobody is
+// deviceActor is the actor in the audit log for a device that asks for itself: no one is
 // signed in.
 const deviceActor = "device"
 
@@ -38,7 +38,7 @@ func (r *Registrar) Redeem(ctx context.Context, by portal.Actor, challenge strin
 	return cert, err
 }
 
-// findChallenge looks a challenge up by its hash: how long that takes tells
+// findChallenge looks a challenge up by its hash: the time of that says
 // nothing about the ones there are.
 func (r *Registrar) findChallenge(ctx context.Context, secret string) (StoredChallenge, error) {
 	switch {
@@ -86,11 +86,11 @@ func (r *Registrar) redeem(ctx context.Context, by portal.Actor, stored StoredCh
 	})
 }
 
-// Renew issues the next certificate of a device to whoever proved to hold the
+// Renew issues the next certificate of a device to a client that proved to hold the
 // key of a certificate, which must be the stored one byte for byte, in force,
 // and not renewed before. The old one works on for Config.Overlap: the answer with
 // the new one may be lost on its way. That the new one asks for the next shows that
-// it arrived, and ends the old one: whoever has the key of a device gets no more
+// it arrived, and ends the old one: a client with the key of a device gets no more
 // than two that work. Errors are those of Redeem.
 func (r *Registrar) Renew(ctx context.Context, by portal.Actor, holder *x509.Certificate, key crypto.PublicKey) (*x509.Certificate, error) {
 	ctx, cancel := context.WithTimeout(ctx, issueTimeout)
@@ -106,8 +106,8 @@ func (r *Registrar) Renew(ctx context.Context, by portal.Actor, holder *x509.Cer
 	return cert, err
 }
 
-// findHolder goes by the stored bytes and not by the serial alone: anybody can
-// sign a certificate with somebody else's serial (attack A15). The device it
+// findHolder compares the stored bytes and not the serial alone: any CA can sign a
+// certificate with the serial of another (attack A15). The device it
 // returns with an error is empty unless the bytes are equal.
 func (r *Registrar) findHolder(ctx context.Context, holder *x509.Certificate) (portal.Device, error) {
 	if !r.c.DeviceKeys {
@@ -164,7 +164,7 @@ func (r *Registrar) renew(ctx context.Context, by portal.Actor, device portal.De
 }
 
 // EnrollRequest is [Registrar.EnrollKey] for a certificate request as a person
-// pasted it. Names, usages and whatever else it asks for do not count. The errors
+// pasted it. Names, usages and everything else it asks for do not count. The errors
 // are those of EnrollKey, and a *Denial for a text that [ParsePastedRequest]
 // refuses or a platform that such a certificate is no use to; each is recorded.
 func (r *Registrar) EnrollRequest(ctx context.Context, req Request, pasted string) (Enrolment, error) {
@@ -199,7 +199,7 @@ func (r *Registrar) HasOwnKey(ctx context.Context, d portal.Device) (bool, error
 	return err == nil, portal.AsOutage(portal.PartStore, "looking whose key a certificate has", err)
 }
 
-// noteDenial records a no to a device. It stands even when it cannot be
+// noteDenial records a denial to a device. The denial holds even when it cannot be
 // recorded: nothing was done.
 func (r *Registrar) noteDenial(ctx context.Context, by portal.Actor, device portal.Device, way string, err error) {
 	var denial *portal.Denial
@@ -219,7 +219,7 @@ func (r *Registrar) noteDenial(ctx context.Context, by portal.Actor, device port
 	r.noteDevice(ctx, by, device.ID, detail)
 }
 
-// NoteDenied records that a device's message was refused before anybody could be
+// NoteDenied records that a device's message was refused before a person could be
 // found behind it. way is how it came, why a word of the audit log.
 func (r *Registrar) NoteDenied(ctx context.Context, by portal.Actor, way, why string, facts map[string]string) {
 	detail := map[string]string{"by": way, "reason": why}

@@ -16,10 +16,10 @@ import (
 )
 
 // issueTimeout bounds one issuance, waiting for a key included. A reservation
-// older than this belongs to nobody any more.
+// older than this belongs to no running request.
 const issueTimeout = 20 * time.Second
 
-// Request asks for a certificate. Whom it names, and for how long, is not for a
+// Request asks for a certificate. Its names and validity are not for a
 // request to say.
 type Request struct {
 	By portal.Actor
@@ -100,7 +100,7 @@ func (r *Registrar) issue(ctx context.Context, req Request) (done Enrolment, err
 	if err != nil {
 		return Enrolment{}, err
 	}
-	// From here on, the reservation included, nobody's going away leaves a half-made
+	// From here on, the reservation included, a client that goes away leaves no half-made
 	// certificate.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), issueTimeout)
 	defer cancel()
@@ -241,7 +241,7 @@ func (r *Registrar) complete(ctx context.Context, req Request, prepared *ca.Prep
 	return err
 }
 
-// NoteRejected records a request that no page of the portal sends: somebody
+// NoteRejected records a request that no page of the portal sends: a person
 // signed in is trying what forms do not offer.
 func (r *Registrar) NoteRejected(ctx context.Context, by portal.Actor, route, why string) error {
 	e := by.Entry(r.c.Now(), audit.RequestRejected)
@@ -249,7 +249,7 @@ func (r *Registrar) NoteRejected(ctx context.Context, by portal.Actor, route, wh
 	return portal.AsOutage(portal.PartStore, "recording a rejected request", r.c.Store.Note(ctx, e))
 }
 
-// noteRefusal records a no. The refusal stands even when it cannot be recorded:
+// noteRefusal records a refusal. It holds even when it cannot be recorded:
 // nothing was done.
 func (r *Registrar) noteRefusal(ctx context.Context, req Request, refusal *portal.Refusal) {
 	e := req.By.Entry(r.c.Now(), audit.EnrolmentRefused)

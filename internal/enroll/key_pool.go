@@ -68,8 +68,8 @@ func (p *KeyPool) Take(ctx context.Context) (crypto.Signer, error) {
 	return key, nil
 }
 
-// Run keeps the pool full until the context ends. It stands back while a key is
-// made for somebody who waits.
+// Run keeps the pool full until the context ends. It pauses while a key is
+// made for a waiting request.
 func (p *KeyPool) Run(ctx context.Context) {
 	if cap(p.ready) == 0 {
 		return

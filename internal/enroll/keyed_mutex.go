@@ -8,7 +8,7 @@ import (
 )
 
 // keyedMutex lets one request of a person through at a time. A double tap then
-// finds the outcome of the first, and nobody's many connections take the keys
+// finds the outcome of the first, and the many connections of one person do not take the keys
 // that others wait for.
 type keyedMutex struct {
 	mu    sync.Mutex
@@ -16,7 +16,7 @@ type keyedMutex struct {
 }
 
 type keyLock struct {
-	held  chan struct{} // holds one token while somebody is inside
+	held  chan struct{} // holds one token while a request is inside
 	users int           // inside and waiting; the last one out removes the turn
 }
 

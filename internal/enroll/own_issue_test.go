@@ -78,7 +78,7 @@ func (f *ownFixture) ownRequest() enroll.OwnRequest {
 	}
 }
 
-// pending are the reservations that nobody finished.
+// pending are the unfinished reservations.
 func (f *ownFixture) pending() []ca.Serial {
 	f.T.Helper()
 	return testkit.Must(f.DB.Unfinished(context.WithoutCancel(f.T.Context()), f.Clock.Now().Add(time.Hour), 10))(f.T)

@@ -30,7 +30,7 @@ func request(t testing.TB) (crypto.PublicKey, string) {
 	return key.Public(), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
 }
 
-// TestEnrollRequest tells devices with brought keys from all others.
+// TestEnrollRequest distinguishes devices with their own keys from all others.
 func TestEnrollRequest(t *testing.T) {
 	p := keyPortal(t)
 	key, pasted := request(t)
@@ -51,7 +51,7 @@ func TestEnrollRequest(t *testing.T) {
 	if testkit.Must(p.HasOwnKey(t.Context(), file))(t) || testkit.Must(p.HasOwnKey(t.Context(), portal.Device{}))(t) {
 		t.Error("a key of the portal's, or none, counts as brought")
 	}
-	// Without challenges nobody could tell the two apart, so there is one kind.
+	// Without challenges the two cannot be distinguished, so there is one kind.
 	alone := p.NewRegistrar(func(c *enroll.Config) { c.DeviceKeys = false })
 	_, pasted = request(t)
 	var out *portal.Outage

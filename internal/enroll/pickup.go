@@ -30,7 +30,7 @@ const (
 // pickups. Only the session's cookie holds it.
 type PickupKey [32]byte
 
-// Token opens one pickup: 32 bytes as base64url. It stands in the address of the
+// Token opens one pickup: 32 bytes as base64url. It is in the address of the
 // file; the store keeps its hash.
 type Token string
 

@@ -10,10 +10,10 @@ import (
 
 // Rules say who may have a certificate, as far as an installation differs.
 type Rules struct {
-	RequireSID      bool // the directory knows a SID of everybody
+	RequireSID      bool // the directory knows a SID of every person
 	EnrollProtected bool // protected people may enrol
 
-	// EnrollGroup is what people call the group that may enrol; it stands in the
+	// EnrollGroup is what people call the group that may enrol; it is in the
 	// refusal of those who are not in it. Optional.
 	EnrollGroup string
 }
@@ -60,7 +60,7 @@ func (r *Registrar) countIssue(ctx context.Context, id portal.PersonID) error {
 }
 
 // uncountIssue takes the count back when nothing came of it: who tries again until the
-// issuer is back, or brings a weak key, must not be told that they asked too often.
+// issuer is back, or sends a weak key, must not read that they asked too often.
 func (r *Registrar) uncountIssue(ctx context.Context, id portal.PersonID, err error) {
 	if r.c.PerHour == 0 || err == nil {
 		return
@@ -70,11 +70,11 @@ func (r *Registrar) uncountIssue(ctx context.Context, id portal.PersonID, err er
 	}
 }
 
-// Judge says whether somebody, read afresh, may have a certificate now: nil, or
+// Judge says whether a person, read afresh, may have a certificate now: nil, or
 // the *Refusal that names the first thing in the way.
 func (r *Registrar) Judge(p portal.Person) error { return r.rules.Judge(p) }
 
-// CodeRequired reports whether nobody enrols without an invitation.
+// CodeRequired reports whether enrolling needs an invitation.
 func (r *Registrar) CodeRequired() bool { return r.c.CodeRequired }
 
 // invited refuses who brings no invitation where one is required. Whether it is
@@ -89,7 +89,7 @@ func (r *Registrar) invited(req Request) error {
 func budgetKey(id portal.PersonID) string { return "certificates of " + string(id) }
 
 // mayEnroll reads the person afresh and says whether they may have a certificate
-// now. It is asked at every issue, whatever was true at sign-in.
+// now. It is asked at every issue, because sign-in may be long ago.
 func (r *Registrar) mayEnroll(ctx context.Context, id portal.PersonID) (portal.Person, error) {
 	p, err := r.c.Directory.Person(ctx, id)
 	if errors.Is(err, portal.ErrNotFound) {

@@ -23,7 +23,7 @@ type Issuer interface {
 }
 
 // Reservation is the intent to sign a certificate: recorded before any signature
-// exists, so that whatever was signed can be revoked.
+// exists, so that everything that was signed can be revoked.
 type Reservation struct {
 	Serial     ca.Serial
 	Kind       portal.Kind
@@ -37,7 +37,7 @@ type Reservation struct {
 	Name       string          // of the person, as the directory calls them now; staff finds them by it
 	Device     portal.Device   // a new device, or the known one that gets a new certificate; zero for KindServer
 	NewDevice  bool
-	Idempotent string // token of the form; unique for the person while the attempt stands
+	Idempotent string // token of the form; unique for the person while the attempt counts
 	Quota      int    // devices of this person that may work at the same time
 	Entry      audit.Entry
 
@@ -70,7 +70,7 @@ type Completion struct {
 	// waits to be fetched.
 	Delivered bool
 
-	// Supersede revokes whatever else the device holds, with cause Replaced.
+	// Supersede revokes everything else the device holds, with cause Replaced.
 	Supersede bool
 
 	// Overlap lets what the device holds work on for so long, as superseded, in the
@@ -83,7 +83,7 @@ type Completion struct {
 // Revocation ends certificates. Exactly the certificates named are meant, and of
 // these only those that are pending, issued or superseded; each gets its own audit log
 // entry, made from Entry with the serial as Object. With cause Undelivered only
-// those are meant that nobody fetched. What a certificate superseded that ends as
+// those are meant that were not fetched. What a certificate superseded that ends as
 // Undelivered or Abandoned is issued again, in the same transaction.
 type Revocation struct {
 	Serials []ca.Serial
@@ -92,11 +92,11 @@ type Revocation struct {
 	Entry   audit.Entry
 
 	// RemoveDevice marks the device as removed in the same transaction, and ends
-	// whatever else it holds.
+	// everything else it holds.
 	RemoveDevice portal.DeviceID
 
 	// BlockDevice marks the device as blocked in the same transaction, and ends
-	// whatever else it holds, its challenges, and the person's open hand-off. With
+	// everything else it holds, its challenges, and the person's open hand-off. With
 	// cause Lost it also ends the sessions of the person but KeepSession, the hash of
 	// the id of the one that asks.
 	BlockDevice portal.DeviceID

@@ -118,7 +118,7 @@ func (r *Registrar) Quota() int { return r.c.Quota }
 // shared: do not change it.
 func (r *Registrar) Chain() []*x509.Certificate { return r.c.Chain }
 
-// Person reads somebody afresh from the directory.
+// Person reads a person afresh from the directory.
 func (r *Registrar) Person(ctx context.Context, id portal.PersonID) (portal.Person, error) {
 	p, err := r.c.Directory.Person(ctx, id)
 	return p, portal.AsOutage(portal.PartDirectory, "reading person", err)

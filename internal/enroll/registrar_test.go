@@ -407,7 +407,7 @@ func TestA17_NobodyFillsTheRevocationList(t *testing.T) {
 	if _, err := ask(h.anna, 4, first.Device); err != nil {
 		t.Errorf("an hour later: %v", err)
 	}
-	// What the portal fails at is nobody's impatience.
+	// A failure of the portal does not count as an attempt of the person.
 	broken := h.NewRegistrar(func(c *enroll.Config) { c.PerHour, c.Issuer = 3, silent{} })
 	for i := range 10 {
 		req := h.request("Phone", fmt.Sprint("outage ", i))

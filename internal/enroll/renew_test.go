@@ -315,7 +315,7 @@ func TestRenewalOfABroughtKey(t *testing.T) {
 }
 
 // TestA17_RenewalsAreCounted: a key that renews again and again leaves each
-// certificate in the list that everybody fetches.
+// certificate in the CRL that all servers fetch.
 func TestA17_RenewalsAreCounted(t *testing.T) {
 	p := keyPortal(t)
 	c := p.challenge("Phone", "form")
@@ -389,7 +389,7 @@ func TestRename(t *testing.T) {
 	}
 }
 
-// What is refused costs nobody a certificate of the hour.
+// A refusal does not count as a certificate of the hour.
 func TestARefusalCostsNoCertificateOfTheHour(t *testing.T) {
 	p := keyPortal(t)
 	r := p.NewRegistrar(func(c *enroll.Config) { c.PerHour = 1 })

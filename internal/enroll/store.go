@@ -52,16 +52,16 @@ type Store interface {
 	// would work on without their end, at most limit.
 	Overdue(ctx context.Context, now time.Time, limit int) ([]ca.Serial, error)
 
-	// Note records an entry that stands for itself, such as a refusal.
+	// Note records an entry without another change, such as a refusal.
 	Note(context.Context, audit.Entry) error
 
 	// Devices lists a person's devices, newest first, with the certificate that
-	// Device.Certificate tells. Removed devices and those that never got a certificate are
+	// Device.Certificate describes. Removed devices and those that never got a certificate are
 	// left out.
 	Devices(ctx context.Context, person portal.PersonID) ([]portal.Device, error)
 
 	// Device finds a device of the person. It returns ErrNotFound when there is
-	// none or it is somebody else's.
+	// none or it is another person's.
 	Device(ctx context.Context, person portal.PersonID, id portal.DeviceID) (portal.Device, error)
 
 	// Pickup finds a pickup by the hash of its token, wiped or not. It returns

@@ -12,7 +12,7 @@ import (
 const sweepBatch = 200
 
 // Sweep clears what a crash or an absent phone left: reservations made before
-// the given moment are revoked, because a signature may exist that nobody holds;
+// the given moment are revoked, because a signature may exist outside the store;
 // pickups past their time are wiped; certificates whose key went with an unread
 // pickup are revoked, and those that a renewal superseded when their time is over.
 // It may run on several replicas at once.
@@ -36,7 +36,7 @@ func (r *Registrar) Sweep(ctx context.Context, before time.Time) error {
 	if err != nil {
 		return err
 	}
-	// After the undelivered: a certificate whose successor nobody fetched stays.
+	// After the undelivered: a certificate whose successor was not fetched stays.
 	return r.endOverdue(ctx)
 }
 

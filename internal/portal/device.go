@@ -14,7 +14,7 @@ import (
 // MaxDeviceName is the longest name of a device, in characters.
 const MaxDeviceName = 40
 
-// DeviceID names a device for good; it stands in addresses and is not secret.
+// DeviceID names a device for good; it is in addresses and is not secret.
 type DeviceID string
 
 // Platform is the kind of system a device runs, which decides the file it gets.
@@ -67,7 +67,7 @@ func (d Device) Working(now time.Time) bool {
 	return (c.Status == Issued || c.Status == Superseded) && now.Before(c.End())
 }
 
-// Status is where a certificate stands in its life. Expiry is not a status: it
+// Status is the state of a certificate. Expiry is not a status: it
 // follows from NotAfter.
 type Status string
 
@@ -93,7 +93,7 @@ type Certificate struct {
 	Serial    ca.Serial
 	Status    Status
 	Kind      Kind
-	UPN       string // as it stands in the certificate
+	UPN       string // as in the certificate
 	SID       string
 	NotBefore time.Time
 	NotAfter  time.Time
@@ -143,7 +143,7 @@ type Cause string
 // The causes there are.
 const (
 	Abandoned   Cause = "abandoned"   // the portal stopped between recording and delivering it
-	Undelivered Cause = "undelivered" // nobody fetched the file in time; the key is gone
+	Undelivered Cause = "undelivered" // the file was not fetched in time; the key is gone
 	Replaced    Cause = "replaced"    // a newer one is in use: a new file, or the end of a renewal
 	Removed     Cause = "removed"     // the person removed the device
 	Lost        Cause = "lost"        // the device is lost or stolen
@@ -157,7 +157,7 @@ const (
 func (c Cause) ReasonCode() int {
 	switch c {
 	case Lost:
-		return 1 // keyCompromise: whoever has the device may have the key
+		return 1 // keyCompromise: a finder of the device may have the key
 	case Left:
 		return 3 // affiliationChanged
 	case Replaced, Retired:

@@ -11,7 +11,7 @@ var (
 	// the two look alike on purpose.
 	ErrNotFound = errors.New("not found")
 
-	// ErrConflict says that somebody else changed the thing in between.
+	// ErrConflict means that another request changed the object in between.
 	ErrConflict = errors.New("changed in between")
 
 	// ErrCredentials says that name and password do not belong together. Wrong
@@ -49,15 +49,15 @@ const (
 	NoUPN         Reason = "no-upn"            // the directory gives no UPN
 	NoSID         Reason = "no-sid"            // the directory gives no SID, and must
 	BadIdentity   Reason = "bad-identity"      // UPN, SID or mail cannot stand in a certificate
-	Conflicting   Reason = "identity-conflict" // UPN or login could stand for somebody else; Value is the Conflict
+	Conflicting   Reason = "identity-conflict" // UPN or login could mean another person; Value is the Conflict
 	PausedSignIn  Reason = "paused"            // too many wrong passwords, until Until
 	PausedAddress Reason = "paused-address"    // too many wrong passwords from this network, until Until
 	PausedCodes   Reason = "paused-codes"      // too many codes that open nothing from this network, until Until
 	CodeNeeded    Reason = "code-needed"       // people enrol with a pickup code only
 	CodeOver      Reason = "code-over"         // the pickup code was used, replaced or ran out in between
-	PausedPickup  Reason = "paused-pickup"     // somebody brought too many wrong pickup codes, until Until
+	PausedPickup  Reason = "paused-pickup"     // too many wrong pickup codes of the person, until Until
 	PausedInvites Reason = "paused-invites"    // one of the staff made Limit codes within an hour, until Until
-	CheckMissing  Reason = "check-missing"     // staff did not say how they recognised somebody
+	CheckMissing  Reason = "check-missing"     // staff did not say how they recognised the person
 	CheckNote     Reason = "check-note"        // nor in words, where the list does not have it
 	CheckLong     Reason = "check-long"        // over MaxCheckNote characters
 	BlockReason   Reason = "block-reason"      // staff did not say why a device is blocked

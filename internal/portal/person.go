@@ -16,7 +16,7 @@ type PersonID string
 // Role is what a person may do in the portal.
 type Role string
 
-// The roles. Everybody who can sign in is an employee.
+// The roles. Every person who can sign in is an employee.
 const (
 	Employee Role = "employee"
 	Helpdesk Role = "helpdesk"
@@ -30,7 +30,7 @@ func ParseRole(s string) (Role, bool) {
 	return r, slices.Contains([]Role{Employee, Helpdesk, Auditor, Admin}, r)
 }
 
-// Person is somebody as the directory knows them at the moment of asking.
+// Person is a person as the directory knows them at the moment of asking.
 type Person struct {
 	ID        PersonID
 	Login     string // canonical account name
@@ -54,11 +54,11 @@ type Person struct {
 	Expired  bool // the account's end has passed
 	Locked   bool // the directory locked the account after wrong passwords
 
-	// MailShared says that somebody else has this address too. It is then good
+	// MailShared means that another person has this address too. It is then good
 	// for letters and not for a certificate.
 	MailShared bool
 
-	// Conflict says why the person's names could stand for somebody else; empty
+	// Conflict says why the person's names could mean another person; empty
 	// when they are unmistakable.
 	Conflict Conflict
 }
@@ -77,7 +77,7 @@ const (
 // Has reports whether the person holds the role.
 func (p Person) Has(r Role) bool { return r == Employee || slices.Contains(p.Roles, r) }
 
-// Subject is what of the person stands in a certificate. An address that others
+// Subject is the part of the person that goes into a certificate. An address that others
 // have too could be mapped to them.
 func (p Person) Subject() ca.Subject {
 	s := ca.Subject{UPN: p.UPN, Mail: p.Mail, SID: p.SID}
@@ -97,8 +97,8 @@ func (p Person) HighestRole() Role {
 	return Employee
 }
 
-// Claim is what an identity provider says of somebody who signed in there. Empty
-// fields are unknown; a claim without both matches nobody.
+// Claim is what an identity provider says of a person who signed in there. Empty
+// fields are unknown; a claim without both matches no person.
 type Claim struct {
 	SID string // "S-1-5-21-…"
 	UPN string
@@ -115,7 +115,7 @@ func (c Claim) Matches(p Person) bool {
 	return (c.SID != "" || c.UPN != "") && (c.SID == "" || c.SID == p.SID) && (c.UPN == "" || same)
 }
 
-// Directory says who people are. It is the only source of what stands in a
+// Directory says who people are. It is the only source of the names in a
 // certificate.
 type Directory interface {
 	// Authenticate checks a password. It returns ErrCredentials for a wrong
@@ -125,21 +125,21 @@ type Directory interface {
 	// the password went out and no answer came.
 	Authenticate(ctx context.Context, login, password string) (Person, error)
 
-	// Person reads somebody afresh. It returns ErrNotFound when the directory
+	// Person reads a person afresh. It returns ErrNotFound when the directory
 	// does not know them any more.
 	Person(ctx context.Context, id PersonID) (Person, error)
 
 	// Canonical gives one spelling for all spellings of a login name, the UPN
-	// among them. A name nobody has is given back in one spelling too, in the same
+	// among them. An unknown name is given back in one spelling too, in the same
 	// time. Throttling keys on it.
 	Canonical(ctx context.Context, login string) (string, error)
 
 	// Match finds the one person a claim of an identity provider speaks of, read
-	// afresh. It returns ErrNotFound when there is nobody or more than one, and
+	// afresh. It returns ErrNotFound when there is no person or more than one, and
 	// when SID and UPN of the claim are not of the same person.
 	Match(ctx context.Context, claim Claim) (Person, error)
 
-	// RequiresSID reports whether everybody in this directory has a SID, so that
+	// RequiresSID reports whether every person in this directory has a SID, so that
 	// a missing one is a fault and not a fact.
 	RequiresSID() bool
 }

@@ -23,7 +23,7 @@ const (
 // the window of sign-in tries, before a pause of the same length.
 const HandoffTries = 100
 
-// ErrWrongNumber says that somebody with the code chose another number than the
+// ErrWrongNumber means that a client with the code chose another number than the
 // desktop shows. The code is used up.
 var ErrWrongNumber = errors.New("wrong number for the hand-off")
 
@@ -37,14 +37,14 @@ type HandoffState string
 const (
 	HandoffOpen     HandoffState = "open"
 	HandoffRedeemed HandoffState = "redeemed" // a phone chose the right number
-	HandoffBurnt    HandoffState = "burnt"    // somebody chose a wrong one
+	HandoffBurnt    HandoffState = "burnt"    // a client chose a wrong number
 	HandoffEnded    HandoffState = "ended"    // a newer one took its place
 	HandoffExpired  HandoffState = "expired"
 )
 
 // Handoff is the way of one person from a desktop to one phone. The desktop shows
 // a code and a number; the phone brings the code and must choose the number among
-// three. Whoever is sent the code alone, by an attacker who wants them to install
+// three. A person who is sent the code alone, by an attacker who wants them to install
 // the attacker's certificate or by a link preview, has no number to go by.
 type Handoff struct {
 	ID      HandoffID
@@ -105,7 +105,7 @@ func (s *Service) Handoff(ctx context.Context, person portal.PersonID, id Handof
 }
 
 // OpenHandoff finds what a code opens, and changes nothing of it: link previews
-// ask too. It returns ErrNotFound for a code that opens nothing, whyever, in the
+// ask too. It returns ErrNotFound for a code that opens nothing, for any reason, in the
 // same time; a *Refusal with PausedCodes after too many of those from the network;
 // or an *Outage.
 func (s *Service) OpenHandoff(ctx context.Context, code HandoffCode, by portal.Actor) (Handoff, error) {
@@ -158,7 +158,7 @@ func (s *Service) RedeemHandoff(ctx context.Context, code HandoffCode, number in
 	return person, h, nil
 }
 
-// closeHandoff uses a code up, also when whoever chose has left: hanging up must
+// closeHandoff uses a code up, also when the client has left: hanging up must
 // not give a second guess.
 func (s *Service) closeHandoff(ctx context.Context, h Handoff, state HandoffState, entry audit.Entry) error {
 	entry.Object = string(h.ID)
@@ -166,7 +166,7 @@ func (s *Service) closeHandoff(ctx context.Context, h Handoff, state HandoffStat
 	return portal.AsOutage(portal.PartStore, "closing hand-off", err)
 }
 
-// checkStillAllowed reads somebody afresh who signed in elsewhere.
+// checkStillAllowed reads a person afresh who signed in elsewhere.
 func (s *Service) checkStillAllowed(ctx context.Context, id portal.PersonID, by portal.Actor) (portal.Person, error) {
 	asking, cancel := context.WithTimeout(ctx, s.c.Timeout)
 	defer cancel()

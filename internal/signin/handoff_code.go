@@ -25,7 +25,7 @@ const (
 	// from one screen to the other.
 	codeSymbols = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
 
-	// maxTypedCode bounds what is read of a code somebody typed, in bytes.
+	// maxTypedCode bounds what is read of a typed code, in bytes.
 	maxTypedCode = 64
 )
 
@@ -44,7 +44,7 @@ func ParseHandoffCode(s string) (HandoffCode, bool) {
 	return HandoffCode(code), ok
 }
 
-// typedCode gives the one spelling of a code that somebody typed.
+// typedCode normalises a typed code.
 func typedCode(s string, length int) (string, bool) {
 	if len(s) > maxTypedCode {
 		return "", false
@@ -80,7 +80,7 @@ func (s *Service) hashCode(ctx context.Context, code HandoffCode) ([32]byte, err
 	return s.hashTyped(ctx, handoffCodeLabel, string(code))
 }
 
-// hashTyped hashes a code that somebody typed. The label stands for a salt: the
+// hashTyped hashes a typed code. The label serves as the salt: the
 // code is looked up by its hash.
 func (s *Service) hashTyped(ctx context.Context, label, code string) ([32]byte, error) {
 	select {
@@ -127,7 +127,7 @@ func randomBelow(n int) (int, error) {
 	return int(drawn.Int64()), nil
 }
 
-// ParseHandoffNumber reads the number somebody chose. What is none is 0, which no
+// ParseHandoffNumber reads the chosen number. Anything else is 0, which no
 // hand-off has.
 func ParseHandoffNumber(s string) int {
 	n, err := strconv.ParseUint(s, 10, 8)

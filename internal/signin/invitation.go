@@ -13,13 +13,13 @@ import (
 // otherwise.
 const InvitationLife = 24 * time.Hour
 
-// MaxCheckNote is the longest note on how somebody was recognised, in characters.
+// MaxCheckNote is the longest note on how the person was recognised, in characters.
 const MaxCheckNote = 200
 
 // InvitationID names an invitation for good; it opens nothing.
 type InvitationID string
 
-// Check is how staff made sure who stands before them.
+// Check is how staff verified the identity of the person.
 type Check string
 
 // The checks, as the form field "checked" names them. The audit log keeps them: add,
@@ -27,7 +27,7 @@ type Check string
 const (
 	CheckInPerson Check = "in-person"   // with a badge
 	CheckCallback Check = "called-back" // on the number in the directory
-	CheckVideo    Check = "video"       // with somebody who knows them
+	CheckVideo    Check = "video"       // with a colleague who knows them
 	CheckOther    Check = "other"       // in words
 )
 
@@ -80,13 +80,13 @@ type Invitation struct {
 	Purpose  Purpose
 	Device   portal.DeviceID // that it is about; empty for none
 
-	// Alone lets the code stand for a password: whoever brings it gets a session
+	// Alone lets the code replace a password: a client that sends it gets a session
 	// that is good for this one certificate.
 	Alone bool
 
 	State    InvitationState
 	Expires  time.Time
-	Approver portal.PersonID // empty while nobody approved, or where nobody need
+	Approver portal.PersonID // empty before approval, or where none is needed
 	Closed   time.Time       // when it was redeemed or ended; zero before
 	Serial   ca.Serial       // zero until redeemed
 }

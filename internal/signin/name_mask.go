@@ -11,7 +11,7 @@ const (
 	// maskedWords is how many words of a name are hinted at.
 	maskedWords = 4
 
-	// mask stands for the rest of a word, whatever its length.
+	// mask replaces the rest of a word of any length.
 	mask = "**"
 )
 

@@ -17,15 +17,15 @@ const (
 	PickupAddressTries = 100
 )
 
-// WrongCode says that a pickup code opens nothing for whoever brought it: it never
-// was, is somebody else's, or, to a stranger, is over. They all look alike.
+// WrongCode means that a pickup code opens nothing for the client: it never existed,
+// is another person's, or, to an anonymous client, is over. They all look alike.
 type WrongCode struct {
 	Counted bool // Left says something: the person is known
 	Left    int  // tries left before a pause
 	Pause   time.Duration
 }
 
-// Error tells the tries left.
+// Error includes the tries left.
 func (w *WrongCode) Error() string { return fmt.Sprintf("wrong pickup code, %d tries left", w.Left) }
 
 // CodeGone says to the person it was made for that their code does not work: it
@@ -39,7 +39,7 @@ type CodeGone struct {
 func (g *CodeGone) Error() string { return "pickup code is " + string(g.State) }
 
 // OpenInvitation finds what a pickup code opens for a person who is signed in, or
-// for a stranger when by names nobody: then only a code that may stand alone. It
+// for an anonymous client when by has no person: then only a code that works alone. It
 // changes nothing of it: the code is used up when a certificate is recorded with
 // it.
 //
@@ -109,7 +109,7 @@ func endOf(i Invitation) time.Time {
 	return i.Expires
 }
 
-// noteCode records a code that did not open, of somebody who is signed in. What
+// noteCode records a code that did not open, of a person who is signed in. What
 // strangers bring is only counted: they could fill the audit log.
 func (s *Service) noteCode(ctx context.Context, by portal.Actor, id InvitationID, why string) {
 	e := by.Entry(s.c.Now(), audit.InvitationRefused)
@@ -145,8 +145,8 @@ func (s *Service) SignInByCode(ctx context.Context, code PickupCode, by portal.A
 	return person, i, s.signedIn(ctx, by, person, "pickup-code")
 }
 
-// stillStaff looks at who made a code that stands for a password: who was dismissed
-// since leaves no slips behind that work.
+// stillStaff checks the maker of a code that replaces a password: codes of
+// dismissed staff do not work.
 func (s *Service) stillStaff(ctx context.Context, i Invitation) error {
 	maker, err := s.c.Directory.Person(ctx, i.MadeBy)
 	switch {

@@ -100,7 +100,7 @@ func FuzzParsePickupCode(f *testing.F) {
 	})
 }
 
-// TestOpenInvitation: its person gets in, whoever else brings the code is told as
+// TestOpenInvitation: its person gets in, any other client with the code learns as
 // little as for one that never was.
 func TestOpenInvitation(t *testing.T) {
 	p := newCounter(t)
@@ -284,7 +284,7 @@ func (s *steps) Note(ctx context.Context, e audit.Entry) error {
 	return s.Store.Note(ctx, e)
 }
 
-// A code that stands for a password lets its person in, as the directory knows them
+// A code that replaces a password lets its person in, as the directory knows them
 // now.
 func TestSignInByCode(t *testing.T) {
 	p := newCounter(t)
@@ -328,7 +328,7 @@ func TestA3_SignInByCode(t *testing.T) {
 	}
 }
 
-// TestA11_DismissedStaffLeaveNoCodes: a slip is worth what whoever made it is.
+// TestA11_DismissedStaffLeaveNoCodes: a code works only while its maker is staff.
 func TestA11_DismissedStaffLeaveNoCodes(t *testing.T) {
 	p := newCounter(t)
 	_, code := p.invite(alone)
@@ -354,7 +354,7 @@ func TestA11_DismissedStaffLeaveNoCodes(t *testing.T) {
 	}
 }
 
-// demoted is a directory in which nobody is staff any more.
+// demoted is a directory in which no person is staff any more.
 type demoted struct{ portal.Directory }
 
 func (d *demoted) Person(ctx context.Context, id portal.PersonID) (portal.Person, error) {
@@ -363,7 +363,7 @@ func (d *demoted) Person(ctx context.Context, id portal.PersonID) (portal.Person
 	return person, err
 }
 
-// promoted is a directory in which everybody became protected.
+// promoted is a directory in which every person became protected.
 type promoted struct{ portal.Directory }
 
 func (p *promoted) Person(ctx context.Context, id portal.PersonID) (portal.Person, error) {

@@ -1,3 +1,10 @@
+// Package signin decides who is let in: by password, by the claim of an identity
+// provider, by a pickup code from the helpdesk, or by a hand-off from a desktop.
+//
+// Every try is counted before it is made, per account under all its spellings and per
+// network, so that the pause comes before the directory's own lockout. A wrong, an
+// unknown and a locked name look alike until the right password is given. Codes are
+// stored as Argon2id hashes.
 package signin
 
 import (
@@ -84,7 +91,7 @@ type Wrong struct {
 	Pause time.Duration
 }
 
-// Error tells the tries left.
+// Error includes the tries left.
 func (w *Wrong) Error() string {
 	return fmt.Sprintf("%v, %d tries left", portal.ErrCredentials, w.Left)
 }
@@ -112,7 +119,7 @@ func (s *Service) Authenticate(ctx context.Context, login, password string, by p
 		s.note(ctx, by, person, "credentials")
 		return portal.Person{}, &Wrong{Left: visit.left, Pause: visit.pause}
 	case errors.As(err, &refusal):
-		// The password was right: nobody is guessing from this network.
+		// The password was right: this was no guess from the network.
 		s.note(ctx, by, person, string(refusal.Reason))
 		return portal.Person{}, errors.Join(err, s.giveBack(ctx, visit.address))
 	case errors.Is(err, portal.ErrUnanswered):
@@ -130,7 +137,7 @@ func (s *Service) Authenticate(ctx context.Context, login, password string, by p
 	return person, s.signedIn(ctx, by, person, "password")
 }
 
-// Assert lets in whom an identity provider vouches for. It returns a *Refusal
+// Assert signs a person in on the claim of an identity provider. It returns a *Refusal
 // when the directory does not know them or they may not sign in, or an *Outage.
 func (s *Service) Assert(ctx context.Context, claim portal.Claim, by portal.Actor) (portal.Person, error) {
 	asking, cancel := context.WithTimeout(ctx, s.c.Timeout)
@@ -156,8 +163,8 @@ func (s *Service) Assert(ctx context.Context, claim portal.Claim, by portal.Acto
 	return person, s.signedIn(ctx, by, person, "openid")
 }
 
-// maySignIn refuses whom the directory does not let in. A password is refused by
-// the directory itself; a claim of somebody else is not.
+// maySignIn refuses accounts that the directory would refuse. It checks passwords
+// itself, but not the claims of an identity provider.
 func maySignIn(p portal.Person) error {
 	switch {
 	case p.Disabled:
@@ -170,7 +177,7 @@ func maySignIn(p portal.Person) error {
 	return nil
 }
 
-// signedIn records that somebody was let in. That is an act: without its entry
+// signedIn records that a person signed in. That is an act: without its entry
 // it does not happen.
 func (s *Service) signedIn(ctx context.Context, by portal.Actor, p portal.Person, method string) error {
 	by.Person, by.Role = p.ID, p.HighestRole()
@@ -192,7 +199,7 @@ func (s *Service) ask(ctx context.Context, login, password string) (portal.Perso
 	return s.c.Directory.Authenticate(ctx, login, password)
 }
 
-// note records a refused try, also when whoever tried has left: hanging up must
+// note records a refused try, also when the client has left: hanging up must
 // not keep a guess out of the audit log. What was typed as a name is not kept: people
 // type passwords there.
 func (s *Service) note(ctx context.Context, by portal.Actor, p portal.Person, reason string) {

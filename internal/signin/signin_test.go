@@ -288,7 +288,7 @@ type loose struct {
 
 func (l loose) Match(context.Context, portal.Claim) (portal.Person, error) { return l.person, nil }
 
-// TestA5_ClaimsCountToTheLetter has a directory that finds somebody for names
+// TestA5_ClaimsCountToTheLetter has a directory that finds a person for names
 // that are not theirs.
 func TestA5_ClaimsCountToTheLetter(t *testing.T) {
 	p := newPortal(t)

@@ -15,7 +15,7 @@ type Store interface {
 	// are allowed; the next one starts a pause of the same length.
 	Try(ctx context.Context, key string, limit Limit, now time.Time) (Tries, error)
 
-	// GiveBack takes back one try whose outcome nobody learned.
+	// GiveBack takes back one try whose outcome the client did not learn.
 	GiveBack(ctx context.Context, key string) error
 
 	// Forgive forgets the tries of a key, after a right password.
@@ -25,8 +25,8 @@ type Store interface {
 	// before: one code at a time.
 	OfferHandoff(context.Context, HandoffOffer) error
 
-	// Handoff finds a hand-off of the person, whatever became of it. It returns
-	// ErrNotFound when there is none or it is somebody else's.
+	// Handoff finds a hand-off of the person in any state. It returns
+	// ErrNotFound when there is none or it is another person's.
 	Handoff(ctx context.Context, person portal.PersonID, id HandoffID) (Handoff, error)
 
 	// OpenHandoff finds the hand-off that a code opens at the moment. It returns
@@ -38,8 +38,8 @@ type Store interface {
 	// also to the second of two who close it at once.
 	CloseHandoff(ctx context.Context, id HandoffID, state HandoffState, at time.Time, entry audit.Entry) error
 
-	// InvitationByCode finds an invitation by the hash of its code, whatever became
-	// of it. It returns ErrNotFound for a code that never was or is forgotten.
+	// InvitationByCode finds an invitation by the hash of its code, in any state.
+	// It returns ErrNotFound for a code that never was or is forgotten.
 	InvitationByCode(ctx context.Context, codeHash [32]byte) (Invitation, error)
 
 	// Note records an audit entry of its own.

@@ -11,8 +11,8 @@ import (
 // StayBelow keeps the tries of an account below the number at which the directory
 // itself locks it, counted over the directory's own window when that is longer
 // (AD: lockoutThreshold, lockOutObservationWindow). A threshold of 0 means that the
-// directory locks nobody. It returns the tries that are allowed now; with a
-// threshold of 1 that is one, which nobody can stay below.
+// directory locks no account. It returns the tries that are allowed now; with a
+// threshold of 1 that is one, which no limit can stay below.
 func (s *Service) StayBelow(threshold int, window time.Duration) int {
 	now := perAccount(s.c.Tries, s.c.Window)
 	if threshold > 0 {
@@ -22,7 +22,7 @@ func (s *Service) StayBelow(threshold int, window time.Duration) int {
 	return now.Tries
 }
 
-// perAccount rolls: in a window that stands, twice the tries fit around its end,
+// perAccount uses a rolling window: in a fixed one, twice the tries fit around its end,
 // and one now and then never ends.
 func perAccount(tries int, window time.Duration) Limit {
 	return Limit{Tries: tries, Window: window, Rolling: true}
@@ -63,7 +63,7 @@ func (s *Service) begin(ctx, asking context.Context, login string, by portal.Act
 
 func accountKey(canonical string) string { return "sign-in " + canonical }
 
-// AccountKey is what wrong passwords of an account count under, for those who tell
+// AccountKey is the key of the wrong passwords of an account, for callers that show
 // how long its pause lasts. It returns an *Outage when the directory does not
 // answer.
 func (s *Service) AccountKey(ctx context.Context, login string) (string, error) {
@@ -84,7 +84,7 @@ func (s *Service) try(ctx context.Context, key string, l Limit, now time.Time, p
 	return tries, nil
 }
 
-// giveBack takes back tries that were not wrong passwords, also when whoever
+// giveBack takes back tries that were not wrong passwords, also when the client that
 // tried has left: a browser breaks off the first of two taps.
 func (s *Service) giveBack(ctx context.Context, keys ...string) error {
 	ctx = context.WithoutCancel(ctx)

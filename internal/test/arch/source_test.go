@@ -68,6 +68,19 @@ func TestFilesOfAFolderShareAPackage(t *testing.T) {
 	}
 }
 
+// The package doc says what a package holds and refuses.
+func TestPackagesAreDocumented(t *testing.T) {
+	documented := make(map[string]bool)
+	for _, s := range sources(t) {
+		documented[s.pkg] = documented[s.pkg] || s.file.Doc != nil && !s.test()
+	}
+	for pkg, ok := range documented {
+		if !ok {
+			t.Errorf("%s has no package doc: add one to the file that bears its name", pkg)
+		}
+	}
+}
+
 // maxMethods is how many methods a type may have.
 const maxMethods = 100
 
