@@ -61,7 +61,7 @@ type Device struct {
 	FormerEnds time.Time
 }
 
-// Working reports whether the device holds a certificate that opens doors now.
+// Working reports whether the device holds a certificate that is valid now.
 func (d Device) Working(now time.Time) bool {
 	c := d.Certificate
 	return (c.Status == Issued || c.Status == Superseded) && now.Before(c.End())
@@ -114,7 +114,7 @@ type Certificate struct {
 	DER     []byte    // nil while pending
 }
 
-// End is when the certificate stops opening doors, if nothing happens before.
+// End is when the certificate stops working, unless it is revoked earlier.
 func (c Certificate) End() time.Time {
 	if c.Status == Superseded && !c.Ends.IsZero() {
 		return c.Ends

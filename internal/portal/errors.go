@@ -7,7 +7,7 @@ import (
 )
 
 var (
-	// ErrNotFound says that there is no such thing, or that it is not the asker's:
+	// ErrNotFound says that the object does not exist or belongs to another person:
 	// the two look alike on purpose.
 	ErrNotFound = errors.New("not found")
 
@@ -41,7 +41,7 @@ const (
 	Locked        Reason = "locked"            // the directory locked the account
 	PasswordOld   Reason = "password-old"      // right password, but it has run out
 	Restricted    Reason = "restricted"        // right password, but not from here or not at this hour
-	Protected     Reason = "protected"         // a certificate of this person would open the domain
+	Protected     Reason = "protected"         // a certificate of this person gives control over the domain
 	TooOften      Reason = "too-often"         // Limit certificates within an hour, until Until
 	RenewEarly    Reason = "renew-early"       // the certificate of the device Value is to be renewed from Until on
 	DeviceBlocked Reason = "device-blocked"    // the device Value is blocked, or holds nothing to renew
@@ -71,7 +71,7 @@ const (
 	AccountFormat Reason = "account-format"    // an account of the built-in directory is not well formed
 )
 
-// Refusal is a no that a person can do something about. It is fit to print:
+// Refusal is an error that the person can correct. It is fit to print:
 // Reason picks the sentence, the other fields fill it.
 type Refusal struct {
 	Reason Reason

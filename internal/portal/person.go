@@ -47,7 +47,7 @@ type Person struct {
 	MayEnroll bool // is in a group that may have certificates
 
 	// Protected people may do more than read their own mail: a certificate of
-	// theirs opens the domain.
+	// theirs gives control over the domain.
 	Protected bool
 
 	Disabled bool // the account is switched off
@@ -55,7 +55,7 @@ type Person struct {
 	Locked   bool // the directory locked the account after wrong passwords
 
 	// MailShared means that another person has this address too. It is then good
-	// for letters and not for a certificate.
+	// for messages and not for a certificate.
 	MailShared bool
 
 	// Conflict says why the person's names could mean another person; empty
@@ -87,7 +87,8 @@ func (p Person) Subject() ca.Subject {
 	return s
 }
 
-// highest is the role the audit log names for an act that needs none.
+// HighestRole returns the most powerful role of the person, which the audit log names
+// for an act that needs no role.
 func (p Person) HighestRole() Role {
 	for _, r := range []Role{Admin, Auditor, Helpdesk} {
 		if p.Has(r) {
@@ -104,7 +105,7 @@ type Claim struct {
 	UPN string
 }
 
-// names reports whether the claim names the person to the letter, but for case.
+// Matches reports whether the claim names the person exactly, apart from case.
 // Directories compare more loosely (ſ is s, ß is ss), and at some providers people
 // choose how they are called: there they could be two.
 func (c Claim) Matches(p Person) bool {
