@@ -43,7 +43,7 @@ const (
 )
 
 // Handoff is the way of one person from a desktop to one phone. The desktop shows
-// a code and a number; the phone brings the code and must choose the number among
+// a code and a number; the phone presents the code and must choose the number among
 // three. A person who is sent the code alone, by an attacker who wants them to install
 // the attacker's certificate or by a link preview, has no number to go by.
 type Handoff struct {
@@ -129,7 +129,7 @@ func (s *Service) OpenHandoff(ctx context.Context, code HandoffCode, by portal.A
 	return h, errors.Join(portal.AsOutage(portal.PartStore, "finding hand-off", err), s.giveBack(ctx, key))
 }
 
-// RedeemHandoff lets a phone in that brings a code and the number of the desktop.
+// RedeemHandoff signs in a phone that presents a code and the number of the desktop.
 // It returns ErrWrongNumber, and the code is used up; a *Refusal when the person
 // may not sign in any more; and else what OpenHandoff returns. When the directory
 // does not answer, the code is still good.
@@ -158,7 +158,7 @@ func (s *Service) RedeemHandoff(ctx context.Context, code HandoffCode, number in
 	return person, h, nil
 }
 
-// closeHandoff uses a code up, also when the client has left: hanging up must
+// closeHandoff uses a code up, also when the client has disconnected: that must
 // not give a second guess.
 func (s *Service) closeHandoff(ctx context.Context, h Handoff, state HandoffState, entry audit.Entry) error {
 	entry.Object = string(h.ID)

@@ -108,7 +108,7 @@ func TestA9_RedeemHandoff(t *testing.T) {
 		}
 	}
 	if !slices.Equal(lines, want) {
-		t.Errorf("ledger: got %v, want %v", lines, want)
+		t.Errorf("audit log: got %v, want %v", lines, want)
 	}
 }
 

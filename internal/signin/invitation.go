@@ -67,7 +67,7 @@ const (
 )
 
 // Invitation is the right of one person to enrol once, given by staff, redeemed
-// with a code that the person alone brings to their phone. It holds no key and
+// with a code that the person alone enters on their phone. It holds no key and
 // leads to none: the key is made when the person redeems it.
 type Invitation struct {
 	ID       InvitationID

@@ -29,7 +29,7 @@ func NewPickupCode() (PickupCode, error) {
 
 // ParsePickupCode reads a code as people type it: in either case, with spaces and
 // hyphens anywhere. False for what no code can be. Symbols that are taken for each
-// other are in no code, so that 0 and O, 1, I and L are a slip of the reader and
+// other are in no code, so that 0 and O, 1, I and L are a reading error and
 // not another spelling: which symbol was meant is unknown.
 func ParsePickupCode(s string) (PickupCode, bool) {
 	code, ok := typedCode(s, pickupCodeLength)

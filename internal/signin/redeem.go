@@ -119,7 +119,7 @@ func (s *Service) noteCode(ctx context.Context, by portal.Actor, id InvitationID
 	}
 }
 
-// SignInByCode lets in who brings a code that may stand for a password, for the
+// SignInByCode signs in a client with a code that may stand for a password, for the
 // one certificate that the code is good for. It returns a *Refusal when the person
 // may not sign in or may have no certificate by a code, and else what
 // OpenInvitation returns. When the directory does not answer, the code is still

@@ -167,7 +167,7 @@ func TestOpenInvitation(t *testing.T) {
 		}
 	}
 	if want := []string{"unknown", "foreign", "redeemed", "ended", "waiting", "expired"}; !slices.Equal(reasons, want) {
-		t.Errorf("ledger: got %v, want %v", reasons, want)
+		t.Errorf("audit log: got %v, want %v", reasons, want)
 	}
 }
 
@@ -295,7 +295,7 @@ func TestSignInByCode(t *testing.T) {
 	}
 	last := p.Entries()
 	if e := last[len(last)-1]; e.Action != audit.SignedIn || e.Actor != string(p.anna.ID) || e.Detail["method"] != "pickup-code" {
-		t.Errorf("ledger: got %+v", e)
+		t.Errorf("audit log: got %+v", e)
 	}
 	if err := p.People.SetDisabled(t.Context(), "anna", true, audit.Entry{}); err != nil {
 		t.Fatal(err)

@@ -199,7 +199,7 @@ func (s *Service) ask(ctx context.Context, login, password string) (portal.Perso
 	return s.c.Directory.Authenticate(ctx, login, password)
 }
 
-// note records a refused try, also when the client has left: hanging up must
+// note records a refused try, also when the client has disconnected: that must
 // not keep a guess out of the audit log. What was typed as a name is not kept: people
 // type passwords there.
 func (s *Service) note(ctx context.Context, by portal.Actor, p portal.Person, reason string) {

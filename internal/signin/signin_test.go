@@ -229,7 +229,7 @@ func TestA8_HangingUpHidesNoGuess(t *testing.T) {
 				judged = 1
 			}
 			if got := fixture.Count(p.Entries(), audit.SignInRefused); got != judged {
-				t.Errorf("%d refusals in the ledger, want %d", got, judged)
+				t.Errorf("%d refusals in the audit log, want %d", got, judged)
 			}
 			_, err := p.SignIn.Authenticate(t.Context(), "anna", "guess", portal.Actor{})
 			var wrong *signin.Wrong
