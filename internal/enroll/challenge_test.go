@@ -31,7 +31,7 @@ func (p *testPortal) challenge(name, form string) enroll.Challenge {
 	return testkit.Must(p.NewChallenge(p.T.Context(), p.request(name, form)))(p.T)
 }
 
-// wantDenial expects a no that is recorded with this word.
+// wantDenial expects a denial that is recorded with this reason.
 func (p *testPortal) wantDenial(err error, why string) {
 	p.T.Helper()
 	var denial *portal.Denial

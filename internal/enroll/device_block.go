@@ -8,7 +8,7 @@ import (
 	"certportal/internal/portal"
 )
 
-// Block is a device that is to open nothing any more.
+// Block asks for all certificates of a device to be revoked for good.
 type Block struct {
 	Person portal.PersonID // whose device it is
 	Device portal.DeviceID

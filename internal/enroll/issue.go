@@ -41,7 +41,7 @@ type Request struct {
 	// Invitation is used up by the certificate. Empty without.
 	Invitation signin.InvitationID
 
-	// PickupKey is the secret of the asker's session: only it leads to the file.
+	// PickupKey is the secret of the person's session: only it leads to the file.
 	PickupKey PickupKey
 }
 

@@ -33,7 +33,7 @@ type keyIssuance struct {
 // overlaps reports whether the old certificate works beside the new one.
 func (o keyIssuance) overlaps() bool { return o.renewal || o.renews != (ca.Serial{}) }
 
-// entry opens a audit entry about the order.
+// entry sets the actor of an audit entry about the issuance.
 func (o keyIssuance) entry(e audit.Entry) audit.Entry {
 	if !o.signedIn {
 		e.Actor, e.Role = deviceActor, ""

@@ -20,7 +20,7 @@ type keyLock struct {
 	users int           // inside and waiting; the last one out removes the turn
 }
 
-// enter waits for the person's turn, no longer than the context lives. leave
+// lock waits until no other request of the person runs, or the context ends. leave
 // must be called once.
 func (t *keyedMutex) lock(ctx context.Context, id portal.PersonID) (leave func(), err error) {
 	mine := t.acquire(id)

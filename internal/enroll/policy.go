@@ -77,7 +77,7 @@ func (r *Registrar) Judge(p portal.Person) error { return r.rules.Judge(p) }
 // CodeRequired reports whether enrolling needs an invitation.
 func (r *Registrar) CodeRequired() bool { return r.c.CodeRequired }
 
-// invited refuses who brings no invitation where one is required. Whether it is
+// invited refuses a request without an invitation where one is required. Whether it is
 // good, the store decides inside its transaction.
 func (r *Registrar) invited(req Request) error {
 	if r.c.CodeRequired && req.Invitation == "" {

@@ -46,7 +46,7 @@ type Config struct {
 	CodeRequired bool
 
 	// EnrollProtected lets protected people enrol. Default: they are refused,
-	// because a phone that is lost with such a certificate is a lost domain.
+	// because a lost phone with such a certificate gives control over the domain.
 	EnrollProtected bool
 
 	// EnrollGroup is what people call the group that may enrol. Optional.
