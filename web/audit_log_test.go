@@ -151,7 +151,7 @@ func TestA19_AuditLogSaysWhereItBreaks(t *testing.T) {
 	}
 }
 
-// A audit log that takes no entries ends all issuing: nothing is signed, and the page
+// An audit log that takes no entries ends all issuing: nothing is signed, and the page
 // says that it is not the person's doing.
 func TestF21_WithoutTheLedgerNothingIsSigned(t *testing.T) {
 	t.Parallel()

@@ -22,7 +22,7 @@ type testAuthority struct {
 	err error // of making a list
 }
 
-// Standing fulfils admin.Authority.
+// Status implements admin.Authority.
 func (a *testAuthority) Status() admin.AuthorityStatus {
 	list, _, err := a.db.Latest(context.Background(), "issuing", false, 0)
 	if err != nil {

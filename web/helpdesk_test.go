@@ -51,7 +51,7 @@ func (p *testPortal) newHelpdesk(signIn *signin.Service, change ...func(*helpdes
 	return d
 }
 
-// counter is a portal whose codes may stand for passwords, or need approval.
+// newCodePortal returns a portal whose codes may stand for passwords, or need approval.
 func newCodePortal(t *testing.T, change ...func(*helpdesk.Config)) *testPortal {
 	t.Helper()
 	p := newPortal(t, func(c *web.Config) { c.CodeAlone, c.Mails = true, true })

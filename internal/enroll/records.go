@@ -112,7 +112,7 @@ type Enrolment struct {
 	Device portal.DeviceID
 	Serial ca.Serial
 
-	// Again says that the same form was sent before: this is the outcome of then.
+	// Again says that the same form was sent before: this is its first outcome.
 	Again bool
 }
 

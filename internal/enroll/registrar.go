@@ -61,7 +61,7 @@ type Config struct {
 }
 
 // Registrar decides whether a certificate may be issued, records it, has it
-// signed and seals the result. It is the only way to a certificate.
+// signed and encrypts the result. It is the only way to a person's certificate.
 type Registrar struct {
 	c       Config
 	rules   Rules

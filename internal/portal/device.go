@@ -85,7 +85,7 @@ type Kind string
 // The kinds of certificates the embedded CA signs.
 const (
 	KindUser   Kind = "user"
-	KindServer Kind = "server" // the portal's own: TLS, and the agent that answers for SCEP
+	KindServer Kind = "server" // the portal's own: TLS, OCSP signer, SCEP RA, audit signer, test issuance
 )
 
 // Certificate is one X.509 certificate as the store knows it.

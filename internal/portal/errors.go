@@ -67,7 +67,7 @@ const (
 	CommentEmpty  Reason = "comment-empty"     // nor say it in words
 	CommentLong   Reason = "comment-long"      // over Limit characters
 	CountWrong    Reason = "count"             // the number typed is not that of the certificates, Limit
-	FilterEmpty   Reason = "filter-empty"      // an order over all certificates there are
+	FilterEmpty   Reason = "filter-empty"      // a bulk revocation of all certificates there are
 	AccountFormat Reason = "account-format"    // an account of the built-in directory is not well formed
 )
 

@@ -1,4 +1,4 @@
-// Package portal holds the words of the domain that all packages share: people and
+// Package portal holds the domain types that all packages share: people and
 // their roles, devices and certificates, who acts, and the errors that have a meaning
 // for more than one package.
 //

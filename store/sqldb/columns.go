@@ -14,6 +14,7 @@ func Moment(t time.Time) sql.NullInt64 {
 	return sql.NullInt64{Int64: t.UnixMilli(), Valid: !t.IsZero()}
 }
 
+// TimeOf is the time that Moment stored, in UTC; the zero time for NULL.
 func TimeOf(ms sql.NullInt64) time.Time {
 	if !ms.Valid {
 		return time.Time{}

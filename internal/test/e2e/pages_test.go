@@ -103,6 +103,7 @@ func showEverywhere(t *testing.T, agent string, screens func(*demo) []screen) {
 	browserTool(t, "axe-core", "axe.min.js")
 	for _, language := range []string{"en", "de", "zh-CN"} {
 		t.Run(language, func(t *testing.T) {
+			t.Parallel() // each has its own portal and tab
 			d := startDemo(t)
 			// axe is a script; the journey is what shows that the pages need none.
 			openTab(t, look{agent: agent, language: language, scripts: true}).walk(d, language, screens(d))

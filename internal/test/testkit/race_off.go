@@ -2,5 +2,5 @@
 
 package testkit
 
-// UnderRace says that the race detector is on.
+// UnderRace reports whether the race detector is on.
 const UnderRace = false

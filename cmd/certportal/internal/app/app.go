@@ -80,7 +80,7 @@ type App struct {
 	lock        *os.File
 }
 
-// Open opens all parts in the order of their dependencies. It takes the ports and
+// Open opens all parts in the order of their dependencies. It opens the listeners and
 // answers no request before Serve. Call Close also after an error.
 func Open(ctx context.Context, version string, s *config.Settings, term *config.Terminal, log *slog.Logger) (*App, error) {
 	p := &App{version: version, Settings: s, log: log, Now: time.Now}

@@ -14,7 +14,7 @@ import (
 	"certportal/internal/durable"
 )
 
-// promptWord as ca.passphrase_file asks at every start.
+// Prompt, as the value of ca.passphrase_file, asks for the passphrase at every start.
 const Prompt = "prompt"
 
 // maxSecret bounds a file with a secret, in bytes.

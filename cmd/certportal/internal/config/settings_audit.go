@@ -63,7 +63,7 @@ func syslogAddress(text string) (hostPort string, err error) {
 	return u.Host, nil
 }
 
-// node names this replica.
+// NodeName is the name of this replica: the setting, else the host's name.
 func (s *Settings) NodeName() string {
 	if s.Node != "" {
 		return s.Node

@@ -2,7 +2,7 @@
 // alerts for administrators, says whether this server is ready for requests, and
 // issues test certificates.
 //
-// It gets what it asks in Config, and never the whole program. Texts are English
+// Its dependencies come in Config, never the whole program. Texts are English
 // sentences for operators.
 package doctor
 
@@ -24,7 +24,7 @@ import (
 	"certportal/store"
 )
 
-// Config is what a Doctor asks. Fields are required unless they say otherwise.
+// Config holds the dependencies of a Doctor. Fields are required unless they say otherwise.
 type Config struct {
 	Settings *config.Settings
 	Public   config.Addresses

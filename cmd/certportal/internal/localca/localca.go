@@ -144,17 +144,17 @@ func (a *CA) Issuer() enroll.Issuer {
 // sealedIssuer is the issuer of a sealed CA.
 type sealedIssuer struct{ cause error }
 
-// Prepare returns the cause of the seal.
+// Prepare fails with the reason why the CA is sealed.
 func (s sealedIssuer) Prepare(*ca.Profile, ca.Subject, crypto.PublicKey, time.Time) (*ca.Prepared, error) {
 	return nil, fmt.Errorf("the CA is sealed: %w", s.cause)
 }
 
-// Sign returns the cause of the seal.
+// Sign fails with the reason why the CA is sealed.
 func (s sealedIssuer) Sign(*ca.Prepared) (*x509.Certificate, error) {
 	return nil, fmt.Errorf("the CA is sealed: %w", s.cause)
 }
 
-// IssuingIssuer is the issuing CA, or the cause of the seal as an error.
+// IssuingIssuer is the issuing CA, or an error with the reason why it is sealed.
 func (a *CA) IssuingIssuer() (*ca.Issuer, error) {
 	if a.Issuing == nil {
 		return nil, fmt.Errorf("the CA is sealed: %w", a.Sealed)
