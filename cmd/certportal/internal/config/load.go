@@ -188,9 +188,12 @@ func environmentKeys(t reflect.Type, variable, key string) map[string]string {
 		f := t.Field(i)
 		tag := f.Tag.Get("yaml")
 		v, k := variable+strings.ToUpper(tag), key+tag
-		if f.Type.Kind() == reflect.Struct {
+		switch {
+		case f.Type.Kind() == reflect.Struct:
 			maps.Copy(keys, environmentKeys(f.Type, v+"_", k))
 			continue
+		case f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct:
+			continue // a list of structs has variables with an index only
 		}
 		keys[v] = k
 	}

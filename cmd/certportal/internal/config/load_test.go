@@ -138,6 +138,18 @@ func TestUnknownEnvironmentVariable(t *testing.T) {
 	}
 }
 
+// The list of anchors has variables with an index, and none of its own.
+func TestAnchorsInTheEnvironment(t *testing.T) {
+	_, err := Load("", map[string]string{"CERTPORTAL_ANCHORS": ""})
+	if err == nil || !strings.Contains(err.Error(), "unknown variable CERTPORTAL_ANCHORS") {
+		t.Errorf("error %v, want an unknown variable", err)
+	}
+	s, err := Load("", map[string]string{"CERTPORTAL_ANCHORS_0_NAME": "Mail root", "CERTPORTAL_ANCHORS_0_FILE": "/x.cer"})
+	if err != nil || len(s.Anchors) != 1 || s.Anchors[0] != (AnchorSettings{Name: "Mail root", File: "/x.cer"}) {
+		t.Errorf("anchors %v, %v", s.Anchors, err)
+	}
+}
+
 func TestEnvironmentMistakesNameTheVariable(t *testing.T) {
 	_, err := Load("", map[string]string{"CERTPORTAL_CERTIFICATES_PREPARED_KEYS": "many"})
 	if err == nil || !strings.Contains(err.Error(), "CERTPORTAL_CERTIFICATES_PREPARED_KEYS") {
