@@ -11,6 +11,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"certportal/internal/test/testkit"
 )
 
 // report is the part of Lighthouse's answer that the bars speak of.
@@ -70,25 +72,24 @@ func TestLighthouseOfALife(t *testing.T) {
 }
 
 // holdAgainstBars wants of each page the scores of a phone on slow 4G, few bytes on
-// the wire and few requests.
+// the wire and few requests. The score of performance is a time of this machine: only
+// "scripts/test long" holds it against its bar, as the median of five.
 func holdAgainstBars(t *testing.T, d *demo, visits []visit) {
 	t.Helper()
 	tool := browserTool(t, "lighthouse", "cli", "index.js")
 	for _, v := range visits {
 		t.Run(v.name, func(t *testing.T) {
-			r, performance := medianOfThree(t, tool, d.https+v.path, v.cookie)
-			bars := map[string][2]float64{
-				"performance":    {performance, barOfPerformance},
-				"accessibility":  {r.Categories["accessibility"].Score, 1},
-				"best-practices": {r.Categories["best-practices"].Score, 1},
-			}
-			for what, bar := range bars {
-				if bar[0] < bar[1] {
-					t.Errorf("%s %.2f, want %.2f", what, bar[0], bar[1])
+			r := lighthouse(t, tool, d.https+v.path, v.cookie, 3)
+			for _, category := range []string{"accessibility", "best-practices"} {
+				if got := r.Categories[category].Score; got < 1 {
+					t.Errorf("%s %.2f, want 1", category, got)
 				}
 			}
 			if got, most := r.Audits["total-byte-weight"].NumericValue, 20.0*1024; got > most {
 				t.Errorf("%.0f bytes on the wire, want at most %.0f", got, most)
+			}
+			if got, most := r.Audits["cumulative-layout-shift"].NumericValue, 0.01; got > most {
+				t.Errorf("layout shift %.3f, want at most %.3f", got, most)
 			}
 			var requests []json.RawMessage
 			if err := json.Unmarshal(r.Audits["network-requests"].Details.Items, &requests); err != nil {
@@ -97,33 +98,26 @@ func holdAgainstBars(t *testing.T, d *demo, visits []visit) {
 			if got, most := len(requests), 3; got > most {
 				t.Errorf("%d requests, want at most %d:\n%s", got, most, requests)
 			}
-			t.Logf("%.0f bytes, %d requests, LCP %.0f ms", r.Audits["total-byte-weight"].NumericValue, len(requests),
-				r.Audits["largest-contentful-paint"].NumericValue)
+			t.Logf("%.0f bytes, %d requests, LCP %.0f ms, TBT %.0f ms, performance %.2f",
+				r.Audits["total-byte-weight"].NumericValue, len(requests), r.Audits["largest-contentful-paint"].NumericValue,
+				r.Audits["total-blocking-time"].NumericValue, r.Categories["performance"].Score)
+			if testkit.Times(t, 1) > 1 {
+				performanceOfFive(t, tool, d.https+v.path, v.cookie)
+			}
 		})
 	}
 }
 
-const barOfPerformance = 0.98
-
-// medianOfThree returns the last report and the median score of performance. Two
-// scores on the same side of the bar decide, without a third run.
-func medianOfThree(t *testing.T, tool, address, cookie string) (r report, performance float64) {
+func performanceOfFive(t *testing.T, tool, address, cookie string) {
 	t.Helper()
-	var below, above []float64
-	for len(below) < 2 && len(above) < 2 {
-		r = lighthouse(t, tool, address, cookie, 3)
-		score := r.Categories["performance"].Score
-		if score < barOfPerformance {
-			below = append(below, score)
-			continue
-		}
-		above = append(above, score)
+	var scores []float64
+	for range 5 {
+		scores = append(scores, lighthouse(t, tool, address, cookie, 3).Categories["performance"].Score)
 	}
-	t.Logf("performance below the bar %v, above %v", below, above)
-	if len(above) == 2 {
-		return r, slices.Min(above)
+	slices.Sort(scores)
+	if got, want := scores[2], 0.98; got < want {
+		t.Errorf("performance %v, median %.2f, want %.2f", scores, got, want)
 	}
-	return r, slices.Max(below)
 }
 
 func lighthouse(t *testing.T, tool, address, cookie string, tries int) report {
