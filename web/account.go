@@ -107,8 +107,8 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, p portal.P
 	if err != nil {
 		return &portal.Outage{Part: portal.PartStore, Err: err}
 	}
-	if secret, ok := parseSecret(session.ID); ok {
-		if err := s.store.EndSession(r.Context(), secret.idHash()); err != nil {
+	if key, ok := s.sessions.keyOf(session.ID); ok {
+		if err := s.store.EndSession(r.Context(), key.idHash()); err != nil {
 			return &portal.Outage{Part: portal.PartStore, Err: fmt.Errorf("ending earlier session: %w", err)}
 		}
 	}
@@ -160,8 +160,8 @@ func (s *Server) pickupKey(r *http.Request) enroll.PickupKey {
 	if err != nil {
 		return enroll.PickupKey{}
 	}
-	secret, _ := parseSecret(session.ID)
-	return secret.pickupKey()
+	key, _ := s.sessions.keyOf(session.ID)
+	return key.pickupKey()
 }
 
 // by returns the signed-in person as an actor in the role of an employee.

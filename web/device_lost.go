@@ -82,9 +82,9 @@ func (s ownDevices) submitLost(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return &retryable{&portal.Outage{Part: portal.PartStore, Err: err}, blockRetry(d.ID, cause)}
 	}
-	secret, _ := parseSecret(session.ID)
+	key, _ := s.sessions.keyOf(session.ID)
 	err = s.registrar.Block(r.Context(), s.by(r), enroll.Block{
-		Person: s.person(r).person, Device: d.ID, Cause: cause, Session: secret.idHash(),
+		Person: s.person(r).person, Device: d.ID, Cause: cause, Session: key.idHash(),
 	})
 	if err != nil {
 		return &retryable{err, blockRetry(d.ID, cause)}

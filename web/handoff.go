@@ -82,8 +82,8 @@ func (s handoffPages) submitHandoff(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return &portal.Outage{Part: portal.PartStore, Err: err}
 	}
-	secret, _ := parseSecret(session.ID)
-	h, code, err := s.signIn.OfferHandoff(r.Context(), s.by(r), secret.idHash(), a.name)
+	key, _ := s.sessions.keyOf(session.ID)
+	h, code, err := s.signIn.OfferHandoff(r.Context(), s.by(r), key.idHash(), a.name)
 	if err != nil {
 		return err
 	}

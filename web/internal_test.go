@@ -251,19 +251,23 @@ func FuzzReadForm(f *testing.F) {
 	})
 }
 
-// TestSessionSecret: no value derived from a cookie reveals another one.
-func TestSessionSecret(t *testing.T) {
+// TestSessionKey: no value derived from a cookie reveals another one, and a cookie is
+// worth nothing at an installation with another secret.
+func TestSessionKey(t *testing.T) {
 	t.Parallel()
-	var secret cookieSecret
-	secret[0] = 1
-	id, key := secret.idHash(), secret.pickupKey()
-	if id == key {
-		t.Error("id and pickup key are equal")
-	}
+	secret := cookieSecret{1}
 	if again, ok := parseSecret(secret.String()); !ok || again != secret {
 		t.Errorf("got %v, %v after a round trip", again, ok)
 	}
-	sealed, err := secret.seal(map[any]any{"person": "anna"})
+	ours, theirs := &sessionStore{key: [32]byte{1}}, &sessionStore{key: [32]byte{2}}
+	key, ok := ours.keyOf(secret.String())
+	if !ok {
+		t.Fatal("no key")
+	}
+	if id, pickups := key.idHash(), key.pickupKey(); id == pickups {
+		t.Error("id and pickup key are equal")
+	}
+	sealed, err := key.seal(map[any]any{"person": "anna"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,12 +275,18 @@ func TestSessionSecret(t *testing.T) {
 		t.Error("values are kept in the clear")
 	}
 	values := map[any]any{}
-	if err := secret.open(sealed, values); err != nil || values["person"] != "anna" {
+	if err := key.open(sealed, values); err != nil || values["person"] != "anna" {
 		t.Errorf("got %v, %v", values, err)
 	}
-	var other cookieSecret
-	if err := other.open(sealed, values); err == nil {
-		t.Error("another cookie opens the values")
+	other, _ := ours.keyOf(cookieSecret{2}.String())
+	foreign, _ := theirs.keyOf(secret.String())
+	for what, k := range map[string]sessionKey{"another cookie": other, "another installation": foreign} {
+		if err := k.open(sealed, values); err == nil {
+			t.Errorf("%s opens the values", what)
+		}
+		if k.idHash() == key.idHash() {
+			t.Errorf("%s has the same row", what)
+		}
 	}
 	for _, value := range []string{"", "x", secret.String() + "=", secret.String()[1:], strings.Repeat("!", 43)} {
 		if _, ok := parseSecret(value); ok {

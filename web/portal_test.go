@@ -139,7 +139,7 @@ func (p *testPortal) start(h *ca.Hierarchy, log *slog.Logger, change []func(*web
 			{Name: "root", Cert: h.Root, Own: true},
 			{Name: "issuing", Cert: h.Issuing, Own: true, Issuing: true},
 		},
-		Org: "Example", PublicURL: origin, Log: log, Now: p.clock.Now,
+		Org: "Example", PublicURL: origin, Secret: fixture.Secret(), Log: log, Now: p.clock.Now,
 	}
 	for _, c := range change {
 		c(&config)

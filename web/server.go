@@ -58,6 +58,10 @@ type Config struct {
 	CRLs      CRLSource
 	Renderer  *page.Renderer
 
+	// Secret is that of the installation. Sessions are keyed by it, so that rows planted
+	// in the database are none.
+	Secret portal.Secret
+
 	// Helpdesk serves the pages of the helpdesk. Optional; without it there are no
 	// such pages, and no pickup codes.
 	Helpdesk  *helpdesk.Service
@@ -177,7 +181,7 @@ type Server struct {
 // New checks the configuration and builds the routes. It refuses missing parts, a
 // public address that is not an https origin, and anchors with the same name.
 func New(c Config) (*Server, error) {
-	if c.Registrar == nil || c.SignIn == nil || c.Store == nil || c.CRLs == nil || c.Renderer == nil {
+	if c.Registrar == nil || c.SignIn == nil || c.Store == nil || c.CRLs == nil || c.Renderer == nil || c.Secret.IsZero() {
 		return nil, errors.New("web: a required part is missing")
 	}
 	if err := checkOrigin(c.PublicURL); err != nil {
@@ -215,7 +219,7 @@ func New(c Config) (*Server, error) {
 	limits := c.Limits.withDefaults()
 	s := &Server{
 		registrar: c.Registrar, signIn: c.SignIn, store: c.Store, renderer: c.Renderer,
-		sessions: &sessionStore{records: c.Store, now: c.Now, idle: limits.Idle},
+		sessions: &sessionStore{records: c.Store, now: c.Now, idle: limits.Idle, key: c.Secret.Key("certportal sessions"), log: c.Log},
 		gzip:     &compressor{}, anchors: anchors,
 		org: c.Org, public: c.PublicURL, sso: c.SSO, example: c.UsernameExample,
 		profiles: profiles, exchange: c.Exchange, scep: c.SCEP, services: c.Services, admin: c.Admin,

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -40,9 +41,7 @@ type sessionRecords interface {
 	EndSession(ctx context.Context, idHash [32]byte) error
 }
 
-// cookieSecret is the content of the cookie, which the portal does not keep.
-// Everything else of a session is derived from it, each value under its own label (RFC
-// 5869), so that neither the row's id nor the pickup key reveals the others.
+// cookieSecret is the content of a cookie, which the portal does not keep.
 type cookieSecret [32]byte
 
 // parseSecret decodes a cookie's value. It accepts the canonical encoding only.
@@ -56,26 +55,45 @@ func parseSecret(value string) (cookieSecret, bool) {
 
 func (c cookieSecret) String() string { return base64.RawURLEncoding.EncodeToString(c[:]) }
 
-// idHash is the id of the session's row.
-func (c cookieSecret) idHash() [32]byte { return c.derive("certportal session id") }
+// derive derives a value under a label (RFC 5869).
+func (c cookieSecret) derive(label string) [32]byte { return deriveKey(c, nil, label) }
 
-// pickupKey is the key from which the tokens of this session's pickups are derived.
-func (c cookieSecret) pickupKey() enroll.PickupKey {
-	return enroll.PickupKey(c.derive("certportal pickup key"))
-}
-
-func (c cookieSecret) derive(label string) [32]byte {
-	b, err := hkdf.Key(sha256.New, c[:], nil, label, sha256.Size)
+func deriveKey(from [32]byte, salt []byte, label string) [32]byte {
+	b, err := hkdf.Key(sha256.New, from[:], salt, label, sha256.Size)
 	if err != nil { // only for lengths over 255 hashes
 		panic(err)
 	}
 	return [32]byte(b)
 }
 
+// sessionKey belongs to one session: cookie and secret of the installation together.
+// Everything else of a session is derived from it, each value under its own label, so
+// that neither the row's id nor the pickup key reveals the others. Who can write the
+// database but lacks the secret cannot make a row for a cookie of their choice.
+type sessionKey [32]byte
+
+// keyOf returns the key of a session by its ID, the value of the cookie, and false for
+// an unsaved one.
+func (s *sessionStore) keyOf(id string) (sessionKey, bool) {
+	c, ok := parseSecret(id)
+	if !ok {
+		return sessionKey{}, false
+	}
+	return deriveKey(c, s.key[:], "certportal session"), true
+}
+
+// idHash is the id of the session's row.
+func (k sessionKey) idHash() [32]byte { return deriveKey(k, nil, "certportal session id") }
+
+// pickupKey is the key from which the tokens of this session's pickups are derived.
+func (k sessionKey) pickupKey() enroll.PickupKey {
+	return enroll.PickupKey(deriveKey(k, nil, "certportal pickup key"))
+}
+
 // aead encrypts the values of the session. Seal and Open authenticate the id too, so
 // that rows cannot be swapped.
-func (c cookieSecret) aead() (cipher.AEAD, error) {
-	key := c.derive("certportal session values")
+func (k sessionKey) aead() (cipher.AEAD, error) {
+	key := deriveKey(k, nil, "certportal session values")
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
 		return nil, fmt.Errorf("keying session cipher: %w", err)
@@ -89,6 +107,8 @@ type sessionStore struct {
 	records sessionRecords
 	now     func() time.Time
 	idle    time.Duration
+	key     [32]byte // of the installation, for sessions
+	log     *slog.Logger
 }
 
 // Get returns the session of the request, cached per request.
@@ -97,7 +117,9 @@ func (s *sessionStore) Get(r *http.Request, name string) (*sessions.Session, err
 }
 
 // New reads the session of the cookie, or makes an unsaved one with IsNew. The error
-// is that of the store; an invalid cookie is no error.
+// is that of the store; an invalid cookie is no error. A row that was not written by the
+// portal, or whose sealed end is over, is no session: the columns of the row can be
+// changed in the database, the sealed values cannot.
 func (s *sessionStore) New(r *http.Request, name string) (*sessions.Session, error) {
 	session := sessions.NewSession(s, name)
 	session.IsNew = true
@@ -105,21 +127,26 @@ func (s *sessionStore) New(r *http.Request, name string) (*sessions.Session, err
 	if err != nil {
 		return session, nil
 	}
-	secret, ok := parseSecret(cookie.Value)
+	key, ok := s.keyOf(cookie.Value)
 	if !ok {
 		return session, nil
 	}
-	data, err := s.records.Session(r.Context(), secret.idHash(), s.now())
+	data, err := s.records.Session(r.Context(), key.idHash(), s.now())
 	if errors.Is(err, portal.ErrNotFound) {
 		return session, nil
 	}
 	if err != nil {
 		return session, fmt.Errorf("reading session: %w", err)
 	}
-	if err := secret.open(data, session.Values); err != nil {
-		return session, fmt.Errorf("opening session: %w", err)
+	if err := key.open(data, session.Values); err != nil {
+		s.log.Warn("a session's row was changed outside the portal: it is no session", "err", err)
+		return session, nil
 	}
-	session.ID, session.IsNew = secret.String(), false
+	if !s.now().Before(accountOf(session).expires) {
+		clear(session.Values)
+		return session, nil
+	}
+	session.ID, session.IsNew = cookie.Value, false
 	return session, nil
 }
 
@@ -135,16 +162,16 @@ func (s *sessionStore) Save(r *http.Request, w http.ResponseWriter, session *ses
 		rand.Read(fresh[:]) // never returns an error, see crypto/rand
 		session.ID = fresh.String()
 	}
-	secret, ok := parseSecret(session.ID)
+	key, ok := s.keyOf(session.ID)
 	if !ok {
 		return errors.New("saving session: id is not a secret of this store")
 	}
-	data, err := secret.seal(session.Values)
+	data, err := key.seal(session.Values)
 	if err != nil {
 		return fmt.Errorf("sealing session: %w", err)
 	}
 	a := accountOf(session)
-	err = s.records.SaveSession(r.Context(), secret.idHash(), string(a.person), data, s.idle, a.expires, s.now())
+	err = s.records.SaveSession(r.Context(), key.idHash(), string(a.person), data, s.idle, a.expires, s.now())
 	if err != nil {
 		return fmt.Errorf("saving session: %w", err)
 	}
@@ -156,8 +183,8 @@ func (s *sessionStore) Save(r *http.Request, w http.ResponseWriter, session *ses
 // end deletes the row before the cookie: after an error the person is still signed in
 // and sees the error.
 func (s *sessionStore) end(ctx context.Context, w http.ResponseWriter, session *sessions.Session) error {
-	if secret, ok := parseSecret(session.ID); ok {
-		if err := s.records.EndSession(ctx, secret.idHash()); err != nil {
+	if key, ok := s.keyOf(session.ID); ok {
+		if err := s.records.EndSession(ctx, key.idHash()); err != nil {
 			return fmt.Errorf("ending session: %w", err)
 		}
 	}
@@ -175,10 +202,10 @@ func newSessionCookie(value string, maxAge int) *http.Cookie {
 }
 
 // seal encrypts the values, which must be strings with string keys.
-func (c cookieSecret) seal(values map[any]any) ([]byte, error) {
+func (k sessionKey) seal(values map[any]any) ([]byte, error) {
 	plain := make(map[string]string, len(values))
-	for k, v := range values {
-		key, keyOK := k.(string)
+	for name, v := range values {
+		key, keyOK := name.(string)
 		value, valueOK := v.(string)
 		if !keyOK || !valueOK {
 			return nil, fmt.Errorf("value %v of type %T under key of type %T: want strings", k, v, k)
@@ -189,21 +216,21 @@ func (c cookieSecret) seal(values map[any]any) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding values: %w", err)
 	}
-	aead, err := c.aead()
+	aead, err := k.aead()
 	if err != nil {
 		return nil, err
 	}
-	id := c.idHash()
+	id := k.idHash()
 	return aead.Seal(nil, nil, data, id[:]), nil
 }
 
 // open decrypts the result of seal into values.
-func (c cookieSecret) open(data []byte, values map[any]any) error {
-	aead, err := c.aead()
+func (k sessionKey) open(data []byte, values map[any]any) error {
+	aead, err := k.aead()
 	if err != nil {
 		return err
 	}
-	id := c.idHash()
+	id := k.idHash()
 	data, err = aead.Open(nil, nil, data, id[:])
 	if err != nil {
 		return fmt.Errorf("decrypting values: %w", err)
@@ -212,8 +239,8 @@ func (c cookieSecret) open(data []byte, values map[any]any) error {
 	if err := json.Unmarshal(data, &plain); err != nil {
 		return fmt.Errorf("decoding values: %w", err)
 	}
-	for k, v := range plain {
-		values[k] = v
+	for name, v := range plain {
+		values[name] = v
 	}
 	return nil
 }

@@ -198,6 +198,9 @@ func TestWrongPassphraseSeals(t *testing.T) {
 	if p.CA.Sealed == nil {
 		t.Fatal("the CA is open")
 	}
+	if p.CA.Secret == first.CA.Secret || p.CA.Secret.IsZero() {
+		t.Error("a sealed portal has the secret of the open one, or none")
+	}
 	c := p.client()
 	for _, address := range []string{p.Public.HTTPS.String() + "/login", p.Public.HTTP.String() + "/crl/issuing.crl"} {
 		if got, want := status(t, c, address), http.StatusOK; got != want {
@@ -216,6 +219,29 @@ func TestWrongPassphraseSeals(t *testing.T) {
 	var outage *portal.Outage
 	if !errors.As(err, &outage) || outage.Part != portal.PartIssuer {
 		t.Errorf("Enroll: %v, want an outage of the issuer", err)
+	}
+}
+
+// TestSecretIsThatOfTheInstallation: the same after a restart and on a replica with a
+// copy of the CA's folder, and another for each installation.
+func TestSecretIsThatOfTheInstallation(t *testing.T) {
+	data := t.TempDir()
+	var secrets []portal.Secret
+	for _, folder := range []string{data, data, t.TempDir()} {
+		p, err := open(t, folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets = append(secrets, p.CA.Secret)
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if secrets[0] != secrets[1] || secrets[0].IsZero() {
+		t.Error("a restart brings another secret, or none")
+	}
+	if secrets[0] == secrets[2] {
+		t.Error("two installations have one secret")
 	}
 }
 

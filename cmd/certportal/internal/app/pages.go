@@ -23,7 +23,7 @@ func (p *App) openPages(context.Context, *config.Terminal) error {
 	}
 	apple := p.Settings.Apple
 	p.web, err = web.New(web.Config{
-		Registrar: p.Registrar, SignIn: p.SignIn, Store: p.DB, CRLs: p.lists, Renderer: p.renderer,
+		Registrar: p.Registrar, SignIn: p.SignIn, Store: p.DB, CRLs: p.lists, Renderer: p.renderer, Secret: p.CA.Secret,
 		Helpdesk: p.desk, CodeAlone: p.Settings.Helpdesk.CodeAlone, Mails: p.Settings.Mail.Host != "",
 		Anchors: append([]web.Anchor{
 			{Name: localca.RootName, Cert: p.CA.Folder.Root(), Own: true},

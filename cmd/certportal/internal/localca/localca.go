@@ -6,6 +6,7 @@ package localca
 import (
 	"context"
 	"crypto"
+	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/store"
 )
 
@@ -27,6 +29,11 @@ type CA struct {
 	Issuing    *ca.Issuer // nil while sealed
 	Sealed     error      // why the issuing key could not be opened
 	Passphrase []byte
+
+	// Secret is that of the installation, derived from the issuing key. While sealed it
+	// is a random one of this process: sessions and codes from before do not count, and
+	// those made now end with it.
+	Secret portal.Secret
 }
 
 // The names of the two CAs, in the store and in the addresses of their lists.
@@ -105,8 +112,30 @@ func create(ctx context.Context, s *config.Settings, db *store.DB, base *url.URL
 	if err != nil {
 		return nil, err
 	}
-	issuing, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey})
-	return &CA{Folder: folder, Issuing: issuing, Passphrase: passphrase}, err
+	a := &CA{Folder: folder, Passphrase: passphrase}
+	return a, a.use(h.IssuingKey)
+}
+
+// secretLabel is under which the secret of the installation is derived. Another label
+// would end every session and code.
+const secretLabel = "certportal secret of the installation"
+
+// use opens the CA with its issuing key.
+func (a *CA) use(key crypto.Signer) error {
+	secret, err := ca.DeriveSecret(key, secretLabel)
+	if err != nil {
+		return err
+	}
+	a.Secret = secret
+	a.Issuing, err = ca.NewIssuer(ca.IssuerConfig{Certificate: a.Folder.Issuing(), Signer: key})
+	return err
+}
+
+// seal leaves the CA without its key.
+func (a *CA) seal(cause error) *CA {
+	a.Sealed = cause
+	rand.Read(a.Secret[:]) // never returns an error, see crypto/rand
+	return a
 }
 
 // Open opens the CA in the data folder. A key that does not open leaves
@@ -119,15 +148,13 @@ func Open(s *config.Settings, term *config.Terminal) (*CA, error) {
 	}
 	a := &CA{Folder: folder}
 	if a.Passphrase, err = passphrase(s, term); err != nil {
-		a.Sealed = err
-		return a, nil
+		return a.seal(err), nil
 	}
 	key, err := folder.IssuingKey(a.Passphrase)
 	if err != nil {
-		a.Sealed = err
-		return a, nil
+		return a.seal(err), nil
 	}
-	a.Issuing, err = ca.NewIssuer(ca.IssuerConfig{Certificate: folder.Issuing(), Signer: key})
+	err = a.use(key)
 	// Argon2id took 64 MiB; the memory is given back at once.
 	debug.FreeOSMemory()
 	return a, err
