@@ -10,6 +10,22 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
+// ClockSkew is the difference between two clocks that is tolerated: between the portal
+// and its clients, and between replicas.
+const ClockSkew = 5 * time.Minute
+
+// RevokedAt gives the revocation date that CRLs and OCSP answers state for a recorded
+// moment. It is that moment, in every list and answer, also when thisUpdate of the list is
+// backdated to before it. A moment further ahead of now than [ClockSkew] is of a wrong
+// clock: it becomes now, because clients that compare it with their own clock would accept
+// the certificate until then.
+func RevokedAt(recorded, now time.Time) time.Time {
+	if recorded.After(now.Add(ClockSkew)) {
+		return now
+	}
+	return recorded
+}
+
 // Revocation is one entry of a CRL.
 type Revocation struct {
 	Serial Serial
@@ -51,7 +67,7 @@ const lintedEntries = 1000
 // before it signs, and verifies the signature.
 //
 // The error is a [*LintError] or names the invalid entry: a duplicate serial, a time
-// after ThisUpdate, or a reason that makes the revocation temporary.
+// too far after ThisUpdate, or a reason that makes the revocation temporary.
 func (i *Issuer) CRL(cfg CRLConfig) ([]byte, error) {
 	number, revoked, err := cfg.check()
 	if err != nil {
@@ -116,13 +132,17 @@ func (c *CRLConfig) check() (Serial, []Revocation, error) {
 	return number, revoked, nil
 }
 
+// latestEntry bounds how far after ThisUpdate an entry may be: ThisUpdate is backdated by
+// up to ClockSkew, and the replica that recorded the revocation may be ahead by as much.
+const latestEntry = 2 * ClockSkew
+
 // check refuses an entry that relying parties could interpret differently.
 func (r *Revocation) check(thisUpdate time.Time) error {
 	if r.Serial.IsZero() {
 		return errors.New("an entry has no serial")
 	}
-	if r.At.Truncate(time.Second).After(thisUpdate) {
-		return fmt.Errorf("serial %s is revoked at %s, after thisUpdate", r.Serial, r.At.Format(time.RFC3339))
+	if r.At.Truncate(time.Second).After(thisUpdate.Add(latestEntry)) {
+		return fmt.Errorf("serial %s is revoked at %s, more than %s after thisUpdate", r.Serial, r.At.Format(time.RFC3339), latestEntry)
 	}
 	// RFC 2459 is of 1999: an earlier time is an unset one.
 	if r.At.Year() < 1999 {

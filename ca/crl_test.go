@@ -122,7 +122,7 @@ func TestCRLRefuses(t *testing.T) {
 		{"nextUpdate equal to thisUpdate", func(c *ca.CRLConfig) { c.NextUpdate = c.ThisUpdate }, "nextUpdate"},
 		{"serial twice", func(c *ca.CRLConfig) { c.Revoked = []ca.Revocation{one, one} }, "twice"},
 		{"no serial", func(c *ca.CRLConfig) { c.Revoked = []ca.Revocation{{At: now}} }, "no serial"},
-		{"revoked tomorrow", func(c *ca.CRLConfig) { c.Revoked = []ca.Revocation{{Serial: one.Serial, At: now.AddDate(0, 0, 1)}} }, "after thisUpdate"},
+		{"revoked tomorrow", func(c *ca.CRLConfig) { c.Revoked = []ca.Revocation{{Serial: one.Serial, At: now.AddDate(0, 0, 1)}} }, "more than 10m0s after thisUpdate"},
 		{"no time", func(c *ca.CRLConfig) { c.Revoked = []ca.Revocation{{Serial: one.Serial}} }, "in the year 1"},
 		{"hold", func(c *ca.CRLConfig) { c.Revoked = []ca.Revocation{{Serial: one.Serial, At: now, Reason: 6}} }, "reason 6"},
 		{"unused reason", func(c *ca.CRLConfig) { c.Revoked = []ca.Revocation{{Serial: one.Serial, At: now, Reason: 7}} }, "reason 7"},

@@ -12,7 +12,7 @@ import (
 
 // backdate is subtracted from thisUpdate, as from notBefore of certificates, for clients
 // whose clock is slow.
-const backdate = 5 * time.Minute
+const backdate = ca.ClockSkew
 
 // leastLease is the minimum duration of a lease. When a builder dies, another takes over
 // after its lease expired.
@@ -156,11 +156,8 @@ func (u *updater) sign(ctx context.Context, issuer *ca.Issuer, lease Lease, base
 		Issuer: u.a.Name, Number: lease.Number, Base: base.Number, Through: lease.Through,
 		ThisUpdate: u.thisUpdate(now), NextUpdate: now.Add(life), Entries: len(revoked),
 	}
-	// thisUpdate is backdated: a recent revocation date would be after it.
 	for i := range revoked {
-		if revoked[i].At.After(l.ThisUpdate) {
-			revoked[i].At = l.ThisUpdate
-		}
+		revoked[i].At = ca.RevokedAt(revoked[i].At, now)
 	}
 	cfg := ca.CRLConfig{
 		Number: big.NewInt(l.Number), ThisUpdate: l.ThisUpdate, NextUpdate: l.NextUpdate, Revoked: revoked,

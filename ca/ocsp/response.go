@@ -7,6 +7,8 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	der "golang.org/x/crypto/cryptobyte/asn1"
+
+	"certportal/ca"
 )
 
 // single is a SingleResponse: the status of one certificate (RFC 6960 section 4.2.1).
@@ -81,15 +83,11 @@ func addSingle(b *cryptobyte.Builder, one single) {
 	})
 }
 
-// addRevoked leaves out reason 0, as CRLs do (RFC 5280 section 5.3.1). A revocation time
-// after thisUpdate, from a replica whose clock is ahead, becomes thisUpdate.
+// addRevoked states time and reason as CRLs do: it leaves out reason 0 (RFC 5280 section
+// 5.3.1).
 func addRevoked(b *cryptobyte.Builder, one single) {
-	at := one.status.At
-	if at.After(one.thisUpdate) {
-		at = one.thisUpdate
-	}
 	b.AddASN1(tagged(1), func(b *cryptobyte.Builder) {
-		addTime(b, at)
+		addTime(b, ca.RevokedAt(one.status.At, one.thisUpdate))
 		if one.status.Reason == 0 {
 			return
 		}
