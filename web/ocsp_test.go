@@ -124,7 +124,8 @@ func TestC5_OverHTTP(t *testing.T) {
 	for side, asking := range map[string]*browser{"plain": p.onPlain(), "https": p.browser(linux)} {
 		for name, path := range map[string]string{
 			"plain": "/ocsp/" + text, "percent": "/ocsp/" + url.QueryEscape(text), "double slash": "/ocsp//" + text,
-			"slashes in percent": "/ocsp/" + strings.ReplaceAll(text, "/", "%2F"),
+			"slashes in percent": "/ocsp/" + strings.ReplaceAll(text, "/", "%2F"), "newline": "/ocsp/" + url.QueryEscape(text+"\n"),
+			"base64url": "/ocsp/" + base64.RawURLEncoding.EncodeToString(raw),
 		} {
 			got := asking.get(path)
 			if read := p.status(t, got, cert); read.Status != xocsp.Good {

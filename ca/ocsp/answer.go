@@ -40,7 +40,7 @@ func (r *Responder) sign(ctx context.Context, req Request) (Answer, error) {
 	if len(found) == 1 && req.Nonce == nil {
 		held := found[0].cachedStatus
 		made, err := r.make(held, req.IDs[0], by, now)
-		return Answer{wrap(made.body, by.cert.Raw), held.asOf, made.next}, err
+		return Answer{wrap(made.body, by.certs), held.asOf, made.next}, err
 	}
 	singles := make([]single, len(found))
 	for i, f := range found {
@@ -51,9 +51,9 @@ func (r *Responder) sign(ctx context.Context, req Request) (Answer, error) {
 		return Answer{}, err
 	}
 	if req.Nonce != nil {
-		return Answer{DER: wrap(body, by.cert.Raw)}, nil
+		return Answer{DER: wrap(body, by.certs)}, nil
 	}
-	return Answer{wrap(body, by.cert.Raw), latest(singles), soonest(singles)}, nil
+	return Answer{wrap(body, by.certs), latest(singles), soonest(singles)}, nil
 }
 
 // make signs the answer of one form and caches it with its status.

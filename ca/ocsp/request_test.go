@@ -285,6 +285,13 @@ func TestDecodeGET(t *testing.T) {
 		{"padding", padded, long},
 		{"padding in percent", strings.ReplaceAll(padded, "=", "%3D"), long},
 		{"padding left out", strings.TrimRight(padded, "="), long},
+		{"newline after padding", padded + "%0A", long},
+		{"newline without padding", text + "%0d%0a", raw},
+		{"newline within padding", padded[:len(padded)-1] + "%0a=%20", long},
+		{"broken lines", text[:8] + "%0a" + text[8:], raw},
+		{"alphabet for addresses", base64.RawURLEncoding.EncodeToString(raw), raw},
+		{"alphabet for addresses, padded", base64.URLEncoding.EncodeToString(long), long},
+		{"either alphabet", strings.Replace(text, "/", "_", 1), raw},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := ocsp.DecodeGET(test.path)
@@ -293,7 +300,7 @@ func TestDecodeGET(t *testing.T) {
 			}
 		})
 	}
-	for _, bad := range []string{"?", "%", "%zz", "a", "Mä==", text + "=x", strings.Repeat("A", 4*ocsp.MaxRequest+1)} {
+	for _, bad := range []string{"?", "%", "%zz", "a", "Mä==", text + "=x", padded + "%0aA", "%20" + text, strings.Repeat("A", 4*ocsp.MaxRequest+1)} {
 		if got, err := ocsp.DecodeGET(bad); !errors.Is(err, ocsp.ErrMalformed) {
 			t.Errorf("%.20q: got %x, %v", bad, got, err)
 		}

@@ -166,7 +166,7 @@ func (r *Responder) Respond(ctx context.Context, request []byte) Answer {
 	now := r.c.Now()
 	if len(req.IDs) == 1 && req.Nonce == nil {
 		if a, asOf, ok := r.cache.answer(req.IDs[0], now); ok {
-			return Answer{DER: wrap(a.body, a.by.cert.Raw), ThisUpdate: asOf, NextUpdate: a.next}
+			return Answer{DER: wrap(a.body, a.by.certs), ThisUpdate: asOf, NextUpdate: a.next}
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)

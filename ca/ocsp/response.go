@@ -28,7 +28,7 @@ const (
 )
 
 // sign makes the body of an answer: ResponseData, algorithm and signature. It leaves out
-// the certificate, which all answers of a signer share, to save memory in the cache.
+// the certificates, which all answers of a signer share, to save memory in the cache.
 func (s *signer) sign(singles []single, nonce []byte, now time.Time) ([]byte, error) {
 	tbs, err := s.data(singles, nonce, now)
 	if err != nil {
@@ -106,10 +106,10 @@ func addTime(b *cryptobyte.Builder, t time.Time) {
 	b.AddASN1GeneralizedTime(t.UTC().Truncate(time.Second))
 }
 
-// wrap makes the OCSPResponse of a body and the certificate of its signer. It runs for
-// every answer served from memory, so it writes each octet once.
-func wrap(body, certificate []byte) []byte {
-	certs := headed(len(certificate))
+// wrap makes the OCSPResponse of a body and the certificates of its signer, one after the
+// other. It runs for every answer served from memory, so it writes each octet once.
+func wrap(body, certificates []byte) []byte {
+	certs := headed(len(certificates))
 	list := headed(certs)
 	basic := len(body) + list
 	octets := headed(basic)
@@ -127,8 +127,8 @@ func wrap(body, certificate []byte) []byte {
 	out = appendHeader(out, der.SEQUENCE, basic)
 	out = append(out, body...)
 	out = appendHeader(out, tagged(0), certs)
-	out = appendHeader(out, der.SEQUENCE, len(certificate))
-	return append(out, certificate...)
+	out = appendHeader(out, der.SEQUENCE, len(certificates))
+	return append(out, certificates...)
 }
 
 // headed gives the length of a DER element with n octets of content.

@@ -149,6 +149,26 @@ func TestC5_OpenSSLAgrees(t *testing.T) {
 	}
 }
 
+// TestC5_TheRootIsEnough verifies answers, kept ones and such with a nonce, with nothing
+// but the root: the answer has the certificate of the issuing CA. GnuTLS does not look
+// there, it wants the issuing CA as a trust anchor.
+func TestC5_TheRootIsEnough(t *testing.T) {
+	openssl := program(t, "openssl")
+	for _, kind := range []ca.KeyKind{ca.ECP256, ca.RSA2048} {
+		o := newOpinions(t, kind)
+		cert := o.issued()
+		plain := o.request(cert, crypto.SHA1)
+		nonce := draft{ids: [][]byte{singleOf(t, plain)}, extensions: [][]byte{nonced(t, 32)}}.build(t)
+		for name, request := range map[string][]byte{"first": plain, "kept": plain, "nonce": nonce} {
+			answer := file(t, o.dir, name+".der", o.Respond(t.Context(), request).DER)
+			out, err := run(t, openssl, "ocsp", "-respin", answer, "-no_nonce", "-CAfile", o.root)
+			if err != nil || !strings.Contains(out, "Response verify OK") {
+				t.Errorf("%s, %s: openssl: %v: %s", kind, name, err, out)
+			}
+		}
+	}
+}
+
 func TestC5_GnuTLSAgrees(t *testing.T) {
 	ocsptool := program(t, "ocsptool")
 	for _, kind := range []ca.KeyKind{ca.ECP256, ca.RSA2048} {

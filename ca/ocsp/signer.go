@@ -11,6 +11,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,7 @@ import (
 // 4.2.2.2). The key exists in this process only; after a restart a new one is made.
 type signer struct {
 	cert      *x509.Certificate
+	certs     []byte // its certificate and that of the CA, so that a client needs only the root
 	serial    ca.Serial
 	key       crypto.Signer
 	hash      crypto.Hash
@@ -29,7 +31,7 @@ type signer struct {
 	keyHash   []byte // responderID byKey of answers (RFC 6960 section 4.2.1)
 }
 
-func newSigner(cert *x509.Certificate, key crypto.Signer) (*signer, error) {
+func newSigner(cert, issuing *x509.Certificate, key crypto.Signer) (*signer, error) {
 	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
 	if !ok || !public.Equal(cert.PublicKey) {
 		return nil, errors.New("certificate of the OCSP signer is not that of its key")
@@ -42,7 +44,9 @@ func newSigner(cert *x509.Certificate, key crypto.Signer) (*signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &signer{cert: cert, serial: serial, key: key, keyHash: sum(crypto.SHA1, bits)}
+	s := &signer{
+		cert: cert, certs: slices.Concat(cert.Raw, issuing.Raw), serial: serial, key: key, keyHash: sum(crypto.SHA1, bits),
+	}
 	return s, s.chooseAlgorithm()
 }
 
@@ -129,7 +133,7 @@ func (s *signers) make(ctx context.Context) (*signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certifying its key: %w", err)
 	}
-	return newSigner(cert, key)
+	return newSigner(cert, s.c.Issuing, key)
 }
 
 // run checks every 5 seconds whether a signer is due, because the clock may be set. It
