@@ -64,10 +64,14 @@ func (s helpdeskPages) showFindPeople(w http.ResponseWriter, r *http.Request) er
 	}
 	p.More = more
 	for _, m := range found {
-		p.Found = append(p.Found, page.PersonRow{
-			Path: personPath(m.Person.ID), Name: m.Person.Name, Login: m.Person.Login, Mail: m.Person.Mail,
-			Department: m.Person.Department, Device: m.Device, Disabled: m.Person.Disabled,
-		})
+		row := page.PersonRow{
+			Name: m.Person.Name, Login: m.Person.Login, Mail: m.Person.Mail,
+			Department: m.Person.Department, Device: m.Device, Disabled: m.Person.Disabled, Unread: m.Unread,
+		}
+		if m.Person.ID != "" { // else not even the ID can be read
+			row.Path = personPath(m.Person.ID)
+		}
+		p.Found = append(p.Found, row)
 	}
 	return s.render(w, r, http.StatusOK, p)
 }

@@ -171,7 +171,7 @@ func (s *Server) card(d portal.Device) page.DeviceCard {
 	card := page.DeviceCard{
 		ID: string(d.ID), Name: d.Name, Platform: string(d.Platform), Serial: c.Serial.String(),
 		Status: s.status(d), NotAfter: c.End(), Arrived: !c.Delivered.IsZero(),
-		Outdated:  d.Working(now) && (c.Changed == portal.UPNChanged || c.Changed == portal.SIDChanged),
+		Outdated:  d.Working(now) && c.Changed.Outdates(),
 		Renewable: d.Renewable(now, window) == nil,
 	}
 	if left := c.End().Sub(now); left > 0 {

@@ -30,13 +30,19 @@ type peopleSearch struct {
 func (c peopleSearch) Run(i *invocation) error {
 	return i.withPeople(func(ctx context.Context, people app.Directory, _ *config.Settings) error {
 		found, more, err := people.Search(ctx, strings.Join(c.Query, " "), max(1, min(c.Limit, 1000)))
-		if err != nil {
+		var unread *portal.UnreadableError
+		if err != nil && !errors.As(err, &unread) {
 			return err
 		}
 		w := tabwriter.NewWriter(i.io.out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "LOGIN\tNAME\tUPN\tDEPARTMENT\tSTATE")
 		for _, p := range found {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", plain(p.Login), plain(p.Name), plain(p.UPN), plain(p.Department), accountState(p))
+		}
+		if unread != nil {
+			for _, u := range unread.People {
+				fmt.Fprintf(w, "%s\t%s\t\t\tunreadable: %s\n", plain(u.Person.Login), plain(u.Person.Name), plain(u.Err.Error()))
+			}
 		}
 		if more {
 			fmt.Fprintln(w, "there are more: add letters")
@@ -66,8 +72,14 @@ type peopleShow struct {
 func (c peopleShow) Run(i *invocation) error {
 	return i.withPeople(func(ctx context.Context, people app.Directory, s *config.Settings) error {
 		found, more, err := people.Search(ctx, c.Login, 100)
-		if err != nil {
+		var unread *portal.UnreadableError
+		if err != nil && !errors.As(err, &unread) {
 			return err
+		}
+		if unread != nil { // Person says why
+			for _, u := range unread.People {
+				found = append(found, u.Person)
+			}
 		}
 		one, err := onlyOne(found, more, c.Login)
 		if err != nil {

@@ -156,6 +156,16 @@ func (d decoder) isPerson(e entry) bool {
 		login != "" && !strings.HasSuffix(login, "$")
 }
 
+// unreadKind returns an error when the attributes that isPerson needs are missing.
+func (d decoder) unreadKind(e entry) error {
+	for _, name := range []string{attrClass, d.a.Login} {
+		if e.first(name) == "" {
+			return fmt.Errorf("%s: %s is missing or may not be read", e.DN, name)
+		}
+	}
+	return nil
+}
+
 // person decodes the names and the state of an entry, without groups and conflicts.
 func (d decoder) person(e entry) (portal.Person, error) {
 	id, err := d.id(e)

@@ -191,18 +191,21 @@ func (l *LDAP) tokenGroups(e entry) (membership, error) {
 }
 
 // walkGroups finds the groups of a DN with PlainLDAP, level by level.
-func (l *LDAP) walkGroups(ctx context.Context, dn string) (membership, error) {
+func (l *LDAP) walkGroups(ctx context.Context, id portal.PersonID, e entry) (membership, error) {
 	in := membership{}
-	for level := []string{dn}; len(level) > 0; {
+	for level := []string{e.DN}; len(level) > 0; {
 		groups, err := l.groupsOf(ctx, level)
+		if errors.Is(err, errTruncated) {
+			return nil, l.d.unread(id, e, fmt.Errorf("%s is in more than %d groups", e.DN, maxGroups))
+		}
 		if err != nil {
-			return nil, fmt.Errorf("reading groups of %s: %w", dn, err)
+			return nil, fmt.Errorf("reading groups of %s: %w", e.DN, err)
 		}
 		level = nil
 		for _, group := range groups {
 			key, err := foldDN(group)
 			if err != nil {
-				return nil, err
+				return nil, l.d.unread(id, e, err)
 			}
 			if !in[key] {
 				in[key] = true
@@ -210,7 +213,7 @@ func (l *LDAP) walkGroups(ctx context.Context, dn string) (membership, error) {
 			}
 		}
 		if len(in) > maxGroups {
-			return nil, fmt.Errorf("%s is in more than %d groups", dn, maxGroups)
+			return nil, l.d.unread(id, e, fmt.Errorf("%s is in more than %d groups", e.DN, maxGroups))
 		}
 	}
 	return in, nil

@@ -300,16 +300,16 @@ func TestAccountStateIsReadFromTheEntry(t *testing.T) {
 	}{
 		{"enabled", "userAccountControl", "512", "in"},
 		{"disabled", "userAccountControl", "514", portal.Disabled},
-		{"state not readable", "userAccountControl", "", "outage"},
-		{"state is a word", "userAccountControl", "enabled", "outage"},
+		{"state not readable", "userAccountControl", "", portal.EntryUnread},
+		{"state is a word", "userAccountControl", "enabled", portal.EntryUnread},
 		{"ended", "accountExpires", "131000000000000000", portal.Expired},
 		{"ends later", "accountExpires", "181000000000000000", "in"},
 		{"never ends", "accountExpires", "0", "in"},
 		{"end not set", "accountExpires", "", "in"},
-		{"end in words", "accountExpires", "never", "outage"},
-		{"groups not readable", "tokenGroups", "", "outage"},
-		{"a group that is no SID", "tokenGroups", "\x01\x05", "outage"},
-		{"SID that is none", "objectSid", "\x01\x05", "outage"},
+		{"end in words", "accountExpires", "never", portal.EntryUnread},
+		{"groups not readable", "tokenGroups", "", portal.EntryUnread},
+		{"a group that is no SID", "tokenGroups", "\x01\x05", portal.EntryUnread},
+		{"SID that is none", "objectSid", "\x01\x05", portal.EntryUnread},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -86,12 +86,17 @@ func (l *LDAP) pick(s *server, sp loginName, entries []entry) (loginEntry, error
 }
 
 func (l *LDAP) identify(s *server, e entry) (loginEntry, error) {
-	id, err := l.d.id(e)
-	if err != nil || l.c.Kind == PlainLDAP {
-		return loginEntry{server: s, id: id, dn: e.DN}, err
+	user, err := loginEntry{server: s, dn: e.DN}, error(nil)
+	if user.id, err = l.d.id(e); err == nil && l.c.Kind == ActiveDirectory {
+		user.sid, err = e.one(l.d.a.SID)
 	}
-	sid, err := e.one(l.d.a.SID)
-	return loginEntry{server: s, id: id, dn: e.DN, sid: sid}, err
+	if err != nil {
+		// Another answer than for an unknown name would say, without a password, that the
+		// account exists.
+		l.c.Log.Error("account cannot be read: sign-in refused", "err", err)
+		return loginEntry{server: s}, errUnknownLogin
+	}
+	return user, nil
 }
 
 func hasAny(e entry, matches []attributeMatch) bool {

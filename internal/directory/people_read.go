@@ -15,21 +15,22 @@ const peopleAtOnce = 100
 
 // People returns the person of each known ID and leaves out unknown IDs. It reads names
 // and state, but not groups, roles and conflicts. A truncated or unexpected result is an
-// error, because callers treat a person missing from the result as deleted.
+// error, because callers treat a person missing from the result as deleted. Entries that
+// cannot be read are a *portal.UnreadableError next to the other people.
 func (l *LDAP) People(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error) {
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
-	people := make([]portal.Person, 0, len(ids))
+	people, unread := make([]portal.Person, 0, len(ids)), &unreadable{}
 	for start := 0; start < len(ids); start += peopleAtOnce {
-		batch, err := l.batch(ctx, ids[start:min(start+peopleAtOnce, len(ids))])
+		batch, err := l.batch(ctx, ids[start:min(start+peopleAtOnce, len(ids))], unread)
 		if err != nil {
 			return nil, fmt.Errorf("reading people: %w", err)
 		}
 		people = append(people, batch...)
 	}
-	return people, nil
+	return people, unread.err("reading people")
 }
 
-func (l *LDAP) batch(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error) {
+func (l *LDAP) batch(ctx context.Context, ids []portal.PersonID, unread *unreadable) ([]portal.Person, error) {
 	ctx, cancel := l.withTimeout(ctx)
 	defer cancel()
 	root, err := l.rootDSE(ctx)
@@ -58,24 +59,31 @@ func (l *LDAP) batch(ctx context.Context, ids []portal.PersonID) ([]portal.Perso
 	if err != nil {
 		return nil, err
 	}
-	return l.decodeRequested(entries, asked)
+	return l.decodeRequested(entries, asked, unread)
 }
 
-// decodeRequested decodes entries. Each must be one of the requested people, once.
-func (l *LDAP) decodeRequested(entries []entry, asked map[portal.PersonID]bool) ([]portal.Person, error) {
+// decodeRequested decodes entries. Each must be one of the requested people, once. An
+// entry without a readable ID is among the unreadable ones without being anyone's.
+func (l *LDAP) decodeRequested(entries []entry, asked map[portal.PersonID]bool, unread *unreadable) ([]portal.Person, error) {
 	var people []portal.Person
 	for _, e := range entries {
-		if !l.d.isPerson(e) {
-			return nil, fmt.Errorf("%s does not look like a person", e.DN)
-		}
-		p, err := l.d.person(e)
+		id, err := l.d.id(e)
 		if err != nil {
-			return nil, err
+			unread.add(l.d.partial(e), err)
+			continue
 		}
-		if !asked[p.ID] {
+		if !asked[id] {
 			return nil, fmt.Errorf("the server returned %s, which was not requested, or returned it twice", e.DN)
 		}
-		asked[p.ID] = false
+		asked[id] = false
+		p, err := l.d.person(e)
+		if err == nil && !l.d.isPerson(e) {
+			err = fmt.Errorf("%s does not look like a person", e.DN)
+		}
+		if err != nil {
+			unread.add(l.d.partial(e), err)
+			continue
+		}
 		people = append(people, p)
 	}
 	return people, nil

@@ -25,7 +25,8 @@ const (
 // Search finds people by prefixes: every word must begin a name, login, UPN, mail address
 // or employee number. It returns at most limit people (100), sorted by name, and whether
 // there are more. Words are escaped: wildcards in them have no effect. The people have
-// no groups, roles and conflicts; disabled accounts are included.
+// no groups, roles and conflicts; disabled accounts are included. Entries that cannot be
+// read are a *portal.UnreadableError next to the other people.
 func (l *LDAP) Search(ctx context.Context, typed string, limit int) (people []portal.Person, more bool, err error) {
 	words, ok := searchWords(typed)
 	if !ok {
@@ -52,18 +53,20 @@ func (l *LDAP) Search(ctx context.Context, typed string, limit int) (people []po
 	if err != nil && !more {
 		return nil, false, fmt.Errorf("searching people: %w", err)
 	}
+	unread := &unreadable{}
 	for _, e := range entries {
 		if !l.d.isPerson(e) {
 			continue
 		}
 		p, err := l.d.person(e)
 		if err != nil {
-			return nil, false, fmt.Errorf("searching people: %w", err)
+			unread.add(l.d.partial(e), err)
+			continue
 		}
 		people = append(people, p)
 	}
 	slices.SortStableFunc(people, func(a, b portal.Person) int { return cmp.Compare(fold(a.Name), fold(b.Name)) })
-	return people, more, nil
+	return people, more, unread.err("searching people")
 }
 
 // searchWords splits a query into words; ok is false for a query that cannot match.

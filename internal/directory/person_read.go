@@ -74,7 +74,7 @@ func (l *LDAP) readPerson(ctx context.Context, id portal.PersonID) (portal.Perso
 	}
 	p, err := l.d.person(e)
 	if err != nil {
-		return portal.Person{}, fmt.Errorf("reading person %s: %w", id, err)
+		return portal.Person{}, l.d.unread(id, e, err)
 	}
 	in, err := l.readMembership(ctx, e, &p)
 	if err != nil {
@@ -93,22 +93,22 @@ func (l *LDAP) readPerson(ctx context.Context, id portal.PersonID) (portal.Perso
 // p.Protected for privileged accounts.
 func (l *LDAP) readMembership(ctx context.Context, e entry, p *portal.Person) (membership, error) {
 	if l.c.Kind == PlainLDAP {
-		return l.walkGroups(ctx, e.DN)
+		return l.walkGroups(ctx, p.ID, e)
 	}
 	in, err := l.tokenGroups(e)
 	if err != nil {
-		return nil, err
+		return nil, l.d.unread(p.ID, e, err)
 	}
 	primary, present, err := e.number(attrPrimary)
 	if err != nil {
-		return nil, err
+		return nil, l.d.unread(p.ID, e, err)
 	}
 	if at := strings.LastIndexByte(p.SID, '-'); present && at > 0 {
 		in[fmt.Sprintf("%s-%d", p.SID[:at], primary)] = true
 	}
 	marked, _, err := e.number(attrAdminCount)
 	if err != nil {
-		return nil, err
+		return nil, l.d.unread(p.ID, e, err)
 	}
 	p.Protected = marked != 0 || isProtectedAccount(p.SID, in)
 	return in, nil
@@ -137,10 +137,19 @@ func (l *LDAP) entryOf(ctx context.Context, id portal.PersonID) (entry, error) {
 		return entry{}, err
 	}
 	e := entries[0]
-	if got, err := l.d.id(e); err != nil || !strings.EqualFold(string(got), string(id)) {
-		return entry{}, errors.Join(errors.New("the server returned another entry"), err)
-	}
-	if !l.d.isPerson(e) || !contains(root.people, e.DN) {
+	got, err := l.d.id(e)
+	switch {
+	case err != nil:
+		return entry{}, l.d.unread(id, e, err)
+	case !strings.EqualFold(string(got), string(id)):
+		return entry{}, errors.New("the server returned another entry")
+	case !contains(root.people, e.DN):
+		return entry{}, portal.ErrNotFound
+	case !l.d.isPerson(e):
+		// An entry whose kind cannot be read must not count as gone.
+		if missing := l.d.unreadKind(e); missing != nil {
+			return entry{}, l.d.unread(id, e, missing)
+		}
 		return entry{}, portal.ErrNotFound
 	}
 	return e, nil

@@ -1,6 +1,7 @@
 package drift
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -28,10 +29,20 @@ func differences(c Certificate, p portal.Person, account portal.Change) []portal
 	if account != "" {
 		changes = append(changes, account)
 	}
-	if account == portal.AccountGone {
+	switch account {
+	case portal.AccountGone:
 		// The names of a deleted account are unknown: keep what was found before.
 		for _, m := range c.Mismatches {
-			if !Revokes(m.Change) {
+			if m.Change.Outdates() {
+				changes = append(changes, m.Change)
+			}
+		}
+		return changes
+	case portal.AccountUnread:
+		// Nothing is known now: keep all that was found before, also the grace period of an
+		// account that ended.
+		for _, m := range c.Mismatches {
+			if m.Change != account {
 				changes = append(changes, m.Change)
 			}
 		}
@@ -66,14 +77,14 @@ func wantedMismatches(h CertificateHolder, p portal.Person, account portal.Chang
 // personMismatches returns a person's mismatches, one for each kind of change. All
 // account changes share the first Since, so that disabling an account and deleting it
 // later does not start a second grace period.
-func personMismatches(h CertificateHolder, wanted []Certificate, p portal.Person, now time.Time, grace time.Duration) []PersonMismatch {
+func personMismatches(h CertificateHolder, wanted []Certificate, of answer, now time.Time, grace time.Duration) []PersonMismatch {
 	var found []PersonMismatch
 	for _, c := range wanted {
 		for _, m := range c.Mismatches {
 			i := slices.IndexFunc(found, func(f PersonMismatch) bool { return f.Change == m.Change })
 			if i < 0 {
 				i = len(found)
-				found = append(found, newPersonMismatch(h, c, m.Change, p, now, grace))
+				found = append(found, newPersonMismatch(h, c, m.Change, of, now, grace))
 			}
 			found[i].Serials = append(found[i].Serials, c.Serial)
 		}
@@ -81,13 +92,16 @@ func personMismatches(h CertificateHolder, wanted []Certificate, p portal.Person
 	return found
 }
 
-func newPersonMismatch(h CertificateHolder, c Certificate, change portal.Change, p portal.Person, now time.Time, grace time.Duration) PersonMismatch {
+func newPersonMismatch(h CertificateHolder, c Certificate, change portal.Change, of answer, now time.Time, grace time.Duration) PersonMismatch {
+	p := of.person
 	f := PersonMismatch{Person: h.Person, Change: change, Login: p.Login, UPN: c.UPN, Since: since(h, change, now)}
 	switch change {
 	case portal.UPNChanged:
 		f.Now = p.UPN
 	case portal.SIDChanged:
 		f.Now = p.SID
+	case portal.AccountUnread:
+		f.Now = fmt.Sprintf("%.300s", of.unread.Error())
 	}
 	if Revokes(change) {
 		f.Due = f.Since.Add(grace)

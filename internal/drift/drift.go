@@ -5,7 +5,9 @@
 // directory. When an account is disabled, expired or gone, its certificates are revoked
 // after a grace period; a revocation is final. When UPN or SID differ, the certificate
 // is reported as a mismatch and stays valid: it gives access to nothing that was not
-// its holder's.
+// its holder's. An account that the portal may not read in full is a mismatch too: its
+// state is unknown, so its other mismatches stay as they are, and the watch goes on with
+// the other people.
 //
 // Because revocations cannot be undone, the watch stops on implausible answers: about
 // people it did not ask for; no answer; another directory than before; none of the
@@ -41,10 +43,12 @@ const (
 // Directory is where the watch reads people. Errors other than portal.ErrNotFound say
 // that the directory did not answer.
 type Directory interface {
-	// People returns those of the people that the directory knows, in any order.
+	// People returns those of the people that the directory knows, in any order. A
+	// *portal.UnreadableError says that the result lacks some whose entries cannot be
+	// read.
 	People(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error)
 
-	// Person returns one person, or portal.ErrNotFound.
+	// Person returns one person, portal.ErrNotFound, or a *portal.UnreadableError.
 	Person(ctx context.Context, id portal.PersonID) (portal.Person, error)
 }
 

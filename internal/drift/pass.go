@@ -66,6 +66,7 @@ type pass struct {
 	otherDirectory bool      // the directory is not that of the last pass
 	known          int       // holders the directory knows
 	asked          int
+	unread         error // one of the errors about accounts that cannot be read
 	updates        []update
 	report         Report
 }
@@ -109,7 +110,9 @@ func (p *pass) compareAll(ctx context.Context) error {
 	switch {
 	case p.otherDirectory:
 		p.report.Stopped = OtherDirectory
-	case p.known == 0 && p.asked > 1:
+	case p.known == 0 && p.report.Unread > 1:
+		p.report.Stopped, p.report.Err = NoAnswer, p.unread
+	case p.known == 0 && p.report.Unread == 0 && p.asked > 1:
 		p.report.Stopped = NobodyKnown
 	case p.report.Changed > p.report.Limit:
 		p.report.Stopped = TooMany
@@ -159,19 +162,22 @@ func (p *pass) compare(ctx context.Context, holders []CertificateHolder) error {
 	if err != nil {
 		return err
 	}
-	p.asked, p.known = p.asked+len(holders), p.known+len(people)
+	p.asked += len(holders)
 	for _, h := range holders {
-		person, known := people[h.Person]
-		if accountChange(person, known) != "" {
-			was := known
-			if person, known, err = p.reread(ctx, h.Person); err != nil {
+		a := people[h.Person]
+		if Revokes(a.change()) {
+			if a, err = p.reread(ctx, h.Person); err != nil {
 				return err
 			}
-			if known && !was {
-				p.known++
-			}
 		}
-		p.assess(h, person, accountChange(person, known))
+		switch {
+		case a.unread != nil:
+			p.report.Unread++
+			p.unread = a.unread
+		case a.known:
+			p.known++
+		}
+		p.assess(h, a)
 		if p.overLimit() {
 			return nil
 		}
@@ -180,12 +186,13 @@ func (p *pass) compare(ctx context.Context, holders []CertificateHolder) error {
 }
 
 // assess records what to change about one holder.
-func (p *pass) assess(h CertificateHolder, person portal.Person, account portal.Change) {
-	wanted, differ := wantedMismatches(h, person, account, p.now)
-	a := update{person: h.Person, certificates: wanted, mismatches: personMismatches(h, wanted, person, p.now, p.c.Grace)}
+func (p *pass) assess(h CertificateHolder, of answer) {
+	wanted, differ := wantedMismatches(h, of.person, of.change(), p.now)
+	a := update{person: h.Person, certificates: wanted, mismatches: personMismatches(h, wanted, of, p.now, p.c.Grace)}
 	fresh := false
 	for _, f := range a.mismatches {
-		fresh = fresh || f.Since.After(p.from)
+		// A right to read that is missing says nothing about what changed.
+		fresh = fresh || f.Change != portal.AccountUnread && f.Since.After(p.from)
 		a.revoke = a.revoke || Revokes(f.Change) && !f.Due.After(p.now)
 	}
 	if fresh {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/portal"
 )
 
 // logStopEvery is how often the log repeats that the watch is stopped.
@@ -170,8 +169,8 @@ func (f PersonMismatch) logAttrs() []any {
 	if f.Login != "" {
 		facts = append(facts, "login", f.Login)
 	}
-	if f.Change == portal.UPNChanged || f.Change == portal.SIDChanged {
-		return append(facts, "now", f.Now)
+	if Revokes(f.Change) {
+		return append(facts, "due", f.Due)
 	}
-	return append(facts, "due", f.Due)
+	return append(facts, "now", f.Now)
 }

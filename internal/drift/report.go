@@ -31,7 +31,7 @@ type PersonMismatch struct {
 	Change  portal.Change
 	Login   string // in the directory; empty when the account is gone
 	UPN     string // in the certificate, the newest one if they differ
-	Now     string // UPN or SID in the directory, if that changed
+	Now     string // UPN or SID in the directory, if that changed; why the account cannot be read
 	Serials []ca.Serial
 	Since   time.Time // when it was first seen, in this pass or an earlier one
 	Due     time.Time // when the certificates are revoked; zero for changes that revoke none
@@ -49,6 +49,8 @@ type Report struct {
 	Limit   int
 	Partial bool
 
+	Unread int // holders whose account cannot be read; their mismatches stay as they are
+
 	Stopped StopReason // empty when the pass completed
 	Err     error      // error of the directory, with NoAnswer and WrongAnswer
 
@@ -60,7 +62,7 @@ type Report struct {
 // sort sorts account changes first.
 func (r *Report) sort() {
 	order := []portal.Change{
-		portal.AccountGone, portal.AccountDisabled, portal.AccountExpired, portal.SIDChanged, portal.UPNChanged,
+		portal.AccountGone, portal.AccountDisabled, portal.AccountExpired, portal.SIDChanged, portal.UPNChanged, portal.AccountUnread,
 	}
 	slices.SortFunc(r.Mismatches, func(a, b PersonMismatch) int {
 		return cmp.Or(

@@ -35,13 +35,13 @@ func (s *Service) Waiting(ctx context.Context, by portal.Actor) ([]WaitingInvita
 	for _, i := range invitations {
 		ids = append(ids, i.Person, i.MadeBy)
 	}
-	people, err := s.people(ctx, unique(ids))
+	found, err := s.people(ctx, unique(ids))
 	if err != nil {
 		return nil, err
 	}
-	names := make(map[portal.PersonID]string, len(people))
-	for _, p := range people {
-		names[p.ID] = p.Name
+	names := make(map[portal.PersonID]string, len(found))
+	for _, m := range found {
+		names[m.Person.ID] = m.Person.Name
 	}
 	waiting := make([]WaitingInvitation, 0, len(invitations))
 	for _, i := range invitations {

@@ -2,6 +2,7 @@ package helpdesk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -21,6 +22,7 @@ const (
 type Match struct {
 	Person portal.Person // without roles
 	Device string        // name of the matching device; empty when a name of the person matches
+	Unread bool          // the account cannot be read in full: only ID, login and name are set
 }
 
 // Find finds people by a prefix of name, login, address, employee number or device
@@ -35,13 +37,13 @@ func (s *Service) Find(ctx context.Context, by portal.Actor, query string) (foun
 		return nil, false, nil
 	}
 	people, more, err := s.c.Directory.Search(ctx, query, MaxFound)
+	found, err = s.matches(people, err)
 	if err != nil {
-		return nil, false, &portal.Outage{Part: portal.PartDirectory, Err: fmt.Errorf("searching people: %w", err)}
+		return nil, false, err
 	}
-	known := make(map[portal.PersonID]bool, len(people))
-	for _, p := range people {
-		known[p.ID] = true
-		found = append(found, Match{Person: p})
+	known := make(map[portal.PersonID]bool, len(found))
+	for _, m := range found {
+		known[m.Person.ID] = true
 	}
 	holders, err := s.findByDevice(ctx, query, known)
 	if err != nil {
@@ -68,25 +70,38 @@ func (s *Service) findByDevice(ctx context.Context, query string, known map[port
 			names[d.Person] = d.Name
 		}
 	}
-	people, err := s.people(ctx, ids)
-	if err != nil {
-		return nil, err
+	found, err := s.people(ctx, ids)
+	for i, m := range found {
+		found[i].Device = names[m.Person.ID]
 	}
-	var found []Match
-	for _, p := range people {
-		found = append(found, Match{Person: p, Device: names[p.ID]})
-	}
-	return found, nil
+	return found, err
 }
 
 // people reads the people that the directory knows.
-func (s *Service) people(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error) {
+func (s *Service) people(ctx context.Context, ids []portal.PersonID) ([]Match, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
 	people, err := s.c.Directory.People(ctx, ids)
-	if err != nil {
-		return nil, &portal.Outage{Part: portal.PartDirectory, Err: fmt.Errorf("reading people: %w", err)}
+	return s.matches(people, err)
+}
+
+// matches makes matches of a result of the directory. People whose entries cannot be
+// read are among them, after the others; other errors are an outage.
+func (s *Service) matches(people []portal.Person, err error) ([]Match, error) {
+	var unread *portal.UnreadableError
+	if err != nil && !errors.As(err, &unread) {
+		return nil, &portal.Outage{Part: portal.PartDirectory, Err: fmt.Errorf("finding people: %w", err)}
 	}
-	return people, nil
+	var found []Match
+	for _, p := range people {
+		found = append(found, Match{Person: p})
+	}
+	if unread != nil {
+		s.c.Log.Warn("accounts cannot be read", "err", err)
+		for _, u := range unread.People {
+			found = append(found, Match{Person: u.Person, Unread: true})
+		}
+	}
+	return found, nil
 }

@@ -31,14 +31,17 @@ const CodesPerHour = 20
 // Directory is where the service reads people.
 type Directory interface {
 	// Person reads one person, with roles and protection. It returns portal.ErrNotFound
-	// when the directory does not know them.
+	// when the directory does not know them, and a *portal.UnreadableError when it does not
+	// let their entry be read in full.
 	Person(ctx context.Context, id portal.PersonID) (portal.Person, error)
 
-	// People reads many people, without roles. Unknown ids are left out.
+	// People reads many people, without roles. Unknown ids are left out. Those whose
+	// entries cannot be read are a *portal.UnreadableError next to the others.
 	People(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error)
 
 	// Search returns at most limit people with a name that begins with the query, and
-	// whether there are more. They come without roles.
+	// whether there are more. They come without roles. Entries that cannot be read are
+	// reported as by People.
 	Search(ctx context.Context, query string, limit int) (found []portal.Person, more bool, err error)
 }
 
@@ -159,16 +162,19 @@ func (s *Service) authorize(ctx context.Context, by portal.Actor, q authz.Reques
 	return by, err
 }
 
-// person reads the person an act concerns.
+// person reads the person an act concerns. It denies acts on accounts that cannot be
+// read.
 func (s *Service) person(ctx context.Context, id portal.PersonID) (portal.Person, error) {
 	p, err := s.c.Directory.Person(ctx, id)
+	var unread *portal.UnreadableError
 	switch {
 	case errors.Is(err, portal.ErrNotFound):
 		return portal.Person{}, fmt.Errorf("reading person: %w", portal.ErrNotFound)
-	case err != nil:
-		return portal.Person{}, &portal.Outage{Part: portal.PartDirectory, Err: fmt.Errorf("reading person: %w", err)}
+	case errors.As(err, &unread):
+		s.c.Log.Warn("account cannot be read: nothing is done for it", "person", id, "err", err)
+		return portal.Person{}, &authz.Error{Reason: ReasonUnread}
 	}
-	return p, nil
+	return p, portal.AsOutage(portal.PartDirectory, "reading person", err)
 }
 
 // entry returns an audit entry about an act of staff on a person.

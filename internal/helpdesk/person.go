@@ -19,6 +19,9 @@ const (
 	shownEntries = 10
 )
 
+// ReasonUnread denies acts on people whose account cannot be read: it may be protected.
+const ReasonUnread authz.Reason = "unread"
+
 // failures are the actions of failed attempts.
 func failures() []audit.Action {
 	return []audit.Action{audit.SignInRefused, audit.EnrolmentRefused, audit.InvitationRefused, audit.HandoffBurnt}
@@ -55,20 +58,31 @@ func (s *Service) PersonDetails(ctx context.Context, by portal.Actor, id portal.
 		return PersonDetails{}, err
 	}
 	d := PersonDetails{}
-	if d.Person, err = s.person(ctx, id); err != nil {
-		return PersonDetails{}, err
+	var unread *portal.UnreadableError
+	d.Person, err = s.c.Directory.Person(ctx, id)
+	switch {
+	case errors.As(err, &unread) && len(unread.People) == 1:
+		s.c.Log.Warn("account cannot be read", "person", id, "err", err)
+		d.Person, d.Refusal = unread.People[0].Person, &portal.Refusal{Reason: portal.EntryUnread}
+		d.InviteDenied, d.BlockDenied = ReasonUnread, ReasonUnread
+	case err != nil:
+		return PersonDetails{}, portal.AsOutage(portal.PartDirectory, "reading person", err)
+	default:
+		errors.As(s.c.Registrar.Judge(d.Person), &d.Refusal)
+		d.InviteDenied, d.BlockDenied = denied(by, authz.Invite, d.Person), denied(by, authz.Block, d.Person)
 	}
 	if err := s.readRecords(ctx, &d); err != nil {
 		return PersonDetails{}, err
 	}
-	errors.As(s.c.Registrar.Judge(d.Person), &d.Refusal)
-	_, err = authz.Decide(authz.Request{Actor: by.Staff(), Act: authz.Invite, Target: &d.Person})
-	d.InviteDenied = authz.ReasonOf(err)
-	_, err = authz.Decide(authz.Request{Actor: by.Staff(), Act: authz.Block, Target: &d.Person})
-	d.BlockDenied = authz.ReasonOf(err)
 	e := s.entry(by, d.Person, audit.PersonRead)
 	e.Detail = map[string]string{"upn": d.Person.UPN}
 	return d, storeErr("recording the reading of a person", s.c.Store.Note(ctx, e))
+}
+
+// denied returns why an act on a person is denied, empty when it is allowed.
+func denied(by portal.Actor, act authz.Act, target portal.Person) authz.Reason {
+	_, err := authz.Decide(authz.Request{Actor: by.Staff(), Act: act, Target: &target})
+	return authz.ReasonOf(err)
 }
 
 // readRecords reads what the store has about the person.
@@ -105,12 +119,12 @@ func (s *Service) actorNames(ctx context.Context, entries []audit.Entry) map[str
 			ids = append(ids, portal.PersonID(e.Actor))
 		}
 	}
-	people, err := s.people(ctx, ids)
+	found, err := s.people(ctx, ids)
 	if err != nil {
 		s.c.Log.Warn("names of those who acted not found", "err", err)
 	}
-	for _, p := range people {
-		names[string(p.ID)] = p.Name
+	for _, m := range found {
+		names[string(m.Person.ID)] = m.Person.Name
 	}
 	return names
 }

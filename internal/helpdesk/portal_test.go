@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 
 	"certportal/internal/authz"
@@ -32,6 +33,32 @@ type faultyDirectory struct {
 	*directory.Builtin
 	err    error
 	change func(*portal.Person)
+	hidden portal.PersonID // the entry of this person cannot be read
+}
+
+// hide takes the hidden person out of a result.
+func (d *faultyDirectory) hide(people []portal.Person, err error) ([]portal.Person, error) {
+	var bad portal.UnreadableError
+	people = slices.DeleteFunc(people, func(p portal.Person) bool {
+		if p.ID == d.hidden {
+			bad.People = append(bad.People, portal.Unreadable{Person: portal.Person{ID: p.ID, Name: p.Name}, Err: errors.New("no right")})
+		}
+		return p.ID == d.hidden
+	})
+	if err == nil && len(bad.People) > 0 {
+		err = &bad
+	}
+	return people, err
+}
+
+func (d *faultyDirectory) People(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error) {
+	return d.hide(d.Builtin.People(ctx, ids))
+}
+
+func (d *faultyDirectory) Search(ctx context.Context, query string, limit int) ([]portal.Person, bool, error) {
+	people, more, err := d.Builtin.Search(ctx, query, limit)
+	people, err = d.hide(people, err)
+	return people, more, err
 }
 
 func (d *faultyDirectory) Person(ctx context.Context, id portal.PersonID) (portal.Person, error) {
@@ -39,6 +66,10 @@ func (d *faultyDirectory) Person(ctx context.Context, id portal.PersonID) (porta
 		return portal.Person{}, d.err
 	}
 	p, err := d.Builtin.Person(ctx, id)
+	if id == d.hidden {
+		_, err = d.hide([]portal.Person{p}, err)
+		return portal.Person{}, err
+	}
 	if d.change != nil {
 		d.change(&p)
 	}

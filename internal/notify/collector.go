@@ -45,7 +45,8 @@ func (n *Notifier) queueFull(ctx context.Context) (bool, error) {
 }
 
 // fillAddresses sets name and address from the directory. The address stays empty for
-// people who are unknown, whose account ended, or who have no usable address.
+// people who are unknown, whose account ended or cannot be read, or who have no usable
+// address.
 func (n *Notifier) fillAddresses(ctx context.Context, msgs []Message) ([]Message, error) {
 	if len(msgs) == 0 {
 		return nil, nil
@@ -56,6 +57,11 @@ func (n *Notifier) fillAddresses(ctx context.Context, msgs []Message) ([]Message
 	}
 	slices.Sort(ids)
 	people, err := n.c.Directory.People(ctx, slices.Compact(ids))
+	var unread *portal.UnreadableError
+	if errors.As(err, &unread) {
+		n.c.Log.Warn("people cannot be read and get no mail", "err", err)
+		err = nil
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			n.health.fails(partDirectory, err)

@@ -143,7 +143,7 @@ func causes() []string {
 func changes() []string {
 	return []string{
 		string(portal.AccountGone), string(portal.AccountDisabled), string(portal.AccountExpired),
-		string(portal.SIDChanged), string(portal.UPNChanged),
+		string(portal.SIDChanged), string(portal.UPNChanged), string(portal.AccountUnread),
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"certportal/internal/audit"
-	"certportal/internal/drift"
 	"certportal/internal/portal"
 	"certportal/internal/signin"
 )
@@ -60,8 +59,8 @@ func (d *draftSet) add(kind Kind, h Event) {
 	}
 	if kind == Changed {
 		d.addOperator(Differing, h)
-		// People whose account ended get no mail.
-		if drift.Revokes(portal.Change(h.Detail["change"])) {
+		// People whose account ended or cannot be read get no mail.
+		if !portal.Change(h.Detail["change"]).Outdates() {
 			return
 		}
 	}

@@ -30,6 +30,7 @@ type roster struct {
 	mu     sync.Mutex
 	people map[portal.PersonID]portal.Person
 	asked  int
+	hidden map[portal.PersonID]bool // their entries cannot be read
 }
 
 var errDirectoryDown = errors.New("no answer from the directory")
@@ -42,10 +43,18 @@ func (r *roster) People(_ context.Context, ids []portal.PersonID) ([]portal.Pers
 		return nil, errDirectoryDown
 	}
 	var found []portal.Person
+	var bad portal.UnreadableError
 	for _, id := range ids {
-		if p, ok := r.people[id]; ok {
+		p, ok := r.people[id]
+		switch {
+		case ok && r.hidden[id]:
+			bad.People = append(bad.People, portal.Unreadable{Person: portal.Person{ID: id}, Err: errors.New("no right")})
+		case ok:
 			found = append(found, p)
 		}
+	}
+	if len(bad.People) > 0 {
+		return found, &bad
 	}
 	return found, nil
 }

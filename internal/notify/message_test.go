@@ -245,7 +245,7 @@ func TestEverySentenceOfLettersIsUsed(t *testing.T) {
 	}
 	built := regexp.MustCompile(`^mail\.(` + strings.Join([]string{
 		`(issued|renewed|revoked|invited|ending|changed|differing|stopped|halted|tampered|overused|test)\.(subject|text)`, `fact\.(device|person|more|cause|by|at|until)`,
-		`by\.(self|helpdesk|admin|system)`, `cause\.(removed|lost|retired|returned|other)`, `change\.(gone|disabled|expired|sid|upn|other)`,
+		`by\.(self|helpdesk|admin|system)`, `cause\.(removed|lost|retired|returned|other)`, `change\.(gone|disabled|expired|sid|upn|unread|other)`,
 		`link\.(device|renew|home|pickup|admin)`, `(notyou|help)(\.phone|\.mail)?`, `hello(\.unnamed)?`, `device\.unnamed|moment|more|footer|safe`,
 	}, "|") + `)$`)
 	n := 0

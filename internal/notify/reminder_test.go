@@ -58,6 +58,23 @@ func TestRemindersComeAt30And14And7And1(t *testing.T) {
 	}
 }
 
+// TestF_UnreadableAccountDelaysNoReminders has one account of two that cannot be read.
+func TestF_UnreadableAccountDelaysNoReminders(t *testing.T) {
+	t.Parallel()
+	d := open(t, nil)
+	const ben portal.PersonID = "ben"
+	d.people.put(portal.Person{ID: ben, Login: "ben", Name: "Ben", Mail: "ben@corp.example"})
+	d.issue(anna, "iPhone", year)
+	d.issue(ben, "Pixel", year)
+	d.skip()
+	d.people.hidden = map[portal.PersonID]bool{anna: true}
+	d.clock.Advance(year - 20*day)
+	testkit.Equal(t, "reminders", fmt.Sprint(d.remind()), "[Pixel: the certificate ends in 20 days]")
+	d.people.hidden = nil
+	d.clock.Advance(7 * day)
+	testkit.Equal(t, "reminders after mending", fmt.Sprint(d.remind()), "[Pixel: the certificate ends in 13 days iPhone: the certificate ends in 13 days]")
+}
+
 func TestWhoIsReminded(t *testing.T) {
 	t.Parallel()
 	at := func(left time.Duration) func(*harness) {

@@ -134,7 +134,14 @@ const (
 	AccountExpired  Change = "expired"
 	SIDChanged      Change = "sid"
 	UPNChanged      Change = "upn"
+
+	// AccountUnread: the account cannot be read in full, so that its state is unknown.
+	AccountUnread Change = "unread"
 )
+
+// Outdates reports whether the names in the certificate are no longer those of the
+// person, who should get a new one.
+func (c Change) Outdates() bool { return c == UPNChanged || c == SIDChanged }
 
 // Cause is why the portal revoked a certificate, finer than the reason code of
 // the CRL.
@@ -225,8 +232,7 @@ func (d Device) Renewable(now time.Time, window time.Duration) error {
 		return &Refusal{Reason: DeviceBlocked, Value: d.Name}
 	}
 	from := d.RenewFrom(window)
-	renamed := c.Changed == UPNChanged || c.Changed == SIDChanged
-	if c.Status != Pending && (renamed || now.Before(d.FormerEnds) || !now.Before(from)) {
+	if c.Status != Pending && (c.Changed.Outdates() || now.Before(d.FormerEnds) || !now.Before(from)) {
 		return nil
 	}
 	return &Refusal{Reason: RenewEarly, Value: d.Name, Until: from}

@@ -49,6 +49,7 @@ const (
 	NoUPN         Reason = "no-upn"            // the directory gives no UPN
 	NoSID         Reason = "no-sid"            // the directory gives no SID, and must
 	BadIdentity   Reason = "bad-identity"      // UPN, SID or mail cannot stand in a certificate
+	EntryUnread   Reason = "entry-unread"      // the directory does not let the portal read the account in full
 	Conflicting   Reason = "identity-conflict" // UPN or login could mean another person; Value is the Conflict
 	PausedSignIn  Reason = "paused"            // too many wrong passwords, until Until
 	PausedAddress Reason = "paused-address"    // too many wrong passwords from this network, until Until

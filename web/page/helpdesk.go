@@ -22,13 +22,14 @@ func (p FindPeople) Short() bool { return p.Query != "" && !p.Asked }
 
 // PersonRow is a person in a list.
 type PersonRow struct {
-	Path       string // of their page
+	Path       string // of their page; empty for an account without a readable id
 	Name       string
 	Login      string
 	Mail       string
 	Department string
 	Device     string // the device they were found by; empty when by a name of theirs
 	Disabled   bool
+	Unread     bool // the account cannot be read in full
 }
 
 // AccountActive is the state of an account that may have certificates; the other

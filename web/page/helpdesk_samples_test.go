@@ -29,6 +29,7 @@ func counterPages(f, out page.Layout) []sample {
 		{Path: path, Name: "Li Wei 李伟", Login: "lwei", Mail: "li.wei@example.com", Department: "Sales", Device: "Büro-Laptop"},
 		{Path: path, Name: long, Login: "maximiliane", Mail: "maximiliane.von.und.zu.hohenstein@a-very-long-domain.example.com", Disabled: true},
 		{Path: path, Login: "svc-x"},
+		{Path: path, Name: "Zoe Unread", Unread: true}, {Unread: true},
 	}
 	facts := page.PersonFacts{
 		Name: long, Login: "lwei", UPN: "lwei@corp.example.com", Mail: "li.wei@example.com", Department: "Sales", EmployeeNumber: "0815",
@@ -48,6 +49,8 @@ func counterPages(f, out page.Layout) []sample {
 		Invited: &page.InvitedLine{State: "open", Expires: later}, Events: events, Failed: events[1:], Notice: "desk.block.done", Subject: "Phone"}
 	not := dossier
 	not.State, not.Detail, not.NoCode, not.NoBlock, not.Invited = "not-allowed", "Phone users", "staff", "staff", &page.InvitedLine{State: "waiting"}
+	unread := dossier
+	unread.State, unread.NoCode, unread.NoBlock, unread.Invited = "entry-unread", "unread", "unread", nil
 	over := dossier
 	over.State, over.Paused, over.Invited = "locked", noon(), &page.InvitedLine{State: "expired", Expires: noon()}
 	give := page.GiveCode{Layout: staff, Path: path + "/code", Back: path, Person: long, State: page.AccountActive, Devices: cards(),
@@ -82,7 +85,7 @@ func counterPages(f, out page.Layout) []sample {
 		{"find-one", page.FindPeople{Layout: staff, Query: "li", Asked: true, Found: rows[:1], Limit: 20}},
 		{"find-short", page.FindPeople{Layout: staff, Query: "l", Limit: 20}},
 		{"find-empty", page.FindPeople{Layout: staff, Limit: 20}},
-		{"dossier", dossier}, {"dossier-not", not}, {"dossier-over", over},
+		{"dossier", dossier}, {"dossier-not", not}, {"dossier-over", over}, {"dossier-unread", unread},
 		{"givecode", give}, {"givecode-wrong", wrong}, {"givecode-barred", barred},
 		{"codegiven", given}, {"codegiven-hidden", hidden}, {"slip", slip}, {"slip-alone", alone},
 		{"approvals", page.Approvals{Layout: staff, Waiting: waiting, Notice: "Li Wei"}}, {"approvals-none", page.Approvals{Layout: staff}},

@@ -33,6 +33,7 @@ const (
 	TooOften         Kind = "too-often"         // 429, takes At, until when
 	UnknownPerson    Kind = "unknown-person"    // 403, takes Detail, the provider's name
 	BadIdentity      Kind = "bad-identity"      // 403
+	EntryUnread      Kind = "entry-unread"      // 403, the directory does not let the portal read the account
 	LinkExpired      Kind = "linkexpired"       // 410, takes DeviceID and DeviceName when the person is known
 	LinkUsed         Kind = "linkused"          // 410, takes At, Platform, and DeviceID and DeviceName
 	LinkReplaced     Kind = "linkreplaced"      // 410, a newer file took its place; takes DeviceID and DeviceName
@@ -52,6 +53,7 @@ const (
 	AccessSame       Kind = "access-same"       // 403, not by who made it
 	AccessProtected  Kind = "access-protected"  // 403, the other person is protected
 	AccessStaff      Kind = "access-staff"      // 403, the other person is staff
+	AccessUnread     Kind = "access-unread"     // 403, the account of the other person cannot be read
 )
 
 // Problem is the page of an error that is not one of a form field: what happened, what

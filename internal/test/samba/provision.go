@@ -13,7 +13,7 @@ import (
 )
 
 // cacheName needs a new number with every change of provision.
-const cacheName = "samba-1"
+const cacheName = "samba-2"
 
 // provision creates the domain. Its databases do not contain the path of the folder, so
 // that copies work.
@@ -34,7 +34,7 @@ func provision(folder string) error {
 			return fmt.Errorf("running samba-tool %s %s: %w\n%s", args[0], args[1], err, out)
 		}
 	}
-	return nil
+	return addWorld(folder)
 }
 
 // running returns the smb.conf of a copy: only the LDAP services, in one process, with all

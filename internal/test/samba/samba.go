@@ -95,7 +95,7 @@ func need(t testing.TB) {
 }
 
 func missing() string {
-	for _, name := range []string{"samba", "samba-tool", "ldbsearch", "ldbmodify"} {
+	for _, name := range []string{"samba", "samba-tool", "ldbsearch", "ldbadd", "ldbmodify"} {
 		if daemon.Program(name) == "" {
 			return "Samba AD DC is not installed: " + name + " is missing"
 		}
