@@ -52,12 +52,7 @@ func (a *Authority) Roots() *x509.CertPool {
 // Server issues a server certificate for DNS names and IP addresses, with the first one in
 // the subject, and writes it with its key and the CA into a folder.
 func (a *Authority) Server(folder string, names ...string) (Files, error) {
-	files := Files{filepath.Join(folder, "ca.pem"), filepath.Join(folder, "server.pem"), filepath.Join(folder, "server.key")}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return files, fmt.Errorf("making server key: %w", err)
-	}
-	template := certificate(names[0])
+	template := &x509.Certificate{Subject: pkix.Name{CommonName: names[0]}}
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	for _, name := range names {
@@ -67,6 +62,19 @@ func (a *Authority) Server(folder string, names ...string) (Files, error) {
 		}
 		template.DNSNames = append(template.DNSNames, name)
 	}
+	return a.Issue(folder, template)
+}
+
+// Issue issues a certificate for a server, to which it adds serial number and validity, and
+// writes it with its key and the CA into a folder.
+func (a *Authority) Issue(folder string, template *x509.Certificate) (Files, error) {
+	files := Files{filepath.Join(folder, "ca.pem"), filepath.Join(folder, "server.pem"), filepath.Join(folder, "server.key")}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return files, fmt.Errorf("making server key: %w", err)
+	}
+	frame := certificate("")
+	template.SerialNumber, template.NotBefore, template.NotAfter = frame.SerialNumber, frame.NotBefore, frame.NotAfter
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
 	if err != nil {
 		return files, fmt.Errorf("signing server certificate: %w", err)

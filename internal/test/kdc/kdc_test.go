@@ -1,0 +1,61 @@
+package kdc_test
+
+import (
+	"strings"
+	"testing"
+
+	"certportal/ca"
+	"certportal/internal/deliver"
+	"certportal/internal/test/kdc"
+	"certportal/internal/test/testkit/fixture"
+)
+
+// start runs a portal, and a KDC of its UPN suffix that knows the people by login.
+func start(t *testing.T, logins ...string) (*fixture.LivePortal, *kdc.KDC) {
+	t.Helper()
+	p := fixture.NewLivePortal(t)
+	k := kdc.Start(t, kdc.Config{
+		Realm: "corp.example", Root: string(ca.PEM(p.Hierarchy.Root)), Issuing: string(ca.PEM(p.Hierarchy.Issuing)), Lists: p.Lists(),
+	})
+	for _, login := range logins {
+		k.AddPerson(login)
+	}
+	return p, k
+}
+
+func wantAdmitted(t *testing.T, k *kdc.KDC, login string, d fixture.Delivered) {
+	t.Helper()
+	if got := k.Login(login, d.File, d.Password); !got.Admitted || got.Person != login+"@corp.example" {
+		t.Errorf("%s: %s, want let in", login, got)
+	}
+}
+
+// wantRefused requires a reason, so that a KDC which refuses all files does not pass.
+func wantRefused(t *testing.T, k *kdc.KDC, login string, d fixture.Delivered, why string) {
+	t.Helper()
+	if got := k.Login(login, d.File, d.Password); got.Admitted || !strings.Contains(strings.ToLower(got.Why), strings.ToLower(why)) {
+		t.Errorf("%s: %s, want refused: %s", login, got, why)
+	}
+}
+
+// TestA12_KerberosGoesByTheList signs in by PKINIT with files as delivered: as their
+// person, not as another, and not after the revocation.
+func TestA12_KerberosGoesByTheList(t *testing.T) {
+	p, k := start(t, "anna", "ben")
+	anna, ben := p.Add("anna", fixture.SIDPrefix+"1101"), p.Add("ben", fixture.SIDPrefix+"1102")
+	lost := p.Deliver(anna, "Phone", deliver.FormatLegacy)
+	kept, other := p.Deliver(anna, "Laptop", deliver.FormatModern), p.Deliver(ben, "Phone", deliver.FormatLegacy)
+	for _, d := range []fixture.Delivered{lost, kept} {
+		wantAdmitted(t, k, "anna", d)
+	}
+	wantAdmitted(t, k, "ben", other)
+	wantRefused(t, k, "ben", kept, "Client name mismatch")
+	wantRefused(t, k, "anna", other, "Client name mismatch")
+
+	p.Lose(anna, lost)
+	k.Replace(p.Lists()...)
+	k.Restart()
+	wantRefused(t, k, "anna", lost, "revoked")
+	wantAdmitted(t, k, "anna", kept)
+	wantAdmitted(t, k, "ben", other)
+}
