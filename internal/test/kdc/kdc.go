@@ -21,6 +21,7 @@ import (
 	"testing"
 
 	"certportal/internal/test/daemon"
+	"certportal/internal/test/testkit"
 )
 
 // Config configures the realm and the clients' CAs.
@@ -192,6 +193,15 @@ func (k *KDC) Stop() {
 		k.process.Stop()
 		k.process = nil
 	}
+}
+
+// Folder returns the folder of the KDC's files.
+func (k *KDC) Folder() string { return k.folder }
+
+// Config returns the configuration of the KDC.
+func (k *KDC) Config() string {
+	k.t.Helper()
+	return string(testkit.Must(os.ReadFile(k.file("kdc.conf")))(k.t))
 }
 
 // Log returns the log of the KDC.

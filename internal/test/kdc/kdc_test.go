@@ -7,6 +7,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/deliver"
 	"certportal/internal/test/kdc"
+	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
 )
 
@@ -58,4 +59,13 @@ func TestA12_KerberosGoesByTheList(t *testing.T) {
 	wantRefused(t, k, "anna", lost, "revoked")
 	wantAdmitted(t, k, "anna", kept)
 	wantAdmitted(t, k, "ben", other)
+
+	k.Replace(p.ExpiredLists()...)
+	k.Restart()
+	wantRefused(t, k, "anna", kept, "CRL has expired")
+}
+
+func TestDocsSayWhatIsTried(t *testing.T) {
+	_, k := start(t)
+	testkit.DocsAgree(t, "relying-parties.md", "kdc", "/var/lib/pki", k.Config(), k.Folder())
 }

@@ -20,6 +20,7 @@ import (
 	"testing"
 
 	"certportal/internal/test/daemon"
+	"certportal/internal/test/testkit"
 )
 
 // Config configures the clients' CAs.
@@ -157,6 +158,15 @@ func (s *Server) Stop() {
 	if err := os.Remove(s.file("log")); err != nil {
 		s.t.Error(err)
 	}
+}
+
+// Folder returns the folder of the server's files.
+func (s *Server) Folder() string { return s.folder }
+
+// Config returns the configuration of the server.
+func (s *Server) Config() string {
+	s.t.Helper()
+	return string(testkit.Must(os.ReadFile(s.file("radiusd.conf")))(s.t))
 }
 
 // Log returns the log of the server since its start.

@@ -7,6 +7,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/deliver"
 	"certportal/internal/test/radius"
+	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
 )
 
@@ -53,4 +54,13 @@ func TestA12_RadiusGoesByTheList(t *testing.T) {
 	wantRefused(t, s, anna.UPN, lost, "certificate revoked")
 	wantAdmitted(t, s, anna.UPN, kept)
 	wantAdmitted(t, s, ben.UPN, other)
+
+	s.Replace(p.ExpiredLists()...)
+	s.Restart()
+	wantRefused(t, s, anna.UPN, kept, "CRL has expired")
+}
+
+func TestDocsSayWhatIsTried(t *testing.T) {
+	_, s := start(t)
+	testkit.DocsAgree(t, "relying-parties.md", "radius", "/var/lib/pki", s.Config(), s.Folder())
 }

@@ -1,7 +1,9 @@
 package relyingparty
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -17,7 +19,46 @@ func Nginx(t testing.TB, c Config) *Server {
 	s := prepare(t, "nginx", "nginx", c)
 	s.reload = syscall.SIGHUP
 	s.write(configFile, s.nginxConfig())
-	return s.run(exec.Command(daemon.Program("nginx"), "-p", s.folder, "-e", s.file(logFile), "-c", s.file(configFile)))
+	return s.run(s.nginxCommand())
+}
+
+// Forward starts nginx as a reverse proxy with location blocks on plain http, and returns
+// its URL.
+func Forward(t testing.TB, locations string) string {
+	t.Helper()
+	s := prepare(t, "nginx", "nginx", Config{})
+	s.write(configFile, fmt.Sprintf("%shttp {\naccess_log off;\n%sserver {\nlisten %s;\n%s\nlocation / { return 404; }\n}\n}\n",
+		s.nginxFrame(), s.nginxFolders(), s.address(), locations))
+	process, err := daemon.Run(t.Context(), s.nginxCommand(), func(ctx context.Context) error {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", s.address())
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, s.Log())
+	}
+	t.Cleanup(process.Stop)
+	return "http://" + s.address()
+}
+
+func (s *Server) nginxCommand() *exec.Cmd {
+	return exec.Command(daemon.Program("nginx"), "-p", s.folder, "-e", s.file(logFile), "-c", s.file(configFile))
+}
+
+// nginxFrame is what any configuration begins with.
+func (s *Server) nginxFrame() string {
+	return fmt.Sprintf("daemon off;\nworker_processes 1;\npid %s;\nerror_log %s info;\nevents {}\n", s.file("pid"), s.file(logFile))
+}
+
+// nginxFolders keeps the folders for temporary files out of /var/lib.
+func (s *Server) nginxFolders() string {
+	var folders strings.Builder
+	for _, of := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		fmt.Fprintf(&folders, "%s_temp_path %s;\n", of, s.file(of))
+	}
+	return folders.String()
 }
 
 func (s *Server) nginxConfig() string {
@@ -28,17 +69,8 @@ func (s *Server) nginxConfig() string {
 	if s.c.Online {
 		checks.WriteString("ssl_ocsp leaf;\n")
 	}
-	var folders strings.Builder
-	for _, of := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-		fmt.Fprintf(&folders, "%s_temp_path %s;\n", of, s.file(of))
-	}
 	// 495 is nginx's own status for a certificate it does not accept, 496 for none.
-	return fmt.Sprintf(`daemon off;
-worker_processes 1;
-pid %s;
-error_log %s info;
-events {}
-http {
+	return s.nginxFrame() + fmt.Sprintf(`http {
 access_log off;
 %sserver {
 listen %s ssl;
@@ -53,5 +85,5 @@ location / { add_header %s $ssl_client_s_dn; return 200; }
 location @refused { return 403 $ssl_client_verify; }
 }
 }
-`, s.file("pid"), s.file(logFile), folders.String(), s.address(), s.c.Certificate, s.c.Key, s.file(caFile), checks.String(), personHeader)
+`, s.nginxFolders(), s.address(), s.c.Certificate, s.c.Key, s.file(caFile), checks.String(), personHeader)
 }

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"certportal/internal/test/daemon"
+	"certportal/internal/test/testkit"
 )
 
 // Config configures the trusted CAs and the revocation checks.
@@ -71,7 +72,7 @@ func (a Answer) String() string {
 
 const (
 	listFile   = "lists.pem"
-	caFile     = "clients.pem"
+	caFile     = "authorities.pem"
 	configFile = "server.conf"
 	logFile    = "error.log"
 )
@@ -122,6 +123,15 @@ func (s *Server) run(cmd *exec.Cmd) *Server {
 	s.process = process
 	s.t.Cleanup(process.Stop)
 	return s
+}
+
+// Folder returns the folder of the server's files.
+func (s *Server) Folder() string { return s.folder }
+
+// Config returns the server's configuration.
+func (s *Server) Config() string {
+	s.t.Helper()
+	return string(testkit.Must(os.ReadFile(s.file(configFile)))(s.t))
 }
 
 // Log returns the server's log.
