@@ -9,9 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/text/cases"
-	"golang.org/x/text/unicode/norm"
-
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/store/sqldb"
@@ -26,19 +23,13 @@ const issuing = "issuing"
 // renewed is not in force or not the newest of its device. portal.ErrConflict says
 // that the form was sent before (Attempted finds its outcome), that the serial or
 // the key has a certificate, that the challenge was used or expired, or that the
-// device was removed; portal.ErrNotFound that the device is not this person's.
+// device was removed; portal.ErrNotFound that the device is not this person's. An
+// *enroll.UPNHeld says that other people have certificates with the UPN.
 func (db Enrolments) Reserve(ctx context.Context, r enroll.Reservation) error {
 	return db.write(ctx, "reserving serial "+r.Serial.String(), func(ctx context.Context, t *tx) error {
-		var before []record
-		if r.Kind == portal.KindUser {
-			ended, err := t.reserveDevice(ctx, r)
-			if err != nil {
-				return err
-			}
-			before = ended
-			if err := t.recordPersonNames(ctx, r); err != nil {
-				return err
-			}
+		before, err := t.reservePerson(ctx, r)
+		if err != nil {
+			return err
 		}
 		if err := t.insertCertificate(ctx, r); err != nil {
 			return err
@@ -58,8 +49,31 @@ func (db Enrolments) Reserve(ctx context.Context, r enroll.Reservation) error {
 		if err != nil {
 			return err
 		}
-		return t.checkHalt(ctx, r.Kind)
+		if r.Kind != portal.KindUser {
+			return nil
+		}
+		if err := t.checkUPN(ctx, r); err != nil {
+			return err
+		}
+		return t.checkHalt(ctx)
 	})
+}
+
+// reservePerson decides what a person and their device may have. It returns the records
+// of what this ended.
+func (t *tx) reservePerson(ctx context.Context, r enroll.Reservation) ([]record, error) {
+	if r.Kind != portal.KindUser {
+		return nil, nil
+	}
+	former, err := t.revokeFormer(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	ended, err := t.reserveDevice(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return append(former, ended...), t.recordPersonNames(ctx, r)
 }
 
 // reserveDevice takes a place for a new device, or for the next certificate of a
@@ -74,7 +88,7 @@ func (t *tx) reserveDevice(ctx context.Context, r enroll.Reservation) ([]record,
 		return nil, err
 	}
 	if r.NewDevice {
-		if err := checkPlace(ctx, t, r, r.Device); err != nil {
+		if err := t.checkPlace(ctx, r, r.Device); err != nil {
 			return nil, err
 		}
 		return nil, t.insertDevice(ctx, r)
@@ -86,7 +100,7 @@ func (t *tx) reserveDevice(ctx context.Context, r enroll.Reservation) ([]record,
 	if err := checkUsable(known); err != nil {
 		return nil, err
 	}
-	if err := checkPlace(ctx, t, r, known); err != nil {
+	if err := t.checkPlace(ctx, r, known); err != nil {
 		return nil, err
 	}
 	if err := t.checkRenewable(ctx, r, known); err != nil {
@@ -123,8 +137,8 @@ func (t *tx) checkForm(ctx context.Context, r enroll.Reservation) error {
 }
 
 // checkPlace refuses a device beyond the quota, and a name that another device has.
-func checkPlace(ctx context.Context, q querier, r enroll.Reservation, device portal.Device) error {
-	others, err := othersInUse(ctx, q, r.Person, device.ID, r.Requested)
+func (t *tx) checkPlace(ctx context.Context, r enroll.Reservation, device portal.Device) error {
+	others, err := t.othersInUse(ctx, r.Person, device.ID, r.Requested)
 	if err != nil {
 		return err
 	}
@@ -136,9 +150,9 @@ func checkPlace(ctx context.Context, q querier, r enroll.Reservation, device por
 
 // othersInUse returns the name keys of all devices of a person but one. A device
 // counts while it has a certificate that is pending or in force.
-func othersInUse(ctx context.Context, q querier, person portal.PersonID, but portal.DeviceID, now time.Time) (map[portal.DeviceID]string, error) {
+func (t *tx) othersInUse(ctx context.Context, person portal.PersonID, but portal.DeviceID, now time.Time) (map[portal.DeviceID]string, error) {
 	others := make(map[portal.DeviceID]string)
-	err := q.All(ctx, `SELECT d.id, d.name_key, c.status, COALESCE(c.ends_at, c.not_after)
+	err := t.All(ctx, `SELECT d.id, d.name_key, c.status, COALESCE(c.ends_at, c.not_after)
 		FROM devices d JOIN certificates c ON c.device_id = d.id
 		WHERE d.person = $1 AND d.removed_at IS NULL AND c.status IN ('pending', 'issued', 'superseded')`, []any{string(person)},
 		func(rows *sql.Rows) error {
@@ -166,9 +180,8 @@ func checkName(others map[portal.DeviceID]string, name string) error {
 	return nil
 }
 
-// NameKey is equal for names that people take for the same. A Caser may keep state,
-// so each call has its own.
-func NameKey(name string) string { return norm.NFC.String(cases.Fold().String(norm.NFC.String(name))) }
+// NameKey is equal for names that people take for the same.
+func NameKey(name string) string { return portal.Fold(name) }
 
 func (t *tx) insertDevice(ctx context.Context, r enroll.Reservation) error {
 	created := r.Device.Created
@@ -188,11 +201,11 @@ func (t *tx) insertDevice(ctx context.Context, r enroll.Reservation) error {
 func (t *tx) insertCertificate(ctx context.Context, r enroll.Reservation) error {
 	_, err := t.Exec(ctx, `INSERT INTO certificates
 		(serial, issuer, kind, profile, status, person, device_id, upn, sid, mail, key_hash, form_hash,
-		not_before, not_after, requested_at)
-		VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		not_before, not_after, requested_at, upn_key)
+		VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
 		r.Serial.String(), issuing, string(r.Kind), r.Profile, sqldb.Optional(string(r.Person)), sqldb.Optional(string(r.Device.ID)),
 		r.Subject.UPN, r.Subject.SID, r.Subject.Mail, r.PublicKey[:], sqldb.HashOf(r.Idempotent),
-		r.NotBefore.UnixMilli(), r.NotAfter.UnixMilli(), r.Requested.UnixMilli())
+		r.NotBefore.UnixMilli(), r.NotAfter.UnixMilli(), r.Requested.UnixMilli(), portal.Fold(r.Subject.UPN))
 	if err != nil {
 		return fmt.Errorf("recording certificate: %w", err)
 	}

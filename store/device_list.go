@@ -34,7 +34,8 @@ const (
 // gravestMismatch is the mismatch of a certificate c, the gravest where there are
 // several.
 const gravestMismatch = `(SELECT m.change FROM marks m WHERE m.serial = c.serial ORDER BY CASE m.change
-		WHEN 'gone' THEN 1 WHEN 'disabled' THEN 2 WHEN 'expired' THEN 3 WHEN 'sid' THEN 4 WHEN 'upn' THEN 5 ELSE 6 END LIMIT 1)`
+		WHEN 'gone' THEN 1 WHEN 'disabled' THEN 2 WHEN 'expired' THEN 3 WHEN 'protected' THEN 4 WHEN 'sid' THEN 5 WHEN 'upn' THEN 6
+		ELSE 7 END LIMIT 1)`
 
 // newestCertificate selects the certificate that a device d shows: the newest that
 // is not revoked, superseded ones last; else the newest revoked one; else the

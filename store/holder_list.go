@@ -28,6 +28,18 @@ func (db DriftRecords) CountLeavers(ctx context.Context, after, now time.Time) (
 		now.UnixMilli(), after.UnixMilli())
 }
 
+// ProtectedHolders counts people who became protected and have a valid certificate, and
+// returns when the drift watch saw the first.
+func (db DriftRecords) ProtectedHolders(ctx context.Context, now time.Time) (people int, since time.Time, err error) {
+	var first sql.NullInt64
+	err = db.One(ctx, `SELECT count(DISTINCT c.person), min(m.since) FROM marks m JOIN certificates c ON c.serial = m.serial
+		WHERE `+protectedMismatches+` AND `+inForceAt, []any{now.UnixMilli()}, &people, &first)
+	if err != nil {
+		return 0, time.Time{}, fmt.Errorf("counting protected holders: %w", err)
+	}
+	return people, sqldb.TimeOf(first), nil
+}
+
 // count reads a number for background work.
 func (db *base) count(ctx context.Context, doing, query string, args ...any) (int, error) {
 	n := 0

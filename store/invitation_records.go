@@ -166,13 +166,14 @@ func (db SignInRecords) ApproveInvitation(ctx context.Context, id signin.Invitat
 	})
 }
 
-// checkInvitation refuses an invitation that is not open for the person.
-func checkInvitation(ctx context.Context, q querier, person portal.PersonID, id signin.InvitationID, now time.Time) error {
+// checkInvitation refuses an invitation that is not open for the person, under the
+// person's lock.
+func (t *tx) checkInvitation(ctx context.Context, person portal.PersonID, id signin.InvitationID, now time.Time) error {
 	if id == "" {
 		return nil
 	}
 	n := 0
-	err := q.One(ctx, `SELECT count(*) FROM invitations WHERE id = $1 AND person = $2 AND state = 'open' AND expires_at > $3`,
+	err := t.One(ctx, `SELECT count(*) FROM invitations WHERE id = $1 AND person = $2 AND state = 'open' AND expires_at > $3`,
 		[]any{string(id), string(person), now.UnixMilli()}, &n)
 	if err != nil {
 		return fmt.Errorf("looking at invitation: %w", err)

@@ -47,10 +47,7 @@ func (db Enrolments) SetHalt(ctx context.Context, h admin.Halt, entry audit.Entr
 // so the switch is either seen here, or turned after the reservation is committed.
 // From that moment it counts for every replica. The portal's own certificates are
 // let through: without them there would be no page to show the halt.
-func (t *tx) checkHalt(ctx context.Context, kind portal.Kind) error {
-	if kind != portal.KindUser {
-		return nil
-	}
+func (t *tx) checkHalt(ctx context.Context) error {
 	var reason string
 	if err := t.One(ctx, "SELECT reason FROM halt WHERE id = 1", nil, &reason); err != nil {
 		return fmt.Errorf("reading halt: %w", err)

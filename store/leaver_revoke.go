@@ -12,11 +12,11 @@ import (
 	"certportal/internal/portal"
 )
 
-// RevokeLeaver revokes all certificates of a person whose account ended, pending
-// ones included, and returns their serials. It does nothing when the person has no
-// account mismatch, or none that began at Due or before: another watch was quicker,
-// or saw the person come back. The details cause, upn, device and since are added to
-// the entries.
+// RevokeLeaver revokes all certificates of a person whose account ended or became
+// protected, pending ones included, and returns their serials. It does nothing when the
+// person has no such mismatch, or none that began at Due or before: another watch was
+// quicker, or saw the person come back. The details cause, upn, device and since are
+// added to the entries.
 func (db DriftRecords) RevokeLeaver(ctx context.Context, d drift.Leaver) ([]ca.Serial, error) {
 	var ended []ca.Serial
 	err := db.writeWithin(ctx, workWithin, "ending certificates of "+string(d.Person), func(ctx context.Context, t *tx) error {
@@ -24,7 +24,11 @@ func (db DriftRecords) RevokeLeaver(ctx context.Context, d drift.Leaver) ([]ca.S
 		if err := t.lockPerson(ctx, d.Person); err != nil {
 			return err
 		}
-		since, err := t.accountMismatchSince(ctx, d.Person, d.At)
+		condition := accountMismatches
+		if d.Cause == portal.Privileged {
+			condition = protectedMismatches
+		}
+		since, err := t.mismatchBegan(ctx, d.Person, d.At, condition)
 		if err != nil || since.IsZero() || since.After(d.Due) {
 			return err
 		}
@@ -36,7 +40,7 @@ func (db DriftRecords) RevokeLeaver(ctx context.Context, d drift.Leaver) ([]ca.S
 		base.Detail = withDetail(base.Detail, "since", since.Format(time.RFC3339))
 		var all []record
 		for _, serial := range ended {
-			r, err := t.end(ctx, serial, portal.Left, d.At, base)
+			r, err := t.end(ctx, serial, d.Cause, d.At, base)
 			if err != nil {
 				return err
 			}
@@ -66,14 +70,24 @@ func (t *tx) heldBy(ctx context.Context, person portal.PersonID, now time.Time) 
 	return sortedUnique(serials), nil
 }
 
-// recordLeaver records that the watch revoked a person's certificates, and ends
-// their sessions: they may have signed in again since the first mismatch.
+// recordLeaver records that the watch revoked a person's certificates, and ends their
+// sessions if their account ended: they may have signed in again since the first
+// mismatch.
 func (t *tx) recordLeaver(ctx context.Context, d drift.Leaver, since time.Time) error {
+	if err := t.recordRevoked(ctx, d.Person, since, d.At); err != nil || d.Cause != portal.Left {
+		return err
+	}
+	return t.endSessions(ctx, d.Person)
+}
+
+// recordRevoked records that the watch revoked certificates of a person, who counts
+// among those who changed.
+func (t *tx) recordRevoked(ctx context.Context, person portal.PersonID, since, at time.Time) error {
 	_, err := t.Exec(ctx, `INSERT INTO departures (person, since, ended_at) VALUES ($1, $2, $3)
 		ON CONFLICT (person) DO UPDATE SET since = excluded.since, ended_at = excluded.ended_at`,
-		string(d.Person), since.UnixMilli(), d.At.UnixMilli())
+		string(person), since.UnixMilli(), at.UnixMilli())
 	if err != nil {
 		return fmt.Errorf("recording leaver: %w", err)
 	}
-	return t.endSessions(ctx, d.Person)
+	return nil
 }

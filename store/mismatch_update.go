@@ -15,8 +15,11 @@ import (
 	"certportal/store/sqldb"
 )
 
-// accountMismatches is the condition of mismatches m that say that an account ended.
-const accountMismatches = `m.change IN ('gone', 'disabled', 'expired')`
+// Conditions of mismatches m that say that an account ended, or became protected.
+const (
+	accountMismatches   = `m.change IN ('gone', 'disabled', 'expired')`
+	protectedMismatches = `m.change = 'protected'`
+)
 
 // UpdateMismatches changes the mismatches of a person's certificates to what the
 // drift watch read, under the person's lock, and returns how many it set and
@@ -29,7 +32,7 @@ func (db DriftRecords) UpdateMismatches(ctx context.Context, m drift.MismatchUpd
 		if err := t.lockPerson(ctx, m.Person); err != nil {
 			return err
 		}
-		began, err := t.accountMismatchSince(ctx, m.Person, m.At)
+		began, err := t.mismatchBegan(ctx, m.Person, m.At, accountMismatches)
 		if err != nil {
 			return err
 		}
@@ -48,7 +51,7 @@ func (db DriftRecords) UpdateMismatches(ctx context.Context, m drift.MismatchUpd
 				continue
 			}
 			set++
-			ended = ended || drift.Revokes(portal.Change(e.Detail["change"]))
+			ended = ended || drift.AccountEnded(portal.Change(e.Detail["change"]))
 		}
 		if ended && began.IsZero() {
 			if err := t.endSessions(ctx, m.Person); err != nil {
@@ -65,13 +68,12 @@ func bySerial(certificates []drift.Certificate) []drift.Certificate {
 	return slices.SortedFunc(slices.Values(certificates), func(a, b drift.Certificate) int { return a.Serial.Compare(b.Serial) })
 }
 
-// accountMismatchSince returns the beginning of the first mismatch that says that
-// the person's account ended; the zero time when there is none. Mismatches of
-// expired certificates do not count.
-func (t *tx) accountMismatchSince(ctx context.Context, person portal.PersonID, now time.Time) (time.Time, error) {
+// mismatchBegan returns the beginning of the person's first mismatch of a condition; the
+// zero time when there is none. Mismatches of expired certificates do not count.
+func (t *tx) mismatchBegan(ctx context.Context, person portal.PersonID, now time.Time, condition string) (time.Time, error) {
 	var since sql.NullInt64
 	err := t.One(ctx, `SELECT min(m.since) FROM marks m JOIN certificates c ON c.serial = m.serial
-		WHERE c.person = $1 AND c.not_after > $2 AND `+accountMismatches, []any{string(person), now.UnixMilli()}, &since)
+		WHERE c.person = $1 AND c.not_after > $2 AND `+condition, []any{string(person), now.UnixMilli()}, &since)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("reading marks: %w", err)
 	}
@@ -96,7 +98,7 @@ func (t *tx) updateMismatch(ctx context.Context, c drift.Certificate, began time
 	var entries []audit.Entry
 	stillEnded := false
 	for _, wanted := range c.Mismatches {
-		stillEnded = stillEnded || drift.Revokes(wanted.Change)
+		stillEnded = stillEnded || drift.AccountEnded(wanted.Change)
 		since, found := standing[wanted.Change]
 		delete(standing, wanted.Change)
 		if found && !since.After(m.At) {
@@ -114,7 +116,7 @@ func (t *tx) updateMismatch(ctx context.Context, c drift.Certificate, began time
 		if err != nil {
 			return nil, fmt.Errorf("removing mark of %s: %w", c.Serial, err)
 		}
-		if !drift.Revokes(change) || !stillEnded {
+		if !drift.AccountEnded(change) || !stillEnded {
 			entries = append(entries, mismatchEntry(base, audit.MismatchResolved, change))
 		}
 	}
@@ -124,7 +126,7 @@ func (t *tx) updateMismatch(ctx context.Context, c drift.Certificate, began time
 // mismatchSince is when a new mismatch begins: with the account's first one, unless
 // that has a time in the future, from a wrong clock.
 func mismatchSince(change portal.Change, began, now time.Time) time.Time {
-	if drift.Revokes(change) && !began.IsZero() && began.Before(now) {
+	if drift.AccountEnded(change) && !began.IsZero() && began.Before(now) {
 		return began
 	}
 	return now

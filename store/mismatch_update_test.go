@@ -46,7 +46,7 @@ func updateMismatches(t testing.TB, db drift.Store, m drift.MismatchUpdate, want
 
 func leaverAt(at time.Time) drift.Leaver {
 	return drift.Leaver{
-		Person: anna, At: at, Due: at.Add(-grace), Entry: audit.Entry{At: at, Actor: "system", Role: "system"},
+		Person: anna, Cause: portal.Left, At: at, Due: at.Add(-grace), Entry: audit.Entry{At: at, Actor: "system", Role: "system"},
 	}
 }
 

@@ -19,13 +19,13 @@ func TestF18_TenStepsReachTheSameSchema(t *testing.T) {
 			address := engine.empty(t)
 			before := connect(t, engine.driver, address)
 			testkit.Must(tenSteps(t, engine.dialect, before).Up(t.Context()))(t)
+			// Opening applies the later steps, which are the same for both ways.
+			opened(t, address)
 			want := schemaOf(t, engine.dialect, before)
 			sameLines(t, "the schema", schemaOf(t, engine.dialect, now), want)
 			if len(want) < 300 {
 				t.Errorf("the schema is described in %d lines only", len(want))
 			}
-			opened(t, address)
-			sameLines(t, "a database of ten steps, opened", schemaOf(t, engine.dialect, before), want)
 		})
 	}
 }

@@ -245,6 +245,13 @@ func TestOutdatedCertificate(t *testing.T) {
 					t.Errorf("%s: got %d: %s", path, got.status, got.text())
 				}
 			}
+			for _, path := range []string{f.device, f.device + "/renew"} {
+				got := f.owner.get(path + "?lang=en")
+				if got.status != 200 || strings.Contains(got.text(), "keeps working") || strings.Contains(got.text(), "works on for") ||
+					!strings.Contains(got.text(), "services may refuse it") {
+					t.Errorf("%s promises that the old one works: got %d: %s", path, got.status, got.text())
+				}
+			}
 			if got := f.owner.post(f.device+"/install", "request", "new"); got.status != 303 {
 				t.Fatalf("new file: got %d: %s", got.status, got.text())
 			}

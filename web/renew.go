@@ -26,7 +26,8 @@ func (s ownDevices) showRenew(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusOK, p)
 }
 
-// renewPage shows until when the old certificate would stay valid.
+// renewPage shows until when the old certificate would work, which it may not any more
+// after the person was renamed.
 func (s ownDevices) renewPage(r *http.Request, d portal.Device) (page.Renew, error) {
 	brought, err := s.registrar.HasOwnKey(r.Context(), d)
 	if err != nil {
@@ -35,6 +36,9 @@ func (s ownDevices) renewPage(r *http.Request, d portal.Device) (page.Renew, err
 	p := page.Renew{Layout: s.layout(r), Device: s.card(d), Token: newFormToken(), FromCSR: brought}
 	_, apple := targetOf(d.Platform)
 	p.Profile = apple && s.profiles != nil
+	if p.Device.Outdated {
+		return p, nil // servers look for the account by a name that it no longer has
+	}
 	now := s.now()
 	if former := d.FormerEnds; former.After(now) {
 		p.Until = former // renewing again does not extend it

@@ -13,6 +13,7 @@ import (
 	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/directory"
 	"certportal/internal/drift"
+	"certportal/internal/portal"
 	"certportal/store"
 )
 
@@ -87,20 +88,17 @@ func (i *invocation) lookForDrift(o drift.Options) (report drift.Report, err err
 		if report, err = watch.Once(ctx, o); err != nil {
 			return err
 		}
-		return i.printDrift(report, o.Apply)
+		return i.printDrift(report, o.Apply, watch.Grace())
 	})
 	return report, err
 }
 
-func (i *invocation) printDrift(r drift.Report, applied bool) error {
+func (i *invocation) printDrift(r drift.Report, applied bool, grace time.Duration) error {
 	w := tabwriter.NewWriter(i.io.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "CHANGE\tUPN\tNOW\tCERTIFICATES\tSINCE\tREVOKED AT")
 	for _, f := range r.Mismatches {
-		due := "never"
-		if !f.Due.IsZero() {
-			due = f.Due.Local().Format(time.DateTime)
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", f.Change, plain(f.UPN), plain(f.Now), len(f.Serials), f.Since.Local().Format(time.DateTime), due)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", f.Change, plain(f.UPN), plain(f.Now), len(f.Serials),
+			seenSince(f, applied), revokedAt(f, r.Stopped != "", applied, grace))
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("printing: %w", err)
@@ -109,8 +107,39 @@ func (i *invocation) printDrift(r drift.Report, applied bool) error {
 	if applied {
 		summary = append(summary, fmt.Sprintf("%d marked, %d unmarked, %d certificates revoked", r.Added, r.Removed, r.Revoked))
 	}
-	_, err := fmt.Fprintln(i.io.out, strings.Join(summary, "; "))
-	return err
+	if _, err := fmt.Fprintln(i.io.out, strings.Join(summary, "; ")); err != nil {
+		return fmt.Errorf("printing: %w", err)
+	}
+	if r.Incomplete != nil {
+		return fmt.Errorf("some changes may be missing: %w", r.Incomplete)
+	}
+	return nil
+}
+
+// seenSince is when a change was recorded; a pass that changes nothing records none.
+func seenSince(f drift.PersonMismatch, applied bool) string {
+	if !applied && !f.Recorded {
+		return "not recorded yet"
+	}
+	return f.Since.Local().Format(time.DateTime)
+}
+
+// revokedAt says when certificates are revoked. The time holds only once the change is
+// recorded and while the watch is not stopped.
+func revokedAt(f drift.PersonMismatch, stopped, applied bool, grace time.Duration) string {
+	switch {
+	case f.Due.IsZero():
+		return "never"
+	case stopped:
+		return "not while the watch is stopped"
+	case f.Change == portal.UPNReused && applied:
+		return "at once"
+	case f.Change == portal.UPNReused:
+		return "in the portal's next pass"
+	case !applied && !f.Recorded:
+		return fmt.Sprintf("%s after the portal's next pass", grace)
+	}
+	return f.Due.Local().Format(time.DateTime)
 }
 
 // withSource opens the directory of the settings, built-in or LDAP.

@@ -64,6 +64,26 @@ func accountState(p portal.Person) string {
 	return "active"
 }
 
+// signInBar says why the account cannot sign in even with the right password; empty when
+// the directory names nothing. Pauses after wrong passwords are the portal's and not here.
+func signInBar(p portal.Person) string {
+	switch {
+	case p.Disabled:
+		return "the account is disabled"
+	case p.Expired:
+		return "the account has expired"
+	case p.Locked:
+		return "the directory locked the account after wrong passwords"
+	case p.PasswordOld:
+		return "the password has run out, or must be changed at the next logon"
+	case p.SmartCard:
+		return "the account may log on with a smart card only"
+	case p.Workstations:
+		return "the account may log on from certain computers only (userWorkstations)"
+	}
+	return ""
+}
+
 type peopleShow struct {
 	Login string `arg:"" help:"Login name, UPN, mail or employee number."`
 }
@@ -134,11 +154,16 @@ func (i *invocation) printPerson(p portal.Person, rules enroll.Rules) error {
 	if err := rules.Judge(p); errors.As(err, &refusal) {
 		verdict = "no: " + strings.TrimSpace(string(refusal.Reason)+" "+refusal.Value)
 	}
+	signIn := "yes, with the right password"
+	if why := signInBar(p); why != "" {
+		signIn = "no: " + why
+	}
 	roles := append([]portal.Role{portal.Employee}, p.Roles...)
 	w := tabwriter.NewWriter(i.io.out, 0, 0, 2, ' ', 0)
 	for _, line := range [][2]string{
 		{"id", string(p.ID)}, {"login", p.Login}, {"name", p.Name}, {"upn", p.UPN}, {"sid", p.SID}, {"mail", p.Mail},
 		{"employee number", p.EmployeeNumber}, {"department", p.Department}, {"state", accountState(p)},
+		{"can sign in", signIn},
 		{"roles", roleNames(roles)}, {"protected", fmt.Sprint(p.Protected)}, {"may have a certificate", verdict},
 	} {
 		fmt.Fprintf(w, "%s\t%s\n", line[0], plain(line[1]))

@@ -3,7 +3,9 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"certportal/internal/drift"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/internal/test/samba"
@@ -59,14 +61,21 @@ func TestA11_DriftCommands(t *testing.T) {
 		t.Errorf("before: %s", out)
 	}
 	mustRun(t, "--data", data, "user", "disable", "anna")
-	if out := mustRun(t, "--data", data, "drift", "check"); !strings.Contains(out, "disabled") {
-		t.Errorf("check does not show anna:\n%s", out)
+	if out := mustRun(t, "--data", data, "drift", "check"); !strings.Contains(out, "disabled") ||
+		!strings.Contains(out, "not recorded yet") || !strings.Contains(out, "10m0s after the portal's next pass") {
+		t.Errorf("check does not show anna, or a time that does not hold:\n%s", out)
+	}
+	if out := mustRun(t, "--data", data, "people", "show", "anna"); !strings.Contains(out, "no: the account is disabled") {
+		t.Errorf("show does not say why anna cannot sign in:\n%s", out)
 	}
 	if r := certportal(t, "no\n", "--data", data, "drift", "apply"); r.code != exitFailed {
 		t.Errorf("apply after a no: exit %d, want %d", r.code, exitFailed)
 	}
 	if out := mustRun(t, "--data", data, "drift", "apply", "--yes"); !strings.Contains(out, "1 marked") {
 		t.Errorf("apply: %s", out)
+	}
+	if out := mustRun(t, "--data", data, "drift", "check"); strings.Contains(out, "next pass") || strings.Contains(out, "recorded") {
+		t.Errorf("check does not give the time that holds:\n%s", out)
 	}
 	device, err := p.Registrar.Device(t.Context(), anna.ID, done.Device)
 	if err != nil || device.Certificate.Changed != portal.AccountDisabled {
@@ -110,6 +119,29 @@ func TestA11_DriftApplyLiftsTheStop(t *testing.T) {
 				t.Errorf("apply: exit %d, want %d, 4 marked and %q:\n%s%s", r.code, exitDone, tt.warning, r.out, r.err)
 			}
 		})
+	}
+}
+
+// TestRevokedAt says a time only where it holds.
+func TestRevokedAt(t *testing.T) {
+	due := time.Date(2026, 11, 22, 12, 10, 0, 0, time.Local)
+	tests := []struct {
+		name             string
+		f                drift.PersonMismatch
+		stopped, applied bool
+		want             string
+	}{
+		{"not recorded", drift.PersonMismatch{Change: portal.AccountGone, Due: due}, false, false, "10m0s after the portal's next pass"},
+		{"recorded", drift.PersonMismatch{Change: portal.AccountGone, Due: due, Recorded: true}, false, false, "2026-11-22 12:10:00"},
+		{"just recorded", drift.PersonMismatch{Change: portal.BecameProtected, Due: due}, false, true, "2026-11-22 12:10:00"},
+		{"stopped", drift.PersonMismatch{Change: portal.AccountGone, Due: due, Recorded: true}, true, false, "not while the watch is stopped"},
+		{"a name", drift.PersonMismatch{Change: portal.UPNChanged, Recorded: true}, false, false, "never"},
+		{"another's name", drift.PersonMismatch{Change: portal.UPNReused, Due: due}, false, false, "in the portal's next pass"},
+	}
+	for _, tt := range tests {
+		if got := revokedAt(tt.f, tt.stopped, tt.applied, 10*time.Minute); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"time"
 	"unicode"
 
-	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
 	"certportal/internal/portal"
@@ -190,7 +189,7 @@ func parseDay(s string, zone *time.Location, shift int) (time.Time, bool) {
 
 // Fold maps strings that people consider equal to one string: Unicode case folding and
 // NFC.
-func Fold(s string) string { return norm.NFC.String(cases.Fold().String(norm.NFC.String(s))) }
+func Fold(s string) string { return portal.Fold(s) }
 
 // maxWords and maxWord bound the words of one name and the characters of a word:
 // databases cannot index longer ones.

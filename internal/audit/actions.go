@@ -5,7 +5,7 @@ func Actions() []Action {
 	return []Action{
 		SignedIn, SignInRefused, SignedOut, HandoffMade, HandoffRedeemed, HandoffBurnt, EnrolmentRefused,
 		CertificateReserved, CertificateIssued, CertificateRevoked, CertificateSuperseded, CertificateRestored,
-		CertificateRecalled, MismatchFound, MismatchResolved, WatchStopped, WatchResumed, DeviceRemoved,
+		CertificateRecalled, MismatchFound, MismatchResolved, UPNReused, WatchStopped, WatchResumed, DeviceRemoved,
 		DeviceBlocked, DeviceRenamed, RequestRejected, AccessRefused, PickupRead, PickupWiped, ChallengeMade,
 		ChallengeRead, InvitationMade, InvitationApproved, InvitationRedeemed, InvitationEnded, InvitationRefused,
 		InvitationPaused, PersonRead, AccountAdded, AccountRemoved, AccountEnabled, AccountDisabled, AccountPassword,

@@ -39,6 +39,7 @@ const (
 	CertificateRecalled   Action = "certificate.recalled"   // revoked, because the restored database does not know it
 	MismatchFound         Action = "certificate.marked"     // certificate and directory differ
 	MismatchResolved      Action = "certificate.unmarked"   // and match again
+	UPNReused             Action = "upn.reused"             // certificates of its former owner were revoked; the person owns it now
 	WatchStopped          Action = "watch.stopped"          // too many changes, or no directory
 	WatchResumed          Action = "watch.resumed"
 	DeviceRemoved         Action = "device.removed" // one without certificate

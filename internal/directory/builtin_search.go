@@ -44,6 +44,25 @@ func (b *Builtin) People(ctx context.Context, ids []portal.PersonID) ([]portal.P
 	return people, nil
 }
 
+// Protected returns no people: the built-in directory has no groups.
+func (b *Builtin) Protected(context.Context) (map[portal.PersonID]bool, error) { return nil, nil }
+
+// UPNOwners returns the accounts that sign in with the UPNs.
+func (b *Builtin) UPNOwners(ctx context.Context, upns []string) (map[string][]portal.PersonID, error) {
+	owners := make(map[string][]portal.PersonID)
+	for _, upn := range upns {
+		account, err := b.store.AccountByLogin(ctx, canonicalLogin(upn))
+		if errors.Is(err, portal.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading account: %w", err)
+		}
+		owners[upn] = []portal.PersonID{account.ID}
+	}
+	return owners, nil
+}
+
 // Search finds people by prefixes: every word of the query must begin a name, login,
 // UPN, mail address or employee number. It returns at most limit people, and whether
 // there are more.

@@ -126,6 +126,9 @@ func (l *LDAP) checkDirectory(ctx context.Context, r *report, conn *connection) 
 	}
 	l.checkPeople(ctx, r, conn, root)
 	l.checkGroups(ctx, r)
+	if l.c.Kind == ActiveDirectory {
+		l.checkPowerful(ctx, r)
+	}
 	if len(l.c.UPNSuffixes) > 0 {
 		r.add("directory.upn_suffixes", portal.FindingOK, "Certificates are issued to UPNs that end in %s.", list(l.c.UPNSuffixes))
 	}

@@ -3,6 +3,8 @@ package directory
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,6 +86,50 @@ func (l *LDAP) checkGroups(ctx context.Context, r *report) {
 	if len(l.c.Roles[portal.Admin]) == 0 {
 		r.add("directory.groups.admin", portal.FindingWarning, "No group makes anybody an administrator. Name one in directory.groups.admin.")
 	}
+}
+
+// powerfulGroups are groups whose members can take over a domain and that Windows does not
+// protect. Exchange and DNS make them under these login names in every language.
+func powerfulGroups() []string {
+	return []string{
+		"Organization Management", "Exchange Trusted Subsystem", "Exchange Windows Permissions", "Exchange Servers",
+		"DnsAdmins",
+	}
+}
+
+// checkPowerful suggests groups for directory.groups.protected that are in the forest and
+// not there.
+func (l *LDAP) checkPowerful(ctx context.Context, r *report) {
+	const what = "directory.groups.protected"
+	var matches []attributeMatch
+	for _, name := range powerfulGroups() {
+		matches = append(matches, attributeMatch{attribute: l.d.a.Login, value: name})
+	}
+	found, err := l.searchForest(ctx, query{
+		filter: "(&(objectClass=group)" + anyFilter(matches) + ")", attributes: []string{l.d.a.SID, l.d.a.Login},
+	})
+	protected, keyErr := l.groupKeys(ctx, l.c.Protected)
+	if err := errors.Join(err, keyErr); err != nil {
+		r.add(what, portal.FindingWarning, "The administrators' groups of Exchange and DNS cannot be looked up: %v.", err)
+		return
+	}
+	var missing []string
+	for _, e := range found {
+		b, err := e.one(l.d.a.SID)
+		if err != nil || b == nil {
+			continue
+		}
+		if sid, err := sidText(b); err == nil && !isProtectedGroup(sid) && !slices.Contains(protected, sid) {
+			missing = append(missing, fmt.Sprintf("%s (%s)", e.first(l.d.a.Login), sid))
+		}
+	}
+	if len(missing) == 0 {
+		r.add(what, portal.FindingOK, "No administrators' group of Exchange or DNS is left out.")
+		return
+	}
+	slices.Sort(missing)
+	r.add(what, portal.FindingWarning, "Members of these groups can take over the domain, and still get certificates: %s. "+
+		"Add the groups to directory.groups.protected.", list(slices.Compact(missing)))
 }
 
 func (l *LDAP) checkGroup(ctx context.Context, r *report, what, group string, absent portal.FindingState) {

@@ -177,6 +177,24 @@ func (conn *connection) search(ctx context.Context, q query) ([]entry, error) {
 	return entries[:min(len(entries), limit)], err
 }
 
+// searchAll returns all entries found, 500 at a time. The limit of the query does not
+// count.
+func (conn *connection) searchAll(ctx context.Context, q query) ([]entry, error) {
+	request := ldap.NewSearchRequest(q.base, q.scope, ldap.NeverDerefAliases, 0, 0, false, q.filter, q.attributes, nil)
+	var entries []entry
+	err := conn.do(ctx, func(c *ldap.Conn) error {
+		result, err := c.SearchWithPaging(request, 500)
+		if err != nil {
+			return err
+		}
+		for _, e := range result.Entries {
+			entries = append(entries, entry{e})
+		}
+		return nil
+	})
+	return entries, err
+}
+
 // hasMore reports whether a paged result continues (RFC 2696).
 func hasMore(result *ldap.SearchResult) bool {
 	paging, ok := ldap.FindControl(result.Controls, ldap.ControlTypePaging).(*ldap.ControlPaging)

@@ -24,14 +24,18 @@ const (
 	attrTokens     = "tokenGroups"
 	attrEmployeeID = "employeeID"
 	attrProxies    = "proxyAddresses"
-	attrSurname    = "sn"
+
+	attrWorkstations = "userWorkstations"
+	attrSurname      = "sn"
 )
 
 // Bits of userAccountControl (MS-ADTS 2.2.16). Only the computed attribute has the bit
 // for a lockout.
 const (
-	controlDisabled = 0x2
-	controlLocked   = 0x10
+	controlDisabled    = 0x2
+	controlLocked      = 0x10
+	controlSmartCard   = 0x40000
+	controlPasswordOld = 0x800000
 )
 
 // adAttributes returns the attribute names of Active Directory.
@@ -231,6 +235,8 @@ func (d decoder) state(e entry, p *portal.Person) error {
 		return err
 	}
 	p.Disabled, p.Locked = control&controlDisabled != 0, computed&controlLocked != 0
+	p.SmartCard, p.PasswordOld = control&controlSmartCard != 0, computed&controlPasswordOld != 0
+	p.Workstations = e.first(attrWorkstations) != ""
 	expires, err := e.text(attrExpires)
 	if err != nil || expires == "" {
 		return err

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -25,17 +26,25 @@ func isProtectedAccount(sid string, in membership) bool {
 // isProtectedGroup reports whether Windows treats the group as privileged. It compares
 // relative identifiers, which do not change when a group is renamed.
 func isProtectedGroup(sid string) bool {
-	switch sid {
-	case "S-1-5-32-544", // Administrators
+	return slices.Contains(protectedBuiltin(), sid) || slices.Contains(protectedRIDs(), relative(sid))
+}
+
+// protectedBuiltin are the privileged groups that every domain has under the same SID.
+func protectedBuiltin() []string {
+	return []string{
+		"S-1-5-32-544", // Administrators
 		"S-1-5-32-548", // Account Operators
 		"S-1-5-32-549", // Server Operators
 		"S-1-5-32-550", // Print Operators
 		"S-1-5-32-551", // Backup Operators
-		"S-1-5-32-552": // Replicator
-		return true
+		"S-1-5-32-552", // Replicator
 	}
-	switch relative(sid) {
-	case 498, // Enterprise Read-only Domain Controllers
+}
+
+// protectedRIDs are the relative identifiers of a domain's privileged groups.
+func protectedRIDs() []int {
+	return []int{
+		498, // Enterprise Read-only Domain Controllers
 		512, // Domain Admins
 		516, // Domain Controllers
 		518, // Schema Admins
@@ -44,10 +53,8 @@ func isProtectedGroup(sid string) bool {
 		521, // Read-only Domain Controllers
 		525, // Protected Users
 		526, // Key Admins
-		527: // Enterprise Key Admins
-		return true
+		527, // Enterprise Key Admins
 	}
-	return false
 }
 
 // relative returns the relative identifier of a domain SID, and 0 for any other SID.

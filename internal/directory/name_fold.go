@@ -6,11 +6,13 @@ import (
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
+
+	"certportal/internal/portal"
 )
 
 // fold normalizes a name for comparison: Unicode NFC, case-folded.
 func fold(name string) string {
-	return norm.NFC.String(cases.Fold().String(norm.NFC.String(name)))
+	return portal.Fold(name)
 }
 
 // skeleton removes from a name what a domain controller may ignore when it compares:

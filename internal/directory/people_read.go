@@ -14,9 +14,10 @@ import (
 const peopleAtOnce = 100
 
 // People returns the person of each known ID and leaves out unknown IDs. It reads names
-// and state, but not groups, roles and conflicts. A truncated or unexpected result is an
-// error, because callers treat a person missing from the result as deleted. Entries that
-// cannot be read are a *portal.UnreadableError next to the other people.
+// and state, but not groups, roles and conflicts; Protected is what the entry alone says.
+// A truncated or unexpected result is an error, because callers treat a person missing
+// from the result as deleted. Entries that cannot be read are a *portal.UnreadableError
+// next to the other people.
 func (l *LDAP) People(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error) {
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
 	people, unread := make([]portal.Person, 0, len(ids)), &unreadable{}
@@ -84,6 +85,7 @@ func (l *LDAP) decodeRequested(entries []entry, asked map[portal.PersonID]bool, 
 			unread.add(l.d.partial(e), err)
 			continue
 		}
+		p.Protected = l.isMarkedProtected(e, p)
 		people = append(people, p)
 	}
 	return people, nil

@@ -162,7 +162,7 @@ func (l *LDAP) byID(root rootDSE, id portal.PersonID) (query, error) {
 		_, err := parseGUID(id)
 		return query{
 			base: "<GUID=" + string(id) + ">", filter: "(objectClass=*)",
-			attributes: append(l.personAttributes(), attrTokens),
+			attributes: append(l.personAttributes(), attrTokens, attrWorkstations),
 		}, err
 	}
 	if id == "" || len(id) > maxLogin {

@@ -39,6 +39,12 @@ func (census) Person(context.Context, portal.PersonID) (portal.Person, error) {
 	return portal.Person{}, portal.ErrNotFound
 }
 
+func (census) Protected(context.Context) (map[portal.PersonID]bool, error) { return nil, nil }
+
+func (census) UPNOwners(context.Context, []string) (map[string][]portal.PersonID, error) {
+	return nil, nil
+}
+
 // BenchmarkPass measures a pass over 50,000 holders with one certificate each and no
 // change.
 func BenchmarkPass(b *testing.B) {

@@ -23,7 +23,7 @@ func accountChange(p portal.Person, known bool) portal.Change {
 }
 
 // differences lists how one certificate differs from its person. SIDs are compared
-// exactly. UPNs are compared without case, as domain controllers do.
+// exactly, UPNs without case, as domain controllers do.
 func differences(c Certificate, p portal.Person, account portal.Change) []portal.Change {
 	var changes []portal.Change
 	if account != "" {
@@ -33,7 +33,7 @@ func differences(c Certificate, p portal.Person, account portal.Change) []portal
 	case portal.AccountGone:
 		// The names of a deleted account are unknown: keep what was found before.
 		for _, m := range c.Mismatches {
-			if m.Change.Outdates() {
+			if m.Change.Outdates() || m.Change == portal.BecameProtected {
 				changes = append(changes, m.Change)
 			}
 		}
@@ -48,14 +48,20 @@ func differences(c Certificate, p portal.Person, account portal.Change) []portal
 		}
 		return changes
 	}
+	if p.Protected {
+		changes = append(changes, portal.BecameProtected)
+	}
 	if c.SID != p.SID {
 		changes = append(changes, portal.SIDChanged)
 	}
-	if !strings.EqualFold(c.UPN, p.UPN) {
+	if !sameUPN(c.UPN, p.UPN) {
 		changes = append(changes, portal.UPNChanged)
 	}
 	return changes
 }
+
+// sameUPN reports whether two UPNs name one account. Most are equal without folding.
+func sameUPN(a, b string) bool { return strings.EqualFold(a, b) || portal.Fold(a) == portal.Fold(b) }
 
 // wantedMismatches returns the holder's certificates with the mismatches they should
 // have, and reports whether the stored ones differ.
@@ -103,11 +109,17 @@ func newPersonMismatch(h CertificateHolder, c Certificate, change portal.Change,
 	case portal.AccountUnread:
 		f.Now = fmt.Sprintf("%.300s", of.unread.Error())
 	}
-	if Revokes(change) {
+	if AccountEnded(change) || change == portal.BecameProtected {
 		f.Due = f.Since.Add(grace)
+	}
+	for _, c := range h.Certificates {
+		f.Recorded = f.Recorded || slices.ContainsFunc(c.Mismatches, func(m Mismatch) bool { return sameKind(m.Change, change) })
 	}
 	return f
 }
+
+// sameKind reports whether one change may take the place of the other.
+func sameKind(a, b portal.Change) bool { return a == b || AccountEnded(a) && AccountEnded(b) }
 
 // since returns when a change of the holder was first seen. A time in the future, from
 // a clock that was wrong, counts as now.
@@ -115,8 +127,7 @@ func since(h CertificateHolder, change portal.Change, now time.Time) time.Time {
 	first := now
 	for _, c := range h.Certificates {
 		for _, m := range c.Mismatches {
-			same := m.Change == change || Revokes(m.Change) && Revokes(change)
-			if same && m.Since.Before(first) {
+			if sameKind(m.Change, change) && m.Since.Before(first) {
 				first = m.Since
 			}
 		}

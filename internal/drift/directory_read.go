@@ -65,8 +65,8 @@ func (p *pass) readPeople(ctx context.Context, holders []CertificateHolder) (map
 	return people, nil
 }
 
-// reread reads one person again when the first answer says that the account ended: it
-// may come from a server with stale data. Of a person whose groups cannot be read, the
+// reread reads one person again before the first answer leads to a revocation: it may come
+// from a server with stale data. Of a person whose groups cannot be read, the
 // state of the account is enough.
 func (p *pass) reread(ctx context.Context, id portal.PersonID) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, directoryTimeout)
@@ -94,6 +94,7 @@ func (p *pass) rereadState(ctx context.Context, id portal.PersonID, cause error)
 		return answer{}, err
 	}
 	if a, ok := found[id]; ok {
+		a.person.Protected = a.person.Protected || p.protected[id]
 		return a, nil
 	}
 	return answer{unread: cause}, nil

@@ -2,12 +2,14 @@
 //
 // A certificate is valid for a year and authenticates without asking the directory.
 // Every few minutes the watch therefore compares every certificate holder with the
-// directory. When an account is disabled, expired or gone, its certificates are revoked
-// after a grace period; a revocation is final. When UPN or SID differ, the certificate
-// is reported as a mismatch and stays valid: it gives access to nothing that was not
-// its holder's. An account that the portal may not read in full is a mismatch too: its
-// state is unknown, so its other mismatches stay as they are, and the watch goes on with
-// the other people.
+// directory. When an account is disabled, expired or gone, or became protected, its
+// certificates are revoked after a grace period; a revocation is final. When UPN or SID
+// differ, the certificate is reported as a mismatch and stays valid: it gives access to
+// nothing that was not its holder's. When another account has the UPN of a certificate
+// now, servers that map by UPN would take the holder for that account: it is revoked at
+// once. An account that the portal may not read in full is a mismatch too: its state is
+// unknown, so its other mismatches stay as they are, and the watch goes on with the other
+// people.
 //
 // Because revocations cannot be undone, the watch stops on implausible answers: about
 // people it did not ask for; no answer; another directory than before; none of the
@@ -48,9 +50,30 @@ type Directory interface {
 	// read.
 	People(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error)
 
-	// Person returns one person, portal.ErrNotFound, or a *portal.UnreadableError.
+	// Person returns one person, portal.ErrNotFound, or a *portal.UnreadableError. Its
+	// Protected is the directory's decision.
 	Person(ctx context.Context, id portal.PersonID) (portal.Person, error)
+
+	// Protected returns people who may be protected by their groups. Together with
+	// those that People says are protected it must contain all that are: the watch then
+	// reads each with Person.
+	Protected(ctx context.Context) (map[portal.PersonID]bool, error)
+
+	// UPNOwners returns the accounts that have the UPNs now, by UPN as asked. An account
+	// that is no person may have an empty id.
+	UPNOwners(ctx context.Context, upns []string) (map[string][]portal.PersonID, error)
 }
+
+// ProtectedAction is what the watch does about holders who became protected, whose
+// certificates would give control over the domain (attack A3).
+type ProtectedAction string
+
+// The actions.
+const (
+	ProtectedRevoke ProtectedAction = "revoke" // revoke after the grace period
+	ProtectedAlarm  ProtectedAction = "alarm"  // record and report only
+	ProtectedIgnore ProtectedAction = "ignore" // protected people may have certificates
+)
 
 // Config configures a [Watch]. Directory and Store are required.
 type Config struct {
@@ -75,6 +98,10 @@ type Config struct {
 	// Share is the largest part of all holders, above 0 and at most 1, that may change
 	// within 24 hours; three may always. Default DefaultShare.
 	Share float64
+
+	// Protected is what to do about people who became protected. Default
+	// ProtectedRevoke.
+	Protected ProtectedAction
 
 	Now func() time.Time // default time.Now
 	Log *slog.Logger     // default slog.Default()
@@ -105,6 +132,9 @@ func New(c Config) (*Watch, error) {
 	if c.Share == 0 {
 		c.Share = DefaultShare
 	}
+	if c.Protected == "" {
+		c.Protected = ProtectedRevoke
+	}
 	if c.Revoked == nil {
 		c.Revoked = func() {}
 	}
@@ -117,9 +147,12 @@ func New(c Config) (*Watch, error) {
 	return &Watch{c: c}, nil
 }
 
-// Revokes reports whether a change leads to revocation. Other changes call for a new
-// certificate.
-func Revokes(c portal.Change) bool {
+// Grace returns the time from recording that an account ended to revoking its certificates.
+func (w *Watch) Grace() time.Duration { return w.c.Grace }
+
+// AccountEnded reports whether a change is the end of an account. Its certificates are
+// revoked after the grace period, its sessions at once.
+func AccountEnded(c portal.Change) bool {
 	switch c {
 	case portal.AccountGone, portal.AccountDisabled, portal.AccountExpired:
 		return true

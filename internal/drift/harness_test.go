@@ -40,13 +40,30 @@ type harness struct {
 	log     *testkit.Log
 	fault   fault
 	source  string // of the directory; empty for the first one
+	action  drift.ProtectedAction
 }
 
 // fault alters the directory's answers. The zero value changes nothing.
 type fault struct {
 	drift.Directory
-	many func(context.Context, []portal.Person, error) ([]portal.Person, error)
-	one  func(context.Context, portal.Person, error) (portal.Person, error)
+	many   func(context.Context, []portal.Person, error) ([]portal.Person, error)
+	one    func(context.Context, portal.Person, error) (portal.Person, error)
+	groups func(context.Context) (map[portal.PersonID]bool, error)
+	owners func(context.Context, []string) (map[string][]portal.PersonID, error)
+}
+
+func (f *fault) Protected(ctx context.Context) (map[portal.PersonID]bool, error) {
+	if f.groups != nil {
+		return f.groups(ctx)
+	}
+	return f.Directory.Protected(ctx)
+}
+
+func (f *fault) UPNOwners(ctx context.Context, upns []string) (map[string][]portal.PersonID, error) {
+	if f.owners != nil {
+		return f.owners(ctx, upns)
+	}
+	return f.Directory.UPNOwners(ctx, upns)
 }
 
 func (f *fault) People(ctx context.Context, ids []portal.PersonID) ([]portal.Person, error) {
@@ -66,7 +83,7 @@ func (f *fault) Person(ctx context.Context, id portal.PersonID) (portal.Person, 
 }
 
 // mend removes all faults.
-func (f *fault) mend() { f.many, f.one = nil, nil }
+func (f *fault) mend() { f.many, f.one, f.groups, f.owners = nil, nil, nil, nil }
 
 // newHarness has one holder for each login, on a database at the address.
 func newHarness(t *testing.T, address string, logins ...string) *harness {
@@ -97,8 +114,8 @@ func (c *harness) watch(db *store.DB) *drift.Watch {
 	c.t.Helper()
 	return testkit.Must(drift.New(drift.Config{
 		Directory: &c.fault, Store: db, Revoked: func() { c.revoked.Add(1) },
-		Source: cmp.Or(c.source, "builtin"),
-		Now:    c.clock.Now, Log: c.log.Logger(),
+		Source: cmp.Or(c.source, "builtin"), Protected: c.action,
+		Now: c.clock.Now, Log: c.log.Logger(),
 	}))(c.t)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"certportal/internal/portal"
@@ -69,6 +70,9 @@ type pass struct {
 	unread         error // one of the errors about accounts that cannot be read
 	updates        []update
 	report         Report
+
+	protectedRead bool
+	protected     map[portal.PersonID]bool // who may be protected by their groups
 }
 
 // update is what has to be written about one holder.
@@ -76,7 +80,9 @@ type update struct {
 	person       portal.PersonID
 	certificates []Certificate // with the wanted mismatches
 	mismatches   []PersonMismatch
-	revoke       bool // the grace period is over
+	differ       bool         // from the stored mismatches
+	revoke       portal.Cause // the grace period is over: Left or Privileged; empty before
+	reused       []PersonMismatch
 }
 
 // allowed reports whether an administrator overrides the reason to stop.
@@ -163,9 +169,11 @@ func (p *pass) compare(ctx context.Context, holders []CertificateHolder) error {
 		return err
 	}
 	p.asked += len(holders)
+	p.readProtected(ctx)
+	owners := p.readOwners(ctx, holders, people)
 	for _, h := range holders {
 		a := people[h.Person]
-		if Revokes(a.change()) {
+		if p.needsReread(h, a, owners) {
 			if a, err = p.reread(ctx, h.Person); err != nil {
 				return err
 			}
@@ -177,7 +185,7 @@ func (p *pass) compare(ctx context.Context, holders []CertificateHolder) error {
 		case a.known:
 			p.known++
 		}
-		p.assess(h, a)
+		p.assess(h, a, owners)
 		if p.overLimit() {
 			return nil
 		}
@@ -185,21 +193,40 @@ func (p *pass) compare(ctx context.Context, holders []CertificateHolder) error {
 	return nil
 }
 
+// needsReread reports whether the first answer may lead to a revocation.
+func (p *pass) needsReread(h CertificateHolder, a answer, owners map[string][]portal.PersonID) bool {
+	return a.unread == nil && (AccountEnded(a.change()) || p.mayBeProtected(h, a.person) || len(reusedBy(h, a, owners)) > 0)
+}
+
 // assess records what to change about one holder.
-func (p *pass) assess(h CertificateHolder, of answer) {
+func (p *pass) assess(h CertificateHolder, of answer, owners map[string][]portal.PersonID) {
+	of.person.Protected = of.person.Protected && p.c.Protected != ProtectedIgnore
+	reused := p.splitReused(&h, of, owners)
 	wanted, differ := wantedMismatches(h, of.person, of.change(), p.now)
-	a := update{person: h.Person, certificates: wanted, mismatches: personMismatches(h, wanted, of, p.now, p.c.Grace)}
-	fresh := false
-	for _, f := range a.mismatches {
+	a := update{
+		person: h.Person, certificates: wanted, differ: differ, reused: reused,
+		mismatches: personMismatches(h, wanted, of, p.now, p.c.Grace),
+	}
+	fresh := len(reused) > 0
+	for i := range a.mismatches {
+		f := &a.mismatches[i]
 		// A right to read that is missing says nothing about what changed.
 		fresh = fresh || f.Change != portal.AccountUnread && f.Since.After(p.from)
-		a.revoke = a.revoke || Revokes(f.Change) && !f.Due.After(p.now)
+		if f.Change == portal.BecameProtected && p.c.Protected == ProtectedAlarm {
+			f.Due = time.Time{}
+		}
+		switch due := !f.Due.IsZero() && !f.Due.After(p.now); {
+		case due && AccountEnded(f.Change):
+			a.revoke = portal.Left
+		case due && a.revoke == "":
+			a.revoke = portal.Privileged
+		}
 	}
 	if fresh {
 		p.report.Changed++
 	}
-	p.report.Mismatches = append(p.report.Mismatches, a.mismatches...)
-	if differ || a.revoke {
+	p.report.Mismatches = append(p.report.Mismatches, slices.Concat(reused, a.mismatches)...)
+	if differ || a.revoke != "" || len(reused) > 0 {
 		p.updates = append(p.updates, a)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"certportal/internal/audit"
+	"certportal/internal/portal"
 )
 
 // logStopEvery is how often the log repeats that the watch is stopped.
@@ -72,16 +73,28 @@ func (p *pass) apply(ctx context.Context) error {
 		return err
 	}
 	for _, a := range p.updates {
-		write := p.writeMismatches
-		if a.revoke {
-			write = p.revokeLeaver
-		}
-		if err := write(ctx, a); err != nil {
+		if err := p.write(ctx, a); err != nil {
 			return err
 		}
 	}
 	if err := p.c.Store.RecordDriftPass(ctx, p.now, p.c.Source); err != nil {
 		return fmt.Errorf("recording the pass: %w", err)
+	}
+	return nil
+}
+
+// write writes one update.
+func (p *pass) write(ctx context.Context, a update) error {
+	for _, f := range a.reused {
+		if err := p.revokeReused(ctx, a, f); err != nil {
+			return err
+		}
+	}
+	switch {
+	case a.revoke != "":
+		return p.revokeLeaver(ctx, a)
+	case a.differ:
+		return p.writeMismatches(ctx, a)
 	}
 	return nil
 }
@@ -133,14 +146,29 @@ func (p *pass) writeMismatches(ctx context.Context, a update) error {
 func (p *pass) revokeLeaver(ctx context.Context, a update) error {
 	at := p.c.Now()
 	ended, err := p.c.Store.RevokeLeaver(ctx, Leaver{
-		Person: a.person, At: at, Due: p.now.Add(-p.c.Grace), Entry: p.entry("", p.details(a)),
+		Person: a.person, Cause: a.revoke, At: at, Due: p.now.Add(-p.c.Grace), Entry: p.entry("", p.details(a)),
 	})
 	if err != nil {
 		return fmt.Errorf("revoking certificates of %s: %w", a.person, err)
 	}
 	p.report.Revoked += len(ended)
 	if len(ended) > 0 {
-		p.c.Log.Warn("certificates revoked: account ended", append(a.mismatches[0].logAttrs(), slog.Int("revoked", len(ended)))...)
+		p.c.Log.Warn("certificates revoked: account ended or became protected",
+			append(a.mismatches[0].logAttrs(), slog.Int("revoked", len(ended)))...)
+	}
+	return nil
+}
+
+func (p *pass) revokeReused(ctx context.Context, a update, f PersonMismatch) error {
+	ended, err := p.c.Store.RevokeReused(ctx, Reuse{
+		Person: a.person, UPN: f.UPN, Owner: portal.PersonID(f.Now), At: p.c.Now(), Entry: p.entry("", p.details(a)),
+	})
+	if err != nil {
+		return fmt.Errorf("revoking certificates of %s with UPN %s: %w", a.person, f.UPN, err)
+	}
+	p.report.Revoked += len(ended)
+	if len(ended) > 0 {
+		p.c.Log.Warn("certificates revoked: their UPN belongs to another account now", append(f.logAttrs(), slog.Int("revoked", len(ended)))...)
 	}
 	return nil
 }
@@ -150,11 +178,14 @@ func (p *pass) revokeLeaver(ctx context.Context, a update) error {
 func (p *pass) details(a update) map[string]string {
 	detail := map[string]string{}
 	for _, f := range a.mismatches {
-		if Revokes(f.Change) {
+		if AccountEnded(f.Change) {
 			detail["account"] = string(f.Change)
 		}
 		if f.Now != "" {
 			detail["now-"+string(f.Change)] = f.Now
+		}
+		if f.Change == portal.BecameProtected && f.Due.IsZero() {
+			detail["keeps"] = string(ProtectedAlarm)
 		}
 	}
 	if p.options.AnyShare {
@@ -169,8 +200,11 @@ func (f PersonMismatch) logAttrs() []any {
 	if f.Login != "" {
 		facts = append(facts, "login", f.Login)
 	}
-	if Revokes(f.Change) {
-		return append(facts, "due", f.Due)
+	if f.Now != "" || f.Change == portal.UPNChanged || f.Change == portal.SIDChanged {
+		facts = append(facts, "now", f.Now)
 	}
-	return append(facts, "now", f.Now)
+	if !f.Due.IsZero() {
+		facts = append(facts, "due", f.Due)
+	}
+	return facts
 }

@@ -31,10 +31,15 @@ type PersonMismatch struct {
 	Change  portal.Change
 	Login   string // in the directory; empty when the account is gone
 	UPN     string // in the certificate, the newest one if they differ
-	Now     string // UPN or SID in the directory, if that changed; why the account cannot be read
+	Now     string // UPN or SID in the directory, if that changed; who has a reused UPN; why the account cannot be read
 	Serials []ca.Serial
 	Since   time.Time // when it was first seen, in this pass or an earlier one
-	Due     time.Time // when the certificates are revoked; zero for changes that revoke none
+
+	// Due is when the certificates are revoked; zero for changes that revoke none. It
+	// holds once the change is recorded.
+	Due time.Time
+
+	Recorded bool // in an earlier pass
 }
 
 // Report is the result of a pass.
@@ -54,6 +59,10 @@ type Report struct {
 	Stopped StopReason // empty when the pass completed
 	Err     error      // error of the directory, with NoAnswer and WrongAnswer
 
+	// Incomplete is why some people who became protected, or whose UPN is another's now,
+	// may be missing.
+	Incomplete error
+
 	Added   int // mismatches recorded by this pass
 	Removed int
 	Revoked int // certificates
@@ -62,7 +71,8 @@ type Report struct {
 // sort sorts account changes first.
 func (r *Report) sort() {
 	order := []portal.Change{
-		portal.AccountGone, portal.AccountDisabled, portal.AccountExpired, portal.SIDChanged, portal.UPNChanged, portal.AccountUnread,
+		portal.UPNReused, portal.AccountGone, portal.AccountDisabled, portal.AccountExpired, portal.BecameProtected,
+		portal.SIDChanged, portal.UPNChanged, portal.AccountUnread,
 	}
 	slices.SortFunc(r.Mismatches, func(a, b PersonMismatch) int {
 		return cmp.Or(

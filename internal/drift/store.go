@@ -49,12 +49,22 @@ type MismatchUpdate struct {
 	Entry audit.Entry
 }
 
-// Leaver revokes everything of a person whose account ended.
+// Leaver revokes everything of a person whose account ended or became protected.
 type Leaver struct {
 	Person portal.PersonID
+	Cause  portal.Cause // Left or Privileged
 	At     time.Time
 	Due    time.Time   // the grace period of mismatches seen at this time or before is over
 	Entry  audit.Entry // as in MismatchUpdate
+}
+
+// Reuse revokes the certificates of a person with a UPN that another account has now.
+type Reuse struct {
+	Person portal.PersonID
+	UPN    string
+	Owner  portal.PersonID // who has it now; empty if that is no person
+	At     time.Time
+	Entry  audit.Entry // of the entries
 }
 
 // Store holds the state of the watch. Every method that changes something is one
@@ -81,10 +91,15 @@ type Store interface {
 	// ends the person's sessions.
 	UpdateMismatches(context.Context, MismatchUpdate) (set, removed int, err error)
 
-	// RevokeLeaver revokes all certificates of a person, pending ones included, with
-	// cause portal.Left, and returns their serials. It revokes none while no account
-	// mismatch is past its grace period.
+	// RevokeLeaver revokes all certificates of a person, pending ones included, and
+	// returns their serials. It revokes none while no mismatch of the cause is past its
+	// grace period.
 	RevokeLeaver(context.Context, Leaver) ([]ca.Serial, error)
+
+	// RevokeReused revokes the person's certificates with the UPN, pending ones
+	// included, with cause portal.Reused and an entry for the owner, and returns their
+	// serials.
+	RevokeReused(context.Context, Reuse) ([]ca.Serial, error)
 
 	// StopDrift records that the watch stopped, and reports whether the reason is new.
 	// If it is not, there is no entry.

@@ -56,7 +56,6 @@ type StoredChallenge struct {
 	Made       time.Time
 	Expires    time.Time
 	Used       time.Time           // zero until a certificate was reserved with it
-	Serial     ca.Serial           // of that certificate; zero before
 	Invitation signin.InvitationID // used up with it; empty without
 	Renew      bool                // what the device holds works on beside the new certificate
 }
@@ -81,18 +80,20 @@ func (r *Registrar) NewChallenge(ctx context.Context, req Request) (Challenge, e
 	if !r.c.DeviceKeys {
 		return Challenge{}, &portal.Outage{Part: portal.PartIssuer, Err: errNoChallenges}
 	}
-	var c Challenge
-	err := r.inTurn(ctx, req.By.Person, func(ctx context.Context) (err error) {
-		c, err = r.newChallenge(ctx, req)
-		r.noteNo(ctx, req, err)
-		return err
-	})
+	c, err := r.newChallenge(ctx, req)
+	var refusal *portal.Refusal
+	if errors.As(err, &refusal) {
+		r.noteRefusal(ctx, req, refusal)
+	}
 	return c, err
 }
 
-// newChallenge keeps the order of issue as far as there is no key yet.
-func (r *Registrar) newChallenge(ctx context.Context, req Request) (c Challenge, err error) {
+func (r *Registrar) newChallenge(ctx context.Context, req Request) (Challenge, error) {
 	if err := r.invited(req); err != nil {
+		return Challenge{}, err
+	}
+	person, err := r.mayEnroll(ctx, req.By.Person)
+	if err != nil {
 		return Challenge{}, err
 	}
 	device, err := r.deviceFor(ctx, req)
@@ -102,26 +103,14 @@ func (r *Registrar) newChallenge(ctx context.Context, req Request) (c Challenge,
 	if req.Device == "" && req.Idempotent != "" {
 		device.ID = req.PickupKey.deviceOf(req.Idempotent)
 	}
-	if err := r.admit(ctx, issuance{by: req.By, device: device, invited: req.Invitation}); err != nil {
-		return Challenge{}, err
-	}
-	if err := r.countIssue(ctx, req.By.Person); err != nil {
-		return Challenge{}, err
-	}
-	defer func() { r.uncountIssue(ctx, req.By.Person, err) }()
-	person, err := r.mayEnroll(ctx, req.By.Person)
-	if err != nil {
-		return Challenge{}, err
-	}
 	// A person who may not have a certificate is refused now, and not by a phone that only knows
 	// that something went wrong.
 	if err := r.fits(person); err != nil {
 		return Challenge{}, err
 	}
-	return r.addChallenge(ctx, req, person, device)
-}
-
-func (r *Registrar) addChallenge(ctx context.Context, req Request, person portal.Person, device portal.Device) (Challenge, error) {
+	if err := r.countIssue(ctx, person.ID); err != nil {
+		return Challenge{}, err
+	}
 	id := ChallengeID(strings.ToLower(rand.Text()))
 	c, err := r.openChallenge(req.PickupKey.challengeToken(id), StoredChallenge{
 		ID: id, Device: device, Expires: r.c.Now().Add(ChallengeLife),
@@ -139,7 +128,9 @@ func (r *Registrar) addChallenge(ctx context.Context, req Request, person portal
 		ID: id, SecretHash: sha256.Sum256([]byte(c.Secret)), TokenHash: token, Device: device,
 		Names: namesOf(person), Made: r.c.Now(), Expires: c.Expires, Invitation: req.Invitation, Renew: req.renews(),
 	}, r.c.Quota, entry)
-	return c, portal.AsOutage(portal.PartStore, "recording a challenge", err)
+	err = portal.AsOutage(portal.PartStore, "recording a challenge", err)
+	r.uncountIssue(ctx, person.ID, err)
+	return c, err
 }
 
 // deviceOf gives the device of a form one name, however often it is sent.
@@ -202,7 +193,7 @@ func (r *Registrar) WaitingChallenge(ctx context.Context, person portal.PersonID
 
 // OpenChallenge opens the challenge of an address, for making the profile. It
 // returns ErrNotFound for a token that never was and *Gone once the device has
-// used it or its time is over, and while the directory says no.
+// used it or its time is over.
 func (r *Registrar) OpenChallenge(ctx context.Context, t Token) (Challenge, error) {
 	hash, ok := t.hash()
 	if !ok || !r.c.DeviceKeys {
@@ -220,9 +211,6 @@ func (r *Registrar) OpenChallenge(ctx context.Context, t Token) (Challenge, erro
 		return Challenge{}, g
 	case g.Removed, !r.c.Now().Before(stored.Expires):
 		return Challenge{}, g
-	}
-	if err := r.closedTo(ctx, d); err != nil {
-		return Challenge{}, err
 	}
 	return r.openChallenge(t, stored)
 }

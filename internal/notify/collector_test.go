@@ -42,6 +42,19 @@ func TestWhatMakesLetters(t *testing.T) {
 		{"replaced, says an administrator", ended(portal.Replaced, portal.Admin, "adam"), "anna: A device of yours is blocked"},
 		{"name changed", func(d *harness) { d.marked("upn") },
 			"anna: Your devices need a new certificate; root: 1 account differs from its certificates"},
+		{"became protected", func(d *harness) { d.marked("protected") },
+			"anna: Certificates on your devices will be blocked; root: 1 account differs from its certificates"},
+		{"became protected, and keeps them", func(d *harness) {
+			d.note(d.entry(audit.MismatchFound, anna, "change", "protected", "upn", "anna@corp.example", "keeps", "alarm"))
+		}, "root: 1 account differs from its certificates"},
+		{"protected, ended", ended(portal.Privileged, "system", "system"), "anna: A device of yours is blocked"},
+		{"another account has the name", ended(portal.Reused, "system", "system"), "anna: A device of yours is blocked"},
+		{"the name was another account's", func(d *harness) {
+			d.note(d.entry(audit.UPNReused, anna, "change", "reused", "upn", "anna@corp.example"))
+		}, "anna: Your account name belonged to another account; root: 1 account differs from its certificates"},
+		{"the name is that of no person", func(d *harness) {
+			d.note(audit.Entry{At: d.clock.Now(), Action: audit.UPNReused, Actor: "system", Detail: map[string]string{"change": "reused", "upn": "x@corp.example"}})
+		}, "root: 1 account differs from its certificates"},
 		{"account switched off", func(d *harness) { d.marked("disabled") }, "root: 1 account differs from its certificates"},
 		{"watch stopped", func(d *harness) {
 			d.note(audit.Entry{At: d.clock.Now(), Action: audit.WatchStopped, Actor: "system", Detail: map[string]string{"reason": "too-many"}})

@@ -123,7 +123,7 @@ func (w *translator) rows() []row {
 	if w.message.Kind == Stopped || w.message.Kind == Halted {
 		add("cause", f.Change)
 	}
-	if f.By != "" && w.message.Kind != Changed && !w.message.Kind.toOperators() {
+	if f.By != "" && !slices.Contains([]Kind{Changed, Privileged, Reassigned}, w.message.Kind) && !w.message.Kind.toOperators() {
 		add("by", w.say("mail.by."+f.By, nil))
 	}
 	if !f.At.IsZero() && w.message.Kind != Ending {
@@ -137,13 +137,17 @@ func (w *translator) rows() []row {
 
 // causes are those with a sentence of their own; others use "other".
 func causes() []string {
-	return []string{string(portal.Removed), string(portal.Lost), string(portal.Retired), string(portal.Returned)}
+	return []string{
+		string(portal.Removed), string(portal.Lost), string(portal.Retired), string(portal.Returned),
+		string(portal.Reused), string(portal.Privileged),
+	}
 }
 
 func changes() []string {
 	return []string{
 		string(portal.AccountGone), string(portal.AccountDisabled), string(portal.AccountExpired),
-		string(portal.SIDChanged), string(portal.UPNChanged), string(portal.AccountUnread),
+		string(portal.BecameProtected), string(portal.SIDChanged), string(portal.UPNChanged), string(portal.UPNReused),
+		string(portal.AccountUnread),
 	}
 }
 
@@ -177,7 +181,7 @@ func (w *translator) link() (text, address string) {
 
 // after returns what to do when the recipient did not cause the event.
 func (w *translator) after() []string {
-	if w.message.Kind.toOperators() || w.message.Kind == Ending || w.message.Kind == Changed {
+	if w.message.Kind.toOperators() || slices.Contains([]Kind{Ending, Changed, Privileged, Reassigned}, w.message.Kind) {
 		return w.contact("mail.help")
 	}
 	return w.contact("mail.notyou")

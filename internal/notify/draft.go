@@ -57,10 +57,12 @@ func (d *draftSet) add(kind Kind, h Event) {
 		d.addOperator(kind, h)
 		return
 	}
-	if kind == Changed {
+	if kind == Changed || kind == Reassigned {
 		d.addOperator(Differing, h)
-		// People whose account ended or cannot be read get no mail.
-		if !portal.Change(h.Detail["change"]).Outdates() {
+	}
+	if kind == Changed {
+		var send bool
+		if kind, send = changedKind(h); !send {
 			return
 		}
 	}
@@ -81,6 +83,17 @@ func (d *draftSet) add(kind Kind, h Event) {
 	if h.Device != params.Device {
 		params.Device = "" // several devices: link to the list
 	}
+}
+
+// changedKind returns the kind of message to a person whose account changed. People whose
+// account ended or cannot be read get none, nor do those who became protected and keep
+// their certificates.
+func changedKind(h Event) (Kind, bool) {
+	change := portal.Change(h.Detail["change"])
+	if change == portal.BecameProtected {
+		return Privileged, h.Detail["keeps"] == ""
+	}
+	return Changed, change.Outdates()
 }
 
 func contains(names []string, name string) bool {
@@ -159,6 +172,8 @@ func kindOf(h Event) (Kind, bool) {
 		return Revoked, byStaff || !needsNoMail(portal.Cause(h.Detail["cause"]))
 	case audit.MismatchFound:
 		return Changed, true
+	case audit.UPNReused:
+		return Reassigned, true
 	case audit.InvitationMade:
 		// A waiting code is not valid yet.
 		return Invited, h.Detail["state"] != string(signin.InvitationWaiting)

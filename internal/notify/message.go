@@ -11,20 +11,22 @@ import (
 // + Kind + ".subject", and is stored: add, do not rename.
 type Kind string
 
-// The kinds of messages. The first six go to people, the others to operators.
+// The kinds of messages. The first eight go to people, the others to operators.
 const (
-	Issued    Kind = "issued"    // a certificate was made for a device
-	Renewed   Kind = "renewed"   // the same, and the device's old certificate is still valid
-	Revoked   Kind = "revoked"   // devices were blocked
-	Invited   Kind = "invited"   // a pickup code was made
-	Ending    Kind = "ending"    // a certificate expires soon
-	Changed   Kind = "changed"   // the person's directory names differ from the certificate
-	Differing Kind = "differing" // to operators: differences between certificates and directory
-	Stopped   Kind = "stopped"   // to operators: the drift watch stopped
-	Halted    Kind = "halted"    // to operators: an administrator stopped issuing
-	Tampered  Kind = "tampered"  // to operators: the audit log does not verify
-	Overused  Kind = "overused"  // to operators: a staff member made too many pickup codes
-	Test      Kind = "test"      // a test mail
+	Issued     Kind = "issued"     // a certificate was made for a device
+	Renewed    Kind = "renewed"    // the same, and the device's old certificate is still valid
+	Revoked    Kind = "revoked"    // devices were blocked
+	Invited    Kind = "invited"    // a pickup code was made
+	Ending     Kind = "ending"     // a certificate expires soon
+	Changed    Kind = "changed"    // the person's directory names differ from the certificate
+	Privileged Kind = "privileged" // the person became protected: their certificates end soon
+	Reassigned Kind = "reassigned" // the person's UPN was another account's, whose certificates ended
+	Differing  Kind = "differing"  // to operators: differences between certificates and directory
+	Stopped    Kind = "stopped"    // to operators: the drift watch stopped
+	Halted     Kind = "halted"     // to operators: an administrator stopped issuing
+	Tampered   Kind = "tampered"   // to operators: the audit log does not verify
+	Overused   Kind = "overused"   // to operators: a staff member made too many pickup codes
+	Test       Kind = "test"       // a test mail
 )
 
 // Params fill the sentences of a message. They are stored as JSON until the message is

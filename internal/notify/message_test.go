@@ -50,6 +50,7 @@ func written(t *testing.T, lang string) map[notify.Kind]smtpserver.Message {
 func kinds() []notify.Kind {
 	return []notify.Kind{
 		notify.Issued, notify.Renewed, notify.Revoked, notify.Invited, notify.Ending, notify.Changed,
+		notify.Privileged, notify.Reassigned,
 		notify.Differing, notify.Stopped, notify.Halted, notify.Tampered, notify.Overused, notify.Test,
 	}
 }
@@ -244,8 +245,8 @@ func TestEverySentenceOfLettersIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	built := regexp.MustCompile(`^mail\.(` + strings.Join([]string{
-		`(issued|renewed|revoked|invited|ending|changed|differing|stopped|halted|tampered|overused|test)\.(subject|text)`, `fact\.(device|person|more|cause|by|at|until)`,
-		`by\.(self|helpdesk|admin|system)`, `cause\.(removed|lost|retired|returned|other)`, `change\.(gone|disabled|expired|sid|upn|unread|other)`,
+		`(issued|renewed|revoked|invited|ending|changed|privileged|reassigned|differing|stopped|halted|tampered|overused|test)\.(subject|text)`, `fact\.(device|person|more|cause|by|at|until)`,
+		`by\.(self|helpdesk|admin|system)`, `cause\.(removed|lost|retired|returned|reused|privileged|other)`, `change\.(gone|disabled|expired|protected|sid|upn|unread|reused|other)`,
 		`link\.(device|renew|home|pickup|admin)`, `(notyou|help)(\.phone|\.mail)?`, `hello(\.unnamed)?`, `device\.unnamed|moment|more|footer|safe`,
 	}, "|") + `)$`)
 	n := 0

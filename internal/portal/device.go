@@ -126,12 +126,14 @@ func (c Certificate) End() time.Time {
 // drift watch notices it.
 type Change string
 
-// The changes, gravest first. The first three end certificates, the others ask
-// for a new one.
+// The changes, gravest first. Those of SID and UPN ask for a new certificate, those before
+// end certificates.
 const (
+	UPNReused       Change = "reused" // another account has the UPN now
 	AccountGone     Change = "gone"
 	AccountDisabled Change = "disabled"
 	AccountExpired  Change = "expired"
+	BecameProtected Change = "protected"
 	SIDChanged      Change = "sid"
 	UPNChanged      Change = "upn"
 
@@ -157,6 +159,8 @@ const (
 	Retired     Cause = "retired"     // another device took its place
 	Returned    Cause = "returned"    // the device was given back
 	Left        Cause = "left"        // the person's account is switched off, run out or gone
+	Reused      Cause = "reused"      // its UPN belongs to another account now
+	Privileged  Cause = "privileged"  // the person became protected
 	Withdrawn   Cause = "withdrawn"   // an administrator ended it for a reason of their own
 )
 
@@ -165,7 +169,7 @@ func (c Cause) ReasonCode() int {
 	switch c {
 	case Lost:
 		return 1 // keyCompromise: a finder of the device may have the key
-	case Left:
+	case Left, Reused, Privileged:
 		return 3 // affiliationChanged
 	case Replaced, Retired:
 		return 4 // superseded

@@ -54,6 +54,12 @@ type Person struct {
 	Expired  bool // the account's end has passed
 	Locked   bool // the directory locked the account after wrong passwords
 
+	// What else keeps the person from signing in with the right password, as far as the
+	// directory shows it. The sign-in itself asks the directory.
+	PasswordOld  bool // the password has run out or must be changed
+	SmartCard    bool // a smart card is required
+	Workstations bool // only from certain computers
+
 	// MailShared means that another person has this address too. It is then good
 	// for messages and not for a certificate.
 	MailShared bool

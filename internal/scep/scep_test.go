@@ -109,14 +109,11 @@ func TestEllipticCurveKeys(t *testing.T) {
 }
 
 func TestRenewal(t *testing.T) {
-	h := newRenewingFixture(t)
+	h := newFixture(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
 	p.signer = h.issue(p, h.first(p, c.Secret))
 	next := newPhone(t, 1)
-	first := h.message(p, wire.RenewalReq, csr(t, next.key, "", x509.CertificateRequest{}))
-	h.denied(p, first, wire.BadRequest, string(portal.RenewEarly))
-	h.pass(renewable)
-	cert := h.issue(p, first)
+	cert := h.issue(p, h.message(p, wire.RenewalReq, csr(t, next.key, "", x509.CertificateRequest{})))
 	if !next.key.PublicKey.Equal(cert.PublicKey) || cert.Subject.CommonName != h.anna.UPN {
 		t.Errorf("certificate of %s", cert.Subject)
 	}
@@ -131,12 +128,12 @@ func TestRenewal(t *testing.T) {
 	if got := h.count(audit.CertificateRevoked); got != 0 {
 		t.Errorf("%d certificates revoked while both are to work, want none", got)
 	}
-	// Its time comes as for the first one, which has run out by then.
+	// Renewing the new certificate proves that it arrived, so the first one is revoked.
 	next.signer = cert
-	last := h.message(next, wire.RenewalReq, csr(t, third.key, "", x509.CertificateRequest{}))
-	h.denied(next, last, wire.BadRequest, string(portal.RenewEarly))
-	h.pass(renewable)
-	h.issue(next, last)
+	h.issue(next, h.message(next, wire.RenewalReq, csr(t, third.key, "", x509.CertificateRequest{})))
+	if got := h.count(audit.CertificateRevoked); got != 1 {
+		t.Errorf("%d certificates revoked, want the first", got)
+	}
 	h.denied(p, again, wire.BadRequest, portal.HolderEnded)
 	// Removing the device revokes all of its certificates.
 	if err := h.registrar.Remove(t.Context(), h.byPerson(h.anna), c.Device.ID); err != nil {
@@ -149,13 +146,12 @@ func TestRenewal(t *testing.T) {
 
 // The sweep revokes the old certificate at the end of the overlap.
 func TestA15_RenewedCertificateEndsWithTheOverlap(t *testing.T) {
-	h := newRenewingFixture(t)
+	h := newFixture(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
 	p.signer = h.issue(p, h.first(p, c.Secret))
 	next := newPhone(t, 1)
-	h.pass(renewable)
 	h.issue(p, h.message(p, wire.RenewalReq, csr(t, next.key, "", x509.CertificateRequest{})))
-	h.pass(h.overlap + time.Second)
+	h.pass(enroll.DefaultOverlap + time.Second)
 	if err := h.registrar.Sweep(t.Context(), h.registrar.Stale()); err != nil {
 		t.Fatal(err)
 	}

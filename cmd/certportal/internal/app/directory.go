@@ -22,6 +22,10 @@ type Directory interface {
 	// People reads many, for the drift watch.
 	People(context.Context, []portal.PersonID) ([]portal.Person, error)
 
+	// Protected and UPNOwners are for the drift watch, too.
+	Protected(context.Context) (map[portal.PersonID]bool, error)
+	UPNOwners(context.Context, []string) (map[string][]portal.PersonID, error)
+
 	// Search finds by the beginning of names.
 	Search(ctx context.Context, query string, limit int) (found []portal.Person, more bool, err error)
 }
@@ -78,8 +82,12 @@ func openOpenID(s *config.Settings, redirect string, now func() time.Time, log *
 // OpenWatch makes the job that compares certificates with the directory.
 func OpenWatch(s *config.Settings, people Directory, db *store.DB, revoked func(), now func() time.Time, log *slog.Logger) (*drift.Watch, error) {
 	w := s.Directory.Watch
+	protected := drift.ProtectedAction(w.Protected)
+	if s.Directory.InsecureEnrollProtected {
+		protected = drift.ProtectedIgnore
+	}
 	return drift.New(drift.Config{
 		Directory: people, Store: db, Revoked: revoked, Source: s.DirectorySource(),
-		Every: w.Every, Grace: w.Grace, Share: float64(w.SharePercent) / 100, Now: now, Log: log,
+		Every: w.Every, Grace: w.Grace, Share: float64(w.SharePercent) / 100, Protected: protected, Now: now, Log: log,
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"certportal/internal/drift"
 )
 
 // checkPeople finds mistakes in where people come from and how they sign in.
@@ -106,6 +108,9 @@ func (s *Settings) checkWatch() error {
 	}
 	if w.SharePercent < 1 || w.SharePercent > 100 {
 		errs = append(errs, mistake("directory.watch.share_percent", w.SharePercent, "choose 1 to 100"))
+	}
+	if w.Protected != string(drift.ProtectedRevoke) && w.Protected != string(drift.ProtectedAlarm) {
+		errs = append(errs, mistake("directory.watch.protected", w.Protected, "choose revoke or alarm"))
 	}
 	return errors.Join(errs...)
 }

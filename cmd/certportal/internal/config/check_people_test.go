@@ -27,6 +27,7 @@ func TestPeopleSettingsRefuse(t *testing.T) {
 		{"endless timeout", ad + ", timeout: 1h}", "directory.timeout"},
 		{"watch without rest", ad + ", watch: {every: 1ms}}", "directory.watch.every"},
 		{"grace below zero", ad + ", watch: {grace: -1h}}", "directory.watch.grace"},
+		{"protected", ad + ", watch: {protected: keep}}", "directory.watch.protected"},
 		{"share of all", ad + ", watch: {share_percent: 101}}", "directory.watch.share_percent"},
 		{"no tries", "sign_in: {tries: 0}", "sign_in.tries"},
 		{"any number of tries", "sign_in: {tries: 1000}", "sign_in.tries"},

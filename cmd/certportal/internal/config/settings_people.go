@@ -144,6 +144,10 @@ type WatchSettings struct {
 	// Percent of all holders: when more change within a day, the watch stops,
 	// raises an alarm and revokes nothing.
 	SharePercent int `yaml:"share_percent"`
+
+	// What happens to the certificates of people who become protected: revoke, after
+	// the grace period, or alarm, which only records and reports it.
+	Protected string `yaml:"protected"`
 }
 
 // SignInSettings bound wrong passwords. The portal stays below the directory's
@@ -213,6 +217,7 @@ func DefaultDirectory() DirectorySettings {
 		Kind: KindBuiltin, Domain: builtinDomain, Timeout: 5 * time.Second,
 		Watch: WatchSettings{
 			Every: drift.DefaultEvery, Grace: drift.DefaultGrace, SharePercent: int(100 * drift.DefaultShare),
+			Protected: string(drift.ProtectedRevoke),
 		},
 	}
 }

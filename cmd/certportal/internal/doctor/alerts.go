@@ -220,8 +220,23 @@ func (d *Doctor) Alerts(ctx context.Context) []admin.Alert {
 	if state, err := d.c.DB.DriftState(ctx); err != nil || !state.Stopped.IsZero() {
 		list = append(list, admin.Alert{Key: "watch", Critical: true, At: state.Stopped, Value: string(state.Reason)})
 	}
+	list = append(list, d.protectedAlerts(ctx)...)
 	list = append(list, d.mailAlerts(ctx)...)
 	return append(list, d.auditAlerts(ctx)...)
+}
+
+// protectedAlerts reports people who became protected and still have certificates: within
+// the grace period, or for as long as the settings ask for an alarm only.
+func (d *Doctor) protectedAlerts(ctx context.Context) []admin.Alert {
+	people, since, err := d.c.DB.ProtectedHolders(ctx, d.c.Now())
+	if err != nil {
+		d.c.Log.Error("counting protected people with certificates", "err", err)
+		return nil
+	}
+	if people == 0 {
+		return nil
+	}
+	return []admin.Alert{{Key: "protected", Critical: true, Number: people, At: since}}
 }
 
 func (d *Doctor) mailAlerts(ctx context.Context) []admin.Alert {
