@@ -45,6 +45,9 @@ func (db SignInRecords) Try(ctx context.Context, key string, limit signin.Limit,
 
 // next decides about a try at now.
 func (s throttle) next(limit signin.Limit, now time.Time) (throttle, signin.Tries) {
+	if limit.Leaking {
+		return s.leak(limit, now)
+	}
 	if now.Before(s.pausedUntil) {
 		return s, signin.Tries{Until: s.pausedUntil}
 	}
@@ -60,6 +63,24 @@ func (s throttle) next(limit signin.Limit, now time.Time) (throttle, signin.Trie
 	if limit.Rolling && now.After(s.start) {
 		s.start = now
 	}
+	return s, signin.Tries{Allowed: true, Left: limit.Tries - s.tries}
+}
+
+// leak decides about a try of a limit whose tries come back one by one. The window
+// starts when the last of them came back.
+func (s throttle) leak(limit signin.Limit, now time.Time) (throttle, signin.Tries) {
+	every := limit.Window / time.Duration(limit.Tries)
+	switch back := int(now.Sub(s.start) / every); {
+	case back >= s.tries:
+		s = throttle{start: now}
+	case back > 0:
+		s.tries -= back
+		s.start = s.start.Add(time.Duration(back) * every)
+	}
+	if s.tries >= limit.Tries {
+		return s, signin.Tries{Until: s.start.Add(every)}
+	}
+	s.tries++
 	return s, signin.Tries{Allowed: true, Left: limit.Tries - s.tries}
 }
 

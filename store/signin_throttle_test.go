@@ -67,6 +67,37 @@ func TestA8_RollingWindow(t *testing.T) {
 	})
 }
 
+// TestA8_LeakingLimit gives tries back one by one: three in fifteen minutes are one in
+// five.
+func TestA8_LeakingLimit(t *testing.T) {
+	limit := signin.Limit{Tries: 3, Window: 15 * time.Minute, Leaking: true}
+	steps := []struct {
+		name string
+		at   time.Duration
+		want signin.Tries
+	}{
+		{"first", 0, signin.Tries{Allowed: true, Left: 2}},
+		{"second", 0, signin.Tries{Allowed: true, Left: 1}},
+		{"third", 4 * time.Minute, signin.Tries{Allowed: true, Left: 0}},
+		{"too many", 4 * time.Minute, signin.Tries{Until: testkit.Noon.Add(5 * time.Minute)}},
+		{"clock stepped back", 2 * time.Minute, signin.Tries{Until: testkit.Noon.Add(5 * time.Minute)}},
+		{"one came back", 6 * time.Minute, signin.Tries{Allowed: true, Left: 0}},
+		{"no more", 9 * time.Minute, signin.Tries{Until: testkit.Noon.Add(10 * time.Minute)}},
+		{"two came back", 16 * time.Minute, signin.Tries{Allowed: true, Left: 1}},
+		{"all came back", 60 * time.Minute, signin.Tries{Allowed: true, Left: 2}},
+	}
+	onBoth(t, func(t *testing.T, db *database) {
+		for _, s := range steps {
+			t.Run(s.name, func(t *testing.T) {
+				got := testkit.Must(db.Try(t.Context(), "office", limit, testkit.Noon.Add(s.at)))(t)
+				testkit.Equal(t, "tries", got, s.want)
+			})
+		}
+		testkit.Equal(t, "pruned early", testkit.Must(db.PruneAttempts(t.Context(), testkit.Noon.Add(64*time.Minute)))(t), 0)
+		testkit.Equal(t, "pruned", testkit.Must(db.PruneAttempts(t.Context(), testkit.Noon.Add(76*time.Minute)))(t), 1)
+	})
+}
+
 func TestForgiveGiveBackAndPrune(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()

@@ -178,6 +178,11 @@ func AnonymousActor(r *http.Request) portal.Actor {
 	return portal.Actor{Address: clientAddress(r), Request: requestInfoOf(r).id}
 }
 
+// anonymous is the actor before sign-in, for the audit log and the throttle.
+func (s *Server) anonymous(r *http.Request) portal.Actor {
+	return portal.Actor{Role: portal.Employee, Address: clientAddress(r), Request: requestInfoOf(r).id, Browser: knownCookieOf(r)}
+}
+
 // clientAddress is the client's address, behind the trusted proxies.
 func clientAddress(r *http.Request) string { return middleware.GetClientIP(r.Context()) }
 

@@ -226,9 +226,9 @@ func (s *Server) problemPage(r *http.Request, kind page.Kind, err error) page.Pa
 func (s *Server) refusalPage(p page.Problem, refusal *portal.Refusal) page.Page {
 	switch refusal.Reason {
 	case portal.PausedSignIn, portal.PausedAddress:
-		return page.Paused{Layout: p.Layout, Until: refusal.Until, Network: refusal.Reason == portal.PausedAddress}
+		return page.Paused{Layout: p.Layout, Until: wholeMinute(refusal.Until), Network: refusal.Reason == portal.PausedAddress}
 	case portal.PausedCodes:
-		return page.Paused{Layout: p.Layout, Until: refusal.Until, Codes: true}
+		return page.Paused{Layout: p.Layout, Until: wholeMinute(refusal.Until), Codes: true}
 	case portal.UnknownPerson:
 		if s.sso != nil {
 			p.Detail = s.sso.Name

@@ -91,11 +91,6 @@ func (s handoffPages) renderHandoffOver(w http.ResponseWriter, r *http.Request) 
 	return s.render(w, r, http.StatusGone, page.GoOver{Layout: s.layout(r)})
 }
 
-// anonymous is the actor before sign-in, for the audit log and the throttle.
-func (s *Server) anonymous(r *http.Request) portal.Actor {
-	return portal.Actor{Role: portal.Employee, Address: clientAddress(r), Request: requestInfoOf(r).id}
-}
-
 // errLimited means that a phone's session may not use the page.
 var errLimited = errors.New("session is limited to one certificate")
 

@@ -20,11 +20,11 @@ var (
 const limitWindow = time.Minute
 
 // limitPerAddress allows count requests a minute from one address, a /64 of IPv6
-// counting as one. It is the cheap outer limit, in the memory of this process; package
+// counting as one. A known browser counts on its own, so that a flood from its address
+// does not stop it. It is the cheap outer limit, in the memory of this process; package
 // signin counts failed sign-ins per account.
 func (s *Server) limitPerAddress(count int) func(http.Handler) http.Handler {
-	return httprate.LimitBy(count, limitWindow,
-		func(r *http.Request) (string, error) { return httprate.CanonicalizeIP(clientAddress(r)), nil },
+	return httprate.LimitBy(count, limitWindow, s.clientKey,
 		httprate.WithResponseHeaders(httprate.ResponseHeaders{RetryAfter: "Retry-After"}),
 		httprate.WithLimitHandler(s.handle(func(http.ResponseWriter, *http.Request) error { return errTooMany })),
 	)

@@ -79,6 +79,7 @@ func (s signInPages) submitLogin(w http.ResponseWriter, r *http.Request) error {
 	if err := s.openSession(w, r, person, true); err != nil {
 		return err
 	}
+	http.SetCookie(w, newKnownCookie(s.signIn.KnowBrowser(knownCookieOf(r), person.ID)))
 	return redirect(w, orHome(next))
 }
 
@@ -88,7 +89,16 @@ func (s signInPages) authenticate(r *http.Request, username, password string) (p
 	if strings.ContainsFunc(username, unicode.IsControl) {
 		return portal.Person{}, portal.ErrCredentials
 	}
-	by := portal.Actor{Role: portal.Employee, Address: clientAddress(r), Request: requestInfoOf(r).id}
+	by := s.anonymous(r)
+	session, err := s.sessions.Get(r, sessionCookie)
+	if err != nil {
+		return portal.Person{}, &portal.Outage{Part: portal.PartStore, Err: err}
+	}
+	if a := accountOf(session); !session.IsNew && !a.limited() {
+		// Asked for the password again.
+		key, _ := s.sessions.keyOf(session.ID)
+		by.Person, by.Session = a.person, key.idHash()
+	}
 	return s.signIn.Authenticate(r.Context(), username, password, by)
 }
 

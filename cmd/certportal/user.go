@@ -80,7 +80,7 @@ func (p people) signOut(ctx context.Context, login string) error {
 	if err != nil {
 		return err
 	}
-	account, err := p.db.AccountByLogin(ctx, canonical)
+	account, err := p.Person(ctx, portal.PersonID(canonical))
 	if err != nil {
 		return err
 	}

@@ -91,18 +91,18 @@ func (b *Builtin) Person(ctx context.Context, id portal.PersonID) (portal.Person
 	return account.Person, nil
 }
 
-// Canonical implements portal.Directory. It returns the login of the account with this
-// name or UPN, or else the normalized name.
+// Canonical implements portal.Directory. It returns the ID of the account with this name
+// or UPN, or else "name " and the normalized name.
 func (b *Builtin) Canonical(ctx context.Context, login string) (string, error) {
 	login = canonicalLogin(login)
 	account, err := b.store.AccountByLogin(ctx, login)
 	if errors.Is(err, portal.ErrNotFound) {
-		return login, nil
+		return "name " + login, nil
 	}
 	if err != nil {
 		return "", fmt.Errorf("finding account: %w", err)
 	}
-	return account.Login, nil
+	return string(account.ID), nil
 }
 
 // canonicalLogin trims a login name, drops the domain of "DOMAIN\name", and returns the

@@ -120,6 +120,84 @@ func TestA8_SlowGuessingStopsBeforeTheLock(t *testing.T) {
 	}
 }
 
+// TestA8_AllBudgetsStayBelowTheLock guesses as a stranger, from known browsers and inside
+// sessions of one person, until all are paused. The controller counts them together.
+func TestA8_AllBudgetsStayBelowTheLock(t *testing.T) {
+	t.Parallel()
+	fx := newFixture(t)
+	signIn, people := fx.counting(signin.Config{})
+	anna := fx.dc.AddUser(t, samba.User{Login: "anna"})
+	lock := testkit.Must(fx.people.Lockout(t.Context()))(t)
+	signIn.StayBelow(lock.Threshold, lock.Window)
+	for n := range 3 {
+		stranger, browser, session := from(n), from(n), from(n)
+		browser.Browser = signIn.KnowBrowser("", idOf(anna))
+		session.Person, session.Session = idOf(anna), [32]byte{byte(n + 1)}
+		for _, by := range []portal.Actor{session, browser, stranger} {
+			for range samba.LockAfter {
+				if _, err := signIn.Authenticate(t.Context(), "anna", "guess", by); err == nil {
+					t.Fatal("signed in with a guess")
+				}
+			}
+		}
+	}
+	if got := people.asked.Load(); got != samba.LockAfter-1 {
+		t.Errorf("%d passwords reached the directory, want %d", got, samba.LockAfter-1)
+	}
+	if got := fx.dc.BadPasswords(t, anna.DN); got >= samba.LockAfter {
+		t.Errorf("controller counts %d wrong passwords and locks at %d", got, samba.LockAfter)
+	}
+	if err := fx.dc.TryPassword(anna.DN, samba.Password); err != nil {
+		t.Errorf("anna at her own desk: %v", err)
+	}
+}
+
+// TestA8_StrangersDoNotPauseTheOwner leaves the person's own browser and session their
+// tries, also with the few that this domain allows.
+func TestA8_StrangersDoNotPauseTheOwner(t *testing.T) {
+	t.Parallel()
+	fx := newFixture(t)
+	anna := fx.dc.AddUser(t, samba.User{Login: "anna"})
+	lock := testkit.Must(fx.people.Lockout(t.Context()))(t)
+	fx.signIn.StayBelow(lock.Threshold, lock.Window)
+	for i := range samba.LockAfter {
+		fx.signIn.Authenticate(t.Context(), "anna", "guess", from(i))
+	}
+	if _, err := fx.signIn.Authenticate(t.Context(), "anna", samba.Password, from(9)); refusalOf(err).Reason != portal.PausedSignIn {
+		t.Fatalf("stranger: %v, want a pause", err)
+	}
+	browser, session := from(10), from(11)
+	browser.Browser = fx.signIn.KnowBrowser("", idOf(anna))
+	session.Person, session.Session = idOf(anna), [32]byte{1}
+	for name, by := range map[string]portal.Actor{"browser": browser, "session": session} {
+		if p, err := fx.signIn.Authenticate(t.Context(), "CORP\\anna", samba.Password, by); err != nil || p.ID != idOf(anna) {
+			t.Errorf("own %s: %q, %v", name, p.ID, err)
+		}
+	}
+}
+
+// TestA8_RightPasswordIsNoWrongTry gives the right password of accounts that may not
+// sign in: neither the controller nor the portal counts it.
+func TestA8_RightPasswordIsNoWrongTry(t *testing.T) {
+	t.Parallel()
+	fx := newFixture(t)
+	for name, change := range map[string]func(testing.TB, string){
+		"must-change": fx.dc.MustChange, "run-out": fx.dc.RunOut, "disabled": fx.dc.Disable, "expired": fx.dc.Expire,
+	} {
+		e := fx.dc.AddUser(t, samba.User{Login: name})
+		change(t, e.DN)
+		for i := range 3 * samba.LockAfter {
+			_, err := fx.signIn.Authenticate(t.Context(), name, samba.Password, from(i))
+			if reason := refusalOf(err).Reason; reason == "" || reason == portal.PausedSignIn {
+				t.Fatalf("%s, time %d: %v", name, i+1, err)
+			}
+		}
+		if got := fx.dc.BadPasswords(t, e.DN); got != 0 {
+			t.Errorf("%s: the controller counts %d wrong passwords", name, got)
+		}
+	}
+}
+
 // TestA8_UnknownNamesPauseLikeKnownOnes checks that responses do not reveal which accounts
 // exist.
 func TestA8_UnknownNamesPauseLikeKnownOnes(t *testing.T) {

@@ -14,6 +14,12 @@ type Actor struct {
 	Address string // client address without port
 	Request string // request id
 
+	// What the client shows beside its address, for package signin alone: the cookie of
+	// a known browser, which may be forged, and the hash of the id of the session in
+	// which Person is signed in. Both may be empty.
+	Browser string
+	Session [32]byte
+
 	// Record is the actor as the directory knows them, read for this request. Acts of
 	// staff need it, because package authz decides on it; without it they are refused.
 	Record *Person

@@ -136,9 +136,9 @@ type Directory interface {
 	// does not know them any more.
 	Person(ctx context.Context, id PersonID) (Person, error)
 
-	// Canonical gives one spelling for all spellings of a login name, the UPN
-	// among them. An unknown name is given back in one spelling too, in the same
-	// time. Throttling keys on it.
+	// Canonical gives the ID of the person for all spellings of a login name, the UPN
+	// among them. For an unknown name it gives one spelling that is no ID, in the
+	// same time. Throttling keys on it.
 	Canonical(ctx context.Context, login string) (string, error)
 
 	// Match finds the one person a claim of an identity provider speaks of, read

@@ -20,4 +20,9 @@ type Limit struct {
 	// after a window without one. Directories count so before they lock (AD:
 	// badPasswordTime and lockOutObservationWindow).
 	Rolling bool
+
+	// Leaking means that tries come back one by one, spread over the window, and that
+	// no pause follows the last: who waits for a moment may try again, however many
+	// others tried before.
+	Leaking bool
 }

@@ -20,7 +20,7 @@ const (
 )
 
 // HandoffTries is how many codes that open nothing may come from one network in
-// the window of sign-in tries, before a pause of the same length.
+// the window of sign-in tries.
 const HandoffTries = 100
 
 // ErrWrongNumber means that a client with the code chose another number than the
@@ -111,12 +111,9 @@ func (s *Service) Handoff(ctx context.Context, person portal.PersonID, id Handof
 func (s *Service) OpenHandoff(ctx context.Context, code HandoffCode, by portal.Actor) (Handoff, error) {
 	// Counted before the look-up, or parallel guesses would see answers that the
 	// pause is to keep from them.
-	key := networkKey(by.Address)
-	if key != "" {
-		key = "hand-off " + key
-		if _, err := s.try(ctx, key, Limit{Tries: HandoffTries, Window: s.c.Window}, s.c.Now(), portal.PausedCodes); err != nil {
-			return Handoff{}, err
-		}
+	keys, err := s.countSource(ctx, "hand-off", HandoffTries, by)
+	if err != nil {
+		return Handoff{}, err
 	}
 	hash, err := s.hashCode(ctx, code)
 	if err != nil {
@@ -126,7 +123,7 @@ func (s *Service) OpenHandoff(ctx context.Context, code HandoffCode, by portal.A
 	if errors.Is(err, portal.ErrNotFound) {
 		return Handoff{}, fmt.Errorf("finding hand-off: %w", portal.ErrNotFound)
 	}
-	return h, errors.Join(portal.AsOutage(portal.PartStore, "finding hand-off", err), s.giveBack(ctx, key))
+	return h, errors.Join(portal.AsOutage(portal.PartStore, "finding hand-off", err), s.giveBack(ctx, keys...))
 }
 
 // RedeemHandoff signs in a phone that presents a code and the number of the desktop.

@@ -79,26 +79,21 @@ func (s *Service) OpenInvitation(ctx context.Context, code PickupCode, by portal
 }
 
 // countCode counts a try before the look-up, or parallel guesses would see answers
-// that the pause is to keep from them.
+// that the pause is to keep from them. A person who is signed in has tries of their own,
+// which strangers on the same network do not use up.
 func (s *Service) countCode(ctx context.Context, by portal.Actor) (*WrongCode, []string, error) {
-	wrong, keys := &WrongCode{Pause: s.c.Window}, []string(nil)
-	if network := networkKey(by.Address); network != "" {
-		keys = append(keys, "pickup code "+network)
-		_, err := s.try(ctx, keys[0], Limit{Tries: PickupAddressTries, Window: s.c.Window}, s.c.Now(), portal.PausedCodes)
-		if err != nil {
-			return nil, nil, err
-		}
-	}
+	wrong := &WrongCode{Pause: s.c.Window}
 	if by.Person == "" {
-		return wrong, keys, nil
+		keys, err := s.countSource(ctx, "pickup code", PickupAddressTries, by)
+		return wrong, keys, err
 	}
 	key := "pickup code of " + string(by.Person)
 	tries, err := s.try(ctx, key, Limit{Tries: PickupTries, Window: s.c.Window}, s.c.Now(), portal.PausedPickup)
 	if err != nil {
-		return nil, nil, errors.Join(err, s.giveBack(ctx, keys...))
+		return nil, nil, err
 	}
 	wrong.Counted, wrong.Left = true, tries.Left
-	return wrong, append(keys, key), nil
+	return wrong, []string{key}, nil
 }
 
 // endOf is when an invitation ended that is not open.

@@ -10,6 +10,7 @@ package signin
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,6 +45,7 @@ type Config struct {
 	Directory    portal.Directory
 	Store        Store
 	CodeAlone    bool          // codes that were made for it stand for a password
+	Secret       portal.Secret // of the installation, signs the cookies of known browsers; default: one of this process
 	Tries        int           // wrong passwords of one account in Window; default DefaultTries
 	AddressTries int           // wrong passwords from one network in Window; default DefaultAddressTries
 	Window       time.Duration // default DefaultWindow
@@ -57,7 +59,8 @@ type Config struct {
 // another is per network, for those who try one password on many accounts.
 type Service struct {
 	c       Config
-	account atomic.Pointer[Limit]
+	account atomic.Pointer[budgets]
+	known   knownBrowsers
 	hashing chan struct{} // holds one token for each code being hashed
 }
 
@@ -79,7 +82,10 @@ func New(c Config) (*Service, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	s := &Service{c: c, hashing: make(chan struct{}, codeHashers)}
+	if c.Secret.IsZero() {
+		rand.Read(c.Secret[:]) // never returns an error, see crypto/rand
+	}
+	s := &Service{c: c, known: knownBrowsers{c.Secret.Key("certportal known browsers")}, hashing: make(chan struct{}, codeHashers)}
 	s.StayBelow(0, 0)
 	return s, nil
 }
@@ -119,9 +125,10 @@ func (s *Service) Authenticate(ctx context.Context, login, password string, by p
 		s.note(ctx, by, person, "credentials")
 		return portal.Person{}, &Wrong{Left: visit.left, Pause: visit.pause}
 	case errors.As(err, &refusal):
-		// The password was right: this was no guess from the network.
+		// The password was right: this was no guess. The directory does not count it
+		// as one either.
 		s.note(ctx, by, person, string(refusal.Reason))
-		return portal.Person{}, errors.Join(err, s.giveBack(ctx, visit.address))
+		return portal.Person{}, errors.Join(err, s.giveBack(ctx, visit.keys()...))
 	case errors.Is(err, portal.ErrUnanswered):
 		// The directory may still count it as wrong, and so does the portal: who
 		// makes the directory slow gets no tries for nothing.
@@ -129,10 +136,10 @@ func (s *Service) Authenticate(ctx context.Context, login, password string, by p
 		return portal.Person{}, portal.AsOutage(portal.PartDirectory, "signing in", err)
 	case err != nil:
 		// The directory's fault is not a wrong password.
-		return portal.Person{}, errors.Join(portal.AsOutage(portal.PartDirectory, "signing in", err), s.giveBack(ctx, visit.address, visit.account))
+		return portal.Person{}, errors.Join(portal.AsOutage(portal.PartDirectory, "signing in", err), s.giveBack(ctx, visit.keys()...))
 	}
-	if err := errors.Join(s.giveBack(ctx, visit.address), s.c.Store.Forgive(ctx, visit.account)); err != nil {
-		return portal.Person{}, portal.AsOutage(portal.PartStore, "forgetting tries", err)
+	if err := s.forgive(ctx, visit); err != nil {
+		return portal.Person{}, err
 	}
 	return person, s.signedIn(ctx, by, person, "password")
 }

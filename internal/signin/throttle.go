@@ -1,64 +1,97 @@
 package signin
 
 import (
-	"certportal/internal/portal"
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
+
+	"certportal/internal/portal"
 )
-
-// StayBelow keeps the tries of an account below the number at which the directory
-// itself locks it, counted over the directory's own window when that is longer
-// (AD: lockoutThreshold, lockOutObservationWindow). A threshold of 0 means that the
-// directory locks no account. It returns the tries that are allowed now; with a
-// threshold of 1 that is one, which no limit can stay below.
-func (s *Service) StayBelow(threshold int, window time.Duration) int {
-	now := perAccount(s.c.Tries, s.c.Window)
-	if threshold > 0 {
-		now = perAccount(max(1, min(s.c.Tries, threshold-1)), max(s.c.Window, window))
-	}
-	s.account.Store(&now)
-	return now.Tries
-}
-
-// perAccount uses a rolling window: in a fixed one, twice the tries fit around its end,
-// and one now and then never ends.
-func perAccount(tries int, window time.Duration) Limit {
-	return Limit{Tries: tries, Window: window, Rolling: true}
-}
 
 // attempt is a try that was counted: under which keys, how many are left, and how
 // long the pause after the last one is.
 type attempt struct {
-	address, account string
-	left             int
-	pause            time.Duration
+	account string
+	network []string // key of the address, if it counts
+	budget  []string // keys of the account's budget
+	left    int
+	pause   time.Duration
 }
 
-// begin counts a try before it is made, of the network and of the account. The
-// directory is asked under a context of its own, which ends sooner.
+func (v attempt) keys() []string { return slices.Concat(v.network, v.budget) }
+
+// begin counts a try before it is made: of the address, unless the client shows that it
+// is known, and of one budget of the account. The directory is asked under a context of
+// its own, which ends sooner.
 func (s *Service) begin(ctx, asking context.Context, login string, by portal.Actor) (attempt, error) {
-	now := s.c.Now()
-	v := attempt{address: networkKey(by.Address)}
-	if v.address != "" {
-		if _, err := s.try(ctx, v.address, Limit{Tries: s.c.AddressTries, Window: s.c.Window}, now, portal.PausedAddress); err != nil {
+	v := attempt{}
+	if _, known := s.KnownBrowser(by.Browser); !known && by.Session == ([32]byte{}) {
+		if err := s.countAddress(ctx, &v, by); err != nil {
 			return v, err
 		}
 	}
 	canonical, err := s.c.Directory.Canonical(asking, truncate(login))
 	if err != nil {
-		return v, errors.Join(portal.AsOutage(portal.PartDirectory, "signing in", err), s.giveBack(ctx, v.address))
+		return v, errors.Join(portal.AsOutage(portal.PartDirectory, "signing in", err), s.giveBack(ctx, v.keys()...))
 	}
-	v.account = accountKey(canonical)
-	allowed := *s.account.Load()
-	tries, err := s.try(ctx, v.account, allowed, now, portal.PausedSignIn)
+	v.account = canonical
+	for _, b := range s.budgetsOf(canonical, by) {
+		var refusal *portal.Refusal
+		err = s.count(ctx, &v, b, by)
+		if err == nil || b.last || !errors.As(err, &refusal) {
+			break
+		}
+	}
 	if err != nil {
 		// No password was judged.
-		return v, errors.Join(err, s.giveBack(ctx, v.address))
+		return v, errors.Join(err, s.giveBack(ctx, v.keys()...))
 	}
-	v.left, v.pause = tries.Left, allowed.Window
 	return v, nil
+}
+
+// countAddress counts a try of the client's network. Tries come back one by one: a
+// pause would be one for all who share the address.
+func (s *Service) countAddress(ctx context.Context, v *attempt, by portal.Actor) error {
+	network := networkKey(by.Address)
+	if network == "" || len(v.network) > 0 {
+		return nil
+	}
+	network = "sign-in from " + network
+	limit := Limit{Tries: s.c.AddressTries, Window: s.c.Window, Leaking: true}
+	if _, err := s.try(ctx, network, limit, s.c.Now(), portal.PausedAddress); err != nil {
+		return err
+	}
+	v.network = []string{network}
+	return nil
+}
+
+// count counts a try against one budget of the account, or against nothing when that
+// is used up.
+func (s *Service) count(ctx context.Context, v *attempt, b budget, by portal.Actor) error {
+	if !b.open() {
+		return &portal.Refusal{Reason: portal.PausedSignIn}
+	}
+	if b.network {
+		if err := s.countAddress(ctx, v, by); err != nil {
+			return err
+		}
+	}
+	for i, c := range b.counters {
+		tries, err := s.try(ctx, c.key, c.limit, s.c.Now(), portal.PausedSignIn)
+		if err != nil {
+			back := s.giveBack(ctx, v.budget...)
+			v.budget = nil
+			return errors.Join(err, back)
+		}
+		v.budget = append(v.budget, c.key)
+		if i == 0 || tries.Left < v.left {
+			v.left = tries.Left
+		}
+		v.pause = s.account.Load().strangers.Window
+	}
+	return nil
 }
 
 func accountKey(canonical string) string { return "sign-in " + canonical }
@@ -84,6 +117,32 @@ func (s *Service) try(ctx context.Context, key string, l Limit, now time.Time, p
 	return tries, nil
 }
 
+// BrowserCodes is how many codes that open nothing may come from one known browser in
+// the window of sign-in tries, before its network counts.
+const BrowserCodes = 10
+
+// countSource counts a code of a client that is not signed in, of its browser if that
+// is known, else of its network.
+func (s *Service) countSource(ctx context.Context, kind string, tries int, by portal.Actor) ([]string, error) {
+	spread := Limit{Tries: tries, Window: s.c.Window, Leaking: true}
+	if id, ok := s.KnownBrowser(by.Browser); ok {
+		key, own := kind+" of browser "+id, spread
+		own.Tries = BrowserCodes
+		_, err := s.try(ctx, key, own, s.c.Now(), portal.PausedCodes)
+		var refusal *portal.Refusal
+		if !errors.As(err, &refusal) {
+			return []string{key}, err
+		}
+	}
+	network := networkKey(by.Address)
+	if network == "" {
+		return nil, nil
+	}
+	key := kind + " from " + network
+	_, err := s.try(ctx, key, spread, s.c.Now(), portal.PausedCodes)
+	return []string{key}, err
+}
+
 // giveBack takes back tries that were not wrong passwords, also when the client that
 // tried has left: a browser breaks off the first of two taps.
 func (s *Service) giveBack(ctx context.Context, keys ...string) error {
@@ -94,6 +153,21 @@ func (s *Service) giveBack(ctx context.Context, keys ...string) error {
 		}
 		if err := s.c.Store.GiveBack(ctx, key); err != nil {
 			return portal.AsOutage(portal.PartStore, "giving back a try", err)
+		}
+	}
+	return nil
+}
+
+// forgive forgets the tries of the budget that a right password was counted against.
+// Directories forget too. What strangers tried stays counted when the person signs in
+// elsewhere.
+func (s *Service) forgive(ctx context.Context, v attempt) error {
+	if err := s.giveBack(ctx, v.network...); err != nil {
+		return err
+	}
+	for _, key := range v.budget {
+		if err := s.c.Store.Forgive(ctx, key); err != nil {
+			return portal.AsOutage(portal.PartStore, "forgetting tries", err)
 		}
 	}
 	return nil

@@ -201,7 +201,7 @@ func (p *App) openRegistrar(context.Context, *config.Terminal) error {
 	}
 	limits := p.Settings.SignIn
 	p.SignIn, err = signin.New(signin.Config{
-		Directory: p.People, Store: p.DB, Now: p.Now, Log: p.log,
+		Directory: p.People, Store: p.DB, Secret: p.CA.Secret, Now: p.Now, Log: p.log,
 		Tries: limits.Tries, AddressTries: limits.TriesPerAddress, Window: limits.Window,
 		Timeout: p.Settings.Directory.Timeout, CodeAlone: p.Settings.Helpdesk.CodeAlone,
 	})

@@ -153,10 +153,13 @@ type WatchSettings struct {
 // SignInSettings bound wrong passwords. The portal stays below the directory's
 // own lock: with Active Directory it reads the lockout policy and tightens these.
 type SignInSettings struct {
-	// Wrong passwords of one account before a pause.
+	// Wrong passwords of one account before a pause. Browsers in which the person signed
+	// in before, and living sessions, have tries of their own. All together stay below the
+	// directory's lock.
 	Tries int `yaml:"tries"`
 
-	// Wrong passwords from one network address before a pause; an office shares one.
+	// Wrong passwords from one network address in the window; an office shares one. When
+	// they are used up they come back one by one.
 	TriesPerAddress int `yaml:"tries_per_address"`
 
 	// How long tries are counted, and how long a pause lasts.
