@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/go-chi/chi/v5/middleware"
 	"github.com/gorilla/sessions"
 
 	"certportal/internal/authz"
@@ -184,7 +183,7 @@ func (s *Server) anonymous(r *http.Request) portal.Actor {
 }
 
 // clientAddress is the client's address, behind the trusted proxies.
-func clientAddress(r *http.Request) string { return middleware.GetClientIP(r.Context()) }
+func clientAddress(r *http.Request) string { return requestInfoOf(r).address }
 
 // requireSession redirects clients without a session to the sign-in page, which leads
 // back to the page they asked for; after a POST, to the page of the form.

@@ -24,10 +24,10 @@ const hsts = "max-age=31536000"
 
 // begin gives the request its id and every response its security headers, errors and
 // files included. It is the outermost middleware.
-func begin(secure bool) func(http.Handler) http.Handler {
+func begin(secure bool, addresses *addressFinder) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			v := requestInfo{id: newRequestID(), secure: secure}
+			v := requestInfo{id: newRequestID(), address: addresses.find(r), secure: secure}
 			r = r.WithContext(context.WithValue(r.Context(), requestInfoKey{}, v))
 			// All middleware below shares this registry, which caches the session: the
 			// database is asked once.

@@ -3,8 +3,10 @@ package web_test
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"golang.org/x/net/html"
 
 	"certportal/ca/crl"
+	"certportal/internal/signin"
 	"certportal/internal/test/testkit"
 	"certportal/web"
 )
@@ -201,14 +204,53 @@ func TestClientAddress(t *testing.T) {
 		{"no proxy", nil, "192.0.2.7", "127.0.0.1"},
 		{"trusted proxy", []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, "192.0.2.7", "192.0.2.7"},
 		{"client wrote the header first", []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, "198.51.100.1, 192.0.2.7", "192.0.2.7"},
+		{"with a port", []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, "203.0.113.10:5544", "203.0.113.10"},
+		{"IPv6 with a port", []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, "[2001:db8::7]:443", "2001:db8::7"},
+		{"IPv6 in brackets", []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, `"[2001:db8::7]"`, "2001:db8::7"},
+		{"IPv4 within IPv6", []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, "::ffff:192.0.2.7", "192.0.2.7"},
+		{"proxy within IPv6", []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, "192.0.2.7, ::ffff:127.0.0.9", "192.0.2.7"},
+		{"zone", []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fe80::/10")}, "192.0.2.7, fe80::1%eth0", "192.0.2.7"},
+		{"unknown", []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, "unknown", "127.0.0.1"},
+		{"unknown behind an address", []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, "198.51.100.1, unknown", "127.0.0.1"},
+		{"hidden name", []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, "_hidden", "127.0.0.1"},
+		{"no header", []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, "", "127.0.0.1"},
+		{"client among the proxies", []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, "127.0.0.77, 127.0.0.5", "127.0.0.77"},
 		{"other proxy", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, "192.0.2.7", "127.0.0.1"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPortal(t, func(c *web.Config) { c.TrustedProxies = tt.proxies })
-			p.browser(linux).get("/help", "X-Forwarded-For", tt.forwarded)
+			for range 3 {
+				p.browser(linux).get("/help", "X-Forwarded-For", tt.forwarded)
+			}
+			if n := strings.Count(p.log.String(), "a trusted proxy sends"); n > 1 || n == 0 && tt.want == "127.0.0.1" && tt.proxies != nil && tt.name != "other proxy" {
+				t.Errorf("logged %d times", n)
+			}
 			if log := p.log.String(); !strings.Contains(log, "address="+tt.want+" ") {
 				t.Errorf("got %s, want address %s", log, tt.want)
+			}
+		})
+	}
+}
+
+// TestA8_ProxiesThatHideClients: behind a proxy that sends no client address the limits
+// per address count the proxy; they are not gone.
+func TestA8_ProxiesThatHideClients(t *testing.T) {
+	t.Parallel()
+	for _, forwarded := range []string{"", "unknown", "203.0.113.10:5544", "[2001:db8::7]:443"} {
+		t.Run(forwarded, func(t *testing.T) {
+			p := newPortal(t, func(c *web.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} })
+			b, paused := p.browser(linux), 0
+			for n := range signin.DefaultAddressTries + 20 {
+				form := url.Values{"username": {fmt.Sprint("made-up-", n)}, "password": {"Spring2026!"}}
+				got := b.do(http.MethodPost, "/login", strings.NewReader(form.Encode()), "Content-Type", "application/x-www-form-urlencoded",
+					"Origin", b.base, "Sec-Fetch-Site", "same-origin", "X-Forwarded-For", forwarded)
+				if got.status == 429 {
+					paused++
+				}
+			}
+			if paused != 20 {
+				t.Errorf("%d of %d tries were paused, want 20", paused, signin.DefaultAddressTries+20)
 			}
 		})
 	}

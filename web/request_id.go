@@ -25,8 +25,9 @@ func newRequestID() string {
 
 // requestInfo is set by the outermost middleware.
 type requestInfo struct {
-	id     string
-	secure bool // by https
+	id      string
+	address string // of the client, behind the trusted proxies
+	secure  bool   // by https
 }
 
 // requestInfoKey is the context key of requestInfo.

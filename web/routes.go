@@ -3,7 +3,6 @@ package web
 import (
 	"fmt"
 	"net/http"
-	"net/netip"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
@@ -27,7 +26,7 @@ type (
 
 // newHandler builds the https side. The routes are grouped by who may use them; an
 // address without a route answers 404.
-func (s *Server) newHandler(proxies []netip.Prefix) (http.Handler, error) {
+func (s *Server) newHandler() (http.Handler, error) {
 	sameOrigin, err := s.sameOrigin()
 	if err != nil {
 		return nil, err
@@ -36,7 +35,7 @@ func (s *Server) newHandler(proxies []netip.Prefix) (http.Handler, error) {
 	serveOCSP, interceptOCSP := files.interceptOCSP(true)
 	limitWrites, limitReads := s.limitRequests()
 	r := chi.NewRouter()
-	r.Use(interceptOCSP, begin(true), clientIP(proxies), s.logRequests, limitWrites, s.limitBody, sameOrigin, middleware.GetHead)
+	r.Use(interceptOCSP, begin(true, s.addresses), s.logRequests, limitWrites, s.limitBody, sameOrigin, middleware.GetHead)
 	r.NotFound(limitReads(s.handle(s.showNotFound)).ServeHTTP)
 	r.MethodNotAllowed(limitReads(s.handle(s.showMethodNotAllowed)).ServeHTTP)
 
@@ -62,11 +61,11 @@ func (s *Server) newHandler(proxies []netip.Prefix) (http.Handler, error) {
 }
 
 // newPlainHandler builds the plain http side.
-func (s *Server) newPlainHandler(proxies []netip.Prefix) http.Handler {
+func (s *Server) newPlainHandler() http.Handler {
 	files := publicFiles{s}
 	serveOCSP, interceptOCSP := files.interceptOCSP(false)
 	r := chi.NewRouter()
-	r.Use(interceptOCSP, begin(false), clientIP(proxies), s.logRequests, s.limitBody, middleware.GetHead)
+	r.Use(interceptOCSP, begin(false, s.addresses), s.logRequests, s.limitBody, middleware.GetHead)
 	r.NotFound(s.handle(files.redirectToHTTPS))
 	r.MethodNotAllowed(s.handle(s.showNotFound))
 	files.routes(r, serveOCSP)
@@ -245,17 +244,4 @@ func (s *Server) sameOrigin() (func(http.Handler) http.Handler, error) {
 	}
 	protection.SetDenyHandler(s.handle(func(http.ResponseWriter, *http.Request) error { return errCrossSite }))
 	return protection.Handler, nil
-}
-
-// clientIP finds the address a request came from. X-Forwarded-For counts only when it
-// was added by a trusted proxy; without trusted proxies it is ignored.
-func clientIP(proxies []netip.Prefix) func(http.Handler) http.Handler {
-	if len(proxies) == 0 {
-		return middleware.ClientIPFromRemoteAddr
-	}
-	prefixes := make([]string, len(proxies))
-	for i, p := range proxies {
-		prefixes[i] = p.String()
-	}
-	return middleware.ClientIPFromXFF(prefixes...)
 }

@@ -170,6 +170,7 @@ type Server struct {
 	services  map[string]http.Handler
 	example   string
 	limits    Limits
+	addresses *addressFinder
 	log       *slog.Logger
 	now       func() time.Time
 
@@ -226,11 +227,12 @@ func New(c Config) (*Server, error) {
 		helpdesk: c.Helpdesk, codeAlone: c.CodeAlone, mails: c.Mails,
 		limits: limits, log: c.Log, now: c.Now, ocsp: c.OCSP, ocspState: c.OCSPHealth, served: c.Served,
 	}
+	s.addresses = &addressFinder{proxies: c.TrustedProxies, log: c.Log}
 	s.crls = &crlCache{source: c.CRLs, gzip: s.gzip}
-	if s.https, err = s.newHandler(c.TrustedProxies); err != nil {
+	if s.https, err = s.newHandler(); err != nil {
 		return nil, err
 	}
-	s.plain = s.newPlainHandler(c.TrustedProxies)
+	s.plain = s.newPlainHandler()
 	return s, nil
 }
 

@@ -193,7 +193,7 @@ func TestConfigCheckAsksTheDirectory(t *testing.T) {
 		{"nobody listens", "SERVERS", "ldaps://127.0.0.1:1", exitFailed, "Nothing listens"},
 		{"unknown group", "GROUPS_PROTECTED", "CN=Gone," + samba.Base, exitFailed, "directory.groups.protected"},
 		{"base elsewhere", "BASE", "OU=Gone," + samba.Base, exitFailed, "directory.base"},
-		{"more tries than the lock", "", "", exitDone, "allows 4 instead of 9"},
+		{"more tries than the lock", "", "", exitDone, "sign_in.tries is 9: raise lockoutThreshold"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -27,32 +27,34 @@ type budgets struct {
 // directory locks no account. It returns the tries that strangers have now; with a
 // threshold of 1 that is one, which no limit can stay below.
 func (s *Service) StayBelow(threshold int, window time.Duration) int {
-	most := []int{s.c.Tries, 2 * s.c.Tries, 2 * SessionTries}
-	if threshold > 0 {
-		most = deal(max(1, threshold-1), most)
-	} else {
+	if threshold == 0 {
 		window = 0
 	}
 	window = max(s.c.Window, window)
-	now := budgets{perAccount(most[0], window), perAccount(most[1], window), perAccount(most[2], window)}
-	s.account.Store(&now)
-	return now.strangers.Tries
+	strangers, known, again := ShareTries(threshold, s.c.Tries)
+	s.account.Store(&budgets{perAccount(strangers, window), perAccount(known, window), perAccount(again, window)})
+	return strangers
 }
 
-// deal hands out n tries, one each in turn, until all have what they want.
-func deal(n int, want []int) []int {
-	got := make([]int, len(want))
-	for given := true; given; {
-		given = false
+// ShareTries returns how many wrong passwords of one account strangers, known browsers
+// and sessions may have, all together fewer than the directory's lockout threshold.
+// Strangers have the number of the setting at most, the others twice theirs, because a
+// person has more than one browser. Under a low threshold each gets one in turn.
+func ShareTries(threshold, tries int) (strangers, known, again int) {
+	want := [3]int{tries, 2 * tries, 2 * SessionTries}
+	if threshold == 0 {
+		return want[0], want[1], want[2]
+	}
+	got, left := [3]int{}, max(1, threshold-1)
+	for left > 0 && got != want {
 		for i := range want {
-			if n > 0 && got[i] < want[i] {
+			if left > 0 && got[i] < want[i] {
 				got[i]++
-				n--
-				given = true
+				left--
 			}
 		}
 	}
-	return got
+	return got[0], got[1], got[2]
 }
 
 // perAccount uses a rolling window: in a fixed one, twice the tries fit around its end,

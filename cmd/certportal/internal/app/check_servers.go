@@ -14,7 +14,7 @@ import (
 // CheckServers connects to everything the settings name: CRL targets, directory,
 // identity provider, mail server. An error means that a client cannot be made.
 func CheckServers(ctx context.Context, s *config.Settings, log *slog.Logger) (findings []portal.Finding, err error) {
-	findings = listFindings(ctx, s)
+	findings = append(proxyFindings(s), listFindings(ctx, s)...)
 	if s.Directory.Kind != config.KindBuiltin {
 		d, err := OpenLDAP(s, time.Now, log)
 		if err != nil {

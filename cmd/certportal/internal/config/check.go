@@ -103,8 +103,8 @@ func (s *Settings) checkTLS() error {
 		}
 	}
 	for i, network := range s.TrustedProxies {
-		if _, err := netip.ParsePrefix(network); err != nil {
-			errs = append(errs, mistake(fmt.Sprintf("trusted_proxies[%d]", i), network, "write a network such as 10.0.0.0/24"))
+		if _, err := parseNetwork(network); err != nil {
+			errs = append(errs, mistake(fmt.Sprintf("trusted_proxies[%d]", i), network, err.Error()))
 		}
 	}
 	for i, a := range s.Anchors {

@@ -99,6 +99,11 @@ func TestSettingsRefuse(t *testing.T) {
 		{"not YAML", "listen: [", []string{"yaml"}},
 		{"a list where a map", "- a\n- b", []string{"cannot unmarshal"}},
 		{"network", "trusted_proxies: [10.0.0.0/99]", []string{"trusted_proxies[0]", "10.0.0.0/99"}},
+		{"address of a proxy", "trusted_proxies: [10.0.0.5]", []string{"trusted_proxies[0]", "10.0.0.5/32"}},
+		{"proxy with a port", "trusted_proxies: ['203.0.113.10:5544']", []string{"trusted_proxies[0]", "without a port", "203.0.113.10/32"}},
+		{"IPv6 proxy with a port", "trusted_proxies: ['[2001:db8::7]:443']", []string{"trusted_proxies[0]", "2001:db8::7/128"}},
+		{"proxy within IPv6", "trusted_proxies: ['::ffff:10.0.0.0/120']", []string{"trusted_proxies[0]", "write a network"}},
+		{"proxy by word", "trusted_proxies: [unknown]", []string{"trusted_proxies[0]", "write a network"}},
 		{"several at once", "log_level: loud\npages: {accent: blue}", []string{"log_level", "pages.accent"}},
 	}
 	for _, tt := range tests {

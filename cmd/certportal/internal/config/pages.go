@@ -30,11 +30,27 @@ func (s *Settings) Renderer() (*page.Renderer, error) {
 func (s *Settings) Proxies() []netip.Prefix {
 	var list []netip.Prefix
 	for _, network := range s.TrustedProxies {
-		if p, err := netip.ParsePrefix(network); err == nil {
+		if p, err := parseNetwork(network); err == nil {
 			list = append(list, p)
 		}
 	}
 	return list
+}
+
+// parseNetwork reads a network of proxies. Its error says how to write it.
+func parseNetwork(s string) (netip.Prefix, error) {
+	if p, err := netip.ParsePrefix(s); err == nil && !p.Addr().Is4In6() {
+		return p.Masked(), nil
+	}
+	if a, err := netip.ParseAddrPort(s); err == nil {
+		a := a.Addr().Unmap().WithZone("")
+		return netip.Prefix{}, fmt.Errorf("write the network of the proxy without a port, such as %s/%d", a, a.BitLen())
+	}
+	if a, err := netip.ParseAddr(s); err == nil {
+		a = a.Unmap().WithZone("")
+		return netip.Prefix{}, fmt.Errorf("write a network: %s/%d for this address alone", a, a.BitLen())
+	}
+	return netip.Prefix{}, errors.New("write a network such as 10.0.0.0/24")
 }
 
 // Read gives the certificates of one entry of anchors, PEM or DER.

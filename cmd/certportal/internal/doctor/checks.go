@@ -11,6 +11,7 @@ import (
 	"certportal/internal/auditmonitor"
 	"certportal/internal/directory"
 	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // Checks returns the checks of "config check", and those that need a running portal.
@@ -93,12 +94,14 @@ func CheckTries(ctx context.Context, s *config.Settings, d *directory.LDAP) port
 	case lock.Threshold == 1:
 		f.State = portal.FindingWarning
 		f.Text = "the directory locks an account at the first wrong password: nothing can stay below that; raise lockoutThreshold"
-	case lock.Threshold > 0 && s.SignIn.Tries >= lock.Threshold:
-		f.State = portal.FindingWarning
-		f.Text = fmt.Sprintf("the directory locks an account after %d wrong passwords: the portal allows %d instead of %d",
-			lock.Threshold, lock.Threshold-1, s.SignIn.Tries)
 	case lock.Threshold > 0:
-		f.Text = fmt.Sprintf("%d, below the directory's own lock at %d in %v", s.SignIn.Tries, lock.Threshold, lock.Window)
+		strangers, known, again := signin.ShareTries(lock.Threshold, s.SignIn.Tries)
+		f.Text = fmt.Sprintf("%d for unknown browsers, %d for known ones, %d for sessions, together below the directory's own lock at %d in %v",
+			strangers, known, again, lock.Threshold, lock.Window)
+		if strangers < s.SignIn.Tries || known == 0 || again == 0 {
+			f.State = portal.FindingWarning
+			f.Text += fmt.Sprintf("; sign_in.tries is %d: raise lockoutThreshold to 10 or more", s.SignIn.Tries)
+		}
 	default:
 		f.Text = fmt.Sprintf("%d; the directory tells of no lock of its own", s.SignIn.Tries)
 	}

@@ -1,0 +1,28 @@
+package app
+
+import (
+	"strings"
+	"testing"
+
+	"certportal/cmd/certportal/internal/config"
+	"certportal/internal/portal"
+)
+
+func TestProxyFindings(t *testing.T) {
+	s := &config.Settings{TrustedProxies: []string{"192.0.2.0/24", "10.0.0.0/8", "2001:db8::/32", "fd00:1::/64"}}
+	want := []struct {
+		state portal.FindingState
+		text  string
+	}{
+		{portal.FindingOK, "203.0.113.10:5544"}, {portal.FindingWarning, "large network"},
+		{portal.FindingWarning, "large network"}, {portal.FindingOK, "[2001:db8::7]:443"},
+	}
+	for i, f := range proxyFindings(s) {
+		if f.State != want[i].state || !strings.Contains(f.Text, want[i].text) || !strings.Contains(f.Text, s.TrustedProxies[i]) {
+			t.Errorf("%s: got %+v", s.TrustedProxies[i], f)
+		}
+	}
+	if got := proxyFindings(&config.Settings{}); len(got) != 0 {
+		t.Errorf("without proxies: %+v", got)
+	}
+}
