@@ -100,7 +100,7 @@ func (r *Registrar) Renew(ctx context.Context, by portal.Actor, holder *x509.Cer
 	by.Person = device.Person
 	var cert *x509.Certificate
 	if err == nil {
-		cert, err = r.renew(ctx, by, device, key)
+		cert, err = r.renew(ctx, by, holder, device, key)
 	}
 	r.noteDenial(ctx, by, device, "certificate", err)
 	return cert, err
@@ -134,7 +134,7 @@ func (r *Registrar) findHolder(ctx context.Context, holder *x509.Certificate) (p
 	return device, nil
 }
 
-func (r *Registrar) renew(ctx context.Context, by portal.Actor, device portal.Device, key crypto.PublicKey) (*x509.Certificate, error) {
+func (r *Registrar) renew(ctx context.Context, by portal.Actor, holder *x509.Certificate, device portal.Device, key crypto.PublicKey) (*x509.Certificate, error) {
 	leave, err := r.persons.lock(ctx, by.Person)
 	if err != nil {
 		return nil, &portal.Outage{Part: portal.PartIssuer, Err: err}
@@ -151,6 +151,11 @@ func (r *Registrar) renew(ctx context.Context, by portal.Actor, device portal.De
 	person, err := r.mayEnroll(ctx, by.Person)
 	if err != nil {
 		return nil, err
+	}
+	// The rows that lead from the certificate to its person can be changed in the
+	// database, what the certificate says cannot.
+	if !ca.IssuedTo(holder, person.Subject()) {
+		return nil, &portal.Denial{Why: portal.HolderUnknown}
 	}
 	// Each renewal leaves a certificate in the revocation list.
 	if err := r.countIssue(ctx, person.ID); err != nil {

@@ -10,6 +10,7 @@ import (
 	"crypto/sha1"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"database/sql"
 	"encoding/asn1"
 	"errors"
 	"net/http"
@@ -170,6 +171,35 @@ func TestA15_RenewalNeedsTheStoredCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.denied(victim, h.message(victim, wire.RenewalReq, want), wire.BadRequest, portal.HolderEnded)
+}
+
+// TestA15_RenewalOfAPlantedHolder leads the rows of a phone's own certificate to another
+// person in SQL: the renewal would be a certificate in that person's name.
+func TestA15_RenewalOfAPlantedHolder(t *testing.T) {
+	h := newRenewingFixture(t)
+	thief, c := newPhone(t, 0), h.challenge(h.anna)
+	thief.signer = h.issue(thief, h.first(thief, c.Secret))
+	victim, other := newPhone(t, 1), h.challenge(h.bert)
+	victim.signer = h.issue(victim, h.first(victim, other.Secret))
+	h.pass(renewable)
+	before := h.serials()
+	plain := testkit.Must(sql.Open("sqlite", "file://"+h.file+"?_pragma=busy_timeout(5000)"))(t)
+	defer plain.Close()
+	for _, statement := range []string{
+		"UPDATE devices SET person = 'bert' WHERE person = 'anna'",
+		"UPDATE certificates SET person = 'bert', upn = 'bert@corp.example' WHERE person = 'anna'",
+	} {
+		testkit.Must(plain.ExecContext(t.Context(), statement))(t)
+	}
+	_, err := h.registrar.Renew(t.Context(), portal.Actor{}, thief.signer, rsaKey(t, 2).Public())
+	var denial *portal.Denial
+	if !errors.As(err, &denial) || denial.Why != portal.HolderUnknown {
+		t.Errorf("got %v, want %s", err, portal.HolderUnknown)
+	}
+	if got := h.serials(); got != before {
+		t.Errorf("%d serials, want the %d before", got, before)
+	}
+	testkit.Must(h.registrar.Renew(t.Context(), portal.Actor{}, victim.signer, rsaKey(t, 3).Public()))(t)
 }
 
 func TestA15_RenewalAfterTheEnd(t *testing.T) {

@@ -52,6 +52,7 @@ func TestMain(m *testing.M) {
 type fixture struct {
 	t          testing.TB
 	db         *store.DB
+	file       string // of the database
 	people     *directory.Builtin
 	registrar  *enroll.Registrar
 	hierarchy  *ca.Hierarchy
@@ -88,7 +89,8 @@ func newFixtureIn(t testing.TB, dir string) *fixture {
 	t.Helper()
 	h := &fixture{t: t, key: enroll.PickupKey{7}}
 	ctx, log := t.Context(), slog.New(slog.DiscardHandler)
-	h.db = testkit.Must(store.Open(ctx, store.Config{URL: filepath.Join(dir, "portal.db"), Log: log}))(t)
+	h.file = filepath.Join(dir, "portal.db")
+	h.db = testkit.Must(store.Open(ctx, store.Config{URL: h.file, Log: log, Secret: portal.Secret{1}}))(t)
 	t.Cleanup(func() { h.db.Close() })
 	h.people = testkit.Must(directory.NewBuiltin(h.db))(t)
 	h.anna, h.bert = h.add("anna", 1101), h.add("bert", 1102)
