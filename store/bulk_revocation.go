@@ -17,11 +17,12 @@ import (
 
 // bulkColumns are the columns that [bulkRow] scans.
 const bulkColumns = `id, state, filter, place, maker, maker_name, role, address, request, made_at, expires_at,
-	cause, comment, approver, approver_name, approved_at, closed_at, items, finished, ended`
+	cause, comment, approver, approver_name, approved_at, closed_at, items, finished, ended, mac`
 
 type bulkRow struct {
 	order                           admin.BulkRevocation
 	place                           string
+	mac                             []byte
 	made, expires, approved, closed sql.NullInt64
 }
 
@@ -29,13 +30,19 @@ func (r *bulkRow) fields() []any {
 	o := &r.order
 	return []any{&o.ID, &o.State, &o.Filter, &r.place, &o.Maker, &o.MakerName, &o.Role, &o.Address, &o.Request,
 		&r.made, &r.expires, &o.Cause, &o.Comment, &o.Approver, &o.ApproverName, &r.approved, &r.closed,
-		&o.Items, &o.Finished, &o.Revoked}
+		&o.Items, &o.Finished, &o.Revoked, &r.mac}
 }
 
-func (r *bulkRow) value() (admin.BulkRevocation, error) {
+// value is the bulk revocation. One that is open and was not recorded so by this portal
+// is unproven.
+func (r *bulkRow) value(secret portal.Secret) (admin.BulkRevocation, error) {
 	o := r.order
 	o.Made, o.Expires = sqldb.TimeOf(r.made), sqldb.TimeOf(r.expires)
 	o.Approved, o.Closed = sqldb.TimeOf(r.approved), sqldb.TimeOf(r.closed)
+	o.Unproven = o.Closed.IsZero() && !proves(r.mac, bulkMAC(secret, o))
+	if o.Unproven {
+		return o, nil
+	}
 	var err error
 	o.Cursor, err = admin.ParseCursor(r.place)
 	return o, err
@@ -44,10 +51,13 @@ func (r *bulkRow) value() (admin.BulkRevocation, error) {
 // AddBulk records a new bulk revocation.
 func (db BulkRevocations) AddBulk(ctx context.Context, o admin.BulkRevocation, entry audit.Entry) error {
 	return db.write(ctx, "recording bulk revocation", func(ctx context.Context, t *tx) error {
+		o.Filter, o.MakerName = sqldb.Cleaned(o.Filter), sqldb.Cleaned(o.MakerName)
+		o.Address, o.Request = sqldb.Cleaned(o.Address), sqldb.Cleaned(o.Request)
+		mac := bulkMAC(t.secret, o)
 		_, err := t.Exec(ctx, `INSERT INTO orders (`+bulkColumns+`) VALUES
-			($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', '', '', '', NULL, NULL, 0, 0, 0)`,
-			o.ID, string(o.State), sqldb.Cleaned(o.Filter), o.Cursor.String(), string(o.Maker), sqldb.Cleaned(o.MakerName), o.Role,
-			sqldb.Cleaned(o.Address), sqldb.Cleaned(o.Request), o.Made.UnixMilli(), o.Expires.UnixMilli())
+			($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', '', '', '', NULL, NULL, 0, 0, 0, $12)`,
+			o.ID, string(o.State), o.Filter, o.Cursor.String(), string(o.Maker), o.MakerName, o.Role,
+			o.Address, o.Request, o.Made.UnixMilli(), o.Expires.UnixMilli(), mac[:])
 		if err != nil {
 			return fmt.Errorf("recording bulk revocation %s: %w", o.ID, err)
 		}
@@ -66,7 +76,7 @@ func (db BulkRevocations) Bulk(ctx context.Context, id string) (admin.BulkRevoca
 	if err != nil {
 		return admin.BulkRevocation{}, fmt.Errorf("finding bulk revocation %q: %w", id, err)
 	}
-	return r.value()
+	return r.value(db.secret)
 }
 
 // Bulks lists bulk revocations, running ones first, then the newest; only open ones
@@ -84,7 +94,7 @@ func (db BulkRevocations) Bulks(ctx context.Context, open bool, limit int) ([]ad
 			if err := rows.Scan(r.fields()...); err != nil {
 				return err
 			}
-			o, err := r.value()
+			o, err := r.value(db.secret)
 			orders = append(orders, o)
 			return err
 		})
@@ -124,87 +134,122 @@ func (db BulkRevocations) BulkItems(ctx context.Context, id string, after, limit
 // portal.ErrConflict says that it gathers from another cursor by now, or not at all.
 func (db BulkRevocations) AddBulkItems(ctx context.Context, id string, from admin.Cursor, serials []ca.Serial, next admin.Cursor) error {
 	return db.writeWithin(ctx, workWithin, "gathering", func(ctx context.Context, t *tx) error {
-		state := admin.Gathering
-		if next == (admin.Cursor{}) {
-			state = admin.Draft
+		o, err := t.lockBulk(ctx, id, admin.Gathering)
+		if err != nil {
+			return err
 		}
-		var items int
-		err := t.One(ctx, `UPDATE orders SET place = $3, state = $4 WHERE id = $1 AND state = 'gathering' AND place = $2
-			RETURNING items`, []any{id, from.String(), next.String(), string(state)}, &items)
-		if errors.Is(err, portal.ErrNotFound) {
+		if o.Cursor.String() != from.String() {
 			return portal.ErrConflict
 		}
+		if next == (admin.Cursor{}) {
+			o.State = admin.Draft
+		}
+		if o.Items, err = t.addItems(ctx, id, o.Items, serials); err != nil {
+			return err
+		}
+		mac := bulkMAC(t.secret, o)
+		_, err = t.Exec(ctx, "UPDATE orders SET place = $2, state = $3, items = $4, mac = $5 WHERE id = $1",
+			id, next.String(), string(o.State), o.Items, mac[:])
 		if err != nil {
 			return fmt.Errorf("advancing bulk revocation %s: %w", id, err)
 		}
-		return t.addItems(ctx, id, items, serials)
+		return nil
 	})
 }
 
+// lockBulk reads a bulk revocation in a state and takes its row, so that replicas wait
+// for each other. It returns portal.ErrConflict when it is in another state, and
+// admin.ErrUnproven when this portal did not record it so.
+func (t *tx) lockBulk(ctx context.Context, id string, state admin.BulkState) (admin.BulkRevocation, error) {
+	var r bulkRow
+	err := t.One(ctx, "UPDATE orders SET finished = finished WHERE id = $1 AND state = $2 RETURNING "+bulkColumns,
+		[]any{id, string(state)}, r.fields()...)
+	if errors.Is(err, portal.ErrNotFound) {
+		return admin.BulkRevocation{}, portal.ErrConflict
+	}
+	if err != nil {
+		return admin.BulkRevocation{}, fmt.Errorf("taking bulk revocation %s: %w", id, err)
+	}
+	o, err := r.value(t.secret)
+	if err == nil && o.Unproven {
+		err = fmt.Errorf("bulk revocation %s: %w", id, admin.ErrUnproven)
+	}
+	return o, err
+}
+
 // addItems adds the certificates that a bulk revocation does not have yet, behind
-// its first items.
-func (t *tx) addItems(ctx context.Context, id string, items int, serials []ca.Serial) error {
+// its first items. It returns how many it has then.
+func (t *tx) addItems(ctx context.Context, id string, items int, serials []ca.Serial) (int, error) {
 	for _, serial := range serials {
-		touched, err := t.Exec(ctx, `INSERT INTO order_items (order_id, place, serial, outcome) VALUES ($1, $2, $3, '')
-			ON CONFLICT (order_id, serial) DO NOTHING`, id, items+1, serial.String())
+		mac := bulkItemMAC(t.secret, id, items+1, serial)
+		touched, err := t.Exec(ctx, `INSERT INTO order_items (order_id, place, serial, outcome, mac) VALUES ($1, $2, $3, '', $4)
+			ON CONFLICT (order_id, serial) DO NOTHING`, id, items+1, serial.String(), mac[:])
 		if err != nil {
-			return fmt.Errorf("adding %s to bulk revocation %s: %w", serial, id, err)
+			return items, fmt.Errorf("adding %s to bulk revocation %s: %w", serial, id, err)
 		}
 		items += touched
 	}
-	_, err := t.Exec(ctx, "UPDATE orders SET items = $2 WHERE id = $1", id, items)
-	if err != nil {
-		return fmt.Errorf("counting bulk revocation %s: %w", id, err)
-	}
-	return nil
+	return items, nil
 }
 
 // TransitionBulk brings a bulk revocation from one state to another.
-// portal.ErrConflict says that it is not in the first state.
+// portal.ErrConflict says that it is not in the first state, admin.ErrUnproven that this
+// portal did not record it so: such a one may be closed.
 func (db BulkRevocations) TransitionBulk(ctx context.Context, m admin.BulkTransition) error {
 	return db.write(ctx, "moving bulk revocation "+m.ID, func(ctx context.Context, t *tx) error {
-		var closed, approved time.Time
-		if m.To == admin.Done || m.To == admin.Dropped || m.To == admin.Lapsed {
-			closed = m.At
+		o, err := t.lockBulk(ctx, m.ID, m.From)
+		closing := m.To == admin.Done || m.To == admin.Dropped || m.To == admin.Lapsed
+		if err != nil && !(closing && errors.Is(err, admin.ErrUnproven)) {
+			return err
 		}
-		if m.Approver != "" {
-			approved = m.At
+		o.State, o.Approver, o.ApproverName = m.To, m.Approver, sqldb.Cleaned(m.Name)
+		if closing {
+			o.Closed = m.At
 		}
-		touched, err := t.Exec(ctx, `UPDATE orders SET state = $3, closed_at = $4,
-			expires_at = coalesce($5, expires_at),
-			cause = CASE WHEN $6 = '' THEN cause ELSE $6 END, comment = CASE WHEN $7 = '' THEN comment ELSE $7 END,
-			approver = $8, approver_name = $9, approved_at = $10
-			WHERE id = $1 AND state = $2`,
-			m.ID, string(m.From), string(m.To), sqldb.Moment(closed), sqldb.Moment(m.Expires), string(m.Grounds.Cause),
-			sqldb.Cleaned(m.Grounds.Comment), string(m.Approver), sqldb.Cleaned(m.Name), sqldb.Moment(approved))
-		if err != nil {
-			return fmt.Errorf("moving bulk revocation: %w", err)
+		if o.Approved = (time.Time{}); m.Approver != "" {
+			o.Approved = m.At
 		}
-		if touched == 0 {
-			return portal.ErrConflict
+		if !m.Expires.IsZero() {
+			o.Expires = m.Expires
+		}
+		if m.Grounds.Cause != "" {
+			o.Cause = m.Grounds.Cause
+		}
+		if m.Grounds.Comment != "" {
+			o.Comment = sqldb.Cleaned(m.Grounds.Comment)
+		}
+		if err := t.replaceBulk(ctx, o); err != nil {
+			return err
 		}
 		return t.append(ctx, m.Entry)
 	})
 }
 
+// replaceBulk writes what a change of state changes.
+func (t *tx) replaceBulk(ctx context.Context, o admin.BulkRevocation) error {
+	mac := bulkMAC(t.secret, o)
+	_, err := t.Exec(ctx, `UPDATE orders SET state = $2, closed_at = $3, expires_at = $4, cause = $5, comment = $6,
+		approver = $7, approver_name = $8, approved_at = $9, mac = $10 WHERE id = $1`,
+		o.ID, string(o.State), sqldb.Moment(o.Closed), o.Expires.UnixMilli(), string(o.Cause), o.Comment,
+		string(o.Approver), o.ApproverName, sqldb.Moment(o.Approved), mac[:])
+	if err != nil {
+		return fmt.Errorf("moving bulk revocation: %w", err)
+	}
+	return nil
+}
+
 // RevokeBulkItems revokes the next certificates of a running bulk revocation, in one
 // transaction with its progress, and closes it after the last. After a crash, what
-// was interrupted was either done and recorded, or is done again.
+// was interrupted was either done and recorded, or is done again. admin.ErrUnproven says
+// that the bulk revocation or one of these certificates is not as this portal recorded
+// it; nothing is revoked then.
 func (db BulkRevocations) RevokeBulkItems(ctx context.Context, id string, limit int, at time.Time) (ended int, more bool, err error) {
 	err = db.writeWithin(ctx, workWithin, "revoking items of bulk revocation "+id, func(ctx context.Context, t *tx) error {
 		ended, more = 0, false
-		// The first statement takes the order's row: replicas wait for each other.
-		var r bulkRow
-		found := false
-		err := t.All(ctx, "UPDATE orders SET finished = finished WHERE id = $1 AND state = 'running' RETURNING "+bulkColumns,
-			[]any{id}, func(rows *sql.Rows) error {
-				found = true
-				return rows.Scan(r.fields()...)
-			})
-		if err != nil || !found {
-			return err
+		o, err := t.lockBulk(ctx, id, admin.Running)
+		if errors.Is(err, portal.ErrConflict) {
+			return nil // another replica closed it
 		}
-		o, err := r.value()
 		if err != nil {
 			return err
 		}
@@ -231,13 +276,29 @@ func (db BulkRevocations) RevokeBulkItems(ctx context.Context, id string, limit 
 	return ended, more, nil
 }
 
-// itemsOf lists the next certificates of a bulk revocation.
+// itemsOf lists the next certificates of a bulk revocation. It returns
+// admin.ErrUnproven when one is missing or was not added by this portal.
 func (t *tx) itemsOf(ctx context.Context, o admin.BulkRevocation, limit int) ([]ca.Serial, error) {
 	var serials []ca.Serial
-	err := t.All(ctx, "SELECT serial FROM order_items WHERE order_id = $1 AND place > $2 ORDER BY place LIMIT $3",
-		[]any{o.ID, o.Finished, limit}, func(rows *sql.Rows) error { return scanSerial(rows, &serials) })
+	unproven := false
+	err := t.All(ctx, `SELECT serial, place, mac FROM order_items WHERE order_id = $1 AND place > $2 AND place <= $3
+		ORDER BY place LIMIT $4`, []any{o.ID, o.Finished, o.Items, limit}, func(rows *sql.Rows) error {
+		var text string
+		var place int
+		var mac []byte
+		if err := rows.Scan(&text, &place, &mac); err != nil {
+			return err
+		}
+		serial, err := serialOf(text)
+		serials = append(serials, serial)
+		unproven = unproven || !proves(mac, bulkItemMAC(t.secret, o.ID, place, serial))
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("listing certificates of bulk revocation %s: %w", o.ID, err)
+	}
+	if unproven || len(serials) != min(limit, o.Items-o.Finished) {
+		return nil, fmt.Errorf("certificates of bulk revocation %s: %w", o.ID, admin.ErrUnproven)
 	}
 	return serials, nil
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // challengeColumns are the columns of a challenge h, without its device.
-const challengeColumns = `h.id, h.secret_hash, h.token_hash, h.names_hash, h.made_at, h.expires_at, h.used_at, h.invitation, h.renews`
+const challengeColumns = `h.id, h.secret_hash, h.token_hash, h.names_hash, h.made_at, h.expires_at, h.used_at, h.invitation, h.renews, h.mac`
 
 // AddChallenge records the right of a device to enrol, and the device when it is
 // new. An earlier unused challenge of the device is deleted: only the last profile
@@ -28,18 +28,19 @@ func (db Enrolments) AddChallenge(ctx context.Context, c enroll.StoredChallenge,
 		if err := t.challengedDevice(ctx, &r); err != nil {
 			return err
 		}
-		if err := t.checkInvitation(ctx, r.Person, c.Invitation, c.Made); err != nil {
+		if err := checkInvitation(ctx, t, t.secret, r.Person, c.Invitation, c.Made); err != nil {
 			return err
 		}
 		_, err := t.Exec(ctx, "DELETE FROM challenges WHERE device_id = $1 AND used_at IS NULL", string(r.Device.ID))
 		if err != nil {
 			return fmt.Errorf("dropping earlier challenges: %w", err)
 		}
+		mac := challengeMAC(t.secret, c)
 		_, err = t.Exec(ctx, `INSERT INTO challenges
-			(id, secret_hash, token_hash, device_id, names_hash, made_at, expires_at, invitation, renews)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			(id, secret_hash, token_hash, device_id, names_hash, made_at, expires_at, invitation, renews, mac)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 			string(c.ID), c.SecretHash[:], c.TokenHash[:], string(r.Device.ID), c.Names[:], c.Made.UnixMilli(), c.Expires.UnixMilli(),
-			sqldb.Optional(string(c.Invitation)), c.Renew)
+			sqldb.Optional(string(c.Invitation)), c.Renew, mac[:])
 		if err != nil {
 			return fmt.Errorf("recording challenge: %w", err)
 		}
@@ -92,10 +93,10 @@ func (db Enrolments) OpenChallenge(ctx context.Context, person portal.PersonID, 
 func (db Enrolments) challenge(ctx context.Context, where string, args ...any) (enroll.StoredChallenge, error) {
 	var c enroll.StoredChallenge
 	var d deviceRow
-	var secret, token, names []byte
+	var secret, token, names, mac []byte
 	var made, expires, used sql.NullInt64
 	var invitation sql.NullString
-	into := append([]any{&c.ID, &secret, &token, &names, &made, &expires, &used, &invitation, &c.Renew}, d.fields()...)
+	into := append([]any{&c.ID, &secret, &token, &names, &made, &expires, &used, &invitation, &c.Renew, &mac}, d.fields()...)
 	err := db.One(ctx, `SELECT `+challengeColumns+`, `+deviceColumns+`
 		FROM challenges h JOIN devices d ON d.id = h.device_id WHERE `+where, args, into...)
 	if err != nil {
@@ -107,7 +108,14 @@ func (db Enrolments) challenge(ctx context.Context, where string, args ...any) (
 	c.Names, errs[2] = sqldb.Hash32(names)
 	c.Device, c.Invitation = d.value(), signin.InvitationID(invitation.String)
 	c.Made, c.Expires, c.Used = sqldb.TimeOf(made), sqldb.TimeOf(expires), sqldb.TimeOf(used)
-	return c, errors.Join(errs[:]...)
+	if err := errors.Join(errs[:]...); err != nil {
+		return enroll.StoredChallenge{}, err
+	}
+	if !proves(mac, challengeMAC(db.secret, c)) {
+		db.Log().Warn("a challenge was not recorded by this portal, or changed in the database: it opens nothing", "challenge", c.ID)
+		return enroll.StoredChallenge{}, fmt.Errorf("authenticating challenge: %w", portal.ErrNotFound)
+	}
+	return c, nil
 }
 
 // useChallenge ties a challenge to the certificate that is reserved with it.

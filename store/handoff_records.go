@@ -39,9 +39,11 @@ func (db SignInRecords) OfferHandoff(ctx context.Context, o signin.HandoffOffer)
 		if err != nil {
 			return fmt.Errorf("dropping old hand-offs: %w", err)
 		}
-		_, err = t.Exec(ctx, `INSERT INTO handoffs (id, code_hash, session, person, masked, number, choices, state, expires_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, string(o.ID), o.CodeHash[:], o.Session[:], string(o.Person),
-			sqldb.Cleaned(o.Masked), o.Number, choicesText(o.Choices), string(signin.HandoffOpen), o.Expires.UnixMilli())
+		o.Masked = sqldb.Cleaned(o.Masked)
+		mac := handoffMAC(t.secret, o.Handoff, o.CodeHash[:], o.Session[:])
+		_, err = t.Exec(ctx, `INSERT INTO handoffs (id, code_hash, session, person, masked, number, choices, state, expires_at, mac)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, string(o.ID), o.CodeHash[:], o.Session[:], string(o.Person),
+			o.Masked, o.Number, choicesText(o.Choices), string(signin.HandoffOpen), o.Expires.UnixMilli(), mac[:])
 		if err != nil {
 			return fmt.Errorf("recording hand-off: %w", err)
 		}
@@ -68,14 +70,19 @@ func (db SignInRecords) handoff(ctx context.Context, where string, args ...any) 
 	var h signin.Handoff
 	var choices string
 	var expires sql.NullInt64
-	err := db.One(ctx, "SELECT h.id, h.person, h.masked, h.number, h.choices, h.state, h.expires_at FROM handoffs h WHERE "+where,
-		args, &h.ID, &h.Person, &h.Masked, &h.Number, &choices, &h.State, &expires)
+	var codeHash, session, mac []byte
+	err := db.One(ctx, `SELECT h.id, h.person, h.masked, h.number, h.choices, h.state, h.expires_at, h.code_hash, h.session, h.mac
+		FROM handoffs h WHERE `+where, args, &h.ID, &h.Person, &h.Masked, &h.Number, &choices, &h.State, &expires, &codeHash, &session, &mac)
 	if err != nil {
 		return signin.Handoff{}, fmt.Errorf("finding hand-off: %w", err)
 	}
 	h.Expires = sqldb.TimeOf(expires)
 	if h.Choices, err = choicesOf(choices); err != nil {
 		return signin.Handoff{}, err
+	}
+	if !proves(mac, handoffMAC(db.secret, h, codeHash, session)) {
+		db.Log().Warn("a hand-off was not recorded by this portal, or changed in the database: it opens nothing", "handoff", h.ID)
+		return signin.Handoff{}, fmt.Errorf("authenticating hand-off: %w", portal.ErrNotFound)
 	}
 	return h, nil
 }

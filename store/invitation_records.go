@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,24 +21,30 @@ const invitationRetention = 90 * 24 * time.Hour
 
 // invitationColumns are what [invitationRow] scans, of a table named i.
 const invitationColumns = `i.id, i.person, i.made_by, i.made_role, i.made_at, i.checked, i.note, i.purpose, i.device_id,
-	i.alone, i.state, i.expires_at, i.approver, i.closed_at, i.serial`
+	i.alone, i.state, i.expires_at, i.approver, i.closed_at, i.serial, i.code_hash, i.mac`
 
 type invitationRow struct {
 	invitation            signin.Invitation
 	made, expires, closed sql.NullInt64
 	approver, serial      sql.NullString
+	codeHash, mac         []byte
 }
 
 func (r *invitationRow) fields() []any {
 	i := &r.invitation
 	return []any{&i.ID, &i.Person, &i.MadeBy, &i.MadeRole, &r.made, &i.Check, &i.Note, &i.Purpose, &i.Device,
-		&i.Alone, &i.State, &r.expires, &r.approver, &r.closed, &r.serial}
+		&i.Alone, &i.State, &r.expires, &r.approver, &r.closed, &r.serial, &r.codeHash, &r.mac}
 }
 
-func (r *invitationRow) value() (signin.Invitation, error) {
+// value is the invitation. One that could be used and was not recorded so by this portal
+// is void.
+func (r *invitationRow) value(secret portal.Secret) (signin.Invitation, error) {
 	i := r.invitation
 	i.Made, i.Expires, i.Closed = sqldb.TimeOf(r.made), sqldb.TimeOf(r.expires), sqldb.TimeOf(r.closed)
 	i.Approver = portal.PersonID(r.approver.String)
+	if i.Closed.IsZero() && !proves(r.mac, invitationMAC(secret, i, r.codeHash)) {
+		i.State = signin.InvitationVoid
+	}
 	if !r.serial.Valid {
 		return i, nil
 	}
@@ -64,10 +71,12 @@ func (db SignInRecords) Invite(ctx context.Context, o signin.InvitationOffer) er
 		if err != nil {
 			return fmt.Errorf("dropping old invitations: %w", err)
 		}
+		o.Note = sqldb.Cleaned(o.Note)
+		mac := invitationMAC(t.secret, o.Invitation, o.CodeHash[:])
 		_, err = t.Exec(ctx, `INSERT INTO invitations (id, code_hash, person, made_by, made_role, made_at, checked, note,
-			purpose, device_id, alone, state, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+			purpose, device_id, alone, state, expires_at, mac) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 			string(o.ID), o.CodeHash[:], string(o.Person), string(o.MadeBy), string(o.MadeRole), o.Made.UnixMilli(),
-			string(o.Check), sqldb.Cleaned(o.Note), string(o.Purpose), string(o.Device), o.Alone, string(o.State), o.Expires.UnixMilli())
+			string(o.Check), o.Note, string(o.Purpose), string(o.Device), o.Alone, string(o.State), o.Expires.UnixMilli(), mac[:])
 		if err != nil {
 			return fmt.Errorf("recording invitation: %w", err)
 		}
@@ -109,12 +118,16 @@ func (db SignInRecords) InvitationByCode(ctx context.Context, codeHash [sha256.S
 }
 
 // Invited finds the invitation of a person that is open or waiting. The error wraps
-// portal.ErrNotFound when there is none.
+// portal.ErrNotFound when there is none, or it is void.
 func (db SignInRecords) Invited(ctx context.Context, person portal.PersonID) (signin.Invitation, error) {
 	if !sqldb.Storable(string(person)) {
 		return signin.Invitation{}, fmt.Errorf("finding invitation: %w", portal.ErrNotFound)
 	}
-	return db.invitation(ctx, "i.person = $1 AND i.closed_at IS NULL", string(person))
+	i, err := db.invitation(ctx, "i.person = $1 AND i.closed_at IS NULL", string(person))
+	if err == nil && i.State == signin.InvitationVoid {
+		return signin.Invitation{}, fmt.Errorf("finding invitation: %w", portal.ErrNotFound)
+	}
+	return i, err
 }
 
 func (db SignInRecords) invitation(ctx context.Context, where string, args ...any) (signin.Invitation, error) {
@@ -123,10 +136,11 @@ func (db SignInRecords) invitation(ctx context.Context, where string, args ...an
 	if err != nil {
 		return signin.Invitation{}, fmt.Errorf("finding invitation: %w", err)
 	}
-	return r.value()
+	return r.value(db.secret)
 }
 
-// WaitingInvitations lists invitations that wait for approval, oldest first.
+// WaitingInvitations lists invitations that wait for approval, oldest first, without
+// void ones.
 func (db SignInRecords) WaitingInvitations(ctx context.Context, now time.Time, limit int) ([]signin.Invitation, error) {
 	var waiting []signin.Invitation
 	err := db.All(ctx, "SELECT "+invitationColumns+` FROM invitations i
@@ -136,8 +150,10 @@ func (db SignInRecords) WaitingInvitations(ctx context.Context, now time.Time, l
 			if err := rows.Scan(r.fields()...); err != nil {
 				return err
 			}
-			i, err := r.value()
-			waiting = append(waiting, i)
+			i, err := r.value(db.secret)
+			if i.State == signin.InvitationWaiting {
+				waiting = append(waiting, i)
+			}
 			return err
 		})
 	if err != nil {
@@ -153,9 +169,18 @@ func (db SignInRecords) ApproveInvitation(ctx context.Context, id signin.Invitat
 		return fmt.Errorf("approving invitation: %w", portal.ErrConflict)
 	}
 	return db.write(ctx, "approving invitation", func(ctx context.Context, t *tx) error {
-		touched, err := t.Exec(ctx, `UPDATE invitations SET state = 'open', approver = $2
+		waiting, codeHash, err := invitationIn(ctx, t, t.secret, id)
+		if err != nil && !errors.Is(err, portal.ErrNotFound) {
+			return err
+		}
+		if err != nil || waiting.State != signin.InvitationWaiting {
+			return portal.ErrConflict
+		}
+		waiting.State, waiting.Approver = signin.InvitationOpen, approver
+		mac := invitationMAC(t.secret, waiting, codeHash)
+		touched, err := t.Exec(ctx, `UPDATE invitations SET state = 'open', approver = $2, mac = $4
 			WHERE id = $1 AND state = 'waiting' AND expires_at > $3 AND made_by <> $2 AND person <> $2`,
-			string(id), string(approver), at.UnixMilli())
+			string(id), string(approver), at.UnixMilli(), mac[:])
 		if err != nil {
 			return err
 		}
@@ -166,19 +191,32 @@ func (db SignInRecords) ApproveInvitation(ctx context.Context, id signin.Invitat
 	})
 }
 
-// checkInvitation refuses an invitation that is not open for the person, under the
-// person's lock.
-func (t *tx) checkInvitation(ctx context.Context, person portal.PersonID, id signin.InvitationID, now time.Time) error {
+// rowReader reads one row, in a transaction or not.
+type rowReader interface {
+	One(ctx context.Context, query string, args []any, into ...any) error
+}
+
+// invitationIn reads an invitation with the hash of its code.
+func invitationIn(ctx context.Context, q rowReader, secret portal.Secret, id signin.InvitationID) (signin.Invitation, []byte, error) {
+	var r invitationRow
+	err := q.One(ctx, "SELECT "+invitationColumns+" FROM invitations i WHERE i.id = $1", []any{string(id)}, r.fields()...)
+	if err != nil {
+		return signin.Invitation{}, nil, fmt.Errorf("finding invitation: %w", err)
+	}
+	i, err := r.value(secret)
+	return i, r.codeHash, err
+}
+
+// checkInvitation refuses an invitation that is not open for the person.
+func checkInvitation(ctx context.Context, q rowReader, secret portal.Secret, person portal.PersonID, id signin.InvitationID, now time.Time) error {
 	if id == "" {
 		return nil
 	}
-	n := 0
-	err := t.One(ctx, `SELECT count(*) FROM invitations WHERE id = $1 AND person = $2 AND state = 'open' AND expires_at > $3`,
-		[]any{string(id), string(person), now.UnixMilli()}, &n)
-	if err != nil {
-		return fmt.Errorf("looking at invitation: %w", err)
+	i, _, err := invitationIn(ctx, q, secret, id)
+	if err != nil && !errors.Is(err, portal.ErrNotFound) {
+		return err
 	}
-	if n == 0 {
+	if err != nil || i.Person != person || i.At(now) != signin.InvitationOpen {
 		return &portal.Refusal{Reason: portal.CodeOver}
 	}
 	return nil
@@ -189,6 +227,9 @@ func (t *tx) checkInvitation(ctx context.Context, person portal.PersonID, id sig
 func (t *tx) useInvitation(ctx context.Context, r enroll.Reservation) ([]audit.Entry, error) {
 	if r.Invitation == "" {
 		return nil, nil
+	}
+	if err := checkInvitation(ctx, t, t.secret, r.Person, r.Invitation, r.Requested); err != nil {
+		return nil, err
 	}
 	entry, by := r.Entry, ""
 	err := t.All(ctx, `UPDATE invitations SET state = 'redeemed', closed_at = $2, serial = $3

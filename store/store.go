@@ -11,6 +11,9 @@
 // that was not reserved, a change of anything revoked, and a change of the audit
 // log. What package sqldb refuses, it refuses too.
 //
+// Rows that give a right carry an authentication code under the secret of the
+// installation ([DB.UseSecret]): those planted in SQL give none.
+//
 // It takes secrets only encrypted or hashed by the caller; sign-in names that are
 // tried and tokens of forms are hashed here, because people type passwords into the
 // wrong field. Times are kept as milliseconds since 1970 in UTC, so a time comes
@@ -52,6 +55,9 @@ type Config struct {
 	// Log receives what an operator should know. Optional: nil logs nothing.
 	Log *slog.Logger
 
+	// Secret is that of the installation, see [DB.UseSecret]. Optional.
+	Secret portal.Secret
+
 	// Node names this replica in the audit log. Optional: the name of the host.
 	Node string
 
@@ -81,7 +87,8 @@ type DB struct {
 // base is what the parts of a DB share.
 type base struct {
 	*sqldb.DB
-	node string // of this replica, in the audit log
+	node   string        // of this replica, in the audit log
+	secret portal.Secret // authenticates rows
 }
 
 // The parts of a DB.
@@ -137,7 +144,10 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		// Without a host name either, entries have no node, as before there were nodes.
 		node, _ = os.Hostname()
 	}
-	b := &base{DB: db, node: node}
+	if c.Secret.IsZero() {
+		c.Secret = ownSecret()
+	}
+	b := &base{DB: db, node: node, secret: c.Secret}
 	return &DB{
 		b, AuditLog{b}, BuiltInAccounts{b}, BulkRevocations{b}, DriftRecords{b}, Enrolments{b}, Outbox{b},
 		RevocationLists{b}, Search{b}, SignInRecords{b},

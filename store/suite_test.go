@@ -107,7 +107,7 @@ func connect(t testing.TB, driver, address string) *sql.DB {
 
 func opened(t testing.TB, address string) *store.DB {
 	t.Helper()
-	db, err := store.Open(context.Background(), store.Config{URL: address})
+	db, err := store.Open(context.Background(), store.Config{URL: address, Secret: fixture.Secret()})
 	if err != nil {
 		t.Fatal(err)
 	}

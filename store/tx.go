@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"certportal/internal/portal"
 	"certportal/store/sqldb"
 )
 
@@ -20,8 +21,9 @@ const (
 // order: first people, then what it changes, and the head of the audit log last.
 type tx struct {
 	*sqldb.Tx
-	node  string
-	ended map[string]bool // serials ended without a revocation row so far
+	node   string
+	secret portal.Secret
+	ended  map[string]bool // serials ended without a revocation row so far
 }
 
 // write runs act in a transaction and commits it, within the time of an answer, as
@@ -33,7 +35,7 @@ func (db *base) write(ctx context.Context, doing string, act func(context.Contex
 // writeWithin is [DB.write] with another bound.
 func (db *base) writeWithin(ctx context.Context, within time.Duration, doing string, act func(context.Context, *tx) error) error {
 	return db.Write(ctx, within, doing, func(ctx context.Context, inner *sqldb.Tx) error {
-		t := &tx{Tx: inner, node: db.node}
+		t := &tx{Tx: inner, node: db.node, secret: db.secret}
 		if err := act(ctx, t); err != nil {
 			return err
 		}

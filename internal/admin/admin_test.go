@@ -247,6 +247,37 @@ func TestOrderWaitsForSecondAdministrator(t *testing.T) {
 	}
 }
 
+// TestA11_UnprovenOrderIsDropped: a bulk revocation that this portal did not record
+// revokes nothing and ends, and does not keep others from running.
+func TestA11_UnprovenOrderIsDropped(t *testing.T) {
+	d := newHarness(t, 400, 1000)
+	ctx := t.Context()
+	start := func() admin.BulkRevocation {
+		t.Helper()
+		o := testkit.Must(d.CreateBulk(ctx, ada(), admin.Filter{State: admin.Working}))(t)
+		testkit.NoError(t, d.RunBulks(ctx))
+		o = testkit.Must(d.Bulk(ctx, ada(), o.ID))(t)
+		return testkit.Must(d.ConfirmBulk(ctx, ada(), o.ID, o.Items, lost()))(t)
+	}
+	d.db.UseSecret(portal.Secret{9})
+	planted := start()
+	d.db.UseSecret(fixture.Secret())
+	testkit.NoError(t, d.RunBulks(ctx))
+	got := testkit.Must(d.Bulk(ctx, ada(), planted.ID))(t)
+	if planted.State != admin.Running || got.State != admin.Dropped || got.Revoked != 0 {
+		t.Errorf("planted as %s: is %s, revoked %d", planted.State, got.State, got.Revoked)
+	}
+	dropped := fixture.EntriesOf(t, d.db, audit.BulkDropped)
+	if len(dropped) != 1 || dropped[0].Actor != "system" || dropped[0].Object != planted.ID || dropped[0].Detail["reason"] != "unproven" {
+		t.Errorf("audit log: %+v", dropped)
+	}
+	own := start()
+	testkit.NoError(t, d.RunBulks(ctx))
+	if got := testkit.Must(d.Bulk(ctx, ada(), own.ID))(t); got.State != admin.Done || got.Revoked != own.Items {
+		t.Errorf("own: is %s, revoked %d of %d", got.State, got.Revoked, own.Items)
+	}
+}
+
 func TestSmallOrderRunsAtOnce(t *testing.T) {
 	d := newHarness(t, 60, 20)
 	o, err := d.CreateBulk(t.Context(), ada(), admin.Filter{PersonID: "seed3", State: admin.Working})

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -55,7 +56,14 @@ type BulkRevocation struct {
 	Items    int // number of certificates
 	Finished int // of these, processed so far
 	Revoked  int // of these, revoked by this bulk revocation
+
+	// Unproven means that an open bulk revocation was not recorded so by this portal: it
+	// was planted or changed in the database, or is of an earlier version. It is dropped.
+	Unproven bool
 }
+
+// ErrUnproven is returned for a bulk revocation that is [BulkRevocation.Unproven].
+var ErrUnproven = errors.New("not as this portal recorded it")
 
 // Outcome is the result for one certificate of a bulk revocation.
 type Outcome string
@@ -210,7 +218,7 @@ func (s *Service) openBulk(ctx context.Context, id string, states ...BulkState) 
 		return o, storeErr("reading bulk revocation", err)
 	}
 	for _, state := range states {
-		if o.State == state && s.c.Now().Before(o.Expires) {
+		if o.State == state && !o.Unproven && s.c.Now().Before(o.Expires) {
 			return o, nil
 		}
 	}

@@ -70,8 +70,14 @@ func (s *Service) RunBulks(ctx context.Context) error {
 // advance does everything that can be done for one bulk revocation.
 func (s *Service) advance(ctx context.Context, o BulkRevocation) error {
 	switch {
+	case o.Unproven:
+		return s.dropUnproven(ctx, o)
 	case o.State == Running:
-		return s.revokeAll(ctx, o)
+		err := s.revokeAll(ctx, o)
+		if errors.Is(err, ErrUnproven) {
+			return s.dropUnproven(ctx, o)
+		}
+		return err
 	case !s.c.Now().Before(o.Expires):
 		return s.lapse(ctx, o)
 	}
@@ -130,13 +136,26 @@ func (s *Service) revokeAll(ctx context.Context, o BulkRevocation) error {
 	return nil
 }
 
+// dropUnproven closes a bulk revocation that this portal did not record so. What it
+// revoked stays revoked.
+func (s *Service) dropUnproven(ctx context.Context, o BulkRevocation) error {
+	s.c.Log.Error("a bulk revocation is not as this portal recorded it: dropped; make it again if it was yours", "bulk", o.ID,
+		"state", o.State, "maker", o.Maker)
+	return s.closeBulk(ctx, o, Dropped, audit.Entry{
+		At: s.c.Now(), Action: audit.BulkDropped, Actor: "system", Role: "system", Object: o.ID, Detail: map[string]string{"reason": "unproven"},
+	})
+}
+
 // lapse closes a bulk revocation that was not confirmed or approved in time.
 func (s *Service) lapse(ctx context.Context, o BulkRevocation) error {
-	now := s.c.Now()
-	err := s.c.Store.TransitionBulk(ctx, BulkTransition{
-		ID: o.ID, From: o.State, To: Lapsed, At: now,
-		Entry: audit.Entry{At: now, Action: audit.BulkLapsed, Actor: "system", Role: "system", Object: o.ID},
+	return s.closeBulk(ctx, o, Lapsed, audit.Entry{
+		At: s.c.Now(), Action: audit.BulkLapsed, Actor: "system", Role: "system", Object: o.ID,
 	})
+}
+
+// closeBulk closes a bulk revocation by the portal itself.
+func (s *Service) closeBulk(ctx context.Context, o BulkRevocation, to BulkState, entry audit.Entry) error {
+	err := s.c.Store.TransitionBulk(ctx, BulkTransition{ID: o.ID, From: o.State, To: to, At: entry.At, Entry: entry})
 	if errors.Is(err, portal.ErrConflict) {
 		return nil
 	}

@@ -68,12 +68,13 @@ type Store interface {
 	AddBulkItems(ctx context.Context, id string, from Cursor, serials []ca.Serial, next Cursor) error
 
 	// TransitionBulk changes the state. It returns portal.ErrConflict when the bulk
-	// revocation is not in the state From.
+	// revocation is not in the state From, and ErrUnproven when it is unproven and To
+	// does not close it.
 	TransitionBulk(ctx context.Context, t BulkTransition) error
 
 	// RevokeBulkItems revokes the next certificates of a running bulk revocation, at
 	// most limit, and finishes it after the last. Because this is one transaction, a
 	// crash repeats and loses nothing. It returns how many it revoked and whether there
-	// are more.
+	// are more, or ErrUnproven without revoking any.
 	RevokeBulkItems(ctx context.Context, id string, limit int, at time.Time) (revoked int, more bool, err error)
 }

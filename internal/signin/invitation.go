@@ -16,6 +16,10 @@ const InvitationLife = 24 * time.Hour
 // MaxCheckNote is the longest note on how the person was recognised, in characters.
 const MaxCheckNote = 200
 
+// CodeMailed is the detail "code" of audit entries about codes that go to the person's
+// mail address and are shown to no staff.
+const CodeMailed = "mailed"
+
 // InvitationID names an invitation for good; it opens nothing.
 type InvitationID string
 
@@ -57,13 +61,15 @@ func ParsePurpose(s string) (Purpose, bool) {
 // InvitationState is what became of an invitation.
 type InvitationState string
 
-// The states. The last is not kept: it follows from the time.
+// The states. The last two are not kept: they follow from the time and from how the
+// row is authenticated.
 const (
 	InvitationWaiting  InvitationState = "waiting"  // for the approval of a second person
 	InvitationOpen     InvitationState = "open"     // its code works
 	InvitationRedeemed InvitationState = "redeemed" // a certificate was recorded with it
 	InvitationEnded    InvitationState = "ended"    // a newer one took its place
 	InvitationExpired  InvitationState = "expired"
+	InvitationVoid     InvitationState = "void" // not recorded by this portal, or changed since, or by an earlier version
 )
 
 // Invitation is the right of one person to enrol once, given by staff, redeemed
