@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"certportal/internal/admin"
 	"certportal/internal/authz"
 	"certportal/internal/portal"
 	"certportal/web/page"
@@ -236,6 +237,10 @@ func (s *Server) refusalPage(p page.Problem, refusal *portal.Refusal) page.Page 
 		return p
 	case portal.Conflicting:
 		return p // this person must not learn who has the name
+	case portal.Halted:
+		if refusal.Value == admin.RestoredCopy {
+			return p // the page says enough, in its language
+		}
 	}
 	p.Detail, p.At = refusal.Value, refusal.Until
 	return p

@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 
+	"certportal/internal/admin"
 	"certportal/internal/authz"
 	"certportal/web/page"
 )
@@ -15,6 +16,7 @@ func (s adminPages) showHalt(w http.ResponseWriter, r *http.Request) error {
 	}
 	return s.render(w, r, http.StatusOK, page.AdminHalt{
 		Layout: s.staffLayout(r), On: h.On(), Since: h.Since, Actor: h.Actor, Text: h.Reason,
+		Restored: h.Reason == admin.RestoredCopy,
 	})
 }
 

@@ -27,6 +27,10 @@ type JournalConfig struct {
 	// Lists gives the lists in force, whose numbers are recorded too. Optional.
 	Lists func() []List
 
+	// Restored is called when the store is found to be an older copy, before anything is
+	// recovered, and once while it was restored under a running portal. Optional.
+	Restored func(context.Context) error
+
 	Now func() time.Time // optional; default time.Now
 	Log *slog.Logger     // optional; default slog.Default()
 }
@@ -48,6 +52,7 @@ type Journal struct {
 	noted   time.Time          // when a number was written last
 	recent  map[ca.Serial]bool // serials recorded as reserved, so that issuing adds no second line
 	checked time.Time          // when the last line was last compared with the audit log
+	older   bool               // the store was found to be an older copy, and Restored was called
 
 	mu      sync.Mutex
 	trouble string
@@ -185,6 +190,9 @@ func (j *Journal) Recover(ctx context.Context) (int, error) {
 	}
 	j.c.Log.Warn("the records do not know the last entry of the journal: they are an older copy; bringing back what was revoked since",
 		"journal", j.c.Path, "entry", j.last.Seq)
+	if err := j.noteOlder(ctx); err != nil {
+		return 0, err
+	}
 	b := batcher{store: j.c.Store, now: j.c.Now()}
 	// Revocations first, so that a serial that was issued and revoked after the backup
 	// gets the reason of its revocation.
@@ -203,6 +211,16 @@ func (j *Journal) Recover(ctx context.Context) (int, error) {
 		}
 	}
 	return b.recovered, j.rejoin(ctx)
+}
+
+// noteOlder calls Restored, once.
+func (j *Journal) noteOlder(ctx context.Context) error {
+	if j.older || j.c.Restored == nil {
+		return nil
+	}
+	err := j.c.Restored(ctx)
+	j.older = err == nil
+	return err
 }
 
 // rejoin finds the audit entry from which the journal continues: the last one that both

@@ -83,7 +83,7 @@ func (j *Journal) compare(ctx context.Context) error {
 	}
 	known, err := j.c.Store.HasEntry(ctx, j.last.Seq, j.last.Hash)
 	if err == nil && !known {
-		err = errRestored
+		err = errors.Join(errRestored, j.noteOlder(ctx))
 	}
 	if err == nil {
 		j.checked = now

@@ -18,6 +18,10 @@ type Halt struct {
 	Since  time.Time // zero while issuing is on
 }
 
+// RestoredCopy is the reason of the halt that the portal sets itself, when it finds that
+// its database is an older copy. Pages say it in their language.
+const RestoredCopy = "the database is an older copy"
+
 // On reports whether issuing is stopped.
 func (h Halt) On() bool { return h.Reason != "" }
 

@@ -66,7 +66,7 @@ func (s *Service) Overview(ctx context.Context, by portal.Actor) (Overview, erro
 // alerts lists what needs attention.
 func (s *Service) alerts(ctx context.Context, h Halt) ([]Alert, error) {
 	var list []Alert
-	if h.On() {
+	if h.On() && h.Reason != RestoredCopy { // that has an alert of its own, with what to check
 		list = append(list, Alert{Key: "halted", Critical: true, At: h.Since, Value: h.Reason, Path: "/admin/halt"})
 	}
 	open, err := s.c.Store.Bulks(ctx, true, PageSize)

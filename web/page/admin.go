@@ -240,11 +240,12 @@ func (AdminNewBulkRevocation) name() string { return "adminnewbulkrevocation" }
 // AdminHalt is /admin/halt: the switch.
 type AdminHalt struct {
 	Layout
-	On     bool
-	Since  time.Time
-	Actor  string
-	Text   string // the sentence for people, or the value of the form
-	Errors []FieldError
+	On       bool
+	Restored bool // the portal stopped itself: its database is an older copy
+	Since    time.Time
+	Actor    string
+	Text     string // the sentence for people, or the value of the form
+	Errors   []FieldError
 }
 
 func (AdminHalt) name() string           { return "adminhalt" }

@@ -77,6 +77,7 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 		{"admin-orders", page.AdminBulkRevocations{Layout: f, Rows: orderRows(x)}}, {"admin-orders-none", page.AdminBulkRevocations{Layout: f}},
 		{"admin-halt", page.AdminHalt{Layout: f}},
 		{"admin-halt-wrong", page.AdminHalt{Layout: f, Text: x.text, Errors: mistakes[1:]}},
+		{"admin-halt-restored", page.AdminHalt{Layout: f, On: true, Restored: true, Since: noon(), Actor: "system"}},
 		{"admin-halt-on", page.AdminHalt{Layout: f, On: true, Since: noon(), Actor: x.text, Text: x.text}},
 		{"admin-people", page.AdminPeople{Layout: f, Roles: adminRoles(), People: []page.AdminPerson{
 			{ID: "p1", Name: x.name, UPN: x.upn, Roles: []string{"helpdesk", "admin"}}, {ID: "p2", Name: x.name, UPN: x.upn, Roles: []string{"auditor"}, Disabled: true}}}},

@@ -100,7 +100,7 @@ func (p *App) openLists(ctx context.Context) error {
 		return err
 	}
 	p.journal, err = crl.OpenJournal(crl.JournalConfig{
-		Path: p.Settings.JournalFile(), Store: p.DB, Lists: p.listsInForce, Now: p.Now, Log: p.log,
+		Path: p.Settings.JournalFile(), Store: p.DB, Lists: p.listsInForce, Restored: p.restored, Now: p.Now, Log: p.log,
 	})
 	if err != nil {
 		return err
@@ -146,6 +146,7 @@ func (p *App) recall(ctx context.Context) (int, error) {
 	if err != nil {
 		return brought, err
 	}
+	older := brought > 0
 	for _, folder := range listFolders(p.Settings, p.CA.Folder) {
 		n, err := p.recallFolder(ctx, folder)
 		brought += n
@@ -153,7 +154,20 @@ func (p *App) recall(ctx context.Context) (int, error) {
 			p.log.Error("reading published lists as records", "folder", folder.Path, "err", err)
 		}
 	}
+	if brought > 0 && !older { // only a list in a folder knew, as the journal is lost too
+		return brought, p.restored(ctx)
+	}
 	return brought, nil
+}
+
+// restored ends what an older copy of the database brings back, and stops issuing.
+func (p *App) restored(ctx context.Context) error {
+	if err := p.DB.EndRestored(ctx, p.Now()); err != nil {
+		return err
+	}
+	p.log.Error("the database is an older copy: sessions, codes and waiting files are ended and issuing is stopped; " +
+		"check the built-in accounts, then resume issuing at /admin/halt")
+	return nil
 }
 
 // errNoAnswer means that a file share hangs.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"certportal/ca/crl"
 	"certportal/ca/ocsp"
 	"certportal/cmd/certportal/internal/localca"
+	"certportal/internal/admin"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
@@ -125,6 +127,14 @@ func TestF15_StartWithYesterdaysDatabase(t *testing.T) {
 	if l.Number <= number || !names(t, l, p, first) || !names(t, l, p, second) {
 		t.Errorf("list %d after list %d names the revoked %v and the issued %v, want a later one with both",
 			l.Number, number, names(t, l, p, first), names(t, l, p, second))
+	}
+	if h, err := p.DB.Halted(t.Context()); err != nil || h.Reason != admin.RestoredCopy {
+		t.Errorf("halt: got %+v, %v, want that of an older copy", h, err)
+	}
+	alerts := p.doctor.Alerts(t.Context())
+	restored := slices.IndexFunc(alerts, func(a admin.Alert) bool { return a.Key == "restored-accounts" })
+	if restored < 0 || !alerts[restored].Critical || alerts[restored].Number == 0 || alerts[restored].Value == "" {
+		t.Errorf("alerts: got %+v, want one with the built-in accounts to check", alerts)
 	}
 	for _, serial := range []ca.Serial{first, second} {
 		if s, err := p.DB.Status(t.Context(), serial); err != nil || s.State != ocsp.Revoked {

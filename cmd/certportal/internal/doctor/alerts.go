@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"certportal/ca/crl"
@@ -221,6 +222,7 @@ func (d *Doctor) Alerts(ctx context.Context) []admin.Alert {
 		list = append(list, admin.Alert{Key: "watch", Critical: true, At: state.Stopped, Value: string(state.Reason)})
 	}
 	list = append(list, d.protectedAlerts(ctx)...)
+	list = append(list, d.restoredAlerts(ctx)...)
 	list = append(list, d.mailAlerts(ctx)...)
 	return append(list, d.auditAlerts(ctx)...)
 }
@@ -237,6 +239,35 @@ func (d *Doctor) protectedAlerts(ctx context.Context) []admin.Alert {
 		return nil
 	}
 	return []admin.Alert{{Key: "protected", Critical: true, Number: people, At: since}}
+}
+
+// shownAccounts bounds the names in an alert.
+const shownAccounts = 30
+
+// restoredAlerts says that the database is an older copy, until an administrator resumes
+// issuing. Passwords and roles of built-in accounts are then those of the copy.
+func (d *Doctor) restoredAlerts(ctx context.Context) []admin.Alert {
+	halt, err := d.c.DB.Halted(ctx)
+	if err != nil || halt.Reason != admin.RestoredCopy {
+		return nil // an error is the overview's own
+	}
+	alert := admin.Alert{Key: "restored", Critical: true, At: halt.Since, Path: "/admin/halt"}
+	if d.c.Settings.Directory.Kind != config.KindBuiltin {
+		return []admin.Alert{alert}
+	}
+	accounts, err := d.c.DB.Accounts(ctx)
+	if err != nil {
+		d.c.Log.Error("listing built-in accounts to check after a restore", "err", err)
+	}
+	var names []string
+	for _, a := range accounts[:min(len(accounts), shownAccounts)] {
+		names = append(names, a.Login)
+	}
+	if len(accounts) > shownAccounts {
+		names = append(names, "…")
+	}
+	alert.Key, alert.Value, alert.Number = "restored-accounts", strings.Join(names, ", "), len(accounts)
+	return []admin.Alert{alert}
 }
 
 func (d *Doctor) mailAlerts(ctx context.Context) []admin.Alert {

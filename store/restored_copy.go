@@ -1,0 +1,47 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"certportal/internal/admin"
+	"certportal/internal/audit"
+	"certportal/internal/signin"
+	"certportal/store/sqldb"
+)
+
+// EndRestored ends, in one transaction, every right that an older copy of the database
+// brings back: sessions, hand-offs, pickup codes, challenges and files that wait. Some of
+// them were ended or used after the copy was made, and the copy does not know which. It
+// stops issuing until an administrator resumes it. Every call does all of it again.
+func (db RevocationLists) EndRestored(ctx context.Context, now time.Time) error {
+	return db.writeWithin(ctx, workWithin, "ending what a restored copy brings back", func(ctx context.Context, t *tx) error {
+		detail := map[string]string{"reason": admin.RestoredCopy}
+		for _, end := range []struct {
+			what, statement string
+			args            []any
+		}{
+			{"sessions", "UPDATE sessions SET ended = $1, data = NULL WHERE NOT ended", []any{true}},
+			{"hand-offs", "UPDATE handoffs SET state = $1, closed_at = $2 WHERE closed_at IS NULL",
+				[]any{string(signin.HandoffEnded), now.UnixMilli()}},
+			{"codes", "UPDATE invitations SET state = $1, closed_at = $2 WHERE closed_at IS NULL",
+				[]any{string(signin.InvitationEnded), now.UnixMilli()}},
+			{"challenges", "DELETE FROM challenges WHERE used_at IS NULL", nil},
+			{"pickups", "UPDATE pickups SET sealed_key = NULL, sealed_password = NULL WHERE sealed_key IS NOT NULL OR sealed_password IS NOT NULL", nil},
+		} {
+			touched, err := t.Exec(ctx, end.statement, end.args...)
+			if err != nil {
+				return fmt.Errorf("ending %s: %w", end.what, err)
+			}
+			detail[end.what] = strconv.Itoa(touched)
+		}
+		_, err := t.Exec(ctx, "UPDATE halt SET reason = $1, actor = $2, since = $3 WHERE id = 1",
+			admin.RestoredCopy, "system", sqldb.Moment(now))
+		if err != nil {
+			return fmt.Errorf("stopping issuing: %w", err)
+		}
+		return t.append(ctx, audit.Entry{At: now, Action: audit.IssuingHalted, Actor: "system", Role: "system", Detail: detail})
+	})
+}
