@@ -222,5 +222,5 @@ func (s *Settings) CheckFiles() error {
 			errs = append(errs, fmt.Errorf("tls: %w", err))
 		}
 	}
-	return errors.Join(append(errs, s.checkAnchors(), s.checkMailFiles())...)
+	return errors.Join(append(errs, s.checkAnchors(), s.checkMailFiles(), s.CheckPermissions())...)
 }

@@ -33,6 +33,9 @@ func Load(file string, environ map[string]string) (*Settings, error) {
 		if err := decodeSettings(text, s); err != nil {
 			return s, fmt.Errorf("settings %s: %w", file, err)
 		}
+		if err := checkSettingsFile(file, s.Database); err != nil {
+			return s, fmt.Errorf("settings %s: %w", file, err)
+		}
 	}
 	if err := overlayEnvironment(s, environ); err != nil {
 		return s, err
