@@ -96,8 +96,10 @@ func (s helpdeskPages) submitGiveCode(w http.ResponseWriter, r *http.Request) er
 	if err != nil {
 		return err
 	}
-	if err := s.keepCode(w, r, i.ID, code); err != nil {
-		return err
+	if code != "" {
+		if err := s.keepCode(w, r, i.ID, code); err != nil {
+			return err
+		}
 	}
 	return redirect(w, givenPath(i))
 }
@@ -191,12 +193,13 @@ func (s helpdeskPages) showCodeGiven(w http.ResponseWriter, r *http.Request) err
 	}
 	p := page.CodeGiven{
 		Layout: s.staffLayout(r), Person: nameOf(person), Back: personPath(person.ID), Again: personPath(person.ID) + "/code",
-		Slip: givenPath(i) + "/slip", Expires: i.Expires, Waiting: i.State == signin.InvitationWaiting, Alone: i.Alone,
+		Slip: givenPath(i) + "/slip", Expires: i.Expires, Waiting: i.State == signin.InvitationWaiting,
+		Mailed: s.helpdesk.MailsCodes(),
 	}
 	if code != "" {
 		p.Code = code.Grouped()
 	}
-	if s.mails {
+	if s.mails || p.Mailed {
 		p.Mail = maskMail(person.Mail)
 	}
 	if i.Purpose == signin.ForLost {
@@ -229,7 +232,7 @@ func (s helpdeskPages) showSlip(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := page.Slip{
 		Layout: s.staffLayout(r), Person: nameOf(person), Back: givenPath(i), Code: code.Grouped(),
-		Address: s.public.Host + pickupPath, Expires: i.Expires, Alone: i.Alone, Maker: initials(actorOf(r).Staff().Name),
+		Address: s.public.Host + pickupPath, Expires: i.Expires, Maker: initials(actorOf(r).Staff().Name),
 	}
 	if p.QR, err = page.NewQR(s.origin() + pickupPath + "/" + string(code)); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ func (s *searchDirectory) People(ctx context.Context, ids []portal.PersonID) ([]
 func (p *testPortal) newHelpdesk(signIn *signin.Service, change ...func(*helpdesk.Config)) *helpdesk.Service {
 	p.t.Helper()
 	c := helpdesk.Config{
-		Directory: &searchDirectory{p.directory, p.people}, Store: p.db, Registrar: p.registrar, SignIn: signIn, CodeAlone: true, Now: p.clock.Now,
+		Directory: &searchDirectory{p.directory, p.people}, Store: p.db, Registrar: p.registrar, SignIn: signIn, Now: p.clock.Now, Mail: &p.codes,
 	}
 	for _, f := range change {
 		f(&c)
@@ -77,6 +78,54 @@ const annaPage = "/helpdesk/people/id-of-anna"
 
 // shownCode reads the code off a page.
 var shownCode = regexp.MustCompile(`[A-Z2-9]{4}-[A-Z2-9]{4}-[A-Z2-9]{4}`)
+
+// mailedCodes keeps the codes that were mailed, as the people's mailboxes do.
+type mailedCodes struct {
+	mu    sync.Mutex
+	codes map[portal.PersonID]string
+	fails error
+}
+
+func (m *mailedCodes) Reaches(to portal.Person) bool { return to.Mail != "" }
+
+func (m *mailedCodes) SendCode(_ context.Context, to portal.Person, code string, _ time.Time, _ bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fails != nil {
+		return m.fails
+	}
+	if m.codes == nil {
+		m.codes = make(map[portal.PersonID]string)
+	}
+	m.codes[to.ID] = code
+	return nil
+}
+
+// of is the last code that a person got by mail.
+func (m *mailedCodes) of(login string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.codes[portal.PersonID("id-of-"+login)]
+}
+
+// newMailPortal returns a portal whose codes are mailed: they stand for passwords.
+func newMailPortal(t *testing.T) *testPortal {
+	t.Helper()
+	return newCodePortal(t, func(c *helpdesk.Config) { c.CodeAlone = true })
+}
+
+// mailCode makes a code that is mailed, and returns it with the path of its page.
+func (b *browser) mailCode(p *testPortal, login, checked string) (code, path string) {
+	b.t.Helper()
+	made := b.post("/helpdesk/people/id-of-"+login+"/code", "checked", checked, "note", "", "purpose", "new", "device", "")
+	if made.status != http.StatusSeeOther {
+		b.t.Fatalf("making a code: got %d: %s", made.status, made.text())
+	}
+	if code = p.codes.of(login); !shownCode.MatchString(code) {
+		b.t.Fatalf("mailed %q", code)
+	}
+	return code, made.location()
+}
 
 // giveCode makes a code for a person and returns it with the path of its page.
 func (b *browser) giveCode(login, checked string, more ...string) (code, path string) {
@@ -289,7 +338,7 @@ func TestA4_Denied(t *testing.T) {
 	if got := hedi.post("/helpdesk/people/id-of-hank/code", "checked", "in-person", "purpose", "new"); got.status != 403 {
 		t.Errorf("code for staff: got %d", got.status)
 	}
-	code, path := hedi.giveCode("anna", "called-back")
+	code, path := hedi.mailCode(p, "anna", "called-back")
 	approval := "/helpdesk/approvals/" + path[strings.LastIndexByte(path, '/')+1:]
 	if got := hedi.post(approval); got.status != 403 {
 		t.Errorf("same person approves: got %d", got.status)

@@ -84,10 +84,10 @@ func TestA8_WrongPickupCodes(t *testing.T) {
 // A code whose maker saw the person lets them in, for one certificate.
 func TestPickupAlone(t *testing.T) {
 	t.Parallel()
-	p := newCodePortal(t)
+	p := newMailPortal(t)
 	hedi := p.signedIn("hedi", linux)
-	telephone, _ := hedi.giveCode("ben", "called-back")
-	code, _ := hedi.giveCode("anna", "in-person")
+	telephone, _ := hedi.mailCode(p, "ben", "called-back")
+	code, _ := hedi.mailCode(p, "anna", "in-person")
 	phone := p.browser(android)
 	if got := phone.get("/pickup"); got.status != 200 || got.value("code") != "" {
 		t.Fatalf("got %d: %s", got.status, got.text())

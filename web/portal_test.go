@@ -60,6 +60,7 @@ type testPortal struct {
 	config    web.Config
 	server    *web.Server
 	lists     *fixedLists
+	codes     mailedCodes
 	responder *ocsp.Responder
 	https     *httptest.Server
 	plain     *httptest.Server

@@ -51,13 +51,21 @@ func TestConfigCheckAsksTheMailServer(t *testing.T) {
 		{"password that others read", "PASSWORD_FILE", public, exitFailed, "chmod 600"},
 		{"no password", "PASSWORD_FILE", "", exitFailed, "mail.password_file"},
 		{"TLS at once", "SECURITY", "tls", exitFailed, "try mail.security starttls"},
+		{"codes that replace a password", "HELPDESK_CODE_ALONE", "true", exitDone, "a pickup code replaces the password"},
+		{"codes without mail", "HOST", "", exitFailed, "no code can be made"},
 		{"no such CA file", "CA_FILE", "/nowhere/ca.pem", exitFailed, "mail.ca_file"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			environ := mailSettings(t, server)
-			if tt.key != "" {
+			switch {
+			case strings.HasPrefix(tt.key, "HELPDESK_"):
+				environ["CERTPORTAL_"+tt.key] = tt.value
+			case tt.key != "":
 				environ["CERTPORTAL_MAIL_"+tt.key] = tt.value
+			}
+			if tt.key == "HOST" && tt.value == "" {
+				environ["CERTPORTAL_HELPDESK_SECOND_APPROVER"] = "true"
 			}
 			var out, errs strings.Builder
 			code := run(t.Context(), []string{"config", "check"}, streams{in: strings.NewReader(""), out: &out, err: &errs}, environ)

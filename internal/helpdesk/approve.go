@@ -110,6 +110,9 @@ func (s *Service) Approve(ctx context.Context, by portal.Actor, id signin.Invita
 	e.Object, e.Detail = string(i.ID), map[string]string{
 		"upn": target.UPN, "by": string(i.MadeBy), "expires": i.Expires.UTC().Format(time.RFC3339),
 	}
+	if s.MailsCodes() {
+		e.Detail["code"] = signin.CodeMailed
+	}
 	err = s.c.Store.ApproveInvitation(ctx, i.ID, by.Person, s.c.Now(), e)
 	if err != nil {
 		return signin.Invitation{}, storeErr("approving invitation", err)

@@ -100,14 +100,29 @@ type Config struct {
 	CodeLife time.Duration // how long a code is valid; default signin.InvitationLife
 	PerHour  int           // codes that one staff member may make per hour; default CodesPerHour
 
-	// CodeAlone makes codes valid without a password when the maker saw the person.
+	// CodeAlone makes codes valid without a password when the maker saw the person. All
+	// codes are then mailed to the person and shown to no staff, who could hold the
+	// person's certificate with them.
 	CodeAlone bool
 
 	// SecondApprover makes codes valid only after another staff member approved them.
+	// Codes are then mailed too: their maker never sees them.
 	SecondApprover bool
+
+	// Mail sends codes. Optional; without it, codes that must be mailed are refused.
+	Mail CodeMail
 
 	Now func() time.Time // default time.Now
 	Log *slog.Logger     // default slog.Default()
+}
+
+// CodeMail sends pickup codes to the address that the directory has for their person.
+type CodeMail interface {
+	// Reaches reports whether that address is usable.
+	Reaches(to portal.Person) bool
+
+	// SendCode sends the code at once. waiting says that a second person must approve it.
+	SendCode(ctx context.Context, to portal.Person, code string, until time.Time, waiting bool) error
 }
 
 // Service implements the acts of the helpdesk. It is safe for concurrent use.
@@ -139,6 +154,10 @@ func (s *Service) CodeLife() time.Duration { return s.c.CodeLife }
 
 // SecondApprover reports whether codes need approval by a second person.
 func (s *Service) SecondApprover() bool { return s.c.SecondApprover }
+
+// MailsCodes reports whether codes go to the person's mail address and are shown to no
+// staff.
+func (s *Service) MailsCodes() bool { return s.c.CodeAlone || s.c.SecondApprover }
 
 // authorize asks the policy and returns the actor in the role that may do the act. It
 // records refusals under the given action.

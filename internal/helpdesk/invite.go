@@ -29,7 +29,8 @@ type InviteRequest struct {
 }
 
 // Invite makes a pickup code, which replaces earlier ones of the person. The code is
-// returned only here; the store keeps its hash.
+// returned only here; the store keeps its hash. When codes are mailed ([Service.MailsCodes])
+// it is sent to the person and not returned at all.
 //
 // It returns an *authz.Error; a *portal.Refusal for a mistake in the form, for the
 // reason the person may have no certificate, or with portal.PausedInvites after too
@@ -53,6 +54,9 @@ func (s *Service) Invite(ctx context.Context, by portal.Actor, o InviteRequest) 
 		return none, "", err
 	}
 	if err := s.checkMayEnroll(ctx, by, target); err != nil {
+		return none, "", err
+	}
+	if err := s.checkMail(ctx, by, target); err != nil {
 		return none, "", err
 	}
 	if err := s.count(ctx, by, target, authz.Invite, s.c.PerHour); err != nil {
@@ -120,6 +124,21 @@ func (s *Service) checkMayEnroll(ctx context.Context, by portal.Actor, target po
 	return err
 }
 
+// checkMail refuses and records a code that would be mailed to a person without an
+// address, before anything is done.
+func (s *Service) checkMail(ctx context.Context, by portal.Actor, target portal.Person) error {
+	if !s.MailsCodes() || s.c.Mail != nil && s.c.Mail.Reaches(target) {
+		return nil
+	}
+	return s.refuseCode(ctx, by, target, portal.CodeNoMail)
+}
+
+// refuseCode refuses and records a code that does not reach its person.
+func (s *Service) refuseCode(ctx context.Context, by portal.Actor, target portal.Person, reason portal.Reason) error {
+	s.record(ctx, by, target, audit.InvitationRefused, "", map[string]string{"act": string(authz.Invite), "reason": string(reason)})
+	return &portal.Refusal{Reason: reason, Field: "checked"}
+}
+
 // blocksPerCode is how many devices one helpdesk member may block for each code allowed
 // per hour.
 const blocksPerCode = 3
@@ -185,9 +204,26 @@ func (s *Service) invite(ctx context.Context, by portal.Actor, target portal.Per
 	if i.Alone {
 		e.Detail["alone"] = "true"
 	}
+	if s.MailsCodes() {
+		e.Detail["code"] = signin.CodeMailed
+	}
 	err = s.c.Store.Invite(ctx, signin.InvitationOffer{Invitation: i, CodeHash: hash, Entry: e})
 	if err != nil {
 		return signin.Invitation{}, "", storeErr("recording invitation", err)
 	}
-	return i, code, nil
+	if !s.MailsCodes() {
+		return i, code, nil
+	}
+	return i, "", s.mail(ctx, by, target, i, code)
+}
+
+// mail sends a code to its person. What was recorded stays: without its code it opens
+// nothing, and the next code replaces it.
+func (s *Service) mail(ctx context.Context, by portal.Actor, target portal.Person, i signin.Invitation, code signin.PickupCode) error {
+	err := s.c.Mail.SendCode(ctx, target, code.Grouped(), i.Expires, i.State == signin.InvitationWaiting)
+	if err == nil {
+		return nil
+	}
+	s.c.Log.Error("a pickup code was not mailed", "person", target.ID, "request", by.Request, "err", err)
+	return s.refuseCode(ctx, by, target, portal.CodeNotSent)
 }

@@ -207,9 +207,13 @@ func TestA4_Invite(t *testing.T) {
 // TestA4_SecondApprover: the code is invalid until another staff member approves it.
 func TestA4_SecondApprover(t *testing.T) {
 	h := newHelpdesk(t, func(c *helpdesk.Config) { c.SecondApprover = true })
-	i, code, err := h.service.Invite(t.Context(), as(h.hugo), order(h.anna))
+	i, shown, err := h.service.Invite(t.Context(), as(h.hugo), order(h.anna))
 	if err != nil || i.State != signin.InvitationWaiting {
 		t.Fatalf("got %s, %v", i.State, err)
+	}
+	code := h.mailed.code
+	if shown != "" || code == "" || h.mailed.to != h.anna.ID || !h.mailed.waiting {
+		t.Errorf("its maker sees %q; mailed %+v", shown, h.mailed)
 	}
 	person := portal.Actor{Person: h.anna.ID, Role: portal.Employee, Address: "192.0.2.9"}
 	var gone *signin.CodeGone
@@ -237,12 +241,37 @@ func TestA4_SecondApprover(t *testing.T) {
 	if _, err := h.service.Approve(t.Context(), as(h.ada), i.ID); !errors.Is(err, portal.ErrConflict) {
 		t.Errorf("twice: got %v", err)
 	}
-	if e := fixture.EntriesOf(t, h.DB, audit.InvitationApproved); len(e) != 1 || e[0].Actor != string(h.hedi.ID) || e[0].Detail["by"] != string(h.hugo.ID) ||
+	if e := fixture.EntriesOf(t, h.DB, audit.InvitationApproved); len(e) != 1 || e[0].Actor != string(h.hedi.ID) || e[0].Detail["by"] != string(h.hugo.ID) || e[0].Detail["code"] != signin.CodeMailed ||
 		e[0].Detail["expires"] != "2026-11-23T12:00:00Z" {
 		t.Errorf("ledger: got %+v", e)
 	}
 	if e := fixture.EntriesOf(t, h.DB, audit.AccessRefused); len(e) != 5 {
 		t.Errorf("got %d denials in the ledger, want 5", len(e))
+	}
+}
+
+// TestA4_CodeAloneIsMailed: no staff ever hold a code that replaces a password, or any
+// other where such codes exist.
+func TestA4_CodeAloneIsMailed(t *testing.T) {
+	h := newHelpdesk(t, func(c *helpdesk.Config) { c.CodeAlone = true })
+	for _, check := range []signin.Check{signin.CheckInPerson, signin.CheckVideo} {
+		o := order(h.anna)
+		o.Check, h.mailed = check, mailbox{}
+		i, shown, err := h.service.Invite(t.Context(), as(h.hugo), o)
+		if err != nil || shown != "" || i.Alone != (check == signin.CheckInPerson) {
+			t.Errorf("%s: got %q, alone %v, %v", check, shown, i.Alone, err)
+		}
+		if h.mailed.to != h.anna.ID || h.mailed.code == "" || h.mailed.waiting {
+			t.Errorf("%s: mailed %+v", check, h.mailed)
+		}
+	}
+	h.people.change = func(p *portal.Person) { p.Mail = "" }
+	var refusal *portal.Refusal
+	if _, _, err := h.service.Invite(t.Context(), as(h.hugo), order(h.anna)); !errors.As(err, &refusal) || refusal.Reason != portal.CodeNoMail {
+		t.Errorf("without an address: got %v", err)
+	}
+	if n := len(fixture.EntriesOf(t, h.DB, audit.InvitationMade)); n != 2 {
+		t.Errorf("%d codes made, want 2", n)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
+	"time"
 
 	"certportal/internal/authz"
 	"certportal/internal/directory"
@@ -23,6 +24,7 @@ type testHelpdesk struct {
 	people  *faultyDirectory
 	config  helpdesk.Config
 	service *helpdesk.Service
+	mailed  mailbox
 
 	anna, hugo, hedi, ada, adam, wei portal.Person // employee, two helpdesk members, two administrators, auditor
 }
@@ -90,13 +92,28 @@ func newHelpdesk(t *testing.T, change ...func(*helpdesk.Config)) *testHelpdesk {
 	h.wei = h.add("wei", "李伟", portal.Auditor)
 	h.config = helpdesk.Config{
 		Directory: h.people, Store: h.DB, Registrar: h.Registrar, SignIn: h.SignIn,
-		Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler),
+		Mail: &h.mailed, Now: h.Clock.Now, Log: slog.New(slog.DiscardHandler),
 	}
 	for _, f := range change {
 		f(&h.config)
 	}
 	h.service = testkit.Must(helpdesk.New(h.config))(t)
 	return h
+}
+
+// mailbox keeps the last code that was mailed.
+type mailbox struct {
+	code    signin.PickupCode
+	to      portal.PersonID
+	waiting bool
+}
+
+func (m *mailbox) Reaches(to portal.Person) bool { return to.Mail != "" }
+
+func (m *mailbox) SendCode(_ context.Context, to portal.Person, code string, _ time.Time, waiting bool) error {
+	m.code, _ = signin.ParsePickupCode(code)
+	m.to, m.waiting = to.ID, waiting
+	return nil
 }
 
 func (h *testHelpdesk) add(login, name string, roles ...portal.Role) portal.Person {

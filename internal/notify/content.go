@@ -96,7 +96,11 @@ func (w *translator) text() []string {
 		// Servers fetch a new CRL when the cached one expires.
 		return []string{w.say(w.key("text"), values{"Hours": int(w.c.CRLLife.Round(time.Hour) / time.Hour)})}
 	}
-	return []string{w.say(w.key("text"), nil)}
+	text := []string{w.say(w.key("text"), nil)}
+	if w.message.Params.Waiting {
+		text = append(text, w.say("mail.code.waiting", nil))
+	}
+	return text
 }
 
 // rows lists the details of the message; empty ones are left out.
@@ -108,6 +112,7 @@ func (w *translator) rows() []row {
 			list = append(list, row{w.say("mail.fact."+label, nil), plain(value)})
 		}
 	}
+	add("code", f.Code)
 	for _, name := range f.Devices {
 		add("device", name)
 	}
@@ -169,7 +174,7 @@ func (w *translator) link() (text, address string) {
 		return "", ""
 	case w.message.Kind.toOperators():
 		return w.say("mail.link.admin", nil), at("admin")
-	case w.message.Kind == Invited:
+	case w.message.Kind == Invited, w.message.Kind == Code:
 		return w.say("mail.link.pickup", nil), at("pickup")
 	case w.message.Kind == Ending && w.message.Params.Device != "":
 		return w.say("mail.link.renew", nil), at("devices", url.PathEscape(string(w.message.Params.Device)))

@@ -176,9 +176,10 @@ func kindOf(h Event) (Kind, bool) {
 		return Reassigned, true
 	case audit.InvitationMade:
 		// A waiting code is not valid yet.
-		return Invited, h.Detail["state"] != string(signin.InvitationWaiting)
+		// One that was mailed had its message, and waits for no other.
+		return Invited, h.Detail["state"] != string(signin.InvitationWaiting) && h.Detail["code"] != signin.CodeMailed
 	case audit.InvitationApproved:
-		return Invited, true
+		return Invited, h.Detail["code"] != signin.CodeMailed
 	case audit.WatchStopped:
 		return Stopped, true
 	case audit.IssuingHalted:

@@ -11,12 +11,13 @@ import (
 // + Kind + ".subject", and is stored: add, do not rename.
 type Kind string
 
-// The kinds of messages. The first eight go to people, the others to operators.
+// The kinds of messages. The first nine go to people, the others to operators.
 const (
 	Issued     Kind = "issued"     // a certificate was made for a device
 	Renewed    Kind = "renewed"    // the same, and the device's old certificate is still valid
 	Revoked    Kind = "revoked"    // devices were blocked
 	Invited    Kind = "invited"    // a pickup code was made
+	Code       Kind = "code"       // a pickup code itself; never in the outbox, see [Notifier.SendCode]
 	Ending     Kind = "ending"     // a certificate expires soon
 	Changed    Kind = "changed"    // the person's directory names differ from the certificate
 	Privileged Kind = "privileged" // the person became protected: their certificates end soon
@@ -44,6 +45,10 @@ type Params struct {
 	By      string          `json:"by,omitempty"`      // the role that acted: self, helpdesk, admin or system
 	People  []Mismatch      `json:"people,omitempty"`  // to operators: the people concerned
 	More    int             `json:"more,omitempty"`    // further people
+
+	// Of a message that is sent at once: never stored.
+	Code    string `json:"-"` // a pickup code, grouped
+	Waiting bool   `json:"-"` // a second person must approve it first
 }
 
 // Mismatch is a difference between a person's certificates and the directory.

@@ -12,7 +12,8 @@
 //
 // A message goes to the address that the directory has when the message is written;
 // people whose account ended get none. It contains no code, password or token, and one
-// link, which requires signing in. Names chosen by people cannot break a header, a line
+// link, which requires signing in. A pickup code that no staff may see is sent at once,
+// without the outbox ([Notifier.SendCode]). Names chosen by people cannot break a header, a line
 // or the HTML around them.
 //
 // The package does not send without TLS unless configured to, and never sends a

@@ -2,11 +2,13 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"certportal/internal/audit"
+	"certportal/internal/portal"
 )
 
 const (
@@ -198,6 +200,38 @@ func (n *Notifier) SendTest(ctx context.Context, to string) error {
 	}
 	l := n.newMessage(Test, "test")
 	l.To, l.Language, l.Params.At = to, n.c.Language, l.Made
+	if err := n.sendNow(ctx, l); err != nil {
+		return fmt.Errorf("sending a test mail: %w", err)
+	}
+	return nil
+}
+
+// Reaches reports whether the directory has a usable address of the person.
+func (n *Notifier) Reaches(to portal.Person) bool { return Deliverable(to.Mail) }
+
+// SendCode sends a pickup code to the address that the directory has for its person, at
+// once: the outbox and the audit log never hold a code. waiting says that a second
+// person must approve it first. It returns an error that wraps portal.ErrNotFound when
+// there is no usable address.
+func (n *Notifier) SendCode(ctx context.Context, to portal.Person, code string, until time.Time, waiting bool) error {
+	if !Deliverable(to.Mail) {
+		return fmt.Errorf("sending a pickup code: address: %w", portal.ErrNotFound)
+	}
+	known, err := n.c.Store.Language(ctx, to.ID)
+	if err != nil && !errors.Is(err, portal.ErrNotFound) {
+		return fmt.Errorf("sending a pickup code: %w", err)
+	}
+	l := n.newMessage(Code, "code")
+	l.To, l.Language = to.Mail, n.languageOr(known)
+	l.Params = Params{Name: to.Name, Code: code, Until: until, Waiting: waiting}
+	if err := n.sendNow(ctx, l); err != nil {
+		return fmt.Errorf("sending a pickup code: %w", err)
+	}
+	return nil
+}
+
+// sendNow sends a message without the outbox.
+func (n *Notifier) sendNow(ctx context.Context, l Message) error {
 	message, err := n.composer.mail(l, n.c.Server.from, l.Made)
 	if err != nil {
 		return err
@@ -207,10 +241,8 @@ func (n *Notifier) SendTest(ctx context.Context, to string) error {
 		return err
 	}
 	defer conn.close()
-	if _, err := conn.send(message); err != nil {
-		return fmt.Errorf("sending a test mail: %w", err)
-	}
-	return nil
+	_, err = conn.send(message)
+	return err
 }
 
 func truncate(s string) string {

@@ -290,6 +290,33 @@ func TestTLSAtOnce(t *testing.T) {
 	testkit.Equal(t, "subject", l.Subject, "Test mail of Corp Certificates")
 }
 
+// TestA4_CodeInAMail sends a code to the person's address of the directory at once, in
+// their language; the store never holds it.
+func TestA4_CodeInAMail(t *testing.T) {
+	t.Parallel()
+	const code = "7F3K-9QXM-2WTA"
+	for _, lang := range []string{"en", "de", "zh-Hans"} {
+		d := open(t, nil)
+		testkit.NoError(t, d.db.SetLanguage(t.Context(), anna, lang))
+		to := portal.Person{ID: anna, Name: "Anna", Mail: "anna@corp.example"}
+		testkit.NoError(t, d.SendCode(t.Context(), to, code, testkit.Noon.Add(day), true))
+		l := only(t, d.server.Mails(), "anna@corp.example")
+		testkit.Contains(t, "text", l.Text, code)
+		testkit.Contains(t, "HTML", l.HTML, code)
+		testkit.Contains(t, "approval", l.Text, map[string]string{"en": "second person", "de": "zweite Person", "zh-Hans": "另一位同事"}[lang])
+		testkit.Equal(t, "language", l.Header.Get("Content-Language"), lang)
+		if strings.Contains(l.Subject, code) {
+			t.Error("the subject, which locked phones show, holds the code")
+		}
+		if msgs := testkit.Must(d.db.ClaimMessages(t.Context(), testkit.Noon.Add(day), testkit.Noon.Add(2*day), 10))(t); len(msgs) != 0 {
+			t.Errorf("the outbox holds %+v", msgs)
+		}
+	}
+	if err := open(t, nil).SendCode(t.Context(), portal.Person{ID: anna}, code, testkit.Noon, false); !errors.Is(err, portal.ErrNotFound) {
+		t.Errorf("without an address: got %v", err)
+	}
+}
+
 // Plaintext only when configured, and never with a password.
 func TestInTheClear(t *testing.T) {
 	t.Parallel()

@@ -20,6 +20,10 @@ type Store interface {
 	// moved the cursor first. Messages whose key is known are dropped.
 	EnqueueFrom(ctx context.Context, from, to int64, msgs []Message) error
 
+	// Language returns the language in which the person last read the pages, or
+	// portal.ErrNotFound.
+	Language(ctx context.Context, person portal.PersonID) (string, error)
+
 	// ExpiringCertificates returns certificates that expire after one time and not
 	// after another, and have no message whose key is the given prefix and the serial;
 	// at most limit. It considers only the newest valid certificate of a device, and

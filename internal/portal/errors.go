@@ -58,6 +58,8 @@ const (
 	CodeOver      Reason = "code-over"         // the pickup code was used, replaced or ran out in between
 	PausedPickup  Reason = "paused-pickup"     // too many wrong pickup codes of the person, until Until
 	PausedInvites Reason = "paused-invites"    // one of the staff made Limit codes within an hour, until Until
+	CodeNoMail    Reason = "code-no-mail"      // the code goes to the person's mail address only, and there is none
+	CodeNotSent   Reason = "code-not-sent"     // or the mail server did not take it
 	CheckMissing  Reason = "check-missing"     // staff did not say how they recognised the person
 	CheckNote     Reason = "check-note"        // nor in words, where the list does not have it
 	CheckLong     Reason = "check-long"        // over MaxCheckNote characters

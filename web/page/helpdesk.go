@@ -136,8 +136,8 @@ type CodeGiven struct {
 	Code    string    // grouped; empty once it is hidden for good
 	Expires time.Time // end of the code
 	Waiting bool      // another staff member must approve first
-	Alone   bool      // it replaces the password
-	Mail    string    // where a letter without the code goes, masked; empty for nowhere
+	Mailed  bool      // codes go to the person's mail address and are not shown
+	Mail    string    // where the code, or a letter without it, goes, masked; empty for nowhere
 	Device  string    // that was blocked; empty for none
 }
 
@@ -152,7 +152,6 @@ type Slip struct {
 	Address string    // where the code is entered, without scheme
 	QR      QR        // of the address with the code
 	Expires time.Time // end of the code
-	Alone   bool      // it replaces the password
 	Maker   string    // initials of who made it
 }
 

@@ -58,20 +58,23 @@ func counterPages(f, out page.Layout) []sample {
 	wrong := give
 	wrong.Second, wrong.Errors = true, []page.FieldError{
 		{Field: "checked", Key: "refusal.check-missing"}, {Field: "note", Key: "refusal.check-note"},
-		{Field: "note", Key: "refusal.check-long", Limit: 200}, {Field: "purpose", Key: "refusal.purpose"}}
+		{Field: "note", Key: "refusal.check-long", Limit: 200}, {Field: "checked", Key: "refusal.code-no-mail"},
+		{Field: "checked", Key: "refusal.code-not-sent"}, {Field: "purpose", Key: "refusal.purpose"}}
 	barred := give
 	barred.State, barred.Detail = "not-allowed", "Phone users"
 	given := page.CodeGiven{Layout: staff, Person: long, Back: path, Again: path + "/code", Slip: path + "/code/i/slip", Code: code,
-		Expires: later, Waiting: true, Alone: true, Mail: "l…@example.com", Device: "Büro-Laptop"}
+		Expires: later, Waiting: true, Mail: "l…@example.com", Device: "Büro-Laptop"}
 	hidden := given
 	hidden.Code = ""
+	mailed := hidden
+	mailed.Mailed = true
 	qr, err := page.NewQR("https://certs.example.com/pickup/7F3K9QXM2WTA")
 	if err != nil {
 		panic(err)
 	}
 	slip := page.Slip{Layout: staff, Person: "Li Wei 李伟", Back: path + "/code/i", Code: code, Address: "certs.example.com/pickup", QR: qr, Expires: later, Maker: "HW"}
-	alone := slip
-	alone.Alone, alone.Person = true, long
+	longer := slip
+	longer.Person = long
 	waiting := []page.WaitingCode{
 		{Path: "/helpdesk/approvals/i", Person: long, MadeBy: "Hugo Weber", Made: noon(), Checked: "other", Note: "knows her", Purpose: "broken"},
 		{Person: "Li Wei", MadeBy: "me", Made: noon(), Checked: "video", Purpose: "new", Mine: true},
@@ -87,7 +90,7 @@ func counterPages(f, out page.Layout) []sample {
 		{"find-empty", page.FindPeople{Layout: staff, Limit: 20}},
 		{"dossier", dossier}, {"dossier-not", not}, {"dossier-over", over}, {"dossier-unread", unread},
 		{"givecode", give}, {"givecode-wrong", wrong}, {"givecode-barred", barred},
-		{"codegiven", given}, {"codegiven-hidden", hidden}, {"slip", slip}, {"slip-alone", alone},
+		{"codegiven", given}, {"codegiven-hidden", hidden}, {"codegiven-mailed", mailed}, {"slip", slip}, {"slip-long", longer},
 		{"approvals", page.Approvals{Layout: staff, Waiting: waiting, Notice: "Li Wei"}}, {"approvals-none", page.Approvals{Layout: staff}},
 		{"blockdevice", block}, {"blockdevice-wrong", blockWrong},
 		{"pickup", page.Pickup{Layout: f}},
@@ -100,7 +103,7 @@ func counterPages(f, out page.Layout) []sample {
 		{"pickup-fixed", page.Pickup{Layout: out, Code: code, Fixed: true, Anonymous: true, Masked: "L** W**"}},
 		{"pickup-ready", page.PickupReady{Layout: f, Device: cards()[0], Token: "tok"}},
 	}
-	for _, state := range []string{page.CodeRedeemed, page.CodeEnded, page.CodeWaiting, page.CodeExpired, page.CodeUsedUp} {
+	for _, state := range []string{page.CodeRedeemed, page.CodeEnded, page.CodeWaiting, page.CodeExpired, page.CodeVoid, page.CodeUsedUp} {
 		s = append(s, sample{"pickup-" + state, page.PickupOver{Layout: f, State: state, At: noon()}})
 	}
 	return append(s, sample{"login-pickup", page.Login{Layout: out, Example: "lwei", Pickup: true}})

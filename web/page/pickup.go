@@ -8,6 +8,7 @@ const (
 	CodeEnded    = "ended"
 	CodeWaiting  = "waiting"
 	CodeExpired  = "expired"
+	CodeVoid     = "void"  // not recorded by this portal
 	CodeUsedUp   = "spent" // by this very request, or another at the same time
 )
 

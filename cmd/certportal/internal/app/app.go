@@ -85,7 +85,7 @@ type App struct {
 func Open(ctx context.Context, version string, s *config.Settings, term *config.Terminal, log *slog.Logger) (*App, error) {
 	p := &App{version: version, Settings: s, log: log, Now: time.Now}
 	for _, step := range []func(context.Context, *config.Terminal) error{
-		p.openFolder, p.openRecords, p.listen, p.openCA, p.openOwn, p.openPeople, p.openTLS, p.openOCSP, p.openRegistrar, p.openAudit, p.openSCEP, p.openDesk, p.openMail, p.openAdmin, p.openPages, p.openOps, p.clearUp,
+		p.openFolder, p.openRecords, p.listen, p.openCA, p.openOwn, p.openPeople, p.openTLS, p.openOCSP, p.openRegistrar, p.openAudit, p.openSCEP, p.openMail, p.openDesk, p.openAdmin, p.openPages, p.openOps, p.clearUp,
 	} {
 		if err := step(ctx, term); err != nil {
 			return p, err
@@ -142,9 +142,10 @@ func (p *App) openCA(ctx context.Context, term *config.Terminal) (err error) {
 		return err
 	}
 	if p.CA.Sealed != nil {
-		p.log.Error("the CA's key does not open: pages and revocation lists are served, nothing is issued; "+
-			"mend the passphrase and start again", "err", p.CA.Sealed)
+		p.log.Error("the CA's key does not open: pages and revocation lists are served, nothing is issued, "+
+			"sessions and codes from before do not count; mend the passphrase and start again", "err", p.CA.Sealed)
 	}
+	p.DB.UseSecret(p.CA.Secret)
 	return p.openLists(ctx)
 }
 

@@ -14,7 +14,7 @@ import (
 // CheckServers connects to everything the settings name: CRL targets, directory,
 // identity provider, mail server. An error means that a client cannot be made.
 func CheckServers(ctx context.Context, s *config.Settings, log *slog.Logger) (findings []portal.Finding, err error) {
-	findings = append(proxyFindings(s), listFindings(ctx, s)...)
+	findings = slices.Concat(proxyFindings(s), listFindings(ctx, s), codeFindings(s))
 	if s.Directory.Kind != config.KindBuiltin {
 		d, err := OpenLDAP(s, time.Now, log)
 		if err != nil {
@@ -36,6 +36,23 @@ func CheckServers(ctx context.Context, s *config.Settings, log *slog.Logger) (fi
 		f.State, f.Text = portal.FindingFailed, err.Error()
 	}
 	return append(append(findings, f), mailFindings(ctx, s)...), nil
+}
+
+// codeFindings warns of pickup codes that replace a password, and of those that cannot be
+// mailed.
+func codeFindings(s *config.Settings) []portal.Finding {
+	var all []portal.Finding
+	h := s.Helpdesk
+	if h.CodeAlone {
+		all = append(all, portal.Finding{What: "helpdesk.code_alone", State: portal.FindingWarning,
+			Text: "a pickup code replaces the password: an attacker who reads a person's mailbox gets their certificate; " +
+				"remove the setting unless people have no other way in"})
+	}
+	if (h.CodeAlone || h.SecondApprover) && s.Mail.Host == "" {
+		all = append(all, portal.Finding{What: "pickup codes", State: portal.FindingFailed,
+			Text: "helpdesk.code_alone and helpdesk.second_approver send codes by mail only, and mail.host is empty: no code can be made"})
+	}
+	return all
 }
 
 // checkAtStart logs the findings of the directory check.

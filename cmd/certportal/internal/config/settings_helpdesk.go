@@ -26,7 +26,8 @@ type HelpdeskSettings struct {
 	CodesPerHour int `yaml:"codes_per_hour"`
 
 	// A pickup code works only when another one of helpdesk or administrators
-	// approved it.
+	// approved it. Codes are then mailed to the person and shown to no staff:
+	// needs mail.host.
 	SecondApprover bool `yaml:"second_approver"`
 
 	// No certificate without a pickup code, for new devices, new files and
@@ -35,7 +36,8 @@ type HelpdeskSettings struct {
 	CodeRequired bool `yaml:"code_required"`
 
 	// A pickup code whose maker saw the person replaces their password, once, for
-	// one certificate. A person who finds the slip can then use it.
+	// one certificate. All codes are then mailed to the person and shown to no staff:
+	// needs mail.host. Their mailbox must not be reached by a colleague.
 	CodeAlone bool `yaml:"code_alone"`
 }
 
