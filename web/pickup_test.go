@@ -245,14 +245,14 @@ func withoutHelpdesk(c web.Config) web.Config {
 // there is nothing to be had.
 func TestA4_ReplacedCodeLeavesNothing(t *testing.T) {
 	t.Parallel()
-	p := newCodePortal(t)
+	p := newMailPortal(t)
 	hedi := p.signedIn("hedi", linux)
-	seen, _ := hedi.giveCode("anna", "in-person")
+	seen, _ := hedi.mailCode(p, "anna", "in-person")
 	thief := p.browser(android)
 	if got := thief.post("/pickup", "code", seen); got.location() != "/new" {
 		t.Fatalf("got %d: %s", got.status, got.text())
 	}
-	hedi.giveCode("anna", "in-person")
+	hedi.mailCode(p, "anna", "in-person")
 	for n, form := range []string{"a", "b", "c"} {
 		got := thief.post("/new", "name", "Burner", "platform", "android", "request", form)
 		if got.status != 410 {

@@ -245,7 +245,7 @@ func TestEverySentenceOfLettersIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	built := regexp.MustCompile(`^mail\.(` + strings.Join([]string{
-		`(issued|renewed|revoked|invited|ending|changed|privileged|reassigned|differing|stopped|halted|tampered|overused|test)\.(subject|text)`, `fact\.(device|person|more|cause|by|at|until)`,
+		`(issued|renewed|revoked|invited|code|ending|changed|privileged|reassigned|differing|stopped|halted|tampered|overused|test)\.(subject|text)`, `code\.waiting`, `fact\.(code|device|person|more|cause|by|at|until)`,
 		`by\.(self|helpdesk|admin|system)`, `cause\.(removed|lost|retired|returned|reused|privileged|other)`, `change\.(gone|disabled|expired|protected|sid|upn|unread|reused|other)`,
 		`link\.(device|renew|home|pickup|admin)`, `(notyou|help)(\.phone|\.mail)?`, `hello(\.unnamed)?`, `device\.unnamed|moment|more|footer|safe`,
 	}, "|") + `)$`)
