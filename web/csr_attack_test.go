@@ -170,7 +170,7 @@ func refusedRequests(t *testing.T, p *testPortal) []refused {
 		{"prose", "please sign my key", enroll.RequestForm, "not one whole request"},
 		{"half", whole[:len(whole)/2], enroll.RequestForm, "not one whole request"},
 		{"two", whole + whole, enroll.RequestForm, "not one whole request"},
-		{"text before", "Here it is:\n" + whole, enroll.RequestForm, "not one whole request"},
+		{"text before, within the line", "Here it is: " + whole, enroll.RequestForm, "not one whole request"},
 		{"text behind", whole + "Regards", enroll.RequestForm, "not one whole request"},
 		{"a broken one before", "-----BEGIN CERTIFICATE REQUEST-----\n!\n" + whole, enroll.RequestForm, "not one whole request"},
 		{"headers", strings.Replace(whole, "REQUEST-----\n", "REQUEST-----\nProc-Type: 4,ENCRYPTED\n\n", 1), enroll.RequestForm, "not one whole request"},

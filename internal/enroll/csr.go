@@ -35,7 +35,11 @@ const (
 var (
 	errSignatureAlgorithm = errors.New("signature algorithm is not taken")
 	errPossession         = errors.New("request is not signed with its key")
+	errRequestForm        = errors.New("structure is not that of a request")
 )
+
+// pemBegin begins the first line of a block (RFC 7468 section 3).
+const pemBegin = "-----BEGIN"
 
 // KeyRequest is all that is taken from a certificate request (PKCS #10, RFC
 // 2986): names, usages and everything else it asks for are ignored.
@@ -51,7 +55,7 @@ func ParseKeyRequest(raw []byte) (KeyRequest, error) {
 	if len(raw) > MaxRequest {
 		return KeyRequest{}, fmt.Errorf("reading certificate request of %d bytes: limit is %d", len(raw), MaxRequest)
 	}
-	csr, err := x509.ParseCertificateRequest(raw)
+	csr, err := withoutNames(raw)
 	if err != nil {
 		return KeyRequest{}, fmt.Errorf("parsing certificate request: %w", err)
 	}
@@ -71,9 +75,49 @@ func ParseKeyRequest(raw []byte) (KeyRequest, error) {
 	return KeyRequest{Key: csr.PublicKey, Challenge: challenge}, nil
 }
 
+// withoutNames parses the parts of a request that count: key, attributes as they are,
+// signature. Names and extensions are taken out before the library parses the rest, so
+// that one it cannot parse does not spoil a request of which no name is taken. The
+// signature is that over the whole request.
+func withoutNames(raw []byte) (*x509.CertificateRequest, error) {
+	input := cryptobyte.String(raw)
+	var whole, signed, fields, version, key, algorithm, signature cryptobyte.String
+	if !input.ReadASN1(&whole, der.SEQUENCE) || !input.Empty() || !whole.ReadASN1Element(&signed, der.SEQUENCE) ||
+		!whole.ReadASN1Element(&algorithm, der.SEQUENCE) || !whole.ReadASN1Element(&signature, der.BIT_STRING) || !whole.Empty() {
+		return nil, errRequestForm
+	}
+	inside := signed
+	if !inside.ReadASN1(&fields, der.SEQUENCE) || !fields.ReadASN1Element(&version, der.INTEGER) ||
+		!fields.SkipASN1(der.SEQUENCE) || !fields.ReadASN1Element(&key, der.SEQUENCE) {
+		return nil, errRequestForm
+	}
+	var b cryptobyte.Builder
+	b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddBytes(version)
+			b.AddASN1(der.SEQUENCE, func(*cryptobyte.Builder) {})
+			b.AddBytes(key)
+			b.AddASN1(der.Tag(0).ContextSpecific().Constructed(), func(*cryptobyte.Builder) {})
+		})
+		b.AddBytes(algorithm)
+		b.AddBytes(signature)
+	})
+	bare, err := b.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("taking out names: %w", err)
+	}
+	csr, err := x509.ParseCertificateRequest(bare)
+	if err != nil {
+		return nil, err
+	}
+	csr.RawTBSCertificateRequest = signed
+	return csr, nil
+}
+
 // ParsePastedRequest reads a certificate request in PEM (RFC 7468 section 7) as
-// people copy it: with any line ends, a byte order mark, blanks around it, and
-// the older label. Every other text is refused. All errors are a *Denial.
+// people copy it: with any line ends, a byte order mark, blanks around it, explanatory
+// text before it, and the older label. Every other text is refused. All errors are a
+// *Denial.
 func ParsePastedRequest(text string) (KeyRequest, error) {
 	text = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(text), "\ufeff"))
 	switch {
@@ -95,18 +139,26 @@ func ParsePastedRequest(text string) (KeyRequest, error) {
 	return key, nil
 }
 
-// onlyRequest decodes the one block that the text consists of. The decoder passes
-// over what it cannot read: a text with anything beside the block could be taken
-// for another one than its reader sees.
+// onlyRequest decodes the one block of the text. Before its first line, text is passed
+// over (RFC 7468 section 2), such as that of openssl req -text. The decoder passes over
+// what it cannot read: a second block, or anything behind the first, could be taken for
+// another request than its reader sees.
 func onlyRequest(text string) ([]byte, bool) {
-	if !strings.HasPrefix(text, "-----BEGIN ") || strings.Count(text, "-----BEGIN") != 1 {
+	before, _, found := strings.Cut(text, pemBegin+" ")
+	if !found || strings.Count(text, pemBegin) != 1 || !endsLine(before) {
 		return nil, false
 	}
-	block, rest := pem.Decode([]byte(text))
+	block, rest := pem.Decode([]byte(text[len(before):]))
 	if block == nil || len(block.Headers) != 0 || strings.TrimSpace(string(rest)) != "" {
 		return nil, false
 	}
 	return block.Bytes, block.Type == "CERTIFICATE REQUEST" || block.Type == "NEW CERTIFICATE REQUEST"
+}
+
+// endsLine reports whether what follows a text begins a line, blanks apart.
+func endsLine(text string) bool {
+	text = strings.TrimRight(text, " \t")
+	return text == "" || strings.HasSuffix(text, "\n") || strings.HasSuffix(text, "\r")
 }
 
 // rejectReason sorts the errors of ParseKeyRequest by what a person can do about them.
@@ -140,7 +192,7 @@ func challengePassword(tbs []byte) (string, error) {
 	tag := der.Tag(0).ContextSpecific().Constructed()
 	if !input.ReadASN1(&input, der.SEQUENCE) || !input.SkipASN1(der.INTEGER) || !input.SkipASN1(der.SEQUENCE) ||
 		!input.SkipASN1(der.SEQUENCE) || !input.ReadOptionalASN1(&attributes, nil, tag) {
-		return "", errors.New("structure is not that of a request")
+		return "", errRequestForm
 	}
 	found, challenge := false, ""
 	for !attributes.Empty() {
