@@ -110,6 +110,7 @@ func describeExtKeyUsage(_ *x509.Certificate, e pkix.Extension) []string {
 	known := map[string]string{
 		oidClientAuth().String(): "clientAuth", oidEmailProtection().String(): "emailProtection", oidEFS().String(): "EFS",
 		oidServerAuth().String(): "serverAuth", oidOCSPSigning().String(): "OCSPSigning",
+		oidRegistrationAuthority().String(): "cmcRA", oidDocumentSigning().String(): "documentSigning",
 	}
 	var lines []string
 	for _, usage := range usages {

@@ -171,11 +171,14 @@ func (c *HierarchyConfig) template(name string, pub crypto.PublicKey, valid vali
 	}, nil
 }
 
-// limit adds the constraints of the issuing CA.
+// limit adds the constraints of the issuing CA. Its usages are those of everything that
+// it signs, the portal's own certificates included: verifiers that look for a usage in
+// the whole chain refuse one that is not among them.
 func (c *HierarchyConfig) limit(template *x509.Certificate) error {
 	template.MaxPathLen, template.MaxPathLenZero = 0, true
 	usages, err := usageExtension([]asn1.ObjectIdentifier{
 		oidEFS(), oidEmailProtection(), oidClientAuth(), oidServerAuth(), oidOCSPSigning(),
+		oidRegistrationAuthority(), oidDocumentSigning(),
 	})
 	if err != nil {
 		return err

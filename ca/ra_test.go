@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,6 +49,42 @@ func TestAgentCertificate(t *testing.T) {
 		})
 		if err == nil {
 			t.Errorf("the agent verifies for usage %d", usage)
+		}
+	}
+}
+
+// TestOwnUsagesAreThoseOfTheIssuingCA: a verifier that looks for a usage in the whole
+// chain takes every certificate of the portal's own.
+func TestOwnUsagesAreThoseOfTheIssuingCA(t *testing.T) {
+	issuer, issuing := ca.FixtureIssuer(t, "rsa"), ca.FixtureHierarchy(t, "rsa").Issuing
+	for name, config := range map[string]ca.OwnConfig{
+		"RA": raConfig(), "audit signer": ca.AuditSignerConfig(raConfig()), "OCSP responder": responderConfig(),
+		"server": ca.ServerConfig{Names: []string{"portal.example"}, CRLURLs: raConfig().CRLURLs},
+	} {
+		key := ca.FixtureKey(t, "user-rsa")
+		if name == "audit signer" {
+			key = ca.FixtureKey(t, "user-ec")
+		}
+		p, err := issuer.PrepareOwn(config, key.Public(), ca.FixtureNow())
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		cert, err := issuer.Sign(p)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if len(cert.ExtKeyUsage)+len(cert.UnknownExtKeyUsage) != 1 {
+			t.Fatalf("%s has usages %v and %v", name, cert.ExtKeyUsage, cert.UnknownExtKeyUsage)
+		}
+		for _, usage := range cert.ExtKeyUsage {
+			if !slices.Contains(issuing.ExtKeyUsage, usage) {
+				t.Errorf("usage %v of the %s is not one of the issuing CA's", usage, name)
+			}
+		}
+		for _, usage := range cert.UnknownExtKeyUsage {
+			if !slices.ContainsFunc(issuing.UnknownExtKeyUsage, usage.Equal) {
+				t.Errorf("usage %s of the %s is not one of the issuing CA's", usage, name)
+			}
 		}
 	}
 }
