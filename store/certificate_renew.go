@@ -53,13 +53,19 @@ func (t *tx) heldOf(ctx context.Context, device portal.DeviceID) ([]held, error)
 // inForce reports whether the certificate is valid at the time, or pending.
 func (h held) inForce(now time.Time) bool { return h.status == portal.Pending || h.end.After(now) }
 
-// checkRenewable decides on a renewal that a person asks for, under their lock: of
-// two at the same time, the second finds the first under way.
+// checkRenewable decides under the person's lock whether it is time for a renewal. Of
+// two that a person asks for at the same time, the second finds the first under way. A
+// device that shows its certificate gets no second try; what else it holds, checkHolder
+// decides.
 func (t *tx) checkRenewable(ctx context.Context, r enroll.Reservation, known portal.Device) error {
 	if r.RenewFrom == 0 {
 		return nil
 	}
-	if err := known.Renewable(r.Requested, r.RenewFrom); err != nil {
+	held := r.Renews != (ca.Serial{})
+	if held {
+		known.FormerEnds = time.Time{}
+	}
+	if err := known.Renewable(r.Requested, r.RenewFrom); err != nil || held {
 		return err
 	}
 	var first, last sql.NullInt64

@@ -382,6 +382,27 @@ func TestA15_TheNewOneEndsTheOldOne(t *testing.T) {
 	})
 }
 
+// TestA17_ADeviceRenewsInTime: the window holds inside the transaction for a device that
+// shows its certificate, and the one before, still valid, gives it no second try.
+func TestA17_ADeviceRenewsInTime(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		signedBy := func(holder fixture.Enrolment, at time.Time) fixture.Enrolment {
+			e := renewal(t, holder, at)
+			e.Reservation.Renews = holder.Serial()
+			e.Completion.Pickup, e.Completion.Delivered, e.Completion.Supersede = nil, true, false
+			return e
+		}
+		old := fixture.NewEnrolment(t, anna, "iPhone")
+		old.Completion.Pickup, old.Completion.Delivered = nil, true
+		old.Issue(t, db)
+		wantRefusal(t, db.Reserve(t.Context(), signedBy(old, late(old).Add(-time.Second)).Reservation), portal.RenewEarly)
+		next := signedBy(old, late(old)).Issue(t, db)
+		testkit.Equal(t, "old", certificate(t, db, old).Status, portal.Superseded)
+		wantRefusal(t, db.Reserve(t.Context(), signedBy(next, late(old).Add(time.Hour)).Reservation), portal.RenewEarly)
+		signedBy(next, late(next)).Issue(t, db)
+	})
+}
+
 // TestA12_TheFormerEndsToo: revoking the newer of two certificates of a device
 // revokes the older one too.
 func TestA12_TheFormerEndsToo(t *testing.T) {

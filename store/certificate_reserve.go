@@ -88,7 +88,7 @@ func (t *tx) reserveDevice(ctx context.Context, r enroll.Reservation) ([]record,
 		return nil, err
 	}
 	if r.NewDevice {
-		if err := t.checkPlace(ctx, r, r.Device); err != nil {
+		if err := checkPlace(ctx, t, r, r.Device); err != nil {
 			return nil, err
 		}
 		return nil, t.insertDevice(ctx, r)
@@ -100,7 +100,7 @@ func (t *tx) reserveDevice(ctx context.Context, r enroll.Reservation) ([]record,
 	if err := checkUsable(known); err != nil {
 		return nil, err
 	}
-	if err := t.checkPlace(ctx, r, known); err != nil {
+	if err := checkPlace(ctx, t, r, known); err != nil {
 		return nil, err
 	}
 	if err := t.checkRenewable(ctx, r, known); err != nil {
@@ -137,8 +137,8 @@ func (t *tx) checkForm(ctx context.Context, r enroll.Reservation) error {
 }
 
 // checkPlace refuses a device beyond the quota, and a name that another device has.
-func (t *tx) checkPlace(ctx context.Context, r enroll.Reservation, device portal.Device) error {
-	others, err := t.othersInUse(ctx, r.Person, device.ID, r.Requested)
+func checkPlace(ctx context.Context, q querier, r enroll.Reservation, device portal.Device) error {
+	others, err := othersInUse(ctx, q, r.Person, device.ID, r.Requested)
 	if err != nil {
 		return err
 	}
@@ -150,9 +150,9 @@ func (t *tx) checkPlace(ctx context.Context, r enroll.Reservation, device portal
 
 // othersInUse returns the name keys of all devices of a person but one. A device
 // counts while it has a certificate that is pending or in force.
-func (t *tx) othersInUse(ctx context.Context, person portal.PersonID, but portal.DeviceID, now time.Time) (map[portal.DeviceID]string, error) {
+func othersInUse(ctx context.Context, q querier, person portal.PersonID, but portal.DeviceID, now time.Time) (map[portal.DeviceID]string, error) {
 	others := make(map[portal.DeviceID]string)
-	err := t.All(ctx, `SELECT d.id, d.name_key, c.status, COALESCE(c.ends_at, c.not_after)
+	err := q.All(ctx, `SELECT d.id, d.name_key, c.status, COALESCE(c.ends_at, c.not_after)
 		FROM devices d JOIN certificates c ON c.device_id = d.id
 		WHERE d.person = $1 AND d.removed_at IS NULL AND c.status IN ('pending', 'issued', 'superseded')`, []any{string(person)},
 		func(rows *sql.Rows) error {

@@ -17,7 +17,8 @@ import (
 )
 
 // challengeColumns are the columns of a challenge h, without its device.
-const challengeColumns = `h.id, h.secret_hash, h.token_hash, h.names_hash, h.made_at, h.expires_at, h.used_at, h.invitation, h.renews, h.mac`
+const challengeColumns = `h.id, h.secret_hash, h.token_hash, h.names_hash, h.made_at, h.expires_at, h.used_at, h.invitation, h.renews,
+	h.serial, h.mac`
 
 // AddChallenge records the right of a device to enrol, and the device when it is
 // new. An earlier unused challenge of the device is deleted: only the last profile
@@ -57,7 +58,7 @@ func (t *tx) challengedDevice(ctx context.Context, r *enroll.Reservation) error 
 	known, err := t.device(ctx, r.Person, r.Device.ID)
 	switch {
 	case errors.Is(err, portal.ErrNotFound):
-		if err := t.checkPlace(ctx, *r, r.Device); err != nil {
+		if err := checkPlace(ctx, t, *r, r.Device); err != nil {
 			return err
 		}
 		return t.insertDevice(ctx, *r)
@@ -67,7 +68,7 @@ func (t *tx) challengedDevice(ctx context.Context, r *enroll.Reservation) error 
 	if err := checkUsable(known); err != nil {
 		return err
 	}
-	return t.checkPlace(ctx, *r, known)
+	return checkPlace(ctx, t, *r, known)
 }
 
 // ChallengeBySecret finds a challenge by the hash of the secret that the device
@@ -95,17 +96,20 @@ func (db Enrolments) challenge(ctx context.Context, where string, args ...any) (
 	var d deviceRow
 	var secret, token, names, mac []byte
 	var made, expires, used sql.NullInt64
-	var invitation sql.NullString
-	into := append([]any{&c.ID, &secret, &token, &names, &made, &expires, &used, &invitation, &c.Renew, &mac}, d.fields()...)
+	var invitation, serial sql.NullString
+	into := append([]any{&c.ID, &secret, &token, &names, &made, &expires, &used, &invitation, &c.Renew, &serial, &mac}, d.fields()...)
 	err := db.One(ctx, `SELECT `+challengeColumns+`, `+deviceColumns+`
 		FROM challenges h JOIN devices d ON d.id = h.device_id WHERE `+where, args, into...)
 	if err != nil {
 		return enroll.StoredChallenge{}, fmt.Errorf("finding challenge: %w", err)
 	}
-	var errs [3]error
+	var errs [4]error
 	c.SecretHash, errs[0] = sqldb.Hash32(secret)
 	c.TokenHash, errs[1] = sqldb.Hash32(token)
 	c.Names, errs[2] = sqldb.Hash32(names)
+	if serial.Valid {
+		c.Serial, errs[3] = serialOf(serial.String)
+	}
 	c.Device, c.Invitation = d.value(), signin.InvitationID(invitation.String)
 	c.Made, c.Expires, c.Used = sqldb.TimeOf(made), sqldb.TimeOf(expires), sqldb.TimeOf(used)
 	if err := errors.Join(errs[:]...); err != nil {

@@ -90,7 +90,7 @@ func (db Enrolments) Rename(ctx context.Context, r enroll.Renaming) error {
 		case known.Name == r.Name:
 			return nil
 		}
-		others, err := t.othersInUse(ctx, r.Person, r.Device, r.At)
+		others, err := othersInUse(ctx, t, r.Person, r.Device, r.At)
 		if err != nil {
 			return err
 		}

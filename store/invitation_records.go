@@ -191,13 +191,8 @@ func (db SignInRecords) ApproveInvitation(ctx context.Context, id signin.Invitat
 	})
 }
 
-// rowReader reads one row, in a transaction or not.
-type rowReader interface {
-	One(ctx context.Context, query string, args []any, into ...any) error
-}
-
 // invitationIn reads an invitation with the hash of its code.
-func invitationIn(ctx context.Context, q rowReader, secret portal.Secret, id signin.InvitationID) (signin.Invitation, []byte, error) {
+func invitationIn(ctx context.Context, q querier, secret portal.Secret, id signin.InvitationID) (signin.Invitation, []byte, error) {
 	var r invitationRow
 	err := q.One(ctx, "SELECT "+invitationColumns+" FROM invitations i WHERE i.id = $1", []any{string(id)}, r.fields()...)
 	if err != nil {
@@ -208,7 +203,7 @@ func invitationIn(ctx context.Context, q rowReader, secret portal.Secret, id sig
 }
 
 // checkInvitation refuses an invitation that is not open for the person.
-func checkInvitation(ctx context.Context, q rowReader, secret portal.Secret, person portal.PersonID, id signin.InvitationID, now time.Time) error {
+func checkInvitation(ctx context.Context, q querier, secret portal.Secret, person portal.PersonID, id signin.InvitationID, now time.Time) error {
 	if id == "" {
 		return nil
 	}

@@ -56,6 +56,7 @@ type StoredChallenge struct {
 	Made       time.Time
 	Expires    time.Time
 	Used       time.Time           // zero until a certificate was reserved with it
+	Serial     ca.Serial           // of that certificate; zero before
 	Invitation signin.InvitationID // used up with it; empty without
 	Renew      bool                // what the device holds works on beside the new certificate
 }
@@ -80,20 +81,18 @@ func (r *Registrar) NewChallenge(ctx context.Context, req Request) (Challenge, e
 	if !r.c.DeviceKeys {
 		return Challenge{}, &portal.Outage{Part: portal.PartIssuer, Err: errNoChallenges}
 	}
-	c, err := r.newChallenge(ctx, req)
-	var refusal *portal.Refusal
-	if errors.As(err, &refusal) {
-		r.noteRefusal(ctx, req, refusal)
-	}
+	var c Challenge
+	err := r.inTurn(ctx, req.By.Person, func(ctx context.Context) (err error) {
+		c, err = r.newChallenge(ctx, req)
+		r.noteNo(ctx, req, err)
+		return err
+	})
 	return c, err
 }
 
-func (r *Registrar) newChallenge(ctx context.Context, req Request) (Challenge, error) {
+// newChallenge keeps the order of issue as far as there is no key yet.
+func (r *Registrar) newChallenge(ctx context.Context, req Request) (c Challenge, err error) {
 	if err := r.invited(req); err != nil {
-		return Challenge{}, err
-	}
-	person, err := r.mayEnroll(ctx, req.By.Person)
-	if err != nil {
 		return Challenge{}, err
 	}
 	device, err := r.deviceFor(ctx, req)
@@ -103,14 +102,26 @@ func (r *Registrar) newChallenge(ctx context.Context, req Request) (Challenge, e
 	if req.Device == "" && req.Idempotent != "" {
 		device.ID = req.PickupKey.deviceOf(req.Idempotent)
 	}
+	if err := r.admit(ctx, issuance{by: req.By, device: device, invited: req.Invitation}); err != nil {
+		return Challenge{}, err
+	}
+	if err := r.countIssue(ctx, req.By.Person); err != nil {
+		return Challenge{}, err
+	}
+	defer func() { r.uncountIssue(ctx, req.By.Person, err) }()
+	person, err := r.mayEnroll(ctx, req.By.Person)
+	if err != nil {
+		return Challenge{}, err
+	}
 	// A person who may not have a certificate is refused now, and not by a phone that only knows
 	// that something went wrong.
 	if err := r.fits(person); err != nil {
 		return Challenge{}, err
 	}
-	if err := r.countIssue(ctx, person.ID); err != nil {
-		return Challenge{}, err
-	}
+	return r.addChallenge(ctx, req, person, device)
+}
+
+func (r *Registrar) addChallenge(ctx context.Context, req Request, person portal.Person, device portal.Device) (Challenge, error) {
 	id := ChallengeID(strings.ToLower(rand.Text()))
 	c, err := r.openChallenge(req.PickupKey.challengeToken(id), StoredChallenge{
 		ID: id, Device: device, Expires: r.c.Now().Add(ChallengeLife),
@@ -128,9 +139,7 @@ func (r *Registrar) newChallenge(ctx context.Context, req Request) (Challenge, e
 		ID: id, SecretHash: sha256.Sum256([]byte(c.Secret)), TokenHash: token, Device: device,
 		Names: namesOf(person), Made: r.c.Now(), Expires: c.Expires, Invitation: req.Invitation, Renew: req.renews(),
 	}, r.c.Quota, entry)
-	err = portal.AsOutage(portal.PartStore, "recording a challenge", err)
-	r.uncountIssue(ctx, person.ID, err)
-	return c, err
+	return c, portal.AsOutage(portal.PartStore, "recording a challenge", err)
 }
 
 // deviceOf gives the device of a form one name, however often it is sent.

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"maps"
+	"time"
 
 	"certportal/ca"
 	"certportal/internal/audit"
@@ -25,21 +26,22 @@ const deviceActor = "device"
 // when a part did not do its work: the challenge is then good for another try,
 // unless the certificate was already recorded.
 func (r *Registrar) Redeem(ctx context.Context, by portal.Actor, challenge string, key crypto.PublicKey) (*x509.Certificate, error) {
-	ctx, cancel := context.WithTimeout(ctx, issueTimeout)
-	defer cancel()
 	by = portal.Actor{Address: by.Address, Request: by.Request}
 	stored, err := r.findChallenge(ctx, challenge)
 	by.Person = stored.Device.Person
 	var cert *x509.Certificate
 	if err == nil {
-		cert, err = r.redeem(ctx, by, stored, key)
+		err = r.inTurn(ctx, by.Person, func(ctx context.Context) (err error) {
+			cert, err = r.redeem(ctx, by, stored, key)
+			return err
+		})
 	}
 	r.noteDenial(ctx, by, stored.Device, "challenge", err)
 	return cert, err
 }
 
 // findChallenge looks a challenge up by its hash: the time of that says
-// nothing about the ones there are.
+// nothing about the ones there are. It may be used or run out.
 func (r *Registrar) findChallenge(ctx context.Context, secret string) (StoredChallenge, error) {
 	switch {
 	case !r.c.DeviceKeys:
@@ -55,52 +57,48 @@ func (r *Registrar) findChallenge(ctx context.Context, secret string) (StoredCha
 		return stored, &portal.Denial{Why: portal.ChallengeUnknown}
 	case err != nil:
 		return stored, portal.AsOutage(portal.PartStore, "finding challenge", err)
-	case !stored.Used.IsZero():
-		return stored, &portal.Denial{Why: portal.ChallengeUsed}
-	case !r.c.Now().Before(stored.Expires):
-		return stored, &portal.Denial{Why: portal.ChallengeExpired}
 	}
 	return stored, nil
 }
 
 func (r *Registrar) redeem(ctx context.Context, by portal.Actor, stored StoredChallenge, key crypto.PublicKey) (*x509.Certificate, error) {
-	leave, err := r.persons.lock(ctx, by.Person)
-	if err != nil {
-		return nil, &portal.Outage{Part: portal.PartIssuer, Err: err}
-	}
-	defer leave()
-	person, err := r.mayEnroll(ctx, by.Person)
-	if err != nil {
-		return nil, err
-	}
-	if namesOf(person) != stored.Names {
-		return nil, &portal.Denial{Why: portal.ChallengeNames}
+	switch {
+	case !stored.Used.IsZero():
+		return r.repeatOf(ctx, by, stored.Serial, key, portal.ChallengeUsed)
+	case !r.c.Now().Before(stored.Expires):
+		return nil, &portal.Denial{Why: portal.ChallengeExpired}
 	}
 	device, err := r.Device(ctx, by.Person, stored.Device.ID)
 	if err != nil {
 		return nil, err
 	}
-	return r.issueFor(ctx, keyIssuance{
-		by: by, person: person, device: device, key: key, challenge: stored.SecretHash, supersede: true,
-		invited: stored.Invitation, renewal: stored.Renew,
+	// The word makes the second of two requests see the first before all else.
+	cert, err := r.issue(ctx, issuance{
+		by: by, device: device, key: key, challenge: stored.SecretHash, names: stored.Names,
+		once: "challenge " + string(stored.ID), supersede: true, invited: stored.Invitation, renewal: stored.Renew, counted: true,
 	})
+	if errors.Is(err, errTaken) {
+		return r.overtaken(ctx, by, stored.SecretHash, key)
+	}
+	return cert, err
 }
 
 // Renew issues the next certificate of a device to a client that proved to hold the
 // key of a certificate, which must be the stored one byte for byte, in force,
-// and not renewed before. The old one works on for Config.Overlap: the answer with
+// within the time of renewals, and not renewed before. The old one works on for Config.Overlap: the answer with
 // the new one may be lost on its way. That the new one asks for the next shows that
 // it arrived, and ends the old one: a client with the key of a device gets no more
 // than two that work. Errors are those of Redeem.
 func (r *Registrar) Renew(ctx context.Context, by portal.Actor, holder *x509.Certificate, key crypto.PublicKey) (*x509.Certificate, error) {
-	ctx, cancel := context.WithTimeout(ctx, issueTimeout)
-	defer cancel()
 	by = portal.Actor{Address: by.Address, Request: by.Request}
 	device, err := r.findHolder(ctx, holder)
 	by.Person = device.Person
 	var cert *x509.Certificate
 	if err == nil {
-		cert, err = r.renew(ctx, by, holder, device, key)
+		err = r.inTurn(ctx, by.Person, func(ctx context.Context) (err error) {
+			cert, err = r.renew(ctx, by, holder, device, key)
+			return err
+		})
 	}
 	r.noteDenial(ctx, by, device, "certificate", err)
 	return cert, err
@@ -135,37 +133,35 @@ func (r *Registrar) findHolder(ctx context.Context, holder *x509.Certificate) (p
 }
 
 func (r *Registrar) renew(ctx context.Context, by portal.Actor, holder *x509.Certificate, device portal.Device, key crypto.PublicKey) (*x509.Certificate, error) {
-	leave, err := r.persons.lock(ctx, by.Person)
-	if err != nil {
-		return nil, &portal.Outage{Part: portal.PartIssuer, Err: err}
-	}
-	defer leave()
 	// The store decides for good: this word may stand once.
 	once := "renewal of " + device.Certificate.Serial.String()
-	switch _, err := r.c.Store.Attempted(ctx, by.Person, once); {
+	switch done, err := r.c.Store.Attempted(ctx, by.Person, once); {
 	case err == nil:
-		return nil, &portal.Denial{Why: portal.HolderRenewed}
+		return r.repeatOf(ctx, by, done.Serial, key, portal.HolderRenewed)
 	case !errors.Is(err, portal.ErrNotFound):
 		return nil, portal.AsOutage(portal.PartStore, "looking for an earlier renewal", err)
 	}
-	person, err := r.mayEnroll(ctx, by.Person)
-	if err != nil {
+	// The holder has its certificate, so unlike a person it gets no second try while the
+	// one before still works.
+	held := device
+	held.FormerEnds = time.Time{}
+	if err := held.Renewable(r.c.Now(), r.c.RenewFrom); err != nil {
 		return nil, err
 	}
-	// The rows that lead from the certificate to its person can be changed in the
-	// database, what the certificate says cannot.
-	if !ca.IssuedTo(holder, person.Subject()) {
-		return nil, &portal.Denial{Why: portal.HolderUnknown}
-	}
-	// Each renewal leaves a certificate in the revocation list.
-	if err := r.countIssue(ctx, person.ID); err != nil {
-		return nil, err
-	}
-	cert, err := r.issueFor(ctx, keyIssuance{
-		by: by, person: person, device: device, key: key, once: once, renews: device.Certificate.Serial,
+	cert, err := r.issue(ctx, issuance{
+		by: by, device: device, key: key, once: once, renews: device.Certificate.Serial, holder: holder,
 	})
-	r.uncountIssue(ctx, person.ID, err)
-	return cert, err
+	if !errors.Is(err, errTaken) {
+		return cert, err
+	}
+	done, again := r.c.Store.Attempted(ctx, by.Person, once)
+	switch {
+	case again == nil:
+		return r.repeatOf(ctx, by, done.Serial, key, portal.HolderRenewed)
+	case !errors.Is(again, portal.ErrNotFound):
+		return nil, portal.AsOutage(portal.PartStore, "looking for the other renewal", again)
+	}
+	return nil, &portal.Denial{Why: portal.KeyReused}
 }
 
 // EnrollRequest is [Registrar.EnrollKey] for a certificate request as a person
@@ -173,19 +169,19 @@ func (r *Registrar) renew(ctx context.Context, by portal.Actor, holder *x509.Cer
 // are those of EnrollKey, and a *Denial for a text that [ParsePastedRequest]
 // refuses or a platform that such a certificate is no use to; each is recorded.
 func (r *Registrar) EnrollRequest(ctx context.Context, req Request, pasted string) (Enrolment, error) {
-	wish, err := ParsePastedRequest(pasted)
-	if err == nil && req.Platform == portal.IOS {
-		err = &portal.Denial{Why: RequestPlatform}
-	}
-	if err != nil {
-		r.c.Log.Info("pasted request not taken", "person", req.By.Person, "request", req.By.Request, "err", err)
-		r.noteKeyRefusal(ctx, req, err)
-		return Enrolment{}, err
-	}
-	if !r.c.DeviceKeys {
-		return Enrolment{}, &portal.Outage{Part: portal.PartIssuer, Err: errNoChallenges}
-	}
-	return r.EnrollKey(ctx, req, wish.Key)
+	return r.enroll(ctx, req, func() (crypto.PublicKey, error) {
+		wish, err := ParsePastedRequest(pasted)
+		if err == nil && req.Platform == portal.IOS {
+			err = &portal.Denial{Why: RequestPlatform}
+		}
+		if err == nil && !r.c.DeviceKeys {
+			err = &portal.Outage{Part: portal.PartIssuer, Err: errNoChallenges}
+		}
+		if err != nil {
+			r.c.Log.Info("pasted request not taken", "person", req.By.Person, "request", req.By.Request, "err", err)
+		}
+		return wish.Key, err
+	})
 }
 
 // HasOwnKey reports whether the person made the key of the device's newest
@@ -207,20 +203,11 @@ func (r *Registrar) HasOwnKey(ctx context.Context, d portal.Device) (bool, error
 // noteDenial records a denial to a device. The denial holds even when it cannot be
 // recorded: nothing was done.
 func (r *Registrar) noteDenial(ctx context.Context, by portal.Actor, device portal.Device, way string, err error) {
-	var denial *portal.Denial
-	var refusal *portal.Refusal
-	detail := map[string]string{"by": way}
-	switch {
-	case errors.As(err, &denial):
-		detail["reason"] = denial.Why
-	case errors.As(err, &refusal):
-		detail["reason"] = string(refusal.Reason)
-		if refusal.Value != "" {
-			detail["value"] = refusal.Value
-		}
-	default:
+	detail := reasonOf(err)
+	if detail == nil {
 		return
 	}
+	detail["by"] = way
 	r.noteDevice(ctx, by, device.ID, detail)
 }
 

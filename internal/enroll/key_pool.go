@@ -16,7 +16,8 @@ import (
 // pool is empty, keys are made on demand, as many at once as there are
 // processors.
 //
-// A key leaves the pool once and lives in memory only.
+// A key leaves the pool for one certificate and lives in memory only. One that was not
+// used goes back.
 type KeyPool struct {
 	kind  ca.KeyKind
 	ready chan crypto.Signer
@@ -43,13 +44,33 @@ func NewKeyPool(kind ca.KeyKind, size int, log *slog.Logger) *KeyPool {
 // Ready is the number of keys waiting.
 func (p *KeyPool) Ready() int { return len(p.ready) }
 
+// TakeReady gives a key that was made ahead; false when there is none.
+func (p *KeyPool) TakeReady() (crypto.Signer, bool) {
+	select {
+	case key := <-p.ready:
+		return key, true
+	default:
+		return nil, false
+	}
+}
+
+// GiveBack takes a key back that no certificate was asked for; nil does nothing. Where
+// the pool is full, and nothing waits for a key, it is dropped.
+func (p *KeyPool) GiveBack(key crypto.Signer) {
+	if key == nil {
+		return
+	}
+	select {
+	case p.ready <- key:
+	default:
+	}
+}
+
 // Take gives a key, made ahead or now. It waits for a free processor until the
 // context ends.
 func (p *KeyPool) Take(ctx context.Context) (crypto.Signer, error) {
-	select {
-	case key := <-p.ready:
+	if key, ok := p.TakeReady(); ok {
 		return key, nil
-	default:
 	}
 	select {
 	case key := <-p.ready:
@@ -63,6 +84,11 @@ func (p *KeyPool) Take(ctx context.Context) (crypto.Signer, error) {
 	defer p.end()
 	key, err := p.kind.Generate()
 	if err != nil {
+		return nil, fmt.Errorf("making a key: %w", err)
+	}
+	// The maker may have gone away meanwhile; the key is good for the next one.
+	if err := ctx.Err(); err != nil {
+		p.GiveBack(key)
 		return nil, fmt.Errorf("making a key: %w", err)
 	}
 	return key, nil

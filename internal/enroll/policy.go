@@ -1,11 +1,12 @@
 package enroll
 
 import (
-	"certportal/internal/portal"
-	"certportal/internal/signin"
 	"context"
 	"errors"
 	"time"
+
+	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // Rules say who may have a certificate, as far as an installation differs.
@@ -59,10 +60,12 @@ func (r *Registrar) countIssue(ctx context.Context, id portal.PersonID) error {
 	return nil
 }
 
-// uncountIssue takes the count back when nothing came of it: who tries again until the
-// issuer is back, or sends a weak key, must not read that they asked too often.
+// uncountIssue takes the count back after an outage: who tries again until the issuer
+// is back must not read that they asked too often. A refusal counts, and so does a
+// request that its sender breaks off.
 func (r *Registrar) uncountIssue(ctx context.Context, id portal.PersonID, err error) {
-	if r.c.PerHour == 0 || err == nil {
+	var outage *portal.Outage
+	if r.c.PerHour == 0 || !errors.As(err, &outage) || errors.Is(err, context.Canceled) {
 		return
 	}
 	if err := r.c.Store.GiveBack(context.WithoutCancel(ctx), budgetKey(id)); err != nil {
@@ -104,4 +107,22 @@ func (r *Registrar) mayEnroll(ctx context.Context, id portal.PersonID) (portal.P
 			"person", p.ID, "login", p.Login, "upn", p.UPN, "conflict", p.Conflict)
 	}
 	return p, r.rules.Judge(p)
+}
+
+// askWithin is how long the directory may take to say whether a person may still have
+// what was made for them.
+const askWithin = 3 * time.Second
+
+// stillAllowed asks the directory once more before something is handed out that was
+// made a short while ago. A definite no is the *Refusal of Judge; a directory that does
+// not answer is none.
+func (r *Registrar) stillAllowed(ctx context.Context, id portal.PersonID) error {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	_, err := r.mayEnroll(ctx, id)
+	if err != nil && !refused(err) {
+		r.c.Log.Warn("directory not asked again before a delivery", "person", id, "err", err)
+		return nil
+	}
+	return err
 }

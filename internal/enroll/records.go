@@ -54,8 +54,8 @@ type Reservation struct {
 	// ends, for it is in use. Zero without.
 	Renews ca.Serial
 
-	// RenewFrom is the window of a renewal that a person asks for: Device.Renewable
-	// must allow it in the same transaction. Zero without.
+	// RenewFrom is the window of a renewal: Device.Renewable must allow it in the same
+	// transaction; with Renews, without regard to a certificate from before. Zero without.
 	RenewFrom time.Duration
 
 	// Former are people who no longer own the UPN. Their certificates with it, pending

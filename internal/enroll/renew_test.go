@@ -3,8 +3,6 @@ package enroll_test
 import (
 	"context"
 	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -314,27 +312,53 @@ func TestRenewalOfABroughtKey(t *testing.T) {
 	p.wantStatus("new", next, portal.Issued)
 }
 
-// TestA17_RenewalsAreCounted: a key that renews again and again leaves each
-// certificate in the CRL that all servers fetch.
+// scepDevice is a device with a key of its own, and the certificate it has.
+func (p *testPortal) scepDevice(name string) (portal.DeviceID, *x509.Certificate) {
+	p.T.Helper()
+	c := p.challenge(name, "form of "+name)
+	return c.Device.ID, testkit.Must(p.Redeem(p.T.Context(), portal.Actor{}, c.Secret, testkit.ECKey(p.T).Public()))(p.T)
+}
+
+// TestA17_RenewalsOfDevicesKeepToTheTime: a device renews in the same window as a
+// person, and gets no second try with the certificate that it has (item of A15: two that
+// work at most).
+func TestA17_RenewalsOfDevicesKeepToTheTime(t *testing.T) {
+	p := keyPortal(t)
+	id, holder := p.scepDevice("Phone")
+	renew := func() (*x509.Certificate, error) {
+		return p.Renew(t.Context(), portal.Actor{}, holder, testkit.ECKey(t).Public())
+	}
+	_, err := renew()
+	early := wantRefusal(t, err, portal.RenewEarly)
+	if want := holder.NotAfter.Add(-enroll.DefaultRenewFrom); !early.Until.Equal(want) {
+		t.Errorf("until %s, want %s", early.Until, want)
+	}
+	if last := fixture.Last(t, p.Entries(), audit.EnrolmentRefused); last.Detail["reason"] != string(portal.RenewEarly) || last.Actor != "device" {
+		t.Errorf("last refusal by %q: %v", last.Actor, last.Detail)
+	}
+	p.Clock.Set(early.Until)
+	holder = testkit.Must(renew())(t)
+	// The old one still works, which would give a person another try.
+	if d := p.device(id); !d.FormerEnds.After(p.Clock.Now()) {
+		t.Fatal("the old certificate does not work")
+	}
+	_, err = renew()
+	wantRefusal(t, err, portal.RenewEarly)
+	p.Clock.Advance(310 * day)
+	testkit.Must(renew())(t)
+}
+
+// TestA17_RenewalsAreCounted: each renewal leaves a certificate in the CRL that all
+// servers fetch.
 func TestA17_RenewalsAreCounted(t *testing.T) {
 	p := keyPortal(t)
-	c := p.challenge("Phone", "form")
-	holder := testkit.Must(p.Redeem(t.Context(), portal.Actor{}, c.Secret, testkit.ECKey(t).Public()))(t)
-	r := p.NewRegistrar(func(c *enroll.Config) { c.PerHour = 3 })
-	for range 3 {
-		holder = testkit.Must(r.Renew(t.Context(), portal.Actor{}, holder, testkit.ECKey(t).Public()))(t)
-	}
-	_, err := r.Renew(t.Context(), portal.Actor{}, holder, testkit.ECKey(t).Public())
+	_, first := p.scepDevice("One")
+	_, second := p.scepDevice("Two")
+	p.Clock.Advance(310 * day)
+	r := p.NewRegistrar(func(c *enroll.Config) { c.PerHour = 1 })
+	testkit.Must(r.Renew(t.Context(), portal.Actor{}, first, testkit.ECKey(t).Public()))(t)
+	_, err := r.Renew(t.Context(), portal.Actor{}, second, testkit.ECKey(t).Public())
 	wantRefusal(t, err, portal.TooOften)
-	working := 0
-	for _, e := range p.Entries() {
-		if e.Action == audit.CertificateIssued && p.status(testkit.Must(ca.ParseSerial(e.Object))(t)) != portal.Revoked {
-			working++
-		}
-	}
-	if working != 2 {
-		t.Errorf("%d certificates work, want 2", working)
-	}
 }
 
 func TestBlock(t *testing.T) {
@@ -387,20 +411,4 @@ func TestRename(t *testing.T) {
 	if got, want := p.device(phone.Device).Name, "Anna's 📱"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-}
-
-// A refusal does not count as a certificate of the hour.
-func TestARefusalCostsNoCertificateOfTheHour(t *testing.T) {
-	p := keyPortal(t)
-	r := p.NewRegistrar(func(c *enroll.Config) { c.PerHour = 1 })
-	weak := testkit.Must(rsa.GenerateKey(rand.Reader, 1024))(t).Public()
-	for range 3 {
-		var denial *portal.Denial
-		if _, err := r.EnrollKey(t.Context(), p.request("Server", "form"), weak); !errors.As(err, &denial) || denial.Why != portal.KeyRefused {
-			t.Fatalf("got %v, want the key refused", err)
-		}
-	}
-	testkit.Must(r.EnrollKey(t.Context(), p.request("Server", "form"), testkit.ECKey(t).Public()))(t)
-	_, err := r.EnrollKey(t.Context(), p.request("Other", "form 2"), testkit.ECKey(t).Public())
-	wantRefusal(t, err, portal.TooOften)
 }

@@ -14,6 +14,11 @@ import (
 // Store records what the registrar decides. Every method is one transaction, its audit
 // entry included.
 type Store interface {
+	// Admit returns the *Refusal that Reserve would return while nothing changes:
+	// Halted, QuotaReached, NameTaken or CodeOver. Of the reservation count person,
+	// device, quota, invitation and the moment.
+	Admit(context.Context, Reservation) error
+
 	// Reserve records an intent. It returns a *Refusal with QuotaReached, NameTaken
 	// or CodeOver or a *Denial with HolderEnded or HolderEarly, decided inside the
 	// transaction, and ErrConflict when form, key or challenge was used before or

@@ -71,9 +71,15 @@ func TestA15_Challenges(t *testing.T) {
 	h.denied(p, h.first(p, ""), wire.BadRequest, portal.ChallengeMissing)
 
 	m := h.first(p, c.Secret)
-	h.issue(p, m)
-	h.denied(p, m, wire.BadRequest, portal.ChallengeUsed)
+	cert := h.issue(p, m)
 	other := newPhone(t, 1)
+	h.denied(other, h.first(other, c.Secret), wire.BadRequest, portal.ChallengeUsed)
+	// The same again is the same device, whose answer was lost.
+	if again := h.issue(p, m); !again.Equal(cert) || h.serials() != 1 {
+		t.Errorf("%d serials for one request", h.serials())
+	}
+	h.pass(10 * time.Minute)
+	h.denied(p, m, wire.BadRequest, portal.ChallengeUsed)
 	h.denied(other, h.first(other, c.Secret), wire.BadRequest, portal.ChallengeUsed)
 
 	c = h.challenge(h.anna)
@@ -218,12 +224,13 @@ func TestA15_RenewalAfterTheEnd(t *testing.T) {
 
 // The directory is read at the moment of issuing, not when the profile was made (A11).
 func TestA11_LeaverBetweenProfileAndRequest(t *testing.T) {
-	h := newFixture(t)
-	c := h.challenge(h.anna)
+	h := newRenewingFixture(t)
 	p := newPhone(t, 0)
 	used := newPhone(t, 1)
 	device := h.challenge(h.anna)
 	used.signer = h.issue(used, h.first(used, device.Secret))
+	h.pass(renewable)
+	c := h.challenge(h.anna)
 	if err := h.people.SetDisabled(t.Context(), "anna", true, audit.Entry{At: h.now(), Actor: "test"}); err != nil {
 		t.Fatal(err)
 	}

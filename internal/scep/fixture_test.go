@@ -64,7 +64,9 @@ type fixture struct {
 	anna, bert portal.Person
 	key        enroll.PickupKey
 	devices    atomic.Int32
-	made       int // RA certificates, which serials does not count
+	validity   time.Duration // of the certificates; zero is the default
+	overlap    time.Duration // the same, after a renewal
+	made       int           // RA certificates, which serials does not count
 	ledger     []audit.Entry
 }
 
@@ -85,9 +87,31 @@ func decryptKey(encrypted []byte) (crypto.Signer, error) {
 
 func newFixture(t testing.TB) *fixture { return newFixtureIn(t, t.TempDir()) }
 
+// shortLife is how long certificates of a renewing fixture are valid, and renewable the
+// time after which they may be renewed: half of it.
+const (
+	shortLife = 48 * time.Hour
+	renewable = shortLife/2 + time.Minute
+)
+
+// newRenewingFixture issues certificates that are soon renewed. It starts in the past:
+// messages are signed at the real time, which must lie within the life of the first two
+// certificates.
+func newRenewingFixture(t testing.TB) *fixture {
+	t.Helper()
+	h := &fixture{t: t, key: enroll.PickupKey{7}, validity: shortLife, overlap: time.Hour}
+	h.pass(-renewable - time.Hour)
+	return h.start(t.TempDir())
+}
+
 func newFixtureIn(t testing.TB, dir string) *fixture {
 	t.Helper()
-	h := &fixture{t: t, key: enroll.PickupKey{7}}
+	return (&fixture{t: t, key: enroll.PickupKey{7}}).start(dir)
+}
+
+func (h *fixture) start(dir string) *fixture {
+	h.t.Helper()
+	t := h.t
 	ctx, log := t.Context(), slog.New(slog.DiscardHandler)
 	h.file = filepath.Join(dir, "portal.db")
 	h.db = testkit.Must(store.Open(ctx, store.Config{URL: h.file, Log: log, Secret: portal.Secret{1}}))(t)
@@ -98,10 +122,10 @@ func newFixtureIn(t testing.TB, dir string) *fixture {
 		Organization: "Example Company", RootKind: ca.ECP256, IssuingKind: ca.ECP256,
 	}, h.now()))(t)
 	h.issuer = testkit.Must(ca.NewIssuer(ca.IssuerConfig{Certificate: h.hierarchy.Issuing, Signer: h.hierarchy.IssuingKey}))(t)
-	profile := testkit.Must(ca.NewProfile(ca.ProfileConfig{Name: "User", CRLURLs: []string{crl}}))(t)
+	profile := testkit.Must(ca.NewProfile(ca.ProfileConfig{Name: "User", CRLURLs: []string{crl}, Validity: h.validity}))(t)
 	h.registrar = testkit.Must(enroll.New(enroll.Config{
 		Directory: h.people, Issuer: h.issuer, Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
-		Store: h.db, DeviceKeys: true, Quota: 1 << 20,
+		Store: h.db, DeviceKeys: true, Quota: 1 << 20, Overlap: h.overlap,
 		Chain: []*x509.Certificate{h.hierarchy.Issuing}, Now: h.now, Log: log,
 	}))(t)
 	own := testkit.Must(enroll.NewOwnIssuer(enroll.OwnConfig{

@@ -3,6 +3,7 @@ package scep
 import (
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
 
@@ -51,6 +52,11 @@ func (ra *registrationAuthority) reply(m message, content []byte, more ...pkcs7.
 	err = signed.AddSigner(ra.cert, ra.key, pkcs7.SignerInfoConfig{ExtraSignedAttributes: attributes})
 	if err != nil {
 		return nil, fmt.Errorf("signing response: %w", err)
+	}
+	// The library names the hash here again and leaves out the parameters. RFC 3370 section
+	// 3.2 wants rsaEncryption with NULL, which is what older devices know.
+	signed.GetSignedData().SignerInfos[0].DigestEncryptionAlgorithm = pkix.AlgorithmIdentifier{
+		Algorithm: pkcs7.OIDEncryptionAlgorithmRSA, Parameters: asn1.NullRawValue,
 	}
 	if content == nil {
 		signed.Detach()

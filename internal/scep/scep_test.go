@@ -109,11 +109,14 @@ func TestEllipticCurveKeys(t *testing.T) {
 }
 
 func TestRenewal(t *testing.T) {
-	h := newFixture(t)
+	h := newRenewingFixture(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
 	p.signer = h.issue(p, h.first(p, c.Secret))
 	next := newPhone(t, 1)
-	cert := h.issue(p, h.message(p, wire.RenewalReq, csr(t, next.key, "", x509.CertificateRequest{})))
+	first := h.message(p, wire.RenewalReq, csr(t, next.key, "", x509.CertificateRequest{}))
+	h.denied(p, first, wire.BadRequest, string(portal.RenewEarly))
+	h.pass(renewable)
+	cert := h.issue(p, first)
 	if !next.key.PublicKey.Equal(cert.PublicKey) || cert.Subject.CommonName != h.anna.UPN {
 		t.Errorf("certificate of %s", cert.Subject)
 	}
@@ -128,12 +131,12 @@ func TestRenewal(t *testing.T) {
 	if got := h.count(audit.CertificateRevoked); got != 0 {
 		t.Errorf("%d certificates revoked while both are to work, want none", got)
 	}
-	// Renewing the new certificate proves that it arrived, so the first one is revoked.
+	// Its time comes as for the first one, which has run out by then.
 	next.signer = cert
-	h.issue(next, h.message(next, wire.RenewalReq, csr(t, third.key, "", x509.CertificateRequest{})))
-	if got := h.count(audit.CertificateRevoked); got != 1 {
-		t.Errorf("%d certificates revoked, want the first", got)
-	}
+	last := h.message(next, wire.RenewalReq, csr(t, third.key, "", x509.CertificateRequest{}))
+	h.denied(next, last, wire.BadRequest, string(portal.RenewEarly))
+	h.pass(renewable)
+	h.issue(next, last)
 	h.denied(p, again, wire.BadRequest, portal.HolderEnded)
 	// Removing the device revokes all of its certificates.
 	if err := h.registrar.Remove(t.Context(), h.byPerson(h.anna), c.Device.ID); err != nil {
@@ -146,12 +149,13 @@ func TestRenewal(t *testing.T) {
 
 // The sweep revokes the old certificate at the end of the overlap.
 func TestA15_RenewedCertificateEndsWithTheOverlap(t *testing.T) {
-	h := newFixture(t)
+	h := newRenewingFixture(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
 	p.signer = h.issue(p, h.first(p, c.Secret))
 	next := newPhone(t, 1)
+	h.pass(renewable)
 	h.issue(p, h.message(p, wire.RenewalReq, csr(t, next.key, "", x509.CertificateRequest{})))
-	h.pass(enroll.DefaultOverlap + time.Second)
+	h.pass(h.overlap + time.Second)
 	if err := h.registrar.Sweep(t.Context(), h.registrar.Stale()); err != nil {
 		t.Fatal(err)
 	}

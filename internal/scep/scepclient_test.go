@@ -1,7 +1,9 @@
 package scep_test
 
 import (
+	"bytes"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
 	"os"
@@ -10,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/smallstep/pkcs7"
 
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
@@ -112,7 +116,7 @@ func (d device) certificate() *x509.Certificate {
 
 func TestScepclientEnrols(t *testing.T) {
 	_, modern := scepclient(t)
-	h := newFixture(t)
+	h := newRenewingFixture(t)
 	c := h.challenge(h.anna)
 	d := device{t, modern, t.TempDir(), h.url}
 	out, err := d.run("-challenge", c.Secret, "-cn", h.bert.UPN, "-organization", "Domain Admins", "-dnsname", "dc.corp.example")
@@ -134,6 +138,7 @@ func TestScepclientEnrols(t *testing.T) {
 			t.Errorf("the certificate lacks the %s", what)
 		}
 	}
+	h.pass(renewable)
 	// With key and certificate present, the program requests a renewal with the same key,
 	// which already has a certificate.
 	if out, err := d.run(); err == nil || h.last().Detail["reason"] != portal.KeyReused {
@@ -193,7 +198,8 @@ func TestOpenSSLReadsTheAnswers(t *testing.T) {
 	p, c := newPhone(t, 0), h.challenge(h.anna)
 	m := h.first(p, c.Secret)
 	_, success := h.post(m.Raw)
-	_, failure := h.post(m.Raw)
+	other := newPhone(t, 1)
+	_, failure := h.post(h.first(other, c.Secret).Raw)
 	chain := write("chain.pem", append(asPEM("CERTIFICATE", h.hierarchy.Root.Raw), asPEM("CERTIFICATE", h.hierarchy.Issuing.Raw)...))
 	envelope := filepath.Join(dir, "envelope.der")
 	for name, answer := range map[string][]byte{"success": success, "failure": failure} {
@@ -206,6 +212,11 @@ func TestOpenSSLReadsTheAnswers(t *testing.T) {
 		}
 		if out, err := exec.Command(openssl, args...).CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		// As in signed profiles (RFC 3370 section 3.2).
+		signer := testkit.Must(pkcs7.Parse(answer))(t).Signers[0].DigestEncryptionAlgorithm
+		if !signer.Algorithm.Equal(pkcs7.OIDEncryptionAlgorithmRSA) || !bytes.Equal(signer.Parameters.FullBytes, asn1.NullBytes) {
+			t.Errorf("%s is signed as %s with parameters %x, want rsaEncryption with NULL", name, signer.Algorithm, signer.Parameters.FullBytes)
 		}
 	}
 	key := testkit.Must(x509.MarshalPKCS8PrivateKey(p.key))(t)
