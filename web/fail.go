@@ -268,6 +268,8 @@ func goneKind(gone *portal.Gone) page.Kind {
 		return page.LinkReplaced
 	case gone.Used:
 		return page.LinkUsed
+	case gone.Barred:
+		return page.LinkBarred
 	}
 	return page.LinkExpired
 }

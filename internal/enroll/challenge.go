@@ -202,7 +202,7 @@ func (r *Registrar) WaitingChallenge(ctx context.Context, person portal.PersonID
 
 // OpenChallenge opens the challenge of an address, for making the profile. It
 // returns ErrNotFound for a token that never was and *Gone once the device has
-// used it or its time is over.
+// used it or its time is over, and while the directory says no.
 func (r *Registrar) OpenChallenge(ctx context.Context, t Token) (Challenge, error) {
 	hash, ok := t.hash()
 	if !ok || !r.c.DeviceKeys {
@@ -220,6 +220,9 @@ func (r *Registrar) OpenChallenge(ctx context.Context, t Token) (Challenge, erro
 		return Challenge{}, g
 	case g.Removed, !r.c.Now().Before(stored.Expires):
 		return Challenge{}, g
+	}
+	if err := r.closedTo(ctx, d); err != nil {
+		return Challenge{}, err
 	}
 	return r.openChallenge(t, stored)
 }

@@ -83,7 +83,8 @@ func (r *Registrar) Pickup(ctx context.Context, t Token) (Pickup, error) {
 
 // OpenFile opens the pickup for reading the file. It returns ErrNotFound for a
 // token that never was and *Gone when the file was read MaxReads times or its
-// time is over.
+// time is over. The directory is asked once more: while it says no the file is closed,
+// with *Gone; a directory that does not answer closes nothing (attack A11).
 func (r *Registrar) OpenFile(ctx context.Context, t Token) (File, error) {
 	p, sealed, err := r.pickup(ctx, t)
 	if err != nil {
@@ -91,6 +92,9 @@ func (r *Registrar) OpenFile(ctx context.Context, t Token) (File, error) {
 	}
 	if p.ReadsLeft == 0 {
 		return File{}, gone(sealed)
+	}
+	if err := r.closedTo(ctx, p.Device); err != nil {
+		return File{}, err
 	}
 	f := File{Pickup: p, Chain: r.c.Chain}
 	token, _ := t.bytes()
@@ -125,6 +129,17 @@ func (r *Registrar) pickup(ctx context.Context, t Token) (Pickup, EncryptedPicku
 	token, _ := t.bytes()
 	p.Password, err = decryptPassword(token, sealed.Serial, sealed.Password)
 	return p, sealed, err
+}
+
+// closedTo returns *Gone when the directory says that the person of the device may have
+// no certificate now.
+func (r *Registrar) closedTo(ctx context.Context, d portal.Device) error {
+	err := r.stillAllowed(ctx, d.Person)
+	if err == nil {
+		return nil
+	}
+	r.c.Log.Info("file is closed to its person", "person", d.Person, "device", d.ID, "err", err)
+	return &portal.Gone{Barred: true, At: r.c.Now(), Platform: d.Platform, Device: d.ID}
 }
 
 func gone(s EncryptedPickup) *portal.Gone {

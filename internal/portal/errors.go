@@ -123,6 +123,7 @@ type Gone struct {
 	Ended    bool      // the certificate is revoked: a newer file, or the device removed
 	Blocked  bool      // the device is blocked
 	Removed  bool      // the device itself is removed
+	Barred   bool      // the directory says that the person may have no certificate now
 	At       time.Time // last complete read, or the end of its time
 	Platform Platform  // of the device it was made for
 	Device   DeviceID
@@ -137,6 +138,8 @@ func (g *Gone) Error() string {
 		return "pickup ended with its device"
 	case g.Ended:
 		return "pickup ended with its certificate"
+	case g.Barred:
+		return "pickup is closed to its person"
 	}
 	return "pickup has run out"
 }

@@ -73,7 +73,7 @@ func (v view) AskHelpdesk() bool {
 		return false
 	}
 	switch p.Kind {
-	case Locked, Disabled, ExpiredAccount, NotAllowed, NoUPN, NoSID, BadIdentity,
+	case LinkBarred, Locked, Disabled, ExpiredAccount, NotAllowed, NoUPN, NoSID, BadIdentity,
 		Restricted, Protected, Conflicting, UnknownPerson:
 		return true
 	}

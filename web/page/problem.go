@@ -39,6 +39,7 @@ const (
 	LinkReplaced     Kind = "linkreplaced"      // 410, a newer file took its place; takes DeviceID and DeviceName
 	LinkRemoved      Kind = "linkremoved"       // 410, the device was removed; takes DeviceName when the person is known
 	LinkBlocked      Kind = "linkblocked"       // 410, the device was blocked; takes DeviceID and DeviceName
+	LinkBarred       Kind = "linkbarred"        // 410, the account may have no certificate now
 	RenewEarly       Kind = "renew-early"       // 409, takes At, from when on
 	DeviceBlocked    Kind = "device-blocked"    // 409
 	NotBlocked       Kind = "notblocked"        // 500 or 503, takes Retry

@@ -185,7 +185,7 @@ func kinds() []page.Kind {
 		page.Issuer, page.Directory, page.Store, page.Locked, page.Disabled, page.ExpiredAccount, page.PasswordOld,
 		page.NotAllowed, page.NoUPN, page.NoSID, page.BadIdentity, page.EntryUnread, page.LinkExpired, page.LinkUsed, page.Changed, page.Halted,
 		page.LinkReplaced, page.LinkRemoved, page.NotRemoved, page.NotSignedOut,
-		page.LinkBlocked, page.RenewEarly, page.DeviceBlocked, page.NotBlocked,
+		page.LinkBlocked, page.LinkBarred, page.RenewEarly, page.DeviceBlocked, page.NotBlocked,
 		page.Provider, page.Restricted, page.Protected, page.Conflicting, page.UnknownPerson, page.TooOften,
 		page.PausedPickup, page.PausedInvites,
 		page.AccessRole, page.AccessSelf, page.AccessSame, page.AccessProtected, page.AccessStaff, page.AccessUnread,
