@@ -115,12 +115,13 @@ const askWithin = 3 * time.Second
 
 // stillAllowed asks the directory once more before something is handed out that was
 // made a short while ago. A definite no is the *Refusal of Judge; a directory that does
-// not answer is none.
+// not answer, or an entry that cannot be read any more, is none.
 func (r *Registrar) stillAllowed(ctx context.Context, id portal.PersonID) error {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	_, err := r.mayEnroll(ctx, id)
-	if err != nil && !refused(err) {
+	var unread *portal.UnreadableError
+	if err != nil && (!refused(err) || errors.As(err, &unread)) {
 		r.c.Log.Warn("directory not asked again before a delivery", "person", id, "err", err)
 		return nil
 	}
