@@ -119,7 +119,8 @@ func TestA5_WithoutCertaintyTheNewCertificateIsRefused(t *testing.T) {
 			o := &oracle{Directory: p.People, answers: map[portal.PersonID][]portal.Person{}}
 			c.prepare(o, p, next)
 			r := p.NewRegistrar(func(c *enroll.Config) { c.Directory = o })
-			_, err := r.Enroll(t.Context(), p.Request(next, "phone", "second"))
+			// With a key of its own, the request asks once before it reserves.
+			_, err := r.EnrollKey(t.Context(), p.Request(next, "phone", "second"), testkit.ECKey(t).Public())
 			var refusal *portal.Refusal
 			var outage *portal.Outage
 			if errors.As(err, &refusal) != c.refused || errors.As(err, &outage) == c.refused {
@@ -145,6 +146,7 @@ func TestA5_ARenewalByTheDeviceIsNoWayAround(t *testing.T) {
 	theirs := testkit.Must(r.EnrollKey(t.Context(), p.Request(next, "phone", "theirs"), testkit.ECKey(t).Public()))(t)
 	p.wantStatus("Anna's", enroll.Enrolment{Device: c.Device.ID, Serial: testkit.Must(ca.SerialOf(first.SerialNumber))(t)}, portal.Issued)
 
+	p.Clock.Advance(310 * day)
 	holder := testkit.Must(p.DB.Held(t.Context(), theirs.Serial))(t).Certificate
 	testkit.Must(p.Renew(t.Context(), portal.Actor{}, testkit.Must(x509.ParseCertificate(holder.DER))(t), testkit.ECKey(t).Public()))(t)
 	testkit.Equal(t, "Anna's", string(p.device(c.Device.ID).Certificate.Cause), string(portal.Reused))
