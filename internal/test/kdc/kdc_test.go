@@ -65,6 +65,22 @@ func TestA12_KerberosGoesByTheList(t *testing.T) {
 	wantRefused(t, k, "anna", kept, "CRL has expired")
 }
 
+// TestA5_ReusedUPNAtKerberos renames a person and gives the old UPN to another: when that one
+// has a certificate, the old file signs in as neither.
+func TestA5_ReusedUPNAtKerberos(t *testing.T) {
+	p, k := start(t, "anna")
+	anna := p.Add("anna", fixture.SIDPrefix+"1101")
+	old := p.Deliver(anna, "Old phone", deliver.FormatLegacy)
+	wantAdmitted(t, k, "anna", old)
+
+	next := p.ReuseUPN(anna, "anna2", fixture.SIDPrefix+"1103")
+	file := p.Deliver(next, "New phone", deliver.FormatLegacy)
+	k.Replace(p.Lists()...)
+	k.Restart()
+	wantRefused(t, k, "anna", old, "revoked")
+	wantAdmitted(t, k, "anna", file)
+}
+
 func TestDocsSayWhatIsTried(t *testing.T) {
 	_, k := start(t)
 	testkit.DocsAgree(t, "relying-parties.md", "kdc", "/var/lib/pki", k.Config(), k.Folder())

@@ -60,6 +60,22 @@ func TestA12_RadiusGoesByTheList(t *testing.T) {
 	wantRefused(t, s, anna.UPN, kept, "CRL has expired")
 }
 
+// TestA5_ReusedUPNAtRadius renames a person and gives the old UPN to another: when that one
+// has a certificate, the old file signs in as neither.
+func TestA5_ReusedUPNAtRadius(t *testing.T) {
+	p, s := start(t)
+	anna := p.Add("anna", fixture.SIDPrefix+"1101")
+	old := p.Deliver(anna, "Old phone", deliver.FormatLegacy)
+	wantAdmitted(t, s, anna.UPN, old)
+
+	next := p.ReuseUPN(anna, "anna2", fixture.SIDPrefix+"1103")
+	file := p.Deliver(next, "New phone", deliver.FormatLegacy)
+	s.Replace(p.Lists()...)
+	s.Restart()
+	wantRefused(t, s, anna.UPN, old, "revoked")
+	wantAdmitted(t, s, anna.UPN, file)
+}
+
 func TestDocsSayWhatIsTried(t *testing.T) {
 	_, s := start(t)
 	testkit.DocsAgree(t, "relying-parties.md", "radius", "/var/lib/pki", s.Config(), s.Folder())
