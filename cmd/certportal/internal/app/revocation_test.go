@@ -16,6 +16,7 @@ import (
 	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/admin"
 	"certportal/internal/audit"
+	"certportal/internal/directory"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/internal/test/testkit/fixture"
@@ -103,6 +104,12 @@ func TestF15_StartWithYesterdaysDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := issued(t, p)
+	_, err = p.Builtin.Add(t.Context(), directory.NewAccount{
+		Login: "ada", UPN: "ada@corp.example", Password: "correct horse", Roles: []portal.Role{portal.Admin},
+	}, audit.Entry{At: p.Now(), Actor: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +140,7 @@ func TestF15_StartWithYesterdaysDatabase(t *testing.T) {
 	}
 	alerts := p.doctor.Alerts(t.Context())
 	restored := slices.IndexFunc(alerts, func(a admin.Alert) bool { return a.Key == "restored-accounts" })
-	if restored < 0 || !alerts[restored].Critical || alerts[restored].Number == 0 || alerts[restored].Value == "" {
+	if restored < 0 || !alerts[restored].Critical || alerts[restored].Number != 1 || alerts[restored].Value != "ada" {
 		t.Errorf("alerts: got %+v, want one with the built-in accounts to check", alerts)
 	}
 	for _, serial := range []ca.Serial{first, second} {

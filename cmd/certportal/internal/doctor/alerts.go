@@ -259,6 +259,9 @@ func (d *Doctor) restoredAlerts(ctx context.Context) []admin.Alert {
 	if err != nil {
 		d.c.Log.Error("listing built-in accounts to check after a restore", "err", err)
 	}
+	if len(accounts) == 0 {
+		return []admin.Alert{alert}
+	}
 	var names []string
 	for _, a := range accounts[:min(len(accounts), shownAccounts)] {
 		names = append(names, a.Login)
