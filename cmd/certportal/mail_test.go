@@ -52,7 +52,6 @@ func TestConfigCheckAsksTheMailServer(t *testing.T) {
 		{"no password", "PASSWORD_FILE", "", exitFailed, "mail.password_file"},
 		{"TLS at once", "SECURITY", "tls", exitFailed, "try mail.security starttls"},
 		{"codes that replace a password", "HELPDESK_CODE_ALONE", "true", exitDone, "a pickup code replaces the password"},
-		{"codes without mail", "HOST", "", exitFailed, "no code can be made"},
 		{"no such CA file", "CA_FILE", "/nowhere/ca.pem", exitFailed, "mail.ca_file"},
 	}
 	for _, tt := range tests {
@@ -63,9 +62,6 @@ func TestConfigCheckAsksTheMailServer(t *testing.T) {
 				environ["CERTPORTAL_"+tt.key] = tt.value
 			case tt.key != "":
 				environ["CERTPORTAL_MAIL_"+tt.key] = tt.value
-			}
-			if tt.key == "HOST" && tt.value == "" {
-				environ["CERTPORTAL_HELPDESK_SECOND_APPROVER"] = "true"
 			}
 			var out, errs strings.Builder
 			code := run(t.Context(), []string{"config", "check"}, streams{in: strings.NewReader(""), out: &out, err: &errs}, environ)
@@ -79,5 +75,16 @@ func TestConfigCheckAsksTheMailServer(t *testing.T) {
 	}
 	if n := len(server.Mails()); n != 0 {
 		t.Errorf("%d mails were sent", n)
+	}
+}
+
+func TestConfigCheckFindsCodesWithoutMail(t *testing.T) {
+	for _, setting := range []string{"CODE_ALONE", "SECOND_APPROVER"} {
+		environ := map[string]string{"CERTPORTAL_DATA": t.TempDir(), "CERTPORTAL_HELPDESK_" + setting: "true"}
+		var out, errs strings.Builder
+		code := run(t.Context(), []string{"config", "check"}, streams{in: strings.NewReader(""), out: &out, err: &errs}, environ)
+		if code != exitFailed || !strings.Contains(out.String(), "no code can be made") {
+			t.Errorf("%s: exit %d\n%s%s", setting, code, out.String(), errs.String())
+		}
 	}
 }
