@@ -65,13 +65,14 @@ func (r *Registrar) ownsUPN(ctx context.Context, res Reservation, others []porta
 	}
 	for _, id := range others {
 		other, err := r.c.Directory.Person(ctx, id)
-		if errors.Is(err, portal.ErrNotFound) {
-			continue
-		}
-		if err != nil {
+		var unread *portal.UnreadableError
+		switch {
+		case errors.Is(err, portal.ErrNotFound):
+		case errors.As(err, &unread):
+			return taken(id) // perhaps: its UPN is not known
+		case err != nil:
 			return portal.AsOutage(portal.PartDirectory, "reading the account that had the UPN", err)
-		}
-		if portal.Fold(other.UPN) == upn {
+		case portal.Fold(other.UPN) == upn:
 			return taken(id)
 		}
 	}

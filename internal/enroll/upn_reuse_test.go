@@ -106,6 +106,10 @@ func TestA5_WithoutCertaintyTheNewCertificateIsRefused(t *testing.T) {
 			disabled.Disabled = true
 			o.answers[next.ID] = []portal.Person{next, disabled}
 		}, true},
+		{"the other's entry cannot be read", func(o *oracle, p *testPortal, next portal.Person) {
+			o.answers[next.ID] = []portal.Person{next, next}
+			o.err = &portal.UnreadableError{People: []portal.Unreadable{{Person: p.anna, Err: io.ErrUnexpectedEOF}}}
+		}, true},
 		{"the other cannot be read", func(o *oracle, p *testPortal, next portal.Person) {
 			o.answers[next.ID] = []portal.Person{next, next}
 			o.err = io.ErrUnexpectedEOF
@@ -125,6 +129,9 @@ func TestA5_WithoutCertaintyTheNewCertificateIsRefused(t *testing.T) {
 			var outage *portal.Outage
 			if errors.As(err, &refusal) != c.refused || errors.As(err, &outage) == c.refused {
 				t.Errorf("got %v", err)
+			}
+			if c.refused && refusal.Reason == portal.EntryUnread {
+				t.Errorf("the person is refused for the entry of another: %v", err)
 			}
 			p.wantStatus("the old certificate", phone, portal.Issued)
 			testkit.Equal(t, "devices of the new person", len(testkit.Must(p.Devices(t.Context(), next.ID))(t)), 0)
