@@ -221,7 +221,10 @@ func (db BulkRevocations) TransitionBulk(ctx context.Context, m admin.BulkTransi
 		if err := t.replaceBulk(ctx, o); err != nil {
 			return err
 		}
-		return t.append(ctx, m.Entry)
+		if err := t.append(ctx, m.Entry); err != nil {
+			return err
+		}
+		return t.checkAlone(ctx, m.Alone, 1)
 	})
 }
 

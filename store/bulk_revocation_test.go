@@ -2,8 +2,10 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -167,5 +169,40 @@ func TestBulkTransitions(t *testing.T) {
 		if n, more, err := db.RevokeBulkItems(ctx, "none", 5, testkit.Noon); n != 0 || more || err != nil {
 			t.Errorf("running no order: got %d, %v, %v", n, more, err)
 		}
+	})
+}
+
+// TestA11_ParallelRevocationsStayBelowSecondPerson has one administrator end certificates
+// on two replicas at once, more than they may alone.
+func TestA11_ParallelRevocationsStayBelowSecondPerson(t *testing.T) {
+	const most = 5
+	onBoth(t, func(t *testing.T, db *database) {
+		other := &database{DB: opened(t, db.address)}
+		alone := enroll.Alone{Person: "ada", Since: testkit.Noon.Add(-time.Hour), Most: most}
+		var ended, refused atomic.Int32
+		var all sync.WaitGroup
+		for i, serial := range issuedSerials(t, db, 12) {
+			via := []*database{db, other}[i%2]
+			all.Go(func() {
+				entry := fixture.NewEntry(testkit.Noon, "", "ada")
+				entry.Role = string(portal.Admin)
+				got, err := via.Revoke(context.Background(), enroll.Revocation{
+					Serials: []ca.Serial{serial}, Cause: portal.Lost, At: testkit.Noon, Entry: entry, Alone: alone,
+				})
+				switch {
+				case errors.Is(err, enroll.ErrSecondPerson):
+					refused.Add(1)
+				case err != nil:
+					t.Error(err)
+				}
+				ended.Add(int32(len(got)))
+			})
+		}
+		all.Wait()
+		testkit.Equal(t, "ended", ended.Load(), most)
+		testkit.Equal(t, "refused", refused.Load(), 12-most)
+		testkit.Equal(t, "counted", testkit.Must(db.EndedAlone(t.Context(), alone))(t), most)
+		alone.Since = testkit.Noon
+		testkit.Equal(t, "counted later", testkit.Must(db.EndedAlone(t.Context(), alone))(t), 0)
 	})
 }

@@ -25,7 +25,8 @@ const fewSerials = 10
 // details cause, upn and device are added. RemoveDevice and BlockDevice revoke every
 // certificate of their device; when it has none, the audit log gets an
 // [audit.DeviceRemoved] or [audit.DeviceBlocked] entry instead. portal.ErrNotFound
-// says that the device does not exist.
+// says that the device does not exist, enroll.ErrSecondPerson that r.Alone would be
+// exceeded.
 func (db Enrolments) Revoke(ctx context.Context, r enroll.Revocation) ([]ca.Serial, error) {
 	var ended []ca.Serial
 	within := answerWithin
@@ -70,7 +71,10 @@ func (db Enrolments) Revoke(ctx context.Context, r enroll.Revocation) ([]ca.Seri
 		if err != nil {
 			return err
 		}
-		return t.appendRecords(ctx, slices.Concat(all, records(closing...), records(closed...))...)
+		if err := t.appendRecords(ctx, slices.Concat(all, records(closing...), records(closed...))...); err != nil {
+			return err
+		}
+		return t.checkAlone(ctx, r.Alone, len(ended))
 	})
 	if err != nil {
 		return nil, err

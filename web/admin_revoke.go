@@ -40,10 +40,18 @@ func causeKeys() []string {
 }
 
 // confirmPage is the page that confirms a revocation.
-func (s adminPages) confirmPage(r *http.Request, what string) page.AdminRevoke {
-	return page.AdminRevoke{
-		Layout: s.staffLayout(r), What: what, Action: r.URL.EscapedPath(), Limit: s.admin.SecondPerson(), Causes: causeKeys(),
-	}
+func (s adminPages) confirmPage(r *http.Request, what string) (page.AdminRevoke, error) {
+	p := page.AdminRevoke{Layout: s.staffLayout(r), What: what, Action: r.URL.EscapedPath(), Causes: causeKeys()}
+	var err error
+	p.Limit, p.Recent, err = s.leftAlone(r)
+	return p, err
+}
+
+// leftAlone is how many certificates the administrator may still end without a second
+// one, and how many they ended within the last hour.
+func (s adminPages) leftAlone(r *http.Request) (left, recent int, err error) {
+	recent, err = s.admin.EndedAlone(r.Context(), actorOf(r))
+	return max(0, s.admin.SecondPerson()-recent), recent, err
 }
 
 // redisplay shows the confirm page with the field error; it returns other errors.
@@ -56,6 +64,18 @@ func (s adminPages) redisplay(w http.ResponseWriter, r *http.Request, p page.Adm
 	return s.render(w, r, http.StatusUnprocessableEntity, p)
 }
 
+// revoked answers a revocation. Where a second administrator must approve, it redirects
+// to the bulk revocation that waits for them.
+func (s adminPages) revoked(w http.ResponseWriter, r *http.Request, p page.AdminRevoke, g admin.Grounds, order *admin.BulkRevocation, err error) error {
+	switch {
+	case err != nil:
+		return s.redisplay(w, r, p, g, err)
+	case order != nil:
+		return redirect(w, "/admin/orders/"+order.ID)
+	}
+	return redirect(w, p.Back)
+}
+
 // confirmCertificatePage confirms revoking the certificate in the address.
 func (s adminPages) confirmCertificatePage(r *http.Request) (page.AdminRevoke, admin.CertificateDetail, error) {
 	serial, err := serialOf(r)
@@ -66,7 +86,10 @@ func (s adminPages) confirmCertificatePage(r *http.Request) (page.AdminRevoke, a
 	if err == nil && d.Person == "" {
 		err = portal.ErrNotFound
 	}
-	p := s.confirmPage(r, "certificate")
+	if err != nil {
+		return page.AdminRevoke{}, d, err
+	}
+	p, err := s.confirmPage(r, "certificate")
 	p.UPN, p.Serial, p.Back = d.UPN, serial.String(), "/admin/certificates/"+serial.String()
 	if endable(d.Certificate) {
 		p.Count = 1
@@ -93,10 +116,8 @@ func (s adminPages) submitRevokeCertificate(w http.ResponseWriter, r *http.Reque
 	if err != nil {
 		return err
 	}
-	if _, err := s.admin.RevokeCertificate(r.Context(), actorOf(r), d.Serial, g); err != nil {
-		return s.redisplay(w, r, p, g, err)
-	}
-	return redirect(w, p.Back)
+	_, order, err := s.admin.RevokeCertificate(r.Context(), actorOf(r), d.Serial, g)
+	return s.revoked(w, r, p, g, order, err)
 }
 
 // confirmDevicePage confirms revoking the device in the address.
@@ -105,7 +126,10 @@ func (s adminPages) confirmDevicePage(r *http.Request) (page.AdminRevoke, admin.
 	if err != nil {
 		return page.AdminRevoke{}, d, err
 	}
-	p := s.confirmPage(r, "device")
+	p, err := s.confirmPage(r, "device")
+	if err != nil {
+		return p, d, err
+	}
 	p.Name, p.UPN, p.Back = d.Name, d.UPN, "/admin/devices/"+string(d.ID)
 	_, p.Count, err = s.admin.Holdings(r.Context(), actorOf(r), admin.Filter{DeviceID: d.ID})
 	return p, d, err
@@ -130,10 +154,8 @@ func (s adminPages) submitRevokeDevice(w http.ResponseWriter, r *http.Request) e
 	if err != nil {
 		return err
 	}
-	if _, err := s.admin.RevokeDevice(r.Context(), actorOf(r), d.ID, g); err != nil {
-		return s.redisplay(w, r, p, g, err)
-	}
-	return redirect(w, p.Back)
+	_, order, err := s.admin.RevokeDevice(r.Context(), actorOf(r), d.ID, g)
+	return s.revoked(w, r, p, g, order, err)
 }
 
 // confirmPersonPage confirms revoking all certificates of the person in the address.
@@ -142,7 +164,10 @@ func (s adminPages) confirmPersonPage(r *http.Request) (page.AdminRevoke, portal
 	if err != nil {
 		return page.AdminRevoke{}, "", portal.ErrNotFound
 	}
-	p := s.confirmPage(r, "person")
+	p, err := s.confirmPage(r, "person")
+	if err != nil {
+		return p, "", err
+	}
 	person := portal.PersonID(id)
 	rows, live, err := s.admin.Holdings(r.Context(), actorOf(r), admin.Filter{PersonID: person})
 	switch {
@@ -165,8 +190,7 @@ func (s adminPages) showRevokePerson(w http.ResponseWriter, r *http.Request) err
 	return s.render(w, r, http.StatusOK, p)
 }
 
-// submitRevokePerson is its POST. Where a second administrator must approve, it
-// redirects to the bulk revocation that waits for them.
+// submitRevokePerson is its POST.
 func (s adminPages) submitRevokePerson(w http.ResponseWriter, r *http.Request) error {
 	g, _, err := groundsForm(r)
 	if err != nil {
@@ -177,11 +201,5 @@ func (s adminPages) submitRevokePerson(w http.ResponseWriter, r *http.Request) e
 		return err
 	}
 	_, order, err := s.admin.RevokePerson(r.Context(), actorOf(r), person, g)
-	switch {
-	case err != nil:
-		return s.redisplay(w, r, p, g, err)
-	case order != nil:
-		return redirect(w, "/admin/orders/"+order.ID)
-	}
-	return redirect(w, p.Back)
+	return s.revoked(w, r, p, g, order, err)
 }

@@ -47,8 +47,12 @@ func (s adminPages) showNewBulkRevocation(w http.ResponseWriter, r *http.Request
 	if len(mistakes) > 0 || f.IsZero() {
 		return redirect(w, "/admin/certificates")
 	}
+	left, _, err := s.leftAlone(r)
+	if err != nil {
+		return err
+	}
 	return s.render(w, r, http.StatusOK, page.AdminNewBulkRevocation{
-		Layout: s.staffLayout(r), Chips: chipsOf(f, ""), Fields: hiddenFilter(f), Limit: s.admin.SecondPerson(),
+		Layout: s.staffLayout(r), Chips: chipsOf(f, ""), Fields: hiddenFilter(f), Limit: left,
 		Back: withQuery("/admin/certificates", f.Query(time.Local)),
 	})
 }
@@ -85,7 +89,7 @@ func (s adminPages) bulkRevocationPage(r *http.Request) (page.AdminBulkRevocatio
 	}
 	p := page.AdminBulkRevocation{
 		Layout: s.staffLayout(r), AdminBulkRevocationRow: bulkRevocationRow(o), Expires: o.Expires, Approver: o.ApproverName, Comment: o.Comment,
-		Cause: string(o.Cause), Limit: s.admin.SecondPerson(), Causes: causeKeys(),
+		Cause: string(o.Cause), Causes: causeKeys(),
 		Reloading: o.State == admin.Gathering || o.State == admin.Running,
 	}
 	mine, open := o.Maker == actorOf(r).Person, s.now().Before(o.Expires)
@@ -95,6 +99,11 @@ func (s adminPages) bulkRevocationPage(r *http.Request) (page.AdminBulkRevocatio
 	if q, err := url.ParseQuery(o.Filter); err == nil {
 		f, _ := admin.ParseFilter(q, time.UTC)
 		p.Chips = chipsOf(f, "")
+	}
+	if p.MayAct && o.State == admin.Draft {
+		if p.Limit, _, err = s.leftAlone(r); err != nil {
+			return p, err
+		}
 	}
 	return p, s.fillItems(r, &p, o)
 }

@@ -240,9 +240,11 @@ func (c revokeCommand) revoke(i *invocation, s *admin.Service, f admin.Filter, g
 		if err != nil {
 			return nil, err
 		}
-		return s.RevokeCertificate(i.ctx, portal.Operator(), serial, g)
+		ended, _, err := s.RevokeCertificate(i.ctx, portal.Operator(), serial, g)
+		return ended, err
 	case f.DeviceID != "":
-		return s.RevokeDevice(i.ctx, portal.Operator(), f.DeviceID, g)
+		ended, _, err := s.RevokeDevice(i.ctx, portal.Operator(), f.DeviceID, g)
+		return ended, err
 	}
 	ended, _, err := s.RevokePerson(i.ctx, portal.Operator(), f.PersonID, g)
 	return ended, err

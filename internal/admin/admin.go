@@ -19,6 +19,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/authz"
+	"certportal/internal/enroll"
 	"certportal/internal/portal"
 )
 
@@ -33,8 +34,9 @@ type Config struct {
 	// once. It must not block. Optional.
 	Revoked func()
 
-	// SecondPerson is how many certificates one administrator may revoke at once; more
-	// need a second administrator. Default DefaultSecondPerson.
+	// SecondPerson is how many certificates one administrator may revoke within an hour,
+	// in all ways together; more need a second administrator. Default
+	// DefaultSecondPerson.
 	SecondPerson int
 
 	// Alerts returns alerts of other parts. It must answer within the time of a page.
@@ -81,7 +83,7 @@ func New(c Config) (*Service, error) {
 	return &Service{c: c, wake: make(chan struct{}, 1)}, nil
 }
 
-// SecondPerson is how many certificates one administrator may revoke at once.
+// SecondPerson is how many certificates one administrator may revoke within an hour.
 func (s *Service) SecondPerson() int { return s.c.SecondPerson }
 
 // authorize asks the policy and records refusals. It returns an audit entry with actor
@@ -116,7 +118,7 @@ func storeErr(doing string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, portal.ErrNotFound), errors.Is(err, portal.ErrConflict):
+	case errors.Is(err, portal.ErrNotFound), errors.Is(err, portal.ErrConflict), errors.Is(err, enroll.ErrSecondPerson):
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	return &portal.Outage{Part: portal.PartStore, Err: fmt.Errorf("%s: %w", doing, err)}

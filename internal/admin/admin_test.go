@@ -75,7 +75,7 @@ func wantDenied(t *testing.T, doing string, err error, why authz.Reason) {
 func TestRevokeCertificate(t *testing.T) {
 	d := newHarness(t, 60, 0)
 	c := d.find(t, admin.Filter{State: admin.Working})[0]
-	ended, err := d.RevokeCertificate(t.Context(), ada(), c.Serial, lost())
+	ended, _, err := d.RevokeCertificate(t.Context(), ada(), c.Serial, lost())
 	if err != nil || len(ended) != 1 || d.lists != 1 {
 		t.Fatalf("got %v, error %v, %d lists", ended, err, d.lists)
 	}
@@ -88,7 +88,7 @@ func TestRevokeCertificate(t *testing.T) {
 	if e.Actor != "ada" || e.Role != "admin" || e.Person != string(c.Person) || e.Detail["comment"] != "left in a taxi" || e.Detail["cause"] != "lost" {
 		t.Errorf("entry: %+v", e)
 	}
-	again, err := d.RevokeCertificate(t.Context(), eve(), c.Serial, lost())
+	again, _, err := d.RevokeCertificate(t.Context(), eve(), c.Serial, lost())
 	if err != nil || len(again) != 0 {
 		t.Errorf("the second administrator: got %v, error %v", again, err)
 	}
@@ -124,10 +124,10 @@ func TestA10_OnlyAdministratorsAct(t *testing.T) {
 	c := d.find(t, admin.Filter{State: admin.Working})[0]
 	acts := map[string]func(portal.Actor) error{
 		"revoke certificate": func(a portal.Actor) error {
-			_, err := d.RevokeCertificate(t.Context(), a, c.Serial, lost())
+			_, _, err := d.RevokeCertificate(t.Context(), a, c.Serial, lost())
 			return err
 		},
-		"revoke device": func(a portal.Actor) error { _, err := d.RevokeDevice(t.Context(), a, c.Device, lost()); return err },
+		"revoke device": func(a portal.Actor) error { _, _, err := d.RevokeDevice(t.Context(), a, c.Device, lost()); return err },
 		"revoke person": func(a portal.Actor) error { _, _, err := d.RevokePerson(t.Context(), a, c.Person, lost()); return err },
 		"order": func(a portal.Actor) error {
 			_, err := d.CreateBulk(t.Context(), a, admin.Filter{State: admin.Working})

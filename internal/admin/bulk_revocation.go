@@ -10,6 +10,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/authz"
+	"certportal/internal/enroll"
 	"certportal/internal/portal"
 )
 
@@ -91,6 +92,7 @@ type BulkTransition struct {
 	Approver portal.PersonID
 	Name     string // of the approver
 	Entry    audit.Entry
+	Alone    enroll.Alone // with To Running and no approver
 }
 
 // CreateBulk starts to gather the certificates of a filter. The zero filter is refused:
@@ -146,7 +148,8 @@ func (s *Service) Bulks(ctx context.Context, by portal.Actor) ([]BulkRevocation,
 }
 
 // ConfirmBulk is the maker's confirmation: the number of certificates, and why. Up to
-// SecondPerson certificates are revoked at once; more wait for a second administrator.
+// SecondPerson certificates within an hour are revoked at once; more wait for a second
+// administrator.
 // It returns a *portal.Refusal for a mistake in the form, and portal.ErrConflict when
 // the bulk revocation is no draft.
 func (s *Service) ConfirmBulk(ctx context.Context, by portal.Actor, id string, count int, g Grounds) (BulkRevocation, error) {
@@ -169,13 +172,15 @@ func (s *Service) ConfirmBulk(ctx context.Context, by portal.Actor, id string, c
 		return o, &portal.Refusal{Reason: portal.CountWrong, Field: "count", Limit: o.Items}
 	}
 	m := BulkTransition{ID: id, From: Draft, To: Running, At: entry.At, Grounds: g, Expires: entry.At.Add(BulkLife), Entry: entry}
-	if o.Items > s.c.SecondPerson && !by.IsOperator() {
-		m.To = Waiting
-	}
+	m.Alone = s.alone(by)
 	m.Entry.Action, m.Entry.Object = audit.BulkConfirmed, id
 	m.Entry.Detail = g.detail()
 	m.Entry.Detail["cause"], m.Entry.Detail["certificates"] = string(g.Cause), fmt.Sprint(o.Items)
-	return s.transition(ctx, m)
+	if o, err = s.transition(ctx, m); errors.Is(err, enroll.ErrSecondPerson) {
+		m.To, m.Alone = Waiting, enroll.Alone{}
+		return s.transition(ctx, m)
+	}
+	return o, err
 }
 
 // ApproveBulk starts a bulk revocation that another administrator made.

@@ -54,28 +54,30 @@ func (g Grounds) Check() (Grounds, error) {
 func (g Grounds) detail() map[string]string { return map[string]string{"comment": g.Comment} }
 
 // RevokeCertificate revokes one certificate. It returns no serial when it was revoked
-// before, so that of two concurrent calls one returns it. It returns portal.ErrNotFound
-// for an unknown certificate and for the portal's own.
-func (s *Service) RevokeCertificate(ctx context.Context, by portal.Actor, serial ca.Serial, g Grounds) ([]ca.Serial, error) {
+// before, so that of two concurrent calls one returns it. If that is more than one
+// administrator may revoke, it revokes nothing and returns a bulk revocation that waits
+// for a second one. It returns portal.ErrNotFound for an unknown certificate and for the
+// portal's own.
+func (s *Service) RevokeCertificate(ctx context.Context, by portal.Actor, serial ca.Serial, g Grounds) ([]ca.Serial, *BulkRevocation, error) {
 	d, err := s.Certificate(ctx, by, serial)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return s.revoke(ctx, by, d.Person, g, enroll.Revocation{Serials: []ca.Serial{serial}})
+	return s.revokeOrAsk(ctx, by, d.Person, g, enroll.Revocation{Serials: []ca.Serial{serial}}, Filter{Serial: serial.String()})
 }
 
 // RevokeDevice blocks a device: its certificates are revoked, and pending requests end.
-func (s *Service) RevokeDevice(ctx context.Context, by portal.Actor, id portal.DeviceID, g Grounds) ([]ca.Serial, error) {
+// It returns a bulk revocation like [Service.RevokeCertificate].
+func (s *Service) RevokeDevice(ctx context.Context, by portal.Actor, id portal.DeviceID, g Grounds) ([]ca.Serial, *BulkRevocation, error) {
 	d, err := s.Device(ctx, by, id)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return s.revoke(ctx, by, d.Person, g, enroll.Revocation{BlockDevice: id})
+	return s.revokeOrAsk(ctx, by, d.Person, g, enroll.Revocation{BlockDevice: id}, Filter{DeviceID: id})
 }
 
-// RevokePerson revokes everything a person has. If that is more than one administrator
-// may revoke, it revokes nothing and returns a bulk revocation that waits for a second
-// one.
+// RevokePerson revokes everything a person has. It returns a bulk revocation like
+// [Service.RevokeCertificate].
 func (s *Service) RevokePerson(ctx context.Context, by portal.Actor, id portal.PersonID, g Grounds) ([]ca.Serial, *BulkRevocation, error) {
 	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.Revoke, Target: target(id)}); err != nil {
 		return nil, nil, err
@@ -84,27 +86,7 @@ func (s *Service) RevokePerson(ctx context.Context, by portal.Actor, id portal.P
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(live) <= s.c.SecondPerson || by.IsOperator() {
-		ended, err := s.revoke(ctx, by, id, g, enroll.Revocation{Serials: live, EndPerson: id})
-		return ended, nil, err
-	}
-	if g, err = g.Check(); err != nil {
-		return nil, nil, err
-	}
-	o, err := s.CreateBulk(ctx, by, Filter{PersonID: id})
-	if err != nil {
-		return nil, nil, err
-	}
-	for o.State == Gathering {
-		if err := s.gather(ctx, o); err != nil {
-			return nil, nil, err
-		}
-		if o, err = s.c.Store.Bulk(ctx, o.ID); err != nil {
-			return nil, nil, storeErr("reading bulk revocation", err)
-		}
-	}
-	o, err = s.ConfirmBulk(ctx, by, o.ID, o.Items, g)
-	return nil, &o, err
+	return s.revokeOrAsk(ctx, by, id, g, enroll.Revocation{Serials: live, EndPerson: id}, Filter{PersonID: id})
 }
 
 // revocable lists the certificates of a filter that are valid or pending.
@@ -149,7 +131,7 @@ func (s *Service) revoke(ctx context.Context, by portal.Actor, person portal.Per
 		return nil, err
 	}
 	entry.Action, entry.Person, entry.Detail = audit.CertificateRevoked, string(person), g.detail()
-	r.Cause, r.At, r.Entry = g.Cause, entry.At, entry
+	r.Cause, r.At, r.Entry, r.Alone = g.Cause, entry.At, entry, s.alone(by)
 	ended, err := s.c.Store.Revoke(ctx, r)
 	if err != nil {
 		return nil, storeErr("revoking", err)

@@ -67,6 +67,10 @@ type Store interface {
 	// portal.ErrConflict when another replica moved the cursor first.
 	AddBulkItems(ctx context.Context, id string, from Cursor, serials []ca.Serial, next Cursor) error
 
+	// EndedAlone counts the certificates that one administrator ended since a moment, and
+	// those that a running bulk revocation of theirs is about to end.
+	EndedAlone(context.Context, enroll.Alone) (int, error)
+
 	// TransitionBulk changes the state. It returns portal.ErrConflict when the bulk
 	// revocation is not in the state From, and ErrUnproven when it is unproven and To
 	// does not close it.

@@ -2,10 +2,12 @@ package enroll
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // Block asks for all certificates of a device to be revoked for good.
@@ -21,13 +23,16 @@ type Block struct {
 	// Detail are further facts for the audit log, such as how staff recognised the
 	// person. Optional.
 	Detail map[string]string
+
+	// Alone bounds what one of the staff blocks; zero when the person asks.
+	Alone Alone
 }
 
 // Block ends all that a device holds, for good, with everything that could lead to more
 // of it: files not fetched yet, challenges, and the person's open hand-off; with
 // cause Lost also their other sessions, one of which may be open on it. The
 // device stays listed, as blocked. It returns ErrNotFound for a device that is not
-// that person's. A device that is blocked already stays as it is.
+// that person's, and ErrSecondPerson when it would exceed the bound. A device that is blocked already stays as it is.
 //
 // The list is renewed later: that it cannot be renewed now does not undo the
 // block.
@@ -38,7 +43,10 @@ func (r *Registrar) Block(ctx context.Context, by portal.Actor, b Block) error {
 	now := r.c.Now()
 	entry := by.Entry(now, audit.CertificateRevoked)
 	entry.Person, entry.Detail = string(b.Person), b.Detail
-	ended, err := r.c.Store.Revoke(ctx, Revocation{Cause: b.Cause, At: now, BlockDevice: b.Device, KeepSession: b.Session, Entry: entry})
+	ended, err := r.c.Store.Revoke(ctx, Revocation{Cause: b.Cause, At: now, BlockDevice: b.Device, KeepSession: b.Session, Entry: entry, Alone: b.Alone})
+	if errors.Is(err, ErrSecondPerson) {
+		return err
+	}
 	if err != nil {
 		return portal.AsOutage(portal.PartStore, "blocking device", err)
 	}
@@ -57,15 +65,26 @@ type Renaming struct {
 	Entry  audit.Entry
 }
 
+// RenamesPerHour is how often one person may rename devices within an hour: each time is
+// an entry of the audit log for good.
+const RenamesPerHour = 20
+
 // Rename gives a device another name. It returns the *Refusal of a name that does
-// not fit or that another device in use has, and ErrNotFound for a device that is
-// not theirs, or that they removed.
+// not fit or that another device in use has, or with portal.RenamedOften, and
+// ErrNotFound for a device that is not theirs, or that they removed.
 func (r *Registrar) Rename(ctx context.Context, by portal.Actor, id portal.DeviceID, name string) error {
 	name, err := portal.CleanDeviceName(name)
 	if err != nil {
 		return err
 	}
 	now := r.c.Now()
+	tries, err := r.c.Store.Try(ctx, "renames of "+string(by.Person), signin.Limit{Tries: RenamesPerHour, Window: time.Hour}, now)
+	if err != nil {
+		return portal.AsOutage(portal.PartStore, "counting renames", err)
+	}
+	if !tries.Allowed {
+		return &portal.Refusal{Reason: portal.RenamedOften, Field: "name", Limit: RenamesPerHour, Until: tries.Until}
+	}
 	entry := by.Entry(now, audit.DeviceRenamed)
 	entry.Object = string(id)
 	err = r.c.Store.Rename(ctx, Renaming{Person: by.Person, Device: id, Name: name, At: now, Entry: entry})

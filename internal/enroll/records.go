@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
+	"errors"
 	"time"
 
 	"certportal/ca"
@@ -109,7 +110,22 @@ type Revocation struct {
 	// challenges, hand-offs and sessions.
 	EndPerson   portal.PersonID
 	KeepSession [32]byte
+
+	// Alone bounds what one administrator revokes without a second one.
+	Alone Alone
 }
+
+// Alone is how many certificates of others one of the staff may end since a moment, in
+// all ways together; what a second administrator approved does not count. The zero value
+// is no bound.
+type Alone struct {
+	Person portal.PersonID
+	Since  time.Time
+	Most   int
+}
+
+// ErrSecondPerson means that a revocation would exceed [Alone]: nothing was revoked.
+var ErrSecondPerson = errors.New("more certificates than one administrator ends alone")
 
 // Enrolment is what became of a request: the device and its certificate.
 type Enrolment struct {

@@ -2,7 +2,9 @@ package helpdesk
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"certportal/internal/authz"
 	"certportal/internal/enroll"
@@ -62,5 +64,14 @@ func (s *Service) block(ctx context.Context, by portal.Actor, target portal.Pers
 	if note != "" {
 		detail["note"] = note
 	}
-	return s.c.Registrar.Block(ctx, by, enroll.Block{Person: target.ID, Device: d.ID, Cause: cause, Detail: detail})
+	b := enroll.Block{Person: target.ID, Device: d.ID, Cause: cause, Detail: detail}
+	now := s.c.Now()
+	if by.Staff().Has(portal.Admin) {
+		b.Alone = enroll.Alone{Person: by.Person, Since: now.Add(-time.Hour), Most: s.c.SecondPerson}
+	}
+	err := s.c.Registrar.Block(ctx, by, b)
+	if errors.Is(err, enroll.ErrSecondPerson) {
+		return s.tooMany(ctx, by, target, authz.Block, s.c.SecondPerson, now.Add(time.Hour))
+	}
+	return err
 }

@@ -100,6 +100,11 @@ type Config struct {
 	CodeLife time.Duration // how long a code is valid; default signin.InvitationLife
 	PerHour  int           // codes that one staff member may make per hour; default CodesPerHour
 
+	// SecondPerson is how many certificates an administrator may end within an hour, here
+	// and on the administrator's pages together; more need a second administrator there.
+	// Optional; 0 is no bound.
+	SecondPerson int
+
 	// CodeAlone makes codes valid without a password when the maker saw the person. All
 	// codes are then mailed to the person and shown to no staff, who could hold the
 	// person's certificate with them.
@@ -135,7 +140,7 @@ func New(c Config) (*Service, error) {
 	if c.Directory == nil || c.Store == nil || c.Registrar == nil || c.SignIn == nil {
 		return nil, errors.New("helpdesk: a required part is missing")
 	}
-	if c.CodeLife < 0 || c.PerHour < 0 {
+	if c.CodeLife < 0 || c.PerHour < 0 || c.SecondPerson < 0 {
 		return nil, errors.New("helpdesk: a limit is negative")
 	}
 	c.CodeLife = cmp.Or(c.CodeLife, signin.InvitationLife)

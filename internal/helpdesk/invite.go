@@ -159,11 +159,16 @@ func (s *Service) count(ctx context.Context, by portal.Actor, target portal.Pers
 	if tries.Allowed {
 		return nil
 	}
+	return s.tooMany(ctx, by, target, act, most, tries.Until)
+}
+
+// tooMany records that one of the staff reached a limit, and refuses the act.
+func (s *Service) tooMany(ctx context.Context, by portal.Actor, target portal.Person, act authz.Act, most int, until time.Time) error {
 	s.c.Log.Warn("too many acts by one of the staff", "act", act, "person", by.Person, "limit", most, "request", by.Request)
 	s.record(ctx, by, target, audit.InvitationPaused, "", map[string]string{
-		"act": string(act), "until": tries.Until.UTC().Format(time.RFC3339),
+		"act": string(act), "until": until.UTC().Format(time.RFC3339),
 	})
-	return &portal.Refusal{Reason: portal.PausedInvites, Limit: most, Until: tries.Until}
+	return &portal.Refusal{Reason: portal.PausedInvites, Limit: most, Until: until}
 }
 
 // invite blocks a lost device, then makes and records the code.

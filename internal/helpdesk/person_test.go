@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"certportal/internal/audit"
 	"certportal/internal/authz"
@@ -216,5 +217,36 @@ func TestA4_BlockPause(t *testing.T) {
 	}
 	if err := block("Phone 4", h.hedi); err != nil {
 		t.Errorf("somebody else: %v", err)
+	}
+}
+
+// TestA11_BlockingOneByOne: an administrator who blocks at the helpdesk what they may not
+// end alone is refused, and nothing ends.
+func TestA11_BlockingOneByOne(t *testing.T) {
+	h := newHelpdesk(t, func(c *helpdesk.Config) { c.SecondPerson = 2 })
+	block := func(by portal.Person, name string) error {
+		_, err := h.service.Block(t.Context(), as(by), helpdesk.BlockRequest{
+			Person: h.anna.ID, Device: h.device(h.anna, name), Cause: portal.Lost, Check: signin.CheckInPerson,
+		})
+		return err
+	}
+	for _, name := range []string{"first", "second"} {
+		if err := block(h.ada, name); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	var refusal *portal.Refusal
+	if err := block(h.ada, "third"); !errors.As(err, &refusal) || refusal.Reason != portal.PausedInvites {
+		t.Errorf("one more: got %v, want a refusal", err)
+	}
+	if got := fixture.Count(h.Entries(), audit.CertificateRevoked); got != 2 {
+		t.Errorf("%d certificates ended, want 2", got)
+	}
+	if err := block(h.adam, "fourth"); err != nil {
+		t.Errorf("another administrator: %v", err)
+	}
+	h.Clock.Advance(time.Hour + time.Second)
+	if err := block(h.ada, "fifth"); err != nil {
+		t.Errorf("an hour later: %v", err)
 	}
 }

@@ -170,7 +170,8 @@ type AdminRevoke struct {
 	UPN     string
 	Serial  string // of a certificate
 	Count   int    // certificates that end
-	Limit   int    // from how many on another administrator must agree
+	Limit   int    // how many more the reader may end without another administrator
+	Recent  int    // how many they ended within the last hour
 	Causes  []string
 	Cause   string // chosen before
 	Comment string
@@ -189,7 +190,7 @@ type AdminBulkRevocation struct {
 	Approver  string
 	Comment   string
 	Cause     string
-	Limit     int // from how many certificates on another administrator must agree
+	Limit     int // how many more certificates the reader may end without another administrator
 	Rows      []AdminCertificate
 	Next      string // address of further rows
 	Causes    []string

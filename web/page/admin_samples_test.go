@@ -91,7 +91,7 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 	for _, what := range []string{"certificate", "device", "person"} {
 		ask := page.AdminRevoke{Layout: f, What: what, Action: "/admin/x/revoke", Back: "/admin/x", Name: x.device, UPN: x.upn, Serial: serial, Count: 1, Limit: 20, Causes: causes}
 		wrong := ask
-		wrong.Cause, wrong.Comment, wrong.Errors, wrong.Count = "left", x.text, mistakes, 21
+		wrong.Cause, wrong.Comment, wrong.Errors, wrong.Count, wrong.Recent = "left", x.text, mistakes, 21, 7
 		s = append(s, sample{"admin-revoke-" + what, ask}, sample{"admin-revoke-" + what + "-wrong", wrong})
 	}
 	for _, row := range orderRows(x) {

@@ -52,6 +52,7 @@ func lives(f page.Layout) []sample {
 		{"blocked-late", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListLate}},
 		{"blocked-none", page.Blocked{Layout: f, Device: expired, At: noon(), List: page.ListNone}},
 		{"rename", page.Rename{Layout: f, Device: wide, Name: wide.Name}},
+		{"rename-often", page.Rename{Layout: f, Device: d, Name: "Work tablet", Errors: []page.FieldError{{Field: "name", Key: page.ErrRenamedOften, Limit: 20}}}},
 		{"rename-errors", page.Rename{Layout: f, Device: d, Name: "Work tablet", Errors: []page.FieldError{{Field: "name", Key: page.ErrRenameTaken, Value: "Work tablet"}}}},
 	}
 }

@@ -64,7 +64,8 @@ const (
 	ErrNameLong      = "refusal.name-long"  // takes Limit
 	ErrNameTaken     = "refusal.name-taken" // takes Value, and NewDevice.DuplicateID for the link
 	ErrPlatform      = "refusal.platform"
-	ErrRenameTaken   = "rename.taken" // takes Value
+	ErrRenamedOften  = "refusal.renamed-often" // takes Limit
+	ErrRenameTaken   = "rename.taken"          // takes Value
 	ErrReason        = "lost.reason"
 	ErrCode          = "handoff.code.form"
 )

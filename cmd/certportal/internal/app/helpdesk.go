@@ -14,7 +14,7 @@ func (p *App) openDesk(context.Context, *config.Terminal) (err error) {
 	c := helpdesk.Config{
 		Directory: p.People, Store: p.DB, Registrar: p.Registrar, SignIn: p.SignIn,
 		CodeLife: time.Duration(h.CodeHours) * time.Hour, PerHour: h.CodesPerHour,
-		CodeAlone: h.CodeAlone, SecondApprover: h.SecondApprover, Now: p.Now, Log: p.log,
+		SecondPerson: p.Settings.Admin.SecondPerson, CodeAlone: h.CodeAlone, SecondApprover: h.SecondApprover, Now: p.Now, Log: p.log,
 	}
 	if p.mail != nil {
 		c.Mail = p.mail

@@ -2,8 +2,8 @@ package config
 
 // AdminSettings bound what one administrator may do alone.
 type AdminSettings struct {
-	// Certificates one administrator may revoke at once. More wait until another
-	// administrator agrees, for a day at most.
+	// Certificates one administrator may revoke within an hour, one by one or at once.
+	// More wait until another administrator agrees, for a day at most.
 	SecondPerson int `yaml:"second_person"`
 }
 
