@@ -20,6 +20,9 @@ var errNoHead = errors.New("audit log has no head")
 
 // Note records an entry that belongs to no other change.
 func (db AuditLog) Note(ctx context.Context, e audit.Entry) error {
+	if !db.floods.pass(e) {
+		return nil
+	}
 	return db.write(ctx, "noting "+string(e.Action), func(ctx context.Context, t *tx) error { return t.append(ctx, e) })
 }
 

@@ -89,6 +89,8 @@ type base struct {
 	*sqldb.DB
 	node   string        // of this replica, in the audit log
 	secret portal.Secret // authenticates rows
+
+	floods floodGate
 }
 
 // The parts of a DB.

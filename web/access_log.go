@@ -5,14 +5,15 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 )
 
-// logRequests logs one record per request and turns a panic into an error page. The
-// record names the route, not the URL: download URLs and query strings can hold
+// logRequests logs one record per request, a sample of those for public files, and turns a
+// panic into an error page. The record names the route, not the URL: download URLs and query strings can hold
 // secrets.
 func (s *Server) logRequests(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -20,7 +21,7 @@ func (s *Server) logRequests(next http.Handler) http.Handler {
 		recorder := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 		defer func() { // last, so that an aborted response is logged too
 			s.served(requestInfoOf(r).secure, recorder.Status())
-			s.log.LogAttrs(r.Context(), slog.LevelInfo, "request",
+			s.accessLog(r, recorder.Status()).LogAttrs(r.Context(), slog.LevelInfo, "request",
 				slog.String("method", loggedMethod(r.Method)),
 				slog.String("route", routeOf(r)),
 				slog.Int("status", recorder.Status()),
@@ -32,6 +33,17 @@ func (s *Server) logRequests(next http.Handler) http.Handler {
 		defer func() { s.recovered(recorder, r, recover()) }()
 		next.ServeHTTP(recorder, r)
 	})
+}
+
+// accessLog is the log for a request. Plain http, public files, addresses without a route
+// and requests over a limit are sampled, so that they cannot fill the disk.
+func (s *Server) accessLog(r *http.Request, status int) *slog.Logger {
+	route := routeOf(r)
+	public := route == "-" || strings.HasPrefix(route, "/static/") || strings.HasPrefix(route, "/crl/") || strings.HasPrefix(route, "/ca/")
+	if !requestInfoOf(r).secure || public || status == http.StatusTooManyRequests {
+		return s.sampled
+	}
+	return s.log
 }
 
 // recovered answers a panic with an error page. It panics again for

@@ -64,7 +64,11 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	v := s.verdictOf(r, err)
 	if v.msg != "" {
-		s.log.LogAttrs(r.Context(), v.level, v.msg, slog.String("route", routeOf(r)),
+		log := s.log
+		if errors.Is(err, errTooMany) {
+			log = s.sampled
+		}
+		log.LogAttrs(r.Context(), v.level, v.msg, slog.String("route", routeOf(r)),
 			slog.Int("status", v.status), slog.String("request", requestInfoOf(r).id), slog.Any("err", err))
 	}
 	if errors.Is(err, errForm) {

@@ -32,7 +32,7 @@ func (s *Server) limitPerAddress(count int) func(http.Handler) http.Handler {
 
 // limitRequests limits all requests of an address with one counter, applied at two
 // places: writes before any middleware can refuse them, so that no refusal is free;
-// reads after the public files, which are not limited.
+// reads after the public files, which have a counter of their own.
 func (s *Server) limitRequests() (writes, reads func(http.Handler) http.Handler) {
 	count := s.limitPerAddress(s.limits.Requests)
 	return only(isWrite, count), only(isRead, count)

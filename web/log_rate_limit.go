@@ -1,4 +1,4 @@
-package app
+package web
 
 import (
 	"context"
@@ -25,7 +25,9 @@ type lineBudget struct {
 	now     func() time.Time
 }
 
-func newRateLimitHandler(h slog.Handler, now func() time.Time) rateLimitHandler {
+// LimitLines returns a handler that passes ten records a second on to h, and counts what
+// it dropped on the next one.
+func LimitLines(h slog.Handler, now func() time.Time) slog.Handler {
 	return rateLimitHandler{Handler: h, budget: &lineBudget{now: now}}
 }
 

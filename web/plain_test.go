@@ -255,3 +255,29 @@ func TestA8_ProxiesThatHideClients(t *testing.T) {
 		})
 	}
 }
+
+// TestA17_FloodsOfFilesFillNoDisk asks for public files and plain http without end: there
+// is a limit per address, and the log takes a sample.
+func TestA17_FloodsOfFilesFillNoDisk(t *testing.T) {
+	t.Parallel()
+	p := newPortal(t, func(c *web.Config) { c.Limits.Requests = 60 })
+	for side, base := range map[string]string{"https": p.https.URL, "plain": p.plain.URL} {
+		t.Run(side, func(t *testing.T) {
+			b := p.browser(linux)
+			b.base = base
+			before, began, refused := strings.Count(p.log.String(), "msg=request"), time.Now(), 0
+			for range 200 {
+				if got := b.get("/ca/root.pem"); got.status == 429 {
+					refused++
+				}
+			}
+			if refused != 140 {
+				t.Errorf("%d of 200 were refused, want 140", refused)
+			}
+			most := 10 * (int(time.Since(began).Seconds()) + 2)
+			if lines := strings.Count(p.log.String(), "msg=request") - before; lines == 0 || lines > 2*most {
+				t.Errorf("%d lines in the log, want %d at most", lines, 2*most)
+			}
+		})
+	}
+}

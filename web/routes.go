@@ -39,8 +39,11 @@ func (s *Server) newHandler() (http.Handler, error) {
 	r.NotFound(limitReads(s.handle(s.showNotFound)).ServeHTTP)
 	r.MethodNotAllowed(limitReads(s.handle(s.showMethodNotAllowed)).ServeHTTP)
 
-	// Small files from memory: not limited.
-	files.routes(r, serveOCSP)
+	// Small files from memory, with a counter of their own.
+	r.Group(func(r chi.Router) {
+		r.Use(only(isRead, s.limitPerAddress(s.limits.Requests)))
+		files.routes(r, serveOCSP)
+	})
 	r.Get("/favicon.ico", showNoIcon)
 	r.Get("/robots.txt", showRobots)
 
@@ -65,7 +68,7 @@ func (s *Server) newPlainHandler() http.Handler {
 	files := publicFiles{s}
 	serveOCSP, interceptOCSP := files.interceptOCSP(false)
 	r := chi.NewRouter()
-	r.Use(interceptOCSP, begin(false, s.addresses), s.logRequests, s.limitBody, middleware.GetHead)
+	r.Use(interceptOCSP, begin(false, s.addresses), s.logRequests, s.limitPerAddress(s.limits.Requests), s.limitBody, middleware.GetHead)
 	r.NotFound(s.handle(files.redirectToHTTPS))
 	r.MethodNotAllowed(s.handle(s.showNotFound))
 	files.routes(r, serveOCSP)

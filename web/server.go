@@ -172,6 +172,7 @@ type Server struct {
 	limits    Limits
 	addresses *addressFinder
 	log       *slog.Logger
+	sampled   *slog.Logger // for lines that clients cause without limit
 	now       func() time.Time
 
 	https, plain http.Handler
@@ -227,6 +228,7 @@ func New(c Config) (*Server, error) {
 		helpdesk: c.Helpdesk, codeAlone: c.CodeAlone, mails: c.Mails,
 		limits: limits, log: c.Log, now: c.Now, ocsp: c.OCSP, ocspState: c.OCSPHealth, served: c.Served,
 	}
+	s.sampled = slog.New(LimitLines(c.Log.Handler(), time.Now)) // lines a second by the machine's clock
 	s.addresses = &addressFinder{proxies: c.TrustedProxies, log: c.Log}
 	s.crls = &crlCache{source: c.CRLs, gzip: s.gzip}
 	if s.https, err = s.newHandler(); err != nil {

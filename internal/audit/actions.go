@@ -14,3 +14,13 @@ func Actions() []Action {
 		LogExported, LogBroken, MailFailed,
 	}
 }
+
+// Refuses reports whether entries of the action record that something was refused, and
+// so nothing done. A person can cause any number of them.
+func (a Action) Refuses() bool {
+	switch a {
+	case SignInRefused, EnrolmentRefused, RequestRejected, AccessRefused, InvitationRefused:
+		return true
+	}
+	return false
+}

@@ -42,6 +42,7 @@ const (
 	PasswordOld   Reason = "password-old"      // right password, but it has run out
 	Restricted    Reason = "restricted"        // right password, but not from here or not at this hour
 	Protected     Reason = "protected"         // a certificate of this person gives control over the domain
+	RenamedOften  Reason = "renamed-often"     // Limit renames within an hour, until Until
 	TooOften      Reason = "too-often"         // Limit certificates within an hour, until Until
 	RenewEarly    Reason = "renew-early"       // the certificate of the device Value is to be renewed from Until on
 	DeviceBlocked Reason = "device-blocked"    // the device Value is blocked, or holds nothing to renew

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"certportal/web"
 )
 
 // Serve answers requests until ctx ends, then finishes those under way.
@@ -89,6 +91,7 @@ func (p *App) runClocks(ctx context.Context) *sync.WaitGroup {
 		}
 		for what, prune := range map[string]func(context.Context, time.Time) (int, error){
 			"sessions": p.DB.PruneSessions, "tries": p.DB.PruneAttempts, "challenges": p.DB.PruneChallenges,
+			"floods": p.DB.NoteFloods,
 		} {
 			if _, err := prune(ctx, p.Now()); err != nil && ctx.Err() == nil {
 				p.log.Error("pruning", "what", what, "err", err)
@@ -122,7 +125,7 @@ func every(ctx context.Context, group *sync.WaitGroup, interval time.Duration, d
 // servers returns the https and the plain-http server, with a limit on everything a
 // client can delay.
 func (p *App) servers() (secure, plain *http.Server) {
-	errorLog := slog.NewLogLogger(newRateLimitHandler(p.log.Handler(), p.Now), slog.LevelWarn)
+	errorLog := slog.NewLogLogger(web.LimitLines(p.log.Handler(), p.Now), slog.LevelWarn)
 	server := func(h http.Handler) *http.Server {
 		return &http.Server{
 			Handler: h, ErrorLog: errorLog,
