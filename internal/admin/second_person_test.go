@@ -17,9 +17,15 @@ func TestA11_OneByOneNeedsSecondAdministrator(t *testing.T) {
 	d := newHarness(t, 400, most)
 	ctx := t.Context()
 	rows := d.find(t, admin.Filter{State: admin.Working})
-	next := func() admin.Certificate { // the only one of a person, not used yet
+	next := func() admin.Certificate { // the only one in force of a person, not used yet
 		for i, c := range rows {
-			if len(d.find(t, admin.Filter{PersonID: c.Person})) == 1 {
+			live := 0
+			for _, held := range d.find(t, admin.Filter{PersonID: c.Person}) {
+				if held.State != admin.Expired && held.State != admin.Revoked {
+					live++
+				}
+			}
+			if live == 1 {
 				rows = rows[i+1:]
 				return c
 			}
