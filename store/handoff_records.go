@@ -17,6 +17,10 @@ import (
 // desktop that was left open can still show its state.
 const handoffRetention = time.Hour
 
+// noChoices fills the column of the three numbers that phones chose among in earlier
+// releases. A replica of such a release can read it, and its buttons show a wrong number.
+const noChoices = "0 0 0"
+
 // openHandoff is the condition of a hand-off h that can be used at $2. When the
 // desktop's session is ended or idles out, the code ends too.
 const openHandoff = `h.closed_at IS NULL AND h.expires_at > $2 AND EXISTS (SELECT 1 FROM sessions s
@@ -43,7 +47,7 @@ func (db SignInRecords) OfferHandoff(ctx context.Context, o signin.HandoffOffer)
 		mac := handoffMAC(t.secret, o.Handoff, o.CodeHash[:], o.Session[:])
 		_, err = t.Exec(ctx, `INSERT INTO handoffs (id, code_hash, session, person, masked, number, choices, state, expires_at, mac)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, string(o.ID), o.CodeHash[:], o.Session[:], string(o.Person),
-			o.Masked, o.Number, choicesText(o.Choices), string(signin.HandoffOpen), o.Expires.UnixMilli(), mac[:])
+			o.Masked, o.Number, noChoices, string(signin.HandoffOpen), o.Expires.UnixMilli(), mac[:])
 		if err != nil {
 			return fmt.Errorf("recording hand-off: %w", err)
 		}
@@ -68,18 +72,14 @@ func (db SignInRecords) OpenHandoff(ctx context.Context, codeHash [sha256.Size]b
 
 func (db SignInRecords) handoff(ctx context.Context, where string, args ...any) (signin.Handoff, error) {
 	var h signin.Handoff
-	var choices string
 	var expires sql.NullInt64
 	var codeHash, session, mac []byte
-	err := db.One(ctx, `SELECT h.id, h.person, h.masked, h.number, h.choices, h.state, h.expires_at, h.code_hash, h.session, h.mac
-		FROM handoffs h WHERE `+where, args, &h.ID, &h.Person, &h.Masked, &h.Number, &choices, &h.State, &expires, &codeHash, &session, &mac)
+	err := db.One(ctx, `SELECT h.id, h.person, h.masked, h.number, h.state, h.expires_at, h.code_hash, h.session, h.mac
+		FROM handoffs h WHERE `+where, args, &h.ID, &h.Person, &h.Masked, &h.Number, &h.State, &expires, &codeHash, &session, &mac)
 	if err != nil {
 		return signin.Handoff{}, fmt.Errorf("finding hand-off: %w", err)
 	}
 	h.Expires = sqldb.TimeOf(expires)
-	if h.Choices, err = choicesOf(choices); err != nil {
-		return signin.Handoff{}, err
-	}
 	if !proves(mac, handoffMAC(db.secret, h, codeHash, session)) {
 		db.Log().Warn("a hand-off was not recorded by this portal, or changed in the database: it opens nothing", "handoff", h.ID)
 		return signin.Handoff{}, fmt.Errorf("authenticating hand-off: %w", portal.ErrNotFound)
@@ -101,16 +101,4 @@ func (db SignInRecords) CloseHandoff(ctx context.Context, id signin.HandoffID, s
 		}
 		return t.append(ctx, entry)
 	})
-}
-
-// choicesText keeps the numbers in their order.
-func choicesText(choices [3]int) string {
-	return fmt.Sprintf("%d %d %d", choices[0], choices[1], choices[2])
-}
-
-func choicesOf(stored string) (choices [3]int, err error) {
-	if _, err := fmt.Sscanf(stored, "%d %d %d", &choices[0], &choices[1], &choices[2]); err != nil {
-		return choices, fmt.Errorf("reading choices %q of a hand-off: %w", stored, err)
-	}
-	return choices, nil
 }

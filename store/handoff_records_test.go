@@ -18,7 +18,7 @@ func offer(person portal.PersonID, n byte, at time.Time) signin.HandoffOffer {
 	return signin.HandoffOffer{
 		Handoff: signin.Handoff{
 			ID: signin.HandoffID(fmt.Sprintf("handoff-%d", n)), Person: person, Masked: "A** 李**", Number: 12,
-			Choices: [3]int{47, 12, 83}, State: signin.HandoffOpen, Expires: at.Add(signin.HandoffLife),
+			State: signin.HandoffOpen, Expires: at.Add(signin.HandoffLife),
 		},
 		CodeHash: [32]byte{n}, Session: [32]byte{n}, At: at, Entry: fixture.NewEntry(testkit.Noon, audit.HandoffMade, person),
 	}

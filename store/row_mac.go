@@ -36,7 +36,7 @@ func milli(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
 
 func handoffMAC(s portal.Secret, h signin.Handoff, codeHash, session []byte) [32]byte {
 	return s.MAC("certportal hand-off row", string(h.ID), string(codeHash), string(session), string(h.Person), h.Masked,
-		strconv.Itoa(h.Number), choicesText(h.Choices), milli(h.Expires))
+		strconv.Itoa(h.Number), milli(h.Expires))
 }
 
 // invitationMAC authenticates an invitation that is open or waits. One that was redeemed

@@ -58,7 +58,7 @@ func (s handoffPages) showHandoff(w http.ResponseWriter, r *http.Request) error 
 	if h.State != signin.HandoffOpen {
 		return s.render(w, r, http.StatusOK, p)
 	}
-	p.Number, p.Code, p.Expires = strconv.Itoa(h.Number), a.code.Grouped(), h.Expires
+	p.Number, p.Code, p.Expires = h.Digits(), a.code.Grouped(), h.Expires
 	p.Address = s.public.Host + goPath
 	if p.QR, err = page.NewQR(s.origin() + codePath(a.code)); err != nil {
 		return err

@@ -38,13 +38,18 @@ func (s handoffPages) submitGo(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, codePath(code))
 }
 
-// showGoCode is GET /go/{code}: a choice of three numbers. It changes nothing and
-// shows no full name, because link previews fetch it too.
+// showGoCode is GET /go/{code}: the field for the number of the desktop. It changes
+// nothing and shows no full name, because link previews fetch it too.
 func (s handoffPages) showGoCode(w http.ResponseWriter, r *http.Request) error {
 	code, ok := signin.ParseHandoffCode(chi.URLParam(r, "code"))
 	if !ok {
 		return s.renderHandoffOver(w, r)
 	}
+	return s.renderConfirm(w, r, http.StatusOK, code, page.GoConfirm{})
+}
+
+// renderConfirm shows the field for the number if the code is open.
+func (s handoffPages) renderConfirm(w http.ResponseWriter, r *http.Request, status int, code signin.HandoffCode, p page.GoConfirm) error {
 	h, err := s.signIn.OpenHandoff(r.Context(), code, s.anonymous(r))
 	if errors.Is(err, portal.ErrNotFound) {
 		return s.renderHandoffOver(w, r)
@@ -52,13 +57,12 @@ func (s handoffPages) showGoCode(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.render(w, r, http.StatusOK, page.GoConfirm{
-		Layout: s.layout(r), Code: string(code), Masked: h.Masked, Choices: h.Choices,
-	})
+	p.Layout, p.Code, p.Masked = s.layout(r), string(code), h.Masked
+	return s.render(w, r, status, p)
 }
 
 // submitGoCode is POST /go/{code}: one try. The right number opens a session for one
-// certificate.
+// certificate. What is not two digits is no try: it cannot be the number.
 func (s handoffPages) submitGoCode(w http.ResponseWriter, r *http.Request) error {
 	f, err := readForm(r, "number")
 	if err != nil {
@@ -68,7 +72,13 @@ func (s handoffPages) submitGoCode(w http.ResponseWriter, r *http.Request) error
 	if !ok {
 		return s.renderHandoffOver(w, r)
 	}
-	person, h, err := s.signIn.RedeemHandoff(r.Context(), code, signin.ParseHandoffNumber(f["number"]), s.anonymous(r))
+	number, ok := signin.ParseHandoffNumber(f["number"])
+	if !ok {
+		return s.renderConfirm(w, r, http.StatusUnprocessableEntity, code, page.GoConfirm{
+			Number: f["number"], Errors: []page.FieldError{{Field: "number", Key: page.ErrNumber}},
+		})
+	}
+	person, h, err := s.signIn.RedeemHandoff(r.Context(), code, number, s.anonymous(r))
 	switch {
 	case errors.Is(err, portal.ErrNotFound):
 		return s.renderHandoffOver(w, r)

@@ -3,7 +3,6 @@ package web_test
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,28 +32,24 @@ func (b *browser) offer() shown {
 	return s
 }
 
-// numbers are the choices of the phone's page.
-func (a answer) numbers() []string {
-	var all []string
-	a.node(func(n *html.Node) bool {
-		if n.Data == "button" && attr(n, "name") == "number" {
-			all = append(all, attr(n, "value"))
-		}
-		return false
-	})
-	return all
-}
-
-// wrong is a number that the phone offers and the desktop does not show.
-func (s shown) wrong(b *browser) string {
+// offerBelowTen makes codes until the number has a leading zero.
+func (b *browser) offerBelowTen() shown {
 	b.t.Helper()
-	for _, n := range b.get(s.path).numbers() {
-		if n != s.number {
-			return n
+	for range 500 { // no such number among so many is a chance of 1 in 10^22
+		if s := b.offer(); strings.HasPrefix(s.number, "0") {
+			return s
 		}
 	}
-	b.t.Fatal("the phone offers no other number")
-	return ""
+	b.t.Fatal("no number begins with a zero")
+	return shown{}
+}
+
+// wrong is a number that the desktop does not show.
+func (s shown) wrong() string {
+	if s.number == "47" {
+		return "48"
+	}
+	return "47"
 }
 
 // newHandoffPhone is a phone that came over from a desktop.
@@ -62,7 +57,7 @@ func (p *testPortal) newHandoffPhone(desktop *browser) *browser {
 	p.t.Helper()
 	s, phone := desktop.offer(), p.browser(iPhone)
 	if got := phone.post(s.path, "number", s.number); got.status != 303 || got.location() != "/new" {
-		p.t.Fatalf("choosing the number: got %d to %q: %s", got.status, got.location(), got.text())
+		p.t.Fatalf("typing the number: got %d to %q: %s", got.status, got.location(), got.text())
 	}
 	return phone
 }
@@ -89,8 +84,9 @@ func TestHandoff(t *testing.T) {
 		t.Errorf("Refresh: got %q, want 4", got)
 	}
 	asked := phone.get(s.path)
-	if choices := asked.numbers(); asked.status != 200 || len(choices) != 3 || !slices.Contains(choices, s.number) {
-		t.Fatalf("phone: got %d with %q, want %s among three", asked.status, choices, s.number)
+	field := asked.id("number")
+	if asked.status != 200 || field == nil || attr(field, "value") != "" || attr(field, "inputmode") != "numeric" {
+		t.Fatalf("phone: got %d: %s, want an empty field for the number", asked.status, asked.text())
 	}
 	if !strings.Contains(asked.text(), "A** M** (Example)") {
 		t.Errorf("the phone's page does not hint at the person: %s", asked.text())
@@ -115,6 +111,26 @@ func TestHandoff(t *testing.T) {
 	}
 	if got := phone.post("/logout"); got.status != 303 {
 		t.Errorf("signing out on the phone: got %d", got.status)
+	}
+}
+
+// TestHandoffTypedNumber: what is not two digits is no try, and a leading zero counts.
+func TestHandoffTypedNumber(t *testing.T) {
+	t.Parallel()
+	p := newPortal(t)
+	phone := p.browser(iPhone)
+	s := p.signedIn("anna", linux).offerBelowTen()
+	for _, typed := range []string{"", " ", "7", "+7", "0" + s.number, "99999", "٤٧", `"><script>`} {
+		got := phone.post(s.path, "number", typed)
+		if got.status != 422 || got.value("number") != typed || !strings.Contains(got.text(), "Enter both digits") {
+			t.Errorf("%q: got %d, field %q: %s", typed, got.status, got.value("number"), got.text())
+		}
+	}
+	if got := p.entries(audit.HandoffBurnt); got != 0 {
+		t.Errorf("%d hand-offs ended", got)
+	}
+	if got := phone.post(s.path, "number", " "+s.number); got.location() != "/new" {
+		t.Errorf("%q: got %d to %q", s.number, got.status, got.location())
 	}
 }
 

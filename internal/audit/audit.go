@@ -29,7 +29,7 @@ const (
 	SignedOut             Action = "session.signed-out"
 	HandoffMade           Action = "handoff.made"     // a code to continue on a phone
 	HandoffRedeemed       Action = "handoff.redeemed" // a phone was signed in
-	HandoffBurnt          Action = "handoff.burnt"    // a wrong number was chosen
+	HandoffBurnt          Action = "handoff.burnt"    // a wrong number was typed
 	EnrolmentRefused      Action = "enrolment.refused"
 	CertificateReserved   Action = "certificate.reserved"
 	CertificateIssued     Action = "certificate.issued"

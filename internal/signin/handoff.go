@@ -3,6 +3,7 @@ package signin
 import (
 	"context"
 	"crypto/rand"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"strings"
@@ -23,7 +24,7 @@ const (
 // the window of sign-in tries.
 const HandoffTries = 100
 
-// ErrWrongNumber means that a client with the code chose another number than the
+// ErrWrongNumber means that a client with the code typed another number than the
 // desktop shows. The code is used up.
 var ErrWrongNumber = errors.New("wrong number for the hand-off")
 
@@ -36,25 +37,28 @@ type HandoffState string
 // The states. The last is not kept: it follows from the time.
 const (
 	HandoffOpen     HandoffState = "open"
-	HandoffRedeemed HandoffState = "redeemed" // a phone chose the right number
-	HandoffBurnt    HandoffState = "burnt"    // a client chose a wrong number
+	HandoffRedeemed HandoffState = "redeemed" // a phone typed the right number
+	HandoffBurnt    HandoffState = "burnt"    // a client typed a wrong number
 	HandoffEnded    HandoffState = "ended"    // a newer one took its place
 	HandoffExpired  HandoffState = "expired"
 )
 
 // Handoff is the way of one person from a desktop to one phone. The desktop shows
-// a code and a number; the phone presents the code and must choose the number among
-// three. A person who is sent the code alone, by an attacker who wants them to install
-// the attacker's certificate or by a link preview, has no number to go by.
+// a code and a number; the phone presents the code and must type the number, with
+// one try. A code alone, stolen or read by a link preview, opens one hand-off in a
+// hundred. A person who is sent a code, by an attacker who wants them to install the
+// attacker's certificate, has no number to type.
 type Handoff struct {
 	ID      HandoffID
 	Person  portal.PersonID
 	Masked  string // the person's name as a stranger with the code may see it
-	Number  int    // two digits, for the desktop only
-	Choices [3]int // in the order the phone shows them, Number among them
+	Number  int    // 0 to 99, for the desktop only
 	State   HandoffState
 	Expires time.Time
 }
+
+// Digits is the number as the desktop shows it and the phone must type it, "07".
+func (h Handoff) Digits() string { return fmt.Sprintf("%02d", h.Number) }
 
 // HandoffOffer is a hand-off to be recorded.
 type HandoffOffer struct {
@@ -82,7 +86,7 @@ func (s *Service) OfferHandoff(ctx context.Context, by portal.Actor, session [32
 		ID: HandoffID(strings.ToLower(rand.Text())), Person: by.Person, Masked: MaskName(name),
 		State: HandoffOpen, Expires: now.Add(HandoffLife),
 	}
-	if h.Number, h.Choices, err = drawNumbers(); err != nil {
+	if h.Number, err = drawNumber(); err != nil {
 		return Handoff{}, "", err
 	}
 	entry := by.Entry(now, audit.HandoffMade)
@@ -135,7 +139,11 @@ func (s *Service) RedeemHandoff(ctx context.Context, code HandoffCode, number in
 	if err != nil {
 		return portal.Person{}, Handoff{}, err
 	}
-	if number != h.Number {
+	key, err := s.takeOnlyTry(ctx, h.ID)
+	if err != nil {
+		return portal.Person{}, Handoff{}, err
+	}
+	if subtle.ConstantTimeEq(int32(number), int32(h.Number)) != 1 {
 		// A stranger's act about the person, not the person's.
 		entry := portal.Actor{Person: h.Person, Address: by.Address, Request: by.Request}.Entry(s.c.Now(), audit.HandoffBurnt)
 		entry.Actor, entry.Role = "", ""
@@ -145,14 +153,31 @@ func (s *Service) RedeemHandoff(ctx context.Context, code HandoffCode, number in
 		return portal.Person{}, h, ErrWrongNumber
 	}
 	person, err := s.checkStillAllowed(ctx, h.Person, by)
-	if err != nil {
-		return portal.Person{}, h, err
+	if err == nil {
+		by.Person, by.Role = h.Person, portal.Employee
+		err = s.closeHandoff(ctx, h, HandoffRedeemed, by.Entry(s.c.Now(), audit.HandoffRedeemed))
 	}
-	by.Person, by.Role = h.Person, portal.Employee
-	if err := s.closeHandoff(ctx, h, HandoffRedeemed, by.Entry(s.c.Now(), audit.HandoffRedeemed)); err != nil {
-		return portal.Person{}, Handoff{}, err
+	if err != nil {
+		// The number was right: the phone may send it again.
+		again := portal.AsOutage(portal.PartStore, "giving back a try", s.c.Store.Forgive(context.WithoutCancel(ctx), key))
+		return portal.Person{}, h, errors.Join(err, again)
 	}
 	return person, h, nil
+}
+
+// takeOnlyTry counts the one try of a hand-off before its number is compared. Of many
+// numbers sent at once one is compared; after a wrong one no other is, even if the
+// store cannot close the hand-off. It returns the key of the try, or ErrNotFound.
+func (s *Service) takeOnlyTry(ctx context.Context, id HandoffID) (string, error) {
+	key := "hand-off number " + string(id)
+	tries, err := s.c.Store.Try(ctx, key, Limit{Tries: 1, Window: HandoffLife}, s.c.Now())
+	if err != nil {
+		return "", portal.AsOutage(portal.PartStore, "counting tries", err)
+	}
+	if !tries.Allowed {
+		return "", fmt.Errorf("hand-off had its try: %w", portal.ErrNotFound)
+	}
+	return key, nil
 }
 
 // closeHandoff uses a code up, also when the client has disconnected: that must

@@ -92,47 +92,25 @@ func (s *Service) hashTyped(ctx context.Context, label, code string) ([32]byte, 
 	return [32]byte(argon2.IDKey([]byte(code), []byte(label), codePasses, codeMemory, codeThreads, 32)), nil
 }
 
-// drawNumbers draws the number of the desktop and the three the phone offers, of
-// two digits each. No two share a digit in its place, or are each other reversed:
-// people compare them across two screens.
-func drawNumbers() (number int, choices [3]int, err error) {
-	for i := 0; i < len(choices); {
-		n, err := randomBelow(90)
-		if err != nil {
-			return 0, choices, err
-		}
-		choices[i] = 10 + n
-		if !confusable(choices[i], choices[:i]) {
-			i++
-		}
-	}
-	right, err := randomBelow(len(choices))
-	return choices[right], choices, err
-}
+// handoffNumbers is how many numbers there are, 00 to 99.
+const handoffNumbers = 100
 
-func confusable(n int, others []int) bool {
-	for _, o := range others {
-		if n/10 == o/10 || n%10 == o%10 || n == o%10*10+o/10 {
-			return true
-		}
-	}
-	return false
-}
-
-func randomBelow(n int) (int, error) {
-	drawn, err := rand.Int(rand.Reader, big.NewInt(int64(n)))
+// drawNumber draws the number that the desktop shows, each with the same chance.
+func drawNumber() (int, error) {
+	drawn, err := rand.Int(rand.Reader, big.NewInt(handoffNumbers))
 	if err != nil {
 		return 0, fmt.Errorf("drawing number: %w", err)
 	}
 	return int(drawn.Int64()), nil
 }
 
-// ParseHandoffNumber reads the chosen number. Anything else is 0, which no
-// hand-off has.
-func ParseHandoffNumber(s string) int {
-	n, err := strconv.ParseUint(s, 10, 8)
-	if err != nil || len(s) != 2 {
-		return 0
+// ParseHandoffNumber reads a number as people type it: two digits, with spaces
+// anywhere. False for what no number can be.
+func ParseHandoffNumber(s string) (int, bool) {
+	if len(s) > maxTypedCode {
+		return 0, false
 	}
-	return int(n)
+	s = strings.ReplaceAll(s, " ", "")
+	n, err := strconv.ParseUint(s, 10, 8)
+	return int(n), err == nil && len(s) == 2
 }

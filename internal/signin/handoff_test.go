@@ -1,6 +1,7 @@
 package signin_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -31,37 +32,23 @@ func (p *testPortal) offer() (signin.Handoff, signin.HandoffCode) {
 	return made, code
 }
 
+func wrongNumber(h signin.Handoff) int { return (h.Number + 1) % 100 }
+
 func stranger(address string) portal.Actor { return portal.Actor{Address: address, Request: "phone"} }
 
 // TestHandoffDraws makes many and looks at what was drawn.
 func TestHandoffDraws(t *testing.T) {
 	p := newPortal(t)
-	codes, places := map[signin.HandoffCode]bool{}, map[int]int{}
+	codes := map[signin.HandoffCode]bool{}
 	for range 60 {
 		made, code := p.offer()
 		if again, ok := signin.ParseHandoffCode(code.Grouped()); !ok || again != code || codes[code] {
 			t.Errorf("code %s is read as %s, or came twice", code, again)
 		}
 		codes[code] = true
-		place := slices.Index(made.Choices[:], made.Number)
-		if place < 0 {
-			t.Fatalf("%d is not among %v", made.Number, made.Choices)
+		if n, ok := signin.ParseHandoffNumber(made.Digits()); !ok || n != made.Number || len(made.Digits()) != 2 {
+			t.Errorf("number %d is shown as %q, and read as %d, %v", made.Number, made.Digits(), n, ok)
 		}
-		places[place]++
-		for i, n := range made.Choices {
-			if n < 10 || n > 99 {
-				t.Errorf("choice %d has not two digits", n)
-			}
-			for _, o := range made.Choices[:i] {
-				if n/10 == o/10 || n%10 == o%10 {
-					t.Errorf("choices %v are mistaken for each other", made.Choices)
-				}
-			}
-		}
-	}
-	// One place alone among sixty is a chance of 3 in 3^60.
-	if len(places) < 2 {
-		t.Errorf("the number always stands at the same place: %v", places)
 	}
 }
 
@@ -77,7 +64,7 @@ func TestA9_RedeemHandoff(t *testing.T) {
 		t.Errorf("again: got %v", err)
 	}
 	second, code := p.offer()
-	_, _, err = p.SignIn.RedeemHandoff(t.Context(), code, second.Number+1, stranger("192.0.2.66"))
+	_, _, err = p.SignIn.RedeemHandoff(t.Context(), code, wrongNumber(second), stranger("192.0.2.66"))
 	if !errors.Is(err, signin.ErrWrongNumber) {
 		t.Errorf("wrong number: got %v", err)
 	}
@@ -109,6 +96,95 @@ func TestA9_RedeemHandoff(t *testing.T) {
 	}
 	if !slices.Equal(lines, want) {
 		t.Errorf("audit log: got %v, want %v", lines, want)
+	}
+}
+
+// brittleStore does not close hand-offs.
+type brittleStore struct{ signin.Store }
+
+func (brittleStore) CloseHandoff(context.Context, signin.HandoffID, signin.HandoffState, time.Time, audit.Entry) error {
+	return errors.New("disk full")
+}
+
+// TestA9_OneTryOfTheNumber: after a wrong number no other is compared, even if the
+// store cannot close the hand-off; a right one may be sent again.
+func TestA9_OneTryOfTheNumber(t *testing.T) {
+	p := newPortal(t)
+	brittle := p.NewSignIn(func(c *signin.Config) { c.Store = brittleStore{c.Store} })
+	var outage *portal.Outage
+
+	made, code := p.offer()
+	_, _, err := brittle.RedeemHandoff(t.Context(), code, wrongNumber(made), stranger("192.0.2.66"))
+	if !errors.As(err, &outage) || outage.Part != portal.PartStore {
+		t.Errorf("wrong number, not recorded: got %v, want an outage of the store", err)
+	}
+	_, _, err = p.SignIn.RedeemHandoff(t.Context(), code, made.Number, stranger("192.0.2.66"))
+	if !errors.Is(err, portal.ErrNotFound) {
+		t.Errorf("second number: got %v, want %v", err, portal.ErrNotFound)
+	}
+
+	made, code = p.offer()
+	_, _, err = brittle.RedeemHandoff(t.Context(), code, made.Number, stranger("192.0.2.9"))
+	if !errors.As(err, &outage) {
+		t.Errorf("right number, not recorded: got %v, want an outage", err)
+	}
+	if _, _, err = p.SignIn.RedeemHandoff(t.Context(), code, made.Number, stranger("192.0.2.9")); err != nil {
+		t.Errorf("right number again: %v", err)
+	}
+}
+
+// TestA9_StolenCodeAlone sends all numbers at once: one of them is compared.
+func TestA9_StolenCodeAlone(t *testing.T) {
+	p := newPortal(t)
+	made, code := p.offer()
+	results := make(chan error, 100)
+	for n := range cap(results) {
+		go func() {
+			_, _, err := p.SignIn.RedeemHandoff(t.Context(), code, n, stranger("192.0.2.66"))
+			results <- err
+		}()
+	}
+	compared := 0
+	for range cap(results) {
+		if err := <-results; !errors.Is(err, portal.ErrNotFound) {
+			compared++
+			if err != nil && !errors.Is(err, signin.ErrWrongNumber) {
+				t.Errorf("got %v", err)
+			}
+		}
+	}
+	if compared != 1 {
+		t.Errorf("%d numbers were compared for hand-off %s, want 1", compared, made.ID)
+	}
+}
+
+func TestParseHandoffNumber(t *testing.T) {
+	tests := []struct {
+		name, typed string
+		want        int
+		ok          bool
+	}{
+		{"two digits", "47", 47, true},
+		{"leading zero", "07", 7, true},
+		{"zeros", "00", 0, true},
+		{"spaces", " 4 7 ", 47, true},
+		{"one digit", "7", 0, false},
+		{"three digits", "047", 0, false},
+		{"sign", "+7", 0, false},
+		{"minus", "-7", 0, false},
+		{"underscore", "4_7", 0, false},
+		{"hexadecimal", "0x", 0, false},
+		{"another script", "٤٧", 0, false},
+		{"empty", "", 0, false},
+		{"blanks without end", strings.Repeat(" ", 1000) + "47", 0, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, ok := signin.ParseHandoffNumber(tt.typed)
+			if ok != tt.ok || ok && got != tt.want {
+				t.Errorf("got %d, %v, want %d, %v", got, ok, tt.want, tt.ok)
+			}
+		})
 	}
 }
 

@@ -54,12 +54,15 @@ func (p Go) faults() []FieldError { return p.Errors }
 // because link previews read it too. The form posts number to the same path.
 type GoConfirm struct {
 	Layout
-	Code    string // as in the path
-	Masked  string // "L** W**"
-	Choices [3]int
+	Code   string // as in the path
+	Masked string // "L** W**"
+	Number string // as it was typed
+	Errors []FieldError
 }
 
 func (GoConfirm) name() string { return "goconfirm" }
+
+func (p GoConfirm) faults() []FieldError { return p.Errors }
 
 // GoOver says that a code opens nothing, or was used up by a wrong number.
 type GoOver struct {

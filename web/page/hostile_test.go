@@ -66,7 +66,8 @@ func hostilePages(x string) []page.Page {
 		page.Handoff{Layout: f, State: page.HandoffOpen, Number: x, Code: x, Address: x, QR: page.QR{Size: 29, Path: x}},
 		page.Handoff{Layout: f, State: x}, page.GoLimited{Layout: f, DeviceID: x},
 		page.Go{Layout: f, Code: x, Errors: []page.FieldError{{Field: "code", Key: page.ErrCode, Value: x}}},
-		page.GoConfirm{Layout: f, Code: x, Masked: x, Choices: [3]int{47, 12, 83}}, page.GoOver{Layout: f},
+		page.GoConfirm{Layout: f, Code: x, Masked: x, Number: x, Errors: []page.FieldError{{Field: "number", Key: page.ErrNumber, Value: x}}},
+		page.GoOver{Layout: f},
 	)
 }
 

@@ -68,6 +68,7 @@ const (
 	ErrRenameTaken   = "rename.taken"          // takes Value
 	ErrReason        = "lost.reason"
 	ErrCode          = "handoff.code.form"
+	ErrNumber        = "handoff.number.form"
 )
 
 // The platforms, as the form field "platform" and the query "p" name them.

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -63,7 +62,11 @@ func TestHandoff(t *testing.T) {
 
 	phone := openTab(t, look{agent: androidUA})
 	phone.open(want)
-	phone.press(fmt.Sprintf(`button[value="%s"]`, number))
+	phone.typeNumber("7")
+	if got, want := phone.attribute("input#number", "aria-invalid"), "true"; got != want {
+		t.Errorf("one digit: aria-invalid is %q, want %q:\n%s", got, want, phone.text("main"))
+	}
+	phone.typeNumber(number)
 	if got, want := phone.path(), "/new"; got != want {
 		t.Fatalf("after the number at %s, want %s:\n%s", got, want, phone.text("main"))
 	}
@@ -83,7 +86,22 @@ func TestHandoff(t *testing.T) {
 	}
 }
 
-// TestHandoffByHand types the code, and chooses wrong.
+// typeNumber types the number of the desktop on the phone's page.
+func (b *tab) typeNumber(number string) {
+	b.t.Helper()
+	b.fill("input#number", number)
+	b.press("main form .btn")
+}
+
+// wrongNumber is a number that the desktop does not show.
+func wrongNumber(shown string) string {
+	if shown == "07" {
+		return "08"
+	}
+	return "07"
+}
+
+// TestHandoffByHand types the code, and a wrong number.
 func TestHandoffByHand(t *testing.T) {
 	need(t, "chromium")
 	d := startDemo(t)
@@ -94,18 +112,18 @@ func TestHandoffByHand(t *testing.T) {
 	phone.open(d.https + "/go")
 	phone.fill("#code", strings.ToLower(desktop.text("#handoff-code")))
 	phone.press("main form .btn")
-	phone.press(fmt.Sprintf(`button[name="number"]:not([value="%s"])`, desktop.text("#handoff-number")))
+	phone.typeNumber(wrongNumber(desktop.text("#handoff-number")))
 	if got, want := phone.text("h1"), "That was not the number"; got != want {
 		t.Errorf("the phone says %q, want %q", got, want)
 	}
-	desktop.awaitHeading("A wrong number was chosen")
+	desktop.awaitHeading("A wrong number was typed")
 }
 
 // handoffScreens lists what desktop and phone show of each other, in an order that
 // one desktop can walk with a second visitor for the phone.
 func handoffScreens(phone func() *http.Client) []screen {
 	var code, number string
-	choose := func(d *demo, b *tab, number string) {
+	enter := func(d *demo, b *tab, number string) {
 		form := map[string][]string{"number": {number}}
 		if _, err := d.post(b.t.Context(), phone(), "/go/"+code, form); err != nil {
 			b.t.Fatal(err)
@@ -124,18 +142,19 @@ func handoffScreens(phone func() *http.Client) []screen {
 		{"go", at("/go")},
 		{"go-error", func(b *tab, d *demo) { b.open(d.https + "/go"); b.press("main form .btn") }},
 		{"go-confirm", func(b *tab, d *demo) { b.open(d.https + "/go/" + code) }},
-		{"handoff-burnt", func(b *tab, d *demo) { choose(d, b, "99999"); b.open(d.https + "/handoff") }},
+		{"go-confirm-error", func(b *tab, d *demo) { b.open(d.https + "/go/" + code); b.typeNumber("7") }},
+		{"handoff-burnt", func(b *tab, d *demo) { enter(d, b, wrongNumber(number)); b.open(d.https + "/handoff") }},
 		{"go-over", func(b *tab, d *demo) { b.open(d.https + "/go/" + code) }},
-		{"handoff-done", func(b *tab, d *demo) { offer(b, d); choose(d, b, number); b.open(d.https + "/handoff") }},
+		{"handoff-done", func(b *tab, d *demo) { offer(b, d); enter(d, b, number); b.open(d.https + "/handoff") }},
 		{"go-wrong", func(b *tab, d *demo) {
 			offer(b, d)
 			b.open(d.https + "/go/" + code)
-			b.press(fmt.Sprintf(`button[name="number"]:not([value="%s"])`, number))
+			b.typeNumber(wrongNumber(number))
 		}},
 		{"go-limited", func(b *tab, d *demo) {
 			offer(b, d)
 			b.open(d.https + "/go/" + code)
-			b.press(fmt.Sprintf(`button[value="%s"]`, number))
+			b.typeNumber(number)
 			b.open(d.https + "/")
 		}},
 	}
