@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"certportal/internal/deliver"
+	"certportal/internal/escape"
 )
 
 // csvBatch is the number of rows after which the buffer is flushed.
@@ -39,11 +40,11 @@ func (s adminPages) startCSV(w http.ResponseWriter, name string, columns ...stri
 	return c, c.write(columns...)
 }
 
-// write adds a row.
+// write adds a row. Hidden characters are shown, as on the pages.
 func (c *csvWriter) write(cells ...string) error {
 	safe := make([]string, len(cells))
 	for i, cell := range cells {
-		safe[i] = csvCell(cell)
+		safe[i] = string(escape.Text([]byte(csvCell(cell))))
 	}
 	if err := c.w.Write(safe); err != nil {
 		return err

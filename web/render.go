@@ -75,8 +75,8 @@ func (s *Server) layout(r *http.Request) page.Layout {
 func (s *Server) origin() string { return s.public.Scheme + "://" + s.public.Host }
 
 // pagePath is the address for links back to a page: its path, and the known parts of
-// its query. Other parts must not be repeated, least of all beside a password on a
-// compressed page (BREACH).
+// its query. What a client may choose freely must not be repeated beside a password or a
+// code on a compressed page (BREACH): where next leads is on the sign-in pages only.
 func pagePath(r *http.Request) string {
 	if r.URL.Path == "/logout" {
 		return "/"
@@ -89,8 +89,10 @@ func pagePath(r *http.Request) string {
 	if p, ok := platformParam(r); ok {
 		query.Set("p", string(p))
 	}
-	if next, ok := localPath(r.URL.Query().Get("next")); ok {
-		query.Set("next", next)
+	if here == "/login" || here == ssoPath {
+		if next, ok := localPath(r.URL.Query().Get("next")); ok {
+			query.Set("next", next)
+		}
 	}
 	if len(query) == 0 {
 		return here

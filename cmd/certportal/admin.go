@@ -14,6 +14,7 @@ import (
 	"certportal/ca"
 	"certportal/cmd/certportal/internal/app"
 	"certportal/internal/admin"
+	"certportal/internal/escape"
 	"certportal/internal/portal"
 	"certportal/store"
 )
@@ -62,7 +63,7 @@ func (c listCommand) Run(i *invocation) error {
 		out := bufio.NewWriter(i.io.out)
 		defer out.Flush()
 		if c.JSON {
-			return c.printJSON(i, s, f, json.NewEncoder(out))
+			return c.printJSON(i, s, f, json.NewEncoder(escape.Writer{W: out}))
 		}
 		return c.printTable(i, s, f, out)
 	})
@@ -126,7 +127,7 @@ func (c listCommand) printTable(i *invocation, s *admin.Service, f admin.Filter,
 	rows := 0
 	row := func(cells ...string) error {
 		for n := range cells {
-			cells[n] = plain(cells[n])
+			cells[n] = escape.Value(cells[n])
 		}
 		fmt.Fprintln(w, strings.Join(cells, "\t"))
 		if rows++; rows%tableFlush == 0 {
@@ -213,7 +214,7 @@ func (c revokeCommand) ask(i *invocation, s *admin.Service, f admin.Filter) erro
 			return nil
 		}
 		if live++; live <= s.SecondPerson() {
-			fmt.Fprintf(i.io.err, "%s  %s  %s\n", c.Serial, plain(c.UPN), plain(c.DeviceName))
+			fmt.Fprintf(i.io.err, "%s  %s  %s\n", c.Serial, escape.Value(c.UPN), escape.Value(c.DeviceName))
 		}
 		return nil
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"certportal/cmd/certportal/internal/config"
+	"certportal/internal/escape"
 )
 
 // commands is the command line: what kong parses, and what help prints.
@@ -70,6 +71,7 @@ type exitRequest int
 
 // run parses the command line, runs the command and returns the exit code.
 func run(ctx context.Context, args []string, io streams, environ map[string]string) (code int) {
+	io.err = escape.Writer{W: io.err} // the log and errors name people
 	var cli commands
 	parser, err := kong.New(&cli,
 		kong.Name("certportal"),

@@ -13,6 +13,7 @@ import (
 	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/directory"
 	"certportal/internal/drift"
+	"certportal/internal/escape"
 	"certportal/internal/portal"
 	"certportal/store"
 )
@@ -97,7 +98,7 @@ func (i *invocation) printDrift(r drift.Report, applied bool, grace time.Duratio
 	w := tabwriter.NewWriter(i.io.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "CHANGE\tUPN\tNOW\tCERTIFICATES\tSINCE\tREVOKED AT")
 	for _, f := range r.Mismatches {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", f.Change, plain(f.UPN), plain(f.Now), len(f.Serials),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", f.Change, escape.Value(f.UPN), escape.Value(f.Now), len(f.Serials),
 			seenSince(f, applied), revokedAt(f, r.Stopped != "", applied, grace))
 	}
 	if err := w.Flush(); err != nil {

@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
-	"unicode"
-	"unicode/utf8"
 
 	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/enroll"
+	"certportal/internal/escape"
 	"certportal/internal/portal"
 	"certportal/store"
 )
@@ -37,11 +36,11 @@ func (c peopleSearch) Run(i *invocation) error {
 		w := tabwriter.NewWriter(i.io.out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "LOGIN\tNAME\tUPN\tDEPARTMENT\tSTATE")
 		for _, p := range found {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", plain(p.Login), plain(p.Name), plain(p.UPN), plain(p.Department), accountState(p))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", escape.Value(p.Login), escape.Value(p.Name), escape.Value(p.UPN), escape.Value(p.Department), accountState(p))
 		}
 		if unread != nil {
 			for _, u := range unread.People {
-				fmt.Fprintf(w, "%s\t%s\t\t\tunreadable: %s\n", plain(u.Person.Login), plain(u.Person.Name), plain(u.Err.Error()))
+				fmt.Fprintf(w, "%s\t%s\t\t\tunreadable: %s\n", escape.Value(u.Person.Login), escape.Value(u.Person.Name), escape.Value(u.Err.Error()))
 			}
 		}
 		if more {
@@ -137,17 +136,6 @@ func onlyOne(found []portal.Person, more bool, asked string) (portal.Person, err
 	return found[0], nil
 }
 
-// plain is text of the directory for a terminal: a name must not move the cursor,
-// start a line of its own, or turn the line around.
-func plain(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsGraphic(r) {
-			return utf8.RuneError
-		}
-		return r
-	}, s)
-}
-
 func (i *invocation) printPerson(p portal.Person, rules enroll.Rules) error {
 	verdict := "yes"
 	var refusal *portal.Refusal
@@ -166,7 +154,7 @@ func (i *invocation) printPerson(p portal.Person, rules enroll.Rules) error {
 		{"can sign in", signIn},
 		{"roles", roleNames(roles)}, {"protected", fmt.Sprint(p.Protected)}, {"may have a certificate", verdict},
 	} {
-		fmt.Fprintf(w, "%s\t%s\n", line[0], plain(line[1]))
+		fmt.Fprintf(w, "%s\t%s\n", line[0], escape.Value(line[1]))
 	}
 	return w.Flush()
 }

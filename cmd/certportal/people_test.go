@@ -1,14 +1,19 @@
 package main
 
 import (
+	"bytes"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/drift"
 	"certportal/internal/enroll"
+	"certportal/internal/escape"
 	"certportal/internal/portal"
 	"certportal/internal/test/samba"
+	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
 )
 
@@ -145,11 +150,29 @@ func TestRevokedAt(t *testing.T) {
 	}
 }
 
-// TestNamesMoveNoTerminal prints what people wrote into their own entries.
-func TestNamesMoveNoTerminal(t *testing.T) {
-	const name = "Anna\x1b[2J\nroot\u202e李伟 Müller"
-	if got, want := plain(name), "Anna\ufffd[2J\ufffdroot\ufffd李伟 Müller"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+// TestA18_NamesMoveNoTerminal prints what people wrote into their own entries, in
+// tables, lines of JSON, errors and the log.
+func TestA18_NamesMoveNoTerminal(t *testing.T) {
+	data := t.TempDir()
+	testkit.NoError(t, testkit.Must(openApp(t, data))(t).Close())
+	const name, shown = "Anna\u202egnp\u200b שרה 李伟", `Anna\u202egnp\u200b שרה 李伟`
+	mustRun(t, "--data", data, "user", "add", "anna", "--upn", "anna@corp.example", "--name", name)
+	for _, args := range [][]string{{"people", "show", "anna"}, {"people", "search", "anna"}, {"user", "list"}} {
+		if out := mustRun(t, append([]string{"--data", data}, args...)...); !strings.Contains(out, shown) {
+			t.Errorf("%s: got %q, want %q in it", args, out, shown)
+		}
+	}
+	r := certportal(t, "", "--config", filepath.Join(data, name), "list")
+	if !strings.Contains(r.err, shown) || strings.Contains(r.err, "\u202e") {
+		t.Errorf("error: got %q, want %q in it", r.err, shown)
+	}
+	for _, format := range []string{"json", "text"} {
+		var log bytes.Buffer
+		i := &invocation{io: streams{err: escape.Writer{W: &log}}}
+		i.logger(&config.Settings{LogFormat: format}).Info("refused", "name", name)
+		if !strings.Contains(log.String(), shown) {
+			t.Errorf("%s log: got %q, want %q in it", format, log.String(), shown)
+		}
 	}
 }
 

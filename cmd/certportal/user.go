@@ -13,6 +13,7 @@ import (
 	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/audit"
 	"certportal/internal/directory"
+	"certportal/internal/escape"
 	"certportal/internal/portal"
 	"certportal/store"
 )
@@ -142,7 +143,7 @@ func (c userAdd) Run(i *invocation) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(i.io.out, "added %s (%s)\n", p.Login, p.UPN)
+		fmt.Fprintf(i.io.out, "added %s (%s)\n", escape.Value(p.Login), escape.Value(p.UPN))
 		return printMade(i, password, made)
 	})
 }
@@ -171,7 +172,7 @@ func (userList) Run(i *invocation) error {
 			if a.Disabled {
 				state = "disabled"
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", a.Login, a.Name, a.UPN, roleNames(a.Roles), state)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", escape.Value(a.Login), escape.Value(a.Name), escape.Value(a.UPN), roleNames(a.Roles), state)
 		}
 		return w.Flush()
 	})

@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
+
+	"certportal/internal/escape"
 )
 
 // ExportVersion is the schema version of exported lines. New fields may be added
@@ -47,8 +48,9 @@ type line struct {
 // timeLayout is RFC 3339 with the precision of the hash.
 const timeLayout = "2006-01-02T15:04:05.000Z"
 
-// AppendJSON appends the entry as one line of JSON with its newline. Line breaks in
-// values are escaped.
+// AppendJSON appends the entry as one line of JSON with its newline. In values line
+// breaks and hidden characters are escaped: some programs end a line at U+0085,
+// terminals interpret control characters, and a name must not reorder the line.
 func (e Entry) AppendJSON(b []byte) ([]byte, error) {
 	detail := e.Detail
 	if detail == nil {
@@ -66,24 +68,7 @@ func (e Entry) AppendJSON(b []byte) ([]byte, error) {
 	if err != nil {
 		return b, fmt.Errorf("writing entry %d as JSON: %w", e.Seq, err)
 	}
-	return appendPlain(b, buffer.Bytes()), nil
-}
-
-// appendPlain appends JSON and escapes the control characters that JSON permits in
-// strings: some programs end a line at U+0085, and terminals interpret others.
-func appendPlain(b, text []byte) []byte {
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == 0x7f:
-			b = append(b, `\u007f`...)
-		case c == 0xc2 && i+1 < len(text) && text[i+1] >= 0x80 && text[i+1] < 0xa0: // U+0080 to U+009F
-			b = fmt.Appendf(b, `\u00%02x`, text[i+1])
-			i++
-		default:
-			b = append(b, c)
-		}
-	}
-	return b
+	return append(b, escape.Text(buffer.Bytes())...), nil
 }
 
 // ParseJSON parses a line of AppendJSON. It does not verify the entry.
@@ -161,19 +146,15 @@ func headerField(s string, n int) string {
 	return string(fit)
 }
 
-// appendParam appends a quoted value (RFC 5424 section 6.3.3). Control characters,
-// which the RFC permits, become \uXXXX after the receiver removed the escaping.
+// appendParam appends a quoted value (RFC 5424 section 6.3.3). Control and hidden
+// characters, which the RFC permits, are \uXXXX after the receiver removed the escaping.
 func appendParam(b []byte, s string) []byte {
 	b = append(b, '"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\' || r == ']':
-			b = append(b, '\\', byte(r))
-		case unicode.IsControl(r) || r == '\u2028' || r == '\u2029':
-			b = fmt.Appendf(b, `\\u%04x`, r)
-		default:
-			b = utf8.AppendRune(b, r)
+	for _, r := range escape.Value(s) {
+		if r == '"' || r == '\\' || r == ']' {
+			b = append(b, '\\')
 		}
+		b = utf8.AppendRune(b, r)
 	}
 	return append(b, '"')
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"certportal/internal/audit"
 )
@@ -19,7 +20,7 @@ import (
 // hostile is an entry in which every value tries to end the line, the field or the
 // message.
 func hostile() audit.Entry {
-	const text = "a\r\nb\x00\x1b[31m\u2028\u0085\"]\\ <130>1 - - - - - - forged ünï 👩‍💻"
+	const text = "a\r\nb\x00\x1b[31m\u2028\u0085\"]\\ <130>1 - - - - - - forged \u202e\u2069\u200b ünï שרה 👩‍💻"
 	e, _ := audit.Head{}.Append(audit.Entry{
 		At: time.Date(2026, 11, 22, 12, 0, 0, 120e6, time.UTC), Node: text, Action: audit.SignInRefused,
 		Actor: text, Role: text, Person: text, Object: text, Address: text, Request: text,
@@ -37,6 +38,9 @@ func TestJSONLinesComeBackAsTheyWere(t *testing.T) {
 		text, found := strings.CutPrefix(string(line), "before")
 		if !found || strings.Count(text, "\n") != 1 || !strings.HasSuffix(text, "\n") {
 			t.Errorf("entry %d is no line: %q", e.Seq, line)
+		}
+		if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl) }); i >= 0 {
+			t.Errorf("entry %d: hidden character at %q", e.Seq, text[max(0, i-20):])
 		}
 		back, err := audit.ParseJSON([]byte(text))
 		if err != nil {
@@ -85,8 +89,8 @@ func TestA18_OneEventIsOneSyslogMessage(t *testing.T) {
 			t.Errorf("not RFC 5424: %q", message)
 		}
 		for _, r := range string(message) {
-			if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' {
-				t.Fatalf("control character %q in the message of entry %d", r, e.Seq)
+			if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl) {
+				t.Fatalf("hidden character %q in the message of entry %d", r, e.Seq)
 			}
 		}
 	}

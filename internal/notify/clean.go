@@ -36,7 +36,7 @@ func Deliverable(address string) bool {
 
 // plain makes text fit for one line of a message: without control, format (including
 // bidirectional overrides) and line characters, and at most maxValue characters. HTML
-// is escaped later by html/template.
+// is escaped later by html/template. Mail to operators shows the hidden characters.
 func plain(s string) string {
 	s = norm.NFC.String(strings.ToValidUTF8(s, ""))
 	s = strings.Map(func(r rune) rune {

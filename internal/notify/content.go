@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"certportal/internal/escape"
 	"certportal/internal/portal"
 )
 
@@ -108,6 +109,9 @@ func (w *translator) rows() []row {
 	f := w.message.Params
 	var list []row
 	add := func(label, value string) {
+		if w.message.Kind.toOperators() {
+			value = escape.Value(value)
+		}
 		if value != "" {
 			list = append(list, row{w.say("mail.fact."+label, nil), plain(value)})
 		}

@@ -233,6 +233,32 @@ func TestA18_HostileNamesStayText(t *testing.T) {
 	}
 }
 
+// TestA18_OperatorsSeeHiddenCharacters: in mail to operators a name shows them; in mail
+// to people it has none.
+func TestA18_OperatorsSeeHiddenCharacters(t *testing.T) {
+	t.Parallel()
+	d := open(t, nil)
+	var msgs []notify.Message
+	for _, kind := range []notify.Kind{notify.Differing, notify.Halted, notify.Issued} {
+		msgs = append(msgs, notify.Message{
+			ID: string(kind), Key: string(kind), Kind: kind, To: string(kind) + "@corp.example", Language: "en", Made: testkit.Noon,
+			Params: notify.Params{
+				Devices: []string{"anna\u202eפשה"}, Change: "anna\u202eפשה",
+				People: []notify.Mismatch{{UPN: "anna\u202eפשה@corp.example"}},
+			},
+		})
+	}
+	testkit.NoError(t, d.db.Enqueue(t.Context(), msgs))
+	for _, m := range d.send() {
+		l, want := m.Read(t), `anna\u202eפשה`
+		if m.To[0] == "issued@corp.example" {
+			want = "annaפשה"
+		}
+		testkit.Contains(t, m.To[0]+", text", l.Text, want)
+		testkit.Contains(t, m.To[0]+", HTML", l.HTML, want)
+	}
+}
+
 // Messages use all their sentences and no others.
 func TestEverySentenceOfLettersIsUsed(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"unicode"
 
 	"golang.org/x/net/html"
 
@@ -113,6 +114,58 @@ func TestA18_HostileTextStaysText(t *testing.T) {
 				t.Errorf("%T with %.40q: markup came through", p, x)
 			}
 		}
+	}
+}
+
+// hiddenText has the bidirectional controls, zero-width and further characters that are
+// drawn as nothing, and letters that are not: Hebrew and Arabic.
+const hiddenText = "a\u202eb\u2066c\u2069\u200b\u2028\u00ad\u061c שרה محمد"
+
+// TestA18_StaffSeeHiddenCharacters: on staff pages a name cannot pass for another, nor
+// reorder the words around it.
+func TestA18_StaffSeeHiddenCharacters(t *testing.T) {
+	t.Parallel()
+	r := renderer(t)
+	f := layout(page.English)
+	f.SignedIn, f.Staff = hiddenText, []page.StaffLink{{Key: "helpdesk", Path: "/helpdesk"}}
+	const shown = `a\u202eb\u2066c\u2069\u200b\u2028\u00ad\u061c שרה محمد`
+	for _, p := range hostileAdmin(f, hiddenText) {
+		root := parse(t, render(t, r, p))
+		whole := text(root)
+		walk(root, func(n *html.Node) {
+			for _, a := range n.Attr {
+				if a.Key != "value" { // goes back as it came
+					whole += a.Val
+				}
+			}
+		})
+		if i := strings.IndexFunc(whole, func(r rune) bool { return unicode.In(r, unicode.Cf, unicode.Zl) }); i >= 0 {
+			t.Errorf("%T shows %q", p, whole[max(0, i-20):i+20])
+		}
+		if !strings.Contains(whole, shown) {
+			t.Errorf("%T: %q is not on it", p, shown)
+		}
+	}
+}
+
+// TestFieldsKeepHiddenCharacters: what a form sends back is what it was given.
+func TestFieldsKeepHiddenCharacters(t *testing.T) {
+	t.Parallel()
+	f := layout(page.English)
+	f.Staff = []page.StaffLink{{Key: "helpdesk", Path: "/helpdesk"}}
+	root := parse(t, render(t, renderer(t), page.FindPeople{Layout: f, Query: hiddenText}))
+	if got := attr(byID(root, "q"), "value"); got != hiddenText {
+		t.Errorf("got %q, want %q", got, hiddenText)
+	}
+}
+
+// TestOwnPagesKeepNames: people see the names of their devices as they gave them.
+func TestOwnPagesKeepNames(t *testing.T) {
+	t.Parallel()
+	const name = "👩\u200d💻 שרה"
+	root := parse(t, render(t, renderer(t), page.RemoveDevice{Layout: layout(page.English), Device: page.DeviceCard{Name: name}}))
+	if got := text(elements(root, "h1")[0]); !strings.Contains(got, name) {
+		t.Errorf("got %q, want %q in it", got, name)
 	}
 }
 

@@ -122,6 +122,9 @@ func (r *Renderer) Render(p Page) ([]byte, error) {
 	if err := t.Execute(&b, v); err != nil {
 		return nil, fmt.Errorf("rendering page %s: %w", p.name(), err)
 	}
+	if len(p.layout().Staff) > 0 {
+		return showHidden(b.Bytes()), nil
+	}
 	return b.Bytes(), nil
 }
 
