@@ -182,11 +182,12 @@ func TestA15_RenewalNeedsTheStoredCertificate(t *testing.T) {
 // TestA15_RenewalOfAPlantedHolder leads the rows of a phone's own certificate to another
 // person in SQL: the renewal would be a certificate in that person's name.
 func TestA15_RenewalOfAPlantedHolder(t *testing.T) {
-	h := newFixture(t)
+	h := newRenewingFixture(t)
 	thief, c := newPhone(t, 0), h.challenge(h.anna)
 	thief.signer = h.issue(thief, h.first(thief, c.Secret))
 	victim, other := newPhone(t, 1), h.challenge(h.bert)
 	victim.signer = h.issue(victim, h.first(victim, other.Secret))
+	h.pass(renewable)
 	before := h.serials()
 	plain := testkit.Must(sql.Open("sqlite", "file://"+h.file+"?_pragma=busy_timeout(5000)"))(t)
 	defer plain.Close()
