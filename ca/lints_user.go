@@ -6,6 +6,9 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // userRules gives the lints of User certificates: the parts that Microsoft's domain
@@ -13,7 +16,7 @@ import (
 // value independently of the builder, so that it finds faults of the builder.
 func userRules() []rule {
 	return []rule{
-		{"common-name-is-upn", "RFC 5280 section 4.1.2.6, subject of the User profile", lintCommonName},
+		{"common-name-is-upn", "RFC 5280 section 4.1.2.6 and ub-common-name, subject of the User profile", lintCommonName},
 		{"san-upn", "KB5014754, account lookup by UPN", lintUPN},
 		{"san-mail", "RFC 5280 section 4.2.1.6", lintMail},
 		{"san-nothing-else", "KB5014754, weak mappings", lintSANOnly},
@@ -27,8 +30,21 @@ func userRules() []rule {
 
 func lintCommonName(cert *x509.Certificate, want *spec) error {
 	names := cert.Subject.Names
-	if len(names) != 1 || !names[0].Type.Equal(oidCommonName()) || names[0].Value != any(want.subject.UPN) {
-		return errors.New("subject is not the user principal name as common name alone")
+	if len(names) != 1 || !names[0].Type.Equal(oidCommonName()) {
+		return errors.New("subject is not a common name alone")
+	}
+	value, _ := names[0].Value.(string)
+	if len([]rune(want.subject.UPN)) <= 64 {
+		if value != want.subject.UPN {
+			return errors.New("common name is not the user principal name")
+		}
+		return nil
+	}
+	local, _, _ := strings.Cut(want.subject.UPN, "@")
+	name := strings.TrimSpace(want.subject.Name)
+	own := value == norm.NFC.String(name) || strings.HasPrefix(local, value)
+	if value == "" || len([]rune(value)) > 64 || strings.Contains(value, "@") || !own {
+		return errors.New("common name in place of a long user principal name is not the person's")
 	}
 	return nil
 }

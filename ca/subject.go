@@ -13,9 +13,27 @@ import (
 // Subject is the person that a certificate names, with the current data of the
 // directory.
 type Subject struct {
-	UPN  string // user principal name, such as alice@example.com, at most 64 characters
+	UPN  string // user principal name, such as alice@example.com, at most 256 characters
 	Mail string // Optional: e-mail address for rfc822Name, ASCII
 	SID  string // Optional: security identifier, such as S-1-5-21-1-2-3-1001
+	Name string // Optional: display name, the common name where the UPN is too long for one
+}
+
+// CommonName returns the UPN when it is short enough (RFC 5280, ub-common-name), else the
+// display name, else the beginning of the UPN before the @. A substitute has no @, because
+// servers that map by common name could take it for another person's UPN.
+func (s Subject) CommonName() string {
+	if utf8.RuneCountInString(s.UPN) <= maxCommonName {
+		return s.UPN
+	}
+	name := norm.NFC.String(strings.TrimSpace(s.Name))
+	foreign := func(r rune) bool { return r == '@' || r != ' ' && !unicode.IsPrint(r) }
+	if name != "" && utf8.ValidString(name) && utf8.RuneCountInString(name) <= maxCommonName && !strings.ContainsFunc(name, foreign) {
+		return name
+	}
+	local, _, _ := strings.Cut(s.UPN, "@")
+	runes := []rune(local)
+	return string(runes[:min(len(runes), maxCommonName)])
 }
 
 // SubjectError says which field of a subject is invalid in a certificate, and why.
@@ -30,6 +48,8 @@ func (e *SubjectError) Error() string { return "refusing subject: " + e.Field + 
 const (
 	// maxCommonName is ub-common-name of RFC 5280 appendix A.1, in characters.
 	maxCommonName = 64
+	// maxUPN is the longest UPN in characters: no longer login name is looked up.
+	maxUPN = 256
 	// maxMail is the maximum length of an address in SMTP (RFC 5321 section
 	// 4.5.3.1.3, without the angle brackets).
 	maxMail = 254
@@ -77,8 +97,8 @@ func upnFault(upn string) string {
 	if user == "" || suffix == "" || strings.Contains(suffix, "@") {
 		return "is not one name, one @ and one suffix"
 	}
-	if n := utf8.RuneCountInString(upn); n > maxCommonName {
-		return "has " + strconv.Itoa(n) + " characters, and a common name holds 64 at most (RFC 5280, ub-common-name)"
+	if n := utf8.RuneCountInString(upn); n > maxUPN {
+		return "has " + strconv.Itoa(n) + " characters, more than " + strconv.Itoa(maxUPN)
 	}
 	return ""
 }

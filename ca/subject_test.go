@@ -23,7 +23,10 @@ func TestPrepareRefusesSubjects(t *testing.T) {
 		{"UPN in Chinese", "", ca.Subject{UPN: "用户@example.com"}},
 		{"UPN of 64 characters", "", ca.Subject{UPN: longest}},
 		{"UPN of 64 wide characters", "", ca.Subject{UPN: strings.Repeat("用", 52) + "@example.com"}},
-		{"UPN of 65 characters", "upn", ca.Subject{UPN: "a" + longest}},
+		{"UPN of 65 characters", "", ca.Subject{UPN: "a" + longest}},
+		{"UPN of 65 characters and name", "", ca.Subject{UPN: "a" + longest, Name: "Алиса Смит"}},
+		{"UPN of 256 characters", "", ca.Subject{UPN: strings.Repeat("a", 244) + "@example.com", Name: strings.Repeat("b", 65)}},
+		{"UPN of 257 characters", "upn", ca.Subject{UPN: strings.Repeat("a", 245) + "@example.com"}},
 		{"no UPN", "upn", ca.Subject{}},
 		{"UPN without suffix", "upn", ca.Subject{UPN: "alice"}},
 		{"UPN with empty name", "upn", ca.Subject{UPN: "@example.com"}},
@@ -68,6 +71,41 @@ func TestPrepareRefusesSubjects(t *testing.T) {
 				t.Errorf("got %v, want a refusal of %s", err, test.field)
 			}
 		})
+	}
+}
+
+func TestCommonNameOfLongUPNs(t *testing.T) {
+	long := strings.Repeat("ä", 60) + "@example.com"
+	for _, test := range []struct{ name, upn, display, want string }{
+		{"short UPN", "alice@example.com", "Alice", "alice@example.com"},
+		{"display name", long, " Alice Smith ", "Alice Smith"},
+		{"no display name", long, "", strings.Repeat("ä", 60)},
+		{"display name too long", long, strings.Repeat("b", 65), strings.Repeat("ä", 60)},
+		{"display name like another's UPN", long, "bob@example.com", strings.Repeat("ä", 60)},
+		{"invisible characters", long, "Al\u202eice", strings.Repeat("ä", 60)},
+		{"local part too long", strings.Repeat("ä", 70) + "@example.com", "", strings.Repeat("ä", 64)},
+	} {
+		s := ca.Subject{UPN: test.upn, Name: test.display}
+		if got := s.CommonName(); got != test.want {
+			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
+		}
+		prepared, err := ca.FixtureIssuer(t, "ec").Prepare(ca.FixtureProfile(t), s, ca.FixtureKey(t, "user-ec").Public(), ca.FixtureNow())
+		if err != nil || !strings.Contains(string(prepared.TBS()), test.upn) {
+			t.Errorf("%s: %v, want a certificate with the whole UPN", test.name, err)
+		}
+	}
+}
+
+func TestCleanMail(t *testing.T) {
+	for value, want := range map[string]string{
+		"anna@mail.test": "anna@mail.test", "Anna@Mail.test": "Anna@Mail.test", "anna@bücher.example": "anna@xn--bcher-kva.example",
+		" x@mail.test\t": "x@mail.test", "SMTP:a@x.test": "a@x.test", "smtp: a@x.test": "a@x.test", "Anna <a@x.test>": "a@x.test",
+		"": "", "n/a": "", "a..b@mail.test": "", "bücher@mail.test": "", "a@b@c.test": "", "a@x.test,b@x.test": "", "<>": "", "smtp:": "",
+		"a@": "", "@x.test": "", "a@x.test\nb@x.test": "", "a@xn--a.test-\u00df..example": "",
+	} {
+		if got := ca.CleanMail(value); got != want {
+			t.Errorf("CleanMail(%q) = %q, want %q", value, got, want)
+		}
 	}
 }
 

@@ -158,7 +158,7 @@ func (s fileDownloads) deviceKeyProfile(r *http.Request, c enroll.Challenge, lan
 	p := s.newProfile(c.Device, deliver.TargetPhone, mailbox)
 	p.Issuing = s.registrar.Chain()
 	p.Enrollment = &deliver.Enrollment{
-		ID: string(c.ID), URL: s.scep.URL, Challenge: c.Secret, CommonName: person.UPN,
+		ID: string(c.ID), URL: s.scep.URL, Challenge: c.Secret, CommonName: person.Subject().CommonName(),
 		CAFingerprint: s.scep.CAFingerprint, KeyBits: 2048,
 	}
 	return p, s.fillTexts(&p, lang, c.Device.Name)

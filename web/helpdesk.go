@@ -121,7 +121,10 @@ func (s helpdeskPages) showPersonDetails(w http.ResponseWriter, r *http.Request)
 func personFacts(p portal.Person) page.PersonFacts {
 	f := page.PersonFacts{
 		Name: p.Name, Login: p.Login, UPN: p.UPN, Mail: p.Mail, Department: p.Department,
-		EmployeeNumber: p.EmployeeNumber, Protected: p.Protected,
+		EmployeeNumber: p.EmployeeNumber, Protected: p.Protected, MailLeftOut: p.MailLeftOut(),
+	}
+	if f.Mail == "" {
+		f.Mail = p.MailUnusable
 	}
 	for _, role := range []portal.Role{portal.Helpdesk, portal.Auditor, portal.Admin} {
 		if p.Has(role) {
@@ -137,7 +140,7 @@ func accountState(refusal *portal.Refusal) (state, detail string) {
 	switch {
 	case refusal == nil:
 		return page.AccountActive, ""
-	case refusal.Reason == portal.NotAllowed:
+	case refusal.Reason == portal.NotAllowed, refusal.Reason == portal.SuffixForeign:
 		return string(refusal.Reason), refusal.Value
 	}
 	return string(refusal.Reason), ""

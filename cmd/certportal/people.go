@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -149,7 +150,7 @@ func (i *invocation) printPerson(p portal.Person, rules enroll.Rules) error {
 	roles := append([]portal.Role{portal.Employee}, p.Roles...)
 	w := tabwriter.NewWriter(i.io.out, 0, 0, 2, ' ', 0)
 	for _, line := range [][2]string{
-		{"id", string(p.ID)}, {"login", p.Login}, {"name", p.Name}, {"upn", p.UPN}, {"sid", p.SID}, {"mail", p.Mail},
+		{"id", string(p.ID)}, {"login", p.Login}, {"name", p.Name}, {"upn", p.UPN}, {"sid", p.SID}, {"mail", mailLine(p)},
 		{"employee number", p.EmployeeNumber}, {"department", p.Department}, {"state", accountState(p)},
 		{"can sign in", signIn},
 		{"roles", roleNames(roles)}, {"protected", fmt.Sprint(p.Protected)}, {"may have a certificate", verdict},
@@ -157,6 +158,15 @@ func (i *invocation) printPerson(p portal.Person, rules enroll.Rules) error {
 		fmt.Fprintf(w, "%s\t%s\n", line[0], escape.Value(line[1]))
 	}
 	return w.Flush()
+}
+
+// mailLine is the mail address, and why it is not in certificates.
+func mailLine(p portal.Person) string {
+	why := p.MailLeftOut()
+	if why == "" {
+		return p.Mail
+	}
+	return cmp.Or(p.Mail, p.MailUnusable) + " (left out of certificates: " + why + ")"
 }
 
 // withPeople opens the directory of the settings to read; the built-in one needs

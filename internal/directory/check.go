@@ -125,21 +125,23 @@ func (l *LDAP) checkDirectory(ctx context.Context, r *report, conn *connection) 
 		l.checkLockout(ctx, r)
 	}
 	l.checkPeople(ctx, r, conn, root)
+	l.checkCensus(ctx, r, conn, root)
 	l.checkGroups(ctx, r)
 	if l.c.Kind == ActiveDirectory {
 		l.checkPowerful(ctx, r)
 	}
-	if len(l.c.UPNSuffixes) > 0 {
-		r.add("directory.upn_suffixes", portal.FindingOK, "Certificates are issued to UPNs that end in %s.", list(l.c.UPNSuffixes))
-	}
 }
 
-// checkPeople reads one person with the same queries as a sign-in.
+// checkedPeople is how many people checkPeople tries to read.
+const checkedPeople = 10
+
+// checkPeople reads one person with the same queries as a sign-in. A few may be
+// unreadable.
 func (l *LDAP) checkPeople(ctx context.Context, r *report, conn *connection, root rootDSE) {
 	found, err := conn.search(ctx, query{
-		base: root.base, scope: ldap.ScopeWholeSubtree, filter: l.d.a.PersonFilter, attributes: l.nameAttributes(), limit: 1,
+		base: root.base, scope: ldap.ScopeWholeSubtree, filter: l.d.a.PersonFilter, attributes: l.nameAttributes(), limit: checkedPeople,
 	})
-	conn.broken = false // the limit of one entry truncates the result on purpose
+	conn.broken = false // the limit truncates the result on purpose
 	switch {
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
 		r.add("directory.base", portal.FindingFailed, "There is no %s in the directory. Correct directory.base.", root.base)
@@ -151,9 +153,15 @@ func (l *LDAP) checkPeople(ctx context.Context, r *report, conn *connection, roo
 		r.add("directory.base", portal.FindingFailed, "Nobody is found below %s. Correct directory.base, or let the portal's account read there.", root.base)
 		return
 	}
-	id, err := l.d.id(found[0])
-	if err == nil {
-		err = l.checkPerson(ctx, id)
+	for _, e := range found {
+		var id portal.PersonID
+		if id, err = l.d.id(e); err == nil {
+			err = l.checkPerson(ctx, id)
+		}
+		var unread *portal.UnreadableError
+		if err == nil || !errors.As(err, &unread) {
+			break
+		}
 	}
 	if err != nil {
 		r.add("directory.base", portal.FindingFailed, "A person cannot be read in full: %v. Let the portal's account read this attribute.", err)
@@ -174,7 +182,7 @@ func (l *LDAP) checkPerson(ctx context.Context, id portal.PersonID) error {
 	}
 	p, err := l.d.person(e)
 	if err != nil {
-		return err
+		return l.d.unread(id, e, err)
 	}
 	_, err = l.readMembership(ctx, e, &p)
 	return err

@@ -8,11 +8,12 @@ import (
 	"io"
 	"net"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"certportal/internal/servercert"
 )
 
 // explainDialError returns why a server cannot be reached and what to do, in words for an
@@ -56,7 +57,10 @@ func explainCertificateError(s *server, err error) string {
 	var unknown x509.UnknownAuthorityError
 	var wrongName x509.HostnameError
 	var invalid x509.CertificateInvalidError
+	fault := servercert.Fault(err)
 	switch {
+	case fault != "":
+		return fmt.Sprintf("The server's certificate %s.", fault)
 	case errors.As(err, &wrongName):
 		return fmt.Sprintf("The server's certificate is for %s and not for %s. Write one of those names into directory.servers.",
 			list(certificateNames(wrongName.Certificate)), s.host)
@@ -77,9 +81,6 @@ func certificateNames(c *x509.Certificate) []string {
 	names := append([]string{}, c.DNSNames...)
 	for _, ip := range c.IPAddresses {
 		names = append(names, ip.String())
-	}
-	if len(names) == 0 {
-		return []string{"no name at all (" + strings.TrimSpace(c.Subject.String()) + ")"}
 	}
 	return names
 }

@@ -1,17 +1,21 @@
 package directory_test
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"certportal/ca"
 	"certportal/internal/directory"
 	"certportal/internal/portal"
 	"certportal/internal/test/samba"
 	"certportal/internal/test/slapd"
+	"certportal/internal/test/testkit"
 )
 
 // worst returns the findings that are not OK, as "state what: text".
@@ -23,6 +27,28 @@ func worst(findings []portal.Finding) string {
 		}
 	}
 	return strings.Join(lines, "\n")
+}
+
+// TestSambaOwnCertificate reads the CA that Samba made, whose serial number is negative or
+// positive by chance, and says what is wrong with its server certificate.
+func TestSambaOwnCertificate(t *testing.T) {
+	t.Parallel()
+	dc := samba.StartWithOwnCertificate(t)
+	config := domain(dc)
+	config.Roots = x509.NewCertPool()
+	for _, c := range testkit.Must(ca.ParseAnchors(testkit.Must(os.ReadFile(dc.CAFile))(t)))(t) {
+		t.Logf("serial number %d", c.SerialNumber)
+		config.Roots.AddCert(c)
+	}
+	got := worst(openLDAP(t, config).Check(t.Context()))
+	for _, part := range []string{"failed ldaps://", "no subject alternative name, only the common name \"DC1.corp.example.test\"", dc.Address} {
+		if !strings.Contains(got, part) {
+			t.Errorf("findings:\n%s\nwant %q in them", got, part)
+		}
+	}
+	if strings.Contains(got, "ca_file") {
+		t.Errorf("findings advise to trust the CA, which is trusted:\n%s", got)
+	}
 }
 
 // TestSambaCheck breaks one thing at a time. The finding names the setting and the next
@@ -65,6 +91,7 @@ func TestSambaCheck(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			config := domain(dc)
+			config.Base = "CN=Users," + samba.Base
 			config.Roles = map[portal.Role][]string{portal.Admin: {admins.DN}}
 			c.change(&config)
 			got := worst(openLDAP(t, config).Check(t.Context()))

@@ -1,6 +1,7 @@
 package directory_test
 
 import (
+	"strings"
 	"testing"
 
 	"certportal/internal/portal"
@@ -64,8 +65,13 @@ func TestA5_NamesOfOthers(t *testing.T) {
 			if got := fx.person(bob).Conflict; got != c.want {
 				t.Errorf("conflict %q, want %q", got, c.want)
 			}
-			if got := fx.wantRefused(t, idOf(bob), portal.Conflicting).Value; got != string(c.want) {
-				t.Errorf("refused for %q, want %q", got, c.want)
+			reason, value := portal.Conflicting, string(c.want)
+			if c.want == portal.UPNSuffix {
+				_, suffix, _ := strings.Cut(c.upn, "@")
+				reason, value = portal.SuffixForeign, suffix
+			}
+			if got := fx.wantRefused(t, idOf(bob), reason).Value; got != value {
+				t.Errorf("refused for %q, want %q", got, value)
 			}
 		})
 	}

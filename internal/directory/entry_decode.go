@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
+	"certportal/ca"
 	"certportal/internal/portal"
 )
 
@@ -186,6 +187,11 @@ func (d decoder) person(e entry) (portal.Person, error) {
 	if p.Name == "" {
 		p.Name = p.Login
 	}
+	if raw := p.Mail; raw != "" {
+		if p.Mail = ca.CleanMail(raw); p.Mail == "" {
+			p.MailUnusable = raw
+		}
+	}
 	if d.kind == PlainLDAP {
 		return p, nil
 	}
@@ -196,19 +202,23 @@ func (d decoder) person(e entry) (portal.Person, error) {
 }
 
 // names decodes the names that go into a certificate. In Active Directory each has a
-// single value; on other servers the first login and the first address are used.
+// single value; on other servers the first login and the first address are used. Several
+// UPNs are an error everywhere: values have no order (RFC 4511 section 4.1.7).
 func (d decoder) names(e entry, p *portal.Person) (err error) {
 	if d.kind == PlainLDAP {
-		p.Login, p.UPN, p.Mail = e.first(d.a.Login), e.first(d.a.UPN), e.first(d.a.Mail)
+		p.Login, p.Mail = e.first(d.a.Login), e.first(d.a.Mail)
+		if p.UPN, err = e.text(d.a.UPN); err != nil {
+			return err
+		}
 		p.SID, err = e.text(d.a.SID)
 		return err
 	}
-	var errs [4]error
+	var errs [3]error
 	var sid []byte
 	p.Login, errs[0] = e.text(d.a.Login)
 	p.UPN, errs[1] = e.text(d.a.UPN)
-	p.Mail, errs[2] = e.text(d.a.Mail)
-	sid, errs[3] = e.one(d.a.SID)
+	p.Mail = e.first(d.a.Mail) // optional: no value of it may veto
+	sid, errs[2] = e.one(d.a.SID)
 	if err := errors.Join(errs[:]...); err != nil || sid == nil {
 		return err
 	}

@@ -133,7 +133,7 @@ func TestA5_OthersWithOnesNames(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := tt.person
-			l.namesOf(p, rootDSE{netbios: "CORP"}).classify(tt.other, !tt.foreign, &p)
+			l.namesOf(p, entry{&ldap.Entry{}}, rootDSE{netbios: "CORP"}).classify(tt.other, !tt.foreign, &p)
 			if p.Conflict != tt.want || p.MailShared != tt.wantMail {
 				t.Errorf("conflict %q, mail shared %v, want %q, %v", p.Conflict, p.MailShared, tt.want, tt.wantMail)
 			}

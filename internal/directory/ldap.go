@@ -90,7 +90,7 @@ type Attributes struct {
 	PersonFilter   string // default (objectClass=inetOrgPerson)
 	ID             string // never changes, default entryUUID
 	Login          string // default uid
-	UPN            string // default mail
+	UPN            string // required: a single value that people cannot change themselves
 	SID            string // text form; default none
 	Mail           string // default mail
 	Name           string // default cn

@@ -37,7 +37,6 @@ func (a *Attributes) setDefaults() {
 	a.PersonFilter = cmp.Or(a.PersonFilter, "(objectClass=inetOrgPerson)")
 	a.ID = cmp.Or(a.ID, "entryUUID")
 	a.Login = cmp.Or(a.Login, "uid")
-	a.UPN = cmp.Or(a.UPN, "mail")
 	a.Mail = cmp.Or(a.Mail, "mail")
 	a.Name = cmp.Or(a.Name, "cn")
 	a.GivenName = cmp.Or(a.GivenName, "givenName")
@@ -86,6 +85,9 @@ func (c *LDAPConfig) check() error {
 // check validates the attribute names, because they become part of filters.
 func (a *Attributes) check() error {
 	form := regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`)
+	if a.UPN == "" {
+		return errors.New("attribute upn is missing: name the one that holds the user principal name, which people cannot change themselves")
+	}
 	names := []string{a.ID, a.Login, a.UPN, a.Mail, a.Name, a.GivenName, a.EmployeeNumber, a.Department, a.Member}
 	if a.SID != "" {
 		names = append(names, a.SID)

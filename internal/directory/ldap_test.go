@@ -114,14 +114,15 @@ func TestLDAPConfigRefuses(t *testing.T) {
 		{"suffix with an @", func(c *directory.LDAPConfig) { c.UPNSuffixes = []string{"@corp.example"} }, "suffix"},
 		{"attributes", func(c *directory.LDAPConfig) { c.Attributes.UPN = "mail" }, "attributes"},
 		{"plain without base", func(c *directory.LDAPConfig) { c.Kind = directory.PlainLDAP }, "base"},
+		{"plain without UPN attribute", func(c *directory.LDAPConfig) { c.Kind, c.Base = directory.PlainLDAP, "dc=x" }, "upn is missing"},
 		{"plain with a catalog", func(c *directory.LDAPConfig) {
 			c.Kind, c.Base, c.GlobalCatalog = directory.PlainLDAP, "dc=x", []string{"ldaps://x"}
 		}, "catalog"},
 		{"plain with a hostile attribute", func(c *directory.LDAPConfig) {
-			c.Kind, c.Base, c.Attributes.Login = directory.PlainLDAP, "dc=x", "uid=*)(cn"
+			c.Kind, c.Base, c.Attributes.UPN, c.Attributes.Login = directory.PlainLDAP, "dc=x", "mail", "uid=*)(cn"
 		}, "attribute"},
 		{"plain with half a filter", func(c *directory.LDAPConfig) {
-			c.Kind, c.Base, c.Attributes.PersonFilter = directory.PlainLDAP, "dc=x", "(a=b)(c=d)"
+			c.Kind, c.Base, c.Attributes.UPN, c.Attributes.PersonFilter = directory.PlainLDAP, "dc=x", "mail", "(a=b)(c=d)"
 		}, "filter"},
 	}
 	for _, tt := range tests {

@@ -37,11 +37,12 @@ func (l *LDAP) find(ctx context.Context, sp loginName) (loginEntry, error) {
 		filter:     "(&" + l.d.a.PersonFilter + anyFilter(slices.Concat(sp.names, sp.mails)) + ")",
 		attributes: l.nameAttributes(),
 	}
-	var entries []entry
-	s, err := l.read(ctx, l.people, func(ctx context.Context, conn *connection) (err error) {
-		entries, err = conn.search(ctx, q)
-		return err
-	})
+	entries, s, err := l.searchPeople(ctx, q)
+	if errors.Is(err, errTruncated) && len(sp.mails) > 0 {
+		// So many entries share the address. That must not hide the account of this name.
+		q.filter, sp.mails = "(&"+l.d.a.PersonFilter+anyFilter(sp.names)+")", nil
+		entries, s, err = l.searchPeople(ctx, q)
+	}
 	if errors.Is(err, errTruncated) {
 		l.c.Log.Warn("login name matches too many entries: sign-in refused")
 		return loginEntry{server: s}, errUnknownLogin
@@ -50,6 +51,14 @@ func (l *LDAP) find(ctx context.Context, sp loginName) (loginEntry, error) {
 		return loginEntry{}, fmt.Errorf("looking for a login name: %w", err)
 	}
 	return l.pick(s, sp, entries)
+}
+
+func (l *LDAP) searchPeople(ctx context.Context, q query) (entries []entry, s *server, err error) {
+	s, err = l.read(ctx, l.people, func(ctx context.Context, conn *connection) (err error) {
+		entries, err = conn.search(ctx, q)
+		return err
+	})
+	return entries, s, err
 }
 
 // nameAttributes returns the attributes that identify a person.

@@ -17,7 +17,8 @@ func plain(s *slapd.Server) directory.LDAPConfig {
 	return directory.LDAPConfig{
 		Kind: directory.PlainLDAP, Servers: []string{s.URL()}, Roots: s.Roots,
 		User: slapd.Reader, Password: func() (string, error) { return slapd.ReaderPassword, nil },
-		Base: slapd.People, GroupBase: slapd.Groups, UPNSuffixes: []string{"example.test"}, Log: slog.New(slog.DiscardHandler),
+		Base: slapd.People, GroupBase: slapd.Groups, UPNSuffixes: []string{"example.test"},
+		Attributes: directory.Attributes{UPN: "mail"}, Log: slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -146,6 +147,25 @@ func TestSlapdLeavers(t *testing.T) {
 	s.Stop()
 	if _, err := people.Person(t.Context(), p.ID); err == nil || errors.Is(err, portal.ErrNotFound) {
 		t.Errorf("stopped: %v, want a fault", err)
+	}
+}
+
+// TestA5_SlapdSeveralUPNs refuses a person with two values in the attribute of the UPN,
+// which have no order, and reads the others.
+func TestA5_SlapdSeveralUPNs(t *testing.T) {
+	s := slapd.Start(t)
+	people := openPlain(t, s, unchanged)
+	two := s.AddPerson(t, slapd.Person{Login: "two", More: map[string][]string{"mail": {"a@example.test", "b@example.test"}}})
+	one := s.AddPerson(t, slapd.Person{Login: "one", Mail: "one@example.test"})
+	ids := []portal.PersonID{portal.PersonID(s.Value(t, two, "entryUUID")), portal.PersonID(s.Value(t, one, "entryUUID"))}
+	_, err := people.Person(t.Context(), ids[0])
+	if reasonOf(err) != portal.EntryUnread || !strings.Contains(err.Error(), "mail has 2 values") {
+		t.Errorf("Person: %v, want %q with the attribute", err, portal.EntryUnread)
+	}
+	found, err := people.People(t.Context(), ids)
+	var unread *portal.UnreadableError
+	if !errors.As(err, &unread) || len(found) != 1 || found[0].ID != ids[1] {
+		t.Errorf("People = %+v, %v, want the other person", found, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"unicode"
@@ -17,8 +18,9 @@ const maxNamesakes = 20
 
 // conflicts sets p.Conflict when another entry has a name that could be mistaken for
 // one of this person's (attack A5). It searches the whole forest when a global catalog
-// is configured, else the whole domain, not only below the base. A truncated or failed
-// search is an error, never "no conflict".
+// is configured, else the whole domain, not only below the base. A failed search is an
+// error, never "no conflict". Too many entries with the UPN or login are a conflict; too
+// many with the mail address mean that it is shared.
 //
 // Both people in a conflict are refused. An account with the right to write a UPN can
 // therefore keep another person from enrolling, which is noticed, but not impersonate
@@ -28,12 +30,47 @@ func (l *LDAP) conflicts(ctx context.Context, own entry, p *portal.Person) error
 	if err != nil {
 		return err
 	}
-	n := l.namesOf(*p, root)
-	if len(n.matches()) == 0 {
-		return nil
+	n := l.namesOf(*p, own, root)
+	p.Conflict = n.checkForm()
+	entries, err := l.namesakes(ctx, root, slices.Concat(n.matches(), n.mailMatches()))
+	if errors.Is(err, errTruncated) {
+		// Ask per kind of name, because too many means another thing for each.
+		if entries, err = l.namesakes(ctx, root, n.matches()); errors.Is(err, errTruncated) {
+			p.Conflict = portal.UPNTaken
+			return nil
+		}
+		if err == nil {
+			p.MailShared, err = l.mailShared(ctx, root, n, own)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !l.isSame(e, own) {
+			n.classify(e, contains(root.accountRoot(), e.DN), p)
+		}
+	}
+	return nil
+}
+
+// mailShared reports whether other entries have the person's address. A reception desk's
+// is in hundreds of entries, so too many to list is an answer.
+func (l *LDAP) mailShared(ctx context.Context, root rootDSE, n names, own entry) (bool, error) {
+	entries, err := l.namesakes(ctx, root, n.mailMatches())
+	if errors.Is(err, errTruncated) {
+		return true, nil
+	}
+	return slices.ContainsFunc(entries, func(e entry) bool { return !l.isSame(e, own) }), err
+}
+
+// namesakes finds the entries with one of the names.
+func (l *LDAP) namesakes(ctx context.Context, root rootDSE, matches []attributeMatch) (entries []entry, err error) {
+	if len(matches) == 0 {
+		return nil, nil
 	}
 	q := query{
-		base: root.domain, scope: ldap.ScopeWholeSubtree, filter: anyFilter(n.matches()), limit: maxNamesakes,
+		base: root.domain, scope: ldap.ScopeWholeSubtree, filter: anyFilter(matches), limit: maxNamesakes,
 		attributes: []string{l.d.a.ID, l.d.a.Login, l.d.a.UPN, l.d.a.Mail},
 	}
 	switch {
@@ -45,21 +82,11 @@ func (l *LDAP) conflicts(ctx context.Context, own entry, p *portal.Person) error
 	if l.c.Kind == ActiveDirectory {
 		q.attributes = append(q.attributes, attrProxies)
 	}
-	var entries []entry
 	_, err = l.read(ctx, l.forest, func(ctx context.Context, conn *connection) (err error) {
 		entries, err = conn.search(ctx, q)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	p.Conflict = n.checkForm()
-	for _, e := range entries {
-		if !l.isSame(e, own) {
-			n.classify(e, contains(root.accountRoot(), e.DN), p)
-		}
-	}
-	return nil
+	return entries, err
 }
 
 // isSame reports whether two entries are the same object. Objects other than people may
@@ -78,14 +105,19 @@ type names struct {
 	a        Attributes
 	ad       bool
 	upn      string
-	mail     string
+	mails    []string // the address as the entry has it, and as a certificate would
 	locals   []string // login names in this domain that the UPN could refer to
 	implicit []string // UPNs that the login name could refer to
 	suffixes []string // allowed UPN suffixes; empty allows any
 }
 
-func (l *LDAP) namesOf(p portal.Person, root rootDSE) names {
-	n := names{a: l.d.a, ad: l.c.Kind == ActiveDirectory, upn: p.UPN, mail: p.Mail, suffixes: l.c.UPNSuffixes}
+func (l *LDAP) namesOf(p portal.Person, own entry, root rootDSE) names {
+	n := names{a: l.d.a, ad: l.c.Kind == ActiveDirectory, upn: p.UPN, suffixes: l.c.UPNSuffixes}
+	for _, mail := range []string{own.first(l.d.a.Mail), p.Mail} {
+		if mail != "" && !slices.Contains(n.mails, mail) {
+			n.mails = append(n.mails, mail)
+		}
+	}
 	domains := slices.DeleteFunc([]string{l.c.Domain, root.netbios}, func(s string) bool { return s == "" })
 	for _, domain := range domains {
 		n.implicit = append(n.implicit, p.Login+"@"+domain)
@@ -99,15 +131,18 @@ func (l *LDAP) namesOf(p portal.Person, root rootDSE) names {
 		n.locals = append(n.locals, local)
 	}
 	if n.ad {
-		// A KDC appends the $ of a computer account when the name is not found.
+		// A KDC appends the $ of a computer account when the name is not found. It finds the
+		// local part when that is the person's own login.
 		for _, name := range slices.Clone(n.locals) {
-			n.locals = append(n.locals, name+"$")
+			if name == p.UPN || fold(name) != fold(p.Login) {
+				n.locals = append(n.locals, name+"$")
+			}
 		}
 	}
 	return n
 }
 
-// matches returns a match for each name as written and for its skeleton. Active Directory
+// matches returns a match for each UPN and login as written and for its skeleton. Active Directory
 // ignores accents and width when it compares; other servers need both spellings.
 func (n names) matches() []attributeMatch {
 	var matches []attributeMatch
@@ -125,9 +160,16 @@ func (n names) matches() []attributeMatch {
 	for _, login := range n.locals {
 		add(n.a.Login, login, skeleton(login))
 	}
-	add(n.a.Mail, n.mail)
-	if n.ad && n.mail != "" {
-		add(attrProxies, "smtp:"+n.mail)
+	return matches
+}
+
+// mailMatches returns a match for each form of the address.
+func (n names) mailMatches() (matches []attributeMatch) {
+	for _, mail := range n.mails {
+		matches = append(matches, attributeMatch{attribute: n.a.Mail, value: mail})
+		if n.ad {
+			matches = append(matches, attributeMatch{attribute: attrProxies, value: "smtp:" + mail})
+		}
 	}
 	return matches
 }
@@ -170,17 +212,9 @@ func (n names) hasUPN(e entry) bool {
 }
 
 func (n names) hasMail(e entry) bool {
-	mail := skeleton(n.mail)
-	if mail == "" {
-		return false
-	}
-	for _, value := range e.bytes(n.a.Mail) {
-		if skeleton(string(value)) == mail {
-			return true
-		}
-	}
-	for _, value := range e.bytes(attrProxies) {
-		if skeleton(string(value)) == "smtp:"+mail {
+	for _, value := range slices.Concat(e.bytes(n.a.Mail), e.bytes(attrProxies)) {
+		theirs := strings.TrimPrefix(skeleton(string(value)), "smtp:")
+		if slices.ContainsFunc(n.mails, func(mail string) bool { return strings.TrimPrefix(skeleton(mail), "smtp:") == theirs }) {
 			return true
 		}
 	}

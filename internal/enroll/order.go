@@ -157,6 +157,9 @@ func (r *Registrar) recordIntent(ctx context.Context, o issuance, person portal.
 // prepare has the issuer fix and lint what will be signed. It refuses a bad key of a
 // device as what it is: the fault is not the issuer's.
 func (r *Registrar) prepare(o issuance, p portal.Person, key crypto.PublicKey) (*ca.Prepared, error) {
+	if why := p.MailLeftOut(); why != "" {
+		r.c.Log.Warn("mail address is left out of the certificate", "person", p.ID, "login", p.Login, "why", why)
+	}
 	prepared, err := r.c.Issuer.Prepare(r.c.Profile, p.Subject(), key, r.c.Now())
 	var bad *ca.SubjectError
 	var weak *ca.KeyError

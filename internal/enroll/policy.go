@@ -3,6 +3,7 @@ package enroll
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"certportal/internal/portal"
@@ -29,6 +30,9 @@ func (r Rules) Judge(p portal.Person) error {
 		return &portal.Refusal{Reason: portal.Expired}
 	case p.Locked:
 		return &portal.Refusal{Reason: portal.Locked}
+	case p.Conflict == portal.UPNSuffix:
+		_, suffix, _ := strings.Cut(p.UPN, "@")
+		return &portal.Refusal{Reason: portal.SuffixForeign, Value: suffix}
 	case p.Conflict != "":
 		return &portal.Refusal{Reason: portal.Conflicting, Value: string(p.Conflict)}
 	case p.Protected && !r.EnrollProtected:

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"certportal/internal/servercert"
+
 	"github.com/wneessen/go-mail/smtp"
 )
 
@@ -193,7 +195,10 @@ func (s *Server) explain(err error) error {
 	var name x509.HostnameError
 	var record tls.RecordHeaderError
 	var invalid x509.CertificateInvalidError
+	fault := servercert.Fault(err)
 	switch {
+	case fault != "":
+		return fmt.Errorf("its certificate %s: %w", fault, err)
 	case errors.As(err, &unknown):
 		return fmt.Errorf("its certificate is signed by a CA that is not trusted here; name that CA in mail.ca_file: %w", err)
 	case errors.As(err, &name):

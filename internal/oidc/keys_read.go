@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -37,15 +38,49 @@ func (p *Provider) readKeys(ctx context.Context) (keyList, error) {
 	}
 	var list keyList
 	for _, raw := range set.Keys {
-		var key jose.JSONWebKey
-		if json.Unmarshal(raw, &key) == nil && signs(key) {
-			list = append(list, key)
+		key, err := readKey(raw)
+		if err == nil && !signs(key) {
+			err = errors.New("not a signature key of an accepted algorithm and size")
 		}
+		if err != nil {
+			p.log.Info("key of identity provider is not used", "kid", keyID(raw), "err", clipped{err})
+			continue
+		}
+		list = append(list, key)
 	}
 	if len(list) == 0 {
 		return nil, outage("reading keys of identity provider", errors.New("the key set has no signature key"))
 	}
 	return list, nil
+}
+
+// readKey decodes a key by its parameters alone. Certificates and thumbprints of
+// certificates (RFC 7517 sections 4.6 to 4.9) are ignored: they are optional, not used
+// here, and must not veto a key.
+func readKey(raw json.RawMessage) (key jose.JSONWebKey, err error) {
+	members := map[string]json.RawMessage{}
+	if err := json.Unmarshal(raw, &members); err != nil {
+		return key, err
+	}
+	for _, name := range []string{"x5u", "x5c", "x5t", "x5t#S256"} {
+		delete(members, name)
+	}
+	bare, err := json.Marshal(members)
+	if err != nil {
+		return key, err
+	}
+	return key, json.Unmarshal(bare, &key)
+}
+
+// keyID returns the id of a key for the log, as far as it can be read.
+func keyID(raw json.RawMessage) string {
+	var key struct {
+		ID string `json:"kid"`
+	}
+	if json.Unmarshal(raw, &key) != nil {
+		return ""
+	}
+	return fmt.Sprintf("%.100s", key.ID)
 }
 
 // signs reports whether the key is for one of the accepted algorithms.

@@ -3,7 +3,9 @@ package oidc_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -382,12 +384,19 @@ func TestA9_FreshSignIn(t *testing.T) {
 		{"old session", []oidcserver.Fault{oidcserver.OldSession}, nil, false},
 		{"does not tell", nil, map[string]any{"auth_time": nil}, false},
 		{"tells no number", nil, map[string]any{"auth_time": "now"}, false},
+		{"a fraction", nil, map[string]any{"auth_time": func(now time.Time) any { return float64(now.Unix()) + 0.25 }}, true},
+		{"an exponent", nil, map[string]any{"auth_time": func(now time.Time) any { return json.RawMessage(fmt.Sprintf("%d.0e0", now.Unix())) }}, true},
+		{"milliseconds", nil, map[string]any{"auth_time": func(now time.Time) any { return now.UnixMilli() }}, false},
+		{"beyond numbers", nil, map[string]any{"auth_time": json.RawMessage("1e400")}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newFixture(t, oidcserver.Config{Algorithm: jose.ES256})
 			claims := map[string]any{"onprem_sid": sid}
 			maps.Copy(claims, tt.claims)
+			if form, ok := tt.claims["auth_time"].(func(time.Time) any); ok {
+				claims["auth_time"] = form(c.now())
+			}
 			c.idp.SignIn(claims)
 			c.idp.Misbehave(tt.fault...)
 			f := flow("f")
@@ -396,7 +405,7 @@ func TestA9_FreshSignIn(t *testing.T) {
 			if (err == nil) != tt.ok {
 				t.Errorf("got %v", err)
 			}
-			if _, err := c.Finish(t.Context(), flow("a"), c.visit(flow("a"))); tt.claims == nil && err != nil {
+			if _, err := c.Finish(t.Context(), flow("a"), c.visit(flow("a"))); err != nil {
 				t.Errorf("any session will do: %v", err)
 			}
 		})

@@ -65,11 +65,10 @@ func (p *Provider) verify(ctx context.Context, flow Flow, token *oauth2.Token) (
 // checkToken checks the claims that the library does not check.
 func (p *Provider) checkToken(id *oidc.IDToken, flow Flow, access string) error {
 	var azp struct {
-		Party    *string `json:"azp"`
-		SignedIn int64   `json:"auth_time"`
+		Party *string `json:"azp"`
 	}
 	if err := id.Claims(&azp); err != nil {
-		return fmt.Errorf("claims azp and auth_time: %w", err)
+		return fmt.Errorf("claim azp: %w", err)
 	}
 	switch {
 	case id.Subject == "":
@@ -82,10 +81,35 @@ func (p *Provider) checkToken(id *oidc.IDToken, flow Flow, access string) error 
 		return errors.New("made for several parties, and none is named")
 	case id.IssuedAt.After(p.now().Add(maxSkew)):
 		return fmt.Errorf("issued at %s, in the future", id.IssuedAt.UTC().Format(time.RFC3339))
-	case !flow.Since.IsZero() && time.Unix(azp.SignedIn, 0).Before(flow.Since.Add(-maxSkew)):
-		return errors.New("a new sign-in was required, and auth_time is missing or older")
-	case id.AccessTokenHash != "":
+	}
+	if err := p.checkSignedIn(id, flow.Since); err != nil {
+		return err
+	}
+	if id.AccessTokenHash != "" {
 		return id.VerifyAccessToken(access)
+	}
+	return nil
+}
+
+// checkSignedIn checks auth_time when a new sign-in was required. Otherwise the claim is
+// not read, in any form. It may be any JSON number (OpenID Connect Core section 2,
+// RFC 7519 NumericDate), but not in the future: milliseconds would always be new.
+func (p *Provider) checkSignedIn(id *oidc.IDToken, since time.Time) error {
+	if since.IsZero() {
+		return nil
+	}
+	var claims struct {
+		SignedIn *float64 `json:"auth_time"`
+	}
+	if err := id.Claims(&claims); err != nil {
+		return fmt.Errorf("claim auth_time: %w", err)
+	}
+	if claims.SignedIn == nil {
+		return errors.New("a new sign-in was required, and auth_time is missing")
+	}
+	latest := float64(p.now().Add(maxSkew).Unix())
+	if *claims.SignedIn > latest || *claims.SignedIn < float64(since.Add(-maxSkew).Unix()) {
+		return fmt.Errorf("a new sign-in was required, and auth_time %v is not of one", *claims.SignedIn)
 	}
 	return nil
 }

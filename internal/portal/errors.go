@@ -52,6 +52,7 @@ const (
 	BadIdentity   Reason = "bad-identity"      // UPN, SID or mail cannot stand in a certificate
 	EntryUnread   Reason = "entry-unread"      // the directory does not let the portal read the account in full
 	Conflicting   Reason = "identity-conflict" // UPN or login could mean another person; Value is the Conflict
+	SuffixForeign Reason = "upn-suffix"        // the UPN ends in Value, which is not set up
 	PausedSignIn  Reason = "paused"            // too many wrong passwords, until Until
 	PausedAddress Reason = "paused-address"    // too many wrong passwords from this network, until Until
 	PausedCodes   Reason = "paused-codes"      // too many codes that open nothing from this network, until Until

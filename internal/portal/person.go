@@ -64,6 +64,10 @@ type Person struct {
 	// for messages and not for a certificate.
 	MailShared bool
 
+	// MailUnusable is what the directory has as mail address when it is none, such as
+	// "n/a". Mail is empty then.
+	MailUnusable string
+
 	// Conflict says why the person's names could mean another person; empty
 	// when they are unmistakable.
 	Conflict Conflict
@@ -86,11 +90,23 @@ func (p Person) Has(r Role) bool { return r == Employee || slices.Contains(p.Rol
 // Subject is the part of the person that goes into a certificate. An address that others
 // have too could be mapped to them.
 func (p Person) Subject() ca.Subject {
-	s := ca.Subject{UPN: p.UPN, Mail: p.Mail, SID: p.SID}
+	s := ca.Subject{UPN: p.UPN, Mail: ca.CleanMail(p.Mail), SID: p.SID, Name: p.Name}
 	if p.MailShared {
 		s.Mail = ""
 	}
 	return s
+}
+
+// MailLeftOut says why the address of the person is not in their certificates: "shared",
+// "unusable", or "" when it is there or the person has none.
+func (p Person) MailLeftOut() string {
+	switch {
+	case p.MailUnusable != "", p.Mail != "" && ca.CleanMail(p.Mail) == "":
+		return "unusable"
+	case p.Mail != "" && p.MailShared:
+		return "shared"
+	}
+	return ""
 }
 
 // HighestRole returns the most powerful role of the person, which the audit log names

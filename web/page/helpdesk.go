@@ -62,6 +62,8 @@ func (PersonDetails) name() string { return "persondetails" }
 type PersonFacts struct {
 	Name, Login, UPN, Mail, Department, EmployeeNumber string
 
+	MailLeftOut string // why Mail is not in certificates: "shared", "unusable"; empty when it is
+
 	Roles     []string // beyond that of an employee
 	Protected bool
 }

@@ -33,7 +33,7 @@ func counterPages(f, out page.Layout) []sample {
 	}
 	facts := page.PersonFacts{
 		Name: long, Login: "lwei", UPN: "lwei@corp.example.com", Mail: "li.wei@example.com", Department: "Sales", EmployeeNumber: "0815",
-		Roles: []string{"helpdesk", "auditor", "admin"}, Protected: true,
+		Roles: []string{"helpdesk", "auditor", "admin"}, Protected: true, MailLeftOut: "shared",
 	}
 	var devices []page.HelpdeskDevice
 	for _, card := range cards() {
@@ -52,6 +52,7 @@ func counterPages(f, out page.Layout) []sample {
 	unread := dossier
 	unread.State, unread.NoCode, unread.NoBlock, unread.Invited = "entry-unread", "unread", "unread", nil
 	over := dossier
+	over.Person.Mail, over.Person.MailLeftOut = "n/a", "unusable"
 	over.State, over.Paused, over.Invited = "locked", noon(), &page.InvitedLine{State: "expired", Expires: noon()}
 	give := page.GiveCode{Layout: staff, Path: path + "/code", Back: path, Person: long, State: page.AccountActive, Devices: cards(),
 		Replace: true, Life: 24 * time.Hour, Checked: "other", Note: "knows her", Purpose: "lost", Device: "d2"}

@@ -33,6 +33,7 @@ const (
 	TooOften         Kind = "too-often"         // 429, takes At, until when
 	UnknownPerson    Kind = "unknown-person"    // 403, takes Detail, the provider's name
 	BadIdentity      Kind = "bad-identity"      // 403
+	SuffixForeign    Kind = "upn-suffix"        // 403, takes Detail, the suffix
 	EntryUnread      Kind = "entry-unread"      // 403, the directory does not let the portal read the account
 	LinkExpired      Kind = "linkexpired"       // 410, takes DeviceID and DeviceName when the person is known
 	LinkUsed         Kind = "linkused"          // 410, takes At, Platform, and DeviceID and DeviceName
@@ -66,7 +67,7 @@ type Problem struct {
 	Platform   string    // one of the platforms; empty leaves the sentence out
 	DeviceName string
 	DeviceID   string
-	Detail     string // name of the group for NotAllowed, of the provider for Provider and UnknownPerson
+	Detail     string // name of the group for NotAllowed, the suffix for SuffixForeign, name of the provider for Provider and UnknownPerson
 	SignIn     string // for Provider: address of the sign-in page; empty when no password is taken
 	Retry      *Retry // "Try again"; nil offers a link home instead
 }

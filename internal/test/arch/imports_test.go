@@ -10,7 +10,7 @@ import (
 // lower layers only.
 func layers() [][]string {
 	return [][]string{
-		{"internal/durable", "internal/escape"},
+		{"internal/durable", "internal/escape", "internal/servercert"},
 		{"ca", "templates", "static", "internal/audit", "internal/deliver", "internal/catalogue", "store/sqldb"},
 		{"ca/crl", "ca/ocsp", "internal/portal", "web/page"},
 		{"internal/signin", "internal/authz"},

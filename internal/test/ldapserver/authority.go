@@ -1,12 +1,15 @@
 package ldapserver
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"math/big"
 	"net"
 	"testing"
@@ -18,6 +21,22 @@ type Authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 	notAfter    time.Time // of what it issues; zero: a year from now
+	odd         Oddity
+}
+
+// Oddity is something unusual about the certificates of a CA.
+type Oddity string
+
+// The oddities of real servers' certificates.
+const (
+	NegativeSerial Oddity = "negative serial number"
+	SHA1           Oddity = "SHA-1 signature"
+	NoNames        Oddity = "no subject alternative name"
+)
+
+// Odd sets the oddity of certificates issued from now on.
+func (a *Authority) Odd(o Oddity) *Authority {
+	return &Authority{certificate: a.certificate, key: a.key, odd: o}
 }
 
 // NewAuthority makes a CA.
@@ -70,6 +89,12 @@ func (a *Authority) issue(t testing.TB, names []string) tls.Certificate {
 	if a.notAfter.IsZero() {
 		template.NotAfter = time.Now().AddDate(1, 0, 0)
 	}
+	switch a.odd {
+	case SHA1:
+		template.SignatureAlgorithm = x509.ECDSAWithSHA1
+	case NoNames:
+		names = nil
+	}
 	for _, name := range names {
 		if ip := net.ParseIP(name); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)
@@ -81,5 +106,35 @@ func (a *Authority) issue(t testing.TB, names []string) tls.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if a.odd == NegativeSerial {
+		der = a.negate(t, der, template.SerialNumber)
+	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// negate makes the serial number of a certificate negative and signs it again: the
+// standard library makes no such certificate.
+func (a *Authority) negate(t testing.TB, der []byte, serial *big.Int) []byte {
+	t.Helper()
+	var outer struct {
+		TBS       asn1.RawValue
+		Algorithm asn1.RawValue
+		Signature asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(der, &outer); err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(outer.TBS.FullBytes, serial.Bytes())
+	outer.TBS.FullBytes[at] |= 0x80
+	sum := sha256.Sum256(outer.TBS.FullBytes)
+	signature, err := ecdsa.SignASN1(rand.Reader, a.key, sum[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	outer.Signature = asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}
+	der, err = asn1.Marshal(outer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
 }

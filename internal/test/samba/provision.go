@@ -41,7 +41,7 @@ func provision(folder string) error {
 // files below the folder.
 func running(folder, address string, tls daemon.Files) string {
 	below := func(name string) string { return filepath.Join(folder, name) }
-	return strings.Join([]string{"[global]",
+	lines := []string{"[global]",
 		"netbios name = DC1",
 		"realm = " + strings.ToUpper(Domain),
 		"workgroup = " + NetBIOS,
@@ -59,12 +59,13 @@ func running(folder, address string, tls daemon.Files) string {
 		"ntp signd socket directory = " + below("ntp_signd"),
 		"log file = " + below("log"),
 		"tls enabled = yes",
-		"tls cafile = " + tls.CA,
-		"tls certfile = " + tls.Certificate,
-		"tls keyfile = " + tls.Key,
 		"ldap server require strong auth = allow_sasl_over_tls",
 		"",
-	}, "\n")
+	}
+	if tls.Certificate != "" { // else Samba makes one
+		lines = append(lines, "tls cafile = "+tls.CA, "tls certfile = "+tls.Certificate, "tls keyfile = "+tls.Key, "")
+	}
+	return strings.Join(lines, "\n")
 }
 
 // Restart starts the controller after a Stop, with the same address and data.

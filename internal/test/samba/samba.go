@@ -48,12 +48,14 @@ const (
 type DC struct {
 	Address string         // loopback address; the certificate also has Host and 127.0.0.1
 	Roots   *x509.CertPool // the CA that signed its certificate
-	CAFile  string         // the same in PEM
+	CAFile  string         // the same in PEM; the only one with a certificate of its own
 	SID     string         // of the domain, "S-1-5-21-…"
 
 	t       testing.TB
 	folder  string
 	process *daemon.Process
+
+	ownCertificate bool
 
 	temporary bool                // the folder is removed with the controller
 	tainted   bool                // changed in a way that reset cannot undo
@@ -69,6 +71,25 @@ func Start(t testing.TB) *DC {
 	t.Helper()
 	need(t)
 	dc := start(t, t.TempDir())
+	t.Cleanup(dc.Stop)
+	return dc
+}
+
+// StartWithOwnCertificate runs a domain controller with the certificate that Samba makes
+// when none is configured: it has a negative or other odd serial number and no subject
+// alternative name. Only the methods of DC accept it.
+func StartWithOwnCertificate(t testing.TB) *DC {
+	t.Helper()
+	need(t)
+	dc := &DC{t: t, folder: t.TempDir(), ownCertificate: true}
+	cache, err := daemon.Cached(cacheName, provision)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dc.prepare(cache); err != nil {
+		t.Fatal(err)
+	}
+	dc.Restart()
 	t.Cleanup(dc.Stop)
 	return dc
 }
@@ -123,6 +144,10 @@ func (dc *DC) prepare(cache string) error {
 	if err != nil {
 		return err
 	}
+	if dc.ownCertificate {
+		dc.CAFile = filepath.Join(dc.folder, "private", "tls", "ca.pem")
+		return os.WriteFile(dc.config(), []byte(running(dc.folder, dc.Address, daemon.Files{})), 0o600)
+	}
 	dc.Roots, dc.CAFile = authority.Roots(), files.CA
 	return os.WriteFile(dc.config(), []byte(running(dc.folder, dc.Address, files)), 0o600)
 }
@@ -141,7 +166,9 @@ func (dc *DC) GlobalCatalogURL() string { return "ldaps://" + dc.Address + ":326
 
 // Dial connects over TLS without a bind.
 func (dc *DC) Dial() (*ldap.Conn, error) {
-	return ldap.DialURL(dc.URL(), ldap.DialWithTLSConfig(&tls.Config{RootCAs: dc.Roots, MinVersion: tls.VersionTLS12}))
+	return ldap.DialURL(dc.URL(), ldap.DialWithTLSConfig(&tls.Config{
+		RootCAs: dc.Roots, MinVersion: tls.VersionTLS12, InsecureSkipVerify: dc.ownCertificate,
+	}))
 }
 
 // TryPassword binds with a login name in any form and returns the error of the controller.

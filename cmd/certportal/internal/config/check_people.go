@@ -51,6 +51,9 @@ func (s *Settings) checkDirectory() error {
 	if d.Kind == KindLDAP && d.Base == "" {
 		errs = append(errs, errors.New("directory.base: name where people are, such as ou=people,dc=corp,dc=example"))
 	}
+	if d.Kind == KindLDAP && d.Attributes.UPN == "" {
+		errs = append(errs, errors.New("directory.attributes.upn: name the attribute that holds the user principal name and that people cannot change themselves"))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}

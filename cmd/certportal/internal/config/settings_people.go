@@ -107,7 +107,8 @@ type AttributeSettings struct {
 	// Login name. Default: uid
 	Login string `yaml:"login"`
 
-	// User principal name. Default: mail
+	// User principal name; required with kind ldap, there is no default. A single value
+	// that people cannot change themselves, such as userPrincipalName.
 	UPN string `yaml:"upn"`
 
 	// Windows security identifier in text, such as sambaSID. Default: none
