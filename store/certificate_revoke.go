@@ -42,16 +42,11 @@ func (db Enrolments) Revoke(ctx context.Context, r enroll.Revocation) ([]ca.Seri
 		if err != nil {
 			return err
 		}
-		for _, device := range []portal.DeviceID{r.RemoveDevice, r.BlockDevice} {
-			if err := t.lockOwner(ctx, device); err != nil {
-				return err
-			}
-			held, err := t.liveOf(ctx, device)
-			if err != nil {
-				return err
-			}
-			serials = append(held, serials...)
+		held, err := t.liveOfDevices(ctx, r.RemoveDevice, r.BlockDevice)
+		if err != nil {
+			return err
 		}
+		serials = append(held, serials...)
 		var all []record
 		for _, serial := range sortedUnique(serials) {
 			about, err := t.endIfLive(ctx, serial, r)
@@ -166,6 +161,22 @@ func (t *tx) closeDevice(ctx context.Context, r enroll.Revocation, reported bool
 		entries = append(entries, aboutDevice(r, audit.DeviceBlocked, r.BlockDevice))
 	}
 	return entries, nil
+}
+
+// liveOfDevices locks the owners of devices and lists what these hold.
+func (t *tx) liveOfDevices(ctx context.Context, devices ...portal.DeviceID) ([]ca.Serial, error) {
+	var all []ca.Serial
+	for _, device := range devices {
+		if err := t.lockOwner(ctx, device); err != nil {
+			return nil, err
+		}
+		held, err := t.liveOf(ctx, device)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, held...)
+	}
+	return all, nil
 }
 
 // liveOf lists the pending, issued and superseded certificates of a device.

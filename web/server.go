@@ -206,18 +206,7 @@ func New(c Config) (*Server, error) {
 	if err := errors.Join(c.Exchange.check(), c.SCEP.check()); err != nil {
 		return nil, err
 	}
-	if c.Log == nil {
-		c.Log = slog.Default()
-	}
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	if c.OCSPHealth == nil {
-		c.OCSPHealth = func() *ocsp.Health { return nil }
-	}
-	if c.Served == nil {
-		c.Served = func(bool, int) {}
-	}
+	c = c.withDefaults()
 	limits := c.Limits.withDefaults()
 	s := &Server{
 		registrar: c.Registrar, signIn: c.SignIn, store: c.Store, renderer: c.Renderer,
@@ -245,6 +234,23 @@ func (s *Server) Handler() http.Handler { return s.https }
 // must be reachable before the portal's certificate is trusted. Other GET and HEAD
 // requests are redirected to https; it accepts no form and sets no cookie.
 func (s *Server) PlainHandler() http.Handler { return s.plain }
+
+// withDefaults sets the optional fields that are called.
+func (c Config) withDefaults() Config {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.OCSPHealth == nil {
+		c.OCSPHealth = func() *ocsp.Health { return nil }
+	}
+	if c.Served == nil {
+		c.Served = func(bool, int) {}
+	}
+	return c
+}
 
 // withDefaults sets the zero fields.
 func (l Limits) withDefaults() Limits {
