@@ -192,6 +192,9 @@ func (d decoder) person(e entry) (portal.Person, error) {
 			p.MailUnusable = raw
 		}
 	}
+	if n := len(e.bytes(d.a.Mail)); d.kind == ActiveDirectory && n > 1 {
+		p.Mail, p.MailUnusable = "", fmt.Sprintf("%d values", n)
+	}
 	if d.kind == PlainLDAP {
 		return p, nil
 	}

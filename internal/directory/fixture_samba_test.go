@@ -2,8 +2,10 @@ package directory_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"sync/atomic"
@@ -114,7 +116,7 @@ var pickupKey = enroll.PickupKey{1, 2, 3}
 // enrol requests a certificate for a person.
 func (fx *fixture) enrol(id portal.PersonID, form string) (enroll.Enrolment, error) {
 	return fx.Enroll(fx.t.Context(), enroll.Request{
-		By: portal.Actor{Person: id, Role: portal.Employee, Address: "192.0.2.1", Request: "test"}, Name: "Phone " + form, Platform: portal.Android,
+		By: portal.Actor{Person: id, Role: portal.Employee, Address: "192.0.2.1", Request: "test"}, Name: fmt.Sprintf("Phone %x", sha256.Sum224([]byte(form)))[:30], Platform: portal.Android,
 		Idempotent: form, PickupKey: pickupKey,
 	})
 }

@@ -58,11 +58,43 @@ func TestMissingNames(t *testing.T) {
 }
 
 func TestTwoValuesForOneName(t *testing.T) {
-	for _, attribute := range []string{"objectGUID", "objectSid", "userPrincipalName", "sAMAccountName", "mail", "userAccountControl"} {
+	for _, attribute := range []string{"objectGUID", "objectSid", "userPrincipalName", "sAMAccountName", "userAccountControl"} {
 		s := corp(t, ldapserver.Config{})
 		s.Change(annaDN, func(a map[string][]string) { a[attribute] = append(a[attribute], a[attribute][0]) })
 		if _, err := client(t, nil, s).Person(t.Context(), annaID()); err == nil || errors.Is(err, portal.ErrNotFound) {
 			t.Errorf("two values of %s: %v, want an error", attribute, err)
+		}
+	}
+	s := corp(t, ldapserver.Config{})
+	s.Change(annaDN, func(a map[string][]string) { a["mail"] = []string{"a@mail.test", "b@mail.test"} })
+	p, err := client(t, nil, s).Person(t.Context(), annaID())
+	if err != nil || p.Mail != "" || p.MailLeftOut() != "unusable" {
+		t.Errorf("two values of mail: %+v, %v, want a person without address", p, err)
+	}
+}
+
+// TestA5_TooManyNamesakes: too many entries with the UPN or login are a conflict, too many
+// with the mail address mean that it is shared.
+func TestA5_TooManyNamesakes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		truncated string // in the filters of searches that have too many entries
+		conflict  portal.Conflict
+		shared    bool
+	}{
+		"none": {"nothing", "", false}, "mail": {"proxyAddresses", "", true}, "names": {"sAMAccountName=anna", portal.UPNTaken, false},
+	} {
+		s := corp(t, ldapserver.Config{})
+		l := client(t, nil, s)
+		s.Obey(func(c *ldapserver.Conn, r ldapserver.Request) bool {
+			if r.Op != ldapserver.Search || strings.HasPrefix(r.Name, "<GUID=") || !strings.Contains(r.Filter, tt.truncated) {
+				return false
+			}
+			c.Result(r, ldap.LDAPResultSizeLimitExceeded, "")
+			return true
+		})
+		p, err := l.Person(t.Context(), annaID())
+		if err != nil || p.Conflict != tt.conflict || p.MailShared != tt.shared {
+			t.Errorf("too many for %s: conflict %q, mail shared %t, %v, want %q, %t", name, p.Conflict, p.MailShared, err, tt.conflict, tt.shared)
 		}
 	}
 }
