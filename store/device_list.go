@@ -14,7 +14,9 @@ import (
 // [certificateRow] scan, of tables named d and c.
 const (
 	deviceColumns = `d.id, d.person, d.name, d.platform, d.created_at, d.removed_at, d.blocked_at,
-		(SELECT max(s.ends_at) FROM certificates s WHERE s.device_id = d.id AND s.status = 'superseded')`
+		(SELECT max(s.ends_at) FROM certificates s WHERE s.device_id = d.id AND s.status = 'superseded'),
+		EXISTS (SELECT 1 FROM certificates s JOIN marks m ON m.serial = s.serial
+			WHERE s.device_id = d.id AND s.status = 'superseded' AND m.change IN ('upn', 'sid'))`
 	certificateColumns = `c.serial, c.status, c.kind, c.upn, c.sid, c.not_before, c.not_after, c.requested_at,
 		c.delivered_at, c.revoked_at, c.cause, ` + firstListed + `, ` + lastUnlisted + `,
 		c.ends_at, c.superseded_by, ` + gravestMismatch + `, c.der`
@@ -49,17 +51,18 @@ const newestCertificate = `c.serial = (SELECT n.serial FROM certificates n
 type deviceRow struct {
 	device                              portal.Device
 	created, removed, blocked, formerly sql.NullInt64
+	outdated                            bool
 }
 
 func (r *deviceRow) fields() []any {
 	return []any{&r.device.ID, &r.device.Person, &r.device.Name, &r.device.Platform,
-		&r.created, &r.removed, &r.blocked, &r.formerly}
+		&r.created, &r.removed, &r.blocked, &r.formerly, &r.outdated}
 }
 
 func (r *deviceRow) value() portal.Device {
 	d := r.device
 	d.Created, d.Removed = sqldb.TimeOf(r.created), sqldb.TimeOf(r.removed)
-	d.Blocked, d.FormerEnds = sqldb.TimeOf(r.blocked), sqldb.TimeOf(r.formerly)
+	d.Blocked, d.FormerEnds, d.FormerOutdated = sqldb.TimeOf(r.blocked), sqldb.TimeOf(r.formerly), r.outdated
 	return d
 }
 

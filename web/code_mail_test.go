@@ -45,10 +45,13 @@ func TestA4_MailedCodeIsShownToNoStaff(t *testing.T) {
 				for _, b := range staff {
 					for _, page := range []string{
 						"/helpdesk", annaPage, annaPage + "/code", path, path + "/slip", "/helpdesk/approvals", "/admin", "/admin/audit",
-						"/admin/audit/export.csv", "/admin/audit/export.jsonl", "/", "/pickup",
+						"/admin/export", "/", "/pickup",
 					} {
 						b.get(page)
 						b.get(page, "Accept", "application/json")
+					}
+					for _, what := range []string{"certificates", "devices", "audit"} {
+						b.post("/admin/export/" + what)
 					}
 				}
 				p.searchFor(t, sent.sent.Bytes(), code)

@@ -252,6 +252,16 @@ func TestOutdatedCertificate(t *testing.T) {
 					t.Errorf("%s promises that the old one works: got %d: %s", path, got.status, got.text())
 				}
 			}
+			if got := f.owner.post(f.device+"/renew", "request", "renewed"); got.status != 303 {
+				t.Fatalf("renewal: got %d: %s", got.status, got.text())
+			}
+			for _, path := range []string{"/", f.device, f.device + "/install"} {
+				got := f.owner.get(path + "?lang=en")
+				if strings.Contains(got.text(), "still works") || strings.Contains(got.text(), "certificate works until") ||
+					path != "/" && !strings.Contains(got.text(), "services may refuse it") {
+					t.Errorf("%s promises that the one before works: %s", path, got.text())
+				}
+			}
 			if got := f.owner.post(f.device+"/install", "request", "new"); got.status != 303 {
 				t.Fatalf("new file: got %d: %s", got.status, got.text())
 			}

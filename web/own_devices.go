@@ -180,7 +180,7 @@ func (s *Server) card(d portal.Device) page.DeviceCard {
 	if d.Working(now) && c.Status == portal.Issued {
 		card.RenewFrom = d.RenewFrom(window)
 		if d.FormerEnds.After(now) {
-			card.Former = d.FormerEnds
+			card.Former, card.FormerOutdated = d.FormerEnds, d.FormerOutdated
 		}
 	}
 	return card

@@ -36,7 +36,7 @@ func (s ownDevices) renewPage(r *http.Request, d portal.Device) (page.Renew, err
 	p := page.Renew{Layout: s.layout(r), Device: s.card(d), Token: newFormToken(), FromCSR: brought}
 	_, apple := targetOf(d.Platform)
 	p.Profile = apple && s.profiles != nil
-	if p.Device.Outdated {
+	if p.Device.Outdated || p.Device.FormerOutdated {
 		return p, nil // servers look for the account by a name that it no longer has
 	}
 	now := s.now()

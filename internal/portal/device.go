@@ -59,6 +59,10 @@ type Device struct {
 	// FormerEnds is until when the certificate before works beside the newest, after
 	// a renewal; zero when there is none.
 	FormerEnds time.Time
+
+	// FormerOutdated says that the certificate before names the person as they were
+	// called before.
+	FormerOutdated bool
 }
 
 // Working reports whether the device holds a certificate that is valid now.

@@ -29,6 +29,8 @@ type DeviceCard struct {
 	RenewFrom time.Time // from when on it may; zero where it never will
 	Former    time.Time // until when the certificate before works beside the newest; zero without
 	Arrived   bool      // the device has the newest certificate
+
+	FormerOutdated bool // the certificate before names the person as they were called before
 }
 
 // Home is /: the person's own devices, newest first. Without any device it offers a
