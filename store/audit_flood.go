@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -11,21 +10,27 @@ import (
 	"certportal/internal/audit"
 )
 
-// How many entries about refusals of one kind one person can cause within a time. What
-// exceeds that is counted, and one entry says how many more there were.
+// How many entries about refusals of one kind a person can cause about one person within
+// a time, and about all. What exceeds that is counted, and one entry says how many more
+// there were.
 const (
-	floodEntries = 50
-	floodWindow  = time.Hour
+	floodEntries  = 50
+	floodOfActor  = 20 * floodEntries
+	floodWindow   = time.Hour
+	floodOverflow = "more" // detail with the number of entries left out
 )
 
-// floodKey is who caused entries of which action.
+// floodKey is who caused entries of which action, and about which person: entries about
+// one person must not hide those about another.
 type floodKey struct {
 	action audit.Action
 	actor  string
+	person string
+	all    bool // about all persons together
 }
 
-// flood is what one person caused in one window: the last entry that was left out, and
-// how many.
+// flood is what was caused in one window: how many entries were written, how many left
+// out, and the last of these.
 type flood struct {
 	since   time.Time
 	written int
@@ -47,56 +52,90 @@ func (g *floodGate) pass(e audit.Entry) bool {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	key := floodKey{e.Action, e.Actor}
+	if g.floods == nil {
+		g.floods = map[floodKey]flood{}
+	}
+	one := floodKey{action: e.Action, actor: e.Actor, person: e.Person}
+	if !g.under(one, floodEntries, e) {
+		return false
+	}
+	// Devices have no name of their own: all together are no one's flood.
+	return e.Role == "" || g.under(floodKey{action: e.Action, actor: e.Actor, all: true}, floodOfActor, e)
+}
+
+// under counts an entry, and reports whether it is within a limit.
+func (g *floodGate) under(key floodKey, limit int, e audit.Entry) bool {
 	f, ok := g.floods[key]
 	if !ok {
 		f.since = e.At
 	}
-	if f.written < floodEntries {
+	within := f.written < limit
+	if within {
 		f.written++
 	} else {
 		f.more++
 		f.last = e
 	}
-	if g.floods == nil {
-		g.floods = map[floodKey]flood{}
-	}
 	g.floods[key] = f
-	return f.more == 0
+	return within
 }
 
-// take removes the floods whose window is over, and returns the entry of each
-// that left some out.
-func (g *floodGate) take(now time.Time) []audit.Entry {
+// take removes the floods that began before a time and returns them.
+func (g *floodGate) take(before time.Time) map[floodKey]flood {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var entries []audit.Entry
+	taken := map[floodKey]flood{}
 	for key, f := range g.floods {
-		if now.Sub(f.since) < floodWindow {
-			continue
-		}
-		delete(g.floods, key)
-		if f.more > 0 {
-			e := f.last
-			e.At, e.Detail = now, maps.Clone(e.Detail)
-			if e.Detail == nil {
-				e.Detail = map[string]string{}
-			}
-			e.Detail["more"] = strconv.Itoa(f.more)
-			entries = append(entries, e)
+		if !f.since.After(before) {
+			delete(g.floods, key)
+			taken[key] = f
 		}
 	}
-	return entries
+	return taken
+}
+
+// giveBack adds a flood that could not be noted to what came since.
+func (g *floodGate) giveBack(key floodKey, f flood) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if since, ok := g.floods[key]; ok {
+		f.written += since.written
+		f.more += since.more
+		if since.more > 0 {
+			f.last = since.last
+		}
+	}
+	g.floods[key] = f
 }
 
 // NoteFloods writes, for each person who caused more refusals within the last hour than
 // the log takes, one entry that says how many more there were: the last of them. It
-// returns how many it wrote.
+// returns how many it wrote. What cannot be written is kept for the next time.
 func (db AuditLog) NoteFloods(ctx context.Context, now time.Time) (int, error) {
-	entries := db.floods.take(now)
+	return db.noteFloods(ctx, now, now.Add(-floodWindow))
+}
+
+// NoteAllFloods is NoteFloods before the program ends, when the hour is not over.
+func (db AuditLog) NoteAllFloods(ctx context.Context, now time.Time) (int, error) {
+	return db.noteFloods(ctx, now, now)
+}
+
+func (db AuditLog) noteFloods(ctx context.Context, now, before time.Time) (int, error) {
 	var errs []error
-	for _, e := range entries {
-		errs = append(errs, db.write(ctx, "noting a flood", func(ctx context.Context, t *tx) error { return t.append(ctx, e) }))
+	noted := 0
+	for key, f := range db.floods.take(before) {
+		if f.more == 0 {
+			continue
+		}
+		e := f.last
+		e.At, e.Detail = now, withDetail(e.Detail, floodOverflow, strconv.Itoa(f.more))
+		err := db.write(ctx, "noting a flood", func(ctx context.Context, t *tx) error { return t.append(ctx, e) })
+		if err != nil {
+			db.floods.giveBack(key, f)
+			errs = append(errs, err)
+			continue
+		}
+		noted++
 	}
-	return len(entries), errors.Join(errs...)
+	return noted, errors.Join(errs...)
 }

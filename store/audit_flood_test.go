@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -52,5 +54,57 @@ func TestA17_RefusalsFillNoDisk(t *testing.T) {
 		note("eve", audit.RequestRejected, testkit.Noon.Add(time.Hour))
 		n, _ = count()
 		testkit.Equal(t, "entries of the next hour", n, taken+2)
+	})
+}
+
+// TestA17_AFloodHidesNoOne tries each way to have refusals about one person left out
+// behind refusals about others.
+func TestA17_AFloodHidesNoOne(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		ctx := t.Context()
+		note := func(actor portal.PersonID, role, person string) {
+			e := fixture.NewEntry(testkit.Noon, audit.EnrolmentRefused, actor)
+			e.Role, e.Person = role, person
+			testkit.NoError(t, db.Note(ctx, e))
+		}
+		about := func(actor, person string) (n int) {
+			for _, e := range fixture.Entries(t, db) {
+				if e.Actor == actor && e.Person == person && e.Detail["more"] == "" {
+					n++
+				}
+			}
+			return n
+		}
+		for range 60 {
+			note("device", "", "")
+			note("hugo", "helpdesk", "hugo")
+		}
+		note("device", "", "anna")
+		note("hugo", "helpdesk", "root")
+		testkit.Equal(t, "of a device of anna", about("device", "anna"), 1)
+		testkit.Equal(t, "of hugo about root", about("hugo", "root"), 1)
+		for i := range 1000 {
+			note("hugo", "helpdesk", fmt.Sprint("person ", i))
+		}
+		testkit.Equal(t, "of hugo about the last one", about("hugo", "person 999"), 0)
+		testkit.Equal(t, "noted at the end", testkit.Must(db.NoteAllFloods(ctx, testkit.Noon))(t), 3)
+		testkit.Equal(t, "noted twice", testkit.Must(db.NoteAllFloods(ctx, testkit.Noon))(t), 0)
+	})
+}
+
+// TestF21_AFloodIsNotedLater has the database fail while a flood is noted.
+func TestF21_AFloodIsNotedLater(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		for range 60 {
+			testkit.NoError(t, db.Note(t.Context(), fixture.NewEntry(testkit.Noon, audit.RequestRejected, "eve")))
+		}
+		broken, cancel := context.WithCancel(t.Context())
+		cancel()
+		if n, err := db.NoteAllFloods(broken, testkit.Noon); err == nil || n != 0 {
+			t.Fatalf("got %d, %v", n, err)
+		}
+		testkit.Equal(t, "noted", testkit.Must(db.NoteAllFloods(t.Context(), testkit.Noon))(t), 1)
+		entries := fixture.Entries(t, db)
+		testkit.Equal(t, "more", entries[len(entries)-1].Detail["more"], "10")
 	})
 }

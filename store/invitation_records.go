@@ -42,7 +42,9 @@ func (r *invitationRow) value(secret portal.Secret) (signin.Invitation, error) {
 	i := r.invitation
 	i.Made, i.Expires, i.Closed = sqldb.TimeOf(r.made), sqldb.TimeOf(r.expires), sqldb.TimeOf(r.closed)
 	i.Approver = portal.PersonID(r.approver.String)
-	if i.Closed.IsZero() && !proves(r.mac, invitationMAC(secret, i, r.codeHash)) {
+	// The state decides, as it does in every check: closed_at can be changed in SQL.
+	usable := i.State == signin.InvitationOpen || i.State == signin.InvitationWaiting
+	if usable && !proves(r.mac, invitationMAC(secret, i, r.codeHash)) {
 		i.State = signin.InvitationVoid
 	}
 	if !r.serial.Valid {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,8 +40,10 @@ func (s *Server) logRequests(next http.Handler) http.Handler {
 // and requests over a limit are sampled, so that they cannot fill the disk.
 func (s *Server) accessLog(r *http.Request, status int) *slog.Logger {
 	route := routeOf(r)
-	public := route == "-" || strings.HasPrefix(route, "/static/") || strings.HasPrefix(route, "/crl/") || strings.HasPrefix(route, "/ca/")
-	if !requestInfoOf(r).secure || public || status == http.StatusTooManyRequests {
+	public := slices.ContainsFunc([]string{"/static/", "/crl/", "/ca/", "/favicon.ico", "/robots.txt"}, func(prefix string) bool {
+		return strings.HasPrefix(route, prefix)
+	})
+	if !requestInfoOf(r).secure || public || route == "-" || status == http.StatusTooManyRequests {
 		return s.sampled
 	}
 	return s.log

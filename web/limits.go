@@ -30,6 +30,16 @@ func (s *Server) limitPerAddress(count int) func(http.Handler) http.Handler {
 	)
 }
 
+// filesPerPage is how many public files and requests over plain http an address may ask
+// for, per page: all phones and servers of a site may share an address, and without a
+// CRL they refuse every certificate.
+const filesPerPage = 10
+
+// limitFiles limits public files and plain http.
+func (s *Server) limitFiles() func(http.Handler) http.Handler {
+	return s.limitPerAddress(filesPerPage * s.limits.Requests)
+}
+
 // limitRequests limits all requests of an address with one counter, applied at two
 // places: writes before any middleware can refuse them, so that no refusal is free;
 // reads after the public files, which have a counter of their own.

@@ -260,14 +260,16 @@ func TestA8_ProxiesThatHideClients(t *testing.T) {
 // is a limit per address, and the log takes a sample.
 func TestA17_FloodsOfFilesFillNoDisk(t *testing.T) {
 	t.Parallel()
-	p := newPortal(t, func(c *web.Config) { c.Limits.Requests = 60 })
-	for side, base := range map[string]string{"https": p.https.URL, "plain": p.plain.URL} {
-		t.Run(side, func(t *testing.T) {
+	for _, tt := range []struct{ side, path string }{{"https", "/ca/root.pem"}, {"https", "/favicon.ico"}, {"plain", "/ca/root.pem"}} {
+		t.Run(tt.side+tt.path, func(t *testing.T) {
+			p := newPortal(t, func(c *web.Config) { c.Limits.Requests = 6 })
 			b := p.browser(linux)
-			b.base = base
+			if tt.side == "plain" {
+				b.base = p.plain.URL
+			}
 			before, began, refused := strings.Count(p.log.String(), "msg=request"), time.Now(), 0
 			for range 200 {
-				if got := b.get("/ca/root.pem"); got.status == 429 {
+				if got := b.get(tt.path); got.status == 429 {
 					refused++
 				}
 			}

@@ -41,11 +41,11 @@ func (s *Server) newHandler() (http.Handler, error) {
 
 	// Small files from memory, with a counter of their own.
 	r.Group(func(r chi.Router) {
-		r.Use(only(isRead, s.limitPerAddress(s.limits.Requests)))
+		r.Use(only(isRead, s.limitFiles()))
 		files.routes(r, serveOCSP)
+		r.Get("/favicon.ico", showNoIcon)
+		r.Get("/robots.txt", showRobots)
 	})
-	r.Get("/favicon.ico", showNoIcon)
-	r.Get("/robots.txt", showRobots)
 
 	r.Group(func(r chi.Router) {
 		r.Use(limitReads, s.rememberLanguage)
@@ -68,7 +68,7 @@ func (s *Server) newPlainHandler() http.Handler {
 	files := publicFiles{s}
 	serveOCSP, interceptOCSP := files.interceptOCSP(false)
 	r := chi.NewRouter()
-	r.Use(interceptOCSP, begin(false, s.addresses), s.logRequests, s.limitPerAddress(s.limits.Requests), s.limitBody, middleware.GetHead)
+	r.Use(interceptOCSP, begin(false, s.addresses), s.logRequests, s.limitFiles(), s.limitBody, middleware.GetHead)
 	r.NotFound(s.handle(files.redirectToHTTPS))
 	r.MethodNotAllowed(s.handle(s.showNotFound))
 	files.routes(r, serveOCSP)

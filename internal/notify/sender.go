@@ -206,15 +206,16 @@ func (n *Notifier) SendTest(ctx context.Context, to string) error {
 	return nil
 }
 
-// Reaches reports whether the directory has a usable address of the person.
-func (n *Notifier) Reaches(to portal.Person) bool { return Deliverable(to.Mail) }
+// Reaches reports whether the directory has a usable address that is the person's alone:
+// a code in a mailbox that others read is theirs too.
+func (n *Notifier) Reaches(to portal.Person) bool { return Deliverable(to.Mail) && !to.MailShared }
 
 // SendCode sends a pickup code to the address that the directory has for its person, at
 // once: the outbox and the audit log never hold a code. waiting says that a second
 // person must approve it first. It returns an error that wraps portal.ErrNotFound when
-// there is no usable address.
+// Reaches says no.
 func (n *Notifier) SendCode(ctx context.Context, to portal.Person, code string, until time.Time, waiting bool) error {
-	if !Deliverable(to.Mail) {
+	if !n.Reaches(to) {
 		return fmt.Errorf("sending a pickup code: address: %w", portal.ErrNotFound)
 	}
 	known, err := n.c.Store.Language(ctx, to.ID)

@@ -312,8 +312,11 @@ func TestA4_CodeInAMail(t *testing.T) {
 			t.Errorf("the outbox holds %+v", msgs)
 		}
 	}
-	if err := open(t, nil).SendCode(t.Context(), portal.Person{ID: anna}, code, testkit.Noon, false); !errors.Is(err, portal.ErrNotFound) {
-		t.Errorf("without an address: got %v", err)
+	for _, to := range []portal.Person{{ID: anna}, {ID: anna, Mail: "desk@corp.example", MailShared: true}} {
+		d := open(t, nil)
+		if err := d.SendCode(t.Context(), to, code, testkit.Noon, false); !errors.Is(err, portal.ErrNotFound) || d.Reaches(to) {
+			t.Errorf("without an address: got %v", err)
+		}
 	}
 }
 

@@ -42,6 +42,9 @@ func (p *App) Serve(ctx context.Context) error {
 	}
 	closing.Wait()
 	clocks.Wait()
+	if _, err := p.DB.NoteAllFloods(grace, p.Now()); err != nil {
+		p.log.Error("noting refusals that were left out of the audit log", "err", err)
+	}
 	p.log.Info("stopped")
 	return err
 }
