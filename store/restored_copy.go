@@ -14,7 +14,8 @@ import (
 
 // EndRestored ends, in one transaction, every right that an older copy of the database
 // brings back: sessions, hand-offs, pickup codes, challenges and files that wait. Some of
-// them were ended or used after the copy was made, and the copy does not know which. It
+// them were ended or used after the copy was made, and the copy does not know which. The
+// code of a reservation that was open then does not come back with its end. It
 // stops issuing until an administrator resumes it. Every call does all of it again.
 func (db RevocationLists) EndRestored(ctx context.Context, now time.Time) error {
 	return db.writeWithin(ctx, workWithin, "ending what a restored copy brings back", func(ctx context.Context, t *tx) error {
@@ -28,6 +29,9 @@ func (db RevocationLists) EndRestored(ctx context.Context, now time.Time) error 
 				[]any{string(signin.HandoffEnded), now.UnixMilli()}},
 			{"codes", "UPDATE invitations SET state = $1, closed_at = $2 WHERE closed_at IS NULL",
 				[]any{string(signin.InvitationEnded), now.UnixMilli()}},
+			// Else the sweep that ends a reservation of the copy would give its used code back.
+			{"codes used", `UPDATE invitations SET state = $1, serial = NULL WHERE state = 'redeemed'
+				AND serial IN (SELECT serial FROM certificates WHERE status = 'pending')`, []any{string(signin.InvitationEnded)}},
 			{"challenges", "DELETE FROM challenges WHERE used_at IS NULL", nil},
 			{"pickups", "UPDATE pickups SET sealed_key = NULL, sealed_password = NULL WHERE sealed_key IS NOT NULL OR sealed_password IS NOT NULL", nil},
 		} {

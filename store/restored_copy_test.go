@@ -63,3 +63,20 @@ func TestF15_ARestoredCopyBringsNoRightBack(t *testing.T) {
 		}
 	})
 }
+
+// TestF15_AUsedCodeStaysUsed: the copy has a reservation with a code whose certificate was
+// issued afterwards. The end of that reservation gives the code not back.
+func TestF15_AUsedCodeStaysUsed(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		ctx := t.Context()
+		code := invited(t, db, anna, 1, testkit.Noon)
+		pending := withInvitation(fixture.NewEnrolment(t, anna, "Phone"), code).Reserve(t, db)
+		used := invited(t, db, "ben", 2, testkit.Noon)
+		withInvitation(fixture.NewEnrolment(t, "ben", "Phone"), used).Issue(t, db)
+		testkit.NoError(t, db.EndRestored(ctx, testkit.Noon.Add(time.Minute)))
+		revoke(t, db, portal.Abandoned, testkit.Noon.Add(time.Hour), pending.Serial())
+		testkit.Equal(t, "code of the reservation", testkit.Must(db.Invitation(ctx, code.ID))(t).State, signin.InvitationEnded)
+		testkit.Equal(t, "code of a certificate", testkit.Must(db.Invitation(ctx, used.ID))(t).State, signin.InvitationRedeemed)
+		testkit.Equal(t, "counted", fixture.EntriesOf(t, db.DB, audit.IssuingHalted)[0].Detail["codes used"], "1")
+	})
+}

@@ -118,12 +118,21 @@ func (f *Folder) read(name, issuer string) (*listFile, error) {
 
 // Recover replays the lists in the folder into the store. A list that is newer than the
 // store's means that the store was restored from an older backup: then all entries of the
-// list are replayed. It returns the number of recovered certificates.
-func (f *Folder) Recover(ctx context.Context, store Store, now time.Time) (int, error) {
-	recovered := 0
+// list are replayed. Before the first of them restored is called, which may be nil: its
+// error ends the recovery, and the next one begins there again. It returns the number of
+// recovered certificates.
+func (f *Folder) Recover(ctx context.Context, store Store, restored func(context.Context) error, now time.Time) (int, error) {
+	recovered, ended := 0, restored == nil
+	noteOlder := func() (err error) {
+		if !ended {
+			err = restored(ctx)
+			ended = err == nil
+		}
+		return err
+	}
 	for issuer := range f.Signers {
 		for _, delta := range []bool{false, true} {
-			n, err := f.recover(ctx, issuer, delta, store, now)
+			n, err := f.recover(ctx, issuer, delta, store, noteOlder, now)
 			recovered += n
 			if err != nil {
 				return recovered, fmt.Errorf("recovering revocations from %s: %w", filepath.Join(f.Path, listName(issuer, delta)+extension), err)
@@ -133,7 +142,7 @@ func (f *Folder) Recover(ctx context.Context, store Store, now time.Time) (int, 
 	return recovered, nil
 }
 
-func (f *Folder) recover(ctx context.Context, issuer string, delta bool, store Store, now time.Time) (int, error) {
+func (f *Folder) recover(ctx context.Context, issuer string, delta bool, store Store, noteOlder func() error, now time.Time) (int, error) {
 	there, err := f.read(listName(issuer, delta), issuer)
 	if err != nil || there == nil {
 		return 0, err
@@ -144,6 +153,9 @@ func (f *Folder) recover(ctx context.Context, issuer string, delta bool, store S
 		if err != nil || ok && known.Number >= there.number {
 			return 0, err
 		}
+	}
+	if err := noteOlder(); err != nil {
+		return 0, err
 	}
 	b := batcher{store: store, now: now}
 	end := f.Signers[issuer].NotAfter // a CRL does not say when certificates expire

@@ -28,7 +28,7 @@ type JournalConfig struct {
 	Lists func() []List
 
 	// Restored is called when the store is found to be an older copy, before anything is
-	// recovered, and once while it was restored under a running portal. Optional.
+	// recovered, and once for each time that it is restored under a running portal. Optional.
 	Restored func(context.Context) error
 
 	Now func() time.Time // optional; default time.Now
@@ -213,7 +213,7 @@ func (j *Journal) Recover(ctx context.Context) (int, error) {
 	return b.recovered, j.rejoin(ctx)
 }
 
-// noteOlder calls Restored, once.
+// noteOlder calls Restored, once for each restore.
 func (j *Journal) noteOlder(ctx context.Context) error {
 	if j.older || j.c.Restored == nil {
 		return nil
@@ -238,6 +238,7 @@ func (j *Journal) rejoin(ctx context.Context) error {
 		return err
 	})
 	j.last, j.at = common, common.Seq
+	j.older = j.older && err != nil // what comes after is another restore
 	return err
 }
 

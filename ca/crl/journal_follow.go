@@ -86,7 +86,7 @@ func (j *Journal) compare(ctx context.Context) error {
 		err = errors.Join(errRestored, j.noteOlder(ctx))
 	}
 	if err == nil {
-		j.checked = now
+		j.checked, j.older = now, false
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package crl_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -184,13 +185,77 @@ func TestF15_TheJournalSurvivesARestore(t *testing.T) {
 // when the journal is lost too.
 func TestA12_APublishedListIsARecord(t *testing.T) {
 	r := restore(t)
-	n, err := r.folder.Recover(t.Context(), r.db, r.clock())
+	n, err := r.folder.Recover(t.Context(), r.db, nil, r.clock())
 	if err != nil || n != 2 {
 		t.Errorf("brought back %d, %v, want 2", n, err)
 	}
 	r.checkBroughtBack(t, false)
-	if n, err := r.folder.Recover(t.Context(), r.db, r.clock()); err != nil || n != 0 {
+	if n, err := r.folder.Recover(t.Context(), r.db, nil, r.clock()); err != nil || n != 0 {
 		t.Errorf("brought back %d again, %v, want none", n, err)
+	}
+}
+
+// TestF15_AFolderEndsFirst: a published list alone knows that the database is an older
+// copy. While what the copy brings back cannot be ended, nothing is replayed, so that the
+// next start finds the same and ends it.
+func TestF15_AFolderEndsFirst(t *testing.T) {
+	r := restore(t)
+	broken, called := errors.New("the disk is full"), 0
+	n, err := r.folder.Recover(t.Context(), r.db, func(context.Context) error { called++; return broken }, r.clock())
+	if n != 0 || !errors.Is(err, broken) || called != 1 {
+		t.Errorf("first start: brought back %d, %v after %d calls, want none and the error of the one", n, err, called)
+	}
+	if status, err := r.db.Status(t.Context(), r.during); err != nil || status.State == ocsp.Revoked {
+		t.Errorf("first start: state %v, %v, want nothing written", status.State, err)
+	}
+	called = 0
+	n, err = r.folder.Recover(t.Context(), r.db, func(ctx context.Context) error {
+		called++
+		return r.db.EndRestored(ctx, r.clock())
+	}, r.clock())
+	if err != nil || n != 2 || called != 1 {
+		t.Errorf("second start: brought back %d, %v after %d calls, want 2 after one", n, err, called)
+	}
+	if h, err := r.db.Halted(t.Context()); err != nil || h.Reason == "" {
+		t.Errorf("second start: halt %+v, %v, want issuing stopped", h, err)
+	}
+	r.checkBroughtBack(t, false)
+}
+
+// TestF15_EachRestoreEnds restores an older copy before the start, and twice under the
+// running portal: each time what it brings back is ended, once.
+func TestF15_EachRestoreEnds(t *testing.T) {
+	r := restore(t)
+	records, called := &swap{r.db}, 0
+	j, err := crl.OpenJournal(crl.JournalConfig{
+		Path: r.journal, Store: records, Now: r.clock, Log: slog.New(slog.NewTextHandler(r.log, nil)),
+		Restored: func(context.Context) error { called++; return nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { j.Close() })
+	recall(t, j)
+	r.revokeNew()
+	follow(t, j)
+	copied := opened(t, r.file+".copy")
+	for round := range 2 {
+		if called != round+1 {
+			t.Errorf("before restore %d under the portal: ended %d times, want %d", round+1, called, round+1)
+		}
+		records.Store = copied
+		for range 2 {
+			r.pass(2 * time.Minute)
+			if err := j.Follow(t.Context()); err == nil || !strings.Contains(err.Error(), "restart") {
+				t.Errorf("restored again: %v, want it to ask for a restart", err)
+			}
+		}
+		records.Store = r.db
+		r.pass(2 * time.Minute)
+		follow(t, j)
+	}
+	if called != 3 {
+		t.Errorf("ended %d times, want once for each of 3 restores", called)
 	}
 }
 

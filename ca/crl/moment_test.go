@@ -199,7 +199,7 @@ func TestC4_ListsRestoreTheMoment(t *testing.T) {
 	m := newMoments(t, filepath.Join(t.TempDir(), "older.db"))
 	m.hierarchy = o.hierarchy
 	m.pass(time.Hour)
-	if n, err := folder.Recover(t.Context(), m.db, m.clock()); err != nil || n != 1 {
+	if n, err := folder.Recover(t.Context(), m.db, nil, m.clock()); err != nil || n != 1 {
 		t.Fatalf("restored %d, %v", n, err)
 	}
 	status, err := m.db.Status(t.Context(), serial)

@@ -140,30 +140,38 @@ func (p *App) listsInForce() []crl.List {
 const folderPatience = 15 * time.Second
 
 // recall records revocations that are in the journal or in published CRLs and not in
-// the database. A folder that cannot be read is logged and skipped.
+// the database, which may be known to a published list only, as the journal is lost too.
+// A folder that cannot be read is logged and skipped.
 func (p *App) recall(ctx context.Context) (int, error) {
 	brought, err := p.journal.Recover(ctx)
 	if err != nil {
 		return brought, err
 	}
-	older := brought > 0
+	restored := p.restored
+	if brought > 0 {
+		restored = nil // the journal called it
+	}
 	for _, folder := range listFolders(p.Settings, p.CA.Folder) {
-		n, err := p.recallFolder(ctx, folder)
+		n, err := p.recallFolder(ctx, folder, restored)
 		brought += n
+		if errors.Is(err, errNotEnded) {
+			return brought, err
+		}
 		if err != nil {
 			p.log.Error("reading published lists as records", "folder", folder.Path, "err", err)
 		}
 	}
-	if brought > 0 && !older { // only a list in a folder knew, as the journal is lost too
-		return brought, p.restored(ctx)
-	}
 	return brought, nil
 }
+
+// errNotEnded means that what an older copy brings back is still there. Nothing may be
+// served then.
+var errNotEnded = errors.New("ending what an older copy of the database brings back")
 
 // restored ends what an older copy of the database brings back, and stops issuing.
 func (p *App) restored(ctx context.Context) error {
 	if err := p.DB.EndRestored(ctx, p.Now()); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errNotEnded, err)
 	}
 	p.log.Error("the database is an older copy: sessions, codes and waiting files are ended and issuing is stopped; " +
 		"check the built-in accounts, then resume issuing at /admin/halt")
@@ -173,14 +181,14 @@ func (p *App) restored(ctx context.Context) error {
 // errNoAnswer means that a file share hangs.
 var errNoAnswer = errors.New("it does not answer")
 
-func (p *App) recallFolder(ctx context.Context, folder *crl.Folder) (int, error) {
+func (p *App) recallFolder(ctx context.Context, folder *crl.Folder, restored func(context.Context) error) (int, error) {
 	type result struct {
 		brought int
 		err     error
 	}
 	done := make(chan result, 1)
 	go func() {
-		n, err := folder.Recover(ctx, p.DB, p.Now())
+		n, err := folder.Recover(ctx, p.DB, restored, p.Now())
 		done <- result{n, err}
 	}()
 	select {

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -19,6 +21,7 @@ import (
 	"certportal/internal/directory"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
 )
 
@@ -119,14 +122,7 @@ func TestF15_StartWithYesterdaysDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	second, number := revokeAndIssue(t, data, first)
-	if err := os.WriteFile(file, yesterday, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, rest := range []string{"-wal", "-shm"} {
-		if err := os.Remove(file + rest); err != nil && !os.IsNotExist(err) {
-			t.Fatal(err)
-		}
-	}
+	putBack(t, file, yesterday)
 	if p, err = open(t, data); err != nil {
 		t.Fatal(err)
 	}
@@ -147,6 +143,57 @@ func TestF15_StartWithYesterdaysDatabase(t *testing.T) {
 		if s, err := p.DB.Status(t.Context(), serial); err != nil || s.State != ocsp.Revoked {
 			t.Errorf("state of %s: %v, %v, want revoked", serial, s.State, err)
 		}
+	}
+}
+
+// putBack replaces a database by a copy.
+func putBack(t *testing.T, file string, copied []byte) {
+	t.Helper()
+	if err := os.WriteFile(file, copied, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, rest := range []string{"-wal", "-shm"} {
+		if err := os.Remove(file + rest); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestF15_EndingFailsTheStart: the journal is lost, and only a published list knows that
+// the database is an older copy. A start that cannot end what the copy brings back fails,
+// and the next one ends it.
+func TestF15_EndingFailsTheStart(t *testing.T) {
+	data, environ := t.TempDir(), fixture.FastCA()
+	environ["CERTPORTAL_REVOCATION_FOLDERS"] = t.TempDir()
+	p := testkit.Must(openWith(t, data, environ))(t)
+	first := issued(t, p)
+	testkit.NoError(t, p.Close())
+	file := filepath.Join(data, "portal.db")
+	yesterday := testkit.Must(os.ReadFile(file))(t)
+	p = testkit.Must(openWith(t, data, environ))(t)
+	revokedNow(t, p, first)
+	testkit.NoError(t, p.lists.Refresh(t.Context()))
+	testkit.NoError(t, p.lists.Deliver(t.Context()))
+	testkit.NoError(t, p.Close())
+
+	putBack(t, file, yesterday)
+	testkit.NoError(t, os.Remove(filepath.Join(data, "revocation.journal")))
+	change := func(statement string) {
+		db := testkit.Must(sql.Open("sqlite", "file://"+file))(t)
+		_, err := db.ExecContext(t.Context(), statement)
+		testkit.NoError(t, errors.Join(err, db.Close()))
+	}
+	change("CREATE TRIGGER broken BEFORE UPDATE ON halt BEGIN SELECT RAISE(ABORT, 'broken'); END")
+	if _, err := openWith(t, data, environ); !errors.Is(err, errNotEnded) {
+		t.Errorf("first start: %v, want that nothing is ended", err)
+	}
+	change("DROP TRIGGER broken")
+	p = testkit.Must(openWith(t, data, environ))(t)
+	if h, err := p.DB.Halted(t.Context()); err != nil || h.Reason != admin.RestoredCopy {
+		t.Errorf("second start: halt %+v, %v, want that of an older copy", h, err)
+	}
+	if s, err := p.DB.Status(t.Context(), first); err != nil || s.State != ocsp.Revoked {
+		t.Errorf("second start: state %v, %v, want revoked", s.State, err)
 	}
 }
 
