@@ -31,6 +31,9 @@ func (r *Registrar) Redeem(ctx context.Context, by portal.Actor, challenge strin
 	by.Person = stored.Device.Person
 	var cert *x509.Certificate
 	if err == nil {
+		err = r.spent(ctx, stored, key)
+	}
+	if err == nil {
 		err = r.inTurn(ctx, by.Person, func(ctx context.Context) (err error) {
 			cert, err = r.redeem(ctx, by, stored, key)
 			return err
@@ -59,6 +62,28 @@ func (r *Registrar) findChallenge(ctx context.Context, secret string) (StoredCha
 		return stored, portal.AsOutage(portal.PartStore, "finding challenge", err)
 	}
 	return stored, nil
+}
+
+// spent refuses a challenge that ran out, or that another key has used. It comes before
+// the turn of the person, whose own request does not wait behind any number of these.
+func (r *Registrar) spent(ctx context.Context, stored StoredChallenge, key crypto.PublicKey) error {
+	if stored.Used.IsZero() {
+		if !r.c.Now().Before(stored.Expires) {
+			return &portal.Denial{Why: portal.ChallengeExpired}
+		}
+		return nil
+	}
+	device, err := r.c.Store.Held(ctx, stored.Serial)
+	switch {
+	case errors.Is(err, portal.ErrNotFound):
+		return &portal.Denial{Why: portal.ChallengeUsed}
+	case err != nil:
+		return portal.AsOutage(portal.PartStore, "finding the first answer", err)
+	case device.Certificate.Status == portal.Pending: // its key is known when it is made
+		return nil
+	}
+	_, err = r.repeated(device.Certificate, key, portal.ChallengeUsed)
+	return err
 }
 
 func (r *Registrar) redeem(ctx context.Context, by portal.Actor, stored StoredChallenge, key crypto.PublicKey) (*x509.Certificate, error) {

@@ -173,3 +173,27 @@ func TestA17_TheNextAfterARefusalWaits(t *testing.T) {
 	}
 	testkit.Must(p.Enroll(t.Context(), p.Request(bob, "Phone", "bob's form")))(t)
 }
+
+// TestA17_SpentChallengesHoldNoTurn: requests with a challenge that is used or ran out are
+// refused without the turn of its person, who does not wait behind them.
+func TestA17_SpentChallengesHoldNoTurn(t *testing.T) {
+	const flood = 40
+	p := keyPortal(t)
+	used, late := p.challenge("Phone", "form"), p.challenge("Tablet", "other form")
+	key := testkit.ECKey(t).Public()
+	first := testkit.Must(p.Redeem(t.Context(), portal.Actor{}, used.Secret, key))(t)
+	again := testkit.Must(p.Redeem(t.Context(), portal.Actor{}, used.Secret, key))(t)
+	testkit.Equal(t, "same request", again.SerialNumber.String(), first.SerialNumber.String())
+	p.Clock.Advance(enroll.ChallengeLife)
+	begin := time.Now()
+	for range flood / 2 {
+		_, err := p.Redeem(t.Context(), portal.Actor{}, used.Secret, testkit.ECKey(t).Public())
+		p.wantDenial(err, portal.ChallengeUsed)
+		_, err = p.Redeem(t.Context(), portal.Actor{}, late.Secret, key)
+		p.wantDenial(err, portal.ChallengeExpired)
+	}
+	p.enroll("Laptop", "own form")
+	if took := time.Since(begin); took > flood/2*enroll.RefusalPause {
+		t.Errorf("%d refusals and a certificate took %s, want no pause of %s between them", flood, took, enroll.RefusalPause)
+	}
+}

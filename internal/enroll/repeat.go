@@ -28,26 +28,37 @@ func (r *Registrar) repeatOf(ctx context.Context, by portal.Actor, serial ca.Ser
 	ctx, cancel := context.WithTimeout(ctx, issueTimeout)
 	defer cancel()
 	c, err := r.finished(ctx, serial)
-	now := r.c.Now()
 	switch {
 	case errors.Is(err, portal.ErrNotFound):
 		return nil, &portal.Denial{Why: no}
 	case err != nil:
 		return nil, portal.AsOutage(portal.PartStore, "finding the first answer", err)
-	case c.Status != portal.Issued && c.Status != portal.Superseded, !now.Before(c.End()), !now.Before(c.Requested.Add(repeatLife)):
-		return nil, &portal.Denial{Why: no}
 	}
-	cert, err := x509.ParseCertificate(c.DER)
+	cert, err := r.repeated(c, key, no)
 	if err != nil {
-		return nil, fmt.Errorf("parsing certificate %s: %w", serial, err)
-	}
-	if same, ok := key.(interface{ Equal(crypto.PublicKey) bool }); !ok || !same.Equal(cert.PublicKey) {
-		return nil, &portal.Denial{Why: no}
+		return nil, err
 	}
 	if err := r.stillAllowed(ctx, by.Person); err != nil {
 		return nil, err
 	}
 	r.c.Log.Info("same certificate given again", "person", by.Person, "serial", serial.String(), "request", by.Request)
+	return cert, nil
+}
+
+// repeated is the certificate that a request with this key led to, while it may be given
+// again.
+func (r *Registrar) repeated(c portal.Certificate, key crypto.PublicKey, no string) (*x509.Certificate, error) {
+	now := r.c.Now()
+	if c.Status != portal.Issued && c.Status != portal.Superseded || !now.Before(c.End()) || !now.Before(c.Requested.Add(repeatLife)) {
+		return nil, &portal.Denial{Why: no}
+	}
+	cert, err := x509.ParseCertificate(c.DER)
+	if err != nil {
+		return nil, fmt.Errorf("parsing certificate %s: %w", c.Serial, err)
+	}
+	if same, ok := key.(interface{ Equal(crypto.PublicKey) bool }); !ok || !same.Equal(cert.PublicKey) {
+		return nil, &portal.Denial{Why: no}
+	}
 	return cert, nil
 }
 
