@@ -38,15 +38,10 @@ func (db Enrolments) Revoke(ctx context.Context, r enroll.Revocation) ([]ca.Seri
 		if err := t.lockOwners(ctx, r.Serials); err != nil {
 			return err
 		}
-		serials, err := t.withFormer(ctx, r)
+		serials, err := t.toEnd(ctx, r)
 		if err != nil {
 			return err
 		}
-		held, err := t.liveOfDevices(ctx, r.RemoveDevice, r.BlockDevice)
-		if err != nil {
-			return err
-		}
-		serials = append(held, serials...)
 		var all []record
 		for _, serial := range sortedUnique(serials) {
 			about, err := t.endIfLive(ctx, serial, r)
@@ -75,6 +70,32 @@ func (db Enrolments) Revoke(ctx context.Context, r enroll.Revocation) ([]ca.Seri
 		return nil, err
 	}
 	return ended, nil
+}
+
+// toEnd lists the certificates that a revocation ends: those of the device, those it
+// names, and what these superseded. It locks the owner of the device.
+func (t *tx) toEnd(ctx context.Context, r enroll.Revocation) ([]ca.Serial, error) {
+	held, err := t.liveOfDevices(ctx, r.RemoveDevice, r.BlockDevice)
+	if err != nil {
+		return nil, err
+	}
+	if r.CloseOnly {
+		return nil, t.wipePickups(ctx, r)
+	}
+	serials, err := t.withFormer(ctx, r)
+	return append(held, serials...), err
+}
+
+// wipePickups ends the files that wait for a device or a person whose certificates stay
+// in force.
+func (t *tx) wipePickups(ctx context.Context, r enroll.Revocation) error {
+	_, err := t.Exec(ctx, `UPDATE pickups SET sealed_key = NULL, sealed_password = NULL
+		WHERE serial IN (SELECT serial FROM certificates WHERE device_id = $1 OR person = $2)`,
+		string(r.BlockDevice), string(r.EndPerson))
+	if err != nil {
+		return fmt.Errorf("wiping pickups: %w", err)
+	}
+	return nil
 }
 
 // withFormer adds to the serials of a revocation what they superseded: a device that

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
@@ -59,6 +60,46 @@ func TestA12_ABlockedDeviceGetsNothing(t *testing.T) {
 		testkit.Equal(t, "entries", len(fixture.Entries(t, db)), count)
 		fixture.NewEnrolment(t, anna, "iPhone").Reserve(t, db)
 	})
+}
+
+// TestA11_ClosingNeedsNoSecondAdministrator: a device or a person is closed while the
+// certificates wait for a second administrator, whose number is used up.
+func TestA11_ClosingNeedsNoSecondAdministrator(t *testing.T) {
+	for what, closing := range map[string]func(fixture.Enrolment) enroll.Revocation{
+		"device": func(e fixture.Enrolment) enroll.Revocation { return enroll.Revocation{BlockDevice: e.Device()} },
+		"person": func(e fixture.Enrolment) enroll.Revocation {
+			return enroll.Revocation{EndPerson: anna, Serials: []ca.Serial{e.Serial()}}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, db *database) {
+				ctx := t.Context()
+				other := fixture.NewEnrolment(t, "ben", "Ben's iPhone").Issue(t, db)
+				e := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db)
+				c, theirs := addChallenge(t, db, e, "one"), addChallenge(t, db, other, "two")
+				code := offered(t, db, anna, 1, testkit.Noon).CodeHash // with the session of the number
+				r := closing(e)
+				r.Cause, r.At, r.CloseOnly = portal.Lost, testkit.Noon, true
+				r.Entry = fixture.NewEntry(testkit.Noon, "", "ada")
+				r.Alone = enroll.Alone{Person: "ada", Since: testkit.Noon.Add(-time.Hour), Most: 1}
+				testkit.Equal(t, "ended", len(testkit.Must(db.Revoke(ctx, r))(t)), 0)
+				testkit.Equal(t, "status", certificate(t, db, e).Status, portal.Issued)
+				testkit.Equal(t, "blocked", !testkit.Must(db.Device(ctx, anna, e.Device()))(t).Blocked.IsZero(), what == "device")
+				_, err := db.ChallengeBySecret(ctx, c.SecretHash)
+				wantError(t, "challenge", err, portal.ErrNotFound)
+				_, err = db.OpenHandoff(ctx, code, testkit.Noon)
+				wantError(t, "hand-off", err, portal.ErrNotFound)
+				_, err = db.Session(ctx, [32]byte{1}, testkit.Noon)
+				wantError(t, "session", err, portal.ErrNotFound)
+				testkit.Equal(t, "file", len(testkit.Must(db.Pickup(ctx, e.TokenHash))(t).Key), 0)
+				testkit.Must(db.ChallengeBySecret(ctx, theirs.SecretHash))(t)
+				if file := testkit.Must(db.Pickup(ctx, other.TokenHash))(t); len(file.Key) == 0 {
+					t.Error("the file of another person is wiped")
+				}
+				testkit.Equal(t, "counted", testkit.Must(db.EndedAlone(ctx, r.Alone))(t), 0)
+			})
+		})
+	}
 }
 
 func TestBlockingWhatHoldsNothing(t *testing.T) {

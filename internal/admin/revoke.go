@@ -67,7 +67,8 @@ func (s *Service) RevokeCertificate(ctx context.Context, by portal.Actor, serial
 }
 
 // RevokeDevice blocks a device: its certificates are revoked, and pending requests end.
-// It returns a bulk revocation like [Service.RevokeCertificate].
+// It returns a bulk revocation like [Service.RevokeCertificate]; the device is blocked even
+// then.
 func (s *Service) RevokeDevice(ctx context.Context, by portal.Actor, id portal.DeviceID, g Grounds) ([]ca.Serial, *BulkRevocation, error) {
 	d, err := s.Device(ctx, by, id)
 	if err != nil {
@@ -77,7 +78,7 @@ func (s *Service) RevokeDevice(ctx context.Context, by portal.Actor, id portal.D
 }
 
 // RevokePerson revokes everything a person has. It returns a bulk revocation like
-// [Service.RevokeCertificate].
+// [Service.RevokeCertificate]; codes, challenges, hand-offs and sessions end even then.
 func (s *Service) RevokePerson(ctx context.Context, by portal.Actor, id portal.PersonID, g Grounds) ([]ca.Serial, *BulkRevocation, error) {
 	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.Revoke, Target: target(id)}); err != nil {
 		return nil, nil, err

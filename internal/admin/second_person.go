@@ -36,7 +36,8 @@ func (s *Service) EndedAlone(ctx context.Context, by portal.Actor) (int, error) 
 
 // revokeOrAsk revokes certificates of one person, or makes a bulk revocation of the
 // filter that waits for a second administrator when the actor would end too many within
-// an hour.
+// an hour. The device or the person is closed at once even so: no new certificate may
+// follow while the order waits, and closing ends none.
 func (s *Service) revokeOrAsk(ctx context.Context, by portal.Actor, person portal.PersonID, g Grounds, r enroll.Revocation, f Filter) ([]ca.Serial, *BulkRevocation, error) {
 	var ended []ca.Serial
 	err := enroll.ErrSecondPerson
@@ -48,6 +49,12 @@ func (s *Service) revokeOrAsk(ctx context.Context, by portal.Actor, person porta
 	}
 	if g, err = g.Check(); err != nil {
 		return nil, nil, err
+	}
+	if r.BlockDevice != "" || r.EndPerson != "" {
+		r.CloseOnly = true
+		if _, err = s.revoke(ctx, by, person, g, r); err != nil {
+			return nil, nil, err
+		}
 	}
 	o, err := s.CreateBulk(ctx, by, f)
 	if err != nil {

@@ -1,13 +1,17 @@
 package admin_test
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"certportal/ca"
 	"certportal/internal/admin"
+	"certportal/internal/audit"
 	"certportal/internal/portal"
 	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 // TestA11_OneByOneNeedsSecondAdministrator has one administrator end certificates in
@@ -93,4 +97,51 @@ func TestA11_OneByOneNeedsSecondAdministrator(t *testing.T) {
 	if ended, o, err := ways[1].revoke(ada(), next()); err != nil || len(ended) != 1 || o != nil {
 		t.Errorf("an hour later: ended %v, order %+v, error %v", ended, o, err)
 	}
+}
+
+// TestA11_DeviceIsBlockedWhileItsCertificatesWait: above the number, the device is blocked
+// and the person closed at the request, whether a second administrator agrees or not.
+func TestA11_DeviceIsBlockedWhileItsCertificatesWait(t *testing.T) {
+	fixture.OnBothEngines(t, func(t *testing.T, address string) {
+		db, ctx := fixture.Open(t, address), t.Context()
+		var all []fixture.Enrolment
+		for _, person := range []portal.PersonID{"anna", "ben", "cleo"} {
+			all = append(all, fixture.NewEnrolment(t, person, "Phone").Issue(t, db))
+			testkit.NoError(t, db.SaveSession(ctx, [32]byte([]byte(string(person)+strings.Repeat(" ", 32))), string(person), []byte("x"),
+				time.Hour, testkit.Noon.Add(time.Hour), testkit.Noon))
+		}
+		s := testkit.Must(admin.New(admin.Config{
+			Store: db, SecondPerson: 1, Now: func() time.Time { return testkit.Noon }, Revoked: func() {},
+		}))(t)
+		if _, o, err := s.RevokeCertificate(ctx, ada(), all[0].Serial(), lost()); err != nil || o != nil {
+			t.Fatalf("within the number: order %+v, error %v", o, err)
+		}
+		_, byDevice, err := s.RevokeDevice(ctx, ada(), all[1].Device(), lost())
+		if err != nil || byDevice == nil || byDevice.State != admin.Waiting {
+			t.Fatalf("device: order %+v, error %v, want one that waits", byDevice, err)
+		}
+		_, byPerson, err := s.RevokePerson(ctx, ada(), "cleo", lost())
+		if err != nil || byPerson == nil || byPerson.State != admin.Waiting {
+			t.Fatalf("person: order %+v, error %v, want one that waits", byPerson, err)
+		}
+		for _, e := range all[1:] {
+			person := e.Reservation.Person
+			_, err := db.Session(ctx, [32]byte([]byte(string(person)+strings.Repeat(" ", 32))), testkit.Noon)
+			if !errors.Is(err, portal.ErrNotFound) {
+				t.Errorf("session of %s: %v, want none", person, err)
+			}
+			testkit.Equal(t, "status", testkit.Must(db.Device(ctx, person, e.Device()))(t).Certificate.Status, portal.Issued)
+		}
+		testkit.Equal(t, "blocked", testkit.Must(db.Device(ctx, "ben", all[1].Device()))(t).Blocked, testkit.Noon)
+		testkit.Equal(t, "recorded", fixture.Count(fixture.Entries(t, db), audit.DeviceBlocked), 1)
+		testkit.Equal(t, "counted", testkit.Must(s.EndedAlone(ctx, ada()))(t), 1)
+		for _, o := range []*admin.BulkRevocation{byDevice, byPerson} {
+			testkit.Must(s.ApproveBulk(ctx, eve(), o.ID))(t)
+		}
+		testkit.NoError(t, s.RunBulks(ctx))
+		for _, e := range all[1:] {
+			d := testkit.Must(db.Device(ctx, e.Reservation.Person, e.Device()))(t)
+			testkit.Equal(t, "status once agreed", d.Certificate.Status, portal.Revoked)
+		}
+	})
 }

@@ -111,6 +111,10 @@ type Revocation struct {
 	EndPerson   portal.PersonID
 	KeepSession [32]byte
 
+	// CloseOnly closes the device or the person and wipes the files that wait for them,
+	// but leaves certificates in force: these take a second administrator.
+	CloseOnly bool
+
 	// Alone bounds what one administrator revokes without a second one.
 	Alone Alone
 }

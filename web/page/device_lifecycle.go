@@ -4,10 +4,11 @@ import "time"
 
 // The states of a blocked device, as Blocked.List names them.
 const (
-	ListDone = "done" // the list of revoked certificates in force says so
-	ListSoon = "soon" // it is being made; the page reloads itself
-	ListLate = "late" // it should have been made by now
-	ListNone = "none" // there was nothing to list
+	ListDone  = "done"  // the list of revoked certificates in force says so
+	ListSoon  = "soon"  // it is being made; the page reloads itself
+	ListLate  = "late"  // it should have been made by now
+	ListNone  = "none"  // there was nothing to list
+	ListWaits = "waits" // its certificate works until a second administrator agrees
 )
 
 // The reasons for blocking a device, as the form field "reason" names them.
