@@ -50,7 +50,7 @@ func lives(f page.Layout) []sample {
 		{"blocked-over", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListDone, Number: 1764000000000}},
 		{"blocked-soon", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListSoon, Stolen: true}},
 		{"blocked-late", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListLate}},
-		{"blocked-waits", page.Blocked{Layout: f, Device: phone, At: noon(), List: page.ListWaits}},
+		{"blocked-waits", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListWaits}},
 		{"blocked-none", page.Blocked{Layout: f, Device: expired, At: noon(), List: page.ListNone}},
 		{"rename", page.Rename{Layout: f, Device: wide, Name: wide.Name}},
 		{"rename-often", page.Rename{Layout: f, Device: d, Name: "Work tablet", Errors: []page.FieldError{{Field: "name", Key: page.ErrRenamedOften, Limit: 20}}}},
