@@ -31,8 +31,8 @@ func knownCookieOf(r *http.Request) string {
 
 // clientKey is what the limits per address count under.
 func (s *Server) clientKey(r *http.Request) (string, error) {
-	if id, ok := s.signIn.KnownBrowser(knownCookieOf(r)); ok {
-		return "browser " + id, nil
+	if whose, ok := s.signIn.KnownBrowser(knownCookieOf(r)); ok {
+		return "known browsers " + whose, nil
 	}
 	return httprate.CanonicalizeIP(clientAddress(r)), nil
 }

@@ -20,8 +20,8 @@ var (
 const limitWindow = time.Minute
 
 // limitPerAddress allows count requests a minute from one address, a /64 of IPv6
-// counting as one. A known browser counts on its own, so that a flood from its address
-// does not stop it. It is the cheap outer limit, in the memory of this process; package
+// counting as one. The known browsers of a person count on their own, so that a flood from
+// their address does not stop them. It is the cheap outer limit, in the memory of this process; package
 // signin counts failed sign-ins per account.
 func (s *Server) limitPerAddress(count int) func(http.Handler) http.Handler {
 	return httprate.LimitBy(count, limitWindow, s.clientKey,

@@ -29,7 +29,8 @@ const maxKnown = 4
 type knownBrowsers struct{ key [32]byte }
 
 // knownBrowser is one entry of the cookie: a number drawn for it, the end of its life,
-// a mark that only its account gives, and a MAC over all of it.
+// the mark of its account, and a MAC over all of it. All entries of an account have the
+// same mark, so that signing in often gives no more of what is counted under it.
 type knownBrowser struct {
 	Nonce [16]byte
 	Until int64 // seconds
@@ -57,13 +58,13 @@ func (k knownBrowsers) sum(label string, parts ...[]byte) [16]byte {
 	return [16]byte(mac.Sum(nil))
 }
 
-func (k knownBrowsers) mark(b knownBrowser, account string) [16]byte {
-	return k.sum("account", b.Nonce[:], []byte(account))
+func (k knownBrowsers) mark(account string) [16]byte {
+	return k.sum("account", []byte(account))
 }
 
 func (k knownBrowsers) mac(b knownBrowser) [16]byte {
 	body := b.encode()
-	return k.sum("browser", body[:knownSize-len(b.MAC)])
+	return k.sum("known browser", body[:knownSize-len(b.MAC)])
 }
 
 // all returns the genuine entries of a cookie that are not over.
@@ -87,8 +88,9 @@ func (k knownBrowsers) all(cookie string, now time.Time) []knownBrowser {
 
 // of returns the entry of a cookie for an account.
 func (k knownBrowsers) of(cookie, account string, now time.Time) (knownBrowser, bool) {
+	mark := k.mark(account)
 	for _, b := range k.all(cookie, now) {
-		if mark := k.mark(b, account); hmac.Equal(mark[:], b.Mark[:]) {
+		if hmac.Equal(mark[:], b.Mark[:]) {
 			return b, true
 		}
 	}
@@ -99,11 +101,11 @@ func (k knownBrowsers) of(cookie, account string, now time.Time) (knownBrowser, 
 func (k knownBrowsers) add(cookie, account string, now time.Time) string {
 	b := knownBrowser{Until: now.Add(KnownLife).Unix()}
 	rand.Read(b.Nonce[:]) // never returns an error, see crypto/rand
-	b.Mark = k.mark(b, account)
+	b.Mark = k.mark(account)
 	b.MAC = k.mac(b)
 	parts := []string{base64.RawURLEncoding.EncodeToString(b.encode())}
 	for _, other := range k.all(cookie, now) {
-		if mark := k.mark(other, account); !bytes.Equal(mark[:], other.Mark[:]) && len(parts) < maxKnown {
+		if !bytes.Equal(b.Mark[:], other.Mark[:]) && len(parts) < maxKnown {
 			parts = append(parts, base64.RawURLEncoding.EncodeToString(other.encode()))
 		}
 	}
@@ -116,12 +118,13 @@ func (s *Service) KnowBrowser(cookie string, person portal.PersonID) string {
 	return s.known.add(cookie, string(person), s.c.Now())
 }
 
-// KnownBrowser returns the number of a browser that is known for some person, and false
-// for others. Limits per address count it on its own.
+// KnownBrowser returns the mark of a person for whom a browser is known, and false for
+// other browsers. Limits per address count all known browsers of that person as one,
+// however many cookies the person collects.
 func (s *Service) KnownBrowser(cookie string) (string, bool) {
 	all := s.known.all(cookie, s.c.Now())
 	if len(all) == 0 {
 		return "", false
 	}
-	return all[0].id(), true
+	return hex.EncodeToString(all[0].Mark[:]), true
 }
