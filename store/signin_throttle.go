@@ -32,10 +32,7 @@ func (db SignInRecords) Try(ctx context.Context, key string, limit signin.Limit,
 		if state, answer = before.next(limit, now); state == before {
 			return nil
 		}
-		_, err = t.Exec(ctx, `UPDATE attempts SET tries = $2, window_start = $3, paused_until = $4, forget_at = $5
-			WHERE key_hash = $1`, throttleKey(key), state.tries, state.start.UnixMilli(), millisOf(state.pausedUntil),
-			max(state.start.Add(limit.Window).UnixMilli(), millisOf(state.pausedUntil)))
-		return err
+		return t.setThrottle(ctx, key, state, limit.Window)
 	})
 	if err != nil {
 		return signin.Tries{}, err
@@ -55,6 +52,11 @@ func (s throttle) next(limit signin.Limit, now time.Time) (throttle, signin.Trie
 	if !s.pausedUntil.IsZero() || !now.Before(s.start.Add(limit.Window)) {
 		s = throttle{start: now}
 	}
+	return s.take(limit, now)
+}
+
+// take counts a try, or begins a pause.
+func (s throttle) take(limit signin.Limit, now time.Time) (throttle, signin.Tries) {
 	if s.tries >= limit.Tries {
 		s.pausedUntil = now.Add(limit.Window).Truncate(time.Millisecond)
 		return s, signin.Tries{Until: s.pausedUntil}
@@ -96,11 +98,33 @@ func (t *tx) lockThrottle(ctx context.Context, key string) (throttle, error) {
 	if err != nil {
 		return s, fmt.Errorf("locking throttle: %w", err)
 	}
+	s.setTimes(start, paused)
+	return s, nil
+}
+
+// throttle reads the row of a key; portal.ErrNotFound when there is none.
+func (t *tx) throttle(ctx context.Context, key string) (throttle, error) {
+	var s throttle
+	var start, paused sql.NullInt64
+	err := t.One(ctx, "SELECT tries, window_start, paused_until FROM attempts WHERE key_hash = $1",
+		[]any{throttleKey(key)}, &s.tries, &start, &paused)
+	s.setTimes(start, paused)
+	return s, err
+}
+
+// setTimes takes the times of a row. No pause is 0.
+func (s *throttle) setTimes(start, paused sql.NullInt64) {
 	s.start = sqldb.TimeOf(start)
 	if paused.Int64 != 0 {
 		s.pausedUntil = sqldb.TimeOf(paused)
 	}
-	return s, nil
+}
+
+func (t *tx) setThrottle(ctx context.Context, key string, s throttle, window time.Duration) error {
+	_, err := t.Exec(ctx, `UPDATE attempts SET tries = $2, window_start = $3, paused_until = $4, forget_at = $5
+		WHERE key_hash = $1`, throttleKey(key), s.tries, s.start.UnixMilli(), millisOf(s.pausedUntil),
+		max(s.start.Add(window).UnixMilli(), millisOf(s.pausedUntil)))
+	return err
 }
 
 // PausedUntil returns when the pause of a key ends; the zero time when there is

@@ -98,6 +98,46 @@ func TestA8_LeakingLimit(t *testing.T) {
 	})
 }
 
+// TestA8_CountersTogether counts as one what the directory counts as one: no counter
+// forgets, and no row is dropped, before all had a window without a try.
+func TestA8_CountersTogether(t *testing.T) {
+	counter := func(key string, tries int) signin.Counter {
+		return signin.Counter{Key: key, Limit: signin.Limit{Tries: tries, Window: 30 * time.Minute, Rolling: true}}
+	}
+	sum := signin.Together{Keys: []string{"strangers", "known", "again"}, Tries: 4}
+	steps := []struct {
+		name     string
+		at       time.Duration
+		counters []signin.Counter
+		want     signin.Tries
+	}{
+		{"first", 0, []signin.Counter{counter("strangers", 2)}, signin.Tries{Allowed: true, Left: 1}},
+		{"second", 0, []signin.Counter{counter("strangers", 2)}, signin.Tries{Allowed: true, Left: 0}},
+		{"third", time.Minute, []signin.Counter{counter("strangers", 2)}, signin.Tries{Until: testkit.Noon.Add(31 * time.Minute)}},
+		{"owner", 15 * time.Minute, []signin.Counter{counter("browser", 3), counter("known", 1)}, signin.Tries{Allowed: true, Left: 0}},
+		{"strangers after their window", 32 * time.Minute, []signin.Counter{counter("strangers", 2)}, signin.Tries{Until: testkit.Noon.Add(45 * time.Minute)}},
+		{"own counter refuses, nothing counts", 32 * time.Minute, []signin.Counter{counter("browser", 1), counter("again", 5)}, signin.Tries{Until: testkit.Noon.Add(62 * time.Minute)}},
+		{"the sum leaves one", 33 * time.Minute, []signin.Counter{counter("again", 5)}, signin.Tries{Allowed: true, Left: 0}},
+		{"and no more", 34 * time.Minute, []signin.Counter{counter("again", 5)}, signin.Tries{Until: testkit.Noon.Add(64 * time.Minute)}},
+		{"all quiet", 64 * time.Minute, []signin.Counter{counter("known", 1)}, signin.Tries{Allowed: true, Left: 0}},
+		{"strangers again", 64 * time.Minute, []signin.Counter{counter("strangers", 2)}, signin.Tries{Allowed: true, Left: 1}},
+	}
+	onBoth(t, func(t *testing.T, db *database) {
+		for _, s := range steps {
+			t.Run(s.name, func(t *testing.T) {
+				at := testkit.Noon.Add(s.at)
+				testkit.Must(db.PruneAttempts(t.Context(), at))(t)
+				testkit.Equal(t, "tries", testkit.Must(db.TryAll(t.Context(), s.counters, sum, at))(t), s.want)
+			})
+		}
+		if err := db.Forgive(t.Context(), "known"); err != nil {
+			t.Fatal(err)
+		}
+		got := testkit.Must(db.TryAll(t.Context(), []signin.Counter{counter("again", 5)}, sum, testkit.Noon.Add(65*time.Minute)))(t)
+		testkit.Equal(t, "after a right password", got, signin.Tries{Allowed: true, Left: 2})
+	})
+}
+
 func TestForgiveGiveBackAndPrune(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
@@ -144,5 +184,32 @@ func TestA8_ParallelTriesStayWithinLimit(t *testing.T) {
 		}
 		waiting.Wait()
 		testkit.Equal(t, "allowed", allowed.Load(), 3)
+	})
+}
+
+func TestA8_ParallelTriesStayBelowTheSum(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		replica := opened(t, db.address)
+		keys := []string{"strangers", "known", "again"}
+		var allowed atomic.Int32
+		var waiting sync.WaitGroup
+		for i := range 40 {
+			via := signin.Store(db)
+			if i%2 == 1 {
+				via = replica
+			}
+			waiting.Go(func() {
+				counter := signin.Counter{Key: keys[i%3], Limit: signin.Limit{Tries: 4, Window: time.Minute, Rolling: true}}
+				tries, err := via.TryAll(t.Context(), []signin.Counter{counter}, signin.Together{Keys: keys, Tries: 7}, testkit.Noon)
+				if err != nil {
+					t.Error(err)
+				}
+				if tries.Allowed {
+					allowed.Add(1)
+				}
+			})
+		}
+		waiting.Wait()
+		testkit.Equal(t, "allowed", allowed.Load(), 7)
 	})
 }

@@ -126,7 +126,7 @@ func (p *testPortal) newRegistrar(h *ca.Hierarchy, log *slog.Logger, change ...f
 func (p *testPortal) start(h *ca.Hierarchy, log *slog.Logger, change []func(*web.Config)) {
 	p.t.Helper()
 	signIn := testkit.Must(signin.New(signin.Config{
-		Directory: p.directory, Store: p.db, CodeAlone: true, Now: p.clock.Now, Log: log,
+		Directory: p.directory, Store: p.db, NeverLocks: true, CodeAlone: true, Now: p.clock.Now, Log: log,
 	}))(p.t)
 	p.lists = &fixedLists{crl.List{
 		Issuer: "issuing", Number: 1, ThisUpdate: testkit.Noon, NextUpdate: testkit.Noon.Add(72 * time.Hour),

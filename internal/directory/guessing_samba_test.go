@@ -32,7 +32,7 @@ func (c *counted) Authenticate(ctx context.Context, login, password string) (por
 func (fx *fixture) counting(c signin.Config) (*signin.Service, *counted) {
 	fx.t.Helper()
 	people := &counted{Directory: fx.people}
-	c.Directory, c.Store, c.Now = people, fx.db, fx.now
+	c.Directory, c.Store, c.Now, c.NeverLocks = people, fx.db, fx.now, true // until StayBelow
 	return testkit.Must(signin.New(c))(fx.t), people
 }
 

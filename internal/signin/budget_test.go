@@ -141,7 +141,7 @@ func TestA8_SumOfBudgetsStaysBelowTheLock(t *testing.T) {
 			guess(t, signIn, "anna", portal.Actor{Browser: cookie})
 			guess(t, signIn, "anna", portal.Actor{})
 		}
-		most := min(max(1, threshold-1), 3*signin.DefaultTries+2*signin.SessionTries)
+		most := min(max(1, threshold-1), signin.FineGrained-1)
 		if got := int(dir.asked.Load()); got != most {
 			t.Errorf("%d passwords were judged, want %d: the directory locks at %d", got, most, threshold)
 		}

@@ -44,6 +44,7 @@ const MaxCredential = 1024
 type Config struct {
 	Directory    portal.Directory
 	Store        Store
+	NeverLocks   bool          // the directory locks no account by itself; false assumes a low threshold until StayBelow
 	CodeAlone    bool          // codes that were made for it stand for a password
 	Secret       portal.Secret // of the installation, signs the cookies of known browsers; default: one of this process
 	Tries        int           // wrong passwords of one account in Window; default DefaultTries
@@ -86,7 +87,10 @@ func New(c Config) (*Service, error) {
 		rand.Read(c.Secret[:]) // never returns an error, see crypto/rand
 	}
 	s := &Service{c: c, known: knownBrowsers{c.Secret.Key("certportal known browsers")}, hashing: make(chan struct{}, codeHashers)}
-	s.StayBelow(0, 0)
+	s.assume()
+	if c.NeverLocks {
+		s.StayBelow(0, 0)
+	}
 	return s, nil
 }
 

@@ -15,6 +15,10 @@ type Store interface {
 	// are allowed; the next one starts a pause of the same length.
 	Try(ctx context.Context, key string, limit Limit, now time.Time) (Tries, error)
 
+	// TryAll counts one try under all the counters, or under none when one of them
+	// does not allow it. Left is that of the counter with the fewest.
+	TryAll(ctx context.Context, counters []Counter, sum Together, now time.Time) (Tries, error)
+
 	// GiveBack takes back one try whose outcome the client did not learn.
 	GiveBack(ctx context.Context, key string) error
 

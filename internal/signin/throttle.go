@@ -78,23 +78,19 @@ func (s *Service) count(ctx context.Context, v *attempt, b budget, by portal.Act
 			return err
 		}
 	}
-	for i, c := range b.counters {
-		tries, err := s.try(ctx, c.key, c.limit, s.c.Now(), portal.PausedSignIn)
-		if err != nil {
-			back := s.giveBack(ctx, v.budget...)
-			v.budget = nil
-			return errors.Join(err, back)
-		}
-		v.budget = append(v.budget, c.key)
-		if i == 0 || tries.Left < v.left {
-			v.left = tries.Left
-		}
-		v.pause = s.account.Load().strangers.Window
+	tries, err := s.c.Store.TryAll(ctx, b.counters, s.together(v.account), s.c.Now())
+	if err != nil {
+		return portal.AsOutage(portal.PartStore, "counting tries", err)
 	}
+	if !tries.Allowed {
+		return &portal.Refusal{Reason: portal.PausedSignIn, Until: tries.Until}
+	}
+	for _, c := range b.counters {
+		v.budget = append(v.budget, c.Key)
+	}
+	v.left, v.pause = tries.Left, s.account.Load().pause
 	return nil
 }
-
-func accountKey(canonical string) string { return "sign-in " + canonical }
 
 // AccountKey is the key of the wrong passwords of an account, for callers that show
 // how long its pause lasts. It returns an *Outage when the directory does not
@@ -117,16 +113,16 @@ func (s *Service) try(ctx context.Context, key string, l Limit, now time.Time, p
 	return tries, nil
 }
 
-// BrowserCodes is how many codes that open nothing may come from one known browser in
-// the window of sign-in tries, before its network counts.
+// BrowserCodes is how many codes that open nothing may come from the known browsers of
+// one person in the window of sign-in tries, before their network counts.
 const BrowserCodes = 10
 
-// countSource counts a code of a client that is not signed in, of its browser if that
-// is known, else of its network.
+// countSource counts a code of a client that is not signed in, of the known browsers
+// of its person if it is one of them, else of its network.
 func (s *Service) countSource(ctx context.Context, kind string, tries int, by portal.Actor) ([]string, error) {
 	spread := Limit{Tries: tries, Window: s.c.Window, Leaking: true}
-	if id, ok := s.KnownBrowser(by.Browser); ok {
-		key, own := kind+" of browser "+id, spread
+	if whose, ok := s.KnownBrowser(by.Browser); ok {
+		key, own := kind+" of known browsers "+whose, spread
 		own.Tries = BrowserCodes
 		_, err := s.try(ctx, key, own, s.c.Now(), portal.PausedCodes)
 		var refusal *portal.Refusal

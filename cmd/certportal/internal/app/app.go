@@ -204,7 +204,8 @@ func (p *App) openRegistrar(context.Context, *config.Terminal) error {
 	p.SignIn, err = signin.New(signin.Config{
 		Directory: p.People, Store: p.DB, Secret: p.CA.Secret, Now: p.Now, Log: p.log,
 		Tries: limits.Tries, AddressTries: limits.TriesPerAddress, Window: limits.Window,
-		Timeout: p.Settings.Directory.Timeout, CodeAlone: p.Settings.Helpdesk.CodeAlone,
+		NeverLocks: p.Settings.Directory.Kind == config.KindBuiltin,
+		Timeout:    p.Settings.Directory.Timeout, CodeAlone: p.Settings.Helpdesk.CodeAlone,
 	})
 	if err != nil {
 		return err

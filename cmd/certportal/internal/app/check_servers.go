@@ -67,9 +67,8 @@ func (p *App) checkAtStart(ctx context.Context) {
 	}
 }
 
-// followLock reads the lockout policy now and every hour. Until it is known the
-// limit of the settings may be too high: a directory that was down at the start is
-// asked every minute.
+// followLock reads the lockout policy now and every hour. Until it is known sign-in
+// assumes a strict one: a directory that was down at the start is asked every minute.
 func (p *App) followLock(ctx context.Context) {
 	for {
 		wait := time.Hour
@@ -89,13 +88,13 @@ func (p *App) followLock(ctx context.Context) {
 func (p *App) stayBelowLock(ctx context.Context) bool {
 	lock, err := p.ldap.Lockout(ctx)
 	if err != nil {
-		// The limit of the settings, or of the last answer, stays.
+		// What is assumed, or the last answer, stays.
 		if ctx.Err() == nil {
 			p.log.Warn("reading the directory's lockout policy", "err", err)
 		}
 		return false
 	}
-	allowed := p.SignIn.StayBelow(lock.Threshold, lock.Window)
+	allowed := p.SignIn.StayBelow(doctor.LockOf(p.Settings, lock), lock.Window)
 	if lock.Threshold > 0 && allowed < p.Settings.SignIn.Tries {
 		p.log.Warn("fewer tries than sign_in.tries, to stay below the directory's lock", "allowed", allowed, "lock", lock.Threshold)
 	}

@@ -84,26 +84,43 @@ func (d *Doctor) checkAuditLog(ctx context.Context) []portal.Finding {
 	return []portal.Finding{found("ledger", err, fmt.Sprintf("%d entries, verified up to %d", state.Head.Seq, state.Verification.Seq))}
 }
 
+// LockOf returns the threshold that the tries of an account must stay below. Fine-grained
+// policies of AD are not read, and may lock at signin.FineGrained where the domain does
+// not. Of an LDAP directory no policy is read: the setting says what it bears.
+func LockOf(s *config.Settings, lock directory.Lockout) int {
+	switch {
+	case s.Directory.Kind == config.KindLDAP:
+		return s.SignIn.Tries + 1
+	case lock.Threshold == 0:
+		return signin.FineGrained
+	}
+	return lock.Threshold
+}
+
 // CheckTries compares the portal's own limit with the directory's lock.
 func CheckTries(ctx context.Context, s *config.Settings, d *directory.LDAP) portal.Finding {
 	f := portal.Finding{What: "sign_in.tries", State: portal.FindingOK}
 	lock, err := d.Lockout(ctx)
-	switch {
-	case err != nil:
+	if err != nil {
 		f.State, f.Text = portal.FindingFailed, "the lockout policy cannot be read: "+err.Error()
+		return f
+	}
+	strangers, known, again := signin.ShareTries(LockOf(s, lock), s.SignIn.Tries)
+	f.Text = fmt.Sprintf("%d for unknown browsers, %d for known ones, %d for sessions, together ", strangers, known, again)
+	switch {
+	case s.Directory.Kind == config.KindLDAP:
+		f.Text += fmt.Sprintf("%d; keep that below the directory's own lock, which is not read", strangers+known+again)
 	case lock.Threshold == 1:
 		f.State = portal.FindingWarning
 		f.Text = "the directory locks an account at the first wrong password: nothing can stay below that; raise lockoutThreshold"
-	case lock.Threshold > 0:
-		strangers, known, again := signin.ShareTries(lock.Threshold, s.SignIn.Tries)
-		f.Text = fmt.Sprintf("%d for unknown browsers, %d for known ones, %d for sessions, together below the directory's own lock at %d in %v",
-			strangers, known, again, lock.Threshold, lock.Window)
+	case lock.Threshold == 0:
+		f.Text += fmt.Sprintf("below %d, where a fine-grained policy may lock; the domain has no lock of its own", signin.FineGrained)
+	default:
+		f.Text += fmt.Sprintf("below the directory's own lock at %d in %v", lock.Threshold, lock.Window)
 		if strangers < s.SignIn.Tries || known == 0 || again == 0 {
 			f.State = portal.FindingWarning
 			f.Text += fmt.Sprintf("; sign_in.tries is %d: raise lockoutThreshold to 10 or more", s.SignIn.Tries)
 		}
-	default:
-		f.Text = fmt.Sprintf("%d; the directory tells of no lock of its own", s.SignIn.Tries)
 	}
 	return f
 }
