@@ -21,7 +21,7 @@ func TestF3_FullDisk(t *testing.T) {
 		t.Skip("mounting a small disk needs root")
 	}
 	d := &demo{t: t, dir: t.TempDir()}
-	if err := syscall.Mount("tmpfs", d.dir, "tmpfs", 0, "size=16m"); err != nil {
+	if err := syscall.Mount("tmpfs", d.dir, "tmpfs", 0, "size=16m,mode=0700"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(d.dir, syscall.MNT_DETACH) })
