@@ -24,7 +24,7 @@ func spoilt() []func(map[string][]string) {
 	}
 }
 
-// TestA11_OneBadEntryAmongMany reads 250 people of whom some have entries that cannot be
+// TestA11_OneBadEntryAmongMany reads 250 people, some with entries that cannot be
 // read. The others are read, searched and found, and the error names the entries.
 func TestA11_OneBadEntryAmongMany(t *testing.T) {
 	s := corp(t, ldapserver.Config{})

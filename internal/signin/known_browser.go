@@ -25,7 +25,7 @@ const maxKnown = 4
 // knownBrowsers makes and checks the cookies of known browsers, after "device cookies"
 // of OWASP. A browser gets one with a right password. It opens nothing: wrong passwords
 // from it count against a budget of its own, which strangers cannot use up. It names
-// nobody who has no key, and the portal keeps nothing of it but the count of a lost one.
+// no one without the key, and the portal keeps nothing of it but the count of a lost one.
 type knownBrowsers struct{ key [32]byte }
 
 // knownBrowser is one entry of the cookie: a number drawn for it, the end of its life,
@@ -118,7 +118,7 @@ func (s *Service) KnowBrowser(cookie string, person portal.PersonID) string {
 	return s.known.add(cookie, string(person), s.c.Now())
 }
 
-// KnownBrowser returns the mark of a person for whom a browser is known, and false for
+// KnownBrowser returns the mark of the person who is known to use a browser, and false for
 // other browsers. Limits per address count all known browsers of that person as one,
 // however many cookies the person collects.
 func (s *Service) KnownBrowser(cookie string) (string, bool) {
