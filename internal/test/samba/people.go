@@ -133,6 +133,8 @@ func (dc *DC) AddGroup(t testing.TB, name string) Entry {
 func (dc *DC) addedEntry(t testing.TB, dn string) Entry {
 	t.Helper()
 	e := dc.Entry(t, dn)
+	dc.mu.Lock()
+	defer dc.mu.Unlock()
 	dc.added = append(dc.added, e.GUID)
 	return e
 }

@@ -59,11 +59,11 @@ type DC struct {
 
 	temporary bool                // the folder is removed with the controller
 	tainted   bool                // changed in a way that reset cannot undo
-	added     []string            // GUIDs of the entries that the test added
 	replaced  map[string][]string // original attributes of the domain entry
 
-	mu   sync.Mutex
-	conn *ldap.Conn // bound as Administrator; replaced after a restart
+	mu    sync.Mutex // parallel parts of a test add people to one controller
+	added []string   // GUIDs of the entries that the test added
+	conn  *ldap.Conn // bound as Administrator; replaced after a restart
 }
 
 // Start runs a domain controller until the end of the test.
