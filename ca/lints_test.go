@@ -148,8 +148,8 @@ func userMutations() []mutation {
 	}
 	sid := FixtureSubject().SID
 	return []mutation{
-		{"another common name", "common-name-is-upn", func(b *bench) { b.template.Subject.CommonName = "bob@example.com" }},
-		{"more in the subject", "common-name-is-upn", func(b *bench) { b.template.Subject.Organization = []string{"Example"} }},
+		{"another common name", "subject-is-the-persons", func(b *bench) { b.template.Subject.CommonName = "bob@example.com" }},
+		{"more in the subject", "subject-is-the-persons", func(b *bench) { b.template.Subject.Organization = []string{"Example"} }},
 		{"another UPN", "san-upn", names(func(s *Subject) { s.UPN = "administrator@example.com" })},
 		{"UPN in another case", "san-upn", names(func(s *Subject) { s.UPN = "Alice@example.com" })},
 		{"no names", "san-upn", func(b *bench) { b.remove(oidSAN()) }},

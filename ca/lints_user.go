@@ -3,6 +3,7 @@ package ca
 import (
 	"bytes"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 // value independently of the builder, so that it finds faults of the builder.
 func userRules() []rule {
 	return []rule{
-		{"common-name-is-upn", "RFC 5280 section 4.1.2.6 and ub-common-name, subject of the User profile", lintCommonName},
+		{"subject-is-the-persons", "RFC 5280 section 4.1.2.6 and ub-common-name, subject of the User profile", lintSubject},
 		{"san-upn", "KB5014754, account lookup by UPN", lintUPN},
 		{"san-mail", "RFC 5280 section 4.2.1.6", lintMail},
 		{"san-nothing-else", "KB5014754, weak mappings", lintSANOnly},
@@ -28,23 +29,45 @@ func userRules() []rule {
 	}
 }
 
-func lintCommonName(cert *x509.Certificate, want *spec) error {
-	names := cert.Subject.Names
-	if len(names) != 1 || !names[0].Type.Equal(oidCommonName()) {
-		return errors.New("subject is not a common name alone")
+// lintSubject reads the names as they are encoded. None of them may be taken for another
+// person's UPN.
+func lintSubject(cert *x509.Certificate, want *spec) error {
+	var found pkix.RDNSequence
+	if rest, err := asn1.Unmarshal(cert.RawSubject, &found); err != nil || len(rest) > 0 || len(found) == 0 {
+		return errors.New("subject is not a list of names")
 	}
-	value, _ := names[0].Value.(string)
-	if len([]rune(want.subject.UPN)) <= 64 {
-		if value != want.subject.UPN {
-			return errors.New("common name is not the user principal name")
+	for _, part := range found {
+		value, isText := part[0].Value.(string)
+		if len(part) != 1 || !isText || value == "" {
+			return errors.New("subject has a name that is empty or of several parts")
 		}
+		if strings.Contains(value, "@") && value != want.subject.UPN {
+			return errors.New("subject holds an @ that is not of the user principal name")
+		}
+	}
+	if want.profile.subject == SubjectDirectoryName && found.String() == want.subject.DirectoryName.String() {
 		return nil
 	}
+	return lintCommonName(found, want)
+}
+
+// lintCommonName is about a subject that is a common name alone.
+func lintCommonName(found pkix.RDNSequence, want *spec) error {
+	value, _ := found[0][0].Value.(string)
+	if len(found) != 1 || !found[0][0].Type.Equal(oidCommonName()) {
+		return errors.New("subject is neither a common name alone nor the directory's")
+	}
+	if value == want.subject.UPN && len([]rune(value)) <= 64 {
+		return nil
+	}
+	short := len([]rune(want.subject.UPN)) <= 64
+	if short && want.profile.subject != SubjectDisplayName {
+		return errors.New("common name is not the user principal name")
+	}
 	local, _, _ := strings.Cut(want.subject.UPN, "@")
-	name := strings.TrimSpace(want.subject.Name)
-	own := value == norm.NFC.String(name) || strings.HasPrefix(local, value)
-	if value == "" || len([]rune(value)) > 64 || strings.Contains(value, "@") || !own {
-		return errors.New("common name in place of a long user principal name is not the person's")
+	own := value == norm.NFC.String(strings.TrimSpace(want.subject.Name)) || !short && strings.HasPrefix(local, value)
+	if len([]rune(value)) > 64 || !own {
+		return errors.New("common name in place of a user principal name is not the person's")
 	}
 	return nil
 }

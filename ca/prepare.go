@@ -101,7 +101,7 @@ func userTemplate(p *Profile, s Subject, kind KeyKind) (*x509.Certificate, error
 		extensions = append(extensions, sid)
 	}
 	return &x509.Certificate{
-		Subject:         pkix.Name{CommonName: s.CommonName()},
+		Subject:         s.field(p.subject),
 		KeyUsage:        p.keyUsage(kind),
 		ExtraExtensions: extensions,
 	}, nil

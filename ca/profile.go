@@ -32,7 +32,8 @@ type ProfileConfig struct {
 	// OCSPURLs are the addresses of OCSP responders, with http. Optional.
 	OCSPURLs []string
 
-	RequireSID bool // refuse subjects without SID; set it for Active Directory
+	Subject    SubjectForm // Optional: what stands in the field subject; default [SubjectUPN]
+	RequireSID bool        // refuse subjects without SID; set it for Active Directory
 }
 
 // Profile is a checked ProfileConfig. It is immutable, so it may be shared.
@@ -44,6 +45,7 @@ type Profile struct {
 	extKeyUsages []asn1.ObjectIdentifier
 	enciphers    bool
 	publication  publication
+	subject      SubjectForm
 	requireSID   bool
 }
 
@@ -80,6 +82,9 @@ func NewProfile(cfg ProfileConfig) (*Profile, error) {
 		return nil, fmt.Errorf("checking profile %s: %w", p.name, err)
 	}
 	if p.extKeyUsages, p.enciphers, err = checkUsages(cfg.ExtKeyUsages); err != nil {
+		return nil, fmt.Errorf("checking profile %s: %w", p.name, err)
+	}
+	if p.subject, err = ParseSubjectForm(string(cfg.Subject)); err != nil {
 		return nil, fmt.Errorf("checking profile %s: %w", p.name, err)
 	}
 	if p.publication, err = newPublication(cfg.CRLURLs, cfg.IssuerURLs, cfg.OCSPURLs); err != nil {

@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"crypto/x509/pkix"
 	"net/mail"
 	"strconv"
 	"strings"
@@ -17,6 +18,11 @@ type Subject struct {
 	Mail string // Optional: e-mail address for rfc822Name, ASCII
 	SID  string // Optional: security identifier, such as S-1-5-21-1-2-3-1001
 	Name string // Optional: display name, the common name where the UPN is too long for one
+
+	// DirectoryName is the distinguished name of the person's entry as X.509 orders it,
+	// the root of the tree first, with strings as values. Optional, for
+	// [SubjectDirectoryName].
+	DirectoryName pkix.RDNSequence
 }
 
 // CommonName returns the UPN when it is short enough (RFC 5280, ub-common-name), else the
@@ -26,9 +32,7 @@ func (s Subject) CommonName() string {
 	if utf8.RuneCountInString(s.UPN) <= maxCommonName {
 		return s.UPN
 	}
-	name := norm.NFC.String(strings.TrimSpace(s.Name))
-	foreign := func(r rune) bool { return r == '@' || r != ' ' && !unicode.IsPrint(r) }
-	if name != "" && utf8.ValidString(name) && utf8.RuneCountInString(name) <= maxCommonName && !strings.ContainsFunc(name, foreign) {
+	if name := s.displayName(); name != "" {
 		return name
 	}
 	local, _, _ := strings.Cut(s.UPN, "@")

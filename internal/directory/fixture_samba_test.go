@@ -33,7 +33,8 @@ type fixture struct {
 	people *directory.LDAP
 	db     *store.DB
 	signIn *signin.Service
-	ahead  atomic.Int64 // nanoseconds by which the portal's clock is ahead
+	form   ca.SubjectForm // of the certificates that the next registrar issues
+	ahead  atomic.Int64   // nanoseconds by which the portal's clock is ahead
 }
 
 func (fx *fixture) now() time.Time { return time.Now().Add(time.Duration(fx.ahead.Load())).UTC() }
@@ -71,7 +72,7 @@ func (fx *fixture) over(people portal.Directory) *enroll.Registrar {
 	}, fx.now()))(fx.t)
 	issuer := testkit.Must(ca.NewIssuer(ca.IssuerConfig{Certificate: hierarchy.Issuing, Signer: hierarchy.IssuingKey}))(fx.t)
 	profile := testkit.Must(ca.NewProfile(ca.ProfileConfig{
-		Name: "User", CRLURLs: []string{"http://pki.example/crl/issuing.crl"},
+		Name: "User", CRLURLs: []string{"http://pki.example/crl/issuing.crl"}, Subject: fx.form,
 	}))(fx.t)
 	log := slog.New(slog.DiscardHandler)
 	return testkit.Must(enroll.New(enroll.Config{

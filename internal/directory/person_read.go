@@ -76,6 +76,7 @@ func (l *LDAP) readPerson(ctx context.Context, id portal.PersonID) (portal.Perso
 	if err != nil {
 		return portal.Person{}, l.d.unread(id, e, err)
 	}
+	p.DirectoryName = directoryName(e.DN)
 	in, err := l.readMembership(ctx, e, &p)
 	if err != nil {
 		return portal.Person{}, fmt.Errorf("reading person %s: %w", id, err)

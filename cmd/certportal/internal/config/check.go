@@ -153,6 +153,7 @@ func (s *Settings) checkCertificates() error {
 	if !between(c.PreparedKeys, 0, 1000) {
 		errs = append(errs, mistake("certificates.prepared_keys", c.PreparedKeys, "choose 0 to 1000"))
 	}
+	errs = append(errs, s.checkSubject())
 	for _, usage := range c.Usages {
 		if !slices.Contains([]string{"clientAuth", "emailProtection", "efs"}, usage) {
 			errs = append(errs, mistake("certificates.usages", usage, "choose from clientAuth, emailProtection, efs"))
@@ -162,6 +163,17 @@ func (s *Settings) checkCertificates() error {
 		errs = append(errs, mistake("certificates.usages", strings.Join(c.Usages, ","), "clientAuth must be among them: mail servers ask for it"))
 	}
 	return errors.Join(errs...)
+}
+
+func (s *Settings) checkSubject() error {
+	form, err := ca.ParseSubjectForm(string(s.Certificates.Subject))
+	switch {
+	case err != nil:
+		return mistake("certificates.subject", s.Certificates.Subject, "choose upn, display_name or directory_name")
+	case form == ca.SubjectDirectoryName && s.Directory.Kind == KindBuiltin:
+		return mistake("certificates.subject", form, "the built-in directory has no distinguished names: choose upn or display_name")
+	}
+	return nil
 }
 
 func (s *Settings) checkPages() error {

@@ -86,6 +86,8 @@ func TestSettingsRefuse(t *testing.T) {
 		{"port by name", "listen: ':https'", []string{"listen", "0 to 65535"}},
 		{"long company", "organization: 一二三四五六七八九十一二三四五六七八", []string{"organization", "53 bytes"}},
 		{"too many days", "certificates: {days: 5000}", []string{"certificates.days", "1 to 1095"}},
+		{"another subject", "certificates: {subject: cn}", []string{"certificates.subject", "directory_name"}},
+		{"no such names", "certificates: {subject: directory_name}", []string{"certificates.subject", "built-in directory"}},
 		{"renewal at once", "certificates: {renew_from_days: 0}", []string{"certificates.renew_from_days", "1 to 365"}},
 		{"no overlap", "certificates: {overlap_days: 0}", []string{"certificates.overlap_days", "1 to 30"}},
 		{"usage of a domain controller", "certificates: {usages: [clientAuth, serverAuth]}", []string{"serverAuth", "choose from"}},

@@ -130,6 +130,13 @@ type CertificateSettings struct {
 	// Days a certificate is valid.
 	Days int `yaml:"days"`
 
+	// Its field "subject": upn (common name: the user principal name), display_name
+	// (common name: the display name) or directory_name (the distinguished name of the
+	// person's entry). Servers that map by common name, such as Z-Push and nginx, need
+	// upn. A UPN of over 64 characters, the limit of a common name, gives way to the
+	// display name. The UPN is in the subject alternative name in any case.
+	Subject ca.SubjectForm `yaml:"subject"`
+
 	// What it may be used for: clientAuth, emailProtection, efs.
 	Usages []string `yaml:"usages"`
 
@@ -184,7 +191,7 @@ func Defaults() Settings {
 		CA: CASettings{RootKey: ca.RSA3072, IssuingKey: ca.RSA3072},
 		Certificates: CertificateSettings{
 			Key: ca.RSA2048, Days: 365, Devices: enroll.DefaultQuota, PerHour: 30, PreparedKeys: 16,
-			RenewFromDays: 60, OverlapDays: 7,
+			RenewFromDays: 60, OverlapDays: 7, Subject: ca.SubjectUPN,
 			Usages: []string{"clientAuth", "emailProtection", "efs"},
 		},
 		Revocation: defaultRevocation(),
