@@ -21,6 +21,7 @@ type account struct {
 	name    string // display name
 	given   string // given name, may be empty
 	expires time.Time
+	login   string    // name as it was typed at the sign-in; empty after one at the provider
 	proven  time.Time // time of the last full sign-in, not by a remembered session of the provider; zero for never
 	desk    string    // where staff pages begin for them; empty for employees
 
@@ -64,7 +65,7 @@ func accountOf(session *sessions.Session) account {
 		return time.Unix(unix, 0)
 	}
 	return account{
-		person: portal.PersonID(text("person")), name: text("name"), given: text("given"),
+		person: portal.PersonID(text("person")), name: text("name"), given: text("given"), login: text("login"),
 		expires: moment("expires"), proven: moment("proven"), desk: text("desk"),
 		offer: signin.HandoffID(text("offer")), code: signin.HandoffCode(text("code")),
 		phone: signin.HandoffID(text("phone")), device: portal.DeviceID(text("device")),
@@ -72,14 +73,15 @@ func accountOf(session *sessions.Session) account {
 	}
 }
 
-// openSession opens a new session for the person. proven means that they authenticated
-// just now, not by a remembered session of the provider.
-func (s *Server) openSession(w http.ResponseWriter, r *http.Request, p portal.Person, proven bool) error {
+// openSession opens a new session for the person. login is the name that they typed, if
+// they did; proven means that they authenticated just now, not by a remembered session of
+// the provider.
+func (s *Server) openSession(w http.ResponseWriter, r *http.Request, p portal.Person, login string, proven bool) error {
 	lifetime := s.limits.Lifetime
 	if authz.IsStaff(p) {
 		lifetime = s.limits.StaffLifetime
 	}
-	return s.beginSession(w, r, p, sessionStart{lifetime: lifetime, proven: proven})
+	return s.beginSession(w, r, p, sessionStart{lifetime: lifetime, login: login, proven: proven})
 }
 
 // openPhoneSession opens a session for one certificate, after a hand-off or a pickup
@@ -91,6 +93,7 @@ func (s *Server) openPhoneSession(w http.ResponseWriter, r *http.Request, p port
 // sessionStart describes a new session.
 type sessionStart struct {
 	lifetime time.Duration
+	login    string
 	proven   bool
 	phone    signin.HandoffID // that opened it, empty for a whole session
 
@@ -112,10 +115,12 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, p portal.P
 		}
 	}
 	session.ID = ""
+	typed := carriedForm(session.Values, p.ID)
 	clear(session.Values)
 	session.Values["person"] = string(p.ID)
 	session.Values["name"] = p.Name
 	session.Values["given"] = p.GivenName
+	session.Values["login"] = start.login
 	now := strconv.FormatInt(s.now().Unix(), 10)
 	if start.proven {
 		session.Values["proven"] = now
@@ -125,6 +130,7 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, p portal.P
 	session.Values["invitation"] = string(start.invitation)
 	if start.phone == "" {
 		session.Values["desk"] = staffHome(p.Roles)
+		session.Values[typedKey] = typed
 	}
 	if err := session.Save(r, w); err != nil {
 		return &portal.Outage{Part: portal.PartStore, Err: err}
@@ -195,7 +201,7 @@ func (s *Server) requireSession(next http.Handler) http.Handler {
 			return
 		}
 		if !ok {
-			_ = redirect(w, signInAddress(pagePath(r)))
+			_ = redirect(w, signInAddress(s.returnPath(r)))
 			return
 		}
 		next.ServeHTTP(w, r)

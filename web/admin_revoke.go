@@ -54,6 +54,21 @@ func (s adminPages) leftAlone(r *http.Request) (left, recent int, err error) {
 	return max(0, s.admin.SecondPerson()-recent), recent, err
 }
 
+// showConfirm shows the confirm page, with what was typed before a sign-in.
+func (s adminPages) showConfirm(w http.ResponseWriter, r *http.Request, p page.AdminRevoke, err error) error {
+	if err != nil {
+		return err
+	}
+	f, ok, err := s.typedAgain(w, r)
+	if err != nil {
+		return err
+	}
+	if p.Resumed = ok; ok {
+		p.Cause, p.Comment = f["cause"], f["comment"]
+	}
+	return s.render(w, r, http.StatusOK, p)
+}
+
 // redisplay shows the confirm page with the field error; it returns other errors.
 func (s adminPages) redisplay(w http.ResponseWriter, r *http.Request, p page.AdminRevoke, g admin.Grounds, err error) error {
 	mistake, ok := mistakeOf(err)
@@ -100,10 +115,7 @@ func (s adminPages) confirmCertificatePage(r *http.Request) (page.AdminRevoke, a
 // showRevokeCertificate is GET /admin/certificates/{serial}/revoke.
 func (s adminPages) showRevokeCertificate(w http.ResponseWriter, r *http.Request) error {
 	p, _, err := s.confirmCertificatePage(r)
-	if err != nil {
-		return err
-	}
-	return s.render(w, r, http.StatusOK, p)
+	return s.showConfirm(w, r, p, err)
 }
 
 // submitRevokeCertificate is its POST.
@@ -138,10 +150,7 @@ func (s adminPages) confirmDevicePage(r *http.Request) (page.AdminRevoke, admin.
 // showRevokeDevice is GET /admin/devices/{id}/revoke.
 func (s adminPages) showRevokeDevice(w http.ResponseWriter, r *http.Request) error {
 	p, _, err := s.confirmDevicePage(r)
-	if err != nil {
-		return err
-	}
-	return s.render(w, r, http.StatusOK, p)
+	return s.showConfirm(w, r, p, err)
 }
 
 // submitRevokeDevice is its POST.
@@ -184,10 +193,7 @@ func (s adminPages) confirmPersonPage(r *http.Request) (page.AdminRevoke, portal
 // showRevokePerson is GET /admin/people/{person}/revoke.
 func (s adminPages) showRevokePerson(w http.ResponseWriter, r *http.Request) error {
 	p, _, err := s.confirmPersonPage(r)
-	if err != nil {
-		return err
-	}
-	return s.render(w, r, http.StatusOK, p)
+	return s.showConfirm(w, r, p, err)
 }
 
 // submitRevokePerson is its POST.

@@ -79,6 +79,13 @@ func (s adminPages) showBulkRevocation(w http.ResponseWriter, r *http.Request) e
 	if err != nil {
 		return err
 	}
+	f, ok, err := s.typedAgain(w, r)
+	if err != nil {
+		return err
+	}
+	if p.Resumed = ok; ok {
+		p.Typed = page.AdminTyped{Count: f["count"], Cause: f["cause"], Comment: f["comment"]}
+	}
 	return s.render(w, r, http.StatusOK, p)
 }
 

@@ -62,6 +62,13 @@ func (s helpdeskPages) showGiveCode(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
+	f, ok, err := s.typedAgain(w, r)
+	if err != nil {
+		return err
+	}
+	if p.Resumed = ok; ok {
+		p.Checked, p.Note, p.Purpose, p.Device = f["checked"], f["note"], f["purpose"], f["device"]
+	}
 	return s.render(w, r, http.StatusOK, p)
 }
 
@@ -194,7 +201,7 @@ func (s helpdeskPages) showCodeGiven(w http.ResponseWriter, r *http.Request) err
 	p := page.CodeGiven{
 		Layout: s.staffLayout(r), Person: nameOf(person), Back: personPath(person.ID), Again: personPath(person.ID) + "/code",
 		Slip: givenPath(i) + "/slip", Expires: i.Expires, Waiting: i.State == signin.InvitationWaiting,
-		Mailed: s.helpdesk.MailsCodes(),
+		Mailed: s.helpdesk.MailsCodes(), Address: s.public.Host + pickupPath,
 	}
 	if code != "" {
 		p.Code = code.Grouped()

@@ -216,6 +216,13 @@ func (s helpdeskPages) showBlockDevice(w http.ResponseWriter, r *http.Request) e
 	if err != nil {
 		return err
 	}
+	f, ok, err := s.typedAgain(w, r)
+	if err != nil {
+		return err
+	}
+	if p.Resumed = ok; ok {
+		p.Reason, p.Checked, p.Note = f["reason"], f["checked"], f["note"]
+	}
 	return s.render(w, r, http.StatusOK, p)
 }
 

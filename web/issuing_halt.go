@@ -14,10 +14,18 @@ func (s adminPages) showHalt(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.render(w, r, http.StatusOK, page.AdminHalt{
+	p := page.AdminHalt{
 		Layout: s.staffLayout(r), On: h.On(), Since: h.Since, Actor: h.Actor, Text: h.Reason,
 		Restored: h.Reason == admin.RestoredCopy,
-	})
+	}
+	f, ok, err := s.typedAgain(w, r)
+	if err != nil {
+		return err
+	}
+	if ok && !p.On {
+		p.Text, p.Resumed = f["comment"], true
+	}
+	return s.render(w, r, http.StatusOK, p)
 }
 
 // submitHalt is POST /admin/halt.

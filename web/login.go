@@ -29,6 +29,9 @@ func (s signInPages) showLogin(w http.ResponseWriter, r *http.Request) error {
 	p.TimedOut = !ok && err == nil && cookieErr == nil
 	p.Again = ok && !a.limited()
 	p.AgainStaff = p.Again && changesAsStaff(next)
+	if p.Again {
+		p.Username = a.login
+	}
 	return s.render(w, r, http.StatusOK, p)
 }
 
@@ -76,7 +79,7 @@ func (s signInPages) submitLogin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.openSession(w, r, person, true); err != nil {
+	if err := s.openSession(w, r, person, p.Username, true); err != nil {
 		return err
 	}
 	http.SetCookie(w, newKnownCookie(s.signIn.KnowBrowser(knownCookieOf(r), person.ID)))

@@ -100,8 +100,9 @@ func pagePath(r *http.Request) string {
 	return here + "?" + query.Encode()
 }
 
-// maxLocalPath bounds a local address, in bytes.
-const maxLocalPath = 512
+// maxLocalPath bounds a local address, in bytes. A search fits in, and the address still
+// fits into the cookie of a sign-in at the provider.
+const maxLocalPath = 2 << 10
 
 // localPath accepts an address of this portal, path and query only. It refuses every
 // form that browsers treat as another site: two slashes, a backslash, a scheme.

@@ -160,7 +160,7 @@ func (s signInPages) finishSSO(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.openSession(w, r, person, !start.flow().Since.IsZero()); err != nil {
+	if err := s.openSession(w, r, person, "", !start.flow().Since.IsZero()); err != nil {
 		return err
 	}
 	return redirect(w, orHome(start.next))

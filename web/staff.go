@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -51,7 +50,11 @@ func (s *Server) allow(act authz.Act) func(http.Handler) http.Handler {
 				return err
 			}
 			if act.Changes() && !s.signedInWithin(a, staffFresh) {
-				return redirect(w, signInAddress(s.returnPath(r)))
+				back := s.returnPath(r)
+				if err := s.keepTyped(w, r, back); err != nil {
+					return err
+				}
+				return redirect(w, signInAddress(back))
 			}
 			by := portal.Actor{Person: person.ID, Role: role, Address: clientAddress(r), Request: requestInfoOf(r).id, Record: &person}
 			ctx := context.WithValue(r.Context(), actorKey{}, by)
@@ -59,23 +62,6 @@ func (s *Server) allow(act authz.Act) func(http.Handler) http.Handler {
 			return nil
 		})
 	}
-}
-
-// returnPath is the page after signing in again: the requested page, or that of the
-// form that was sent.
-func (s *Server) returnPath(r *http.Request) string {
-	if r.Method != http.MethodPost {
-		return pagePath(r)
-	}
-	from, err := url.Parse(r.Referer())
-	if err != nil || from.Host != s.public.Host {
-		return pagePath(r)
-	}
-	page, ok := localPath(from.RequestURI())
-	if !ok {
-		return pagePath(r)
-	}
-	return page
 }
 
 // signedInWithin reports whether the person authenticated within the time.

@@ -135,6 +135,7 @@ type CodeGiven struct {
 	Back    string    // of the person's page
 	Again   string    // of the form that makes another one
 	Slip    string    // of the page to be printed
+	Address string    // where the code is entered, without scheme
 	Code    string    // grouped; empty once it is hidden for good
 	Expires time.Time // end of the code
 	Waiting bool      // another staff member must approve first

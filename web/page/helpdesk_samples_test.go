@@ -63,7 +63,7 @@ func counterPages(f, out page.Layout) []sample {
 		{Field: "checked", Key: "refusal.code-not-sent"}, {Field: "purpose", Key: "refusal.purpose"}}
 	barred := give
 	barred.State, barred.Detail = "not-allowed", "Phone users"
-	given := page.CodeGiven{Layout: staff, Person: long, Back: path, Again: path + "/code", Slip: path + "/code/i/slip", Code: code,
+	given := page.CodeGiven{Layout: staff, Person: long, Back: path, Again: path + "/code", Slip: path + "/code/i/slip", Address: "portal.example.com/pickup", Code: code,
 		Expires: later, Waiting: true, Mail: "l…@example.com", Device: "Büro-Laptop"}
 	hidden := given
 	hidden.Code = ""

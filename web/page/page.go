@@ -32,6 +32,7 @@ type Layout struct {
 
 	StaffHome string      // first staff page, for staff; empty for others
 	Staff     []StaffLink // the parts of the staff pages, on staff pages alone
+	Resumed   bool        // the form holds what was typed before the reader signed in again
 }
 
 // StaffLink is a part of the staff pages.
