@@ -38,8 +38,9 @@ type flood struct {
 	last    audit.Entry
 }
 
-// floodGate keeps a signed-in person from filling the disk with refusals. It counts in
-// the memory of this process: each replica lets so many through.
+// floodGate keeps a signed-in person, or strangers who guess one person's password, from
+// filling the disk with refusals. It counts in the memory of this process: each replica
+// lets so many through.
 type floodGate struct {
 	mu     sync.Mutex
 	floods map[floodKey]flood
@@ -47,7 +48,7 @@ type floodGate struct {
 
 // pass says whether an entry is to be written. Entries that record an act always are.
 func (g *floodGate) pass(e audit.Entry) bool {
-	if e.Actor == "" || !e.Action.Refuses() {
+	if e.Actor == "" && e.Person == "" || !e.Action.Refuses() {
 		return true
 	}
 	g.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -191,7 +192,7 @@ func (s *Server) refusalVerdict(refusal *portal.Refusal) verdict {
 		portal.TooOften:
 		v.status = http.StatusTooManyRequests
 		v.wait = max(time.Second, refusal.Until.Sub(s.now()))
-	case portal.RenewEarly, portal.DeviceBlocked:
+	case portal.RenewEarly, portal.DeviceBlocked, portal.SecondPerson:
 		v.status = http.StatusConflict
 	case portal.Disabled, portal.Expired, portal.PasswordOld, portal.Restricted, portal.Protected,
 		portal.NotAllowed, portal.NoUPN, portal.BadIdentity, portal.EntryUnread, portal.SuffixForeign:
@@ -238,6 +239,9 @@ func (s *Server) refusalPage(p page.Problem, refusal *portal.Refusal) page.Page 
 		if s.sso != nil {
 			p.Detail = s.sso.Name
 		}
+		return p
+	case portal.SecondPerson:
+		p.Approve = "/admin/devices/" + url.PathEscape(refusal.Value) + "/revoke"
 		return p
 	case portal.Conflicting:
 		return p // this person must not learn who has the name

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"certportal/internal/audit"
 	"certportal/internal/authz"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
@@ -71,7 +72,8 @@ func (s *Service) block(ctx context.Context, by portal.Actor, target portal.Pers
 	}
 	err := s.c.Registrar.Block(ctx, by, b)
 	if errors.Is(err, enroll.ErrSecondPerson) {
-		return s.tooMany(ctx, by, target, authz.Block, s.c.SecondPerson, now.Add(time.Hour))
+		s.record(ctx, by, target, audit.InvitationPaused, "", map[string]string{"act": string(authz.Block), "reason": string(portal.SecondPerson)})
+		return &portal.Refusal{Reason: portal.SecondPerson, Value: string(d.ID), Limit: s.c.SecondPerson}
 	}
 	return err
 }

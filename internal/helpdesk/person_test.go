@@ -236,7 +236,7 @@ func TestA11_BlockingOneByOne(t *testing.T) {
 		}
 	}
 	var refusal *portal.Refusal
-	if err := block(h.ada, "third"); !errors.As(err, &refusal) || refusal.Reason != portal.PausedInvites {
+	if err := block(h.ada, "third"); !errors.As(err, &refusal) || refusal.Reason != portal.SecondPerson {
 		t.Errorf("one more: got %v, want a refusal", err)
 	}
 	if got := fixture.Count(h.Entries(), audit.CertificateRevoked); got != 2 {

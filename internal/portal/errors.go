@@ -60,6 +60,7 @@ const (
 	CodeOver      Reason = "code-over"         // the pickup code was used, replaced or ran out in between
 	PausedPickup  Reason = "paused-pickup"     // too many wrong pickup codes of the person, until Until
 	PausedInvites Reason = "paused-invites"    // one of the staff made Limit codes within an hour, until Until
+	SecondPerson  Reason = "second-person"     // more than the Limit that one administrator ends alone; Value is the device
 	CodeNoMail    Reason = "code-no-mail"      // the code goes to the person's mail address only, and there is none
 	CodeNotSent   Reason = "code-not-sent"     // or the mail server did not take it
 	CheckMissing  Reason = "check-missing"     // staff did not say how they recognised the person

@@ -126,17 +126,17 @@ func (s *Service) Authenticate(ctx context.Context, login, password string, by p
 	var refusal *portal.Refusal
 	switch {
 	case errors.Is(err, portal.ErrCredentials):
-		s.note(ctx, by, person, "credentials")
+		s.note(ctx, by, person, "credentials", by.Person)
 		return portal.Person{}, &Wrong{Left: visit.left, Pause: visit.pause}
 	case errors.As(err, &refusal):
 		// The password was right: this was no guess. The directory does not count it
 		// as one either.
-		s.note(ctx, by, person, string(refusal.Reason))
+		s.note(ctx, by, person, string(refusal.Reason), person.ID)
 		return portal.Person{}, errors.Join(err, s.giveBack(ctx, visit.keys()...))
 	case errors.Is(err, portal.ErrUnanswered):
 		// The directory may still count it as wrong, and so does the portal: who
 		// makes the directory slow gets no tries for nothing.
-		s.note(ctx, by, person, "unanswered")
+		s.note(ctx, by, person, "unanswered", by.Person)
 		return portal.Person{}, portal.AsOutage(portal.PartDirectory, "signing in", err)
 	case err != nil:
 		// The directory's fault is not a wrong password.
@@ -165,7 +165,7 @@ func (s *Service) Assert(ctx context.Context, claim portal.Claim, by portal.Acto
 	}
 	var refusal *portal.Refusal
 	if errors.As(err, &refusal) {
-		s.note(ctx, by, person, string(refusal.Reason))
+		s.note(ctx, by, person, string(refusal.Reason), person.ID)
 		return portal.Person{}, err
 	}
 	if err != nil {
@@ -212,11 +212,13 @@ func (s *Service) ask(ctx context.Context, login, password string) (portal.Perso
 
 // note records a refused try, also when the client has disconnected: that must
 // not keep a guess out of the audit log. What was typed as a name is not kept: people
-// type passwords there.
-func (s *Service) note(ctx context.Context, by portal.Actor, p portal.Person, reason string) {
+// type passwords there. The actor is a person who proved to be that: by a right password,
+// a claim, or the session in which they are asked again. Otherwise a stranger's guess
+// would look like an act of its victim.
+func (s *Service) note(ctx context.Context, by portal.Actor, p portal.Person, reason string, actor portal.PersonID) {
 	by.Person = p.ID
 	e := by.Entry(s.c.Now(), audit.SignInRefused)
-	e.Actor, e.Role = string(p.ID), ""
+	e.Actor, e.Role = string(actor), ""
 	e.Detail = map[string]string{"reason": reason}
 	if err := s.c.Store.Note(context.WithoutCancel(ctx), e); err != nil {
 		s.c.Log.Error("recording a refused sign-in", "request", by.Request, "err", err)

@@ -346,3 +346,24 @@ func TestTypedNamesAreNotKept(t *testing.T) {
 		}
 	}
 }
+
+// TestA8_GuessIsNoActOfItsVictim: the audit log names a person as the actor of a refused
+// sign-in only where they proved to be that person.
+func TestA8_GuessIsNoActOfItsVictim(t *testing.T) {
+	p := newPortal(t)
+	refused := func(doing, password string, by portal.Actor, actor, person portal.PersonID) {
+		t.Helper()
+		if _, err := p.SignIn.Authenticate(t.Context(), "anna", password, by); err == nil {
+			t.Fatalf("%s: signed in", doing)
+		}
+		all := p.Entries()
+		if last := all[len(all)-1]; last.Action != audit.SignInRefused || last.Actor != string(actor) || last.Person != string(person) {
+			t.Errorf("%s: got %s by %q about %q, want by %q about %q", doing, last.Action, last.Actor, last.Person, actor, person)
+		}
+	}
+	anna := p.anna.ID
+	refused("a stranger's guess", "wrong", portal.Actor{Address: "192.0.2.66"}, "", anna)
+	refused("a wrong password in her own session", "wrong", portal.Actor{Person: anna}, anna, anna)
+	testkit.NoError(t, p.People.SetDisabled(t.Context(), "anna", true, audit.Entry{At: p.Clock.Now()}))
+	refused("the right password of a closed account", fixture.Password, portal.Actor{Address: "192.0.2.66"}, anna, anna)
+}

@@ -47,6 +47,7 @@ const (
 	NotRemoved       Kind = "notremoved"        // 500 or 503, takes Retry
 	NotSignedOut     Kind = "notsignedout"      // 500 or 503, takes Retry
 	PausedPickup     Kind = "paused-pickup"     // 429, too many wrong pickup codes of one person
+	SecondPerson     Kind = "second-person"     // 409, takes Approve: more than one administrator ends alone
 	PausedInvites    Kind = "paused-invites"    // 429, too many pickup codes made by one of the staff
 	Halted           Kind = "halted"            // 503, issuing is stopped; takes Detail, what the administrators say
 	Changed          Kind = "changed"           // 409, changed since the form was shown
@@ -69,6 +70,7 @@ type Problem struct {
 	DeviceID   string
 	Detail     string // name of the group for NotAllowed, the suffix for SuffixForeign, name of the provider for Provider and UnknownPerson
 	SignIn     string // for Provider: address of the sign-in page; empty when no password is taken
+	Approve    string // for SecondPerson: address of the page where another administrator approves
 	Retry      *Retry // "Try again"; nil offers a link home instead
 }
 

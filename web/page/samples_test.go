@@ -167,7 +167,8 @@ func filled(lang string) []sample {
 			DeviceName: "Li Wei’s iPhone", DeviceID: "d1", Detail: "Phone users"}})
 	}
 	retry := &page.Retry{Action: "/new", Fields: []page.Hidden{{Name: "name", Value: "x"}, {Name: "request", Value: "tok"}}}
-	return append(s, sample{"problem-retry", page.Problem{Layout: f, Kind: page.Issuer, Retry: retry}})
+	return append(s, sample{"problem-retry", page.Problem{Layout: f, Kind: page.Issuer, Retry: retry}},
+		sample{"problem-approve", page.Problem{Layout: f, Kind: page.SecondPerson, Approve: "/admin/devices/d1/revoke"}})
 }
 
 func anchorItems() []page.AnchorItem {
@@ -186,7 +187,7 @@ func kinds() []page.Kind {
 		page.NotAllowed, page.NoUPN, page.NoSID, page.BadIdentity, page.EntryUnread, page.SuffixForeign, page.LinkExpired, page.LinkUsed, page.Changed, page.Halted,
 		page.LinkReplaced, page.LinkRemoved, page.NotRemoved, page.NotSignedOut,
 		page.LinkBlocked, page.LinkBarred, page.RenewEarly, page.DeviceBlocked, page.NotBlocked,
-		page.Provider, page.Restricted, page.Protected, page.Conflicting, page.UnknownPerson, page.TooOften,
+		page.Provider, page.Restricted, page.Protected, page.Conflicting, page.UnknownPerson, page.TooOften, page.SecondPerson,
 		page.PausedPickup, page.PausedInvites,
 		page.AccessRole, page.AccessSelf, page.AccessSame, page.AccessProtected, page.AccessStaff, page.AccessUnread,
 	}
