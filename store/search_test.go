@@ -322,27 +322,61 @@ func TestAdminStats(t *testing.T) {
 	seeded(t, 800, func(t *testing.T, db *database) {
 		var want admin.Stats
 		for _, c := range everything(t, db) {
-			if c.State == admin.Working || c.State == admin.Superseded {
+			if c.State == admin.Working {
 				want.Working++
 				if !c.NotAfter.After(testkit.Noon.Add(admin.StatsEnding)) {
 					want.Ending++
+				}
+				if week := int(c.NotAfter.Sub(testkit.Noon)-1) / int(7*24*time.Hour); week < admin.StatsWeeks {
+					want.EndingWeeks[week]++
 				}
 			}
 			if c.Requested.After(testkit.Noon.Add(-admin.StatsIssued)) {
 				want.Issued++
 			}
+			if week := int(testkit.Noon.Sub(c.Requested)) / int(7*24*time.Hour); week < admin.StatsWeeks {
+				want.IssuedWeeks[admin.StatsWeeks-1-week]++
+			}
 			if c.State == admin.Revoked && c.RevokedAt.After(testkit.Noon.Add(-admin.StatsRevoked)) {
 				want.Revoked++
 			}
 		}
-		for range 3 {
+		for _, reason := range []string{"quota", "not-allowed", "quota"} {
 			e := fixture.NewEntry(testkit.Noon, "enrolment.refused", anna)
+			e.Detail = map[string]string{"reason": reason}
 			if err := db.Note(context.Background(), e); err != nil {
 				t.Fatal(err)
 			}
 			want.Failed++
 		}
 		want.At = testkit.Noon
+		if want.IssuedWeeks[0] == 0 || want.EndingWeeks[admin.StatsWeeks-1] == 0 {
+			t.Fatalf("a week is empty: %+v", want)
+		}
 		testkit.Equal(t, "numbers", testkit.Must(db.AdminStats(t.Context(), testkit.Noon))(t), want)
+		makeOwn(t, db) // the portal's own certificate is none of them
+		testkit.Equal(t, "numbers beside an own certificate", testkit.Must(db.AdminStats(t.Context(), testkit.Noon))(t), want)
+		reasons := testkit.Must(db.RefusalReasons(t.Context(), testkit.Noon.Add(-time.Hour), 10))(t)
+		if len(reasons) != 2 || reasons[0] != (admin.ReasonCount{Reason: "quota", Count: 2}) || reasons[1].Count != 1 {
+			t.Errorf("reasons: got %v", reasons)
+		}
+		if reasons := testkit.Must(db.RefusalReasons(t.Context(), testkit.Noon.Add(-time.Hour), 1))(t); len(reasons) != 1 {
+			t.Errorf("the newest alone: got %v", reasons)
+		}
 	})
+}
+
+// makeOwn records a certificate of the portal's own that works, and one that was revoked.
+func makeOwn(t *testing.T, db *database) {
+	t.Helper()
+	for _, name := range []string{"signer", "test"} {
+		own := fixture.NewEnrolmentAt(t, testkit.Noon.Add(-time.Hour), 10*24*time.Hour, "", name)
+		r := &own.Reservation
+		r.Kind, r.Device, r.NewDevice, r.Quota, r.Idempotent = portal.KindServer, portal.Device{}, false, 0, ""
+		own.Completion.Pickup = nil
+		own.Issue(t, db)
+		if name == "test" {
+			revoke(t, db, portal.Withdrawn, testkit.Noon, own.Serial())
+		}
+	}
 }

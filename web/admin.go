@@ -1,6 +1,8 @@
 package web
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -19,44 +21,18 @@ func may(r *http.Request, act authz.Act) bool {
 	return err == nil
 }
 
-// showOverview is GET /admin.
-func (s adminPages) showOverview(w http.ResponseWriter, r *http.Request) error {
-	o, err := s.admin.Overview(r.Context(), actorOf(r))
-	if err != nil {
-		return err
-	}
-	t, now := o.Stats, s.now()
-	since := func(span time.Duration) string { return now.Add(-span).Format(time.DateOnly) }
-	p := page.AdminOverview{
-		Layout: s.staffLayout(r), Counted: t.At, Halted: o.Halt.On(), MayHalt: may(r, authz.HaltIssuing),
-		Counts: []page.AdminCount{
-			{Key: "working", Number: t.Working, Path: "/admin/certificates?status=working"},
-			{Key: "issued", Number: t.Issued, Path: "/admin/certificates?from=" + since(admin.StatsIssued)},
-			{Key: "ending", Number: t.Ending, Path: fmt.Sprint("/admin/certificates?status=expiring&days=", admin.DefaultDays)},
-			{Key: "revoked", Number: t.Revoked, Path: "/admin/certificates?status=revoked"},
-			{Key: "failed", Number: t.Failed, Path: "/admin/audit?action=enrolment.refused"},
-		},
-	}
-	for _, c := range o.Alerts {
-		p.Alerts = append(p.Alerts, page.AdminAlert{
-			Key: c.Key, Critical: c.Critical, At: c.At, Value: c.Value, Number: c.Number, Path: c.Path,
-		})
-	}
-	return s.render(w, r, http.StatusOK, p)
-}
-
 // filterOf reads the filter in a query, and the fields that are invalid.
 func filterOf(q url.Values) (admin.Filter, []page.FieldError) {
 	f, bad := admin.ParseFilter(q, time.Local)
-	var errors []page.FieldError
+	var mistakes []page.FieldError
 	for _, field := range bad {
 		if slices.Contains(admin.Fields()[:7], field) {
-			errors = append(errors, page.FieldError{Field: field, Key: "admin.bad." + field})
+			mistakes = append(mistakes, page.FieldError{Field: field, Key: "admin.bad." + field})
 			continue
 		}
-		errors = append(errors, page.FieldError{Field: "person", Key: "admin.bad.person"})
+		mistakes = append(mistakes, page.FieldError{Field: "person", Key: "admin.bad.person"})
 	}
-	return f, errors
+	return f, mistakes
 }
 
 // shownFilter returns the values for the form of a filter.
@@ -123,6 +99,27 @@ func filterForm(r *http.Request) (admin.Filter, error) {
 	return f, nil
 }
 
+// namedChips shows people and devices by their names, where these are known.
+func (s adminPages) namedChips(r *http.Request, f admin.Filter, chips []page.AdminChip) ([]page.AdminChip, error) {
+	for i := range chips {
+		switch chips[i].Key {
+		case "id":
+			names, err := s.personNames(r.Context(), []portal.PersonID{f.PersonID})
+			if err != nil {
+				return nil, err
+			}
+			chips[i].Value = cmp.Or(names[f.PersonID], chips[i].Value)
+		case "device_id":
+			d, err := s.admin.Device(r.Context(), actorOf(r), f.DeviceID)
+			if err != nil && !errors.Is(err, portal.ErrNotFound) {
+				return nil, err
+			}
+			chips[i].Value = cmp.Or(d.Name, chips[i].Value)
+		}
+	}
+	return chips, nil
+}
+
 func withQuery(path string, q url.Values) string {
 	if len(q) == 0 {
 		return path
@@ -132,12 +129,15 @@ func withQuery(path string, q url.Values) string {
 
 // listOf fills what list pages have in common. The address of the page holds its whole
 // state, and nothing else from the query.
-func (s adminPages) listOf(r *http.Request, frame *page.Layout, path string, f admin.Filter, errors []page.FieldError) page.AdminList {
-	list := page.AdminList{Target: path, Filter: shownFilter(r.URL.Query()), Errors: errors}
-	if len(errors) > 0 {
-		return list
+func (s adminPages) listOf(r *http.Request, frame *page.Layout, path string, f admin.Filter, mistakes []page.FieldError) (page.AdminList, error) {
+	list := page.AdminList{Target: path, Filter: shownFilter(r.URL.Query()), Errors: mistakes}
+	if len(mistakes) > 0 {
+		return list, nil
 	}
-	list.Chips = chipsOf(f, path)
+	var err error
+	if list.Chips, err = s.namedChips(r, f, chipsOf(f, path)); err != nil {
+		return list, err
+	}
 	if may(r, authz.Export) {
 		// A list without a filter has a form too: its export is everything.
 		list.Export = append([]page.Hidden{}, hiddenFilter(f)...)
@@ -148,7 +148,7 @@ func (s adminPages) listOf(r *http.Request, frame *page.Layout, path string, f a
 		q.Set("after", after)
 	}
 	frame.Path = withQuery(path, q)
-	return list
+	return list, nil
 }
 
 // nextPage is the address of the next page; empty after the last.

@@ -15,7 +15,10 @@ func (s adminPages) showCertificates(w http.ResponseWriter, r *http.Request) err
 	const path = "/admin/certificates"
 	p := page.AdminCertificates{Layout: s.staffLayout(r)}
 	f, mistakes := filterOf(r.URL.Query())
-	p.AdminList = s.listOf(r, &p.Layout, path, f, mistakes)
+	var err error
+	if p.AdminList, err = s.listOf(r, &p.Layout, path, f, mistakes); err != nil {
+		return err
+	}
 	if len(mistakes) > 0 {
 		return s.render(w, r, http.StatusUnprocessableEntity, p)
 	}
@@ -44,7 +47,10 @@ func (s adminPages) showAllDevices(w http.ResponseWriter, r *http.Request) error
 	const path = "/admin/devices"
 	p := page.AdminDevices{Layout: s.staffLayout(r)}
 	f, mistakes := filterOf(r.URL.Query())
-	p.AdminList = s.listOf(r, &p.Layout, path, f, mistakes)
+	var err error
+	if p.AdminList, err = s.listOf(r, &p.Layout, path, f, mistakes); err != nil {
+		return err
+	}
 	if len(mistakes) > 0 {
 		return s.render(w, r, http.StatusUnprocessableEntity, p)
 	}

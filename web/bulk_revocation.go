@@ -51,8 +51,12 @@ func (s adminPages) showNewBulkRevocation(w http.ResponseWriter, r *http.Request
 	if err != nil {
 		return err
 	}
+	chips, err := s.namedChips(r, f, chipsOf(f, ""))
+	if err != nil {
+		return err
+	}
 	return s.render(w, r, http.StatusOK, page.AdminNewBulkRevocation{
-		Layout: s.staffLayout(r), Chips: chipsOf(f, ""), Fields: hiddenFilter(f), Limit: left,
+		Layout: s.staffLayout(r), Chips: chips, Fields: hiddenFilter(f), Limit: left,
 		Back: withQuery("/admin/certificates", f.Query(time.Local)),
 	})
 }
@@ -105,7 +109,9 @@ func (s adminPages) bulkRevocationPage(r *http.Request) (page.AdminBulkRevocatio
 	p.MayDrop = may(r, authz.RevokeMany) && (o.State == admin.Gathering || o.State == admin.Draft || o.State == admin.Waiting)
 	if q, err := url.ParseQuery(o.Filter); err == nil {
 		f, _ := admin.ParseFilter(q, time.UTC)
-		p.Chips = chipsOf(f, "")
+		if p.Chips, err = s.namedChips(r, f, chipsOf(f, "")); err != nil {
+			return p, err
+		}
 	}
 	if p.MayAct && o.State == admin.Draft {
 		if p.Limit, _, err = s.leftAlone(r); err != nil {

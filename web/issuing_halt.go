@@ -1,10 +1,12 @@
 package web
 
 import (
+	"cmp"
 	"net/http"
 
 	"certportal/internal/admin"
 	"certportal/internal/authz"
+	"certportal/internal/portal"
 	"certportal/web/page"
 )
 
@@ -14,8 +16,12 @@ func (s adminPages) showHalt(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	names, err := s.personNames(r.Context(), []portal.PersonID{portal.PersonID(h.Actor)})
+	if err != nil {
+		return err
+	}
 	p := page.AdminHalt{
-		Layout: s.staffLayout(r), On: h.On(), Since: h.Since, Actor: h.Actor, Text: h.Reason,
+		Layout: s.staffLayout(r), On: h.On(), Since: h.Since, Actor: cmp.Or(names[portal.PersonID(h.Actor)], h.Actor), Text: h.Reason,
 		Restored: h.Reason == admin.RestoredCopy,
 	}
 	f, ok, err := s.typedAgain(w, r)

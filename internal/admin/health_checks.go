@@ -51,10 +51,17 @@ type Checks struct {
 
 // Checks lists the checks with their last results.
 func (s *Service) Checks(ctx context.Context, by portal.Actor) ([]CheckResult, error) {
-	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadChecks}); err != nil || s.c.Checks == nil {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadChecks}); err != nil {
 		return nil, err
 	}
+	return s.checkResults(), nil
+}
+
+func (s *Service) checkResults() []CheckResult {
 	c := s.c.Checks
+	if c == nil {
+		return nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var list []CheckResult
@@ -63,7 +70,7 @@ func (s *Service) Checks(ctx context.Context, by portal.Actor) ([]CheckResult, e
 		result.Name, result.Group = check.Name, check.Group
 		list = append(list, result)
 	}
-	return list, nil
+	return list
 }
 
 // RunChecks runs the check or the group with the name, or all checks if it is empty. It

@@ -10,15 +10,30 @@ import (
 	"certportal/internal/portal"
 )
 
-// Stats are the numbers of the overview.
+// StatsWeeks is how many weeks the overview shows.
+const StatsWeeks = 12
+
+// Stats are the numbers of the overview, without the portal's own certificates.
 type Stats struct {
-	Working int // valid certificates
+	Working int // valid certificates, and the newest of their device
 	Issued  int // requested within StatsIssued
 	Ending  int // expiring within StatsEnding
 	Revoked int // within StatsRevoked
 	Failed  int // refused enrolments within StatsFailed
 	At      time.Time
+
+	IssuedWeeks [StatsWeeks]int // requested in each of the last weeks, the oldest first
+	EndingWeeks [StatsWeeks]int // expiring in each of the next weeks
 }
+
+// ReasonCount is how often enrolments were refused for a reason.
+type ReasonCount struct {
+	Reason string // as the audit log has it
+	Count  int
+}
+
+// maxRefusals bounds the refusals whose reasons are counted.
+const maxRefusals = 2000
 
 // The time spans of the numbers.
 const (
@@ -28,34 +43,37 @@ const (
 	StatsFailed  = 24 * time.Hour
 )
 
-// statsLife is the age at which the statistics are counted again. Counting a million
-// certificates takes longer than a page may.
+// statsLife is the age at which the statistics are counted again.
 const statsLife = time.Minute
 
 type statsCache struct {
-	mu     sync.Mutex
-	last   Stats
-	wanted bool // requested since the last count
+	mu       sync.Mutex // held while counting, so that visitors wait for one count
+	last     Stats
+	refusals []ReasonCount
+	wanted   bool // requested since the last count
 }
 
 // Overview is the content of the start page of administrators.
 type Overview struct {
-	Stats  Stats
-	Halt   Halt
-	Alerts []Alert // critical ones first
+	Stats    Stats
+	Refusals []ReasonCount // within StatsIssued, the most frequent first
+	Halt     Halt
+	Alerts   []Alert // critical ones first
+	Checks   []CheckResult
 }
 
-// Overview returns statistics and alerts. The statistics are at most a minute old while
-// the page is in use.
+// Overview returns statistics, alerts and the last results of the health checks. The
+// statistics are at most a minute old.
 func (s *Service) Overview(ctx context.Context, by portal.Actor) (Overview, error) {
 	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadOverview}); err != nil {
 		return Overview{}, err
 	}
 	var o Overview
 	var err error
-	if o.Stats, err = s.stats(ctx); err != nil {
+	if o.Stats, o.Refusals, err = s.stats(ctx); err != nil {
 		return o, err
 	}
+	o.Checks = s.checkResults()
 	if o.Halt, err = s.Halted(ctx); err != nil {
 		return o, err
 	}
@@ -97,39 +115,47 @@ func (s *Service) alerts(ctx context.Context, h Halt) ([]Alert, error) {
 	return list, nil
 }
 
-// stats returns the last statistics, and counts only when there are none yet.
-func (s *Service) stats(ctx context.Context) (Stats, error) {
+// stats returns the last statistics, and counts again when they are a minute old.
+func (s *Service) stats(ctx context.Context) (Stats, []ReasonCount, error) {
 	k := &s.statsCache
 	k.mu.Lock()
+	defer k.mu.Unlock()
+	if age := s.c.Now().Sub(k.last.At); k.last.At.IsZero() || age < 0 || age >= statsLife {
+		if err := s.countStats(ctx); err != nil {
+			return Stats{}, nil, err
+		}
+	}
 	k.wanted = true
-	last := k.last
-	k.mu.Unlock()
-	if !last.At.IsZero() {
-		return last, nil
-	}
-	return s.recountStats(ctx)
+	return k.last, k.refusals, nil
 }
 
-func (s *Service) recountStats(ctx context.Context) (Stats, error) {
-	t, err := s.c.Store.AdminStats(ctx, s.c.Now())
+// countStats counts. The caller holds the lock of the statistics.
+func (s *Service) countStats(ctx context.Context) error {
+	now := s.c.Now()
+	t, err := s.c.Store.AdminStats(ctx, now)
 	if err != nil {
-		return Stats{}, storeErr("counting", err)
+		return storeErr("counting", err)
 	}
-	s.statsCache.mu.Lock()
-	defer s.statsCache.mu.Unlock()
-	s.statsCache.last, s.statsCache.wanted = t, false
-	return t, nil
+	refusals, err := s.c.Store.RefusalReasons(ctx, now.Add(-StatsIssued), maxRefusals)
+	if err != nil {
+		return storeErr("counting refusals", err)
+	}
+	k := &s.statsCache
+	k.last, k.refusals, k.wanted = t, refusals, false
+	return nil
 }
 
-// refreshStats counts at the start, and again when old statistics were requested.
+// refreshStats counts at the start, and again before old statistics that were requested
+// become too old: while the page is in use, it does not wait for a count.
 func (s *Service) refreshStats(ctx context.Context) {
-	s.statsCache.mu.Lock()
-	due := (s.statsCache.wanted || s.statsCache.last.At.IsZero()) && s.c.Now().Sub(s.statsCache.last.At) >= statsLife
-	s.statsCache.mu.Unlock()
+	k := &s.statsCache
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	due := k.last.At.IsZero() || k.wanted && s.c.Now().Sub(k.last.At) >= statsLife-pollEvery
 	if !due {
 		return
 	}
-	if _, err := s.recountStats(ctx); err != nil && ctx.Err() == nil {
+	if err := s.countStats(ctx); err != nil && ctx.Err() == nil {
 		s.c.Log.Error("counting for the overview", "err", err)
 	}
 }

@@ -36,6 +36,10 @@ type Store interface {
 	// AdminStats counts what the overview shows. It may take seconds.
 	AdminStats(ctx context.Context, now time.Time) (Stats, error)
 
+	// RefusalReasons counts the reasons of the newest refused enrolments since a moment,
+	// the most frequent first, at most limit of them.
+	RefusalReasons(ctx context.Context, since time.Time, limit int) ([]ReasonCount, error)
+
 	// Revoke revokes certificates and returns the serials that it revoked; those that
 	// were revoked before are left out.
 	Revoke(context.Context, enroll.Revocation) ([]ca.Serial, error)

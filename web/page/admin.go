@@ -2,35 +2,6 @@ package page
 
 import "time"
 
-// AdminOverview is /admin: statistics and alerts.
-type AdminOverview struct {
-	Layout
-	Counts  []AdminCount
-	Counted time.Time // when
-	Alerts  []AdminAlert
-	Halted  bool // issuing is halted
-	MayHalt bool
-}
-
-func (AdminOverview) name() string { return "adminoverview" }
-
-// AdminCount is a number with a link to the list behind it.
-type AdminCount struct {
-	Key    string // of its words, after "admin.count."
-	Number int
-	Path   string
-}
-
-// AdminAlert needs the attention of an administrator.
-type AdminAlert struct {
-	Key      string // of its sentence, after "admin.concern."
-	Critical bool
-	At       time.Time // zero where the sentence names no time
-	Value    string
-	Number   int
-	Path     string // page that helps; may be empty
-}
-
 // AdminFilter holds the values of the form of a filter.
 type AdminFilter struct {
 	Person, Device, Serial, Status, Days, From, To string

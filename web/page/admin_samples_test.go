@@ -1,6 +1,10 @@
 package page_test
 
-import "certportal/web/page"
+import (
+	"time"
+
+	"certportal/web/page"
+)
 
 // adminTexts are the texts of other people in the administrator's pages.
 type adminTexts struct{ name, upn, device, text, link string }
@@ -52,13 +56,19 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 	listed.Revocation, over.Revocation = listedTruth(x), overTruth()
 	silent := over
 	silent.Revocation = silentTruth(x)
-	overview := page.AdminOverview{Layout: f, Counted: noon(), MayHalt: true, Halted: true}
+	overview := page.AdminOverview{Layout: f, Counted: noon(), Looked: noon(), Checked: noon(), MayHalt: true,
+		Weeks: []page.AdminWeeks{
+			{Key: "issued", Bars: []page.AdminBar{{From: noon(), Number: 1234, Size: 60}, {From: noon(), X: 20, Y: 60}}},
+			{Key: "ending", Bars: []page.AdminBar{{From: noon(), Number: 7, Y: 58, Size: 2}}},
+		},
+		Refusals: []page.AdminReason{{Reason: "quota", Number: 4321, Size: 100}, {Reason: x.text, Number: 1, Size: 1}},
+	}
 	for i, key := range []string{"working", "issued", "ending", "revoked", "failed"} {
 		overview.Counts = append(overview.Counts, page.AdminCount{Key: key, Number: i * 123456, Path: "/admin/certificates"})
 	}
 	calm := overview
-	calm.Halted = false
-	for i, key := range []string{"halted", "sealed", "list-none", "list-half", "list-late", "list-target", "journal", "online-signer", "online-late", "online-trouble", "ca-short", "ca-ends", "certificate-ends", "watch", "mail", "letters", "ledger", "reader", "orders"} {
+	overview.Checked, overview.Failing = time.Time{}, 2
+	for i, key := range []string{"halted", "restored", "restored-accounts", "protected", "sealed", "list-none", "list-half", "list-late", "list-target", "journal", "online-signer", "online-late", "online-trouble", "ca-short", "ca-ends", "certificate-ends", "watch", "mail", "letters", "ledger", "reader", "orders"} {
 		overview.Alerts = append(overview.Alerts, page.AdminAlert{Key: key, Critical: i < 3, At: noon(), Value: x.text, Number: i, Path: "/admin/orders"})
 	}
 	s := []sample{

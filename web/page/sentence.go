@@ -41,7 +41,7 @@ func (m messages) sentence(lang, key string, args ...any) (sentence, error) {
 		}
 		switch value := args[i+1].(type) {
 		case int:
-			data[name] = strconv.Itoa(value)
+			data[name] = m.number(lang, name, value)
 			if name == "Count" {
 				count = &value
 			}
@@ -60,6 +60,18 @@ func (m messages) sentence(lang, key string, args ...any) (sentence, error) {
 		return nil, fmt.Errorf("finding sentence %s: %w", key, err)
 	}
 	return parseSentence(text, values)
+}
+
+// number writes a value. Quantities get the language's separator of thousands; others,
+// such as years and numbers of lists, are names.
+func (m messages) number(lang, name string, value int) string {
+	switch name {
+	case "Count", "Ended", "Finished", "Limit":
+		if separator, err := m.Localize(lang, "number.thousands", nil, nil); err == nil {
+			return grouped(value, separator)
+		}
+	}
+	return strconv.Itoa(value)
 }
 
 // segment is a piece of a sentence.

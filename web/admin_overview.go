@@ -1,0 +1,87 @@
+package web
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"time"
+
+	"certportal/internal/admin"
+	"certportal/internal/authz"
+	"certportal/internal/portal"
+	"certportal/web/page"
+)
+
+// showOverview is GET /admin.
+func (s adminPages) showOverview(w http.ResponseWriter, r *http.Request) error {
+	o, err := s.admin.Overview(r.Context(), actorOf(r))
+	if err != nil {
+		return err
+	}
+	t, now := o.Stats, s.now()
+	since := func(span time.Duration) string { return now.Add(-span).Format(time.DateOnly) }
+	p := page.AdminOverview{
+		Layout: s.staffLayout(r), Counted: t.At, Looked: now, MayHalt: may(r, authz.HaltIssuing),
+		Counts: []page.AdminCount{
+			{Key: "working", Number: t.Working, Path: "/admin/certificates?status=working"},
+			{Key: "issued", Number: t.Issued, Path: "/admin/certificates?from=" + since(admin.StatsIssued)},
+			{Key: "ending", Number: t.Ending, Path: fmt.Sprint("/admin/certificates?status=expiring&days=", admin.DefaultDays)},
+			{Key: "revoked", Number: t.Revoked, Path: "/admin/certificates?status=revoked"},
+			{Key: "failed", Number: t.Failed, Path: "/admin/audit?action=enrolment.refused"},
+		},
+		Weeks: []page.AdminWeeks{
+			weeksOf("issued", t.IssuedWeeks, now.AddDate(0, 0, -7*admin.StatsWeeks)), weeksOf("ending", t.EndingWeeks, now),
+		},
+		Refusals: refusalBars(o.Refusals),
+	}
+	p.Checked, p.Failing = checksVerdict(o.Checks)
+	for _, c := range o.Alerts {
+		p.Alerts = append(p.Alerts, page.AdminAlert{
+			Key: c.Key, Critical: c.Critical, At: c.At, Value: c.Value, Number: c.Number, Path: cmp.Or(c.Path, "/admin/checks"),
+		})
+	}
+	return s.render(w, r, http.StatusOK, p)
+}
+
+// checksVerdict is when the health check ran that is the longest ago, and how many did
+// not pass; the zero time when one never ran.
+func checksVerdict(all []admin.CheckResult) (at time.Time, failing int) {
+	for i, c := range all {
+		if i == 0 || c.At.Before(at) {
+			at = c.At
+		}
+		for _, f := range c.Findings {
+			if f.State != portal.FindingOK {
+				failing++
+				break
+			}
+		}
+	}
+	return at, failing
+}
+
+// weeksOf makes the bars of weeks, the first of which begins at a time.
+func weeksOf(key string, counts [admin.StatsWeeks]int, first time.Time) page.AdminWeeks {
+	w := page.AdminWeeks{Key: key}
+	most := 1
+	for _, n := range counts {
+		most = max(most, n)
+	}
+	for i, n := range counts {
+		height := (n*page.WeeksHeight + most - 1) / most
+		w.Bars = append(w.Bars, page.AdminBar{
+			From: first.AddDate(0, 0, 7*i), Number: n, X: i * page.WeekWidth, Y: page.WeeksHeight - height, Size: height,
+		})
+	}
+	return w
+}
+
+// refusalBars makes the bars of the reasons for refusals.
+func refusalBars(reasons []admin.ReasonCount) []page.AdminReason {
+	var bars []page.AdminReason
+	for _, reason := range reasons {
+		size := (reason.Count*page.ReasonWidth + reasons[0].Count - 1) / reasons[0].Count
+		bars = append(bars, page.AdminReason{Reason: reason.Reason, Number: reason.Count, Size: size})
+	}
+	return bars
+}

@@ -1,0 +1,120 @@
+package page
+
+import (
+	"strconv"
+	"time"
+)
+
+// The sizes of the bars of the overview, in units of their drawings.
+const (
+	WeeksHeight = 60  // of the highest bar
+	WeekWidth   = 20  // of a bar with its gap
+	ReasonWidth = 100 // of the longest bar
+)
+
+// AdminOverview is /admin: whether everything is fine, alerts, and statistics.
+type AdminOverview struct {
+	Layout
+	Counts   []AdminCount
+	Counted  time.Time // when
+	Looked   time.Time // when the alerts were looked for
+	Checked  time.Time // when the oldest result of the health checks was made; zero when one is missing
+	Failing  int       // health checks that did not pass
+	Alerts   []AdminAlert
+	Weeks    []AdminWeeks
+	Refusals []AdminReason
+	MayHalt  bool
+}
+
+func (AdminOverview) name() string { return "adminoverview" }
+
+// Verdict is the key of the line that answers whether everything is fine, after
+// "admin.verdict.".
+func (p AdminOverview) Verdict() string {
+	for _, alert := range p.Alerts {
+		if alert.Critical {
+			return "bad"
+		}
+	}
+	if len(p.Alerts) > 0 || p.Failing > 0 {
+		return "warn"
+	}
+	return "fine"
+}
+
+// Matters is how many things the verdict counts.
+func (p AdminOverview) Matters() int { return len(p.Alerts) + p.Failing }
+
+// AdminCount is a number with a link to the list behind it.
+type AdminCount struct {
+	Key    string // of its words, after "admin.count."
+	Number int
+	Path   string
+}
+
+// AdminAlert needs the attention of an administrator.
+type AdminAlert struct {
+	Key      string // of its sentence, after "admin.concern.", and of its remedy, after "admin.remedy."
+	Critical bool
+	At       time.Time // zero where the sentence names no time
+	Value    string
+	Number   int
+	Path     string // page that helps
+}
+
+// Button is the catalogue key of the name of the page that helps.
+func (a AdminAlert) Button() string {
+	switch a.Path {
+	case "/admin/halt":
+		return "admin.halt.h1"
+	case "/admin/orders":
+		return "admin.orders.h1"
+	case "/admin/ca":
+		return "staff.nav.authority"
+	case "/admin/audit":
+		return "staff.nav.audit"
+	}
+	return "staff.nav.checks"
+}
+
+// AdminWeeks are the bars of a number week by week.
+type AdminWeeks struct {
+	Key  string // of its title, after "admin.weeks."
+	Bars []AdminBar
+}
+
+// AdminBar is the bar of the week that begins at a time.
+type AdminBar struct {
+	From       time.Time
+	Number     int
+	X, Y, Size int
+}
+
+// AdminReason is the bar of a reason for refusals.
+type AdminReason struct {
+	Reason string // as [EventRow.Why]
+	Number int
+	Size   int
+}
+
+// Width is the width of the drawing.
+func (w AdminWeeks) Width() int { return len(w.Bars) * WeekWidth }
+
+// Number is a number with the language's separator of thousands.
+func (v view) Number(n int) (words, error) {
+	separator, err := v.phrase("number.thousands")
+	return words(grouped(n, string(separator))), err
+}
+
+// grouped writes a number with a separator between its thousands.
+func grouped(n int, separator string) string {
+	digits := strconv.Itoa(n)
+	first := 0
+	if n < 0 {
+		first = 1
+	}
+	for i := len(digits) - 3; i > first; i -= 3 {
+		digits = digits[:i] + separator + digits[i:]
+	}
+	return digits
+}
