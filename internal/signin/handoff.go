@@ -200,7 +200,7 @@ func (s *Service) checkStillAllowed(ctx context.Context, id portal.PersonID, by 
 	}
 	var refusal *portal.Refusal
 	if errors.As(err, &refusal) {
-		s.note(ctx, by, person, string(refusal.Reason))
+		s.note(ctx, by, person, string(refusal.Reason), person.ID)
 		return portal.Person{}, err
 	}
 	return person, portal.AsOutage(portal.PartDirectory, "reading person", err)

@@ -134,7 +134,7 @@ func (s *Service) SignInByCode(ctx context.Context, code PickupCode, by portal.A
 	}
 	if person.Protected {
 		// Became so since the code was given.
-		s.note(ctx, by, person, string(portal.Protected))
+		s.note(ctx, by, person, string(portal.Protected), person.ID)
 		return portal.Person{}, Invitation{}, &portal.Refusal{Reason: portal.Protected}
 	}
 	return person, i, s.signedIn(ctx, by, person, "pickup-code")
