@@ -52,7 +52,7 @@ func TestOverviewAnswersInOneLine(t *testing.T) {
 	if state, text := b.get("/admin").verdict(); state != "bad" || !strings.Contains(text, "2 things") {
 		t.Errorf("urgent: got %q: %s", state, text)
 	}
-	if got := b.get("/admin?lang=de").text(); !strings.Contains(got, "1.234 Briefe") {
+	if got := b.get("/admin?lang=de").text(); !strings.Contains(got, "1.234 Nachrichten") {
 		t.Errorf("in German: %s", got)
 	}
 }

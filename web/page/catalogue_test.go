@@ -95,7 +95,7 @@ func TestEverySentenceIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Keys that are put together, or used by the code.
-	built := regexp.MustCompile(`^(audit\.(fault|field|role|bad)\..*|mail\..*|admin\.(concern|count|state|field|bad|cause|order|outcome|act|role|check|finding|export)\..*|admin\.ca\.(end|level|failed)\..*|admin\.ca\.(root|issuing)|admin\.truth\.(late|none|off)|month\.\d+|date|services|lang\.name|platform\.(ios|android|windows|macos|linux|other)|thing\..*|new\.suggested.*|problem\..*\.(h1|what|do)|problem\.device|profile\.(name|about.*|identity|consent.*)|refusal\..*|bring\.denied\..*|lost\.reason|rename\.taken|handoff\.(code\.form|number\.form|h1|burnt\.h1)|staff\.nav\..*|desk\.(check|mail|purpose|reason|nocode|role|why|event)\..*|desk\.(spell|block\.done)|pickup\.(form|wrong)|pickup\.(redeemed|ended|waiting|expired|void|spent)\.(h1|text)|login\.(wrong|sso\.denied|sso\.failed|username\.empty|password\.empty))$`)
+	built := regexp.MustCompile(`^(audit\.(fault|field|role|bad)\..*|mail\..*|admin\.(concern|remedy|verdict|weeks|kind|count|state|field|bad|cause|order|outcome|act|role|check|finding|export)\..*|admin\.ca\.(end|level|failed)\..*|admin\.ca\.(root|issuing)|admin\.truth\.(late|none|off)|month\.\d+|number\.thousands|date|services|lang\.name|platform\.(ios|android|windows|macos|linux|other)|thing\..*|new\.suggested.*|problem\..*\.(h1|what|do)|problem\.device|profile\.(name|about.*|identity|consent.*)|refusal\..*|bring\.denied\..*|lost\.reason|rename\.taken|handoff\.(code\.form|number\.form|h1|burnt\.h1)|staff\.nav\..*|desk\.(check|mail|purpose|reason|nocode|role|why|event)\..*|desk\.(spell|block\.done)|pickup\.(form|wrong)|pickup\.(redeemed|ended|waiting|expired|void|spent)\.(h1|text)|login\.(wrong|sso\.denied|sso\.failed|username\.empty|password\.empty))$`)
 	for key := range readCatalogue(t, page.English) {
 		if !built.MatchString(key) && !strings.Contains(source.String(), `"`+key+`"`) {
 			t.Errorf("sentence %s is used by no page", key)
@@ -105,7 +105,7 @@ func TestEverySentenceIsUsed(t *testing.T) {
 
 // sameWords are the keys that may read alike in two languages: names, and words
 // that both share.
-var sameWords = regexp.MustCompile(`^(lang\.dir|month\..*|date|contact\.h2|platform\.(android|windows|macos|linux)|thing\.(ios|macos))$`)
+var sameWords = regexp.MustCompile(`^(lang\.dir|number\.thousands|month\..*|date|contact\.h2|platform\.(android|windows|macos|linux)|thing\.(ios|macos))$`)
 
 func TestNoEnglishLeftovers(t *testing.T) {
 	t.Parallel()
