@@ -65,7 +65,9 @@ func TestOverviewIsNeverOld(t *testing.T) {
 	p.signedIn("anna", iPhone).enrol("Phone", "ios")
 	b := p.signedIn("ada", linux)
 	count := func() string {
-		n := b.get("/admin").node(func(n *html.Node) bool { return n.Data == "a" && attr(n, "href") == "/admin/certificates?status=working" })
+		n := b.get("/admin").node(func(n *html.Node) bool {
+			return n.Data == "a" && attr(n, "href") == "/admin/certificates?status=working"
+		})
 		return nodeText(n)
 	}
 	if got := count(); got != "1 certificates work" {
@@ -82,7 +84,9 @@ func TestOverviewIsNeverOld(t *testing.T) {
 	}
 	page := b.get("/admin")
 	bars := page.node(func(n *html.Node) bool { return n.Data == "svg" && attr(n, "class") == "bars" })
-	table := page.node(func(n *html.Node) bool { return n.Data == "table" && strings.Contains(nodeText(n), "Asked for, by week") })
+	table := page.node(func(n *html.Node) bool {
+		return n.Data == "table" && strings.Contains(nodeText(n), "Asked for, by week")
+	})
 	if bars == nil || attr(bars, "aria-hidden") != "true" || table == nil || !strings.Contains(nodeText(table), "15 November 2026") {
 		t.Errorf("the weeks are not there twice: %s", page.text())
 	}
