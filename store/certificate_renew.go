@@ -181,11 +181,16 @@ func (t *tx) setSuccessor(ctx context.Context, serial, next ca.Serial) error {
 }
 
 // supersedeOne sets the end of a superseded certificate: the end of the overlap, or
-// its own where that is earlier.
+// its own where that is earlier. Its file can no longer be fetched.
 func (t *tx) supersedeOne(ctx context.Context, h held, c enroll.Completion, base audit.Entry) (audit.Entry, error) {
 	end := c.At.Add(c.Overlap)
 	if h.notAfter.Before(end) {
 		end = h.notAfter
+	}
+	// Of two files for one device only the newest can be fetched.
+	_, err := t.Exec(ctx, "UPDATE pickups SET sealed_key = NULL, sealed_password = NULL WHERE serial = $1", h.serial.String())
+	if err != nil {
+		return audit.Entry{}, fmt.Errorf("closing file of %s: %w", h.serial, err)
 	}
 	return t.changeStatus(ctx, h.serial, audit.CertificateSuperseded, base, `UPDATE certificates
 		SET status = 'superseded', ends_at = $2, superseded_by = $3 WHERE serial = $1 AND status = 'issued'

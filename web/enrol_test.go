@@ -234,6 +234,56 @@ func TestNewFile(t *testing.T) {
 	}
 }
 
+// TestNewFileEndsNothingByItself taps everything that offers a new file for a device that
+// works: the certificate works on, and a page asks before one that may be in use ends.
+func TestNewFileEndsNothingByItself(t *testing.T) {
+	t.Parallel()
+	f := newFile(t, "android")
+	f.anonymous.get(f.href)
+	first := f.certificate().Serial
+	f.clock.Advance(enroll.PasswordLife + time.Second)
+	f.owner = f.signedIn("anna", android)
+	if over := f.owner.get(f.device + "/install?lang=en"); !strings.Contains(over.text(), "This file has run out") || !strings.Contains(over.text(), "works on for a few days") {
+		t.Errorf("the page of the file: %s", over.text())
+	}
+	if got := f.owner.post(f.device+"/install", "request", "second"); got.location() != f.device+"/install" {
+		t.Fatalf("second file: got %d to %q", got.status, got.location())
+	}
+	href, _ := f.owner.download(f.device)
+	f.anonymous.get(href)
+	second := f.certificate().Serial
+	if f.statusOf(first) != portal.Superseded || f.statusOf(second) != portal.Issued {
+		t.Fatalf("first is %s, second is %s", f.statusOf(first), f.statusOf(second))
+	}
+	for _, page := range []string{f.device, f.device + "/install"} {
+		if got := f.owner.get(page); got.node(withAction(f.device+"/install")) != nil {
+			t.Errorf("%s ends the second with one tap", page)
+		}
+	}
+	if got := f.owner.post(f.device+"/install", "request", "third"); got.location() != f.device+"/newfile" {
+		t.Errorf("third file unasked: got %d to %q", got.status, got.location())
+	}
+	if got := f.owner.post(f.device+"/renew", "request", "third"); got.location() != f.device+"/renew" {
+		t.Errorf("renewing unasked: got %d to %q", got.status, got.location())
+	}
+	question := f.owner.get(f.device + "/newfile?lang=en")
+	if question.value("ends") != second.String() || !strings.Contains(question.text(), "its certificate then stops working") {
+		t.Errorf("question: %s", question.text())
+	}
+	if got := f.owner.post(f.device+"/install", "request", question.value("request"), "ends", second.String()); got.location() != f.device+"/install" {
+		t.Fatalf("third file: got %d to %q", got.status, got.location())
+	}
+	if f.statusOf(first) != portal.Superseded || f.statusOf(second) != portal.Revoked {
+		t.Errorf("first is %s, second is %s", f.statusOf(first), f.statusOf(second))
+	}
+	if got := f.owner.post(f.device+"/install", "request", "x", "ends", "zz"); got.status != 400 {
+		t.Errorf("a foreign serial: got %d", got.status)
+	}
+	if got := f.owner.get(f.device + "/newfile"); got.location() != f.device {
+		t.Errorf("nothing to ask: got %d to %q", got.status, got.location())
+	}
+}
+
 // TestLeaver takes the right away in the middle of a session.
 func TestLeaver(t *testing.T) {
 	t.Parallel()

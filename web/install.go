@@ -59,7 +59,6 @@ func (s ownDevices) renderInstall(w http.ResponseWriter, r *http.Request, d port
 		Layout: s.layout(r), Device: s.card(d), Platform: string(platform),
 		Detected: client.Platform, Browser: client.Browser, TokenForNewFile: newFormToken(),
 		Elsewhere: state == pickupElsewhere, Arrived: state == pickupArrived, Limited: s.person(r).limited(),
-		Renewing: d.FormerEnds.After(s.now()) || open && challenge.Renew,
 	}
 	for _, a := range s.anchors.further {
 		p.Anchors = append(p.Anchors, page.Anchor{Name: a.title(), Href: a.href("cer")})
@@ -127,10 +126,10 @@ func (s ownDevices) renderMaking(w http.ResponseWriter, r *http.Request, d porta
 }
 
 // submitInstall is POST /devices/{id}/install: a new key, certificate and file for a
-// device, which revokes its certificate; or a profile with which the device makes the
-// key, unless only the certificate is requested.
+// device; or a profile with which the device makes the key, unless only the certificate
+// is requested. What works on the device works on for a while.
 func (s ownDevices) submitInstall(w http.ResponseWriter, r *http.Request) error {
-	fields := []string{"request"}
+	fields := []string{"request", "ends"}
 	if s.scep != nil {
 		fields = append(fields, "alone")
 	}
@@ -149,19 +148,26 @@ func (s ownDevices) submitInstall(w http.ResponseWriter, r *http.Request) error 
 	if brought, err := s.registrar.HasOwnKey(r.Context(), d); err != nil || brought {
 		return errors.Join(err, portal.ErrConflict)
 	}
-	way, again := d.Platform, []page.Hidden{{Name: "request", Value: token}}
+	ends, err := endsOf(f)
+	if err != nil {
+		return err
+	}
+	way, again := d.Platform, []page.Hidden{{Name: "request", Value: token}, {Name: "ends", Value: f["ends"]}}
 	if f["alone"] != "" {
 		way, again = "", append(again, page.Hidden{Name: "alone", Value: "1"})
 	}
 	device, err := s.certify(r, enroll.Request{
-		By: s.by(r), Device: d.ID, Name: d.Name, Platform: d.Platform,
+		By: s.by(r), Device: d.ID, Ends: ends, Name: d.Name, Platform: d.Platform,
 		Idempotent: token, PickupKey: s.pickupKey(r), Invitation: s.person(r).invitation,
 	}, way)
 	if err == nil {
 		err = s.dropInvitation(w, r)
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		return redirect(w, installPath(device))
+	case errors.Is(err, enroll.ErrFileInUse):
+		return redirect(w, devicePath(d.ID, "newfile"))
 	}
 	var refusal *portal.Refusal
 	if errors.As(err, &refusal) && refusal.Reason == portal.QuotaReached {

@@ -172,7 +172,7 @@ func (s *Server) card(d portal.Device) page.DeviceCard {
 		ID: string(d.ID), Name: d.Name, Platform: string(d.Platform), Serial: c.Serial.String(),
 		Status: s.status(d), NotAfter: c.End(), Arrived: !c.Delivered.IsZero(),
 		Outdated:  d.Working(now) && c.Changed.Outdates(),
-		Renewable: d.Renewable(now, window) == nil,
+		Renewable: d.Renewable(now, window) == nil, FileEnds: d.NewFileEnds(now), Works: !c.Delivered.IsZero() && d.Working(now),
 	}
 	if left := c.End().Sub(now); left > 0 {
 		card.DaysLeft = int(left / (24 * time.Hour))

@@ -57,7 +57,7 @@ func (s ownDevices) renewPage(r *http.Request, d portal.Device) (page.Renew, err
 // certificate stays valid for a while. The same token twice gets the same certificate.
 // People with a key of their own send a certificate request.
 func (s ownDevices) submitRenew(w http.ResponseWriter, r *http.Request) error {
-	fields := []string{"request", "csr"}
+	fields := []string{"request", "csr", "ends"}
 	if s.scep != nil {
 		fields = append(fields, "alone")
 	}
@@ -73,6 +73,10 @@ func (s ownDevices) submitRenew(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	ends, err := endsOf(f)
+	if err != nil {
+		return err
+	}
 	brought, err := s.registrar.HasOwnKey(r.Context(), d)
 	if err != nil {
 		return err
@@ -81,7 +85,7 @@ func (s ownDevices) submitRenew(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("%w: a request for a device that makes none", errForm)
 	}
 	req := enroll.Request{
-		By: s.by(r), Device: d.ID, Renew: true, Name: d.Name, Platform: d.Platform,
+		By: s.by(r), Device: d.ID, Ends: ends, Renew: true, Name: d.Name, Platform: d.Platform,
 		Idempotent: token, PickupKey: s.pickupKey(r), Invitation: s.person(r).invitation,
 	}
 	if brought {
@@ -92,8 +96,11 @@ func (s ownDevices) submitRenew(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		err = s.dropInvitation(w, r)
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		return redirect(w, installPath(d.ID))
+	case errors.Is(err, enroll.ErrFileInUse):
+		return redirect(w, devicePath(d.ID, "renew"))
 	}
 	return s.redisplayRenew(w, r, d, f, token, err)
 }
@@ -134,7 +141,7 @@ func (s ownDevices) redisplayRenew(w http.ResponseWriter, r *http.Request, d por
 		return s.renderQuota(w, r, devices)
 	}
 	again := []page.Hidden{{Name: "request", Value: token}}
-	for _, name := range []string{"alone", "csr"} {
+	for _, name := range []string{"alone", "csr", "ends"} {
 		if f[name] != "" {
 			again = append(again, page.Hidden{Name: name, Value: f[name]})
 		}

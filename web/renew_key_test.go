@@ -27,10 +27,8 @@ func TestKeylessOverlap(t *testing.T) {
 		t.Fatalf("got %d to %q: %s", got.status, got.location(), got.text())
 	}
 	page := again.get(k.device + "/install")
-	for _, form := range []string{"/renew", "/install"} {
-		if found := page.node(withAction(k.device+form)) != nil; found != (form == "/renew") {
-			t.Errorf("form to %s: %t: a try again must keep the old certificate", form, found)
-		}
+	if page.node(withAction(k.device+"/install")) == nil {
+		t.Errorf("no form to try again: %s", page.text())
 	}
 	k.clock.Advance(time.Minute)
 	again.post(k.device+"/renew", "request", "second try")

@@ -107,11 +107,11 @@ func TestRenewalAgain(t *testing.T) {
 	first := f.certificate().Serial
 	f.clock.Advance(enroll.PasswordLife + time.Second)
 	f.owner = f.signedIn("anna", android)
-	form := f.owner.get(f.device + "/install").node(withAction(f.device + "/renew"))
+	form := f.owner.get(f.device + "/install").node(withAction(f.device + "/install"))
 	if form == nil {
-		t.Fatal("the page of a file that ran out offers no renewal")
+		t.Fatal("the page of a file that ran out offers no new one")
 	}
-	if got := f.owner.post(f.device+"/renew", "request", "two"); got.status != 303 {
+	if got := f.owner.post(f.device+"/install", "request", "two"); got.status != 303 {
 		t.Fatalf("again: got %d: %s", got.status, got.text())
 	}
 	if f.statusOf(old) != portal.Superseded || f.statusOf(first) != portal.Revoked {

@@ -156,6 +156,7 @@ func (s ownDevices) routes(r chi.Router) {
 	whole.Get("/", s.handle(s.showHome))
 	whole.Get("/devices/{id}", s.handle(s.showDevice))
 	whole.Post("/devices/{id}/install", s.handle(s.submitInstall))
+	whole.Get("/devices/{id}/newfile", s.handle(s.showNewFile))
 	whole.Get("/devices/{id}/renew", s.handle(s.showRenew))
 	whole.Post("/devices/{id}/renew", s.handle(s.submitRenew))
 	whole.Post("/devices/{id}/finish", s.handle(s.submitFinish))

@@ -109,7 +109,7 @@ func TestChallengeOfTheSameForm(t *testing.T) {
 	}
 }
 
-// The next profile of a device ends what it had, and only then is there anything
+// The next profile of a device supersedes what it had, and only then may there be anything
 // to publish.
 func TestRedeemReplaces(t *testing.T) {
 	p := keyPortal(t)
@@ -120,8 +120,8 @@ func TestRedeemReplaces(t *testing.T) {
 	}
 	again := testkit.Must(p.NewChallenge(t.Context(), enroll.Request{By: p.actor(), Device: c.Device.ID, PickupKey: p.PickupKey}))(t)
 	testkit.Must(p.Redeem(t.Context(), portal.Actor{}, again.Secret, testkit.ECKey(t).Public()))(t)
-	if got := fixture.Count(p.Entries(), audit.CertificateRevoked); got != 1 || p.Revoked.Load() != 1 {
-		t.Errorf("%d revoked and %d calls for a new list, want one of each", got, p.Revoked.Load())
+	if got := fixture.Count(p.Entries(), audit.CertificateSuperseded); got != 1 || p.Revoked.Load() != 1 {
+		t.Errorf("%d superseded and %d calls for a new list, want one of each", got, p.Revoked.Load())
 	}
 }
 

@@ -100,7 +100,7 @@ func (r *Registrar) redeem(ctx context.Context, by portal.Actor, stored StoredCh
 	// The word makes the second of two requests see the first before all else.
 	cert, err := r.issue(ctx, issuance{
 		by: by, device: device, key: key, challenge: stored.SecretHash, names: stored.Names,
-		once: "challenge " + string(stored.ID), supersede: true, invited: stored.Invitation, renewal: stored.Renew, counted: true,
+		once: "challenge " + string(stored.ID), next: true, invited: stored.Invitation, renewal: stored.Renew, counted: true,
 	})
 	if errors.Is(err, errTaken) {
 		return r.overtaken(ctx, by, stored.SecretHash, key)

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -23,12 +24,15 @@ const issueTimeout = 20 * time.Second
 type Request struct {
 	By portal.Actor
 
-	// Device is empty for a new device. For a known one, it gets a new
-	// certificate and file, and what it had before is revoked.
+	// Device is empty for a new device. A known one gets a new certificate and file;
+	// what it has works on beside it for Config.Overlap.
 	Device portal.DeviceID
 
-	// Renew lets what the known device holds work on for a while beside the new
-	// certificate, and is refused where Device.Renewable says so.
+	// Ends is the certificate of the device that Device.NewFileEnds speaks of, as the
+	// person confirmed it. Empty where there is none.
+	Ends ca.Serial
+
+	// Renew is refused where Device.Renewable says so.
 	Renew    bool
 	Name     string // of a new device, as typed
 	Platform portal.Platform
@@ -44,11 +48,16 @@ type Request struct {
 	PickupKey PickupKey
 }
 
+// ErrFileInUse means that a new file would end a certificate that may be in use, and that
+// the person was not asked about it.
+var ErrFileInUse = fmt.Errorf("a new file ends a certificate that may be in use: %w", portal.ErrConflict)
+
 // renews reports whether the request is for the next certificate of a device.
 func (r Request) renews() bool { return r.Renew && r.Device != "" }
 
 // Enroll issues a certificate and seals it for pickup. It returns a *Refusal for
-// what the person can mend, ErrNotFound for a device that is not theirs, and an
+// what the person can mend, ErrNotFound for a device that is not theirs,
+// ErrFileInUse for a device whose newest certificate would end unasked, and an
 // *Outage when the directory, the issuer or the store did not do their part:
 // then nothing was handed out, and what was recorded is revoked.
 //
@@ -94,7 +103,7 @@ func (r *Registrar) enrollOnce(ctx context.Context, req Request, key crypto.Publ
 	}
 	cert, err := r.issue(ctx, issuance{
 		by: req.By, signedIn: true, device: device, fresh: req.Device == "", key: key, pickup: req.PickupKey,
-		once: req.Idempotent, invited: req.Invitation, supersede: req.Device != "", renewal: req.renews(),
+		once: req.Idempotent, invited: req.Invitation, next: req.Device != "", renewal: req.renews(),
 	})
 	switch {
 	case errors.Is(err, errTaken):
@@ -140,13 +149,18 @@ func (r *Registrar) deviceFor(ctx context.Context, req Request) (portal.Device, 
 // mayHaveNext refuses a known device that gets nothing more, before a key is spent
 // on it. The store decides for good.
 func (r *Registrar) mayHaveNext(d portal.Device, req Request) error {
+	if req.renews() {
+		if err := d.Renewable(r.c.Now(), r.c.RenewFrom); err != nil {
+			return err
+		}
+	}
 	switch {
-	case req.renews():
-		return d.Renewable(r.c.Now(), r.c.RenewFrom)
 	case !d.Removed.IsZero():
 		return portal.ErrNotFound
 	case !d.Blocked.IsZero():
 		return &portal.Refusal{Reason: portal.DeviceBlocked, Value: d.Name}
+	case d.NewFileEnds(r.c.Now()) && req.Ends != d.Certificate.Serial:
+		return ErrFileInUse
 	}
 	return nil
 }

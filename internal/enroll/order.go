@@ -30,13 +30,16 @@ type issuance struct {
 	renews    ca.Serial           // zero without
 	holder    *x509.Certificate   // that is renewed by its device; nil without
 	invited   signin.InvitationID // empty without
-	supersede bool                // of what the device holds; at once, unless it is renewed
+	next      bool                // for a device that may hold one
 	renewal   bool                // a person renews
 	counted   bool                // among those of the hour, when the challenge was made
 }
 
 // overlaps reports whether the old certificate works beside the new one.
-func (o issuance) overlaps() bool { return o.renewal || o.renews != (ca.Serial{}) }
+func (o issuance) overlaps() bool { return o.next || o.renews != (ca.Serial{}) }
+
+// timed reports whether it must be time for a renewal.
+func (o issuance) timed() bool { return o.renewal || o.renews != (ca.Serial{}) }
 
 // entry sets the actor of an audit entry about the issuance.
 func (o issuance) entry(e audit.Entry) audit.Entry {
@@ -178,7 +181,7 @@ func (r *Registrar) prepare(o issuance, p portal.Person, key crypto.PublicKey) (
 func (r *Registrar) reservation(o issuance, p portal.Person, prepared *ca.Prepared) Reservation {
 	now, d := r.c.Now(), o.device
 	var window time.Duration
-	if o.overlaps() {
+	if o.timed() {
 		window = r.c.RenewFrom
 	}
 	entry := o.entry(o.by.Entry(now, audit.CertificateReserved))
@@ -207,7 +210,7 @@ func (r *Registrar) complete(ctx context.Context, o issuance, prepared *ca.Prepa
 		entry.Object = prepared.Serial().String()
 		entry.Detail = map[string]string{"not-after": prepared.NotAfter().UTC().Format(time.RFC3339)}
 		done := Completion{
-			Serial: prepared.Serial(), Certificate: cert, At: now, Delivered: key == nil, Supersede: o.supersede, Entry: entry,
+			Serial: prepared.Serial(), Certificate: cert, At: now, Delivered: key == nil, Entry: entry,
 		}
 		if o.overlaps() {
 			done.Overlap = r.c.Overlap
@@ -224,7 +227,7 @@ func (r *Registrar) complete(ctx context.Context, o issuance, prepared *ca.Prepa
 		return nil, err
 	}
 	// A device that had nothing lost nothing: no list need be made for it.
-	if (o.supersede || o.overlaps()) && o.device.Certificate.Status != "" {
+	if o.overlaps() && o.device.Certificate.Status != "" {
 		r.c.Revoked()
 	}
 	return cert, nil

@@ -150,6 +150,8 @@ func gone(s EncryptedPickup) *portal.Gone {
 		g.Blocked, g.At = true, s.Device.Certificate.RevokedAt
 	case cause == portal.Replaced, cause == portal.Removed:
 		g.Ended, g.At = true, s.Device.Certificate.RevokedAt
+	case s.Device.Certificate.Status == portal.Superseded:
+		g.Ended = true
 	case s.Reads >= MaxReads:
 		g.Used, g.At = true, s.LastRead
 	}

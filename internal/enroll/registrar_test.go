@@ -17,6 +17,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
 )
 
@@ -338,6 +339,43 @@ func TestNewFileReplacesTheOld(t *testing.T) {
 		t.Errorf("the old file: %v, want it gone", err)
 	}
 	p.read(second)
+}
+
+// TestNewFileLetsTheOldOneWork: a new file for a device that works ends nothing unasked.
+func TestNewFileLetsTheOldOneWork(t *testing.T) {
+	p := newPortal(t)
+	first := p.installed("phone")
+	newFile := func(form string, ends ca.Serial) (enroll.Enrolment, error) {
+		t.Helper()
+		req := p.request("", form)
+		req.Device, req.Ends = first.Device, ends
+		return p.Enroll(t.Context(), req)
+	}
+	unfetched := testkit.Must(newFile("2", ca.Serial{}))(t)
+	p.wantStatus("working", first, portal.Superseded)
+	if _, err := p.OpenFile(t.Context(), p.token(first)); !isGone(err) {
+		t.Errorf("the old file: %v, want it gone", err)
+	}
+	p.Clock.Advance(enroll.PickupLife)
+	p.sweep()
+	p.wantStatus("unfetched", unfetched, portal.Revoked)
+	p.wantStatus("working", first, portal.Issued)
+
+	second := testkit.Must(newFile("3", ca.Serial{}))(t)
+	p.read(second)
+	for _, ends := range []ca.Serial{{}, first.Serial, unfetched.Serial} {
+		if _, err := newFile("4", ends); !errors.Is(err, enroll.ErrFileInUse) {
+			t.Errorf("a third file that ends %s: %v, want a question", ends, err)
+		}
+	}
+	p.wantStatus("second", second, portal.Issued)
+	third := testkit.Must(newFile("4", second.Serial))(t)
+	p.wantStatus("second", second, portal.Revoked)
+	p.wantStatus("working", first, portal.Superseded)
+	p.read(third)
+	testkit.NoError(t, p.Finish(t.Context(), p.request("", "").By, first.Device))
+	p.wantStatus("working", first, portal.Revoked)
+	p.wantStatus("third", third, portal.Issued)
 }
 
 func TestStrangersFindNothing(t *testing.T) {

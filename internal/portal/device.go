@@ -246,6 +246,14 @@ func (d Device) Renewable(now time.Time, window time.Duration) error {
 	return &Refusal{Reason: RenewEarly, Value: d.Name, Until: from}
 }
 
+// NewFileEnds reports whether a new file would end a certificate that may be in use: the
+// newest, which the device fetched while the one before it still works. A person
+// confirms that first.
+func (d Device) NewFileEnds(now time.Time) bool {
+	c := d.Certificate
+	return now.Before(d.FormerEnds) && c.Status == Issued && !c.Delivered.IsZero() && d.Working(now)
+}
+
 // RenewFrom is from when on the certificate of the device may be renewed.
 func (d Device) RenewFrom(window time.Duration) time.Time {
 	c := d.Certificate

@@ -29,6 +29,8 @@ type DeviceCard struct {
 	RenewFrom time.Time // from when on it may; zero where it never will
 	Former    time.Time // until when the certificate before works beside the newest; zero without
 	Arrived   bool      // the device has the newest certificate
+	Works     bool      // and it is in force
+	FileEnds  bool      // a new file would end the newest, which may be in use
 
 	FormerOutdated bool // the certificate before names the person as they were called before
 }
@@ -96,8 +98,8 @@ type ChoosePlatform struct {
 func (ChoosePlatform) name() string { return "platform" }
 
 // Device is /devices/{id}. Getting a new file posts request to
-// /devices/{id}/install, or to /devices/{id}/renew while the certificate before
-// works; the other acts have pages of their own.
+// /devices/{id}/install; the other acts have pages of their own.
+
 type Device struct {
 	Layout
 	Device    DeviceCard
@@ -112,6 +114,17 @@ type Device struct {
 }
 
 func (Device) name() string { return "device" }
+
+// NewFile is /devices/{id}/newfile: it asks before a new file ends the newest one. The
+// form posts request and ends to /devices/{id}/install.
+type NewFile struct {
+	Layout
+	Device  DeviceCard
+	Fetched time.Time // when the newest file was downloaded
+	Token   string    // idempotency token, sent along as "request"
+}
+
+func (NewFile) name() string { return "newfile" }
 
 // RemoveDevice asks before /devices/{id}/remove is posted, without any field.
 type RemoveDevice struct {

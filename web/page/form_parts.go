@@ -4,7 +4,7 @@ package page
 type newFile struct {
 	ID, Token string
 	Quiet     bool // something else on the page is more important
-	Renew     bool // the certificate before the newest works on
+	Asks      bool // it would end the newest one, so another page asks first
 }
 
 // NewFile gathers what the form "Get a new file" needs.
@@ -12,9 +12,9 @@ func (v view) NewFile(id, token string, quiet bool) newFile {
 	f := newFile{ID: id, Token: token, Quiet: quiet}
 	switch p := v.page.(type) {
 	case Install:
-		f.Renew = p.Renewing
+		f.Asks = p.Device.FileEnds
 	case Device:
-		f.Renew = !p.Device.Former.IsZero()
+		f.Asks = p.Device.FileEnds
 	}
 	return f
 }

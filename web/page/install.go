@@ -39,7 +39,6 @@ type Install struct {
 	AutoStart       bool   // starts the download by itself; for desktops only
 	Elsewhere       bool   // without Download: the file is offered to another session, which may be using it
 	TokenForNewFile string // idempotency token for "Get a new file"
-	Renewing        bool   // a new file leaves the certificate before as it is
 }
 
 func (Install) name() string { return "install" }

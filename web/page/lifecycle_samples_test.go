@@ -22,13 +22,17 @@ func lives(f page.Layout) []sample {
 	blocked.ID, expired.ID, outdated.ID, arrived.ID = "d12", "d13", "d14", "d15"
 	blocked.Status, blocked.Renewable = page.StatusBlocked, false
 	file := install(f, page.Android)
-	file.Device, file.Renewing = renewed, true
+	file.Device = renewed
 	own := file
 	own.DeviceKey, own.Profile, own.Platform, own.Password = true, true, page.IOS, nil
 	over := file
 	over.Download, over.OtherFormat, over.Password, over.Device = "", "", nil, arrived
 	there := over
 	there.Arrived = true
+	asks := arrived
+	asks.FileEnds, asks.Works = true, true
+	installAsks := there
+	installAsks.Device = asks
 	reason := []page.FieldError{{Field: "reason", Key: page.ErrReason}}
 	return []sample{
 		{"home-life", page.Home{Layout: f, Platform: page.IOS, Devices: []page.DeviceCard{d, expired, outdated, arrived, blocked}, Used: 3, Limit: 5, Mobile: true}},
@@ -52,6 +56,10 @@ func lives(f page.Layout) []sample {
 		{"blocked-late", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListLate}},
 		{"blocked-waits", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListWaits}},
 		{"blocked-none", page.Blocked{Layout: f, Device: expired, At: noon(), List: page.ListNone}},
+		{"newfile", page.NewFile{Layout: f, Device: asks, Fetched: noon(), Token: "tok-8"}},
+		{"device-asks", page.Device{Layout: f, Device: asks, Created: noon(), Made: noon(), Delivered: noon(), Token: "tok-8"}},
+		{"install-asks", installAsks},
+		{"renew-asks", page.Renew{Layout: f, Device: asks, Until: week, Token: "tok-8"}},
 		{"rename", page.Rename{Layout: f, Device: wide, Name: wide.Name}},
 		{"rename-often", page.Rename{Layout: f, Device: d, Name: "Work tablet", Errors: []page.FieldError{{Field: "name", Key: page.ErrRenamedOften, Limit: 20}}}},
 		{"rename-errors", page.Rename{Layout: f, Device: d, Name: "Work tablet", Errors: []page.FieldError{{Field: "name", Key: page.ErrRenameTaken, Value: "Work tablet"}}}},

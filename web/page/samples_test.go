@@ -229,6 +229,7 @@ func minimal(lang string) []sample {
 		{"remove", page.RemoveDevice{Layout: f}},
 		{"quota", page.Quota{Layout: f}},
 		{"renew", page.Renew{Layout: f}},
+		{"newfile", page.NewFile{Layout: f}},
 		{"renew-brought", page.Renew{Layout: f, FromCSR: true}},
 		{"lost", page.Lost{Layout: f}},
 		{"blocked", page.Blocked{Layout: f}},
