@@ -44,9 +44,6 @@ func (s ownDevices) showNew(w http.ResponseWriter, r *http.Request) error {
 // renderNewForm redirects to the choice of the platform when neither the client nor
 // ?p= gives one. With bring, the form for a certificate request is open.
 func (s ownDevices) renderNewForm(w http.ResponseWriter, r *http.Request, bring bool) error {
-	if s.registrar.CodeRequired() && s.person(r).invitation == "" {
-		return redirect(w, pickupPath)
-	}
 	platform, chosen := platformParam(r)
 	if !chosen {
 		guess, err := portal.ParsePlatform(clientOf(r).Platform)
@@ -59,9 +56,6 @@ func (s ownDevices) renderNewForm(w http.ResponseWriter, r *http.Request, bring 
 	devices, err := s.registrar.Devices(r.Context(), who.person)
 	if err != nil {
 		return err
-	}
-	if len(s.inUse(devices)) >= s.registrar.Quota() {
-		return s.renderQuota(w, r, devices)
 	}
 	suggested := s.renderer.SuggestName(languageOf(r), who.given, string(platform))
 	p := page.NewDevice{

@@ -45,6 +45,9 @@ func (s handoffPages) showHandoff(w http.ResponseWriter, r *http.Request) error 
 	a := s.person(r)
 	p := page.Handoff{Layout: s.layout(r)}
 	if a.offer == "" {
+		if barred, err := s.barred(w, r, ""); barred {
+			return err
+		}
 		return s.render(w, r, http.StatusOK, p)
 	}
 	h, err := s.signIn.Handoff(r.Context(), a.person, a.offer)
@@ -77,6 +80,9 @@ func (s handoffPages) submitHandoff(w http.ResponseWriter, r *http.Request) erro
 	a := s.person(r)
 	if !s.fresh(a) {
 		return redirect(w, signInAddress(handoffPath))
+	}
+	if barred, err := s.barred(w, r, ""); barred {
+		return err
 	}
 	session, err := s.sessions.Get(r, sessionCookie)
 	if err != nil {

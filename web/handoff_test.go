@@ -175,10 +175,11 @@ func TestQuotaOnThePhone(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t)
 	desktop := p.signedIn("anna", linux)
-	for i := range enroll.DefaultQuota {
+	for i := range enroll.DefaultQuota - 1 {
 		desktop.enrol(fmt.Sprintf("Device %d", i), "linux")
 	}
 	phone := p.newHandoffPhone(desktop)
+	desktop.enrol("Last device", "linux")
 	got := phone.get("/new")
 	if got.status != 409 || bytes.Contains(got.body, []byte("Device 1")) {
 		t.Errorf("got %d: %s", got.status, got.text())

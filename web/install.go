@@ -60,6 +60,9 @@ func (s ownDevices) renderInstall(w http.ResponseWriter, r *http.Request, d port
 		Detected: client.Platform, Browser: client.Browser, TokenForNewFile: newFormToken(),
 		Elsewhere: state == pickupElsewhere, Arrived: state == pickupArrived, Limited: s.person(r).limited(),
 	}
+	if !open && state != pickupOpen && !p.Limited {
+		p.Obstacle = s.obstacleOf(r, d.ID)
+	}
 	for _, a := range s.anchors.further {
 		p.Anchors = append(p.Anchors, page.Anchor{Name: a.title(), Href: a.href("cer")})
 	}

@@ -22,6 +22,9 @@ func (s ownDevices) showNewFile(w http.ResponseWriter, r *http.Request) error {
 	if brought || !d.NewFileEnds(s.now()) {
 		return redirect(w, "/devices/"+string(d.ID))
 	}
+	if barred, err := s.barred(w, r, d.ID); barred {
+		return err
+	}
 	return s.render(w, r, http.StatusOK, page.NewFile{
 		Layout: s.layout(r), Device: s.card(d), Fetched: d.Certificate.Delivered, Token: newFormToken(),
 	})

@@ -33,7 +33,8 @@ func (s ownDevices) showHome(w http.ResponseWriter, r *http.Request) error {
 	client := clientOf(r)
 	p := page.Home{
 		Layout: s.layout(r), Platform: client.Platform, Mobile: client.Mobile,
-		Used: len(s.inUse(devices)), Limit: s.registrar.Quota(),
+		Used: len(s.inUse(devices)), Limit: s.registrar.Quota(), Obstacle: s.obstacleOf(r, ""),
+		CodeNeeded: s.registrar.CodeRequired() && s.person(r).invitation == "",
 	}
 	for _, d := range devices {
 		if s.endedLongAgo(d) {
@@ -54,6 +55,9 @@ func (s ownDevices) showDevice(w http.ResponseWriter, r *http.Request) error {
 	p := page.Device{
 		Layout: s.layout(r), Device: s.card(d), Created: d.Created, Delivered: d.Certificate.Delivered,
 		Token: newFormToken(), Removed: !d.Removed.IsZero(), Made: d.Certificate.Requested, Blocked: d.Blocked,
+	}
+	if d.Removed.IsZero() && d.Blocked.IsZero() {
+		p.Obstacle = s.obstacleOf(r, d.ID)
 	}
 	if p.FromCSR, err = s.registrar.HasOwnKey(r.Context(), d); err != nil {
 		return err

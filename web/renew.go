@@ -19,6 +19,9 @@ func (s ownDevices) showRenew(w http.ResponseWriter, r *http.Request) error {
 	if err := d.Renewable(s.now(), s.registrar.RenewWindow()); err != nil {
 		return err
 	}
+	if barred, err := s.barred(w, r, d.ID); barred {
+		return err
+	}
 	p, err := s.renewPage(r, d)
 	if err != nil {
 		return err

@@ -143,11 +143,11 @@ func (s fileDownloads) routes(r chi.Router) {
 // of a phone too, the others to a whole session only.
 func (s ownDevices) routes(r chi.Router) {
 	phone := r.With(s.requireSession)
-	phone.Get("/new", s.handle(s.onceOnPhone(s.showNew)))
+	phone.Get("/new", s.handle(s.onceOnPhone(s.toEligible(s.showNew))))
 	phone.Post("/new", s.handle(s.onceOnPhone(s.submitNew)))
-	phone.Get(keyPath, s.handle(s.onceOnPhone(s.showCSRForm)))
+	phone.Get(keyPath, s.handle(s.onceOnPhone(s.toEligible(s.showCSRForm))))
 	phone.Post(keyPath, s.handle(s.onceOnPhone(s.submitCSR)))
-	phone.Get("/new/platform", s.handle(s.onceOnPhone(s.showPlatforms)))
+	phone.Get("/new/platform", s.handle(s.onceOnPhone(s.toEligible(s.showPlatforms))))
 	phone.Get("/devices/{id}/install", s.handle(s.ownOnPhone(s.showInstall)))
 	phone.Get("/devices/{id}/certificate.cer", s.handle(s.ownOnPhone(s.serveOwnDER)))
 	phone.Get("/devices/{id}/certificate.pem", s.handle(s.ownOnPhone(s.serveOwnPEM)))

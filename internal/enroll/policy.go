@@ -98,6 +98,16 @@ func budgetKey(id portal.PersonID) string { return "certificates of " + string(i
 // mayEnroll reads the person afresh and says whether they may have a certificate
 // now. It is asked at every issue, because sign-in may be long ago.
 func (r *Registrar) mayEnroll(ctx context.Context, id portal.PersonID) (portal.Person, error) {
+	p, err := r.judged(ctx, id)
+	if p.Conflict != "" {
+		r.c.Log.Error("identity conflict: nothing is issued until the directory is mended",
+			"person", p.ID, "login", p.Login, "upn", p.UPN, "conflict", p.Conflict)
+	}
+	return p, err
+}
+
+// judged reads the person afresh and judges them.
+func (r *Registrar) judged(ctx context.Context, id portal.PersonID) (portal.Person, error) {
 	p, err := r.c.Directory.Person(ctx, id)
 	if errors.Is(err, portal.ErrNotFound) {
 		// Signed in a moment ago and deleted since: the same as switched off.
@@ -105,10 +115,6 @@ func (r *Registrar) mayEnroll(ctx context.Context, id portal.PersonID) (portal.P
 	}
 	if err != nil {
 		return portal.Person{ID: id}, portal.AsOutage(portal.PartDirectory, "reading person", err)
-	}
-	if p.Conflict != "" {
-		r.c.Log.Error("identity conflict: nothing is issued until the directory is mended",
-			"person", p.ID, "login", p.Login, "upn", p.UPN, "conflict", p.Conflict)
 	}
 	return p, r.rules.Judge(p)
 }

@@ -46,7 +46,13 @@ type Home struct {
 	Limit    int
 	Mobile   bool   // the page is open on a phone or tablet
 	Services string // what the certificate opens, such as "mail"; empty takes the renderer's
+
+	Obstacle   *Problem // why the person can have no certificate for a new device; nil when they can
+	CodeNeeded bool     // they need a pickup code first
 }
+
+// Barred reports that no device of the person can have a certificate.
+func (p Home) Barred() bool { return p.Obstacle != nil && !p.Obstacle.Quota() }
 
 func (Home) name() string { return "home" }
 
@@ -111,6 +117,7 @@ type Device struct {
 	Token     string    // idempotency token for "Get a new file"
 	Removed   bool      // the device is out of use: facts only, no buttons
 	FromCSR   bool      // its person has the key: there is no new file
+	Obstacle  *Problem  // why the device can have no new certificate; nil when it can
 }
 
 func (Device) name() string { return "device" }

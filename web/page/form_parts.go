@@ -47,9 +47,12 @@ type problemKeys struct{ H1, What, Do string }
 
 // ProblemKey returns the sentences of the problem. Some kinds have other sentences
 // when more is known: the directory failed after the sign-in; the group has a name;
-// people can sign in by password.
+// people can sign in by password. The piece of a page that is a problem comes first.
 func (v view) ProblemKey() problemKeys {
 	p, ok := v.page.(Problem)
+	if obstacle, is := v.P.(*Problem); is {
+		p, ok = *obstacle, true
+	}
 	if !ok {
 		return problemKeys{}
 	}

@@ -35,10 +35,11 @@ type Install struct {
 	Anchors         []Anchor // further roots this device must trust; their steps are shown
 	Expires         time.Time
 	ReadsLeft       int
-	ServerAnchor    bool   // the anchors certify a server: iOS needs full trust enabled for them
-	AutoStart       bool   // starts the download by itself; for desktops only
-	Elsewhere       bool   // without Download: the file is offered to another session, which may be using it
-	TokenForNewFile string // idempotency token for "Get a new file"
+	ServerAnchor    bool     // the anchors certify a server: iOS needs full trust enabled for them
+	AutoStart       bool     // starts the download by itself; for desktops only
+	Elsewhere       bool     // without Download: the file is offered to another session, which may be using it
+	TokenForNewFile string   // idempotency token for "Get a new file"
+	Obstacle        *Problem // without Download: why there can be no new file; nil when there can
 }
 
 func (Install) name() string { return "install" }

@@ -49,6 +49,7 @@ const (
 	PausedPickup     Kind = "paused-pickup"     // 429, too many wrong pickup codes of one person
 	SecondPerson     Kind = "second-person"     // 409, takes Approve: more than one administrator ends alone
 	PausedInvites    Kind = "paused-invites"    // 429, too many pickup codes made by one of the staff
+	QuotaFull        Kind = "quota"             // on other pages only, takes Limit
 	Halted           Kind = "halted"            // 503, issuing is stopped; takes Detail, what the administrators say
 	Changed          Kind = "changed"           // 409, changed since the form was shown
 	AccessRole       Kind = "access-role"       // 403, no role of the person may do it
@@ -69,12 +70,16 @@ type Problem struct {
 	DeviceName string
 	DeviceID   string
 	Detail     string // name of the group for NotAllowed, the suffix for SuffixForeign, name of the provider for Provider and UnknownPerson
+	Limit      int    // for a full quota: how many devices a person may have
 	SignIn     string // for Provider: address of the sign-in page; empty when no password is taken
 	Approve    string // for SecondPerson: address of the page where another administrator approves
 	Retry      *Retry // "Try again"; nil offers a link home instead
 }
 
 func (Problem) name() string { return "problem" }
+
+// Quota reports that the person has as many devices as they may have.
+func (p Problem) Quota() bool { return p.Kind == QuotaFull }
 
 // DeviceButton is the catalogue key of the button that leads to the device behind
 // a dead link; empty when there is nothing to do there.

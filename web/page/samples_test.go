@@ -84,6 +84,11 @@ func filled(lang string) []sample {
 		{"home", page.Home{Layout: f, Platform: page.IOS, Devices: cards(), Old: oldCards(), Used: 2, Limit: 5, Mobile: true}},
 		{"home-empty-phone", page.Home{Layout: f, Platform: page.IOS, Limit: 5, Mobile: true}},
 		{"home-empty-desktop", page.Home{Layout: f, Platform: page.Windows, Limit: 5, Services: "Mail"}},
+		{"home-barred", page.Home{Layout: f, Platform: page.IOS, Limit: 5, Mobile: true, Obstacle: obstacle(page.NotAllowed)}},
+		{"home-barred-devices", page.Home{Layout: f, Platform: page.Windows, Devices: cards(), Used: 2, Limit: 5, Obstacle: obstacle(page.Halted)}},
+		{"home-quota", page.Home{Layout: f, Platform: page.IOS, Devices: cards(), Used: 5, Limit: 5, Mobile: true, Obstacle: obstacle(page.QuotaFull)}},
+		{"home-code", page.Home{Layout: f, Platform: page.IOS, Limit: 5, Mobile: true, CodeNeeded: true}},
+		{"device-barred", page.Device{Layout: f, Device: cards()[0], Created: noon(), Delivered: noon(), Token: "tok-3", Obstacle: obstacle(page.SuffixForeign)}},
 		{"new", page.NewDevice{Layout: f, Suggested: "Li’s iPhone", Platform: page.IOS, Token: "tok-1", Guessed: true}},
 		{"new-mac", page.NewDevice{Layout: f, Suggested: "Li’s Mac", Platform: page.MacOS, Token: "tok-1", Guessed: true}},
 		{"new-errors", page.NewDevice{Layout: f, Name: "Work tablet", Suggested: "Li’s iPhone", Platform: page.Android, Token: "tok-1",
@@ -142,6 +147,11 @@ func filled(lang string) []sample {
 	arrivedPhone.Limited, arrivedPhone.Mailbox = true, page.Mailbox{}
 	s = append(s, sample{"install-own", own}, sample{"install-own-phone", ownPhone},
 		sample{"install-arrived", arrived}, sample{"install-arrived-phone", arrivedPhone})
+	barred := over
+	barred.Obstacle = obstacle(page.Protected)
+	barredArrived := arrived
+	barredArrived.Obstacle = obstacle(page.NoSID)
+	s = append(s, sample{"install-barred", barred}, sample{"install-barred-arrived", barredArrived})
 	elsewhere := over
 	elsewhere.Elsewhere = true
 	auto := install(f, page.Windows)
@@ -169,6 +179,11 @@ func filled(lang string) []sample {
 	retry := &page.Retry{Action: "/new", Fields: []page.Hidden{{Name: "name", Value: "x"}, {Name: "request", Value: "tok"}}}
 	return append(s, sample{"problem-retry", page.Problem{Layout: f, Kind: page.Issuer, Retry: retry}},
 		sample{"problem-approve", page.Problem{Layout: f, Kind: page.SecondPerson, Approve: "/admin/devices/d1/revoke"}})
+}
+
+// obstacle is what keeps a person from a certificate.
+func obstacle(kind page.Kind) *page.Problem {
+	return &page.Problem{Kind: kind, Detail: "Phone users", Limit: 5}
 }
 
 func anchorItems() []page.AnchorItem {

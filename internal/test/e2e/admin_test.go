@@ -113,12 +113,11 @@ func TestAdministrator(t *testing.T) {
 	b.fill("#comment", "We change servers until 16:00")
 	b.press("main form .btn")
 	phone.open(d.https + "/new")
-	phone.press("main form .btn")
 	if text := phone.text("main"); !strings.Contains(text, "We change servers until 16:00") {
 		t.Errorf("an employee meanwhile:\n%s", text)
 	}
 	b.press("main form .btn")
-	phone.open(d.https + "/new")
+	phone.open(d.https + "/new?p=android")
 	phone.press("main form .btn")
 	if text := phone.text("main"); strings.Contains(text, "We change servers") {
 		t.Errorf("an employee afterwards:\n%s", text)

@@ -80,7 +80,6 @@ func directoryScreens(idp *oidcserver.Provider) []screen {
 		return func(b *tab, d *demo) {
 			enter(login)(b, d)
 			b.open(d.https + "/new")
-			b.press("main form .btn")
 		}
 	}
 	return []screen{
@@ -98,7 +97,7 @@ func directoryScreens(idp *oidcserver.Provider) []screen {
 		{"conflict", func(b *tab, d *demo) { leave(b); ask("bob@elsewhere.example")(b, d) }},
 		{"not-allowed", func(b *tab, d *demo) { leave(b); ask("carl@"+samba.Domain)(b, d) }},
 		{"changed-home", func(b *tab, d *demo) { leave(b); enter("anna@"+samba.Domain)(b, d) }},
-		{"changed-device", func(b *tab, d *demo) { b.press(`main [data-device] a`) }},
+		{"changed-device", func(b *tab, d *demo) { b.press(`main [data-device] a.more`) }},
 	}
 }
 

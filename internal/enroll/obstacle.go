@@ -1,0 +1,45 @@
+package enroll
+
+import (
+	"context"
+	"time"
+
+	"certportal/internal/portal"
+)
+
+// obstacleWithin is how long a page waits for the directory before it offers what it
+// cannot know.
+const obstacleWithin = time.Second
+
+// Obstacle is what a page asks before it offers a certificate: nil, or the *Refusal of
+// the first thing in the person's way. The device is empty for a new one. What does not
+// answer in time is no obstacle, because the request for the certificate decides.
+func (r *Registrar) Obstacle(ctx context.Context, id portal.PersonID, device portal.DeviceID) error {
+	err := r.obstacle(ctx, id, device)
+	if err != nil && !refused(err) {
+		r.c.Log.Warn("page offers a certificate without knowing whether the person may have one", "person", id, "err", err)
+		return nil
+	}
+	return err
+}
+
+func (r *Registrar) obstacle(ctx context.Context, id portal.PersonID, device portal.DeviceID) error {
+	asked, cancel := context.WithTimeout(ctx, obstacleWithin)
+	defer cancel()
+	person, directoryErr := r.judged(asked, id)
+	if refused(directoryErr) {
+		return directoryErr
+	}
+	if directoryErr == nil {
+		if err := r.fits(person); err != nil {
+			return err
+		}
+	}
+	err := r.c.Store.Admit(ctx, Reservation{
+		Person: id, Device: portal.Device{ID: device}, Quota: r.c.Quota, Requested: r.c.Now(),
+	})
+	if err != nil {
+		return err
+	}
+	return directoryErr
+}
