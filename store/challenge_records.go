@@ -16,9 +16,9 @@ import (
 	"certportal/store/sqldb"
 )
 
-// challengeColumns are the columns of a challenge h, without its device.
+// challengeColumns are the columns of a challenge h, without its device d.
 const challengeColumns = `h.id, h.secret_hash, h.token_hash, h.names_hash, h.made_at, h.expires_at, h.used_at, h.invitation, h.renews,
-	h.serial, h.mac`
+	h.serial, h.mac, (SELECT count(*) + 1 FROM certificates n WHERE n.person = d.person)`
 
 // AddChallenge records the right of a device to enrol, and the device when it is
 // new. An earlier unused challenge of the device is deleted: only the last profile
@@ -97,7 +97,7 @@ func (db Enrolments) challenge(ctx context.Context, where string, args ...any) (
 	var secret, token, names, mac []byte
 	var made, expires, used sql.NullInt64
 	var invitation, serial sql.NullString
-	into := append([]any{&c.ID, &secret, &token, &names, &made, &expires, &used, &invitation, &c.Renew, &serial, &mac}, d.fields()...)
+	into := append([]any{&c.ID, &secret, &token, &names, &made, &expires, &used, &invitation, &c.Renew, &serial, &mac, &c.Number}, d.fields()...)
 	err := db.One(ctx, `SELECT `+challengeColumns+`, `+deviceColumns+`
 		FROM challenges h JOIN devices d ON d.id = h.device_id WHERE `+where, args, into...)
 	if err != nil {

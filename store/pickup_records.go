@@ -14,6 +14,11 @@ import (
 	"certportal/store/sqldb"
 )
 
+// fileNumber counts the certificates ever requested for the person of a certificate c, up
+// to it: no two files of a person have the same number, and the newest has the highest.
+const fileNumber = `(SELECT count(*) FROM certificates n
+	WHERE n.person = c.person AND (n.requested_at, n.serial) <= (c.requested_at, c.serial))`
+
 // Pickup finds a pickup by the hash of its token, wiped or not, with the device
 // and the certificate it was made for.
 func (db Enrolments) Pickup(ctx context.Context, tokenHash [sha256.Size]byte) (enroll.EncryptedPickup, error) {
@@ -21,9 +26,9 @@ func (db Enrolments) Pickup(ctx context.Context, tokenHash [sha256.Size]byte) (e
 	var d deviceRow
 	var c certificateRow
 	var expires, passwordUntil, lastRead sql.NullInt64
-	into := []any{&p.Key, &p.Password, &expires, &passwordUntil, &p.Reads, &lastRead}
+	into := []any{&p.Key, &p.Password, &expires, &passwordUntil, &p.Reads, &lastRead, &p.Number}
 	into = append(append(into, d.fields()...), c.fields()...)
-	err := db.One(ctx, `SELECT p.sealed_key, p.sealed_password, p.expires_at, p.password_until, p.reads, p.last_read,
+	err := db.One(ctx, `SELECT p.sealed_key, p.sealed_password, p.expires_at, p.password_until, p.reads, p.last_read, `+fileNumber+`,
 		`+deviceColumns+`, `+certificateColumns+`
 		FROM pickups p JOIN certificates c ON c.serial = p.serial JOIN devices d ON d.id = c.device_id
 		WHERE p.token_hash = $1`, []any{tokenHash[:]}, into...)

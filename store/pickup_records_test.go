@@ -39,6 +39,28 @@ func TestPickup(t *testing.T) {
 	})
 }
 
+// TestFilesAreNumbered: no two files of a person have the same number, also when one was
+// revoked or its device removed; other people's do not count.
+func TestFilesAreNumbered(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		first := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db)
+		second := first.Renewal(t).Issue(t, db) // revokes the first
+		other := fixture.NewEnrolment(t, "ben", "iPhone").Issue(t, db)
+		tablet := fixture.NewEnrolment(t, anna, "tablet")
+		tablet.Reservation.Requested = testkit.Noon.Add(time.Hour)
+		tablet = tablet.Issue(t, db)
+		for i, want := range []struct {
+			e      fixture.Enrolment
+			number int
+		}{{first, 1}, {second, 2}, {other, 1}, {tablet, 3}} {
+			p := testkit.Must(db.Pickup(t.Context(), want.e.TokenHash))(t)
+			if p.Number != want.number {
+				t.Errorf("file %d: got number %d, want %d", i, p.Number, want.number)
+			}
+		}
+	})
+}
+
 func TestReadsAreCounted(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()

@@ -111,7 +111,7 @@ func (s ownDevices) renderOwnKeyDevice(w http.ResponseWriter, r *http.Request, d
 	if d.Working(s.now()) {
 		folder := "/devices/" + string(d.ID) + "/"
 		p.PEM, p.DER = folder+"certificate.pem", folder+"certificate.cer"
-		p.SavedAs = deliver.FullName(s.org, d.Name, "pem")
+		p.SavedAs = deliver.FullName(s.org, d.Name, 0, "pem")
 	}
 	return s.render(w, r, http.StatusOK, p)
 }
@@ -159,7 +159,7 @@ func (s ownDevices) ownKeyDevice(r *http.Request) (portal.Device, error) {
 func (s ownDevices) sendCertificate(w http.ResponseWriter, d portal.Device, ext, kind string, data []byte) error {
 	h := w.Header()
 	h.Set("Content-Type", kind)
-	h.Set("Content-Disposition", deliver.ContentDisposition(s.org, d.Name, ext))
+	h.Set("Content-Disposition", deliver.ContentDisposition(s.org, d.Name, 0, ext))
 	h.Set("Content-Length", strconv.Itoa(len(data)))
 	_, _ = w.Write(data) // the client has disconnected
 	return nil

@@ -30,7 +30,7 @@ type csvWriter struct {
 func (s adminPages) startCSV(w http.ResponseWriter, name string, columns ...string) (*csvWriter, error) {
 	h := w.Header()
 	h.Set("Content-Type", "text/csv; charset=utf-8; header=present")
-	h.Set("Content-Disposition", deliver.ContentDisposition(s.org, name, "csv"))
+	h.Set("Content-Disposition", deliver.ContentDisposition(s.org, name, 0, "csv"))
 	w.WriteHeader(http.StatusOK)
 	if _, err := w.Write([]byte("\ufeff")); err != nil {
 		return nil, err

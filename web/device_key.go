@@ -107,8 +107,8 @@ func (s ownDevices) offerDeviceKeyProfile(r *http.Request, p *page.Install, c en
 	if s.exchange != nil {
 		p.Mailbox = page.Mailbox{Host: s.exchange.Host}
 	}
-	p.SavedAs = deliver.FullName(s.org, c.Device.Name, profileExt)
-	p.Download = "/d/" + string(c.Token) + "/" + url.PathEscape(deliver.FileName(s.org, c.Device.Name, profileExt)) +
+	p.SavedAs = deliver.FullName(s.org, c.Device.Name, c.Number, profileExt)
+	p.Download = "/d/" + string(c.Token) + "/" + url.PathEscape(deliver.FileName(s.org, c.Device.Name, c.Number, profileExt)) +
 		"?" + profileQuery(p.Platform, p.Lang)
 }
 
@@ -135,7 +135,7 @@ func (s fileDownloads) openChallenge(r *http.Request, d *delivery) error {
 		return err
 	}
 	d.data, err = s.signProfile(content, c.Expires.Add(-enroll.ChallengeLife))
-	d.kind, d.shown, d.name, d.challenge = deliver.TypeProfile, true, c.Device.Name, &c
+	d.kind, d.shown, d.name, d.number, d.challenge = deliver.TypeProfile, true, c.Device.Name, c.Number, &c
 	return err
 }
 

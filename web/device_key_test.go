@@ -114,7 +114,7 @@ func TestKeylessProfile(t *testing.T) {
 	}
 	got := k.browser(linux).get(k.href)
 	if got.status != 200 || got.header.Get("Content-Type") != "application/x-apple-aspen-config" || got.header.Get("Cache-Control") != "no-store" ||
-		!strings.HasPrefix(got.header.Get("Content-Disposition"), `inline; filename="Example-Annas-Telefon.mobileconfig"`) {
+		!strings.HasPrefix(got.header.Get("Content-Disposition"), `inline; filename="Example-Annas-Telefon-1.mobileconfig"`) {
 		t.Fatalf("got %d with %v", got.status, got.header)
 	}
 	profile, byType := k.payloads(got.body)

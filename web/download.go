@@ -32,15 +32,16 @@ const (
 
 // delivery is one download.
 type delivery struct {
-	by    portal.Actor
-	token enroll.Token
-	file  enroll.File
-	name  string // of the device
-	kind  string // media type
-	shown bool   // opened by the browser, not saved
-	ext   string // of the file's name
-	data  []byte
-	etag  string // with its quotes
+	by     portal.Actor
+	token  enroll.Token
+	file   enroll.File
+	name   string // of the device
+	number int    // of the file, among those of the person
+	kind   string // media type
+	shown  bool   // opened by the browser, not saved
+	ext    string // of the file's name
+	data   []byte
+	etag   string // with its quotes
 
 	challenge *enroll.Challenge // in place of a key in the file; nil for a pickup
 }
@@ -73,7 +74,7 @@ func (s fileDownloads) openPickupFile(r *http.Request, d *delivery) error {
 	if d.file, err = s.registrar.OpenFile(r.Context(), d.token); err != nil {
 		return err
 	}
-	d.kind, d.name = deliver.TypePKCS12, d.file.Device.Name
+	d.kind, d.name, d.number = deliver.TypePKCS12, d.file.Device.Name, d.file.Number
 	if d.ext == profileExt {
 		d.kind = deliver.TypeProfile
 		d.data, d.shown, err = s.makeProfile(r, d.file)
@@ -105,7 +106,7 @@ func (s fileDownloads) serveDownload(w http.ResponseWriter, r *http.Request) err
 	if d.shown {
 		disposition = deliver.InlineDisposition
 	}
-	h.Set("Content-Disposition", disposition(s.org, d.name, d.ext))
+	h.Set("Content-Disposition", disposition(s.org, d.name, d.number, d.ext))
 	h.Set("ETag", d.etag)
 	if isBeyond(r.Header, d.size()) {
 		// ServeContent would remove no-store.

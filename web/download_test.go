@@ -75,7 +75,7 @@ func TestA16_FileHeaders(t *testing.T) {
 		want := map[string]string{
 			"Content-Type": "application/x-pkcs12", "Cache-Control": "no-store",
 			"X-Content-Type-Options": "nosniff", "Content-Encoding": "",
-			"Content-Disposition": `attachment; filename="Example-Annas-Telefon.p12"; filename*=UTF-8''Example-Annas%20Telefon.p12`,
+			"Content-Disposition": `attachment; filename="Example-Annas-Telefon-1.p12"; filename*=UTF-8''Example-Annas%20Telefon-1.p12`,
 		}
 		for name, value := range want {
 			if got.header.Get(name) != value {

@@ -89,6 +89,14 @@ func (s ownDevices) renderInstall(w http.ResponseWriter, r *http.Request, d port
 func (s ownDevices) offerFile(r *http.Request, p *page.Install, pickup enroll.Pickup, format deliver.Format) error {
 	p.Password = deliver.GroupPassword(pickup.Password)
 	p.Expires, p.ReadsLeft, p.Format = pickup.Expires, pickup.ReadsLeft, string(format)
+	// Phones that make their key have a pickup only if the person chose the plain file.
+	target, ok := targetOf(portal.Platform(p.Platform))
+	p.Profile = ok && s.profiles != nil && !s.makesKey(pickup.Device.Platform)
+	ext := "p12"
+	if p.Profile {
+		ext = profileExt
+	}
+	p.SavedAs = deliver.FullName(s.org, pickup.Device.Name, pickup.Number, ext)
 	if pickup.ReadsLeft == 0 {
 		return nil
 	}
@@ -97,20 +105,16 @@ func (s ownDevices) offerFile(r *http.Request, p *page.Install, pickup enroll.Pi
 		return err
 	}
 	folder := "/d/" + string(s.pickupKey(r).Token(pickup.Serial)) + "/"
-	file := folder + url.PathEscape(deliver.FileName(s.org, pickup.Device.Name, "p12")) + "?format="
-	// Phones that make their key have a pickup only if the person chose the plain file.
-	target, ok := targetOf(portal.Platform(p.Platform))
-	if ok && s.profiles != nil && !s.makesKey(pickup.Device.Platform) {
-		p.Profile, p.Plain, p.Unverified = true, file+string(deliver.FormatLegacy), s.profiles.unverified()
-		p.SavedAs = deliver.FullName(s.org, pickup.Device.Name, profileExt)
-		p.Download = folder + url.PathEscape(deliver.FileName(s.org, pickup.Device.Name, profileExt)) +
+	file := folder + url.PathEscape(deliver.FileName(s.org, pickup.Device.Name, pickup.Number, "p12")) + "?format="
+	if p.Profile {
+		p.Plain, p.Unverified = file+string(deliver.FormatLegacy), s.profiles.unverified()
+		p.Download = folder + url.PathEscape(deliver.FileName(s.org, pickup.Device.Name, pickup.Number, profileExt)) +
 			"?" + profileQuery(p.Platform, p.Lang)
 		if target == deliver.TargetMac {
 			p.Mailbox = page.Mailbox{} // Macs get no mailbox
 		}
 		return nil
 	}
-	p.SavedAs = deliver.FullName(s.org, pickup.Device.Name, "p12")
 	p.Download, p.OtherFormat = file+string(format), file+string(format.Other())
 	return nil
 }

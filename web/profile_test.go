@@ -38,7 +38,7 @@ func TestProfileOfPhone(t *testing.T) {
 	got := f.anonymous.get(f.href)
 	for name, want := range map[string]string{
 		"Content-Type": "application/x-apple-aspen-config", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
-		"Content-Disposition": `inline; filename="Example-Annas-Telefon.mobileconfig"; filename*=UTF-8''Example-Annas%20Telefon.mobileconfig`,
+		"Content-Disposition": `inline; filename="Example-Annas-Telefon-1.mobileconfig"; filename*=UTF-8''Example-Annas%20Telefon-1.mobileconfig`,
 	} {
 		if got.header.Get(name) != want {
 			t.Errorf("%s: got %q, want %q", name, got.header.Get(name), want)
@@ -80,7 +80,7 @@ func TestProfileOfMac(t *testing.T) {
 		c.Anchors = append(c.Anchors, web.Anchor{Name: "exchange", Cert: s.root})
 	})
 	got := f.anonymous.get(f.href)
-	if d := got.header.Get("Content-Disposition"); !strings.HasPrefix(d, `attachment; filename="Example-Annas-Telefon.mobileconfig"`) {
+	if d := got.header.Get("Content-Disposition"); !strings.HasPrefix(d, `attachment; filename="Example-Annas-Telefon-1.mobileconfig"`) {
 		t.Errorf("got %q", d)
 	}
 	p := s.open(t, got.body)

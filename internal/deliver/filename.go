@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -18,59 +19,64 @@ const (
 	fallbackBase = "certificate"
 )
 
-// FileName returns "{org}-{device}.{ext}" in ASCII letters, digits, dot, hyphen
+// FileName returns "{org}-{device}-{number}.{ext}" in ASCII letters, digits, dot, hyphen
 // and underscore. It removes accents and other scripts, and uses "certificate" when
 // nothing remains. The base has at most 60 characters, does not begin with a dot,
-// and is no reserved name of Windows. ext may have a leading dot; anything but 1 to
-// 12 ASCII letters and digits becomes "bin".
-func FileName(org, device, ext string) string {
-	return join(asciiPart(org), asciiPart(device)) + "." + cleanExt(ext)
+// and is no reserved name of Windows. A number of 0 is left out; no other is cut off.
+// ext may have a leading dot; anything but 1 to 12 ASCII letters and digits becomes
+// "bin".
+func FileName(org, device string, number int, ext string) string {
+	return join(asciiPart(org), asciiPart(device), number) + "." + cleanExt(ext)
 }
 
-// FullName returns "{org}-{device}.{ext}" in any script and with spaces. Browsers
+// FullName returns "{org}-{device}-{number}.{ext}" in any script and with spaces. Browsers
 // save the file under this name, because they prefer filename* (RFC 6266 section
 // 4.3). It has no control or format characters and no characters that file systems
 // reserve, but may have quotes and others that a shell interprets.
-func FullName(org, device, ext string) string {
-	return join(unicodePart(org), unicodePart(device)) + "." + cleanExt(ext)
+func FullName(org, device string, number int, ext string) string {
+	return join(unicodePart(org), unicodePart(device), number) + "." + cleanExt(ext)
 }
 
 // ContentDisposition returns the value of the header that makes a browser save the
 // response (RFC 6266): attachment, the ASCII name of [FileName], and [FullName] as
 // filename* (RFC 8187). No name can inject parameters or headers (attack A18).
-func ContentDisposition(org, device, ext string) string {
-	return "attachment; " + nameParameters(org, device, ext)
+func ContentDisposition(org, device string, number int, ext string) string {
+	return "attachment; " + nameParameters(org, device, number, ext)
 }
 
 // InlineDisposition is ContentDisposition for a file that the browser should pass to
 // the system: Safari on an iPhone only saves an Apple profile that is an attachment.
-func InlineDisposition(org, device, ext string) string {
-	return "inline; " + nameParameters(org, device, ext)
+func InlineDisposition(org, device string, number int, ext string) string {
+	return "inline; " + nameParameters(org, device, number, ext)
 }
 
 // nameParameters gives the parameters filename and filename*.
-func nameParameters(org, device, ext string) string {
-	return `filename="` + FileName(org, device, ext) + `"; filename*=UTF-8''` + extValue(FullName(org, device, ext))
+func nameParameters(org, device string, number int, ext string) string {
+	return `filename="` + FileName(org, device, number, ext) + `"; filename*=UTF-8''` + extValue(FullName(org, device, number, ext))
 }
 
-// join joins two cleaned parts to a base name.
-func join(org, device string) string {
-	base := cut(org + "-" + device)
-	if base == "" {
-		return fallbackBase
+// join joins two cleaned parts and the number to a base name.
+func join(org, device string, number int) string {
+	end := ""
+	if number != 0 {
+		end = "-" + strconv.Itoa(number)
 	}
-	if reserved(base) {
-		return cut(fallbackBase + "-" + base)
+	base := cut(org+"-"+device, maxBase-len(end))
+	switch {
+	case base == "":
+		base = fallbackBase
+	case reserved(base):
+		base = cut(fallbackBase+"-"+base, maxBase-len(end))
 	}
-	return base
+	return base + end
 }
 
 // cut removes leading dots, which hide a file, endings that Windows drops, and
-// characters beyond maxBase.
-func cut(base string) string {
+// characters beyond the longest.
+func cut(base string, longest int) string {
 	base = strings.Trim(base, " .-")
-	if r := []rune(base); len(r) > maxBase {
-		return strings.TrimRight(string(r[:maxBase]), " .-")
+	if r := []rune(base); len(r) > longest {
+		return strings.TrimRight(string(r[:longest]), " .-")
 	}
 	return base
 }

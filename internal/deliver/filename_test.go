@@ -1,6 +1,7 @@
 package deliver_test
 
 import (
+	"fmt"
 	"mime"
 	"strings"
 	"testing"
@@ -47,7 +48,28 @@ func TestFileName(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := deliver.FileName(tt.org, tt.device, tt.ext); got != tt.want {
+			if got := deliver.FileName(tt.org, tt.device, 0, tt.ext); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestFileNamesOfOneDeviceDiffer: the number survives names of any length and script.
+func TestFileNamesOfOneDeviceDiffer(t *testing.T) {
+	tests := []struct {
+		name, org, device string
+		number            int
+		want              string
+	}{
+		{"plain", "Contoso", "Galaxy", 2, "Contoso-Galaxy-2.p12"},
+		{"other script", "例", "手机", 2, "certificate-2.p12"},
+		{"long", strings.Repeat("a", 300), "b", 12, strings.Repeat("a", 57) + "-12.p12"},
+		{"reserved", "", "con", 2, "certificate-con-2.p12"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := deliver.FileName(tt.org, tt.device, tt.number, "p12"); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
@@ -67,7 +89,7 @@ func TestContentDisposition(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := deliver.ContentDisposition(tt.org, tt.device, "p12"); got != tt.want {
+			if got := deliver.ContentDisposition(tt.org, tt.device, 0, "p12"); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
@@ -85,7 +107,7 @@ func TestFullName(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := deliver.FullName(tt.org, tt.device, "p12"); got != tt.want {
+			if got := deliver.FullName(tt.org, tt.device, 0, "p12"); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
@@ -95,11 +117,13 @@ func TestFullName(t *testing.T) {
 func TestA18_FileNames(t *testing.T) {
 	for _, org := range hostileNames() {
 		for _, device := range hostileNames() {
-			checkFileName(t, org, device, "p12")
-			checkDisposition(t, org, device, "p12")
+			for _, number := range []int{0, 1234567} {
+				checkFileName(t, org, device, "p12", number)
+				checkDisposition(t, org, device, "p12", number)
+			}
 		}
-		checkFileName(t, "Example", "phone", org)
-		checkDisposition(t, "Example", "phone", org)
+		checkFileName(t, "Example", "phone", org, 1)
+		checkDisposition(t, "Example", "phone", org, 1)
 	}
 }
 
@@ -108,7 +132,7 @@ func FuzzFileName(f *testing.F) {
 		f.Add(s, s, "p12")
 		f.Add("Example", s, s)
 	}
-	f.Fuzz(func(t *testing.T, org, device, ext string) { checkFileName(t, org, device, ext) })
+	f.Fuzz(func(t *testing.T, org, device, ext string) { checkFileName(t, org, device, ext, len(org)) })
 }
 
 func FuzzContentDisposition(f *testing.F) {
@@ -116,26 +140,26 @@ func FuzzContentDisposition(f *testing.F) {
 		f.Add(s, s, "p12")
 		f.Add("Example", s, s)
 	}
-	f.Fuzz(func(t *testing.T, org, device, ext string) { checkDisposition(t, org, device, ext) })
+	f.Fuzz(func(t *testing.T, org, device, ext string) { checkDisposition(t, org, device, ext, len(org)) })
 }
 
 // checkFileName checks what FileName documents.
-func checkFileName(t *testing.T, org, device, ext string) {
+func checkFileName(t *testing.T, org, device, ext string, number int) {
 	t.Helper()
-	name := deliver.FileName(org, device, ext)
+	name := deliver.FileName(org, device, number, ext)
 	for _, c := range []byte(name) {
 		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
 		if !letter && (c < '0' || c > '9') && !strings.ContainsRune("._-", rune(c)) {
 			t.Errorf("FileName(%q, %q, %q) = %q holds %q", org, device, ext, name, c)
 		}
 	}
-	checkBase(t, name)
+	checkBase(t, name, number)
 }
 
 // checkDisposition parses the header as a browser would.
-func checkDisposition(t *testing.T, org, device, ext string) {
+func checkDisposition(t *testing.T, org, device, ext string, number int) {
 	t.Helper()
-	header := deliver.ContentDisposition(org, device, ext)
+	header := deliver.ContentDisposition(org, device, number, ext)
 	for _, c := range []byte(header) {
 		if c < ' ' || c > '~' {
 			t.Errorf("header %q holds %q", header, c)
@@ -146,7 +170,7 @@ func checkDisposition(t *testing.T, org, device, ext string) {
 		t.Fatalf("header %q is %s with %v: %v", header, kind, params, err)
 	}
 	name := params["filename"] // of filename*
-	if got := deliver.FullName(org, device, ext); got != name {
+	if got := deliver.FullName(org, device, number, ext); got != name {
 		t.Errorf("FullName(%q, %q, %q) = %q, the header says %q", org, device, ext, got, name)
 	}
 	for _, r := range name {
@@ -154,16 +178,22 @@ func checkDisposition(t *testing.T, org, device, ext string) {
 			t.Errorf("full name %q holds %U", name, r)
 		}
 	}
-	checkBase(t, name)
-	if !strings.HasPrefix(header, `attachment; filename="`+deliver.FileName(org, device, ext)+`"; `) {
+	checkBase(t, name, number)
+	if !strings.HasPrefix(header, `attachment; filename="`+deliver.FileName(org, device, number, ext)+`"; `) {
 		t.Errorf("header %q lacks the ASCII name", header)
 	}
 }
 
 // checkBase checks the properties that both names share.
-func checkBase(t *testing.T, name string) {
+func checkBase(t *testing.T, name string, number int) {
 	t.Helper()
 	dot := strings.LastIndexByte(name, '.')
+	if end := fmt.Sprintf("-%d", number); number != 0 && !strings.HasSuffix(name[:max(dot, 0)], end) {
+		t.Errorf("name %q does not end in its number %d", name, number)
+	}
+	if base := []rune(name[:max(dot, 0)]); len(base) > 60 {
+		t.Errorf("name %q has a base of %d characters", name, len(base))
+	}
 	if dot < 1 || dot == len(name)-1 || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "-") {
 		t.Errorf("name %q has no base, no extension or hides itself", name)
 	}

@@ -214,7 +214,7 @@ func (p Profile) keystore(file []byte) identityPlist {
 	payload := identityPlist{payloadHead: p.head("com.apple.security.pkcs12", p.Identifier, "identity"), PayloadContent: file}
 	payload.PayloadUUID = nameUUID(payload.PayloadIdentifier + "/" + p.Identity.Leaf.SerialNumber.Text(16))
 	payload.PayloadDisplayName = cleanText(p.IdentityName)
-	payload.PayloadCertificateFileName = FileName(p.Organization, p.Identity.Name, "p12")
+	payload.PayloadCertificateFileName = FileName(p.Organization, p.Identity.Name, 0, "p12")
 	if p.Target == TargetMac {
 		no := false
 		payload.KeyIsExtractable = &no

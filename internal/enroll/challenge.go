@@ -41,6 +41,7 @@ type Challenge struct {
 	Token   Token  // in the address of the profile; opens the challenge again
 	Secret  string // what the device presents: 256 bits as base64url
 	Device  portal.Device
+	Number  int // of the certificate, among those ever made for the person, if it is the next
 	Expires time.Time
 	Renew   bool // what the device holds works on beside the new certificate
 }
@@ -52,6 +53,7 @@ type StoredChallenge struct {
 	SecretHash [sha256.Size]byte
 	TokenHash  [sha256.Size]byte
 	Device     portal.Device     // person and purpose; without Certificate
+	Number     int               // see Challenge; not stored, but read with it
 	Names      [sha256.Size]byte // of UPN, mail and SID when it was made
 	Made       time.Time
 	Expires    time.Time
@@ -178,7 +180,7 @@ func (r *Registrar) openChallenge(t Token, s StoredChallenge) (Challenge, error)
 	}
 	return Challenge{
 		ID: s.ID, Token: t, Secret: base64.RawURLEncoding.EncodeToString(secret),
-		Device: s.Device, Expires: s.Expires, Renew: s.Renew,
+		Device: s.Device, Number: s.Number, Expires: s.Expires, Renew: s.Renew,
 	}, nil
 }
 

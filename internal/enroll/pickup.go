@@ -57,6 +57,7 @@ func (t Token) hash() ([sha256.Size]byte, bool) {
 type Pickup struct {
 	Serial    ca.Serial
 	Device    portal.Device
+	Number    int       // of the file, among all that were ever made for the person
 	Expires   time.Time // end of reading the file
 	ReadsLeft int       // 0 when the file cannot be read any more
 	Password  string    // install password
@@ -122,7 +123,7 @@ func (r *Registrar) pickup(ctx context.Context, t Token) (Pickup, EncryptedPicku
 	if sealed.Password == nil || !now.Before(sealed.PasswordUntil) {
 		return Pickup{}, sealed, gone(sealed)
 	}
-	p := Pickup{Serial: sealed.Serial, Device: sealed.Device, Expires: sealed.Expires}
+	p := Pickup{Serial: sealed.Serial, Device: sealed.Device, Number: sealed.Number, Expires: sealed.Expires}
 	if sealed.Key != nil && now.Before(sealed.Expires) {
 		p.ReadsLeft = max(0, MaxReads-sealed.Reads)
 	}

@@ -151,6 +151,7 @@ type EncryptedPickup struct {
 	PasswordUntil  time.Time // end of showing the password
 	Reads          int       // complete reads so far
 	LastRead       time.Time
+	Number         int           // of the certificate, among those ever made for the person; not stored, but read with it
 	Device         portal.Device // with Certificate; not stored with the pickup, but read with it
 	CertificateDER []byte        // read with it
 }
