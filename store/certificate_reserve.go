@@ -188,10 +188,10 @@ func (t *tx) insertDevice(ctx context.Context, r enroll.Reservation) error {
 	if created.IsZero() {
 		created = r.Requested
 	}
-	_, err := t.Exec(ctx, `INSERT INTO devices (id, person, name, name_key, platform, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6)`,
+	_, err := t.Exec(ctx, `INSERT INTO devices (id, person, name, name_key, platform, created_at, profile)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 		string(r.Device.ID), string(r.Person), r.Device.Name, NameKey(r.Device.Name), string(r.Device.Platform),
-		created.UnixMilli())
+		created.UnixMilli(), sqldb.Optional(r.Device.Profile))
 	if err != nil {
 		return fmt.Errorf("recording device %s: %w", r.Device.ID, err)
 	}

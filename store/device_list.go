@@ -13,7 +13,7 @@ import (
 // deviceColumns and certificateColumns are what [deviceRow] and
 // [certificateRow] scan, of tables named d and c.
 const (
-	deviceColumns = `d.id, d.person, d.name, d.platform, d.created_at, d.removed_at, d.blocked_at,
+	deviceColumns = `d.id, d.person, d.name, d.platform, d.created_at, d.removed_at, d.blocked_at, d.profile,
 		(SELECT max(s.ends_at) FROM certificates s WHERE s.device_id = d.id AND s.status = 'superseded'),
 		EXISTS (SELECT 1 FROM certificates s JOIN marks m ON m.serial = s.serial
 			WHERE s.device_id = d.id AND s.status = 'superseded' AND m.change IN ('upn', 'sid'))`
@@ -51,18 +51,20 @@ const newestCertificate = `c.serial = (SELECT n.serial FROM certificates n
 type deviceRow struct {
 	device                              portal.Device
 	created, removed, blocked, formerly sql.NullInt64
+	profile                             sql.NullString
 	outdated                            bool
 }
 
 func (r *deviceRow) fields() []any {
 	return []any{&r.device.ID, &r.device.Person, &r.device.Name, &r.device.Platform,
-		&r.created, &r.removed, &r.blocked, &r.formerly, &r.outdated}
+		&r.created, &r.removed, &r.blocked, &r.profile, &r.formerly, &r.outdated}
 }
 
 func (r *deviceRow) value() portal.Device {
 	d := r.device
 	d.Created, d.Removed = sqldb.TimeOf(r.created), sqldb.TimeOf(r.removed)
-	d.Blocked, d.FormerEnds, d.FormerOutdated = sqldb.TimeOf(r.blocked), sqldb.TimeOf(r.formerly), r.outdated
+	d.Profile, d.Blocked = r.profile.String, sqldb.TimeOf(r.blocked)
+	d.FormerEnds, d.FormerOutdated = sqldb.TimeOf(r.formerly), r.outdated
 	return d
 }
 

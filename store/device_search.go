@@ -89,7 +89,7 @@ func (f deviceFilter) rest(c *condition, covers covered) {
 }
 
 // deviceFields is what of devices d the search looks at before it reads the rest.
-const deviceFields = `d.id, d.person, d.name, d.name_key, d.platform, d.created_at, d.removed_at, d.blocked_at`
+const deviceFields = `d.id, d.person, d.name, d.name_key, d.platform, d.created_at, d.removed_at, d.blocked_at, d.profile`
 
 // foundColumns is what a search for devices reads. A device that never got a
 // certificate has no c.

@@ -62,6 +62,7 @@ func (s ownDevices) submitCSR(w http.ResponseWriter, r *http.Request) error {
 		err = s.rememberDevice(w, r, done.Device)
 	}
 	if err == nil {
+		recognise(w, r, done.Device, portal.Platform(f["platform"]))
 		return redirect(w, installPath(done.Device))
 	}
 	return s.redisplayCSR(w, r, f, token, err)

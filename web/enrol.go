@@ -38,7 +38,33 @@ func formToken(f form) (string, error) {
 
 // showNew is GET /new.
 func (s ownDevices) showNew(w http.ResponseWriter, r *http.Request) error {
+	known, err := s.meansKnown(r)
+	if err != nil {
+		return err
+	}
+	if known != nil {
+		return s.render(w, r, http.StatusOK, page.KnownDevice{Layout: s.layout(r), Device: s.card(*known)})
+	}
 	return s.renderNewForm(w, r, false)
+}
+
+// meansKnown is the device of this browser, where the person may mean that one and not a
+// new one: they chose no platform, have no code for a new one, and may act on it.
+func (s ownDevices) meansKnown(r *http.Request) (*portal.Device, error) {
+	_, chosen := platformParam(r)
+	who := s.person(r)
+	if chosen || who.limited() || who.invitation != "" || len(knownDevices(r)) == 0 {
+		return nil, nil
+	}
+	devices, err := s.registrar.Devices(r.Context(), who.person)
+	if err != nil {
+		return nil, err
+	}
+	d, ok := thisDevice(r, devices)
+	if !ok || !d.Working(s.now()) && d.Renewable(s.now(), s.registrar.RenewWindow()) != nil {
+		return nil, nil
+	}
+	return &d, nil
 }
 
 // renderNewForm redirects to the choice of the platform when neither the client nor
@@ -100,13 +126,14 @@ func (s ownDevices) submitNew(w http.ResponseWriter, r *http.Request) error {
 	}
 	platform := portal.Platform(f["platform"])
 	device, err = s.certify(r, enroll.Request{
-		By: s.by(r), Name: f["name"], Platform: platform,
+		By: s.by(r), Name: f["name"], Platform: platform, Repeats: repeats(r, platform),
 		Idempotent: s.person(r).attempt(token), PickupKey: s.pickupKey(r), Invitation: s.person(r).invitation,
 	}, platform)
 	if err == nil {
 		err = s.rememberDevice(w, r, device)
 	}
 	if err == nil {
+		recognise(w, r, device, platform)
 		return redirect(w, installPath(device))
 	}
 	retry := &page.Retry{Action: "/new", Fields: []page.Hidden{

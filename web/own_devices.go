@@ -36,7 +36,13 @@ func (s ownDevices) showHome(w http.ResponseWriter, r *http.Request) error {
 		Used: len(s.inUse(devices)), Limit: s.registrar.Quota(), Obstacle: s.obstacleOf(r, ""),
 		CodeNeeded: s.registrar.CodeRequired() && s.person(r).invitation == "",
 	}
+	if err := s.fillThis(r, &p, devices); err != nil {
+		return err
+	}
 	for _, d := range devices {
+		if p.This != nil && p.This.ID == string(d.ID) {
+			continue
+		}
 		if s.endedLongAgo(d) {
 			p.Old = append(p.Old, s.card(d))
 			continue
@@ -44,6 +50,40 @@ func (s ownDevices) showHome(w http.ResponseWriter, r *http.Request) error {
 		p.Devices = append(p.Devices, s.card(d))
 	}
 	return s.render(w, r, http.StatusOK, p)
+}
+
+// fillThis puts the device that the page is open on first.
+func (s ownDevices) fillThis(r *http.Request, p *page.Home, devices []portal.Device) error {
+	d, ok := thisDevice(r, devices)
+	if !ok || s.endedLongAgo(d) {
+		return nil
+	}
+	card := s.card(d)
+	p.This, p.Token = &card, newFormToken()
+	var err error
+	if p.ThisNoFile, err = s.registrar.HasOwnKey(r.Context(), d); err != nil || p.ThisNoFile {
+		return err
+	}
+	end, err := s.pickupEnd(r, d)
+	p.ThisOpen = !end.IsZero()
+	return err
+}
+
+// pickupEnd is until when this session can fetch the file of the device; zero when that
+// is over.
+func (s ownDevices) pickupEnd(r *http.Request, d portal.Device) (time.Time, error) {
+	challenge, open, err := s.openChallengeOf(r, d)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if open {
+		return challenge.Expires, nil
+	}
+	pickup, state, err := s.openPickup(r, d)
+	if err != nil || state != pickupOpen || pickup.ReadsLeft == 0 {
+		return time.Time{}, err
+	}
+	return pickup.Expires, nil
 }
 
 // showDevice is GET /devices/{id}.
@@ -65,20 +105,8 @@ func (s ownDevices) showDevice(w http.ResponseWriter, r *http.Request) error {
 	if p.FromCSR {
 		return s.render(w, r, http.StatusOK, p)
 	}
-	challenge, open, err := s.openChallengeOf(r, d)
-	if err != nil {
+	if p.PickupEnd, err = s.pickupEnd(r, d); err != nil {
 		return err
-	}
-	if open {
-		p.PickupEnd = challenge.Expires
-		return s.render(w, r, http.StatusOK, p)
-	}
-	pickup, state, err := s.openPickup(r, d)
-	if err != nil {
-		return err
-	}
-	if state == pickupOpen && pickup.ReadsLeft > 0 {
-		p.PickupEnd = pickup.Expires
 	}
 	return s.render(w, r, http.StatusOK, p)
 }
@@ -114,8 +142,13 @@ func (s ownDevices) submitRemove(w http.ResponseWriter, r *http.Request) error {
 // made.
 func deviceID(r *http.Request) (portal.DeviceID, bool) {
 	id := chi.URLParam(r, "id")
+	return portal.DeviceID(id), validDeviceID(id)
+}
+
+// validDeviceID reports whether the portal can have made the id.
+func validDeviceID(id string) bool {
 	foreign := func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' }
-	return portal.DeviceID(id), id != "" && len(id) <= maxDeviceID && !strings.ContainsFunc(id, foreign)
+	return id != "" && len(id) <= maxDeviceID && !strings.ContainsFunc(id, foreign)
 }
 
 // device finds the device in the address among those of the person.

@@ -168,10 +168,11 @@ func (s fileDownloads) profileOf(ctx context.Context, file enroll.File, target d
 }
 
 // newProfile sets what does not depend on how the device gets its key. The identifier
-// of a device never changes, so that its next profile replaces this one.
+// of a device never changes, so that its next profile replaces this one; and a phone that
+// is enrolled again gets the one it had, so that no second mailbox is added.
 func (s fileDownloads) newProfile(d portal.Device, target deliver.Target, mailbox page.Mailbox) deliver.Profile {
 	p := deliver.Profile{
-		Target: target, Identifier: s.profiles.apple.Identifier + "." + string(d.ID),
+		Target: target, Identifier: s.profiles.apple.Identifier + "." + d.ProfileName(),
 		Organization: s.profiles.apple.Organization, RemoveAtEnd: s.profiles.apple.RemoveAtEnd,
 		Anchors: s.profiles.roots,
 	}

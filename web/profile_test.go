@@ -61,7 +61,7 @@ func TestProfileOfPhone(t *testing.T) {
 	if err != nil || len(chain) != 0 || !bytes.Equal(leaf.Raw, f.certificate().DER) {
 		t.Errorf("identity: %d CAs, %v", len(chain), err)
 	}
-	id := strings.TrimPrefix(f.device, "/devices/")
+	id := f.profileName(f.device)
 	if p.PayloadIdentifier != "certportal.127-0-0-1."+id || p.TargetDeviceType != 1 || p.PayloadScope != "" ||
 		p.PayloadOrganization != "Example" || p.PayloadDisplayName != "Example for Annas Telefon" ||
 		!strings.Contains(p.ConsentText["default"], "erase a lost device") || !p.PayloadExpirationDate.Equal(leaf.NotAfter) {

@@ -37,6 +37,10 @@ type Request struct {
 	Name     string // of a new device, as typed
 	Platform portal.Platform
 
+	// Repeats are devices that the phone or computer was enrolled as before, as far as it
+	// is known: its profile takes the place of theirs. Optional, and not to be trusted.
+	Repeats []portal.DeviceID
+
 	// Idempotent is the random token of the form: the same token twice is the
 	// same request twice.
 	Idempotent string
@@ -140,10 +144,11 @@ func (r *Registrar) deviceFor(ctx context.Context, req Request) (portal.Device, 
 	if err != nil {
 		return portal.Device{}, err
 	}
-	return portal.Device{
+	device := portal.Device{
 		ID: portal.DeviceID(strings.ToLower(rand.Text())), Person: req.By.Person,
 		Name: name, Platform: platform, Created: r.c.Now(),
-	}, nil
+	}
+	return device, r.nameProfile(ctx, &device, req.Repeats)
 }
 
 // mayHaveNext refuses a known device that gets nothing more, before a key is spent

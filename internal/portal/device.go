@@ -51,6 +51,7 @@ type Device struct {
 	Created  time.Time
 	Removed  time.Time // zero while the person keeps it
 	Blocked  time.Time // when it was reported lost, replaced or given back; zero before
+	Profile  string    // name of its Apple profile; empty for devices of older versions, see ProfileName
 
 	// Certificate is the newest one that works, else the newest that was issued or
 	// is being issued; the zero value when there is none.
@@ -63,6 +64,14 @@ type Device struct {
 	// FormerOutdated says that the certificate before names the person as they were
 	// called before.
 	FormerOutdated bool
+}
+
+// ProfileName is the name of the device's Apple profile among all of the portal.
+func (d Device) ProfileName() string {
+	if d.Profile == "" {
+		return string(d.ID)
+	}
+	return d.Profile
 }
 
 // Working reports whether the device holds a certificate that is valid now.

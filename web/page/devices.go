@@ -47,6 +47,11 @@ type Home struct {
 	Mobile   bool   // the page is open on a phone or tablet
 	Services string // what the certificate opens, such as "mail"; empty takes the renderer's
 
+	This       *DeviceCard // the device that the page is open on; nil when it is not known
+	ThisOpen   bool        // its file waits to be downloaded
+	ThisNoFile bool        // its person has the key: there is no new file
+	Token      string      // idempotency token for its "Get a new file"
+
 	Obstacle   *Problem // why the person can have no certificate for a new device; nil when they can
 	CodeNeeded bool     // they need a pickup code first
 }
@@ -67,6 +72,18 @@ func (p Home) Wording() string {
 	}
 	return "device"
 }
+
+// Any reports whether the person has a device.
+func (p Home) Any() bool { return len(p.Devices) > 0 || p.This != nil }
+
+// KnownDevice is /new on a device that the person enrolled before: it asks whether that
+// one is meant.
+type KnownDevice struct {
+	Layout
+	Device DeviceCard
+}
+
+func (KnownDevice) name() string { return "known" }
 
 // NewDevice is /new. The form posts name, platform and request.
 type NewDevice struct {

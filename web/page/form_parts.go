@@ -15,6 +15,8 @@ func (v view) NewFile(id, token string, quiet bool) newFile {
 		f.Asks = p.Device.FileEnds
 	case Device:
 		f.Asks = p.Device.FileEnds
+	case Home:
+		f.Asks = p.This != nil && p.This.FileEnds
 	}
 	return f
 }

@@ -245,6 +245,8 @@ func minimal(lang string) []sample {
 		{"quota", page.Quota{Layout: f}},
 		{"renew", page.Renew{Layout: f}},
 		{"newfile", page.NewFile{Layout: f}},
+		{"known", page.KnownDevice{Layout: f}},
+		{"home-this", page.Home{Layout: f, This: &page.DeviceCard{ID: "a"}}},
 		{"renew-brought", page.Renew{Layout: f, FromCSR: true}},
 		{"lost", page.Lost{Layout: f}},
 		{"blocked", page.Blocked{Layout: f}},

@@ -83,7 +83,7 @@ func TestRenewal(t *testing.T) {
 		t.Errorf("home does not remind:\n%s", got)
 	}
 	b.picture("life-home")
-	b.press(`main .warn a`)
+	b.press(`main a[href$="/renew"]`)
 	b.picture("life-renew")
 	b.press(`main form .btn`)
 	if !strings.HasSuffix(b.path(), "/install") {
@@ -124,7 +124,7 @@ func TestLostPhone(t *testing.T) {
 	leaf, serial := keep(t, file, password)
 
 	b.open(d.https + "/")
-	b.press(`main [data-device] a`)
+	b.press(`main [data-device] a.more`)
 	b.press(`main a[href$="/lost"]`)
 	b.press(`main .btn.danger`)
 	b.awaitText("main", "The list of blocked certificates says so, with number")
@@ -174,7 +174,7 @@ func lifeScreens() []screen {
 			b.open(d.https + "/")
 			b.view(390, "light")
 		}},
-		{"life-renew", func(b *tab, d *demo) { b.press(`main .warn a`) }},
+		{"life-renew", func(b *tab, d *demo) { b.press(`main a[href$="/renew"]`) }},
 		{"life-renewed", send},
 		{"life-device-renewed", device("")},
 		{"life-arrived", func(b *tab, d *demo) { device("/install")(b, d); b.download("#download"); device("/install")(b, d) }},
@@ -183,7 +183,7 @@ func lifeScreens() []screen {
 		{"life-rename-error", func(b *tab, d *demo) { b.fill(`input[name="name"]`, " "); b.press("main form .btn") }},
 		{"life-expired", func(b *tab, d *demo) { d.age(-12 * 24 * time.Hour); device("")(b, d) }},
 		{"life-home-expired", func(b *tab, d *demo) { b.open(d.https + "/") }},
-		{"life-renew-expired", func(b *tab, d *demo) { b.press(`main .warn a`) }},
+		{"life-renew-expired", func(b *tab, d *demo) { b.press(`main a[href$="/renew"]`) }},
 		{"life-lost", device("/lost")},
 		{"life-blocked", func(b *tab, d *demo) {
 			b.press("main .btn.danger")

@@ -70,7 +70,7 @@ func screens() []screen {
 		{"device-key", func(b *tab, d *demo) { b.open(d.https + strings.TrimSuffix(b.path(), "/install")) }},
 		{"platform", at("/new/platform")},
 		{"install", func(b *tab, d *demo) {
-			b.open(d.https + "/new")
+			b.open(d.https + "/new?p=android")
 			b.fill(`input[name="name"]`, longName)
 			b.press("main form .btn")
 		}},
@@ -79,7 +79,8 @@ func screens() []screen {
 		{"install-macos", func(b *tab, d *demo) { b.open(d.https + b.path() + "?p=macos") }},
 		{"install-linux", func(b *tab, d *demo) { b.open(d.https + b.path() + "?p=linux") }},
 		{"home", at("/")},
-		{"device", func(b *tab, d *demo) { b.press(`main [data-device] a`) }},
+		{"known", at("/new")},
+		{"device", func(b *tab, d *demo) { b.open(d.https + "/"); b.press(`main [data-device] a.more`) }},
 		{"remove", func(b *tab, d *demo) { b.open(d.https + b.path() + "/remove") }},
 		{"notfound", at("/nothing-here")},
 	}
