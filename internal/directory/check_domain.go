@@ -132,17 +132,28 @@ func (l *LDAP) checkPowerful(ctx context.Context, r *report) {
 		"Add the groups to directory.groups.protected.", list(slices.Compact(missing)))
 }
 
+// checkGroup says which group a setting means, by DN and SID.
 func (l *LDAP) checkGroup(ctx context.Context, r *report, what, group string, absent portal.FindingState) {
-	key, err := l.groupKey(ctx, group)
-	switch {
+	if l.c.formOf(group) == groupBySID {
+		l.checkGroupSID(ctx, r, what, group)
+		return
+	}
+	found, err := l.group(ctx, group)
+	switch byName := l.c.formOf(group) == groupByName; {
+	case errors.Is(err, errNoGroup) && found.several:
+		r.add(what, absent, "There are several groups %q. Write the distinguished name of the one that is meant.", group)
+	case errors.Is(err, errNoGroup) && byName:
+		r.add(what, absent, "There is no group %q%s.", group, l.groupHint(ctx, group))
 	case errors.Is(err, errNoGroup):
 		r.add(what, absent, "There is no group %q. Was it renamed or moved? Its SID would stay the same.", group)
 	case err != nil:
 		r.add(what, portal.FindingFailed, "Looking up the group %q: %v.", group, err)
-	case key == group:
-		l.checkGroupSID(ctx, r, what, group)
+	case l.c.Kind == PlainLDAP:
+		r.add(what, portal.FindingOK, "The group %q is %s.", group, found.dn)
+	case byName:
+		r.add(what, portal.FindingOK, "The group %q is %s, %s. The SID in place of the name would survive a renaming.", group, found.dn, found.key)
 	default:
-		r.add(what, portal.FindingOK, "The group %q is there (%s).", group, key)
+		r.add(what, portal.FindingOK, "The group %q is there, %s.", group, found.key)
 	}
 }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,35 +44,43 @@ type groupCache struct {
 	known map[string]knownGroup
 }
 
+// knownGroup is what a lookup of a group found.
 type knownGroup struct {
-	key    string // empty when the group does not exist
-	until  time.Time
-	logged time.Time
+	key, dn string // key is empty when there is no such group, or several
+	several bool
+	until   time.Time
+	logged  time.Time
 }
 
 // groupKey returns the key of a configured group in a membership. With Active Directory a
-// SID is its own key, and a DN is looked up for its SID.
+// SID is its own key, and a DN or a name is looked up for its SID.
 func (l *LDAP) groupKey(ctx context.Context, name string) (string, error) {
-	if l.c.Kind == ActiveDirectory && strings.HasPrefix(name, "S-") {
+	if l.c.formOf(name) == groupBySID {
 		return name, nil
 	}
+	group, err := l.group(ctx, name)
+	return group.key, err
+}
+
+// group looks up a configured group by its DN or its name.
+func (l *LDAP) group(ctx context.Context, name string) (knownGroup, error) {
 	now := l.c.Now()
 	l.groups.mu.Lock()
 	known, kept := l.groups.known[name]
 	l.groups.mu.Unlock()
 	if kept && now.Before(known.until) {
-		return known.result(name)
+		return known, known.err(name)
 	}
-	key, err := l.resolveGroup(ctx, name)
-	if err != nil && !errors.Is(err, errNoGroup) {
-		return "", err
+	found, err := l.resolveGroup(ctx, name)
+	if err != nil {
+		return knownGroup{}, err
 	}
-	known.key, known.until = key, now.Add(groupTime)
-	if key == "" {
-		known.until = now.Add(noGroupTime)
-		if now.Sub(known.logged) >= groupTime {
-			known.logged = now
-			l.c.Log.Error("a configured group is not in the directory", "group", name)
+	found.logged, found.until = known.logged, now.Add(groupTime)
+	if found.key == "" {
+		found.until = now.Add(noGroupTime)
+		if now.Sub(found.logged) >= groupTime {
+			found.logged = now
+			l.c.Log.Error("a configured group cannot be used", "group", name, "err", found.err(name))
 		}
 	}
 	l.groups.mu.Lock()
@@ -80,41 +88,65 @@ func (l *LDAP) groupKey(ctx context.Context, name string) (string, error) {
 	if l.groups.known == nil {
 		l.groups.known = map[string]knownGroup{}
 	}
-	l.groups.known[name] = known
-	return known.result(name)
+	l.groups.known[name] = found
+	return found, found.err(name)
 }
 
-func (g knownGroup) result(name string) (string, error) {
-	if g.key == "" {
-		return "", fmt.Errorf("group %q: %w", name, errNoGroup)
+// err is why the group cannot be used. It wraps errNoGroup.
+func (g knownGroup) err(name string) error {
+	switch {
+	case g.several:
+		return fmt.Errorf("group %q: %w of this name alone: there are several", name, errNoGroup)
+	case g.key == "":
+		return fmt.Errorf("group %q: %w", name, errNoGroup)
 	}
-	return g.key, nil
+	return nil
 }
 
-func (l *LDAP) resolveGroup(ctx context.Context, name string) (string, error) {
+// resolveGroup asks the directory for a group. One that is not there has no key.
+func (l *LDAP) resolveGroup(ctx context.Context, name string) (knownGroup, error) {
 	q := query{base: name, filter: "(objectClass=*)", attributes: []string{attrClass}}
 	if l.c.Kind == ActiveDirectory {
 		q.filter, q.attributes = "(objectClass=group)", []string{l.d.a.SID}
+	}
+	byName := l.c.formOf(name) == groupByName
+	if byName {
+		var err error
+		if q, err = l.groupNameQuery(ctx, name); err != nil {
+			return knownGroup{}, err
+		}
 	}
 	var entries []entry
 	_, err := l.read(ctx, l.people, func(ctx context.Context, conn *connection) (err error) {
 		entries, err = conn.search(ctx, q)
 		return err
 	})
+	if errors.Is(err, errTruncated) {
+		return knownGroup{several: true}, nil
+	}
+	if byName {
+		entries = slices.DeleteFunc(entries, func(e entry) bool { return !l.groupNameMatch(name).matches(e) })
+	}
 	if ldap.IsErrorAnyOf(err, ldap.LDAPResultNoSuchObject, ldap.LDAPResultReferral) || (err == nil && len(entries) == 0) {
-		return "", errNoGroup
+		return knownGroup{}, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("looking up group %q: %w", name, err)
+		return knownGroup{}, fmt.Errorf("looking up group %q: %w", name, err)
 	}
+	if len(entries) > 1 {
+		return knownGroup{several: true}, nil
+	}
+	group := knownGroup{dn: entries[0].DN}
 	if l.c.Kind == PlainLDAP {
-		return foldDN(entries[0].DN)
+		group.key, err = foldDN(group.dn)
+		return group, err
 	}
 	sid, err := entries[0].one(l.d.a.SID)
 	if err != nil {
-		return "", err
+		return knownGroup{}, err
 	}
-	return sidText(sid)
+	group.key, err = sidText(sid)
+	return group, err
 }
 
 // rights sets MayEnroll, Protected and Roles from the groups. A missing group of Enroll

@@ -1,7 +1,9 @@
 package directory_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"certportal/internal/directory"
@@ -70,4 +72,49 @@ func TestSambaRolesAndGroups(t *testing.T) {
 	t.Run("renamed group", func(t *testing.T) {
 		fx.wantRoles(t, people["primary"], []portal.Role{portal.Admin, portal.Auditor}, true)
 	})
+}
+
+// TestSambaGroupsByName configures groups by their login name. An account that may create
+// groups cannot take the name of another group: the domain refuses it.
+func TestSambaGroupsByName(t *testing.T) {
+	t.Parallel()
+	dc := samba.Lease(t)
+	admins, phones := dc.AddGroup(t, "Portal Admins"), dc.AddGroup(t, "Phones Süd")
+	dc.Rename(t, phones.DN, "Shown otherwise")
+	anna, bob := dc.AddUser(t, samba.User{Login: "anna"}), dc.AddUser(t, samba.User{Login: "bob"})
+	dc.AddMember(t, admins.DN, anna.DN)
+	dc.AddMember(t, "CN=Shown otherwise,CN=Users,"+samba.Base, bob.DN)
+	change := func(c *directory.LDAPConfig) {
+		c.Roles = map[portal.Role][]string{portal.Admin: {"portal admins"}, portal.Auditor: {"Not There"}}
+		c.Enroll = []string{"Phones Süd"}
+	}
+	fx := newFixtureOver(t, dc, change)
+	fx.wantRoles(t, anna, []portal.Role{portal.Admin}, false)
+	fx.wantRoles(t, bob, nil, true)
+
+	config := domain(dc)
+	config.Base = "CN=Users," + samba.Base
+	change(&config)
+	config.Roles[portal.Helpdesk] = []string{"Shown otherwise", "Phones Sud"}
+	var all strings.Builder
+	for _, f := range openLDAP(t, config).Check(t.Context()) {
+		fmt.Fprintln(&all, f.State, f.What, f.Text)
+	}
+	for _, want := range []string{
+		"ok directory.groups.admin The group \"portal admins\" is " + admins.DN + ", " + admins.SID,
+		"ok directory.groups.enroll The group \"Phones Süd\" is CN=Shown otherwise,CN=Users," + samba.Base,
+		"warning directory.groups.auditor There is no group \"Not There\"",
+		"warning directory.groups.helpdesk There is no group \"Shown otherwise\" by login name. Is CN=Shown otherwise,CN=Users," + samba.Base + " meant? Then write " + phones.SID,
+		"warning directory.groups.helpdesk There is no group \"Phones Sud\"",
+	} {
+		if !strings.Contains(all.String(), want) {
+			t.Errorf("findings do not say %q:\n%s", want, all.String())
+		}
+	}
+	for _, enroll := range []string{"Not There", "Phones Sud"} {
+		gone := newFixtureOver(t, dc, func(c *directory.LDAPConfig) { c.Enroll = []string{enroll} })
+		if p, err := gone.people.Person(t.Context(), idOf(bob)); err == nil {
+			t.Errorf("with the group %q bob may enrol: %+v", enroll, p)
+		}
+	}
 }

@@ -43,6 +43,26 @@ func TestSlapdGroups(t *testing.T) {
 	}
 }
 
+// TestSlapdGroupsByName configures groups by cn. A name that two entries have means neither.
+func TestSlapdGroupsByName(t *testing.T) {
+	s := slapd.Start(t)
+	anna := s.AddPerson(t, slapd.Person{Login: "anna", Mail: "anna@example.test"})
+	s.AddGroup(t, "phones", anna)
+	s.AddGroup(t, "watched", anna)
+	people := openPlain(t, s, func(c *directory.LDAPConfig) {
+		c.Roles = map[portal.Role][]string{portal.Helpdesk: {"Phones"}, portal.Admin: {"anna"}}
+		c.Enroll, c.Protected = []string{"phones"}, []string{"watched"}
+	})
+	p, err := people.Authenticate(t.Context(), "anna", slapd.Password)
+	if err != nil || !slices.Equal(p.Roles, []portal.Role{portal.Helpdesk}) || !p.MayEnroll || !p.Protected {
+		t.Errorf("got %+v, %v", p, err)
+	}
+	protected, err := people.Protected(t.Context())
+	if err != nil || !protected[p.ID] {
+		t.Errorf("protected people %v, %v, want anna", protected, err)
+	}
+}
+
 func TestSlapdSearchAndPeople(t *testing.T) {
 	s := slapd.Start(t)
 	people := openPlain(t, s, unchanged)

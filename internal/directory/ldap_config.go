@@ -45,7 +45,7 @@ func (a *Attributes) setDefaults() {
 	a.Member = cmp.Or(a.Member, "member")
 }
 
-// check reports every missing or wrong field.
+// check reports every missing or wrong field, by its name in the settings.
 func (c *LDAPConfig) check() error {
 	var errs []error
 	wrong := func(bad bool, format string, args ...any) {
@@ -53,31 +53,32 @@ func (c *LDAPConfig) check() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	wrong(len(c.Servers) == 0, "servers are missing")
-	wrong(c.User == "", "user is missing")
+	wrong(len(c.Servers) == 0, "servers: name at least one")
+	wrong(c.User == "", "user: name the account the portal reads with")
 	wrong(c.Password == nil, "password is missing")
-	wrong(c.Timeout < 0, "timeout %s is below zero", c.Timeout)
+	wrong(c.Timeout < 0, "timeout: %s is below zero", c.Timeout)
 	wrong(c.Calls < 0, "calls %d are below zero", c.Calls)
 	_, err := ldap.ParseDN(c.Base)
-	wrong(err != nil, "base %q is not a DN", c.Base)
+	wrong(err != nil, "base: found %q: write a distinguished name, such as OU=Staff,DC=corp,DC=example", c.Base)
 	_, err = ldap.ParseDN(c.GroupBase)
-	wrong(err != nil, "group base %q is not a DN", c.GroupBase)
+	wrong(err != nil, "group_base: found %q: write a distinguished name, such as ou=groups,dc=corp,dc=example", c.GroupBase)
 	for _, suffix := range c.UPNSuffixes {
-		wrong(suffix == "" || strings.Contains(suffix, "@"), "UPN suffix %q is not the part after the @", suffix)
+		wrong(suffix == "" || strings.Contains(suffix, "@"), "upn_suffixes: found %q: write the part after the @, such as corp.example", suffix)
 	}
 	switch c.Kind {
 	case ActiveDirectory:
-		wrong(c.Domain == "", "domain is missing")
-		wrong(c.User != "" && !strings.ContainsAny(c.User, `@\=`), `user %q is neither a UPN nor DOMAIN\name nor a DN`, c.User)
-		wrong(c.GroupBase != "", "group base is for plain LDAP: Active Directory has tokenGroups")
-		wrong(c.Attributes != Attributes{}, "attributes are for plain LDAP: Active Directory has its own")
+		wrong(c.Domain == "", "domain: name the DNS domain")
+		wrong(c.User != "" && !strings.ContainsAny(c.User, `@\=`),
+			`user: found %q: write certportal@corp.example, CORP\certportal or a distinguished name`, c.User)
+		wrong(c.GroupBase != "", "group_base: it is for plain LDAP: remove it, Active Directory has tokenGroups")
+		wrong(c.Attributes != Attributes{}, "attributes: they are for plain LDAP: remove them, Active Directory has its own")
 		c.Attributes = adAttributes()
 	case PlainLDAP:
-		wrong(c.Base == "", "base is missing")
-		wrong(len(c.GlobalCatalog) > 0, "a global catalog is for Active Directory")
+		wrong(c.Base == "", "base: name where people are")
+		wrong(len(c.GlobalCatalog) > 0, "global_catalog: it is for Active Directory: remove it")
 		errs = append(errs, c.Attributes.check())
 	default:
-		wrong(true, "kind %q is neither %s nor %s", c.Kind, ActiveDirectory, PlainLDAP)
+		wrong(true, "kind: found %q: choose %s or %s", c.Kind, ActiveDirectory, PlainLDAP)
 	}
 	return errors.Join(append(errs, c.checkGroups())...)
 }
@@ -86,7 +87,7 @@ func (c *LDAPConfig) check() error {
 func (a *Attributes) check() error {
 	form := regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`)
 	if a.UPN == "" {
-		return errors.New("attribute upn is missing: name the one that holds the user principal name, which people cannot change themselves")
+		return errors.New("attributes.upn: name the one that holds the user principal name, which people cannot change themselves")
 	}
 	names := []string{a.ID, a.Login, a.UPN, a.Mail, a.Name, a.GivenName, a.EmployeeNumber, a.Department, a.Member}
 	if a.SID != "" {
@@ -94,11 +95,11 @@ func (a *Attributes) check() error {
 	}
 	for _, name := range names {
 		if !form.MatchString(name) {
-			return fmt.Errorf("attribute %q is not the name of one", name)
+			return fmt.Errorf("attributes: found %q: write the name of an attribute", name)
 		}
 	}
 	if _, err := ldap.CompileFilter(a.PersonFilter); err != nil {
-		return fmt.Errorf("person filter: %w", err)
+		return fmt.Errorf("attributes.person_filter: found %q: write a filter such as (objectClass=inetOrgPerson): %w", a.PersonFilter, err)
 	}
 	return nil
 }
@@ -111,14 +112,7 @@ func (c *LDAPConfig) checkGroups() error {
 		}
 	}
 	for _, name := range c.groupNames() {
-		if c.Kind == ActiveDirectory && strings.HasPrefix(name, "S-") {
-			_, err := parseSID(name)
-			errs = append(errs, err)
-			continue
-		}
-		if dn, err := ldap.ParseDN(name); err != nil || len(dn.RDNs) == 0 {
-			errs = append(errs, fmt.Errorf("group %q is not a DN", name))
-		}
+		errs = append(errs, c.checkGroup(name))
 	}
 	return errors.Join(errs...)
 }

@@ -104,20 +104,23 @@ func TestLDAPConfigRefuses(t *testing.T) {
 		{"a password in the address", func(c *directory.LDAPConfig) { c.Servers[0] = "ldaps://a:b@dc1" }, "nothing more"},
 		{"no host", func(c *directory.LDAPConfig) { c.Servers[0] = "ldaps://:636" }, "nothing more"},
 		{"no user", func(c *directory.LDAPConfig) { c.User = "" }, "user"},
-		{"bare user", func(c *directory.LDAPConfig) { c.User = "reader" }, "neither a UPN"},
+		{"bare user", func(c *directory.LDAPConfig) { c.User = "reader" }, "certportal@corp.example"},
 		{"no password", func(c *directory.LDAPConfig) { c.Password = nil }, "password"},
 		{"no domain", func(c *directory.LDAPConfig) { c.Domain = "" }, "domain"},
 		{"base", func(c *directory.LDAPConfig) { c.Base = "corp.example" }, "base"},
-		{"group by name", func(c *directory.LDAPConfig) { c.Enroll = []string{"Phones"} }, "group"},
+		{"group of a domain", func(c *directory.LDAPConfig) { c.Enroll = []string{`CORP\Phones`} }, "write the name after the backslash, Phones"},
+		{"half a DN", func(c *directory.LDAPConfig) { c.Enroll = []string{"CN=Phones"} }, "write all of it"},
+		{"group as a pattern", func(c *directory.LDAPConfig) { c.Protected = []string{"*"} }, "group"},
+		{"empty group", func(c *directory.LDAPConfig) { c.Roles = map[portal.Role][]string{portal.Admin: {""}} }, "group"},
 		{"group by a wrong SID", func(c *directory.LDAPConfig) { c.Protected = []string{"S-1-5-021-1"} }, "SID"},
 		{"role", func(c *directory.LDAPConfig) { c.Roles = map[portal.Role][]string{"root": nil} }, "role"},
-		{"suffix with an @", func(c *directory.LDAPConfig) { c.UPNSuffixes = []string{"@corp.example"} }, "suffix"},
+		{"suffix with an @", func(c *directory.LDAPConfig) { c.UPNSuffixes = []string{"@corp.example"} }, "upn_suffixes"},
 		{"attributes", func(c *directory.LDAPConfig) { c.Attributes.UPN = "mail" }, "attributes"},
 		{"plain without base", func(c *directory.LDAPConfig) { c.Kind = directory.PlainLDAP }, "base"},
-		{"plain without UPN attribute", func(c *directory.LDAPConfig) { c.Kind, c.Base = directory.PlainLDAP, "dc=x" }, "upn is missing"},
+		{"plain without UPN attribute", func(c *directory.LDAPConfig) { c.Kind, c.Base = directory.PlainLDAP, "dc=x" }, "attributes.upn: name"},
 		{"plain with a catalog", func(c *directory.LDAPConfig) {
 			c.Kind, c.Base, c.GlobalCatalog = directory.PlainLDAP, "dc=x", []string{"ldaps://x"}
-		}, "catalog"},
+		}, "global_catalog: it is for Active Directory"},
 		{"plain with a hostile attribute", func(c *directory.LDAPConfig) {
 			c.Kind, c.Base, c.Attributes.UPN, c.Attributes.Login = directory.PlainLDAP, "dc=x", "mail", "uid=*)(cn"
 		}, "attribute"},

@@ -160,7 +160,11 @@ func (l *LDAP) membersOf(ctx context.Context, groups []entry) ([]entry, error) {
 // included.
 func (l *LDAP) protectedByDN(ctx context.Context) (map[portal.PersonID]bool, error) {
 	people, seen := map[portal.PersonID]bool{}, map[string]bool{}
-	level, configured := l.c.Protected, true
+	level, err := l.groupDNs(ctx, l.c.Protected)
+	if err != nil {
+		return nil, err
+	}
+	configured := true
 	for ; len(level) > 0; configured = false {
 		var next []string
 		for _, dn := range level {
@@ -191,6 +195,22 @@ func (l *LDAP) protectedByDN(ctx context.Context) (map[portal.PersonID]bool, err
 		level = next
 	}
 	return people, nil
+}
+
+// groupDNs returns the DNs of configured groups, with those that are given by name looked up.
+func (l *LDAP) groupDNs(ctx context.Context, names []string) ([]string, error) {
+	dns := slices.Clone(names)
+	for i, name := range names {
+		if l.c.formOf(name) != groupByName {
+			continue
+		}
+		group, err := l.group(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		dns[i] = group.dn
+	}
+	return dns, nil
 }
 
 // entryAt reads the ID and the members of one entry.
