@@ -104,11 +104,16 @@ func (i *invocation) printDrift(r drift.Report, applied bool, grace time.Duratio
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("printing: %w", err)
 	}
-	summary := []string{fmt.Sprintf("%d people hold certificates, %d changed within a day, %d may", r.Holders, r.Changed, r.Limit)}
-	if applied {
-		summary = append(summary, fmt.Sprintf("%d marked, %d unmarked, %d certificates revoked", r.Added, r.Removed, r.Revoked))
+	more := ""
+	if r.Partial {
+		more = " or more"
 	}
-	if _, err := fmt.Fprintln(i.io.out, strings.Join(summary, "; ")); err != nil {
+	summary := fmt.Sprintf("people with certificates: %d; changed within 24 hours: %d%s; the watch stops when more than %d change (directory.watch.share_percent)",
+		r.Holders, r.Changed, more, r.Limit)
+	if applied {
+		summary += fmt.Sprintf("\nchanges marked: %d; marks lifted: %d; certificates revoked: %d", r.Added, r.Removed, r.Revoked)
+	}
+	if _, err := fmt.Fprintln(i.io.out, summary); err != nil {
 		return fmt.Errorf("printing: %w", err)
 	}
 	if r.Incomplete != nil {

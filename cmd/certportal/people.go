@@ -5,14 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/enroll"
 	"certportal/internal/escape"
 	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"certportal/store"
 )
 
@@ -28,7 +31,7 @@ type peopleSearch struct {
 
 // Run prints who was found.
 func (c peopleSearch) Run(i *invocation) error {
-	return i.withPeople(func(ctx context.Context, people app.Directory, _ *config.Settings) error {
+	return i.withPeople(func(ctx context.Context, people app.Directory, _ *config.Settings, _ *store.DB) error {
 		found, more, err := people.Search(ctx, strings.Join(c.Query, " "), max(1, min(c.Limit, 1000)))
 		var unread *portal.UnreadableError
 		if err != nil && !errors.As(err, &unread) {
@@ -65,7 +68,7 @@ func accountState(p portal.Person) string {
 }
 
 // signInBar says why the account cannot sign in even with the right password; empty when
-// the directory names nothing. Pauses after wrong passwords are the portal's and not here.
+// the directory names nothing.
 func signInBar(p portal.Person) string {
 	switch {
 	case p.Disabled:
@@ -90,7 +93,7 @@ type peopleShow struct {
 
 // Run prints one person.
 func (c peopleShow) Run(i *invocation) error {
-	return i.withPeople(func(ctx context.Context, people app.Directory, s *config.Settings) error {
+	return i.withPeople(func(ctx context.Context, people app.Directory, s *config.Settings, db *store.DB) error {
 		found, more, err := people.Search(ctx, c.Login, 100)
 		var unread *portal.UnreadableError
 		if err != nil && !errors.As(err, &unread) {
@@ -109,7 +112,7 @@ func (c peopleShow) Run(i *invocation) error {
 		if err != nil {
 			return err
 		}
-		return i.printPerson(p, enroll.Rules{
+		return i.printPerson(p, pauseLine(ctx, people, db, p.Login), enroll.Rules{
 			RequireSID: people.RequiresSID(), EnrollProtected: s.Directory.InsecureEnrollProtected,
 			EnrollGroup: s.Directory.Groups.EnrollName,
 		})
@@ -137,7 +140,44 @@ func onlyOne(found []portal.Person, more bool, asked string) (portal.Person, err
 	return found[0], nil
 }
 
-func (i *invocation) printPerson(p portal.Person, rules enroll.Rules) error {
+// pauseLine says which pauses after wrong passwords the account has: they are the
+// portal's own, and end by themselves.
+func pauseLine(ctx context.Context, people app.Directory, db *store.DB, login string) string {
+	if db == nil {
+		return "not known: the database of the portal does not open here"
+	}
+	account, err := people.Canonical(ctx, login)
+	if err != nil {
+		return "not known: " + err.Error()
+	}
+	keys := signin.PausesOf(account)
+	var pauses []string
+	for _, k := range [][2]string{
+		{keys.NewBrowsers, "browsers new to the account"}, {keys.KnownBrowsers, "browsers it used before"}, {keys.Sessions, "open sessions"},
+	} {
+		until, err := db.PausedUntil(ctx, k[0], time.Now())
+		switch {
+		case err != nil:
+			return "not known: " + err.Error()
+		case !until.IsZero():
+			pauses = append(pauses, k[1]+" until "+until.UTC().Format("2006-01-02 15:04:05 UTC"))
+		}
+	}
+	return cmp.Or(strings.Join(pauses, "; "), "none")
+}
+
+// rolesOf are the roles of a person, each once. All people are employees.
+func rolesOf(p portal.Person) []portal.Role {
+	roles := []portal.Role{portal.Employee}
+	for _, r := range p.Roles {
+		if !slices.Contains(roles, r) {
+			roles = append(roles, r)
+		}
+	}
+	return roles
+}
+
+func (i *invocation) printPerson(p portal.Person, pause string, rules enroll.Rules) error {
 	verdict := "yes"
 	var refusal *portal.Refusal
 	if err := rules.Judge(p); errors.As(err, &refusal) {
@@ -147,13 +187,12 @@ func (i *invocation) printPerson(p portal.Person, rules enroll.Rules) error {
 	if why := signInBar(p); why != "" {
 		signIn = "no: " + why
 	}
-	roles := append([]portal.Role{portal.Employee}, p.Roles...)
 	w := tabwriter.NewWriter(i.io.out, 0, 0, 2, ' ', 0)
 	for _, line := range [][2]string{
 		{"id", string(p.ID)}, {"login", p.Login}, {"name", p.Name}, {"upn", p.UPN}, {"sid", p.SID}, {"mail", mailLine(p)},
 		{"employee number", p.EmployeeNumber}, {"department", p.Department}, {"state", accountState(p)},
-		{"can sign in", signIn},
-		{"roles", roleNames(roles)}, {"protected", fmt.Sprint(p.Protected)}, {"may have a certificate", verdict},
+		{"can sign in", signIn}, {"sign-in pauses", pause},
+		{"roles", roleNames(rolesOf(p))}, {"protected", fmt.Sprint(p.Protected)}, {"may have a certificate", verdict},
 	} {
 		fmt.Fprintf(w, "%s\t%s\n", line[0], escape.Value(line[1]))
 	}
@@ -169,19 +208,22 @@ func mailLine(p portal.Person) string {
 	return cmp.Or(p.Mail, p.MailUnusable) + " (left out of certificates: " + why + ")"
 }
 
-// withPeople opens the directory of the settings to read; the built-in one needs
-// the portal's database.
-func (i *invocation) withPeople(do func(context.Context, app.Directory, *config.Settings) error) error {
+// withPeople opens the directory of the settings to read. The database is that of the
+// portal, which the built-in directory needs; with another one it is nil when it does not open, as
+// before the portal first ran.
+func (i *invocation) withPeople(do func(context.Context, app.Directory, *config.Settings, *store.DB) error) error {
 	s, err := i.settings()
 	if err != nil {
 		return err
 	}
-	var db *store.DB
-	if s.Directory.Kind == config.KindBuiltin {
-		if db, err = app.OpenExisting(i.ctx, s, i.quiet()); err != nil {
-			return err
-		}
+	db, err := app.OpenExisting(i.ctx, s, i.quiet())
+	switch {
+	case err == nil:
 		defer db.Close()
+	case s.Directory.Kind == config.KindBuiltin:
+		return err
+	default:
+		db = nil
 	}
-	return i.withSource(s, db, func(ctx context.Context, people app.Directory) error { return do(ctx, people, s) })
+	return i.withSource(s, db, func(ctx context.Context, people app.Directory) error { return do(ctx, people, s, db) })
 }

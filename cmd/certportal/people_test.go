@@ -62,7 +62,7 @@ func TestA11_DriftCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out := mustRun(t, "--data", data, "drift", "check"); !strings.Contains(out, "1 people hold certificates, 0 changed") {
+	if out := mustRun(t, "--data", data, "drift", "check"); !strings.Contains(out, "people with certificates: 1; changed within 24 hours: 0; the watch stops when more than") {
 		t.Errorf("before: %s", out)
 	}
 	mustRun(t, "--data", data, "user", "disable", "anna")
@@ -76,7 +76,7 @@ func TestA11_DriftCommands(t *testing.T) {
 	if r := certportal(t, "no\n", "--data", data, "drift", "apply"); r.code != exitFailed {
 		t.Errorf("apply after a no: exit %d, want %d", r.code, exitFailed)
 	}
-	if out := mustRun(t, "--data", data, "drift", "apply", "--yes"); !strings.Contains(out, "1 marked") {
+	if out := mustRun(t, "--data", data, "drift", "apply", "--yes"); !strings.Contains(out, "changes marked: 1") {
 		t.Errorf("apply: %s", out)
 	}
 	if out := mustRun(t, "--data", data, "drift", "check"); strings.Contains(out, "next pass") || strings.Contains(out, "recorded") {
@@ -120,8 +120,8 @@ func TestA11_DriftApplyLiftsTheStop(t *testing.T) {
 				t.Errorf("check: exit %d, want %d and %q:\n%s", r.code, exitFailed, tt.stop, r.err)
 			}
 			r := certportal(t, "yes\n", "--data", data, "drift", "apply")
-			if r.code != exitDone || !strings.Contains(r.out, "4 marked") || !strings.Contains(r.err, tt.warning) {
-				t.Errorf("apply: exit %d, want %d, 4 marked and %q:\n%s%s", r.code, exitDone, tt.warning, r.out, r.err)
+			if r.code != exitDone || !strings.Contains(r.out, "changes marked: 4") || !strings.Contains(r.err, tt.warning) {
+				t.Errorf("apply: exit %d, want %d, 4 changes marked and %q:\n%s%s", r.code, exitDone, tt.warning, r.out, r.err)
 			}
 		})
 	}
@@ -220,7 +220,7 @@ func TestConfigCheckAsksTheDirectory(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			environ := fixture.AtDomain(t, dc)
+			environ := named(t, fixture.AtDomain(t, dc))
 			if tt.key != "" {
 				environ["CERTPORTAL_DIRECTORY_"+tt.key] = tt.value
 			}

@@ -123,6 +123,15 @@ func knownKey(account string) string { return "known browsers of " + account }
 
 func againKey(account string) string { return "sessions of " + account }
 
+// Pauses are the keys of the wrong passwords of an account, as Directory.Canonical names
+// it, for callers that show how long its pauses last.
+type Pauses struct{ NewBrowsers, KnownBrowsers, Sessions string }
+
+// PausesOf returns the keys of an account.
+func PausesOf(account string) Pauses {
+	return Pauses{NewBrowsers: accountKey(account), KnownBrowsers: knownKey(account), Sessions: againKey(account)}
+}
+
 // together returns what the directory counts as one number.
 func (s *Service) together(account string) Together {
 	sum := s.account.Load().sum
