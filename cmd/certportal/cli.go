@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 
 	"github.com/alecthomas/kong"
 
@@ -44,11 +45,20 @@ type invocation struct {
 
 // settings loads the settings of --config and the environment; --data overrides both.
 func (i *invocation) settings() (*config.Settings, error) {
-	s, err := config.Load(i.cli.ConfigFile, i.environ)
-	if i.cli.Data != "" {
-		s.Data = i.cli.Data
+	return config.Load(i.cli.ConfigFile, i.settingsEnvironment())
+}
+
+// settingsEnvironment is the environment with --data in it.
+func (i *invocation) settingsEnvironment() map[string]string {
+	if i.cli.Data == "" {
+		return i.environ
 	}
-	return s, err
+	environ := maps.Clone(i.environ)
+	if environ == nil {
+		environ = map[string]string{}
+	}
+	environ["CERTPORTAL_DATA"] = i.cli.Data
+	return environ
 }
 
 func (i *invocation) terminal() *config.Terminal { return &config.Terminal{In: i.io.in, Out: i.io.err} }

@@ -17,17 +17,23 @@ type configCheck struct {
 	Offline bool `help:"Ask neither the directory nor the identity provider nor the mail server."`
 }
 
-// Run checks the settings and the files they name, then the servers.
+// Run finds every mistake in the settings, in the files they name and, as far as the
+// settings can be used, on the servers.
 func (c configCheck) Run(i *invocation) error {
-	s, err := i.settings()
-	_, badLook := s.Renderer()
-	if err := errors.Join(err, s.CheckFiles(), badLook); err != nil {
+	s, err := config.Examine(i.cli.ConfigFile, i.settingsEnvironment())
+	var wrong *config.Mistakes
+	if err != nil && !errors.As(err, &wrong) {
 		return err
 	}
-	if _, err := fmt.Fprintln(i.io.out, "settings are well formed"); err != nil || c.Offline {
+	if err == nil {
+		if _, err := fmt.Fprintln(i.io.out, "settings are well formed"); err != nil {
+			return err
+		}
+	}
+	if c.Offline {
 		return err
 	}
-	return i.checkServers(s)
+	return errors.Join(err, i.checkServers(s, wrong))
 }
 
 type configExample struct{}

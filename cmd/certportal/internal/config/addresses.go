@@ -24,6 +24,12 @@ func isHostName(name string) bool {
 	return len(name) <= 253
 }
 
+// ValidHost reports whether host is a DNS name or an IP address.
+func ValidHost(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil || isHostName(host)
+}
+
 // Addresses are where the portal is reached, as pages and certificates name it.
 type Addresses struct {
 	HTTPS *url.URL

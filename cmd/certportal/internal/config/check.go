@@ -39,7 +39,7 @@ func (s *Settings) Check() error {
 
 // mistake is one wrong setting: key, value, and what would be right.
 func mistake(key string, value any, want string) error {
-	return fmt.Errorf("%s: %q: %s", key, fmt.Sprint(value), want)
+	return fmt.Errorf("%s: found %q: %s", key, fmt.Sprint(value), want)
 }
 
 func (s *Settings) checkAddresses() error {
@@ -56,7 +56,7 @@ func (s *Settings) checkAddresses() error {
 			errs = append(errs, mistake(key, value, "write ADDRESS:PORT or :PORT, with a port of 0 to 65535"))
 		}
 	}
-	errs = append(errs, checkURL("public_url", s.PublicURL, "https"), checkURL("public_http_url", s.PublicHTTPURL, "http"))
+	errs = append(errs, s.checkPorts(), checkURL("public_url", s.PublicURL, "https"), checkURL("public_http_url", s.PublicHTTPURL, "http"))
 	if s.Database != "" && s.DatabaseFile != "" {
 		errs = append(errs, mistake("database_file", s.DatabaseFile, "give database or database_file, not both"))
 	}
@@ -65,6 +65,29 @@ func (s *Settings) checkAddresses() error {
 	}
 	return errors.Join(errs...)
 }
+
+// checkPorts refuses one port for two listeners. Port 0 is a free one each.
+func (s *Settings) checkPorts() error {
+	type listener struct{ key, host, port string }
+	var seen []listener
+	for _, l := range []listener{{key: "listen", host: s.Listen}, {key: "listen_http", host: s.ListenHTTP}, {key: "listen_ops", host: s.ListenOps}} {
+		address := l.host
+		var err error
+		if l.host, l.port, err = net.SplitHostPort(address); err != nil || l.port == "0" || l.key == "listen_ops" && address == DefaultOps {
+			continue // reported by form; the portal runs without the default ops port
+		}
+		for _, other := range seen {
+			if l.port == other.port && (l.host == other.host || anyAddress(l.host) || anyAddress(other.host)) {
+				return mistake(l.key, address, "it is the port of "+other.key+" too: choose another")
+			}
+		}
+		seen = append(seen, l)
+	}
+	return nil
+}
+
+// anyAddress reports whether a listener with this host takes the port on all addresses.
+func anyAddress(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
 
 // checkURL accepts scheme://host[:port] without path, query or user.
 func checkURL(key, value, scheme string) error {
@@ -204,7 +227,7 @@ func (s *Settings) CheckFiles() error {
 	var errs []error
 	for key, file := range map[string]string{
 		"apple.signer_certificate": s.Apple.SignerCertificate, "apple.signer_key": s.Apple.SignerKey,
-		"tls.certificate": s.TLS.Certificate, "tls.key": s.TLS.Key, "pages.logo": s.Pages.Logo, "database_file": s.DatabaseFile,
+		"pages.logo": s.Pages.Logo, "database_file": s.DatabaseFile,
 	} {
 		if file == "" {
 			continue
@@ -229,10 +252,26 @@ func (s *Settings) CheckFiles() error {
 			errs = append(errs, fmt.Errorf("%s: %w", key, err))
 		}
 	}
-	if s.TLS.Certificate != "" {
-		if _, err := tls.LoadX509KeyPair(s.TLS.Certificate, s.TLS.Key); err != nil {
-			errs = append(errs, fmt.Errorf("tls: %w", err))
+	return errors.Join(append(errs, s.checkTLSFiles(), s.checkAnchors(), s.checkMailFiles(), s.CheckPermissions())...)
+}
+
+// checkTLSFiles reads the portal's own TLS certificate and its key.
+func (s *Settings) checkTLSFiles() error {
+	if s.TLS.Certificate == "" {
+		return nil
+	}
+	var errs []error
+	for key, file := range map[string]string{"tls.certificate": s.TLS.Certificate, "tls.key": s.TLS.Key} {
+		if _, err := os.ReadFile(file); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", key, err))
 		}
 	}
-	return errors.Join(append(errs, s.checkAnchors(), s.checkMailFiles(), s.CheckPermissions())...)
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	if _, err := tls.LoadX509KeyPair(s.TLS.Certificate, s.TLS.Key); err != nil {
+		return fmt.Errorf("tls.certificate: it does not go with tls.key: write the portal's own certificate first in the file, "+
+			"then the CAs above it, and name the key it was requested with: %w", err)
+	}
+	return nil
 }

@@ -54,10 +54,10 @@ func (s *Settings) checkDirectory() error {
 	if d.Kind == KindLDAP && d.Attributes.UPN == "" {
 		errs = append(errs, errors.New("directory.attributes.upn: name the attribute that holds the user principal name and that people cannot change themselves"))
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
+	if len(d.Servers) == 0 || d.User == "" || d.Base == "" && d.Kind == KindLDAP || d.Attributes.UPN == "" && d.Kind == KindLDAP {
+		return errors.Join(errs...) // the client would say the same again
 	}
-	return s.tryDirectory()
+	return errors.Join(append(errs, s.tryDirectory())...)
 }
 
 // checkBuiltin refuses what only a directory elsewhere can do. A group that may

@@ -23,7 +23,9 @@ func TestPeopleSettingsRefuse(t *testing.T) {
 		{"no account", "directory: {kind: active-directory, domain: corp.example, servers: [ldaps://dc1]}", "directory.user"},
 		{"no domain", "directory: {kind: active-directory, user: a, servers: [ldaps://dc1]}", "directory.domain"},
 		{"no base", "directory: {kind: ldap, user: cn=a, servers: [ldaps://ldap1]}", "directory.base"},
-		{"group by name", ad + ", groups: {admin: [Domain Admins]}}", "directory.groups.admin"},
+		{"group of a domain", ad + ", groups: {admin: ['CORP\\Portal Admins']}}", "directory.groups.admin"},
+		{"half a group", ad + ", groups: {admin: ['CN=Portal Admins']}}", "directory.groups.admin"},
+		{"group with a star", ad + ", groups: {enroll: ['Phones*']}}", "directory.groups.enroll"},
 		{"endless timeout", ad + ", timeout: 1h}", "directory.timeout"},
 		{"watch without rest", ad + ", watch: {every: 1ms}}", "directory.watch.every"},
 		{"grace below zero", ad + ", watch: {grace: -1h}}", "directory.watch.grace"},
@@ -49,7 +51,8 @@ func TestPeopleSettingsRefuse(t *testing.T) {
 		})
 	}
 	for name, text := range map[string]string{
-		"the smallest": ad + "}", "of no directory": "directory: {domain: corp.example, groups: {admin: []}, watch: {every: 1m}}",
+		"the smallest": ad + "}", "of groups by name": ad + ", groups: {admin: [Domain Admins], enroll: [Phones Süd]}}",
+		"of no directory": "directory: {domain: corp.example, groups: {admin: []}, watch: {every: 1m}}",
 	} {
 		if _, err := load(t, text, nil); err != nil {
 			t.Errorf("settings %s: %v", name, err)

@@ -14,16 +14,23 @@ import (
 // tryDirectory validates the LDAP settings without a server: first without groups,
 // then each list of groups, so that the error names the key.
 func (s *Settings) tryDirectory() error {
-	if err := s.tryGroups(nil); err != nil {
-		return fmt.Errorf("directory: %w", err)
+	var errs []error
+	for _, text := range leaves(s.tryGroups(nil)) {
+		text = "directory." + strings.TrimPrefix(text, "LDAP directory: ")
+		if settingOf(text) == "" {
+			text = "directory: " + strings.TrimPrefix(text, "directory.")
+		}
+		errs = append(errs, errors.New(text))
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
 	}
 	g := s.Directory.Groups
-	var errs []error
 	for key, groups := range map[string][]string{
 		"enroll": g.Enroll, "helpdesk": g.Helpdesk, "auditor": g.Auditor, "admin": g.Admin, "protected": g.Protected,
 	} {
-		if err := s.tryGroups(groups); err != nil {
-			errs = append(errs, fmt.Errorf("directory.groups.%s: %w", key, err))
+		for _, text := range leaves(s.tryGroups(groups)) {
+			errs = append(errs, fmt.Errorf("directory.groups.%s: %s", key, strings.TrimPrefix(text, "LDAP directory: ")))
 		}
 	}
 	return errors.Join(errs...)

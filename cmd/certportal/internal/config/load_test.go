@@ -12,11 +12,16 @@ import (
 
 func load(t *testing.T, text string, environ map[string]string) (*Settings, error) {
 	t.Helper()
+	return Load(write(t, text), environ)
+}
+
+func write(t *testing.T, text string) string {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "certportal.yml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return Load(file, environ)
+	return file
 }
 
 func TestExampleIsTheDefaults(t *testing.T) {
@@ -72,7 +77,7 @@ func TestSettingsRefuse(t *testing.T) {
 	}{
 		{"unknown key", "lisen: :1", []string{"line 1", "lisen", "did you mean listen?"}},
 		{"unknown key below", "ca:\n  rootkey: rsa-3072", []string{"line 2", "ca.rootkey", "did you mean ca.root_key?"}},
-		{"unknown key far from all", "zzzzqqqqxxxx: 1", []string{"unknown key zzzzqqqqxxxx"}},
+		{"unknown key far from all", "zzzzqqqqxxxx: 1", []string{"zzzzqqqqxxxx: unknown key"}},
 		{"wrong type", "certificates:\n  days: many", []string{"line 2", "many"}},
 		{"wrong kind", "ca:\n  root_key: rsa-1024", []string{"ca.root_key", "rsa-1024", "choose"}},
 		{"weak CA", "ca:\n  root_key: rsa-2048", []string{"ca.root_key", "rsa-3072"}},
@@ -98,8 +103,8 @@ func TestSettingsRefuse(t *testing.T) {
 		{"no codes at all", "helpdesk: {codes_per_hour: 0}", []string{"helpdesk.codes_per_hour", "1 to 1000"}},
 		{"level", "log_level: loud", []string{"log_level", "debug, info"}},
 		{"two documents", "listen: :1\n---\nlisten: :2", []string{"more than one document"}},
-		{"not YAML", "listen: [", []string{"yaml"}},
-		{"a list where a map", "- a\n- b", []string{"cannot unmarshal"}},
+		{"not YAML", "listen: [", []string{"line 1", "close the bracket"}},
+		{"a list where a map", "- a\n- b", []string{"line 1: found a list"}},
 		{"network", "trusted_proxies: [10.0.0.0/99]", []string{"trusted_proxies[0]", "10.0.0.0/99"}},
 		{"address of a proxy", "trusted_proxies: [10.0.0.5]", []string{"trusted_proxies[0]", "10.0.0.5/32"}},
 		{"proxy with a port", "trusted_proxies: ['203.0.113.10:5544']", []string{"trusted_proxies[0]", "without a port", "203.0.113.10/32"}},
@@ -148,7 +153,7 @@ func TestUnknownEnvironmentVariable(t *testing.T) {
 // The list of anchors has variables with an index, and none of its own.
 func TestAnchorsInTheEnvironment(t *testing.T) {
 	_, err := Load("", map[string]string{"CERTPORTAL_ANCHORS": ""})
-	if err == nil || !strings.Contains(err.Error(), "unknown variable CERTPORTAL_ANCHORS") {
+	if err == nil || !strings.Contains(err.Error(), "CERTPORTAL_ANCHORS: unknown variable") {
 		t.Errorf("error %v, want an unknown variable", err)
 	}
 	s, err := Load("", map[string]string{"CERTPORTAL_ANCHORS_0_NAME": "Mail root", "CERTPORTAL_ANCHORS_0_FILE": "/x.cer"})
@@ -190,17 +195,20 @@ func TestF12_SettingsCutAnywhere(t *testing.T) {
 			continue
 		}
 		s := Defaults()
-		if decodeSettings([]byte(text[:n]), &s) == nil {
+		if r := reviewOf(); decodeSettings([]byte(text[:n]), &s, r) && r.err() == nil {
 			_ = s.Check()
 		}
 	}
 	for _, prefix := range []string{"\xef\xbb\xbf", "\r\n"} {
 		s := Defaults()
-		if err := decodeSettings([]byte(prefix+strings.ReplaceAll(text, "\n", "\r\n")), &s); err != nil {
-			t.Errorf("with %q in front and CRLF: %v", prefix, err)
+		r := reviewOf()
+		if whole := decodeSettings([]byte(prefix+strings.ReplaceAll(text, "\n", "\r\n")), &s, r); !whole || r.err() != nil {
+			t.Errorf("with %q in front and CRLF: %v", prefix, r.err())
 		}
 	}
 }
+
+func reviewOf() *review { return &review{lines: map[string]int{}} }
 
 func FuzzSettings(f *testing.F) {
 	text := Example()
@@ -208,7 +216,8 @@ func FuzzSettings(f *testing.F) {
 	f.Add([]byte("ca: {root_key: [1, 2]}\nanchors: [{name: a, file: b}]"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s := Defaults()
-		if decodeSettings(text, &s) == nil {
+		r := reviewOf()
+		if decodeSettings(text, &s, r); r.err() == nil {
 			_ = s.Check()
 		}
 	})

@@ -23,7 +23,11 @@ func (s *Settings) Renderer() (*page.Renderer, error) {
 			return nil, fmt.Errorf("pages.logo: %w", err)
 		}
 	}
-	return page.New(c)
+	r, err := page.New(c)
+	if err != nil {
+		return nil, fmt.Errorf("pages: %w", err)
+	}
+	return r, nil
 }
 
 // Proxies are the trusted networks; the settings were checked.

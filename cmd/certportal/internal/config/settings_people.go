@@ -70,9 +70,10 @@ type DirectorySettings struct {
 	InsecureEnrollProtected bool `yaml:"insecure_enroll_protected"`
 }
 
-// GroupSettings name groups by distinguished name or, with Active Directory, by
-// SID, which survives renaming. Members of members count. In an environment
-// variable a semicolon separates two.
+// GroupSettings name groups by name, by distinguished name in quotes or, with Active
+// Directory, by SID, which survives renaming: [Phones, 'CN=IT,OU=Staff,DC=corp,DC=example'].
+// "config check" prints distinguished name and SID of each. Members of members count. In
+// an environment variable a semicolon separates two.
 type GroupSettings struct {
 	// Groups whose members may have certificates. Default: all people.
 	Enroll []string `yaml:"enroll" envSeparator:";"`
