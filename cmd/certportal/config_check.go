@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"text/tabwriter"
 
 	"certportal/cmd/certportal/internal/app"
@@ -9,26 +10,28 @@ import (
 	"certportal/internal/portal"
 )
 
-// checkServers asks the directory, the identity provider and the mail server, and prints what it
-// finds.
-func (i *invocation) checkServers(s *config.Settings) error {
-	findings, err := app.CheckServers(i.ctx, s, i.quiet())
-	if err != nil {
-		return err
-	}
-	failed := 0
+// checkServers looks at the installation and the servers, as far as the settings are
+// right, and prints what it finds: failures first.
+func (i *invocation) checkServers(s *config.Settings, wrong *config.Mistakes) error {
+	findings := app.CheckInstallation(i.ctx, s, wrong, i.quiet())
+	order := []portal.FindingState{portal.FindingFailed, portal.FindingWarning, portal.FindingOK}
+	slices.SortStableFunc(findings, func(a, b portal.Finding) int {
+		return slices.Index(order, a.State) - slices.Index(order, b.State)
+	})
+	count := map[portal.FindingState]int{}
 	w := tabwriter.NewWriter(i.io.out, 0, 0, 2, ' ', 0)
 	for _, f := range findings {
-		if f.State == portal.FindingFailed {
-			failed++
-		}
+		count[f.State]++
 		fmt.Fprintf(w, "%s\t%s\t%s\n", f.State, f.What, f.Text)
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("printing findings: %w", err)
 	}
-	if failed > 0 {
-		return fmt.Errorf("%d of %d checks failed", failed, len(findings))
+	if wrong != nil {
+		fmt.Fprintln(i.io.out, "left out: what the mistakes in the settings concern")
+	}
+	if failed := count[portal.FindingFailed]; failed > 0 {
+		return fmt.Errorf("%d of %d checks failed, %d warn", failed, len(findings), count[portal.FindingWarning])
 	}
 	return nil
 }

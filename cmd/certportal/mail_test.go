@@ -56,7 +56,7 @@ func TestConfigCheckAsksTheMailServer(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			environ := mailSettings(t, server)
+			environ := named(t, mailSettings(t, server))
 			switch {
 			case strings.HasPrefix(tt.key, "HELPDESK_"):
 				environ["CERTPORTAL_"+tt.key] = tt.value

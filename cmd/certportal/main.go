@@ -2,7 +2,7 @@
 // their phone, so that mail opens without a password.
 //
 //	certportal demo      try it out, with sample people
-//	certportal serve     run it; without settings, on built-in defaults
+//	certportal serve     run it
 //	certportal help      all commands
 //
 // Settings come from a YAML file (--config) and from environment variables

@@ -17,17 +17,42 @@ import (
 
 type serveCommand struct{}
 
-// Run serves until a signal. The first start makes CA, database, TLS certificate
-// and an administrator.
+// Run serves until a signal. The first start makes database, TLS certificate, an
+// administrator and, when the names in it were chosen, the CA.
 func (serveCommand) Run(i *invocation) error {
 	s, err := i.settings()
 	if err != nil {
 		return err
 	}
+	if err := namesChosen(s); err != nil {
+		return err
+	}
 	return i.serve(s, func(ctx context.Context, p *app.App) error {
+		p.LogSetup()
 		announce(p, i)
 		return firstAdministrator(ctx, p, i)
 	})
+}
+
+// namesChosen refuses to make a CA under default names: they are in every certificate for
+// as long as it lives. A CA that is there already has its names.
+func namesChosen(s *config.Settings) error {
+	if _, err := ca.OpenFolder(s.Path("ca")); !localca.NotCreated(err) {
+		return nil // another error is reported when the CA is opened
+	}
+	var missing []string
+	if s.Organization == config.Defaults().Organization {
+		missing = append(missing, "organization (the name of the company)")
+	}
+	if s.PublicHTTPURL == "" {
+		missing = append(missing, "public_http_url (the address of revocation lists, such as http://pki.corp.example)")
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return fmt.Errorf("there is no CA in %s yet, and its certificates would carry defaults for years: set %s, "+
+		"then create it with certportal ca init, or start again; to try the portal out, run certportal demo",
+		s.Path("ca"), strings.Join(missing, " and "))
 }
 
 // serve runs a portal; ready is called when everything is open and before the

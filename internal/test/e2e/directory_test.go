@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -30,7 +31,8 @@ func startWithAD(t *testing.T, dc *samba.DC, env ...string) *demo {
 	password := filepath.Join(d.dir, "directory-password")
 	write(t, password, samba.ReaderPassword+"\n")
 	config := filepath.Join(d.dir, "certportal.yaml")
-	write(t, config, fmt.Sprintf(`directory:
+	write(t, config, fmt.Sprintf(`organization: Example Company
+directory:
   kind: active-directory
   domain: %s
   servers: [%s]
@@ -39,10 +41,22 @@ func startWithAD(t *testing.T, dc *samba.DC, env ...string) *demo {
 `, samba.Domain, dc.URL(), samba.Reader, password))
 	private(t, password)
 	d.args = []string{"serve", "--config", config, "--data", filepath.Join(d.dir, "data")}
+	makeCA(t, d.args[1:], env...)
 	d.start(append(env, "CERTPORTAL_LISTEN=127.0.0.1:0", "CERTPORTAL_LISTEN_HTTP=127.0.0.1:0",
 		"CERTPORTAL_DIRECTORY_CA_FILE="+dc.CAFile, "CERTPORTAL_CERTIFICATES_PREPARED_KEYS=0")...)
 	t.Cleanup(func() { d.stop(syscall.SIGTERM) })
 	return d
+}
+
+// makeCA runs "ca init": serve makes no CA while public_http_url is a default, which it is
+// on a free port.
+func makeCA(t testing.TB, where []string, env ...string) {
+	t.Helper()
+	cmd := exec.Command(binary, append([]string{"ca", "init"}, where...)...)
+	cmd.Env = append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("ca init: %v\n%s", err, out)
+	}
 }
 
 // private lets only the owner read a file with a secret.

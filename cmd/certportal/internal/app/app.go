@@ -118,10 +118,10 @@ func (p *App) openRecords(ctx context.Context, _ *config.Terminal) (err error) {
 func (p *App) listen(ctx context.Context, _ *config.Terminal) (err error) {
 	var lc net.ListenConfig
 	if p.https, err = lc.Listen(ctx, "tcp", p.Settings.Listen); err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return fmt.Errorf("listen: %w", explainListen(p.Settings.Listen, err))
 	}
 	if p.http, err = lc.Listen(ctx, "tcp", p.Settings.ListenHTTP); err != nil {
-		return fmt.Errorf("listen_http: %w", err)
+		return fmt.Errorf("listen_http: %w", explainListen(p.Settings.ListenHTTP, err))
 	}
 	if err := p.listenOps(ctx); err != nil {
 		return err

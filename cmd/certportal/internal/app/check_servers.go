@@ -6,36 +6,95 @@ import (
 	"slices"
 	"time"
 
+	"certportal/ca"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/doctor"
+	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/portal"
 )
 
-// CheckServers connects to everything the settings name: CRL targets, directory,
-// identity provider, mail server. An error means that a client cannot be made.
-func CheckServers(ctx context.Context, s *config.Settings, log *slog.Logger) (findings []portal.Finding, err error) {
-	findings = slices.Concat(proxyFindings(s), listFindings(ctx, s), codeFindings(s))
-	if s.Directory.Kind != config.KindBuiltin {
-		d, err := OpenLDAP(s, time.Now, log)
-		if err != nil {
-			return nil, err
+// CheckInstallation looks at what the settings make of this machine and the servers they
+// name: names and addresses, TLS certificate, CA, ports, CRL targets, directory, identity
+// provider, mail server. It leaves out what has mistakes in the settings.
+func CheckInstallation(ctx context.Context, s *config.Settings, wrong *config.Mistakes, log *slog.Logger) []portal.Finding {
+	var findings []portal.Finding
+	for _, part := range []struct {
+		sections []string
+		check    func(context.Context, *config.Settings, *slog.Logger) []portal.Finding
+	}{
+		{[]string{"organization", "public_url", "public_http_url", "listen", "listen_http", "tls", "data"}, setupFindings},
+		{[]string{"listen", "listen_http", "listen_ops", "data"}, func(ctx context.Context, s *config.Settings, _ *slog.Logger) []portal.Finding {
+			return portFindings(ctx, s)
+		}},
+		{[]string{"trusted_proxies"}, func(_ context.Context, s *config.Settings, _ *slog.Logger) []portal.Finding { return proxyFindings(s) }},
+		{[]string{"revocation", "data"}, func(ctx context.Context, s *config.Settings, _ *slog.Logger) []portal.Finding {
+			return listFindings(ctx, s)
+		}},
+		{[]string{"helpdesk", "mail"}, func(_ context.Context, s *config.Settings, _ *slog.Logger) []portal.Finding { return codeFindings(s) }},
+		{[]string{"directory", "sign_in"}, directoryFindings},
+		{[]string{"openid"}, providerFindings},
+		{[]string{"mail"}, func(ctx context.Context, s *config.Settings, _ *slog.Logger) []portal.Finding {
+			return mailFindings(ctx, s)
+		}},
+	} {
+		if wrong != nil && slices.ContainsFunc(part.sections, wrong.In) {
+			continue
 		}
-		defer d.Close()
-		findings = append(findings, d.Check(ctx)...)
-		// When the directory refuses the account, its policy cannot be read either.
-		if !slices.ContainsFunc(findings, func(f portal.Finding) bool { return f.State == portal.FindingFailed }) {
-			findings = append(findings, doctor.CheckTries(ctx, s, d))
-		}
+		findings = append(findings, part.check(ctx, s, log)...)
 	}
-	provider, err := openOpenID(s, config.UnusedRedirect, time.Now, log)
-	if err != nil || provider == nil {
-		return append(findings, mailFindings(ctx, s)...), err
+	return findings
+}
+
+// setupFindings looks at names, TLS certificate and CA.
+func setupFindings(_ context.Context, s *config.Settings, _ *slog.Logger) []portal.Finding {
+	public, err := s.ConfiguredAddresses()
+	if err != nil {
+		return []portal.Finding{{What: "public_http_url", State: portal.FindingFailed, Text: err.Error()}}
 	}
-	f := portal.Finding{What: "identity provider", State: portal.FindingOK, Text: s.OpenID.Issuer + " answers"}
-	if err := provider.Check(ctx); err != nil {
+	_, err = ca.OpenFolder(s.Path("ca"))
+	created := !localca.NotCreated(err)
+	f := portal.Finding{What: "ca", State: portal.FindingOK, Text: "there is a CA in " + s.Path("ca")}
+	switch {
+	case !created:
+		f.State, f.Text = portal.FindingWarning, "there is no CA in "+s.Path("ca")+" yet: create it with certportal ca init"
+	case err != nil:
 		f.State, f.Text = portal.FindingFailed, err.Error()
 	}
-	return append(append(findings, f), mailFindings(ctx, s)...), nil
+	return slices.Concat(doctor.CheckNames(s, public, created), doctor.CheckTLS(s, public, time.Now()), []portal.Finding{f})
+}
+
+// directoryFindings asks the directory.
+func directoryFindings(ctx context.Context, s *config.Settings, log *slog.Logger) []portal.Finding {
+	if s.Directory.Kind == config.KindBuiltin {
+		return nil
+	}
+	d, err := OpenLDAP(s, time.Now, log)
+	if err != nil {
+		return []portal.Finding{{What: "directory", State: portal.FindingFailed, Text: err.Error()}}
+	}
+	defer d.Close()
+	findings := d.Check(ctx)
+	// When the directory refuses the account, its policy cannot be read either.
+	if !slices.ContainsFunc(findings, func(f portal.Finding) bool { return f.State == portal.FindingFailed }) {
+		findings = append(findings, doctor.CheckTries(ctx, s, d))
+	}
+	return findings
+}
+
+// providerFindings asks the identity provider.
+func providerFindings(ctx context.Context, s *config.Settings, log *slog.Logger) []portal.Finding {
+	provider, err := openOpenID(s, config.UnusedRedirect, time.Now, log)
+	if err == nil && provider == nil {
+		return nil
+	}
+	f := portal.Finding{What: "identity provider", State: portal.FindingOK, Text: s.OpenID.Issuer + " answers"}
+	if err == nil {
+		err = provider.Check(ctx)
+	}
+	if err != nil {
+		f.State, f.Text = portal.FindingFailed, err.Error()
+	}
+	return []portal.Finding{f}
 }
 
 // codeFindings warns of pickup codes that replace a password, and of those that cannot be
@@ -55,14 +114,22 @@ func codeFindings(s *config.Settings) []portal.Finding {
 	return all
 }
 
-// checkAtStart logs the findings of the directory check.
-func (p *App) checkAtStart(ctx context.Context) {
-	for _, f := range p.ldap.Check(ctx) {
+// checkAtStart logs what the directory check finds.
+func (p *App) checkAtStart(ctx context.Context) { p.logFindings("directory", p.ldap.Check(ctx)) }
+
+// LogSetup logs what is wrong with names and TLS certificate. A portal that has a CA
+// starts in spite of it: servers need its revocation lists.
+func (p *App) LogSetup() {
+	p.logFindings("settings", append(doctor.CheckNames(p.Settings, p.Public, true), doctor.CheckTLS(p.Settings, p.Public, p.Now())...))
+}
+
+func (p *App) logFindings(check string, findings []portal.Finding) {
+	for _, f := range findings {
 		switch f.State {
 		case portal.FindingFailed:
-			p.log.Error("directory check failed", "what", f.What, "text", f.Text)
+			p.log.Error(check+" check failed", "what", f.What, "text", f.Text)
 		case portal.FindingWarning:
-			p.log.Warn("directory check", "what", f.What, "text", f.Text)
+			p.log.Warn(check+" check", "what", f.What, "text", f.Text)
 		}
 	}
 }

@@ -29,7 +29,7 @@ func (p *App) listenOps(ctx context.Context) (err error) {
 		p.log.Warn("no health and metrics: their default port is taken; choose listen_ops", "err", err)
 		return nil
 	}
-	return fmt.Errorf("listen_ops: %w", err)
+	return fmt.Errorf("listen_ops: %w", explainListen(p.Settings.ListenOps, err))
 }
 
 // openOps makes the handler of health and metrics.

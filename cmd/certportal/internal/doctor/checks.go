@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,9 +18,8 @@ import (
 // Checks returns the checks of "config check", and those that need a running portal.
 func (d *Doctor) Checks() []admin.Check {
 	list := append([]admin.Check{
-		{Name: "settings", Run: func(context.Context) []portal.Finding {
-			return []portal.Finding{found("settings", errors.Join(d.c.Settings.Check(), d.c.Settings.CheckFiles()), "every setting can stand, every file it names can be read")}
-		}},
+		{Name: "settings", Run: d.checkSettings},
+		{Name: "names", Run: func(context.Context) []portal.Finding { return CheckNames(d.c.Settings, d.c.Public, true) }},
 		{Name: "database", Run: d.checkDatabase},
 		{Name: "ca", Run: d.checkCA},
 		{Name: "lists", Run: d.checkCRLs},
@@ -37,6 +37,19 @@ func (d *Doctor) Checks() []admin.Check {
 		list = append(list, admin.Check{Name: "mail", Run: d.c.CheckMail})
 	}
 	return append(list, admin.Check{Name: "ledger", Run: d.checkAuditLog})
+}
+
+// checkSettings reads the settings and the files they name again: a file may have changed
+// since the start.
+func (d *Doctor) checkSettings(context.Context) []portal.Finding {
+	var list []portal.Finding
+	for _, m := range config.Split(errors.Join(d.c.Settings.Check(), d.c.Settings.CheckFiles())) {
+		list = append(list, portal.Finding{What: cmp.Or(m.Key, "settings"), State: portal.FindingFailed, Text: m.Text})
+	}
+	if len(list) == 0 {
+		list = append(list, portal.Finding{What: "settings", State: portal.FindingOK, Text: "every setting can be used, every file it names can be read"})
+	}
+	return list
 }
 
 // found is a finding: failed with the error, or OK with the text fine.
@@ -61,6 +74,9 @@ func (d *Doctor) checkTLS(context.Context) []portal.Finding {
 	served := d.c.TLS()
 	if served == nil {
 		return []portal.Finding{found("TLS certificate", errors.New("there is none"), "")}
+	}
+	if d.c.Settings.TLS.Certificate != "" {
+		return CheckTLS(d.c.Settings, d.c.Public, d.c.Now())
 	}
 	f := portal.Finding{What: "TLS certificate", State: portal.FindingOK, Text: "ends on " + served.NotAfter.Local().Format(time.DateOnly)}
 	if left := served.NotAfter.Sub(d.c.Now()); left < 14*24*time.Hour {

@@ -1,0 +1,69 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"syscall"
+
+	"certportal/cmd/certportal/internal/config"
+	"certportal/internal/durable"
+	"certportal/internal/portal"
+)
+
+// portFindings tries the ports that the portal listens on. Those of a portal that runs on
+// the same data folder are its own.
+func portFindings(ctx context.Context, s *config.Settings) []portal.Finding {
+	running := isRunning(s)
+	var findings []portal.Finding
+	var lc net.ListenConfig
+	for _, p := range []struct{ key, address string }{{"listen", s.Listen}, {"listen_http", s.ListenHTTP}, {"listen_ops", s.ListenOps}} {
+		if p.address == "" {
+			continue
+		}
+		f := portal.Finding{What: p.key, State: portal.FindingOK, Text: p.address + " is free"}
+		l, err := lc.Listen(ctx, "tcp", p.address)
+		if err == nil {
+			err = l.Close()
+		}
+		switch {
+		case errors.Is(err, syscall.EADDRINUSE) && running:
+			f.Text = p.address + " is in use, as a portal runs on " + s.Data
+		case errors.Is(err, fs.ErrPermission): // the service may have more rights than this command
+			f.State, f.Text = portal.FindingWarning, explainListen(p.address, err).Error()
+		case err != nil && p.key == "listen_ops" && p.address == config.DefaultOps:
+			f.State, f.Text = portal.FindingWarning, fmt.Sprintf("%v. The portal then runs without health and metrics", explainListen(p.address, err))
+		case err != nil:
+			f.State, f.Text = portal.FindingFailed, explainListen(p.address, err).Error()
+		}
+		findings = append(findings, f)
+	}
+	return findings
+}
+
+// explainListen says what to do when a port cannot be taken.
+func explainListen(address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s is in use by another program, which \"ss -ltnp\" names: stop it, or choose another port: %w", address, err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s may be taken by root only: give the portal the capability CAP_NET_BIND_SERVICE "+
+			"(AmbientCapabilities in its systemd unit), or choose a port above 1023: %w", address, err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s is no address of this machine: write :PORT for all of them: %w", address, err)
+	}
+	return err
+}
+
+// isRunning reports whether a portal runs on the data folder.
+func isRunning(s *config.Settings) bool {
+	f, err := os.OpenFile(s.Path("portal.lock"), os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return errors.Is(durable.Lock(f), durable.ErrLocked) // closing the file gives it back
+}
