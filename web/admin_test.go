@@ -408,14 +408,19 @@ func TestAdminOtherPages(t *testing.T) {
 	if got := b.get("/admin/people"); !strings.Contains(got.text(), "Stop issuing, and let it go on") {
 		t.Errorf("roles: %s", got.text())
 	}
-	if got := b.get("/admin/checks"); !strings.Contains(got.text(), "Not run here yet") {
+	if got := b.get("/admin/checks"); !strings.Contains(got.text(), "Not run here yet") || !strings.Contains(got.text(), "Not all checks have run since this server started") {
 		t.Errorf("checks before: %s", got.text())
 	}
 	if got := b.post("/admin/checks", "check", "database"); got.status != 303 {
 		t.Errorf("running a check: got %d", got.status)
 	}
-	if got := b.get("/admin/checks"); !strings.Contains(got.text(), "it answers") {
+	if got := b.get("/admin/checks"); !strings.Contains(got.text(), "it answers") || !strings.Contains(got.text(), "The database answers.") {
 		t.Errorf("checks after: %s", got.text())
+	}
+	b.post("/admin/checks", "check", "")
+	if got := b.get("/admin/checks"); !strings.Contains(got.text(), "One check failed. What to do is written below.") ||
+		!strings.Contains(got.text(), "Servers refuse all certificates without a list") {
+		t.Errorf("all checks after: %s", got.text())
 	}
 	if got := b.post("/admin/checks", "check", "nothing"); got.status != 404 {
 		t.Errorf("no such check: got %d", got.status)

@@ -186,7 +186,7 @@ func (s adminPages) submitTestIssuance(w http.ResponseWriter, r *http.Request) e
 
 // checkCard shows the last result of a check.
 func checkCard(result admin.CheckResult) page.AdminCheck {
-	check := page.AdminCheck{Name: result.Name, At: result.At}
+	check := page.AdminCheck{Name: result.Name, At: result.At, State: string(result.State())}
 	for _, f := range result.Findings {
 		check.Findings = append(check.Findings, page.AdminFinding{What: f.What, Text: f.Text, State: string(f.State)})
 	}

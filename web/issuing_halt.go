@@ -97,11 +97,26 @@ func (s adminPages) showChecks(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p := page.AdminChecks{Layout: s.staffLayout(r), MayRun: may(r, authz.RunChecks)}
+	p := page.AdminChecks{Layout: s.staffLayout(r), MayRun: may(r, authz.RunChecks), Verdict: verdictOf(results)}
 	for _, result := range results {
 		p.Checks = append(p.Checks, checkCard(result))
 	}
 	return s.render(w, r, http.StatusOK, p)
+}
+
+// verdictOf gives the line at the top: the worst state, with how many checks have it.
+func verdictOf(results []admin.CheckResult) page.AdminVerdict {
+	v := admin.VerdictOf(results)
+	line := page.AdminVerdict{State: string(portal.FindingOK), Count: v.Total, At: v.At}
+	switch {
+	case v.At.IsZero():
+		line.State = "never"
+	case v.Failed > 0:
+		line.State, line.Count = string(portal.FindingFailed), v.Failed
+	case v.Warned > 0:
+		line.State, line.Count = string(portal.FindingWarning), v.Warned
+	}
+	return line
 }
 
 // runChecks is POST /admin/checks: one check, or all without a name.

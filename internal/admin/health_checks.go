@@ -2,6 +2,8 @@ package admin
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -37,8 +39,49 @@ type CheckResult struct {
 	Findings []portal.Finding
 }
 
+// State is the worst state of the findings.
+func (r CheckResult) State() portal.FindingState {
+	state := portal.FindingOK
+	for _, f := range r.Findings {
+		if f.State == portal.FindingFailed || state == portal.FindingOK {
+			state = f.State
+		}
+	}
+	return state
+}
+
+// Verdict sums the last results of all checks up.
+type Verdict struct {
+	At                    time.Time // of the oldest result; zero until every check has run
+	Total, Failed, Warned int
+}
+
+// VerdictOf sums results up.
+func VerdictOf(results []CheckResult) Verdict {
+	v := Verdict{Total: len(results)}
+	for i, r := range results {
+		if i == 0 || r.At.Before(v.At) {
+			v.At = r.At
+		}
+		switch r.State() {
+		case portal.FindingFailed:
+			v.Failed++
+		case portal.FindingWarning:
+			v.Warned++
+		}
+	}
+	return v
+}
+
 // checkTimeout bounds one check.
 const checkTimeout = 20 * time.Second
+
+// The checks run by themselves at this interval. The first run waits until a portal that
+// was just started answers at its public addresses.
+const (
+	checkEvery = time.Hour
+	checkFirst = 10 * time.Second
+)
 
 // Checks runs checks and keeps the last results of this replica. The zero value has no
 // checks. It is safe for concurrent use once List is set.
@@ -96,26 +139,75 @@ func (s *Service) RunChecks(ctx context.Context, by portal.Actor, name string) e
 	if err := s.c.Store.Note(ctx, entry); err != nil {
 		return storeErr("recording checks", err)
 	}
+	s.runChecks(ctx, wanted)
+	return nil
+}
+
+// RunHourly runs all checks at the start and then every hour, until the context ends. It
+// records nothing in the audit log: no person asked for it.
+func (s *Service) RunHourly(ctx context.Context) {
+	if s.c.Checks == nil {
+		return
+	}
+	wait := checkFirst
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		s.runChecks(ctx, s.c.Checks.List)
+		wait = checkEvery
+	}
+}
+
+func (s *Service) runChecks(ctx context.Context, checks []Check) {
 	var running sync.WaitGroup
-	for _, check := range wanted {
+	for _, check := range checks {
 		running.Go(func() { s.runCheck(ctx, check) })
 	}
 	running.Wait()
-	return nil
 }
 
 func (s *Service) runCheck(ctx context.Context, check Check) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	began := s.c.Now()
-	result := CheckResult{Name: check.Name, At: began, Findings: check.Run(ctx)}
+	result := CheckResult{Name: check.Name, Group: check.Group, At: began, Findings: check.Run(ctx)}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return // the portal stops, or the browser is gone: what failed says nothing
+	}
 	c := s.c.Checks
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	before := c.last[check.Name]
 	if c.last == nil {
 		c.last = map[string]CheckResult{}
 	}
 	c.last[check.Name] = result
+	c.mu.Unlock()
+	s.logCheck(ctx, before, result)
+}
+
+// logCheck logs a check whose state changed, so that a failure at night is in the log once.
+func (s *Service) logCheck(ctx context.Context, before, now CheckResult) {
+	state := now.State()
+	if before.State() == state {
+		return
+	}
+	level, text := slog.LevelInfo, ""
+	for _, f := range now.Findings {
+		if f.State == state && state != portal.FindingOK {
+			text = f.What + ": " + f.Text
+			break
+		}
+	}
+	switch state {
+	case portal.FindingFailed:
+		level = slog.LevelError
+	case portal.FindingWarning:
+		level = slog.LevelWarn
+	}
+	s.c.Log.Log(ctx, level, "a check changed", "check", now.Name, "state", string(state), "text", text)
 }
 
 // Staff lists the people and groups with a role beyond Employee, as far as the

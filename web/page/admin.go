@@ -252,15 +252,24 @@ type AdminRole struct {
 // AdminChecks is /admin/checks.
 type AdminChecks struct {
 	Layout
-	Checks []AdminCheck
-	MayRun bool
+	Verdict AdminVerdict
+	Checks  []AdminCheck
+	MayRun  bool
 }
 
 func (AdminChecks) name() string { return "adminchecks" }
 
+// AdminVerdict sums all checks up.
+type AdminVerdict struct {
+	State string    // key of its sentence, after "admin.checks.verdict."
+	Count int       // checks that are so
+	At    time.Time // of the oldest result
+}
+
 // AdminCheck is the last result of one check.
 type AdminCheck struct {
 	Name     string    // key of its words, after "admin.check."
+	State    string    // the worst of the findings, "ok" without any
 	At       time.Time // zero when it never ran here
 	Findings []AdminFinding
 }

@@ -93,8 +93,8 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 			{ID: "p1", Name: x.name, UPN: x.upn, Roles: []string{"helpdesk", "admin"}}, {ID: "p2", Name: x.name, UPN: x.upn, Roles: []string{"auditor"}, Disabled: true}}}},
 		{"admin-people-groups", page.AdminPeople{Layout: f, Roles: adminRoles(), Groups: []page.AdminGroup{{Role: "admin", Name: x.text}}}},
 		{"admin-people-none", page.AdminPeople{Layout: f}},
-		{"admin-checks", page.AdminChecks{Layout: f, MayRun: true, Checks: adminChecks(x)}},
-		{"admin-checks-reader", page.AdminChecks{Layout: f, Checks: adminChecks(x)}},
+		{"admin-checks", page.AdminChecks{Layout: f, MayRun: true, Checks: adminChecks(x), Verdict: page.AdminVerdict{State: "failed", Count: 2, At: noon()}}},
+		{"admin-checks-reader", page.AdminChecks{Layout: f, Checks: adminChecks(x), Verdict: page.AdminVerdict{State: "warning", Count: 1, At: noon()}}},
 		{"admin-export", page.AdminExport{Layout: f, Filter: filter, Whats: []string{"certificates", "devices", "audit"}}},
 	}
 	s = append(s, authorityPages(f, x)...)
@@ -150,8 +150,9 @@ func adminRoles() []page.AdminRole {
 }
 
 func adminChecks(x adminTexts) []page.AdminCheck {
-	list := []page.AdminCheck{{Name: "settings", At: noon(), Findings: []page.AdminFinding{
-		{What: "settings", Text: x.text, State: "ok"}, {What: x.text, Text: x.text, State: "warning"}, {What: "x", Text: x.text, State: "failed"}}}}
+	list := []page.AdminCheck{{Name: "names", At: noon(), State: "ok", Findings: []page.AdminFinding{{What: "names", Text: x.text, State: "ok"}}},
+		{Name: "settings", At: noon(), State: "failed", Findings: []page.AdminFinding{
+			{What: "settings", Text: x.text, State: "ok"}, {What: x.text, Text: x.text, State: "warning"}, {What: "x", Text: x.text, State: "failed"}}}}
 	for _, name := range []string{"database", "ca", "lists", "tls", "directory", "identity-provider", "mail", "ledger", "address-crl", "address-ocsp", "address-ca"} {
 		list = append(list, page.AdminCheck{Name: name})
 	}
@@ -186,7 +187,7 @@ func bareAdmin(f page.Layout) []sample {
 		{"admin-certificate", page.AdminDetail{Layout: f, AdminCertificate: page.AdminCertificate{Serial: "4f", State: "pending"}}},
 		{"admin-revoke", page.AdminRevoke{Layout: f, Back: "/admin"}}, {"admin-order", page.AdminBulkRevocation{Layout: f, AdminBulkRevocationRow: page.AdminBulkRevocationRow{State: "draft"}}},
 		{"admin-orders", page.AdminBulkRevocations{Layout: f}}, {"admin-neworder", page.AdminNewBulkRevocation{Layout: f, Back: "/admin"}}, {"admin-halt", page.AdminHalt{Layout: f}},
-		{"admin-people", page.AdminPeople{Layout: f}}, {"admin-checks", page.AdminChecks{Layout: f}}, {"admin-export", page.AdminExport{Layout: f}},
+		{"admin-people", page.AdminPeople{Layout: f}}, {"admin-checks", page.AdminChecks{Layout: f, Verdict: page.AdminVerdict{State: "never", Count: 12}}}, {"admin-export", page.AdminExport{Layout: f}},
 		{"admin-authority", page.AdminCAStatus{Layout: f}},
 	}
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math/big"
@@ -20,6 +21,8 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/templates"
+	"certportal/web/page"
 )
 
 func TestAddressesOfAServingPortal(t *testing.T) {
@@ -35,6 +38,38 @@ func TestAddressesOfAServingPortal(t *testing.T) {
 		for _, f := range found {
 			if f.State != portal.FindingOK {
 				t.Errorf("%s: %s: %s %s", check.Name, f.What, f.State, f.Text)
+			}
+		}
+	}
+}
+
+// Every check has a title, a sentence for when it is fine and one that says what to do, in
+// each language.
+func TestChecksHaveWords(t *testing.T) {
+	p, err := open(t, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Settings.OpenID.Issuer = "https://idp.example"
+	var names []string
+	for _, c := range doctor.New(p.doctorConfig()).Checks() {
+		names = append(names, c.Name)
+	}
+	names = append(names, "directory", "mail") // which this portal does not have
+	for _, language := range page.Languages() {
+		text, err := templates.Files.ReadFile("locales/" + language + ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var words map[string]json.RawMessage
+		if err := json.Unmarshal(text, &words); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			for _, key := range []string{"", ".fine", ".todo"} {
+				if _, ok := words["admin.check."+name+key]; !ok {
+					t.Errorf("%s: there is no admin.check.%s%s", language, name, key)
+				}
 			}
 		}
 	}

@@ -73,6 +73,7 @@ func (p *App) runClocks(ctx context.Context) *sync.WaitGroup {
 		clocks.Go(func() { p.mail.Run(ctx) })
 	}
 	clocks.Go(func() { p.admin.Run(ctx) })
+	clocks.Go(func() { p.admin.RunHourly(ctx) })
 	clocks.Go(func() { p.audit.Run(ctx) })
 	logExpiries := p.doctor.LogExpiries()
 	logExpiries(ctx)
