@@ -1,6 +1,8 @@
 package directory_test
 
 import (
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -16,6 +18,20 @@ import (
 	"certportal/internal/test/ldapserver"
 )
 
+// directoryName is the name of an entry in the order of X.509, the root of the tree first.
+func directoryName(parts ...string) pkix.RDNSequence {
+	types := map[string]asn1.ObjectIdentifier{
+		"CN": {2, 5, 4, 3}, "OU": {2, 5, 4, 11},
+		"DC": {0, 9, 2342, 19200300, 100, 1, 25}, "UID": {0, 9, 2342, 19200300, 100, 1, 1},
+	}
+	var name pkix.RDNSequence
+	for _, part := range parts {
+		kind, value, _ := strings.Cut(part, "=")
+		name = append(name, pkix.RelativeDistinguishedNameSET{{Type: types[kind], Value: value}})
+	}
+	return name
+}
+
 func TestPersonIsReadWhole(t *testing.T) {
 	s := corp(t, ldapserver.Config{})
 	s.Change(annaDN, func(a map[string][]string) {
@@ -30,6 +46,7 @@ func TestPersonIsReadWhole(t *testing.T) {
 		ID: annaID(), Login: "anna", UPN: "anna@corp.example.test", SID: ldapserver.SID(annaNumber),
 		Mail: "anna@mail.example.test", Name: "anna Example", GivenName: "anna",
 		EmployeeNumber: "4711", Department: "Sales", MayEnroll: true, Locked: true,
+		DirectoryName: directoryName("DC=test", "DC=example", "DC=corp", "CN=Users", "CN=anna"),
 	}
 	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -48,6 +48,7 @@ func TestSlapdSignIn(t *testing.T) {
 			want := portal.Person{
 				ID: portal.PersonID(s.Value(t, anna, "entryUUID")), Login: "anna", UPN: "anna@example.test", Mail: "anna@example.test",
 				Name: "Anna Schmidt", GivenName: "Anna", EmployeeNumber: "4711", Department: "Sales", MayEnroll: true,
+				DirectoryName: directoryName("DC=test", "DC=example", "OU=People", "UID=anna"),
 			}
 			for _, login := range []string{"anna", " ANNA ", "anna@example.test", "Anna@Example.test"} {
 				got, err := people.Authenticate(t.Context(), login, slapd.Password)
