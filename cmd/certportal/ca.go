@@ -12,6 +12,7 @@ import (
 	"certportal/ca/crl"
 	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/doctor"
 	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/audit"
 	"certportal/store"
@@ -42,6 +43,7 @@ func (caInit) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
+	warnOfNames(i, s, public)
 	db, err := app.OpenStore(i.ctx, s, i.logger(s))
 	if err != nil {
 		return err
@@ -62,6 +64,16 @@ func (caInit) Run(i *invocation) error {
 	fmt.Fprintf(i.io.out, "Revocation lists will be at %s and %s\n",
 		localca.CRLURL(public.HTTP, localca.RootName), localca.CRLURL(public.HTTP, localca.IssuingName))
 	return describe(i, a.Folder, s.Path("ca"))
+}
+
+// warnOfNames says which names that the CA carries for years were not chosen, or are of no
+// use to others. The operator asked for the CA, so that it is made.
+func warnOfNames(i *invocation, s *config.Settings, public config.Addresses) {
+	for _, f := range doctor.CheckNames(s, public, false) {
+		if f.What == "organization" || f.What == "public_http_url" {
+			fmt.Fprintf(i.io.err, "warning: %s: %s\n", f.What, f.Text)
+		}
+	}
 }
 
 type caShow struct{}

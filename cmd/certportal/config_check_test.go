@@ -61,7 +61,9 @@ func TestServeMakesNoCAUnderDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustRun(t, "--data", data, "ca", "init")
+	if r := certportal(t, "", "--data", data, "ca", "init"); r.code != exitDone || !strings.Contains(r.err, "warning: public_http_url: it is not set") {
+		t.Errorf("ca init under defaults: exit %d, %s", r.code, r.err)
+	}
 	if err := namesChosen(s); err != nil {
 		t.Errorf("with a CA: %v", err)
 	}
