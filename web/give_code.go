@@ -1,7 +1,6 @@
 package web
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -22,13 +21,25 @@ import (
 // codeShown is how long its maker may see a pickup code.
 const codeShown = 10 * time.Minute
 
-// fieldErrorOf returns the error of a form field, if err is a refusal of one.
-func fieldErrorOf(err error) (page.FieldError, bool) {
-	var refusal *portal.Refusal
-	if !errors.As(err, &refusal) || refusal.Field == "" {
-		return page.FieldError{}, false
+// fieldErrorsOf returns the errors of form fields, if err is a refusal of one or several
+// joined; else nothing.
+func fieldErrorsOf(err error) []page.FieldError {
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		var list []page.FieldError
+		for _, one := range all.Unwrap() {
+			mistakes := fieldErrorsOf(one)
+			if mistakes == nil {
+				return nil // not a mistake of the form
+			}
+			list = append(list, mistakes...)
+		}
+		return list
 	}
-	return page.FieldError{Field: refusal.Field, Key: "refusal." + string(refusal.Reason), Value: refusal.Value, Limit: refusal.Limit}, true
+	mistake, ok := mistakeOf(err)
+	if !ok {
+		return nil
+	}
+	return []page.FieldError{mistake}
 }
 
 // codePage is the form for the person in the address. Staff who may not give them a
@@ -91,13 +102,13 @@ func (s helpdeskPages) submitGiveCode(w http.ResponseWriter, r *http.Request) er
 		order.Device = "" // chosen before the purpose was changed
 	}
 	i, code, err := s.helpdesk.Invite(r.Context(), actorOf(r), order)
-	if field, ok := fieldErrorOf(err); ok {
+	if mistakes := fieldErrorsOf(err); len(mistakes) > 0 {
 		p, _, err := s.codePage(r)
 		if err != nil {
 			return err
 		}
 		p.Checked, p.Note, p.Purpose, p.Device = f["checked"], f["note"], f["purpose"], f["device"]
-		p.Errors = []page.FieldError{field}
+		p.Errors = mistakes
 		return s.render(w, r, http.StatusUnprocessableEntity, p)
 	}
 	if err != nil {

@@ -63,6 +63,9 @@ func (s helpdeskPages) showFindPeople(w http.ResponseWriter, r *http.Request) er
 		return err
 	}
 	p.More = more
+	if len(found) == 1 && !more && found[0].Person.ID != "" {
+		return redirect(w, personPath(found[0].Person.ID))
+	}
 	for _, m := range found {
 		row := page.PersonRow{
 			Name: m.Person.Name, Login: m.Person.Login, Mail: m.Person.Mail,
@@ -102,7 +105,9 @@ func (s helpdeskPages) showPersonDetails(w http.ResponseWriter, r *http.Request)
 	p.State, p.Detail = accountState(d.Refusal)
 	for _, device := range d.Devices {
 		row := page.HelpdeskDevice{DeviceCard: s.card(device)}
-		blockable := device.Certificate.Status != portal.Revoked && device.Removed.IsZero()
+		end := device.Certificate.NotAfter
+		over := !end.IsZero() && !s.now().Before(end)
+		blockable := device.Certificate.Status != portal.Revoked && device.Removed.IsZero() && !over
 		if d.BlockDenied == "" && blockable {
 			row.Block = blockPath(d.Person.ID, device.ID)
 		}
@@ -121,7 +126,7 @@ func (s helpdeskPages) showPersonDetails(w http.ResponseWriter, r *http.Request)
 func personFacts(p portal.Person) page.PersonFacts {
 	f := page.PersonFacts{
 		Name: p.Name, Login: p.Login, UPN: p.UPN, Mail: p.Mail, Department: p.Department,
-		EmployeeNumber: p.EmployeeNumber, Protected: p.Protected, MailLeftOut: p.MailLeftOut(),
+		Phone: p.Phone, Manager: p.Manager, EmployeeNumber: p.EmployeeNumber, Protected: p.Protected, MailLeftOut: p.MailLeftOut(),
 	}
 	if f.Mail == "" {
 		f.Mail = p.MailUnusable
@@ -243,17 +248,17 @@ func (s helpdeskPages) submitBlockDevice(w http.ResponseWriter, r *http.Request)
 	_, err = s.helpdesk.Block(r.Context(), actorOf(r), helpdesk.BlockRequest{
 		Person: person, Device: id, Cause: portal.Cause(f["reason"]), Check: signin.Check(f["checked"]), Note: f["note"],
 	})
-	field, isField := fieldErrorOf(err)
-	if !isField {
-		if err != nil {
-			return err
-		}
+	if err == nil {
 		return redirect(w, personPath(person)+"?blocked="+url.QueryEscape(string(id)))
+	}
+	mistakes := fieldErrorsOf(err)
+	if len(mistakes) == 0 {
+		return err
 	}
 	p, _, _, err := s.blockPage(r)
 	if err != nil {
 		return err
 	}
-	p.Reason, p.Checked, p.Note, p.Errors = f["reason"], f["checked"], f["note"], []page.FieldError{field}
+	p.Reason, p.Checked, p.Note, p.Errors = f["reason"], f["checked"], f["note"], mistakes
 	return s.render(w, r, http.StatusUnprocessableEntity, p)
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strings"
@@ -83,7 +84,7 @@ func (s signInPages) submitLogin(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	http.SetCookie(w, newKnownCookie(s.signIn.KnowBrowser(knownCookieOf(r), person.ID)))
-	return redirect(w, orHome(next))
+	return redirect(w, startPage(next, person))
 }
 
 // authenticate checks login and password. No login has control characters: such a name
@@ -135,6 +136,15 @@ func (s signInPages) submitLogout(w http.ResponseWriter, r *http.Request) error 
 		return &portal.Outage{Part: portal.PartStore, Err: err}
 	}
 	return redirect(w, "/login")
+}
+
+// startPage is the page after the sign-in of a person: the one they asked for; without,
+// that of their work.
+func startPage(next string, p portal.Person) string {
+	if page := orHome(next); page != "/" {
+		return page
+	}
+	return cmp.Or(staffHome(p.Roles), "/")
 }
 
 // orHome is the page after the sign-in.

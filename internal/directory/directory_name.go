@@ -53,3 +53,13 @@ func nameType(name string) asn1.ObjectIdentifier {
 	}
 	return nil
 }
+
+// nameOfDN is the name in the first part of a distinguished name, such as that of a
+// manager; empty for what is none.
+func nameOfDN(dn string) string {
+	parsed, err := ldap.ParseDN(dn)
+	if err != nil || len(parsed.RDNs) == 0 || len(parsed.RDNs[0].Attributes) == 0 {
+		return ""
+	}
+	return parsed.RDNs[0].Attributes[0].Value
+}

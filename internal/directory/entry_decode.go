@@ -45,7 +45,7 @@ func adAttributes() Attributes {
 		PersonFilter: "(&(objectCategory=person)(objectClass=user))",
 		ID:           "objectGUID", Login: "sAMAccountName", UPN: "userPrincipalName", SID: "objectSid",
 		Mail: "mail", Name: "displayName", GivenName: "givenName",
-		EmployeeNumber: "employeeNumber", Department: "department", Member: "member",
+		EmployeeNumber: "employeeNumber", Department: "department", Phone: "telephoneNumber", Manager: "manager", Member: "member",
 	}
 }
 
@@ -179,7 +179,7 @@ func (d decoder) person(e entry) (portal.Person, error) {
 	}
 	p := portal.Person{
 		ID: id, Name: e.first(d.a.Name), GivenName: e.first(d.a.GivenName), Department: e.first(d.a.Department),
-		EmployeeNumber: e.first(d.a.EmployeeNumber),
+		EmployeeNumber: e.first(d.a.EmployeeNumber), Phone: e.first(d.a.Phone), Manager: nameOfDN(e.first(d.a.Manager)),
 	}
 	if err := d.names(e, &p); err != nil {
 		return portal.Person{}, err

@@ -97,6 +97,8 @@ type Attributes struct {
 	GivenName      string // default givenName
 	EmployeeNumber string // default employeeNumber
 	Department     string // default departmentNumber
+	Phone          string // default telephoneNumber
+	Manager        string // DN of the manager, default manager
 	Member         string // of a group: the DNs of its members, default member
 }
 

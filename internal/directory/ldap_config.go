@@ -42,6 +42,8 @@ func (a *Attributes) setDefaults() {
 	a.GivenName = cmp.Or(a.GivenName, "givenName")
 	a.EmployeeNumber = cmp.Or(a.EmployeeNumber, "employeeNumber")
 	a.Department = cmp.Or(a.Department, "departmentNumber")
+	a.Phone = cmp.Or(a.Phone, "telephoneNumber")
+	a.Manager = cmp.Or(a.Manager, "manager")
 	a.Member = cmp.Or(a.Member, "member")
 }
 
@@ -89,7 +91,7 @@ func (a *Attributes) check() error {
 	if a.UPN == "" {
 		return errors.New("attributes.upn: name the one that holds the user principal name, which people cannot change themselves")
 	}
-	names := []string{a.ID, a.Login, a.UPN, a.Mail, a.Name, a.GivenName, a.EmployeeNumber, a.Department, a.Member}
+	names := []string{a.ID, a.Login, a.UPN, a.Mail, a.Name, a.GivenName, a.EmployeeNumber, a.Department, a.Phone, a.Manager, a.Member}
 	if a.SID != "" {
 		names = append(names, a.SID)
 	}

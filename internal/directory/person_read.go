@@ -177,7 +177,7 @@ func (l *LDAP) byID(root rootDSE, id portal.PersonID) (query, error) {
 
 // personAttributes returns the attributes of a person, without groups.
 func (l *LDAP) personAttributes() []string {
-	names := append(l.nameAttributes(), l.d.a.Name, l.d.a.GivenName, l.d.a.EmployeeNumber, l.d.a.Department)
+	names := append(l.nameAttributes(), l.d.a.Name, l.d.a.GivenName, l.d.a.EmployeeNumber, l.d.a.Department, l.d.a.Phone, l.d.a.Manager)
 	if l.c.Kind == ActiveDirectory {
 		names = append(names, attrControl, attrComputed, attrExpires, attrAdminCount, attrPrimary, attrEmployeeID)
 	}

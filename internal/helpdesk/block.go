@@ -35,10 +35,10 @@ func (s *Service) Block(ctx context.Context, by portal.Actor, b BlockRequest) (p
 	if err != nil {
 		return portal.Device{}, err
 	}
-	if !b.Cause.Blocks() {
-		return portal.Device{}, &portal.Refusal{Reason: portal.BlockReason, Field: "reason"}
-	}
 	note, err := checkNote(b.Check, b.Note)
+	if !b.Cause.Blocks() {
+		err = errors.Join(&portal.Refusal{Reason: portal.BlockReason, Field: "reason"}, err)
+	}
 	if err != nil {
 		return portal.Device{}, err
 	}

@@ -70,33 +70,32 @@ func (s *Service) Invite(ctx context.Context, by portal.Actor, o InviteRequest) 
 	return i, code, err
 }
 
-// checkInvite validates the form and returns the normalized remark.
+// checkInvite validates the form and returns the normalized remark, or all mistakes
+// joined.
 func (s *Service) checkInvite(o InviteRequest) (string, error) {
 	note, err := checkNote(o.Check, o.Note)
-	if err != nil {
-		return "", err
-	}
 	_, ok := signin.ParsePurpose(string(o.Purpose))
 	unfit := o.Purpose == signin.ForNew && o.Device != "" || o.Purpose == signin.ForLost && o.Device == ""
 	if !ok || unfit {
-		return "", &portal.Refusal{Reason: portal.PurposeBad, Field: "purpose"}
+		err = errors.Join(err, &portal.Refusal{Reason: portal.PurposeBad, Field: "purpose"})
 	}
-	return note, nil
+	return note, err
 }
 
-// checkNote validates how the person was recognized and returns the normalized remark.
-func checkNote(check signin.Check, typed string) (string, error) {
-	note := strings.Join(strings.Fields(strings.ToValidUTF8(typed, "")), " ")
-	_, ok := signin.ParseCheck(string(check))
-	switch {
-	case !ok:
-		return "", &portal.Refusal{Reason: portal.CheckMissing, Field: "checked"}
-	case check == signin.CheckOther && note == "":
-		return "", &portal.Refusal{Reason: portal.CheckNote, Field: "note"}
-	case utf8.RuneCountInString(note) > signin.MaxCheckNote:
-		return "", &portal.Refusal{Reason: portal.CheckLong, Field: "note", Limit: signin.MaxCheckNote}
+// checkNote validates how the person was recognized and returns the normalized remark,
+// or all mistakes joined.
+func checkNote(check signin.Check, typed string) (note string, err error) {
+	note = strings.Join(strings.Fields(strings.ToValidUTF8(typed, "")), " ")
+	if _, ok := signin.ParseCheck(string(check)); !ok {
+		err = &portal.Refusal{Reason: portal.CheckMissing, Field: "checked"}
 	}
-	return note, nil
+	switch {
+	case check == signin.CheckOther && note == "":
+		err = errors.Join(err, &portal.Refusal{Reason: portal.CheckNote, Field: "note"})
+	case utf8.RuneCountInString(note) > signin.MaxCheckNote:
+		err = errors.Join(err, &portal.Refusal{Reason: portal.CheckLong, Field: "note", Limit: signin.MaxCheckNote})
+	}
+	return note, err
 }
 
 // requestedDevice returns the device of the request; the zero device for none.

@@ -3,6 +3,7 @@ package helpdesk
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"certportal/internal/audit"
@@ -27,6 +28,12 @@ func failures() []audit.Action {
 	return []audit.Action{audit.SignInRefused, audit.EnrolmentRefused, audit.InvitationRefused, audit.HandoffBurnt}
 }
 
+// eventsShown are all actions but that of staff who looked at the page, which would soon
+// be the only ones left. The audit log has those too.
+func eventsShown() []audit.Action {
+	return slices.DeleteFunc(slices.Clone(audit.Actions()), func(a audit.Action) bool { return a == audit.PersonRead })
+}
+
 // PersonDetails is what staff see of a person. It contains no secret.
 type PersonDetails struct {
 	Person portal.Person // read for this request
@@ -40,7 +47,7 @@ type PersonDetails struct {
 
 	Devices    []portal.Device
 	Invitation signin.Invitation // open, waiting or expired; the zero value for none
-	Events     []audit.Entry     // newest first
+	Events     []audit.Entry     // newest first, without those of staff who looked at the page
 	Failed     []audit.Entry     // failed attempts, newest first
 	Names      map[string]string // names of the actors in Events, as far as known
 
@@ -94,7 +101,7 @@ func (s *Service) readRecords(ctx context.Context, d *PersonDetails) (err error)
 	if err != nil && !errors.Is(err, portal.ErrNotFound) {
 		return storeErr("finding invitation", err)
 	}
-	if d.Events, err = s.c.Store.EntriesAbout(ctx, d.Person.ID, shownEntries); err != nil {
+	if d.Events, err = s.c.Store.EntriesAbout(ctx, d.Person.ID, shownEntries, eventsShown()...); err != nil {
 		return storeErr("reading events", err)
 	}
 	if d.Failed, err = s.c.Store.EntriesAbout(ctx, d.Person.ID, shownEntries, failures()...); err != nil {

@@ -47,6 +47,8 @@ type Person struct {
 
 	EmployeeNumber string // may be empty
 	Department     string // may be empty
+	Phone          string // for calling back; may be empty
+	Manager        string // name of the manager; may be empty
 
 	Roles     []Role
 	MayEnroll bool // is in a group that may have certificates

@@ -60,7 +60,7 @@ func (PersonDetails) name() string { return "persondetails" }
 
 // PersonFacts is what the directory says about a person.
 type PersonFacts struct {
-	Name, Login, UPN, Mail, Department, EmployeeNumber string
+	Name, Login, UPN, Mail, Department, EmployeeNumber, Phone, Manager string
 
 	MailLeftOut string // why Mail is not in certificates: "shared", "unusable"; empty when it is
 

@@ -58,7 +58,7 @@ func (s *Settings) LDAPConfig() directory.LDAPConfig {
 		Attributes: directory.Attributes{
 			PersonFilter: a.PersonFilter, ID: a.ID, Login: a.Login, UPN: a.UPN, SID: a.SID, Mail: a.Mail,
 			Name: a.Name, GivenName: a.GivenName, EmployeeNumber: a.EmployeeNumber, Department: a.Department,
-			Member: a.Member,
+			Phone: a.Phone, Manager: a.Manager, Member: a.Member,
 		},
 		Roles: map[portal.Role][]string{
 			portal.Helpdesk: d.Groups.Helpdesk, portal.Auditor: d.Groups.Auditor, portal.Admin: d.Groups.Admin,

@@ -130,6 +130,12 @@ type AttributeSettings struct {
 	// Department. Default: departmentNumber
 	Department string `yaml:"department"`
 
+	// Telephone number, which the helpdesk sees for calling back. Default: telephoneNumber
+	Phone string `yaml:"phone"`
+
+	// Distinguished name of the manager, whose name the helpdesk sees. Default: manager
+	Manager string `yaml:"manager"`
+
 	// Of a group: the distinguished names of its members. Default: member
 	Member string `yaml:"member"`
 }
