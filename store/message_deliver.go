@@ -9,6 +9,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/notify"
+	"certportal/internal/portal"
 	"certportal/store/sqldb"
 )
 
@@ -98,11 +99,11 @@ func (db Outbox) Postpone(ctx context.Context, l notify.Message, next time.Time,
 }
 
 // GiveUpMessage closes a message that cannot be delivered, with its audit entry, and
-// deletes its parameters. One that is closed already gets no entry.
+// keeps its parameters for ResendMessage. One that is closed already gets no entry.
 func (db Outbox) GiveUpMessage(ctx context.Context, l notify.Message, at time.Time, why string, entry audit.Entry) error {
 	return db.writeWithin(ctx, workWithin, "giving up message "+l.ID, func(ctx context.Context, t *tx) error {
 		touched, err := t.Exec(ctx, `UPDATE letters SET closed_at = $2, given_up = 1, tries = tries + 1, failure = $3,
-			facts = NULL, claimed_until = NULL WHERE id = $1 AND closed_at IS NULL`, l.ID, at.UnixMilli(), sqldb.Cleaned(why))
+			kept_facts = facts, facts = NULL, claimed_until = NULL WHERE id = $1 AND closed_at IS NULL`, l.ID, at.UnixMilli(), sqldb.Cleaned(why))
 		if err != nil || touched == 0 {
 			return err
 		}
@@ -136,12 +137,14 @@ func (db Outbox) MailServerUp(ctx context.Context) error {
 // newest first, at most limit.
 func (db Outbox) FailedMessages(ctx context.Context, limit int) ([]notify.FailedMessage, error) {
 	var failed []notify.FailedMessage
-	err := db.All(ctx, `SELECT id, kind, person, recipient, made_at, closed_at, tries, failure
-		FROM letters WHERE given_up IS NOT NULL ORDER BY closed_at DESC, id LIMIT $1`, []any{limit},
+	err := db.All(ctx, `SELECT id, kind, person, recipient, made_at, closed_at, tries, failure,
+		CASE WHEN kept_facts IS NULL THEN 0 ELSE 1 END FROM letters WHERE given_up IS NOT NULL ORDER BY closed_at DESC, id LIMIT $1`, []any{limit},
 		func(rows *sql.Rows) error {
 			var f notify.FailedMessage
+			var again int
 			var made, closed sql.NullInt64
-			err := rows.Scan(&f.ID, &f.Kind, &f.Person, &f.To, &made, &closed, &f.Tries, &f.Reason)
+			err := rows.Scan(&f.ID, &f.Kind, &f.Person, &f.To, &made, &closed, &f.Tries, &f.Reason, &again)
+			f.Resendable = again == 1
 			f.Made, f.Closed = sqldb.TimeOf(made), sqldb.TimeOf(closed)
 			failed = append(failed, f)
 			return err
@@ -150,6 +153,28 @@ func (db Outbox) FailedMessages(ctx context.Context, limit int) ([]notify.Failed
 		return nil, fmt.Errorf("listing messages given up: %w", err)
 	}
 	return failed, nil
+}
+
+// ResendMessage opens a message that was given up, as if it were new, with its audit
+// entry; to the address, or to the one before when that is empty. The error wraps
+// portal.ErrNotFound when there is none, or its parameters are gone.
+func (db Outbox) ResendMessage(ctx context.Context, id, to string, at time.Time, entry audit.Entry) error {
+	return db.write(ctx, "resending message", func(ctx context.Context, t *tx) error {
+		if !sqldb.Storable(id) {
+			return portal.ErrNotFound
+		}
+		touched, err := t.Exec(ctx, `UPDATE letters SET closed_at = NULL, given_up = NULL, facts = kept_facts, kept_facts = NULL,
+			failure = NULL, tries = 0, next_at = $2, claimed_until = NULL, recipient = COALESCE($3, recipient)
+			WHERE id = $1 AND given_up IS NOT NULL AND kept_facts IS NOT NULL AND recipient IS NOT NULL`,
+			id, at.UnixMilli(), sqldb.Optional(sqldb.Cleaned(to)))
+		if err == nil && touched == 0 {
+			err = portal.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		return t.append(ctx, entry)
+	})
 }
 
 // PruneMessages removes messages that were closed before the time, and returns how

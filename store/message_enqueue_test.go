@@ -301,7 +301,7 @@ func TestTheLifeOfAMessage(t *testing.T) {
 		testkit.Equal(t, "failures", len(failed), 1)
 		testkit.Equal(t, "failure", failed[0], notify.FailedMessage{
 			ID: "failed", Kind: notify.Issued, Person: anna, To: "anna@corp.example", Made: testkit.Noon,
-			Closed: testkit.Noon.Add(2 * time.Minute), Tries: 1, Reason: "no such user",
+			Closed: testkit.Noon.Add(2 * time.Minute), Tries: 1, Reason: "no such user", Resendable: true,
 		})
 		again := claim(t, db, testkit.Noon.Add(time.Hour))
 		testkit.Equal(t, "due again", ids(again), "later released")
@@ -389,5 +389,34 @@ func TestLanguages(t *testing.T) {
 			}
 			testkit.Equal(t, "language", testkit.Must(db.Language(ctx, anna))(t), lang)
 		}
+	})
+}
+
+// TestAMessageIsSentAgain: one that was given up, with what it said, to the address that
+// the person has now.
+func TestAMessageIsSentAgain(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		ctx := t.Context()
+		testkit.NoError(t, db.Enqueue(ctx, []notify.Message{message("l1"), message("l2")}))
+		before := claim(t, db, testkit.Noon)
+		e := fixture.NewEntry(testkit.Noon, audit.MailFailed, anna)
+		testkit.NoError(t, db.GiveUpMessage(ctx, message("l1"), testkit.Noon, "no such user", e))
+		resent := fixture.NewEntry(testkit.Noon, audit.MailResent, "ada")
+		for _, id := range []string{"l2", "other", "x\x00"} {
+			wantError(t, "resending "+id, db.ResendMessage(ctx, id, "", testkit.Noon, resent), portal.ErrNotFound)
+		}
+		testkit.NoError(t, db.ResendMessage(ctx, "l1", "new@corp.example", testkit.Noon, resent))
+		wantError(t, "twice", db.ResendMessage(ctx, "l1", "", testkit.Noon, resent), portal.ErrNotFound)
+		testkit.Equal(t, "failures", len(testkit.Must(db.FailedMessages(ctx, 10))(t)), 0)
+		again := claim(t, db, testkit.Noon)
+		testkit.Equal(t, "due", ids(again), "l1")
+		testkit.Equal(t, "to", again[0].To, "new@corp.example")
+		testkit.Equal(t, "tries", again[0].Tries, 0)
+		for _, l := range before {
+			if l.ID == "l1" && fmt.Sprint(l.Params) != fmt.Sprint(again[0].Params) {
+				t.Errorf("it says %v, and before %v", again[0].Params, l.Params)
+			}
+		}
+		testkit.Equal(t, "entries", actions(fixture.Entries(t, db)), "[mail.failed mail.resent]")
 	})
 }

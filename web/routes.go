@@ -224,6 +224,8 @@ func (s adminPages) routes(r chi.Router) {
 	s.staff(r, authz.ReadRoles).Get("/admin/people", s.handle(s.showRoles))
 	s.staff(r, authz.ReadChecks).Get("/admin/checks", s.handle(s.showChecks))
 	s.staff(r, authz.RunChecks).Post("/admin/checks", s.handle(s.runChecks))
+	s.staff(r, authz.ReadChecks).Get(mailPath, s.handle(s.showFailedMail))
+	s.staff(r, authz.RunChecks).Post(mailPath+"/{message}", s.handle(s.submitResend))
 
 	s.staff(r, authz.ReadChecks).Get(caStatusPath, s.handle(s.showCAStatus))
 	s.staff(r, authz.RunChecks).Post(caStatusPath+"/addresses", s.handle(s.submitAddresses))

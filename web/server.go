@@ -125,6 +125,7 @@ type Config struct {
 type Store interface {
 	sessionRecords
 	auditRecords
+	mailRecords
 
 	// SetLanguage saves the language in which the person last read the pages: "en",
 	// "de" or "zh-Hans". Their mail is written in it.

@@ -11,7 +11,7 @@ func Actions() []Action {
 		InvitationPaused, PersonRead, AccountAdded, AccountRemoved, AccountEnabled, AccountDisabled, AccountPassword,
 		CACreated, BulkMade, BulkConfirmed, BulkApproved, BulkDropped, BulkLapsed, BulkDone, IssuingHalted,
 		IssuingResumed, ChecksRun, CRLRequested, TestIssued, RecordsExported, RecordsReplayed, RootKeyExported,
-		LogExported, LogBroken, MailFailed,
+		LogExported, LogBroken, MailFailed, MailResent,
 	}
 }
 

@@ -81,6 +81,7 @@ const (
 	LogExported           Action = "ledger.exported"
 	LogBroken             Action = "ledger.broken" // the chain does not verify
 	MailFailed            Action = "mail.failed"   // a message was given up
+	MailResent            Action = "mail.resent"   // staff sent it again
 )
 
 // Entry is one entry of the audit log. [Head.Append] fills Seq, Prev and Hash.

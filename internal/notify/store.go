@@ -50,7 +50,7 @@ type Store interface {
 	Postpone(ctx context.Context, m Message, next time.Time, reason string) error
 
 	// GiveUpMessage closes a message that cannot be delivered, with its audit entry,
-	// and deletes its parameters.
+	// and keeps its parameters, so that staff can send it again.
 	GiveUpMessage(ctx context.Context, m Message, at time.Time, reason string, entry audit.Entry) error
 
 	// MailServerDown records that the server takes no mail. Until mail works again, the
@@ -97,4 +97,6 @@ type FailedMessage struct {
 	Closed time.Time
 	Tries  int
 	Reason string // answer of the server, for operators
+
+	Resendable bool // its parameters are kept
 }

@@ -73,6 +73,8 @@ func (a AdminAlert) Button() string {
 		return "staff.nav.authority"
 	case "/admin/audit":
 		return "staff.nav.audit"
+	case "/admin/mail":
+		return "admin.mail.h1"
 	}
 	return "staff.nav.checks"
 }

@@ -282,7 +282,7 @@ func (d *Doctor) mailAlerts(ctx context.Context) []admin.Alert {
 	case err != nil || !state.Failing.IsZero():
 		return []admin.Alert{{Key: "mail", At: state.Failing, Value: state.Reason, Number: state.Waiting}}
 	case state.Failed > 0:
-		return []admin.Alert{{Key: "letters", Number: state.Failed}}
+		return []admin.Alert{{Key: "letters", Number: state.Failed, Path: "/admin/mail"}}
 	}
 	return nil
 }
