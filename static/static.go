@@ -19,7 +19,7 @@ import (
 	"strings"
 )
 
-//go:embed app.css app.js staff.css
+//go:embed app.css app.js staff.css staff.js
 var files embed.FS
 
 // Prefix is the folder of the addresses.

@@ -82,17 +82,17 @@ func (db BulkRevocations) Bulk(ctx context.Context, id string) (admin.BulkRevoca
 	return r.value(db.secret)
 }
 
-// Bulks lists bulk revocations, running ones first, then the newest; only open ones
-// when open is set.
-func (db BulkRevocations) Bulks(ctx context.Context, open bool, limit int) ([]admin.BulkRevocation, error) {
+// Bulks lists bulk revocations behind so many others, running ones first, then the
+// newest; only open ones when open is set.
+func (db BulkRevocations) Bulks(ctx context.Context, open bool, behind, limit int) ([]admin.BulkRevocation, error) {
 	where := "TRUE"
 	if open {
 		where = "closed_at IS NULL"
 	}
 	var orders []admin.BulkRevocation
 	err := db.All(ctx, "SELECT "+bulkColumns+" FROM orders WHERE "+where+`
-		ORDER BY CASE WHEN state = $2 AND closed_at IS NULL THEN 0 ELSE 1 END, made_at DESC, id LIMIT $1`,
-		[]any{limit, string(admin.Running)}, func(rows *sql.Rows) error {
+		ORDER BY CASE WHEN state = $2 AND closed_at IS NULL THEN 0 ELSE 1 END, made_at DESC, id LIMIT $1 OFFSET $3`,
+		[]any{limit, string(admin.Running), behind}, func(rows *sql.Rows) error {
 			var r bulkRow
 			if err := rows.Scan(r.fields()...); err != nil {
 				return err

@@ -100,7 +100,7 @@ func TestOrder(t *testing.T) {
 		testkit.Equal(t, "actor", all[len(all)-2].Actor, "ada")
 		testkit.Equal(t, "order in the audit log", all[len(all)-2].Detail["order"], "o1")
 
-		open := testkit.Must(db.Bulks(t.Context(), true, 10))(t)
+		open := testkit.Must(db.Bulks(t.Context(), true, 0, 10))(t)
 		testkit.Equal(t, "open orders", len(open), 0)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"certportal/internal/admin"
@@ -95,7 +96,7 @@ func (db Search) Certificates(ctx context.Context, f admin.Filter, from admin.Cu
 // cannot hold was never stored.
 func searchable(f admin.Filter, from admin.Cursor) bool {
 	return sqldb.Storable(f.Person) && sqldb.Storable(string(f.PersonID)) && sqldb.Storable(f.Device) && sqldb.Storable(string(f.DeviceID)) &&
-		sqldb.Storable(f.Serial) && sqldb.Storable(from.Group) && sqldb.Storable(from.ID) && sqldb.Storable(from.Last)
+		sqldb.Storable(f.Serial) && sqldb.Storable(f.Picked) && sqldb.Storable(from.Group) && sqldb.Storable(from.ID) && sqldb.Storable(from.Last)
 }
 
 func (db Search) certificates(ctx context.Context, f certificateFilter, from admin.Cursor, limit int) (admin.Found[admin.Certificate], error) {
@@ -106,13 +107,25 @@ func (db Search) certificates(ctx context.Context, f certificateFilter, from adm
 		filter: f.rest, read: f.read,
 	}
 	switch {
-	case f.Serial != "" || f.PersonID != "" || f.DeviceID != "":
+	case f.Serial != "" || f.Picked != "" || f.PersonID != "" || f.DeviceID != "":
 	case f.Person != "":
 		return inGroups(ctx, db.peopleNamed(f.PersonWords()), s.ofGroups("c.person", covered{person: true}), from, limit)
 	case f.Device != "":
 		return inGroups(ctx, db.devicesNamed(f.Device), s.ofGroups("c.device_id", covered{device: true}), from, limit)
+	case f.Sort == admin.SortPerson:
+		return inGroups(ctx, db.peopleByName, s.ofGroups("c.person", covered{}), from, limit)
+	case f.Sort == admin.SortDevice:
+		return inGroups(ctx, db.devicesNamed(""), s.ofGroups("c.device_id", covered{}), from, limit)
 	}
-	return s.page(ctx, certificateIndex(f.Filter, f.now), from)
+	return s.page(ctx, f.index(), from)
+}
+
+// index is the index that a search walks.
+func (f certificateFilter) index() index {
+	if slices.Contains(f.CertificateSorts(), f.Sort) {
+		return sortedIndex(f.Filter, f.now)
+	}
+	return certificateIndex(f.Filter, f.now)
 }
 
 // certificateFilter is a filter at a moment.
@@ -134,6 +147,9 @@ func (f certificateFilter) read(rows *sql.Rows, x index, before ...any) (admin.C
 func (f certificateFilter) rest(c *condition, covers covered) {
 	if f.Serial != "" && !covers.serial {
 		serialBegins(c, "c.serial", f.Serial)
+	}
+	if f.Picked != "" && !covers.picked {
+		picked(c, f.PickedSerials())
 	}
 	if f.PersonID != "" && !covers.person {
 		c.and("c.person = " + c.arg(string(f.PersonID)))
@@ -163,6 +179,9 @@ func certificateIndex(f admin.Filter, now time.Time) index {
 	case f.Serial != "":
 		return index{keys: [2]string{"serial", "serial"}, covers: covered{serial: true},
 			open: func(c *condition) { serialBegins(c, "c.serial", f.Serial) }}
+	case f.Picked != "":
+		return index{keys: [2]string{"serial", "serial"}, covers: covered{picked: true},
+			open: func(c *condition) { picked(c, f.PickedSerials()) }}
 	case f.DeviceID != "":
 		return index{keys: byRequest, down: true, covers: covered{device: true},
 			open: func(c *condition) { c.and("c.device_id = " + c.arg(string(f.DeviceID))) }}

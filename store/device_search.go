@@ -34,8 +34,11 @@ func (db Search) devices(ctx context.Context, f deviceFilter, from admin.Cursor,
 		inner: deviceFields, columns: foundColumns, joins: foundJoins,
 		filter: f.rest, read: f.read,
 	}
-	if f.Person != "" && f.PersonID == "" && f.DeviceID == "" {
+	switch {
+	case f.Person != "" && f.PersonID == "" && f.DeviceID == "":
 		return inGroups(ctx, db.peopleNamed(f.PersonWords()), s.ofGroups("d.person", covered{person: true}), from, limit)
+	case f.Sort == admin.SortPerson && f.PersonID == "" && f.DeviceID == "" && f.Device == "":
+		return inGroups(ctx, db.peopleByName, s.ofGroups("d.person", covered{}), from, limit)
 	}
 	return s.page(ctx, f.index(), from)
 }
@@ -54,13 +57,17 @@ func (f deviceFilter) index() index {
 		return index{keys: byCreation, down: true, covers: covered{device: true},
 			open: func(c *condition) { c.and("d.id = " + c.arg(string(f.DeviceID))) }}
 	case f.PersonID != "":
-		return index{keys: byCreation, down: true, covers: covered{person: true},
+		return index{keys: byCreation, down: f.Sort != admin.SortOldest, covers: covered{person: true},
 			open: func(c *condition) { c.and("d.person = " + c.arg(string(f.PersonID))) }}
-	case f.Device != "":
-		return index{keys: [2]string{"name_key", "id"}, covers: covered{device: true},
-			open: func(c *condition) { c.between("d.name_key", NameKey(f.Device)) }}
+	case f.Device != "" || f.Sort == admin.SortDevice || f.Sort == admin.SortDeviceUp:
+		return index{keys: [2]string{"name_key", "id"}, down: f.Sort == admin.SortDeviceUp, covers: covered{device: true},
+			open: func(c *condition) {
+				if f.Device != "" {
+					c.between("d.name_key", NameKey(f.Device))
+				}
+			}}
 	}
-	return index{keys: byCreation, down: true, covers: covered{dates: true},
+	return index{keys: byCreation, down: f.Sort != admin.SortOldest, covers: covered{dates: true},
 		open: func(c *condition) { within(c, "d.created_at", f.Filter) }}
 }
 
@@ -81,6 +88,13 @@ func (f deviceFilter) rest(c *condition, covers covered) {
 		serialBegins(&held, "h.serial", f.Serial)
 		c.args = held.args
 		c.and("EXISTS (SELECT 1 FROM certificates h WHERE " + held.where() + ")")
+	}
+	if f.Picked != "" {
+		held := condition{args: c.args}
+		held.and("c.device_id = d.id")
+		picked(&held, f.PickedSerials())
+		c.args = held.args
+		c.and("EXISTS (SELECT 1 FROM certificates c WHERE " + held.where() + ")")
 	}
 	inState(c, f.Filter, f.now)
 	if !covers.dates {

@@ -23,15 +23,30 @@ func (t *tx) recordPersonNames(ctx context.Context, r enroll.Reservation) error 
 		return fmt.Errorf("remembering name of %q: %w", r.Person, err)
 	}
 	if touched == 0 {
-		return nil
+		return t.recordMailWord(ctx, r)
 	}
 	if _, err := t.Exec(ctx, "DELETE FROM person_words WHERE person = $1", string(r.Person)); err != nil {
 		return fmt.Errorf("forgetting words of %q: %w", r.Person, err)
 	}
-	for _, word := range admin.NameWords(name, upn) {
+	for _, word := range admin.NameWords(name, upn, sqldb.Cleaned(r.Subject.Mail)) {
 		_, err := t.Exec(ctx, "INSERT INTO person_words (word, person) VALUES ($1, $2)", word, string(r.Person))
 		if err != nil {
 			return fmt.Errorf("remembering words of %q: %w", r.Person, err)
+		}
+	}
+	return nil
+}
+
+// recordMailWord makes a person found by a mail address that is not their UPN.
+func (t *tx) recordMailWord(ctx context.Context, r enroll.Reservation) error {
+	mail := sqldb.Cleaned(r.Subject.Mail)
+	if mail == "" || admin.Fold(mail) == admin.Fold(r.Subject.UPN) {
+		return nil
+	}
+	for _, word := range admin.NameWords("", "", mail) {
+		_, err := t.Exec(ctx, "INSERT INTO person_words (word, person) VALUES ($1, $2) ON CONFLICT DO NOTHING", word, string(r.Person))
+		if err != nil {
+			return fmt.Errorf("remembering mail address of %q: %w", r.Person, err)
 		}
 	}
 	return nil
@@ -105,4 +120,23 @@ func (db Search) PersonNames(ctx context.Context, ids []portal.PersonID) (map[po
 		names[id] = name
 	}
 	return names, nil
+}
+
+// PeopleCalled lists people one of whose words begins with each word of a text, in the
+// order of those words, at most limit.
+func (db Search) PeopleCalled(ctx context.Context, text string, limit int) ([]portal.PersonID, error) {
+	if !sqldb.Storable(text) {
+		return nil, nil
+	}
+	groups, err := db.peopleNamed(admin.Filter{Person: text}.PersonWords())(ctx, admin.Cursor{}, groupBatch)
+	if err != nil {
+		return nil, fmt.Errorf("finding people: %w", err)
+	}
+	var ids []portal.PersonID
+	for _, g := range groups {
+		if g.fits && len(ids) < limit {
+			ids = append(ids, portal.PersonID(g.id))
+		}
+	}
+	return ids, nil
 }

@@ -31,7 +31,7 @@ func BenchmarkSearch(b *testing.B) {
 	all := sampled(b, db, now)
 	any := func() admin.Certificate { return all[rand.IntN(len(all))] }
 	word := func(n int) string {
-		words := admin.NameWords(any().PersonName, "")
+		words := admin.NameWords(any().PersonName, "", "")
 		return prefix(words[rand.IntN(len(words))], n)
 	}
 	day := func() time.Time { return now.AddDate(0, 0, -rand.IntN(700)) }

@@ -48,7 +48,7 @@ type index struct {
 }
 
 // covered says which parts of a filter the index takes care of.
-type covered struct{ person, device, serial, state, dates bool }
+type covered struct{ person, device, serial, picked, state, dates bool }
 
 // orderBy is the ORDER BY of the index for a table of this name.
 func (x index) orderBy(table string) string {
@@ -148,6 +148,15 @@ func endsWithin(c *condition, f admin.Filter, now time.Time) {
 func serialBegins(c *condition, column, prefix string) {
 	c.and(column + " >= " + c.arg(prefix))
 	c.and(column + " < " + c.arg(prefix+"g"))
+}
+
+// picked asks for these certificates.
+func picked(c *condition, serials []string) {
+	marks := make([]string, len(serials))
+	for i, serial := range serials {
+		marks[i] = c.arg(serial)
+	}
+	c.and("c.serial IN (" + strings.Join(marks, ", ") + ")")
 }
 
 // within asks for rows of the days of the filter.

@@ -79,7 +79,7 @@ func everything(t *testing.T, db *database) []admin.Certificate {
 // meant is a filter written out in plain loops.
 func meant(f admin.Filter, c admin.Certificate) bool {
 	called := func() bool {
-		words := admin.NameWords(c.PersonName, c.UPN)
+		words := admin.NameWords(c.PersonName, c.UPN, "")
 		return !slices.ContainsFunc(f.PersonWords(), func(asked string) bool {
 			return !slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, asked) })
 		})
@@ -227,7 +227,7 @@ func TestSearchTakesNoSQL(t *testing.T) {
 			for field, f := range map[string]admin.Filter{
 				"person": {Person: attack}, "id": {PersonID: portal.PersonID(attack)}, "device": {Device: attack},
 				"device id": {DeviceID: portal.DeviceID(attack)}, "serial": {Serial: attack}, "state": {State: admin.State(attack), Person: "zzz"},
-				"word": {Person: "anna " + attack},
+				"word": {Person: "anna " + attack}, "picked": {Picked: attack}, "sort": {Person: "zzz", Sort: admin.Sort(attack)},
 			} {
 				for _, from := range []admin.Cursor{{}, {Group: attack, ID: attack, Last: attack, At: 1}} {
 					found, err := db.Certificates(t.Context(), f, from, 10, testkit.Noon)

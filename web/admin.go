@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"certportal/internal/admin"
@@ -21,16 +23,20 @@ func may(r *http.Request, act authz.Act) bool {
 	return err == nil
 }
 
-// filterOf reads the filter in a query, and the fields that are invalid.
+// filterOf reads the filter in a query, and the fields that are invalid. Those that the
+// form does not show are reported at the search box.
 func filterOf(q url.Values) (admin.Filter, []page.FieldError) {
 	f, bad := admin.ParseFilter(q, time.Local)
+	_, kind := boxOf(q)
 	var mistakes []page.FieldError
 	for _, field := range bad {
-		if slices.Contains(admin.Fields()[:7], field) {
-			mistakes = append(mistakes, page.FieldError{Field: field, Key: "admin.bad." + field})
-			continue
+		mistake := page.FieldError{Field: field, Key: "admin.bad." + field}
+		if !slices.Contains(admin.Fields()[:7], field) {
+			mistake = page.FieldError{Field: "q", Key: "admin.bad.address"}
+		} else if field == kind || field == "status" {
+			mistake.Field = "q"
 		}
-		mistakes = append(mistakes, page.FieldError{Field: "person", Key: "admin.bad.person"})
+		mistakes = append(mistakes, mistake)
 	}
 	return f, mistakes
 }
@@ -39,10 +45,7 @@ func filterOf(q url.Values) (admin.Filter, []page.FieldError) {
 func shownFilter(q url.Values) page.AdminFilter {
 	f := page.AdminFilter{
 		Person: q.Get("person"), Device: q.Get("device"), Serial: q.Get("serial"), Status: q.Get("status"),
-		Days: q.Get("days"), From: q.Get("from"), To: q.Get("to"), Owner: q.Get("id"), DeviceID: q.Get("device_id"),
-	}
-	for _, state := range admin.States() {
-		f.States = append(f.States, string(state))
+		Days: q.Get("days"), From: q.Get("from"), To: q.Get("to"), Owner: q.Get("id"), DeviceID: q.Get("device_id"), Sort: q.Get("sort"), Picked: strings.Join(q["pick"], "."),
 	}
 	return f
 }
@@ -53,7 +56,7 @@ func chipsOf(f admin.Filter, list string) []page.AdminChip {
 	q := f.Query(time.Local)
 	var chips []page.AdminChip
 	for _, field := range admin.Fields() {
-		if !q.Has(field) {
+		if !q.Has(field) || field == "sort" {
 			continue
 		}
 		chip := page.AdminChip{Key: field, Value: q.Get(field)}
@@ -109,6 +112,8 @@ func (s adminPages) namedChips(r *http.Request, f admin.Filter, chips []page.Adm
 				return nil, err
 			}
 			chips[i].Value = cmp.Or(names[f.PersonID], chips[i].Value)
+		case "pick":
+			chips[i].Value = strconv.Itoa(len(f.PickedSerials()))
 		case "device_id":
 			d, err := s.admin.Device(r.Context(), actorOf(r), f.DeviceID)
 			if err != nil && !errors.Is(err, portal.ErrNotFound) {
@@ -125,30 +130,6 @@ func withQuery(path string, q url.Values) string {
 		return path
 	}
 	return path + "?" + q.Encode()
-}
-
-// listOf fills what list pages have in common. The address of the page holds its whole
-// state, and nothing else from the query.
-func (s adminPages) listOf(r *http.Request, frame *page.Layout, path string, f admin.Filter, mistakes []page.FieldError) (page.AdminList, error) {
-	list := page.AdminList{Target: path, Filter: shownFilter(r.URL.Query()), Errors: mistakes}
-	if len(mistakes) > 0 {
-		return list, nil
-	}
-	var err error
-	if list.Chips, err = s.namedChips(r, f, chipsOf(f, path)); err != nil {
-		return list, err
-	}
-	if may(r, authz.Export) {
-		// A list without a filter has a form too: its export is everything.
-		list.Export = append([]page.Hidden{}, hiddenFilter(f)...)
-	}
-	q := f.Query(time.Local)
-	if after := r.URL.Query().Get("after"); after != "" {
-		list.First = withQuery(path, q)
-		q.Set("after", after)
-	}
-	frame.Path = withQuery(path, q)
-	return list, nil
 }
 
 // nextPage is the address of the next page; empty after the last.

@@ -21,7 +21,16 @@ func exports() []string { return []string{"certificates", "devices", "audit"} }
 
 // showExport is GET /admin/export.
 func (s adminPages) showExport(w http.ResponseWriter, r *http.Request) error {
-	return s.render(w, r, http.StatusOK, page.AdminExport{Layout: s.staffLayout(r), Filter: shownFilter(nil), Whats: exports()})
+	return s.render(w, r, http.StatusOK, page.AdminExport{Layout: s.staffLayout(r), States: stateKeys(), Whats: exports()})
+}
+
+// stateKeys lists the states of certificates.
+func stateKeys() []string {
+	var keys []string
+	for _, state := range admin.States() {
+		keys = append(keys, string(state))
+	}
+	return keys
 }
 
 // submitExport is POST /admin/export/{what}: a file that is streamed while rows are

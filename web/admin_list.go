@@ -14,12 +14,15 @@ import (
 func (s adminPages) showCertificates(w http.ResponseWriter, r *http.Request) error {
 	const path = "/admin/certificates"
 	p := page.AdminCertificates{Layout: s.staffLayout(r)}
-	f, mistakes := filterOf(r.URL.Query())
-	var err error
-	if p.AdminList, err = s.listOf(r, &p.Layout, path, f, mistakes); err != nil {
+	q, err := s.searchOf(r)
+	if err != nil {
 		return err
 	}
-	if len(mistakes) > 0 {
+	var f admin.Filter
+	if p.AdminList, f, err = s.listOf(r, &p.Layout, path, q); err != nil {
+		return err
+	}
+	if len(p.Errors) > 0 {
 		return s.render(w, r, http.StatusUnprocessableEntity, p)
 	}
 	place, err := cursorOf(r)
@@ -30,14 +33,24 @@ func (s adminPages) showCertificates(w http.ResponseWriter, r *http.Request) err
 	if err != nil {
 		return err
 	}
+	hits, err := s.admin.CountCertificates(r.Context(), actorOf(r), f)
+	if err != nil {
+		return err
+	}
+	p.Hits, p.MoreHits = hits.Number, hits.More
+	p.Columns = columnsOf(f, path, f.CertificateSorts(), sortColumn{"person", admin.SortPerson, ""}, sortColumn{"device", admin.SortDevice, ""},
+		sortColumn{key: "status"}, sortColumn{"until", admin.SortEnd, admin.SortEndLast}, sortColumn{"asked", admin.SortNewest, admin.SortOldest}, sortColumn{key: "serial"})
 	p.Rows, p.Looked, p.Next = certificateRows(found.Rows), found.Scanned, nextPage(path, f, found.Next)
 	if f.PersonID != "" {
 		if p.Revocation, err = s.lastRevocationStatus(r, found.Rows); err != nil {
 			return err
 		}
 	}
-	if !f.IsZero() && may(r, authz.RevokeMany) {
-		p.BulkRevocation = withQuery("/admin/orders/new", f.Query(time.Local))
+	if may(r, authz.RevokeMany) {
+		p.MayPick = true
+		if !f.IsZero() {
+			p.BulkRevocation = withQuery("/admin/orders/new", f.Query(time.Local))
+		}
 	}
 	return s.render(w, r, http.StatusOK, p)
 }
@@ -46,12 +59,15 @@ func (s adminPages) showCertificates(w http.ResponseWriter, r *http.Request) err
 func (s adminPages) showAllDevices(w http.ResponseWriter, r *http.Request) error {
 	const path = "/admin/devices"
 	p := page.AdminDevices{Layout: s.staffLayout(r)}
-	f, mistakes := filterOf(r.URL.Query())
-	var err error
-	if p.AdminList, err = s.listOf(r, &p.Layout, path, f, mistakes); err != nil {
+	q, err := s.searchOf(r)
+	if err != nil {
 		return err
 	}
-	if len(mistakes) > 0 {
+	var f admin.Filter
+	if p.AdminList, f, err = s.listOf(r, &p.Layout, path, q); err != nil {
+		return err
+	}
+	if len(p.Errors) > 0 {
 		return s.render(w, r, http.StatusUnprocessableEntity, p)
 	}
 	place, err := cursorOf(r)
@@ -62,6 +78,13 @@ func (s adminPages) showAllDevices(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
+	hits, err := s.admin.CountDevices(r.Context(), actorOf(r), f)
+	if err != nil {
+		return err
+	}
+	p.Hits, p.MoreHits = hits.Number, hits.More
+	p.Columns = columnsOf(f, path, f.DeviceSorts(), sortColumn{"device", admin.SortDevice, admin.SortDeviceUp},
+		sortColumn{"person", admin.SortPerson, ""}, sortColumn{key: "status"}, sortColumn{"created", admin.SortNewest, admin.SortOldest})
 	p.Looked, p.Next = found.Scanned, nextPage(path, f, found.Next)
 	for _, d := range found.Rows {
 		p.Rows = append(p.Rows, deviceRow(d))
@@ -81,6 +104,7 @@ func certificateRow(c admin.Certificate) page.AdminCertificate {
 	return page.AdminCertificate{
 		Serial: c.Serial.String(), State: string(c.State), UPN: c.UPN, Name: c.PersonName, Owner: string(c.Person),
 		DeviceID: string(c.Device), Device: c.DeviceName, Platform: string(c.Platform), NotAfter: c.NotAfter,
+		Requested: c.Requested, Revocable: endable(c),
 	}
 }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -43,6 +44,10 @@ type auditRecords interface {
 	// portal.ErrNotFound.
 	PersonNamed(ctx context.Context, name string) (portal.PersonID, error)
 
+	// PeopleCalled lists people one of whose words begins with each word of a text, at most
+	// limit.
+	PeopleCalled(ctx context.Context, text string, limit int) ([]portal.PersonID, error)
+
 	// PersonNames returns the names of those people whose names are known.
 	PersonNames(ctx context.Context, ids []portal.PersonID) (map[portal.PersonID]string, error)
 }
@@ -80,7 +85,14 @@ func (s auditPages) showAudit(w http.ResponseWriter, r *http.Request) error {
 	if before != math.MaxInt64 {
 		p.First = auditAddress(typed, math.MaxInt64)
 	}
-	found, err := s.findEntries(r.Context(), q, before)
+	q, p.Which, err = s.resolvePeople(r.Context(), q, typed)
+	if err != nil {
+		return err
+	}
+	if len(p.Which) > 0 {
+		return s.render(w, r, http.StatusOK, p)
+	}
+	found, err := s.store.Find(r.Context(), q, before, auditRows)
 	if err != nil {
 		return err
 	}
@@ -94,23 +106,61 @@ func (s auditPages) showAudit(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusOK, p)
 }
 
-// findEntries searches the log. It resolves names of people to ids first: the log has
-// ids only.
-func (s auditPages) findEntries(ctx context.Context, q audit.Query, before int64) (audit.Found, error) {
-	for _, field := range []*string{&q.Person, &q.Actor} {
-		if *field == "" {
+// maxWhich bounds the people among whom the reader chooses.
+const maxWhich = 20
+
+// resolvePeople replaces names of people by ids: the log has ids only. Where a part of a
+// name finds several people, it returns the addresses of the log of each.
+func (s auditPages) resolvePeople(ctx context.Context, q audit.Query, typed url.Values) (audit.Query, []page.AuditWhich, error) {
+	for field, into := range map[string]*string{"person": &q.Person, "actor": &q.Actor} {
+		if *into == "" {
 			continue
 		}
-		id, err := s.store.PersonNamed(ctx, *field)
-		if errors.Is(err, portal.ErrNotFound) {
-			continue // it is an id
+		id, err := s.store.PersonNamed(ctx, *into)
+		if err == nil {
+			*into = string(id)
+			continue
 		}
-		if err != nil {
-			return audit.Found{}, err
+		if !errors.Is(err, portal.ErrNotFound) {
+			return q, nil, err
 		}
-		*field = string(id)
+		ids, err := s.peopleCalled(ctx, *into)
+		switch {
+		case err != nil:
+			return q, nil, err
+		case len(ids) == 1:
+			*into = string(ids[0])
+		case len(ids) > 1:
+			which, err := s.whichOf(ctx, field, ids, typed)
+			return q, which, err
+		} // else it is an id
 	}
-	return s.store.Find(ctx, q, before, auditRows)
+	return q, nil, nil
+}
+
+// peopleCalled lists the people that a text may mean: the one with that id, or those of
+// whose names it is a part.
+func (s auditPages) peopleCalled(ctx context.Context, text string) ([]portal.PersonID, error) {
+	id := portal.PersonID(text)
+	if names, err := s.store.PersonNames(ctx, []portal.PersonID{id}); err != nil || names[id] != "" {
+		return []portal.PersonID{id}, err
+	}
+	return s.store.PeopleCalled(ctx, text, maxWhich)
+}
+
+// whichOf lists people with the address of the log in which the field means them.
+func (s auditPages) whichOf(ctx context.Context, field string, ids []portal.PersonID, typed url.Values) ([]page.AuditWhich, error) {
+	names, err := s.store.PersonNames(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var which []page.AuditWhich
+	for _, id := range ids {
+		one := maps.Clone(typed)
+		one.Set(field, string(id))
+		which = append(which, page.AuditWhich{Name: cmp.Or(names[id], string(id)), ID: string(id), Path: auditAddress(one, math.MaxInt64)})
+	}
+	return which, nil
 }
 
 // typedFilter keeps the known fields of the query.

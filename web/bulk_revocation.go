@@ -3,7 +3,7 @@ package web
 import (
 	"context"
 	"errors"
-	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -18,20 +18,44 @@ import (
 	"certportal/web/page"
 )
 
-// itemsPerPage is how many certificates of a bulk revocation one page shows.
-const itemsPerPage = 200
+const ordersPath = "/admin/orders"
 
 // showBulkRevocations is GET /admin/orders.
 func (s adminPages) showBulkRevocations(w http.ResponseWriter, r *http.Request) error {
-	orders, err := s.admin.Bulks(r.Context(), actorOf(r))
+	behind := behindOf(r)
+	orders, err := s.admin.Bulks(r.Context(), actorOf(r), behind, admin.PageSize+1)
 	if err != nil {
 		return err
 	}
-	p := page.AdminBulkRevocations{Layout: s.staffLayout(r)}
+	p := page.AdminBulkRevocations{Layout: s.staffLayout(r), First: firstPage(ordersPath, behind)}
+	if len(orders) > admin.PageSize {
+		orders = orders[:admin.PageSize]
+		p.Next = pageBehind(ordersPath, behind+admin.PageSize)
+	}
 	for _, o := range orders {
 		p.Rows = append(p.Rows, bulkRevocationRow(o))
 	}
 	return s.render(w, r, http.StatusOK, p)
+}
+
+// behindOf reads how many rows come before those of the page.
+func behindOf(r *http.Request) int {
+	behind, err := strconv.Atoi(r.URL.Query().Get("after"))
+	if err != nil || behind < 0 || behind > math.MaxInt32 {
+		return 0
+	}
+	return behind
+}
+
+// pageBehind is the address of the page of a list behind so many rows.
+func pageBehind(path string, behind int) string { return path + "?after=" + strconv.Itoa(behind) }
+
+// firstPage is the address of the first page of a list; empty when this is it.
+func firstPage(path string, behind int) string {
+	if behind == 0 {
+		return ""
+	}
+	return path
 }
 
 func bulkRevocationRow(o admin.BulkRevocation) page.AdminBulkRevocationRow {
@@ -123,18 +147,16 @@ func (s adminPages) bulkRevocationPage(r *http.Request) (page.AdminBulkRevocatio
 
 // fillItems adds one page of the certificates of a bulk revocation.
 func (s adminPages) fillItems(r *http.Request, p *page.AdminBulkRevocation, o admin.BulkRevocation) error {
-	after, err := strconv.Atoi(r.URL.Query().Get("after"))
-	if err != nil || after < 0 {
-		after = 0
-	}
-	items, err := s.admin.BulkItems(r.Context(), actorOf(r), o.ID, after, itemsPerPage)
+	path, behind := ordersPath+"/"+o.ID, behindOf(r)
+	items, err := s.admin.BulkItems(r.Context(), actorOf(r), o.ID, behind, admin.PageSize)
 	for _, item := range items {
 		row := certificateRow(item.Certificate)
 		row.Outcome = string(item.Outcome)
 		p.Rows = append(p.Rows, row)
 	}
-	if len(items) == itemsPerPage && after+itemsPerPage < o.Items {
-		p.Next = fmt.Sprintf("/admin/orders/%s?after=%d", o.ID, after+itemsPerPage)
+	p.First = firstPage(path, behind)
+	if len(items) == admin.PageSize && behind+admin.PageSize < o.Items {
+		p.Next = pageBehind(path, behind+admin.PageSize)
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -19,14 +20,14 @@ const maxSearchValue = 256
 // searchFields lists the parameters of the search that a page shows.
 func searchFields(path string) []string {
 	switch path {
-	case "/admin/certificates", "/admin/devices", "/admin/orders/new":
-		return slices.Concat(admin.Fields(), []string{"after"})
+	case "/admin/certificates", "/admin/devices", ordersPath + "/new":
+		return slices.Concat(admin.Fields(), []string{"q", "after"})
 	case auditPath:
 		return slices.Concat(auditFields(), []string{"before"})
 	case helpdeskPath:
 		return []string{"q"}
 	}
-	if strings.HasPrefix(path, "/admin/orders/") {
+	if path == ordersPath || strings.HasPrefix(path, ordersPath+"/") {
 		return []string{"after"}
 	}
 	return nil
@@ -45,6 +46,12 @@ func askedAddress(r *http.Request) string {
 	asked := r.URL.Query()
 	for _, field := range searchFields(r.URL.Path) {
 		value := asked.Get(field)
+		if field == "pick" { // check boxes of one name
+			if f, bad := admin.ParseFilter(url.Values{field: asked[field]}, time.Local); len(bad) == 0 && f.Picked != "" {
+				query.Set(field, f.Picked)
+			}
+			continue
+		}
 		if value != "" && len(value) <= maxSearchValue && utf8.ValidString(value) && !strings.ContainsFunc(value, unicode.IsControl) {
 			query.Set(field, value)
 		}

@@ -43,7 +43,7 @@ func TestSearchSurvivesSignIn(t *testing.T) {
 		if got.status != 303 || got.location() != want {
 			t.Errorf("%s: the sign-in leads to %q, want %q", address, got.location(), want)
 		}
-		if got := b.get(got.location()); got.status != 200 && got.status != 422 {
+		if got := b.get(got.location()); got.status != 200 && got.status != 303 { // a single hit of the helpdesk opens
 			t.Errorf("%s: got %d", want, got.status)
 		}
 	}

@@ -157,7 +157,7 @@ func TestA10_OnlyAdministratorsAct(t *testing.T) {
 			}
 			return err
 		},
-		"orders": func(a portal.Actor) error { _, err := d.Bulks(t.Context(), a); return err },
+		"orders": func(a portal.Actor) error { _, err := d.Bulks(t.Context(), a, 0, 10); return err },
 		"export": func(a portal.Actor) error { return d.NoteExport(t.Context(), a, "certificates", admin.Filter{}) },
 	}
 	auditor, helpdesk, employee := actor("aud", portal.Auditor), actor("help", portal.Helpdesk), actor("emp")

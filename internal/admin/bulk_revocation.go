@@ -102,6 +102,7 @@ func (s *Service) CreateBulk(ctx context.Context, by portal.Actor, f Filter) (Bu
 	if err != nil {
 		return BulkRevocation{}, err
 	}
+	f.Sort = ""
 	if f.IsZero() {
 		return BulkRevocation{}, &portal.Refusal{Reason: portal.FilterEmpty, Field: "filter"}
 	}
@@ -138,12 +139,13 @@ func (s *Service) BulkItems(ctx context.Context, by portal.Actor, id string, aft
 	return items, storeErr("reading certificates of bulk revocation", err)
 }
 
-// Bulks lists the newest bulk revocations.
-func (s *Service) Bulks(ctx context.Context, by portal.Actor) ([]BulkRevocation, error) {
+// Bulks lists bulk revocations behind so many others: running ones first, then the
+// newest.
+func (s *Service) Bulks(ctx context.Context, by portal.Actor, behind, limit int) ([]BulkRevocation, error) {
 	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
 		return nil, err
 	}
-	list, err := s.c.Store.Bulks(ctx, false, PageSize)
+	list, err := s.c.Store.Bulks(ctx, false, behind, limit)
 	return list, storeErr("listing bulk revocations", err)
 }
 

@@ -56,9 +56,13 @@ func (s *Service) Run(ctx context.Context) {
 // RunBulks gathers, revokes and expires unfinished bulk revocations. An error of one
 // does not stop the others.
 func (s *Service) RunBulks(ctx context.Context) error {
-	open, err := s.c.Store.Bulks(ctx, true, PageSize)
-	if err != nil {
-		return storeErr("listing bulk revocations", err)
+	var open []BulkRevocation
+	for more := true; more; {
+		page, err := s.c.Store.Bulks(ctx, true, len(open), PageSize)
+		if err != nil {
+			return storeErr("listing bulk revocations", err)
+		}
+		open, more = append(open, page...), len(page) == PageSize
 	}
 	var errs []error
 	for _, o := range open {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"certportal/ca"
 	"certportal/internal/portal"
 )
 
@@ -44,6 +45,53 @@ type Filter struct {
 	Days     int       // for Expiring: 1 to 3650
 	From     time.Time // requested, or created, at or after this time
 	To       time.Time // and before this time
+	Picked   string    // serials separated by dots, at most PageSize
+	Sort     Sort      // order of the rows; narrows nothing
+}
+
+// Sort is the order of a list. Each has an index.
+type Sort string
+
+// The orders, as the query parameter "sort" names them. The zero value is the order of
+// the index that the search walks: newest first for most.
+const (
+	SortNewest   Sort = "-requested" // by the request, or the creation of a device
+	SortOldest   Sort = "requested"
+	SortEnd      Sort = "until" // by the end of a certificate
+	SortEndLast  Sort = "-until"
+	SortPerson   Sort = "person" // by the name of the person
+	SortDevice   Sort = "device" // by the name of the device
+	SortDeviceUp Sort = "-device"
+)
+
+// CertificateSorts lists the orders of certificates that a filter may have: with the name
+// of a person or a device, or a serial, the search walks the index of that.
+func (f Filter) CertificateSorts() []Sort {
+	switch {
+	case f.Serial != "" || f.Picked != "" || f.Person != "" || f.Device != "":
+		return nil
+	case f.PersonID != "" || f.DeviceID != "":
+		return []Sort{SortNewest, SortOldest}
+	}
+	return []Sort{SortNewest, SortOldest, SortEnd, SortEndLast, SortPerson, SortDevice}
+}
+
+// DeviceSorts lists the orders of devices that a filter may have.
+func (f Filter) DeviceSorts() []Sort {
+	switch {
+	case f.DeviceID != "" || f.Person != "":
+		return nil
+	case f.PersonID != "":
+		return []Sort{SortNewest, SortOldest}
+	case f.Device != "":
+		return []Sort{SortDevice, SortDeviceUp}
+	}
+	return []Sort{SortNewest, SortOldest, SortPerson, SortDevice, SortDeviceUp}
+}
+
+// sorts lists all orders.
+func sorts() []Sort {
+	return []Sort{"", SortNewest, SortOldest, SortEnd, SortEndLast, SortPerson, SortDevice, SortDeviceUp}
 }
 
 // The query parameters, in the order of the form.
@@ -57,11 +105,13 @@ const (
 	fieldDays   = "days"
 	fieldFrom   = "from"
 	fieldTo     = "to"
+	fieldPick   = "pick"
+	fieldSort   = "sort"
 )
 
 // Fields lists the query parameters.
 func Fields() []string {
-	return []string{fieldPerson, fieldDevice, fieldSerial, fieldStatus, fieldDays, fieldFrom, fieldTo, fieldID, fieldDevID}
+	return []string{fieldPerson, fieldDevice, fieldSerial, fieldStatus, fieldDays, fieldFrom, fieldTo, fieldID, fieldDevID, fieldPick, fieldSort}
 }
 
 // maxField bounds one field of a filter, in bytes.
@@ -101,6 +151,10 @@ func ParseFilter(q url.Values, zone *time.Location) (Filter, []string) {
 	} else if f.Days == 0 {
 		f.Days = DefaultDays
 	}
+	f.Picked, fine = picked(q[fieldPick])
+	ok(fieldPick, fine)
+	f.Sort = Sort(text(fieldSort))
+	ok(fieldSort, slices.Contains(sorts(), f.Sort))
 	f.From, fine = parseDay(text(fieldFrom), zone, 0)
 	ok(fieldFrom, fine)
 	f.To, fine = parseDay(text(fieldTo), zone, 1) // the last day is included
@@ -128,6 +182,8 @@ func (f Filter) Query(zone *time.Location) url.Values {
 	}
 	set(fieldFrom, formatTime(f.From, zone, 0))
 	set(fieldTo, formatTime(f.To, zone, -1))
+	set(fieldPick, f.Picked)
+	set(fieldSort, string(f.Sort))
 	return q
 }
 
@@ -145,7 +201,33 @@ func formatTime(t time.Time, zone *time.Location, shift int) string {
 }
 
 // IsZero reports whether the filter selects everything.
-func (f Filter) IsZero() bool { return f == Filter{} }
+func (f Filter) IsZero() bool {
+	f.Sort = ""
+	return f == Filter{}
+}
+
+// PickedSerials lists the serials of Picked.
+func (f Filter) PickedSerials() []string {
+	if f.Picked == "" {
+		return nil
+	}
+	return strings.Split(f.Picked, ".")
+}
+
+// picked reads the serials that check boxes or an address hold.
+func picked(values []string) (string, bool) {
+	serials := strings.FieldsFunc(strings.Join(values, "."), func(r rune) bool { return r == '.' })
+	if len(serials) > PageSize {
+		return "", false
+	}
+	for _, text := range serials {
+		if serial, err := ca.ParseSerial(text); err != nil || serial.String() != text {
+			return "", false
+		}
+	}
+	slices.Sort(serials)
+	return strings.Join(slices.Compact(serials), "."), true
+}
 
 // serialPrefix accepts the notations people copy: upper or lower case, with 0x, spaces,
 // colons or hyphens.
@@ -217,13 +299,15 @@ func (f Filter) PersonWords() []string {
 	return words[:min(len(words), maxWords)]
 }
 
-// NameWords returns the folded words under which a person is found: the UPN, and the
-// words of the name, whole and split at punctuation (O'Brien is also found as Brien).
-func NameWords(name, upn string) []string {
+// NameWords returns the folded words under which a person is found: the UPN, the mail
+// address, and the words of the name, whole and split at punctuation (O'Brien is also found as Brien).
+func NameWords(name, upn, mail string) []string {
 	joins := func(r rune) bool { return !unicode.In(r, unicode.L, unicode.M, unicode.N) }
 	var words []string
-	if upn != "" {
-		words = append(words, Fold(upn))
+	for _, address := range []string{upn, mail} {
+		if address != "" {
+			words = append(words, Fold(address))
+		}
 	}
 	for _, word := range strings.Fields(Fold(name)) {
 		word = strings.TrimFunc(word, joins)

@@ -64,7 +64,7 @@ func TestNameWords(t *testing.T) {
 		{"STRASSE straße", "", []string{"strasse"}},
 	}
 	for _, c := range cases {
-		if got := admin.NameWords(c.name, c.upn); !slices.Equal(got, c.want) {
+		if got := admin.NameWords(c.name, c.upn, ""); !slices.Equal(got, c.want) {
 			t.Errorf("%q, %q: got %q, want %q", c.name, c.upn, got, c.want)
 		}
 	}

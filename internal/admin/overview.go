@@ -87,7 +87,7 @@ func (s *Service) alerts(ctx context.Context, h Halt) ([]Alert, error) {
 	if h.On() && h.Reason != RestoredCopy { // that has an alert of its own, with what to check
 		list = append(list, Alert{Key: "halted", Critical: true, At: h.Since, Value: h.Reason, Path: "/admin/halt"})
 	}
-	open, err := s.c.Store.Bulks(ctx, true, PageSize)
+	open, err := s.c.Store.Bulks(ctx, true, 0, PageSize)
 	if err != nil {
 		return nil, storeErr("listing bulk revocations", err)
 	}

@@ -131,6 +131,33 @@ func (s *Service) Devices(ctx context.Context, by portal.Actor, f Filter, from C
 	return found, storeErr("searching devices", err)
 }
 
+// MaxCounted bounds the hits that are counted exactly.
+const MaxCounted = 10_000
+
+// Hits is how many rows a search has.
+type Hits struct {
+	Number int
+	More   bool // there are, or may be, more: the count stopped
+}
+
+// CountCertificates counts the certificates of a filter.
+func (s *Service) CountCertificates(ctx context.Context, by portal.Actor, f Filter) (Hits, error) {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
+		return Hits{}, err
+	}
+	hits, err := s.c.Store.CountCertificates(ctx, f, s.c.Now())
+	return hits, storeErr("counting certificates", err)
+}
+
+// CountDevices counts the devices of a filter.
+func (s *Service) CountDevices(ctx context.Context, by portal.Actor, f Filter) (Hits, error) {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
+		return Hits{}, err
+	}
+	hits, err := s.c.Store.CountDevices(ctx, f, s.c.Now())
+	return hits, storeErr("counting devices", err)
+}
+
 // Certificate returns one certificate, or portal.ErrNotFound.
 func (s *Service) Certificate(ctx context.Context, by portal.Actor, serial ca.Serial) (CertificateDetail, error) {
 	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {

@@ -33,6 +33,16 @@ type Store interface {
 	// Note records an audit entry that belongs to no other change.
 	Note(context.Context, audit.Entry) error
 
+	// CountCertificates counts the certificates of a filter, up to MaxCounted.
+	CountCertificates(ctx context.Context, f Filter, now time.Time) (Hits, error)
+
+	// CountDevices counts the devices of a filter, up to MaxCounted.
+	CountDevices(ctx context.Context, f Filter, now time.Time) (Hits, error)
+
+	// Known reports whether there is anyone or anything under the one name or serial that
+	// the filter holds.
+	Known(ctx context.Context, f Filter) (bool, error)
+
 	// AdminStats counts what the overview shows. It may take seconds.
 	AdminStats(ctx context.Context, now time.Time) (Stats, error)
 
@@ -58,9 +68,9 @@ type Store interface {
 	// none.
 	Bulk(ctx context.Context, id string) (BulkRevocation, error)
 
-	// Bulks lists bulk revocations, running ones first, then newest first, at most
-	// limit; only unfinished ones when open is set.
-	Bulks(ctx context.Context, open bool, limit int) ([]BulkRevocation, error)
+	// Bulks lists bulk revocations behind so many others, running ones first, then newest
+	// first, at most limit; only unfinished ones when open is set.
+	Bulks(ctx context.Context, open bool, behind, limit int) ([]BulkRevocation, error)
 
 	// BulkItems lists the certificates of a bulk revocation after a position, at most
 	// limit.

@@ -105,7 +105,7 @@ func (w *writer) write(ctx context.Context, h *history, events []event) error {
 		p := h.person(c.person)
 		if c.firstOfPerson {
 			people.add(p.id, 1, p.name, p.upn)
-			for _, word := range admin.NameWords(p.name, p.upn) {
+			for _, word := range admin.NameWords(p.name, p.upn, "") {
 				words.add(word, p.id)
 			}
 		}

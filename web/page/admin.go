@@ -6,8 +6,28 @@ import "time"
 type AdminFilter struct {
 	Person, Device, Serial, Status, Days, From, To string
 
-	Owner, DeviceID string // exact ids, which no form field holds
-	States          []string
+	Owner, DeviceID, Sort, Picked string // which no field of the form shows
+}
+
+// Further reports that the folded part of the form holds something. The kind is that of
+// the text in the search box.
+func (f AdminFilter) Further(kind string) bool {
+	return f.Days != "" || f.From != "" || f.To != "" || f.Person != "" && kind != "person" ||
+		f.Device != "" && kind != "device" || f.Serial != "" && kind != "serial"
+}
+
+// AdminChoice is one of several addresses of a list.
+type AdminChoice struct {
+	Key  string
+	Path string
+	Here bool
+}
+
+// AdminColumn is the head of a column.
+type AdminColumn struct {
+	Key    string // of its words, after "admin.col."
+	Path   string // address of the list in its order; empty when it has none
+	Sorted string // as aria-sort: "ascending", "descending"; empty when the list has another order
 }
 
 // AdminChip is one part of a filter, and the address without it.
@@ -20,6 +40,16 @@ type AdminChip struct {
 // AdminList is what list pages have in common.
 type AdminList struct {
 	Target string // path of the list, where the form of its filter goes
+
+	Query   string // text of the search box
+	Kind    string // what it is: the field of the filter that holds it; empty without text
+	Kinds   []AdminChoice
+	States  []AdminChoice
+	Columns []AdminColumn
+
+	Hits     int  // rows of all pages
+	MoreHits bool // there are, or may be, more
+
 	Filter AdminFilter
 	Chips  []AdminChip
 	Errors []FieldError
@@ -36,6 +66,7 @@ type AdminCertificates struct {
 	AdminList
 	Rows           []AdminCertificate
 	Revocation     *AdminRevocationStatus // on the list of one person: of the last revoked certificate
+	MayPick        bool                   // the reader may block selected ones
 	BulkRevocation string                 // address of the form that revokes all that match; empty where that may not be
 }
 
@@ -53,7 +84,11 @@ type AdminCertificate struct {
 	Device   string
 	Platform string
 	NotAfter time.Time
-	Outcome  string // of a bulk revocation: key of its word, after "admin.outcome."
+
+	Requested time.Time
+	Revocable bool
+
+	Outcome string // of a bulk revocation: key of its word, after "admin.outcome."
 }
 
 // AdminDevices is /admin/devices.
@@ -163,7 +198,8 @@ type AdminBulkRevocation struct {
 	Cause     string
 	Limit     int // how many more certificates the reader may end without another administrator
 	Rows      []AdminCertificate
-	Next      string // address of further rows
+	First     string // address of the first rows; empty when these are
+	Next      string // address of further rows; empty after the last
 	Causes    []string
 	Typed     AdminTyped
 	MayAct    bool // the reader made it and may confirm it
@@ -193,7 +229,8 @@ type AdminBulkRevocationRow struct {
 // AdminBulkRevocations is /admin/orders.
 type AdminBulkRevocations struct {
 	Layout
-	Rows []AdminBulkRevocationRow
+	Rows        []AdminBulkRevocationRow
+	First, Next string // addresses of other pages; empty when there is none
 }
 
 func (AdminBulkRevocations) name() string { return "adminbulkrevocations" }
@@ -283,7 +320,7 @@ type AdminFinding struct {
 // AdminExport is /admin/export.
 type AdminExport struct {
 	Layout
-	Filter AdminFilter
+	States []string // of certificates; keys after "admin.state."
 	Whats  []string // what can be exported; keys after "admin.export."
 }
 

@@ -21,21 +21,27 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 	}
 	rows = append(rows, page.AdminCertificate{Serial: serial, State: "working", NotAfter: noon()})
 	filter := page.AdminFilter{Person: x.text, Device: x.device, Serial: "4f:5c", Status: "expiring", Days: "30", From: "2026-01-02", To: "2026-03-04",
-		Owner: "p1", DeviceID: "d1", States: states}
+		Owner: "p1", DeviceID: "d1", Sort: "-until", Picked: serial}
 	var chips []page.AdminChip
-	for _, key := range []string{"person", "id", "device", "device_id", "serial", "days", "from", "to"} {
+	for _, key := range []string{"person", "id", "device", "device_id", "serial", "days", "from", "to", "pick"} {
 		chips = append(chips, page.AdminChip{Key: key, Value: x.text, Path: x.link})
 	}
 	chips = append(chips, page.AdminChip{Key: "status", Value: "expiring", Path: x.link})
 	list := page.AdminList{
 		Target: "/admin/certificates", Filter: filter, Chips: chips, First: x.link, Next: x.link,
+		Query: x.text, Kind: "person", Hits: 10_000, MoreHits: true,
+		Kinds:  []page.AdminChoice{{Key: "person", Path: x.link, Here: true}, {Key: "device", Path: x.link}, {Key: "serial", Path: x.link}},
+		States: []page.AdminChoice{{Path: x.link}, {Key: "working", Path: x.link, Here: true}, {Key: "revoked", Path: x.link}},
+		Columns: []page.AdminColumn{{Key: "person", Path: x.link}, {Key: "device"}, {Key: "status"}, {Key: "until", Path: x.link, Sorted: "descending"},
+			{Key: "asked", Path: x.link, Sorted: "ascending"}, {Key: "serial"}, {Key: "created"}},
 		Export: []page.Hidden{{Name: "person", Value: x.text}},
 	}
 	stopped := list
 	stopped.Looked = 2000
 	wrong := list
 	wrong.Chips, wrong.Next, wrong.First, wrong.Export = nil, "", "", nil
-	for _, field := range []string{"person", "device", "serial", "status", "days", "from", "to"} {
+	wrong.Errors = []page.FieldError{{Field: "q", Key: "admin.bad.person"}}
+	for _, field := range []string{"device", "serial", "days", "from", "to"} {
 		wrong.Errors = append(wrong.Errors, page.FieldError{Field: field, Key: "admin.bad." + field})
 	}
 	device := page.AdminDeviceRow{ID: "d1", Name: x.device, Platform: page.Android, UPN: x.upn, Person: x.name, Owner: "p1", State: "working", Serial: serial, Created: noon()}
@@ -73,7 +79,7 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 	}
 	s := []sample{
 		{"admin-overview", overview}, {"admin-overview-calm", calm},
-		{"admin-certificates", page.AdminCertificates{Layout: f, AdminList: list, Rows: rows, BulkRevocation: "/admin/orders/new?person=x"}},
+		{"admin-certificates", page.AdminCertificates{Layout: f, AdminList: list, Rows: rows, MayPick: true, BulkRevocation: "/admin/orders/new?person=x"}},
 		{"admin-certificates-person", page.AdminCertificates{Layout: f, AdminList: list, Rows: rows, Revocation: listedTruth(x)}},
 		{"admin-certificates-stopped", page.AdminCertificates{Layout: f, AdminList: stopped}},
 		{"admin-certificates-none", page.AdminCertificates{Layout: f, AdminList: page.AdminList{Target: "/admin/certificates", Filter: filter, Chips: chips}}},
@@ -84,7 +90,7 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 		{"admin-device-bare", page.AdminDevice{Layout: f, AdminDeviceRow: removed}},
 		{"admin-certificate", detail}, {"admin-certificate-ended", ended}, {"admin-certificate-listed", listed}, {"admin-certificate-over", over}, {"admin-certificate-silent", silent},
 		{"admin-neworder", page.AdminNewBulkRevocation{Layout: f, Chips: chips, Fields: []page.Hidden{{Name: "person", Value: x.text}}, Back: "/admin/certificates", Limit: 20}},
-		{"admin-orders", page.AdminBulkRevocations{Layout: f, Rows: orderRows(x)}}, {"admin-orders-none", page.AdminBulkRevocations{Layout: f}},
+		{"admin-orders", page.AdminBulkRevocations{Layout: f, Rows: orderRows(x), First: "/admin/orders", Next: "/admin/orders?after=50"}}, {"admin-orders-none", page.AdminBulkRevocations{Layout: f}},
 		{"admin-halt", page.AdminHalt{Layout: f}},
 		{"admin-halt-wrong", page.AdminHalt{Layout: f, Text: x.text, Errors: mistakes[1:]}},
 		{"admin-halt-restored", page.AdminHalt{Layout: f, On: true, Restored: true, Since: noon(), Actor: "system"}},
@@ -95,7 +101,11 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 		{"admin-people-none", page.AdminPeople{Layout: f}},
 		{"admin-checks", page.AdminChecks{Layout: f, MayRun: true, Checks: adminChecks(x), Verdict: page.AdminVerdict{State: "failed", Count: 2, At: noon()}}},
 		{"admin-checks-reader", page.AdminChecks{Layout: f, Checks: adminChecks(x), Verdict: page.AdminVerdict{State: "warning", Count: 1, At: noon()}}},
-		{"admin-export", page.AdminExport{Layout: f, Filter: filter, Whats: []string{"certificates", "devices", "audit"}}},
+		{"admin-mail", page.AdminMail{Layout: f, MayResend: true, More: true, Rows: []page.AdminMailRow{
+			{ID: "l1", Kind: "issued", Name: x.name, To: x.upn, Made: noon(), Closed: noon(), Tries: 3, Reason: x.text, Resendable: true},
+			{ID: "l2", Kind: x.text, To: x.upn, Closed: noon(), Reason: x.text}}}},
+		{"admin-mail-none", page.AdminMail{Layout: f}},
+		{"admin-export", page.AdminExport{Layout: f, States: states, Whats: []string{"certificates", "devices", "audit"}}},
 	}
 	s = append(s, authorityPages(f, x)...)
 	for _, what := range []string{"certificate", "device", "person"} {

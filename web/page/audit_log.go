@@ -14,12 +14,19 @@ type AuditLog struct {
 	First string // address of the newest entries; empty when these are
 	Next  string // address of older ones; empty when there are none
 
+	// Which lists people of the name in the filter, when there are several; then there are
+	// no rows.
+	Which []AuditWhich
+
 	// Partly says that the search looked at many entries and stopped: Next goes on.
 	Partly bool
 }
 
 func (AuditLog) name() string           { return "auditlog" }
 func (p AuditLog) faults() []FieldError { return p.Errors }
+
+// AuditWhich is one of several people of a name.
+type AuditWhich struct{ Name, ID, Path string }
 
 // AuditFilter holds the values of the form.
 type AuditFilter struct {
