@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode"
 
+	"certportal/internal/authz"
 	"certportal/internal/portal"
 	"certportal/internal/signin"
 	"certportal/web/page"
@@ -143,6 +145,11 @@ func (s signInPages) submitLogout(w http.ResponseWriter, r *http.Request) error 
 func startPage(next string, p portal.Person) string {
 	if page := orHome(next); page != "/" {
 		return page
+	}
+	for _, role := range p.Roles {
+		if slices.Contains(authz.Acts(role), authz.ReadOverview) {
+			return "/admin"
+		}
 	}
 	return cmp.Or(staffHome(p.Roles), "/")
 }
