@@ -29,7 +29,7 @@ func TestSearchSurvivesSignIn(t *testing.T) {
 	for address, want := range map[string]string{
 		"/admin/certificates?person=schm&status=revoked&evil=1": "/admin/certificates?person=schm&status=revoked",
 		"/admin/devices?device=Phone&from=2026-01-02":           "/admin/devices?device=Phone&from=2026-01-02",
-		"/admin/audit?action=session.started&person=anna&x=y":   "/admin/audit?action=session.started&person=anna",
+		"/admin/audit?action=enrolment.refused&person=anna&x=y": "/admin/audit?action=enrolment.refused&person=anna",
 		"/helpdesk?q=anna+m":                                  "/helpdesk?q=anna+m",
 		"/admin/certificates?device=a%0ab&person=b":           "/admin/certificates?person=b",
 		"/admin/certificates?person=" + url.QueryEscape(long): "/admin/certificates?person=" + url.QueryEscape(long),
