@@ -119,7 +119,7 @@ func TestConfigCheckOfAnInstallation(t *testing.T) {
 // TestConfigCheckGoesOnAfterMistakes has a mistake in the pages and a port that is taken:
 // one run names both.
 func TestConfigCheckGoesOnAfterMistakes(t *testing.T) {
-	file := writeSettings(t, "pages: {accent: blue}\nrevocation: {folders: [/nowhere/lists]}\ndirectory: {kind: novell}\n")
+	file := writeSettings(t, "pages: {accent: blue}\nrevocation: {folders: [/nowhere/lists]}\ndirectory: {kind: novell}\nexchange: {host: 'https://mail'}\n")
 	r := certportal(t, "", "config", "check", "--config", file)
 	for _, want := range []string{"line 9: pages.accent", "line 11: directory.kind", "left out"} {
 		if r.code != exitFailed || !strings.Contains(r.out+r.err, want) {
@@ -128,6 +128,20 @@ func TestConfigCheckGoesOnAfterMistakes(t *testing.T) {
 	}
 	if !strings.Contains(r.out, "failed   revocation.folders[0]") {
 		t.Errorf("the folder was not tried:\n%s", r.out)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := strings.NewReplacer("127.0.0.1:0\nlisten_http: 127.0.0.1:0", ":18443\nlisten_http: :18443", "Contoso", "Company").Replace(string(text))
+	if err := os.WriteFile(file, []byte(one), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r = certportal(t, "", "config", "check", "--config", file)
+	for _, want := range []string{"line 6: listen_http: found \":18443\": it is the port of listen too", "failed   organization", "tls.certificate", "there is no CA in"} {
+		if !strings.Contains(r.out+r.err, want) {
+			t.Errorf("with one port twice it does not say %q:\n%s%s", want, r.out, r.err)
+		}
 	}
 }
 

@@ -31,12 +31,14 @@ func Examine(chain []*x509.Certificate, host string, roots *x509.CertPool, now t
 	fail := func(format string, args ...any) {
 		list = append(list, Problem{Failed: true, Text: fmt.Sprintf(format, args...)})
 	}
-	switch left := leaf.NotAfter.Sub(now); {
+	switch {
 	case nameless(leaf):
 		fail("it has no subject alternative name, only the common name %q, which browsers no longer read: request one with the DNS name %s",
 			leaf.Subject.CommonName, host)
 	case leaf.VerifyHostname(host) != nil:
 		fail("it is for %s and not for %s, so browsers warn of another site: request one with the DNS name %s, or correct public_url", namesOf(leaf), host, host)
+	}
+	switch left := leaf.NotAfter.Sub(now); {
 	case left <= 0:
 		fail("it ended on %s: put a new one in its place", day(leaf.NotAfter))
 	case now.Before(leaf.NotBefore):

@@ -20,47 +20,60 @@ func CheckInstallation(ctx context.Context, s *config.Settings, wrong *config.Mi
 	var findings []portal.Finding
 	for _, part := range []struct {
 		sections []string
-		check    func(context.Context, *config.Settings, *slog.Logger) []portal.Finding
+		check    func() []portal.Finding
 	}{
-		{[]string{"organization", "public_url", "public_http_url", "listen", "listen_http", "tls", "data"}, setupFindings},
-		{[]string{"listen", "listen_http", "listen_ops", "data"}, func(ctx context.Context, s *config.Settings, _ *slog.Logger) []portal.Finding {
-			return portFindings(ctx, s)
-		}},
-		{[]string{"trusted_proxies"}, func(_ context.Context, s *config.Settings, _ *slog.Logger) []portal.Finding { return proxyFindings(s) }},
-		{[]string{"revocation", "data"}, func(ctx context.Context, s *config.Settings, _ *slog.Logger) []portal.Finding {
-			return listFindings(ctx, s)
-		}},
-		{[]string{"helpdesk", "mail"}, func(_ context.Context, s *config.Settings, _ *slog.Logger) []portal.Finding { return codeFindings(s) }},
-		{[]string{"directory", "sign_in"}, directoryFindings},
-		{[]string{"openid"}, providerFindings},
-		{[]string{"mail"}, func(ctx context.Context, s *config.Settings, _ *slog.Logger) []portal.Finding {
-			return mailFindings(ctx, s)
-		}},
+		{nil, func() []portal.Finding { return nameFindings(s, wrong) }},
+		{[]string{"public_url", "tls"}, func() []portal.Finding { return tlsFindings(s) }},
+		{[]string{"data"}, func() []portal.Finding { return caFindings(s) }},
+		{[]string{"listen", "listen_http", "listen_ops", "data"}, func() []portal.Finding { return portFindings(ctx, s) }},
+		{[]string{"trusted_proxies"}, func() []portal.Finding { return proxyFindings(s) }},
+		{[]string{"revocation", "data"}, func() []portal.Finding { return listFindings(ctx, s) }},
+		{[]string{"helpdesk", "mail"}, func() []portal.Finding { return codeFindings(s) }},
+		{[]string{"directory", "sign_in"}, func() []portal.Finding { return directoryFindings(ctx, s, log) }},
+		{[]string{"openid"}, func() []portal.Finding { return providerFindings(ctx, s, log) }},
+		{[]string{"mail"}, func() []portal.Finding { return mailFindings(ctx, s) }},
 	} {
-		if wrong != nil && slices.ContainsFunc(part.sections, wrong.In) {
-			continue
+		if wrong == nil || !slices.ContainsFunc(part.sections, wrong.In) {
+			findings = append(findings, part.check()...)
 		}
-		findings = append(findings, part.check(ctx, s, log)...)
 	}
 	return findings
 }
 
-// setupFindings looks at names, TLS certificate and CA.
-func setupFindings(_ context.Context, s *config.Settings, _ *slog.Logger) []portal.Finding {
+// nameFindings looks at the names of the company and of both public addresses, but for
+// those that have mistakes.
+func nameFindings(s *config.Settings, wrong *config.Mistakes) []portal.Finding {
 	public, err := s.ConfiguredAddresses()
 	if err != nil {
 		return []portal.Finding{{What: "public_http_url", State: portal.FindingFailed, Text: err.Error()}}
 	}
 	_, err = ca.OpenFolder(s.Path("ca"))
-	created := !localca.NotCreated(err)
+	findings := doctor.CheckNames(s, public, !localca.NotCreated(err))
+	if wrong == nil {
+		return findings
+	}
+	return slices.DeleteFunc(findings, func(f portal.Finding) bool { return wrong.In(f.What) })
+}
+
+// tlsFindings looks at the TLS certificate of the settings.
+func tlsFindings(s *config.Settings) []portal.Finding {
+	public, err := s.ConfiguredAddresses()
+	if err != nil {
+		return nil // reported with the names
+	}
+	return doctor.CheckTLS(s, public, time.Now())
+}
+
+// caFindings looks whether there is a CA.
+func caFindings(s *config.Settings) []portal.Finding {
 	f := portal.Finding{What: "ca", State: portal.FindingOK, Text: "there is a CA in " + s.Path("ca")}
-	switch {
-	case !created:
+	switch _, err := ca.OpenFolder(s.Path("ca")); {
+	case localca.NotCreated(err):
 		f.State, f.Text = portal.FindingWarning, "there is no CA in "+s.Path("ca")+" yet: create it with certportal ca init"
 	case err != nil:
 		f.State, f.Text = portal.FindingFailed, err.Error()
 	}
-	return slices.Concat(doctor.CheckNames(s, public, created), doctor.CheckTLS(s, public, time.Now()), []portal.Finding{f})
+	return []portal.Finding{f}
 }
 
 // directoryFindings asks the directory.
