@@ -102,11 +102,11 @@ func (t *tx) lockThrottle(ctx context.Context, key string) (throttle, error) {
 	return s, nil
 }
 
-// throttle reads the row of a key; portal.ErrNotFound when there is none.
-func (t *tx) throttle(ctx context.Context, key string) (throttle, error) {
+// readThrottle reads the row of a key; portal.ErrNotFound when there is none.
+func readThrottle(ctx context.Context, q querier, key string) (throttle, error) {
 	var s throttle
 	var start, paused sql.NullInt64
-	err := t.One(ctx, "SELECT tries, window_start, paused_until FROM attempts WHERE key_hash = $1",
+	err := q.One(ctx, "SELECT tries, window_start, paused_until FROM attempts WHERE key_hash = $1",
 		[]any{throttleKey(key)}, &s.tries, &start, &paused)
 	s.setTimes(start, paused)
 	return s, err

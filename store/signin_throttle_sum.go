@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -80,15 +81,51 @@ func (t *tx) lockTally(ctx context.Context, all tally, counters []signin.Counter
 			return err
 		}
 	}
-	for _, key := range all.sum.Keys {
-		if _, done := all.rows[key]; done {
+	return all.read(ctx, t, all.sum.Keys)
+}
+
+// read reads the rows that are not there yet.
+func (t tally) read(ctx context.Context, q querier, keys []string) (err error) {
+	for _, key := range keys {
+		if _, done := t.rows[key]; done {
 			continue
 		}
-		if all.rows[key], err = t.throttle(ctx, key); err != nil && !errors.Is(err, portal.ErrNotFound) {
+		if t.rows[key], err = readThrottle(ctx, q, key); err != nil && !errors.Is(err, portal.ErrNotFound) {
 			return fmt.Errorf("reading throttle: %w", err)
 		}
 	}
 	return nil
+}
+
+// TriesLeft returns how many of the next tries, up to most, would be allowed at now.
+// Each takes the first of the choices whose counters allow it, as a client does that
+// tries again. It counts none of them.
+func (db SignInRecords) TriesLeft(ctx context.Context, choices [][]signin.Counter, sum signin.Together, now time.Time, most int) (int, error) {
+	t := tally{make(map[string]throttle), sum, now}
+	keys := slices.Clone(sum.Keys)
+	for _, c := range slices.Concat(choices...) {
+		keys = append(keys, c.Key)
+	}
+	if err := t.read(ctx, db, keys); err != nil {
+		return 0, err
+	}
+	for left := range most {
+		if !t.takeFirst(choices) {
+			return left, nil
+		}
+	}
+	return most, nil
+}
+
+// takeFirst counts a try in the rows under the first choice that allows it.
+func (t tally) takeFirst(choices [][]signin.Counter) bool {
+	for _, counters := range choices {
+		if rows, tries := t.decide(counters); tries.Allowed {
+			maps.Copy(t.rows, rows)
+			return true
+		}
+	}
+	return false
 }
 
 // setTally records a try that was counted, or the pauses of one that was not. Rows that

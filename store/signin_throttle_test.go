@@ -138,6 +138,63 @@ func TestA8_CountersTogether(t *testing.T) {
 	})
 }
 
+// TestA8_TriesLeft counts what a client may still try over all its counters: as many tries
+// as TryAll then allows.
+func TestA8_TriesLeft(t *testing.T) {
+	counter := func(key string, tries int) signin.Counter {
+		return signin.Counter{Key: key, Limit: signin.Limit{Tries: tries, Window: 30 * time.Minute, Rolling: true}}
+	}
+	known := [][]signin.Counter{{counter("browser", 2), counter("known", 4)}, {counter("strangers", 2)}}
+	strangers := known[1:]
+	sum := signin.Together{Keys: []string{"strangers", "known", "again"}, Tries: 3}
+	tests := []struct {
+		name    string
+		sum     signin.Together
+		choices [][]signin.Counter
+		before  int // tries of strangers
+		want    int
+	}{
+		{"stranger", signin.Together{}, strangers, 0, 2},
+		{"stranger, one used", signin.Together{}, strangers, 1, 1},
+		{"stranger, all used", signin.Together{}, strangers, 2, 0},
+		{"known browser", signin.Together{}, known, 0, 4},
+		{"known browser, strangers used theirs", signin.Together{}, known, 2, 2},
+		{"known browser below a lockout", sum, known, 0, 3},
+		{"known browser below a lockout, strangers used theirs", sum, known, 2, 1},
+	}
+	onBoth(t, func(t *testing.T, db *database) {
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) {
+				for _, key := range []string{"browser", "known", "strangers"} {
+					testkit.NoError(t, db.Forgive(t.Context(), key))
+				}
+				try := func(choices [][]signin.Counter) bool {
+					for _, counters := range choices {
+						if testkit.Must(db.TryAll(t.Context(), counters, tt.sum, testkit.Noon))(t).Allowed {
+							return true
+						}
+					}
+					return false
+				}
+				for range tt.before {
+					try(strangers)
+				}
+				left := func(most int) int {
+					return testkit.Must(db.TriesLeft(t.Context(), tt.choices, tt.sum, testkit.Noon, most))(t)
+				}
+				testkit.Equal(t, "left", left(9), tt.want)
+				testkit.Equal(t, "left, counted up to one", left(1), min(1, tt.want))
+				done := 0
+				for try(tt.choices) {
+					done++
+				}
+				testkit.Equal(t, "tries that were allowed", done, tt.want)
+				testkit.Equal(t, "left after them", left(9), 0)
+			})
+		}
+	})
+}
+
 func TestForgiveGiveBackAndPrune(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()

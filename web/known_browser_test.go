@@ -82,6 +82,49 @@ func TestA8_AdministratorIsAskedAgainDespiteAStranger(t *testing.T) {
 	}
 }
 
+// TestA8_CountdownIsTrue gives wrong passwords in a browser that has tries of its own and
+// then those of strangers: what the page says is left is left, and the pause is stated
+// when it begins.
+func TestA8_CountdownIsTrue(t *testing.T) {
+	t.Parallel()
+	for used := range 3 {
+		t.Run(fmt.Sprint(used, " tries of strangers"), func(t *testing.T) {
+			t.Parallel()
+			p := newPortal(t)
+			own, stranger := p.signedIn("anna", linux), p.browser(linux)
+			own.post("/logout")
+			for range used {
+				stranger.post("/login", "username", "anna", "password", "wrong")
+			}
+			left := 2*signin.DefaultTries - used // under the cookie, then as a stranger
+			for left > 0 {
+				got := own.post("/login", "username", "anna", "password", "wrong")
+				left--
+				words := ""
+				switch left {
+				case 2:
+					words = "You have 2 tries left before a 15-minute pause."
+				case 1:
+					words = "You have 1 try left before a 15-minute pause."
+				case 0:
+					words = "You have no tries left. Signing in to this account is paused here for 15 minutes."
+				}
+				said := strings.Contains(got.text(), "left")
+				if got.status != 401 || said != (words != "") || !strings.Contains(got.text(), words) {
+					t.Errorf("%d left: got %d, want %q: %s", left, got.status, words, got.text())
+				}
+			}
+			if got := own.post("/login", "username", "anna", "password", password); got.status != 429 {
+				t.Errorf("with none left: got %d, want the pause", got.status)
+			}
+			p.clock.Advance(signin.DefaultWindow)
+			if got := own.post("/login", "username", "anna", "password", password); got.status != 303 {
+				t.Errorf("after the pause: got %d, want 303", got.status)
+			}
+		})
+	}
+}
+
 // TestA8_KnownCookie looks at the cookie and at when it is set.
 func TestA8_KnownCookie(t *testing.T) {
 	t.Parallel()

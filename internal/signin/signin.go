@@ -94,8 +94,9 @@ func New(c Config) (*Service, error) {
 	return s, nil
 }
 
-// Wrong says that name and password do not belong together, how many tries are
-// left before a pause, and how long that lasts. It is ErrCredentials.
+// Wrong says that name and password do not belong together, how many tries the client
+// has left, MaxTriesCounted at most, and how long the pause is that begins when there is
+// none. It is ErrCredentials.
 type Wrong struct {
 	Left  int
 	Pause time.Duration
@@ -127,7 +128,7 @@ func (s *Service) Authenticate(ctx context.Context, login, password string, by p
 	switch {
 	case errors.Is(err, portal.ErrCredentials):
 		s.note(ctx, by, person, "credentials", by.Person)
-		return portal.Person{}, &Wrong{Left: visit.left, Pause: visit.pause}
+		return portal.Person{}, s.wrong(ctx, visit, by)
 	case errors.As(err, &refusal):
 		// The password was right: this was no guess. The directory does not count it
 		// as one either.

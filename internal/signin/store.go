@@ -19,6 +19,10 @@ type Store interface {
 	// does not allow it. Left is that of the counter with the fewest.
 	TryAll(ctx context.Context, counters []Counter, sum Together, now time.Time) (Tries, error)
 
+	// TriesLeft returns how many of the next tries, up to most, would be allowed now,
+	// each under the first of the choices that allows it. It counts nothing.
+	TriesLeft(ctx context.Context, choices [][]Counter, sum Together, now time.Time, most int) (int, error)
+
 	// GiveBack takes back one try whose outcome the client did not learn.
 	GiveBack(ctx context.Context, key string) error
 

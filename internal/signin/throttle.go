@@ -10,14 +10,11 @@ import (
 	"certportal/internal/portal"
 )
 
-// attempt is a try that was counted: under which keys, how many are left, and how
-// long the pause after the last one is.
+// attempt is a try that was counted, and under which keys.
 type attempt struct {
 	account string
 	network []string // key of the address, if it counts
 	budget  []string // keys of the account's budget
-	left    int
-	pause   time.Duration
 }
 
 func (v attempt) keys() []string { return slices.Concat(v.network, v.budget) }
@@ -88,8 +85,23 @@ func (s *Service) count(ctx context.Context, v *attempt, b budget, by portal.Act
 	for _, c := range b.counters {
 		v.budget = append(v.budget, c.Key)
 	}
-	v.left, v.pause = tries.Left, s.account.Load().pause
 	return nil
+}
+
+// wrong says that the password of a counted try was wrong. What is left to the client
+// counts every budget that it may still use.
+func (s *Service) wrong(ctx context.Context, v attempt, by portal.Actor) error {
+	var choices [][]Counter
+	for _, b := range s.budgetsOf(v.account, by) {
+		if b.open() {
+			choices = append(choices, b.counters)
+		}
+	}
+	left, err := s.c.Store.TriesLeft(ctx, choices, s.together(v.account), s.c.Now(), MaxTriesCounted)
+	if err != nil {
+		return portal.AsOutage(portal.PartStore, "counting the tries that are left", err)
+	}
+	return &Wrong{Left: left, Pause: s.account.Load().pause}
 }
 
 // AccountKey is the key of the wrong passwords of an account, for callers that show
@@ -112,6 +124,9 @@ func (s *Service) try(ctx context.Context, key string, l Limit, now time.Time, p
 	}
 	return tries, nil
 }
+
+// MaxTriesCounted is the highest number of tries left that [Wrong] states.
+const MaxTriesCounted = 3
 
 // BrowserCodes is how many codes that open nothing may come from the known browsers of
 // one person in the window of sign-in tries, before their network counts.

@@ -73,7 +73,7 @@ func TestCountedDown(t *testing.T) {
 		{"not counted", page.Login{}, ""},
 		{"two left", page.Login{TriesLeft: 2, Pause: 15 * time.Minute}, "You have 2 tries left before a 15-minute pause."},
 		{"one left", page.Login{TriesLeft: 1, Pause: 29*time.Minute + time.Second}, "You have 1 try left before a 30-minute pause."},
-		{"none left", page.Login{Pause: time.Hour}, "You have no tries left: the next one starts a 60-minute pause."},
+		{"none left", page.Login{Pause: time.Hour}, "You have no tries left. Signing in to this account is paused here for 60 minutes."},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
