@@ -44,6 +44,9 @@ func (s *Server) isFreshFor(a account, next string) bool {
 func (s handoffPages) showHandoff(w http.ResponseWriter, r *http.Request) error {
 	a := s.person(r)
 	p := page.Handoff{Layout: s.layout(r)}
+	if a.offer == "" && opensByItself(r) {
+		return s.offer(w, r, a)
+	}
 	if a.offer == "" {
 		if barred, err := s.barred(w, r, ""); barred {
 			return err
@@ -77,7 +80,20 @@ func (s handoffPages) submitHandoff(w http.ResponseWriter, r *http.Request) erro
 	if _, err := readForm(r); err != nil {
 		return err
 	}
-	a := s.person(r)
+	return s.offer(w, r, s.person(r))
+}
+
+// opensByItself reports whether a person opened the page, from the portal's own pages or
+// by typing its address, so that it may show a code at once. Another site, a preview or a
+// prefetch, and a browser that does not say, get a button.
+func opensByItself(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return r.Method == http.MethodGet && (site == "same-origin" || site == "none") &&
+		r.Header.Get("Sec-Fetch-Dest") == "document" && r.Header.Get("Sec-Purpose") == ""
+}
+
+// offer makes a code and shows it; a person who signed in a while ago signs in again.
+func (s handoffPages) offer(w http.ResponseWriter, r *http.Request, a account) error {
 	if !s.fresh(a) {
 		return redirect(w, signInAddress(handoffPath))
 	}

@@ -3,6 +3,8 @@ package web_test
 import (
 	"bytes"
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +113,61 @@ func TestHandoff(t *testing.T) {
 	}
 	if got := phone.post("/logout"); got.status != 303 {
 		t.Errorf("signing out on the phone: got %d", got.status)
+	}
+}
+
+// The page shows a code at once to a person who opens it, and only to them: another site, a
+// preview, a prefetch and a browser that does not say who asks get a button.
+func TestA9_HandoffAtOnce(t *testing.T) {
+	t.Parallel()
+	p := newPortal(t)
+	person := []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Dest", "document", "Sec-Fetch-Mode", "navigate"}
+	with := func(pairs ...string) []string {
+		set := map[string]string{}
+		for i, all := 0, append(slices.Clone(person), pairs...); i < len(all); i += 2 {
+			set[all[i]] = all[i+1]
+		}
+		var headers []string
+		for name, value := range set {
+			headers = append(headers, name, value)
+		}
+		return headers
+	}
+	desktop := p.signedIn("anna", linux)
+	for name, headers := range map[string][]string{
+		"says nothing": nil, "another site": with("Sec-Fetch-Site", "cross-site"), "a sister site": with("Sec-Fetch-Site", "same-site"),
+		"an image": with("Sec-Fetch-Dest", "image"), "a frame": with("Sec-Fetch-Dest", "iframe"), "a prefetch": with("Sec-Purpose", "prefetch"),
+	} {
+		got := desktop.get("/handoff", headers...)
+		if got.status != 200 || got.id("handoff-code") != nil || !strings.Contains(got.text(), "Show a new code") {
+			t.Errorf("%s: got %d: %s", name, got.status, got.text())
+		}
+	}
+	if got := desktop.do(http.MethodHead, "/handoff", nil, person...); got.status != 200 {
+		t.Errorf("HEAD: got %d", got.status)
+	}
+	if got := p.entries(audit.HandoffMade); got != 0 {
+		t.Fatalf("%d codes made", got)
+	}
+	for _, site := range []string{"none", "same-origin"} {
+		desktop := p.signedIn("anna", linux)
+		if got := desktop.get("/handoff", with("Sec-Fetch-Site", site)...); got.status != 303 || got.location() != "/handoff" {
+			t.Fatalf("%s: got %d to %q", site, got.status, got.location())
+		}
+		got := desktop.get("/handoff", person...)
+		if got.status != 200 || got.id("handoff-code") == nil || got.id("handoff-number") == nil {
+			t.Errorf("%s: got %d: %s", site, got.status, got.text())
+		}
+	}
+	if got := p.entries(audit.HandoffMade); got != 2 {
+		t.Errorf("%d codes made, want 2: a reload makes none", got)
+	}
+	old := p.signedIn("anna", linux)
+	p.clock.Advance(14*time.Minute + 59*time.Second)
+	old.get("/")
+	p.clock.Advance(2 * time.Second)
+	if got := old.get("/handoff", person...); got.status != 303 || got.location() != "/login?next=%2Fhandoff" {
+		t.Errorf("signed in a while ago: got %d to %q", got.status, got.location())
 	}
 }
 
