@@ -60,3 +60,15 @@ addEventListener('pageshow', () => {
     button.textContent = button.dataset.words;
   }
 });
+
+// Times in the reader's zone, where it has another time of day than the company's. What
+// is before the offset in datetime is the company's.
+const day = { day: 'numeric', month: 'long', year: 'numeric' };
+const clock = { hour: '2-digit', minute: '2-digit', timeZoneName: 'short', hourCycle: 'h23' };
+const forms = { day, clock, moment: { ...day, ...clock }, second: { ...day, ...clock, second: '2-digit' } };
+const lang = document.documentElement.lang.replace(/^en$/, 'en-GB');
+for (const time of all('time[data-at]')) {
+  const at = new Date(time.dateTime);
+  if (+new Date(time.dateTime.slice(0, 19)) === +at) continue;
+  time.textContent = new Intl.DateTimeFormat(lang, forms[time.dataset.at]).format(at);
+}

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"certportal/internal/admin"
 	"certportal/internal/authz"
@@ -25,8 +24,8 @@ func may(r *http.Request, act authz.Act) bool {
 
 // filterOf reads the filter in a query, and the fields that are invalid. Those that the
 // form does not show are reported at the search box.
-func filterOf(q url.Values) (admin.Filter, []page.FieldError) {
-	f, bad := admin.ParseFilter(q, time.Local)
+func (s adminPages) filterOf(q url.Values) (admin.Filter, []page.FieldError) {
+	f, bad := admin.ParseFilter(q, s.zone)
 	_, kind := boxOf(q)
 	var mistakes []page.FieldError
 	for _, field := range bad {
@@ -52,8 +51,8 @@ func shownFilter(q url.Values) page.AdminFilter {
 
 // chipsOf lists the parts of a filter, each with the address of the list without it;
 // without a list, no address.
-func chipsOf(f admin.Filter, list string) []page.AdminChip {
-	q := f.Query(time.Local)
+func (s adminPages) chipsOf(f admin.Filter, list string) []page.AdminChip {
+	q := f.Query(s.zone)
 	var chips []page.AdminChip
 	for _, field := range admin.Fields() {
 		if !q.Has(field) || field == "sort" {
@@ -61,7 +60,7 @@ func chipsOf(f admin.Filter, list string) []page.AdminChip {
 		}
 		chip := page.AdminChip{Key: field, Value: q.Get(field)}
 		if list != "" {
-			rest := f.Query(time.Local)
+			rest := f.Query(s.zone)
 			rest.Del(field)
 			if field == "status" {
 				rest.Del("days")
@@ -74,8 +73,8 @@ func chipsOf(f admin.Filter, list string) []page.AdminChip {
 }
 
 // hiddenFilter returns the hidden fields of a form that carries a filter.
-func hiddenFilter(f admin.Filter) []page.Hidden {
-	q := f.Query(time.Local)
+func (s adminPages) hiddenFilter(f admin.Filter) []page.Hidden {
+	q := f.Query(s.zone)
 	var fields []page.Hidden
 	for _, field := range admin.Fields() {
 		if q.Has(field) {
@@ -86,7 +85,7 @@ func hiddenFilter(f admin.Filter) []page.Hidden {
 }
 
 // filterForm reads the hidden fields of [hiddenFilter].
-func filterForm(r *http.Request) (admin.Filter, error) {
+func (s adminPages) filterForm(r *http.Request) (admin.Filter, error) {
 	form, err := readForm(r, admin.Fields()...)
 	if err != nil {
 		return admin.Filter{}, err
@@ -95,7 +94,7 @@ func filterForm(r *http.Request) (admin.Filter, error) {
 	for field, value := range form {
 		q.Set(field, value)
 	}
-	f, bad := admin.ParseFilter(q, time.Local)
+	f, bad := admin.ParseFilter(q, s.zone)
 	if len(bad) > 0 {
 		return f, fmt.Errorf("%w: field %q", errForm, bad[0])
 	}
@@ -133,11 +132,11 @@ func withQuery(path string, q url.Values) string {
 }
 
 // nextPage is the address of the next page; empty after the last.
-func nextPage(path string, f admin.Filter, next admin.Cursor) string {
+func (s adminPages) nextPage(path string, f admin.Filter, next admin.Cursor) string {
 	if next == (admin.Cursor{}) {
 		return ""
 	}
-	q := f.Query(time.Local)
+	q := f.Query(s.zone)
 	q.Set("after", next.String())
 	return withQuery(path, q)
 }

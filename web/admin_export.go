@@ -36,7 +36,7 @@ func stateKeys() []string {
 // submitExport is POST /admin/export/{what}: a file that is streamed while rows are
 // read. The export is recorded before the first row.
 func (s adminPages) submitExport(w http.ResponseWriter, r *http.Request) error {
-	f, err := filterForm(r)
+	f, err := s.filterForm(r)
 	if err != nil {
 		return err
 	}

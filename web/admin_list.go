@@ -2,7 +2,6 @@ package web
 
 import (
 	"net/http"
-	"time"
 
 	"certportal/internal/admin"
 	"certportal/internal/authz"
@@ -38,9 +37,9 @@ func (s adminPages) showCertificates(w http.ResponseWriter, r *http.Request) err
 		return err
 	}
 	p.Hits, p.MoreHits = hits.Number, hits.More
-	p.Columns = columnsOf(f, path, f.CertificateSorts(), sortColumn{"person", admin.SortPerson, ""}, sortColumn{"device", admin.SortDevice, ""},
+	p.Columns = s.columnsOf(f, path, f.CertificateSorts(), sortColumn{"person", admin.SortPerson, ""}, sortColumn{"device", admin.SortDevice, ""},
 		sortColumn{key: "status"}, sortColumn{"until", admin.SortEnd, admin.SortEndLast}, sortColumn{"asked", admin.SortNewest, admin.SortOldest}, sortColumn{key: "serial"})
-	p.Rows, p.Looked, p.Next = certificateRows(found.Rows), found.Scanned, nextPage(path, f, found.Next)
+	p.Rows, p.Looked, p.Next = certificateRows(found.Rows), found.Scanned, s.nextPage(path, f, found.Next)
 	if f.PersonID != "" {
 		if p.Revocation, err = s.lastRevocationStatus(r, found.Rows); err != nil {
 			return err
@@ -49,7 +48,7 @@ func (s adminPages) showCertificates(w http.ResponseWriter, r *http.Request) err
 	if may(r, authz.RevokeMany) {
 		p.MayPick = true
 		if !f.IsZero() {
-			p.BulkRevocation = withQuery("/admin/orders/new", f.Query(time.Local))
+			p.BulkRevocation = withQuery("/admin/orders/new", f.Query(s.zone))
 		}
 	}
 	return s.render(w, r, http.StatusOK, p)
@@ -83,9 +82,9 @@ func (s adminPages) showAllDevices(w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	p.Hits, p.MoreHits = hits.Number, hits.More
-	p.Columns = columnsOf(f, path, f.DeviceSorts(), sortColumn{"device", admin.SortDevice, admin.SortDeviceUp},
+	p.Columns = s.columnsOf(f, path, f.DeviceSorts(), sortColumn{"device", admin.SortDevice, admin.SortDeviceUp},
 		sortColumn{"person", admin.SortPerson, ""}, sortColumn{key: "status"}, sortColumn{"created", admin.SortNewest, admin.SortOldest})
-	p.Looked, p.Next = found.Scanned, nextPage(path, f, found.Next)
+	p.Looked, p.Next = found.Scanned, s.nextPage(path, f, found.Next)
 	for _, d := range found.Rows {
 		p.Rows = append(p.Rows, deviceRow(d))
 	}

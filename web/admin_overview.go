@@ -8,6 +8,7 @@ import (
 
 	"certportal/internal/admin"
 	"certportal/internal/authz"
+	"certportal/internal/catalogue"
 	"certportal/internal/portal"
 	"certportal/web/page"
 )
@@ -19,7 +20,7 @@ func (s adminPages) showOverview(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	t, now := o.Stats, s.now()
-	since := func(span time.Duration) string { return now.Add(-span).Format(time.DateOnly) }
+	since := func(span time.Duration) string { return now.Add(-span).In(s.zone).Format(time.DateOnly) }
 	p := page.AdminOverview{
 		Layout: s.staffLayout(r), Counted: t.At, Looked: now, MayHalt: may(r, authz.HaltIssuing),
 		Counts: []page.AdminCount{
@@ -37,7 +38,7 @@ func (s adminPages) showOverview(w http.ResponseWriter, r *http.Request) error {
 	p.Checked, p.Failing = checksVerdict(o.Checks)
 	for _, c := range o.Alerts {
 		p.Alerts = append(p.Alerts, page.AdminAlert{
-			Key: c.Key, Critical: c.Critical, At: c.At, Value: c.Value, Number: c.Number, Path: cmp.Or(c.Path, "/admin/checks"),
+			Key: c.Key, Critical: c.Critical, At: c.At, Value: alertValue(c, p.Layout.Lang), Number: c.Number, Path: cmp.Or(c.Path, "/admin/checks"),
 		})
 	}
 	return s.render(w, r, http.StatusOK, p)
@@ -84,4 +85,12 @@ func refusalBars(reasons []admin.ReasonCount) []page.AdminReason {
 		bars = append(bars, page.AdminReason{Reason: reason.Reason, Number: reason.Count, Size: size})
 	}
 	return bars
+}
+
+// alertValue is what an alert names: of the halt, the text for readers of the language.
+func alertValue(c admin.Alert, lang string) string {
+	if c.Key == "halted" {
+		return catalogue.Text(c.Value).In(lang)
+	}
+	return c.Value
 }

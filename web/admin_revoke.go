@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 
@@ -186,7 +185,7 @@ func (s adminPages) confirmPersonPage(r *http.Request) (page.AdminRevoke, portal
 		return p, person, portal.ErrNotFound
 	}
 	p.UPN, p.Name, p.Count = rows[0].UPN, rows[0].PersonName, live
-	p.Back = withQuery("/admin/certificates", admin.Filter{PersonID: person}.Query(time.Local))
+	p.Back = withQuery("/admin/certificates", admin.Filter{PersonID: person}.Query(s.zone))
 	return p, person, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"certportal/internal/admin"
 	"certportal/internal/authz"
@@ -32,22 +31,22 @@ func (s adminPages) searchOf(r *http.Request) (url.Values, error) {
 // listOf fills what list pages have in common. The address of the page holds its whole
 // state, and nothing else from the query.
 func (s adminPages) listOf(r *http.Request, frame *page.Layout, path string, q url.Values) (page.AdminList, admin.Filter, error) {
-	f, mistakes := filterOf(q)
+	f, mistakes := s.filterOf(q)
 	list := page.AdminList{Target: path, Filter: shownFilter(q), Errors: mistakes}
 	list.Query, list.Kind = boxOf(q)
 	if len(mistakes) > 0 {
 		return list, f, nil
 	}
 	var err error
-	if list.Chips, err = s.namedChips(r, f, chipsOf(f, path)); err != nil {
+	if list.Chips, err = s.namedChips(r, f, s.chipsOf(f, path)); err != nil {
 		return list, f, err
 	}
-	list.Kinds, list.States = kindLinks(f, path, list.Query, list.Kind), stateLinks(f, path)
+	list.Kinds, list.States = s.kindLinks(f, path, list.Query, list.Kind), s.stateLinks(f, path)
 	if may(r, authz.Export) {
 		// A list without a filter has a form too: its export is everything.
-		list.Export = append([]page.Hidden{}, hiddenFilter(f)...)
+		list.Export = append([]page.Hidden{}, s.hiddenFilter(f)...)
 	}
-	here := f.Query(time.Local)
+	here := f.Query(s.zone)
 	if after := q.Get("after"); after != "" {
 		list.First = withQuery(path, here)
 		here.Set("after", after)
@@ -68,13 +67,13 @@ func boxOf(q url.Values) (text, kind string) {
 
 // kindLinks lists what the text of the search box may be, each with the address of the
 // list in which it is that.
-func kindLinks(f admin.Filter, path, text, kind string) []page.AdminChoice {
+func (s adminPages) kindLinks(f admin.Filter, path, text, kind string) []page.AdminChoice {
 	if kind == "" {
 		return nil
 	}
 	var links []page.AdminChoice
 	for _, other := range admin.Kinds() {
-		q := f.Query(time.Local)
+		q := f.Query(s.zone)
 		q.Del(kind)
 		q.Del("sort")
 		q.Set(other, text)
@@ -84,10 +83,10 @@ func kindLinks(f admin.Filter, path, text, kind string) []page.AdminChoice {
 }
 
 // stateLinks lists the states, each with the address of the list of that state.
-func stateLinks(f admin.Filter, path string) []page.AdminChoice {
+func (s adminPages) stateLinks(f admin.Filter, path string) []page.AdminChoice {
 	links := []page.AdminChoice{}
 	for _, state := range append([]admin.State{""}, admin.States()...) {
-		q := f.Query(time.Local)
+		q := f.Query(s.zone)
 		q.Del("days")
 		if q.Del("status"); state != "" {
 			q.Set("status", string(state))
@@ -105,7 +104,7 @@ type sortColumn struct {
 
 // columnsOf makes the heads of columns. Those whose order the filter may have are links;
 // a second click reverses.
-func columnsOf(f admin.Filter, path string, offered []admin.Sort, columns ...sortColumn) []page.AdminColumn {
+func (s adminPages) columnsOf(f admin.Filter, path string, offered []admin.Sort, columns ...sortColumn) []page.AdminColumn {
 	var heads []page.AdminColumn
 	for _, c := range columns {
 		head := page.AdminColumn{Key: c.key}
@@ -120,7 +119,7 @@ func columnsOf(f admin.Filter, path string, offered []admin.Sort, columns ...sor
 		if next != "" && slices.Contains(offered, next) {
 			g := f
 			g.Sort = next
-			head.Path = withQuery(path, g.Query(time.Local))
+			head.Path = withQuery(path, g.Query(s.zone))
 		}
 		if f.Sort != "" && !slices.Contains(offered, f.Sort) {
 			head.Sorted = "" // the list is in the order of its index

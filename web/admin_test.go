@@ -326,7 +326,11 @@ func TestHaltPages(t *testing.T) {
 	if got := ada.post("/admin/halt", "comment", " "); got.status != 422 || got.id("comment-error") == nil {
 		t.Errorf("no text: got %d", got.status)
 	}
-	if got := ada.post("/admin/halt", "comment", "We change servers until <b>16:00</b>"); got.status != 303 {
+	long := ada.post("/admin/halt", "comment", "x", "comment-zh-Hans", strings.Repeat("停", 201))
+	if long.status != 422 || long.id("comment-zh-Hans-error") == nil || long.value("comment") != "x" {
+		t.Errorf("long text: got %d: %s", long.status, long.text())
+	}
+	if got := ada.post("/admin/halt", "comment", "We change servers until <b>16:00</b>", "comment-de", "Wir wechseln die Server: <b>bis 16 Uhr</b>"); got.status != 303 {
 		t.Fatalf("stopping: got %d: %s", got.status, got.text())
 	}
 	if got := ada.get("/admin"); !strings.Contains(got.text(), "Issuing is stopped") || !strings.Contains(got.text(), "Act now") {
@@ -334,6 +338,14 @@ func TestHaltPages(t *testing.T) {
 	}
 	form := anna.get("/new")
 	got := anna.post("/new", "name", "iPhone", "platform", "ios", "request", form.value("request"))
+	anna.get("/new?lang=de")
+	german := anna.post("/new", "name", "iPhone", "platform", "ios", "request", form.value("request"))
+	if !strings.Contains(german.text(), "Wir wechseln die Server: <b>bis 16 Uhr</b>") || strings.Contains(german.text(), "We change") || strings.Contains(got.text(), "Wir wechseln") {
+		t.Errorf("a German reader reads: %s", german.text())
+	}
+	if got := ada.get("/admin/halt"); !strings.Contains(got.text(), "We change servers") || !strings.Contains(got.text(), "de: Wir wechseln") {
+		t.Errorf("the page of the halt does not show both texts: %s", got.text())
+	}
 	if got.status != 503 || got.header.Get("Retry-After") == "" || !strings.Contains(got.text(), "We change servers until <b>16:00</b>") {
 		t.Errorf("an employee meanwhile: got %d: %s", got.status, got.text())
 	}

@@ -72,7 +72,7 @@ func (s auditPages) showAudit(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p.Chain = chainOf(state)
-	q, mistakes := auditQuery(typed)
+	q, mistakes := s.auditQuery(typed)
 	if p.Errors = mistakes; len(mistakes) > 0 {
 		return s.render(w, r, http.StatusUnprocessableEntity, p)
 	}
@@ -176,7 +176,7 @@ func typedFilter(q url.Values) url.Values {
 
 // auditQuery parses a filter, and returns the fields that are invalid. Days are in the
 // portal's time zone, both included.
-func auditQuery(typed url.Values) (audit.Query, []page.FieldError) {
+func (s auditPages) auditQuery(typed url.Values) (audit.Query, []page.FieldError) {
 	q := audit.Query{
 		Action: audit.Action(typed.Get("action")), Person: typed.Get("person"), Actor: typed.Get("actor"),
 		Object: objectOf(typed.Get("object")), Request: typed.Get("request"),
@@ -193,7 +193,7 @@ func auditQuery(typed url.Values) (audit.Query, []page.FieldError) {
 	for field, into := range map[string]*time.Time{"from": &q.From, "to": &q.Until} {
 		var err error
 		if text := typed.Get(field); text != "" {
-			*into, err = time.ParseInLocation(time.DateOnly, text, time.Local)
+			*into, err = time.ParseInLocation(time.DateOnly, text, s.zone)
 		}
 		if err != nil {
 			mistakes = append(mistakes, page.FieldError{Field: field, Key: "audit.bad.date"})

@@ -67,7 +67,7 @@ func bulkRevocationRow(o admin.BulkRevocation) page.AdminBulkRevocationRow {
 // showNewBulkRevocation is GET /admin/orders/new: confirms before the matching
 // certificates are collected.
 func (s adminPages) showNewBulkRevocation(w http.ResponseWriter, r *http.Request) error {
-	f, mistakes := filterOf(r.URL.Query())
+	f, mistakes := s.filterOf(r.URL.Query())
 	if len(mistakes) > 0 || f.IsZero() {
 		return redirect(w, "/admin/certificates")
 	}
@@ -75,19 +75,19 @@ func (s adminPages) showNewBulkRevocation(w http.ResponseWriter, r *http.Request
 	if err != nil {
 		return err
 	}
-	chips, err := s.namedChips(r, f, chipsOf(f, ""))
+	chips, err := s.namedChips(r, f, s.chipsOf(f, ""))
 	if err != nil {
 		return err
 	}
 	return s.render(w, r, http.StatusOK, page.AdminNewBulkRevocation{
-		Layout: s.staffLayout(r), Chips: chips, Fields: hiddenFilter(f), Limit: left,
-		Back: withQuery("/admin/certificates", f.Query(time.Local)),
+		Layout: s.staffLayout(r), Chips: chips, Fields: s.hiddenFilter(f), Limit: left,
+		Back: withQuery("/admin/certificates", f.Query(s.zone)),
 	})
 }
 
 // submitBulkRevocation is POST /admin/orders.
 func (s adminPages) submitBulkRevocation(w http.ResponseWriter, r *http.Request) error {
-	f, err := filterForm(r)
+	f, err := s.filterForm(r)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (s adminPages) bulkRevocationPage(r *http.Request) (page.AdminBulkRevocatio
 	p.MayDrop = may(r, authz.RevokeMany) && (o.State == admin.Gathering || o.State == admin.Draft || o.State == admin.Waiting)
 	if q, err := url.ParseQuery(o.Filter); err == nil {
 		f, _ := admin.ParseFilter(q, time.UTC)
-		if p.Chips, err = s.namedChips(r, f, chipsOf(f, "")); err != nil {
+		if p.Chips, err = s.namedChips(r, f, s.chipsOf(f, "")); err != nil {
 			return p, err
 		}
 	}

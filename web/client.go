@@ -17,7 +17,7 @@ const windows11 = 13
 // clientOf detects the client's device. The version comes from the client hint where
 // there is one: User-Agent strings are frozen.
 func clientOf(r *http.Request) page.Client {
-	c := page.Detect(r.UserAgent(), r.Header.Get("Sec-CH-UA-Platform"))
+	c := page.Detect(r.UserAgent(), r.Header.Get("Sec-CH-UA-Platform")).Model(r.Header.Get("Sec-CH-UA-Model"))
 	hint, _, _ := strings.Cut(strings.Trim(r.Header.Get("Sec-CH-UA-Platform-Version"), `" `), ".")
 	major, err := strconv.ParseUint(hint, 10, 16)
 	if err != nil {

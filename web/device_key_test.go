@@ -107,7 +107,7 @@ func TestKeylessProfile(t *testing.T) {
 	t.Parallel()
 	k := newDeviceKeyPhone(t, withExchange)
 	before := k.owner.get(k.device + "/install").text()
-	for _, words := range []string{"Your phone makes its key itself", "Works once, until 12:10", "mailbox sets itself up"} {
+	for _, words := range []string{"Your phone makes its key itself", "Works once, for 10 more minutes, until 12:10", "mailbox sets itself up"} {
 		if !strings.Contains(before, words) {
 			t.Errorf("page does not say %q: %s", words, before)
 		}

@@ -14,6 +14,28 @@ import (
 // it is late. The publisher is notified at once and polls every few seconds.
 const crlTimeout = 20 * time.Second
 
+// lostPath leads to the block of a device before the person has chosen it.
+const lostPath = "/lost"
+
+// showLostDevices is GET /lost: the devices to block. With a single one it leads to its
+// confirm page.
+func (s ownDevices) showLostDevices(w http.ResponseWriter, r *http.Request) error {
+	devices, err := s.registrar.Devices(r.Context(), s.person(r).person)
+	if err != nil {
+		return err
+	}
+	p := page.LostDevices{Layout: s.layout(r)}
+	for _, d := range s.inUse(devices) {
+		if d.Blocked.IsZero() {
+			p.Devices = append(p.Devices, s.card(d))
+		}
+	}
+	if len(p.Devices) == 1 {
+		return redirect(w, devicePath(portal.DeviceID(p.Devices[0].ID), "lost"))
+	}
+	return s.render(w, r, http.StatusOK, p)
+}
+
 // showLost is GET /devices/{id}/lost: the confirm page, and afterwards the progress of
 // the revocation.
 func (s ownDevices) showLost(w http.ResponseWriter, r *http.Request) error {
@@ -43,7 +65,7 @@ func (s ownDevices) blockedPage(r *http.Request, d portal.Device) page.Blocked {
 	case c.Status != portal.Revoked:
 		p.List = page.ListNone
 	case c.Listed > 0:
-		p.List, p.Number = page.ListDone, c.Listed
+		p.List = page.ListDone
 		p.Until = wholeMinute(s.acceptedUntil(c.RevokedAt, c.ListsUntil, c.NotAfter, asksOnline(c.DER)))
 	case s.now().Sub(c.RevokedAt) < crlTimeout:
 		p.List = page.ListSoon
@@ -122,7 +144,7 @@ func (s ownDevices) submitRename(w http.ResponseWriter, r *http.Request) error {
 	var refusal *portal.Refusal
 	switch {
 	case err == nil:
-		return redirect(w, "/devices/"+string(d.ID))
+		return redirect(w, "/devices/"+string(d.ID)+"?done="+page.DoneRenamed)
 	case errors.As(err, &refusal) && refusal.Field == "name":
 		return s.redisplayRename(w, r, d, f["name"], refusal)
 	}

@@ -43,10 +43,10 @@ func TestRemove(t *testing.T) {
 	if got := b.get(device + "/remove"); got.status != 200 || !strings.Contains(got.text(), "Anna's iPhone") {
 		t.Errorf("question: got %d", got.status)
 	}
-	if got := b.post(device + "/remove"); got.status != 303 || got.location() != "/" {
+	if got := b.post(device + "/remove"); got.status != 303 || got.location() != "/?removed="+strings.TrimPrefix(device, "/devices/") {
 		t.Errorf("removing: got %d to %q", got.status, got.location())
 	}
-	if got := b.post(device + "/remove"); got.status != 303 || got.location() != "/" {
+	if got := b.post(device + "/remove"); got.status != 303 || got.location() != "/?removed="+strings.TrimPrefix(device, "/devices/") {
 		t.Errorf("removing again: got %d to %q, want the devices", got.status, got.location())
 	}
 	if got := p.signedIn("ben", android).post(device + "/remove"); got.status != 404 {
@@ -80,8 +80,8 @@ func TestDoubleTapOnRemove(t *testing.T) {
 	}
 	wg.Wait()
 	for i, a := range answers {
-		if a.status != 303 || a.location() != "/" {
-			t.Errorf("tap %d: got %d to %q, want 303 to /", i, a.status, a.location())
+		if a.status != 303 || !strings.HasPrefix(a.location(), "/?removed=") {
+			t.Errorf("tap %d: got %d to %q, want 303 to the devices", i, a.status, a.location())
 		}
 	}
 	if got := p.entries(audit.CertificateRevoked); got != 1 {

@@ -255,6 +255,33 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// The steps are those of the phone's maker, which Chrome names on request only.
+func TestStepsOfTheMaker(t *testing.T) {
+	t.Parallel()
+	f := newFile(t, "android")
+	const path = "Install from phone storage. Choose VPN & app user certificate"
+	for _, tt := range []struct {
+		name, agent, model, query string
+		want                      bool
+	}{
+		{"Pixel", android, `"Pixel 9"`, "", false},
+		{"Galaxy in Chrome", android, `"SM-S911B"`, "", true},
+		{"no model", android, "", "", false},
+		{"Samsung Internet", "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/28.0 Chrome/130.0.0.0 Mobile Safari/537.36", "", "", true},
+		{"steps for another system", android, `"SM-S911B"`, "?p=linux", false},
+		{"not a phone", linux, `"SM-S911B"`, "", false},
+		{"hostile", android, `"<SM-"`, "", false},
+	} {
+		got := f.owner.get(f.device+"/install"+tt.query, "User-Agent", tt.agent, "Sec-CH-UA-Model", tt.model)
+		if got.status != 200 || strings.Contains(got.text(), path) != tt.want {
+			t.Errorf("%s: got %d, Samsung's path %t, want %t", tt.name, got.status, !tt.want, tt.want)
+		}
+		if ask := got.header.Get("Accept-CH"); !strings.Contains(ask, "Sec-CH-UA-Model") {
+			t.Errorf("%s: the browser is asked for %q", tt.name, ask)
+		}
+	}
+}
+
 // TestA16_NoSecretsKept greps everything the portal wrote for what must not be
 // there: token, install password, cookie, password, query.
 func TestA16_NoSecretsKept(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"certportal/internal/admin"
 	"certportal/internal/authz"
+	"certportal/internal/catalogue"
 	"certportal/internal/portal"
 	"certportal/web/page"
 )
@@ -232,9 +233,9 @@ func (s *Server) problemPage(r *http.Request, kind page.Kind, err error) page.Pa
 func (s *Server) refusalPage(p page.Problem, refusal *portal.Refusal) page.Page {
 	switch refusal.Reason {
 	case portal.PausedSignIn, portal.PausedAddress:
-		return page.Paused{Layout: p.Layout, Until: wholeMinute(refusal.Until), Network: refusal.Reason == portal.PausedAddress}
+		return page.Paused{Layout: p.Layout, Until: refusal.Until, Network: refusal.Reason == portal.PausedAddress}
 	case portal.PausedCodes:
-		return page.Paused{Layout: p.Layout, Until: wholeMinute(refusal.Until), Codes: true}
+		return page.Paused{Layout: p.Layout, Until: refusal.Until, Codes: true}
 	case portal.UnknownPerson:
 		if s.sso != nil {
 			p.Detail = s.sso.Name
@@ -249,6 +250,8 @@ func (s *Server) refusalPage(p page.Problem, refusal *portal.Refusal) page.Page 
 		if refusal.Value == admin.RestoredCopy {
 			return p // the page says enough, in its language
 		}
+		p.Detail = catalogue.Text(refusal.Value).In(p.Layout.Lang)
+		return p
 	}
 	p.Detail, p.At = refusal.Value, refusal.Until
 	return p

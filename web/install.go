@@ -57,7 +57,7 @@ func (s ownDevices) renderInstall(w http.ResponseWriter, r *http.Request, d port
 	client := clientOf(r)
 	p := page.Install{
 		Layout: s.layout(r), Device: s.card(d), Platform: string(platform),
-		Detected: client.Platform, Browser: client.Browser, TokenForNewFile: newFormToken(),
+		Detected: client.Platform, Browser: client.Browser, Samsung: client.Samsung && platform == portal.Android, TokenForNewFile: newFormToken(),
 		Elsewhere: state == pickupElsewhere, Arrived: state == pickupArrived, Limited: s.person(r).limited(),
 	}
 	if !open && state != pickupOpen && !p.Limited {

@@ -21,7 +21,7 @@ func (s adminPages) showHalt(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p := page.AdminHalt{
-		Layout: s.staffLayout(r), On: h.On(), Since: h.Since, Actor: cmp.Or(names[portal.PersonID(h.Actor)], h.Actor), Text: h.Reason,
+		Layout: s.staffLayout(r), On: h.On(), Since: h.Since, Actor: cmp.Or(names[portal.PersonID(h.Actor)], h.Actor), Text: h.Reason, Languages: page.Languages(),
 		Restored: h.Reason == admin.RestoredCopy,
 	}
 	f, ok, err := s.typedAgain(w, r)
@@ -29,21 +29,40 @@ func (s adminPages) showHalt(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if ok && !p.On {
-		p.Text, p.Resumed = f["comment"], true
+		p.Text, p.Texts, p.Resumed = f["comment"], haltTexts(f), true
 	}
 	return s.render(w, r, http.StatusOK, p)
 }
 
+// haltFields lists the fields of the form: the text for all, and one for each language.
+func haltFields() []string {
+	fields := []string{"comment"}
+	for _, lang := range page.Languages() {
+		fields = append(fields, "comment-"+lang)
+	}
+	return fields
+}
+
+// haltTexts returns the texts in the form by language, "" for the one for all.
+func haltTexts(f form) map[string]string {
+	texts := map[string]string{"": f["comment"]}
+	for _, lang := range page.Languages() {
+		texts[lang] = f["comment-"+lang]
+	}
+	return texts
+}
+
 // submitHalt is POST /admin/halt.
 func (s adminPages) submitHalt(w http.ResponseWriter, r *http.Request) error {
-	f, err := readForm(r, "comment")
+	f, err := readForm(r, haltFields()...)
 	if err != nil {
 		return err
 	}
-	_, err = s.admin.Halt(r.Context(), actorOf(r), f["comment"])
+	texts := haltTexts(f)
+	_, err = s.admin.Halt(r.Context(), actorOf(r), texts)
 	if mistake, ok := mistakeOf(err); ok {
 		return s.render(w, r, http.StatusUnprocessableEntity, page.AdminHalt{
-			Layout: s.staffLayout(r), Text: f["comment"], Errors: []page.FieldError{mistake},
+			Layout: s.staffLayout(r), Text: f["comment"], Texts: texts, Languages: page.Languages(), Errors: []page.FieldError{mistake},
 		})
 	}
 	if err != nil {

@@ -41,7 +41,7 @@ func (s signInPages) showLogin(w http.ResponseWriter, r *http.Request) error {
 // loginPage is the sign-in page that leads on to next. Its address for links is that
 // of the sign-in page, on error pages too.
 func (s *Server) loginPage(r *http.Request, next string) page.Login {
-	p := page.Login{Layout: s.layout(r), Example: s.example, Next: next, Pickup: s.helpdesk != nil}
+	p := page.Login{Layout: s.layout(r), Example: s.example, Next: next, Pickup: s.helpdesk != nil, CodeAlone: s.codeAlone}
 	p.Layout.Path = signInAddress(next)
 	p.Layout.PageURL = s.origin() + p.Layout.Path
 	if s.sso != nil {

@@ -37,7 +37,7 @@ func gates() map[string]gate {
 	// Without a session: sign in first, unless a code may replace the password.
 	add(gate{}, "GET /pickup", "POST /pickup", "GET /pickup/{code}")
 	add(gate{}, "GET /", "POST /logout", "GET /new", "POST /new", "GET /new/key", "POST /new/key", "GET /new/platform",
-		"GET /handoff", "POST /handoff")
+		"GET /lost", "GET /handoff", "POST /handoff")
 	for _, page := range []string{"", "/install", "/newfile", "/renew", "/lost", "/rename", "/remove", "/certificate.cer", "/certificate.pem"} {
 		add(gate{mine: true}, "GET /devices/{id}"+page)
 	}

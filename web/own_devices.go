@@ -39,6 +39,9 @@ func (s ownDevices) showHome(w http.ResponseWriter, r *http.Request) error {
 	if err := s.fillThis(r, &p, devices); err != nil {
 		return err
 	}
+	if p.Removed, err = s.removedNow(r); err != nil {
+		return err
+	}
 	for _, d := range devices {
 		if p.This != nil && p.This.ID == string(d.ID) {
 			continue
@@ -95,6 +98,7 @@ func (s ownDevices) showDevice(w http.ResponseWriter, r *http.Request) error {
 	p := page.Device{
 		Layout: s.layout(r), Device: s.card(d), Created: d.Created, Delivered: d.Certificate.Delivered,
 		Token: newFormToken(), Removed: !d.Removed.IsZero(), Made: d.Certificate.Requested, Blocked: d.Blocked,
+		Done: doneOf(r, d, s.now()),
 	}
 	if d.Removed.IsZero() && d.Blocked.IsZero() {
 		p.Obstacle = s.obstacleOf(r, d.ID)
@@ -120,6 +124,16 @@ func (s ownDevices) showRemove(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusOK, page.RemoveDevice{Layout: s.layout(r), Device: s.card(d)})
 }
 
+// doneOf is what the address says was done to the device just now, if that is so.
+func doneOf(r *http.Request, d portal.Device, now time.Time) string {
+	switch done := r.URL.Query().Get("done"); {
+	case !d.Removed.IsZero():
+	case done == page.DoneRenamed, done == page.DoneRenewed && d.Working(now) && !d.FormerEnds.After(now):
+		return done
+	}
+	return ""
+}
+
 // submitRemove is POST /devices/{id}/remove. Sending it twice is no error.
 func (s ownDevices) submitRemove(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readForm(r); err != nil {
@@ -129,13 +143,28 @@ func (s ownDevices) submitRemove(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !d.Removed.IsZero() {
-		return redirect(w, "/")
+	if d.Removed.IsZero() {
+		if err := s.registrar.Remove(r.Context(), s.by(r), d.ID); err != nil {
+			return err
+		}
 	}
-	if err := s.registrar.Remove(r.Context(), s.by(r), d.ID); err != nil {
-		return err
+	return redirect(w, "/?removed="+string(d.ID))
+}
+
+// removedNow names the device that the address says was removed, if it was.
+func (s ownDevices) removedNow(r *http.Request) (string, error) {
+	id := portal.DeviceID(r.URL.Query().Get("removed"))
+	if !validDeviceID(string(id)) {
+		return "", nil
 	}
-	return redirect(w, "/")
+	d, err := s.registrar.Device(r.Context(), s.person(r).person, id)
+	switch {
+	case errors.Is(err, portal.ErrNotFound) || err == nil && d.Removed.IsZero():
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	return d.Name, nil
 }
 
 // deviceID reads the id in the address; false for one that the portal cannot have

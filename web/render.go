@@ -30,9 +30,9 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, p pa
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	// The file for a phone depends on its version, which Chrome sends only on request:
-	// its User-Agent says "Android 10" on every Android.
-	h.Set("Accept-CH", "Sec-CH-UA-Platform-Version")
+	// The file for a phone depends on its version and the steps on its maker, which Chrome
+	// sends only on request: its User-Agent says "Android 10; K" on every Android.
+	h.Set("Accept-CH", "Sec-CH-UA-Platform-Version, Sec-CH-UA-Model")
 	if acceptsGzip(r) {
 		if small, err := s.gzip.compress(body); err == nil {
 			h.Set("Content-Encoding", "gzip")
@@ -59,7 +59,7 @@ func (s *Server) layout(r *http.Request) page.Layout {
 	here := pagePath(r)
 	f := page.Layout{
 		Lang: languageOf(r), Path: here, RequestID: requestInfoOf(r).id,
-		InApp: clientOf(r).InApp, PageURL: s.origin() + here,
+		InApp: clientOf(r).InApp, PageURL: s.origin() + here, Now: s.now(),
 	}
 	if !requestInfoOf(r).secure {
 		return f

@@ -165,7 +165,7 @@ func (s ownDevices) submitFinish(w http.ResponseWriter, r *http.Request) error {
 	if err := s.registrar.Finish(r.Context(), s.by(r), d.ID); err != nil {
 		return &retryable{err, &page.Retry{Action: devicePath(d.ID, "finish")}}
 	}
-	return redirect(w, "/devices/"+string(d.ID))
+	return redirect(w, "/devices/"+string(d.ID)+"?done="+page.DoneRenewed)
 }
 
 // devicePath is the address of an act on a device.

@@ -154,6 +154,7 @@ func (s ownDevices) routes(r chi.Router) {
 
 	whole := r.With(s.requireSession, s.requireWhole)
 	whole.Get("/", s.handle(s.showHome))
+	whole.Get(lostPath, s.handle(s.showLostDevices))
 	whole.Get("/devices/{id}", s.handle(s.showDevice))
 	whole.Post("/devices/{id}/install", s.handle(s.submitInstall))
 	whole.Get("/devices/{id}/newfile", s.handle(s.showNewFile))

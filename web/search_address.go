@@ -47,7 +47,7 @@ func askedAddress(r *http.Request) string {
 	for _, field := range searchFields(r.URL.Path) {
 		value := asked.Get(field)
 		if field == "pick" { // check boxes of one name
-			if f, bad := admin.ParseFilter(url.Values{field: asked[field]}, time.Local); len(bad) == 0 && f.Picked != "" {
+			if f, bad := admin.ParseFilter(url.Values{field: asked[field]}, time.UTC); len(bad) == 0 && f.Picked != "" {
 				query.Set(field, f.Picked)
 			}
 			continue

@@ -154,6 +154,7 @@ type Server struct {
 	crls      *crlCache
 	gzip      *compressor
 	renderer  *page.Renderer
+	zone      *time.Location    // of the pages: days of a filter are in it
 	helpdesk  *helpdesk.Service // nil without
 	codeAlone bool
 	mails     bool
@@ -210,7 +211,7 @@ func New(c Config) (*Server, error) {
 	c = c.withDefaults()
 	limits := c.Limits.withDefaults()
 	s := &Server{
-		registrar: c.Registrar, signIn: c.SignIn, store: c.Store, renderer: c.Renderer,
+		registrar: c.Registrar, signIn: c.SignIn, store: c.Store, renderer: c.Renderer, zone: c.Renderer.Location(),
 		sessions: &sessionStore{records: c.Store, now: c.Now, idle: limits.Idle, key: c.Secret.Key("certportal sessions"), log: c.Log},
 		gzip:     &compressor{}, anchors: anchors,
 		org: c.Org, public: c.PublicURL, sso: c.SSO, example: c.UsernameExample,

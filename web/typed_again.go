@@ -34,7 +34,7 @@ func typedFields(route string) []string {
 	case "/admin/orders/{order}/confirm":
 		return []string{"cause", "comment", "count"}
 	case "/admin/halt":
-		return []string{"comment"}
+		return haltFields()
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -14,6 +15,7 @@ import (
 	"certportal/ca"
 	"certportal/cmd/certportal/internal/app"
 	"certportal/internal/admin"
+	"certportal/internal/catalogue"
 	"certportal/internal/escape"
 	"certportal/internal/portal"
 	"certportal/store"
@@ -252,16 +254,24 @@ func (c revokeCommand) revoke(i *invocation, s *admin.Service, f admin.Filter, g
 }
 
 type haltCommand struct {
-	Reason string `required:"" help:"What people are told who come meanwhile, in at most 200 characters."`
+	Reason string            `required:"" help:"What people read who come meanwhile, in at most 200 characters."`
+	In     map[string]string `help:"The same for readers of a language: --in 'de=Wir wechseln Server' (en, de, zh-Hans)." placeholder:"LANG=TEXT"`
 }
 
 // Run stops issuing.
 func (c haltCommand) Run(i *invocation) error {
 	return i.withAdmin(func(s *admin.Service, _ *store.DB) error {
-		_, err := s.Halt(i.ctx, portal.Operator(), c.Reason)
+		texts := map[string]string{"": c.Reason}
+		for lang, text := range c.In {
+			if !slices.Contains(catalogue.Languages(), lang) {
+				return usageError(fmt.Sprintf("--in: %q is not one of %s", lang, strings.Join(catalogue.Languages(), ", ")))
+			}
+			texts[lang] = text
+		}
+		_, err := s.Halt(i.ctx, portal.Operator(), texts)
 		var refusal *portal.Refusal
 		if errors.As(err, &refusal) {
-			return usageError("--reason: write 1 to 200 characters")
+			return usageError("--reason and --in: write 1 to 200 characters")
 		}
 		if err == nil {
 			fmt.Fprintln(i.io.err, "Nothing is issued any more. Let it go on with: certportal resume")

@@ -44,7 +44,7 @@ func (c demoCommand) Run(i *invocation) error {
 		s.Organization = "Example Company"
 	}
 	if h := &s.Helpdesk; h.Phone == "" && h.Mail == "" && h.Hours == "" {
-		h.Phone, h.Mail, h.Hours = "+49 30 5550 100", "helpdesk@demo.example", "8–18"
+		h.Phone, h.Mail, h.Hours, h.AfterHoursPhone = "+49 30 5550 100", "helpdesk@demo.example", "8–18", "+49 30 5550 199"
 	}
 	if s.Database != "" || s.DatabaseFile != "" {
 		return usageError("a demo keeps its records in its own folder: leave database and database_file out")

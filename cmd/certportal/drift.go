@@ -127,7 +127,7 @@ func seenSince(f drift.PersonMismatch, applied bool) string {
 	if !applied && !f.Recorded {
 		return "not recorded yet"
 	}
-	return f.Since.Local().Format(time.DateTime)
+	return f.Since.Local().Format(time.DateTime + " MST")
 }
 
 // revokedAt says when certificates are revoked. The time holds only once the change is
@@ -145,7 +145,7 @@ func revokedAt(f drift.PersonMismatch, stopped, applied bool, grace time.Duratio
 	case !applied && !f.Recorded:
 		return fmt.Sprintf("%s after the portal's next pass", grace)
 	}
-	return f.Due.Local().Format(time.DateTime)
+	return f.Due.Local().Format(time.DateTime + " MST")
 }
 
 // withSource opens the directory of the settings, built-in or LDAP.

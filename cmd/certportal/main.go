@@ -28,6 +28,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // zones by name where the machine has none: in a container
 
 	"certportal/cmd/certportal/internal/config"
 )

@@ -133,7 +133,7 @@ func TestA10_OnlyAdministratorsAct(t *testing.T) {
 			_, err := d.CreateBulk(t.Context(), a, admin.Filter{State: admin.Working})
 			return err
 		},
-		"halt":    func(a portal.Actor) error { _, err := d.Halt(t.Context(), a, "x"); return err },
+		"halt":    func(a portal.Actor) error { _, err := d.Halt(t.Context(), a, map[string]string{"": "x"}); return err },
 		"resume":  func(a portal.Actor) error { _, err := d.Resume(t.Context(), a); return err },
 		"publish": func(a portal.Actor) error { _, err := d.PublishNow(t.Context(), a, "issuing"); return err },
 		"test":    func(a portal.Actor) error { return d.TestIssue(t.Context(), a) },
@@ -350,9 +350,11 @@ func TestOrderLapses(t *testing.T) {
 
 func TestHalt(t *testing.T) {
 	d := newHarness(t, 20, 0)
-	_, err := d.Halt(t.Context(), ada(), "  ")
-	wantRefusal(t, "no text", err, portal.CommentEmpty)
-	h, err := d.Halt(t.Context(), ada(), "Closed until four")
+	_, err := d.Halt(t.Context(), ada(), map[string]string{"": "  ", "de": "Bis vier geschlossen"})
+	wantRefusal(t, "no text for all", err, portal.CommentEmpty)
+	_, err = d.Halt(t.Context(), ada(), map[string]string{"": "x", "de": strings.Repeat("x", admin.MaxComment+1)})
+	wantRefusal(t, "long text", err, portal.CommentLong)
+	h, err := d.Halt(t.Context(), ada(), map[string]string{"": "Closed until four", "de": " "})
 	if err != nil || !h.On() {
 		t.Fatalf("got %+v, error %v", h, err)
 	}

@@ -2,10 +2,13 @@ package admin
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 
 	"certportal/internal/audit"
 	"certportal/internal/authz"
+	"certportal/internal/catalogue"
 	"certportal/internal/portal"
 )
 
@@ -13,7 +16,7 @@ import (
 // were recorded before are finished. Revocation, CRLs, pages and the portal's own
 // certificates continue, because the portal needs them to work.
 type Halt struct {
-	Reason string    // shown to people; empty while issuing is on
+	Reason string    // shown to people, a catalogue.Text; empty while issuing is on
 	Actor  string    // who changed it
 	Since  time.Time // zero while issuing is on
 }
@@ -31,24 +34,44 @@ func (s *Service) Halted(ctx context.Context) (Halt, error) {
 	return h, storeErr("reading whether issuing is stopped", err)
 }
 
-// Halt stops issuing. The text of 1 to MaxComment characters is shown to people who ask
-// for a certificate.
-func (s *Service) Halt(ctx context.Context, by portal.Actor, text string) (Halt, error) {
+// Halt stops issuing. The texts are shown to people who ask for a certificate: that of ""
+// to all, others to readers of their language. Each has 1 to MaxComment characters.
+func (s *Service) Halt(ctx context.Context, by portal.Actor, texts map[string]string) (Halt, error) {
 	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.HaltIssuing})
 	if err != nil {
 		return Halt{}, err
 	}
-	checked, err := Grounds{Cause: portal.Withdrawn, Comment: text}.Check()
+	text, err := haltText(texts)
 	if err != nil {
 		return Halt{}, err
 	}
-	entry.Action, entry.Detail = audit.IssuingHalted, map[string]string{"reason": checked.Comment}
-	h := Halt{Reason: checked.Comment, Actor: string(by.Person), Since: entry.At}
+	entry.Action, entry.Detail = audit.IssuingHalted, map[string]string{"reason": string(text)}
+	h := Halt{Reason: string(text), Actor: string(by.Person), Since: entry.At}
 	if _, err := s.c.Store.SetHalt(ctx, h, entry); err != nil {
 		return Halt{}, storeErr("stopping issuing", err)
 	}
 	s.c.Log.Warn("issuing is stopped", "by", by.Person, "reason", h.Reason)
 	return h, nil
+}
+
+// haltText checks the texts and joins them. Only the one for all must be there.
+func haltText(texts map[string]string) (catalogue.Text, error) {
+	checked := map[string]string{}
+	for _, lang := range append([]string{""}, catalogue.Languages()...) {
+		if lang != "" && strings.TrimSpace(texts[lang]) == "" {
+			continue
+		}
+		g, err := Grounds{Cause: portal.Withdrawn, Comment: texts[lang]}.Check()
+		var refusal *portal.Refusal
+		if errors.As(err, &refusal) && lang != "" {
+			refusal.Field += "-" + lang
+		}
+		if err != nil {
+			return "", err
+		}
+		checked[lang] = g.Comment
+	}
+	return catalogue.NewText(checked), nil
 }
 
 // Resume resumes issuing, and reports whether it was stopped.

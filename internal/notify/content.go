@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"certportal/internal/escape"
@@ -86,7 +85,7 @@ func (w *translator) greeting() string {
 }
 
 func (w *translator) text() []string {
-	services := w.c.ServicesOpened
+	services := w.c.ServicesOpened.In(w.lang)
 	if services == "" {
 		services = w.say("services", nil)
 	}
@@ -201,7 +200,7 @@ func (w *translator) contact(key string) []string {
 	if w.message.Kind.toOperators() {
 		return nil
 	}
-	hours := strings.TrimSpace(w.c.HelpdeskHours)
+	hours := w.c.HelpdeskHours.In(w.lang)
 	if hours != "" {
 		hours = " (" + hours + ")"
 	}

@@ -62,7 +62,7 @@ type Config struct {
 	// helpdesk, and what certificates give access to.
 	Org                           string
 	HelpdeskPhone, HelpdeskMail   string
-	HelpdeskHours, ServicesOpened string
+	HelpdeskHours, ServicesOpened catalogue.Text
 
 	// PublicURL is the https origin of the portal; every link begins with it.
 	PublicURL *url.URL

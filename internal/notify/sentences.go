@@ -53,9 +53,5 @@ func (m *sentences) moment(lang string, at time.Time) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	zone := at.Format("MST")
-	if zone != "" && (zone[0] == '+' || zone[0] == '-') {
-		zone = "UTC" + zone // a zone without a name
-	}
-	return m.sentence(lang, "mail.moment", values{"Date": date, "Time": at.Format("15:04"), "Zone": zone})
+	return m.sentence(lang, "mail.moment", values{"Date": date, "Time": at.Format("15:04"), "Zone": catalogue.Zone(at)})
 }

@@ -255,6 +255,9 @@ type AdminHalt struct {
 	Actor    string
 	Text     string // the sentence for people, or the value of the form
 	Errors   []FieldError
+
+	Languages []string          // in which there may be a text of its own
+	Texts     map[string]string // the values of their fields
 }
 
 func (AdminHalt) name() string           { return "adminhalt" }

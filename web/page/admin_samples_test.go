@@ -92,7 +92,8 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 		{"admin-neworder", page.AdminNewBulkRevocation{Layout: f, Chips: chips, Fields: []page.Hidden{{Name: "person", Value: x.text}}, Back: "/admin/certificates", Limit: 20}},
 		{"admin-orders", page.AdminBulkRevocations{Layout: f, Rows: orderRows(x), First: "/admin/orders", Next: "/admin/orders?after=50"}}, {"admin-orders-none", page.AdminBulkRevocations{Layout: f}},
 		{"admin-halt", page.AdminHalt{Layout: f}},
-		{"admin-halt-wrong", page.AdminHalt{Layout: f, Text: x.text, Errors: mistakes[1:]}},
+		{"admin-halt-wrong", page.AdminHalt{Layout: f, Text: x.text, Errors: mistakes[1:],
+			Languages: page.Languages(), Texts: map[string]string{"de": x.text}}},
 		{"admin-halt-restored", page.AdminHalt{Layout: f, On: true, Restored: true, Since: noon(), Actor: "system"}},
 		{"admin-halt-on", page.AdminHalt{Layout: f, On: true, Since: noon(), Actor: x.text, Text: x.text}},
 		{"admin-people", page.AdminPeople{Layout: f, Roles: adminRoles(), People: []page.AdminPerson{

@@ -95,7 +95,7 @@ func TestEverySentenceIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Keys that are put together, or used by the code.
-	built := regexp.MustCompile(`^(audit\.(fault|field|role|bad)\..*|mail\..*|admin\.mail\.kind\..*|admin\.(concern|remedy|verdict|weeks|kind|count|state|field|bad|cause|order|outcome|act|role|check|finding|export)\..*|admin\.checks\.verdict\..*|admin\.ca\.(end|level|failed)\..*|admin\.ca\.(root|issuing)|admin\.truth\.(late|none|off)|month\.\d+|number\.thousands|date|services|lang\.name|platform\.(ios|android|windows|macos|linux|other)|thing\..*|new\.suggested.*|problem\..*\.(h1|what|do)|problem\.device|profile\.(name|about.*|identity|consent.*)|refusal\..*|bring\.denied\..*|lost\.reason|rename\.taken|handoff\.(code\.form|number\.form|h1|burnt\.h1)|staff\.nav\..*|desk\.(check|mail|purpose|reason|nocode|role|why|event)\..*|desk\.(spell|block\.done)|pickup\.(form|wrong)|pickup\.(redeemed|ended|waiting|expired|void|spent)\.(h1|text)|login\.(wrong|sso\.denied|sso\.failed|username\.empty|password\.empty))$`)
+	built := regexp.MustCompile(`^(span\..*|done\.(renamed|renewed)|audit\.(fault|field|role|bad)\..*|mail\..*|admin\.mail\.kind\..*|admin\.(concern|remedy|verdict|weeks|kind|count|state|field|bad|cause|order|outcome|act|role|check|finding|export)\..*|admin\.checks\.verdict\..*|admin\.ca\.(end|level|failed)\..*|admin\.ca\.(root|issuing)|admin\.truth\.(late|none|off)|month\.\d+|number\.thousands|date|services|lang\.name|platform\.(ios|android|windows|macos|linux|other)|thing\..*|new\.suggested.*|problem\..*\.(h1|what|do)|problem\.device|profile\.(name|about.*|identity|consent.*)|refusal\..*|bring\.denied\..*|lost\.reason|rename\.taken|handoff\.(code\.form|number\.form|h1|burnt\.h1)|staff\.nav\..*|desk\.(check|mail|purpose|reason|nocode|role|why|event)\..*|desk\.(spell|block\.done)|pickup\.(form|wrong)|pickup\.(redeemed|ended|waiting|expired|void|spent)\.(h1|text)|login\.(wrong|sso\.denied|sso\.failed|username\.empty|password\.empty))$`)
 	for key := range readCatalogue(t, page.English) {
 		if !built.MatchString(key) && !strings.Contains(source.String(), `"`+key+`"`) {
 			t.Errorf("sentence %s is used by no page", key)
@@ -168,7 +168,7 @@ func TestGivenWords(t *testing.T) {
 		{"install.h1", "Your certificate is ready", "您的证书已就绪", "Ihr Zertifikat ist fertig"},
 		{"install.pw", "Your install password", "安装密码", "Ihr Installationspasswort"},
 		{"install.pw.hint", "Your phone asks for this once. You do not need to keep it.", "手机只会询问一次，无需保存。", "Ihr Handy fragt einmal danach. Sie müssen es nicht aufheben."},
-		{"steps.ios.8min", "Do it within 8 minutes, or download again.", "请在 8 分钟内完成，否则需重新下载。", "Erledigen Sie es innerhalb von 8 Minuten, sonst laden Sie es noch einmal."},
+		{"steps.ios.8min", "Then do the next steps within 8 minutes, or download again.", "下载后请在 8 分钟内完成后续步骤，否则需重新下载。", "Machen Sie die nächsten Schritte dann innerhalb von 8 Minuten, sonst laden Sie noch einmal."},
 		{"problem.issuer.h1", "We cannot make certificates right now", "目前无法签发证书", "Wir können gerade keine Zertifikate ausstellen"},
 		{"quota.h1", "You have reached {{.Count}} devices", "设备数量已达上限（{{.Count}} 台）", "Sie haben {{.Count}} Geräte erreicht"},
 		{"problem.not-allowed.h1", "You cannot get a certificate yet", "您暂时无法获取证书", "Sie können noch kein Zertifikat holen"},

@@ -17,6 +17,7 @@ type Client struct {
 	Browser   string // "Safari", "Chrome", "Firefox", …; empty when unknown
 	InApp     string // app whose built-in browser this is, "WeChat", …; empty for a real browser
 	Mobile    bool   // a phone or tablet
+	Samsung   bool   // an Android phone or tablet by Samsung, whose menus differ
 	ChromeOS  bool   // a Chromebook; Platform is Android, whose steps are nearest
 	IPadMaybe bool   // says it is a Mac with Safari, which iPads say too
 }
@@ -45,6 +46,19 @@ func Detect(userAgent, chPlatform string) Client {
 		c.InApp = "app"
 	}
 	c.IPadMaybe = c.Platform == MacOS && c.Browser == Safari
+	c.Samsung = c.Platform == Android && !c.ChromeOS && containsAny(ua, "SamsungBrowser/", "; "+samsungModel, "; SAMSUNG "+samsungModel)
+	return c
+}
+
+// samsungModel begins the names of Samsung's models since 2013.
+const samsungModel = "SM-"
+
+// Model takes the client hint Sec-CH-UA-Model, with its quotes or without: Chrome's
+// User-Agent names no model.
+func (c Client) Model(hint string) Client {
+	if c.Platform == Android && !c.ChromeOS && strings.HasPrefix(strings.Trim(hint, `" `), samsungModel) {
+		c.Samsung = true
+	}
 	return c
 }
 

@@ -35,6 +35,14 @@ func (Renew) name() string { return "renew" }
 
 func (p Renew) faults() []FieldError { return p.Errors }
 
+// LostDevices is /lost: the devices that can be blocked.
+type LostDevices struct {
+	Layout
+	Devices []DeviceCard
+}
+
+func (LostDevices) name() string { return "lostdevices" }
+
 // Lost is /devices/{id}/lost before the device is blocked. The form posts reason.
 type Lost struct {
 	Layout
@@ -61,7 +69,6 @@ type Blocked struct {
 	Device DeviceCard
 	At     time.Time // when it was blocked
 	List   string    // one of the states
-	Number int64     // for ListDone: of the list that says so
 	Until  time.Time // for ListDone: until when a server may still go by an older list or answer; zero when none does
 	Stolen bool      // another person may have it
 }
@@ -70,6 +77,9 @@ func (Blocked) name() string { return "blocked" }
 
 // Phone reports whether the next device is likely a phone.
 func (p Blocked) Phone() bool { return p.Device.Platform == IOS || p.Device.Platform == Android }
+
+// Over reports whether no server can accept the device any more.
+func (p Blocked) Over() bool { return p.List == ListNone || p.List == ListDone && p.Until.IsZero() }
 
 // Rename is /devices/{id}/rename. The form posts name.
 type Rename struct {

@@ -46,6 +46,7 @@ type Home struct {
 	Limit    int
 	Mobile   bool   // the page is open on a phone or tablet
 	Services string // what the certificate opens, such as "mail"; empty takes the renderer's
+	Removed  string // name of a device that was removed just now
 
 	This       *DeviceCard // the device that the page is open on; nil when it is not known
 	ThisOpen   bool        // its file waits to be downloaded
@@ -120,9 +121,14 @@ type ChoosePlatform struct {
 
 func (ChoosePlatform) name() string { return "platform" }
 
+// What a person finished on a device, as Device.Done names it.
+const (
+	DoneRenamed = "renamed"
+	DoneRenewed = "renewed"
+)
+
 // Device is /devices/{id}. Getting a new file posts request to
 // /devices/{id}/install; the other acts have pages of their own.
-
 type Device struct {
 	Layout
 	Device    DeviceCard
@@ -135,6 +141,7 @@ type Device struct {
 	Removed   bool      // the device is out of use: facts only, no buttons
 	FromCSR   bool      // its person has the key: there is no new file
 	Obstacle  *Problem  // why the device can have no new certificate; nil when it can
+	Done      string    // what was done just now: DoneRenamed, DoneRenewed or nothing
 }
 
 func (Device) name() string { return "device" }

@@ -31,6 +31,7 @@ type Install struct {
 	Format          string   // of Download: Legacy or Modern
 	Platform        string   // whose steps are shown
 	Detected        string   // platform of the device that asks, as Detect guessed it; may be empty
+	Samsung         bool     // the device that asks is one of Samsung's, and the steps are for it
 	Browser         string   // as Detect names it; on iOS all but Safari get a warning
 	Anchors         []Anchor // further roots this device must trust; their steps are shown
 	Expires         time.Time

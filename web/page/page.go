@@ -12,6 +12,8 @@
 // follow BCP 47, the choice of a language RFC 9110 section 12.5.4 (Accept-Language).
 package page
 
+import "time"
+
 // Page is one page, ready to be rendered: one of the structs of this package.
 type Page interface {
 	// name is the file under pages/.
@@ -23,12 +25,13 @@ type Page interface {
 
 // Layout is what every page carries. Each page struct embeds it.
 type Layout struct {
-	Lang      string // "en", "de" or "zh-Hans", as Match gives it; anything else is "en"
-	Path      string // path and query of this page, for the language links
-	SignedIn  string // display name; empty without a session
-	RequestID string // id of the request, for the helpdesk; shown on problem and help pages
-	InApp     string // name of the in-app browser, as Detect gives it; empty for a real browser
-	PageURL   string // full address of this page, to be copied into a real browser
+	Lang      string    // "en", "de" or "zh-Hans", as Match gives it; anything else is "en"
+	Path      string    // path and query of this page, for the language links
+	SignedIn  string    // display name; empty without a session
+	RequestID string    // id of the request, for the helpdesk; shown on problem and help pages
+	InApp     string    // name of the in-app browser, as Detect gives it; empty for a real browser
+	PageURL   string    // full address of this page, to be copied into a real browser
+	Now       time.Time // from which durations are counted
 
 	StaffHome string      // first staff page, for staff; empty for others
 	Staff     []StaffLink // the parts of the staff pages, on staff pages alone

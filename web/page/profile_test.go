@@ -65,7 +65,7 @@ func TestProfileSteps(t *testing.T) {
 		{"install-profile-mac", "Device Management", "Keychain Access"},
 		{"install-ios", "Identity Certificate", "Download the profile"},
 		{"install-own", "Your phone makes its key itself.", "asks for a password"},
-		{"install-own", "Works once, until", "Turn the certificate on"},
+		{"install-own", "Works once, for 15 more minutes, until", "Turn the certificate on"},
 		{"install-own", "Wait until it says Profile Installed.", "the password is wrong"},
 		{"install-own", "I want the certificate alone", "Your install password"},
 		{"install-own-phone", "Turn the certificate on", "I want the certificate alone"},

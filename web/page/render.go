@@ -19,7 +19,9 @@ import (
 type Helpdesk struct {
 	Phone string // as people read it; the link is made from its digits
 	Mail  string
-	Hours string // free text, "Monday to Friday, 8 to 17"
+	Hours catalogue.Text // "Monday to Friday, 8 to 17"
+
+	AfterHours string // telephone number outside these hours
 }
 
 // Config is what the pages say about the company.
@@ -28,7 +30,7 @@ type Config struct {
 	Accent      string         // colour "#rrggbb" of buttons and links; optional
 	Logo        []byte         // PNG of at most 20 KB; optional
 	Helpdesk    Helpdesk       // optional
-	Services    string         // what a certificate opens, such as "mail"; optional, default in the page's language
+	Services    catalogue.Text // what a certificate opens, such as "mail"; optional, default in the page's language
 	PasswordURL string         // where people change their work password; optional
 	Location    *time.Location // zone of the times shown; default time.Local
 }
@@ -37,7 +39,7 @@ type Config struct {
 type Renderer struct {
 	site
 	org      string
-	services string
+	services catalogue.Text
 	location *time.Location
 	words    messages
 	assets   *static.Set
@@ -131,6 +133,9 @@ func (r *Renderer) Render(p Page) ([]byte, error) {
 // Fallback is a page made in advance, in English, for when rendering itself
 // fails. It names no request. Callers must not change it.
 func (r *Renderer) Fallback() []byte { return r.fallback }
+
+// Location is the zone of the times on the pages.
+func (r *Renderer) Location() *time.Location { return r.location }
 
 // Assets are the files the pages refer to, the brand's among them.
 func (r *Renderer) Assets() *static.Set { return r.assets }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/net/html"
 
@@ -200,6 +199,45 @@ func TestInstallPage(t *testing.T) {
 	}
 }
 
+// The download comes first, everything urgent about it is in its step, and the password
+// follows it.
+func TestInstallPageBeginsWithTheDownload(t *testing.T) {
+	t.Parallel()
+	everyPage(t, func(t *testing.T, lang string, s sample, data []byte) {
+		p, ok := s.page.(page.Install)
+		if !ok || p.Download == "" {
+			return
+		}
+		root := parse(t, data)
+		first := elements(elements(root, "ol")[0], "li")[0]
+		if byID(first, "download") == nil {
+			t.Fatal("the first step holds no download")
+		}
+		if button, password := bytes.Index(data, []byte(`id="download"`)), bytes.Index(data, []byte(`class="pw"`)); p.Password != nil && password < button {
+			t.Error("a password is above the download")
+		}
+		if lang != page.English {
+			return
+		}
+		words := text(first)
+		for _, want := range []struct {
+			words string
+			on    bool
+		}{
+			{"within 8 minutes", p.Platform == page.IOS},
+			{"Open this page in Safari.", p.WrongBrowser()},
+			{"It can be downloaded once more.", p.ReadsLeft == 1},
+		} {
+			if strings.Contains(words, want.words) != want.on {
+				t.Errorf("first step, %q: got %t, want %t: %s", want.words, !want.on, want.on, words)
+			}
+		}
+		if got := strings.Contains(text(root), "Install from phone storage. Choose"); got != p.Samsung {
+			t.Errorf("Samsung's path in the steps: got %t, want %t", got, p.Samsung)
+		}
+	})
+}
+
 func TestRefresh(t *testing.T) {
 	t.Parallel()
 	r := renderer(t)
@@ -226,22 +264,6 @@ func TestRefresh(t *testing.T) {
 				t.Errorf("refresh: got %q, want %q", got, tt.want)
 			}
 		})
-	}
-}
-
-func TestDates(t *testing.T) {
-	t.Parallel()
-	r := renderer(t)
-	for lang, want := range map[string]string{
-		page.English: "22 November 2027", page.German: "22. November 2027", page.Chinese: "2027年11月22日",
-	} {
-		p := page.Device{Layout: layout(lang), Device: page.DeviceCard{Name: "x", NotAfter: time.Date(2027, 11, 21, 23, 30, 0, 0, time.UTC)}}
-		if got := text(parse(t, render(t, r, p))); !strings.Contains(got, want) {
-			t.Errorf("%s: page does not say %q in the zone of the company", lang, want)
-		}
-	}
-	if got := text(parse(t, render(t, r, page.Paused{Until: noon()}))); !strings.Contains(got, "until 14:17 CET") {
-		t.Errorf("paused page does not name time and zone: %s", got)
 	}
 }
 

@@ -18,7 +18,7 @@ type sample struct {
 func config() page.Config {
 	return page.Config{
 		Org:         "Example Co",
-		Helpdesk:    page.Helpdesk{Phone: "+49 (0)30 1234 567", Mail: "helpdesk@example.com", Hours: "Mo–Fr 8:00–17:00"},
+		Helpdesk:    page.Helpdesk{Phone: "+49 (0)30 1234 567", Mail: "helpdesk@example.com", Hours: "Mo–Fr 8:00–17:00", AfterHours: "+49 30 1234 999"},
 		PasswordURL: "https://password.example.com/",
 		Location:    time.FixedZone("CET", 3600),
 	}
@@ -27,7 +27,7 @@ func config() page.Config {
 func layout(lang string) page.Layout {
 	return page.Layout{
 		Lang: lang, Path: "/new?p=ios", SignedIn: "Li Wei", RequestID: "K7QM-2WTA",
-		InApp: "", PageURL: "https://certs.example.com/new",
+		InApp: "", PageURL: "https://certs.example.com/new", Now: noon(),
 	}
 }
 
@@ -70,6 +70,8 @@ func filled(lang string) []sample {
 		{"login-errors", page.Login{Layout: out, Username: "lwei", Example: "lwei", Errors: []page.FieldError{
 			{Field: "username", Key: page.ErrUsernameEmpty}, {Field: "password", Key: page.ErrPasswordEmpty}}}},
 		{"login-wrong", page.Login{Layout: inApp, Username: "lwei", Example: "lwei", Errors: []page.FieldError{{Field: "username", Key: page.ErrWrong}}, TriesLeft: 2, Pause: 15 * time.Minute}},
+		{"login-lost", page.Login{Layout: out, Next: "/lost", Pickup: true}},
+		{"login-pickup", page.Login{Layout: out, Next: "/pickup", Pickup: true}},
 		{"login-timedout", page.Login{Layout: out, TimedOut: true, Next: "/"}},
 		{"login-sso", page.Login{Layout: out, Example: "lwei", Next: "/new", Provider: idp}},
 		{"login-sso-wrong", page.Login{Layout: inApp, Username: "lwei", Provider: idp, Pause: 24 * time.Hour,
@@ -121,6 +123,9 @@ func filled(lang string) []sample {
 	}
 	firefox := install(f, page.IOS)
 	firefox.Browser, firefox.ServerAnchor, firefox.Format = "Firefox", false, page.Modern
+	samsung := install(f, page.Android)
+	samsung.Samsung, samsung.ReadsLeft = true, 1
+	s = append(s, sample{"install-samsung", samsung})
 	late := install(f, page.IOS)
 	late.Password = nil
 	used := install(f, page.Android)
@@ -249,6 +254,7 @@ func minimal(lang string) []sample {
 		{"home-this", page.Home{Layout: f, This: &page.DeviceCard{ID: "a"}}},
 		{"renew-brought", page.Renew{Layout: f, FromCSR: true}},
 		{"lost", page.Lost{Layout: f}},
+		{"lost-which", page.LostDevices{Layout: f, Devices: []page.DeviceCard{{ID: "a"}}}},
 		{"blocked", page.Blocked{Layout: f}},
 		{"rename", page.Rename{Layout: f}},
 		{"help", page.Help{Layout: f}},

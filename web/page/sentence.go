@@ -32,7 +32,7 @@ func (m messages) sentence(lang, key string, args ...any) (sentence, error) {
 		return nil, fmt.Errorf("filling sentence %s: odd number of arguments", key)
 	}
 	data := map[string]string{}
-	var values []string
+	var values []segment
 	var count *int
 	for i := 0; i < len(args); i += 2 {
 		name, ok := args[i].(string)
@@ -47,9 +47,12 @@ func (m messages) sentence(lang, key string, args ...any) (sentence, error) {
 			}
 		case words:
 			data[name] = string(value)
+		case moment:
+			data[name] = mark(len(values))
+			values = append(values, segment{moment: value})
 		default:
-			data[name] = string(markOpen) + strconv.Itoa(len(values)) + string(markClose)
-			values = append(values, fmt.Sprint(value))
+			data[name] = mark(len(values))
+			values = append(values, segment{moment: moment{Text: fmt.Sprint(value)}, Value: true})
 		}
 	}
 	text, err := m.Localize(lang, key, data, count)
@@ -74,9 +77,12 @@ func (m messages) number(lang, name string, value int) string {
 	return strconv.Itoa(value)
 }
 
-// segment is a piece of a sentence.
+// mark takes the place of the value with this number.
+func mark(number int) string { return string(markOpen) + strconv.Itoa(number) + string(markClose) }
+
+// segment is a piece of a sentence: its text, which is a time if it has a stamp.
 type segment struct {
-	Text   string
+	moment
 	Strong bool // between ** and **
 	Value  bool // filled in: text that a person chose, of any direction
 }
@@ -95,14 +101,14 @@ func (s sentence) String() string {
 }
 
 // parseSentence cuts the text at ** and at the marks of values.
-func parseSentence(text string, values []string) (sentence, error) {
+func parseSentence(text string, values []segment) (sentence, error) {
 	var s sentence
 	for i, part := range strings.Split(text, "**") {
 		strong := i%2 == 1
 		for part != "" {
 			before, rest, found := strings.Cut(part, string(markOpen))
 			if before != "" {
-				s = append(s, segment{Text: before, Strong: strong})
+				s = append(s, segment{moment: moment{Text: before}, Strong: strong})
 			}
 			if !found {
 				break
@@ -112,8 +118,9 @@ func parseSentence(text string, values []string) (sentence, error) {
 			if err != nil || n < 0 || n >= len(values) {
 				return nil, fmt.Errorf("filling sentence %q: no value %q", text, number)
 			}
-			s = append(s, segment{Text: values[n], Strong: strong, Value: true})
-			part = after
+			value := values[n]
+			value.Strong = strong
+			s, part = append(s, value), after
 		}
 	}
 	return s, nil

@@ -3,6 +3,7 @@ package page
 import (
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -11,13 +12,14 @@ import (
 type Login struct {
 	Layout
 	Pickup      bool   // there are pickup codes, and a page that takes them
+	CodeAlone   bool   // some of them stand for a password
 	Username    string // as it was typed; the password never comes back
 	Example     string // of a username, such as "lwei or lwei@example.com"; optional
 	Next        string // local path to return to; empty for the home page
 	Provider    string // name of the identity provider people may use; empty without
 	PasswordOff bool   // there is no form; needs a Provider
 	Errors      []FieldError
-	TriesLeft   int           // before a pause, after a wrong password
+	TriesLeft   int           // after a wrong password; with none, signing in is paused
 	Pause       time.Duration // how long that pause is; zero counts nothing down
 	TimedOut    bool          // the session ended because nothing happened
 	Again       bool          // there is a session, but the page needs a fresh sign-in
@@ -27,6 +29,18 @@ type Login struct {
 func (Login) name() string { return "login" }
 
 func (p Login) faults() []FieldError { return p.Errors }
+
+// Aim is what a person came to do, "lost" or "pickup", where the sign-in is only the
+// way there; else "".
+func (p Login) Aim() string {
+	switch path, _, _ := strings.Cut(p.Next, "?"); {
+	case path == "/lost" || strings.HasPrefix(path, "/devices/") && strings.HasSuffix(path, "/lost"):
+		return "lost"
+	case path == "/pickup" || strings.HasPrefix(path, "/pickup/"):
+		return "pickup"
+	}
+	return ""
+}
 
 // SSO is the address of the way to the identity provider.
 func (p Login) SSO() string {

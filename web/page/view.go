@@ -4,7 +4,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 )
 
@@ -83,8 +82,8 @@ func (v view) Services() (words, error) {
 	if p, ok := v.page.(Home); ok && p.Services != "" {
 		return words(p.Services), nil
 	}
-	if v.r.services != "" {
-		return words(v.r.services), nil
+	if services := v.r.services.In(v.lang); services != "" {
+		return words(services), nil
 	}
 	return v.phrase("services")
 }
@@ -109,26 +108,6 @@ func (v view) LangName(lang string) (sentence, error) {
 	return v.r.words.sentence(lang, "lang.name")
 }
 
-// Date is a day in words, "22 November 2027".
-func (v view) Date(t time.Time) (words, error) {
-	t = t.In(v.r.location)
-	month, err := v.phrase("month." + strconv.Itoa(int(t.Month())))
-	if err != nil {
-		return "", err
-	}
-	return v.phrase("date", "Day", t.Day(), "Month", month, "Year", t.Year())
-}
-
-// Clock is a time of day with its zone, "14:32 CET".
-func (v view) Clock(t time.Time) words {
-	return words(t.In(v.r.location).Format("15:04 MST"))
-}
-
-// Second is a time of day to the second, where what is promised hangs on it.
-func (v view) Second(t time.Time) words {
-	return words(t.In(v.r.location).Format("15:04:05 MST"))
-}
-
 // Bytes is a size in words, "12 KB".
 func (v view) Bytes(n int) words {
 	switch {
@@ -139,9 +118,6 @@ func (v view) Bytes(n int) words {
 	}
 	return words(strconv.Itoa((n+500_000)/1_000_000) + " MB")
 }
-
-// Stamp is a time in the form for machines, for <time datetime>.
-func (v view) Stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func (v view) phrase(key string, args ...any) (words, error) {
 	s, err := v.T(key, args...)

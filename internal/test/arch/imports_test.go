@@ -101,3 +101,13 @@ func TestCAReadsNoEnvironment(t *testing.T) {
 		}
 	}
 }
+
+// Containers have no zone files: without those in the program pages.time_zone would be
+// refused there.
+func TestZonesAreInTheProgram(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.name() == "cmd/certportal" && !slices.Contains(p.Imports, "time/tzdata") {
+			t.Error("cmd/certportal does not import time/tzdata")
+		}
+	}
+}

@@ -127,7 +127,7 @@ func TestLostPhone(t *testing.T) {
 	b.press(`main [data-device] a.more`)
 	b.press(`main a[href$="/lost"]`)
 	b.press(`main .btn.danger`)
-	b.awaitText("main", "The list of blocked certificates says so, with number")
+	b.awaitText("main", "Every server refuses it within")
 	b.picture("life-blocked")
 	d.awaitRevoked(t, serial)
 	if out, err := d.verify(t, leaf); err == nil || !strings.Contains(out, "certificate revoked") {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"certportal/cmd/certportal/internal/config"
+	"certportal/internal/catalogue"
 	"certportal/internal/notify"
 	"certportal/internal/portal"
 )
@@ -32,9 +33,9 @@ func (p *App) openMail(context.Context, *config.Terminal) error {
 	}
 	p.mail, err = notify.New(notify.Config{
 		Store: p.DB, Directory: p.People, Server: server, Org: s.Organization, PublicURL: p.Public.HTTPS,
-		HelpdeskPhone: s.Helpdesk.Phone, HelpdeskMail: s.Helpdesk.Mail, HelpdeskHours: s.Helpdesk.Hours,
-		ServicesOpened: s.Pages.Services, Operators: s.Mail.Operators, Language: s.Mail.Language, CRLLife: s.Revocation.ListLife,
-		Now: p.Now, Log: p.log,
+		HelpdeskPhone: s.Helpdesk.Phone, HelpdeskMail: s.Helpdesk.Mail, HelpdeskHours: catalogue.Text(s.Helpdesk.Hours),
+		ServicesOpened: catalogue.Text(s.Pages.Services), Operators: s.Mail.Operators, Language: s.Mail.Language, CRLLife: s.Revocation.ListLife,
+		Location: s.Location(), Now: p.Now, Log: p.log,
 	})
 	return err
 }

@@ -207,6 +207,9 @@ func (s *Settings) checkPages() error {
 	if u, err := url.Parse(s.Pages.PasswordURL); s.Pages.PasswordURL != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
 		errs = append(errs, mistake("pages.password_url", s.Pages.PasswordURL, "write an address that starts with https://"))
 	}
+	if _, err := s.location(); err != nil {
+		errs = append(errs, mistake("pages.time_zone", s.Pages.TimeZone, "write an area and a place, such as Europe/Berlin, or UTC"))
+	}
 	return errors.Join(errs...)
 }
 

@@ -41,6 +41,10 @@ func (r *review) value(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" {
 		return // a key without a value leaves the default
 	}
+	if text, ok := v.Addr().Interface().(*Text); ok && n.Kind == yaml.MappingNode {
+		r.texts(n, text, path)
+		return
+	}
 	switch v.Kind() {
 	case reflect.Struct:
 		r.section(n, v, path)

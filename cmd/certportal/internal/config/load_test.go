@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"certportal/internal/catalogue"
 	"certportal/internal/test/testkit"
 )
 
@@ -99,6 +100,11 @@ func TestSettingsRefuse(t *testing.T) {
 		{"no clientAuth", "certificates: {usages: [efs]}", []string{"clientAuth must be among them"}},
 		{"half a TLS pair", "tls: {certificate: a.pem}", []string{"certificate and key go together"}},
 		{"colour by name", "pages: {accent: blue}", []string{"pages.accent", "#rrggbb"}},
+		{"misspelt zone", "pages: {time_zone: Europe/Belin}", []string{"pages.time_zone", "Europe/Berlin"}},
+		{"zone by abbreviation", "pages: {time_zone: CEST}", []string{"pages.time_zone", "an area and a place"}},
+		{"zone outside the tables", "pages: {time_zone: ../../etc/passwd}", []string{"pages.time_zone", "an area and a place"}},
+		{"a text in no language of the pages", "pages: {services: {fr: courrier}}", []string{"line 1", "pages.services", "fr", "zh-Hans"}},
+		{"texts below a language", "helpdesk: {hours: {de: [a, b]}}", []string{"helpdesk.hours", "one text for each language"}},
 		{"code for a year", "helpdesk: {code_hours: 8760}", []string{"helpdesk.code_hours", "1 to 168"}},
 		{"no codes at all", "helpdesk: {codes_per_hour: 0}", []string{"helpdesk.codes_per_hour", "1 to 1000"}},
 		{"level", "log_level: loud", []string{"log_level", "debug, info"}},
@@ -221,4 +227,31 @@ func FuzzSettings(f *testing.F) {
 			_ = s.Check()
 		}
 	})
+}
+
+func TestTextsByLanguage(t *testing.T) {
+	tests := []struct {
+		name, text, variable string
+		en, de               string
+	}{
+		{"one for all", "pages: {services: mail}", "", "mail", "mail"},
+		{"by language", "pages:\n  services:\n    en: mail\n    de: E-Mail\n", "", "mail", "E-Mail"},
+		{"from the environment", "", "mail\nde: E-Mail", "mail", "E-Mail"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			environ := map[string]string{}
+			if tt.variable != "" {
+				environ["CERTPORTAL_PAGES_SERVICES"] = tt.variable
+			}
+			s, err := load(t, tt.text, environ)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := catalogue.Text(s.Pages.Services)
+			if got.In(catalogue.English) != tt.en || got.In(catalogue.German) != tt.de {
+				t.Errorf("got %q and %q, want %q and %q", got.In(catalogue.English), got.In(catalogue.German), tt.en, tt.de)
+			}
+		})
+	}
 }

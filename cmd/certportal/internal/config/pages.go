@@ -6,16 +6,35 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"time"
 
 	"certportal/ca"
+	"certportal/internal/catalogue"
 	"certportal/web/page"
 )
+
+// Location is the zone of times on pages and in mail; the settings were checked.
+func (s *Settings) Location() *time.Location {
+	zone, err := s.location()
+	if err != nil {
+		return time.Local
+	}
+	return zone
+}
+
+func (s *Settings) location() (*time.Location, error) {
+	if s.Pages.TimeZone == "" {
+		return time.Local, nil
+	}
+	return time.LoadLocation(s.Pages.TimeZone)
+}
 
 // Renderer reads what gives the pages their look.
 func (s *Settings) Renderer() (*page.Renderer, error) {
 	c := page.Config{
-		Org: s.Organization, Accent: s.Pages.Accent, Services: s.Pages.Services, PasswordURL: s.Pages.PasswordURL,
-		Helpdesk: page.Helpdesk{Phone: s.Helpdesk.Phone, Mail: s.Helpdesk.Mail, Hours: s.Helpdesk.Hours},
+		Org: s.Organization, Accent: s.Pages.Accent, Services: catalogue.Text(s.Pages.Services), PasswordURL: s.Pages.PasswordURL,
+		Location: s.Location(),
+		Helpdesk: page.Helpdesk{Phone: s.Helpdesk.Phone, Mail: s.Helpdesk.Mail, Hours: catalogue.Text(s.Helpdesk.Hours), AfterHours: s.Helpdesk.AfterHoursPhone},
 	}
 	if s.Pages.Logo != "" {
 		var err error

@@ -167,11 +167,17 @@ type PageSettings struct {
 	// Logo in the page header: a PNG file of at most 20 KB.
 	Logo string `yaml:"logo"`
 
-	// What a certificate opens, such as: mail and calendar
-	Services string `yaml:"services"`
+	// What a certificate opens, such as: mail and calendar. By language:
+	// {en: mail and calendar, de: Mail und Kalender, zh-Hans: 邮件和日历}
+	Services Text `yaml:"services"`
 
 	// Where people change an expired work password.
 	PasswordURL string `yaml:"password_url"`
+
+	// Time zone of pages and mail, such as Europe/Berlin. Browsers with script show
+	// their reader's own. Default: the zone of this machine, which is UTC in most
+	// containers.
+	TimeZone string `yaml:"time_zone"`
 }
 
 // AnchorSettings name one further CA certificate.

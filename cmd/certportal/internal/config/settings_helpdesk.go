@@ -15,8 +15,12 @@ type HelpdeskSettings struct {
 	// E-mail address.
 	Mail string `yaml:"mail"`
 
-	// Opening hours, such as: Monday to Friday, 8 to 18
-	Hours string `yaml:"hours"`
+	// Opening hours, such as: Monday to Friday, 8 to 18. By language, as in
+	// pages.services.
+	Hours Text `yaml:"hours"`
+
+	// Telephone number outside these hours, for lost devices.
+	AfterHoursPhone string `yaml:"after_hours_phone"`
 
 	// Hours a pickup code may be used, 1 to 168.
 	CodeHours int `yaml:"code_hours"`

@@ -42,7 +42,7 @@ func (d *Doctor) checkCRL(h crl.Health) portal.Finding {
 	if h.Delta {
 		f.What = "delta " + f.What
 	}
-	f.Text = fmt.Sprintf("number %d with %d entries, valid until %s", h.List.Number, h.List.Entries, h.List.NextUpdate.Local().Format(time.DateTime))
+	f.Text = fmt.Sprintf("number %d with %d entries, valid until %s", h.List.Number, h.List.Entries, h.List.NextUpdate.Local().Format(time.DateTime+" MST"))
 	switch {
 	case h.List.Number == 0 || h.Level >= crl.Ended:
 		f.State, f.Text = portal.FindingFailed, "there is none that is valid: who Checks certificates refuses them all; see the log"
