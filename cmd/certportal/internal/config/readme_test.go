@@ -29,7 +29,7 @@ func TestSettingsOfTheREADME(t *testing.T) {
 	for what, there := range map[string]bool{
 		"enroll": len(g.Enroll) > 0, "helpdesk": len(g.Helpdesk) > 0, "auditor": len(g.Auditor) > 0, "admin": len(g.Admin) > 0,
 		"upn_suffixes": len(s.Directory.UPNSuffixes) > 0, "helpdesk.phone": s.Helpdesk.Phone != "", "helpdesk.mail": s.Helpdesk.Mail != "",
-		"mail": s.Mail.Host != "" && len(s.Mail.Operators) > 0, "port 443": s.Listen == ":443",
+		"mail": s.Mail.Host != "" && len(s.Mail.Operators) > 0, "port 443": s.Listen == ":443", "time zone": s.Pages.TimeZone != "",
 		"TLS certificate": s.TLS.Certificate != "" && s.TLS.Key != "", "names": s.PublicURL != "" && s.PublicHTTPURL != "",
 	} {
 		if !there {
