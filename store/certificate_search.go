@@ -16,6 +16,10 @@ import (
 // found and offers to go on.
 const scanBound = 2000
 
+// sortBound is the same where the reader chose the order: the index of an order lies
+// further from that of the rows.
+const sortBound = 1000
+
 // listedColumns is what of certificates c a search reads: not the DER, which is
 // longer than all the rest.
 const listedColumns = `c.serial, c.kind, c.status, c.upn, c.person, c.device_id, c.not_before, c.not_after,
@@ -105,6 +109,9 @@ func (db Search) certificates(ctx context.Context, f certificateFilter, from adm
 		from: "certificates c", alias: "c", newest: [2]string{"requested_at", "serial"},
 		inner: listedColumns, columns: rowColumns, joins: listedJoins,
 		filter: f.rest, read: f.read,
+	}
+	if f.Sort != "" {
+		s.bound = sortBound
 	}
 	switch {
 	case f.Serial != "" || f.Picked != "" || f.PersonID != "" || f.DeviceID != "":

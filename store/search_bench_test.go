@@ -81,6 +81,47 @@ func BenchmarkSearch(b *testing.B) {
 	}
 }
 
+// BenchmarkSortedSearch is one page of 50 in every order, from the first page on and from
+// a place in the middle, and the number of hits of the same filter.
+func BenchmarkSortedSearch(b *testing.B) {
+	db, ctx, now := opened(b, seededDatabase(b)), context.Background(), time.Now()
+	for _, state := range []admin.State{"", admin.Working, admin.Expiring, admin.Expired, admin.Superseded, admin.Revoked} {
+		f := admin.Filter{State: state, Days: 60}
+		b.Run(fmt.Sprintf("count/%s", state), func(b *testing.B) {
+			measured(b, func() error { _, err := db.CountCertificates(ctx, f, now); return err })
+		})
+		for _, sort := range f.CertificateSorts() {
+			f.Sort = sort
+			from := admin.Cursor{}
+			b.Run(fmt.Sprintf("certificates/%s/%s", state, sort), func(b *testing.B) {
+				measured(b, func() error {
+					found, err := db.Certificates(ctx, f, from, admin.PageSize, now)
+					from = found.Next
+					return err
+				})
+			})
+		}
+	}
+	for _, sort := range (admin.Filter{}).DeviceSorts() {
+		from := admin.Cursor{}
+		b.Run(fmt.Sprintf("devices/%s", sort), func(b *testing.B) {
+			measured(b, func() error {
+				found, err := db.SearchDevices(ctx, admin.Filter{Sort: sort}, from, admin.PageSize, now)
+				from = found.Next
+				return err
+			})
+		})
+	}
+	for name, f := range map[string]admin.Filter{"name": {Person: "an"}, "name-and-nothing": {Person: "a", State: admin.Pending}, "device": {Device: "anna"}} {
+		b.Run("count/"+name, func(b *testing.B) {
+			measured(b, func() error { _, err := db.CountCertificates(ctx, f, now); return err })
+		})
+	}
+	b.Run("count/devices", func(b *testing.B) {
+		measured(b, func() error { _, err := db.CountDevices(ctx, admin.Filter{State: admin.Working}, now); return err })
+	})
+}
+
 // prefix is the first letters of a text.
 func prefix(s string, n int) string {
 	letters := []rune(s)

@@ -13,11 +13,11 @@ import (
 const (
 	// countRows is how many rows of an index a count looks at when their other columns
 	// must be read, and countGroups how many people or devices of a name.
-	countRows   = 2500
-	countGroups = 500
+	countRows   = 500
+	countGroups = 300
 
 	// countDevices is the same for devices, whose certificates must be found.
-	countDevices = 1000
+	countDevices = 300
 )
 
 // CountCertificates counts the certificates of a filter: up to admin.MaxCounted where an

@@ -100,7 +100,7 @@ func TestSearchCountsHits(t *testing.T) {
 		slices.Sort(picked)
 		filters := []admin.Filter{
 			{}, {Person: "schm"}, {Person: "zzz"}, {Device: "anna"}, {PersonID: all[17].Person}, {Serial: all[5].Serial.String()},
-			{Person: "k", State: admin.Working}, {From: testkit.Noon.AddDate(0, -3, 0)}, {From: testkit.Noon.AddDate(0, -6, 0), State: admin.Revoked},
+			{Person: "k", State: admin.Working}, {From: testkit.Noon.AddDate(0, -3, 0)}, {From: testkit.Noon.AddDate(0, -6, 0), State: admin.Superseded},
 		}
 		for _, state := range admin.States() {
 			filters = append(filters, admin.Filter{State: state, Days: 40})

@@ -73,6 +73,20 @@ func (f Filter) CertificateSorts() []Sort {
 	case f.PersonID != "" || f.DeviceID != "":
 		return []Sort{SortNewest, SortOldest}
 	}
+	// In other orders than these a status is so rare among the rows of the index that pages
+	// would read until their limit.
+	switch f.State {
+	case Working:
+		return []Sort{SortNewest, SortEnd, SortEndLast, SortPerson, SortDevice}
+	case Expiring:
+		return []Sort{SortEnd, SortEndLast}
+	case Expired:
+		return []Sort{SortEnd, SortEndLast, SortPerson, SortDevice}
+	case Superseded:
+		return []Sort{SortNewest, SortOldest, SortPerson, SortDevice}
+	case Pending:
+		return []Sort{SortNewest, SortOldest}
+	}
 	return []Sort{SortNewest, SortOldest, SortEnd, SortEndLast, SortPerson, SortDevice}
 }
 
