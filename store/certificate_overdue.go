@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"certportal/ca"
+	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
 )
@@ -37,16 +38,43 @@ func (db Enrolments) EndSuperseded(ctx context.Context, e enroll.Ending) ([]ca.S
 			return err
 		}
 		ended = sortedUnique(append(ended, former...))
+		works, err := t.newestWorks(ctx, e)
+		if err != nil {
+			return err
+		}
 		all, err := t.endAll(ctx, ended, portal.Replaced, e.At, e.Entry)
 		if err != nil {
 			return err
 		}
-		return t.appendRecords(ctx, all...)
+		return t.appendRecords(ctx, append(records(works...), all...)...)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return ended, nil
+}
+
+// newestWorks records that the newest certificate of the device works.
+func (t *tx) newestWorks(ctx context.Context, e enroll.Ending) ([]audit.Entry, error) {
+	if e.Device == "" {
+		return nil, nil
+	}
+	all, err := t.heldOf(ctx, e.Device)
+	if err != nil {
+		return nil, err
+	}
+	var entries []audit.Entry
+	for _, h := range all {
+		if h.status != portal.Issued || !h.delivered || !h.inForce(e.At) {
+			continue
+		}
+		noted, err := t.noteWorks(ctx, h.serial, portal.ProofPerson, e.At, e.Entry)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, noted...)
+	}
+	return entries, nil
 }
 
 // successorArrived is the condition of a superseded certificate c that its successor

@@ -114,8 +114,13 @@ func (t *tx) checkHolder(ctx context.Context, r enroll.Reservation) ([]record, e
 		return nil, &portal.Denial{Why: portal.HolderEarly}
 	}
 	base := r.Entry
+	works, err := t.noteWorks(ctx, r.Renews, portal.ProofRenewal, r.Requested, base)
+	if err != nil {
+		return nil, err
+	}
 	base.Action, base.Detail = audit.CertificateRevoked, map[string]string{"by": r.Renews.String()}
-	return t.endAll(ctx, former, portal.Replaced, r.Requested, base)
+	ended, err := t.endAll(ctx, former, portal.Replaced, r.Requested, base)
+	return append(records(works...), ended...), err
 }
 
 // endAll revokes certificates that are still in force.

@@ -23,7 +23,7 @@ const sortBound = 1000
 // listedColumns is what of certificates c a search reads: not the DER, which is
 // longer than all the rest.
 const listedColumns = `c.serial, c.kind, c.status, c.upn, c.person, c.device_id, c.not_before, c.not_after,
-	c.requested_at, c.revoked_at, c.cause`
+	c.requested_at, c.revoked_at, c.cause, c.delivered_at, c.works_at`
 
 // rowColumns is what [listedRow] scans, of tables c, p and d.
 const rowColumns = listedColumns + `, p.name, d.name, d.platform`
@@ -36,17 +36,26 @@ type listedRow struct {
 	serial, upn                                       string
 	person, device, cause, name, deviceName, platform sql.NullString
 	notBefore, notAfter, requested, revoked           sql.NullInt64
+	delivered, works                                  sql.NullInt64
 }
 
 func (r *listedRow) fields() []any {
 	return []any{&r.serial, &r.kind, &r.status, &r.upn, &r.person, &r.device, &r.notBefore, &r.notAfter,
-		&r.requested, &r.revoked, &r.cause, &r.name, &r.deviceName, &r.platform}
+		&r.requested, &r.revoked, &r.cause, &r.delivered, &r.works, &r.name, &r.deviceName, &r.platform}
 }
 
 func (r *listedRow) value(now time.Time) (admin.Certificate, error) {
 	serial, err := serialOf(r.serial)
+	c := portal.Certificate{
+		Status: portal.Status(r.status), Cause: portal.Cause(r.cause.String), NotAfter: sqldb.TimeOf(r.notAfter),
+		Delivered: sqldb.TimeOf(r.delivered), Works: sqldb.TimeOf(r.works),
+	}
+	if r.kind != string(portal.KindUser) && r.delivered.Int64 == 0 {
+		// The portal's own are used where they are made.
+		c.Delivered, c.Works = sqldb.TimeOf(r.requested), sqldb.TimeOf(r.requested)
+	}
 	return admin.Certificate{
-		Serial: serial, Kind: portal.Kind(r.kind), State: stateOf(portal.Status(r.status), sqldb.TimeOf(r.notAfter), now),
+		Serial: serial, Kind: portal.Kind(r.kind), State: stateOf(portal.Status(r.status), sqldb.TimeOf(r.notAfter), now), Shown: c.State(now),
 		UPN: r.upn, Person: portal.PersonID(r.person.String), PersonName: r.name.String,
 		Device: portal.DeviceID(r.device.String), DeviceName: r.deviceName.String,
 		Platform:  portal.Platform(r.platform.String),
@@ -207,8 +216,8 @@ func certificateIndex(f admin.Filter, now time.Time) index {
 		return index{keys: byEnd, down: true, covers: covered{state: true}, open: func(c *condition) {
 			c.and(stillValid + " AND c.not_after <= " + c.arg(now.UnixMilli()))
 		}}
-	case admin.Revoked:
-		return index{keys: [2]string{"revoked_at", "serial"}, down: true, covers: covered{state: true},
+	case admin.Revoked, admin.Blocked, admin.NeverFetched:
+		return index{keys: [2]string{"revoked_at", "serial"}, down: true, covers: covered{state: f.State == admin.Revoked},
 			open: func(c *condition) { c.and("c.revoked_at IS NOT NULL") }}
 	case admin.Pending:
 		return index{keys: byRequest, down: true, covers: covered{state: true},

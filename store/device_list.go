@@ -19,7 +19,7 @@ const (
 			WHERE s.device_id = d.id AND s.status = 'superseded' AND m.change IN ('upn', 'sid'))`
 	certificateColumns = `c.serial, c.status, c.kind, c.upn, c.sid, c.not_before, c.not_after, c.requested_at,
 		c.delivered_at, c.revoked_at, c.cause, ` + firstListed + `, ` + lastUnlisted + `,
-		c.ends_at, c.superseded_by, ` + gravestMismatch + `, c.der`
+		c.ends_at, c.superseded_by, ` + gravestMismatch + `, c.works_at, c.der`
 )
 
 // firstListed is the number of the first CRL that names a certificate c, and
@@ -72,13 +72,13 @@ func (r *deviceRow) value() portal.Device {
 type certificateRow struct {
 	serial, status, kind, upn, sid, cause, changed, next                   sql.NullString
 	notBefore, notAfter, requested, delivered, revokedMoment, listed, ends sql.NullInt64
-	unlisted                                                               sql.NullInt64
+	unlisted, works                                                        sql.NullInt64
 	der                                                                    []byte
 }
 
 func (r *certificateRow) fields() []any {
 	return []any{&r.serial, &r.status, &r.kind, &r.upn, &r.sid, &r.notBefore, &r.notAfter, &r.requested,
-		&r.delivered, &r.revokedMoment, &r.cause, &r.listed, &r.unlisted, &r.ends, &r.next, &r.changed, &r.der}
+		&r.delivered, &r.revokedMoment, &r.cause, &r.listed, &r.unlisted, &r.ends, &r.next, &r.changed, &r.works, &r.der}
 }
 
 func (r *certificateRow) value() (portal.Certificate, error) {
@@ -105,6 +105,7 @@ func (r *certificateRow) value() (portal.Certificate, error) {
 		NotAfter:   sqldb.TimeOf(r.notAfter),
 		Requested:  sqldb.TimeOf(r.requested),
 		Delivered:  sqldb.TimeOf(r.delivered),
+		Works:      sqldb.TimeOf(r.works),
 		RevokedAt:  sqldb.TimeOf(r.revokedMoment),
 		Cause:      portal.Cause(r.cause.String),
 		Listed:     r.listed.Int64,

@@ -127,7 +127,7 @@ func (f deviceFilter) read(rows *sql.Rows, _ index, before ...any) (admin.Device
 		return found, admin.Cursor{}, err
 	}
 	if held := found.Certificate; held.Status != "" {
-		found.State = stateOf(held.Status, held.NotAfter, f.now)
+		found.State, found.Shown = stateOf(held.Status, held.NotAfter, f.now), found.Device.State(f.now)
 	}
 	return found, admin.Cursor{Group: key, At: d.created.Int64, Last: string(found.ID)}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"certportal/internal/admin"
+	"certportal/internal/portal"
 )
 
 // condition collects the parts of a WHERE clause and their values. The SQL never
@@ -135,6 +136,20 @@ func inState(c *condition, f admin.Filter, now time.Time) {
 		c.and("c.status = 'revoked'")
 	case admin.Pending:
 		c.and("c.status = 'pending'")
+	case admin.Blocked:
+		c.and("c.status = 'revoked' AND c.cause NOT IN ('replaced', 'undelivered', 'abandoned')")
+	case admin.NeverFetched:
+		c.and("c.status = 'revoked' AND c.cause IN ('undelivered', 'abandoned')")
+	case admin.Replaced:
+		c.and("(c.status = 'superseded' OR c.status = 'revoked' AND c.cause = 'replaced')")
+	case admin.NotDownloaded:
+		c.and("c.status = 'issued' AND c.kind = 'user' AND c.delivered_at IS NULL AND c.not_after > " + c.arg(now.UnixMilli()))
+	case admin.Downloaded:
+		c.and("c.status = 'issued' AND c.kind = 'user' AND c.delivered_at IS NOT NULL AND c.works_at IS NULL")
+		c.and("c.not_after > " + c.arg(now.Add(portal.EndsSoon).UnixMilli()))
+	case admin.Works:
+		c.and("c.status = 'issued' AND (c.works_at IS NOT NULL OR c.kind <> 'user')")
+		c.and("c.not_after > " + c.arg(now.Add(portal.EndsSoon).UnixMilli()))
 	}
 }
 

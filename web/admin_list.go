@@ -101,7 +101,7 @@ func certificateRows(found []admin.Certificate) []page.AdminCertificate {
 
 func certificateRow(c admin.Certificate) page.AdminCertificate {
 	return page.AdminCertificate{
-		Serial: c.Serial.String(), State: string(c.State), UPN: c.UPN, Name: c.PersonName, Owner: string(c.Person),
+		Serial: c.Serial.String(), State: string(c.Shown), UPN: c.UPN, Name: c.PersonName, Owner: string(c.Person),
 		DeviceID: string(c.Device), Device: c.DeviceName, Platform: string(c.Platform), NotAfter: c.NotAfter,
 		Requested: c.Requested, Revocable: endable(c),
 	}
@@ -110,6 +110,6 @@ func certificateRow(c admin.Certificate) page.AdminCertificate {
 func deviceRow(d admin.Device) page.AdminDeviceRow {
 	return page.AdminDeviceRow{
 		ID: string(d.ID), Name: d.Name, Platform: string(d.Platform), UPN: d.UPN, Person: d.PersonName, Owner: string(d.Person),
-		State: string(d.State), Serial: d.Certificate.Serial.String(), Created: d.Created, Blocked: d.Blocked, Removed: d.Removed,
+		State: string(d.Shown), Serial: d.Certificate.Serial.String(), Created: d.Created, Blocked: d.Blocked, Removed: d.Removed,
 	}
 }

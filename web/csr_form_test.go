@@ -60,7 +60,7 @@ func TestBringKey(t *testing.T) {
 	}
 	// It works, counts and bears its name like any other.
 	home := b.get("/")
-	if !strings.Contains(home.text(), "Build server") || !strings.Contains(home.text(), "Working") {
+	if !strings.Contains(home.text(), "Build server") || !strings.Contains(home.text(), "Downloaded") {
 		t.Errorf("home: %s", home.text())
 	}
 }

@@ -61,6 +61,9 @@ func (s handoffPages) showHandoff(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	p.State = string(h.State)
+	if h.State == signin.HandoffRedeemed {
+		return s.renderConnected(w, r, p, h)
+	}
 	if h.State != signin.HandoffOpen {
 		return s.render(w, r, http.StatusOK, p)
 	}
@@ -71,6 +74,26 @@ func (s handoffPages) showHandoff(w http.ResponseWriter, r *http.Request) error 
 	}
 	// A header, because axe reports the meta element. A reload loses no input here.
 	w.Header().Set("Refresh", strconv.Itoa(handoffRefresh))
+	return s.render(w, r, http.StatusOK, p)
+}
+
+// renderConnected shows what became of the phone: the page reloads itself until the device
+// that the phone enrolled has its certificate.
+func (s handoffPages) renderConnected(w http.ResponseWriter, r *http.Request, p page.Handoff, h signin.Handoff) error {
+	devices, err := s.registrar.Devices(r.Context(), h.Person)
+	if err != nil {
+		return err
+	}
+	made := h.Expires.Add(-signin.HandoffLife)
+	for _, d := range devices {
+		if !d.Created.Before(made) && !d.Certificate.Delivered.IsZero() {
+			p.Device = d.Name
+			break
+		}
+	}
+	if p.Device == "" && s.now().Before(h.Expires.Add(signin.HandoffSession)) {
+		w.Header().Set("Refresh", strconv.Itoa(handoffRefresh))
+	}
 	return s.render(w, r, http.StatusOK, p)
 }
 

@@ -97,7 +97,7 @@ func TestHandoff(t *testing.T) {
 		t.Fatalf("right number: got %d to %q: %s", got.status, got.location(), got.text())
 	}
 	done := desktop.get("/handoff")
-	if !strings.Contains(done.text(), "Your phone is connected") || done.header.Get("Refresh") != "" {
+	if !strings.Contains(done.text(), "Your phone is connected") || done.header.Get("Refresh") != "4" {
 		t.Errorf("desktop: %s, Refresh %q", done.text(), done.header.Get("Refresh"))
 	}
 	if form := phone.get("/new"); form.value("name") != "Anna’s iPhone" || form.value("platform") != "ios" {

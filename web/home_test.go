@@ -23,9 +23,10 @@ func TestDeviceStates(t *testing.T) {
 		do    func()
 		words string
 	}{
-		{"fresh", func() {}, "Not installed yet"},
-		{"file fetched", func() { f.anonymous.get(f.href) }, "Working"},
-		{"a month before its end", func() { f.clock.Advance(365*day - 20*day) }, "Expires in 19 days"},
+		{"fresh", func() {}, "Not downloaded"},
+		{"file fetched", func() { f.anonymous.get(f.href) }, "Downloaded"},
+		{"its person says so", func() { f.owner.post(f.device + "/finish") }, "Works"},
+		{"a month before its end", func() { f.clock.Advance(365*day - 20*day) }, "Ends soon"},
 		{"after its end", func() { f.clock.Advance(21 * day) }, "Expired"},
 		{"long after", func() { f.clock.Advance(40 * day) }, "Old certificates"},
 	}

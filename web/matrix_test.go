@@ -38,10 +38,10 @@ func gates() map[string]gate {
 	add(gate{}, "GET /pickup", "POST /pickup", "GET /pickup/{code}")
 	add(gate{}, "GET /", "POST /logout", "GET /new", "POST /new", "GET /new/key", "POST /new/key", "GET /new/platform",
 		"GET /lost", "GET /handoff", "POST /handoff")
-	for _, page := range []string{"", "/install", "/newfile", "/renew", "/lost", "/rename", "/remove", "/certificate.cer", "/certificate.pem"} {
+	for _, page := range []string{"", "/install", "/newfile", "/trouble", "/renew", "/lost", "/rename", "/remove", "/certificate.cer", "/certificate.pem"} {
 		add(gate{mine: true}, "GET /devices/{id}"+page)
 	}
-	for _, act := range []string{"install", "renew", "finish", "lost", "rename", "remove"} {
+	for _, act := range []string{"install", "trouble", "renew", "finish", "lost", "rename", "remove"} {
 		add(gate{mine: true}, "POST /devices/{id}/"+act)
 	}
 	addStaffGates(add)

@@ -14,9 +14,6 @@ import (
 )
 
 const (
-	// expiresSoon is the remaining validity from which a device shows the days left.
-	expiresSoon = 30 * 24 * time.Hour
-
 	// foldAfter is how long an ended device stays in the main list.
 	foldAfter = 30 * 24 * time.Hour
 
@@ -96,7 +93,7 @@ func (s ownDevices) showDevice(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p := page.Device{
-		Layout: s.layout(r), Device: s.card(d), Created: d.Created, Delivered: d.Certificate.Delivered,
+		Layout: s.layout(r), Device: s.card(d), Created: d.Created, Delivered: d.Certificate.Delivered, Works: d.Certificate.Works,
 		Token: newFormToken(), Removed: !d.Removed.IsZero(), Made: d.Certificate.Requested, Blocked: d.Blocked,
 		Done: doneOf(r, d, s.now()),
 	}
@@ -236,7 +233,7 @@ func (s *Server) card(d portal.Device) page.DeviceCard {
 	c, now, window := d.Certificate, s.now(), s.registrar.RenewWindow()
 	card := page.DeviceCard{
 		ID: string(d.ID), Name: d.Name, Platform: string(d.Platform), Serial: c.Serial.String(),
-		Status: s.status(d), NotAfter: c.End(), Arrived: !c.Delivered.IsZero(),
+		Status: string(d.State(now)), NotAfter: c.End(), Arrived: !c.Delivered.IsZero(), Confirmed: !c.Works.IsZero(),
 		Outdated:  d.Working(now) && c.Changed.Outdates(),
 		Renewable: d.Renewable(now, window) == nil, FileEnds: d.NewFileEnds(now), Works: !c.Delivered.IsZero() && d.Working(now),
 	}
@@ -250,28 +247,6 @@ func (s *Server) card(d portal.Device) page.DeviceCard {
 		}
 	}
 	return card
-}
-
-// status is the state of a device in the terms of package page.
-func (s *Server) status(d portal.Device) string {
-	left := d.Certificate.End().Sub(s.now())
-	switch {
-	case !d.Blocked.IsZero():
-		return page.StatusBlocked
-	case d.Certificate.Status == "": // the device has not asked for it yet
-		return page.StatusNotInstalled
-	case d.Certificate.Status == portal.Pending:
-		return page.StatusMaking
-	case d.Certificate.Status == portal.Revoked:
-		return page.StatusRevoked
-	case left <= 0:
-		return page.StatusExpired
-	case d.Certificate.Delivered.IsZero():
-		return page.StatusNotInstalled
-	case left <= expiresSoon:
-		return page.StatusExpires
-	}
-	return page.StatusWorking
 }
 
 // inUse returns the devices that count for the quota and reserve their names.

@@ -152,8 +152,8 @@ func (s ownDevices) redisplayRenew(w http.ResponseWriter, r *http.Request, d por
 	return &retryable{err, &page.Retry{Action: devicePath(d.ID, "renew"), Fields: again}}
 }
 
-// submitFinish is POST /devices/{id}/finish: revokes the old certificate, because the
-// new one works. Sending it twice is no error.
+// submitFinish is POST /devices/{id}/finish: the person says that the newest certificate
+// works, which ends the one before. Sending it twice is no error.
 func (s ownDevices) submitFinish(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readForm(r); err != nil {
 		return err
@@ -162,8 +162,15 @@ func (s ownDevices) submitFinish(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.registrar.Finish(r.Context(), s.by(r), d.ID); err != nil {
+	err = s.registrar.Finish(r.Context(), s.by(r), d.ID)
+	if errors.Is(err, portal.ErrConflict) { // the new one was not fetched
+		return redirect(w, installPath(d.ID))
+	}
+	if err != nil {
 		return &retryable{err, &page.Retry{Action: devicePath(d.ID, "finish")}}
+	}
+	if s.person(r).limited() {
+		return redirect(w, installPath(d.ID))
 	}
 	return redirect(w, "/devices/"+string(d.ID)+"?done="+page.DoneRenewed)
 }

@@ -152,6 +152,10 @@ func (s ownDevices) routes(r chi.Router) {
 	phone.Get("/devices/{id}/certificate.cer", s.handle(s.ownOnPhone(s.serveOwnDER)))
 	phone.Get("/devices/{id}/certificate.pem", s.handle(s.ownOnPhone(s.serveOwnPEM)))
 
+	phone.Post("/devices/{id}/finish", s.handle(s.ownOnPhone(s.submitFinish)))
+	phone.Get("/devices/{id}/trouble", s.handle(s.ownOnPhone(s.showTrouble)))
+	phone.Post("/devices/{id}/trouble", s.handle(s.ownOnPhone(s.submitTrouble)))
+
 	whole := r.With(s.requireSession, s.requireWhole)
 	whole.Get("/", s.handle(s.showHome))
 	whole.Get(lostPath, s.handle(s.showLostDevices))
@@ -160,7 +164,6 @@ func (s ownDevices) routes(r chi.Router) {
 	whole.Get("/devices/{id}/newfile", s.handle(s.showNewFile))
 	whole.Get("/devices/{id}/renew", s.handle(s.showRenew))
 	whole.Post("/devices/{id}/renew", s.handle(s.submitRenew))
-	whole.Post("/devices/{id}/finish", s.handle(s.submitFinish))
 	whole.Get("/devices/{id}/lost", s.handle(s.showLost))
 	whole.Post("/devices/{id}/lost", s.handle(s.submitLost))
 	whole.Get("/devices/{id}/rename", s.handle(s.showRename))

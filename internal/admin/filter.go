@@ -14,11 +14,19 @@ import (
 	"certportal/internal/portal"
 )
 
-// State is the state of a certificate, as people search for it.
+// State is what people search certificates by: a state of portal.State, or several of them.
 type State string
 
-// The states, as the query parameter "status" names them.
+// The states, as the query parameter "status" names them. The words of Pending and Expiring
+// are those of portal.StateMaking and portal.StateEndsSoon.
 const (
+	NotDownloaded = State(portal.StateNotDownloaded)
+	Downloaded    = State(portal.StateDownloaded)
+	Works         = State(portal.StateWorks)
+	Replaced      = State(portal.StateReplaced)
+	Blocked       = State(portal.StateBlocked)
+	NeverFetched  = State(portal.StateNeverFetched)
+
 	Working    State = "working"    // valid, and the newest of its device
 	Expiring   State = "expiring"   // valid, and expires within Days
 	Expired    State = "expired"    // past its validity
@@ -27,8 +35,14 @@ const (
 	Pending    State = "pending" // being issued
 )
 
-// States lists the states in the order of the pages.
-func States() []State { return []State{Working, Expiring, Expired, Superseded, Revoked, Pending} }
+// States lists the states in the order of the pages, and behind them those that mean
+// several.
+func States() []State {
+	return []State{
+		Pending, NotDownloaded, Downloaded, Works, Expiring, Replaced, Blocked, Expired, NeverFetched,
+		Working, Superseded, Revoked,
+	}
+}
 
 // DefaultDays is the default of Filter.Days.
 const DefaultDays = 30

@@ -24,7 +24,8 @@ var errCursor = errors.New("invalid cursor")
 type Certificate struct {
 	Serial     ca.Serial
 	Kind       portal.Kind
-	State      State // now; one that expires soon is Working
+	State      State        // Working, Superseded, Expired, Revoked or Pending, now
+	Shown      portal.State // as the pages name it
 	UPN        string
 	Person     portal.PersonID // empty for the portal's own
 	PersonName string          // as last known from the directory; may be empty
@@ -42,8 +43,9 @@ type Certificate struct {
 type Device struct {
 	portal.Device
 	PersonName string
-	UPN        string // of the person, as last known from the directory
-	State      State  // of the certificate; empty without one
+	UPN        string       // of the person, as last known from the directory
+	State      State        // of the certificate; empty without one
+	Shown      portal.State // of the device, as the pages name it; empty without a certificate
 }
 
 // Cursor is where a page of a search ended. It is a position in a fixed order of rows,

@@ -5,8 +5,8 @@ func Actions() []Action {
 	return []Action{
 		SignedIn, SignInRefused, SignedOut, HandoffMade, HandoffRedeemed, HandoffBurnt, EnrolmentRefused,
 		CertificateReserved, CertificateIssued, CertificateRevoked, CertificateSuperseded, CertificateRestored,
-		CertificateRecalled, MismatchFound, MismatchResolved, UPNReused, WatchStopped, WatchResumed, DeviceRemoved,
-		DeviceBlocked, DeviceRenamed, RequestRejected, AccessRefused, PickupRead, PickupWiped, ChallengeMade,
+		CertificateWorks, CertificateRecalled, MismatchFound, MismatchResolved, UPNReused, WatchStopped, WatchResumed, DeviceRemoved,
+		DeviceBlocked, DeviceRenamed, DeviceTrouble, RequestRejected, AccessRefused, PickupRead, PickupWiped, ChallengeMade,
 		ChallengeRead, InvitationMade, InvitationApproved, InvitationRedeemed, InvitationEnded, InvitationRefused,
 		InvitationPaused, PersonRead, AccountAdded, AccountRemoved, AccountEnabled, AccountDisabled, AccountPassword,
 		CACreated, BulkMade, BulkConfirmed, BulkApproved, BulkDropped, BulkLapsed, BulkDone, IssuingHalted,

@@ -36,6 +36,7 @@ const (
 	CertificateRevoked    Action = "certificate.revoked"
 	CertificateSuperseded Action = "certificate.superseded" // renewed; valid until the detail "until"
 	CertificateRestored   Action = "certificate.restored"   // valid again: its successor was never delivered
+	CertificateWorks      Action = "certificate.works"      // it was seen to work, by the detail "by"
 	CertificateRecalled   Action = "certificate.recalled"   // revoked, because the restored database does not know it
 	MismatchFound         Action = "certificate.marked"     // certificate and directory differ
 	MismatchResolved      Action = "certificate.unmarked"   // and match again
@@ -45,6 +46,7 @@ const (
 	DeviceRemoved         Action = "device.removed" // one without certificate
 	DeviceBlocked         Action = "device.blocked" // one without certificate
 	DeviceRenamed         Action = "device.renamed"
+	DeviceTrouble         Action = "device.trouble" // its person says that it does not work, with the detail "symptom"
 	RequestRejected       Action = "request.rejected"
 	AccessRefused         Action = "access.refused" // refused by package authz
 	PickupRead            Action = "pickup.read"

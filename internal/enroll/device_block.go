@@ -90,3 +90,24 @@ func (r *Registrar) Rename(ctx context.Context, by portal.Actor, id portal.Devic
 	err = r.c.Store.Rename(ctx, Renaming{Person: by.Person, Device: id, Name: name, At: now, Entry: entry})
 	return portal.AsOutage(portal.PartStore, "renaming device", err)
 }
+
+// TroublesPerHour is how often one person may say within an hour that a device does not
+// work: each time is an entry of the audit log for good. Further times are not recorded.
+const TroublesPerHour = 10
+
+// NoteTrouble records for the helpdesk that a device of the person does not work, as they
+// say.
+func (r *Registrar) NoteTrouble(ctx context.Context, by portal.Actor, d portal.Device) error {
+	now := r.c.Now()
+	tries, err := r.c.Store.Try(ctx, "troubles of "+string(by.Person), signin.Limit{Tries: TroublesPerHour, Window: time.Hour}, now)
+	if err != nil {
+		return portal.AsOutage(portal.PartStore, "counting troubles", err)
+	}
+	if !tries.Allowed {
+		return nil
+	}
+	entry := by.Entry(now, audit.DeviceTrouble)
+	entry.Object = string(d.ID)
+	entry.Detail = map[string]string{"name": d.Name, "platform": string(d.Platform), "state": string(d.State(now))}
+	return portal.AsOutage(portal.PartStore, "recording that a device does not work", r.c.Store.Note(ctx, entry))
+}

@@ -27,8 +27,8 @@ func (r *Registrar) Overlap() time.Duration { return r.c.Overlap }
 
 // Ending ends what renewals superseded.
 type Ending struct {
-	// Device is whose superseded certificates end before their time, because the
-	// newer one is in use. Empty where Serials are meant.
+	// Device is whose superseded certificates end before their time, because its person
+	// says that the newest works, which is recorded. Empty where Serials are meant.
 	Device portal.DeviceID
 
 	// Serials end when they are superseded and past their time.
@@ -38,8 +38,8 @@ type Ending struct {
 	Entry audit.Entry
 }
 
-// Finish ends the certificate that a renewal superseded, before its time: the new
-// one works. It returns ErrNotFound for a device that is not theirs, and
+// Finish records that the newest certificate of a device works, as its person says, and
+// ends what it superseded before its time. It returns ErrNotFound for a device that is not theirs, and
 // ErrConflict while the new one was not fetched. A device without a superseded
 // certificate stays as it is.
 func (r *Registrar) Finish(ctx context.Context, by portal.Actor, id portal.DeviceID) error {

@@ -112,6 +112,7 @@ type Certificate struct {
 	NotAfter  time.Time
 	Requested time.Time
 	Delivered time.Time // first complete read of the file; zero before
+	Works     time.Time // when it was first seen to work; zero while that is not known
 	RevokedAt time.Time // zero unless revoked
 	Cause     Cause     // why it was revoked
 	Listed    int64     // number of the first CRL that says so; 0 before it is published

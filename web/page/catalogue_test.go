@@ -95,7 +95,7 @@ func TestEverySentenceIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Keys that are put together, or used by the code.
-	built := regexp.MustCompile(`^(span\..*|done\.(renamed|renewed)|audit\.(fault|field|role|bad)\..*|mail\..*|admin\.mail\.kind\..*|admin\.(concern|remedy|verdict|weeks|kind|count|state|field|bad|cause|order|outcome|act|role|check|finding|export)\..*|admin\.checks\.verdict\..*|admin\.ca\.(end|level|failed)\..*|admin\.ca\.(root|issuing)|admin\.truth\.(late|none|off)|month\.\d+|number\.thousands|date|services|lang\.name|platform\.(ios|android|windows|macos|linux|other)|thing\..*|new\.suggested.*|problem\..*\.(h1|what|do)|problem\.device|profile\.(name|about.*|identity|consent.*)|refusal\..*|bring\.denied\..*|lost\.reason|rename\.taken|handoff\.(code\.form|number\.form|h1|burnt\.h1)|staff\.nav\..*|desk\.(check|mail|purpose|reason|nocode|role|why|event)\..*|desk\.(spell|block\.done)|pickup\.(form|wrong)|pickup\.(redeemed|ended|waiting|expired|void|spent)\.(h1|text)|login\.(wrong|sso\.denied|sso\.failed|username\.empty|password\.empty))$`)
+	built := regexp.MustCompile(`^(span\..*|done\.(renamed|renewed)|audit\.(fault|field|role|bad)\..*|mail\..*|status\..*|admin\.mail\.kind\..*|admin\.(concern|remedy|verdict|weeks|kind|count|state|field|bad|cause|order|outcome|act|role|check|finding|export)\..*|admin\.checks\.verdict\..*|admin\.ca\.(end|level|failed)\..*|admin\.ca\.(root|issuing)|admin\.truth\.(late|none|off)|month\.\d+|number\.thousands|date|services|lang\.name|platform\.(ios|android|windows|macos|linux|other)|thing\..*|new\.suggested.*|problem\..*\.(h1|what|do)|problem\.device|profile\.(name|about.*|identity|consent.*)|refusal\..*|bring\.denied\..*|lost\.reason|rename\.taken|handoff\.(code\.form|number\.form|h1|burnt\.h1)|staff\.nav\..*|desk\.(check|mail|purpose|reason|nocode|role|why|event)\..*|desk\.(spell|block\.done)|pickup\.(form|wrong)|pickup\.(redeemed|ended|waiting|expired|void|spent)\.(h1|text)|login\.(wrong|sso\.denied|sso\.failed|username\.empty|password\.empty))$`)
 	for key := range readCatalogue(t, page.English) {
 		if !built.MatchString(key) && !strings.Contains(source.String(), `"`+key+`"`) {
 			t.Errorf("sentence %s is used by no page", key)
@@ -193,16 +193,16 @@ func TestPlurals(t *testing.T) {
 	r := renderer(t)
 	tests := []struct {
 		lang string
-		days int
+		used int
 		want string
 	}{
-		{page.English, 1, "Expires in 1 day"}, {page.English, 12, "Expires in 12 days"},
-		{page.German, 1, "Läuft in 1 Tag ab"}, {page.German, 12, "Läuft in 12 Tagen ab"},
-		{page.Chinese, 1, "1 天后到期"}, {"ar", 2, "ينتهي خلال يومين"}, {"ar", 5, "ينتهي خلال 5 أيام"},
+		{page.English, 1, "using 1 of 9 devices"}, {page.English, 12, "using 12 of 9 devices"},
+		{page.German, 1, "nutzen 1 von 9"}, {page.German, 12, "nutzen 12 von 9"},
+		{page.Chinese, 1, "已使用 1 台设备"}, {"ar", 2, "تستخدم جهازين من 9"}, {"ar", 5, "تستخدم 5 أجهزة من 9"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.want, func(t *testing.T) {
-			p := page.RemoveDevice{Layout: layout(tt.lang), Device: page.DeviceCard{Name: "x", Status: page.StatusExpires, DaysLeft: tt.days}}
+			p := page.Home{Layout: layout(tt.lang), Devices: cards()[:1], Used: tt.used, Limit: 9}
 			if got := text(parse(t, render(t, r, p))); !strings.Contains(got, tt.want) {
 				t.Errorf("page does not say %q", tt.want)
 			}

@@ -2,16 +2,17 @@ package page
 
 import "time"
 
-// The states of a device, as DeviceCard.Status names them. Each is shown as a
-// word with a colour, never as a colour alone.
+// The states of a device, as DeviceCard.Status names them: those of portal.State. Each is shown as a word with a colour, never as a colour alone.
 const (
-	StatusWorking      = "working"
-	StatusExpires      = "expires" // working, and DaysLeft is 30 or less
-	StatusExpired      = "expired"
-	StatusRevoked      = "revoked"
-	StatusNotInstalled = "notinstalled" // issued, the file was never fetched
-	StatusMaking       = "making"       // being issued
-	StatusBlocked      = "blocked"      // reported lost, replaced or given back
+	StatusMaking        = "making"
+	StatusNotDownloaded = "notdownloaded"
+	StatusDownloaded    = "downloaded"
+	StatusWorks         = "works"
+	StatusEndsSoon      = "endssoon"
+	StatusReplaced      = "replaced"
+	StatusBlocked       = "blocked"
+	StatusExpired       = "expired"
+	StatusNeverFetched  = "neverfetched"
 )
 
 // DeviceCard is a device as the lists show it.
@@ -22,17 +23,29 @@ type DeviceCard struct {
 	Serial   string    // of the newest certificate, hexadecimal; may be empty
 	Status   string    // one of the states
 	NotAfter time.Time // end of the certificate; zero while there is none
-	DaysLeft int       // whole days until NotAfter, used by StatusExpires
+	DaysLeft int       // whole days until NotAfter, used by StatusEndsSoon
 	Outdated bool      // it works, but names the person as they were called before
 
 	Renewable bool      // it may have its next certificate now
 	RenewFrom time.Time // from when on it may; zero where it never will
 	Former    time.Time // until when the certificate before works beside the newest; zero without
 	Arrived   bool      // the device has the newest certificate
+	Confirmed bool      // which was seen to work
 	Works     bool      // and it is in force
 	FileEnds  bool      // a new file would end the newest, which may be in use
 
 	FormerOutdated bool // the certificate before names the person as they were called before
+}
+
+// Asks reports whether its person should say whether the certificate works.
+func (d DeviceCard) Asks() bool { return d.Works && (!d.Confirmed || !d.Former.IsZero()) }
+
+// Fine reports whether there is nothing to do about the device.
+func (d DeviceCard) Fine() bool { return d.Status == StatusDownloaded || d.Status == StatusWorks }
+
+// Ended reports whether the certificate ended before its time.
+func (d DeviceCard) Ended() bool {
+	return d.Status == StatusReplaced || d.Status == StatusBlocked || d.Status == StatusNeverFetched
 }
 
 // Home is /: the person's own devices, newest first. Without any device it offers a
@@ -136,6 +149,7 @@ type Device struct {
 	Made      time.Time // when its certificate was made; zero without
 	Blocked   time.Time // when it was blocked; zero before
 	Delivered time.Time // first complete download; zero before
+	Works     time.Time // when it was first seen to work; zero before
 	PickupEnd time.Time // until when the file can be fetched; zero when that is over
 	Token     string    // idempotency token for "Get a new file"
 	Removed   bool      // the device is out of use: facts only, no buttons
@@ -156,6 +170,19 @@ type NewFile struct {
 }
 
 func (NewFile) name() string { return "newfile" }
+
+// Trouble is /devices/{id}/trouble, after its person said that it does not work: help by
+// symptom, and the helpdesk.
+type Trouble struct {
+	Layout
+	Device   DeviceCard
+	Token    string   // idempotency token for "Get a new file"
+	FromCSR  bool     // its person has the key: there is no new file
+	Limited  bool     // a phone's session, which gets no new file
+	Obstacle *Problem // why there can be no new file; nil when there can
+}
+
+func (Trouble) name() string { return "trouble" }
 
 // RemoveDevice asks before /devices/{id}/remove is posted, without any field.
 type RemoveDevice struct {

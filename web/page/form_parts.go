@@ -15,6 +15,8 @@ func (v view) NewFile(id, token string, quiet bool) newFile {
 		f.Asks = p.Device.FileEnds
 	case Device:
 		f.Asks = p.Device.FileEnds
+	case Trouble:
+		f.Asks = p.Device.FileEnds
 	case Home:
 		f.Asks = p.This != nil && p.This.FileEnds
 	}
@@ -29,7 +31,7 @@ type renewLink struct {
 
 // RenewLink gathers what the button to the page of a renewal needs.
 func (v view) RenewLink(d DeviceCard) renewLink {
-	return renewLink{ID: d.ID, Name: d.Name, Quiet: d.Status == StatusWorking && !d.Outdated}
+	return renewLink{ID: d.ID, Name: d.Name, Quiet: d.Fine() && !d.Outdated}
 }
 
 // trust is what the steps for a trust anchor need.

@@ -21,6 +21,7 @@ type Handoff struct {
 	Address string    // where the code is entered, without scheme: "certs.example.com/go"
 	QR      QR        // of the address with the code
 	Expires time.Time // end of the code
+	Device  string    // that got its certificate on the phone; empty while none has
 }
 
 func (Handoff) name() string { return "handoff" }

@@ -29,6 +29,7 @@ func handoffs(f, out page.Layout) []sample {
 		{"handoff", page.Handoff{Layout: f}},
 		{"handoff-open", open},
 		{"handoff-redeemed", page.Handoff{Layout: f, State: page.HandoffRedeemed}},
+		{"handoff-has", page.Handoff{Layout: f, State: page.HandoffRedeemed, Device: "Donaudampfschifffahrtsgesellschaftskapit"}},
 		{"handoff-burnt", page.Handoff{Layout: f, State: page.HandoffBurnt}},
 		{"handoff-over", page.Handoff{Layout: f, State: "expired"}},
 		{"go", page.Go{Layout: out}},

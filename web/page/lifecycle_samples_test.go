@@ -31,6 +31,8 @@ func lives(f page.Layout) []sample {
 	there.Arrived = true
 	asks := arrived
 	asks.FileEnds, asks.Works = true, true
+	unsure := cards()[1]
+	unsure.Works, unsure.Status = true, page.StatusDownloaded
 	installAsks := there
 	installAsks.Device = asks
 	reason := []page.FieldError{{Field: "reason", Key: page.ErrReason}}
@@ -65,6 +67,10 @@ func lives(f page.Layout) []sample {
 		{"home-this-barred", page.Home{Layout: f, Platform: page.IOS, This: &expired, Used: 1, Limit: 5, Mobile: true, Obstacle: obstacle(page.Protected)}},
 		{"known", page.KnownDevice{Layout: f, Device: wide}},
 		{"known-early", page.KnownDevice{Layout: f, Device: working}},
+		{"trouble", page.Trouble{Layout: f, Device: asks, Token: "tok-8"}},
+		{"trouble-phone", page.Trouble{Layout: f, Device: cards()[0], Limited: true}},
+		{"trouble-barred", page.Trouble{Layout: f, Device: d, Obstacle: obstacle(page.Locked)}},
+		{"device-asks-first", page.Device{Layout: f, Device: unsure, Created: noon(), Made: noon(), Delivered: noon(), Works: noon(), Token: "tok-8"}},
 		{"newfile", page.NewFile{Layout: f, Device: asks, Fetched: noon(), Token: "tok-8"}},
 		{"device-asks", page.Device{Layout: f, Device: asks, Created: noon(), Made: noon(), Delivered: noon(), Token: "tok-8"}},
 		{"install-asks", installAsks},

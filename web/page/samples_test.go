@@ -33,10 +33,10 @@ func layout(lang string) page.Layout {
 
 func cards() []page.DeviceCard {
 	return []page.DeviceCard{
-		{ID: "d1", Name: "Li Wei’s iPhone", Platform: page.IOS, Serial: "4fa29b0c11d27e88a0b1c2d3e4f50617", Status: page.StatusWorking, NotAfter: noon().AddDate(1, 0, 0), DaysLeft: 365},
-		{ID: "d2", Name: "Work tablet", Platform: page.Android, Serial: "0b12", Status: page.StatusExpires, NotAfter: noon().AddDate(0, 0, 12), DaysLeft: 12},
-		{ID: "d3", Name: "Büro-Laptop Flügel C", Platform: page.Windows, Serial: "0c13", Status: page.StatusNotInstalled, NotAfter: noon().AddDate(1, 0, 0), DaysLeft: 365},
-		{ID: "d4", Name: "MacBook", Platform: page.MacOS, Serial: "0d14", Status: page.StatusRevoked, NotAfter: noon().AddDate(0, 4, 0), DaysLeft: 120},
+		{ID: "d1", Name: "Li Wei’s iPhone", Platform: page.IOS, Serial: "4fa29b0c11d27e88a0b1c2d3e4f50617", Status: page.StatusWorks, NotAfter: noon().AddDate(1, 0, 0), DaysLeft: 365},
+		{ID: "d2", Name: "Work tablet", Platform: page.Android, Serial: "0b12", Status: page.StatusEndsSoon, NotAfter: noon().AddDate(0, 0, 12), DaysLeft: 12},
+		{ID: "d3", Name: "Büro-Laptop Flügel C", Platform: page.Windows, Serial: "0c13", Status: page.StatusNotDownloaded, NotAfter: noon().AddDate(1, 0, 0), DaysLeft: 365},
+		{ID: "d4", Name: "MacBook", Platform: page.MacOS, Serial: "0d14", Status: page.StatusReplaced, NotAfter: noon().AddDate(0, 4, 0), DaysLeft: 120},
 		{ID: "d5", Name: "Linux", Platform: page.Linux, Status: page.StatusMaking},
 	}
 }
@@ -250,6 +250,7 @@ func minimal(lang string) []sample {
 		{"quota", page.Quota{Layout: f}},
 		{"renew", page.Renew{Layout: f}},
 		{"newfile", page.NewFile{Layout: f}},
+		{"trouble", page.Trouble{Layout: f}},
 		{"known", page.KnownDevice{Layout: f}},
 		{"home-this", page.Home{Layout: f, This: &page.DeviceCard{ID: "a"}}},
 		{"renew-brought", page.Renew{Layout: f, FromCSR: true}},

@@ -76,6 +76,22 @@ func (v view) Platform(platform string) (words, error) {
 	return v.phrase("platform.other")
 }
 
+// StateKey is the key of the word for a state, or for a filter that means several states.
+func (v view) StateKey(state string) string {
+	switch state {
+	case "pending":
+		state = StatusMaking
+	case "expiring":
+		state = StatusEndsSoon
+	}
+	for _, key := range []string{"status." + state, "admin.state." + state} {
+		if v.r.words.Has(key) {
+			return key
+		}
+	}
+	return "status.making"
+}
+
 // Services is what a certificate opens: the page's words, the company's, or the
 // catalogue's.
 func (v view) Services() (words, error) {

@@ -70,12 +70,14 @@ func TestHandoff(t *testing.T) {
 	if got, want := phone.path(), "/new"; got != want {
 		t.Fatalf("after the number at %s, want %s:\n%s", got, want, phone.text("main"))
 	}
+	desktop.awaitHeading("Your phone is connected")
+	name := phone.attribute(`input[name="name"]`, "value")
 	phone.press("main form .btn")
 	password := strings.Join(strings.Fields(phone.text("#install-password")), "")
 	file, _ := phone.download("#download")
 	checkFile(t, d, file, password)
 
-	desktop.awaitHeading("Your phone is connected")
+	desktop.awaitHeading(name + " has its certificate")
 	desktop.open(d.https + "/")
 	if got := desktop.attribute("[data-device]", "data-device"); got == "" {
 		t.Error("the phone is not among the devices on the desktop")
