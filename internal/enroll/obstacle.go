@@ -24,8 +24,10 @@ func (r *Registrar) Obstacle(ctx context.Context, id portal.PersonID, device por
 }
 
 func (r *Registrar) obstacle(ctx context.Context, id portal.PersonID, device portal.DeviceID) error {
-	asked, cancel := context.WithTimeout(ctx, obstacleWithin)
+	// Canceled and not timed out: that a page did not wait says nothing about the server.
+	asked, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer time.AfterFunc(obstacleWithin, cancel).Stop()
 	person, directoryErr := r.judged(asked, id)
 	if refused(directoryErr) {
 		return directoryErr
