@@ -69,7 +69,7 @@ func TestAdministrator(t *testing.T) {
 	phone := openTab(t, look{agent: androidUA})
 	phone.signIn(d, d.person("employee"))
 	for i := range 2 {
-		phone.open(d.https + "/new")
+		phone.open(d.https + "/new?p=android")
 		phone.fill(`input[name="name"]`, fmt.Sprint("Phone ", i+1))
 		phone.press("main form .btn")
 	}
