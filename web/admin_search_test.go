@@ -75,7 +75,7 @@ func TestListsAreSorted(t *testing.T) {
 	if got := b.get("/admin/devices?sort=device"); got.status != 200 || got.link("Device ▲") != "/admin/devices?sort=-device" {
 		t.Errorf("devices: got %d: %s", got.status, got.link("Device ▲"))
 	}
-	if got := b.get("/admin/certificates?status=working"); got.link("Blocked") != "/admin/certificates?status=revoked" {
+	if got := b.get("/admin/certificates?status=working"); got.link("Blocked") != "/admin/certificates?status=blocked" {
 		t.Errorf("no other status can be chosen: %q", got.link("Blocked"))
 	}
 }
