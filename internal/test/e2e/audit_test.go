@@ -34,7 +34,6 @@ func TestAuditLog(t *testing.T) {
 	d := startDemo(t)
 	b := openTab(t, look{agent: windowsUA, width: 1280})
 	b.signIn(d, d.person("auditor"))
-	b.press("header .desk")
 	b.open(d.https + "/admin/audit")
 	if got := b.text("h1"); got != "Audit log" {
 		t.Fatalf("the page is %q", got)
