@@ -137,13 +137,22 @@ func TestAuditLogFindsByPartOfAName(t *testing.T) {
 	t.Parallel()
 	p := newStaffPortal(t, 0)
 	p.add("annika", "Annika Muster", "Annika")
-	for _, login := range []string{"anna", "annika"} {
+	p.add("trick", "Operator Huber", "Olga")
+	for _, login := range []string{"anna", "annika", "trick"} {
 		p.signedIn(login, iPhone).enrol("Phone", "ios")
 	}
 	b := p.signedIn("aud", linux)
 	got := b.get("/admin/audit?person=annik&action=certificate.issued")
 	if rows := strings.Count(string(got.body), "data-seq="); rows != 1 || !strings.Contains(got.text(), "Annika Muster") {
 		t.Errorf("part of one name: got %d rows: %s", rows, got.text())
+	}
+	if !strings.Contains(got.text(), "Whose: Annika Muster ×") {
+		t.Errorf("the chip does not say who was found: %s", got.text())
+	}
+	// What the command line did is not what a person of that name did.
+	got = b.get("/admin/audit?actor=operator&action=certificate.issued")
+	if rows := strings.Count(string(got.body), "data-seq="); rows != 0 {
+		t.Errorf("of the command line: got %d rows: %s", rows, got.text())
 	}
 	got = b.get("/admin/audit?person=muster&action=certificate.issued")
 	which := got.link("Anna Muster")

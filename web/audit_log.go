@@ -85,7 +85,7 @@ func (s auditPages) showAudit(w http.ResponseWriter, r *http.Request) error {
 	if before != math.MaxInt64 {
 		p.First = auditAddress(typed, math.MaxInt64)
 	}
-	q, p.Which, err = s.resolvePeople(r.Context(), q, typed)
+	q, p.Which, err = s.resolvePeople(r.Context(), q, typed, &p)
 	if err != nil {
 		return err
 	}
@@ -111,9 +111,9 @@ const maxWhich = 20
 
 // resolvePeople replaces names of people by ids: the log has ids only. Where a part of a
 // name finds several people, it returns the addresses of the log of each.
-func (s auditPages) resolvePeople(ctx context.Context, q audit.Query, typed url.Values) (audit.Query, []page.AuditWhich, error) {
+func (s auditPages) resolvePeople(ctx context.Context, q audit.Query, typed url.Values, p *page.AuditLog) (audit.Query, []page.AuditWhich, error) {
 	for field, into := range map[string]*string{"person": &q.Person, "actor": &q.Actor} {
-		if *into == "" {
+		if *into == "" || portal.NoPerson(*into) {
 			continue
 		}
 		id, err := s.store.PersonNamed(ctx, *into)
@@ -130,12 +130,29 @@ func (s auditPages) resolvePeople(ctx context.Context, q audit.Query, typed url.
 			return q, nil, err
 		case len(ids) == 1:
 			*into = string(ids[0])
+			if err := s.nameChip(ctx, p, field, ids[0]); err != nil {
+				return q, nil, err
+			}
 		case len(ids) > 1:
 			which, err := s.whichOf(ctx, field, ids, typed)
 			return q, which, err
 		} // else it is an id
 	}
 	return q, nil, nil
+}
+
+// nameChip shows in the chip of a field who was found by a part of a name.
+func (s auditPages) nameChip(ctx context.Context, p *page.AuditLog, field string, id portal.PersonID) error {
+	names, err := s.store.PersonNames(ctx, []portal.PersonID{id})
+	if err != nil {
+		return err
+	}
+	for i := range p.Chips {
+		if chip := &p.Chips[i]; chip.Key == field && names[id] != "" {
+			chip.Value = names[id]
+		}
+	}
+	return nil
 }
 
 // peopleCalled lists the people that a text may mean: the one with that id, or those of

@@ -200,6 +200,9 @@ func TestOtherSession(t *testing.T) {
 		}
 	}
 	see("at once", elsewhere, over)
+	if got := p.signedIn("anna", linux).get(device + "/install"); !strings.Contains(got.text(), "If that was not you") || got.link("Remove Anna's iPhone") == "" {
+		t.Errorf("no way to end what was fetched elsewhere: %s", got.text())
+	}
 	p.clock.Advance(enroll.PasswordLife - time.Minute)
 	see("while the password shows there", elsewhere, over)
 	p.clock.Advance(time.Minute)

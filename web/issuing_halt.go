@@ -128,10 +128,10 @@ func verdictOf(results []admin.CheckResult) page.AdminVerdict {
 	v := admin.VerdictOf(results)
 	line := page.AdminVerdict{State: string(portal.FindingOK), Count: v.Total, At: v.At}
 	switch {
-	case v.At.IsZero():
-		line.State = "never"
 	case v.Failed > 0:
 		line.State, line.Count = string(portal.FindingFailed), v.Failed
+	case v.At.IsZero():
+		line.State = "never"
 	case v.Warned > 0:
 		line.State, line.Count = string(portal.FindingWarning), v.Warned
 	}

@@ -33,6 +33,9 @@ const system = "system"
 // operatorID is the actor of commands that are run on the portal's machine.
 const operatorID = "operator"
 
+// NoPerson reports whether an actor in the audit log is the portal or its command line.
+func NoPerson(actor string) bool { return actor == system || actor == operatorID }
+
 // Operator is the actor of commands that are run on the portal's machine. It has the
 // rights of an administrator: that account can read the database and the CA's key
 // anyway.

@@ -36,11 +36,18 @@ func (p AdminOverview) Verdict() string {
 			return "bad"
 		}
 	}
-	if len(p.Alerts) > 0 || p.Failing > 0 {
+	switch {
+	case len(p.Alerts) > 0 || p.Failing > 0:
 		return "warn"
+	case p.Checked.IsZero() || p.Looked.Sub(p.Checked) > checksStale:
+		return "unknown"
 	}
 	return "fine"
 }
+
+// checksStale is the age from which on the results of the health checks, which run every
+// hour, say nothing about now.
+const checksStale = 2 * time.Hour
 
 // Matters is how many things the verdict counts.
 func (p AdminOverview) Matters() int { return len(p.Alerts) + p.Failing }

@@ -45,7 +45,7 @@ func TestHelpdesk(t *testing.T) {
 
 	phone := openTab(t, look{agent: androidUA})
 	phone.open(d.https + "/login")
-	phone.press(`a[href="/pickup"]`)
+	phone.press(`a[href="/login?next=%2Fpickup"]`)
 	employee := d.person("employee")
 	phone.fill(`input[name="username"]`, employee.Username)
 	phone.fill(`input[name="password"]`, employee.Password)
