@@ -133,7 +133,9 @@ func (db BulkRevocations) BulkItems(ctx context.Context, id string, after, limit
 	return items, nil
 }
 
-// AddBulkItems adds certificates to a bulk revocation and advances its cursor.
+// AddBulkItems adds certificates to a bulk revocation, and what these superseded, and
+// advances its cursor. The former is counted whatever cause follows: a device that loses
+// its certificate must not go on with the one before.
 // portal.ErrConflict says that it gathers from another cursor by now, or not at all.
 func (db BulkRevocations) AddBulkItems(ctx context.Context, id string, from admin.Cursor, serials []ca.Serial, next admin.Cursor) error {
 	return db.writeWithin(ctx, workWithin, "gathering", func(ctx context.Context, t *tx) error {
@@ -147,7 +149,11 @@ func (db BulkRevocations) AddBulkItems(ctx context.Context, id string, from admi
 		if next == (admin.Cursor{}) {
 			o.State = admin.Draft
 		}
-		if o.Items, err = t.addItems(ctx, id, o.Items, serials); err != nil {
+		all, err := t.eachWithFormer(ctx, serials)
+		if err != nil {
+			return err
+		}
+		if o.Items, err = t.addItems(ctx, id, o.Items, all); err != nil {
 			return err
 		}
 		mac := bulkMAC(t.secret, o)

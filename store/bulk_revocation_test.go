@@ -206,3 +206,36 @@ func TestA11_ParallelRevocationsStayBelowSecondPerson(t *testing.T) {
 		testkit.Equal(t, "counted later", testkit.Must(db.EndedAlone(t.Context(), alone))(t), 0)
 	})
 }
+
+// TestA11_BulkRevocationEndsTheFormer gathers the newest certificates of devices whose
+// earlier ones still work: these are counted, proven and end too.
+func TestA11_BulkRevocationEndsTheFormer(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		var newest []ca.Serial
+		var all []fixture.Enrolment
+		for _, person := range []portal.PersonID{anna, "ben"} {
+			old := fetched(t, db, fixture.NewEnrolment(t, person, "iPhone").Issue(t, db))
+			next := renewal(t, old, late(old)).Issue(t, db)
+			testkit.Equal(t, "former", certificate(t, db, old).Status, portal.Superseded)
+			newest, all = append(newest, next.Serial()), append(all, next, old)
+		}
+		other := fixture.NewEnrolment(t, "cleo", "iPhone").Issue(t, db)
+		order(t, db, "o1", newest)
+		o := testkit.Must(db.Bulk(t.Context(), "o1"))(t)
+		testkit.Equal(t, "counted", o.Items, len(all))
+		alone := enroll.Alone{Person: "ada", Since: testkit.Noon.Add(-time.Hour), Most: 1}
+		testkit.Equal(t, "counted for the second person", testkit.Must(db.EndedAlone(t.Context(), alone))(t), len(all))
+
+		testkit.Equal(t, "ended", testkit.Must(runAll(db, "o1", 3))(t), len(all))
+		items := testkit.Must(db.BulkItems(t.Context(), "o1", 0, 50, testkit.Noon))(t)
+		if len(items) != len(all) {
+			t.Fatalf("listed: got %d, want %d", len(items), len(all))
+		}
+		for i, e := range all {
+			testkit.Equal(t, "listed in order", items[i].Serial, e.Serial())
+			testkit.Equal(t, "outcome", items[i].Outcome, admin.ItemRevoked)
+			testkit.Equal(t, "status", certificate(t, db, e).Status, portal.Revoked)
+		}
+		testkit.Equal(t, "of another device", certificate(t, db, other).Status, portal.Issued)
+	})
+}

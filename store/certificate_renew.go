@@ -205,11 +205,9 @@ func (t *tx) supersedeOne(ctx context.Context, h held, c enroll.Completion, base
 
 // restore issues again what a certificate superseded that was never delivered.
 func (t *tx) restore(ctx context.Context, lost ca.Serial, base audit.Entry) ([]audit.Entry, error) {
-	var waiting []ca.Serial
-	err := t.All(ctx, "SELECT serial FROM certificates WHERE superseded_by = $1 AND status = 'superseded' ORDER BY serial",
-		[]any{lost.String()}, func(rows *sql.Rows) error { return scanSerial(rows, &waiting) })
+	waiting, err := t.supersededBy(ctx, lost)
 	if err != nil {
-		return nil, fmt.Errorf("finding what %s superseded: %w", lost, err)
+		return nil, err
 	}
 	var entries []audit.Entry
 	for _, serial := range waiting {

@@ -102,18 +102,34 @@ func (t *tx) wipePickups(ctx context.Context, r enroll.Revocation) error {
 // loses its certificate must not go on with the one before. When the newer one was
 // only never delivered, or was replaced, the former stays.
 func (t *tx) withFormer(ctx context.Context, r enroll.Revocation) ([]ca.Serial, error) {
-	all := slices.Clone(r.Serials)
 	if slices.Contains([]portal.Cause{portal.Undelivered, portal.Abandoned, portal.Replaced}, r.Cause) {
-		return all, nil
+		return r.Serials, nil
 	}
-	for _, serial := range r.Serials {
-		err := t.All(ctx, "SELECT serial FROM certificates WHERE superseded_by = $1 AND status = 'superseded'",
-			[]any{serial.String()}, func(rows *sql.Rows) error { return scanSerial(rows, &all) })
+	return t.eachWithFormer(ctx, r.Serials)
+}
+
+// eachWithFormer lists serials, each with what it superseded behind it.
+func (t *tx) eachWithFormer(ctx context.Context, serials []ca.Serial) ([]ca.Serial, error) {
+	var all []ca.Serial
+	for _, serial := range serials {
+		former, err := t.supersededBy(ctx, serial)
 		if err != nil {
-			return nil, fmt.Errorf("finding what %s superseded: %w", serial, err)
+			return nil, err
 		}
+		all = append(append(all, serial), former...)
 	}
 	return all, nil
+}
+
+// supersededBy lists what a certificate superseded and what has not ended yet.
+func (t *tx) supersededBy(ctx context.Context, serial ca.Serial) ([]ca.Serial, error) {
+	var former []ca.Serial
+	err := t.All(ctx, "SELECT serial FROM certificates WHERE superseded_by = $1 AND status = 'superseded' ORDER BY serial",
+		[]any{serial.String()}, func(rows *sql.Rows) error { return scanSerial(rows, &former) })
+	if err != nil {
+		return nil, fmt.Errorf("finding what %s superseded: %w", serial, err)
+	}
+	return former, nil
 }
 
 // closePerson ends what could give a person more certificates, and returns the

@@ -76,9 +76,10 @@ type Store interface {
 	// limit.
 	BulkItems(ctx context.Context, id string, after, limit int, now time.Time) ([]BulkItem, error)
 
-	// AddBulkItems adds certificates and moves the cursor from one place to the next;
-	// with a zero next cursor the bulk revocation becomes a draft. It returns
-	// portal.ErrConflict when another replica moved the cursor first.
+	// AddBulkItems adds certificates, each with the superseded ones of the same device,
+	// and moves the cursor from one place to the next; with a zero next cursor the bulk
+	// revocation becomes a draft. It returns portal.ErrConflict when another replica moved
+	// the cursor first.
 	AddBulkItems(ctx context.Context, id string, from Cursor, serials []ca.Serial, next Cursor) error
 
 	// EndedAlone counts the certificates that one administrator ended since a moment, and
