@@ -80,7 +80,11 @@ func (l *LDAP) checkGroups(ctx context.Context, r *report) {
 	}
 	for _, s := range settings {
 		for _, group := range s.groups {
-			l.checkGroup(ctx, r, "directory.groups."+s.name, group, s.state)
+			state := s.state
+			if l.c.formOf(group) == groupByName { // a free name can be taken
+				state = portal.FindingFailed
+			}
+			l.checkGroup(ctx, r, "directory.groups."+s.name, group, state)
 		}
 	}
 	if len(l.c.Roles[portal.Admin]) == 0 {
@@ -140,6 +144,8 @@ func (l *LDAP) checkGroup(ctx context.Context, r *report, what, group string, ab
 	}
 	found, err := l.group(ctx, group)
 	switch byName := l.c.formOf(group) == groupByName; {
+	case errors.Is(err, errNoGroup) && found.taken:
+		r.add(what, portal.FindingFailed, "The group %q was %s, and now %s has its name. Write the SID of the one that is meant.", group, found.pinned, found.dn)
 	case errors.Is(err, errNoGroup) && found.several:
 		r.add(what, absent, "There are several groups %q. Write the distinguished name of the one that is meant.", group)
 	case errors.Is(err, errNoGroup) && byName:
@@ -150,6 +156,9 @@ func (l *LDAP) checkGroup(ctx context.Context, r *report, what, group string, ab
 		r.add(what, portal.FindingFailed, "Looking up the group %q: %v.", group, err)
 	case l.c.Kind == PlainLDAP:
 		r.add(what, portal.FindingOK, "The group %q is %s.", group, found.dn)
+	case byName && what != "directory.groups.enroll":
+		r.add(what, portal.FindingWarning, "The group %q is %s, %s. Write the SID in place of the name: "+
+			"the name of a group that is deleted or renamed can be taken by another account.", group, found.dn, found.key)
 	case byName:
 		r.add(what, portal.FindingOK, "The group %q is %s, %s. The SID in place of the name would survive a renaming.", group, found.dn, found.key)
 	default:

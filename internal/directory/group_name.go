@@ -58,7 +58,8 @@ func (c *LDAPConfig) checkGroup(group string) error {
 
 // groupNameMatch is the attribute by which a group is found by name. In Active Directory
 // that is the login name, which is unique in a domain: an account that may create groups in
-// some part of it cannot take the name of another one. In plain LDAP it is cn.
+// some part of it cannot take the name of another one, but that of a group which is gone
+// (see knownGroup.pin). In plain LDAP it is cn, which is unique in one parent only.
 func (l *LDAP) groupNameMatch(name string) attributeMatch {
 	if l.c.Kind == ActiveDirectory {
 		return attributeMatch{attribute: l.d.a.Login, value: name}

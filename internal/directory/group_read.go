@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,6 +49,8 @@ type groupCache struct {
 type knownGroup struct {
 	key, dn string // key is empty when there is no such group, or several
 	several bool
+	pinned  string // key of the first group that was found under the name; Active Directory only
+	taken   bool   // another group has the name now
 	until   time.Time
 	logged  time.Time
 }
@@ -75,16 +78,20 @@ func (l *LDAP) group(ctx context.Context, name string) (knownGroup, error) {
 	if err != nil {
 		return knownGroup{}, err
 	}
+	l.groups.mu.Lock()
+	defer l.groups.mu.Unlock()
+	known = l.groups.known[name]
+	if l.c.Kind == ActiveDirectory && l.c.formOf(name) == groupByName {
+		found.pin(known.pinned)
+	}
 	found.logged, found.until = known.logged, now.Add(groupTime)
 	if found.key == "" {
 		found.until = now.Add(noGroupTime)
-		if now.Sub(found.logged) >= groupTime {
+		if now.Sub(found.logged) >= groupTime || (found.taken && !known.taken) {
 			found.logged = now
 			l.c.Log.Error("a configured group cannot be used", "group", name, "err", found.err(name))
 		}
 	}
-	l.groups.mu.Lock()
-	defer l.groups.mu.Unlock()
 	if l.groups.known == nil {
 		l.groups.known = map[string]knownGroup{}
 	}
@@ -92,9 +99,21 @@ func (l *LDAP) group(ctx context.Context, name string) (knownGroup, error) {
 	return found, found.err(name)
 }
 
+// pin refuses another group than the first one that was found under the name, whose SID is
+// given: an account that may create groups can take the name of a group that is deleted or
+// renamed.
+func (g *knownGroup) pin(first string) {
+	g.pinned = cmp.Or(first, g.key)
+	if g.key != g.pinned && g.key != "" {
+		g.key, g.taken = "", true
+	}
+}
+
 // err is why the group cannot be used. It wraps errNoGroup.
 func (g knownGroup) err(name string) error {
 	switch {
+	case g.taken:
+		return fmt.Errorf("group %q: %w as before: its SID was %s, and now %s has its name; write the SID of the one that is meant", name, errNoGroup, g.pinned, g.dn)
 	case g.several:
 		return fmt.Errorf("group %q: %w of this name alone: there are several", name, errNoGroup)
 	case g.key == "":

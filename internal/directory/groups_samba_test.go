@@ -1,10 +1,13 @@
 package directory_test
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"certportal/internal/directory"
 	"certportal/internal/portal"
@@ -74,8 +77,18 @@ func TestSambaRolesAndGroups(t *testing.T) {
 	})
 }
 
+func allFindings(t *testing.T, c directory.LDAPConfig) string {
+	t.Helper()
+	var all strings.Builder
+	for _, f := range openLDAP(t, c).Check(t.Context()) {
+		fmt.Fprintln(&all, f.State, f.What, f.Text)
+	}
+	return all.String()
+}
+
 // TestSambaGroupsByName configures groups by their login name. An account that may create
-// groups cannot take the name of another group: the domain refuses it.
+// groups cannot take the name of another group: the domain refuses it. It can take a free
+// name, which the findings say.
 func TestSambaGroupsByName(t *testing.T) {
 	t.Parallel()
 	dc := samba.Lease(t)
@@ -95,20 +108,19 @@ func TestSambaGroupsByName(t *testing.T) {
 	config := domain(dc)
 	config.Base = "CN=Users," + samba.Base
 	change(&config)
-	config.Roles[portal.Helpdesk] = []string{"Shown otherwise", "Phones Sud"}
-	var all strings.Builder
-	for _, f := range openLDAP(t, config).Check(t.Context()) {
-		fmt.Fprintln(&all, f.State, f.What, f.Text)
-	}
+	config.Roles[portal.Helpdesk], config.Protected = []string{"Shown otherwise", "Phones Sud"}, []string{"portal admins"}
+	all := allFindings(t, config)
 	for _, want := range []string{
-		"ok directory.groups.admin The group \"portal admins\" is " + admins.DN + ", " + admins.SID,
+		"warning directory.groups.admin The group \"portal admins\" is " + admins.DN + ", " + admins.SID + ". Write the SID in place of the name: " +
+			"the name of a group that is deleted or renamed can be taken by another account.",
+		"warning directory.groups.protected The group \"portal admins\" is " + admins.DN + ", " + admins.SID + ". Write the SID",
 		"ok directory.groups.enroll The group \"Phones Süd\" is CN=Shown otherwise,CN=Users," + samba.Base,
-		"warning directory.groups.auditor There is no group \"Not There\"",
-		"warning directory.groups.helpdesk There is no group \"Shown otherwise\" by login name. Is CN=Shown otherwise,CN=Users," + samba.Base + " meant? Then write " + phones.SID,
-		"warning directory.groups.helpdesk There is no group \"Phones Sud\"",
+		"failed directory.groups.auditor There is no group \"Not There\"",
+		"failed directory.groups.helpdesk There is no group \"Shown otherwise\" by login name. Is CN=Shown otherwise,CN=Users," + samba.Base + " meant? Then write " + phones.SID,
+		"failed directory.groups.helpdesk There is no group \"Phones Sud\"",
 	} {
-		if !strings.Contains(all.String(), want) {
-			t.Errorf("findings do not say %q:\n%s", want, all.String())
+		if !strings.Contains(all, want) {
+			t.Errorf("findings do not say %q:\n%s", want, all)
 		}
 	}
 	for _, enroll := range []string{"Not There", "Phones Sud"} {
@@ -117,4 +129,42 @@ func TestSambaGroupsByName(t *testing.T) {
 			t.Errorf("with the group %q bob may enrol: %+v", enroll, p)
 		}
 	}
+}
+
+// TestA3_SambaTakenGroupName: the group of a role is renamed, and another account makes one
+// of the old name. Its members get no role, everybody can still sign in, and the log says it.
+func TestA3_SambaTakenGroupName(t *testing.T) {
+	t.Parallel()
+	dc := samba.Lease(t)
+	admins := dc.AddGroup(t, "Portal Admins")
+	anna, mallory := dc.AddUser(t, samba.User{Login: "anna"}), dc.AddUser(t, samba.User{Login: "mallory"})
+	dc.AddMember(t, admins.DN, anna.DN)
+	var log bytes.Buffer
+	fx := newFixtureOver(t, dc, func(c *directory.LDAPConfig) {
+		c.Roles = map[portal.Role][]string{portal.Admin: {"Portal Admins"}}
+		c.Log = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	fx.wantRoles(t, anna, []portal.Role{portal.Admin}, true)
+
+	dc.Modify(t, admins.DN, map[string][]string{"sAMAccountName": {"Old Admins"}})
+	old := dc.Rename(t, admins.DN, "Old Admins")
+	fx.ahead.Add(int64(11 * time.Minute)) // what is known of a group is used for 10
+	fx.wantRoles(t, anna, nil, true)
+	taker := dc.AddGroup(t, "Portal Admins")
+	dc.AddMember(t, taker.DN, mallory.DN)
+	fx.ahead.Add(int64(2 * time.Minute)) // and its absence for one
+	fx.wantRoles(t, mallory, nil, true)
+	fx.wantRoles(t, anna, nil, true)
+	if want := "its SID was " + admins.SID + ", and now " + taker.DN + " has its name"; !strings.Contains(log.String(), want) {
+		t.Errorf("the log does not say %q:\n%s", want, log.String())
+	}
+	if got := worst(fx.people.Check(t.Context())); !strings.Contains(got, "failed directory.groups.admin: The group \"Portal Admins\" was "+admins.SID) {
+		t.Errorf("findings do not name the taken name:\n%s", got)
+	}
+
+	dc.Delete(t, taker.DN)
+	dc.Modify(t, old, map[string][]string{"sAMAccountName": {"Portal Admins"}})
+	fx.ahead.Add(int64(2 * time.Minute))
+	fx.wantRoles(t, mallory, nil, true)
+	fx.wantRoles(t, anna, []portal.Role{portal.Admin}, true)
 }

@@ -43,15 +43,15 @@ func TestSlapdGroups(t *testing.T) {
 	}
 }
 
-// TestSlapdGroupsByName configures groups by cn. A name that two entries have means neither.
+// TestSlapdGroupsByName configures the groups that may enrol by cn. A name that two entries
+// have means neither.
 func TestSlapdGroupsByName(t *testing.T) {
 	s := slapd.Start(t)
 	anna := s.AddPerson(t, slapd.Person{Login: "anna", Mail: "anna@example.test"})
-	s.AddGroup(t, "phones", anna)
-	s.AddGroup(t, "watched", anna)
+	phones, watched := s.AddGroup(t, "phones", anna), s.AddGroup(t, "watched", anna)
 	people := openPlain(t, s, func(c *directory.LDAPConfig) {
-		c.Roles = map[portal.Role][]string{portal.Helpdesk: {"Phones"}, portal.Admin: {"anna"}}
-		c.Enroll, c.Protected = []string{"phones"}, []string{"watched"}
+		c.Roles = map[portal.Role][]string{portal.Helpdesk: {phones}}
+		c.Enroll, c.Protected = []string{"Phones"}, []string{watched}
 	})
 	p, err := people.Authenticate(t.Context(), "anna", slapd.Password)
 	if err != nil || !slices.Equal(p.Roles, []portal.Role{portal.Helpdesk}) || !p.MayEnroll || !p.Protected {
@@ -60,6 +60,37 @@ func TestSlapdGroupsByName(t *testing.T) {
 	protected, err := people.Protected(t.Context())
 	if err != nil || !protected[p.ID] {
 		t.Errorf("protected people %v, %v, want anna", protected, err)
+	}
+
+	second := s.AddGroup(t, "second", anna)
+	s.Modify(t, second, map[string][]string{"cn": {"second", "phones"}})
+	again := openPlain(t, s, func(c *directory.LDAPConfig) { c.Enroll = []string{"phones"} })
+	if p, err := again.Person(t.Context(), p.ID); err == nil {
+		t.Errorf("with two groups of the name anna may enrol: %+v", p)
+	}
+}
+
+// TestA3_SlapdRoleByName: a delegated administrator of one unit can add a second group of
+// any cn there, so no role and no protection is given by name.
+func TestA3_SlapdRoleByName(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*directory.LDAPConfig){
+		"admin":    func(c *directory.LDAPConfig) { c.Roles = map[portal.Role][]string{portal.Admin: {"PortalAdmins"}} },
+		"helpdesk": func(c *directory.LDAPConfig) { c.Roles = map[portal.Role][]string{portal.Helpdesk: {"PortalAdmins"}} },
+		"auditor":  func(c *directory.LDAPConfig) { c.Roles = map[portal.Role][]string{portal.Auditor: {"PortalAdmins"}} },
+		"protected": func(c *directory.LDAPConfig) {
+			c.Enroll, c.Protected = []string{"PortalAdmins"}, []string{"PortalAdmins"}
+		},
+	} {
+		c := directory.LDAPConfig{
+			Kind: directory.PlainLDAP, Servers: []string{"ldaps://ldap.example.test"}, User: "cn=reader",
+			Password: func() (string, error) { return "", nil }, Base: slapd.People, Attributes: directory.Attributes{UPN: "mail"},
+		}
+		change(&c)
+		_, err := directory.NewLDAP(c)
+		if err == nil || !strings.Contains(err.Error(), `group "PortalAdmins": write its distinguished name, in quotes: 'cn=`) {
+			t.Errorf("%s by name: %v, want a refusal", name, err)
+		}
 	}
 }
 

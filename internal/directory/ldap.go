@@ -68,8 +68,8 @@ type LDAPConfig struct {
 
 	Attributes Attributes
 
-	// Groups are given by DN or by SID (PlainLDAP: by DN). With Enroll empty, all people
-	// may enrol.
+	// Groups are given by DN, by SID or by name (PlainLDAP: by DN, those of Enroll also by
+	// name). With Enroll empty, all people may enrol.
 	Roles     map[portal.Role][]string
 	Enroll    []string
 	Protected []string // besides the privileged groups of Windows (attack A3)

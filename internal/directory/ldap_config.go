@@ -116,12 +116,28 @@ func (c *LDAPConfig) checkGroups() error {
 	for _, name := range c.groupNames() {
 		errs = append(errs, c.checkGroup(name))
 	}
+	if c.Kind != PlainLDAP || errors.Join(errs...) != nil {
+		return errors.Join(errs...)
+	}
+	for _, name := range c.trustedGroups() {
+		if c.formOf(name) == groupByName {
+			errs = append(errs, fmt.Errorf("group %q: write its distinguished name, in quotes: 'cn=portal-admins,ou=groups,dc=corp,dc=example'; "+
+				"in LDAP several groups can have one name, so only enroll takes a name", name))
+		}
+	}
 	return errors.Join(errs...)
 }
 
 // groupNames returns all configured groups, sorted.
 func (c *LDAPConfig) groupNames() []string {
-	names := slices.Concat(c.Enroll, c.Protected)
+	names := slices.Concat(c.Enroll, c.trustedGroups())
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// trustedGroups returns the groups that give a role or protect, sorted.
+func (c *LDAPConfig) trustedGroups() []string {
+	names := slices.Clone(c.Protected)
 	for _, groups := range c.Roles {
 		names = append(names, groups...)
 	}
