@@ -8,6 +8,9 @@ import (
 // ad are the smallest settings of Active Directory, open for more.
 const ad = "directory: {kind: active-directory, domain: corp.example, servers: [ldaps://dc1.corp.example], user: reader@corp.example"
 
+// plain are those of plain LDAP, open for groups.
+const plain = "directory: {kind: ldap, domain: corp.example, servers: [ldaps://ldap1], user: cn=a, base: 'dc=x', attributes: {upn: mail}, groups: {"
+
 func TestPeopleSettingsRefuse(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"unknown kind", "directory: {kind: novell}", "directory.kind"},
@@ -26,6 +29,8 @@ func TestPeopleSettingsRefuse(t *testing.T) {
 		{"group of a domain", ad + ", groups: {admin: ['CORP\\Portal Admins']}}", "directory.groups.admin"},
 		{"half a group", ad + ", groups: {admin: ['CN=Portal Admins']}}", "directory.groups.admin"},
 		{"group with a star", ad + ", groups: {enroll: ['Phones*']}}", "directory.groups.enroll"},
+		{"role by name", plain + "admin: [PortalAdmins]}}", "directory.groups.admin: group \"PortalAdmins\": write its distinguished name"},
+		{"protection by name", plain + "enroll: [Phones], protected: [Phones]}}", "directory.groups.protected: group \"Phones\": write its"},
 		{"endless timeout", ad + ", timeout: 1h}", "directory.timeout"},
 		{"watch without rest", ad + ", watch: {every: 1ms}}", "directory.watch.every"},
 		{"grace below zero", ad + ", watch: {grace: -1h}}", "directory.watch.grace"},
@@ -52,6 +57,7 @@ func TestPeopleSettingsRefuse(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"the smallest": ad + "}", "of groups by name": ad + ", groups: {admin: [Domain Admins], enroll: [Phones Süd]}}",
+		"of LDAP":         plain + "enroll: [Phones], admin: ['cn=admins,dc=x']}}",
 		"of no directory": "directory: {domain: corp.example, groups: {admin: []}, watch: {every: 1m}}",
 	} {
 		if _, err := load(t, text, nil); err != nil {

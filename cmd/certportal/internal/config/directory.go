@@ -15,7 +15,7 @@ import (
 // then each list of groups, so that the error names the key.
 func (s *Settings) tryDirectory() error {
 	var errs []error
-	for _, text := range leaves(s.tryGroups(nil)) {
+	for _, text := range leaves(s.tryGroups(nil, nil)) {
 		text = "directory." + strings.TrimPrefix(text, "LDAP directory: ")
 		if settingOf(text) == "" {
 			text = "directory: " + strings.TrimPrefix(text, "directory.")
@@ -26,19 +26,21 @@ func (s *Settings) tryDirectory() error {
 		return errors.Join(errs...)
 	}
 	g := s.Directory.Groups
-	for key, groups := range map[string][]string{
-		"enroll": g.Enroll, "helpdesk": g.Helpdesk, "auditor": g.Auditor, "admin": g.Admin, "protected": g.Protected,
+	for key, err := range map[string]error{
+		"enroll": s.tryGroups(g.Enroll, nil), "protected": s.tryGroups(nil, g.Protected),
+		// The names of a role are as restricted as those of protected groups.
+		"helpdesk": s.tryGroups(nil, g.Helpdesk), "auditor": s.tryGroups(nil, g.Auditor), "admin": s.tryGroups(nil, g.Admin),
 	} {
-		for _, text := range leaves(s.tryGroups(groups)) {
+		for _, text := range leaves(err) {
 			errs = append(errs, fmt.Errorf("directory.groups.%s: %s", key, strings.TrimPrefix(text, "LDAP directory: ")))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (s *Settings) tryGroups(groups []string) error {
+func (s *Settings) tryGroups(enroll, protected []string) error {
 	c := s.LDAPConfig()
-	c.Roles, c.Enroll, c.Protected = nil, groups, nil
+	c.Roles, c.Enroll, c.Protected = nil, enroll, protected
 	c.Password = func() (string, error) { return "", nil }
 	d, err := directory.NewLDAP(c)
 	if err != nil {

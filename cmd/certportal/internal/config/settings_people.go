@@ -70,9 +70,10 @@ type DirectorySettings struct {
 	InsecureEnrollProtected bool `yaml:"insecure_enroll_protected"`
 }
 
-// GroupSettings name groups by name, by distinguished name in quotes or, with Active
-// Directory, by SID, which survives renaming: [Phones, 'CN=IT,OU=Staff,DC=corp,DC=example'].
-// "config check" prints distinguished name and SID of each. Members of members count. In
+// GroupSettings name groups by distinguished name in quotes or, with Active Directory, by
+// SID, which survives renaming: [S-1-5-21-1-2-3-1104, 'CN=IT,OU=Staff,DC=corp,DC=example'].
+// A plain name is for enroll: others can take the name of a group that is gone or, in LDAP,
+// use it too. "config check" prints distinguished name and SID of each. Members of members count. In
 // an environment variable a semicolon separates two.
 type GroupSettings struct {
 	// Groups whose members may have certificates. Default: all people.
