@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"certportal/ca"
@@ -68,6 +69,8 @@ type Registrar struct {
 	persons keyedMutex
 
 	finisher finisher
+
+	pagesAskFrom atomic.Int64 // from when on pages ask the directory, Unix nanoseconds
 }
 
 // DefaultQuota is the number of devices of a person where no setting says
