@@ -28,13 +28,18 @@ func inOrder(sort admin.Sort) func(a, b admin.Certificate) int {
 	return func(a, b admin.Certificate) int { return cmp.Compare(a.DeviceName, b.DeviceName) }
 }
 
+// statesOfLoops are those that [meant] knows. TestStatesAreFiltersToo has the others.
+func statesOfLoops() []admin.State {
+	return []admin.State{admin.Pending, admin.Expiring, admin.Expired, admin.Working, admin.Superseded, admin.Revoked}
+}
+
 // TestSortedSearch reads the pages of every order with every kind of filter: they hold
 // what loops find, in that order.
 func TestSortedSearch(t *testing.T) {
-	seeded(t, 3000, func(t *testing.T, db *database) {
+	seeded(t, 1500, func(t *testing.T, db *database) {
 		all := everything(t, db)
 		filters := []admin.Filter{{}, {From: testkit.Noon.AddDate(0, -6, 0)}, {PersonID: all[17].Person}}
-		for _, state := range admin.States() {
+		for _, state := range statesOfLoops() {
 			filters = append(filters, admin.Filter{State: state, Days: 40})
 		}
 		for _, f := range filters {
@@ -102,7 +107,7 @@ func TestSearchCountsHits(t *testing.T) {
 			{}, {Person: "schm"}, {Person: "zzz"}, {Device: "anna"}, {PersonID: all[17].Person}, {Serial: all[5].Serial.String()},
 			{Person: "k", State: admin.Working}, {From: testkit.Noon.AddDate(0, -3, 0)}, {From: testkit.Noon.AddDate(0, -6, 0), State: admin.Superseded},
 		}
-		for _, state := range admin.States() {
+		for _, state := range statesOfLoops() {
 			filters = append(filters, admin.Filter{State: state, Days: 40})
 		}
 		for _, f := range filters {

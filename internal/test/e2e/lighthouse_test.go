@@ -17,11 +17,31 @@ import (
 
 // report is the part of Lighthouse's answer that the bars speak of.
 type report struct {
-	Categories map[string]struct{ Score float64 }
+	Categories map[string]struct {
+		Score *float64 // nil when an audit of the category could not run
+	}
 	Audits     map[string]struct {
 		NumericValue float64
 		Details      struct{ Items json.RawMessage } // a list in most audits, not in all
 	}
+}
+
+// complete reports whether every audit ran. On a busy machine one sometimes cannot.
+func (r report) complete() bool {
+	for _, category := range r.Categories {
+		if category.Score == nil {
+			return false
+		}
+	}
+	return len(r.Categories) > 0
+}
+
+// score is that of a category, 0 when it has none.
+func (r report) score(category string) float64 {
+	if s := r.Categories[category].Score; s != nil {
+		return *s
+	}
+	return 0
 }
 
 // visit is a page for Lighthouse, with the cookies of who is signed in.
@@ -81,7 +101,7 @@ func holdAgainstBars(t *testing.T, d *demo, visits []visit) {
 		t.Run(v.name, func(t *testing.T) {
 			r := lighthouse(t, tool, d.https+v.path, v.cookie, 3)
 			for _, category := range []string{"accessibility", "best-practices"} {
-				if got := r.Categories[category].Score; got < 1 {
+				if got := r.score(category); got < 1 {
 					t.Errorf("%s %.2f, want 1", category, got)
 				}
 			}
@@ -100,7 +120,7 @@ func holdAgainstBars(t *testing.T, d *demo, visits []visit) {
 			}
 			t.Logf("%.0f bytes, %d requests, LCP %.0f ms, TBT %.0f ms, performance %.2f",
 				r.Audits["total-byte-weight"].NumericValue, len(requests), r.Audits["largest-contentful-paint"].NumericValue,
-				r.Audits["total-blocking-time"].NumericValue, r.Categories["performance"].Score)
+				r.Audits["total-blocking-time"].NumericValue, r.score("performance"))
 			if testkit.Times(t, 1) > 1 {
 				performanceOfFive(t, tool, d.https+v.path, v.cookie)
 			}
@@ -112,7 +132,7 @@ func performanceOfFive(t *testing.T, tool, address, cookie string) {
 	t.Helper()
 	var scores []float64
 	for range 5 {
-		scores = append(scores, lighthouse(t, tool, address, cookie, 3).Categories["performance"].Score)
+		scores = append(scores, lighthouse(t, tool, address, cookie, 3).score("performance"))
 	}
 	slices.Sort(scores)
 	if got, want := scores[2], 0.98; got < want {
@@ -151,6 +171,10 @@ func lighthouse(t *testing.T, tool, address, cookie string, tries int) report {
 	var r report
 	if err := json.Unmarshal(content, &r); err != nil {
 		t.Fatal(err)
+	}
+	if !r.complete() && tries > 1 {
+		t.Log("lighthouse: not every audit ran")
+		return lighthouse(t, tool, address, cookie, tries-1)
 	}
 	return r
 }
