@@ -130,6 +130,7 @@ func TestA11_DriftApplyLiftsTheStop(t *testing.T) {
 // TestRevokedAt says a time only where it holds.
 func TestRevokedAt(t *testing.T) {
 	due := time.Date(2026, 11, 22, 12, 10, 0, 0, time.Local)
+	at := due.Format("2006-01-02 15:04:05 MST")
 	tests := []struct {
 		name             string
 		f                drift.PersonMismatch
@@ -137,8 +138,8 @@ func TestRevokedAt(t *testing.T) {
 		want             string
 	}{
 		{"not recorded", drift.PersonMismatch{Change: portal.AccountGone, Due: due}, false, false, "10m0s after the portal's next pass"},
-		{"recorded", drift.PersonMismatch{Change: portal.AccountGone, Due: due, Recorded: true}, false, false, "2026-11-22 12:10:00"},
-		{"just recorded", drift.PersonMismatch{Change: portal.BecameProtected, Due: due}, false, true, "2026-11-22 12:10:00"},
+		{"recorded", drift.PersonMismatch{Change: portal.AccountGone, Due: due, Recorded: true}, false, false, at},
+		{"just recorded", drift.PersonMismatch{Change: portal.BecameProtected, Due: due}, false, true, at},
 		{"stopped", drift.PersonMismatch{Change: portal.AccountGone, Due: due, Recorded: true}, true, false, "not while the watch is stopped"},
 		{"a name", drift.PersonMismatch{Change: portal.UPNChanged, Recorded: true}, false, false, "never"},
 		{"another's name", drift.PersonMismatch{Change: portal.UPNReused, Due: due}, false, false, "in the portal's next pass"},

@@ -20,7 +20,7 @@ type report struct {
 	Categories map[string]struct {
 		Score *float64 // nil when an audit of the category could not run
 	}
-	Audits     map[string]struct {
+	Audits map[string]struct {
 		NumericValue float64
 		Details      struct{ Items json.RawMessage } // a list in most audits, not in all
 	}
