@@ -15,7 +15,9 @@ if (query) {
       const address = `${query.form.action}?${new URLSearchParams(new FormData(query.form))}`;
       const text = await (await fetch(address, { signal })).text();
       const found = new DOMParser().parseFromString(text, 'text/html').getElementById('results');
-      if (found) document.getElementById('results').replaceWith(found);
+      if (!found) { location.assign(address); return; } // signed out meanwhile, or too busy
+      document.getElementById('results').replaceWith(found);
+      history.replaceState(null, '', address); // what is copied or reloaded is this search
     } catch { /* a newer search took its place */ }
   });
   addEventListener('keydown', (press) => {
