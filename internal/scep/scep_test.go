@@ -176,9 +176,11 @@ func TestNewChallengeForAKnownDevice(t *testing.T) {
 	}))(t)
 	other := newPhone(t, 1)
 	h.issue(other, h.first(other, again.Secret))
-	// The first certificate is revoked.
+	// The first certificate works on for a while, and gets no successor.
 	m := h.message(p, wire.RenewalReq, csr(t, rsaKey(t, 2), "", x509.CertificateRequest{}))
-	h.denied(p, m, wire.BadRequest, portal.HolderEnded)
+	h.denied(p, m, wire.BadRequest, string(portal.RenewEarly))
+	h.pass(8 * 24 * time.Hour)
+	h.denied(p, h.message(p, wire.RenewalReq, csr(t, rsaKey(t, 3), "", x509.CertificateRequest{})), wire.BadRequest, portal.HolderEnded)
 }
 
 // Replicas share their RAs: one can decrypt what a device encrypted to the other's RA.
