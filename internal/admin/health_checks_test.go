@@ -22,11 +22,15 @@ type noStore struct{ admin.Store }
 func TestChecksRunByThemselves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var runs atomic.Int32
-		broken := portal.FindingOK
+		var broken atomic.Bool
 		checks := &admin.Checks{List: []admin.Check{
 			{Name: "mail", Run: func(context.Context) []portal.Finding {
 				runs.Add(1)
-				return []portal.Finding{{What: "a", State: portal.FindingOK}, {What: "mail server", State: broken, Text: "it does not answer"}}
+				state := portal.FindingOK
+				if broken.Load() {
+					state = portal.FindingFailed
+				}
+				return []portal.Finding{{What: "a", State: portal.FindingOK}, {What: "mail server", State: state, Text: "it does not answer"}}
 			}},
 			{Name: "database", Run: func(context.Context) []portal.Finding { return []portal.Finding{{State: portal.FindingWarning}} }},
 		}}
@@ -49,19 +53,22 @@ func TestChecksRunByThemselves(t *testing.T) {
 			t.Errorf("before the first run: %+v", v)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if v := verdict(); v.At.IsZero() || v.Failed != 0 || v.Warned != 1 || runs.Load() != 1 {
 			t.Errorf("a minute after the start: %+v, %d runs", v, runs.Load())
 		}
-		broken = portal.FindingFailed
+		broken.Store(true)
 		time.Sleep(3 * time.Hour)
+		synctest.Wait()
 		if v := verdict(); v.Failed != 1 || v.Warned != 1 || runs.Load() != 4 || time.Since(v.At) > time.Hour {
 			t.Errorf("three hours later: %+v, %d runs", v, runs.Load())
 		}
 		if n := strings.Count(log.String(), "level=ERROR"); n != 1 || !strings.Contains(log.String(), "mail server: it does not answer") {
 			t.Errorf("%d errors in the log, want 1:\n%s", n, log.String())
 		}
-		broken = portal.FindingOK
+		broken.Store(false)
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if v := verdict(); v.Failed != 0 || !strings.Contains(log.String(), `level=INFO msg="a check changed" check=mail state=ok`) {
 			t.Errorf("repaired: %+v\n%s", v, log.String())
 		}
@@ -93,6 +100,7 @@ func TestACancelledRunSaysNothing(t *testing.T) {
 		ctx, stop = context.WithCancel(t.Context())
 		go s.RunHourly(ctx)
 		time.Sleep(time.Minute) // longer than a check may take
+		synctest.Wait()
 		if !strings.Contains(log.String(), "deadline exceeded") {
 			t.Errorf("a check that hangs is not in the log:\n%s", log.String())
 		}
