@@ -155,6 +155,7 @@ func lighthouse(t *testing.T, tool, address, cookie string, tries int) report {
 	}
 	cmd := exec.CommandContext(t.Context(), "node", tool, address, "--quiet", "--output=json", "--output-path="+out,
 		"--extra-headers="+string(headers), "--only-categories=performance,accessibility,best-practices",
+		"--skip-audits=charset", // reads the page again, which the page of a hand-off has replaced by then
 		"--chrome-flags=--headless=new --no-sandbox --disable-dev-shm-usage --disable-gpu --disable-quic --ignore-certificate-errors --no-first-run --disable-background-networking --disable-component-update --disable-sync")
 	cmd.Env = append(os.Environ(), "CHROME_PATH="+chrome)
 	text, err := cmd.CombinedOutput()
