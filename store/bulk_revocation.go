@@ -134,7 +134,7 @@ func (db BulkRevocations) BulkItems(ctx context.Context, id string, after, limit
 }
 
 // AddBulkItems adds certificates to a bulk revocation, and what these superseded, and
-// advances its cursor. The former is counted whatever cause follows: a device that loses
+// advances its cursor. The former is counted with every cause: a device that loses
 // its certificate must not go on with the one before.
 // portal.ErrConflict says that it gathers from another cursor by now, or not at all.
 func (db BulkRevocations) AddBulkItems(ctx context.Context, id string, from admin.Cursor, serials []ca.Serial, next admin.Cursor) error {

@@ -10,7 +10,7 @@ import (
 	"certportal/internal/portal"
 )
 
-// mute is a directory that answers nobody, and counts who asks.
+// mute is a directory that never answers and counts the questions.
 type mute struct {
 	portal.Directory
 	asked *atomic.Int32
