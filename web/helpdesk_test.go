@@ -299,6 +299,7 @@ func TestGiveCodeForm(t *testing.T) {
 		"how was it checked": {"checked", "", "note", "", "purpose", "new", "device", ""},
 		"in which other way": {"checked", "other", "note", "", "purpose", "new", "device", ""},
 		"what is lost":       {"checked", "video", "note", "", "purpose", "lost", "device", ""},
+		"what did not work":  {"checked", "video", "note", "", "purpose", "broken", "device", ""},
 		"what for":           {"checked", "video", "note", "", "purpose", "fun", "device", ""},
 	} {
 		got := hedi.post(form, fields...)

@@ -75,7 +75,7 @@ func (s *Service) Invite(ctx context.Context, by portal.Actor, o InviteRequest) 
 func (s *Service) checkInvite(o InviteRequest) (string, error) {
 	note, err := checkNote(o.Check, o.Note)
 	_, ok := signin.ParsePurpose(string(o.Purpose))
-	unfit := o.Purpose == signin.ForNew && o.Device != "" || o.Purpose == signin.ForLost && o.Device == ""
+	unfit := o.Purpose == signin.ForNew && o.Device != "" || o.Purpose != signin.ForNew && o.Device == ""
 	if !ok || unfit {
 		err = errors.Join(err, &portal.Refusal{Reason: portal.PurposeBad, Field: "purpose"})
 	}

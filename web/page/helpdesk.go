@@ -120,7 +120,7 @@ func (v view) Checks() []string { return []string{"in-person", "called-back", "v
 // Purposes lists what a code can be for, in the order of the form.
 func (p GiveCode) Purposes() []string {
 	if len(p.Devices) == 0 {
-		return []string{"new", "broken"}
+		return []string{"new"}
 	}
 	return []string{"new", "lost", "broken"}
 }
