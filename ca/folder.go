@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,22 +22,27 @@ var (
 	// ErrExposed means that other users than the owner can read a key file. The
 	// wrapping error contains the command that repairs it.
 	ErrExposed = errors.New("key file is open to other users")
+	// ErrRequested means that there is no CA, but a request for its certificate.
+	ErrRequested = errors.New("the CA waits for its certificate")
 )
 
 const (
 	rootCertFile    = "root.crt"
 	rootKeyFile     = "root.key"
-	issuingCertFile = "issuing.crt"
-	issuingKeyFile  = "issuing.key"
+	issuingCertFile = FirstAuthority + certEnding
+	issuingKeyFile  = FirstAuthority + keyEnding
 
 	maxCertFile = 64 << 10
+	requestType = "CERTIFICATE REQUEST"
 )
 
-// Folder is a directory with the CA's certificates in PEM (root.crt,
-// issuing.crt) and its keys under a passphrase (root.key, issuing.key).
+// Folder is a directory with the CA's certificates in PEM and its keys under a
+// passphrase: root.crt and root.key of a root of its own, and for each issuing CA
+// NAME.crt, NAME.key and, under another root, NAME.chain.
 type Folder struct {
-	dir           string
-	root, issuing *x509.Certificate
+	dir         string
+	root        *x509.Certificate // nil without a root of its own
+	authorities []Authority       // at least one
 }
 
 // CreateFolder writes a new CA into a directory, which it creates with mode 0700
@@ -54,8 +60,12 @@ func CreateFolder(dir string, h *Hierarchy, passphrase []byte) (*Folder, error) 
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("writing CA folder %s: %w", dir, err)
 	}
+	files, err := listFolder(dir)
+	if err != nil {
+		return nil, fmt.Errorf("writing CA folder %s: %w", dir, err)
+	}
 	for _, name := range []string{rootCertFile, rootKeyFile, issuingCertFile, issuingKeyFile} {
-		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+		if files[name] {
 			return nil, fmt.Errorf("writing CA folder %s: %s: %w", dir, name, fs.ErrExist)
 		}
 	}
@@ -78,70 +88,99 @@ func CreateFolder(dir string, h *Hierarchy, passphrase []byte) (*Folder, error) 
 	return OpenFolder(dir)
 }
 
-// OpenFolder reads the certificates of a CA and checks the key files without
-// decrypting them. The error wraps [fs.ErrNotExist] when there is no CA in dir,
-// and [ErrExposed] when other users may read a key.
+// OpenFolder reads the certificates of a CA, verifies their chains, and checks the key
+// files without decrypting them. The error wraps [fs.ErrNotExist] when there is no CA in
+// dir, [ErrRequested] when there is only a request for its certificate, and [ErrExposed]
+// when other users may read a key.
 func OpenFolder(dir string) (*Folder, error) {
 	f := &Folder{dir: dir}
-	if err := f.checkFiles(); err != nil {
-		return nil, fmt.Errorf("opening CA folder: %w", err)
-	}
-	var err error
-	if f.issuing, err = f.readCertificate(issuingCertFile); err != nil {
-		return nil, fmt.Errorf("opening CA folder: %w", err)
-	}
-	if f.root, err = f.readCertificate(rootCertFile); err != nil {
-		return nil, fmt.Errorf("opening CA folder: %w", err)
-	}
-	if err := f.issuing.CheckSignatureFrom(f.root); err != nil {
-		return nil, fmt.Errorf("opening CA folder %s: issuing CA is not signed by the root: %w", dir, err)
-	}
-	if err := f.checkMode(issuingKeyFile); err != nil {
-		return nil, fmt.Errorf("opening CA folder: %w", err)
-	}
-	if err := f.checkMode(rootKeyFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := f.open(); err != nil {
 		return nil, fmt.Errorf("opening CA folder: %w", err)
 	}
 	return f, nil
 }
 
-// checkFiles checks that the folder is complete. The error wraps fs.ErrNotExist
-// only if the folder has no CA at all, because callers then create one.
-func (f *Folder) checkFiles() error {
-	var missing, present []string
-	for _, name := range []string{issuingCertFile, issuingKeyFile, rootCertFile, rootKeyFile} {
-		_, err := os.Lstat(filepath.Join(f.dir, name))
-		if err == nil {
-			present = append(present, name)
-			continue
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
+func (f *Folder) open() error {
+	files, err := listFolder(f.dir)
+	if err != nil {
+		return err
+	}
+	if err := f.checkFiles(files); err != nil {
+		return err
+	}
+	if files[rootCertFile] {
+		if f.root, err = readCertificate(filepath.Join(f.dir, rootCertFile)); err != nil {
 			return err
 		}
-		// The root key may be kept offline.
-		if name != rootKeyFile {
-			missing = append(missing, name)
+	}
+	for _, n := range files.authorities() {
+		if name := authorityName(n); files[name+certEnding] {
+			a, err := f.readAuthority(name, files)
+			if err != nil {
+				return err
+			}
+			f.authorities = append(f.authorities, a)
 		}
 	}
-	if len(missing) > 0 && len(present) > 0 {
-		return fmt.Errorf("%s holds an incomplete CA: %s there, %s missing; restore it from a backup, "+
-			"or move it away if it never issued anything", f.dir, strings.Join(present, ", "), strings.Join(missing, ", "))
-	}
-	if len(missing) > 0 {
-		return fmt.Errorf("no CA in %s: %w", f.dir, fs.ErrNotExist)
+	if files[rootKeyFile] {
+		return f.checkMode(rootKeyFile)
 	}
 	return nil
 }
 
-// Root gives the root's certificate. It is shared: do not change it.
-func (f *Folder) Root() *x509.Certificate { return f.root }
+// checkFiles checks that the folder is complete. The error wraps fs.ErrNotExist
+// only if the folder has no CA at all, because callers then create one.
+func (f *Folder) checkFiles(files folderFiles) error {
+	needed := files.needed()
+	if len(needed) == 0 {
+		for _, n := range files.authorities() {
+			if name := authorityName(n); files.pending(name) {
+				return fmt.Errorf("%w: import what the company's CA made of %s with certportal ca import, "+
+					"or move %[2]s and %s away to give the request up",
+					ErrRequested, filepath.Join(f.dir, name+requestEnding), filepath.Join(f.dir, name+keyEnding))
+			}
+		}
+		return fmt.Errorf("no CA in %s: %w", f.dir, fs.ErrNotExist)
+	}
+	var missing, present []string
+	for _, name := range needed {
+		if files[name] {
+			present = append(present, name)
+		} else {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if files[rootKeyFile] {
+		present = append(present, rootKeyFile)
+	}
+	return fmt.Errorf("%s holds an incomplete CA: %s there, %s missing; restore it from a backup, "+
+		"or move it away if it never issued anything", f.dir, strings.Join(present, ", "), strings.Join(missing, ", "))
+}
 
-// Issuing gives the issuing CA's certificate. It is shared: do not change it.
-func (f *Folder) Issuing() *x509.Certificate { return f.issuing }
+// Root gives the root's certificate: its own, or else that of the first issuing CA's
+// chain. It is shared: do not change it.
+func (f *Folder) Root() *x509.Certificate {
+	if f.root != nil {
+		return f.root
+	}
+	return f.authorities[0].Root()
+}
+
+// OwnRoot reports whether the root is the portal's own, whose revocation list it signs.
+func (f *Folder) OwnRoot() bool { return f.root != nil }
+
+// Issuing gives the first issuing CA's certificate. It is shared: do not change it.
+func (f *Folder) Issuing() *x509.Certificate { return f.authorities[0].Certificate }
 
 // RootKey decrypts the root's key. It returns [ErrNoRootKey] when the key is not
 // in the folder, [ErrPassphrase] when the passphrase is wrong.
 func (f *Folder) RootKey(passphrase []byte) (crypto.Signer, error) {
+	if f.root == nil {
+		return nil, ErrNoRootKey
+	}
 	key, err := f.openKey(rootKeyFile, f.root, passphrase)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoRootKey
@@ -155,10 +194,10 @@ func (f *Folder) HoldsRootKey() bool {
 	return err == nil
 }
 
-// IssuingKey decrypts the issuing CA's key. It returns [ErrPassphrase] when the
+// IssuingKey decrypts the first issuing CA's key. It returns [ErrPassphrase] when the
 // passphrase is wrong.
 func (f *Folder) IssuingKey(passphrase []byte) (crypto.Signer, error) {
-	return f.openKey(issuingKeyFile, f.issuing, passphrase)
+	return f.Key(f.authorities[0].Name, passphrase)
 }
 
 // ExportRootKey moves the encrypted file of the root's key to the file dest, which
@@ -223,18 +262,41 @@ func (f *Folder) checkMode(name string) error {
 	return nil
 }
 
-func (f *Folder) readCertificate(name string) (*x509.Certificate, error) {
-	path := filepath.Join(f.dir, name)
-	file, err := readLimited(path, maxCertFile)
+// readCertificate reads a file with one certificate.
+func readCertificate(path string) (*x509.Certificate, error) {
+	certs, err := readCertificates(path)
 	if err != nil {
 		return nil, err
-	}
-	certs, err := ParseAnchors(file)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	if len(certs) != 1 {
 		return nil, fmt.Errorf("reading %s: %d certificates, want one", path, len(certs))
 	}
 	return certs[0], nil
+}
+
+// readCertificates reads a file with certificates, at least one.
+func readCertificates(path string) ([]*x509.Certificate, error) {
+	file, err := readLimited(path, maxAnchors)
+	if err != nil {
+		return nil, err
+	}
+	certs, err := ParseAnchors(file)
+	return certs, wrap("reading "+path, err)
+}
+
+// readRequest reads a certificate request in PEM and checks its signature.
+func readRequest(path string) (*x509.CertificateRequest, error) {
+	file, err := readLimited(path, maxCertFile)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(file)
+	if block == nil || block.Type != requestType {
+		return nil, fmt.Errorf("reading %s: there is no PEM block %q", path, requestType)
+	}
+	request, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return request, wrap("reading "+path, request.CheckSignature())
 }
