@@ -1,6 +1,8 @@
 package ca
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"os"
@@ -21,4 +23,43 @@ func readLimited(path string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("reading %s: more than %d octets", path, limit)
 	}
 	return content, nil
+}
+
+// readCertificate reads a file with one certificate.
+func readCertificate(path string) (*x509.Certificate, error) {
+	certs, err := readCertificates(path)
+	if err != nil {
+		return nil, err
+	}
+	if len(certs) != 1 {
+		return nil, fmt.Errorf("reading %s: %d certificates, want one", path, len(certs))
+	}
+	return certs[0], nil
+}
+
+// readCertificates reads a file with certificates, at least one.
+func readCertificates(path string) ([]*x509.Certificate, error) {
+	file, err := readLimited(path, maxAnchors)
+	if err != nil {
+		return nil, err
+	}
+	certs, err := ParseAnchors(file)
+	return certs, wrap("reading "+path, err)
+}
+
+// readRequest reads a certificate request in PEM and checks its signature.
+func readRequest(path string) (*x509.CertificateRequest, error) {
+	file, err := readLimited(path, maxCertFile)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(file)
+	if block == nil || block.Type != requestType {
+		return nil, fmt.Errorf("reading %s: there is no PEM block %q", path, requestType)
+	}
+	request, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return request, wrap("reading "+path, request.CheckSignature())
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -230,17 +229,10 @@ func (f *Folder) ExportRootKey(dest string) error {
 }
 
 func (f *Folder) openKey(name string, cert *x509.Certificate, passphrase []byte) (crypto.Signer, error) {
-	if err := f.checkMode(name); err != nil {
-		return nil, fmt.Errorf("opening key: %w", err)
-	}
 	path := filepath.Join(f.dir, name)
-	file, err := readLimited(path, maxKeyFile)
+	key, err := readKey(path, passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("opening key: %w", err)
-	}
-	key, err := DecryptKey(file, passphrase)
-	if err != nil {
-		return nil, fmt.Errorf("opening key %s: %w", path, err)
 	}
 	if _, err := checkIssuer(cert, key.Public()); err != nil {
 		return nil, fmt.Errorf("opening key %s: %w", path, err)
@@ -248,10 +240,24 @@ func (f *Folder) openKey(name string, cert *x509.Certificate, passphrase []byte)
 	return key, nil
 }
 
-// checkMode refuses a key that group or others may read: the passphrase should
+// readKey decrypts a key file that other users cannot read.
+func readKey(path string, passphrase []byte) (crypto.Signer, error) {
+	if err := checkKeyMode(path); err != nil {
+		return nil, err
+	}
+	file, err := readLimited(path, maxKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	key, err := DecryptKey(file, passphrase)
+	return key, wrap(path, err)
+}
+
+func (f *Folder) checkMode(name string) error { return checkKeyMode(filepath.Join(f.dir, name)) }
+
+// checkKeyMode refuses a key that group or others may read: the passphrase should
 // not be the only protection from other users of the machine.
-func (f *Folder) checkMode(name string) error {
-	path := filepath.Join(f.dir, name)
+func checkKeyMode(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
@@ -260,43 +266,4 @@ func (f *Folder) checkMode(name string) error {
 		return fmt.Errorf("%w: %s has mode %04o, run: chmod 600 %s", ErrExposed, path, mode, path)
 	}
 	return nil
-}
-
-// readCertificate reads a file with one certificate.
-func readCertificate(path string) (*x509.Certificate, error) {
-	certs, err := readCertificates(path)
-	if err != nil {
-		return nil, err
-	}
-	if len(certs) != 1 {
-		return nil, fmt.Errorf("reading %s: %d certificates, want one", path, len(certs))
-	}
-	return certs[0], nil
-}
-
-// readCertificates reads a file with certificates, at least one.
-func readCertificates(path string) ([]*x509.Certificate, error) {
-	file, err := readLimited(path, maxAnchors)
-	if err != nil {
-		return nil, err
-	}
-	certs, err := ParseAnchors(file)
-	return certs, wrap("reading "+path, err)
-}
-
-// readRequest reads a certificate request in PEM and checks its signature.
-func readRequest(path string) (*x509.CertificateRequest, error) {
-	file, err := readLimited(path, maxCertFile)
-	if err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode(file)
-	if block == nil || block.Type != requestType {
-		return nil, fmt.Errorf("reading %s: there is no PEM block %q", path, requestType)
-	}
-	request, err := x509.ParseCertificateRequest(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path, err)
-	}
-	return request, wrap("reading "+path, request.CheckSignature())
 }

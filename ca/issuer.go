@@ -74,8 +74,7 @@ func checkIssuer(cert *x509.Certificate, pub crypto.PublicKey) (KeyKind, error) 
 	if err != nil {
 		return "", err
 	}
-	key, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
-	if !ok || !key.Equal(pub) {
+	if !sameKey(cert.PublicKey, pub) {
 		return "", errors.New("key does not belong to the certificate")
 	}
 	if !cert.BasicConstraintsValid || !cert.IsCA {

@@ -159,15 +159,16 @@ func scanEntry(rows *sql.Rows) (audit.Entry, error) {
 	return e, nil
 }
 
-// Knows reports whether the audit log has an entry ca.created whose detail "issuing"
-// is this fingerprint. No CA has an empty fingerprint.
+// Knows reports whether the audit log has an entry ca.created or ca.imported whose detail
+// "issuing" is this fingerprint. No CA has an empty fingerprint.
 func (db AuditLog) Knows(ctx context.Context, fingerprint string) (bool, error) {
 	if fingerprint == "" {
 		return false, nil
 	}
 	known := false
 	// Such entries are few, but finding them reads all others.
-	err := db.AllWithin(ctx, workWithin, "SELECT detail FROM ledger WHERE action = $1", []any{string(audit.CACreated)},
+	err := db.AllWithin(ctx, workWithin, "SELECT detail FROM ledger WHERE action IN ($1, $2)",
+		[]any{string(audit.CACreated), string(audit.CAImported)},
 		func(rows *sql.Rows) error {
 			var text string
 			if err := rows.Scan(&text); err != nil {

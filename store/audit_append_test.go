@@ -171,7 +171,9 @@ func TestKnows(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
 		testkit.Equal(t, "in an empty audit log", testkit.Must(db.Knows(ctx, "bb:bb"))(t), false)
-		for _, e := range []audit.Entry{without, created("bb:bb"), other, created("cc:cc")} {
+		imported := created("cc:cc")
+		imported.Action = audit.CAImported
+		for _, e := range []audit.Entry{without, created("bb:bb"), other, imported} {
 			if err := db.Note(ctx, e); err != nil {
 				t.Fatal(err)
 			}

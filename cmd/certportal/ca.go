@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -20,7 +19,8 @@ import (
 
 type caCommands struct {
 	Init      caInit      `cmd:"" help:"Create root and issuing CA with their first revocation lists."`
-	Show      caShow      `cmd:"" help:"Show the CA: names, fingerprints, ends, keys, revocation lists."`
+	Show      caShow      `cmd:"" help:"Show the CA: names, fingerprints, ends, keys, requests, revocation lists."`
+	CSR       caCSR       `cmd:"" name:"csr" help:"Make a key and the request for an issuing CA under the company's root."`
 	CRL       caCRL       `cmd:"" name:"crl" help:"Show the revocation lists, publish them, or write one into a file."`
 	ExportKey caExportKey `cmd:"" name:"export-root-key" help:"Take the root's key off this machine."`
 }
@@ -63,7 +63,12 @@ func (caInit) Run(i *invocation) error {
 	}
 	fmt.Fprintf(i.io.out, "Revocation lists will be at %s and %s\n",
 		localca.CRLURL(public.HTTP, localca.RootName), localca.CRLURL(public.HTTP, localca.IssuingName))
-	return describe(i, a.Folder, s.Path("ca"))
+	shown, err := showCA(i, s)
+	if err != nil {
+		return err
+	}
+	shown.Lists = nil // named above
+	return shown.print(i)
 }
 
 // warnOfNames says which names that the CA carries for years were not chosen, or are of no
@@ -74,64 +79,6 @@ func warnOfNames(i *invocation, s *config.Settings, public config.Addresses) {
 			fmt.Fprintf(i.io.err, "warning: %s: %s\n", f.What, f.Text)
 		}
 	}
-}
-
-type caShow struct{}
-
-// Run describes the CA without opening a key.
-func (caShow) Run(i *invocation) error {
-	s, err := i.settings()
-	if err != nil {
-		return err
-	}
-	folder, err := ca.OpenFolder(s.Path("ca"))
-	if localca.NotCreated(err) {
-		return fmt.Errorf("there is no CA in %s: create it with certportal ca init", s.Path("ca"))
-	}
-	if err != nil {
-		return err
-	}
-	if err := describe(i, folder, s.Path("ca")); err != nil {
-		return err
-	}
-	db, err := app.OpenExisting(i.ctx, s, i.quiet())
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	for _, name := range []string{localca.RootName, localca.IssuingName} {
-		list, ok, err := db.Latest(i.ctx, name, false, 0)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			fmt.Fprintf(i.io.out, "Revocation list of %s: none\n", name)
-			continue
-		}
-		fmt.Fprintf(i.io.out, "Revocation list of %s: number %d, until %s\n", name, list.Number, list.NextUpdate.UTC().Format(time.RFC3339))
-	}
-	return nil
-}
-
-// describe prints both CA certificates.
-func describe(i *invocation, folder *ca.Folder, dir string) error {
-	keyHere := "on this machine, encrypted; certportal ca export-root-key takes it away"
-	if _, err := os.Lstat(filepath.Join(dir, "root.key")); err != nil {
-		keyHere = "not on this machine"
-	}
-	for _, c := range []struct {
-		what string
-		cert *x509.Certificate
-	}{{"Root", folder.Root()}, {"Issuing CA", folder.Issuing()}} {
-		kind, err := ca.KindOf(c.cert.PublicKey)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(i.io.out, "\n%s: %s\n  key          %s\n  until        %s\n  SHA-256      %s\n",
-			c.what, c.cert.Subject, kind, c.cert.NotAfter.UTC().Format(time.DateOnly), ca.Fingerprint(c.cert))
-	}
-	_, err := fmt.Fprintf(i.io.out, "\nRoot key: %s\n", keyHere)
-	return err
 }
 
 type caExportKey struct {

@@ -87,7 +87,7 @@ func (c demoCommand) plainAddress(s *config.Settings) (string, error) {
 func formerPort(s *config.Settings, host string) string {
 	const free = "0"
 	folder, err := ca.OpenFolder(s.Path("ca"))
-	if err != nil || len(folder.Issuing().CRLDistributionPoints) == 0 {
+	if err != nil || !folder.OwnRoot() || len(folder.Issuing().CRLDistributionPoints) == 0 {
 		return free
 	}
 	u, err := url.Parse(folder.Issuing().CRLDistributionPoints[0])
@@ -165,7 +165,7 @@ func lived(ctx context.Context, p *app.App) (bool, error) {
 	entries, err := p.DB.Entries(ctx, 0, 100)
 	return slices.ContainsFunc(entries, func(e audit.Entry) bool {
 		switch e.Action {
-		case audit.CACreated, audit.RootKeyExported,
+		case audit.CACreated, audit.CARequested, audit.CAImported, audit.RootKeyExported,
 			audit.CertificateReserved, audit.CertificateIssued, audit.CertificateRevoked: // of the portal itself
 			return false
 		}

@@ -66,7 +66,9 @@ const (
 	AccountDisabled       Action = "account.disabled"
 	AccountPassword       Action = "account.password-set"
 	CACreated             Action = "ca.created"
-	BulkMade              Action = "order.made" // a bulk revocation
+	CARequested           Action = "ca.requested" // a key and a request for a company's CA
+	CAImported            Action = "ca.imported"  // the certificate that a company's CA made of it
+	BulkMade              Action = "order.made"   // a bulk revocation
 	BulkConfirmed         Action = "order.confirmed"
 	BulkApproved          Action = "order.approved" // by a second administrator
 	BulkDropped           Action = "order.dropped"

@@ -152,6 +152,11 @@ func (s *Settings) checkKinds() error {
 			errs = append(errs, mistake(key, kind, "a CA lives for years: choose rsa-3072 or more, or an EC key"))
 		}
 	}
+	if s.CA.Subject != "" {
+		if _, err := ca.ParseCAName(s.CA.Subject); err != nil {
+			errs = append(errs, fmt.Errorf("ca.subject: %w", err))
+		}
+	}
 	return errors.Join(errs...)
 }
 

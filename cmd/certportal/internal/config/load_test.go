@@ -82,6 +82,7 @@ func TestSettingsRefuse(t *testing.T) {
 		{"wrong type", "certificates:\n  days: many", []string{"line 2", "many"}},
 		{"wrong kind", "ca:\n  root_key: rsa-1024", []string{"ca.root_key", "rsa-1024", "choose"}},
 		{"weak CA", "ca:\n  root_key: rsa-2048", []string{"ca.root_key", "rsa-3072"}},
+		{"name of a CA", "ca:\n  subject: /CN=Phones", []string{"ca.subject", "OpenSSL"}},
 		{"no port", "listen: localhost", []string{"listen", ":PORT"}},
 		{"address with a path", "public_url: https://a.example/portal", []string{"public_url", "without a path"}},
 		{"http where https", "public_url: http://a.example", []string{"public_url", "https://HOST"}},

@@ -115,6 +115,10 @@ type CASettings struct {
 	// Key of the issuing CA, likewise.
 	IssuingKey ca.KeyKind `yaml:"issuing_key"`
 
+	// Name of an issuing CA under the company's root, for certportal ca csr, such
+	// as CN=Corp Phones CA,O=Corp,C=DE. Default: made from organization.
+	Subject string `yaml:"subject"`
+
 	// File with the passphrase of the CA's keys, or the word prompt to be asked
 	// at every start. Default: the systemd credential ca-passphrase, else a file
 	// in the data folder, made at the first start.

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"certportal/ca"
+	"certportal/cmd/certportal/internal/app"
+	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/localca"
+	"certportal/store"
+)
+
+type caShow struct {
+	JSON bool `name:"json" help:"Print one JSON object, for scripts."`
+}
+
+// shownCA is what ca show --json prints. The names are stable: add, do not rename.
+type shownCA struct {
+	Root        *shownCertificate `json:"root,omitempty"`
+	OwnRoot     bool              `json:"own_root"`
+	RootKeyHere bool              `json:"root_key_here"`
+	Authorities []shownAuthority  `json:"authorities"`
+	Requests    []shownRequest    `json:"requests"`
+	Lists       []shownList       `json:"revocation_lists"`
+}
+
+type shownCertificate struct {
+	Subject   string    `json:"subject"`
+	Issuer    string    `json:"issuer"`
+	Serial    string    `json:"serial"`
+	Key       string    `json:"key"`
+	NotBefore time.Time `json:"not_before"`
+	NotAfter  time.Time `json:"not_after"`
+	SHA256    string    `json:"sha256"`
+}
+
+type shownAuthority struct {
+	Name        string             `json:"name"`
+	Certificate shownCertificate   `json:"certificate"`
+	Chain       []shownCertificate `json:"chain"` // issuers, the root last
+}
+
+type shownRequest struct {
+	Name    string `json:"name"`
+	Subject string `json:"subject"`
+	Key     string `json:"key"`
+	File    string `json:"file"`
+}
+
+type shownList struct {
+	Issuer     string    `json:"issuer"`
+	Number     int64     `json:"number"` // 0: none yet
+	ThisUpdate time.Time `json:"this_update,omitzero"`
+	NextUpdate time.Time `json:"next_update,omitzero"`
+}
+
+// Run describes the CA without opening a key.
+func (c caShow) Run(i *invocation) error {
+	s, err := i.settings()
+	if err != nil {
+		return err
+	}
+	shown, err := showCA(i, s)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		out := json.NewEncoder(i.io.out)
+		out.SetIndent("", "  ")
+		return out.Encode(shown)
+	}
+	return shown.print(i)
+}
+
+// showCA reads folder and lists. A CA that waits for its certificate has requests only.
+func showCA(i *invocation, s *config.Settings) (shownCA, error) {
+	shown := shownCA{Authorities: []shownAuthority{}, Requests: []shownRequest{}, Lists: []shownList{}}
+	folder, err := ca.OpenFolder(s.Path("ca"))
+	switch {
+	case localca.NotCreated(err):
+		return shown, fmt.Errorf("there is no CA in %s: create it with certportal ca init, or ask the company's CA for one with certportal ca csr", s.Path("ca"))
+	case errors.Is(err, ca.ErrRequested):
+		requests, err := ca.PendingRequests(s.Path("ca"))
+		return shown.withRequests(requests, s), err
+	case err != nil:
+		return shown, err
+	}
+	root := showCertificate(folder.Root())
+	shown.Root, shown.OwnRoot, shown.RootKeyHere = &root, folder.OwnRoot(), folder.HoldsRootKey()
+	for _, a := range folder.Authorities() {
+		chain := []shownCertificate{}
+		for _, cert := range a.Chain {
+			chain = append(chain, showCertificate(cert))
+		}
+		shown.Authorities = append(shown.Authorities, shownAuthority{a.Name, showCertificate(a.Certificate), chain})
+	}
+	requests, err := folder.Requests()
+	if err != nil {
+		return shown, err
+	}
+	shown = shown.withRequests(requests, s)
+	db, err := app.OpenExisting(i.ctx, s, i.quiet())
+	if err != nil {
+		return shown, err
+	}
+	defer db.Close()
+	shown.Lists, err = showLists(i, db, folder)
+	return shown, err
+}
+
+func (c shownCA) withRequests(requests []ca.Request, s *config.Settings) shownCA {
+	for _, r := range requests {
+		c.Requests = append(c.Requests, shownRequest{
+			r.Name, r.Request.Subject.String(), keyText(r.Request.PublicKey), filepath.Join(s.Path("ca"), r.Name+".csr"),
+		})
+	}
+	return c
+}
+
+func showLists(i *invocation, db *store.DB, folder *ca.Folder) ([]shownList, error) {
+	var lists []shownList
+	for _, name := range listNames(folder) {
+		list, _, err := db.Latest(i.ctx, name, false, 0)
+		if err != nil {
+			return nil, err
+		}
+		lists = append(lists, shownList{name, list.Number, list.ThisUpdate.UTC(), list.NextUpdate.UTC()})
+	}
+	return lists, nil
+}
+
+// listNames are the names of the revocation lists that the portal signs.
+func listNames(folder *ca.Folder) []string {
+	if folder.OwnRoot() {
+		return []string{localca.RootName, localca.IssuingName}
+	}
+	return []string{localca.IssuingName}
+}
+
+func showCertificate(cert *x509.Certificate) shownCertificate {
+	return shownCertificate{
+		Subject: cert.Subject.String(), Issuer: cert.Issuer.String(), Serial: fmt.Sprintf("%x", cert.SerialNumber),
+		Key: keyText(cert.PublicKey), NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(), SHA256: ca.Fingerprint(cert),
+	}
+}
+
+// keyText is the kind of a key; a company's root may have one that the portal would not
+// make.
+func keyText(pub any) string {
+	if kind, err := ca.KindOf(pub); err == nil {
+		return string(kind)
+	}
+	return ca.DescribeKey(&x509.Certificate{PublicKey: pub})
+}
+
+func (c shownCA) print(i *invocation) error {
+	if c.Root != nil {
+		c.Root.print(i, "Root")
+	}
+	for n, a := range c.Authorities {
+		what := "Issuing CA"
+		if n > 0 {
+			what += " " + a.Name
+		}
+		a.Certificate.print(i, what)
+		for _, cert := range a.Chain[:len(a.Chain)-1] {
+			fmt.Fprintf(i.io.out, "  issued by    %s\n", cert.Subject)
+		}
+	}
+	if c.Root != nil {
+		fmt.Fprintf(i.io.out, "\nRoot key: %s\n", c.rootKey())
+	}
+	for _, r := range c.Requests {
+		fmt.Fprintf(i.io.out, "\nRequest %s, waiting for its certificate: %s\n  key          %s\n  file         %s\n", r.Name, r.Subject, r.Key, r.File)
+	}
+	for _, l := range c.Lists {
+		if l.Number == 0 {
+			fmt.Fprintf(i.io.out, "Revocation list of %s: none\n", l.Issuer)
+			continue
+		}
+		fmt.Fprintf(i.io.out, "Revocation list of %s: number %d, until %s\n", l.Issuer, l.Number, l.NextUpdate.Format(time.RFC3339))
+	}
+	return nil
+}
+
+func (c shownCA) rootKey() string {
+	switch {
+	case !c.OwnRoot:
+		return "the root is the company's"
+	case c.RootKeyHere:
+		return "on this machine, encrypted; certportal ca export-root-key takes it away"
+	}
+	return "not on this machine"
+}
+
+func (c shownCertificate) print(i *invocation, what string) {
+	fmt.Fprintf(i.io.out, "\n%s: %s\n  key          %s\n  until        %s\n  SHA-256      %s\n",
+		what, c.Subject, c.Key, c.NotAfter.Format(time.DateOnly), c.SHA256)
+}
