@@ -15,6 +15,8 @@ import (
 // the time, before nextUpdate, from which Windows tries to fetch the next list.
 func oidCRLNumber() asn1.ObjectIdentifier { return asn1.ObjectIdentifier{2, 5, 29, 20} }
 func oidDelta() asn1.ObjectIdentifier     { return asn1.ObjectIdentifier{2, 5, 29, 27} }
+func oidScope() asn1.ObjectIdentifier     { return asn1.ObjectIdentifier{2, 5, 29, 28} }
+func oidReason() asn1.ObjectIdentifier    { return asn1.ObjectIdentifier{2, 5, 29, 21} }
 func oidFreshest() asn1.ObjectIdentifier  { return asn1.ObjectIdentifier{2, 5, 29, 46} }
 func oidNextPublish() asn1.ObjectIdentifier {
 	return asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 21, 4}

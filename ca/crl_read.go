@@ -1,12 +1,14 @@
 package ca
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
 	"fmt"
 	"iter"
 	"math/big"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -18,12 +20,22 @@ import (
 type PublishedCRL struct {
 	Number      Serial
 	Base        Serial // of the complete list that a delta list adds to; zero in a complete one
+	Delta       bool   // it adds to a complete list
 	ThisUpdate  time.Time
 	NextUpdate  time.Time
 	NextPublish time.Time // zero when absent
 	Extensions  []string  // the extensions in printable text
 
+	Scope    *CRLScope           // what it covers; nil: every certificate of its CA
+	Freshest []DistributionPoint // where its delta list is
+
+	// Algorithm is set by [ReadForeignCRL].
+	Algorithm x509.SignatureAlgorithm
+
 	entries cryptobyte.String
+	issuer  []byte // name in DER
+	keyID   []byte // of the key that signed; nil when it is not said
+	seen    []string
 }
 
 // errCRL means that the octets are no CRL of the kind that this package signs.
@@ -36,45 +48,71 @@ func ReadCRL(raw []byte, signer *x509.Certificate) (*PublishedCRL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading revocation list: %w", err)
 	}
-	input := cryptobyte.String(raw)
-	var list, tbs, algorithm cryptobyte.String
-	var signature []byte
-	if !input.ReadASN1(&list, der.SEQUENCE) || !input.Empty() || !list.ReadASN1Element(&tbs, der.SEQUENCE) ||
-		!list.ReadASN1Element(&algorithm, der.SEQUENCE) || !list.ReadASN1BitStringAsBytes(&signature) || !list.Empty() {
-		return nil, fmt.Errorf("reading revocation list: %w", errCRL)
+	list, err := splitCRL(raw)
+	if err != nil {
+		return nil, fmt.Errorf("reading revocation list: %w", err)
 	}
-	if string(algorithm) != string(kind.signing().der) {
+	if string(list.algorithm) != string(kind.signing().der) {
 		return nil, errors.New("reading revocation list: it is signed in a way this CA does not sign")
 	}
-	if err := verify(signer, kind, tbs, signature); err != nil {
+	if err := verify(signer, kind, list.tbs, list.signature); err != nil {
 		return nil, fmt.Errorf("reading revocation list: %w", err)
 	}
 	crl := new(PublishedCRL)
-	if err := crl.readTBS(tbs); err != nil {
+	if err := crl.readTBS(list); err != nil {
 		return nil, fmt.Errorf("reading revocation list: %w", err)
+	}
+	switch {
+	case crl.Number.IsZero():
+		return nil, errors.New("reading revocation list: it has no number")
+	case crl.Scope != nil:
+		return nil, errors.New("reading revocation list: it covers only some certificates")
 	}
 	return crl, nil
 }
 
-func (c *PublishedCRL) readTBS(tbs cryptobyte.String) error {
-	var body, wrapped, extensions cryptobyte.String
-	var version int
-	if !tbs.ReadASN1(&body, der.SEQUENCE) || !body.ReadASN1Integer(&version) || version != 1 ||
-		!body.SkipASN1(der.SEQUENCE) || !body.SkipASN1(der.SEQUENCE) ||
-		!readListTime(&body, &c.ThisUpdate) || !readListTime(&body, &c.NextUpdate) {
+// crlParts is a CertificateList in its three parts (RFC 5280 section 5.1).
+type crlParts struct {
+	tbs, algorithm cryptobyte.String
+	signature      []byte
+}
+
+func splitCRL(raw []byte) (crlParts, error) {
+	input := cryptobyte.String(raw)
+	var list cryptobyte.String
+	var s crlParts
+	if !input.ReadASN1(&list, der.SEQUENCE) || !input.Empty() || !list.ReadASN1Element(&s.tbs, der.SEQUENCE) ||
+		!list.ReadASN1Element(&s.algorithm, der.SEQUENCE) || !list.ReadASN1BitStringAsBytes(&s.signature) || !list.Empty() {
+		return s, errCRL
+	}
+	return s, nil
+}
+
+// readTBS reads a list of version 2. One of version 1 has no extensions, hence no number.
+func (c *PublishedCRL) readTBS(list crlParts) error {
+	var body, algorithm, issuer, wrapped, extensions cryptobyte.String
+	var there bool
+	version := 0
+	tbs := list.tbs
+	if !tbs.ReadASN1(&body, der.SEQUENCE) || body.PeekASN1Tag(der.INTEGER) && (!body.ReadASN1Integer(&version) || version != 1) ||
+		!body.ReadASN1Element(&algorithm, der.SEQUENCE) || !bytes.Equal(algorithm, list.algorithm) || !body.ReadASN1Element(&issuer, der.SEQUENCE) || !readListTime(&body, &c.ThisUpdate) {
 		return errCRL
 	}
-	if !body.ReadOptionalASN1(&c.entries, nil, der.SEQUENCE) || !body.ReadASN1(&wrapped, contextTag(0)) || !body.Empty() ||
-		!wrapped.ReadASN1(&extensions, der.SEQUENCE) || !wrapped.Empty() {
+	if !body.PeekASN1Tag(der.UTCTime) && !body.PeekASN1Tag(der.GeneralizedTime) {
+		return errors.New("it does not say when the next list comes (nextUpdate)")
+	}
+	c.issuer = issuer
+	if !readListTime(&body, &c.NextUpdate) || !body.ReadOptionalASN1(&c.entries, nil, der.SEQUENCE) ||
+		!body.ReadOptionalASN1(&wrapped, &there, contextTag(0)) || !body.Empty() || there && version == 0 {
+		return errCRL
+	}
+	if there && (!wrapped.ReadASN1(&extensions, der.SEQUENCE) || !wrapped.Empty()) {
 		return errCRL
 	}
 	for !extensions.Empty() {
 		if err := c.readExtension(&extensions); err != nil {
 			return err
 		}
-	}
-	if c.Number.IsZero() {
-		return errors.New("it has no number")
 	}
 	return nil
 }
@@ -87,20 +125,30 @@ func (c *PublishedCRL) readExtension(extensions *cryptobyte.String) error {
 		!readCritical(&extension, &critical) || !extension.ReadASN1(&value, der.OCTET_STRING) || !extension.Empty() {
 		return errCRL
 	}
+	if slices.Contains(c.seen, id.String()) {
+		return fmt.Errorf("it has the extension %s twice", id)
+	}
+	c.seen = append(c.seen, id.String())
 	fine := true
 	switch {
 	case id.Equal(oidCRLNumber()):
-		c.Number, fine = readListNumber(&value)
+		c.Number, fine = readCRLNumber(&value)
 		c.addExtension("CRL number " + c.Number.Big().String())
 	case id.Equal(oidDelta()):
-		c.Base, fine = readListNumber(&value)
+		c.Delta = true
+		c.Base, fine = readCRLNumber(&value)
 		c.addExtension("delta list to number " + c.Base.Big().String())
+	case id.Equal(oidScope()):
+		c.Scope, fine = readScope(value)
+		c.addExtension("issuing distribution point")
 	case id.Equal(oidNextPublish()):
 		fine = readListTime(&value, &c.NextPublish)
 		c.addExtension("next publication at " + c.NextPublish.UTC().Format(time.RFC3339))
 	case id.Equal(oidAKI()):
+		c.keyID, fine = readKeyID(value)
 		c.addExtension("authority key identifier")
 	case id.Equal(oidFreshest()):
+		c.Freshest, fine = readDistributionPoints(value)
 		c.addExtension("address of the delta list")
 	case critical:
 		return fmt.Errorf("it has the critical extension %s", id)
@@ -127,6 +175,28 @@ func readListNumber(value *cryptobyte.String) (Serial, bool) {
 	return serial, err == nil
 }
 
+// readCRLNumber reads a number, which may be zero in the first list of some CAs.
+func readCRLNumber(value *cryptobyte.String) (Serial, bool) {
+	number := new(big.Int)
+	if !value.ReadASN1Integer(number) || !value.Empty() || number.Sign() < 0 {
+		return Serial{}, false
+	}
+	serial, err := SerialOf(number)
+	return serial, err == nil || number.Sign() == 0
+}
+
+// readKeyID reads the keyIdentifier of an AuthorityKeyIdentifier (RFC 5280 section
+// 4.2.1.1), nil when it has none.
+func readKeyID(value cryptobyte.String) ([]byte, bool) {
+	var fields, id cryptobyte.String
+	var there bool
+	if !value.ReadASN1(&fields, der.SEQUENCE) || !value.Empty() ||
+		!fields.ReadOptionalASN1(&id, &there, der.Tag(0).ContextSpecific()) {
+		return nil, false
+	}
+	return id, true
+}
+
 // readListTime reads either form of a time (RFC 5280 section 5.1.2.4).
 func readListTime(value *cryptobyte.String, at *time.Time) bool {
 	if value.PeekASN1Tag(der.UTCTime) {
@@ -149,30 +219,76 @@ func (c *PublishedCRL) Revoked() iter.Seq2[Revocation, error] {
 }
 
 func readEntry(entries *cryptobyte.String) (Revocation, error) {
-	var entry, extensions cryptobyte.String
+	var entry cryptobyte.String
 	var r Revocation
 	var ok bool
 	if !entries.ReadASN1(&entry, der.SEQUENCE) {
 		return r, errCRL
 	}
-	if r.Serial, ok = readListNumber(&entry); !ok || !readListTime(&entry, &r.At) {
+	if r.Serial, ok = readListNumber(&entry); !ok {
 		return r, errCRL
+	}
+	return r, r.readRest(&entry)
+}
+
+// readRest reads time and extensions of an entry. An extension that is critical and not
+// known forbids the use of the list (RFC 5280 section 5.3).
+func (r *Revocation) readRest(entry *cryptobyte.String) error {
+	var extensions cryptobyte.String
+	if !readListTime(entry, &r.At) {
+		return errCRL
 	}
 	if entry.Empty() {
-		return r, nil
+		return nil
 	}
-	var wrapped, value cryptobyte.String
-	var id asn1.ObjectIdentifier
-	var critical bool
-	if !entry.ReadASN1(&extensions, der.SEQUENCE) || !extensions.ReadASN1(&wrapped, der.SEQUENCE) ||
-		!wrapped.ReadASN1ObjectIdentifier(&id) || !readCritical(&wrapped, &critical) ||
-		!wrapped.ReadASN1(&value, der.OCTET_STRING) {
-		return r, errCRL
+	if !entry.ReadASN1(&extensions, der.SEQUENCE) || !entry.Empty() {
+		return errCRL
 	}
-	if id.Equal(asn1.ObjectIdentifier{2, 5, 29, 21}) && !value.ReadASN1Enum(&r.Reason) {
-		return r, errCRL
+	for !extensions.Empty() {
+		var wrapped, value cryptobyte.String
+		var id asn1.ObjectIdentifier
+		var critical bool
+		if !extensions.ReadASN1(&wrapped, der.SEQUENCE) || !wrapped.ReadASN1ObjectIdentifier(&id) ||
+			!readCritical(&wrapped, &critical) || !wrapped.ReadASN1(&value, der.OCTET_STRING) || !wrapped.Empty() {
+			return errCRL
+		}
+		switch {
+		case id.Equal(oidReason()):
+			if !value.ReadASN1Enum(&r.Reason) {
+				return errCRL
+			}
+		case critical:
+			return fmt.Errorf("an entry has the critical extension %s", id)
+		}
 	}
-	return r, nil
+	return nil
+}
+
+// Find looks for a serial, which may be one that this package would not issue. It reads
+// every entry, and returns an error when one cannot be read.
+func (c *PublishedCRL) Find(serial *big.Int) (*Revocation, error) {
+	var found *Revocation
+	var b cryptobyte.Builder
+	b.AddASN1BigInt(serial)
+	wanted, err := b.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("looking for a serial: %w", err)
+	}
+	for rest := c.entries; !rest.Empty(); {
+		var entry, number cryptobyte.String
+		var r Revocation
+		if !rest.ReadASN1(&entry, der.SEQUENCE) || !entry.ReadASN1Element(&number, der.INTEGER) {
+			return nil, errCRL
+		}
+		if err := r.readRest(&entry); err != nil {
+			return nil, err
+		}
+		if found == nil && bytes.Equal(number, wanted) {
+			r.Serial, _ = SerialOf(serial) // zero for one of more than 20 octets
+			found = &r
+		}
+	}
+	return found, nil
 }
 
 // Count gives the number of entries, and an error when one cannot be read.

@@ -5,6 +5,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
+	"math/big"
 	"testing"
 
 	"certportal/ca"
@@ -151,6 +152,47 @@ func FuzzReadCRL(f *testing.F) {
 		}
 		if _, err := crl.Count(); err != nil || crl.Number.IsZero() {
 			t.Errorf("a signed list cannot be read: %v", err)
+		}
+	})
+}
+
+// The addresses in the company's certificates may answer anything.
+func FuzzReadForeignCRL(f *testing.F) {
+	issuer := ca.FixtureIssuer(f, "ec")
+	for _, change := range []func(*ca.CRLConfig){announced, adding, func(*ca.CRLConfig) {}} {
+		cfg := listOf(f, manyRevoked(f, 3)...)
+		change(&cfg)
+		raw, err := issuer.CRL(cfg)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		crl, err := ca.ReadForeignCRL(raw, issuer.Certificate())
+		if err != nil {
+			return
+		}
+		if _, err := crl.Find(big.NewInt(3)); err != nil || crl.NextUpdate.IsZero() {
+			t.Errorf("a signed list cannot be read: %v", err)
+		}
+	})
+}
+
+// FuzzScope reads the octets as both extensions that name distribution points.
+func FuzzScope(f *testing.F) {
+	f.Add(ca.FixtureHierarchy(f, "ec").Issuing.Extensions[6].Value)
+	f.Add([]byte("\x30\x11\x30\x0f\xa0\x0d\xa0\x0b\x86\x09http://a/"))
+	f.Add([]byte("\x30\x0d\xa0\x0b\xa0\x09\x86\x07http://\x82\x01\xff\x83\x02\x07\x80"))
+	f.Fuzz(func(t *testing.T, value []byte) {
+		points, scope := ca.FixturePoints(value)
+		for n := range points {
+			if len(points[n].Addresses) > len(value) || points[n].Reasons&^ca.AllReasons != 0 {
+				t.Errorf("got %+v", points[n])
+			}
+		}
+		if scope != nil && scope.Reasons&^ca.AllReasons != 0 {
+			t.Errorf("got %+v", scope)
 		}
 	})
 }
