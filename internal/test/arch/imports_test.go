@@ -12,7 +12,7 @@ func layers() [][]string {
 	return [][]string{
 		{"internal/durable", "internal/escape", "internal/servercert"},
 		{"ca", "templates", "static", "internal/audit", "internal/deliver", "internal/catalogue", "store/sqldb"},
-		{"ca/crl", "ca/ocsp", "internal/portal", "web/page"},
+		{"ca/crl", "ca/ocsp", "ca/fetch", "internal/portal", "web/page"},
 		{"internal/signin", "internal/authz"},
 		{"internal/enroll", "internal/drift"},
 		{"internal/admin", "internal/helpdesk", "internal/scep", "internal/oidc", "internal/directory", "internal/notify",
@@ -68,7 +68,7 @@ func TestTestPackagesAreImportedByTestsOnly(t *testing.T) {
 // under internal/test. A name that ends in a slash stands for all below it.
 func importers() map[string][]string {
 	return map[string][]string{
-		"net/http":                   {"web", "internal/scep", "internal/ops", "internal/oidc", "cmd/"},
+		"net/http":                   {"web", "ca/fetch", "internal/scep", "internal/ops", "internal/oidc", "cmd/"},
 		"database/sql":               {"store", "store/"},
 		"github.com/go-ldap/ldap/v3": {"internal/directory", "cmd/"},
 	}
