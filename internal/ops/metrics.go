@@ -10,7 +10,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"certportal/ca"
 	"certportal/ca/crl"
+	"certportal/ca/fetch"
 )
 
 // collector is a prometheus.Collector that reads all values when they are scraped.
@@ -24,6 +26,7 @@ type collector struct {
 	targetNumber, targetTrouble, builds, failures    *prometheus.Desc
 	answers, kept, followed, onlineTrouble, lifetime *prometheus.Desc
 	certificate, ledger, requests, journal           *prometheus.Desc
+	companyLeft, companyLife, companyTrouble         *prometheus.Desc
 }
 
 // newMetrics returns the handler of /metrics. Its own registry keeps out metrics that
@@ -67,6 +70,12 @@ func (m *collector) describe() {
 	m.targetTrouble = name("revocation_list_target_trouble", "1 while the list cannot be copied to the target.", "issuer", "kind", "target")
 	m.builds = name("revocation_list_builds_total", "Times that this process made lists of the issuer.", "issuer")
 	m.failures = name("revocation_list_build_errors_total", "Times that this process could not make a list of the issuer.", "issuer")
+	company := func(short, help string) *prometheus.Desc {
+		return name("company_list_"+short, help, "issuer", "certificate")
+	}
+	m.companyLeft = company("seconds_to_next_update", "Seconds until the last known list of a company's CA about a certificate of the chain runs out; negative afterwards.")
+	m.companyLife = company("life_ratio", "Share of the life of that list that is over; 1 when it ran out.")
+	m.companyTrouble = company("trouble", "1 while that list cannot be fetched or used, or names the certificate as revoked.")
 	m.answers = name("ocsp_answers_total", "Online answers: for everybody, for one who asked, or why there was none.", "result")
 	m.kept = name("ocsp_kept_answers", "Signed online answers in memory.")
 	m.followed = name("ocsp_followed_seconds", "Seconds since the online answers last saw the records.")
@@ -95,6 +104,7 @@ func (m *collector) Collect(out chan<- prometheus.Metric) {
 		gauge(m.readyCheck, one(r.OK), r.Name)
 	}
 	m.collectLists(gauge, count)
+	m.collectCompany(gauge)
 	m.collectOnline(gauge, count)
 	if m.c.Certificates != nil {
 		for _, c := range m.c.Certificates() {
@@ -139,6 +149,26 @@ func (m *collector) collectLists(gauge func(*prometheus.Desc, float64, ...string
 		gauge(m.listLife, age/max(life, 1), labels...)
 		gauge(m.listEntries, float64(h.List.Entries), labels...)
 		gauge(m.listSize, float64(h.Size), labels...)
+	}
+}
+
+// collectCompany leaves out what was not checked yet.
+func (m *collector) collectCompany(gauge func(*prometheus.Desc, float64, ...string)) {
+	if m.c.Company == nil {
+		return
+	}
+	for _, w := range m.c.Company() {
+		if !w.Checked() {
+			continue
+		}
+		labels := []string{w.Issuer.Subject.CommonName, ca.Fingerprint(w.Certificate)}
+		gauge(m.companyTrouble, one(w.Last.State == fetch.Failed), labels...)
+		if w.Newest == nil {
+			continue
+		}
+		age, life := m.c.Now().Sub(w.Newest.ThisUpdate).Seconds(), w.Newest.NextUpdate.Sub(w.Newest.ThisUpdate).Seconds()
+		gauge(m.companyLeft, life-age, labels...)
+		gauge(m.companyLife, age/max(life, 1), labels...)
 	}
 }
 

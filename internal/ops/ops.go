@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"certportal/ca/crl"
+	"certportal/ca/fetch"
 	"certportal/ca/ocsp"
 )
 
@@ -27,6 +28,7 @@ type Config struct {
 	Checks []Check
 
 	Lists        func() []crl.Health                  // optional
+	Company      func() []fetch.Watched               // lists of the company's CAs; optional
 	Online       func() *ocsp.Health                  // optional; returns nil without OCSP
 	Answers      *Answers                             // optional
 	Certificates func() []Certificate                 // certificates whose expiry is a metric; optional

@@ -2,6 +2,8 @@ package ops_test
 
 import (
 	"context"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -14,7 +16,9 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"certportal/ca"
 	"certportal/ca/crl"
+	"certportal/ca/fetch"
 	"certportal/ca/ocsp"
 	"certportal/internal/ops"
 )
@@ -167,6 +171,12 @@ func TestMetrics(t *testing.T) {
 				{Issuer: "issuing", Delta: true, List: list},
 			}
 		},
+		Company: func() []fetch.Watched {
+			link := fetch.Link{Certificate: &x509.Certificate{}, Issuer: &x509.Certificate{Subject: pkix.Name{CommonName: "Company Root"}}}
+			seen := fetch.Watched{Link: link, Last: fetch.Lists{At: now, State: fetch.Failed},
+				Newest: &fetch.List{ThisUpdate: list.ThisUpdate, NextUpdate: list.NextUpdate}}
+			return []fetch.Watched{seen, {Link: fetch.Link{Certificate: link.Certificate, Issuer: &x509.Certificate{Subject: pkix.Name{CommonName: "Unseen"}}}}}
+		},
 		Online: func() *ocsp.Health {
 			return &ocsp.Health{Kept: 5, Followed: now.Add(-time.Second), Life: 8 * time.Hour}
 		},
@@ -178,6 +188,7 @@ func TestMetrics(t *testing.T) {
 		Journal: func() (string, time.Time) { return "disk full", now }, Now: func() time.Time { return now },
 	})
 	families := metrics(t, h)
+	company := []string{ca.Fingerprint(&x509.Certificate{}), "Company Root"}
 	tests := []struct {
 		name   string
 		labels []string
@@ -197,6 +208,8 @@ func TestMetrics(t *testing.T) {
 		{"certportal_revocation_list_trouble", []string{"root", "complete"}, 1},
 		{"certportal_revocation_list_target_number", []string{"issuing", "complete", "/srv/pki"}, 16},
 		{"certportal_revocation_list_target_trouble", []string{"issuing", "complete", "/srv/pki"}, 1},
+		{"certportal_company_list_life_ratio", company, 0.25}, {"certportal_company_list_seconds_to_next_update", company, 54 * 3600},
+		{"certportal_company_list_trouble", company, 1},
 		{"certportal_ocsp_kept_answers", nil, 5}, {"certportal_ocsp_followed_seconds", nil, 1}, {"certportal_ocsp_trouble", nil, 1},
 		{"certportal_ocsp_answer_life_seconds", nil, 8 * 3600},
 		{"certportal_revocation_list_builds_total", []string{"issuing"}, 4}, {"certportal_revocation_list_build_errors_total", []string{"issuing"}, 2},
@@ -215,6 +228,9 @@ func TestMetrics(t *testing.T) {
 	}
 	if _, ok := value(families, "certportal_revocation_list_age_seconds", "root", "complete"); ok {
 		t.Error("a list that is not there has an age")
+	}
+	if _, ok := value(families, "certportal_company_list_trouble", company[0], "Unseen"); ok {
+		t.Error("a list that was not checked yet is in order or in trouble")
 	}
 	for _, name := range []string{"go_goroutines", "process_resident_memory_bytes"} {
 		if families[name] == nil {

@@ -74,7 +74,7 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 	}
 	calm := overview
 	overview.Checked, overview.Failing = time.Time{}, 2
-	for i, key := range []string{"halted", "restored", "restored-accounts", "protected", "sealed", "list-none", "list-half", "list-late", "list-target", "journal", "online-signer", "online-late", "online-trouble", "ca-short", "ca-ends", "certificate-ends", "watch", "mail", "letters", "ledger", "reader", "orders"} {
+	for i, key := range []string{"halted", "restored", "restored-accounts", "protected", "sealed", "list-none", "list-half", "list-late", "list-target", "company-list-none", "company-list-silent", "company-list-half", "company-list-late", "company-revoked", "journal", "online-signer", "online-late", "online-trouble", "ca-short", "ca-ends", "certificate-ends", "watch", "mail", "letters", "ledger", "reader", "orders"} {
 		overview.Alerts = append(overview.Alerts, page.AdminAlert{Key: key, Critical: i < 3, At: noon(), Value: x.text, Number: i, Path: "/admin/orders"})
 	}
 	s := []sample{
@@ -164,7 +164,7 @@ func adminChecks(x adminTexts) []page.AdminCheck {
 	list := []page.AdminCheck{{Name: "names", At: noon(), State: "ok", Findings: []page.AdminFinding{{What: "names", Text: x.text, State: "ok"}}},
 		{Name: "settings", At: noon(), State: "failed", Findings: []page.AdminFinding{
 			{What: "settings", Text: x.text, State: "ok"}, {What: x.text, Text: x.text, State: "warning"}, {What: "x", Text: x.text, State: "failed"}}}}
-	for _, name := range []string{"database", "ca", "lists", "tls", "directory", "identity-provider", "mail", "ledger", "address-crl", "address-ocsp", "address-ca"} {
+	for _, name := range []string{"database", "ca", "lists", "tls", "directory", "identity-provider", "mail", "ledger", "address-crl", "address-ocsp", "address-ca", "company-lists"} {
 		list = append(list, page.AdminCheck{Name: name})
 	}
 	return list

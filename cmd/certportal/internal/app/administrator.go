@@ -13,6 +13,7 @@ import (
 
 // openAdmin makes the administration service and the doctor that it asks.
 func (p *App) openAdmin(context.Context, *config.Terminal) (err error) {
+	p.company = p.newCompanyWatch()
 	p.doctor = doctor.New(p.doctorConfig())
 	p.admin, err = admin.New(admin.Config{
 		Store: p.DB, Revoked: p.revoked, SecondPerson: p.Settings.Admin.SecondPerson,
@@ -50,7 +51,7 @@ func (p *App) staffList(ctx context.Context) (admin.Staff, error) {
 // replaced while the portal runs, are functions.
 func (p *App) doctorConfig() doctor.Config {
 	return doctor.Config{
-		Settings: p.Settings, Public: p.Public, DB: p.DB, CA: p.CA, Lists: p.lists, Own: p.own, Journal: p.journal,
+		Settings: p.Settings, Public: p.Public, DB: p.DB, CA: p.CA, Lists: p.lists, Own: p.own, Journal: p.journal, Company: p.company,
 		OCSP: p.ocspHealth, TLS: p.tls.leaf, Directory: p.ldap, Mail: p.mail, Revoked: p.revoked, Now: p.Now, Log: p.log,
 		ProfileSigner: func() ([]*x509.Certificate, crypto.Signer) {
 			if p.signer == nil {

@@ -19,6 +19,7 @@ import (
 
 	"certportal/ca"
 	"certportal/ca/crl"
+	"certportal/ca/fetch"
 	"certportal/ca/ocsp"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/doctor"
@@ -63,6 +64,7 @@ type App struct {
 	admin          *admin.Service
 	keys           *enroll.KeyPool
 	lists          *crl.Publisher
+	company        *fetch.Watch // of the lists above the issuing CAs
 	ocsp           *ocsp.Responder
 	journal        *crl.Journal
 	tls            *serverCertificate

@@ -28,6 +28,7 @@ func CheckInstallation(ctx context.Context, s *config.Settings, wrong *config.Mi
 		{[]string{"listen", "listen_http", "listen_ops", "data"}, func() []portal.Finding { return portFindings(ctx, s) }},
 		{[]string{"trusted_proxies"}, func() []portal.Finding { return proxyFindings(s) }},
 		{[]string{"revocation", "data"}, func() []portal.Finding { return listFindings(ctx, s) }},
+		{[]string{"data"}, func() []portal.Finding { return companyFindings(ctx, s) }},
 		{[]string{"helpdesk", "mail"}, func() []portal.Finding { return codeFindings(s) }},
 		{[]string{"directory", "sign_in"}, func() []portal.Finding { return directoryFindings(ctx, s, log) }},
 		{[]string{"openid"}, func() []portal.Finding { return providerFindings(ctx, s, log) }},

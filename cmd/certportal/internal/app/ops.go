@@ -36,7 +36,7 @@ func (p *App) listenOps(ctx context.Context) (err error) {
 func (p *App) openOps(context.Context, *config.Terminal) (err error) {
 	p.ops, err = ops.New(ops.Config{
 		Version: p.version, Checks: p.doctor.Ready(),
-		Lists: p.lists.Health, Online: p.ocspHealth, Answers: &p.answers, Certificates: p.doctor.Expiries,
+		Lists: p.lists.Health, Company: p.company.State, Online: p.ocspHealth, Answers: &p.answers, Certificates: p.doctor.Expiries,
 		Ledger: func(ctx context.Context) (int64, error) {
 			head, err := p.DB.Head(ctx)
 			return head.Seq, err

@@ -66,6 +66,7 @@ func (p *App) runClocks(ctx context.Context) *sync.WaitGroup {
 	var clocks sync.WaitGroup
 	clocks.Go(func() { p.keys.Run(ctx) })
 	clocks.Go(func() { p.lists.Run(ctx) })
+	clocks.Go(func() { p.company.Run(ctx) })
 	clocks.Go(func() { p.ocsp.Run(ctx) })
 	clocks.Go(func() { p.journal.Run(ctx) })
 	clocks.Go(func() { p.watch.Run(ctx) })

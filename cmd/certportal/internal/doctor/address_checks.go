@@ -49,8 +49,8 @@ type response struct {
 	took time.Duration
 }
 
-// fetch asks an address; a body goes along with POST.
-func fetch(ctx context.Context, address, kind string, body []byte) (response, error) {
+// get asks an address; a body goes along with POST.
+func get(ctx context.Context, address, kind string, body []byte) (response, error) {
 	ctx, cancel := context.WithTimeout(ctx, addressTimeout)
 	defer cancel()
 	method := http.MethodGet
@@ -112,7 +112,7 @@ func inParallel(looks []func() portal.Finding) []portal.Finding {
 
 func (d *Doctor) checkCRLAddress(ctx context.Context, name, address string) portal.Finding {
 	f := portal.Finding{What: address, State: portal.FindingOK}
-	got, err := fetch(ctx, address, "", nil)
+	got, err := get(ctx, address, "", nil)
 	if err == nil {
 		f.Text, err = d.compareCRL(name, got)
 	}
@@ -201,7 +201,7 @@ func (d *Doctor) askOCSP(ctx context.Context, address string, cert *x509.Certifi
 	if err != nil {
 		return nil, 0, fmt.Errorf("making a request: %w", err)
 	}
-	got, err := fetch(ctx, address, "application/ocsp-request", question)
+	got, err := get(ctx, address, "application/ocsp-request", question)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -234,7 +234,7 @@ func (d *Doctor) checkCertificateAddresses(ctx context.Context) []portal.Finding
 	look := func(name string, want *x509.Certificate) func() portal.Finding {
 		return func() portal.Finding {
 			address := localca.CertificateURL(d.c.Public.HTTP, name)
-			got, err := fetch(ctx, address, "", nil)
+			got, err := get(ctx, address, "", nil)
 			if err == nil && !bytes.Equal(got.body, want.Raw) {
 				err = fmt.Errorf("another certificate than that of %s", want.Subject.CommonName)
 			}

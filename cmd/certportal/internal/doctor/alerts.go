@@ -32,7 +32,7 @@ func (d *Doctor) caAlerts() []admin.Alert {
 			list = append(list, admin.Alert{Key: "journal", Critical: true, At: since, Value: text})
 		}
 	}
-	return slices.Concat(list, d.ocspAlerts(), d.ExpiryAlerts())
+	return slices.Concat(list, d.companyAlerts(), d.ocspAlerts(), d.ExpiryAlerts())
 }
 
 // ExpiryAlerts returns the alerts about certificates that end.

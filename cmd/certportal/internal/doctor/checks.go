@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"certportal/cmd/certportal/internal/config"
@@ -24,7 +25,7 @@ func (d *Doctor) Checks() []admin.Check {
 		{Name: "ca", Run: d.checkCA},
 		{Name: "lists", Run: d.checkCRLs},
 		{Name: "tls", Run: d.checkTLS},
-	}, d.addressChecks()...)
+	}, slices.Concat(d.addressChecks(), d.companyChecks())...)
 	if d.c.Directory != nil {
 		list = append(list, admin.Check{Name: "directory", Run: func(ctx context.Context) []portal.Finding {
 			return append(d.c.Directory.Check(ctx), CheckTries(ctx, d.c.Settings, d.c.Directory))

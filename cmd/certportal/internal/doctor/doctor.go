@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"certportal/ca/crl"
+	"certportal/ca/fetch"
 	"certportal/ca/ocsp"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/localca"
@@ -32,6 +33,9 @@ type Config struct {
 	CA       *localca.CA
 	Lists    *crl.Publisher
 	Own      *enroll.OwnIssuer // issues test certificates
+
+	// Company watches the lists of the company's CAs above the issuing ones. Optional.
+	Company *fetch.Watch
 
 	// Journal is the recovery journal. Nil while the CRLs are not open.
 	Journal *crl.Journal

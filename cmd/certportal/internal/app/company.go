@@ -1,0 +1,54 @@
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"time"
+
+	"certportal/ca"
+	"certportal/ca/fetch"
+	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/doctor"
+	"certportal/internal/portal"
+)
+
+// newCompanyWatch returns the watch of the lists that the company publishes about the
+// CAs above the portal's own.
+func (p *App) newCompanyWatch() *fetch.Watch {
+	return fetch.NewWatch(fetch.WatchConfig{
+		Client: new(fetch.Client), Links: func() []fetch.Link { return companyLinks(p.CA.Folder) }, Now: p.Now, Log: p.log,
+	})
+}
+
+// companyLinks are the certificates in the chains of all issuing CAs, also those that are
+// not active yet, whose lists the portal does not make.
+func companyLinks(folder *ca.Folder) []fetch.Link {
+	var own *x509.Certificate
+	if folder.OwnRoot() {
+		own = folder.Root()
+	}
+	var chains [][]*x509.Certificate
+	for _, a := range folder.Authorities() {
+		chains = append(chains, append([]*x509.Certificate{a.Certificate}, a.Chain...))
+	}
+	return fetch.Links(own, chains...)
+}
+
+// companyTime bounds how long "config check" asks for the company's lists.
+const companyTime = time.Minute
+
+// companyFindings fetches the company's lists once. There are none without a CA, or with
+// a root of the portal's own.
+func companyFindings(ctx context.Context, s *config.Settings) []portal.Finding {
+	folder, err := ca.OpenFolder(s.Path("ca"))
+	if err != nil {
+		return nil // reported with the CA
+	}
+	ctx, cancel := context.WithTimeout(ctx, companyTime)
+	defer cancel()
+	var findings []portal.Finding
+	for _, link := range companyLinks(folder) {
+		findings = append(findings, doctor.CompanyFindings(new(fetch.Client).Lists(ctx, link.Certificate, link.Issuer, time.Now()))...)
+	}
+	return findings
+}
