@@ -51,8 +51,8 @@ func (t *tx) endOtherSessions(ctx context.Context, person string, r enroll.Revoc
 	if r.Cause != portal.Lost {
 		return nil
 	}
-	_, err := t.Exec(ctx, "UPDATE sessions SET ended = $3, data = NULL WHERE person = $1 AND id_hash <> $2 AND NOT ended",
-		person, r.KeepSession[:], true)
+	_, err := t.Exec(ctx, `UPDATE sessions SET ended = $3, data = NULL, end_cause = $4
+		WHERE person = $1 AND id_hash <> $2 AND NOT ended`, person, r.KeepSession[:], true, string(r.Cause))
 	if err != nil {
 		return fmt.Errorf("ending sessions: %w", err)
 	}

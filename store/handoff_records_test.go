@@ -82,7 +82,7 @@ func TestA9_HandoffEndsWithItsSession(t *testing.T) {
 		}, time.Minute, false},
 		{"all sessions ended", func(t *testing.T, db *database) { testkit.Must(db.EndSessions(t.Context(), string(anna)))(t) }, time.Minute, false},
 		{"session pruned", func(t *testing.T, db *database) {
-			testkit.Must(db.PruneSessions(t.Context(), testkit.Noon.Add(absolute)))(t)
+			testkit.Must(db.PruneSessions(t.Context(), testkit.Noon.Add(absolute+kept)))(t)
 		}, time.Minute, false},
 		{"session idle", func(t *testing.T, db *database) {
 			if err := db.SaveSession(t.Context(), [32]byte{1}, string(anna), nil, time.Minute, testkit.Noon.Add(absolute), testkit.Noon); err != nil {

@@ -8,12 +8,17 @@ import (
 	"time"
 
 	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"certportal/store/sqldb"
 )
 
 // useInterval is how often the use of a session is recorded. A session may therefore
 // idle out up to this much early, never late.
 const useInterval = time.Minute
+
+// timedOutKept is how long a session that timed out is kept, without opening anything: for
+// a person who comes back within the day.
+const timedOutKept = 8 * time.Hour
 
 // useTimeout leaves most of the time of an answer to what the person asked for.
 const useTimeout = time.Second
@@ -78,15 +83,43 @@ func (db SignInRecords) EndSession(ctx context.Context, idHash [sha256.Size]byte
 	})
 }
 
-// EndSessions ends all sessions of a person and returns how many were open.
+// SessionOver says how a session ended that is over. The error wraps portal.ErrNotFound
+// while it is open, and when nothing is known of it any more.
+func (db SignInRecords) SessionOver(ctx context.Context, idHash [sha256.Size]byte, now time.Time) (signin.SessionOver, error) {
+	var over signin.SessionOver
+	var ended bool
+	var cause sql.NullString
+	var expires sql.NullInt64
+	err := db.One(ctx, `SELECT data, ended, end_cause, expires_at FROM sessions
+		WHERE id_hash = $1 AND (ended OR expires_at <= $2 OR touched_at + idle <= $2)`,
+		[]any{idHash[:], now.UnixMilli()}, &over.Data, &ended, &cause, &expires)
+	if err != nil {
+		return signin.SessionOver{}, fmt.Errorf("finding session that is over: %w", err)
+	}
+	over.Lost = cause.String == string(portal.Lost)
+	over.Idle = !ended && now.Before(sqldb.TimeOf(expires))
+	return over, nil
+}
+
+// KeepSessionOver replaces the data of a session that timed out, which stays over. It does
+// nothing to any other.
+func (db SignInRecords) KeepSessionOver(ctx context.Context, idHash [sha256.Size]byte, data []byte, now time.Time) error {
+	return db.write(ctx, "keeping data of a session that is over", func(ctx context.Context, t *tx) error {
+		_, err := t.Exec(ctx, `UPDATE sessions SET data = $2
+			WHERE id_hash = $1 AND NOT ended AND (expires_at <= $3 OR touched_at + idle <= $3)`, idHash[:], data, now.UnixMilli())
+		return err
+	})
+}
+
+// EndSessions ends all sessions of a person and returns how many had not been ended.
 func (db SignInRecords) EndSessions(ctx context.Context, person string) (int, error) {
 	return db.prune(ctx, answerWithin, "ending sessions",
 		"UPDATE sessions SET ended = $2, data = NULL WHERE person = $1 AND NOT ended", person, true)
 }
 
-// PruneSessions drops sessions whose absolute time is over, or that idled out,
-// and returns their number. Ended ones stay until their absolute time is over.
+// PruneSessions drops sessions that timed out some hours ago, and returns their number.
+// Ended ones stay as long after their absolute time.
 func (db SignInRecords) PruneSessions(ctx context.Context, now time.Time) (int, error) {
 	return db.prune(ctx, workWithin, "pruning sessions",
-		"DELETE FROM sessions WHERE expires_at <= $1 OR (touched_at + idle <= $1 AND NOT ended)", now.UnixMilli())
+		"DELETE FROM sessions WHERE expires_at <= $1 OR (touched_at + idle <= $1 AND NOT ended)", now.Add(-timedOutKept).UnixMilli())
 }

@@ -1,16 +1,21 @@
 package store_test
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
+	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 const (
 	idle     = 15 * time.Minute
 	absolute = 8 * time.Hour
+	kept     = 8 * time.Hour // after a session timed out
 )
 
 func save(t *testing.T, db *database, id byte, person string, now time.Time) {
@@ -93,8 +98,54 @@ func TestPruneSessions(t *testing.T) {
 		if err := db.EndSession(ctx, [32]byte{3}); err != nil {
 			t.Fatal(err)
 		}
-		testkit.Equal(t, "idle", testkit.Must(db.PruneSessions(ctx, testkit.Noon.Add(idle)))(t), 1)
+		testkit.Equal(t, "idle for a while", testkit.Must(db.PruneSessions(ctx, testkit.Noon.Add(idle)))(t), 0)
+		testkit.Equal(t, "idle", testkit.Must(db.PruneSessions(ctx, testkit.Noon.Add(idle+kept)))(t), 1)
 		testkit.Must(db.Session(ctx, [32]byte{2}, testkit.Noon.Add(idle)))(t)
-		testkit.Equal(t, "over", testkit.Must(db.PruneSessions(ctx, testkit.Noon.Add(absolute)))(t), 2)
+		testkit.Equal(t, "over", testkit.Must(db.PruneSessions(ctx, testkit.Noon.Add(absolute+kept)))(t), 2)
+	})
+}
+
+// TestSessionOver: a session that timed out keeps its data and opens nothing; one that was
+// ended keeps none.
+func TestSessionOver(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		ctx, late := t.Context(), testkit.Noon.Add(idle)
+		over := func(id byte, at time.Time) string {
+			t.Helper()
+			o, err := db.SessionOver(ctx, [32]byte{id}, at)
+			if errors.Is(err, portal.ErrNotFound) {
+				return "none"
+			}
+			testkit.NoError(t, err)
+			return fmt.Sprintf("%q idle %v lost %v", o.Data, o.Idle, o.Lost)
+		}
+		for id := byte(1); id <= 4; id++ {
+			save(t, db, id, "anna", testkit.Noon)
+		}
+		save(t, db, 5, "ben", testkit.Noon)
+		testkit.Equal(t, "an open one", over(1, testkit.Noon), "none")
+		testkit.Equal(t, "an unknown one", over(9, testkit.Noon), "none")
+		testkit.Equal(t, "timed out", over(1, late), `"sealed" idle true lost false`)
+		testkit.Equal(t, "at its absolute end", over(1, testkit.Noon.Add(absolute)), `"sealed" idle false lost false`)
+
+		testkit.NoError(t, db.KeepSessionOver(ctx, [32]byte{1}, []byte("typed"), late))
+		testkit.NoError(t, db.KeepSessionOver(ctx, [32]byte{2}, []byte("typed"), testkit.Noon)) // open
+		testkit.Equal(t, "kept", over(1, late), `"typed" idle true lost false`)
+		testkit.Equal(t, "an open one keeps nothing", over(2, late), `"sealed" idle true lost false`)
+		_, err := db.Session(ctx, [32]byte{1}, late)
+		wantError(t, "the session", err, portal.ErrNotFound)
+
+		testkit.NoError(t, db.EndSession(ctx, [32]byte{3}))
+		testkit.NoError(t, db.KeepSessionOver(ctx, [32]byte{3}, []byte("typed"), late))
+		testkit.Equal(t, "ended", over(3, testkit.Noon), `"" idle false lost false`)
+		phone := fixture.NewEnrolment(t, "anna", "Phone").Issue(t, db)
+		_, err = db.Revoke(ctx, enroll.Revocation{
+			BlockDevice: phone.Device(), Cause: portal.Lost, At: testkit.Noon, KeepSession: [32]byte{4},
+			Entry: fixture.NewEntry(testkit.Noon, "", "anna"),
+		})
+		testkit.NoError(t, err)
+		testkit.Equal(t, "another browser after a loss", over(2, testkit.Noon), `"" idle false lost true`)
+		testkit.Equal(t, "the one that reported it", over(4, testkit.Noon), "none")
+		testkit.Equal(t, "another person", over(5, testkit.Noon), "none")
 	})
 }

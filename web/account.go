@@ -109,13 +109,16 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, p portal.P
 	if err != nil {
 		return &portal.Outage{Part: portal.PartStore, Err: err}
 	}
+	typed, err := s.carriedForm(r, session, p.ID)
+	if err != nil {
+		return &portal.Outage{Part: portal.PartStore, Err: err}
+	}
 	if key, ok := s.sessions.keyOf(session.ID); ok {
 		if err := s.store.EndSession(r.Context(), key.idHash()); err != nil {
 			return &portal.Outage{Part: portal.PartStore, Err: fmt.Errorf("ending earlier session: %w", err)}
 		}
 	}
 	session.ID = ""
-	typed := carriedForm(session.Values, p.ID)
 	clear(session.Values)
 	session.Values["person"] = string(p.ID)
 	session.Values["name"] = p.Name
@@ -192,7 +195,8 @@ func (s *Server) anonymous(r *http.Request) portal.Actor {
 func clientAddress(r *http.Request) string { return requestInfoOf(r).address }
 
 // requireSession redirects clients without a session to the sign-in page, which leads
-// back to the page they asked for; after a POST, to the page of the form.
+// back to the page they asked for; after a POST, to the page of the form, which shows again
+// what was typed.
 func (s *Server) requireSession(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, ok, err := s.signedIn(r)
@@ -201,7 +205,12 @@ func (s *Server) requireSession(next http.Handler) http.Handler {
 			return
 		}
 		if !ok {
-			_ = redirect(w, signInAddress(s.returnPath(r)))
+			back := s.returnPath(r)
+			if err := s.keepTypedLate(r, back); err != nil {
+				s.fail(w, r, err)
+				return
+			}
+			_ = redirect(w, signInAddress(back))
 			return
 		}
 		next.ServeHTTP(w, r)

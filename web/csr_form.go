@@ -33,7 +33,7 @@ func newCSRForm(p portal.Platform) *page.CSRForm {
 
 // showCSRForm is GET /new/key: the page of /new with the form for a request open.
 func (s ownDevices) showCSRForm(w http.ResponseWriter, r *http.Request) error {
-	return s.renderNewForm(w, r, true)
+	return s.renderNewForm(w, r, nil, true)
 }
 
 // submitCSR is POST /new/key. Only the key of the request is used (attack A1).

@@ -44,7 +44,15 @@ func (s ownDevices) showLost(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if d.Blocked.IsZero() {
-		return s.render(w, r, http.StatusOK, page.Lost{Layout: s.layout(r), Device: s.card(d)})
+		typed, again, err := s.typedAgain(w, r)
+		if err != nil {
+			return err
+		}
+		p := page.Lost{Layout: s.layout(r), Device: s.card(d)}
+		if cause, ok := portal.ParseLoss(typed["reason"]); ok {
+			p.Reason, p.Resumed = string(cause), again
+		}
+		return s.render(w, r, http.StatusOK, p)
 	}
 	p := s.blockedPage(r, d)
 	if p.List == page.ListSoon {
@@ -127,7 +135,15 @@ func (s ownDevices) showRename(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.render(w, r, http.StatusOK, page.Rename{Layout: s.layout(r), Device: s.card(d), Name: d.Name})
+	typed, again, err := s.typedAgain(w, r)
+	if err != nil {
+		return err
+	}
+	p := page.Rename{Layout: s.layout(r), Device: s.card(d), Name: d.Name}
+	if p.Resumed = again; again {
+		p.Name = typed["name"]
+	}
+	return s.render(w, r, http.StatusOK, p)
 }
 
 // submitRename is POST /devices/{id}/rename.

@@ -38,6 +38,13 @@ func formToken(f form) (string, error) {
 
 // showNew is GET /new.
 func (s ownDevices) showNew(w http.ResponseWriter, r *http.Request) error {
+	typed, again, err := s.typedAgain(w, r)
+	if err != nil {
+		return err
+	}
+	if again {
+		return s.renderNewForm(w, r, typed, false)
+	}
 	known, err := s.meansKnown(r)
 	if err != nil {
 		return err
@@ -45,7 +52,7 @@ func (s ownDevices) showNew(w http.ResponseWriter, r *http.Request) error {
 	if known != nil {
 		return s.render(w, r, http.StatusOK, page.KnownDevice{Layout: s.layout(r), Device: s.card(*known)})
 	}
-	return s.renderNewForm(w, r, false)
+	return s.renderNewForm(w, r, nil, false)
 }
 
 // meansKnown is the device of this browser, where the person may mean that one and not a
@@ -68,9 +75,13 @@ func (s ownDevices) meansKnown(r *http.Request) (*portal.Device, error) {
 }
 
 // renderNewForm redirects to the choice of the platform when neither the client nor
-// ?p= gives one. With bring, the form for a certificate request is open.
-func (s ownDevices) renderNewForm(w http.ResponseWriter, r *http.Request, bring bool) error {
+// ?p= gives one. It holds what was typed before the reader signed in again, nil for
+// nothing. With bring, the form for a certificate request is open.
+func (s ownDevices) renderNewForm(w http.ResponseWriter, r *http.Request, typed form, bring bool) error {
 	platform, chosen := platformParam(r)
+	if before, err := portal.ParsePlatform(typed["platform"]); err == nil {
+		platform, chosen = before, true
+	}
 	if !chosen {
 		guess, err := portal.ParsePlatform(clientOf(r).Platform)
 		if err != nil {
@@ -86,8 +97,9 @@ func (s ownDevices) renderNewForm(w http.ResponseWriter, r *http.Request, bring 
 	suggested := s.renderer.SuggestName(languageOf(r), who.given, string(platform))
 	p := page.NewDevice{
 		Layout: s.layout(r), Suggested: freeName(suggested, s.inUse(devices)), Platform: string(platform),
-		Token: newFormToken(), Guessed: !chosen, CSR: newCSRForm(platform),
+		Token: newFormToken(), Guessed: !chosen, CSR: newCSRForm(platform), Name: typed["name"],
 	}
+	p.Resumed = typed != nil
 	if p.CSR != nil {
 		p.CSR.Open = bring
 	}

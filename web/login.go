@@ -25,17 +25,32 @@ func (s signInPages) showLogin(w http.ResponseWriter, r *http.Request) error {
 	if ok && s.isFreshFor(a, next) {
 		return redirect(w, orHome(next))
 	}
-	// A cookie without a session belongs to one that timed out. When the store does not
-	// answer, the page does not claim that.
-	_, cookieErr := r.Cookie(sessionCookie)
 	p := s.loginPage(r, next)
-	p.TimedOut = !ok && err == nil && cookieErr == nil
+	if !ok && err == nil {
+		p.Over = s.sessionEnd(r)
+	}
 	p.Again = ok && !a.limited()
 	p.AgainStaff = p.Again && changesAsStaff(next)
 	if p.Again {
 		p.Username = a.login
 	}
 	return s.render(w, r, http.StatusOK, p)
+}
+
+// sessionEnd says why the session of the browser's cookie is over; empty without a cookie.
+// When the store does not answer, the page does not claim a reason.
+func (s signInPages) sessionEnd(r *http.Request) string {
+	if _, err := r.Cookie(sessionCookie); err != nil {
+		return ""
+	}
+	over, _, err := s.sessions.over(r)
+	switch {
+	case err == nil && over.Lost:
+		return page.OverLost
+	case err == nil && over.Idle:
+		return page.OverIdle
+	}
+	return page.OverOther
 }
 
 // loginPage is the sign-in page that leads on to next. Its address for links is that

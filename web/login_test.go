@@ -156,10 +156,11 @@ func TestSessionRunsOut(t *testing.T) {
 		login string
 		step  time.Duration // between two pages
 		steps int           // pages until the session must be over
+		why   string
 	}{
-		{"idle", "anna", 16 * time.Minute, 1},
-		{"absolute", "anna", 10 * time.Minute, 48},
-		{"absolute for staff", "hedi", 10 * time.Minute, 24},
+		{"idle", "anna", 16 * time.Minute, 1, "nothing happened for 15 minutes"},
+		{"absolute", "anna", 10 * time.Minute, 48, "Your sign-in has ended."},
+		{"absolute for staff", "hedi", 10 * time.Minute, 24, "Your sign-in has ended."},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -176,7 +177,7 @@ func TestSessionRunsOut(t *testing.T) {
 			if got.status != 303 || got.location() != "/login?next=%2Fnew%3Fp%3Dios" {
 				t.Fatalf("got %d to %q, want the way back to the same page", got.status, got.location())
 			}
-			if page := b.get(got.location()); !strings.Contains(page.text(), "15 minutes") {
+			if page := b.get(got.location()); !strings.Contains(page.text(), tt.why) {
 				t.Errorf("sign-in page does not say why: %s", page.text())
 			}
 		})

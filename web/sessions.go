@@ -19,6 +19,7 @@ import (
 
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/signin"
 )
 
 // sessionCookie is the name of the session's cookie. Browsers refuse the prefix
@@ -39,6 +40,13 @@ type sessionRecords interface {
 
 	// EndSession removes a session; removing none is no error.
 	EndSession(ctx context.Context, idHash [32]byte) error
+
+	// SessionOver says how a session ended that is over. It returns portal.ErrNotFound
+	// when it is open or unknown.
+	SessionOver(ctx context.Context, idHash [32]byte, now time.Time) (signin.SessionOver, error)
+
+	// KeepSessionOver replaces the data of a session that timed out, which stays over.
+	KeepSessionOver(ctx context.Context, idHash [32]byte, data []byte, now time.Time) error
 }
 
 // cookieSecret is the content of a cookie, which the portal does not keep.
@@ -178,6 +186,48 @@ func (s *sessionStore) Save(r *http.Request, w http.ResponseWriter, session *ses
 	session.IsNew = false
 	http.SetCookie(w, newSessionCookie(session.ID, 0))
 	return nil
+}
+
+// over says how the session of the request's cookie ended. The error wraps
+// portal.ErrNotFound without one, and for one that is open.
+func (s *sessionStore) over(r *http.Request) (signin.SessionOver, sessionKey, error) {
+	cookie, err := r.Cookie(sessionCookie)
+	if err != nil {
+		return signin.SessionOver{}, sessionKey{}, portal.ErrNotFound
+	}
+	key, ok := s.keyOf(cookie.Value)
+	if !ok {
+		return signin.SessionOver{}, sessionKey{}, portal.ErrNotFound
+	}
+	over, err := s.records.SessionOver(r.Context(), key.idHash(), s.now())
+	return over, key, err
+}
+
+// timedOut returns the values of the session of the request's cookie if it timed out,
+// else nothing. They say whose it was and open nothing.
+func (s *sessionStore) timedOut(r *http.Request) (map[any]any, sessionKey, error) {
+	over, key, err := s.over(r)
+	if errors.Is(err, portal.ErrNotFound) || err == nil && over.Data == nil {
+		return nil, key, nil
+	}
+	if err != nil {
+		return nil, key, fmt.Errorf("reading session that timed out: %w", err)
+	}
+	values := map[any]any{}
+	if err := key.open(over.Data, values); err != nil {
+		s.log.Warn("a session's row was changed outside the portal: nothing of it is kept", "err", err)
+		return nil, key, nil
+	}
+	return values, key, nil
+}
+
+// keepTimedOut saves values in the place of those of a session that timed out.
+func (s *sessionStore) keepTimedOut(ctx context.Context, key sessionKey, values map[any]any) error {
+	data, err := key.seal(values)
+	if err != nil {
+		return fmt.Errorf("sealing session that timed out: %w", err)
+	}
+	return s.records.KeepSessionOver(ctx, key.idHash(), data, s.now())
 }
 
 // end deletes the row before the cookie: after an error the person is still signed in

@@ -21,10 +21,17 @@ type Login struct {
 	Errors      []FieldError
 	TriesLeft   int           // after a wrong password; with none, signing in is paused
 	Pause       time.Duration // how long that pause is; zero counts nothing down
-	TimedOut    bool          // the session ended because nothing happened
+	Over        string        // why the session is over; empty when there was none
 	Again       bool          // there is a session, but the page needs a fresh sign-in
 	AgainStaff  bool          // the page changes something as staff
 }
+
+// Why a session is over, as Login.Over says it.
+const (
+	OverIdle  = "idle"  // nothing happened for a while
+	OverLost  = "lost"  // a device of the person was reported lost
+	OverOther = "other" // ended, or not known
+)
 
 func (Login) name() string { return "login" }
 
