@@ -18,7 +18,8 @@ import (
 
 // Complete stores the signed certificate and its pickup, and ends what it replaces.
 // portal.ErrConflict says that there is no such reservation any more: it was
-// revoked, completed, never made, or its device was removed. A certificate with
+// revoked, completed, never made, or its device was removed, and enroll.ErrFileInUse that
+// what it would end may be in use. A certificate with
 // another serial or key than reserved is refused.
 func (db Enrolments) Complete(ctx context.Context, c enroll.Completion) error {
 	return db.write(ctx, "completing serial "+c.Serial.String(), func(ctx context.Context, t *tx) error {

@@ -139,7 +139,8 @@ func (t *tx) endAll(ctx context.Context, serials []ca.Serial, cause portal.Cause
 // overlap keeps the device's certificate valid beside the new one. Where one from
 // before an earlier renewal is still valid, that renewal is being repeated: the
 // device may not have received its certificate, so that one is revoked and the older
-// one stays. Certificates that were never fetched are revoked in any case.
+// one stays; but what the device fetched of that one ends only as its person agreed
+// (enroll.ErrFileInUse). Certificates that were never fetched are revoked in any case.
 func (t *tx) overlap(ctx context.Context, device portal.DeviceID, c enroll.Completion) ([]record, error) {
 	all, err := t.heldOf(ctx, device)
 	if err != nil {
@@ -159,6 +160,8 @@ func (t *tx) overlap(ctx context.Context, device portal.DeviceID, c enroll.Compl
 			continue // the sweep revokes the latter
 		case h.status == portal.Superseded:
 			err = t.setSuccessor(ctx, h.serial, c.Serial)
+		case again && h.status == portal.Issued && h.delivered && h.inForce(c.At) && h.serial != c.Ends:
+			return nil, enroll.ErrFileInUse
 		case h.status == portal.Pending, again, !h.delivered:
 			base.Action, base.Detail = audit.CertificateRevoked, map[string]string{"by": c.Serial.String()}
 			r, err = t.end(ctx, h.serial, portal.Replaced, c.At, base)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"certportal/ca"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/store/sqldb"
@@ -23,7 +24,8 @@ const issuing = "issuing"
 // renewed is not in force or not the newest of its device. portal.ErrConflict says
 // that the form was sent before (Attempted finds its outcome), that the serial or
 // the key has a certificate, that the challenge was used or expired, or that the
-// device was removed; portal.ErrNotFound that the device is not this person's. An
+// device was removed; portal.ErrNotFound that the device is not this person's;
+// enroll.ErrFileInUse that what would end of it may be in use. An
 // *enroll.UPNHeld says that other people have certificates with the UPN.
 func (db Enrolments) Reserve(ctx context.Context, r enroll.Reservation) error {
 	return db.write(ctx, "reserving serial "+r.Serial.String(), func(ctx context.Context, t *tx) error {
@@ -105,6 +107,9 @@ func (t *tx) reserveDevice(ctx context.Context, r enroll.Reservation) ([]record,
 	}
 	if err := t.checkRenewable(ctx, r, known); err != nil {
 		return nil, err
+	}
+	if r.Renews == (ca.Serial{}) && known.NewFileEnds(r.Requested) && r.Ends != known.Certificate.Serial {
+		return nil, enroll.ErrFileInUse
 	}
 	return t.checkHolder(ctx, r)
 }

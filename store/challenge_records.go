@@ -18,7 +18,7 @@ import (
 
 // challengeColumns are the columns of a challenge h, without its device d.
 const challengeColumns = `h.id, h.secret_hash, h.token_hash, h.names_hash, h.made_at, h.expires_at, h.used_at, h.invitation, h.renews,
-	h.serial, h.mac, (SELECT count(*) + 1 FROM certificates n WHERE n.person = d.person)`
+	h.serial, h.ends, h.mac, (SELECT count(*) + 1 FROM certificates n WHERE n.person = d.person)`
 
 // AddChallenge records the right of a device to enrol, and the device when it is
 // new. An earlier unused challenge of the device is deleted: only the last profile
@@ -38,10 +38,10 @@ func (db Enrolments) AddChallenge(ctx context.Context, c enroll.StoredChallenge,
 		}
 		mac := challengeMAC(t.secret, c)
 		_, err = t.Exec(ctx, `INSERT INTO challenges
-			(id, secret_hash, token_hash, device_id, names_hash, made_at, expires_at, invitation, renews, mac)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+			(id, secret_hash, token_hash, device_id, names_hash, made_at, expires_at, invitation, renews, ends, mac)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 			string(c.ID), c.SecretHash[:], c.TokenHash[:], string(r.Device.ID), c.Names[:], c.Made.UnixMilli(), c.Expires.UnixMilli(),
-			sqldb.Optional(string(c.Invitation)), c.Renew, mac[:])
+			sqldb.Optional(string(c.Invitation)), c.Renew, optionalSerial(c.Ends), mac[:])
 		if err != nil {
 			return fmt.Errorf("recording challenge: %w", err)
 		}
@@ -96,19 +96,22 @@ func (db Enrolments) challenge(ctx context.Context, where string, args ...any) (
 	var d deviceRow
 	var secret, token, names, mac []byte
 	var made, expires, used sql.NullInt64
-	var invitation, serial sql.NullString
-	into := append([]any{&c.ID, &secret, &token, &names, &made, &expires, &used, &invitation, &c.Renew, &serial, &mac, &c.Number}, d.fields()...)
+	var invitation, serial, ends sql.NullString
+	into := append([]any{&c.ID, &secret, &token, &names, &made, &expires, &used, &invitation, &c.Renew, &serial, &ends, &mac, &c.Number}, d.fields()...)
 	err := db.One(ctx, `SELECT `+challengeColumns+`, `+deviceColumns+`
 		FROM challenges h JOIN devices d ON d.id = h.device_id WHERE `+where, args, into...)
 	if err != nil {
 		return enroll.StoredChallenge{}, fmt.Errorf("finding challenge: %w", err)
 	}
-	var errs [4]error
+	var errs [5]error
 	c.SecretHash, errs[0] = sqldb.Hash32(secret)
 	c.TokenHash, errs[1] = sqldb.Hash32(token)
 	c.Names, errs[2] = sqldb.Hash32(names)
 	if serial.Valid {
 		c.Serial, errs[3] = serialOf(serial.String)
+	}
+	if ends.Valid {
+		c.Ends, errs[4] = serialOf(ends.String)
 	}
 	c.Device, c.Invitation = d.value(), signin.InvitationID(invitation.String)
 	c.Made, c.Expires, c.Used = sqldb.TimeOf(made), sqldb.TimeOf(expires), sqldb.TimeOf(used)

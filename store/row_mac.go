@@ -47,9 +47,15 @@ func invitationMAC(s portal.Secret, i signin.Invitation, codeHash []byte) [32]by
 		string(i.State), string(i.Approver))
 }
 
+// challengeMAC covers the certificate that may end where there is one: other challenges
+// have the code that older binaries gave them.
 func challengeMAC(s portal.Secret, c enroll.StoredChallenge) [32]byte {
-	return s.MAC("certportal challenge row", string(c.ID), string(c.SecretHash[:]), string(c.TokenHash[:]), string(c.Device.ID),
-		string(c.Device.Person), string(c.Names[:]), milli(c.Made), milli(c.Expires), string(c.Invitation), strconv.FormatBool(c.Renew))
+	fields := []string{string(c.ID), string(c.SecretHash[:]), string(c.TokenHash[:]), string(c.Device.ID),
+		string(c.Device.Person), string(c.Names[:]), milli(c.Made), milli(c.Expires), string(c.Invitation), strconv.FormatBool(c.Renew)}
+	if c.Ends != (ca.Serial{}) {
+		fields = append(fields, c.Ends.String())
+	}
+	return s.MAC("certportal challenge row", fields...)
 }
 
 // bulkMAC authenticates a bulk revocation without its progress. Its items have codes of

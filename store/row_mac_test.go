@@ -200,6 +200,7 @@ func TestA15_PlantedChallenge(t *testing.T) {
 			"UPDATE challenges SET expires_at = expires_at + 600000 WHERE id = $1",
 			"UPDATE challenges SET invitation = 'x' WHERE id = $1",
 			"UPDATE challenges SET renews = NOT renews WHERE id = $1",
+			"UPDATE challenges SET ends = '" + victim.Serial().String() + "' WHERE id = $1",
 			"UPDATE challenges SET mac = NULL WHERE id = $1",
 		} {
 			c := addChallenge(t, db, fixture.NewEnrolment(t, portal.PersonID(fmt.Sprint("p", i)), "Phone"), fmt.Sprint("changed", i))

@@ -61,6 +61,7 @@ type StoredChallenge struct {
 	Serial     ca.Serial           // of that certificate; zero before
 	Invitation signin.InvitationID // used up with it; empty without
 	Renew      bool                // what the device holds works on beside the new certificate
+	Ends       ca.Serial           // that its person agreed to end; zero without
 }
 
 var errNoChallenges = errors.New("keys made on devices are not set up")
@@ -139,7 +140,7 @@ func (r *Registrar) addChallenge(ctx context.Context, req Request, person portal
 	token, _ := c.Token.hash()
 	err = r.c.Store.AddChallenge(ctx, StoredChallenge{
 		ID: id, SecretHash: sha256.Sum256([]byte(c.Secret)), TokenHash: token, Device: device,
-		Names: namesOf(person), Made: r.c.Now(), Expires: c.Expires, Invitation: req.Invitation, Renew: req.renews(),
+		Names: namesOf(person), Made: r.c.Now(), Expires: c.Expires, Invitation: req.Invitation, Renew: req.renews(), Ends: req.Ends,
 	}, r.c.Quota, entry)
 	return c, portal.AsOutage(portal.PartStore, "recording a challenge", err)
 }

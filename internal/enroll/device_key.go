@@ -101,7 +101,11 @@ func (r *Registrar) redeem(ctx context.Context, by portal.Actor, stored StoredCh
 	cert, err := r.issue(ctx, issuance{
 		by: by, device: device, key: key, challenge: stored.SecretHash, names: stored.Names,
 		once: "challenge " + string(stored.ID), next: true, invited: stored.Invitation, renewal: stored.Renew, counted: true,
+		ends: stored.Ends,
 	})
+	if errors.Is(err, ErrFileInUse) {
+		return nil, &portal.Denial{Why: portal.HolderEarly}
+	}
 	if errors.Is(err, errTaken) {
 		return r.overtaken(ctx, by, stored.SecretHash, key)
 	}

@@ -107,7 +107,7 @@ func (r *Registrar) enrollOnce(ctx context.Context, req Request, key crypto.Publ
 	}
 	cert, err := r.issue(ctx, issuance{
 		by: req.By, signedIn: true, device: device, fresh: req.Device == "", key: key, pickup: req.PickupKey,
-		once: req.Idempotent, invited: req.Invitation, next: req.Device != "", renewal: req.renews(),
+		once: req.Idempotent, invited: req.Invitation, next: req.Device != "", renewal: req.renews(), ends: req.Ends,
 	})
 	switch {
 	case errors.Is(err, errTaken):

@@ -33,6 +33,7 @@ type issuance struct {
 	next      bool                // for a device that may hold one
 	renewal   bool                // a person renews
 	counted   bool                // among those of the hour, when the challenge was made
+	ends      ca.Serial           // that the person agreed to end; zero without
 }
 
 // overlaps reports whether the old certificate works beside the new one.
@@ -151,7 +152,7 @@ func (r *Registrar) recordIntent(ctx context.Context, o issuance, person portal.
 		return nil, err
 	}
 	err = r.reserve(ctx, r.reservation(o, person, prepared))
-	if errors.Is(err, portal.ErrConflict) {
+	if errors.Is(err, portal.ErrConflict) && !errors.Is(err, ErrFileInUse) {
 		return nil, fmt.Errorf("%w: %w", errTaken, err)
 	}
 	return prepared, portal.AsOutage(portal.PartStore, "reserving certificate", err)
@@ -197,7 +198,7 @@ func (r *Registrar) reservation(o issuance, p portal.Person, prepared *ca.Prepar
 		NotBefore: prepared.NotBefore(), NotAfter: prepared.NotAfter(), Requested: now,
 		Person: p.ID, Name: p.Name, Device: d, NewDevice: o.fresh,
 		Idempotent: o.once, Quota: r.c.Quota, Invitation: o.invited, RenewFrom: window, Entry: entry,
-		Challenge: o.challenge, Renews: o.renews,
+		Challenge: o.challenge, Renews: o.renews, Ends: o.ends,
 	}
 }
 
@@ -210,7 +211,7 @@ func (r *Registrar) complete(ctx context.Context, o issuance, prepared *ca.Prepa
 		entry.Object = prepared.Serial().String()
 		entry.Detail = map[string]string{"not-after": prepared.NotAfter().UTC().Format(time.RFC3339)}
 		done := Completion{
-			Serial: prepared.Serial(), Certificate: cert, At: now, Delivered: key == nil, Entry: entry,
+			Serial: prepared.Serial(), Certificate: cert, At: now, Delivered: key == nil, Ends: o.ends, Entry: entry,
 		}
 		if o.overlaps() {
 			done.Overlap = r.c.Overlap

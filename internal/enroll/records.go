@@ -59,6 +59,11 @@ type Reservation struct {
 	// transaction; with Renews, without regard to a certificate from before. Zero without.
 	RenewFrom time.Duration
 
+	// Ends is the certificate of the device that its person agreed to end, see
+	// Device.NewFileEnds: the transaction ends no other one that may be in use. Empty
+	// without; Renews needs none.
+	Ends ca.Serial
+
 	// Former are people who no longer own the UPN. Their certificates with it, pending
 	// ones included, are revoked in the same transaction, with cause Reused.
 	Former []portal.PersonID
@@ -82,7 +87,11 @@ type Completion struct {
 	// place of revoking it. One certificate at most does: where a renewal is tried
 	// again, it is the one from before the first try, with the end it had.
 	Overlap time.Duration
-	Entry   audit.Entry
+
+	// Ends is that of the reservation. A certificate that was fetched since then is not
+	// ended either.
+	Ends  ca.Serial
+	Entry audit.Entry
 }
 
 // Revocation ends certificates. Exactly the certificates named are meant, and of

@@ -24,11 +24,13 @@ type Store interface {
 	// transaction, and ErrConflict when form, key or challenge was used before or
 	// the device was removed. It returns *UPNHeld when people other than
 	// Reservation.Former have certificates with the UPN, pending or in force, unless
-	// their SID is the same.
+	// their SID is the same, and ErrFileInUse when one other than Reservation.Ends would
+	// end that may be in use.
 	Reserve(context.Context, Reservation) error
 
 	// Complete stores the signed certificate and its pickup. It returns
-	// ErrConflict when the reservation does not stand any more.
+	// ErrConflict when the reservation does not stand any more, and ErrFileInUse when one
+	// other than Completion.Ends would end that may be in use.
 	Complete(context.Context, Completion) error
 
 	// Revoke ends certificates and returns those it ended.
