@@ -73,13 +73,14 @@ func (db SignInRecords) OpenHandoff(ctx context.Context, codeHash [sha256.Size]b
 func (db SignInRecords) handoff(ctx context.Context, where string, args ...any) (signin.Handoff, error) {
 	var h signin.Handoff
 	var expires sql.NullInt64
+	var device sql.NullString
 	var codeHash, session, mac []byte
-	err := db.One(ctx, `SELECT h.id, h.person, h.masked, h.number, h.state, h.expires_at, h.code_hash, h.session, h.mac
-		FROM handoffs h WHERE `+where, args, &h.ID, &h.Person, &h.Masked, &h.Number, &h.State, &expires, &codeHash, &session, &mac)
+	err := db.One(ctx, `SELECT h.id, h.person, h.masked, h.number, h.state, h.expires_at, h.device, h.code_hash, h.session, h.mac
+		FROM handoffs h WHERE `+where, args, &h.ID, &h.Person, &h.Masked, &h.Number, &h.State, &expires, &device, &codeHash, &session, &mac)
 	if err != nil {
 		return signin.Handoff{}, fmt.Errorf("finding hand-off: %w", err)
 	}
-	h.Expires = sqldb.TimeOf(expires)
+	h.Expires, h.Device = sqldb.TimeOf(expires), portal.DeviceID(device.String)
 	if !proves(mac, handoffMAC(db.secret, h, codeHash, session)) {
 		db.Log().Warn("a hand-off was not recorded by this portal, or changed in the database: it opens nothing", "handoff", h.ID)
 		return signin.Handoff{}, fmt.Errorf("authenticating hand-off: %w", portal.ErrNotFound)
@@ -100,5 +101,15 @@ func (db SignInRecords) CloseHandoff(ctx context.Context, id signin.HandoffID, s
 			return portal.ErrNotFound
 		}
 		return t.append(ctx, entry)
+	})
+}
+
+// NoteHandoffDevice records the device that the phone of a hand-off enrolled. It does
+// nothing to one that has a device, or that no phone redeemed.
+func (db SignInRecords) NoteHandoffDevice(ctx context.Context, id signin.HandoffID, device portal.DeviceID) error {
+	return db.write(ctx, "noting device of hand-off", func(ctx context.Context, t *tx) error {
+		_, err := t.Exec(ctx, "UPDATE handoffs SET device = $2 WHERE id = $1 AND state = $3 AND device IS NULL",
+			string(id), string(device), string(signin.HandoffRedeemed))
+		return err
 	})
 }

@@ -54,9 +54,14 @@ func TestHandoff(t *testing.T) {
 		_, err = db.OpenHandoff(ctx, [32]byte{9}, testkit.Noon)
 		wantError(t, "unknown code", err, portal.ErrNotFound)
 
+		testkit.NoError(t, db.NoteHandoffDevice(ctx, o.ID, "early"))
 		if err := redeem(t, db, o.ID, testkit.Noon.Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
+		testkit.Equal(t, "its device", testkit.Must(db.Handoff(ctx, anna, o.ID))(t).Device, "")
+		testkit.NoError(t, db.NoteHandoffDevice(ctx, o.ID, "phone"))
+		testkit.NoError(t, db.NoteHandoffDevice(ctx, o.ID, "another"))
+		testkit.Equal(t, "its device afterwards", testkit.Must(db.Handoff(ctx, anna, o.ID))(t).Device, "phone")
 		testkit.Equal(t, "state", testkit.Must(db.Handoff(ctx, anna, o.ID))(t).State, signin.HandoffRedeemed)
 		_, err = db.OpenHandoff(ctx, o.CodeHash, testkit.Noon.Add(time.Minute))
 		wantError(t, "used code", err, portal.ErrNotFound)

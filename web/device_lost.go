@@ -66,7 +66,7 @@ func (s ownDevices) showLost(w http.ResponseWriter, r *http.Request) error {
 // do so once the CRL lists it.
 func (s ownDevices) blockedPage(r *http.Request, d portal.Device) page.Blocked {
 	c := d.Certificate
-	p := page.Blocked{Layout: s.layout(r), Device: s.card(d), At: d.Blocked, Stolen: c.Cause == portal.Lost || c.Cause == ""}
+	p := page.Blocked{Layout: s.layout(r), Device: s.card(d), At: d.Blocked, Stolen: c.Cause == portal.Lost || c.Cause == "", Mobile: clientOf(r).Mobile}
 	switch {
 	case d.Working(s.now()):
 		p.List = page.ListWaits

@@ -84,11 +84,9 @@ func (s handoffPages) renderConnected(w http.ResponseWriter, r *http.Request, p 
 	if err != nil {
 		return err
 	}
-	made := h.Expires.Add(-signin.HandoffLife)
 	for _, d := range devices {
-		if !d.Created.Before(made) && !d.Certificate.Delivered.IsZero() {
+		if d.ID == h.Device && !d.Certificate.Delivered.IsZero() {
 			p.Device = d.Name
-			break
 		}
 	}
 	if p.Device == "" && s.now().Before(h.Expires.Add(signin.HandoffSession)) {

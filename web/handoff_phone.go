@@ -158,5 +158,9 @@ func (s *Server) rememberDevice(w http.ResponseWriter, r *http.Request, id porta
 	if err != nil {
 		return &portal.Outage{Part: portal.PartStore, Err: fmt.Errorf("noting device of hand-off: %w", err)}
 	}
+	// Only the computer's page is the worse without it.
+	if err := s.signIn.NoteHandoffDevice(r.Context(), s.person(r).phone, id); err != nil {
+		s.log.Warn("device of a hand-off not noted", "request", requestInfoOf(r).id, "err", err)
+	}
 	return nil
 }

@@ -95,7 +95,7 @@ func (s ownDevices) showDevice(w http.ResponseWriter, r *http.Request) error {
 	p := page.Device{
 		Layout: s.layout(r), Device: s.card(d), Created: d.Created, Delivered: d.Certificate.Delivered, Works: d.Certificate.Works,
 		Token: newFormToken(), Removed: !d.Removed.IsZero(), Made: d.Certificate.Requested, Blocked: d.Blocked,
-		Done: doneOf(r, d, s.now()),
+		Done: doneOf(r, d, s.now()), Mobile: clientOf(r).Mobile,
 	}
 	if d.Removed.IsZero() && d.Blocked.IsZero() {
 		p.Obstacle = s.obstacleOf(r, d.ID)

@@ -17,6 +17,7 @@ const (
 	StateBlocked       State = "blocked"       // revoked for another reason
 	StateExpired       State = "expired"
 	StateNeverFetched  State = "neverfetched" // ended because nothing fetched its file
+	StateRemoved       State = "removed"      // of a device that its person removed; no certificate has it
 )
 
 // States lists the states in the order of a certificate's life.
@@ -62,10 +63,12 @@ func (c Certificate) State(now time.Time) State {
 	return StateDownloaded
 }
 
-// State is the state of the device at a time: blocked, or that of its certificate. A device
+// State is the state of the device at a time: removed, blocked, or that of its certificate. A device
 // that was given a profile and has not asked for its certificate yet has not downloaded one.
 func (d Device) State(now time.Time) State {
 	switch {
+	case !d.Removed.IsZero():
+		return StateRemoved
 	case !d.Blocked.IsZero():
 		return StateBlocked
 	case d.Certificate.Status == "":

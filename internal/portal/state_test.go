@@ -41,6 +41,9 @@ func TestStates(t *testing.T) {
 	if got := (portal.Device{Blocked: at, Certificate: tests[3].c}).State(now); got != portal.StateBlocked {
 		t.Errorf("a blocked device: got %s", got)
 	}
+	if got := (portal.Device{Blocked: at, Removed: at, Certificate: tests[3].c}).State(now); got != portal.StateRemoved {
+		t.Errorf("a removed device is %s", got)
+	}
 	if got := (portal.Device{}).State(now); got != portal.StateNotDownloaded {
 		t.Errorf("a device that has not asked yet: got %s", got)
 	}

@@ -55,6 +55,7 @@ type Handoff struct {
 	Number  int    // 0 to 99, for the desktop only
 	State   HandoffState
 	Expires time.Time
+	Device  portal.DeviceID // that its phone enrolled; empty before
 }
 
 // Digits is the number as the desktop shows it and the phone must type it, "07".
@@ -106,6 +107,12 @@ func (s *Service) Handoff(ctx context.Context, person portal.PersonID, id Handof
 		h.State = HandoffExpired
 	}
 	return h, nil
+}
+
+// NoteHandoffDevice records the device that the phone of a hand-off enrolled, for the
+// desktop's page. Only the first counts.
+func (s *Service) NoteHandoffDevice(ctx context.Context, id HandoffID, device portal.DeviceID) error {
+	return portal.AsOutage(portal.PartStore, "noting device of hand-off", s.c.Store.NoteHandoffDevice(ctx, id, device))
 }
 
 // OpenHandoff finds what a code opens, and changes nothing of it: link previews

@@ -46,6 +46,9 @@ type Store interface {
 	// also to the second of two who close it at once.
 	CloseHandoff(ctx context.Context, id HandoffID, state HandoffState, at time.Time, entry audit.Entry) error
 
+	// NoteHandoffDevice records the device of a redeemed hand-off that has none yet.
+	NoteHandoffDevice(ctx context.Context, id HandoffID, device portal.DeviceID) error
+
 	// InvitationByCode finds an invitation by the hash of its code, in any state.
 	// It returns ErrNotFound for a code that never was or is forgotten.
 	InvitationByCode(ctx context.Context, codeHash [32]byte) (Invitation, error)

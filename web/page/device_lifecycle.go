@@ -71,12 +71,16 @@ type Blocked struct {
 	List   string    // one of the states
 	Until  time.Time // for ListDone: until when a server may still go by an older list or answer; zero when none does
 	Stolen bool      // another person may have it
+	Mobile bool      // the page is open on a phone or tablet
 }
 
 func (Blocked) name() string { return "blocked" }
 
 // Phone reports whether the next device is likely a phone.
-func (p Blocked) Phone() bool { return p.Device.Platform == IOS || p.Device.Platform == Android }
+func (p Blocked) Phone() bool { return isPhone(p.Device) }
+
+// Elsewhere reports whether the next device is a phone and this page is open on a computer.
+func (p Blocked) Elsewhere() bool { return p.Phone() && !p.Mobile }
 
 // Over reports whether no server can accept the device any more.
 func (p Blocked) Over() bool { return p.List == ListNone || p.List == ListDone && p.Until.IsZero() }

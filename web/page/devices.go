@@ -13,6 +13,7 @@ const (
 	StatusBlocked       = "blocked"
 	StatusExpired       = "expired"
 	StatusNeverFetched  = "neverfetched"
+	StatusRemoved       = "removed"
 )
 
 // DeviceCard is a device as the lists show it.
@@ -45,7 +46,7 @@ func (d DeviceCard) Fine() bool { return d.Status == StatusDownloaded || d.Statu
 
 // Ended reports whether the certificate ended before its time.
 func (d DeviceCard) Ended() bool {
-	return d.Status == StatusReplaced || d.Status == StatusBlocked || d.Status == StatusNeverFetched
+	return d.Status == StatusReplaced || d.Status == StatusBlocked || d.Status == StatusNeverFetched || d.Status == StatusRemoved
 }
 
 // Home is /: the person's own devices, newest first. Without any device it offers a
@@ -156,7 +157,14 @@ type Device struct {
 	FromCSR   bool      // its person has the key: there is no new file
 	Obstacle  *Problem  // why the device can have no new certificate; nil when it can
 	Done      string    // what was done just now: DoneRenamed, DoneRenewed or nothing
+	Mobile    bool      // the page is open on a phone or tablet
 }
+
+// Elsewhere reports whether this is a phone's and the page is open on a computer.
+func (p Device) Elsewhere() bool { return isPhone(p.Device) && !p.Mobile }
+
+// isPhone reports whether a device is likely a phone.
+func isPhone(d DeviceCard) bool { return d.Platform == IOS || d.Platform == Android }
 
 func (Device) name() string { return "device" }
 

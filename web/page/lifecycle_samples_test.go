@@ -55,6 +55,7 @@ func lives(f page.Layout) []sample {
 		{"lost", page.Lost{Layout: f, Device: wide}},
 		{"lost-errors", page.Lost{Layout: f, Device: d, Reason: page.LossReturned, Errors: reason}},
 		{"blocked", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListDone, Until: week, Stolen: true}},
+		{"blocked-on-a-phone", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListDone, Until: week, Stolen: true, Mobile: true}},
 		{"blocked-over", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListDone}},
 		{"blocked-soon", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListSoon, Stolen: true}},
 		{"blocked-late", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListLate}},

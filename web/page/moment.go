@@ -85,7 +85,8 @@ func (v view) Within(key string, end time.Time) (sentence, error) {
 	if err != nil {
 		return nil, err
 	}
-	hours := int((end.Sub(v.Layout.Now) + time.Hour - time.Nanosecond) / time.Hour)
+	// The end was rounded up to its minute, which is no hour more.
+	hours := int((end.Sub(v.Layout.Now) - time.Minute + time.Hour - time.Nanosecond) / time.Hour)
 	return v.T(key, "Count", max(1, hours), "Moment", at)
 }
 
