@@ -41,3 +41,31 @@ func (db Search) FindDevices(ctx context.Context, query string, limit int) ([]po
 	}
 	return found, nil
 }
+
+// DeviceNames returns the names of devices of the person, removed ones included, by their
+// ids and by the serials of their certificates, as far as there are such.
+func (db Enrolments) DeviceNames(ctx context.Context, person portal.PersonID, objects []string) (map[string]string, error) {
+	names := make(map[string]string)
+	args, among := []any{string(person)}, ""
+	for _, object := range objects {
+		if sqldb.Storable(object) {
+			args = append(args, object)
+			among += fmt.Sprintf(", $%d", len(args))
+		}
+	}
+	if among == "" || !sqldb.Storable(string(person)) {
+		return names, nil
+	}
+	err := db.All(ctx, `SELECT d.id, d.name FROM devices d WHERE d.person = $1 AND d.id IN (`+among[2:]+`)
+		UNION ALL SELECT c.serial, d.name FROM certificates c JOIN devices d ON d.id = c.device_id
+		WHERE d.person = $1 AND c.serial IN (`+among[2:]+`)`, args, func(rows *sql.Rows) error {
+		var object, name string
+		err := rows.Scan(&object, &name)
+		names[object] = name
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading names of devices of %q: %w", person, err)
+	}
+	return names, nil
+}

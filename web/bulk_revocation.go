@@ -67,9 +67,11 @@ func bulkRevocationRow(o admin.BulkRevocation) page.AdminBulkRevocationRow {
 // showNewBulkRevocation is GET /admin/orders/new: confirms before the matching
 // certificates are collected.
 func (s adminPages) showNewBulkRevocation(w http.ResponseWriter, r *http.Request) error {
-	f, mistakes := s.filterOf(r.URL.Query())
-	if len(mistakes) > 0 || f.IsZero() {
-		return redirect(w, "/admin/certificates")
+	q := r.URL.Query()
+	f, mistakes := s.filterOf(q)
+	// The form of the check boxes names its list: without a check mark it means none.
+	if len(mistakes) > 0 || f.IsZero() || f.Picked == "" && q.Has("back") {
+		return redirect(w, listBack(q.Get("back")))
 	}
 	left, _, err := s.leftAlone(r)
 	if err != nil {
@@ -79,10 +81,14 @@ func (s adminPages) showNewBulkRevocation(w http.ResponseWriter, r *http.Request
 	if err != nil {
 		return err
 	}
-	return s.render(w, r, http.StatusOK, page.AdminNewBulkRevocation{
+	p := page.AdminNewBulkRevocation{
 		Layout: s.staffLayout(r), Chips: chips, Fields: s.hiddenFilter(f), Limit: left,
 		Back: withQuery("/admin/certificates", f.Query(s.zone)),
-	})
+	}
+	if f == (admin.Filter{Picked: f.Picked}) {
+		p.Picked, p.Back = len(f.PickedSerials()), listBack(q.Get("back"))
+	}
+	return s.render(w, r, http.StatusOK, p)
 }
 
 // submitBulkRevocation is POST /admin/orders.

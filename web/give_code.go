@@ -54,7 +54,7 @@ func (s helpdeskPages) codePage(r *http.Request) (page.GiveCode, portal.PersonID
 	}
 	p := page.GiveCode{
 		Layout: s.staffLayout(r), Path: personPath(d.Person.ID) + "/code", Back: personPath(d.Person.ID),
-		Person: nameOf(d.Person), Second: s.helpdesk.SecondApprover(), Life: s.helpdesk.CodeLife(),
+		Person: nameOf(d.Person), Callable: d.Person.Phone != "", Second: s.helpdesk.SecondApprover(), Life: s.helpdesk.CodeLife(),
 		Replace: d.Invitation.ID != "" && d.Invitation.At(s.now()) != signin.InvitationExpired,
 	}
 	p.State, p.Detail = accountState(d.Refusal)

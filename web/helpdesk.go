@@ -80,12 +80,12 @@ func (s helpdeskPages) showFindPeople(w http.ResponseWriter, r *http.Request) er
 }
 
 // personDetails reads the person in the address.
-func (s helpdeskPages) personDetails(r *http.Request) (helpdesk.PersonDetails, error) {
+func (s helpdeskPages) personDetails(r *http.Request, also ...audit.Action) (helpdesk.PersonDetails, error) {
 	id, err := personOf(r)
 	if err != nil {
 		return helpdesk.PersonDetails{}, err
 	}
-	return s.helpdesk.PersonDetails(r.Context(), actorOf(r), id)
+	return s.helpdesk.PersonDetails(r.Context(), actorOf(r), id, also...)
 }
 
 // showPersonDetails is GET /helpdesk/people/{person}.
@@ -93,14 +93,19 @@ func (s helpdeskPages) showPersonDetails(w http.ResponseWriter, r *http.Request)
 	if err := s.hideCode(w, r); err != nil {
 		return err
 	}
-	d, err := s.personDetails(r)
+	var also []audit.Action
+	all := r.URL.Query().Get("events") == "all"
+	if all {
+		also = []audit.Action{audit.PersonRead}
+	}
+	d, err := s.personDetails(r, also...)
 	if err != nil {
 		return err
 	}
 	p := page.PersonDetails{
 		Layout: s.staffLayout(r), Path: personPath(d.Person.ID), Person: personFacts(d.Person),
 		NoCode: string(d.InviteDenied), NoBlock: string(d.BlockDenied), Invited: s.invitedLine(d.Invitation), Paused: d.Paused,
-		Events: eventRows(d, d.Events), Failed: eventRows(d, d.Failed),
+		Events: eventRows(d, d.Events), Failed: eventRows(d, d.Failed), AllEvents: all,
 	}
 	p.State, p.Detail = accountState(d.Refusal)
 	for _, device := range d.Devices {
@@ -163,7 +168,8 @@ func eventRows(d helpdesk.PersonDetails, entries []audit.Entry) []page.EventRow 
 	var rows []page.EventRow
 	for _, e := range entries {
 		row := page.EventRow{
-			At: e.At, What: string(e.Action), Why: e.Detail["reason"], Subject: e.Detail["name"], System: e.Actor == "system",
+			At: e.At, What: string(e.Action), Why: e.Detail["reason"], System: e.Actor == "system",
+			Subject: cmp.Or(e.Detail["name"], d.DeviceNames[e.Detail["device"]], d.DeviceNames[e.Object]),
 		}
 		if e.Action == audit.InvitationRefused && e.Detail["act"] == "" && row.Why != "" {
 			row.Why = "code-" + row.Why
@@ -203,7 +209,7 @@ func (s helpdeskPages) blockPage(r *http.Request) (page.BlockDevice, portal.Pers
 	}
 	return page.BlockDevice{
 		Layout: s.staffLayout(r), Path: blockPath(d.Person.ID, id), Back: personPath(d.Person.ID),
-		Person: nameOf(d.Person), Device: s.card(d.Devices[at]),
+		Person: nameOf(d.Person), Callable: d.Person.Phone != "", Device: s.card(d.Devices[at]),
 	}, d.Person.ID, id, nil
 }
 

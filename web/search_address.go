@@ -20,12 +20,17 @@ const maxSearchValue = 256
 // searchFields lists the parameters of the search that a page shows.
 func searchFields(path string) []string {
 	switch path {
-	case "/admin/certificates", "/admin/devices", ordersPath + "/new":
+	case "/admin/certificates", "/admin/devices":
 		return slices.Concat(admin.Fields(), []string{"q", "after"})
+	case ordersPath + "/new":
+		return slices.Concat(admin.Fields(), []string{"back"})
 	case auditPath:
 		return slices.Concat(auditFields(), []string{"before"})
 	case helpdeskPath:
 		return []string{"q"}
+	}
+	if strings.HasPrefix(path, helpdeskPath+"/people/") {
+		return []string{"events"}
 	}
 	if path == ordersPath || strings.HasPrefix(path, ordersPath+"/") {
 		return []string{"after"}
@@ -43,8 +48,16 @@ func askedAddress(r *http.Request) string {
 	if err != nil {
 		return here
 	}
-	asked := r.URL.Query()
-	for _, field := range searchFields(r.URL.Path) {
+	addSearch(query, r.URL.Path, r.URL.Query())
+	if address, ok := localPath(withQuery(path, query)); ok {
+		return address
+	}
+	return here
+}
+
+// addSearch adds the known parameters of the search that a page shows.
+func addSearch(query url.Values, path string, asked url.Values) {
+	for _, field := range searchFields(path) {
 		value := asked.Get(field)
 		if field == "pick" { // check boxes of one name
 			if f, bad := admin.ParseFilter(url.Values{field: asked[field]}, time.UTC); len(bad) == 0 && f.Picked != "" {
@@ -56,10 +69,17 @@ func askedAddress(r *http.Request) string {
 			query.Set(field, value)
 		}
 	}
-	if address, ok := localPath(withQuery(path, query)); ok {
-		return address
+}
+
+// listBack is the list of certificates with the search that a form names as the way back;
+// without a search when it names none.
+func listBack(address string) string {
+	const list = "/admin/certificates"
+	query := url.Values{}
+	if u, err := url.Parse(address); err == nil && u.Scheme == "" && u.Host == "" && u.Path == list {
+		addSearch(query, list, u.Query())
 	}
-	return here
+	return withQuery(list, query)
 }
 
 // returnPath is the page after signing in: the requested page with its search, or that

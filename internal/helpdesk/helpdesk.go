@@ -86,6 +86,10 @@ type Store interface {
 	// those of the given actions, if any.
 	EntriesAbout(ctx context.Context, person portal.PersonID, limit int, actions ...audit.Action) ([]audit.Entry, error)
 
+	// DeviceNames returns the names of devices of the person, removed ones included, by
+	// their ids and by the serials of their certificates, as far as there are such.
+	DeviceNames(ctx context.Context, person portal.PersonID, objects []string) (map[string]string, error)
+
 	// Note records an audit entry that belongs to no other change.
 	Note(context.Context, audit.Entry) error
 }

@@ -29,9 +29,11 @@ func failures() []audit.Action {
 }
 
 // eventsShown are all actions but that of staff who looked at the page, which would soon
-// be the only ones left. The audit log has those too.
-func eventsShown() []audit.Action {
-	return slices.DeleteFunc(slices.Clone(audit.Actions()), func(a audit.Action) bool { return a == audit.PersonRead })
+// be the only ones left, unless it is asked for.
+func eventsShown(also []audit.Action) []audit.Action {
+	return slices.DeleteFunc(slices.Clone(audit.Actions()), func(a audit.Action) bool {
+		return a == audit.PersonRead && !slices.Contains(also, a)
+	})
 }
 
 // PersonDetails is what staff see of a person. It contains no secret.
@@ -47,9 +49,13 @@ type PersonDetails struct {
 
 	Devices    []portal.Device
 	Invitation signin.Invitation // open, waiting or expired; the zero value for none
-	Events     []audit.Entry     // newest first, without those of staff who looked at the page
+	Events     []audit.Entry     // newest first, without those of staff who looked at the page unless they are asked for
 	Failed     []audit.Entry     // failed attempts, newest first
 	Names      map[string]string // names of the actors in Events, as far as known
+
+	// DeviceNames are the names of devices in Events and Failed, by what entries call
+	// them: an id, or the serial of a certificate.
+	DeviceNames map[string]string
 
 	// InviteDenied and BlockDenied say why the actor may not give a code or block a
 	// device; empty when they may.
@@ -58,8 +64,9 @@ type PersonDetails struct {
 
 // PersonDetails returns a person's account, devices and newest events. It returns them
 // only after the access was recorded. It returns portal.ErrNotFound for people the
-// directory does not know.
-func (s *Service) PersonDetails(ctx context.Context, by portal.Actor, id portal.PersonID) (PersonDetails, error) {
+// directory does not know. The events of audit.PersonRead are among them only if that is
+// named.
+func (s *Service) PersonDetails(ctx context.Context, by portal.Actor, id portal.PersonID, also ...audit.Action) (PersonDetails, error) {
 	by, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadPerson}, refusedAct)
 	if err != nil {
 		return PersonDetails{}, err
@@ -78,7 +85,7 @@ func (s *Service) PersonDetails(ctx context.Context, by portal.Actor, id portal.
 		errors.As(s.c.Registrar.Judge(d.Person), &d.Refusal)
 		d.InviteDenied, d.BlockDenied = denied(by, authz.Invite, d.Person), denied(by, authz.Block, d.Person)
 	}
-	if err := s.readRecords(ctx, &d); err != nil {
+	if err := s.readRecords(ctx, &d, also); err != nil {
 		return PersonDetails{}, err
 	}
 	e := s.entry(by, d.Person, audit.PersonRead)
@@ -93,7 +100,7 @@ func denied(by portal.Actor, act authz.Act, target portal.Person) authz.Reason {
 }
 
 // readRecords reads what the store has about the person.
-func (s *Service) readRecords(ctx context.Context, d *PersonDetails) (err error) {
+func (s *Service) readRecords(ctx context.Context, d *PersonDetails, also []audit.Action) (err error) {
 	if d.Devices, err = s.c.Registrar.Devices(ctx, d.Person.ID); err != nil {
 		return err
 	}
@@ -101,19 +108,35 @@ func (s *Service) readRecords(ctx context.Context, d *PersonDetails) (err error)
 	if err != nil && !errors.Is(err, portal.ErrNotFound) {
 		return storeErr("finding invitation", err)
 	}
-	if d.Events, err = s.c.Store.EntriesAbout(ctx, d.Person.ID, shownEntries, eventsShown()...); err != nil {
+	if d.Events, err = s.c.Store.EntriesAbout(ctx, d.Person.ID, shownEntries, eventsShown(also)...); err != nil {
 		return storeErr("reading events", err)
 	}
 	if d.Failed, err = s.c.Store.EntriesAbout(ctx, d.Person.ID, shownEntries, failures()...); err != nil {
 		return storeErr("reading failed tries", err)
 	}
 	d.Names = s.actorNames(ctx, d.Events)
+	if d.DeviceNames, err = s.c.Store.DeviceNames(ctx, d.Person.ID, devicesIn(d.Events, d.Failed)); err != nil {
+		return storeErr("reading names of devices", err)
+	}
 	key, err := s.c.SignIn.AccountKey(ctx, d.Person.Login)
 	if err != nil {
 		return err
 	}
 	d.Paused, err = s.c.Store.PausedUntil(ctx, key, s.c.Now())
 	return storeErr("reading pause of sign-in", err)
+}
+
+// devicesIn lists what entries name that may be a device, or a certificate of one.
+func devicesIn(lists ...[]audit.Entry) []string {
+	var objects []string
+	for _, e := range slices.Concat(lists...) {
+		for _, object := range []string{e.Detail["device"], e.Object} {
+			if object != "" && e.Detail["name"] == "" && !slices.Contains(objects, object) {
+				objects = append(objects, object)
+			}
+		}
+	}
+	return objects
 }
 
 // actorNames reads the names of actors. Missing names are no error.

@@ -242,6 +242,7 @@ type AdminNewBulkRevocation struct {
 	Fields []Hidden
 	Back   string
 	Limit  int
+	Picked int // how many were selected one by one; zero for all that match
 }
 
 func (AdminNewBulkRevocation) name() string { return "adminnewbulkrevocation" }

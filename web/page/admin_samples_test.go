@@ -89,6 +89,8 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 		{"admin-device", page.AdminDevice{Layout: f, AdminDeviceRow: blocked, Certificates: rows, Revocation: listedTruth(x), MayRevoke: true}},
 		{"admin-device-bare", page.AdminDevice{Layout: f, AdminDeviceRow: removed}},
 		{"admin-certificate", detail}, {"admin-certificate-ended", ended}, {"admin-certificate-listed", listed}, {"admin-certificate-over", over}, {"admin-certificate-silent", silent},
+		{"admin-neworder-one", page.AdminNewBulkRevocation{Layout: f, Chips: chips, Fields: []page.Hidden{{Name: "pick", Value: "01"}}, Back: "/admin/certificates", Limit: 20, Picked: 1}},
+		{"admin-neworder-some", page.AdminNewBulkRevocation{Layout: f, Chips: chips, Fields: []page.Hidden{{Name: "pick", Value: "01.02"}}, Back: "/admin/certificates", Limit: 1, Picked: 2}},
 		{"admin-neworder", page.AdminNewBulkRevocation{Layout: f, Chips: chips, Fields: []page.Hidden{{Name: "person", Value: x.text}}, Back: "/admin/certificates", Limit: 20}},
 		{"admin-orders", page.AdminBulkRevocations{Layout: f, Rows: orderRows(x), First: "/admin/orders", Next: "/admin/orders?after=50"}}, {"admin-orders-none", page.AdminBulkRevocations{Layout: f}},
 		{"admin-halt", page.AdminHalt{Layout: f}},

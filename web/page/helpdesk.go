@@ -50,6 +50,8 @@ type PersonDetails struct {
 	Events  []EventRow
 	Failed  []EventRow
 
+	AllEvents bool // Events has those of staff who looked at the page too
+
 	NoCode  string // why the reader may not give a code; empty when they may
 	NoBlock string // the same for blocking a device
 	Notice  string // catalogue key of what was just done; empty for nothing
@@ -105,6 +107,8 @@ type GiveCode struct {
 	Second  bool          // another staff member must approve
 	Replace bool          // the person has a code, which ends
 	Life    time.Duration // of the code, in whole hours
+
+	Callable bool // the directory has a telephone number of the person
 
 	Checked, Note, Purpose, Device string // as they were sent
 	Errors                         []FieldError
@@ -190,6 +194,8 @@ type BlockDevice struct {
 	Back   string // of the person's page
 	Person string
 	Device DeviceCard
+
+	Callable bool // the directory has a telephone number of the person
 
 	Reason, Checked, Note string // as they were sent
 	Errors                []FieldError

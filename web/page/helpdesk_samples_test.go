@@ -54,7 +54,7 @@ func counterPages(f, out page.Layout) []sample {
 	over := dossier
 	over.Person.Mail, over.Person.MailLeftOut = "n/a", "unusable"
 	over.State, over.Paused, over.Invited = "locked", noon(), &page.InvitedLine{State: "expired", Expires: noon()}
-	give := page.GiveCode{Layout: staff, Path: path + "/code", Back: path, Person: long, State: page.AccountActive, Devices: cards(),
+	give := page.GiveCode{Callable: true, Layout: staff, Path: path + "/code", Back: path, Person: long, State: page.AccountActive, Devices: cards(),
 		Replace: true, Life: 24 * time.Hour, Checked: "other", Note: "knows her", Purpose: "lost", Device: "d2"}
 	wrong := give
 	wrong.Second, wrong.Errors = true, []page.FieldError{
@@ -80,7 +80,7 @@ func counterPages(f, out page.Layout) []sample {
 		{Path: "/helpdesk/approvals/i", Person: long, MadeBy: "Hugo Weber", Made: noon(), Checked: "other", Note: "knows her", Purpose: "broken"},
 		{Person: "Li Wei", MadeBy: "me", Made: noon(), Checked: "video", Purpose: "new", Mine: true},
 	}
-	block := page.BlockDevice{Layout: staff, Path: path + "/devices/d1/block", Back: path, Person: long, Device: cards()[0], Reason: "lost", Checked: "video"}
+	block := page.BlockDevice{Callable: true, Layout: staff, Path: path + "/devices/d1/block", Back: path, Person: long, Device: cards()[0], Reason: "lost", Checked: "video"}
 	blockWrong := block
 	blockWrong.Errors = []page.FieldError{{Field: "reason", Key: "refusal.block-reason"}, {Field: "checked", Key: "refusal.check-missing"}}
 	s := []sample{
