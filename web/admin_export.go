@@ -71,7 +71,7 @@ func (s adminPages) exportCertificates(ctx context.Context, w http.ResponseWrite
 		return err
 	}
 	err = s.admin.EachCertificate(ctx, a, f, func(c admin.Certificate) error {
-		return out.write(c.Serial.String(), string(c.State), c.UPN, c.PersonName, string(c.Person), string(c.Device), c.DeviceName,
+		return out.write(c.Serial.String(), string(c.Shown), c.UPN, c.PersonName, string(c.Person), string(c.Device), c.DeviceName,
 			string(c.Platform), csvTime(c.Requested), csvTime(c.NotBefore), csvTime(c.NotAfter), csvTime(c.RevokedAt), string(c.Cause))
 	})
 	return errors.Join(err, out.flush())
@@ -85,7 +85,7 @@ func (s adminPages) exportDevices(ctx context.Context, w http.ResponseWriter, a 
 	}
 	err = s.admin.EachDevice(ctx, a, f, func(d admin.Device) error {
 		return out.write(string(d.ID), d.Name, string(d.Platform), string(d.Person), d.PersonName, d.UPN, csvTime(d.Created),
-			csvTime(d.Blocked), csvTime(d.Removed), string(d.State), d.Certificate.Serial.String(), csvTime(d.Certificate.NotAfter))
+			csvTime(d.Blocked), csvTime(d.Removed), string(d.Shown), d.Certificate.Serial.String(), csvTime(d.Certificate.NotAfter))
 	})
 	return errors.Join(err, out.flush())
 }

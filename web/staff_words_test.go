@@ -1,13 +1,17 @@
 package web_test
 
 import (
+	"bytes"
+	"encoding/csv"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/net/html"
 
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 )
 
 // picks are the check boxes of the rows.
@@ -129,6 +133,31 @@ func TestCallBackNeedsANumber(t *testing.T) {
 			if says := strings.Contains(got.text(), "has no telephone number"); says == known {
 				t.Errorf("%s, number known %v: says that there is none: %v", path, known, says)
 			}
+		}
+	}
+}
+
+// TestExportSpeaksOfStatesAsThePages: the status of every row is a word of the pages.
+func TestExportSpeaksOfStatesAsThePages(t *testing.T) {
+	t.Parallel()
+	p := newStaffPortal(t, 60)
+	anna := p.signedIn("anna", iPhone)
+	anna.enrol("Phone", "ios")
+	anna.post(anna.enrol("Gone", "ios") + "/remove")
+	b := p.signedIn("aud", linux)
+	for what, least := range map[string]int{"certificates": 4, "devices": 2} {
+		body, _ := bytes.CutPrefix(b.post("/admin/export/"+what).body, []byte("\ufeff"))
+		rows := testkit.Must(csv.NewReader(bytes.NewReader(body)).ReadAll())(t)
+		column, found := slices.Index(rows[0], "status"), map[string]bool{}
+		for _, row := range rows[1:] {
+			found[row[column]] = true
+			removed := what == "devices" && row[column] == string(portal.StateRemoved)
+			if !removed && !slices.Contains(portal.States(), portal.State(row[column])) {
+				t.Errorf("%s: %q is no word of the pages", what, row[column])
+			}
+		}
+		if len(found) < least {
+			t.Errorf("%s: got the states %v: too few for a test", what, found)
 		}
 	}
 }

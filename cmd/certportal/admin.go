@@ -26,8 +26,8 @@ type filterFlags struct {
 	Person string `help:"Beginnings of words of the name, or of the UPN."`
 	Device string `help:"Beginning of the device's name."`
 	Serial string `help:"Beginning of the serial number."`
-	Status string `help:"working, expiring, expired, superseded, revoked or pending."`
-	Days   string `help:"With --status expiring: within so many days. Default: 30."`
+	Status string `help:"making, notdownloaded, downloaded, works, endssoon, replaced, blocked, expired or neverfetched; working, superseded or revoked for several of them."`
+	Days   string `help:"With --status endssoon: within so many days. Default: 30."`
 	From   string `help:"Asked for on this day or later (2026-11-22)."`
 	To     string `help:"Asked for on this day or before."`
 }
@@ -107,13 +107,13 @@ func (c listCommand) printJSON(i *invocation, s *admin.Service, f admin.Filter, 
 		return s.EachDevice(i.ctx, portal.Operator(), f, func(d admin.Device) error {
 			return to.Encode(listedDevice{
 				ID: string(d.ID), Name: d.Name, Platform: string(d.Platform), Person: string(d.Person), UPN: d.UPN,
-				Created: d.Created, Status: string(d.State), Serial: d.Certificate.Serial.String(), NotAfter: d.Certificate.NotAfter,
+				Created: d.Created, Status: string(d.Shown), Serial: d.Certificate.Serial.String(), NotAfter: d.Certificate.NotAfter,
 			})
 		})
 	}
 	return s.EachCertificate(i.ctx, portal.Operator(), f, func(c admin.Certificate) error {
 		return to.Encode(listedCertificate{
-			Serial: c.Serial.String(), Status: string(c.State), UPN: c.UPN, Name: c.PersonName, Person: string(c.Person),
+			Serial: c.Serial.String(), Status: string(c.Shown), UPN: c.UPN, Name: c.PersonName, Person: string(c.Person),
 			Device: string(c.Device), DeviceName: c.DeviceName, Platform: string(c.Platform), Requested: c.Requested,
 			NotBefore: c.NotBefore, NotAfter: c.NotAfter, RevokedAt: c.RevokedAt, Cause: string(c.Cause),
 		})
@@ -141,12 +141,12 @@ func (c listCommand) printTable(i *invocation, s *admin.Service, f admin.Filter,
 	if c.Devices {
 		fmt.Fprintln(w, "DEVICE\tNAME\tUPN\tSTATUS\tSERIAL")
 		err = s.EachDevice(i.ctx, portal.Operator(), f, func(d admin.Device) error {
-			return row(string(d.ID), d.Name, d.UPN, string(d.State), d.Certificate.Serial.String())
+			return row(string(d.ID), d.Name, d.UPN, string(d.Shown), d.Certificate.Serial.String())
 		})
 	} else {
 		fmt.Fprintln(w, "SERIAL\tSTATUS\tUPN\tDEVICE\tVALID UNTIL")
 		err = s.EachCertificate(i.ctx, portal.Operator(), f, func(c admin.Certificate) error {
-			return row(c.Serial.String(), string(c.State), c.UPN, c.DeviceName, c.NotAfter.Local().Format(time.DateOnly))
+			return row(c.Serial.String(), string(c.Shown), c.UPN, c.DeviceName, c.NotAfter.Local().Format(time.DateOnly))
 		})
 	}
 	return errors.Join(err, w.Flush())

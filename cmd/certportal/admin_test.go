@@ -3,8 +3,12 @@ package main
 import (
 	"encoding/json"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"certportal/internal/portal"
 )
 
 // seededPortal is a data folder with a CA and made-up people.
@@ -58,7 +62,7 @@ func TestListAndRevoke(t *testing.T) {
 	if r := revoke("", "--serial", one.Serial, "--yes"); r.code != exitDone || r.out != "" {
 		t.Errorf("revoking again: exit %d, %s", r.code, r.out)
 	}
-	if got := listed(t, data, "--serial", one.Serial)[0]; got.Status != "revoked" || got.Cause != "lost" {
+	if got := listed(t, data, "--serial", one.Serial)[0]; got.Status != "blocked" || got.Cause != "lost" {
 		t.Errorf("after: %+v", got)
 	}
 	other := working[len(working)-1]
@@ -80,6 +84,41 @@ func TestListAndRevoke(t *testing.T) {
 	}
 	if r := certportal(t, "", "--data", data, "list", "--status", "gone"); r.code != exitUsage || !strings.Contains(r.err, "--status") {
 		t.Errorf("no such status: exit %d, %s", r.code, r.err)
+	}
+}
+
+// TestListSpeaksOfStatesAsThePages: every status is a word of the pages, in the table, in
+// JSON, and as a filter.
+func TestListSpeaksOfStatesAsThePages(t *testing.T) {
+	data := seededPortal(t)
+	found := map[string]int{}
+	for _, c := range listed(t, data) {
+		found[c.Status]++
+		if !slices.Contains(portal.States(), portal.State(c.Status)) {
+			t.Errorf("certificate %s is %q", c.Serial, c.Status)
+		}
+	}
+	if len(found) < 4 {
+		t.Errorf("got the states %v: too few for a test", found)
+	}
+	for status, n := range found {
+		rows := listed(t, data, "--status", status)
+		for _, c := range rows {
+			if c.Status != status {
+				t.Errorf("filter %s: certificate %s is %q", status, c.Serial, c.Status)
+			}
+		}
+		if len(rows) != n {
+			t.Errorf("filter %s: got %d rows of %d", status, len(rows), n)
+		}
+	}
+	for _, args := range [][]string{{}, {"--devices"}, {"--devices", "--json"}} {
+		table := mustRun(t, append([]string{"--data", data, "list"}, args...)...)
+		for _, old := range []string{"working", "superseded", "revoked", "pending", "issued"} {
+			if regexp.MustCompile(`\b` + old + `\b`).MatchString(table) {
+				t.Errorf("list %v says %q", args, old)
+			}
+		}
 	}
 }
 

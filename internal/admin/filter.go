@@ -170,7 +170,7 @@ func ParseFilter(q url.Values, zone *time.Location) (Filter, []string) {
 	var fine bool
 	f.Serial, fine = serialPrefix(text(fieldSerial))
 	ok(fieldSerial, fine)
-	f.State = State(text(fieldStatus))
+	f.State = stateNamed(text(fieldStatus))
 	ok(fieldStatus, f.State == "" || slices.Contains(States(), f.State))
 	f.Days, fine = days(text(fieldDays))
 	ok(fieldDays, fine)
@@ -189,6 +189,17 @@ func ParseFilter(q url.Values, zone *time.Location) (Filter, []string) {
 	ok(fieldTo, fine && (f.From.IsZero() || f.To.IsZero() || f.From.Before(f.To)))
 	slices.Sort(bad)
 	return f, slices.Compact(bad)
+}
+
+// stateNamed takes the words of portal.State for all states.
+func stateNamed(word string) State {
+	switch portal.State(word) {
+	case portal.StateMaking:
+		return Pending
+	case portal.StateEndsSoon:
+		return Expiring
+	}
+	return State(word)
 }
 
 // Query returns the query parameters that [ParseFilter] reads.

@@ -25,6 +25,8 @@ func TestParseFilter(t *testing.T) {
 		{"serial with a letter", "serial=4x", admin.Filter{Serial: "4x"}, "serial"},
 		{"serial too long", "serial=" + strings.Repeat("a", 41), admin.Filter{Serial: strings.Repeat("a", 41)}, "serial"},
 		{"expiring", "status=expiring", admin.Filter{State: admin.Expiring, Days: 30}, ""},
+		{"the word of the pages for it", "status=endssoon", admin.Filter{State: admin.Expiring, Days: 30}, ""},
+		{"the word for pending", "status=making", admin.Filter{State: admin.Pending}, ""},
 		{"expiring soon", "status=expiring&days=7", admin.Filter{State: admin.Expiring, Days: 7}, ""},
 		{"days of another state", "status=revoked&days=7", admin.Filter{State: admin.Revoked}, ""},
 		{"no such state", "status=gone", admin.Filter{State: "gone"}, "status"},
