@@ -157,16 +157,34 @@ func (db Outbox) FailedMessages(ctx context.Context, limit int) ([]notify.Failed
 
 // ResendMessage opens a message that was given up, as if it were new, with its audit
 // entry; to the address, or to the one before when that is empty. The error wraps
-// portal.ErrNotFound when there is none, or its parameters are gone.
+// portal.ErrNotFound when there is none, or its parameters are gone, and is
+// notify.ErrStale when what it says is not true any more.
 func (db Outbox) ResendMessage(ctx context.Context, id, to string, at time.Time, entry audit.Entry) error {
 	return db.write(ctx, "resending message", func(ctx context.Context, t *tx) error {
 		if !sqldb.Storable(id) {
 			return portal.ErrNotFound
 		}
-		touched, err := t.Exec(ctx, `UPDATE letters SET closed_at = NULL, given_up = NULL, facts = kept_facts, kept_facts = NULL,
-			failure = NULL, tries = 0, next_at = $2, claimed_until = NULL, recipient = COALESCE($3, recipient)
-			WHERE id = $1 AND given_up IS NOT NULL AND kept_facts IS NOT NULL AND recipient IS NOT NULL`,
-			id, at.UnixMilli(), sqldb.Optional(sqldb.Cleaned(to)))
+		m, err := readKept(ctx, t, id)
+		if err != nil {
+			return err
+		}
+		fresh, err := m.stillTrue(ctx, t, at)
+		if err != nil {
+			return err
+		}
+		if !fresh {
+			return notify.ErrStale
+		}
+		if m.kind == notify.Ending {
+			m.params = m.params.Counted(at)
+		}
+		params, err := json.Marshal(m.params)
+		if err != nil {
+			return fmt.Errorf("writing parameters of message %s: %w", id, err)
+		}
+		touched, err := t.Exec(ctx, `UPDATE letters SET closed_at = NULL, given_up = NULL, facts = $4, kept_facts = NULL,
+			failure = NULL, tries = 0, made_at = $2, next_at = $2, claimed_until = NULL, recipient = COALESCE($3, recipient)
+			WHERE id = $1 AND given_up IS NOT NULL`, id, at.UnixMilli(), sqldb.Optional(sqldb.Cleaned(to)), string(params))
 		if err == nil && touched == 0 {
 			err = portal.ErrNotFound
 		}

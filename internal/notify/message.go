@@ -51,6 +51,14 @@ type Params struct {
 	Waiting bool   `json:"-"` // a second person must approve it first
 }
 
+// Counted returns the parameters with the days that are left at a time.
+func (p Params) Counted(at time.Time) Params {
+	if p.Days > 0 {
+		p.Days = max(1, daysUntil(p.Until.Sub(at)))
+	}
+	return p
+}
+
 // Mismatch is a difference between a person's certificates and the directory.
 type Mismatch struct {
 	UPN    string `json:"upn"`

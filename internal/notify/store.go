@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"certportal/internal/audit"
@@ -86,6 +87,10 @@ type State struct {
 	Failed  int       // messages given up and not pruned yet
 	Behind  int64     // audit entries that no collector has read yet
 }
+
+// ErrStale means that a message is not sent again, because what it says is not true any
+// more.
+var ErrStale = errors.New("what the message says is not true any more")
 
 // FailedMessage is a message that was given up.
 type FailedMessage struct {

@@ -108,6 +108,8 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 			{ID: "l1", Kind: "issued", Name: x.name, To: x.upn, Made: noon(), Closed: noon(), Tries: 3, Reason: x.text, Resendable: true},
 			{ID: "l2", Kind: x.text, To: x.upn, Closed: noon(), Reason: x.text}}}},
 		{"admin-mail-none", page.AdminMail{Layout: f}},
+		{"admin-mail-stale", page.AdminMail{Layout: f, Refused: page.MailStale, Subject: x.name}},
+		{"admin-mail-noaddress", page.AdminMail{Layout: f, Refused: page.MailNoAddress, Subject: x.name}},
 		{"admin-export", page.AdminExport{Layout: f, States: states, Whats: []string{"certificates", "devices", "audit"}}},
 	}
 	s = append(s, authorityPages(f, x)...)

@@ -8,7 +8,15 @@ type AdminMail struct {
 	Rows      []AdminMailRow
 	More      bool // there are older ones
 	MayResend bool
+	Refused   string // why a message was not sent again just now; empty for nothing
+	Subject   string // name of its person
 }
+
+// Why a message is not sent again.
+const (
+	MailStale     = "stale"     // what it says is not true any more
+	MailNoAddress = "noaddress" // its person has no mail address now
+)
 
 func (AdminMail) name() string { return "adminmail" }
 
