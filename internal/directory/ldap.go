@@ -85,7 +85,7 @@ type LDAPConfig struct {
 }
 
 // Attributes are the attribute names used with PlainLDAP. ActiveDirectory has its own
-// and accepts none of these.
+// and accepts only Phone and Manager, which decide nothing.
 type Attributes struct {
 	PersonFilter   string // default (objectClass=inetOrgPerson)
 	ID             string // never changes, default entryUUID

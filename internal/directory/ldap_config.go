@@ -73,8 +73,12 @@ func (c *LDAPConfig) check() error {
 		wrong(c.User != "" && !strings.ContainsAny(c.User, `@\=`),
 			`user: found %q: write certportal@corp.example, CORP\certportal or a distinguished name`, c.User)
 		wrong(c.GroupBase != "", "group_base: it is for plain LDAP: remove it, Active Directory has tokenGroups")
-		wrong(c.Attributes != Attributes{}, "attributes: they are for plain LDAP: remove them, Active Directory has its own")
+		callback := Attributes{Phone: c.Attributes.Phone, Manager: c.Attributes.Manager}
+		wrong(c.Attributes != callback, "attributes: all but phone and manager are for plain LDAP: remove them, Active Directory has its own")
 		c.Attributes = adAttributes()
+		c.Attributes.Phone = cmp.Or(callback.Phone, c.Attributes.Phone)
+		c.Attributes.Manager = cmp.Or(callback.Manager, c.Attributes.Manager)
+		errs = append(errs, c.Attributes.check())
 	case PlainLDAP:
 		wrong(c.Base == "", "base: name where people are")
 		wrong(len(c.GlobalCatalog) > 0, "global_catalog: it is for Active Directory: remove it")

@@ -116,6 +116,8 @@ func TestLDAPConfigRefuses(t *testing.T) {
 		{"role", func(c *directory.LDAPConfig) { c.Roles = map[portal.Role][]string{"root": nil} }, "role"},
 		{"suffix with an @", func(c *directory.LDAPConfig) { c.UPNSuffixes = []string{"@corp.example"} }, "upn_suffixes"},
 		{"attributes", func(c *directory.LDAPConfig) { c.Attributes.UPN = "mail" }, "attributes"},
+		{"an attribute for mail, which goes into certificates", func(c *directory.LDAPConfig) { c.Attributes.Mail = "info" }, "attributes"},
+		{"a filter as telephone", func(c *directory.LDAPConfig) { c.Attributes.Phone = "mobile)(uid=*" }, "write the name of an attribute"},
 		{"plain without base", func(c *directory.LDAPConfig) { c.Kind = directory.PlainLDAP }, "base"},
 		{"plain without UPN attribute", func(c *directory.LDAPConfig) { c.Kind, c.Base = directory.PlainLDAP, "dc=x" }, "attributes.upn: name"},
 		{"plain with a catalog", func(c *directory.LDAPConfig) {

@@ -96,8 +96,8 @@ type GroupSettings struct {
 	Protected []string `yaml:"protected" envSeparator:";"`
 }
 
-// AttributeSettings name what is read of an entry; ldap only. Active Directory
-// has its own names.
+// AttributeSettings name what is read of an entry; with kind ldap. Active Directory has its
+// own names, but for phone and manager.
 type AttributeSettings struct {
 	// Which entries are people. An entry that leaves the filter counts as deleted. Default:
 	// (objectClass=inetOrgPerson)
@@ -131,10 +131,13 @@ type AttributeSettings struct {
 	// Department. Default: departmentNumber
 	Department string `yaml:"department"`
 
-	// Telephone number, which the helpdesk sees for calling back. Default: telephoneNumber
+	// Telephone number, which the helpdesk sees for calling back, also with
+	// active-directory. Best one that people cannot change themselves. Default:
+	// telephoneNumber
 	Phone string `yaml:"phone"`
 
-	// Distinguished name of the manager, whose name the helpdesk sees. Default: manager
+	// Distinguished name of the manager, whose name the helpdesk sees, also with
+	// active-directory. Default: manager
 	Manager string `yaml:"manager"`
 
 	// Of a group: the distinguished names of its members. Default: member
