@@ -1,7 +1,6 @@
 package web
 
 import (
-	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -101,7 +100,7 @@ func (s signInPages) submitLogin(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	http.SetCookie(w, newKnownCookie(s.signIn.KnowBrowser(knownCookieOf(r), person.ID)))
-	return redirect(w, startPage(next, person))
+	return redirect(w, s.startPage(r, next, person))
 }
 
 // authenticate checks login and password. No login has control characters: such a name
@@ -156,8 +155,8 @@ func (s signInPages) submitLogout(w http.ResponseWriter, r *http.Request) error 
 }
 
 // startPage is the page after the sign-in of a person: the one they asked for; without,
-// that of their work.
-func startPage(next string, p portal.Person) string {
+// that of their work, or on a phone the form for their first device.
+func (s *Server) startPage(r *http.Request, next string, p portal.Person) string {
 	if page := orHome(next); page != "/" {
 		return page
 	}
@@ -166,7 +165,23 @@ func startPage(next string, p portal.Person) string {
 			return "/admin"
 		}
 	}
-	return cmp.Or(staffHome(p.Roles), "/")
+	if desk := staffHome(p.Roles); desk != "" {
+		return desk
+	}
+	if s.wantsFirst(r, p) {
+		return "/new"
+	}
+	return "/"
+}
+
+// wantsFirst reports whether the person signed in on a phone or tablet, has no device yet,
+// and may have one. What cannot be read is for the home page to say.
+func (s *Server) wantsFirst(r *http.Request, p portal.Person) bool {
+	if !clientOf(r).Mobile || s.registrar.CodeRequired() {
+		return false
+	}
+	devices, err := s.registrar.Devices(r.Context(), p.ID)
+	return err == nil && len(devices) == 0 && s.registrar.Obstacle(r.Context(), p.ID, "") == nil
 }
 
 // orHome is the page after the sign-in.

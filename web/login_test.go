@@ -28,7 +28,7 @@ func TestSignInAndOut(t *testing.T) {
 		t.Errorf("sign-in page: got %d with cookies %q", form.status, form.header.Values("Set-Cookie"))
 	}
 	got := b.post("/login", "username", " EXAMPLE\\Anna ", "password", password)
-	if got.status != 303 || got.location() != "/" {
+	if got.status != 303 || got.location() != "/new" {
 		t.Fatalf("signing in: got %d to %q", got.status, got.location())
 	}
 	if got := b.get("/"); got.status != 200 || !strings.Contains(got.text(), "Anna Muster") {
@@ -140,7 +140,7 @@ func TestNext(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := p.browser(iPhone)
+			b := p.browser(linux)
 			got := b.post("/login", "username", "anna", "password", password, "next", tt.next)
 			if got.location() != tt.want {
 				t.Errorf("got %q, want %q", got.location(), tt.want)

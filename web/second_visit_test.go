@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"certportal/internal/portal"
+	"certportal/web"
 )
 
 // TestWaitingFileDoesNotWorkYet: home does not say that a device works whose file nothing
@@ -112,4 +115,27 @@ func TestHandoffNamesItsOwnDevice(t *testing.T) {
 	see("Your phone is connected")
 	phone.get(hrefOf(phone.download(device)))
 	see("Anna's iPhone has its certificate")
+}
+
+// TestFirstPhoneBeginsWithItsForm: who signs in on a phone for their first device is on its
+// form at once; a computer, a second device, an obstacle and staff begin where they did.
+func TestFirstPhoneBeginsWithItsForm(t *testing.T) {
+	t.Parallel()
+	p := newPortal(t)
+	begins := func(login, agent, want string) {
+		t.Helper()
+		if got := p.browser(agent).post("/login", "username", login, "password", password); got.location() != want {
+			t.Errorf("%s begins at %q, want %q", login, got.location(), want)
+		}
+	}
+	begins("anna", iPhone, "/new")
+	begins("anna", linux, "/")
+	begins("hedi", iPhone, "/helpdesk")
+	p.directory.set(nil, func(who *portal.Person) { who.MayEnroll = false })
+	begins("anna", iPhone, "/")
+	p.directory.set(nil, nil)
+	p.signedIn("anna", linux).enrol("Laptop", "linux")
+	begins("anna", iPhone, "/")
+	p.reopen(func(c *web.Config) { c.Registrar = p.newCodeRegistrar() })
+	begins("ben", iPhone, "/")
 }

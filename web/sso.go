@@ -163,7 +163,7 @@ func (s signInPages) finishSSO(w http.ResponseWriter, r *http.Request) error {
 	if err := s.openSession(w, r, person, "", !start.flow().Since.IsZero()); err != nil {
 		return err
 	}
-	return redirect(w, startPage(start.next, person))
+	return redirect(w, s.startPage(r, start.next, person))
 }
 
 // startOf finds the start of the sign-in.

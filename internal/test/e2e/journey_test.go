@@ -15,8 +15,7 @@ import (
 	"certportal/ca"
 )
 
-// enrol goes from the sign-in page to a file in hand, as a person does: two
-// fields typed, three taps.
+// enrol goes from the sign-in page over the home page to a file in hand.
 func (b *tab) enrol(d *demo) (file, name, password string) {
 	b.t.Helper()
 	b.signIn(d, d.person("employee"))
