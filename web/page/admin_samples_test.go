@@ -168,7 +168,7 @@ func adminChecks(x adminTexts) []page.AdminCheck {
 	list := []page.AdminCheck{{Name: "names", At: noon(), State: "ok", Findings: []page.AdminFinding{{What: "names", Text: x.text, State: "ok"}}},
 		{Name: "settings", At: noon(), State: "failed", Findings: []page.AdminFinding{
 			{What: "settings", Text: x.text, State: "ok"}, {What: x.text, Text: x.text, State: "warning"}, {What: "x", Text: x.text, State: "failed"}}}}
-	for _, name := range []string{"database", "ca", "lists", "tls", "directory", "identity-provider", "mail", "ledger", "address-crl", "address-ocsp", "address-ca", "company-lists"} {
+	for _, name := range []string{"database", "ca", "lists", "tls", "directory", "ntauth", "identity-provider", "mail", "ledger", "address-crl", "address-ocsp", "address-ca", "company-lists"} {
 		list = append(list, page.AdminCheck{Name: name})
 	}
 	return list

@@ -91,6 +91,7 @@ func directoryFindings(ctx context.Context, s *config.Settings, log *slog.Logger
 	// When the directory refuses the account, its policy cannot be read either.
 	if !slices.ContainsFunc(findings, func(f portal.Finding) bool { return f.State == portal.FindingFailed }) {
 		findings = append(findings, doctor.CheckTries(ctx, s, d))
+		findings = append(findings, publishedFindings(ctx, s, d)...)
 	}
 	return findings
 }

@@ -9,6 +9,7 @@ import (
 	"certportal/ca/fetch"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/doctor"
+	"certportal/internal/directory"
 	"certportal/internal/portal"
 )
 
@@ -51,4 +52,17 @@ func companyFindings(ctx context.Context, s *config.Settings) []portal.Finding {
 		findings = append(findings, doctor.CompanyFindings(new(fetch.Client).Lists(ctx, link.Certificate, link.Issuer, time.Now()))...)
 	}
 	return findings
+}
+
+// publishedFindings looks whether Active Directory has the CA. There are none without a CA.
+func publishedFindings(ctx context.Context, s *config.Settings, d *directory.LDAP) []portal.Finding {
+	folder, err := ca.OpenFolder(s.Path("ca"))
+	if err != nil {
+		return nil // reported with the CA
+	}
+	public, err := s.ConfiguredAddresses()
+	if err != nil {
+		return nil // reported with the names
+	}
+	return doctor.CheckPublished(ctx, d, folder, public.HTTP)
 }

@@ -31,6 +31,7 @@ func (d *Doctor) Checks() []admin.Check {
 			return append(d.c.Directory.Check(ctx), CheckTries(ctx, d.c.Settings, d.c.Directory))
 		}})
 	}
+	list = append(list, d.publishedChecks()...)
 	if d.c.Settings.OpenID.Issuer != "" {
 		list = append(list, admin.Check{Name: "identity-provider", Run: d.checkProvider})
 	}

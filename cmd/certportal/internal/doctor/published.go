@@ -1,0 +1,43 @@
+package doctor
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net/url"
+
+	"certportal/ca"
+	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/localca"
+	"certportal/internal/admin"
+	"certportal/internal/directory"
+	"certportal/internal/portal"
+)
+
+// publishedChecks look whether the forest knows the issuing CAs. There are none without
+// Active Directory.
+func (d *Doctor) publishedChecks() []admin.Check {
+	if d.c.Directory == nil || d.c.Settings.Directory.Kind != config.KindActiveDirectory {
+		return nil
+	}
+	return []admin.Check{{Name: "ntauth", Run: func(ctx context.Context) []portal.Finding {
+		return CheckPublished(ctx, d.c.Directory, d.c.CA.Folder, d.c.Public.HTTP)
+	}}}
+}
+
+// CheckPublished looks whether Active Directory has the issuing CAs of a folder, also those
+// that are not active yet, and the CAs above them.
+func CheckPublished(ctx context.Context, people *directory.LDAP, folder *ca.Folder, public *url.URL) []portal.Finding {
+	authorities := folder.Authorities()
+	return people.CheckPublished(ctx, authorities, func(cert *x509.Certificate) directory.CAFile {
+		for _, a := range authorities {
+			if a.Certificate.Equal(cert) {
+				return directory.CAFile{Name: a.Name + ".cer", Address: localca.CertificateURL(public, a.Name)}
+			}
+		}
+		if folder.Root().Equal(cert) {
+			return directory.CAFile{Name: localca.RootName + ".cer", Address: localca.CertificateURL(public, localca.RootName)}
+		}
+		return directory.CAFile{Name: fmt.Sprintf("ca-%x.cer", cert.SerialNumber)}
+	})
+}

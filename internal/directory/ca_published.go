@@ -1,0 +1,172 @@
+package directory
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"certportal/ca"
+	"certportal/internal/portal"
+)
+
+// CAFile says where an administrator gets a CA certificate as a file: its name in commands
+// and its address, which may be empty.
+type CAFile struct{ Name, Address string }
+
+// The containers of CA certificates in Active Directory, below the public key services of
+// the forest.
+const (
+	ntAuth       = "CN=NTAuthCertificates"        // one entry; those that may issue certificates for logon
+	trustedRoots = "CN=Certification Authorities" // entries of roots, which every member of the forest trusts
+	accessPoints = "CN=AIA"                       // entries of other CAs
+	keyServices  = "CN=Public Key Services,CN=Services,"
+
+	attrCACertificate = "cACertificate"
+)
+
+// CheckPublished looks whether the forest knows the issuing CAs: each in NTAuth, which
+// domain controllers ask before they accept a logon (KB5057784), its root among the trusted
+// ones, and what is between them among the intermediate ones. It finds nothing with
+// PlainLDAP. It changes nothing; findings have the commands that publish.
+func (l *LDAP) CheckPublished(ctx context.Context, authorities []ca.Authority, file func(*x509.Certificate) CAFile) []portal.Finding {
+	if l.c.Kind != ActiveDirectory {
+		return nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*l.c.Timeout, errTimeout)
+	defer cancel()
+	c := &publishedCheck{l: l, file: file, done: map[string]bool{}}
+	root, err := l.rootDSE(ctx)
+	if err != nil {
+		c.add("NTAuth", portal.FindingFailed, "The directory cannot be read: %v.", err)
+		return c.findings
+	}
+	if root.config == "" {
+		c.add("NTAuth", portal.FindingWarning, "The server does not name the configuration of the forest, so its CA certificates cannot be read.")
+		return c.findings
+	}
+	for _, a := range authorities {
+		c.check(ctx, root, ntAuth, ldap.ScopeBaseObject, "NTAuth", "NTAuthCA", a.Certificate)
+		c.check(ctx, root, trustedRoots, ldap.ScopeSingleLevel, "Certification Authorities", "RootCA", a.Root())
+		for _, between := range a.Intermediates() {
+			c.check(ctx, root, accessPoints, ldap.ScopeSingleLevel, "AIA", "SubCA", between)
+		}
+	}
+	return c.findings
+}
+
+// publishedCheck is one run of CheckPublished.
+type publishedCheck struct {
+	report
+	l    *LDAP
+	file func(*x509.Certificate) CAFile
+	done map[string]bool
+	read map[string]*publishedCAs
+}
+
+// publishedCAs are the values of one container.
+type publishedCAs struct {
+	values [][]byte
+	err    error
+}
+
+// check looks for one certificate in one container. store is the name that certutil has
+// for it.
+func (c *publishedCheck) check(ctx context.Context, root rootDSE, container string, scope int, name, store string, cert *x509.Certificate) {
+	if id := container + string(cert.Raw); c.done[id] {
+		return
+	} else {
+		c.done[id] = true
+	}
+	what := fmt.Sprintf("%s in %s", cert.Subject.CommonName, name)
+	found := c.values(ctx, container+","+keyServices+root.config, scope)
+	if found.err != nil {
+		c.add(what, portal.FindingWarning, "%s cannot be read: %v. Let the portal's account read there.", container, found.err)
+		return
+	}
+	for _, value := range found.values {
+		if !bytes.Equal(value, cert.Raw) {
+			continue
+		}
+		if !c.l.c.Now().Before(cert.NotAfter) {
+			c.add(what, portal.FindingFailed, "The certificate is there, and ended on %s: it counts no more.", cert.NotAfter.UTC().Format(time.DateOnly))
+			return
+		}
+		c.add(what, portal.FindingOK, "The certificate is there, valid until %s.", cert.NotAfter.UTC().Format(time.DateOnly))
+		return
+	}
+	c.add(what, portal.FindingWarning, "%s%s %s", missingText(container, len(found.values)), c.namesakes(found.values, cert), c.remedy(store, cert))
+}
+
+// missingText says what does not work without the certificate.
+func missingText(container string, values int) string {
+	text := "It is not there: "
+	if values == 0 {
+		text = "No certificate is there, or the portal's account cannot read them: "
+	}
+	switch container {
+	case ntAuth:
+		return text + "domain controllers and Exchange servers accept no logon with the CA's certificates (KB5057784)."
+	case trustedRoots:
+		return text + "members of the forest do not trust the CA, unless a group policy says so."
+	}
+	return text + "servers that cannot fetch it elsewhere do not find the way from a phone's certificate to the root."
+}
+
+// namesakes describes other certificates of the same name, which are easily taken for the
+// right one.
+func (c *publishedCheck) namesakes(values [][]byte, cert *x509.Certificate) string {
+	for _, value := range values {
+		other, err := x509.ParseCertificate(value)
+		if err != nil || !bytes.Equal(other.RawSubject, cert.RawSubject) {
+			continue
+		}
+		state := "valid until"
+		if !c.l.c.Now().Before(other.NotAfter) {
+			state = "ended on"
+		}
+		return fmt.Sprintf(" Another certificate of the same name is there (%s %s, SHA-256 %s), which does not count for this one.",
+			state, other.NotAfter.UTC().Format(time.DateOnly), ca.Fingerprint(other))
+	}
+	return ""
+}
+
+// remedy gives the commands that publish a certificate.
+func (c *publishedCheck) remedy(store string, cert *x509.Certificate) string {
+	f := c.file(cert)
+	from := "get the file from your company's CA"
+	if f.Address != "" {
+		from = "the file is at " + f.Address
+	}
+	return fmt.Sprintf("As Enterprise Admin run: certutil -dspublish -f %s %s (%s). Then on every domain controller and Exchange server: "+
+		"gpupdate /force, or certutil -pulse.", f.Name, store, from)
+}
+
+// values reads the certificates of a container once. The limits on answers bound them.
+func (c *publishedCheck) values(ctx context.Context, base string, scope int) *publishedCAs {
+	if found := c.read[base]; found != nil {
+		return found
+	}
+	found := &publishedCAs{}
+	_, found.err = c.l.read(ctx, c.l.people, func(ctx context.Context, conn *connection) error {
+		entries, err := conn.searchAll(ctx, query{
+			base: base, scope: scope, filter: "(objectClass=certificationAuthority)", attributes: []string{attrCACertificate},
+		})
+		found.values = nil // a repeated request begins anew
+		for _, e := range entries {
+			found.values = append(found.values, e.bytes(attrCACertificate)...)
+		}
+		return err
+	})
+	if ldap.IsErrorWithCode(found.err, ldap.LDAPResultNoSuchObject) {
+		found.err = nil // certutil makes the entry
+	}
+	if c.read == nil {
+		c.read = map[string]*publishedCAs{}
+	}
+	c.read[base] = found
+	return found
+}
