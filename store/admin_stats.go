@@ -12,9 +12,9 @@ import (
 )
 
 // AdminStats counts what the overview shows, along the indexes of a search.
-func (db Search) AdminStats(ctx context.Context, now time.Time) (admin.Stats, error) {
-	t := admin.Stats{At: now}
-	ms, issued, ending := now.UnixMilli(), now.Add(-admin.StatsIssued), now.Add(admin.StatsEnding)
+func (db Search) AdminStats(ctx context.Context, now time.Time, since admin.StatsSince) (admin.Stats, error) {
+	t := admin.Stats{At: now, Since: since}
+	ms, ending := now.UnixMilli(), now.Add(admin.StatsEnding)
 	var err error
 	if t.Working, err = db.inUse(ctx, "c.not_after > $1", ms); err != nil {
 		return t, err
@@ -22,10 +22,10 @@ func (db Search) AdminStats(ctx context.Context, now time.Time) (admin.Stats, er
 	if t.Ending, err = db.inUse(ctx, "c.not_after > $1 AND c.not_after <= $2", ms, ending.UnixMilli()); err != nil {
 		return t, err
 	}
-	if t.Issued, err = db.issued(ctx, issued, now.Add(time.Hour)); err != nil {
+	if t.Issued, err = db.issued(ctx, since.Issued.Add(-time.Millisecond), now.Add(time.Hour)); err != nil {
 		return t, err
 	}
-	t.Revoked, err = db.ofPeople(ctx, "c.revoked_at > $1", "c.revoked_at > $1", now.Add(-admin.StatsRevoked).UnixMilli())
+	t.Revoked, err = db.ofPeople(ctx, "c.revoked_at >= $1", "c.revoked_at >= $1", since.Revoked.UnixMilli())
 	if err != nil {
 		return t, err
 	}
@@ -42,7 +42,7 @@ func (db Search) AdminStats(ctx context.Context, now time.Time) (admin.Stats, er
 	}
 	t.Failed, err = db.count(ctx, "counting refusals", `SELECT count(*) FROM ledger WHERE action = $2
 		AND seq >= (SELECT l.seq FROM ledger l WHERE l.at >= $1 ORDER BY l.at, l.seq LIMIT 1)`,
-		now.Add(-admin.StatsFailed).UnixMilli(), string(audit.EnrolmentRefused))
+		since.Failed.UnixMilli(), string(audit.EnrolmentRefused))
 	return t, err
 }
 

@@ -129,9 +129,9 @@ func (db Search) certificates(ctx context.Context, f certificateFilter, from adm
 	case f.Device != "":
 		return inGroups(ctx, db.devicesNamed(f.Device), s.ofGroups("c.device_id", covered{device: true}), from, limit)
 	case f.Sort == admin.SortPerson:
-		return inGroups(ctx, db.peopleByName, s.ofGroups("c.person", covered{}), from, limit)
+		return s.thenOwn(ctx, db.peopleByName, "c.person", from)
 	case f.Sort == admin.SortDevice:
-		return inGroups(ctx, db.devicesNamed(""), s.ofGroups("c.device_id", covered{}), from, limit)
+		return s.thenOwn(ctx, db.devicesNamed(""), "c.device_id", from)
 	}
 	return s.page(ctx, f.index(), from)
 }
@@ -185,6 +185,9 @@ func (f certificateFilter) rest(c *condition, covers covered) {
 	if !covers.dates {
 		within(c, "c.requested_at", f.Filter)
 	}
+	if !covers.since {
+		revokedSince(c, f.Filter)
+	}
 }
 
 // certificateIndex chooses the index for a filter that is not by the name of a person or a
@@ -204,6 +207,13 @@ func certificateIndex(f admin.Filter, now time.Time) index {
 	case f.PersonID != "":
 		return index{keys: byRequest, down: true, covers: covered{person: true},
 			open: func(c *condition) { c.and("c.person = " + c.arg(string(f.PersonID))) }}
+	}
+	if !f.Since.IsZero() {
+		return index{keys: [2]string{"revoked_at", "serial"}, down: true, covers: covered{since: true, state: f.State == admin.Revoked},
+			open: func(c *condition) {
+				c.and("c.revoked_at IS NOT NULL")
+				revokedSince(c, f)
+			}}
 	}
 	byEnd := [2]string{"not_after", "serial"}
 	switch f.State {

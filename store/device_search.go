@@ -97,6 +97,7 @@ func (f deviceFilter) rest(c *condition, covers covered) {
 		c.and("EXISTS (SELECT 1 FROM certificates c WHERE " + held.where() + ")")
 	}
 	inState(c, f.Filter, f.now)
+	revokedSince(c, f.Filter)
 	if !covers.dates {
 		within(c, "d.created_at", f.Filter)
 	}

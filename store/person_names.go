@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"certportal/internal/admin"
@@ -123,20 +124,32 @@ func (db Search) PersonNames(ctx context.Context, ids []portal.PersonID) (map[po
 }
 
 // PeopleCalled lists people one of whose words begins with each word of a text, in the
-// order of those words, at most limit.
-func (db Search) PeopleCalled(ctx context.Context, text string, limit int) ([]portal.PersonID, error) {
+// order of those words, at most limit, and whether there are, or may be, more: it looks at
+// the people of one word, and stops after groupBound of them.
+func (db Search) PeopleCalled(ctx context.Context, text string, limit int) (ids []portal.PersonID, more bool, err error) {
 	if !sqldb.Storable(text) {
-		return nil, nil
+		return nil, false, nil
 	}
-	groups, err := db.peopleNamed(admin.Filter{Person: text}.PersonWords())(ctx, admin.Cursor{}, groupBatch)
-	if err != nil {
-		return nil, fmt.Errorf("finding people: %w", err)
-	}
-	var ids []portal.PersonID
-	for _, g := range groups {
-		if g.fits && len(ids) < limit {
-			ids = append(ids, portal.PersonID(g.id))
+	find := db.peopleNamed(admin.Filter{Person: text}.PersonWords())
+	var from admin.Cursor
+	for looked := 0; looked < groupBound; looked += groupBatch {
+		groups, err := find(ctx, from, groupBatch)
+		if err != nil {
+			return nil, false, fmt.Errorf("finding people: %w", err)
 		}
+		for _, g := range groups {
+			switch id := portal.PersonID(g.id); {
+			case !g.fits, slices.Contains(ids, id):
+			case len(ids) == limit:
+				return ids, true, nil
+			default:
+				ids = append(ids, id)
+			}
+		}
+		if len(groups) < groupBatch {
+			return ids, false, nil
+		}
+		from = groups[len(groups)-1].behind()
 	}
-	return ids, nil
+	return ids, true, nil
 }

@@ -49,7 +49,7 @@ type index struct {
 }
 
 // covered says which parts of a filter the index takes care of.
-type covered struct{ person, device, serial, picked, state, dates bool }
+type covered struct{ person, device, serial, picked, state, dates, since bool }
 
 // orderBy is the ORDER BY of the index for a table of this name.
 func (x index) orderBy(table string) string {
@@ -181,6 +181,13 @@ func within(c *condition, column string, f admin.Filter) {
 	}
 	if !f.To.IsZero() {
 		c.and(column + " < " + c.arg(f.To.UnixMilli()))
+	}
+}
+
+// revokedSince asks for certificates c that were revoked from that moment on.
+func revokedSince(c *condition, f admin.Filter) {
+	if !f.Since.IsZero() {
+		c.and("c.revoked_at >= " + c.arg(f.Since.UnixMilli()))
 	}
 }
 

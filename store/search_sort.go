@@ -52,3 +52,38 @@ func (db Search) peopleByName(ctx context.Context, from admin.Cursor, limit int)
 	return db.groups(ctx, `SELECT p.name, p.id, 1 FROM people p WHERE `+c.where()+`
 		ORDER BY p.name, p.id LIMIT `+strconv.Itoa(limit), c.args)
 }
+
+// thenOwn lists certificates in the order of the names of people or devices, and behind
+// them the portal's own, which have neither and an index under no person.
+func (s scan[T]) thenOwn(ctx context.Context, find findGroups, column string, from admin.Cursor) (admin.Found[T], error) {
+	var found admin.Found[T]
+	if !from.Own {
+		var err error
+		found, err = inGroups(ctx, find, s.ofGroups(column, covered{}), from, s.limit)
+		if err != nil || found.Next != (admin.Cursor{}) {
+			return found, err
+		}
+		from = admin.Cursor{}
+	}
+	from.Own = false
+	full := len(found.Rows) == s.limit
+	own := s
+	if own.limit -= len(found.Rows); full {
+		own.limit = 1 // whether there is a next page
+	}
+	rest, err := own.page(ctx, index{keys: s.newest, down: true, open: func(c *condition) { c.and("c.person IS NULL") }}, from)
+	switch {
+	case err != nil:
+		return found, err
+	case full && (len(rest.Rows) > 0 || rest.Next != (admin.Cursor{})):
+		found.Next.Own = true
+		return found, nil
+	case full:
+		return found, nil
+	}
+	found.Rows, found.Scanned = append(found.Rows, rest.Rows...), rest.Scanned
+	if found.Next = rest.Next; found.Next != (admin.Cursor{}) {
+		found.Next.Own = true
+	}
+	return found, nil
+}

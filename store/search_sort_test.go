@@ -105,6 +105,7 @@ func TestSearchCountsHits(t *testing.T) {
 		slices.Sort(picked)
 		filters := []admin.Filter{
 			{}, {Person: "schm"}, {Person: "zzz"}, {Device: "anna"}, {PersonID: all[17].Person}, {Serial: all[5].Serial.String()},
+			{Since: testkit.Noon.AddDate(0, -2, 0)}, {Since: testkit.Noon.AddDate(0, -2, 0), State: admin.Revoked},
 			{Person: "k", State: admin.Working}, {From: testkit.Noon.AddDate(0, -3, 0)}, {From: testkit.Noon.AddDate(0, -6, 0), State: admin.Superseded},
 		}
 		for _, state := range statesOfLoops() {
@@ -158,6 +159,65 @@ func TestSortedDevices(t *testing.T) {
 	})
 }
 
+// TestSearchByDayOfEnding: certificates that ended since a day, the last first, and their
+// devices.
+func TestSearchByDayOfEnding(t *testing.T) {
+	seeded(t, 1500, func(t *testing.T, db *database) {
+		f := admin.Filter{Since: testkit.Noon.AddDate(0, -3, 0)}
+		want := 0
+		for _, c := range everything(t, db) {
+			if meant(f, c) {
+				want++
+			}
+		}
+		got := allPages(t, db, f)
+		if want == 0 || len(got) != want {
+			t.Errorf("%d certificates, want %d", len(got), want)
+		}
+		if !slices.IsSortedFunc(got, func(a, b admin.Certificate) int { return b.RevokedAt.Compare(a.RevokedAt) }) {
+			t.Error("the last that ended is not the first")
+		}
+		devices, from := 0, admin.Cursor{}
+		for first := true; first || from != (admin.Cursor{}); first = false {
+			found := testkit.Must(db.SearchDevices(t.Context(), f, from, 50, testkit.Noon))(t)
+			for _, d := range found.Rows {
+				if d.Certificate.RevokedAt.Before(f.Since) {
+					t.Errorf("device %s: ended %s", d.ID, d.Certificate.RevokedAt)
+				}
+			}
+			devices, from = devices+len(found.Rows), found.Next
+		}
+		if devices == 0 {
+			t.Error("no devices")
+		}
+		if sorts := f.CertificateSorts(); len(sorts) > 0 {
+			t.Errorf("orders without an index: %v", sorts)
+		}
+	})
+}
+
+// TestSortedSearchKeepsOwnCertificates: the portal's own have no person and no device. They
+// follow all others, on pages of every length, and in what the filter means.
+func TestSortedSearchKeepsOwnCertificates(t *testing.T) {
+	seeded(t, 119, func(t *testing.T, db *database) {
+		makeOwn(t, db)
+		want := len(everything(t, db)) + 2 // which have no person
+		for _, sort := range []admin.Sort{admin.SortPerson, admin.SortDevice} {
+			for _, limit := range []int{1, 7, want - 2, want - 1, want} {
+				serials, _ := paged(t, db, admin.Filter{Sort: sort}, limit)
+				testkit.Equal(t, fmt.Sprintf("rows in order %q, %d a page", sort, limit), len(serials), want)
+			}
+			rows := allPages(t, db, admin.Filter{Sort: sort})
+			if len(rows) != want || rows[want-1].Person != "" || rows[want-2].Person != "" || rows[want-3].Person == "" {
+				t.Errorf("order %q: %d rows, want %d with the two own ones at the end", sort, len(rows), want)
+			}
+			if working := allPages(t, db, admin.Filter{Sort: sort, State: admin.Working}); working[len(working)-1].Person != "" {
+				t.Errorf("order %q: the own one that works is not at the end", sort)
+			}
+		}
+	})
+}
+
 // TestPeopleAreFoundByMail: by an address that is not the UPN, also of certificates from
 // before the portal kept it as a word.
 func TestPeopleAreFoundByMail(t *testing.T) {
@@ -193,9 +253,42 @@ func TestKnown(t *testing.T) {
 		} {
 			testkit.Equal(t, fmt.Sprintf("%+v", f), testkit.Must(db.Known(t.Context(), f))(t), want)
 		}
-		ids := testkit.Must(db.PeopleCalled(t.Context(), "ann schm", 5))(t)
-		if len(ids) != 1 || ids[0] != anna {
-			t.Errorf("got %v, want %s", ids, anna)
+		ids, more, err := db.PeopleCalled(t.Context(), "ann schm", 5)
+		if len(ids) != 1 || ids[0] != anna || more || err != nil {
+			t.Errorf("got %v, %t, %v, want %s", ids, more, err, anna)
+		}
+	})
+}
+
+// TestPeopleCalledLooksFurther: the one who is meant may be behind hundreds with the same
+// word. The search says when it stopped before the end.
+func TestPeopleCalledLooksFurther(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		var people, words []string
+		for i := range 2600 {
+			id, given := fmt.Sprintf("p%04d", i), "hans"
+			if i == 700 || i == 701 {
+				given = "zoe"
+			}
+			people = append(people, fmt.Sprintf("('%s', 0, '%s schmidt')", id, given))
+			words = append(words, fmt.Sprintf("('schmidt', '%s')", id), fmt.Sprintf("('%s', '%s')", given, id))
+		}
+		for _, query := range []string{
+			"INSERT INTO people (id, changes, name) VALUES " + strings.Join(people, ","), "INSERT INTO person_words (word, person) VALUES " + strings.Join(words, ","),
+		} {
+			_, err := db.plain.Exec(query)
+			testkit.NoError(t, err)
+		}
+		for _, tt := range []struct {
+			text  string
+			limit int
+			want  int
+			more  bool
+		}{{"zoe schmidt", 20, 2, true}, {"zoe schmidt", 1, 1, true}, {"zoe", 20, 2, false}, {"schmidt", 20, 20, true}, {"otto schmidt", 20, 0, true}, {"otto", 20, 0, false}} {
+			ids, more, err := db.PeopleCalled(t.Context(), tt.text, tt.limit)
+			if len(ids) != tt.want || more != tt.more || err != nil {
+				t.Errorf("%q, at most %d: got %v, more %t, %v, want %d, %t", tt.text, tt.limit, ids, more, err, tt.want, tt.more)
+			}
 		}
 	})
 }

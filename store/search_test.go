@@ -91,7 +91,8 @@ func meant(f admin.Filter, c admin.Certificate) bool {
 	return inState && called() &&
 		(f.PersonID == "" || c.Person == f.PersonID) && (f.DeviceID == "" || c.Device == f.DeviceID) &&
 		strings.HasPrefix(admin.Fold(c.DeviceName), admin.Fold(f.Device)) && strings.HasPrefix(c.Serial.String(), f.Serial) &&
-		(f.From.IsZero() || !c.Requested.Before(f.From)) && (f.To.IsZero() || c.Requested.Before(f.To))
+		(f.From.IsZero() || !c.Requested.Before(f.From)) && (f.To.IsZero() || c.Requested.Before(f.To)) &&
+		(f.Since.IsZero() || !c.RevokedAt.IsZero() && !c.RevokedAt.Before(f.Since))
 }
 
 // paged reads all pages of a search.
@@ -320,7 +321,8 @@ func TestSeedRefusesPeople(t *testing.T) {
 
 func TestAdminStats(t *testing.T) {
 	seeded(t, 800, func(t *testing.T, db *database) {
-		var want admin.Stats
+		since := admin.NewStatsSince(testkit.Noon, time.UTC)
+		want := admin.Stats{Since: since}
 		for _, c := range everything(t, db) {
 			if c.State == admin.Working {
 				want.Working++
@@ -331,13 +333,13 @@ func TestAdminStats(t *testing.T) {
 					want.EndingWeeks[week]++
 				}
 			}
-			if c.Requested.After(testkit.Noon.Add(-admin.StatsIssued)) {
+			if !c.Requested.Before(since.Issued) {
 				want.Issued++
 			}
 			if week := int(testkit.Noon.Sub(c.Requested)) / int(7*24*time.Hour); week < admin.StatsWeeks {
 				want.IssuedWeeks[admin.StatsWeeks-1-week]++
 			}
-			if c.State == admin.Revoked && c.RevokedAt.After(testkit.Noon.Add(-admin.StatsRevoked)) {
+			if c.State == admin.Revoked && !c.RevokedAt.Before(since.Revoked) {
 				want.Revoked++
 			}
 		}
@@ -353,7 +355,7 @@ func TestAdminStats(t *testing.T) {
 		if want.IssuedWeeks[0] == 0 || want.EndingWeeks[admin.StatsWeeks-1] == 0 {
 			t.Fatalf("a week is empty: %+v", want)
 		}
-		testkit.Equal(t, "numbers", testkit.Must(db.AdminStats(t.Context(), testkit.Noon))(t), want)
+		testkit.Equal(t, "numbers", testkit.Must(db.AdminStats(t.Context(), testkit.Noon, since))(t), want)
 		reasons := testkit.Must(db.RefusalReasons(t.Context(), testkit.Noon.Add(-time.Hour), 10))(t)
 		if len(reasons) != 2 || reasons[0] != (admin.ReasonCount{Reason: "quota", Count: 2}) || reasons[1].Count != 1 {
 			t.Errorf("reasons: got %v", reasons)
@@ -363,7 +365,7 @@ func TestAdminStats(t *testing.T) {
 		}
 		makeOwn(t, db) // whose entries are older, and whose certificate is none of them
 		want.Failed = 0
-		got := testkit.Must(db.AdminStats(t.Context(), testkit.Noon))(t)
+		got := testkit.Must(db.AdminStats(t.Context(), testkit.Noon, since))(t)
 		got.Failed = 0
 		testkit.Equal(t, "numbers beside own certificates", got, want)
 	})

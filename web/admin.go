@@ -30,7 +30,7 @@ func (s adminPages) filterOf(q url.Values) (admin.Filter, []page.FieldError) {
 	var mistakes []page.FieldError
 	for _, field := range bad {
 		mistake := page.FieldError{Field: field, Key: "admin.bad." + field}
-		if !slices.Contains(admin.Fields()[:7], field) {
+		if !slices.Contains(admin.Fields()[:8], field) {
 			mistake = page.FieldError{Field: "q", Key: "admin.bad.address"}
 		} else if field == kind || field == "status" {
 			mistake.Field = "q"
@@ -44,7 +44,7 @@ func (s adminPages) filterOf(q url.Values) (admin.Filter, []page.FieldError) {
 func shownFilter(q url.Values) page.AdminFilter {
 	f := page.AdminFilter{
 		Person: q.Get("person"), Device: q.Get("device"), Serial: q.Get("serial"), Status: q.Get("status"),
-		Days: q.Get("days"), From: q.Get("from"), To: q.Get("to"), Owner: q.Get("id"), DeviceID: q.Get("device_id"), Sort: q.Get("sort"), Picked: strings.Join(q["pick"], "."),
+		Days: q.Get("days"), From: q.Get("from"), To: q.Get("to"), Since: q.Get("since"), Owner: q.Get("id"), DeviceID: q.Get("device_id"), Sort: q.Get("sort"), Picked: strings.Join(q["pick"], "."),
 	}
 	return f
 }

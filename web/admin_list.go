@@ -47,7 +47,7 @@ func (s adminPages) showCertificates(w http.ResponseWriter, r *http.Request) err
 	}
 	if may(r, authz.RevokeMany) {
 		p.MayPick = true
-		if !f.IsZero() {
+		if !f.IsZero() && f.Since.IsZero() {
 			p.BulkRevocation = withQuery("/admin/orders/new", f.Query(s.zone))
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"certportal/internal/admin"
@@ -20,15 +21,15 @@ func (s adminPages) showOverview(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	t, now := o.Stats, s.now()
-	since := func(span time.Duration) string { return now.Add(-span).In(s.zone).Format(time.DateOnly) }
+	day := func(t time.Time) string { return t.In(s.zone).Format(time.DateOnly) }
 	p := page.AdminOverview{
 		Layout: s.staffLayout(r), Counted: t.At, Looked: now, MayHalt: may(r, authz.HaltIssuing),
 		Counts: []page.AdminCount{
 			{Key: "working", Number: t.Working, Path: "/admin/certificates?status=working"},
-			{Key: "issued", Number: t.Issued, Path: "/admin/certificates?from=" + since(admin.StatsIssued)},
+			{Key: "issued", Number: t.Issued, Path: "/admin/certificates?from=" + day(t.Since.Issued)},
 			{Key: "ending", Number: t.Ending, Path: fmt.Sprint("/admin/certificates?status=expiring&days=", admin.DefaultDays)},
-			{Key: "revoked", Number: t.Revoked, Path: "/admin/certificates?status=revoked"},
-			{Key: "failed", Number: t.Failed, Path: "/admin/audit?action=enrolment.refused"},
+			{Key: "revoked", Number: t.Revoked, Path: "/admin/certificates?status=revoked&since=" + day(t.Since.Revoked)},
+			{Key: "failed", Number: t.Failed, Path: "/admin/audit?action=enrolment.refused&from=" + day(t.Since.Failed)},
 		},
 		Weeks: []page.AdminWeeks{
 			weeksOf("issued", t.IssuedWeeks, now.AddDate(0, 0, -7*admin.StatsWeeks)), weeksOf("ending", t.EndingWeeks, now),
@@ -44,18 +45,15 @@ func (s adminPages) showOverview(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusOK, p)
 }
 
-// checksVerdict is when the health check ran that is the longest ago, and how many did
-// not pass; the zero time when one never ran.
-func checksVerdict(all []admin.CheckResult) (at time.Time, failing int) {
+// checksVerdict is when the health check ran that is the longest ago, and the names of
+// those that did not pass; the zero time when one never ran.
+func checksVerdict(all []admin.CheckResult) (at time.Time, failing []string) {
 	for i, c := range all {
 		if i == 0 || c.At.Before(at) {
 			at = c.At
 		}
-		for _, f := range c.Findings {
-			if f.State != portal.FindingOK {
-				failing++
-				break
-			}
+		if c.State() != portal.FindingOK {
+			failing = append(failing, c.Name)
 		}
 	}
 	return at, failing
@@ -63,11 +61,8 @@ func checksVerdict(all []admin.CheckResult) (at time.Time, failing int) {
 
 // weeksOf makes the bars of weeks, the first of which begins at a time.
 func weeksOf(key string, counts [admin.StatsWeeks]int, first time.Time) page.AdminWeeks {
-	w := page.AdminWeeks{Key: key}
-	most := 1
-	for _, n := range counts {
-		most = max(most, n)
-	}
+	w := page.AdminWeeks{Key: key, Most: slices.Max(counts[:])}
+	most := max(1, w.Most)
 	for i, n := range counts {
 		height := (n*page.WeeksHeight + most - 1) / most
 		w.Bars = append(w.Bars, page.AdminBar{

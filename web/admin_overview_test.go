@@ -9,8 +9,12 @@ import (
 	"golang.org/x/net/html"
 
 	"certportal/internal/admin"
+	"certportal/internal/audit"
+	"certportal/internal/drift"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 	"certportal/web"
+	"certportal/web/page"
 )
 
 // verdict is the answer of the overview to "is everything fine?", and its text.
@@ -94,6 +98,91 @@ func TestOverviewIsNeverOld(t *testing.T) {
 	})
 	if bars == nil || attr(bars, "aria-hidden") != "true" || table == nil || !strings.Contains(nodeText(table), "15 November 2026") {
 		t.Errorf("the weeks are not there twice: %s", page.text())
+	}
+}
+
+// TestOverviewLinksAgree: the list behind a number has as many rows as the number says, also
+// when some were ended, or refused, before.
+func TestOverviewLinksAgree(t *testing.T) {
+	t.Parallel()
+	p := newStaffPortal(t, 0)
+	block := func(name string) {
+		device := p.signedIn("anna", iPhone).enrol(name, "ios")
+		b := p.signedIn("ada", linux)
+		if got := b.post("/admin"+device+"/revoke", "cause", "lost", "comment", "left in a taxi"); got.status != 303 {
+			t.Fatalf("blocking: got %d: %s", got.status, got.text())
+		}
+	}
+	refuse := func() {
+		testkit.NoError(t, p.db.Note(t.Context(), audit.Entry{At: p.clock.Now(), Action: audit.EnrolmentRefused, Actor: "id-of-ben", Person: "id-of-ben", Role: "employee", Detail: map[string]string{"reason": "quota"}}))
+	}
+	block("old")
+	refuse()
+	p.clock.Advance(40 * 24 * time.Hour)
+	block("first")
+	block("second")
+	refuse()
+	p.clock.Advance(time.Minute)
+	b := p.signedIn("ada", linux)
+	overview := b.get("/admin")
+	ended, refused := overview.link("2 ended early in 30 days"), overview.link("1 refused since yesterday")
+	if ended == "" || refused == "" {
+		t.Fatalf("numbers: %s", overview.text())
+	}
+	if got := b.get(ended); len(got.serials()) != 2 || !strings.Contains(got.text(), "2 hits") || !strings.Contains(got.text(), "Ended from: 2026-12-02") {
+		t.Errorf("%s: %d rows: %s", ended, len(got.serials()), got.text())
+	}
+	if got := b.get(refused).text(); strings.Count(got, "enrolment.refused") == 0 || !strings.Contains(refused, "from=2026-12-31") {
+		t.Errorf("%s: %s", refused, got)
+	}
+	if got := b.get("/admin/certificates?status=revoked"); len(got.serials()) != 3 {
+		t.Errorf("without a day: %d rows, want 3", len(got.serials()))
+	}
+}
+
+// TestOverviewNamesTheOneThing: a single alert, or a single check, is named in the line
+// itself, and checks that did not pass are links.
+func TestOverviewNamesTheOneThing(t *testing.T) {
+	t.Parallel()
+	p := newStaffPortal(t, 0)
+	var alerts []admin.Alert
+	failing := func(context.Context) []portal.Finding { return []portal.Finding{{State: portal.FindingFailed}} }
+	checks := &admin.Checks{List: []admin.Check{{Name: "mail", Run: failing}, {Name: "database", Run: passingCheck}}}
+	p.reopen(func(c *web.Config) { c.Admin = p.adminWith(checks, &alerts) })
+	b := p.signedIn("ada", linux)
+	b.post("/admin/checks", "check", "")
+	got := b.get("/admin")
+	if _, text := got.verdict(); !strings.Contains(text, "One thing needs attention. Mail.") || got.link("Mail") != "/admin/checks#check-mail" {
+		t.Errorf("one check: %s, link %q", text, got.link("Mail"))
+	}
+	if text := got.text(); !strings.Contains(text, "The scale is 0 to ") {
+		t.Errorf("bars without a scale: %s", text)
+	}
+	checks.List[0].Run = passingCheck
+	b.post("/admin/checks", "check", "")
+	alerts = []admin.Alert{{Key: "letters", Number: 3}}
+	if _, text := b.get("/admin").verdict(); !strings.Contains(text, "One thing needs attention. 3 letters could not be delivered.") {
+		t.Errorf("one alert: %s", text)
+	}
+}
+
+// TestWatchSaysWhyInWords: every reason of the watch to stop has words in every language.
+func TestWatchSaysWhyInWords(t *testing.T) {
+	t.Parallel()
+	p := newStaffPortal(t, 0)
+	var alerts []admin.Alert
+	p.reopen(func(c *web.Config) { c.Admin = p.adminWith(&admin.Checks{}, &alerts) })
+	b := p.signedIn("ada", linux)
+	for _, lang := range page.Languages() {
+		seen := map[string]bool{}
+		for _, reason := range []drift.StopReason{drift.NoAnswer, drift.WrongAnswer, drift.NobodyKnown, drift.TooMany, drift.OtherDirectory, "of-next-year"} {
+			alerts = []admin.Alert{{Key: "watch", Critical: true, At: p.clock.Now(), Value: string(reason)}}
+			state, text := b.get("/admin?lang=" + lang).verdict()
+			if state != "bad" || strings.Contains(text, string(reason)) || seen[text] {
+				t.Errorf("%s in %s: %q: %s", reason, lang, state, text)
+			}
+			seen[text] = true
+		}
 	}
 }
 

@@ -30,7 +30,9 @@ func (p *testPortal) newAdmin() *admin.Service {
 	}}, {Name: "address-crl", Group: admin.AddressGroup, Run: func(context.Context) []portal.Finding {
 		return []portal.Finding{{What: "http://example.com/crl/issuing.crl", State: portal.FindingFailed, Text: "it answers 404 Not Found"}}
 	}}}}
-	s, err := admin.New(admin.Config{Store: p.db, Now: p.clock.Now, SecondPerson: 3, Checks: checks, Authority: &testAuthority{testPortal: p}})
+	s, err := admin.New(admin.Config{
+		Store: p.db, Now: p.clock.Now, SecondPerson: 3, Checks: checks, Authority: &testAuthority{testPortal: p}, RoleGroups: p.people.RoleGroups,
+	})
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -45,8 +45,8 @@ type auditRecords interface {
 	PersonNamed(ctx context.Context, name string) (portal.PersonID, error)
 
 	// PeopleCalled lists people one of whose words begins with each word of a text, at most
-	// limit.
-	PeopleCalled(ctx context.Context, text string, limit int) ([]portal.PersonID, error)
+	// limit, and whether there may be more.
+	PeopleCalled(ctx context.Context, text string, limit int) (ids []portal.PersonID, more bool, err error)
 
 	// PersonNames returns the names of those people whose names are known.
 	PersonNames(ctx context.Context, ids []portal.PersonID) (map[portal.PersonID]string, error)
@@ -89,7 +89,7 @@ func (s auditPages) showAudit(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if len(p.Which) > 0 {
+	if len(p.Which) > 0 || p.WhichMore {
 		return s.render(w, r, http.StatusOK, p)
 	}
 	found, err := s.store.Find(r.Context(), q, before, auditRows)
@@ -124,16 +124,17 @@ func (s auditPages) resolvePeople(ctx context.Context, q audit.Query, typed url.
 		if !errors.Is(err, portal.ErrNotFound) {
 			return q, nil, err
 		}
-		ids, err := s.peopleCalled(ctx, *into)
+		ids, more, err := s.peopleCalled(ctx, *into)
 		switch {
 		case err != nil:
 			return q, nil, err
-		case len(ids) == 1:
+		case len(ids) == 1 && !more:
 			*into = string(ids[0])
 			if err := s.nameChip(ctx, p, field, ids[0]); err != nil {
 				return q, nil, err
 			}
-		case len(ids) > 1:
+		case len(ids) > 1 || more:
+			p.WhichMore = more
 			which, err := s.whichOf(ctx, field, ids, typed)
 			return q, which, err
 		} // else it is an id
@@ -157,10 +158,10 @@ func (s auditPages) nameChip(ctx context.Context, p *page.AuditLog, field string
 
 // peopleCalled lists the people that a text may mean: the one with that id, or those of
 // whose names it is a part.
-func (s auditPages) peopleCalled(ctx context.Context, text string) ([]portal.PersonID, error) {
+func (s auditPages) peopleCalled(ctx context.Context, text string) (ids []portal.PersonID, more bool, err error) {
 	id := portal.PersonID(text)
 	if names, err := s.store.PersonNames(ctx, []portal.PersonID{id}); err != nil || names[id] != "" {
-		return []portal.PersonID{id}, err
+		return []portal.PersonID{id}, false, err
 	}
 	return s.store.PeopleCalled(ctx, text, maxWhich)
 }

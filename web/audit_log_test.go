@@ -219,3 +219,17 @@ func TestA16_TheLedgerHoldsNoSecret(t *testing.T) {
 		t.Errorf("only %d entries in the story", len(entries))
 	}
 }
+
+// TestAuditSaysThatThereAreMorePeople: a name of many lists some of them, and says so.
+func TestAuditSaysThatThereAreMorePeople(t *testing.T) {
+	t.Parallel()
+	p := newStaffPortal(t, 1600)
+	b := p.signedIn("aud", linux)
+	got := b.get("/admin/audit?person=a")
+	if got.id("which") == nil || !strings.Contains(got.text(), "More people may have this name than these 20.") {
+		t.Errorf("a name of many: %s", got.text())
+	}
+	if got := b.get("/admin/audit?person=a&lang=de").text(); !strings.Contains(got, "mehr Personen mit diesem Namen geben als diese 20.") {
+		t.Errorf("in German: %s", got)
+	}
+}

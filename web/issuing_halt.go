@@ -82,34 +82,6 @@ func (s adminPages) submitResume(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, "/admin")
 }
 
-// showRoles is GET /admin/people: the people and acts of each role. The acts come from
-// package authz itself.
-func (s adminPages) showRoles(w http.ResponseWriter, r *http.Request) error {
-	staff, err := s.admin.Staff(r.Context(), actorOf(r))
-	if err != nil {
-		return err
-	}
-	p := page.AdminPeople{Layout: s.staffLayout(r)}
-	for _, person := range staff.People {
-		row := page.AdminPerson{ID: string(person.ID), Name: person.Name, UPN: person.UPN, Disabled: person.Disabled}
-		for _, role := range person.Roles {
-			row.Roles = append(row.Roles, string(role))
-		}
-		p.People = append(p.People, row)
-	}
-	for _, g := range staff.Groups {
-		p.Groups = append(p.Groups, page.AdminGroup{Role: string(g.Role), Name: g.Name})
-	}
-	for _, role := range authz.Roles() {
-		row := page.AdminRole{Role: string(role)}
-		for _, act := range authz.Acts(role) {
-			row.Acts = append(row.Acts, string(act))
-		}
-		p.Roles = append(p.Roles, row)
-	}
-	return s.render(w, r, http.StatusOK, p)
-}
-
 // showChecks is GET /admin/checks.
 func (s adminPages) showChecks(w http.ResponseWriter, r *http.Request) error {
 	results, err := s.admin.Checks(r.Context(), actorOf(r))

@@ -45,8 +45,12 @@ type Config struct {
 
 	Authority Authority // optional; without it there is no CA page
 
-	Checks *Checks                              // optional
-	Staff  func(context.Context) (Staff, error) // optional
+	Checks *Checks // optional
+
+	// RoleGroups lists the members of what gives a role, at most limit of each. Optional.
+	RoleGroups func(ctx context.Context, limit int) ([]portal.RoleGroup, error)
+
+	Zone *time.Location // of the days on pages; default UTC
 
 	Now func() time.Time // default time.Now
 	Log *slog.Logger     // default slog.Default()
@@ -55,7 +59,8 @@ type Config struct {
 // Service implements the acts of administrators. It is safe for concurrent use.
 type Service struct {
 	c            Config
-	statsCache   statsCache
+	counts       recent[counts]
+	staff        recent[Staff]
 	testIssuance testIssuance
 	wake         chan struct{}
 }
@@ -73,6 +78,9 @@ func New(c Config) (*Service, error) {
 	}
 	if c.Revoked == nil {
 		c.Revoked = func() {}
+	}
+	if c.Zone == nil {
+		c.Zone = time.UTC
 	}
 	if c.Now == nil {
 		c.Now = time.Now

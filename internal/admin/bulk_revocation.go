@@ -103,7 +103,7 @@ func (s *Service) CreateBulk(ctx context.Context, by portal.Actor, f Filter) (Bu
 		return BulkRevocation{}, err
 	}
 	f.Sort = ""
-	if f.IsZero() {
+	if f.IsZero() || !f.Since.IsZero() { // what was revoked since then needs no order
 		return BulkRevocation{}, &portal.Refusal{Reason: portal.FilterEmpty, Field: "filter"}
 	}
 	o := BulkRevocation{

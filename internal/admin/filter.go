@@ -59,6 +59,7 @@ type Filter struct {
 	Days     int       // for Expiring: 1 to 3650
 	From     time.Time // requested, or created, at or after this time
 	To       time.Time // and before this time
+	Since    time.Time // revoked at or after this time
 	Picked   string    // serials separated by dots, at most PageSize
 	Sort     Sort      // order of the rows; narrows nothing
 }
@@ -82,7 +83,7 @@ const (
 // of a person or a device, or a serial, the search walks the index of that.
 func (f Filter) CertificateSorts() []Sort {
 	switch {
-	case f.Serial != "" || f.Picked != "" || f.Person != "" || f.Device != "":
+	case f.Serial != "" || f.Picked != "" || f.Person != "" || f.Device != "" || !f.Since.IsZero():
 		return nil
 	case f.PersonID != "" || f.DeviceID != "":
 		return []Sort{SortNewest, SortOldest}
@@ -133,13 +134,14 @@ const (
 	fieldDays   = "days"
 	fieldFrom   = "from"
 	fieldTo     = "to"
+	fieldSince  = "since"
 	fieldPick   = "pick"
 	fieldSort   = "sort"
 )
 
 // Fields lists the query parameters.
 func Fields() []string {
-	return []string{fieldPerson, fieldDevice, fieldSerial, fieldStatus, fieldDays, fieldFrom, fieldTo, fieldID, fieldDevID, fieldPick, fieldSort}
+	return []string{fieldPerson, fieldDevice, fieldSerial, fieldStatus, fieldDays, fieldFrom, fieldTo, fieldSince, fieldID, fieldDevID, fieldPick, fieldSort}
 }
 
 // maxField bounds one field of a filter, in bytes.
@@ -187,6 +189,8 @@ func ParseFilter(q url.Values, zone *time.Location) (Filter, []string) {
 	ok(fieldFrom, fine)
 	f.To, fine = parseDay(text(fieldTo), zone, 1) // the last day is included
 	ok(fieldTo, fine && (f.From.IsZero() || f.To.IsZero() || f.From.Before(f.To)))
+	f.Since, fine = parseDay(text(fieldSince), zone, 0)
+	ok(fieldSince, fine)
 	slices.Sort(bad)
 	return f, slices.Compact(bad)
 }
@@ -221,6 +225,7 @@ func (f Filter) Query(zone *time.Location) url.Values {
 	}
 	set(fieldFrom, formatTime(f.From, zone, 0))
 	set(fieldTo, formatTime(f.To, zone, -1))
+	set(fieldSince, formatTime(f.Since, zone, 0))
 	set(fieldPick, f.Picked)
 	set(fieldSort, string(f.Sort))
 	return q

@@ -2,7 +2,7 @@ package admin
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -73,8 +73,12 @@ func VerdictOf(results []CheckResult) Verdict {
 	return v
 }
 
-// checkTimeout bounds one check.
-const checkTimeout = 20 * time.Second
+// checkTimeout bounds one check, and checkGrace is how much longer one is waited for that
+// ends with its context.
+const (
+	checkTimeout = 20 * time.Second
+	checkGrace   = 2 * time.Second
+)
 
 // The checks run by themselves at this interval. The first run waits until a portal that
 // was just started answers at its public addresses.
@@ -88,8 +92,9 @@ const (
 type Checks struct {
 	List []Check
 
-	mu   sync.Mutex
-	last map[string]CheckResult
+	mu    sync.Mutex
+	last  map[string]CheckResult
+	stuck map[string]bool // checks that did not end in their time and still run
 }
 
 // Checks lists the checks with their last results.
@@ -170,14 +175,11 @@ func (s *Service) runChecks(ctx context.Context, checks []Check) {
 }
 
 func (s *Service) runCheck(ctx context.Context, check Check) {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	began := s.c.Now()
-	result := CheckResult{Name: check.Name, Group: check.Group, At: began, Findings: check.Run(ctx)}
-	if errors.Is(ctx.Err(), context.Canceled) {
+	c := s.c.Checks
+	result := CheckResult{Name: check.Name, Group: check.Group, At: s.c.Now(), Findings: c.run(ctx, check)}
+	if ctx.Err() != nil {
 		return // the portal stops, or the browser is gone: what failed says nothing
 	}
-	c := s.c.Checks
 	c.mu.Lock()
 	before := c.last[check.Name]
 	if c.last == nil {
@@ -186,6 +188,53 @@ func (s *Service) runCheck(ctx context.Context, check Check) {
 	c.last[check.Name] = result
 	c.mu.Unlock()
 	s.logCheck(ctx, before, result)
+}
+
+// run runs a check, and reports as failed one that ignores the end of its context. Such a
+// check is not started again while it still runs.
+func (c *Checks) run(ctx context.Context, check Check) []portal.Finding {
+	late := []portal.Finding{{
+		What: check.Name, State: portal.FindingFailed,
+		Text: fmt.Sprintf("it did not end within %s: what it asks does not answer, and the log of the portal may say more", checkTimeout+checkGrace),
+	}}
+	c.mu.Lock()
+	stuck := c.stuck[check.Name]
+	c.mu.Unlock()
+	if stuck {
+		return late
+	}
+	bounded, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	ended := make(chan []portal.Finding, 1)
+	go func() {
+		found := check.Run(bounded)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.stuck, check.Name)
+		ended <- found
+	}()
+	select {
+	case found := <-ended:
+		return found
+	case <-bounded.Done():
+	}
+	grace := time.NewTimer(checkGrace)
+	defer grace.Stop()
+	select {
+	case found := <-ended:
+		return found
+	case <-grace.C:
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(ended) > 0 {
+		return <-ended
+	}
+	if c.stuck == nil {
+		c.stuck = map[string]bool{}
+	}
+	c.stuck[check.Name] = true
+	return late
 }
 
 // logCheck logs a check whose state changed, so that a failure at night is in the log once.
@@ -208,29 +257,4 @@ func (s *Service) logCheck(ctx context.Context, before, now CheckResult) {
 		level = slog.LevelWarn
 	}
 	s.c.Log.Log(ctx, level, "a check changed", "check", now.Name, "state", string(state), "text", text)
-}
-
-// Staff lists the people and groups with a role beyond Employee, as far as the
-// directory can list them.
-type Staff struct {
-	People []portal.Person // whose roles are stored in the portal
-	Groups []StaffGroup    // directory groups that give a role
-}
-
-// StaffGroup is a directory group whose members have a role.
-type StaffGroup struct {
-	Role portal.Role
-	Name string // as in the settings
-}
-
-// Staff lists who has which role.
-func (s *Service) Staff(ctx context.Context, by portal.Actor) (Staff, error) {
-	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadRoles}); err != nil || s.c.Staff == nil {
-		return Staff{}, err
-	}
-	staff, err := s.c.Staff(ctx)
-	if err != nil {
-		return staff, &portal.Outage{Part: portal.PartDirectory, Err: err}
-	}
-	return staff, nil
 }

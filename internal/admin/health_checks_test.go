@@ -12,6 +12,7 @@ import (
 
 	"certportal/internal/admin"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 )
 
 // noStore is a store that is never asked.
@@ -103,6 +104,54 @@ func TestACancelledRunSaysNothing(t *testing.T) {
 		synctest.Wait()
 		if !strings.Contains(log.String(), "deadline exceeded") {
 			t.Errorf("a check that hangs is not in the log:\n%s", log.String())
+		}
+		stop()
+		synctest.Wait()
+	})
+}
+
+// TestACheckThatHangsHoldsNothingUp: it is reported as failed, the others and the next hour
+// go on, it is not started twice, and it counts again once it ended.
+func TestACheckThatHangsHoldsNothingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs, others atomic.Int32
+		release := make(chan struct{})
+		checks := &admin.Checks{List: []admin.Check{
+			{Name: "mail", Run: func(context.Context) []portal.Finding { // which ignores its context
+				runs.Add(1)
+				<-release
+				return []portal.Finding{{What: "mail", State: portal.FindingOK}}
+			}},
+			{Name: "database", Run: func(context.Context) []portal.Finding { others.Add(1); return nil }},
+			{Name: "directory", Run: func(ctx context.Context) []portal.Finding { // which ends a little late
+				<-ctx.Done()
+				time.Sleep(time.Second)
+				return []portal.Finding{{State: portal.FindingWarning}}
+			}},
+		}}
+		s := testkit.Must(admin.New(admin.Config{Store: noStore{}, Checks: checks, Log: slog.New(slog.DiscardHandler)}))(t)
+		ctx, stop := context.WithCancel(t.Context())
+		go s.RunHourly(ctx)
+		results := func() []admin.CheckResult {
+			synctest.Wait()
+			return testkit.Must(s.Checks(t.Context(), ada()))(t)
+		}
+		time.Sleep(time.Minute)
+		got := results()
+		if got[0].State() != portal.FindingFailed || !strings.Contains(got[0].Findings[0].Text, "did not end within 22s") {
+			t.Errorf("the one that hangs: %+v", got[0])
+		}
+		if got[1].At.IsZero() || got[2].State() != portal.FindingWarning {
+			t.Errorf("the others: %+v", got[1:])
+		}
+		time.Sleep(2 * time.Hour)
+		if got := results(); got[0].State() != portal.FindingFailed || time.Since(got[0].At) > time.Hour || runs.Load() != 1 || others.Load() != 3 {
+			t.Errorf("two hours later: %+v, %d and %d runs", got[0], runs.Load(), others.Load())
+		}
+		close(release)
+		time.Sleep(time.Hour + time.Minute)
+		if got := results(); got[0].State() != portal.FindingOK || runs.Load() != 2 {
+			t.Errorf("when it ended: %+v, %d runs", got[0], runs.Load())
 		}
 		stop()
 		synctest.Wait()

@@ -2,8 +2,8 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"slices"
-	"sync"
 	"time"
 
 	"certportal/internal/authz"
@@ -16,11 +16,12 @@ const StatsWeeks = 12
 // Stats are the numbers of the overview, without the portal's own certificates.
 type Stats struct {
 	Working int // valid certificates, and the newest of their device
-	Issued  int // requested within StatsIssued
+	Issued  int // requested since Since.Issued
 	Ending  int // expiring within StatsEnding
-	Revoked int // within StatsRevoked
-	Failed  int // refused enrolments within StatsFailed
+	Revoked int // since Since.Revoked
+	Failed  int // refused enrolments since Since.Failed
 	At      time.Time
+	Since   StatsSince
 
 	IssuedWeeks [StatsWeeks]int // requested in each of the last weeks, the oldest first
 	EndingWeeks [StatsWeeks]int // expiring in each of the next weeks
@@ -35,44 +36,55 @@ type ReasonCount struct {
 // maxRefusals bounds the refusals whose reasons are counted.
 const maxRefusals = 2000
 
-// The time spans of the numbers.
+// StatsEnding is how far ahead ends are counted.
+const StatsEnding = DefaultDays * 24 * time.Hour
+
+// StatsSince are the moments since which the overview counts. Each is the start of a day,
+// so that a list that is filtered by days has the same rows.
+type StatsSince struct{ Issued, Revoked, Failed time.Time }
+
+// NewStatsSince returns the moments for a time: 7 days, 30 days, and one day before.
+func NewStatsSince(now time.Time, zone *time.Location) StatsSince {
+	now = now.In(zone)
+	day := func(ago int) time.Time { return time.Date(now.Year(), now.Month(), now.Day()-ago, 0, 0, 0, 0, zone) }
+	return StatsSince{Issued: day(7), Revoked: day(30), Failed: day(1)}
+}
+
+// statsLife is the age at which the statistics are counted again, and countPatience how
+// long a visitor waits for that.
 const (
-	StatsIssued  = 7 * 24 * time.Hour
-	StatsEnding  = DefaultDays * 24 * time.Hour
-	StatsRevoked = 30 * 24 * time.Hour
-	StatsFailed  = 24 * time.Hour
+	statsLife     = time.Minute
+	countPatience = 3 * time.Second
 )
 
-// statsLife is the age at which the statistics are counted again.
-const statsLife = time.Minute
-
-type statsCache struct {
-	mu       sync.Mutex // held while counting, so that visitors wait for one count
-	last     Stats
+// counts is what is counted for the overview.
+type counts struct {
+	stats    Stats
 	refusals []ReasonCount
-	wanted   bool // requested since the last count
 }
 
 // Overview is the content of the start page of administrators.
 type Overview struct {
 	Stats    Stats
-	Refusals []ReasonCount // within StatsIssued, the most frequent first
+	Refusals []ReasonCount // since Since.Issued, the most frequent first
 	Halt     Halt
 	Alerts   []Alert // critical ones first
 	Checks   []CheckResult
 }
 
 // Overview returns statistics, alerts and the last results of the health checks. The
-// statistics are at most a minute old.
+// statistics are at most a minute old, or older ones while a count takes long; their At is
+// zero when there are none yet.
 func (s *Service) Overview(ctx context.Context, by portal.Actor) (Overview, error) {
 	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadOverview}); err != nil {
 		return Overview{}, err
 	}
 	var o Overview
-	var err error
-	if o.Stats, o.Refusals, err = s.stats(ctx); err != nil {
+	last, err := s.counts.get(ctx, s.c.Now(), statsLife, countPatience, s.count)
+	if err != nil && !errors.Is(err, errBusy) {
 		return o, err
 	}
+	o.Stats, o.Refusals = last.stats, last.refusals
 	o.Checks = s.checkResults()
 	if o.Halt, err = s.Halted(ctx); err != nil {
 		return o, err
@@ -115,47 +127,26 @@ func (s *Service) alerts(ctx context.Context, h Halt) ([]Alert, error) {
 	return list, nil
 }
 
-// stats returns the last statistics, and counts again when they are a minute old.
-func (s *Service) stats(ctx context.Context) (Stats, []ReasonCount, error) {
-	k := &s.statsCache
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if age := s.c.Now().Sub(k.last.At); k.last.At.IsZero() || age < 0 || age >= statsLife {
-		if err := s.countStats(ctx); err != nil {
-			return Stats{}, nil, err
-		}
-	}
-	k.wanted = true
-	return k.last, k.refusals, nil
-}
-
-// countStats counts. The caller holds the lock of the statistics.
-func (s *Service) countStats(ctx context.Context) error {
+// count counts what the overview shows.
+func (s *Service) count(ctx context.Context) (counts, error) {
 	now := s.c.Now()
-	t, err := s.c.Store.AdminStats(ctx, now)
+	since := NewStatsSince(now, s.c.Zone)
+	t, err := s.c.Store.AdminStats(ctx, now, since)
 	if err != nil {
-		return storeErr("counting", err)
+		return counts{}, storeErr("counting", err)
 	}
-	refusals, err := s.c.Store.RefusalReasons(ctx, now.Add(-StatsIssued), maxRefusals)
-	if err != nil {
-		return storeErr("counting refusals", err)
-	}
-	k := &s.statsCache
-	k.last, k.refusals, k.wanted = t, refusals, false
-	return nil
+	refusals, err := s.c.Store.RefusalReasons(ctx, since.Issued, maxRefusals)
+	return counts{t, refusals}, storeErr("counting refusals", err)
 }
 
 // refreshStats counts at the start, and again before old statistics that were requested
 // become too old: while the page is in use, it does not wait for a count.
 func (s *Service) refreshStats(ctx context.Context) {
-	k := &s.statsCache
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	due := k.last.At.IsZero() || k.wanted && s.c.Now().Sub(k.last.At) >= statsLife-pollEvery
-	if !due {
-		return
-	}
-	if err := s.countStats(ctx); err != nil && ctx.Err() == nil {
-		s.c.Log.Error("counting for the overview", "err", err)
-	}
+	s.counts.refresh(ctx, s.c.Now(), statsLife-pollEvery, func(reading context.Context) (counts, error) {
+		last, err := s.count(reading)
+		if err != nil && ctx.Err() == nil {
+			s.c.Log.Error("counting for the overview", "err", err)
+		}
+		return last, err
+	})
 }

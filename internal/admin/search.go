@@ -55,6 +55,7 @@ type Cursor struct {
 	ID    string `json:"i,omitempty"` // person or device in that group
 	At    int64  `json:"a,omitempty"` // time that orders the rows, milliseconds
 	Last  string `json:"l,omitempty"` // serial or device of the last row
+	Own   bool   `json:"o,omitempty"` // among the portal's own certificates, behind those of all names
 }
 
 // String encodes the cursor for an address; the zero Cursor is empty.

@@ -44,7 +44,7 @@ type Store interface {
 	Known(ctx context.Context, f Filter) (bool, error)
 
 	// AdminStats counts what the overview shows. It may take seconds.
-	AdminStats(ctx context.Context, now time.Time) (Stats, error)
+	AdminStats(ctx context.Context, now time.Time, since StatsSince) (Stats, error)
 
 	// RefusalReasons counts the reasons of the newest refused enrolments since a moment,
 	// the most frequent first, at most limit of them.

@@ -1,9 +1,11 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"certportal/internal/portal"
@@ -46,6 +48,29 @@ func (b *Builtin) People(ctx context.Context, ids []portal.PersonID) ([]portal.P
 
 // Protected returns no people: the built-in directory has no groups.
 func (b *Builtin) Protected(context.Context) (map[portal.PersonID]bool, error) { return nil, nil }
+
+// RoleGroups lists the accounts that hold each role.
+func (b *Builtin) RoleGroups(ctx context.Context, limit int) ([]portal.RoleGroup, error) {
+	accounts, err := b.store.Accounts(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing accounts: %w", err)
+	}
+	slices.SortStableFunc(accounts, func(a, b portal.Account) int { return cmp.Compare(portal.Fold(a.Name), portal.Fold(b.Name)) })
+	var groups []portal.RoleGroup
+	for _, role := range []portal.Role{portal.Helpdesk, portal.Auditor, portal.Admin} {
+		g := portal.RoleGroup{Role: role}
+		for _, a := range accounts {
+			if g.More = len(g.People) == limit && a.Has(role); g.More {
+				break
+			}
+			if a.Has(role) {
+				g.People = append(g.People, a.Person)
+			}
+		}
+		groups = append(groups, g)
+	}
+	return groups, nil
+}
 
 // UPNOwners returns the accounts that sign in with the UPNs.
 func (b *Builtin) UPNOwners(ctx context.Context, upns []string) (map[string][]portal.PersonID, error) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/go-ldap/ldap/v3"
 
@@ -142,18 +144,7 @@ func (l *LDAP) protectedGroups(ctx context.Context) ([]entry, error) {
 
 // membersOf finds the direct members of groups, and those whose primary group one is.
 func (l *LDAP) membersOf(ctx context.Context, groups []entry) ([]entry, error) {
-	var matches []attributeMatch
-	for _, g := range groups {
-		matches = append(matches, attributeMatch{attribute: "memberOf", value: g.DN})
-		sid, err := g.one(l.d.a.SID)
-		if err != nil || sid == nil {
-			continue
-		}
-		if text, err := sidText(sid); err == nil && relative(text) != 0 {
-			matches = append(matches, attributeMatch{attribute: attrPrimary, value: fmt.Sprint(relative(text))})
-		}
-	}
-	return l.searchForest(ctx, query{filter: anyFilter(matches), attributes: []string{l.d.a.ID, attrClass, l.d.a.SID}})
+	return l.searchForest(ctx, query{filter: anyFilter(memberMatches(l.d.a.SID, groups)), attributes: []string{l.d.a.ID, attrClass, l.d.a.SID}})
 }
 
 // protectedByDN finds the members of the configured groups with PlainLDAP, nested ones
@@ -217,18 +208,7 @@ func (l *LDAP) groupDNs(ctx context.Context, names []string) ([]string, error) {
 func (l *LDAP) entryAt(ctx context.Context, dn string) (entry, error) {
 	ctx, cancel := l.withTimeout(ctx)
 	defer cancel()
-	var entries []entry
-	_, err := l.read(ctx, l.people, func(ctx context.Context, conn *connection) (err error) {
-		entries, err = conn.search(ctx, query{base: dn, filter: "(objectClass=*)", attributes: []string{l.d.a.ID, l.d.a.Member}})
-		return err
-	})
-	if ldap.IsErrorAnyOf(err, ldap.LDAPResultNoSuchObject, ldap.LDAPResultReferral) || (err == nil && len(entries) == 0) {
-		return entry{}, portal.ErrNotFound
-	}
-	if err != nil {
-		return entry{}, err
-	}
-	return entries[0], nil
+	return oneEntry(ctx, l, query{base: dn, filter: "(objectClass=*)", attributes: []string{l.d.a.ID, l.d.a.Member}})
 }
 
 // protectedOf returns the SIDs of the protected groups of a domain.
@@ -238,4 +218,69 @@ func protectedOf(domain string) []string {
 		sids = append(sids, fmt.Sprintf("%s-%d", domain, rid))
 	}
 	return sids
+}
+
+// isProtectedAccount reports whether an account is privileged by its own SID or by any of
+// its groups, nested ones included, so that its certificate would give control of the
+// domain (attack A3). Groups of every domain count, because an administrator of another
+// domain of the forest controls the forest.
+func isProtectedAccount(sid string, in membership) bool {
+	switch relative(sid) {
+	case 500, 502: // Administrator, krbtgt
+		return true
+	}
+	for group := range in {
+		if isProtectedGroup(group) {
+			return true
+		}
+	}
+	return false
+}
+
+// isProtectedGroup reports whether Windows treats the group as privileged. It compares
+// relative identifiers, which do not change when a group is renamed.
+func isProtectedGroup(sid string) bool {
+	return slices.Contains(protectedBuiltin(), sid) || slices.Contains(protectedRIDs(), relative(sid))
+}
+
+// protectedBuiltin are the privileged groups that every domain has under the same SID.
+func protectedBuiltin() []string {
+	return []string{
+		"S-1-5-32-544", // Administrators
+		"S-1-5-32-548", // Account Operators
+		"S-1-5-32-549", // Server Operators
+		"S-1-5-32-550", // Print Operators
+		"S-1-5-32-551", // Backup Operators
+		"S-1-5-32-552", // Replicator
+	}
+}
+
+// protectedRIDs are the relative identifiers of a domain's privileged groups.
+func protectedRIDs() []int {
+	return []int{
+		498, // Enterprise Read-only Domain Controllers
+		512, // Domain Admins
+		516, // Domain Controllers
+		518, // Schema Admins
+		519, // Enterprise Admins
+		520, // Group Policy Creator Owners
+		521, // Read-only Domain Controllers
+		525, // Protected Users
+		526, // Key Admins
+		527, // Enterprise Key Admins
+	}
+}
+
+// relative returns the relative identifier of a domain SID, and 0 for any other SID.
+func relative(sid string) int {
+	rest, found := strings.CutPrefix(sid, "S-1-5-21-")
+	parts := strings.Split(rest, "-")
+	if !found || len(parts) != 4 {
+		return 0
+	}
+	n, err := strconv.Atoi(parts[3])
+	if err != nil {
+		return 0
+	}
+	return n
 }

@@ -4,7 +4,7 @@ import "time"
 
 // AdminFilter holds the values of the form of a filter.
 type AdminFilter struct {
-	Person, Device, Serial, Status, Days, From, To string
+	Person, Device, Serial, Status, Days, From, To, Since string
 
 	Owner, DeviceID, Sort, Picked string // which no field of the form shows
 }
@@ -12,7 +12,7 @@ type AdminFilter struct {
 // Further reports that the folded part of the form holds something. The kind is that of
 // the text in the search box.
 func (f AdminFilter) Further(kind string) bool {
-	return f.Days != "" || f.From != "" || f.To != "" || f.Person != "" && kind != "person" ||
+	return f.Days != "" || f.From != "" || f.To != "" || f.Since != "" || f.Person != "" && kind != "person" ||
 		f.Device != "" && kind != "device" || f.Serial != "" && kind != "serial"
 }
 
@@ -263,32 +263,6 @@ type AdminHalt struct {
 
 func (AdminHalt) name() string           { return "adminhalt" }
 func (p AdminHalt) faults() []FieldError { return p.Errors }
-
-// AdminPeople is /admin/people: the people and acts of each role.
-type AdminPeople struct {
-	Layout
-	People []AdminPerson
-	Groups []AdminGroup
-	Roles  []AdminRole
-}
-
-func (AdminPeople) name() string { return "adminpeople" }
-
-// AdminPerson is a person with roles.
-type AdminPerson struct {
-	ID, Name, UPN string
-	Roles         []string
-	Disabled      bool
-}
-
-// AdminGroup is a group whose members have a role.
-type AdminGroup struct{ Role, Name string }
-
-// AdminRole is a role with what it may do.
-type AdminRole struct {
-	Role string
-	Acts []string // keys of their words, after "admin.act."
-}
 
 // AdminChecks is /admin/checks.
 type AdminChecks struct {

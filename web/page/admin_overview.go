@@ -16,10 +16,10 @@ const (
 type AdminOverview struct {
 	Layout
 	Counts   []AdminCount
-	Counted  time.Time // when
+	Counted  time.Time // when; zero while the first count goes on
 	Looked   time.Time // when the alerts were looked for
 	Checked  time.Time // when the oldest result of the health checks was made; zero when one is missing
-	Failing  int       // health checks that did not pass
+	Failing  []string  // health checks that did not pass; keys after "admin.check."
 	Alerts   []AdminAlert
 	Weeks    []AdminWeeks
 	Refusals []AdminReason
@@ -37,7 +37,7 @@ func (p AdminOverview) Verdict() string {
 		}
 	}
 	switch {
-	case len(p.Alerts) > 0 || p.Failing > 0:
+	case len(p.Alerts) > 0 || len(p.Failing) > 0:
 		return "warn"
 	case p.Checked.IsZero() || p.Looked.Sub(p.Checked) > checksStale:
 		return "unknown"
@@ -50,7 +50,7 @@ func (p AdminOverview) Verdict() string {
 const checksStale = 2 * time.Hour
 
 // Matters is how many things the verdict counts.
-func (p AdminOverview) Matters() int { return len(p.Alerts) + p.Failing }
+func (p AdminOverview) Matters() int { return len(p.Alerts) + len(p.Failing) }
 
 // AdminCount is a number with a link to the list behind it.
 type AdminCount struct {
@@ -67,6 +67,23 @@ type AdminAlert struct {
 	Value    string
 	Number   int
 	Path     string // page that helps
+}
+
+// Concern is the sentence of an alert.
+func (v view) Concern(a AdminAlert) (sentence, error) {
+	var value any = a.Value
+	if a.Key == "watch" {
+		key := "admin.watch." + a.Value
+		if !v.r.words.Has(key) {
+			key = "admin.watch.unknown"
+		}
+		reason, err := v.phrase(key)
+		if err != nil {
+			return nil, err
+		}
+		value = reason
+	}
+	return v.T("admin.concern."+a.Key, "Value", value, "Count", a.Number)
 }
 
 // Button is the catalogue key of the name of the page that helps.
@@ -90,7 +107,14 @@ func (a AdminAlert) Button() string {
 type AdminWeeks struct {
 	Key  string // of its title, after "admin.weeks."
 	Bars []AdminBar
+	Most int // the number of the highest bar
 }
+
+// First is the day on which the first week begins.
+func (w AdminWeeks) First() time.Time { return w.Bars[0].From }
+
+// Last is the day on which the last week begins.
+func (w AdminWeeks) Last() time.Time { return w.Bars[len(w.Bars)-1].From }
 
 // AdminBar is the bar of the week that begins at a time.
 type AdminBar struct {

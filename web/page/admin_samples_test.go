@@ -64,21 +64,22 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 	silent.Revocation = silentTruth(x)
 	overview := page.AdminOverview{Layout: f, Counted: noon(), Looked: noon(), Checked: noon(), MayHalt: true,
 		Weeks: []page.AdminWeeks{
-			{Key: "issued", Bars: []page.AdminBar{{From: noon(), Number: 1234, Size: 60}, {From: noon(), X: 20, Y: 60}}},
-			{Key: "ending", Bars: []page.AdminBar{{From: noon(), Number: 7, Y: 58, Size: 2}}},
+			{Key: "issued", Most: 1234, Bars: []page.AdminBar{{From: noon(), Number: 1234, Size: 60}, {From: noon(), X: 20, Y: 60}}},
+			{Key: "ending", Most: 7, Bars: []page.AdminBar{{From: noon(), Number: 7, Y: 58, Size: 2}}},
 		},
 		Refusals: []page.AdminReason{{Reason: "quota", Number: 4321, Size: 100}, {Reason: x.text, Number: 1, Size: 1}},
 	}
 	for i, key := range []string{"working", "issued", "ending", "revoked", "failed"} {
 		overview.Counts = append(overview.Counts, page.AdminCount{Key: key, Number: i * 123456, Path: "/admin/certificates"})
 	}
-	calm := overview
-	overview.Checked, overview.Failing = time.Time{}, 2
+	calm, one := overview, overview
+	one.Alerts = []page.AdminAlert{{Key: "watch", Critical: true, At: noon(), Value: "nobody-known", Path: "/admin/checks"}}
+	overview.Checked, overview.Failing = time.Time{}, []string{"mail", "directory"}
 	for i, key := range []string{"halted", "restored", "restored-accounts", "protected", "sealed", "list-none", "list-half", "list-late", "list-target", "company-list-none", "company-list-silent", "company-list-half", "company-list-late", "company-revoked", "journal", "online-signer", "online-late", "online-trouble", "ca-short", "ca-ends", "certificate-ends", "watch", "mail", "letters", "ledger", "reader", "orders"} {
 		overview.Alerts = append(overview.Alerts, page.AdminAlert{Key: key, Critical: i < 3, At: noon(), Value: x.text, Number: i, Path: "/admin/orders"})
 	}
 	s := []sample{
-		{"admin-overview", overview}, {"admin-overview-calm", calm},
+		{"admin-overview", overview}, {"admin-overview-calm", calm}, {"admin-overview-one", one}, {"admin-overview-counting", page.AdminOverview{Layout: f, Looked: noon(), Checked: noon()}},
 		{"admin-certificates", page.AdminCertificates{Layout: f, AdminList: list, Rows: rows, MayPick: true, BulkRevocation: "/admin/orders/new?person=x"}},
 		{"admin-certificates-person", page.AdminCertificates{Layout: f, AdminList: list, Rows: rows, Revocation: listedTruth(x)}},
 		{"admin-certificates-stopped", page.AdminCertificates{Layout: f, AdminList: stopped}},
@@ -98,10 +99,13 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 			Languages: page.Languages(), Texts: map[string]string{"de": x.text}}},
 		{"admin-halt-restored", page.AdminHalt{Layout: f, On: true, Restored: true, Since: noon(), Actor: "system"}},
 		{"admin-halt-on", page.AdminHalt{Layout: f, On: true, Since: noon(), Actor: x.text, Text: x.text}},
-		{"admin-people", page.AdminPeople{Layout: f, Roles: adminRoles(), People: []page.AdminPerson{
-			{ID: "p1", Name: x.name, UPN: x.upn, Roles: []string{"helpdesk", "admin"}}, {ID: "p2", Name: x.name, UPN: x.upn, Roles: []string{"auditor"}, Disabled: true}}}},
-		{"admin-people-groups", page.AdminPeople{Layout: f, Roles: adminRoles(), Groups: []page.AdminGroup{{Role: "admin", Name: x.text}}}},
-		{"admin-people-none", page.AdminPeople{Layout: f}},
+		{"admin-people", page.AdminPeople{Layout: f, Read: noon(), Roles: adminRoles(), Holders: []page.AdminHolders{
+			{Role: "helpdesk", People: []page.AdminPerson{{ID: "p1", Name: x.name, UPN: x.upn}, {ID: "p2", Name: x.name, UPN: x.upn, Disabled: true}}}, {Role: "admin"}}}},
+		{"admin-people-groups", page.AdminPeople{Layout: f, Read: noon(), Roles: adminRoles(), Holders: []page.AdminHolders{
+			{Role: "helpdesk", More: true, Groups: []page.AdminGroup{{Name: x.text}, {Name: "CN=Helpdesk,DC=corp,DC=example", Missing: true}},
+				People: []page.AdminPerson{{ID: "p1", Name: x.name, UPN: x.upn, Groups: []string{x.text, "CN=Helpdesk,DC=corp,DC=example"}}, {Name: x.name, Groups: []string{x.text}}}},
+			{Role: "auditor", Groups: []page.AdminGroup{{Name: x.text}}}, {Role: "admin", Groups: []page.AdminGroup{{Name: x.text, Unread: true}}}}}},
+		{"admin-people-silent", page.AdminPeople{Layout: f, Silent: true, Roles: adminRoles()}},
 		{"admin-checks", page.AdminChecks{Layout: f, MayRun: true, Checks: adminChecks(x), Verdict: page.AdminVerdict{State: "failed", Count: 2, At: noon()}}},
 		{"admin-checks-reader", page.AdminChecks{Layout: f, Checks: adminChecks(x), Verdict: page.AdminVerdict{State: "warning", Count: 1, At: noon()}}},
 		{"admin-mail", page.AdminMail{Layout: f, MayResend: true, More: true, Rows: []page.AdminMailRow{

@@ -16,7 +16,8 @@ type AuditLog struct {
 
 	// Which lists people of the name in the filter, when there are several; then there are
 	// no rows.
-	Which []AuditWhich
+	Which     []AuditWhich
+	WhichMore bool // there may be more of them
 
 	// Partly says that the search looked at many entries and stopped: Next goes on.
 	Partly bool

@@ -44,7 +44,9 @@ func auditPages(f page.Layout) []sample {
 		{Field: "from", Key: "audit.bad.date"}, {Field: "action", Key: "audit.bad.action"}, {Field: "person", Key: "audit.bad.text"}}}
 	s := []sample{
 		{"audit", log}, {"audit-broken", broken}, {"audit-partly", partly}, {"audit-none", page.AuditLog{Layout: f, Filter: filter}},
-		{"audit-which", page.AuditLog{Layout: f, Filter: filter, Which: []page.AuditWhich{{Name: "Anna Schmidt", ID: "p1", Path: "/admin/audit?person=p1"}}}}, {"audit-wrong", wrong},
+		{"audit-which", page.AuditLog{Layout: f, Filter: filter, Which: []page.AuditWhich{{Name: "Anna Schmidt", ID: "p1", Path: "/admin/audit?person=p1"}}}},
+		{"audit-which-more", page.AuditLog{Layout: f, Filter: filter, WhichMore: true, Which: []page.AuditWhich{{Name: "Anna Schmidt", ID: "p1", Path: "/admin/audit?person=p1"}}}},
+		{"audit-which-stopped", page.AuditLog{Layout: f, Filter: filter, WhichMore: true}}, {"audit-wrong", wrong},
 	}
 	for _, fault := range faults() {
 		b := page.AuditLog{Layout: f, Chain: page.AuditChain{Fault: string(fault), Bad: 7, Until: 7, Since: noon()}}

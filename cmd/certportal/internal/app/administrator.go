@@ -17,34 +17,9 @@ func (p *App) openAdmin(context.Context, *config.Terminal) (err error) {
 	p.doctor = doctor.New(p.doctorConfig())
 	p.admin, err = admin.New(admin.Config{
 		Store: p.DB, Revoked: p.revoked, SecondPerson: p.Settings.Admin.SecondPerson,
-		Alerts: p.doctor.Alerts, Authority: p.doctor, Checks: &admin.Checks{List: p.doctor.Checks()}, Staff: p.staffList, Now: p.Now, Log: p.log,
+		Alerts: p.doctor.Alerts, Authority: p.doctor, Checks: &admin.Checks{List: p.doctor.Checks()}, RoleGroups: p.People.RoleGroups, Now: p.Now, Log: p.log,
 	})
 	return err
-}
-
-// staffList returns the accounts that have a role, or, with LDAP, the groups that
-// give one.
-func (p *App) staffList(ctx context.Context) (admin.Staff, error) {
-	var staff admin.Staff
-	if p.Builtin == nil {
-		g := p.Settings.Directory.Groups
-		for _, r := range []struct {
-			role  portal.Role
-			names []string
-		}{{portal.Helpdesk, g.Helpdesk}, {portal.Auditor, g.Auditor}, {portal.Admin, g.Admin}} {
-			for _, name := range r.names {
-				staff.Groups = append(staff.Groups, admin.StaffGroup{Role: r.role, Name: name})
-			}
-		}
-		return staff, nil
-	}
-	accounts, err := p.Builtin.Accounts(ctx)
-	for _, a := range accounts {
-		if a.Has(portal.Helpdesk) || a.Has(portal.Auditor) || a.Has(portal.Admin) {
-			staff.People = append(staff.People, a.Person)
-		}
-	}
-	return staff, err
 }
 
 // doctorConfig returns what the doctor works with. Parts that are opened later, or

@@ -28,6 +28,9 @@ type Directory interface {
 
 	// Search finds by the beginning of names.
 	Search(ctx context.Context, query string, limit int) (found []portal.Person, more bool, err error)
+
+	// RoleGroups lists who has a role through which group, at most limit people of each.
+	RoleGroups(ctx context.Context, limit int) ([]portal.RoleGroup, error)
 }
 
 // openPeople opens the directory of the settings. The portal starts while the
