@@ -145,6 +145,35 @@ func TestConfigCheckGoesOnAfterMistakes(t *testing.T) {
 	}
 }
 
+// TestConfigCheckNamesEachMistakeOnce: a mistake in one address hides no port that is taken,
+// and is not reported a second time by what the address is needed for.
+func TestConfigCheckNamesEachMistakeOnce(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	file := writeSettings(t, "tls: {certificate: /nowhere/tls.crt}\n")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.NewReplacer("listen: 127.0.0.1:0", "listen: localhost", "listen_http: 127.0.0.1:0", "listen_http: "+busy.Addr().String()).Replace(string(text))
+	if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := certportal(t, "", "config", "check", "--config", file)
+	all := r.out + r.err
+	if !strings.Contains(all, busy.Addr().String()+" is in use by another program") || !strings.Contains(all, "there is no CA in") {
+		t.Errorf("other classes are missing:\n%s", all)
+	}
+	for _, once := range []string{"localhost", "listen:", "tls.key", "tls.certificate: open"} {
+		if n := strings.Count(strings.ReplaceAll(all, "key of tls.certificate", ""), once); n != 1 {
+			t.Errorf("%q is there %d times, want once:\n%s", once, n, all)
+		}
+	}
+}
+
 // TestConfigCheckFindsAPortalThatRuns takes the ports of a running portal for its own.
 func TestConfigCheckFindsAPortalThatRuns(t *testing.T) {
 	p, err := openApp(t, t.TempDir())

@@ -34,7 +34,7 @@ func (c *LDAPConfig) checkGroup(group string) error {
 	switch c.formOf(group) {
 	case groupBySID:
 		if _, err := parseSID(group); err != nil {
-			return fmt.Errorf("group %q: %w", group, err)
+			return fmt.Errorf("group %q: write a whole SID, such as S-1-5-21-1004336348-1177238915-682003330-1601, as Get-ADGroup shows it, or the group's name", group)
 		}
 	case groupByDN:
 		dn, err := ldap.ParseDN(group)

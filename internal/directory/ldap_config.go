@@ -92,22 +92,23 @@ func (c *LDAPConfig) check() error {
 // check validates the attribute names, because they become part of filters.
 func (a *Attributes) check() error {
 	form := regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`)
+	var errs []error
 	if a.UPN == "" {
-		return errors.New("attributes.upn: name the one that holds the user principal name, which people cannot change themselves")
+		errs = append(errs, errors.New("attributes.upn: name the one that holds the user principal name, which people cannot change themselves"))
 	}
-	names := []string{a.ID, a.Login, a.UPN, a.Mail, a.Name, a.GivenName, a.EmployeeNumber, a.Department, a.Phone, a.Manager, a.Member}
+	names := []string{a.ID, a.Login, cmp.Or(a.UPN, a.Login), a.Mail, a.Name, a.GivenName, a.EmployeeNumber, a.Department, a.Phone, a.Manager, a.Member}
 	if a.SID != "" {
 		names = append(names, a.SID)
 	}
 	for _, name := range names {
 		if !form.MatchString(name) {
-			return fmt.Errorf("attributes: found %q: write the name of an attribute", name)
+			errs = append(errs, fmt.Errorf("attributes: found %q: write the name of an attribute", name))
 		}
 	}
 	if _, err := ldap.CompileFilter(a.PersonFilter); err != nil {
-		return fmt.Errorf("attributes.person_filter: found %q: write a filter such as (objectClass=inetOrgPerson): %w", a.PersonFilter, err)
+		errs = append(errs, fmt.Errorf("attributes.person_filter: found %q: write a filter such as (objectClass=inetOrgPerson): %w", a.PersonFilter, err))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (c *LDAPConfig) checkGroups() error {
@@ -117,26 +118,24 @@ func (c *LDAPConfig) checkGroups() error {
 			errs = append(errs, fmt.Errorf("role %q is unknown", role))
 		}
 	}
-	for _, name := range c.groupNames() {
-		errs = append(errs, c.checkGroup(name))
-	}
-	if c.Kind != PlainLDAP || errors.Join(errs...) != nil {
-		return errors.Join(errs...)
-	}
-	for _, name := range c.trustedGroups() {
-		if c.formOf(name) == groupByName {
-			errs = append(errs, fmt.Errorf("group %q: write its distinguished name, in quotes: 'cn=portal-admins,ou=groups,dc=corp,dc=example'; "+
-				"in LDAP several groups can have one name, so only enroll takes a name", name))
-		}
-	}
+	errs = append(errs, CheckGroups(c.Kind, c.Enroll, false), CheckGroups(c.Kind, c.trustedGroups(), true))
 	return errors.Join(errs...)
 }
 
-// groupNames returns all configured groups, sorted.
-func (c *LDAPConfig) groupNames() []string {
-	names := slices.Concat(c.Enroll, c.trustedGroups())
-	slices.Sort(names)
-	return slices.Compact(names)
+// CheckGroups refuses groups that are written wrongly. Trusted ones give a role or protect:
+// with PlainLDAP, where several groups can have one name, they are named by DN.
+func CheckGroups(kind Kind, names []string, trusted bool) error {
+	c := LDAPConfig{Kind: kind}
+	var errs []error
+	for _, name := range names {
+		err := c.checkGroup(name)
+		if err == nil && trusted && kind == PlainLDAP && c.formOf(name) == groupByName {
+			err = fmt.Errorf("group %q: write its distinguished name, in quotes: 'cn=portal-admins,ou=groups,dc=corp,dc=example'; "+
+				"in LDAP several groups can have one name, so only enroll takes a name", name)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // trustedGroups returns the groups that give a role or protect, sorted.

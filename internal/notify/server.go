@@ -88,11 +88,10 @@ func NewServer(c ServerConfig) (*Server, error) {
 	case c.Port < 0 || c.Port > 65535:
 		return nil, fmt.Errorf("mail server: port %d", c.Port)
 	}
-	from, err := mail.ParseAddress(c.From)
-	if err != nil || !Deliverable(from.Address) {
-		return nil, fmt.Errorf("mail server: %q is no address to send from", c.From)
+	from, err := ParseSender(c.From)
+	if err != nil {
+		return nil, fmt.Errorf("mail server: %w", err)
 	}
-	from.Name = plain(from.Name)
 	if c.Port == 0 {
 		c.Port = port
 	}
@@ -102,7 +101,17 @@ func NewServer(c ServerConfig) (*Server, error) {
 	if c.Timeout == 0 {
 		c.Timeout = DefaultTimeout
 	}
-	return &Server{c: c, from: *from}, nil
+	return &Server{c: c, from: from}, nil
+}
+
+// ParseSender reads an address to send from, with or without a name before it.
+func ParseSender(text string) (mail.Address, error) {
+	from, err := mail.ParseAddress(text)
+	if err != nil || !Deliverable(from.Address) {
+		return mail.Address{}, fmt.Errorf("%q is no address to send from", text)
+	}
+	from.Name = plain(from.Name)
+	return *from, nil
 }
 
 func (s *Server) address() string { return net.JoinHostPort(s.c.Host, strconv.Itoa(s.c.Port)) }

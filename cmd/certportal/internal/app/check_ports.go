@@ -14,14 +14,14 @@ import (
 	"certportal/internal/portal"
 )
 
-// portFindings tries the ports that the portal listens on. Those of a portal that runs on
-// the same data folder are its own.
-func portFindings(ctx context.Context, s *config.Settings) []portal.Finding {
+// portFindings tries the ports that the portal listens on, but for those that have mistakes.
+// Those of a portal that runs on the same data folder are its own.
+func portFindings(ctx context.Context, s *config.Settings, wrong *config.Mistakes) []portal.Finding {
 	running := isRunning(s)
 	var findings []portal.Finding
 	var lc net.ListenConfig
 	for _, p := range []struct{ key, address string }{{"listen", s.Listen}, {"listen_http", s.ListenHTTP}, {"listen_ops", s.ListenOps}} {
-		if p.address == "" {
+		if p.address == "" || wrong != nil && wrong.In(p.key) {
 			continue
 		}
 		f := portal.Finding{What: p.key, State: portal.FindingOK, Text: p.address + " is free"}

@@ -3,7 +3,9 @@ package app
 import (
 	"context"
 	"log/slog"
+	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"certportal/ca"
@@ -25,7 +27,7 @@ func CheckInstallation(ctx context.Context, s *config.Settings, wrong *config.Mi
 		{nil, func() []portal.Finding { return nameFindings(s, wrong) }},
 		{[]string{"public_url", "tls"}, func() []portal.Finding { return tlsFindings(s) }},
 		{[]string{"data"}, func() []portal.Finding { return caFindings(s) }},
-		{[]string{"listen", "listen_http", "listen_ops", "data"}, func() []portal.Finding { return portFindings(ctx, s) }},
+		{nil, func() []portal.Finding { return portFindings(ctx, s, wrong) }},
 		{[]string{"trusted_proxies"}, func() []portal.Finding { return proxyFindings(s) }},
 		{[]string{"revocation", "data"}, func() []portal.Finding { return listFindings(ctx, s) }},
 		{[]string{"data"}, func() []portal.Finding { return companyFindings(ctx, s) }},
@@ -44,9 +46,10 @@ func CheckInstallation(ctx context.Context, s *config.Settings, wrong *config.Mi
 // nameFindings looks at the names of the company and of both public addresses, but for
 // those that have mistakes.
 func nameFindings(s *config.Settings, wrong *config.Mistakes) []portal.Finding {
-	public, err := s.ConfiguredAddresses()
+	public, err := publicAddresses(s)
 	if err != nil {
-		return []portal.Finding{{What: "public_http_url", State: portal.FindingFailed, Text: err.Error()}}
+		_, text, _ := strings.Cut(err.Error(), ": ")
+		return []portal.Finding{{What: "listen_http", State: portal.FindingFailed, Text: text}}
 	}
 	_, err = ca.OpenFolder(s.Path("ca"))
 	findings := doctor.CheckNames(s, public, !localca.NotCreated(err))
@@ -56,9 +59,21 @@ func nameFindings(s *config.Settings, wrong *config.Mistakes) []portal.Finding {
 	return slices.DeleteFunc(findings, func(f portal.Finding) bool { return wrong.In(f.What) })
 }
 
+// publicAddresses are those of the settings. A listening address that cannot be used is
+// reported with the settings or the ports.
+func publicAddresses(s *config.Settings) (config.Addresses, error) {
+	usable, fresh := *s, config.Defaults()
+	for address, otherwise := range map[*string]string{&usable.Listen: fresh.Listen, &usable.ListenHTTP: fresh.ListenHTTP} {
+		if _, err := net.ResolveTCPAddr("tcp", *address); err != nil {
+			*address = otherwise
+		}
+	}
+	return usable.ConfiguredAddresses()
+}
+
 // tlsFindings looks at the TLS certificate of the settings.
 func tlsFindings(s *config.Settings) []portal.Finding {
-	public, err := s.ConfiguredAddresses()
+	public, err := publicAddresses(s)
 	if err != nil {
 		return nil // reported with the names
 	}

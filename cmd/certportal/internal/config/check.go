@@ -116,10 +116,13 @@ const (
 )
 
 func (s *Settings) checkTLS() error {
-	if (s.TLS.Certificate == "") != (s.TLS.Key == "") {
-		return errors.New("tls: certificate and key go together: give both or none")
-	}
 	var errs []error
+	switch t := s.TLS; {
+	case t.Certificate != "" && t.Key == "":
+		errs = append(errs, errors.New("tls.key: name the file with the key of tls.certificate: certificate and key go together"))
+	case t.Certificate == "" && t.Key != "":
+		errs = append(errs, errors.New("tls.certificate: name the file with the certificate of tls.key: certificate and key go together"))
+	}
 	for i, name := range s.TLS.Names {
 		if _, err := netip.ParseAddr(name); err != nil && !isHostName(name) {
 			errs = append(errs, mistake(fmt.Sprintf("tls.names[%d]", i), name, "write a host name or an IP address"))
@@ -265,16 +268,16 @@ func (s *Settings) CheckFiles() error {
 
 // checkTLSFiles reads the portal's own TLS certificate and its key.
 func (s *Settings) checkTLSFiles() error {
-	if s.TLS.Certificate == "" {
-		return nil
-	}
 	var errs []error
 	for key, file := range map[string]string{"tls.certificate": s.TLS.Certificate, "tls.key": s.TLS.Key} {
+		if file == "" {
+			continue // reported by checkTLS when the other is there
+		}
 		if _, err := os.ReadFile(file); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", key, err))
 		}
 	}
-	if len(errs) > 0 {
+	if len(errs) > 0 || s.TLS.Certificate == "" || s.TLS.Key == "" {
 		return errors.Join(errs...)
 	}
 	if _, err := tls.LoadX509KeyPair(s.TLS.Certificate, s.TLS.Key); err != nil {

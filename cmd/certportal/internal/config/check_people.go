@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,10 +55,7 @@ func (s *Settings) checkDirectory() error {
 	if d.Kind == KindLDAP && d.Attributes.UPN == "" {
 		errs = append(errs, errors.New("directory.attributes.upn: name the attribute that holds the user principal name and that people cannot change themselves"))
 	}
-	if len(d.Servers) == 0 || d.User == "" || d.Base == "" && d.Kind == KindLDAP || d.Attributes.UPN == "" && d.Kind == KindLDAP {
-		return errors.Join(errs...) // the client would say the same again
-	}
-	return errors.Join(append(errs, s.tryDirectory())...)
+	return errors.Join(errors.Join(errs...), s.tryDirectory(errs), s.checkGroups())
 }
 
 // checkBuiltin refuses what only a directory elsewhere can do. A group that may
@@ -155,10 +153,12 @@ func (s *Settings) checkOpenID() error {
 		errs = append(errs, errors.New("openid.upn_claim: name the claim with the user principal name, or openid.sid_claim"))
 	}
 	for key, claim := range map[string]string{"openid.upn_claim": o.UPNClaim, "openid.sid_claim": o.SIDClaim} {
-		switch claim {
-		case "email", "name", "nickname", "given_name", "family_name", "preferred_username", "unique_name":
+		switch {
+		case slices.Contains([]string{"email", "name", "nickname", "given_name", "family_name", "preferred_username", "unique_name"}, claim):
 			errs = append(errs, mistake(key, claim, "people can change it at many providers, and become somebody else: choose upn, onprem_sid or the like"))
-		case "sid":
+		case strings.Contains(strings.ToLower(claim), "mail"):
+			errs = append(errs, mistake(key, claim, "a mail address does not identify an account: choose upn, onprem_sid or the like"))
+		case claim == "sid":
 			errs = append(errs, mistake(key, claim, "in OpenID Connect this is the id of the session, not a security identifier"))
 		}
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -60,6 +61,62 @@ func errorText(err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+// TestMistakesHideNoOther: what the clients of directory and mail find is named beside what
+// is wrong with their other settings, each key once, with what to write instead.
+func TestMistakesHideNoOther(t *testing.T) {
+	_, err := Examine(write(t, `listen: "8443"
+tls:
+  certificate: /nowhere/tls.crt
+trusted_proxies: [10.0.0.5]
+directory:
+  kind: active-directory
+  domain: corp.example
+  servers: [dc1.corp.example]
+  user: reader
+  upn_suffixes: ['@corp.example']
+  groups:
+    enroll: [Phones]
+    admin: [S-1-5-21-Admins, 'Portal/Admins']
+mail:
+  host: mail.corp.example
+  language: fr
+  from: Corp Certificates
+openid:
+  client_id: x
+`), nil)
+	var wrong *Mistakes
+	if !errors.As(err, &wrong) {
+		t.Fatalf("got %v, want mistakes", err)
+	}
+	want := []string{
+		`line 1: listen: found "8443": write ADDRESS:PORT`,
+		"line 2: tls.key: name the file with the key of tls.certificate",
+		"line 3: tls.certificate: open /nowhere/tls.crt",
+		"line 4: trusted_proxies[0]",
+		`line 8: directory.servers[0]: found "dc1.corp.example": write ldaps://HOST`,
+		`line 9: directory.user: found "reader": write certportal@corp.example`,
+		`line 10: directory.upn_suffixes: found "@corp.example": write the part after the @`,
+		`line 13: directory.groups.admin: group "Portal/Admins": write its name`,
+		`line 13: directory.groups.admin: group "S-1-5-21-Admins": write a whole SID, such as S-1-5-21-1004336348`,
+		`line 16: mail.language: found "fr": choose`,
+		`line 17: mail.from: found "Corp Certificates": write one address, such as certificates@corp.example, or with a name: Corp`,
+		"line 19: openid.client_id: name openid.issuer too",
+	}
+	var got []string
+	for _, m := range wrong.List {
+		got = append(got, m.Error())
+	}
+	slices.SortStableFunc(got[7:9], strings.Compare)
+	for i, text := range got {
+		if i >= len(want) || !strings.HasPrefix(text, want[i]) {
+			t.Errorf("mistake %d: %s", i, text)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("got %d mistakes, want %d:\n%v", len(got), len(want), err)
+	}
 }
 
 // TestEveryClassOfMistakesInOneRun has ten mistakes of different kinds. Each is named once,

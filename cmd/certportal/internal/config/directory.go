@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"certportal/internal/directory"
@@ -11,42 +12,60 @@ import (
 	"certportal/web"
 )
 
-// tryDirectory validates the LDAP settings without a server: first without groups,
-// then each list of groups, so that the error names the key.
-func (s *Settings) tryDirectory() error {
+// tryDirectory has the client look at its settings without a server. It leaves out the keys
+// of which the mistakes speak, and those of the groups.
+func (s *Settings) tryDirectory(mistakes []error) error {
+	var said []string
+	for _, text := range leaves(errors.Join(mistakes...)) {
+		said = append(said, settingOf(text))
+	}
+	c := s.LDAPConfig()
+	c.Roles, c.Enroll, c.Protected = nil, nil, nil
+	c.Password = func() (string, error) { return "", nil }
+	// Addresses that are wrong would hide what else is.
+	if len(c.Servers) == 0 || slices.ContainsFunc(said, func(key string) bool { return strings.HasPrefix(key, "directory.servers") }) {
+		c.Servers = []string{"ldaps://directory.invalid"}
+	}
+	if slices.ContainsFunc(said, func(key string) bool { return strings.HasPrefix(key, "directory.global_catalog") }) {
+		c.GlobalCatalog = nil
+	}
 	var errs []error
-	for _, text := range leaves(s.tryGroups(nil, nil)) {
+	for _, text := range leaves(tryLDAP(c)) {
 		text = "directory." + strings.TrimPrefix(text, "LDAP directory: ")
-		if settingOf(text) == "" {
+		key := settingOf(text)
+		if key == "" {
 			text = "directory: " + strings.TrimPrefix(text, "directory.")
 		}
-		errs = append(errs, errors.New(text))
-	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	g := s.Directory.Groups
-	for key, err := range map[string]error{
-		"enroll": s.tryGroups(g.Enroll, nil), "protected": s.tryGroups(nil, g.Protected),
-		// The names of a role are as restricted as those of protected groups.
-		"helpdesk": s.tryGroups(nil, g.Helpdesk), "auditor": s.tryGroups(nil, g.Auditor), "admin": s.tryGroups(nil, g.Admin),
-	} {
-		for _, text := range leaves(err) {
-			errs = append(errs, fmt.Errorf("directory.groups.%s: %s", key, strings.TrimPrefix(text, "LDAP directory: ")))
+		if key == "" || !slices.Contains(said, key) {
+			errs = append(errs, errors.New(text))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (s *Settings) tryGroups(enroll, protected []string) error {
-	c := s.LDAPConfig()
-	c.Roles, c.Enroll, c.Protected = nil, enroll, protected
-	c.Password = func() (string, error) { return "", nil }
+func tryLDAP(c directory.LDAPConfig) error {
 	d, err := directory.NewLDAP(c)
 	if err != nil {
 		return err
 	}
 	return d.Close()
+}
+
+// checkGroups finds groups that are written wrongly. It needs no other setting than the
+// kind of the directory.
+func (s *Settings) checkGroups() error {
+	g, kind := s.Directory.Groups, directory.Kind(s.Directory.Kind)
+	var errs []error
+	for key, err := range map[string]error{
+		"enroll": directory.CheckGroups(kind, g.Enroll, false), "protected": directory.CheckGroups(kind, g.Protected, true),
+		"helpdesk": directory.CheckGroups(kind, g.Helpdesk, true), "auditor": directory.CheckGroups(kind, g.Auditor, true),
+		"admin": directory.CheckGroups(kind, g.Admin, true),
+	} {
+		for _, text := range leaves(err) {
+			errs = append(errs, fmt.Errorf("directory.groups.%s: %s", key, text))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // LDAPConfig returns the configuration of the LDAP client, without secrets and roots.

@@ -76,6 +76,9 @@ func (s *Settings) checkMail() error {
 			errs = append(errs, mistake(fmt.Sprintf("mail.operators[%d]", i), address, "write one bare address, such as admin@corp.example"))
 		}
 	}
+	if _, err := notify.ParseSender(m.From); m.From != "" && err != nil {
+		errs = append(errs, mistake("mail.from", m.From, "write one address, such as certificates@corp.example, or with a name: Corp Certificates <certificates@corp.example>"))
+	}
 	if m.Host == "" {
 		return errors.Join(append(errs, m.unused())...)
 	}
