@@ -28,21 +28,22 @@ type filterFlags struct {
 	Serial string `help:"Beginning of the serial number."`
 	Status string `help:"making, notdownloaded, downloaded, works, endssoon, replaced, blocked, expired or neverfetched; working, superseded or revoked for several of them."`
 	Days   string `help:"With --status endssoon: within so many days. Default: 30."`
-	From   string `help:"Asked for on this day or later (2026-11-22)."`
-	To     string `help:"Asked for on this day or before."`
+	From   string `help:"Asked for on this day or later (2026-11-22), a day in pages.time_zone."`
+	To     string `help:"Asked for on this day or before, a day in pages.time_zone."`
+	Since  string `help:"Ended early on this day or later, a day in pages.time_zone."`
 }
 
 // filter reads the flags as the pages read their address.
-func (f filterFlags) filter() (admin.Filter, error) {
+func (f filterFlags) filter(zone *time.Location) (admin.Filter, error) {
 	q := url.Values{}
 	for field, value := range map[string]string{
-		"person": f.Person, "device": f.Device, "serial": f.Serial, "status": f.Status, "days": f.Days, "from": f.From, "to": f.To,
+		"person": f.Person, "device": f.Device, "serial": f.Serial, "status": f.Status, "days": f.Days, "from": f.From, "to": f.To, "since": f.Since,
 	} {
 		if value != "" {
 			q.Set(field, value)
 		}
 	}
-	filter, bad := admin.ParseFilter(q, time.Local)
+	filter, bad := admin.ParseFilter(q, zone)
 	if len(bad) > 0 {
 		return filter, usageError("--" + bad[0] + ": " + strconv.Quote(q.Get(bad[0])) + " cannot be searched for")
 	}
@@ -57,7 +58,12 @@ type listCommand struct {
 
 // Run prints matching rows as they are read.
 func (c listCommand) Run(i *invocation) error {
-	f, err := c.filter()
+	settings, err := i.settings()
+	if err != nil {
+		return err
+	}
+	zone := settings.Location()
+	f, err := c.filter(zone)
 	if err != nil {
 		return err
 	}
@@ -67,7 +73,7 @@ func (c listCommand) Run(i *invocation) error {
 		if c.JSON {
 			return c.printJSON(i, s, f, json.NewEncoder(escape.Writer{W: out}))
 		}
-		return c.printTable(i, s, f, out)
+		return c.printTable(i, s, f, zone, out)
 	})
 }
 
@@ -124,7 +130,7 @@ func (c listCommand) printJSON(i *invocation, s *admin.Service, f admin.Filter, 
 // the rows so far, and a million rows are not kept for it.
 const tableFlush = 500
 
-func (c listCommand) printTable(i *invocation, s *admin.Service, f admin.Filter, out *bufio.Writer) error {
+func (c listCommand) printTable(i *invocation, s *admin.Service, f admin.Filter, zone *time.Location, out *bufio.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	rows := 0
 	row := func(cells ...string) error {
@@ -146,7 +152,7 @@ func (c listCommand) printTable(i *invocation, s *admin.Service, f admin.Filter,
 	} else {
 		fmt.Fprintln(w, "SERIAL\tSTATUS\tUPN\tDEVICE\tVALID UNTIL")
 		err = s.EachCertificate(i.ctx, portal.Operator(), f, func(c admin.Certificate) error {
-			return row(c.Serial.String(), string(c.Shown), c.UPN, c.DeviceName, c.NotAfter.Local().Format(time.DateOnly))
+			return row(c.Serial.String(), string(c.Shown), c.UPN, c.DeviceName, c.NotAfter.In(zone).Format(time.DateOnly))
 		})
 	}
 	return errors.Join(err, w.Flush())

@@ -7,8 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 )
 
 // seededPortal is a data folder with a CA and made-up people.
@@ -31,6 +33,37 @@ func listed(t *testing.T, data string, args ...string) []listedCertificate {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// TestDaysAreInTheZoneOfThePages: a day on the command line is the one that pages show, and
+// --help says so.
+func TestDaysAreInTheZoneOfThePages(t *testing.T) {
+	const zone = "Pacific/Kiritimati" // 14 hours ahead of UTC
+	data := seededPortal(t)
+	all := listed(t, data)
+	at := all[len(all)/2].Requested
+	day := at.In(testkit.Must(time.LoadLocation(zone))(t)).Format(time.DateOnly)
+	var out, errs strings.Builder
+	args := []string{"--data", data, "list", "--json", "--from", day, "--to", day}
+	code := run(t.Context(), args, streams{strings.NewReader(""), &out, &errs}, map[string]string{"CERTPORTAL_PAGES_TIME_ZONE": zone})
+	want := 0
+	for _, c := range all {
+		if c.Requested.In(testkit.Must(time.LoadLocation(zone))(t)).Format(time.DateOnly) == day {
+			want++
+		}
+	}
+	if got := strings.Count(out.String(), "\n"); code != exitDone || got != want || !strings.Contains(out.String(), all[len(all)/2].Serial) {
+		t.Errorf("exit %d, %d rows of %s, want %d: %s", code, got, day, want, errs.String())
+	}
+	for _, args := range [][]string{{"list", "--help"}, {"audit", "export", "--help"}} {
+		if r := certportal(t, "", args...); strings.Count(strings.Join(strings.Fields(r.out+r.err), " "), "pages.time_zone") < 2 {
+			t.Errorf("%v does not say in which zone days are:\n%s%s", args, r.out, r.err)
+		}
+	}
+	start, err := parseTime("--since", day, testkit.Must(time.LoadLocation(zone))(t))
+	if err != nil || start.After(at) || at.Sub(start) >= 24*time.Hour {
+		t.Errorf("the day %s begins at %v, %v", day, start, err)
+	}
 }
 
 func TestListAndRevoke(t *testing.T) {

@@ -128,8 +128,8 @@ func (c auditVerify) print(w io.Writer, r auditmonitor.Report, breaks []*audit.B
 }
 
 type auditExport struct {
-	Since  string `placeholder:"TIME" help:"Only entries from this time on: 2026-11-22 or 2026-11-22T08:00:00Z."`
-	Until  string `placeholder:"TIME" help:"Only entries before this time."`
+	Since  string `placeholder:"TIME" help:"Only entries from this time on: 2026-11-22, a day in pages.time_zone, or 2026-11-22T08:00:00Z."`
+	Until  string `placeholder:"TIME" help:"Only entries before this time, or before this day in pages.time_zone."`
 	After  int64  `placeholder:"NUMBER" help:"Only entries behind this one: to go on where the last export ended."`
 	Format string `enum:"json,syslog" default:"json" help:"json: one line of JSON for each entry. syslog: one message of RFC 5424 for each line."`
 	Out    string `placeholder:"FILE" help:"File to make, readable by you alone. Default: the standard output."`
@@ -137,15 +137,15 @@ type auditExport struct {
 
 // Run writes entries as they are read: the log may be larger than memory.
 func (c auditExport) Run(i *invocation) error {
-	since, err := parseTime("--since", c.Since)
-	if err != nil {
-		return err
-	}
-	until, err := parseTime("--until", c.Until)
-	if err != nil {
-		return err
-	}
 	s, err := i.settings()
+	if err != nil {
+		return err
+	}
+	since, err := parseTime("--since", c.Since, s.Location())
+	if err != nil {
+		return err
+	}
+	until, err := parseTime("--until", c.Until, s.Location())
 	if err != nil {
 		return err
 	}
@@ -190,13 +190,13 @@ func (c auditExport) write(i *invocation, do func(io.Writer) error) error {
 	return errors.Join(err, file.Close())
 }
 
-// parseTime reads a day in UTC, or a moment with its zone.
-func parseTime(flag, text string) (time.Time, error) {
+// parseTime reads a day in a zone, or a moment with its own.
+func parseTime(flag, text string, zone *time.Location) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
 	for _, layout := range []string{time.DateOnly, time.RFC3339} {
-		if at, err := time.Parse(layout, text); err == nil {
+		if at, err := time.ParseInLocation(layout, text, zone); err == nil {
 			return at.UTC(), nil
 		}
 	}

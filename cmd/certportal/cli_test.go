@@ -117,12 +117,14 @@ func TestUserCommands(t *testing.T) {
 		want string
 	}{
 		{user("remove", "bob"), "no such account"},
-		{user("add", "anna"), "already"},
+		{user("add", "anna"), "already: certportal user list"},
 		{user("add", "carl", "--sid", "x"), "--sid"},
 		{user("add", "carl", "--upn", "carl"), "--upn"},
 	} {
 		if r := certportal(t, "", tt.args...); r.code != exitFailed || !strings.Contains(r.err, tt.want) {
 			t.Errorf("%v: exit %d, %q, want it to say %q", tt.args, r.code, r.err, tt.want)
+		} else if strings.Contains(strings.ToLower(r.err), "unique") {
+			t.Errorf("%v shows the words of the database: %q", tt.args, r.err)
 		}
 	}
 	if r := certportal(t, "", "--data", filepath.Join(data, "typo"), "user", "list"); r.code != exitFailed || !strings.Contains(r.err, "no portal in") {

@@ -98,7 +98,8 @@ func explain(err error, s *config.Settings) error {
 	case errors.As(err, &refusal):
 		return fmt.Errorf("--%s %q is not well formed", refusal.Field, refusal.Value)
 	case errors.Is(err, portal.ErrConflict):
-		return fmt.Errorf("somebody has that login, UPN or SID already: %w", err)
+		return errors.New("an account has that login, UPN or SID already: certportal user list shows all; " +
+			"certportal user passwd LOGIN gives an account another password")
 	case errors.Is(err, portal.ErrNotFound):
 		return fmt.Errorf("there is no such account in the portal of %s; certportal user list shows all: %w", s.Data, err)
 	}

@@ -178,9 +178,9 @@ func (d *Doctor) checkOCSPAddress(ctx context.Context) []portal.Finding {
 	case err != nil:
 		f.State, f.Text = portal.FindingFailed, err.Error()
 	case !d.c.Now().Before(status.NextUpdate):
-		f.State, f.Text = portal.FindingFailed, "an old answer: it ended at "+status.NextUpdate.Local().Format(time.DateTime+" MST")
+		f.State, f.Text = portal.FindingFailed, "an old answer: it ended at "+status.NextUpdate.In(d.c.Settings.Location()).Format(time.DateTime+" MST")
 	default:
-		f.Text = fmt.Sprintf("%s, signed by %s, valid until %s, in %v", statusWord(status.Status), signedBy(status), status.NextUpdate.Local().Format(time.DateTime+" MST"), took)
+		f.Text = fmt.Sprintf("%s, signed by %s, valid until %s, in %v", statusWord(status.Status), signedBy(status), status.NextUpdate.In(d.c.Settings.Location()).Format(time.DateTime+" MST"), took)
 	}
 	return []portal.Finding{f}
 }

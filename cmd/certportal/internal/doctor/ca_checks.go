@@ -15,7 +15,7 @@ import (
 func (d *Doctor) checkCA(context.Context) []portal.Finding {
 	list := []portal.Finding{found("issuing key", d.c.CA.Sealed, "it opens, certificates can be signed")}
 	for _, cert := range []*x509.Certificate{d.c.CA.Folder.Root(), d.c.CA.Folder.Issuing()} {
-		f := portal.Finding{What: cert.Subject.CommonName, State: portal.FindingOK, Text: "ends on " + cert.NotAfter.Local().Format(time.DateOnly)}
+		f := portal.Finding{What: cert.Subject.CommonName, State: portal.FindingOK, Text: "ends on " + cert.NotAfter.In(d.c.Settings.Location()).Format(time.DateOnly)}
 		switch admin.ExpiryLevelOf(cert.NotAfter.Sub(d.c.Now())) {
 		case admin.ExpiryFar:
 		case admin.ExpirySoon:
@@ -42,7 +42,7 @@ func (d *Doctor) checkCRL(h crl.Health) portal.Finding {
 	if h.Delta {
 		f.What = "delta " + f.What
 	}
-	f.Text = fmt.Sprintf("number %d with %d entries, valid until %s", h.List.Number, h.List.Entries, h.List.NextUpdate.Local().Format(time.DateTime+" MST"))
+	f.Text = fmt.Sprintf("number %d with %d entries, valid until %s", h.List.Number, h.List.Entries, h.List.NextUpdate.In(d.c.Settings.Location()).Format(time.DateTime+" MST"))
 	switch {
 	case h.List.Number == 0 || h.Level >= crl.Ended:
 		f.State, f.Text = portal.FindingFailed, "there is none that is valid: who Checks certificates refuses them all; see the log"

@@ -80,7 +80,7 @@ func (d *Doctor) checkTLS(context.Context) []portal.Finding {
 	if d.c.Settings.TLS.Certificate != "" {
 		return CheckTLS(d.c.Settings, d.c.Public, d.c.Now())
 	}
-	f := portal.Finding{What: "TLS certificate", State: portal.FindingOK, Text: "ends on " + served.NotAfter.Local().Format(time.DateOnly)}
+	f := portal.Finding{What: "TLS certificate", State: portal.FindingOK, Text: "ends on " + served.NotAfter.In(d.c.Settings.Location()).Format(time.DateOnly)}
 	if left := served.NotAfter.Sub(d.c.Now()); left < 14*24*time.Hour {
 		f.State, f.Text = portal.FindingWarning, f.Text+": renew it"
 	}
