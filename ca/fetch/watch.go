@@ -123,6 +123,10 @@ func (w *Watch) Round(ctx context.Context) bool {
 
 // next adds the result of a round.
 func (w Watched) next(l Lists) Watched {
+	if l.State == Failed && l.Revoked == nil && w.Last.Revoked != nil {
+		// The list that named the certificate is gone: that does not undo the revocation.
+		l.Revoked, l.Problem, l.Text = w.Last.Revoked, 0, w.Last.Text
+	}
 	w.Last = l
 	if l.State != Failed {
 		w.Failing = time.Time{}

@@ -61,6 +61,25 @@ func TestWatchFailsAndRecovers(t *testing.T) {
 	testkit.Contains(t, "sentence", w.State()[0].Last.Text, "a newer list, number 5, was here before")
 }
 
+// A revoked CA stays revoked while its list cannot be fetched.
+func TestWatchKeepsARevocation(t *testing.T) {
+	c := newCompany(t, []string{"/root.crl"})
+	w := c.watch(time.Now)
+	c.files["/root.crl"] = c.list(c.revoked(2))
+	for range 2 {
+		w.Round(t.Context())
+		if got := w.State()[0].Last; got.Revoked == nil || got.State != fetch.Failed {
+			t.Errorf("got %v: %s", got.State, got.Text)
+		}
+		testkit.Contains(t, "sentence", w.State()[0].Last.Text, "revoked it on")
+		delete(c.files, "/root.crl")
+	}
+	c.files["/root.crl"] = c.list(nil)
+	if w.Round(t.Context()); w.State()[0].Last.Revoked != nil {
+		t.Error("still revoked, though the newest list does not say so")
+	}
+}
+
 // A check that ran out of time is no failure of the list.
 func TestWatchCutOff(t *testing.T) {
 	c := newCompany(t, []string{"/root.crl"})

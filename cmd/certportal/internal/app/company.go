@@ -17,8 +17,21 @@ import (
 // CAs above the portal's own.
 func (p *App) newCompanyWatch() *fetch.Watch {
 	return fetch.NewWatch(fetch.WatchConfig{
-		Client: new(fetch.Client), Links: func() []fetch.Link { return companyLinks(p.CA.Folder) }, Now: p.Now, Log: p.log,
+		Client: companyClient(p.CA.Folder), Links: func() []fetch.Link { return companyLinks(p.CA.Folder) }, Now: p.Now, Log: p.log,
 	})
+}
+
+// companyClient trusts the company's roots besides those of this machine, as its servers
+// do: some companies publish over https.
+func companyClient(folder *ca.Folder) *fetch.Client {
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	for _, a := range folder.Authorities() {
+		roots.AddCert(a.Root())
+	}
+	return &fetch.Client{Roots: roots}
 }
 
 // companyLinks are the certificates in the chains of all issuing CAs, also those that are
@@ -47,9 +60,10 @@ func companyFindings(ctx context.Context, s *config.Settings) []portal.Finding {
 	}
 	ctx, cancel := context.WithTimeout(ctx, companyTime)
 	defer cancel()
+	client := companyClient(folder)
 	var findings []portal.Finding
 	for _, link := range companyLinks(folder) {
-		findings = append(findings, doctor.CompanyFindings(new(fetch.Client).Lists(ctx, link.Certificate, link.Issuer, time.Now()))...)
+		findings = append(findings, doctor.CompanyFindings(client.Lists(ctx, link.Certificate, link.Issuer, time.Now()))...)
 	}
 	return findings
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,5 +57,42 @@ func TestA8_FollowsTheDirectorysLock(t *testing.T) {
 	var wrong *signin.Wrong
 	if want := (signin.Wrong{Pause: 30 * time.Minute}); !errors.As(err, &wrong) || *wrong != want {
 		t.Errorf("first guess: %v, want %+v", err, want)
+	}
+}
+
+// The check and "config check" name the files of this portal, until the forest has its CA.
+func TestPublishedInTheForest(t *testing.T) {
+	dc := samba.Start(t)
+	p, err := openWith(t, t.TempDir(), fixture.AtDomain(t, dc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func() []portal.Finding {
+		for _, c := range p.doctor.Checks() {
+			if c.Name == "ntauth" {
+				return c.Run(t.Context())
+			}
+		}
+		t.Fatal("there is no check of NTAuth")
+		return nil
+	}
+	for what, found := range map[string][]portal.Finding{"check": check(), "config check": publishedFindings(t.Context(), p.Settings, p.ldap)} {
+		if len(found) != 3 {
+			t.Fatalf("%s: got %v", what, found)
+		}
+		for i, words := range []string{"-f issuing.cer NTAuthCA (the file is at http", "-f root.cer RootCA (the file is at http", "-f issuing.cer SubCA"} {
+			if found[i].State != portal.FindingWarning || !strings.Contains(found[i].Text, words) {
+				t.Errorf("%s: got %v, want %q", what, found[i], words)
+			}
+		}
+	}
+	folder := p.CA.Folder
+	dc.AddAuthority(t, "CN=NTAuthCertificates", folder.Issuing().Raw)
+	dc.AddAuthority(t, "CN=Root,CN=Certification Authorities", folder.Root().Raw)
+	dc.AddAuthority(t, "CN=Issuing,CN=AIA", folder.Issuing().Raw)
+	for _, f := range check() {
+		if f.State != portal.FindingOK {
+			t.Errorf("published: got %v", f)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"certportal/ca/crl"
@@ -116,17 +117,22 @@ func companyList(l fetch.Link) string {
 // first the whole, then each address that was asked.
 func CompanyFindings(l fetch.Lists) []portal.Finding {
 	list := []portal.Finding{{What: companyList(fetch.Link{Certificate: l.Certificate, Issuer: l.Issuer}), State: findingOf(l.State), Text: l.Text}}
+	skipped := 0
 	for _, p := range l.Points {
 		for _, a := range append(p.Addresses[:len(p.Addresses):len(p.Addresses)], p.Deltas...) {
 			f := portal.Finding{What: a.URL, State: findingOf(a.State), Text: a.Text}
-			if a.State == fetch.NotChecked || f.State == portal.FindingFailed && list[0].State != portal.FindingFailed {
-				f.State = portal.FindingWarning // the alternatives do
-			}
 			if a.State == fetch.NotChecked && l.State != fetch.NotChecked {
-				f.State = portal.FindingOK
+				skipped++ // not fine, and nothing to do about
+				continue
+			}
+			if f.State == portal.FindingFailed && list[0].State != portal.FindingFailed {
+				f.State = portal.FindingWarning // the alternatives do
 			}
 			list = append(list, f)
 		}
+	}
+	if skipped > 0 {
+		list[0].Text += fmt.Sprintf("; addresses that are no http and were not checked: %d", skipped)
 	}
 	return list
 }

@@ -130,6 +130,24 @@ func TestF10_CompanyListSilent(t *testing.T) {
 	testkit.Equal(t, "gone until its end", alertsOf(d), "company-list-none Company Root 0 true")
 }
 
+// An address that is not checked is never shown as fine.
+func TestCompanyListNotChecked(t *testing.T) {
+	link := newCompanyPKI(t).link
+	ldap := fetch.Address{URL: "ldap:///CN=Root", State: fetch.NotChecked, Text: "not checked"}
+	good := fetch.Address{URL: "http://pki.example/root.crl", State: fetch.Good, Text: "number 1"}
+	l := fetch.Lists{Certificate: link.Certificate, Issuer: link.Issuer, State: fetch.Good, Text: "number 1", Points: []fetch.Point{{Addresses: []fetch.Address{ldap, good}}}}
+	found := CompanyFindings(l)
+	if len(found) != 2 || !strings.HasSuffix(found[0].Text, "; addresses that are no http and were not checked: 1") {
+		t.Errorf("beside an http address: got %v", found)
+	}
+	l.State, l.Points[0].Addresses = fetch.NotChecked, []fetch.Address{ldap}
+	for _, f := range CompanyFindings(l) {
+		if f.State != portal.FindingWarning {
+			t.Errorf("alone: got %v", f)
+		}
+	}
+}
+
 func TestCompanyListCheck(t *testing.T) {
 	p, clock := newCompanyPKI(t), testkit.NewClock()
 	d := p.doctor(t, clock.Now)
