@@ -63,7 +63,9 @@ func TestA8_FollowsTheDirectorysLock(t *testing.T) {
 // The check and "config check" name the files of this portal, until the forest has its CA.
 func TestPublishedInTheForest(t *testing.T) {
 	dc := samba.Start(t)
-	p, err := openWith(t, t.TempDir(), fixture.AtDomain(t, dc))
+	environ := fixture.AtDomain(t, dc)
+	environ["CERTPORTAL_PUBLIC_HTTP_URL"] = "http://pki.corp.example"
+	p, err := openWith(t, t.TempDir(), environ)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +82,7 @@ func TestPublishedInTheForest(t *testing.T) {
 		if len(found) != 3 {
 			t.Fatalf("%s: got %v", what, found)
 		}
-		for i, words := range []string{"-f issuing.cer NTAuthCA (the file is at http", "-f root.cer RootCA (the file is at http", "-f issuing.cer SubCA"} {
+		for i, words := range []string{"-f issuing.cer NTAuthCA (the file is at http://pki.corp.example/ca/issuing.cer)", "-f root.cer RootCA (the file is at http://pki.corp.example/ca/root.cer)", "-f issuing.cer SubCA"} {
 			if found[i].State != portal.FindingWarning || !strings.Contains(found[i].Text, words) {
 				t.Errorf("%s: got %v, want %q", what, found[i], words)
 			}
