@@ -212,6 +212,7 @@ func (f *Folder) readAuthority(name string, files folderFiles) (Authority, error
 			return Authority{}, err
 		}
 	}
+	acceptConstraints(append([]*x509.Certificate{cert}, a.Chain...)...)
 	if err := verifyChain(cert, a.Chain); err != nil {
 		return Authority{}, fmt.Errorf("%s in %s: %w", name+certEnding, f.dir, err)
 	}
@@ -220,7 +221,7 @@ func (f *Folder) readAuthority(name string, files folderFiles) (Authority, error
 
 // verifyChain checks that each certificate is signed by the next, and the last by itself.
 func verifyChain(cert *x509.Certificate, chain []*x509.Certificate) error {
-	for i, parent := range append(slices.Clone(chain), chain[len(chain)-1]) {
+	for i, parent := range chain {
 		if !bytes.Equal(cert.RawIssuer, parent.RawSubject) {
 			return fmt.Errorf("certificate %q is not signed by the root or the next of its chain, %q", cert.Subject, parent.Subject)
 		}
@@ -229,5 +230,17 @@ func verifyChain(cert *x509.Certificate, chain []*x509.Certificate) error {
 		}
 		cert = parent
 	}
+	// Old roots signed themselves with algorithms that are refused elsewhere.
+	if !selfIssued(cert) || !signedBy(cert, cert) {
+		return fmt.Errorf("the chain ends at %q, which is not signed by itself: the root is missing", cert.Subject)
+	}
 	return nil
+}
+
+// acceptConstraints marks name constraints as understood in certificates of a chain.
+// crypto/x509 does not read UPNs and distinguished names in them; [CheckAuthority] did.
+func acceptConstraints(certs ...*x509.Certificate) {
+	for _, cert := range certs {
+		cert.UnhandledCriticalExtensions = slices.DeleteFunc(cert.UnhandledCriticalExtensions, oidNameConstraints().Equal)
+	}
 }

@@ -161,7 +161,7 @@ func TestOpenFolderRefusesBrokenChains(t *testing.T) {
 		want  string
 	}{
 		{"without", nil, "issuing.chain or root.crt missing"},
-		{"without the root", []*x509.Certificate{policy.Certificate}, "not signed by"},
+		{"without the root", []*x509.Certificate{policy.Certificate}, "the root is missing"},
 		{"without the intermediate", []*x509.Certificate{root.Certificate}, "not signed by"},
 		{"wrong order", []*x509.Certificate{root.Certificate, policy.Certificate}, "not signed by"},
 		{"twin of the intermediate", []*x509.Certificate{twin.Certificate, root.Certificate}, "not signed by"},

@@ -131,7 +131,7 @@ func nameAttribute(kind, value string) (pkix.AttributeTypeAndValue, error) {
 	a := pkix.AttributeTypeAndValue{Type: id, Value: value}
 	if kind == "C" {
 		if len(value) != 2 || strings.Trim(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
-			return a, fmt.Errorf("C=%s: want a country code of two capital letters, such as DE", value)
+			return a, fmt.Errorf("country C=%s is not a code of two capital letters, such as DE", value)
 		}
 		return a, nil // a PrintableString, as the standard asks
 	}

@@ -160,6 +160,16 @@ func newValidity(now time.Time, backdate, length time.Duration) validity {
 	return validity{start, start.Add(length - time.Second)}
 }
 
+// period makes the validity of a certificate. It begins no earlier than the issuer's: some
+// CAs do not backdate, and the first certificates below a new one are issued at once.
+func (i *Issuer) period(now time.Time, backdate, length time.Duration) (validity, error) {
+	v := newValidity(now, backdate, length)
+	if start := i.validity.notBefore; v.notBefore.Before(start) && !now.Before(start) {
+		v.notBefore = start
+	}
+	return v, v.within(i.validity)
+}
+
 // within returns a ValidityError for a period that is not within the issuer's.
 func (v validity) within(issuer validity) error {
 	if !v.notBefore.Before(issuer.notBefore) && !v.notAfter.After(issuer.notAfter) {

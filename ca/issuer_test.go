@@ -232,11 +232,15 @@ func TestPrepareRefusesValidityBeyondIssuer(t *testing.T) {
 		{"last possible second", end.Add(5*time.Minute - 365*24*time.Hour + time.Second), true},
 		{"one second later", end.Add(5*time.Minute - 365*24*time.Hour + 2*time.Second), false},
 		{"after the issuer's end", end.Add(time.Hour), false},
-		{"before the issuer's start", issuer.Certificate().NotBefore, false},
+		{"at the issuer's start", issuer.Certificate().NotBefore, true},
+		{"before the issuer's start", issuer.Certificate().NotBefore.Add(-time.Second), false},
 		{"clock 400 days behind", ca.FixtureNow().AddDate(0, 0, -400), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := issuer.Prepare(ca.FixtureProfile(t), ca.FixtureSubject(), pub, test.now)
+			p, err := issuer.Prepare(ca.FixtureProfile(t), ca.FixtureSubject(), pub, test.now)
+			if err == nil && p.NotBefore().Before(issuer.Certificate().NotBefore) {
+				t.Errorf("begins at %s, before the issuer", p.NotBefore())
+			}
 			var refused *ca.ValidityError
 			if got := !errors.As(err, &refused); got != test.want {
 				t.Errorf("got %v", err)

@@ -66,8 +66,8 @@ func (i *Issuer) Prepare(p *Profile, s Subject, pub crypto.PublicKey, now time.T
 	if err := s.check(p.requireSID); err != nil {
 		return nil, err
 	}
-	valid := newValidity(now, p.backdate, p.validity)
-	if err := valid.within(i.validity); err != nil {
+	valid, err := i.period(now, p.backdate, p.validity)
+	if err != nil {
 		return nil, err
 	}
 	template, err := userTemplate(p, s, kind)

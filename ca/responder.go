@@ -71,8 +71,8 @@ func (i *Issuer) newResponderSpec(cfg ResponderConfig, pub crypto.PublicKey, now
 	if err != nil {
 		return nil, err
 	}
-	valid := newValidity(now, backdate, length)
-	if err := valid.within(i.validity); err != nil {
+	valid, err := i.period(now, backdate, length)
+	if err != nil {
 		return nil, err
 	}
 	return &spec{validity: valid, pub: pub, kind: kind, responder: cfg.Name}, nil

@@ -93,8 +93,8 @@ func (i *Issuer) newOwnSpec(t ownTerms, pub crypto.PublicKey, now time.Time) (*s
 	if err != nil {
 		return nil, err
 	}
-	valid := newValidity(now, backdate, length)
-	if err := valid.within(i.validity); err != nil {
+	valid, err := i.period(now, backdate, length)
+	if err != nil {
 		return nil, err
 	}
 	return &spec{publication: published, validity: valid, pub: pub, kind: kind}, nil

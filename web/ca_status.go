@@ -34,7 +34,7 @@ func (s adminPages) caStatusPage(r *http.Request) (page.AdminCAStatus, error) {
 		return page.AdminCAStatus{}, err
 	}
 	p := page.AdminCAStatus{
-		Layout: s.staffLayout(r), Sealed: st.Sealed, Away: st.Away, OCSP: s.ocspCard(st.Online), Trial: checkCard(st.TestIssuance),
+		Layout: s.staffLayout(r), Sealed: st.Sealed, Away: st.Away, Company: st.Company, OCSP: s.ocspCard(st.Online), Trial: checkCard(st.TestIssuance),
 		MayPublish: may(r, authz.PublishCRL), MayCheck: may(r, authz.RunChecks), MayTry: may(r, authz.TestIssue),
 	}
 	p.Trial.Name = "trial"

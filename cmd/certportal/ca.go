@@ -21,6 +21,7 @@ type caCommands struct {
 	Init      caInit      `cmd:"" help:"Create root and issuing CA with their first revocation lists."`
 	Show      caShow      `cmd:"" help:"Show the CA: names, fingerprints, ends, keys, requests, revocation lists."`
 	CSR       caCSR       `cmd:"" name:"csr" help:"Make a key and the request for an issuing CA under the company's root."`
+	Import    caImport    `cmd:"" help:"Import the certificate that the company's CA made of a request."`
 	CRL       caCRL       `cmd:"" name:"crl" help:"Show the revocation lists, publish them, or write one into a file."`
 	ExportKey caExportKey `cmd:"" name:"export-root-key" help:"Take the root's key off this machine."`
 }
@@ -104,6 +105,9 @@ func (c caExportKey) Run(i *invocation) error {
 	a, err := localca.Open(s, i.terminal())
 	if err != nil {
 		return err
+	}
+	if !a.Folder.OwnRoot() {
+		return errors.New("the root is the company's: its key was never here")
 	}
 	db, err := app.OpenExisting(i.ctx, s, i.quiet())
 	if err != nil {

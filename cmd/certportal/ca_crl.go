@@ -49,6 +49,9 @@ func (c caCRL) Run(i *invocation) error {
 		return err
 	}
 	defer db.Close()
+	if c.Issuer == localca.RootName && !folder.OwnRoot() {
+		return usageError("the root is the company's, which publishes its list: --issuer issuing is the portal's")
+	}
 	if c.Publish {
 		if err := c.publish(i, s, db); err != nil {
 			return err
@@ -61,11 +64,11 @@ func (c caCRL) Run(i *invocation) error {
 }
 
 // issuers lists the issuers that the flags select.
-func (c caCRL) issuers() []string {
+func (c caCRL) issuers(folder *ca.Folder) []string {
 	if c.Issuer != "" {
 		return []string{c.Issuer}
 	}
-	return []string{localca.RootName, localca.IssuingName}
+	return localca.ListNames(folder)
 }
 
 func (c caCRL) publish(i *invocation, s *config.Settings, db *store.DB) error {
@@ -83,7 +86,7 @@ func (c caCRL) publish(i *invocation, s *config.Settings, db *store.DB) error {
 	if err != nil {
 		return err
 	}
-	for _, issuer := range c.issuers() {
+	for _, issuer := range c.issuers(a.Folder) {
 		list, err := orderList(i.ctx, p, db, issuer)
 		if errors.Is(err, ca.ErrNoRootKey) && c.Issuer == "" {
 			fmt.Fprintln(i.io.out, "The root's key is not on this machine: its list stays as it is.")
@@ -172,7 +175,7 @@ func (c caCRL) write(i *invocation, db *store.DB) error {
 
 func (c caCRL) show(i *invocation, s *config.Settings, db *store.DB, folder *ca.Folder) error {
 	signers := map[string]*x509.Certificate{localca.RootName: folder.Root(), localca.IssuingName: folder.Issuing()}
-	for _, issuer := range c.issuers() {
+	for _, issuer := range c.issuers(folder) {
 		kinds := []bool{false}
 		if issuer == localca.IssuingName && s.Revocation.DeltaEvery > 0 {
 			kinds = append(kinds, true)

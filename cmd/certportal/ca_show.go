@@ -124,7 +124,7 @@ func (c shownCA) withRequests(requests []ca.Request, s *config.Settings) shownCA
 
 func showLists(i *invocation, db *store.DB, folder *ca.Folder) ([]shownList, error) {
 	var lists []shownList
-	for _, name := range listNames(folder) {
+	for _, name := range localca.ListNames(folder) {
 		list, _, err := db.Latest(i.ctx, name, false, 0)
 		if err != nil {
 			return nil, err
@@ -132,14 +132,6 @@ func showLists(i *invocation, db *store.DB, folder *ca.Folder) ([]shownList, err
 		lists = append(lists, shownList{name, list.Number, list.ThisUpdate.UTC(), list.NextUpdate.UTC()})
 	}
 	return lists, nil
-}
-
-// listNames are the names of the revocation lists that the portal signs.
-func listNames(folder *ca.Folder) []string {
-	if folder.OwnRoot() {
-		return []string{localca.RootName, localca.IssuingName}
-	}
-	return []string{localca.IssuingName}
 }
 
 func showCertificate(cert *x509.Certificate) shownCertificate {

@@ -84,7 +84,7 @@ func announce(p *app.App, i *invocation) {
 		"  Root and lists  %s\n"+
 		"  Root SHA-256    %s\n",
 		p.Public.HTTPS, p.Public.HTTP.JoinPath("ca"), ca.Fingerprint(p.CA.Folder.Root()))
-	if names := p.CA.Folder.Issuing().CRLDistributionPoints; len(names) > 0 && names[0] != localca.CRLURL(p.Public.HTTP, localca.RootName) {
+	if names := p.CA.Folder.Issuing().CRLDistributionPoints; p.CA.Folder.OwnRoot() && len(names) > 0 && names[0] != localca.CRLURL(p.Public.HTTP, localca.RootName) {
 		fmt.Fprintf(i.io.out, "\nThe CA was created for %s:\nuntil that address answers, servers cannot check the CA itself.\n", names[0])
 	}
 	if p.PassphraseMade {

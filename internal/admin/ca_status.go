@@ -35,6 +35,8 @@ type AuthorityStatus struct {
 	Online *ocsp.Health // nil without OCSP responder
 	Sealed bool         // the issuing key is not open
 	Away   bool         // the root's key is kept elsewhere
+
+	Company bool // the root is the company's, which publishes its list
 }
 
 // CAStatus is one CA with its CRLs, the complete one first.

@@ -11,6 +11,8 @@ type AdminCAStatus struct {
 	Sealed bool       // the issuing key does not open
 	Away   bool       // the root's key is kept elsewhere
 
+	Company bool // the root is the company's, which publishes its list
+
 	Addresses  []AdminCheck // the public addresses, and what the last look at them found here
 	Trial      AdminCheck   // the last test certificate, step by step; Name is empty where there can be none
 	Made       int64        // number of the list that was just made; 0 for none

@@ -74,5 +74,8 @@ func authorityPages(f page.Layout, x adminTexts) []sample {
 	ending := full
 	ending.CAs = []page.AdminCA{authority("issuing", "far", list)}
 	ending.CAs[0].Lists[0].Level = "ending"
-	return append(samples, sample{"admin-authority-ending", ending})
+	company := full
+	company.Company, company.Away = true, true
+	company.CAs = []page.AdminCA{authority("root", "far"), authority("issuing", "far", list)}
+	return append(samples, sample{"admin-authority-ending", ending}, sample{"admin-authority-company", company})
 }

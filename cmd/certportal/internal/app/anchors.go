@@ -6,16 +6,36 @@ import (
 	"strings"
 	"unicode"
 
+	"certportal/ca"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/localca"
 	"certportal/web"
 )
+
+// ownAnchors are the certificates between those of people and the root, the root first.
+func ownAnchors(folder *ca.Folder) []web.Anchor {
+	list := []web.Anchor{
+		{Name: localca.RootName, Cert: folder.Root(), Own: true},
+		{Name: localca.IssuingName, Cert: folder.Issuing(), Own: true, Issuing: true},
+	}
+	for n, cert := range folder.Authorities()[0].Intermediates()[1:] {
+		list = append(list, web.Anchor{Name: intermediateName(n + 1), Cert: cert, Own: true, Issuing: true})
+	}
+	return list
+}
+
+// intermediateName is the name of a CA between the issuing one and a company's root,
+// counted from below.
+func intermediateName(n int) string { return fmt.Sprintf("intermediate-%d", n) }
 
 // anchors reads the further CA certificates that devices must trust.
 func anchors(s *config.Settings) ([]web.Anchor, error) {
 	var list []web.Anchor
 	var errs []error
 	taken := map[string]bool{localca.RootName: true, localca.IssuingName: true, "chain": true}
+	for n := range 20 { // more than a chain has
+		taken[intermediateName(n)] = true
+	}
 	for i, a := range s.Anchors {
 		certs, err := a.Read()
 		if err != nil {

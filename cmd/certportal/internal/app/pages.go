@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"certportal/cmd/certportal/internal/config"
-	"certportal/cmd/certportal/internal/localca"
 	"certportal/web"
 )
 
@@ -25,11 +24,8 @@ func (p *App) openPages(context.Context, *config.Terminal) error {
 	p.web, err = web.New(web.Config{
 		Registrar: p.Registrar, SignIn: p.SignIn, Store: p.DB, CRLs: p.lists, Renderer: p.renderer, Secret: p.CA.Secret,
 		Helpdesk: p.desk, CodeAlone: p.Settings.Helpdesk.CodeAlone, Mails: p.Settings.Mail.Host != "",
-		Anchors: append([]web.Anchor{
-			{Name: localca.RootName, Cert: p.CA.Folder.Root(), Own: true},
-			{Name: localca.IssuingName, Cert: p.CA.Folder.Issuing(), Own: true, Issuing: true},
-		}, further...),
-		Org: p.Settings.Organization, PublicURL: p.Public.HTTPS,
+		Anchors: append(ownAnchors(p.CA.Folder), further...),
+		Org:     p.Settings.Organization, PublicURL: p.Public.HTTPS,
 		UsernameExample: "anna.schmidt", TrustedProxies: p.Settings.Proxies(),
 		Services: p.services(), Admin: p.admin, SCEP: p.phoneKeys(),
 		ProfileSigner: p.signer, Exchange: p.Settings.ExchangeAccount(),

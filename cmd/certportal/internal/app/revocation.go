@@ -15,7 +15,7 @@ import (
 	"certportal/internal/directory"
 )
 
-// Authorities returns the two CAs whose CRLs are published. Delta CRLs are below the
+// Authorities returns the CAs whose CRLs are published, the root only if it is our own. Delta CRLs are below the
 // plain-http address.
 func Authorities(a *localca.CA, s *config.Settings, base *url.URL) []crl.Authority {
 	issuing := crl.Authority{
@@ -25,6 +25,9 @@ func Authorities(a *localca.CA, s *config.Settings, base *url.URL) []crl.Authori
 		issuing.DeltaRenew = s.Revocation.DeltaEvery
 		issuing.Freshest = []string{localca.CRLURL(base, localca.IssuingName+crl.DeltaSuffix)}
 	}
+	if !a.Folder.OwnRoot() {
+		return []crl.Authority{issuing}
+	}
 	return []crl.Authority{
 		{Name: localca.RootName, Life: crl.RootLife, Renew: crl.RootRenew, Issuer: a.RootIssuer},
 		issuing,
@@ -33,7 +36,11 @@ func Authorities(a *localca.CA, s *config.Settings, base *url.URL) []crl.Authori
 
 // listSigners are the CA certificates under the names of their lists.
 func listSigners(folder *ca.Folder) map[string]*x509.Certificate {
-	return map[string]*x509.Certificate{localca.RootName: folder.Root(), localca.IssuingName: folder.Issuing()}
+	signers := map[string]*x509.Certificate{localca.IssuingName: folder.Issuing()}
+	if folder.OwnRoot() {
+		signers[localca.RootName] = folder.Root()
+	}
+	return signers
 }
 
 // listFolders are the folders that lists are copied to.
@@ -74,7 +81,7 @@ func listEntries(s *config.Settings, folder *ca.Folder) (*directory.CRLPublisher
 		return nil, fmt.Errorf("revocation.ldap.ca_file: %w", err)
 	}
 	entries := map[string]string{localca.IssuingName: l.DN}
-	if l.RootDN != "" {
+	if l.RootDN != "" && folder.OwnRoot() {
 		entries[localca.RootName] = l.RootDN
 	}
 	return directory.NewCRLPublisher(directory.CRLPublisherConfig{
@@ -126,7 +133,7 @@ func (p *App) openLists(ctx context.Context) error {
 // listsInForce are the complete lists, whose numbers the journal keeps.
 func (p *App) listsInForce() []crl.List {
 	var list []crl.List
-	for _, name := range []string{localca.RootName, localca.IssuingName} {
+	for _, name := range localca.ListNames(p.CA.Folder) {
 		for _, kind := range []string{name, name + crl.DeltaSuffix} {
 			if l, ok := p.lists.CRL(kind); ok {
 				list = append(list, l)

@@ -146,7 +146,7 @@ func (c *serverCertificate) renew(ctx context.Context, certFile, keyFile string)
 	if err != nil {
 		return err
 	}
-	return writeServerFiles(certFile, keyFile, key, cert, c.localCA.Folder.Issuing())
+	return writeServerFiles(certFile, keyFile, key, append([]*x509.Certificate{cert}, c.localCA.Chain()...)...)
 }
 
 func writeServerFiles(certFile, keyFile string, key crypto.Signer, chain ...*x509.Certificate) error {

@@ -241,7 +241,9 @@ func (d *Doctor) checkCertificateAddresses(ctx context.Context) []portal.Finding
 			return found(address, err, fmt.Sprintf("%s, in %v", ca.Fingerprint(want), got.took))
 		}
 	}
-	return inParallel([]func() portal.Finding{
-		look(localca.IssuingName, d.c.CA.Folder.Issuing()), look(localca.RootName, d.c.CA.Folder.Root()),
-	})
+	looks := []func() portal.Finding{look(localca.IssuingName, d.c.CA.Folder.Issuing())}
+	if d.c.CA.Folder.OwnRoot() {
+		looks = append(looks, look(localca.RootName, d.c.CA.Folder.Root())) // named in the issuing CA's certificate
+	}
+	return inParallel(looks)
 }

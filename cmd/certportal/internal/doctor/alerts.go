@@ -38,7 +38,7 @@ func (d *Doctor) caAlerts() []admin.Alert {
 // ExpiryAlerts returns the alerts about certificates that end.
 func (d *Doctor) ExpiryAlerts() []admin.Alert {
 	var list []admin.Alert
-	for _, cert := range []*x509.Certificate{d.c.CA.Folder.Root(), d.c.CA.Folder.Issuing()} {
+	for _, cert := range d.chain() {
 		left := cert.NotAfter.Sub(d.c.Now())
 		if near := admin.ExpiryLevelOf(left); near != admin.ExpiryFar {
 			list = append(list, admin.Alert{

@@ -11,10 +11,15 @@ import (
 	"certportal/internal/portal"
 )
 
+// chain is the root, the issuing CA, and under a company's root the CAs between.
+func (d *Doctor) chain() []*x509.Certificate {
+	return append([]*x509.Certificate{d.c.CA.Folder.Root()}, d.c.CA.Chain()...)
+}
+
 // checkCA looks at the key and the ends of the CAs.
 func (d *Doctor) checkCA(context.Context) []portal.Finding {
 	list := []portal.Finding{found("issuing key", d.c.CA.Sealed, "it opens, certificates can be signed")}
-	for _, cert := range []*x509.Certificate{d.c.CA.Folder.Root(), d.c.CA.Folder.Issuing()} {
+	for _, cert := range d.chain() {
 		f := portal.Finding{What: cert.Subject.CommonName, State: portal.FindingOK, Text: "ends on " + cert.NotAfter.In(d.c.Settings.Location()).Format(time.DateOnly)}
 		switch admin.ExpiryLevelOf(cert.NotAfter.Sub(d.c.Now())) {
 		case admin.ExpiryFar:

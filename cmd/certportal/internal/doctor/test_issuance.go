@@ -22,7 +22,7 @@ import (
 // Status gives the state of both CAs and their CRLs, from memory.
 func (d *Doctor) Status() admin.AuthorityStatus {
 	st := admin.AuthorityStatus{
-		Online: d.c.OCSP(), Sealed: d.c.CA.Sealed != nil, Away: !d.c.CA.Folder.HoldsRootKey(),
+		Online: d.c.OCSP(), Sealed: d.c.CA.Sealed != nil, Away: !d.c.CA.Folder.HoldsRootKey(), Company: !d.c.CA.Folder.OwnRoot(),
 		CAs: []admin.CAStatus{
 			{Name: localca.RootName, Certificate: d.c.CA.Folder.Root()}, {Name: localca.IssuingName, Certificate: d.c.CA.Folder.Issuing()},
 		},
@@ -39,6 +39,9 @@ func (d *Doctor) Status() admin.AuthorityStatus {
 
 // PublishNow issues and publishes the next CRL of an issuer.
 func (d *Doctor) PublishNow(ctx context.Context, issuer string) (crl.List, error) {
+	if issuer == localca.RootName && !d.c.CA.Folder.OwnRoot() {
+		return crl.List{}, portal.ErrNotFound // a company publishes it
+	}
 	return d.c.Lists.PublishNow(ctx, issuer)
 }
 

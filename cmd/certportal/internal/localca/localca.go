@@ -202,8 +202,18 @@ func (a *CA) RootIssuer() (*ca.Issuer, error) {
 	return ca.NewIssuer(ca.IssuerConfig{Certificate: a.Folder.Root(), Signer: key})
 }
 
-// Chain is the intermediate certificates between an issued certificate and the root.
-func (a *CA) Chain() []*x509.Certificate { return []*x509.Certificate{a.Folder.Issuing()} }
+// Chain is the intermediate certificates between an issued certificate and the root: the
+// issuing CA, and under a company's root those between.
+func (a *CA) Chain() []*x509.Certificate { return a.Folder.Authorities()[0].Intermediates() }
+
+// ListNames are the CAs whose revocation lists the portal signs: a company signs that of
+// its own root.
+func ListNames(folder *ca.Folder) []string {
+	if folder.OwnRoot() {
+		return []string{RootName, IssuingName}
+	}
+	return []string{IssuingName}
+}
 
 // NotCreated reports whether err means that there is no CA yet.
 func NotCreated(err error) bool { return errors.Is(err, fs.ErrNotExist) }
