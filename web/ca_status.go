@@ -188,7 +188,11 @@ func (s adminPages) submitTestIssuance(w http.ResponseWriter, r *http.Request) e
 func checkCard(result admin.CheckResult) page.AdminCheck {
 	check := page.AdminCheck{Name: result.Name, At: result.At, State: string(result.State())}
 	for _, f := range result.Findings {
-		check.Findings = append(check.Findings, page.AdminFinding{What: f.What, Text: f.Text, State: string(f.State)})
+		finding := page.AdminFinding{What: f.What, Text: f.Text, State: string(f.State)}
+		for _, s := range f.Said {
+			finding.Said = append(finding.Said, page.AdminSentence(s))
+		}
+		check.Findings = append(check.Findings, finding)
 	}
 	return check
 }

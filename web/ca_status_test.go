@@ -204,3 +204,27 @@ func TestCertificatePageTellsTheTruth(t *testing.T) {
 		}
 	}
 }
+
+// TestFindingsInTheLanguageOfTheReader: what a check found is in German on a German page,
+// with the values of the finding, and in English where there is no other.
+func TestFindingsInTheLanguageOfTheReader(t *testing.T) {
+	t.Parallel()
+	p := newStaffPortal(t, 0)
+	checks := &admin.Checks{List: []admin.Check{{Name: "database", Run: func(context.Context) []portal.Finding {
+		return []portal.Finding{
+			portal.NewFinding("mail server", portal.FindingOK, portal.Say("mail-fine", "%s takes mail", "<b>mail.corp.example</b>"), portal.Sentence{Text: "and <more>"}),
+			{What: "https://pki.corp.example", State: portal.FindingFailed, Text: "words of another program"},
+			{What: "tls", State: portal.FindingOK, Text: "ends some day", Said: []portal.Sentence{{Text: "ends some day", Key: "tls-ends"}}}, // without its value
+		}
+	}}}}
+	var alerts []admin.Alert
+	p.reopen(func(c *web.Config) { c.Admin = p.adminWith(checks, &alerts) })
+	b := p.signedIn("ada", linux)
+	b.post("/admin/checks", "check", "")
+	for lang, want := range map[string]string{"en": "<b>mail.corp.example</b> takes mail and <more>", "de": "<b>mail.corp.example</b> nimmt Mail an and <more>", "zh-Hans": "<b>mail.corp.example</b> 接收邮件 and <more>"} {
+		got := b.get("/admin/checks?lang=" + lang).text()
+		if !strings.Contains(got, want) || !strings.Contains(got, "words of another program") || !strings.Contains(got, "ends some day") {
+			t.Errorf("%s: %s", lang, got)
+		}
+	}
+}

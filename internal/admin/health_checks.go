@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -193,10 +192,8 @@ func (s *Service) runCheck(ctx context.Context, check Check) {
 // run runs a check, and reports as failed one that ignores the end of its context. Such a
 // check is not started again while it still runs.
 func (c *Checks) run(ctx context.Context, check Check) []portal.Finding {
-	late := []portal.Finding{{
-		What: check.Name, State: portal.FindingFailed,
-		Text: fmt.Sprintf("it did not end within %s: what it asks does not answer, and the log of the portal may say more", checkTimeout+checkGrace),
-	}}
+	late := []portal.Finding{portal.NewFinding(check.Name, portal.FindingFailed,
+		portal.Say("check-late", "it did not end within %s: what it asks does not answer", checkTimeout+checkGrace))}
 	c.mu.Lock()
 	stuck := c.stuck[check.Name]
 	c.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
@@ -41,11 +42,11 @@ func (l *LDAP) CheckPublished(ctx context.Context, authorities []ca.Authority, f
 	c := &publishedCheck{l: l, file: file, done: map[string]bool{}}
 	root, err := l.rootDSE(ctx)
 	if err != nil {
-		c.add("NTAuth", portal.FindingFailed, "The directory cannot be read: %v.", err)
+		c.add("NTAuth", portal.FindingFailed, "published-no-answer", "The directory cannot be read: %v.", err)
 		return c.findings
 	}
 	if root.config == "" {
-		c.add("NTAuth", portal.FindingWarning, "The server does not name the configuration of the forest, so its CA certificates cannot be read.")
+		c.add("NTAuth", portal.FindingWarning, "published-no-forest", "The server does not name the configuration of the forest, so its CA certificates cannot be read.")
 		return c.findings
 	}
 	for _, a := range authorities {
@@ -84,7 +85,7 @@ func (c *publishedCheck) check(ctx context.Context, root rootDSE, container stri
 	what := fmt.Sprintf("%s in %s", cert.Subject.CommonName, name)
 	found := c.values(ctx, container+","+keyServices+root.config, scope)
 	if found.err != nil {
-		c.add(what, portal.FindingWarning, "%s cannot be read: %v. Let the portal's account read there.", container, found.err)
+		c.add(what, portal.FindingWarning, "published-unread", "%s cannot be read: %v. Let the portal's account read there.", container, found.err)
 		return
 	}
 	for _, value := range found.values {
@@ -92,57 +93,58 @@ func (c *publishedCheck) check(ctx context.Context, root rootDSE, container stri
 			continue
 		}
 		if !c.l.c.Now().Before(cert.NotAfter) {
-			c.add(what, portal.FindingFailed, "The certificate is there, and ended on %s: it counts no more.", cert.NotAfter.UTC().Format(time.DateOnly))
+			c.add(what, portal.FindingFailed, "published-ended", "The certificate is there, and ended on %s: it counts no more.", cert.NotAfter.UTC().Format(time.DateOnly))
 			return
 		}
-		c.add(what, portal.FindingOK, "The certificate is there, valid until %s.", cert.NotAfter.UTC().Format(time.DateOnly))
+		c.add(what, portal.FindingOK, "published", "The certificate is there, valid until %s.", cert.NotAfter.UTC().Format(time.DateOnly))
 		return
 	}
-	c.add(what, portal.FindingWarning, "%s%s %s", missingText(container, len(found.values)), c.namesakes(found.values, cert), c.remedy(store, cert))
+	c.say(what, portal.FindingWarning, slices.Concat(missing(container, len(found.values)), c.namesakes(found.values, cert), []portal.Sentence{c.remedy(store, cert)})...)
 }
 
-// missingText says what does not work without the certificate.
-func missingText(container string, values int) string {
-	text := "It is not there: "
+// missing says what does not work without the certificate.
+func missing(container string, values int) []portal.Sentence {
+	said := portal.Say("published-missing", "It is not there.")
 	if values == 0 {
-		text = "No certificate is there, or the portal's account cannot read them: "
+		said = portal.Say("published-none", "No certificate is there, or the portal's account cannot read them.")
 	}
+	hurt := portal.Say("published-hurt-path", "Servers that cannot fetch it elsewhere do not find the way from a phone's certificate to the root.")
 	switch container {
 	case ntAuth:
-		return text + "domain controllers and Exchange servers accept no logon with the CA's certificates (KB5057784)."
+		hurt = portal.Say("published-hurt-logon", "Domain controllers and Exchange servers accept no logon with the CA's certificates (KB5057784).")
 	case trustedRoots:
-		return text + "members of the forest do not trust the CA, unless a group policy says so."
+		hurt = portal.Say("published-hurt-trust", "Members of the forest do not trust the CA, unless a group policy says so.")
 	}
-	return text + "servers that cannot fetch it elsewhere do not find the way from a phone's certificate to the root."
+	return []portal.Sentence{said, hurt}
 }
 
 // namesakes describes other certificates of the same name, which are easily taken for the
 // right one.
-func (c *publishedCheck) namesakes(values [][]byte, cert *x509.Certificate) string {
+func (c *publishedCheck) namesakes(values [][]byte, cert *x509.Certificate) []portal.Sentence {
 	for _, value := range values {
 		other, err := x509.ParseCertificate(value)
 		if err != nil || !bytes.Equal(other.RawSubject, cert.RawSubject) {
 			continue
 		}
-		state := "valid until"
+		end := other.NotAfter.UTC().Format(time.DateOnly)
+		said := portal.Say("published-namesake", "Another certificate of the same name is there (valid until %s, SHA-256 %s), which does not count for this one.", end, ca.Fingerprint(other))
 		if !c.l.c.Now().Before(other.NotAfter) {
-			state = "ended on"
+			said = portal.Say("published-namesake-ended", "Another certificate of the same name is there (ended on %s, SHA-256 %s), which does not count for this one.", end, ca.Fingerprint(other))
 		}
-		return fmt.Sprintf(" Another certificate of the same name is there (%s %s, SHA-256 %s), which does not count for this one.",
-			state, other.NotAfter.UTC().Format(time.DateOnly), ca.Fingerprint(other))
+		return []portal.Sentence{said}
 	}
-	return ""
+	return nil
 }
 
 // remedy gives the commands that publish a certificate.
-func (c *publishedCheck) remedy(store string, cert *x509.Certificate) string {
+func (c *publishedCheck) remedy(store string, cert *x509.Certificate) portal.Sentence {
 	f := c.file(cert)
-	from := "get the file from your company's CA"
-	if f.Address != "" {
-		from = "the file is at " + f.Address
+	if f.Address == "" {
+		return portal.Say("published-remedy-elsewhere", "As Enterprise Admin run: certutil -dspublish -f %s %s (get the file from your company's CA). "+
+			"Then on every domain controller and Exchange server: gpupdate /force, or certutil -pulse.", f.Name, store)
 	}
-	return fmt.Sprintf("As Enterprise Admin run: certutil -dspublish -f %s %s (%s). Then on every domain controller and Exchange server: "+
-		"gpupdate /force, or certutil -pulse.", f.Name, store, from)
+	return portal.Say("published-remedy", "As Enterprise Admin run: certutil -dspublish -f %s %s (the file is at %s). "+
+		"Then on every domain controller and Exchange server: gpupdate /force, or certutil -pulse.", f.Name, store, f.Address)
 }
 
 // values reads the certificates of a container once. The limits on answers bound them.

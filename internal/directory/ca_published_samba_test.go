@@ -75,6 +75,11 @@ func TestSambaPublished(t *testing.T) {
 			config.Now = func() time.Time { return time.Now().Add(test.late) }
 			found := openLDAP(t, config).CheckPublished(t.Context(), []ca.Authority{own}, caFile)
 			testkit.Equal(t, "findings", len(found), 3)
+			for _, f := range found {
+				if len(f.Said) == 0 || f.Said[len(f.Said)-1].Key == "" {
+					t.Errorf("%s is in English only", f.Text)
+				}
+			}
 			got := worst(found)
 			for _, part := range test.want {
 				testkit.Contains(t, "findings", got, part)

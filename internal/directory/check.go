@@ -3,7 +3,6 @@ package directory
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -25,8 +24,13 @@ const certificateWarning = 30 * 24 * time.Hour
 // report collects findings.
 type report struct{ findings []portal.Finding }
 
-func (r *report) add(what string, state portal.FindingState, format string, args ...any) {
-	r.findings = append(r.findings, portal.Finding{What: what, State: state, Text: fmt.Sprintf(format, args...)})
+// add adds a finding: the sentence has a key in the catalogues, and a format in English.
+func (r *report) add(what string, state portal.FindingState, key, format string, args ...any) {
+	r.say(what, state, portal.Say(key, format, args...))
+}
+
+func (r *report) say(what string, state portal.FindingState, said ...portal.Sentence) {
+	r.findings = append(r.findings, portal.NewFinding(what, state, said...))
 }
 
 // Check tests every server, the portal's account, the lookups and the clock, and
@@ -69,25 +73,25 @@ func (l *LDAP) checkServer(ctx context.Context, r *report, s *server) (conn *con
 	defer cancel()
 	password, err := l.c.Password()
 	if err != nil || password == "" {
-		r.add("directory.password_file", portal.FindingFailed, "The password of the portal's account cannot be read: %v.",
+		r.add("directory.password_file", portal.FindingFailed, "directory-password", "The password of the portal's account cannot be read: %v.",
 			errors.Join(err, errIfEmpty(password)))
 		return nil, true
 	}
 	conn, err = l.dial(ctx, s)
 	if err != nil {
-		r.add(s.url, portal.FindingFailed, "%s", explainDialError(s, err))
+		r.say(s.url, portal.FindingFailed, explainDialError(s, err))
 		return nil, false
 	}
 	l.checkCertificate(r, conn)
 	if err := conn.bind(ctx, l.c.User, password); err != nil {
 		conn.close()
 		l.serviceRefused(s, password, err)
-		r.add(s.url, portal.FindingFailed, "The server does not let the portal's account %q in: %s. Check directory.user and directory.password_file.",
+		r.add(s.url, portal.FindingFailed, "directory-refused", "The server does not let the portal's account %q in: %s. Check directory.user and directory.password_file.",
 			l.c.User, explainBindError(err))
 		return nil, !isServerError(err)
 	}
 	l.service.accepted()
-	r.add(s.url, portal.FindingOK, "The server lets the portal's account %q in.", l.c.User)
+	r.add(s.url, portal.FindingOK, "directory-accepted", "The server lets the portal's account %q in.", l.c.User)
 	return conn, false
 }
 
@@ -102,11 +106,11 @@ func (l *LDAP) checkCertificate(r *report, conn *connection) {
 	end := conn.leaf.NotAfter
 	left := end.Sub(l.c.Now())
 	if left < certificateWarning {
-		r.add(conn.server.url, portal.FindingWarning, "The server's certificate ends on %s, in %d days. Renew it: the portal trusts no expired one.",
+		r.add(conn.server.url, portal.FindingWarning, "directory-tls-ends", "The server's certificate ends on %s, in %d days. Renew it: the portal trusts no expired one.",
 			end.UTC().Format(time.DateOnly), int(left.Hours()/24))
 		return
 	}
-	r.add(conn.server.url, portal.FindingOK, "The server answers under TLS with a trusted certificate, valid until %s.", end.UTC().Format(time.DateOnly))
+	r.add(conn.server.url, portal.FindingOK, "directory-tls", "The server answers under TLS with a trusted certificate, valid until %s.", end.UTC().Format(time.DateOnly))
 }
 
 // checkDirectory runs the checks that need a bound connection.
@@ -116,11 +120,11 @@ func (l *LDAP) checkDirectory(ctx context.Context, r *report, conn *connection) 
 	l.checkClock(ctx, r, conn)
 	root, err := l.rootDSE(ctx)
 	if err != nil {
-		r.add("directory.domain", portal.FindingFailed, "The directory does not fit the settings: %v.", err)
+		r.add("directory.domain", portal.FindingFailed, "directory-unfit", "The directory does not fit the settings: %v.", err)
 		return
 	}
 	if l.c.Kind == ActiveDirectory {
-		r.add("directory.domain", portal.FindingOK, "The domain is %s, before the backslash %s.", l.c.Domain, root.netbios)
+		r.add("directory.domain", portal.FindingOK, "directory-domain", "The domain is %s, before the backslash %s.", l.c.Domain, root.netbios)
 		l.checkForest(ctx, r, conn, root)
 		l.checkLockout(ctx, r)
 	}
@@ -144,13 +148,13 @@ func (l *LDAP) checkPeople(ctx context.Context, r *report, conn *connection, roo
 	conn.broken = false // the limit truncates the result on purpose
 	switch {
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
-		r.add("directory.base", portal.FindingFailed, "There is no %s in the directory. Correct directory.base.", root.base)
+		r.add("directory.base", portal.FindingFailed, "directory-no-base", "There is no %s in the directory. Correct directory.base.", root.base)
 		return
 	case err != nil && !errors.Is(err, errTruncated):
-		r.add("directory.base", portal.FindingFailed, "Searching below %s: %v.", root.base, err)
+		r.add("directory.base", portal.FindingFailed, "directory-search", "Searching below %s: %v.", root.base, err)
 		return
 	case len(found) == 0:
-		r.add("directory.base", portal.FindingFailed, "Nobody is found below %s. Correct directory.base, or let the portal's account read there.", root.base)
+		r.add("directory.base", portal.FindingFailed, "directory-empty", "No person is found below %s. Correct directory.base, or let the portal's account read there.", root.base)
 		return
 	}
 	for _, e := range found {
@@ -164,10 +168,10 @@ func (l *LDAP) checkPeople(ctx context.Context, r *report, conn *connection, roo
 		}
 	}
 	if err != nil {
-		r.add("directory.base", portal.FindingFailed, "A person cannot be read in full: %v. Let the portal's account read this attribute.", err)
+		r.add("directory.base", portal.FindingFailed, "directory-person", "A person cannot be read in full: %v. Let the portal's account read this attribute.", err)
 		return
 	}
-	r.add("directory.base", portal.FindingOK, "People below %s can be read, with their groups.", root.base)
+	r.add("directory.base", portal.FindingOK, "directory-people", "People below %s can be read, with their groups.", root.base)
 }
 
 // checkPerson reads the state and groups of one entry. It ignores an entry that is not

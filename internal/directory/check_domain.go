@@ -17,22 +17,22 @@ import (
 func (l *LDAP) checkClock(ctx context.Context, r *report, conn *connection) {
 	entries, err := conn.search(ctx, query{filter: "(objectClass=*)", attributes: []string{"currentTime"}})
 	if err != nil || len(entries) != 1 || entries[0].first("currentTime") == "" {
-		r.add("clock", portal.FindingOK, "The server does not tell its time, so the clocks are not compared.")
+		r.add("clock", portal.FindingOK, "clock-silent", "The server does not tell its time, so the clocks are not compared.")
 		return
 	}
 	theirs, err := time.Parse("20060102150405.0Z", entries[0].first("currentTime"))
 	if err != nil {
-		r.add("clock", portal.FindingWarning, "The server tells its time in an unknown form.")
+		r.add("clock", portal.FindingWarning, "clock-form", "The server gives its time in an unknown form.")
 		return
 	}
 	apart := l.c.Now().Sub(theirs).Abs().Round(10 * time.Second) // currentTime has whole seconds
 	switch {
 	case apart > clockFailed:
-		r.add("clock", portal.FindingFailed, "This machine's clock and the server's are %s apart. Set both by the same NTP source.", apart)
+		r.add("clock", portal.FindingFailed, "clock-apart", "This machine's clock and the server's are %s apart. Set both by the same NTP source.", apart)
 	case apart > clockWarning:
-		r.add("clock", portal.FindingWarning, "This machine's clock and the server's are %s apart. Set both by the same NTP source.", apart)
+		r.add("clock", portal.FindingWarning, "clock-apart", "This machine's clock and the server's are %s apart. Set both by the same NTP source.", apart)
 	default:
-		r.add("clock", portal.FindingOK, "This machine's clock and the server's agree.")
+		r.add("clock", portal.FindingOK, "clock-fine", "This machine's clock and the server's agree.")
 	}
 }
 
@@ -44,12 +44,12 @@ func (l *LDAP) checkForest(ctx context.Context, r *report, conn *connection, roo
 	})
 	switch {
 	case err != nil:
-		r.add("directory.global_catalog", portal.FindingWarning, "The domains of the forest cannot be listed: %v.", err)
+		r.add("directory.global_catalog", portal.FindingWarning, "forest-unread", "The domains of the forest cannot be listed: %v.", err)
 	case len(domains) > 1 && len(l.c.GlobalCatalog) == 0:
 		r.add("directory.global_catalog", portal.FindingWarning,
-			"The forest has %d domains. Set directory.global_catalog, or a UPN that another domain has too goes unnoticed.", len(domains))
+			"forest-many", "The forest has %d domains. Set directory.global_catalog, or a UPN that another domain has too goes unnoticed.", len(domains))
 	default:
-		r.add("directory.global_catalog", portal.FindingOK, "UPNs are proven unique in the whole forest.")
+		r.add("directory.global_catalog", portal.FindingOK, "forest-fine", "UPNs are proven unique in the whole forest.")
 	}
 }
 
@@ -57,11 +57,11 @@ func (l *LDAP) checkLockout(ctx context.Context, r *report) {
 	lockout, err := l.Lockout(ctx)
 	switch {
 	case err != nil:
-		r.add("lockout", portal.FindingWarning, "The lockout policy cannot be read: %v.", err)
+		r.add("lockout", portal.FindingWarning, "lockout-unread", "The lockout policy cannot be read: %v.", err)
 	case lockout.Threshold == 0:
-		r.add("lockout", portal.FindingOK, "The domain does not lock accounts after wrong passwords, or does not tell.")
+		r.add("lockout", portal.FindingOK, "lockout-none", "The domain does not lock accounts after wrong passwords, or does not tell.")
 	default:
-		r.add("lockout", portal.FindingOK, "The domain locks an account after %d wrong passwords within %s.", lockout.Threshold, lockout.Window)
+		r.add("lockout", portal.FindingOK, "lockout-fine", "The domain locks an account after %d wrong passwords within %s.", lockout.Threshold, lockout.Window)
 	}
 }
 
@@ -88,7 +88,7 @@ func (l *LDAP) checkGroups(ctx context.Context, r *report) {
 		}
 	}
 	if len(l.c.Roles[portal.Admin]) == 0 {
-		r.add("directory.groups.admin", portal.FindingWarning, "No group makes anybody an administrator. Name one in directory.groups.admin.")
+		r.add("directory.groups.admin", portal.FindingWarning, "group-no-admin", "No group makes a person an administrator. Name one in directory.groups.admin.")
 	}
 }
 
@@ -114,7 +114,7 @@ func (l *LDAP) checkPowerful(ctx context.Context, r *report) {
 	})
 	protected, keyErr := l.groupKeys(ctx, l.c.Protected)
 	if err := errors.Join(err, keyErr); err != nil {
-		r.add(what, portal.FindingWarning, "The administrators' groups of Exchange and DNS cannot be looked up: %v.", err)
+		r.add(what, portal.FindingWarning, "group-powerful-unread", "The administrators' groups of Exchange and DNS cannot be looked up: %v.", err)
 		return
 	}
 	var missing []string
@@ -128,11 +128,11 @@ func (l *LDAP) checkPowerful(ctx context.Context, r *report) {
 		}
 	}
 	if len(missing) == 0 {
-		r.add(what, portal.FindingOK, "No administrators' group of Exchange or DNS is left out.")
+		r.add(what, portal.FindingOK, "group-powerful-fine", "No administrators' group of Exchange or DNS is left out.")
 		return
 	}
 	slices.Sort(missing)
-	r.add(what, portal.FindingWarning, "Members of these groups can take over the domain, and still get certificates: %s. "+
+	r.add(what, portal.FindingWarning, "group-powerful", "Members of these groups can take over the domain, and still get certificates: %s. "+
 		"Add the groups to directory.groups.protected.", list(slices.Compact(missing)))
 }
 
@@ -145,24 +145,24 @@ func (l *LDAP) checkGroup(ctx context.Context, r *report, what, group string, ab
 	found, err := l.group(ctx, group)
 	switch byName := l.c.formOf(group) == groupByName; {
 	case errors.Is(err, errNoGroup) && found.taken:
-		r.add(what, portal.FindingFailed, "The group %q was %s, and now %s has its name. Write the SID of the one that is meant.", group, found.pinned, found.dn)
+		r.add(what, portal.FindingFailed, "group-taken", "The group %q was %s, and now %s has its name. Write the SID of the one that is meant.", group, found.pinned, found.dn)
 	case errors.Is(err, errNoGroup) && found.several:
-		r.add(what, absent, "There are several groups %q. Write the distinguished name of the one that is meant.", group)
+		r.add(what, absent, "group-several", "There are several groups %q. Write the distinguished name of the one that is meant.", group)
 	case errors.Is(err, errNoGroup) && byName:
-		r.add(what, absent, "There is no group %q%s.", group, l.groupHint(ctx, group))
+		r.say(what, absent, l.noGroup(ctx, group))
 	case errors.Is(err, errNoGroup):
-		r.add(what, absent, "There is no group %q. Was it renamed or moved? Its SID would stay the same.", group)
+		r.add(what, absent, "group-gone", "There is no group %q. Was it renamed or moved? Its SID would stay the same.", group)
 	case err != nil:
-		r.add(what, portal.FindingFailed, "Looking up the group %q: %v.", group, err)
+		r.add(what, portal.FindingFailed, "group-lookup", "Looking up the group %q: %v.", group, err)
 	case l.c.Kind == PlainLDAP:
-		r.add(what, portal.FindingOK, "The group %q is %s.", group, found.dn)
+		r.add(what, portal.FindingOK, "group-fine", "The group %q is %s.", group, found.dn)
 	case byName && what != "directory.groups.enroll":
-		r.add(what, portal.FindingWarning, "The group %q is %s, %s. Write the SID in place of the name: "+
+		r.add(what, portal.FindingWarning, "group-by-name", "The group %q is %s, %s. Write the SID in place of the name: "+
 			"the name of a group that is deleted or renamed can be taken by another account.", group, found.dn, found.key)
 	case byName:
-		r.add(what, portal.FindingOK, "The group %q is %s, %s. The SID in place of the name would survive a renaming.", group, found.dn, found.key)
+		r.add(what, portal.FindingOK, "group-name-fine", "The group %q is %s, %s. The SID in place of the name would survive a renaming.", group, found.dn, found.key)
 	default:
-		r.add(what, portal.FindingOK, "The group %q is there, %s.", group, found.key)
+		r.add(what, portal.FindingOK, "group-there", "The group %q is there, %s.", group, found.key)
 	}
 }
 
@@ -172,7 +172,7 @@ func (l *LDAP) checkGroupSID(ctx context.Context, r *report, what, sid string) {
 	b, err := parseSID(sid)
 	root, rootErr := l.rootDSE(ctx)
 	if err != nil || rootErr != nil || l.c.Kind == PlainLDAP {
-		r.add(what, portal.FindingOK, "The group %q is used as it is written.", sid)
+		r.add(what, portal.FindingOK, "group-as-written", "The group %q is used as it is written.", sid)
 		return
 	}
 	var entries []entry
@@ -185,13 +185,13 @@ func (l *LDAP) checkGroupSID(ctx context.Context, r *report, what, sid string) {
 	})
 	switch {
 	case err != nil:
-		r.add(what, portal.FindingFailed, "Looking up the group %s: %v.", sid, err)
+		r.add(what, portal.FindingFailed, "group-sid-lookup", "Looking up the group %s: %v.", sid, err)
 	case len(entries) == 0:
-		r.add(what, portal.FindingWarning, "No group of this domain has the SID %s.", sid)
+		r.add(what, portal.FindingWarning, "group-sid-unknown", "No group of this domain has the SID %s.", sid)
 	case !entries[0].has(attrClass, "group"):
-		r.add(what, portal.FindingWarning, "%s has the SID %s and is no group.", entries[0].DN, sid)
+		r.add(what, portal.FindingWarning, "group-sid-other", "%s has the SID %s and is no group.", entries[0].DN, sid)
 	default:
-		r.add(what, portal.FindingOK, "The group %s is %s.", sid, entries[0].DN)
+		r.add(what, portal.FindingOK, "group-sid-fine", "The group %s is %s.", sid, entries[0].DN)
 	}
 }
 

@@ -27,33 +27,37 @@ type census struct {
 func (l *LDAP) checkCensus(ctx context.Context, r *report, conn *connection, root rootDSE) {
 	counted, err := l.count(ctx, conn, root)
 	if err != nil {
-		r.add("directory.upn_suffixes", portal.FindingWarning, "The people below %s cannot be counted: %v.", root.base, err)
+		r.add("directory.upn_suffixes", portal.FindingWarning, "census-unread", "The people below %s cannot be counted: %v.", root.base, err)
 		return
 	}
 	if n := len(counted.unread); n > 0 {
-		r.add("directory.base", portal.FindingWarning, "%d of the people below %s cannot be read in full and get no certificate, such as %s. "+
+		r.add("directory.base", portal.FindingWarning, "census-partly", "%d of the people below %s cannot be read in full and get no certificate, such as %s. "+
 			"Let the portal's account read them.", n, root.base, counted.unread[0])
 	}
 	if len(l.c.UPNSuffixes) == 0 {
 		return
 	}
 	left, foreign := counted.foreign(l.c.UPNSuffixes)
-	state, advice := portal.FindingOK, ""
+	state := portal.FindingOK
 	switch {
 	case 2*left > counted.people:
 		state = portal.FindingFailed
 	case 10*left > counted.people:
 		state = portal.FindingWarning
 	}
-	if left > 0 {
-		advice = fmt.Sprintf(" %d people get none: their UPNs end in %s.", left, list(foreign))
-		if of := l.forestSuffixes(ctx, conn, root); len(of) > 0 {
-			advice += fmt.Sprintf(" The forest has the suffixes %s (uPNSuffixes).", list(of))
-		}
-		advice += " Add a suffix to directory.upn_suffixes when it is of this organization."
+	allowed, some := list(l.c.UPNSuffixes), counted.people-left
+	if left == 0 {
+		r.add("directory.upn_suffixes", state, "census-fine", "Certificates are issued to UPNs that end in %s: %d of %d people.", allowed, some, counted.people)
+		return
 	}
-	r.add("directory.upn_suffixes", state, "Certificates are issued to UPNs that end in %s: %d of %d people.%s",
-		list(l.c.UPNSuffixes), counted.people-left, counted.people, advice)
+	if of := l.forestSuffixes(ctx, conn, root); len(of) > 0 {
+		r.add("directory.upn_suffixes", state, "census-forest", "Certificates are issued to UPNs that end in %s: %d of %d people. %d people get none: their UPNs end in %s. "+
+			"The forest has the suffixes %s (uPNSuffixes). Add a suffix to directory.upn_suffixes when it is of this organization.",
+			allowed, some, counted.people, left, list(foreign), list(of))
+		return
+	}
+	r.add("directory.upn_suffixes", state, "census-left", "Certificates are issued to UPNs that end in %s: %d of %d people. %d people get none: their UPNs end in %s. "+
+		"Add a suffix to directory.upn_suffixes when it is of this organization.", allowed, some, counted.people, left, list(foreign))
 }
 
 // foreign returns how many people have another suffix, and at most five of these

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"certportal/internal/portal"
 )
 
 // groupForm is how a group is written in the settings.
@@ -82,32 +84,33 @@ func (l *LDAP) groupNameQuery(ctx context.Context, name string) (query, error) {
 	return q, err
 }
 
-// groupHint names a group whose displayed name is the one that was asked for, and which
-// has another login name; "" when there is none.
-func (l *LDAP) groupHint(ctx context.Context, name string) string {
+// noGroup says that no group has the name, and names one whose displayed name that is and
+// which has another login name.
+func (l *LDAP) noGroup(ctx context.Context, name string) portal.Sentence {
+	plain := portal.Say("group-unknown", "There is no group %q.", name)
 	if l.c.Kind != ActiveDirectory {
-		return " with members below " + l.c.GroupBase
+		return portal.Say("group-unknown-ldap", "There is no group %q with members below %s.", name, l.c.GroupBase)
 	}
 	root, err := l.rootDSE(ctx)
 	if err != nil {
-		return ""
+		return plain
 	}
 	q := query{
 		base: root.domain, scope: ldap.ScopeWholeSubtree, limit: 1, attributes: []string{l.d.a.SID},
 		filter: "(&(objectClass=group)" + anyFilter([]attributeMatch{{attribute: "cn", value: name}, {attribute: "displayName", value: name}}) + ")",
 	}
-	var entries []entry
+	var found []entry
 	_, err = l.read(ctx, l.people, func(ctx context.Context, conn *connection) (err error) {
-		entries, err = conn.search(ctx, q)
+		found, err = conn.search(ctx, q)
 		return err
 	})
-	if err != nil || len(entries) != 1 {
-		return " (a group is found by its name before Windows 2000, sAMAccountName)"
+	if err != nil || len(found) != 1 {
+		return portal.Say("group-unknown-login", "There is no group %q (a group is found by its name before Windows 2000, sAMAccountName).", name)
 	}
-	sid, err := entries[0].one(l.d.a.SID)
+	sid, err := found[0].one(l.d.a.SID)
 	text, sidErr := sidText(sid)
 	if err != nil || sidErr != nil {
-		return ""
+		return plain
 	}
-	return fmt.Sprintf(" by login name. Is %s meant? Then write %s", entries[0].DN, text)
+	return portal.Say("group-unknown-meant", "There is no group %q by login name. Is %s meant? Then write %s.", name, found[0].DN, text)
 }

@@ -4,17 +4,18 @@ import (
 	"bytes"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"certportal/internal/portal"
 )
 
 // Problem is something that browsers and phones dislike about the portal's own TLS
 // certificate, with what to do about it.
 type Problem struct {
 	Failed bool // they warn of the page or refuse it; else they soon will
-	Text   string
+	portal.Sentence
 }
 
 // renewBefore is how long before its end a certificate is a problem.
@@ -24,30 +25,30 @@ const renewBefore = 14 * 24 * time.Hour
 // client of host does. Roots are the CAs that clients trust; nil when they are not known.
 func Examine(chain []*x509.Certificate, host string, roots *x509.CertPool, now time.Time) []Problem {
 	if len(chain) == 0 {
-		return []Problem{{Failed: true, Text: "the file holds no certificate"}}
+		return []Problem{{true, portal.Say("chain-empty", "the file holds no certificate")}}
 	}
 	leaf := chain[0]
 	var list []Problem
-	fail := func(format string, args ...any) {
-		list = append(list, Problem{Failed: true, Text: fmt.Sprintf(format, args...)})
+	fail := func(key, format string, args ...any) {
+		list = append(list, Problem{true, portal.Say(key, format, args...)})
 	}
 	switch {
 	case nameless(leaf):
-		fail("it has no subject alternative name, only the common name %q, which browsers no longer read: request one with the DNS name %s",
+		fail("chain-nameless", "it has no subject alternative name, only the common name %q, which browsers no longer read: request one with the DNS name %s",
 			leaf.Subject.CommonName, host)
 	case leaf.VerifyHostname(host) != nil:
-		fail("it is for %s and not for %s, so browsers warn of another site: request one with the DNS name %s, or correct public_url", namesOf(leaf), host, host)
+		fail("chain-other-host", "it is for %s and not for %s, so browsers warn of another site: request one with the DNS name %s, or correct public_url", namesOf(leaf), host, host)
 	}
 	switch left := leaf.NotAfter.Sub(now); {
 	case left <= 0:
-		fail("it ended on %s: put a new one in its place", day(leaf.NotAfter))
+		fail("chain-ended", "it ended on %s: put a new one in its place", day(leaf.NotAfter))
 	case now.Before(leaf.NotBefore):
-		fail("it is valid from %s on only: use it then, or set this machine's clock", day(leaf.NotBefore))
+		fail("chain-early", "it is valid from %s on only: use it then, or set this machine's clock", day(leaf.NotBefore))
 	case left < renewBefore:
-		list = append(list, Problem{Text: fmt.Sprintf("it ends on %s, in %d days: renew it", day(leaf.NotAfter), int(left/(24*time.Hour)))})
+		list = append(list, Problem{false, portal.Say("chain-ends", "it ends on %s, in %d days: renew it", day(leaf.NotAfter), int(left/(24*time.Hour)))})
 	}
-	if words := chainFault(chain, roots); words != "" {
-		fail("%s", words)
+	if words := chainFault(chain, roots); words.Key != "" {
+		list = append(list, Problem{true, words})
 	}
 	return list
 }
@@ -67,17 +68,17 @@ func namesOf(c *x509.Certificate) string {
 	return strings.Join(names, ", ")
 }
 
-// chainFault returns why clients cannot follow a chain to a root; "" when they can, or
+// chainFault returns why clients cannot follow a chain to a root; nothing when they can, or
 // when nothing is known of their roots and the chain goes on.
-func chainFault(chain []*x509.Certificate, roots *x509.CertPool) string {
+func chainFault(chain []*x509.Certificate, roots *x509.CertPool) portal.Sentence {
 	leaf := chain[0]
 	if selfSigned(leaf) {
-		return "it is signed by itself, so browsers and phones warn of it: take one from a CA that they trust, " +
-			"or leave tls.certificate and tls.key out, and the portal makes one from its own CA"
+		return portal.Say("chain-self", "it is signed by itself, so browsers and phones warn of it: take one from a CA that they trust; "+
+			"or leave tls.certificate and tls.key out, and the portal makes one from its own CA")
 	}
 	unknown := roots == nil || roots.Equal(x509.NewCertPool())
 	if unknown && len(chain) > 1 {
-		return ""
+		return portal.Sentence{}
 	}
 	if unknown {
 		roots = x509.NewCertPool() // nil would mean those of the system
@@ -91,25 +92,25 @@ func chainFault(chain []*x509.Certificate, roots *x509.CertPool) string {
 		CurrentTime: leaf.NotAfter.Add(-time.Second), // its own end is another problem
 	})
 	if err == nil {
-		return ""
+		return portal.Sentence{}
 	}
 	return explainChain(chain, err)
 }
 
-func explainChain(chain []*x509.Certificate, err error) string {
+func explainChain(chain []*x509.Certificate, err error) portal.Sentence {
 	var unknown x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
-		return "it is not for servers: request one with the extended key usage server authentication"
+		return portal.Say("chain-usage", "it is not for servers: request one with the extended key usage server authentication")
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return fmt.Sprintf("the CA %q in its chain ends before it: put the CA's newer certificate into the file", invalid.Cert.Subject)
+		return portal.Say("chain-ca-ended", "the CA %q in its chain ends before it: put the CA's newer certificate into the file", invalid.Cert.Subject)
 	case !errors.As(err, &unknown):
-		return "clients refuse its chain: " + err.Error()
+		return portal.Say("chain-refused", "clients refuse its chain: %v", err)
 	}
 	for i, c := range chain {
 		if weak(c.SignatureAlgorithm) && !selfSigned(c) {
-			return fmt.Sprintf("certificate %d of the chain, %q, is signed with %s, which clients refuse: issue it again with SHA-256", i+1, c.Subject, c.SignatureAlgorithm)
+			return portal.Say("chain-weak", "certificate %d of the chain, %q, is signed with %s, which clients refuse: issue it again with SHA-256", i+1, c.Subject, c.SignatureAlgorithm)
 		}
 	}
 	top := chain[0]
@@ -122,10 +123,10 @@ func explainChain(chain []*x509.Certificate, err error) string {
 		}
 	}
 	if selfSigned(top) {
-		return fmt.Sprintf("its root %q is none that this machine trusts, and phones warn until they trust it: name the root in anchors too, "+
+		return portal.Say("chain-root", "its root %q is none that this machine trusts, and phones warn until they trust it: name the root in anchors too, "+
 			"or take a certificate from a public CA", top.Subject)
 	}
-	return fmt.Sprintf("the chain is not complete: the file ends with %q, and its issuer %q is not in it. Append the certificate of that CA "+
+	return portal.Say("chain-incomplete", "the chain is not complete: the file ends with %q, and its issuer %q is not in it. Append the certificate of that CA "+
 		"(public CAs call the whole file fullchain); if the issuer is a root of your own, name it in anchors", top.Subject, top.Issuer)
 }
 

@@ -1,6 +1,9 @@
 package page
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // AdminFilter holds the values of the form of a filter.
 type AdminFilter struct {
@@ -289,10 +292,66 @@ type AdminCheck struct {
 	Findings []AdminFinding
 }
 
-// AdminFinding is a sentence in English, for operators.
+// AdminFinding is a sentence for operators.
 type AdminFinding struct {
-	What, Text string
+	What, Text string // in English
 	State      string // key of its word, after "admin.finding."
+
+	Said []AdminSentence // what Text says; none when there is the English one only
+}
+
+// AdminSentence is a sentence of a finding.
+type AdminSentence struct {
+	Text   string   // in English
+	Key    string   // after "admin.detail."; empty when there is the English one only
+	Values []string // its values A, B, C, …
+}
+
+// Detail are the sentences of a finding in the language of the page; nothing when there are
+// the English ones only.
+func (v view) Detail(f AdminFinding) sentence {
+	var all sentence
+	translated := false
+	for i, part := range f.Said {
+		if i > 0 {
+			all = append(all, segment{moment: moment{Text: " "}})
+		}
+		said, ok := v.detail(part)
+		translated = translated || ok
+		all = append(all, said...)
+	}
+	if !translated {
+		return nil
+	}
+	return all
+}
+
+// detail is one sentence, and reports whether the language of the page has it.
+func (v view) detail(part AdminSentence) (sentence, bool) {
+	english := sentence{{moment: moment{Text: part.Text}, Value: true}}
+	key := "admin.detail." + part.Key
+	if part.Key == "" || !v.r.words.Has(key) {
+		return english, false
+	}
+	var args []any
+	for i, value := range part.Values {
+		args = append(args, string(rune('A'+i)), value)
+	}
+	said, err := v.T(key, args...)
+	if err != nil {
+		return english, false // it has all its values
+	}
+	return said, true
+}
+
+// Checked is the name of what was checked in the language of the page; nothing for an
+// address or a key of the settings.
+func (v view) Checked(f AdminFinding) (sentence, error) {
+	key := "admin.what." + strings.ReplaceAll(f.What, " ", "-")
+	if !v.r.words.Has(key) {
+		return nil, nil
+	}
+	return v.T(key)
 }
 
 // AdminExport is /admin/export.

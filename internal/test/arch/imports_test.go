@@ -10,10 +10,10 @@ import (
 // lower layers only.
 func layers() [][]string {
 	return [][]string{
-		{"internal/durable", "internal/escape", "internal/servercert"},
+		{"internal/durable", "internal/escape"},
 		{"ca", "templates", "static", "internal/audit", "internal/deliver", "internal/catalogue", "store/sqldb"},
 		{"ca/crl", "ca/ocsp", "ca/fetch", "internal/portal", "web/page"},
-		{"internal/signin", "internal/authz"},
+		{"internal/signin", "internal/authz", "internal/servercert"},
 		{"internal/enroll", "internal/drift"},
 		{"internal/admin", "internal/helpdesk", "internal/scep", "internal/oidc", "internal/directory", "internal/notify",
 			"internal/auditmonitor", "internal/ops"},

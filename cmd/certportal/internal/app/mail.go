@@ -45,7 +45,7 @@ func mailFindings(ctx context.Context, s *config.Settings) []portal.Finding {
 	if s.Mail.Host == "" {
 		return nil
 	}
-	f := portal.Finding{What: "mail server", State: portal.FindingOK, Text: s.Mail.Host + " takes mail"}
+	const what = "mail server"
 	public, _ := url.Parse(s.PublicURL)
 	server, err := openServer(s, public)
 	if err == nil {
@@ -53,11 +53,11 @@ func mailFindings(ctx context.Context, s *config.Settings) []portal.Finding {
 	}
 	switch {
 	case err != nil:
-		f.State, f.Text = portal.FindingFailed, err.Error()
+		return []portal.Finding{{What: what, State: portal.FindingFailed, Text: err.Error()}}
 	case s.Mail.Security == string(notify.NoTLS):
-		f.State, f.Text = portal.FindingWarning, s.Mail.Host+" takes mail, which can be read and changed on the way"
+		return []portal.Finding{portal.NewFinding(what, portal.FindingWarning, portal.Say("mail-open", "%s takes mail, which can be read and changed on the way", s.Mail.Host))}
 	case s.Mail.User == "":
-		f.Text += ", without signing in"
+		return []portal.Finding{portal.NewFinding(what, portal.FindingOK, portal.Say("mail-stranger", "%s takes mail, without signing in", s.Mail.Host))}
 	}
-	return []portal.Finding{f}
+	return []portal.Finding{portal.NewFinding(what, portal.FindingOK, portal.Say("mail-fine", "%s takes mail", s.Mail.Host))}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -111,18 +110,18 @@ func inParallel(looks []func() portal.Finding) []portal.Finding {
 }
 
 func (d *Doctor) checkCRLAddress(ctx context.Context, name, address string) portal.Finding {
-	f := portal.Finding{What: address, State: portal.FindingOK}
 	got, err := get(ctx, address, "", nil)
-	if err == nil {
-		f.Text, err = d.compareCRL(name, got)
+	if err != nil {
+		return portal.Finding{What: address, State: portal.FindingFailed, Text: err.Error()}
 	}
+	said, right := d.compareCRL(name, got)
 	switch {
-	case err != nil:
-		f.State, f.Text = portal.FindingFailed, err.Error()
+	case !right:
+		return portal.NewFinding(address, portal.FindingFailed, said)
 	case got.kind != deliver.TypeCRL:
-		f.State, f.Text = portal.FindingWarning, f.Text+fmt.Sprintf("; its media type is %q, not %s", got.kind, deliver.TypeCRL)
+		return portal.NewFinding(address, portal.FindingWarning, portal.Say("address-crl-type", "the list is right; its media type is %q, not %s", got.kind, deliver.TypeCRL))
 	}
-	return f
+	return portal.NewFinding(address, portal.FindingOK, said)
 }
 
 // crlAddresses are the CRL addresses of new certificates; for the root also those of
@@ -136,26 +135,26 @@ func (d *Doctor) crlAddresses(name string) []string {
 	return slices.Compact(addresses)
 }
 
-// compareCRL compares a fetched CRL with the current one.
-func (d *Doctor) compareCRL(name string, got response) (string, error) {
+// compareCRL compares a fetched CRL with the current one, and reports whether it may be there.
+func (d *Doctor) compareCRL(name string, got response) (said portal.Sentence, right bool) {
 	held, ok := d.c.Lists.CRL(name)
 	if ok && bytes.Equal(got.body, held.DER) {
-		return fmt.Sprintf("number %d, the one in force, in %v", held.Number, got.took), nil
+		return portal.Say("address-crl", "number %d, the one in force, in %v", held.Number, got.took), true
 	}
 	if len(got.body) > maxParsed {
-		return "", fmt.Errorf("another list of %d bytes than the one in force, number %d", len(got.body), held.Number)
+		return portal.Say("address-crl-large", "another list of %d bytes than the one in force, number %d", len(got.body), held.Number), false
 	}
 	there, err := x509.ParseRevocationList(got.body)
 	if err != nil {
-		return "", errors.New("what is there is no revocation list")
+		return portal.Say("address-crl-no-list", "what is there is no revocation list"), false
 	}
 	if err := there.CheckSignatureFrom(d.crlSigner(name)); err != nil {
-		return "", errors.New("a list that another authority signed")
+		return portal.Say("address-crl-other", "a list that another authority signed"), false
 	}
 	if !there.Number.IsInt64() || there.Number.Int64() < held.Number {
-		return "", fmt.Errorf("an old list, number %v; in force is %d: something on the way keeps copies for too long", there.Number, held.Number)
+		return portal.Say("address-crl-old", "an old list, number %v; in force is %d: something on the way keeps copies for too long", there.Number, held.Number), false
 	}
-	return fmt.Sprintf("number %v, newer than the one this server knows, in %v", there.Number, got.took), nil
+	return portal.Say("address-crl-newer", "number %v, newer than the one this server knows, in %v", there.Number, got.took), true
 }
 
 // crlSigner is the CA that signs the list of the name.
@@ -169,20 +168,19 @@ func (d *Doctor) crlSigner(name string) *x509.Certificate {
 // checkOCSPAddress asks for the state of the portal's own TLS certificate.
 func (d *Doctor) checkOCSPAddress(ctx context.Context) []portal.Finding {
 	if d.c.OCSP() == nil {
-		return []portal.Finding{{What: "OCSP", State: portal.FindingOK, Text: "nothing is answered online"}}
+		return []portal.Finding{portal.NewFinding("OCSP", portal.FindingOK, portal.Say("address-ocsp-none", "nothing is answered online"))}
 	}
 	address := localca.OCSPURL(d.c.Public.HTTP)
 	status, took, err := d.askOCSP(ctx, address, d.someCertificate())
-	f := portal.Finding{What: address, State: portal.FindingOK}
-	switch {
-	case err != nil:
-		f.State, f.Text = portal.FindingFailed, err.Error()
-	case !d.c.Now().Before(status.NextUpdate):
-		f.State, f.Text = portal.FindingFailed, "an old answer: it ended at "+status.NextUpdate.In(d.c.Settings.Location()).Format(time.DateTime+" MST")
-	default:
-		f.Text = fmt.Sprintf("%s, signed by %s, valid until %s, in %v", statusWord(status.Status), signedBy(status), status.NextUpdate.In(d.c.Settings.Location()).Format(time.DateTime+" MST"), took)
+	if err != nil {
+		return []portal.Finding{{What: address, State: portal.FindingFailed, Text: err.Error()}}
 	}
-	return []portal.Finding{f}
+	until := status.NextUpdate.In(d.c.Settings.Location()).Format(time.DateTime + " MST")
+	if !d.c.Now().Before(status.NextUpdate) {
+		return []portal.Finding{portal.NewFinding(address, portal.FindingFailed, portal.Say("address-ocsp-old", "an old answer: it ended at %s", until))}
+	}
+	return []portal.Finding{portal.NewFinding(address, portal.FindingOK,
+		portal.Say("address-ocsp", "%s, signed by %s, valid until %s, in %v", statusWord(status.Status), signedBy(status), until, took))}
 }
 
 // someCertificate is the certificate to ask about. If another CA issued the TLS
@@ -236,9 +234,9 @@ func (d *Doctor) checkCertificateAddresses(ctx context.Context) []portal.Finding
 			address := localca.CertificateURL(d.c.Public.HTTP, name)
 			got, err := get(ctx, address, "", nil)
 			if err == nil && !bytes.Equal(got.body, want.Raw) {
-				err = fmt.Errorf("another certificate than that of %s", want.Subject.CommonName)
+				return portal.NewFinding(address, portal.FindingFailed, portal.Say("address-ca-other", "another certificate than that of %s", want.Subject.CommonName))
 			}
-			return found(address, err, fmt.Sprintf("%s, in %v", ca.Fingerprint(want), got.took))
+			return found(address, err, portal.Say("address-ca", "%s, in %v", ca.Fingerprint(want), got.took))
 		}
 	}
 	looks := []func() portal.Finding{look(localca.IssuingName, d.c.CA.Folder.Issuing())}

@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"crypto/x509"
-	"fmt"
 	"time"
 
 	"certportal/ca/crl"
@@ -18,17 +17,17 @@ func (d *Doctor) chain() []*x509.Certificate {
 
 // checkCA looks at the key and the ends of the CAs.
 func (d *Doctor) checkCA(context.Context) []portal.Finding {
-	list := []portal.Finding{found("issuing key", d.c.CA.Sealed, "it opens, certificates can be signed")}
+	list := []portal.Finding{found("issuing key", d.c.CA.Sealed, portal.Say("ca-key", "it opens, certificates can be signed"))}
 	for _, cert := range d.chain() {
-		f := portal.Finding{What: cert.Subject.CommonName, State: portal.FindingOK, Text: "ends on " + cert.NotAfter.In(d.c.Settings.Location()).Format(time.DateOnly)}
+		end := cert.NotAfter.In(d.c.Settings.Location()).Format(time.DateOnly)
+		state, said := portal.FindingFailed, portal.Say("ca-ends-now", "ends on %s: make its successor now", end)
 		switch admin.ExpiryLevelOf(cert.NotAfter.Sub(d.c.Now())) {
 		case admin.ExpiryFar:
+			state, said = portal.FindingOK, portal.Say("ca-ends", "ends on %s", end)
 		case admin.ExpirySoon:
-			f.State, f.Text = portal.FindingWarning, f.Text+": plan its successor"
-		default:
-			f.State, f.Text = portal.FindingFailed, f.Text+": make its successor now"
+			state, said = portal.FindingWarning, portal.Say("ca-ends-soon", "ends on %s: plan its successor", end)
 		}
-		list = append(list, f)
+		list = append(list, portal.NewFinding(cert.Subject.CommonName, state, said))
 	}
 	return list
 }
@@ -37,31 +36,31 @@ func (d *Doctor) checkCA(context.Context) []portal.Finding {
 func (d *Doctor) checkCRLs(context.Context) []portal.Finding {
 	var list []portal.Finding
 	for _, h := range d.c.Lists.Health() {
-		list = append(list, d.checkCRL(h))
+		list = append(list, d.checkCRL(h)...)
 	}
 	return list
 }
 
-func (d *Doctor) checkCRL(h crl.Health) portal.Finding {
-	f := portal.Finding{What: "revocation list of " + h.Issuer, State: portal.FindingOK}
+// checkCRL looks at one list. What the publisher could not do is a finding of its own, in
+// the words of the system.
+func (d *Doctor) checkCRL(h crl.Health) []portal.Finding {
+	what := "revocation list of " + h.Issuer
 	if h.Delta {
-		f.What = "delta " + f.What
+		what = "delta " + what
 	}
-	f.Text = fmt.Sprintf("number %d with %d entries, valid until %s", h.List.Number, h.List.Entries, h.List.NextUpdate.In(d.c.Settings.Location()).Format(time.DateTime+" MST"))
+	number, entries, until := h.List.Number, h.List.Entries, h.List.NextUpdate.In(d.c.Settings.Location()).Format(time.DateTime+" MST")
+	state, said := portal.FindingOK, portal.Say("crl", "number %d with %d entries, valid until %s", number, entries, until)
 	switch {
-	case h.List.Number == 0 || h.Level >= crl.Ended:
-		f.State, f.Text = portal.FindingFailed, "there is none that is valid: who Checks certificates refuses them all; see the log"
+	case number == 0 || h.Level >= crl.Ended:
+		state, said = portal.FindingFailed, portal.Say("crl-none", "there is none that is valid: servers that check certificates refuse them all; see the log")
 	case h.Level >= crl.Late:
-		f.State, f.Text = portal.FindingFailed, f.Text+fmt.Sprintf("; %d percent of its life are over, see the log", lifeOver(h.List, d.c.Now()))
+		state, said = portal.FindingFailed, portal.Say("crl-late", "number %d with %d entries, valid until %s; %d percent of its life are over, see the log", number, entries, until, lifeOver(h.List, d.c.Now()))
 	case h.Level >= crl.Half:
-		f.State, f.Text = portal.FindingWarning, f.Text+"; it should have been renewed by now, see the log"
+		state, said = portal.FindingWarning, portal.Say("crl-half", "number %d with %d entries, valid until %s; it should have been renewed by now, see the log", number, entries, until)
 	}
-	if h.Trouble == "" {
-		return f
+	list := []portal.Finding{portal.NewFinding(what, state, said)}
+	if h.Trouble != "" {
+		list = append(list, portal.Finding{What: what, State: portal.FindingWarning, Text: h.Trouble})
 	}
-	if f.State == portal.FindingOK {
-		f.State = portal.FindingWarning
-	}
-	f.Text += "; " + h.Trouble
-	return f
+	return list
 }

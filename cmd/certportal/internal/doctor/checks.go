@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -49,49 +48,52 @@ func (d *Doctor) checkSettings(context.Context) []portal.Finding {
 		list = append(list, portal.Finding{What: cmp.Or(m.Key, "settings"), State: portal.FindingFailed, Text: m.Text})
 	}
 	if len(list) == 0 {
-		list = append(list, portal.Finding{What: "settings", State: portal.FindingOK, Text: "every setting can be used, every file it names can be read"})
+		list = append(list, portal.NewFinding("settings", portal.FindingOK, portal.Say("settings-fine", "every setting can be used, every file it names can be read")))
 	}
 	return list
 }
 
-// found is a finding: failed with the error, or OK with the text fine.
-func found(what string, err error, fine string) portal.Finding {
+// found is a finding: failed with the error, which has the words of another program, or OK
+// with the sentence fine.
+func found(what string, err error, fine portal.Sentence) portal.Finding {
 	if err != nil {
 		return portal.Finding{What: what, State: portal.FindingFailed, Text: err.Error()}
 	}
-	return portal.Finding{What: what, State: portal.FindingOK, Text: fine}
+	return portal.NewFinding(what, portal.FindingOK, fine)
 }
 
 func (d *Doctor) checkDatabase(ctx context.Context) []portal.Finding {
 	began := time.Now()
 	_, err := d.c.DB.Head(ctx)
-	engine := "SQLite, one portal"
+	took := time.Since(began).Round(100 * time.Microsecond)
+	fine := portal.Say("database-sqlite", "SQLite, one portal; answers in %v", took)
 	if d.c.DB.Shared() {
-		engine = "PostgreSQL, any number of portals"
+		fine = portal.Say("database-postgres", "PostgreSQL, any number of portals; answers in %v", took)
 	}
-	return []portal.Finding{found("database", err, fmt.Sprintf("%s; answers in %v", engine, time.Since(began).Round(100*time.Microsecond)))}
+	return []portal.Finding{found("database", err, fine)}
 }
 
 func (d *Doctor) checkTLS(context.Context) []portal.Finding {
 	served := d.c.TLS()
 	if served == nil {
-		return []portal.Finding{found("TLS certificate", errors.New("there is none"), "")}
+		return []portal.Finding{portal.NewFinding("TLS certificate", portal.FindingFailed, portal.Say("tls-none", "there is none"))}
 	}
 	if d.c.Settings.TLS.Certificate != "" {
 		return CheckTLS(d.c.Settings, d.c.Public, d.c.Now())
 	}
-	f := portal.Finding{What: "TLS certificate", State: portal.FindingOK, Text: "ends on " + served.NotAfter.In(d.c.Settings.Location()).Format(time.DateOnly)}
+	host, end := d.c.Public.HTTPS.Hostname(), served.NotAfter.In(d.c.Settings.Location()).Format(time.DateOnly)
+	state, said := portal.FindingOK, portal.Say("tls-ends", "ends on %s", end)
 	if left := served.NotAfter.Sub(d.c.Now()); left < 14*24*time.Hour {
-		f.State, f.Text = portal.FindingWarning, f.Text+": renew it"
+		state, said = portal.FindingWarning, portal.Say("tls-ends-soon", "ends on %s: renew it", end)
 	}
-	if err := served.VerifyHostname(d.c.Public.HTTPS.Hostname()); err != nil {
-		f.State, f.Text = portal.FindingFailed, "it is not for "+d.c.Public.HTTPS.Hostname()+": browsers will warn everybody"
+	if err := served.VerifyHostname(host); err != nil {
+		state, said = portal.FindingFailed, portal.Say("tls-other-host", "it is not for %s: browsers will warn all visitors", host)
 	}
-	return []portal.Finding{f}
+	return []portal.Finding{portal.NewFinding("TLS certificate", state, said)}
 }
 
 func (d *Doctor) checkProvider(ctx context.Context) []portal.Finding {
-	return []portal.Finding{found("identity provider", d.c.Provider(ctx), d.c.Settings.OpenID.Issuer+" answers")}
+	return []portal.Finding{found("identity provider", d.c.Provider(ctx), portal.Say("provider-fine", "%s answers", d.c.Settings.OpenID.Issuer))}
 }
 
 func (d *Doctor) checkAuditLog(ctx context.Context) []portal.Finding {
@@ -99,7 +101,7 @@ func (d *Doctor) checkAuditLog(ctx context.Context) []portal.Finding {
 	if err == nil && state.Verification.Broken != nil {
 		err = state.Verification.Broken
 	}
-	return []portal.Finding{found("ledger", err, fmt.Sprintf("%d entries, verified up to %d", state.Head.Seq, state.Verification.Seq))}
+	return []portal.Finding{found("ledger", err, portal.Say("ledger-fine", "%d entries, verified up to %d", state.Head.Seq, state.Verification.Seq))}
 }
 
 // LockOf returns the threshold that the tries of an account must stay below. Fine-grained
@@ -117,28 +119,29 @@ func LockOf(s *config.Settings, lock directory.Lockout) int {
 
 // CheckTries compares the portal's own limit with the directory's lock.
 func CheckTries(ctx context.Context, s *config.Settings, d *directory.LDAP) portal.Finding {
-	f := portal.Finding{What: "sign_in.tries", State: portal.FindingOK}
+	state, said := portal.FindingOK, portal.Sentence{}
 	lock, err := d.Lockout(ctx)
 	if err != nil {
-		f.State, f.Text = portal.FindingFailed, "the lockout policy cannot be read: "+err.Error()
-		return f
+		return portal.NewFinding("sign_in.tries", portal.FindingFailed, portal.Say("tries-unread", "the lockout policy cannot be read: %v", err))
 	}
 	strangers, known, again := signin.ShareTries(LockOf(s, lock), s.SignIn.Tries)
-	f.Text = fmt.Sprintf("%d for unknown browsers, %d for known ones, %d for sessions, together ", strangers, known, again)
 	switch {
 	case s.Directory.Kind == config.KindLDAP:
-		f.Text += fmt.Sprintf("%d; keep that below the directory's own lock, which is not read", strangers+known+again)
+		said = portal.Say("tries-ldap", "%d for unknown browsers, %d for known ones, %d for sessions; together %d; keep that below the directory's own lock, which is not read",
+			strangers, known, again, strangers+known+again)
 	case lock.Threshold == 1:
-		f.State = portal.FindingWarning
-		f.Text = "the directory locks an account at the first wrong password: nothing can stay below that; raise lockoutThreshold"
+		state = portal.FindingWarning
+		said = portal.Say("tries-strict", "the directory locks an account at the first wrong password: nothing can stay below that; raise lockoutThreshold")
 	case lock.Threshold == 0:
-		f.Text += fmt.Sprintf("below %d, where a fine-grained policy may lock; the domain has no lock of its own", signin.FineGrained)
+		said = portal.Say("tries-policy", "%d for unknown browsers, %d for known ones, %d for sessions; together below %d, where a fine-grained policy may lock; the domain has no lock of its own",
+			strangers, known, again, signin.FineGrained)
+	case strangers < s.SignIn.Tries || known == 0 || again == 0:
+		state = portal.FindingWarning
+		said = portal.Say("tries-few", "%d for unknown browsers, %d for known ones, %d for sessions; together below the directory's own lock at %d in %v; sign_in.tries is %d: raise lockoutThreshold to 10 or more",
+			strangers, known, again, lock.Threshold, lock.Window, s.SignIn.Tries)
 	default:
-		f.Text += fmt.Sprintf("below the directory's own lock at %d in %v", lock.Threshold, lock.Window)
-		if strangers < s.SignIn.Tries || known == 0 || again == 0 {
-			f.State = portal.FindingWarning
-			f.Text += fmt.Sprintf("; sign_in.tries is %d: raise lockoutThreshold to 10 or more", s.SignIn.Tries)
-		}
+		said = portal.Say("tries-fine", "%d for unknown browsers, %d for known ones, %d for sessions; together below the directory's own lock at %d in %v",
+			strangers, known, again, lock.Threshold, lock.Window)
 	}
-	return f
+	return portal.NewFinding("sign_in.tries", state, said)
 }

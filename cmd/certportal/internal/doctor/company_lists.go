@@ -2,9 +2,9 @@ package doctor
 
 import (
 	"context"
-	"fmt"
 	"time"
 
+	"certportal/ca"
 	"certportal/ca/crl"
 	"certportal/ca/fetch"
 	"certportal/internal/admin"
@@ -96,7 +96,7 @@ func (d *Doctor) companyChecks() []admin.Check {
 
 func (d *Doctor) companyFindings(w fetch.Watched) []portal.Finding {
 	if !w.Checked() {
-		return []portal.Finding{{What: companyList(w.Link), State: portal.FindingWarning, Text: "not checked yet"}}
+		return []portal.Finding{portal.NewFinding(companyList(w.Link), portal.FindingWarning, portal.Say("company-list-unchecked", "not checked yet"))}
 	}
 	list := CompanyFindings(w.Last)
 	if a, raised := d.companyAlert(w); raised && list[0].State == portal.FindingOK {
@@ -104,7 +104,7 @@ func (d *Doctor) companyFindings(w fetch.Watched) []portal.Finding {
 		if a.Critical {
 			list[0].State = portal.FindingFailed
 		}
-		list[0].Text += "; it should have been renewed by now: ask the authority's administrator"
+		list[0].Add(portal.Say("company-list-due", "(it should have been renewed by now: ask the authority's administrator)"))
 	}
 	return list
 }
@@ -116,11 +116,11 @@ func companyList(l fetch.Link) string {
 // CompanyFindings says what the addresses of a certificate in the company's chain gave:
 // first the whole, then each address that was asked.
 func CompanyFindings(l fetch.Lists) []portal.Finding {
-	list := []portal.Finding{{What: companyList(fetch.Link{Certificate: l.Certificate, Issuer: l.Issuer}), State: findingOf(l.State), Text: l.Text}}
+	list := []portal.Finding{portal.NewFinding(companyList(fetch.Link{Certificate: l.Certificate, Issuer: l.Issuer}), findingOf(l.State), listSaid(l.Text, l.List, l.Revoked))}
 	skipped := 0
 	for _, p := range l.Points {
 		for _, a := range append(p.Addresses[:len(p.Addresses):len(p.Addresses)], p.Deltas...) {
-			f := portal.Finding{What: a.URL, State: findingOf(a.State), Text: a.Text}
+			f := portal.NewFinding(a.URL, findingOf(a.State), listSaid(a.Text, a.List, nil))
 			if a.State == fetch.NotChecked && l.State != fetch.NotChecked {
 				skipped++ // not fine, and nothing to do about
 				continue
@@ -132,10 +132,36 @@ func CompanyFindings(l fetch.Lists) []portal.Finding {
 		}
 	}
 	if skipped > 0 {
-		list[0].Text += fmt.Sprintf("; addresses that are no http and were not checked: %d", skipped)
+		list[0].Add(portal.Say("company-list-skipped", "(addresses that are no http and were not checked: %d)", skipped))
 	}
 	return list
 }
+
+// listSaid finds a text of [fetch] among the sentences of the catalogues. What the system
+// says, and a text about several addresses, is in English only.
+func listSaid(text string, l *fetch.List, revoked *ca.Revocation) portal.Sentence {
+	known := []portal.Sentence{
+		portal.Say("company-list-nowhere", "it names no address of a revocation list: clients that check revocation refuse what is below it"),
+		portal.Say("company-list-no-http", "the portal asks http addresses only, and the certificate names no such list that covers it"),
+		portal.Say("company-list-reasons", "the lists together do not cover the certificate for every reason"),
+	}
+	if l != nil {
+		known = append(known,
+			portal.Say("company-list", "number %s, valid until %s", l.Number, moment(l.NextUpdate)),
+			portal.Say("company-list-ended", "the list ended on %s: the authority must publish a new one", moment(l.NextUpdate)))
+	}
+	if revoked != nil {
+		known = append(known, portal.Say("company-list-revoked", "the authority above revoked it on %s (reason %d)", moment(revoked.At), revoked.Reason))
+	}
+	for _, s := range known {
+		if s.Text == text {
+			return s
+		}
+	}
+	return portal.Sentence{Text: text}
+}
+
+func moment(at time.Time) string { return at.Local().Format(time.DateTime + " MST") }
 
 func findingOf(s fetch.State) portal.FindingState {
 	switch s {

@@ -137,7 +137,7 @@ func TestCompanyListNotChecked(t *testing.T) {
 	good := fetch.Address{URL: "http://pki.example/root.crl", State: fetch.Good, Text: "number 1"}
 	l := fetch.Lists{Certificate: link.Certificate, Issuer: link.Issuer, State: fetch.Good, Text: "number 1", Points: []fetch.Point{{Addresses: []fetch.Address{ldap, good}}}}
 	found := CompanyFindings(l)
-	if len(found) != 2 || !strings.HasSuffix(found[0].Text, "; addresses that are no http and were not checked: 1") {
+	if len(found) != 2 || !strings.HasSuffix(found[0].Text, " (addresses that are no http and were not checked: 1)") {
 		t.Errorf("beside an http address: got %v", found)
 	}
 	l.State, l.Points[0].Addresses = fetch.NotChecked, []fetch.Address{ldap}
@@ -160,7 +160,7 @@ func TestCompanyListCheck(t *testing.T) {
 		t.Errorf("without a list: got %v", found)
 	}
 	p.list = p.sign(func(*x509.RevocationList) {})
-	if found = check[0].Run(t.Context()); found[0].State != portal.FindingOK || !strings.Contains(found[0].Text, "number 7, valid until") {
+	if found = check[0].Run(t.Context()); found[0].State != portal.FindingOK || !strings.Contains(found[0].Text, "number 7, valid until") || found[0].Said[0].Key != "company-list" || found[1].Said[0].Key != "company-list" {
 		t.Errorf("with a list: got %v", found)
 	}
 	clock.Advance(60 * time.Hour)

@@ -70,14 +70,14 @@ func (d *Doctor) TestIssue(ctx context.Context, by audit.Entry) []portal.Finding
 		if err == nil && text == "" {
 			continue // there is nothing to ask
 		}
-		f := found(step.what, err, fmt.Sprintf("%s, in %v", text, time.Since(began).Round(time.Millisecond)))
+		f := found(step.what, err, portal.Sentence{Text: fmt.Sprintf("%s, in %v", text, time.Since(began).Round(time.Millisecond))})
 		findings = append(findings, f)
 		if err != nil {
 			break
 		}
 	}
 	if err := t.cleanUp(ctx); err != nil {
-		findings = append(findings, found("revoke", err, ""))
+		findings = append(findings, found("revoke", err, portal.Sentence{}))
 	}
 	return findings
 }
