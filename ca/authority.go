@@ -46,6 +46,9 @@ const (
 	requestEnding = ".csr"
 )
 
+// RootName is the name of the own root.
+const RootName = "root"
+
 // FirstAuthority is the name of the first issuing CA of an installation.
 const FirstAuthority = "issuing"
 
@@ -243,4 +246,22 @@ func acceptConstraints(certs ...*x509.Certificate) {
 	for _, cert := range certs {
 		cert.UnhandledCriticalExtensions = slices.DeleteFunc(cert.UnhandledCriticalExtensions, oidNameConstraints().Equal)
 	}
+}
+
+// Signers gives the certificates of all CAs of the folder by the names of their lists: the
+// own root, if there is one, and the authorities.
+func (f *Folder) Signers() map[string]*x509.Certificate {
+	signers := make(map[string]*x509.Certificate)
+	if f.OwnRoot() {
+		signers[RootName] = f.Root()
+	}
+	for _, a := range f.authorities {
+		signers[a.Name] = a.Certificate
+	}
+	return signers
+}
+
+// Issued reports whether an authority of the folder signed a certificate.
+func (f *Folder) Issued(cert *x509.Certificate) bool {
+	return slices.ContainsFunc(f.authorities, func(a Authority) bool { return cert.CheckSignatureFrom(a.Certificate) == nil })
 }

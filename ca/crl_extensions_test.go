@@ -144,7 +144,7 @@ func TestReadCRLRefuses(t *testing.T) {
 func TestDeltaListWithOpenSSL(t *testing.T) {
 	openssl := ca.FixtureProgram(t, "openssl")
 	h := ca.FixtureHierarchyAt(t, "ec", time.Now())
-	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey, Rand: ca.FixtureRand("delta")})
+	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey, Publication: ca.FixturePublication(), Rand: ca.FixtureRand("delta")})
 	if err != nil {
 		t.Fatal(err)
 	}

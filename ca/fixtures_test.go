@@ -90,22 +90,26 @@ func FixtureHierarchyAt(t testing.TB, algorithm string, now time.Time) *Hierarch
 func FixtureIssuer(t testing.TB, algorithm string) *Issuer {
 	t.Helper()
 	h := FixtureHierarchy(t, algorithm)
-	i, err := NewIssuer(IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey, Rand: FixtureRand("serials")})
+	i, err := NewIssuer(IssuerConfig{
+		Certificate: h.Issuing, Signer: h.IssuingKey, Publication: FixturePublication(), Rand: FixtureRand("serials"),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return i
 }
 
-// FixtureProfileConfig is the User profile with all addresses.
-func FixtureProfileConfig() ProfileConfig {
-	return ProfileConfig{
-		Name:       "User",
+// FixturePublication has addresses of every kind.
+func FixturePublication() Publication {
+	return Publication{
 		CRLURLs:    []string{"http://pki.example.com/crl/issuing.crl", "ldap:///CN=Example?certificateRevocationList"},
 		IssuerURLs: []string{"http://pki.example.com/ca/issuing.cer"},
 		OCSPURLs:   []string{"http://pki.example.com/ocsp"},
 	}
 }
+
+// FixtureProfileConfig is the User profile.
+func FixtureProfileConfig() ProfileConfig { return ProfileConfig{Name: "User"} }
 
 // FixtureProfile is FixtureProfileConfig, checked.
 func FixtureProfile(t testing.TB) *Profile {
@@ -119,10 +123,7 @@ func FixtureProfile(t testing.TB) *Profile {
 
 // FixtureServer describes the portal's own certificate.
 func FixtureServer() ServerConfig {
-	return ServerConfig{
-		Names:   []string{"portal.example.com", "localhost", "192.0.2.7", "2001:db8::7"},
-		CRLURLs: []string{"http://pki.example.com/crl/issuing.crl"},
-	}
+	return ServerConfig{Names: []string{"portal.example.com", "localhost", "192.0.2.7", "2001:db8::7"}}
 }
 
 // FixtureProgram finds another program whose result a test compares. If the program

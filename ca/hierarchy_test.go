@@ -38,7 +38,7 @@ func TestCreateHierarchy(t *testing.T) {
 		t.Error(err)
 	}
 	// The first certificate is within the new CA's validity.
-	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey})
+	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey, Publication: ca.FixturePublication()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
@@ -14,9 +15,13 @@ import (
 
 // IssuerConfig configures an Issuer.
 type IssuerConfig struct {
+	Name        string            // Optional: of the authority, in records; default [FirstAuthority]
 	Certificate *x509.Certificate // the CA certificate
 	Signer      crypto.Signer     // its key, in memory or in an HSM; used concurrently
 	Rand        io.Reader         // Optional: source of serials for repeatable tests; default crypto/rand
+
+	// Publication goes into the certificates. Optional for a CA that signs CRLs only.
+	Publication Publication
 }
 
 // Issuer signs certificates and CRLs with one CA key. It is safe for concurrent
@@ -30,6 +35,9 @@ type Issuer struct {
 	lintKey  crypto.Signer     // throwaway key
 	lints    *lintSet
 	validity validity
+
+	name        string
+	publication Publication
 }
 
 // NewIssuer checks that certificate and key belong together and may sign
@@ -43,6 +51,11 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	kind, err := checkIssuer(cfg.Certificate, cfg.Signer.Public())
 	if err != nil {
 		return nil, fmt.Errorf("checking issuer %s: %w", name, err)
+	}
+	if !cfg.Publication.empty() {
+		if err := cfg.Publication.check(); err != nil {
+			return nil, fmt.Errorf("checking issuer %s: %w", name, err)
+		}
 	}
 	lintKey, err := newLintKey(kind)
 	if err != nil {
@@ -61,8 +74,14 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 		lintKey:  lintKey,
 		lints:    lints,
 		validity: validity{cfg.Certificate.NotBefore, cfg.Certificate.NotAfter},
+
+		name:        cmp.Or(cfg.Name, FirstAuthority),
+		publication: cfg.Publication.clone(),
 	}, nil
 }
+
+// Name gives the name of the authority in records.
+func (i *Issuer) Name() string { return i.name }
 
 // Certificate gives the CA certificate. It is shared: do not change it.
 func (i *Issuer) Certificate() *x509.Certificate { return i.cert }

@@ -126,7 +126,7 @@ func TestSignMistrustsTheKey(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := ca.FixtureHierarchy(t, "rsa")
-			issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: brokenSigner{h.IssuingKey, test.flip}})
+			issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: brokenSigner{h.IssuingKey, test.flip}, Publication: ca.FixturePublication()})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -295,7 +295,7 @@ func TestNewIssuerRefuses(t *testing.T) {
 func TestPrepareIsConcurrent(t *testing.T) {
 	h := ca.FixtureHierarchy(t, "ec")
 	// The fixture's source of serials is not safe for concurrent use.
-	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey})
+	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey, Publication: ca.FixturePublication()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,10 +4,13 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
+	"math/big"
 )
 
 // KeyKind is an algorithm and size of keys that the portal makes and certifies.
@@ -152,4 +155,76 @@ func (k KeyKind) signing() signing {
 	}
 	return signing{x509.SHA256WithRSA, crypto.SHA256,
 		[]byte{0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00}}
+}
+
+// DeriveSecret derives 32 bytes from a private key (RFC 5869), the same from each copy
+// of it. Who does not have the key cannot compute them, and they reveal nothing of it.
+// A key that cannot be exported, as in an HSM, is refused.
+func DeriveSecret(key crypto.Signer, label string) ([32]byte, error) {
+	plain, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return [32]byte{}, fmt.Errorf("deriving secret from key: %w", err)
+	}
+	defer clear(plain)
+	secret, err := hkdf.Key(sha256.New, plain, nil, label, sha256.Size)
+	if err != nil {
+		return [32]byte{}, fmt.Errorf("deriving secret from key: %w", err)
+	}
+	return [32]byte(secret), nil
+}
+
+// weakModulus gives the weakness of an RSA modulus that is easy to factor, or "".
+// It takes tens of microseconds.
+func weakModulus(n *big.Int) string {
+	roca := true
+	rest := new(big.Int)
+	divisor := new(big.Int)
+	for _, p := range smallPrimes() {
+		r := rest.Mod(n, divisor.SetInt64(p)).Int64()
+		if r == 0 {
+			return "RSA modulus has a small factor"
+		}
+		// CVE-2017-15361 (ROCA): the primes of the broken generator are powers of
+		// 65537 modulo every small prime up to 167, hence so is their product. A
+		// sound modulus has this property once in many million keys.
+		if roca && p <= 167 && !powerOf65537(r, p) {
+			roca = false
+		}
+	}
+	if roca {
+		return "RSA modulus carries the trace of the ROCA weakness (CVE-2017-15361)"
+	}
+	return ""
+}
+
+// powerOf65537 reports whether r is a power of 65537 modulo the prime p.
+func powerOf65537(r, p int64) bool {
+	g := 65537 % p
+	for x := g; ; x = x * g % p {
+		if x == r {
+			return true
+		}
+		if x == 1 {
+			return false
+		}
+	}
+}
+
+// smallPrimes gives the primes below 752, the bound of the trial division of NIST SP
+// 800-89 section 5.3.3.
+func smallPrimes() []int64 {
+	primes := make([]int64, 0, 133)
+	for candidate := int64(2); candidate < 752; candidate++ {
+		composite := false
+		for _, p := range primes {
+			if candidate%p == 0 {
+				composite = true
+				break
+			}
+		}
+		if !composite {
+			primes = append(primes, candidate)
+		}
+	}
+	return primes
 }

@@ -33,7 +33,7 @@ type spec struct {
 	issuerKind  KeyKind
 	serial      Serial
 	validity    validity
-	publication publication
+	publication Publication
 	pub         crypto.PublicKey
 	kind        KeyKind
 

@@ -151,8 +151,8 @@ func lintNoBasicConstraints(cert *x509.Certificate, _ *spec) error {
 }
 
 func lintDistributionPoints(cert *x509.Certificate, want *spec) error {
-	if !slices.Equal(cert.CRLDistributionPoints, want.publication.crls) {
-		return errors.New("CRL addresses differ from the profile's")
+	if !slices.Equal(cert.CRLDistributionPoints, want.publication.CRLURLs) {
+		return errors.New("CRL addresses differ from the issuer's")
 	}
 	// Exchange and IIS fetch the first one without credentials.
 	if len(cert.CRLDistributionPoints) == 0 || !strings.HasPrefix(cert.CRLDistributionPoints[0], "http://") {
@@ -162,9 +162,9 @@ func lintDistributionPoints(cert *x509.Certificate, want *spec) error {
 }
 
 func lintInformationAccess(cert *x509.Certificate, want *spec) error {
-	if !slices.Equal(cert.IssuingCertificateURL, want.publication.issuers) ||
-		!slices.Equal(cert.OCSPServer, want.publication.responders) {
-		return errors.New("issuer or OCSP addresses differ from the profile's")
+	if !slices.Equal(cert.IssuingCertificateURL, want.publication.IssuerURLs) ||
+		!slices.Equal(cert.OCSPServer, want.publication.OCSPURLs) {
+		return errors.New("issuer or OCSP addresses differ from the issuer's")
 	}
 	for _, address := range slices.Concat(cert.IssuingCertificateURL, cert.OCSPServer) {
 		if !strings.HasPrefix(address, "http://") {

@@ -35,7 +35,7 @@ func newBench(t *testing.T, key string, server bool) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &spec{publication: profile.publication, validity: newValidity(FixtureNow(), profile.backdate, profile.validity),
+	want := &spec{publication: FixturePublication(), validity: newValidity(FixtureNow(), profile.backdate, profile.validity),
 		pub: pub, kind: kind, profile: profile, subject: FixtureSubject()}
 	if server {
 		template = &x509.Certificate{Subject: pkix.Name{CommonName: "portal.example.com"},
@@ -125,15 +125,15 @@ func commonMutations() []mutation {
 		{"CA:FALSE", "basic-constraints-absent", func(b *bench) { b.template.BasicConstraintsValid = true }},
 		{"no CRL address", "crl-distribution-points", func(b *bench) { b.template.CRLDistributionPoints = nil }},
 		{"ldap first", "crl-distribution-points", func(b *bench) {
-			b.want.publication.crls = []string{"ldap:///CN=a?b", "http://pki.example.com/a"}
-			b.template.CRLDistributionPoints = b.want.publication.crls
+			b.want.publication.CRLURLs = []string{"ldap:///CN=a?b", "http://pki.example.com/a"}
+			b.template.CRLDistributionPoints = b.want.publication.CRLURLs
 		}},
 		{"another issuer address", "authority-information-access", func(b *bench) {
 			b.template.IssuingCertificateURL = []string{"http://pki.example.net/"}
 		}},
 		{"https responder", "authority-information-access", func(b *bench) {
-			b.want.publication.responders = []string{"https://pki.example.com/ocsp"}
-			b.template.OCSPServer = b.want.publication.responders
+			b.want.publication.OCSPURLs = []string{"https://pki.example.com/ocsp"}
+			b.template.OCSPServer = b.want.publication.OCSPURLs
 		}},
 	}
 }

@@ -57,7 +57,7 @@ func newChain(t *testing.T, algorithm string) chain {
 
 func issuerOf(t *testing.T, cert *x509.Certificate, key crypto.Signer) *ca.Issuer {
 	t.Helper()
-	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: cert, Signer: key})
+	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: cert, Signer: key, Publication: ca.FixturePublication()})
 	if err != nil {
 		t.Fatal(err)
 	}

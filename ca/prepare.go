@@ -35,6 +35,9 @@ type Prepared struct {
 	redeemed atomic.Bool
 }
 
+// Issuer gives the name of the authority that prepared the certificate.
+func (p *Prepared) Issuer() string { return p.issuer.name }
+
 // Serial gives the serial number of the certificate.
 func (p *Prepared) Serial() Serial { return p.serial }
 
@@ -66,6 +69,9 @@ func (i *Issuer) Prepare(p *Profile, s Subject, pub crypto.PublicKey, now time.T
 	if err := s.check(p.requireSID); err != nil {
 		return nil, err
 	}
+	if err := i.publication.check(); err != nil {
+		return nil, fmt.Errorf("preparing %s certificate: %w", p.name, err)
+	}
 	valid, err := i.period(now, p.backdate, p.validity)
 	if err != nil {
 		return nil, err
@@ -74,7 +80,7 @@ func (i *Issuer) Prepare(p *Profile, s Subject, pub crypto.PublicKey, now time.T
 	if err != nil {
 		return nil, err
 	}
-	want := &spec{publication: p.publication, validity: valid, pub: pub, kind: kind, profile: p, subject: s}
+	want := &spec{publication: i.publication, validity: valid, pub: pub, kind: kind, profile: p, subject: s}
 	return i.prepare(template, want)
 }
 
@@ -116,9 +122,9 @@ func (i *Issuer) prepare(template *x509.Certificate, want *spec) (*Prepared, err
 	template.SerialNumber = serial.Big()
 	template.SignatureAlgorithm = i.kind.signing().algorithm
 	template.NotBefore, template.NotAfter = want.validity.notBefore, want.validity.notAfter
-	template.CRLDistributionPoints = want.publication.crls
-	template.IssuingCertificateURL = want.publication.issuers
-	template.OCSPServer = want.publication.responders
+	template.CRLDistributionPoints = want.publication.CRLURLs
+	template.IssuingCertificateURL = want.publication.IssuerURLs
+	template.OCSPServer = want.publication.OCSPURLs
 	if template.SubjectKeyId, err = keyIdentifierOf(want.pub); err != nil {
 		return nil, err
 	}

@@ -5,9 +5,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -23,15 +21,6 @@ type ProfileConfig struct {
 	// default all three, as in the template of AD CS.
 	ExtKeyUsages []string
 
-	// CRLURLs are the addresses of the issuer's CRL, at least one, the first with
-	// http; further ones may use ldap.
-	CRLURLs []string
-	// IssuerURLs are the addresses of the issuer's certificate in DER, with http.
-	// Optional.
-	IssuerURLs []string
-	// OCSPURLs are the addresses of OCSP responders, with http. Optional.
-	OCSPURLs []string
-
 	Subject    SubjectForm // Optional: what stands in the field subject; default [SubjectUPN]
 	RequireSID bool        // refuse subjects without SID; set it for Active Directory
 }
@@ -44,14 +33,8 @@ type Profile struct {
 	validity     time.Duration
 	extKeyUsages []asn1.ObjectIdentifier
 	enciphers    bool
-	publication  publication
 	subject      SubjectForm
 	requireSID   bool
-}
-
-// publication holds the addresses of CRLs, issuer certificate and OCSP responders.
-type publication struct {
-	crls, issuers, responders []string
 }
 
 const (
@@ -85,9 +68,6 @@ func NewProfile(cfg ProfileConfig) (*Profile, error) {
 		return nil, fmt.Errorf("checking profile %s: %w", p.name, err)
 	}
 	if p.subject, err = ParseSubjectForm(string(cfg.Subject)); err != nil {
-		return nil, fmt.Errorf("checking profile %s: %w", p.name, err)
-	}
-	if p.publication, err = newPublication(cfg.CRLURLs, cfg.IssuerURLs, cfg.OCSPURLs); err != nil {
 		return nil, fmt.Errorf("checking profile %s: %w", p.name, err)
 	}
 	return p, nil
@@ -168,45 +148,4 @@ func checkUsages(names []string) ([]asn1.ObjectIdentifier, bool, error) {
 		usages = append(usages, oidClientAuth())
 	}
 	return usages, enciphers, nil
-}
-
-// newPublication demands a CRL address, because a server that cannot check revocation
-// refuses the certificate (Exchange answers 403.13). The first must use http,
-// because servers and phones fetch it without directory credentials.
-func newPublication(crls, issuers, responders []string) (publication, error) {
-	if len(crls) == 0 {
-		return publication{}, errors.New("CRL addresses: want at least one")
-	}
-	for i, address := range crls {
-		if err := checkURL(address, i > 0); err != nil {
-			return publication{}, fmt.Errorf("CRL address %d: %w", i+1, err)
-		}
-	}
-	for i, address := range slices.Concat(issuers, responders) {
-		if err := checkURL(address, false); err != nil {
-			return publication{}, fmt.Errorf("issuer or OCSP address %d: %w", i+1, err)
-		}
-	}
-	return publication{slices.Clone(crls), slices.Clone(issuers), slices.Clone(responders)}, nil
-}
-
-// checkURL refuses https: to verify that server's certificate, the client would need
-// the revocation status that it is fetching (RFC 5280 section 8).
-func checkURL(address string, ldap bool) error {
-	for _, r := range address {
-		if r <= ' ' || r > '~' {
-			return fmt.Errorf("address %q: want ASCII without spaces", address)
-		}
-	}
-	u, err := url.Parse(address)
-	if err != nil {
-		return fmt.Errorf("parsing address: %w", err)
-	}
-	if ldap && u.Scheme == "ldap" {
-		return nil
-	}
-	if u.Scheme != "http" || u.Hostname() == "" || u.User != nil || strings.Contains(address, "#") {
-		return fmt.Errorf("address %q: want http://host/path", address)
-	}
-	return nil
 }

@@ -21,10 +21,6 @@ type RAConfig struct {
 	Name     string
 	Validity time.Duration // Optional: default 365 days, at most 825 days
 	Backdate time.Duration // Optional: default 5 minutes, at most 1 hour
-
-	CRLURLs    []string // as in ProfileConfig, at least one
-	IssuerURLs []string // Optional, as in ProfileConfig
-	OCSPURLs   []string // Optional, as in ProfileConfig
 }
 
 // oidRegistrationAuthority is id-kp-cmcRA of RFC 6402 section 2.10. Microsoft's usage
@@ -52,7 +48,7 @@ func (i *Issuer) newNamedSpec(cfg RAConfig, pub crypto.PublicKey, now time.Time)
 	if !validOwnName(cfg.Name) {
 		return nil, &SubjectError{Field: "name", Reason: "is not 1 to 64 printable ASCII characters"}
 	}
-	return i.newOwnSpec(ownTerms{cfg.Validity, cfg.Backdate, cfg.CRLURLs, cfg.IssuerURLs, cfg.OCSPURLs}, pub, now)
+	return i.newOwnSpec(cfg.Validity, cfg.Backdate, pub, now)
 }
 
 // prepareFor prepares a certificate with a common name and one extended key usage.

@@ -12,7 +12,7 @@ import (
 )
 
 func raConfig() ca.RAConfig {
-	return ca.RAConfig{Name: "Certificate enrolment", CRLURLs: []string{"http://pki.example.com/crl/issuing.crl"}}
+	return ca.RAConfig{Name: "Certificate enrolment"}
 }
 
 // An RA certificate is for encryption to the RA and for signing its answers only. It
@@ -59,7 +59,7 @@ func TestOwnUsagesAreThoseOfTheIssuingCA(t *testing.T) {
 	issuer, issuing := ca.FixtureIssuer(t, "rsa"), ca.FixtureHierarchy(t, "rsa").Issuing
 	for name, config := range map[string]ca.OwnConfig{
 		"RA": raConfig(), "audit signer": ca.AuditSignerConfig(raConfig()), "OCSP responder": responderConfig(),
-		"server": ca.ServerConfig{Names: []string{"portal.example"}, CRLURLs: raConfig().CRLURLs},
+		"server": ca.ServerConfig{Names: []string{"portal.example"}},
 	} {
 		key := ca.FixtureKey(t, "user-rsa")
 		if name == "audit signer" {
@@ -100,7 +100,6 @@ func TestPrepareAgentRefuses(t *testing.T) {
 		{"UPN for a name", func(c *ca.RAConfig) { c.Name = "administrator@example.com" }, true},
 		{"umlaut", func(c *ca.RAConfig) { c.Name = "Prüfer" }, true},
 		{"65 characters", func(c *ca.RAConfig) { c.Name = strings.Repeat("a", 65) }, true},
-		{"no CRL", func(c *ca.RAConfig) { c.CRLURLs = nil }, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := raConfig()

@@ -22,10 +22,6 @@ type ServerConfig struct {
 	Names    []string
 	Validity time.Duration // Optional: default 365 days, at most 825 days, Apple's limit
 	Backdate time.Duration // Optional: default 5 minutes, at most 1 hour
-
-	CRLURLs    []string // as in ProfileConfig, at least one
-	IssuerURLs []string // Optional, as in ProfileConfig
-	OCSPURLs   []string // Optional, as in ProfileConfig
 }
 
 // maxServerValidity is Apple's limit for TLS certificates under a root that a user
@@ -43,7 +39,7 @@ func (cfg ServerConfig) prepare(i *Issuer, pub crypto.PublicKey, now time.Time) 
 	if err != nil {
 		return nil, err
 	}
-	want, err := i.newOwnSpec(ownTerms{cfg.Validity, cfg.Backdate, cfg.CRLURLs, cfg.IssuerURLs, cfg.OCSPURLs}, pub, now)
+	want, err := i.newOwnSpec(cfg.Validity, cfg.Backdate, pub, now)
 	if err != nil {
 		return nil, fmt.Errorf("preparing server certificate: %w", err)
 	}
@@ -73,31 +69,24 @@ func (i *Issuer) PrepareOwn(cfg OwnConfig, pub crypto.PublicKey, now time.Time) 
 	return cfg.prepare(i, pub, now)
 }
 
-// ownTerms are the settings that all of the portal's own certificates share.
-type ownTerms struct {
-	validity, backdate            time.Duration
-	crlURLs, issuerURLs, ocspURLs []string
-}
-
-// newOwnSpec checks the terms and the key of one of the portal's own certificates.
-func (i *Issuer) newOwnSpec(t ownTerms, pub crypto.PublicKey, now time.Time) (*spec, error) {
+// newOwnSpec checks times and key of one of the portal's own certificates.
+func (i *Issuer) newOwnSpec(length, backdate time.Duration, pub crypto.PublicKey, now time.Time) (*spec, error) {
 	kind, err := KindOf(pub)
 	if err != nil {
 		return nil, err
 	}
-	length, backdate, err := checkTimes(t.validity, t.backdate, maxServerValidity)
+	length, backdate, err = checkTimes(length, backdate, maxServerValidity)
 	if err != nil {
 		return nil, err
 	}
-	published, err := newPublication(t.crlURLs, t.issuerURLs, t.ocspURLs)
-	if err != nil {
+	if err := i.publication.check(); err != nil {
 		return nil, err
 	}
 	valid, err := i.period(now, backdate, length)
 	if err != nil {
 		return nil, err
 	}
-	return &spec{publication: published, validity: valid, pub: pub, kind: kind}, nil
+	return &spec{publication: i.publication, validity: valid, pub: pub, kind: kind}, nil
 }
 
 // parseNames separates host names and IP addresses. Wildcards are refused, because

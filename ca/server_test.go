@@ -50,7 +50,6 @@ func TestPrepareServerRefuses(t *testing.T) {
 		{"address with zone", func(c *ca.ServerConfig) { c.Names = []string{"fe80::1%eth0"} }, true},
 		{"mail address", func(c *ca.ServerConfig) { c.Names = []string{"alice@example.com"} }, true},
 		{"three years", func(c *ca.ServerConfig) { c.Validity = 1000 * 24 * time.Hour }, false},
-		{"no CRL", func(c *ca.ServerConfig) { c.CRLURLs = nil }, false},
 		{"beyond the issuer", func(c *ca.ServerConfig) { c.Backdate = 3 * time.Hour }, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

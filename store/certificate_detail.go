@@ -48,7 +48,7 @@ func (db Search) detail(ctx context.Context, serial ca.Serial, now time.Time) (a
 func (db Search) revocationDetail(ctx context.Context, d *admin.CertificateDetail) error {
 	var seq int64
 	var issuer string
-	err := db.One(ctx, "SELECT issuer, seq FROM revocations WHERE serial = $1", []any{d.Serial.String()}, &issuer, &seq)
+	err := db.One(ctx, "SELECT COALESCE(authority, issuer), seq FROM revocations WHERE serial = $1", []any{d.Serial.String()}, &issuer, &seq)
 	if errors.Is(err, portal.ErrNotFound) {
 		return nil
 	}

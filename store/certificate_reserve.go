@@ -15,9 +15,6 @@ import (
 	"certportal/store/sqldb"
 )
 
-// issuing is the issuer of all reserved certificates: the root signs none of them.
-const issuing = "issuing"
-
 // Reserve records the intent to sign a certificate. Quota and name are decided under
 // the person's lock, so parallel requests cannot both take the last place. A
 // *portal.Refusal says why not, and a *portal.Denial that the certificate to be
@@ -55,6 +52,9 @@ func (db Enrolments) Reserve(ctx context.Context, r enroll.Reservation) error {
 			return nil
 		}
 		if err := t.checkUPN(ctx, r); err != nil {
+			return err
+		}
+		if err := checkAuthority(ctx, t, r.Issuer); err != nil {
 			return err
 		}
 		return t.checkHalt(ctx)
@@ -204,13 +204,14 @@ func (t *tx) insertDevice(ctx context.Context, r enroll.Reservation) error {
 }
 
 func (t *tx) insertCertificate(ctx context.Context, r enroll.Reservation) error {
+	issuer, authority := kindOf(r.Issuer)
 	_, err := t.Exec(ctx, `INSERT INTO certificates
 		(serial, issuer, kind, profile, status, person, device_id, upn, sid, mail, key_hash, form_hash,
-		not_before, not_after, requested_at, upn_key)
-		VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
-		r.Serial.String(), issuing, string(r.Kind), r.Profile, sqldb.Optional(string(r.Person)), sqldb.Optional(string(r.Device.ID)),
+		not_before, not_after, requested_at, upn_key, authority)
+		VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		r.Serial.String(), issuer, string(r.Kind), r.Profile, sqldb.Optional(string(r.Person)), sqldb.Optional(string(r.Device.ID)),
 		r.Subject.UPN, r.Subject.SID, r.Subject.Mail, r.PublicKey[:], sqldb.HashOf(r.Idempotent),
-		r.NotBefore.UnixMilli(), r.NotAfter.UnixMilli(), r.Requested.UnixMilli(), portal.Fold(r.Subject.UPN))
+		r.NotBefore.UnixMilli(), r.NotAfter.UnixMilli(), r.Requested.UnixMilli(), portal.Fold(r.Subject.UPN), authority)
 	if err != nil {
 		return fmt.Errorf("recording certificate: %w", err)
 	}

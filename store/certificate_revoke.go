@@ -258,7 +258,7 @@ func (t *tx) endAs(ctx context.Context, serial ca.Serial, cause portal.Cause, re
 	row := revocation{serial: serial.String(), at: at.UnixMilli(), reason: reason}
 	err := t.One(ctx, `UPDATE certificates
 		SET status = 'revoked', revoked_at = $2, cause = $3, reason_code = $4, form_hash = NULL
-		WHERE serial = $1 AND status <> 'revoked' RETURNING upn, device_id, person, issuer, not_after`,
+		WHERE serial = $1 AND status <> 'revoked' RETURNING upn, device_id, person, COALESCE(authority, issuer), not_after`,
 		[]any{row.serial, row.at, string(cause), row.reason}, &upn, &device, &person, &row.issuer, &row.notAfter)
 	if err != nil {
 		return record{}, fmt.Errorf("revoking %s: %w", serial, err)

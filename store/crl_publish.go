@@ -139,7 +139,7 @@ func (t *tx) insertList(ctx context.Context, list crl.List, until int64) error {
 func (db RevocationLists) Unlisted(ctx context.Context, issuer string, delta bool) (bool, error) {
 	const reach = "(SELECT through FROM crls WHERE issuer = $1 AND delta = %s ORDER BY number DESC LIMIT 1)"
 	var newest, complete, partial sql.NullInt64
-	err := db.One(ctx, "SELECT (SELECT seq FROM revocations WHERE issuer = $1 ORDER BY seq DESC LIMIT 1), "+
+	err := db.One(ctx, "SELECT (SELECT seq FROM revocations WHERE COALESCE(authority, issuer) = $1 ORDER BY seq DESC LIMIT 1), "+
 		fmt.Sprintf(reach, "$2")+", "+fmt.Sprintf(reach, "$3"), []any{issuer, false, true}, &newest, &complete, &partial)
 	if err != nil {
 		return false, fmt.Errorf("looking for revocations by %s: %w", issuer, err)

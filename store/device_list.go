@@ -26,9 +26,9 @@ const (
 // lastUnlisted the time when the last CRL without it has expired. Both are NULL for
 // certificates that are not revoked. Each looks up one row of one index.
 const (
-	firstListed = `(SELECT k.number FROM crls k WHERE k.issuer = c.issuer AND k.through >= ` + revocationOf + `
+	firstListed = `(SELECT k.number FROM crls k WHERE k.issuer = COALESCE(c.authority, c.issuer) AND k.through >= ` + revocationOf + `
 		ORDER BY k.through, k.number LIMIT 1)`
-	lastUnlisted = `(SELECT k.until_at FROM crls k WHERE k.issuer = c.issuer AND k.through < ` + revocationOf + `
+	lastUnlisted = `(SELECT k.until_at FROM crls k WHERE k.issuer = COALESCE(c.authority, c.issuer) AND k.through < ` + revocationOf + `
 		ORDER BY k.through DESC, k.number DESC LIMIT 1)`
 	revocationOf = `(SELECT r.seq FROM revocations r WHERE r.serial = c.serial)`
 )

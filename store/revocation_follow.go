@@ -15,25 +15,26 @@ import (
 	"certportal/store/sqldb"
 )
 
-// Status returns the state of a serial of the issuing CA. A revocation counts
+// Status returns the state of a serial of an issuing CA. A revocation counts
 // without its certificate too: it may have been issued after the copy that was
 // restored. A reserved certificate is unknown until it is signed.
 func (db RevocationLists) Status(ctx context.Context, serial ca.Serial) (ocsp.Status, error) {
-	var status sql.NullString
+	var status, issuer sql.NullString
 	var at, reason sql.NullInt64
-	err := db.One(ctx, `SELECT c.status, COALESCE(r.revoked_at, c.revoked_at), COALESCE(r.reason_code, c.reason_code)
+	err := db.One(ctx, `SELECT c.status, COALESCE(r.revoked_at, c.revoked_at), COALESCE(r.reason_code, c.reason_code),
+			COALESCE(c.authority, r.authority, c.issuer, r.issuer)
 		FROM (SELECT CAST($1 AS TEXT) AS serial) s
 		LEFT JOIN certificates c ON c.serial = s.serial AND c.issuer = $2
 		LEFT JOIN revocations r ON r.serial = s.serial AND r.issuer = $2`,
-		[]any{serial.String(), issuing}, &status, &at, &reason)
+		[]any{serial.String(), issuing}, &status, &at, &reason, &issuer)
 	if err != nil {
 		return ocsp.Status{}, fmt.Errorf("reading status of %s: %w", serial, err)
 	}
 	switch {
 	case at.Valid:
-		return ocsp.Status{State: ocsp.Revoked, At: sqldb.TimeOf(at), Reason: int(reason.Int64)}, nil
+		return ocsp.Status{Issuer: issuer.String, State: ocsp.Revoked, At: sqldb.TimeOf(at), Reason: int(reason.Int64)}, nil
 	case status.String == string(portal.Issued) || status.String == string(portal.Superseded):
-		return ocsp.Status{State: ocsp.Good}, nil
+		return ocsp.Status{Issuer: issuer.String, State: ocsp.Good}, nil
 	}
 	return ocsp.Status{}, nil
 }
@@ -54,8 +55,8 @@ func (db RevocationLists) readChanges(ctx context.Context, after int64, limit in
 	// The head is in the same statement, so that both are of one moment, and so that
 	// finding nothing new takes only one.
 	headed := false
-	err = db.All(ctx, `SELECT h.seq, l.seq, l.hash, c.serial, c.issuer, c.not_after,
-		r.serial, r.issuer, r.revoked_at, r.reason_code, r.not_after
+	err = db.All(ctx, `SELECT h.seq, l.seq, l.hash, c.serial, COALESCE(c.authority, c.issuer), c.not_after,
+		r.serial, COALESCE(r.authority, r.issuer), r.revoked_at, r.reason_code, r.not_after
 		FROM ledger_head h LEFT JOIN ledger l ON l.seq > $1 AND l.seq <= $2
 		LEFT JOIN certificates c ON c.serial = l.object AND l.action IN ($3, $4)
 		LEFT JOIN revocations r ON r.serial = l.object AND r.seq = l.seq
@@ -80,7 +81,7 @@ func (db RevocationLists) readChanges(ctx context.Context, after int64, limit in
 	return max(after, min(head, after+int64(limit))), head, nil
 }
 
-// Changes returns the serials of the issuing CA that audit entries behind a number
+// Changes returns the serials of all issuing CAs that audit entries behind a number
 // made good or revoked, in their order, at most limit entries far, and the last
 // entry looked at. ocsp.ErrRewound says that the log ends before that number.
 func (db RevocationLists) Changes(ctx context.Context, after int64, limit int) ([]ca.Serial, int64, error) {
@@ -90,7 +91,7 @@ func (db RevocationLists) Changes(ctx context.Context, after int64, limit int) (
 		if h.recalled.Valid {
 			issuer, text = h.revoker, h.recalled
 		}
-		if issuer.String != issuing {
+		if issuer.String == root {
 			return nil
 		}
 		serial, err := serialOf(text.String)

@@ -76,8 +76,9 @@ func (t *tx) appendRecords(ctx context.Context, all ...record) error {
 }
 
 func (t *tx) insertRevocation(ctx context.Context, seq int64, r revocation) error {
-	_, err := t.Exec(ctx, `INSERT INTO revocations (issuer, seq, serial, revoked_at, reason_code, not_after)
-		VALUES ($1, $2, $3, $4, $5, $6)`, r.issuer, seq, r.serial, r.at, r.reason, r.notAfter)
+	issuer, authority := kindOf(r.issuer)
+	_, err := t.Exec(ctx, `INSERT INTO revocations (issuer, authority, seq, serial, revoked_at, reason_code, not_after)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`, issuer, authority, seq, r.serial, r.at, r.reason, r.notAfter)
 	if err != nil {
 		return fmt.Errorf("recording revocation of %s: %w", r.serial, err)
 	}

@@ -15,11 +15,11 @@ import (
 // through, sorted by serial, of certificates that end after the time. Revocations
 // from before there were such numbers have negative ones: 0 for after means all.
 func (db RevocationLists) Revoked(ctx context.Context, issuer string, after, through int64, ending time.Time) ([]ca.Revocation, error) {
-	where := " FROM revocations WHERE issuer = $1 AND seq > $2 AND seq <= $3"
+	where := " FROM revocations WHERE COALESCE(authority, issuer) = $1 AND seq > $2 AND seq <= $3"
 	if after == 0 {
 		// For all of them SQLite is kept from its index by the number: the table itself
 		// lies in the order of serials.
-		where, after = " FROM revocations WHERE issuer || '' = $1 AND +seq > $2 AND +seq <= $3", math.MinInt64
+		where, after = " FROM revocations WHERE COALESCE(authority, issuer) || '' = $1 AND +seq > $2 AND +seq <= $3", math.MinInt64
 	}
 	var many int
 	err := db.One(ctx, "SELECT count(*)"+where, []any{issuer, after, through}, &many)

@@ -82,6 +82,7 @@ type DB struct {
 	RevocationLists
 	Search
 	SignInRecords
+	Succession
 }
 
 // base is what the parts of a DB share.
@@ -122,6 +123,9 @@ type (
 
 	// SignInRecords are sign-in attempts, sessions, hand-offs and invitations.
 	SignInRecords struct{ *base }
+
+	// Succession is the states of the issuing CAs.
+	Succession struct{ *base }
 )
 
 // Open opens the database, creating the SQLite file where there is none, and
@@ -152,7 +156,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	b := &base{DB: db, node: node, secret: c.Secret}
 	return &DB{
 		b, AuditLog{b}, BuiltInAccounts{b}, BulkRevocations{b}, DriftRecords{b}, Enrolments{b}, Outbox{b},
-		RevocationLists{b}, Search{b}, SignInRecords{b},
+		RevocationLists{b}, Search{b}, SignInRecords{b}, Succession{b},
 	}, nil
 }
 

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,11 +25,9 @@ func registrarOn(t *testing.T, db *store.DB, h *ca.Hierarchy, now func() time.Ti
 	t.Helper()
 	people := testkit.Must(directory.NewBuiltin(db))(t)
 	log := slog.New(slog.DiscardHandler)
-	issuer := testkit.Must(ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey}))(t)
-	profile := testkit.Must(ca.NewProfile(ca.ProfileConfig{Name: "User", CRLURLs: []string{"http://pki.example/crl/issuing.crl"}}))(t)
 	return testkit.Must(enroll.New(enroll.Config{
-		Directory: people, Issuer: issuer, Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
-		Store: db, Quota: 2, Chain: []*x509.Certificate{h.Issuing}, Now: now, Log: log,
+		Directory: people, Issuer: fixture.Issuer(t, h), Profile: fixture.UserProfile(t), Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
+		Store: db, Quota: 2, Chain: fixture.Chain(h), Now: now, Log: log,
 	}))(t)
 }
 

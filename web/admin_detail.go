@@ -95,7 +95,7 @@ func (s adminPages) describe(p *page.AdminDetail, der []byte) error {
 	for _, e := range ca.Describe(cert) {
 		p.Extensions = append(p.Extensions, page.AdminExtension{OID: e.OID, Name: e.Name, Critical: e.Critical, Values: e.Values})
 	}
-	for _, above := range s.anchors.all {
+	for _, above := range s.anchors().all {
 		if above.Own {
 			p.Chain = append(p.Chain, page.AdminLink{
 				Subject: above.Cert.Subject.String(), Fingerprint: ca.Fingerprint(above.Cert), NotAfter: above.Cert.NotAfter,

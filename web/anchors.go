@@ -28,6 +28,7 @@ type Anchor struct {
 	Cert    *x509.Certificate
 	Own     bool // of this portal, not a further root
 	Issuing bool // signs certificates of people; not a root
+	Former  bool // another issuing CA issues now, or it does not issue yet
 }
 
 // title is the name shown for the certificate.
@@ -47,7 +48,23 @@ type anchors struct {
 	further []Anchor // roots of other CAs
 	pem     []byte   // own chain, nearest first
 	pkcs7   []byte
+
+	roots   []*x509.Certificate // trust anchors in profiles of phones
+	foreign []*x509.Certificate // trust anchors in profiles of Macs
 }
+
+// SetAnchors replaces the certificates under /ca and in profiles, after another issuing CA
+// was added or became active.
+func (s *Server) SetAnchors(all []Anchor) error {
+	set, err := newAnchors(all)
+	if err == nil {
+		s.trust.Store(&set)
+	}
+	return err
+}
+
+// anchors gives the CA certificates of now.
+func (s *Server) anchors() *anchors { return s.trust.Load() }
 
 // newAnchors refuses names that cannot be addresses, or that clash.
 func newAnchors(all []Anchor) (anchors, error) {
@@ -65,9 +82,15 @@ func newAnchors(all []Anchor) (anchors, error) {
 			return anchors{}, fmt.Errorf("web: anchor name %q is taken", a.Name)
 		}
 		seen[a.Name] = true
+		if !a.Former && (!a.Own || !a.Issuing) {
+			set.roots = append(set.roots, a.Cert)
+		}
 		switch {
 		case !a.Own:
+			set.foreign = append(set.foreign, a.Cert)
 			set.further = append(set.further, a)
+		case a.Former:
+			// Who imports the chain needs what verifies the certificates of now.
 		case a.Issuing:
 			issuing = append(issuing, a.Cert)
 		default:
@@ -105,7 +128,7 @@ func (s publicFiles) showAnchors(w http.ResponseWriter, r *http.Request) error {
 	if chosen, ok := platformParam(r); ok {
 		p.Platform = string(chosen)
 	}
-	for _, a := range s.anchors.all {
+	for _, a := range s.anchors().all {
 		p.Items = append(p.Items, page.AnchorItem{
 			Name: a.title(), Subject: a.Cert.Subject.String(), Fingerprint: ca.Fingerprint(a.Cert),
 			NotAfter: a.Cert.NotAfter, Own: a.Own, Issuing: a.Issuing,
@@ -117,7 +140,7 @@ func (s publicFiles) showAnchors(w http.ResponseWriter, r *http.Request) error {
 
 // serveAnchorDER is GET /ca/{anchor}.cer.
 func (s publicFiles) serveAnchorDER(w http.ResponseWriter, r *http.Request) error {
-	a, err := s.anchors.find(r)
+	a, err := s.anchors().find(r)
 	if err != nil {
 		return err
 	}
@@ -126,7 +149,7 @@ func (s publicFiles) serveAnchorDER(w http.ResponseWriter, r *http.Request) erro
 
 // serveAnchorPEM is GET /ca/{anchor}.pem.
 func (s publicFiles) serveAnchorPEM(w http.ResponseWriter, r *http.Request) error {
-	a, err := s.anchors.find(r)
+	a, err := s.anchors().find(r)
 	if err != nil {
 		return err
 	}
@@ -135,10 +158,10 @@ func (s publicFiles) serveAnchorPEM(w http.ResponseWriter, r *http.Request) erro
 
 // serveChainPEM is GET /ca/chain.pem.
 func (s publicFiles) serveChainPEM(w http.ResponseWriter, r *http.Request) error {
-	return servePublic(w, r, publicFile{kind: deliver.TypePEM, data: s.anchors.pem, life: anchorMaxAge})
+	return servePublic(w, r, publicFile{kind: deliver.TypePEM, data: s.anchors().pem, life: anchorMaxAge})
 }
 
 // serveChainPKCS7 is GET /ca/chain.p7b.
 func (s publicFiles) serveChainPKCS7(w http.ResponseWriter, r *http.Request) error {
-	return servePublic(w, r, publicFile{kind: deliver.TypePKCS7, data: s.anchors.pkcs7, life: anchorMaxAge})
+	return servePublic(w, r, publicFile{kind: deliver.TypePKCS7, data: s.anchors().pkcs7, life: anchorMaxAge})
 }

@@ -137,7 +137,7 @@ func (s ownDevices) serveOwnPEM(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("parsing certificate %s: %w", d.Certificate.Serial, err)
 	}
-	chain := append([]*x509.Certificate{leaf}, s.registrar.Chain()...)
+	chain := append([]*x509.Certificate{leaf}, s.registrar.Chain(leaf)...)
 	return s.sendCertificate(w, d, "pem", deliver.TypePEM, ca.PEM(chain...))
 }
 

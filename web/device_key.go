@@ -22,10 +22,10 @@ type SCEP struct {
 	// http://certs.example.com/scep.
 	URL string
 
-	// CAFingerprint is the SHA-1 hash of the CA certificate that devices must find
-	// there. It is required over http: without it an impostor would be sent the
+	// CAFingerprint gives the SHA-1 hash of the CA certificate that devices must find
+	// there now. It is required over http: without it an impostor would be sent the
 	// challenge.
-	CAFingerprint []byte
+	CAFingerprint func() []byte
 }
 
 // check refuses settings that would fail on every phone.
@@ -37,7 +37,7 @@ func (c *SCEP) check() error {
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
 		return fmt.Errorf("web: SCEP address %.80q is not an http address", c.URL)
 	}
-	if u.Scheme == "http" && len(c.CAFingerprint) == 0 {
+	if u.Scheme == "http" && c.CAFingerprint == nil {
 		return errors.New("web: SCEP over http needs the fingerprint of its CA")
 	}
 	return nil
@@ -103,7 +103,7 @@ func (s ownDevices) openChallengeOf(r *http.Request, d portal.Device) (enroll.Ch
 // is secret: there is no key and no password.
 func (s ownDevices) offerDeviceKeyProfile(r *http.Request, p *page.Install, c enroll.Challenge) {
 	p.Platform, p.Profile, p.DeviceKey = string(portal.IOS), true, true
-	p.Expires, p.Unverified = c.Expires, s.profiles.unverified()
+	p.Expires, p.Unverified = c.Expires, s.unverified()
 	if s.exchange != nil {
 		p.Mailbox = page.Mailbox{Host: s.exchange.Host}
 	}
@@ -156,10 +156,14 @@ func (s fileDownloads) deviceKeyProfile(r *http.Request, c enroll.Challenge, lan
 		mailbox = s.exchange.mailboxOf(names)
 	}
 	p := s.newProfile(c.Device, deliver.TargetPhone, mailbox)
-	p.Issuing = s.registrar.Chain()
+	p.Issuing = s.registrar.Chain(nil)
+	var fingerprint []byte
+	if s.scep.CAFingerprint != nil {
+		fingerprint = s.scep.CAFingerprint()
+	}
 	p.Enrollment = &deliver.Enrollment{
 		ID: string(c.ID), URL: s.scep.URL, Challenge: c.Secret, CommonName: person.Subject().CommonName(),
-		CAFingerprint: s.scep.CAFingerprint, KeyBits: 2048,
+		CAFingerprint: fingerprint, KeyBits: 2048,
 	}
 	return p, s.fillTexts(&p, lang, c.Device.Name)
 }

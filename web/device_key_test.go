@@ -22,7 +22,7 @@ import (
 
 // withSCEP makes phones make their keys.
 func withSCEP(c *web.Config) {
-	c.SCEP = &web.SCEP{URL: "http://certs.example.com/scep", CAFingerprint: []byte("fingerprint of a CA.")}
+	c.SCEP = &web.SCEP{URL: "http://certs.example.com/scep", CAFingerprint: func() []byte { return []byte("fingerprint of a CA.") }}
 }
 
 // deviceKeyPhone is a portal with a phone that was offered a profile without a key.

@@ -63,7 +63,7 @@ func (s ownDevices) renderInstall(w http.ResponseWriter, r *http.Request, d port
 	if !open && state != pickupOpen && !p.Limited {
 		p.Obstacle = s.obstacleOf(r, d.ID)
 	}
-	for _, a := range s.anchors.further {
+	for _, a := range s.anchors().further {
 		p.Anchors = append(p.Anchors, page.Anchor{Name: a.title(), Href: a.href("cer")})
 	}
 	p.ServerAnchor = len(p.Anchors) > 0
@@ -107,7 +107,7 @@ func (s ownDevices) offerFile(r *http.Request, p *page.Install, pickup enroll.Pi
 	folder := "/d/" + string(s.pickupKey(r).Token(pickup.Serial)) + "/"
 	file := folder + url.PathEscape(deliver.FileName(s.org, pickup.Device.Name, pickup.Number, "p12")) + "?format="
 	if p.Profile {
-		p.Plain, p.Unverified = file+string(deliver.FormatLegacy), s.profiles.unverified()
+		p.Plain, p.Unverified = file+string(deliver.FormatLegacy), s.unverified()
 		p.Download = folder + url.PathEscape(deliver.FileName(s.org, pickup.Device.Name, pickup.Number, profileExt)) +
 			"?" + profileQuery(p.Platform, p.Lang)
 		if target == deliver.TargetMac {

@@ -109,13 +109,13 @@ func (p *testPortal) newCodeRegistrar() *enroll.Registrar {
 
 func (p *testPortal) newRegistrar(h *ca.Hierarchy, log *slog.Logger, change ...func(*enroll.Config)) *enroll.Registrar {
 	p.t.Helper()
-	profile := testkit.Must(ca.NewProfile(ca.ProfileConfig{
-		Name: "User", CRLURLs: []string{"http://example.com/crl/issuing.crl"}, OCSPURLs: []string{"http://example.com/ocsp"},
-	}))(p.t)
+	issuer := testkit.Must(ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey, Publication: ca.Publication{
+		CRLURLs: []string{"http://example.com/crl/issuing.crl"}, OCSPURLs: []string{"http://example.com/ocsp"},
+	}}))(p.t)
 	config := enroll.Config{
-		Directory: p.directory, Issuer: fixture.Issuer(p.t, h), Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
+		Directory: p.directory, Issuer: issuer, Profile: fixture.UserProfile(p.t), Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
 		Store: p.db, DeviceKeys: true,
-		Chain: []*x509.Certificate{h.Issuing}, Now: p.clock.Now, Log: log,
+		Chain: fixture.Chain(h), Now: p.clock.Now, Log: log,
 	}
 	for _, f := range change {
 		f(&config)

@@ -40,23 +40,16 @@ type Apple struct {
 
 // profiles makes Apple profiles.
 type profiles struct {
-	signer  func() ([]*x509.Certificate, crypto.Signer)
-	apple   Apple
-	all     []Anchor            // to find the signer's issuer
-	roots   []*x509.Certificate // trust anchors for phones
-	foreign []*x509.Certificate // trust anchors for Macs
+	signer func() ([]*x509.Certificate, crypto.Signer)
+	apple  Apple
 }
 
 // newProfiles refuses an invalid identifier; it returns nil without a signer.
-//
-// A Mac trusts the roots in a profile for every purpose. It does not need the portal's
-// own root, which only issues to people, so only phones get it: they ask their owner
-// again before they trust a root for servers.
-func newProfiles(c Config, set anchors) (*profiles, error) {
+func newProfiles(c Config) (*profiles, error) {
 	if c.ProfileSigner == nil {
 		return nil, nil
 	}
-	p := &profiles{signer: c.ProfileSigner, apple: c.Apple, all: set.all}
+	p := &profiles{signer: c.ProfileSigner, apple: c.Apple}
 	if p.apple.Identifier == "" {
 		p.apple.Identifier = deliver.ReverseHost(c.PublicURL.Hostname())
 	}
@@ -68,24 +61,15 @@ func newProfiles(c Config, set anchors) (*profiles, error) {
 	if p.apple.Organization == "" {
 		p.apple.Organization = c.Org
 	}
-	for _, a := range set.all {
-		if a.Own && a.Issuing {
-			continue
-		}
-		p.roots = append(p.roots, a.Cert)
-		if !a.Own {
-			p.foreign = append(p.foreign, a.Cert)
-		}
-	}
 	return p, nil
 }
 
 // unverified reports whether devices cannot verify the signer: its chain ends at an
 // anchor of ours, or is self-signed.
-func (p *profiles) unverified() bool {
-	chain, _ := p.signer()
+func (s *Server) unverified() bool {
+	chain, _ := s.profiles.signer()
 	return slices.ContainsFunc(chain, func(c *x509.Certificate) bool {
-		return bytes.Equal(c.RawIssuer, c.RawSubject) || slices.ContainsFunc(p.all, func(a Anchor) bool {
+		return bytes.Equal(c.RawIssuer, c.RawSubject) || slices.ContainsFunc(s.anchors().all, func(a Anchor) bool {
 			return bytes.Equal(c.RawIssuer, a.Cert.RawSubject)
 		})
 	})
@@ -174,11 +158,11 @@ func (s fileDownloads) newProfile(d portal.Device, target deliver.Target, mailbo
 	p := deliver.Profile{
 		Target: target, Identifier: s.profiles.apple.Identifier + "." + d.ProfileName(),
 		Organization: s.profiles.apple.Organization, RemoveAtEnd: s.profiles.apple.RemoveAtEnd,
-		Anchors: s.profiles.roots,
+		Anchors: s.anchors().roots,
 	}
 	switch {
 	case target == deliver.TargetMac:
-		p.Anchors = s.profiles.foreign
+		p.Anchors = s.anchors().foreign
 	case mailbox.Host != "":
 		p.Exchange = &deliver.Exchange{
 			Host: mailbox.Host, UserName: mailbox.User, EmailAddress: mailbox.Address, SyncDays: s.exchange.SyncDays,

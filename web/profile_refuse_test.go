@@ -65,17 +65,12 @@ func TestProfileAddress(t *testing.T) {
 func TestUnverifiedIsSaid(t *testing.T) {
 	t.Parallel()
 	h := fixture.Hierarchy(t, ca.ECP256)
-	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey})
-	if err != nil {
-		t.Fatal(err)
-	}
+	issuer := fixture.Issuer(t, h)
 	key, err := ca.ECP256.Generate()
 	if err != nil {
 		t.Fatal(err)
 	}
-	prepared, err := issuer.PrepareOwn(ca.ServerConfig{
-		Names: []string{"certs.example.com"}, CRLURLs: []string{"http://example.com/crl/issuing.crl"},
-	}, key.Public(), testkit.Noon)
+	prepared, err := issuer.PrepareOwn(ca.ServerConfig{Names: []string{"certs.example.com"}}, key.Public(), testkit.Noon)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ import (
 	"net/netip"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"certportal/ca/crl"
@@ -158,7 +159,7 @@ type Server struct {
 	helpdesk  *helpdesk.Service // nil without
 	codeAlone bool
 	mails     bool
-	anchors   anchors
+	trust     atomic.Pointer[anchors]
 	org       string
 	public    *url.URL
 	sso       *SSO           // nil without
@@ -197,11 +198,11 @@ func New(c Config) (*Server, error) {
 	if err := c.SSO.check(); err != nil {
 		return nil, err
 	}
-	anchors, err := newAnchors(c.Anchors)
+	trust, err := newAnchors(c.Anchors)
 	if err != nil {
 		return nil, err
 	}
-	profiles, err := newProfiles(c, anchors)
+	profiles, err := newProfiles(c)
 	if err != nil {
 		return nil, err
 	}
@@ -213,12 +214,13 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		registrar: c.Registrar, signIn: c.SignIn, store: c.Store, renderer: c.Renderer, zone: c.Renderer.Location(),
 		sessions: &sessionStore{records: c.Store, now: c.Now, idle: limits.Idle, key: c.Secret.Key("certportal sessions"), log: c.Log},
-		gzip:     &compressor{}, anchors: anchors,
-		org: c.Org, public: c.PublicURL, sso: c.SSO, example: c.UsernameExample,
+		gzip:     &compressor{},
+		org:      c.Org, public: c.PublicURL, sso: c.SSO, example: c.UsernameExample,
 		profiles: profiles, exchange: c.Exchange, scep: c.SCEP, services: c.Services, admin: c.Admin,
 		helpdesk: c.Helpdesk, codeAlone: c.CodeAlone, mails: c.Mails,
 		limits: limits, log: c.Log, now: c.Now, ocsp: c.OCSP, ocspState: c.OCSPHealth, served: c.Served,
 	}
+	s.trust.Store(&trust)
 	s.sampled = slog.New(LimitLines(c.Log.Handler(), time.Now)) // lines a second by the machine's clock
 	s.addresses = &addressFinder{proxies: c.TrustedProxies, log: c.Log}
 	s.crls = &crlCache{source: c.CRLs, gzip: s.gzip}

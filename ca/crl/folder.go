@@ -20,9 +20,9 @@ import (
 type Folder struct {
 	Path string
 
-	// Signers are the CA certificates by issuer name. A file that none of them signed
-	// is replaced, and ignored by Recover.
-	Signers map[string]*x509.Certificate
+	// Signers gives the CA certificates by issuer name; there may be more later. A file that
+	// none of them signed is replaced, and ignored by Recover.
+	Signers func() map[string]*x509.Certificate
 }
 
 // Name gives the path of the folder.
@@ -105,7 +105,7 @@ func (f *Folder) read(name, issuer string) (*listFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading list: %w", err)
 	}
-	signer := f.Signers[issuer]
+	signer := f.Signers()[issuer]
 	if signer == nil {
 		return nil, fmt.Errorf("reading list: there is no certificate of %q to verify it", issuer)
 	}
@@ -130,7 +130,7 @@ func (f *Folder) Recover(ctx context.Context, store Store, restored func(context
 		}
 		return err
 	}
-	for issuer := range f.Signers {
+	for issuer := range f.Signers() {
 		for _, delta := range []bool{false, true} {
 			n, err := f.recover(ctx, issuer, delta, store, noteOlder, now)
 			recovered += n
@@ -158,7 +158,7 @@ func (f *Folder) recover(ctx context.Context, issuer string, delta bool, store S
 		return 0, err
 	}
 	b := batcher{store: store, now: now}
-	end := f.Signers[issuer].NotAfter // a CRL does not say when certificates expire
+	end := f.Signers()[issuer].NotAfter // a CRL does not say when certificates expire
 	for r, err := range there.Revoked() {
 		if err != nil {
 			return b.recovered, err

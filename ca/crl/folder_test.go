@@ -33,7 +33,7 @@ func intoFolder(t *testing.T) (*fixture, *crl.Folder) {
 	t.Helper()
 	folder := &crl.Folder{Path: t.TempDir()}
 	o := newFixture(t, withDeltas, func(c *crl.Config) { c.Targets = []crl.Target{folder} })
-	folder.Signers = o.signers()
+	folder.Signers = o.signers
 	return o, folder
 }
 
@@ -199,7 +199,7 @@ func TestTargetThatHangs(t *testing.T) {
 func TestRunDelivers(t *testing.T) {
 	folder := &crl.Folder{Path: t.TempDir()}
 	o := newFixture(t, func(c *crl.Config) { c.Targets = []crl.Target{folder} })
-	folder.Signers = o.signers()
+	folder.Signers = o.signers
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { o.Run(ctx); close(ended) }()

@@ -51,7 +51,7 @@ func TestF3_FolderOnAFullDisk(t *testing.T) {
 	disk := smallDisk(t)
 	folder := &crl.Folder{Path: disk}
 	o := newFixture(t, func(c *crl.Config) { c.Targets = []crl.Target{folder} })
-	folder.Signers = o.signers()
+	folder.Signers = o.signers
 	o.refresh()
 	if err := o.Deliver(t.Context()); err != nil {
 		t.Fatal(err)

@@ -72,7 +72,7 @@ type TargetHealth struct {
 // the delta list. It reads memory only and never waits.
 func (p *Publisher) Health() []Health {
 	var all []Health
-	for _, u := range p.updaters {
+	for _, u := range p.updaters() {
 		for _, delta := range u.kinds() {
 			all = append(all, p.health(u, delta))
 		}
@@ -108,7 +108,7 @@ const lookAhead = time.Hour
 // Warn logs, once for each level, the lists that reached it. It reads the clock and memory
 // only, so that it works while a builder hangs.
 func (p *Publisher) Warn() {
-	for _, u := range p.updaters {
+	for _, u := range p.updaters() {
 		for _, delta := range u.kinds() {
 			p.warn(u, delta)
 		}

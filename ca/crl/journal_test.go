@@ -83,7 +83,7 @@ func restore(t *testing.T) *restored {
 	r := &restored{file: filepath.Join(dir, "portal.db"), journal: filepath.Join(dir, "elsewhere", "revocation.journal")}
 	r.folder = &crl.Folder{Path: t.TempDir()}
 	r.fixture = fixtureAt(t, r.file, func(c *crl.Config) { c.Targets = []crl.Target{r.folder} })
-	r.folder.Signers = r.signers()
+	r.folder.Signers = r.signers
 	r.refresh()
 	j := journalAt(t, r.fixture, r.journal)
 	r.before, r.during, r.known = r.revokeNew(), r.reserve(), r.reserve()

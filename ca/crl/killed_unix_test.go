@@ -92,7 +92,9 @@ func killSoon(t *testing.T, folder, keys string) {
 func publishForEver(t *testing.T) {
 	issuer := keptIssuer(t, os.Getenv(killedCA))
 	folder := &crl.Folder{
-		Path: os.Getenv(killedFolder), Signers: map[string]*x509.Certificate{"issuing": issuer.Certificate()},
+		Path: os.Getenv(killedFolder), Signers: func() map[string]*x509.Certificate {
+			return map[string]*x509.Certificate{"issuing": issuer.Certificate()}
+		},
 	}
 	for n := 0; ; n++ {
 		l, err := someList(issuer, time.Now())

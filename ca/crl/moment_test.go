@@ -187,7 +187,7 @@ func (m *moments) replayed() {
 func TestC4_ListsRestoreTheMoment(t *testing.T) {
 	folder := &crl.Folder{Path: t.TempDir()}
 	o := newFixture(t, func(c *crl.Config) { c.Targets = []crl.Target{folder} })
-	folder.Signers = o.signers()
+	folder.Signers = o.signers
 	o.pass(200 * time.Millisecond)
 	serial := o.revokeNew()
 	at := o.clock()

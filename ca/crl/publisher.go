@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"certportal/ca"
@@ -31,6 +32,18 @@ type Authority struct {
 
 	// Freshest are the addresses of the delta list. Required with DeltaRenew.
 	Freshest []string
+
+	// Until is set for a CA whose last certificate has ended: one last list is made, in
+	// force until then. Life and Renew do not count then. Optional.
+	Until time.Time
+}
+
+// check checks what is configured for an authority.
+func (a Authority) check() error {
+	if a.Life <= a.Renew || a.Renew <= 0 || a.DeltaRenew < 0 || a.Issuer == nil || (a.DeltaRenew > 0) != (len(a.Freshest) > 0) {
+		return fmt.Errorf("publisher: authority %s: life %v, renewal %v, delta %v at %v", a.Name, a.Life, a.Renew, a.DeltaRenew, a.Freshest)
+	}
+	return nil
 }
 
 // RootLife and RootRenew are those of the root's list, which covers one certificate. They
@@ -69,10 +82,19 @@ type Config struct {
 // Publisher makes lists when they are due and serves them from memory. Every issuer and
 // every target has its own goroutine, so that the failure of one does not stop another.
 type Publisher struct {
-	c        Config
-	updaters []*updater
-	copiers  []*copier
+	c       Config
+	copiers []*copier
+
+	known atomic.Pointer[[]*updater]
+
+	mu      sync.Mutex
+	running context.Context // of Run; nil before
+	stop    map[*updater]context.CancelFunc
+	clocks  sync.WaitGroup
 }
+
+// updaters gives the updaters of all issuers.
+func (p *Publisher) updaters() []*updater { return *p.known.Load() }
 
 // New checks the configuration. Load, Refresh and Run load and sign lists; New does not.
 func New(c Config) (*Publisher, error) {
@@ -84,17 +106,54 @@ func New(c Config) (*Publisher, error) {
 	}
 	c.Log = cmp.Or(c.Log, slog.Default())
 	c.Builder = cmp.Or(c.Builder, rand.Text())
-	p := &Publisher{c: c}
+	p := &Publisher{c: c, stop: make(map[*updater]context.CancelFunc)}
+	p.known.Store(new([]*updater))
 	for _, a := range c.Authorities {
-		if a.Life <= a.Renew || a.Renew <= 0 || a.DeltaRenew < 0 || a.Issuer == nil || (a.DeltaRenew > 0) != (len(a.Freshest) > 0) {
-			return nil, fmt.Errorf("publisher: authority %s: life %v, renewal %v, delta %v at %v", a.Name, a.Life, a.Renew, a.DeltaRenew, a.Freshest)
+		if err := p.Add(a); err != nil {
+			return nil, err
 		}
-		p.updaters = append(p.updaters, newUpdater(p, a))
 	}
 	for _, t := range c.Targets {
 		p.copiers = append(p.copiers, newCopier(p, t))
 	}
 	return p, nil
+}
+
+// Add adds an authority, in place of one with the same name, whose lists stay in force. If
+// the publisher runs, lists of the new one are made too.
+func (p *Publisher) Add(a Authority) error {
+	if err := a.check(); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	added := newUpdater(p, a)
+	var all []*updater
+	for _, u := range p.updaters() {
+		if u.a.Name != a.Name {
+			all = append(all, u)
+			continue
+		}
+		if stop := p.stop[u]; stop != nil {
+			stop()
+			delete(p.stop, u)
+		}
+		added.complete.Store(u.complete.Load())
+		added.delta.Store(u.delta.Load())
+	}
+	all = append(all, added)
+	p.known.Store(&all)
+	if p.running != nil {
+		p.run(added)
+	}
+	return nil
+}
+
+// run starts the clock of an updater.
+func (p *Publisher) run(u *updater) {
+	ctx, stop := context.WithCancel(p.running)
+	p.stop[u] = stop
+	p.clocks.Go(func() { u.run(ctx) })
 }
 
 // CRL gives the list in force of an issuer, or with [DeltaSuffix] after its name the
@@ -114,7 +173,7 @@ func (p *Publisher) CRL(name string) (List, bool) {
 
 // updater finds the updater of an issuer, nil when there is none.
 func (p *Publisher) updater(issuer string) *updater {
-	for _, u := range p.updaters {
+	for _, u := range p.updaters() {
 		if u.a.Name == issuer {
 			return u
 		}
@@ -124,7 +183,7 @@ func (p *Publisher) updater(issuer string) *updater {
 
 // Nudge wakes the updaters after a revocation. It never blocks.
 func (p *Publisher) Nudge() {
-	for _, u := range p.updaters {
+	for _, u := range p.updaters() {
 		signal(u.nudge)
 	}
 }
@@ -158,7 +217,7 @@ func (p *Publisher) Refresh(ctx context.Context) error {
 
 func (p *Publisher) each(do func(*updater) error) error {
 	var errs []error
-	for _, u := range p.updaters {
+	for _, u := range p.updaters() {
 		if err := do(u); err != nil && !errors.Is(err, ErrBusy) {
 			errs = append(errs, fmt.Errorf("list of %s: %w", u.a.Name, err))
 		}
@@ -200,10 +259,19 @@ const warnEvery = time.Minute
 
 // Run renews the lists and copies them to the targets until the context ends.
 func (p *Publisher) Run(ctx context.Context) {
-	var all sync.WaitGroup
-	for _, u := range p.updaters {
-		all.Go(func() { u.run(ctx) })
+	p.mu.Lock()
+	p.running = ctx
+	for _, u := range p.updaters() {
+		p.run(u)
 	}
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		p.running = nil
+		p.mu.Unlock()
+		p.clocks.Wait()
+	}()
+	var all sync.WaitGroup
 	for _, c := range p.copiers {
 		all.Go(func() { c.run(ctx) })
 	}

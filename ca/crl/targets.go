@@ -96,7 +96,7 @@ func (p *Publisher) Deliver(ctx context.Context) error {
 // deliver copies the lists that the target lacks. An error of one does not stop the others.
 func (c *copier) deliver(ctx context.Context) error {
 	var first error
-	for _, u := range c.p.updaters {
+	for _, u := range c.p.updaters() {
 		for _, delta := range u.kinds() {
 			l := u.list(delta)
 			if l == nil || c.health(u.a.Name, delta).Number >= l.Number {

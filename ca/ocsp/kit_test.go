@@ -169,7 +169,9 @@ func newBench(t testing.TB, kind ca.KeyKind, change ...func(*ocsp.Config)) *benc
 
 func newCA(t testing.TB, h *ca.Hierarchy, now time.Time) *bench {
 	t.Helper()
-	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey})
+	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey, Publication: ca.Publication{
+		CRLURLs: []string{"http://pki.example.com/crl/issuing.crl"},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +217,7 @@ func (b *bench) certify(_ context.Context, key crypto.PublicKey) (*x509.Certific
 // user issues a User certificate.
 func (b *bench) user() *x509.Certificate {
 	b.t.Helper()
-	profile, err := ca.NewProfile(ca.ProfileConfig{Name: "User", CRLURLs: []string{"http://pki.example.com/crl/issuing.crl"}})
+	profile, err := ca.NewProfile(ca.ProfileConfig{Name: "User"})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -30,6 +30,7 @@ const (
 
 // Status is the revocation status of one serial.
 type Status struct {
+	Issuer string // name of the authority that issued it; empty for an unknown serial
 	State  State
 	At     time.Time // of the revocation
 	Reason int       // as in ca.Revocation
@@ -41,7 +42,7 @@ var ErrRewound = errors.New("the audit log is shorter than it was")
 
 // Store holds the revocation status of certificates.
 type Store interface {
-	// Status gives the state of a serial of the issuing CA. Unknown is no error.
+	// Status gives the state of a serial of any issuing CA. Unknown is no error.
 	Status(ctx context.Context, serial ca.Serial) (Status, error)
 
 	// Changes reads at most limit audit entries after the given one. It gives the serials

@@ -1,6 +1,7 @@
 package ocsp
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/x509"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,6 +43,7 @@ const (
 // Config configures a Responder. Store, Issuing and Certify are required.
 type Config struct {
 	Store   Store
+	Name    string            // of the authority in the store; default ca.FirstAuthority
 	Issuing *x509.Certificate // the CA for whose certificates it answers
 
 	// Certify records and signs the certificate of a new key, as described by
@@ -84,9 +87,7 @@ func New(c Config) (*Responder, error) {
 	if c.Store == nil || c.Issuing == nil || c.Certify == nil {
 		return nil, errors.New("OCSP responder: a required part is missing")
 	}
-	if c.Key == "" {
-		c.Key = ca.ECP256
-	}
+	c.Name, c.Key = cmp.Or(c.Name, ca.FirstAuthority), cmp.Or(c.Key, ca.ECP256)
 	if c.Life == 0 {
 		c.Life = DefaultLife
 	}
@@ -154,15 +155,26 @@ func every(ctx context.Context, interval time.Duration, wake <-chan struct{}, do
 // Respond answers a request in DER. Errors become OCSP error responses (RFC 6960 section
 // 4.2.1).
 func (r *Responder) Respond(ctx context.Context, request []byte) Answer {
+	return respond(ctx, request, r)
+}
+
+// respond lets the responder answer that issued all certificates of a request. One answer
+// has one signer, so that a request about certificates of two CAs is refused.
+func respond(ctx context.Context, request []byte, all ...*Responder) Answer {
 	req, err := ParseRequest(request)
 	if err != nil {
 		return Answer{DER: []byte(refusedMalformed)}
 	}
-	for _, id := range req.IDs {
-		if !r.issuer.issued(id) {
-			return Answer{DER: []byte(refusedUnauthorized)}
+	for _, r := range all {
+		if !slices.ContainsFunc(req.IDs, func(id ID) bool { return !r.issuer.issued(id) }) {
+			return r.respond(ctx, req)
 		}
 	}
+	return Answer{DER: []byte(refusedUnauthorized)}
+}
+
+// respond answers a request about certificates of this CA.
+func (r *Responder) respond(ctx context.Context, req Request) Answer {
 	now := r.c.Now()
 	if len(req.IDs) == 1 && req.Nonce == nil {
 		if a, asOf, ok := r.cache.answer(req.IDs[0], now); ok {

@@ -64,7 +64,7 @@ func (c auditVerify) Run(i *invocation) error {
 	defer db.Close()
 	folder, noCA := ca.OpenFolder(s.Path("ca"))
 	if noCA == nil {
-		o.Certified = auditmonitor.CertifiedBy(folder.Issuing(), db)
+		o.Certified = auditmonitor.CertifiedBy(folder.Issued, db)
 	}
 	report, err := auditmonitor.Verify(i.ctx, db, o)
 	if err != nil {

@@ -22,6 +22,8 @@ type caCommands struct {
 	Show      caShow      `cmd:"" help:"Show the CA: names, fingerprints, ends, keys, requests, revocation lists."`
 	CSR       caCSR       `cmd:"" name:"csr" help:"Make a key and the request for an issuing CA under the company's root."`
 	Import    caImport    `cmd:"" help:"Import the certificate that the company's CA made of a request."`
+	Next      caNext      `cmd:"" help:"Make the next issuing CA under the portal's own root."`
+	Activate  caActivate  `cmd:"" help:"Let another issuing CA issue, now or at a time."`
 	CRL       caCRL       `cmd:"" name:"crl" help:"Show the revocation lists, publish them, or write one into a file."`
 	ExportKey caExportKey `cmd:"" name:"export-root-key" help:"Take the root's key off this machine."`
 }
@@ -52,6 +54,9 @@ func (caInit) Run(i *invocation) error {
 	defer db.Close()
 	a, made, err := localca.Create(i.ctx, s, db, public.HTTP, i.terminal(), time.Now())
 	if err != nil {
+		return err
+	}
+	if err := a.Follow(i.ctx, db, time.Now, i.quiet(), nil); err != nil {
 		return err
 	}
 	if err := publishAll(a, i, s, db); err != nil {
@@ -102,7 +107,7 @@ func (c caExportKey) Run(i *invocation) error {
 	if dir, err := os.Stat(filepath.Dir(dest)); err != nil || !dir.IsDir() {
 		return usageError(fmt.Sprintf("there is no folder %s", filepath.Dir(dest)))
 	}
-	a, err := localca.Open(s, i.terminal())
+	a, err := localca.Open(s, nil, i.terminal())
 	if err != nil {
 		return err
 	}
@@ -114,6 +119,9 @@ func (c caExportKey) Run(i *invocation) error {
 		return err
 	}
 	defer db.Close()
+	if err := a.Follow(i.ctx, db, time.Now, i.quiet(), nil); err != nil {
+		return err
+	}
 	list, err := lastRootList(a, i, s, db)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"certportal/ca"
@@ -22,7 +23,7 @@ import (
 
 type caCRL struct {
 	Publish bool   `help:"Make and publish the next list now, also of a portal that runs. Needs the passphrase."`
-	Issuer  string `enum:"root,issuing," default:"" placeholder:"root|issuing" help:"Whose list. Default: both; with --out issuing."`
+	Issuer  string `placeholder:"root|issuing|issuing-2" help:"Whose list. Default: all; with --out issuing."`
 	Out     string `placeholder:"FILE" help:"Write the list into a new file."`
 	PEM     bool   `name:"pem" help:"Write it as PEM instead of DER."`
 }
@@ -52,8 +53,12 @@ func (c caCRL) Run(i *invocation) error {
 	if c.Issuer == localca.RootName && !folder.OwnRoot() {
 		return usageError("the root is the company's, which publishes its list: --issuer issuing is the portal's")
 	}
+	signers := folder.Signers()
+	if c.Issuer != "" && signers[c.Issuer] == nil {
+		return usageError(fmt.Sprintf("there is no CA named %s: write one of %s", c.Issuer, strings.Join(localca.ListNames(folder), ", ")))
+	}
 	if c.Publish {
-		if err := c.publish(i, s, db); err != nil {
+		if err := c.publish(i, s, db, c.issuers(folder)); err != nil {
 			return err
 		}
 	}
@@ -71,8 +76,8 @@ func (c caCRL) issuers(folder *ca.Folder) []string {
 	return localca.ListNames(folder)
 }
 
-func (c caCRL) publish(i *invocation, s *config.Settings, db *store.DB) error {
-	a, err := localca.Open(s, i.terminal())
+func (c caCRL) publish(i *invocation, s *config.Settings, db *store.DB, issuers []string) error {
+	a, err := localca.Open(s, nil, i.terminal())
 	if err != nil {
 		return err
 	}
@@ -82,11 +87,14 @@ func (c caCRL) publish(i *invocation, s *config.Settings, db *store.DB) error {
 	if err := a.BelongsTo(i.ctx, db); err != nil {
 		return err
 	}
+	if err := a.Follow(i.ctx, db, time.Now, i.quiet(), nil); err != nil {
+		return err
+	}
 	p, err := publisher(a, i, s, db)
 	if err != nil {
 		return err
 	}
-	for _, issuer := range c.issuers(a.Folder) {
+	for _, issuer := range issuers {
 		list, err := orderList(i.ctx, p, db, issuer)
 		if errors.Is(err, ca.ErrNoRootKey) && c.Issuer == "" {
 			fmt.Fprintln(i.io.out, "The root's key is not on this machine: its list stays as it is.")
@@ -121,7 +129,7 @@ func publisher(a *localca.CA, i *invocation, s *config.Settings, db *store.DB) (
 		}
 		base = public.HTTP
 	}
-	targets, err := app.ListTargets(s, a.Folder)
+	targets, err := app.ListTargets(s, a.Signers)
 	if err != nil {
 		return nil, err
 	}
@@ -174,10 +182,10 @@ func (c caCRL) write(i *invocation, db *store.DB) error {
 }
 
 func (c caCRL) show(i *invocation, s *config.Settings, db *store.DB, folder *ca.Folder) error {
-	signers := map[string]*x509.Certificate{localca.RootName: folder.Root(), localca.IssuingName: folder.Issuing()}
+	signers := folder.Signers()
 	for _, issuer := range c.issuers(folder) {
 		kinds := []bool{false}
-		if issuer == localca.IssuingName && s.Revocation.DeltaEvery > 0 {
+		if issuer != localca.RootName && s.Revocation.DeltaEvery > 0 {
 			kinds = append(kinds, true)
 		}
 		for _, delta := range kinds {

@@ -108,12 +108,15 @@ func firstList(i *invocation, s *config.Settings, db *store.DB) error {
 	if s.CA.PassphraseFile == config.Prompt {
 		return nil
 	}
-	a, err := localca.Open(s, i.terminal())
+	a, err := localca.Open(s, nil, i.terminal())
 	if err != nil {
 		return err
 	}
 	if a.Sealed != nil {
 		return a.Sealed
+	}
+	if err := a.Follow(i.ctx, db, time.Now, i.quiet(), nil); err != nil {
+		return err
 	}
 	return publishAll(a, i, s, db)
 }

@@ -147,7 +147,7 @@ func runUnderTheRoot(t *testing.T, data, dir string, between int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	chain := p.Registrar.Chain()
+	chain := p.Registrar.Chain(nil)
 	if len(chain) != between+1 {
 		t.Errorf("chain of %d, want %d", len(chain), between+1)
 	}

@@ -41,6 +41,8 @@ type shownCertificate struct {
 
 type shownAuthority struct {
 	Name        string             `json:"name"`
+	State       string             `json:"state"` // pending, active, retiring, retired, revoked; empty: not recorded yet
+	ActivateAt  time.Time          `json:"activate_at,omitzero"`
 	Certificate shownCertificate   `json:"certificate"`
 	Chain       []shownCertificate `json:"chain"` // issuers, the root last
 }
@@ -97,7 +99,7 @@ func showCA(i *invocation, s *config.Settings) (shownCA, error) {
 		for _, cert := range a.Chain {
 			chain = append(chain, showCertificate(cert))
 		}
-		shown.Authorities = append(shown.Authorities, shownAuthority{a.Name, showCertificate(a.Certificate), chain})
+		shown.Authorities = append(shown.Authorities, shownAuthority{Name: a.Name, Certificate: showCertificate(a.Certificate), Chain: chain})
 	}
 	requests, err := folder.Requests()
 	if err != nil {
@@ -109,8 +111,24 @@ func showCA(i *invocation, s *config.Settings) (shownCA, error) {
 		return shown, err
 	}
 	defer db.Close()
+	if err := shown.addStates(i, db); err != nil {
+		return shown, err
+	}
 	shown.Lists, err = showLists(i, db, folder)
 	return shown, err
+}
+
+// addStates says what each issuing CA may do.
+func (c shownCA) addStates(i *invocation, db *store.DB) error {
+	records, err := db.Authorities(i.ctx)
+	for _, r := range records {
+		for n := range c.Authorities {
+			if c.Authorities[n].Name == r.Name {
+				c.Authorities[n].State, c.Authorities[n].ActivateAt = string(r.State), r.ActivateAt
+			}
+		}
+	}
+	return err
 }
 
 func (c shownCA) withRequests(requests []ca.Request, s *config.Settings) shownCA {
@@ -160,6 +178,9 @@ func (c shownCA) print(i *invocation) error {
 			what += " " + a.Name
 		}
 		a.Certificate.print(i, what)
+		if a.State != "" {
+			fmt.Fprintf(i.io.out, "  state        %s\n", a.stateText())
+		}
 		for _, cert := range a.Chain[:len(a.Chain)-1] {
 			fmt.Fprintf(i.io.out, "  issued by    %s\n", cert.Subject)
 		}
@@ -178,6 +199,19 @@ func (c shownCA) print(i *invocation) error {
 		fmt.Fprintf(i.io.out, "Revocation list of %s: number %d, until %s\n", l.Issuer, l.Number, l.NextUpdate.Format(time.RFC3339))
 	}
 	return nil
+}
+
+// stateText is the state in words.
+func (a shownAuthority) stateText() string {
+	text := map[string]string{
+		"pending": "pending: it issues nothing before certportal ca activate", "active": "active: it issues",
+		"retiring": "retiring: it signs lists and OCSP signers, and issues nothing", "retired": "retired: all its certificates have ended",
+		"revoked": "revoked: it issues nothing",
+	}[a.State]
+	if !a.ActivateAt.IsZero() {
+		text += "; planned for " + a.ActivateAt.Format(time.RFC3339)
+	}
+	return text
 }
 
 func (c shownCA) rootKey() string {

@@ -165,7 +165,7 @@ func lived(ctx context.Context, p *app.App) (bool, error) {
 	entries, err := p.DB.Entries(ctx, 0, 100)
 	return slices.ContainsFunc(entries, func(e audit.Entry) bool {
 		switch e.Action {
-		case audit.CACreated, audit.CARequested, audit.CAImported, audit.RootKeyExported,
+		case audit.CACreated, audit.CARequested, audit.CAImported, audit.CAAdded, audit.RootKeyExported,
 			audit.CertificateReserved, audit.CertificateIssued, audit.CertificateRevoked: // of the portal itself
 			return false
 		}

@@ -73,10 +73,12 @@ func newBodyMaker(now time.Time) (*bodyMaker, error) {
 		return nil, err
 	}
 	m := &bodyMaker{now: now}
-	if m.issuer, err = ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey}); err != nil {
+	if m.issuer, err = ca.NewIssuer(ca.IssuerConfig{
+		Certificate: h.Issuing, Signer: h.IssuingKey, Publication: ca.Publication{CRLURLs: []string{"http://seed.example/crl/issuing.crl"}},
+	}); err != nil {
 		return nil, err
 	}
-	m.profile, err = ca.NewProfile(ca.ProfileConfig{Name: "User", CRLURLs: []string{"http://seed.example/crl/issuing.crl"}})
+	m.profile, err = ca.NewProfile(ca.ProfileConfig{Name: "User"})
 	return m, err
 }
 

@@ -76,7 +76,7 @@ func (i *invocation) serve(s *config.Settings, ready func(context.Context, *app.
 // announce prints where to go and what to compare.
 func announce(p *app.App, i *invocation) {
 	state := "certportal is ready."
-	if p.CA.Sealed != nil {
+	if p.CA.Ready() != nil {
 		state = "certportal runs, but its CA is SEALED: nothing can be issued. The log says why."
 	}
 	fmt.Fprintf(i.io.out, "\n"+state+"\n\n"+

@@ -12,6 +12,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/authz"
 	"certportal/internal/portal"
+	"certportal/internal/succession"
 )
 
 // Authority is the CA of the installation, as administrators see and test it.
@@ -41,7 +42,8 @@ type AuthorityStatus struct {
 
 // CAStatus is one CA with its CRLs, the complete one first.
 type CAStatus struct {
-	Name        string // "root" or "issuing"
+	Name        string           // "root", "issuing", "issuing-2"
+	State       succession.State // empty for a root
 	Certificate *x509.Certificate
 	Lists       []crl.Health
 }

@@ -68,7 +68,12 @@ const (
 	CACreated             Action = "ca.created"
 	CARequested           Action = "ca.requested" // a key and a request for a company's CA
 	CAImported            Action = "ca.imported"  // the certificate that a company's CA made of it
-	BulkMade              Action = "order.made"   // a bulk revocation
+	CAAdded               Action = "ca.added"     // the certificate of an issuing CA is in the folder
+	CAScheduled           Action = "ca.scheduled" // when it becomes the one that issues
+	CAActivated           Action = "ca.activated" // it issues; the one before only signs lists and answers
+	CARetired             Action = "ca.retired"
+	CARevoked             Action = "ca.revoked" // it issues nothing any more
+	BulkMade              Action = "order.made" // a bulk revocation
 	BulkConfirmed         Action = "order.confirmed"
 	BulkApproved          Action = "order.approved" // by a second administrator
 	BulkDropped           Action = "order.dropped"

@@ -28,9 +28,6 @@ type KeyConfig struct {
 	Store  Store
 	Issuer *enroll.OwnIssuer // nil while the CA is sealed: existing keys work, new ones cannot be made
 
-	// Certificate has the addresses of CRL and issuer; name and validity are set here.
-	Certificate ca.AuditSignerConfig
-
 	// Encrypt and Decrypt convert a key for the store.
 	Encrypt func(crypto.Signer) ([]byte, error)
 	Decrypt func([]byte) (crypto.Signer, error)
@@ -57,7 +54,6 @@ func NewKeys(c KeyConfig) (*Keys, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	c.Certificate.Name, c.Certificate.Validity = keyProfile, keyLife
 	return &Keys{c: c}, nil
 }
 
@@ -119,7 +115,7 @@ func (k *Keys) make(ctx context.Context) (crypto.Signer, *x509.Certificate, erro
 		return nil, nil, fmt.Errorf("encrypting audit key: %w", err)
 	}
 	cert, err := k.c.Issuer.IssueOwn(ctx, enroll.OwnRequest{
-		Profile: keyProfile, Certificate: k.c.Certificate, Key: key.Public(),
+		Profile: keyProfile, Certificate: ca.AuditSignerConfig{Name: keyProfile, Validity: keyLife}, Key: key.Public(),
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("issuing audit certificate: %w", err)
@@ -132,8 +128,8 @@ func (k *Keys) make(ctx context.Context) (crypto.Signer, *x509.Certificate, erro
 }
 
 // CertifiedBy returns a check for the key of a checkpoint: its certificate must be an
-// audit signer's, issued by this CA, and valid when the checkpoint was made.
-func CertifiedBy(issuing *x509.Certificate, store Store) Certified {
+// audit signer's, issued by a CA of this portal, and valid when the checkpoint was made.
+func CertifiedBy(issued func(*x509.Certificate) bool, store Store) Certified {
 	var mu sync.Mutex
 	known := make(map[string]*x509.Certificate)
 	find := func(ctx context.Context, serial string) (*x509.Certificate, error) {
@@ -147,7 +143,7 @@ func CertifiedBy(issuing *x509.Certificate, store Store) Certified {
 			return nil, err
 		}
 		cert, err := x509.ParseCertificate(der)
-		if err != nil || !ca.IsAuditSigner(cert) || cert.CheckSignatureFrom(issuing) != nil {
+		if err != nil || !ca.IsAuditSigner(cert) || !issued(cert) {
 			return nil, portal.ErrNotFound
 		}
 		known[serial] = cert

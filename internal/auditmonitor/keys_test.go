@@ -3,6 +3,7 @@ package auditmonitor_test
 import (
 	"context"
 	"crypto"
+	"crypto/x509"
 	"errors"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"certportal/internal/auditmonitor"
 	"certportal/internal/enroll"
 	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 // authority is a CA with an EC key.
@@ -24,7 +26,7 @@ func authority(t *testing.T) (*ca.Hierarchy, *ca.Issuer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return h, testkit.Must(ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey}))(t)
+	return h, fixture.Issuer(t, h)
 }
 
 // keysOf makes keys that are encrypted with a passphrase.
@@ -38,9 +40,8 @@ func keysOf(t *testing.T, h *harness, issuer *ca.Issuer, passphrase string, now 
 	}
 	return testkit.Must(auditmonitor.NewKeys(auditmonitor.KeyConfig{
 		Store: h.DB, Issuer: own, Now: now,
-		Certificate: ca.AuditSignerConfig{CRLURLs: []string{"http://pki.example.com/crl/issuing.crl"}},
-		Encrypt:     func(key crypto.Signer) ([]byte, error) { return ca.EncryptKey(key, []byte(passphrase)) },
-		Decrypt:     func(file []byte) (crypto.Signer, error) { return ca.DecryptKey(file, []byte(passphrase)) },
+		Encrypt: func(key crypto.Signer) ([]byte, error) { return ca.EncryptKey(key, []byte(passphrase)) },
+		Decrypt: func(file []byte) (crypto.Signer, error) { return ca.DecryptKey(file, []byte(passphrase)) },
 	}))(t)
 }
 
@@ -69,7 +70,7 @@ func TestKeysAreSharedAndRenewed(t *testing.T) {
 		if _, _, err := keysOf(t, h, nil, "another", clock).Key(ctx); err == nil {
 			t.Error("the key opens with another passphrase")
 		}
-		certified := auditmonitor.CertifiedBy(hierarchy.Issuing, h.DB)
+		certified := auditmonitor.CertifiedBy(issuedBy(hierarchy.Issuing), h.DB)
 		good := sealed(t, key, serial, now)
 		if err := certified(ctx, good); err != nil {
 			t.Errorf("good seal: %v", err)
@@ -91,7 +92,7 @@ func TestKeysAreSharedAndRenewed(t *testing.T) {
 			"nobody's serial": {sealed(t, key, "00ff", now), certified},
 			"before its time": {sealed(t, key, serial, testkit.Noon.Add(-time.Hour)), certified},
 			"after its time":  {sealed(t, key, serial, testkit.Noon.Add(400*24*time.Hour)), certified},
-			"another CA's":    {good, auditmonitor.CertifiedBy(stranger.Issuing, h.DB)},
+			"another CA's":    {good, auditmonitor.CertifiedBy(issuedBy(stranger.Issuing), h.DB)},
 		} {
 			var broken *audit.Break
 			if err := c.by(ctx, c.seal); !errors.As(err, &broken) || broken.Fault != audit.CheckpointForged {
@@ -129,4 +130,9 @@ func TestKeysOfASealedCA(t *testing.T) {
 	if _, err := auditmonitor.New(auditmonitor.Config{}); err == nil {
 		t.Error("a monitor without store")
 	}
+}
+
+// issuedBy reports whether a CA signed a certificate.
+func issuedBy(issuing *x509.Certificate) func(*x509.Certificate) bool {
+	return func(cert *x509.Certificate) bool { return cert.CheckSignatureFrom(issuing) == nil }
 }

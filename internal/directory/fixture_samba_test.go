@@ -3,7 +3,6 @@ package directory_test
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +19,7 @@ import (
 	"certportal/internal/signin"
 	"certportal/internal/test/samba"
 	"certportal/internal/test/testkit"
+	testfixture "certportal/internal/test/testkit/fixture"
 	"certportal/store"
 )
 
@@ -70,14 +70,11 @@ func (fx *fixture) over(people portal.Directory) *enroll.Registrar {
 	hierarchy := testkit.Must(ca.CreateHierarchy(ca.HierarchyConfig{
 		Organization: "Example Company", RootKind: ca.ECP256, IssuingKind: ca.ECP256,
 	}, fx.now()))(fx.t)
-	issuer := testkit.Must(ca.NewIssuer(ca.IssuerConfig{Certificate: hierarchy.Issuing, Signer: hierarchy.IssuingKey}))(fx.t)
-	profile := testkit.Must(ca.NewProfile(ca.ProfileConfig{
-		Name: "User", CRLURLs: []string{"http://pki.example/crl/issuing.crl"}, Subject: fx.form,
-	}))(fx.t)
+	profile := testkit.Must(ca.NewProfile(ca.ProfileConfig{Name: "User", Subject: fx.form}))(fx.t)
 	log := slog.New(slog.DiscardHandler)
 	return testkit.Must(enroll.New(enroll.Config{
-		Directory: people, Issuer: issuer, Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
-		Store: fx.db, Chain: []*x509.Certificate{hierarchy.Issuing}, Now: fx.now, Log: log,
+		Directory: people, Issuer: testfixture.Issuer(fx.t, hierarchy), Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
+		Store: fx.db, Chain: testfixture.Chain(hierarchy), Now: fx.now, Log: log,
 	}))(fx.t)
 }
 

@@ -2,7 +2,6 @@ package enroll_test
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"certportal/internal/directory"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit/fixture"
 	"certportal/store"
 )
 
@@ -47,14 +47,14 @@ func benchPortal(b *testing.B, issuing, leaf ca.KeyKind, ready int) (*enroll.Reg
 	}
 	h, err := ca.CreateHierarchy(ca.HierarchyConfig{Organization: "Example", RootKind: ca.ECP256, IssuingKind: issuing}, time.Now())
 	check(err)
-	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey})
+	issuer, err := ca.NewIssuer(ca.IssuerConfig{Certificate: h.Issuing, Signer: h.IssuingKey, Publication: fixture.Publication()})
 	check(err)
-	profile, err := ca.NewProfile(ca.ProfileConfig{Name: "User", CRLURLs: []string{"http://pki.example/crl/issuing.crl"}})
+	profile, err := ca.NewProfile(ca.ProfileConfig{Name: "User"})
 	check(err)
 	pool := enroll.NewKeyPool(leaf, ready, log)
 	r, err := enroll.New(enroll.Config{
 		Directory: people, Issuer: issuer, Profile: profile, Keys: pool, Store: db,
-		Chain: []*x509.Certificate{h.Issuing}, Quota: 1 << 30, Log: log,
+		Chain: fixture.Chain(h), Quota: 1 << 30, Log: log,
 	})
 	check(err)
 	return r, pool

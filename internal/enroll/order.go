@@ -13,6 +13,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/portal"
 	"certportal/internal/signin"
+	"certportal/internal/succession"
 )
 
 // issuance is one certificate on its way. Every way to a certificate fills one and
@@ -147,16 +148,29 @@ func (r *Registrar) recordIntent(ctx context.Context, o issuance, person portal.
 	if key != nil {
 		public = key.Public()
 	}
-	prepared, err := r.prepare(o, person, public)
-	if err != nil {
-		return nil, err
+	for try := 1; ; try++ {
+		prepared, err := r.prepare(o, person, public)
+		if err != nil {
+			return nil, err
+		}
+		err = r.reserve(ctx, r.reservation(o, person, prepared))
+		if errors.Is(err, succession.ErrState) && try < changeTries {
+			// Another replica made another CA the one that issues.
+			if err := r.c.AuthorityChanged(ctx); err != nil {
+				return nil, portal.AsOutage(portal.PartIssuer, "finding the CA that issues", err)
+			}
+			continue
+		}
+		if errors.Is(err, portal.ErrConflict) && !errors.Is(err, ErrFileInUse) {
+			return nil, fmt.Errorf("%w: %w", errTaken, err)
+		}
+		return prepared, portal.AsOutage(portal.PartStore, "reserving certificate", err)
 	}
-	err = r.reserve(ctx, r.reservation(o, person, prepared))
-	if errors.Is(err, portal.ErrConflict) && !errors.Is(err, ErrFileInUse) {
-		return nil, fmt.Errorf("%w: %w", errTaken, err)
-	}
-	return prepared, portal.AsOutage(portal.PartStore, "reserving certificate", err)
 }
+
+// changeTries bounds how often a certificate is prepared anew because another CA issues
+// meanwhile.
+const changeTries = 3
 
 // prepare has the issuer fix and lint what will be signed. It refuses a bad key of a
 // device as what it is: the fault is not the issuer's.
@@ -192,7 +206,7 @@ func (r *Registrar) reservation(o issuance, p portal.Person, prepared *ca.Prepar
 		"profile": r.c.Profile.Name(), "upn": p.UPN, "sid": p.SID,
 	}
 	return Reservation{
-		Serial: prepared.Serial(), Kind: portal.KindUser, Profile: r.c.Profile.Name(),
+		Serial: prepared.Serial(), Issuer: prepared.Issuer(), Kind: portal.KindUser, Profile: r.c.Profile.Name(),
 		Subject:   p.Subject(),
 		PublicKey: prepared.PublicKeyHash(),
 		NotBefore: prepared.NotBefore(), NotAfter: prepared.NotAfter(), Requested: now,

@@ -112,7 +112,7 @@ func (o *OwnIssuer) IssueOwn(ctx context.Context, req OwnRequest) (*x509.Certifi
 
 func (o *OwnIssuer) reservation(req OwnRequest, p *ca.Prepared) Reservation {
 	return Reservation{
-		Serial: p.Serial(), Kind: portal.KindServer, Profile: req.Profile, PublicKey: p.PublicKeyHash(),
+		Serial: p.Serial(), Issuer: p.Issuer(), Kind: portal.KindServer, Profile: req.Profile, PublicKey: p.PublicKeyHash(),
 		NotBefore: p.NotBefore(), NotAfter: p.NotAfter(), Requested: o.c.Now(),
 		Entry: o.entry(req, audit.CertificateReserved, p),
 	}

@@ -61,7 +61,9 @@ func newOwnFixture(t *testing.T) *ownFixture {
 
 func (f *ownFixture) issuer(key crypto.Signer) func() (*ca.Issuer, error) {
 	return func() (*ca.Issuer, error) {
-		return ca.NewIssuer(ca.IssuerConfig{Certificate: f.hierarchy.Issuing, Signer: key})
+		return ca.NewIssuer(ca.IssuerConfig{
+			Certificate: f.hierarchy.Issuing, Signer: key, Publication: fixture.Publication(),
+		})
 	}
 }
 
@@ -74,7 +76,7 @@ func (f *ownFixture) ownRequest() enroll.OwnRequest {
 	f.T.Helper()
 	return enroll.OwnRequest{
 		Profile: "Server", Key: testkit.Must(ca.ECP256.Generate())(f.T).Public(), Detail: map[string]string{"names": "portal.example"},
-		Certificate: ca.ServerConfig{Names: []string{"portal.example"}, CRLURLs: []string{"http://pki.example/crl/issuing.crl"}},
+		Certificate: ca.ServerConfig{Names: []string{"portal.example"}},
 	}
 }
 

@@ -97,7 +97,7 @@ func (r *Registrar) OpenFile(ctx context.Context, t Token) (File, error) {
 	if err := r.closedTo(ctx, p.Device); err != nil {
 		return File{}, err
 	}
-	f := File{Pickup: p, Chain: r.c.Chain}
+	f := File{Pickup: p}
 	token, _ := t.bytes()
 	if f.Key, err = decryptKey(token, p.Serial, sealed.Key); err != nil {
 		return File{}, err
@@ -105,6 +105,7 @@ func (r *Registrar) OpenFile(ctx context.Context, t Token) (File, error) {
 	if f.Leaf, err = x509.ParseCertificate(sealed.CertificateDER); err != nil {
 		return File{}, fmt.Errorf("parsing certificate %s: %w", p.Serial, err)
 	}
+	f.Chain = r.c.Chain(f.Leaf)
 	f.Seed, err = fileSeed(token, p.Serial)
 	return f, err
 }

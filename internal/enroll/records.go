@@ -27,6 +27,7 @@ type Issuer interface {
 // exists, so that everything that was signed can be revoked.
 type Reservation struct {
 	Serial     ca.Serial
+	Issuer     string // name of the authority that will sign; empty: ca.FirstAuthority
 	Kind       portal.Kind
 	Profile    string
 	Subject    ca.Subject

@@ -26,9 +26,13 @@ type Config struct {
 	// key.
 	DeviceKeys bool
 
-	// Chain is what a device needs between its certificate and the root: the
-	// issuing CA, without the root.
-	Chain []*x509.Certificate
+	// Chain gives what a device needs between a certificate and the root: the issuing CA
+	// and what is above it, without the root. For nil it is that of the CA that issues now.
+	Chain func(leaf *x509.Certificate) []*x509.Certificate
+
+	// AuthorityChanged is called when the store says that another authority issues now: the
+	// next Prepare of Issuer is under that one. Optional.
+	AuthorityChanged func(context.Context) error
 
 	// Quota is the number of devices that may work at the same time for one
 	// person. Default 5.
@@ -80,10 +84,8 @@ const DefaultQuota = 5
 // New checks the configuration and returns a registrar.
 func New(c Config) (*Registrar, error) {
 	switch {
-	case c.Directory == nil, c.Issuer == nil, c.Profile == nil, c.Keys == nil, c.Store == nil:
+	case c.Directory == nil, c.Issuer == nil, c.Profile == nil, c.Keys == nil, c.Store == nil, c.Chain == nil:
 		return nil, errors.New("registrar: a required part is missing")
-	case len(c.Chain) == 0:
-		return nil, errors.New("registrar: the chain is empty")
 	case c.Quota < 0, c.PerHour < 0, c.RenewFrom < 0, c.Overlap < 0:
 		return nil, errors.New("registrar: a limit is negative")
 	}
@@ -95,6 +97,9 @@ func New(c Config) (*Registrar, error) {
 	}
 	if c.Overlap == 0 {
 		c.Overlap = DefaultOverlap
+	}
+	if c.AuthorityChanged == nil {
+		c.AuthorityChanged = func(context.Context) error { return nil }
 	}
 	if c.Revoked == nil {
 		c.Revoked = func() {}
@@ -117,9 +122,9 @@ func New(c Config) (*Registrar, error) {
 // Quota is the number of devices a person may have working at the same time.
 func (r *Registrar) Quota() int { return r.c.Quota }
 
-// Chain is what a device needs between its certificate and the root. It is
-// shared: do not change it.
-func (r *Registrar) Chain() []*x509.Certificate { return r.c.Chain }
+// Chain gives what a device needs between a certificate and the root; for nil, between
+// one that is issued now and the root. It is shared: do not change it.
+func (r *Registrar) Chain(leaf *x509.Certificate) []*x509.Certificate { return r.c.Chain(leaf) }
 
 // Person reads a person afresh from the directory.
 func (r *Registrar) Person(ctx context.Context, id portal.PersonID) (portal.Person, error) {

@@ -31,6 +31,7 @@ import (
 	"certportal/internal/portal"
 	"certportal/internal/scep"
 	"certportal/internal/test/testkit"
+	testfixture "certportal/internal/test/testkit/fixture"
 	"certportal/store"
 )
 
@@ -121,12 +122,12 @@ func (h *fixture) start(dir string) *fixture {
 	h.hierarchy = testkit.Must(ca.CreateHierarchy(ca.HierarchyConfig{
 		Organization: "Example Company", RootKind: ca.ECP256, IssuingKind: ca.ECP256,
 	}, h.now()))(t)
-	h.issuer = testkit.Must(ca.NewIssuer(ca.IssuerConfig{Certificate: h.hierarchy.Issuing, Signer: h.hierarchy.IssuingKey}))(t)
-	profile := testkit.Must(ca.NewProfile(ca.ProfileConfig{Name: "User", CRLURLs: []string{crl}, Validity: h.validity}))(t)
+	h.issuer = testfixture.Issuer(t, h.hierarchy)
+	profile := testkit.Must(ca.NewProfile(ca.ProfileConfig{Name: "User", Validity: h.validity}))(t)
 	h.registrar = testkit.Must(enroll.New(enroll.Config{
 		Directory: h.people, Issuer: h.issuer, Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
 		Store: h.db, DeviceKeys: true, Quota: 1 << 20, Overlap: h.overlap,
-		Chain: []*x509.Certificate{h.hierarchy.Issuing}, Now: h.now, Log: log,
+		Chain: testfixture.Chain(h.hierarchy), Now: h.now, Log: log,
 	}))(t)
 	own := testkit.Must(enroll.NewOwnIssuer(enroll.OwnConfig{
 		Store: h.db, Issuer: func() (*ca.Issuer, error) { return h.issuer, nil }, Now: h.now, Log: log,
@@ -134,7 +135,6 @@ func (h *fixture) start(dir string) *fixture {
 	h.config = scep.Config{
 		Registrar: h.registrar, Store: h.db, Issuer: own,
 		Actor:   func(*http.Request) portal.Actor { return portal.Actor{Address: "192.0.2.9", Request: "r1"} },
-		RA:      ca.RAConfig{CRLURLs: []string{crl}},
 		Encrypt: encryptKey, Decrypt: decryptKey, Now: h.now, Log: log,
 	}
 	h.server = h.replica()

@@ -89,7 +89,7 @@ func (s *Server) serveCertificates(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	certs := slices.Clone(ra.cert.Raw)
-	for _, c := range s.c.Registrar.Chain() {
+	for _, c := range s.c.Registrar.Chain(nil) {
 		certs = append(certs, c.Raw...)
 	}
 	bundle, err := pkcs7.DegenerateCertificate(certs)
@@ -149,4 +149,4 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // Fingerprint returns the SHA-256 of the issuing CA's certificate in the format of
 // ca.Fingerprint, for comparison with the certificate fetched over plain http.
-func (s *Server) Fingerprint() string { return ca.Fingerprint(s.c.Registrar.Chain()[0]) }
+func (s *Server) Fingerprint() string { return ca.Fingerprint(s.c.Registrar.Chain(nil)[0]) }

@@ -64,7 +64,8 @@ func (r *raSet) newest(now time.Time) (*registrationAuthority, error) {
 }
 
 // Refresh loads the RAs of all replicas, and issues a new one when there is none or
-// when less than a third of the newest one's validity is left. Without an issuer it only
+// when less than a third of the newest one's validity is left, or when another CA issues
+// now. Without an issuer it only
 // loads.
 func (s *Server) Refresh(ctx context.Context) error {
 	if err := s.loadRAs(ctx); err != nil {
@@ -72,7 +73,7 @@ func (s *Server) Refresh(ctx context.Context) error {
 	}
 	now := s.c.Now()
 	newest, err := s.ras.newest(now)
-	if err == nil && newest.cert.NotAfter.Sub(now) > s.c.RA.Validity/3 {
+	if err == nil && newest.cert.NotAfter.Sub(now) > s.c.RA.Validity/3 && s.underActive(newest.cert) {
 		return nil
 	}
 	if s.c.Issuer == nil {
@@ -82,6 +83,13 @@ func (s *Server) Refresh(ctx context.Context) error {
 		return fmt.Errorf("issuing RA certificate: %w", err)
 	}
 	return s.loadRAs(ctx)
+}
+
+// underActive reports whether a certificate is from the CA that issues now: devices get
+// both in one answer, and verify one with the other.
+func (s *Server) underActive(cert *x509.Certificate) bool {
+	chain := s.c.Registrar.Chain(nil)
+	return len(chain) > 0 && cert.CheckSignatureFrom(chain[0]) == nil
 }
 
 // loadRAs loads the RAs and decrypts the keys it does not have yet: decryption is slow by

@@ -13,7 +13,7 @@ func layers() [][]string {
 		{"internal/durable", "internal/escape"},
 		{"ca", "templates", "static", "internal/audit", "internal/deliver", "internal/catalogue", "store/sqldb"},
 		{"ca/crl", "ca/ocsp", "ca/fetch", "internal/portal", "web/page"},
-		{"internal/signin", "internal/authz", "internal/servercert"},
+		{"internal/signin", "internal/authz", "internal/servercert", "internal/succession"},
 		{"internal/enroll", "internal/drift"},
 		{"internal/admin", "internal/helpdesk", "internal/scep", "internal/oidc", "internal/directory", "internal/notify",
 			"internal/auditmonitor", "internal/ops"},

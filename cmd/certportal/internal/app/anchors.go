@@ -6,23 +6,10 @@ import (
 	"strings"
 	"unicode"
 
-	"certportal/ca"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/localca"
 	"certportal/web"
 )
-
-// ownAnchors are the certificates between those of people and the root, the root first.
-func ownAnchors(folder *ca.Folder) []web.Anchor {
-	list := []web.Anchor{
-		{Name: localca.RootName, Cert: folder.Root(), Own: true},
-		{Name: localca.IssuingName, Cert: folder.Issuing(), Own: true, Issuing: true},
-	}
-	for n, cert := range folder.Authorities()[0].Intermediates()[1:] {
-		list = append(list, web.Anchor{Name: intermediateName(n + 1), Cert: cert, Own: true, Issuing: true})
-	}
-	return list
-}
 
 // intermediateName is the name of a CA between the issuing one and a company's root,
 // counted from below.
@@ -32,7 +19,7 @@ func intermediateName(n int) string { return fmt.Sprintf("intermediate-%d", n) }
 func anchors(s *config.Settings) ([]web.Anchor, error) {
 	var list []web.Anchor
 	var errs []error
-	taken := map[string]bool{localca.RootName: true, localca.IssuingName: true, "chain": true}
+	taken := map[string]bool{localca.RootName: true, companyRoot: true, "chain": true}
 	for n := range 20 { // more than a chain has
 		taken[intermediateName(n)] = true
 	}
@@ -55,6 +42,9 @@ func anchors(s *config.Settings) ([]web.Anchor, error) {
 func freeLabel(label string, taken map[string]bool) string {
 	if label == "" {
 		label = "anchor"
+	}
+	if strings.HasPrefix(label, localca.IssuingName) {
+		label = "further-" + label // the names of later issuing CAs begin so
 	}
 	free := label
 	for n := 2; taken[free]; n++ {

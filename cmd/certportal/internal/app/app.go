@@ -34,6 +34,7 @@ import (
 	"certportal/internal/ops"
 	"certportal/internal/scep"
 	"certportal/internal/signin"
+	"certportal/internal/succession"
 	"certportal/store"
 	"certportal/web"
 	"certportal/web/page"
@@ -65,11 +66,14 @@ type App struct {
 	keys           *enroll.KeyPool
 	lists          *crl.Publisher
 	company        *fetch.Watch // of the lists above the issuing CAs
-	ocsp           *ocsp.Responder
+	ocsp           ocsp.Group
+	published      map[string]succession.State // authorities that lists and answers are made for
+	changed        chan struct{}               // the issuing CAs changed
 	journal        *crl.Journal
 	tls            *serverCertificate
 	renderer       *page.Renderer
 	web            *web.Server
+	further        []web.Anchor // CA certificates of the settings
 
 	ops      http.Handler // health and metrics
 	requests ops.Requests
@@ -85,7 +89,10 @@ type App struct {
 // Open opens all parts in the order of their dependencies. It opens the listeners and
 // answers no request before Serve. Call Close also after an error.
 func Open(ctx context.Context, version string, s *config.Settings, term *config.Terminal, log *slog.Logger) (*App, error) {
-	p := &App{version: version, Settings: s, log: log, Now: time.Now}
+	p := &App{
+		version: version, Settings: s, log: log, Now: time.Now,
+		published: map[string]succession.State{}, changed: make(chan struct{}, 1),
+	}
 	for _, step := range []func(context.Context, *config.Terminal) error{
 		p.openFolder, p.openRecords, p.listen, p.openCA, p.openOwn, p.openPeople, p.openTLS, p.openOCSP, p.openRegistrar, p.openAudit, p.openSCEP, p.openMail, p.openDesk, p.openAdmin, p.openPages, p.openOps, p.clearUp,
 	} {
@@ -133,7 +140,7 @@ func (p *App) listen(ctx context.Context, _ *config.Terminal) (err error) {
 }
 
 func (p *App) openCA(ctx context.Context, term *config.Terminal) (err error) {
-	p.CA, err = localca.Open(p.Settings, term)
+	p.CA, err = localca.Open(p.Settings, p.Public.HTTP, term)
 	switch {
 	case localca.NotCreated(err):
 		p.CA, p.PassphraseMade, err = localca.Create(ctx, p.Settings, p.DB, p.Public.HTTP, term, p.Now())
@@ -141,6 +148,9 @@ func (p *App) openCA(ctx context.Context, term *config.Terminal) (err error) {
 		err = p.CA.BelongsTo(ctx, p.DB)
 	}
 	if err != nil {
+		return err
+	}
+	if err := p.CA.Follow(ctx, p.DB, p.Now, p.log, p.authoritiesChanged); err != nil {
 		return err
 	}
 	if p.CA.Sealed != nil {
@@ -153,7 +163,7 @@ func (p *App) openCA(ctx context.Context, term *config.Terminal) (err error) {
 
 func (p *App) openOwn(context.Context, *config.Terminal) (err error) {
 	p.own, err = enroll.NewOwnIssuer(enroll.OwnConfig{
-		Store: p.DB, Issuer: p.CA.IssuingIssuer, Revoked: p.revoked, Now: p.Now, Log: p.log,
+		Store: p.DB, Issuer: p.CA.Active, Revoked: p.revoked, Now: p.Now, Log: p.log,
 	})
 	return err
 }
@@ -178,10 +188,7 @@ func (p *App) openRegistrar(context.Context, *config.Terminal) error {
 	c := p.Settings.Certificates
 	profile, err := ca.NewProfile(ca.ProfileConfig{
 		Name: "User", Validity: p.Settings.Validity(), ExtKeyUsages: c.Usages,
-		CRLURLs:    []string{localca.CRLURL(p.Public.HTTP, localca.IssuingName)},
-		IssuerURLs: []string{localca.CertificateURL(p.Public.HTTP, localca.IssuingName)},
-		OCSPURLs:   []string{localca.OCSPURL(p.Public.HTTP)},
-		Subject:    c.Subject, RequireSID: p.People.RequiresSID(),
+		Subject: c.Subject, RequireSID: p.People.RequiresSID(),
 	})
 	if err != nil {
 		return err
@@ -197,7 +204,7 @@ func (p *App) openRegistrar(context.Context, *config.Terminal) error {
 		RenewFrom: config.Days(c.RenewFromDays), Overlap: config.Days(c.OverlapDays),
 		CodeRequired:    p.Settings.Helpdesk.CodeRequired,
 		EnrollProtected: p.Settings.Directory.InsecureEnrollProtected, EnrollGroup: p.Settings.Directory.Groups.EnrollName,
-		Chain: p.CA.Chain(), Revoked: p.revoked, Now: p.Now, Log: p.log,
+		Chain: p.CA.Chain, AuthorityChanged: p.CA.Line.Refresh, Revoked: p.revoked, Now: p.Now, Log: p.log,
 	})
 	if err != nil {
 		return err

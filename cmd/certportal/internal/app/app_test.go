@@ -141,7 +141,7 @@ func TestTLSCertificateIsRecordedAndKept(t *testing.T) {
 	}
 	// The TLS certificate, and that of the OCSP signer.
 	const each = " certificate.reserved certificate.issued"
-	if got, want := strings.Join(actions, " "), "ca.created"+each+each; got != want {
+	if got, want := strings.Join(actions, " "), "ca.created ca.added"+each+each; got != want {
 		t.Errorf("ledger %q, want %q", got, want)
 	}
 	if err := first.Close(); err != nil {

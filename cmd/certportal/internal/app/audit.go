@@ -7,7 +7,6 @@ import (
 
 	"certportal/ca"
 	"certportal/cmd/certportal/internal/config"
-	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/auditmonitor"
 )
 
@@ -23,7 +22,7 @@ func (p *App) openAudit(context.Context, *config.Terminal) error {
 		return err
 	}
 	c := auditmonitor.Config{
-		Store: p.DB, Certified: auditmonitor.CertifiedBy(p.CA.Folder.Issuing(), p.DB),
+		Store: p.DB, Certified: auditmonitor.CertifiedBy(p.CA.Issued, p.DB),
 		Node: p.Settings.NodeName(), CheckpointEvery: p.Settings.Audit.SealEvery, Targets: targets, Now: p.Now, Log: p.log,
 	}
 	if p.CA.Sealed == nil {
@@ -38,11 +37,6 @@ func (p *App) openAudit(context.Context, *config.Terminal) error {
 func (p *App) ledgerKeys() (*auditmonitor.Keys, error) {
 	c := auditmonitor.KeyConfig{
 		Store: p.DB, Issuer: p.openOwnIssuer(), Now: p.Now,
-		Certificate: ca.AuditSignerConfig{
-			CRLURLs:    []string{localca.CRLURL(p.Public.HTTP, localca.IssuingName)},
-			IssuerURLs: []string{localca.CertificateURL(p.Public.HTTP, localca.IssuingName)},
-			OCSPURLs:   []string{localca.OCSPURL(p.Public.HTTP)},
-		},
 		// Argon2id takes 64 MiB; the memory is given back at once.
 		Encrypt: func(key crypto.Signer) ([]byte, error) {
 			defer debug.FreeOSMemory()

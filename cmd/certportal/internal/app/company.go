@@ -17,7 +17,7 @@ import (
 // CAs above the portal's own.
 func (p *App) newCompanyWatch() *fetch.Watch {
 	return fetch.NewWatch(fetch.WatchConfig{
-		Client: companyClient(p.CA.Folder), Links: func() []fetch.Link { return companyLinks(p.CA.Folder) }, Now: p.Now, Log: p.log,
+		Client: companyClient(p.CA.Folder), Links: func() []fetch.Link { return companyLinks(p.CA.Present()) }, Now: p.Now, Log: p.log,
 	})
 }
 

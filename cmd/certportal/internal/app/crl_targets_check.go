@@ -53,7 +53,7 @@ func tryListEntries(ctx context.Context, s *config.Settings) error {
 	if err != nil {
 		return err
 	}
-	entries, err := listEntries(s, folder)
+	entries, err := listEntries(s, folder.Signers())
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 	"certportal/templates"
 	"certportal/web/page"
 )
@@ -78,7 +79,7 @@ func TestChecksHaveWords(t *testing.T) {
 // listOf signs a list of a number by the issuing CA.
 func (p *App) listOf(t *testing.T, number int64) []byte {
 	t.Helper()
-	der, err := p.CA.Issuing.CRL(ca.CRLConfig{
+	der, err := testkit.Must(p.CA.Active())(t).CRL(ca.CRLConfig{
 		Number: big.NewInt(number), ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour),
 	})
 	if err != nil {
@@ -220,7 +221,7 @@ func TestFailedTestIssuanceIsRevoked(t *testing.T) {
 	if after := working(); after != before {
 		t.Errorf("working certificates: got %d, want %d", after, before)
 	}
-	p.CA.Issuing, p.CA.Sealed = nil, http.ErrServerClosed
+	p.CA.Sealed = http.ErrServerClosed
 	if f := p.doctor.TestIssue(t.Context(), by); len(f) != 1 || f[0].State != portal.FindingFailed {
 		t.Errorf("sealed: got %v", f)
 	}

@@ -9,40 +9,64 @@ import (
 	"certportal/ca/ocsp"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/enroll"
+	"certportal/internal/succession"
 )
 
 // responderProfile is the profile of the OCSP signer in the records, and its name.
 const responderProfile = "Certificate status"
 
-// openOCSP makes the OCSP responder. The key of its signer exists in this process
-// only: each replica and each start has its own.
-func (p *App) openOCSP(ctx context.Context, _ *config.Terminal) (err error) {
-	p.ocsp, err = ocsp.New(ocsp.Config{
-		Store: p.DB, Issuing: p.CA.Folder.Issuing(), Certify: p.certifyResponder,
+// openOCSP makes the OCSP responders, one for each issuing CA.
+func (p *App) openOCSP(ctx context.Context, _ *config.Terminal) error {
+	for _, of := range p.CA.Line.All() {
+		// A sealed CA certifies no signer: the responder answers tryLater.
+		if err := p.answerFor(ctx, of); err != nil && p.CA.Sealed == nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answerFor adds the responder of an issuing CA; none is needed when its certificates have
+// all ended. The key of its signer exists in this process only: each replica and each
+// start has its own.
+func (p *App) answerFor(ctx context.Context, of succession.Authority) error {
+	if !of.Signs() {
+		p.ocsp.Remove(of.Name)
+		return nil
+	}
+	if p.ocsp.Has(of.Name) {
+		return nil
+	}
+	own, err := enroll.NewOwnIssuer(enroll.OwnConfig{
+		Store: p.DB, Issuer: func() (*ca.Issuer, error) { return p.CA.IssuerOf(of.Name) }, Revoked: p.revoked, Now: p.Now, Log: p.log,
+	})
+	if err != nil {
+		return err
+	}
+	certify := func(ctx context.Context, key crypto.PublicKey) (*x509.Certificate, error) {
+		return own.IssueOwn(ctx, enroll.OwnRequest{
+			Profile: responderProfile, Certificate: ca.ResponderConfig{Name: responderProfile}, Key: key,
+		})
+	}
+	r, err := ocsp.New(ocsp.Config{
+		Store: p.DB, Name: of.Name, Issuing: of.Certificate, Certify: certify,
 		Life: p.Settings.Revocation.OCSPLife, Now: p.Now, Log: p.log,
 	})
 	if err != nil {
 		return err
 	}
-	// A sealed CA certifies no signer: the responder answers tryLater.
-	if err := p.ocsp.Refresh(ctx); err != nil && p.CA.Sealed == nil {
-		return err
-	}
-	return nil
+	err = r.Refresh(ctx)
+	p.ocsp.Add(r)
+	return err
 }
 
-// certifyResponder issues the certificate of an OCSP signer.
-func (p *App) certifyResponder(ctx context.Context, key crypto.PublicKey) (*x509.Certificate, error) {
-	return p.own.IssueOwn(ctx, enroll.OwnRequest{
-		Profile: responderProfile, Certificate: ca.ResponderConfig{Name: responderProfile}, Key: key,
-	})
-}
-
-// ocspHealth returns the state of the OCSP responder; nil before it is open.
+// ocspHealth returns the state of the OCSP responder of the CA that issues; nil where
+// there is none.
 func (p *App) ocspHealth() *ocsp.Health {
-	if p.ocsp == nil {
+	active, _ := p.CA.Line.Active()
+	h, ok := p.ocsp.Health(active.Name)
+	if !ok {
 		return nil
 	}
-	h := p.ocsp.Health()
 	return &h
 }

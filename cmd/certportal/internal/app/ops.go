@@ -48,13 +48,13 @@ func (p *App) openOps(context.Context, *config.Terminal) (err error) {
 
 // countedOCSP counts OCSP answers.
 type countedOCSP struct {
-	*ocsp.Responder
+	*ocsp.Group
 	answers *ops.Answers
 }
 
 // Respond answers one request.
 func (c countedOCSP) Respond(ctx context.Context, request []byte) ocsp.Answer {
-	a := c.Responder.Respond(ctx, request)
+	a := c.Group.Respond(ctx, request)
 	c.answers.Count(a.DER, !a.NextUpdate.IsZero())
 	return a
 }

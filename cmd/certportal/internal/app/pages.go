@@ -13,6 +13,7 @@ func (p *App) openPages(context.Context, *config.Terminal) error {
 	if err != nil {
 		return err
 	}
+	p.further = further
 	sso, err := p.singleSignOn()
 	if err != nil {
 		return err
@@ -24,14 +25,13 @@ func (p *App) openPages(context.Context, *config.Terminal) error {
 	p.web, err = web.New(web.Config{
 		Registrar: p.Registrar, SignIn: p.SignIn, Store: p.DB, CRLs: p.lists, Renderer: p.renderer, Secret: p.CA.Secret,
 		Helpdesk: p.desk, CodeAlone: p.Settings.Helpdesk.CodeAlone, Mails: p.Settings.Mail.Host != "",
-		Anchors: append(ownAnchors(p.CA.Folder), further...),
-		Org:     p.Settings.Organization, PublicURL: p.Public.HTTPS,
+		Anchors: p.anchors(), Org: p.Settings.Organization, PublicURL: p.Public.HTTPS,
 		UsernameExample: "anna.schmidt", TrustedProxies: p.Settings.Proxies(),
 		Services: p.services(), Admin: p.admin, SCEP: p.phoneKeys(),
 		ProfileSigner: p.signer, Exchange: p.Settings.ExchangeAccount(),
 		Apple: web.Apple{Identifier: apple.Identifier, Organization: apple.Organization, RemoveAtEnd: apple.RemoveAtEnd},
 		SSO:   sso, Log: p.log, Now: p.Now,
-		OCSP: countedOCSP{p.ocsp, &p.answers}, OCSPHealth: p.ocspHealth, Served: p.requests.Served,
+		OCSP: countedOCSP{&p.ocsp, &p.answers}, OCSPHealth: p.ocspHealth, Served: p.requests.Served,
 	})
 	return err
 }

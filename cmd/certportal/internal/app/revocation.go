@@ -13,52 +13,55 @@ import (
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/directory"
+	"certportal/internal/succession"
 )
 
-// Authorities returns the CAs whose CRLs are published, the root only if it is our own. Delta CRLs are below the
-// plain-http address.
+// Authorities returns the CAs whose CRLs are published: the own root, if there is one, and
+// all issuing CAs. Delta CRLs are below the plain-http address.
 func Authorities(a *localca.CA, s *config.Settings, base *url.URL) []crl.Authority {
-	issuing := crl.Authority{
-		Name: localca.IssuingName, Life: s.Revocation.ListLife, Renew: s.Revocation.ListEvery, Issuer: a.IssuingIssuer,
+	var list []crl.Authority
+	if a.Folder.OwnRoot() {
+		list = append(list, crl.Authority{Name: localca.RootName, Life: crl.RootLife, Renew: crl.RootRenew, Issuer: a.RootIssuer})
 	}
-	if s.Revocation.DeltaEvery > 0 {
-		issuing.DeltaRenew = s.Revocation.DeltaEvery
-		issuing.Freshest = []string{localca.CRLURL(base, localca.IssuingName+crl.DeltaSuffix)}
+	for _, of := range a.Line.All() {
+		list = append(list, authority(a, of, s, base))
 	}
-	if !a.Folder.OwnRoot() {
-		return []crl.Authority{issuing}
-	}
-	return []crl.Authority{
-		{Name: localca.RootName, Life: crl.RootLife, Renew: crl.RootRenew, Issuer: a.RootIssuer},
-		issuing,
-	}
+	return list
 }
 
-// listSigners are the CA certificates under the names of their lists.
-func listSigners(folder *ca.Folder) map[string]*x509.Certificate {
-	signers := map[string]*x509.Certificate{localca.IssuingName: folder.Issuing()}
-	if folder.OwnRoot() {
-		signers[localca.RootName] = folder.Root()
+// authority says how the CRLs of an issuing CA are made. A pending one has a list too, so
+// that its address is known to answer before a certificate names it.
+func authority(a *localca.CA, of succession.Authority, s *config.Settings, base *url.URL) crl.Authority {
+	made := crl.Authority{
+		Name: of.Name, Life: s.Revocation.ListLife, Renew: s.Revocation.ListEvery,
+		Issuer: func() (*ca.Issuer, error) { return a.IssuerOf(of.Name) },
 	}
-	return signers
+	if s.Revocation.DeltaEvery > 0 {
+		made.DeltaRenew = s.Revocation.DeltaEvery
+		made.Freshest = []string{localca.CRLURL(base, of.Name+crl.DeltaSuffix)}
+	}
+	if !of.Signs() {
+		made.Until = of.Certificate.NotAfter
+	}
+	return made
 }
 
 // listFolders are the folders that lists are copied to.
-func listFolders(s *config.Settings, folder *ca.Folder) []*crl.Folder {
+func listFolders(s *config.Settings, signers func() map[string]*x509.Certificate) []*crl.Folder {
 	var list []*crl.Folder
 	for _, path := range s.Revocation.Folders {
-		list = append(list, &crl.Folder{Path: path, Signers: listSigners(folder)})
+		list = append(list, &crl.Folder{Path: path, Signers: signers})
 	}
 	return list
 }
 
 // ListTargets are all places that lists are copied to.
-func ListTargets(s *config.Settings, folder *ca.Folder) ([]crl.Target, error) {
+func ListTargets(s *config.Settings, signers func() map[string]*x509.Certificate) ([]crl.Target, error) {
 	var targets []crl.Target
-	for _, f := range listFolders(s, folder) {
+	for _, f := range listFolders(s, signers) {
 		targets = append(targets, f)
 	}
-	entries, err := listEntries(s, folder)
+	entries, err := listEntries(s, signers())
 	if err != nil || entries == nil {
 		return targets, err
 	}
@@ -71,7 +74,7 @@ const crlLDAPPassword = "crl-ldap-password"
 
 // listEntries are the entries of a directory that lists are copied to; nil when none
 // are named. The password is read anew for each connection.
-func listEntries(s *config.Settings, folder *ca.Folder) (*directory.CRLPublisher, error) {
+func listEntries(s *config.Settings, signers map[string]*x509.Certificate) (*directory.CRLPublisher, error) {
 	l := s.Revocation.LDAP
 	if l.URL == "" {
 		return nil, nil
@@ -81,11 +84,11 @@ func listEntries(s *config.Settings, folder *ca.Folder) (*directory.CRLPublisher
 		return nil, fmt.Errorf("revocation.ldap.ca_file: %w", err)
 	}
 	entries := map[string]string{localca.IssuingName: l.DN}
-	if l.RootDN != "" && folder.OwnRoot() {
+	if l.RootDN != "" && signers[localca.RootName] != nil {
 		entries[localca.RootName] = l.RootDN
 	}
 	return directory.NewCRLPublisher(directory.CRLPublisherConfig{
-		URL: l.URL, Roots: roots, User: l.BindDN, Entries: entries, Signers: listSigners(folder),
+		URL: l.URL, Roots: roots, User: l.BindDN, Entries: entries, Signers: signers,
 		Password: func() (string, error) {
 			secret, err := config.Credential(l.PasswordFile, crlLDAPPassword, "revocation.ldap.password_file")
 			return string(secret), err
@@ -96,7 +99,7 @@ func listEntries(s *config.Settings, folder *ca.Folder) (*directory.CRLPublisher
 // openLists records again what a restored database lacks, then loads the CRLs. Nothing
 // is served before.
 func (p *App) openLists(ctx context.Context) error {
-	targets, err := ListTargets(p.Settings, p.CA.Folder)
+	targets, err := ListTargets(p.Settings, p.CA.Signers)
 	if err != nil {
 		return err
 	}
@@ -105,6 +108,9 @@ func (p *App) openLists(ctx context.Context) error {
 	})
 	if err != nil {
 		return err
+	}
+	for _, of := range p.CA.Line.All() {
+		p.published[of.Name] = of.Record.State
 	}
 	p.journal, err = crl.OpenJournal(crl.JournalConfig{
 		Path: p.Settings.JournalFile(), Store: p.DB, Lists: p.listsInForce, Restored: p.restored, Now: p.Now, Log: p.log,
@@ -133,7 +139,7 @@ func (p *App) openLists(ctx context.Context) error {
 // listsInForce are the complete lists, whose numbers the journal keeps.
 func (p *App) listsInForce() []crl.List {
 	var list []crl.List
-	for _, name := range localca.ListNames(p.CA.Folder) {
+	for name := range p.CA.Signers() {
 		for _, kind := range []string{name, name + crl.DeltaSuffix} {
 			if l, ok := p.lists.CRL(kind); ok {
 				list = append(list, l)
@@ -158,7 +164,7 @@ func (p *App) recall(ctx context.Context) (int, error) {
 	if brought > 0 {
 		restored = nil // the journal called it
 	}
-	for _, folder := range listFolders(p.Settings, p.CA.Folder) {
+	for _, folder := range listFolders(p.Settings, p.CA.Signers) {
 		n, err := p.recallFolder(ctx, folder, restored)
 		brought += n
 		if errors.Is(err, errNotEnded) {
@@ -206,12 +212,10 @@ func (p *App) recallFolder(ctx context.Context, folder *crl.Folder, restored fun
 	}
 }
 
-// revoked wakes the CRL publisher, the OCSP responder and the journal after a
+// revoked wakes the CRL publisher, the OCSP responders and the journal after a
 // revocation. It never blocks.
 func (p *App) revoked() {
 	p.lists.Nudge()
-	if p.ocsp != nil { // it is opened after the TLS certificate is issued
-		p.ocsp.Nudge()
-	}
+	p.ocsp.Nudge()
 	p.journal.Nudge()
 }

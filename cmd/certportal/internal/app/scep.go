@@ -8,7 +8,6 @@ import (
 
 	"certportal/ca"
 	"certportal/cmd/certportal/internal/config"
-	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/scep"
 	"certportal/web"
 )
@@ -21,11 +20,6 @@ func (p *App) openSCEP(ctx context.Context, _ *config.Terminal) (err error) {
 	}
 	c := scep.Config{
 		Registrar: p.Registrar, Actor: web.AnonymousActor, Store: p.DB, Issuer: p.openOwnIssuer(),
-		RA: ca.RAConfig{
-			CRLURLs:    []string{localca.CRLURL(p.Public.HTTP, localca.IssuingName)},
-			IssuerURLs: []string{localca.CertificateURL(p.Public.HTTP, localca.IssuingName)},
-			OCSPURLs:   []string{localca.OCSPURL(p.Public.HTTP)},
-		},
 		Encrypt: func(key crypto.Signer) ([]byte, error) { return ca.EncryptKey(key, p.CA.Passphrase) },
 		Decrypt: func(file []byte) (crypto.Signer, error) { return ca.DecryptKey(file, p.CA.Passphrase) },
 		Now:     p.Now, Log: p.log,
@@ -58,6 +52,12 @@ func (p *App) phoneKeys() *web.SCEP {
 	if p.Settings.TLS.Certificate != "" {
 		base = p.Public.HTTPS
 	}
-	sum := sha1.Sum(p.CA.Folder.Issuing().Raw)
-	return &web.SCEP{URL: base.JoinPath(scep.Path).String(), CAFingerprint: sum[:]}
+	return &web.SCEP{URL: base.JoinPath(scep.Path).String(), CAFingerprint: func() []byte {
+		active, ok := p.CA.Line.Active()
+		if !ok {
+			return nil
+		}
+		sum := sha1.Sum(active.Certificate.Raw)
+		return sum[:]
+	}}
 }

@@ -65,6 +65,8 @@ const shutdownGrace = 12 * time.Second
 func (p *App) runClocks(ctx context.Context) *sync.WaitGroup {
 	var clocks sync.WaitGroup
 	clocks.Go(func() { p.keys.Run(ctx) })
+	clocks.Go(func() { p.CA.Line.Run(ctx) })
+	clocks.Go(func() { p.followAuthorities(ctx) })
 	clocks.Go(func() { p.lists.Run(ctx) })
 	clocks.Go(func() { p.company.Run(ctx) })
 	clocks.Go(func() { p.ocsp.Run(ctx) })

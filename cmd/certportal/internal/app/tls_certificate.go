@@ -105,7 +105,7 @@ func (c *serverCertificate) load(certFile, keyFile string) error {
 // serves reports whether the certificate of the embedded CA still does: it lives
 // long enough, names all names and is from this CA.
 func (c *serverCertificate) serves(leaf *x509.Certificate) bool {
-	if leaf.NotAfter.Sub(c.now()) < serverRenew || leaf.CheckSignatureFrom(c.localCA.Folder.Issuing()) != nil {
+	if leaf.NotAfter.Sub(c.now()) < serverRenew || !c.localCA.Issued(leaf) {
 		return false
 	}
 	return !slices.ContainsFunc(c.settings.ServerNames(c.public), func(name string) bool {
@@ -136,17 +136,12 @@ func (c *serverCertificate) renew(ctx context.Context, certFile, keyFile string)
 	names := c.settings.ServerNames(c.public)
 	cert, err := c.own.IssueOwn(ctx, enroll.OwnRequest{
 		Profile: "Server", Key: key.Public(), Detail: map[string]string{"names": strings.Join(names, " ")},
-		Certificate: ca.ServerConfig{
-			Names: names, Validity: serverLife,
-			CRLURLs:    []string{localca.CRLURL(c.public.HTTP, localca.IssuingName)},
-			IssuerURLs: []string{localca.CertificateURL(c.public.HTTP, localca.IssuingName)},
-			OCSPURLs:   []string{localca.OCSPURL(c.public.HTTP)},
-		},
+		Certificate: ca.ServerConfig{Names: names, Validity: serverLife},
 	})
 	if err != nil {
 		return err
 	}
-	return writeServerFiles(certFile, keyFile, key, append([]*x509.Certificate{cert}, c.localCA.Chain()...)...)
+	return writeServerFiles(certFile, keyFile, key, append([]*x509.Certificate{cert}, c.localCA.Chain(cert)...)...)
 }
 
 func writeServerFiles(certFile, keyFile string, key crypto.Signer, chain ...*x509.Certificate) error {

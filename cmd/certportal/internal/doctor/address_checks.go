@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -129,7 +131,9 @@ func (d *Doctor) checkCRLAddress(ctx context.Context, name, address string) port
 func (d *Doctor) crlAddresses(name string) []string {
 	addresses := []string{localca.CRLURL(d.c.Public.HTTP, name)}
 	if name == localca.RootName {
-		addresses = append(addresses, d.c.CA.Folder.Issuing().CRLDistributionPoints...)
+		for _, of := range d.c.CA.Line.All() {
+			addresses = append(addresses, of.Certificate.CRLDistributionPoints...)
+		}
 	}
 	slices.Sort(addresses)
 	return slices.Compact(addresses)
@@ -159,10 +163,7 @@ func (d *Doctor) compareCRL(name string, got response) (said portal.Sentence, ri
 
 // crlSigner is the CA that signs the list of the name.
 func (d *Doctor) crlSigner(name string) *x509.Certificate {
-	if name == localca.RootName {
-		return d.c.CA.Folder.Root()
-	}
-	return d.c.CA.Folder.Issuing()
+	return d.c.CA.Signers()[strings.TrimSuffix(name, crl.DeltaSuffix)]
 }
 
 // checkOCSPAddress asks for the state of the portal's own TLS certificate.
@@ -189,12 +190,32 @@ func (d *Doctor) someCertificate() *x509.Certificate {
 	if served := d.c.TLS(); served != nil {
 		return served
 	}
-	return d.c.CA.Folder.Issuing()
+	active, _ := d.c.CA.Line.Active()
+	return active.Certificate
+}
+
+// issuerOf is the issuing CA to ask about a certificate: its own, or for one of another CA
+// the active one; nil without.
+func (d *Doctor) issuerOf(cert *x509.Certificate) *x509.Certificate {
+	if cert == nil {
+		return nil
+	}
+	of, ok := d.c.CA.Line.Of(cert)
+	if !ok {
+		of, ok = d.c.CA.Line.Active()
+	}
+	if !ok {
+		return nil
+	}
+	return of.Certificate
 }
 
 // askOCSP asks an address about a certificate, and verifies the answer.
 func (d *Doctor) askOCSP(ctx context.Context, address string, cert *x509.Certificate) (*ocsp.Response, time.Duration, error) {
-	issuing := d.c.CA.Folder.Issuing()
+	issuing := d.issuerOf(cert)
+	if issuing == nil {
+		return nil, 0, errors.New("no issuing CA is active")
+	}
 	question, err := ocsp.CreateRequest(cert, issuing, nil)
 	if err != nil {
 		return nil, 0, fmt.Errorf("making a request: %w", err)
@@ -239,9 +260,12 @@ func (d *Doctor) checkCertificateAddresses(ctx context.Context) []portal.Finding
 			return found(address, err, portal.Say("address-ca", "%s, in %v", ca.Fingerprint(want), got.took))
 		}
 	}
-	looks := []func() portal.Finding{look(localca.IssuingName, d.c.CA.Folder.Issuing())}
+	var all []func() portal.Finding
 	if d.c.CA.Folder.OwnRoot() {
-		looks = append(looks, look(localca.RootName, d.c.CA.Folder.Root())) // named in the issuing CA's certificate
+		all = append(all, look(localca.RootName, d.c.CA.Folder.Root())) // named in the issuing CA's certificate
 	}
-	return inParallel(looks)
+	for _, of := range d.c.CA.Line.All() {
+		all = append(all, look(of.Name, of.Certificate))
+	}
+	return inParallel(all)
 }

@@ -21,7 +21,7 @@ import (
 // certificates that end.
 func (d *Doctor) caAlerts() []admin.Alert {
 	var list []admin.Alert
-	if d.c.CA.Sealed != nil {
+	if d.c.CA.Ready() != nil {
 		list = append(list, admin.Alert{Key: "sealed", Critical: true})
 	}
 	for _, h := range d.c.Lists.Health() {
@@ -38,7 +38,7 @@ func (d *Doctor) caAlerts() []admin.Alert {
 // ExpiryAlerts returns the alerts about certificates that end.
 func (d *Doctor) ExpiryAlerts() []admin.Alert {
 	var list []admin.Alert
-	for _, cert := range d.chain() {
+	for _, cert := range d.c.CA.InUse() {
 		left := cert.NotAfter.Sub(d.c.Now())
 		if near := admin.ExpiryLevelOf(left); near != admin.ExpiryFar {
 			list = append(list, admin.Alert{
@@ -105,7 +105,7 @@ func lifeOver(l crl.List, now time.Time) int {
 func (d *Doctor) ocspAlerts() []admin.Alert {
 	h := d.c.OCSP()
 	switch {
-	case h == nil || d.c.CA.Sealed != nil && h.Signer == nil:
+	case h == nil || d.c.CA.Ready() != nil && h.Signer == nil:
 		return nil // the alert about the sealed CA says so
 	case h.Signer == nil || !d.c.Now().Before(h.Signer.NotAfter):
 		return []admin.Alert{{Key: "online-signer", Critical: true, At: h.Since, Path: caPage}}
@@ -120,7 +120,11 @@ func (d *Doctor) ocspAlerts() []admin.Alert {
 // shortenedAlert warns that the issuing CA soon ends before a certificate of full
 // length would.
 func (d *Doctor) shortenedAlert() []admin.Alert {
-	issuing := d.c.CA.Folder.Issuing()
+	active, ok := d.c.CA.Line.Active()
+	if !ok {
+		return nil
+	}
+	issuing := active.Certificate
 	last := issuing.NotAfter.Add(-d.c.Settings.Validity())
 	left := last.Sub(d.c.Now())
 	near := admin.ExpiryLevelOf(left)
@@ -167,9 +171,9 @@ func (d *Doctor) expiryAlert(w watchedCertificate) []admin.Alert {
 
 // Expiries are the ends of all certificates of the portal, for the metrics.
 func (d *Doctor) Expiries() []ops.Certificate {
-	list := []ops.Certificate{
-		{Name: localca.RootName, NotAfter: d.c.CA.Folder.Root().NotAfter},
-		{Name: localca.IssuingName, NotAfter: d.c.CA.Folder.Issuing().NotAfter},
+	list := []ops.Certificate{{Name: localca.RootName, NotAfter: d.c.CA.Folder.Root().NotAfter}}
+	for _, of := range d.c.CA.Line.All() {
+		list = append(list, ops.Certificate{Name: of.Name, NotAfter: of.Certificate.NotAfter})
 	}
 	for _, w := range d.watchedCertificates() {
 		list = append(list, ops.Certificate{Name: w.label, NotAfter: w.cert.NotAfter})

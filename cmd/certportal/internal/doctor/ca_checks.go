@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"crypto/x509"
 	"time"
 
 	"certportal/ca/crl"
@@ -10,15 +9,10 @@ import (
 	"certportal/internal/portal"
 )
 
-// chain is the root, the issuing CA, and under a company's root the CAs between.
-func (d *Doctor) chain() []*x509.Certificate {
-	return append([]*x509.Certificate{d.c.CA.Folder.Root()}, d.c.CA.Chain()...)
-}
-
 // checkCA looks at the key and the ends of the CAs.
 func (d *Doctor) checkCA(context.Context) []portal.Finding {
-	list := []portal.Finding{found("issuing key", d.c.CA.Sealed, portal.Say("ca-key", "it opens, certificates can be signed"))}
-	for _, cert := range d.chain() {
+	list := []portal.Finding{found("issuing key", d.c.CA.Ready(), portal.Say("ca-key", "it opens, certificates can be signed"))}
+	for _, cert := range d.c.CA.InUse() {
 		end := cert.NotAfter.In(d.c.Settings.Location()).Format(time.DateOnly)
 		state, said := portal.FindingFailed, portal.Say("ca-ends-now", "ends on %s: make its successor now", end)
 		switch admin.ExpiryLevelOf(cert.NotAfter.Sub(d.c.Now())) {

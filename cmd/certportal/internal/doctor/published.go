@@ -21,7 +21,7 @@ func (d *Doctor) publishedChecks() []admin.Check {
 		return nil
 	}
 	return []admin.Check{{Name: "ntauth", Run: func(ctx context.Context) []portal.Finding {
-		return CheckPublished(ctx, d.c.Directory, d.c.CA.Folder, d.c.Public.HTTP)
+		return CheckPublished(ctx, d.c.Directory, d.c.CA.Present(), d.c.Public.HTTP)
 	}}}
 }
 

@@ -22,7 +22,7 @@ const maxLag = time.Minute
 func (d *Doctor) Ready() []ops.Check {
 	return []ops.Check{
 		{Name: "store", Look: d.probeStore()},
-		{Name: "ca", Look: func(context.Context) error { return d.c.CA.Sealed }},
+		{Name: "ca", Look: func(context.Context) error { return d.c.CA.Ready() }},
 		{Name: "lists", Look: func(context.Context) error { return d.crlsCurrent() }},
 		{Name: "ocsp", Look: func(context.Context) error { return d.ocspCurrent() }},
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,10 +23,11 @@ import (
 // Status gives the state of both CAs and their CRLs, from memory.
 func (d *Doctor) Status() admin.AuthorityStatus {
 	st := admin.AuthorityStatus{
-		Online: d.c.OCSP(), Sealed: d.c.CA.Sealed != nil, Away: !d.c.CA.Folder.HoldsRootKey(), Company: !d.c.CA.Folder.OwnRoot(),
-		CAs: []admin.CAStatus{
-			{Name: localca.RootName, Certificate: d.c.CA.Folder.Root()}, {Name: localca.IssuingName, Certificate: d.c.CA.Folder.Issuing()},
-		},
+		Online: d.c.OCSP(), Sealed: d.c.CA.Ready() != nil, Away: !d.c.CA.Folder.HoldsRootKey(), Company: !d.c.CA.Folder.OwnRoot(),
+		CAs: []admin.CAStatus{{Name: localca.RootName, Certificate: d.c.CA.Folder.Root()}},
+	}
+	for _, of := range d.c.CA.Line.All() {
+		st.CAs = append(st.CAs, admin.CAStatus{Name: of.Name, Certificate: of.Certificate, State: of.Record.State})
 	}
 	for _, h := range d.c.Lists.Health() {
 		for i := range st.CAs {
@@ -107,12 +109,7 @@ func (t *testRun) issue(ctx context.Context) (string, error) {
 	name := testName()
 	cert, err := d.c.Own.IssueOwn(ctx, enroll.OwnRequest{
 		Profile: "Test", Key: key.Public(), Entry: t.by, Detail: map[string]string{"names": name},
-		Certificate: ca.ServerConfig{
-			Names: []string{name}, Validity: testLife,
-			CRLURLs:    []string{localca.CRLURL(d.c.Public.HTTP, localca.IssuingName)},
-			IssuerURLs: []string{localca.CertificateURL(d.c.Public.HTTP, localca.IssuingName)},
-			OCSPURLs:   []string{localca.OCSPURL(d.c.Public.HTTP)},
-		},
+		Certificate: ca.ServerConfig{Names: []string{name}, Validity: testLife},
 	})
 	if err != nil {
 		return "", err
@@ -131,8 +128,12 @@ func testName() string {
 // verify builds the chain to the root, as a relying party does.
 func (t *testRun) verify(context.Context) (string, error) {
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
-	roots.AddCert(t.d.c.CA.Folder.Root())
-	for _, cert := range t.d.c.CA.Chain() {
+	of, ok := t.d.c.CA.Line.Of(t.cert)
+	if !ok {
+		return "", errors.New("no issuing CA of this portal signed it")
+	}
+	roots.AddCert(of.Root())
+	for _, cert := range t.d.c.CA.Chain(t.cert) {
 		between.AddCert(cert)
 	}
 	_, err := t.cert.Verify(x509.VerifyOptions{

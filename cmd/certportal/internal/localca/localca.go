@@ -7,51 +7,42 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"certportal/ca"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/audit"
-	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/succession"
 	"certportal/store"
 )
 
-// CA is the embedded CA of an installation.
+// CA is the embedded CA of an installation. It is safe for concurrent use once it is open.
 type CA struct {
-	Folder     *ca.Folder
-	Issuing    *ca.Issuer // nil while sealed
-	Sealed     error      // why the issuing key could not be opened
+	Folder     *ca.Folder // as it was at the start; see Present and Line for what came since
+	Sealed     error      // why the first issuing key could not be opened
 	Passphrase []byte
 
-	// Secret is that of the installation, derived from the issuing key. While sealed it
-	// is a random one of this process: sessions and codes from before do not count, and
+	// Secret is that of the installation, derived from the first issuing key. While sealed
+	// it is a random one of this process: sessions and codes from before do not count, and
 	// those made now end with it.
 	Secret portal.Secret
+
+	// Line is the line of issuing CAs, after Follow.
+	Line *succession.Line
+
+	dir  string
+	base *url.URL // below which lists and certificates are published; nil for commands
+	keys issuers
+
+	present atomic.Pointer[ca.Folder]
 }
-
-// The names of the two CAs, in the store and in the addresses of their lists.
-const (
-	RootName    = "root"
-	IssuingName = "issuing"
-)
-
-// CRLURL is the address of an issuer's CRL below the plain-http address.
-func CRLURL(base *url.URL, issuer string) string { return base.JoinPath("crl", issuer+".crl").String() }
-
-// CertificateURL is the address of a CA certificate (AIA caIssuers).
-func CertificateURL(base *url.URL, issuer string) string {
-	return base.JoinPath("ca", issuer+".cer").String()
-}
-
-// OCSPURL is the address of the OCSP responder.
-func OCSPURL(base *url.URL) string { return base.JoinPath("ocsp").String() }
 
 // refuseSecondCA returns an error if the database already knows a CA: its folder was
 // lost or not copied to this replica, and a new CA would invalidate all certificates.
@@ -112,7 +103,7 @@ func create(ctx context.Context, s *config.Settings, db *store.DB, base *url.URL
 	if err != nil {
 		return nil, err
 	}
-	a := &CA{Folder: folder, Passphrase: passphrase}
+	a := &CA{Folder: folder, Passphrase: passphrase, dir: s.Path("ca"), base: base}
 	return a, a.use(h.IssuingKey)
 }
 
@@ -120,14 +111,14 @@ func create(ctx context.Context, s *config.Settings, db *store.DB, base *url.URL
 // would end every session and code.
 const secretLabel = "certportal secret of the installation"
 
-// use opens the CA with its issuing key.
+// use takes the first issuing key.
 func (a *CA) use(key crypto.Signer) error {
 	secret, err := ca.DeriveSecret(key, secretLabel)
 	if err != nil {
 		return err
 	}
 	a.Secret = secret
-	a.Issuing, err = ca.NewIssuer(ca.IssuerConfig{Certificate: a.Folder.Issuing(), Signer: key})
+	_, err = a.open(a.Folder.Authorities()[0], func() (crypto.Signer, error) { return key, nil })
 	return err
 }
 
@@ -138,15 +129,16 @@ func (a *CA) seal(cause error) *CA {
 	return a
 }
 
-// Open opens the CA in the data folder. A key that does not open leaves
-// it sealed: lists and pages are served, nothing is issued. The error wraps
-// fs.ErrNotExist when there is no CA.
-func Open(s *config.Settings, term *config.Terminal) (*CA, error) {
+// Open opens the CA in the data folder, which publishes below base; without base it
+// issues nothing and signs lists only. A key that does not open leaves it sealed: lists
+// and pages are served, nothing is issued. The error wraps fs.ErrNotExist when there is
+// no CA.
+func Open(s *config.Settings, base *url.URL, term *config.Terminal) (*CA, error) {
 	folder, err := ca.OpenFolder(s.Path("ca"))
 	if err != nil {
 		return nil, err
 	}
-	a := &CA{Folder: folder}
+	a := &CA{Folder: folder, dir: s.Path("ca"), base: base}
 	if a.Passphrase, err = passphrase(s, term); err != nil {
 		return a.seal(err), nil
 	}
@@ -160,35 +152,6 @@ func Open(s *config.Settings, term *config.Terminal) (*CA, error) {
 	return a, err
 }
 
-// Issuer returns the issuing CA; while sealed, one that refuses with the cause.
-func (a *CA) Issuer() enroll.Issuer {
-	if a.Issuing == nil {
-		return sealedIssuer{a.Sealed}
-	}
-	return a.Issuing
-}
-
-// sealedIssuer is the issuer of a sealed CA.
-type sealedIssuer struct{ cause error }
-
-// Prepare fails with the reason why the CA is sealed.
-func (s sealedIssuer) Prepare(*ca.Profile, ca.Subject, crypto.PublicKey, time.Time) (*ca.Prepared, error) {
-	return nil, fmt.Errorf("the CA is sealed: %w", s.cause)
-}
-
-// Sign fails with the reason why the CA is sealed.
-func (s sealedIssuer) Sign(*ca.Prepared) (*x509.Certificate, error) {
-	return nil, fmt.Errorf("the CA is sealed: %w", s.cause)
-}
-
-// IssuingIssuer is the issuing CA, or an error with the reason why it is sealed.
-func (a *CA) IssuingIssuer() (*ca.Issuer, error) {
-	if a.Issuing == nil {
-		return nil, fmt.Errorf("the CA is sealed: %w", a.Sealed)
-	}
-	return a.Issuing, nil
-}
-
 // RootIssuer opens the root's key for one signature; it is not kept.
 func (a *CA) RootIssuer() (*ca.Issuer, error) {
 	if len(a.Passphrase) == 0 {
@@ -199,20 +162,7 @@ func (a *CA) RootIssuer() (*ca.Issuer, error) {
 		return nil, err
 	}
 	defer debug.FreeOSMemory()
-	return ca.NewIssuer(ca.IssuerConfig{Certificate: a.Folder.Root(), Signer: key})
-}
-
-// Chain is the intermediate certificates between an issued certificate and the root: the
-// issuing CA, and under a company's root those between.
-func (a *CA) Chain() []*x509.Certificate { return a.Folder.Authorities()[0].Intermediates() }
-
-// ListNames are the CAs whose revocation lists the portal signs: a company signs that of
-// its own root.
-func ListNames(folder *ca.Folder) []string {
-	if folder.OwnRoot() {
-		return []string{RootName, IssuingName}
-	}
-	return []string{IssuingName}
+	return ca.NewIssuer(ca.IssuerConfig{Name: RootName, Certificate: a.Folder.Root(), Signer: key})
 }
 
 // NotCreated reports whether err means that there is no CA yet.

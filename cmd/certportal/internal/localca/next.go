@@ -1,0 +1,61 @@
+package localca
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"certportal/ca"
+	"certportal/cmd/certportal/internal/config"
+	"certportal/internal/audit"
+	"certportal/store"
+)
+
+// errCompanyRoot means that only the company can make the next issuing CA.
+var errCompanyRoot = errors.New("the root is the company's: ask its CA for the next issuing CA with certportal ca csr")
+
+// Next makes the next issuing CA under the own root: key, request and certificate, each
+// recorded before it is written. It issues nothing until it is activated. After a crash in
+// between, its request is pending, and may be left.
+func Next(ctx context.Context, s *config.Settings, db *store.DB, base *url.URL, term *config.Terminal, now time.Time) (string, *x509.Certificate, error) {
+	a, err := Open(s, nil, term)
+	if err != nil {
+		return "", nil, err
+	}
+	if !a.Folder.OwnRoot() {
+		return "", nil, errCompanyRoot
+	}
+	if len(a.Passphrase) == 0 {
+		return "", nil, fmt.Errorf("the CA is sealed: %w", a.Sealed)
+	}
+	rootKey, err := a.Folder.RootKey(a.Passphrase)
+	if err != nil {
+		return "", nil, err
+	}
+	made, err := RequestAuthority(ctx, s, db, term, "", "", now)
+	if err != nil {
+		return "", nil, err
+	}
+	cert, err := ca.CertifyNext(ca.NextConfig{
+		Root: a.Folder.Root(), RootKey: rootKey, Request: made.Request.Request,
+		CRLURL: CRLURL(base, RootName), IssuerURL: CertificateURL(base, RootName),
+	}, now)
+	if err != nil {
+		return "", nil, err
+	}
+	err = db.Note(ctx, audit.Entry{
+		At: now, Action: audit.CAImported, Actor: "operator", Role: "operator", Object: made.Name,
+		Detail: map[string]string{
+			"issuing": ca.Fingerprint(cert), "root": ca.Fingerprint(a.Folder.Root()), "subject": cert.Subject.String(),
+			"issuer": cert.Issuer.String(), "serial": fmt.Sprintf("%x", cert.SerialNumber), "key": keyHash(made.Request.Request),
+		},
+	})
+	if err != nil {
+		return "", nil, fmt.Errorf("recording the new issuing CA: %w", err)
+	}
+	name, err := ca.AddAuthority(s.Path("ca"), ca.Proposal{Request: made.Request, Certificate: cert, Chain: []*x509.Certificate{a.Folder.Root()}})
+	return name, cert, err
+}

@@ -1,0 +1,228 @@
+package succession
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"certportal/ca"
+	"certportal/internal/audit"
+)
+
+const (
+	// refreshEvery is how often a replica looks for a change that another one made.
+	refreshEvery = time.Second
+
+	// retireEvery is how often it looks whether the last certificate of a retiring
+	// authority has ended.
+	retireEvery = time.Hour
+)
+
+// Config configures a Line. Store and Folder are required.
+type Config struct {
+	Store Store
+
+	// Folder gives the authorities of the CA's folder. It is called about every second.
+	Folder func() ([]ca.Authority, error)
+
+	// Changed is called after a state or the folder changed. It must not block. Optional.
+	Changed func()
+
+	Now func() time.Time // default time.Now
+	Log *slog.Logger     // default slog.Default()
+}
+
+// Line is the line of issuing CAs of an installation, as one process knows it. It is safe
+// for concurrent use.
+type Line struct {
+	c     Config
+	known atomic.Pointer[snapshot]
+
+	refreshing sync.Mutex // guards the rest
+	retireFrom time.Time  // when to look again whether one can be retired
+	trouble    string     // logged last, so that the same one is logged once
+}
+
+// snapshot is the state at one moment; it never changes.
+type snapshot struct {
+	all     []Authority // recorded and in the folder, in the order of their numbers
+	missing []Record    // recorded and not in the folder
+}
+
+// New checks the configuration. Refresh reads the states.
+func New(c Config) (*Line, error) {
+	if c.Store == nil || c.Folder == nil {
+		return nil, errors.New("succession: a required part is missing")
+	}
+	if c.Changed == nil {
+		c.Changed = func() {}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	l := &Line{c: c}
+	l.known.Store(&snapshot{})
+	return l, nil
+}
+
+// All gives the authorities that are recorded and in the folder, in the order of their
+// numbers. The slice is shared: do not change it.
+func (l *Line) All() []Authority { return l.known.Load().all }
+
+// Missing gives the records whose certificate is not in the folder of this machine.
+func (l *Line) Missing() []Record { return l.known.Load().missing }
+
+// Active gives the authority that issues; false when it was revoked without a next one, or
+// is not in the folder of this machine.
+func (l *Line) Active() (Authority, bool) {
+	return l.find(func(a Authority) bool { return a.Record.State == Active })
+}
+
+// Named gives an authority by name.
+func (l *Line) Named(name string) (Authority, bool) {
+	return l.find(func(a Authority) bool { return a.Name == name })
+}
+
+// Of gives the authority that issued a certificate.
+func (l *Line) Of(cert *x509.Certificate) (Authority, bool) {
+	return l.find(func(a Authority) bool { return issued(a.Certificate, cert) })
+}
+
+func (l *Line) find(is func(Authority) bool) (Authority, bool) {
+	all := l.All()
+	i := slices.IndexFunc(all, is)
+	if i < 0 {
+		return Authority{}, false
+	}
+	return all[i], true
+}
+
+// Refresh reads folder and store, records what is new in the folder, and activates and
+// retires what is due.
+func (l *Line) Refresh(ctx context.Context) error {
+	l.refreshing.Lock()
+	defer l.refreshing.Unlock()
+	inFolder, err := l.c.Folder()
+	if err != nil {
+		return fmt.Errorf("reading the CA's folder: %w", err)
+	}
+	records, err := l.c.Store.Authorities(ctx)
+	if err != nil {
+		return fmt.Errorf("reading states of issuing CAs: %w", err)
+	}
+	acted, err := l.act(ctx, inFolder, records)
+	if acted {
+		again, failed := l.c.Store.Authorities(ctx)
+		if failed != nil {
+			return errors.Join(err, fmt.Errorf("reading states of issuing CAs: %w", failed))
+		}
+		records = again
+	}
+	next := join(inFolder, records)
+	if !same(l.known.Swap(next), next) {
+		l.c.Changed()
+	}
+	return err
+}
+
+// Run refreshes every second until the context ends.
+func (l *Line) Run(ctx context.Context) {
+	ticker := time.NewTicker(refreshEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		l.note(ctx, l.Refresh(ctx))
+	}
+}
+
+// note logs a trouble when it begins and when it is over.
+func (l *Line) note(ctx context.Context, err error) {
+	text := ""
+	switch {
+	case ctx.Err() != nil:
+		return
+	case err != nil:
+		text = err.Error()
+	}
+	if text != "" && text != l.trouble {
+		l.c.Log.Error("following the issuing CAs", "err", err)
+	}
+	l.trouble = text
+}
+
+// act records what is new and does what is due. It reports whether anything was done. An
+// error about one authority does not stop the others.
+func (l *Line) act(ctx context.Context, inFolder []ca.Authority, records []Record) (acted bool, err error) {
+	var errs []error
+	do := func(err error) {
+		acted = true
+		// Another replica was first.
+		if !errors.Is(err, ErrState) {
+			errs = append(errs, err)
+		}
+	}
+	now := l.c.Now()
+	retire := !now.Before(l.retireFrom)
+	if retire {
+		l.retireFrom = now.Add(retireEvery)
+	}
+	for _, a := range inFolder {
+		if !slices.ContainsFunc(records, func(r Record) bool { return r.Name == a.Name }) {
+			do(l.add(ctx, a, len(records) == 0 && a.Name == ca.FirstAuthority, now))
+		}
+	}
+	for _, r := range records {
+		switch {
+		case r.State == Pending && !r.ActivateAt.IsZero() && !now.Before(r.ActivateAt):
+			do(l.c.Store.ActivateAuthority(ctx, r.Name, now, entry(audit.CAActivated, r.Name, now, nil)))
+		case r.State == Retiring && retire:
+			do(l.c.Store.RetireAuthority(ctx, r.Name, now, entry(audit.CARetired, r.Name, now, nil)))
+		}
+	}
+	return acted, errors.Join(errs...)
+}
+
+// add records an authority of the folder: the only one of an installation as active, any
+// other as pending.
+func (l *Line) add(ctx context.Context, a ca.Authority, first bool, now time.Time) error {
+	r := RecordOf(a, now)
+	if first {
+		r.State, r.Activated = Active, now
+	}
+	return l.c.Store.AddAuthority(ctx, r, entry(audit.CAAdded, a.Name, now, map[string]string{
+		"state": string(r.State), "sha256": ca.Fingerprint(a.Certificate), "until": a.Certificate.NotAfter.UTC().Format(time.RFC3339),
+	}))
+}
+
+// join pairs the records with the folder.
+func join(inFolder []ca.Authority, records []Record) *snapshot {
+	s := &snapshot{}
+	for _, r := range records {
+		i := slices.IndexFunc(inFolder, func(a ca.Authority) bool { return a.Name == r.Name && belongs(r, a) })
+		if i < 0 {
+			s.missing = append(s.missing, r)
+			continue
+		}
+		s.all = append(s.all, Authority{inFolder[i], r})
+	}
+	return s
+}
+
+// same reports whether two snapshots have the same authorities in the same states.
+func same(a, b *snapshot) bool {
+	equal := func(x, y Authority) bool { return x.Record == y.Record }
+	return slices.EqualFunc(a.all, b.all, equal) && slices.Equal(a.missing, b.missing)
+}

@@ -1,0 +1,191 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/portal"
+	"certportal/internal/succession"
+	"certportal/store/sqldb"
+)
+
+// The column issuer says what kind of CA signed a certificate: the root, or an issuing CA.
+// Binaries from before there were several know no more. The column authority names the
+// issuing CA where it is not the first.
+const (
+	root    = "root"
+	issuing = "issuing"
+)
+
+// kindOf returns the values of the columns issuer and authority.
+func kindOf(name string) (issuer string, authority sql.NullString) {
+	switch name {
+	case root:
+		return root, sql.NullString{}
+	case issuing, "":
+		return issuing, sql.NullString{}
+	}
+	return issuing, sqldb.Optional(name)
+}
+
+const authorityColumns = "name, fingerprint, state, not_after, added_at, activate_at, activated_at, left_at, retired_at"
+
+// Authorities returns the states of all issuing CAs, in the order of their numbers.
+func (db Succession) Authorities(ctx context.Context) ([]succession.Record, error) {
+	var all []succession.Record
+	err := db.All(ctx, "SELECT "+authorityColumns+" FROM authorities", nil, func(rows *sql.Rows) error {
+		r, err := scanAuthority(rows.Scan)
+		all = append(all, r)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading states of issuing CAs: %w", err)
+	}
+	slices.SortFunc(all, func(a, b succession.Record) int {
+		return cmp.Or(cmp.Compare(len(a.Name), len(b.Name)), cmp.Compare(a.Name, b.Name))
+	})
+	return all, nil
+}
+
+func scanAuthority(scan func(...any) error) (succession.Record, error) {
+	var r succession.Record
+	var fingerprint []byte
+	var end, added, planned, activated, left, retired sql.NullInt64
+	if err := scan(&r.Name, &fingerprint, &r.State, &end, &added, &planned, &activated, &left, &retired); err != nil {
+		return r, err
+	}
+	r.NotAfter, r.Added, r.ActivateAt = sqldb.TimeOf(end), sqldb.TimeOf(added), sqldb.TimeOf(planned)
+	r.Activated, r.Left, r.RetiredAt = sqldb.TimeOf(activated), sqldb.TimeOf(left), sqldb.TimeOf(retired)
+	var err error
+	r.Fingerprint, err = sqldb.Hash32(fingerprint)
+	return r, err
+}
+
+// AddAuthority records an issuing CA, as pending or as active. It changes nothing where
+// the same certificate has the name already. The error is succession.ErrOther where
+// another one has it, and succession.ErrState for a second active one.
+func (db Succession) AddAuthority(ctx context.Context, r succession.Record, entry audit.Entry) error {
+	return stateError(db.write(ctx, "recording "+r.Name, func(ctx context.Context, t *tx) error {
+		known, err := authorityRow(ctx, t, r.Name)
+		switch {
+		case err == nil && bytes.Equal(known.Fingerprint[:], r.Fingerprint[:]):
+			return nil
+		case err == nil:
+			return succession.ErrOther
+		case !errors.Is(err, portal.ErrNotFound):
+			return err
+		}
+		_, err = t.Exec(ctx, "INSERT INTO authorities ("+authorityColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, NULL)",
+			r.Name, r.Fingerprint[:], string(r.State), r.NotAfter.UnixMilli(), r.Added.UnixMilli(), sqldb.Moment(r.ActivateAt), sqldb.Moment(r.Activated))
+		if err != nil {
+			return err
+		}
+		return t.append(ctx, entry)
+	}))
+}
+
+// ScheduleAuthority sets when a pending CA becomes the active one by itself; the zero time
+// is by command only. The error is succession.ErrState for one that is not pending.
+func (db Succession) ScheduleAuthority(ctx context.Context, name string, at time.Time, entry audit.Entry) error {
+	return db.changeAuthority(ctx, "planning "+name, entry, func(ctx context.Context, t *tx) (int, error) {
+		return t.Exec(ctx, "UPDATE authorities SET activate_at = $2 WHERE name = $1 AND state = 'pending'", name, sqldb.Moment(at))
+	})
+}
+
+// ActivateAuthority makes a pending CA the active one, and the active one retiring. The
+// error is succession.ErrState for one that is not pending.
+func (db Succession) ActivateAuthority(ctx context.Context, name string, at time.Time, entry audit.Entry) error {
+	return db.changeAuthority(ctx, "activating "+name, entry, func(ctx context.Context, t *tx) (int, error) {
+		_, err := t.Exec(ctx, "UPDATE authorities SET state = 'retiring', left_at = $1 WHERE state = 'active'", at.UnixMilli())
+		if err != nil {
+			return 0, err
+		}
+		return t.Exec(ctx, `UPDATE authorities SET state = 'active', activated_at = $2, activate_at = NULL
+			WHERE name = $1 AND state = 'pending'`, name, at.UnixMilli())
+	})
+}
+
+// RetireAuthority ends a retiring CA. The error is succession.ErrState for one that is not
+// retiring, and while a certificate of it has not ended.
+func (db Succession) RetireAuthority(ctx context.Context, name string, at time.Time, entry audit.Entry) error {
+	return db.changeAuthority(ctx, "retiring "+name, entry, func(ctx context.Context, t *tx) (int, error) {
+		return t.Exec(ctx, `UPDATE authorities SET state = 'retired', retired_at = $2 WHERE name = $1 AND state = 'retiring'
+			AND NOT EXISTS (SELECT 1 FROM certificates c WHERE COALESCE(c.authority, c.issuer) = $1 AND c.not_after >= $2)`,
+			name, at.UnixMilli())
+	})
+}
+
+// RevokeAuthority marks a CA as revoked; if it was the active one, none is. The error is
+// succession.ErrState for one that is retired or revoked.
+func (db Succession) RevokeAuthority(ctx context.Context, name string, at time.Time, entry audit.Entry) error {
+	return db.changeAuthority(ctx, "revoking "+name, entry, func(ctx context.Context, t *tx) (int, error) {
+		return t.Exec(ctx, `UPDATE authorities SET state = 'revoked', activate_at = NULL, left_at = COALESCE(left_at, $2),
+			activated_at = COALESCE(activated_at, $2) WHERE name = $1 AND state IN ('pending', 'active', 'retiring')`, name, at.UnixMilli())
+	})
+}
+
+// changeAuthority changes one row and appends the entry, or says why not.
+func (db Succession) changeAuthority(ctx context.Context, doing string, entry audit.Entry, change func(context.Context, *tx) (int, error)) error {
+	err := db.write(ctx, doing, func(ctx context.Context, t *tx) error {
+		changed, err := change(ctx, t)
+		if err != nil {
+			return err
+		}
+		if changed != 1 {
+			return succession.ErrState
+		}
+		return t.append(ctx, entry)
+	})
+	return stateError(err)
+}
+
+// stateError is succession.ErrState where another CA became active at the same time.
+func stateError(err error) error {
+	if errors.Is(err, portal.ErrConflict) {
+		return fmt.Errorf("%w: %w", succession.ErrState, err)
+	}
+	return err
+}
+
+// authorityRow reads the row of an issuing CA.
+func authorityRow(ctx context.Context, q querier, name string) (succession.Record, error) {
+	var r succession.Record
+	err := q.All(ctx, "SELECT "+authorityColumns+" FROM authorities WHERE name = $1", []any{name}, func(rows *sql.Rows) (err error) {
+		r, err = scanAuthority(rows.Scan)
+		return err
+	})
+	if err == nil && r.Name == "" {
+		err = portal.ErrNotFound
+	}
+	return r, err
+}
+
+// checkAuthority refuses a reservation under a CA that does not issue any more: the
+// process did not hear of the change yet. It takes no lock, on which all enrolments would
+// wait for one another: a certificate that is reserved at the moment of a change is
+// issued by the CA from before. Where no CA is recorded the first one issues.
+func checkAuthority(ctx context.Context, t *tx, name string) error {
+	var active string
+	err := t.One(ctx, "SELECT name FROM authorities WHERE state = 'active'", nil, &active)
+	if errors.Is(err, portal.ErrNotFound) {
+		var known bool
+		err = t.One(ctx, "SELECT EXISTS (SELECT 1 FROM authorities)", nil, &known)
+		if err == nil && !known {
+			active = issuing
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("reading which CA issues: %w", err)
+	}
+	if active != cmp.Or(name, issuing) {
+		return fmt.Errorf("%s: %w", name, succession.ErrState)
+	}
+	return nil
+}
