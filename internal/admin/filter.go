@@ -98,7 +98,7 @@ func (f Filter) CertificateSorts() []Sort {
 	case Expired:
 		return []Sort{SortEnd, SortEndLast, SortPerson, SortDevice}
 	case Superseded:
-		return []Sort{SortNewest, SortOldest, SortPerson, SortDevice}
+		return []Sort{SortNewest, SortOldest}
 	case Pending:
 		return []Sort{SortNewest, SortOldest}
 	}
