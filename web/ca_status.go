@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"certportal/ca"
@@ -12,6 +13,7 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/authz"
 	"certportal/internal/portal"
+	"certportal/internal/succession"
 	"certportal/web/page"
 )
 
@@ -68,9 +70,16 @@ func publishedNumber(r *http.Request, cas []admin.CAStatus) int64 {
 func (s adminPages) caCard(c admin.CAStatus) page.AdminCA {
 	left := c.Certificate.NotAfter.Sub(s.now())
 	card := page.AdminCA{
-		Name: c.Name, Subject: c.Certificate.Subject.String(), Key: ca.DescribeKey(c.Certificate),
+		Name: c.Name, Kind: c.Name, State: string(c.State), Subject: c.Certificate.Subject.String(), Key: ca.DescribeKey(c.Certificate),
 		Fingerprint: ca.Fingerprint(c.Certificate), NotAfter: c.Certificate.NotAfter,
 		Days: max(0, int(left/(24*time.Hour))), End: string(admin.ExpiryLevelOf(left)),
+	}
+	if number, later := strings.CutPrefix(c.Name, ca.FirstAuthority+"-"); later {
+		card.Kind = ca.FirstAuthority
+		card.Number, _ = strconv.Atoi(number) // the portal made the name
+	}
+	if c.State != "" && c.State != succession.Active && c.State != succession.Pending {
+		card.End = string(admin.ExpiryFar) // it needs no successor: it has one
 	}
 	for _, h := range c.Lists {
 		card.Lists = append(card.Lists, s.crlCard(h))

@@ -26,7 +26,10 @@ func (AdminCAStatus) name() string { return "admincastatus" }
 
 // AdminCA is one of the CAs.
 type AdminCA struct {
-	Name        string // "root" or "issuing"
+	Name        string // "root", "issuing", "issuing-2"
+	Kind        string // "root" or "issuing": key after "admin.ca."
+	Number      int    // of a later issuing CA, from 2; 0 for the first and a root
+	State       string // of an issuing CA: key after "admin.ca.state."; empty for a root
 	Subject     string
 	Key         string
 	Fingerprint string

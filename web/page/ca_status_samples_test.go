@@ -1,6 +1,7 @@
 package page_test
 
 import (
+	"fmt"
 	"time"
 
 	"certportal/web/page"
@@ -48,12 +49,12 @@ func authorityPages(f page.Layout, x adminTexts) []sample {
 	delta.Delta, delta.Level, delta.Size = true, "half", 12_345
 	none := page.AdminCRL{Level: "none", Trouble: x.text}
 	authority := func(name, end string, lists ...page.AdminCRL) page.AdminCA {
-		return page.AdminCA{Name: name, Subject: x.text, Key: "RSA 3072", Fingerprint: fingerprint, NotAfter: noon(), Days: 59, End: end, Lists: lists}
+		return page.AdminCA{Name: name, Kind: name, Subject: x.text, Key: "RSA 3072", Fingerprint: fingerprint, NotAfter: noon(), Days: 59, End: end, Lists: lists}
 	}
 	findings := adminChecks(x)[0].Findings
 	full := page.AdminCAStatus{
 		Layout: f, MayPublish: true, MayCheck: true, MayTry: true, Made: list.Number,
-		CAs: []page.AdminCA{authority("root", "far", list), authority("issuing", "near", whole, delta)},
+		CAs: append([]page.AdminCA{authority("root", "far", list), authority("issuing", "near", whole, delta)}, laterAuthorities(authority)...),
 		OCSP: &page.AdminOCSP{Signer: x.text, NotAfter: noon().AddDate(0, 0, 30), Renews: noon().AddDate(0, 0, 15), Kept: 250_000, Life: 8,
 			Followed: noon(), Trouble: x.text, Since: noon()},
 		Addresses: []page.AdminCheck{{Name: "address-crl", At: noon(), Findings: findings}, {Name: "address-ocsp"}, {Name: "address-ca", At: noon(), Findings: findings}},
@@ -78,4 +79,15 @@ func authorityPages(f page.Layout, x adminTexts) []sample {
 	company.Company, company.Away = true, true
 	company.CAs = []page.AdminCA{authority("root", "far"), authority("issuing", "far", list)}
 	return append(samples, sample{"admin-authority-ending", ending}, sample{"admin-authority-company", company})
+}
+
+// laterAuthorities are issuing CAs in each state.
+func laterAuthorities(make func(name, end string, lists ...page.AdminCRL) page.AdminCA) []page.AdminCA {
+	var all []page.AdminCA
+	for n, state := range []string{"pending", "active", "retiring", "retired", "revoked"} {
+		a := make(fmt.Sprint("issuing-", n+2), "far")
+		a.Kind, a.Number, a.State = "issuing", n+2, state
+		all = append(all, a)
+	}
+	return all
 }
