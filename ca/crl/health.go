@@ -84,6 +84,9 @@ func (p *Publisher) health(u *updater, delta bool) Health {
 	h := Health{Issuer: u.a.Name, Delta: delta}
 	held := u.list(delta)
 	h.Level = levelOf(held, p.c.Now())
+	if held != nil && !u.a.Until.IsZero() {
+		h.Level = Fresh // the last list: none follows, and at its end no certificate is left to ask for
+	}
 	if held != nil {
 		h.List, h.Size, h.Next = *held, len(held.DER), u.next(held)
 		h.List.DER = nil

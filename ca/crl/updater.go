@@ -151,7 +151,7 @@ func (u *updater) findDue(ctx context.Context) (due, error) {
 	complete, delta := u.list(false), u.list(true)
 	w.complete = complete == nil || !now.Before(u.next(complete)) || revoked && !deltas
 	if !u.a.Until.IsZero() {
-		w.complete = now.Before(u.a.Until) && (complete == nil || complete.NextUpdate.Before(u.a.Until))
+		w.complete = now.Before(u.a.Until) && (revoked || complete == nil || complete.NextUpdate.Before(u.a.Until))
 	}
 	// A delta list needs a published complete list as its base.
 	w.delta = deltas && complete != nil && (delta == nil || !now.Before(u.next(delta)) || revoked)

@@ -145,8 +145,6 @@ func (h *fixture) start(dir string) *fixture {
 	return h
 }
 
-const crl = "http://pki.example/crl/issuing.crl"
-
 // replica returns another server over the same store.
 func (h *fixture) replica() *scep.Server {
 	h.t.Helper()

@@ -20,7 +20,8 @@ const (
 	refreshEvery = time.Second
 
 	// retireEvery is how often it looks whether the last certificate of a retiring
-	// authority has ended.
+	// authority has ended, and how long after it left at the earliest: what was reserved
+	// under it before is recorded by then.
 	retireEvery = time.Hour
 )
 
@@ -188,7 +189,7 @@ func (l *Line) act(ctx context.Context, inFolder []ca.Authority, records []Recor
 		switch {
 		case r.State == Pending && !r.ActivateAt.IsZero() && !now.Before(r.ActivateAt):
 			do(l.c.Store.ActivateAuthority(ctx, r.Name, now, entry(audit.CAActivated, r.Name, now, nil)))
-		case r.State == Retiring && retire:
+		case r.State == Retiring && retire && now.Sub(r.Left) > retireEvery:
 			do(l.c.Store.RetireAuthority(ctx, r.Name, now, entry(audit.CARetired, r.Name, now, nil)))
 		}
 	}

@@ -13,7 +13,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"time"
 
 	"certportal/ca"
@@ -118,9 +117,4 @@ func issued(by *x509.Certificate, cert *x509.Certificate) bool {
 // entry makes the audit entry of an act on an authority by the portal itself.
 func entry(action audit.Action, name string, at time.Time, detail map[string]string) audit.Entry {
 	return audit.Entry{At: at, Action: action, Actor: "system", Role: "system", Object: name, Detail: detail}
-}
-
-// stateError names the authority and its state in an ErrState.
-func stateError(name string, state State) error {
-	return fmt.Errorf("%s is %s: %w", name, state, ErrState)
 }

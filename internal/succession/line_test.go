@@ -1,0 +1,149 @@
+package succession_test
+
+import (
+	"crypto/x509"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"certportal/ca"
+	"certportal/internal/audit"
+	"certportal/internal/succession"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
+	"certportal/store"
+)
+
+func TestMain(m *testing.M) { fixture.Main(m) }
+
+// bench is a line over a database, with a folder and a clock that the test moves.
+type bench struct {
+	*succession.Line
+	db      *store.DB
+	folder  []ca.Authority
+	broken  error // of the folder
+	now     time.Time
+	changes int
+}
+
+func newBench(t *testing.T, db *store.DB) *bench {
+	t.Helper()
+	b := &bench{db: db, now: testkit.Noon}
+	b.Line = testkit.Must(succession.New(succession.Config{
+		Store: db, Folder: func() ([]ca.Authority, error) { return b.folder, b.broken }, Changed: func() { b.changes++ },
+		Now: func() time.Time { return b.now }, Log: slog.New(slog.DiscardHandler),
+	}))(t)
+	return b
+}
+
+// authority is an issuing CA of its own root.
+func authority(t *testing.T, name string) ca.Authority {
+	t.Helper()
+	h := fixture.NewHierarchy(t, ca.ECP256, testkit.Noon)
+	return ca.Authority{Name: name, Certificate: h.Issuing, Chain: []*x509.Certificate{h.Root}}
+}
+
+func (b *bench) refresh(t *testing.T) {
+	t.Helper()
+	testkit.NoError(t, b.Refresh(t.Context()))
+}
+
+// states are the names and states of all that the line knows.
+func (b *bench) states() string {
+	var list []string
+	for _, a := range b.All() {
+		list = append(list, a.Name+" "+string(a.Record.State))
+	}
+	for _, r := range b.Missing() {
+		list = append(list, r.Name+" missing")
+	}
+	return strings.Join(list, ", ")
+}
+
+// The first CA of an installation is active; what comes later is pending until its time.
+func TestLineFollowsFolderAndPlan(t *testing.T) {
+	fixture.OnBothEngines(t, func(t *testing.T, address string) {
+		b := newBench(t, fixture.Open(t, address))
+		b.refresh(t)
+		testkit.Equal(t, "no CA", b.states(), "")
+		b.folder = []ca.Authority{authority(t, "issuing")}
+		b.refresh(t)
+		testkit.Equal(t, "the first", b.states(), "issuing active")
+		b.folder = append(b.folder, authority(t, "issuing-2"))
+		b.refresh(t)
+		testkit.Equal(t, "a second", b.states(), "issuing active, issuing-2 pending")
+		testkit.Equal(t, "changes", b.changes, 2)
+		b.refresh(t)
+		testkit.Equal(t, "changes without one", b.changes, 2)
+
+		at := testkit.Noon.Add(time.Hour)
+		testkit.NoError(t, b.db.ScheduleAuthority(t.Context(), "issuing-2", at, fixture.NewEntry(testkit.Noon, audit.CAScheduled, "")))
+		b.now = at.Add(-time.Second)
+		b.refresh(t)
+		testkit.Equal(t, "a second before", b.states(), "issuing active, issuing-2 pending")
+		replica := newBench(t, fixture.Open(t, address))
+		replica.folder, replica.now = b.folder, at
+		replica.refresh(t)
+		testkit.Equal(t, "on time", replica.states(), "issuing retiring, issuing-2 active")
+		b.refresh(t) // its clock is a second late, and follows all the same
+		testkit.Equal(t, "on the other replica", b.states(), "issuing retiring, issuing-2 active")
+		if of, ok := b.Active(); !ok || of.Name != "issuing-2" {
+			t.Errorf("active: got %s", of.Name)
+		}
+		b.now = at.Add(2 * time.Hour)
+		b.refresh(t)
+		testkit.Equal(t, "without certificates", b.states(), "issuing retired, issuing-2 active")
+	})
+}
+
+// A replica whose folder lacks the active CA issues nothing, and one with another
+// certificate under its name neither.
+func TestReplicaWithoutTheFiles(t *testing.T) {
+	db := fixture.Open(t, fixture.SQLite(t))
+	b := newBench(t, db)
+	b.folder = []ca.Authority{authority(t, "issuing"), authority(t, "issuing-2")}
+	b.refresh(t)
+	testkit.NoError(t, db.ActivateAuthority(t.Context(), "issuing-2", testkit.Noon, fixture.NewEntry(testkit.Noon, audit.CAActivated, "")))
+	for name, folder := range map[string][]ca.Authority{
+		"lacks it": b.folder[:1], "has another": {b.folder[0], authority(t, "issuing-2")},
+	} {
+		replica := newBench(t, db)
+		replica.folder = folder
+		replica.refresh(t)
+		testkit.Equal(t, name, replica.states(), "issuing retiring, issuing-2 missing")
+		if of, ok := replica.Active(); ok {
+			t.Errorf("%s: %s is active", name, of.Name)
+		}
+	}
+}
+
+// A folder that cannot be read changes nothing.
+func TestFolderIsAway(t *testing.T) {
+	b := newBench(t, fixture.Open(t, fixture.SQLite(t)))
+	b.folder = []ca.Authority{authority(t, "issuing")}
+	b.refresh(t)
+	b.broken = fs.ErrPermission
+	if err := b.Refresh(t.Context()); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("got %v", err)
+	}
+	testkit.Equal(t, "states", b.states(), "issuing active")
+}
+
+// A certificate leads to the CA that issued it, also where names are equal.
+func TestAuthorityOfACertificate(t *testing.T) {
+	b := newBench(t, fixture.Open(t, fixture.SQLite(t)))
+	b.folder = []ca.Authority{authority(t, "issuing"), authority(t, "issuing-2")}
+	b.refresh(t)
+	for _, of := range b.folder {
+		issued := &x509.Certificate{RawIssuer: of.Certificate.RawSubject, AuthorityKeyId: of.Certificate.SubjectKeyId}
+		if found, ok := b.Of(issued); !ok || found.Name != of.Name {
+			t.Errorf("of %s: got %s", of.Name, found.Name)
+		}
+	}
+	if found, ok := b.Of(authority(t, "issuing").Certificate); ok {
+		t.Errorf("of a stranger: got %s", found.Name)
+	}
+}
