@@ -1,6 +1,7 @@
 package crl_test
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"certportal/ca"
 	"certportal/ca/crl"
+	"certportal/internal/test/testkit"
 )
 
 func TestFirstListsAreSigned(t *testing.T) {
@@ -275,5 +277,32 @@ func TestLastListOfARetiredCA(t *testing.T) {
 	o.refresh()
 	if held, _ := o.list("issuing"); !o.names("issuing", serial) || !held.NextUpdate.Equal(end) {
 		t.Errorf("list %d until %s lacks a later revocation", held.Number, held.NextUpdate)
+	}
+}
+
+// An authority that is added while the publisher runs gets its list, and the others keep
+// theirs.
+func TestAuthorityIsAddedWhileItRuns(t *testing.T) {
+	o := newFixture(t)
+	o.refresh()
+	first, _ := o.list("issuing")
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { o.Run(ctx); close(ended) }()
+	for range 3 { // also in place of itself
+		err := o.Add(crl.Authority{Name: "issuing-2", Life: crl.DefaultLife, Renew: crl.DefaultRenew, Issuer: o.issuing})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Nudge()
+	}
+	testkit.Eventually(t, "the list of the added authority", func() bool { _, ok := o.CRL("issuing-2"); return ok })
+	stop()
+	<-ended
+	if held, _ := o.list("issuing"); held.Number != first.Number {
+		t.Errorf("list %d of the other authority, want %d", held.Number, first.Number)
+	}
+	if err := o.Add(crl.Authority{Name: "issuing-3", Life: time.Hour, Renew: 2 * time.Hour, Issuer: o.issuing}); err == nil {
+		t.Error("an authority whose list is renewed after its end was added")
 	}
 }
