@@ -71,6 +71,11 @@ func (i *Issuer) newResponderSpec(cfg ResponderConfig, pub crypto.PublicKey, now
 	if err != nil {
 		return nil, err
 	}
+	// In the last month of a CA its signer ends with it: until then its certificates are
+	// asked about.
+	if left := i.validity.notAfter.Sub(now.Add(-backdate)).Truncate(time.Second); left < length && left > 0 {
+		length = left
+	}
 	valid, err := i.period(now, backdate, length)
 	if err != nil {
 		return nil, err

@@ -93,9 +93,24 @@ func TestPrepareResponderRefuses(t *testing.T) {
 			}
 		})
 	}
-	var over *ca.ValidityError
-	end := issuer.Certificate().NotAfter.Add(-time.Hour)
-	if _, err := issuer.PrepareOwn(responderConfig(), ca.FixtureKey(t, "server-ec").Public(), end); !errors.As(err, &over) {
-		t.Errorf("an hour before the CA ends: got %v", err)
+}
+
+// In the last month of a CA its signer ends with it, and after its end there is none.
+func TestResponderEndsWithItsCA(t *testing.T) {
+	issuer, pub := ca.FixtureIssuer(t, "ec"), ca.FixtureKey(t, "server-ec").Public()
+	end := issuer.Certificate().NotAfter
+	for _, left := range []time.Duration{29 * 24 * time.Hour, time.Hour, time.Minute} {
+		p, err := issuer.PrepareOwn(responderConfig(), pub, end.Add(-left))
+		if err != nil {
+			t.Errorf("%s before the end: %v", left, err)
+			continue
+		}
+		if p.NotAfter().After(end) {
+			t.Errorf("%s before the end: the signer ends on %s, after its CA", left, p.NotAfter())
+		}
+	}
+	var late *ca.ValidityError
+	if _, err := issuer.PrepareOwn(responderConfig(), pub, end.Add(time.Hour)); !errors.As(err, &late) {
+		t.Errorf("after the end: got %v, want a ValidityError", err)
 	}
 }

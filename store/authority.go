@@ -113,11 +113,11 @@ func (db Succession) ActivateAuthority(ctx context.Context, name string, at time
 }
 
 // RetireAuthority ends a retiring CA. The error is succession.ErrState for one that is not
-// retiring, and while a certificate of it has not ended.
+// retiring, and while a person's certificate of it has not ended.
 func (db Succession) RetireAuthority(ctx context.Context, name string, at time.Time, entry audit.Entry) error {
 	return db.changeAuthority(ctx, "retiring "+name, entry, func(ctx context.Context, t *tx) (int, error) {
 		return t.Exec(ctx, `UPDATE authorities SET state = 'retired', retired_at = $2 WHERE name = $1 AND state = 'retiring'
-			AND NOT EXISTS (SELECT 1 FROM certificates c WHERE COALESCE(c.authority, c.issuer) = $1 AND c.not_after >= $2)`,
+			AND NOT EXISTS (SELECT 1 FROM certificates c WHERE COALESCE(c.authority, c.issuer) = $1 AND c.not_after >= $2 AND c.kind = 'user')`,
 			name, at.UnixMilli())
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -62,12 +63,13 @@ func TestStatus(t *testing.T) {
 		} {
 			testkit.Equal(t, c.name, status(t, db, c.serial), c.want)
 		}
-		// Serials of another CA are ignored.
-		_, err := db.plain.Exec("UPDATE certificates SET issuer = 'root' WHERE serial = $1", renewed.Serial().String())
-		if err != nil {
-			t.Fatal(err)
+		// Nothing in the database moves a certificate to another CA, whose lists it is not in.
+		for _, change := range []string{"issuer = 'root'", "authority = 'issuing-9'"} {
+			_, err := db.plain.Exec("UPDATE certificates SET "+change+" WHERE serial = $1", renewed.Serial().String())
+			if err == nil || !strings.Contains(err.Error(), "does not change") {
+				t.Errorf("%s: got %v", change, err)
+			}
 		}
-		testkit.Equal(t, "of the root", status(t, db, renewed.Serial()), ocsp.Status{})
 	})
 }
 

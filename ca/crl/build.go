@@ -120,13 +120,13 @@ func (u *updater) buildUnderLease(ctx context.Context, issuer *ca.Issuer, lease 
 func (u *updater) build(ctx context.Context, issuer *ca.Issuer, lease Lease, w due) ([]List, error) {
 	var lists []List
 	if w.complete {
-		l, err := u.sign(ctx, issuer, lease, List{}, u.life(), u.a.Renew)
+		l, err := u.sign(ctx, issuer, lease, List{}, u.a.Life, u.a.Renew)
 		if err != nil {
 			return nil, err
 		}
 		lists = append(lists, l)
 	}
-	if !u.deltas() {
+	if u.a.DeltaRenew == 0 {
 		return lists, nil
 	}
 	base, ok, err := u.p.c.Store.Oldest(ctx, u.a.Name, u.p.c.Now())
@@ -141,14 +141,6 @@ func (u *updater) build(ctx context.Context, issuer *ca.Issuer, lease Lease, w d
 		return nil, err
 	}
 	return append(lists, l), nil
-}
-
-// life is how long the next complete list is in force.
-func (u *updater) life() time.Duration {
-	if u.a.Until.IsZero() {
-		return u.a.Life
-	}
-	return u.a.Until.Sub(u.p.c.Now().UTC().Truncate(time.Second))
 }
 
 // sign builds and signs one list: a complete one, or, with a base, the delta list to it.

@@ -69,10 +69,13 @@ type TargetHealth struct {
 }
 
 // Health gives the state of the lists: of each issuer the complete one and, if enabled,
-// the delta list. It reads memory only and never waits.
+// the delta list. CAs that have ended are left out: none of their lists is missed. It reads memory only and never waits.
 func (p *Publisher) Health() []Health {
 	var all []Health
 	for _, u := range p.updaters() {
+		if u.over() {
+			continue
+		}
 		for _, delta := range u.kinds() {
 			all = append(all, p.health(u, delta))
 		}
@@ -84,9 +87,6 @@ func (p *Publisher) health(u *updater, delta bool) Health {
 	h := Health{Issuer: u.a.Name, Delta: delta}
 	held := u.list(delta)
 	h.Level = levelOf(held, p.c.Now())
-	if held != nil && !u.a.Until.IsZero() {
-		h.Level = Fresh // the last list: none follows, and at its end no certificate is left to ask for
-	}
 	if held != nil {
 		h.List, h.Size, h.Next = *held, len(held.DER), u.next(held)
 		h.List.DER = nil
@@ -112,6 +112,9 @@ const lookAhead = time.Hour
 // only, so that it works while a builder hangs.
 func (p *Publisher) Warn() {
 	for _, u := range p.updaters() {
+		if u.over() {
+			continue
+		}
 		for _, delta := range u.kinds() {
 			p.warn(u, delta)
 		}

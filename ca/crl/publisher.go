@@ -33,8 +33,8 @@ type Authority struct {
 	// Freshest are the addresses of the delta list. Required with DeltaRenew.
 	Freshest []string
 
-	// Until is set for a CA whose last certificate has ended: one last list is made, in
-	// force until then. Life and Renew do not count then. Optional.
+	// Until is the end of the CA: from then on no list is made, and none is missed, as all
+	// its certificates have ended. Optional.
 	Until time.Time
 }
 

@@ -39,13 +39,12 @@ func newUpdater(p *Publisher, a Authority) *updater {
 	return &updater{p: p, a: a, nudge: make(chan struct{}, 1), said: map[bool]warning{}}
 }
 
-// deltas reports whether the issuer has delta lists. One whose certificates have all
-// ended needs none.
-func (u *updater) deltas() bool { return u.a.DeltaRenew > 0 && u.a.Until.IsZero() }
+// over reports whether the CA has ended.
+func (u *updater) over() bool { return !u.a.Until.IsZero() && !u.p.c.Now().Before(u.a.Until) }
 
 // kinds gives the kinds of list the issuer has: false for complete, true for delta.
 func (u *updater) kinds() []bool {
-	if u.deltas() {
+	if u.a.DeltaRenew > 0 {
 		return []bool{false, true}
 	}
 	return []bool{false}
@@ -135,11 +134,14 @@ func (u *updater) findDue(ctx context.Context) (due, error) {
 	if err := u.load(ctx); err != nil {
 		return due{}, err
 	}
+	if u.over() {
+		return due{}, nil
+	}
 	now := u.p.c.Now()
 	if err := u.checkClock(now); err != nil {
 		return due{}, err
 	}
-	deltas := u.deltas()
+	deltas := u.a.DeltaRenew > 0
 	revoked, err := u.p.c.Store.Unlisted(ctx, u.a.Name, deltas)
 	if err != nil {
 		return due{}, fmt.Errorf("looking for revocations: %w", err)
@@ -150,9 +152,6 @@ func (u *updater) findDue(ctx context.Context) (due, error) {
 	w := due{revoked: revoked}
 	complete, delta := u.list(false), u.list(true)
 	w.complete = complete == nil || !now.Before(u.next(complete)) || revoked && !deltas
-	if !u.a.Until.IsZero() {
-		w.complete = now.Before(u.a.Until) && (revoked || complete == nil || complete.NextUpdate.Before(u.a.Until))
-	}
 	// A delta list needs a published complete list as its base.
 	w.delta = deltas && complete != nil && (delta == nil || !now.Before(u.next(delta)) || revoked)
 	return w, nil

@@ -172,11 +172,15 @@ func refuseLinkLocal(_, address string, _ syscall.RawConn) error {
 	if err != nil {
 		return err
 	}
-	if ip := to.Addr().Unmap(); ip.IsLinkLocalUnicast() || ip.IsMulticast() {
+	if ip := to.Addr().Unmap(); ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip == metadataIPv6() {
 		return errLinkLocal
 	}
 	return nil
 }
+
+// metadataIPv6 is where a cloud tells its machines secrets over IPv6, beside the link-local
+// address of IPv4.
+func metadataIPv6() netip.Addr { return netip.MustParseAddr("fd00:ec2::254") }
 
 // redirectError says why a redirection was not followed.
 type redirectError struct{ text string }
@@ -197,7 +201,7 @@ func checkRedirect(next *http.Request, before []*http.Request) error {
 func sentence(ctx context.Context, err error, began time.Time) error {
 	var redirected *redirectError
 	var name *net.DNSError
-	var wrapped *url.Error
+	var untrusted *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &redirected):
 		return redirected
@@ -209,8 +213,13 @@ func sentence(ctx context.Context, err error, began time.Time) error {
 		return errors.New("the answer breaks off")
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return errors.New("no server listens there (connection refused)")
-	case errors.As(err, &wrapped):
-		err = wrapped.Err
+	case errors.Is(err, errLinkLocal):
+		return errLinkLocal
+	case errors.As(err, &untrusted):
+		return errors.New("the certificate of its server is not accepted here")
+	case strings.Contains(err.Error(), "response headers exceeded"):
+		return errors.New("the header of the answer is too long")
 	}
-	return errors.New(strings.ToValidUTF8(err.Error(), "�"))
+	// The text of any other error may quote what the server sent.
+	return errors.New("it cannot be fetched")
 }

@@ -124,8 +124,8 @@ func (r *Responder) read(ctx context.Context, serial ca.Serial) (made *cachedSta
 			r.note(ctx, r.records, "reading the records for OCSP", err)
 			return nil, errLater
 		}
-		if status.Issuer != "" && status.Issuer != r.c.Name {
-			status = Status{} // of another authority
+		if status.Issuer != "" && status.Issuer != r.c.Name && status.State != Revoked {
+			status = Status{} // of another authority; nothing makes a revoked serial unknown
 		}
 		made = newCachedStatus(serial, status, asOf)
 		if status.State == Unknown || r.cache.store(made, mark) {

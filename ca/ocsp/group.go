@@ -115,12 +115,33 @@ func (g *Group) Respond(ctx context.Context, request []byte) Answer {
 	return respond(ctx, request, g.all()...)
 }
 
-// Health gives the state of the responder of an authority; false when there is none.
-func (g *Group) Health(name string) (Health, bool) {
+// Worst gives the state of the responder that is worst off: without a signer, with a
+// trouble, or whose signer ends first. It is false when there is none.
+func (g *Group) Worst() (Health, bool) {
+	var states []Health
 	for _, r := range g.all() {
-		if r.c.Name == name {
-			return r.Health(), true
-		}
+		states = append(states, r.Health())
 	}
-	return Health{}, false
+	if len(states) == 0 {
+		return Health{}, false
+	}
+	return slices.MinFunc(states, func(a, b Health) int {
+		switch {
+		case (a.Signer == nil) != (b.Signer == nil):
+			return order(a.Signer == nil)
+		case (a.Trouble == "") != (b.Trouble == ""):
+			return order(a.Trouble != "")
+		case a.Signer == nil:
+			return 0
+		}
+		return a.Signer.NotAfter.Compare(b.Signer.NotAfter)
+	}), true
+}
+
+// order puts the first of two before the second.
+func order(first bool) int {
+	if first {
+		return -1
+	}
+	return 1
 }

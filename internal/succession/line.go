@@ -29,8 +29,13 @@ const (
 type Config struct {
 	Store Store
 
-	// Folder gives the authorities of the CA's folder. It is called about every second.
+	// Folder gives the authorities of the CA's folder. It is called about every second. With
+	// an error it gives those that it last read.
 	Folder func() ([]ca.Authority, error)
+
+	// Opens reports why an authority cannot issue, nil if it can. A planned one that cannot is
+	// not activated. Optional.
+	Opens func(ca.Authority) error
 
 	// Changed is called after a state or the folder changed. It must not block. Optional.
 	Changed func()
@@ -112,15 +117,16 @@ func (l *Line) find(is func(Authority) bool) (Authority, bool) {
 func (l *Line) Refresh(ctx context.Context) error {
 	l.refreshing.Lock()
 	defer l.refreshing.Unlock()
-	inFolder, err := l.c.Folder()
-	if err != nil {
-		return fmt.Errorf("reading the CA's folder: %w", err)
+	inFolder, unread := l.c.Folder()
+	if unread != nil {
+		unread = fmt.Errorf("reading the CA's folder: %w", unread)
 	}
 	records, err := l.c.Store.Authorities(ctx)
 	if err != nil {
-		return fmt.Errorf("reading states of issuing CAs: %w", err)
+		return errors.Join(unread, fmt.Errorf("reading states of issuing CAs: %w", err))
 	}
 	acted, err := l.act(ctx, inFolder, records)
+	err = errors.Join(unread, err)
 	if acted {
 		again, failed := l.c.Store.Authorities(ctx)
 		if failed != nil {
@@ -188,12 +194,31 @@ func (l *Line) act(ctx context.Context, inFolder []ca.Authority, records []Recor
 	for _, r := range records {
 		switch {
 		case r.State == Pending && !r.ActivateAt.IsZero() && !now.Before(r.ActivateAt):
+			if err := l.issues(r, inFolder); err != nil {
+				errs = append(errs, fmt.Errorf("%s is not activated as planned: %w", r.Name, err))
+				continue
+			}
 			do(l.c.Store.ActivateAuthority(ctx, r.Name, now, entry(audit.CAActivated, r.Name, now, nil)))
 		case r.State == Retiring && retire && now.Sub(r.Left) > retireEvery:
 			do(l.c.Store.RetireAuthority(ctx, r.Name, now, entry(audit.CARetired, r.Name, now, nil)))
 		}
 	}
 	return acted, errors.Join(errs...)
+}
+
+// errAway means that the files of an authority are not in the folder of this machine.
+var errAway = errors.New("its files are not in the CA's folder of this machine")
+
+// issues reports why the authority of a record could not issue here.
+func (l *Line) issues(r Record, inFolder []ca.Authority) error {
+	i := slices.IndexFunc(inFolder, func(a ca.Authority) bool { return a.Name == r.Name && belongs(r, a) })
+	if i < 0 {
+		return errAway
+	}
+	if l.c.Opens == nil {
+		return nil
+	}
+	return l.c.Opens(inFolder[i])
 }
 
 // add records an authority of the folder: the only one of an installation as active, any

@@ -25,6 +25,7 @@ type bench struct {
 	db      *store.DB
 	folder  []ca.Authority
 	broken  error // of the folder
+	locked  error // of the key
 	now     time.Time
 	changes int
 }
@@ -34,7 +35,8 @@ func newBench(t *testing.T, db *store.DB) *bench {
 	b := &bench{db: db, now: testkit.Noon}
 	b.Line = testkit.Must(succession.New(succession.Config{
 		Store: db, Folder: func() ([]ca.Authority, error) { return b.folder, b.broken }, Changed: func() { b.changes++ },
-		Now: func() time.Time { return b.now }, Log: slog.New(slog.DiscardHandler),
+		Opens: func(ca.Authority) error { return b.locked },
+		Now:   func() time.Time { return b.now }, Log: slog.New(slog.DiscardHandler),
 	}))(t)
 	return b
 }
@@ -130,6 +132,28 @@ func TestFolderIsAway(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	testkit.Equal(t, "states", b.states(), "issuing active")
+}
+
+// A plan is carried out only where the CA can issue: where its files are, and its key opens.
+func TestPlanWaitsForTheKey(t *testing.T) {
+	db := fixture.Open(t, fixture.SQLite(t))
+	b := newBench(t, db)
+	b.folder = []ca.Authority{authority(t, "issuing"), authority(t, "issuing-2")}
+	b.refresh(t)
+	testkit.NoError(t, db.ScheduleAuthority(t.Context(), "issuing-2", testkit.Noon, fixture.NewEntry(testkit.Noon, audit.CAScheduled, "")))
+	whole := b.folder
+	b.folder = whole[:1]
+	if err := b.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "not activated as planned") {
+		t.Errorf("without its files: got %v", err)
+	}
+	b.folder, b.locked = whole, fs.ErrPermission
+	if err := b.Refresh(t.Context()); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("without its key: got %v", err)
+	}
+	testkit.Equal(t, "states", b.states(), "issuing active, issuing-2 pending")
+	b.locked = nil
+	b.refresh(t)
+	testkit.Equal(t, "states with the key", b.states(), "issuing retiring, issuing-2 active")
 }
 
 // A certificate leads to the CA that issued it, also where names are equal.

@@ -27,8 +27,8 @@ type State string
 const (
 	Pending  State = "pending"  // has its certificate, signs lists, issues nothing yet
 	Active   State = "active"   // issues
-	Retiring State = "retiring" // signs lists and OCSP signers only
-	Retired  State = "retired"  // its last certificate has ended; its last list stays in force
+	Retiring State = "retiring" // signs lists and OCSP signers only, until its own end
+	Retired  State = "retired"  // the last certificate that people had of it has ended
 	Revoked  State = "revoked"  // its certificate is or is to be revoked; signs lists and OCSP signers as long as it can
 )
 
@@ -50,10 +50,6 @@ type Authority struct {
 	ca.Authority
 	Record Record
 }
-
-// Signs reports whether lists and OCSP signers are signed with its key. A pending one
-// signs them already, so that its addresses answer before a certificate names them.
-func (a Authority) Signs() bool { return a.Record.State != Retired }
 
 // RecordOf makes the first record of an authority, which is pending.
 func RecordOf(a ca.Authority, added time.Time) Record {

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -42,27 +43,23 @@ func (p *App) followAuthorities(ctx context.Context) {
 // adoptAuthorities makes lists and answers for all issuing CAs, and publishes their
 // certificates. The pages come first: they need no key.
 func (p *App) adoptAuthorities(ctx context.Context) error {
-	if err := p.web.SetAnchors(p.anchors()); err != nil {
-		return err
-	}
+	errs := []error{p.web.SetAnchors(p.anchors())}
 	for _, of := range p.CA.Line.All() {
 		before, known := p.published[of.Name]
 		if known && before == of.Record.State {
 			continue
 		}
 		p.log.Info("issuing CA", "name", of.Name, "state", of.Record.State, "until", of.Certificate.NotAfter)
-		if err := p.lists.Add(authority(p.CA, of, p.Settings, p.Public.HTTP)); err != nil {
-			return err
+		if !known {
+			errs = append(errs, p.lists.Add(authority(p.CA, of, p.Settings, p.Public.HTTP)))
 		}
-		if err := p.answerFor(ctx, of); err != nil {
-			return err
-		}
+		errs = append(errs, p.answerFor(ctx, of))
 		p.published[of.Name] = of.Record.State
 	}
-	if p.scep == nil {
-		return nil
+	if p.scep != nil {
+		errs = append(errs, p.scep.Refresh(ctx))
 	}
-	return p.scep.Refresh(ctx)
+	return errors.Join(errs...)
 }
 
 // companyRoot is the name of a company's root under /ca where there is an own one too.
@@ -87,7 +84,7 @@ func (p *App) anchors() []web.Anchor {
 	}
 	between := 0
 	for _, of := range p.CA.Line.All() {
-		add(freeRoot(list, root), of.Root(), false)
+		add(freeRoot(list, p.further, root), of.Root(), false)
 		add(of.Name, of.Certificate, true)
 		for _, cert := range of.Intermediates()[1:] {
 			between++
@@ -98,9 +95,9 @@ func (p *App) anchors() []web.Anchor {
 }
 
 // freeRoot numbers the name of a root that is taken by another one.
-func freeRoot(list []web.Anchor, name string) string {
+func freeRoot(list, further []web.Anchor, name string) string {
 	free := name
-	for n := 2; slices.ContainsFunc(list, func(a web.Anchor) bool { return a.Name == free }); n++ {
+	for n := 2; slices.ContainsFunc(append(list, further...), func(a web.Anchor) bool { return a.Name == free }); n++ {
 		free = fmt.Sprintf("%s-%d", name, n)
 	}
 	return free

@@ -17,10 +17,15 @@ const responderProfile = "Certificate status"
 
 // openOCSP makes the OCSP responders, one for each issuing CA.
 func (p *App) openOCSP(ctx context.Context, _ *config.Terminal) error {
+	active, _ := p.CA.Line.Active()
 	for _, of := range p.CA.Line.All() {
-		// A sealed CA certifies no signer: the responder answers tryLater.
-		if err := p.answerFor(ctx, of); err != nil && p.CA.Sealed == nil {
+		err := p.answerFor(ctx, of)
+		switch {
+		case err == nil, p.CA.Sealed != nil: // then nothing is signed: the responder answers tryLater
+		case of.Name == active.Name:
 			return err
+		default:
+			p.log.Error("making the OCSP signer of an issuing CA that does not issue", "name", of.Name, "err", err)
 		}
 	}
 	return nil
@@ -30,7 +35,7 @@ func (p *App) openOCSP(ctx context.Context, _ *config.Terminal) error {
 // all ended. The key of its signer exists in this process only: each replica and each
 // start has its own.
 func (p *App) answerFor(ctx context.Context, of succession.Authority) error {
-	if !of.Signs() {
+	if !p.Now().Before(of.Certificate.NotAfter) {
 		p.ocsp.Remove(of.Name)
 		return nil
 	}
@@ -60,11 +65,10 @@ func (p *App) answerFor(ctx context.Context, of succession.Authority) error {
 	return err
 }
 
-// ocspHealth returns the state of the OCSP responder of the CA that issues; nil where
-// there is none.
+// ocspHealth returns the state of the OCSP responder that is worst off; nil where there is
+// none.
 func (p *App) ocspHealth() *ocsp.Health {
-	active, _ := p.CA.Line.Active()
-	h, ok := p.ocsp.Health(active.Name)
+	h, ok := p.ocsp.Worst()
 	if !ok {
 		return nil
 	}

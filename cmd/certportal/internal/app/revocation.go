@@ -40,9 +40,7 @@ func authority(a *localca.CA, of succession.Authority, s *config.Settings, base 
 		made.DeltaRenew = s.Revocation.DeltaEvery
 		made.Freshest = []string{localca.CRLURL(base, of.Name+crl.DeltaSuffix)}
 	}
-	if !of.Signs() {
-		made.Until = of.Certificate.NotAfter
-	}
+	made.Until = of.Certificate.NotAfter
 	return made
 }
 
@@ -128,8 +126,11 @@ func (p *App) openLists(ctx context.Context) error {
 	} else {
 		err = p.lists.Load(ctx)
 	}
-	// A sealed CA serves the last lists and cannot make new ones.
-	if err != nil && p.CA.Sealed != nil {
+	// A sealed CA serves the last lists and cannot make new ones. One that does not issue
+	// must not stop the others.
+	active, _ := p.CA.Line.Active()
+	_, listed := p.lists.CRL(active.Name)
+	if err != nil && (p.CA.Sealed != nil || listed) {
 		p.log.Error("loading revocation lists", "err", err)
 		return nil
 	}

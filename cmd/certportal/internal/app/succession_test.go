@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -138,6 +140,36 @@ func TestPlannedAuthorityTakesOver(t *testing.T) {
 	// The TLS certificate of the first CA serves on, and is verified with its chain.
 	resp := testkit.Must(p.client().Get(p.Public.HTTPS.String() + "/login"))(t)
 	testkit.NoError(t, resp.Body.Close())
+}
+
+// A portal starts in the last weeks of a CA that another one followed, and after its end,
+// and answers about its certificates until then.
+func TestStartNearTheEndOfTheFirstCA(t *testing.T) {
+	for left, answered := range map[int]bool{20: true, -20: false} { // days
+		data := t.TempDir()
+		s := testkit.Must(config.Load("", fixture.FastCA()))(t)
+		s.Data, s.Listen, s.ListenHTTP = data, "127.0.0.1:0", "127.0.0.1:0"
+		db := testkit.Must(OpenStore(t.Context(), s, slog.New(slog.DiscardHandler)))(t)
+		term := &config.Terminal{In: strings.NewReader(""), Out: io.Discard}
+		base := testkit.Must(url.Parse("http://pki.example"))(t)
+		made := time.Now().AddDate(0, 0, left).Add(-5 * 365 * 24 * time.Hour)
+		a, _, err := localca.Create(t.Context(), s, db, base, term, made)
+		testkit.NoError(t, err)
+		testkit.NoError(t, a.Follow(t.Context(), db, time.Now, slog.New(slog.DiscardHandler), nil))
+		name, _, err := localca.Next(t.Context(), s, db, base, term, time.Now())
+		testkit.NoError(t, err)
+		testkit.NoError(t, a.Line.Refresh(t.Context()))
+		entry := audit.Entry{At: time.Now(), Action: audit.CAActivated, Actor: "operator", Role: "operator", Object: name}
+		testkit.NoError(t, db.ActivateAuthority(t.Context(), name, time.Now(), entry))
+		testkit.NoError(t, db.Close())
+
+		p := serving(t, data)
+		testkit.Equal(t, "issues", testkit.Must(p.CA.Active())(t).Name(), name)
+		testkit.Equal(t, fmt.Sprint("answers with days left: ", left), p.ocsp.Has("issuing"), answered)
+		if got, body := p.onOps(t, "/readyz"); got != http.StatusOK {
+			t.Errorf("%d days: ready: %d %s", left, got, body)
+		}
+	}
 }
 
 // A clock that is four years ahead: the first CA's certificates would be longer than it is

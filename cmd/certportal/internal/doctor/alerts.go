@@ -15,6 +15,7 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/auditmonitor"
 	"certportal/internal/ops"
+	"certportal/internal/succession"
 )
 
 // caAlerts returns the alerts about the CAs, their CRLs, the OCSP responder and
@@ -23,6 +24,9 @@ func (d *Doctor) caAlerts() []admin.Alert {
 	var list []admin.Alert
 	if d.c.CA.Ready() != nil {
 		list = append(list, admin.Alert{Key: "sealed", Critical: true})
+	}
+	for _, r := range d.c.CA.Line.Missing() {
+		list = append(list, admin.Alert{Key: "ca-missing", Critical: r.State != succession.Pending && r.State != succession.Retired, Value: r.Name, Path: caPage})
 	}
 	for _, h := range d.c.Lists.Health() {
 		list = append(list, d.crlAlerts(h)...)

@@ -9,6 +9,7 @@ import (
 
 	"certportal/ca/crl"
 	"certportal/internal/ops"
+	"certportal/internal/succession"
 )
 
 // probeInterval is how long a successful write counts as a working store.
@@ -51,8 +52,9 @@ func (d *Doctor) probeStore() func(context.Context) error {
 func (d *Doctor) crlsCurrent() error {
 	var errs []error
 	for _, h := range d.c.Lists.Health() {
+		of, _ := d.c.CA.Line.Named(h.Issuer)
 		switch {
-		case h.Delta:
+		case h.Delta, of.Record.State == succession.Pending: // nothing asks for its list yet
 		case h.List.Number == 0:
 			errs = append(errs, fmt.Errorf("there is no revocation list of %s", h.Issuer))
 		case h.Level >= crl.Ending:

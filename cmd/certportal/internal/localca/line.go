@@ -31,7 +31,7 @@ type issuers struct {
 // changed is called after they changed; it must not block and may be nil.
 func (a *CA) Follow(ctx context.Context, store succession.Store, now func() time.Time, log *slog.Logger, changed func()) error {
 	folder := &watchedFolder{dir: a.dir, ca: a}
-	line, err := succession.New(succession.Config{Store: store, Folder: folder.authorities, Changed: changed, Now: now, Log: log})
+	line, err := succession.New(succession.Config{Store: store, Folder: folder.authorities, Opens: a.opens, Changed: changed, Now: now, Log: log})
 	if err != nil {
 		return err
 	}
@@ -56,19 +56,19 @@ const settled = 2 * time.Second
 func (f *watchedFolder) authorities() ([]ca.Authority, error) {
 	state, err := os.Stat(f.dir)
 	if err != nil {
-		return nil, err
+		return f.found, err
 	}
 	// Every file is made with a new name in the folder, which changes its time.
 	if state.ModTime().Equal(f.at) {
 		return f.found, nil
 	}
-	f.at = time.Time{}
-	if time.Since(state.ModTime()) > settled {
-		f.at = state.ModTime()
-	}
+	f.at = time.Time{} // a fault is looked at again: mending the mode of a key changes no time here
 	folder, err := ca.OpenFolder(f.dir)
 	if err != nil {
-		return nil, err
+		return f.found, err
+	}
+	if time.Since(state.ModTime()) > settled {
+		f.at = state.ModTime()
 	}
 	f.ca.present.Store(folder)
 	f.found = folder.Authorities()
@@ -117,19 +117,31 @@ func (a *CA) IssuerOf(name string) (*ca.Issuer, error) {
 	if !known {
 		return nil, fmt.Errorf("issuing CA %s is not in the folder of this machine", name)
 	}
-	issuer, err := a.open(of.Authority, func() (crypto.Signer, error) {
-		folder, err := ca.OpenFolder(a.dir)
-		if err != nil {
-			return nil, err
-		}
-		// Argon2id took 64 MiB; the memory is given back at once.
-		defer debug.FreeOSMemory()
-		return folder.Key(name, a.Passphrase)
-	})
+	issuer, err := a.open(of.Authority, func() (crypto.Signer, error) { return a.readKey(name) })
 	if err != nil {
 		return nil, fmt.Errorf("the CA is sealed: %w", err)
 	}
 	return issuer, nil
+}
+
+// readKey decrypts the key of an issuing CA.
+func (a *CA) readKey(name string) (crypto.Signer, error) {
+	folder, err := ca.OpenFolder(a.dir)
+	if err != nil {
+		return nil, err
+	}
+	// Argon2id took 64 MiB; the memory is given back at once.
+	defer debug.FreeOSMemory()
+	return folder.Key(name, a.Passphrase)
+}
+
+// opens reports why an issuing CA cannot issue; nil if its key opens.
+func (a *CA) opens(of ca.Authority) error {
+	if a.Sealed != nil {
+		return a.Sealed
+	}
+	_, err := a.open(of, func() (crypto.Signer, error) { return a.readKey(of.Name) })
+	return err
 }
 
 // Active gives the issuing CA that issues now, or the reason why there is none.

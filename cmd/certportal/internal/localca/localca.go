@@ -138,6 +138,10 @@ func Open(s *config.Settings, base *url.URL, term *config.Terminal) (*CA, error)
 	if err != nil {
 		return nil, err
 	}
+	if first := folder.Authorities()[0].Name; first != IssuingName {
+		return nil, fmt.Errorf("the CA's folder %s has %s and not %s: copy the files of %s too, also when it is retired: "+
+			"sessions, codes and the proofs of rows depend on its key", s.Path("ca"), first, IssuingName, IssuingName)
+	}
 	a := &CA{Folder: folder, dir: s.Path("ca"), base: base}
 	if a.Passphrase, err = passphrase(s, term); err != nil {
 		return a.seal(err), nil

@@ -40,6 +40,9 @@ func RequestAuthority(ctx context.Context, s *config.Settings, db *store.DB, ter
 	if err != nil {
 		return Requested{}, err
 	}
+	if err := allHere(ctx, db, folder); err != nil {
+		return Requested{}, err
+	}
 	name, err := requestedName(s, folder, subject)
 	if err != nil {
 		return Requested{}, err
@@ -67,6 +70,24 @@ func RequestAuthority(ctx context.Context, s *config.Settings, db *store.DB, ter
 	}
 	r.Name, err = ca.AddRequest(dir, r.Request.Request, key, passphrase)
 	return r, err
+}
+
+// allHere refuses a folder that lacks an issuing CA of the records: a new one would get its
+// name.
+func allHere(ctx context.Context, db *store.DB, folder *ca.Folder) error {
+	records, err := db.Authorities(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range records {
+		if folder == nil {
+			return fmt.Errorf("the records know the issuing CA %s, whose files are not in this folder: copy them from another replica or a backup", r.Name)
+		}
+		if of, ok := folder.Authority(r.Name); !ok || sha256.Sum256(of.Certificate.Raw) != r.Fingerprint {
+			return fmt.Errorf("the files of the issuing CA %s are not in this folder: copy them from another replica or a backup first", r.Name)
+		}
+	}
+	return nil
 }
 
 // keyHash is the SHA-256 of the public key of a request.
