@@ -44,7 +44,7 @@ func TestRevocationTakesEffect(t *testing.T) {
 	before := d.list(t, a, "issuing")
 
 	b.open(d.https + "/")
-	b.press(`main [data-device="` + deviceOf(t, b) + `"] a`)
+	b.press(`main [data-device="` + deviceOf(t, b) + `"] a.more`)
 	b.press(`main a[href$="/lost"]`)
 	b.press(`main .btn.danger`)
 	d.awaitOnline(t, a, lost, ocsp.Revoked)
