@@ -171,6 +171,8 @@ func TestTargetThatFails(t *testing.T) {
 // hanging is a file share that does not answer.
 type hanging struct{ asked chan struct{} }
 
+func (hanging) Takes(string) bool { return true }
+
 func (h hanging) Name() string { return "hanging" }
 
 func (h hanging) Put(context.Context, crl.List) (int64, error) {

@@ -96,6 +96,9 @@ func (p *Publisher) health(u *updater, delta bool) Health {
 	h.Builds, h.Failures = u.builds, u.failures
 	u.mu.Unlock()
 	for _, c := range p.copiers {
+		if !c.target.Takes(u.a.Name) {
+			continue
+		}
 		h.Targets = append(h.Targets, c.health(u.a.Name, delta))
 	}
 	return h

@@ -12,6 +12,9 @@ type Target interface {
 	// Name gives the name of the target, for log and pages.
 	Name() string
 
+	// Takes reports whether the target has a place for lists of an issuer.
+	Takes(issuer string) bool
+
 	// Put copies a list to the target, unless the target has the same or a later one, and
 	// gives the number of the list that the target then has. It is idempotent.
 	Put(ctx context.Context, l List) (number int64, err error)
@@ -97,6 +100,9 @@ func (p *Publisher) Deliver(ctx context.Context) error {
 func (c *copier) deliver(ctx context.Context) error {
 	var first error
 	for _, u := range c.p.updaters() {
+		if !c.target.Takes(u.a.Name) {
+			continue
+		}
 		for _, delta := range u.kinds() {
 			l := u.list(delta)
 			if l == nil || c.health(u.a.Name, delta).Number >= l.Number {

@@ -139,14 +139,13 @@ func attributeOf(delta bool) string {
 	return "certificateRevocationList"
 }
 
+// Takes reports whether an entry is configured for lists of an issuer.
+func (l *CRLPublisher) Takes(issuer string) bool { return l.c.Entries[issuer] != "" }
+
 // Put replaces the CRL in the entry of its issuer and reads it back, unless the entry
-// holds a newer one. It returns the number of the CRL in the entry. Without a configured
-// entry it does nothing.
+// holds a newer one. It returns the number of the CRL in the entry.
 func (l *CRLPublisher) Put(ctx context.Context, list crl.List) (int64, error) {
 	dn := l.c.Entries[list.Issuer]
-	if dn == "" {
-		return list.Number, nil
-	}
 	s, err := l.open(ctx)
 	if err != nil {
 		return 0, err
