@@ -135,7 +135,7 @@ type Store interface {
 
 // CRLSource returns the newest CRLs, from memory.
 type CRLSource interface {
-	// CRL returns the list of an issuer, "root" or "issuing", and false when
+	// CRL returns the list of an issuer, such as "root" or "issuing", and false when
 	// there is none.
 	CRL(issuer string) (crl.List, bool)
 }

@@ -18,7 +18,7 @@ import (
 
 // List is a published certificate revocation list.
 type List struct {
-	Issuer string // "root" or "issuing", as in the address of the list
+	Issuer string // "root", "issuing", "issuing-2", as in the address of the list
 	Number int64  // CRL number, increasing (RFC 5280 section 5.2.3)
 
 	// Base is the number of the complete list that a delta list adds to (RFC 5280

@@ -17,7 +17,7 @@ import (
 
 // Authority is a CA whose lists are published.
 type Authority struct {
-	Name string // "root" or "issuing"
+	Name string // "root" for the own root, or that of an issuing CA: "issuing", "issuing-2"
 
 	// Issuer gives the CA with its key, when a list is to be signed. The error
 	// ca.ErrNoRootKey means that the key is kept offline: the last list stays in force.
@@ -148,6 +148,9 @@ func (p *Publisher) Add(a Authority) error {
 	}
 	return nil
 }
+
+// Has reports whether lists of an issuer are made.
+func (p *Publisher) Has(issuer string) bool { return p.updater(issuer) != nil }
 
 // run starts the clock of an updater.
 func (p *Publisher) run(u *updater) {

@@ -34,7 +34,6 @@ import (
 	"certportal/internal/ops"
 	"certportal/internal/scep"
 	"certportal/internal/signin"
-	"certportal/internal/succession"
 	"certportal/store"
 	"certportal/web"
 	"certportal/web/page"
@@ -67,8 +66,7 @@ type App struct {
 	lists          *crl.Publisher
 	company        *fetch.Watch // of the lists above the issuing CAs
 	ocsp           ocsp.Group
-	published      map[string]succession.State // authorities that lists and answers are made for
-	changed        chan struct{}               // the issuing CAs changed
+	changed        chan struct{} // the issuing CAs changed
 	journal        *crl.Journal
 	tls            *serverCertificate
 	renderer       *page.Renderer
@@ -89,10 +87,7 @@ type App struct {
 // Open opens all parts in the order of their dependencies. It opens the listeners and
 // answers no request before Serve. Call Close also after an error.
 func Open(ctx context.Context, version string, s *config.Settings, term *config.Terminal, log *slog.Logger) (*App, error) {
-	p := &App{
-		version: version, Settings: s, log: log, Now: time.Now,
-		published: map[string]succession.State{}, changed: make(chan struct{}, 1),
-	}
+	p := &App{version: version, Settings: s, log: log, Now: time.Now, changed: make(chan struct{}, 1)}
 	for _, step := range []func(context.Context, *config.Terminal) error{
 		p.openFolder, p.openRecords, p.listen, p.openCA, p.openOwn, p.openPeople, p.openTLS, p.openOCSP, p.openRegistrar, p.openAudit, p.openSCEP, p.openMail, p.openDesk, p.openAdmin, p.openPages, p.openOps, p.clearUp,
 	} {

@@ -45,16 +45,11 @@ func (p *App) followAuthorities(ctx context.Context) {
 func (p *App) adoptAuthorities(ctx context.Context) error {
 	errs := []error{p.web.SetAnchors(p.anchors())}
 	for _, of := range p.CA.Line.All() {
-		before, known := p.published[of.Name]
-		if known && before == of.Record.State {
-			continue
-		}
 		p.log.Info("issuing CA", "name", of.Name, "state", of.Record.State, "until", of.Certificate.NotAfter)
-		if !known {
+		if !p.lists.Has(of.Name) {
 			errs = append(errs, p.lists.Add(authority(p.CA, of, p.Settings, p.Public.HTTP)))
 		}
 		errs = append(errs, p.answerFor(ctx, of))
-		p.published[of.Name] = of.Record.State
 	}
 	if p.scep != nil {
 		errs = append(errs, p.scep.Refresh(ctx))
@@ -97,7 +92,7 @@ func (p *App) anchors() []web.Anchor {
 // freeRoot numbers the name of a root that is taken by another one.
 func freeRoot(list, further []web.Anchor, name string) string {
 	free := name
-	for n := 2; slices.ContainsFunc(append(list, further...), func(a web.Anchor) bool { return a.Name == free }); n++ {
+	for n := 2; slices.ContainsFunc(slices.Concat(list, further), func(a web.Anchor) bool { return a.Name == free }); n++ {
 		free = fmt.Sprintf("%s-%d", name, n)
 	}
 	return free

@@ -107,9 +107,6 @@ func (p *App) openLists(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, of := range p.CA.Line.All() {
-		p.published[of.Name] = of.Record.State
-	}
 	p.journal, err = crl.OpenJournal(crl.JournalConfig{
 		Path: p.Settings.JournalFile(), Store: p.DB, Lists: p.listsInForce, Restored: p.restored, Now: p.Now, Log: p.log,
 	})
