@@ -271,7 +271,7 @@ func TestCheckAuthorityRefuses(t *testing.T) {
 	}
 }
 
-// Weak keys above, told apart from each other.
+// A weak key above is named with its kind and size.
 func TestCheckAuthorityRefusesWeakIssuers(t *testing.T) {
 	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {

@@ -29,7 +29,10 @@ func TestA17_BadServers(t *testing.T) {
 			for r.Context().Err() == nil {
 				_, _ = w.Write([]byte{0x30})
 				_ = http.NewResponseController(w).Flush()
-				time.Sleep(20 * time.Millisecond)
+				select { // a slow sender, not a wait of the test
+				case <-r.Context().Done():
+				case <-time.After(20 * time.Millisecond):
+				}
 			}
 		}, "no whole answer in "},
 		{"half a body", func(w http.ResponseWriter, _ *http.Request) {

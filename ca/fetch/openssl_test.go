@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"certportal/ca/fetch"
+	"certportal/internal/test/daemon"
 	"certportal/internal/test/testkit"
 )
 
@@ -84,11 +85,8 @@ func (o *offlineRoot) read(name string) []byte {
 
 // newOfflineRoot makes a root with a key of genpkey's options, and a CA below it.
 func newOfflineRoot(t *testing.T, lists string, key ...string) *offlineRoot {
-	if _, err := exec.LookPath("openssl"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+	if daemon.Program("openssl") == "" {
+		daemon.Need(t, "openssl is not installed")
 	}
 	o := &offlineRoot{t, t.TempDir()}
 	for name, content := range map[string]string{

@@ -47,8 +47,8 @@ func TestGroupAnswersForEachCA(t *testing.T) {
 	}
 }
 
-// TestC5_SerialOfAnotherCA: a serial that another issuing CA has is unknown, whatever the
-// request says its issuer is.
+// TestC5_SerialOfAnotherCA: a serial that another issuing CA has is unknown, also when the
+// request names this CA.
 func TestC5_SerialOfAnotherCA(t *testing.T) {
 	b := newBench(t, ca.ECP256)
 	cert := b.user()

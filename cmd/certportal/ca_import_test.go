@@ -13,17 +13,15 @@ import (
 	"certportal/ca"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/daemon"
 )
 
 // tool runs a program that must succeed.
 func tool(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skipf("%s is not installed", name)
+	path := daemon.Program(name)
+	if path == "" {
+		daemon.Need(t, name+" is not installed")
 	}
 	cmd := exec.Command(path, args...)
 	cmd.Dir = dir

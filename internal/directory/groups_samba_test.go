@@ -132,7 +132,7 @@ func TestSambaGroupsByName(t *testing.T) {
 }
 
 // TestA3_SambaTakenGroupName: the group of a role is renamed, and another account makes one
-// of the old name. Its members get no role, everybody can still sign in, and the log has an error.
+// of the old name. Its members get no role, all people can still sign in, and the log has an error.
 func TestA3_SambaTakenGroupName(t *testing.T) {
 	t.Parallel()
 	dc := samba.Lease(t)

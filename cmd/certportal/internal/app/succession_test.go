@@ -49,22 +49,11 @@ func activate(t *testing.T, p *App, name string) {
 // fetched gets a public file, once it is there.
 func fetched(t *testing.T, address string) []byte {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		resp, err := http.Get(address)
-		if err == nil {
-			body := testkit.Must(io.ReadAll(resp.Body))(t)
-			testkit.NoError(t, resp.Body.Close())
-			if resp.StatusCode == http.StatusOK {
-				return body
-			}
-			err = fmt.Errorf("status %d", resp.StatusCode)
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: %v", address, err)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	testkit.Eventually(t, address, func() bool { return status(t, http.DefaultClient, address) == http.StatusOK })
+	resp := testkit.Must(http.Get(address))(t)
+	body := testkit.Must(io.ReadAll(resp.Body))(t)
+	testkit.NoError(t, resp.Body.Close())
+	return body
 }
 
 // The next CA is made, published and activated while the portal runs. Then everything is
@@ -130,10 +119,11 @@ func TestPlannedAuthorityTakesOver(t *testing.T) {
 	name, _ := next(t, p, time.Now())
 	testkit.NoError(t, p.CA.Line.Refresh(t.Context()))
 	entry := audit.Entry{At: p.Now(), Action: audit.CAScheduled, Actor: "operator", Role: "operator", Object: name}
-	testkit.NoError(t, p.DB.ScheduleAuthority(t.Context(), name, p.Now().Add(100*time.Millisecond), entry))
+	at := p.Now().Add(100 * time.Millisecond)
+	testkit.NoError(t, p.DB.ScheduleAuthority(t.Context(), name, at, entry))
 	testkit.Equal(t, "before its moment", testkit.Must(p.CA.Active())(t).Name(), "issuing")
 	testkit.NoError(t, p.Close())
-	time.Sleep(150 * time.Millisecond)
+	testkit.Eventually(t, "the moment of the plan", func() bool { return time.Now().After(at) })
 
 	p = serving(t, data)
 	testkit.Equal(t, "after it", testkit.Must(p.CA.Active())(t).Name(), name)
