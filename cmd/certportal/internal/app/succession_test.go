@@ -63,6 +63,9 @@ func TestNextAuthorityTakesOver(t *testing.T) {
 	before := p.tls.leaf()
 	name, cert := next(t, p, time.Now())
 	testkit.Equal(t, "name", name, "issuing-2")
+	first := p.CA.Folder.Issuing()
+	testkit.Equal(t, "subject", cert.Subject.CommonName, first.Subject.CommonName+" 2")
+	testkit.Equal(t, "list of the root", fmt.Sprint(cert.CRLDistributionPoints, cert.IssuingCertificateURL), fmt.Sprint(first.CRLDistributionPoints, first.IssuingCertificateURL))
 
 	// Pending: its certificate and list are there, and it issues nothing.
 	base := p.Public.HTTP.String()

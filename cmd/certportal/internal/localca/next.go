@@ -35,13 +35,20 @@ func Next(ctx context.Context, s *config.Settings, db *store.DB, base *url.URL, 
 	if err != nil {
 		return "", nil, err
 	}
-	made, err := RequestAuthority(ctx, s, db, term, "", "", now)
+	// The name and the addresses of the root are those of the first: this command may run with
+	// other settings than the portal, and the root's list is where it always was.
+	first := a.Folder.Issuing()
+	subject := s.CA.Subject
+	if subject == "" {
+		subject = nextName(a.Folder, first)
+	}
+	made, err := RequestAuthority(ctx, s, db, term, subject, "", now)
 	if err != nil {
 		return "", nil, err
 	}
 	cert, err := ca.CertifyNext(ca.NextConfig{
 		Root: a.Folder.Root(), RootKey: rootKey, Request: made.Request.Request,
-		CRLURL: CRLURL(base, RootName), IssuerURL: CertificateURL(base, RootName),
+		CRLURL: firstOf(first.CRLDistributionPoints, CRLURL(base, RootName)), IssuerURL: firstOf(first.IssuingCertificateURL, CertificateURL(base, RootName)),
 	}, now)
 	if err != nil {
 		return "", nil, err
@@ -58,4 +65,25 @@ func Next(ctx context.Context, s *config.Settings, db *store.DB, base *url.URL, 
 	}
 	name, err := ca.AddAuthority(s.Path("ca"), ca.Proposal{Request: made.Request, Certificate: cert, Chain: []*x509.Certificate{a.Folder.Root()}})
 	return name, cert, err
+}
+
+// nextName numbers the name of the first issuing CA.
+func nextName(folder *ca.Folder, first *x509.Certificate) string {
+	for n := 2; ; n++ {
+		text := "CN=" + ca.EscapeName(fmt.Sprintf("%s %d", first.Subject.CommonName, n))
+		for _, organization := range first.Subject.Organization {
+			text += ",O=" + ca.EscapeName(organization)
+		}
+		if name, err := ca.ParseCAName(text); err != nil || !nameTaken(folder, name) {
+			return text
+		}
+	}
+}
+
+// firstOf is the first address of a list, or another one where there is none.
+func firstOf(list []string, otherwise string) string {
+	if len(list) > 0 {
+		return list[0]
+	}
+	return otherwise
 }
