@@ -38,11 +38,6 @@ for (const button of all('[data-print]')) {
   button.addEventListener('click', () => print());
 }
 
-// An iPad says it is a Mac; only a touch screen tells them apart.
-if (navigator.maxTouchPoints > 1) {
-  for (const hint of all('[data-ipad]')) hint.hidden = false;
-}
-
 // "Working…" on the button that was pressed. It stays enabled: the portal itself
 // makes sure that a second press does nothing new.
 for (const form of all('form')) {

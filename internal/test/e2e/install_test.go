@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -27,5 +28,40 @@ func TestDownloadIsInSight(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The script arrives after the page was shown: nothing may move under a thumb when it
+// shows its buttons.
+func TestNothingMovesWhenTheScriptRuns(t *testing.T) {
+	slow(t)
+	d := startDemo(t)
+	for _, language := range []string{"en", "de", "zh-CN"} {
+		t.Run(language, func(t *testing.T) {
+			b := openTab(t, look{language: language, width: 320, scripts: true})
+			b.open(d.https + "/login")
+			b.wantStill("button[data-show]")
+			b.enrol(d)
+			b.wantStill("button[data-copy]")
+		})
+	}
+}
+
+// wantStill wants no part of the page to move when buttons are hidden, as they are before
+// the script runs.
+func (b *tab) wantStill(buttons string) {
+	b.t.Helper()
+	const moved = `(() => {
+		const shown = [...document.querySelectorAll("SELECTOR:not([hidden])")];
+		if (!shown.length) return "nothing: the script showed no button";
+		const place = (e) => JSON.stringify(e.getBoundingClientRect());
+		shown.forEach((e) => e.hidden = true);
+		const before = new Map([...document.querySelectorAll("main *:not([hidden])")].map((e) => [e, place(e)]));
+		shown.forEach((e) => e.hidden = false);
+		const [other] = [...before.keys()].filter((e) => place(e) !== before.get(e));
+		return other ? other.outerHTML.slice(0, 200) : "";
+	})()`
+	if got := eval[string](b, strings.ReplaceAll(moved, "SELECTOR", buttons)); got != "" {
+		b.t.Errorf("at %s moves: %s", b.path(), got)
 	}
 }
