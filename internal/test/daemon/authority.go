@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -68,11 +69,16 @@ func (a *Authority) Server(folder string, names ...string) (Files, error) {
 // Issue issues a certificate for a server, to which it adds serial number and validity, and
 // writes it with its key and the CA into a folder.
 func (a *Authority) Issue(folder string, template *x509.Certificate) (Files, error) {
-	files := Files{filepath.Join(folder, "ca.pem"), filepath.Join(folder, "server.pem"), filepath.Join(folder, "server.key")}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return files, fmt.Errorf("making server key: %w", err)
+		return Files{}, fmt.Errorf("making server key: %w", err)
 	}
+	return a.IssueFor(folder, template, key)
+}
+
+// IssueFor is like [Authority.Issue], for a key of the caller's.
+func (a *Authority) IssueFor(folder string, template *x509.Certificate, key crypto.Signer) (Files, error) {
+	files := Files{filepath.Join(folder, "ca.pem"), filepath.Join(folder, "server.pem"), filepath.Join(folder, "server.key")}
 	frame := certificate("")
 	template.SerialNumber, template.NotBefore, template.NotAfter = frame.SerialNumber, frame.NotBefore, frame.NotAfter
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)

@@ -164,3 +164,6 @@ func (o *output) String() string {
 	defer o.mu.Unlock()
 	return o.buffer.String()
 }
+
+// Log returns what the server printed.
+func (p *Process) Log() string { return p.log.String() }

@@ -1,15 +1,19 @@
 // Package kdc starts a Kerberos KDC that accepts the portal's client certificates by
-// PKINIT and checks the CRLs: MIT krb5, as an example of a domain controller that maps a
-// certificate to an account by its UPN.
+// PKINIT and checks the CRLs: MIT krb5, or Samba as a domain controller of Active
+// Directory. Both map a certificate to an account by its UPN.
 //
-// [Start] runs the installed programs (Debian: krb5-kdc, krb5-pkinit, krb5-admin-server,
-// krb5-user) with a realm of the test's own on a free port of 127.0.0.1. [KDC.Login] signs
-// in with a file as delivered. Tests are skipped when a program is missing, and fail when
-// the environment has CI=true.
+// [Start] runs MIT's programs (Debian: krb5-kdc, krb5-pkinit, krb5-admin-server,
+// krb5-user) with a realm of the test's own on a free port of 127.0.0.1, [StartSamba] a
+// controller of package samba. [KDC.Login] signs in with a file as delivered. Tests are
+// skipped when a program is missing, and fail when the environment has CI=true.
 package kdc
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"fmt"
 	"net"
 	"os"
@@ -21,15 +25,16 @@ import (
 	"testing"
 
 	"certportal/internal/test/daemon"
+	"certportal/internal/test/samba"
 	"certportal/internal/test/testkit"
 )
 
 // Config configures the realm and the clients' CAs.
 type Config struct {
-	Realm         string // the suffix of the UPNs, in the same case
-	Root, Issuing string // the CAs of the clients, PEM
+	Realm         string // the suffix of the UPNs, in the same case; Samba has its own
+	Root, Issuing string // the CAs of the clients, PEM: the anchor, and all below it
 
-	// Lists are the CRLs of both CAs in PEM: the KDC refuses a chain when one is missing.
+	// Lists are the CRLs of all CAs in PEM: the KDC refuses a chain when one is missing.
 	Lists []string
 }
 
@@ -38,8 +43,9 @@ type KDC struct {
 	t       testing.TB
 	c       Config
 	folder  string
-	port    int
-	process *daemon.Process
+	address string          // host and port
+	process *daemon.Process // of MIT's
+	samba   *samba.DC
 }
 
 // Answer is the result of one sign-in.
@@ -63,14 +69,7 @@ const plugin = "/usr/lib/*/krb5/plugins/preauth/pkinit.so"
 // Start runs a KDC without people until the end of the test.
 func Start(t testing.TB, c Config) *KDC {
 	t.Helper()
-	for _, program := range []string{"krb5kdc", "kdb5_util", "kadmin.local", "kinit", "klist", "kdestroy"} {
-		if daemon.Program(program) == "" {
-			daemon.Need(t, "MIT Kerberos ("+program+") is not installed")
-		}
-	}
-	if found, err := filepath.Glob(plugin); err != nil || len(found) == 0 {
-		daemon.Need(t, "MIT Kerberos without PKINIT: "+plugin+" is not installed")
-	}
+	need(t, "krb5kdc", "kdb5_util", "kadmin.local", "kinit", "klist", "kdestroy")
 	k := &KDC{t: t, c: c, folder: t.TempDir()}
 	if err := k.furnish(); err != nil {
 		t.Fatal(err)
@@ -80,36 +79,71 @@ func Start(t testing.TB, c Config) *KDC {
 	return k
 }
 
+// need requires programs of MIT's, and their module for PKINIT.
+func need(t testing.TB, programs ...string) {
+	t.Helper()
+	for _, program := range programs {
+		if daemon.Program(program) == "" {
+			daemon.Need(t, "MIT Kerberos ("+program+") is not installed")
+		}
+	}
+	if found, err := filepath.Glob(plugin); err != nil || len(found) == 0 {
+		daemon.Need(t, "MIT Kerberos without PKINIT: "+plugin+" is not installed")
+	}
+}
+
 func (k *KDC) file(name string) string { return filepath.Join(k.folder, name) }
 
 // furnish writes configuration and database.
 func (k *KDC) furnish() error {
-	var err error
-	if k.port, err = daemon.Port(); err != nil {
-		return err
-	}
-	authority, err := daemon.NewAuthority()
+	port, err := daemon.Port()
 	if err != nil {
 		return err
+	}
+	k.address = "127.0.0.1:" + strconv.Itoa(port)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	own, err := k.ownCertificate(key)
+	if err != nil {
+		return err
+	}
+	if err := k.write(map[string]string{"krb5.conf": k.clientConfig(own.CA), "kdc.conf": k.serverConfig(own)}); err != nil {
+		return err
+	}
+	_, err = k.run("", "kdb5_util", "create", "-s", "-P", "master")
+	return err
+}
+
+// ownCertificate makes the certificate of the KDC.
+func (k *KDC) ownCertificate(key crypto.Signer) (daemon.Files, error) {
+	authority, err := daemon.NewAuthority()
+	if err != nil {
+		return daemon.Files{}, err
 	}
 	certificate, err := template(k.c.Realm)
 	if err != nil {
-		return err
+		return daemon.Files{}, err
 	}
-	own, err := authority.Issue(k.folder, certificate)
-	if err != nil {
-		return err
+	return authority.IssueFor(k.folder, certificate, key)
+}
+
+// listFile is the name of the nth CRL in a file of its own, for Samba.
+func listFile(n int) string { return fmt.Sprintf("list-%d.pem", n) }
+
+// write writes the CAs, the CRLs and other files.
+func (k *KDC) write(files map[string]string) error {
+	files["root.pem"], files["issuing.pem"], files["lists.pem"] = k.c.Root, k.c.Issuing, strings.Join(k.c.Lists, "")
+	for n, list := range k.c.Lists {
+		files[listFile(n)] = list
 	}
-	for name, content := range map[string]string{
-		"root.pem": k.c.Root, "issuing.pem": k.c.Issuing, "lists.pem": strings.Join(k.c.Lists, ""),
-		"krb5.conf": k.clientConfig(own.CA), "kdc.conf": k.serverConfig(own),
-	} {
+	for name, content := range files {
 		if err := os.WriteFile(k.file(name), []byte(content), 0o600); err != nil {
 			return err
 		}
 	}
-	_, err = k.run("", "kdb5_util", "create", "-s", "-P", "master")
-	return err
+	return nil
 }
 
 // clientConfig is that of the client and of the library in the KDC.
@@ -121,19 +155,19 @@ dns_lookup_realm = false
 rdns = false
 [realms]
 %[1]s = {
-kdc = 127.0.0.1:%[2]d
+kdc = %[2]s
 pkinit_anchors = FILE:%[3]s
 pkinit_anchors = FILE:%[4]s
 pkinit_pool = FILE:%[5]s
 pkinit_eku_checking = kpKDC
 }
-`, k.c.Realm, k.port, kdcCA, k.file("root.pem"), k.file("issuing.pem"))
+`, k.c.Realm, k.address, kdcCA, k.file("root.pem"), k.file("issuing.pem"))
 }
 
 func (k *KDC) serverConfig(own daemon.Files) string {
 	return fmt.Sprintf(`[kdcdefaults]
-kdc_listen = 127.0.0.1:%[2]d
-kdc_tcp_listen = 127.0.0.1:%[2]d
+kdc_listen = %[2]s
+kdc_tcp_listen = %[2]s
 [realms]
 %[1]s = {
 database_name = %[3]s
@@ -148,7 +182,7 @@ pkinit_eku_checking = none
 }
 [logging]
 kdc = FILE:%[10]s
-`, k.c.Realm, k.port, k.file("principal"), k.file("stash"), own.Certificate, own.Key,
+`, k.c.Realm, k.address, k.file("principal"), k.file("stash"), own.Certificate, own.Key,
 		k.file("root.pem"), k.file("issuing.pem"), k.file("lists.pem"), k.file("kdc.log"))
 }
 
@@ -172,10 +206,14 @@ func (k *KDC) environment() []string {
 func (k *KDC) Restart() {
 	k.t.Helper()
 	k.Stop()
+	if k.samba != nil {
+		k.samba.Restart()
+		return
+	}
 	cmd := exec.Command(daemon.Program("krb5kdc"), "-n")
 	cmd.Env = k.environment()
 	process, err := daemon.Run(k.t.Context(), cmd, func(ctx context.Context) error {
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(k.port))
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", k.address)
 		if err != nil {
 			return err
 		}
@@ -189,11 +227,17 @@ func (k *KDC) Restart() {
 
 // Stop ends the KDC.
 func (k *KDC) Stop() {
+	if k.samba != nil {
+		k.samba.Stop()
+	}
 	if k.process != nil {
 		k.process.Stop()
 		k.process = nil
 	}
 }
+
+// Realm returns the realm, in which principals are.
+func (k *KDC) Realm() string { return k.c.Realm }
 
 // Folder returns the folder of the KDC's files.
 func (k *KDC) Folder() string { return k.folder }
@@ -206,6 +250,9 @@ func (k *KDC) Config() string {
 
 // Log returns the log of the KDC.
 func (k *KDC) Log() string {
+	if k.samba != nil {
+		return k.samba.Log()
+	}
 	text, err := os.ReadFile(k.file("kdc.log"))
 	if err != nil {
 		return err.Error()
@@ -216,15 +263,20 @@ func (k *KDC) Log() string {
 // Replace replaces the file with the CRLs. [KDC.Restart] makes the KDC read it.
 func (k *KDC) Replace(lists ...string) {
 	k.t.Helper()
-	if err := os.WriteFile(k.file("lists.pem"), []byte(strings.Join(lists, "")), 0o600); err != nil {
+	k.c.Lists = lists
+	if err := k.write(map[string]string{}); err != nil {
 		k.t.Fatal(err)
 	}
 }
 
-// AddPerson adds a principal of the realm, without a password: it signs in by certificate
+// AddPerson adds a principal of the realm. MIT's has no password: it signs in by certificate
 // or not at all.
 func (k *KDC) AddPerson(login string) {
 	k.t.Helper()
+	if k.samba != nil {
+		k.samba.AddUser(k.t, samba.User{Login: login})
+		return
+	}
 	if _, err := k.run("", "kadmin.local", "-q", "addprinc -nokey +requires_preauth "+login); err != nil {
 		k.t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func start(t *testing.T, logins ...string) (*fixture.LivePortal, *kdc.KDC) {
 
 func wantAdmitted(t *testing.T, k *kdc.KDC, login string, d fixture.Delivered) {
 	t.Helper()
-	if got := k.Login(login, d.File, d.Password); !got.Admitted || got.Person != login+"@corp.example" {
+	if got := k.Login(login, d.File, d.Password); !got.Admitted || got.Person != login+"@"+k.Realm() {
 		t.Errorf("%s: %s, want let in", login, got)
 	}
 }

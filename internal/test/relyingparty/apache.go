@@ -45,9 +45,9 @@ SSLCertificateFile %s
 SSLCertificateKeyFile %s
 SSLCACertificateFile %s
 SSLVerifyClient require
-SSLVerifyDepth 2
+SSLVerifyDepth %d
 SSLUserName SSL_CLIENT_SAN_OTHER_msUPN_0
-`, s.address(), s.file("pid"), s.folder, s.file(logFile), s.c.Certificate, s.c.Key, s.file(caFile))
+`, s.address(), s.file("pid"), s.folder, s.file(logFile), s.c.Certificate, s.c.Key, s.file(caFile), s.c.Depth)
 	if s.c.Lists != "" {
 		fmt.Fprintf(&b, "SSLCARevocationFile %s\nSSLCARevocationCheck chain\n", s.file(listFile))
 	}

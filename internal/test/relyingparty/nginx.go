@@ -79,11 +79,11 @@ ssl_certificate %s;
 ssl_certificate_key %s;
 ssl_client_certificate %s;
 ssl_verify_client on;
-ssl_verify_depth 2;
+ssl_verify_depth %d;
 %serror_page 495 496 = @refused;
 location / { add_header %s $ssl_client_s_dn; return 200; }
 location @refused { return 403 $ssl_client_verify; }
 }
 }
-`, s.nginxFolders(), s.address(), s.c.Certificate, s.c.Key, s.file(caFile), checks.String(), personHeader)
+`, s.nginxFolders(), s.address(), s.c.Certificate, s.c.Key, s.file(caFile), s.c.Depth, checks.String(), personHeader)
 }

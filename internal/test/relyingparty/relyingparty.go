@@ -32,7 +32,10 @@ import (
 type Config struct {
 	Certificate, Key string // files of the server's own certificate with its chain, PEM
 	Roots            *x509.CertPool
-	Authorities      string // root and issuing CA of the clients, PEM
+	Authorities      string // all CAs of the clients, PEM
+
+	// Depth is the number of CAs in a client's chain, root included. 0 means 2.
+	Depth int
 
 	// Lists are the CRLs of all CAs in a client's chain, in PEM: both programs refuse a
 	// chain when one CRL is missing.
@@ -86,6 +89,9 @@ func prepare(t testing.TB, name, program string, c Config) *Server {
 	port, err := daemon.Port()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if c.Depth == 0 {
+		c.Depth = 2
 	}
 	s := &Server{Name: name, t: t, c: c, folder: t.TempDir(), port: port}
 	s.write(caFile, c.Authorities)

@@ -78,6 +78,10 @@ func (dc *DC) Restart() {
 	}
 	cmd := exec.Command(daemon.Program("samba"), "--configfile="+dc.config(),
 		"--foreground", "--no-process-group", "--model=single", "--debug-stdout")
+	if dc.kerberos != "" {
+		cmd.Env = append(os.Environ(), "KRB5_CONFIG="+dc.kerberos)
+		cmd.Args = append(cmd.Args, "--option=log level = 1 kerberos:3")
+	}
 	process, err := daemon.Run(dc.t.Context(), cmd, func(context.Context) error { return dc.TryPassword(Reader, ReaderPassword) })
 	if err != nil {
 		dc.t.Fatal(err)

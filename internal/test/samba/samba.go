@@ -56,6 +56,7 @@ type DC struct {
 	process *daemon.Process
 
 	ownCertificate bool
+	kerberos       string // krb5.conf of the KDC; "" for that of the machine
 
 	temporary bool                // the folder is removed with the controller
 	tainted   bool                // changed in a way that reset cannot undo
@@ -80,8 +81,19 @@ func Start(t testing.TB) *DC {
 // alternative name. Only the methods of DC accept it.
 func StartWithOwnCertificate(t testing.TB) *DC {
 	t.Helper()
+	return startAs(t, &DC{t: t, folder: t.TempDir(), ownCertificate: true})
+}
+
+// StartWithKerberos runs a domain controller whose KDC reads a krb5.conf of the test. What
+// the file names may be changed before a [DC.Restart].
+func StartWithKerberos(t testing.TB, config string) *DC {
+	t.Helper()
+	return startAs(t, &DC{t: t, folder: t.TempDir(), kerberos: config})
+}
+
+func startAs(t testing.TB, dc *DC) *DC {
+	t.Helper()
 	need(t)
-	dc := &DC{t: t, folder: t.TempDir(), ownCertificate: true}
 	cache, err := daemon.Cached(cacheName, provision)
 	if err != nil {
 		t.Fatal(err)
@@ -179,4 +191,12 @@ func (dc *DC) TryPassword(login, password string) error {
 	}
 	defer conn.Close()
 	return conn.Bind(login, password)
+}
+
+// Log returns what the controller has printed since its last start.
+func (dc *DC) Log() string {
+	if dc.process == nil {
+		return ""
+	}
+	return dc.process.Log()
 }
