@@ -87,7 +87,9 @@ func (s ownDevices) renderInstall(w http.ResponseWriter, r *http.Request, d port
 // offerFile puts password and addresses on the page. The address names the format, so
 // that a download manager with another User-Agent gets the same bytes.
 func (s ownDevices) offerFile(r *http.Request, p *page.Install, pickup enroll.Pickup, format deliver.Format) error {
-	p.Password = deliver.GroupPassword(pickup.Password)
+	if !p.Device.Confirmed { // the file was installed: its password is of no more use on the screen
+		p.Password = deliver.GroupPassword(pickup.Password)
+	}
 	p.Expires, p.ReadsLeft, p.Format = pickup.Expires, pickup.ReadsLeft, string(format)
 	// Phones that make their key have a pickup only if the person chose the plain file.
 	target, ok := targetOf(portal.Platform(p.Platform))

@@ -232,7 +232,7 @@ func (s ownDevices) openPickup(r *http.Request, d portal.Device) (enroll.Pickup,
 func (s *Server) card(d portal.Device) page.DeviceCard {
 	c, now, window := d.Certificate, s.now(), s.registrar.RenewWindow()
 	card := page.DeviceCard{
-		ID: string(d.ID), Name: d.Name, Platform: string(d.Platform), Serial: c.Serial.String(),
+		ID: string(d.ID), Test: s.testAddress(d.ID), Name: d.Name, Platform: string(d.Platform), Serial: c.Serial.String(),
 		Status: string(d.State(now)), NotAfter: c.End(), Arrived: !c.Delivered.IsZero(), Confirmed: !c.Works.IsZero(),
 		Outdated:  d.Working(now) && c.Changed.Outdates(),
 		Renewable: d.Renewable(now, window) == nil, FileEnds: d.NewFileEnds(now), Works: !c.Delivered.IsZero() && d.Working(now),

@@ -5,8 +5,9 @@
 // It refuses requests that try to decide more than they may: unknown form fields,
 // cross-site POSTs, bodies over a limit, redirects to other sites. Only a same-origin
 // POST changes anything; success is answered with 303, so that a reload repeats
-// nothing. The one exception is the response of the identity provider, which signs in
-// the browser that started the sign-in. A session is 32 random bytes in a cookie, and
+// nothing. The exceptions are the response of the identity provider, which signs in
+// the browser that started the sign-in, and the check page, which notes what a certificate
+// proves. A session is 32 random bytes in a cookie, and
 // the store cannot open it. The log holds no token, password or query.
 //
 // The package follows RFC 9110 (HTTP), RFC 9111 (caching), RFC 6265bis (cookies and
@@ -78,6 +79,14 @@ type Config struct {
 
 	// PublicURL is the https origin people use, such as https://certs.example.com.
 	PublicURL *url.URL
+
+	// CheckURL is the https origin of the check page, which must not be PublicURL. Optional;
+	// without it the pages offer no test.
+	CheckURL *url.URL
+
+	// CheckHeader is the header in which a trusted proxy that ends TLS for the check page
+	// sends the certificate of the client. Optional.
+	CheckHeader string
 
 	// SSO lets people sign in at an identity provider. Optional.
 	SSO *SSO
@@ -162,6 +171,7 @@ type Server struct {
 	trust     atomic.Pointer[anchors]
 	org       string
 	public    *url.URL
+	checkURL  *url.URL       // nil without a check page
 	sso       *SSO           // nil without
 	profiles  *profiles      // nil without
 	exchange  *Exchange      // nil without
@@ -178,7 +188,7 @@ type Server struct {
 	sampled   *slog.Logger // for lines that clients cause without limit
 	now       func() time.Time
 
-	https, plain http.Handler
+	https, plain, check http.Handler
 
 	phones [phoneLocks]sync.Mutex // see [ownDevices.lockPhone]
 }
@@ -215,7 +225,7 @@ func New(c Config) (*Server, error) {
 		registrar: c.Registrar, signIn: c.SignIn, store: c.Store, renderer: c.Renderer, zone: c.Renderer.Location(),
 		sessions: &sessionStore{records: c.Store, now: c.Now, idle: limits.Idle, key: c.Secret.Key("certportal sessions"), log: c.Log},
 		gzip:     &compressor{},
-		org:      c.Org, public: c.PublicURL, sso: c.SSO, example: c.UsernameExample,
+		org:      c.Org, public: c.PublicURL, checkURL: c.CheckURL, sso: c.SSO, example: c.UsernameExample,
 		profiles: profiles, exchange: c.Exchange, scep: c.SCEP, services: c.Services, admin: c.Admin,
 		helpdesk: c.Helpdesk, codeAlone: c.CodeAlone, mails: c.Mails,
 		limits: limits, log: c.Log, now: c.Now, ocsp: c.OCSP, ocspState: c.OCSPHealth, served: c.Served,
@@ -227,7 +237,7 @@ func New(c Config) (*Server, error) {
 	if s.https, err = s.newHandler(); err != nil {
 		return nil, err
 	}
-	s.plain = s.newPlainHandler()
+	s.plain, s.check = s.newPlainHandler(), s.newCheckHandler(c.CheckHeader)
 	return s, nil
 }
 

@@ -265,7 +265,7 @@ func openApp(t *testing.T, data string) (*app.App, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Data, s.Listen, s.ListenHTTP, s.ListenOps = data, "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	s.Data, s.Listen, s.ListenHTTP, s.ListenOps, s.ListenCheck = data, "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	p, err := app.Open(t.Context(), "test", s, &config.Terminal{In: strings.NewReader(""), Out: io.Discard}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return p, errors.Join(err, p.Close())

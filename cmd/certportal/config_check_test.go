@@ -24,6 +24,7 @@ public_http_url: http://pki.corp.example
 listen: 127.0.0.1:0
 listen_http: 127.0.0.1:0
 listen_ops: 127.0.0.1:0
+listen_check: 127.0.0.1:0
 ca: {root_key: ec-p256, issuing_key: ec-p256}
 ` + more
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

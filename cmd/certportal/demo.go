@@ -55,6 +55,8 @@ func (c demoCommand) Run(i *invocation) error {
 	if _, port, _ := net.SplitHostPort(c.Listen); port != "8443" && s.ListenOps == config.DefaultOps {
 		s.ListenOps = "127.0.0.1:0" // beside another portal
 	}
+	s.PublicCheckURL, s.CheckHeader = "", ""
+	s.ListenCheck = c.checkAddress(s.ListenCheck)
 	if s.ListenHTTP, err = c.plainAddress(s); err != nil {
 		return err
 	}
@@ -65,6 +67,19 @@ func (c demoCommand) Run(i *invocation) error {
 		announce(p, i)
 		return samplePeople(ctx, p, i)
 	})
+}
+
+// checkAddress puts the check page beside the portal, on a free port where the usual one
+// belongs to another demo.
+func (c demoCommand) checkAddress(set string) string {
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil || set != config.DefaultCheck {
+		return set
+	}
+	if port != "8443" {
+		return net.JoinHostPort(host, "0")
+	}
+	return net.JoinHostPort(host, freePort(host, "8444"))
 }
 
 // plainAddress chooses the plain-http listener. With port 0, a demo that ran before
@@ -94,14 +109,16 @@ func formerPort(s *config.Settings, host string) string {
 	if err != nil || u.Port() == "" {
 		return free
 	}
-	l, err := net.Listen("tcp", net.JoinHostPort(host, u.Port()))
-	if err != nil {
-		return free
+	return freePort(host, u.Port())
+}
+
+// freePort is the port if it is free, else 0.
+func freePort(host, port string) string {
+	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	if err != nil || l.Close() != nil {
+		return "0"
 	}
-	if l.Close() != nil {
-		return free
-	}
-	return u.Port()
+	return port
 }
 
 // samplePerson is a line of people.json.

@@ -84,6 +84,9 @@ func announce(p *app.App, i *invocation) {
 		"  Root and lists  %s\n"+
 		"  Root SHA-256    %s\n",
 		p.Public.HTTPS, p.Public.HTTP.JoinPath("ca"), ca.Fingerprint(p.CA.Folder.Root()))
+	if p.Public.Check != nil {
+		fmt.Fprintf(i.io.out, "  Check page      %s, linked from each device\n", p.Public.Check.Host)
+	}
 	if names := p.CA.Folder.Issuing().CRLDistributionPoints; p.CA.Folder.OwnRoot() && len(names) > 0 && names[0] != localca.CRLURL(p.Public.HTTP, localca.RootName) {
 		fmt.Fprintf(i.io.out, "\nThe CA was created for %s:\nuntil that address answers, servers cannot check the CA itself.\n", names[0])
 	}

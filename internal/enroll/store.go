@@ -115,6 +115,14 @@ type Store interface {
 	// certificate in it. It returns ErrNotFound for a serial that no person has.
 	Held(ctx context.Context, serial ca.Serial) (portal.Device, error)
 
+	// Shown finds the device that a certificate was issued for, with that very certificate
+	// in it, and when it was last shown. It returns ErrNotFound for a serial that no person has.
+	Shown(ctx context.Context, serial ca.Serial) (portal.Device, LastShown, error)
+
+	// NoteShown records that a certificate was shown. One that works is noted as
+	// delivered and as seen to work, the latter with the entry.
+	NoteShown(ctx context.Context, serial ca.Serial, last LastShown, entry audit.Entry) error
+
 	// Try counts one use of a key before it happens. Within the window of the limit only
 	// so many are allowed.
 	Try(ctx context.Context, key string, limit signin.Limit, now time.Time) (signin.Tries, error)

@@ -38,6 +38,7 @@ type Proof string
 const (
 	ProofPerson  Proof = "person"  // its owner says so
 	ProofRenewal Proof = "renewal" // the device signed a renewal with it
+	ProofShown   Proof = "shown"   // a browser showed it to the check address
 )
 
 // State is the state of the certificate at a time.

@@ -35,6 +35,8 @@ type DeviceCard struct {
 	Works     bool      // and it is in force
 	FileEnds  bool      // a new file would end the newest, which may be in use
 
+	Test string // address of the check page for it; empty where there is none
+
 	FormerOutdated bool // the certificate before names the person as they were called before
 }
 

@@ -36,7 +36,11 @@ func lives(f page.Layout) []sample {
 	installAsks := there
 	installAsks.Device = asks
 	reason := []page.FieldError{{Field: "reason", Key: page.ErrReason}}
-	return []sample{
+	tested, unsureTested := asks, unsure
+	tested.Confirmed, tested.Test, unsureTested.Test = true, "https://certs.example.com:8444/test?device=d1", "https://certs.example.com:8444/test?device=d2"
+	return append(checkSamples(f, wide), []sample{
+		{"device-test", page.Device{Layout: f, Device: tested, Created: noon(), Made: noon(), Delivered: noon(), Works: noon(), Token: "tok-8"}},
+		{"device-asks-test", page.Device{Layout: f, Device: unsureTested, Created: noon(), Made: noon(), Delivered: noon(), Token: "tok-8"}},
 		{"home-life", page.Home{Layout: f, Platform: page.IOS, Devices: []page.DeviceCard{d, expired, outdated, arrived, blocked}, Used: 3, Limit: 5, Mobile: true}},
 		{"device-renewable", page.Device{Layout: f, Device: d, Created: noon(), Made: noon(), Delivered: noon(), Token: "tok-6"}},
 		{"device-early", page.Device{Layout: f, Device: working, Created: noon(), Made: noon(), Delivered: noon(), Token: "tok-6"}},
@@ -79,5 +83,24 @@ func lives(f page.Layout) []sample {
 		{"rename", page.Rename{Layout: f, Device: wide, Name: wide.Name}},
 		{"rename-often", page.Rename{Layout: f, Device: d, Name: "Work tablet", Errors: []page.FieldError{{Field: "name", Key: page.ErrRenamedOften, Limit: 20}}}},
 		{"rename-errors", page.Rename{Layout: f, Device: d, Name: "Work tablet", Errors: []page.FieldError{{Field: "name", Key: page.ErrRenameTaken, Value: "Work tablet"}}}},
+	}...)
+}
+
+// checkSamples are the verdicts of the check page, for the device with the longest name.
+func checkSamples(f page.Layout, d page.DeviceCard) []sample {
+	f.SignedIn, f.Path = "", "/test?device=d1"
+	check := page.Check{Layout: f, Device: d, UPN: "li.wei@corp.example.com", From: noon(), Wanted: "d1", Platform: page.Android}
+	var all []sample
+	for _, v := range []string{page.VerdictWorks, page.VerdictReplaced, page.VerdictExpired, page.VerdictBlocked, page.VerdictEarly, page.VerdictOther} {
+		check.Verdict = v
+		all = append(all, sample{"check-" + v, check})
 	}
+	check.Verdict, check.Valid, check.Platform = page.VerdictReplaced, true, page.IOS
+	all = append(all, sample{"check-replaced-valid", check})
+	for _, platform := range []string{page.IOS, page.Android, page.Windows, page.MacOS, page.Linux} {
+		all = append(all, sample{"check-none-" + platform, page.Check{Layout: f, Verdict: page.VerdictNone, Platform: platform}})
+	}
+	return append(all,
+		sample{"check-foreign", page.Check{Layout: f, Verdict: page.VerdictForeign, Foreign: "alice@other.example", Wanted: "d1"}},
+		sample{"check-foreign-nameless", page.Check{Layout: f, Verdict: page.VerdictForeign}})
 }

@@ -253,6 +253,7 @@ func minimal(lang string) []sample {
 		{"renew", page.Renew{Layout: f}},
 		{"newfile", page.NewFile{Layout: f}},
 		{"trouble", page.Trouble{Layout: f}},
+		{"check", page.Check{Layout: f, Verdict: page.VerdictNone}},
 		{"known", page.KnownDevice{Layout: f}},
 		{"home-this", page.Home{Layout: f, This: &page.DeviceCard{ID: "a"}}},
 		{"renew-brought", page.Renew{Layout: f, FromCSR: true}},

@@ -37,16 +37,20 @@ type look struct {
 	dark     bool
 	scripts  bool
 	language string
+	home     string // of the browser, with its certificates; default an empty one
 }
 
 // openTab starts Chromium for one test.
 func openTab(t *testing.T, l look) *tab {
 	t.Helper()
 	need(t, "chromium")
+	if l.home == "" {
+		l.home = t.TempDir()
+	}
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(),
 		chromedp.ExecPath("chromium"), chromedp.Headless, chromedp.NoSandbox, chromedp.NoFirstRun, chromedp.DisableGPU,
 		chromedp.IgnoreCertErrors, chromedp.UserDataDir(t.TempDir()),
-		chromedp.Env("HOME="+t.TempDir()), // downloads must not end up in the developer's home
+		chromedp.Env("HOME="+l.home), // downloads must not end up in the developer's home
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true),

@@ -30,19 +30,24 @@ type phone struct {
 func (d *demo) newPhone(c *http.Client, name string) phone {
 	d.t.Helper()
 	path := d.enrolBy(c, name)
+	p := d.opened(d.fetchFile(c, path))
+	p.page = strings.TrimSuffix(path, "/install")
+	return p
+}
+
+// fetchFile downloads the file of an install page, and reads its password there.
+func (d *demo) fetchFile(c *http.Client, path string) (content []byte, password string) {
+	d.t.Helper()
 	status, page, err := d.get(d.t.Context(), c, path)
 	link := downloadLink.FindStringSubmatch(page)
 	if err != nil || status != http.StatusOK || link == nil {
 		d.t.Fatalf("%s: status %d, %v, no link to a file:\n%s", path, status, err, page)
 	}
-	password := strings.Join(strings.Fields(tags.ReplaceAllString(passwordHTML(page), "")), "")
-	status, content, err := d.get(d.t.Context(), c, html.UnescapeString(link[1]))
+	status, text, err := d.get(d.t.Context(), c, html.UnescapeString(link[1]))
 	if err != nil || status != http.StatusOK {
 		d.t.Fatalf("the file: status %d, %v", status, err)
 	}
-	p := d.opened([]byte(content), password)
-	p.page = strings.TrimSuffix(path, "/install")
-	return p
+	return []byte(text), strings.Join(strings.Fields(tags.ReplaceAllString(passwordHTML(page), "")), "")
 }
 
 // opened is the phone that installed a file.

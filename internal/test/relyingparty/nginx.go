@@ -27,8 +27,22 @@ func Nginx(t testing.TB, c Config) *Server {
 func Forward(t testing.TB, locations string) string {
 	t.Helper()
 	s := prepare(t, "nginx", "nginx", Config{})
-	s.write(configFile, fmt.Sprintf("%shttp {\naccess_log off;\n%sserver {\nlisten %s;\n%s\nlocation / { return 404; }\n}\n}\n",
-		s.nginxFrame(), s.nginxFolders(), s.address(), locations))
+	return "http://" + s.forward(fmt.Sprintf("listen %s;\n%s\nlocation / { return 404; }\n", s.address(), locations))
+}
+
+// ForwardTLS starts nginx as a reverse proxy that ends TLS with the certificate of the
+// configuration, with the lines of a server, and returns its URL.
+func ForwardTLS(t testing.TB, c Config, lines string) string {
+	t.Helper()
+	s := prepare(t, "nginx", "nginx", c)
+	return "https://" + s.forward(fmt.Sprintf("listen %s ssl;\nssl_certificate %s;\nssl_certificate_key %s;\n%s\n", s.address(), c.Certificate, c.Key, lines))
+}
+
+// forward starts nginx with a server, and returns its address.
+func (s *Server) forward(server string) string {
+	t := s.t
+	t.Helper()
+	s.write(configFile, fmt.Sprintf("%shttp {\naccess_log off;\n%sserver {\n%s}\n}\n", s.nginxFrame(), s.nginxFolders(), server))
 	process, err := daemon.Run(t.Context(), s.nginxCommand(), func(ctx context.Context) error {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", s.address())
 		if err != nil {
@@ -40,7 +54,7 @@ func Forward(t testing.TB, locations string) string {
 		t.Fatalf("%v\n%s", err, s.Log())
 	}
 	t.Cleanup(process.Stop)
-	return "http://" + s.address()
+	return s.address()
 }
 
 func (s *Server) nginxCommand() *exec.Cmd {

@@ -81,6 +81,7 @@ type App struct {
 	Public      config.Addresses
 	https, http net.Listener
 	opsPort     net.Listener // nil when off
+	checkPort   net.Listener // likewise
 	lock        *os.File
 }
 
@@ -127,10 +128,10 @@ func (p *App) listen(ctx context.Context, _ *config.Terminal) (err error) {
 	if p.http, err = lc.Listen(ctx, "tcp", p.Settings.ListenHTTP); err != nil {
 		return fmt.Errorf("listen_http: %w", explainListen(p.Settings.ListenHTTP, err))
 	}
-	if err := p.listenOps(ctx); err != nil {
+	if err := errors.Join(p.listenOps(ctx), p.listenCheck(ctx)); err != nil {
 		return err
 	}
-	p.Public, err = p.Settings.PublicAddresses(p.https.Addr(), p.http.Addr())
+	p.Public, err = p.Settings.PublicAddresses(p.https.Addr(), p.http.Addr(), p.checkAddress())
 	return err
 }
 
@@ -231,7 +232,7 @@ func (p *App) clearUp(ctx context.Context, _ *config.Terminal) error {
 // Close closes the listeners, the directory, the journal and the database.
 func (p *App) Close() error {
 	var errs []error
-	for _, l := range []net.Listener{p.https, p.http, p.opsPort} {
+	for _, l := range []net.Listener{p.https, p.http, p.opsPort, p.checkPort} {
 		if l == nil {
 			continue
 		}

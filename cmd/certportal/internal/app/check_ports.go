@@ -20,7 +20,7 @@ func portFindings(ctx context.Context, s *config.Settings, wrong *config.Mistake
 	running := isRunning(s)
 	var findings []portal.Finding
 	var lc net.ListenConfig
-	for _, p := range []struct{ key, address string }{{"listen", s.Listen}, {"listen_http", s.ListenHTTP}, {"listen_ops", s.ListenOps}} {
+	for _, p := range []struct{ key, address string }{{"listen", s.Listen}, {"listen_http", s.ListenHTTP}, {"listen_ops", s.ListenOps}, {"listen_check", s.ListenCheck}} {
 		if p.address == "" || wrong != nil && wrong.In(p.key) {
 			continue
 		}
@@ -36,6 +36,8 @@ func portFindings(ctx context.Context, s *config.Settings, wrong *config.Mistake
 			f.State, f.Text = portal.FindingWarning, explainListen(p.address, err).Error()
 		case err != nil && p.key == "listen_ops" && p.address == config.DefaultOps:
 			f.State, f.Text = portal.FindingWarning, fmt.Sprintf("%v. The portal then runs without health and metrics", explainListen(p.address, err))
+		case err != nil && p.key == "listen_check" && p.address == config.DefaultCheck:
+			f.State, f.Text = portal.FindingWarning, fmt.Sprintf("%v. The portal then runs without the check page", explainListen(p.address, err))
 		case err != nil:
 			f.State, f.Text = portal.FindingFailed, explainListen(p.address, err).Error()
 		}

@@ -70,10 +70,10 @@ func (p *App) opsServer() *http.Server {
 	}
 }
 
-// opsAddress is where that port is, for the log; empty without.
-func (p *App) opsAddress() string {
-	if p.opsPort == nil {
+// addressOf is where a port is, for the log; empty for none.
+func addressOf(l net.Listener) string {
+	if l == nil {
 		return ""
 	}
-	return p.opsPort.Addr().String()
+	return l.Addr().String()
 }

@@ -132,7 +132,7 @@ func TestOpsPortTaken(t *testing.T) {
 		defer taken.Close()
 	}
 	p := &App{Settings: &config.Settings{ListenOps: config.DefaultOps}, log: slog.New(slog.DiscardHandler)}
-	if err := p.listenOps(t.Context()); err != nil || p.opsPort != nil || p.opsServer() != nil || p.opsAddress() != "" {
+	if err := p.listenOps(t.Context()); err != nil || p.opsPort != nil || p.opsServer() != nil || addressOf(p.opsPort) != "" {
 		t.Errorf("default: got %v, %v", p.opsPort, err)
 	}
 	chosen, err := net.Listen("tcp", "127.0.0.1:0")

@@ -25,7 +25,7 @@ func (p *App) openPages(context.Context, *config.Terminal) error {
 	p.web, err = web.New(web.Config{
 		Registrar: p.Registrar, SignIn: p.SignIn, Store: p.DB, CRLs: p.lists, Renderer: p.renderer, Secret: p.CA.Secret,
 		Helpdesk: p.desk, CodeAlone: p.Settings.Helpdesk.CodeAlone, Mails: p.Settings.Mail.Host != "",
-		Anchors: p.anchors(), Org: p.Settings.Organization, PublicURL: p.Public.HTTPS,
+		Anchors: p.anchors(), Org: p.Settings.Organization, PublicURL: p.Public.HTTPS, CheckURL: p.Public.Check, CheckHeader: p.Settings.CheckHeader,
 		UsernameExample: "anna.schmidt", TrustedProxies: p.Settings.Proxies(),
 		Services: p.services(), Admin: p.admin, SCEP: p.phoneKeys(),
 		ProfileSigner: p.signer, Exchange: p.Settings.ExchangeAccount(),

@@ -16,16 +16,20 @@ func (p *App) Serve(ctx context.Context) error {
 	defer stop()
 	secure, plain := p.servers()
 	all := []*http.Server{secure, plain}
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
 	go func() { failed <- secure.ServeTLS(p.https, "", "") }()
 	go func() { failed <- plain.Serve(p.http) }()
 	if watched := p.opsServer(); watched != nil {
 		all = append(all, watched)
 		go func() { failed <- watched.Serve(p.opsPort) }()
 	}
+	if check := p.checkServer(); check != nil {
+		all = append(all, check)
+		go func() { failed <- check.ServeTLS(p.checkPort, "", "") }()
+	}
 	clocks := p.runClocks(ctx)
 	p.log.Info("serving", "version", p.version, "https", p.https.Addr().String(), "http", p.http.Addr().String(),
-		"public", p.Public.HTTPS.String(), "ops", p.opsAddress())
+		"public", p.Public.HTTPS.String(), "check", addressOf(p.checkPort), "ops", addressOf(p.opsPort))
 
 	var err error
 	select {
@@ -129,19 +133,19 @@ func every(ctx context.Context, group *sync.WaitGroup, interval time.Duration, d
 	})
 }
 
-// servers returns the https and the plain-http server, with a limit on everything a
-// client can delay.
+// servers returns the https and the plain-http server.
 func (p *App) servers() (secure, plain *http.Server) {
-	errorLog := slog.NewLogLogger(web.LimitLines(p.log.Handler(), p.Now), slog.LevelWarn)
-	server := func(h http.Handler) *http.Server {
-		return &http.Server{
-			Handler: h, ErrorLog: errorLog,
-			ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
-			WriteTimeout: 60 * time.Second, IdleTimeout: 75 * time.Second,
-			MaxHeaderBytes: 16 << 10,
-		}
-	}
-	secure, plain = server(p.web.Handler()), server(p.web.PlainHandler())
+	secure, plain = p.server(p.web.Handler()), p.server(p.web.PlainHandler())
 	secure.TLSConfig = p.tls.config()
 	return secure, plain
+}
+
+// server makes a server with a limit on everything a client can delay.
+func (p *App) server(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ErrorLog: slog.NewLogLogger(web.LimitLines(p.log.Handler(), p.Now), slog.LevelWarn),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
+		WriteTimeout: 60 * time.Second, IdleTimeout: 75 * time.Second,
+		MaxHeaderBytes: 16 << 10,
+	}
 }

@@ -34,11 +34,12 @@ func ValidHost(host string) bool {
 type Addresses struct {
 	HTTPS *url.URL
 	HTTP  *url.URL
+	Check *url.URL // the check page; nil where there is none
 }
 
 // PublicAddresses come from the settings, and where these are silent from the
-// addresses that are really listened on.
-func (s *Settings) PublicAddresses(https, http net.Addr) (Addresses, error) {
+// addresses that are really listened on; check is nil without a check page.
+func (s *Settings) PublicAddresses(https, http, check net.Addr) (Addresses, error) {
 	a := Addresses{
 		HTTPS: &url.URL{Scheme: "https", Host: publicHost(https, "443")},
 		HTTP:  &url.URL{Scheme: "http", Host: publicHost(http, "80")},
@@ -50,7 +51,12 @@ func (s *Settings) PublicAddresses(https, http net.Addr) (Addresses, error) {
 		}
 	}
 	if s.PublicHTTPURL != "" {
-		a.HTTP, err = url.Parse(strings.TrimRight(s.PublicHTTPURL, "/"))
+		if a.HTTP, err = url.Parse(strings.TrimRight(s.PublicHTTPURL, "/")); err != nil {
+			return a, err
+		}
+	}
+	if check != nil {
+		a.Check, err = s.checkURLOf(a.HTTPS, check)
 	}
 	return a, err
 }
@@ -108,6 +114,9 @@ func machineAddresses() []netip.Addr {
 // one first.
 func (s *Settings) ServerNames(public Addresses) []string {
 	names := append([]string{public.HTTPS.Hostname()}, s.TLS.Names...)
+	if public.Check != nil {
+		names = append(names, public.Check.Hostname())
+	}
 	if host, err := os.Hostname(); err == nil && isHostName(host) {
 		names = append(names, host)
 	}
@@ -138,5 +147,5 @@ func (s *Settings) ConfiguredAddresses() (Addresses, error) {
 	if http.Port == 0 && s.PublicHTTPURL == "" {
 		return Addresses{}, errors.New("listen_http: the port goes into certificates: name one, or set public_http_url")
 	}
-	return s.PublicAddresses(https, http)
+	return s.PublicAddresses(https, http, nil)
 }

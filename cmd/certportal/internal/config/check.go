@@ -22,6 +22,7 @@ func (s *Settings) Check() error {
 	return errors.Join(
 		s.checkAddresses(),
 		s.checkOps(),
+		s.checkCheckPage(),
 		s.checkTLS(),
 		s.checkKinds(),
 		s.checkRevocation(),
@@ -51,8 +52,7 @@ func (s *Settings) checkAddresses() error {
 		errs = append(errs, mistake("organization", s.Organization, fmt.Sprintf("give the company's name in at most %d bytes: it stands in the CA's", maxOrganization)))
 	}
 	for key, value := range map[string]string{"listen": s.Listen, "listen_http": s.ListenHTTP} {
-		_, port, err := net.SplitHostPort(value)
-		if _, badPort := strconv.ParseUint(port, 10, 16); err != nil || badPort != nil {
+		if !listenable(value) {
 			errs = append(errs, mistake(key, value, "write ADDRESS:PORT or :PORT, with a port of 0 to 65535"))
 		}
 	}
@@ -70,11 +70,11 @@ func (s *Settings) checkAddresses() error {
 func (s *Settings) checkPorts() error {
 	type listener struct{ key, host, port string }
 	var seen []listener
-	for _, l := range []listener{{key: "listen", host: s.Listen}, {key: "listen_http", host: s.ListenHTTP}, {key: "listen_ops", host: s.ListenOps}} {
+	for _, l := range []listener{{key: "listen", host: s.Listen}, {key: "listen_http", host: s.ListenHTTP}, {key: "listen_ops", host: s.ListenOps}, {key: "listen_check", host: s.ListenCheck}} {
 		address := l.host
 		var err error
-		if l.host, l.port, err = net.SplitHostPort(address); err != nil || l.port == "0" || l.key == "listen_ops" && address == DefaultOps {
-			continue // reported by form; the portal runs without the default ops port
+		if l.host, l.port, err = net.SplitHostPort(address); err != nil || l.port == "0" || l.key == "listen_ops" && address == DefaultOps || l.key == "listen_check" && address == DefaultCheck {
+			continue // reported by form; the portal runs without these where the default port is taken
 		}
 		for _, other := range seen {
 			if l.port == other.port && (l.host == other.host || anyAddress(l.host) || anyAddress(other.host)) {

@@ -222,6 +222,8 @@ func TestOnePortForTwoListeners(t *testing.T) {
 		{"listen: :8443\nlisten_http: :8443", "listen_http"},
 		{"listen: 10.0.0.1:443\nlisten_http: :443", "listen_http"},
 		{"listen_ops: :8080", "listen_ops"},
+		{"listen_check: :8080", "listen_check"},
+		{"listen: :8444\nlisten_check: :8444", ""}, // the default goes without
 		{"listen: 10.0.0.1:443\nlisten_http: 10.0.0.2:443", ""},
 		{"listen: :0\nlisten_http: :0", ""},
 	}

@@ -36,6 +36,12 @@ type Settings struct {
 	// those who check certificates need it); everything else is sent on to https.
 	ListenHTTP string `yaml:"listen_http"`
 
+	// Address and port of the check page (https), where a phone shows its certificate and
+	// reads whether it works. The browser asks for certificates there and nowhere else, so it
+	// is not the port of the portal. Empty: none. When the default port is taken, the portal
+	// runs without.
+	ListenCheck string `yaml:"listen_check"`
+
 	// Address and port for health and metrics: /healthz, /readyz and /metrics over
 	// plain http, for every client that reaches it. Empty: none. When the default port is
 	// taken, the portal runs without.
@@ -44,6 +50,16 @@ type Settings struct {
 	// Address of the portal as people type it. Default: made from listen.
 	// Example: https://certificates.corp.example
 	PublicURL string `yaml:"public_url"`
+
+	// Address of the check page as phones reach it. Default: the host of public_url with the
+	// port of listen_check. Example: https://certificates.corp.example:8444
+	PublicCheckURL string `yaml:"public_check_url"`
+
+	// Header in which a reverse proxy that ends TLS for the check page sends the
+	// certificate of the client, such as Client-Cert (RFC 9440). It counts only from
+	// trusted_proxies, which must set or remove it in every request. Empty: the proxy
+	// passes TLS through.
+	CheckHeader string `yaml:"check_header"`
 
 	// Plain-http address that goes into every certificate for revocation lists
 	// and CA certificates: mail servers must reach it without a password, for as
@@ -197,7 +213,7 @@ type AnchorSettings struct {
 func Defaults() Settings {
 	return Settings{
 		Data: "certportal-data", Organization: "Company",
-		Listen: ":8443", ListenHTTP: ":8080", ListenOps: DefaultOps,
+		Listen: ":8443", ListenHTTP: ":8080", ListenOps: DefaultOps, ListenCheck: DefaultCheck,
 		CA: CASettings{RootKey: ca.RSA3072, IssuingKey: ca.RSA3072},
 		Certificates: CertificateSettings{
 			Key: ca.RSA2048, Days: 365, Devices: enroll.DefaultQuota, PerHour: 30, PreparedKeys: 16,

@@ -11,12 +11,15 @@ import (
 const DefaultOps = "127.0.0.1:9843"
 
 func (s *Settings) checkOps() error {
-	if s.ListenOps == "" {
-		return nil
-	}
-	_, port, err := net.SplitHostPort(s.ListenOps)
-	if _, badPort := strconv.ParseUint(port, 10, 16); err != nil || badPort != nil {
+	if s.ListenOps != "" && !listenable(s.ListenOps) {
 		return mistake("listen_ops", s.ListenOps, "write ADDRESS:PORT with a port of 0 to 65535, or nothing for none")
 	}
 	return nil
+}
+
+// listenable reports whether an address is ADDRESS:PORT or :PORT with a number of a port.
+func listenable(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	_, badPort := strconv.ParseUint(port, 10, 16)
+	return err == nil && badPort == nil
 }

@@ -48,7 +48,7 @@ func TestCheckNames(t *testing.T) {
 			s := config.Defaults()
 			good(&s)
 			tt.change(&s)
-			public, err := s.PublicAddresses(&net.TCPAddr{Port: 8443}, &net.TCPAddr{Port: 8080})
+			public, err := s.PublicAddresses(&net.TCPAddr{Port: 8443}, &net.TCPAddr{Port: 8080}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,0 +1,70 @@
+package enroll
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"time"
+
+	"certportal/ca"
+	"certportal/internal/audit"
+	"certportal/internal/portal"
+)
+
+// Shown is a certificate that a browser showed to the check address.
+type Shown struct {
+	Verdict portal.Verdict
+	Device  portal.Device // with that very certificate; zero for a foreign one
+}
+
+// LastShown is the last time that a certificate was shown, and the verdict then.
+type LastShown struct {
+	Verdict portal.Verdict
+	At      time.Time // zero when it never was
+}
+
+// shownEvery is how often the same verdict of a certificate is recorded again at most.
+const shownEvery = time.Minute
+
+// Examine judges a certificate whose private key the client has proved to hold, and
+// records the verdict: one that works is then known to. Only a certificate that is equal to
+// the recorded one, byte by byte, counts as issued by this portal, so that no signature of a
+// foreign CA, copied serial or unknown extension has to be judged.
+func (r *Registrar) Examine(ctx context.Context, cert *x509.Certificate, by portal.Actor) (Shown, error) {
+	serial, err := ca.SerialOf(cert.SerialNumber)
+	if err != nil {
+		return Shown{Verdict: portal.VerdictForeign}, nil
+	}
+	device, last, err := r.c.Store.Shown(ctx, serial)
+	switch {
+	case errors.Is(err, portal.ErrNotFound), err == nil && !bytes.Equal(device.Certificate.DER, cert.Raw):
+		return Shown{Verdict: portal.VerdictForeign}, nil
+	case err != nil:
+		return Shown{}, portal.AsOutage(portal.PartStore, "finding a shown certificate", err)
+	}
+	now := r.c.Now()
+	s := Shown{Verdict: verdictOf(device, now), Device: device}
+	settled := s.Verdict != portal.VerdictWorks || !device.Certificate.Works.IsZero()
+	if settled && last.Verdict == s.Verdict && now.Sub(last.At) < shownEvery {
+		return s, nil
+	}
+	by.Person, by.Role = device.Person, portal.Employee
+	err = r.c.Store.NoteShown(ctx, serial, LastShown{Verdict: s.Verdict, At: now}, by.Entry(now, audit.CertificateWorks))
+	return s, portal.AsOutage(portal.PartStore, "recording a shown certificate", err)
+}
+
+// verdictOf judges the certificate of a device at a time.
+func verdictOf(d portal.Device, now time.Time) portal.Verdict {
+	switch state := d.State(now); {
+	case state == portal.StateReplaced:
+		return portal.VerdictReplaced
+	case state == portal.StateExpired:
+		return portal.VerdictExpired
+	case state == portal.StateBlocked, state == portal.StateRemoved, state == portal.StateNeverFetched, state == portal.StateMaking:
+		return portal.VerdictBlocked
+	case now.Before(d.Certificate.NotBefore):
+		return portal.VerdictEarly
+	}
+	return portal.VerdictWorks
+}

@@ -1,0 +1,54 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"certportal/ca"
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/store/sqldb"
+)
+
+// Shown finds the device that a certificate was issued for, with that very certificate in
+// it, and when it was last shown to the check address.
+func (db Enrolments) Shown(ctx context.Context, serial ca.Serial) (portal.Device, enroll.LastShown, error) {
+	var verdict sql.NullString
+	var at sql.NullInt64
+	device, err := scanDevice(func(into ...any) error {
+		return db.One(ctx, `SELECT s.verdict, s.shown_at, `+deviceColumns+`, `+certificateColumns+`
+			FROM certificates c JOIN devices d ON d.id = c.device_id LEFT JOIN shown_certificates s ON s.serial = c.serial
+			WHERE c.serial = $1 AND c.der IS NOT NULL`, []any{serial.String()}, append([]any{&verdict, &at}, into...)...)
+	})
+	if err != nil {
+		return portal.Device{}, enroll.LastShown{}, fmt.Errorf("finding device of %s: %w", serial, err)
+	}
+	return device, enroll.LastShown{Verdict: portal.Verdict(verdict.String), At: sqldb.TimeOf(at)}, nil
+}
+
+// NoteShown records the last time that a certificate was shown. One that works is noted as
+// delivered, as a device holds its key, and as seen to work, the latter with the entry.
+func (db Enrolments) NoteShown(ctx context.Context, serial ca.Serial, last enroll.LastShown, entry audit.Entry) error {
+	return db.write(ctx, "recording a shown certificate", func(ctx context.Context, t *tx) error {
+		if err := t.lockOwners(ctx, []ca.Serial{serial}); err != nil {
+			return err
+		}
+		_, err := t.Exec(ctx, `INSERT INTO shown_certificates (serial, verdict, shown_at) VALUES ($1, $2, $3)
+			ON CONFLICT (serial) DO UPDATE SET verdict = excluded.verdict, shown_at = excluded.shown_at
+			WHERE shown_certificates.shown_at <= excluded.shown_at`, serial.String(), string(last.Verdict), last.At.UnixMilli())
+		if err != nil || last.Verdict != portal.VerdictWorks {
+			return err
+		}
+		if _, err = t.Exec(ctx, "UPDATE certificates SET delivered_at = $2 WHERE serial = $1 AND delivered_at IS NULL AND status = 'issued'",
+			serial.String(), last.At.UnixMilli()); err != nil {
+			return err
+		}
+		works, err := t.noteWorks(ctx, serial, portal.ProofShown, last.At, entry)
+		if err != nil {
+			return err
+		}
+		return t.appendRecords(ctx, records(works...)...)
+	})
+}
