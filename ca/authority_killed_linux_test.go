@@ -4,79 +4,33 @@ import (
 	"crypto/x509"
 	"errors"
 	"io/fs"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 
 	"certportal/ca"
+	"certportal/internal/test/daemon"
 	"certportal/internal/test/testkit"
 )
 
-// Environment variables of the process that is killed.
-const (
-	killedFolder = "CERTPORTAL_TEST_KILLED_CA_FOLDER"
-	killedAct    = "CERTPORTAL_TEST_KILLED_CA_ACT"
-)
-
-// killAtEachStep runs an act in another process, which is killed with SIGKILL at the nth
-// call that changes a name in a folder, for each n until the act comes to its end; in
-// long tests also at each flush.
-func killAtEachStep(t *testing.T, act string, prepare func(dir string), check func(dir string, done bool)) {
+// killedCalls are the calls that change a name in a folder, and in long tests each flush.
+func killedCalls(t *testing.T) []string {
 	t.Helper()
 	calls := []string{"renameat", "linkat", "unlinkat"}
 	if testkit.Times(t, 1) > 1 {
 		calls = append(calls, "fsync")
 	}
-	killed := 0
-	for _, call := range calls {
-		for n := 1; ; n++ {
-			dir := filepath.Join(t.TempDir(), "ca")
-			if err := os.MkdirAll(dir, 0o700); err != nil {
-				t.Fatal(err)
-			}
-			prepare(dir)
-			done := killedAt(t, act, dir, call, n)
-			check(dir, done)
-			if done {
-				break
-			}
-			killed++
-		}
-	}
-	t.Logf("killed %d times", killed)
-	if killed < 3 {
-		t.Errorf("killed %d times only", killed)
-	}
-}
-
-// killedAt runs the act and reports whether it came to its end.
-func killedAt(t *testing.T, act, dir, call string, n int) bool {
-	t.Helper()
-	if n > 100 {
-		t.Fatal("the act has no end")
-	}
-	cmd := exec.Command(ca.FixtureProgram(t, "strace"), "-f", "-qq", "-o", os.DevNull, "-e", "trace="+call,
-		"-e", "inject="+call+":signal=KILL:when="+strconv.Itoa(n), os.Args[0], "-test.run=^"+act+"$")
-	cmd.Env = append(os.Environ(), killedFolder+"="+dir, killedAct+"="+act, "GOMAXPROCS=1")
-	out, err := cmd.CombinedOutput()
-	if err != nil && strings.Contains(string(out), "FAIL") {
-		t.Fatalf("%s: %s", act, out)
-	}
-	return err == nil
+	return calls
 }
 
 // TestF9_KilledAtEachStepOfARequest: no request is pending, or a whole one. A CA beside it
 // is untouched.
 func TestF9_KilledAtEachStepOfARequest(t *testing.T) {
-	if dir := os.Getenv(killedFolder); os.Getenv(killedAct) == "TestF9_KilledAtEachStepOfARequest" {
+	if dir, ok := daemon.KilledFolder(t); ok {
 		addNewRequest(t, dir, "issuing-rsa", "")
 		return
 	}
 	h := ca.FixtureHierarchy(t, "ec")
-	killAtEachStep(t, "TestF9_KilledAtEachStepOfARequest", func(dir string) {
+	daemon.KillAtEachStep(t, killedCalls(t), func(dir string) {
 		if _, err := ca.CreateFolder(dir, h, passphrase); err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +61,7 @@ func TestF9_KilledAtEachStepOfARequest(t *testing.T) {
 // which takes the most steps. The request stays pending until the CA is whole, the other
 // request stays, and a second import brings what the first did not.
 func TestF9_KilledAtEachStepOfAnImport(t *testing.T) {
-	if dir := os.Getenv(killedFolder); os.Getenv(killedAct) == "TestF9_KilledAtEachStepOfAnImport" {
+	if dir, ok := daemon.KilledFolder(t); ok {
 		if err := importKept(dir); err != nil {
 			t.Fatal(err)
 		}
@@ -117,7 +71,7 @@ func TestF9_KilledAtEachStepOfAnImport(t *testing.T) {
 	policy := root.Below(t, "Policy CA")
 	key := ca.FixtureKey(t, "issuing-rsa")
 	cert := policy.Certify(t, "Phones CA", key.Public())
-	killAtEachStep(t, "TestF9_KilledAtEachStepOfAnImport", func(dir string) {
+	daemon.KillAtEachStep(t, killedCalls(t), func(dir string) {
 		addNewRequest(t, dir, "user-ec", "")
 		addNewRequest(t, dir, "issuing-rsa", "")
 		ca.FixtureFile(t, filepath.Dir(dir), "given.pem", ca.PEM(cert, policy.Certificate, root.Certificate))

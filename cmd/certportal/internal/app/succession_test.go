@@ -7,12 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,11 +21,9 @@ import (
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/audit"
-	"certportal/internal/directory"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/internal/succession"
-	"certportal/internal/test/pgtest"
 	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
 )
@@ -195,83 +192,52 @@ func TestTheNextAuthorityIsInTime(t *testing.T) {
 	}
 }
 
-// Two replicas on PostgreSQL change to the next CA while people enrol: no enrolment fails,
-// and each certificate is recorded under the CA that signed it.
-func TestReplicasChangeUnderLoad(t *testing.T) {
-	var server pgtest.Server
-	t.Cleanup(server.Stop)
-	environ := fixture.FastCA()
-	environ["CERTPORTAL_DATABASE"] = server.Database(t)
+// The first CA is four years old but for a day. A person's certificate of it, its list and
+// its answers stay good after the next one took over, and a lost phone is in both.
+func TestFourYearsLater(t *testing.T) {
 	data := t.TempDir()
-	a := testkit.Must(openWith(t, data, environ))(t)
-	other := t.TempDir()
-	testkit.NoError(t, os.CopyFS(filepath.Join(other, "ca"), os.DirFS(filepath.Join(data, "ca"))))
-	chmodKeys(t, other)
-	passphrase := testkit.Must(os.ReadFile(a.Settings.DefaultPassphraseFile()))(t)
-	testkit.NoError(t, os.WriteFile(filepath.Join(other, filepath.Base(a.Settings.DefaultPassphraseFile())), passphrase, 0o600))
-	b := testkit.Must(openWith(t, other, environ))(t)
-	serveUntilEnd(t, a)
-	serveUntilEnd(t, b)
-	name, _ := next(t, a, time.Now())
-	testkit.NoError(t, os.CopyFS(filepath.Join(other, "new"), os.DirFS(filepath.Join(data, "ca"))))
-	for _, ending := range []string{".key", ".chain", ".crt"} {
-		from := filepath.Join(other, "new", name+ending)
-		testkit.NoError(t, os.Chmod(from, 0o600))
-		testkit.NoError(t, os.Rename(from, filepath.Join(other, "ca", name+ending)))
-	}
-	testkit.Eventually(t, "the other replica has the next CA", func() bool { _, ok := b.CA.Line.Named(name); return ok })
+	s := testkit.Must(config.Load("", fixture.FastCA()))(t)
+	s.Data, s.Listen, s.ListenHTTP = data, "127.0.0.1:0", "127.0.0.1:0"
+	db := testkit.Must(OpenStore(t.Context(), s, slog.New(slog.DiscardHandler)))(t)
+	address := testkit.Must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	base := testkit.Must(url.Parse("http://" + address.Addr().String()))(t)
+	testkit.NoError(t, address.Close())
+	_, _, err := localca.Create(t.Context(), s, db, base, noTerminal(), time.Now().AddDate(0, 0, 1-4*365))
+	testkit.NoError(t, err)
+	testkit.NoError(t, db.Close())
+	p := serving(t, data)
+	people := employees(t, p, 2)
+	kept, lost := testkit.Must(p.enrolment(t, people[0], "kept"))(t), testkit.Must(p.enrolment(t, people[1], "lost"))(t)
+	name, cert := next(t, p, time.Now())
+	testkit.Eventually(t, "its list", func() bool { _, there, err := p.DB.Latest(t.Context(), name, false, 0); return err == nil && there })
+	activate(t, p, name)
+	testkit.Eventually(t, "the next CA issues", func() bool { return testkit.Must(p.CA.Active())(t).Name() == name })
 
-	const people, each = 6, 5
-	var working sync.WaitGroup
-	for n := range people {
-		person := testkit.Must(a.Builtin.Add(t.Context(), directory.NewAccount{
-			Login: fmt.Sprint("person", n), UPN: fmt.Sprintf("person%d@corp.example", n), Password: "correct horse",
-		}, audit.Entry{At: a.Now(), Actor: "test"}))(t)
-		p := []*App{a, b}[n%2]
-		working.Go(func() {
-			for k := range each {
-				_, err := p.Registrar.Enroll(t.Context(), enroll.Request{
-					By: portal.Actor{Person: person.ID}, Name: fmt.Sprint("phone ", k), Platform: portal.Android, Idempotent: fmt.Sprint(n, "-", k),
-				})
-				if err != nil {
-					t.Errorf("person %d, phone %d: %v", n, k, err)
-				}
-				if n == 0 && k == each/2 {
-					activate(t, a, name)
-				}
-			}
-		})
-	}
-	working.Wait()
-	for n := range people {
-		devices := testkit.Must(a.DB.Devices(t.Context(), a.personOf(t, n)))(t)
-		for _, d := range devices {
-			cert := testkit.Must(x509.ParseCertificate(d.Certificate.DER))(t)
-			of, ok := a.CA.Line.Of(cert)
-			status := testkit.Must(a.DB.Status(t.Context(), d.Certificate.Serial))(t)
-			if !ok || status.Issuer != of.Name || cert.CheckSignatureFrom(of.Certificate) != nil {
-				t.Errorf("%s is recorded under %q and signed by %q", d.Certificate.Serial, status.Issuer, of.Name)
-			}
+	renewed := testkit.Must(p.enrolment(t, people[0], "new phone"))(t)
+	testkit.Equal(t, "the new phone is of", p.issuerOf(t, renewed), name)
+	testkit.Equal(t, "the phone before of", p.issuerOf(t, kept), "issuing")
+	first := p.CA.Folder.Issuing()
+	testkit.Equal(t, "answer about the phone before", answerAbout(t, p.certificate(t, kept), first), ocsp.Good)
+	testkit.Equal(t, "answer about the new phone", answerAbout(t, p.certificate(t, renewed), cert), ocsp.Good)
+
+	by := portal.Actor{Person: people[1].ID, Role: portal.Employee}
+	testkit.NoError(t, p.Registrar.Block(t.Context(), by, enroll.Block{Person: people[1].ID, Device: lost.Device, Cause: portal.Lost}))
+	testkit.Equal(t, "answer about the lost phone", answerAbout(t, p.certificate(t, lost), first), ocsp.Revoked)
+	testkit.Eventually(t, "the list of the first CA has the lost phone alone", func() bool {
+		list := testkit.Must(x509.ParseRevocationList(fetched(t, p.Public.HTTP.String()+"/crl/issuing.crl")))(t)
+		testkit.NoError(t, list.CheckSignatureFrom(first))
+		if left := time.Until(list.NextUpdate); left < 24*time.Hour {
+			t.Errorf("the list ends in %s", left)
 		}
-	}
+		return slices.ContainsFunc(list.RevokedCertificateEntries, func(e x509.RevocationListEntry) bool { return e.SerialNumber.Cmp(lost.Serial.Big()) == 0 })
+	})
+	list := testkit.Must(x509.ParseRevocationList(fetched(t, p.Public.HTTP.String()+"/crl/"+name+".crl")))(t)
+	testkit.NoError(t, list.CheckSignatureFrom(cert))
+	testkit.Equal(t, "entries in the list of the next CA", len(list.RevokedCertificateEntries), 0)
 }
 
-// chmodKeys restores the modes of key files, which a copy does not have.
-func chmodKeys(t *testing.T, data string) {
+// certificate reads what was recorded.
+func (p *App) certificate(t *testing.T, e enroll.Enrolment) *x509.Certificate {
 	t.Helper()
-	for _, key := range testkit.Must(filepath.Glob(filepath.Join(data, "ca", "*.key")))(t) {
-		testkit.NoError(t, os.Chmod(key, 0o600))
-	}
-}
-
-func (p *App) personOf(t *testing.T, n int) portal.PersonID {
-	t.Helper()
-	accounts := testkit.Must(p.Builtin.Accounts(t.Context()))(t)
-	for _, a := range accounts {
-		if a.Person.Login == fmt.Sprint("person", n) {
-			return a.Person.ID
-		}
-	}
-	t.Fatalf("there is no person %d", n)
-	return ""
+	return testkit.Must(x509.ParseCertificate(testkit.Must(p.DB.Certificate(t.Context(), e.Serial))(t).DER))(t)
 }
