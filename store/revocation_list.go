@@ -22,7 +22,9 @@ func (db RevocationLists) Revoked(ctx context.Context, issuer string, after, thr
 		where, after = " FROM revocations WHERE COALESCE(authority, issuer) || '' = $1 AND +seq > $2 AND +seq <= $3", math.MinInt64
 	}
 	var many int
-	err := db.One(ctx, "SELECT count(*)"+where, []any{issuer, after, through}, &many)
+	err := db.AllWithin(ctx, workWithin, "SELECT count(*)"+where, []any{issuer, after, through}, func(rows *sql.Rows) error {
+		return rows.Scan(&many)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("counting revocations by %s: %w", issuer, err)
 	}
