@@ -18,21 +18,22 @@ type commands struct {
 	ConfigFile string `name:"config" placeholder:"FILE" help:"Settings file (YAML). Default: built-in settings."`
 	Data       string `placeholder:"DIR" help:"Data folder, instead of the one in the settings."`
 
-	Serve   serveCommand   `cmd:"" help:"Run the portal."`
-	Demo    demoCommand    `cmd:"" help:"Run the portal with sample people, to try it out."`
-	CA      caCommands     `cmd:"" name:"ca" help:"The embedded CA."`
-	User    userCommands   `cmd:"" help:"People of the built-in directory."`
-	People  peopleCommands `cmd:"" help:"People as the directory knows them."`
-	Drift   driftCommands  `cmd:"" help:"Certificates that the directory has moved away from."`
-	Audit   auditCommands  `cmd:"" help:"The audit log: verify it, export it."`
-	List    listCommand    `cmd:"" help:"Find certificates or devices."`
-	Revoke  revokeCommand  `cmd:"" help:"Revoke a certificate, a device, or everything of a person. For good."`
-	Halt    haltCommand    `cmd:"" help:"Stop issuing, on all replicas at once. Revoking and lists go on."`
-	Resume  resumeCommand  `cmd:"" help:"Let issuing go on."`
-	Seed    seedCommand    `cmd:"" help:"Fill an empty database with made-up people, to try it out at its full size."`
-	Config  configCommands `cmd:"" help:"Settings."`
-	Version versionCommand `cmd:"" help:"Print the version."`
-	Help    helpCommand    `cmd:"" help:"Explain a command."`
+	Serve    serveCommand     `cmd:"" help:"Run the portal."`
+	Demo     demoCommand      `cmd:"" help:"Run the portal with sample people, to try it out."`
+	CA       caCommands       `cmd:"" name:"ca" help:"The embedded CA."`
+	User     userCommands     `cmd:"" help:"People of the built-in directory."`
+	People   peopleCommands   `cmd:"" help:"People as the directory knows them."`
+	Drift    driftCommands    `cmd:"" help:"Certificates that the directory has moved away from."`
+	Audit    auditCommands    `cmd:"" help:"The audit log: verify it, export it."`
+	List     listCommand      `cmd:"" help:"Find certificates or devices."`
+	Revoke   revokeCommand    `cmd:"" help:"Revoke a certificate, a device, or everything of a person. For good."`
+	Halt     haltCommand      `cmd:"" help:"Stop issuing, on all replicas at once. Revoking and lists go on."`
+	Resume   resumeCommand    `cmd:"" help:"Let issuing go on."`
+	Seed     seedCommand      `cmd:"" help:"Fill an empty database with made-up people, to try it out at its full size."`
+	Exchange exchangeCommands `cmd:"" help:"Set up Exchange."`
+	Config   configCommands   `cmd:"" help:"Settings."`
+	Version  versionCommand   `cmd:"" help:"Print the version."`
+	Help     helpCommand      `cmd:"" help:"Explain a command."`
 }
 
 // invocation is what every command gets besides its own flags.

@@ -12,7 +12,7 @@ func layers() [][]string {
 	return [][]string{
 		{"internal/durable", "internal/escape"},
 		{"ca", "templates", "static", "internal/audit", "internal/deliver", "internal/catalogue", "store/sqldb"},
-		{"ca/crl", "ca/ocsp", "ca/fetch", "internal/portal", "web/page"},
+		{"ca/crl", "ca/ocsp", "ca/fetch", "internal/portal", "web/page", "internal/exchange"},
 		{"internal/signin", "internal/authz", "internal/servercert", "internal/succession"},
 		{"internal/enroll", "internal/drift"},
 		{"internal/admin", "internal/helpdesk", "internal/scep", "internal/oidc", "internal/directory", "internal/notify",

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+
+	"certportal/cmd/certportal/internal/app"
+	"certportal/internal/durable"
+)
+
+type exchangeCommands struct {
+	Script exchangeScript `cmd:"" help:"Print the PowerShell script that sets up Exchange for this portal, checks it, or undoes it."`
+}
+
+type exchangeScript struct {
+	Out string `placeholder:"FILE" help:"Write it to a file instead."`
+}
+
+// Run makes the script from the CA's folder and the settings. It opens no key.
+func (c exchangeScript) Run(i *invocation) error {
+	s, err := i.settings()
+	if err != nil {
+		return err
+	}
+	db, err := app.OpenExisting(i.ctx, s, i.quiet())
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	script, err := app.ExchangeScript(i.ctx, s, db)
+	if err != nil {
+		return err
+	}
+	if c.Out == "" {
+		_, err := i.io.out.Write(script)
+		return err
+	}
+	if err := durable.Replace(c.Out, script, 0o644); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(i.io.out, "%s is written. On each Exchange server, in an elevated Exchange Management Shell:\n\n"+
+		"  .\\%[2]s -Check                 shows what is right and wrong, changes nothing\n"+
+		"  .\\%[2]s -Mode Pilot            certificates beside passwords\n"+
+		"  .\\%[2]s -Mode Required         certificates only; first with -WhatIf\n"+
+		"  .\\%[2]s -Undo                  back to what was before\n", c.Out, "certportal-exchange.ps1")
+	return err
+}

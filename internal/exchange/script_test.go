@@ -1,0 +1,155 @@
+package exchange_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"certportal/ca"
+	"certportal/internal/exchange"
+	"certportal/internal/test/daemon"
+	"certportal/internal/test/testkit"
+)
+
+// parsed is what the grammar of PowerShell says about a script.
+type parsed struct{ Errors, Shape, Strings []string }
+
+// parse parses scripts with tree-sitter's grammar of PowerShell, in the folder that
+// scripts/test installs.
+func parse(t *testing.T, scripts ...string) []parsed {
+	t.Helper()
+	folder := os.Getenv("POWERSHELL_GRAMMAR")
+	if folder == "" || daemon.Program("node") == "" {
+		daemon.Need(t, "the grammar of PowerShell (POWERSHELL_GRAMMAR) or node is missing")
+	}
+	cmd := exec.CommandContext(t.Context(), daemon.Program("node"), "--no-wasm-tier-up", "--wasm-lazy-compilation", "testdata/parse.js", folder)
+	cmd.Stdin = bytes.NewReader(testkit.Must(json.Marshal(scripts))(t))
+	var all []parsed
+	if err := json.Unmarshal(testkit.Must(cmd.Output())(t), &all); err != nil || len(all) != len(scripts) {
+		t.Fatalf("%d of %d scripts were parsed: %v", len(all), len(scripts), err)
+	}
+	return all
+}
+
+// authorityNamed is an issuing CA below a root, both with that name.
+func authorityNamed(t *testing.T, name, list string) exchange.Authority {
+	t.Helper()
+	key := testkit.Must(ca.ECP256.Generate())(t)
+	named := func(serial int64) *x509.Certificate {
+		template := &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name}, NotBefore: testkit.Noon, NotAfter: testkit.Noon.AddDate(5, 0, 0)}
+		return testkit.Must(x509.ParseCertificate(testkit.Must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))(t)))(t)
+	}
+	return exchange.Authority{Certificate: named(2), Chain: []*x509.Certificate{named(3), named(1)}, Lists: []string{list, "ldap:///CN=x"}}
+}
+
+func script(t *testing.T, organization, portal, name, list string) []byte {
+	t.Helper()
+	return testkit.Must(exchange.Script(exchange.Installation{
+		Organization: organization, Portal: portal, Authorities: []exchange.Authority{authorityNamed(t, name, list)},
+	}))(t)
+}
+
+// TestScriptIsPowerShell: the grammar takes the script, in the encoding that Windows
+// PowerShell 5.1 reads, with the certificates in their containers.
+func TestScriptIsPowerShell(t *testing.T) {
+	made := script(t, "Example", "https://certificates.corp.example", "Example CA", "http://pki.corp.example/crl/issuing.crl")
+	if !bytes.HasPrefix(made, []byte("\ufeff")) || bytes.Count(made, []byte("\r\n")) != bytes.Count(made, []byte("\n")) || !utf8.Valid(made) {
+		t.Error("the script has no byte order mark, or ends lines in two ways")
+	}
+	p := parse(t, string(made))[0]
+	for _, e := range p.Errors {
+		t.Error(e)
+	}
+	for _, want := range []string{"'RootCA'", "'SubCA'", "'NTAuthCA'", "'http://pki.corp.example/crl/issuing.crl'", "'https://certificates.corp.example'"} {
+		if !slices.Contains(p.Strings, want) {
+			t.Errorf("no %s among the strings of the script", want)
+		}
+	}
+	if bytes.Contains(made, []byte("ldap:///")) {
+		t.Error("the script fetches a list by LDAP")
+	}
+	if _, err := exchange.Script(exchange.Installation{Portal: "https://a"}); err == nil {
+		t.Error("a script without a CA was made")
+	}
+}
+
+// TestA18_HostileValuesStayText: no value of the installation becomes PowerShell: the
+// script has the same structure with any of them, and the value is in one string.
+func TestA18_HostileValuesStayText(t *testing.T) {
+	hostile := []string{
+		"'; Remove-Item C:\\ -Recurse; '", "’; Stop-Computer; ‘", "‚‛", "`\"$(Stop-Computer)\"", "$(calc)", "a\r\nStop-Computer\r\n",
+		"@'\nStop-Computer\n'@", "{{.Portal}}", "C:\\Program Files\\x y", "\u2028Stop-Computer", "\u202estop", "株式会社 ' ", "' + (Stop-Computer) + '", "\x00",
+	}
+	harmless := make([]string, len(hostile))
+	for n := range harmless {
+		harmless[n] = fmt.Sprint("value ", n)
+	}
+	scriptOf := func(values []string) string {
+		i := exchange.Installation{Organization: strings.Join(values, " #> Stop-Computer <# "), Portal: "https://a/" + strings.Join(values, "")}
+		for _, v := range values {
+			i.Authorities = append(i.Authorities, authorityNamed(t, v, "http://b/"+v))
+		}
+		return string(testkit.Must(exchange.Script(i))(t))
+	}
+	parses := parse(t, scriptOf(harmless), scriptOf(hostile))
+	if got := parses[1]; len(got.Errors) > 0 || !slices.Equal(got.Shape, parses[0].Shape) {
+		t.Errorf("hostile values change the script: %v", got.Errors)
+	}
+	for n, value := range append(hostile, strings.Join(hostile, "")) {
+		for _, prefix := range []string{"", "http://b/", "https://a/"} {
+			alone := n < len(hostile)
+			if literal := exchange.Quote(prefix + value); alone == (prefix != "https://a/") && !slices.Contains(parses[1].Strings, literal) {
+				t.Errorf("%q: %s is no string of the script", value, literal)
+			}
+		}
+	}
+}
+
+// FuzzQuote: what is quoted is one literal: within it every quote is doubled, and the value
+// comes back.
+func FuzzQuote(f *testing.F) {
+	for _, seed := range []string{"", "'", "''", "’‘", "$(x)", "a'b’c", "\r\n"} {
+		f.Add(seed)
+	}
+	quotes := "'\u2018\u2019\u201a\u201b"
+	f.Fuzz(func(t *testing.T, s string) {
+		got := []rune(exchange.Quote(s))
+		if len(got) < 2 || got[0] != '\'' || got[len(got)-1] != '\'' {
+			t.Fatalf("%q", string(got))
+		}
+		inner := got[1 : len(got)-1]
+		for i := 0; i < len(inner); i++ {
+			if inner[i] == '\n' || inner[i] == '\r' {
+				t.Errorf("%q ends a line", string(got))
+			}
+			if !strings.ContainsRune(quotes, inner[i]) {
+				continue
+			}
+			if i++; i == len(inner) || inner[i] != inner[i-1] {
+				t.Fatalf("%q: a quote is not doubled", string(got))
+			}
+		}
+	})
+}
+
+// TestCertificatesAreWhole: what the script publishes are the certificates themselves.
+func TestCertificatesAreWhole(t *testing.T) {
+	a := authorityNamed(t, "x", "http://b/c.crl")
+	made := string(testkit.Must(exchange.Script(exchange.Installation{Portal: "https://a", Authorities: []exchange.Authority{a, a}}))(t))
+	for _, cert := range append([]*x509.Certificate{a.Certificate}, a.Chain...) {
+		if n := strings.Count(made, base64.StdEncoding.EncodeToString(cert.Raw)); n != 1 {
+			t.Errorf("a certificate is %d times in the script, want once", n)
+		}
+	}
+}
