@@ -193,14 +193,14 @@ func (f *Folder) Requests() ([]Request, error) {
 	}), err
 }
 
-// Key decrypts the key of an issuing CA. It returns [ErrPassphrase] when the passphrase
-// is wrong.
-func (f *Folder) Key(name string, passphrase []byte) (crypto.Signer, error) {
+// Key opens the key of an issuing CA. It returns [ErrPassphrase] when the passphrase is
+// wrong.
+func (f *Folder) Key(name string, keys Opener) (crypto.Signer, error) {
 	a, ok := f.Authority(name)
 	if !ok {
 		return nil, fmt.Errorf("opening key: there is no issuing CA %q in %s", name, f.dir)
 	}
-	return f.openKey(name+keyEnding, a.Certificate, passphrase)
+	return f.openKey(name+keyEnding, a.Certificate, keys)
 }
 
 // readAuthority reads certificate and chain of an authority, and verifies the chain.

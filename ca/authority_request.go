@@ -95,11 +95,11 @@ func PEMRequest(request *x509.CertificateRequest) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: requestType, Bytes: request.Raw})
 }
 
-// AddRequest writes a request and its key, encrypted, into a CA folder, beside what is
+// AddRequest writes a request and the file of its key into a CA folder, beside what is
 // there, and gives the name of the authority to come. The key is written last: after a
 // crash in between, no request is pending.
 func AddRequest(dir string, request *x509.CertificateRequest, key crypto.Signer, passphrase []byte) (string, error) {
-	encrypted, err := EncryptKey(key, passphrase)
+	file, err := keyFile(key, passphrase)
 	if err != nil {
 		return "", fmt.Errorf("adding request: %w", err)
 	}
@@ -111,7 +111,7 @@ func AddRequest(dir string, request *x509.CertificateRequest, key crypto.Signer,
 		return "", fmt.Errorf("adding request: %w", err)
 	}
 	defer unlock()
-	name, err := addRequest(dir, PEMRequest(request), encrypted)
+	name, err := addRequest(dir, PEMRequest(request), file)
 	return name, wrap("adding request", err)
 }
 
@@ -155,11 +155,11 @@ func lockFolder(dir string) (unlock func(), err error) {
 	return func() { _ = f.Close() }, nil
 }
 
-// RequestKey decrypts the key of a pending request in a CA folder, and checks that it is
-// the request's. It returns [ErrPassphrase] when the passphrase is wrong.
-func RequestKey(dir string, r Request, passphrase []byte) (crypto.Signer, error) {
+// RequestKey opens the key of a pending request in a CA folder, and checks that it is the
+// request's. It returns [ErrPassphrase] when the passphrase is wrong.
+func RequestKey(dir string, r Request, keys Opener) (crypto.Signer, error) {
 	path := filepath.Join(dir, r.Name+keyEnding)
-	key, err := readKey(path, passphrase)
+	key, err := readKey(path, keys)
 	if err != nil {
 		return nil, fmt.Errorf("opening key of a request: %w", err)
 	}

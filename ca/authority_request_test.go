@@ -91,7 +91,7 @@ func TestSeveralRequests(t *testing.T) {
 	if _, err := ca.RequestKey(dir, requests[0], passphrase); err != nil {
 		t.Error(err)
 	}
-	if _, err := ca.RequestKey(dir, requests[0], []byte("wrong")); !errors.Is(err, ca.ErrPassphrase) {
+	if _, err := ca.RequestKey(dir, requests[0], ca.Passphrase("wrong")); !errors.Is(err, ca.ErrPassphrase) {
 		t.Errorf("wrong passphrase: got %v", err)
 	}
 	requests[0].Name = "issuing-3"

@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"crypto"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -62,4 +63,34 @@ func readRequest(path string) (*x509.CertificateRequest, error) {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	return request, wrap("reading "+path, request.CheckSignature())
+}
+
+// readKey opens the key of a key file that other users cannot read.
+func readKey(path string, keys Opener) (crypto.Signer, error) {
+	file, err := readKeyFile(path)
+	if err != nil {
+		return nil, err
+	}
+	key, err := keys.OpenKey(file)
+	return key, wrap(path, err)
+}
+
+func readKeyFile(path string) ([]byte, error) {
+	if err := checkKeyMode(path); err != nil {
+		return nil, err
+	}
+	return readLimited(path, maxKeyFile)
+}
+
+// checkKeyMode refuses a key that group or others may read: the passphrase should
+// not be the only protection from other users of the machine.
+func checkKeyMode(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return fmt.Errorf("%w: %s has mode %04o, run: chmod 600 %s", ErrExposed, path, mode, path)
+	}
+	return nil
 }

@@ -37,7 +37,8 @@ const (
 
 // Folder is a directory with the CA's certificates in PEM and its keys under a
 // passphrase: root.crt and root.key of a root of its own, and for each issuing CA
-// NAME.crt, NAME.key and, under another root, NAME.chain.
+// NAME.crt, NAME.key and, under another root, NAME.chain. The file of a key in an HSM
+// refers to it.
 type Folder struct {
 	dir         string
 	root        *x509.Certificate // nil without a root of its own
@@ -48,11 +49,11 @@ type Folder struct {
 // if needed, and opens it. Files are written atomically. An existing CA is never
 // replaced: the error then wraps [fs.ErrExist].
 func CreateFolder(dir string, h *Hierarchy, passphrase []byte) (*Folder, error) {
-	rootKey, err := EncryptKey(h.RootKey, passphrase)
+	rootKey, err := keyFile(h.RootKey, passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("writing CA folder %s: %w", dir, err)
 	}
-	issuingKey, err := EncryptKey(h.IssuingKey, passphrase)
+	issuingKey, err := keyFile(h.IssuingKey, passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("writing CA folder %s: %w", dir, err)
 	}
@@ -174,13 +175,13 @@ func (f *Folder) OwnRoot() bool { return f.root != nil }
 // Issuing gives the first issuing CA's certificate. It is shared: do not change it.
 func (f *Folder) Issuing() *x509.Certificate { return f.authorities[0].Certificate }
 
-// RootKey decrypts the root's key. It returns [ErrNoRootKey] when the key is not
-// in the folder, [ErrPassphrase] when the passphrase is wrong.
-func (f *Folder) RootKey(passphrase []byte) (crypto.Signer, error) {
+// RootKey opens the root's key. It returns [ErrNoRootKey] when its file is not in the
+// folder, [ErrPassphrase] when the passphrase is wrong.
+func (f *Folder) RootKey(keys Opener) (crypto.Signer, error) {
 	if f.root == nil {
 		return nil, ErrNoRootKey
 	}
-	key, err := f.openKey(rootKeyFile, f.root, passphrase)
+	key, err := f.openKey(rootKeyFile, f.root, keys)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoRootKey
 	}
@@ -193,10 +194,16 @@ func (f *Folder) HoldsRootKey() bool {
 	return err == nil
 }
 
-// IssuingKey decrypts the first issuing CA's key. It returns [ErrPassphrase] when the
+// IssuingKey opens the first issuing CA's key. It returns [ErrPassphrase] when the
 // passphrase is wrong.
-func (f *Folder) IssuingKey(passphrase []byte) (crypto.Signer, error) {
-	return f.Key(f.authorities[0].Name, passphrase)
+func (f *Folder) IssuingKey(keys Opener) (crypto.Signer, error) {
+	return f.Key(f.authorities[0].Name, keys)
+}
+
+// KeyFile reads the key file of the own root or of an issuing CA, which other users must
+// not be able to read.
+func (f *Folder) KeyFile(name string) ([]byte, error) {
+	return readKeyFile(filepath.Join(f.dir, name+keyEnding))
 }
 
 // ExportRootKey moves the encrypted file of the root's key to the file dest, which
@@ -228,9 +235,9 @@ func (f *Folder) ExportRootKey(dest string) error {
 	return wrap("exporting root key", durable.SyncFolder(f.dir))
 }
 
-func (f *Folder) openKey(name string, cert *x509.Certificate, passphrase []byte) (crypto.Signer, error) {
+func (f *Folder) openKey(name string, cert *x509.Certificate, keys Opener) (crypto.Signer, error) {
 	path := filepath.Join(f.dir, name)
-	key, err := readKey(path, passphrase)
+	key, err := readKey(path, keys)
 	if err != nil {
 		return nil, fmt.Errorf("opening key: %w", err)
 	}
@@ -240,30 +247,4 @@ func (f *Folder) openKey(name string, cert *x509.Certificate, passphrase []byte)
 	return key, nil
 }
 
-// readKey decrypts a key file that other users cannot read.
-func readKey(path string, passphrase []byte) (crypto.Signer, error) {
-	if err := checkKeyMode(path); err != nil {
-		return nil, err
-	}
-	file, err := readLimited(path, maxKeyFile)
-	if err != nil {
-		return nil, err
-	}
-	key, err := DecryptKey(file, passphrase)
-	return key, wrap(path, err)
-}
-
 func (f *Folder) checkMode(name string) error { return checkKeyMode(filepath.Join(f.dir, name)) }
-
-// checkKeyMode refuses a key that group or others may read: the passphrase should
-// not be the only protection from other users of the machine.
-func checkKeyMode(path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return fmt.Errorf("%w: %s has mode %04o, run: chmod 600 %s", ErrExposed, path, mode, path)
-	}
-	return nil
-}

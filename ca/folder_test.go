@@ -12,7 +12,7 @@ import (
 	"certportal/ca"
 )
 
-var passphrase = []byte("correct horse")
+var passphrase = ca.Passphrase("correct horse")
 
 func newFolder(t *testing.T) (string, *ca.Folder) {
 	t.Helper()
@@ -46,7 +46,7 @@ func TestFolderKeepsTheCA(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := f.IssuingKey([]byte("wrong")); !errors.Is(err, ca.ErrPassphrase) {
+	if _, err := f.IssuingKey(ca.Passphrase("wrong")); !errors.Is(err, ca.ErrPassphrase) {
 		t.Errorf("got %v, want %v", err, ca.ErrPassphrase)
 	}
 }

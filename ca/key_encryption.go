@@ -31,6 +31,34 @@ const (
 	nonceSize = 12
 )
 
+// Opener opens the key that a key file of a CA folder holds, or refers to: [Passphrase], or
+// one that knows tokens too. The error wraps [ErrPassphrase] when the passphrase is wrong.
+type Opener interface {
+	OpenKey(file []byte) (crypto.Signer, error)
+}
+
+// Passphrase opens encrypted key files.
+type Passphrase []byte
+
+// OpenKey decrypts a key file.
+func (p Passphrase) OpenKey(file []byte) (crypto.Signer, error) { return DecryptKey(file, p) }
+
+// Referred is a key that is not in its key file, as in an HSM.
+type Referred interface {
+	crypto.Signer
+
+	// Reference gives the content of the key file, with which an [Opener] finds the key.
+	Reference() []byte
+}
+
+// keyFile gives the content of a key file: the encrypted key, or the reference to it.
+func keyFile(key crypto.Signer, passphrase []byte) ([]byte, error) {
+	if elsewhere, ok := key.(Referred); ok {
+		return elsewhere.Reference(), nil
+	}
+	return EncryptKey(key, passphrase)
+}
+
 // kdf holds the costs of Argon2id (RFC 9106 section 3.1).
 type kdf struct {
 	memory  uint32 // KiB

@@ -11,6 +11,10 @@ import (
 	"crypto/x509"
 	"fmt"
 	"math/big"
+	"os"
+	"path/filepath"
+
+	"certportal/internal/durable"
 )
 
 // KeyKind is an algorithm and size of keys that the portal makes and certifies.
@@ -171,6 +175,34 @@ func DeriveSecret(key crypto.Signer, label string) ([32]byte, error) {
 		return [32]byte{}, fmt.Errorf("deriving secret from key: %w", err)
 	}
 	return [32]byte(secret), nil
+}
+
+// secretKeyFile is the name of the key of [AddSecretKey].
+const secretKeyFile = "secret.key"
+
+// AddSecretKey writes a key that certifies nothing into a CA folder: other secrets are
+// derived from it where no key of a CA can be exported. An existing one is never replaced:
+// the error then wraps [fs.ErrExist].
+func AddSecretKey(dir string, passphrase []byte) error {
+	key, err := ECP256.Generate()
+	if err != nil {
+		return fmt.Errorf("adding secret key: %w", err)
+	}
+	encrypted, err := EncryptKey(key, passphrase)
+	if err != nil {
+		return fmt.Errorf("adding secret key: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("adding secret key: %w", err)
+	}
+	return wrap("adding secret key", durable.Create(filepath.Join(dir, secretKeyFile), encrypted, 0o600))
+}
+
+// SecretKey opens the key of [AddSecretKey]. The error wraps [fs.ErrNotExist] when there is
+// none.
+func SecretKey(dir string, keys Opener) (crypto.Signer, error) {
+	key, err := readKey(filepath.Join(dir, secretKeyFile), keys)
+	return key, wrap("opening secret key", err)
 }
 
 // weakModulus gives the weakness of an RSA modulus that is easy to factor, or "".
