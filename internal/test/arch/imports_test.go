@@ -19,6 +19,7 @@ func layers() [][]string {
 			"internal/auditmonitor", "internal/ops"},
 		{"store", "web"},
 		{"store/seed", "cmd/certportal/internal/config"},
+		{"cmd/certportal/internal/hsm"},
 		{"cmd/certportal/internal/localca"},
 		{"cmd/certportal/internal/doctor"},
 		{"cmd/certportal/internal/app"},
@@ -71,6 +72,8 @@ func importers() map[string][]string {
 		"net/http":                   {"web", "ca/fetch", "internal/scep", "internal/ops", "internal/oidc", "cmd/"},
 		"database/sql":               {"store", "store/"},
 		"github.com/go-ldap/ldap/v3": {"internal/directory", "cmd/"},
+
+		"github.com/ThalesGroup/crypto11": {"cmd/certportal/internal/hsm"},
 	}
 }
 

@@ -37,7 +37,7 @@ func packages(t *testing.T) []goPackage {
 }
 
 var listPackages = sync.OnceValues(func() ([]goPackage, error) {
-	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,GoFiles,Imports", "./...")
+	cmd := exec.Command("go", "list", "-tags", "pkcs11", "-json=ImportPath,Dir,GoFiles,Imports", "./...")
 	cmd.Dir = root
 	out, err := cmd.Output()
 	if err != nil {
