@@ -56,6 +56,7 @@ func (caInit) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
+	defer a.Close()
 	if err := a.Follow(i.ctx, db, time.Now, i.quiet(), nil); err != nil {
 		return err
 	}
@@ -111,8 +112,12 @@ func (c caExportKey) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
+	defer a.Close()
 	if !a.Folder.OwnRoot() {
 		return errors.New("the root is the company's: its key was never here")
+	}
+	if place, err := localca.KeyPlaceOf(a.Folder, localca.RootName); err == nil && place.Token != "" {
+		return fmt.Errorf("the root's key is in the token %q, which it never leaves: take the token off this machine instead", place.Token)
 	}
 	db, err := app.OpenExisting(i.ctx, s, i.quiet())
 	if err != nil {

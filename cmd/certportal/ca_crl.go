@@ -81,6 +81,7 @@ func (c caCRL) publish(i *invocation, s *config.Settings, db *store.DB, issuers 
 	if err != nil {
 		return err
 	}
+	defer a.Close()
 	if a.Sealed != nil {
 		return a.Sealed
 	}

@@ -112,6 +112,7 @@ func firstList(i *invocation, s *config.Settings, db *store.DB) error {
 	if err != nil {
 		return err
 	}
+	defer a.Close()
 	if a.Sealed != nil {
 		return a.Sealed
 	}

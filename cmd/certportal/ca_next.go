@@ -76,6 +76,7 @@ func (c caActivate) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
+	defer a.Close()
 	if err := a.Follow(i.ctx, db, time.Now, i.quiet(), nil); err != nil {
 		return err
 	}

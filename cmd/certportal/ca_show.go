@@ -24,6 +24,7 @@ type shownCA struct {
 	Root        *shownCertificate `json:"root,omitempty"`
 	OwnRoot     bool              `json:"own_root"`
 	RootKeyHere bool              `json:"root_key_here"`
+	RootKeyIn   *shownPlace       `json:"root_key_in,omitempty"`
 	Authorities []shownAuthority  `json:"authorities"`
 	Requests    []shownRequest    `json:"requests"`
 	Lists       []shownList       `json:"revocation_lists"`
@@ -44,7 +45,15 @@ type shownAuthority struct {
 	State       string             `json:"state"` // pending, active, retiring, retired, revoked; empty: not recorded yet
 	ActivateAt  time.Time          `json:"activate_at,omitzero"`
 	Certificate shownCertificate   `json:"certificate"`
+	KeyIn       shownPlace         `json:"key_in"`
 	Chain       []shownCertificate `json:"chain"` // issuers, the root last
+}
+
+// shownPlace is where a key is.
+type shownPlace struct {
+	Kind  string `json:"kind"` // file or token
+	Token string `json:"token,omitempty"`
+	Label string `json:"label,omitempty"` // of the key in the token
 }
 
 type shownRequest struct {
@@ -99,7 +108,18 @@ func showCA(i *invocation, s *config.Settings) (shownCA, error) {
 		for _, cert := range a.Chain {
 			chain = append(chain, showCertificate(cert))
 		}
-		shown.Authorities = append(shown.Authorities, shownAuthority{Name: a.Name, Certificate: showCertificate(a.Certificate), Chain: chain})
+		place, err := placeOf(folder, a.Name)
+		if err != nil {
+			return shown, err
+		}
+		shown.Authorities = append(shown.Authorities, shownAuthority{Name: a.Name, Certificate: showCertificate(a.Certificate), KeyIn: place, Chain: chain})
+	}
+	if shown.RootKeyHere {
+		place, err := placeOf(folder, localca.RootName)
+		if err != nil {
+			return shown, err
+		}
+		shown.RootKeyIn = &place
 	}
 	requests, err := folder.Requests()
 	if err != nil {
@@ -116,6 +136,22 @@ func showCA(i *invocation, s *config.Settings) (shownCA, error) {
 	}
 	shown.Lists, err = showLists(i, db, folder)
 	return shown, err
+}
+
+func placeOf(folder *ca.Folder, name string) (shownPlace, error) {
+	place, err := localca.KeyPlaceOf(folder, name)
+	if err != nil || place.Token == "" {
+		return shownPlace{Kind: "file"}, err
+	}
+	return shownPlace{Kind: "token", Token: place.Token, Label: place.Label}, nil
+}
+
+// String says where the key is.
+func (p shownPlace) String() string {
+	if p.Kind == "token" {
+		return fmt.Sprintf("in the token %q as %q", p.Token, p.Label)
+	}
+	return "in a file, encrypted"
 }
 
 // addStates says what each issuing CA may do.
@@ -178,6 +214,7 @@ func (c shownCA) print(i *invocation) error {
 			what += " " + a.Name
 		}
 		a.Certificate.print(i, what)
+		fmt.Fprintf(i.io.out, "  key is       %s\n", a.KeyIn)
 		if a.State != "" {
 			fmt.Fprintf(i.io.out, "  state        %s\n", a.stateText())
 		}
@@ -218,6 +255,8 @@ func (c shownCA) rootKey() string {
 	switch {
 	case !c.OwnRoot:
 		return "the root is the company's"
+	case c.RootKeyIn != nil && c.RootKeyIn.Kind == "token":
+		return c.RootKeyIn.String()
 	case c.RootKeyHere:
 		return "on this machine, encrypted; certportal ca export-root-key takes it away"
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/hsm"
 	"certportal/internal/escape"
 )
 
@@ -136,7 +137,11 @@ type versionCommand struct{}
 
 // Run prints the version.
 func (versionCommand) Run(i *invocation) error {
-	_, err := fmt.Fprintln(i.io.out, "certportal", version)
+	text := "certportal " + version
+	if hsm.Built {
+		text += " with PKCS#11"
+	}
+	_, err := fmt.Fprintln(i.io.out, text)
 	return err
 }
 

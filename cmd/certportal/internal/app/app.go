@@ -153,6 +153,9 @@ func (p *App) openCA(ctx context.Context, term *config.Terminal) (err error) {
 		p.log.Error("the CA's key does not open: pages and revocation lists are served, nothing is issued, "+
 			"sessions and codes from before do not count; mend the passphrase and start again", "err", p.CA.Sealed)
 	}
+	if err := p.CA.Ready(); err != nil && p.CA.Sealed == nil {
+		p.log.Error("the issuing key cannot be used: pages and revocation lists are served, nothing is issued until it can", "err", err)
+	}
 	p.DB.UseSecret(p.CA.Secret)
 	return p.openLists(ctx)
 }
@@ -245,6 +248,9 @@ func (p *App) Close() error {
 	}
 	if p.journal != nil {
 		errs = append(errs, p.journal.Close())
+	}
+	if p.CA != nil {
+		errs = append(errs, p.CA.Close())
 	}
 	if p.DB != nil {
 		errs = append(errs, p.DB.Close())

@@ -27,6 +27,7 @@ func CheckInstallation(ctx context.Context, s *config.Settings, wrong *config.Mi
 		{nil, func() []portal.Finding { return nameFindings(s, wrong) }},
 		{[]string{"public_url", "tls"}, func() []portal.Finding { return tlsFindings(s) }},
 		{[]string{"data"}, func() []portal.Finding { return caFindings(s) }},
+		{[]string{"ca", "data"}, func() []portal.Finding { return tokenFindings(s) }},
 		{nil, func() []portal.Finding { return portFindings(ctx, s, wrong) }},
 		{[]string{"trusted_proxies"}, func() []portal.Finding { return proxyFindings(s) }},
 		{[]string{"revocation", "data"}, func() []portal.Finding { return listFindings(ctx, s) }},

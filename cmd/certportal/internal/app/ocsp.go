@@ -21,7 +21,7 @@ func (p *App) openOCSP(ctx context.Context, _ *config.Terminal) error {
 	for _, of := range p.CA.Line.All() {
 		err := p.answerFor(ctx, of)
 		switch {
-		case err == nil, p.CA.Sealed != nil: // then nothing is signed: the responder answers tryLater
+		case err == nil, p.CA.Ready() != nil: // then nothing is signed: the responder answers tryLater
 		case of.Name == active.Name:
 			return err
 		default:

@@ -127,7 +127,7 @@ func (p *App) openLists(ctx context.Context) error {
 	// must not stop the others.
 	active, _ := p.CA.Line.Active()
 	_, listed := p.lists.CRL(active.Name)
-	if err != nil && (p.CA.Sealed != nil || listed) {
+	if err != nil && (p.CA.Ready() != nil || listed) {
 		p.log.Error("loading revocation lists", "err", err)
 		return nil
 	}

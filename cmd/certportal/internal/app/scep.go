@@ -27,7 +27,7 @@ func (p *App) openSCEP(ctx context.Context, _ *config.Terminal) (err error) {
 	if p.scep, err = scep.New(c); err != nil {
 		return err
 	}
-	if err := p.scep.Refresh(ctx); err != nil && p.CA.Sealed == nil {
+	if err := p.scep.Refresh(ctx); err != nil && p.CA.Ready() == nil {
 		return err
 	}
 	return nil

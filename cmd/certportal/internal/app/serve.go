@@ -70,6 +70,7 @@ func (p *App) runClocks(ctx context.Context) *sync.WaitGroup {
 	var clocks sync.WaitGroup
 	clocks.Go(func() { p.keys.Run(ctx) })
 	clocks.Go(func() { p.CA.Line.Run(ctx) })
+	clocks.Go(func() { p.CA.RunTokens(ctx, p.log) })
 	clocks.Go(func() { p.followAuthorities(ctx) })
 	clocks.Go(func() { p.lists.Run(ctx) })
 	clocks.Go(func() { p.company.Run(ctx) })

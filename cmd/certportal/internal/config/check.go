@@ -9,10 +9,12 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"certportal/ca"
 )
@@ -25,6 +27,7 @@ func (s *Settings) Check() error {
 		s.checkCheckPage(),
 		s.checkTLS(),
 		s.checkKinds(),
+		s.checkTokens(),
 		s.checkRevocation(),
 		s.checkCertificates(),
 		s.checkPeople(),
@@ -163,6 +166,36 @@ func (s *Settings) checkKinds() error {
 	return errors.Join(errs...)
 }
 
+// checkTokens checks the names of module, tokens and PINs.
+func (s *Settings) checkTokens() error {
+	var errs []error
+	p := s.CA.PKCS11
+	tokens := map[string]string{"ca.pkcs11.issuing_token": p.IssuingToken, "ca.pkcs11.root_token": p.RootToken}
+	switch {
+	case p.Module == "" && (p.IssuingToken != "" || p.RootToken != ""):
+		errs = append(errs, errors.New("ca.pkcs11.module: name the shared library of the HSM: tokens are in it"))
+	case p.Module != "" && !filepath.IsAbs(p.Module):
+		errs = append(errs, mistake("ca.pkcs11.module", p.Module, "write the whole path, so that no other library is loaded"))
+	case p.Module != "" && p.IssuingToken == "" && p.RootToken == "":
+		errs = append(errs, errors.New("ca.pkcs11.issuing_token: name the token for the keys: a module alone has none"))
+	}
+	for key, label := range tokens {
+		if len(label) > maxTokenLabel || strings.ContainsFunc(label, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			errs = append(errs, mistake(key, label, fmt.Sprintf("write the label of the token, at most %d bytes", maxTokenLabel)))
+		}
+	}
+	if p.RootToken != "" && p.RootToken == p.IssuingToken && p.RootPINFile != p.IssuingPINFile {
+		errs = append(errs, mistake("ca.pkcs11.root_pin_file", p.RootPINFile, "it is one token: name the same file as in ca.pkcs11.issuing_pin_file"))
+	}
+	if len(p.Label) > 64 || strings.TrimSpace(p.Label) != p.Label || p.Label == "" || strings.ContainsFunc(p.Label, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		errs = append(errs, mistake("ca.pkcs11.label", p.Label, "write a word, at most 64 bytes"))
+	}
+	return errors.Join(errs...)
+}
+
+// maxTokenLabel is that of PKCS#11.
+const maxTokenLabel = 32
+
 func (s *Settings) checkCertificates() error {
 	c, between := s.Certificates, func(n, low, high int) bool { return n >= low && n <= high }
 	var errs []error
@@ -249,6 +282,7 @@ func (s *Settings) CheckFiles() error {
 	}
 	for key, file := range map[string]string{
 		"ca.passphrase_file": s.CA.PassphraseFile, "directory.password_file": s.Directory.PasswordFile,
+		"ca.pkcs11.issuing_pin_file": s.CA.PKCS11.IssuingPINFile, "ca.pkcs11.root_pin_file": s.CA.PKCS11.RootPINFile,
 		"openid.client_secret_file": s.OpenID.ClientSecretFile, "revocation.ldap.password_file": s.Revocation.LDAP.PasswordFile,
 	} {
 		if file == "" || key == "ca.passphrase_file" && file == Prompt {

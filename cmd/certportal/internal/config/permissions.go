@@ -29,13 +29,15 @@ func (s *Settings) CheckPermissions() error {
 		errs = append(errs, checkOwn(s.Path(filepath.FromSlash(name)), access{readers: true}))
 	}
 	errs = append(errs, checkOwn(s.JournalFile(), access{readers: true}))
-	for _, secret := range []string{s.DefaultPassphraseFile(), s.Path("ca", "root.key"), s.Path("ca", "issuing.key")} {
+	for _, secret := range []string{s.DefaultPassphraseFile(), s.Path("ca", "root.key"), s.Path("ca", "issuing.key"), s.Path("ca", "secret.key")} {
 		errs = append(errs, checkOwn(secret, access{private: true}))
 	}
 	for key, file := range map[string]string{"tls.key": s.TLS.Key, "apple.signer_key": s.Apple.SignerKey} {
 		errs = append(errs, named(key, checkNamed(file, access{})))
 	}
-	for key, file := range map[string]string{"tls.certificate": s.TLS.Certificate, "apple.signer_certificate": s.Apple.SignerCertificate} {
+	for key, file := range map[string]string{
+		"tls.certificate": s.TLS.Certificate, "apple.signer_certificate": s.Apple.SignerCertificate, "ca.pkcs11.module": s.CA.PKCS11.Module,
+	} {
 		errs = append(errs, named(key, checkNamed(file, access{readers: true})))
 	}
 	return errors.Join(errs...)

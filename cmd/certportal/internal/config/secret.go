@@ -63,6 +63,8 @@ func WriteSecret(file string, secret []byte) error {
 const (
 	DirectoryPassword = "directory-password"
 	OpenIDSecret      = "openid-secret"
+	IssuingPIN        = "ca-issuing-pin"
+	RootPIN           = "ca-root-pin"
 )
 
 // CredentialFile is where systemd puts a credential; without systemd, nowhere.

@@ -139,6 +139,30 @@ type CASettings struct {
 	// at every start. Default: the systemd credential ca-passphrase, else a file
 	// in the data folder, made at the first start.
 	PassphraseFile string `yaml:"passphrase_file"`
+
+	PKCS11 PKCS11Settings `yaml:"pkcs11"`
+}
+
+// PKCS11Settings name tokens in which the CA's keys are made. Keys that are there stay
+// where they are. They need a certportal that was built with PKCS#11.
+type PKCS11Settings struct {
+	// Shared library of the HSM, such as /usr/lib/softhsm/libsofthsm2.so.
+	Module string `yaml:"module"`
+
+	// Label of the token for keys of issuing CAs. Empty: their keys are in files.
+	IssuingToken string `yaml:"issuing_token"`
+
+	// File with its PIN. Default: the systemd credential ca-issuing-pin.
+	IssuingPINFile string `yaml:"issuing_pin_file"`
+
+	// Label of the token for the root's key, which may be the same. Empty: a file.
+	RootToken string `yaml:"root_token"`
+
+	// File with its PIN. Default: the systemd credential ca-root-pin.
+	RootPINFile string `yaml:"root_pin_file"`
+
+	// Beginning of the labels of the keys, so that people see which portal made them.
+	Label string `yaml:"label"`
 }
 
 // CertificateSettings describe the certificates people get.
@@ -214,7 +238,7 @@ func Defaults() Settings {
 	return Settings{
 		Data: "certportal-data", Organization: "Company",
 		Listen: ":8443", ListenHTTP: ":8080", ListenOps: DefaultOps, ListenCheck: DefaultCheck,
-		CA: CASettings{RootKey: ca.RSA3072, IssuingKey: ca.RSA3072},
+		CA: CASettings{RootKey: ca.RSA3072, IssuingKey: ca.RSA3072, PKCS11: PKCS11Settings{Label: "certportal"}},
 		Certificates: CertificateSettings{
 			Key: ca.RSA2048, Days: 365, Devices: enroll.DefaultQuota, PerHour: 30, PreparedKeys: 16,
 			RenewFromDays: 60, OverlapDays: 7, Subject: ca.SubjectUPN,

@@ -141,7 +141,13 @@ func (i *Import) Finish(ctx context.Context, s *config.Settings, db *store.DB, t
 	if err != nil {
 		return "", err
 	}
-	if _, err := ca.RequestKey(i.dir, i.Request, secret); err != nil {
+	tokens := Tokens(s)
+	defer tokens.Close()
+	key, err := ca.RequestKey(i.dir, i.Request, keyring{s, secret, tokens})
+	if err == nil {
+		err = found(key)
+	}
+	if err != nil {
 		return "", err
 	}
 	debug.FreeOSMemory()

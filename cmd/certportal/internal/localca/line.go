@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"certportal/ca"
+	"certportal/cmd/certportal/internal/hsm"
 	"certportal/internal/enroll"
 	"certportal/internal/succession"
 )
@@ -24,7 +25,22 @@ var errNoActive = errors.New("no issuing CA is active on this machine: see certp
 // issuers are the issuing CAs whose keys were opened.
 type issuers struct {
 	mu     sync.Mutex
-	opened map[string]*ca.Issuer
+	opened map[string]opened
+}
+
+// opened is an issuing CA with its key.
+type opened struct {
+	*ca.Issuer
+	key   *hsm.Key // nil for one that is not in a token
+	watch func()   // asks its token the first time, and waits for the answer
+}
+
+// ready gives the reason why the key cannot sign now.
+func (o opened) ready() error {
+	if o.key == nil {
+		return nil
+	}
+	return o.key.Ready()
 }
 
 // Follow reads the states of the issuing CAs, and opens the key of the one that issues.
@@ -84,25 +100,37 @@ func (a *CA) Present() *ca.Folder {
 	return a.Folder
 }
 
-// open gives the issuer of an authority, and reads its key the first time.
-func (a *CA) open(of ca.Authority, read func() (crypto.Signer, error)) (*ca.Issuer, error) {
+// open gives the issuer of an authority, and reads its key the first time. A key in a token
+// that is away is opened all the same: it signs when the token is back.
+func (a *CA) open(of ca.Authority, read func() (crypto.Signer, error)) (opened, error) {
+	made, err := a.openOnce(of, read)
+	if err == nil && made.key != nil {
+		made.watch() // without the lock: a token can be slow
+	}
+	return made, err
+}
+
+func (a *CA) openOnce(of ca.Authority, read func() (crypto.Signer, error)) (made opened, err error) {
 	a.keys.mu.Lock()
 	defer a.keys.mu.Unlock()
-	if known := a.keys.opened[of.Name]; known != nil {
+	if known, ok := a.keys.opened[of.Name]; ok {
 		return known, nil
 	}
 	key, err := read()
 	if err != nil {
-		return nil, err
+		return opened{}, err
 	}
-	made, err := ca.NewIssuer(ca.IssuerConfig{
+	if held, ok := key.(*hsm.Key); ok {
+		made.key, made.watch = held, sync.OnceFunc(held.Watch)
+	}
+	made.Issuer, err = ca.NewIssuer(ca.IssuerConfig{
 		Name: of.Name, Certificate: of.Certificate, Signer: key, Publication: published(a.base, of.Name),
 	})
 	if err != nil {
-		return nil, err
+		return opened{}, err
 	}
 	if a.keys.opened == nil {
-		a.keys.opened = make(map[string]*ca.Issuer)
+		a.keys.opened = make(map[string]opened)
 	}
 	a.keys.opened[of.Name] = made
 	return made, nil
@@ -118,13 +146,16 @@ func (a *CA) IssuerOf(name string) (*ca.Issuer, error) {
 		return nil, fmt.Errorf("issuing CA %s is not in the folder of this machine", name)
 	}
 	issuer, err := a.open(of.Authority, func() (crypto.Signer, error) { return a.readKey(name) })
+	if err == nil {
+		err = issuer.ready()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the CA is sealed: %w", err)
 	}
-	return issuer, nil
+	return issuer.Issuer, nil
 }
 
-// readKey decrypts the key of an issuing CA.
+// readKey opens the key of an issuing CA.
 func (a *CA) readKey(name string) (crypto.Signer, error) {
 	folder, err := ca.OpenFolder(a.dir)
 	if err != nil {
@@ -132,7 +163,7 @@ func (a *CA) readKey(name string) (crypto.Signer, error) {
 	}
 	// Argon2id took 64 MiB; the memory is given back at once.
 	defer debug.FreeOSMemory()
-	return folder.Key(name, a.Passphrase)
+	return folder.Key(name, a.ring)
 }
 
 // opens reports why an issuing CA cannot issue; nil if its key opens.
@@ -140,8 +171,11 @@ func (a *CA) opens(of ca.Authority) error {
 	if a.Sealed != nil {
 		return a.Sealed
 	}
-	_, err := a.open(of, func() (crypto.Signer, error) { return a.readKey(of.Name) })
-	return err
+	issuer, err := a.open(of, func() (crypto.Signer, error) { return a.readKey(of.Name) })
+	if err != nil {
+		return err
+	}
+	return issuer.ready()
 }
 
 // Active gives the issuing CA that issues now, or the reason why there is none.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"runtime/debug"
 	"sync/atomic"
@@ -26,10 +27,11 @@ import (
 // CA is the embedded CA of an installation. It is safe for concurrent use once it is open.
 type CA struct {
 	Folder     *ca.Folder // as it was at the start; see Present and Line for what came since
-	Sealed     error      // why the first issuing key could not be opened
+	Sealed     error      // why no key opens; a token that is away is the answer of Ready
 	Passphrase []byte
 
-	// Secret is that of the installation, derived from the first issuing key. While sealed
+	// Secret is that of the installation, derived from secret.key or, where there is none,
+	// from the first issuing key. While sealed
 	// it is a random one of this process: sessions and codes from before do not count, and
 	// those made now end with it.
 	Secret portal.Secret
@@ -39,6 +41,7 @@ type CA struct {
 
 	dir  string
 	base *url.URL // below which lists and certificates are published; nil for commands
+	ring keyring
 	keys issuers
 
 	present atomic.Pointer[ca.Folder]
@@ -82,13 +85,20 @@ func Create(ctx context.Context, s *config.Settings, db *store.DB, base *url.URL
 
 // create records the new CA before its files exist.
 func create(ctx context.Context, s *config.Settings, db *store.DB, base *url.URL, passphrase []byte, now time.Time) (*CA, error) {
-	h, err := ca.CreateHierarchy(ca.HierarchyConfig{
-		Organization: s.Organization,
-		RootKind:     s.CA.RootKey, IssuingKind: s.CA.IssuingKey,
-		CRLURL: CRLURL(base, RootName), IssuerURL: CertificateURL(base, RootName),
-	}, now)
+	a := &CA{Passphrase: passphrase, dir: s.Path("ca"), base: base, ring: keyring{s, passphrase, Tokens(s)}}
+	if err := a.create(ctx, s, db, now); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+func (a *CA) create(ctx context.Context, s *config.Settings, db *store.DB, now time.Time) error {
+	if err := a.ring.checkSecret(a.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	h, err := a.createHierarchy(s, now)
 	if err != nil {
-		return nil, fmt.Errorf("creating CA: %w", err)
+		return fmt.Errorf("creating CA: %w", err)
 	}
 	err = db.Note(ctx, audit.Entry{
 		At: now, Action: audit.CACreated, Actor: "system", Role: "system", Object: IssuingName,
@@ -97,28 +107,51 @@ func create(ctx context.Context, s *config.Settings, db *store.DB, base *url.URL
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("recording the new CA: %w", err)
+		return discard(fmt.Errorf("recording the new CA: %w", err), h.RootKey, h.IssuingKey)
 	}
-	folder, err := ca.CreateFolder(s.Path("ca"), h, passphrase)
-	if err != nil {
-		return nil, err
+	if a.Folder, err = ca.CreateFolder(a.dir, h, a.Passphrase); err != nil {
+		return err
 	}
-	a := &CA{Folder: folder, Passphrase: passphrase, dir: s.Path("ca"), base: base}
-	return a, a.use(h.IssuingKey)
-}
-
-// secretLabel is under which the secret of the installation is derived. Another label
-// would end every session and code.
-const secretLabel = "certportal secret of the installation"
-
-// use takes the first issuing key.
-func (a *CA) use(key crypto.Signer) error {
-	secret, err := ca.DeriveSecret(key, secretLabel)
+	secret, _, err := a.ring.secret(a.dir, a.Folder)
 	if err != nil {
 		return err
 	}
+	return a.use(secret, h.IssuingKey)
+}
+
+// createHierarchy makes root and issuing CA, their keys where the settings say.
+func (a *CA) createHierarchy(s *config.Settings, now time.Time) (*ca.Hierarchy, error) {
+	cfg := ca.HierarchyConfig{
+		Organization: s.Organization,
+		RootKind:     s.CA.RootKey, IssuingKind: s.CA.IssuingKey,
+		CRLURL: CRLURL(a.base, RootName), IssuerURL: CertificateURL(a.base, RootName),
+	}
+	if s.CA.PKCS11.IssuingToken != "" {
+		if err := a.ring.ensureSecret(a.dir); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if cfg.RootKey, err = a.ring.inToken(RootName, s.CA.RootKey); err != nil {
+		return nil, err
+	}
+	if cfg.IssuingKey, err = a.ring.inToken(IssuingName, s.CA.IssuingKey); err != nil {
+		return nil, discard(err, cfg.RootKey)
+	}
+	h, err := ca.CreateHierarchy(cfg, now)
+	if err != nil {
+		return nil, discard(err, cfg.RootKey, cfg.IssuingKey)
+	}
+	return h, nil
+}
+
+// use takes the secret, and the first issuing key if it was opened.
+func (a *CA) use(secret portal.Secret, key crypto.Signer) error {
 	a.Secret = secret
-	_, err = a.open(a.Folder.Authorities()[0], func() (crypto.Signer, error) { return key, nil })
+	if key == nil {
+		return nil
+	}
+	_, err := a.open(a.Folder.Authorities()[0], func() (crypto.Signer, error) { return key, nil })
 	return err
 }
 
@@ -142,26 +175,33 @@ func Open(s *config.Settings, base *url.URL, term *config.Terminal) (*CA, error)
 		return nil, fmt.Errorf("the CA's folder %s has %s and not %s: copy the files of %s too, also when it is retired: "+
 			"sessions, codes and the proofs of rows depend on its key", s.Path("ca"), first, IssuingName, IssuingName)
 	}
-	a := &CA{Folder: folder, dir: s.Path("ca"), base: base}
+	a := &CA{Folder: folder, dir: s.Path("ca"), base: base, ring: keyring{settings: s, tokens: Tokens(s)}}
 	if a.Passphrase, err = passphrase(s, term); err != nil {
 		return a.seal(err), nil
 	}
-	key, err := folder.IssuingKey(a.Passphrase)
+	a.ring.passphrase = a.Passphrase
+	secret, key, err := a.ring.secret(a.dir, folder)
 	if err != nil {
 		return a.seal(err), nil
 	}
-	err = a.use(key)
+	err = a.use(secret, key)
 	// Argon2id took 64 MiB; the memory is given back at once.
 	debug.FreeOSMemory()
 	return a, err
 }
+
+// Close closes the tokens of the CA's keys.
+func (a *CA) Close() error { return a.ring.tokens.Close() }
+
+// RunTokens looks after the tokens of the issuing keys until the context ends.
+func (a *CA) RunTokens(ctx context.Context, log *slog.Logger) { a.ring.tokens.Run(ctx, log) }
 
 // RootIssuer opens the root's key for one signature; it is not kept.
 func (a *CA) RootIssuer() (*ca.Issuer, error) {
 	if len(a.Passphrase) == 0 {
 		return nil, fmt.Errorf("the CA is sealed: %w", a.Sealed)
 	}
-	key, err := a.Folder.RootKey(a.Passphrase)
+	key, err := a.Folder.RootKey(a.ring)
 	if err != nil {
 		return nil, err
 	}

@@ -25,13 +25,17 @@ func Next(ctx context.Context, s *config.Settings, db *store.DB, base *url.URL, 
 	if err != nil {
 		return "", nil, err
 	}
+	defer a.Close()
 	if !a.Folder.OwnRoot() {
 		return "", nil, errCompanyRoot
 	}
 	if len(a.Passphrase) == 0 {
 		return "", nil, fmt.Errorf("the CA is sealed: %w", a.Sealed)
 	}
-	rootKey, err := a.Folder.RootKey(a.Passphrase)
+	rootKey, err := a.Folder.RootKey(a.ring)
+	if err == nil {
+		err = found(rootKey)
+	}
 	if err != nil {
 		return "", nil, err
 	}

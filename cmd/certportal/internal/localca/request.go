@@ -2,6 +2,7 @@ package localca
 
 import (
 	"context"
+	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -54,22 +55,39 @@ func RequestAuthority(ctx context.Context, s *config.Settings, db *store.DB, ter
 	}
 	r.PassphraseMade = made
 	defer debug.FreeOSMemory() // 64 MiB for each key that was opened
-	key, err := s.CA.IssuingKey.Generate()
+	ring := keyring{s, passphrase, Tokens(s)}
+	defer ring.tokens.Close()
+	key, err := ring.requestKey(dir, folder == nil)
 	if err != nil {
 		return Requested{}, fmt.Errorf("making key: %w", err)
 	}
 	if r.Request.Request, err = ca.NewRequest(key, ca.RequestConfig{Subject: name, Template: template}); err != nil {
-		return Requested{}, err
+		return Requested{}, discard(err, key)
 	}
 	err = db.Note(ctx, audit.Entry{
 		At: now, Action: audit.CARequested, Actor: "operator", Role: "operator", Object: IssuingName,
 		Detail: map[string]string{"subject": name.String(), "key": keyHash(r.Request.Request)},
 	})
 	if err != nil {
-		return Requested{}, fmt.Errorf("recording the request: %w", err)
+		return Requested{}, discard(fmt.Errorf("recording the request: %w", err), key)
 	}
 	r.Name, err = ca.AddRequest(dir, r.Request.Request, key, passphrase)
 	return r, err
+}
+
+// requestKey makes the key of a request. It may be that of the first issuing CA, which in a
+// token needs a secret key beside it.
+func (k keyring) requestKey(dir string, first bool) (crypto.Signer, error) {
+	if first && k.settings.CA.PKCS11.IssuingToken != "" {
+		if err := k.ensureSecret(dir); err != nil {
+			return nil, err
+		}
+	}
+	key, err := k.inToken(IssuingName, k.settings.CA.IssuingKey)
+	if key != nil || err != nil {
+		return key, err
+	}
+	return k.settings.CA.IssuingKey.Generate()
 }
 
 // allHere refuses a folder that lacks an issuing CA of the records: a new one would get its
@@ -140,7 +158,7 @@ func requestPassphrase(s *config.Settings, term *config.Terminal, folder *ca.Fol
 	if folder != nil {
 		secret, err := passphrase(s, term)
 		if err == nil {
-			_, err = folder.IssuingKey(secret)
+			err = keyring{s, secret, Tokens(s)}.opensOne(s.Path("ca"), folder.IssuingKey)
 		}
 		return secret, false, err
 	}
@@ -151,7 +169,9 @@ func requestPassphrase(s *config.Settings, term *config.Terminal, folder *ca.Fol
 	}
 	secret, err := passphrase(s, term)
 	if err == nil {
-		_, err = ca.RequestKey(s.Path("ca"), pending[0], secret)
+		err = keyring{s, secret, Tokens(s)}.opensOne(s.Path("ca"), func(keys ca.Opener) (crypto.Signer, error) {
+			return ca.RequestKey(s.Path("ca"), pending[0], keys)
+		})
 	}
 	return secret, false, err
 }
