@@ -31,7 +31,7 @@ func open(t *testing.T, data string) (*App, error) {
 	return openWith(t, data, fixture.FastCA())
 }
 
-func openWith(t *testing.T, data string, environ map[string]string) (*App, error) {
+func openWith(t testing.TB, data string, environ map[string]string) (*App, error) {
 	t.Helper()
 	s, err := config.Load("", environ)
 	if err != nil {

@@ -42,7 +42,7 @@ func inTokens(h *softhsm.HSM, root, issuing string, kind ca.KeyKind) map[string]
 }
 
 // person adds a person, and gives a way to enrol devices of theirs.
-func person(t *testing.T, p *App) func(name string) (*x509.Certificate, error) {
+func person(t testing.TB, p *App) func(name string) (*x509.Certificate, error) {
 	t.Helper()
 	anna := testkit.Must(p.Builtin.Add(t.Context(), directory.NewAccount{
 		Login: "anna", UPN: "anna@corp.example", Password: "correct horse",

@@ -25,8 +25,9 @@ func (t *token) connect(fresh bool) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.tried = time.Now()
 	if t.trouble == nil && t.open == nil {
-		t.trouble, t.tried = err, time.Now()
+		t.trouble = err
 	}
 	return err
 }
@@ -144,7 +145,8 @@ func (t *token) watch(ref Reference) {
 	t.look()
 }
 
-// look finds the watched keys, and opens the token anew if it lacks one.
+// look finds the watched keys, and opens the token anew when one is not found any more:
+// then the token may have gone. A key that stays away does not disturb the others.
 func (t *token) look() {
 	t.mu.Lock()
 	watched := maps.Clone(t.watched)
@@ -152,27 +154,22 @@ func (t *token) look() {
 	if len(watched) == 0 {
 		return
 	}
-	_, usable := t.usable()
-	if usable && t.findAll(watched) {
-		return
-	}
-	if usable {
-		t.mu.Lock()
-		open := t.open
-		t.mu.Unlock()
+	if open, ok := t.usable(); ok {
+		if !t.findAll(open, watched) {
+			return
+		}
 		t.lost(open, errors.New("a key is not found any more"))
 	}
-	if err := t.connect(true); err == nil {
-		t.findAll(watched)
+	if err := t.connect(true); err != nil {
+		return
+	}
+	if open, ok := t.usable(); ok {
+		t.findAll(open, watched)
 	}
 }
 
-// findAll reports whether all keys are there, and notes which are not.
-func (t *token) findAll(watched map[string]Reference) bool {
-	open, ok := t.usable()
-	if !ok {
-		return false
-	}
+// findAll notes which keys are not there, and reports whether one was before.
+func (t *token) findAll(open session, watched map[string]Reference) (anew bool) {
 	lacks := make(map[string]error)
 	for id, ref := range watched {
 		if _, err := t.find(open, ref); err != nil {
@@ -181,8 +178,11 @@ func (t *token) findAll(watched map[string]Reference) bool {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for id := range lacks {
+		anew = anew || t.lacks[id] == nil
+	}
 	t.lacks = lacks
-	return len(lacks) == 0
+	return anew
 }
 
 // note logs what is wrong when it begins and when it is over.

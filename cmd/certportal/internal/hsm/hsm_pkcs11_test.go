@@ -23,7 +23,7 @@ import (
 )
 
 // tokensOf describes the token "keys" of a module.
-func tokensOf(t *testing.T, h *softhsm.HSM) *hsm.Tokens {
+func tokensOf(t testing.TB, h *softhsm.HSM) *hsm.Tokens {
 	t.Helper()
 	tokens := hsm.New(hsm.Config{
 		Module: h.Module, Patience: 2 * time.Second, Every: 100 * time.Millisecond,
@@ -33,7 +33,7 @@ func tokensOf(t *testing.T, h *softhsm.HSM) *hsm.Tokens {
 	return tokens
 }
 
-func created(t *testing.T, tokens *hsm.Tokens, kind ca.KeyKind) *hsm.Key {
+func created(t testing.TB, tokens *hsm.Tokens, kind ca.KeyKind) *hsm.Key {
 	t.Helper()
 	key, err := tokens.Create("keys", "certportal issuing", kind)
 	if err != nil {
@@ -274,8 +274,9 @@ func TestF23_BadTokens(t *testing.T) {
 		mustSay(t, module, other.Check("keys", ca.ECP256), want)
 	}
 
-	h.AddTwin("keys", key.Reference())
-	twice := testkit.Must(tokensOf(t, h).Open(key.Reference()))(t)
+	twin := created(t, tokens, ca.ECP256)
+	h.AddTwin("keys", twin.Reference())
+	twice := testkit.Must(tokensOf(t, h).Open(twin.Reference()))(t)
 	mustSay(t, "two keys", twice.Find(), "there are 2 keys with this label and id")
 
 	lost := created(t, tokens, ca.ECP256)
@@ -286,6 +287,22 @@ func TestF23_BadTokens(t *testing.T) {
 	mustSay(t, "no key", gone.Find(), "there is no such key in the token")
 	gone.Watch()
 	mustSay(t, "no key, watched", gone.Ready(), "there is no such key in the token")
+
+	// A key that is lost for good does not end the sessions of the others.
+	key.Watch()
+	lost.Watch()
+	runs(t, tokens)
+	time.Sleep(500 * time.Millisecond)
+	logins := fault.Calls("C_Login")
+	for range 50 {
+		if err := key.Ready(); err != nil {
+			t.Fatalf("beside a key that is lost: %v", err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if got := fault.Calls("C_Login"); got != logins {
+		t.Errorf("%d logins because of a key that is lost", got-logins)
+	}
 
 	another := testkit.Must(hsm.ParseReference(lost.Reference()))(t)
 	third := testkit.Must(hsm.ParseReference(created(t, tokens, ca.ECP256).Reference()))(t)
