@@ -34,8 +34,9 @@ import (
 // checkedFile is an enrolled device whose file was fetched, and the check address.
 type checkedFile struct {
 	file
-	check *httptest.Server
-	pair  tls.Certificate
+	address string // of the check page
+	client  *http.Client
+	pair    tls.Certificate
 }
 
 // newChecked starts a portal with a check address and fetches the file of a device.
@@ -57,20 +58,20 @@ func newChecked(t *testing.T, change ...func(*web.Config)) checkedFile {
 	for _, c := range chain {
 		pair.Certificate = append(pair.Certificate, c.Raw)
 	}
-	return checkedFile{f, check, pair}
+	return checkedFile{f, check.URL, check.Client(), pair}
 }
 
 // show opens the check page with a certificate, or with none.
 func (f checkedFile) show(pair *tls.Certificate, path string, headers ...string) answer {
 	f.t.Helper()
-	transport := f.check.Client().Transport.(*http.Transport).Clone()
+	transport := f.client.Transport.(*http.Transport).Clone()
 	defer transport.CloseIdleConnections()
 	if pair != nil {
 		// Also where the server names other CAs, as a hostile client would.
 		transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair, nil }
 	}
 	b := f.browser(android)
-	b.base, b.client = f.check.URL, &http.Client{Transport: transport, CheckRedirect: b.client.CheckRedirect}
+	b.base, b.client = f.address, &http.Client{Transport: transport, CheckRedirect: b.client.CheckRedirect}
 	return b.get(path, headers...)
 }
 
@@ -104,7 +105,7 @@ func TestCheckPage(t *testing.T) {
 	t.Parallel()
 	f := newChecked(t)
 	link := f.owner.get(f.device + "/install").id("test-link")
-	if link == nil || attr(link, "href") != f.check.URL+f.path() || f.owner.get(f.device).id("test-link") == nil {
+	if link == nil || attr(link, "href") != f.address+f.path() || f.owner.get(f.device).id("test-link") == nil {
 		t.Fatalf("the link to the test is %v", link)
 	}
 	f.wantVerdict(nil, f.path(), "none", "We did not see a certificate", "Use Chrome")
@@ -200,10 +201,10 @@ func TestA5_HostileCertificates(t *testing.T) {
 }
 
 func (f checkedFile) tryShow(pair *tls.Certificate) (*http.Response, error) {
-	transport := f.check.Client().Transport.(*http.Transport).Clone()
+	transport := f.client.Transport.(*http.Transport).Clone()
 	defer transport.CloseIdleConnections()
 	transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair, nil }
-	request, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, f.check.URL+"/test", nil)
+	request, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, f.address+"/test", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +259,7 @@ func TestCheckAddressIsNoPortal(t *testing.T) {
 		t.Errorf("another page: got %d to %q", got.status, got.location())
 	}
 	b := f.browser(android)
-	b.base, b.client = f.check.URL, f.check.Client()
+	b.base, b.client = f.address, f.client
 	if got := b.post("/login", "username", "anna", "password", password); got.status != 404 {
 		t.Errorf("signing in there: got %d, want 404", got.status)
 	}

@@ -23,17 +23,16 @@ func TestCheckPageBehindNginx(t *testing.T) {
 	authority := testkit.Must(daemon.NewAuthority())(t)
 	own := testkit.Must(authority.Server(t.TempDir(), "127.0.0.1"))(t)
 	lines, _ := strings.CutPrefix(testkit.DocBlocks(t, "check-page.md", "nginx")[0], "server {\n    listen 8444 ssl;\n")
-	lines, ok := strings.CutSuffix(strings.ReplaceAll(lines, "https://127.0.0.1:8444", f.check.URL), "\n}")
-	if !ok || !strings.Contains(lines, f.check.URL) {
+	lines, ok := strings.CutSuffix(strings.ReplaceAll(lines, "https://127.0.0.1:8444", f.address), "\n}")
+	if !ok || !strings.Contains(lines, f.address) {
 		t.Fatalf("the docs configure something else:\n%s", lines)
 	}
 	front := relyingparty.ForwardTLS(t, relyingparty.Config{Certificate: own.Certificate, Key: own.Key}, lines)
-	direct := *f.check
 	proxied := f
-	proxied.check = &direct
-	proxied.check.URL = front
-	roots := authority.Roots()
-	proxied.check.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs = roots
+	proxied.address = front
+	transport := f.client.Transport.(*http.Transport).Clone()
+	transport.TLSClientConfig.RootCAs = authority.Roots()
+	proxied.client = &http.Client{Transport: transport}
 	verdict := func(got answer) string { return attr(got.id("verdict"), "data-verdict") }
 	if got := proxied.show(&f.pair, "/test"); verdict(got) != "works" {
 		t.Errorf("through the proxy: %s", got.text())

@@ -67,6 +67,7 @@ func addStaffGates(add func(gate, ...string)) {
 		"POST /admin/orders/{order}/confirm", "POST /admin/orders/{order}/drop")
 	staff(authz.ApproveBulk, "POST /admin/orders/{order}/approve")
 	staff(authz.HaltIssuing, "GET /admin/halt", "POST /admin/halt", "POST /admin/halt/resume")
+	staff(authz.ReadChecks, "GET /admin/exchange", "GET /admin/exchange/certportal-exchange.ps1")
 	staff(authz.ReadRoles, "GET /admin/people")
 	staff(authz.ReadChecks, "GET /admin/checks", "GET /admin/ca", "GET /admin/mail")
 	staff(authz.RunChecks, "POST /admin/checks", "POST /admin/ca/addresses", "POST /admin/mail/{message}")

@@ -228,6 +228,8 @@ func (s adminPages) routes(r chi.Router) {
 	s.staff(r, authz.ReadRoles).Get("/admin/people", s.handle(s.showRoles))
 	s.staff(r, authz.ReadChecks).Get("/admin/checks", s.handle(s.showChecks))
 	s.staff(r, authz.RunChecks).Post("/admin/checks", s.handle(s.runChecks))
+	s.staff(r, authz.ReadChecks).Get(exchangePath, s.handle(s.showExchange))
+	s.staff(r, authz.ReadChecks).Get(exchangePath+"/"+exchangeFile, s.handle(s.serveExchangeScript))
 	s.staff(r, authz.ReadChecks).Get(mailPath, s.handle(s.showFailedMail))
 	s.staff(r, authz.RunChecks).Post(mailPath+"/{message}", s.handle(s.submitResend))
 

@@ -104,6 +104,9 @@ type Config struct {
 	// Admin serves the administrator's pages. Optional; without it there are none.
 	Admin *admin.Service
 
+	// ExchangeScript makes the PowerShell that sets up Exchange for this portal. Optional.
+	ExchangeScript func() ([]byte, error)
+
 	// OCSP answers OCSP requests, on both sides. Optional.
 	OCSP OCSPResponder
 
@@ -171,13 +174,14 @@ type Server struct {
 	trust     atomic.Pointer[anchors]
 	org       string
 	public    *url.URL
-	checkURL  *url.URL       // nil without a check page
-	sso       *SSO           // nil without
-	profiles  *profiles      // nil without
-	exchange  *Exchange      // nil without
-	scep      *SCEP          // nil without
-	admin     *admin.Service // nil without
-	ocsp      OCSPResponder  // nil without
+	checkURL  *url.URL               // nil without a check page
+	script    func() ([]byte, error) // for Exchange; nil without
+	sso       *SSO                   // nil without
+	profiles  *profiles              // nil without
+	exchange  *Exchange              // nil without
+	scep      *SCEP                  // nil without
+	admin     *admin.Service         // nil without
+	ocsp      OCSPResponder          // nil without
 	ocspState func() *ocsp.Health
 	served    func(secure bool, status int)
 	services  map[string]http.Handler
@@ -225,7 +229,7 @@ func New(c Config) (*Server, error) {
 		registrar: c.Registrar, signIn: c.SignIn, store: c.Store, renderer: c.Renderer, zone: c.Renderer.Location(),
 		sessions: &sessionStore{records: c.Store, now: c.Now, idle: limits.Idle, key: c.Secret.Key("certportal sessions"), log: c.Log},
 		gzip:     &compressor{},
-		org:      c.Org, public: c.PublicURL, checkURL: c.CheckURL, sso: c.SSO, example: c.UsernameExample,
+		org:      c.Org, public: c.PublicURL, checkURL: c.CheckURL, script: c.ExchangeScript, sso: c.SSO, example: c.UsernameExample,
 		profiles: profiles, exchange: c.Exchange, scep: c.SCEP, services: c.Services, admin: c.Admin,
 		helpdesk: c.Helpdesk, codeAlone: c.CodeAlone, mails: c.Mails,
 		limits: limits, log: c.Log, now: c.Now, ocsp: c.OCSP, ocspState: c.OCSPHealth, served: c.Served,

@@ -107,6 +107,7 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 			{Role: "auditor", Groups: []page.AdminGroup{{Name: x.text}}}, {Role: "admin", Groups: []page.AdminGroup{{Name: x.text, Unread: true}}}}}},
 		{"admin-people-silent", page.AdminPeople{Layout: f, Silent: true, Roles: adminRoles()}},
 		{"admin-checks", page.AdminChecks{Layout: f, MayRun: true, Checks: adminChecks(x), Verdict: page.AdminVerdict{State: "failed", Count: 2, At: noon()}}},
+		{"admin-exchange", page.AdminExchange{Layout: f, Script: "/admin/exchange/x.ps1", File: "x.ps1"}},
 		{"admin-checks-reader", page.AdminChecks{Layout: f, Checks: adminChecks(x), Verdict: page.AdminVerdict{State: "warning", Count: 1, At: noon()}}},
 		{"admin-mail", page.AdminMail{Layout: f, MayResend: true, More: true, Rows: []page.AdminMailRow{
 			{ID: "l1", Kind: "issued", Name: x.name, To: x.upn, Made: noon(), Closed: noon(), Tries: 3, Reason: x.text, Resendable: true},
@@ -208,6 +209,7 @@ func bareAdmin(f page.Layout) []sample {
 		{"admin-certificate", page.AdminDetail{Layout: f, AdminCertificate: page.AdminCertificate{Serial: "4f", State: "pending"}}},
 		{"admin-revoke", page.AdminRevoke{Layout: f, Back: "/admin"}}, {"admin-order", page.AdminBulkRevocation{Layout: f, AdminBulkRevocationRow: page.AdminBulkRevocationRow{State: "draft"}}},
 		{"admin-orders", page.AdminBulkRevocations{Layout: f}}, {"admin-neworder", page.AdminNewBulkRevocation{Layout: f, Back: "/admin"}}, {"admin-halt", page.AdminHalt{Layout: f}},
+		{"admin-exchange", page.AdminExchange{Layout: f, Script: "/x"}},
 		{"admin-people", page.AdminPeople{Layout: f}}, {"admin-checks", page.AdminChecks{Layout: f, Verdict: page.AdminVerdict{State: "never", Count: 12}}}, {"admin-export", page.AdminExport{Layout: f}},
 		{"admin-authority", page.AdminCAStatus{Layout: f}},
 	}

@@ -49,6 +49,7 @@ func adminScreens() []screen {
 		{"admin-authority-checked", func(b *tab, _ *demo) { b.press(`main form[action$="/addresses"] button`) }},
 		{"admin-authority-tried", func(b *tab, _ *demo) { b.press(`main form[action$="/trial"] button`) }},
 		{"admin-authority-published", func(b *tab, _ *demo) { b.press(`main [data-issuer="issuing"] form button`) }},
+		{"admin-exchange", at("/admin/exchange")},
 		{"admin-mail", at("/admin/mail")},
 		{"admin-checks", at("/admin/checks")},
 		{"admin-checks-run", func(b *tab, _ *demo) { b.press("main > form .btn") }},

@@ -28,33 +28,35 @@ func ExchangeScript(ctx context.Context, s *config.Settings, db *store.DB) ([]by
 	if err != nil {
 		return nil, err
 	}
-	over := map[string]bool{}
+	states := map[string]succession.State{}
 	for _, r := range records {
-		over[r.Name] = r.State == succession.Retired || r.State == succession.Revoked
+		states[r.Name] = r.State
 	}
-	var all []ca.Authority
-	for _, a := range folder.Authorities() {
-		if !over[a.Name] {
-			all = append(all, a)
-		}
-	}
-	return exchangeScript(s, public, all)
-}
-
-// exchangeScript makes the script for the pages, where the states are known.
-func exchangeScript(s *config.Settings, public config.Addresses, all []ca.Authority) ([]byte, error) {
 	i := exchange.Installation{Organization: s.Organization, Portal: public.HTTPS.String()}
-	for _, a := range all {
-		i.Authorities = append(i.Authorities, exchange.Authority{Certificate: a.Certificate, Chain: a.Chain, Lists: listAddresses(public.HTTP, a)})
+	for _, a := range folder.Authorities() {
+		i.Authorities = append(i.Authorities, inScript(public.HTTP, a, states[a.Name])...)
 	}
 	return exchange.Script(i)
 }
 
-// listAddresses are where the lists of an issuing CA and of all above it are published.
-func listAddresses(base *url.URL, a ca.Authority) []string {
-	all := append([]string{localca.CRLURL(base, a.Name)}, a.Certificate.CRLDistributionPoints...)
-	for _, above := range a.Chain {
-		all = append(all, above.CRLDistributionPoints...)
+// exchangeScript makes the script for the pages.
+func (p *App) exchangeScript() ([]byte, error) {
+	i := exchange.Installation{Organization: p.Settings.Organization, Portal: p.Public.HTTPS.String()}
+	for _, of := range p.CA.Line.All() {
+		i.Authorities = append(i.Authorities, inScript(p.Public.HTTP, of.Authority, of.Record.State)...)
 	}
-	return all
+	return exchange.Script(i)
+}
+
+// inScript is an issuing CA as the script takes it, with the addresses where its list and
+// those of all above it are published; none when no certificate of it is in use any more.
+func inScript(base *url.URL, a ca.Authority, state succession.State) []exchange.Authority {
+	if state == succession.Retired || state == succession.Revoked {
+		return nil
+	}
+	lists := append([]string{localca.CRLURL(base, a.Name)}, a.Certificate.CRLDistributionPoints...)
+	for _, above := range a.Chain {
+		lists = append(lists, above.CRLDistributionPoints...)
+	}
+	return []exchange.Authority{{Certificate: a.Certificate, Chain: a.Chain, Lists: lists}}
 }
