@@ -25,7 +25,7 @@ COPY --from=build-pkcs11 --chown=65532:65532 /out/data /data
 USER 65532:65532
 ENV CERTPORTAL_DATA=/data
 VOLUME /data
-EXPOSE 8443 8080
+EXPOSE 8443 8444 8080
 ENTRYPOINT ["/certportal"]
 CMD ["serve"]
 
