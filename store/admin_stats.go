@@ -46,9 +46,11 @@ func (db Search) AdminStats(ctx context.Context, now time.Time, since admin.Stat
 	return t, err
 }
 
-// inUse counts certificates of people that are issued and not superseded.
+// inUse counts certificates of people that are issued and not superseded, by a CA that was
+// not revoked.
 func (db Search) inUse(ctx context.Context, ends string, args ...any) (int, error) {
-	return db.ofPeople(ctx, "c.status = 'issued' AND "+ends, stillValid+" AND c.status = 'issued' AND "+ends, args...)
+	where := "c.status = 'issued' AND " + notVoid + " AND " + ends
+	return db.ofPeople(ctx, where, stillValid+" AND "+where, args...)
 }
 
 // issued counts certificates of people that were asked for in a time and signed.

@@ -22,6 +22,10 @@ import (
 const (
 	root    = "root"
 	issuing = "issuing"
+
+	// company is what stands in place of the name of an own root, of the CA certificates
+	// that a company's CA issued. The portal makes no list of it.
+	company = "company"
 )
 
 // kindOf returns the values of the columns issuer and authority.
@@ -29,13 +33,15 @@ func kindOf(name string) (issuer string, authority sql.NullString) {
 	switch name {
 	case root:
 		return root, sql.NullString{}
+	case company:
+		return root, sqldb.Optional(company)
 	case issuing, "":
 		return issuing, sql.NullString{}
 	}
 	return issuing, sqldb.Optional(name)
 }
 
-const authorityColumns = "name, fingerprint, state, not_after, added_at, activate_at, activated_at, left_at, retired_at"
+const authorityColumns = "name, fingerprint, state, not_after, added_at, activate_at, activated_at, left_at, retired_at, revoked_at, reason_code"
 
 // Authorities returns the states of all issuing CAs, in the order of their numbers.
 func (db Succession) Authorities(ctx context.Context) ([]succession.Record, error) {
@@ -57,12 +63,13 @@ func (db Succession) Authorities(ctx context.Context) ([]succession.Record, erro
 func scanAuthority(scan func(...any) error) (succession.Record, error) {
 	var r succession.Record
 	var fingerprint []byte
-	var end, added, planned, activated, left, retired sql.NullInt64
-	if err := scan(&r.Name, &fingerprint, &r.State, &end, &added, &planned, &activated, &left, &retired); err != nil {
+	var end, added, planned, activated, left, retired, revoked, reason sql.NullInt64
+	if err := scan(&r.Name, &fingerprint, &r.State, &end, &added, &planned, &activated, &left, &retired, &revoked, &reason); err != nil {
 		return r, err
 	}
 	r.NotAfter, r.Added, r.ActivateAt = sqldb.TimeOf(end), sqldb.TimeOf(added), sqldb.TimeOf(planned)
 	r.Activated, r.Left, r.RetiredAt = sqldb.TimeOf(activated), sqldb.TimeOf(left), sqldb.TimeOf(retired)
+	r.RevokedAt, r.Reason = sqldb.TimeOf(revoked), int(reason.Int64)
 	var err error
 	r.Fingerprint, err = sqldb.Hash32(fingerprint)
 	return r, err
@@ -82,7 +89,7 @@ func (db Succession) AddAuthority(ctx context.Context, r succession.Record, entr
 		case !errors.Is(err, portal.ErrNotFound):
 			return err
 		}
-		_, err = t.Exec(ctx, "INSERT INTO authorities ("+authorityColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, NULL)",
+		_, err = t.Exec(ctx, "INSERT INTO authorities ("+authorityColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, NULL, NULL, NULL)",
 			r.Name, r.Fingerprint[:], string(r.State), r.NotAfter.UnixMilli(), r.Added.UnixMilli(), sqldb.Moment(r.ActivateAt), sqldb.Moment(r.Activated))
 		if err != nil {
 			return err
@@ -122,15 +129,6 @@ func (db Succession) RetireAuthority(ctx context.Context, name string, at time.T
 	})
 }
 
-// RevokeAuthority marks a CA as revoked; if it was the active one, none is. The error is
-// succession.ErrState for one that is retired or revoked.
-func (db Succession) RevokeAuthority(ctx context.Context, name string, at time.Time, entry audit.Entry) error {
-	return db.changeAuthority(ctx, "revoking "+name, entry, func(ctx context.Context, t *tx) (int, error) {
-		return t.Exec(ctx, `UPDATE authorities SET state = 'revoked', activate_at = NULL, left_at = COALESCE(left_at, $2),
-			activated_at = COALESCE(activated_at, $2) WHERE name = $1 AND state IN ('pending', 'active', 'retiring')`, name, at.UnixMilli())
-	})
-}
-
 // changeAuthority changes one row and appends the entry, or says why not.
 func (db Succession) changeAuthority(ctx context.Context, doing string, entry audit.Entry, change func(context.Context, *tx) (int, error)) error {
 	err := db.write(ctx, doing, func(ctx context.Context, t *tx) error {
@@ -165,27 +163,4 @@ func authorityRow(ctx context.Context, q querier, name string) (succession.Recor
 		err = portal.ErrNotFound
 	}
 	return r, err
-}
-
-// checkAuthority refuses a reservation under a CA that does not issue any more: the
-// process did not hear of the change yet. It takes no lock, on which all enrolments would
-// wait for one another: a certificate that is reserved at the moment of a change is
-// issued by the CA from before. Where no CA is recorded the first one issues.
-func checkAuthority(ctx context.Context, t *tx, name string) error {
-	var active string
-	err := t.One(ctx, "SELECT name FROM authorities WHERE state = 'active'", nil, &active)
-	if errors.Is(err, portal.ErrNotFound) {
-		var known bool
-		err = t.One(ctx, "SELECT EXISTS (SELECT 1 FROM authorities)", nil, &known)
-		if err == nil && !known {
-			active = issuing
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("reading which CA issues: %w", err)
-	}
-	if active != cmp.Or(name, issuing) {
-		return fmt.Errorf("%s: %w", name, succession.ErrState)
-	}
-	return nil
 }

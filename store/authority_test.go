@@ -67,11 +67,12 @@ func TestSuccessionOfAuthorities(t *testing.T) {
 		wantError(t, "planning an active one", db.ScheduleAuthority(ctx, "issuing-2", at, entry(audit.CAScheduled, "issuing-2")), succession.ErrState)
 		wantError(t, "retiring an active one", db.RetireAuthority(ctx, "issuing-2", at, entry(audit.CARetired, "issuing-2")), succession.ErrState)
 		wantError(t, "none of this name", db.ActivateAuthority(ctx, "issuing-99", at, entry(audit.CAActivated, "issuing-99")), succession.ErrState)
-		testkit.NoError(t, db.RevokeAuthority(ctx, "issuing-2", at, entry(audit.CARevoked, "issuing-2")))
+		testkit.NoError(t, db.RevokeAuthority(ctx, revocationOf("issuing-2", at), revocationOf("issuing-2", at).Entry("operator")))
+		wantError(t, "revoking it twice", db.RevokeAuthority(ctx, revocationOf("issuing-2", at), revocationOf("issuing-2", at).Entry("operator")), succession.ErrState)
 		testkit.NoError(t, db.ActivateAuthority(ctx, "issuing-3", at, entry(audit.CAActivated, "issuing-3")))
 		testkit.NoError(t, db.RetireAuthority(ctx, "issuing", at, entry(audit.CARetired, "issuing")))
-		wantError(t, "revoking a retired one", db.RevokeAuthority(ctx, "issuing", at, entry(audit.CARevoked, "issuing")), succession.ErrState)
-		if got, want := states(t, db), "issuing retired; issuing-2 revoked; issuing-3 active; issuing-4 pending; "; !strings.HasPrefix(got, want) {
+		testkit.NoError(t, db.RevokeAuthority(ctx, revocationOf("issuing", at), revocationOf("issuing", at).Entry("operator")))
+		if got, want := states(t, db), "issuing revoked; issuing-2 revoked; issuing-3 active; issuing-4 pending; "; !strings.HasPrefix(got, want) {
 			t.Errorf("states: got %s, want them to begin %s", got, want)
 		}
 	})

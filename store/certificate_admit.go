@@ -24,6 +24,9 @@ func (db Enrolments) Admit(ctx context.Context, r enroll.Reservation) error {
 	if h.Reason != "" {
 		return &portal.Refusal{Reason: portal.Halted, Value: h.Reason}
 	}
+	if err := checkIssues(ctx, db); err != nil {
+		return err
+	}
 	if err := checkPlace(ctx, db, r, r.Device); err != nil {
 		return err
 	}

@@ -50,7 +50,10 @@ func (db Enrolments) Complete(ctx context.Context, c enroll.Completion) error {
 		if err != nil {
 			return err
 		}
-		return t.appendRecords(ctx, append(records(entry), followed...)...)
+		if err := t.appendRecords(ctx, append(records(entry), followed...)...); err != nil {
+			return err
+		}
+		return checkNotRevoked(ctx, t, c.Serial)
 	})
 }
 

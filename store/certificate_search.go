@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -23,25 +24,26 @@ const sortBound = 1000
 // listedColumns is what of certificates c a search reads: not the DER, which is
 // longer than all the rest.
 const listedColumns = `c.serial, c.kind, c.status, c.upn, c.person, c.device_id, c.not_before, c.not_after,
-	c.requested_at, c.revoked_at, c.cause, c.delivered_at, c.works_at`
+	c.requested_at, c.revoked_at, c.cause, c.delivered_at, c.works_at, c.issuer, c.authority`
 
 // rowColumns is what [listedRow] scans, of tables c, p and d.
-const rowColumns = listedColumns + `, p.name, d.name, d.platform`
+const rowColumns = listedColumns + `, ` + voidSince + `, p.name, d.name, d.platform`
 
 // listedJoins finds person and device of a certificate c.
 const listedJoins = ` LEFT JOIN people p ON p.id = c.person LEFT JOIN devices d ON d.id = c.device_id `
 
 type listedRow struct {
 	kind, status                                      string
-	serial, upn                                       string
+	serial, upn, issuer                               string
 	person, device, cause, name, deviceName, platform sql.NullString
 	notBefore, notAfter, requested, revoked           sql.NullInt64
-	delivered, works                                  sql.NullInt64
+	delivered, works, void                            sql.NullInt64
+	authority                                         sql.NullString
 }
 
 func (r *listedRow) fields() []any {
 	return []any{&r.serial, &r.kind, &r.status, &r.upn, &r.person, &r.device, &r.notBefore, &r.notAfter,
-		&r.requested, &r.revoked, &r.cause, &r.delivered, &r.works, &r.name, &r.deviceName, &r.platform}
+		&r.requested, &r.revoked, &r.cause, &r.delivered, &r.works, &r.issuer, &r.authority, &r.void, &r.name, &r.deviceName, &r.platform}
 }
 
 func (r *listedRow) value(now time.Time) (admin.Certificate, error) {
@@ -49,6 +51,7 @@ func (r *listedRow) value(now time.Time) (admin.Certificate, error) {
 	c := portal.Certificate{
 		Status: portal.Status(r.status), Cause: portal.Cause(r.cause.String), NotAfter: sqldb.TimeOf(r.notAfter),
 		Delivered: sqldb.TimeOf(r.delivered), Works: sqldb.TimeOf(r.works),
+		Void: sqldb.TimeOf(r.void),
 	}
 	if r.kind != string(portal.KindUser) && r.delivered.Int64 == 0 {
 		// The portal's own are used where they are made.
@@ -60,7 +63,7 @@ func (r *listedRow) value(now time.Time) (admin.Certificate, error) {
 		Device: portal.DeviceID(r.device.String), DeviceName: r.deviceName.String,
 		Platform:  portal.Platform(r.platform.String),
 		NotBefore: sqldb.TimeOf(r.notBefore), NotAfter: sqldb.TimeOf(r.notAfter), Requested: sqldb.TimeOf(r.requested),
-		RevokedAt: sqldb.TimeOf(r.revoked), Cause: portal.Cause(r.cause.String),
+		RevokedAt: sqldb.TimeOf(r.revoked), Cause: portal.Cause(r.cause.String), Issuer: cmp.Or(r.authority.String, r.issuer),
 	}, err
 }
 
@@ -109,7 +112,7 @@ func (db Search) Certificates(ctx context.Context, f admin.Filter, from admin.Cu
 // cannot hold was never stored.
 func searchable(f admin.Filter, from admin.Cursor) bool {
 	return sqldb.Storable(f.Person) && sqldb.Storable(string(f.PersonID)) && sqldb.Storable(f.Device) && sqldb.Storable(string(f.DeviceID)) &&
-		sqldb.Storable(f.Serial) && sqldb.Storable(f.Picked) && sqldb.Storable(from.Group) && sqldb.Storable(from.ID) && sqldb.Storable(from.Last)
+		sqldb.Storable(f.Serial) && sqldb.Storable(f.Picked) && sqldb.Storable(f.Issuer) && sqldb.Storable(from.Group) && sqldb.Storable(from.ID) && sqldb.Storable(from.Last)
 }
 
 func (db Search) certificates(ctx context.Context, f certificateFilter, from admin.Cursor, limit int) (admin.Found[admin.Certificate], error) {
@@ -179,6 +182,9 @@ func (f certificateFilter) rest(c *condition, covers covered) {
 	if f.Device != "" && (!covers.device || f.DeviceID != "") {
 		c.between("d.name_key", NameKey(f.Device))
 	}
+	if f.Issuer != "" && !covers.issuer {
+		c.and(signerOf + " = " + c.arg(f.Issuer))
+	}
 	if !covers.state {
 		inState(c, f.Filter, f.now)
 	}
@@ -208,6 +214,9 @@ func certificateIndex(f admin.Filter, now time.Time) index {
 		return index{keys: byRequest, down: true, covers: covered{person: true},
 			open: func(c *condition) { c.and("c.person = " + c.arg(string(f.PersonID))) }}
 	}
+	if f.Issuer != "" {
+		return issuerIndex(f, now)
+	}
 	if !f.Since.IsZero() {
 		return index{keys: [2]string{"revoked_at", "serial"}, down: true, covers: covered{since: true, state: f.State == admin.Revoked},
 			open: func(c *condition) {
@@ -232,6 +241,8 @@ func certificateIndex(f admin.Filter, now time.Time) index {
 	case admin.Pending:
 		return index{keys: byRequest, down: true, covers: covered{state: true},
 			open: func(c *condition) { c.and("c.der IS NULL AND c.revoked_at IS NULL") }}
+	case admin.Void:
+		return index{keys: byEnd, open: func(c *condition) { c.and("c.status = 'issued' AND c.not_after > " + c.arg(now.UnixMilli())) }}
 	case admin.Superseded:
 		return index{keys: byRequest, down: true, open: func(c *condition) { c.and("c.status = 'superseded'") }}
 	}

@@ -19,8 +19,11 @@ const (
 			WHERE s.device_id = d.id AND s.status = 'superseded' AND m.change IN ('upn', 'sid'))`
 	certificateColumns = `c.serial, c.status, c.kind, c.upn, c.sid, c.not_before, c.not_after, c.requested_at,
 		c.delivered_at, c.revoked_at, c.cause, ` + firstListed + `, ` + lastUnlisted + `,
-		c.ends_at, c.superseded_by, ` + gravestMismatch + `, c.works_at, c.der`
+		c.ends_at, c.superseded_by, ` + gravestMismatch + `, c.works_at, ` + voidSince + `, c.der`
 )
+
+// voidSince is when the CA of a certificate c was revoked.
+const voidSince = `(SELECT a.revoked_at FROM authorities a WHERE a.name = COALESCE(c.authority, c.issuer) AND a.state = 'revoked')`
 
 // firstListed is the number of the first CRL that names a certificate c, and
 // lastUnlisted the time when the last CRL without it has expired. Both are NULL for
@@ -72,13 +75,13 @@ func (r *deviceRow) value() portal.Device {
 type certificateRow struct {
 	serial, status, kind, upn, sid, cause, changed, next                   sql.NullString
 	notBefore, notAfter, requested, delivered, revokedMoment, listed, ends sql.NullInt64
-	unlisted, works                                                        sql.NullInt64
+	unlisted, works, void                                                  sql.NullInt64
 	der                                                                    []byte
 }
 
 func (r *certificateRow) fields() []any {
 	return []any{&r.serial, &r.status, &r.kind, &r.upn, &r.sid, &r.notBefore, &r.notAfter, &r.requested,
-		&r.delivered, &r.revokedMoment, &r.cause, &r.listed, &r.unlisted, &r.ends, &r.next, &r.changed, &r.works, &r.der}
+		&r.delivered, &r.revokedMoment, &r.cause, &r.listed, &r.unlisted, &r.ends, &r.next, &r.changed, &r.works, &r.void, &r.der}
 }
 
 func (r *certificateRow) value() (portal.Certificate, error) {
@@ -112,6 +115,7 @@ func (r *certificateRow) value() (portal.Certificate, error) {
 		ListsUntil: sqldb.TimeOf(r.unlisted),
 		Ends:       sqldb.TimeOf(r.ends),
 		Next:       next,
+		Void:       sqldb.TimeOf(r.void),
 		Changed:    portal.Change(r.changed.String),
 		DER:        r.der,
 	}, nil

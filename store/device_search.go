@@ -96,6 +96,9 @@ func (f deviceFilter) rest(c *condition, covers covered) {
 		c.args = held.args
 		c.and("EXISTS (SELECT 1 FROM certificates c WHERE " + held.where() + ")")
 	}
+	if f.Issuer != "" {
+		c.and(signerOf + " = " + c.arg(f.Issuer))
+	}
 	inState(c, f.Filter, f.now)
 	revokedSince(c, f.Filter)
 	if !covers.dates {

@@ -62,6 +62,9 @@ func (m keptMessage) stillTrue(ctx context.Context, q querier, at time.Time) (bo
 		return anyRow(ctx, q, marked+"('upn', 'sid')", m.person, at.UnixMilli())
 	case notify.Privileged:
 		return anyRow(ctx, q, marked+"('protected')", m.person, at.UnixMilli())
+	case notify.Recalled:
+		of, _, _ := strings.Cut(strings.TrimPrefix(m.key, "recalled:"), ":")
+		return anyRow(ctx, q, "SELECT 1 FROM certificates c WHERE "+toReplace+" AND c.person = $3", of, at.UnixMilli(), m.person)
 	case notify.Halted:
 		return anyRow(ctx, q, "SELECT 1 FROM halt WHERE id = 1 AND reason <> ''")
 	case notify.Stopped:
@@ -101,7 +104,7 @@ func anyRow(ctx context.Context, q querier, query string, args ...any) (bool, er
 		return nil
 	})
 	if err != nil {
-		return false, fmt.Errorf("looking whether a message is true: %w", err)
+		return false, fmt.Errorf("looking for a row: %w", err)
 	}
 	return found, nil
 }

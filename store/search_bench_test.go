@@ -54,6 +54,8 @@ func BenchmarkSearch(b *testing.B) {
 		{"expired", func() admin.Filter { return admin.Filter{State: admin.Expired} }},
 		{"revoked-in-days", func() admin.Filter { return admin.Filter{State: admin.Revoked, From: day()} }},
 		{"superseded", func() admin.Filter { return admin.Filter{State: admin.Superseded} }},
+		{"authority", func() admin.Filter { return admin.Filter{Issuer: "issuing", State: admin.Working} }},
+		{"authority-and-nothing", func() admin.Filter { return admin.Filter{Issuer: "issuing-2", State: admin.Working} }},
 		{"days-and-nothing", func() admin.Filter { return admin.Filter{State: admin.Pending, To: day(), From: now.AddDate(-2, 0, 0)} }},
 	} {
 		b.Run("certificates/"+search.name, func(b *testing.B) {
@@ -167,6 +169,15 @@ func BenchmarkAdminStats(b *testing.B) {
 	db := opened(b, seededDatabase(b))
 	measured(b, func() error {
 		_, err := db.AdminStats(context.Background(), time.Now(), admin.NewStatsSince(time.Now(), time.UTC))
+		return err
+	})
+}
+
+// BenchmarkAuthorityHolders counts for the page of the CAs.
+func BenchmarkAuthorityHolders(b *testing.B) {
+	db := opened(b, seededDatabase(b))
+	measured(b, func() error {
+		_, err := db.AuthorityHolders(context.Background(), time.Now())
 		return err
 	})
 }

@@ -39,7 +39,9 @@ func (db Search) CountCertificates(ctx context.Context, f admin.Filter, now time
 		hits, err = s.countGroups(ctx, db.peopleNamed(f.PersonWords()), "c.person", covered{person: true})
 	case f.Device != "":
 		hits, err = s.countGroups(ctx, db.devicesNamed(f.Device), "c.device_id", covered{device: true})
-	case f.State == admin.Working || f.State == admin.Expiring:
+	case f.Issuer != "":
+		hits, err = s.count(ctx, x)
+	case f.State == admin.Working || f.State == admin.Void || f.State == admin.Expiring:
 		hits, err = s.count(ctx, indexByEnd(f, now))
 	default:
 		hits, err = s.count(ctx, x)

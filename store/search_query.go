@@ -49,7 +49,7 @@ type index struct {
 }
 
 // covered says which parts of a filter the index takes care of.
-type covered struct{ person, device, serial, picked, state, dates, since bool }
+type covered struct{ person, device, serial, picked, issuer, state, dates, since bool }
 
 // orderBy is the ORDER BY of the index for a table of this name.
 func (x index) orderBy(table string) string {
@@ -120,13 +120,22 @@ func (x index) only(p admin.Cursor) admin.Cursor {
 // pending nor revoked.
 const stillValid = "c.der IS NOT NULL AND c.revoked_at IS NULL"
 
+// notVoid is the condition that no CA of a certificate c was revoked. While none was, no row
+// of a certificate is read for it.
+const notVoid = `(NOT EXISTS (SELECT 1 FROM authorities r WHERE r.state = 'revoked') OR NOT ` + isVoid + `)`
+
+// isVoid is the condition that the CA of a certificate c was revoked.
+const isVoid = `EXISTS (SELECT 1 FROM authorities a WHERE a.name = COALESCE(c.authority, c.issuer) AND a.state = 'revoked')`
+
 // inState asks for certificates c in a state at the moment.
 func inState(c *condition, f admin.Filter, now time.Time) {
 	switch f.State {
 	case admin.Working:
-		c.and("c.status = 'issued' AND c.not_after > " + c.arg(now.UnixMilli()))
+		c.and("c.status = 'issued' AND " + notVoid + " AND c.not_after > " + c.arg(now.UnixMilli()))
+	case admin.Void:
+		c.and("c.status = 'issued' AND " + isVoid + " AND c.not_after > " + c.arg(now.UnixMilli()))
 	case admin.Expiring:
-		c.and("c.status = 'issued'")
+		c.and("c.status = 'issued' AND " + notVoid)
 		endsWithin(c, f, now)
 	case admin.Expired:
 		c.and("c.status IN ('issued', 'superseded') AND c.not_after <= " + c.arg(now.UnixMilli()))
@@ -143,12 +152,12 @@ func inState(c *condition, f admin.Filter, now time.Time) {
 	case admin.Replaced:
 		c.and("(c.status = 'superseded' OR c.status = 'revoked' AND c.cause = 'replaced')")
 	case admin.NotDownloaded:
-		c.and("c.status = 'issued' AND c.kind = 'user' AND c.delivered_at IS NULL AND c.not_after > " + c.arg(now.UnixMilli()))
+		c.and("c.status = 'issued' AND c.kind = 'user' AND c.delivered_at IS NULL AND " + notVoid + " AND c.not_after > " + c.arg(now.UnixMilli()))
 	case admin.Downloaded:
-		c.and("c.status = 'issued' AND c.kind = 'user' AND c.delivered_at IS NOT NULL AND c.works_at IS NULL")
+		c.and("c.status = 'issued' AND c.kind = 'user' AND c.delivered_at IS NOT NULL AND c.works_at IS NULL AND " + notVoid)
 		c.and("c.not_after > " + c.arg(now.Add(portal.EndsSoon).UnixMilli()))
 	case admin.Works:
-		c.and("c.status = 'issued' AND (c.works_at IS NOT NULL OR c.kind <> 'user')")
+		c.and("c.status = 'issued' AND (c.works_at IS NOT NULL OR c.kind <> 'user') AND " + notVoid)
 		c.and("c.not_after > " + c.arg(now.Add(portal.EndsSoon).UnixMilli()))
 	}
 }

@@ -13,9 +13,9 @@ import (
 func sortedIndex(f admin.Filter, now time.Time) index {
 	x := certificateIndex(f, now)
 	down := strings.HasPrefix(string(f.Sort), "-")
-	if f.Sort == admin.SortEnd || f.Sort == admin.SortEndLast {
+	if (f.Sort == admin.SortEnd || f.Sort == admin.SortEndLast) && f.Issuer == "" {
 		x = indexByEnd(f, now)
-	} else if x.keys[0] != "requested_at" {
+	} else if x.keys[0] != "requested_at" && f.Issuer == "" {
 		f.State = ""
 		x = certificateIndex(f, now)
 	}
@@ -29,10 +29,14 @@ func indexByEnd(f admin.Filter, now time.Time) index {
 	x := index{keys: [2]string{"not_after", "serial"}, covers: covered{state: true}}
 	switch f.State {
 	case admin.Working:
-		x.open = func(c *condition) { c.and("c.status = 'issued' AND c.not_after > " + c.arg(now.UnixMilli())) }
+		x.open = func(c *condition) {
+			c.and("c.status = 'issued' AND " + notVoid + " AND c.not_after > " + c.arg(now.UnixMilli()))
+		}
+	case admin.Void:
+		x = certificateIndex(f, now)
 	case admin.Expiring:
 		x.open = func(c *condition) {
-			c.and("c.status = 'issued'")
+			c.and("c.status = 'issued' AND " + notVoid)
 			endsWithin(c, f, now)
 		}
 	case admin.Expired:
@@ -41,6 +45,21 @@ func indexByEnd(f admin.Filter, now time.Time) index {
 		x.covers, x.open = covered{state: f.State == ""}, func(*condition) {}
 	}
 	return x
+}
+
+// issuerIndex is the index of the certificates of an issuing CA by their end.
+func issuerIndex(f admin.Filter, now time.Time) index {
+	return index{keys: [2]string{"not_after", "serial"}, covers: covered{issuer: true}, open: func(c *condition) {
+		c.and(signerOf + " = " + c.arg(f.Issuer))
+		switch f.State {
+		case admin.Working, admin.Void, admin.Superseded:
+			c.and("c.not_after > " + c.arg(now.UnixMilli()))
+		case admin.Expiring:
+			endsWithin(c, f, now)
+		case admin.Expired:
+			c.and("c.not_after <= " + c.arg(now.UnixMilli()))
+		}
+	}}
 }
 
 // peopleByName lists all people in the order of their names.

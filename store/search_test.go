@@ -228,7 +228,7 @@ func TestSearchTakesNoSQL(t *testing.T) {
 			for field, f := range map[string]admin.Filter{
 				"person": {Person: attack}, "id": {PersonID: portal.PersonID(attack)}, "device": {Device: attack},
 				"device id": {DeviceID: portal.DeviceID(attack)}, "serial": {Serial: attack}, "state": {State: admin.State(attack), Person: "zzz"},
-				"word": {Person: "anna " + attack}, "picked": {Picked: attack}, "sort": {Person: "zzz", Sort: admin.Sort(attack)},
+				"word": {Person: "anna " + attack}, "authority": {Issuer: attack}, "picked": {Picked: attack}, "sort": {Person: "zzz", Sort: admin.Sort(attack)},
 			} {
 				for _, from := range []admin.Cursor{{}, {Group: attack, ID: attack, Last: attack, At: 1}} {
 					found, err := db.Certificates(t.Context(), f, from, 10, testkit.Noon)

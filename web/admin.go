@@ -44,7 +44,7 @@ func (s adminPages) filterOf(q url.Values) (admin.Filter, []page.FieldError) {
 func shownFilter(q url.Values) page.AdminFilter {
 	f := page.AdminFilter{
 		Person: q.Get("person"), Device: q.Get("device"), Serial: q.Get("serial"), Status: q.Get("status"),
-		Days: q.Get("days"), From: q.Get("from"), To: q.Get("to"), Since: q.Get("since"), Owner: q.Get("id"), DeviceID: q.Get("device_id"), Sort: q.Get("sort"), Picked: strings.Join(q["pick"], "."),
+		Days: q.Get("days"), From: q.Get("from"), To: q.Get("to"), Since: q.Get("since"), Owner: q.Get("id"), DeviceID: q.Get("device_id"), Sort: q.Get("sort"), Picked: strings.Join(q["pick"], "."), Authority: q.Get("authority"),
 	}
 	return f
 }
@@ -111,6 +111,11 @@ func (s adminPages) namedChips(r *http.Request, f admin.Filter, chips []page.Adm
 				return nil, err
 			}
 			chips[i].Value = cmp.Or(names[f.PersonID], chips[i].Value)
+		case "authority":
+			chips[i].Value = ""
+			if n := authorityNumber(f.Issuer); n > 0 {
+				chips[i].Value = strconv.Itoa(n)
+			}
 		case "pick":
 			chips[i].Value = strconv.Itoa(len(f.PickedSerials()))
 		case "device_id":

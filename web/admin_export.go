@@ -66,13 +66,13 @@ func (s adminPages) submitExport(w http.ResponseWriter, r *http.Request) error {
 
 func (s adminPages) exportCertificates(ctx context.Context, w http.ResponseWriter, a portal.Actor, f admin.Filter) error {
 	out, err := s.startCSV(w, "certificates", "serial", "status", "upn", "name", "person", "device", "device_name", "platform",
-		"requested", "not_before", "not_after", "revoked_at", "cause")
+		"requested", "not_before", "not_after", "revoked_at", "cause", "authority")
 	if err != nil {
 		return err
 	}
 	err = s.admin.EachCertificate(ctx, a, f, func(c admin.Certificate) error {
 		return out.write(c.Serial.String(), string(c.Shown), c.UPN, c.PersonName, string(c.Person), string(c.Device), c.DeviceName,
-			string(c.Platform), csvTime(c.Requested), csvTime(c.NotBefore), csvTime(c.NotAfter), csvTime(c.RevokedAt), string(c.Cause))
+			string(c.Platform), csvTime(c.Requested), csvTime(c.NotBefore), csvTime(c.NotAfter), csvTime(c.RevokedAt), string(c.Cause), c.Issuer)
 	})
 	return errors.Join(err, out.flush())
 }

@@ -36,6 +36,9 @@ func (s adminPages) showOverview(w http.ResponseWriter, r *http.Request) error {
 		},
 		Refusals: refusalBars(o.Refusals),
 	}
+	for _, c := range o.Campaigns {
+		p.Campaigns = append(p.Campaigns, s.campaignCard(c, o))
+	}
 	p.Checked, p.Failing = checksVerdict(o.Checks)
 	for _, c := range o.Alerts {
 		p.Alerts = append(p.Alerts, page.AdminAlert{
@@ -43,6 +46,16 @@ func (s adminPages) showOverview(w http.ResponseWriter, r *http.Request) error {
 		})
 	}
 	return s.render(w, r, http.StatusOK, p)
+}
+
+// campaignCard shows the progress of a campaign.
+func (s adminPages) campaignCard(c admin.Campaign, o admin.Overview) page.AdminCampaign {
+	list := admin.Filter{Issuer: c.Authority, State: admin.Void}
+	return page.AdminCampaign{
+		Authority: c.Authority, Number: authorityNumber(c.Authority), Began: c.Began, Ended: c.Ended, Devices: c.Devices,
+		Done: max(0, c.Devices-c.Left), Mailed: c.Mailed, ToGo: c.ToGo, Waits: o.Stopped, NoMail: !o.Mails,
+		Path: withQuery("/admin/certificates", list.Query(s.zone)),
+	}
 }
 
 // checksVerdict is when the health check ran that is the longest ago, and the names of

@@ -36,12 +36,16 @@ func (s adminPages) caStatusPage(r *http.Request) (page.AdminCAStatus, error) {
 		return page.AdminCAStatus{}, err
 	}
 	p := page.AdminCAStatus{
-		Layout: s.staffLayout(r), Sealed: st.Sealed, Away: st.Away, Company: st.Company, OCSP: s.ocspCard(st.Online), Trial: checkCard(st.TestIssuance),
+		Layout: s.staffLayout(r), Sealed: st.Sealed, Stopped: st.Stopped, Away: st.Away, Company: st.Company, OCSP: s.ocspCard(st.Online), Trial: checkCard(st.TestIssuance),
 		MayPublish: may(r, authz.PublishCRL), MayCheck: may(r, authz.RunChecks), MayTry: may(r, authz.TestIssue),
 	}
 	p.Trial.Name = "trial"
 	for _, c := range st.CAs {
-		p.CAs = append(p.CAs, s.caCard(c))
+		card := s.caCard(c)
+		if h := st.Holders[c.Name]; c.State != "" {
+			card.Held = &page.AdminHeld{People: h.People, Devices: h.Devices, Counting: st.Holders == nil, Path: heldPath(c)}
+		}
+		p.CAs = append(p.CAs, card)
 	}
 	for _, result := range st.Addresses {
 		p.Addresses = append(p.Addresses, checkCard(result))
@@ -74,9 +78,8 @@ func (s adminPages) caCard(c admin.CAStatus) page.AdminCA {
 		Fingerprint: ca.Fingerprint(c.Certificate), NotAfter: c.Certificate.NotAfter,
 		Days: max(0, int(left/(24*time.Hour))), End: string(admin.ExpiryLevelOf(left)),
 	}
-	if number, later := strings.CutPrefix(c.Name, ca.FirstAuthority+"-"); later {
+	if card.Number = authorityNumber(c.Name); card.Number > 0 {
 		card.Kind = ca.FirstAuthority
-		card.Number, _ = strconv.Atoi(number) // the portal made the name
 	}
 	if c.State != "" && c.State != succession.Active && c.State != succession.Pending {
 		card.End = string(admin.ExpiryFar) // it needs no successor: it has one
@@ -85,6 +88,26 @@ func (s adminPages) caCard(c admin.CAStatus) page.AdminCA {
 		card.Lists = append(card.Lists, s.crlCard(h))
 	}
 	return card
+}
+
+// heldPath is the list of the certificates in use of an issuing CA.
+func heldPath(c admin.CAStatus) string {
+	f := admin.Filter{Issuer: c.Name, State: admin.Working}
+	if c.State == succession.Revoked {
+		f.State = admin.Void
+	}
+	return withQuery("/admin/certificates", f.Query(time.UTC))
+}
+
+// authorityNumber is the number in the name of a later issuing CA; 0 for the first and a
+// root.
+func authorityNumber(name string) int {
+	number, later := strings.CutPrefix(name, ca.FirstAuthority+"-")
+	if !later {
+		return 0
+	}
+	n, _ := strconv.Atoi(number) // the portal made the name
+	return n
 }
 
 func (s adminPages) crlCard(h crl.Health) page.AdminCRL {

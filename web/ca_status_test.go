@@ -13,6 +13,7 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/audit"
 	"certportal/internal/portal"
+	"certportal/internal/succession"
 	"certportal/web"
 )
 
@@ -31,7 +32,7 @@ func (a *testAuthority) Status() admin.AuthorityStatus {
 	return admin.AuthorityStatus{
 		CAs: []admin.CAStatus{
 			{Name: "root", Certificate: a.root, Lists: []crl.Health{{Issuer: "root", Trouble: "key away", Level: crl.Ended}}},
-			{Name: "issuing", Certificate: a.issuing, Lists: []crl.Health{{Issuer: "issuing", List: list, Size: len(list.DER), Level: crl.Half}}},
+			{Name: "issuing", State: succession.Active, Certificate: a.issuing, Lists: []crl.Health{{Issuer: "issuing", List: list, Size: len(list.DER), Level: crl.Half}}},
 		},
 		Online: &ocsp.Health{Life: 8 * time.Hour, Kept: 12},
 	}
@@ -226,5 +227,36 @@ func TestFindingsInTheLanguageOfTheReader(t *testing.T) {
 		if !strings.Contains(got, want) || !strings.Contains(got, "words of another program") || !strings.Contains(got, "ends some day") {
 			t.Errorf("%s: %s", lang, got)
 		}
+	}
+}
+
+// The page of the CAs counts the holders of each, and its link lists them with the same
+// filter, as does their export.
+func TestAuthorityPageCountsHolders(t *testing.T) {
+	t.Parallel()
+	p := newStaffPortal(t, 0)
+	anna, ada := p.signedIn("anna", linux), p.signedIn("ada", linux)
+	anna.enrol("iPhone", "ios")
+	anna.enrol("Laptop", "linux")
+	const words = "1 person, 2 devices"
+	list := ada.get("/admin/ca?lang=en").link(words)
+	if list != "/admin/certificates?authority=issuing&status=working" {
+		t.Fatalf("%q leads to %q", words, list)
+	}
+	got := ada.get(list)
+	for _, want := range []string{"iPhone", "Laptop", "Issued by: Issuing authority"} {
+		if !strings.Contains(got.text(), want) {
+			t.Errorf("no %q: %s", want, got.text())
+		}
+	}
+	if got := ada.get("/admin/certificates?authority=issuing-2").text(); strings.Contains(got, "iPhone") || !strings.Contains(got, "Issued by: Issuing authority 2") {
+		t.Errorf("of another authority: %s", got)
+	}
+	csv := string(ada.post("/admin/export/certificates", "authority", "issuing", "status", "working").body)
+	if lines := strings.Count(csv, ",issuing\r\n"); lines != 2 {
+		t.Errorf("export: got %d lines, want 2: %s", lines, csv)
+	}
+	if csv := string(ada.post("/admin/export/certificates", "authority", "issuing-2").body); strings.Contains(csv, "iPhone") {
+		t.Errorf("export of another authority: %s", csv)
 	}
 }

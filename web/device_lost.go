@@ -68,7 +68,7 @@ func (s ownDevices) blockedPage(r *http.Request, d portal.Device) page.Blocked {
 	c := d.Certificate
 	p := page.Blocked{Layout: s.layout(r), Device: s.card(d), At: d.Blocked, Stolen: c.Cause == portal.Lost || c.Cause == "", Mobile: clientOf(r).Mobile}
 	switch {
-	case d.Working(s.now()):
+	case d.InForce(s.now()):
 		p.List = page.ListWaits
 	case c.Status != portal.Revoked:
 		p.List = page.ListNone

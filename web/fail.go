@@ -182,7 +182,7 @@ func (s *Server) refusalVerdict(refusal *portal.Refusal) verdict {
 		v.status = http.StatusLocked
 	case portal.NoSID:
 		v.status = http.StatusUnprocessableEntity
-	case portal.Halted:
+	case portal.Halted, portal.NoAuthority:
 		v.status, v.wait = http.StatusServiceUnavailable, outageRetry
 	case portal.Conflicting:
 		v.status, v.level = http.StatusConflict, slog.LevelWarn

@@ -253,7 +253,7 @@ func (s *Server) card(d portal.Device) page.DeviceCard {
 func (s *Server) inUse(devices []portal.Device) []portal.Device {
 	var used []portal.Device
 	for _, d := range devices {
-		if d.Certificate.Status == portal.Pending || d.Working(s.now()) {
+		if d.Certificate.Status == portal.Pending || d.InForce(s.now()) {
 			used = append(used, d)
 		}
 	}

@@ -26,18 +26,20 @@ type filterFlags struct {
 	Person string `help:"Beginnings of words of the name, or of the UPN."`
 	Device string `help:"Beginning of the device's name."`
 	Serial string `help:"Beginning of the serial number."`
-	Status string `help:"making, notdownloaded, downloaded, works, endssoon, replaced, blocked, expired or neverfetched; working, superseded or revoked for several of them."`
+	Status string `help:"making, notdownloaded, downloaded, works, endssoon, void, replaced, blocked, expired or neverfetched; working, superseded or revoked for several of them."`
 	Days   string `help:"With --status endssoon: within so many days. Default: 30."`
 	From   string `help:"Asked for on this day or later (2026-11-22), a day in pages.time_zone."`
 	To     string `help:"Asked for on this day or before, a day in pages.time_zone."`
 	Since  string `help:"Ended early on this day or later, a day in pages.time_zone."`
+
+	Authority string `placeholder:"issuing|issuing-2" help:"Issued by this issuing CA."`
 }
 
 // filter reads the flags as the pages read their address.
 func (f filterFlags) filter(zone *time.Location) (admin.Filter, error) {
 	q := url.Values{}
 	for field, value := range map[string]string{
-		"person": f.Person, "device": f.Device, "serial": f.Serial, "status": f.Status, "days": f.Days, "from": f.From, "to": f.To, "since": f.Since,
+		"person": f.Person, "device": f.Device, "serial": f.Serial, "status": f.Status, "days": f.Days, "from": f.From, "to": f.To, "since": f.Since, "authority": f.Authority,
 	} {
 		if value != "" {
 			q.Set(field, value)
@@ -93,6 +95,7 @@ type listedCertificate struct {
 	NotAfter   time.Time `json:"not_after"`
 	RevokedAt  time.Time `json:"revoked_at,omitzero"`
 	Cause      string    `json:"cause,omitempty"`
+	Authority  string    `json:"authority"`
 }
 
 // listedDevice is a line of list --devices --json.
@@ -121,7 +124,7 @@ func (c listCommand) printJSON(i *invocation, s *admin.Service, f admin.Filter, 
 		return to.Encode(listedCertificate{
 			Serial: c.Serial.String(), Status: string(c.Shown), UPN: c.UPN, Name: c.PersonName, Person: string(c.Person),
 			Device: string(c.Device), DeviceName: c.DeviceName, Platform: string(c.Platform), Requested: c.Requested,
-			NotBefore: c.NotBefore, NotAfter: c.NotAfter, RevokedAt: c.RevokedAt, Cause: string(c.Cause),
+			NotBefore: c.NotBefore, NotAfter: c.NotAfter, RevokedAt: c.RevokedAt, Cause: string(c.Cause), Authority: c.Issuer,
 		})
 	})
 }

@@ -24,6 +24,7 @@ type caCommands struct {
 	Import    caImport    `cmd:"" help:"Import the certificate that the company's CA made of a request."`
 	Next      caNext      `cmd:"" help:"Make the next issuing CA under the portal's own root."`
 	Activate  caActivate  `cmd:"" help:"Let another issuing CA issue, now or at a time."`
+	Revoke    caRevoke    `cmd:"" name:"revoke-issuing" help:"Revoke an issuing CA whose key was lost or stolen. For good."`
 	CRL       caCRL       `cmd:"" name:"crl" help:"Show the revocation lists, publish them, or write one into a file."`
 	ExportKey caExportKey `cmd:"" name:"export-root-key" help:"Take the root's key off this machine."`
 }

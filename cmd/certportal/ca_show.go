@@ -44,6 +44,8 @@ type shownAuthority struct {
 	Name        string             `json:"name"`
 	State       string             `json:"state"` // pending, active, retiring, retired, revoked; empty: not recorded yet
 	ActivateAt  time.Time          `json:"activate_at,omitzero"`
+	People      int                `json:"people"`  // with a certificate of it in use
+	Devices     int                `json:"devices"` // the same
 	Certificate shownCertificate   `json:"certificate"`
 	KeyIn       shownPlace         `json:"key_in"`
 	Chain       []shownCertificate `json:"chain"` // issuers, the root last
@@ -154,13 +156,18 @@ func (p shownPlace) String() string {
 	return "in a file, encrypted"
 }
 
-// addStates says what each issuing CA may do.
+// addStates says what each issuing CA may do, and who holds its certificates.
 func (c shownCA) addStates(i *invocation, db *store.DB) error {
 	records, err := db.Authorities(i.ctx)
+	if err != nil {
+		return err
+	}
+	held, err := db.AuthorityHolders(i.ctx, time.Now())
 	for _, r := range records {
 		for n := range c.Authorities {
 			if c.Authorities[n].Name == r.Name {
 				c.Authorities[n].State, c.Authorities[n].ActivateAt = string(r.State), r.ActivateAt
+				c.Authorities[n].People, c.Authorities[n].Devices = held[r.Name].People, held[r.Name].Devices
 			}
 		}
 	}
@@ -216,7 +223,7 @@ func (c shownCA) print(i *invocation) error {
 		a.Certificate.print(i, what)
 		fmt.Fprintf(i.io.out, "  key is       %s\n", a.KeyIn)
 		if a.State != "" {
-			fmt.Fprintf(i.io.out, "  state        %s\n", a.stateText())
+			fmt.Fprintf(i.io.out, "  state        %s\n  in use       %d certificates of %d people\n", a.stateText(), a.Devices, a.People)
 		}
 		for _, cert := range a.Chain[:len(a.Chain)-1] {
 			fmt.Fprintf(i.io.out, "  issued by    %s\n", cert.Subject)

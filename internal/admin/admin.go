@@ -47,6 +47,8 @@ type Config struct {
 
 	Checks *Checks // optional
 
+	Mails bool // the portal sends mail
+
 	// RoleGroups lists the members of what gives a role, at most limit of each. Optional.
 	RoleGroups func(ctx context.Context, limit int) ([]portal.RoleGroup, error)
 
@@ -61,6 +63,7 @@ type Service struct {
 	c            Config
 	counts       recent[counts]
 	staff        recent[Staff]
+	holders      recent[map[string]Holders]
 	testIssuance testIssuance
 	wake         chan struct{}
 }

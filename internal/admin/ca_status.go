@@ -32,10 +32,11 @@ type Authority interface {
 
 // AuthorityStatus is the state of the CAs on the answering server.
 type AuthorityStatus struct {
-	CAs    []CAStatus
-	Online *ocsp.Health // nil without OCSP responder
-	Sealed bool         // the issuing key is not open
-	Away   bool         // the root's key is kept elsewhere
+	CAs     []CAStatus
+	Online  *ocsp.Health // nil without OCSP responder
+	Sealed  bool         // the issuing key is not open
+	Stopped bool         // the issuing CA was revoked, and none issues in its place
+	Away    bool         // the root's key is kept elsewhere
 
 	Company bool // the root is the company's, which publishes its list
 }
@@ -90,6 +91,8 @@ type AuthorityPage struct {
 	AuthorityStatus
 	Addresses    []CheckResult
 	TestIssuance CheckResult
+
+	Holders map[string]Holders // by issuing CA; nil while they are counted for the first time
 }
 
 // Authority returns the state of the CAs, or portal.ErrNotFound without CAs.
@@ -102,6 +105,9 @@ func (s *Service) Authority(ctx context.Context, by portal.Actor) (AuthorityPage
 		return AuthorityPage{}, portal.ErrNotFound
 	}
 	p := AuthorityPage{AuthorityStatus: s.c.Authority.Status()}
+	if p.Holders, err = s.held(ctx); err != nil {
+		return AuthorityPage{}, err
+	}
 	p.Addresses = slices.DeleteFunc(checks, func(r CheckResult) bool { return r.Group != AddressGroup })
 	s.testIssuance.mu.Lock()
 	defer s.testIssuance.mu.Unlock()

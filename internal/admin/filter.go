@@ -24,6 +24,7 @@ const (
 	Downloaded    = State(portal.StateDownloaded)
 	Works         = State(portal.StateWorks)
 	Replaced      = State(portal.StateReplaced)
+	Void          = State(portal.StateVoid)
 	Blocked       = State(portal.StateBlocked)
 	NeverFetched  = State(portal.StateNeverFetched)
 
@@ -39,7 +40,7 @@ const (
 // several.
 func States() []State {
 	return []State{
-		Pending, NotDownloaded, Downloaded, Works, Expiring, Replaced, Blocked, Expired, NeverFetched,
+		Pending, NotDownloaded, Downloaded, Works, Expiring, Void, Replaced, Blocked, Expired, NeverFetched,
 		Working, Superseded, Revoked,
 	}
 }
@@ -61,6 +62,7 @@ type Filter struct {
 	To       time.Time // and before this time
 	Since    time.Time // revoked at or after this time
 	Picked   string    // serials separated by dots, at most PageSize
+	Issuer   string    // name of the issuing CA: "issuing", "issuing-2"
 	Sort     Sort      // order of the rows; narrows nothing
 }
 
@@ -87,12 +89,16 @@ func (f Filter) CertificateSorts() []Sort {
 		return nil
 	case f.PersonID != "" || f.DeviceID != "":
 		return []Sort{SortNewest, SortOldest}
+	case f.Issuer != "":
+		return []Sort{SortEnd, SortEndLast}
 	}
 	// In other orders than these a status is so rare among the rows of the index that pages
 	// would read until their limit.
 	switch f.State {
 	case Working:
 		return []Sort{SortNewest, SortEnd, SortEndLast, SortPerson, SortDevice}
+	case Void:
+		return []Sort{SortEnd, SortEndLast}
 	case Expiring:
 		return []Sort{SortEnd, SortEndLast}
 	case Expired:
@@ -136,12 +142,13 @@ const (
 	fieldTo     = "to"
 	fieldSince  = "since"
 	fieldPick   = "pick"
+	fieldIssuer = "authority"
 	fieldSort   = "sort"
 )
 
 // Fields lists the query parameters.
 func Fields() []string {
-	return []string{fieldPerson, fieldDevice, fieldSerial, fieldStatus, fieldDays, fieldFrom, fieldTo, fieldSince, fieldID, fieldDevID, fieldPick, fieldSort}
+	return []string{fieldPerson, fieldDevice, fieldSerial, fieldStatus, fieldDays, fieldFrom, fieldTo, fieldSince, fieldID, fieldDevID, fieldPick, fieldIssuer, fieldSort}
 }
 
 // maxField bounds one field of a filter, in bytes.
@@ -183,6 +190,8 @@ func ParseFilter(q url.Values, zone *time.Location) (Filter, []string) {
 	}
 	f.Picked, fine = picked(q[fieldPick])
 	ok(fieldPick, fine)
+	f.Issuer = text(fieldIssuer)
+	ok(fieldIssuer, f.Issuer == "" || authorityName(f.Issuer))
 	f.Sort = Sort(text(fieldSort))
 	ok(fieldSort, slices.Contains(sorts(), f.Sort))
 	f.From, fine = parseDay(text(fieldFrom), zone, 0)
@@ -227,6 +236,7 @@ func (f Filter) Query(zone *time.Location) url.Values {
 	set(fieldTo, formatTime(f.To, zone, -1))
 	set(fieldSince, formatTime(f.Since, zone, 0))
 	set(fieldPick, f.Picked)
+	set(fieldIssuer, f.Issuer)
 	set(fieldSort, string(f.Sort))
 	return q
 }

@@ -35,6 +35,10 @@ func TestParseFilter(t *testing.T) {
 		{"backwards", "from=2026-03-02&to=2026-03-01", admin.Filter{
 			From: time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC), To: time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)}, "to"},
 		{"twice", "person=a&person=b", admin.Filter{}, "person"},
+		{"authority", "authority=issuing-12&status=working", admin.Filter{Issuer: "issuing-12", State: admin.Working}, ""},
+		{"first authority", "authority=issuing", admin.Filter{Issuer: "issuing"}, ""},
+		{"no authority", "authority=issuing-x", admin.Filter{}, "authority"},
+		{"root", "authority=root", admin.Filter{}, "authority"},
 		{"control", "device=a%00b", admin.Filter{}, "device"},
 		{"long", "device=" + strings.Repeat("a", 201), admin.Filter{}, "device"},
 	}

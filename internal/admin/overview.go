@@ -59,17 +59,22 @@ const (
 
 // counts is what is counted for the overview.
 type counts struct {
-	stats    Stats
-	refusals []ReasonCount
+	stats     Stats
+	refusals  []ReasonCount
+	campaigns []Campaign
 }
 
 // Overview is the content of the start page of administrators.
 type Overview struct {
 	Stats    Stats
 	Refusals []ReasonCount // since Since.Issued, the most frequent first
-	Halt     Halt
-	Alerts   []Alert // critical ones first
-	Checks   []CheckResult
+
+	Campaigns []Campaign // that run, or ended lately
+	Mails     bool       // the portal sends mail
+	Stopped   bool       // the issuing CA was revoked, and none issues in its place
+	Halt      Halt
+	Alerts    []Alert // critical ones first
+	Checks    []CheckResult
 }
 
 // Overview returns statistics, alerts and the last results of the health checks. The
@@ -84,8 +89,11 @@ func (s *Service) Overview(ctx context.Context, by portal.Actor) (Overview, erro
 	if err != nil && !errors.Is(err, errBusy) {
 		return o, err
 	}
-	o.Stats, o.Refusals = last.stats, last.refusals
-	o.Checks = s.checkResults()
+	o.Stats, o.Refusals, o.Campaigns = last.stats, last.refusals, last.campaigns
+	o.Checks, o.Mails = s.checkResults(), s.c.Mails
+	if s.c.Authority != nil {
+		o.Stopped = s.c.Authority.Status().Stopped
+	}
 	if o.Halt, err = s.Halted(ctx); err != nil {
 		return o, err
 	}
@@ -136,7 +144,11 @@ func (s *Service) count(ctx context.Context) (counts, error) {
 		return counts{}, storeErr("counting", err)
 	}
 	refusals, err := s.c.Store.RefusalReasons(ctx, since.Issued, maxRefusals)
-	return counts{t, refusals}, storeErr("counting refusals", err)
+	if err != nil {
+		return counts{}, storeErr("counting refusals", err)
+	}
+	campaigns, err := s.c.Store.Campaigns(ctx, now, now.Add(-campaignShown))
+	return counts{t, refusals, campaigns}, storeErr("reading campaigns", err)
 }
 
 // refreshStats counts at the start, and again before old statistics that were requested

@@ -35,6 +35,9 @@ func (s *slowStore) AdminStats(ctx context.Context, now time.Time, since admin.S
 func (s *slowStore) RefusalReasons(context.Context, time.Time, int) ([]admin.ReasonCount, error) {
 	return nil, nil
 }
+func (s *slowStore) Campaigns(context.Context, time.Time, time.Time) ([]admin.Campaign, error) {
+	return nil, nil
+}
 func (s *slowStore) Halted(context.Context) (admin.Halt, error) { return admin.Halt{}, nil }
 func (s *slowStore) Bulks(context.Context, bool, int, int) ([]admin.BulkRevocation, error) {
 	return nil, nil

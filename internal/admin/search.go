@@ -37,6 +37,7 @@ type Certificate struct {
 	Requested  time.Time
 	RevokedAt  time.Time // zero unless revoked
 	Cause      portal.Cause
+	Issuer     string // name of the CA that signed it
 }
 
 // Device is one row of a search for devices.

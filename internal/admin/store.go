@@ -46,6 +46,14 @@ type Store interface {
 	// AdminStats counts what the overview shows. It may take seconds.
 	AdminStats(ctx context.Context, now time.Time, since StatsSince) (Stats, error)
 
+	// AuthorityHolders counts the people and devices with a certificate in use of each issuing CA.
+	// It may take seconds.
+	AuthorityHolders(ctx context.Context, now time.Time) (map[string]Holders, error)
+
+	// Campaigns returns the campaigns that run, and those that ended since a time, the newest
+	// first. It may take seconds.
+	Campaigns(ctx context.Context, now, since time.Time) ([]Campaign, error)
+
 	// RefusalReasons counts the reasons of the newest refused enrolments since a moment,
 	// the most frequent first, at most limit of them.
 	RefusalReasons(ctx context.Context, since time.Time, limit int) ([]ReasonCount, error)

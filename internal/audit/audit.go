@@ -72,8 +72,9 @@ const (
 	CAScheduled           Action = "ca.scheduled" // when it becomes the one that issues
 	CAActivated           Action = "ca.activated" // it issues; the one before only signs lists and answers
 	CARetired             Action = "ca.retired"
-	CARevoked             Action = "ca.revoked" // it issues nothing any more
-	BulkMade              Action = "order.made" // a bulk revocation
+	CampaignEnded         Action = "campaign.ended" // no certificate of the revoked CA is left to replace
+	CARevoked             Action = "ca.revoked"     // it issues nothing any more
+	BulkMade              Action = "order.made"     // a bulk revocation
 	BulkConfirmed         Action = "order.confirmed"
 	BulkApproved          Action = "order.approved" // by a second administrator
 	BulkDropped           Action = "order.dropped"

@@ -59,7 +59,39 @@ func (l *LDAP) CheckPublished(ctx context.Context, authorities []ca.Authority, f
 	return c.findings
 }
 
-// publishedCheck is one run of CheckPublished.
+// CheckRemoved looks whether revoked issuing CAs are still in NTAuth: there they are worth a
+// logon, whatever a revocation list says that a server has not fetched yet. It finds nothing
+// with PlainLDAP. It changes nothing; findings have the commands that remove.
+func CheckRemoved(ctx context.Context, l *LDAP, revoked []ca.Authority) []portal.Finding {
+	if l.c.Kind != ActiveDirectory || len(revoked) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*l.c.Timeout, errTimeout)
+	defer cancel()
+	c := &publishedCheck{l: l}
+	root, err := l.rootDSE(ctx)
+	if err != nil || root.config == "" {
+		return nil // CheckPublished says so
+	}
+	base := ntAuth + "," + keyServices + root.config
+	found := c.values(ctx, base, ldap.ScopeBaseObject)
+	for _, a := range revoked {
+		what := fmt.Sprintf("%s in NTAuth", a.Certificate.Subject.CommonName)
+		switch {
+		case found.err != nil:
+			c.add(what, portal.FindingWarning, "published-unread", "%s cannot be read: %v. Let the portal's account read there.", ntAuth, found.err)
+		case slices.ContainsFunc(found.values, func(value []byte) bool { return bytes.Equal(value, a.Certificate.Raw) }):
+			c.add(what, portal.FindingFailed, "published-revoked", "The CA was revoked and is still there: who has its key can log on as any account. "+
+				"As Enterprise Admin run: certutil -viewdelstore \"ldap:///%s?cACertificate?base?objectClass=certificationAuthority\". "+
+				"Then on every domain controller and Exchange server: gpupdate /force.", base)
+		default:
+			c.add(what, portal.FindingOK, "published-removed", "The CA was revoked, and is not there any more.")
+		}
+	}
+	return c.findings
+}
+
+// publishedCheck is one run of CheckPublished or CheckRemoved.
 type publishedCheck struct {
 	report
 	l    *LDAP

@@ -155,7 +155,7 @@ func (r *Registrar) findHolder(ctx context.Context, holder *x509.Certificate) (p
 	switch {
 	case len(c.DER) == 0 || !bytes.Equal(c.DER, holder.Raw) || c.Kind != portal.KindUser:
 		return portal.Device{}, &portal.Denial{Why: portal.HolderUnknown}
-	case !device.Working(now) || now.Before(c.NotBefore):
+	case !device.InForce(now) || now.Before(c.NotBefore): // its key is the device's also after its CA was revoked
 		return device, &portal.Denial{Why: portal.HolderEnded}
 	}
 	return device, nil

@@ -90,7 +90,7 @@ func (w *translator) text() []string {
 		services = w.say("services", nil)
 	}
 	switch w.message.Kind {
-	case Issued, Ending:
+	case Issued, Ending, Recalled:
 		return []string{w.say(w.key("text"), values{"Services": services})}
 	case Revoked:
 		// Servers fetch a new CRL when the cached one expires.
@@ -131,10 +131,10 @@ func (w *translator) rows() []row {
 	if w.message.Kind == Stopped || w.message.Kind == Halted {
 		add("cause", f.Change)
 	}
-	if f.By != "" && !slices.Contains([]Kind{Changed, Privileged, Reassigned}, w.message.Kind) && !w.message.Kind.toOperators() {
+	if f.By != "" && !slices.Contains([]Kind{Changed, Privileged, Reassigned, Recalled}, w.message.Kind) && !w.message.Kind.toOperators() {
 		add("by", w.say("mail.by."+f.By, nil))
 	}
-	if !f.At.IsZero() && w.message.Kind != Ending {
+	if !f.At.IsZero() && w.message.Kind != Ending && w.message.Kind != Recalled {
 		add("at", w.moment(f.At))
 	}
 	if !f.Until.IsZero() {
@@ -179,7 +179,7 @@ func (w *translator) link() (text, address string) {
 		return w.say("mail.link.admin", nil), at("admin")
 	case w.message.Kind == Invited, w.message.Kind == Code:
 		return w.say("mail.link.pickup", nil), at("pickup")
-	case w.message.Kind == Ending && w.message.Params.Device != "":
+	case (w.message.Kind == Ending || w.message.Kind == Recalled) && w.message.Params.Device != "":
 		return w.say("mail.link.renew", nil), at("devices", url.PathEscape(string(w.message.Params.Device)))
 	case w.message.Params.Device != "":
 		return w.say("mail.link.device", nil), at("devices", url.PathEscape(string(w.message.Params.Device)))
@@ -189,7 +189,7 @@ func (w *translator) link() (text, address string) {
 
 // after returns what to do when the recipient did not cause the event.
 func (w *translator) after() []string {
-	if w.message.Kind.toOperators() || slices.Contains([]Kind{Ending, Changed, Privileged, Reassigned}, w.message.Kind) {
+	if w.message.Kind.toOperators() || slices.Contains([]Kind{Ending, Changed, Privileged, Reassigned, Recalled}, w.message.Kind) {
 		return w.contact("mail.help")
 	}
 	return w.contact("mail.notyou")

@@ -11,7 +11,7 @@ import (
 // + Kind + ".subject", and is stored: add, do not rename.
 type Kind string
 
-// The kinds of messages. The first nine go to people, the others to operators.
+// The kinds of messages. The first ten go to people, the others to operators.
 const (
 	Issued     Kind = "issued"     // a certificate was made for a device
 	Renewed    Kind = "renewed"    // the same, and the device's old certificate is still valid
@@ -22,6 +22,7 @@ const (
 	Changed    Kind = "changed"    // the person's directory names differ from the certificate
 	Privileged Kind = "privileged" // the person became protected: their certificates end soon
 	Reassigned Kind = "reassigned" // the person's UPN was another account's, whose certificates ended
+	Recalled   Kind = "recalled"   // the CA of the person's certificates was revoked: they must be replaced
 	Differing  Kind = "differing"  // to operators: differences between certificates and directory
 	Stopped    Kind = "stopped"    // to operators: the drift watch stopped
 	Halted     Kind = "halted"     // to operators: an administrator stopped issuing

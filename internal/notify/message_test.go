@@ -50,7 +50,7 @@ func written(t *testing.T, lang string) map[notify.Kind]smtpserver.Message {
 func kinds() []notify.Kind {
 	return []notify.Kind{
 		notify.Issued, notify.Renewed, notify.Revoked, notify.Invited, notify.Ending, notify.Changed,
-		notify.Privileged, notify.Reassigned,
+		notify.Privileged, notify.Reassigned, notify.Recalled,
 		notify.Differing, notify.Stopped, notify.Halted, notify.Tampered, notify.Overused, notify.Test,
 	}
 }
@@ -271,7 +271,7 @@ func TestEverySentenceOfLettersIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	built := regexp.MustCompile(`^mail\.(` + strings.Join([]string{
-		`(issued|renewed|revoked|invited|code|ending|changed|privileged|reassigned|differing|stopped|halted|tampered|overused|test)\.(subject|text)`, `code\.waiting`, `fact\.(code|device|person|more|cause|by|at|until)`,
+		`(issued|renewed|revoked|invited|code|ending|changed|privileged|reassigned|recalled|differing|stopped|halted|tampered|overused|test)\.(subject|text)`, `code\.waiting`, `fact\.(code|device|person|more|cause|by|at|until)`,
 		`by\.(self|helpdesk|admin|system)`, `cause\.(removed|lost|retired|returned|reused|privileged|other)`, `change\.(gone|disabled|expired|protected|sid|upn|unread|reused|other)`,
 		`link\.(device|renew|home|pickup|admin)`, `(notyou|help)(\.phone|\.mail)?`, `hello(\.unnamed)?`, `device\.unnamed|moment|more|footer|safe`,
 	}, "|") + `)$`)

@@ -77,6 +77,13 @@ type Config struct {
 	// CRLLife is how long clients may use a cached CRL. Default crl.DefaultLife.
 	CRLLife time.Duration
 
+	// RecallsPerHour is how many people are asked within an hour to replace their
+	// certificates after an issuing CA was revoked. Default DefaultRecallsPerHour.
+	RecallsPerHour int
+
+	// Issues reports whether certificates can be issued here. Optional.
+	Issues func() bool
+
 	Location *time.Location // zone of times in messages; default time.Local
 	Every    time.Duration  // default DefaultEvery
 
@@ -101,6 +108,8 @@ func New(c Config) (*Notifier, error) {
 	switch {
 	case c.Store == nil, c.Directory == nil, c.Server == nil:
 		return nil, errors.New("mail: a required part is missing")
+	case c.RecallsPerHour < 0:
+		return nil, fmt.Errorf("mail: %d people in an hour", c.RecallsPerHour)
 	case c.PublicURL == nil || c.PublicURL.Scheme != "https":
 		return nil, fmt.Errorf("mail: public address %v is not an https address", c.PublicURL)
 	}
@@ -126,6 +135,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.CRLLife == 0 {
 		c.CRLLife = crl.DefaultLife
+	}
+	if c.RecallsPerHour == 0 {
+		c.RecallsPerHour = DefaultRecallsPerHour
+	}
+	if c.Issues == nil {
+		c.Issues = func() bool { return true }
 	}
 	if c.Location == nil {
 		c.Location = time.Local

@@ -16,6 +16,7 @@ func (n *Notifier) Run(ctx context.Context) {
 	var work sync.WaitGroup
 	work.Go(func() { n.repeat(ctx, n.c.Every, n.collectAll) })
 	work.Go(func() { n.repeat(ctx, n.c.Every, n.Deliver) })
+	work.Go(func() { n.repeat(ctx, n.c.Every, n.Recall) })
 	work.Go(func() { n.repeat(ctx, sweepEvery, n.sweep) })
 	work.Wait()
 }

@@ -36,6 +36,16 @@ type Store interface {
 	// again.
 	Enqueue(ctx context.Context, msgs []Message) error
 
+	// RecallWaves returns the next wave of so many people of each campaign that is due: with
+	// people who still have a certificate of the revoked CA and were not asked. None is due
+	// while no CA issues or issuing is stopped.
+	RecallWaves(ctx context.Context, now time.Time, people int) ([]Wave, error)
+
+	// EnqueueWave adds the messages of a wave to the outbox and moves the campaign behind it,
+	// until next. It returns portal.ErrConflict, and changes nothing, when another replica
+	// did so first.
+	EnqueueWave(ctx context.Context, w Wave, msgs []Message, next time.Time) error
+
 	// ClaimMessages reserves messages that are due until a time, the oldest first, at
 	// most limit. Other replicas do not get them before.
 	ClaimMessages(ctx context.Context, now, until time.Time, limit int) ([]Message, error)

@@ -75,7 +75,11 @@ func (d Device) ProfileName() string {
 }
 
 // Working reports whether the device holds a certificate that is valid now.
-func (d Device) Working(now time.Time) bool {
+func (d Device) Working(now time.Time) bool { return d.InForce(now) && d.Certificate.Void.IsZero() }
+
+// InForce reports whether the device holds a certificate that has not ended. Servers accept
+// it unless its CA was revoked.
+func (d Device) InForce(now time.Time) bool {
 	c := d.Certificate
 	return (c.Status == Issued || c.Status == Superseded) && now.Before(c.End())
 }
@@ -122,6 +126,7 @@ type Certificate struct {
 	// no list was published before.
 	ListsUntil time.Time
 
+	Void    time.Time // when the CA that issued it was revoked; zero for most
 	Changed Change    // what the drift watch noticed since it was issued; empty when nothing
 	Ends    time.Time // when the portal ends it after a renewal; zero for others
 	Next    ca.Serial // what superseded it; zero for others
@@ -242,7 +247,7 @@ func CleanDeviceName(s string) (string, error) {
 // losing what it holds: nil, or a *Refusal. DeviceBlocked is for a device that
 // holds nothing which merely ran out; RenewEarly, with Until, for one whose end is
 // further away than the window or than half of the certificate's life, and whose
-// names still hold. While the certificate before the newest works, the device may
+// names and CA still hold. While the certificate before the newest works, the device may
 // have another try: the newest may never have arrived.
 func (d Device) Renewable(now time.Time, window time.Duration) error {
 	c := d.Certificate
@@ -250,7 +255,7 @@ func (d Device) Renewable(now time.Time, window time.Duration) error {
 		return &Refusal{Reason: DeviceBlocked, Value: d.Name}
 	}
 	from := d.RenewFrom(window)
-	if c.Status != Pending && (c.Changed.Outdates() || now.Before(d.FormerEnds) || !now.Before(from)) {
+	if c.Status != Pending && (c.Changed.Outdates() || !c.Void.IsZero() || now.Before(d.FormerEnds) || !now.Before(from)) {
 		return nil
 	}
 	return &Refusal{Reason: RenewEarly, Value: d.Name, Until: from}

@@ -69,6 +69,7 @@ const (
 	BlockReason   Reason = "block-reason"      // staff did not say why a device is blocked
 	PurposeBad    Reason = "purpose"           // not a purpose of the list, or not without a device
 	Halted        Reason = "halted"            // an administrator stopped all issuing; Value is what they say
+	NoAuthority   Reason = "no-authority"      // the CA was revoked, and none issues in its place yet
 	CauseBad      Reason = "cause"             // staff did not choose why something ends
 	CommentEmpty  Reason = "comment-empty"     // nor say it in words
 	CommentLong   Reason = "comment-long"      // over Limit characters

@@ -14,6 +14,7 @@ const (
 	StateWorks         State = "works"         // it was seen to work, see Certificate.Works
 	StateEndsSoon      State = "endssoon"      // it is valid for EndsSoon or less
 	StateReplaced      State = "replaced"      // a newer one took its place; it may be valid until Certificate.Ends
+	StateVoid          State = "void"          // no server accepts it: the CA that issued it was revoked
 	StateBlocked       State = "blocked"       // revoked for another reason
 	StateExpired       State = "expired"
 	StateNeverFetched  State = "neverfetched" // ended because nothing fetched its file
@@ -23,7 +24,7 @@ const (
 // States lists the states in the order of a certificate's life.
 func States() []State {
 	return []State{
-		StateMaking, StateNotDownloaded, StateDownloaded, StateWorks, StateEndsSoon, StateReplaced, StateBlocked,
+		StateMaking, StateNotDownloaded, StateDownloaded, StateWorks, StateEndsSoon, StateVoid, StateReplaced, StateBlocked,
 		StateExpired, StateNeverFetched,
 	}
 }
@@ -54,6 +55,8 @@ func (c Certificate) State(now time.Time) State {
 		return StateBlocked
 	case !now.Before(c.NotAfter):
 		return StateExpired
+	case !c.Void.IsZero():
+		return StateVoid
 	case c.Delivered.IsZero():
 		return StateNotDownloaded
 	case c.NotAfter.Sub(now) <= EndsSoon:

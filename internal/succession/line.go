@@ -125,7 +125,11 @@ func (l *Line) Refresh(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(unread, fmt.Errorf("reading states of issuing CAs: %w", err))
 	}
-	acted, err := l.act(ctx, inFolder, records)
+	listed, err := l.c.Store.RevokedAuthorities(ctx)
+	if err != nil {
+		return errors.Join(unread, fmt.Errorf("reading revoked issuing CAs: %w", err))
+	}
+	acted, err := l.act(ctx, inFolder, records, listed)
 	err = errors.Join(unread, err)
 	if acted {
 		again, failed := l.c.Store.Authorities(ctx)
@@ -170,9 +174,10 @@ func (l *Line) note(ctx context.Context, err error) {
 	l.trouble = text
 }
 
-// act records what is new and does what is due. It reports whether anything was done. An
+// act records what is new, revokes what an older copy of the records has in another state,
+// and does what is due. It reports whether anything was done. An
 // error about one authority does not stop the others.
-func (l *Line) act(ctx context.Context, inFolder []ca.Authority, records []Record) (acted bool, err error) {
+func (l *Line) act(ctx context.Context, inFolder []ca.Authority, records []Record, listed []Listed) (acted bool, err error) {
 	var errs []error
 	do := func(err error) {
 		acted = true
@@ -192,7 +197,10 @@ func (l *Line) act(ctx context.Context, inFolder []ca.Authority, records []Recor
 		}
 	}
 	for _, r := range records {
+		gone, revoked := revokedAgain(r, inFolder, listed)
 		switch {
+		case revoked:
+			do(l.c.Store.RevokeAuthority(ctx, gone, gone.Entry("system")))
 		case r.State == Pending && !r.ActivateAt.IsZero() && !now.Before(r.ActivateAt):
 			if err := l.issues(r, inFolder); err != nil {
 				errs = append(errs, fmt.Errorf("%s is not activated as planned: %w", r.Name, err))
@@ -204,6 +212,25 @@ func (l *Line) act(ctx context.Context, inFolder []ca.Authority, records []Recor
 		}
 	}
 	return acted, errors.Join(errs...)
+}
+
+// revokedAgain reports whether a recorded authority that is not revoked is listed as such.
+func revokedAgain(r Record, inFolder []ca.Authority, listed []Listed) (Revocation, bool) {
+	if r.State == Revoked || len(listed) == 0 {
+		return Revocation{}, false
+	}
+	for _, a := range inFolder {
+		if a.Name != r.Name || !belongs(r, a) {
+			continue
+		}
+		again, err := RevocationOf(a, false, 0, time.Time{})
+		i := slices.IndexFunc(listed, func(l Listed) bool { return err == nil && l.Serial == again.Serial })
+		if i >= 0 {
+			again.Reason, again.At = listed[i].Reason, listed[i].At
+			return again, true
+		}
+	}
+	return Revocation{}, false
 }
 
 // errAway means that the files of an authority are not in the folder of this machine.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"certportal/ca"
+	"certportal/ca/crl"
 	"certportal/internal/audit"
 	"certportal/internal/succession"
 	"certportal/internal/test/testkit"
@@ -170,4 +171,29 @@ func TestAuthorityOfACertificate(t *testing.T) {
 	if found, ok := b.Of(authority(t, "issuing").Certificate); ok {
 		t.Errorf("of a stranger: got %s", found.Name)
 	}
+}
+
+// TestF15_OlderCopyKeepsTheRevocation: the records are an older copy, in which the CA
+// issues, and the journal brought its revocation back. It is revoked again, on its own.
+func TestF15_OlderCopyKeepsTheRevocation(t *testing.T) {
+	fixture.OnBothEngines(t, func(t *testing.T, address string) {
+		db := fixture.Open(t, address)
+		b := newBench(t, db)
+		b.folder = []ca.Authority{authority(t, "issuing")}
+		b.refresh(t)
+		testkit.Equal(t, "older copy", b.states(), "issuing active")
+		cert := b.folder[0].Certificate
+		record := crl.Record{
+			Seq: 7, Hash: "of another history", Issuer: "root", Serial: testkit.Must(ca.SerialOf(cert.SerialNumber))(t), NotAfter: cert.NotAfter,
+			Revoked: b.now.Add(-time.Hour), Reason: 1,
+		}
+		testkit.Must(db.Replay(t.Context(), []crl.Record{record}, b.now))(t)
+		b.refresh(t)
+		testkit.Equal(t, "after the journal", b.states(), "issuing revoked")
+		r := b.All()[0].Record
+		testkit.Equal(t, "since", r.RevokedAt, record.Revoked)
+		testkit.Equal(t, "reason", r.Reason, 1)
+		b.refresh(t)
+		testkit.Equal(t, "entries", len(fixture.EntriesOf(t, db, audit.CARevoked)), 1)
+	})
 }

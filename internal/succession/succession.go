@@ -22,14 +22,14 @@ import (
 // State is what an authority may do.
 type State string
 
-// The states, in the order in which an authority has them. A revoked one was active or
-// retiring.
+// The states, in the order in which an authority has them. A revoked one can have been in
+// any of them.
 const (
 	Pending  State = "pending"  // has its certificate, signs lists, issues nothing yet
 	Active   State = "active"   // issues
 	Retiring State = "retiring" // signs lists and OCSP signers only, until its own end
 	Retired  State = "retired"  // the last certificate that people had of it has ended
-	Revoked  State = "revoked"  // its certificate is or is to be revoked; signs lists and OCSP signers as long as it can
+	Revoked  State = "revoked"  // its certificate is revoked; signs lists and OCSP signers until its own end
 )
 
 // Record is the state of one authority.
@@ -43,6 +43,8 @@ type Record struct {
 	Activated   time.Time // zero while it is pending
 	Left        time.Time // when another one became active, or it was revoked; zero before
 	RetiredAt   time.Time // zero unless it is retired
+	RevokedAt   time.Time // zero unless it is revoked
+	Reason      int       // of that, as in ca.Revocation
 }
 
 // Authority is one issuing CA with its state.
@@ -88,9 +90,13 @@ type Store interface {
 	// retiring, and while a certificate of it has not ended.
 	RetireAuthority(ctx context.Context, name string, at time.Time, entry audit.Entry) error
 
-	// RevokeAuthority marks an active, retiring or pending authority as revoked; then none
-	// may be active. The error is ErrState for another one.
-	RevokeAuthority(ctx context.Context, name string, at time.Time, entry audit.Entry) error
+	// RevokeAuthority marks an authority as revoked and records its certificate for the list
+	// of its root; then none may be active. From the moment that it returns no replica
+	// issues a person's certificate under it. The error is ErrState for one that is revoked.
+	RevokeAuthority(ctx context.Context, r Revocation, entry audit.Entry) error
+
+	// RevokedAuthorities gives the CA certificates that are recorded as revoked.
+	RevokedAuthorities(ctx context.Context) ([]Listed, error)
 }
 
 // belongs reports whether a record is that of the certificate in the folder.

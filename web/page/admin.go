@@ -9,7 +9,7 @@ import (
 type AdminFilter struct {
 	Person, Device, Serial, Status, Days, From, To, Since string
 
-	Owner, DeviceID, Sort, Picked string // which no field of the form shows
+	Owner, DeviceID, Sort, Picked, Authority string // which no field of the form shows
 }
 
 // Further reports that the folded part of the form holds something. The kind is that of

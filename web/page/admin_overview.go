@@ -24,6 +24,23 @@ type AdminOverview struct {
 	Weeks    []AdminWeeks
 	Refusals []AdminReason
 	MayHalt  bool
+
+	Campaigns []AdminCampaign
+}
+
+// AdminCampaign is the renewal of the certificates of a revoked issuing CA.
+type AdminCampaign struct {
+	Authority string // its name
+	Number    int    // of a later one, from 2
+	Began     time.Time
+	Ended     time.Time // zero while it runs
+	Devices   int       // whose certificates must be replaced
+	Done      int       // of these
+	Mailed    int       // people
+	ToGo      int       // people
+	Waits     bool      // nothing issues yet
+	NoMail    bool      // the portal sends none
+	Path      string    // of the list of those who have not renewed
 }
 
 func (AdminOverview) name() string { return "adminoverview" }

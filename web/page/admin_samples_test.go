@@ -73,9 +73,15 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 		overview.Counts = append(overview.Counts, page.AdminCount{Key: key, Number: i * 123456, Path: "/admin/certificates"})
 	}
 	calm, one := overview, overview
+	overview.Campaigns = []page.AdminCampaign{
+		{Authority: "issuing-2", Number: 2, Began: noon(), Devices: 123_456, Done: 23_456, Mailed: 12_345, ToGo: 98_765, Path: "/admin/certificates?authority=issuing-2"},
+		{Authority: "issuing", Began: noon(), Devices: 1, ToGo: 1, Waits: true, Path: "/admin/certificates?authority=issuing"},
+		{Authority: "issuing-3", Number: 3, Began: noon(), Devices: 2, Done: 1, NoMail: true, Path: "/admin/certificates"},
+		{Authority: "issuing-4", Number: 4, Began: noon(), Ended: noon(), Devices: 2, Done: 2},
+	}
 	one.Alerts = []page.AdminAlert{{Key: "watch", Critical: true, At: noon(), Value: "nobody-known", Path: "/admin/checks"}}
 	overview.Checked, overview.Failing = time.Time{}, []string{"mail", "directory"}
-	for i, key := range []string{"halted", "restored", "restored-accounts", "protected", "sealed", "ca-missing", "list-none", "list-half", "list-late", "list-target", "company-list-none", "company-list-silent", "company-list-half", "company-list-late", "company-revoked", "journal", "online-signer", "online-late", "online-trouble", "ca-short", "ca-ends", "certificate-ends", "watch", "mail", "letters", "ledger", "reader", "orders"} {
+	for i, key := range []string{"halted", "restored", "restored-accounts", "protected", "sealed", "ca-revoked", "ca-missing", "list-none", "list-half", "list-late", "list-target", "company-list-none", "company-list-silent", "company-list-half", "company-list-late", "company-revoked", "journal", "online-signer", "online-late", "online-trouble", "ca-short", "ca-ends", "certificate-ends", "watch", "mail", "letters", "ledger", "reader", "orders"} {
 		overview.Alerts = append(overview.Alerts, page.AdminAlert{Key: key, Critical: i < 3, At: noon(), Value: x.text, Number: i, Path: "/admin/orders"})
 	}
 	s := []sample{

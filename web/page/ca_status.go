@@ -6,10 +6,11 @@ import "time"
 // acts on them.
 type AdminCAStatus struct {
 	Layout
-	CAs    []AdminCA
-	OCSP   *AdminOCSP // nil where nothing is answered online
-	Sealed bool       // the issuing key does not open
-	Away   bool       // the root's key is kept elsewhere
+	CAs     []AdminCA
+	OCSP    *AdminOCSP // nil where nothing is answered online
+	Sealed  bool       // the issuing key does not open
+	Stopped bool       // the issuing CA was revoked, and none issues in its place
+	Away    bool       // the root's key is kept elsewhere
 
 	Company bool // the root is the company's, which publishes its list
 
@@ -37,6 +38,15 @@ type AdminCA struct {
 	Days        int    // until then
 	End         string // how near that is: key after "admin.ca.end."
 	Lists       []AdminCRL
+	Held        *AdminHeld // nil for a root
+}
+
+// AdminHeld is how many people and devices have a certificate in use of a CA.
+type AdminHeld struct {
+	People   int
+	Devices  int
+	Counting bool   // it is not known yet
+	Path     string // of the list of the certificates
 }
 
 // AdminCRL is the state of a CRL.

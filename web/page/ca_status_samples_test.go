@@ -52,9 +52,11 @@ func authorityPages(f page.Layout, x adminTexts) []sample {
 		return page.AdminCA{Name: name, Kind: name, Subject: x.text, Key: "RSA 3072", Fingerprint: fingerprint, NotAfter: noon(), Days: 59, End: end, Lists: lists}
 	}
 	findings := adminChecks(x)[0].Findings
+	held := authority("issuing", "near", whole, delta)
+	held.Held = &page.AdminHeld{People: 1, Devices: 1_000_000, Path: "/admin/certificates?authority=issuing&status=working"}
 	full := page.AdminCAStatus{
 		Layout: f, MayPublish: true, MayCheck: true, MayTry: true, Made: list.Number,
-		CAs: append([]page.AdminCA{authority("root", "far", list), authority("issuing", "near", whole, delta)}, laterAuthorities(authority)...),
+		CAs: append([]page.AdminCA{authority("root", "far", list), held}, laterAuthorities(authority)...),
 		OCSP: &page.AdminOCSP{Signer: x.text, NotAfter: noon().AddDate(0, 0, 30), Renews: noon().AddDate(0, 0, 15), Kept: 250_000, Life: 8,
 			Followed: noon(), Trouble: x.text, Since: noon()},
 		Addresses: []page.AdminCheck{{Name: "address-crl", At: noon(), Findings: findings}, {Name: "address-ocsp"}, {Name: "address-ca", At: noon(), Findings: findings}},
@@ -86,7 +88,7 @@ func laterAuthorities(make func(name, end string, lists ...page.AdminCRL) page.A
 	var all []page.AdminCA
 	for n, state := range []string{"pending", "active", "retiring", "retired", "revoked"} {
 		a := make(fmt.Sprint("issuing-", n+2), "far")
-		a.Kind, a.Number, a.State = "issuing", n+2, state
+		a.Kind, a.Number, a.State, a.Held = "issuing", n+2, state, &page.AdminHeld{Counting: true}
 		all = append(all, a)
 	}
 	return all

@@ -12,6 +12,7 @@ const (
 	StatusReplaced      = "replaced"
 	StatusBlocked       = "blocked"
 	StatusExpired       = "expired"
+	StatusVoid          = "void"
 	StatusNeverFetched  = "neverfetched"
 	StatusRemoved       = "removed"
 )
@@ -48,7 +49,7 @@ func (d DeviceCard) Fine() bool { return d.Status == StatusDownloaded || d.Statu
 
 // Ended reports whether the certificate ended before its time.
 func (d DeviceCard) Ended() bool {
-	return d.Status == StatusReplaced || d.Status == StatusBlocked || d.Status == StatusNeverFetched || d.Status == StatusRemoved
+	return d.Status == StatusReplaced || d.Status == StatusVoid || d.Status == StatusBlocked || d.Status == StatusNeverFetched || d.Status == StatusRemoved
 }
 
 // Home is /: the person's own devices, newest first. Without any device it offers a

@@ -16,6 +16,8 @@ func lives(f page.Layout) []sample {
 	working.RenewFrom = noon().AddDate(0, 10, 0)
 	expired := d
 	expired.Status, expired.NotAfter, expired.DaysLeft = page.StatusExpired, noon().AddDate(0, 0, -3), 0
+	void := wide
+	void.ID, void.Status = "d16", page.StatusVoid
 	outdated := renewed
 	outdated.Outdated = true
 	blocked := wide
@@ -41,10 +43,11 @@ func lives(f page.Layout) []sample {
 	return append(checkSamples(f, wide), []sample{
 		{"device-test", page.Device{Layout: f, Device: tested, Created: noon(), Made: noon(), Delivered: noon(), Works: noon(), Token: "tok-8"}},
 		{"device-asks-test", page.Device{Layout: f, Device: unsureTested, Created: noon(), Made: noon(), Delivered: noon(), Token: "tok-8"}},
-		{"home-life", page.Home{Layout: f, Platform: page.IOS, Devices: []page.DeviceCard{d, expired, outdated, arrived, blocked}, Used: 3, Limit: 5, Mobile: true}},
+		{"home-life", page.Home{Layout: f, Platform: page.IOS, Devices: []page.DeviceCard{d, void, expired, outdated, arrived, blocked}, Used: 3, Limit: 5, Mobile: true}},
 		{"device-renewable", page.Device{Layout: f, Device: d, Created: noon(), Made: noon(), Delivered: noon(), Token: "tok-6"}},
 		{"device-early", page.Device{Layout: f, Device: working, Created: noon(), Made: noon(), Delivered: noon(), Token: "tok-6"}},
 		{"device-expired", page.Device{Layout: f, Device: expired, Created: noon(), Made: noon(), Delivered: noon(), Token: "tok-6"}},
+		{"device-void", page.Device{Layout: f, Device: void, Created: noon(), Made: noon(), Delivered: noon(), Token: "tok-6"}},
 		{"device-renewed", page.Device{Layout: f, Device: renewed, Created: noon(), Made: noon(), PickupEnd: noon(), Token: "tok-6"}},
 		{"device-arrived", page.Device{Layout: f, Device: arrived, Created: noon(), Made: noon(), Delivered: noon(), Token: "tok-6"}},
 		{"device-blocked", page.Device{Layout: f, Device: blocked, Created: noon(), Made: noon(), Blocked: noon(), Token: "tok-6"}},
@@ -52,6 +55,7 @@ func lives(f page.Layout) []sample {
 		{"install-renewed", file}, {"install-renewed-own", own}, {"install-renewed-over", over}, {"install-renewed-there", there},
 		{"renew", page.Renew{Layout: f, Device: wide, Until: week, Token: "tok-7", Profile: true}},
 		{"renew-expired", page.Renew{Layout: f, Device: expired, Token: "tok-7"}},
+		{"renew-void", page.Renew{Layout: f, Device: void, Token: "tok-7"}},
 		{"renew-brought", page.Renew{Layout: f, Device: d, Until: week, Token: "tok-7", FromCSR: true, Request: "-----BEGIN NONSENSE-----",
 			Errors: []page.FieldError{{Field: "csr", Key: "bring.denied.request-form"}}}},
 		{"lost-which", page.LostDevices{Layout: f, Devices: []page.DeviceCard{wide, working}}},
@@ -69,6 +73,7 @@ func lives(f page.Layout) []sample {
 		{"home-this-open", page.Home{Layout: f, Platform: page.Windows, This: &working, ThisOpen: true, Used: 1, Limit: 5, Token: "tok-9"}},
 		{"home-this-asks", page.Home{Layout: f, Platform: page.MacOS, This: &asks, Used: 1, Limit: 5, Token: "tok-9"}},
 		{"home-this-outdated", page.Home{Layout: f, Platform: page.IOS, This: &outdated, Used: 1, Limit: 5, Mobile: true, ThisNoFile: true}},
+		{"home-this-void", page.Home{Layout: f, Platform: page.IOS, This: &void, Used: 1, Limit: 5, Mobile: true, Token: "tok-9"}},
 		{"home-this-barred", page.Home{Layout: f, Platform: page.IOS, This: &expired, Used: 1, Limit: 5, Mobile: true, Obstacle: obstacle(page.Protected)}},
 		{"known", page.KnownDevice{Layout: f, Device: wide}},
 		{"known-early", page.KnownDevice{Layout: f, Device: working}},

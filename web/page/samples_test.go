@@ -206,7 +206,7 @@ func kinds() []page.Kind {
 	return []page.Kind{
 		page.NotFound, page.CrossSite, page.Unreadable, page.TooLarge, page.MethodNotAllowed, page.TooMany, page.Server,
 		page.Issuer, page.Directory, page.Store, page.Locked, page.Disabled, page.ExpiredAccount, page.PasswordOld,
-		page.NotAllowed, page.NoUPN, page.NoSID, page.BadIdentity, page.EntryUnread, page.SuffixForeign, page.LinkExpired, page.LinkUsed, page.Changed, page.Halted,
+		page.NotAllowed, page.NoUPN, page.NoSID, page.BadIdentity, page.EntryUnread, page.SuffixForeign, page.LinkExpired, page.LinkUsed, page.Changed, page.Halted, page.NoAuthority,
 		page.LinkReplaced, page.LinkRemoved, page.NotRemoved, page.NotSignedOut,
 		page.LinkBlocked, page.LinkBarred, page.RenewEarly, page.DeviceBlocked, page.NotBlocked,
 		page.Provider, page.Restricted, page.Protected, page.Conflicting, page.UnknownPerson, page.TooOften, page.SecondPerson,

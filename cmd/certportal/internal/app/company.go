@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/x509"
+	"log/slog"
 	"time"
 
 	"certportal/ca"
@@ -11,6 +12,7 @@ import (
 	"certportal/cmd/certportal/internal/doctor"
 	"certportal/internal/directory"
 	"certportal/internal/portal"
+	"certportal/internal/succession"
 )
 
 // newCompanyWatch returns the watch of the lists that the company publishes about the
@@ -78,5 +80,18 @@ func publishedFindings(ctx context.Context, s *config.Settings, d *directory.LDA
 	if err != nil {
 		return nil // reported with the names
 	}
-	return doctor.CheckPublished(ctx, d, folder, public.HTTP)
+	return doctor.CheckPublished(ctx, d, folder, revokedIn(ctx, s), public.HTTP)
+}
+
+// revokedIn tells which issuing CAs the records have as revoked; none without records.
+func revokedIn(ctx context.Context, s *config.Settings) func(name string) bool {
+	names := map[string]bool{}
+	if db, err := OpenExisting(ctx, s, slog.New(slog.DiscardHandler)); err == nil {
+		records, _ := db.Authorities(ctx) // without them the check says too much
+		for _, r := range records {
+			names[r.Name] = r.State == succession.Revoked
+		}
+		_ = db.Close()
+	}
+	return func(name string) bool { return names[name] }
 }

@@ -35,6 +35,7 @@ func (p *App) openMail(context.Context, *config.Terminal) error {
 		Store: p.DB, Directory: p.People, Server: server, Org: s.Organization, PublicURL: p.Public.HTTPS,
 		HelpdeskPhone: s.Helpdesk.Phone, HelpdeskMail: s.Helpdesk.Mail, HelpdeskHours: catalogue.Text(s.Helpdesk.Hours),
 		ServicesOpened: catalogue.Text(s.Pages.Services), Operators: s.Mail.Operators, Language: s.Mail.Language, CRLLife: s.Revocation.ListLife,
+		RecallsPerHour: s.Mail.RecallsPerHour, Issues: func() bool { return p.CA.Ready() == nil },
 		Location: s.Location(), Now: p.Now, Log: p.log,
 	})
 	return err

@@ -118,6 +118,10 @@ func (p *App) openLists(ctx context.Context) error {
 		return err
 	}
 	if brought > 0 {
+		// What was revoked since may be an issuing CA.
+		if err := p.CA.Line.Refresh(ctx); err != nil {
+			return err
+		}
 		p.log.Warn("the records were an older copy: what was revoked or issued since is revoked again", "certificates", brought)
 		err = p.lists.Refresh(ctx)
 	} else {

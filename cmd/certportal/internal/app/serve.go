@@ -103,7 +103,7 @@ func (p *App) runClocks(ctx context.Context) *sync.WaitGroup {
 		}
 		for what, prune := range map[string]func(context.Context, time.Time) (int, error){
 			"sessions": p.DB.PruneSessions, "tries": p.DB.PruneAttempts, "challenges": p.DB.PruneChallenges,
-			"floods": p.DB.NoteFloods,
+			"floods": p.DB.NoteFloods, "campaigns": p.DB.EndCampaigns,
 		} {
 			if _, err := prune(ctx, p.Now()); err != nil && ctx.Err() == nil {
 				p.log.Error("pruning", "what", what, "err", err)

@@ -47,6 +47,11 @@ type MailSettings struct {
 	// Language of operators, and of people who never read a page: en, de or zh-Hans.
 	Language string `yaml:"language"`
 
+	// How many people get mail within an hour that their certificates must be replaced,
+	// after an issuing CA was revoked. Perhaps one in ten calls the helpdesk: with 200 that
+	// is a call every three minutes. 12 to 100000.
+	RecallsPerHour int `yaml:"recalls_per_hour"`
+
 	// Longest wait for an answer of the server.
 	Timeout time.Duration `yaml:"timeout"`
 
@@ -55,7 +60,7 @@ type MailSettings struct {
 }
 
 func defaultMail() MailSettings {
-	return MailSettings{Security: string(notify.STARTTLS), Language: page.English, Timeout: notify.DefaultTimeout}
+	return MailSettings{Security: string(notify.STARTTLS), Language: page.English, Timeout: notify.DefaultTimeout, RecallsPerHour: notify.DefaultRecallsPerHour}
 }
 
 // mailPassword is the systemd credential with the password of the mail account.
@@ -70,6 +75,9 @@ func (s *Settings) checkMail() error {
 	}
 	if m.Timeout < time.Second || m.Timeout > 5*time.Minute {
 		errs = append(errs, mistake("mail.timeout", m.Timeout, "choose 1s to 5m"))
+	}
+	if m.RecallsPerHour < 12 || m.RecallsPerHour > 100_000 {
+		errs = append(errs, mistake("mail.recalls_per_hour", m.RecallsPerHour, "choose 12 to 100000"))
 	}
 	for i, address := range m.Operators {
 		if !notify.Deliverable(address) {

@@ -22,7 +22,10 @@ import (
 // certificates that end.
 func (d *Doctor) caAlerts() []admin.Alert {
 	var list []admin.Alert
-	if d.c.CA.Ready() != nil {
+	switch {
+	case d.c.CA.Stopped():
+		list = append(list, d.stoppedAlert())
+	case d.c.CA.Ready() != nil:
 		list = append(list, admin.Alert{Key: "sealed", Critical: true})
 	}
 	for _, r := range d.c.CA.Line.Missing() {
@@ -37,6 +40,17 @@ func (d *Doctor) caAlerts() []admin.Alert {
 		}
 	}
 	return slices.Concat(list, d.companyAlerts(), d.ocspAlerts(), d.ExpiryAlerts())
+}
+
+// stoppedAlert says that the CA that issued was revoked, the last one of several.
+func (d *Doctor) stoppedAlert() admin.Alert {
+	var last succession.Record
+	for _, of := range d.c.CA.Line.All() {
+		if of.Record.State == succession.Revoked && of.Record.RevokedAt.After(last.RevokedAt) {
+			last = of.Record
+		}
+	}
+	return admin.Alert{Key: "ca-revoked", Critical: true, Value: last.Name, At: last.RevokedAt, Path: caPage}
 }
 
 // ExpiryAlerts returns the alerts about certificates that end.

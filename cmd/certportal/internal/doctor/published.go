@@ -12,6 +12,7 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/directory"
 	"certportal/internal/portal"
+	"certportal/internal/succession"
 )
 
 // publishedChecks look whether the forest knows the issuing CAs. There are none without
@@ -21,14 +22,31 @@ func (d *Doctor) publishedChecks() []admin.Check {
 		return nil
 	}
 	return []admin.Check{{Name: "ntauth", Run: func(ctx context.Context) []portal.Finding {
-		return CheckPublished(ctx, d.c.Directory, d.c.CA.Present(), d.c.Public.HTTP)
+		return CheckPublished(ctx, d.c.Directory, d.c.CA.Present(), d.revoked, d.c.Public.HTTP)
 	}}}
 }
 
+// revoked reports whether an issuing CA was revoked.
+func (d *Doctor) revoked(name string) bool {
+	of, known := d.c.CA.Line.Named(name)
+	return known && of.Record.State == succession.Revoked
+}
+
 // CheckPublished looks whether Active Directory has the issuing CAs of a folder, also those
-// that are not active yet, and the CAs above them.
-func CheckPublished(ctx context.Context, people *directory.LDAP, folder *ca.Folder, public *url.URL) []portal.Finding {
-	authorities := folder.Authorities()
+// that are not active yet, and the CAs above them, and none that was revoked.
+func CheckPublished(ctx context.Context, people *directory.LDAP, folder *ca.Folder, revoked func(name string) bool, public *url.URL) []portal.Finding {
+	var authorities, ended []ca.Authority
+	for _, a := range folder.Authorities() {
+		if revoked(a.Name) {
+			ended = append(ended, a)
+			continue
+		}
+		authorities = append(authorities, a)
+	}
+	return append(directory.CheckRemoved(ctx, people, ended), checkAdded(ctx, people, folder, authorities, public)...)
+}
+
+func checkAdded(ctx context.Context, people *directory.LDAP, folder *ca.Folder, authorities []ca.Authority, public *url.URL) []portal.Finding {
 	return people.CheckPublished(ctx, authorities, func(cert *x509.Certificate) directory.CAFile {
 		for _, a := range authorities {
 			if a.Certificate.Equal(cert) {

@@ -23,7 +23,7 @@ import (
 // Status gives the state of both CAs and their CRLs, from memory.
 func (d *Doctor) Status() admin.AuthorityStatus {
 	st := admin.AuthorityStatus{
-		Online: d.c.OCSP(), Sealed: d.c.CA.Ready() != nil, Away: !d.c.CA.Folder.HoldsRootKey(), Company: !d.c.CA.Folder.OwnRoot(),
+		Online: d.c.OCSP(), Sealed: d.c.CA.Ready() != nil && !d.c.CA.Stopped(), Stopped: d.c.CA.Stopped(), Away: !d.c.CA.Folder.HoldsRootKey(), Company: !d.c.CA.Folder.OwnRoot(),
 		CAs: []admin.CAStatus{{Name: localca.RootName, Certificate: d.c.CA.Folder.Root()}},
 	}
 	for _, of := range d.c.CA.Line.All() {

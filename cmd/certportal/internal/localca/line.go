@@ -187,6 +187,14 @@ func (a *CA) Active() (*ca.Issuer, error) {
 	return a.IssuerOf(active.Name)
 }
 
+// Stopped reports whether nothing is issued because the CA that issued was revoked.
+func (a *CA) Stopped() bool {
+	_, issues := a.Line.Active()
+	return !issues && len(a.Line.Missing()) == 0 && slices.ContainsFunc(a.Line.All(), func(of succession.Authority) bool {
+		return of.Record.State == succession.Revoked
+	})
+}
+
 // Ready gives the reason why nothing is issued; nil while certificates can be signed.
 func (a *CA) Ready() error {
 	_, err := a.Active()
