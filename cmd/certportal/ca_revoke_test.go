@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -28,7 +27,7 @@ func phoneOf(t *testing.T, p *app.App, person portal.PersonID, name string, devi
 	done, err := p.Registrar.EnrollKey(t.Context(), enroll.Request{
 		By: portal.Actor{Person: person, Role: portal.Employee}, Name: name, Platform: portal.Android, Device: device, Renew: device != "",
 		Idempotent: fmt.Sprint(name, device),
-	}, key.(crypto.Signer).Public())
+	}, key.Public())
 	if err != nil {
 		return nil, "", err
 	}
