@@ -145,6 +145,10 @@ func TestCheckPageLater(t *testing.T) {
 	f.owner.post(f.device + "/finish")
 	f.wantVerdict(&f.pair, f.path(), "replaced", "no longer works")
 
+	revoked := newChecked(t)
+	revoked.revokeAuthority()
+	revoked.wantVerdict(&revoked.pair, revoked.path(), "blocked", "can no longer be used")
+
 	g := newChecked(t)
 	g.clock.Set(g.pair.Leaf.NotAfter.Add(time.Hour))
 	g.wantVerdict(&g.pair, g.path(), "expired", "This certificate has expired")

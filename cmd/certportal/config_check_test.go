@@ -122,7 +122,7 @@ func TestConfigCheckOfAnInstallation(t *testing.T) {
 func TestConfigCheckGoesOnAfterMistakes(t *testing.T) {
 	file := writeSettings(t, "pages: {accent: blue}\nrevocation: {folders: [/nowhere/lists]}\ndirectory: {kind: novell}\nexchange: {host: 'https://mail'}\n")
 	r := certportal(t, "", "config", "check", "--config", file)
-	for _, want := range []string{"line 9: pages.accent", "line 11: directory.kind", "left out"} {
+	for _, want := range []string{"line 10: pages.accent", "line 12: directory.kind", "left out"} {
 		if r.code != exitFailed || !strings.Contains(r.out+r.err, want) {
 			t.Errorf("exit %d, does not say %q:\n%s%s", r.code, want, r.out, r.err)
 		}

@@ -54,17 +54,19 @@ func (r *Registrar) Examine(ctx context.Context, cert *x509.Certificate, by port
 	return s, portal.AsOutage(portal.PartStore, "recording a shown certificate", err)
 }
 
-// verdictOf judges the certificate of a device at a time.
+// verdictOf judges the certificate of a device at a time. A state that is not known to be
+// good is blocked.
 func verdictOf(d portal.Device, now time.Time) portal.Verdict {
-	switch state := d.State(now); {
-	case state == portal.StateReplaced:
+	switch d.State(now) {
+	case portal.StateReplaced:
 		return portal.VerdictReplaced
-	case state == portal.StateExpired:
+	case portal.StateExpired:
 		return portal.VerdictExpired
-	case state == portal.StateBlocked, state == portal.StateRemoved, state == portal.StateNeverFetched, state == portal.StateMaking:
-		return portal.VerdictBlocked
-	case now.Before(d.Certificate.NotBefore):
-		return portal.VerdictEarly
+	case portal.StateNotDownloaded, portal.StateDownloaded, portal.StateWorks, portal.StateEndsSoon:
+		if now.Before(d.Certificate.NotBefore) {
+			return portal.VerdictEarly
+		}
+		return portal.VerdictWorks
 	}
-	return portal.VerdictWorks
+	return portal.VerdictBlocked
 }
