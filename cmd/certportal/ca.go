@@ -66,7 +66,7 @@ func (caInit) Run(i *invocation) error {
 	}
 	fmt.Fprintf(i.io.out, "CA created in %s\n", s.Path("ca"))
 	if made {
-		fmt.Fprintf(i.io.out, "Its keys are encrypted; the passphrase is in %s, readable by you alone.\n"+
+		fmt.Fprintf(i.io.out, "The secrets in its folder are encrypted; the passphrase is in %s, readable by you alone.\n"+
 			"For better protection move it elsewhere and set ca.passphrase_file.\n", s.DefaultPassphraseFile())
 	}
 	fmt.Fprintf(i.io.out, "Revocation lists will be at %s and %s\n",

@@ -91,7 +91,7 @@ func announce(p *app.App, i *invocation) {
 		fmt.Fprintf(i.io.out, "\nThe CA was created for %s:\nuntil that address answers, servers cannot check the CA itself.\n", names[0])
 	}
 	if p.PassphraseMade {
-		fmt.Fprintf(i.io.out, "\nA CA was created. Its keys are encrypted; the passphrase is in %s,\n"+
+		fmt.Fprintf(i.io.out, "\nA CA was created. The secrets in its folder are encrypted; the passphrase is in %s,\n"+
 			"readable by you alone. For better protection move it elsewhere and set ca.passphrase_file.\n",
 			p.Settings.DefaultPassphraseFile())
 	}
