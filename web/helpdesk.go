@@ -14,6 +14,7 @@ import (
 
 	"certportal/internal/audit"
 	"certportal/internal/authz"
+	"certportal/internal/exchange"
 	"certportal/internal/helpdesk"
 	"certportal/internal/portal"
 	"certportal/internal/signin"
@@ -116,6 +117,7 @@ func (s helpdeskPages) showPersonDetails(w http.ResponseWriter, r *http.Request)
 		if d.BlockDenied == "" && blockable {
 			row.Block = blockPath(d.Person.ID, device.ID)
 		}
+		row.Mailbox = s.mailboxCommands(d, device)
 		p.Devices = append(p.Devices, row)
 	}
 	if id := portal.DeviceID(r.URL.Query().Get("blocked")); id != "" {
@@ -126,6 +128,18 @@ func (s helpdeskPages) showPersonDetails(w http.ResponseWriter, r *http.Request)
 		}
 	}
 	return s.render(w, r, http.StatusOK, p)
+}
+
+// mailboxCommands is what can be done about the mail on a device that was blocked.
+func (s helpdeskPages) mailboxCommands(d helpdesk.PersonDetails, device portal.Device) []page.MailboxCommand {
+	if s.exchange == nil || d.BlockDenied != "" || device.Certificate.Status != portal.Revoked || device.Certificate.UPN == "" {
+		return nil
+	}
+	var all []page.MailboxCommand
+	for _, c := range exchange.Mailbox(device.Certificate.UPN) {
+		all = append(all, page.MailboxCommand(c))
+	}
+	return all
 }
 
 func personFacts(p portal.Person) page.PersonFacts {

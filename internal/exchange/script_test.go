@@ -96,7 +96,7 @@ func TestA18_HostileValuesStayText(t *testing.T) {
 	}
 	plain := script(t, "Example", "https://certificates.corp.example", "Example CA", "http://pki.corp.example/crl/issuing.crl")
 	// All at once: loading the grammar takes ten seconds.
-	parses := parse(t, scriptOf(harmless), scriptOf(hostile), string(plain))
+	parses := parse(t, scriptOf(harmless), scriptOf(hostile), string(plain), mailboxes(harmless), mailboxes(hostile))
 	p := parses[2]
 	for _, e := range p.Errors {
 		t.Error(e)
@@ -105,6 +105,9 @@ func TestA18_HostileValuesStayText(t *testing.T) {
 		if !slices.Contains(p.Strings, want) {
 			t.Errorf("no %s among the strings of the script", want)
 		}
+	}
+	if got := parses[4]; len(got.Errors) > 0 || !slices.Equal(got.Shape, parses[3].Shape) {
+		t.Errorf("hostile names change the lines about a mailbox: %v", got.Errors)
 	}
 	if got := parses[1]; len(got.Errors) > 0 || !slices.Equal(got.Shape, parses[0].Shape) {
 		t.Errorf("hostile values change the script: %v", got.Errors)
@@ -117,6 +120,17 @@ func TestA18_HostileValuesStayText(t *testing.T) {
 			}
 		}
 	}
+}
+
+// mailboxes are the lines about the mailboxes of people with these names.
+func mailboxes(upns []string) string {
+	var lines []string
+	for _, upn := range upns {
+		for _, c := range exchange.Mailbox(upn) {
+			lines = append(lines, c.Line)
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // FuzzQuote: what is quoted is one literal: within it every quote is doubled, and the value

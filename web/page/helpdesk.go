@@ -74,7 +74,15 @@ type PersonFacts struct {
 type HelpdeskDevice struct {
 	DeviceCard
 	Block string // path of the page that blocks it; empty where there is nothing to block
+
+	// Mailbox is what an administrator of Exchange can do about the mail on it; nil while
+	// it works, and where there is no mailbox.
+	Mailbox []MailboxCommand
 }
+
+// MailboxCommand is a line for the Exchange Management Shell, with the words of
+// desk.mailbox.NAME.
+type MailboxCommand struct{ Name, Line string }
 
 // InvitedLine is the pickup code of a person.
 type InvitedLine struct {

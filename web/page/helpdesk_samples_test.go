@@ -37,7 +37,11 @@ func counterPages(f, out page.Layout) []sample {
 	}
 	var devices []page.HelpdeskDevice
 	for _, card := range cards() {
-		devices = append(devices, page.HelpdeskDevice{DeviceCard: card, Block: path + "/devices/" + card.ID + "/block"})
+		device := page.HelpdeskDevice{DeviceCard: card, Block: path + "/devices/" + card.ID + "/block"}
+		if card.Ended() {
+			device.Block, device.Mailbox = "", []page.MailboxCommand{{"list", "Get-MobileDevice -Mailbox 'li.wei@donaudampfschifffahrtsgesellschaft.example.com'"}, {"block", "x"}, {"wipe", "x"}, {"undo", "x"}}
+		}
+		devices = append(devices, device)
 	}
 	events := []page.EventRow{
 		{At: noon(), What: "certificate.issued", Who: "Hugo Weber", Subject: "Büro-Laptop"},
