@@ -129,6 +129,9 @@ func TestCheckPage(t *testing.T) {
 	f.clock.Set(testkit.Noon.Add(time.Minute))
 	f.owner.post(f.device+"/lost", "reason", "lost")
 	f.wantVerdict(&f.pair, f.path(), "blocked", "This certificate was blocked")
+	if got := f.signedIn("hedi", linux).get(annaPage + "?lang=en").text(); !strings.Contains(got, "Last testThis certificate was blocked, 22 November 2026") {
+		t.Errorf("the helpdesk reads: %s", got)
+	}
 }
 
 // TestCheckPageLater: what expired or was replaced is told apart.

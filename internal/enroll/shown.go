@@ -54,6 +54,16 @@ func (r *Registrar) Examine(ctx context.Context, cert *x509.Certificate, by port
 	return s, portal.AsOutage(portal.PartStore, "recording a shown certificate", err)
 }
 
+// LastShown gives the last time that a certificate of a person was shown, and the verdict
+// then.
+func (r *Registrar) LastShown(ctx context.Context, serial ca.Serial) (LastShown, error) {
+	_, last, err := r.c.Store.Shown(ctx, serial)
+	if errors.Is(err, portal.ErrNotFound) { // no certificate yet
+		return LastShown{}, nil
+	}
+	return last, portal.AsOutage(portal.PartStore, "finding the last test of a certificate", err)
+}
+
 // verdictOf judges the certificate of a device at a time. A state that is not known to be
 // good is blocked.
 func verdictOf(d portal.Device, now time.Time) portal.Verdict {

@@ -75,6 +75,10 @@ type HelpdeskDevice struct {
 	DeviceCard
 	Block string // path of the page that blocks it; empty where there is nothing to block
 
+	Delivered time.Time // when the file was downloaded; zero before
+	Tested    time.Time // when the certificate was last shown to the check page; zero for never
+	Verdict   string    // what it was worth then, one of the verdicts
+
 	// Mailbox is what an administrator of Exchange can do about the mail on it; nil while
 	// it works, and where there is no mailbox.
 	Mailbox []MailboxCommand

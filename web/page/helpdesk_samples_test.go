@@ -38,6 +38,7 @@ func counterPages(f, out page.Layout) []sample {
 	var devices []page.HelpdeskDevice
 	for _, card := range cards() {
 		device := page.HelpdeskDevice{DeviceCard: card, Block: path + "/devices/" + card.ID + "/block"}
+		device.Delivered, device.Tested, device.Verdict = noon(), noon(), page.VerdictWorks
 		if card.Ended() {
 			device.Block, device.Mailbox = "", []page.MailboxCommand{{"list", "Get-MobileDevice -Mailbox 'li.wei@donaudampfschifffahrtsgesellschaft.example.com'"}, {"block", "x"}, {"wipe", "x"}, {"undo", "x"}}
 		}
