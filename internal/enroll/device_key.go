@@ -134,7 +134,9 @@ func (r *Registrar) Renew(ctx context.Context, by portal.Actor, holder *x509.Cer
 }
 
 // findHolder compares the stored bytes and not the serial alone: any CA can sign a
-// certificate with the serial of another (attack A15). The device it
+// certificate with the serial of another (attack A15). It does not believe the stored bytes
+// either, which a writer of the database can plant: an issuing CA must have signed them,
+// and must not be revoked, as its key may be a thief's. The device it
 // returns with an error is empty unless the bytes are equal.
 func (r *Registrar) findHolder(ctx context.Context, holder *x509.Certificate) (portal.Device, error) {
 	if !r.c.DeviceKeys {
@@ -153,12 +155,18 @@ func (r *Registrar) findHolder(ctx context.Context, holder *x509.Certificate) (p
 	}
 	c, now := device.Certificate, r.c.Now()
 	switch {
-	case len(c.DER) == 0 || !bytes.Equal(c.DER, holder.Raw) || c.Kind != portal.KindUser:
+	case len(c.DER) == 0 || !bytes.Equal(c.DER, holder.Raw) || c.Kind != portal.KindUser || !r.issued(holder):
 		return portal.Device{}, &portal.Denial{Why: portal.HolderUnknown}
-	case !device.InForce(now) || now.Before(c.NotBefore): // its key is the device's also after its CA was revoked
+	case !device.Working(now) || now.Before(c.NotBefore):
 		return device, &portal.Denial{Why: portal.HolderEnded}
 	}
 	return device, nil
+}
+
+// issued reports whether an issuing CA of this portal signed a certificate.
+func (r *Registrar) issued(cert *x509.Certificate) bool {
+	chain := r.c.Chain(cert)
+	return len(chain) > 0 && cert.CheckSignatureFrom(chain[0]) == nil
 }
 
 func (r *Registrar) renew(ctx context.Context, by portal.Actor, holder *x509.Certificate, device portal.Device, key crypto.PublicKey) (*x509.Certificate, error) {

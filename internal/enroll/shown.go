@@ -29,8 +29,7 @@ const shownEvery = time.Minute
 
 // Examine judges a certificate whose private key the client has proved to hold, and
 // records the verdict: one that works is then known to. Only a certificate that is equal to
-// the recorded one, byte by byte, counts as issued by this portal, so that no signature of a
-// foreign CA, copied serial or unknown extension has to be judged.
+// the recorded one, byte by byte, and signed by one of the issuing CAs counts as issued by this portal.
 func (r *Registrar) Examine(ctx context.Context, cert *x509.Certificate, by portal.Actor) (Shown, error) {
 	serial, err := ca.SerialOf(cert.SerialNumber)
 	if err != nil {
@@ -38,7 +37,7 @@ func (r *Registrar) Examine(ctx context.Context, cert *x509.Certificate, by port
 	}
 	device, last, err := r.c.Store.Shown(ctx, serial)
 	switch {
-	case errors.Is(err, portal.ErrNotFound), err == nil && !bytes.Equal(device.Certificate.DER, cert.Raw):
+	case errors.Is(err, portal.ErrNotFound), err == nil && !(bytes.Equal(device.Certificate.DER, cert.Raw) && r.issued(cert)):
 		return Shown{Verdict: portal.VerdictForeign}, nil
 	case err != nil:
 		return Shown{}, portal.AsOutage(portal.PartStore, "finding a shown certificate", err)

@@ -208,6 +208,41 @@ func TestA15_RenewalOfAPlantedHolder(t *testing.T) {
 	testkit.Must(h.registrar.Renew(t.Context(), portal.Actor{}, victim.signer, rsaKey(t, 3).Public()))(t)
 }
 
+// TestA15_RenewalWithAPlantedCertificate puts a certificate of the thief's own, with the names
+// of the victim, into the victim's row: no issuing CA signed it.
+func TestA15_RenewalWithAPlantedCertificate(t *testing.T) {
+	h := newRenewingFixture(t)
+	victim, c := newPhone(t, 0), h.challenge(h.anna)
+	victim.signer = h.issue(victim, h.first(victim, c.Secret))
+	h.pass(renewable)
+	before := h.serials()
+	key := rsaKey(t, 1)
+	forged := *victim.signer
+	forged.PublicKey, forged.SignatureAlgorithm, forged.ExtraExtensions = key.Public(), x509.UnknownSignatureAlgorithm, victim.signer.Extensions
+	issuing := *h.hierarchy.Issuing // its names and key identifier, but not its key
+	issuing.PublicKey, issuing.SignatureAlgorithm = key.Public(), x509.UnknownSignatureAlgorithm
+	der := testkit.Must(x509.CreateCertificate(rand.Reader, &forged, &issuing, key.Public(), key))(t)
+	planted := testkit.Must(x509.ParseCertificate(der))(t)
+	plain := testkit.Must(sql.Open("sqlite", "file://"+h.file+"?_pragma=busy_timeout(5000)"))(t)
+	defer plain.Close()
+	result := testkit.Must(plain.ExecContext(t.Context(), "UPDATE certificates SET der = ? WHERE person = 'anna'", der))(t)
+	if n := testkit.Must(result.RowsAffected())(t); n != 1 {
+		t.Fatalf("%d rows were planted, want 1", n)
+	}
+	_, err := h.registrar.Renew(t.Context(), portal.Actor{}, planted, rsaKey(t, 2).Public())
+	var denial *portal.Denial
+	if !errors.As(err, &denial) || denial.Why != portal.HolderUnknown {
+		t.Errorf("got %v, want %s", err, portal.HolderUnknown)
+	}
+	if got := h.serials(); got != before {
+		t.Errorf("%d serials, want the %d before", got, before)
+	}
+	shown := testkit.Must(h.registrar.Examine(t.Context(), planted, portal.Actor{}))(t)
+	if shown.Verdict != portal.VerdictForeign {
+		t.Errorf("shown to the check page it is %s, want %s", shown.Verdict, portal.VerdictForeign)
+	}
+}
+
 func TestA15_RenewalAfterTheEnd(t *testing.T) {
 	h := newFixture(t)
 	p, c := newPhone(t, 0), h.challenge(h.anna)
