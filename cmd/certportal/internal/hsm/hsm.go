@@ -36,6 +36,9 @@ var (
 	// errSilent means that a token did not answer in time.
 	errSilent = errors.New("the token does not answer")
 
+	// errBusy means that a signature had no turn in time. The token may be well.
+	errBusy = errors.New("too many signatures wait for the token: try again")
+
 	// errUnopened means that a token was not opened yet.
 	errUnopened = errors.New("the token is not open yet")
 )
@@ -73,7 +76,7 @@ func New(c Config) *Tokens {
 	}
 	t := &Tokens{c: c, tokens: make(map[string]*token), turn: make(chan struct{}, 1)}
 	for _, one := range c.Tokens {
-		t.tokens[one.Label] = &token{of: t, c: one}
+		t.tokens[one.Label] = &token{of: t, c: one, turns: make(chan struct{}, atOnce)}
 	}
 	return t
 }

@@ -227,6 +227,38 @@ func TestF23_TokenThatHangs(t *testing.T) {
 	}
 }
 
+// A burst on a slow token is no loss of the token: who gets no turn in time is told so.
+func TestF23_BurstOnASlowToken(t *testing.T) {
+	h := softhsm.New(t, "keys")
+	fault := h.Faulty()
+	tokens := tokensOf(t, h)
+	key := created(t, tokens, ca.ECP256)
+	key.Watch()
+	fault.Set("C_Sign", 0, 400*time.Millisecond)
+	const burst = 40
+	errs := make(chan error, burst)
+	for range burst {
+		go func() { errs <- signs(key) }()
+	}
+	var made, busy int
+	for range burst {
+		switch err := <-errs; {
+		case err == nil:
+			made++
+		case strings.Contains(err.Error(), "too many signatures wait"):
+			busy++
+		default:
+			t.Errorf("got %v", err)
+		}
+		if err := key.Ready(); err != nil {
+			t.Fatalf("the token counts as lost: %v", err)
+		}
+	}
+	if made == 0 || busy == 0 {
+		t.Errorf("%d signatures were made, %d had no turn", made, busy)
+	}
+}
+
 // Sixteen signatures at once are all made, with fewer sessions.
 func TestSignaturesAtOnce(t *testing.T) {
 	h := softhsm.New(t, "keys")

@@ -27,8 +27,9 @@ type tokenKey interface {
 
 // token is one token and what is known of it.
 type token struct {
-	of *Tokens
-	c  TokenConfig
+	of    *Tokens
+	c     TokenConfig
+	turns chan struct{} // one for each signature that is made at the same time
 
 	mu      sync.Mutex
 	open    session
@@ -132,9 +133,21 @@ func bounded(patience time.Duration, f func() error) error {
 	}
 }
 
+// atOnce is how many signatures a token makes at the same time. Tokens that make one after
+// the other then answer the last of them in time: waiting for a turn is not silence.
+const atOnce = 4
+
 // sign signs, and once more where only the session had ended. The same octets are signed
 // again, and only one of the signatures is used.
 func (t *token) sign(ref Reference, digest []byte, opts crypto.SignerOpts) (signature []byte, err error) {
+	timer := time.NewTimer(t.of.c.Patience)
+	defer timer.Stop()
+	select {
+	case t.turns <- struct{}{}:
+		defer func() { <-t.turns }()
+	case <-timer.C:
+		return nil, errBusy
+	}
 	for try := 1; try <= 2; try++ {
 		var key tokenKey
 		var open session
