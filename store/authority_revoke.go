@@ -51,16 +51,16 @@ func (db Succession) RevokeAuthority(ctx context.Context, r succession.Revocatio
 // RevokedAuthorities returns the CA certificates that are recorded as revoked.
 func (db Succession) RevokedAuthorities(ctx context.Context) ([]succession.Listed, error) {
 	var all []succession.Listed
-	err := db.All(ctx, "SELECT serial, revoked_at, reason_code FROM revocations WHERE COALESCE(authority, issuer) IN ($1, $2)",
+	err := db.All(ctx, "SELECT serial, not_after, revoked_at, reason_code FROM revocations WHERE COALESCE(authority, issuer) IN ($1, $2)",
 		[]any{root, company}, func(rows *sql.Rows) error {
 			var l succession.Listed
 			var serial string
-			var at sql.NullInt64
-			err := rows.Scan(&serial, &at, &l.Reason)
+			var at, end sql.NullInt64
+			err := rows.Scan(&serial, &end, &at, &l.Reason)
 			if err == nil {
 				l.Serial, err = serialOf(serial)
 			}
-			l.At = sqldb.TimeOf(at)
+			l.At, l.NotAfter = sqldb.TimeOf(at), sqldb.TimeOf(end)
 			all = append(all, l)
 			return err
 		})

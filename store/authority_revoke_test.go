@@ -88,7 +88,7 @@ func TestRevokedAuthorityOfACompany(t *testing.T) {
 		revokeAuthority(t, db, r)
 		testkit.Equal(t, "list of an own root", len(testkit.Must(db.Revoked(t.Context(), "root", 0, 1<<40, testkit.Noon))(t)), 0)
 		listed := testkit.Must(db.RevokedAuthorities(t.Context()))(t)
-		if len(listed) != 1 || listed[0] != (succession.Listed{Serial: r.Serial, Reason: 2, At: testkit.Noon}) {
+		if len(listed) != 1 || listed[0] != (succession.Listed{Serial: r.Serial, NotAfter: r.NotAfter, Reason: 2, At: testkit.Noon}) {
 			t.Errorf("recorded: %v", listed)
 		}
 	})

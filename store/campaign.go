@@ -49,7 +49,7 @@ func (db Outbox) RecallWaves(ctx context.Context, now time.Time, people int) ([]
 		if err := db.readWave(ctx, &w, now, people); err != nil {
 			return nil, fmt.Errorf("reading the next people with certificates of %s: %w", w.Authority, err)
 		}
-		if len(w.Devices) > 0 {
+		if w.To != "" { // also without devices: the campaign moves on
 			waves = append(waves, w)
 		}
 	}

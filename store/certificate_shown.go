@@ -35,11 +35,12 @@ func (db Enrolments) NoteShown(ctx context.Context, serial ca.Serial, last enrol
 		if err := t.lockOwners(ctx, []ca.Serial{serial}); err != nil {
 			return err
 		}
-		_, err := t.Exec(ctx, `INSERT INTO shown_certificates (serial, verdict, shown_at) VALUES ($1, $2, $3)
+		changed, err := t.Exec(ctx, `INSERT INTO shown_certificates (serial, verdict, shown_at) VALUES ($1, $2, $3)
 			ON CONFLICT (serial) DO UPDATE SET verdict = excluded.verdict, shown_at = excluded.shown_at
-			WHERE shown_certificates.shown_at <= excluded.shown_at`, serial.String(), string(last.Verdict), last.At.UnixMilli())
-		if err != nil || last.Verdict != portal.VerdictWorks {
-			return err
+			WHERE shown_certificates.shown_at <= excluded.shown_at - $4 OR shown_certificates.verdict <> excluded.verdict`,
+			serial.String(), string(last.Verdict), last.At.UnixMilli(), enroll.ShownEvery.Milliseconds())
+		if err != nil || changed == 0 || last.Verdict != portal.VerdictWorks {
+			return err // another request was first
 		}
 		if _, err = t.Exec(ctx, "UPDATE certificates SET delivered_at = $2 WHERE serial = $1 AND delivered_at IS NULL AND status = 'issued'",
 			serial.String(), last.At.UnixMilli()); err != nil {

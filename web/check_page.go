@@ -42,7 +42,7 @@ func (s *Server) newCheckHandler(header string) http.Handler {
 	r.Get("/static/{name}", s.handle(files.serveAsset))
 	r.Get("/favicon.ico", showNoIcon)
 	r.Get("/robots.txt", showRobots)
-	r.With(s.limitPerAddress(s.limits.Downloads), s.rememberLanguage).Get(checkPath, s.handle(pages.showVerdict))
+	r.With(s.limitPerAddress(s.limits.Downloads)).Get(checkPath, s.handle(pages.showVerdict))
 	return r
 }
 
@@ -71,6 +71,7 @@ func (s checkPages) showVerdict(w http.ResponseWriter, r *http.Request) error {
 	if wanted != "" && shown.Device.ID != wanted && shown.Verdict != portal.VerdictNone && shown.Verdict != portal.VerdictForeign {
 		shown.Verdict = portal.VerdictOther
 	}
+	setLanguage(w, r)
 	w.Header().Add("Vary", "Accept")
 	// The next try must begin with a handshake, in which the browser may ask again.
 	w.Header().Set("Connection", "close")
@@ -87,7 +88,7 @@ func (s checkPages) examine(r *http.Request) (enroll.Shown, *x509.Certificate, e
 	case errors.Is(err, errNoCertificate):
 		return enroll.Shown{Verdict: portal.VerdictNone}, nil, nil
 	case err != nil:
-		s.log.Warn("reading the certificate that a proxy sent", "err", err, "request", requestInfoOf(r).id)
+		s.sampled.Warn("reading the certificate that a proxy sent", "err", err, "request", requestInfoOf(r).id)
 		return enroll.Shown{Verdict: portal.VerdictForeign}, nil, nil
 	}
 	shown, err := s.registrar.Examine(r.Context(), cert, AnonymousActor(r))
@@ -146,7 +147,7 @@ func (s checkPages) verdictPage(r *http.Request, shown enroll.Shown, cert *x509.
 	}
 	if shown.Device.ID != "" {
 		c := shown.Device.Certificate
-		p.Device, p.UPN, p.From, p.Valid = s.card(shown.Device), c.UPN, c.NotBefore, s.now().Before(c.End()) && c.RevokedAt.IsZero()
+		p.Device, p.UPN, p.From, p.Valid = s.card(shown.Device), c.UPN, c.NotBefore, s.now().Before(c.End()) && c.RevokedAt.IsZero() && c.Void.IsZero()
 	} else if cert != nil {
 		name := cert.Subject.CommonName
 		p.Foreign, _ = portal.CleanDeviceName(name[:min(len(name), maxForeignName)]) // none where it is no name

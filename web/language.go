@@ -22,18 +22,26 @@ func (s *Server) noteLanguage(r *http.Request, person portal.PersonID) {
 // alone.
 func (s *Server) rememberLanguage(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		lang := r.URL.Query().Get("lang")
-		if (r.Method == http.MethodGet || r.Method == http.MethodHead) && slices.Contains(page.Languages(), lang) {
-			http.SetCookie(w, &http.Cookie{
-				Name: languageCookie, Value: lang, MaxAge: languageYear,
-				Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-			})
+		if setLanguage(w, r) {
 			if r.Header.Get("Sec-Fetch-Site") == "same-origin" {
 				s.noteChoice(r)
 			}
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// setLanguage saves the language of ?lang= in a cookie, if there is one.
+func setLanguage(w http.ResponseWriter, r *http.Request) bool {
+	lang := r.URL.Query().Get("lang")
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || !slices.Contains(page.Languages(), lang) {
+		return false
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name: languageCookie, Value: lang, MaxAge: languageYear,
+		Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+	return true
 }
 
 // noteChoice saves the language if a person is signed in.

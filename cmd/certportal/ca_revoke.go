@@ -72,6 +72,9 @@ func (c caRevoke) Run(i *invocation) error {
 	}
 	of, _ = a.Line.Named(of.Name)
 	c.report(i, s, of, held[of.Name], again)
+	if again && of.Record.Reason != c.code() {
+		fmt.Fprintf(i.io.out, "The recorded reason is %s and stays: a revocation list does not change what it said.\n", reasonName(of.Record.Reason))
+	}
 	if !a.BelowOwnRoot(of) {
 		c.reportRequest(i, of)
 	} else if err := c.publish(i, s, db, a, of); err != nil {
@@ -221,7 +224,12 @@ func (c caRevoke) nextSteps(a *localca.CA) []string {
 	all := a.Line.All()
 	i := slices.IndexFunc(all, func(of succession.Authority) bool { return of.Record.State == succession.Pending })
 	if i >= 0 {
-		return []string{"Nothing is issued until the next CA is active. Its files are here: check that it is in NTAuth, then\n       certportal ca activate " + all[i].Name}
+		ready := "check that it is in NTAuth, then\n       certportal ca activate " + all[i].Name
+		if c.code() <= 2 {
+			ready = "if its key was in this folder when the other was stolen, it is stolen too: revoke it as well,\n" +
+				"     and make another on a clean machine. Else " + ready
+		}
+		return []string{"Nothing is issued until the next CA is active. " + all[i].Name + " is pending: " + ready}
 	}
 	make := "certportal ca next"
 	if !a.Folder.OwnRoot() {

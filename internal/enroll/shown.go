@@ -24,8 +24,8 @@ type LastShown struct {
 	At      time.Time // zero when it never was
 }
 
-// shownEvery is how often the same verdict of a certificate is recorded again at most.
-const shownEvery = time.Minute
+// ShownEvery is how often the same verdict of a certificate is recorded again at most.
+const ShownEvery = time.Minute
 
 // Examine judges a certificate whose private key the client has proved to hold, and
 // records the verdict: one that works is then known to. Only a certificate that is equal to
@@ -45,7 +45,7 @@ func (r *Registrar) Examine(ctx context.Context, cert *x509.Certificate, by port
 	now := r.c.Now()
 	s := Shown{Verdict: verdictOf(device, now), Device: device}
 	settled := s.Verdict != portal.VerdictWorks || !device.Certificate.Works.IsZero()
-	if settled && last.Verdict == s.Verdict && now.Sub(last.At) < shownEvery {
+	if settled && last.Verdict == s.Verdict && now.Sub(last.At) < ShownEvery {
 		return s, nil
 	}
 	by.Person, by.Role = device.Person, portal.Employee

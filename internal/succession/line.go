@@ -224,7 +224,10 @@ func revokedAgain(r Record, inFolder []ca.Authority, listed []Listed) (Revocatio
 			continue
 		}
 		again, err := RevocationOf(a, false, 0, time.Time{})
-		i := slices.IndexFunc(listed, func(l Listed) bool { return err == nil && l.Serial == again.Serial })
+		i := slices.IndexFunc(listed, func(l Listed) bool {
+			// Companies begin their serial numbers anew: the end tells certificates apart.
+			return err == nil && l.Serial == again.Serial && l.NotAfter.Unix() == again.NotAfter.Unix()
+		})
 		if i >= 0 {
 			again.Reason, again.At = listed[i].Reason, listed[i].At
 			return again, true

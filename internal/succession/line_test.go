@@ -173,6 +173,22 @@ func TestAuthorityOfACertificate(t *testing.T) {
 	}
 }
 
+// TestA13_SameSerialOfAnotherCA: a company that builds its CA anew begins its serial numbers
+// anew. A revoked certificate with the serial of one that issues does not revoke it.
+func TestA13_SameSerialOfAnotherCA(t *testing.T) {
+	db := fixture.Store(t)
+	b := newBench(t, db)
+	b.folder = []ca.Authority{authority(t, "issuing")}
+	b.refresh(t)
+	cert := b.folder[0].Certificate
+	testkit.Must(db.Replay(t.Context(), []crl.Record{{
+		Seq: 7, Hash: "of another history", Issuer: "root", Serial: testkit.Must(ca.SerialOf(cert.SerialNumber))(t),
+		NotAfter: cert.NotAfter.AddDate(-1, 0, 0), Revoked: b.now.Add(-time.Hour), Reason: 1,
+	}}, b.now))(t)
+	b.refresh(t)
+	testkit.Equal(t, "states", b.states(), "issuing active")
+}
+
 // TestF15_OlderCopyKeepsTheRevocation: the records are an older copy, in which the CA
 // issues, and the journal brought its revocation back. It is revoked again, on its own.
 func TestF15_OlderCopyKeepsTheRevocation(t *testing.T) {

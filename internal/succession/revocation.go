@@ -36,7 +36,8 @@ func (r Revocation) Entry(actor string) audit.Entry {
 // Listed is a CA certificate that the records have as revoked, whatever the state of the
 // authority says: in an older copy of the database it may be another.
 type Listed struct {
-	Serial ca.Serial
-	Reason int
-	At     time.Time
+	Serial   ca.Serial
+	NotAfter time.Time // of the certificate, in seconds
+	Reason   int
+	At       time.Time
 }

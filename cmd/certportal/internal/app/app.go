@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -82,6 +83,7 @@ type App struct {
 	https, http net.Listener
 	opsPort     net.Listener // nil when off
 	checkPort   net.Listener // likewise
+	errorLog    *log.Logger  // of all servers, with a limit of lines
 	lock        *os.File
 }
 

@@ -14,6 +14,7 @@ import (
 func (p *App) Serve(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	p.errorLog = slog.NewLogLogger(web.LimitLines(p.log.Handler(), p.Now), slog.LevelWarn)
 	secure, plain := p.servers()
 	all := []*http.Server{secure, plain}
 	failed := make(chan error, 4)
@@ -144,7 +145,7 @@ func (p *App) servers() (secure, plain *http.Server) {
 // server makes a server with a limit on everything a client can delay.
 func (p *App) server(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler: h, ErrorLog: slog.NewLogLogger(web.LimitLines(p.log.Handler(), p.Now), slog.LevelWarn),
+		Handler: h, ErrorLog: p.errorLog,
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
 		WriteTimeout: 60 * time.Second, IdleTimeout: 75 * time.Second,
 		MaxHeaderBytes: 16 << 10,
