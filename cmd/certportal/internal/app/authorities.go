@@ -54,7 +54,7 @@ func (p *App) adoptAuthorities(ctx context.Context) error {
 	if p.scep != nil {
 		errs = append(errs, p.scep.Refresh(ctx))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, p.tls.refresh(ctx))...)
 }
 
 // companyRoot is the name of a company's root under /ca where there is an own one too.

@@ -111,6 +111,10 @@ func TestA13_CampaignAfterARevokedCA(t *testing.T) {
 	testkit.NoError(t, p.CA.Line.Refresh(t.Context()))
 	activate(t, p, name)
 	testkit.NoError(t, p.CA.Line.Refresh(t.Context()))
+	testkit.NoError(t, p.adoptAuthorities(t.Context()))
+	if of, _ := p.CA.Line.Of(p.tls.leaf()); of.Name != name {
+		t.Errorf("the portal's own TLS certificate is from %q, want %s", of.Name, name)
+	}
 	first := asked(t, p, server)
 	testkit.Equal(t, "first wave", len(strings.Fields(first)), 1)
 	testkit.Equal(t, "at once again", asked(t, p, server), first)

@@ -43,6 +43,9 @@ func (p *App) checkServer() *http.Server {
 	if p.checkPort == nil {
 		return nil
 	}
+	if p.Public.Check == nil {
+		p.log.Warn("no page links to the check page, as the portal is behind a proxy: set public_check_url")
+	}
 	s := p.server(p.web.CheckHandler())
 	s.TLSConfig = p.checkTLS()
 	return s

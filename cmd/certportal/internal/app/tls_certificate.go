@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/durable"
 	"certportal/internal/enroll"
+	"certportal/internal/succession"
 )
 
 // serverCertificate is the TLS certificate in use: the one of the settings, or
@@ -35,7 +37,8 @@ type serverCertificate struct {
 	now      func() time.Time
 	log      *slog.Logger
 
-	current atomic.Pointer[tls.Certificate]
+	refreshing sync.Mutex
+	current    atomic.Pointer[tls.Certificate]
 }
 
 const (
@@ -62,8 +65,11 @@ func (c *serverCertificate) config() *tls.Config {
 	}
 }
 
-// refresh loads or renews the certificate. It is called at start and daily.
+// refresh loads or renews the certificate. It is called at start, twice a day, and when the
+// issuing CAs changed.
 func (c *serverCertificate) refresh(ctx context.Context) error {
+	c.refreshing.Lock()
+	defer c.refreshing.Unlock()
 	if c.settings.TLS.Certificate != "" {
 		return c.load(c.settings.TLS.Certificate, c.settings.TLS.Key)
 	}
@@ -105,12 +111,20 @@ func (c *serverCertificate) load(certFile, keyFile string) error {
 // serves reports whether the certificate of the embedded CA still does: it lives
 // long enough, names all names and is from this CA.
 func (c *serverCertificate) serves(leaf *x509.Certificate) bool {
-	if leaf.NotAfter.Sub(c.now()) < serverRenew || !c.localCA.Issued(leaf) {
+	if leaf.NotAfter.Sub(c.now()) < serverRenew || !c.localCA.Issued(leaf) || c.outlived(leaf) {
 		return false
 	}
 	return !slices.ContainsFunc(c.settings.ServerNames(c.public), func(name string) bool {
 		return leaf.VerifyHostname(name) != nil
 	})
+}
+
+// outlived reports whether the CA that signed the certificate was revoked while another one
+// issues: clients that read the root's list refuse it.
+func (c *serverCertificate) outlived(leaf *x509.Certificate) bool {
+	of, known := c.localCA.Line.Of(leaf)
+	_, active := c.localCA.Line.Active()
+	return known && active && of.Record.State == succession.Revoked
 }
 
 // revoked reports whether the certificate is revoked: by an administrator, or because

@@ -55,8 +55,11 @@ func (s *Settings) PublicAddresses(https, http, check net.Addr) (Addresses, erro
 			return a, err
 		}
 	}
-	if check != nil {
+	if check != nil && (s.PublicCheckURL != "" || len(s.TrustedProxies) == 0) { // behind a proxy only the setting can know
 		a.Check, err = s.checkURLOf(a.HTTPS, check)
+	}
+	if err == nil && a.Check != nil && sameOrigin(a.Check.String(), a.HTTPS.String()) {
+		err = mistake("listen_check", s.ListenCheck, "phones would reach it under the address of the portal, "+a.HTTPS.String()+": choose another port, or set public_check_url")
 	}
 	return a, err
 }

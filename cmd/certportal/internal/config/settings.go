@@ -52,7 +52,7 @@ type Settings struct {
 	PublicURL string `yaml:"public_url"`
 
 	// Address of the check page as phones reach it. Default: the host of public_url with the
-	// port of listen_check. Example: https://certificates.corp.example:8444
+	// port of listen_check; with trusted_proxies none, so that pages do not link to it. Example: https://certificates.corp.example:8444
 	PublicCheckURL string `yaml:"public_check_url"`
 
 	// Header in which a reverse proxy that ends TLS for the check page sends the
