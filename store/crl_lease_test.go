@@ -38,7 +38,8 @@ func (b *builds) build(ctx context.Context, db crl.Store, name string) error {
 		}
 		now := b.now()
 		turn, err := db.AcquireLease(ctx, "issuing", builder, now, lease)
-		if errors.Is(err, crl.ErrBusy) {
+		if errors.Is(err, crl.ErrBusy) || errors.Is(err, context.DeadlineExceeded) { // a busy machine
+			breathe(ctx)
 			continue
 		}
 		if err != nil {
@@ -67,11 +68,19 @@ func (b *builds) build(ctx context.Context, db crl.Store, name string) error {
 	return nil
 }
 
+// breathe leaves the machine to the others for a moment.
+func breathe(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Millisecond):
+	}
+}
+
 // watch reads the newest CRL until the context ends, and returns an error when it is
 // older than one that was read before.
 func watch(ctx context.Context, db crl.Store) error {
 	var last crl.List
-	for ctx.Err() == nil {
+	for ; ctx.Err() == nil; breathe(ctx) {
 		list, found, err := db.Latest(context.WithoutCancel(ctx), "issuing", false, last.Number)
 		if err != nil {
 			return err
