@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -120,8 +121,9 @@ func orderList(ctx context.Context, p *crl.Publisher, db *store.DB, issuer strin
 	return p.PublishNow(ctx, issuer)
 }
 
-// publisher makes a CRL publisher for one command.
-func publisher(a *localca.CA, i *invocation, s *config.Settings, db *store.DB) (*crl.Publisher, error) {
+// publisher makes a CRL publisher for one command: of all lists, or of those named, so that
+// the key of another CA does not matter.
+func publisher(a *localca.CA, i *invocation, s *config.Settings, db *store.DB, only ...string) (*crl.Publisher, error) {
 	base := &url.URL{} // only the address of a delta list is made from it
 	if s.Revocation.DeltaEvery > 0 {
 		public, err := s.ConfiguredAddresses()
@@ -134,9 +136,11 @@ func publisher(a *localca.CA, i *invocation, s *config.Settings, db *store.DB) (
 	if err != nil {
 		return nil, err
 	}
-	return crl.New(crl.Config{
-		Store: db, Authorities: app.Authorities(a, s, base), Targets: targets, Log: i.quiet(),
-	})
+	of := app.Authorities(a, s, base)
+	if len(only) > 0 {
+		of = slices.DeleteFunc(of, func(one crl.Authority) bool { return !slices.Contains(only, one.Name) })
+	}
+	return crl.New(crl.Config{Store: db, Authorities: of, Targets: targets, Log: i.quiet()})
 }
 
 // publishAll makes the revocation lists that are due.

@@ -95,7 +95,8 @@ func imported(i *invocation, s *config.Settings, db *store.DB, found *localca.Im
 	fmt.Fprintf(out, "Imported %s as %s, under the root %s\n  SHA-256 of the root  %s\n",
 		found.Certificate.Subject, name, root.Subject, ca.Fingerprint(root))
 	if !found.First() {
-		_, err := fmt.Fprint(i.io.out, "It is not active yet: the portal issues from the CA that it issued from before.\n")
+		_, err := fmt.Fprintf(i.io.out, "It is not active yet: the portal issues from the CA that it issued from before. Copy its three files to the replicas,\n"+
+			"publish it (certutil -dspublish -f %[1]s.cer NTAuthCA), wait until domain controllers know it, then: certportal ca activate %[1]s\n", name)
 		return err
 	}
 	fmt.Fprint(i.io.out, "Compare the fingerprint of the root with the company's. Then publish the issuing CA to NTAuth:\n"+

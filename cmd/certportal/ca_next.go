@@ -94,7 +94,15 @@ func (c caActivate) Run(i *invocation) error {
 		if err := db.ActivateAuthority(i.ctx, of.Name, entry.At, entry); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(i.io.out, "%s issues from now on. The one before signs its lists and answers until its last certificate has ended.\n", of.Name)
+		halt, err := db.Halted(i.ctx)
+		if err != nil {
+			return err
+		}
+		now := "issues from now on"
+		if halt.Reason != "" {
+			now = "is active, but issuing is halted: certportal resume lets it issue"
+		}
+		_, err = fmt.Fprintf(i.io.out, "%s %s. The one before goes on signing its lists and answers.\n", of.Name, now)
 		return err
 	}
 	entry.Action, entry.Detail = audit.CAScheduled, map[string]string{"at": at.UTC().Format(time.RFC3339)}
@@ -143,7 +151,10 @@ func (c caActivate) pending(line *succession.Line) (succession.Authority, error)
 	case c.Name != "" && i >= 0:
 		return found[i], nil
 	case c.Name != "":
-		return succession.Authority{}, usageError(fmt.Sprintf("there is no pending issuing CA %s; see certportal ca show", c.Name))
+		if of, known := line.Named(c.Name); known {
+			return of, usageError(fmt.Sprintf("%s is %s, and only a pending CA can be activated", c.Name, of.Record.State))
+		}
+		return succession.Authority{}, usageError(fmt.Sprintf("there is no issuing CA %s; see certportal ca show", c.Name))
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) == 0:

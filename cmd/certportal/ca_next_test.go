@@ -33,7 +33,7 @@ func TestNextCA(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
 		{"--at tomorrow", "write a day"},
 		{"--at 2020-01-01", "in the past"},
-		{"issuing-9", "no pending issuing CA issuing-9"},
+		{"issuing-9", "there is no issuing CA issuing-9"},
 		{"--at " + time.Now().AddDate(5, 0, 0).Format(time.DateOnly), "need more"},
 	} {
 		if r := certportal(t, "", run(append([]string{"activate"}, strings.Fields(test.args)...)...)...); r.code == 0 || !strings.Contains(r.err, test.want) {

@@ -77,10 +77,11 @@ func (c caRevoke) Run(i *invocation) error {
 	}
 	if !a.BelowOwnRoot(of) {
 		c.reportRequest(i, of)
-	} else if err := c.publish(i, s, db, a, of); err != nil {
-		return fmt.Errorf("%s is revoked and issues nothing, but the root's list does not say so yet: %w; run the command again", of.Name, err)
+	} else if err = c.publish(i, s, db, a, of); err != nil {
+		err = fmt.Errorf("%s is revoked and issues nothing, but publishing the root's list failed: %w; run the command again", of.Name, err)
 	}
-	return c.reportSteps(i, s, a, of)
+	halt, unread := db.Halted(i.ctx)
+	return errors.Join(err, unread, c.reportSteps(i, s, a, of, halt.Reason != ""))
 }
 
 // target finds the CA to revoke.
@@ -135,7 +136,7 @@ func (c caRevoke) report(i *invocation, s *config.Settings, of succession.Author
 
 // publish makes the root's list, unless one names the CA already, and copies it.
 func (c caRevoke) publish(i *invocation, s *config.Settings, db *store.DB, a *localca.CA, of succession.Authority) error {
-	p, err := publisher(a, i, s, db)
+	p, err := publisher(a, i, s, db, localca.RootName)
 	if err != nil {
 		return err
 	}
@@ -188,17 +189,15 @@ func (c caRevoke) reportRequest(i *invocation, of succession.Authority) {
 		"  Revoke this certificate and publish the revocation list.\n"+
 		"  serial number  %s\n  issuer         %s\n  subject        %s\n  SHA-1          %s\n  SHA-256        %s\n  reason         %s (%d)\n\n"+
 		"  AD CS:    certutil -revoke %s %d\n            certutil -crl\n"+
-		"  OpenSSL:  openssl ca -revoke %s.crt -crl_reason %s\n            openssl ca -gencrl -out CRL_FILE\n",
+		"  OpenSSL:  openssl ca -revoke %s.crt -crl_reason %s\n            openssl ca -gencrl -out CRL_FILE\n"+
+		"            (with -config, -keyfile and -cert of the root: docs/company-root.md)\n",
 		of.Name, serial, of.Certificate.Issuer, of.Certificate.Subject, sha1Of(of.Certificate.Raw), ca.Fingerprint(of.Certificate), reasonName(code), code,
 		serial, code, of.Name, opensslReason(code))
 }
 
 // reportSteps says what is left to do, in order.
-func (c caRevoke) reportSteps(i *invocation, s *config.Settings, a *localca.CA, of succession.Authority) error {
+func (c caRevoke) reportSteps(i *invocation, s *config.Settings, a *localca.CA, of succession.Authority, halted bool) error {
 	var steps []string
-	if a.BelowOwnRoot(of) && a.Folder.HoldsRootKey() {
-		steps = append(steps, "Take the root's key off this machine again when the next issuing CA is made:\n       certportal ca export-root-key --to FILE")
-	}
 	steps = append(steps,
 		"Active Directory: remove it from NTAuth, which Exchange and domain controllers ask at each logon. As Enterprise Admin:\n"+
 			"       certutil -viewdelstore \""+ntAuthAddress(s)+"\"\n"+
@@ -206,6 +205,12 @@ func (c caRevoke) reportSteps(i *invocation, s *config.Settings, a *localca.CA, 
 			"       gpupdate /force\n       certutil -enterprise -delstore NTAuth "+sha1Of(of.Certificate.Raw)+"\n"+
 			"       certutil -urlcache crl delete\n       certutil -setreg chain\\ChainCacheResyncFiletime @now")
 	steps = append(steps, c.nextSteps(a)...)
+	if halted {
+		steps = append(steps, "Issuing is halted. When the next CA is active: certportal resume")
+	}
+	if a.BelowOwnRoot(of) && a.Folder.HoldsRootKey() {
+		steps = append(steps, "Take the root's key off this machine again: certportal ca export-root-key --to FILE, or the token that holds it.")
+	}
 	steps = append(steps, "Look for certificates that this portal did not record: docs/key-compromise.md.")
 	fmt.Fprintln(i.io.out, "\nNow, in this order:")
 	for n, step := range steps {

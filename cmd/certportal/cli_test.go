@@ -254,6 +254,11 @@ func TestPassphraseFromFileAndPrompt(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(data, "ca-passphrase")); err == nil {
 				t.Error("a passphrase file was made although one was given")
 			}
+			code = run(context.WithoutCancel(t.Context()), []string{"--data", data, "ca", "next"},
+				streams{strings.NewReader("a long passphrase\n"), &out, &errs}, environ)
+			if code != exitDone {
+				t.Errorf("ca next: exit %d\n%s", code, errs.String())
+			}
 		})
 	}
 }

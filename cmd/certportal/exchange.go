@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 
 	"certportal/cmd/certportal/internal/app"
 	"certportal/internal/durable"
@@ -41,6 +42,6 @@ func (c exchangeScript) Run(i *invocation) error {
 		"  .\\%[2]s -Check                 shows what is right and wrong, changes nothing\n"+
 		"  .\\%[2]s -Mode Pilot            certificates beside passwords\n"+
 		"  .\\%[2]s -Mode Required         certificates only; first with -WhatIf\n"+
-		"  .\\%[2]s -Undo                  back to what was before\n", c.Out, "certportal-exchange.ps1")
+		"  .\\%[2]s -Undo                  back to what was before\n", c.Out, filepath.Base(c.Out))
 	return err
 }

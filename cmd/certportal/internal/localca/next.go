@@ -46,7 +46,7 @@ func Next(ctx context.Context, s *config.Settings, db *store.DB, base *url.URL, 
 	if subject == "" {
 		subject = nextName(a.Folder, first)
 	}
-	made, err := RequestAuthority(ctx, s, db, term, subject, "", now)
+	made, err := requestAuthority(ctx, s, db, subject, "", now, func(*ca.Folder) ([]byte, bool, error) { return a.Passphrase, false, nil })
 	if err != nil {
 		return "", nil, err
 	}

@@ -30,6 +30,14 @@ type Requested struct {
 // and records that before it writes them. Nothing that is there changes. An empty
 // subject is that of the settings.
 func RequestAuthority(ctx context.Context, s *config.Settings, db *store.DB, term *config.Terminal, subject, template string, now time.Time) (Requested, error) {
+	return requestAuthority(ctx, s, db, subject, template, now, func(folder *ca.Folder) ([]byte, bool, error) {
+		return requestPassphrase(s, term, folder)
+	})
+}
+
+// requestAuthority is RequestAuthority with a passphrase from elsewhere: a prompt must not be
+// asked twice.
+func requestAuthority(ctx context.Context, s *config.Settings, db *store.DB, subject, template string, now time.Time, unlock func(*ca.Folder) (secret []byte, made bool, err error)) (Requested, error) {
 	dir := s.Path("ca")
 	folder, err := ca.OpenFolder(dir)
 	switch {
@@ -49,7 +57,7 @@ func RequestAuthority(ctx context.Context, s *config.Settings, db *store.DB, ter
 		return Requested{}, err
 	}
 	r := Requested{}
-	passphrase, made, err := requestPassphrase(s, term, folder)
+	passphrase, made, err := unlock(folder)
 	if err != nil {
 		return Requested{}, err
 	}
