@@ -21,7 +21,7 @@ import (
 const checkPath = "/test"
 
 // checkPages is the address that asks browsers for a certificate and says whether it works.
-// It reads no session: whoever proves to hold the key of a certificate learns the name of its
+// It reads no session: a client that proves to hold the key of a certificate learns the name of its
 // device and nothing else.
 type checkPages struct {
 	*Server

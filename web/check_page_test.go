@@ -134,7 +134,7 @@ func TestCheckPage(t *testing.T) {
 	}
 }
 
-// TestCheckPageLater: what expired or was replaced is told apart.
+// TestCheckPageLater: expired and replaced certificates get different verdicts.
 func TestCheckPageLater(t *testing.T) {
 	t.Parallel()
 	f := newChecked(t)

@@ -60,7 +60,7 @@ func (l *LDAP) CheckPublished(ctx context.Context, authorities []ca.Authority, f
 }
 
 // CheckRemoved looks whether revoked issuing CAs are still in NTAuth: there they are worth a
-// logon, whatever a revocation list says that a server has not fetched yet. It finds nothing
+// logon, also where a server has not fetched the revocation list yet. It finds nothing
 // with PlainLDAP. It changes nothing; findings have the commands that remove.
 func CheckRemoved(ctx context.Context, l *LDAP, revoked []ca.Authority) []portal.Finding {
 	if l.c.Kind != ActiveDirectory || len(revoked) == 0 {

@@ -129,8 +129,8 @@ func TestCampaignMail(t *testing.T) {
 	testkit.Equal(t, "mails", len(d.server.Mails()), 2)
 }
 
-// Where the CA's key does not open nobody is asked, and a directory that is down loses
-// nobody.
+// Where the CA's key does not open no person is asked, and a directory that is down loses
+// no person.
 func TestCampaignWaits(t *testing.T) {
 	t.Parallel()
 	issues := false

@@ -33,8 +33,8 @@ func (r Revocation) Entry(actor string) audit.Entry {
 	}
 }
 
-// Listed is a CA certificate that the records have as revoked, whatever the state of the
-// authority says: in an older copy of the database it may be another.
+// Listed is a CA certificate that the records have as revoked, also where the state of the
+// authority is another, as in an older copy of the database.
 type Listed struct {
 	Serial   ca.Serial
 	NotAfter time.Time // of the certificate, in seconds

@@ -67,7 +67,7 @@ func letTimePass(t *testing.T, data string) {
 }
 
 // TestA13_CampaignAfterARevokedCA: a CA is revoked under a portal that runs; people are
-// asked to renew once the next CA issues, in waves, nobody twice, also after a restart.
+// asked to renew once the next CA issues, in waves, no person twice, also after a restart.
 func TestA13_CampaignAfterARevokedCA(t *testing.T) {
 	server := smtpserver.Start(t, smtpserver.Config{Ways: []string{"PLAIN"}, MustLogin: true})
 	environ, data := mailing(t, server), t.TempDir()

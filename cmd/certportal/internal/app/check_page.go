@@ -65,7 +65,7 @@ func (p *App) checkTLS() *tls.Config {
 	return c
 }
 
-// clientCAs are the CAs that a browser is told, so that it offers certificates of this
+// clientCAs are the CAs that the handshake names, so that it offers certificates of this
 // portal only (RFC 8446 section 4.2.4).
 func (p *App) clientCAs() *x509.CertPool {
 	pool := x509.NewCertPool()
