@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/cmd/certportal/internal/app"
+	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/admin"
 	"certportal/internal/catalogue"
 	"certportal/internal/escape"
@@ -305,18 +305,11 @@ func (resumeCommand) Run(i *invocation) error {
 // withAdmin opens the database of an installation, which a portal may be using, and
 // calls do with the administration service.
 func (i *invocation) withAdmin(do func(*admin.Service, *store.DB) error) error {
-	s, err := i.settings()
-	if err != nil {
-		return err
-	}
-	db, err := app.OpenExisting(i.ctx, s, i.quiet())
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	service, err := admin.New(admin.Config{Store: db, SecondPerson: s.Admin.SecondPerson, Log: i.quiet()})
-	if err != nil {
-		return err
-	}
-	return do(service, db)
+	return i.withRecords(func(s *config.Settings, db *store.DB) error {
+		service, err := admin.New(admin.Config{Store: db, SecondPerson: s.Admin.SecondPerson, Log: i.quiet()})
+		if err != nil {
+			return err
+		}
+		return do(service, db)
+	})
 }

@@ -67,19 +67,13 @@ func (c caActivate) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	db, err := app.OpenExisting(i.ctx, s, i.quiet())
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	a, err := localca.Open(s, nil, i.terminal())
-	if err != nil {
-		return err
-	}
-	defer a.Close()
-	if err := a.Follow(i.ctx, db, time.Now, i.quiet(), nil); err != nil {
-		return err
-	}
+	return i.withLine(func(s *config.Settings, db *store.DB, a *localca.CA) error {
+		return c.activate(i, s, db, a, at, planned)
+	})
+}
+
+// activate lets the CA issue now, or plans it.
+func (c caActivate) activate(i *invocation, s *config.Settings, db *store.DB, a *localca.CA, at time.Time, planned bool) error {
 	of, err := c.pending(a.Line)
 	if err != nil {
 		return err
@@ -91,19 +85,7 @@ func (c caActivate) Run(i *invocation) error {
 	}
 	entry := audit.Entry{At: time.Now(), Action: audit.CAActivated, Actor: "operator", Role: "operator", Object: of.Name}
 	if !planned {
-		if err := db.ActivateAuthority(i.ctx, of.Name, entry.At, entry); err != nil {
-			return err
-		}
-		halt, err := db.Halted(i.ctx)
-		if err != nil {
-			return err
-		}
-		now := "issues from now on"
-		if halt.Reason != "" {
-			now = "is active, but issuing is halted: certportal resume lets it issue"
-		}
-		_, err = fmt.Fprintf(i.io.out, "%s %s. The one before goes on signing its lists and answers.\n", of.Name, now)
-		return err
+		return activateNow(i, db, entry)
 	}
 	entry.Action, entry.Detail = audit.CAScheduled, map[string]string{"at": at.UTC().Format(time.RFC3339)}
 	if err := db.ScheduleAuthority(i.ctx, of.Name, at, entry); err != nil {
@@ -114,6 +96,23 @@ func (c caActivate) Run(i *invocation) error {
 		return err
 	}
 	_, err = fmt.Fprintf(i.io.out, "%s issues from %s on.\n", of.Name, at.In(s.Location()).Format(time.DateTime+" MST"))
+	return err
+}
+
+// activateNow lets the CA of an audit entry issue at once.
+func activateNow(i *invocation, db *store.DB, entry audit.Entry) error {
+	if err := db.ActivateAuthority(i.ctx, entry.Object, entry.At, entry); err != nil {
+		return err
+	}
+	halt, err := db.Halted(i.ctx)
+	if err != nil {
+		return err
+	}
+	now := "issues from now on"
+	if halt.On() {
+		now = "is active, but issuing is halted: certportal resume lets it issue"
+	}
+	_, err = fmt.Fprintf(i.io.out, "%s %s. The one before goes on signing its lists and answers.\n", entry.Object, now)
 	return err
 }
 

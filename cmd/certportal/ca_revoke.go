@@ -10,7 +10,6 @@ import (
 
 	"certportal/ca"
 	"certportal/ca/crl"
-	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/admin"
@@ -32,25 +31,10 @@ func (c caRevoke) code() int {
 // Run stops issuing under a CA for good. Under the own root it publishes the root's list
 // that names it; under a company's it says what to ask for. Run again, it does what is left.
 func (c caRevoke) Run(i *invocation) error {
-	s, err := i.settings()
-	if err != nil {
-		return err
-	}
-	db, err := app.OpenExisting(i.ctx, s, i.quiet())
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	a, err := localca.Open(s, nil, i.terminal())
-	if err != nil {
-		return err
-	}
-	if err := a.BelongsTo(i.ctx, db); err != nil {
-		return err
-	}
-	if err := a.Follow(i.ctx, db, time.Now, i.quiet(), nil); err != nil {
-		return err
-	}
+	return i.withLine(func(s *config.Settings, db *store.DB, a *localca.CA) error { return c.revoke(i, s, db, a) })
+}
+
+func (c caRevoke) revoke(i *invocation, s *config.Settings, db *store.DB, a *localca.CA) error {
 	of, err := c.target(a.Line)
 	if err != nil {
 		return err
@@ -81,7 +65,7 @@ func (c caRevoke) Run(i *invocation) error {
 		err = fmt.Errorf("%s is revoked and issues nothing, but publishing the root's list failed: %w; run the command again", of.Name, err)
 	}
 	halt, unread := db.Halted(i.ctx)
-	return errors.Join(err, unread, c.reportSteps(i, s, a, of, halt.Reason != ""))
+	return errors.Join(err, unread, c.reportSteps(i, s, a, of, halt.On()))
 }
 
 // target finds the CA to revoke.

@@ -5,7 +5,9 @@ import (
 	"path/filepath"
 
 	"certportal/cmd/certportal/internal/app"
+	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/durable"
+	"certportal/store"
 )
 
 type exchangeCommands struct {
@@ -18,16 +20,11 @@ type exchangeScript struct {
 
 // Run makes the script from the CA's folder and the settings. It opens no key.
 func (c exchangeScript) Run(i *invocation) error {
-	s, err := i.settings()
-	if err != nil {
+	var script []byte
+	err := i.withRecords(func(s *config.Settings, db *store.DB) (err error) {
+		script, err = app.ExchangeScript(i.ctx, s, db)
 		return err
-	}
-	db, err := app.OpenExisting(i.ctx, s, i.quiet())
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	script, err := app.ExchangeScript(i.ctx, s, db)
+	})
 	if err != nil {
 		return err
 	}
