@@ -72,13 +72,13 @@ func (f *Folder) Put(ctx context.Context, l List) (int64, error) {
 // replacing it, no other portal may write a later one. On a file share without locks the
 // portal with the newer list writes it again a second later.
 func lockFolder(ctx context.Context, folder *os.File) error {
-	ctx, cancel := context.WithTimeout(ctx, busyPatience)
+	ctx, cancel := context.WithTimeout(ctx, defaultPatience)
 	defer cancel()
 	for errors.Is(durable.Lock(folder), durable.ErrLocked) {
 		select {
 		case <-ctx.Done():
 			return errBusyFolder
-		case <-time.After(busyPatience / 100):
+		case <-time.After(defaultPatience / 100):
 		}
 	}
 	return nil

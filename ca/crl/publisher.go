@@ -77,7 +77,17 @@ type Config struct {
 	Builder string           // optional: holder of leases, different for each process; default random
 	Now     func() time.Time // optional; default time.Now
 	Log     *slog.Logger     // optional; default slog.Default()
+
+	// Patience is how long PublishNow waits for another builder to end its lease. Optional;
+	// the default suits a page that a person waits for.
+	Patience time.Duration
 }
+
+// PatienceWithTheDead is a Patience that outlasts the lease of a builder that died.
+const PatienceWithTheDead = 2 * leastLease
+
+// defaultPatience is the Patience of a page, and with the lock of a folder.
+const defaultPatience = 5 * time.Second
 
 // Publisher makes lists when they are due and serves them from memory. Every issuer and
 // every target has its own goroutine, so that the failure of one does not stop another.
@@ -106,6 +116,7 @@ func New(c Config) (*Publisher, error) {
 	}
 	c.Log = cmp.Or(c.Log, slog.Default())
 	c.Builder = cmp.Or(c.Builder, rand.Text())
+	c.Patience = cmp.Or(c.Patience, defaultPatience)
 	p := &Publisher{c: c, stop: make(map[*updater]context.CancelFunc)}
 	p.known.Store(new([]*updater))
 	for _, a := range c.Authorities {
@@ -228,18 +239,18 @@ func (p *Publisher) each(do func(*updater) error) error {
 	return errors.Join(errs...)
 }
 
-// busyPatience is how long PublishNow waits for another builder to end its lease.
-const busyPatience = 5 * time.Second
+// busyEvery is how often PublishNow tries to take the lease of another builder.
+const busyEvery = 200 * time.Millisecond
 
 // PublishNow makes the next complete list of an issuer, and its delta list if enabled.
-// The error is ErrBusy while another builder holds the lease, and ca.ErrNoRootKey when
-// the key is kept offline.
+// It waits for another builder as long as Config.Patience says; the error is ErrBusy when
+// that one still holds the lease, and ca.ErrNoRootKey when the key is kept offline.
 func (p *Publisher) PublishNow(ctx context.Context, issuer string) (List, error) {
 	u := p.updater(issuer)
 	if u == nil {
 		return List{}, fmt.Errorf("publishing list: there is no issuer %q", issuer)
 	}
-	patience, cancel := context.WithTimeout(ctx, busyPatience)
+	patience, cancel := context.WithTimeout(ctx, p.c.Patience)
 	defer cancel()
 	for {
 		err := u.publish(ctx, due{complete: true, forced: true})
@@ -252,7 +263,7 @@ func (p *Publisher) PublishNow(ctx context.Context, issuer string) (List, error)
 		select {
 		case <-patience.Done():
 			return List{}, fmt.Errorf("publishing list of %s: %w", issuer, err)
-		case <-time.After(busyPatience / 25):
+		case <-time.After(busyEvery):
 		}
 	}
 }

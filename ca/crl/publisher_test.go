@@ -228,6 +228,34 @@ func TestPublishNow(t *testing.T) {
 	}
 }
 
+// PublishNow waits until the lease of a dead builder ends, but not for ever.
+func TestF9_PublishNowOutlastsADeadBuilder(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		patience time.Duration
+		want     error
+	}{
+		{"without patience", time.Nanosecond, crl.ErrBusy},
+		{"with patience", crl.PatienceWithTheDead, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := newFixture(t, func(c *crl.Config) {
+				now, reads := c.Now, 0
+				c.Now = func() time.Time { reads++; return now().Add(time.Duration(reads) * 10 * time.Second) }
+				c.Patience = tt.patience
+			})
+			lease, err := o.db.AcquireLease(t.Context(), "issuing", "another", noon, 30*time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list, err := o.PublishNow(t.Context(), "issuing")
+			if !errors.Is(err, tt.want) || err == nil && list.Number <= lease.Number {
+				t.Errorf("list %d after %d: %v, want %v", list.Number, lease.Number, err, tt.want)
+			}
+		})
+	}
+}
+
 // The replica whose clock is a second behind publishes too, with a thisUpdate that is not
 // before that of the last list.
 func TestClocksOfReplicasDiffer(t *testing.T) {

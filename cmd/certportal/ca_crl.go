@@ -140,7 +140,10 @@ func publisher(a *localca.CA, i *invocation, s *config.Settings, db *store.DB, o
 	if len(only) > 0 {
 		of = slices.DeleteFunc(of, func(one crl.Authority) bool { return !slices.Contains(only, one.Name) })
 	}
-	return crl.New(crl.Config{Store: db, Authorities: of, Targets: targets, Log: i.quiet()})
+	return crl.New(crl.Config{
+		Store: db, Authorities: of, Targets: targets, Log: i.quiet(),
+		Patience: crl.PatienceWithTheDead, // an earlier run of this command may have been killed
+	})
 }
 
 // publishAll makes the revocation lists that are due.
