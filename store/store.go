@@ -61,6 +61,10 @@ type Config struct {
 	// Node names this replica in the audit log. Optional: the name of the host.
 	Node string
 
+	// AsIs opens an existing database and changes nothing in it while it opens: an older
+	// schema is an error that wraps [sqldb.ErrSchemaBehind].
+	AsIs bool
+
 	// Connections bounds the connections to PostgreSQL. Optional: 10. SQLite
 	// ignores it.
 	Connections int
@@ -139,7 +143,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		return nil, err
 	}
 	db, err := sqldb.Open(ctx, sqldb.Config{
-		URL: c.URL, Schema: schema, Log: c.Log, Connections: c.Connections,
+		URL: c.URL, Schema: schema, Log: c.Log, Connections: c.Connections, AsIs: c.AsIs,
 		NotFound: portal.ErrNotFound, Conflict: portal.ErrConflict,
 	})
 	if err != nil {

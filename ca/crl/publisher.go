@@ -222,6 +222,11 @@ func (p *Publisher) Load(ctx context.Context) error {
 	})
 }
 
+// Read reads the newest lists into memory and makes none.
+func (p *Publisher) Read(ctx context.Context) error {
+	return p.each(func(u *updater) error { return u.load(ctx) })
+}
+
 // Refresh loads the lists and makes those that are due, without waiting for more
 // revocations. An error of one issuer does not stop the others. It is no error when
 // another builder holds the lease.

@@ -31,6 +31,7 @@ type commands struct {
 	Halt     haltCommand      `cmd:"" help:"Stop issuing, on all replicas at once. Revoking and lists go on."`
 	Resume   resumeCommand    `cmd:"" help:"Let issuing go on."`
 	Seed     seedCommand      `cmd:"" help:"Fill an empty database with made-up people, to try it out at its full size."`
+	Doctor   doctorCommands   `cmd:"" help:"Find out what is wrong."`
 	Exchange exchangeCommands `cmd:"" help:"Set up Exchange."`
 	Config   configCommands   `cmd:"" help:"Settings."`
 	Version  versionCommand   `cmd:"" help:"Print the version."`
@@ -113,9 +114,12 @@ func run(ctx context.Context, args []string, io streams, environ map[string]stri
 	parsed, err := parser.Parse(args)
 	if err != nil {
 		fmt.Fprintf(io.err, "certportal: %v\nTry: certportal --help\n", err)
-		return exitUsage
+		return usageOf(err)
 	}
 	err = parsed.Run(&invocation{ctx: ctx, io: io, environ: environ, cli: &cli}, parser)
+	if said := exitCode(0); errors.As(err, &said) {
+		return int(said)
+	}
 	if err == nil || errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return exitDone
 	}

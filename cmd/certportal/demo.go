@@ -17,6 +17,7 @@ import (
 	"certportal/ca"
 	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/doctor"
 	"certportal/internal/audit"
 	"certportal/internal/directory"
 	"certportal/internal/durable"
@@ -40,22 +41,14 @@ func (c demoCommand) Run(i *invocation) error {
 	if i.cli.Data == "" && s.Data == config.Defaults().Data {
 		s.Data = demoData
 	}
-	if s.Organization == config.Defaults().Organization {
-		s.Organization = "Example Company"
-	}
-	if h := &s.Helpdesk; h.Phone == "" && h.Mail == "" && h.Hours == "" {
-		h.Phone, h.Mail, h.Hours, h.AfterHoursPhone = "+49 30 5550 100", "helpdesk@demo.example", "8–18", "+49 30 5550 199"
-	}
 	if s.Database != "" || s.DatabaseFile != "" {
 		return usageError("a demo keeps its records in its own folder: leave database and database_file out")
 	}
-	s.Directory, s.OpenID = config.DefaultDirectory(), config.OpenIDSettings{}
-	s.Directory.Domain = "demo.example"
-	s.Listen, s.PublicURL, s.PublicHTTPURL = c.Listen, "", ""
+	demoSettings(s)
+	s.Listen = c.Listen
 	if _, port, _ := net.SplitHostPort(c.Listen); port != "8443" && s.ListenOps == config.DefaultOps {
 		s.ListenOps = "127.0.0.1:0" // beside another portal
 	}
-	s.PublicCheckURL, s.CheckHeader = "", ""
 	s.ListenCheck = c.checkAddress(s.ListenCheck)
 	if s.ListenHTTP, err = c.plainAddress(s); err != nil {
 		return err
@@ -67,6 +60,19 @@ func (c demoCommand) Run(i *invocation) error {
 		announce(p, i)
 		return samplePeople(ctx, p, i)
 	})
+}
+
+// demoSettings are what a demo sets in place of the settings, except for its ports.
+func demoSettings(s *config.Settings) {
+	if s.Organization == config.Defaults().Organization {
+		s.Organization = "Example Company"
+	}
+	if h := &s.Helpdesk; h.Phone == "" && h.Mail == "" && h.Hours == "" {
+		h.Phone, h.Mail, h.Hours, h.AfterHoursPhone = "+49 30 5550 100", "helpdesk@demo.example", "8–18", "+49 30 5550 199"
+	}
+	s.Directory, s.OpenID = config.DefaultDirectory(), config.OpenIDSettings{}
+	s.Directory.Domain = "demo.example"
+	s.PublicURL, s.PublicHTTPURL, s.PublicCheckURL, s.CheckHeader = "", "", "", ""
 }
 
 // checkAddress puts the check page beside the portal, on a free port where the usual one
@@ -143,7 +149,7 @@ func samples() []directory.NewAccount {
 // samplePeople makes the sample people that are missing, keeps the passwords of
 // an earlier run, writes people.json and prints the table.
 func samplePeople(ctx context.Context, p *app.App, i *invocation) error {
-	file := p.Settings.Path("people.json")
+	file := p.Settings.Path(doctor.SampleFile)
 	known, err := readPeople(file)
 	if err != nil {
 		return err

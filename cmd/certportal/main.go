@@ -20,6 +20,7 @@
 //	ca-passphrase      passphrase of the CA's keys, when no other is set
 //	tls/               the portal's own TLS certificate from the embedded CA
 //	portal.lock        held by the portal that runs on the folder
+//	last-start.json    addresses of the last start, for doctor
 package main
 
 import (

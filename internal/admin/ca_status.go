@@ -135,6 +135,9 @@ func (st AuthorityStatus) has(issuer string) bool {
 	return slices.ContainsFunc(st.CAs, func(c CAStatus) bool { return c.Name == issuer })
 }
 
+// testIssueTimeout bounds a test issuance, which waits for a list and an answer.
+const testIssueTimeout = 20 * time.Second
+
 // TestIssue tests whether certificates can be issued, verified and revoked.
 func (s *Service) TestIssue(ctx context.Context, by portal.Actor) error {
 	entry, err := s.authorize(ctx, by, authz.Request{Act: authz.TestIssue})
@@ -149,7 +152,7 @@ func (s *Service) TestIssue(ctx context.Context, by portal.Actor) error {
 	if err := s.c.Store.Note(ctx, noted); err != nil {
 		return storeErr("recording a test", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	ctx, cancel := context.WithTimeout(ctx, testIssueTimeout)
 	defer cancel()
 	began := s.c.Now()
 	findings := s.c.Authority.TestIssue(ctx, entry)

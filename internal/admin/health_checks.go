@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,13 +41,14 @@ type CheckResult struct {
 
 // State is the worst state of the findings.
 func (r CheckResult) State() portal.FindingState {
-	state := portal.FindingOK
-	for _, f := range r.Findings {
-		if f.State == portal.FindingFailed || state == portal.FindingOK {
-			state = f.State
-		}
-	}
-	return state
+	return portal.WorstFinding(r.Findings)
+}
+
+// Late reports whether the check did not end in its time, and may still run.
+func (r CheckResult) Late() bool {
+	return slices.ContainsFunc(r.Findings, func(f portal.Finding) bool {
+		return len(f.Said) == 1 && f.Said[0].Key == lateKey
+	})
 }
 
 // Verdict sums the last results of all checks up.
@@ -75,9 +77,15 @@ func VerdictOf(results []CheckResult) Verdict {
 // checkTimeout bounds one check, and checkGrace is how much longer one is waited for that
 // ends with its context.
 const (
-	checkTimeout = 20 * time.Second
-	checkGrace   = 2 * time.Second
+	checkTimeout = 10 * time.Second
+	checkGrace   = time.Second
 )
+
+// lateKey is the key of the sentence about a check that did not end.
+const lateKey = "check-late"
+
+// CheckLimit is how long a run of all checks takes at most.
+const CheckLimit = checkTimeout + checkGrace
 
 // The checks run by themselves at this interval. The first run waits until a portal that
 // was just started answers at its public addresses.
@@ -189,11 +197,25 @@ func (s *Service) runCheck(ctx context.Context, check Check) {
 	s.logCheck(ctx, before, result)
 }
 
+// Run runs all checks side by side and returns their results in the order of the list. It
+// ends within [CheckLimit].
+func (c *Checks) Run(ctx context.Context, now func() time.Time) []CheckResult {
+	results := make([]CheckResult, len(c.List))
+	var running sync.WaitGroup
+	for i, check := range c.List {
+		running.Go(func() {
+			results[i] = CheckResult{Name: check.Name, Group: check.Group, At: now(), Findings: c.run(ctx, check)}
+		})
+	}
+	running.Wait()
+	return results
+}
+
 // run runs a check, and reports as failed one that ignores the end of its context. Such a
 // check is not started again while it still runs.
 func (c *Checks) run(ctx context.Context, check Check) []portal.Finding {
 	late := []portal.Finding{portal.NewFinding(check.Name, portal.FindingFailed,
-		portal.Say("check-late", "it did not end within %s: what it asks does not answer", checkTimeout+checkGrace))}
+		portal.Say("check-late", "it did not end within %s: what it asks does not answer", CheckLimit))}
 	c.mu.Lock()
 	stuck := c.stuck[check.Name]
 	c.mu.Unlock()

@@ -95,6 +95,15 @@ func (l *LDAP) checkServer(ctx context.Context, r *report, s *server) (conn *con
 	return conn, false
 }
 
+// Answers reports whether a server can be asked now: nil, or why not.
+func Answers(ctx context.Context, l *LDAP) error {
+	_, err := l.read(ctx, l.people, func(ctx context.Context, conn *connection) error {
+		_, err := conn.search(ctx, query{filter: "(objectClass=*)", attributes: []string{"currentTime"}})
+		return err
+	})
+	return err
+}
+
 func errIfEmpty(password string) error {
 	if password == "" {
 		return errors.New("it is empty")

@@ -3,17 +3,35 @@ package portal
 import (
 	"fmt"
 	"regexp"
+	"slices"
 )
 
 // FindingState is the result of a check.
 type FindingState string
 
-// The results of a check.
+// The results of a check. Skipped is one that could not run, because what it needs failed
+// in another check. Info needs no action.
 const (
 	FindingOK      FindingState = "ok"
+	FindingSkipped FindingState = "skipped"
+	FindingInfo    FindingState = "info"
 	FindingWarning FindingState = "warning"
 	FindingFailed  FindingState = "failed"
 )
+
+// FindingStates lists the results, the best first.
+func FindingStates() []FindingState {
+	return []FindingState{FindingOK, FindingSkipped, FindingInfo, FindingWarning, FindingFailed}
+}
+
+// WorstFinding gives the worst state of the findings, OK without any.
+func WorstFinding(findings []Finding) FindingState {
+	states, worst := FindingStates(), 0
+	for _, f := range findings {
+		worst = max(worst, slices.Index(states, f.State))
+	}
+	return states[worst]
+}
 
 // Finding is one result of a check of the installation: a sentence for operators, with the
 // next step where there is one.

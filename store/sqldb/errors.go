@@ -15,6 +15,10 @@ var (
 	// before the first schema file there is. Nothing was changed.
 	ErrSchemaOlder = errors.New("database schema is from before the first release")
 
+	// ErrSchemaBehind says that a database opened as it is has an older schema than this
+	// program. The portal brings it up to date at its start.
+	ErrSchemaBehind = errors.New("database schema is older than this program")
+
 	// ErrNotFound says that a query for one row gave none.
 	ErrNotFound = errors.New("no such row")
 

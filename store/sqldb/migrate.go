@@ -162,6 +162,26 @@ func migrate(ctx context.Context, provider *goose.Provider) error {
 	return nil
 }
 
+// compareSchema compares the schema of a database with the files and changes nothing.
+func (d dialect) compareSchema(ctx context.Context, db *sql.DB, schema fs.FS) error {
+	steps, err := d.steps(schema)
+	if err != nil {
+		return err
+	}
+	known := slices.Max(slices.Collect(maps.Keys(steps)))
+	var found int64
+	if err := db.QueryRowContext(ctx, "SELECT max(version_id) FROM goose_db_version").Scan(&found); err != nil {
+		return fmt.Errorf("reading schema version: %w", err)
+	}
+	switch {
+	case found > known:
+		return fmt.Errorf("%w: found version %d, known are versions up to %d", ErrSchemaNewer, found, known)
+	case found < known:
+		return fmt.Errorf("%w: found version %d, want %d", ErrSchemaBehind, found, known)
+	}
+	return nil
+}
+
 // final reports errors that another try cannot mend.
 func final(err error) bool {
 	return err == nil || errors.Is(err, ErrSchemaNewer) || errors.Is(err, ErrSchemaOlder)

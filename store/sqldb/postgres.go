@@ -68,6 +68,9 @@ func preparePostgres(ctx context.Context, db *sql.DB, c Config) error {
 	if durable == "off" {
 		c.Log.Warn("synchronous_commit is off: a crash of PostgreSQL can lose issued certificates")
 	}
+	if c.AsIs {
+		return postgresDialect().compareSchema(ctx, db, c.Schema)
+	}
 	return migratePostgres(ctx, db, c.Schema)
 }
 

@@ -43,6 +43,10 @@ type Config struct {
 	// ignores it.
 	Connections int
 
+	// AsIs opens a database without changing it: no file is made, and a schema that is not
+	// up to date is an error that wraps [ErrSchemaBehind].
+	AsIs bool
+
 	// NotFound is the error of a query for one row that gives none. Optional:
 	// [ErrNotFound].
 	NotFound error

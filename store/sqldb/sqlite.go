@@ -38,12 +38,9 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	created, err := createFile(path, c.Log)
+	created, err := prepareFile(ctx, path, c)
 	if err != nil {
 		return nil, err
-	}
-	if err := migrateFile(ctx, path, c.Schema); err != nil {
-		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
 	writer, err := openFile(ctx, path, false, busyTimeout)
 	if err != nil {
@@ -56,6 +53,31 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	}
 	engine := sqliteEngine{path: path, opened: created}
 	return &DB{engine: engine, writer: newPool(writer, true), reader: newPool(reader, true)}, nil
+}
+
+// prepareFile makes the file where there is none and brings its schema up to date; one that
+// is opened as it is stays so.
+func prepareFile(ctx context.Context, path string, c Config) (fs.FileInfo, error) {
+	if c.AsIs {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, err
+		}
+		db, err := openFile(ctx, path, true, busyTimeout)
+		if err != nil {
+			return nil, fmt.Errorf("opening %s: %w", path, err)
+		}
+		defer db.Close()
+		return info, sqliteDialect().compareSchema(ctx, db, c.Schema)
+	}
+	info, err := createFile(path, c.Log)
+	if err != nil {
+		return nil, err
+	}
+	if err := migrateFile(ctx, path, c.Schema); err != nil {
+		return nil, fmt.Errorf("opening %s: %w", path, err)
+	}
+	return info, nil
 }
 
 func sqlitePath(address string) (string, error) {

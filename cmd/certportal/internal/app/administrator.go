@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"log/slog"
+	"time"
 
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/doctor"
@@ -13,7 +15,7 @@ import (
 
 // openAdmin makes the administration service and the doctor that it asks.
 func (p *App) openAdmin(context.Context, *config.Terminal) (err error) {
-	p.company = p.newCompanyWatch()
+	p.company = newCompanyWatch(p.CA, p.Now, p.log)
 	p.doctor = doctor.New(p.doctorConfig())
 	p.admin, err = admin.New(admin.Config{
 		Store: p.DB, Revoked: p.revoked, SecondPerson: p.Settings.Admin.SecondPerson, Mails: p.mail != nil,
@@ -35,12 +37,15 @@ func (p *App) doctorConfig() doctor.Config {
 			return p.signer()
 		},
 		CheckMail: func(ctx context.Context) []portal.Finding { return mailFindings(ctx, p.Settings) },
-		Provider: func(ctx context.Context) error {
-			provider, err := openOpenID(p.Settings, config.UnusedRedirect, p.Now, p.log)
-			if err == nil && provider != nil {
-				err = provider.Check(ctx)
-			}
-			return err
-		},
+		Provider:  func(ctx context.Context) error { return askProvider(ctx, p.Settings, p.Now, p.log) },
 	}
+}
+
+// askProvider asks the identity provider whether it answers.
+func askProvider(ctx context.Context, s *config.Settings, now func() time.Time, log *slog.Logger) error {
+	provider, err := openOpenID(s, config.UnusedRedirect, now, log)
+	if err == nil && provider != nil {
+		err = provider.Check(ctx)
+	}
+	return err
 }

@@ -133,8 +133,13 @@ func (p *App) listen(ctx context.Context, _ *config.Terminal) (err error) {
 	if err := errors.Join(p.listenOps(ctx), p.listenCheck(ctx)); err != nil {
 		return err
 	}
-	p.Public, err = p.Settings.PublicAddresses(p.https.Addr(), p.http.Addr(), p.checkAddress())
-	return err
+	if p.Public, err = p.Settings.PublicAddresses(p.https.Addr(), p.http.Addr(), p.checkAddress()); err != nil {
+		return err
+	}
+	if err := p.writeLastStart(); err != nil {
+		p.log.Warn("the command doctor will not know the addresses of this start", "err", err)
+	}
+	return nil
 }
 
 func (p *App) openCA(ctx context.Context, term *config.Terminal) (err error) {

@@ -10,6 +10,7 @@ import (
 	"certportal/ca/fetch"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/doctor"
+	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/directory"
 	"certportal/internal/portal"
 	"certportal/internal/succession"
@@ -17,9 +18,9 @@ import (
 
 // newCompanyWatch returns the watch of the lists that the company publishes about the
 // CAs above the portal's own.
-func (p *App) newCompanyWatch() *fetch.Watch {
+func newCompanyWatch(a *localca.CA, now func() time.Time, log *slog.Logger) *fetch.Watch {
 	return fetch.NewWatch(fetch.WatchConfig{
-		Client: companyClient(p.CA.Folder), Links: func() []fetch.Link { return companyLinks(p.CA.Present()) }, Now: p.Now, Log: p.log,
+		Client: companyClient(a.Folder), Links: func() []fetch.Link { return companyLinks(a.Present()) }, Now: now, Log: log,
 	})
 }
 

@@ -67,7 +67,7 @@ func TestChecksHaveWords(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, name := range names {
-			for _, key := range []string{"", ".fine", ".todo"} {
+			for _, key := range []string{"", ".tried", ".fine", ".todo"} {
 				if _, ok := words["admin.check."+name+key]; !ok {
 					t.Errorf("%s: there is no admin.check.%s%s", language, name, key)
 				}

@@ -73,7 +73,7 @@ func (c *serverCertificate) refresh(ctx context.Context) error {
 	if c.settings.TLS.Certificate != "" {
 		return c.load(c.settings.TLS.Certificate, c.settings.TLS.Key)
 	}
-	certFile, keyFile := c.settings.Path("tls", "server.crt"), c.settings.Path("tls", "server.key")
+	certFile, keyFile := ownServerFiles(c.settings)
 	err := c.load(certFile, keyFile)
 	if err == nil && c.serves(c.current.Load().Leaf) && !c.revoked(ctx, c.current.Load().Leaf) {
 		return nil
@@ -89,6 +89,11 @@ func (c *serverCertificate) refresh(ctx context.Context) error {
 		return fmt.Errorf("making the portal's TLS certificate: %w", err)
 	}
 	return c.load(certFile, keyFile)
+}
+
+// ownServerFiles are the files of the certificate that the embedded CA issued.
+func ownServerFiles(s *config.Settings) (cert, key string) {
+	return s.Path("tls", "server.crt"), s.Path("tls", "server.key")
 }
 
 // leaf is the certificate in use; nil before the first.

@@ -35,11 +35,12 @@ const (
 )
 
 // addressChecks fetch the addresses in certificates, from this server.
-func (d *Doctor) addressChecks() []admin.Check {
-	return []admin.Check{
-		{Name: "address-crl", Group: admin.AddressGroup, Run: d.checkCRLAddresses},
-		{Name: "address-ocsp", Group: admin.AddressGroup, Run: d.checkOCSPAddress},
-		{Name: "address-ca", Group: admin.AddressGroup, Run: d.checkCertificateAddresses},
+func (d *Doctor) addressChecks() []check {
+	needs := []part{database, authority}
+	return []check{
+		{name: "address-crl", group: admin.AddressGroup, needs: needs, run: d.checkCRLAddresses},
+		{name: "address-ocsp", group: admin.AddressGroup, needs: needs, run: d.checkOCSPAddress},
+		{name: "address-ca", group: admin.AddressGroup, needs: needs, run: d.checkCertificateAddresses},
 	}
 }
 

@@ -2,17 +2,30 @@ package doctor
 
 import (
 	"context"
+	"crypto/x509"
 	"time"
 
+	"certportal/ca"
 	"certportal/ca/crl"
+	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/admin"
 	"certportal/internal/portal"
 )
 
 // checkCA looks at the key and the ends of the CAs.
 func (d *Doctor) checkCA(context.Context) []portal.Finding {
-	list := []portal.Finding{found("issuing key", d.c.CA.Ready(), portal.Say("ca-key", "it opens, certificates can be signed"))}
-	for _, cert := range d.c.CA.InUse() {
+	if d.c.CA == nil {
+		return []portal.Finding{{What: "ca", State: portal.FindingFailed, Text: d.c.Outside.CAErr.Error()}}
+	}
+	ready, certs := d.c.CA.Sealed, inFolder(d.c.CA.Folder)
+	if d.c.CA.Line != nil {
+		ready, certs = d.c.CA.Ready(), d.c.CA.InUse()
+	}
+	list := []portal.Finding{found("issuing key", ready, portal.Say("ca-key", "it opens, certificates can be signed"))}
+	if d.c.Outside != nil && d.c.Settings.CA.PassphraseFile == config.Prompt {
+		list[0] = portal.NewFinding("issuing key", portal.FindingSkipped, portal.Say("ca-key-prompt", "not opened: its passphrase is typed at the start of the portal"))
+	}
+	for _, cert := range certs {
 		end := cert.NotAfter.In(d.c.Settings.Location()).Format(time.DateOnly)
 		state, said := portal.FindingFailed, portal.Say("ca-ends-now", "ends on %s: make its successor now", end)
 		switch admin.ExpiryLevelOf(cert.NotAfter.Sub(d.c.Now())) {
@@ -24,6 +37,16 @@ func (d *Doctor) checkCA(context.Context) []portal.Finding {
 		list = append(list, portal.NewFinding(cert.Subject.CommonName, state, said))
 	}
 	return list
+}
+
+// inFolder gives the certificates of a CA's folder, while the database does not say which
+// of them are in use.
+func inFolder(folder *ca.Folder) []*x509.Certificate {
+	certs := []*x509.Certificate{folder.Root()}
+	for _, a := range folder.Authorities() {
+		certs = append(certs, a.Certificate)
+	}
+	return certs
 }
 
 // checkCRLs looks at the lists in force.

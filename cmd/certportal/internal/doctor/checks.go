@@ -15,36 +15,88 @@ import (
 	"certportal/internal/signin"
 )
 
-// Checks returns the checks of "config check", and those that need a running portal.
+// check is one check with what it needs.
+type check struct {
+	name, group string
+	needs       []part
+	sections    []string // of the settings; with a mistake in one the check cannot run
+	run         func(context.Context) []portal.Finding
+}
+
+// Checks returns the checks of an installation, for the administrators' page and the
+// command. One that lacks what it needs is skipped: the check of that says why.
 func (d *Doctor) Checks() []admin.Check {
-	list := append([]admin.Check{
-		{Name: "settings", Run: d.checkSettings},
-		{Name: "names", Run: func(context.Context) []portal.Finding { return CheckNames(d.c.Settings, d.c.Public, true) }},
-		{Name: "database", Run: d.checkDatabase},
-		{Name: "ca", Run: d.checkCA},
-		{Name: "lists", Run: d.checkCRLs},
-		{Name: "tls", Run: d.checkTLS},
-	}, slices.Concat(d.addressChecks(), d.companyChecks())...)
+	var list []admin.Check
+	for _, c := range d.checks() {
+		list = append(list, admin.Check{Name: c.name, Group: c.group, Run: d.guard(c)})
+	}
+	return list
+}
+
+func (d *Doctor) checks() []check {
+	return slices.Concat([]check{
+		{name: "settings", run: d.checkSettings},
+		{name: "names", run: d.checkNames},
+		{name: "database", sections: []string{"database", "database_file"}, run: d.checkDatabase},
+		{name: "ca", sections: []string{"ca"}, run: d.checkCA},
+		{name: "lists", needs: []part{database, authority}, run: d.checkCRLs},
+		{name: "tls", sections: []string{"tls"}, run: d.checkTLS},
+	}, d.addressChecks(), d.companyChecks(), d.directoryChecks(), []check{
+		{name: "ledger", needs: []part{database}, run: d.checkAuditLog},
+	})
+}
+
+// directoryChecks look at the servers that know people, and at the mail server.
+func (d *Doctor) directoryChecks() []check {
+	var list []check
 	if d.c.Directory != nil {
-		list = append(list, admin.Check{Name: "directory", Run: func(ctx context.Context) []portal.Finding {
-			return append(d.c.Directory.Check(ctx), CheckTries(ctx, d.c.Settings, d.c.Directory))
+		list = append(list, check{name: "directory", sections: []string{"directory", "sign_in"}, run: func(ctx context.Context) []portal.Finding {
+			return d.checkDirectory(ctx)
 		}})
 	}
 	list = append(list, d.publishedChecks()...)
 	if d.c.Settings.OpenID.Issuer != "" {
-		list = append(list, admin.Check{Name: "identity-provider", Run: d.checkProvider})
+		list = append(list, check{name: "identity-provider", sections: []string{"openid"}, run: d.checkProvider})
 	}
-	if d.c.Mail != nil {
-		list = append(list, admin.Check{Name: "mail", Run: d.c.CheckMail})
+	return append(list, check{name: "mail", sections: []string{"mail"}, run: d.checkMail})
+}
+
+// checkNames leaves out names that the settings have wrong: they are reported there.
+func (d *Doctor) checkNames(context.Context) []portal.Finding {
+	list := CheckNames(d.c.Settings, d.c.Public, true)
+	if d.c.Outside == nil || d.c.Outside.Wrong == nil {
+		return list
 	}
-	return append(list, admin.Check{Name: "ledger", Run: d.checkAuditLog})
+	return slices.DeleteFunc(list, func(f portal.Finding) bool { return d.c.Outside.Wrong.In(f.What) })
+}
+
+// checkDirectory asks the directory. When it refuses the account, its policy cannot be read
+// either.
+func (d *Doctor) checkDirectory(ctx context.Context) []portal.Finding {
+	list := d.c.Directory.Check(ctx)
+	if portal.WorstFinding(list) == portal.FindingFailed {
+		return list
+	}
+	return append(list, CheckTries(ctx, d.c.Settings, d.c.Directory))
+}
+
+func (d *Doctor) checkMail(ctx context.Context) []portal.Finding {
+	if d.c.Settings.Mail.Host == "" {
+		return []portal.Finding{portal.NewFinding("mail.host", portal.FindingInfo,
+			portal.Say("mail-none", "it is empty: people get no mail about certificates, and administrators get none about problems"))}
+	}
+	return d.c.CheckMail(ctx)
 }
 
 // checkSettings reads the settings and the files they name again: a file may have changed
 // since the start.
 func (d *Doctor) checkSettings(context.Context) []portal.Finding {
 	var list []portal.Finding
-	for _, m := range config.Split(errors.Join(d.c.Settings.Check(), d.c.Settings.CheckFiles())) {
+	mistakes := config.Split(errors.Join(d.c.Settings.Check(), d.c.Settings.CheckFiles()))
+	if d.c.Outside != nil && d.c.Outside.Wrong != nil {
+		mistakes = d.c.Outside.Wrong.List // also of the file, which the settings do not show
+	}
+	for _, m := range mistakes {
 		list = append(list, portal.Finding{What: cmp.Or(m.Key, "settings"), State: portal.FindingFailed, Text: m.Text})
 	}
 	if len(list) == 0 {
@@ -63,6 +115,9 @@ func found(what string, err error, fine portal.Sentence) portal.Finding {
 }
 
 func (d *Doctor) checkDatabase(ctx context.Context) []portal.Finding {
+	if d.c.DB == nil {
+		return []portal.Finding{{What: "database", State: portal.FindingFailed, Text: d.c.Outside.DBErr.Error()}}
+	}
 	began := time.Now()
 	_, err := d.c.DB.Head(ctx)
 	took := time.Since(began).Round(100 * time.Microsecond)

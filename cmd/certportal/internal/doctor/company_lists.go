@@ -80,11 +80,11 @@ func companyLifeOver(l *fetch.List, now time.Time) int {
 
 // companyChecks fetch the lists of the company's CAs. With a root of the portal's own
 // there are none.
-func (d *Doctor) companyChecks() []admin.Check {
+func (d *Doctor) companyChecks() []check {
 	if d.c.Company == nil || len(d.c.Company.State()) == 0 {
 		return nil
 	}
-	return []admin.Check{{Name: "company-lists", Group: admin.AddressGroup, Run: func(ctx context.Context) []portal.Finding {
+	return []check{{name: "company-lists", group: admin.AddressGroup, run: func(ctx context.Context) []portal.Finding {
 		d.c.Company.Round(ctx)
 		var list []portal.Finding
 		for _, w := range d.c.Company.State() {

@@ -155,16 +155,16 @@ func TestCompanyListCheck(t *testing.T) {
 	if len(check) != 1 {
 		t.Fatalf("got %d checks", len(check))
 	}
-	found := check[0].Run(t.Context())
+	found := check[0].run(t.Context())
 	if len(found) != 2 || found[0].State != portal.FindingFailed || found[1].State != portal.FindingFailed || !strings.Contains(found[1].Text, "404") {
 		t.Errorf("without a list: got %v", found)
 	}
 	p.list = p.sign(func(*x509.RevocationList) {})
-	if found = check[0].Run(t.Context()); found[0].State != portal.FindingOK || !strings.Contains(found[0].Text, "number 7, valid until") || found[0].Said[0].Key != "company-list" || found[1].Said[0].Key != "company-list" {
+	if found = check[0].run(t.Context()); found[0].State != portal.FindingOK || !strings.Contains(found[0].Text, "number 7, valid until") || found[0].Said[0].Key != "company-list" || found[1].Said[0].Key != "company-list" {
 		t.Errorf("with a list: got %v", found)
 	}
 	clock.Advance(60 * time.Hour)
-	if found = check[0].Run(t.Context()); found[0].State != portal.FindingWarning || !strings.Contains(found[0].Text, "should have been renewed") {
+	if found = check[0].run(t.Context()); found[0].State != portal.FindingWarning || !strings.Contains(found[0].Text, "should have been renewed") {
 		t.Errorf("with an old list: got %v", found)
 	}
 	if New(Config{}).companyChecks() != nil || New(Config{}).companyAlerts() != nil {

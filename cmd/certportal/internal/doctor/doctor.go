@@ -34,6 +34,10 @@ type Config struct {
 	Lists    *crl.Publisher
 	Own      *enroll.OwnIssuer // issues test certificates
 
+	// Outside is set for the command "doctor", which looks at an installation beside its
+	// portal. Nil in the portal.
+	Outside *Outside
+
 	// Company watches the lists of the company's CAs above the issuing ones. Optional.
 	Company *fetch.Watch
 
@@ -66,8 +70,21 @@ type Config struct {
 	Log *slog.Logger
 }
 
+// Outside is what the command knows of an installation besides its parts. DB, CA and Lists
+// are nil when they could not be opened, and the errors here say why. Only the checks can
+// be used then.
+type Outside struct {
+	Wrong   *config.Mistakes // in the settings; nil without
+	DBErr   error
+	CAErr   error
+	Running bool // a portal runs on the data folder
+}
+
 // Doctor checks one running portal. It is safe for concurrent use.
 type Doctor struct{ c Config }
 
 // New returns a Doctor.
 func New(c Config) *Doctor { return &Doctor{c: c} }
+
+// Running reports whether a portal runs on the data folder.
+func (d *Doctor) Running() bool { return d.c.Outside == nil || d.c.Outside.Running }

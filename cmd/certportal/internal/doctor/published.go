@@ -9,7 +9,6 @@ import (
 	"certportal/ca"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/localca"
-	"certportal/internal/admin"
 	"certportal/internal/directory"
 	"certportal/internal/portal"
 	"certportal/internal/succession"
@@ -17,11 +16,11 @@ import (
 
 // publishedChecks look whether the forest knows the issuing CAs. There are none without
 // Active Directory.
-func (d *Doctor) publishedChecks() []admin.Check {
+func (d *Doctor) publishedChecks() []check {
 	if d.c.Directory == nil || d.c.Settings.Directory.Kind != config.KindActiveDirectory {
 		return nil
 	}
-	return []admin.Check{{Name: "ntauth", Run: func(ctx context.Context) []portal.Finding {
+	return []check{{name: "ntauth", needs: []part{database, authority, people}, sections: []string{"directory"}, run: func(ctx context.Context) []portal.Finding {
 		return CheckPublished(ctx, d.c.Directory, d.c.CA.Present(), d.revoked, d.c.Public.HTTP)
 	}}}
 }

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"certportal/cmd/certportal/internal/app"
+	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/doctor"
+	"certportal/internal/admin"
+	"certportal/internal/escape"
+	"certportal/internal/portal"
+)
+
+// doctorCommands check what is there. Exit codes are for monitoring: 0 all is well, 2 there
+// is a note, 3 a warning, 4 a failure, 1 the command itself did not work.
+type doctorCommands struct {
+	Check doctorCheck `cmd:"" default:"withargs" help:"Check the whole installation: what is wrong, what was tried, what to do. Exit codes: 0 all well, 2 notes, 3 warnings, 4 failures."`
+}
+
+type doctorCheck struct {
+	JSON bool `name:"json" help:"Print one JSON object, for monitoring."`
+}
+
+// Run runs all checks of the installation, beside its portal or without.
+func (c doctorCheck) Run(i *invocation) error {
+	report, err := i.examine()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		encoder := json.NewEncoder(escape.Writer{W: i.io.out})
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(report); err != nil {
+			return fmt.Errorf("printing the report: %w", err)
+		}
+		return exitCode(report.Exit)
+	}
+	out := bufio.NewWriter(escape.Writer{W: i.io.out})
+	printReport(out, report)
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("printing the report: %w", err)
+	}
+	return exitCode(report.Exit)
+}
+
+// exitCode is the exit code of a command that has said all it has to say.
+type exitCode int
+
+// Error gives the number.
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+// examine runs all checks.
+func (i *invocation) examine() (doctor.Report, error) {
+	began := time.Now()
+	s, wrong, unread := i.examined()
+	if unread != nil {
+		return unreadableSettings(unread, began)
+	}
+	if _, err := os.Stat(s.Data); err != nil {
+		return doctor.Report{}, fmt.Errorf("there is no portal in %s; name its folder with --data or its settings with --config: %w", s.Data, err)
+	}
+	d, done := app.OpenDoctor(i.ctx, s, wrong, i.quiet())
+	checks := admin.Checks{List: d.Checks()}
+	results := checks.Run(i.ctx, time.Now)
+	if i.ctx.Err() != nil {
+		return doctor.Report{}, fmt.Errorf("checking: %w", i.ctx.Err())
+	}
+	if !slices.ContainsFunc(results, admin.CheckResult.Late) {
+		done()
+	}
+	report, err := doctor.NewReport(results, began)
+	report.Version, report.Data, report.Running = version, s.Data, d.Running()
+	return report, err
+}
+
+// examined reads the settings: with the mistakes in them, or the reason why they cannot be
+// read at all.
+func (i *invocation) examined() (s *config.Settings, wrong *config.Mistakes, unread error) {
+	s, err := config.Examine(i.cli.ConfigFile, i.settingsEnvironment())
+	if err != nil && !errors.As(err, &wrong) {
+		return s, nil, err
+	}
+	if _, err := os.Stat(s.Path(doctor.SampleFile)); err == nil && s.Database == "" && s.DatabaseFile == "" {
+		demoSettings(s) // its flags are in no file
+	}
+	return s, wrong, nil
+}
+
+// unreadableSettings is the report when nothing is known of the installation.
+func unreadableSettings(err error, at time.Time) (doctor.Report, error) {
+	return doctor.NewReport([]admin.CheckResult{{Name: "settings", Findings: []portal.Finding{
+		{What: "settings", State: portal.FindingFailed, Text: err.Error()},
+	}}}, at)
+}
+
+// printReport prints the worst first. Checks in which all is well are one line.
+func printReport(w io.Writer, r doctor.Report) {
+	states := portal.FindingStates()
+	checks := slices.Clone(r.Checks)
+	slices.SortStableFunc(checks, func(a, b doctor.CheckReport) int {
+		return slices.Index(states, b.State) - slices.Index(states, a.State)
+	})
+	for _, c := range checks {
+		fmt.Fprintf(w, "%-8s %s\n", c.State, c.Title)
+		if c.State == portal.FindingOK {
+			continue
+		}
+		for _, f := range c.Findings {
+			if f.State != portal.FindingOK {
+				fmt.Fprintf(w, "         %s: %s: %s\n", f.State, f.What, f.Text)
+			}
+		}
+		if c.Todo != "" {
+			fmt.Fprintf(w, "         Tried: %s\n         To do: %s\n", c.Tried, c.Todo)
+		}
+	}
+	count := map[portal.FindingState]int{}
+	for _, c := range r.Checks {
+		count[c.State]++
+	}
+	fmt.Fprintf(w, "\n%d checks: %d failed, %d warn, %d notes, %d not run\n", len(r.Checks),
+		count[portal.FindingFailed], count[portal.FindingWarning], count[portal.FindingInfo], count[portal.FindingSkipped])
+}
+
+// usageOf is the exit code for a command line that cannot be used. With "doctor" 2 means
+// that there are notes, so there it is 1.
+func usageOf(err error) int {
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && strings.HasPrefix(parse.Context.Command(), "doctor") {
+		return exitFailed
+	}
+	return exitUsage
+}

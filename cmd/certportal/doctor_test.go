@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"certportal/cmd/certportal/internal/doctor"
+	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
+)
+
+// runDemo runs a demo on a data folder until stop is called or the test ends.
+func runDemo(t *testing.T, data string) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	var out, errs bytes.Buffer
+	go func() {
+		ended <- run(ctx, []string{"demo", "--data", data, "--listen", "127.0.0.1:0"}, streams{strings.NewReader(""), &out, &errs}, fixture.FastCA())
+	}()
+	stopped := false
+	stop = func() {
+		if cancel(); !stopped {
+			stopped = true
+			if code := <-ended; code != exitDone {
+				t.Errorf("demo: exit %d\n%s", code, errs.String())
+			}
+		}
+	}
+	t.Cleanup(stop)
+	testkit.Eventually(t, "the demo answers", func() bool {
+		if _, err := os.Stat(filepath.Join(data, doctor.SampleFile)); err != nil {
+			return false
+		}
+		return examined(t, data)["address-ca"] == portal.FindingOK
+	})
+	return stop
+}
+
+// examined runs "doctor --json" and gives the states of the checks that are not fine.
+func examined(t *testing.T, data string, args ...string) map[string]portal.FindingState {
+	t.Helper()
+	states, _ := examineJSON(t, data, args...)
+	return states
+}
+
+func examineJSON(t *testing.T, data string, args ...string) (map[string]portal.FindingState, doctor.Report) {
+	t.Helper()
+	r := certportal(t, "", append([]string{"doctor", "--json", "--data", data}, args...)...)
+	var report doctor.Report
+	if err := json.Unmarshal([]byte(r.out), &report); err != nil {
+		t.Fatalf("exit %d, %v\n%s%s", r.code, err, r.out, r.err)
+	}
+	if r.code != report.Exit || report.Exit != doctor.ExitCode(report.State) {
+		t.Errorf("exit %d, in the report %d for %s", r.code, report.Exit, report.State)
+	}
+	states := map[string]portal.FindingState{}
+	for _, c := range report.Checks {
+		if c.Title == "" || c.Tried == "" || len(c.Findings) == 0 {
+			t.Errorf("%s says too little: %+v", c.Name, c)
+		}
+		states[c.Name] = c.State
+	}
+	return states, report
+}
+
+// notFine leaves out the checks in which all is well.
+func notFine(states map[string]portal.FindingState) map[string]portal.FindingState {
+	named := maps.Clone(states)
+	maps.DeleteFunc(named, func(_ string, s portal.FindingState) bool { return s == portal.FindingOK })
+	return named
+}
+
+// demoWarnings are what the doctor names in a demo that runs.
+func demoWarnings() map[string]portal.FindingState {
+	return map[string]portal.FindingState{"names": portal.FindingWarning, "mail": portal.FindingInfo}
+}
+
+func TestDoctorOfADemo(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	stop := runDemo(t, data)
+	states, report := examineJSON(t, data)
+	if named := notFine(states); !maps.Equal(named, demoWarnings()) {
+		t.Errorf("running: got %v, want %v", named, demoWarnings())
+	}
+	if !report.Running || report.Data != data || report.Exit != 3 {
+		t.Errorf("running: %v, %s, exit %d", report.Running, report.Data, report.Exit)
+	}
+	text := certportal(t, "", "doctor", "--data", data)
+	if text.code != 3 || !strings.HasPrefix(text.out, "warning ") || !strings.Contains(text.out, "To do: ") || strings.Contains(text.out, "**") {
+		t.Errorf("in words: exit %d\n%s", text.code, text.out)
+	}
+	stop()
+	if _, report := examineJSON(t, data); report.Running {
+		t.Error("stopped: the report says that it runs")
+	}
+}
+
+func TestDoctorUsage(t *testing.T) {
+	t.Parallel()
+	missing := filepath.Join(t.TempDir(), "mistyped")
+	r := certportal(t, "", "doctor", "--data", missing)
+	if r.code != exitFailed || !strings.Contains(r.err, "there is no portal in") {
+		t.Errorf("a folder that is not there: exit %d, %s", r.code, r.err)
+	}
+	if _, err := os.Stat(missing); err == nil {
+		t.Error("the doctor made the folder")
+	}
+	// 2 would be read as "there are notes".
+	if r := certportal(t, "", "doctor", "--jsno"); r.code != exitFailed {
+		t.Errorf("a mistyped flag: exit %d, %s", r.code, r.err)
+	}
+}
