@@ -9,7 +9,7 @@ func Actions() []Action {
 		DeviceBlocked, DeviceRenamed, DeviceTrouble, RequestRejected, AccessRefused, PickupRead, PickupWiped, ChallengeMade,
 		ChallengeRead, InvitationMade, InvitationApproved, InvitationRedeemed, InvitationEnded, InvitationRefused,
 		InvitationPaused, PersonRead, AccountAdded, AccountRemoved, AccountEnabled, AccountDisabled, AccountPassword,
-		CACreated, CARequested, CAImported, CAAdded, CAScheduled, CAActivated, CARetired, CARevoked, CampaignEnded, BulkMade, BulkConfirmed, BulkApproved, BulkDropped, BulkLapsed, BulkDone, IssuingHalted,
+		CACreated, CARequested, CAImported, CAAdded, CAScheduled, CAActivated, CARetired, CampaignEnded, CARevoked, BulkMade, BulkConfirmed, BulkApproved, BulkDropped, BulkLapsed, BulkDone, IssuingHalted,
 		IssuingResumed, ChecksRun, CRLRequested, TestIssued, RecordsExported, RecordsReplayed, RootKeyExported,
 		LogExported, LogBroken, MailFailed, MailResent,
 	}
