@@ -53,3 +53,22 @@ func (db Enrolments) NoteShown(ctx context.Context, serial ca.Serial, last enrol
 		return t.appendRecords(ctx, records(works...)...)
 	})
 }
+
+// Use gives how a certificate of a person is used.
+func (db Enrolments) Use(ctx context.Context, serial ca.Serial) (enroll.Use, error) {
+	var u enroll.Use
+	var verdict sql.NullString
+	var read, shown, earlier, asked sql.NullInt64
+	err := db.One(ctx, `SELECT COALESCE(p.reads, 0), p.last_read, s.verdict, s.shown_at, a.asked_at,
+			(SELECT max(o.shown_at) FROM certificates e JOIN shown_certificates o ON o.serial = e.serial
+				WHERE e.device_id = c.device_id AND (e.requested_at, e.serial) < (c.requested_at, c.serial))
+		FROM certificates c LEFT JOIN pickups p ON p.serial = c.serial LEFT JOIN shown_certificates s ON s.serial = c.serial
+			LEFT JOIN asked_certificates a ON a.serial = c.serial
+		WHERE c.serial = $1 AND c.device_id IS NOT NULL`, []any{serial.String()}, &u.Downloads, &read, &verdict, &shown, &asked, &earlier)
+	if err != nil {
+		return enroll.Use{}, fmt.Errorf("finding use of %s: %w", serial, err)
+	}
+	u.LastDownload, u.Asked, u.Earlier = sqldb.TimeOf(read), sqldb.TimeOf(asked), sqldb.TimeOf(earlier)
+	u.LastShown = enroll.LastShown{Verdict: portal.Verdict(verdict.String), At: sqldb.TimeOf(shown)}
+	return u, nil
+}

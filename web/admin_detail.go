@@ -45,8 +45,13 @@ func (s adminPages) showCertificate(w http.ResponseWriter, r *http.Request) erro
 	}
 	p := page.AdminDetail{
 		Layout: s.staffLayout(r), AdminCertificate: certificateRow(d.Certificate), Own: d.Person == "",
-		Profile: d.Profile, SID: d.SID, Mail: d.Mail, NotBefore: d.NotBefore, Requested: d.Requested, Delivered: d.Delivered,
+		Profile: d.Profile, SID: d.SID, Mail: d.Mail, NotBefore: d.NotBefore, Requested: d.Requested,
 		MayRevoke: may(r, authz.Revoke) && endable(d.Certificate),
+	}
+	if d.Person != "" {
+		if p.Use, p.Refused, err = s.story(r, d.Certificate, d.Delivered); err != nil {
+			return err
+		}
 	}
 	if p.Revocation, err = s.revocationStatus(r.Context(), d); err != nil {
 		return err
@@ -133,8 +138,18 @@ func (s adminPages) showAnyDevice(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	return s.render(w, r, http.StatusOK, page.AdminDevice{
+	p := page.AdminDevice{
 		Layout: s.staffLayout(r), AdminDeviceRow: deviceRow(d), Certificates: certificateRows(rows), Revocation: truth,
 		MayRevoke: may(r, authz.Revoke) && (live > 0 || d.Blocked.IsZero()),
-	})
+	}
+	if len(rows) > 0 {
+		newest, err := s.admin.Certificate(r.Context(), actorOf(r), rows[0].Serial)
+		if err != nil {
+			return err
+		}
+		if p.Use, p.Refused, err = s.story(r, newest.Certificate, newest.Delivered); err != nil {
+			return err
+		}
+	}
+	return s.render(w, r, http.StatusOK, p)
 }

@@ -49,7 +49,7 @@ type delivery struct {
 // openDelivery opens the pickup or challenge in the address and makes the file.
 func (s fileDownloads) openDelivery(r *http.Request) (delivery, error) {
 	d := delivery{
-		by:    portal.Actor{Role: portal.Employee, Address: clientAddress(r), Request: requestInfoOf(r).id},
+		by:    s.reader(r),
 		token: enroll.Token(chi.URLParam(r, "token")),
 	}
 	d.ext = strings.TrimPrefix(path.Ext(chi.URLParam(r, "file")), ".")
@@ -96,6 +96,20 @@ func (s fileDownloads) serveDownload(w http.ResponseWriter, r *http.Request) err
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return nil
 	}
+	err := s.serveFile(w, r)
+	var gone *portal.Gone
+	if errors.As(err, &gone) && r.Method == http.MethodGet {
+		s.registrar.NoteFileRefused(r.Context(), s.reader(r), enroll.Token(chi.URLParam(r, "token")), gone)
+	}
+	return err
+}
+
+// reader is who asks for a file: it needs no session.
+func (s fileDownloads) reader(r *http.Request) portal.Actor {
+	return portal.Actor{Role: portal.Employee, Address: clientAddress(r), Request: requestInfoOf(r).id}
+}
+
+func (s fileDownloads) serveFile(w http.ResponseWriter, r *http.Request) error {
 	d, err := s.openDelivery(r)
 	if err != nil {
 		return err

@@ -117,12 +117,12 @@ func (s helpdeskPages) showPersonDetails(w http.ResponseWriter, r *http.Request)
 		if d.BlockDenied == "" && blockable {
 			row.Block = blockPath(d.Person.ID, device.ID)
 		}
-		row.Mailbox, row.Delivered = s.mailboxCommands(d, device), device.Certificate.Delivered
-		last, err := s.registrar.LastShown(r.Context(), device.Certificate.Serial)
+		row.Mailbox = s.mailboxCommands(d, device)
+		use, err := s.registrar.Use(r.Context(), device.Certificate.Serial)
 		if err != nil {
 			return err
 		}
-		row.Tested, row.Verdict = last.At, string(last.Verdict)
+		row.Use, row.Fault = useRow(use, device.Certificate.Delivered), string(s.registrar.FaultOf(device, use, d.Refusal))
 		p.Devices = append(p.Devices, row)
 	}
 	if id := portal.DeviceID(r.URL.Query().Get("blocked")); id != "" {

@@ -11,10 +11,22 @@ import (
 // obstacleOf is what keeps the person from a certificate for the device, empty for a new
 // one; nil when nothing is known to.
 func (s *Server) obstacleOf(r *http.Request, device portal.DeviceID) *page.Problem {
-	var refusal *portal.Refusal
-	if !errors.As(s.registrar.Obstacle(r.Context(), s.person(r).person, device), &refusal) {
+	refusal := s.refusalOf(r, device)
+	if refusal == nil {
 		return nil
 	}
+	return s.obstaclePage(r, refusal)
+}
+
+// refusalOf is what a request for a certificate would be refused with; nil when nothing is
+// known to refuse it.
+func (s *Server) refusalOf(r *http.Request, device portal.DeviceID) *portal.Refusal {
+	var refusal *portal.Refusal
+	errors.As(s.registrar.Obstacle(r.Context(), s.person(r).person, device), &refusal)
+	return refusal
+}
+
+func (s *Server) obstaclePage(r *http.Request, refusal *portal.Refusal) *page.Problem {
 	p := page.Problem{Layout: s.layout(r), Kind: page.Kind(refusal.Reason), Limit: refusal.Limit}
 	if filled, ok := s.refusalPage(p, refusal).(page.Problem); ok {
 		p = filled

@@ -109,6 +109,9 @@ func (r *Responder) find(ctx context.Context, id ID) (cached, error) {
 		return cached{}, err
 	}
 	made.used.Store(true)
+	if made.status.State != Unknown {
+		r.cache.ask(made, now)
+	}
 	return cached{made, made.asOf}, nil
 }
 

@@ -72,6 +72,7 @@ type book struct {
 	broken   error
 	reads    int
 	meddle   func() // called after a status was read, before it is returned
+	noted    []ocsp.Asked
 }
 
 func newBook() *book { return &book{statuses: map[ca.Serial]ocsp.Status{}} }
@@ -125,6 +126,16 @@ func (b *book) Head(context.Context) (audit.Head, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return audit.Head{Seq: int64(len(b.entries))}, b.broken
+}
+
+func (b *book) NoteAsked(_ context.Context, asked []ocsp.Asked) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.broken != nil {
+		return b.broken
+	}
+	b.noted = append(b.noted, asked...)
+	return nil
 }
 
 func (b *book) asked() int {

@@ -52,4 +52,8 @@ type Store interface {
 
 	// Head gives the last entry of the audit log, from which the responder follows it.
 	Head(ctx context.Context) (audit.Head, error)
+
+	// NoteAsked records the last question about certificates of people, for each at most
+	// once in AskedEvery. Serials that it does not know are no error.
+	NoteAsked(ctx context.Context, asked []Asked) error
 }

@@ -66,6 +66,7 @@ type Responder struct {
 	reading, signing             chan struct{} // semaphores
 	nudge                        chan struct{}
 	following, records, answered *trouble
+	asking                       *trouble // not one of the answers'
 
 	followMu sync.Mutex // guards begun and position
 	begun    bool
@@ -108,7 +109,7 @@ func New(c Config) (*Responder, error) {
 	return &Responder{
 		c: c, issuer: issuer, cache: newStatusCache(c.Life, maxCached),
 		signers:   &signers{c: c, trouble: part(), ending: part()},
-		following: part(), records: part(), answered: part(),
+		following: part(), records: part(), answered: part(), asking: part(),
 		reading: make(chan struct{}, readers), signing: make(chan struct{}, 2*runtime.GOMAXPROCS(0)),
 		nudge: make(chan struct{}, 1),
 	}, nil
@@ -122,10 +123,10 @@ func (r *Responder) Nudge() {
 	}
 }
 
-// Refresh follows the audit log to its end, makes a signer if one is due, and renews the
-// answers that are due. An error of one step does not stop the others.
+// Refresh follows the audit log to its end, makes a signer if one is due, renews the
+// answers that are due, and notes what was asked. An error of one step does not stop the others.
 func (r *Responder) Refresh(ctx context.Context) error {
-	return errors.Join(r.follow(ctx), r.signers.refresh(ctx), r.renew(ctx))
+	return errors.Join(r.follow(ctx), r.signers.refresh(ctx), r.renew(ctx), r.writeQuestions(ctx))
 }
 
 // Run follows the audit log and renews signer and answers until the context ends.
@@ -134,6 +135,7 @@ func (r *Responder) Run(ctx context.Context) {
 	defer clocks.Wait()
 	clocks.Go(func() { every(ctx, pollInterval, r.nudge, func() { _ = r.follow(ctx) }) })
 	clocks.Go(func() { every(ctx, time.Second, nil, func() { _ = r.renew(ctx) }) })
+	clocks.Go(func() { every(ctx, noteEvery, nil, func() { _ = r.writeQuestions(ctx) }) })
 	clocks.Go(func() { r.signers.run(ctx) })
 }
 

@@ -24,6 +24,7 @@ type cachedStatus struct {
 	due     time.Time // when dueBy considers it next
 	element *list.Element
 	used    atomic.Bool              // requested since dueBy considered it
+	asked   atomic.Int64             // last question that was noted, in seconds since 1970
 	answers atomic.Pointer[[]answer] // one for each form; the slice is replaced, never changed
 }
 
@@ -54,6 +55,7 @@ type form struct {
 type statusCache struct {
 	life  time.Duration
 	bound int
+	asked questions
 
 	mu    sync.RWMutex
 	known map[ca.Serial]*cachedStatus
@@ -82,6 +84,7 @@ func (c *statusCache) find(serial ca.Serial, now time.Time) (held *cachedStatus,
 	if !held.used.Load() { // avoids a write to a shared cache line
 		held.used.Store(true)
 	}
+	c.ask(held, now)
 	at = c.seenAt.Truncate(time.Second)
 	if at.After(now) { // the clock was set back
 		at = now.Truncate(time.Second)
@@ -121,7 +124,10 @@ func (c *statusCache) store(made *cachedStatus, mark uint64) bool {
 	if c.generation != mark || c.seenAt.IsZero() {
 		return false
 	}
-	c.remove(c.known[made.serial])
+	if old := c.known[made.serial]; old != nil {
+		made.asked.Store(old.asked.Load())
+		c.remove(old)
+	}
 	if len(c.known) >= c.bound {
 		c.remove(c.order.Front().Value.(*cachedStatus))
 	}

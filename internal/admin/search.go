@@ -198,6 +198,19 @@ func (s *Service) Events(ctx context.Context, by portal.Actor, serial ca.Serial)
 	return found.Entries, storeErr("reading events", err)
 }
 
+// LastRefusal returns the newest audit entry about a certificate or file that a person did
+// not get; the zero value for none.
+func (s *Service) LastRefusal(ctx context.Context, by portal.Actor, person portal.PersonID) (audit.Entry, error) {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadCertificates}); err != nil {
+		return audit.Entry{}, err
+	}
+	found, err := s.c.Store.EntriesAbout(ctx, person, 1, audit.EnrolmentRefused, audit.FileRefused)
+	if err != nil || len(found) == 0 {
+		return audit.Entry{}, storeErr("reading the last refusal", err)
+	}
+	return found[0], nil
+}
+
 // Holdings lists the newest certificates of a device or person, and counts those that
 // would be revoked with it.
 func (s *Service) Holdings(ctx context.Context, by portal.Actor, f Filter) (rows []Certificate, live int, err error) {

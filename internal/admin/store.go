@@ -7,6 +7,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 )
 
 // Store holds what administrators search and change. Every method that changes
@@ -29,6 +30,10 @@ type Store interface {
 
 	// Entries returns audit entries in order, after a sequence number, at most limit.
 	Entries(ctx context.Context, after int64, limit int) ([]audit.Entry, error)
+
+	// EntriesAbout returns the newest audit entries of the named actions about a person,
+	// newest first, at most limit.
+	EntriesAbout(ctx context.Context, person portal.PersonID, limit int, named ...audit.Action) ([]audit.Entry, error)
 
 	// Note records an audit entry that belongs to no other change.
 	Note(context.Context, audit.Entry) error

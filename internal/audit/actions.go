@@ -6,7 +6,7 @@ func Actions() []Action {
 		SignedIn, SignInRefused, SignedOut, HandoffMade, HandoffRedeemed, HandoffBurnt, EnrolmentRefused,
 		CertificateReserved, CertificateIssued, CertificateRevoked, CertificateSuperseded, CertificateRestored,
 		CertificateWorks, CertificateRecalled, MismatchFound, MismatchResolved, UPNReused, WatchStopped, WatchResumed, DeviceRemoved,
-		DeviceBlocked, DeviceRenamed, DeviceTrouble, RequestRejected, AccessRefused, PickupRead, PickupWiped, ChallengeMade,
+		DeviceBlocked, DeviceRenamed, DeviceTrouble, RequestRejected, AccessRefused, PickupRead, FileRefused, PickupWiped, ChallengeMade,
 		ChallengeRead, InvitationMade, InvitationApproved, InvitationRedeemed, InvitationEnded, InvitationRefused,
 		InvitationPaused, PersonRead, AccountAdded, AccountRemoved, AccountEnabled, AccountDisabled, AccountPassword,
 		CACreated, CARequested, CAImported, CAAdded, CAScheduled, CAActivated, CARetired, CampaignEnded, CARevoked, BulkMade, BulkConfirmed, BulkApproved, BulkDropped, BulkLapsed, BulkDone, IssuingHalted,
@@ -19,7 +19,7 @@ func Actions() []Action {
 // so nothing done. A person can cause any number of them.
 func (a Action) Refuses() bool {
 	switch a {
-	case SignInRefused, EnrolmentRefused, RequestRejected, AccessRefused, InvitationRefused:
+	case SignInRefused, EnrolmentRefused, RequestRejected, AccessRefused, InvitationRefused, FileRefused:
 		return true
 	}
 	return false

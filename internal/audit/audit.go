@@ -50,6 +50,7 @@ const (
 	RequestRejected       Action = "request.rejected"
 	AccessRefused         Action = "access.refused" // refused by package authz
 	PickupRead            Action = "pickup.read"
+	FileRefused           Action = "pickup.refused" // a file was asked for that is closed
 	PickupWiped           Action = "pickup.wiped"
 	ChallengeMade         Action = "challenge.made" // the right to enrol a key generated on a device
 	ChallengeRead         Action = "challenge.read"

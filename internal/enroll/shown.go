@@ -24,6 +24,18 @@ type LastShown struct {
 	At      time.Time // zero when it never was
 }
 
+// Use is what the portal knows of how a certificate is used.
+type Use struct {
+	Downloads    int       // complete ones of its file, the last of them at LastDownload
+	LastDownload time.Time // zero when there was none, or a device took the certificate by SCEP
+	LastShown
+	Earlier time.Time // when an earlier certificate of the device was last shown; zero for never
+
+	// Asked is when an OCSP client last asked for its status, to the hour; zero for never.
+	// Servers keep answers, and anyone can ask: it proves nothing about the device.
+	Asked time.Time
+}
+
 // ShownEvery is how often the same verdict of a certificate is recorded again at most.
 const ShownEvery = time.Minute
 
@@ -53,14 +65,13 @@ func (r *Registrar) Examine(ctx context.Context, cert *x509.Certificate, by port
 	return s, portal.AsOutage(portal.PartStore, "recording a shown certificate", err)
 }
 
-// LastShown gives the last time that a certificate of a person was shown, and the verdict
-// then.
-func (r *Registrar) LastShown(ctx context.Context, serial ca.Serial) (LastShown, error) {
-	_, last, err := r.c.Store.Shown(ctx, serial)
+// Use gives how a certificate of a person is used; the zero value for none.
+func (r *Registrar) Use(ctx context.Context, serial ca.Serial) (Use, error) {
+	u, err := r.c.Store.Use(ctx, serial)
 	if errors.Is(err, portal.ErrNotFound) { // no certificate yet
-		return LastShown{}, nil
+		return Use{}, nil
 	}
-	return last, portal.AsOutage(portal.PartStore, "finding the last test of a certificate", err)
+	return u, portal.AsOutage(portal.PartStore, "finding the use of a certificate", err)
 }
 
 // verdictOf judges the certificate of a device at a time. A state that is not known to be

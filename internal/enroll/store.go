@@ -119,6 +119,10 @@ type Store interface {
 	// in it, and when it was last shown. It returns ErrNotFound for a serial that no person has.
 	Shown(ctx context.Context, serial ca.Serial) (portal.Device, LastShown, error)
 
+	// Use gives how a certificate of a person is used. It returns ErrNotFound for a serial
+	// that no person has.
+	Use(ctx context.Context, serial ca.Serial) (Use, error)
+
 	// NoteShown records that a certificate was shown. One that works is noted as
 	// delivered and as seen to work, the latter with the entry.
 	NoteShown(ctx context.Context, serial ca.Serial, last LastShown, entry audit.Entry) error

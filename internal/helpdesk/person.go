@@ -25,7 +25,7 @@ const ReasonUnread authz.Reason = "unread"
 
 // failures are the actions of failed attempts.
 func failures() []audit.Action {
-	return []audit.Action{audit.SignInRefused, audit.EnrolmentRefused, audit.InvitationRefused, audit.HandoffBurnt, audit.DeviceTrouble}
+	return []audit.Action{audit.SignInRefused, audit.EnrolmentRefused, audit.FileRefused, audit.InvitationRefused, audit.HandoffBurnt, audit.DeviceTrouble}
 }
 
 // eventsShown are all actions but that of staff who looked at the page, which would soon

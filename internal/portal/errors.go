@@ -133,6 +133,23 @@ type Gone struct {
 	Device   DeviceID
 }
 
+// Word is the end in one word, as the audit log keeps it.
+func (g *Gone) Word() string {
+	switch {
+	case g.Used:
+		return "used"
+	case g.Blocked:
+		return "blocked"
+	case g.Removed:
+		return "removed"
+	case g.Ended:
+		return "ended"
+	case g.Barred:
+		return "barred"
+	}
+	return "over"
+}
+
 // Error says which of the ends it was.
 func (g *Gone) Error() string {
 	switch {

@@ -120,6 +120,8 @@ type AdminDevice struct {
 	AdminDeviceRow
 	Certificates []AdminCertificate
 	Revocation   *AdminRevocationStatus // of the last revoked certificate; nil without one
+	Use          Use                    // of the newest certificate
+	Refused      Refused                // to its person
 	MayRevoke    bool
 }
 
@@ -138,7 +140,8 @@ type AdminDetail struct {
 	Signature  string
 	NotBefore  time.Time
 	Requested  time.Time
-	Delivered  time.Time
+	Use        Use
+	Refused    Refused                // to its person
 	Revocation *AdminRevocationStatus // nil unless it is revoked
 	Extensions []AdminExtension
 	Chain      []AdminLink

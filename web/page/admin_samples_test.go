@@ -51,7 +51,7 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 	mistakes := []page.FieldError{{Field: "cause", Key: "refusal.cause"}, {Field: "comment", Key: "refusal.comment-long", Limit: 200}}
 	detail := page.AdminDetail{
 		Layout: f, AdminCertificate: rows[0], Profile: x.text, SID: "S-1-5-21-1-2-3-1001", Mail: x.upn, Subject: x.text, Issuer: x.text, Key: "RSA 2048",
-		Signature: "SHA256-RSA", NotBefore: noon(), Requested: noon(), Delivered: noon(), PEM: x.text, MayRevoke: true,
+		Signature: "SHA256-RSA", NotBefore: noon(), Requested: noon(), Use: fullUse(), Refused: page.Refused{At: noon(), What: "enrolment.refused", Why: "made-up-reason"}, PEM: x.text, MayRevoke: true,
 		Extensions: []page.AdminExtension{{OID: "2.5.29.15", Name: "Key Usage", Critical: true, Values: []string{"digitalSignature", x.text}}, {OID: "1.2.3", Values: []string{x.text}}},
 		Chain:      []page.AdminLink{{Subject: x.text, Fingerprint: "9F:86:D0:81", NotAfter: noon()}},
 		Events:     []page.AdminEvent{{At: noon(), Seq: 7, Action: "certificate.issued", Actor: x.text, Role: "employee"}, {At: noon(), Action: "x", Actor: "y"}},
@@ -93,7 +93,7 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 		{"admin-certificates-wrong", page.AdminCertificates{Layout: f, AdminList: wrong}},
 		{"admin-devices", page.AdminDevices{Layout: f, AdminList: list, Rows: []page.AdminDeviceRow{device, blocked, removed, bare}}},
 		{"admin-devices-none", page.AdminDevices{Layout: f, AdminList: stopped}},
-		{"admin-device", page.AdminDevice{Layout: f, AdminDeviceRow: blocked, Certificates: rows, Revocation: listedTruth(x), MayRevoke: true}},
+		{"admin-device", page.AdminDevice{Layout: f, AdminDeviceRow: blocked, Certificates: rows, Revocation: listedTruth(x), MayRevoke: true, Use: fullUse(), Refused: page.Refused{At: noon(), What: "pickup.refused", Why: "file-used"}}},
 		{"admin-device-bare", page.AdminDevice{Layout: f, AdminDeviceRow: removed}},
 		{"admin-certificate", detail}, {"admin-certificate-ended", ended}, {"admin-certificate-listed", listed}, {"admin-certificate-over", over}, {"admin-certificate-silent", silent},
 		{"admin-neworder-one", page.AdminNewBulkRevocation{Layout: f, Chips: chips, Fields: []page.Hidden{{Name: "pick", Value: "01"}}, Back: "/admin/certificates", Limit: 20, Picked: 1}},

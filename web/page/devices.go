@@ -182,19 +182,6 @@ type NewFile struct {
 
 func (NewFile) name() string { return "newfile" }
 
-// Trouble is /devices/{id}/trouble, after its person said that it does not work: help by
-// symptom, and the helpdesk.
-type Trouble struct {
-	Layout
-	Device   DeviceCard
-	Token    string   // idempotency token for "Get a new file"
-	FromCSR  bool     // its person has the key: there is no new file
-	Limited  bool     // a phone's session, which gets no new file
-	Obstacle *Problem // why there can be no new file; nil when there can
-}
-
-func (Trouble) name() string { return "trouble" }
-
 // RemoveDevice asks before /devices/{id}/remove is posted, without any field.
 type RemoveDevice struct {
 	Layout

@@ -75,13 +75,29 @@ type HelpdeskDevice struct {
 	DeviceCard
 	Block string // path of the page that blocks it; empty where there is nothing to block
 
-	Delivered time.Time // when the file was downloaded; zero before
-	Tested    time.Time // when the certificate was last shown to the check page; zero for never
-	Verdict   string    // what it was worth then, one of the verdicts
+	Use   Use
+	Fault string // why it most likely does not work, if it does not; one of those of enroll.Faults
 
 	// Mailbox is what an administrator of Exchange can do about the mail on it; nil while
 	// it works, and where there is no mailbox.
 	Mailbox []MailboxCommand
+}
+
+// Use is what the portal knows of how a certificate is used, as staff see it.
+type Use struct {
+	Delivered    time.Time // when the device first had it; zero before
+	Downloads    int       // complete ones of its file
+	LastDownload time.Time
+	Tested       time.Time // when it was last shown to the check page; zero for never
+	Verdict      string    // what it was worth then, one of the verdicts
+	Asked        time.Time // when a server last asked about it, to the hour; zero for never
+}
+
+// Refused is the last refusal of something to a person.
+type Refused struct {
+	At   time.Time // zero for none that is known
+	What string    // action, such as "enrolment.refused"
+	Why  string    // reason; empty for none
 }
 
 // MailboxCommand is a line for the Exchange Management Shell, with the words of

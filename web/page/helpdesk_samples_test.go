@@ -36,9 +36,9 @@ func counterPages(f, out page.Layout) []sample {
 		Roles: []string{"helpdesk", "auditor", "admin"}, Protected: true, MailLeftOut: "shared",
 	}
 	var devices []page.HelpdeskDevice
-	for _, card := range cards() {
+	for i, card := range cards() {
 		device := page.HelpdeskDevice{DeviceCard: card, Block: path + "/devices/" + card.ID + "/block"}
-		device.Delivered, device.Tested, device.Verdict = noon(), noon(), page.VerdictWorks
+		device.Use, device.Fault = fullUse(), deviceFaults()[i%len(deviceFaults())]
 		if card.Ended() {
 			device.Block, device.Mailbox = "", []page.MailboxCommand{{"list", "Get-MobileDevice -Mailbox 'li.wei@donaudampfschifffahrtsgesellschaft.example.com'"}, {"block", "x"}, {"wipe", "x"}, {"undo", "x"}}
 		}
@@ -124,4 +124,9 @@ func bareCounterPages(f page.Layout) []sample {
 		{"pickup", page.Pickup{Layout: f}}, {"pickup-fixed", page.Pickup{Layout: f, Fixed: true}},
 		{"pickupready", page.PickupReady{Layout: f}}, {"pickupover", page.PickupOver{Layout: f, State: page.CodeRedeemed}},
 	}
+}
+
+// fullUse is a certificate of which all is known.
+func fullUse() page.Use {
+	return page.Use{Delivered: noon(), Downloads: 3, LastDownload: noon(), Tested: noon(), Verdict: page.VerdictWorks, Asked: noon()}
 }

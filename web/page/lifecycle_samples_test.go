@@ -40,7 +40,7 @@ func lives(f page.Layout) []sample {
 	reason := []page.FieldError{{Field: "reason", Key: page.ErrReason}}
 	tested, unsureTested := asks, unsure
 	tested.Confirmed, tested.Test, unsureTested.Test = true, "https://certs.example.com:8444/test?device=d1", "https://certs.example.com:8444/test?device=d2"
-	return append(checkSamples(f, wide), []sample{
+	return append(append(checkSamples(f, wide), troubleSamples(f, wide)...), []sample{
 		{"device-test", page.Device{Layout: f, Device: tested, Created: noon(), Made: noon(), Delivered: noon(), Works: noon(), Token: "tok-8"}},
 		{"device-asks-test", page.Device{Layout: f, Device: unsureTested, Created: noon(), Made: noon(), Delivered: noon(), Token: "tok-8"}},
 		{"home-life", page.Home{Layout: f, Platform: page.IOS, Devices: []page.DeviceCard{d, void, expired, outdated, arrived, blocked}, Used: 3, Limit: 5, Mobile: true}},
@@ -77,9 +77,6 @@ func lives(f page.Layout) []sample {
 		{"home-this-barred", page.Home{Layout: f, Platform: page.IOS, This: &expired, Used: 1, Limit: 5, Mobile: true, Obstacle: obstacle(page.Protected)}},
 		{"known", page.KnownDevice{Layout: f, Device: wide}},
 		{"known-early", page.KnownDevice{Layout: f, Device: working}},
-		{"trouble", page.Trouble{Layout: f, Device: asks, Token: "tok-8"}},
-		{"trouble-phone", page.Trouble{Layout: f, Device: cards()[0], Limited: true}},
-		{"trouble-barred", page.Trouble{Layout: f, Device: d, Obstacle: obstacle(page.Locked)}},
 		{"device-asks-first", page.Device{Layout: f, Device: unsure, Created: noon(), Made: noon(), Delivered: noon(), Works: noon(), Token: "tok-8"}},
 		{"newfile", page.NewFile{Layout: f, Device: asks, Fetched: noon(), Token: "tok-8"}},
 		{"device-asks", page.Device{Layout: f, Device: asks, Created: noon(), Made: noon(), Delivered: noon(), Token: "tok-8"}},
@@ -88,6 +85,26 @@ func lives(f page.Layout) []sample {
 		{"rename", page.Rename{Layout: f, Device: wide, Name: wide.Name}},
 		{"rename-often", page.Rename{Layout: f, Device: d, Name: "Work tablet", Errors: []page.FieldError{{Field: "name", Key: page.ErrRenamedOften, Limit: 20}}}},
 		{"rename-errors", page.Rename{Layout: f, Device: d, Name: "Work tablet", Errors: []page.FieldError{{Field: "name", Key: page.ErrRenameTaken, Value: "Work tablet"}}}},
+	}...)
+}
+
+// troubleSamples are the reasons why a device does not work, with the button for each, for
+// the device with the longest name.
+func troubleSamples(f page.Layout, d page.DeviceCard) []sample {
+	d.Test, d.Renewable = "https://certs.example.com:8444/test?device=d1", true
+	of := func(fault string) page.Trouble {
+		return page.Trouble{Layout: f, Device: d, Fault: fault, Since: noon(), Downloads: 4, Token: "tok-8", Mobile: true}
+	}
+	var all []sample
+	for _, fault := range deviceFaults() {
+		all = append(all, sample{"trouble-" + fault, of(fault)})
+	}
+	phone, barred, account, open, own, elsewhere, untestable := of("expired"), of("expired"), of("account"), of("file"), of("ended"), of("blocked"), of("untested")
+	untestable.Downloads, phone.Limited, open.Open, own.FromCSR, elsewhere.Mobile, untestable.Device.Test = 1, true, true, true, false, ""
+	barred.Obstacle, account.Obstacle = obstacle(page.Protected), obstacle(page.Locked)
+	return append(all, []sample{
+		{"trouble-phone", phone}, {"trouble-barred", barred}, {"trouble-account-barred", account}, {"trouble-file-open", open},
+		{"trouble-ended-own", own}, {"trouble-blocked-elsewhere", elsewhere}, {"trouble-untestable", untestable},
 	}...)
 }
 

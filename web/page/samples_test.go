@@ -252,7 +252,7 @@ func minimal(lang string) []sample {
 		{"quota", page.Quota{Layout: f}},
 		{"renew", page.Renew{Layout: f}},
 		{"newfile", page.NewFile{Layout: f}},
-		{"trouble", page.Trouble{Layout: f}},
+		{"trouble", page.Trouble{Layout: f, Fault: "untested"}},
 		{"check", page.Check{Layout: f, Verdict: page.VerdictNone}},
 		{"known", page.KnownDevice{Layout: f}},
 		{"home-this", page.Home{Layout: f, This: &page.DeviceCard{ID: "a"}}},
