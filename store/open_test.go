@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
 	"certportal/store"
+	"certportal/store/sqldb"
 )
 
 func TestF18_RefusesNewerSchema(t *testing.T) {
@@ -184,4 +186,28 @@ func contents(t *testing.T, file string) []byte {
 		all = append(all, content...)
 	}
 	return all
+}
+
+// Opened as it is, a database is looked at and not brought up to date.
+func TestOpenAsIs(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		asIs := store.Config{URL: db.address, AsIs: true}
+		as := testkit.Must(store.Open(t.Context(), asIs))(t)
+		if _, err := as.Head(t.Context()); err != nil {
+			t.Error(err)
+		}
+		testkit.NoError(t, as.Close())
+		if _, err := db.plain.Exec("DELETE FROM goose_db_version WHERE version_id = (SELECT max(version_id) FROM goose_db_version)"); err != nil {
+			t.Fatal(err)
+		}
+		_, err := store.Open(t.Context(), asIs)
+		wantError(t, "opening an older one", err, sqldb.ErrSchemaBehind)
+	})
+	missing := filepath.Join(t.TempDir(), "missing.db")
+	if _, err := store.Open(t.Context(), store.Config{URL: "sqlite:" + missing, AsIs: true}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing file: got %v", err)
+	}
+	if _, err := os.Stat(missing); err == nil {
+		t.Error("the file was made")
+	}
 }

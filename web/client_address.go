@@ -1,6 +1,7 @@
 package web
 
 import (
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -62,6 +63,55 @@ func (f *addressFinder) forwarded(headers []string, peer netip.Addr) netip.Addr 
 		})
 	}
 	return client
+}
+
+// SeenPath is the address that says which address a request came from.
+const SeenPath = "/address"
+
+// How the address of a client arrives through proxies.
+const (
+	ForwardingNone    = "none"    // no proxy says anything
+	ForwardingUsed    = "used"    // a trusted proxy names the client
+	ForwardingMissing = "missing" // a trusted proxy names no client
+	ForwardingUnread  = "unread"  // a trusted proxy names something that is no address
+	ForwardingIgnored = "ignored" // X-Forwarded-For comes from an address that is not trusted
+)
+
+// Seen is what a client gets at SeenPath: its own address, as limits and the audit log count
+// it. It shows a wrong proxy.
+type Seen struct {
+	Client     string `json:"client"`
+	Forwarding string `json:"forwarding"`
+}
+
+// showSeen is GET /address.
+func (s publicFiles) showSeen(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(Seen{clientAddress(r), s.addresses.forwarding(r)})
+}
+
+// forwarding says how the address of the client arrived.
+func (f *addressFinder) forwarding(r *http.Request) string {
+	entries := strings.FieldsFunc(strings.Join(r.Header.Values("X-Forwarded-For"), ","), func(c rune) bool { return c == ',' || c == ' ' })
+	peer, ok := parseClientAddress(r.RemoteAddr)
+	switch {
+	case (!ok || !f.trusts(peer)) && len(entries) == 0:
+		return ForwardingNone
+	case !ok || !f.trusts(peer):
+		return ForwardingIgnored
+	case len(entries) == 0:
+		return ForwardingMissing
+	}
+	for _, entry := range slices.Backward(entries) {
+		address, ok := parseClientAddress(entry)
+		if !ok {
+			return ForwardingUnread
+		}
+		if !f.trusts(address) {
+			break
+		}
+	}
+	return ForwardingUsed
 }
 
 func (f *addressFinder) trusts(a netip.Addr) bool {

@@ -29,7 +29,7 @@ func gates() map[string]gate {
 			table[r] = g
 		}
 	}
-	add(gate{anyone: true}, "GET /login", "POST /login", "GET /help", "GET /ca", "GET /favicon.ico", "GET /robots.txt",
+	add(gate{anyone: true}, "GET /login", "POST /login", "GET /help", "GET /ca", "GET /address", "GET /favicon.ico", "GET /robots.txt",
 		"GET /ca/chain.pem", "GET /ca/chain.p7b", "GET /ca/{anchor}.cer", "GET /ca/{anchor}.pem", "GET /crl/{issuer}.crl",
 		"POST /ocsp", "GET /ocsp/*",
 		"GET /static/{name}", "GET /go", "POST /go", "GET /go/{code}", "POST /go/{code}",

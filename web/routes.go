@@ -43,6 +43,7 @@ func (s *Server) newHandler() (http.Handler, error) {
 	r.Group(func(r chi.Router) {
 		r.Use(only(isRead, s.limitFiles()))
 		files.routes(r, serveOCSP)
+		r.Get(SeenPath, s.handle(files.showSeen))
 		r.Get("/favicon.ico", showNoIcon)
 		r.Get("/robots.txt", showRobots)
 	})

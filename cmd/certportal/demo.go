@@ -137,7 +137,7 @@ type samplePerson struct {
 // samples returns one person of each role, with SIDs, so that certificates are
 // complete.
 func samples() []directory.NewAccount {
-	sid := func(rid string) string { return "S-1-5-21-1004336348-1177238915-682003330-" + rid }
+	sid := func(rid string) string { return doctor.SampleSID + rid }
 	return []directory.NewAccount{
 		{Login: "anna", Name: "Anna Schmidt", GivenName: "Anna", SID: sid("1101"), Roles: []portal.Role{portal.Employee}},
 		{Login: "hugo", Name: "Hugo Weber", GivenName: "Hugo", SID: sid("1102"), Roles: []portal.Role{portal.Helpdesk}},

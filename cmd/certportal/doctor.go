@@ -69,8 +69,8 @@ func (i *invocation) examine() (doctor.Report, error) {
 	if _, err := os.Stat(s.Data); err != nil {
 		return doctor.Report{}, fmt.Errorf("there is no portal in %s; name its folder with --data or its settings with --config: %w", s.Data, err)
 	}
-	d, done := app.OpenDoctor(i.ctx, s, wrong, i.quiet())
-	checks := admin.Checks{List: d.Checks()}
+	d, done := app.OpenDoctor(i.ctx, version, s, wrong, i.quiet())
+	checks := admin.Checks{List: d.Checks(), Limit: app.CheckLimit}
 	results := checks.Run(i.ctx, time.Now)
 	if i.ctx.Err() != nil {
 		return doctor.Report{}, fmt.Errorf("checking: %w", i.ctx.Err())

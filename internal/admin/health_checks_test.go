@@ -138,7 +138,7 @@ func TestACheckThatHangsHoldsNothingUp(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		got := results()
-		if got[0].State() != portal.FindingFailed || !strings.Contains(got[0].Findings[0].Text, "did not end within 11s") {
+		if got[0].State() != portal.FindingFailed || !strings.Contains(got[0].Findings[0].Text, "did not end within 9s") {
 			t.Errorf("the one that hangs: %+v", got[0])
 		}
 		if got[1].At.IsZero() || got[2].State() != portal.FindingWarning {

@@ -214,3 +214,101 @@ func oneEntry(ctx context.Context, l *LDAP, q query) (entry, error) {
 	}
 	return entries[0], nil
 }
+
+// Candidates are people who may ask for a certificate.
+type Candidates struct {
+	People []portal.Person
+	Unread int  // entries that the portal's account cannot read in full
+	More   bool // there are more than the limit
+}
+
+// EnrollCandidates lists at most limit members of the groups that may enrol; without such
+// groups, people below the base. What takes a request for each person is left out: of the
+// conflicts it finds those of the UPN's form, suffix and of a UPN that two accounts have.
+func EnrollCandidates(ctx context.Context, l *LDAP, limit int) (Candidates, error) {
+	var c Candidates
+	entries, more, err := memberSearch{l, limit}.candidates(ctx)
+	if err != nil {
+		return c, err
+	}
+	c.More = more
+	root, err := l.rootDSE(ctx)
+	if err != nil {
+		return c, err
+	}
+	protected, err := l.Protected(ctx)
+	if err != nil {
+		return c, err
+	}
+	for _, e := range entries {
+		if !l.d.isPerson(e) {
+			continue
+		}
+		p, err := l.d.person(e)
+		if err != nil {
+			c.Unread++
+			continue
+		}
+		p.MayEnroll = true
+		p.Protected = protected[p.ID] || l.isMarkedProtected(e, p)
+		p.Conflict = l.namesOf(p, e, root).checkForm()
+		c.People = append(c.People, p)
+	}
+	return c, markTaken(ctx, l, c.People)
+}
+
+// markTaken marks people whose UPN another account has, too.
+func markTaken(ctx context.Context, l *LDAP, people []portal.Person) error {
+	var upns []string
+	for _, p := range people {
+		if p.UPN != "" {
+			upns = append(upns, p.UPN)
+		}
+	}
+	owners, err := l.UPNOwners(ctx, upns)
+	if err != nil {
+		return err
+	}
+	for i, p := range people {
+		if p.Conflict == "" && slices.ContainsFunc(owners[p.UPN], func(id portal.PersonID) bool { return id != p.ID }) {
+			people[i].Conflict = portal.UPNTaken
+		}
+	}
+	return nil
+}
+
+// candidates finds the entries of people who may enrol.
+func (l memberSearch) candidates(ctx context.Context) (all []entry, more bool, err error) {
+	root, err := l.rootDSE(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	if len(l.c.Enroll) == 0 {
+		return l.bounded(ctx, query{base: root.base, limit: l.limit, filter: l.d.a.PersonFilter, attributes: l.personAttributes()})
+	}
+	find := l.inDomain
+	if l.c.Kind == PlainLDAP {
+		find = l.byDN
+	}
+	seen := map[string]bool{}
+	for _, name := range l.c.Enroll {
+		entries, some, err := find(ctx, root, name)
+		if ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) {
+			continue
+		}
+		if err != nil {
+			return nil, false, fmt.Errorf("reading members of group %q: %w", name, err)
+		}
+		more = more || some
+		for _, e := range entries {
+			if !seen[e.DN] {
+				seen[e.DN] = true
+				all = append(all, e)
+			}
+		}
+	}
+	if len(all) > l.limit {
+		return all[:l.limit], true, nil
+	}
+	return all, more, nil
+}

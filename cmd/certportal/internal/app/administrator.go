@@ -10,12 +10,13 @@ import (
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/doctor"
 	"certportal/internal/admin"
+	"certportal/internal/directory"
 	"certportal/internal/portal"
 )
 
 // openAdmin makes the administration service and the doctor that it asks.
 func (p *App) openAdmin(context.Context, *config.Terminal) (err error) {
-	p.company = newCompanyWatch(p.CA, p.Now, p.log)
+	p.company = newCompanyWatch(p.CA.Present, p.Now, p.log)
 	p.doctor = doctor.New(p.doctorConfig())
 	p.admin, err = admin.New(admin.Config{
 		Store: p.DB, Revoked: p.revoked, SecondPerson: p.Settings.Admin.SecondPerson, Mails: p.mail != nil,
@@ -36,8 +37,20 @@ func (p *App) doctorConfig() doctor.Config {
 			}
 			return p.signer()
 		},
-		CheckMail: func(ctx context.Context) []portal.Finding { return mailFindings(ctx, p.Settings) },
-		Provider:  func(ctx context.Context) error { return askProvider(ctx, p.Settings, p.Now, p.log) },
+		CheckTargets: func(ctx context.Context) []portal.Finding { return listFindings(ctx, p.Settings) },
+		EnrollPeople: enrollPeople(p.ldap),
+		CheckMail:    func(ctx context.Context) []portal.Finding { return mailFindings(ctx, p.Settings) },
+		Provider:     func(ctx context.Context) error { return askProvider(ctx, p.Settings, p.Now, p.log) },
+	}
+}
+
+// enrollPeople lists who may ask for certificates; nil with the built-in directory.
+func enrollPeople(l *directory.LDAP) func(context.Context, int) (directory.Candidates, error) {
+	if l == nil {
+		return nil
+	}
+	return func(ctx context.Context, limit int) (directory.Candidates, error) {
+		return directory.EnrollCandidates(ctx, l, limit)
 	}
 }
 

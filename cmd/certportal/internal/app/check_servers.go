@@ -29,7 +29,7 @@ func CheckInstallation(ctx context.Context, s *config.Settings, wrong *config.Mi
 		{[]string{"data"}, func() []portal.Finding { return caFindings(s) }},
 		{[]string{"ca", "data"}, func() []portal.Finding { return tokenFindings(s) }},
 		{nil, func() []portal.Finding { return portFindings(ctx, s, wrong) }},
-		{[]string{"trusted_proxies"}, func() []portal.Finding { return proxyFindings(s) }},
+		{[]string{"trusted_proxies"}, func() []portal.Finding { return doctor.CheckProxies(s) }},
 		{[]string{"revocation", "data"}, func() []portal.Finding { return listFindings(ctx, s) }},
 		{[]string{"data"}, func() []portal.Finding { return companyFindings(ctx, s) }},
 		{[]string{"helpdesk", "mail"}, func() []portal.Finding { return codeFindings(s) }},

@@ -10,7 +10,6 @@ import (
 	"certportal/ca/fetch"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/doctor"
-	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/directory"
 	"certportal/internal/portal"
 	"certportal/internal/succession"
@@ -18,9 +17,9 @@ import (
 
 // newCompanyWatch returns the watch of the lists that the company publishes about the
 // CAs above the portal's own.
-func newCompanyWatch(a *localca.CA, now func() time.Time, log *slog.Logger) *fetch.Watch {
+func newCompanyWatch(folder func() *ca.Folder, now func() time.Time, log *slog.Logger) *fetch.Watch {
 	return fetch.NewWatch(fetch.WatchConfig{
-		Client: companyClient(a.Folder), Links: func() []fetch.Link { return companyLinks(a.Present()) }, Now: now, Log: log,
+		Client: companyClient(folder()), Links: func() []fetch.Link { return companyLinks(folder()) }, Now: now, Log: log,
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"certportal/ca"
 	"certportal/ca/crl"
 	"certportal/ca/ocsp"
 	"certportal/cmd/certportal/internal/config"
@@ -20,21 +21,59 @@ import (
 	"certportal/store"
 )
 
-// openLimit bounds how long the command "doctor" waits for database and CA. With
-// admin.CheckLimit for the checks it ends within 15 seconds.
-const openLimit = 3 * time.Second
+// How long the command "doctor" waits: with these it ends within 15 seconds.
+const (
+	// CheckLimit is that of a check, which waits for database and CA, too.
+	CheckLimit = 13 * time.Second
+
+	openLimit     = 11 * time.Second // deriving the key of the CA takes long on a busy machine
+	databaseLimit = 5 * time.Second
+)
 
 // OpenDoctor opens the doctor of an installation beside its portal, which may run or not.
 // A part that does not open is the finding of its check. It changes nothing and asks for no
 // passphrase. Call done in the end, unless a check did not end.
-func OpenDoctor(ctx context.Context, s *config.Settings, wrong *config.Mistakes, log *slog.Logger) (d *doctor.Doctor, done func()) {
-	o := &doctor.Outside{Wrong: wrong, Running: isRunning(s)}
-	c := doctor.Config{
-		Settings: s, Outside: o, Now: time.Now, Log: log,
-		OCSP:      func() *ocsp.Health { return &ocsp.Health{} },
-		TLS:       func() *x509.Certificate { return servedByFiles(s) },
-		CheckMail: func(ctx context.Context) []portal.Finding { return mailFindings(ctx, s) },
-		Provider:  func(ctx context.Context) error { return askProvider(ctx, s, time.Now, log) },
+func OpenDoctor(ctx context.Context, version string, s *config.Settings, wrong *config.Mistakes, log *slog.Logger) (d *doctor.Doctor, done func()) {
+	c := outsideConfig(s, log)
+	c.Outside = &doctor.Outside{Wrong: wrong, Running: isRunning(s), Version: version, RunningVersion: startedVersion(s)}
+	c.Public, _ = addressesNow(s) // an address that is wrong is reported with the settings
+	if folder, err := ca.OpenFolder(s.Path("ca")); err == nil {
+		c.Company = newCompanyWatch(func() *ca.Folder { return folder }, time.Now, log)
+	}
+	if s.Directory.Kind != config.KindBuiltin {
+		c.Directory, _ = OpenLDAP(s, time.Now, log) // likewise
+		c.EnrollPeople = enrollPeople(c.Directory)
+	}
+	d = doctor.New(c)
+	opened := make(chan doctor.Parts, 1)
+	go func() {
+		p := openParts(ctx, s, c.Public, log)
+		d.Supply(p)
+		opened <- p
+	}()
+	return d, func() {
+		if c.Directory != nil {
+			_ = c.Directory.Close()
+		}
+		p := <-opened
+		if p.CA != nil {
+			_ = p.CA.Close()
+		}
+		if p.DB != nil {
+			_ = p.DB.Close()
+		}
+	}
+}
+
+// outsideConfig is what the doctor asks other servers with.
+func outsideConfig(s *config.Settings, log *slog.Logger) doctor.Config {
+	return doctor.Config{
+		Settings: s, Now: time.Now, Log: log,
+		OCSP:         func() *ocsp.Health { return &ocsp.Health{} },
+		TLS:          func() *x509.Certificate { return servedByFiles(s) },
+		CheckTargets: func(ctx context.Context) []portal.Finding { return listFindings(ctx, s) },
+		CheckMail:    func(ctx context.Context) []portal.Finding { return mailFindings(ctx, s) },
+		Provider:     func(ctx context.Context) error { return askProvider(ctx, s, time.Now, log) },
 		ProfileSigner: func() ([]*x509.Certificate, crypto.Signer) {
 			pair, err := tls.LoadX509KeyPair(s.Apple.SignerCertificate, s.Apple.SignerKey)
 			if err != nil {
@@ -43,71 +82,59 @@ func OpenDoctor(ctx context.Context, s *config.Settings, wrong *config.Mistakes,
 			return chainAndKey(&pair)
 		},
 	}
-	c.Public, _ = addressesNow(s) // an address that is wrong is reported with the settings
-	openParts(ctx, &c, log)
-	if s.Directory.Kind != config.KindBuiltin {
-		c.Directory, _ = OpenLDAP(s, time.Now, log) // likewise
-	}
-	return doctor.New(c), func() {
-		if c.Directory != nil {
-			_ = c.Directory.Close()
-		}
-		if c.CA != nil {
-			_ = c.CA.Close()
-		}
-		if c.DB != nil {
-			_ = c.DB.Close()
-		}
-	}
 }
 
 // openParts opens database and CA side by side, then what needs both.
-func openParts(ctx context.Context, c *doctor.Config, log *slog.Logger) {
-	s := c.Settings
-	db := within(ctx, func(ctx context.Context) (*store.DB, error) { return openAsIs(ctx, s, log) })
+func openParts(ctx context.Context, s *config.Settings, public config.Addresses, log *slog.Logger) (p doctor.Parts) {
+	ctx, cancel := context.WithTimeout(ctx, openLimit)
+	defer cancel()
+	dbCtx, cancelDB := context.WithTimeout(ctx, databaseLimit)
+	defer cancelDB()
+	db := within(dbCtx, func(ctx context.Context) (*store.DB, error) { return openAsIs(ctx, s, log) })
 	key := within(ctx, func(context.Context) (*localca.CA, error) {
-		return localca.Open(s, c.Public.HTTP, &config.Terminal{In: strings.NewReader(""), Out: io.Discard})
+		return localca.Open(s, public.HTTP, &config.Terminal{In: strings.NewReader(""), Out: io.Discard})
 	})
-	c.DB, c.Outside.DBErr = db()
-	c.CA, c.Outside.CAErr = key()
-	if c.CA == nil || c.DB == nil {
-		return
+	p.DB, p.DBErr = db()
+	p.CA, p.CAErr = key()
+	if p.CA == nil || p.DB == nil {
+		return p
 	}
-	_, err := within(ctx, func(ctx context.Context) (struct{}, error) {
-		if err := c.CA.BelongsTo(ctx, c.DB); err != nil {
-			return struct{}{}, err
-		}
-		return struct{}{}, c.CA.Follow(ctx, c.DB, time.Now, log, nil)
-	})()
+	lists, err := within(ctx, func(ctx context.Context) (*crl.Publisher, error) { return joinParts(ctx, s, p, public, log) })()
 	if err != nil {
-		c.CA, c.Outside.CAErr = nil, err
-		return
+		p.CA, p.CAErr = nil, err
 	}
-	c.DB.UseSecret(c.CA.Secret)
-	c.Company = newCompanyWatch(c.CA, time.Now, log)
-	c.Lists, err = crl.New(crl.Config{Store: c.DB, Authorities: Authorities(c.CA, s, c.Public.HTTP), Now: time.Now, Log: log})
-	if err == nil {
-		err = c.Lists.Read(ctx)
-	}
-	if err != nil {
-		log.Warn("reading revocation lists", "err", err)
-	}
+	p.Lists = lists
+	return p
 }
 
-// within starts to open a part; the function it returns waits for it, at most openLimit.
+// joinParts reads from the database which issuing CAs are in use, and their lists.
+func joinParts(ctx context.Context, s *config.Settings, p doctor.Parts, public config.Addresses, log *slog.Logger) (*crl.Publisher, error) {
+	if err := p.CA.BelongsTo(ctx, p.DB); err != nil {
+		return nil, err
+	}
+	if err := p.CA.Follow(ctx, p.DB, time.Now, log, nil); err != nil {
+		return nil, err
+	}
+	p.DB.UseSecret(p.CA.Secret)
+	lists, err := crl.New(crl.Config{Store: p.DB, Authorities: Authorities(p.CA, s, public.HTTP), Now: time.Now, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	return lists, lists.Read(ctx)
+}
+
+// within starts to open a part; the function it returns waits for it until ctx ends.
 func within[T any](ctx context.Context, open func(context.Context) (T, error)) func() (T, error) {
 	type result struct {
 		part T
 		err  error
 	}
-	ctx, cancel := context.WithTimeout(ctx, openLimit)
 	opened := make(chan result, 1)
 	go func() {
 		part, err := open(ctx)
 		opened <- result{part, err}
 	}()
 	return func() (none T, err error) {
-		defer cancel()
 		select {
 		case r := <-opened:
 			return r.part, r.err

@@ -36,6 +36,19 @@ func (p *App) writeLastStart() error {
 	return durable.Replace(lastStartFile(p.Settings), append(text, '\n'), 0o600)
 }
 
+// readLastStart gives what the last start wrote; nothing when there was none, or only one
+// of an older version.
+func readLastStart(s *config.Settings) (n lastStart) {
+	text, err := os.ReadFile(lastStartFile(s))
+	if err != nil || json.Unmarshal(text, &n) != nil {
+		return lastStart{}
+	}
+	return n
+}
+
+// startedVersion is the version of the portal that started last.
+func startedVersion(s *config.Settings) string { return readLastStart(s).Version }
+
 // addressesNow are the public addresses of the settings, and where these name none those of
 // the last start.
 func addressesNow(s *config.Settings) (config.Addresses, error) {
@@ -43,11 +56,7 @@ func addressesNow(s *config.Settings) (config.Addresses, error) {
 	if err != nil {
 		return public, err
 	}
-	var n lastStart
-	text, err := os.ReadFile(lastStartFile(s))
-	if err != nil || json.Unmarshal(text, &n) != nil {
-		return public, nil // never started, or by an older version: the settings alone say it
-	}
+	n := readLastStart(s)
 	for _, a := range []struct {
 		set   string
 		noted string

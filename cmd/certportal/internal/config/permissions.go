@@ -29,7 +29,7 @@ func (s *Settings) CheckPermissions() error {
 		errs = append(errs, checkOwn(s.Path(filepath.FromSlash(name)), access{readers: true}))
 	}
 	errs = append(errs, checkOwn(s.JournalFile(), access{readers: true}))
-	for _, secret := range []string{s.DefaultPassphraseFile(), s.Path("ca", "root.key"), s.Path("ca", "issuing.key"), s.Path("ca", "secret.key")} {
+	for _, secret := range append(s.caKeys(), s.DefaultPassphraseFile(), s.Path("tls", "server.key"), s.Path("people.json")) {
 		errs = append(errs, checkOwn(secret, access{private: true}))
 	}
 	for key, file := range map[string]string{"tls.key": s.TLS.Key, "apple.signer_key": s.Apple.SignerKey} {
@@ -41,6 +41,21 @@ func (s *Settings) CheckPermissions() error {
 		errs = append(errs, named(key, checkNamed(file, access{readers: true})))
 	}
 	return errors.Join(errs...)
+}
+
+// caKeys are the files of the CA's keys and of the installation's secret.
+func (s *Settings) caKeys() []string {
+	names, err := os.ReadDir(s.Path("ca"))
+	if err != nil {
+		return nil // there is no CA yet, or its folder is reported above
+	}
+	var keys []string
+	for _, n := range names {
+		if filepath.Ext(n.Name()) == ".key" {
+			keys = append(keys, s.Path("ca", n.Name()))
+		}
+	}
+	return keys
 }
 
 func named(key string, err error) error {

@@ -36,7 +36,7 @@ const (
 
 // addressChecks fetch the addresses in certificates, from this server.
 func (d *Doctor) addressChecks() []check {
-	needs := []part{database, authority}
+	needs := []part{database, authority, server}
 	return []check{
 		{name: "address-crl", group: admin.AddressGroup, needs: needs, run: d.checkCRLAddresses},
 		{name: "address-ocsp", group: admin.AddressGroup, needs: needs, run: d.checkOCSPAddress},

@@ -15,7 +15,7 @@ import (
 // checkCA looks at the key and the ends of the CAs.
 func (d *Doctor) checkCA(context.Context) []portal.Finding {
 	if d.c.CA == nil {
-		return []portal.Finding{{What: "ca", State: portal.FindingFailed, Text: d.c.Outside.CAErr.Error()}}
+		return []portal.Finding{{What: "ca", State: portal.FindingFailed, Text: d.caErr.Error()}}
 	}
 	ready, certs := d.c.CA.Sealed, inFolder(d.c.CA.Folder)
 	if d.c.CA.Line != nil {
@@ -49,11 +49,14 @@ func inFolder(folder *ca.Folder) []*x509.Certificate {
 	return certs
 }
 
-// checkCRLs looks at the lists in force.
-func (d *Doctor) checkCRLs(context.Context) []portal.Finding {
+// checkCRLs looks at the lists in force, and at the places that they are copied to.
+func (d *Doctor) checkCRLs(ctx context.Context) []portal.Finding {
 	var list []portal.Finding
 	for _, h := range d.c.Lists.Health() {
 		list = append(list, d.checkCRL(h)...)
+	}
+	if d.c.CheckTargets != nil {
+		list = append(list, d.c.CheckTargets(ctx)...)
 	}
 	return list
 }

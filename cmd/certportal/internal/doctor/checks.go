@@ -37,13 +37,14 @@ func (d *Doctor) checks() []check {
 	return slices.Concat([]check{
 		{name: "settings", run: d.checkSettings},
 		{name: "names", run: d.checkNames},
-		{name: "database", sections: []string{"database", "database_file"}, run: d.checkDatabase},
-		{name: "ca", sections: []string{"ca"}, run: d.checkCA},
+		{name: "database", needs: []part{tried}, sections: []string{"database", "database_file"}, run: d.checkDatabase},
+		{name: "ca", needs: []part{tried}, sections: []string{"ca"}, run: d.checkCA},
 		{name: "lists", needs: []part{database, authority}, run: d.checkCRLs},
 		{name: "tls", sections: []string{"tls"}, run: d.checkTLS},
-	}, d.addressChecks(), d.companyChecks(), d.directoryChecks(), []check{
+		{name: "profiles", sections: []string{"apple"}, run: d.checkProfiles},
+	}, d.siteChecks(), d.addressChecks(), d.companyChecks(), d.directoryChecks(), []check{
 		{name: "ledger", needs: []part{database}, run: d.checkAuditLog},
-	})
+	}, d.machineChecks())
 }
 
 // directoryChecks look at the servers that know people, and at the mail server.
@@ -55,6 +56,7 @@ func (d *Doctor) directoryChecks() []check {
 		}})
 	}
 	list = append(list, d.publishedChecks()...)
+	list = append(list, d.peopleChecks()...)
 	if d.c.Settings.OpenID.Issuer != "" {
 		list = append(list, check{name: "identity-provider", sections: []string{"openid"}, run: d.checkProvider})
 	}
@@ -96,7 +98,7 @@ func (d *Doctor) checkSettings(context.Context) []portal.Finding {
 	if d.c.Outside != nil && d.c.Outside.Wrong != nil {
 		mistakes = d.c.Outside.Wrong.List // also of the file, which the settings do not show
 	}
-	for _, m := range mistakes {
+	for _, m := range withoutPermissions(d.c.Settings, mistakes) {
 		list = append(list, portal.Finding{What: cmp.Or(m.Key, "settings"), State: portal.FindingFailed, Text: m.Text})
 	}
 	if len(list) == 0 {
@@ -116,7 +118,7 @@ func found(what string, err error, fine portal.Sentence) portal.Finding {
 
 func (d *Doctor) checkDatabase(ctx context.Context) []portal.Finding {
 	if d.c.DB == nil {
-		return []portal.Finding{{What: "database", State: portal.FindingFailed, Text: d.c.Outside.DBErr.Error()}}
+		return []portal.Finding{{What: "database", State: portal.FindingFailed, Text: d.dbErr.Error()}}
 	}
 	began := time.Now()
 	_, err := d.c.DB.Head(ctx)

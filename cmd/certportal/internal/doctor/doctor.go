@@ -63,6 +63,16 @@ type Config struct {
 	Mail      *notify.Notifier
 	CheckMail func(context.Context) []portal.Finding
 
+	// CheckTargets tries the places that lists are copied to.
+	CheckTargets func(context.Context) []portal.Finding
+
+	// EnrollPeople lists people who may ask for certificates, with those who have the same
+	// UPN. Nil with the built-in directory.
+	EnrollPeople func(ctx context.Context, limit int) (directory.Candidates, error)
+
+	// Space gives the space of a folder's file system. Optional.
+	Space func(folder string) (Space, error)
+
 	// Revoked is called after a test certificate was revoked. It must not block.
 	Revoked func()
 
@@ -70,21 +80,46 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Outside is what the command knows of an installation besides its parts. DB, CA and Lists
-// are nil when they could not be opened, and the errors here say why. Only the checks can
-// be used then.
+// Outside is what the command knows of an installation besides its parts, which it opens
+// while the checks begin: see [Doctor.Supply]. Only the checks can be used then.
 type Outside struct {
 	Wrong   *config.Mistakes // in the settings; nil without
-	DBErr   error
-	CAErr   error
-	Running bool // a portal runs on the data folder
+	Running bool             // a portal runs on the data folder
+
+	Version        string // of this command
+	RunningVersion string // of the portal that started last; empty when that is not known
+}
+
+// Parts are database and CA. A part is nil when it does not open, and its error says why.
+type Parts struct {
+	DB    *store.DB
+	CA    *localca.CA
+	Lists *crl.Publisher // nil without one of both
+
+	DBErr, CAErr error
 }
 
 // Doctor checks one running portal. It is safe for concurrent use.
-type Doctor struct{ c Config }
+type Doctor struct {
+	c            Config
+	dbErr, caErr error
+	opened       chan struct{} // closed when the parts are there, or their errors
+}
 
-// New returns a Doctor.
-func New(c Config) *Doctor { return &Doctor{c: c} }
+// New returns a Doctor. With Outside its checks wait for Supply.
+func New(c Config) *Doctor {
+	d := &Doctor{c: c, opened: make(chan struct{})}
+	if c.Outside == nil {
+		close(d.opened)
+	}
+	return d
+}
+
+// Supply gives the parts of an installation that is looked at from outside. Call it once.
+func (d *Doctor) Supply(p Parts) {
+	d.c.DB, d.c.CA, d.c.Lists, d.dbErr, d.caErr = p.DB, p.CA, p.Lists, p.DBErr, p.CAErr
+	close(d.opened)
+}
 
 // Running reports whether a portal runs on the data folder.
 func (d *Doctor) Running() bool { return d.c.Outside == nil || d.c.Outside.Running }

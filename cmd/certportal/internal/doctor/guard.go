@@ -16,6 +16,8 @@ const (
 	database  part = "database"
 	authority part = "authority"
 	people    part = "directory" // one that answers
+	server    part = "server"    // the portal runs
+	tried     part = "tried"     // database and CA were opened, or not
 )
 
 // guard runs a check only with all that it needs. Otherwise it gives one finding that says
@@ -36,6 +38,13 @@ func (d *Doctor) guard(c check) func(context.Context) []portal.Finding {
 
 // missing reports whether a part cannot be used, and says so.
 func (d *Doctor) missing(ctx context.Context, need part) (said portal.Sentence, missing bool) {
+	if need == database || need == authority || need == tried {
+		select {
+		case <-d.opened:
+		case <-ctx.Done():
+			return portal.Say("skipped-late", "not checked: database and authority did not open in time"), true
+		}
+	}
 	switch need {
 	case database:
 		return portal.Say("skipped-database", "not checked: the database does not open"), d.c.DB == nil
@@ -43,6 +52,8 @@ func (d *Doctor) missing(ctx context.Context, need part) (said portal.Sentence, 
 		return portal.Say("skipped-authority", "not checked: the folder of the authority cannot be read"), d.c.CA == nil || d.c.CA.Line == nil || d.c.Lists == nil
 	case people:
 		return portal.Say("skipped-directory", "not checked: the directory does not answer"), d.c.Directory == nil || directory.Answers(ctx, d.c.Directory) != nil
+	case server:
+		return portal.Say("skipped-stopped", "not checked: no portal runs on this data folder"), !d.Running()
 	}
 	return portal.Sentence{}, false
 }

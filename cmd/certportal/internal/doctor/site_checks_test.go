@@ -1,4 +1,4 @@
-package app
+package doctor
 
 import (
 	"strings"
@@ -14,15 +14,15 @@ func TestProxyFindings(t *testing.T) {
 		state portal.FindingState
 		text  string
 	}{
-		{portal.FindingOK, "203.0.113.10:5544"}, {portal.FindingWarning, "large network"},
-		{portal.FindingWarning, "large network"}, {portal.FindingOK, "[2001:db8::7]:443"},
+		{portal.FindingOK, "with or without a port"}, {portal.FindingWarning, "large network"},
+		{portal.FindingWarning, "large network"}, {portal.FindingOK, "no trusted network"},
 	}
-	for i, f := range proxyFindings(s) {
+	for i, f := range CheckProxies(s) {
 		if f.State != want[i].state || !strings.Contains(f.Text, want[i].text) || !strings.Contains(f.Text, s.TrustedProxies[i]) {
 			t.Errorf("%s: got %+v", s.TrustedProxies[i], f)
 		}
 	}
-	if got := proxyFindings(&config.Settings{}); len(got) != 0 {
+	if got := CheckProxies(&config.Settings{}); len(got) != 0 {
 		t.Errorf("without proxies: %+v", got)
 	}
 }
