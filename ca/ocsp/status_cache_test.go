@@ -46,3 +46,18 @@ func TestA17_NoMoreThanTheBound(t *testing.T) {
 		t.Errorf("got %d facts, %d in order", f.size(), f.order.Len())
 	}
 }
+
+// BenchmarkAsk is what a question about a certificate adds to a cached answer when one was
+// noted within the hour.
+func BenchmarkAsk(b *testing.B) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	c := newStatusCache(DefaultLife, 1)
+	held := newCachedStatus(ca.Serial{}, Status{State: Good}, now)
+	c.ask(held, now)
+	for b.Loop() {
+		c.ask(held, now)
+	}
+	if got := len(c.asked.take()); got != 1 {
+		b.Errorf("%d questions are noted, want 1", got)
+	}
+}

@@ -1,12 +1,23 @@
 package e2e
 
 import (
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
+	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
+
+	"certportal/ca"
+	"certportal/internal/test/testkit"
 )
 
 // browserWith is the home of a browser in which the file was imported.
@@ -68,11 +79,51 @@ func TestCheckPageInABrowser(t *testing.T) {
 		t.Errorf("after the test at %s:\n%s", b.path(), got)
 	}
 	d.wantByCurl(t, test, file, password, "works")
+	b.press("#broken")
+	if got := b.attribute("#fault", "data-fault"); got != "mail" || b.path() != device+"/trouble" {
+		t.Errorf("the reason is %s, want mail:\n%s", got, b.text("main"))
+	}
+	b.check("trouble-mail")
+
+	impostor := openTab(t, look{scripts: true, home: browserWith(t, d.lookAlike(t), "secret")})
+	impostor.open(test)
+	impostor.wantVerdict("foreign", "This certificate is not from", "anna@demo.example")
+	d.wantByCurl(t, test, d.lookAlike(t), "secret", "foreign")
+
+	d.age(-time.Hour)
+	b.open(test)
+	b.wantVerdict("expired", "This certificate has expired")
+	d.wantByCurl(t, test, file, password, "expired")
+
+	d.age(20 * 24 * time.Hour)
+	b.open(d.https + device + "/renew")
+	b.press("main form .btn")
+	b.open(test)
+	b.wantVerdict("replaced", "An earlier certificate answered", "It works until")
+	d.wantByCurl(t, test, file, password, "replaced")
 
 	d.report(c, phone{page: device}, "lost")
 	b.open(test)
 	b.wantVerdict("blocked", "This certificate was blocked")
 	d.wantByCurl(t, test, file, password, "blocked")
+}
+
+// lookAlike is a file, with the password "secret", of a CA that has the name of the issuing
+// one and another key: browsers offer its certificates too.
+func (d *demo) lookAlike(t *testing.T) string {
+	t.Helper()
+	block, _ := pem.Decode([]byte(fetch(t, d.http+"/ca/issuing.pem")))
+	parent := testkit.Must(x509.ParseCertificate(block.Bytes))(t)
+	key := testkit.Must(ca.ECP256.Generate())(t)
+	parent.PublicKey, parent.SignatureAlgorithm = key.Public(), x509.UnknownSignatureAlgorithm
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "anna@demo.example"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	cert := testkit.Must(x509.ParseCertificate(testkit.Must(x509.CreateCertificate(rand.Reader, leaf, parent, key.Public(), key))(t)))(t)
+	file := filepath.Join(t.TempDir(), "impostor.p12")
+	write(t, file, string(testkit.Must(pkcs12.Modern.Encode(key, cert, nil, "secret"))(t)))
+	return file
 }
 
 // wantVerdict holds the check page that the window shows against the bars, in both schemes.
