@@ -278,3 +278,13 @@ func openApp(t *testing.T, data string) (*app.App, error) {
 	t.Cleanup(func() { p.Close() })
 	return p, nil
 }
+
+// openSettings opens a portal with its settings.
+func openSettings(t *testing.T, s *config.Settings) *app.App {
+	t.Helper()
+	p, err := app.Open(t.Context(), "test", s, &config.Terminal{In: strings.NewReader(""), Out: io.Discard}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(errors.Join(err, p.Close()))
+	}
+	return p
+}

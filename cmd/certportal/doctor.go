@@ -17,6 +17,7 @@ import (
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/doctor"
 	"certportal/internal/admin"
+	"certportal/internal/durable"
 	"certportal/internal/escape"
 	"certportal/internal/portal"
 )
@@ -28,14 +29,18 @@ type doctorCommands struct {
 }
 
 type doctorCheck struct {
-	JSON bool `name:"json" help:"Print one JSON object, for monitoring."`
+	JSON   bool   `name:"json" help:"Print one JSON object, for monitoring."`
+	Bundle string `placeholder:"FILE" help:"Also write a zip file for support, without secrets and names of people."`
 }
 
 // Run runs all checks of the installation, beside its portal or without.
 func (c doctorCheck) Run(i *invocation) error {
-	report, err := i.examine()
+	report, err := i.examine(c.Bundle)
 	if err != nil {
 		return err
+	}
+	if c.Bundle != "" {
+		fmt.Fprintf(i.io.err, "%s is written: read it before you send it.\n", c.Bundle)
 	}
 	if c.JSON {
 		encoder := json.NewEncoder(escape.Writer{W: i.io.out})
@@ -59,10 +64,13 @@ type exitCode int
 // Error gives the number.
 func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
-// examine runs all checks.
-func (i *invocation) examine() (doctor.Report, error) {
+// examine runs all checks, and writes a bundle when a file for it is named.
+func (i *invocation) examine(bundle string) (doctor.Report, error) {
 	began := time.Now()
 	s, wrong, unread := i.examined()
+	if unread != nil && bundle != "" {
+		return doctor.Report{}, fmt.Errorf("no bundle is written: %w", unread)
+	}
 	if unread != nil {
 		return unreadableSettings(unread, began)
 	}
@@ -75,12 +83,27 @@ func (i *invocation) examine() (doctor.Report, error) {
 	if i.ctx.Err() != nil {
 		return doctor.Report{}, fmt.Errorf("checking: %w", i.ctx.Err())
 	}
+	report, err := doctor.NewReport(results, began)
+	report.Version, report.Data, report.Running = version, s.Data, d.Running()
+	if err == nil && bundle != "" {
+		err = i.writeBundle(d, report, bundle)
+	}
 	if !slices.ContainsFunc(results, admin.CheckResult.Late) {
 		done()
 	}
-	report, err := doctor.NewReport(results, began)
-	report.Version, report.Data, report.Running = version, s.Data, d.Running()
 	return report, err
+}
+
+// writeBundle writes the bundle whole, or leaves no file.
+func (i *invocation) writeBundle(d *doctor.Doctor, r doctor.Report, file string) error {
+	text, err := d.Bundle(i.ctx, r)
+	if err != nil {
+		return err
+	}
+	if err := durable.Replace(file, text, 0o600); err != nil {
+		return fmt.Errorf("writing the bundle: %w", err)
+	}
+	return nil
 }
 
 // examined reads the settings: with the mistakes in them, or the reason why they cannot be

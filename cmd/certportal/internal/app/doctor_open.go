@@ -69,7 +69,7 @@ func OpenDoctor(ctx context.Context, version string, s *config.Settings, wrong *
 func outsideConfig(s *config.Settings, log *slog.Logger) doctor.Config {
 	return doctor.Config{
 		Settings: s, Now: time.Now, Log: log,
-		OCSP:         func() *ocsp.Health { return &ocsp.Health{} },
+		OCSP:         func() *ocsp.Health { return nil }, // its state is in the memory of the portal
 		TLS:          func() *x509.Certificate { return servedByFiles(s) },
 		CheckTargets: func(ctx context.Context) []portal.Finding { return listFindings(ctx, s) },
 		CheckMail:    func(ctx context.Context) []portal.Finding { return mailFindings(ctx, s) },

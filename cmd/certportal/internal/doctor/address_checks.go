@@ -169,7 +169,7 @@ func (d *Doctor) crlSigner(name string) *x509.Certificate {
 
 // checkOCSPAddress asks for the state of the portal's own TLS certificate.
 func (d *Doctor) checkOCSPAddress(ctx context.Context) []portal.Finding {
-	if d.c.OCSP() == nil {
+	if d.c.Outside == nil && d.c.OCSP() == nil {
 		return []portal.Finding{portal.NewFinding("OCSP", portal.FindingOK, portal.Say("address-ocsp-none", "nothing is answered online"))}
 	}
 	address := localca.OCSPURL(d.c.Public.HTTP)
