@@ -2,6 +2,9 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -11,6 +14,7 @@ import (
 	"certportal/internal/portal"
 	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
+	"certportal/store"
 )
 
 // TestQuestionsAreBounded: however often replicas note it, the last question about a certificate of
@@ -66,5 +70,29 @@ func TestUse(t *testing.T) {
 		testkit.Equal(t, "the newest", testkit.Must(db.Use(t.Context(), next.Serial()))(t), want)
 		want = enroll.Use{LastShown: enroll.LastShown{Verdict: portal.VerdictReplaced, At: renewed.Add(time.Hour)}}
 		testkit.Equal(t, "the first", testkit.Must(db.Use(t.Context(), first.Serial()))(t), want)
+	})
+}
+
+// TestF22_ReplicasNoteTheSameQuestions: replicas that are asked about the same certificates
+// write at the same time and do not wait for each other for ever.
+func TestF22_ReplicasNoteTheSameQuestions(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		var asked []ocsp.Asked
+		for i := range 20 {
+			e := fixture.NewEnrolment(t, portal.PersonID(fmt.Sprint("person-", i)), "phone").Issue(t, db)
+			asked = append(asked, ocsp.Asked{Serial: e.Serial(), At: testkit.Noon})
+		}
+		slices.SortFunc(asked, func(a, b ocsp.Asked) int { return a.Serial.Compare(b.Serial) })
+		replicas := []*store.DB{db.DB, opened(t, db.address), opened(t, db.address)}
+		errs := make([]error, len(replicas))
+		var all sync.WaitGroup
+		for i, replica := range replicas {
+			all.Go(func() { errs[i] = replica.NoteAsked(t.Context(), asked) })
+		}
+		all.Wait()
+		testkit.NoError(t, errors.Join(errs...))
+		for _, a := range asked {
+			testkit.Equal(t, "asked", testkit.Must(db.Use(t.Context(), a.Serial))(t).Asked.UnixMilli(), testkit.Noon.UnixMilli())
+		}
 	})
 }

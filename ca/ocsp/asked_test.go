@@ -1,11 +1,13 @@
 package ocsp_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/x509"
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"certportal/ca"
@@ -85,4 +87,25 @@ func TestF5_QuestionsWaitForTheRecords(t *testing.T) {
 			t.Errorf("noted %v, want %x at noon", a, certs[i].SerialNumber)
 		}
 	}
+}
+
+// TestQuestionsAreWrittenByThemselves: the responder that runs writes them within a minute
+// or so.
+func TestQuestionsAreWrittenByThemselves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, ca.ECP256)
+		b.ask(b.issued())
+		b.mustRefresh()
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); b.Run(ctx) }()
+		b.ask(b.issued())
+		<-time.After(61 * time.Second) // of the bubble's clock
+		synctest.Wait()
+		if len(b.book.noted) != 2 {
+			t.Errorf("noted %v", b.book.noted)
+		}
+		stop()
+		<-ended
+	})
 }
