@@ -78,8 +78,8 @@ func VerdictOf(results []CheckResult) Verdict {
 // checkTimeout bounds one check, and checkGrace is how much longer one is waited for that
 // ends with its context.
 const (
-	checkTimeout = 8 * time.Second
-	checkGrace   = time.Second
+	checkTimeout = 10 * time.Second
+	checkGrace   = 2 * time.Second
 )
 
 // lateKey is the key of the sentence about a check that did not end.
@@ -96,7 +96,7 @@ const (
 // checks. It is safe for concurrent use once List is set.
 type Checks struct {
 	List  []Check
-	Limit time.Duration // of one check; default 8 seconds
+	Limit time.Duration // of one check; default 10 seconds
 
 	mu    sync.Mutex
 	last  map[string]CheckResult
@@ -197,7 +197,7 @@ func (s *Service) runCheck(ctx context.Context, check Check) {
 }
 
 // Run runs all checks side by side and returns their results in the order of the list. It
-// ends within a second after the limit.
+// ends within two seconds after the limit.
 func (c *Checks) Run(ctx context.Context, now func() time.Time) []CheckResult {
 	results := make([]CheckResult, len(c.List))
 	var running sync.WaitGroup

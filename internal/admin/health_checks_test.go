@@ -138,7 +138,7 @@ func TestACheckThatHangsHoldsNothingUp(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		got := results()
-		if got[0].State() != portal.FindingFailed || !strings.Contains(got[0].Findings[0].Text, "did not end within 9s") {
+		if got[0].State() != portal.FindingFailed || !strings.Contains(got[0].Findings[0].Text, "did not end within 12s") {
 			t.Errorf("the one that hangs: %+v", got[0])
 		}
 		if got[1].At.IsZero() || got[2].State() != portal.FindingWarning {
@@ -154,6 +154,31 @@ func TestACheckThatHangsHoldsNothingUp(t *testing.T) {
 			t.Errorf("when it ended: %+v, %d runs", got[0], runs.Load())
 		}
 		stop()
+		synctest.Wait()
+	})
+}
+
+// A run from outside ends two seconds after its limit, also when a check ignores its context.
+func TestRunEndsInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		checks := &admin.Checks{Limit: 12 * time.Second, List: []admin.Check{
+			{Name: "mail", Run: func(context.Context) []portal.Finding { <-release; return nil }},
+			{Name: "directory", Run: func(ctx context.Context) []portal.Finding {
+				<-ctx.Done()
+				return []portal.Finding{{State: portal.FindingFailed}}
+			}},
+			{Name: "database", Run: func(context.Context) []portal.Finding { return []portal.Finding{{State: portal.FindingOK}} }},
+		}}
+		began := time.Now()
+		got := checks.Run(t.Context(), time.Now)
+		if took := time.Since(began); took != 14*time.Second {
+			t.Errorf("took %v", took)
+		}
+		if !got[0].Late() || got[1].Late() || got[0].State() != portal.FindingFailed || got[2].State() != portal.FindingOK {
+			t.Errorf("got %+v", got)
+		}
+		close(release)
 		synctest.Wait()
 	})
 }

@@ -24,9 +24,9 @@ import (
 // How long the command "doctor" waits: with these it ends within 15 seconds.
 const (
 	// CheckLimit is that of a check, which waits for database and CA, too.
-	CheckLimit = 13 * time.Second
+	CheckLimit = 12 * time.Second
 
-	openLimit     = 11 * time.Second // deriving the key of the CA takes long on a busy machine
+	openLimit     = 10 * time.Second // deriving the key of the CA takes long on a busy machine
 	databaseLimit = 5 * time.Second
 )
 

@@ -37,7 +37,9 @@ func (d *Doctor) checkDisk(context.Context) []portal.Finding {
 	folders := append([]string{d.c.Settings.Data, filepath.Dir(d.c.Settings.JournalFile())}, d.c.Settings.Revocation.Folders...)
 	slices.Sort(folders)
 	for _, folder := range slices.Compact(folders) {
-		list = append(list, d.checkSpace(folder))
+		if folder == d.c.Settings.Data || exists(folder) { // another one that is gone is reported with what uses it
+			list = append(list, d.checkSpace(folder))
+		}
 	}
 	return list
 }
