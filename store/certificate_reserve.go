@@ -48,7 +48,7 @@ func (db Enrolments) Reserve(ctx context.Context, r enroll.Reservation) error {
 		if err != nil {
 			return err
 		}
-		if r.Kind != portal.KindUser {
+		if r.Kind != portal.KindUser && r.Person == "" {
 			return nil
 		}
 		if err := t.checkUPN(ctx, r); err != nil {
@@ -205,11 +205,15 @@ func (t *tx) insertDevice(ctx context.Context, r enroll.Reservation) error {
 
 func (t *tx) insertCertificate(ctx context.Context, r enroll.Reservation) error {
 	issuer, authority := kindOf(r.Issuer)
+	holder := r.Person
+	if r.Kind != portal.KindUser {
+		holder = ""
+	}
 	_, err := t.Exec(ctx, `INSERT INTO certificates
 		(serial, issuer, kind, profile, status, person, device_id, upn, sid, mail, key_hash, form_hash,
 		not_before, not_after, requested_at, upn_key, authority)
 		VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
-		r.Serial.String(), issuer, string(r.Kind), r.Profile, sqldb.Optional(string(r.Person)), sqldb.Optional(string(r.Device.ID)),
+		r.Serial.String(), issuer, string(r.Kind), r.Profile, sqldb.Optional(string(holder)), sqldb.Optional(string(r.Device.ID)),
 		r.Subject.UPN, r.Subject.SID, r.Subject.Mail, r.PublicKey[:], sqldb.HashOf(r.Idempotent),
 		r.NotBefore.UnixMilli(), r.NotAfter.UnixMilli(), r.Requested.UnixMilli(), portal.Fold(r.Subject.UPN), authority)
 	if err != nil {

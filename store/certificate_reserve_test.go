@@ -2,12 +2,15 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
 	"time"
 
 	"certportal/ca"
+	"certportal/internal/admin"
+	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/internal/test/testkit"
@@ -175,6 +178,41 @@ func TestServerCertificate(t *testing.T) {
 		}
 		serials := testkit.Must(db.Undelivered(t.Context(), testkit.Noon.Add(time.Hour), 10))(t)
 		testkit.Equal(t, "undelivered", len(serials), 0)
+	})
+}
+
+// A test certificate has the names of a person, but belongs to no device and no
+// person: it cannot be renewed. It is refused while others hold the UPN or issuing is halted.
+func TestReserveTestCertificate(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		test := func() fixture.Enrolment {
+			e := fixture.NewEnrolment(t, anna, "")
+			e.Reservation.Kind, e.Reservation.Device = portal.KindServer, portal.Device{}
+			e.Reservation.NewDevice, e.Reservation.Idempotent, e.Reservation.Quota = false, "", 0
+			e.Completion.Pickup = nil
+			return e
+		}
+		first := test().Issue(t, db)
+		if _, err := db.Held(t.Context(), first.Serial()); !errors.Is(err, portal.ErrNotFound) {
+			t.Errorf("holder of a test certificate: %v, want none", err)
+		}
+		other := fixture.NewEnrolment(t, "bob", "phone")
+		other.Reservation.Subject = first.Reservation.Subject
+		other.Reservation.Subject.SID += "9"
+		other.Issue(t, db)
+		var held *enroll.UPNHeld
+		if err := db.Reserve(t.Context(), test().Reservation); !errors.As(err, &held) {
+			t.Errorf("while bob holds the UPN: %v", err)
+		}
+		halt := admin.Halt{Reason: "maintenance", Actor: "ada", Since: testkit.Noon}
+		testkit.Must(db.SetHalt(t.Context(), halt, fixture.NewEntry(testkit.Noon, audit.IssuingHalted, "ada")))(t)
+		_, err := db.Revoke(t.Context(), enroll.Revocation{Serials: []ca.Serial{other.Serial()}, Cause: portal.Withdrawn, At: testkit.Noon,
+			Entry: fixture.NewEntry(testkit.Noon, audit.CertificateRevoked, "ada")})
+		testkit.NoError(t, err)
+		var refusal *portal.Refusal
+		if err := db.Reserve(t.Context(), test().Reservation); !errors.As(err, &refusal) || refusal.Reason != portal.Halted {
+			t.Errorf("while issuing is halted: %v", err)
+		}
 	})
 }
 

@@ -108,7 +108,11 @@ func (r *Registrar) mayEnroll(ctx context.Context, id portal.PersonID) (portal.P
 
 // judged reads the person afresh and judges them.
 func (r *Registrar) judged(ctx context.Context, id portal.PersonID) (portal.Person, error) {
-	p, err := r.c.Directory.Person(ctx, id)
+	return r.rules.judged(ctx, r.c.Directory, id)
+}
+
+func (r Rules) judged(ctx context.Context, directory portal.Directory, id portal.PersonID) (portal.Person, error) {
+	p, err := directory.Person(ctx, id)
 	if errors.Is(err, portal.ErrNotFound) {
 		// Signed in a moment ago and deleted since: the same as switched off.
 		return portal.Person{ID: id}, &portal.Refusal{Reason: portal.Disabled}
@@ -116,7 +120,7 @@ func (r *Registrar) judged(ctx context.Context, id portal.PersonID) (portal.Pers
 	if err != nil {
 		return portal.Person{ID: id}, portal.AsOutage(portal.PartDirectory, "reading person", err)
 	}
-	return p, r.rules.Judge(p)
+	return p, r.Judge(p)
 }
 
 // askWithin is how long the directory may take to say whether a person may still have

@@ -35,7 +35,7 @@ type Reservation struct {
 	NotBefore  time.Time
 	NotAfter   time.Time
 	Requested  time.Time
-	Person     portal.PersonID // empty for KindServer
+	Person     portal.PersonID // empty for KindServer, but for a test certificate with the names of a person
 	Name       string          // of the person, as the directory calls them now; staff finds them by it
 	Device     portal.Device   // a new device, or the known one that gets a new certificate; zero for KindServer
 	NewDevice  bool

@@ -66,7 +66,8 @@ type Config struct {
 }
 
 // Registrar decides whether a certificate may be issued, records it, has it
-// signed and encrypts the result. It is the only way to a person's certificate.
+// signed and encrypts the result. It is the only way to a person's certificate, but for
+// the short-lived ones of [TestIssuer].
 type Registrar struct {
 	c       Config
 	rules   Rules
