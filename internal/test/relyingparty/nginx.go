@@ -1,9 +1,7 @@
 package relyingparty
 
 import (
-	"context"
 	"fmt"
-	"net"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -43,17 +41,7 @@ func (s *Server) forward(server string) string {
 	t := s.t
 	t.Helper()
 	s.write(configFile, fmt.Sprintf("%shttp {\naccess_log off;\n%sserver {\n%s}\n}\n", s.nginxFrame(), s.nginxFolders(), server))
-	process, err := daemon.Run(t.Context(), s.nginxCommand(), func(ctx context.Context) error {
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", s.address())
-		if err != nil {
-			return err
-		}
-		return conn.Close()
-	})
-	if err != nil {
-		t.Fatalf("%v\n%s", err, s.Log())
-	}
-	t.Cleanup(process.Stop)
+	s.runUntil(s.nginxCommand(), s.listens)
 	return s.address()
 }
 

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -112,10 +113,10 @@ func (s *Server) file(name string) string { return filepath.Join(s.folder, name)
 
 func (s *Server) address() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
 
-// run starts the server and waits until it accepts connections.
+// run starts the server and waits until it refuses a client without a certificate.
 func (s *Server) run(cmd *exec.Cmd) *Server {
 	s.t.Helper()
-	process, err := daemon.Run(s.t.Context(), cmd, func(ctx context.Context) error {
+	return s.runUntil(cmd, func(ctx context.Context) error {
 		_, err := s.ask(ctx, nil, tls.VersionTLS12)
 		var refused refusal
 		if errors.As(err, &refused) {
@@ -123,12 +124,27 @@ func (s *Server) run(cmd *exec.Cmd) *Server {
 		}
 		return err
 	})
+}
+
+// runUntil starts the server and waits until it is ready.
+func (s *Server) runUntil(cmd *exec.Cmd, ready func(context.Context) error) *Server {
+	s.t.Helper()
+	process, err := daemon.Run(s.t.Context(), cmd, ready)
 	if err != nil {
 		s.t.Fatalf("%v\n%s", err, s.Log())
 	}
 	s.process = process
 	s.t.Cleanup(process.Stop)
 	return s
+}
+
+// listens connects to the server's port.
+func (s *Server) listens(ctx context.Context) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", s.address())
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 // Folder returns the folder of the server's files.
