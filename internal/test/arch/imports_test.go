@@ -18,7 +18,7 @@ func layers() [][]string {
 		{"internal/admin", "internal/helpdesk", "internal/scep", "internal/oidc", "internal/directory", "internal/notify",
 			"internal/auditmonitor", "internal/ops"},
 		{"store", "web"},
-		{"store/seed", "cmd/certportal/internal/config"},
+		{"store/seed", "cmd/certportal/internal/config", "cmd/certportal/internal/exchangecheck"},
 		{"cmd/certportal/internal/hsm"},
 		{"cmd/certportal/internal/localca"},
 		{"cmd/certportal/internal/doctor"},
