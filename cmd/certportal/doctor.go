@@ -25,6 +25,8 @@ import (
 // doctorCommands check what is there. Exit codes are for monitoring: 0 all is well, 2 there
 // is a note, 3 a warning, 4 a failure, 1 the command itself did not work.
 type doctorCommands struct {
+	Exchange doctorExchange `cmd:"" help:"Ask an Exchange front end as a phone does, and explain each answer. Exit codes as doctor."`
+
 	Check doctorCheck `cmd:"" default:"withargs" help:"Check the whole installation: what is wrong, what was tried, what to do. Exit codes: 0 all well, 2 notes, 3 warnings, 4 failures."`
 }
 
