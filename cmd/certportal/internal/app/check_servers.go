@@ -32,7 +32,7 @@ func CheckInstallation(ctx context.Context, s *config.Settings, wrong *config.Mi
 		{[]string{"trusted_proxies"}, func() []portal.Finding { return doctor.CheckProxies(s) }},
 		{[]string{"revocation", "data"}, func() []portal.Finding { return listFindings(ctx, s) }},
 		{[]string{"data"}, func() []portal.Finding { return companyFindings(ctx, s) }},
-		{[]string{"helpdesk", "mail"}, func() []portal.Finding { return codeFindings(s) }},
+		{[]string{"helpdesk", "mail"}, func() []portal.Finding { return doctor.CheckCodes(s) }},
 		{[]string{"directory", "sign_in"}, func() []portal.Finding { return directoryFindings(ctx, s, log) }},
 		{[]string{"openid"}, func() []portal.Finding { return providerFindings(ctx, s, log) }},
 		{[]string{"mail"}, func() []portal.Finding { return mailFindings(ctx, s) }},
@@ -126,23 +126,6 @@ func providerFindings(ctx context.Context, s *config.Settings, log *slog.Logger)
 		f.State, f.Text = portal.FindingFailed, err.Error()
 	}
 	return []portal.Finding{f}
-}
-
-// codeFindings warns of pickup codes that replace a password, and of those that cannot be
-// mailed.
-func codeFindings(s *config.Settings) []portal.Finding {
-	var all []portal.Finding
-	h := s.Helpdesk
-	if h.CodeAlone {
-		all = append(all, portal.Finding{What: "helpdesk.code_alone", State: portal.FindingWarning,
-			Text: "a pickup code replaces the password: an attacker who reads a person's mailbox gets their certificate; " +
-				"remove the setting unless people have no other way in"})
-	}
-	if (h.CodeAlone || h.SecondApprover) && s.Mail.Host == "" {
-		all = append(all, portal.Finding{What: "pickup codes", State: portal.FindingFailed,
-			Text: "helpdesk.code_alone and helpdesk.second_approver send codes by mail only, and mail.host is empty: no code can be made"})
-	}
-	return all
 }
 
 // checkAtStart logs what the directory check finds.

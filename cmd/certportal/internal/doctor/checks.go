@@ -82,12 +82,31 @@ func (d *Doctor) checkDirectory(ctx context.Context) []portal.Finding {
 	return append(list, CheckTries(ctx, d.c.Settings, d.c.Directory))
 }
 
+// checkMail asks the mail server, and looks at the codes that are sent by mail.
 func (d *Doctor) checkMail(ctx context.Context) []portal.Finding {
+	list := CheckCodes(d.c.Settings)
 	if d.c.Settings.Mail.Host == "" {
-		return []portal.Finding{portal.NewFinding("mail.host", portal.FindingInfo,
-			portal.Say("mail-none", "it is empty: people get no mail about certificates, and administrators get none about problems"))}
+		return append(list, portal.NewFinding("mail.host", portal.FindingInfo,
+			portal.Say("mail-none", "it is empty: people get no mail about certificates, and administrators get none about problems")))
 	}
-	return d.c.CheckMail(ctx)
+	return append(list, d.c.CheckMail(ctx)...)
+}
+
+// CheckCodes warns of pickup codes that replace a password, and of those that cannot be
+// mailed.
+func CheckCodes(s *config.Settings) []portal.Finding {
+	var all []portal.Finding
+	h := s.Helpdesk
+	if h.CodeAlone {
+		all = append(all, portal.NewFinding("helpdesk.code_alone", portal.FindingWarning,
+			portal.Say("code-alone", "a pickup code replaces the password: an attacker who reads a person's mailbox gets their certificate; "+
+				"remove the setting unless people have no other way in")))
+	}
+	if (h.CodeAlone || h.SecondApprover) && s.Mail.Host == "" {
+		all = append(all, portal.NewFinding("pickup codes", portal.FindingFailed,
+			portal.Say("code-no-mail", "helpdesk.code_alone and helpdesk.second_approver send codes by mail only, and mail.host is empty: no code can be made")))
+	}
+	return all
 }
 
 // checkSettings reads the settings and the files they name again: a file may have changed

@@ -3,10 +3,8 @@ package doctor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/directory"
@@ -65,7 +63,7 @@ func (d *Doctor) checkRefused(ctx context.Context) []portal.Finding {
 		if slices.Contains([]portal.Reason{portal.Disabled, portal.Expired, portal.Locked, portal.Protected}, reason) {
 			state = portal.FindingOK
 		}
-		list = append(list, portal.NewFinding(what, state, portal.Say("refused", "of %d people %d would be refused: %s", all, reasons[reason], refusalWords(reason))))
+		list = append(list, portal.NewFinding(what, state, refusalSaid(reason, reasons[reason], all)))
 	}
 	if len(list) == 0 {
 		list = append(list, portal.NewFinding(what, portal.FindingOK, portal.Say("refused-none", "of %d people each would get a certificate", all)))
@@ -103,14 +101,27 @@ func (d *Doctor) judge(all []portal.Person) map[portal.Reason]int {
 	return reasons
 }
 
-// refusalWords says a reason to an operator, with the key of the refusal.
-func refusalWords(r portal.Reason) string {
-	words := map[portal.Reason]string{
-		portal.Disabled: "the account is disabled", portal.Expired: "the account has expired", portal.Locked: "the account is locked",
-		portal.Protected: "the person is protected", portal.NotAllowed: "not in directory.groups.enroll",
-		portal.NoUPN: "userPrincipalName is empty", portal.NoSID: "objectSid cannot be read",
-		portal.SuffixForeign: "the UPN ends in none of directory.upn_suffixes", portal.Conflicting: "another account has the UPN",
-		portal.EntryUnread: "the portal's account cannot read the entry in full",
-	}[r]
-	return strings.TrimSpace(fmt.Sprintf("%s (%s)", words, r))
+// refusalSaid says how many people would be refused for a reason.
+func refusalSaid(r portal.Reason, n, all int) portal.Sentence {
+	switch r {
+	case portal.Disabled:
+		return portal.Say("refused-disabled", "of %d people %d would be refused: the account is disabled", all, n)
+	case portal.Expired:
+		return portal.Say("refused-expired", "of %d people %d would be refused: the account has expired", all, n)
+	case portal.Locked:
+		return portal.Say("refused-locked", "of %d people %d would be refused: the account is locked", all, n)
+	case portal.Protected:
+		return portal.Say("refused-protected", "of %d people %d would be refused: they are protected", all, n)
+	case portal.NoUPN:
+		return portal.Say("refused-no-upn", "of %d people %d would be refused: userPrincipalName is empty", all, n)
+	case portal.NoSID:
+		return portal.Say("refused-no-sid", "of %d people %d would be refused: objectSid cannot be read", all, n)
+	case portal.SuffixForeign:
+		return portal.Say("refused-suffix", "of %d people %d would be refused: their UPN ends in none of directory.upn_suffixes", all, n)
+	case portal.Conflicting:
+		return portal.Say("refused-conflict", "of %d people %d would be refused: another account has their UPN, or it is not well formed", all, n)
+	case portal.EntryUnread:
+		return portal.Say("refused-unreadable", "of %d people %d would be refused: the account of the portal cannot read their entry in full", all, n)
+	}
+	return portal.Say("refused", "of %d people %d would be refused: %s", all, n, r)
 }
