@@ -51,14 +51,17 @@ func (r *run) withCertificate(ctx context.Context, before []Finding) []Finding {
 
 func (r *run) signIn(ctx context.Context) []Finding {
 	client, err := r.c.Client(ctx)
-	if err != nil {
-		return []Finding{{Code: "no-test-certificate", What: stepCertificate, State: portal.FindingFailed, Tried: "to get a certificate to sign in with", Text: show(err.Error())}}
-	}
-	if r.leaf = client.Certificate.Leaf; r.leaf == nil {
-		r.leaf, err = x509.ParseCertificate(client.Certificate.Certificate[0])
-		if err != nil {
-			return []Finding{{Code: "no-test-certificate", What: stepCertificate, State: portal.FindingFailed, Tried: client.About, Text: show(err.Error())}}
+	if err == nil {
+		if r.leaf = client.Certificate.Leaf; r.leaf == nil {
+			r.leaf, err = x509.ParseCertificate(client.Certificate.Certificate[0])
 		}
+	}
+	if err != nil {
+		return []Finding{{
+			Code: "no-test-certificate", What: stepCertificate, State: portal.FindingFailed,
+			Tried: "to get a certificate to sign in with", Text: show(err.Error()),
+			Mend: "certportal people show shows what the directory says of the person, and whether they may have a certificate",
+		}}
 	}
 	versions := r.asking()
 	came := make([]exchange, len(versions))
