@@ -44,20 +44,25 @@ func (c doctorCheck) Run(i *invocation) error {
 	if c.Bundle != "" {
 		fmt.Fprintf(i.io.err, "%s is written: read it before you send it.\n", c.Bundle)
 	}
-	if c.JSON {
-		encoder := json.NewEncoder(escape.Writer{W: i.io.out})
+	return i.print(report, c.JSON, printReport)
+}
+
+// print prints a report as JSON or as text, and returns its exit code.
+func (i *invocation) print(r doctor.Report, asJSON bool, text func(io.Writer, doctor.Report)) error {
+	out := bufio.NewWriter(escape.Writer{W: i.io.out})
+	if asJSON {
+		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(report); err != nil {
+		if err := encoder.Encode(r); err != nil {
 			return fmt.Errorf("printing the report: %w", err)
 		}
-		return exitCode(report.Exit)
+	} else {
+		text(out, r)
 	}
-	out := bufio.NewWriter(escape.Writer{W: i.io.out})
-	printReport(out, report)
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("printing the report: %w", err)
 	}
-	return exitCode(report.Exit)
+	return exitCode(r.Exit)
 }
 
 // exitCode is the exit code of a command that has said all it has to say.

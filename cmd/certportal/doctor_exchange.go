@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -63,7 +61,7 @@ func (c doctorExchange) Run(i *invocation) error {
 	ctx, cancel := context.WithTimeout(i.ctx, exchangeWithin)
 	findings := exchangecheck.Check(ctx, check)
 	cancel()
-	return c.print(i.io.out, exchangeReport(append(findings, test.end(i.ctx)...), began))
+	return i.print(exchangeReport(append(findings, test.end(i.ctx)...), began), c.JSON, printAnswers)
 }
 
 // config reads host and anchors.
@@ -185,28 +183,15 @@ func exchangeReport(findings []exchangecheck.Finding, at time.Time) doctor.Repor
 	return r
 }
 
-// print explains every answer, also the right ones, in the order of the questions.
-func (c doctorExchange) print(out io.Writer, r doctor.Report) error {
-	w := bufio.NewWriter(escape.Writer{W: out})
-	if c.JSON {
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(r); err != nil {
-			return fmt.Errorf("printing the report: %w", err)
+// printAnswers explains every answer, also the right ones, in the order of the questions.
+func printAnswers(w io.Writer, r doctor.Report) {
+	for _, check := range r.Checks {
+		fmt.Fprintf(w, "%-8s %s: %s\n", check.State, check.Title, check.Findings[0].Text)
+		if check.Tried != "" {
+			fmt.Fprintf(w, "         Tried: %s\n", check.Tried)
 		}
-	} else {
-		for _, check := range r.Checks {
-			fmt.Fprintf(w, "%-8s %s: %s\n", check.State, check.Title, check.Findings[0].Text)
-			if check.Tried != "" {
-				fmt.Fprintf(w, "         Tried: %s\n", check.Tried)
-			}
-			if check.Todo != "" {
-				fmt.Fprintf(w, "         To do: %s\n", check.Todo)
-			}
+		if check.Todo != "" {
+			fmt.Fprintf(w, "         To do: %s\n", check.Todo)
 		}
 	}
-	if err := w.Flush(); err != nil {
-		return fmt.Errorf("printing the report: %w", err)
-	}
-	return exitCode(r.Exit)
 }

@@ -116,6 +116,9 @@ func (t *testSignIn) client(ctx context.Context) (*exchangecheck.Client, error) 
 // the whole UPN, so that a mistyped one is an error and not another person.
 func (t *testSignIn) issue(ctx context.Context) issuedTest {
 	person, err := t.people.Match(ctx, portal.Claim{UPN: t.upn})
+	if errors.Is(err, portal.ErrNotFound) {
+		return issuedTest{err: fmt.Errorf("the directory has no person, or several, with the UPN %s", t.upn)}
+	}
 	if err != nil {
 		return issuedTest{err: fmt.Errorf("finding the person whose UPN is %s: %w", t.upn, err)}
 	}
