@@ -1,0 +1,167 @@
+// Package wire sends HTTP requests to a CA, each at most once, and knows whether a request
+// that failed can have arrived.
+package wire
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"certportal/ca/upstream"
+)
+
+const (
+	// MaxReply bounds the body of an answer in bytes. A certificate with its chain takes a
+	// hundredth of it.
+	MaxReply = 1 << 20
+
+	// defaultTimeout suits AD CS, which may wait for a policy module.
+	defaultTimeout = 60 * time.Second
+)
+
+// Config says how a CA is reached.
+type Config struct {
+	// URL is the address that those of all calls must have: https, host and port.
+	URL string
+
+	// Anchors are the roots of the server's TLS certificate. Optional: default those of
+	// the system.
+	Anchors []*x509.Certificate
+
+	// Certificate gives the TLS client certificate, read again for each connection, so that
+	// it can be renewed. Optional.
+	Certificate func() (*tls.Certificate, error)
+
+	Timeout time.Duration // Optional: of one call; default 60 s
+}
+
+// Client talks to one CA. It is safe for concurrent use.
+type Client struct {
+	base    *url.URL
+	http    *http.Client
+	timeout time.Duration
+}
+
+// New checks the configuration. It sends nothing.
+func New(c Config) (*Client, error) {
+	base, err := url.Parse(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("parsing address of the CA: %w", err)
+	}
+	if base.Scheme != "https" || base.Host == "" || base.User != nil || base.RawQuery != "" || base.Fragment != "" {
+		return nil, fmt.Errorf("address of the CA %q: want https://host/path without user and query", base.Redacted())
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if len(c.Anchors) > 0 {
+		config.RootCAs = x509.NewCertPool()
+		for _, root := range c.Anchors {
+			config.RootCAs.AddCert(root)
+		}
+	}
+	if c.Certificate != nil {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.Certificate() }
+	}
+	return &Client{base: base, timeout: cmp.Or(c.Timeout, defaultTimeout), http: &http.Client{
+		Transport: &http.Transport{
+			TLSClientConfig: config,
+			// A kept connection that the server just closed would make a request fail
+			// that may have been sent. HTTP/2 is off, because it repeats requests.
+			DisableKeepAlives:      true,
+			TLSHandshakeTimeout:    10 * time.Second,
+			MaxResponseHeaderBytes: 64 << 10,
+			Proxy:                  http.ProxyFromEnvironment,
+		},
+		// A redirect would send credentials and names to another address.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+// Base gives the address of the CA. It is shared: do not change it.
+func (c *Client) Base() *url.URL { return c.base }
+
+// Call is one HTTP request.
+type Call struct {
+	Method string
+	Path   string // below that of the address, or with a leading / below its host; with query
+	Header http.Header
+	Body   []byte
+}
+
+// Reply is a whole answer.
+type Reply struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Do sends a request once. It wraps [upstream.ErrUnsent] when no byte of it can have
+// reached the CA.
+func (c *Client) Do(ctx context.Context, call Call) (Reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	var connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
+	target, err := c.base.Parse(call.Path)
+	if err != nil {
+		return Reply{}, fmt.Errorf("making address %q: %w: %w", call.Path, upstream.ErrUnsent, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, call.Method, target.String(), bytes.NewReader(call.Body))
+	if err != nil {
+		return Reply{}, fmt.Errorf("making request: %w: %w", upstream.ErrUnsent, err)
+	}
+	req.GetBody = nil // without it the body cannot be sent again
+	for name, values := range call.Header {
+		req.Header[http.CanonicalHeaderKey(name)] = values
+	}
+	reply, err := c.send(req)
+	if err != nil && (!connected.Load() || refusedHandshake(err)) {
+		err = fmt.Errorf("%w: %w", upstream.ErrUnsent, err)
+	}
+	if err != nil {
+		return Reply{}, fmt.Errorf("asking %s: %w", c.base.Host, err)
+	}
+	return reply, nil
+}
+
+func (c *Client) send(req *http.Request) (Reply, error) {
+	res, err := c.http.Do(req)
+	if err != nil {
+		var failed *url.Error // its text holds the whole address
+		if errors.As(err, &failed) {
+			err = failed.Err
+		}
+		return Reply{}, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, MaxReply+1))
+	if err != nil {
+		return Reply{}, fmt.Errorf("reading answer with status %d: %w", res.StatusCode, err)
+	}
+	if len(body) > MaxReply {
+		return Reply{}, fmt.Errorf("answer with status %d is longer than %d bytes", res.StatusCode, MaxReply)
+	}
+	return Reply{Status: res.StatusCode, Header: res.Header, Body: body}, nil
+}
+
+// refusedHandshake reports whether the server did not accept the client's certificate. In
+// TLS 1.3 the client learns that only after it sent its request, which the server did not
+// read.
+func refusedHandshake(err error) bool {
+	var alert tls.AlertError
+	// bad, unsupported, revoked, expired, unknown certificate, unknown CA, access denied,
+	// certificate required (RFC 8446 section 6.2)
+	return errors.As(err, &alert) && slices.Contains([]tls.AlertError{42, 43, 44, 45, 46, 48, 49, 116}, alert)
+}
