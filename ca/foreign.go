@@ -42,7 +42,9 @@ type ForeignError struct {
 }
 
 // Error lists all findings.
-func (e *ForeignError) Error() string { return "certificate is refused: " + strings.Join(e.Findings, "; ") }
+func (e *ForeignError) Error() string {
+	return "certificate is refused: " + strings.Join(e.Findings, "; ")
+}
 
 // CertificateRequest makes the PKCS#10 request in DER (RFC 2986), with all extensions that
 // the certificate should have (RFC 2985 section 5.4.2). The errors are those of
