@@ -23,6 +23,9 @@ import (
 // another serial or key than reserved is refused.
 func (db Enrolments) Complete(ctx context.Context, c enroll.Completion) error {
 	return db.write(ctx, "completing serial "+c.Serial.String(), func(ctx context.Context, t *tx) error {
+		if err := (upstreamTx{t}).rename(ctx, c); err != nil {
+			return err
+		}
 		device, err := t.lockReservation(ctx, c)
 		if err != nil {
 			return err
@@ -158,11 +161,12 @@ func scanSerial(rows *sql.Rows, into *[]ca.Serial) error {
 }
 
 // Unfinished lists reservations from before the time that are still pending, oldest
-// first.
+// first, without those that another CA has.
 func (db Enrolments) Unfinished(ctx context.Context, before time.Time, limit int) ([]ca.Serial, error) {
 	var serials []ca.Serial
 	err := db.All(ctx, `SELECT serial FROM certificates
-		WHERE der IS NULL AND revoked_at IS NULL AND requested_at < $1 ORDER BY requested_at LIMIT $2`,
+		WHERE der IS NULL AND revoked_at IS NULL AND requested_at < $1
+		AND NOT EXISTS (SELECT 1 FROM upstream_requests q WHERE q.number = certificates.serial AND q.`+openUpstream+`) ORDER BY requested_at LIMIT $2`,
 		[]any{before.UnixMilli(), limit}, func(rows *sql.Rows) error { return scanSerial(rows, &serials) })
 	if err != nil {
 		return nil, fmt.Errorf("listing unfinished certificates: %w", err)

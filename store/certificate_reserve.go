@@ -33,6 +33,9 @@ func (db Enrolments) Reserve(ctx context.Context, r enroll.Reservation) error {
 		if err := t.insertCertificate(ctx, r); err != nil {
 			return err
 		}
+		if err := (upstreamTx{t}).insert(ctx, r.Upstream); err != nil {
+			return err
+		}
 		if err := t.useChallenge(ctx, r); err != nil {
 			return err
 		}
@@ -54,8 +57,10 @@ func (db Enrolments) Reserve(ctx context.Context, r enroll.Reservation) error {
 		if err := t.checkUPN(ctx, r); err != nil {
 			return err
 		}
-		if err := checkAuthority(ctx, t, r.Issuer); err != nil {
-			return err
+		if r.Upstream == nil {
+			if err := checkAuthority(ctx, t, r.Issuer); err != nil {
+				return err
+			}
 		}
 		return t.checkHalt(ctx)
 	})

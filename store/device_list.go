@@ -19,7 +19,15 @@ const (
 			WHERE s.device_id = d.id AND s.status = 'superseded' AND m.change IN ('upn', 'sid'))`
 	certificateColumns = `c.serial, c.status, c.kind, c.upn, c.sid, c.not_before, c.not_after, c.requested_at,
 		c.delivered_at, c.revoked_at, c.cause, ` + firstListed + `, ` + lastUnlisted + `,
-		c.ends_at, c.superseded_by, ` + gravestMismatch + `, c.works_at, ` + voidSince + `, c.der`
+		c.ends_at, c.superseded_by, ` + gravestMismatch + `, c.works_at, ` + voidSince + `,
+		c.authority, ` + waitsUpstream + `, ` + confirmedUpstream + `, c.der`
+)
+
+// waitsUpstream is whether the request of a certificate c waits at a CA elsewhere, and
+// confirmedUpstream when that CA confirmed its revocation.
+const (
+	waitsUpstream     = `EXISTS (SELECT 1 FROM upstream_requests q WHERE q.number = c.serial AND q.state = 'pending')`
+	confirmedUpstream = `(SELECT v.done_at FROM upstream_revocations v WHERE v.serial = c.serial AND v.authority = c.authority)`
 )
 
 // voidSince is when the CA of a certificate c was revoked.
@@ -75,13 +83,16 @@ func (r *deviceRow) value() portal.Device {
 type certificateRow struct {
 	serial, status, kind, upn, sid, cause, changed, next                   sql.NullString
 	notBefore, notAfter, requested, delivered, revokedMoment, listed, ends sql.NullInt64
-	unlisted, works, void                                                  sql.NullInt64
+	unlisted, works, void, confirmed                                       sql.NullInt64
+	authority                                                              sql.NullString
+	waits                                                                  sql.NullBool
 	der                                                                    []byte
 }
 
 func (r *certificateRow) fields() []any {
 	return []any{&r.serial, &r.status, &r.kind, &r.upn, &r.sid, &r.notBefore, &r.notAfter, &r.requested,
-		&r.delivered, &r.revokedMoment, &r.cause, &r.listed, &r.unlisted, &r.ends, &r.next, &r.changed, &r.works, &r.void, &r.der}
+		&r.delivered, &r.revokedMoment, &r.cause, &r.listed, &r.unlisted, &r.ends, &r.next, &r.changed, &r.works, &r.void,
+		&r.authority, &r.waits, &r.confirmed, &r.der}
 }
 
 func (r *certificateRow) value() (portal.Certificate, error) {
@@ -98,7 +109,12 @@ func (r *certificateRow) value() (portal.Certificate, error) {
 			return portal.Certificate{}, err
 		}
 	}
+	upstream := r.authority.String
+	if !isUpstream(upstream) {
+		upstream = ""
+	}
 	return portal.Certificate{
+		Upstream: upstream, Waits: r.waits.Bool, Confirmed: sqldb.TimeOf(r.confirmed),
 		Serial:     serial,
 		Status:     portal.Status(r.status.String),
 		Kind:       portal.Kind(r.kind.String),
@@ -122,7 +138,7 @@ func (r *certificateRow) value() (portal.Certificate, error) {
 }
 
 // Devices lists a person's devices, newest first, without removed ones and those
-// that never got a certificate.
+// that never got a certificate and do not wait for one.
 func (db Enrolments) Devices(ctx context.Context, person portal.PersonID) ([]portal.Device, error) {
 	if !sqldb.Storable(string(person)) {
 		return nil, nil
@@ -130,7 +146,7 @@ func (db Enrolments) Devices(ctx context.Context, person portal.PersonID) ([]por
 	var devices []portal.Device
 	err := db.All(ctx, `SELECT `+deviceColumns+`, `+certificateColumns+`
 		FROM devices d JOIN certificates c ON `+newestCertificate+`
-		WHERE d.person = $1 AND d.removed_at IS NULL AND c.der IS NOT NULL
+		WHERE d.person = $1 AND d.removed_at IS NULL AND (c.der IS NOT NULL OR `+waitsUpstream+`)
 		ORDER BY d.created_at DESC, d.id`, []any{string(person)},
 		func(rows *sql.Rows) error {
 			var d deviceRow

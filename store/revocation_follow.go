@@ -91,7 +91,7 @@ func (db RevocationLists) Changes(ctx context.Context, after int64, limit int) (
 		if h.recalled.Valid {
 			issuer, text = h.revoker, h.recalled
 		}
-		if issuer.String == root {
+		if issuer.String == root || isUpstream(issuer.String) {
 			return nil
 		}
 		serial, err := serialOf(text.String)
@@ -121,6 +121,9 @@ func (db RevocationLists) Records(ctx context.Context, after int64, limit int) (
 			text = h.recalled.String
 			r.Issuer, r.NotAfter = h.revoker.String, sqldb.TimeOf(h.recalledEnd)
 			r.Revoked, r.Reason = sqldb.TimeOf(h.at), int(h.reason.Int64)
+		}
+		if isUpstream(r.Issuer) {
+			return nil // its CA keeps what it revoked
 		}
 		var err error
 		r.Serial, err = serialOf(text)

@@ -83,5 +83,5 @@ func (t *tx) insertRevocation(ctx context.Context, seq int64, r revocation) erro
 		return fmt.Errorf("recording revocation of %s: %w", r.serial, err)
 	}
 	delete(t.ended, r.serial)
-	return nil
+	return (upstreamTx{t}).ask(ctx, r)
 }

@@ -38,6 +38,9 @@ const (
 	CertificateRestored   Action = "certificate.restored"   // valid again: its successor was never delivered
 	CertificateWorks      Action = "certificate.works"      // it was seen to work, by the detail "by"
 	CertificateRecalled   Action = "certificate.recalled"   // revoked, because the restored database does not know it
+	UpstreamWaits         Action = "upstream.waits"         // a CA elsewhere has the request, or may have it
+	UpstreamEnded         Action = "upstream.ended"         // the request led to no certificate
+	UpstreamRevoked       Action = "upstream.revoked"       // the CA elsewhere confirmed a revocation
 	MismatchFound         Action = "certificate.marked"     // certificate and directory differ
 	MismatchResolved      Action = "certificate.unmarked"   // and match again
 	UPNReused             Action = "upn.reused"             // certificates of its former owner were revoked; the person owns it now

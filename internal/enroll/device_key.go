@@ -165,7 +165,7 @@ func (r *Registrar) findHolder(ctx context.Context, holder *x509.Certificate) (p
 
 // issued reports whether an issuing CA of this portal signed a certificate.
 func (r *Registrar) issued(cert *x509.Certificate) bool {
-	chain := r.c.Chain(cert)
+	chain := r.Chain(cert)
 	return len(chain) > 0 && cert.CheckSignatureFrom(chain[0]) == nil
 }
 

@@ -50,6 +50,11 @@ type Request struct {
 
 	// PickupKey is the secret of the person's session: only it leads to the file.
 	PickupKey PickupKey
+
+	// WaitKey is a secret of the person's browser that outlives their session: only it
+	// leads to the file of a certificate that a CA elsewhere issues later. Optional: else
+	// PickupKey is used.
+	WaitKey PickupKey
 }
 
 // ErrFileInUse means that a new file would end a certificate that may be in use, and that
@@ -106,7 +111,7 @@ func (r *Registrar) enrollOnce(ctx context.Context, req Request, key crypto.Publ
 		return Enrolment{}, err
 	}
 	cert, err := r.issue(ctx, issuance{
-		by: req.By, signedIn: true, device: device, fresh: req.Device == "", key: key, pickup: req.PickupKey,
+		by: req.By, signedIn: true, device: device, fresh: req.Device == "", key: key, pickup: req.PickupKey, wait: req.WaitKey,
 		once: req.Idempotent, invited: req.Invitation, next: req.Device != "", renewal: req.renews(), ends: req.Ends,
 	})
 	switch {
@@ -120,6 +125,8 @@ func (r *Registrar) enrollOnce(ctx context.Context, req Request, key crypto.Publ
 			return Enrolment{}, &portal.Denial{Why: portal.KeyReused}
 		}
 		return Enrolment{}, err // it ended again, or something else was in the way
+	case errors.Is(err, ErrWaiting):
+		return Enrolment{Device: device.ID}, nil
 	case err != nil:
 		return Enrolment{}, err
 	}

@@ -25,6 +25,7 @@ type issuance struct {
 	fresh     bool                // the device is recorded with the certificate
 	key       crypto.PublicKey    // made elsewhere; nil for one of the pool
 	pickup    PickupKey           // under which a key of the pool waits
+	wait      PickupKey           // under which it waits for another CA; zero: as pickup
 	challenge [sha256.Size]byte   // zero without
 	names     [sha256.Size]byte   // that the challenge is bound to; zero without
 	once      string              // what may lead to one certificate only
@@ -82,6 +83,9 @@ func (r *Registrar) issue(ctx context.Context, o issuance) (cert *x509.Certifica
 	// certificate.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), issueTimeout)
 	defer cancel()
+	if r.c.Upstream != nil {
+		return elsewhere{r}.issue(ctx, o, person, key)
+	}
 	prepared, err := r.recordIntent(ctx, o, person, key)
 	if err != nil {
 		// A key is used again only after a plain no: else its hash may have been recorded.
@@ -193,7 +197,16 @@ func (r *Registrar) prepare(o issuance, p portal.Person, key crypto.PublicKey) (
 	return prepared, portal.AsOutage(portal.PartIssuer, "preparing certificate", err)
 }
 
-func (r *Registrar) reservation(o issuance, p portal.Person, prepared *ca.Prepared) Reservation {
+// intent is what will be issued, as far as it is known.
+type intent interface {
+	Serial() ca.Serial
+	Issuer() string
+	PublicKeyHash() [sha256.Size]byte
+	NotBefore() time.Time
+	NotAfter() time.Time
+}
+
+func (r *Registrar) reservation(o issuance, p portal.Person, prepared intent) Reservation {
 	now, d := r.c.Now(), o.device
 	var window time.Duration
 	if o.timed() {

@@ -105,7 +105,7 @@ func (r *Registrar) OpenFile(ctx context.Context, t Token) (File, error) {
 	if f.Leaf, err = x509.ParseCertificate(sealed.CertificateDER); err != nil {
 		return File{}, fmt.Errorf("parsing certificate %s: %w", p.Serial, err)
 	}
-	f.Chain = r.c.Chain(f.Leaf)
+	f.Chain = r.Chain(f.Leaf)
 	f.Seed, err = fileSeed(token, p.Serial)
 	return f, err
 }

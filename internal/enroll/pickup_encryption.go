@@ -50,7 +50,11 @@ func encryptPickup(t Token, serial ca.Serial, key crypto.Signer, now time.Time) 
 }
 
 func decryptKey(token []byte, serial ca.Serial, sealed []byte) (crypto.Signer, error) {
-	der, err := decrypt(token, sealKeyLabel, serial, sealed)
+	return decryptPrivateKey(token, sealKeyLabel, serial, sealed)
+}
+
+func decryptPrivateKey(token []byte, label string, serial ca.Serial, sealed []byte) (crypto.Signer, error) {
+	der, err := decrypt(token, label, serial, sealed)
 	if err != nil {
 		return nil, err
 	}

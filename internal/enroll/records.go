@@ -68,10 +68,18 @@ type Reservation struct {
 	// Former are people who no longer own the UPN. Their certificates with it, pending
 	// ones included, are revoked in the same transaction, with cause Reused.
 	Former []portal.PersonID
+
+	// Upstream is the request to the CA that will issue, where the portal does not run it.
+	// Serial is then its number.
+	Upstream *UpstreamRequest
 }
 
 // Completion turns a reservation into an issued certificate.
 type Completion struct {
+	// Number is that of the request to a CA elsewhere: Serial takes its place in the
+	// records. Zero for the portal's own CA, which chose the serial.
+	Number ca.Serial
+
 	Serial      ca.Serial
 	Certificate *x509.Certificate
 	Pickup      *EncryptedPickup // nil for KindServer, and for a key that the device made

@@ -1,10 +1,13 @@
 package enroll
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +32,14 @@ type Config struct {
 	// Chain gives what a device needs between a certificate and the root: the issuing CA
 	// and what is above it, without the root. For nil it is that of the CA that issues now.
 	Chain func(leaf *x509.Certificate) []*x509.Certificate
+
+	// Upstream issues in the place of Issuer. Optional. Upstreams are all that issued
+	// before or may, that one included: their requests and revocations go on.
+	Upstream  *Upstream
+	Upstreams []*Upstream
+
+	// Node names this process among its replicas; default random.
+	Node string
 
 	// AuthorityChanged is called when the store says that another authority issues now: the
 	// next Prepare of Issuer is under that one. Optional.
@@ -75,6 +86,10 @@ type Registrar struct {
 
 	finisher finisher
 
+	upstreams map[string]*Upstream // by name
+	inFlight  map[string]chan struct{}
+	submits   sync.WaitGroup
+
 	pagesAskFrom atomic.Int64 // from when on pages ask the directory, Unix nanoseconds
 }
 
@@ -108,11 +123,14 @@ func New(c Config) (*Registrar, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Log == nil {
-		c.Log = slog.Default()
+	c.Node = cmp.Or(c.Node, rand.Text())
+	c.Log = cmp.Or(c.Log, slog.Default())
+	upstreams, inFlight, err := byName(c.Upstreams, c.Upstream)
+	if err != nil {
+		return nil, err
 	}
 	return &Registrar{
-		c: c,
+		c: c, upstreams: upstreams, inFlight: inFlight,
 		rules: Rules{
 			RequireSID: c.Directory.RequiresSID(), EnrollProtected: c.EnrollProtected, EnrollGroup: c.EnrollGroup,
 		},
@@ -120,12 +138,25 @@ func New(c Config) (*Registrar, error) {
 	}, nil
 }
 
+// IssuesElsewhere reports whether a CA that the portal does not run issues.
+func (r *Registrar) IssuesElsewhere() bool { return r.c.Upstream != nil }
+
 // Quota is the number of devices a person may have working at the same time.
 func (r *Registrar) Quota() int { return r.c.Quota }
 
 // Chain gives what a device needs between a certificate and the root; for nil, between
 // one that is issued now and the root. It is shared: do not change it.
-func (r *Registrar) Chain(leaf *x509.Certificate) []*x509.Certificate { return r.c.Chain(leaf) }
+func (r *Registrar) Chain(leaf *x509.Certificate) []*x509.Certificate {
+	if leaf == nil && r.c.Upstream != nil {
+		return r.c.Upstream.chain()
+	}
+	for _, u := range r.upstreams {
+		if leaf != nil && u.issued(leaf) {
+			return u.chain()
+		}
+	}
+	return r.c.Chain(leaf)
+}
 
 // Person reads a person afresh from the directory.
 func (r *Registrar) Person(ctx context.Context, id portal.PersonID) (portal.Person, error) {

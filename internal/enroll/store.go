@@ -14,6 +14,8 @@ import (
 // Store records what the registrar decides. Every method is one transaction, its audit
 // entry included.
 type Store interface {
+	UpstreamStore
+
 	// Admit returns the *Refusal that Reserve would return while nothing changes:
 	// Halted, QuotaReached, NameTaken or CodeOver. Of the reservation count person,
 	// device, quota, invitation and the moment.

@@ -131,6 +131,12 @@ type Certificate struct {
 	Ends    time.Time // when the portal ends it after a renewal; zero for others
 	Next    ca.Serial // what superseded it; zero for others
 	DER     []byte    // nil while pending
+
+	// Of a certificate that a CA elsewhere issues or issued: its name in records, whether the
+	// request waits for approval there, and when the CA confirmed the revocation.
+	Upstream  string
+	Waits     bool
+	Confirmed time.Time
 }
 
 // End is when the certificate stops working, unless it is revoked earlier.

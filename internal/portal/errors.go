@@ -70,6 +70,7 @@ const (
 	PurposeBad    Reason = "purpose"           // not a purpose of the list, or not without a device
 	Halted        Reason = "halted"            // an administrator stopped all issuing; Value is what they say
 	NoAuthority   Reason = "no-authority"      // the CA was revoked, and none issues in its place yet
+	IssuerDenied  Reason = "issuer-denied"     // the CA that issues, which the portal does not run, said no
 	CauseBad      Reason = "cause"             // staff did not choose why something ends
 	CommentEmpty  Reason = "comment-empty"     // nor say it in words
 	CommentLong   Reason = "comment-long"      // over Limit characters

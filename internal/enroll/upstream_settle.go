@@ -1,0 +1,180 @@
+package enroll
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"certportal/ca"
+	"certportal/ca/upstream"
+	"certportal/internal/audit"
+	"certportal/internal/portal"
+)
+
+const (
+	// upstreamStale is after what time a request that is being sent belongs to no process.
+	upstreamStale = submitTimeout + 20*time.Second
+
+	// unknownLife is how long it is tried to find out what became of a request.
+	unknownLife = 5 * time.Minute
+
+	// waitingLife is how long the key of a certificate waits that was issued later.
+	waitingLife = 14 * 24 * time.Hour
+
+	// The pauses between two polls of a request that waits for approval.
+	firstPoll = 15 * time.Second
+	maxPoll   = 10 * time.Minute
+
+	// recordPause is between two tries to record a certificate that is there.
+	recordPause = time.Second
+)
+
+// settle records what a CA answered to a request that was sent, at once or when it was
+// polled. seal adds to the completion what is known only while the request runs; nil later.
+func (r elsewhere) settle(ctx context.Context, u *Upstream, q UpstreamRequest, a upstream.Answer, err error, seal func(*Completion) error) settled {
+	if a.ID != "" && a.ID != "0" {
+		q.ID = a.ID
+	}
+	var denied *upstream.Denied
+	switch {
+	case errors.As(err, &denied):
+		return settled{err: r.end(ctx, q, UpstreamDenied, denied)}
+	case err != nil:
+		return settled{err: r.note(ctx, q, UpstreamUnknown, err.Error(), firstPoll)}
+	case a.Pending():
+		return settled{err: r.note(ctx, q, UpstreamPending, a.Text, max(a.RetryAfter, pollPause(q.Tries)))}
+	}
+	if err := r.compare(u, q, a.Certificate); err != nil {
+		r.c.Log.Error("a CA issued another certificate than was asked for: it is not handed out, and will be revoked",
+			"authority", u.Name, "request", q.Number.String(), "serial", fmt.Sprintf("%x", a.Certificate.SerialNumber), "err", err)
+		return settled{err: r.stray(ctx, q, a.Certificate, UpstreamWrong, err)}
+	}
+	return r.complete(ctx, q, a.Certificate, seal)
+}
+
+// compare compares a certificate with what was asked for.
+func (r elsewhere) compare(u *Upstream, q UpstreamRequest, cert *x509.Certificate) error {
+	request, err := x509.ParseCertificateRequest(q.CSR)
+	if err != nil {
+		return fmt.Errorf("reading request %s: %w", q.Number, err)
+	}
+	want := ca.Foreign{
+		Profile: r.c.Profile, Subject: q.Subject, Key: request.PublicKey,
+		Anchors: u.Anchors, Intermediates: u.Intermediates, SIDByURI: u.SIDByURI,
+	}
+	return want.Check(cert, r.c.Now())
+}
+
+// complete records the certificate. While the records cannot be written it is tried
+// again: the certificate exists.
+func (r elsewhere) complete(ctx context.Context, q UpstreamRequest, cert *x509.Certificate, seal func(*Completion) error) settled {
+	serial, err := ca.SerialOf(cert.SerialNumber)
+	if err != nil {
+		return settled{err: &portal.Outage{Part: portal.PartIssuer, Err: err}}
+	}
+	now := r.c.Now()
+	done := Completion{Number: q.Number, Serial: serial, Certificate: cert, At: now, Ends: q.Ends}
+	done.Entry = portal.Actor{}.Entry(now, audit.CertificateIssued)
+	if seal != nil {
+		if err := seal(&done); err != nil {
+			return settled{err: &portal.Outage{Part: portal.PartIssuer, Err: err}}
+		}
+	}
+	done.Entry.Object, done.Entry.Person = serial.String(), string(q.Person)
+	done.Entry.Detail = map[string]string{
+		"not-after": cert.NotAfter.UTC().Format(time.RFC3339), "request": q.Number.String(), "authority": q.Authority,
+	}
+	if q.Overlap {
+		done.Overlap = r.c.Overlap
+	}
+	for {
+		err := r.c.Store.Complete(ctx, done)
+		switch {
+		case err == nil:
+			if q.Overlap {
+				r.c.Revoked()
+			}
+			return settled{cert: cert}
+		case errors.Is(err, portal.ErrConflict):
+			return settled{err: r.stray(ctx, q, cert, UpstreamLate, err)}
+		}
+		r.c.Log.Error("recording a certificate of another CA, which is tried again", "request", q.Number.String(), "serial", serial.String(), "err", err)
+		select {
+		case <-ctx.Done():
+			return settled{err: portal.AsOutage(portal.PartStore, "completing certificate", err)}
+		case <-time.After(recordPause):
+		}
+	}
+}
+
+// stray closes a request whose certificate is not handed out, and has it revoked if
+// it was made for this request: it has its key or names its person. Another one may be in
+// use elsewhere.
+func (r elsewhere) stray(ctx context.Context, q UpstreamRequest, cert *x509.Certificate, why string, cause error) error {
+	q.State, q.Detail = UpstreamRefused, cause.Error()
+	end := UpstreamEnd{Why: why}
+	request, err := x509.ParseCertificateRequest(q.CSR)
+	if err == nil && (bytes.Equal(request.RawSubjectPublicKeyInfo, cert.RawSubjectPublicKeyInfo) || ca.IssuedTo(cert, q.Subject)) {
+		end.Stray = cert
+	}
+	return r.close(ctx, q, end, cause)
+}
+
+// end closes a request that led to no certificate, and gives the error for who asked.
+func (r elsewhere) end(ctx context.Context, q UpstreamRequest, state UpstreamState, cause error) error {
+	q.State, q.Detail = state, cause.Error()
+	err := r.close(ctx, q, UpstreamEnd{}, cause)
+	var denied *upstream.Denied
+	if errors.As(cause, &denied) && !denied.Credentials && refusedRecorded(err) {
+		return &portal.Refusal{Reason: portal.IssuerDenied}
+	}
+	return err
+}
+
+// refusedRecorded reports whether the end of a request is recorded.
+func refusedRecorded(err error) bool {
+	var outage *portal.Outage
+	return errors.As(err, &outage) && outage.Part == portal.PartIssuer
+}
+
+func (r elsewhere) close(ctx context.Context, q UpstreamRequest, end UpstreamEnd, cause error) error {
+	end.At = r.c.Now()
+	end.Entry = portal.Actor{}.Entry(end.At, audit.UpstreamEnded)
+	end.Entry.Person, end.Entry.Object = string(q.Person), q.Number.String()
+	end.Entry.Detail = map[string]string{"authority": q.Authority, "state": string(q.State), "id": q.ID, "text": cut(q.Detail)}
+	r.c.Log.Warn("request to another CA came to nothing", "authority", q.Authority, "request", q.Number.String(), "id", q.ID, "state", q.State, "err", cause)
+	if err := r.c.Store.EndUpstream(ctx, q, end); err != nil {
+		return portal.AsOutage(portal.PartStore, "closing request to "+q.Authority, err)
+	}
+	return &portal.Outage{Part: portal.PartIssuer, Err: cause}
+}
+
+// note records what is known of an open request, and says that it waits.
+func (r elsewhere) note(ctx context.Context, q UpstreamRequest, state UpstreamState, text string, pause time.Duration) error {
+	now := r.c.Now()
+	var entry audit.Entry
+	if q.State != state {
+		entry = portal.Actor{}.Entry(now, audit.UpstreamWaits)
+		entry.Person, entry.Object = string(q.Person), q.Number.String()
+		entry.Detail = map[string]string{"authority": q.Authority, "state": string(state), "id": q.ID, "text": cut(text)}
+		r.c.Log.Info("request to another CA is open", "authority", q.Authority, "request", q.Number.String(), "id", q.ID, "state", state, "text", text)
+	}
+	q.State, q.Detail, q.Next, q.Tries = state, text, now.Add(pause), q.Tries+1
+	if err := r.c.Store.NoteUpstream(ctx, q, entry); err != nil {
+		return portal.AsOutage(portal.PartStore, "recording request to "+q.Authority, err)
+	}
+	return fmt.Errorf("request %s is %s: %w", q.Number, state, ErrWaiting)
+}
+
+// pollPause doubles with each poll.
+func pollPause(tries int) time.Duration {
+	return min(maxPoll, firstPoll<<min(tries, 10))
+}
+
+// maxDetail bounds the text of a CA in the audit log, in bytes.
+const maxDetail = 500
+
+func cut(text string) string { return text[:min(len(text), maxDetail)] }

@@ -1,0 +1,164 @@
+package enroll
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"certportal/ca"
+	"certportal/ca/upstream"
+	"certportal/internal/audit"
+	"certportal/internal/portal"
+)
+
+const (
+	// upstreamBatch is how many requests one replica takes at once, and works at side by
+	// side.
+	upstreamBatch = 16
+
+	// upstreamHold is how long it holds them: the longest call and what follows.
+	upstreamHold = 2 * time.Minute
+
+	// revokePause is between two tries to revoke at a CA; it doubles up to maxRevokePause.
+	revokePause    = 10 * time.Second
+	maxRevokePause = 30 * time.Minute
+)
+
+// SweepUpstream polls requests to other CAs that are due, closes those whose outcome cannot
+// be found out, and carries out revocations there. It may run on several replicas at once.
+func (r *Registrar) SweepUpstream(ctx context.Context) error {
+	if len(r.upstreams) == 0 {
+		return nil
+	}
+	e := elsewhere{r}
+	return errors.Join(e.sweepRequests(ctx), e.sweepRevocations(ctx))
+}
+
+func (r elsewhere) sweepRequests(ctx context.Context) error {
+	for {
+		now := r.c.Now()
+		due, err := r.c.Store.DueUpstream(ctx, r.c.Node, now, now.Add(upstreamHold), upstreamBatch)
+		if err != nil {
+			return portal.AsOutage(portal.PartStore, "listing requests to other CAs", err)
+		}
+		inParallel(due, func(q UpstreamRequest) {
+			if err := r.follow(ctx, q); err != nil && !errors.Is(err, ErrWaiting) {
+				r.c.Log.Info("request to another CA", "request", q.Number.String(), "authority", q.Authority, "outcome", err)
+			}
+		})
+		if len(due) < upstreamBatch || ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// inParallel does each of few things in a goroutine of its own.
+func inParallel[T any](all []T, do func(T)) {
+	var wait sync.WaitGroup
+	for _, one := range all {
+		wait.Go(func() { do(one) })
+	}
+	wait.Wait()
+}
+
+// follow does what is due for one request.
+func (r elsewhere) follow(ctx context.Context, q UpstreamRequest) error {
+	if q.State == UpstreamIssued {
+		// Its key waited in vain.
+		_, err := r.revoke(ctx, portal.Actor{}, portal.Undelivered, "", q.Serial)
+		return err
+	}
+	u, known := r.upstreams[q.Authority]
+	ctx, cancel := context.WithTimeout(ctx, submitTimeout)
+	defer cancel()
+	switch {
+	case known && q.ID != "":
+		answer, err := u.CA.Poll(ctx, q.ID)
+		var denied *upstream.Denied
+		if err != nil && !errors.As(err, &denied) || denied != nil && denied.Credentials {
+			// A poll that failed says nothing about the request.
+			return r.note(ctx, q, q.openState(), err.Error(), pollPause(q.Tries))
+		}
+		return r.settle(ctx, u, q, answer, err, nil).err
+	case r.c.Now().Sub(q.Sent) < unknownLife:
+		return r.note(ctx, q, UpstreamUnknown, q.Detail, firstPoll)
+	}
+	return r.end(ctx, q, UpstreamLost, fmt.Errorf("it is unknown what became of it: %s; its key is destroyed, "+
+		"look at the CA for a certificate with the key of the request and revoke it there", q.Detail))
+}
+
+// openState is the state of a request whose poll failed.
+func (q UpstreamRequest) openState() UpstreamState {
+	if q.State == UpstreamSent {
+		return UpstreamUnknown
+	}
+	return q.State
+}
+
+func (r elsewhere) sweepRevocations(ctx context.Context) error {
+	for {
+		now := r.c.Now()
+		due, err := r.c.Store.DueUpstreamRevocations(ctx, r.c.Node, now, now.Add(upstreamHold), upstreamBatch)
+		if err != nil {
+			return portal.AsOutage(portal.PartStore, "listing revocations at other CAs", err)
+		}
+		inParallel(due, func(v UpstreamRevocation) { r.revokeThere(ctx, v) })
+		if len(due) < upstreamBatch || ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// revokeThere has a CA revoke one certificate and records the outcome.
+func (r elsewhere) revokeThere(ctx context.Context, v UpstreamRevocation) {
+	err := r.askToRevoke(ctx, v)
+	now := r.c.Now()
+	var entry audit.Entry
+	v.Tries++
+	switch {
+	case err == nil:
+		v.Done, v.Next, v.Detail = now, time.Time{}, ""
+		entry = portal.Actor{}.Entry(now, audit.UpstreamRevoked)
+		entry.Object, entry.Detail = v.Serial.String(), map[string]string{"authority": v.Authority, "why": v.Why}
+	case errors.Is(err, upstream.ErrUnsupported):
+		v.Next, v.Detail = time.Time{}, err.Error()
+	default:
+		v.Next, v.Detail = now.Add(min(maxRevokePause, revokePause<<min(v.Tries, 10))), cut(err.Error())
+	}
+	if err != nil {
+		r.c.Log.Error("another CA did not revoke", "authority", v.Authority, "serial", v.Serial.String(), "tries", v.Tries, "err", err)
+	}
+	if err := r.c.Store.NoteUpstreamRevocation(context.WithoutCancel(ctx), v, entry); err != nil {
+		r.c.Log.Error("recording a revocation at another CA, which is asked for again", "serial", v.Serial.String(), "err", err)
+	}
+}
+
+func (r elsewhere) askToRevoke(ctx context.Context, v UpstreamRevocation) error {
+	u, known := r.upstreams[v.Authority]
+	if !known {
+		return fmt.Errorf("%s is not among the settings any more", v.Authority)
+	}
+	cert, err := x509.ParseCertificate(v.DER)
+	if err != nil {
+		return fmt.Errorf("parsing certificate %s: %w", v.Serial, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, submitTimeout)
+	defer cancel()
+	return u.CA.Revoke(ctx, upstream.Revocation{Certificate: cert, Reason: v.Reason})
+}
+
+// StraySerial gives the serial of a certificate that is not recorded otherwise; zero for
+// one that has none (RFC 5280 section 4.1.2.2).
+func (e UpstreamEnd) StraySerial() ca.Serial {
+	if e.Stray == nil {
+		return ca.Serial{}
+	}
+	serial, err := ca.SerialOf(e.Stray.SerialNumber)
+	if err != nil {
+		return ca.Serial{}
+	}
+	return serial
+}

@@ -1,0 +1,87 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"certportal/internal/audit"
+	"certportal/internal/enroll"
+	"certportal/store/sqldb"
+)
+
+// ask has the CA of a revoked certificate revoke it too, where the portal does not
+// run that CA. A reservation without a certificate needs no revocation.
+func (t upstreamTx) ask(ctx context.Context, r revocation) error {
+	if !isUpstream(r.issuer) {
+		return nil
+	}
+	var der []byte
+	if err := t.One(ctx, "SELECT der FROM certificates WHERE serial = $1", []any{r.serial}, &der); err != nil {
+		return fmt.Errorf("reading certificate %s: %w", r.serial, err)
+	}
+	if _, err := t.Exec(ctx, "UPDATE upstream_requests SET sealed_key = NULL, next_at = NULL WHERE serial = $1", r.serial); err != nil {
+		return fmt.Errorf("wiping key of %s: %w", r.serial, err)
+	}
+	if len(der) == 0 {
+		return nil
+	}
+	return t.insertRevocationOf(ctx, r.serial, r.issuer, der, r.reason, enroll.UpstreamEnded, r.at)
+}
+
+func (t upstreamTx) insertRevocationOf(ctx context.Context, serial, authority string, der []byte, reason int, why string, at int64) error {
+	_, err := t.Exec(ctx, `INSERT INTO upstream_revocations (serial, authority, der, reason_code, why, asked_at, next_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT (serial, authority) DO NOTHING`, serial, authority, der, reason, why, at)
+	if err != nil {
+		return fmt.Errorf("recording that %s must revoke %s: %w", authority, serial, err)
+	}
+	return nil
+}
+
+// DueUpstreamRevocations takes revocations that are due: until the time given no other
+// holder gets them.
+func (db Enrolments) DueUpstreamRevocations(ctx context.Context, holder string, now, until time.Time, limit int) ([]enroll.UpstreamRevocation, error) {
+	var due []enroll.UpstreamRevocation
+	err := db.write(ctx, "taking revocations", func(ctx context.Context, t *tx) error {
+		due = nil
+		_, err := t.Exec(ctx, `UPDATE upstream_revocations SET holder = $1, held_until = $3, next_at = $3
+			WHERE (serial, authority) IN (SELECT serial, authority FROM upstream_revocations WHERE next_at <= $2 ORDER BY next_at LIMIT $4)
+			AND next_at <= $2`, holder, now.UnixMilli(), until.UnixMilli(), limit)
+		if err != nil {
+			return err
+		}
+		return t.All(ctx, `SELECT serial, authority, der, reason_code, why, asked_at, next_at, tries, detail FROM upstream_revocations
+			WHERE holder = $1 AND held_until = $2 AND next_at = $2 ORDER BY asked_at`, []any{holder, until.UnixMilli()},
+			func(rows *sql.Rows) error {
+				var v enroll.UpstreamRevocation
+				var serial string
+				var asked int64
+				var next sql.NullInt64
+				err := rows.Scan(&serial, &v.Authority, &v.DER, &v.Reason, &v.Why, &asked, &next, &v.Tries, &v.Detail)
+				if err == nil && serial != "" { // a stray without a valid serial
+					v.Serial, err = serialOf(serial)
+				}
+				v.Asked, v.Next = time.UnixMilli(asked).UTC(), sqldb.TimeOf(next)
+				due = append(due, v)
+				return err
+			})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return due, nil
+}
+
+// NoteUpstreamRevocation records the outcome of a try, with the entry unless it is empty.
+func (db Enrolments) NoteUpstreamRevocation(ctx context.Context, v enroll.UpstreamRevocation, entry audit.Entry) error {
+	return db.write(ctx, "recording revocation of "+v.Serial.String(), func(ctx context.Context, t *tx) error {
+		_, err := t.Exec(ctx, `UPDATE upstream_revocations SET next_at = $3, tries = $4, done_at = $5, detail = $6, holder = '', held_until = 0
+			WHERE serial = $1 AND authority = $2 AND done_at IS NULL`,
+			v.Serial.String(), v.Authority, sqldb.Moment(v.Next), v.Tries, sqldb.Moment(v.Done), sqldb.Cleaned(v.Detail))
+		if err != nil || entry.Action == "" {
+			return err
+		}
+		return t.append(ctx, entry)
+	})
+}
