@@ -72,6 +72,10 @@ func (s ownDevices) blockedPage(r *http.Request, d portal.Device) page.Blocked {
 		p.List = page.ListWaits
 	case c.Status != portal.Revoked:
 		p.List = page.ListNone
+	case c.Upstream != "" && c.Confirmed.IsZero():
+		p.List = page.ListTheirs
+	case c.Upstream != "":
+		p.List, p.Confirmed = page.ListTheirsDone, c.Confirmed
 	case c.Listed > 0:
 		p.List = page.ListDone
 		p.Until = wholeMinute(s.acceptedUntil(c.RevokedAt, c.ListsUntil, c.NotAfter, asksOnline(c.DER)))

@@ -139,7 +139,7 @@ func (s ownDevices) submitNew(w http.ResponseWriter, r *http.Request) error {
 	platform := portal.Platform(f["platform"])
 	device, err = s.certify(r, enroll.Request{
 		By: s.by(r), Name: f["name"], Platform: platform, Repeats: repeats(r, platform),
-		Idempotent: s.person(r).attempt(token), PickupKey: s.pickupKey(r), Invitation: s.person(r).invitation,
+		Idempotent: s.person(r).attempt(token), PickupKey: s.pickupKey(r), WaitKey: s.waitKey(w, r), Invitation: s.person(r).invitation,
 	}, platform)
 	if err == nil {
 		err = s.rememberDevice(w, r, device)

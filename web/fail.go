@@ -196,7 +196,7 @@ func (s *Server) refusalVerdict(refusal *portal.Refusal) verdict {
 	case portal.RenewEarly, portal.DeviceBlocked, portal.SecondPerson:
 		v.status = http.StatusConflict
 	case portal.Disabled, portal.Expired, portal.PasswordOld, portal.Restricted, portal.Protected,
-		portal.NotAllowed, portal.NoUPN, portal.BadIdentity, portal.EntryUnread, portal.SuffixForeign:
+		portal.NotAllowed, portal.IssuerDenied, portal.NoUPN, portal.BadIdentity, portal.EntryUnread, portal.SuffixForeign:
 	default:
 		v.status, v.kind = http.StatusConflict, page.Changed
 	}

@@ -46,6 +46,9 @@ func (s ownDevices) renderInstall(w http.ResponseWriter, r *http.Request, d port
 	var pickup enroll.Pickup
 	state := pickupOver
 	if !open {
+		if err := s.collect(r, d); err != nil {
+			return err
+		}
 		if pickup, state, err = s.openPickup(r, d); err != nil {
 			return err
 		}
@@ -123,6 +126,9 @@ func (s ownDevices) offerFile(r *http.Request, p *page.Install, pickup enroll.Pi
 
 // renderMaking shows a page that reloads until the certificate is issued.
 func (s ownDevices) renderMaking(w http.ResponseWriter, r *http.Request, d portal.Device) error {
+	if d.Certificate.Waits {
+		return s.renderWaiting(w, r, d)
+	}
 	if waited := s.now().Sub(d.Certificate.Requested); waited > makingLimit {
 		return &portal.Outage{
 			Part: portal.PartIssuer,
@@ -167,7 +173,7 @@ func (s ownDevices) submitInstall(w http.ResponseWriter, r *http.Request) error 
 	}
 	device, err := s.certify(r, enroll.Request{
 		By: s.by(r), Device: d.ID, Ends: ends, Name: d.Name, Platform: d.Platform,
-		Idempotent: token, PickupKey: s.pickupKey(r), Invitation: s.person(r).invitation,
+		Idempotent: token, PickupKey: s.pickupKey(r), WaitKey: s.waitKey(w, r), Invitation: s.person(r).invitation,
 	}, way)
 	if err == nil {
 		err = s.dropInvitation(w, r)

@@ -89,7 +89,7 @@ func (s ownDevices) submitRenew(w http.ResponseWriter, r *http.Request) error {
 	}
 	req := enroll.Request{
 		By: s.by(r), Device: d.ID, Ends: ends, Renew: true, Name: d.Name, Platform: d.Platform,
-		Idempotent: token, PickupKey: s.pickupKey(r), Invitation: s.person(r).invitation,
+		Idempotent: token, PickupKey: s.pickupKey(r), WaitKey: s.waitKey(w, r), Invitation: s.person(r).invitation,
 	}
 	if brought {
 		_, err = s.registrar.EnrollRequest(r.Context(), req, f["csr"])

@@ -4,10 +4,14 @@ import "time"
 
 // The states of a blocked device, as Blocked.List names them.
 const (
-	ListDone  = "done"  // the list of revoked certificates in force says so
-	ListSoon  = "soon"  // it is being made; the page reloads itself
-	ListLate  = "late"  // it should have been made by now
-	ListNone  = "none"  // there was nothing to list
+	ListDone = "done" // the list of revoked certificates in force says so
+	ListSoon = "soon" // it is being made; the page reloads itself
+	ListLate = "late" // it should have been made by now
+	ListNone = "none" // there was nothing to list
+	// The CA that must list it is the company's, which was asked, and then confirmed it.
+	ListTheirs     = "theirs"
+	ListTheirsDone = "theirsdone"
+
 	ListWaits = "waits" // its certificate works until a second administrator agrees
 )
 
@@ -66,9 +70,11 @@ func (p Lost) Chosen(reason string) bool {
 // Blocked is /devices/{id}/lost of a device that is blocked.
 type Blocked struct {
 	Layout
-	Device DeviceCard
-	At     time.Time // when it was blocked
-	List   string    // one of the states
+	Device    DeviceCard
+	At        time.Time // when it was blocked
+	List      string    // one of the states
+	Confirmed time.Time // for ListTheirsDone: when the CA confirmed it
+
 	Until  time.Time // for ListDone: until when a server may still go by an older list or answer; zero when none does
 	Stolen bool      // another person may have it
 	Mobile bool      // the page is open on a phone or tablet

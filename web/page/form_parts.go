@@ -80,7 +80,7 @@ func (v view) AskHelpdesk() bool {
 		return false
 	}
 	switch p.Kind {
-	case LinkBarred, Locked, Disabled, ExpiredAccount, NotAllowed, NoUPN, NoSID, BadIdentity,
+	case LinkBarred, Locked, Disabled, ExpiredAccount, NotAllowed, NoUPN, NoSID, BadIdentity, IssuerDenied,
 		Restricted, Protected, Conflicting, UnknownPerson:
 		return true
 	}

@@ -87,3 +87,13 @@ type Making struct {
 }
 
 func (Making) name() string { return "making" }
+
+// Waiting says that the certificate waits for approval at a CA that the portal does not run.
+type Waiting struct {
+	Layout
+	Device string    // name of the device
+	Since  time.Time // when it was asked for
+	Here   bool      // this browser has what opens the key later
+}
+
+func (Waiting) name() string { return "waiting" }

@@ -67,6 +67,8 @@ func lives(f page.Layout) []sample {
 		{"blocked-over", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListDone}},
 		{"blocked-soon", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListSoon, Stolen: true}},
 		{"blocked-late", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListLate}},
+		{"blocked-theirs", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListTheirs, Stolen: true}},
+		{"blocked-theirs-done", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListTheirsDone, Confirmed: noon()}},
 		{"blocked-waits", page.Blocked{Layout: f, Device: blocked, At: noon(), List: page.ListWaits}},
 		{"blocked-none", page.Blocked{Layout: f, Device: expired, At: noon(), List: page.ListNone}},
 		{"home-this", page.Home{Layout: f, Platform: page.Android, This: &d, Devices: cards()[:1], Used: 2, Limit: 5, Mobile: true, Token: "tok-9"}},

@@ -50,6 +50,7 @@ const (
 	SecondPerson     Kind = "second-person"     // 409, takes Approve: more than one administrator ends alone
 	PausedInvites    Kind = "paused-invites"    // 429, too many pickup codes made by one of the staff
 	QuotaFull        Kind = "quota"             // on other pages only, takes Limit
+	IssuerDenied     Kind = "issuer-denied"     // 403, the CA elsewhere denied the certificate
 	NoAuthority      Kind = "no-authority"      // 503, the CA was revoked and none issues in its place
 	Halted           Kind = "halted"            // 503, issuing is stopped; takes Detail, what the administrators say
 	Changed          Kind = "changed"           // 409, changed since the form was shown
