@@ -12,8 +12,9 @@ func layers() [][]string {
 	return [][]string{
 		{"internal/durable", "internal/escape"},
 		{"ca", "templates", "static", "internal/audit", "internal/deliver", "internal/catalogue", "store/sqldb"},
-		{"ca/crl", "ca/ocsp", "ca/fetch", "ca/upstream", "internal/portal", "web/page", "internal/exchange"},
+		{"ca/upstream", "ca/crl", "ca/ocsp", "ca/fetch", "internal/portal", "web/page", "internal/exchange"},
 		{"ca/upstream/wire", "internal/signin", "internal/authz", "internal/servercert", "internal/succession"},
+		{"ca/upstream/ejbca", "ca/upstream/est", "ca/upstream/step", "ca/upstream/vault"},
 		{"internal/enroll", "internal/drift"},
 		{"internal/admin", "internal/helpdesk", "internal/scep", "internal/oidc", "internal/directory", "internal/notify",
 			"internal/auditmonitor", "internal/ops"},

@@ -1,0 +1,109 @@
+package wire
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"certportal/ca/upstream"
+	"certportal/internal/escape"
+)
+
+// maxText bounds what a CA says, in characters.
+const maxText = 500
+
+// Text makes text of a CA fit to be stored and read: valid UTF-8 of at most 500 characters,
+// without characters that change how it reads.
+func Text(text string) string {
+	return first(escape.Value(first(strings.ToValidUTF8(strings.TrimSpace(text), "\ufffd"))))
+}
+
+func first(text string) string {
+	runes := []rune(text)
+	return string(runes[:min(len(runes), maxText)])
+}
+
+// Success reports whether the CA processed the request (RFC 9110 section 15.3).
+func (r Reply) Success() bool { return r.Status >= 200 && r.Status < 300 }
+
+// Refusal classifies an answer that is no success by its status alone (RFC 9110 section
+// 15). With 3xx and 4xx the request was not fulfilled: the error is an [*upstream.Denied],
+// for 401 and 403 of the credentials. With every other status a certificate may exist.
+// text is what the CA says, such as a field of a JSON body.
+func (r Reply) Refusal(text string) error {
+	text = Text(text)
+	switch {
+	case r.Status >= 300 && r.Status < 400:
+		return &upstream.Denied{Code: r.code(), Text: "the answer points to " + r.pointsTo() + ", which is not followed: set the address there"}
+	case r.Status >= 400 && r.Status < 500:
+		refused := r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden
+		return &upstream.Denied{Code: r.code(), Text: text, Credentials: refused}
+	}
+	return fmt.Errorf("answer has status %d: %q", r.Status, text)
+}
+
+func (r Reply) code() string { return fmt.Sprintf("HTTP %d", r.Status) }
+
+// pointsTo gives scheme and host of a redirect. The rest of the address may hold secrets.
+func (r Reply) pointsTo() string {
+	target, err := url.Parse(r.Header.Get("Location"))
+	if err != nil || target.Host == "" {
+		return "another path"
+	}
+	return Text(target.Scheme + "://" + target.Host)
+}
+
+// JSON reads a body that is one JSON value and nothing else. Unknown fields are ignored.
+func (r Reply) JSON(value any) error {
+	d := json.NewDecoder(bytes.NewReader(r.Body))
+	if err := d.Decode(value); err != nil {
+		return fmt.Errorf("reading answer with status %d as JSON: %w", r.Status, err)
+	}
+	if d.More() {
+		return fmt.Errorf("answer with status %d has bytes after the JSON value", r.Status)
+	}
+	return nil
+}
+
+// Post makes a call with a JSON body.
+func Post(path string, value any) (Call, error) {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return Call{}, fmt.Errorf("encoding request: %w: %w", upstream.ErrUnsent, err)
+	}
+	return Call{Method: http.MethodPost, Path: path, Header: http.Header{"Content-Type": {"application/json"}}, Body: body}, nil
+}
+
+// ParsePEM reads certificates in PEM (RFC 7468), at least one and no other blocks.
+func ParsePEM(text string) ([]*x509.Certificate, error) {
+	var certs []*x509.Certificate
+	for rest := []byte(text); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("PEM block is %q and no certificate", Text(block.Type))
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("parsing certificate: %w", err)
+		}
+		certs = append(certs, cert)
+	}
+	if len(certs) == 0 {
+		return nil, errors.New("no certificate in PEM")
+	}
+	return certs, nil
+}
+
+// RequestPEM gives a certificate request in PEM (RFC 7468 section 7).
+func RequestPEM(der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
+}
