@@ -64,7 +64,7 @@ type Server struct {
 	calls   []string
 }
 
-// Start serves the handler until the test ends. clientCAs are the roots of client
+// Start serves the handler, or nothing where it is nil, until the test ends. clientCAs are the roots of client
 // certificates, which are then optional in the handshake. Optional.
 func Start(t testing.TB, handler func(*Server) http.Handler, clientCAs *x509.CertPool) *Server {
 	t.Helper()
@@ -73,7 +73,10 @@ func Start(t testing.TB, handler func(*Server) http.Handler, clientCAs *x509.Cer
 		t.Fatalf("making CA of the stand-in: %v", err)
 	}
 	s := &Server{authority: a, release: make(chan struct{}), answering: make(chan struct{}, 100), Chain: []*x509.Certificate{a.issuer, a.root}}
-	inner := handler(s)
+	inner := http.NotFoundHandler()
+	if handler != nil {
+		inner = handler(s)
+	}
 	s.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.calls = append(s.calls, r.Method+" "+r.URL.Path)
