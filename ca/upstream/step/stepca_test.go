@@ -1,6 +1,11 @@
 package step_test
 
 import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"slices"
@@ -34,10 +39,9 @@ func documentedTemplate(t *testing.T) string {
 	return testkit.DocBlocks(t, "upstream-step-ca.md", "gotemplate")[0]
 }
 
-func check(t *testing.T, s *stepca.CA, person ca.Subject) error {
+func check(t *testing.T, s *stepca.CA, person ca.Subject, key crypto.Signer) error {
 	t.Helper()
-	request, key := standin.RequestFor(t, person)
-	answer, err := realClient(t, s).Submit(t.Context(), request)
+	answer, err := realClient(t, s).Submit(t.Context(), standin.RequestFor(t, person, key))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, s.Log())
 	}
@@ -47,10 +51,24 @@ func check(t *testing.T, s *stepca.CA, person ca.Subject) error {
 	}.Check(answer.Certificate, time.Now())
 }
 
+func rsaKey(t *testing.T) crypto.Signer {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	testkit.NoError(t, err)
+	return key
+}
+
+func ecKey(t *testing.T) crypto.Signer {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	testkit.NoError(t, err)
+	return key
+}
+
 func TestStepCAWithDefaultTemplateIsRefused(t *testing.T) {
 	s := stepca.Start(t, stepca.Config{})
 	var refused *ca.ForeignError
-	if err := check(t, s, standin.Person()); !errors.As(err, &refused) {
+	if err := check(t, s, standin.Person(), rsaKey(t)); !errors.As(err, &refused) {
 		t.Fatalf("comparison gives %v, want a ForeignError", err)
 	}
 	for _, rule := range []string{"san-upn", "sid", "extended-key-usage"} {
@@ -69,8 +87,10 @@ func TestStepCAWithTemplateOfTheDocs(t *testing.T) {
 	for name, person := range map[string]ca.Subject{
 		"usual": standin.Person(), "without-mail": withoutMail, "long": longName, "hostile": hostile,
 	} {
-		if err := check(t, s, person); err != nil {
-			t.Errorf("%s: %v", name, err)
+		for kind, key := range map[string]crypto.Signer{"RSA": rsaKey(t), "P-256": ecKey(t)} {
+			if err := check(t, s, person, key); err != nil {
+				t.Errorf("%s, %s: %v", name, kind, err)
+			}
 		}
 	}
 }
@@ -79,7 +99,7 @@ func TestStepCATemplateOfTheDocsRefusesAnotherCompany(t *testing.T) {
 	s := stepca.Start(t, stepca.Config{Template: documentedTemplate(t)})
 	person := standin.Person()
 	person.UPN = "anna@other.example"
-	request, _ := standin.RequestFor(t, person)
+	request := standin.RequestFor(t, person, ecKey(t))
 	_, err := realClient(t, s).Submit(t.Context(), request)
 	var denied *upstream.Denied
 	if !errors.As(err, &denied) || denied.Credentials || denied.Code != "HTTP 400" {

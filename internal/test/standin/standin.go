@@ -30,6 +30,7 @@ const (
 	Garbage      Fault = "garbage"          // random bytes with the right status and type
 	HTML         Fault = "html"             // a page with status 200
 	Huge         Fault = "huge"             // 10 MB
+	Twice        Fault = "twice"            // the whole answer two times
 	Empty        Fault = "empty"            // nothing, with the right status
 	ServerError  Fault = "server-error"     // status 500 after issuing
 	ToHTTP       Fault = "redirect-to-http" // status 307 to the same host without TLS, nothing issued
@@ -199,6 +200,9 @@ func (s *Server) Answer(w http.ResponseWriter, r *http.Request, status int, kind
 		hangUp(w, "")
 	case Half:
 		hangUp(w, fmt.Sprintf("HTTP/1.1 %d OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", status, kind, len(body), body[:len(body)/2]))
+	case Twice:
+		whole := fmt.Sprintf("HTTP/1.1 %d OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", status, kind, len(body), body)
+		hangUp(w, whole+whole)
 	case Garbage:
 		w.WriteHeader(status)
 		io.WriteString(w, strings.Repeat("\x00\xff\x30\x82", 100))
