@@ -143,7 +143,9 @@ func (c *CA) poll(csr string) (approved, waits bool) {
 func (c *CA) wait(csr string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.waiting[csr] = c.waiting[csr]
+	if _, known := c.waiting[csr]; !known {
+		c.waiting[csr] = false
+	}
 }
 
 func (c *CA) issue(w http.ResponseWriter, r *http.Request, csr []byte) {
