@@ -11,9 +11,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"reflect"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -160,8 +162,13 @@ func (c *Client) send(req *http.Request) (Reply, error) {
 // TLS 1.3 the client learns that only after it sent its request, which the server did not
 // read.
 func refusedHandshake(err error) bool {
-	var alert tls.AlertError
+	var failed *net.OpError
+	if !errors.As(err, &failed) || failed.Op != "remote error" {
+		return false
+	}
+	// Over TCP crypto/tls gives alerts by a type of its own, not as tls.AlertError.
+	alert := reflect.ValueOf(failed.Err)
 	// bad, unsupported, revoked, expired, unknown certificate, unknown CA, access denied,
 	// certificate required (RFC 8446 section 6.2)
-	return errors.As(err, &alert) && slices.Contains([]tls.AlertError{42, 43, 44, 45, 46, 48, 49, 116}, alert)
+	return alert.Kind() == reflect.Uint8 && slices.Contains([]uint64{42, 43, 44, 45, 46, 48, 49, 116}, alert.Uint())
 }
