@@ -1,0 +1,204 @@
+// Package adcs requests certificates from Active Directory Certificate Services through the
+// Certificate Enrollment Web Service, CES (MS-WSTEP), on behalf of the person: an enrolment
+// agent signs, and the CA takes UPN, SID and e-mail address from the directory.
+//
+// The service is asked by SOAP 1.2 over HTTPS, with a TLS client certificate or with a user
+// name and password (WS-Security UsernameToken). Kerberos is not built.
+//
+// Answers are classified by structure and HRESULT ([Explanations]), never by text, which is
+// in the language of the server. The protocol cannot revoke. A repeated request is a second
+// certificate: none is repeated.
+package adcs
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"certportal/ca/upstream"
+	"certportal/ca/upstream/wire"
+)
+
+// Config says how the web service is reached and as which account.
+type Config struct {
+	// URL is the address of the service, such as
+	// https://ces.corp.example/Example-CA_CES_Certificate/service.svc/CES.
+	URL string
+
+	// Anchors are the roots of the server's TLS certificate. Optional: default those of
+	// the system.
+	Anchors []*x509.Certificate
+
+	// Certificate gives the TLS client certificate of the portal's account, each time it is
+	// needed. Exactly one of Certificate and Username is set.
+	Certificate func() (*tls.Certificate, error)
+
+	// Username is the account as DOMAIN\name or as UPN.
+	Username string
+	// Password gives the password of Username, each time it is needed.
+	Password func() (string, error)
+
+	// Template is the common name of the certificate template, such as User, not its
+	// display name. Requests for another template are not sent.
+	Template string
+
+	// Agent gives the enrolment agent, each time it is needed. Optional: without it the
+	// request is sent as it is, and the CA issues for the portal's account unless the
+	// template takes the subject from the request.
+	Agent func() (*Agent, error)
+
+	Timeout time.Duration    // Optional: of one call; default 60 s
+	Now     func() time.Time // Optional: default time.Now
+}
+
+// Client implements [upstream.CA].
+type Client struct {
+	config Config
+	wire   *wire.Client
+}
+
+var _ upstream.CA = (*Client)(nil)
+
+// New checks the configuration. It sends nothing.
+func New(c Config) (*Client, error) {
+	if (c.Certificate == nil) == (c.Username == "") {
+		return nil, errors.New("checking access to the enrolment web service: want either a client certificate or a user name")
+	}
+	if (c.Username == "") != (c.Password == nil) {
+		return nil, errors.New("checking access to the enrolment web service: want user name and password together")
+	}
+	if c.Template == "" {
+		return nil, errors.New("checking access to the enrolment web service: template is missing")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	w, err := wire.New(wire.Config{URL: c.URL, Anchors: c.Anchors, Certificate: c.Certificate, Timeout: c.Timeout})
+	if err != nil {
+		return nil, fmt.Errorf("checking access to the enrolment web service: %w", err)
+	}
+	return &Client{config: c, wire: w}, nil
+}
+
+// Submit implements [upstream.CA]. With an agent the request is for Request.Login.
+func (c *Client) Submit(ctx context.Context, r upstream.Request) (upstream.Answer, error) {
+	body, err := c.issueRequest(r)
+	if err != nil {
+		return upstream.Answer{}, fmt.Errorf("making request %s: %w: %w", r.Number, upstream.ErrUnsent, err)
+	}
+	response, err := c.ask(ctx, body)
+	if err != nil {
+		return upstream.Answer{}, fmt.Errorf("requesting certificate by %s: %w", r.Number, err)
+	}
+	answer, err := response.answer("")
+	if err != nil {
+		return upstream.Answer{}, fmt.Errorf("requesting certificate by %s: %w", r.Number, err)
+	}
+	return answer, nil
+}
+
+func (c *Client) issueRequest(r upstream.Request) (tokenRequest, error) {
+	signed, kind, err := SignedRequest(r, c.config.Template, c.config.Agent, c.config.Now())
+	if err != nil {
+		return tokenRequest{}, err
+	}
+	if kind == CMS {
+		return issueRequest(valuePKCS7, signed), nil
+	}
+	return issueRequest(valuePKCS10, signed), nil
+}
+
+// Poll implements [upstream.CA]. A *Denied with Credentials is about this question, not
+// about the request.
+func (c *Client) Poll(ctx context.Context, id string) (upstream.Answer, error) {
+	if id == "" || requestNumber(id) != id {
+		return upstream.Answer{}, fmt.Errorf("asking for request %q: want a number: %w", id, upstream.ErrUnsent)
+	}
+	response, err := c.ask(ctx, statusRequest(id))
+	if err != nil {
+		return upstream.Answer{}, fmt.Errorf("asking for request %s: %w", id, forRequest(err, id))
+	}
+	answer, err := response.answer(id)
+	if err != nil {
+		return upstream.Answer{}, fmt.Errorf("asking for request %s: %w", id, err)
+	}
+	return answer, nil
+}
+
+// forRequest keeps as the end of a request what the CA said about it. What is about the
+// question alone, such as a redirect or an address that is gone, is an error that may pass.
+func forRequest(err error, id string) error {
+	var denied *upstream.Denied
+	if !errors.As(err, &denied) {
+		return err
+	}
+	denied.ID = id
+	if _, code := ParseHRESULT(denied.Code); code || denied.Credentials {
+		return err
+	}
+	return errors.New(denied.Error())
+}
+
+// Revoke implements [upstream.CA]: MS-WSTEP cannot revoke.
+func (c *Client) Revoke(context.Context, upstream.Revocation) error {
+	return fmt.Errorf("revoking by the enrolment web service: %w", upstream.ErrUnsupported)
+}
+
+// probeNumber is a request that no CA has: the highest number of a 32-bit counter.
+const probeNumber = "2147483647"
+
+// Probe implements [upstream.CA]. It asks for a request that does not exist: a fault with
+// the code of the CA for that proves address, TLS, credentials and the way to the CA. Not
+// proven are template, agent and rights. The protocol names no certificates of the CA.
+func (c *Client) Probe(ctx context.Context) ([]*x509.Certificate, error) {
+	_, err := c.ask(ctx, statusRequest(probeNumber))
+	if err == nil || sawRequest(err) {
+		return nil, nil
+	}
+	return nil, fmt.Errorf("probing the enrolment web service: %w", err)
+}
+
+// ask sends one message and reads the response. Faults and refusals are errors.
+func (c *Client) ask(ctx context.Context, body tokenRequest) (*tokenResponse, error) {
+	message, err := c.message(body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", upstream.ErrUnsent, err)
+	}
+	got, err := c.wire.Do(ctx, wire.Call{
+		Method: http.MethodPost, Header: http.Header{"Content-Type": {"application/soap+xml; charset=utf-8"}}, Body: message,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if got.Status != http.StatusOK && got.Status != http.StatusBadRequest && got.Status != http.StatusInternalServerError {
+		return nil, got.Refusal("")
+	}
+	response, fault, err := parseReply(got.Body)
+	switch {
+	case err != nil && got.Status == http.StatusOK:
+		return nil, err
+	case err != nil:
+		return nil, got.Refusal("")
+	case fault != nil:
+		return nil, fault.err()
+	case got.Status != http.StatusOK:
+		return nil, fmt.Errorf("response with status %d", got.Status)
+	}
+	return response, nil
+}
+
+func (c *Client) message(body tokenRequest) ([]byte, error) {
+	var who *login
+	if c.config.Username != "" {
+		password, err := c.config.Password()
+		if err != nil {
+			return nil, fmt.Errorf("reading password: %w", err)
+		}
+		who = &login{c.config.Username, password}
+	}
+	return envelope(c.wire.Base().String(), who, body, c.config.Now())
+}
