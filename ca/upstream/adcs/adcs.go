@@ -71,8 +71,8 @@ func New(c Config) (*Client, error) {
 	if (c.Username == "") != (c.Password == nil) {
 		return nil, errors.New("checking access to the enrolment web service: want user name and password together")
 	}
-	if c.Template == "" {
-		return nil, errors.New("checking access to the enrolment web service: template is missing")
+	if !ValidTemplate(c.Template) {
+		return nil, fmt.Errorf("checking access to the enrolment web service: template %q: want its common name", c.Template)
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -115,32 +115,18 @@ func (c *Client) issueRequest(r upstream.Request) (tokenRequest, error) {
 // Poll implements [upstream.CA]. A *Denied with Credentials is about this question, not
 // about the request.
 func (c *Client) Poll(ctx context.Context, id string) (upstream.Answer, error) {
-	if id == "" || requestNumber(id) != id {
+	if !ValidNumber(id) {
 		return upstream.Answer{}, fmt.Errorf("asking for request %q: want a number: %w", id, upstream.ErrUnsent)
 	}
 	response, err := c.ask(ctx, statusRequest(id))
 	if err != nil {
-		return upstream.Answer{}, fmt.Errorf("asking for request %s: %w", id, forRequest(err, id))
+		return upstream.Answer{}, fmt.Errorf("asking for request %s: %w", id, OfRequest(err, id))
 	}
 	answer, err := response.answer(id)
 	if err != nil {
 		return upstream.Answer{}, fmt.Errorf("asking for request %s: %w", id, err)
 	}
 	return answer, nil
-}
-
-// forRequest keeps as the end of a request what the CA said about it. What is about the
-// question alone, such as a redirect or an address that is gone, is an error that may pass.
-func forRequest(err error, id string) error {
-	var denied *upstream.Denied
-	if !errors.As(err, &denied) {
-		return err
-	}
-	denied.ID = id
-	if _, code := ParseHRESULT(denied.Code); code || denied.Credentials {
-		return err
-	}
-	return errors.New(denied.Error())
 }
 
 // Revoke implements [upstream.CA]: MS-WSTEP cannot revoke.

@@ -172,16 +172,3 @@ func Certificates(message []byte, leaf *x509.Certificate) []*x509.Certificate {
 	}
 	return others
 }
-
-// maxNumber is how long a request number may be, in characters.
-const maxNumber = 64
-
-// requestNumber gives the number of a request, or nothing for 0 and for text that is none.
-// CAs number with up to 39 digits.
-func requestNumber(text string) string {
-	text = strings.TrimSpace(text)
-	if len(text) > maxNumber || strings.Trim(text, "0") == "" || strings.Trim(text, "0123456789") != "" {
-		return ""
-	}
-	return text
-}

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf16"
 
@@ -40,6 +41,17 @@ func SignedRequest(r upstream.Request, template string, agent func() (*Agent, er
 	}
 	signed, err := a.Request(r.CSR, r.Login)
 	return signed, CMS, err
+}
+
+// maxTemplate is how long the common name of an entry may be (rangeUpper of cn, MS-ADA1).
+const maxTemplate = 64
+
+// ValidTemplate accepts the common name of a template: no name that would add a request
+// attribute, such as SAN.
+func ValidTemplate(name string) bool {
+	return name != "" && len(name) <= maxTemplate && strings.IndexFunc(name, func(r rune) bool {
+		return r < ' ' || r > '~' || strings.ContainsRune(":\\&,;\"", r)
+	}) < 0
 }
 
 // oidTemplateName is szOID_ENROLL_CERTTYPE (MS-WCCE section 2.2.2.7.7.1).

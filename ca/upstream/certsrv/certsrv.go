@@ -1,0 +1,171 @@
+// Package certsrv requests certificates from Active Directory Certificate Services through
+// its web enrolment pages, on behalf of the person, as package adcs does through the
+// enrolment web service. That one is better where a company has both: these pages are made
+// for people, in the language of the server, and cannot list or revoke.
+//
+// The pages are asked over HTTPS, with a TLS client certificate or with a user name and
+// password (Basic, RFC 7617). NTLM and Kerberos are not built: without channel binding they
+// would be what ESC8 abuses, and servers refuse them.
+//
+// Pages are classified by links, element ids and HRESULTs. Text is a last resort, for the
+// number of a request that waits.
+package certsrv
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"certportal/ca/upstream"
+	"certportal/ca/upstream/adcs"
+	"certportal/ca/upstream/wire"
+)
+
+// Config says how the pages are reached and as which account.
+type Config struct {
+	// URL is the folder of the pages, such as https://ca.corp.example/certsrv.
+	URL string
+
+	// Anchors are the roots of the server's TLS certificate. Optional: default those of
+	// the system.
+	Anchors []*x509.Certificate
+
+	// Certificate gives the TLS client certificate of the portal's account, each time it is
+	// needed. Exactly one of Certificate and Username is set.
+	Certificate func() (*tls.Certificate, error)
+
+	// Username is the account as DOMAIN\name.
+	Username string
+	// Password gives the password of Username, each time it is needed.
+	Password func() (string, error)
+
+	// Template is the common name of the certificate template, such as User, not its
+	// display name. Requests for another template are not sent.
+	Template string
+
+	// Agent gives the enrolment agent, each time it is needed. Optional, as in
+	// [adcs.Config].
+	Agent func() (*adcs.Agent, error)
+
+	Timeout time.Duration    // Optional: of one call; default 60 s
+	Now     func() time.Time // Optional: default time.Now
+}
+
+// Client implements [upstream.CA].
+type Client struct {
+	config Config
+	wire   *wire.Client
+}
+
+var _ upstream.CA = (*Client)(nil)
+
+// fetchSoon is when to ask for a certificate that was issued and could not be fetched.
+const fetchSoon = 10 * time.Second
+
+// New checks the configuration. It sends nothing.
+func New(c Config) (*Client, error) {
+	if (c.Certificate == nil) == (c.Username == "") {
+		return nil, errors.New("checking access to the web enrolment pages: want either a client certificate or a user name")
+	}
+	if (c.Username == "") != (c.Password == nil) || strings.Contains(c.Username, ":") {
+		return nil, errors.New("checking access to the web enrolment pages: want a user name without colon, and a password")
+	}
+	if !adcs.ValidTemplate(c.Template) {
+		return nil, fmt.Errorf("checking access to the web enrolment pages: template %q: want its common name", c.Template)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	// Pages are named relative to the folder.
+	folder := strings.TrimSuffix(c.URL, "/") + "/"
+	w, err := wire.New(wire.Config{URL: folder, Anchors: c.Anchors, Certificate: c.Certificate, Timeout: c.Timeout})
+	if err != nil {
+		return nil, fmt.Errorf("checking access to the web enrolment pages: %w", err)
+	}
+	return &Client{config: c, wire: w}, nil
+}
+
+// Submit implements [upstream.CA]. With an agent the request is for Request.Login. When the
+// certificate was issued and could not be fetched, the answer is one that waits.
+func (c *Client) Submit(ctx context.Context, r upstream.Request) (upstream.Answer, error) {
+	signed, _, err := adcs.SignedRequest(r, c.config.Template, c.config.Agent, c.config.Now())
+	if err != nil {
+		return upstream.Answer{}, fmt.Errorf("making request %s: %w: %w", r.Number, upstream.ErrUnsent, err)
+	}
+	form := url.Values{
+		"Mode": {"newreq"}, "CertRequest": {base64.StdEncoding.EncodeToString(signed)},
+		"CertAttrib":   {"CertificateTemplate:" + c.config.Template + "\r\n"},
+		"FriendlyType": {"Saved-Request Certificate"}, "TargetStoreFlags": {"0"}, "SaveCert": {"yes"}, "ThumbPrint": {""},
+	}
+	got, err := c.ask(ctx, http.MethodPost, "certfnsh.asp", form.Encode())
+	if err != nil {
+		return upstream.Answer{}, fmt.Errorf("requesting certificate by %s: %w", r.Number, err)
+	}
+	p, err := parsePage(got.Body)
+	if err != nil {
+		return upstream.Answer{}, fmt.Errorf("requesting certificate by %s: %w", r.Number, err)
+	}
+	outcome, err := p.outcome()
+	if err != nil {
+		return upstream.Answer{}, fmt.Errorf("requesting certificate by %s: %w", r.Number, err)
+	}
+	answer := upstream.Answer{ID: outcome.number, Text: p.text()}
+	if !outcome.issued {
+		return answer, nil
+	}
+	issued, err := c.fetch(ctx, outcome.number)
+	if err != nil || issued.Pending() {
+		answer.RetryAfter = fetchSoon
+		return answer, nil
+	}
+	return issued, nil
+}
+
+// Poll implements [upstream.CA]. A *Denied with Credentials is about this question, not
+// about the request.
+func (c *Client) Poll(ctx context.Context, id string) (upstream.Answer, error) {
+	if !adcs.ValidNumber(id) {
+		return upstream.Answer{}, fmt.Errorf("asking for request %q: want a number: %w", id, upstream.ErrUnsent)
+	}
+	answer, err := c.fetch(ctx, id)
+	if err != nil {
+		return upstream.Answer{}, fmt.Errorf("asking for request %s: %w", id, adcs.OfRequest(err, id))
+	}
+	return answer, nil
+}
+
+// Revoke implements [upstream.CA]: the pages cannot revoke.
+func (c *Client) Revoke(context.Context, upstream.Revocation) error {
+	return fmt.Errorf("revoking by the web enrolment pages: %w", upstream.ErrUnsupported)
+}
+
+// ask sends one request and reads an answer with status 200.
+func (c *Client) ask(ctx context.Context, method, path, form string) (wire.Reply, error) {
+	// The pages send certificates with the wrong type to programs that are no browser.
+	header := http.Header{"User-Agent": {"Mozilla/5.0 (Windows NT 10.0; Win64; x64) certportal"}}
+	if form != "" {
+		header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if c.config.Username != "" {
+		password, err := c.config.Password()
+		if err != nil {
+			return wire.Reply{}, fmt.Errorf("reading password: %w: %w", upstream.ErrUnsent, err)
+		}
+		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(c.config.Username+":"+password)))
+	}
+	got, err := c.wire.Do(ctx, wire.Call{Method: method, Path: path, Header: header, Body: []byte(form)})
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	if got.Status != http.StatusOK {
+		return wire.Reply{}, got.Refusal("")
+	}
+	return got, nil
+}
