@@ -14,7 +14,7 @@ func layers() [][]string {
 		{"ca", "templates", "static", "internal/audit", "internal/deliver", "internal/catalogue", "store/sqldb"},
 		{"ca/upstream", "ca/crl", "ca/ocsp", "ca/fetch", "internal/portal", "web/page", "internal/exchange"},
 		{"ca/upstream/wire", "internal/signin", "internal/authz", "internal/servercert", "internal/succession"},
-		{"ca/upstream/adcs", "ca/upstream/ejbca", "ca/upstream/est", "ca/upstream/step", "ca/upstream/vault"},
+		{"ca/upstream/adcs", "ca/upstream/adcs/discovery", "ca/upstream/ejbca", "ca/upstream/est", "ca/upstream/step", "ca/upstream/vault"},
 		{"ca/upstream/certsrv"},
 		{"internal/enroll", "internal/drift"},
 		{"internal/admin", "internal/helpdesk", "internal/scep", "internal/oidc", "internal/directory", "internal/notify",
