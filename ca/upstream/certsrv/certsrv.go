@@ -3,9 +3,9 @@
 // enrolment web service. That one is better where a company has both: these pages are made
 // for people, in the language of the server, and cannot list or revoke.
 //
-// The pages are asked over HTTPS, with a TLS client certificate or with a user name and
-// password (Basic, RFC 7617). NTLM and Kerberos are not built: without channel binding they
-// would be what ESC8 abuses, and servers refuse them.
+// The pages are asked over HTTPS, with a TLS client certificate, by NTLM bound to the server's
+// certificate (package ntlm), or with a user name and password (Basic, RFC 7617). Kerberos is
+// not built.
 //
 // Pages are classified by links, element ids and HRESULTs. Text is a last resort, for the
 // number of a request that waits.
@@ -25,6 +25,7 @@ import (
 
 	"certportal/ca/upstream"
 	"certportal/ca/upstream/adcs"
+	"certportal/ca/upstream/ntlm"
 	"certportal/ca/upstream/wire"
 )
 
@@ -45,6 +46,9 @@ type Config struct {
 	Username string
 	// Password gives the password of Username, each time it is needed.
 	Password func() (string, error)
+
+	// NTLM signs Username in by NTLM in the place of Basic. Optional.
+	NTLM bool
 
 	// Template is the common name of the certificate template, such as User, not its
 	// display name. Requests for another template are not sent.
@@ -85,11 +89,31 @@ func New(c Config) (*Client, error) {
 	}
 	// Pages are named relative to the folder.
 	folder := strings.TrimSuffix(c.URL, "/") + "/"
-	w, err := wire.New(wire.Config{URL: folder, Anchors: c.Anchors, Certificate: c.Certificate, Timeout: c.Timeout})
+	settings := wire.Config{URL: folder, Anchors: c.Anchors, Certificate: c.Certificate, Timeout: c.Timeout}
+	if c.NTLM {
+		if c.Username == "" {
+			return nil, errors.New("checking access to the web enrolment pages: NTLM wants a user name")
+		}
+		settings.NTLM = c.account
+	}
+	w, err := wire.New(settings)
 	if err != nil {
 		return nil, fmt.Errorf("checking access to the web enrolment pages: %w", err)
 	}
 	return &Client{config: c, wire: w}, nil
+}
+
+// account gives the account for NTLM. A UPN has no domain of its own there.
+func (c *Config) account() (ntlm.Account, error) {
+	password, err := c.Password()
+	if err != nil {
+		return ntlm.Account{}, fmt.Errorf("reading password: %w", err)
+	}
+	domain, user, found := strings.Cut(c.Username, `\`)
+	if !found {
+		domain, user = "", c.Username
+	}
+	return ntlm.Account{Domain: domain, User: user, Password: password}, nil
 }
 
 // Submit implements [upstream.CA]. With an agent the request is for Request.Login. When the
@@ -153,7 +177,7 @@ func (c *Client) ask(ctx context.Context, method, path, form string) (wire.Reply
 	if form != "" {
 		header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	if c.config.Username != "" {
+	if c.config.Username != "" && !c.config.NTLM {
 		password, err := c.config.Password()
 		if err != nil {
 			return wire.Reply{}, fmt.Errorf("reading password: %w: %w", upstream.ErrUnsent, err)

@@ -36,6 +36,15 @@ func byPassword(t *testing.T, server *pages.CA) certsrv.Config {
 	return c
 }
 
+// byNTLM gives the settings for NTLM, and makes the server ask for it.
+func byNTLM(t *testing.T, server *pages.CA) certsrv.Config {
+	t.Helper()
+	server.SignInByNTLM()
+	c := byPassword(t, server)
+	c.NTLM = true
+	return c
+}
+
 func newClient(t *testing.T, c certsrv.Config) *certsrv.Client {
 	t.Helper()
 	return testkit.Must(certsrv.New(c))(t)
@@ -60,7 +69,8 @@ func wantUnknown(t *testing.T, what string, err error) {
 }
 
 func TestStandInOfWebEnrolmentPages(t *testing.T) {
-	for name, settings := range map[string]func(*testing.T, *pages.CA) certsrv.Config{"certificate": byCertificate, "password": byPassword} {
+	ways := map[string]func(*testing.T, *pages.CA) certsrv.Config{"certificate": byCertificate, "password": byPassword, "ntlm": byNTLM}
+	for name, settings := range ways {
 		t.Run(name, func(t *testing.T) {
 			standin.Suite{Refuses: []standin.Fault{standin.Denied}, New: func(t *testing.T, timeout time.Duration) (*standin.Server, upstream.CA) {
 				server := pages.Start(t)

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"certportal/ca/upstream"
+	"certportal/ca/upstream/ntlm"
 )
 
 const (
@@ -45,6 +46,10 @@ type Config struct {
 	// it can be renewed. Optional.
 	Certificate func() (*tls.Certificate, error)
 
+	// NTLM gives the account that signs in by NTLMv2 on each connection, bound to the
+	// server's certificate. It is read again for each call. Optional.
+	NTLM func() (ntlm.Account, error)
+
 	Timeout time.Duration // Optional: of one call; default 60 s
 }
 
@@ -52,6 +57,7 @@ type Config struct {
 type Client struct {
 	base    *url.URL
 	http    *http.Client
+	ntlm    func() (ntlm.Account, error)
 	timeout time.Duration
 }
 
@@ -74,7 +80,7 @@ func New(c Config) (*Client, error) {
 	if c.Certificate != nil {
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.Certificate() }
 	}
-	return &Client{base: base, timeout: cmp.Or(c.Timeout, defaultTimeout), http: &http.Client{
+	return &Client{base: base, ntlm: c.NTLM, timeout: cmp.Or(c.Timeout, defaultTimeout), http: &http.Client{
 		Transport: &http.Transport{
 			TLSClientConfig: config,
 			// A kept connection that the server just closed would make a request fail
@@ -105,6 +111,8 @@ type Reply struct {
 	Status int
 	Header http.Header
 	Body   []byte
+
+	server *x509.Certificate
 }
 
 // Do sends a request once. It wraps [upstream.ErrUnsent] when no byte of it can have
@@ -112,6 +120,21 @@ type Reply struct {
 func (c *Client) Do(ctx context.Context, call Call) (Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	var reply Reply
+	var err error
+	if c.ntlm == nil {
+		reply, err = c.exchange(ctx, c.http, call)
+	} else {
+		reply, err = c.signedExchange(ctx, call)
+	}
+	if err != nil {
+		return Reply{}, fmt.Errorf("asking %s: %w", c.base.Host, err)
+	}
+	return reply, nil
+}
+
+// exchange sends a request once by a client.
+func (c *Client) exchange(ctx context.Context, client *http.Client, call Call) (Reply, error) {
 	var connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
@@ -128,18 +151,15 @@ func (c *Client) Do(ctx context.Context, call Call) (Reply, error) {
 	for name, values := range call.Header {
 		req.Header[http.CanonicalHeaderKey(name)] = values
 	}
-	reply, err := c.send(req)
+	reply, err := send(client, req)
 	if err != nil && (!connected.Load() || refusedHandshake(err)) {
 		err = fmt.Errorf("%w: %w", upstream.ErrUnsent, err)
 	}
-	if err != nil {
-		return Reply{}, fmt.Errorf("asking %s: %w", c.base.Host, err)
-	}
-	return reply, nil
+	return reply, err
 }
 
-func (c *Client) send(req *http.Request) (Reply, error) {
-	res, err := c.http.Do(req)
+func send(client *http.Client, req *http.Request) (Reply, error) {
+	res, err := client.Do(req)
 	if err != nil {
 		var failed *url.Error // its text holds the whole address
 		if errors.As(err, &failed) {
@@ -155,7 +175,11 @@ func (c *Client) send(req *http.Request) (Reply, error) {
 	if len(body) > MaxReply {
 		return Reply{}, fmt.Errorf("answer with status %d is longer than %d bytes", res.StatusCode, MaxReply)
 	}
-	return Reply{Status: res.StatusCode, Header: res.Header, Body: body}, nil
+	reply := Reply{Status: res.StatusCode, Header: res.Header, Body: body}
+	if res.TLS != nil && len(res.TLS.PeerCertificates) > 0 {
+		reply.server = res.TLS.PeerCertificates[0]
+	}
+	return reply, nil
 }
 
 // refusedHandshake reports whether the server did not accept the client's certificate. In

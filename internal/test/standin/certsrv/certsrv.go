@@ -15,12 +15,19 @@ import (
 
 	"certportal/internal/test/standin"
 	"certportal/internal/test/standin/adcs"
+	"certportal/internal/test/standin/ntlm"
 )
 
 const folder = "/certsrv/"
 
 // CA is the stand-in.
-type CA struct{ *adcs.CA }
+type CA struct {
+	*adcs.CA
+
+	// Windows signs in by NTLM, with Extended Protection, when it is set before the first
+	// request; else the server takes TLS client certificates and passwords.
+	Windows *ntlm.Server
+}
 
 // Start starts a stand-in until the test ends.
 func Start(t testing.TB) *CA {
@@ -40,9 +47,18 @@ func Start(t testing.TB) *CA {
 // FolderURL is the address of the pages, without the slash at its end.
 func (c *CA) FolderURL() string { return c.URL + strings.TrimSuffix(folder, "/") }
 
-// known lets in the portal's account, by TLS client certificate or password.
+// SignInByNTLM makes the server take NTLM only.
+func (c *CA) SignInByNTLM() {
+	domain, user, _ := strings.Cut(adcs.Username, `\`)
+	c.Windows = &ntlm.Server{Domain: domain, User: user, Password: adcs.Password, Host: "127.0.0.1", Certificate: c.TLS}
+}
+
+// known lets in the portal's account.
 func (c *CA) known(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c.Windows != nil && !c.Windows.SignsIn(w, r) {
+			return
+		}
 		if r.Method == http.MethodPost {
 			c.Submitted()
 		}
@@ -50,7 +66,8 @@ func (c *CA) known(next http.Handler) http.Handler {
 			return
 		}
 		name, password, _ := r.BasicAuth()
-		if len(r.TLS.PeerCertificates) == 0 && (name != adcs.Username || password != adcs.Password) || c.Fault() == standin.Unauthorized {
+		signedIn := c.Windows != nil || len(r.TLS.PeerCertificates) > 0 || name == adcs.Username && password == adcs.Password
+		if !signedIn || c.Fault() == standin.Unauthorized {
 			w.Header().Set("WWW-Authenticate", "Negotiate")
 			http.Error(w, "<h1>401 - Unauthorized", http.StatusUnauthorized)
 			return
