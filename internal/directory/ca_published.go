@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"certportal/ca"
+	"certportal/ca/upstream/adcs/discovery"
 	"certportal/internal/portal"
 )
 
@@ -24,6 +26,8 @@ const (
 	ntAuth       = "CN=NTAuthCertificates"        // one entry; those that may issue certificates for logon
 	trustedRoots = "CN=Certification Authorities" // entries of roots, which every member of the forest trusts
 	accessPoints = "CN=AIA"                       // entries of other CAs
+	services     = "CN=Enrollment Services"       // entries of the enterprise CAs
+	templates    = "CN=Certificate Templates"
 	keyServices  = "CN=Public Key Services,CN=Services,"
 
 	attrCACertificate = "cACertificate"
@@ -89,6 +93,56 @@ func CheckRemoved(ctx context.Context, l *LDAP, revoked []ca.Authority) []portal
 		}
 	}
 	return c.findings
+}
+
+// ReadForest reads the enterprise CAs and certificate templates of the forest, so that an
+// administrator can choose from them. It finds nothing with PlainLDAP. Entries that the
+// portal's account cannot read are not in it.
+func ReadForest(ctx context.Context, l *LDAP) (discovery.Forest, error) {
+	if l.c.Kind != ActiveDirectory {
+		return discovery.Forest{}, nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*l.c.Timeout, errTimeout)
+	defer cancel()
+	root, err := l.rootDSE(ctx)
+	if err != nil {
+		return discovery.Forest{}, fmt.Errorf("reading CAs of the forest: %w", err)
+	}
+	if root.config == "" {
+		return discovery.Forest{}, errors.New("reading CAs of the forest: the server does not name the configuration of the forest")
+	}
+	var f discovery.Forest
+	_, err = l.read(ctx, l.people, func(ctx context.Context, conn *connection) error {
+		f = discovery.Forest{} // a repeated request begins anew
+		err := eachBelow(ctx, conn, services+","+keyServices+root.config, "pKIEnrollmentService", discovery.ServiceAttributes(), f.AddService)
+		if err != nil {
+			return err
+		}
+		return eachBelow(ctx, conn, templates+","+keyServices+root.config, "pKICertificateTemplate", discovery.TemplateAttributes(), f.AddTemplate)
+	})
+	if err != nil {
+		return discovery.Forest{}, fmt.Errorf("reading CAs of the forest: %w", err)
+	}
+	return f, nil
+}
+
+// eachBelow reads the entries of a container. A forest without CA has none.
+func eachBelow(ctx context.Context, conn *connection, base, class string, attributes []string, add func(discovery.Attributes)) error {
+	entries, err := conn.searchAll(ctx, query{base: base, scope: ldap.ScopeSingleLevel, filter: "(objectClass=" + class + ")", attributes: attributes})
+	if ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		values := discovery.Attributes{}
+		for _, name := range attributes {
+			values[name] = e.bytes(name)
+		}
+		add(values)
+	}
+	return nil
 }
 
 // publishedCheck is one run of CheckPublished or CheckRemoved.

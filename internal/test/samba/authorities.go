@@ -33,6 +33,22 @@ func (dc *DC) AddAuthority(t testing.TB, name string, certificates ...[]byte) En
 	return dc.addedEntry(t, dn)
 }
 
+// AddKeyService adds an entry below PublicKeyServices, such as that of a CA
+// ("CN=CA,CN=Enrollment Services") or of a certificate template.
+func (dc *DC) AddKeyService(t testing.TB, name, class string, attributes map[string][]string) Entry {
+	t.Helper()
+	dn := name + "," + PublicKeyServices
+	request := ldap.NewAddRequest(dn, nil)
+	request.Attribute("objectClass", []string{class})
+	for attribute, values := range attributes {
+		request.Attribute(attribute, values)
+	}
+	if err := dc.admin(t).Add(request); err != nil {
+		t.Fatalf("adding %s: %v", dn, err)
+	}
+	return dc.addedEntry(t, dn)
+}
+
 // HideCertificates forbids to read the certificates of an entry.
 func (dc *DC) HideCertificates(t testing.TB, dn string) {
 	t.Helper()

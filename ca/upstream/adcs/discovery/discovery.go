@@ -110,6 +110,33 @@ func ParseService(a Attributes) (Service, error) {
 	return s, nil
 }
 
+// Forest is what a forest knows about its CAs.
+type Forest struct {
+	Services   []Service
+	Templates  []Template
+	Unreadable []string // entries that could not be read, for administrators
+}
+
+// AddService parses the entry of a CA and adds it.
+func (f *Forest) AddService(a Attributes) {
+	s, err := ParseService(a)
+	if err != nil {
+		f.Unreadable = append(f.Unreadable, err.Error())
+		return
+	}
+	f.Services = append(f.Services, s)
+}
+
+// AddTemplate parses the entry of a template and adds it.
+func (f *Forest) AddTemplate(a Attributes) {
+	t, err := ParseTemplate(a)
+	if err != nil {
+		f.Unreadable = append(f.Unreadable, err.Error())
+		return
+	}
+	f.Templates = append(f.Templates, t)
+}
+
 // Authentication is how clients of an enrolment web service show who they are (MS-XCEP
 // section 3.1.4.1.3.7, clientAuthentication).
 type Authentication int
