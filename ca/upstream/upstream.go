@@ -22,7 +22,8 @@ import (
 type CA interface {
 	// Submit asks for a certificate, once. The error is a *Denied when the CA said no,
 	// wraps ErrUnsent when it cannot have received the request, and is of another kind
-	// when it is unknown whether a certificate was issued.
+	// when it is unknown whether a certificate was issued: the answer then has the ID, if
+	// the CA gave one.
 	Submit(context.Context, Request) (Answer, error)
 
 	// Poll asks what became of a request that waits for approval, by the ID of its answer.

@@ -92,11 +92,11 @@ func (c *Client) Submit(ctx context.Context, r upstream.Request) (upstream.Answe
 	}
 	response, err := c.ask(ctx, body)
 	if err != nil {
-		return upstream.Answer{}, fmt.Errorf("requesting certificate by %s: %w", r.Number, err)
+		return upstream.Answer{ID: numberOf(err)}, fmt.Errorf("requesting certificate by %s: %w", r.Number, err)
 	}
 	answer, err := response.answer("")
 	if err != nil {
-		return upstream.Answer{}, fmt.Errorf("requesting certificate by %s: %w", r.Number, err)
+		return upstream.Answer{ID: answer.ID}, fmt.Errorf("requesting certificate by %s: %w", r.Number, err)
 	}
 	return answer, nil
 }

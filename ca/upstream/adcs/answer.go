@@ -97,14 +97,14 @@ func onlySpaceLeft(d *xml.Decoder) error {
 
 // answer reads a response by its structure: a certificate is there, or the reference to a
 // request that waits. known is the ID that the portal asked for: issued answers may have
-// none, 0 or another one.
+// none, 0 or another one. With an error the answer has the ID, if there is one.
 func (r *tokenResponse) answer(known string) (upstream.Answer, error) {
 	a := upstream.Answer{ID: known, Text: wire.Text(r.Disposition)}
 	if known == "" {
 		a.ID = requestNumber(r.RequestID)
 	}
 	if len(r.Requested) != 1 {
-		return upstream.Answer{}, fmt.Errorf("response holds %d requested tokens", len(r.Requested))
+		return upstream.Answer{ID: a.ID}, fmt.Errorf("response holds %d requested tokens", len(r.Requested))
 	}
 	requested := r.Requested[0]
 	switch {
@@ -116,16 +116,16 @@ func (r *tokenResponse) answer(known string) (upstream.Answer, error) {
 		}
 		return a, nil
 	}
-	return upstream.Answer{}, errors.New("response holds neither one certificate nor one reference")
+	return upstream.Answer{ID: a.ID}, errors.New("response holds neither one certificate nor one reference")
 }
 
 func (r *tokenResponse) issued(a upstream.Answer, token responseToken) (upstream.Answer, error) {
 	der, err := token.decode()
 	if err != nil {
-		return upstream.Answer{}, err
+		return upstream.Answer{ID: a.ID}, err
 	}
 	if a.Certificate, err = x509.ParseCertificate(der); err != nil {
-		return upstream.Answer{}, fmt.Errorf("parsing certificate of the response: %w", err)
+		return upstream.Answer{ID: a.ID}, fmt.Errorf("parsing certificate of the response: %w", err)
 	}
 	for _, other := range r.Binary {
 		a.Chain = append(a.Chain, other.others(a.Certificate)...)

@@ -11,6 +11,7 @@ import (
 	"certportal/ca/upstream/adcs"
 	"certportal/internal/test/standin"
 	"certportal/internal/test/standin/ces"
+	"certportal/internal/test/testkit"
 )
 
 const envelopeFormat = `<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body>%s</s:Body></s:Envelope>`
@@ -74,6 +75,20 @@ func TestAnswersThatSayNothing(t *testing.T) {
 			t.Errorf("%s: error is %v, want one of an unknown outcome", name, err)
 		}
 	}
+}
+
+// An answer that cannot be used may still give the number to ask for.
+func TestNumberOfUnknownOutcome(t *testing.T) {
+	server := ces.Start(t)
+	client := newClient(t, byCertificate(t, server))
+	request, _ := standin.NewRequest(t)
+	server.SetCode(0x800706be) // the connection to the CA broke
+	answer, err := client.Submit(t.Context(), request)
+	wantUnknown(t, err)
+	testkit.Equal(t, "digits of the number", len(answer.ID), 39)
+	answer, err = adcs.ReadReply([]byte(collectionOf(responseOf(`<o:BinarySecurityToken>AAAA</o:BinarySecurityToken>`, "5"))), "")
+	wantUnknown(t, err)
+	testkit.Equal(t, "number", answer.ID, "5")
 }
 
 func TestFaultsThatRefuse(t *testing.T) {

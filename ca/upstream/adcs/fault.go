@@ -27,6 +27,7 @@ type faultDetail struct {
 
 // faultError is a fault that says nothing for certain about the fate of a request.
 type faultError struct {
+	id     string // of the request; empty: the fault names none
 	code   string
 	text   string
 	effect Effect // 0: not from the CA
@@ -68,13 +69,13 @@ func (d faultDetail) err(text string) error {
 	}
 	switch {
 	case !ok || code>>31 == 0: // not an error: nothing is known
-		return &faultError{code: wire.Text(d.ErrorCode), text: text}
+		return &faultError{id: requestNumber(d.RequestID), code: wire.Text(d.ErrorCode), text: text}
 	case effect == Refused || effect == RefusedPortal:
 		return &upstream.Denied{
 			ID: requestNumber(d.RequestID), Code: code.String(), Text: text, Credentials: effect == RefusedPortal,
 		}
 	}
-	return &faultError{code: code.String(), text: text, effect: effect}
+	return &faultError{id: requestNumber(d.RequestID), code: code.String(), text: text, effect: effect}
 }
 
 // localName gives the local part of a qualified name. Its prefix is resolved by no one: the
@@ -98,6 +99,15 @@ func beforeDispatch(name string) (refused, credentials bool) {
 		return true, false
 	}
 	return false, false
+}
+
+// numberOf gives the number that a fault names, by which its request can be asked for.
+func numberOf(err error) string {
+	var f *faultError
+	if errors.As(err, &f) {
+		return f.id
+	}
+	return ""
 }
 
 // sawRequest reports whether err shows that the CA itself was asked: it does not know the

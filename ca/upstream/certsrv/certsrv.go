@@ -138,7 +138,7 @@ func (c *Client) Submit(ctx context.Context, r upstream.Request) (upstream.Answe
 	}
 	outcome, err := p.outcome()
 	if err != nil {
-		return upstream.Answer{}, fmt.Errorf("requesting certificate by %s: %w", r.Number, err)
+		return upstream.Answer{ID: outcome.number}, fmt.Errorf("requesting certificate by %s: %w", r.Number, err)
 	}
 	answer := upstream.Answer{ID: outcome.number, Text: p.text()}
 	if !outcome.issued {

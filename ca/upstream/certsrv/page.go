@@ -87,7 +87,8 @@ type outcome struct {
 
 // outcome reads the answer to a request. Three kinds of page exist: issued links to the
 // certificate, denied names an HRESULT or has the element locDenied, pending has neither and
-// gives a number. What fits two of them, or none, leaves open whether a certificate exists.
+// gives a number. What fits two of them, or none, leaves open whether a certificate exists;
+// the outcome then has the number, if the page gives one.
 func (p *page) outcome() (outcome, error) {
 	links, codes := p.links(), p.codes()
 	switch {
@@ -96,7 +97,7 @@ func (p *page) outcome() (outcome, error) {
 	case len(links) > 0:
 		return outcome{}, fmt.Errorf("page links to requests %s and has codes %s", strings.Join(links, ", "), codes)
 	case len(codes) > 0 || p.denied():
-		return outcome{}, p.refusal(codes)
+		return outcome{number: p.number()}, p.refusal(codes)
 	}
 	number := p.number()
 	if number == "" {

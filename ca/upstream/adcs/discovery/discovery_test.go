@@ -145,6 +145,15 @@ func TestService(t *testing.T) {
 	}
 }
 
+func TestForestKeepsWhatItCannotRead(t *testing.T) {
+	var f discovery.Forest
+	f.AddService(discovery.Attributes{"cn": {[]byte("CA")}})
+	f.AddService(discovery.Attributes{"cn": {[]byte("CA")}, "dNSHostName": {[]byte("h")}})
+	f.AddTemplate(discovery.Attributes{"cn": {[]byte("Broken")}})
+	f.AddTemplate(user())
+	testkit.Equal(t, "services, templates, unreadable", [3]int{len(f.Services), len(f.Templates), len(f.Unreadable)}, [3]int{1, 1, 2})
+}
+
 func TestWords(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		365 * day: "1 year", 730 * day: "2 years", 42 * day: "6 weeks", 10 * day: "10 days", 8 * time.Hour: "8 hours", 90 * time.Minute: "1h30m0s",
