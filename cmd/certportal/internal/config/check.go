@@ -37,6 +37,7 @@ func (s *Settings) Check() error {
 		s.checkHelpdesk(),
 		s.checkMail(),
 		s.checkAudit(),
+		s.checkUpstreams(),
 		s.checkLog(),
 	)
 }
@@ -297,7 +298,7 @@ func (s *Settings) CheckFiles() error {
 			errs = append(errs, fmt.Errorf("%s: %w", key, err))
 		}
 	}
-	return errors.Join(append(errs, s.checkTLSFiles(), s.checkAnchors(), s.checkMailFiles(), s.CheckPermissions())...)
+	return errors.Join(append(errs, s.checkTLSFiles(), s.checkAnchors(), s.checkMailFiles(), s.checkUpstreamFiles(), s.CheckPermissions())...)
 }
 
 // checkTLSFiles reads the portal's own TLS certificate and its key.

@@ -35,7 +35,7 @@ func overlayEnvironment(s *Settings, environ map[string]string, r *review) {
 		v, ok := known[name]
 		switch {
 		case !ok && (!strings.HasPrefix(name, envPrefix) || foreign.MatchString(name)):
-		case !ok && s.overlayAnchor(name, text):
+		case !ok && s.overlayListed(name, text):
 		case !ok:
 			hint := ""
 			if near := nearest(name, known); near != "" {
@@ -95,23 +95,31 @@ func (v variable) set(text string) bool {
 	return true
 }
 
-// overlayAnchor sets a field of one of the anchors, such as CERTPORTAL_ANCHORS_0_NAME, and
+// overlayListed sets a field of an entry of a list, such as CERTPORTAL_ANCHORS_0_NAME, and
 // reports whether the variable is one of those.
-func (s *Settings) overlayAnchor(name, text string) bool {
-	m := regexp.MustCompile(`^CERTPORTAL_ANCHORS_([0-9]{1,3})_(NAME|FILE)$`).FindStringSubmatch(name)
+func (s *Settings) overlayListed(name, text string) bool {
+	m := regexp.MustCompile(`^CERTPORTAL_([A-Z]+)_([0-9]{1,3})_([A-Z_]+)$`).FindStringSubmatch(name)
 	if m == nil {
 		return false
 	}
-	n, _ := strconv.Atoi(m[1]) // digits only
-	for len(s.Anchors) <= n {
-		s.Anchors = append(s.Anchors, AnchorSettings{})
+	fields, n := reflect.ValueOf(s).Elem(), 0
+	for i := range fields.NumField() {
+		list := fields.Field(i)
+		if list.Kind() != reflect.Slice || list.Type().Elem().Kind() != reflect.Struct ||
+			strings.ToUpper(fields.Type().Field(i).Tag.Get("yaml")) != m[1] {
+			continue
+		}
+		v, ok := variables(reflect.New(list.Type().Elem()).Elem(), "", "")[m[3]]
+		if !ok || !v.set(text) {
+			return false
+		}
+		n, _ = strconv.Atoi(m[2]) // digits only
+		for list.Len() <= n {
+			list.Set(reflect.Append(list, reflect.Zero(list.Type().Elem())))
+		}
+		return variables(list.Index(n), "", "")[m[3]].set(text)
 	}
-	if m[2] == "NAME" {
-		s.Anchors[n].Name = text
-	} else {
-		s.Anchors[n].File = text
-	}
-	return true
+	return false
 }
 
 // Environment is the process environment as a map.

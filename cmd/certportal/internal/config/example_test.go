@@ -117,11 +117,28 @@ func exampleStruct(b *strings.Builder, v reflect.Value, docs map[string]string, 
 			}
 			continue
 		}
+		if field.Type() == reflect.TypeFor[[]UpstreamSettings]() {
+			exampleEntry(b, key, field.Type().Elem(), docs)
+			continue
+		}
 		if err := exampleValue(b, key, field, indent); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// exampleEntry writes the fields of one entry of a list, all as comments.
+func exampleEntry(b *strings.Builder, key string, entry reflect.Type, docs map[string]string) {
+	fmt.Fprintf(b, "#%s:\n", key)
+	mark := "- "
+	for i, name := range settingKeys(entry) {
+		for line := range strings.Lines(docs[entry.Name()+"."+entry.Field(i).Name]) {
+			b.WriteString(strings.TrimRight("#    # "+strings.TrimSpace(line), " ") + "\n")
+		}
+		fmt.Fprintf(b, "#  %s%s:\n", mark, name)
+		mark = "  "
+	}
 }
 
 // comment writes the doc of a field above it.

@@ -98,6 +98,10 @@ type Settings struct {
 	// Exchange's server certificate. Each has a name and a file (PEM or DER).
 	Anchors []AnchorSettings `yaml:"anchors"`
 
+	// CAs that the portal does not run, which issue in the place of its own
+	// (certificates.issuer) or did so before. Each needs name, kind, url and chain.
+	Upstreams []UpstreamSettings `yaml:"upstreams"`
+
 	// Networks of reverse proxies whose X-Forwarded-For is believed, such as
 	// 10.0.0.0/24. Empty: none.
 	TrustedProxies []string `yaml:"trusted_proxies"`
@@ -170,6 +174,9 @@ type CertificateSettings struct {
 	// Kind of key: rsa-2048, rsa-3072, rsa-4096, ec-p256 or ec-p384. Phones and
 	// mail servers of every age take rsa-2048.
 	Key ca.KeyKind `yaml:"key"`
+
+	// Which CA issues: a name from upstreams. Empty: the portal's own.
+	Issuer string `yaml:"issuer"`
 
 	// Days a certificate is valid.
 	Days int `yaml:"days"`

@@ -1,0 +1,312 @@
+package config
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"certportal/ca"
+)
+
+// UpstreamSettings describe a CA that the portal does not run.
+type UpstreamSettings struct {
+	// Short name for certificates.issuer, records and pages: small letters, digits,
+	// hyphens. It must never change while certificates of this CA are in use.
+	Name string `yaml:"name"`
+
+	// What it is: step-ca, vault (and OpenBao), est, ejbca, adcs (the certificate
+	// enrolment web service) or certsrv (web enrolment pages of AD CS).
+	Kind string `yaml:"kind"`
+
+	// Address: https. For step-ca, vault, est and ejbca of the server; for adcs of the
+	// service, such as https://ces.corp.example/Corp-CA_CES_Certificate/service.svc/CES; for
+	// certsrv of the pages, such as https://ca.corp.example/certsrv.
+	URL string `yaml:"url"`
+
+	// File with its root and the CA certificates below it, PEM. Only what they signed is
+	// handed out.
+	Chain string `yaml:"chain"`
+
+	// File with the roots of its TLS certificate. Default: those of the system.
+	ServerCAFile string `yaml:"server_ca_file"`
+
+	// TLS client certificate of the portal, PEM, and its key.
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
+
+	// Account of the portal, where it has no TLS client certificate: of est, adcs and certsrv.
+	User         string `yaml:"user"`
+	PasswordFile string `yaml:"password_file"`
+
+	// Sign in to certsrv by NTLM, bound to the TLS connection, in the place of Basic.
+	NTLM bool `yaml:"ntlm"`
+
+	// Common name of the certificate template: of adcs and certsrv.
+	Template string `yaml:"template"`
+
+	// Certificate of the enrolment agent that requests for people, PEM, and its key: of
+	// adcs and certsrv.
+	AgentCertificate string `yaml:"agent_certificate"`
+	AgentKey         string `yaml:"agent_key"`
+
+	// Name of the JWK provisioner of step-ca. password_file opens its key.
+	Provisioner        string `yaml:"provisioner"`
+	ProvisionerKeyFile string `yaml:"provisioner_key_file"`
+
+	// Engine and role of vault, its namespace, and the file with its token. by_role signs by
+	// sign/ROLE, which cannot issue the SID extension: see sid_by_uri.
+	Mount     string `yaml:"mount"`
+	Role      string `yaml:"role"`
+	Namespace string `yaml:"namespace"`
+	TokenFile string `yaml:"token_file"`
+	ByRole    bool   `yaml:"by_role"`
+
+	// In the place of a token: AppRole with the file of its secret id, or an entry of the
+	// method cert. login_mount is where the method is, when not at its own name.
+	AppRoleID       string `yaml:"approle_id"`
+	AppRoleFile     string `yaml:"approle_secret_file"`
+	CertificateRole string `yaml:"certificate_role"`
+	LoginMount      string `yaml:"login_mount"`
+
+	// One of several CAs behind one EST server.
+	Label string `yaml:"label"`
+
+	// Names of CA and profiles in ejbca, what the names of end entities begin with, and the
+	// file with 32 or more characters from which their passwords are made.
+	Authority          string `yaml:"authority"`
+	CertificateProfile string `yaml:"certificate_profile"`
+	EndEntityProfile   string `yaml:"end_entity_profile"`
+	Prefix             string `yaml:"prefix"`
+	SecretFile         string `yaml:"secret_file"`
+
+	// Accept the SID as a URI in the subject alternative name. Domain controllers take it,
+	// NPS does not.
+	SIDByURI bool `yaml:"sid_by_uri"`
+
+	// Requests that may wait for an answer at the same time. Default 50.
+	InFlight int `yaml:"in_flight"`
+}
+
+// set lists the keys of the settings that are given.
+func (u UpstreamSettings) set() []string {
+	var keys []string
+	v := reflect.ValueOf(u)
+	for i, key := range settingKeys(v.Type()) {
+		if !v.Field(i).IsZero() {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// The kinds of upstream CAs.
+const (
+	UpstreamStepCA  = "step-ca"
+	UpstreamVault   = "vault"
+	UpstreamEST     = "est"
+	UpstreamEJBCA   = "ejbca"
+	UpstreamADCS    = "adcs"
+	UpstreamCertsrv = "certsrv"
+)
+
+// upstreamFields lists which settings each kind must have and may have, besides those of all.
+func upstreamFields(kind string) (must, may []string, ok bool) {
+	switch kind {
+	case UpstreamStepCA:
+		return []string{"provisioner", "provisioner_key_file"}, []string{"password_file"}, true
+	case UpstreamVault:
+		return []string{"role"}, []string{"mount", "namespace", "token_file", "by_role", "approle_id", "approle_secret_file",
+			"certificate_role", "login_mount", "certificate", "key"}, true
+	case UpstreamEST:
+		return nil, []string{"label", "user", "password_file", "certificate", "key"}, true
+	case UpstreamEJBCA:
+		return []string{"certificate", "key", "authority", "certificate_profile", "end_entity_profile", "secret_file"}, []string{"prefix"}, true
+	case UpstreamADCS:
+		return []string{"template"}, []string{"certificate", "key", "user", "password_file", "agent_certificate", "agent_key"}, true
+	case UpstreamCertsrv:
+		return []string{"template"}, []string{"certificate", "key", "user", "password_file", "ntlm", "agent_certificate", "agent_key"}, true
+	}
+	return nil, nil, false
+}
+
+// common are the settings of all kinds.
+func commonUpstream() []string {
+	return []string{"name", "kind", "url", "chain", "server_ca_file", "sid_by_uri", "in_flight"}
+}
+
+// checkUpstreams checks the CAs that the portal does not run, without reading their files.
+func (s *Settings) checkUpstreams() error {
+	var errs []error
+	var names []string
+	for i, u := range s.Upstreams {
+		errs = append(errs, u.check(fmt.Sprintf("upstreams[%d]", i)))
+		if slices.Contains(names, u.Name) {
+			errs = append(errs, mistake(fmt.Sprintf("upstreams[%d].name", i), u.Name, "another one has this name"))
+		}
+		names = append(names, u.Name)
+	}
+	issuer := s.Certificates.Issuer
+	if issuer != "" && !slices.Contains(names, issuer) {
+		errs = append(errs, mistake("certificates.issuer", issuer, "name one of upstreams, or nothing for the portal's own CA"))
+	}
+	if issuer != "" && s.SCEP.Enabled {
+		errs = append(errs, errors.New("scep.enabled: devices that make their own key need the portal's own CA: remove certificates.issuer or scep"))
+	}
+	return errors.Join(errs...)
+}
+
+func (u UpstreamSettings) check(at string) error {
+	var errs []error
+	if !regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`).MatchString(u.Name) {
+		errs = append(errs, mistake(at+".name", u.Name, "write small letters, digits and hyphens, at most 31"))
+	}
+	if target, err := url.Parse(u.URL); err != nil || target.Scheme != "https" || target.Host == "" || target.User != nil || target.RawQuery != "" {
+		errs = append(errs, mistake(at+".url", u.URL, "write https://HOST and no user name or query"))
+	}
+	must, may, ok := upstreamFields(u.Kind)
+	if !ok {
+		return errors.Join(append(errs, mistake(at+".kind", u.Kind, "choose step-ca, vault, est, ejbca, adcs or certsrv"))...)
+	}
+	set := u.set()
+	for _, field := range append([]string{"chain"}, must...) {
+		if !slices.Contains(set, field) {
+			errs = append(errs, fmt.Errorf("%s.%s: is missing, and a CA of the kind %s needs it", at, field, u.Kind))
+		}
+	}
+	for _, field := range set {
+		if !slices.Contains(slices.Concat(commonUpstream(), must, may), field) {
+			errs = append(errs, fmt.Errorf("%s.%s: is of no use for a CA of the kind %s", at, field, u.Kind))
+		}
+	}
+	return errors.Join(append(errs, u.checkPairs(at))...)
+}
+
+// checkPairs checks settings that belong together, and how the portal signs in.
+func (u UpstreamSettings) checkPairs(at string) error {
+	var errs []error
+	for _, pair := range [][2]string{
+		{u.Certificate, u.Key}, {u.AgentCertificate, u.AgentKey}, {u.AppRoleID, u.AppRoleFile},
+	} {
+		if (pair[0] == "") != (pair[1] == "") {
+			errs = append(errs, fmt.Errorf("%s: %s%s needs the other of its pair: certificate and key, or approle_id and approle_secret_file", at, pair[0], pair[1]))
+		}
+	}
+	if u.InFlight < 0 || u.InFlight > 1000 {
+		errs = append(errs, mistake(at+".in_flight", u.InFlight, "choose 1 to 1000"))
+	}
+	ways := 0
+	for _, way := range []string{u.TokenFile, u.AppRoleID, u.CertificateRole} {
+		if way != "" {
+			ways++
+		}
+	}
+	switch u.Kind {
+	case UpstreamVault:
+		if ways != 1 {
+			errs = append(errs, fmt.Errorf("%s: name one of token_file, approle_id and certificate_role", at))
+		}
+		if u.ByRole && !u.SIDByURI {
+			errs = append(errs, fmt.Errorf("%s.by_role: sign/ROLE cannot issue the SID extension: without sid_by_uri every certificate is refused", at))
+		}
+	case UpstreamEST, UpstreamADCS, UpstreamCertsrv:
+		if (u.User == "") == (u.Certificate == "") && u.Kind != UpstreamEST || u.User == "" && u.Certificate == "" {
+			errs = append(errs, fmt.Errorf("%s: name a TLS client certificate (certificate and key), or user and password_file", at))
+		}
+		if (u.User == "") != (u.PasswordFile == "") {
+			errs = append(errs, fmt.Errorf("%s: user needs password_file", at))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkUpstreamFiles reads the files of the CAs that the portal does not run.
+func (s *Settings) checkUpstreamFiles() error {
+	var errs []error
+	for i, u := range s.Upstreams {
+		at := fmt.Sprintf("upstreams[%d]", i)
+		if _, _, err := u.ReadChain(); err != nil && u.Chain != "" {
+			errs = append(errs, fmt.Errorf("%s.chain: %w", at, err))
+		}
+		if _, err := ReadRoots(u.ServerCAFile); err != nil {
+			errs = append(errs, fmt.Errorf("%s.server_ca_file: %w", at, err))
+		}
+		for key, file := range map[string]string{
+			"password_file": u.PasswordFile, "provisioner_key_file": u.ProvisionerKeyFile, "token_file": u.TokenFile,
+			"approle_secret_file": u.AppRoleFile, "secret_file": u.SecretFile,
+		} {
+			if file == "" {
+				continue
+			}
+			if _, err := ReadSecret(file); err != nil {
+				errs = append(errs, fmt.Errorf("%s.%s: %w", at, key, err))
+			}
+		}
+		for _, pair := range [][3]string{{"certificate", u.Certificate, u.Key}, {"agent_certificate", u.AgentCertificate, u.AgentKey}} {
+			if pair[1] == "" || pair[2] == "" {
+				continue
+			}
+			if _, err := ReadKeyPair(pair[1], pair[2]); err != nil {
+				errs = append(errs, fmt.Errorf("%s.%s: %w", at, pair[0], err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ReadChain reads the roots of the CA and the certificates below them.
+func (u UpstreamSettings) ReadChain() (roots, intermediates []*x509.Certificate, err error) {
+	text, err := os.ReadFile(u.Chain)
+	if err != nil {
+		return nil, nil, err
+	}
+	all, err := ca.ParseAnchors(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, cert := range all {
+		switch {
+		case !cert.IsCA:
+			return nil, nil, fmt.Errorf("%s: certificate of %s is not that of a CA", u.Chain, cert.Subject)
+		case bytes.Equal(cert.RawSubject, cert.RawIssuer) && cert.CheckSignatureFrom(cert) == nil:
+			roots = append(roots, cert)
+		default:
+			intermediates = append(intermediates, cert)
+		}
+	}
+	if len(roots) == 0 {
+		return nil, nil, fmt.Errorf("%s: there is no root in it, a certificate that signed itself", u.Chain)
+	}
+	return roots, intermediates, nil
+}
+
+// ReadKeyPair reads a certificate and its key, PEM. Others must not be able to read the key.
+func ReadKeyPair(certificate, key string) (*tls.Certificate, error) {
+	if err := checkNamed(key, access{}); err != nil {
+		return nil, err
+	}
+	pair, err := tls.LoadX509KeyPair(certificate, key)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s and %s: %w", certificate, key, err)
+	}
+	return &pair, nil
+}
+
+// SecretOf gives the content of a file each time it is needed, so that it can be renewed;
+// nil without a file.
+func SecretOf(file string) func() (string, error) {
+	if file == "" {
+		return nil
+	}
+	return func() (string, error) {
+		secret, err := ReadSecret(file)
+		return strings.TrimSpace(string(secret)), err
+	}
+}

@@ -1,0 +1,69 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+// upstream is a CA of the settings, with further lines.
+func upstreamText(kind string, lines ...string) string {
+	return "upstreams:\n- name: company\n  kind: " + kind + "\n  url: https://ca.corp.example\n  chain: /chain.pem\n  " + strings.Join(lines, "\n  ") + "\n"
+}
+
+func TestUpstreamSettings(t *testing.T) {
+	vault := upstreamText(UpstreamVault, "role: phones", "token_file: /t")
+	for _, tt := range []struct{ name, text, want string }{
+		{"step-ca", upstreamText(UpstreamStepCA, "provisioner: p", "provisioner_key_file: /k"), ""},
+		{"vault", vault + "certificates: {issuer: company}\n", ""},
+		{"vault by certificate", upstreamText(UpstreamVault, "role: phones", "certificate_role: portal", "certificate: /c", "key: /k"), ""},
+		{"est", upstreamText(UpstreamEST, "user: u", "password_file: /p"), ""},
+		{"ejbca", upstreamText(UpstreamEJBCA, "certificate: /c", "key: /k", "authority: a", "certificate_profile: c", "end_entity_profile: e", "secret_file: /s"), ""},
+		{"adcs", upstreamText(UpstreamADCS, "template: User", "certificate: /c", "key: /k", "agent_certificate: /a", "agent_key: /b"), ""},
+		{"certsrv", upstreamText(UpstreamCertsrv, "template: User", `user: CORP\portal`, "password_file: /p", "ntlm: true"), ""},
+		{"unknown kind", upstreamText("acme"), "upstreams[0].kind"},
+		{"no name", strings.Replace(vault, "company", "Company CA", 1), "upstreams[0].name"},
+		{"plain http", strings.Replace(vault, "https:", "http:", 1), "upstreams[0].url"},
+		{"a password in the address", strings.Replace(vault, "https://", "https://u:p@", 1), "upstreams[0].url"},
+		{"no chain", strings.Replace(vault, "chain: /chain.pem", "in_flight: 5", 1), "upstreams[0].chain: is missing"},
+		{"two of one name", vault + strings.TrimPrefix(vault, "upstreams:\n"), "another one has this name"},
+		{"what another kind needs", upstreamText(UpstreamEST, "user: u", "password_file: /p", "template: User"), "upstreams[0].template: is of no use"},
+		{"what it needs", upstreamText(UpstreamStepCA, "provisioner: p"), "upstreams[0].provisioner_key_file: is missing"},
+		{"two ways in", upstreamText(UpstreamVault, "role: r", "token_file: /t", "certificate_role: p"), "name one of token_file"},
+		{"no way in", upstreamText(UpstreamADCS, "template: User"), "name a TLS client certificate"},
+		{"user without password", upstreamText(UpstreamEST, "user: u"), "user needs password_file"},
+		{"a certificate without its key", upstreamText(UpstreamEST, "certificate: /c"), "needs the other of its pair"},
+		{"a role that loses the SID", upstreamText(UpstreamVault, "role: r", "token_file: /t", "by_role: true"), "upstreams[0].by_role"},
+		{"many at once", upstreamText(UpstreamVault, "role: r", "token_file: /t", "in_flight: 5000"), "upstreams[0].in_flight"},
+		{"an issuer that is none", vault + "certificates: {issuer: other}\n", "certificates.issuer"},
+		{"keys of devices", vault + "certificates: {issuer: company}\nscep: {enabled: true}\n", "scep.enabled"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := load(t, tt.text, nil)
+			if tt.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error is %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestUpstreamSettingsByEnvironment(t *testing.T) {
+	s, err := load(t, "", map[string]string{
+		"CERTPORTAL_UPSTREAMS_0_NAME": "company", "CERTPORTAL_UPSTREAMS_0_KIND": "est", "CERTPORTAL_UPSTREAMS_0_URL": "https://ca.corp.example",
+		"CERTPORTAL_UPSTREAMS_0_CHAIN": "/c", "CERTPORTAL_UPSTREAMS_0_USER": "u", "CERTPORTAL_UPSTREAMS_0_PASSWORD_FILE": "/p",
+		"CERTPORTAL_UPSTREAMS_0_IN_FLIGHT": "7", "CERTPORTAL_CERTIFICATES_ISSUER": "company",
+	})
+	if err != nil || len(s.Upstreams) != 1 || s.Upstreams[0].InFlight != 7 || s.Upstreams[0].PasswordFile != "/p" {
+		t.Errorf("%+v, %v", s.Upstreams, err)
+	}
+	for _, wrong := range []string{"CERTPORTAL_UPSTREAMS_0_NAMES", "CERTPORTAL_UPSTREAMS_NAME", "CERTPORTAL_OTHERS_0_NAME"} {
+		if _, err := load(t, "", map[string]string{wrong: "x"}); err == nil {
+			t.Errorf("%s is accepted", wrong)
+		}
+	}
+}
