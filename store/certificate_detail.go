@@ -20,7 +20,7 @@ import (
 func (db Search) CertificateDetail(ctx context.Context, serial ca.Serial, now time.Time) (admin.CertificateDetail, error) {
 	d, err := db.detail(ctx, serial, now)
 	if err == nil && d.State == admin.Revoked {
-		err = db.revocationDetail(ctx, &d)
+		err = errors.Join(db.revocationDetail(ctx, &d), db.elsewhereDetail(ctx, &d))
 	}
 	if err != nil {
 		return admin.CertificateDetail{}, fmt.Errorf("reading certificate %s: %w", serial, err)
@@ -90,5 +90,24 @@ func (db Search) revokerOf(ctx context.Context, d *admin.CertificateDetail, seq 
 	if json.Unmarshal(text, &detail) == nil {
 		d.Comment = detail["comment"]
 	}
+	return nil
+}
+
+// elsewhereDetail adds what the CA of a certificate said about its revocation, where the
+// portal does not run that CA.
+func (db Search) elsewhereDetail(ctx context.Context, d *admin.CertificateDetail) error {
+	if d.Elsewhere = isUpstream(d.Issuer); !d.Elsewhere {
+		return nil
+	}
+	var done sql.NullInt64
+	err := db.One(ctx, "SELECT done_at, tries, detail FROM upstream_revocations WHERE serial = $1 AND authority = $2",
+		[]any{d.Serial.String(), d.Issuer}, &done, &d.Tries, &d.Obstacle)
+	if errors.Is(err, portal.ErrNotFound) {
+		return nil // it was never issued
+	}
+	if err != nil {
+		return fmt.Errorf("finding revocation at %s: %w", d.Issuer, err)
+	}
+	d.Confirmed = sqldb.TimeOf(done)
 	return nil
 }

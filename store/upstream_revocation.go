@@ -85,3 +85,27 @@ func (db Enrolments) NoteUpstreamRevocation(ctx context.Context, v enroll.Upstre
 		return t.append(ctx, entry)
 	})
 }
+
+// UpstreamRevocations lists what other CAs did not confirm, the oldest first.
+func (db Enrolments) UpstreamRevocations(ctx context.Context, limit int) ([]enroll.UpstreamRevocation, error) {
+	var open []enroll.UpstreamRevocation
+	err := db.All(ctx, `SELECT serial, authority, reason_code, why, asked_at, next_at, tries, detail FROM upstream_revocations
+		WHERE done_at IS NULL ORDER BY asked_at, serial LIMIT $1`, []any{limit},
+		func(rows *sql.Rows) error {
+			var v enroll.UpstreamRevocation
+			var serial string
+			var asked int64
+			var next sql.NullInt64
+			err := rows.Scan(&serial, &v.Authority, &v.Reason, &v.Why, &asked, &next, &v.Tries, &v.Detail)
+			if err == nil {
+				v.Serial, err = serialOf(serial)
+			}
+			v.Asked, v.Next = time.UnixMilli(asked).UTC(), sqldb.TimeOf(next)
+			open = append(open, v)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("listing revocations at other CAs: %w", err)
+	}
+	return open, nil
+}

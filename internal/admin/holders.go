@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"certportal/ca"
+	"certportal/internal/enroll"
 )
 
 // Holders is how many people and devices have a certificate in use of an issuing CA: one
@@ -27,8 +28,11 @@ func (s *Service) held(ctx context.Context) (map[string]Holders, error) {
 	return last, storeErr("counting who holds certificates", err)
 }
 
-// authorityName reports whether a word can be the name of an issuing CA.
+// authorityName reports whether a word can be the name of an issuing CA, or of one elsewhere.
 func authorityName(word string) bool {
+	if name, elsewhere := strings.CutPrefix(word, enroll.UpstreamPrefix); elsewhere {
+		return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+	}
 	number, later := strings.CutPrefix(word, ca.FirstAuthority+"-")
 	return word == ca.FirstAuthority || later && number != "" && strings.Trim(number, "0123456789") == ""
 }

@@ -115,6 +115,12 @@ type CertificateDetail struct {
 	RevokedBy   string    // actor, or "system"; empty if the audit log has no entry
 	RevokedRole string    // role of the actor
 	Comment     string    // comment of the actor, if any
+
+	// Where a CA that the portal does not run issued it: that CA must revoke it.
+	Elsewhere bool
+	Confirmed time.Time // when it said that it did; zero before
+	Tries     int       // how often it was asked
+	Obstacle  string    // what it answered last, if it did not
 }
 
 // Certificates lists a page of certificates.

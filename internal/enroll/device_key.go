@@ -165,7 +165,12 @@ func (r *Registrar) findHolder(ctx context.Context, holder *x509.Certificate) (p
 
 // issued reports whether an issuing CA of this portal signed a certificate.
 func (r *Registrar) issued(cert *x509.Certificate) bool {
-	chain := r.Chain(cert)
+	for _, u := range r.upstreams {
+		if u.issued(cert) {
+			return true
+		}
+	}
+	chain := r.c.Chain(cert)
 	return len(chain) > 0 && cert.CheckSignatureFrom(chain[0]) == nil
 }
 

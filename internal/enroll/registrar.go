@@ -148,11 +148,11 @@ func (r *Registrar) Quota() int { return r.c.Quota }
 // one that is issued now and the root. It is shared: do not change it.
 func (r *Registrar) Chain(leaf *x509.Certificate) []*x509.Certificate {
 	if leaf == nil && r.c.Upstream != nil {
-		return r.c.Upstream.chain()
+		return r.c.Upstream.chain(nil)
 	}
 	for _, u := range r.upstreams {
 		if leaf != nil && u.issued(leaf) {
-			return u.chain()
+			return u.chain(leaf)
 		}
 	}
 	return r.c.Chain(leaf)

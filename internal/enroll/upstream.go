@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"certportal/ca"
@@ -52,17 +53,28 @@ const (
 // answer, or it waits for approval.
 var ErrWaiting = errors.New("the certificate is not issued yet")
 
-// chain gives what a device needs between a certificate and the root.
-func (u *Upstream) chain() []*x509.Certificate { return u.Intermediates }
+// chain gives what a device needs between a certificate and the root, its issuer first; all
+// there is without a certificate.
+func (u *Upstream) chain(leaf *x509.Certificate) []*x509.Certificate {
+	if leaf == nil {
+		return u.Intermediates
+	}
+	var chain []*x509.Certificate
+	for below := leaf; len(chain) < len(u.Intermediates); below = chain[len(chain)-1] {
+		i := slices.IndexFunc(u.Intermediates, func(c *x509.Certificate) bool { return below.CheckSignatureFrom(c) == nil })
+		if i < 0 {
+			break
+		}
+		chain = append(chain, u.Intermediates[i])
+	}
+	return chain
+}
 
 // issued reports whether the CA is the issuer of a certificate.
 func (u *Upstream) issued(cert *x509.Certificate) bool {
-	for _, issuer := range append(u.Intermediates[:len(u.Intermediates):len(u.Intermediates)], u.Anchors...) {
-		if cert.CheckSignatureFrom(issuer) == nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(slices.Concat(u.Intermediates, u.Anchors), func(issuer *x509.Certificate) bool {
+		return cert.CheckSignatureFrom(issuer) == nil
+	})
 }
 
 // elsewhere issues and revokes with CAs that the portal does not run.

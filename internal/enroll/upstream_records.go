@@ -73,6 +73,18 @@ type UpstreamRevocation struct {
 	Detail    string
 }
 
+// UpstreamTrouble counts what administrators must look at. Times are zero for none.
+type UpstreamTrouble struct {
+	Unknown        int // requests whose answer did not arrive
+	UnknownSince   time.Time
+	Refused        int // certificates of the last day that were not what was asked for
+	RefusedAt      time.Time
+	Lost           int // requests of the last day of which nothing could be found out
+	LostAt         time.Time
+	Unrevoked      int // revocations that a CA did not confirm in time
+	UnrevokedSince time.Time
+}
+
 // Why a CA must revoke.
 const (
 	UpstreamEnded = "ended"   // the portal ended the certificate

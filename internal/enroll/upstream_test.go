@@ -433,3 +433,66 @@ func TestUpstreamAndOwnCASideBySide(t *testing.T) {
 		t.Error("the own CA answers for a certificate of the other one")
 	}
 }
+
+// What administrators must look at is counted, and how a CA answered is on the page of the
+// certificate.
+func TestUpstreamTrouble(t *testing.T) {
+	fixture.OnBothEngines(t, func(t *testing.T, address string) {
+		e := newElsewhere(t, address)
+		e.company.Alter = func(c *x509.Certificate) { drop(c, "2.5.29.17") }
+		if _, err := e.Enroll(t.Context(), e.request("Refused", "one")); err == nil {
+			t.Fatal("a certificate without UPN was issued")
+		}
+		e.company.Alter = nil
+		e.company.OnSubmit = func(context.Context, int, upstream.Request) (upstream.Answer, error) {
+			return upstream.Answer{}, errCut
+		}
+		testkit.Must(e.Enroll(t.Context(), e.request("Unknown", "two")))(t)
+		trouble := testkit.Must(e.DB.UpstreamTrouble(t.Context(), e.Clock.Now()))(t)
+		if trouble.Refused != 1 || trouble.Unknown != 1 || trouble.Lost != 0 || trouble.Unrevoked != 0 {
+			t.Errorf("at first %+v", trouble)
+		}
+		e.company.OnSubmit = nil
+		done := e.enroll("Works", "three")
+		e.company.OnRevoke = func() error { return errCut }
+		testkit.NoError(t, e.Remove(t.Context(), e.actor(), done.Device))
+		for range 30 {
+			e.Clock.Advance(time.Minute)
+			e.sweep()
+		}
+		trouble = testkit.Must(e.DB.UpstreamTrouble(t.Context(), e.Clock.Now()))(t)
+		if trouble.Unknown != 0 || trouble.Lost != 1 || trouble.Unrevoked != 2 || trouble.UnrevokedSince.IsZero() {
+			t.Errorf("after half an hour %+v", trouble)
+		}
+		detail := testkit.Must(e.DB.CertificateDetail(t.Context(), done.Serial, e.Clock.Now()))(t)
+		if !detail.Elsewhere || !detail.Confirmed.IsZero() || detail.Tries < 3 || detail.Obstacle != errCut.Error() {
+			t.Errorf("detail %+v", detail)
+		}
+		e.company.OnRevoke = nil
+		e.Clock.Advance(time.Hour)
+		e.sweep()
+		detail = testkit.Must(e.DB.CertificateDetail(t.Context(), done.Serial, e.Clock.Now()))(t)
+		if detail.Confirmed.IsZero() || detail.Obstacle != "" {
+			t.Errorf("after the answer %+v", detail)
+		}
+	})
+}
+
+// BenchmarkUpstream is what the portal adds to the time of another CA.
+func BenchmarkUpstream(b *testing.B) {
+	clock := testkit.NewRunningClock()
+	company := fixture.NewUpstreamCA(b, clock.Now)
+	var theirs time.Duration
+	company.OnSubmit = func(_ context.Context, _ int, req upstream.Request) (upstream.Answer, error) {
+		began := time.Now()
+		cert := company.Issue(req.CSR)
+		theirs += time.Since(began)
+		return upstream.Answer{Certificate: cert}, nil
+	}
+	p := fixture.NewPortalAt(b, clock, fixture.SQLite(b), func(c *enroll.Config) { c.Quota, c.Upstream = 1_000_000, company.Upstream("company") })
+	anna := p.Add("anna", fixture.SIDPrefix+"1101")
+	for n := 0; b.Loop(); n++ {
+		testkit.Must(p.Enroll(b.Context(), p.Request(anna, "Phone "+strconv.Itoa(n), "form "+strconv.Itoa(n))))(b)
+	}
+	b.ReportMetric(float64(theirs.Nanoseconds())/float64(b.N), "theirs-ns/op")
+}

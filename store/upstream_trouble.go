@@ -1,0 +1,42 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"certportal/internal/enroll"
+	"certportal/store/sqldb"
+)
+
+const (
+	// unrevokedAfter is how old a revocation may be that another CA did not confirm.
+	unrevokedAfter = 10 * time.Minute
+
+	// troubleFor is how long it is reported that a request came to nothing.
+	troubleFor = 24 * time.Hour
+)
+
+// UpstreamTrouble counts what administrators must look at in the work with other CAs.
+func (db Enrolments) UpstreamTrouble(ctx context.Context, now time.Time) (enroll.UpstreamTrouble, error) {
+	var t enroll.UpstreamTrouble
+	for _, q := range []struct {
+		query string
+		args  []any
+		n     *int
+		since *time.Time
+	}{
+		{"SELECT count(*), min(sent_at) FROM upstream_requests WHERE state = 'unknown'", nil, &t.Unknown, &t.UnknownSince},
+		{"SELECT count(*), max(closed_at) FROM upstream_requests WHERE state = 'refused' AND sent_at > $1", []any{now.Add(-troubleFor).UnixMilli()}, &t.Refused, &t.RefusedAt},
+		{"SELECT count(*), max(closed_at) FROM upstream_requests WHERE state = 'lost' AND sent_at > $1", []any{now.Add(-troubleFor).UnixMilli()}, &t.Lost, &t.LostAt},
+		{"SELECT count(*), min(asked_at) FROM upstream_revocations WHERE done_at IS NULL AND asked_at <= $1", []any{now.Add(-unrevokedAfter).UnixMilli()}, &t.Unrevoked, &t.UnrevokedSince},
+	} {
+		var since sql.NullInt64
+		if err := db.One(ctx, q.query, q.args, q.n, &since); err != nil {
+			return t, fmt.Errorf("counting requests to other CAs: %w", err)
+		}
+		*q.since = sqldb.TimeOf(since)
+	}
+	return t, nil
+}
