@@ -24,8 +24,8 @@ const typeLeaf = "application/pkix-cert"
 
 // newCSRForm returns the form for a certificate request, with a token of its own: the
 // two forms of the page request two certificates. iPhones and iPads get no such form.
-func newCSRForm(p portal.Platform) *page.CSRForm {
-	if p == "" || p == portal.IOS {
+func (s ownDevices) newCSRForm(p portal.Platform) *page.CSRForm {
+	if p == "" || p == portal.IOS || s.registrar.IssuesElsewhere() {
 		return nil
 	}
 	return &page.CSRForm{Token: newFormToken()}

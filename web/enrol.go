@@ -97,7 +97,7 @@ func (s ownDevices) renderNewForm(w http.ResponseWriter, r *http.Request, typed 
 	suggested := s.renderer.SuggestName(languageOf(r), who.given, string(platform))
 	p := page.NewDevice{
 		Layout: s.layout(r), Suggested: freeName(suggested, s.inUse(devices)), Platform: string(platform),
-		Token: newFormToken(), Guessed: !chosen, CSR: newCSRForm(platform), Name: typed["name"],
+		Token: newFormToken(), Guessed: !chosen, CSR: s.newCSRForm(platform), Name: typed["name"],
 	}
 	p.Resumed = typed != nil
 	if p.CSR != nil {
@@ -152,7 +152,7 @@ func (s ownDevices) submitNew(w http.ResponseWriter, r *http.Request) error {
 		{Name: "name", Value: f["name"]}, {Name: "platform", Value: f["platform"]}, {Name: "request", Value: token},
 	}}
 	return s.redisplayNew(w, r, page.NewDevice{
-		Layout: s.layout(r), Name: f["name"], Platform: f["platform"], Token: token, CSR: newCSRForm(platform),
+		Layout: s.layout(r), Name: f["name"], Platform: f["platform"], Token: token, CSR: s.newCSRForm(platform),
 	}, &retryable{err, retry})
 }
 

@@ -32,6 +32,7 @@ type commands struct {
 	Resume   resumeCommand    `cmd:"" help:"Let issuing go on."`
 	Seed     seedCommand      `cmd:"" help:"Fill an empty database with made-up people, to try it out at its full size."`
 	Doctor   doctorCommands   `cmd:"" help:"Find out what is wrong."`
+	Upstream upstreamCommands `cmd:"" help:"CAs that the portal does not run."`
 	Exchange exchangeCommands `cmd:"" help:"Set up Exchange."`
 	Config   configCommands   `cmd:"" help:"Settings."`
 	Version  versionCommand   `cmd:"" help:"Print the version."`

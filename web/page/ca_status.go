@@ -97,10 +97,15 @@ type AdminRevocationStatus struct {
 	Why    string // the comment
 	Serial string // where the page is not about this certificate alone; else empty
 
-	List   int64     // number of the first list that names it; 0 while none does
-	Listed time.Time // when that was published
-	OCSP   string    // one of the words below
-	Until  time.Time // until when a cache may still accept it, at least while List is 0; zero when it may not any more
+	List      int64     // number of the first list that names it; 0 while none does
+	Listed    time.Time // when that was published
+	OCSP      string    // one of the words below
+	Elsewhere bool      // a CA that the portal does not run must list it
+	Confirmed time.Time // when that CA said that it did; zero before
+	Tries     int       // how often it was asked
+	Obstacle  string    // what it answered last
+
+	Until time.Time // until when a cache may still accept it, at least while List is 0; zero when it may not any more
 }
 
 // What OCSP responses say about a revoked certificate, as AdminRevocationStatus.OCSP names it.

@@ -59,6 +59,8 @@ type App struct {
 	audit          *auditmonitor.Monitor
 	Registrar      *enroll.Registrar
 	own            *enroll.OwnIssuer // of the portal's own certificates
+	upstream       *enroll.Upstream  // the CA elsewhere that issues; nil for the portal's own
+	upstreams      []*enroll.Upstream
 	SignIn         *signin.Service
 	desk           *helpdesk.Service
 	doctor         *doctor.Doctor
@@ -92,7 +94,7 @@ type App struct {
 func Open(ctx context.Context, version string, s *config.Settings, term *config.Terminal, log *slog.Logger) (*App, error) {
 	p := &App{version: version, Settings: s, log: log, Now: time.Now, changed: make(chan struct{}, 1)}
 	for _, step := range []func(context.Context, *config.Terminal) error{
-		p.openFolder, p.openRecords, p.listen, p.openCA, p.openOwn, p.openPeople, p.openTLS, p.openOCSP, p.openRegistrar, p.openAudit, p.openSCEP, p.openMail, p.openDesk, p.openAdmin, p.openPages, p.openOps, p.clearUp,
+		p.openFolder, p.openRecords, p.listen, p.openCA, p.openOwn, p.openPeople, p.openTLS, p.openOCSP, p.openUpstreams, p.openRegistrar, p.openAudit, p.openSCEP, p.openMail, p.openDesk, p.openAdmin, p.openPages, p.openOps, p.clearUp,
 	} {
 		if err := step(ctx, term); err != nil {
 			return p, err
@@ -206,10 +208,11 @@ func (p *App) openRegistrar(context.Context, *config.Terminal) error {
 	p.keys = enroll.NewKeyPool(c.Key, size, p.log)
 	p.Registrar, err = enroll.New(enroll.Config{
 		Directory: p.People, Issuer: p.CA.Issuer(), Profile: profile, Keys: p.keys,
-		Store: p.DB, DeviceKeys: true, Quota: c.Devices, PerHour: c.PerHour,
+		Store: p.DB, DeviceKeys: p.upstream == nil, Quota: c.Devices, PerHour: c.PerHour,
 		RenewFrom: config.Days(c.RenewFromDays), Overlap: config.Days(c.OverlapDays),
 		CodeRequired:    p.Settings.Helpdesk.CodeRequired,
 		EnrollProtected: p.Settings.Directory.InsecureEnrollProtected, EnrollGroup: p.Settings.Directory.Groups.EnrollName,
+		Upstream: p.upstream, Upstreams: p.upstreams,
 		Chain: p.CA.Chain, AuthorityChanged: p.CA.Line.Refresh, Revoked: p.revoked, Now: p.Now, Log: p.log,
 	})
 	if err != nil {

@@ -86,7 +86,7 @@ func (p *App) anchors() []web.Anchor {
 			add(intermediateName(between), cert, true)
 		}
 	}
-	return append(list, p.further...)
+	return append(append(list, p.upstreamAnchors(list)...), p.further...)
 }
 
 // freeRoot numbers the name of a root that is taken by another one.

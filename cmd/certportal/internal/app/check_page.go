@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 
 	"certportal/cmd/certportal/internal/config"
 )
@@ -73,6 +74,11 @@ func (p *App) clientCAs() *x509.CertPool {
 		pool.AddCert(of.Certificate)
 		for _, above := range of.Chain {
 			pool.AddCert(above)
+		}
+	}
+	for _, u := range p.upstreams {
+		for _, cert := range slices.Concat(u.Anchors, u.Intermediates) {
+			pool.AddCert(cert)
 		}
 	}
 	return pool

@@ -73,6 +73,7 @@ func outsideConfig(s *config.Settings, log *slog.Logger) doctor.Config {
 		TLS:          func() *x509.Certificate { return servedByFiles(s) },
 		CheckTargets: func(ctx context.Context) []portal.Finding { return listFindings(ctx, s) },
 		CheckMail:    func(ctx context.Context) []portal.Finding { return mailFindings(ctx, s) },
+		Upstreams:    func() ([]doctor.Upstream, error) { return upstreamsToCheck(s, time.Now) },
 		Provider:     func(ctx context.Context) error { return askProvider(ctx, s, time.Now, log) },
 		ProfileSigner: func() ([]*x509.Certificate, crypto.Signer) {
 			pair, err := tls.LoadX509KeyPair(s.Apple.SignerCertificate, s.Apple.SignerKey)

@@ -46,6 +46,7 @@ func (p *App) Serve(ctx context.Context) error {
 		closing.Go(func() { p.shutDown(grace, s) })
 	}
 	closing.Wait()
+	p.Registrar.DrainUpstream(grace)
 	clocks.Wait()
 	if _, err := p.DB.NoteAllFloods(grace, p.Now()); err != nil {
 		p.log.Error("noting refusals that were left out of the audit log", "err", err)
@@ -61,6 +62,9 @@ func (p *App) shutDown(grace context.Context, s *http.Server) {
 		s.Close()
 	}
 }
+
+// upstreamEvery is how often requests and revocations at other CAs are looked at.
+const upstreamEvery = 5 * time.Second
 
 // shutdownGrace is how long open requests have after a signal.
 const shutdownGrace = 12 * time.Second
@@ -111,6 +115,7 @@ func (p *App) runClocks(ctx context.Context) *sync.WaitGroup {
 			}
 		}
 	})
+	every(ctx, &clocks, upstreamEvery, func() { p.followUpstreams(ctx) })
 	every(ctx, &clocks, 12*time.Hour, func() {
 		if err := p.tls.refresh(ctx); err != nil && ctx.Err() == nil {
 			p.log.Error("refreshing the TLS certificate", "err", err)

@@ -42,7 +42,7 @@ func (d *Doctor) checks() []check {
 		{name: "lists", needs: []part{database, authority}, run: d.checkCRLs},
 		{name: "tls", sections: []string{"tls"}, run: d.checkTLS},
 		{name: "profiles", sections: []string{"apple"}, run: d.checkProfiles},
-	}, d.siteChecks(), d.addressChecks(), d.companyChecks(), d.directoryChecks(), []check{
+	}, d.upstreamChecks(), d.siteChecks(), d.addressChecks(), d.companyChecks(), d.directoryChecks(), []check{
 		{name: "ledger", needs: []part{database}, run: d.checkAuditLog},
 	}, d.machineChecks())
 }

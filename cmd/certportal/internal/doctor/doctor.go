@@ -73,6 +73,9 @@ type Config struct {
 	// Space gives the space of a folder's file system. Optional.
 	Space func(folder string) (Space, error)
 
+	// Upstreams gives the CAs that the portal does not run. Optional.
+	Upstreams func() ([]Upstream, error)
+
 	// Revoked is called after a test certificate was revoked. It must not block.
 	Revoked func()
 

@@ -1,0 +1,191 @@
+package app
+
+import (
+	"context"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"certportal/ca/upstream"
+	"certportal/ca/upstream/adcs"
+	"certportal/ca/upstream/certsrv"
+	"certportal/ca/upstream/ejbca"
+	"certportal/ca/upstream/est"
+	"certportal/ca/upstream/step"
+	"certportal/ca/upstream/vault"
+	"certportal/ca/upstream/wire"
+	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/doctor"
+	"certportal/internal/enroll"
+	"certportal/web"
+)
+
+// OpenUpstreams makes the clients of the CAs that the portal does not run: the one that
+// issues, nil for the portal's own CA, and all. It sends nothing.
+func OpenUpstreams(s *config.Settings, now func() time.Time) (active *enroll.Upstream, all []*enroll.Upstream, err error) {
+	for _, settings := range s.Upstreams {
+		u, err := openUpstream(settings, now)
+		if err != nil {
+			return nil, nil, fmt.Errorf("upstream %s: %w", settings.Name, err)
+		}
+		if settings.Name == s.Certificates.Issuer {
+			active = u
+		}
+		all = append(all, u)
+	}
+	return active, all, nil
+}
+
+func openUpstream(s config.UpstreamSettings, now func() time.Time) (*enroll.Upstream, error) {
+	u := &enroll.Upstream{Name: enroll.UpstreamPrefix + s.Name, SIDByURI: s.SIDByURI, InFlight: s.InFlight}
+	var err error
+	if u.Anchors, u.Intermediates, err = s.ReadChain(); err != nil {
+		return nil, err
+	}
+	reach := wire.Config{URL: s.URL, Certificate: keyPair(s.Certificate, s.Key)}
+	if reach.Anchors, err = readAnchors(s.ServerCAFile); err != nil {
+		return nil, err
+	}
+	u.CA, err = upstreamClient(s, reach, now)
+	return u, err
+}
+
+// upstreamClient makes the client for the protocol of a CA.
+func upstreamClient(s config.UpstreamSettings, reach wire.Config, now func() time.Time) (upstream.CA, error) {
+	password := config.SecretOf(s.PasswordFile)
+	switch s.Kind {
+	case config.UpstreamStepCA:
+		return made(step.New(step.Config{
+			Wire: reach, Provisioner: s.Provisioner, Key: config.SecretOf(s.ProvisionerKeyFile), Password: password, Now: now,
+		}))
+	case config.UpstreamVault:
+		return made(vault.New(vault.Config{
+			Wire: reach, Namespace: s.Namespace, Mount: s.Mount, Role: s.Role, ByRole: s.ByRole,
+			Login: vault.Login{
+				Token: config.SecretOf(s.TokenFile), RoleID: s.AppRoleID, SecretID: config.SecretOf(s.AppRoleFile),
+				CertificateRole: s.CertificateRole, Mount: s.LoginMount,
+			},
+		}))
+	case config.UpstreamEST:
+		return made(est.New(est.Config{Wire: reach, Label: s.Label, User: s.User, Password: password, Now: now}))
+	case config.UpstreamEJBCA:
+		return made(ejbca.New(ejbca.Config{
+			Wire: reach, Authority: s.Authority, CertificateProfile: s.CertificateProfile, EndEntityProfile: s.EndEntityProfile,
+			Prefix: s.Prefix, Secret: config.SecretOf(s.SecretFile),
+		}))
+	case config.UpstreamADCS:
+		return made(adcs.New(adcs.Config{
+			URL: s.URL, Anchors: reach.Anchors, Certificate: reach.Certificate, Username: s.User, Password: password,
+			Template: s.Template, Agent: agentOf(s), Now: now,
+		}))
+	case config.UpstreamCertsrv:
+		return made(certsrv.New(certsrv.Config{
+			URL: s.URL, Anchors: reach.Anchors, Certificate: reach.Certificate, Username: s.User, Password: password, NTLM: s.NTLM,
+			Template: s.Template, Agent: agentOf(s), Now: now,
+		}))
+	}
+	return nil, fmt.Errorf("there is no kind %q", s.Kind)
+}
+
+// made keeps a client that is nil because of an error from being a CA that is not.
+func made[C upstream.CA](client C, err error) (upstream.CA, error) {
+	if err != nil {
+		return nil, err
+	}
+	return client, nil
+}
+
+// keyPair reads a certificate with its key each time it is needed, so that both can be
+// renewed; nil without files.
+func keyPair(certificate, key string) func() (*tls.Certificate, error) {
+	if certificate == "" {
+		return nil
+	}
+	return func() (*tls.Certificate, error) { return config.ReadKeyPair(certificate, key) }
+}
+
+// agentOf reads the enrolment agent each time it is needed; nil without one.
+func agentOf(s config.UpstreamSettings) func() (*adcs.Agent, error) {
+	if s.AgentCertificate == "" {
+		return nil
+	}
+	return func() (*adcs.Agent, error) {
+		pair, err := config.ReadKeyPair(s.AgentCertificate, s.AgentKey)
+		if err != nil {
+			return nil, err
+		}
+		key, ok := pair.PrivateKey.(crypto.Signer)
+		if !ok {
+			return nil, fmt.Errorf("key %s cannot sign", s.AgentKey)
+		}
+		agent := &adcs.Agent{Key: key, Certificate: pair.Leaf}
+		for _, der := range pair.Certificate[1:] {
+			cert, err := x509.ParseCertificate(der)
+			if err != nil {
+				return nil, fmt.Errorf("reading %s: %w", s.AgentCertificate, err)
+			}
+			agent.Chain = append(agent.Chain, cert)
+		}
+		return agent, nil
+	}
+}
+
+// readAnchors reads the roots of a server's TLS certificate; none for an empty name.
+func readAnchors(file string) ([]*x509.Certificate, error) {
+	if file == "" {
+		return nil, nil
+	}
+	return config.AnchorSettings{File: file}.Read()
+}
+
+// openUpstreams opens the CAs that the portal does not run.
+func (p *App) openUpstreams(context.Context, *config.Terminal) (err error) {
+	p.upstream, p.upstreams, err = OpenUpstreams(p.Settings, p.Now)
+	return err
+}
+
+// followUpstreams lets requests and revocations at other CAs go on.
+func (p *App) followUpstreams(ctx context.Context) {
+	if err := p.Registrar.SweepUpstream(ctx); err != nil && ctx.Err() == nil {
+		p.log.Error("following requests to other CAs", "err", err)
+	}
+}
+
+// upstreamsToCheck makes the clients anew, from the files as they are now.
+func upstreamsToCheck(s *config.Settings, now func() time.Time) ([]doctor.Upstream, error) {
+	active, all, err := OpenUpstreams(s, now)
+	var list []doctor.Upstream
+	for _, u := range all {
+		list = append(list, doctor.Upstream{Name: strings.TrimPrefix(u.Name, enroll.UpstreamPrefix), CA: u.CA, Issues: u == active})
+	}
+	return list, err
+}
+
+// upstreamAnchors are the certificates of the CAs elsewhere under /ca, without those listed.
+func (p *App) upstreamAnchors(listed []web.Anchor) []web.Anchor {
+	var list []web.Anchor
+	for _, u := range p.upstreams {
+		add := func(name string, certs []*x509.Certificate, issuing bool) {
+			for n, cert := range certs {
+				if !slices.ContainsFunc(slices.Concat(listed, list), func(a web.Anchor) bool { return a.Cert.Equal(cert) }) {
+					list = append(list, web.Anchor{Name: numbered(name, n), Cert: cert, Own: true, Issuing: issuing, Former: u != p.upstream})
+				}
+			}
+		}
+		add(u.Name, u.Anchors, false)
+		add(u.Name+"-issuing", u.Intermediates, true)
+	}
+	return list
+}
+
+// numbered is a name for the first, and with a number for those behind it.
+func numbered(name string, n int) string {
+	if n == 0 {
+		return name
+	}
+	return fmt.Sprintf("%s-%d", name, n+1)
+}

@@ -1,0 +1,106 @@
+package app
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"certportal/cmd/certportal/internal/config"
+	"certportal/internal/test/standin"
+	"certportal/internal/test/standin/step"
+	"certportal/internal/test/testkit"
+)
+
+// Every kind that the settings know has its client, and the doctor asks it.
+func TestOpenUpstreamsOfEveryKind(t *testing.T) {
+	dir := t.TempDir()
+	server := standin.Start(t, nil, nil)
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		testkit.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	one := config.UpstreamSettings{
+		URL: server.URL, Chain: write("chain.pem", certificatesPEM(server.Chain...)), ServerCAFile: write("server.pem", certificatesPEM(server.TLS)),
+	}
+	s := &config.Settings{Certificates: config.CertificateSettings{Issuer: "vault"}}
+	for kind, change := range map[string]func(*config.UpstreamSettings){
+		config.UpstreamStepCA: func(u *config.UpstreamSettings) {
+			u.Provisioner, u.ProvisionerKeyFile = "p", write("key", "{}")
+		},
+		config.UpstreamVault: func(u *config.UpstreamSettings) { u.Role, u.TokenFile = "r", write("token", "t") },
+		config.UpstreamEST:   func(u *config.UpstreamSettings) { u.User, u.PasswordFile = "u", write("password", "p") },
+		config.UpstreamEJBCA: func(u *config.UpstreamSettings) {
+			u.Authority, u.CertificateProfile, u.EndEntityProfile, u.SecretFile = "a", "c", "e", write("secret", "0123456789012345678901234567890123")
+			u.Certificate, u.Key = "c.pem", "k.pem"
+		},
+		config.UpstreamADCS: func(u *config.UpstreamSettings) { u.Template, u.Certificate, u.Key = "User", "c.pem", "k.pem" },
+		config.UpstreamCertsrv: func(u *config.UpstreamSettings) {
+			u.Template, u.User, u.PasswordFile = "User", `CORP\portal`, write("password", "p")
+		},
+	} {
+		u := one
+		u.Name, u.Kind = kind, kind
+		change(&u)
+		s.Upstreams = append(s.Upstreams, u)
+	}
+	active, all, err := OpenUpstreams(s, time.Now)
+	testkit.NoError(t, err)
+	if active == nil || active.Name != "upstream-vault" || len(all) != 6 {
+		t.Fatalf("active %+v of %d", active, len(all))
+	}
+	for _, u := range all {
+		if len(u.Anchors) != 1 || len(u.Intermediates) != 1 {
+			t.Errorf("%s: %d roots and %d below", u.Name, len(u.Anchors), len(u.Intermediates))
+		}
+		if _, err := u.CA.Probe(t.Context()); err == nil {
+			t.Errorf("%s: a server that answers nothing passes the check", u.Name)
+		}
+	}
+	s.Upstreams[0].Chain = write("below.pem", certificatesPEM(server.Chain[0]))
+	if _, _, err := OpenUpstreams(s, time.Now); err == nil {
+		t.Error("a chain without a root is accepted")
+	}
+}
+
+// The doctor's check is green only for a CA that answers.
+func TestUpstreamsToCheck(t *testing.T) {
+	dir := t.TempDir()
+	company := step.Start(t)
+	key, err := company.Key()
+	testkit.NoError(t, err)
+	for name, text := range map[string]string{
+		"chain.pem": certificatesPEM(company.Chain...), "server.pem": certificatesPEM(company.TLS), "key.jwk": key,
+	} {
+		testkit.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	s := &config.Settings{
+		Certificates: config.CertificateSettings{Issuer: "company"},
+		Upstreams: []config.UpstreamSettings{{
+			Name: "company", Kind: config.UpstreamStepCA, URL: company.URL, Chain: filepath.Join(dir, "chain.pem"),
+			ServerCAFile: filepath.Join(dir, "server.pem"), Provisioner: step.Provisioner, ProvisionerKeyFile: filepath.Join(dir, "key.jwk"),
+		}},
+	}
+	list, err := upstreamsToCheck(s, time.Now)
+	testkit.NoError(t, err)
+	if len(list) != 1 || list[0].Name != "company" || !list[0].Issues {
+		t.Fatalf("checks %+v", list)
+	}
+	if _, err := list[0].CA.Probe(t.Context()); err != nil {
+		t.Errorf("a CA that runs: %v", err)
+	}
+	if company.Submits() != 0 {
+		t.Error("the check asked for a certificate")
+	}
+}
+
+func certificatesPEM(certs ...*x509.Certificate) string {
+	var text []byte
+	for _, cert := range certs {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})...)
+	}
+	return string(text)
+}

@@ -1,0 +1,79 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"certportal/ca/upstream"
+	"certportal/internal/admin"
+	"certportal/internal/portal"
+)
+
+// upstreamAlerts reports what went wrong with CAs that the portal does not run.
+func (d *Doctor) upstreamAlerts(ctx context.Context) []admin.Alert {
+	t, err := d.c.DB.UpstreamTrouble(ctx, d.c.Now())
+	if err != nil {
+		d.c.Log.Error("looking at requests to other CAs", "err", err)
+		return nil
+	}
+	var list []admin.Alert
+	for _, a := range []struct {
+		key      string
+		critical bool
+		n        int
+		at       time.Time
+	}{
+		{"upstream-refused", true, t.Refused, t.RefusedAt},
+		{"upstream-unrevoked", true, t.Unrevoked, t.UnrevokedSince},
+		{"upstream-unknown", false, t.Unknown, t.UnknownSince},
+		{"upstream-lost", false, t.Lost, t.LostAt},
+	} {
+		if a.n > 0 {
+			list = append(list, admin.Alert{Key: a.key, Critical: a.critical, Number: a.n, At: a.at, Path: "/admin/ledger"})
+		}
+	}
+	return list
+}
+
+// upstreamChecks ask the CAs elsewhere whether they answer and accept the portal; none where
+// there is none.
+func (d *Doctor) upstreamChecks() []check {
+	if len(d.c.Settings.Upstreams) == 0 || d.c.Upstreams == nil {
+		return nil
+	}
+	return []check{{name: "upstreams", sections: []string{"upstreams", "certificates"}, run: d.checkUpstreams}}
+}
+
+func (d *Doctor) checkUpstreams(ctx context.Context) []portal.Finding {
+	all, err := d.c.Upstreams()
+	if err != nil {
+		return []portal.Finding{{What: "upstreams", State: portal.FindingFailed, Text: err.Error()}}
+	}
+	findings := make([]portal.Finding, len(all))
+	var wait sync.WaitGroup
+	for i, u := range all {
+		wait.Go(func() { findings[i] = probeUpstream(ctx, u) })
+	}
+	wait.Wait()
+	return findings
+}
+
+// Upstream is a CA that the portal does not run, for its check.
+type Upstream struct {
+	Name   string
+	CA     upstream.CA
+	Issues bool // it issues now; others did before
+}
+
+func probeUpstream(ctx context.Context, u Upstream) portal.Finding {
+	_, err := u.CA.Probe(ctx)
+	switch {
+	case errors.Is(err, upstream.ErrUnsupported):
+		err = nil
+	case err != nil && !u.Issues:
+		return portal.Finding{What: u.Name, State: portal.FindingWarning, Text: err.Error()}
+	}
+	return found(u.Name, err, portal.Say("upstream-fine", "%s answers", u.Name))
+}
