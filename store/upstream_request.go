@@ -156,7 +156,7 @@ func (t upstreamTx) rename(ctx context.Context, c enroll.Completion) error {
 	return t.issued(ctx, c)
 }
 
-// keyWaits is how long the key of a certificate waits that nobody fetches.
+// keyWaits is how long the key of a certificate waits that is not fetched.
 const keyWaits = 14 * 24 * time.Hour
 
 // issued closes the request of a certificate. Its key waits on where the certificate

@@ -21,9 +21,6 @@ const (
 	// unknownLife is how long it is tried to find out what became of a request.
 	unknownLife = 5 * time.Minute
 
-	// waitingLife is how long the key of a certificate waits that was issued later.
-	waitingLife = 14 * 24 * time.Hour
-
 	// The pauses between two polls of a request that waits for approval.
 	firstPoll = 15 * time.Second
 	maxPoll   = 10 * time.Minute
