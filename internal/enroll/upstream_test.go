@@ -98,7 +98,7 @@ func TestUpstreamRenewsAndRevokes(t *testing.T) {
 	})
 }
 
-// Whatever a CA returns that was not asked for is refused and revoked, and nobody gets it.
+// All that a CA returns and that was not asked for is refused and revoked, and not handed out.
 func TestF14_UpstreamReturnsAnother(t *testing.T) {
 	stranger := testkit.ECKey(t)
 	for _, tt := range []struct {
@@ -160,8 +160,8 @@ func TestF14_UpstreamReturnsTheSameTwice(t *testing.T) {
 
 var errCut = errors.New("the connection was cut")
 
-// Whatever happens to a request on its way, it is sent once, and ends as one certificate or
-// as none that anybody has the key of.
+// A request is sent once, at each point where it may be cut off, and ends as one certificate or
+// as none that a person has the key of.
 func TestF13_UpstreamIsCutOff(t *testing.T) {
 	const times = 100
 	issue := func(e *elsewhere, req upstream.Request) upstream.Answer {
@@ -285,7 +285,7 @@ func TestUpstreamApprovesLater(t *testing.T) {
 	})
 }
 
-// What nobody fetches ends, at the CA too.
+// A certificate that is not fetched ends, at the CA too.
 func TestUpstreamKeyWaitsInVain(t *testing.T) {
 	e := newElsewhere(t, fixture.SQLite(t))
 	e.company.OnSubmit = func(_ context.Context, _ int, req upstream.Request) (upstream.Answer, error) {
