@@ -1,10 +1,12 @@
 package enroll
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -74,8 +76,7 @@ func (r elsewhere) follow(ctx context.Context, q UpstreamRequest) error {
 	u, known := r.upstreams[q.Authority]
 	ctx, cancel := context.WithTimeout(ctx, submitTimeout)
 	defer cancel()
-	switch {
-	case known && q.ID != "":
+	if known && q.ID != "" {
 		answer, err := u.CA.Poll(ctx, q.ID)
 		var denied *upstream.Denied
 		if err != nil && !errors.As(err, &denied) || denied != nil && denied.Credentials {
@@ -83,11 +84,43 @@ func (r elsewhere) follow(ctx context.Context, q UpstreamRequest) error {
 			return r.note(ctx, q, q.openState(), err.Error(), pollPause(q.Tries))
 		}
 		return r.settle(ctx, u, q, answer, err, nil).err
-	case r.c.Now().Sub(q.Sent) < unknownLife:
+	}
+	if cert := r.find(ctx, q); cert != nil {
+		return r.settle(ctx, u, q, upstream.Answer{Certificate: cert}, nil, nil).err
+	}
+	if r.c.Now().Sub(q.Sent) < unknownLife {
 		return r.note(ctx, q, UpstreamUnknown, q.Detail, firstPoll)
 	}
 	return r.end(ctx, q, UpstreamLost, fmt.Errorf("it is unknown what became of it: %s; its key is destroyed, "+
 		"look at the CA for a certificate with the key of the request and revoke it there", q.Detail))
+}
+
+// find looks for the certificate of a request whose answer was lost, at a CA that can be
+// asked; nil when there is none so far.
+func (r elsewhere) find(ctx context.Context, q UpstreamRequest) *x509.Certificate {
+	u := r.upstreams[q.Authority]
+	if u == nil {
+		return nil
+	}
+	finder, ok := u.CA.(upstream.Finder)
+	if !ok {
+		return nil
+	}
+	request, err := x509.ParseCertificateRequest(q.CSR)
+	if err != nil {
+		return nil
+	}
+	found, err := finder.Find(ctx, upstream.Request{Number: q.Number.String(), CSR: q.CSR, Subject: q.Subject, Validity: r.c.Profile.Validity()})
+	if err != nil && !errors.Is(err, upstream.ErrUnsupported) {
+		r.c.Log.Warn("looking for the certificate of a request", "authority", q.Authority, "request", q.Number.String(), "err", err)
+	}
+	i := slices.IndexFunc(found, func(c *x509.Certificate) bool {
+		return bytes.Equal(c.RawSubjectPublicKeyInfo, request.RawSubjectPublicKeyInfo)
+	})
+	if i < 0 {
+		return nil
+	}
+	return found[i]
 }
 
 // openState is the state of a request whose poll failed.

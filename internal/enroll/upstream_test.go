@@ -434,6 +434,29 @@ func TestUpstreamAndOwnCASideBySide(t *testing.T) {
 	}
 }
 
+// A CA that can be asked gives the certificate whose answer was lost, and not that of another
+// request of the person.
+func TestF13_UpstreamFindsALostAnswer(t *testing.T) {
+	e := newElsewhere(t, fixture.SQLite(t))
+	e.company.Finds = true
+	e.enroll("Tablet", "one")
+	e.company.OnSubmit = func(_ context.Context, _ int, req upstream.Request) (upstream.Answer, error) {
+		e.company.Issue(req.CSR)
+		return upstream.Answer{}, errCut
+	}
+	done := testkit.Must(e.Enroll(t.Context(), e.request("Phone", "two")))(t)
+	e.Clock.Advance(time.Minute)
+	e.sweep()
+	d := e.device(done.Device)
+	if !d.Working(e.Clock.Now()) || len(e.company.Live()) != 2 || e.company.Submits() != 2 {
+		t.Fatalf("state %s, %d certificates after %d requests", d.Certificate.Status, len(e.company.Live()), e.company.Submits())
+	}
+	later := enroll.PickupKey{7}
+	if !testkit.Must(e.Collect(t.Context(), d, e.PickupKey, later))(t) {
+		t.Error("its file cannot be collected")
+	}
+}
+
 // What administrators must look at is counted, and how a CA answered is on the page of the
 // certificate.
 func TestUpstreamTrouble(t *testing.T) {
