@@ -30,6 +30,10 @@ type Upstream struct {
 
 	SIDByURI bool // see [ca.Foreign]
 
+	// Domain is put before login names, as DOMAIN\name, for a CA that looks people up
+	// itself. Optional.
+	Domain string
+
 	// InFlight bounds the requests that wait for an answer of the CA. Optional: default
 	// DefaultInFlight.
 	InFlight int
@@ -52,6 +56,14 @@ const (
 // ErrWaiting means that a certificate was asked for and is not there yet: the CA did not
 // answer, or it waits for approval.
 var ErrWaiting = errors.New("the certificate is not issued yet")
+
+// login is how the CA calls a person.
+func (u *Upstream) login(p portal.Person) string {
+	if u.Domain == "" {
+		return p.Login
+	}
+	return u.Domain + `\` + p.Login
+}
 
 // chain gives what a device needs between a certificate and the root, its issuer first; all
 // there is without a certificate.
@@ -194,7 +206,7 @@ type settled struct {
 // submit sends a request once and records what came of it.
 func (r elsewhere) submit(ctx context.Context, u *Upstream, q UpstreamRequest, s submission) settled {
 	answer, err := u.CA.Submit(ctx, upstream.Request{
-		Number: q.Number.String(), CSR: q.CSR, Subject: s.person.Subject(), Login: s.person.Login, Validity: r.c.Profile.Validity(),
+		Number: q.Number.String(), CSR: q.CSR, Subject: s.person.Subject(), Login: u.login(s.person), Validity: r.c.Profile.Validity(),
 	})
 	if errors.Is(err, upstream.ErrUnsent) {
 		return settled{err: r.end(ctx, q, UpstreamUnsent, err)}

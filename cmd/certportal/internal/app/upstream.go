@@ -41,7 +41,7 @@ func OpenUpstreams(s *config.Settings, now func() time.Time) (active *enroll.Ups
 }
 
 func openUpstream(s config.UpstreamSettings, now func() time.Time) (*enroll.Upstream, error) {
-	u := &enroll.Upstream{Name: enroll.UpstreamPrefix + s.Name, SIDByURI: s.SIDByURI, InFlight: s.InFlight}
+	u := &enroll.Upstream{Name: enroll.UpstreamPrefix + s.Name, SIDByURI: s.SIDByURI, Domain: s.Domain, InFlight: s.InFlight}
 	var err error
 	if u.Anchors, u.Intermediates, err = s.ReadChain(); err != nil {
 		return nil, err

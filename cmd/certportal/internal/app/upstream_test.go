@@ -3,15 +3,21 @@ package app
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"certportal/ca"
 	"certportal/cmd/certportal/internal/config"
+	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/test/standin"
+	"certportal/internal/test/standin/ces"
 	"certportal/internal/test/standin/step"
 	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 // Every kind that the settings know has its client, and the doctor asks it.
@@ -95,6 +101,58 @@ func TestUpstreamsToCheck(t *testing.T) {
 	if company.Submits() != 0 {
 		t.Error("the check asked for a certificate")
 	}
+}
+
+// Through AD CS: the agent asks for the person by DOMAIN\name, for the template of the
+// settings, and what comes back is the person's.
+func TestUpstreamThroughADCS(t *testing.T) {
+	dir := t.TempDir()
+	server := ces.Start(t)
+	client := testkit.Must(server.ClientCertificate(t)())(t)
+	agent, agentKey := server.Company.Agent(t, time.Now().Add(time.Hour))
+	clientLeaf := testkit.Must(x509.ParseCertificate(client.Certificate[0]))(t)
+	for name, text := range map[string]string{
+		"chain.pem": certificatesPEM(server.Chain...), "server.pem": certificatesPEM(server.TLS),
+		"client.pem": certificatesPEM(clientLeaf), "client.key": keyPEM(t, client.PrivateKey),
+		"agent.pem": certificatesPEM(agent), "agent.key": keyPEM(t, agentKey),
+	} {
+		testkit.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	s := config.Defaults()
+	s.Certificates.Issuer = "company"
+	s.Upstreams = []config.UpstreamSettings{{
+		Name: "company", Kind: config.UpstreamADCS, URL: server.CertificateURL(), Chain: filepath.Join(dir, "chain.pem"),
+		ServerCAFile: filepath.Join(dir, "server.pem"), Template: "PortalUser", Domain: "CORP",
+		Certificate: filepath.Join(dir, "client.pem"), Key: filepath.Join(dir, "client.key"),
+		AgentCertificate: filepath.Join(dir, "agent.pem"), AgentKey: filepath.Join(dir, "agent.key"),
+	}}
+	active, _, err := OpenUpstreams(&s, time.Now)
+	testkit.NoError(t, err)
+	profile, err := userProfile(&s, false)
+	testkit.NoError(t, err)
+	p := fixture.NewPortalAt(t, testkit.NewRunningClock(), fixture.SQLite(t), func(c *enroll.Config) {
+		c.Upstream, c.Profile = active, profile
+	})
+	anna := p.Add("anna", fixture.SIDPrefix+"1101")
+	done := p.MustEnroll(anna, "Phone", "form")
+	if asked := server.Asked(); len(asked) != 1 || asked[0] != `CORP\anna` {
+		t.Errorf("asked for %q", asked)
+	}
+	file := testkit.Must(p.OpenFile(t.Context(), p.PickupKey.Token(done.Serial)))(t)
+	if !ca.IssuedTo(file.Leaf, anna.Subject()) || len(file.Chain) != 1 || !file.Chain[0].Equal(server.Chain[0]) {
+		t.Errorf("file holds %s with %d above it", file.Leaf.Subject, len(file.Chain))
+	}
+	server.Set(standin.Denied)
+	_, err = p.Enroll(t.Context(), p.Request(anna, "Tablet", "again"))
+	if refusal, ok := errors.AsType[*portal.Refusal](err); !ok || refusal.Reason != portal.IssuerDenied {
+		t.Errorf("denied: %v", err)
+	}
+}
+
+func keyPEM(t *testing.T, key any) string {
+	t.Helper()
+	der := testkit.Must(x509.MarshalPKCS8PrivateKey(key))(t)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
 func certificatesPEM(certs ...*x509.Certificate) string {

@@ -52,6 +52,10 @@ type UpstreamSettings struct {
 	// Common name of the certificate template: of adcs and certsrv.
 	Template string `yaml:"template"`
 
+	// NetBIOS name of the domain of people, as in CORP\anna: of adcs and certsrv with an
+	// enrolment agent.
+	Domain string `yaml:"domain"`
+
 	// Certificate of the enrolment agent that requests for people, PEM, and its key: of
 	// adcs and certsrv.
 	AgentCertificate string `yaml:"agent_certificate"`
@@ -130,9 +134,9 @@ func upstreamFields(kind string) (must, may []string, ok bool) {
 	case UpstreamEJBCA:
 		return []string{"certificate", "key", "authority", "certificate_profile", "end_entity_profile", "secret_file"}, []string{"prefix"}, true
 	case UpstreamADCS:
-		return []string{"template"}, []string{"certificate", "key", "user", "password_file", "agent_certificate", "agent_key"}, true
+		return []string{"template"}, []string{"certificate", "key", "user", "password_file", "domain", "agent_certificate", "agent_key"}, true
 	case UpstreamCertsrv:
-		return []string{"template"}, []string{"certificate", "key", "user", "password_file", "ntlm", "agent_certificate", "agent_key"}, true
+		return []string{"template"}, []string{"certificate", "key", "user", "password_file", "ntlm", "domain", "agent_certificate", "agent_key"}, true
 	}
 	return nil, nil, false
 }
@@ -219,6 +223,9 @@ func (u UpstreamSettings) checkPairs(at string) error {
 	case UpstreamEST, UpstreamADCS, UpstreamCertsrv:
 		if (u.User == "") == (u.Certificate == "") && u.Kind != UpstreamEST || u.User == "" && u.Certificate == "" {
 			errs = append(errs, fmt.Errorf("%s: name a TLS client certificate (certificate and key), or user and password_file", at))
+		}
+		if (u.AgentCertificate == "") != (u.Domain == "") {
+			errs = append(errs, fmt.Errorf("%s: an enrolment agent needs domain, the name before the backslash", at))
 		}
 		if (u.User == "") != (u.PasswordFile == "") {
 			errs = append(errs, fmt.Errorf("%s: user needs password_file", at))
