@@ -1,6 +1,8 @@
 package config
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -65,6 +67,29 @@ func TestUpstreamSettingsByEnvironment(t *testing.T) {
 	for _, wrong := range []string{"CERTPORTAL_UPSTREAMS_0_NAMES", "CERTPORTAL_UPSTREAMS_NAME", "CERTPORTAL_OTHERS_0_NAME"} {
 		if _, err := load(t, "", map[string]string{wrong: "x"}); err == nil {
 			t.Errorf("%s is accepted", wrong)
+		}
+	}
+}
+
+// The settings in the docs are accepted as they are.
+func TestUpstreamSettingsOfTheDocs(t *testing.T) {
+	pages, err := filepath.Glob("../../../../docs/upstream*.md")
+	if err != nil || len(pages) < 6 {
+		t.Fatalf("%d pages, %v", len(pages), err)
+	}
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, found := strings.Cut(string(text), "```yaml\n")
+		block, _, closed := strings.Cut(rest, "```")
+		if !found || !closed {
+			t.Errorf("%s has no settings", page)
+			continue
+		}
+		if _, err := load(t, block, nil); err != nil {
+			t.Errorf("%s: %v", page, err)
 		}
 	}
 }
