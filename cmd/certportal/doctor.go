@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -120,10 +121,17 @@ func (i *invocation) examined() (s *config.Settings, wrong *config.Mistakes, unr
 	if err != nil && !errors.As(err, &wrong) {
 		return s, nil, err
 	}
-	if _, err := os.Stat(s.Path(doctor.SampleFile)); err == nil && s.Database == "" && s.DatabaseFile == "" {
+	if _, err := os.Stat(s.Path(doctor.SampleFile)); err == nil && !forRealUse(s) {
 		demoSettings(s) // its flags are in no file
 	}
 	return s, wrong, nil
+}
+
+// forRealUse reports whether the settings name what a demo has of its own: what is written
+// in them counts, also in a folder that was that of a demo before.
+func forRealUse(s *config.Settings) bool {
+	names := s.Database + s.DatabaseFile + s.PublicURL + s.PublicHTTPURL + s.PublicCheckURL + s.CheckHeader + s.OpenID.Issuer
+	return names != "" || !reflect.DeepEqual(s.Directory, config.DefaultDirectory())
 }
 
 // unreadableSettings is the report when nothing is known of the installation.

@@ -130,3 +130,37 @@ func TestDoctorUsage(t *testing.T) {
 		t.Errorf("a mistyped flag: exit %d, %s", r.code, r.err)
 	}
 }
+
+// What is written in the settings counts, also in a folder that was that of a demo before.
+func TestDoctorOfAFormerDemo(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	testkit.NoError(t, os.WriteFile(filepath.Join(data, doctor.SampleFile), []byte("{}"), 0o600))
+	settings := filepath.Join(t.TempDir(), "c.yaml")
+	password := filepath.Join(t.TempDir(), "password")
+	testkit.NoError(t, os.WriteFile(password, []byte("secret"), 0o600))
+	for _, tt := range []struct {
+		name, text string
+		directory  bool
+	}{
+		{"addresses and directory", "public_url: https://certificates.corp.example\npublic_http_url: http://pki.corp.example\n" +
+			"directory: {kind: active-directory, domain: corp.example, servers: ['ldaps://" + freeAddress(t) + "'], user: portal@corp.example, password_file: " + password + "}\n", true},
+		{"addresses", "public_url: https://certificates.corp.example\npublic_http_url: http://pki.corp.example\n", false},
+	} {
+		testkit.NoError(t, os.WriteFile(settings, []byte(tt.text), 0o600))
+		states, report := examineJSON(t, data, "--config", settings)
+		if states["settings"] != portal.FindingOK {
+			t.Errorf("%s: settings are %s", tt.name, states["settings"])
+		}
+		if _, there := states["directory"]; there != tt.directory {
+			t.Errorf("%s: directory is checked: %v", tt.name, there)
+		}
+		for _, c := range report.Checks {
+			for _, f := range c.Findings {
+				if c.Name == "names" && strings.HasPrefix(f.What, "public_") {
+					t.Errorf("%s: %s: %s", tt.name, f.What, f.Text)
+				}
+			}
+		}
+	}
+}
