@@ -274,6 +274,10 @@ func onDisk() []broken {
 		}, nil},
 		{"a key of the site that others read", "files", failed, func(t *testing.T, c *copied) { testkit.NoError(t, os.Chmod(c.path("tls", "server.key"), 0o644)) }, nil},
 		{"a folder that others change", "files", failed, func(t *testing.T, c *copied) { testkit.NoError(t, os.Chmod(c.data, 0o777)) }, nil},
+		{"a database that others read", "files", warning, func(t *testing.T, c *copied) {
+			testkit.NoError(t, os.Chmod(c.data, 0o755))
+			testkit.NoError(t, os.Chmod(c.path("portal.db"), 0o644))
+		}, nil},
 		{"the passphrase beside the keys", "files", warning, func(t *testing.T, c *copied) {
 			testkit.NoError(t, os.Rename(testkit.Must(copyFile(c.environ["CERTPORTAL_CA_PASSPHRASE_FILE"], c.path("beside")))(t), c.path("ca-passphrase")))
 			delete(c.environ, "CERTPORTAL_CA_PASSPHRASE_FILE")

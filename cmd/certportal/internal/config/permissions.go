@@ -21,8 +21,8 @@ type access struct {
 // everything; running as root, the portal does not ask who owns a file, as containers
 // mount folders of other accounts.
 //
-// The database and the journal may be readable: they hold no secret that opens anything.
-// Windows is left out, it has access lists.
+// A database or a journal that is readable is no mistake here, so that a portal goes on
+// after an update: see [Settings.ReadableRecords]. Windows is left out, it has access lists.
 func (s *Settings) CheckPermissions() error {
 	errs := []error{checkFolder(s.Data), checkFolder(s.Path("ca"))}
 	for _, name := range []string{"portal.db", "portal.db-wal", "portal.db-shm", "portal.lock", "ca/root.crt", "ca/issuing.crt"} {
@@ -41,6 +41,27 @@ func (s *Settings) CheckPermissions() error {
 		errs = append(errs, named(key, checkNamed(file, access{readers: true})))
 	}
 	return errors.Join(errs...)
+}
+
+// ReadableRecords gives the files of the database that every account of the machine can
+// read: they hold names, and with the built-in directory password hashes that can be
+// guessed. Members of their group may read them, for backups.
+func (s *Settings) ReadableRecords() []string {
+	folder, err := os.Stat(s.Data)
+	if err != nil || folder.Mode().Perm()&0o001 == 0 {
+		return nil // other accounts do not get into the folder
+	}
+	var open []string
+	for _, name := range []string{"portal.db", "portal.db-wal", "portal.db-shm"} {
+		info, err := os.Lstat(s.Path(name))
+		if err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		if _, _, known := ownerOf(info); known && info.Mode().Perm()&0o004 != 0 {
+			open = append(open, s.Path(name))
+		}
+	}
+	return open
 }
 
 // caKeys are the files of the CA's keys and of the installation's secret.

@@ -91,6 +91,36 @@ func TestA13_FilesThatOthersCanChange(t *testing.T) {
 	}
 }
 
+func TestA13_DatabaseThatOthersRead(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		folder fs.FileMode
+		file   string
+		mode   fs.FileMode
+		want   bool
+	}{
+		{"as it is made", 0o700, "portal.db", 0o600, false},
+		{"database", 0o755, "portal.db", 0o644, true},
+		{"log of the database", 0o755, "portal.db-wal", 0o604, true},
+		{"its index", 0o711, "portal.db-shm", 0o644, true},
+		{"a group for backups", 0o750, "portal.db", 0o640, false},
+		{"in a folder that is closed", 0o700, "portal.db", 0o644, false},
+		{"a list of the folder alone", 0o744, "portal.db", 0o644, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := dataFolder(t)
+			testkit.NoError(t, os.WriteFile(s.Path(tt.file), []byte("x"), 0o600))
+			testkit.NoError(t, os.Chmod(s.Path(tt.file), tt.mode))
+			testkit.NoError(t, os.Chmod(s.Data, tt.folder))
+			got := s.ReadableRecords()
+			if tt.want && (len(got) != 1 || got[0] != s.Path(tt.file)) || !tt.want && len(got) != 0 {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+			testkit.NoError(t, s.CheckPermissions()) // the portal goes on
+		})
+	}
+}
+
 // repair runs the command that an error names.
 func repair(t *testing.T, err error) {
 	t.Helper()

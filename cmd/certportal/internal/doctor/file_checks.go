@@ -18,6 +18,10 @@ func (d *Doctor) checkFiles(context.Context) []portal.Finding {
 	for _, m := range config.Split(d.c.Settings.CheckPermissions()) {
 		list = append(list, portal.Finding{What: "files", State: portal.FindingFailed, Text: m.Error()})
 	}
+	for _, file := range d.c.Settings.ReadableRecords() {
+		list = append(list, portal.NewFinding("files", portal.FindingWarning,
+			portal.Say("records-readable", "every account of this machine can read %s, which holds names of people, and password hashes with the built-in directory: chmod 600 %s", file, file)))
+	}
 	if file := d.passphraseBeside(); file != "" {
 		list = append(list, portal.NewFinding("ca.passphrase_file", portal.FindingWarning,
 			portal.Say("passphrase-beside", "%s lies beside the keys that it opens: a copy of the data folder is a copy of the authority. Move it elsewhere, or use a systemd credential", file)))
