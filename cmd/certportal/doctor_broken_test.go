@@ -417,7 +417,7 @@ func TestBrokenInstallationsAreNamed(t *testing.T) {
 	}
 	stop()
 	well = s.examine(t, s.environ)
-	if well["running"] != portal.FindingWarning {
+	if well["running"] != portal.FindingFailed {
 		t.Errorf("stopped: %v", well)
 	}
 	for _, tt := range onDisk() {

@@ -105,7 +105,7 @@ func TestDoctorOfADemo(t *testing.T) {
 	}
 	stop()
 	want := demoWarnings()
-	want["running"] = portal.FindingWarning
+	want["running"] = portal.FindingFailed // phones cannot open it
 	for _, name := range []string{"address-site", "address-crl", "address-ocsp", "address-ca"} {
 		want[name] = portal.FindingSkipped
 	}
@@ -139,6 +139,9 @@ func TestDoctorOfAFormerDemo(t *testing.T) {
 	settings := filepath.Join(t.TempDir(), "c.yaml")
 	password := filepath.Join(t.TempDir(), "password")
 	testkit.NoError(t, os.WriteFile(password, []byte("secret"), 0o600))
+	if states := examined(t, data); states["running"] != portal.FindingWarning { // it was never started
+		t.Errorf("before its first start: %s", states["running"])
+	}
 	for _, tt := range []struct {
 		name, text string
 		directory  bool

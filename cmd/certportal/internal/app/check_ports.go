@@ -60,6 +60,21 @@ func explainListen(address string, err error) error {
 	return err
 }
 
+// hasServed reports whether a portal ran on the data folder at some time.
+func hasServed(s *config.Settings) bool {
+	_, err := os.Stat(s.Path("portal.lock"))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// isUnseen reports whether this account may not see whether a portal runs.
+func isUnseen(s *config.Settings) bool {
+	f, err := os.OpenFile(s.Path("portal.lock"), os.O_RDWR, 0)
+	if err == nil {
+		_ = f.Close()
+	}
+	return errors.Is(err, fs.ErrPermission)
+}
+
 // isRunning reports whether a portal runs on the data folder.
 func isRunning(s *config.Settings) bool {
 	f, err := os.OpenFile(s.Path("portal.lock"), os.O_RDWR, 0)

@@ -35,7 +35,7 @@ const (
 // passphrase. Call done in the end, unless a check did not end.
 func OpenDoctor(ctx context.Context, version string, s *config.Settings, wrong *config.Mistakes, log *slog.Logger) (d *doctor.Doctor, done func()) {
 	c := outsideConfig(s, log)
-	c.Outside = &doctor.Outside{Wrong: wrong, Running: isRunning(s), Version: version, RunningVersion: startedVersion(s)}
+	c.Outside = &doctor.Outside{Wrong: wrong, Running: isRunning(s), Served: hasServed(s), Unseen: isUnseen(s), Version: version, RunningVersion: startedVersion(s)}
 	c.Public, _ = addressesNow(s) // an address that is wrong is reported with the settings
 	if folder, err := ca.OpenFolder(s.Path("ca")); err == nil {
 		c.Company = newCompanyWatch(func() *ca.Folder { return folder }, time.Now, log)

@@ -88,6 +88,8 @@ type Config struct {
 type Outside struct {
 	Wrong   *config.Mistakes // in the settings; nil without
 	Running bool             // a portal runs on the data folder
+	Served  bool             // one ran there at some time
+	Unseen  bool             // this account may not see whether one runs
 
 	Version        string // of this command
 	RunningVersion string // of the portal that started last; empty when that is not known

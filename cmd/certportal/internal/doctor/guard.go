@@ -53,6 +53,9 @@ func (d *Doctor) missing(ctx context.Context, need part) (said portal.Sentence, 
 	case people:
 		return portal.Say("skipped-directory", "not checked: the directory does not answer"), d.c.Directory == nil || directory.Answers(ctx, d.c.Directory) != nil
 	case server:
+		if o := d.c.Outside; o != nil && o.Unseen {
+			return portal.Say("skipped-unseen", "not checked: this account may not see whether a portal runs"), true
+		}
 		return portal.Say("skipped-stopped", "not checked: no portal runs on this data folder"), !d.Running()
 	}
 	return portal.Sentence{}, false

@@ -34,8 +34,12 @@ func (d *Doctor) checkRunning(context.Context) []portal.Finding {
 	switch {
 	case o == nil:
 		return []portal.Finding{portal.NewFinding(what, portal.FindingOK, portal.Say("running-here", "it runs this check"))}
+	case o.Unseen:
+		return []portal.Finding{portal.NewFinding(what, portal.FindingWarning, portal.Say("running-unseen", "this account may not see whether a portal runs: run the command with the account of the portal"))}
+	case !o.Running && !o.Served:
+		return []portal.Finding{portal.NewFinding(what, portal.FindingWarning, portal.Say("running-never", "no portal has started on this data folder yet"))}
 	case !o.Running:
-		return []portal.Finding{portal.NewFinding(what, portal.FindingWarning, portal.Say("running-stopped", "no portal runs on this data folder, so its addresses were not asked"))}
+		return []portal.Finding{portal.NewFinding(what, portal.FindingFailed, portal.Say("running-stopped", "no portal runs on this data folder, so its addresses were not asked"))}
 	case o.RunningVersion != "" && o.RunningVersion != o.Version:
 		return []portal.Finding{portal.NewFinding(what, portal.FindingInfo, portal.Say("running-version", "version %s runs, and this command is of version %s", o.RunningVersion, o.Version))}
 	}

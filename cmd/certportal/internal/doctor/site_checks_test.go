@@ -26,3 +26,27 @@ func TestProxyFindings(t *testing.T) {
 		t.Errorf("without proxies: %+v", got)
 	}
 }
+
+// A portal that ran and stopped is a failure, as people are affected. One that was never
+// started is not, and what this account may not see is not called stopped.
+func TestPortalThatDoesNotRun(t *testing.T) {
+	for _, tt := range []struct {
+		outside Outside
+		state   portal.FindingState
+		key     string
+	}{
+		{Outside{Running: true, Served: true}, portal.FindingOK, "running"},
+		{Outside{Served: true}, portal.FindingFailed, "running-stopped"},
+		{Outside{}, portal.FindingWarning, "running-never"},
+		{Outside{Served: true, Unseen: true}, portal.FindingWarning, "running-unseen"},
+	} {
+		d := New(Config{Outside: &tt.outside})
+		f := d.checkRunning(t.Context())[0]
+		if f.State != tt.state || f.Said[0].Key != tt.key {
+			t.Errorf("%+v: got %s %s, want %s %s", tt.outside, f.State, f.Said[0].Key, tt.state, tt.key)
+		}
+		if said, missing := d.missing(t.Context(), server); missing != !tt.outside.Running || tt.outside.Unseen && said.Key != "skipped-unseen" {
+			t.Errorf("%+v: the addresses: %v, %v", tt.outside, missing, said)
+		}
+	}
+}
