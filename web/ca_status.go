@@ -218,7 +218,7 @@ func (s adminPages) submitTestIssuance(w http.ResponseWriter, r *http.Request) e
 
 // checkCard shows the last result of a check.
 func checkCard(result admin.CheckResult) page.AdminCheck {
-	check := page.AdminCheck{Name: result.Name, At: result.At, State: string(result.State())}
+	check := page.AdminCheck{Name: result.Name, At: result.At, State: string(result.State()), Todos: result.Todos()}
 	for _, f := range result.Findings {
 		finding := page.AdminFinding{What: f.What, Text: f.Text, State: string(f.State)}
 		for _, s := range f.Said {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"reflect"
 	"slices"
@@ -79,10 +80,15 @@ func (i *invocation) examine(bundle string) (doctor.Report, error) {
 	if unread != nil && bundle != "" {
 		return doctor.Report{}, fmt.Errorf("no bundle is written: %w", unread)
 	}
+	if errors.Is(unread, fs.ErrNotExist) {
+		return doctor.Report{}, unread // a mistyped name
+	}
 	if unread != nil {
 		return unreadableSettings(unread, began)
 	}
-	if _, err := os.Stat(s.Data); err != nil {
+	if info, err := os.Stat(s.Data); err == nil && !info.IsDir() {
+		return doctor.Report{}, fmt.Errorf("%s is no folder: name that of the portal with --data", s.Data)
+	} else if err != nil {
 		return doctor.Report{}, fmt.Errorf("there is no portal in %s; name its folder with --data or its settings with --config: %w", s.Data, err)
 	}
 	d, done := app.OpenDoctor(i.ctx, version, s, wrong, i.quiet())
@@ -136,9 +142,11 @@ func forRealUse(s *config.Settings) bool {
 
 // unreadableSettings is the report when nothing is known of the installation.
 func unreadableSettings(err error, at time.Time) (doctor.Report, error) {
-	return doctor.NewReport([]admin.CheckResult{{Name: "settings", Findings: []portal.Finding{
-		{What: "settings", State: portal.FindingFailed, Text: err.Error()},
-	}}}, at)
+	f := portal.Finding{What: "settings", State: portal.FindingFailed, Text: err.Error()}
+	if errors.Is(err, fs.ErrPermission) {
+		f.Todo = "account"
+	}
+	return doctor.NewReport([]admin.CheckResult{{Name: "settings", Findings: []portal.Finding{f}}}, at)
 }
 
 // printReport prints the worst first. Checks in which all is well are one line.

@@ -273,6 +273,7 @@ func onDisk() []broken {
 			c.set("APPLE_SIGNER_KEY", c.file(t, "signer.key", key))
 		}, nil},
 		{"a key of the site that others read", "files", failed, func(t *testing.T, c *copied) { testkit.NoError(t, os.Chmod(c.path("tls", "server.key"), 0o644)) }, nil},
+		{"a key of the authority that others read", "files", failed, func(t *testing.T, c *copied) { testkit.NoError(t, os.Chmod(c.path("ca", "issuing.key"), 0o644)) }, nil},
 		{"a folder that others change", "files", failed, func(t *testing.T, c *copied) { testkit.NoError(t, os.Chmod(c.data, 0o777)) }, nil},
 		{"a database that others read", "files", warning, func(t *testing.T, c *copied) {
 			testkit.NoError(t, os.Chmod(c.data, 0o755))

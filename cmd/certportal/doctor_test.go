@@ -125,6 +125,14 @@ func TestDoctorUsage(t *testing.T) {
 	if _, err := os.Stat(missing); err == nil {
 		t.Error("the doctor made the folder")
 	}
+	file := filepath.Join(t.TempDir(), "file")
+	testkit.NoError(t, os.WriteFile(file, nil, 0o600))
+	if r := certportal(t, "", "doctor", "--data", file); r.code != exitFailed || !strings.Contains(r.err, "is no folder") {
+		t.Errorf("a file in place of a folder: exit %d, %s", r.code, r.err)
+	}
+	if r := certportal(t, "", "doctor", "--config", missing); r.code != exitFailed || !strings.Contains(r.err, missing) {
+		t.Errorf("settings that are not there: exit %d, %s", r.code, r.err)
+	}
 	// 2 would be read as "there are notes".
 	if r := certportal(t, "", "doctor", "--jsno"); r.code != exitFailed {
 		t.Errorf("a mistyped flag: exit %d, %s", r.code, r.err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,6 +44,21 @@ type CheckResult struct {
 // State is the worst state of the findings.
 func (r CheckResult) State() portal.FindingState {
 	return portal.WorstFinding(r.Findings)
+}
+
+// Todos are the keys, after "admin.check.", of what is to do: each once, in the order of
+// the findings.
+func (r CheckResult) Todos() (keys []string) {
+	for _, f := range r.Findings {
+		if f.State != portal.FindingWarning && f.State != portal.FindingFailed {
+			continue
+		}
+		key := strings.TrimSuffix(r.Name+".todo."+f.Todo, ".")
+		if !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // Late reports whether the check did not end in its time, and may still run.

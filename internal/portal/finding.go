@@ -39,6 +39,7 @@ type Finding struct {
 	What  string // what was checked, such as a server's address
 	State FindingState
 	Text  string // in English
+	Todo  string // which words about what is to do fit, of those of the check; empty for the general ones
 
 	Said []Sentence // the same for the catalogues; none when there is the English text only
 }

@@ -292,6 +292,7 @@ type AdminCheck struct {
 	Name     string    // key of its words, after "admin.check."
 	State    string    // the worst of the findings, "ok" without any
 	At       time.Time // zero when it never ran here
+	Todos    []string  // keys of what is to do, after "admin.check."
 	Findings []AdminFinding
 }
 

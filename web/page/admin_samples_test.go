@@ -177,7 +177,7 @@ func adminRoles() []page.AdminRole {
 
 func adminChecks(x adminTexts) []page.AdminCheck {
 	list := []page.AdminCheck{{Name: "names", At: noon(), State: "ok", Findings: []page.AdminFinding{{What: "names", Text: x.text, State: "ok"}}},
-		{Name: "settings", At: noon(), State: "failed", Findings: []page.AdminFinding{
+		{Name: "settings", At: noon(), State: "failed", Todos: []string{"settings.todo", "settings.todo.account"}, Findings: []page.AdminFinding{
 			{What: "settings", Text: x.text, State: "ok"}, {What: x.text, Text: x.text, State: "warning"}, {What: "x", Text: x.text, State: "failed"},
 			{What: "TLS certificate", Text: x.text, State: "failed", Said: []page.AdminSentence{{Key: "tls-other-host", Values: []string{x.text}}, {Text: x.text}}},
 			{What: x.text, Text: x.text, State: "ok", Said: []page.AdminSentence{{Text: x.text, Key: "tls-fine"}}}}}}

@@ -19,7 +19,7 @@ func listFindings(ctx context.Context, s *config.Settings) []portal.Finding {
 	for i, path := range s.Revocation.Folders {
 		f := portal.Finding{What: fmt.Sprintf("revocation.folders[%d]", i), State: portal.FindingOK, Text: path + " takes files"}
 		if err := tryFolder(path); err != nil {
-			f.State, f.Text = portal.FindingFailed, err.Error()
+			f.State, f.Text, f.Todo = portal.FindingFailed, err.Error(), "copy"
 		}
 		findings = append(findings, f)
 	}
@@ -28,7 +28,7 @@ func listFindings(ctx context.Context, s *config.Settings) []portal.Finding {
 	}
 	f := portal.Finding{What: "revocation.ldap", State: portal.FindingOK, Text: s.Revocation.LDAP.URL + " has the entries; whether they may be written shows with the next list"}
 	if err := tryListEntries(ctx, s); err != nil {
-		f.State, f.Text = portal.FindingFailed, err.Error()
+		f.State, f.Text, f.Todo = portal.FindingFailed, err.Error(), "copy"
 	}
 	return append(findings, f)
 }

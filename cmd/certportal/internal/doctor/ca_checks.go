@@ -15,13 +15,16 @@ import (
 // checkCA looks at the key and the ends of the CAs.
 func (d *Doctor) checkCA(context.Context) []portal.Finding {
 	if d.c.CA == nil {
-		return []portal.Finding{{What: "ca", State: portal.FindingFailed, Text: d.caErr.Error()}}
+		return []portal.Finding{d.caFailure("ca", d.caErr)}
 	}
 	ready, certs := d.c.CA.Sealed, inFolder(d.c.CA.Folder)
 	if d.c.CA.Line != nil {
 		ready, certs = d.c.CA.Ready(), d.c.CA.InUse()
 	}
 	list := []portal.Finding{found("issuing key", ready, portal.Say("ca-key", "it opens, certificates can be signed"))}
+	if ready != nil {
+		list[0] = d.caFailure("issuing key", ready)
+	}
 	if d.c.Outside != nil && d.c.Settings.CA.PassphraseFile == config.Prompt {
 		list[0] = portal.NewFinding("issuing key", portal.FindingSkipped, portal.Say("ca-key-prompt", "not opened: its passphrase is typed at the start of the portal"))
 	}

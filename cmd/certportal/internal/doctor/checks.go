@@ -137,7 +137,7 @@ func found(what string, err error, fine portal.Sentence) portal.Finding {
 
 func (d *Doctor) checkDatabase(ctx context.Context) []portal.Finding {
 	if d.c.DB == nil {
-		return []portal.Finding{{What: "database", State: portal.FindingFailed, Text: d.dbErr.Error()}}
+		return []portal.Finding{{What: "database", State: portal.FindingFailed, Text: d.dbErr.Error(), Todo: d.databaseTodo(d.dbErr)}}
 	}
 	began := time.Now()
 	_, err := d.c.DB.Head(ctx)
@@ -146,13 +146,21 @@ func (d *Doctor) checkDatabase(ctx context.Context) []portal.Finding {
 	if d.c.DB.Shared() {
 		fine = portal.Say("database-postgres", "PostgreSQL, any number of portals; answers in %v", took)
 	}
-	return []portal.Finding{found("database", err, fine)}
+	f := found("database", err, fine)
+	if err != nil {
+		f.Todo = d.databaseTodo(err)
+	}
+	return []portal.Finding{f}
 }
 
 func (d *Doctor) checkTLS(context.Context) []portal.Finding {
 	served := d.c.TLS()
 	if served == nil {
-		return []portal.Finding{portal.NewFinding("TLS certificate", portal.FindingFailed, portal.Say("tls-none", "there is none"))}
+		f := portal.NewFinding("TLS certificate", portal.FindingFailed, portal.Say("tls-none", "there is none"))
+		if d.c.Settings.TLS.Certificate == "" {
+			f.Todo = todoOwn
+		}
+		return []portal.Finding{f}
 	}
 	if d.c.Settings.TLS.Certificate != "" {
 		return CheckTLS(d.c.Settings, d.c.Public, d.c.Now())

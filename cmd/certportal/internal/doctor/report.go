@@ -84,9 +84,11 @@ func checkReport(words *catalogue.Catalogue, result admin.CheckResult) (c CheckR
 		return strings.ReplaceAll(text, "**", "")
 	}
 	c = CheckReport{Name: result.Name, Title: say(""), State: result.State(), Tried: say(".tried"), Findings: []FindingReport{}}
-	if c.State == portal.FindingWarning || c.State == portal.FindingFailed {
-		c.Todo = say(".todo")
+	var todos []string
+	for _, key := range result.Todos() {
+		todos = append(todos, say(strings.TrimPrefix(key, result.Name)))
 	}
+	c.Todo = strings.Join(todos, " ")
 	for _, f := range result.Findings {
 		c.Findings = append(c.Findings, FindingReport{What: f.What, State: f.State, Text: f.Text})
 	}

@@ -58,6 +58,10 @@ func refuseSecondCA(ctx context.Context, s *config.Settings, db *store.DB) error
 		"or copy them from another replica; nothing was created", s.Path("ca"))
 }
 
+// ErrOtherRecords means that the database is not that of the CA.
+var ErrOtherRecords = errors.New("the records know nothing of this CA: the database setting names another one, or the database " +
+	"was lost; restore it from a backup; nothing was published and nothing was issued")
+
 // BelongsTo returns an error if the database does not know this CA. With such a
 // database, revoked certificates would become valid again.
 func (a *CA) BelongsTo(ctx context.Context, db *store.DB) error {
@@ -65,8 +69,7 @@ func (a *CA) BelongsTo(ctx context.Context, db *store.DB) error {
 	if err != nil || known {
 		return err
 	}
-	return errors.New("the records know nothing of this CA: the database setting names another one, or the database " +
-		"was lost; restore it from a backup; nothing was published and nothing was issued")
+	return ErrOtherRecords
 }
 
 // Create makes root and issuing CA, their files and the audit entry. madePassphrase
