@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"certportal/internal/test/testkit"
 )
 
 // binary is the program under test, built once.
@@ -91,7 +93,7 @@ func (d *demo) start(env ...string) {
 	d.t.Helper()
 	d.cmd = exec.Command(binary, d.args...)
 	// The stories ask for more certificates than a person may in an hour.
-	d.cmd.Env = append(append(os.Environ(), "CERTPORTAL_CERTIFICATES_PER_HOUR=100000"), env...)
+	d.cmd.Env = append(append(testkit.Environ(), "CERTPORTAL_CERTIFICATES_PER_HOUR=100000"), env...)
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {
 		d.t.Fatal(err)

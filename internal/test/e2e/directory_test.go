@@ -20,6 +20,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/test/samba"
+	"certportal/internal/test/testkit"
 	"certportal/store"
 )
 
@@ -53,7 +54,7 @@ directory:
 func makeCA(t testing.TB, where []string, env ...string) {
 	t.Helper()
 	cmd := exec.Command(binary, append([]string{"ca", "init"}, where...)...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(testkit.Environ(), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("ca init: %v\n%s", err, out)
 	}

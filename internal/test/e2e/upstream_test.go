@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -12,6 +13,7 @@ import (
 
 	"certportal/internal/test/standin"
 	"certportal/internal/test/standin/step"
+	"certportal/internal/test/stepca"
 	"certportal/internal/test/testkit"
 )
 
@@ -80,5 +82,64 @@ func TestIssuedElsewhere(t *testing.T) {
 	checkFile(t, d, file, password)
 	if company.Submits() != 2 {
 		t.Errorf("the CA was asked %d times", company.Submits())
+	}
+}
+
+// The journey with the real step-ca and the template of its docs page, and the block in its
+// revocation list. Without the template nothing reaches the phone.
+func TestStepCAIssues(t *testing.T) {
+	need(t, "chromium", "openssl")
+	for _, tt := range []struct {
+		name   string
+		config stepca.Config
+		issues bool
+	}{
+		{"documented", stepca.Config{Template: strings.ReplaceAll(testkit.DocBlocks(t, "upstream-step-ca.md", "gotemplate")[0], "@corp.example", "@demo.example")}, true},
+		{"plain", stepca.Config{}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			company := stepca.Start(t, tt.config)
+			for name, text := range map[string]string{
+				"key.jwk": company.Key, "password": stepca.Password, "chain.pem": pemOf(company.Root, company.Issuer), "server.pem": pemOf(company.Root),
+			} {
+				write(t, filepath.Join(dir, name), text)
+			}
+			write(t, filepath.Join(dir, "settings.yaml"), "upstreams:\n- name: company\n  kind: step-ca\n  url: "+company.URL+"\n  chain: "+filepath.Join(dir, "chain.pem")+
+				"\n  server_ca_file: "+filepath.Join(dir, "server.pem")+"\n  provisioner: "+stepca.Provisioner+"\n  provisioner_key_file: "+filepath.Join(dir, "key.jwk")+
+				"\n  password_file: "+filepath.Join(dir, "password")+"\ncertificates: {issuer: company}\n")
+			d := &demo{t: t, dir: filepath.Join(dir, "data")}
+			testkit.NoError(t, os.Mkdir(d.dir, 0o700))
+			d.args = []string{"demo", "--listen", "127.0.0.1:0", "--data", d.dir, "--config", filepath.Join(dir, "settings.yaml")}
+			d.start()
+			t.Cleanup(func() { d.stop(syscall.SIGTERM) })
+			b := openTab(t, look{agent: androidUA})
+			if !tt.issues {
+				b.signIn(d, d.person("employee"))
+				b.press(`main a[href^="/new"]`)
+				b.press(`main form .btn`)
+				if text := b.text("main"); !strings.Contains(text, "Nothing was issued") {
+					t.Errorf("page says: %s", text)
+				}
+				return
+			}
+			file, _, password := b.enrol(d)
+			leaf, _ := keep(t, file, password)
+			chain := filepath.Join(dir, "chain.pem")
+			command(t, "openssl", "verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", chain, leaf)
+			b.open(d.https + strings.TrimSuffix(b.path(), "/install") + "/lost")
+			b.press(`main .btn.danger`)
+			testkit.Eventually(t, "step-ca confirms the block", func() bool {
+				b.open(d.https + b.path())
+				return b.attribute("[data-list]", "data-list") == "theirsdone"
+			})
+			crl := filepath.Join(dir, "list.der")
+			command(t, "curl", "-s", "--cacert", filepath.Join(dir, "server.pem"), "-o", crl, company.URL+"/1.0/crl")
+			command(t, "openssl", "crl", "-inform", "DER", "-in", crl, "-out", filepath.Join(dir, "list.pem"))
+			out, err := exec.Command("openssl", "verify", "-crl_check", "-CRLfile", filepath.Join(dir, "list.pem"), "-CAfile", chain, leaf).CombinedOutput()
+			if err == nil || !strings.Contains(string(out), "certificate revoked") {
+				t.Errorf("OpenSSL with the list of step-ca: %v\n%s", err, out)
+			}
+		})
 	}
 }

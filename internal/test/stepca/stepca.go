@@ -141,7 +141,7 @@ func (c *CA) write(dir string, port int, config Config) error {
 		"authority": map[string]any{"provisioners": []any{provisioner}},
 	}
 	if !config.WithoutCRL {
-		settings["crl"] = map[string]any{"enabled": true, "generateOnRevoke": true}
+		settings["crl"] = map[string]any{"enabled": true, "generateOnRevoke": true, "idpURL": "http://ca.corp.example/1.0/crl"}
 	}
 	content, err := json.Marshal(settings)
 	if err != nil {

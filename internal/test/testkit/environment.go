@@ -2,7 +2,9 @@ package testkit
 
 import (
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -15,4 +17,10 @@ func Times(t testing.TB, n int) int {
 		return n
 	}
 	return n * Must(strconv.Atoi(text))(t)
+}
+
+// Environ is the environment for a portal: that of the tests without their own variables,
+// which a portal would refuse as settings that it does not know.
+func Environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(pair string) bool { return strings.HasPrefix(pair, "CERTPORTAL_LONG=") })
 }
