@@ -26,6 +26,14 @@ type Foreign struct {
 	Anchors       []*x509.Certificate // roots of the other CA, as the administrator gave them
 	Intermediates []*x509.Certificate // Optional: below the roots; they need not be trusted
 
+	// Requested is when it was asked for, from which the validity is reckoned: a
+	// certificate may be approved days later. Zero is the moment of the check.
+	Requested time.Time
+
+	// Policies are those that it may have (RFC 5280 section 4.2.1.4). Active Directory can link
+	// a policy to a group: who logs on with it is a member.
+	Policies []asn1.ObjectIdentifier
+
 	// SIDByURI accepts the SID as a URI in the subject alternative name in the place of the
 	// extension, from CAs that cannot issue that (KB5014754, tag:microsoft.com,2022-09-14:sid:).
 	SIDByURI bool
@@ -114,7 +122,10 @@ func (f Foreign) rules(now time.Time) []rule {
 			return nil
 		}},
 		{"issuer", "RFC 5280 section 6", func(cert *x509.Certificate, _ *spec) error { return f.checkChain(cert, now) }},
-		{"validity", "profile", func(cert *x509.Certificate, want *spec) error { return checkForeignValidity(cert, want.profile, now) }},
+		{"validity", "profile", func(cert *x509.Certificate, want *spec) error {
+			return f.checkValidity(cert, want.profile, now)
+		}},
+		{"policies", "RFC 5280 section 4.2.1.4, msDS-OIDToGroupLink", func(cert *x509.Certificate, _ *spec) error { return f.checkPolicies(cert) }},
 		{"serial", "RFC 5280 section 4.1.2.2", func(cert *x509.Certificate, _ *spec) error {
 			_, err := SerialOf(cert.SerialNumber)
 			return err
@@ -151,12 +162,25 @@ func (f Foreign) checkChain(cert *x509.Certificate, now time.Time) error {
 	return err
 }
 
-func checkForeignValidity(cert *x509.Certificate, p *Profile, now time.Time) error {
+func (f Foreign) checkPolicies(cert *x509.Certificate) error {
+	for _, policy := range cert.PolicyIdentifiers {
+		if !slices.ContainsFunc(f.Policies, policy.Equal) {
+			return fmt.Errorf("policy %s is none that the settings allow: it may be linked to a group", policy)
+		}
+	}
+	return nil
+}
+
+func (f Foreign) checkValidity(cert *x509.Certificate, p *Profile, now time.Time) error {
 	start, end := cert.NotBefore, cert.NotAfter
-	switch want := now.Add(p.validity); {
+	asked := f.Requested
+	if asked.IsZero() {
+		asked = now
+	}
+	switch want := start.Add(p.validity); {
 	case start.After(now.Add(ClockSkew)):
 		return fmt.Errorf("valid from %s, which is in the future: compare the clocks", start.Format(time.RFC3339))
-	case start.Before(now.Add(-ForeignSlack)):
+	case start.Before(asked.Add(-ForeignSlack)):
 		return fmt.Errorf("valid from %s, long before the request", start.Format(time.RFC3339))
 	case end.After(want.Add(ForeignSlack)), end.Before(want.Add(-ForeignSlack)):
 		return fmt.Errorf("valid until %s, and the profile says %s", end.Format(time.RFC3339), p.validity)

@@ -317,7 +317,8 @@ func (t *tx) itemsOf(ctx context.Context, o admin.BulkRevocation, limit int) ([]
 
 // endItems revokes those that are still in force and records the outcome of each.
 func (t *tx) endItems(ctx context.Context, o admin.BulkRevocation, serials []ca.Serial, at time.Time) ([]record, error) {
-	if err := t.lockOwners(ctx, serials); err != nil {
+	serials, err := upstreamTx{t}.lockCurrent(ctx, serials)
+	if err != nil {
 		return nil, err
 	}
 	r := enroll.Revocation{Cause: o.Cause, At: at, Entry: bulkEntry(o, at)}

@@ -35,7 +35,8 @@ func (db Enrolments) Revoke(ctx context.Context, r enroll.Revocation) ([]ca.Seri
 	}
 	err := db.writeWithin(ctx, within, "revoking", func(ctx context.Context, t *tx) error {
 		ended = nil
-		if err := t.lockOwners(ctx, r.Serials); err != nil {
+		var err error
+		if r.Serials, err = (upstreamTx{t}).lockCurrent(ctx, r.Serials); err != nil {
 			return err
 		}
 		serials, err := t.toEnd(ctx, r)
@@ -95,7 +96,7 @@ func (t *tx) wipePickups(ctx context.Context, r enroll.Revocation) error {
 	if err != nil {
 		return fmt.Errorf("wiping pickups: %w", err)
 	}
-	return nil
+	return upstreamTx{t}.wipeKeys(ctx, "SELECT serial FROM certificates WHERE device_id = $1 OR person = $2", string(r.BlockDevice), string(r.EndPerson))
 }
 
 // withFormer adds to the serials of a revocation what they superseded: a device that

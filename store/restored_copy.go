@@ -33,6 +33,7 @@ func (db RevocationLists) EndRestored(ctx context.Context, now time.Time) error 
 			{"codes used", `UPDATE invitations SET state = $1, serial = NULL WHERE state = 'redeemed'
 				AND serial IN (SELECT serial FROM certificates WHERE status = 'pending')`, []any{string(signin.InvitationEnded)}},
 			{"challenges", "DELETE FROM challenges WHERE used_at IS NULL", nil},
+			{"keys that wait", "UPDATE upstream_requests SET sealed_key = NULL WHERE sealed_key IS NOT NULL", nil},
 			{"pickups", "UPDATE pickups SET sealed_key = NULL, sealed_password = NULL WHERE sealed_key IS NOT NULL OR sealed_password IS NOT NULL", nil},
 		} {
 			touched, err := t.Exec(ctx, end.statement, end.args...)

@@ -122,9 +122,6 @@ func (db RevocationLists) Records(ctx context.Context, after int64, limit int) (
 			r.Issuer, r.NotAfter = h.revoker.String, sqldb.TimeOf(h.recalledEnd)
 			r.Revoked, r.Reason = sqldb.TimeOf(h.at), int(h.reason.Int64)
 		}
-		if isUpstream(r.Issuer) {
-			return nil // its CA keeps what it revoked
-		}
 		var err error
 		r.Serial, err = serialOf(text)
 		records = append(records, r)

@@ -36,7 +36,7 @@ var errIssuer = errors.New("not an issuer of this portal")
 // one call: else it is listed with the reason cessationOfOperation.
 func (db RevocationLists) Replay(ctx context.Context, records []crl.Record, now time.Time) (int, error) {
 	for _, r := range records {
-		if r.Issuer != root && r.Issuer != company && !strings.HasPrefix(r.Issuer, issuing) {
+		if r.Issuer != root && r.Issuer != company && !strings.HasPrefix(r.Issuer, issuing) && !isUpstream(r.Issuer) {
 			return 0, fmt.Errorf("replaying record %d of issuer %q: %w", r.Seq, r.Issuer, errIssuer)
 		}
 	}

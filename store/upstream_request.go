@@ -61,7 +61,8 @@ func (db Enrolments) NoteUpstream(ctx context.Context, q enroll.UpstreamRequest,
 }
 
 // EndUpstream closes a request without a certificate and revokes its reservation. A
-// certificate that came all the same is recorded, to be revoked by its CA.
+// certificate that came all the same is recorded, to be revoked by its CA, also where the
+// request was closed before.
 func (db Enrolments) EndUpstream(ctx context.Context, q enroll.UpstreamRequest, end enroll.UpstreamEnd) error {
 	return db.write(ctx, "closing request "+q.Number.String(), func(ctx context.Context, t *tx) error {
 		if err := t.lockOwners(ctx, []ca.Serial{q.Number}); err != nil {
@@ -73,11 +74,11 @@ func (db Enrolments) EndUpstream(ctx context.Context, q enroll.UpstreamRequest, 
 		if err != nil {
 			return err
 		}
-		if touched == 0 {
-			return portal.ErrConflict
-		}
 		if err := (upstreamTx{t}).insertStray(ctx, q, end); err != nil {
 			return err
+		}
+		if touched == 0 { // it was closed before; what came of it is to be revoked all the same
+			return t.append(ctx, end.Entry)
 		}
 		base := portal.Actor{}.Entry(end.At, audit.CertificateRevoked)
 		base.Detail = map[string]string{"request": string(q.State)}
@@ -116,6 +117,9 @@ func (t upstreamTx) rename(ctx context.Context, c enroll.Completion) error {
 	if err := t.lockOwners(ctx, []ca.Serial{c.Number}); err != nil {
 		return err
 	}
+	if err := t.checkOpen(ctx, c.Number); err != nil {
+		return err
+	}
 	number, serial := c.Number.String(), c.Serial.String()
 	known, err := anyRow(ctx, t.tx, `SELECT 1 FROM certificates WHERE serial = $1 UNION ALL SELECT 1 FROM revocations WHERE serial = $1`, serial)
 	switch {
@@ -145,15 +149,84 @@ func (t upstreamTx) rename(ctx context.Context, c enroll.Completion) error {
 	if err != nil {
 		return fmt.Errorf("recording serial %s: %w", serial, err)
 	}
-	for _, query := range []string{
-		"UPDATE invitations SET serial = $2 WHERE serial = $1",
-		"DELETE FROM certificates WHERE serial = $1 AND $2 <> ''",
-	} {
-		if _, err := t.Exec(ctx, query, number, serial); err != nil {
-			return fmt.Errorf("moving reservation to serial %s: %w", serial, err)
-		}
+	if _, err := t.Exec(ctx, "UPDATE invitations SET serial = $2 WHERE serial = $1", number, serial); err != nil {
+		return fmt.Errorf("moving invitation to serial %s: %w", serial, err)
+	}
+	if err := t.moveItems(ctx, c); err != nil {
+		return err
+	}
+	if _, err := t.Exec(ctx, "DELETE FROM certificates WHERE serial = $1", number); err != nil {
+		return fmt.Errorf("dropping reservation of serial %s: %w", serial, err)
 	}
 	return t.issued(ctx, c)
+}
+
+// moveItems lets bulk revocations that hold a request mean its certificate.
+func (t upstreamTx) moveItems(ctx context.Context, c enroll.Completion) error {
+	places := make(map[string]int)
+	err := t.All(ctx, "SELECT order_id, place FROM order_items WHERE serial = $1", []any{c.Number.String()}, func(rows *sql.Rows) error {
+		var order string
+		var place int
+		err := rows.Scan(&order, &place)
+		places[order] = place
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("finding bulk revocations of %s: %w", c.Number, err)
+	}
+	for order, place := range places {
+		mac := bulkItemMAC(t.secret, order, place, c.Serial)
+		_, err := t.Exec(ctx, "UPDATE order_items SET serial = $3, mac = $4 WHERE order_id = $1 AND serial = $2",
+			order, c.Number.String(), c.Serial.String(), mac[:])
+		if err != nil {
+			return fmt.Errorf("moving bulk revocation %s to serial %s: %w", order, c.Serial, err)
+		}
+	}
+	return nil
+}
+
+// lockCurrent locks the owners of certificates and gives the serials under which they are
+// recorded now: one that was listed by the number of its request may have its serial since.
+func (t upstreamTx) lockCurrent(ctx context.Context, serials []ca.Serial) ([]ca.Serial, error) {
+	for {
+		if err := t.lockOwners(ctx, serials); err != nil {
+			return nil, err
+		}
+		now, changed := make([]ca.Serial, len(serials)), false
+		for i, serial := range serials {
+			now[i] = serial
+			err := t.All(ctx, "SELECT serial FROM upstream_requests WHERE number = $1 AND serial IS NOT NULL", []any{serial.String()},
+				func(rows *sql.Rows) error {
+					var text string
+					err := rows.Scan(&text)
+					if err == nil {
+						now[i], err = serialOf(text)
+					}
+					changed = true
+					return err
+				})
+			if err != nil {
+				return nil, fmt.Errorf("finding the serial of request %s: %w", serial, err)
+			}
+		}
+		if !changed {
+			return serials, nil
+		}
+		serials = now
+	}
+}
+
+// checkOpen refuses a device that is blocked or removed.
+func (t upstreamTx) checkOpen(ctx context.Context, serial ca.Serial) error {
+	closed, err := anyRow(ctx, t.tx, `SELECT 1 FROM certificates c JOIN devices d ON d.id = c.device_id
+		WHERE c.serial = $1 AND (d.removed_at IS NOT NULL OR d.blocked_at IS NOT NULL)`, serial.String())
+	if err != nil {
+		return err
+	}
+	if closed {
+		return fmt.Errorf("the device of %s is blocked or removed: %w", serial, portal.ErrConflict)
+	}
+	return nil
 }
 
 // keyWaits is how long the key of a certificate waits that is not fetched.
@@ -212,25 +285,28 @@ func scanUpstream(rows *sql.Rows, q *enroll.UpstreamRequest, more ...any) error 
 	return err
 }
 
-// DueUpstream takes requests that are due: until the time given no other holder gets them.
-func (db Enrolments) DueUpstream(ctx context.Context, holder string, now, until time.Time, limit int) ([]enroll.UpstreamRequest, error) {
+// DueUpstream takes requests to a CA that are due: until the time given no other holder gets
+// them. While issuing is halted there are none: an answer would be a certificate.
+func (db Enrolments) DueUpstream(ctx context.Context, authority, holder string, now, until time.Time, limit int) ([]enroll.UpstreamRequest, error) {
 	var due []enroll.UpstreamRequest
 	err := db.write(ctx, "taking requests", func(ctx context.Context, t *tx) error {
 		due = nil
 		// next_at moves too: what is taken is not listed again before.
 		_, err := t.Exec(ctx, `UPDATE upstream_requests SET holder = $1, held_until = $3, next_at = $3
-			WHERE number IN (SELECT number FROM upstream_requests WHERE next_at <= $2 ORDER BY next_at LIMIT $4) AND next_at <= $2`,
-			holder, now.UnixMilli(), until.UnixMilli(), limit)
+			WHERE number IN (SELECT number FROM upstream_requests WHERE next_at <= $2 AND authority = $5 ORDER BY next_at LIMIT $4) AND next_at <= $2
+			AND NOT EXISTS (SELECT 1 FROM halt WHERE reason <> '')`,
+			holder, now.UnixMilli(), until.UnixMilli(), limit, authority)
 		if err != nil {
 			return err
 		}
-		return t.All(ctx, `SELECT `+upstreamColumns+`, c.person, c.device_id, c.upn, c.sid, c.mail
+		return t.All(ctx, `SELECT `+upstreamColumns+`, c.person, c.device_id, c.upn, c.sid, c.mail, c.status
 			FROM upstream_requests q LEFT JOIN certificates c ON c.serial = COALESCE(q.serial, q.number)
-			WHERE q.holder = $1 AND q.held_until = $2 AND q.next_at = $2 ORDER BY q.sent_at`, []any{holder, until.UnixMilli()},
+			WHERE q.holder = $1 AND q.held_until = $2 AND q.next_at = $2 AND q.authority = $3 ORDER BY q.sent_at`, []any{holder, until.UnixMilli(), authority},
 			func(rows *sql.Rows) error {
 				var q enroll.UpstreamRequest
-				var person, device, upn, sid, mail sql.NullString
-				err := scanUpstream(rows, &q, &person, &device, &upn, &sid, &mail)
+				var person, device, upn, sid, mail, status sql.NullString
+				err := scanUpstream(rows, &q, &person, &device, &upn, &sid, &mail, &status)
+				q.Ended = status.String == string(portal.Revoked)
 				q.Person, q.Device = portal.PersonID(person.String), portal.DeviceID(device.String)
 				q.Subject = ca.Subject{UPN: upn.String, SID: sid.String, Mail: mail.String}
 				due = append(due, q)
@@ -264,9 +340,15 @@ func (db Enrolments) WaitingKey(ctx context.Context, serial ca.Serial) (enroll.U
 
 // GivePickup puts a pickup in the place of a key that waits. portal.ErrConflict says that
 // there is none, or that the certificate ended.
-func (db Enrolments) GivePickup(ctx context.Context, number ca.Serial, p enroll.EncryptedPickup) error {
+func (db Enrolments) GivePickup(ctx context.Context, number ca.Serial, p enroll.EncryptedPickup, entry audit.Entry) error {
 	return db.write(ctx, "moving the key of "+p.Serial.String(), func(ctx context.Context, t *tx) error {
 		if err := t.lockOwners(ctx, []ca.Serial{p.Serial}); err != nil {
+			return err
+		}
+		if err := (upstreamTx{t}).checkOpen(ctx, p.Serial); err != nil {
+			return err
+		}
+		if err := t.checkHalt(ctx); err != nil {
 			return err
 		}
 		touched, err := t.Exec(ctx, `UPDATE upstream_requests SET sealed_key = NULL, next_at = NULL
@@ -278,6 +360,9 @@ func (db Enrolments) GivePickup(ctx context.Context, number ca.Serial, p enroll.
 		if touched == 0 {
 			return portal.ErrConflict
 		}
-		return t.insertPickup(ctx, enroll.Completion{Serial: p.Serial, Pickup: &p})
+		if err := t.insertPickup(ctx, enroll.Completion{Serial: p.Serial, Pickup: &p}); err != nil {
+			return err
+		}
+		return t.append(ctx, entry)
 	})
 }

@@ -3,11 +3,13 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/store/sqldb"
 )
 
@@ -18,16 +20,30 @@ func (t upstreamTx) ask(ctx context.Context, r revocation) error {
 		return nil
 	}
 	var der []byte
-	if err := t.One(ctx, "SELECT der FROM certificates WHERE serial = $1", []any{r.serial}, &der); err != nil {
+	err := t.One(ctx, "SELECT der FROM certificates WHERE serial = $1", []any{r.serial}, &der)
+	if err != nil && !errors.Is(err, portal.ErrNotFound) { // of a restored copy, which does not know it
 		return fmt.Errorf("reading certificate %s: %w", r.serial, err)
 	}
-	if _, err := t.Exec(ctx, "UPDATE upstream_requests SET sealed_key = NULL, next_at = NULL WHERE serial = $1", r.serial); err != nil {
-		return fmt.Errorf("wiping key of %s: %w", r.serial, err)
+	if err := t.wipeKeys(ctx, "$1", r.serial); err != nil {
+		return err
+	}
+	if _, err := t.Exec(ctx, "UPDATE upstream_requests SET next_at = NULL WHERE serial = $1", r.serial); err != nil {
+		return fmt.Errorf("closing request of %s: %w", r.serial, err)
 	}
 	if len(der) == 0 {
 		return nil
 	}
 	return t.insertRevocationOf(ctx, r.serial, r.issuer, der, r.reason, enroll.UpstreamEnded, r.at)
+}
+
+// wipeKeys drops the keys that wait for certificates, which a query or a placeholder names
+// by serial or by the number of the request.
+func (t upstreamTx) wipeKeys(ctx context.Context, which string, args ...any) error {
+	_, err := t.Exec(ctx, "UPDATE upstream_requests SET sealed_key = NULL WHERE sealed_key IS NOT NULL AND (number IN ("+which+") OR serial IN ("+which+"))", args...)
+	if err != nil {
+		return fmt.Errorf("wiping keys that wait: %w", err)
+	}
+	return nil
 }
 
 func (t upstreamTx) insertRevocationOf(ctx context.Context, serial, authority string, der []byte, reason int, why string, at int64) error {
@@ -41,18 +57,18 @@ func (t upstreamTx) insertRevocationOf(ctx context.Context, serial, authority st
 
 // DueUpstreamRevocations takes revocations that are due: until the time given no other
 // holder gets them.
-func (db Enrolments) DueUpstreamRevocations(ctx context.Context, holder string, now, until time.Time, limit int) ([]enroll.UpstreamRevocation, error) {
+func (db Enrolments) DueUpstreamRevocations(ctx context.Context, authority, holder string, now, until time.Time, limit int) ([]enroll.UpstreamRevocation, error) {
 	var due []enroll.UpstreamRevocation
 	err := db.write(ctx, "taking revocations", func(ctx context.Context, t *tx) error {
 		due = nil
 		_, err := t.Exec(ctx, `UPDATE upstream_revocations SET holder = $1, held_until = $3, next_at = $3
-			WHERE (serial, authority) IN (SELECT serial, authority FROM upstream_revocations WHERE next_at <= $2 ORDER BY next_at LIMIT $4)
-			AND next_at <= $2`, holder, now.UnixMilli(), until.UnixMilli(), limit)
+			WHERE (serial, authority) IN (SELECT serial, authority FROM upstream_revocations WHERE next_at <= $2 AND authority = $5 ORDER BY next_at LIMIT $4)
+			AND next_at <= $2`, holder, now.UnixMilli(), until.UnixMilli(), limit, authority)
 		if err != nil {
 			return err
 		}
 		return t.All(ctx, `SELECT serial, authority, der, reason_code, why, asked_at, next_at, tries, detail FROM upstream_revocations
-			WHERE holder = $1 AND held_until = $2 AND next_at = $2 ORDER BY asked_at`, []any{holder, until.UnixMilli()},
+			WHERE holder = $1 AND held_until = $2 AND next_at = $2 AND authority = $3 ORDER BY asked_at`, []any{holder, until.UnixMilli(), authority},
 			func(rows *sql.Rows) error {
 				var v enroll.UpstreamRevocation
 				var serial string
@@ -76,10 +92,10 @@ func (db Enrolments) DueUpstreamRevocations(ctx context.Context, holder string, 
 // NoteUpstreamRevocation records the outcome of a try, with the entry unless it is empty.
 func (db Enrolments) NoteUpstreamRevocation(ctx context.Context, v enroll.UpstreamRevocation, entry audit.Entry) error {
 	return db.write(ctx, "recording revocation of "+v.Serial.String(), func(ctx context.Context, t *tx) error {
-		_, err := t.Exec(ctx, `UPDATE upstream_revocations SET next_at = $3, tries = $4, done_at = $5, detail = $6, holder = '', held_until = 0
+		touched, err := t.Exec(ctx, `UPDATE upstream_revocations SET next_at = $3, tries = $4, done_at = $5, detail = $6, holder = '', held_until = 0
 			WHERE serial = $1 AND authority = $2 AND done_at IS NULL`,
 			v.Serial.String(), v.Authority, sqldb.Moment(v.Next), v.Tries, sqldb.Moment(v.Done), sqldb.Cleaned(v.Detail))
-		if err != nil || entry.Action == "" {
+		if err != nil || touched == 0 || entry.Action == "" {
 			return err
 		}
 		return t.append(ctx, entry)

@@ -15,9 +15,11 @@ const (
 
 // showExchange is GET /admin/exchange: how to set up Exchange.
 func (s adminPages) showExchange(w http.ResponseWriter, r *http.Request) error {
-	return s.render(w, r, http.StatusOK, page.AdminExchange{
-		Layout: s.staffLayout(r), Script: exchangePath + "/" + exchangeFile, File: exchangeFile,
-	})
+	p := page.AdminExchange{Layout: s.staffLayout(r)}
+	if s.script != nil {
+		p.Script, p.File = exchangePath+"/"+exchangeFile, exchangeFile
+	}
+	return s.render(w, r, http.StatusOK, p)
 }
 
 // serveExchangeScript is GET /admin/exchange/certportal-exchange.ps1. The script holds

@@ -46,8 +46,10 @@ func (s ownDevices) renderInstall(w http.ResponseWriter, r *http.Request, d port
 	var pickup enroll.Pickup
 	state := pickupOver
 	if !open {
-		if err := s.collect(r, d); err != nil {
+		if waits, err := s.collectable(r, d); err != nil {
 			return err
+		} else if waits {
+			return s.render(w, r, http.StatusOK, page.Ready{Layout: s.layout(r), Device: s.card(d)})
 		}
 		if pickup, state, err = s.openPickup(r, d); err != nil {
 			return err

@@ -41,7 +41,7 @@ func gates() map[string]gate {
 	for _, page := range []string{"", "/install", "/newfile", "/trouble", "/renew", "/lost", "/rename", "/remove", "/certificate.cer", "/certificate.pem"} {
 		add(gate{mine: true}, "GET /devices/{id}"+page)
 	}
-	for _, act := range []string{"install", "trouble", "renew", "finish", "lost", "rename", "remove"} {
+	for _, act := range []string{"install", "collect", "trouble", "renew", "finish", "lost", "rename", "remove"} {
 		add(gate{mine: true}, "POST /devices/{id}/"+act)
 	}
 	addStaffGates(add)

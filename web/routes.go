@@ -162,6 +162,7 @@ func (s ownDevices) routes(r chi.Router) {
 	whole.Get(lostPath, s.handle(s.showLostDevices))
 	whole.Get("/devices/{id}", s.handle(s.showDevice))
 	whole.Post("/devices/{id}/install", s.handle(s.submitInstall))
+	phone.Post("/devices/{id}/collect", s.handle(s.ownOnPhone(s.submitCollect)))
 	whole.Get("/devices/{id}/newfile", s.handle(s.showNewFile))
 	whole.Get("/devices/{id}/renew", s.handle(s.showRenew))
 	whole.Post("/devices/{id}/renew", s.handle(s.submitRenew))

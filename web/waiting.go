@@ -48,11 +48,28 @@ func waitKeyOf(r *http.Request) (key enroll.PickupKey, ok bool) {
 	return enroll.PickupKey(raw), true
 }
 
-// collect makes the pickup of a certificate that came after its request was answered.
-func (s ownDevices) collect(r *http.Request, d portal.Device) error {
+// collectable reports whether the certificate came after its request was answered, and its
+// file waits for this browser.
+func (s ownDevices) collectable(r *http.Request, d portal.Device) (bool, error) {
 	key, _ := waitKeyOf(r)
-	_, err := s.registrar.Collect(r.Context(), d, key, s.pickupKey(r))
-	return err
+	return s.registrar.Collectable(r.Context(), d, key, s.pickupKey(r))
+}
+
+// submitCollect is POST /devices/{id}/collect: from now on the file can be downloaded, for as
+// long as a new one. Sending it twice is no error.
+func (s ownDevices) submitCollect(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readForm(r); err != nil {
+		return err
+	}
+	d, err := s.keptDevice(r)
+	if err != nil {
+		return err
+	}
+	key, _ := waitKeyOf(r)
+	if _, err := s.registrar.Collect(r.Context(), s.by(r), d, key, s.pickupKey(r)); err != nil {
+		return err
+	}
+	return redirect(w, installPath(d.ID))
 }
 
 // renderWaiting shows since when a certificate waits for approval. It does not reload: that

@@ -5,6 +5,10 @@ import (
 	"crypto/x509"
 )
 
+// IssuesByPoll is a [CA] whose Poll can make the certificate, against the rule: its protocol
+// knows no other way to ask. A poll whose answer was lost is then not repeated.
+type IssuesByPoll interface{ IssuesByPoll() bool }
+
 // Finder is a [CA] that can be asked what it issued for a request whose answer was lost.
 type Finder interface {
 	// Find gives the certificates that were issued for a request, by its Number. It

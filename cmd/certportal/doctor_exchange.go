@@ -107,6 +107,8 @@ func (c doctorExchange) signIn(i *invocation, s *config.Settings, check *exchang
 		check.Client = func(context.Context) (*exchangecheck.Client, error) { return client, nil }
 	case c.PasswordFile != "":
 		return nil, errors.New("--password-file: is for --p12")
+	case c.Person != "" && s.Certificates.Issuer != "":
+		return nil, fmt.Errorf("--person: the test certificate would be of the portal's own CA, and those of people come from %s: use --p12 with a file of the portal", s.Certificates.Issuer)
 	case c.Person != "":
 		test, err := i.openTestSignIn(s, c.Person, check.Host)
 		if err != nil {

@@ -40,6 +40,7 @@ const (
 	CertificateRecalled   Action = "certificate.recalled"   // revoked, because the restored database does not know it
 	UpstreamWaits         Action = "upstream.waits"         // a CA elsewhere has the request, or may have it
 	UpstreamEnded         Action = "upstream.ended"         // the request led to no certificate
+	UpstreamCollected     Action = "upstream.collected"     // the file of a certificate that came later is there to be fetched
 	UpstreamRevoked       Action = "upstream.revoked"       // the CA elsewhere confirmed a revocation
 	MismatchFound         Action = "certificate.marked"     // certificate and directory differ
 	MismatchResolved      Action = "certificate.unmarked"   // and match again

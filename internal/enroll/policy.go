@@ -69,7 +69,7 @@ func (r *Registrar) countIssue(ctx context.Context, id portal.PersonID) error {
 // request that its sender breaks off.
 func (r *Registrar) uncountIssue(ctx context.Context, id portal.PersonID, err error) {
 	var outage *portal.Outage
-	if r.c.PerHour == 0 || !errors.As(err, &outage) || errors.Is(err, context.Canceled) {
+	if r.c.PerHour == 0 || !errors.As(err, &outage) || errors.Is(err, context.Canceled) || errors.Is(err, errAsked) {
 		return
 	}
 	if err := r.c.Store.GiveBack(context.WithoutCancel(ctx), budgetKey(id)); err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,7 +29,8 @@ type Upstream struct {
 	// Anchors are its roots, and Intermediates what is between them and its certificates.
 	Anchors, Intermediates []*x509.Certificate
 
-	SIDByURI bool // see [ca.Foreign]
+	SIDByURI bool                    // see [ca.Foreign]
+	Policies []asn1.ObjectIdentifier // likewise
 
 	// Domain is put before login names, as DOMAIN\name, for a CA that looks people up
 	// itself. Optional.

@@ -24,7 +24,8 @@ const (
 	UpstreamUnknown UpstreamState = "unknown" // it was sent, and the answer did not arrive
 	UpstreamIssued  UpstreamState = "issued"
 	UpstreamDenied  UpstreamState = "denied"  // by the CA
-	UpstreamRefused UpstreamState = "refused" // a certificate came that is not what was asked for, or too late
+	UpstreamRefused UpstreamState = "refused" // a certificate came that is not what was asked for
+	UpstreamTooLate UpstreamState = "late"    // a certificate came after the request was ended
 	UpstreamLost    UpstreamState = "lost"    // unknown for good; its key is destroyed
 	UpstreamUnsent  UpstreamState = "unsent"  // the CA was not reached
 )
@@ -57,6 +58,7 @@ type UpstreamRequest struct {
 	Person  portal.PersonID
 	Device  portal.DeviceID
 	Subject ca.Subject
+	Ended   bool // the portal ended the reservation: nothing is to come of it
 }
 
 // UpstreamRevocation is a certificate that another CA must revoke.
@@ -102,20 +104,22 @@ type UpstreamStore interface {
 	// cause Abandoned. A certificate that came all the same is recorded, to be revoked.
 	EndUpstream(context.Context, UpstreamRequest, UpstreamEnd) error
 
-	// DueUpstream takes requests that are due at the moment, until another one: no other
-	// replica gets them. Open ones come with the names that were asked for.
-	DueUpstream(ctx context.Context, holder string, now, until time.Time, limit int) ([]UpstreamRequest, error)
+	// DueUpstream takes requests to a CA that are due at the moment, until another one: no
+	// other replica gets them. Open ones come with the names that were asked for. There are
+	// none while issuing is halted.
+	DueUpstream(ctx context.Context, authority, holder string, now, until time.Time, limit int) ([]UpstreamRequest, error)
 
 	// WaitingKey finds the request that led to a certificate, with its key. It returns
 	// ErrNotFound when none did or the key is wiped.
 	WaitingKey(ctx context.Context, serial ca.Serial) (UpstreamRequest, error)
 
 	// GivePickup puts a pickup in the place of a key that waits. It returns ErrConflict
-	// when the key is wiped or the certificate ended.
-	GivePickup(ctx context.Context, number ca.Serial, pickup EncryptedPickup) error
+	// when the key is wiped or the certificate or its device ended, and a *Refusal with
+	// Halted.
+	GivePickup(ctx context.Context, number ca.Serial, pickup EncryptedPickup, entry audit.Entry) error
 
 	// DueUpstreamRevocations takes revocations as DueUpstream does requests.
-	DueUpstreamRevocations(ctx context.Context, holder string, now, until time.Time, limit int) ([]UpstreamRevocation, error)
+	DueUpstreamRevocations(ctx context.Context, authority, holder string, now, until time.Time, limit int) ([]UpstreamRevocation, error)
 
 	// NoteUpstreamRevocation records Next, Tries, Done and Detail.
 	NoteUpstreamRevocation(context.Context, UpstreamRevocation, audit.Entry) error
@@ -147,29 +151,49 @@ func sealWaiting(t Token, number ca.Serial, key crypto.Signer) (hash [sha256.Siz
 	return sha256.Sum256(token), sealed, err
 }
 
-// Collect makes the pickup of a certificate that was issued after its request had been
-// answered, from the key that waits for this browser. It reports whether there is one now.
-func (r *Registrar) Collect(ctx context.Context, d portal.Device, wait, pickup PickupKey) (bool, error) {
-	if len(r.upstreams) == 0 || d.Certificate.Status != portal.Issued {
-		return false, nil
+// Collectable reports whether the key of a certificate that was issued after its request had
+// been answered waits for this browser. It changes nothing.
+func (r *Registrar) Collectable(ctx context.Context, d portal.Device, wait, pickup PickupKey) (bool, error) {
+	_, _, ok, err := r.waitingKey(ctx, d, wait, pickup)
+	return ok, err
+}
+
+// waitingKey finds and opens the key that waits for this browser.
+func (r *Registrar) waitingKey(ctx context.Context, d portal.Device, wait, pickup PickupKey) (UpstreamRequest, crypto.Signer, bool, error) {
+	if len(r.upstreams) == 0 || d.Certificate.Status != portal.Issued || !d.Blocked.IsZero() || !d.Removed.IsZero() {
+		return UpstreamRequest{}, nil, false, nil
 	}
-	serial := d.Certificate.Serial
-	q, err := r.c.Store.WaitingKey(ctx, serial)
+	q, err := r.c.Store.WaitingKey(ctx, d.Certificate.Serial)
 	if errors.Is(err, portal.ErrNotFound) {
-		return false, nil
+		return q, nil, false, nil
 	}
 	if err != nil {
-		return false, portal.AsOutage(portal.PartStore, "finding the key that waits", err)
+		return q, nil, false, portal.AsOutage(portal.PartStore, "finding the key that waits", err)
 	}
 	key, ok, err := q.open(wait, pickup)
+	return q, key, ok, err
+}
+
+// Collect makes the pickup of a certificate that was issued after its request had been
+// answered, from the key that waits for this browser. It reports whether there is one now.
+// The person is read again: days may have passed (attack A11).
+func (r *Registrar) Collect(ctx context.Context, by portal.Actor, d portal.Device, wait, pickup PickupKey) (bool, error) {
+	q, key, ok, err := r.waitingKey(ctx, d, wait, pickup)
 	if err != nil || !ok {
 		return false, err
 	}
-	sealed, err := encryptPickup(pickup.Token(serial), serial, key, r.c.Now())
+	if _, err := r.mayEnroll(ctx, d.Person); err != nil {
+		return false, err
+	}
+	serial, now := d.Certificate.Serial, r.c.Now()
+	sealed, err := encryptPickup(pickup.Token(serial), serial, key, now)
 	if err != nil {
 		return false, err
 	}
-	err = r.c.Store.GivePickup(ctx, q.Number, sealed)
+	entry := by.Entry(now, audit.UpstreamCollected)
+	entry.Person, entry.Object = string(d.Person), serial.String()
+	entry.Detail = map[string]string{"request": q.Number.String(), "device": string(d.ID)}
+	err = r.c.Store.GivePickup(ctx, q.Number, sealed, entry)
 	if errors.Is(err, portal.ErrConflict) {
 		return false, nil // another tab was faster, or it ended
 	}

@@ -16,7 +16,7 @@ import (
 
 const (
 	// upstreamStale is after what time a request that is being sent belongs to no process.
-	upstreamStale = submitTimeout + 20*time.Second
+	upstreamStale = submitTimeout + recordTimeout + 20*time.Second
 
 	// unknownLife is how long it is tried to find out what became of a request.
 	unknownLife = 5 * time.Minute
@@ -25,17 +25,26 @@ const (
 	firstPoll = 15 * time.Second
 	maxPoll   = 10 * time.Minute
 
+	// recordTimeout bounds the recording of an answer. It is no part of the time in which the
+	// CA answers: what arrived at the last moment is recorded too.
+	recordTimeout = 30 * time.Second
+
 	// recordPause is between two tries to record a certificate that is there.
 	recordPause = time.Second
 )
 
 // settle records what a CA answered to a request that was sent, at once or when it was
 // polled. seal adds to the completion what is known only while the request runs; nil later.
+//
+// It goes on when the context ends, for a while: an answer that is not recorded is a
+// certificate that no record knows.
 func (r elsewhere) settle(ctx context.Context, u *Upstream, q UpstreamRequest, a upstream.Answer, err error, seal func(*Completion) error) settled {
 	if a.ID != "" && a.ID != "0" {
 		q.ID = a.ID
 	}
 	var denied *upstream.Denied
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
 	switch {
 	case errors.As(err, &denied):
 		return settled{err: r.end(ctx, q, UpstreamDenied, denied)}
@@ -47,9 +56,34 @@ func (r elsewhere) settle(ctx context.Context, u *Upstream, q UpstreamRequest, a
 	if err := r.compare(u, q, a.Certificate); err != nil {
 		r.c.Log.Error("a CA issued another certificate than was asked for: it is not handed out, and will be revoked",
 			"authority", u.Name, "request", q.Number.String(), "serial", fmt.Sprintf("%x", a.Certificate.SerialNumber), "err", err)
-		return settled{err: r.stray(ctx, q, a.Certificate, UpstreamWrong, err)}
+		return settled{err: r.stray(ctx, u, q, a.Certificate, UpstreamWrong, err)}
 	}
-	return r.complete(ctx, q, a.Certificate, seal)
+	if seal == nil { // time has passed since the person was read
+		if err := r.stillThePerson(ctx, q); err != nil {
+			var refusal *portal.Refusal
+			if !errors.As(err, &refusal) {
+				return settled{err: r.note(ctx, q, q.openState(), err.Error(), firstPoll)}
+			}
+			return settled{err: r.stray(ctx, u, q, a.Certificate, UpstreamLate, err)}
+		}
+	}
+	return r.complete(ctx, u, q, a.Certificate, seal)
+}
+
+// stillThePerson reads the person again before a certificate is recorded that comes later:
+// who may not have it any more, or is called otherwise, does not get it (attack A11).
+func (r elsewhere) stillThePerson(ctx context.Context, q UpstreamRequest) error {
+	if q.Ended {
+		return nil // Complete says so
+	}
+	p, err := r.mayEnroll(ctx, q.Person)
+	if err != nil {
+		return err
+	}
+	if p.UPN != q.Subject.UPN || p.SID != q.Subject.SID {
+		return &portal.Refusal{Reason: portal.BadIdentity, Value: "upn"}
+	}
+	return nil
 }
 
 // compare compares a certificate with what was asked for.
@@ -59,7 +93,7 @@ func (r elsewhere) compare(u *Upstream, q UpstreamRequest, cert *x509.Certificat
 		return fmt.Errorf("reading request %s: %w", q.Number, err)
 	}
 	want := ca.Foreign{
-		Profile: r.c.Profile, Subject: q.Subject, Key: request.PublicKey,
+		Profile: r.c.Profile, Subject: q.Subject, Key: request.PublicKey, Requested: q.Sent, Policies: u.Policies,
 		Anchors: u.Anchors, Intermediates: u.Intermediates, SIDByURI: u.SIDByURI,
 	}
 	return want.Check(cert, r.c.Now())
@@ -67,7 +101,7 @@ func (r elsewhere) compare(u *Upstream, q UpstreamRequest, cert *x509.Certificat
 
 // complete records the certificate. While the records cannot be written it is tried
 // again: the certificate exists.
-func (r elsewhere) complete(ctx context.Context, q UpstreamRequest, cert *x509.Certificate, seal func(*Completion) error) settled {
+func (r elsewhere) complete(ctx context.Context, u *Upstream, q UpstreamRequest, cert *x509.Certificate, seal func(*Completion) error) settled {
 	serial, err := ca.SerialOf(cert.SerialNumber)
 	if err != nil {
 		return settled{err: &portal.Outage{Part: portal.PartIssuer, Err: err}}
@@ -96,7 +130,7 @@ func (r elsewhere) complete(ctx context.Context, q UpstreamRequest, cert *x509.C
 			}
 			return settled{cert: cert}
 		case errors.Is(err, portal.ErrConflict):
-			return settled{err: r.stray(ctx, q, cert, UpstreamLate, err)}
+			return settled{err: r.stray(ctx, u, q, cert, UpstreamLate, err)}
 		}
 		r.c.Log.Error("recording a certificate of another CA, which is tried again", "request", q.Number.String(), "serial", serial.String(), "err", err)
 		select {
@@ -107,18 +141,25 @@ func (r elsewhere) complete(ctx context.Context, q UpstreamRequest, cert *x509.C
 	}
 }
 
-// stray closes a request whose certificate is not handed out, and has it revoked if
-// it was made for this request: it has its key or names its person. Another one may be in
-// use elsewhere.
-func (r elsewhere) stray(ctx context.Context, q UpstreamRequest, cert *x509.Certificate, why string, cause error) error {
+// stray closes a request whose certificate is not handed out, and has it revoked if the CA
+// made it for this request: it signed it, and it has the key. Another one may be in use
+// elsewhere, and only administrators can say.
+func (r elsewhere) stray(ctx context.Context, u *Upstream, q UpstreamRequest, cert *x509.Certificate, why string, cause error) error {
 	q.State, q.Detail = UpstreamRefused, cause.Error()
+	if why == UpstreamLate {
+		q.State = UpstreamTooLate
+	}
 	end := UpstreamEnd{Why: why}
 	request, err := x509.ParseCertificateRequest(q.CSR)
-	if err == nil && (bytes.Equal(request.RawSubjectPublicKeyInfo, cert.RawSubjectPublicKeyInfo) || ca.IssuedTo(cert, q.Subject)) {
+	if err == nil && u.issued(cert) && bytes.Equal(request.RawSubjectPublicKeyInfo, cert.RawSubjectPublicKeyInfo) {
 		end.Stray = cert
 	}
-	return r.close(ctx, q, end, cause)
+	return r.close(ctx, q, end, fmt.Errorf("%w: %w", errAsked, cause))
 }
+
+// errAsked marks the outcome of a request that the CA did answer: it counts among those of
+// the hour, so that a wrong template does not make certificates without end.
+var errAsked = errors.New("the CA answered")
 
 // end closes a request that led to no certificate, and gives the error for who asked.
 func (r elsewhere) end(ctx context.Context, q UpstreamRequest, state UpstreamState, cause error) error {
@@ -141,7 +182,7 @@ func (r elsewhere) close(ctx context.Context, q UpstreamRequest, end UpstreamEnd
 	end.At = r.c.Now()
 	end.Entry = portal.Actor{}.Entry(end.At, audit.UpstreamEnded)
 	end.Entry.Person, end.Entry.Object = string(q.Person), q.Number.String()
-	end.Entry.Detail = map[string]string{"authority": q.Authority, "state": string(q.State), "id": q.ID, "text": cut(q.Detail)}
+	end.Entry.Detail = map[string]string{"authority": q.Authority, "state": string(q.State), "id": cut(q.ID), "text": cut(q.Detail)}
 	r.c.Log.Warn("request to another CA came to nothing", "authority", q.Authority, "request", q.Number.String(), "id", q.ID, "state", q.State, "err", cause)
 	if err := r.c.Store.EndUpstream(ctx, q, end); err != nil {
 		return portal.AsOutage(portal.PartStore, "closing request to "+q.Authority, err)
@@ -156,7 +197,7 @@ func (r elsewhere) note(ctx context.Context, q UpstreamRequest, state UpstreamSt
 	if q.State != state {
 		entry = portal.Actor{}.Entry(now, audit.UpstreamWaits)
 		entry.Person, entry.Object = string(q.Person), q.Number.String()
-		entry.Detail = map[string]string{"authority": q.Authority, "state": string(state), "id": q.ID, "text": cut(text)}
+		entry.Detail = map[string]string{"authority": q.Authority, "state": string(state), "id": cut(q.ID), "text": cut(text)}
 		r.c.Log.Info("request to another CA is open", "authority", q.Authority, "request", q.Number.String(), "id", q.ID, "state", state, "text", text)
 	}
 	q.State, q.Detail, q.Next, q.Tries = state, text, now.Add(pause), q.Tries+1

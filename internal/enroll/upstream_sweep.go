@@ -22,39 +22,67 @@ const (
 	upstreamBatch = 16
 
 	// upstreamHold is how long it holds them: the longest call and what follows.
-	upstreamHold = 2 * time.Minute
+	upstreamHold = 3 * time.Minute
+
+	// upstreamEvery is how often it is looked what is due.
+	upstreamEvery = 5 * time.Second
 
 	// revokePause is between two tries to revoke at a CA; it doubles up to maxRevokePause.
 	revokePause    = 10 * time.Second
 	maxRevokePause = 30 * time.Minute
 )
 
-// SweepUpstream polls requests to other CAs that are due, closes those whose outcome cannot
-// be found out, and carries out revocations there. It may run on several replicas at once.
-func (r *Registrar) SweepUpstream(ctx context.Context) error {
-	if len(r.upstreams) == 0 {
-		return nil
+// RunUpstreams polls requests to other CAs that are due, closes those whose outcome cannot
+// be found out, and carries out revocations there, until the context ends. Each CA has its
+// own clocks, and so have requests and revocations: one that hangs holds up no other. It may
+// run on several replicas at once.
+func (r *Registrar) RunUpstreams(ctx context.Context) {
+	var clocks sync.WaitGroup
+	for name := range r.upstreams {
+		for what, sweep := range map[string]func(context.Context, string) error{
+			"requests": elsewhere{r}.sweepRequests, "revocations": elsewhere{r}.sweepRevocations,
+		} {
+			clocks.Go(func() {
+				ticker := time.NewTicker(upstreamEvery)
+				defer ticker.Stop()
+				for {
+					select {
+					case <-ctx.Done():
+						return
+					case <-ticker.C:
+					}
+					if err := sweep(ctx, name); err != nil && ctx.Err() == nil {
+						r.c.Log.Error("following another CA", "authority", name, "what", what, "err", err)
+					}
+				}
+			})
+		}
 	}
-	e := elsewhere{r}
-	return errors.Join(e.sweepRequests(ctx), e.sweepRevocations(ctx))
+	clocks.Wait()
 }
 
-func (r elsewhere) sweepRequests(ctx context.Context) error {
-	for {
-		now := r.c.Now()
-		due, err := r.c.Store.DueUpstream(ctx, r.c.Node, now, now.Add(upstreamHold), upstreamBatch)
-		if err != nil {
-			return portal.AsOutage(portal.PartStore, "listing requests to other CAs", err)
-		}
-		inParallel(due, func(q UpstreamRequest) {
-			if err := r.follow(ctx, q); err != nil && !errors.Is(err, ErrWaiting) {
-				r.c.Log.Info("request to another CA", "request", q.Number.String(), "authority", q.Authority, "outcome", err)
-			}
-		})
-		if len(due) < upstreamBatch || ctx.Err() != nil {
-			return ctx.Err()
-		}
+// SweepUpstream does once what RunUpstreams does, for all CAs one after the other.
+func (r *Registrar) SweepUpstream(ctx context.Context) error {
+	e, errs := elsewhere{r}, []error(nil)
+	for name := range r.upstreams {
+		errs = append(errs, e.sweepRequests(ctx, name), e.sweepRevocations(ctx, name))
 	}
+	return errors.Join(errs...)
+}
+
+// sweepRequests does what is due for the requests to one CA, one batch of them.
+func (r elsewhere) sweepRequests(ctx context.Context, authority string) error {
+	now := r.c.Now()
+	due, err := r.c.Store.DueUpstream(ctx, authority, r.c.Node, now, now.Add(upstreamHold), upstreamBatch)
+	if err != nil {
+		return portal.AsOutage(portal.PartStore, "listing requests to other CAs", err)
+	}
+	inParallel(due, func(q UpstreamRequest) {
+		if err := r.follow(ctx, q); err != nil && !errors.Is(err, ErrWaiting) {
+			r.c.Log.Info("request to another CA", "request", q.Number.String(), "authority", q.Authority, "outcome", err)
+		}
+	})
+	return nil
 }
 
 // inParallel does each of few things in a goroutine of its own.
@@ -74,53 +102,72 @@ func (r elsewhere) follow(ctx context.Context, q UpstreamRequest) error {
 		return err
 	}
 	u, known := r.upstreams[q.Authority]
-	ctx, cancel := context.WithTimeout(ctx, submitTimeout)
+	if !known {
+		return nil // of another replica's settings
+	}
+	call, cancel := context.WithTimeout(ctx, submitTimeout)
 	defer cancel()
-	if known && q.ID != "" {
-		answer, err := u.CA.Poll(ctx, q.ID)
-		var denied *upstream.Denied
-		if err != nil && !errors.As(err, &denied) || denied != nil && denied.Credentials {
-			// A poll that failed says nothing about the request.
-			return r.note(ctx, q, q.openState(), err.Error(), pollPause(q.Tries))
-		}
-		return r.settle(ctx, u, q, answer, err, nil).err
+	if q.ID != "" && !(u.pollIssues() && (q.Ended || q.State == UpstreamUnknown)) {
+		return r.poll(ctx, call, u, q)
 	}
-	if cert := r.find(ctx, q); cert != nil {
+	cert, err := r.find(call, u, q)
+	switch {
+	case cert != nil:
 		return r.settle(ctx, u, q, upstream.Answer{Certificate: cert}, nil, nil).err
-	}
-	if r.c.Now().Sub(q.Sent) < unknownLife {
+	case err != nil: // the CA could not be asked
+		return r.note(ctx, q, UpstreamUnknown, err.Error(), pollPause(q.Tries))
+	case r.c.Now().Sub(q.Sent) < unknownLife && !q.Ended:
 		return r.note(ctx, q, UpstreamUnknown, q.Detail, firstPoll)
 	}
 	return r.end(ctx, q, UpstreamLost, fmt.Errorf("it is unknown what became of it: %s; its key is destroyed, "+
 		"look at the CA for a certificate with the key of the request and revoke it there", q.Detail))
 }
 
-// find looks for the certificate of a request whose answer was lost, at a CA that can be
-// asked; nil when there is none so far.
-func (r elsewhere) find(ctx context.Context, q UpstreamRequest) *x509.Certificate {
-	u := r.upstreams[q.Authority]
-	if u == nil {
-		return nil
+// poll asks what became of a request that has a number.
+func (r elsewhere) poll(ctx, call context.Context, u *Upstream, q UpstreamRequest) error {
+	answer, err := u.CA.Poll(call, q.ID)
+	var denied *upstream.Denied
+	if err == nil || errors.As(err, &denied) && !denied.Credentials {
+		return r.settle(ctx, u, q, answer, err, nil).err
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	state := q.openState()
+	if u.pollIssues() && !errors.Is(err, upstream.ErrUnsent) && denied == nil {
+		state = UpstreamUnknown // the answer that was lost may have been the certificate
+	}
+	return r.note(ctx, q, state, err.Error(), pollPause(q.Tries))
+}
+
+// pollIssues reports whether a poll can make the certificate, so that one whose answer was
+// lost must not be repeated.
+func (u *Upstream) pollIssues() bool {
+	of, ok := u.CA.(upstream.IssuesByPoll)
+	return ok && of.IssuesByPoll()
+}
+
+// find looks for the certificate of a request whose answer was lost, at a CA that can be
+// asked; nil when there is none so far. An error says that it may be asked again.
+func (r elsewhere) find(ctx context.Context, u *Upstream, q UpstreamRequest) (*x509.Certificate, error) {
 	finder, ok := u.CA.(upstream.Finder)
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	request, err := x509.ParseCertificateRequest(q.CSR)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	found, err := finder.Find(ctx, upstream.Request{Number: q.Number.String(), CSR: q.CSR, Subject: q.Subject, Validity: r.c.Profile.Validity()})
 	if err != nil && !errors.Is(err, upstream.ErrUnsupported) {
-		r.c.Log.Warn("looking for the certificate of a request", "authority", q.Authority, "request", q.Number.String(), "err", err)
+		return nil, err
 	}
 	i := slices.IndexFunc(found, func(c *x509.Certificate) bool {
 		return bytes.Equal(c.RawSubjectPublicKeyInfo, request.RawSubjectPublicKeyInfo)
 	})
 	if i < 0 {
-		return nil
+		return nil, nil
 	}
-	return found[i]
+	return found[i], nil
 }
 
 // openState is the state of a request whose poll failed.
@@ -131,18 +178,15 @@ func (q UpstreamRequest) openState() UpstreamState {
 	return q.State
 }
 
-func (r elsewhere) sweepRevocations(ctx context.Context) error {
-	for {
-		now := r.c.Now()
-		due, err := r.c.Store.DueUpstreamRevocations(ctx, r.c.Node, now, now.Add(upstreamHold), upstreamBatch)
-		if err != nil {
-			return portal.AsOutage(portal.PartStore, "listing revocations at other CAs", err)
-		}
-		inParallel(due, func(v UpstreamRevocation) { r.revokeThere(ctx, v) })
-		if len(due) < upstreamBatch || ctx.Err() != nil {
-			return ctx.Err()
-		}
+// sweepRevocations carries out what is due of the revocations at one CA, one batch of them.
+func (r elsewhere) sweepRevocations(ctx context.Context, authority string) error {
+	now := r.c.Now()
+	due, err := r.c.Store.DueUpstreamRevocations(ctx, authority, r.c.Node, now, now.Add(upstreamHold), upstreamBatch)
+	if err != nil {
+		return portal.AsOutage(portal.PartStore, "listing revocations at other CAs", err)
 	}
+	inParallel(due, func(v UpstreamRevocation) { r.revokeThere(ctx, v) })
+	return nil
 }
 
 // revokeThere has a CA revoke one certificate and records the outcome.

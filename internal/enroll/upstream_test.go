@@ -4,15 +4,20 @@ import (
 	"context"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
 	"certportal/ca"
+	"certportal/ca/crl"
 	"certportal/ca/upstream"
+	"certportal/internal/admin"
+	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/internal/test/testkit"
@@ -98,7 +103,8 @@ func TestUpstreamRenewsAndRevokes(t *testing.T) {
 	})
 }
 
-// All that a CA returns and that was not asked for is refused and revoked, and not handed out.
+// All that a CA returns and that was not asked for is refused, and revoked if it has the key
+// of the request: another one may be a stranger's.
 func TestF14_UpstreamReturnsAnother(t *testing.T) {
 	stranger := testkit.ECKey(t)
 	for _, tt := range []struct {
@@ -106,7 +112,10 @@ func TestF14_UpstreamReturnsAnother(t *testing.T) {
 		alter   func(*x509.Certificate)
 		revoked bool
 	}{
-		{"another key", func(c *x509.Certificate) { c.PublicKey = stranger.Public() }, true},
+		{"another key", func(c *x509.Certificate) { c.PublicKey = stranger.Public() }, false},
+		{"a policy that may be linked to a group", func(c *x509.Certificate) {
+			c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 32}, Value: []byte{0x30, 0x06, 0x30, 0x04, 0x06, 0x02, 0x2a, 0x03}})
+		}, true},
 		{"no UPN", func(c *x509.Certificate) { drop(c, "2.5.29.17") }, true},
 		{"no SID", func(c *x509.Certificate) { drop(c, "1.3.6.1.4.1.311.25.2") }, true},
 		{"no usages", func(c *x509.Certificate) { drop(c, "2.5.29.37") }, true},
@@ -274,7 +283,7 @@ func TestUpstreamApprovesLater(t *testing.T) {
 			wait enroll.PickupKey
 			want bool
 		}{{"another browser", enroll.PickupKey{8}, false}, {"the same", request.WaitKey, true}, {"again", request.WaitKey, false}} {
-			if got := testkit.Must(e.Collect(t.Context(), d, tt.wait, later))(t); got != tt.want {
+			if got := testkit.Must(e.Collect(t.Context(), e.actor(), d, tt.wait, later))(t); got != tt.want {
 				t.Errorf("%s: collected %v, want %v", tt.name, got, tt.want)
 			}
 		}
@@ -452,7 +461,7 @@ func TestF13_UpstreamFindsALostAnswer(t *testing.T) {
 		t.Fatalf("state %s, %d certificates after %d requests", d.Certificate.Status, len(e.company.Live()), e.company.Submits())
 	}
 	later := enroll.PickupKey{7}
-	if !testkit.Must(e.Collect(t.Context(), d, e.PickupKey, later))(t) {
+	if !testkit.Must(e.Collect(t.Context(), e.actor(), d, e.PickupKey, later))(t) {
 		t.Error("its file cannot be collected")
 	}
 }
@@ -518,4 +527,287 @@ func BenchmarkUpstream(b *testing.B) {
 		testkit.Must(p.Enroll(b.Context(), p.Request(anna, "Phone "+strconv.Itoa(n), "form "+strconv.Itoa(n))))(b)
 	}
 	b.ReportMetric(float64(theirs.Nanoseconds())/float64(b.N), "theirs-ns/op")
+}
+
+// waits asks for a certificate that waits for approval, and gives what approves it.
+func (e *elsewhere) waits(name string) (done enroll.Enrolment, approve func()) {
+	e.T.Helper()
+	var asked upstream.Request
+	approved := false
+	e.company.OnSubmit = func(_ context.Context, _ int, req upstream.Request) (upstream.Answer, error) {
+		asked = req
+		return upstream.Answer{ID: "7"}, nil
+	}
+	e.company.OnPoll = func(_ context.Context, _ int, id string) (upstream.Answer, error) {
+		if !approved {
+			return upstream.Answer{ID: id}, nil
+		}
+		return upstream.Answer{Certificate: e.company.Issue(asked.CSR)}, nil
+	}
+	done = testkit.Must(e.Enroll(e.T.Context(), e.request(name, "form of "+name)))(e.T)
+	return done, func() {
+		approved = true
+		e.Clock.Advance(time.Hour)
+		e.sweep()
+	}
+}
+
+// A bulk revocation that holds a request does not hinder its certificate, and then ends it.
+func TestF13_UpstreamInABulkRevocation(t *testing.T) {
+	fixture.OnBothEngines(t, func(t *testing.T, address string) {
+		e := newElsewhere(t, address)
+		done, approve := e.waits("Phone")
+		number := e.device(done.Device).Certificate.Serial
+		now := e.Clock.Now()
+		entry := func(action audit.Action) audit.Entry {
+			return audit.Entry{At: now, Action: action, Actor: "ada", Role: "admin"}
+		}
+		order := admin.BulkRevocation{ID: "bulk1", State: admin.Gathering, Maker: "ada", Made: now, Expires: now.Add(24 * time.Hour)}
+		testkit.NoError(t, e.DB.AddBulk(t.Context(), order, entry(audit.BulkMade)))
+		testkit.NoError(t, e.DB.AddBulkItems(t.Context(), order.ID, admin.Cursor{}, []ca.Serial{number}, admin.Cursor{}))
+		approve()
+		d := e.device(done.Device)
+		if !d.Working(e.Clock.Now()) || d.Certificate.Serial == number {
+			t.Fatalf("the certificate is %s", d.Certificate.Status)
+		}
+		testkit.NoError(t, e.DB.TransitionBulk(t.Context(), admin.BulkTransition{
+			ID: order.ID, From: admin.Draft, To: admin.Running, At: now, Entry: entry(audit.BulkConfirmed),
+			Grounds: admin.Grounds{Cause: portal.Withdrawn, Comment: "trial"},
+		}))
+		ended, _, err := e.DB.RevokeBulkItems(t.Context(), order.ID, 10, e.Clock.Now())
+		testkit.NoError(t, err)
+		e.sweep()
+		if ended != 1 || len(e.working()) != 0 || len(e.company.Live()) != 0 {
+			t.Errorf("%d ended, %d work here, %d at the CA", ended, len(e.working()), len(e.company.Live()))
+		}
+	})
+}
+
+// A revocation that lists a certificate by the number of its request ends it after it got its
+// serial, too.
+func TestF13_UpstreamRevokedByItsNumber(t *testing.T) {
+	fixture.OnBothEngines(t, func(t *testing.T, address string) {
+		e := newElsewhere(t, address)
+		done, approve := e.waits("Phone")
+		number := e.device(done.Device).Certificate.Serial
+		approve()
+		ended := testkit.Must(e.DB.Revoke(t.Context(), enroll.Revocation{
+			Serials: []ca.Serial{number}, Cause: portal.Left, At: e.Clock.Now(), EndPerson: e.anna.ID, Entry: e.actor().Entry(e.Clock.Now(), audit.CertificateRevoked),
+		}))(t)
+		e.sweep()
+		if len(ended) != 1 || len(e.working()) != 0 || len(e.company.Live()) != 0 {
+			t.Errorf("ended %v, %d work here, %d at the CA", ended, len(e.working()), len(e.company.Live()))
+		}
+	})
+}
+
+// A device that is closed gets no file, whether its certificate came before or comes after.
+func TestA16_UpstreamKeyOfAClosedDevice(t *testing.T) {
+	fixture.OnBothEngines(t, func(t *testing.T, address string) {
+		for _, before := range []bool{true, false} {
+			if !before {
+				address = fixture.SQLite(t)
+			}
+			e := newElsewhere(t, address)
+			done, approve := e.waits("Phone")
+			closeIt := func() {
+				_, err := e.DB.Revoke(t.Context(), enroll.Revocation{
+					Cause: portal.Lost, At: e.Clock.Now(), BlockDevice: done.Device, CloseOnly: true,
+					Entry: e.actor().Entry(e.Clock.Now(), audit.CertificateRevoked),
+				})
+				testkit.NoError(t, err)
+			}
+			if before {
+				approve()
+				closeIt()
+			} else {
+				closeIt()
+				approve()
+				e.sweep()
+			}
+			if testkit.Must(e.Collect(t.Context(), e.actor(), e.device(done.Device), e.PickupKey, enroll.PickupKey{5}))(t) {
+				t.Errorf("issued before the block %v: the file can be collected", before)
+			}
+			if _, err := e.DB.WaitingKey(t.Context(), e.device(done.Device).Certificate.Serial); !errors.Is(err, portal.ErrNotFound) {
+				t.Errorf("issued before the block %v: the key is there: %v", before, err)
+			}
+			if !before && len(e.company.Live()) != 0 {
+				t.Error("what came after the block works at the CA")
+			}
+		}
+	})
+}
+
+// Who became protected, or is switched off, while the request waited gets nothing.
+func TestA11_UpstreamReadsThePersonAgain(t *testing.T) {
+	e := newElsewhere(t, fixture.SQLite(t))
+	_, approve := e.waits("Phone")
+	testkit.NoError(t, e.DB.ChangeAccount(t.Context(), e.anna.ID, func(a *portal.Account) error { a.Disabled = true; return nil },
+		audit.Entry{At: e.Clock.Now(), Action: audit.AccountDisabled, Actor: "test"}))
+	approve()
+	e.sweep()
+	if len(e.working()) != 0 || len(e.company.Live()) != 0 {
+		t.Errorf("%d work here, %d at the CA", len(e.working()), len(e.company.Live()))
+	}
+}
+
+// While issuing is halted no request is polled and no file is given; what waits is done later.
+func TestUpstreamWaitsWhileIssuingIsHalted(t *testing.T) {
+	e := newElsewhere(t, fixture.SQLite(t))
+	done, approve := e.waits("Phone")
+	testkit.Must(e.DB.SetHalt(t.Context(), admin.Halt{Reason: "trial", Actor: "ada", Since: e.Clock.Now()}, audit.Entry{At: e.Clock.Now(), Action: audit.IssuingHalted, Actor: "ada"}))(t)
+	approve()
+	if n := len(e.company.Live()); n != 0 {
+		t.Fatalf("%d issued while halted", n)
+	}
+	testkit.Must(e.DB.SetHalt(t.Context(), admin.Halt{}, audit.Entry{At: e.Clock.Now(), Action: audit.IssuingResumed, Actor: "ada"}))(t)
+	approve()
+	if !e.device(done.Device).Working(e.Clock.Now()) {
+		t.Error("nothing came after the halt")
+	}
+}
+
+// A CA that hangs holds up neither revocations nor another CA.
+func TestF13_UpstreamThatHangsHoldsUpNothing(t *testing.T) {
+	e := newElsewhere(t, fixture.SQLite(t))
+	first := e.enroll("Phone", "one")
+	_, _ = e.waits("Tablet")
+	hangs, stop := make(chan struct{}, 1), make(chan struct{})
+	e.company.OnPoll = func(ctx context.Context, _ int, _ string) (upstream.Answer, error) {
+		hangs <- struct{}{}
+		<-stop
+		return upstream.Answer{}, errCut
+	}
+	e.Clock.Advance(time.Hour)
+	testkit.NoError(t, e.Remove(t.Context(), e.actor(), first.Device))
+	ctx, end := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { e.RunUpstreams(ctx) })
+	<-hangs
+	testkit.Eventually(t, "the other certificate is revoked", func() bool { return len(e.company.Live()) == 0 })
+	close(stop)
+	end()
+	running.Wait()
+}
+
+// A replica that has other settings leaves requests to CAs that it does not know.
+func TestUpstreamOfAnotherReplica(t *testing.T) {
+	e := newElsewhere(t, fixture.SQLite(t))
+	done, approve := e.waits("Phone")
+	other := fixture.NewUpstreamCA(t, e.Clock.Now).Upstream("other")
+	replica := e.NewRegistrar(func(c *enroll.Config) { c.Upstream, c.Node = other, "another" })
+	for range 10 {
+		e.Clock.Advance(10 * time.Minute)
+		testkit.NoError(t, replica.SweepUpstream(t.Context()))
+	}
+	approve()
+	if !e.device(done.Device).Working(e.Clock.Now()) {
+		t.Error("the request was closed by a replica that does not know its CA")
+	}
+}
+
+// What a CA answers at the last moment is recorded, and a certificate that comes after its
+// request was closed is revoked.
+func TestF13_UpstreamAnswersLate(t *testing.T) {
+	e := newElsewhere(t, fixture.SQLite(t))
+	sent, answer := make(chan struct{}), make(chan struct{})
+	e.company.OnSubmit = func(_ context.Context, _ int, req upstream.Request) (upstream.Answer, error) {
+		close(sent)
+		<-answer
+		return upstream.Answer{Certificate: e.company.Issue(req.CSR)}, nil
+	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		_, _ = e.Enroll(t.Context(), e.request("Phone", "form"))
+	}()
+	<-sent
+	replica := e.NewRegistrar(func(c *enroll.Config) { c.Node = "another" })
+	for range 20 {
+		e.Clock.Advance(time.Minute)
+		testkit.NoError(t, replica.SweepUpstream(t.Context()))
+	}
+	close(answer)
+	<-over
+	e.DrainUpstream(t.Context())
+	e.sweep()
+	if len(e.working()) != 0 || len(e.company.Live()) != 0 || len(e.company.Revoked()) != 1 {
+		t.Errorf("%d work here, %d at the CA, %d revoked", len(e.working()), len(e.company.Live()), len(e.company.Revoked()))
+	}
+}
+
+// A CA that answers wrongly does not make certificates without end.
+func TestA17_UpstreamWrongAnswersCount(t *testing.T) {
+	e := newElsewhere(t, fixture.SQLite(t))
+	limited := e.NewRegistrar(func(c *enroll.Config) { c.PerHour = 3 })
+	e.company.Alter = func(c *x509.Certificate) { drop(c, "2.5.29.17") }
+	for n := range 20 {
+		if _, err := limited.Enroll(t.Context(), e.request("Phone", "form "+strconv.Itoa(n))); err == nil {
+			t.Fatal("a certificate without UPN was issued")
+		}
+	}
+	if n := e.company.Submits(); n != 3 {
+		t.Errorf("%d requests, want 3", n)
+	}
+}
+
+// A restored copy gives no key away and forgets no block of another CA's certificate.
+func TestF15_UpstreamAfterARestore(t *testing.T) {
+	fixture.OnBothEngines(t, func(t *testing.T, address string) {
+		e := newElsewhere(t, address)
+		done := e.enroll("Phone", "one")
+		_, approve := e.waits("Tablet")
+		testkit.NoError(t, e.Remove(t.Context(), e.actor(), done.Device))
+		records, _, err := e.DB.Records(t.Context(), 0, 1000)
+		testkit.NoError(t, err)
+		revoked := slices.IndexFunc(records, func(r crl.Record) bool { return r.Serial == done.Serial && !r.Revoked.IsZero() })
+		if revoked < 0 || records[revoked].Issuer != enroll.UpstreamPrefix+"company" {
+			t.Fatalf("the journal does not get the revocation: %+v", records)
+		}
+		// The same records in a database that has none of it.
+		fresh := fixture.NewPortalAt(t, e.Clock, fixture.SQLite(t))
+		testkit.Must(fresh.DB.Replay(t.Context(), records, e.Clock.Now()))(t)
+		testkit.NoError(t, e.DB.EndRestored(t.Context(), e.Clock.Now()))
+		approve()
+		testkit.Must(e.DB.SetHalt(t.Context(), admin.Halt{}, audit.Entry{At: e.Clock.Now(), Action: audit.IssuingResumed, Actor: "ada"}))(t)
+		approve()
+		for _, d := range testkit.Must(e.Devices(t.Context(), e.anna.ID))(t) {
+			if testkit.Must(e.Collect(t.Context(), e.actor(), d, e.PickupKey, enroll.PickupKey{6}))(t) {
+				t.Errorf("the key of %s outlived the restore", d.Name)
+			}
+		}
+	})
+}
+
+// Where a poll makes the certificate, one whose answer was lost is not repeated, and a
+// request that was ended is not polled.
+func TestF13_UpstreamIssuesByPoll(t *testing.T) {
+	for _, ended := range []bool{false, true} {
+		e := newElsewhere(t, fixture.SQLite(t))
+		e.company.PollIssues = true
+		var asked upstream.Request
+		e.company.OnSubmit = func(_ context.Context, _ int, req upstream.Request) (upstream.Answer, error) {
+			asked = req
+			return upstream.Answer{ID: "pkcs10:AA"}, nil
+		}
+		e.company.OnPoll = func(context.Context, int, string) (upstream.Answer, error) {
+			e.company.Issue(asked.CSR)
+			return upstream.Answer{}, errCut
+		}
+		done := testkit.Must(e.Enroll(t.Context(), e.request("Phone", "form")))(t)
+		if ended {
+			testkit.NoError(t, e.Remove(t.Context(), e.actor(), done.Device))
+		}
+		for range 20 {
+			e.Clock.Advance(10 * time.Minute)
+			e.sweep()
+		}
+		want := 1
+		if ended {
+			want = 0
+		}
+		if got := len(e.company.Live()); got != want || len(e.working()) != 0 {
+			t.Errorf("ended %v: %d issued by polls, want %d; %d work here", ended, got, want, len(e.working()))
+		}
+	}
 }

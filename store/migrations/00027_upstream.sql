@@ -7,7 +7,7 @@ CREATE TABLE upstream_requests (
     serial     TEXT      UNIQUE CHECK (serial <> ''),
     authority  TEXT      NOT NULL CHECK (authority LIKE 'upstream-%'),
     csr        {{bytes}} NOT NULL,
-    state      TEXT      NOT NULL CHECK (state IN ('sent', 'pending', 'unknown', 'issued', 'denied', 'refused', 'lost', 'unsent')),
+    state      TEXT      NOT NULL CHECK (state IN ('sent', 'pending', 'unknown', 'issued', 'denied', 'refused', 'late', 'lost', 'unsent')),
     remote_id  TEXT      NOT NULL DEFAULT '',
     token_hash {{bytes}} CHECK (length(token_hash) = 32),
     sealed_key {{bytes}},
@@ -25,6 +25,7 @@ CREATE TABLE upstream_requests (
 ){{strict}};
 
 CREATE INDEX upstream_requests_due ON upstream_requests (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX upstream_requests_troubled ON upstream_requests (sent_at) WHERE state IN ('unknown', 'refused', 'lost');
 CREATE INDEX upstream_requests_by_time ON upstream_requests (sent_at);
 
 -- What such a CA must revoke: certificates that the portal ended, and those that it refused

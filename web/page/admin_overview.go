@@ -2,6 +2,7 @@ package page
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -105,7 +106,8 @@ func (v view) Concern(a AdminAlert) (sentence, error) {
 
 // Button is the catalogue key of the name of the page that helps.
 func (a AdminAlert) Button() string {
-	switch a.Path {
+	path, _, _ := strings.Cut(a.Path, "?")
+	switch path {
 	case "/admin/halt":
 		return "admin.halt.h1"
 	case "/admin/orders":

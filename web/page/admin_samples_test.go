@@ -113,6 +113,7 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 			{Role: "auditor", Groups: []page.AdminGroup{{Name: x.text}}}, {Role: "admin", Groups: []page.AdminGroup{{Name: x.text, Unread: true}}}}}},
 		{"admin-people-silent", page.AdminPeople{Layout: f, Silent: true, Roles: adminRoles()}},
 		{"admin-checks", page.AdminChecks{Layout: f, MayRun: true, Checks: adminChecks(x), Verdict: page.AdminVerdict{State: "failed", Count: 2, At: noon()}}},
+		{"admin-exchange-elsewhere", page.AdminExchange{Layout: f}},
 		{"admin-exchange", page.AdminExchange{Layout: f, Script: "/admin/exchange/x.ps1", File: "x.ps1"}},
 		{"admin-checks-reader", page.AdminChecks{Layout: f, Checks: adminChecks(x), Verdict: page.AdminVerdict{State: "warning", Count: 1, At: noon()}}},
 		{"admin-mail", page.AdminMail{Layout: f, MayResend: true, More: true, Rows: []page.AdminMailRow{

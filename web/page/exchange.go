@@ -4,7 +4,7 @@ package page
 // how to run it.
 type AdminExchange struct {
 	Layout
-	Script string // address of the script
+	Script string // address of the script; empty where another CA issues: then there is none
 	File   string // its name
 }
 

@@ -57,7 +57,7 @@ func hostilePages(x string) []page.Page {
 		page.NewDevice{Layout: f, Suggested: x, Platform: x, Errors: []page.FieldError{{Field: "csr", Key: "bring.denied.request-form", Value: x}},
 			CSR: &page.CSRForm{Open: true, Name: x, Request: x, Token: x}},
 		page.CSRDevice{Layout: f, Device: d, PEM: x, DER: x, SavedAs: x}, page.CSRDevice{Layout: f, Device: d},
-		page.ChoosePlatform{Layout: f, Selected: x}, page.Making{Layout: f, Device: x}, page.Waiting{Layout: f, Device: x},
+		page.ChoosePlatform{Layout: f, Selected: x}, page.Making{Layout: f, Device: x}, page.Waiting{Layout: f, Device: x}, page.Ready{Layout: f, Device: d},
 		page.Device{Layout: f, Device: d, Token: x}, page.RemoveDevice{Layout: f, Device: d},
 		page.Quota{Layout: f, Devices: []page.DeviceCard{d}}, page.Help{Layout: f}, page.Paused{Layout: f},
 		page.Renew{Layout: f, Device: d, Token: x, FromCSR: true, Request: x, Errors: []page.FieldError{{Field: "csr", Key: "bring.denied.request-form", Value: x}}},

@@ -97,3 +97,12 @@ type Waiting struct {
 }
 
 func (Waiting) name() string { return "waiting" }
+
+// Ready says that a certificate came after its request was answered. The form posts to
+// /devices/{id}/collect: then the file can be downloaded, for a short time.
+type Ready struct {
+	Layout
+	Device DeviceCard
+}
+
+func (Ready) name() string { return "ready" }

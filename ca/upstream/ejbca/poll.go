@@ -96,3 +96,7 @@ func (c *CA) search(ctx context.Context, username string) ([]*x509.Certificate, 
 	}
 	return all, nil
 }
+
+// IssuesByPoll implements [upstream.IssuesByPoll]: the certificate of an approved request is
+// made by finalize.
+func (c *CA) IssuesByPoll() bool { return true }

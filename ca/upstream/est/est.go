@@ -86,15 +86,34 @@ func (c *CA) Submit(ctx context.Context, r upstream.Request) (upstream.Answer, e
 
 // Poll implements [upstream.CA] by sending the request again, as RFC 7030 demands. A server
 // that forgets a request as soon as it handed the certificate out takes a poll after a lost
-// answer for a new request: then a second certificate for the same key can exist.
+// answer for a new request: then a second certificate for the same key can exist. An answer
+// of a proxy, or of a server that cannot work now, says nothing about the request.
 func (c *CA) Poll(ctx context.Context, id string) (upstream.Answer, error) {
 	text, is := strings.CutPrefix(id, idPrefix)
 	csr, err := base64.RawURLEncoding.DecodeString(text)
 	if !is || err != nil {
 		return upstream.Answer{}, errors.New("id is none of a request by EST")
 	}
-	return c.enroll(ctx, csr)
+	answer, err := c.enroll(ctx, csr)
+	var denied *upstream.Denied
+	if errors.As(err, &denied) && !denied.Credentials && denied.Code != badRequest {
+		err = fmt.Errorf("%w: answer is %s", upstream.ErrUnsent, denied.Code)
+	}
+	if errors.Is(err, errUnavailable) {
+		err = fmt.Errorf("%w: %w", upstream.ErrUnsent, err)
+	}
+	return answer, err
 }
+
+// errUnavailable marks an answer that says that the request was not handled (RFC 9110 section
+// 15.6.4). Of a poll it is believed; a submit is not repeated for it.
+var errUnavailable = errors.New("server cannot work now")
+
+// badRequest is how a server denies a request (RFC 7030 section 4.2.3).
+const badRequest = "HTTP 400"
+
+// IssuesByPoll implements [upstream.IssuesByPoll].
+func (c *CA) IssuesByPoll() bool { return true }
 
 func (c *CA) enroll(ctx context.Context, der []byte) (upstream.Answer, error) {
 	csr, err := x509.ParseCertificateRequest(der)
@@ -121,6 +140,9 @@ func (c *CA) enroll(ctx context.Context, der []byte) (upstream.Answer, error) {
 		return upstream.Answer{
 			ID: idPrefix + base64.RawURLEncoding.EncodeToString(der), RetryAfter: retryAfter(reply.Header.Get("Retry-After"), c.now()), Text: said(reply),
 		}, nil
+	}
+	if reply.Status == http.StatusServiceUnavailable {
+		return upstream.Answer{}, fmt.Errorf("%w: %w", errUnavailable, reply.Refusal(said(reply)))
 	}
 	return upstream.Answer{}, reply.Refusal(said(reply))
 }

@@ -3,7 +3,10 @@ package est_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -126,6 +129,26 @@ func TestNewRefusesIncompleteSettings(t *testing.T) {
 		config.Wire.URL = "https://est.example"
 		if _, err := est.New(config); err == nil {
 			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// An answer to a poll that is no answer of the CA leaves the request as it is.
+func TestPollThroughAProxyInMaintenance(t *testing.T) {
+	for status, want := range map[int]bool{302: true, 404: true, 429: true, 503: true, 500: false, 502: false, 400: false} {
+		server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "https://maintenance.example/")
+			w.WriteHeader(status)
+		}))
+		t.Cleanup(server.Close)
+		client := testkit.Must(est.New(est.Config{
+			Wire: wire.Config{URL: server.URL, Anchors: []*x509.Certificate{server.Certificate()}},
+			User: "u", Password: func() (string, error) { return "p", nil },
+		}))(t)
+		request, _ := standin.NewRequest(t)
+		_, err := client.Poll(t.Context(), "pkcs10:"+base64.RawURLEncoding.EncodeToString(request.CSR))
+		if got := errors.Is(err, upstream.ErrUnsent); got != want {
+			t.Errorf("status %d: %v, want that nothing is known %v", status, err, want)
 		}
 	}
 }

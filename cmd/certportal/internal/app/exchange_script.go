@@ -16,6 +16,9 @@ import (
 // ExchangeScript makes the script that sets up Exchange for the issuing CAs whose
 // certificates are in use or will be, from the CA's folder and the settings.
 func ExchangeScript(ctx context.Context, s *config.Settings, db *store.DB) ([]byte, error) {
+	if err := ownIssuer(s); err != nil {
+		return nil, err
+	}
 	folder, err := ca.OpenFolder(s.Path("ca"))
 	if err != nil {
 		return nil, err
@@ -39,8 +42,21 @@ func ExchangeScript(ctx context.Context, s *config.Settings, db *store.DB) ([]by
 	return exchange.Script(i)
 }
 
+// ownIssuer refuses what is about the portal's own CA while another one issues: Exchange
+// would be told to trust the wrong one for sign-in.
+func ownIssuer(s *config.Settings) error {
+	if s.Certificates.Issuer == "" {
+		return nil
+	}
+	return fmt.Errorf("certificates of people come from %s (certificates.issuer), and the script is for the portal's own CA alone: "+
+		"set Exchange up by hand with the root, issuing CA and lists of %[1]s, see docs/exchange.md", s.Certificates.Issuer)
+}
+
 // exchangeScript makes the script for the pages.
 func (p *App) exchangeScript() ([]byte, error) {
+	if err := ownIssuer(p.Settings); err != nil {
+		return nil, err
+	}
 	i := exchange.Installation{Organization: p.Settings.Organization, Portal: p.Public.HTTPS.String()}
 	for _, of := range p.CA.Line.All() {
 		i.Authorities = append(i.Authorities, inScript(p.Public.HTTP, of.Authority, of.Record.State)...)
@@ -59,4 +75,12 @@ func inScript(base *url.URL, a ca.Authority, state succession.State) []exchange.
 		lists = append(lists, above.CRLDistributionPoints...)
 	}
 	return []exchange.Authority{{Certificate: a.Certificate, Chain: a.Chain, Lists: lists}}
+}
+
+// scriptForPages is nil while the script would be about another CA than the one that issues.
+func (p *App) scriptForPages() func() ([]byte, error) {
+	if ownIssuer(p.Settings) != nil {
+		return nil
+	}
+	return p.exchangeScript
 }

@@ -31,7 +31,7 @@ func (p *App) openPages(context.Context, *config.Terminal) error {
 		ProfileSigner: p.signer, Exchange: p.Settings.ExchangeAccount(),
 		Apple: web.Apple{Identifier: apple.Identifier, Organization: apple.Organization, RemoveAtEnd: apple.RemoveAtEnd},
 		SSO:   sso, Log: p.log, Now: p.Now,
-		ExchangeScript: p.exchangeScript,
+		ExchangeScript: p.scriptForPages(),
 		OCSP:           countedOCSP{&p.ocsp, &p.answers}, OCSPHealth: p.ocspHealth, Served: p.requests.Served,
 	})
 	return err

@@ -63,9 +63,6 @@ func (p *App) shutDown(grace context.Context, s *http.Server) {
 	}
 }
 
-// upstreamEvery is how often requests and revocations at other CAs are looked at.
-const upstreamEvery = 5 * time.Second
-
 // shutdownGrace is how long open requests have after a signal.
 const shutdownGrace = 12 * time.Second
 
@@ -115,7 +112,7 @@ func (p *App) runClocks(ctx context.Context) *sync.WaitGroup {
 			}
 		}
 	})
-	every(ctx, &clocks, upstreamEvery, func() { p.followUpstreams(ctx) })
+	clocks.Go(func() { p.Registrar.RunUpstreams(ctx) })
 	every(ctx, &clocks, 12*time.Hour, func() {
 		if err := p.tls.refresh(ctx); err != nil && ctx.Err() == nil {
 			p.log.Error("refreshing the TLS certificate", "err", err)

@@ -50,6 +50,9 @@ func openUpstream(s config.UpstreamSettings, now func() time.Time) (*enroll.Upst
 	if reach.Anchors, err = readAnchors(s.ServerCAFile); err != nil {
 		return nil, err
 	}
+	if u.Policies, err = s.ParsePolicies(); err != nil {
+		return nil, err
+	}
 	u.CA, err = upstreamClient(s, reach, now)
 	return u, err
 }
@@ -146,13 +149,6 @@ func readAnchors(file string) ([]*x509.Certificate, error) {
 func (p *App) openUpstreams(context.Context, *config.Terminal) (err error) {
 	p.upstream, p.upstreams, err = OpenUpstreams(p.Settings, p.Now)
 	return err
-}
-
-// followUpstreams lets requests and revocations at other CAs go on.
-func (p *App) followUpstreams(ctx context.Context) {
-	if err := p.Registrar.SweepUpstream(ctx); err != nil && ctx.Err() == nil {
-		p.log.Error("following requests to other CAs", "err", err)
-	}
 }
 
 // upstreamsToCheck makes the clients anew, from the files as they are now.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"certportal/ca"
@@ -95,6 +97,10 @@ type UpstreamSettings struct {
 	// NPS does not.
 	SIDByURI bool `yaml:"sid_by_uri"`
 
+	// Policies that its certificates may have, such as 1.3.6.1.4.1.311.21.8.1. Others are
+	// refused: Active Directory can link a policy to a group. Default: none.
+	Policies []string `yaml:"policies"`
+
 	// Requests that may wait for an answer at the same time. Default 50.
 	InFlight int `yaml:"in_flight"`
 }
@@ -143,7 +149,7 @@ func upstreamFields(kind string) (must, may []string, ok bool) {
 
 // common are the settings of all kinds.
 func commonUpstream() []string {
-	return []string{"name", "kind", "url", "chain", "server_ca_file", "sid_by_uri", "in_flight"}
+	return []string{"name", "kind", "url", "chain", "server_ca_file", "sid_by_uri", "policies", "in_flight"}
 }
 
 // checkUpstreams checks the CAs that the portal does not run, without reading their files.
@@ -174,6 +180,9 @@ func (u UpstreamSettings) check(at string) error {
 	}
 	if target, err := url.Parse(u.URL); err != nil || target.Scheme != "https" || target.Host == "" || target.User != nil || target.RawQuery != "" {
 		errs = append(errs, mistake(at+".url", u.URL, "write https://HOST and no user name or query"))
+	}
+	if _, err := u.ParsePolicies(); err != nil {
+		errs = append(errs, mistake(at+".policies", strings.Join(u.Policies, ", "), "write object identifiers such as 1.3.6.1.4.1.311.21.8.1"))
 	}
 	must, may, ok := upstreamFields(u.Kind)
 	if !ok {
@@ -266,6 +275,26 @@ func (s *Settings) checkUpstreamFiles() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// ParsePolicies gives the policies that certificates of the CA may have.
+func (u UpstreamSettings) ParsePolicies() ([]asn1.ObjectIdentifier, error) {
+	var list []asn1.ObjectIdentifier
+	for _, text := range u.Policies {
+		var id asn1.ObjectIdentifier
+		for part := range strings.SplitSeq(strings.TrimSpace(text), ".") {
+			n, err := strconv.ParseUint(part, 10, 31)
+			if err != nil {
+				return nil, fmt.Errorf("policy %q is no object identifier", text)
+			}
+			id = append(id, int(n))
+		}
+		if len(id) < 3 {
+			return nil, fmt.Errorf("policy %q is no object identifier", text)
+		}
+		list = append(list, id)
+	}
+	return list, nil
 }
 
 // ReadChain reads the roots of the CA and the certificates below them.

@@ -36,6 +36,8 @@ func TestUpstreamSettings(t *testing.T) {
 		{"user without password", upstreamText(UpstreamEST, "user: u"), "user needs password_file"},
 		{"a certificate without its key", upstreamText(UpstreamEST, "certificate: /c"), "needs the other of its pair"},
 		{"a role that loses the SID", upstreamText(UpstreamVault, "role: r", "token_file: /t", "by_role: true"), "upstreams[0].by_role"},
+		{"policies that are none", upstreamText(UpstreamVault, "role: r", "token_file: /t", "policies: [any]"), "upstreams[0].policies"},
+		{"a policy", upstreamText(UpstreamVault, "role: r", "token_file: /t", "policies: [1.3.6.1.4.1.311.21.8.1]"), ""},
 		{"many at once", upstreamText(UpstreamVault, "role: r", "token_file: /t", "in_flight: 5000"), "upstreams[0].in_flight"},
 		{"an issuer that is none", vault + "certificates: {issuer: other}\n", "certificates.issuer"},
 		{"keys of devices", vault + "certificates: {issuer: company}\nscep: {enabled: true}\n", "scep.enabled"},

@@ -8,6 +8,7 @@ import (
 
 	"certportal/ca/upstream"
 	"certportal/internal/admin"
+	"certportal/internal/audit"
 	"certportal/internal/portal"
 )
 
@@ -21,17 +22,18 @@ func (d *Doctor) upstreamAlerts(ctx context.Context) []admin.Alert {
 	var list []admin.Alert
 	for _, a := range []struct {
 		key      string
+		action   audit.Action
 		critical bool
 		n        int
 		at       time.Time
 	}{
-		{"upstream-refused", true, t.Refused, t.RefusedAt},
-		{"upstream-unrevoked", true, t.Unrevoked, t.UnrevokedSince},
-		{"upstream-unknown", false, t.Unknown, t.UnknownSince},
-		{"upstream-lost", false, t.Lost, t.LostAt},
+		{"upstream-refused", audit.UpstreamEnded, true, t.Refused, t.RefusedAt},
+		{"upstream-unrevoked", audit.CertificateRevoked, true, t.Unrevoked, t.UnrevokedSince},
+		{"upstream-unknown", audit.UpstreamWaits, false, t.Unknown, t.UnknownSince},
+		{"upstream-lost", audit.UpstreamEnded, false, t.Lost, t.LostAt},
 	} {
 		if a.n > 0 {
-			list = append(list, admin.Alert{Key: a.key, Critical: a.critical, Number: a.n, At: a.at, Path: "/admin/ledger"})
+			list = append(list, admin.Alert{Key: a.key, Critical: a.critical, Number: a.n, At: a.at, Path: "/admin/audit?action=" + string(a.action)})
 		}
 	}
 	return list
