@@ -412,6 +412,13 @@ func TestBrokenInstallationsAreNamed(t *testing.T) {
 			}
 		})
 	}
+	for name, address := range map[string]string{"a closed port": "http://" + freeAddress(t), "a name that DNS does not know": "http://nowhere.invalid"} {
+		environ := maps.Clone(s.environ)
+		environ["CERTPORTAL_PUBLIC_HTTP_URL"] = address
+		if named := newlyNamed(well, s.examine(t, environ)); !maps.Equal(named, map[string]portal.FindingState{"address-crl": portal.FindingFailed}) {
+			t.Errorf("%s: got %v, want only address-crl", name, named)
+		}
+	}
 	want := map[string]portal.FindingState{"names": portal.FindingFailed, "backups": portal.FindingInfo, "demo": portal.FindingInfo} // it is on one machine
 	if named := notFine(well); !maps.Equal(named, want) {
 		t.Errorf("well: got %v, want %v", named, want)

@@ -37,10 +37,11 @@ const (
 // addressChecks fetch the addresses in certificates, from this server.
 func (d *Doctor) addressChecks() []check {
 	needs := []part{database, authority, server}
+	reached := append(slices.Clone(needs), plain)
 	return []check{
 		{name: "address-crl", group: admin.AddressGroup, needs: needs, run: d.checkCRLAddresses},
-		{name: "address-ocsp", group: admin.AddressGroup, needs: needs, run: d.checkOCSPAddress},
-		{name: "address-ca", group: admin.AddressGroup, needs: needs, run: d.checkCertificateAddresses},
+		{name: "address-ocsp", group: admin.AddressGroup, needs: reached, run: d.checkOCSPAddress},
+		{name: "address-ca", group: admin.AddressGroup, needs: reached, run: d.checkCertificateAddresses},
 	}
 }
 
@@ -88,16 +89,24 @@ func get(ctx context.Context, address, kind string, body []byte) (response, erro
 // checkCRLAddresses fetches the lists that certificates point to.
 func (d *Doctor) checkCRLAddresses(ctx context.Context) []portal.Finding {
 	var looks []func() portal.Finding
+	unreached := d.reach(ctx)
 	for _, h := range d.c.Lists.Health() {
 		name := h.Issuer
 		if h.Delta {
 			name += crl.DeltaSuffix
 		}
 		for _, address := range d.crlAddresses(name) {
+			if unreached != nil && d.isPublic(address) {
+				continue // reported once
+			}
 			looks = append(looks, func() portal.Finding { return d.checkCRLAddress(ctx, name, address) })
 		}
 	}
-	return inParallel(looks)
+	list := inParallel(looks)
+	if unreached != nil {
+		list = append(list, d.unreached(unreached))
+	}
+	return list
 }
 
 // inParallel fetches several addresses at once, so that a slow one does not use up the

@@ -17,6 +17,7 @@ const (
 	authority part = "authority"
 	people    part = "directory" // one that answers
 	server    part = "server"    // the portal runs
+	plain     part = "plain"     // the host of the plain-http addresses is there
 	tried     part = "tried"     // database and CA were opened, or not
 )
 
@@ -52,6 +53,8 @@ func (d *Doctor) missing(ctx context.Context, need part) (said portal.Sentence, 
 		return portal.Say("skipped-authority", "not checked: the folder of the authority cannot be read"), d.c.CA == nil || d.c.CA.Line == nil || d.c.Lists == nil
 	case people:
 		return portal.Say("skipped-directory", "not checked: the directory does not answer"), d.c.Directory == nil || directory.Answers(ctx, d.c.Directory) != nil
+	case plain:
+		return portal.Say("skipped-address", "not checked: nothing can be reached at public_http_url, see the check of the lists there"), d.reach(ctx) != nil
 	case server:
 		if o := d.c.Outside; o != nil && o.Unseen {
 			return portal.Say("skipped-unseen", "not checked: this account may not see whether a portal runs"), true
