@@ -14,6 +14,7 @@ import (
 	"certportal/internal/portal"
 	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
+	"certportal/templates"
 )
 
 // What is to do fits what was found, not only the check.
@@ -84,5 +85,17 @@ func TestDoctorSaysWhatToDo(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// In the terminal findings stand above what is to do, on the page below it.
+func TestToDoNamesNoPlace(t *testing.T) {
+	t.Parallel()
+	var words map[string]any
+	testkit.NoError(t, json.Unmarshal(testkit.Must(templates.Files.ReadFile("locales/en.json"))(t), &words))
+	for key, text := range words {
+		if said, _ := text.(string); strings.HasPrefix(key, "admin.check.") && strings.Contains(key, ".todo") && (strings.Contains(said, "below") || strings.Contains(said, "above.")) {
+			t.Errorf("%s: %q", key, said)
+		}
 	}
 }
