@@ -29,6 +29,7 @@ func TestMistakesInTheWordsOfTheReader(t *testing.T) {
 		{"twice", "organization: A\nlisten: :1\norganization: B", `line 3: organization: it is in line 1 already: remove one of the two`},
 		{"another section's key", "servers: [ldaps://dc1]", `line 1: servers: unknown key; there is directory.servers: write it below directory`},
 		{"key of two sections", "directory:\n  host: mail", `line 2: directory.host: unknown key; there is exchange.host and mail.host: write it below exchange or mail`},
+		{"first word of a key", "mail:\n  pasword: x", `line 2: mail.pasword: unknown key; did you mean mail.password_file?`},
 		{"misspelt", "directory:\n  grops: {}", `line 2: directory.grops: unknown key; did you mean directory.groups?`},
 		{"tab", "directory:\n\tkind: ldap", `line 2: found "\tkind: ldap": indent with spaces, never with tabs. The lines after it were not read`},
 		{"colon in a value", "organization: Contoso\nhelpdesk:\n  hours: Mon: 8 to 18\n",

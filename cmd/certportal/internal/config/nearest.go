@@ -1,11 +1,17 @@
 package config
 
+import "strings"
+
 // nearest returns the known key with the smallest edit distance, or "" when all are
-// far.
+// far. Only the first word of a key may be near, too: "pasword" is "password_file".
 func nearest[T any](word string, known map[string]T) string {
 	best, least := "", len(word)/2+2
 	for key := range known {
-		if d := distance(word, key); d < least || d == least && best != "" && key < best {
+		d := distance(word, key)
+		if first, _, more := strings.Cut(key, "_"); more {
+			d = min(d, distance(word, first)+1)
+		}
+		if d < least || d == least && best != "" && key < best {
 			best, least = key, d
 		}
 	}
