@@ -510,23 +510,31 @@ func TestUpstreamTrouble(t *testing.T) {
 	})
 }
 
-// BenchmarkUpstream is what the portal adds to the time of another CA.
+// BenchmarkUpstream compares enrolments with the portal's own CA and with another one, which
+// is in this process: the difference is what the portal adds to the time of another CA.
 func BenchmarkUpstream(b *testing.B) {
-	clock := testkit.NewRunningClock()
-	company := fixture.NewUpstreamCA(b, clock.Now)
-	var theirs time.Duration
-	company.OnSubmit = func(_ context.Context, _ int, req upstream.Request) (upstream.Answer, error) {
-		began := time.Now()
-		cert := company.Issue(req.CSR)
-		theirs += time.Since(began)
-		return upstream.Answer{Certificate: cert}, nil
+	for _, name := range []string{"own", "elsewhere"} {
+		b.Run(name, func(b *testing.B) {
+			clock := testkit.NewRunningClock()
+			company := fixture.NewUpstreamCA(b, clock.Now)
+			p := fixture.NewPortalAt(b, clock, fixture.SQLite(b), func(c *enroll.Config) {
+				if name == "elsewhere" {
+					c.Upstream = company.Upstream("company")
+				}
+			})
+			var took []time.Duration
+			for n := range b.N {
+				b.StopTimer()
+				person := p.Add("person"+strconv.Itoa(n), fixture.SIDPrefix+strconv.Itoa(2000+n))
+				b.StartTimer()
+				began := time.Now()
+				testkit.Must(p.Enroll(b.Context(), p.Request(person, "Phone", "form")))(b)
+				took = append(took, time.Since(began))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)*95/100].Microseconds()), "p95-µs")
+		})
 	}
-	p := fixture.NewPortalAt(b, clock, fixture.SQLite(b), func(c *enroll.Config) { c.Quota, c.Upstream = 1_000_000, company.Upstream("company") })
-	anna := p.Add("anna", fixture.SIDPrefix+"1101")
-	for n := 0; b.Loop(); n++ {
-		testkit.Must(p.Enroll(b.Context(), p.Request(anna, "Phone "+strconv.Itoa(n), "form "+strconv.Itoa(n))))(b)
-	}
-	b.ReportMetric(float64(theirs.Nanoseconds())/float64(b.N), "theirs-ns/op")
 }
 
 // waits asks for a certificate that waits for approval, and gives what approves it.
