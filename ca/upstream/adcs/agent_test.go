@@ -22,6 +22,7 @@ import (
 	"github.com/smallstep/pkcs7"
 
 	"certportal/ca/upstream/adcs"
+	"certportal/internal/test/daemon"
 	"certportal/internal/test/standin"
 	directory "certportal/internal/test/standin/adcs"
 	"certportal/internal/test/testkit"
@@ -78,9 +79,9 @@ func TestRequestOnBehalf(t *testing.T) {
 // TestOpenSSLVerifiesRequestOnBehalf asks another implementation of CMS for signature,
 // content and attribute.
 func TestOpenSSLVerifiesRequestOnBehalf(t *testing.T) {
-	openssl, err := exec.LookPath("openssl")
-	if err != nil {
-		t.Skip("openssl is not installed: its opinion is not asked")
+	openssl := daemon.Program("openssl")
+	if openssl == "" {
+		daemon.Need(t, "openssl is not installed")
 	}
 	request, _ := standin.NewRequest(t)
 	folder := t.TempDir()
