@@ -38,6 +38,8 @@ func (d *Doctor) checkRunning(context.Context) []portal.Finding {
 		return []portal.Finding{portal.NewFinding(what, portal.FindingWarning, portal.Say("running-unseen", "this account may not see whether a portal runs: run the command with the account of the portal"))}
 	case !o.Running && !o.Served:
 		return []portal.Finding{portal.NewFinding(what, portal.FindingWarning, portal.Say("running-never", "no portal has started on this data folder yet"))}
+	case !o.Running && exists(d.c.Settings.Path(SampleFile)):
+		return []portal.Finding{portal.NewFinding(what, portal.FindingWarning, portal.Say("running-stopped", "no portal runs on this data folder, so its addresses were not asked"))}
 	case !o.Running:
 		return []portal.Finding{portal.NewFinding(what, portal.FindingFailed, portal.Say("running-stopped", "no portal runs on this data folder, so its addresses were not asked"))}
 	case o.RunningVersion != "" && o.RunningVersion != o.Version:

@@ -1,11 +1,13 @@
 package doctor
 
 import (
+	"os"
 	"strings"
 	"testing"
 
 	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 )
 
 func TestProxyFindings(t *testing.T) {
@@ -27,20 +29,26 @@ func TestProxyFindings(t *testing.T) {
 	}
 }
 
-// A portal that ran and stopped is a failure, as people are affected. One that was never
-// started is not, and what this account may not see is not called stopped.
+// A portal that ran and stopped is a failure, as people are affected. A demo, or one that was
+// never started, is not, and what this account may not see is not called stopped.
 func TestPortalThatDoesNotRun(t *testing.T) {
 	for _, tt := range []struct {
 		outside Outside
+		demo    bool
 		state   portal.FindingState
 		key     string
 	}{
-		{Outside{Running: true, Served: true}, portal.FindingOK, "running"},
-		{Outside{Served: true}, portal.FindingFailed, "running-stopped"},
-		{Outside{}, portal.FindingWarning, "running-never"},
-		{Outside{Served: true, Unseen: true}, portal.FindingWarning, "running-unseen"},
+		{Outside{Running: true, Served: true}, false, portal.FindingOK, "running"},
+		{Outside{Served: true}, false, portal.FindingFailed, "running-stopped"},
+		{Outside{Served: true}, true, portal.FindingWarning, "running-stopped"},
+		{Outside{}, false, portal.FindingWarning, "running-never"},
+		{Outside{Served: true, Unseen: true}, false, portal.FindingWarning, "running-unseen"},
 	} {
-		d := New(Config{Outside: &tt.outside})
+		s := &config.Settings{Data: t.TempDir()}
+		if tt.demo {
+			testkit.NoError(t, os.WriteFile(s.Path(SampleFile), []byte("{}"), 0o600))
+		}
+		d := New(Config{Outside: &tt.outside, Settings: s})
 		f := d.checkRunning(t.Context())[0]
 		if f.State != tt.state || f.Said[0].Key != tt.key {
 			t.Errorf("%+v: got %s %s, want %s %s", tt.outside, f.State, f.Said[0].Key, tt.state, tt.key)
