@@ -172,7 +172,7 @@ var errCut = errors.New("the connection was cut")
 // A request is sent once, at each point where it may be cut off, and ends as one certificate or
 // as none that a person has the key of.
 func TestF13_UpstreamIsCutOff(t *testing.T) {
-	const times = 100
+	times := testkit.Times(t, 20) // 100 in long tests
 	issue := func(e *elsewhere, req upstream.Request) upstream.Answer {
 		return upstream.Answer{ID: "7", Certificate: e.company.Issue(req.CSR)}
 	}
