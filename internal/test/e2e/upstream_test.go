@@ -12,6 +12,7 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"certportal/internal/test/standin"
+	"certportal/internal/test/standin/est"
 	"certportal/internal/test/standin/step"
 	"certportal/internal/test/stepca"
 	"certportal/internal/test/testkit"
@@ -142,4 +143,46 @@ func TestStepCAIssues(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The pages of a certificate that is approved later, against the bars of all pages, with a
+// stand-in for EST.
+func TestPagesOfAnotherCA(t *testing.T) {
+	slow(t)
+	browserTool(t, "axe-core", "axe.min.js")
+	dir := t.TempDir()
+	company := est.Start(t)
+	for name, text := range map[string]string{
+		"chain.pem": pemOf(company.Chain...), "server.pem": pemOf(company.TLS), "password": est.Password,
+	} {
+		write(t, filepath.Join(dir, name), text)
+	}
+	write(t, filepath.Join(dir, "settings.yaml"), "upstreams:\n- name: company\n  kind: est\n  url: "+company.URL+"\n  chain: "+filepath.Join(dir, "chain.pem")+
+		"\n  server_ca_file: "+filepath.Join(dir, "server.pem")+"\n  user: "+est.User+"\n  password_file: "+filepath.Join(dir, "password")+"\ncertificates: {issuer: company}\n")
+	d := &demo{t: t, dir: filepath.Join(dir, "data")}
+	testkit.NoError(t, os.Mkdir(d.dir, 0o700))
+	d.args = []string{"demo", "--listen", "127.0.0.1:0", "--data", d.dir, "--config", filepath.Join(dir, "settings.yaml")}
+	d.start()
+	t.Cleanup(func() { d.stop(syscall.SIGTERM) })
+	company.Set(standin.Pending)
+	b := openTab(t, look{agent: androidUA, language: "de", scripts: true})
+	b.signIn(d, d.person("employee"))
+	b.press(`main a[href^="/new"]`)
+	b.press(`main form .btn`)
+	install := b.path()
+	b.walk(d, "de", []screen{{name: "upstream-waiting", show: func(b *tab, d *demo) { b.open(d.https + install) }}})
+	company.Set(standin.None)
+	company.Approve()
+	testkit.Eventually(t, "the certificate is ready", func() bool {
+		b.open(d.https + install)
+		return strings.Contains(b.text("h1"), "ist fertig")
+	})
+	b.walk(d, "de", []screen{{name: "upstream-ready", show: func(b *tab, d *demo) { b.open(d.https + install) }}})
+	b.press(`main form .btn`)
+	if file, _ := b.download("#download"); file == "" {
+		t.Error("there is no file")
+	}
+	b.open(d.https + strings.TrimSuffix(install, "/install") + "/lost")
+	b.press(`main .btn.danger`)
+	b.walk(d, "de", []screen{{name: "upstream-blocked", show: func(b *tab, d *demo) { b.open(d.https + strings.TrimSuffix(install, "/install") + "/lost") }}})
 }
