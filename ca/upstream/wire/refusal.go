@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -61,12 +60,8 @@ func (r Reply) pointsTo() string {
 
 // JSON reads a body that is one JSON value and nothing else. Unknown fields are ignored.
 func (r Reply) JSON(value any) error {
-	d := json.NewDecoder(bytes.NewReader(r.Body))
-	if err := d.Decode(value); err != nil {
+	if err := json.Unmarshal(r.Body, value); err != nil {
 		return fmt.Errorf("reading answer with status %d as JSON: %w", r.Status, err)
-	}
-	if d.More() {
-		return fmt.Errorf("answer with status %d has bytes after the JSON value", r.Status)
 	}
 	return nil
 }

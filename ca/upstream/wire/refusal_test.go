@@ -45,7 +45,7 @@ func TestTextIsBoundedAndReadable(t *testing.T) {
 }
 
 func TestJSONIsOneValue(t *testing.T) {
-	for _, body := range []string{"", "{", `{}{}`, `{} x`, "<html>", `[1]`} {
+	for _, body := range []string{"", "{", `{}{}`, `{}}`, `{} x`, "<html>", `[1]`} {
 		var value struct{}
 		if err := (wire.Reply{Status: 200, Body: []byte(body)}).JSON(&value); err == nil {
 			t.Errorf("%q is accepted", body)
