@@ -101,7 +101,12 @@ func (c *Client) Base() *url.URL { return c.base }
 // Call is one HTTP request.
 type Call struct {
 	Method string
-	Path   string // below that of the address, or with a leading / below its host; with query
+
+	// Path is relative to the address of the CA, with query (RFC 3986 section 5.2): with a
+	// leading / it is below the host, without it takes the place of what follows the last /
+	// of the address. Empty is the address itself.
+	Path string
+
 	Header http.Header
 	Body   []byte
 }
