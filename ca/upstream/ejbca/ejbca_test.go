@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +117,35 @@ func TestLostAnswerToAPollIsFoundAgain(t *testing.T) {
 		if _, err := c.Poll(t.Context(), answer.ID); err == nil || errors.As(err, &denied) {
 			t.Errorf("%s without search: error is %v, want one of an unknown outcome", fault, err)
 		}
+	}
+}
+
+// A poll that EJBCA did not answer leaves the request as it is, and no answer that could come
+// from another server ends it.
+func TestPollThroughAProxyInMaintenance(t *testing.T) {
+	s := standinejbca.Start(t)
+	for status, want := range map[int]bool{302: true, 404: true, 429: true, 503: true, 500: false, 502: false, 400: false} {
+		server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		t.Cleanup(server.Close)
+		c := client(t, s, time.Minute, func(c *ejbca.Config) {
+			c.Wire.URL, c.Wire.Anchors = server.URL, []*x509.Certificate{server.Certificate()}
+		})
+		_, err := c.Poll(t.Context(), "1 certportal-42")
+		var denied *upstream.Denied
+		if err == nil || errors.As(err, &denied) || errors.Is(err, upstream.ErrUnsent) != want {
+			t.Errorf("status %d: %v, want that nothing is known %v", status, err, want)
+		}
+	}
+}
+
+// The secret is needed for each poll. A file that cannot be read for a moment must not count as
+// an answer that was lost, after which a poll is not repeated.
+func TestPollWithoutSecretIsUnsent(t *testing.T) {
+	c := client(t, standinejbca.Start(t), time.Minute, func(c *ejbca.Config) {
+		c.Secret = func() (string, error) { return "", errors.New("no such file") }
+	})
+	if _, err := c.Poll(t.Context(), "1 certportal-42"); !errors.Is(err, upstream.ErrUnsent) {
+		t.Errorf("error is %v, want ErrUnsent", err)
 	}
 }
 

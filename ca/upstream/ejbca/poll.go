@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"certportal/ca/upstream"
+	"certportal/ca/upstream/wire"
 )
 
 // Poll implements [upstream.CA]. EJBCA makes the certificate in this call, once the request
@@ -22,10 +23,11 @@ func (c *CA) Poll(ctx context.Context, id string) (upstream.Answer, error) {
 	}
 	password, err := c.password(username)
 	if err != nil {
-		return upstream.Answer{}, err
+		return upstream.Answer{}, fmt.Errorf("%w: %w", upstream.ErrUnsent, err)
 	}
 	reply, err := c.post(ctx, "/v1/certificate/"+url.PathEscape(number)+"/finalize",
 		map[string]string{"response_format": "DER", "password": password})
+	err = wire.OfPoll(err)
 	if _, denied := errors.AsType[*upstream.Denied](err); denied {
 		return c.denied(ctx, username, err)
 	}
@@ -47,6 +49,9 @@ func (c *CA) denied(ctx context.Context, username string, refusal error) (upstre
 		return upstream.Answer{Certificate: certs[0]}, nil
 	case err == nil:
 		return upstream.Answer{}, refusal
+	}
+	if denied, is := errors.AsType[*upstream.Denied](err); is && !denied.Credentials {
+		err = errors.New(denied.Error()) // of the search, and not of the request
 	}
 	// %v: without the search this is no denial, but unknown.
 	return upstream.Answer{}, fmt.Errorf("searching for the certificate of a refused request (%v): %w", refusal, err)

@@ -95,22 +95,8 @@ func (c *CA) Poll(ctx context.Context, id string) (upstream.Answer, error) {
 		return upstream.Answer{}, errors.New("id is none of a request by EST")
 	}
 	answer, err := c.enroll(ctx, csr)
-	var denied *upstream.Denied
-	if errors.As(err, &denied) && !denied.Credentials && denied.Code != badRequest {
-		err = fmt.Errorf("%w: answer is %s", upstream.ErrUnsent, denied.Code)
-	}
-	if errors.Is(err, errUnavailable) {
-		err = fmt.Errorf("%w: %w", upstream.ErrUnsent, err)
-	}
-	return answer, err
+	return answer, wire.OfPoll(err) // a server denies with status 400 (RFC 7030 section 4.2.3)
 }
-
-// errUnavailable marks an answer that says that the request was not handled (RFC 9110 section
-// 15.6.4). Of a poll it is believed; a submit is not repeated for it.
-var errUnavailable = errors.New("server cannot work now")
-
-// badRequest is how a server denies a request (RFC 7030 section 4.2.3).
-const badRequest = "HTTP 400"
 
 // IssuesByPoll implements [upstream.IssuesByPoll].
 func (c *CA) IssuesByPoll() bool { return true }
@@ -140,9 +126,6 @@ func (c *CA) enroll(ctx context.Context, der []byte) (upstream.Answer, error) {
 		return upstream.Answer{
 			ID: idPrefix + base64.RawURLEncoding.EncodeToString(der), RetryAfter: retryAfter(reply.Header.Get("Retry-After"), c.now()), Text: said(reply),
 		}, nil
-	}
-	if reply.Status == http.StatusServiceUnavailable {
-		return upstream.Answer{}, fmt.Errorf("%w: %w", errUnavailable, reply.Refusal(said(reply)))
 	}
 	return upstream.Answer{}, reply.Refusal(said(reply))
 }

@@ -44,7 +44,27 @@ func (r Reply) Refusal(text string) error {
 		refused := r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden
 		return &upstream.Denied{Code: r.code(), Text: text, Credentials: refused}
 	}
-	return fmt.Errorf("answer has status %d: %q", r.Status, text)
+	err := fmt.Errorf("answer has status %d: %q", r.Status, text)
+	if r.Status == http.StatusServiceUnavailable {
+		err = fmt.Errorf("%w: %w", errUnavailable, err)
+	}
+	return err
+}
+
+// errUnavailable marks an answer that says that the request was not handled (RFC 9110 section
+// 15.6.4).
+var errUnavailable = errors.New("server cannot work now")
+
+// OfPoll keeps of the error of a poll that can make the certificate what is about the request:
+// status 400, and refused credentials. Another 3xx or 4xx comes from a server before the CA,
+// and 503 is believed, as it is not of a submit: then the error is no [*upstream.Denied] and
+// wraps [upstream.ErrUnsent], so that the poll is repeated.
+func OfPoll(err error) error {
+	denied, is := errors.AsType[*upstream.Denied](err)
+	if is && !denied.Credentials && denied.Code != (Reply{Status: http.StatusBadRequest}).code() || errors.Is(err, errUnavailable) {
+		return fmt.Errorf("%w: %v", upstream.ErrUnsent, err)
+	}
+	return err
 }
 
 func (r Reply) code() string { return fmt.Sprintf("HTTP %d", r.Status) }
