@@ -74,7 +74,7 @@ type session struct {
 	namespace string
 	login     Login
 
-	loggingIn sync.Mutex // held during a login, so that concurrent requests share one
+	loggingIn chan struct{} // has room for one login, so that concurrent requests share it
 
 	mu    sync.Mutex
 	known string
@@ -113,8 +113,12 @@ func (s *session) token(ctx context.Context) (string, error) {
 		refused = token
 		s.forget(token)
 	}
-	s.loggingIn.Lock()
-	defer s.loggingIn.Unlock()
+	select {
+	case s.loggingIn <- struct{}{}:
+		defer func() { <-s.loggingIn }()
+	case <-ctx.Done():
+		return "", fmt.Errorf("waiting for another login to Vault: %w", ctx.Err())
+	}
 	if token := s.last(); token != "" && token != refused {
 		return token, nil // of another request, just now
 	}
@@ -153,7 +157,7 @@ func (s *session) logIn(ctx context.Context) (string, error) {
 	reply, err := s.call(ctx, path, "", body)
 	if err != nil {
 		// A wrong role or secret is status 400.
-		if denied, is := errors.AsType[*upstream.Denied](err); is && denied.Code == "HTTP 400" {
+		if denied, is := errors.AsType[*upstream.Denied](err); is && reply.Status == http.StatusBadRequest {
 			denied.Credentials = true
 		}
 		return "", err
@@ -177,12 +181,9 @@ func (s *session) logIn(ctx context.Context) (string, error) {
 
 // lookup asks whether a token is good, and renews it when half of its life is over.
 func (s *session) lookup(ctx context.Context, token string) error {
-	reply, err := s.client.Do(ctx, wire.Call{Method: http.MethodGet, Path: "/v1/auth/token/lookup-self", Header: s.header(token)})
+	reply, err := s.do(ctx, wire.Call{Method: http.MethodGet, Path: "/v1/auth/token/lookup-self", Header: s.header(token)})
 	if err != nil {
 		return err
-	}
-	if !reply.Success() {
-		return refusal(reply)
 	}
 	var answer struct {
 		Data struct {
@@ -251,12 +252,14 @@ func (s *session) call(ctx context.Context, path, token string, body any) (wire.
 	for name, values := range s.header(token) {
 		call.Header[name] = values
 	}
+	return s.do(ctx, call)
+}
+
+// do sends a call. The reply is there with a refusal too.
+func (s *session) do(ctx context.Context, call wire.Call) (wire.Reply, error) {
 	reply, err := s.client.Do(ctx, call)
 	if err != nil {
 		return wire.Reply{}, err
 	}
-	if !reply.Success() {
-		return wire.Reply{}, refusal(reply)
-	}
-	return reply, nil
+	return reply, refusal(reply)
 }

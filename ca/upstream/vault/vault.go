@@ -39,7 +39,6 @@ type Config struct {
 
 // CA is a PKI secrets engine.
 type CA struct {
-	client  *wire.Client
 	session *session
 	mount   string
 	role    string
@@ -57,16 +56,12 @@ func New(c Config) (*CA, error) {
 	if c.Role == "" {
 		return nil, errors.New("role of the PKI secrets engine is missing")
 	}
-	mount := "pki"
-	if c.Mount != "" {
-		mount = strings.Trim(c.Mount, "/")
-	}
 	if err := c.Login.check(); err != nil {
 		return nil, err
 	}
 	return &CA{
-		client: client, mount: escapePath(mount), role: url.PathEscape(c.Role), byRole: c.ByRole,
-		session: &session{client: client, namespace: c.Namespace, login: c.Login},
+		mount: escapePath(mountOr(c.Mount, "pki")), role: url.PathEscape(c.Role), byRole: c.ByRole,
+		session: &session{client: client, namespace: c.Namespace, login: c.Login, loggingIn: make(chan struct{}, 1)},
 	}, nil
 }
 
@@ -230,13 +225,11 @@ func (c *CA) Probe(ctx context.Context) ([]*x509.Certificate, error) {
 // where the CA is a root.
 func (c *CA) chain(ctx context.Context) ([]*x509.Certificate, error) {
 	for _, path := range []string{"/ca_chain", "/ca/pem"} {
-		reply, err := c.client.Do(ctx, wire.Call{Method: http.MethodGet, Path: "/v1/" + c.mount + path, Header: c.session.header("")})
-		switch {
-		case err != nil:
+		reply, err := c.session.do(ctx, wire.Call{Method: http.MethodGet, Path: "/v1/" + c.mount + path, Header: c.session.header("")})
+		if err != nil {
 			return nil, err
-		case !reply.Success():
-			return nil, refusal(reply)
-		case len(reply.Body) > 0:
+		}
+		if len(reply.Body) > 0 {
 			return wire.ParsePEM(string(reply.Body))
 		}
 	}
@@ -245,29 +238,19 @@ func (c *CA) chain(ctx context.Context) ([]*x509.Certificate, error) {
 
 // post calls a path of the engine.
 func (c *CA) post(ctx context.Context, token, path string, body any) (wire.Reply, error) {
-	call, err := wire.Post("/v1/"+c.mount+"/"+path, body)
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	for name, values := range c.session.header(token) {
-		call.Header[name] = values
-	}
-	reply, err := c.client.Do(ctx, call)
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	if reply.Success() {
-		return reply, nil
-	}
+	reply, err := c.session.call(ctx, "/v1/"+c.mount+"/"+path, token, body)
 	if reply.Status == http.StatusForbidden {
 		c.session.forget(token)
 	}
-	return wire.Reply{}, refusal(reply)
+	return reply, err
 }
 
 // refusal reads {"errors": ["…"]}. A standby that does not forward answers 307 with the
 // address of the active server.
 func refusal(reply wire.Reply) error {
+	if reply.Success() {
+		return nil
+	}
 	var said struct {
 		Errors []string `json:"errors"`
 	}

@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -135,6 +137,31 @@ func TestConcurrentRequestsShareALogin(t *testing.T) {
 	if n, _ := s.Counts(); n != 1 {
 		t.Errorf("%d logins, want 1", n)
 	}
+}
+
+func TestWaitForAnotherLoginEndsWithTheRequest(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(asked)
+		<-answer
+	}))
+	t.Cleanup(server.Close)
+	c := testkit.Must(vault.New(vault.Config{
+		Wire: wire.Config{URL: server.URL, Anchors: []*x509.Certificate{server.Certificate()}}, Role: "r", Login: vault.Login{
+			RoleID: "r", SecretID: func() (string, error) { return "s", nil },
+		},
+	}))(t)
+	request, _ := standin.NewRequest(t)
+	var group sync.WaitGroup
+	group.Go(func() { c.Submit(t.Context(), request) })
+	<-asked
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Submit(ended, request); !errors.Is(err, context.Canceled) || !errors.Is(err, upstream.ErrUnsent) {
+		t.Errorf("error is %v, want that nothing was sent", err)
+	}
+	close(answer)
+	group.Wait()
 }
 
 func TestWrongLoginIsRefusedCredentials(t *testing.T) {
