@@ -107,27 +107,7 @@ func parseSigned(reply wire.Reply) (upstream.Answer, error) {
 	if err := reply.JSON(&signed); err != nil {
 		return upstream.Answer{}, err
 	}
-	leaf, err := wire.ParsePEM(signed.Certificate)
-	if err != nil {
-		return upstream.Answer{}, fmt.Errorf("reading crt: %w", err)
-	}
-	answer := upstream.Answer{Certificate: leaf[0]}
-	chain := signed.Chain
-	if len(chain) == 0 && signed.Issuer != "" {
-		chain = []string{signed.Issuer}
-	}
-	for _, text := range chain {
-		certs, err := wire.ParsePEM(text)
-		if err != nil {
-			return upstream.Answer{}, fmt.Errorf("reading certChain: %w", err)
-		}
-		for _, cert := range certs {
-			if !cert.Equal(answer.Certificate) {
-				answer.Chain = append(answer.Chain, cert)
-			}
-		}
-	}
-	return answer, nil
+	return wire.ParseIssued(signed.Certificate, signed.Issuer, signed.Chain)
 }
 
 // Poll implements [upstream.CA]: step-ca never lets a request wait.

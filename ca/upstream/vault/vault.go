@@ -152,23 +152,9 @@ func parseSigned(reply wire.Reply) (upstream.Answer, error) {
 	if err := reply.JSON(&signed); err != nil {
 		return upstream.Answer{}, err
 	}
-	leaf, err := wire.ParsePEM(signed.Data.Certificate)
-	if err != nil {
-		return upstream.Answer{}, fmt.Errorf("reading certificate: %w", err)
-	}
-	chain := signed.Data.Chain
-	if len(chain) == 0 && signed.Data.Issuer != "" {
-		chain = []string{signed.Data.Issuer}
-	}
-	answer := upstream.Answer{Certificate: leaf[0], Text: wire.Text(strings.Join(signed.Warnings, "; "))}
-	for _, text := range chain {
-		certs, err := wire.ParsePEM(text)
-		if err != nil {
-			return upstream.Answer{}, fmt.Errorf("reading ca_chain: %w", err)
-		}
-		answer.Chain = append(answer.Chain, certs...)
-	}
-	return answer, nil
+	answer, err := wire.ParseIssued(signed.Data.Certificate, signed.Data.Issuer, signed.Data.Chain)
+	answer.Text = wire.Text(strings.Join(signed.Warnings, "; "))
+	return answer, err
 }
 
 // Poll implements [upstream.CA]: the engine never lets a request wait.

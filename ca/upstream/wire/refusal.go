@@ -1,9 +1,7 @@
 package wire
 
 import (
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -93,32 +91,4 @@ func Post(path string, value any) (Call, error) {
 		return Call{}, fmt.Errorf("encoding request: %w: %w", upstream.ErrUnsent, err)
 	}
 	return Call{Method: http.MethodPost, Path: path, Header: http.Header{"Content-Type": {"application/json"}}, Body: body}, nil
-}
-
-// ParsePEM reads certificates in PEM (RFC 7468), at least one and no other blocks.
-func ParsePEM(text string) ([]*x509.Certificate, error) {
-	var certs []*x509.Certificate
-	for rest := []byte(text); ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("PEM block is %q and no certificate", Text(block.Type))
-		}
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("parsing certificate: %w", err)
-		}
-		certs = append(certs, cert)
-	}
-	if len(certs) == 0 {
-		return nil, errors.New("no certificate in PEM")
-	}
-	return certs, nil
-}
-
-// RequestPEM gives a certificate request in PEM (RFC 7468 section 7).
-func RequestPEM(der []byte) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
 }
