@@ -91,19 +91,26 @@ type Denied struct {
 	Code string // of the protocol, such as an HTTP status or an HRESULT in hexadecimal
 	Text string // of the CA, in its own language. Optional.
 
+	// Hint says what the code means and what an administrator can do. Optional.
+	Hint string
+
 	// Credentials says that the CA refused the portal and not the request: every other
 	// request would be refused too.
 	Credentials bool
 }
 
-// Error gives code and text.
+// Error gives code, hint and text.
 func (d *Denied) Error() string {
 	what := "the CA denied the request"
 	if d.Credentials {
 		what = "the CA refused the portal's credentials"
 	}
-	if d.Text == "" {
-		return fmt.Sprintf("%s: %s", what, d.Code)
+	what += ": " + d.Code
+	if d.Hint != "" {
+		what += " (" + d.Hint + ")"
 	}
-	return fmt.Sprintf("%s: %s, %q", what, d.Code, d.Text)
+	if d.Text != "" {
+		what += fmt.Sprintf(", %q", d.Text)
+	}
+	return what
 }

@@ -181,6 +181,7 @@ func TestEveryCode(t *testing.T) {
 			}
 			testkit.Equal(t, e.Name+" is about the portal", denied.Credentials, e.Effect == adcs.RefusedPortal)
 			testkit.Equal(t, "code", denied.Code, e.Code.String())
+			testkit.Contains(t, "error", err.Error(), e.Remedy)
 			testkit.Equal(t, "digits of the id", len(denied.ID), 39)
 		}
 	}

@@ -72,10 +72,10 @@ func (d faultDetail) err(text string) error {
 		return &faultError{id: requestNumber(d.RequestID), code: wire.Text(d.ErrorCode), text: text}
 	case effect == Refused || effect == RefusedPortal:
 		return &upstream.Denied{
-			ID: requestNumber(d.RequestID), Code: code.String(), Text: text, Credentials: effect == RefusedPortal,
+			ID: requestNumber(d.RequestID), Code: code.String(), Hint: code.Hint(), Text: text, Credentials: effect == RefusedPortal,
 		}
 	}
-	return &faultError{id: requestNumber(d.RequestID), code: code.String(), text: text, effect: effect}
+	return &faultError{id: requestNumber(d.RequestID), code: code.Explained(), text: text, effect: effect}
 }
 
 // localName gives the local part of a qualified name. Its prefix is resolved by no one: the

@@ -64,6 +64,24 @@ func Explain(code string) (Explanation, bool) {
 	return all[i], true
 }
 
+// Hint is name, meaning and remedy of a code, for [certportal/ca/upstream.Denied]; empty for a
+// code that is not listed.
+func (h HRESULT) Hint() string {
+	e, ok := Explain(h.String())
+	if !ok {
+		return ""
+	}
+	return e.Name + ": " + e.Meaning + ". " + e.Remedy
+}
+
+// Explained is the code with its hint.
+func (h HRESULT) Explained() string {
+	if hint := h.Hint(); hint != "" {
+		return h.String() + " (" + hint + ")"
+	}
+	return h.String()
+}
+
 // Effect gives what a code says. Codes of the CA's own range, CERTSRV_E_*, are refusals
 // when they are not listed; any other code may come from the way to the CA.
 func (h HRESULT) Effect() Effect {

@@ -2,7 +2,6 @@ package certsrv
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -112,12 +111,12 @@ func (p *page) refusal(codes []adcs.HRESULT) error {
 	if len(codes) == 0 {
 		return denied
 	}
-	denied.Code = codes[0].String()
+	denied.Code, denied.Hint = codes[0].String(), codes[0].Hint()
 	switch effect := codes[0].Effect(); {
 	case effect == adcs.RefusedPortal:
 		denied.Credentials = true
 	case effect != adcs.Refused && !p.denied():
-		return errors.New(denied.Code + ": " + fmt.Sprintf("%q", denied.Text))
+		return fmt.Errorf("page has the code %s: %q", codes[0].Explained(), denied.Text)
 	}
 	return denied
 }
