@@ -45,8 +45,8 @@ func (t upstreamTx) insert(ctx context.Context, q *enroll.UpstreamRequest) error
 // closed.
 func (db Enrolments) NoteUpstream(ctx context.Context, q enroll.UpstreamRequest, entry audit.Entry) error {
 	return db.write(ctx, "recording request "+q.Number.String(), func(ctx context.Context, t *tx) error {
-		touched, err := t.Exec(ctx, `UPDATE upstream_requests SET state = $2, remote_id = $3, next_at = $4, tries = $5, detail = $6,
-			holder = '', held_until = 0 WHERE number = $1 AND `+openUpstream,
+		touched, err := t.Exec(ctx, `UPDATE upstream_requests SET state = $2, remote_id = $3, next_at = $4, tries = $5, detail = $6
+			WHERE number = $1 AND `+openUpstream,
 			q.Number.String(), string(q.State), sqldb.Cleaned(q.ID), sqldb.Moment(q.Next), q.Tries, sqldb.Cleaned(q.Detail))
 		switch {
 		case err != nil:
@@ -97,9 +97,12 @@ const strayReason = 5
 // insertStray has a CA revoke a certificate that is not handed out. One that is recorded, of
 // another request, is not touched.
 func (t upstreamTx) insertStray(ctx context.Context, q enroll.UpstreamRequest, end enroll.UpstreamEnd) error {
-	serial := end.StraySerial()
-	if serial == (ca.Serial{}) {
+	if end.Stray == nil {
 		return nil
+	}
+	serial, err := ca.SerialOf(end.Stray.SerialNumber)
+	if err != nil {
+		return nil // no CA can list it (RFC 5280 section 4.1.2.2)
 	}
 	known, err := anyRow(ctx, t.tx, "SELECT 1 FROM certificates WHERE serial = $1", serial.String())
 	if err != nil || known {
@@ -109,7 +112,8 @@ func (t upstreamTx) insertStray(ctx context.Context, q enroll.UpstreamRequest, e
 }
 
 // rename gives a reservation the serial of its certificate, in a new row: other tables
-// refer to the old one meanwhile. An error wraps errMismatch when the serial is known.
+// refer to the old one meanwhile. The error wraps portal.ErrConflict when another certificate
+// has the serial, or the reservation or its device ended.
 func (t upstreamTx) rename(ctx context.Context, c enroll.Completion) error {
 	if c.Number == (ca.Serial{}) {
 		return nil
@@ -240,7 +244,7 @@ func (t upstreamTx) issued(ctx context.Context, c enroll.Completion) error {
 		waits = sqldb.Moment(c.At.Add(keyWaits))
 	}
 	touched, err := t.Exec(ctx, `UPDATE upstream_requests SET state = 'issued', serial = $2, closed_at = $3, next_at = $4,
-		sealed_key = CASE WHEN $5 THEN sealed_key END, holder = '', held_until = 0, detail = '' WHERE number = $1 AND `+openUpstream,
+		sealed_key = CASE WHEN $5 THEN sealed_key END, detail = '' WHERE number = $1 AND `+openUpstream,
 		c.Number.String(), c.Serial.String(), c.At.UnixMilli(), waits, c.Pickup == nil)
 	if err != nil {
 		return fmt.Errorf("closing request %s: %w", c.Number, err)
@@ -251,67 +255,61 @@ func (t upstreamTx) issued(ctx context.Context, c enroll.Completion) error {
 	return nil
 }
 
-const upstreamColumns = `q.number, q.serial, q.authority, q.csr, q.state, q.remote_id, q.token_hash, q.sealed_key, q.overlap, q.ends,
-	q.sent_at, q.next_at, q.tries, q.detail`
+const upstreamColumns = `number, serial, authority, csr, state, remote_id, token_hash, sealed_key, overlap, ends,
+	sent_at, next_at, tries, detail`
 
-func scanUpstream(rows *sql.Rows, q *enroll.UpstreamRequest, more ...any) error {
+func scanUpstream(rows *sql.Rows) (q enroll.UpstreamRequest, err error) {
 	var number, state string
 	var serial, ends sql.NullString
 	var token []byte
 	var sent int64
 	var next sql.NullInt64
-	err := rows.Scan(append([]any{&number, &serial, &q.Authority, &q.CSR, &state, &q.ID, &token, &q.SealedKey, &q.Overlap, &ends,
-		&sent, &next, &q.Tries, &q.Detail}, more...)...)
+	err = rows.Scan(&number, &serial, &q.Authority, &q.CSR, &state, &q.ID, &token, &q.SealedKey, &q.Overlap, &ends,
+		&sent, &next, &q.Tries, &q.Detail)
 	if err != nil {
-		return err
+		return q, err
 	}
 	q.State, q.Sent, q.Next = enroll.UpstreamState(state), time.UnixMilli(sent).UTC(), sqldb.TimeOf(next)
-	if len(token) > 0 {
-		if q.TokenHash, err = sqldb.Hash32(token); err != nil {
-			return err
+	if q.TokenHash, err = sqldb.Hash32(token); err != nil {
+		return q, err
+	}
+	for _, column := range []struct {
+		text sql.NullString
+		into *ca.Serial
+	}{{sql.NullString{String: number, Valid: true}, &q.Number}, {serial, &q.Serial}, {ends, &q.Ends}} {
+		if !column.text.Valid {
+			continue
+		}
+		if *column.into, err = serialOf(column.text.String); err != nil {
+			return q, err
 		}
 	}
-	if q.Number, err = serialOf(number); err != nil {
-		return err
-	}
-	if serial.Valid {
-		if q.Serial, err = serialOf(serial.String); err != nil {
-			return err
-		}
-	}
-	if ends.Valid {
-		q.Ends, err = serialOf(ends.String)
-	}
-	return err
+	return q, nil
 }
 
-// DueUpstream takes requests to a CA that are due: until the time given no other holder gets
+// DueUpstream takes requests to a CA that are due: until the time given no other replica gets
 // them. While issuing is halted there are none: an answer would be a certificate.
-func (db Enrolments) DueUpstream(ctx context.Context, authority, holder string, now, until time.Time, limit int) ([]enroll.UpstreamRequest, error) {
+func (db Enrolments) DueUpstream(ctx context.Context, authority string, now, until time.Time, limit int) ([]enroll.UpstreamRequest, error) {
 	var due []enroll.UpstreamRequest
 	err := db.write(ctx, "taking requests", func(ctx context.Context, t *tx) error {
 		due = nil
-		// next_at moves too: what is taken is not listed again before.
-		_, err := t.Exec(ctx, `UPDATE upstream_requests SET holder = $1, held_until = $3, next_at = $3
-			WHERE number IN (SELECT number FROM upstream_requests WHERE next_at <= $2 AND authority = $5 ORDER BY next_at LIMIT $4) AND next_at <= $2
-			AND NOT EXISTS (SELECT 1 FROM halt WHERE reason <> '')`,
-			holder, now.UnixMilli(), until.UnixMilli(), limit, authority)
-		if err != nil {
-			return err
-		}
-		return t.All(ctx, `SELECT `+upstreamColumns+`, c.person, c.device_id, c.upn, c.sid, c.mail, c.status
-			FROM upstream_requests q LEFT JOIN certificates c ON c.serial = COALESCE(q.serial, q.number)
-			WHERE q.holder = $1 AND q.held_until = $2 AND q.next_at = $2 AND q.authority = $3 ORDER BY q.sent_at`, []any{holder, until.UnixMilli(), authority},
-			func(rows *sql.Rows) error {
-				var q enroll.UpstreamRequest
-				var person, device, upn, sid, mail, status sql.NullString
-				err := scanUpstream(rows, &q, &person, &device, &upn, &sid, &mail, &status)
-				q.Ended = status.String == string(portal.Revoked)
-				q.Person, q.Device = portal.PersonID(person.String), portal.DeviceID(device.String)
-				q.Subject = ca.Subject{UPN: upn.String, SID: sid.String, Mail: mail.String}
+		err := t.All(ctx, `UPDATE upstream_requests AS q SET next_at = $2
+			WHERE number IN (SELECT number FROM upstream_requests WHERE next_at <= $1 AND authority = $4 ORDER BY next_at LIMIT $3) AND next_at <= $1
+			AND NOT EXISTS (SELECT 1 FROM halt WHERE reason <> '') RETURNING `+upstreamColumns,
+			[]any{now.UnixMilli(), until.UnixMilli(), limit, authority}, func(rows *sql.Rows) error {
+				q, err := scanUpstream(rows)
 				due = append(due, q)
 				return err
 			})
+		if err != nil {
+			return err
+		}
+		for i := range due {
+			if err := (upstreamTx{t}).addSubject(ctx, &due[i]); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -319,13 +317,28 @@ func (db Enrolments) DueUpstream(ctx context.Context, authority, holder string, 
 	return due, nil
 }
 
+// addSubject adds to a request whose it is, and the names that were asked for.
+func (t upstreamTx) addSubject(ctx context.Context, q *enroll.UpstreamRequest) error {
+	serial := q.Serial
+	if serial == (ca.Serial{}) {
+		serial = q.Number
+	}
+	var status portal.Status
+	err := t.One(ctx, "SELECT person, upn, sid, mail, status FROM certificates WHERE serial = $1", []any{serial.String()},
+		&q.Person, &q.Subject.UPN, &q.Subject.SID, &q.Subject.Mail, &status)
+	if err != nil {
+		return fmt.Errorf("reading reservation of request %s: %w", q.Number, err)
+	}
+	q.Ended = status == portal.Revoked
+	return nil
+}
+
 // WaitingKey finds the request of a certificate whose key waits.
 func (db Enrolments) WaitingKey(ctx context.Context, serial ca.Serial) (enroll.UpstreamRequest, error) {
 	var found []enroll.UpstreamRequest
-	err := db.All(ctx, "SELECT "+upstreamColumns+" FROM upstream_requests q WHERE q.serial = $1 AND q.sealed_key IS NOT NULL",
+	err := db.All(ctx, "SELECT "+upstreamColumns+" FROM upstream_requests WHERE serial = $1 AND sealed_key IS NOT NULL",
 		[]any{serial.String()}, func(rows *sql.Rows) error {
-			var q enroll.UpstreamRequest
-			err := scanUpstream(rows, &q)
+			q, err := scanUpstream(rows)
 			found = append(found, q)
 			return err
 		})

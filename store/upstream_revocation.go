@@ -55,30 +55,31 @@ func (t upstreamTx) insertRevocationOf(ctx context.Context, serial, authority st
 	return nil
 }
 
-// DueUpstreamRevocations takes revocations that are due: until the time given no other
-// holder gets them.
-func (db Enrolments) DueUpstreamRevocations(ctx context.Context, authority, holder string, now, until time.Time, limit int) ([]enroll.UpstreamRevocation, error) {
+const revocationColumns = "serial, authority, der, reason_code, why, asked_at, next_at, tries, detail"
+
+func scanUpstreamRevocation(rows *sql.Rows) (v enroll.UpstreamRevocation, err error) {
+	var serial string
+	var asked int64
+	var next sql.NullInt64
+	if err := rows.Scan(&serial, &v.Authority, &v.DER, &v.Reason, &v.Why, &asked, &next, &v.Tries, &v.Detail); err != nil {
+		return v, err
+	}
+	v.Asked, v.Next = time.UnixMilli(asked).UTC(), sqldb.TimeOf(next)
+	v.Serial, err = serialOf(serial)
+	return v, err
+}
+
+// DueUpstreamRevocations takes revocations at a CA that are due: until the time given no
+// other replica gets them.
+func (db Enrolments) DueUpstreamRevocations(ctx context.Context, authority string, now, until time.Time, limit int) ([]enroll.UpstreamRevocation, error) {
 	var due []enroll.UpstreamRevocation
 	err := db.write(ctx, "taking revocations", func(ctx context.Context, t *tx) error {
 		due = nil
-		_, err := t.Exec(ctx, `UPDATE upstream_revocations SET holder = $1, held_until = $3, next_at = $3
-			WHERE (serial, authority) IN (SELECT serial, authority FROM upstream_revocations WHERE next_at <= $2 AND authority = $5 ORDER BY next_at LIMIT $4)
-			AND next_at <= $2`, holder, now.UnixMilli(), until.UnixMilli(), limit, authority)
-		if err != nil {
-			return err
-		}
-		return t.All(ctx, `SELECT serial, authority, der, reason_code, why, asked_at, next_at, tries, detail FROM upstream_revocations
-			WHERE holder = $1 AND held_until = $2 AND next_at = $2 AND authority = $3 ORDER BY asked_at`, []any{holder, until.UnixMilli(), authority},
-			func(rows *sql.Rows) error {
-				var v enroll.UpstreamRevocation
-				var serial string
-				var asked int64
-				var next sql.NullInt64
-				err := rows.Scan(&serial, &v.Authority, &v.DER, &v.Reason, &v.Why, &asked, &next, &v.Tries, &v.Detail)
-				if err == nil && serial != "" { // a stray without a valid serial
-					v.Serial, err = serialOf(serial)
-				}
-				v.Asked, v.Next = time.UnixMilli(asked).UTC(), sqldb.TimeOf(next)
+		return t.All(ctx, `UPDATE upstream_revocations SET next_at = $2 WHERE authority = $4
+			AND serial IN (SELECT serial FROM upstream_revocations WHERE next_at <= $1 AND authority = $4 ORDER BY next_at LIMIT $3)
+			AND next_at <= $1 RETURNING `+revocationColumns,
+			[]any{now.UnixMilli(), until.UnixMilli(), limit, authority}, func(rows *sql.Rows) error {
+				v, err := scanUpstreamRevocation(rows)
 				due = append(due, v)
 				return err
 			})
@@ -92,7 +93,7 @@ func (db Enrolments) DueUpstreamRevocations(ctx context.Context, authority, hold
 // NoteUpstreamRevocation records the outcome of a try, with the entry unless it is empty.
 func (db Enrolments) NoteUpstreamRevocation(ctx context.Context, v enroll.UpstreamRevocation, entry audit.Entry) error {
 	return db.write(ctx, "recording revocation of "+v.Serial.String(), func(ctx context.Context, t *tx) error {
-		touched, err := t.Exec(ctx, `UPDATE upstream_revocations SET next_at = $3, tries = $4, done_at = $5, detail = $6, holder = '', held_until = 0
+		touched, err := t.Exec(ctx, `UPDATE upstream_revocations SET next_at = $3, tries = $4, done_at = $5, detail = $6
 			WHERE serial = $1 AND authority = $2 AND done_at IS NULL`,
 			v.Serial.String(), v.Authority, sqldb.Moment(v.Next), v.Tries, sqldb.Moment(v.Done), sqldb.Cleaned(v.Detail))
 		if err != nil || touched == 0 || entry.Action == "" {
@@ -105,18 +106,9 @@ func (db Enrolments) NoteUpstreamRevocation(ctx context.Context, v enroll.Upstre
 // UpstreamRevocations lists what other CAs did not confirm, the oldest first.
 func (db Enrolments) UpstreamRevocations(ctx context.Context, limit int) ([]enroll.UpstreamRevocation, error) {
 	var open []enroll.UpstreamRevocation
-	err := db.All(ctx, `SELECT serial, authority, reason_code, why, asked_at, next_at, tries, detail FROM upstream_revocations
-		WHERE done_at IS NULL ORDER BY asked_at, serial LIMIT $1`, []any{limit},
+	err := db.All(ctx, "SELECT "+revocationColumns+" FROM upstream_revocations WHERE done_at IS NULL ORDER BY asked_at, serial LIMIT $1", []any{limit},
 		func(rows *sql.Rows) error {
-			var v enroll.UpstreamRevocation
-			var serial string
-			var asked int64
-			var next sql.NullInt64
-			err := rows.Scan(&serial, &v.Authority, &v.Reason, &v.Why, &asked, &next, &v.Tries, &v.Detail)
-			if err == nil {
-				v.Serial, err = serialOf(serial)
-			}
-			v.Asked, v.Next = time.UnixMilli(asked).UTC(), sqldb.TimeOf(next)
+			v, err := scanUpstreamRevocation(rows)
 			open = append(open, v)
 			return err
 		})

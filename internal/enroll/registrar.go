@@ -3,7 +3,6 @@ package enroll
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"log/slog"
@@ -37,9 +36,6 @@ type Config struct {
 	// before or may, that one included: their requests and revocations go on.
 	Upstream  *Upstream
 	Upstreams []*Upstream
-
-	// Node names this process among its replicas; default random.
-	Node string
 
 	// AuthorityChanged is called when the store says that another authority issues now: the
 	// next Prepare of Issuer is under that one. Optional.
@@ -123,7 +119,6 @@ func New(c Config) (*Registrar, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	c.Node = cmp.Or(c.Node, rand.Text())
 	c.Log = cmp.Or(c.Log, slog.Default())
 	upstreams, inFlight, err := byName(c.Upstreams, c.Upstream)
 	if err != nil {

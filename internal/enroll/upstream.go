@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"certportal/ca"
@@ -125,6 +126,9 @@ func (r elsewhere) issue(ctx context.Context, o issuance, person portal.Person, 
 	q, err := r.record(ctx, o, u, person, key)
 	if err != nil {
 		leave()
+		if refused(err) { // see recordIntent
+			r.c.Keys.GiveBack(key)
+		}
 		return nil, err
 	}
 	done := make(chan settled, 1)
@@ -245,7 +249,7 @@ func byName(all []*Upstream, active *Upstream) (map[string]*Upstream, map[string
 	for _, u := range all {
 		if known := upstreams[u.Name]; known == u {
 			continue
-		} else if known != nil || len(u.Name) <= len(UpstreamPrefix) || u.Name[:len(UpstreamPrefix)] != UpstreamPrefix || u.CA == nil {
+		} else if name, _ := strings.CutPrefix(u.Name, UpstreamPrefix); known != nil || name == "" || name == u.Name || u.CA == nil {
 			return nil, nil, fmt.Errorf("registrar: upstream CA %q: its name is taken or not of the form, or it is missing", u.Name)
 		}
 		upstreams[u.Name] = u

@@ -54,9 +54,8 @@ type UpstreamRequest struct {
 	Tries  int       // of that
 	Detail string    // what the CA or the check said, for administrators
 
-	// Read with it: whose it is, and the names that were asked for.
+	// Read with it where it is due: whose it is, and the names that were asked for.
 	Person  portal.PersonID
-	Device  portal.DeviceID
 	Subject ca.Subject
 	Ended   bool // the portal ended the reservation: nothing is to come of it
 }
@@ -107,7 +106,7 @@ type UpstreamStore interface {
 	// DueUpstream takes requests to a CA that are due at the moment, until another one: no
 	// other replica gets them. Open ones come with the names that were asked for. There are
 	// none while issuing is halted.
-	DueUpstream(ctx context.Context, authority, holder string, now, until time.Time, limit int) ([]UpstreamRequest, error)
+	DueUpstream(ctx context.Context, authority string, now, until time.Time, limit int) ([]UpstreamRequest, error)
 
 	// WaitingKey finds the request that led to a certificate, with its key. It returns
 	// ErrNotFound when none did or the key is wiped.
@@ -119,7 +118,7 @@ type UpstreamStore interface {
 	GivePickup(ctx context.Context, number ca.Serial, pickup EncryptedPickup, entry audit.Entry) error
 
 	// DueUpstreamRevocations takes revocations as DueUpstream does requests.
-	DueUpstreamRevocations(ctx context.Context, authority, holder string, now, until time.Time, limit int) ([]UpstreamRevocation, error)
+	DueUpstreamRevocations(ctx context.Context, authority string, now, until time.Time, limit int) ([]UpstreamRevocation, error)
 
 	// NoteUpstreamRevocation records Next, Tries, Done and Detail.
 	NoteUpstreamRevocation(context.Context, UpstreamRevocation, audit.Entry) error

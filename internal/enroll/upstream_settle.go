@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"certportal/ca"
@@ -58,13 +59,11 @@ func (r elsewhere) settle(ctx context.Context, u *Upstream, q UpstreamRequest, a
 			"authority", u.Name, "request", q.Number.String(), "serial", fmt.Sprintf("%x", a.Certificate.SerialNumber), "err", err)
 		return settled{err: r.stray(ctx, u, q, a.Certificate, UpstreamWrong, err)}
 	}
-	if seal == nil { // time has passed since the person was read
-		if err := r.stillThePerson(ctx, q); err != nil {
-			var refusal *portal.Refusal
-			if !errors.As(err, &refusal) {
-				return settled{err: r.note(ctx, q, q.openState(), err.Error(), firstPoll)}
-			}
+	if seal == nil && !u.pollIssues() { // time has passed since the person was read
+		if err := r.stillThePerson(ctx, q); refused(err) {
 			return settled{err: r.stray(ctx, u, q, a.Certificate, UpstreamLate, err)}
+		} else if err != nil {
+			return settled{err: r.note(ctx, q, q.openState(), err.Error(), firstPoll)}
 		}
 	}
 	return r.complete(ctx, u, q, a.Certificate, seal)
@@ -154,7 +153,10 @@ func (r elsewhere) stray(ctx context.Context, u *Upstream, q UpstreamRequest, ce
 	if err == nil && u.issued(cert) && bytes.Equal(request.RawSubjectPublicKeyInfo, cert.RawSubjectPublicKeyInfo) {
 		end.Stray = cert
 	}
-	return r.close(ctx, q, end, fmt.Errorf("%w: %w", errAsked, cause))
+	if err := r.close(ctx, q, end); err != nil {
+		return err
+	}
+	return &portal.Outage{Part: portal.PartIssuer, Err: fmt.Errorf("%w: %w", errAsked, cause)}
 }
 
 // errAsked marks the outcome of a request that the CA did answer: it counts among those of
@@ -164,30 +166,24 @@ var errAsked = errors.New("the CA answered")
 // end closes a request that led to no certificate, and gives the error for who asked.
 func (r elsewhere) end(ctx context.Context, q UpstreamRequest, state UpstreamState, cause error) error {
 	q.State, q.Detail = state, cause.Error()
-	err := r.close(ctx, q, UpstreamEnd{}, cause)
+	if err := r.close(ctx, q, UpstreamEnd{}); err != nil {
+		return err
+	}
 	var denied *upstream.Denied
-	if errors.As(cause, &denied) && !denied.Credentials && refusedRecorded(err) {
+	if errors.As(cause, &denied) && !denied.Credentials {
 		return &portal.Refusal{Reason: portal.IssuerDenied}
 	}
-	return err
+	return &portal.Outage{Part: portal.PartIssuer, Err: cause}
 }
 
-// refusedRecorded reports whether the end of a request is recorded.
-func refusedRecorded(err error) bool {
-	var outage *portal.Outage
-	return errors.As(err, &outage) && outage.Part == portal.PartIssuer
-}
-
-func (r elsewhere) close(ctx context.Context, q UpstreamRequest, end UpstreamEnd, cause error) error {
+// close records the end of a request without a certificate.
+func (r elsewhere) close(ctx context.Context, q UpstreamRequest, end UpstreamEnd) error {
 	end.At = r.c.Now()
 	end.Entry = portal.Actor{}.Entry(end.At, audit.UpstreamEnded)
 	end.Entry.Person, end.Entry.Object = string(q.Person), q.Number.String()
 	end.Entry.Detail = map[string]string{"authority": q.Authority, "state": string(q.State), "id": cut(q.ID), "text": cut(q.Detail)}
-	r.c.Log.Warn("request to another CA came to nothing", "authority", q.Authority, "request", q.Number.String(), "id", q.ID, "state", q.State, "err", cause)
-	if err := r.c.Store.EndUpstream(ctx, q, end); err != nil {
-		return portal.AsOutage(portal.PartStore, "closing request to "+q.Authority, err)
-	}
-	return &portal.Outage{Part: portal.PartIssuer, Err: cause}
+	r.c.Log.Warn("request to another CA came to nothing", "authority", q.Authority, "request", q.Number.String(), "id", q.ID, "state", q.State, "err", q.Detail)
+	return portal.AsOutage(portal.PartStore, "closing request to "+q.Authority, r.c.Store.EndUpstream(ctx, q, end))
 }
 
 // note records what is known of an open request, and says that it waits.
@@ -215,4 +211,4 @@ func pollPause(tries int) time.Duration {
 // maxDetail bounds the text of a CA in the audit log, in bytes.
 const maxDetail = 500
 
-func cut(text string) string { return text[:min(len(text), maxDetail)] }
+func cut(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxDetail)], "") }

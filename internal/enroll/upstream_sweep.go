@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"certportal/ca"
 	"certportal/ca/upstream"
 	"certportal/internal/audit"
 	"certportal/internal/portal"
@@ -73,7 +72,7 @@ func (r *Registrar) SweepUpstream(ctx context.Context) error {
 // sweepRequests does what is due for the requests to one CA, one batch of them.
 func (r elsewhere) sweepRequests(ctx context.Context, authority string) error {
 	now := r.c.Now()
-	due, err := r.c.Store.DueUpstream(ctx, authority, r.c.Node, now, now.Add(upstreamHold), upstreamBatch)
+	due, err := r.c.Store.DueUpstream(ctx, authority, now, now.Add(upstreamHold), upstreamBatch)
 	if err != nil {
 		return portal.AsOutage(portal.PartStore, "listing requests to other CAs", err)
 	}
@@ -123,8 +122,17 @@ func (r elsewhere) follow(ctx context.Context, q UpstreamRequest) error {
 		"look at the CA for a certificate with the key of the request and revoke it there", q.Detail))
 }
 
-// poll asks what became of a request that has a number.
+// poll asks what became of a request that has a number. Where the poll can make the
+// certificate, the person is read before it: a certificate that could not be recorded then
+// must not be asked for again.
 func (r elsewhere) poll(ctx, call context.Context, u *Upstream, q UpstreamRequest) error {
+	if u.pollIssues() {
+		if err := r.stillThePerson(call, q); refused(err) {
+			return r.end(ctx, q, UpstreamLost, fmt.Errorf("it was given up before it was approved: %w", err))
+		} else if err != nil {
+			return r.note(ctx, q, q.openState(), err.Error(), firstPoll)
+		}
+	}
 	answer, err := u.CA.Poll(call, q.ID)
 	var denied *upstream.Denied
 	if err == nil || errors.As(err, &denied) && !denied.Credentials {
@@ -181,7 +189,7 @@ func (q UpstreamRequest) openState() UpstreamState {
 // sweepRevocations carries out what is due of the revocations at one CA, one batch of them.
 func (r elsewhere) sweepRevocations(ctx context.Context, authority string) error {
 	now := r.c.Now()
-	due, err := r.c.Store.DueUpstreamRevocations(ctx, authority, r.c.Node, now, now.Add(upstreamHold), upstreamBatch)
+	due, err := r.c.Store.DueUpstreamRevocations(ctx, authority, now, now.Add(upstreamHold), upstreamBatch)
 	if err != nil {
 		return portal.AsOutage(portal.PartStore, "listing revocations at other CAs", err)
 	}
@@ -225,17 +233,4 @@ func (r elsewhere) askToRevoke(ctx context.Context, v UpstreamRevocation) error 
 	ctx, cancel := context.WithTimeout(ctx, submitTimeout)
 	defer cancel()
 	return u.CA.Revoke(ctx, upstream.Revocation{Certificate: cert, Reason: v.Reason})
-}
-
-// StraySerial gives the serial of a certificate that is not recorded otherwise; zero for
-// one that has none (RFC 5280 section 4.1.2.2).
-func (e UpstreamEnd) StraySerial() ca.Serial {
-	if e.Stray == nil {
-		return ca.Serial{}
-	}
-	serial, err := ca.SerialOf(e.Stray.SerialNumber)
-	if err != nil {
-		return ca.Serial{}
-	}
-	return serial
 }

@@ -393,7 +393,7 @@ func TestF13_UpstreamSenderDies(t *testing.T) {
 			answered <- err
 		}()
 		<-sent
-		other := e.NewRegistrar(func(c *enroll.Config) { c.Node = "another" })
+		other := e.NewRegistrar(func(*enroll.Config) {})
 		for range 20 {
 			e.Clock.Advance(time.Minute)
 			testkit.NoError(t, other.SweepUpstream(t.Context()))
@@ -703,7 +703,7 @@ func TestUpstreamOfAnotherReplica(t *testing.T) {
 	e := newElsewhere(t, fixture.SQLite(t))
 	done, approve := e.waits("Phone")
 	other := fixture.NewUpstreamCA(t, e.Clock.Now).Upstream("other")
-	replica := e.NewRegistrar(func(c *enroll.Config) { c.Upstream, c.Node = other, "another" })
+	replica := e.NewRegistrar(func(c *enroll.Config) { c.Upstream = other })
 	for range 10 {
 		e.Clock.Advance(10 * time.Minute)
 		testkit.NoError(t, replica.SweepUpstream(t.Context()))
@@ -730,7 +730,7 @@ func TestF13_UpstreamAnswersLate(t *testing.T) {
 		_, _ = e.Enroll(t.Context(), e.request("Phone", "form"))
 	}()
 	<-sent
-	replica := e.NewRegistrar(func(c *enroll.Config) { c.Node = "another" })
+	replica := e.NewRegistrar(func(*enroll.Config) {})
 	for range 20 {
 		e.Clock.Advance(time.Minute)
 		testkit.NoError(t, replica.SweepUpstream(t.Context()))

@@ -1,7 +1,8 @@
 -- Requests to CAs that the portal does not run. Until such a CA gives its certificate a
 -- serial, the row in certificates has the number of the request in its place. The private
 -- key of a request that waits is encrypted under a secret that only the person's browser
--- has. next_at is when the request is looked at again; NULL when nothing is left to do.
+-- has. next_at is when the request is looked at again, by the replica that moves it on; NULL
+-- when nothing is left to do.
 CREATE TABLE upstream_requests (
     number     TEXT      NOT NULL PRIMARY KEY CHECK (number <> ''),
     serial     TEXT      UNIQUE CHECK (serial <> ''),
@@ -16,8 +17,6 @@ CREATE TABLE upstream_requests (
     sent_at    {{int}}   NOT NULL,
     next_at    {{int}},
     tries      {{int}}   NOT NULL DEFAULT 0,
-    holder     TEXT      NOT NULL DEFAULT '',
-    held_until {{int}}   NOT NULL DEFAULT 0,
     closed_at  {{int}},
     detail     TEXT      NOT NULL DEFAULT '',
     CHECK ((state = 'issued') = (serial IS NOT NULL)),
@@ -39,8 +38,6 @@ CREATE TABLE upstream_revocations (
     asked_at    {{int}}   NOT NULL,
     next_at     {{int}},
     tries       {{int}}   NOT NULL DEFAULT 0,
-    holder      TEXT      NOT NULL DEFAULT '',
-    held_until  {{int}}   NOT NULL DEFAULT 0,
     done_at     {{int}},
     detail      TEXT      NOT NULL DEFAULT '',
     PRIMARY KEY (serial, authority)
