@@ -2,7 +2,6 @@ package ca
 
 import (
 	"crypto"
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -12,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	zx509 "github.com/zmap/zcrypto/x509"
 	zlint "github.com/zmap/zlint/v3/lint"
 )
 
@@ -54,47 +52,12 @@ func (e *ForeignError) Error() string {
 	return "certificate is refused: " + strings.Join(e.Findings, "; ")
 }
 
-// CertificateRequest makes the PKCS#10 request in DER (RFC 2986), with all extensions that
-// the certificate should have (RFC 2985 section 5.4.2). The errors are those of
-// [Issuer.Prepare].
-func (p *Profile) CertificateRequest(s Subject, key crypto.Signer) ([]byte, error) {
-	kind, err := KindOf(key.Public())
-	if err != nil {
-		return nil, err
-	}
-	if err := s.check(p.requireSID); err != nil {
-		return nil, err
-	}
-	template, err := userTemplate(p, s, kind)
-	if err != nil {
-		return nil, err
-	}
-	usage, err := keyUsageExtension(template.KeyUsage)
-	if err != nil {
-		return nil, err
-	}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
-		Subject: template.Subject, ExtraExtensions: append(template.ExtraExtensions, usage),
-	}, key)
-	return der, wrap("making certificate request", err)
-}
-
-// keyUsageExtension builds keyUsage from the two bits that a user's certificate has.
-func keyUsageExtension(usage x509.KeyUsage) (pkix.Extension, error) {
-	bits := asn1.BitString{Bytes: []byte{0x80}, BitLength: 1}
-	if usage&x509.KeyUsageKeyEncipherment != 0 {
-		bits = asn1.BitString{Bytes: []byte{0xa0}, BitLength: 3}
-	}
-	value, err := asn1.Marshal(bits)
-	return pkix.Extension{Id: oidKeyUsage(), Critical: true, Value: value}, wrap("encoding key usage", err)
-}
-
 // Check compares a certificate with what was asked for, by meaning: form and order may
 // differ, and so may what no server decides by. It returns a [*ForeignError] with all
 // findings.
 func (f Foreign) Check(cert *x509.Certificate, now time.Time) error {
 	want := &spec{profile: f.Profile, subject: f.Subject, pub: f.Key}
-	findings, err := foreignLints(cert.Raw)
+	findings, err := standardErrors(cert.Raw)
 	if err != nil {
 		findings = append(findings, err.Error())
 	}
@@ -110,9 +73,9 @@ func (f Foreign) Check(cert *x509.Certificate, now time.Time) error {
 }
 
 func (f Foreign) rules(now time.Time) []rule {
-	sid, san := lintSID, lintForeignSAN
+	sid := lintSID
 	if f.SIDByURI {
-		sid, san = lintSIDByURI, lintForeignSANWithURI
+		sid = lintSIDByURI
 	}
 	return []rule{
 		{"public-key", "RFC 2986", func(cert *x509.Certificate, want *spec) error {
@@ -133,7 +96,7 @@ func (f Foreign) rules(now time.Time) []rule {
 		{"end-entity", "RFC 5280 section 4.2.1.9", lintEndEntity},
 		{"subject-is-no-other-persons", "account lookup by name", lintForeignSubject},
 		{"san-upn", "KB5014754, account lookup by UPN", lintUPN},
-		{"san-nothing-else", "KB5014754, weak mappings", san},
+		{"san-nothing-else", "KB5014754, weak mappings", f.checkNames},
 		{"sid", "MS-WCCE 2.2.2.7.7.4", sid},
 		{"extended-key-usage", "RFC 5280 section 4.2.1.12", lintForeignUsages},
 		{"key-usage", "RFC 5280 section 4.2.1.3", lintForeignKeyUsage},
@@ -219,15 +182,9 @@ func lintForeignSubject(cert *x509.Certificate, want *spec) error {
 	return nil
 }
 
-func lintForeignSAN(cert *x509.Certificate, want *spec) error { return foreignSAN(cert, want, false) }
-
-func lintForeignSANWithURI(cert *x509.Certificate, want *spec) error {
-	return foreignSAN(cert, want, true)
-}
-
-// foreignSAN refuses names that could map to another account or authenticate a server. The
+// checkNames refuses names that could map to another account or authenticate a server. The
 // mail address may be missing, but not be another.
-func foreignSAN(cert *x509.Certificate, want *spec, withURI bool) error {
+func (f Foreign) checkNames(cert *x509.Certificate, want *spec) error {
 	names, err := generalNames(cert)
 	if err != nil {
 		return err
@@ -239,7 +196,7 @@ func foreignSAN(cert *x509.Certificate, want *spec, withURI bool) error {
 		switch {
 		case fits && name.Tag == 0: // the UPN, which lintUPN compares
 		case fits && name.Tag == 1 && want.subject.Mail != "" && strings.EqualFold(string(name.Bytes), want.subject.Mail):
-		case fits && name.Tag == 6 && withURI && string(name.Bytes) == sidURI(want.subject.SID):
+		case fits && name.Tag == 6 && f.SIDByURI && string(name.Bytes) == sidURI(want.subject.SID):
 		default:
 			return fmt.Errorf("subject alternative name has an entry of type %d that was not asked for", name.Tag)
 		}
@@ -277,17 +234,13 @@ func lintForeignUsages(cert *x509.Certificate, want *spec) error {
 	if rest, err := asn1.Unmarshal(e.Value, &usages); err != nil || len(rest) > 0 {
 		return errors.New("extended key usage is not a list of identifiers")
 	}
-	return sameUsages(usages, want.profile.extKeyUsages)
-}
-
-func sameUsages(found, want []asn1.ObjectIdentifier) error {
-	for _, usage := range found {
-		if !slices.ContainsFunc(want, usage.Equal) {
+	for _, usage := range usages {
+		if !slices.ContainsFunc(want.profile.extKeyUsages, usage.Equal) {
 			return fmt.Errorf("usage %s is none of the profile's", usage)
 		}
 	}
-	for _, usage := range want {
-		if !slices.ContainsFunc(found, usage.Equal) {
+	for _, usage := range want.profile.extKeyUsages {
+		if !slices.ContainsFunc(usages, usage.Equal) {
 			return fmt.Errorf("usage %s of the profile is missing", usage)
 		}
 	}
@@ -327,22 +280,11 @@ func lintApplicationPolicies(cert *x509.Certificate, want *spec) error {
 	return nil
 }
 
-// foreignLints runs the lints of zlint and gives their errors. Warnings are for the CA's
-// administrator to decide.
-func foreignLints(raw []byte) ([]string, error) {
+// standardErrors runs the lints of zlint. Warnings are for the CA's administrator to decide.
+func standardErrors(raw []byte) ([]string, error) {
 	set, err := newLintSet()
 	if err != nil {
 		return nil, err
 	}
-	cert, err := zx509.ParseCertificate(raw)
-	if err != nil {
-		return nil, fmt.Errorf("parsing certificate for lints: %w", err)
-	}
-	var findings []string
-	for _, lint := range set.certificates {
-		if result := lint.Execute(cert, set.config); result.Status >= zlint.Error {
-			findings = appendFinding(findings, lint.LintMetadata, result)
-		}
-	}
-	return findings, nil
+	return set.standard(raw, zlint.Error)
 }

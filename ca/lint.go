@@ -112,7 +112,7 @@ func ignoredLints() []string {
 
 // certificate runs every lint, so that one error has all findings.
 func (l *lintSet) certificate(cert *x509.Certificate, want *spec) error {
-	findings, err := l.standard(cert.Raw)
+	findings, err := l.standard(cert.Raw, zlint.Notice)
 	if err != nil {
 		return err
 	}
@@ -135,15 +135,16 @@ func (l *lintSet) certificate(cert *x509.Certificate, want *spec) error {
 	return refusal(findings)
 }
 
-// standard runs the lints of zlint on any certificate.
-func (l *lintSet) standard(raw []byte) ([]string, error) {
+// standard runs the lints of zlint on any certificate, and gives the findings that are at
+// least so grave.
+func (l *lintSet) standard(raw []byte, least zlint.LintStatus) ([]string, error) {
 	cert, err := zx509.ParseCertificate(raw)
 	if err != nil {
 		return nil, fmt.Errorf("parsing certificate for lints: %w", err)
 	}
 	var findings []string
 	for _, lint := range l.certificates {
-		findings = appendFinding(findings, lint.LintMetadata, lint.Execute(cert, l.config))
+		findings = appendFinding(findings, least, lint.LintMetadata, lint.Execute(cert, l.config))
 	}
 	return findings, nil
 }
@@ -156,14 +157,15 @@ func (l *lintSet) list(raw []byte) error {
 	}
 	var findings []string
 	for _, lint := range l.lists {
-		findings = appendFinding(findings, lint.LintMetadata, lint.Execute(crl, l.config))
+		findings = appendFinding(findings, zlint.Notice, lint.LintMetadata, lint.Execute(crl, l.config))
 	}
 	return refusal(findings)
 }
 
-// appendFinding appends the finding of a lint, if any. A notice counts like an error.
-func appendFinding(findings []string, meta zlint.LintMetadata, result *zlint.LintResult) []string {
-	if result.Status <= zlint.Pass {
+// appendFinding appends the finding of a lint, if it is grave enough. In what the portal signs
+// a notice counts like an error.
+func appendFinding(findings []string, least zlint.LintStatus, meta zlint.LintMetadata, result *zlint.LintResult) []string {
+	if result.Status < least {
 		return findings
 	}
 	text := result.Details

@@ -1,7 +1,10 @@
 package ca
 
 import (
+	"crypto"
+	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
 	"fmt"
@@ -148,4 +151,39 @@ func checkUsages(names []string) ([]asn1.ObjectIdentifier, bool, error) {
 		usages = append(usages, oidClientAuth())
 	}
 	return usages, enciphers, nil
+}
+
+// CertificateRequest makes the PKCS#10 request in DER (RFC 2986), with all extensions that
+// the certificate should have (RFC 2985 section 5.4.2). The errors are those of
+// [Issuer.Prepare].
+func (p *Profile) CertificateRequest(s Subject, key crypto.Signer) ([]byte, error) {
+	kind, err := KindOf(key.Public())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.check(p.requireSID); err != nil {
+		return nil, err
+	}
+	template, err := userTemplate(p, s, kind)
+	if err != nil {
+		return nil, err
+	}
+	usage, err := keyUsageExtension(template.KeyUsage)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
+		Subject: template.Subject, ExtraExtensions: append(template.ExtraExtensions, usage),
+	}, key)
+	return der, wrap("making certificate request", err)
+}
+
+// keyUsageExtension builds keyUsage from the two bits that a user's certificate has.
+func keyUsageExtension(usage x509.KeyUsage) (pkix.Extension, error) {
+	bits := asn1.BitString{Bytes: []byte{0x80}, BitLength: 1}
+	if usage&x509.KeyUsageKeyEncipherment != 0 {
+		bits = asn1.BitString{Bytes: []byte{0xa0}, BitLength: 3}
+	}
+	value, err := asn1.Marshal(bits)
+	return pkix.Extension{Id: oidKeyUsage(), Critical: true, Value: value}, wrap("encoding key usage", err)
 }

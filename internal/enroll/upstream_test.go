@@ -819,3 +819,38 @@ func TestF13_UpstreamIssuesByPoll(t *testing.T) {
 		}
 	}
 }
+
+// While the directory does not answer nothing comes of an approved request, and when it
+// answers again there is one certificate.
+func TestF13_UpstreamWhileTheDirectoryIsSilent(t *testing.T) {
+	for _, byPoll := range []bool{false, true} {
+		e := newElsewhere(t, fixture.SQLite(t))
+		e.company.PollIssues = byPoll
+		var asked upstream.Request
+		var made *x509.Certificate
+		e.company.OnSubmit = func(_ context.Context, _ int, req upstream.Request) (upstream.Answer, error) {
+			asked = req
+			return upstream.Answer{ID: "7"}, nil
+		}
+		e.company.OnPoll = func(context.Context, int, string) (upstream.Answer, error) {
+			if made == nil || byPoll {
+				made = e.company.Issue(asked.CSR)
+			}
+			return upstream.Answer{Certificate: made}, nil
+		}
+		testkit.Must(e.Enroll(t.Context(), e.request("Phone", "form")))(t)
+		silent := e.NewRegistrar(func(c *enroll.Config) { c.Directory = changed{Directory: c.Directory, err: errCut} })
+		for range 5 {
+			e.Clock.Advance(time.Hour)
+			testkit.NoError(t, silent.SweepUpstream(t.Context()))
+		}
+		if n := len(e.working()); n != 0 {
+			t.Errorf("made by polls %v: %d work without the directory", byPoll, n)
+		}
+		e.Clock.Advance(time.Hour)
+		e.sweep()
+		if len(e.working()) != 1 || len(e.company.Live()) != 1 {
+			t.Errorf("made by polls %v: %d work here, %d at the CA", byPoll, len(e.working()), len(e.company.Live()))
+		}
+	}
+}
