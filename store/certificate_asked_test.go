@@ -50,7 +50,7 @@ func TestQuestionsAreBounded(t *testing.T) {
 }
 
 // TestUse: downloads that ended are counted, and the last test of this certificate and of
-// earlier ones of the same device are told apart.
+// earlier ones of the same device are distinguished.
 func TestUse(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
 		first := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db)

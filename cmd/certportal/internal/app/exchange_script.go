@@ -43,7 +43,7 @@ func ExchangeScript(ctx context.Context, s *config.Settings, db *store.DB) ([]by
 }
 
 // ownIssuer refuses what is about the portal's own CA while another one issues: Exchange
-// would be told to trust the wrong one for sign-in.
+// would trust the wrong one for sign-in.
 func ownIssuer(s *config.Settings) error {
 	if s.Certificates.Issuer == "" {
 		return nil

@@ -1,21 +1,13 @@
 package config
 
 import (
-	"bytes"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/asn1"
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-
-	"certportal/ca"
 )
 
 // UpstreamSettings describe a CA that the portal does not run.
@@ -241,108 +233,4 @@ func (u UpstreamSettings) checkPairs(at string) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// checkUpstreamFiles reads the files of the CAs that the portal does not run.
-func (s *Settings) checkUpstreamFiles() error {
-	var errs []error
-	for i, u := range s.Upstreams {
-		at := fmt.Sprintf("upstreams[%d]", i)
-		if _, _, err := u.ReadChain(); err != nil && u.Chain != "" {
-			errs = append(errs, fmt.Errorf("%s.chain: %w", at, err))
-		}
-		if _, err := ReadRoots(u.ServerCAFile); err != nil {
-			errs = append(errs, fmt.Errorf("%s.server_ca_file: %w", at, err))
-		}
-		for key, file := range map[string]string{
-			"password_file": u.PasswordFile, "provisioner_key_file": u.ProvisionerKeyFile, "token_file": u.TokenFile,
-			"approle_secret_file": u.AppRoleFile, "secret_file": u.SecretFile,
-		} {
-			if file == "" {
-				continue
-			}
-			if _, err := ReadSecret(file); err != nil {
-				errs = append(errs, fmt.Errorf("%s.%s: %w", at, key, err))
-			}
-		}
-		for _, pair := range [][3]string{{"certificate", u.Certificate, u.Key}, {"agent_certificate", u.AgentCertificate, u.AgentKey}} {
-			if pair[1] == "" || pair[2] == "" {
-				continue
-			}
-			if _, err := ReadKeyPair(pair[1], pair[2]); err != nil {
-				errs = append(errs, fmt.Errorf("%s.%s: %w", at, pair[0], err))
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// ParsePolicies gives the policies that certificates of the CA may have.
-func (u UpstreamSettings) ParsePolicies() ([]asn1.ObjectIdentifier, error) {
-	var list []asn1.ObjectIdentifier
-	for _, text := range u.Policies {
-		var id asn1.ObjectIdentifier
-		for part := range strings.SplitSeq(strings.TrimSpace(text), ".") {
-			n, err := strconv.ParseUint(part, 10, 31)
-			if err != nil {
-				return nil, fmt.Errorf("policy %q is no object identifier", text)
-			}
-			id = append(id, int(n))
-		}
-		if len(id) < 3 {
-			return nil, fmt.Errorf("policy %q is no object identifier", text)
-		}
-		list = append(list, id)
-	}
-	return list, nil
-}
-
-// ReadChain reads the roots of the CA and the certificates below them.
-func (u UpstreamSettings) ReadChain() (roots, intermediates []*x509.Certificate, err error) {
-	text, err := os.ReadFile(u.Chain)
-	if err != nil {
-		return nil, nil, err
-	}
-	all, err := ca.ParseAnchors(text)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, cert := range all {
-		switch {
-		case !cert.IsCA:
-			return nil, nil, fmt.Errorf("%s: certificate of %s is not that of a CA", u.Chain, cert.Subject)
-		case bytes.Equal(cert.RawSubject, cert.RawIssuer) && cert.CheckSignatureFrom(cert) == nil:
-			roots = append(roots, cert)
-		default:
-			intermediates = append(intermediates, cert)
-		}
-	}
-	if len(roots) == 0 {
-		return nil, nil, fmt.Errorf("%s: there is no root in it, a certificate that signed itself", u.Chain)
-	}
-	return roots, intermediates, nil
-}
-
-// ReadKeyPair reads a certificate and its key, PEM. Others must not be able to read the key.
-func ReadKeyPair(certificate, key string) (*tls.Certificate, error) {
-	if err := checkNamed(key, access{}); err != nil {
-		return nil, err
-	}
-	pair, err := tls.LoadX509KeyPair(certificate, key)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s and %s: %w", certificate, key, err)
-	}
-	return &pair, nil
-}
-
-// SecretOf gives the content of a file each time it is needed, so that it can be renewed;
-// nil without a file.
-func SecretOf(file string) func() (string, error) {
-	if file == "" {
-		return nil
-	}
-	return func() (string, error) {
-		secret, err := ReadSecret(file)
-		return strings.TrimSpace(string(secret)), err
-	}
 }
