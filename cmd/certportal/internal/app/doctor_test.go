@@ -22,6 +22,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/portal"
 	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 	"certportal/templates"
 	"certportal/web/page"
 )
@@ -90,7 +91,11 @@ func (p *App) listOf(t *testing.T, number int64) []byte {
 
 // A finding names what between client and portal spoils the CRL.
 func TestAddressesThatAnswerWrongly(t *testing.T) {
-	p, err := open(t, t.TempDir())
+	environ := fixture.FastCA()
+	// The certificate of the issuing CA keeps this address, which refuses connections: the
+	// portal's own listener would accept them and never answer, as nothing serves here.
+	environ["CERTPORTAL_PUBLIC_HTTP_URL"] = "http://127.0.0.1:1"
+	p, err := openWith(t, t.TempDir(), environ)
 	if err != nil {
 		t.Fatal(err)
 	}
