@@ -456,6 +456,19 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// A check whose context ends before the timeout ends with it, and says how long it waited.
+func TestCheckEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	port := smtpserver.Speak(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	s := testkit.Must(notify.NewServer(notify.ServerConfig{Host: "127.0.0.1", Port: port, From: "portal@corp.example", Timeout: time.Hour}))(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	err := s.Check(ctx)
+	if err == nil || !strings.Contains(err.Error(), "no answer within") || strings.Contains(err.Error(), "1h") {
+		t.Errorf("got error %v", err)
+	}
+}
+
 func TestServerConfig(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -133,20 +133,20 @@ func (s *Server) Check(ctx context.Context) error {
 // dial opens a connection that is ready for messages. Every error says that the server
 // takes no mail from this portal now.
 func (s *Server) dial(ctx context.Context) (*smtpConn, error) {
+	began := time.Now()
 	connecting, cancel := context.WithTimeout(ctx, s.c.Timeout)
 	defer cancel()
 	conn, err := s.connect(connecting)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to mail server %s: %w", s.address(), s.explain(err))
+		return nil, fmt.Errorf("connecting to mail server %s: %w", s.address(), s.explain(err, began))
 	}
 	l := &smtpConn{server: s, conn: conn}
+	if err := l.handshake(ctx); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("greeting mail server %s: %w", s.address(), s.explain(err, began))
+	}
 	// When the program ends, a message in transit may still be finished.
 	l.unwatch = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now().Add(closeTimeout)) })
-	if err := l.handshake(); err != nil {
-		l.unwatch()
-		conn.Close()
-		return nil, fmt.Errorf("greeting mail server %s: %w", s.address(), s.explain(err))
-	}
 	return l, nil
 }
 
@@ -198,8 +198,9 @@ func (s *Server) auth(offered string) (smtp.Auth, error) {
 	return nil, fmt.Errorf("the server offers %q to sign in; PLAIN, LOGIN or SCRAM-SHA-256 is needed", offered)
 }
 
-// explain adds an explanation to TLS and network errors.
-func (s *Server) explain(err error) error {
+// explain adds an explanation to TLS and network errors of a connection that began at a
+// moment: the context may end before the timeout.
+func (s *Server) explain(err error, began time.Time) error {
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var record tls.RecordHeaderError
@@ -221,7 +222,8 @@ func (s *Server) explain(err error) error {
 	}
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		return fmt.Errorf("no answer within %v; it may expect TLS at once (mail.security tls), or a firewall may drop what is sent: %w", s.c.Timeout, err)
+		return fmt.Errorf("no answer within %v; it may expect TLS at once (mail.security tls), or a firewall may drop what is sent: %w",
+			time.Since(began).Round(100*time.Millisecond), err)
 	}
 	return err
 }

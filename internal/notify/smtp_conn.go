@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -20,12 +21,14 @@ type smtpConn struct {
 	unwatch func() bool // detaches the connection from the context
 }
 
-// handshake greets the server, starts TLS and authenticates, as configured.
-func (l *smtpConn) handshake() (err error) {
+// handshake greets the server, starts TLS and authenticates, as configured. It ends with
+// the context.
+func (l *smtpConn) handshake(ctx context.Context) (err error) {
 	c := l.server.c
 	if err := l.conn.SetDeadline(time.Now().Add(c.Timeout)); err != nil {
 		return err
 	}
+	defer context.AfterFunc(ctx, func() { _ = l.conn.SetDeadline(time.Now()) })()
 	if l.client, err = smtp.NewClient(l.conn, c.Host); err != nil {
 		return err
 	}
