@@ -32,6 +32,11 @@ type doctorCommands struct {
 	Check doctorCheck `cmd:"" default:"withargs" help:"Check the whole installation: what is wrong, what was tried, what to do. Exit codes: 0 all well, 2 notes, 3 warnings, 4 failures."`
 }
 
+// Help names the flags of the default command, which kong shows with that command only.
+func (doctorCommands) Help() string {
+	return "Without a command it checks the whole installation: certportal doctor [--json] [--bundle=FILE], as doctor check."
+}
+
 type doctorCheck struct {
 	JSON   bool   `name:"json" help:"Print one JSON object, for monitoring."`
 	Bundle string `placeholder:"FILE" help:"Also write a zip file for support, without secrets and names of people."`

@@ -137,6 +137,9 @@ func TestDoctorUsage(t *testing.T) {
 	if r := certportal(t, "", "doctor", "--jsno"); r.code != exitFailed {
 		t.Errorf("a mistyped flag: exit %d, %s", r.code, r.err)
 	}
+	if r := certportal(t, "", "doctor", "--help"); r.code != exitDone || !strings.Contains(r.out, "--json") || !strings.Contains(r.out, "--bundle") {
+		t.Errorf("help: exit %d, %s", r.code, r.out)
+	}
 }
 
 // What is written in the settings counts, also in a folder that was that of a demo before.
