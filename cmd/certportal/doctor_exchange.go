@@ -31,7 +31,7 @@ type doctorExchange struct {
 	JSON         bool     `name:"json" help:"Print one JSON object, as doctor --json."`
 }
 
-// The times of a check: it ends within 15 seconds, whatever hangs.
+// The times of a check: it ends within 15 seconds, also when a server does not answer.
 const (
 	exchangeWithin = 8 * time.Second // of asking
 	openWithin     = 3 * time.Second // of opening the database
