@@ -69,12 +69,18 @@ func TestTroubleFindsTheReason(t *testing.T) {
 			if got.id("x") != nil || !strings.Contains(got.text(), hostileName) {
 				t.Errorf("the name of the device: %s", got.text())
 			}
+			if symptoms := says(got, "What happens?"); symptoms == (tt.fault == "blocked" || tt.fault == "account") {
+				t.Errorf("help by symptom is shown: %v", symptoms)
+			}
 			if tt.fault == "account" {
 				return // the same directory would not let the helpdesk in
 			}
 			desk := f.signedIn("hedi", linux).get(annaPage + "?lang=en")
 			if !says(desk, "If it does not work") || desk.node(withFault(tt.fault)) == nil {
 				t.Errorf("the helpdesk reads: %s", desk.text())
+			}
+			if tt.fault == "mail" && !says(desk, "the administrators of the mail server must look") {
+				t.Errorf("the helpdesk has no next step: %s", desk.text())
 			}
 		})
 	}

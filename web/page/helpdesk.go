@@ -83,6 +83,16 @@ type HelpdeskDevice struct {
 	Mailbox []MailboxCommand
 }
 
+// Advised reports whether the page says what to do next about the fault: it is not in the
+// certificate, which is in force.
+func (d HelpdeskDevice) Advised() bool {
+	switch d.Fault {
+	case "earlier", "mail", "testagain", "file", "untested":
+		return true
+	}
+	return false
+}
+
 // Use is what the portal knows of how a certificate is used, as staff see it.
 type Use struct {
 	Delivered    time.Time // when the device first had it; zero before

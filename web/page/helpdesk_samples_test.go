@@ -1,6 +1,7 @@
 package page_test
 
 import (
+	"slices"
 	"time"
 
 	"certportal/web/page"
@@ -58,6 +59,10 @@ func counterPages(f, out page.Layout) []sample {
 	unread.State, unread.NoCode, unread.NoBlock, unread.Invited = "entry-unread", "unread", "unread", nil
 	over := dossier
 	over.Person.Mail, over.Person.MailLeftOut = "n/a", "unusable"
+	over.Devices = slices.Clone(devices)
+	for i := range over.Devices { // the last faults, for which devices has no room
+		over.Devices[i].Fault = deviceFaults()[len(deviceFaults())-1-i]
+	}
 	over.State, over.Paused, over.Invited = "locked", noon(), &page.InvitedLine{State: "expired", Expires: noon()}
 	give := page.GiveCode{Callable: true, Layout: staff, Path: path + "/code", Back: path, Person: long, State: page.AccountActive, Devices: cards(),
 		Replace: true, Life: 24 * time.Hour, Checked: "other", Note: "knows her", Purpose: "lost", Device: "d2"}

@@ -90,6 +90,10 @@ func (p Trouble) Also() bool {
 	return p.fresh() == RemedyNewFile && (remedy == RemedyTest || remedy == RemedyInstall || p.Fault == "mail")
 }
 
+// Symptoms reports whether help by symptom is shown: not where nothing that its person does
+// on the device lets it in again.
+func (p Trouble) Symptoms() bool { return p.Fault != "blocked" && p.Fault != "account" }
+
 // Color is that of the box about the fault.
 func (p Trouble) Color() string {
 	switch p.Fault {
