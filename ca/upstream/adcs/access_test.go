@@ -22,7 +22,7 @@ func TestWrongCredentials(t *testing.T) {
 			c.Password = func() (string, error) { return "s3cret-of-the-portal", nil }
 		} else {
 			stranger := directory.NewCompany(t)
-			c.Certificate = stranger.ClientCertificate(t)
+			c.Wire.Certificate = stranger.ClientCertificate(t)
 		}
 		client := newClient(t, c)
 		_, err := client.Submit(t.Context(), request)
@@ -66,11 +66,11 @@ func TestProbeOfABrokenCA(t *testing.T) {
 func TestSettings(t *testing.T) {
 	server := ces.Start(t)
 	for name, change := range map[string]func(*adcs.Config){
-		"no credentials":   func(c *adcs.Config) { c.Certificate = nil },
+		"no credentials":   func(c *adcs.Config) { c.Wire.Certificate = nil },
 		"both credentials": func(c *adcs.Config) { c.Username = "portal" },
-		"no password":      func(c *adcs.Config) { c.Certificate, c.Username = nil, "portal" },
+		"no password":      func(c *adcs.Config) { c.Wire.Certificate, c.Username = nil, "portal" },
 		"no template":      func(c *adcs.Config) { c.Template = "" },
-		"http":             func(c *adcs.Config) { c.URL = "http://ces.corp.example/CES" },
+		"http":             func(c *adcs.Config) { c.Wire.URL = "http://ces.corp.example/CES" },
 	} {
 		c := byCertificate(t, server)
 		change(&c)

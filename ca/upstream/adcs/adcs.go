@@ -12,7 +12,6 @@ package adcs
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -25,17 +24,10 @@ import (
 
 // Config says how the web service is reached and as which account.
 type Config struct {
-	// URL is the address of the service, such as
-	// https://ces.corp.example/Example-CA_CES_Certificate/service.svc/CES.
-	URL string
-
-	// Anchors are the roots of the server's TLS certificate. Optional: default those of
-	// the system.
-	Anchors []*x509.Certificate
-
-	// Certificate gives the TLS client certificate of the portal's account, each time it is
-	// needed. Exactly one of Certificate and Username is set.
-	Certificate func() (*tls.Certificate, error)
+	// Wire has the address of the service, such as
+	// https://ces.corp.example/Example-CA_CES_Certificate/service.svc/CES. Its Certificate is
+	// that of the portal's account: exactly one of Certificate and Username is set.
+	Wire wire.Config
 
 	// Username is the account as DOMAIN\name or as UPN.
 	Username string
@@ -51,8 +43,7 @@ type Config struct {
 	// template takes the subject from the request.
 	Agent func() (*Agent, error)
 
-	Timeout time.Duration    // Optional: of one call; default 60 s
-	Now     func() time.Time // Optional: default time.Now
+	Now func() time.Time // Optional: default time.Now
 }
 
 // Client implements [upstream.CA].
@@ -65,7 +56,7 @@ var _ upstream.CA = (*Client)(nil)
 
 // New checks the configuration. It sends nothing.
 func New(c Config) (*Client, error) {
-	if (c.Certificate == nil) == (c.Username == "") {
+	if (c.Wire.Certificate == nil) == (c.Username == "") {
 		return nil, errors.New("checking access to the enrolment web service: want either a client certificate or a user name")
 	}
 	if (c.Username == "") != (c.Password == nil) {
@@ -77,7 +68,7 @@ func New(c Config) (*Client, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	w, err := wire.New(wire.Config{URL: c.URL, Anchors: c.Anchors, Certificate: c.Certificate, Timeout: c.Timeout})
+	w, err := wire.New(c.Wire)
 	if err != nil {
 		return nil, fmt.Errorf("checking access to the enrolment web service: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"certportal/ca/upstream"
 	"certportal/ca/upstream/adcs"
+	"certportal/ca/upstream/wire"
 	"certportal/internal/test/standin"
 	directory "certportal/internal/test/standin/adcs"
 	"certportal/internal/test/standin/ces"
@@ -20,7 +21,7 @@ import (
 func byCertificate(t *testing.T, server *ces.CA) adcs.Config {
 	t.Helper()
 	return adcs.Config{
-		URL: server.CertificateURL(), Anchors: []*x509.Certificate{server.TLS}, Certificate: server.ClientCertificate(t),
+		Wire:     wire.Config{URL: server.CertificateURL(), Anchors: []*x509.Certificate{server.TLS}, Certificate: server.ClientCertificate(t)},
 		Template: "User", Agent: agentUntil(t, server, time.Now().Add(time.Hour)),
 	}
 }
@@ -35,7 +36,7 @@ func agentUntil(t *testing.T, server *ces.CA, end time.Time) func() (*adcs.Agent
 func byPassword(t *testing.T, server *ces.CA) adcs.Config {
 	t.Helper()
 	c := byCertificate(t, server)
-	c.URL, c.Certificate, c.Username = server.PasswordURL(), nil, directory.Username
+	c.Wire.URL, c.Wire.Certificate, c.Username = server.PasswordURL(), nil, directory.Username
 	c.Password = func() (string, error) { return directory.Password, nil }
 	return c
 }
@@ -69,7 +70,7 @@ func TestStandInOfEnrollmentWebService(t *testing.T) {
 			standin.Suite{Refuses: []standin.Fault{standin.Denied}, NoChain: true, New: func(t *testing.T, timeout time.Duration) (*standin.Server, upstream.CA) {
 				server := ces.Start(t)
 				c := settings(t, server)
-				c.Timeout = timeout
+				c.Wire.Timeout = timeout
 				return server.Server, newClient(t, c)
 			}}.Run(t)
 		})

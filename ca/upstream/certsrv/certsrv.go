@@ -13,8 +13,6 @@ package certsrv
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -31,16 +29,10 @@ import (
 
 // Config says how the pages are reached and as which account.
 type Config struct {
-	// URL is the folder of the pages, such as https://ca.corp.example/certsrv.
-	URL string
-
-	// Anchors are the roots of the server's TLS certificate. Optional: default those of
-	// the system.
-	Anchors []*x509.Certificate
-
-	// Certificate gives the TLS client certificate of the portal's account, each time it is
-	// needed. Exactly one of Certificate and Username is set.
-	Certificate func() (*tls.Certificate, error)
+	// Wire has the address of the folder of the pages, such as https://ca.corp.example/certsrv.
+	// Its Certificate is that of the portal's account: exactly one of Certificate and Username
+	// is set. New sets its NTLM.
+	Wire wire.Config
 
 	// Username is the account as DOMAIN\name.
 	Username string
@@ -58,8 +50,7 @@ type Config struct {
 	// [adcs.Config].
 	Agent func() (*adcs.Agent, error)
 
-	Timeout time.Duration    // Optional: of one call; default 60 s
-	Now     func() time.Time // Optional: default time.Now
+	Now func() time.Time // Optional: default time.Now
 }
 
 // Client implements [upstream.CA].
@@ -75,7 +66,7 @@ const fetchSoon = 10 * time.Second
 
 // New checks the configuration. It sends nothing.
 func New(c Config) (*Client, error) {
-	if (c.Certificate == nil) == (c.Username == "") {
+	if (c.Wire.Certificate == nil) == (c.Username == "") {
 		return nil, errors.New("checking access to the web enrolment pages: want either a client certificate or a user name")
 	}
 	if (c.Username == "") != (c.Password == nil) || strings.Contains(c.Username, ":") {
@@ -88,15 +79,14 @@ func New(c Config) (*Client, error) {
 		c.Now = time.Now
 	}
 	// Pages are named relative to the folder.
-	folder := strings.TrimSuffix(c.URL, "/") + "/"
-	settings := wire.Config{URL: folder, Anchors: c.Anchors, Certificate: c.Certificate, Timeout: c.Timeout}
+	c.Wire.URL = strings.TrimSuffix(c.Wire.URL, "/") + "/"
 	if c.NTLM {
 		if c.Username == "" {
 			return nil, errors.New("checking access to the web enrolment pages: NTLM wants a user name")
 		}
-		settings.NTLM = c.account
+		c.Wire.NTLM = c.account
 	}
-	w, err := wire.New(settings)
+	w, err := wire.New(c.Wire)
 	if err != nil {
 		return nil, fmt.Errorf("checking access to the web enrolment pages: %w", err)
 	}

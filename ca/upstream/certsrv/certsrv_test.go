@@ -11,6 +11,7 @@ import (
 	"certportal/ca/upstream"
 	"certportal/ca/upstream/adcs"
 	"certportal/ca/upstream/certsrv"
+	"certportal/ca/upstream/wire"
 	"certportal/internal/test/standin"
 	directory "certportal/internal/test/standin/adcs"
 	pages "certportal/internal/test/standin/certsrv"
@@ -22,8 +23,9 @@ func byCertificate(t *testing.T, server *pages.CA) certsrv.Config {
 	t.Helper()
 	cert, key := server.Company.Agent(t, time.Now().Add(time.Hour))
 	return certsrv.Config{
-		URL: server.FolderURL(), Anchors: []*x509.Certificate{server.TLS}, Certificate: server.ClientCertificate(t), Template: "User",
-		Agent: func() (*adcs.Agent, error) { return &adcs.Agent{Certificate: cert, Key: key}, nil },
+		Wire:     wire.Config{URL: server.FolderURL(), Anchors: []*x509.Certificate{server.TLS}, Certificate: server.ClientCertificate(t)},
+		Template: "User",
+		Agent:    func() (*adcs.Agent, error) { return &adcs.Agent{Certificate: cert, Key: key}, nil },
 	}
 }
 
@@ -31,7 +33,7 @@ func byCertificate(t *testing.T, server *pages.CA) certsrv.Config {
 func byPassword(t *testing.T, server *pages.CA) certsrv.Config {
 	t.Helper()
 	c := byCertificate(t, server)
-	c.Certificate, c.Username = nil, directory.Username
+	c.Wire.Certificate, c.Username = nil, directory.Username
 	c.Password = func() (string, error) { return directory.Password, nil }
 	return c
 }
@@ -75,7 +77,7 @@ func TestStandInOfWebEnrolmentPages(t *testing.T) {
 			standin.Suite{Refuses: []standin.Fault{standin.Denied}, New: func(t *testing.T, timeout time.Duration) (*standin.Server, upstream.CA) {
 				server := pages.Start(t)
 				c := settings(t, server)
-				c.Timeout = timeout
+				c.Wire.Timeout = timeout
 				return server.Server, newClient(t, c)
 			}}.Run(t)
 		})
@@ -208,12 +210,12 @@ func TestWrongPassword(t *testing.T) {
 func TestSettings(t *testing.T) {
 	server := pages.Start(t)
 	for name, change := range map[string]func(*certsrv.Config){
-		"no credentials":     func(c *certsrv.Config) { c.Certificate = nil },
+		"no credentials":     func(c *certsrv.Config) { c.Wire.Certificate = nil },
 		"both credentials":   func(c *certsrv.Config) { c.Username = "portal" },
 		"no template":        func(c *certsrv.Config) { c.Template = "" },
 		"attribute injected": func(c *certsrv.Config) { c.Template = "User\r\nSAN:upn=administrator@corp.example" },
 		"query injected":     func(c *certsrv.Config) { c.Template = "User&SAN" },
-		"http":               func(c *certsrv.Config) { c.URL = "http://ca.corp.example/certsrv" },
+		"http":               func(c *certsrv.Config) { c.Wire.URL = "http://ca.corp.example/certsrv" },
 	} {
 		c := byCertificate(t, server)
 		change(&c)

@@ -82,13 +82,11 @@ func upstreamClient(s config.UpstreamSettings, reach wire.Config, now func() tim
 		}))
 	case config.UpstreamADCS:
 		return made(adcs.New(adcs.Config{
-			URL: s.URL, Anchors: reach.Anchors, Certificate: reach.Certificate, Username: s.User, Password: password,
-			Template: s.Template, Agent: agentOf(s), Now: now,
+			Wire: reach, Username: s.User, Password: password, Template: s.Template, Agent: agentOf(s), Now: now,
 		}))
 	case config.UpstreamCertsrv:
 		return made(certsrv.New(certsrv.Config{
-			URL: s.URL, Anchors: reach.Anchors, Certificate: reach.Certificate, Username: s.User, Password: password, NTLM: s.NTLM,
-			Template: s.Template, Agent: agentOf(s), Now: now,
+			Wire: reach, Username: s.User, Password: password, NTLM: s.NTLM, Template: s.Template, Agent: agentOf(s), Now: now,
 		}))
 	}
 	return nil, fmt.Errorf("there is no kind %q", s.Kind)
