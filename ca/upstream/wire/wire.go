@@ -70,7 +70,9 @@ func New(c Config) (*Client, error) {
 	if base.Scheme != "https" || base.Host == "" || base.User != nil || base.RawQuery != "" || base.Fragment != "" {
 		return nil, fmt.Errorf("address of the CA %q: want https://host/path without user and query", base.Redacted())
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	// One record and one write for a request: the second write to a server that refused the
+	// client's certificate fails before its alert is read, and then the outcome is unknown.
+	config := &tls.Config{MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true}
 	if len(c.Anchors) > 0 {
 		config.RootCAs = x509.NewCertPool()
 		for _, root := range c.Anchors {
@@ -83,6 +85,7 @@ func New(c Config) (*Client, error) {
 	return &Client{base: base, ntlm: c.NTLM, timeout: cmp.Or(c.Timeout, defaultTimeout), http: &http.Client{
 		Transport: &http.Transport{
 			TLSClientConfig: config,
+			WriteBufferSize: 64 << 10,
 			// A kept connection that the server just closed would make a request fail
 			// that may have been sent. HTTP/2 is off, because it repeats requests.
 			DisableKeepAlives:      true,
