@@ -92,13 +92,23 @@ func TestNextAuthorityTakesOver(t *testing.T) {
 	if got, body := p.onOps(t, "/readyz"); got != http.StatusOK {
 		t.Errorf("ready: %d %s", got, body)
 	}
-	for _, check := range p.doctor.Checks() {
-		for _, f := range check.Run(t.Context()) {
-			if f.State == portal.FindingFailed {
-				t.Errorf("%s: %s: %s %s", check.Name, f.What, f.State, f.Text)
-			}
+	for _, f := range p.findings(t) {
+		if f.State == portal.FindingFailed {
+			t.Errorf("%s: %s %s", f.What, f.State, f.Text)
 		}
 	}
+}
+
+// findings are those of all checks but that of the disk, which is the machine's own.
+func (p *App) findings(t *testing.T) []portal.Finding {
+	t.Helper()
+	var list []portal.Finding
+	for _, check := range p.doctor.Checks() {
+		if check.Name != "disk" {
+			list = append(list, check.Run(t.Context())...)
+		}
+	}
+	return list
 }
 
 // answerAbout asks the OCSP address in a certificate.

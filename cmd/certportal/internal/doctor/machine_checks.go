@@ -25,10 +25,11 @@ func (d *Doctor) machineChecks() []check {
 // Space is what a file system has for the portal, in bytes.
 type Space struct{ Free, Total uint64 }
 
-// Percentages of free space below which the disk check warns and fails.
+// The disk check warns, or fails, when less than both are free. A large disk is not full
+// while gigabytes are free, a small one not while a large part is.
 const (
-	lowDisk  = 10
-	fullDisk = 3
+	lowPercent, lowBytes   = 10, 10 << 30
+	fullPercent, fullBytes = 3, 2 << 30
 )
 
 // checkDisk looks at the space of the folders that the portal writes to.
@@ -61,10 +62,10 @@ func (d *Doctor) checkSpace(folder string) portal.Finding {
 	percent := int(100 * float64(s.Free) / float64(s.Total))
 	free := megabytes(s.Free)
 	switch {
-	case percent < fullDisk:
+	case percent < fullPercent && s.Free < fullBytes:
 		return portal.NewFinding(folder, portal.FindingFailed, portal.Say("disk-full", "%d percent of the disk are free, %s: soon nothing can be issued or blocked", percent, free))
-	case percent < lowDisk:
-		return portal.NewFinding(folder, portal.FindingWarning, portal.Say("disk-low", "%d percent of the disk are free, %s: keep 10 percent free", percent, free))
+	case percent < lowPercent && s.Free < lowBytes:
+		return portal.NewFinding(folder, portal.FindingWarning, portal.Say("disk-low", "%d percent of the disk are free, %s: keep 10 percent or 10 GB free", percent, free))
 	}
 	return portal.NewFinding(folder, portal.FindingOK, portal.Say("disk", "%d percent of the disk are free, %s", percent, free))
 }
