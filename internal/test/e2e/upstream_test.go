@@ -12,35 +12,29 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"certportal/internal/test/standin"
-	"certportal/internal/test/standin/est"
-	"certportal/internal/test/standin/step"
 	"certportal/internal/test/stepca"
 	"certportal/internal/test/testkit"
 )
 
-// The journey with certificates of another CA, a stand-in for step-ca: a file that opens, a
-// block that is carried out there, a wrong certificate that never reaches the phone, and the
-// way back to the portal's own CA with all devices still managed.
+// The journey, unchanged, with a CA of each kind: a file that opens, a block that the page
+// says the truth about, a wrong certificate that never reaches the phone, and the way back
+// to the portal's own CA with all devices still managed.
 func TestIssuedElsewhere(t *testing.T) {
 	need(t, "chromium", "openssl")
-	dir := t.TempDir()
-	company := step.Start(t)
-	key, err := company.Key()
-	testkit.NoError(t, err)
-	write(t, filepath.Join(dir, "key.jwk"), key)
-	write(t, filepath.Join(dir, "chain.pem"), pemOf(company.Chain...))
-	write(t, filepath.Join(dir, "server.pem"), pemOf(company.TLS))
-	settings := "upstreams:\n- name: company\n  kind: step-ca\n  url: " + company.URL + "\n  chain: " + filepath.Join(dir, "chain.pem") +
-		"\n  server_ca_file: " + filepath.Join(dir, "server.pem") + "\n  provisioner: " + step.Provisioner +
-		"\n  provisioner_key_file: " + filepath.Join(dir, "key.jwk") + "\n"
-	write(t, filepath.Join(dir, "settings.yaml"), settings)
-	d := &demo{t: t, dir: filepath.Join(dir, "data")}
-	d.args = []string{"demo", "--listen", "127.0.0.1:0", "--data", d.dir, "--config", filepath.Join(dir, "settings.yaml")}
-	testkit.NoError(t, os.Mkdir(d.dir, 0o700))
-	d.start("CERTPORTAL_CERTIFICATES_ISSUER=company")
-	t.Cleanup(func() { d.stop(syscall.SIGTERM) })
+	for _, kind := range []string{"step-ca", "vault", "ejbca", "est", "adcs", "certsrv"} {
+		t.Run(kind, func(t *testing.T) {
+			d, company := demoAt(t, kind)
+			b := openTab(t, look{agent: androidUA})
+			device := issuedElsewhere(t, d, b, company)
+			refusedElsewhere(t, d, b, company)
+			blockedElsewhere(t, d, b, company, device)
+			backToTheOwnCA(t, d, company, device)
+		})
+	}
+}
 
-	b := openTab(t, look{agent: androidUA})
+func issuedElsewhere(t *testing.T, d *demo, b *tab, company company) (device string) {
+	t.Helper()
 	file, _, password := b.enrol(d)
 	content, err := os.ReadFile(file)
 	testkit.NoError(t, err)
@@ -52,9 +46,12 @@ func TestIssuedElsewhere(t *testing.T) {
 	if !strings.Contains(fetch(t, d.http+"/ca/upstream-company.pem"), pemOf(company.Chain[1])) {
 		t.Error("the root of the CA is not among those to be trusted")
 	}
+	return strings.TrimSuffix(b.path(), "/install")
+}
 
-	// A certificate without the UPN never reaches the phone, and the old one goes on.
-	device := strings.TrimSuffix(b.path(), "/install")
+// A certificate without the UPN never reaches the phone, and the old one goes on.
+func refusedElsewhere(t *testing.T, d *demo, b *tab, company company) {
+	t.Helper()
 	company.SetWrong(standin.NoUPN)
 	b.open(d.https + "/new?p=android")
 	b.do(chromedp.SetValue("#name", "Second phone"))
@@ -64,25 +61,41 @@ func TestIssuedElsewhere(t *testing.T) {
 	}
 	b.picture("issued elsewhere refused")
 	company.SetWrong(standin.Right)
+}
 
-	// The block is carried out there, and the page says so when it is.
+// The block is carried out by the CA, and the page says so when it is, or it waits for an
+// administrator, and the page says that.
+func blockedElsewhere(t *testing.T, d *demo, b *tab, company company, device string) {
+	t.Helper()
 	b.open(d.https + device + "/lost")
 	b.press(`main .btn.danger`)
 	b.picture("issued elsewhere blocked")
-	testkit.Eventually(t, "the CA confirms the block", func() bool {
+	want := "theirs"
+	if company.revokes {
+		want = "theirsdone"
+	}
+	testkit.Eventually(t, "the page says how far the block is", func() bool {
 		b.open(d.https + device + "/lost")
-		return b.attribute("[data-list]", "data-list") == "theirsdone"
+		return b.attribute("[data-list]", "data-list") == want
 	})
 	b.picture("issued elsewhere confirmed")
+}
 
-	// Back to the portal's own CA: it issues, and devices of the other one are managed on.
+// The portal's own CA issues again, and the device with a certificate of the other one is
+// still managed.
+func backToTheOwnCA(t *testing.T, d *demo, company company, device string) {
+	t.Helper()
 	d.stop(syscall.SIGTERM)
 	d.start()
 	own := openTab(t, look{agent: androidUA})
-	file, _, password = own.enrol(d)
+	file, _, password := own.enrol(d)
 	checkFile(t, d, file, password)
 	if company.Submits() != 2 {
 		t.Errorf("the CA was asked %d times", company.Submits())
+	}
+	own.open(d.https + device)
+	if text := own.text("main"); !strings.Contains(text, "Blocked") {
+		t.Errorf("page of the device of the other CA: %s", text)
 	}
 }
 
@@ -101,19 +114,11 @@ func TestStepCAIssues(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
 			company := stepca.Start(t, tt.config)
-			for name, text := range map[string]string{
-				"key.jwk": company.Key, "password": stepca.Password, "chain.pem": pemOf(company.Root, company.Issuer), "server.pem": pemOf(company.Root),
-			} {
-				write(t, filepath.Join(dir, name), text)
-			}
-			write(t, filepath.Join(dir, "settings.yaml"), "upstreams:\n- name: company\n  kind: step-ca\n  url: "+company.URL+"\n  chain: "+filepath.Join(dir, "chain.pem")+
-				"\n  server_ca_file: "+filepath.Join(dir, "server.pem")+"\n  provisioner: "+stepca.Provisioner+"\n  provisioner_key_file: "+filepath.Join(dir, "key.jwk")+
-				"\n  password_file: "+filepath.Join(dir, "password")+"\ncertificates: {issuer: company}\n")
-			d := &demo{t: t, dir: filepath.Join(dir, "data")}
-			testkit.NoError(t, os.Mkdir(d.dir, 0o700))
-			d.args = []string{"demo", "--listen", "127.0.0.1:0", "--data", d.dir, "--config", filepath.Join(dir, "settings.yaml")}
-			d.start()
-			t.Cleanup(func() { d.stop(syscall.SIGTERM) })
+			chain, server := file(t, dir, "chain.pem", pemOf(company.Root, company.Issuer)), file(t, dir, "server.pem", pemOf(company.Root))
+			d := demoElsewhere(t, dir, "step-ca", map[string]any{
+				"url": company.URL, "chain": chain, "server_ca_file": server, "provisioner": stepca.Provisioner,
+				"provisioner_key_file": file(t, dir, "key.jwk", company.Key), "password_file": file(t, dir, "password", stepca.Password),
+			})
 			b := openTab(t, look{agent: androidUA})
 			if !tt.issues {
 				b.signIn(d, d.person("employee"))
@@ -126,7 +131,6 @@ func TestStepCAIssues(t *testing.T) {
 			}
 			file, _, password := b.enrol(d)
 			leaf, _ := keep(t, file, password)
-			chain := filepath.Join(dir, "chain.pem")
 			command(t, "openssl", "verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", chain, leaf)
 			b.open(d.https + strings.TrimSuffix(b.path(), "/install") + "/lost")
 			b.press(`main .btn.danger`)
@@ -135,7 +139,7 @@ func TestStepCAIssues(t *testing.T) {
 				return b.attribute("[data-list]", "data-list") == "theirsdone"
 			})
 			crl := filepath.Join(dir, "list.der")
-			command(t, "curl", "-s", "--cacert", filepath.Join(dir, "server.pem"), "-o", crl, company.URL+"/1.0/crl")
+			command(t, "curl", "-s", "--cacert", server, "-o", crl, company.URL+"/1.0/crl")
 			command(t, "openssl", "crl", "-inform", "DER", "-in", crl, "-out", filepath.Join(dir, "list.pem"))
 			out, err := exec.Command("openssl", "verify", "-crl_check", "-CRLfile", filepath.Join(dir, "list.pem"), "-CAfile", chain, leaf).CombinedOutput()
 			if err == nil || !strings.Contains(string(out), "certificate revoked") {
@@ -150,20 +154,7 @@ func TestStepCAIssues(t *testing.T) {
 func TestPagesOfAnotherCA(t *testing.T) {
 	slow(t)
 	browserTool(t, "axe-core", "axe.min.js")
-	dir := t.TempDir()
-	company := est.Start(t)
-	for name, text := range map[string]string{
-		"chain.pem": pemOf(company.Chain...), "server.pem": pemOf(company.TLS), "password": est.Password,
-	} {
-		write(t, filepath.Join(dir, name), text)
-	}
-	write(t, filepath.Join(dir, "settings.yaml"), "upstreams:\n- name: company\n  kind: est\n  url: "+company.URL+"\n  chain: "+filepath.Join(dir, "chain.pem")+
-		"\n  server_ca_file: "+filepath.Join(dir, "server.pem")+"\n  user: "+est.User+"\n  password_file: "+filepath.Join(dir, "password")+"\ncertificates: {issuer: company}\n")
-	d := &demo{t: t, dir: filepath.Join(dir, "data")}
-	testkit.NoError(t, os.Mkdir(d.dir, 0o700))
-	d.args = []string{"demo", "--listen", "127.0.0.1:0", "--data", d.dir, "--config", filepath.Join(dir, "settings.yaml")}
-	d.start()
-	t.Cleanup(func() { d.stop(syscall.SIGTERM) })
+	d, company := demoAt(t, "est")
 	company.Set(standin.Pending)
 	b := openTab(t, look{agent: androidUA, language: "de", scripts: true})
 	b.signIn(d, d.person("employee"))
@@ -172,7 +163,7 @@ func TestPagesOfAnotherCA(t *testing.T) {
 	install := b.path()
 	b.walk(d, "de", []screen{{name: "upstream-waiting", show: func(b *tab, d *demo) { b.open(d.https + install) }}})
 	company.Set(standin.None)
-	company.Approve()
+	company.approve()
 	testkit.Eventually(t, "the certificate is ready", func() bool {
 		b.open(d.https + install)
 		return strings.Contains(b.text("h1"), "ist fertig")
