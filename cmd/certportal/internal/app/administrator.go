@@ -40,7 +40,7 @@ func (p *App) doctorConfig() doctor.Config {
 		CheckTargets: func(ctx context.Context) []portal.Finding { return listFindings(ctx, p.Settings) },
 		EnrollPeople: enrollPeople(p.ldap),
 		CheckMail:    func(ctx context.Context) []portal.Finding { return mailFindings(ctx, p.Settings) },
-		Upstreams:    func() ([]doctor.Upstream, error) { return upstreamsToCheck(p.Settings, p.Now) },
+		Upstreams:    func() ([]doctor.Upstream, error) { return upstreamsToCheck(p.Settings, p.CA.Tokens(), p.Now) },
 		Provider:     func(ctx context.Context) error { return askProvider(ctx, p.Settings, p.Now, p.log) },
 	}
 }

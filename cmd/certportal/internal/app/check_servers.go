@@ -28,6 +28,7 @@ func CheckInstallation(ctx context.Context, s *config.Settings, wrong *config.Mi
 		{[]string{"public_url", "tls"}, func() []portal.Finding { return tlsFindings(s) }},
 		{[]string{"data"}, func() []portal.Finding { return caFindings(s) }},
 		{[]string{"ca", "data"}, func() []portal.Finding { return tokenFindings(s) }},
+		{[]string{"ca", "upstreams"}, func() []portal.Finding { return upstreamKeyFindings(s, time.Now()) }},
 		{nil, func() []portal.Finding { return portFindings(ctx, s, wrong) }},
 		{[]string{"trusted_proxies"}, func() []portal.Finding { return doctor.CheckProxies(s) }},
 		{[]string{"revocation", "data"}, func() []portal.Finding { return listFindings(ctx, s) }},

@@ -16,6 +16,7 @@ import (
 	"certportal/ca/ocsp"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/doctor"
+	"certportal/cmd/certportal/internal/hsm"
 	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/portal"
 	"certportal/store"
@@ -34,7 +35,8 @@ const (
 // A part that does not open is the finding of its check. It changes nothing and asks for no
 // passphrase. Call done in the end, unless a check did not end.
 func OpenDoctor(ctx context.Context, version string, s *config.Settings, wrong *config.Mistakes, log *slog.Logger) (d *doctor.Doctor, done func()) {
-	c := outsideConfig(s, log)
+	tokens := localca.Tokens(s)
+	c := outsideConfig(s, tokens, log)
 	c.Outside = &doctor.Outside{Wrong: wrong, Running: isRunning(s), Served: hasServed(s), Unseen: isUnseen(s), Version: version, RunningVersion: startedVersion(s)}
 	c.Public, _ = addressesNow(s) // an address that is wrong is reported with the settings
 	if folder, err := ca.OpenFolder(s.Path("ca")); err == nil {
@@ -52,6 +54,7 @@ func OpenDoctor(ctx context.Context, version string, s *config.Settings, wrong *
 		opened <- p
 	}()
 	return d, func() {
+		_ = tokens.Close()
 		if c.Directory != nil {
 			_ = c.Directory.Close()
 		}
@@ -66,14 +69,14 @@ func OpenDoctor(ctx context.Context, version string, s *config.Settings, wrong *
 }
 
 // outsideConfig is what the doctor asks other servers with.
-func outsideConfig(s *config.Settings, log *slog.Logger) doctor.Config {
+func outsideConfig(s *config.Settings, tokens *hsm.Tokens, log *slog.Logger) doctor.Config {
 	return doctor.Config{
 		Settings: s, Now: time.Now, Log: log,
 		OCSP:         func() *ocsp.Health { return nil }, // its state is in the memory of the portal
 		TLS:          func() *x509.Certificate { return servedByFiles(s) },
 		CheckTargets: func(ctx context.Context) []portal.Finding { return listFindings(ctx, s) },
 		CheckMail:    func(ctx context.Context) []portal.Finding { return mailFindings(ctx, s) },
-		Upstreams:    func() ([]doctor.Upstream, error) { return upstreamsToCheck(s, time.Now) },
+		Upstreams:    func() ([]doctor.Upstream, error) { return upstreamsToCheck(s, tokens, time.Now) },
 		Provider:     func(ctx context.Context) error { return askProvider(ctx, s, time.Now, log) },
 		ProfileSigner: func() ([]*x509.Certificate, crypto.Signer) {
 			pair, err := tls.LoadX509KeyPair(s.Apple.SignerCertificate, s.Apple.SignerKey)

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -55,17 +54,6 @@ func person(t testing.TB, p *App) func(name string) (*x509.Certificate, error) {
 			return nil, err
 		}
 		return x509.ParseCertificate(testkit.Must(p.DB.Certificate(t.Context(), done.Serial))(t).DER)
-	}
-}
-
-// openssl runs OpenSSL in a folder, and expects a text.
-func openssl(t *testing.T, dir, want string, args ...string) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "openssl", args...)
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), want) {
-		t.Errorf("openssl %s: %v, want %q in\n%s", strings.Join(args, " "), err, want, out)
 	}
 }
 

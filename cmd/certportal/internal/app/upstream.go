@@ -2,8 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto"
-	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"slices"
@@ -20,15 +18,16 @@ import (
 	"certportal/ca/upstream/wire"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/doctor"
+	"certportal/cmd/certportal/internal/hsm"
 	"certportal/internal/enroll"
 	"certportal/web"
 )
 
 // OpenUpstreams makes the clients of the CAs that the portal does not run: the one that
 // issues, nil for the portal's own CA, and all. It sends nothing.
-func OpenUpstreams(s *config.Settings, now func() time.Time) (active *enroll.Upstream, all []*enroll.Upstream, err error) {
+func OpenUpstreams(s *config.Settings, tokens *hsm.Tokens, now func() time.Time) (active *enroll.Upstream, all []*enroll.Upstream, err error) {
 	for _, settings := range s.Upstreams {
-		u, err := openUpstream(settings, now)
+		u, err := openUpstream(settings, keysOf(settings, tokens), now)
 		if err != nil {
 			return nil, nil, fmt.Errorf("upstream %s: %w", settings.Name, err)
 		}
@@ -40,25 +39,25 @@ func OpenUpstreams(s *config.Settings, now func() time.Time) (active *enroll.Ups
 	return active, all, nil
 }
 
-func openUpstream(s config.UpstreamSettings, now func() time.Time) (*enroll.Upstream, error) {
+func openUpstream(s config.UpstreamSettings, keys upstreamKeys, now func() time.Time) (*enroll.Upstream, error) {
 	u := &enroll.Upstream{Name: enroll.UpstreamPrefix + s.Name, SIDByURI: s.SIDByURI, Domain: s.Domain, InFlight: s.InFlight}
 	var err error
 	if u.Anchors, u.Intermediates, err = s.ReadChain(); err != nil {
 		return nil, err
 	}
-	reach := wire.Config{URL: s.URL, Certificate: keyPair(s.Certificate, s.Key)}
+	reach := wire.Config{URL: s.URL, Certificate: keys.client}
 	if reach.Anchors, err = readAnchors(s.ServerCAFile); err != nil {
 		return nil, err
 	}
 	if u.Policies, err = s.ParsePolicies(); err != nil {
 		return nil, err
 	}
-	u.CA, err = upstreamClient(s, reach, now)
+	u.CA, err = upstreamClient(s, reach, keys, now)
 	return u, err
 }
 
 // upstreamClient makes the client for the protocol of a CA.
-func upstreamClient(s config.UpstreamSettings, reach wire.Config, now func() time.Time) (upstream.CA, error) {
+func upstreamClient(s config.UpstreamSettings, reach wire.Config, keys upstreamKeys, now func() time.Time) (upstream.CA, error) {
 	password := config.SecretOf(s.PasswordFile)
 	switch s.Kind {
 	case config.UpstreamStepCA:
@@ -82,11 +81,11 @@ func upstreamClient(s config.UpstreamSettings, reach wire.Config, now func() tim
 		}))
 	case config.UpstreamADCS:
 		return made(adcs.New(adcs.Config{
-			Wire: reach, Username: s.User, Password: password, Template: s.Template, Agent: agentOf(s), Now: now,
+			Wire: reach, Username: s.User, Password: password, Template: s.Template, Agent: keys.agent, Now: now,
 		}))
 	case config.UpstreamCertsrv:
 		return made(certsrv.New(certsrv.Config{
-			Wire: reach, Username: s.User, Password: password, NTLM: s.NTLM, Template: s.Template, Agent: agentOf(s), Now: now,
+			Wire: reach, Username: s.User, Password: password, NTLM: s.NTLM, Template: s.Template, Agent: keys.agent, Now: now,
 		}))
 	}
 	return nil, fmt.Errorf("there is no kind %q", s.Kind)
@@ -100,41 +99,6 @@ func made[C upstream.CA](client C, err error) (upstream.CA, error) {
 	return client, nil
 }
 
-// keyPair reads a certificate with its key each time it is needed, so that both can be
-// renewed; nil without files.
-func keyPair(certificate, key string) func() (*tls.Certificate, error) {
-	if certificate == "" {
-		return nil
-	}
-	return func() (*tls.Certificate, error) { return config.ReadKeyPair(certificate, key) }
-}
-
-// agentOf reads the enrolment agent each time it is needed; nil without one.
-func agentOf(s config.UpstreamSettings) func() (*adcs.Agent, error) {
-	if s.AgentCertificate == "" {
-		return nil
-	}
-	return func() (*adcs.Agent, error) {
-		pair, err := config.ReadKeyPair(s.AgentCertificate, s.AgentKey)
-		if err != nil {
-			return nil, err
-		}
-		key, ok := pair.PrivateKey.(crypto.Signer)
-		if !ok {
-			return nil, fmt.Errorf("key %s cannot sign", s.AgentKey)
-		}
-		agent := &adcs.Agent{Key: key, Certificate: pair.Leaf}
-		for _, der := range pair.Certificate[1:] {
-			cert, err := x509.ParseCertificate(der)
-			if err != nil {
-				return nil, fmt.Errorf("reading %s: %w", s.AgentCertificate, err)
-			}
-			agent.Chain = append(agent.Chain, cert)
-		}
-		return agent, nil
-	}
-}
-
 // readAnchors reads the roots of a server's TLS certificate; none for an empty name.
 func readAnchors(file string) ([]*x509.Certificate, error) {
 	if file == "" {
@@ -145,16 +109,20 @@ func readAnchors(file string) ([]*x509.Certificate, error) {
 
 // openUpstreams opens the CAs that the portal does not run.
 func (p *App) openUpstreams(context.Context, *config.Terminal) (err error) {
-	p.upstream, p.upstreams, err = OpenUpstreams(p.Settings, p.Now)
+	p.upstream, p.upstreams, err = OpenUpstreams(p.Settings, p.CA.Tokens(), p.Now)
 	return err
 }
 
 // upstreamsToCheck makes the clients anew, from the files as they are now.
-func upstreamsToCheck(s *config.Settings, now func() time.Time) ([]doctor.Upstream, error) {
-	active, all, err := OpenUpstreams(s, now)
+func upstreamsToCheck(s *config.Settings, tokens *hsm.Tokens, now func() time.Time) ([]doctor.Upstream, error) {
+	active, all, err := OpenUpstreams(s, tokens, now)
 	var list []doctor.Upstream
-	for _, u := range all {
-		list = append(list, doctor.Upstream{Name: strings.TrimPrefix(u.Name, enroll.UpstreamPrefix), CA: u.CA, Issues: u == active})
+	for i, u := range all {
+		keys := keysOf(s.Upstreams[i], tokens)
+		list = append(list, doctor.Upstream{
+			Name: strings.TrimPrefix(u.Name, enroll.UpstreamPrefix), CA: u.CA, Issues: u == active,
+			Keys: func() error { return keys.check(now()) },
+		})
 	}
 	return list, err
 }

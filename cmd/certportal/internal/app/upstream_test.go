@@ -11,6 +11,8 @@ import (
 
 	"certportal/ca"
 	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/hsm"
+	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/internal/test/standin"
@@ -53,7 +55,7 @@ func TestOpenUpstreamsOfEveryKind(t *testing.T) {
 		change(&u)
 		s.Upstreams = append(s.Upstreams, u)
 	}
-	active, all, err := OpenUpstreams(s, time.Now)
+	active, all, err := OpenUpstreams(s, localca.Tokens(s), time.Now)
 	testkit.NoError(t, err)
 	if active == nil || active.Name != "upstream-vault" || len(all) != 6 {
 		t.Fatalf("active %+v of %d", active, len(all))
@@ -67,7 +69,7 @@ func TestOpenUpstreamsOfEveryKind(t *testing.T) {
 		}
 	}
 	s.Upstreams[0].Chain = write("below.pem", certificatesPEM(server.Chain[0]))
-	if _, _, err := OpenUpstreams(s, time.Now); err == nil {
+	if _, _, err := OpenUpstreams(s, localca.Tokens(s), time.Now); err == nil {
 		t.Error("a chain without a root is accepted")
 	}
 }
@@ -90,7 +92,7 @@ func TestUpstreamsToCheck(t *testing.T) {
 			ServerCAFile: filepath.Join(dir, "server.pem"), Provisioner: step.Provisioner, ProvisionerKeyFile: filepath.Join(dir, "key.jwk"),
 		}},
 	}
-	list, err := upstreamsToCheck(s, time.Now)
+	list, err := upstreamsToCheck(s, localca.Tokens(s), time.Now)
 	testkit.NoError(t, err)
 	if len(list) != 1 || list[0].Name != "company" || !list[0].Issues {
 		t.Fatalf("checks %+v", list)
@@ -103,11 +105,10 @@ func TestUpstreamsToCheck(t *testing.T) {
 	}
 }
 
-// Through AD CS: the agent asks for the person by DOMAIN\name, for the template of the
-// settings, and what comes back is the person's.
-func TestUpstreamThroughADCS(t *testing.T) {
+// adcsSettings are those of a stand-in of AD CS, with the keys in plain files.
+func adcsSettings(t *testing.T, server *ces.CA) config.Settings {
+	t.Helper()
 	dir := t.TempDir()
-	server := ces.Start(t)
 	client := testkit.Must(server.ClientCertificate(t)())(t)
 	agent, agentKey := server.Company.Agent(t, time.Now().Add(time.Hour))
 	clientLeaf := testkit.Must(x509.ParseCertificate(client.Certificate[0]))(t)
@@ -126,14 +127,28 @@ func TestUpstreamThroughADCS(t *testing.T) {
 		Certificate: filepath.Join(dir, "client.pem"), Key: filepath.Join(dir, "client.key"),
 		AgentCertificate: filepath.Join(dir, "agent.pem"), AgentKey: filepath.Join(dir, "agent.key"),
 	}}
-	active, _, err := OpenUpstreams(&s, time.Now)
+	return s
+}
+
+// upstreamPortal is a portal whose issuer is the upstream of the settings, and anna.
+func upstreamPortal(t *testing.T, s *config.Settings, tokens *hsm.Tokens) (*fixture.Portal, portal.Person) {
+	t.Helper()
+	active, _, err := OpenUpstreams(s, tokens, time.Now)
 	testkit.NoError(t, err)
-	profile, err := userProfile(&s, false)
+	profile, err := userProfile(s, false)
 	testkit.NoError(t, err)
 	p := fixture.NewPortalAt(t, testkit.NewRunningClock(), fixture.SQLite(t), func(c *enroll.Config) {
 		c.Upstream, c.Profile = active, profile
 	})
-	anna := p.Add("anna", fixture.SIDPrefix+"1101")
+	return p, p.Add("anna", fixture.SIDPrefix+"1101")
+}
+
+// Through AD CS: the agent asks for the person by DOMAIN\name, for the template of the
+// settings, and what comes back is the person's.
+func TestUpstreamThroughADCS(t *testing.T) {
+	server := ces.Start(t)
+	s := adcsSettings(t, server)
+	p, anna := upstreamPortal(t, &s, localca.Tokens(&s))
 	done := p.MustEnroll(anna, "Phone", "form")
 	if asked := server.Asked(); len(asked) != 1 || asked[0] != `CORP\anna` {
 		t.Errorf("asked for %q", asked)
@@ -143,7 +158,7 @@ func TestUpstreamThroughADCS(t *testing.T) {
 		t.Errorf("file holds %s with %d above it", file.Leaf.Subject, len(file.Chain))
 	}
 	server.Set(standin.Denied)
-	_, err = p.Enroll(t.Context(), p.Request(anna, "Tablet", "again"))
+	_, err := p.Enroll(t.Context(), p.Request(anna, "Tablet", "again"))
 	if refusal, ok := errors.AsType[*portal.Refusal](err); !ok || refusal.Reason != portal.IssuerDenied {
 		t.Errorf("denied: %v", err)
 	}

@@ -28,6 +28,7 @@ func (s *Settings) Check() error {
 		s.checkTLS(),
 		s.checkKinds(),
 		s.checkTokens(),
+		s.checkUpstreamTokens(),
 		s.checkRevocation(),
 		s.checkCertificates(),
 		s.checkPeople(),
@@ -177,7 +178,7 @@ func (s *Settings) checkTokens() error {
 		errs = append(errs, errors.New("ca.pkcs11.module: name the shared library of the HSM: tokens are in it"))
 	case p.Module != "" && !filepath.IsAbs(p.Module):
 		errs = append(errs, mistake("ca.pkcs11.module", p.Module, "write the whole path, so that no other library is loaded"))
-	case p.Module != "" && p.IssuingToken == "" && p.RootToken == "":
+	case p.Module != "" && p.IssuingToken == "" && p.RootToken == "" && len(s.UpstreamTokens()) == 0:
 		errs = append(errs, errors.New("ca.pkcs11.issuing_token: name the token for the keys: a module alone has none"))
 	}
 	for key, label := range tokens {

@@ -32,9 +32,13 @@ type UpstreamSettings struct {
 	// File with the roots of its TLS certificate. Default: those of the system.
 	ServerCAFile string `yaml:"server_ca_file"`
 
-	// TLS client certificate of the portal, PEM, and its key.
-	Certificate string `yaml:"certificate"`
-	Key         string `yaml:"key"`
+	// TLS client certificate of the portal, PEM, and its key: a PEM file, plain or encrypted
+	// (ENCRYPTED PRIVATE KEY), or a key in hardware, such as
+	// pkcs11:token=Portal;object=svc-portal, in a token of ca.pkcs11.module. The third is the
+	// file with the passphrase of the key file, or with the PIN of the token.
+	Certificate       string `yaml:"certificate"`
+	Key               string `yaml:"key"`
+	KeyPassphraseFile string `yaml:"key_passphrase_file"`
 
 	// Account of the portal, where it has no TLS client certificate: of est, adcs and certsrv.
 	User         string `yaml:"user"`
@@ -50,10 +54,11 @@ type UpstreamSettings struct {
 	// enrolment agent.
 	Domain string `yaml:"domain"`
 
-	// Certificate of the enrolment agent that requests for people, PEM, and its key: of
-	// adcs and certsrv.
-	AgentCertificate string `yaml:"agent_certificate"`
-	AgentKey         string `yaml:"agent_key"`
+	// Certificate of the enrolment agent that requests for people, PEM, its key, and the file
+	// with the passphrase or PIN, as with key: of adcs and certsrv.
+	AgentCertificate       string `yaml:"agent_certificate"`
+	AgentKey               string `yaml:"agent_key"`
+	AgentKeyPassphraseFile string `yaml:"agent_key_passphrase_file"`
 
 	// Name of the JWK provisioner of step-ca. password_file opens its key.
 	Provisioner        string `yaml:"provisioner"`
@@ -126,15 +131,15 @@ func upstreamFields(kind string) (must, may []string, ok bool) {
 		return []string{"provisioner", "provisioner_key_file"}, []string{"password_file"}, true
 	case UpstreamVault:
 		return []string{"role"}, []string{"mount", "namespace", "token_file", "by_role", "approle_id", "approle_secret_file",
-			"certificate_role", "login_mount", "certificate", "key"}, true
+			"certificate_role", "login_mount", "certificate", "key", "key_passphrase_file"}, true
 	case UpstreamEST:
-		return nil, []string{"label", "user", "password_file", "certificate", "key"}, true
+		return nil, []string{"label", "user", "password_file", "certificate", "key", "key_passphrase_file"}, true
 	case UpstreamEJBCA:
-		return []string{"certificate", "key", "authority", "certificate_profile", "end_entity_profile", "secret_file"}, []string{"prefix"}, true
+		return []string{"certificate", "key", "authority", "certificate_profile", "end_entity_profile", "secret_file"}, []string{"prefix", "key_passphrase_file"}, true
 	case UpstreamADCS:
-		return []string{"template"}, []string{"certificate", "key", "user", "password_file", "domain", "agent_certificate", "agent_key"}, true
+		return []string{"template"}, []string{"certificate", "key", "key_passphrase_file", "user", "password_file", "domain", "agent_certificate", "agent_key", "agent_key_passphrase_file"}, true
 	case UpstreamCertsrv:
-		return []string{"template"}, []string{"certificate", "key", "user", "password_file", "ntlm", "domain", "agent_certificate", "agent_key"}, true
+		return []string{"template"}, []string{"certificate", "key", "key_passphrase_file", "user", "password_file", "ntlm", "domain", "agent_certificate", "agent_key", "agent_key_passphrase_file"}, true
 	}
 	return nil, nil, false
 }
@@ -191,7 +196,7 @@ func (u UpstreamSettings) check(at string) error {
 			errs = append(errs, fmt.Errorf("%s.%s: is of no use for a CA of the kind %s", at, field, u.Kind))
 		}
 	}
-	return errors.Join(append(errs, u.checkPairs(at))...)
+	return errors.Join(append(errs, u.checkPairs(at), u.checkKeys(at))...)
 }
 
 // checkPairs checks settings that belong together, and how the portal signs in.

@@ -14,6 +14,8 @@ func upstreamText(kind string, lines ...string) string {
 
 func TestUpstreamSettings(t *testing.T) {
 	vault := upstreamText(UpstreamVault, "role: phones", "token_file: /t")
+	module := "ca: {pkcs11: {module: /m.so}}\n"
+	own := "ca: {pkcs11: {module: /m.so, issuing_token: T, issuing_pin_file: /pin}}\n"
 	for _, tt := range []struct{ name, text, want string }{
 		{"step-ca", upstreamText(UpstreamStepCA, "provisioner: p", "provisioner_key_file: /k"), ""},
 		{"vault", vault + "certificates: {issuer: company}\n", ""},
@@ -38,6 +40,14 @@ func TestUpstreamSettings(t *testing.T) {
 		{"a role that loses the SID", upstreamText(UpstreamVault, "role: r", "token_file: /t", "by_role: true"), "upstreams[0].by_role"},
 		{"policies that are none", upstreamText(UpstreamVault, "role: r", "token_file: /t", "policies: [any]"), "upstreams[0].policies"},
 		{"a policy", upstreamText(UpstreamVault, "role: r", "token_file: /t", "policies: [1.3.6.1.4.1.311.21.8.1]"), ""},
+		{"an encrypted key", upstreamText(UpstreamEST, "certificate: /c", "key: /k", "key_passphrase_file: /p"), ""},
+		{"a passphrase for nothing", upstreamText(UpstreamEST, "user: u", "password_file: /p", "key_passphrase_file: /p"), "upstreams[0].key_passphrase_file: is of no use"},
+		{"a key in a token", upstreamText(UpstreamEST, "certificate: /c", "key: pkcs11:token=T;object=k", "key_passphrase_file: /p") + module, ""},
+		{"a token without module", upstreamText(UpstreamEST, "certificate: /c", "key: pkcs11:token=T;object=k", "key_passphrase_file: /p"), "ca.pkcs11.module"},
+		{"a token without PIN", upstreamText(UpstreamEST, "certificate: /c", "key: pkcs11:token=T;object=k") + module, "upstreams[0].key_passphrase_file: name the file with the PIN"},
+		{"a token of the CA", upstreamText(UpstreamEST, "certificate: /c", "key: pkcs11:token=T;object=k") + own, ""},
+		{"two PINs of a token", upstreamText(UpstreamEST, "certificate: /c", "key: pkcs11:token=T;object=k", "key_passphrase_file: /p") + own, "the token T has one PIN"},
+		{"a token and no key", upstreamText(UpstreamEST, "certificate: /c", "key: pkcs11:token=T", "key_passphrase_file: /p") + module, "upstreams[0].key: address of a key"},
 		{"many at once", upstreamText(UpstreamVault, "role: r", "token_file: /t", "in_flight: 5000"), "upstreams[0].in_flight"},
 		{"an issuer that is none", vault + "certificates: {issuer: other}\n", "certificates.issuer"},
 		{"keys of devices", vault + "certificates: {issuer: company}\nscep: {enabled: true}\n", "scep.enabled"},

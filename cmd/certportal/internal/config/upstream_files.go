@@ -2,7 +2,6 @@ package config
 
 import (
 	"bytes"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
@@ -36,12 +35,12 @@ func (s *Settings) checkUpstreamFiles() error {
 				errs = append(errs, fmt.Errorf("%s.%s: %w", at, key, err))
 			}
 		}
-		for _, pair := range [][3]string{{"certificate", u.Certificate, u.Key}, {"agent_certificate", u.AgentCertificate, u.AgentKey}} {
-			if pair[1] == "" || pair[2] == "" {
-				continue
+		for _, pair := range u.KeyPairs() {
+			if pair.InToken() {
+				continue // the check of the tokens looks for it
 			}
-			if _, err := ReadKeyPair(pair[1], pair[2]); err != nil {
-				errs = append(errs, fmt.Errorf("%s.%s: %w", at, pair[0], err))
+			if _, err := pair.Reader(nil)(); err != nil {
+				errs = append(errs, fmt.Errorf("%s.%s: %w", at, pair.Setting, err))
 			}
 		}
 	}
@@ -92,18 +91,6 @@ func (u UpstreamSettings) ReadChain() (roots, intermediates []*x509.Certificate,
 		return nil, nil, fmt.Errorf("%s: there is no root in it, a certificate that signed itself", u.Chain)
 	}
 	return roots, intermediates, nil
-}
-
-// ReadKeyPair reads a certificate and its key, PEM. Others must not be able to read the key.
-func ReadKeyPair(certificate, key string) (*tls.Certificate, error) {
-	if err := checkNamed(key, access{}); err != nil {
-		return nil, err
-	}
-	pair, err := tls.LoadX509KeyPair(certificate, key)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s and %s: %w", certificate, key, err)
-	}
-	return &pair, nil
 }
 
 // SecretOf gives the content of a file each time it is needed, so that it can be renewed;

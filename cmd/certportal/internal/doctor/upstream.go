@@ -67,10 +67,16 @@ type Upstream struct {
 	Name   string
 	CA     upstream.CA
 	Issues bool // it issues now; others did before
+
+	// Keys reports why the portal's own keys for it cannot be used.
+	Keys func() error
 }
 
 func probeUpstream(ctx context.Context, u Upstream) portal.Finding {
 	_, err := u.CA.Probe(ctx)
+	if own := u.Keys(); own != nil {
+		err = own // the CA would refuse each request
+	}
 	switch {
 	case errors.Is(err, upstream.ErrUnsupported):
 		err = nil

@@ -87,6 +87,12 @@ func (t *Tokens) Open(file []byte) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
+	return t.Key(ref)
+}
+
+// Key gives the key that a reference describes, such as one that another program put into a
+// token: then label or id may be empty. It does not ask the token.
+func (t *Tokens) Key(ref Reference) (*Key, error) {
 	if !Built {
 		return nil, fmt.Errorf("the key %q is in the token %q: %w", ref.Label, ref.Token, ErrWithout)
 	}

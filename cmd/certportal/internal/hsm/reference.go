@@ -27,7 +27,7 @@ const (
 type Reference struct {
 	Token  string // label of the token
 	Label  string // CKA_LABEL of the key
-	ID     []byte // CKA_ID, eight octets
+	ID     []byte // CKA_ID; eight octets in files
 	Public crypto.PublicKey
 }
 
@@ -83,6 +83,9 @@ func parseReference(file []byte) (Reference, error) {
 	_, err = ca.KindOf(r.Public)
 	return r, err
 }
+
+// name distinguishes the keys of one token.
+func (r Reference) name() string { return hex.EncodeToString(r.ID) + " " + r.Label }
 
 // checkLabel accepts labels that a line of text can hold.
 func checkLabel(label string) error {

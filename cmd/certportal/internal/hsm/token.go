@@ -33,7 +33,7 @@ type token struct {
 
 	mu      sync.Mutex
 	open    session
-	keys    map[string]tokenKey  // found in this session, by id
+	keys    map[string]tokenKey  // found in this session, by name
 	lacks   map[string]error     // why watched keys were not found, by id
 	watched map[string]Reference // by id
 	trouble error                // why the token is closed, or open and of no use
@@ -77,7 +77,7 @@ func (t *token) key(ref Reference) (tokenKey, session, error) {
 		}
 	}
 	t.mu.Lock()
-	open, known := t.open, t.keys[string(ref.ID)]
+	open, known := t.open, t.keys[ref.name()]
 	t.mu.Unlock()
 	if known != nil {
 		return known, open, nil
@@ -104,15 +104,15 @@ func (t *token) find(open session, ref Reference) (tokenKey, error) {
 	case len(list) == 0:
 		return nil, ErrNoKey
 	case len(list) > 1:
-		return nil, fmt.Errorf("there are %d keys with this label and id: remove those that the portal did not make", len(list))
+		return nil, fmt.Errorf("there are %d keys with this label and id: name both, or remove those of no use", len(list))
 	}
 	if public, ok := ref.Public.(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(list[0].Public()) {
-		return nil, errors.New("it is another key than the one whose file is in the CA's folder")
+		return nil, errors.New("it is another key than the one whose file or certificate the portal has")
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.open == open {
-		t.keys[string(ref.ID)] = list[0]
+		t.keys[ref.name()] = list[0]
 	}
 	return list[0], nil
 }

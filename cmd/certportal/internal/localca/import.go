@@ -145,7 +145,7 @@ func (i *Import) Finish(ctx context.Context, s *config.Settings, db *store.DB, t
 	defer tokens.Close()
 	key, err := ca.RequestKey(i.dir, i.Request, keyring{s, secret, tokens})
 	if err == nil {
-		err = found(key)
+		err = Found(key)
 	}
 	if err != nil {
 		return "", err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"certportal/ca"
 	"certportal/cmd/certportal/internal/config"
@@ -24,11 +25,16 @@ type keyring struct {
 func Tokens(s *config.Settings) *hsm.Tokens {
 	p := s.CA.PKCS11
 	c := hsm.Config{Module: p.Module}
-	for _, one := range []struct{ label, file, credential, setting string }{
+	type holder struct{ label, file, credential, setting string }
+	list := []holder{
 		{p.IssuingToken, p.IssuingPINFile, config.IssuingPIN, "ca.pkcs11.issuing_pin_file"},
 		{p.RootToken, p.RootPINFile, config.RootPIN, "ca.pkcs11.root_pin_file"},
-	} {
-		if one.label == "" || one.label == p.IssuingToken && len(c.Tokens) > 0 {
+	}
+	for _, one := range s.UpstreamTokens() {
+		list = append(list, holder{one.Token, one.File, "", one.Setting})
+	}
+	for _, one := range list {
+		if one.label == "" || slices.ContainsFunc(c.Tokens, func(t hsm.TokenConfig) bool { return t.Label == one.label }) {
 			continue
 		}
 		named := one.file
@@ -82,8 +88,8 @@ func discard(cause error, keys ...crypto.Signer) error {
 	return cause
 }
 
-// found reports why a key that was opened cannot sign: for one in a token, which is asked.
-func found(key crypto.Signer) error {
+// Found reports why a key that was opened cannot sign: for one in a token, which is asked.
+func Found(key crypto.PrivateKey) error {
 	if held, ok := key.(*hsm.Key); ok {
 		return held.Find()
 	}

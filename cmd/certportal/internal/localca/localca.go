@@ -18,6 +18,7 @@ import (
 
 	"certportal/ca"
 	"certportal/cmd/certportal/internal/config"
+	"certportal/cmd/certportal/internal/hsm"
 	"certportal/internal/audit"
 	"certportal/internal/portal"
 	"certportal/internal/succession"
@@ -195,6 +196,9 @@ func Open(s *config.Settings, base *url.URL, term *config.Terminal) (*CA, error)
 
 // Close closes the tokens of the CA's keys.
 func (a *CA) Close() error { return a.ring.tokens.Close() }
+
+// Tokens gives the tokens of the settings.
+func (a *CA) Tokens() *hsm.Tokens { return a.ring.tokens }
 
 // RunTokens looks after the tokens of the issuing keys until the context ends.
 func (a *CA) RunTokens(ctx context.Context, log *slog.Logger) { a.ring.tokens.Run(ctx, log) }

@@ -34,7 +34,7 @@ func Next(ctx context.Context, s *config.Settings, db *store.DB, base *url.URL, 
 	}
 	rootKey, err := a.Folder.RootKey(a.ring)
 	if err == nil {
-		err = found(rootKey)
+		err = Found(rootKey)
 	}
 	if err != nil {
 		return "", nil, err

@@ -5,6 +5,7 @@
 package adcs
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -44,7 +45,7 @@ func NewCompany(t testing.TB) *Company {
 	c.root = c.sign(t, &x509.Certificate{
 		Subject: pkix.Name{CommonName: "Stand-in Company CA"}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign, NotAfter: time.Now().Add(time.Hour * 24),
-	}, nil, key)
+	}, nil, key.Public())
 	return c
 }
 
@@ -59,13 +60,19 @@ func (c *Company) Roots() *x509.CertPool {
 func (c *Company) ClientCertificate(t testing.TB) func() (*tls.Certificate, error) {
 	t.Helper()
 	key := newKey(t)
-	cert := c.sign(t, &x509.Certificate{
-		Subject: pkix.Name{CommonName: "svc-portal"}, NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}, c.root, key)
+	cert := c.ClientOf(t, key.Public())
 	return func() (*tls.Certificate, error) {
 		return &tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key}, nil
 	}
+}
+
+// ClientOf makes a TLS client certificate of the portal's account for a key.
+func (c *Company) ClientOf(t testing.TB, key crypto.PublicKey) *x509.Certificate {
+	t.Helper()
+	return c.sign(t, &x509.Certificate{
+		Subject: pkix.Name{CommonName: "svc-portal"}, NotAfter: time.Now().Add(time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, c.root, key)
 }
 
 func oidRequestAgent() asn1.ObjectIdentifier {
@@ -76,10 +83,16 @@ func oidRequestAgent() asn1.ObjectIdentifier {
 func (c *Company) Agent(t testing.TB, end time.Time) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key := newKey(t)
+	return c.AgentOf(t, key.Public(), end), key
+}
+
+// AgentOf makes a certificate of an enrolment agent for a key.
+func (c *Company) AgentOf(t testing.TB, key crypto.PublicKey, end time.Time) *x509.Certificate {
+	t.Helper()
 	return c.sign(t, &x509.Certificate{
 		Subject: pkix.Name{CommonName: "svc-portal agent"}, NotAfter: end, KeyUsage: x509.KeyUsageDigitalSignature,
 		UnknownExtKeyUsage: []asn1.ObjectIdentifier{oidRequestAgent()},
-	}, c.root, key), key
+	}, c.root, key)
 }
 
 func newKey(t testing.TB) *ecdsa.PrivateKey {
@@ -91,7 +104,7 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
-func (c *Company) sign(t testing.TB, template, parent *x509.Certificate, key *ecdsa.PrivateKey) *x509.Certificate {
+func (c *Company) sign(t testing.TB, template, parent *x509.Certificate, key crypto.PublicKey) *x509.Certificate {
 	t.Helper()
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 100))
 	if err != nil {
@@ -101,7 +114,7 @@ func (c *Company) sign(t testing.TB, template, parent *x509.Certificate, key *ec
 	if parent == nil {
 		parent = template
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), c.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key, c.key)
 	if err != nil {
 		t.Fatalf("signing %s: %v", template.Subject, err)
 	}
