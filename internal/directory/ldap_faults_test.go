@@ -97,7 +97,7 @@ func TestF7_MisbehaviourLater(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			s := corp(t, ldapserver.Config{})
-			l := client(t, func(c *directory.LDAPConfig) { c.Timeout = 500 * time.Millisecond }, s)
+			l := client(t, func(c *directory.LDAPConfig) { c.Timeout = 5 * time.Second }, s)
 			if _, err := l.Person(t.Context(), annaID()); err != nil {
 				t.Fatal(err)
 			}

@@ -20,6 +20,10 @@ const (
 	// side.
 	upstreamBatch = 16
 
+	// upstreamBatches is how many of them it takes one after the other: 10,000 requests
+	// that wait are polled every ten minutes.
+	upstreamBatches = 8
+
 	// upstreamHold is how long it holds them: the longest call and what follows.
 	upstreamHold = 3 * time.Minute
 
@@ -69,18 +73,23 @@ func (r *Registrar) SweepUpstream(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// sweepRequests does what is due for the requests to one CA, one batch of them.
+// sweepRequests does what is due for the requests to one CA, a few batches of them.
 func (r elsewhere) sweepRequests(ctx context.Context, authority string) error {
-	now := r.c.Now()
-	due, err := r.c.Store.DueUpstream(ctx, authority, now, now.Add(upstreamHold), upstreamBatch)
-	if err != nil {
-		return portal.AsOutage(portal.PartStore, "listing requests to other CAs", err)
-	}
-	inParallel(due, func(q UpstreamRequest) {
-		if err := r.follow(ctx, q); err != nil && !errors.Is(err, ErrWaiting) {
-			r.c.Log.Info("request to another CA", "request", q.Number.String(), "authority", q.Authority, "outcome", err)
+	for range upstreamBatches {
+		now := r.c.Now()
+		due, err := r.c.Store.DueUpstream(ctx, authority, now, now.Add(upstreamHold), upstreamBatch)
+		if err != nil {
+			return portal.AsOutage(portal.PartStore, "listing requests to other CAs", err)
 		}
-	})
+		inParallel(due, func(q UpstreamRequest) {
+			if err := r.follow(ctx, q); err != nil && !errors.Is(err, ErrWaiting) {
+				r.c.Log.Info("request to another CA", "request", q.Number.String(), "authority", q.Authority, "outcome", err)
+			}
+		})
+		if len(due) < upstreamBatch {
+			break
+		}
+	}
 	return nil
 }
 
@@ -186,14 +195,20 @@ func (q UpstreamRequest) openState() UpstreamState {
 	return q.State
 }
 
-// sweepRevocations carries out what is due of the revocations at one CA, one batch of them.
+// sweepRevocations carries out what is due of the revocations at one CA, a few batches of
+// them.
 func (r elsewhere) sweepRevocations(ctx context.Context, authority string) error {
-	now := r.c.Now()
-	due, err := r.c.Store.DueUpstreamRevocations(ctx, authority, now, now.Add(upstreamHold), upstreamBatch)
-	if err != nil {
-		return portal.AsOutage(portal.PartStore, "listing revocations at other CAs", err)
+	for range upstreamBatches {
+		now := r.c.Now()
+		due, err := r.c.Store.DueUpstreamRevocations(ctx, authority, now, now.Add(upstreamHold), upstreamBatch)
+		if err != nil {
+			return portal.AsOutage(portal.PartStore, "listing revocations at other CAs", err)
+		}
+		inParallel(due, func(v UpstreamRevocation) { r.revokeThere(ctx, v) })
+		if len(due) < upstreamBatch {
+			break
+		}
 	}
-	inParallel(due, func(v UpstreamRevocation) { r.revokeThere(ctx, v) })
 	return nil
 }
 

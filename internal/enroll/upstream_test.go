@@ -240,6 +240,29 @@ func refusedFor(err error, reason portal.Reason) bool {
 	return ok && refusal.Reason == reason
 }
 
+// All that was approved since is fetched when it is due, however many there are.
+func TestUpstreamApprovesMany(t *testing.T) {
+	e := newElsewhere(t, fixture.SQLite(t))
+	asked := map[string]upstream.Request{}
+	e.company.OnSubmit = func(_ context.Context, n int, req upstream.Request) (upstream.Answer, error) {
+		asked[strconv.Itoa(n)] = req
+		return upstream.Answer{ID: strconv.Itoa(n)}, nil
+	}
+	e.company.OnPoll = func(_ context.Context, _ int, id string) (upstream.Answer, error) {
+		return upstream.Answer{ID: id, Certificate: e.company.Issue(asked[id].CSR)}, nil
+	}
+	const many = 40 // more than a replica takes at once
+	for n := range many {
+		person := e.Add("person"+strconv.Itoa(n), fixture.SIDPrefix+strconv.Itoa(2000+n))
+		testkit.Must(e.Enroll(t.Context(), e.Request(person, "Phone", "form")))(t)
+	}
+	e.Clock.Advance(time.Minute)
+	e.sweep()
+	if got := len(e.company.Live()); got != many {
+		t.Errorf("%d of %d certificates were fetched", got, many)
+	}
+}
+
 // A certificate that is approved later is fetched with a new pickup, by the browser that
 // asked, and by no other.
 func TestUpstreamApprovesLater(t *testing.T) {
@@ -508,33 +531,6 @@ func TestUpstreamTrouble(t *testing.T) {
 			t.Errorf("after the answer %+v", detail)
 		}
 	})
-}
-
-// BenchmarkUpstream compares enrolments with the portal's own CA and with another one, which
-// is in this process: the difference is what the portal adds to the time of another CA.
-func BenchmarkUpstream(b *testing.B) {
-	for _, name := range []string{"own", "elsewhere"} {
-		b.Run(name, func(b *testing.B) {
-			clock := testkit.NewRunningClock()
-			company := fixture.NewUpstreamCA(b, clock.Now)
-			p := fixture.NewPortalAt(b, clock, fixture.SQLite(b), func(c *enroll.Config) {
-				if name == "elsewhere" {
-					c.Upstream = company.Upstream("company")
-				}
-			})
-			var took []time.Duration
-			for n := range b.N {
-				b.StopTimer()
-				person := p.Add("person"+strconv.Itoa(n), fixture.SIDPrefix+strconv.Itoa(2000+n))
-				b.StartTimer()
-				began := time.Now()
-				testkit.Must(p.Enroll(b.Context(), p.Request(person, "Phone", "form")))(b)
-				took = append(took, time.Since(began))
-			}
-			slices.Sort(took)
-			b.ReportMetric(float64(took[len(took)*95/100].Microseconds()), "p95-µs")
-		})
-	}
 }
 
 // waits asks for a certificate that waits for approval, and gives what approves it.
