@@ -76,6 +76,20 @@ func NewProfile(cfg ProfileConfig) (*Profile, error) {
 	return p, nil
 }
 
+// WithTemplate is the profile with the name of another certificate template; with that of
+// the profile when it is empty.
+func (p *Profile) WithTemplate(name string) (*Profile, error) {
+	if name == "" {
+		return p, nil
+	}
+	if err := checkTemplate(name); err != nil {
+		return nil, fmt.Errorf("checking profile %s: %w", p.name, err)
+	}
+	other := *p
+	other.template = name
+	return &other, nil
+}
+
 // Name gives the name for logs.
 func (p *Profile) Name() string { return p.name }
 

@@ -62,6 +62,9 @@ func (db Enrolments) Reserve(ctx context.Context, r enroll.Reservation) error {
 				return err
 			}
 		}
+		if err := (trialTx{t}).check(ctx, r.Upstream); err != nil {
+			return err
+		}
 		return t.checkHalt(ctx)
 	})
 }

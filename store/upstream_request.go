@@ -36,7 +36,7 @@ func (t upstreamTx) insert(ctx context.Context, q *enroll.UpstreamRequest) error
 	if err != nil {
 		return fmt.Errorf("recording request to %s: %w", q.Authority, err)
 	}
-	return nil
+	return trialTx{t.tx}.insert(ctx, q)
 }
 
 // NoteUpstream records what is known of an open request. portal.ErrConflict says that it is
@@ -73,6 +73,9 @@ func (db Enrolments) EndUpstream(ctx context.Context, q enroll.UpstreamRequest, 
 			return err
 		}
 		if err := (upstreamTx{t}).insertStray(ctx, q, end); err != nil {
+			return err
+		}
+		if err := (trialTx{t}).end(ctx, q, end); err != nil {
 			return err
 		}
 		if touched == 0 { // it was closed before; what came of it is to be revoked all the same
@@ -178,8 +181,9 @@ func (t upstreamTx) addSubject(ctx context.Context, q *enroll.UpstreamRequest) e
 		serial = q.Number
 	}
 	var status portal.Status
-	err := t.One(ctx, "SELECT person, upn, sid, mail, status FROM certificates WHERE serial = $1", []any{serial.String()},
-		&q.Person, &q.Subject.UPN, &q.Subject.SID, &q.Subject.Mail, &status)
+	err := t.One(ctx, `SELECT COALESCE(c.person, r.person, ''), COALESCE(r.kind, ''), c.upn, c.sid, c.mail, c.status
+		FROM certificates c LEFT JOIN upstream_trials r ON r.number = c.serial WHERE c.serial = $1`, []any{serial.String()},
+		&q.Person, &q.Trial, &q.Subject.UPN, &q.Subject.SID, &q.Subject.Mail, &status)
 	if err != nil {
 		return fmt.Errorf("reading reservation of request %s: %w", q.Number, err)
 	}

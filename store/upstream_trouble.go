@@ -18,6 +18,12 @@ const (
 	troubleFor = 24 * time.Hour
 )
 
+// unrestricted finds the CAs that issued in the newest test of a refusal that was decided.
+const unrestricted = `SELECT count(DISTINCT t.authority), max(t.asked_at) FROM upstream_trials t JOIN upstream_requests q ON q.number = t.number
+	WHERE t.kind = 'refusal' AND q.state IN ('issued', 'refused', 'late') AND NOT EXISTS (
+		SELECT 1 FROM upstream_trials n JOIN upstream_requests m ON m.number = n.number
+		WHERE n.authority = t.authority AND n.kind = t.kind AND n.asked_at > t.asked_at AND m.state = 'denied' AND n.denied_as <> 'portal')`
+
 // UpstreamTrouble counts what administrators must look at in the work with other CAs.
 func (db Enrolments) UpstreamTrouble(ctx context.Context, now time.Time) (enroll.UpstreamTrouble, error) {
 	var t enroll.UpstreamTrouble
@@ -31,6 +37,7 @@ func (db Enrolments) UpstreamTrouble(ctx context.Context, now time.Time) (enroll
 		{"SELECT count(*), max(closed_at) FROM upstream_requests WHERE state = 'refused' AND sent_at > $1", []any{now.Add(-troubleFor).UnixMilli()}, &t.Refused, &t.RefusedAt},
 		{"SELECT count(*), max(closed_at) FROM upstream_requests WHERE state = 'lost' AND sent_at > $1", []any{now.Add(-troubleFor).UnixMilli()}, &t.Lost, &t.LostAt},
 		{"SELECT count(*), min(asked_at) FROM upstream_revocations WHERE done_at IS NULL AND asked_at <= $1", []any{now.Add(-unrevokedAfter).UnixMilli()}, &t.Unrevoked, &t.UnrevokedSince},
+		{unrestricted, nil, &t.Unrestricted, &t.UnrestrictedAt},
 	} {
 		var since sql.NullInt64
 		if err := db.One(ctx, q.query, q.args, q.n, &since); err != nil {

@@ -97,6 +97,10 @@ type Denied struct {
 	// Credentials says that the CA refused the portal and not the request: every other
 	// request would be refused too.
 	Credentials bool
+
+	// Person says that the code is that of a person for whom the portal must not request.
+	// It is false where the protocol has no such code.
+	Person bool
 }
 
 // Error gives code, hint and text.

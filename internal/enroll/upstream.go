@@ -33,6 +33,10 @@ type Upstream struct {
 	SIDByURI bool                    // see [ca.Foreign]
 	Policies []asn1.ObjectIdentifier // likewise
 
+	// Template is the certificate template that requests name. Optional: else that of the
+	// profile.
+	Template string
+
 	// Domain is put before login names, as DOMAIN\name, for a CA that looks people up
 	// itself. Optional.
 	Domain string
@@ -159,35 +163,47 @@ func (r elsewhere) turn(ctx context.Context, u *Upstream) (leave func(), err err
 	}
 }
 
-// record makes the request to the CA and records it.
-func (r elsewhere) record(ctx context.Context, o issuance, u *Upstream, p portal.Person, key crypto.Signer) (UpstreamRequest, error) {
-	csr, err := r.c.Profile.CertificateRequest(p.Subject(), key)
+// request makes the request to a CA, and what is known of its certificate.
+func (r elsewhere) request(u *Upstream, p portal.Person, key crypto.Signer) (UpstreamRequest, upstreamIntent, error) {
+	profile, err := r.c.Profile.WithTemplate(u.Template)
+	if err != nil {
+		return UpstreamRequest{}, upstreamIntent{}, &portal.Outage{Part: portal.PartIssuer, Err: err}
+	}
+	csr, err := profile.CertificateRequest(p.Subject(), key)
 	var bad *ca.SubjectError
 	switch {
 	case errors.As(err, &bad):
-		return UpstreamRequest{}, &portal.Refusal{Reason: portal.BadIdentity, Value: bad.Field}
+		return UpstreamRequest{}, upstreamIntent{}, &portal.Refusal{Reason: portal.BadIdentity, Value: bad.Field}
 	case err != nil:
-		return UpstreamRequest{}, &portal.Outage{Part: portal.PartIssuer, Err: err}
+		return UpstreamRequest{}, upstreamIntent{}, &portal.Outage{Part: portal.PartIssuer, Err: err}
 	}
 	number, err := ca.NewSerial(nil)
 	if err != nil {
-		return UpstreamRequest{}, &portal.Outage{Part: portal.PartIssuer, Err: err}
+		return UpstreamRequest{}, upstreamIntent{}, &portal.Outage{Part: portal.PartIssuer, Err: err}
 	}
 	spki, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
-		return UpstreamRequest{}, &portal.Outage{Part: portal.PartIssuer, Err: fmt.Errorf("encoding public key: %w", err)}
+		return UpstreamRequest{}, upstreamIntent{}, &portal.Outage{Part: portal.PartIssuer, Err: fmt.Errorf("encoding public key: %w", err)}
 	}
 	now := r.c.Now()
 	q := UpstreamRequest{
-		Number: number, Authority: u.Name, CSR: csr, State: UpstreamSent, Sent: now, Next: now.Add(upstreamStale),
-		Overlap: o.overlaps(), Ends: o.ends,
+		Number: number, Authority: u.Name, CSR: csr, State: UpstreamSent, Sent: now, Next: now.Add(upstreamStale), Person: p.ID,
 	}
-	if q.TokenHash, q.SealedKey, err = sealWaiting(cmp.Or(o.wait, o.pickup).Token(number), number, key); err != nil {
+	intent := upstreamIntent{number: number, authority: u.Name, key: sha256.Sum256(spki), from: now, to: now.Add(r.c.Profile.Validity())}
+	return q, intent, nil
+}
+
+// record makes the request to the CA and records it.
+func (r elsewhere) record(ctx context.Context, o issuance, u *Upstream, p portal.Person, key crypto.Signer) (UpstreamRequest, error) {
+	q, intent, err := r.request(u, p, key)
+	if err != nil {
+		return q, err
+	}
+	q.Overlap, q.Ends = o.overlaps(), o.ends
+	if q.TokenHash, q.SealedKey, err = sealWaiting(cmp.Or(o.wait, o.pickup).Token(q.Number), q.Number, key); err != nil {
 		return q, &portal.Outage{Part: portal.PartIssuer, Err: err}
 	}
-	reservation := r.reservation(o, p, upstreamIntent{
-		number: number, authority: u.Name, key: sha256.Sum256(spki), from: now, to: now.Add(r.c.Profile.Validity()),
-	})
+	reservation := r.reservation(o, p, intent)
 	reservation.Upstream = &q
 	err = r.reserve(ctx, reservation)
 	if errors.Is(err, portal.ErrConflict) && !errors.Is(err, ErrFileInUse) {
@@ -211,19 +227,24 @@ type settled struct {
 
 // submit sends a request once and records what came of it.
 func (r elsewhere) submit(ctx context.Context, u *Upstream, q UpstreamRequest, s submission) settled {
-	answer, err := u.CA.Submit(ctx, upstream.Request{
-		Number: q.Number.String(), CSR: q.CSR, Subject: s.person.Subject(), Login: u.login(s.person), Validity: r.c.Profile.Validity(),
-	})
-	if errors.Is(err, upstream.ErrUnsent) {
-		return settled{err: r.end(ctx, q, UpstreamUnsent, err)}
-	}
-	q.Subject = s.person.Subject()
-	return r.settle(ctx, u, q, answer, err, func(done *Completion) error {
+	return r.send(ctx, u, q, s.person, func(done *Completion) error {
 		done.Entry = s.o.entry(s.o.by.Entry(done.At, audit.CertificateIssued))
 		sealed, err := encryptPickup(s.o.pickup.Token(done.Serial), done.Serial, s.key, done.At)
 		done.Pickup = &sealed
 		return err
 	})
+}
+
+// send sends a request once and records what came of it; see settle for seal.
+func (r elsewhere) send(ctx context.Context, u *Upstream, q UpstreamRequest, p portal.Person, seal func(*Completion) error) settled {
+	answer, err := u.CA.Submit(ctx, upstream.Request{
+		Number: q.Number.String(), CSR: q.CSR, Subject: p.Subject(), Login: u.login(p), Validity: r.c.Profile.Validity(),
+	})
+	if errors.Is(err, upstream.ErrUnsent) {
+		return settled{err: r.end(ctx, q, UpstreamUnsent, err)}
+	}
+	q.Subject = p.Subject()
+	return r.settle(ctx, u, q, answer, err, seal)
 }
 
 // DrainUpstream waits until no request waits for an answer of another CA, or the context

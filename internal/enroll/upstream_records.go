@@ -58,6 +58,9 @@ type UpstreamRequest struct {
 	Person  portal.PersonID
 	Subject ca.Subject
 	Ended   bool // the portal ended the reservation: nothing is to come of it
+
+	// Trial says that the request tests the CA; empty for those of people.
+	Trial TrialKind
 }
 
 // UpstreamRevocation is a certificate that another CA must revoke.
@@ -84,6 +87,8 @@ type UpstreamTrouble struct {
 	LostAt         time.Time
 	Unrevoked      int // revocations that a CA did not confirm in time
 	UnrevokedSince time.Time
+	Unrestricted   int // CAs that issued for a person for whom the portal must not request
+	UnrestrictedAt time.Time
 }
 
 // Why a CA must revoke.
@@ -130,6 +135,8 @@ type UpstreamEnd struct {
 	Entry audit.Entry
 	Stray *x509.Certificate // that came and is not recorded; nil without
 	Why   string            // it is revoked
+
+	DeniedAs DeniedAs // where the CA denied it
 }
 
 // waitingKeyLabel keeps a key that waits apart from that of a pickup.

@@ -59,6 +59,9 @@ func (r elsewhere) settle(ctx context.Context, u *Upstream, q UpstreamRequest, a
 			"authority", u.Name, "request", q.Number.String(), "serial", fmt.Sprintf("%x", a.Certificate.SerialNumber), "err", err)
 		return settled{err: r.stray(ctx, u, q, a.Certificate, UpstreamWrong, err)}
 	}
+	if q.Trial != "" {
+		return settled{err: r.stray(ctx, u, q, a.Certificate, UpstreamEnded, errTrial)}
+	}
 	if seal == nil && !u.pollIssues() { // time has passed since the person was read
 		if err := r.stillThePerson(ctx, q); refused(err) {
 			return settled{err: r.stray(ctx, u, q, a.Certificate, UpstreamLate, err)}
@@ -145,7 +148,7 @@ func (r elsewhere) complete(ctx context.Context, u *Upstream, q UpstreamRequest,
 // elsewhere, and only administrators can say.
 func (r elsewhere) stray(ctx context.Context, u *Upstream, q UpstreamRequest, cert *x509.Certificate, why string, cause error) error {
 	q.State, q.Detail = UpstreamRefused, cause.Error()
-	if why == UpstreamLate {
+	if why != UpstreamWrong {
 		q.State = UpstreamTooLate
 	}
 	end := UpstreamEnd{Why: why}
@@ -165,12 +168,13 @@ var errAsked = errors.New("the CA answered")
 
 // end closes a request that led to no certificate, and gives the error for who asked.
 func (r elsewhere) end(ctx context.Context, q UpstreamRequest, state UpstreamState, cause error) error {
+	var denied *upstream.Denied
+	errors.As(cause, &denied)
 	q.State, q.Detail = state, cause.Error()
-	if err := r.close(ctx, q, UpstreamEnd{}); err != nil {
+	if err := r.close(ctx, q, UpstreamEnd{DeniedAs: deniedAs(denied)}); err != nil {
 		return err
 	}
-	var denied *upstream.Denied
-	if errors.As(cause, &denied) && !denied.Credentials {
+	if denied != nil && !denied.Credentials {
 		return &portal.Refusal{Reason: portal.IssuerDenied}
 	}
 	return &portal.Outage{Part: portal.PartIssuer, Err: cause}
@@ -182,6 +186,9 @@ func (r elsewhere) close(ctx context.Context, q UpstreamRequest, end UpstreamEnd
 	end.Entry = portal.Actor{}.Entry(end.At, audit.UpstreamEnded)
 	end.Entry.Person, end.Entry.Object = string(q.Person), q.Number.String()
 	end.Entry.Detail = map[string]string{"authority": q.Authority, "state": string(q.State), "id": cut(q.ID), "text": cut(q.Detail)}
+	if q.Trial != "" {
+		end.Entry.Detail["test"] = string(q.Trial)
+	}
 	r.c.Log.Warn("request to another CA came to nothing", "authority", q.Authority, "request", q.Number.String(), "id", q.ID, "state", q.State, "err", q.Detail)
 	return portal.AsOutage(portal.PartStore, "closing request to "+q.Authority, r.c.Store.EndUpstream(ctx, q, end))
 }

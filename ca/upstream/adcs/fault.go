@@ -73,6 +73,7 @@ func (d faultDetail) err(text string) error {
 	case effect == Refused || effect == RefusedPortal:
 		return &upstream.Denied{
 			ID: requestNumber(d.RequestID), Code: code.String(), Hint: code.Hint(), Text: text, Credentials: effect == RefusedPortal,
+			Person: code.RefusesPerson(),
 		}
 	}
 	return &faultError{id: requestNumber(d.RequestID), code: code.Explained(), text: text, effect: effect}

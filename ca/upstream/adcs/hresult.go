@@ -82,6 +82,10 @@ func (h HRESULT) Explained() string {
 	return h.String()
 }
 
+// RefusesPerson reports whether the code is that of a person outside of the restrictions of
+// the enrolment agent, or of the permissions on the template.
+func (h HRESULT) RefusesPerson() bool { return h == 0x80094009 || h == 0x80094012 }
+
 // Effect gives what a code says. Codes of the CA's own range, CERTSRV_E_*, are refusals
 // when they are not listed; any other code may come from the way to the CA.
 func (h HRESULT) Effect() Effect {

@@ -111,7 +111,7 @@ func (p *page) refusal(codes []adcs.HRESULT) error {
 	if len(codes) == 0 {
 		return denied
 	}
-	denied.Code, denied.Hint = codes[0].String(), codes[0].Hint()
+	denied.Code, denied.Hint, denied.Person = codes[0].String(), codes[0].Hint(), codes[0].RefusesPerson()
 	switch effect := codes[0].Effect(); {
 	case effect == adcs.RefusedPortal:
 		denied.Credentials = true
