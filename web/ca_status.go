@@ -40,6 +40,7 @@ func (s adminPages) caStatusPage(r *http.Request) (page.AdminCAStatus, error) {
 		MayPublish: may(r, authz.PublishCRL), MayCheck: may(r, authz.RunChecks), MayTry: may(r, authz.TestIssue),
 	}
 	p.Trial.Name = "trial"
+	p.Elsewhere = elsewhereCards(st.Elsewhere, p.MayTry)
 	for _, c := range st.CAs {
 		card := s.caCard(c)
 		if h := st.Holders[c.Name]; c.State != "" {

@@ -72,7 +72,7 @@ func addStaffGates(add func(gate, ...string)) {
 	staff(authz.ReadChecks, "GET /admin/checks", "GET /admin/ca", "GET /admin/mail")
 	staff(authz.RunChecks, "POST /admin/checks", "POST /admin/ca/addresses", "POST /admin/mail/{message}")
 	staff(authz.PublishCRL, "POST /admin/ca/publish")
-	staff(authz.TestIssue, "POST /admin/ca/trial")
+	staff(authz.TestIssue, "POST /admin/ca/trial", "POST /admin/ca/upstream")
 	staff(authz.Export, "GET /admin/export", "POST /admin/export/{what}")
 	staff(authz.ReadAuditLog, "GET /admin/audit")
 }

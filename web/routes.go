@@ -240,6 +240,8 @@ func (s adminPages) routes(r chi.Router) {
 	s.staff(r, authz.PublishCRL).Post(caStatusPath+"/publish", s.handle(s.submitPublish))
 	s.staff(r, authz.TestIssue).Post(caStatusPath+"/trial", s.handle(s.submitTestIssuance))
 
+	s.staff(r, authz.TestIssue).Post(caStatusPath+"/upstream", s.handle(s.submitTrial))
+
 	export := s.staff(r, authz.Export)
 	export.Get("/admin/export", s.handle(s.showExport))
 	export.Post("/admin/export/{what}", s.handle(s.submitExport))

@@ -18,6 +18,7 @@ import (
 type upstreamCommands struct {
 	Revocations upstreamRevocations `cmd:"" help:"Show what CAs elsewhere have not revoked yet."`
 	Confirm     upstreamConfirm     `cmd:"" help:"Record that you revoked a certificate at its CA by hand."`
+	Test        upstreamTest        `cmd:"" help:"Ask a CA elsewhere for a certificate, compare it, and have it revoked. Its key is dropped."`
 }
 
 // maxOpen bounds the revocations that are shown.

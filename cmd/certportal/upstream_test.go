@@ -2,6 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -9,6 +13,7 @@ import (
 	"certportal/ca/upstream"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/standin/step"
 	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
 )
@@ -49,5 +54,55 @@ func TestUpstreamCommands(t *testing.T) {
 	mustRun(t, "--data", data, "upstream", "confirm", strings.ToUpper(serial))
 	if out := mustRun(t, "--data", data, "upstream", "revocations"); strings.Contains(out, serial) {
 		t.Errorf("confirmed: %s", out)
+	}
+}
+
+// A test of a CA elsewhere is run beside the portal, and its steps are printed.
+func TestUpstreamTestCommand(t *testing.T) {
+	data := t.TempDir()
+	company := step.Start(t)
+	key := testkit.Must(company.Key())(t)
+	write := func(name string, pems ...*x509.Certificate) {
+		var text []byte
+		for _, cert := range pems {
+			text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})...)
+		}
+		testkit.NoError(t, os.WriteFile(filepath.Join(data, name), text, 0o600))
+	}
+	write("chain.pem", company.Chain...)
+	write("server.pem", company.TLS)
+	testkit.NoError(t, os.WriteFile(filepath.Join(data, "key.jwk"), []byte(key), 0o600))
+	p, err := openApp(t, data)
+	testkit.NoError(t, err)
+	testkit.NoError(t, p.Close())
+	mustRun(t, "--data", data, "user", "add", "anna", "--upn", "anna@corp.example")
+	settings := filepath.Join(data, "settings.yaml")
+	text := fmt.Sprintf(`data: %[1]s
+upstreams:
+  - name: company
+    kind: step-ca
+    url: %[2]s
+    chain: %[1]s/chain.pem
+    server_ca_file: %[1]s/server.pem
+    provisioner: %[3]s
+    provisioner_key_file: %[1]s/key.jwk
+`, data, company.URL, step.Provisioner)
+	testkit.NoError(t, os.WriteFile(settings, []byte(text), 0o600))
+	out := mustRun(t, "--config", settings, "upstream", "test", "company", "--person", "anna@corp.example")
+	for _, want := range []string{"for anna@corp.example", "answered:  issued", "it is what was asked for", ", confirmed ", "result:    passed"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q: %s", want, out)
+		}
+	}
+	if r := certportal(t, "", "--config", settings, "upstream", "test", "company", "--person", "anna@corp.example", "--refusal"); r.code == exitDone || !strings.Contains(r.err, "ESC3") {
+		t.Errorf("a CA that issues for everyone: %d, %s", r.code, r.err)
+	}
+	for _, wrong := range [][]string{{"other", "--person", "anna@corp.example"}, {"company", "--person", "ben@corp.example"}} {
+		if r := certportal(t, "", append([]string{"--config", settings, "upstream", "test"}, wrong...)...); r.code == exitDone {
+			t.Errorf("%q: %s", wrong, r.out)
+		}
+	}
+	if company.Submits() != 2 {
+		t.Errorf("%d requests were sent", company.Submits())
 	}
 }

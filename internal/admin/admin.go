@@ -47,6 +47,8 @@ type Config struct {
 
 	Checks *Checks // optional
 
+	Upstreams Upstreams // optional
+
 	Mails bool // the portal sends mail
 
 	// RoleGroups lists the members of what gives a role, at most limit of each. Optional.

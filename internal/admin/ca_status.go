@@ -91,6 +91,7 @@ type AuthorityPage struct {
 	AuthorityStatus
 	Addresses    []CheckResult
 	TestIssuance CheckResult
+	Elsewhere    []Upstream
 
 	Holders map[string]Holders // by issuing CA; nil while they are counted for the first time
 }
@@ -106,6 +107,9 @@ func (s *Service) Authority(ctx context.Context, by portal.Actor) (AuthorityPage
 	}
 	p := AuthorityPage{AuthorityStatus: s.c.Authority.Status()}
 	if p.Holders, err = s.held(ctx); err != nil {
+		return AuthorityPage{}, err
+	}
+	if p.Elsewhere, err = s.upstreams(ctx); err != nil {
 		return AuthorityPage{}, err
 	}
 	p.Addresses = slices.DeleteFunc(checks, func(r CheckResult) bool { return r.Group != AddressGroup })

@@ -63,6 +63,10 @@ type Store interface {
 	// the most frequent first, at most limit of them.
 	RefusalReasons(ctx context.Context, since time.Time, limit int) ([]ReasonCount, error)
 
+	// UpstreamTrials returns the newest test of each kind of each CA that the portal does
+	// not run.
+	UpstreamTrials(ctx context.Context) ([]enroll.Trial, error)
+
 	// Revoke revokes certificates and returns the serials that it revoked; those that
 	// were revoked before are left out.
 	Revoke(context.Context, enroll.Revocation) ([]ca.Serial, error)

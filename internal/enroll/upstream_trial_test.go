@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -235,4 +236,25 @@ func TestTrialIsRefused(t *testing.T) {
 	if n := len(e.company.Live()); n != 0 || e.company.Submits() != enroll.MaxTrials+1 {
 		t.Errorf("%d certificates work after %d requests", n, e.company.Submits())
 	}
+}
+
+// A CA that does not issue now is tested with its own template.
+func TestTrialNamesTheTemplateOfTheCA(t *testing.T) {
+	e := newElsewhere(t, fixture.SQLite(t))
+	next := e.company.Upstream("next")
+	next.Template = "Other"
+	e.Registrar = e.NewRegistrar(func(c *enroll.Config) { c.Upstreams = []*enroll.Upstream{next} })
+	var names []string
+	e.company.OnSubmit = func(_ context.Context, _ int, req upstream.Request) (upstream.Answer, error) {
+		for _, x := range testkit.Must(x509.ParseCertificateRequest(req.CSR))(t).Extensions {
+			if x.Id.String() == "1.3.6.1.4.1.311.20.2" {
+				names = append(names, strings.ReplaceAll(string(x.Value[2:]), "\x00", ""))
+			}
+		}
+		return upstream.Answer{}, &upstream.Denied{Code: "400"}
+	}
+	for _, authority := range []string{"upstream-company", "upstream-next"} {
+		testkit.NoError(t, e.TryUpstream(t.Context(), enroll.TrialRequest{Authority: authority, Kind: enroll.TrialIssue, Person: e.anna.ID}))
+	}
+	testkit.Equal(t, "templates", strings.Join(names, ", "), "User, Other")
 }

@@ -81,7 +81,7 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 	}
 	one.Alerts = []page.AdminAlert{{Key: "watch", Critical: true, At: noon(), Value: "nobody-known", Path: "/admin/checks"}}
 	overview.Checked, overview.Failing = time.Time{}, []string{"mail", "directory"}
-	for i, key := range []string{"halted", "restored", "restored-accounts", "protected", "sealed", "ca-revoked", "ca-missing", "list-none", "list-half", "list-late", "list-target", "company-list-none", "company-list-silent", "company-list-half", "company-list-late", "company-revoked", "upstream-refused", "upstream-unrevoked", "upstream-unknown", "upstream-lost", "journal", "online-signer", "online-late", "online-trouble", "ca-short", "ca-ends", "certificate-ends", "watch", "mail", "letters", "ledger", "reader", "orders"} {
+	for i, key := range []string{"halted", "restored", "restored-accounts", "protected", "sealed", "ca-revoked", "ca-missing", "list-none", "list-half", "list-late", "list-target", "company-list-none", "company-list-silent", "company-list-half", "company-list-late", "company-revoked", "upstream-refused", "upstream-unrevoked", "upstream-unknown", "upstream-lost", "upstream-unrestricted", "journal", "online-signer", "online-late", "online-trouble", "ca-short", "ca-ends", "certificate-ends", "watch", "mail", "letters", "ledger", "reader", "orders"} {
 		overview.Alerts = append(overview.Alerts, page.AdminAlert{Key: key, Critical: i < 3, At: noon(), Value: x.text, Number: i, Path: "/admin/orders"})
 	}
 	s := []sample{

@@ -62,6 +62,7 @@ func authorityPages(f page.Layout, x adminTexts) []sample {
 		Addresses: []page.AdminCheck{{Name: "address-crl", At: noon(), Findings: findings}, {Name: "address-ocsp"}, {Name: "address-ca", At: noon(), Findings: findings}},
 		Trial:     page.AdminCheck{Name: "trial", At: noon(), Findings: findings},
 	}
+	full.Elsewhere = elsewhereCards(x)
 	bad := full
 	bad.Made, bad.Failed, bad.Sealed, bad.Away = 0, "busy", true, true
 	bad.CAs = []page.AdminCA{authority("root", "soon", none), authority("issuing", "now", none)}
@@ -81,6 +82,48 @@ func authorityPages(f page.Layout, x adminTexts) []sample {
 	company.Company, company.Away = true, true
 	company.CAs = []page.AdminCA{authority("root", "far"), authority("issuing", "far", list)}
 	return append(samples, sample{"admin-authority-ending", ending}, sample{"admin-authority-company", company})
+}
+
+// elsewhereCards are CAs that the portal does not run, with a test in each state.
+func elsewhereCards(x adminTexts) []page.AdminElsewhere {
+	var all []page.AdminElsewhere
+	trial := func(kind, verdict, answer string) page.AdminTrial {
+		return page.AdminTrial{
+			Upstream: x.text, MayTry: true, Kind: kind, ID: fmt.Sprint(kind, "-", len(all)), At: noon(), UPN: x.text, Request: "4f5c21d0a9b8c7d6e5f4a3b2c1d0e9f8a7",
+			Remote: "101000000000000000000000000000000000001", Verdict: verdict, Answer: answer,
+		}
+	}
+	add := func(issue, refusal page.AdminTrial) {
+		all = append(all, page.AdminElsewhere{Name: fmt.Sprint("company-", len(all)), Issues: len(all) == 0, Trials: []page.AdminTrial{issue, refusal}})
+	}
+	passed := trial("issue", "passed", "issued")
+	passed.Compared, passed.Revoked, passed.RevokedAt, passed.Serial = "same", "done", noon(), passed.Request
+	denied := trial("refusal", "passed", "denied.person")
+	denied.Said = x.text
+	add(passed, denied)
+	differs := trial("issue", "failed", "issued")
+	differs.Compared, differs.Difference, differs.Revoked, differs.Obstacle = "other", x.text, "waits", x.text
+	issued := trial("refusal", "failed", "issued")
+	issued.Compared, issued.Revoked = "same", "hand"
+	add(differs, issued)
+	stranger := differs
+	stranger.Revoked, stranger.ID = "stranger", "issue-stranger"
+	for n, answer := range []string{"sent", "pending", "unknown", "lost", "unsent", "denied.portal", "denied.request"} {
+		verdict := []string{"open", "open", "unknown", "unknown", "unknown", "unknown", "doubt"}[n]
+		issue := trial("issue", map[string]string{"doubt": "failed"}[verdict], answer)
+		if issue.Verdict == "" {
+			issue.Verdict = verdict
+		}
+		if n == 0 {
+			issue = stranger
+		}
+		add(issue, trial("refusal", verdict, answer))
+	}
+	add(page.AdminTrial{Kind: "issue", ID: "issue-none"}, page.AdminTrial{Kind: "refusal", ID: "refusal-none"})
+	for _, failed := range []string{"person", "busy", "often", "halted", "barred"} {
+		add(page.AdminTrial{Kind: "issue", ID: "issue-" + failed, MayTry: true, Failed: failed, Typed: x.text}, page.AdminTrial{Kind: "refusal", ID: "refusal-" + failed})
+	}
+	return all
 }
 
 // laterAuthorities are issuing CAs in each state.

@@ -192,18 +192,11 @@ func (p *App) openTLS(ctx context.Context, _ *config.Terminal) error {
 	return p.tls.refresh(ctx)
 }
 
-// userProfile is the profile of people's certificates. It names the template that a CA
-// elsewhere looks for.
+// userProfile is the profile of people's certificates.
 func userProfile(s *config.Settings, requireSID bool) (*ca.Profile, error) {
-	c := ca.ProfileConfig{
+	return ca.NewProfile(ca.ProfileConfig{
 		Name: "User", Validity: s.Validity(), ExtKeyUsages: s.Certificates.Usages, Subject: s.Certificates.Subject, RequireSID: requireSID,
-	}
-	for _, u := range s.Upstreams {
-		if u.Name == s.Certificates.Issuer {
-			c.Template = u.Template
-		}
-	}
-	return ca.NewProfile(c)
+	})
 }
 
 func (p *App) openRegistrar(context.Context, *config.Terminal) error {

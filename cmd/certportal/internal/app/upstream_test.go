@@ -133,12 +133,12 @@ func adcsSettings(t *testing.T, server *ces.CA) config.Settings {
 // upstreamPortal is a portal whose issuer is the upstream of the settings, and anna.
 func upstreamPortal(t *testing.T, s *config.Settings, tokens *hsm.Tokens) (*fixture.Portal, portal.Person) {
 	t.Helper()
-	active, _, err := OpenUpstreams(s, tokens, time.Now)
+	active, all, err := OpenUpstreams(s, tokens, time.Now)
 	testkit.NoError(t, err)
 	profile, err := userProfile(s, false)
 	testkit.NoError(t, err)
 	p := fixture.NewPortalAt(t, testkit.NewRunningClock(), fixture.SQLite(t), func(c *enroll.Config) {
-		c.Upstream, c.Profile = active, profile
+		c.Upstream, c.Upstreams, c.Profile = active, all, profile
 	})
 	return p, p.Add("anna", fixture.SIDPrefix+"1101")
 }

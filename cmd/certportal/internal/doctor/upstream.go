@@ -31,6 +31,7 @@ func (d *Doctor) upstreamAlerts(ctx context.Context) []admin.Alert {
 		{"upstream-unrevoked", audit.CertificateRevoked, true, t.Unrevoked, t.UnrevokedSince},
 		{"upstream-unknown", audit.UpstreamWaits, false, t.Unknown, t.UnknownSince},
 		{"upstream-lost", audit.UpstreamEnded, false, t.Lost, t.LostAt},
+		{"upstream-unrestricted", audit.UpstreamTested, true, t.Unrestricted, t.UnrestrictedAt},
 	} {
 		if a.n > 0 {
 			list = append(list, admin.Alert{Key: a.key, Critical: a.critical, Number: a.n, At: a.at, Path: "/admin/audit?action=" + string(a.action)})
