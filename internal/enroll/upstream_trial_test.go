@@ -120,7 +120,9 @@ func TestF14_TrialOfRefusal(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			e := newElsewhere(t, fixture.SQLite(t))
 			boss := e.withBoss()
-			e.company.OnSubmit = func(_ context.Context, _ int, req upstream.Request) (upstream.Answer, error) { return tt.submit(e, req) }
+			e.company.OnSubmit = func(_ context.Context, _ int, req upstream.Request) (upstream.Answer, error) {
+				return tt.submit(e, req)
+			}
 			got := e.try(enroll.TrialRefusal, boss.ID)
 			if got.Verdict() != tt.verdict || got.State != tt.state {
 				t.Errorf("test is %s, %s: %+v", got.Verdict(), got.State, got)
