@@ -1,5 +1,7 @@
 package exchange
 
+import "certportal/internal/powershell"
+
 // MailboxCommand is a line for the Exchange Management Shell about the phones of a mailbox.
 type MailboxCommand struct {
 	Name string // list, block, wipe or undo
@@ -14,7 +16,7 @@ const DeviceIDPlace = "DEVICE-ID"
 // the phones of the mailbox, block one, remove the mailbox from it and nothing else, and undo
 // the block. The portal runs none of it.
 func Mailbox(upn string) []MailboxCommand {
-	box, id := Quote(upn), Quote(DeviceIDPlace)
+	box, id := powershell.Quote(upn), powershell.Quote(DeviceIDPlace)
 	return []MailboxCommand{
 		{"list", "Get-MobileDevice -Mailbox " + box + " | Format-List FriendlyName, DeviceType, DeviceOS, FirstSyncTime, DeviceId"},
 		{"block", "Set-CASMailbox -Identity " + box + " -ActiveSyncBlockedDeviceIDs @{Add = " + id + "}"},

@@ -1,17 +1,15 @@
 package exchange
 
 import (
-	"bytes"
 	"crypto/sha1"
 	"crypto/x509"
 	_ "embed"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"strings"
-	"text/template"
-	"unicode"
+
+	"certportal/internal/powershell"
 )
 
 //go:embed script.ps1
@@ -37,27 +35,18 @@ type Authority struct {
 // certutil -dspublish names it. All fields are literals of PowerShell.
 type placed struct{ Place, Name, Thumbprint, Data string }
 
-// Script makes the PowerShell script that sets up Exchange for the installation. It is
-// UTF-8 with a byte order mark and CRLF, without which Windows PowerShell 5.1 takes it for
-// the code page of the machine. Every value of the installation is a quoted literal.
+// Script makes the PowerShell script that sets up Exchange for the installation. Every value
+// of the installation is a quoted literal.
 func Script(i Installation) ([]byte, error) {
 	if len(i.Authorities) == 0 {
 		return nil, errors.New("there is no issuing CA to set up Exchange for")
-	}
-	parsed, err := template.New("script").Parse(source)
-	if err != nil {
-		return nil, fmt.Errorf("parsing the script: %w", err)
 	}
 	values := struct {
 		Organization, Portal string
 		Authorities          []placed
 		Lists                []string
-	}{Organization: inComment(i.Organization), Portal: Quote(i.Portal), Authorities: i.placed(), Lists: i.lists()}
-	var text bytes.Buffer
-	if err := parsed.Execute(&text, values); err != nil {
-		return nil, fmt.Errorf("filling in the script: %w", err)
-	}
-	return append([]byte("\ufeff"), bytes.ReplaceAll(text.Bytes(), []byte("\n"), []byte("\r\n"))...), nil
+	}{Organization: powershell.Comment(i.Organization), Portal: powershell.Quote(i.Portal), Authorities: i.placed(), Lists: i.lists()}
+	return powershell.Script(source, values)
 }
 
 // placed lists the certificates, roots first, each once.
@@ -71,7 +60,7 @@ func (i Installation) placed() []placed {
 			return
 		}
 		known[thumb] = true
-		all = append(all, placed{Quote(place), Quote(nameOf(cert)), Quote(thumb), Quote(base64.StdEncoding.EncodeToString(cert.Raw))})
+		all = append(all, placed{powershell.Quote(place), powershell.Quote(nameOf(cert)), powershell.Quote(thumb), powershell.Quote(base64.StdEncoding.EncodeToString(cert.Raw))})
 	}
 	for _, a := range i.Authorities {
 		if n := len(a.Chain); n > 0 {
@@ -95,7 +84,7 @@ func (i Installation) lists() []string {
 			// Windows fetches lists over http; what else is in a company's certificates is its own.
 			if !known[address] && strings.HasPrefix(address, "http://") {
 				known[address] = true
-				all = append(all, Quote(address))
+				all = append(all, powershell.Quote(address))
 			}
 		}
 	}
@@ -107,33 +96,4 @@ func nameOf(cert *x509.Certificate) string {
 		return cert.Subject.CommonName
 	}
 	return cert.Subject.String()
-}
-
-// Quote makes a literal of PowerShell in which nothing is expanded: between single
-// quotes, of which PowerShell knows five, each doubled. Control and format characters, line
-// ends among them, are left out.
-func Quote(s string) string {
-	var b strings.Builder
-	b.WriteByte('\'')
-	for _, r := range s {
-		switch {
-		case unicode.IsControl(r), unicode.Is(unicode.Cf, r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):
-			continue
-		case r == '\'', r >= '\u2018' && r <= '\u201b':
-			b.WriteRune(r)
-		}
-		b.WriteRune(r)
-	}
-	b.WriteByte('\'')
-	return b.String()
-}
-
-// inComment leaves out what ends a comment of PowerShell.
-func inComment(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '#' || r == '>' || r == '<' {
-			return -1
-		}
-		return r
-	}, s)
 }

@@ -6,11 +6,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"math/big"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -18,29 +15,10 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/exchange"
-	"certportal/internal/test/daemon"
+	"certportal/internal/powershell"
+	"certportal/internal/test/psgrammar"
 	"certportal/internal/test/testkit"
 )
-
-// parsed is what the grammar of PowerShell says about a script.
-type parsed struct{ Errors, Shape, Strings []string }
-
-// parse parses scripts with tree-sitter's grammar of PowerShell, in the folder that
-// scripts/test installs.
-func parse(t *testing.T, scripts ...string) []parsed {
-	t.Helper()
-	folder := os.Getenv("POWERSHELL_GRAMMAR")
-	if folder == "" || daemon.Program("node") == "" {
-		daemon.Need(t, "the grammar of PowerShell (POWERSHELL_GRAMMAR) or node is missing")
-	}
-	cmd := exec.CommandContext(t.Context(), daemon.Program("node"), "--no-wasm-tier-up", "--wasm-lazy-compilation", "testdata/parse.js", folder)
-	cmd.Stdin = bytes.NewReader(testkit.Must(json.Marshal(scripts))(t))
-	var all []parsed
-	if err := json.Unmarshal(testkit.Must(cmd.Output())(t), &all); err != nil || len(all) != len(scripts) {
-		t.Fatalf("%d of %d scripts were parsed: %v", len(all), len(scripts), err)
-	}
-	return all
-}
 
 // authorityNamed is an issuing CA below a root, both with that name.
 func authorityNamed(t *testing.T, name, list string) exchange.Authority {
@@ -125,7 +103,7 @@ func TestA18_HostileValuesStayText(t *testing.T) {
 	}
 	plain := script(t, "Example", "https://certificates.corp.example", "Example CA", "http://pki.corp.example/crl/issuing.crl")
 	// All at once: loading the grammar takes ten seconds.
-	parses := parse(t, scriptOf(harmless), scriptOf(hostile), string(plain), mailboxes(harmless), mailboxes(hostile))
+	parses := psgrammar.Parse(t, scriptOf(harmless), scriptOf(hostile), string(plain), mailboxes(harmless), mailboxes(hostile))
 	p := parses[2]
 	for _, e := range p.Errors {
 		t.Error(e)
@@ -144,7 +122,7 @@ func TestA18_HostileValuesStayText(t *testing.T) {
 	for n, value := range append(hostile, strings.Join(hostile, "")) {
 		for _, prefix := range []string{"", "http://b/", "https://a/"} {
 			alone := n < len(hostile)
-			if literal := exchange.Quote(prefix + value); alone == (prefix != "https://a/") && !slices.Contains(parses[1].Strings, literal) {
+			if literal := powershell.Quote(prefix + value); alone == (prefix != "https://a/") && !slices.Contains(parses[1].Strings, literal) {
 				t.Errorf("%q: %s is no string of the script", value, literal)
 			}
 		}
@@ -161,33 +139,6 @@ func mailboxes(upns []string) string {
 		}
 	}
 	return strings.Join(lines, "\n")
-}
-
-// FuzzQuote: what is quoted is one literal: within it every quote is doubled, and the value
-// comes back.
-func FuzzQuote(f *testing.F) {
-	for _, seed := range []string{"", "'", "''", "’‘", "$(x)", "a'b’c", "\r\n"} {
-		f.Add(seed)
-	}
-	quotes := "'\u2018\u2019\u201a\u201b"
-	f.Fuzz(func(t *testing.T, s string) {
-		got := []rune(exchange.Quote(s))
-		if len(got) < 2 || got[0] != '\'' || got[len(got)-1] != '\'' {
-			t.Fatalf("%q", string(got))
-		}
-		inner := got[1 : len(got)-1]
-		for i := 0; i < len(inner); i++ {
-			if inner[i] == '\n' || inner[i] == '\r' {
-				t.Errorf("%q ends a line", string(got))
-			}
-			if !strings.ContainsRune(quotes, inner[i]) {
-				continue
-			}
-			if i++; i == len(inner) || inner[i] != inner[i-1] {
-				t.Fatalf("%q: a quote is not doubled", string(got))
-			}
-		}
-	})
 }
 
 // TestCertificatesAreWhole: what the script publishes are the certificates themselves.

@@ -2,7 +2,7 @@
 // of the first argument. Prints for each the errors, the types of all nodes in their order, and
 // the verbatim strings.
 const path = require('path');
-const folder = process.argv[2];
+const folder = process.argv[1];
 const treeSitter = require(path.join(folder, 'tree-sitter.js'));
 
 (async () => {
