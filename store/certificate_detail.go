@@ -100,8 +100,8 @@ func (db Search) elsewhereDetail(ctx context.Context, d *admin.CertificateDetail
 		return nil
 	}
 	var done sql.NullInt64
-	err := db.One(ctx, "SELECT done_at, tries, detail FROM upstream_revocations WHERE serial = $1 AND authority = $2",
-		[]any{d.Serial.String(), d.Issuer}, &done, &d.Tries, &d.Obstacle)
+	err := db.One(ctx, "SELECT done_at, done_by, tries, detail FROM upstream_revocations WHERE serial = $1 AND authority = $2",
+		[]any{d.Serial.String(), d.Issuer}, &done, &d.ConfirmedBy, &d.Tries, &d.Obstacle)
 	if errors.Is(err, portal.ErrNotFound) {
 		return nil // it was never issued
 	}

@@ -84,6 +84,7 @@ type DB struct {
 	Enrolments
 	Outbox
 	RevocationLists
+	Revokers
 	Search
 	SignInRecords
 	Succession
@@ -121,6 +122,9 @@ type (
 
 	// RevocationLists are CRLs, and the revocations that CRLs and OCSP answers give.
 	RevocationLists struct{ *base }
+
+	// Revokers are the programs that revoke at CAs which cannot be asked to.
+	Revokers struct{ *base }
 
 	// Search finds certificates, devices and people for staff.
 	Search struct{ *base }
@@ -160,7 +164,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	b := &base{DB: db, node: node, secret: c.Secret}
 	return &DB{
 		b, AuditLog{b}, BuiltInAccounts{b}, BulkRevocations{b}, DriftRecords{b}, Enrolments{b}, Outbox{b},
-		RevocationLists{b}, Search{b}, SignInRecords{b}, Succession{b},
+		RevocationLists{b}, Revokers{b}, Search{b}, SignInRecords{b}, Succession{b},
 	}, nil
 }
 

@@ -93,9 +93,9 @@ func (db Enrolments) DueUpstreamRevocations(ctx context.Context, authority strin
 // NoteUpstreamRevocation records the outcome of a try, with the entry unless it is empty.
 func (db Enrolments) NoteUpstreamRevocation(ctx context.Context, v enroll.UpstreamRevocation, entry audit.Entry) error {
 	return db.write(ctx, "recording revocation of "+v.Serial.String(), func(ctx context.Context, t *tx) error {
-		touched, err := t.Exec(ctx, `UPDATE upstream_revocations SET next_at = $3, tries = $4, done_at = $5, detail = $6
+		touched, err := t.Exec(ctx, `UPDATE upstream_revocations SET next_at = $3, tries = $4, done_at = $5, detail = $6, done_by = $7
 			WHERE serial = $1 AND authority = $2 AND done_at IS NULL`,
-			v.Serial.String(), v.Authority, sqldb.Moment(v.Next), v.Tries, sqldb.Moment(v.Done), sqldb.Cleaned(v.Detail))
+			v.Serial.String(), v.Authority, sqldb.Moment(v.Next), v.Tries, sqldb.Moment(v.Done), sqldb.Cleaned(v.Detail), v.DoneBy)
 		if err != nil || touched == 0 || entry.Action == "" {
 			return err
 		}
@@ -105,9 +105,15 @@ func (db Enrolments) NoteUpstreamRevocation(ctx context.Context, v enroll.Upstre
 
 // UpstreamRevocations lists what other CAs did not confirm, the oldest first.
 func (db Enrolments) UpstreamRevocations(ctx context.Context, limit int) ([]enroll.UpstreamRevocation, error) {
+	return db.openRevocations(ctx, "TRUE", limit)
+}
+
+// openRevocations lists revocations that are not confirmed and match a condition, the oldest
+// first.
+func (db *base) openRevocations(ctx context.Context, where string, limit int, args ...any) ([]enroll.UpstreamRevocation, error) {
 	var open []enroll.UpstreamRevocation
-	err := db.All(ctx, "SELECT "+revocationColumns+" FROM upstream_revocations WHERE done_at IS NULL ORDER BY asked_at, serial LIMIT $1", []any{limit},
-		func(rows *sql.Rows) error {
+	err := db.All(ctx, "SELECT "+revocationColumns+" FROM upstream_revocations WHERE done_at IS NULL AND "+where+" ORDER BY asked_at, serial LIMIT $1",
+		append([]any{limit}, args...), func(rows *sql.Rows) error {
 			v, err := scanUpstreamRevocation(rows)
 			open = append(open, v)
 			return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"certportal/internal/admin"
+	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/web/page"
 )
@@ -66,7 +67,7 @@ func (s adminPages) revocationStatus(ctx context.Context, d admin.CertificateDet
 	t := &page.AdminRevocationStatus{
 		At: d.RevokedAt, Role: d.RevokedRole, Cause: string(d.Cause), Why: d.Comment, Code: d.Reason,
 		List: d.ListedIn, Listed: d.ListedAt,
-		Elsewhere: d.Elsewhere, Confirmed: d.Confirmed, Tries: d.Tries, Obstacle: d.Obstacle,
+		Elsewhere: d.Elsewhere, Confirmed: d.Confirmed, ByHost: d.ConfirmedBy == enroll.ByRevoker, Tries: d.Tries, Obstacle: d.Obstacle,
 		OCSP:  s.ocspStatus(d.RevokedAt, online),
 		Until: s.acceptedUntil(d.RevokedAt, d.ListsUntil, d.NotAfter, online),
 	}

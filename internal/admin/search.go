@@ -117,10 +117,11 @@ type CertificateDetail struct {
 	Comment     string    // comment of the actor, if any
 
 	// Where a CA that the portal does not run issued it: that CA must revoke it.
-	Elsewhere bool
-	Confirmed time.Time // when it said that it did; zero before
-	Tries     int       // how often it was asked
-	Obstacle  string    // what it answered last, if it did not
+	Elsewhere   bool
+	Confirmed   time.Time // when it said that it did; zero before
+	ConfirmedBy string    // enroll.ByCA, ByOperator or ByRevoker; empty before, and in old rows
+	Tries       int       // how often it was asked
+	Obstacle    string    // what it answered last, if it did not
 }
 
 // Certificates lists a page of certificates.

@@ -5,7 +5,7 @@ func Actions() []Action {
 	return []Action{
 		SignedIn, SignInRefused, SignedOut, HandoffMade, HandoffRedeemed, HandoffBurnt, EnrolmentRefused,
 		CertificateReserved, CertificateIssued, CertificateRevoked, CertificateSuperseded, CertificateRestored,
-		CertificateWorks, CertificateRecalled, UpstreamWaits, UpstreamEnded, UpstreamCollected, UpstreamRevoked, UpstreamTested, MismatchFound, MismatchResolved, UPNReused, WatchStopped, WatchResumed, DeviceRemoved,
+		CertificateWorks, CertificateRecalled, UpstreamWaits, UpstreamEnded, UpstreamCollected, UpstreamRevoked, UpstreamTested, UpstreamNotRevoked, MismatchFound, MismatchResolved, UPNReused, WatchStopped, WatchResumed, DeviceRemoved,
 		DeviceBlocked, DeviceRenamed, DeviceTrouble, RequestRejected, AccessRefused, PickupRead, FileRefused, PickupWiped, ChallengeMade,
 		ChallengeRead, InvitationMade, InvitationApproved, InvitationRedeemed, InvitationEnded, InvitationRefused,
 		InvitationPaused, PersonRead, AccountAdded, AccountRemoved, AccountEnabled, AccountDisabled, AccountPassword,

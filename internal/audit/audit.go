@@ -43,6 +43,7 @@ const (
 	UpstreamCollected     Action = "upstream.collected"     // the file of a certificate that came later is there to be fetched
 	UpstreamRevoked       Action = "upstream.revoked"       // the CA elsewhere confirmed a revocation
 	UpstreamTested        Action = "upstream.tested"        // a certificate is asked for to test a CA elsewhere; it is revoked when it comes
+	UpstreamNotRevoked    Action = "upstream.not-revoked"   // the program on its host could not revoke there
 	MismatchFound         Action = "certificate.marked"     // certificate and directory differ
 	MismatchResolved      Action = "certificate.unmarked"   // and match again
 	UPNReused             Action = "upn.reused"             // certificates of its former owner were revoked; the person owns it now

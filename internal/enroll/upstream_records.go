@@ -74,6 +74,7 @@ type UpstreamRevocation struct {
 	Next      time.Time // zero when the CA cannot be asked
 	Tries     int
 	Done      time.Time // zero while the CA did not confirm it
+	DoneBy    string    // who confirmed it: ByCA or ByOperator; empty before
 	Detail    string
 }
 
@@ -125,7 +126,7 @@ type UpstreamStore interface {
 	// DueUpstreamRevocations takes revocations as DueUpstream does requests.
 	DueUpstreamRevocations(ctx context.Context, authority string, now, until time.Time, limit int) ([]UpstreamRevocation, error)
 
-	// NoteUpstreamRevocation records Next, Tries, Done and Detail.
+	// NoteUpstreamRevocation records Next, Tries, Done, DoneBy and Detail.
 	NoteUpstreamRevocation(context.Context, UpstreamRevocation, audit.Entry) error
 }
 

@@ -220,7 +220,7 @@ func (r elsewhere) revokeThere(ctx context.Context, v UpstreamRevocation) {
 	v.Tries++
 	switch {
 	case err == nil:
-		v.Done, v.Next, v.Detail = now, time.Time{}, ""
+		v.Done, v.DoneBy, v.Next, v.Detail = now, ByCA, time.Time{}, ""
 		entry = portal.Actor{}.Entry(now, audit.UpstreamRevoked)
 		entry.Object, entry.Detail = v.Serial.String(), map[string]string{"authority": v.Authority, "why": v.Why}
 	case errors.Is(err, upstream.ErrUnsupported):

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"strings"
 	"time"
 
 	"certportal/internal/audit"
@@ -33,8 +34,17 @@ const system = "system"
 // operatorID is the actor of commands that are run on the portal's machine.
 const operatorID = "operator"
 
-// NoPerson reports whether an actor in the audit log is the portal or its command line.
-func NoPerson(actor string) bool { return actor == system || actor == operatorID }
+// revoker is the role of programs that revoke at CAs which the portal does not run.
+const revoker = "revoker"
+
+// Revoker is the actor that revokes at a CA which the portal does not run, by the name of the
+// CA in the settings.
+func Revoker(ca string) Actor { return Actor{Person: PersonID(revoker + ":" + ca), Role: revoker} }
+
+// NoPerson reports whether an actor in the audit log is no person of the directory.
+func NoPerson(actor string) bool {
+	return actor == system || actor == operatorID || strings.HasPrefix(actor, revoker+":")
+}
 
 // Operator is the actor of commands that are run on the portal's machine. It has the
 // rights of an administrator: that account can read the database and the CA's key

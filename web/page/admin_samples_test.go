@@ -60,6 +60,8 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 	ended.AdminCertificate, ended.MayRevoke = rows[4], false
 	ended.Revocation, listed.AdminCertificate, over.AdminCertificate = openTruth(x), rows[4], rows[4]
 	listed.Revocation, over.Revocation = listedTruth(x), overTruth()
+	byHost := over
+	byHost.Revocation = &page.AdminRevocationStatus{At: noon(), By: x.name, Role: "employee", Cause: "lost", Code: 1, Elsewhere: true, Confirmed: noon(), ByHost: true, OCSP: page.OCSPNone}
 	silent := over
 	silent.Revocation = silentTruth(x)
 	overview := page.AdminOverview{Layout: f, Counted: noon(), Looked: noon(), Checked: noon(), MayHalt: true,
@@ -81,7 +83,7 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 	}
 	one.Alerts = []page.AdminAlert{{Key: "watch", Critical: true, At: noon(), Value: "nobody-known", Path: "/admin/checks"}}
 	overview.Checked, overview.Failing = time.Time{}, []string{"mail", "directory"}
-	for i, key := range []string{"halted", "restored", "restored-accounts", "protected", "sealed", "ca-revoked", "ca-missing", "list-none", "list-half", "list-late", "list-target", "company-list-none", "company-list-silent", "company-list-half", "company-list-late", "company-revoked", "upstream-refused", "upstream-unrevoked", "upstream-unknown", "upstream-lost", "upstream-unrestricted", "journal", "online-signer", "online-late", "online-trouble", "ca-short", "ca-ends", "certificate-ends", "watch", "mail", "letters", "ledger", "reader", "orders"} {
+	for i, key := range []string{"halted", "restored", "restored-accounts", "protected", "sealed", "ca-revoked", "ca-missing", "list-none", "list-half", "list-late", "list-target", "company-list-none", "company-list-silent", "company-list-half", "company-list-late", "company-revoked", "upstream-refused", "upstream-unrevoked", "upstream-revoker", "upstream-unknown", "upstream-lost", "upstream-unrestricted", "journal", "online-signer", "online-late", "online-trouble", "ca-short", "ca-ends", "certificate-ends", "watch", "mail", "letters", "ledger", "reader", "orders"} {
 		overview.Alerts = append(overview.Alerts, page.AdminAlert{Key: key, Critical: i < 3, At: noon(), Value: x.text, Number: i, Path: "/admin/orders"})
 	}
 	s := []sample{
@@ -95,7 +97,7 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 		{"admin-devices-none", page.AdminDevices{Layout: f, AdminList: stopped}},
 		{"admin-device", page.AdminDevice{Layout: f, AdminDeviceRow: blocked, Certificates: rows, Revocation: listedTruth(x), MayRevoke: true, Use: fullUse(), Refused: page.Refused{At: noon(), What: "pickup.refused", Why: "file-used"}}},
 		{"admin-device-bare", page.AdminDevice{Layout: f, AdminDeviceRow: removed}},
-		{"admin-certificate", detail}, {"admin-certificate-ended", ended}, {"admin-certificate-listed", listed}, {"admin-certificate-over", over}, {"admin-certificate-silent", silent},
+		{"admin-certificate", detail}, {"admin-certificate-ended", ended}, {"admin-certificate-listed", listed}, {"admin-certificate-over", over}, {"admin-certificate-host", byHost}, {"admin-certificate-silent", silent},
 		{"admin-neworder-one", page.AdminNewBulkRevocation{Layout: f, Chips: chips, Fields: []page.Hidden{{Name: "pick", Value: "01"}}, Back: "/admin/certificates", Limit: 20, Picked: 1}},
 		{"admin-neworder-some", page.AdminNewBulkRevocation{Layout: f, Chips: chips, Fields: []page.Hidden{{Name: "pick", Value: "01.02"}}, Back: "/admin/certificates", Limit: 1, Picked: 2}},
 		{"admin-neworder", page.AdminNewBulkRevocation{Layout: f, Chips: chips, Fields: []page.Hidden{{Name: "person", Value: x.text}}, Back: "/admin/certificates", Limit: 20}},

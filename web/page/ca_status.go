@@ -103,6 +103,7 @@ type AdminRevocationStatus struct {
 	OCSP      string    // one of the words below
 	Elsewhere bool      // a CA that the portal does not run must list it
 	Confirmed time.Time // when that CA said that it did; zero before
+	ByHost    bool      // its host said so, not the CA or its list
 	Tries     int       // how often it was asked
 	Obstacle  string    // what it answered last
 
