@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"certportal/ca"
+	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/audit"
+	"certportal/internal/durable"
 	"certportal/internal/enroll"
 	"certportal/internal/escape"
 	"certportal/store"
@@ -17,6 +19,7 @@ import (
 
 type upstreamCommands struct {
 	Revocations upstreamRevocations `cmd:"" help:"Show what CAs elsewhere have not revoked yet."`
+	Script      revocationScript    `cmd:"" name:"revocation-script" help:"Print the PowerShell script that revokes on the host of a CA that cannot be asked to."`
 	Confirm     upstreamConfirm     `cmd:"" help:"Record that you revoked a certificate at its CA by hand."`
 	Test        upstreamTest        `cmd:"" help:"Ask a CA elsewhere for a certificate, compare it, and have it revoked. Its key is dropped."`
 }
@@ -26,11 +29,14 @@ const maxOpen = 10_000
 
 type upstreamRevocations struct{}
 
-// Run lists the revocations that no CA confirmed.
+// Run lists the revocations that no CA confirmed, and when those asked that revoke for a CA.
 func (upstreamRevocations) Run(i *invocation) error {
 	return i.withRecords(func(s *config.Settings, db *store.DB) error {
 		open, err := db.UpstreamRevocations(i.ctx, maxOpen)
 		if err != nil {
+			return err
+		}
+		if err := i.showRevokers(s, db); err != nil {
 			return err
 		}
 		if len(open) == 0 {
@@ -45,6 +51,26 @@ func (upstreamRevocations) Run(i *invocation) error {
 		}
 		return w.Flush()
 	})
+}
+
+// showRevokers prints for each CA with a revoker when that asked last.
+func (i *invocation) showRevokers(s *config.Settings, db *store.DB) error {
+	known, err := db.UpstreamRevokers(i.ctx)
+	if err != nil {
+		return err
+	}
+	for _, u := range s.Upstreams {
+		if !s.HasRevoker(u) {
+			continue
+		}
+		asked := "never"
+		n := slices.IndexFunc(known, func(v enroll.UpstreamRevoker) bool { return v.Authority == enroll.UpstreamPrefix+u.Name })
+		if n >= 0 && !known[n].Asked.IsZero() {
+			asked = known[n].Asked.In(s.Location()).Format(time.DateTime)
+		}
+		fmt.Fprintf(i.io.out, "The host of %s last asked what to revoke: %s.\n", u.Name, asked)
+	}
+	return nil
 }
 
 type upstreamConfirm struct {
@@ -67,7 +93,7 @@ func (c upstreamConfirm) Run(i *invocation) error {
 			return fmt.Errorf("%s waits for no revocation: see certportal upstream revocations", serial)
 		}
 		v := open[n]
-		v.Done, v.Next, v.Detail = time.Now(), time.Time{}, ""
+		v.Done, v.DoneBy, v.Next, v.Detail = time.Now(), enroll.ByOperator, time.Time{}, ""
 		entry := byOperator()
 		entry.At, entry.Action, entry.Object = v.Done, audit.UpstreamRevoked, serial.String()
 		entry.Detail = map[string]string{"authority": v.Authority, "why": v.Why, "by": "hand"}
@@ -77,4 +103,30 @@ func (c upstreamConfirm) Run(i *invocation) error {
 		fmt.Fprintf(i.io.out, "Recorded: %s is revoked at %s.\n", serial, strings.TrimPrefix(v.Authority, enroll.UpstreamPrefix))
 		return nil
 	})
+}
+
+type revocationScript struct {
+	CA  string `arg:"" name:"ca" help:"Name of the CA in upstreams."`
+	Out string `placeholder:"FILE" help:"Write it to a file instead."`
+}
+
+// Run makes the script from the settings. It opens nothing.
+func (c revocationScript) Run(i *invocation) error {
+	s, err := i.settings()
+	if err != nil {
+		return err
+	}
+	script, err := app.RevocationScript(s, c.CA)
+	if err != nil {
+		return err
+	}
+	if c.Out == "" {
+		_, err := i.io.out.Write(script)
+		return err
+	}
+	if err := durable.Replace(c.Out, script, 0o644); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(i.io.out, "%s is written. On the host of the CA it is a dry run without -Execute: see docs/upstream-adcs.md.\n", c.Out)
+	return err
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"certportal/ca/upstream"
 	"certportal/internal/enroll"
@@ -104,5 +105,39 @@ upstreams:
 	}
 	if company.Submits() != 2 {
 		t.Errorf("%d requests were sent", company.Submits())
+	}
+}
+
+// The script is for a CA with a host that revokes, and it is shown when that asked.
+func TestRevocationScript(t *testing.T) {
+	dir := t.TempDir()
+	p, err := openApp(t, dir)
+	testkit.NoError(t, err)
+	testkit.NoError(t, p.Close())
+	settings := filepath.Join(dir, "certportal.yaml")
+	testkit.NoError(t, os.WriteFile(settings, []byte("data: "+dir+"\norganization: Contoso\npublic_url: https://certificates.corp.example\nlisten_revoker: :8445\nupstreams:\n"+
+		"- {name: company, kind: est, url: 'https://ca.corp.example', chain: /c, user: u, password_file: /p, revoker_certificate: /r}\n"+
+		"- {name: by-hand, kind: est, url: 'https://ca.corp.example', chain: /c, user: u, password_file: /p}\n"), 0o600))
+	if out := mustRun(t, "--config", settings, "upstream", "revocation-script", "company"); !strings.Contains(out, "'https://certificates.corp.example:8445'") {
+		t.Errorf("script: %.300s", out)
+	}
+	file := filepath.Join(dir, "revoke.ps1")
+	mustRun(t, "--config", settings, "upstream", "revocation-script", "company", "--out", file)
+	if text := testkit.Must(os.ReadFile(file))(t); !strings.Contains(string(text), "-Execute") {
+		t.Error("the file is not the script")
+	}
+	for _, wrong := range []string{"by-hand", "other"} {
+		if r := certportal(t, "", "--config", settings, "upstream", "revocation-script", wrong); r.code == exitDone {
+			t.Errorf("there is a script for %s", wrong)
+		}
+	}
+	if out := mustRun(t, "--config", settings, "upstream", "revocations"); !strings.Contains(out, "The host of company last asked what to revoke: never.") || strings.Contains(out, "host of by-hand") {
+		t.Errorf("before it asked: %s", out)
+	}
+	db := fixture.Open(t, "sqlite:"+filepath.Join(dir, "portal.db"))
+	testkit.NoError(t, db.NoteRevokerAsked(t.Context(), "upstream-company", time.Date(2026, 11, 29, 10, 30, 0, 0, time.UTC)))
+	testkit.NoError(t, db.Close())
+	if out := mustRun(t, "--config", settings, "upstream", "revocations"); !strings.Contains(out, "last asked what to revoke: 2026-11-29") {
+		t.Errorf("after it asked: %s", out)
 	}
 }

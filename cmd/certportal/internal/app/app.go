@@ -85,6 +85,7 @@ type App struct {
 	https, http net.Listener
 	opsPort     net.Listener // nil when off
 	checkPort   net.Listener // likewise
+	revokerPort net.Listener // likewise
 	errorLog    *log.Logger  // of all servers, with a limit of lines
 	lock        *os.File
 }
@@ -132,7 +133,7 @@ func (p *App) listen(ctx context.Context, _ *config.Terminal) (err error) {
 	if p.http, err = lc.Listen(ctx, "tcp", p.Settings.ListenHTTP); err != nil {
 		return fmt.Errorf("listen_http: %w", explainListen(p.Settings.ListenHTTP, err))
 	}
-	if err := errors.Join(p.listenOps(ctx), p.listenCheck(ctx)); err != nil {
+	if err := errors.Join(p.listenOps(ctx), p.listenCheck(ctx), p.listenRevoker(ctx)); err != nil {
 		return err
 	}
 	if p.Public, err = p.Settings.PublicAddresses(p.https.Addr(), p.http.Addr(), p.checkAddress()); err != nil {
@@ -249,7 +250,7 @@ func (p *App) clearUp(ctx context.Context, _ *config.Terminal) error {
 // Close closes the listeners, the directory, the journal and the database.
 func (p *App) Close() error {
 	var errs []error
-	for _, l := range []net.Listener{p.https, p.http, p.opsPort, p.checkPort} {
+	for _, l := range []net.Listener{p.https, p.http, p.opsPort, p.checkPort, p.revokerPort} {
 		if l == nil {
 			continue
 		}

@@ -20,7 +20,7 @@ func portFindings(ctx context.Context, s *config.Settings, wrong *config.Mistake
 	running := isRunning(s)
 	var findings []portal.Finding
 	var lc net.ListenConfig
-	for _, p := range []struct{ key, address string }{{"listen", s.Listen}, {"listen_http", s.ListenHTTP}, {"listen_ops", s.ListenOps}, {"listen_check", s.ListenCheck}} {
+	for _, p := range []struct{ key, address string }{{"listen", s.Listen}, {"listen_http", s.ListenHTTP}, {"listen_ops", s.ListenOps}, {"listen_check", s.ListenCheck}, {"listen_revoker", s.ListenRevoker}} {
 		if p.address == "" || wrong != nil && wrong.In(p.key) {
 			continue
 		}

@@ -17,7 +17,7 @@ func (p *App) Serve(ctx context.Context) error {
 	p.errorLog = slog.NewLogLogger(web.LimitLines(p.log.Handler(), p.Now), slog.LevelWarn)
 	secure, plain := p.servers()
 	all := []*http.Server{secure, plain}
-	failed := make(chan error, 4)
+	failed := make(chan error, 5)
 	go func() { failed <- secure.ServeTLS(p.https, "", "") }()
 	go func() { failed <- plain.Serve(p.http) }()
 	if watched := p.opsServer(); watched != nil {
@@ -28,9 +28,13 @@ func (p *App) Serve(ctx context.Context) error {
 		all = append(all, check)
 		go func() { failed <- check.ServeTLS(p.checkPort, "", "") }()
 	}
+	if revokers := p.revokerServer(); revokers != nil {
+		all = append(all, revokers)
+		go func() { failed <- revokers.ServeTLS(p.revokerPort, "", "") }()
+	}
 	clocks := p.runClocks(ctx)
 	p.log.Info("serving", "version", p.version, "https", p.https.Addr().String(), "http", p.http.Addr().String(),
-		"public", p.Public.HTTPS.String(), "check", addressOf(p.checkPort), "ops", addressOf(p.opsPort))
+		"public", p.Public.HTTPS.String(), "check", addressOf(p.checkPort), "ops", addressOf(p.opsPort), "revoker", addressOf(p.revokerPort))
 
 	var err error
 	select {

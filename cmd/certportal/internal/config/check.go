@@ -75,7 +75,7 @@ func (s *Settings) checkAddresses() error {
 func (s *Settings) checkPorts() error {
 	type listener struct{ key, host, port string }
 	var seen []listener
-	for _, l := range []listener{{key: "listen", host: s.Listen}, {key: "listen_http", host: s.ListenHTTP}, {key: "listen_ops", host: s.ListenOps}, {key: "listen_check", host: s.ListenCheck}} {
+	for _, l := range []listener{{key: "listen", host: s.Listen}, {key: "listen_http", host: s.ListenHTTP}, {key: "listen_ops", host: s.ListenOps}, {key: "listen_check", host: s.ListenCheck}, {key: "listen_revoker", host: s.ListenRevoker}} {
 		address := l.host
 		var err error
 		if l.host, l.port, err = net.SplitHostPort(address); err != nil || l.port == "0" || l.key == "listen_ops" && address == DefaultOps || l.key == "listen_check" && address == DefaultCheck {

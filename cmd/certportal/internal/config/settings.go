@@ -42,6 +42,11 @@ type Settings struct {
 	// runs without.
 	ListenCheck string `yaml:"listen_check"`
 
+	// Address and port (https) where the hosts of CAs that cannot be asked to revoke fetch
+	// what to revoke, each with the TLS client certificate of upstreams.revoker_certificate.
+	// No other client gets a connection. Empty: none.
+	ListenRevoker string `yaml:"listen_revoker"`
+
 	// Address and port for health and metrics: /healthz, /readyz and /metrics over
 	// plain http, for every client that reaches it. Empty: none. When the default port is
 	// taken, the portal runs without.

@@ -60,6 +60,11 @@ type UpstreamSettings struct {
 	AgentKey               string `yaml:"agent_key"`
 	AgentKeyPassphraseFile string `yaml:"agent_key_passphrase_file"`
 
+	// File with the TLS client certificate of the host that revokes for a CA of est, adcs or
+	// certsrv (listen_revoker), PEM; two while one takes the place of the other. Only
+	// these certificates themselves are accepted, not others of their CA.
+	RevokerCertificate string `yaml:"revoker_certificate"`
+
 	// Name of the JWK provisioner of step-ca. password_file opens its key.
 	Provisioner        string `yaml:"provisioner"`
 	ProvisionerKeyFile string `yaml:"provisioner_key_file"`
@@ -133,13 +138,15 @@ func upstreamFields(kind string) (must, may []string, ok bool) {
 		return []string{"role"}, []string{"mount", "namespace", "token_file", "by_role", "approle_id", "approle_secret_file",
 			"certificate_role", "login_mount", "certificate", "key", "key_passphrase_file"}, true
 	case UpstreamEST:
-		return nil, []string{"label", "user", "password_file", "certificate", "key", "key_passphrase_file"}, true
+		return nil, []string{"label", "user", "password_file", "certificate", "key", "key_passphrase_file", "revoker_certificate"}, true
 	case UpstreamEJBCA:
 		return []string{"certificate", "key", "authority", "certificate_profile", "end_entity_profile", "secret_file"}, []string{"prefix", "key_passphrase_file"}, true
 	case UpstreamADCS:
-		return []string{"template"}, []string{"certificate", "key", "key_passphrase_file", "user", "password_file", "domain", "agent_certificate", "agent_key", "agent_key_passphrase_file"}, true
+		return []string{"template"}, []string{"certificate", "key", "key_passphrase_file", "user", "password_file", "domain", "agent_certificate", "agent_key", "agent_key_passphrase_file",
+			"revoker_certificate"}, true
 	case UpstreamCertsrv:
-		return []string{"template"}, []string{"certificate", "key", "key_passphrase_file", "user", "password_file", "ntlm", "domain", "agent_certificate", "agent_key", "agent_key_passphrase_file"}, true
+		return []string{"template"}, []string{"certificate", "key", "key_passphrase_file", "user", "password_file", "ntlm", "domain", "agent_certificate", "agent_key", "agent_key_passphrase_file",
+			"revoker_certificate"}, true
 	}
 	return nil, nil, false
 }
@@ -160,6 +167,7 @@ func (s *Settings) checkUpstreams() error {
 		}
 		names = append(names, u.Name)
 	}
+	errs = append(errs, s.checkRevokers())
 	issuer := s.Certificates.Issuer
 	if issuer != "" && !slices.Contains(names, issuer) {
 		errs = append(errs, mistake("certificates.issuer", issuer, "name one of upstreams, or nothing for the portal's own CA"))

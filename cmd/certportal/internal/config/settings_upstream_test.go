@@ -1,10 +1,16 @@
 package config
 
 import (
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"certportal/internal/test/testkit"
 )
 
 // upstream is a CA of the settings, with further lines.
@@ -50,6 +56,12 @@ func TestUpstreamSettings(t *testing.T) {
 		{"a token and no key", upstreamText(UpstreamEST, "certificate: /c", "key: pkcs11:token=T", "key_passphrase_file: /p") + module, "upstreams[0].key: address of a key"},
 		{"many at once", upstreamText(UpstreamVault, "role: r", "token_file: /t", "in_flight: 5000"), "upstreams[0].in_flight"},
 		{"an issuer that is none", vault + "certificates: {issuer: other}\n", "certificates.issuer"},
+		{"a host that revokes", "listen_revoker: :8445\n" + upstreamText(UpstreamEST, "user: u", "password_file: /p", "revoker_certificate: /r"), ""},
+		{"a host that revokes, without a port", upstreamText(UpstreamEST, "user: u", "password_file: /p", "revoker_certificate: /r"), "upstreams[0].revoker_certificate: name the address"},
+		{"a port for no host", "listen_revoker: :8445\n" + vault, "listen_revoker"},
+		{"the port of the check page", "listen_revoker: :8555\nlisten_check: :8555\n" + upstreamText(UpstreamEST, "user: u", "password_file: /p", "revoker_certificate: /r"), "listen_check too"},
+		{"a port that is none", "listen_revoker: localhost\n" + upstreamText(UpstreamEST, "user: u", "password_file: /p", "revoker_certificate: /r"), "listen_revoker"},
+		{"a host for a CA that revokes", "listen_revoker: :8445\n" + upstreamText(UpstreamVault, "role: r", "token_file: /t", "revoker_certificate: /r"), "upstreams[0].revoker_certificate: is of no use"},
 		{"keys of devices", vault + "certificates: {issuer: company}\nscep: {enabled: true}\n", "scep.enabled"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -103,5 +115,30 @@ func TestUpstreamSettingsOfTheDocs(t *testing.T) {
 		if _, err := load(t, block, nil); err != nil {
 			t.Errorf("%s: %v", page, err)
 		}
+	}
+}
+
+// TestReadRevoker: the file holds the certificate of a host, and its next one at most.
+func TestReadRevoker(t *testing.T) {
+	key := testkit.ECKey(t)
+	text := func(isCA bool) string {
+		template := &x509.Certificate{SerialNumber: big.NewInt(7), NotBefore: testkit.Noon, NotAfter: testkit.Noon.AddDate(1, 0, 0), IsCA: isCA, BasicConstraintsValid: true}
+		der := testkit.Must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))(t)
+		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	}
+	for _, tt := range []struct {
+		name, text string
+		want       int
+	}{
+		{"one", text(false), 1}, {"two", text(false) + text(false), 2}, {"three", strings.Repeat(text(false), 3), 0},
+		{"a CA", text(true), 0}, {"with its chain", text(false) + text(true), 0}, {"none", "", 0}, {"a key", "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n", 0},
+	} {
+		certs, err := UpstreamSettings{RevokerCertificate: write(t, tt.text)}.ReadRevoker()
+		if len(certs) != tt.want || (err == nil) != (tt.want > 0) {
+			t.Errorf("%s: %d certificates, %v", tt.name, len(certs), err)
+		}
+	}
+	if certs, err := (UpstreamSettings{}).ReadRevoker(); len(certs) > 0 || err != nil {
+		t.Errorf("without a file: %v, %v", certs, err)
 	}
 }

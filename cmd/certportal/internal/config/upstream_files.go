@@ -24,6 +24,9 @@ func (s *Settings) checkUpstreamFiles() error {
 		if _, err := ReadRoots(u.ServerCAFile); err != nil {
 			errs = append(errs, fmt.Errorf("%s.server_ca_file: %w", at, err))
 		}
+		if _, err := u.ReadRevoker(); err != nil {
+			errs = append(errs, fmt.Errorf("%s.revoker_certificate: %w", at, err))
+		}
 		for key, file := range map[string]string{
 			"password_file": u.PasswordFile, "provisioner_key_file": u.ProvisionerKeyFile, "token_file": u.TokenFile,
 			"approle_secret_file": u.AppRoleFile, "secret_file": u.SecretFile,

@@ -3,12 +3,16 @@ package doctor
 import (
 	"context"
 	"errors"
+	"net/url"
+	"slices"
 	"sync"
 	"time"
 
 	"certportal/ca/upstream"
+	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/admin"
 	"certportal/internal/audit"
+	"certportal/internal/enroll"
 	"certportal/internal/portal"
 )
 
@@ -36,6 +40,39 @@ func (d *Doctor) upstreamAlerts(ctx context.Context) []admin.Alert {
 		if a.n > 0 {
 			list = append(list, admin.Alert{Key: a.key, Critical: a.critical, Number: a.n, At: a.at, Path: "/admin/audit?action=" + string(a.action)})
 		}
+	}
+	return append(list, d.revokerAlerts(ctx)...)
+}
+
+// silentRevoker is how long a revoker need not ask.
+const silentRevoker = time.Hour
+
+// revokerAlerts reports hosts that did not ask what to revoke for their CA while something
+// waits for them.
+func (d *Doctor) revokerAlerts(ctx context.Context) []admin.Alert {
+	with := slices.DeleteFunc(slices.Clone(d.c.Settings.Upstreams), func(u config.UpstreamSettings) bool { return !d.c.Settings.HasRevoker(u) })
+	if len(with) == 0 {
+		return nil
+	}
+	known, err := d.c.DB.UpstreamRevokers(ctx)
+	if err != nil {
+		d.c.Log.Error("looking at the hosts that revoke for other CAs", "err", err)
+		return nil
+	}
+	var list []admin.Alert
+	for _, u := range with {
+		n := slices.IndexFunc(known, func(r enroll.UpstreamRevoker) bool { return r.Authority == enroll.UpstreamPrefix+u.Name })
+		if n < 0 || known[n].Open == 0 || d.c.Now().Sub(known[n].Asked) < silentRevoker {
+			continue
+		}
+		since := known[n].Asked
+		if since.IsZero() {
+			since = known[n].Since
+		}
+		list = append(list, admin.Alert{
+			Key: "upstream-revoker", Critical: true, Value: u.Name, Number: known[n].Open, At: since,
+			Path: "/admin/audit?actor=" + url.QueryEscape(string(portal.Revoker(u.Name).Person)),
+		})
 	}
 	return list
 }

@@ -1,0 +1,53 @@
+package doctor
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"certportal/ca/upstream"
+	"certportal/cmd/certportal/internal/config"
+	"certportal/internal/enroll"
+	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
+)
+
+// TestRevokerAlerts: a host that should revoke and did not ask for an hour is an alert while
+// something waits for it, and no other time.
+func TestRevokerAlerts(t *testing.T) {
+	clock := testkit.NewClock()
+	company := fixture.NewUpstreamCA(t, clock.Now)
+	company.OnRevoke = func() error { return upstream.ErrUnsupported }
+	p := fixture.NewPortalAt(t, clock, fixture.SQLite(t), func(c *enroll.Config) { c.Upstream = company.Upstream("company") })
+	t.Cleanup(func() { p.DrainUpstream(context.WithoutCancel(t.Context())) })
+	s := &config.Settings{ListenRevoker: ":8445", Upstreams: []config.UpstreamSettings{
+		{Name: "company", RevokerCertificate: "ca01.pem"}, {Name: "other", RevokerCertificate: "ca02.pem"}, {Name: "by-hand"},
+	}}
+	d := New(Config{Settings: s, DB: p.DB, Now: clock.Now, Log: slog.New(slog.DiscardHandler)})
+	alerts := func(when string, want int, at time.Time) {
+		t.Helper()
+		list := d.revokerAlerts(t.Context())
+		if len(list) != want {
+			t.Fatalf("%s: %+v", when, list)
+		}
+		if want == 1 && (list[0].Key != "upstream-revoker" || list[0].Value != "company" || list[0].Number != 1 || !list[0].Critical || !list[0].At.Equal(at)) {
+			t.Errorf("%s: %+v", when, list[0])
+		}
+	}
+	alerts("without revocations", 0, time.Time{})
+	anna := p.Add("anna", fixture.SIDPrefix+"1101")
+	done := p.MustEnroll(anna, "Phone", "form")
+	testkit.NoError(t, p.Block(t.Context(), fixture.Employee(anna), enroll.Block{Person: anna.ID, Device: done.Device, Cause: portal.Lost}))
+	testkit.NoError(t, p.SweepUpstream(t.Context()))
+	alerts("before it ever asked", 1, clock.Now())
+	asked := clock.Now()
+	testkit.NoError(t, p.DB.NoteRevokerAsked(t.Context(), "upstream-company", asked))
+	clock.Advance(59 * time.Minute)
+	alerts("within the hour", 0, time.Time{})
+	clock.Advance(time.Minute)
+	alerts("after an hour", 1, asked)
+	s.ListenRevoker = ""
+	alerts("switched off", 0, time.Time{})
+}
