@@ -81,6 +81,10 @@ type Revocation struct {
 // ErrUnsent means that the CA cannot have received the request: nothing was issued.
 var ErrUnsent = errors.New("nothing was sent")
 
+// ErrSpare means that one of the addresses of the CA cannot be used, and requests go to
+// another one.
+var ErrSpare = errors.New("requests go to another address")
+
 // ErrUnsupported means that the protocol has no such request.
 var ErrUnsupported = errors.New("the protocol cannot do this")
 

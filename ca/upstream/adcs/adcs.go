@@ -29,6 +29,10 @@ type Config struct {
 	// that of the portal's account: exactly one of Certificate and Username is set.
 	Wire wire.Config
 
+	// Further are addresses of other web services of the same CA. A request for a certificate
+	// goes to one of them only when those before cannot have received it. Optional.
+	Further []string
+
 	// Username is the account as DOMAIN\name or as UPN.
 	Username string
 	// Password gives the password of Username, each time it is needed.
@@ -48,8 +52,8 @@ type Config struct {
 
 // Client implements [upstream.CA].
 type Client struct {
-	config Config
-	wire   *wire.Client
+	config    Config
+	addresses addresses
 }
 
 var _ upstream.CA = (*Client)(nil)
@@ -68,11 +72,11 @@ func New(c Config) (*Client, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	w, err := wire.New(c.Wire)
+	list, err := newAddresses(c.Wire, c.Further)
 	if err != nil {
 		return nil, fmt.Errorf("checking access to the enrolment web service: %w", err)
 	}
-	return &Client{config: c, wire: w}, nil
+	return &Client{config: c, addresses: list}, nil
 }
 
 // Submit implements [upstream.CA]. With an agent the request is for Request.Login.
@@ -81,7 +85,7 @@ func (c *Client) Submit(ctx context.Context, r upstream.Request) (upstream.Answe
 	if err != nil {
 		return upstream.Answer{}, fmt.Errorf("making request %s: %w: %w", r.Number, upstream.ErrUnsent, err)
 	}
-	response, err := c.ask(ctx, body)
+	response, err := c.ask(ctx, c.addresses, body, unsent)
 	if err != nil {
 		return upstream.Answer{ID: numberOf(err)}, fmt.Errorf("requesting certificate by %s: %w", r.Number, err)
 	}
@@ -109,7 +113,7 @@ func (c *Client) Poll(ctx context.Context, id string) (upstream.Answer, error) {
 	if !ValidNumber(id) {
 		return upstream.Answer{}, fmt.Errorf("asking for request %q: want a number: %w", id, upstream.ErrUnsent)
 	}
-	response, err := c.ask(ctx, statusRequest(id))
+	response, err := c.ask(ctx, c.addresses, statusRequest(id), unanswered)
 	if err != nil {
 		return upstream.Answer{}, fmt.Errorf("asking for request %s: %w", id, OfRequest(err, id))
 	}
@@ -131,21 +135,36 @@ const probeNumber = "2147483647"
 // Probe implements [upstream.CA]. It asks for a request that does not exist: a fault with
 // the code of the CA for that proves address, TLS, credentials and the way to the CA. Not
 // proven are template, agent and rights. The protocol names no certificates of the CA.
+// Each address is asked.
 func (c *Client) Probe(ctx context.Context) ([]*x509.Certificate, error) {
-	_, err := c.ask(ctx, statusRequest(probeNumber))
-	if err == nil || sawRequest(err) {
-		return nil, nil
+	err := c.addresses.probe(func(one addresses) error {
+		if _, err := c.ask(ctx, one, statusRequest(probeNumber), unsent); err != nil && !sawRequest(err) {
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("probing the enrolment web service: %w", err)
 	}
-	return nil, fmt.Errorf("probing the enrolment web service: %w", err)
+	return nil, nil
 }
 
-// ask sends one message and reads the response. Faults and refusals are errors.
-func (c *Client) ask(ctx context.Context, body tokenRequest) (*tokenResponse, error) {
-	message, err := c.message(body)
+// ask sends one message and reads the response.
+func (c *Client) ask(ctx context.Context, to addresses, body tokenRequest, again another) (response *tokenResponse, err error) {
+	err = to.try(ctx, c.config.Now, again, func(w *wire.Client) (err error) {
+		response, err = c.askOne(ctx, w, body)
+		return err
+	})
+	return response, err
+}
+
+// askOne sends one message to one address. Faults and refusals are errors.
+func (c *Client) askOne(ctx context.Context, w *wire.Client, body tokenRequest) (*tokenResponse, error) {
+	message, err := c.message(w, body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", upstream.ErrUnsent, err)
 	}
-	got, err := c.wire.Do(ctx, wire.Call{
+	got, err := w.Do(ctx, wire.Call{
 		Method: http.MethodPost, Header: http.Header{"Content-Type": {"application/soap+xml; charset=utf-8"}}, Body: message,
 	})
 	if err != nil {
@@ -168,7 +187,7 @@ func (c *Client) ask(ctx context.Context, body tokenRequest) (*tokenResponse, er
 	return response, nil
 }
 
-func (c *Client) message(body tokenRequest) ([]byte, error) {
+func (c *Client) message(w *wire.Client, body tokenRequest) ([]byte, error) {
 	var who *login
 	if c.config.Username != "" {
 		password, err := c.config.Password()
@@ -177,5 +196,5 @@ func (c *Client) message(body tokenRequest) ([]byte, error) {
 		}
 		who = &login{c.config.Username, password}
 	}
-	return envelope(c.wire.Base().String(), who, body, c.config.Now())
+	return envelope(w.Base().String(), who, body, c.config.Now())
 }

@@ -79,7 +79,7 @@ func (c *Client) oneConnection() (*http.Client, func(), error) {
 		if dialled.Swap(true) {
 			return nil, errors.New("the server ended the connection while the client signed in")
 		}
-		return (&net.Dialer{}).DialContext(ctx, network, address)
+		return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
 	}
 	return &http.Client{Transport: transport, CheckRedirect: c.http.CheckRedirect}, transport.CloseIdleConnections, nil
 }

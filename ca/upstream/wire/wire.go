@@ -31,6 +31,9 @@ const (
 
 	// defaultTimeout suits AD CS, which may wait for a policy module.
 	defaultTimeout = 60 * time.Second
+
+	// dialTimeout leaves time to ask another address.
+	dialTimeout = 10 * time.Second
 )
 
 // Config says how a CA is reached.
@@ -89,6 +92,7 @@ func New(c Config) (*Client, error) {
 			// A kept connection that the server just closed would make a request fail
 			// that may have been sent. HTTP/2 is off, because it repeats requests.
 			DisableKeepAlives:      true,
+			DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
 			TLSHandshakeTimeout:    10 * time.Second,
 			MaxResponseHeaderBytes: 64 << 10,
 			Proxy:                  http.ProxyFromEnvironment,

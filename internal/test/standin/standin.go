@@ -54,6 +54,8 @@ type Server struct {
 
 	authority *authority
 	server    *httptest.Server
+	handler   http.Handler
+	clientCAs *x509.CertPool
 	release   chan struct{}
 	answering chan struct{} // a slow answer reached the point where it waits
 
@@ -78,21 +80,44 @@ func Start(t testing.TB, handler func(*Server) http.Handler, clientCAs *x509.Cer
 	if handler != nil {
 		inner = handler(s)
 	}
-	s.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.calls = append(s.calls, r.Method+" "+r.URL.Path)
 		s.mu.Unlock()
 		inner.ServeHTTP(w, r)
-	}))
-	s.server.TLS = clientAuth(clientCAs)
-	s.server.Config.ErrorLog = quiet()
-	s.server.StartTLS()
+	})
+	s.clientCAs = clientCAs
+	s.server = httptest.NewUnstartedServer(s.handler)
+	s.serve()
 	s.URL, s.TLS = s.server.URL, s.server.Certificate()
 	t.Cleanup(func() {
 		s.Release()
 		s.server.Close()
 	})
 	return s
+}
+
+func (s *Server) serve() {
+	s.server.TLS = clientAuth(s.clientCAs)
+	s.server.Config.ErrorLog = quiet()
+	s.server.StartTLS()
+}
+
+// Stop ends the server, as when its machine is gone. again starts it at the same address.
+func (s *Server) Stop() (again func(testing.TB)) {
+	address := s.server.Listener.Addr().String()
+	s.server.Close()
+	return func(t testing.TB) {
+		t.Helper()
+		next := httptest.NewUnstartedServer(s.handler)
+		next.Listener.Close()
+		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatalf("starting stand-in again: %v", err)
+		}
+		next.Listener, s.server = listener, next
+		s.serve()
+	}
 }
 
 // Set chooses how the next requests are answered.

@@ -81,7 +81,7 @@ func upstreamClient(s config.UpstreamSettings, reach wire.Config, keys upstreamK
 		}))
 	case config.UpstreamADCS:
 		return made(adcs.New(adcs.Config{
-			Wire: reach, Username: s.User, Password: password, Template: s.Template, Agent: keys.agent, Now: now,
+			Wire: reach, Further: s.FurtherURLs, Username: s.User, Password: password, Template: s.Template, Agent: keys.agent, Now: now,
 		}))
 	case config.UpstreamCertsrv:
 		return made(certsrv.New(certsrv.Config{

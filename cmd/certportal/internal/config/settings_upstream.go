@@ -25,6 +25,10 @@ type UpstreamSettings struct {
 	// certsrv of the pages, such as https://ca.corp.example/certsrv.
 	URL string `yaml:"url"`
 
+	// Addresses of further enrolment web services of the same CA, asked in this order when one
+	// before them cannot be reached: of adcs. A request that one may have got goes to no other.
+	FurtherURLs []string `yaml:"further_urls"`
+
 	// File with its root and the CA certificates below it, PEM. Only what they signed is
 	// handed out.
 	Chain string `yaml:"chain"`
@@ -142,7 +146,7 @@ func upstreamFields(kind string) (must, may []string, ok bool) {
 	case UpstreamEJBCA:
 		return []string{"certificate", "key", "authority", "certificate_profile", "end_entity_profile", "secret_file"}, []string{"prefix", "key_passphrase_file"}, true
 	case UpstreamADCS:
-		return []string{"template"}, []string{"certificate", "key", "key_passphrase_file", "user", "password_file", "domain", "agent_certificate", "agent_key", "agent_key_passphrase_file",
+		return []string{"template"}, []string{"further_urls", "certificate", "key", "key_passphrase_file", "user", "password_file", "domain", "agent_certificate", "agent_key", "agent_key_passphrase_file",
 			"revoker_certificate"}, true
 	case UpstreamCertsrv:
 		return []string{"template"}, []string{"certificate", "key", "key_passphrase_file", "user", "password_file", "ntlm", "domain", "agent_certificate", "agent_key", "agent_key_passphrase_file",
@@ -183,8 +187,13 @@ func (u UpstreamSettings) check(at string) error {
 	if !regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`).MatchString(u.Name) {
 		errs = append(errs, mistake(at+".name", u.Name, "write small letters, digits and hyphens, at most 31"))
 	}
-	if target, err := url.Parse(u.URL); err != nil || target.Scheme != "https" || target.Host == "" || target.User != nil || target.RawQuery != "" {
+	if !isServer(u.URL) {
 		errs = append(errs, mistake(at+".url", u.URL, "write https://HOST and no user name or query"))
+	}
+	for i, further := range u.FurtherURLs {
+		if !isServer(further) || further == u.URL || slices.Contains(u.FurtherURLs[:i], further) {
+			errs = append(errs, mistake(fmt.Sprintf("%s.further_urls[%d]", at, i), further, "write https://HOST and no user name or query, each address once"))
+		}
 	}
 	if _, err := u.ParsePolicies(); err != nil {
 		errs = append(errs, mistake(at+".policies", strings.Join(u.Policies, ", "), "write object identifiers such as 1.3.6.1.4.1.311.21.8.1"))
@@ -205,6 +214,12 @@ func (u UpstreamSettings) check(at string) error {
 		}
 	}
 	return errors.Join(append(errs, u.checkPairs(at), u.checkKeys(at))...)
+}
+
+// isServer reports whether text is an address of a CA.
+func isServer(text string) bool {
+	target, err := url.Parse(text)
+	return err == nil && target.Scheme == "https" && target.Host != "" && target.User == nil && target.RawQuery == ""
 }
 
 // checkPairs checks settings that belong together, and how the portal signs in.

@@ -118,7 +118,7 @@ func probeUpstream(ctx context.Context, u Upstream) portal.Finding {
 	switch {
 	case errors.Is(err, upstream.ErrUnsupported):
 		err = nil
-	case err != nil && !u.Issues:
+	case err != nil && (!u.Issues || errors.Is(err, upstream.ErrSpare)):
 		return portal.Finding{What: u.Name, State: portal.FindingWarning, Text: err.Error()}
 	}
 	return found(u.Name, err, portal.Say("upstream-fine", "%s answers", u.Name))

@@ -152,10 +152,10 @@ type Result struct {
 	Code        uint32            // HRESULT, 0 for none
 }
 
-// Start serves a web service until the test ends. The agent may enrol CORP\anna.
-func Start(t testing.TB, handler func(*CA) http.Handler) *CA {
+// Start serves a web service in a company until the test ends. The agent may enrol CORP\anna.
+func Start(t testing.TB, company *Company, handler func(*CA) http.Handler) *CA {
 	t.Helper()
-	c := &CA{Company: NewCompany(t), people: []string{`CORP\anna`}, language: "en", requests: map[string]*request{}}
+	c := &CA{Company: company, people: []string{`CORP\anna`}, language: "en", requests: map[string]*request{}}
 	c.Server = standin.Start(t, func(*standin.Server) http.Handler { return handler(c) }, c.Roots())
 	return c
 }

@@ -33,7 +33,7 @@ type CA struct {
 func Start(t testing.TB) *CA {
 	t.Helper()
 	c := &CA{}
-	c.CA = adcs.Start(t, func(*adcs.CA) http.Handler {
+	c.CA = adcs.Start(t, adcs.NewCompany(t), func(*adcs.CA) http.Handler {
 		mux := http.NewServeMux()
 		mux.HandleFunc("POST "+folder+"certfnsh.asp", c.submit)
 		mux.HandleFunc("GET "+folder+"certcarc.asp", c.index)

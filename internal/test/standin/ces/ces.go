@@ -39,8 +39,20 @@ type CA struct {
 // Start starts a stand-in until the test ends.
 func Start(t testing.TB) *CA {
 	t.Helper()
+	return start(t, adcs.NewCompany(t))
+}
+
+// StartBeside starts another web service in the company of one. It numbers requests of its
+// own, so that tests see which of both was asked.
+func StartBeside(t testing.TB, other *CA) *CA {
+	t.Helper()
+	return start(t, other.Company)
+}
+
+func start(t testing.TB, company *adcs.Company) *CA {
+	t.Helper()
 	c := &CA{}
-	c.CA = adcs.Start(t, func(*adcs.CA) http.Handler {
+	c.CA = adcs.Start(t, company, func(*adcs.CA) http.Handler {
 		mux := http.NewServeMux()
 		mux.HandleFunc("POST "+certificatePath, c.byCertificate)
 		mux.HandleFunc("POST "+passwordPath, c.byPassword)
